@@ -1,0 +1,98 @@
+package federation
+
+// What a repository's fedsync.yaml says of itself.
+const (
+	APIVersion = "fedsync.dev/v1alpha1"
+	Kind       = "Federation"
+	// FileName is where a repository keeps its Federation.
+	FileName = "fedsync.yaml"
+	// AnnotationPrune on the Federation, with the value Allowed, lets the
+	// deletions of that revision pass which would otherwise be held.
+	AnnotationPrune = "fedsync.dev/prune"
+)
+
+// Federation is the content of fedsync.yaml: which clusters there are, and which
+// apps they run. Defaults have been filled in.
+type Federation struct {
+	Name        string
+	Annotations map[string]string
+
+	Clusters         []Cluster
+	Apps             []App
+	CreateNamespaces bool
+	NodePorts        PortRange
+	Failover         Failover
+	GCP              *GCP // nil without the block: nothing is assumed of Google Cloud
+	CommitStatus     CommitStatus
+	OnRemove         OnRemove
+}
+
+// PruneAllowed says whether this revision lets held deletions pass.
+func (f *Federation) PruneAllowed() bool { return f.Annotations[AnnotationPrune] == "Allowed" }
+
+// Cluster is one member cluster.
+type Cluster struct {
+	Name    string
+	Context string // in the kubeconfig; the name unless the file says otherwise
+	Labels  map[string]string
+	Lost    bool // `state: Lost`: a person took it out of the count
+}
+
+// App is one folder of manifests that clusters run together.
+type App struct {
+	Name       string
+	Path       string // of its folder, slash-separated, relative to the root
+	Selector   Selector
+	Adoption   Adoption
+	Prune      bool
+	PruneLimit PruneLimit
+}
+
+// Adoption says what happens to an object that exists before fedsync does.
+type Adoption string
+
+// The adoption policies.
+const (
+	AdoptAlways Adoption = "Always" // it is taken over and made to conform
+	AdoptNever  Adoption = "Never"  // it is left alone, and that is an error
+)
+
+// PruneLimit is how many of an app's objects may be deleted at once: a share of
+// them in percent, or a count.
+type PruneLimit struct {
+	Percent int
+	Count   int
+	IsCount bool
+}
+
+// PortRange is the clusters' --service-node-port-range, both ends included.
+type PortRange struct{ First, Last int32 }
+
+// Failover says whether replicas move by themselves.
+type Failover struct {
+	Mode          string   // Automatic or Off
+	ConfirmedLost []string // clusters a person declared lost
+}
+
+// GCP is what Compute Engine needs to be told.
+type GCP struct {
+	Project      string
+	Network      string
+	LoadBalancer string // InstanceGroups, NEGs, SharedUID or None
+	Firewall     string // Managed, Report or Off
+}
+
+// CommitStatus says how the outcome is named on the forge.
+type CommitStatus struct {
+	Context    string // fedsync/<federation> unless the file says otherwise
+	PerCluster bool
+}
+
+// OnRemove says what happens to a cluster that leaves the file.
+type OnRemove string
+
+// What can happen to a cluster that leaves the file.
+const (
+	OnRemoveOrphan OnRemove = "Orphan" // it is left as it is
+	OnRemoveDelete OnRemove = "Delete" // it is emptied
+)

@@ -1,0 +1,148 @@
+package federation
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// ObjectRef names one Kubernetes object within a cluster. The version of its
+// API is no part of its identity.
+type ObjectRef struct {
+	Group     string `json:"group,omitempty"`
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
+
+// RefOf reads the reference of a live or rendered object.
+func RefOf(u *unstructured.Unstructured) ObjectRef {
+	gvk := u.GroupVersionKind()
+	return ObjectRef{Group: gvk.Group, Kind: gvk.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}
+}
+
+// String gives [GROUP/]KIND[/NAMESPACE]/NAME, as in "apps/ReplicaSet/web/nginx",
+// "Service/default/nginx" and "Namespace/web". ParseObjectRef reads it back.
+func (r ObjectRef) String() string {
+	parts := make([]string, 0, 4)
+	if r.Group != "" {
+		parts = append(parts, r.Group)
+	}
+	parts = append(parts, r.Kind)
+	if r.Namespace != "" {
+		parts = append(parts, r.Namespace)
+	}
+	return strings.Join(append(parts, r.Name), "/")
+}
+
+// GroupKind is the part of the reference that names the kind.
+func (r ObjectRef) GroupKind() schema.GroupKind {
+	return schema.GroupKind{Group: r.Group, Kind: r.Kind}
+}
+
+// Compare orders references by group, kind, namespace and name.
+func (r ObjectRef) Compare(o ObjectRef) int {
+	return cmp.Or(
+		strings.Compare(r.Group, o.Group),
+		strings.Compare(r.Kind, o.Kind),
+		strings.Compare(r.Namespace, o.Namespace),
+		strings.Compare(r.Name, o.Name),
+	)
+}
+
+// ParseObjectRef reads what ObjectRef.String writes. A kind begins with a
+// capital letter and a group does not, which tells GROUP/KIND/NAME from
+// KIND/NAMESPACE/NAME.
+func ParseObjectRef(s string) (ObjectRef, error) {
+	parts := strings.Split(s, "/")
+	var r ObjectRef
+	if !isKind(parts[0]) {
+		r.Group, parts = parts[0], parts[1:]
+		if r.Group == "" {
+			return ObjectRef{}, badRef(s)
+		}
+	}
+	switch len(parts) {
+	case 2:
+		r.Kind, r.Name = parts[0], parts[1]
+	case 3:
+		r.Kind, r.Namespace, r.Name = parts[0], parts[1], parts[2]
+		if r.Namespace == "" {
+			return ObjectRef{}, badRef(s)
+		}
+	default:
+		return ObjectRef{}, badRef(s)
+	}
+	if !isKind(r.Kind) || r.Name == "" {
+		return ObjectRef{}, badRef(s)
+	}
+	return r, nil
+}
+
+func badRef(s string) error {
+	return fmt.Errorf("object reference %q: want [GROUP/]KIND[/NAMESPACE]/NAME, as in apps/ReplicaSet/web/nginx", s)
+}
+
+func isKind(s string) bool {
+	first, _ := utf8.DecodeRuneInString(s)
+	return unicode.IsUpper(first)
+}
+
+// Object is one object as a cluster should run it, and the file it came from.
+// Bundles of many clusters share one Object; nobody changes it.
+type Object struct {
+	Ref     ObjectRef
+	Version string // of the API: "v1" in networking.k8s.io/v1
+	File    string // within the repository: "apps/nginx/service.yaml"
+	JSON    []byte // the object, with sorted keys
+	Digest  string // of JSON; equal digests are equal objects
+}
+
+// NewObject makes an Object of content that was read from file. It keeps no
+// reference to content.
+func NewObject(content map[string]any, file string) (*Object, error) {
+	u := unstructured.Unstructured{Object: content}
+	data, err := json.Marshal(content) // sorts the keys of maps
+	if err != nil {
+		return nil, fmt.Errorf("%s: encode %s: %w", file, RefOf(&u), err)
+	}
+	sum := sha256.Sum256(data)
+	return &Object{
+		Ref:     RefOf(&u),
+		Version: u.GroupVersionKind().Version,
+		File:    file,
+		JSON:    data,
+		Digest:  hex.EncodeToString(sum[:16]),
+	}, nil
+}
+
+// GVK is the object's group, version and kind.
+func (o *Object) GVK() schema.GroupVersionKind {
+	return o.Ref.GroupKind().WithVersion(o.Version)
+}
+
+// Unstructured decodes the object anew: the caller may change what it gets.
+func (o *Object) Unstructured() *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	if err := u.UnmarshalJSON(o.JSON); err != nil {
+		// NewObject encoded it: only a broken program gets here.
+		panic(fmt.Sprintf("decode %s of %s: %v", o.Ref, o.File, err))
+	}
+	return u
+}
+
+// Bundle is what render gives for one cluster and one app.
+type Bundle struct {
+	Cluster string
+	App     string
+	Objects []*Object // in the order of the rendering, no reference twice
+	Err     error     // why it could not be rendered; then Objects says nothing
+}

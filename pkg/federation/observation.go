@@ -1,0 +1,43 @@
+package federation
+
+import "time"
+
+// Health is the state of a live object.
+type Health string
+
+// The health states, best first. Unknown is worse than Degraded for nobody but
+// the reader: it says that we cannot see.
+const (
+	Healthy     Health = "Healthy"
+	Progressing Health = "Progressing"
+	Degraded    Health = "Degraded"
+	Unknown     Health = "Unknown"
+)
+
+// Observation is one live object of ours, judged.
+type Observation struct {
+	Cluster string    `json:"cluster"`
+	App     string    `json:"app"`
+	Object  ObjectRef `json:"object"`
+	Health  Health    `json:"health"`
+	Message string    `json:"message,omitempty"` // why it is not healthy; untrusted text
+
+	Created   time.Time `json:"created,omitzero"`
+	Hosts     []string  `json:"hosts,omitempty"`     // Ingress: of its rules
+	Addresses []string  `json:"addresses,omitempty"` // Ingress, Service: IPs and hostnames, sorted
+	Ports     []Port    `json:"ports,omitempty"`     // Ingress: 80, 443; Service: its ports
+	Ready     int64     `json:"ready"`               // workloads: pods that are ready
+	Desired   int64     `json:"desired"`             // workloads: pods that are wanted
+	// Annotations are the ingress controller's, under ingress.kubernetes.io/.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// ClassName is an Ingress's class, by field or annotation; empty for none.
+	ClassName string `json:"className,omitempty"`
+}
+
+// Port is one port of an Ingress or a Service.
+type Port struct {
+	Name     string `json:"name,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
+	Port     int32  `json:"port"`
+	NodePort int32  `json:"nodePort,omitempty"`
+}

@@ -1,0 +1,42 @@
+package federation
+
+import (
+	"io/fs"
+	"time"
+)
+
+// Revision is one commit and the ref it was reached by.
+type Revision struct {
+	Ref string `json:"ref"` // short: "main", "v1.2"; empty for a bare commit
+	SHA string `json:"sha"`
+}
+
+// Short is the abbreviated commit: seven characters, as Git prints it.
+func (r Revision) Short() string { return r.SHA[:min(7, len(r.SHA))] }
+
+// String gives "main@1a2b3c4".
+func (r Revision) String() string {
+	if r.Ref == "" {
+		return r.Short()
+	}
+	return r.Ref + "@" + r.Short()
+}
+
+// Snapshot is a repository's content at one revision.
+type Snapshot struct {
+	Revision Revision
+	Subject  string    // first line of the commit's message, untrusted text
+	Time     time.Time // of the commit
+	// Forced says that Revision does not descend from the one before it, or
+	// could not be proved to.
+	Forced bool
+	// Files are the repository's files, read-only and safe for concurrent use.
+	// They may implement Digester.
+	Files fs.FS
+}
+
+// Digester is implemented by files that know a digest of their content without
+// reading it, as a Git tree does: equal digests are equal files or equal trees.
+type Digester interface {
+	Digest(name string) (string, error)
+}

@@ -1,0 +1,26 @@
+package federation
+
+import (
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Selector chooses clusters by their labels. The zero Selector chooses all.
+type Selector struct {
+	selector labels.Selector
+}
+
+// NewSelector wraps a parsed label selector.
+func NewSelector(s labels.Selector) Selector { return Selector{selector: s} }
+
+// Matches says whether the cluster is chosen.
+func (s Selector) Matches(c Cluster) bool {
+	return s.selector == nil || s.selector.Matches(labels.Set(c.Labels))
+}
+
+// String gives the selector as kubectl takes it; empty for all.
+func (s Selector) String() string {
+	if s.selector == nil {
+		return ""
+	}
+	return s.selector.String()
+}

@@ -1,0 +1,87 @@
+// Package status adds up what every stage found into one Report, and posts its
+// outcome as a commit status.
+//
+// The Report has three readers: the forge (through a Provider), the page and the
+// log. Summarise is pure; the Poster is the one part that talks to anybody, and
+// only to providers, which stand in packages of their own below this one.
+package status
+
+import (
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// State is the outcome for one revision.
+type State string
+
+// The states, as forges know them. There is no fourth that says "error": what
+// could not be asked is pending until a deadline, and a failure after it.
+const (
+	Pending State = "pending"
+	Success State = "success"
+	Failure State = "failure"
+)
+
+// Report is the federation at one moment. It is a value: whoever holds one may
+// keep it and must not change it.
+type Report struct {
+	Federation string              `json:"federation"`
+	Repository string              `json:"repository"` // URL or path, without credentials
+	Revision   federation.Revision `json:"revision"`   // the one being brought to the clusters
+	Subject    string              `json:"subject,omitempty"`
+	Committed  time.Time           `json:"committed,omitzero"`
+	Forced     bool                `json:"forced,omitempty"` // it does not descend from the one before
+	FirstSeen  time.Time           `json:"firstSeen,omitzero"`
+	Time       time.Time           `json:"time"` // when the report was made
+
+	State       State  `json:"state"`
+	Description string `json:"description"` // the outcome in one line, the reason first
+
+	// Source is the last failure to read the repository; empty when it was read.
+	Source string `json:"source,omitempty"`
+
+	Addresses []Address            `json:"addresses"` // of all Ingresses, sorted by address
+	Clusters  []Cluster            `json:"clusters"`  // in the order of fedsync.yaml
+	Findings  []federation.Finding `json:"findings"`  // errors first
+}
+
+// Address is one address that Ingresses report, and who reports it.
+type Address struct {
+	Address  string               `json:"address"` // an IP or a hostname
+	Object   federation.ObjectRef `json:"object"`
+	Clusters []string             `json:"clusters"` // sorted
+}
+
+// Cluster is one member cluster in a report.
+type Cluster struct {
+	Name     string                  `json:"name"`
+	Targeted bool                    `json:"targeted"` // some app goes there
+	Lost     bool                    `json:"lost,omitempty"`
+	State    federation.ClusterState `json:"state"`
+	Failure  federation.FailureClass `json:"failure,omitempty"`
+	Error    string                  `json:"error,omitempty"`
+	Since    time.Time               `json:"since,omitzero"`
+	Version  string                  `json:"version,omitempty"`
+
+	// Applied is the revision that the cluster was last made equal to.
+	Applied federation.Revision `json:"applied,omitzero"`
+	// Current says that it has been made equal to the report's revision.
+	Current bool   `json:"current"`
+	Health  Health `json:"health"`
+
+	Ready   int64 `json:"ready"`   // pods of workloads that are ready
+	Desired int64 `json:"desired"` // pods of workloads that are wanted
+
+	Objects []federation.Observation `json:"objects"` // sorted by reference
+	Changes []Change                 `json:"changes"` // of the last sync, without the unchanged
+}
+
+// Health is the worst health of a cluster's objects.
+type Health = federation.Health
+
+// Change is a federation.Change in a form that encodes.
+type Change struct {
+	federation.Change
+	Error string `json:"error,omitempty"`
+}
