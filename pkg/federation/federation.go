@@ -96,3 +96,23 @@ const (
 	OnRemoveOrphan OnRemove = "Orphan" // it is left as it is
 	OnRemoveDelete OnRemove = "Delete" // it is emptied
 )
+
+// App gives the app of that name, nil where there is none.
+func (f *Federation) App(name string) *App {
+	for i := range f.Apps {
+		if f.Apps[i].Name == name {
+			return &f.Apps[i]
+		}
+	}
+	return nil
+}
+
+// Targets says whether some app goes to the cluster.
+func (f *Federation) Targets(c Cluster) bool {
+	for _, app := range f.Apps {
+		if app.Selector.Matches(c) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,150 @@
+package schedule
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// freelyPruned is how many objects of an app may always be deleted at once,
+// where that is less than half of them.
+const freelyPruned = 3
+
+// verdict decides, once for an app and for all clusters alike, whether objects
+// that Git no longer has may be deleted. Absence is not deletion: as long as a
+// rendering or an inventory is missing, nothing is.
+func (s *scheduler) verdict(app string) federation.PruneVerdict {
+	if v, ok := s.verdicts[app]; ok {
+		return v
+	}
+	v := s.judge(app)
+	s.verdicts[app] = v
+	return v
+}
+
+func (s *scheduler) judge(name string) federation.PruneVerdict {
+	app := s.Federation.App(name)
+	if app != nil && !app.Prune {
+		return federation.PruneOff
+	}
+	had, has := map[federation.ObjectRef]bool{}, map[federation.ObjectRef]bool{}
+	var hadIn, left int  // clusters that run the app, and those of them it leaves
+	var awaited []string // clusters whose inventory is not known
+	unrendered := false
+	for _, c := range s.Federation.Clusters {
+		facts := s.Facts.Clusters[c.Name]
+		if !facts.Synced && facts.State != federation.ClusterOffline && !c.Lost {
+			awaited = append(awaited, c.Name)
+		}
+		placed := app != nil && app.Selector.Matches(c)
+		if placed {
+			b, rendered := s.bundles[key{c.Name, name}]
+			if !rendered || b.Err != nil || s.refused[key{c.Name, name}] {
+				unrendered = true
+			}
+			for _, o := range b.Objects {
+				has[o.Ref] = true
+			}
+		}
+		inventory := countable(facts.Inventory[name])
+		for _, ref := range inventory {
+			had[ref] = true
+		}
+		if len(inventory) > 0 {
+			hadIn++
+			if !placed {
+				left++
+			}
+		}
+	}
+	if unrendered {
+		return federation.PruneWaiting // the reason is a finding of its own
+	}
+	gone := slices.SortedFunc(maps.Keys(had), federation.ObjectRef.Compare)
+	gone = slices.DeleteFunc(gone, func(ref federation.ObjectRef) bool { return has[ref] })
+	if len(awaited) > 0 {
+		if len(gone) > 0 {
+			s.await(name, gone, awaited)
+		}
+		return federation.PruneWaiting
+	}
+
+	limit := federation.PruneLimit{Percent: 10}
+	if app != nil {
+		limit = app.PruneLimit
+	}
+	switch {
+	case s.Federation.PruneAllowed():
+		return federation.PruneAllowed
+	case exceeds(len(gone), len(had), limit):
+		s.hold(name, fmt.Sprintf("%d of %d objects of app %s would be deleted: %s", len(gone), len(had), name, list(gone)))
+		return federation.PruneHeld
+	case app != nil && takesPlacement(left, hadIn, limit):
+		s.hold(name, fmt.Sprintf("app %s would leave %d of its %d clusters", name, left, hadIn))
+		return federation.PruneHeld
+	}
+	return federation.PruneAllowed
+}
+
+// countable leaves out namespaces, which are never pruned.
+func countable(refs []federation.ObjectRef) []federation.ObjectRef {
+	return slices.DeleteFunc(slices.Clone(refs), func(r federation.ObjectRef) bool {
+		return r.Group == "" && r.Kind == "Namespace"
+	})
+}
+
+// exceeds says whether deleting gone of had objects is too much at once. A count
+// that a person set is exact; a percentage is a floor of freelyPruned objects and
+// gives way to the rule that half of an app is always too much, unless the
+// percentage itself allows half.
+func exceeds(gone, had int, limit federation.PruneLimit) bool {
+	if limit.IsCount {
+		return gone > limit.Count
+	}
+	byPercent := gone*100 > had*limit.Percent
+	if gone > freelyPruned && byPercent {
+		return true
+	}
+	return gone > 1 && gone*2 >= had && byPercent
+}
+
+// takesPlacement says whether taking an app from left of its clusters is too much
+// at once: half of them or more, and more than one.
+func takesPlacement(left, of int, limit federation.PruneLimit) bool {
+	if left <= 1 || left*2 < of {
+		return false
+	}
+	return limit.IsCount || left*100 > of*limit.Percent // a count is one of objects
+}
+
+func (s *scheduler) await(app string, gone []federation.ObjectRef, clusters []string) {
+	s.findings = append(s.findings, federation.Finding{
+		ID: "awaited", Severity: federation.SeverityWarning, App: app,
+		Message: fmt.Sprintf("deleting %s waits until it is known what runs in %s", list(gone), strings.Join(clusters, ", ")),
+	})
+}
+
+func (s *scheduler) hold(app, why string) {
+	s.findings = append(s.findings, federation.Finding{
+		ID: "held", Severity: federation.SeverityError, App: app, File: federation.FileName,
+		Message: "held: " + why,
+		Remedy: fmt.Sprintf("restore what was removed, raise pruneLimit of the app, or push the annotation %s: Allowed on %s",
+			federation.AnnotationPrune, federation.FileName),
+	})
+}
+
+// list names some references and counts the rest.
+func list(refs []federation.ObjectRef) string {
+	const most = 5
+	names := make([]string, 0, most+1)
+	for _, r := range refs[:min(most, len(refs))] {
+		names = append(names, r.String())
+	}
+	if len(refs) > most {
+		names = append(names, fmt.Sprintf("and %d more", len(refs)-most))
+	}
+	return strings.Join(names, ", ")
+}
