@@ -1,0 +1,82 @@
+# fedsync. `make` prints this help; CONTRIBUTING.md has the recipes.
+
+SHELL      := bash
+GO         ?= go
+TOOL       := $(GO) tool -modfile=go.tool.mod
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS    := -s -w -X main.version=$(VERSION)
+MODULES    := . sandbox
+FUZZTIME   ?= 30s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## print this help
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/fedsync
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/fedsync ./cmd/fedsync
+
+.PHONY: sandbox
+sandbox: ## build the sandbox's programs into the user's cache (about 25 minutes, once)
+	$(GO) build -C sandbox -o ../bin/sandbox ./cmd/sandbox
+	bin/sandbox build --forge
+
+.PHONY: demo
+demo: build sandbox ## three real clusters, a repository, the daemon; ONCE=1 does the tour by itself
+	$(GO) run ./internal/demo $(if $(ONCE),--once)
+
+.PHONY: test
+test: sandbox ## all tests, on real clusters and a real Gitea, with the race detector
+	$(GO) run ./internal/testrun $(if $(RUN),-run '$(RUN)') $(or $(PKG),./...)
+
+.PHONY: unit
+unit: ## the tests that need nothing but Go
+	$(GO) test ./pkg/federation/... ./pkg/render/... ./pkg/schedule/... ./pkg/web/...
+
+.PHONY: golden
+golden: ## rewrite the golden files, then show what changed
+	$(GO) test ./pkg/render ./pkg/web ./pkg/health ./pkg/federation -update
+	git diff --stat
+
+.PHONY: vet
+vet:
+	@for m in $(MODULES); do echo "vet $$m"; (cd $$m && $(GO) vet ./...) || exit 1; done
+
+.PHONY: format
+format: ## format the code
+	$(TOOL) golangci-lint fmt ./...
+	cd sandbox && $(GO) tool -modfile=../go.tool.mod golangci-lint fmt --config ../.golangci.yml ./...
+
+.PHONY: lint
+lint: ## vet, formatting and linters
+	$(TOOL) golangci-lint fmt --diff ./...
+	$(TOOL) golangci-lint run ./...
+	cd sandbox && $(GO) tool -modfile=../go.tool.mod golangci-lint run --config ../.golangci.yml ./...
+
+.PHONY: tidy
+tidy: ## the modules' files are as `go mod tidy` leaves them
+	@for m in $(MODULES) sandbox/programs/*/; do echo "tidy $$m"; (cd $$m && $(GO) mod tidy -diff) || exit 1; done
+
+.PHONY: vuln
+vuln: ## known vulnerabilities; needs the database on the network
+	@$(TOOL) govulncheck ./... || { s=$$?; [ $$s -eq 3 ] && exit 3; echo "SKIPPED: the vulnerability database cannot be reached"; }
+
+.PHONY: fuzz
+fuzz: ## every fuzz target, FUZZTIME each (30s)
+	@grep -rl --include='*_test.go' '^func Fuzz' pkg cmd | while read -r file; do \
+	  for target in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$file | awk '{ print $$2 }'); do \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
+	  done; done
+
+.PHONY: bench
+bench: sandbox ## the figures in bench/, on 13 real clusters
+	$(GO) run ./internal/bench
+
+.PHONY: generate
+generate: ## the reference in docs/ from the code
+	$(GO) generate ./...
+
+.PHONY: check
+check: test vet lint tidy ## everything that CI runs
