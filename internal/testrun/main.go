@@ -1,0 +1,186 @@
+// Command testrun runs all tests on one sandbox.
+//
+// It starts real clusters and a real forge once, names them in FEDSYNC_SANDBOX,
+// and runs `go test -race` for every module with them. It prints a line for each
+// package and, in full, what failed. A test that was skipped fails the run: what
+// is not tested is not known to work.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	run := flag.String("run", "", "only tests that match, as for go test")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := runAll(ctx, *run, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "testrun:", err)
+		os.Exit(1)
+	}
+}
+
+// runAll runs the packages of the main module and, when these are all, the tests
+// of the sandbox's own module too.
+func runAll(ctx context.Context, run string, packages []string) error {
+	box, err := startSandbox(ctx)
+	if err != nil {
+		return fmt.Errorf("start the sandbox: %w", err)
+	}
+	defer box.stop()
+
+	var t tally
+	err = t.test(ctx, ".", box.file, run, packages)
+	if len(packages) == 1 && packages[0] == "./..." && run == "" {
+		err = errors.Join(err, t.test(ctx, "sandbox", "", run, packages))
+	}
+	fmt.Printf("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped) //nolint:forbidigo // The answer of this program.
+	switch {
+	case err != nil:
+		return err
+	case t.skipped > 0:
+		return fmt.Errorf("%d tests were skipped: %s", t.skipped, strings.Join(t.names, ", "))
+	case t.passed == 0:
+		return errors.New("no test ran")
+	}
+	return nil
+}
+
+// sandbox is a running one.
+type sandbox struct {
+	file string // its sandbox.json
+	stop func()
+}
+
+func startSandbox(ctx context.Context) (*sandbox, error) {
+	dir, err := os.MkdirTemp("", "fedsync-test-")
+	if err != nil {
+		return nil, err
+	}
+	dir = filepath.Join(dir, "sandbox")
+	cmd := exec.CommandContext(ctx, filepath.Join("bin", "sandbox"), "up", "--clusters", "3", "--forge", "--dir", dir)
+	cmd.Stderr = os.Stderr
+	// It stops when its standard input closes, however this process ends.
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Cancel = stdin.Close
+	cmd.WaitDelay = time.Minute
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	stop := func() {
+		_ = stdin.Close()
+		_ = cmd.Wait() // its end is all that is asked of it
+		_ = os.RemoveAll(filepath.Dir(dir))
+	}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || !json.Valid([]byte(line)) {
+		stop()
+		return nil, fmt.Errorf("it did not say that it is ready: %w", err)
+	}
+	return &sandbox{file: filepath.Join(dir, "sandbox.json"), stop: stop}, nil
+}
+
+// tally adds up the tests.
+type tally struct {
+	passed, failed, skipped int
+	names                   []string // of the skipped
+}
+
+// event is one line of `go test -json` (cmd/test2json documents it).
+type event struct {
+	Action, Package, Test, Output, ImportPath string
+	Elapsed                                   float64
+}
+
+func (t *tally) test(ctx context.Context, dir, sandboxFile, run string, packages []string) error {
+	args := []string{"test", "-race", "-json", "-timeout", "25m"}
+	if run != "" {
+		args = append(args, "-run", run)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
+	cmd.Dir, cmd.Stderr, cmd.Env = dir, os.Stderr, os.Environ()
+	if sandboxFile != "" {
+		cmd.Env = append(cmd.Env, "FEDSYNC_SANDBOX="+sandboxFile)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if err := t.read(stdout); err != nil {
+		return fmt.Errorf("read the results: %w", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("go test in %s: %w", dir, err)
+	}
+	return nil
+}
+
+// read prints what a person wants to see of the events, and counts the tests.
+func (t *tally) read(r io.Reader) error {
+	output := map[[2]string]*strings.Builder{} // by package and test
+	decoder := json.NewDecoder(r)
+	for {
+		var e event
+		if err := decoder.Decode(&e); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		key := [2]string{e.Package, e.Test}
+		switch e.Action {
+		case "build-output":
+			fmt.Print(e.Output) //nolint:forbidigo // The answer of this program.
+		case "output":
+			if output[key] == nil {
+				output[key] = &strings.Builder{}
+			}
+			output[key].WriteString(e.Output)
+		case "pass", "fail", "skip":
+			t.end(e, output[key])
+			delete(output, key)
+		}
+	}
+}
+
+func (t *tally) end(e event, output *strings.Builder) {
+	if e.Test == "" {
+		fmt.Printf("%-4s  %s  %.1fs\n", e.Action, e.Package, e.Elapsed) //nolint:forbidigo // The answer of this program.
+		if e.Action == "fail" && output != nil {
+			fmt.Print(output.String()) //nolint:forbidigo // The answer of this program.
+		}
+		return
+	}
+	switch e.Action {
+	case "pass":
+		t.passed++
+	case "skip":
+		t.skipped++
+		t.names = append(t.names, e.Package+"."+e.Test)
+	case "fail":
+		t.failed++
+		fmt.Printf("--- %s %s\n%s", e.Package, e.Test, output) //nolint:forbidigo // The answer of this program.
+	}
+}
