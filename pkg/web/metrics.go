@@ -1,0 +1,225 @@
+package web
+
+import (
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// Stage names a stage of the flow in the metrics.
+type Stage string
+
+// The stages that take time.
+const (
+	StageSource   Stage = "source"   // one poll of the repository
+	StageRender   Stage = "render"   // all clusters
+	StageSchedule Stage = "schedule" // one plan
+	StageApply    Stage = "apply"    // one cluster
+	StageGCP      Stage = "gcp"      // one round of calls
+	StageDiagnose Stage = "diagnose" // all findings
+	StageStatus   Stage = "status"   // one post of commit statuses
+)
+
+// stageBuckets go from a schedule (milliseconds) to an apply of a large cluster
+// that is slow to answer, in seconds.
+var stageBuckets = []float64{.001, .005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120}
+
+// Metrics are what fedsync counts, under names that begin with fedsync_. All
+// methods may be called from many goroutines at once. Labels hold what the
+// operator configured and what the program itself names, never free text.
+type Metrics struct {
+	syncs        *prometheus.CounterVec
+	stages       *prometheus.HistogramVec
+	objects      *prometheus.CounterVec
+	drift        *prometheus.CounterVec
+	posts        *prometheus.CounterVec
+	clusterState *prometheus.GaugeVec
+	reportState  *prometheus.GaugeVec
+	findings     *prometheus.GaugeVec
+	revision     *prometheus.GaugeVec
+	lastSync     prometheus.Gauge
+	lastGoodSync prometheus.Gauge
+	mu           sync.Mutex      // protects clusters, and the series of clusters against each other
+	clusters     map[string]bool // those that have series
+	revisionSHA  string          // the revision that has the one series, protected by mu
+}
+
+// NewMetrics registers the metrics. It fails when the registry has others of
+// the same names.
+func NewMetrics(reg prometheus.Registerer, version string) (*Metrics, error) {
+	m := &Metrics{
+		clusters: map[string]bool{},
+		syncs: counters("syncs_total",
+			"Syncs that ended, by result.", "result"),
+		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "fedsync", Name: "stage_duration_seconds",
+			Help: "How long a stage took; apply is measured per cluster.", Buckets: stageBuckets,
+		}, []string{"stage"}),
+		objects: counters("objects_total",
+			"Objects that were written to a cluster or could not be, by action.", "cluster", "action"),
+		drift: counters("drift_repairs_total",
+			"Objects that somebody else had changed and that were set right.", "cluster"),
+		posts: counters("commit_status_posts_total",
+			"Commit statuses that were sent to a provider, by result.", "provider", "result"),
+		clusterState: gauges("cluster_state",
+			"1 for the state that a member cluster is in, 0 for the others.", "cluster", "state"),
+		reportState: gauges("report_state",
+			"1 for the state of the newest report, 0 for the others.", "state"),
+		findings: gauges("findings",
+			"Findings of the newest report, by severity.", "severity"),
+		revision: gauges("revision_info",
+			"1 for the revision that is being brought to the clusters.", "revision"),
+		lastSync: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "fedsync", Name: "last_sync_timestamp_seconds",
+			Help: "When the last sync ended, whatever its result.",
+		}),
+		lastGoodSync: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "fedsync", Name: "last_successful_sync_timestamp_seconds",
+			Help: "When the last sync without an error ended; 0 before the first.",
+		}),
+	}
+	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "fedsync", Name: "build_info",
+		Help:        "1, with the version of fedsync and of the Go that built it.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	}, func() float64 { return 1 })
+
+	for _, c := range []prometheus.Collector{
+		m.syncs, m.stages, m.objects, m.drift, m.posts, m.clusterState, m.reportState,
+		m.findings, m.revision, m.lastSync, m.lastGoodSync, build,
+	} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	// A rate over a series that appears with its first failure misses it.
+	for _, result := range []string{resultSuccess, resultFailure} {
+		m.syncs.WithLabelValues(result)
+	}
+	return m, nil
+}
+
+const (
+	resultSuccess = "success"
+	resultFailure = "failure"
+)
+
+// Sync counts a sync that ended, with the error that it ended with or nil.
+func (m *Metrics) Sync(ended time.Time, err error) {
+	m.syncs.WithLabelValues(result(err)).Inc()
+	seconds := float64(ended.UnixMilli()) / 1000
+	m.lastSync.Set(seconds)
+	if err == nil {
+		m.lastGoodSync.Set(seconds)
+	}
+}
+
+// Stage records how long a stage took.
+func (m *Metrics) Stage(s Stage, took time.Duration) {
+	m.stages.WithLabelValues(string(s)).Observe(took.Seconds())
+}
+
+// Changes counts what apply did. An object that was left as it is does not
+// count.
+func (m *Metrics) Changes(changes []federation.Change) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range changes {
+		if c.Action == federation.ActionUnchanged {
+			continue
+		}
+		name := label(c.Cluster)
+		m.clusters[name] = true
+		m.objects.WithLabelValues(name, string(c.Action)).Inc()
+		if c.Drift != "" && c.Action != federation.ActionFailed {
+			m.drift.WithLabelValues(name).Inc()
+		}
+	}
+}
+
+// CommitStatusPost counts a commit status that was sent, with the error that
+// the provider answered or nil. The provider is the kind of it, as "gitea".
+func (m *Metrics) CommitStatusPost(provider string, err error) {
+	m.posts.WithLabelValues(label(provider), result(err)).Inc()
+}
+
+// Report sets what follows from the newest report, and drops the series of
+// clusters that it has no more.
+func (m *Metrics) Report(r *status.Report) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	gone := m.clusters
+	m.clusters = map[string]bool{}
+	for _, c := range r.Clusters {
+		name := label(c.Name)
+		m.clusters[name] = true
+		delete(gone, name)
+		for _, s := range clusterStates {
+			m.clusterState.WithLabelValues(name, string(s)).Set(oneIf(c.State == s))
+		}
+	}
+	for name := range gone {
+		of := prometheus.Labels{"cluster": name}
+		m.clusterState.DeletePartialMatch(of)
+		m.objects.DeletePartialMatch(of)
+		m.drift.DeletePartialMatch(of)
+	}
+
+	for _, s := range []status.State{status.Pending, status.Success, status.Failure} {
+		m.reportState.WithLabelValues(string(s)).Set(oneIf(r.State == s))
+	}
+	counts := map[federation.Severity]int{}
+	for _, f := range r.Findings {
+		counts[f.Severity]++
+	}
+	m.findings.WithLabelValues("error").Set(float64(counts[federation.SeverityError]))
+	m.findings.WithLabelValues("warning").Set(float64(counts[federation.SeverityWarning]))
+	m.findings.WithLabelValues("note").Set(float64(counts[federation.SeverityNote]))
+
+	if sha := label(r.Revision.SHA); sha != m.revisionSHA {
+		m.revision.Reset()
+		m.revisionSHA = sha
+		if sha != "" {
+			m.revision.WithLabelValues(sha).Set(1)
+		}
+	}
+}
+
+// clusterStates are all that there are, so that each has a series.
+var clusterStates = []federation.ClusterState{
+	federation.ClusterPending, federation.ClusterReady, federation.ClusterNotReady,
+	federation.ClusterOffline, federation.ClusterUnknown,
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "fedsync", Name: name, Help: help}, labels)
+}
+
+func gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "fedsync", Name: name, Help: help}, labels)
+}
+
+func result(err error) string {
+	if err != nil {
+		return resultFailure
+	}
+	return resultSuccess
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// label makes a text fit for a label's value: one that is not UTF-8 would fail
+// the whole scrape.
+func label(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

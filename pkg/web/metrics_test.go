@@ -1,0 +1,142 @@
+package web
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+func recorded(t *testing.T) (*prometheus.Registry, *Metrics) {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	m, err := NewMetrics(reg, "v1.0.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Sync(time.Unix(1000, 0), nil)
+	m.Sync(time.Unix(2000, 500e6), errors.New("one cluster failed"))
+	m.Stage(StageRender, 20*time.Millisecond)
+	m.Stage(StageApply, 3*time.Second)
+	m.Changes([]federation.Change{
+		{Cluster: "a", Action: federation.ActionCreated},
+		{Cluster: "a", Action: federation.ActionUnchanged},
+		{Cluster: "b", Action: federation.ActionConfigured, Drift: "spec.replicas by kubectl-edit"},
+		{Cluster: "b", Action: federation.ActionFailed, Drift: "spec.ports by kubectl-edit", Err: errors.New("conflict")},
+	})
+	m.CommitStatusPost("gitea", nil)
+	m.CommitStatusPost("gitea", errors.New("502"))
+	m.Report(&status.Report{
+		Revision: federation.Revision{Ref: "main", SHA: newestSHA},
+		State:    status.Failure,
+		Clusters: []status.Cluster{
+			{Name: "a", State: federation.ClusterReady},
+			{Name: "b", State: federation.ClusterOffline},
+		},
+		Findings: []federation.Finding{{Severity: federation.SeverityError}, {Severity: federation.SeverityNote}},
+	})
+	return reg, m
+}
+
+func TestMetricsCountWhatHappened(t *testing.T) {
+	reg, _ := recorded(t)
+	got := scrape(t, reg)
+	for _, want := range []string{
+		`fedsync_syncs_total{result="success"} 1`,
+		`fedsync_syncs_total{result="failure"} 1`,
+		`fedsync_last_sync_timestamp_seconds 2000.5`,
+		`fedsync_last_successful_sync_timestamp_seconds 1000`,
+		`fedsync_stage_duration_seconds_count{stage="apply"} 1`,
+		`fedsync_stage_duration_seconds_bucket{stage="render",le="0.025"} 1`,
+		`fedsync_objects_total{action="created",cluster="a"} 1`,
+		`fedsync_objects_total{action="configured",cluster="b"} 1`,
+		`fedsync_objects_total{action="failed",cluster="b"} 1`,
+		`fedsync_drift_repairs_total{cluster="b"} 1`,
+		`fedsync_commit_status_posts_total{provider="gitea",result="success"} 1`,
+		`fedsync_commit_status_posts_total{provider="gitea",result="failure"} 1`,
+		`fedsync_cluster_state{cluster="a",state="Ready"} 1`,
+		`fedsync_cluster_state{cluster="a",state="Offline"} 0`,
+		`fedsync_cluster_state{cluster="b",state="Offline"} 1`,
+		`fedsync_report_state{state="failure"} 1`,
+		`fedsync_report_state{state="success"} 0`,
+		`fedsync_findings{severity="error"} 1`,
+		`fedsync_findings{severity="warning"} 0`,
+		`fedsync_revision_info{revision="` + newestSHA + `"} 1`,
+		`fedsync_build_info{goversion="go`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is missing in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "unchanged") {
+		t.Error("objects that were left as they are have been counted")
+	}
+}
+
+func TestMetricsFollowPrometheusConventions(t *testing.T) {
+	reg, _ := recorded(t)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "fedsync_") {
+			t.Errorf("%s does not begin with fedsync_", f.GetName())
+		}
+	}
+}
+
+func TestSeriesOfAClusterThatLeftAreDropped(t *testing.T) {
+	reg, m := recorded(t)
+	m.Report(&status.Report{
+		Revision: federation.Revision{SHA: earlierSHA},
+		Clusters: []status.Cluster{{Name: "a", State: federation.ClusterReady}},
+	})
+	// A worker that was still at it when its cluster left.
+	m.Changes([]federation.Change{{Cluster: "b", Action: federation.ActionPruned, Drift: "x"}})
+	m.Report(&status.Report{Clusters: []status.Cluster{{Name: "a", State: federation.ClusterReady}}})
+	got := scrape(t, reg)
+	if strings.Contains(got, `cluster="b"`) || strings.Contains(got, newestSHA) || strings.Contains(got, earlierSHA) {
+		t.Errorf("what is gone is still there:\n%s", got)
+	}
+	if !strings.Contains(got, `fedsync_objects_total{action="created",cluster="a"} 1`) {
+		t.Errorf("the cluster that stayed lost its count:\n%s", got)
+	}
+}
+
+func TestABrokenNameDoesNotFailTheScrape(t *testing.T) {
+	reg, m := recorded(t)
+	m.Report(&status.Report{Clusters: []status.Cluster{{Name: "a\xff"}}})
+	if got := scrape(t, reg); !strings.Contains(got, "cluster=\"a\uFFFD\"") {
+		t.Errorf("the cluster is missing in\n%s", got)
+	}
+}
+
+func TestMetricsAreRegisteredOnce(t *testing.T) {
+	reg, _ := recorded(t)
+	if _, err := NewMetrics(reg, "v1"); err == nil {
+		t.Error("a second registration = nil, want an error")
+	}
+}
+
+func scrape(t *testing.T, reg *prometheus.Registry) string {
+	t.Helper()
+	w := get(t, New(Options{Gatherer: reg}), "/metrics")
+	if w.Code != 200 {
+		t.Fatalf("GET /metrics = %d %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}

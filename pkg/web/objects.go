@@ -1,0 +1,243 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// clusterRow is one member cluster.
+type clusterRow struct {
+	Link      *link
+	Version   string
+	Targeted  bool
+	Lost      bool
+	Counts    bool // it is targeted and not lost: its state is the federation's
+	State     badge
+	Failure   string // the class, when it does not answer as it should
+	Since     *moment
+	Error     string
+	Reason    string // why it is no success, where the error does not say it
+	Failed    bool   // and it is a failure
+	Applied   string // abbreviated SHA; empty for never
+	Current   bool
+	Behind    bool // it should be current
+	Health    badge
+	Pods      string // "2/3"; empty where none are wanted
+	Addresses []string
+	LastSync  string // "2 created, 1 failed"; empty before the first
+}
+
+// objectGroup are one cluster's objects.
+type objectGroup struct {
+	Cluster *link
+	State   badge
+	Stale   bool // as they were seen last: the cluster cannot be seen now
+	Rows    []objectRow
+}
+
+// objectRow is one object in the columns of kubectl get.
+type objectRow struct {
+	Kind      string
+	Namespace string
+	Name      string
+	Hosts     string
+	Addresses string
+	Ports     string
+	Ready     string
+	Age       *moment
+	Health    badge
+	Message   string
+}
+
+// annotationGroup are what the ingress controller wrote on one object.
+type annotationGroup struct {
+	Object string
+	Pairs  []pair
+}
+
+type pair struct{ Key, Value string }
+
+type changeRow struct {
+	Action badge
+	App    string
+	Object string
+	Drift  string
+	Error  string
+}
+
+func (v view) clusterRow(c status.Cluster, addresses []string) clusterRow {
+	row := clusterRow{
+		Link:      v.clusterLink(c.Name),
+		Version:   c.Version,
+		Targeted:  c.Targeted,
+		Lost:      c.Lost,
+		Counts:    c.Targeted && !c.Lost,
+		State:     clusterBadge(c.State),
+		Failure:   string(c.Failure),
+		Since:     at(c.Since, v.now),
+		Error:     cut(c.Error, maxText),
+		Applied:   c.Applied.Short(),
+		Failed:    c.Outcome == status.Failure,
+		Current:   c.Current,
+		Behind:    c.Targeted && !c.Lost && !c.Current && c.Applied.SHA != "",
+		Health:    healthBadge(c.Health),
+		Addresses: addresses,
+		LastSync:  syncWords(c.Changes),
+	}
+	if row.LastSync == "" && c.Applied.SHA != "" {
+		row.LastSync = "unchanged"
+	}
+	if c.Desired > 0 || c.Ready > 0 {
+		row.Pods = fmt.Sprintf("%d/%d", c.Ready, c.Desired)
+	}
+	if c.Outcome != status.Success && (c.Error == "" || !strings.Contains(c.Reason, c.Error)) {
+		row.Reason = cut(c.Reason, maxText)
+	}
+	return row
+}
+
+// objectGroups gives the objects of all clusters, or, where those are too many
+// for a page, of the clusters that are not well, and the number of the others.
+func (v view) objectGroups(clusters []status.Cluster) (groups []objectGroup, left int) {
+	total := 0
+	for _, c := range clusters {
+		total += len(c.Objects)
+	}
+	rows := 0
+	for _, c := range clusters {
+		if len(c.Objects) == 0 {
+			continue
+		}
+		well := c.State == federation.ClusterReady && c.Health == federation.Healthy
+		if total > maxObjects && (well || rows+len(c.Objects) > maxObjects) {
+			left++
+			continue
+		}
+		rows += len(c.Objects)
+		groups = append(groups, v.objectGroup(c))
+	}
+	return groups, left
+}
+
+func (v view) objectGroup(c status.Cluster) objectGroup {
+	g := objectGroup{
+		Cluster: v.clusterLink(c.Name),
+		State:   clusterBadge(c.State),
+		Stale:   c.State != federation.ClusterReady && c.State != federation.ClusterNotReady,
+	}
+	for _, o := range c.Objects {
+		g.Rows = append(g.Rows, objectRow{
+			Kind:      o.Object.Kind,
+			Namespace: o.Object.Namespace,
+			Name:      o.Object.Name,
+			Hosts:     hosts(o),
+			Addresses: cut(strings.Join(o.Addresses, ", "), maxText),
+			Ports:     ports(o.Ports),
+			Ready:     readyPods(o),
+			Age:       at(o.Created, v.now),
+			Health:    healthBadge(o.Health),
+			Message:   cut(o.Message, maxText),
+		})
+	}
+	return g
+}
+
+// hosts gives * for an Ingress that names none, as kubectl does.
+func hosts(o federation.Observation) string {
+	if len(o.Hosts) == 0 && o.Object.Kind == "Ingress" {
+		return "*"
+	}
+	return cut(strings.Join(o.Hosts, ", "), maxText)
+}
+
+// ports are written as kubectl writes them: 80, 443 for an Ingress and
+// 80:30036/TCP for a Service's port with a node port.
+func ports(all []federation.Port) string {
+	words := make([]string, 0, len(all))
+	for _, p := range all {
+		word := strconv.Itoa(int(p.Port))
+		if p.NodePort != 0 {
+			word += ":" + strconv.Itoa(int(p.NodePort))
+		}
+		if p.Protocol != "" {
+			word += "/" + p.Protocol
+		}
+		words = append(words, word)
+	}
+	return cut(strings.Join(words, ", "), maxText)
+}
+
+// readyPods is empty for what is no workload.
+func readyPods(o federation.Observation) string {
+	workload := o.Object.Group == "apps" || o.Object.Group == "batch" ||
+		o.Object.Kind == "Pod" || o.Object.Kind == "ReplicationController"
+	if !workload && o.Desired == 0 && o.Ready == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", o.Ready, o.Desired)
+}
+
+func annotationGroups(objects []federation.Observation) []annotationGroup {
+	var groups []annotationGroup
+	for _, o := range objects {
+		if len(o.Annotations) == 0 {
+			continue
+		}
+		g := annotationGroup{Object: o.Object.String()}
+		for _, key := range slices.Sorted(maps.Keys(o.Annotations)) {
+			g.Pairs = append(g.Pairs, pair{Key: key, Value: cut(o.Annotations[key], maxText)})
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// changeRows are sorted by object, with failures first.
+func changeRows(changes []status.Change) []changeRow {
+	changes = slices.SortedStableFunc(slices.Values(changes), func(a, b status.Change) int {
+		return cmp.Or(failedFirst(a)-failedFirst(b), a.Object.Compare(b.Object))
+	})
+	rows := make([]changeRow, 0, len(changes))
+	for _, c := range changes {
+		rows = append(rows, changeRow{
+			Action: actionBadge(c.Action),
+			App:    c.App,
+			Object: c.Object.String(),
+			Drift:  cut(c.Drift, maxText),
+			Error:  cut(c.Error, maxText),
+		})
+	}
+	return rows
+}
+
+func failedFirst(c status.Change) int {
+	if c.Action == federation.ActionFailed {
+		return 0
+	}
+	return 1
+}
+
+// syncWords counts changes by action: "2 created, 1 failed".
+func syncWords(changes []status.Change) string {
+	counts := map[federation.Action]int{}
+	for _, c := range changes {
+		counts[c.Action]++
+	}
+	var words []string
+	for _, a := range []federation.Action{
+		federation.ActionCreated, federation.ActionConfigured, federation.ActionAdopted,
+		federation.ActionPruned, federation.ActionFailed,
+	} {
+		if n := counts[a]; n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", n, a))
+		}
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,187 @@
+package web
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// refreshSeconds is how often a page that may change loads itself anew.
+const refreshSeconds = 10
+
+//go:embed templates
+var templateFiles embed.FS
+
+//go:embed assets
+var assetFiles embed.FS
+
+// pages are the parsed templates.
+type pages struct{ templates *template.Template }
+
+// newPages panics on a template that does not parse, which a build with a
+// passing test cannot hold.
+func newPages() *pages {
+	return &pages{template.Must(template.ParseFS(templateFiles, "templates/*.html"))}
+}
+
+// frame is what every page has around its content.
+type frame struct {
+	Title   string
+	Root    string // relative path to /, so that a proxy may serve us below a path
+	JSON    string // path of the same as JSON, relative to Root; empty for none
+	Icon    string // the favicon: the state, or none
+	Refresh int    // seconds until the page loads itself anew; 0 for never
+	Live    bool   // it would refresh, and refreshes unless paused
+	Version string
+}
+
+// messagePage says one thing, without a report.
+type messagePage struct {
+	frame
+	Heading string
+	Text    string
+	Reason  string // from Ready, untrusted text
+}
+
+// serveOverview shows the newest report: all of it, or one cluster.
+func (s *server) serveOverview(w http.ResponseWriter, r *http.Request) {
+	report := s.opts.Report()
+	if report == nil {
+		s.serveStarting(w, r)
+		return
+	}
+	s.serveReport(w, r, report, true)
+}
+
+// serveRevision shows the last report on one revision.
+func (s *server) serveRevision(w http.ResponseWriter, r *http.Request) {
+	found := s.find(r.PathValue("sha"))
+	if found.report == nil {
+		s.serveNotFound(w, r, found.why, found.maybe)
+		return
+	}
+	s.serveReport(w, r, found.report, found.current)
+}
+
+func (s *server) serveReport(w http.ResponseWriter, r *http.Request, report *status.Report, current bool) {
+	f := s.frame(r, current)
+	f.Icon = string(report.State)
+	f.JSON = "api/v1/report"
+	if !current {
+		f.JSON = "api/v1/revisions/" + report.Revision.SHA
+	}
+	v := view{report: report, now: time.Now(), current: current, root: f.Root}
+	if r.PathValue("sha") != "" {
+		v.revision = report.Revision.SHA
+	}
+
+	name := r.PathValue("cluster")
+	if name == "" {
+		f.Title = fmt.Sprintf("%s: %s, %s", title(string(report.State)), report.Federation, report.Revision)
+		s.write(w, http.StatusOK, "report", v.reportPage(f, s.opts.Revisions()))
+		return
+	}
+	page, ok := v.clusterPage(f, name)
+	if !ok {
+		s.serveNotFound(w, r, fmt.Sprintf("%s has no member cluster %q at %s.", report.Federation, cut(name, 80), report.Revision), false)
+		return
+	}
+	s.write(w, http.StatusOK, "cluster", page)
+}
+
+func (s *server) serveStarting(w http.ResponseWriter, r *http.Request) {
+	f := s.frame(r, true)
+	f.Title, f.Icon = "Starting", string(status.Pending)
+	p := messagePage{
+		frame:   f,
+		Heading: "fedsync is starting",
+		Text:    "It reads the repository and asks the member clusters how they are. The first report will appear here by itself.",
+	}
+	if err := s.opts.Ready(); err != nil {
+		p.Reason = err.Error()
+	}
+	s.write(w, http.StatusOK, "message", p)
+}
+
+// serveNoSuchPage gets what no other pattern fits: an unknown path, or a method
+// that would change something.
+func (s *server) serveNoSuchPage(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		writeText(w, http.StatusMethodNotAllowed, "there is nothing to change here: the page is read-only")
+		return
+	}
+	s.serveNotFound(w, r, "There is nothing at this address.", false)
+}
+
+// serveNotFound answers 404. A page that there may be later looks again by
+// itself: a commit status can link to a revision before its first report.
+func (s *server) serveNotFound(w http.ResponseWriter, r *http.Request, why string, maybe bool) {
+	f := s.frame(r, maybe)
+	f.Title = "Not found"
+	s.write(w, http.StatusNotFound, "message", messagePage{frame: f, Heading: "Not found", Text: why})
+}
+
+func (s *server) frame(r *http.Request, live bool) frame {
+	f := frame{Root: root(r), Live: live, Version: s.opts.Version}
+	if live && r.URL.Query().Get("refresh") != "off" {
+		f.Refresh = refreshSeconds
+	}
+	return f
+}
+
+// root gives the way from the requested path up to /.
+func root(r *http.Request) string {
+	depth := strings.Count(r.URL.EscapedPath(), "/") - 1
+	if depth <= 0 {
+		return "./"
+	}
+	return strings.Repeat("../", depth)
+}
+
+// write runs the template before the first byte is sent, so that an error is
+// an error and not half a page.
+func (s *server) write(w http.ResponseWriter, code int, name string, page any) {
+	var b bytes.Buffer
+	if err := s.pages.templates.ExecuteTemplate(&b, name, page); err != nil {
+		panic(fmt.Errorf("write page %s: %w", name, err)) // answered with 500 and logged
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	// A reader that has gone away is nobody's to tell.
+	_, _ = w.Write(visible(b.Bytes()))
+}
+
+// serveAsset serves the style sheet and the icons.
+func (s *server) serveAsset(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("file")
+	content, err := assetFiles.ReadFile("assets/" + name)
+	if err != nil {
+		s.serveNoSuchPage(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-cache") // keep it, but ask: it changes with the version
+	h.Set("ETag", etag(content))
+	// By the name's ending; the two kinds that there are need no system's table.
+	if strings.HasSuffix(name, ".svg") {
+		h.Set("Content-Type", "image/svg+xml")
+	} else {
+		h.Set("Content-Type", "text/css; charset=utf-8")
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+}
+
+// title gives a word its capital letter.
+func title(word string) string {
+	if word == "" {
+		return "Unknown"
+	}
+	return strings.ToUpper(word[:1]) + word[1:]
+}

@@ -1,0 +1,220 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+func TestHiddenCharactersBecomeVisible(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain, größer, 日本語":    "plain, größer, 日本語",
+		"line\n\tend":           "line\n\tend",
+		"\x1b[31mred\x07":       `\x1b[31mred\a`,
+		"a\r\nb":                "a\\r\nb",
+		"\u202egnp.exe":         `\u202egnp.exe`,
+		"\u2066a\u2069 \u200f":  `\u2066a\u2069 \u200f`,
+		"zero\u200bwidth\ufeff": `zero\u200bwidth\ufeff`,
+		"\U000e0041":            `\U000e0041`,
+		"bad\xff\xc3utf8":       "bad\uFFFD\uFFFDutf8",
+		"👩\u200d💻 and می\u200cخواهم": "👩\u200d💻 and می\u200cخواهم",
+		"\u009b\x7f\u2028":           `\u009b\x7f\u2028`,
+	} {
+		if got := string(visible([]byte(text))); got != want {
+			t.Errorf("visible(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestCutKeepsWholeRunes(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		n    int
+		want string
+	}{
+		{"short", 5, "short"},
+		{"shorter", 5, "shor…"},
+		{"größer", 6, "größer"},
+		{"größere", 6, "größe…"},
+		{"日本語日本語", 3, "日本…"},
+		{"", 1, ""},
+	} {
+		if got := cut(c.text, c.n); got != c.want {
+			t.Errorf("cut(%q, %d) = %q, want %q", c.text, c.n, got, c.want)
+		}
+	}
+}
+
+func TestAgesAreWrittenAsKubectlWritesThem(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for age, want := range map[time.Duration]string{
+		-time.Minute:           "0s", // another machine's clock is ahead
+		42 * time.Second:       "42s",
+		3*time.Minute + 12e9:   "3m12s",
+		50 * time.Hour:         "2d2h",
+		400 * 24 * time.Hour:   "400d",
+		1000 * 24 * time.Hour:  "2y270d",
+		time.Nanosecond * 9999: "0s",
+	} {
+		if got := at(now.Add(-age), now).Age; got != want {
+			t.Errorf("age of %v = %q, want %q", age, got, want)
+		}
+	}
+	if at(time.Time{}, now) != nil {
+		t.Error("the zero time has an age")
+	}
+}
+
+// FuzzTextNeverBecomesMarkup puts a text into every string of a report, and
+// wants the pages' elements and attributes to be what they are for a harmless
+// one.
+func FuzzTextNeverBecomesMarkup(f *testing.F) {
+	for _, s := range []string{
+		"<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "' onclick='x", "javascript:alert(1)",
+		"</title></bdi></td><!--", "{{.}}", "<![CDATA[x]]>", "&lt;script&gt;", "\x00<\x1b\u202e\u2028", "\xff<svg/onload=x>", "%3Cscript%3E", "../../x?y#z",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if strings.TrimFunc(text, func(r rune) bool { return !unicode.IsLetter(r) }) == "" {
+			return // an empty text may leave its element out
+		}
+		if strings.Contains(text, "..") || url.PathEscape(text) == "." {
+			text = "x" + text
+		}
+		want, got := pagesWith(t, "harmless"), pagesWith(t, text)
+		for path := range want {
+			if diff := cmp.Diff(markup(t, want[path]), markup(t, got[path])); diff != "" {
+				t.Errorf("%q changes the markup of %s, -want +got:\n%s", text, path, diff)
+			}
+			if strings.Contains(strings.ToLower(string(got[path])), "<script") {
+				t.Errorf("%q makes a script of %s", text, path)
+			}
+			if bytes.ContainsFunc(got[path], hidden) || !utf8.Valid(got[path]) {
+				t.Errorf("%q hides characters in %s", text, path)
+			}
+		}
+	})
+}
+
+// pagesWith gives the pages of a report whose every string is text, and the
+// other answers that hold such text, by their kind.
+func pagesWith(t *testing.T, text string) map[string][]byte {
+	t.Helper()
+	r := &status.Report{}
+	fill(reflect.ValueOf(r).Elem(), text)
+	h := New(Options{
+		Report:    func() *status.Report { return r },
+		Revisions: func() []federation.Revision { return []federation.Revision{{Ref: text, SHA: newestSHA}} },
+		Version:   text,
+	})
+	pages := map[string][]byte{
+		"/":         get(t, h, "/").Body.Bytes(),
+		"/clusters": get(t, h, "/clusters/"+url.PathEscape(text)).Body.Bytes(),
+		"/nothing":  get(t, h, "/revisions/"+url.PathEscape(text)).Body.Bytes(),
+		"/starting": get(t, New(Options{Ready: func() error { return errors.New(text) }}), "/").Body.Bytes(),
+	}
+	api := get(t, h, "/api/v1/report").Body.Bytes()
+	if !json.Valid(api) || strings.Contains(strings.ToLower(string(api)), "<script") {
+		t.Errorf("%q breaks the JSON: %s", text, api)
+	}
+	return pages
+}
+
+// fill sets every string to text, every number to 1 and every time to one long
+// ago, and gives every list and map one entry.
+func fill(v reflect.Value, text string) {
+	switch kind := v.Kind(); {
+	case kind == reflect.String:
+		v.SetString(text)
+	case kind == reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0), text)
+	case kind == reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		entry := reflect.New(v.Type().Elem()).Elem()
+		fill(entry, text)
+		v.SetMapIndex(reflect.ValueOf(text).Convert(v.Type().Key()), entry)
+	case v.Type() == reflect.TypeFor[time.Time]():
+		v.Set(reflect.ValueOf(time.Unix(1, 0)))
+	case kind == reflect.Struct:
+		for _, field := range v.Fields() {
+			fill(field, text)
+		}
+	case v.CanInt():
+		v.SetInt(1)
+	}
+}
+
+// markup gives a page's elements and the names of their attributes. The pages
+// are well-formed XML too, so that a parser which forgives nothing reads them.
+func markup(t *testing.T, page []byte) []string {
+	t.Helper()
+	d := xml.NewDecoder(bytes.NewReader(page))
+	var all []string
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("read the page: %v\n%s", err, page)
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			words := []string{token.Name.Local}
+			for _, a := range token.Attr {
+				words = append(words, a.Name.Local)
+				if token.Name.Local == "a" && strings.HasPrefix(a.Value, "#") {
+					t.Errorf("a link to %s would stop the page's refresh", a.Value)
+				}
+				if a.Name.Local == "href" && !strings.HasPrefix(a.Value, ".") && !strings.HasPrefix(a.Value, "#") && !strings.HasPrefix(a.Value, "?") {
+					t.Errorf("a link leads away: %q", a.Value)
+				}
+			}
+			all = append(all, strings.Join(words, " "))
+		case xml.Comment:
+			t.Errorf("the page has a comment: %s", token)
+		case xml.EndElement, xml.CharData, xml.ProcInst, xml.Directive:
+		}
+	}
+}
+
+func TestLargeFederationsFitOnAPage(t *testing.T) {
+	r := &status.Report{Revision: federation.Revision{SHA: newestSHA}}
+	for i := range 1000 {
+		c := status.Cluster{Name: "c" + strings.Repeat("x", i%7), State: federation.ClusterReady, Health: federation.Healthy}
+		if i == 500 {
+			c.Name, c.Health = "troubled", federation.Degraded
+		}
+		for range 5 {
+			c.Objects = append(c.Objects, federation.Observation{Object: federation.ObjectRef{Kind: "Service", Name: "of-" + c.Name}})
+		}
+		r.Clusters = append(r.Clusters, c)
+		r.Findings = append(r.Findings, federation.Finding{Severity: federation.SeverityWarning, Message: "m"})
+		r.Addresses = append(r.Addresses, status.Address{Address: "192.0.2.1", Clusters: []string{c.Name}})
+	}
+	page := get(t, New(Options{Report: func() *status.Report { return r }}), "/").Body.String()
+	for _, want := range []string{"of-troubled", "Those of 999 more clusters", "800 more in the JSON", "950 more in the JSON"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page of 1000 clusters does not say %q", want)
+		}
+	}
+	if strings.Contains(page, "of-cx") || len(page) > 2<<20 {
+		t.Errorf("the page has %d bytes and objects of clusters that are well", len(page))
+	}
+}

@@ -1,0 +1,308 @@
+package web
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// The most that one page shows. Beyond it the page says how much is left out;
+// the JSON has all.
+const (
+	maxAddresses = 50
+	maxFindings  = 200
+	maxObjects   = 400  // rows on the page of the whole federation
+	maxRevisions = 10   // links to earlier ones
+	maxNamed     = 20   // clusters named at an address
+	maxText      = 2000 // runes of one message
+)
+
+// view makes pages of a report. It only arranges: what a report means was
+// decided in package status.
+type view struct {
+	report   *status.Report
+	now      time.Time
+	current  bool   // it is the newest report
+	root     string // relative path to /
+	revision string // SHA, on pages below /revisions/
+}
+
+// reportPage is the whole federation.
+type reportPage struct {
+	frame
+	Summary      summary
+	Source       string
+	Counts       []count
+	Addresses    []addressRow
+	AddressesCut int
+	Findings     []findingRow
+	FindingsCut  int
+	Clusters     []clusterRow
+	Objects      []objectGroup
+	ObjectsCut   int // clusters whose objects are left out
+	Revisions    []link
+}
+
+// clusterPage is one member cluster in full.
+type clusterPage struct {
+	frame
+	Summary     summary
+	Cluster     clusterRow
+	Tone        string // the state's, or, where the cluster can be seen, the health's
+	Findings    []findingRow
+	FindingsCut int
+	Objects     []objectGroup
+	Annotations []annotationGroup
+	Changes     []changeRow
+	Overview    string // path of the page it belongs to
+}
+
+// summary is the head of a page: the revision and its outcome.
+type summary struct {
+	Federation  string
+	Repository  string
+	Revision    string
+	SHA         string
+	Subject     string
+	Description string
+	State       badge
+	Forced      bool
+	Earlier     bool // there is a newer report
+	Committed   *moment
+	FirstSeen   *moment
+	Waiting     *moment
+	Reported    *moment
+}
+
+type count struct{ Label, Value, Of string }
+
+type link struct{ Href, Text string }
+
+type addressRow struct {
+	Address  string
+	Object   string
+	Clusters string
+	Count    string // "3 of 13 clusters"
+}
+
+type findingRow struct {
+	Severity badge
+	ID       string
+	Cluster  *link
+	App      string
+	Object   string
+	File     string
+	Message  string
+	Remedy   string
+	Since    *moment
+}
+
+func (v view) reportPage(f frame, revisions []federation.Revision) reportPage {
+	r := v.report
+	p := reportPage{
+		frame:     f,
+		Summary:   v.summary(),
+		Source:    cut(r.Source, maxText),
+		Counts:    v.counts(),
+		Revisions: v.otherRevisions(revisions),
+	}
+	p.Addresses, p.AddressesCut = v.addresses()
+	p.Findings, p.FindingsCut = v.findings(r.Findings)
+	addresses := v.addressesByCluster()
+	for _, c := range r.Clusters {
+		p.Clusters = append(p.Clusters, v.clusterRow(c, addresses[c.Name]))
+	}
+	p.Objects, p.ObjectsCut = v.objectGroups(r.Clusters)
+	return p
+}
+
+// clusterPage gives false when the report has no such cluster.
+func (v view) clusterPage(f frame, name string) (clusterPage, bool) {
+	for _, c := range v.report.Clusters {
+		if c.Name != name {
+			continue
+		}
+		f.Title = fmt.Sprintf("%s: %s, %s", c.Name, v.report.Federation, v.report.Revision)
+		var own []federation.Finding
+		for _, finding := range v.report.Findings {
+			if finding.Cluster == name {
+				own = append(own, finding)
+			}
+		}
+		row := v.clusterRow(c, v.addressesByCluster()[name])
+		p := clusterPage{
+			frame:       f,
+			Summary:     v.summary(),
+			Cluster:     row,
+			Tone:        row.State.Tone,
+			Annotations: annotationGroups(c.Objects),
+			Changes:     changeRows(c.Changes),
+			Overview:    v.root,
+		}
+		if v.revision != "" {
+			p.Overview = v.root + "revisions/" + url.PathEscape(v.revision)
+		}
+		if c.State == federation.ClusterReady && row.Health.Tone != "" {
+			p.Tone = row.Health.Tone
+		}
+		p.Findings, p.FindingsCut = v.findings(own)
+		if len(c.Objects) > 0 {
+			p.Objects = []objectGroup{v.objectGroup(c)}
+		}
+		return p, true
+	}
+	return clusterPage{}, false
+}
+
+func (v view) summary() summary {
+	r := v.report
+	return summary{
+		Federation:  r.Federation,
+		Repository:  r.Repository,
+		Revision:    r.Revision.String(),
+		SHA:         r.Revision.SHA,
+		Subject:     cut(r.Subject, 200),
+		Description: cut(r.Description, maxText),
+		State:       stateBadge(r.State),
+		Forced:      r.Forced,
+		Earlier:     !v.current,
+		Committed:   at(r.Committed, v.now),
+		FirstSeen:   at(r.FirstSeen, v.now),
+		Waiting:     at(r.WaitingSince, v.now),
+		Reported:    at(r.Time, v.now),
+	}
+}
+
+// counts are the figures that say at a glance how far things are.
+func (v view) counts() []count {
+	var targeted, current int
+	var ready, desired int64
+	for _, c := range v.report.Clusters {
+		ready, desired = ready+c.Ready, desired+c.Desired
+		if !c.Targeted || c.Lost {
+			continue
+		}
+		targeted++
+		if c.Current {
+			current++
+		}
+	}
+	distinct := map[string]bool{}
+	for _, a := range v.report.Addresses {
+		distinct[a.Address] = true
+	}
+	errs := 0
+	for _, f := range v.report.Findings {
+		if f.Severity == federation.SeverityError {
+			errs++
+		}
+	}
+	return []count{
+		{Label: "Clusters up to date", Value: fmt.Sprint(current), Of: fmt.Sprintf("of %d", targeted)},
+		{Label: "Pods ready", Value: fmt.Sprint(ready), Of: fmt.Sprintf("of %d", desired)},
+		{Label: plural(len(distinct), "Address", "Addresses"), Value: fmt.Sprint(len(distinct))},
+		{Label: plural(len(v.report.Findings), "Finding", "Findings"), Value: fmt.Sprint(len(v.report.Findings)), Of: errorsOf(errs)},
+	}
+}
+
+func errorsOf(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d %s", n, plural(n, "error", "errors"))
+}
+
+func (v view) addresses() ([]addressRow, int) {
+	shown := v.report.Addresses[:min(maxAddresses, len(v.report.Addresses))]
+	rows := make([]addressRow, 0, len(shown))
+	for _, a := range shown {
+		named := strings.Join(a.Clusters[:min(maxNamed, len(a.Clusters))], ", ")
+		if more := len(a.Clusters) - maxNamed; more > 0 {
+			named += fmt.Sprintf(" and %d more", more)
+		}
+		rows = append(rows, addressRow{
+			Address:  cut(a.Address, 253), // as long as a DNS name may be
+			Object:   a.Object.String(),
+			Clusters: named,
+			Count: fmt.Sprintf("%d of %d %s", len(a.Clusters), len(v.report.Clusters),
+				plural(len(v.report.Clusters), "cluster", "clusters")),
+		})
+	}
+	return rows, len(v.report.Addresses) - len(shown)
+}
+
+// addressesByCluster turns the report's list round.
+func (v view) addressesByCluster() map[string][]string {
+	by := map[string][]string{}
+	for _, a := range v.report.Addresses {
+		for _, name := range a.Clusters {
+			// The list is sorted by address, so that equal ones follow each other.
+			if have := by[name]; len(have) == 0 || have[len(have)-1] != a.Address {
+				by[name] = append(have, a.Address)
+			}
+		}
+	}
+	return by
+}
+
+func (v view) findings(all []federation.Finding) ([]findingRow, int) {
+	shown := all[:min(maxFindings, len(all))]
+	rows := make([]findingRow, 0, len(shown))
+	for _, f := range shown {
+		row := findingRow{
+			Severity: severityBadge(f.Severity),
+			ID:       f.ID,
+			App:      f.App,
+			File:     f.File,
+			Message:  cut(f.Message, maxText),
+			Remedy:   cut(f.Remedy, maxText),
+			Since:    at(f.Since, v.now),
+		}
+		if f.Cluster != "" {
+			row.Cluster = v.clusterLink(f.Cluster)
+		}
+		if f.Object != (federation.ObjectRef{}) {
+			row.Object = f.Object.String()
+		}
+		if f.File != "" && f.Line > 0 {
+			row.File = fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+		rows = append(rows, row)
+	}
+	return rows, len(all) - len(shown)
+}
+
+// clusterLink leads to a cluster's own page, of the same revision.
+func (v view) clusterLink(name string) *link {
+	href := v.root
+	if v.revision != "" {
+		href += "revisions/" + url.PathEscape(v.revision) + "/"
+	}
+	return &link{Href: href + "clusters/" + url.PathEscape(name), Text: name}
+}
+
+// otherRevisions links to what is kept, but for the page itself.
+func (v view) otherRevisions(all []federation.Revision) []link {
+	var links []link
+	for _, r := range all {
+		if r.SHA == v.report.Revision.SHA {
+			continue
+		}
+		if len(links) == maxRevisions {
+			break
+		}
+		links = append(links, link{Href: v.root + "revisions/" + url.PathEscape(r.SHA), Text: r.String()})
+	}
+	return links
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}

@@ -1,0 +1,217 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// Options are what the pages are made of. Every function is called from many
+// goroutines at once and must not block for long. A nil one is taken to have
+// nothing to say.
+type Options struct {
+	// Report gives the newest report, nil before there is one.
+	Report func() *status.Report
+	// Revision gives the last report of an earlier revision by its full SHA.
+	Revision func(sha string) (*status.Report, bool)
+	// Revisions lists what Revision knows, newest first. Abbreviations are
+	// looked up in it, and the page links to them.
+	Revisions func() []federation.Revision
+	// Ready says why the daemon cannot do its work yet; nil when it can. The
+	// error's text is shown to anybody.
+	Ready func() error
+	// Nudge asks for the repository to be polled soon. Many calls in a row are
+	// for the receiver to fold into one.
+	Nudge func()
+	// WebhookSecret gives the secret that forges sign with. It is called for
+	// every delivery, so that a new secret holds at once. Empty means that no
+	// webhook is configured. Line ends at its end are ignored.
+	WebhookSecret func() ([]byte, error)
+	// Gatherer gives what /metrics shows.
+	Gatherer prometheus.Gatherer
+	Log      *zap.Logger
+	Version  string // of fedsync, for the foot of the page
+}
+
+// server answers requests. It keeps nothing between two of them but an
+// encoding that would come out the same again.
+type server struct {
+	opts    Options
+	log     *zap.Logger
+	pages   *pages
+	encoded atomic.Pointer[encoding]
+}
+
+// New gives the handler for all that is served:
+//
+//	GET  /                                  the page
+//	GET  /clusters/{cluster}                one member cluster in full
+//	GET  /revisions/{sha}                   the page as it last was for a revision
+//	GET  /revisions/{sha}/clusters/{cluster}
+//	GET  /api/v1/report                     the status.Report as JSON
+//	GET  /api/v1/revisions/{sha}            the same for a revision
+//	GET  /healthz  /readyz  /metrics
+//	POST /webhook/gitea                     a hint to poll now
+//
+// A SHA may be abbreviated to seven characters or more.
+func New(o Options) http.Handler {
+	s := &server{opts: o.withDefaults(), pages: newPages()}
+	s.log = s.opts.Log
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", s.serveOverview)
+	mux.HandleFunc("GET /clusters/{cluster}", s.serveOverview)
+	mux.HandleFunc("GET /revisions/{sha}", s.serveRevision)
+	mux.HandleFunc("GET /revisions/{sha}/clusters/{cluster}", s.serveRevision)
+	mux.HandleFunc("GET /api/v1/report", s.serveReportJSON)
+	mux.HandleFunc("GET /api/v1/revisions/{sha}", s.serveRevisionJSON)
+	mux.HandleFunc("GET /api/", s.serveNoSuchAPI)
+	mux.HandleFunc("GET /healthz", serveHealthz)
+	mux.HandleFunc("GET /readyz", s.serveReadyz)
+	mux.Handle("GET /metrics", s.metrics())
+	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
+	// Without a method, these two answer the wrong ones themselves.
+	mux.HandleFunc("/webhook/gitea", s.serveGiteaWebhook)
+	mux.HandleFunc("/", s.serveNoSuchPage)
+	return s.recovered(s.logged(hardened(mux)))
+}
+
+func (o Options) withDefaults() Options {
+	if o.Report == nil {
+		o.Report = func() *status.Report { return nil }
+	}
+	if o.Revision == nil {
+		o.Revision = func(string) (*status.Report, bool) { return nil, false }
+	}
+	if o.Revisions == nil {
+		o.Revisions = func() []federation.Revision { return nil }
+	}
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
+	if o.Nudge == nil {
+		o.Nudge = func() {}
+	}
+	if o.WebhookSecret == nil {
+		o.WebhookSecret = func() ([]byte, error) { return nil, nil }
+	}
+	if o.Gatherer == nil {
+		o.Gatherer = prometheus.NewRegistry()
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return o
+}
+
+// serveHealthz says that the process lives, and no more than that.
+func serveHealthz(w http.ResponseWriter, _ *http.Request) {
+	writeText(w, http.StatusOK, "ok")
+}
+
+func (s *server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
+	if err := s.opts.Ready(); err != nil {
+		writeText(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
+		return
+	}
+	writeText(w, http.StatusOK, "ok")
+}
+
+func (s *server) metrics() http.Handler {
+	return promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{
+		ErrorLog:            zap.NewStdLog(s.log),
+		MaxRequestsInFlight: 8, // a scrape is seldom, and a crowd of them no scrape
+		Timeout:             10 * time.Second,
+	})
+}
+
+// contentSecurityPolicy lets a page load our style sheet and icons and nothing
+// else: should text ever become markup, it still could not run, call or frame
+// anything.
+const contentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// hardened sets the headers that hold for every answer. A handler may relax
+// Cache-Control, the others stay.
+func hardened(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentSecurityPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// logged tells the debug log of every request.
+func (s *server) logged(next http.Handler) http.Handler {
+	if !s.log.Core().Enabled(zap.DebugLevel) {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		rec := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(rec, r)
+		s.log.Debug("request served",
+			zap.String("method", r.Method),
+			zap.String("path", cut(r.URL.Path, 200)),
+			zap.Int("status", rec.status),
+			zap.Duration("took", time.Since(start)),
+			zap.String("remote", r.RemoteAddr))
+	})
+}
+
+// recovered answers 500 where a handler panics and says so in the log, so that
+// one bad page costs neither the connection's reader nor the daemon anything.
+func (s *server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(v) // the server's own way to drop a connection
+			}
+			s.log.Error("request failed", zap.String("path", cut(r.URL.Path, 200)),
+				zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+			http.Error(w, "internal error", http.StatusInternalServerError)
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// statusRecorder remembers the status that was sent.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *statusRecorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the original.
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// writeText sends one line of plain text. It may hold an error's text, so what
+// would steer a terminal is made visible.
+func writeText(w http.ResponseWriter, code int, line string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	// A reader that has gone away is nobody's to tell.
+	_, _ = w.Write(append(visible([]byte(line)), '\n'))
+}
