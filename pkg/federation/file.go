@@ -1,0 +1,294 @@
+package federation
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fedsync/fedsync/internal/strictyaml"
+)
+
+// Parse reads the content of fedsync.yaml and fills the defaults in. It is
+// strict: what it does not know is a mistake. Its error is of type FileErrors
+// and holds every mistake there is, each with its line, unless the file is no
+// YAML at all.
+func Parse(data []byte) (*Federation, error) {
+	doc, found := document(data)
+	if doc == nil {
+		return nil, found.sorted()
+	}
+	found = append(found, validate(doc)...)
+
+	// What the schema did not refuse is judged all the same, so that one look
+	// names all mistakes.
+	var file fedsyncFile
+	encoded, err := json.Marshal(doc.Value)
+	if err == nil {
+		err = json.Unmarshal(encoded, &file)
+	}
+	// A value of the wrong type is left out and the rest is decoded.
+	var wrongType *json.UnmarshalTypeError
+	if err != nil && (len(found) == 0 || !errors.As(err, &wrongType)) {
+		found = append(found, FileError{File: FileName, Message: err.Error()})
+		return nil, found.sorted()
+	}
+	c := checker{doc: doc}
+	c.check(&file)
+	found = append(found, c.found...)
+	if len(found) > 0 {
+		return nil, found.sorted()
+	}
+	return file.federation(), nil
+}
+
+// FileError is one mistake in fedsync.yaml.
+type FileError struct {
+	File    string // FileName
+	Line    int    // 0 where no line can be named
+	Field   string // "spec.apps[1].path"; empty for the file as a whole
+	Message string
+}
+
+// Error gives "fedsync.yaml:12: spec.apps[1].path: …".
+func (e FileError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.File)
+	if e.Line > 0 {
+		fmt.Fprintf(&b, ":%d", e.Line)
+	}
+	b.WriteString(": ")
+	if e.Field != "" {
+		b.WriteString(e.Field + ": ")
+	}
+	b.WriteString(e.Message)
+	return b.String()
+}
+
+// FileErrors are all mistakes in fedsync.yaml, by line.
+type FileErrors []FileError
+
+// Error gives one mistake a line.
+func (e FileErrors) Error() string {
+	lines := make([]string, len(e))
+	for i := range e {
+		lines[i] = e[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap gives the mistakes one by one, for errors.As.
+func (e FileErrors) Unwrap() []error {
+	all := make([]error, len(e))
+	for i := range e {
+		all[i] = e[i]
+	}
+	return all
+}
+
+// Findings gives the mistakes as a report shows them.
+func (e FileErrors) Findings() []Finding {
+	all := make([]Finding, len(e))
+	for i, one := range e {
+		message := one.Message
+		if one.Field != "" {
+			message = one.Field + ": " + message
+		}
+		all[i] = Finding{
+			ID: "config", Severity: SeverityError,
+			File: one.File, Line: one.Line, Message: message,
+			Remedy: "correct the file and push; until then the last good revision is kept",
+		}
+	}
+	return all
+}
+
+func (e FileErrors) sorted() FileErrors {
+	slices.SortStableFunc(e, func(a, b FileError) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Field, b.Field), strings.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(e)
+}
+
+// document reads the one document that the file may hold.
+func document(data []byte) (*strictyaml.Document, FileErrors) {
+	var found FileErrors
+	docs, err := strictyaml.Decode(data)
+	var problems strictyaml.Problems
+	if errors.As(err, &problems) {
+		for _, p := range problems {
+			found = append(found, FileError{File: FileName, Line: p.Line, Message: p.Message})
+		}
+	}
+	switch {
+	case len(docs) == 0 && len(found) == 0:
+		return nil, FileErrors{{File: FileName, Message: fmt.Sprintf("the file is empty; it begins with apiVersion: %s and kind: %s", APIVersion, Kind)}}
+	case len(docs) == 0:
+		return nil, found
+	case len(docs) > 1:
+		found = append(found, FileError{
+			File: FileName, Line: docs[1].Root.Line,
+			Message: "a second document begins here; the file holds one Federation and nothing else",
+		})
+	}
+	return &docs[0], found
+}
+
+// fedsyncFile is fedsync.yaml as it is written. What it may say, the schema
+// says; a test holds the two together.
+type fedsyncFile struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Metadata   fileMeta `json:"metadata"`
+	Spec       fileSpec `json:"spec"`
+}
+
+type fileMeta struct {
+	Name        string            `json:"name"`
+	Annotations map[string]string `json:"annotations"`
+	Labels      map[string]string `json:"labels"`
+}
+
+type fileSpec struct {
+	Clusters         []fileCluster    `json:"clusters"`
+	Apps             []fileApp        `json:"apps"`
+	CreateNamespaces *bool            `json:"createNamespaces"`
+	NodePorts        fileNodePorts    `json:"nodePorts"`
+	Failover         fileFailover     `json:"failover"`
+	GCP              *fileGCP         `json:"gcp"`
+	CommitStatus     fileCommitStatus `json:"commitStatus"`
+	OnRemove         string           `json:"onRemove"`
+}
+
+type fileCluster struct {
+	Name    string            `json:"name"`
+	Context string            `json:"context"`
+	Labels  map[string]string `json:"labels"`
+	State   string            `json:"state"`
+}
+
+type fileApp struct {
+	Name            string                `json:"name"`
+	Path            string                `json:"path"`
+	ClusterSelector *metav1.LabelSelector `json:"clusterSelector"`
+	Adoption        string                `json:"adoption"`
+	Prune           *bool                 `json:"prune"`
+	PruneLimit      any                   `json:"pruneLimit"` // "10%" or a count
+}
+
+type fileNodePorts struct {
+	Range string `json:"range"`
+}
+
+type fileFailover struct {
+	Mode        string   `json:"mode"`
+	ConfirmLost []string `json:"confirmLost"`
+}
+
+type fileGCP struct {
+	Project      string `json:"project"`
+	Network      string `json:"network"`
+	LoadBalancer string `json:"loadBalancer"`
+	Firewall     string `json:"firewall"`
+}
+
+type fileCommitStatus struct {
+	Context    string `json:"context"`
+	PerCluster bool   `json:"perCluster"`
+}
+
+// federation fills the defaults in. It is called for a file without mistakes.
+func (f *fedsyncFile) federation() *Federation {
+	out := &Federation{
+		Name:             f.Metadata.Name,
+		Annotations:      f.Metadata.Annotations,
+		CreateNamespaces: orDefault(f.Spec.CreateNamespaces, true),
+		Failover: Failover{
+			Mode:          cmp.Or(f.Spec.Failover.Mode, "Automatic"),
+			ConfirmedLost: f.Spec.Failover.ConfirmLost,
+		},
+		CommitStatus: CommitStatus{
+			Context:    cmp.Or(f.Spec.CommitStatus.Context, "fedsync/"+f.Metadata.Name),
+			PerCluster: f.Spec.CommitStatus.PerCluster,
+		},
+		OnRemove: OnRemove(cmp.Or(f.Spec.OnRemove, string(OnRemoveOrphan))),
+	}
+	out.NodePorts, _ = parseRange(cmp.Or(f.Spec.NodePorts.Range, "30000-32767"))
+	for _, c := range f.Spec.Clusters {
+		out.Clusters = append(out.Clusters, Cluster{
+			Name:    c.Name,
+			Context: cmp.Or(c.Context, c.Name),
+			Labels:  c.Labels,
+			Lost:    c.State == "Lost",
+		})
+	}
+	for _, a := range f.Spec.Apps {
+		out.Apps = append(out.Apps, a.app())
+	}
+	if g := f.Spec.GCP; g != nil {
+		out.GCP = &GCP{
+			Project:      g.Project,
+			Network:      cmp.Or(g.Network, "default"),
+			LoadBalancer: cmp.Or(g.LoadBalancer, "InstanceGroups"),
+			Firewall:     cmp.Or(g.Firewall, "Managed"),
+		}
+	}
+	return out
+}
+
+func (a *fileApp) app() App {
+	out := App{
+		Name:       a.Name,
+		Path:       a.Path,
+		Adoption:   Adoption(cmp.Or(a.Adoption, string(AdoptAlways))),
+		Prune:      orDefault(a.Prune, true),
+		PruneLimit: pruneLimit(a.PruneLimit),
+	}
+	if a.ClusterSelector != nil {
+		if s, err := metav1.LabelSelectorAsSelector(a.ClusterSelector); err == nil {
+			out.Selector = NewSelector(s)
+		}
+	}
+	return out
+}
+
+func pruneLimit(v any) PruneLimit {
+	switch v := v.(type) {
+	case float64:
+		return PruneLimit{Count: int(v), IsCount: true}
+	case string:
+		percent, err := strconv.Atoi(strings.TrimSuffix(v, "%"))
+		if err == nil {
+			return PruneLimit{Percent: percent}
+		}
+	}
+	return PruneLimit{Percent: 10}
+}
+
+// parseRange reads "30000-32767".
+func parseRange(s string) (PortRange, error) {
+	first, last, _ := strings.Cut(s, "-")
+	from, errFrom := strconv.ParseInt(first, 10, 32)
+	to, errTo := strconv.ParseInt(last, 10, 32)
+	switch {
+	case errFrom != nil || errTo != nil:
+		return PortRange{}, fmt.Errorf("%q is no range: write it as 30000-32767", s)
+	case from < 1 || to > 65535:
+		return PortRange{}, fmt.Errorf("%q leaves the ports that there are, 1-65535", s)
+	case from > to:
+		return PortRange{}, fmt.Errorf("%q ends before it begins: write %d-%d", s, to, from)
+	}
+	return PortRange{First: int32(from), Last: int32(to)}, nil
+}
+
+func orDefault(v *bool, otherwise bool) bool {
+	if v == nil {
+		return otherwise
+	}
+	return *v
+}

@@ -1,0 +1,183 @@
+package federation_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+var update = flag.Bool("update", false, "rewrite what the cases in testdata want")
+
+func TestParseNamesEveryMistakeWithItsLine(t *testing.T) {
+	files, err := filepath.Glob("testdata/parse/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == "fedsync.yaml" })
+			w := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == "want" })
+			if i < 0 || w < 0 {
+				t.Fatal("a case has the files fedsync.yaml and want")
+			}
+			_, err = federation.Parse(archive.Files[i].Data)
+			var found federation.FileErrors
+			if !errors.As(err, &found) {
+				t.Fatalf("Parse = %v, want FileErrors", err)
+			}
+			got := err.Error() + "\n"
+			if *update {
+				archive.Files[w].Data = []byte(got)
+				if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(string(archive.Files[w].Data), got); diff != "" {
+				t.Errorf("Parse (-want +got):\n%s", diff)
+			}
+			if findings := found.Findings(); len(findings) != len(found) || findings[0].File != "fedsync.yaml" || findings[0].Severity != federation.SeverityError {
+				t.Errorf("Findings = %v, want one error for each mistake", findings)
+			}
+		})
+	}
+}
+
+func TestParseFillsTheDefaultsIn(t *testing.T) {
+	got, err := federation.Parse([]byte(`
+apiVersion: fedsync.dev/v1alpha1
+kind: Federation
+metadata: {name: web}
+spec:
+  clusters: [{name: a}]
+  apps: [{name: echo, path: apps/echo}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &federation.Federation{
+		Name:     "web",
+		Clusters: []federation.Cluster{{Name: "a", Context: "a"}},
+		Apps: []federation.App{{
+			Name: "echo", Path: "apps/echo",
+			Adoption: federation.AdoptAlways, Prune: true, PruneLimit: federation.PruneLimit{Percent: 10},
+		}},
+		CreateNamespaces: true,
+		NodePorts:        federation.PortRange{First: 30000, Last: 32767},
+		Failover:         federation.Failover{Mode: "Automatic"},
+		CommitStatus:     federation.CommitStatus{Context: "fedsync/web"},
+		OnRemove:         federation.OnRemoveOrphan,
+	}
+	if diff := cmp.Diff(want, got, selectors); diff != "" {
+		t.Errorf("Parse (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseReadsEveryField(t *testing.T) {
+	got, err := federation.Parse([]byte(full))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &federation.Federation{
+		Name:        "web",
+		Annotations: map[string]string{"fedsync.dev/prune": "Allowed"},
+		Clusters: []federation.Cluster{
+			{Name: "asia", Context: "gke_p_asia_one", Labels: map[string]string{"environment": "prod"}},
+			{Name: "europe", Context: "europe", Lost: true},
+		},
+		Apps: []federation.App{
+			{Name: "echo", Path: "apps/echo", Adoption: federation.AdoptNever, PruneLimit: federation.PruneLimit{Count: 3, IsCount: true}},
+			{Name: "shop", Path: "shop", Adoption: federation.AdoptAlways, Prune: true, PruneLimit: federation.PruneLimit{Percent: 50}},
+		},
+		NodePorts:    federation.PortRange{First: 31000, Last: 31999},
+		Failover:     federation.Failover{Mode: "Off", ConfirmedLost: []string{"asia"}},
+		GCP:          &federation.GCP{Project: "my-project", Network: "prod", LoadBalancer: "NEGs", Firewall: "Report"},
+		CommitStatus: federation.CommitStatus{Context: "deploy", PerCluster: true},
+		OnRemove:     federation.OnRemoveDelete,
+	}
+	if diff := cmp.Diff(want, got, selectors); diff != "" {
+		t.Errorf("Parse (-want +got):\n%s", diff)
+	}
+	if !got.PruneAllowed() {
+		t.Error("PruneAllowed = false, want true")
+	}
+	if got, want := got.Apps[0].Selector.String(), "environment=prod,tier in (a,b)"; got != want {
+		t.Errorf("the selector of echo is %q, want %q", got, want)
+	}
+	if !got.Apps[1].Selector.Matches(got.Clusters[1]) || got.Apps[0].Selector.Matches(got.Clusters[1]) {
+		t.Error("europe is chosen by the selector that asks for prod, or not by none")
+	}
+}
+
+// selectors leaves to String what a Selector chooses.
+var selectors = cmp.FilterValues(func(_, _ federation.Selector) bool { return true }, cmp.Ignore())
+
+const full = `
+apiVersion: fedsync.dev/v1alpha1
+kind: Federation
+metadata:
+  name: web
+  annotations: {fedsync.dev/prune: Allowed}
+  labels: {team: edge}
+spec:
+  clusters:
+  - name: asia
+    context: gke_p_asia_one
+    labels: {environment: prod}
+  - name: europe
+    state: Lost
+  apps:
+  - name: echo
+    path: apps/echo
+    clusterSelector:
+      matchLabels: {environment: prod}
+      matchExpressions: [{key: tier, operator: In, values: [b, a]}]
+    adoption: Never
+    prune: false
+    pruneLimit: 3
+  - name: shop
+    path: shop
+    pruneLimit: 50%
+  createNamespaces: false
+  nodePorts: {range: 31000-31999}
+  failover: {mode: "Off", confirmLost: [asia]}
+  gcp: {project: my-project, network: prod, loadBalancer: NEGs, firewall: Report}
+  commitStatus: {context: deploy, perCluster: true}
+  onRemove: Delete
+`
+
+func FuzzParseNeverPanics(f *testing.F) {
+	f.Add([]byte(full))
+	f.Add([]byte("spec: {clusters: [[]], apps: [{path: 1}, null]}"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := federation.Parse(data)
+		if (got == nil) == (err == nil) {
+			t.Errorf("Parse = %v, %v: want one of the two", got, err)
+		}
+	})
+}
+
+func TestSchemaIsValidJSON(t *testing.T) {
+	if !json.Valid(federation.Schema()) {
+		t.Error("Schema is no JSON")
+	}
+	changed := federation.Schema()
+	changed[0] = 'x'
+	if bytes.Equal(changed, federation.Schema()) {
+		t.Error("a caller can change the schema of the next")
+	}
+}

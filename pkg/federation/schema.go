@@ -1,0 +1,188 @@
+package federation
+
+import (
+	"bytes"
+	_ "embed" // for the schema
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"github.com/fedsync/fedsync/internal/strictyaml"
+)
+
+//go:embed fedsync.schema.json
+var schemaJSON []byte
+
+// Schema is the JSON Schema (draft 2020-12) of fedsync.yaml, for editors. It is
+// what Parse validates with.
+func Schema() []byte { return bytes.Clone(schemaJSON) }
+
+const schemaURL = "fedsync.schema.json"
+
+// compiledSchema is made at its first use; the schema is part of the program,
+// and a test holds that it compiles.
+var compiledSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
+	content, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaJSON))
+	if err != nil {
+		return nil, fmt.Errorf("decode %s: %w", schemaURL, err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource(schemaURL, content); err != nil {
+		return nil, fmt.Errorf("add %s: %w", schemaURL, err)
+	}
+	return compiler.Compile(schemaURL)
+})
+
+// validate finds what the schema refuses.
+func validate(doc *strictyaml.Document) FileErrors {
+	schema, err := compiledSchema()
+	if err != nil {
+		return FileErrors{{File: FileName, Message: err.Error()}}
+	}
+	err = schema.Validate(doc.Value)
+	var invalid *jsonschema.ValidationError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &invalid):
+		v := refusals{doc: doc}
+		v.collect(invalid)
+		return v.found
+	default:
+		return FileErrors{{File: FileName, Message: err.Error()}}
+	}
+}
+
+// refusals says in plain words what a schema refused.
+type refusals struct {
+	doc   *strictyaml.Document
+	found FileErrors
+}
+
+func (v *refusals) collect(e *jsonschema.ValidationError) {
+	switch k := e.ErrorKind.(type) {
+	case *kind.AnyOf:
+		// The alternatives' own complaints would contradict one another.
+		v.add(e.InstanceLocation, wantPruneLimit)
+		return
+	case *kind.AdditionalProperties:
+		known := knownFields(e.SchemaURL)
+		for _, name := range k.Properties {
+			v.add(append(slices.Clone(e.InstanceLocation), name), fmt.Sprintf("unknown field %q%s", name, didYouMean(name, known)))
+		}
+	case *kind.Required:
+		for _, name := range k.Missing {
+			v.add(e.InstanceLocation, fmt.Sprintf("%q is missing", name))
+		}
+	default:
+		if len(e.Causes) == 0 {
+			v.add(e.InstanceLocation, say(e))
+		}
+	}
+	for _, cause := range e.Causes {
+		v.collect(cause)
+	}
+}
+
+func (v *refusals) add(at []string, text string) {
+	v.found = append(v.found, FileError{File: FileName, Line: v.doc.Line(at...), Field: fieldOf(at), Message: text})
+}
+
+func say(e *jsonschema.ValidationError) string {
+	switch k := e.ErrorKind.(type) {
+	case *kind.Type:
+		return fmt.Sprintf("want %s, got %s", article(k.Want), article([]string{k.Got}))
+	case *kind.Const:
+		return fmt.Sprintf("want %v, got %v", k.Want, k.Got)
+	case *kind.Enum:
+		want := make([]string, len(k.Want))
+		for i, w := range k.Want {
+			want[i] = fmt.Sprint(w)
+		}
+		return fmt.Sprintf("%v is not known here: want %s%s", quoted(k.Got), oneOf(want), didYouMean(fmt.Sprint(k.Got), want))
+	case *kind.Pattern:
+		return fmt.Sprintf("%q is not valid: %s", k.Got, patternMeaning(k.Want))
+	case *kind.MinItems:
+		return fmt.Sprintf("want %d or more entries, got %d", k.Want, k.Got)
+	case *kind.MinLength:
+		return "it must not be empty"
+	case *kind.MaxLength:
+		return fmt.Sprintf("it is %d characters long; %d are allowed", k.Got, k.Want)
+	}
+	return "the schema refuses it: " + strings.Join(e.ErrorKind.KeywordPath(), "/")
+}
+
+// wantPruneLimit explains the one field that may be of two types.
+const wantPruneLimit = "want a share of the app's objects as in 10%, 0% to 100%, or a count of them"
+
+// patternMeaning says what a pattern of the schema asks for.
+func patternMeaning(pattern string) string {
+	switch pattern {
+	case "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$":
+		return "want lower-case letters, digits and '-', with a letter or digit at both ends"
+	case "^[0-9]{1,5}-[0-9]{1,5}$":
+		return "want a range as in 30000-32767"
+	}
+	return "it does not match " + pattern
+}
+
+// knownFields lists the fields of the object that the schema at url describes.
+func knownFields(url string) []string {
+	_, pointer, _ := strings.Cut(url, "#")
+	var at any
+	if json.Unmarshal(schemaJSON, &at) != nil {
+		return nil
+	}
+	for step := range strings.SplitSeq(strings.Trim(pointer, "/"), "/") {
+		if step == "" {
+			continue
+		}
+		object, _ := at.(map[string]any)
+		at = object[step]
+	}
+	object, _ := at.(map[string]any)
+	properties, _ := object["properties"].(map[string]any)
+	return slices.Sorted(maps.Keys(properties))
+}
+
+func article(types []string) string {
+	words := make([]string, len(types))
+	for i, t := range types {
+		switch t {
+		case "object":
+			words[i] = "a map"
+		case "array":
+			words[i] = "a list"
+		case "boolean":
+			words[i] = "true or false"
+		case "integer":
+			words[i] = "an integer"
+		case "null":
+			words[i] = "nothing"
+		default:
+			words[i] = "a " + t
+		}
+	}
+	return strings.Join(words, " or ")
+}
+
+func quoted(v any) string {
+	if s, ok := v.(string); ok {
+		return fmt.Sprintf("%q", s)
+	}
+	return fmt.Sprint(v)
+}
+
+func oneOf(words []string) string {
+	if len(words) == 1 {
+		return words[0]
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
