@@ -1,0 +1,210 @@
+package source
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+)
+
+// maxCredentialBytes is more than any token, key, known_hosts or bundle of
+// certificates has.
+const maxCredentialBytes = 4 << 20
+
+// credentials read what proves who we are, and who the remote is, from files.
+// They are read anew each time: they are small, and nothing can be stale.
+type credentials struct {
+	opts Options
+	at   location
+
+	mu        sync.Mutex      // protects transport and ca
+	transport *http.Transport // made anew when the CA file changes
+	ca        []byte          // what transport trusts besides the system's
+}
+
+// http gives basic authentication, or nil without a token file, and the secrets
+// in it for scrub.
+func (c *credentials) http() (*githttp.BasicAuth, []string, error) {
+	if c.opts.TokenFile == "" {
+		return nil, nil, nil
+	}
+	token, err := c.line("token", c.opts.TokenFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	user := c.opts.Username
+	if c.opts.UsernameFile != "" {
+		if user, err = c.line("username", c.opts.UsernameFile); err != nil {
+			return nil, nil, err
+		}
+	}
+	if user == "" {
+		user = defaultUsername
+	}
+	header := base64.StdEncoding.EncodeToString([]byte(user + ":" + token))
+	return &githttp.BasicAuth{Username: user, Password: token}, []string{header, token}, nil
+}
+
+// ssh gives the key with what verifies the host.
+func (c *credentials) ssh() (*gitssh.PublicKeys, error) {
+	key, err := c.file("ssh key", c.opts.SSHKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := gitssh.NewPublicKeys(c.at.user, key, "")
+	if err != nil {
+		// The error may quote the file.
+		return nil, c.unusable("ssh key", c.opts.SSHKeyFile, "it is no unencrypted private key in PEM or OpenSSH form")
+	}
+	if _, err := c.file("known_hosts", c.opts.KnownHostsFile); err != nil {
+		return nil, err
+	}
+	known, err := gitssh.NewKnownHostsDb(c.opts.KnownHostsFile)
+	if err != nil {
+		return nil, c.unusable("known_hosts", c.opts.KnownHostsFile, err.Error())
+	}
+	auth.HostKeyCallback = known.HostKeyCallback()
+	auth.HostKeyAlgorithms = known.HostKeyAlgorithms(c.at.host)
+	return auth, nil
+}
+
+// auth gives either for go-git, or nil for none.
+func (c *credentials) auth() (transport.AuthMethod, error) {
+	switch c.at.scheme {
+	case schemeHTTP:
+		// A nil pointer in the interface would not be nil.
+		auth, _, err := c.http()
+		if auth == nil || err != nil {
+			return nil, err
+		}
+		return auth, nil
+	case schemeSSH:
+		auth, err := c.ssh()
+		if err != nil {
+			return nil, err
+		}
+		return auth, nil
+	case schemeLocal:
+	}
+	return nil, nil //nolint:nilnil // go-git's way to say "no authentication".
+}
+
+// caBundle gives the content of the CA file, nil without one.
+func (c *credentials) caBundle() ([]byte, error) {
+	if c.opts.CAFile == "" {
+		return nil, nil
+	}
+	return c.file("CA", c.opts.CAFile)
+}
+
+// client gives an HTTP transport that trusts the CA file as it is now.
+func (c *credentials) client() (http.RoundTripper, error) {
+	ca, err := c.caBundle()
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.transport != nil && bytes.Equal(ca, c.ca) {
+		return c.transport, nil
+	}
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return nil, errors.New("the program's default HTTP transport was replaced by one of another type")
+	}
+	t = t.Clone()
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	t.IdleConnTimeout = time.Minute
+	t.MaxIdleConnsPerHost = 1 // One poll at a time.
+	if ca != nil {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		if !pool.AppendCertsFromPEM(ca) {
+			return nil, c.unusable("CA", c.opts.CAFile, "there is no certificate in PEM form in it")
+		}
+		t.TLSClientConfig.RootCAs = pool
+	}
+	if c.transport != nil {
+		c.transport.CloseIdleConnections()
+	}
+	c.transport, c.ca = t, ca
+	return t, nil
+}
+
+func (c *credentials) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.transport != nil {
+		c.transport.CloseIdleConnections()
+	}
+}
+
+// files are those that are read, for watching.
+func (c *credentials) files() []string {
+	var names []string
+	for _, name := range []string{
+		c.opts.TokenFile, c.opts.UsernameFile, c.opts.CAFile, c.opts.SSHKeyFile, c.opts.KnownHostsFile,
+	} {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (c *credentials) line(what, name string) (string, error) {
+	content, err := c.file(what, name)
+	if err != nil {
+		return "", err
+	}
+	line := strings.TrimSpace(string(content))
+	if strings.ContainsAny(line, "\r\n\x00") {
+		return "", c.unusable(what, name, "it has more than one line")
+	}
+	return line, nil
+}
+
+// file reads a whole file, which must not be empty.
+func (c *credentials) file(what, name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, c.unusable(what, name, reason(err))
+	}
+	defer func() { _ = f.Close() }()
+	content, err := io.ReadAll(io.LimitReader(f, maxCredentialBytes+1))
+	switch {
+	case err != nil:
+		return nil, c.unusable(what, name, reason(err))
+	case len(content) > maxCredentialBytes:
+		return nil, c.unusable(what, name, "it is too large")
+	case len(bytes.TrimSpace(content)) == 0:
+		return nil, c.unusable(what, name, "it is empty")
+	}
+	return content, nil
+}
+
+func (c *credentials) unusable(what, name, why string) error {
+	return &Error{Repository: c.at.text, Kind: ErrCredentials, Detail: fmt.Sprintf("%s file %s: %s", what, name, why)}
+}
+
+// reason gives a file error without the path, which is named already.
+func reason(err error) string {
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
+}

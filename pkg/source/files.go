@@ -1,0 +1,259 @@
+package source
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// files are the files of one revision, as Snapshot.Files gives them.
+//
+// Names, kinds and digests are in memory; content is read from objects when a
+// file is opened. Nothing in it changes, and objects lock for themselves, so it
+// may be used by many goroutines.
+//
+// A symbolic link is followed where it stays within the repository. Links that
+// leave it or go round in circles, submodules, Git LFS pointers and files above
+// the limit are listed like other files, and give a *fs.PathError with a
+// *RefusedError when they are opened.
+type files struct {
+	root      *node
+	objects   objects
+	time      time.Time // of the commit, for every file: Git keeps no other
+	fileBytes int64
+}
+
+var (
+	_ fs.ReadDirFS        = (*files)(nil)
+	_ fs.ReadFileFS       = (*files)(nil)
+	_ fs.StatFS           = (*files)(nil)
+	_ fs.ReadLinkFS       = (*files)(nil)
+	_ federation.Digester = (*files)(nil)
+)
+
+// Open opens a file or folder. An open file has its content already, and
+// implements io.Seeker and io.ReaderAt.
+func (f *files) Open(name string) (fs.File, error) {
+	e, err := f.resolve("open", name, true)
+	if err != nil {
+		return nil, err
+	}
+	info := f.info(path.Base(name), e)
+	if e.dir != nil {
+		return &openDir{info: info, entries: f.list(e.dir)}, nil
+	}
+	content, err := f.content(name, e)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return &openFile{info: info, Reader: bytes.NewReader(content)}, nil
+}
+
+// ReadFile gives the content of a file. The caller may change it.
+func (f *files) ReadFile(name string) ([]byte, error) {
+	e, err := f.resolve("read", name, true)
+	if err != nil {
+		return nil, err
+	}
+	if e.dir != nil {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("is a folder")}
+	}
+	content, err := f.content(name, e)
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+	}
+	return content, nil
+}
+
+// ReadDir lists a folder, sorted by name.
+func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
+	e, err := f.resolve("readdir", name, true)
+	if err != nil {
+		return nil, err
+	}
+	if e.dir == nil {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.New("is not a folder")}
+	}
+	return f.list(e.dir), nil
+}
+
+// Stat describes a file, following symbolic links.
+func (f *files) Stat(name string) (fs.FileInfo, error) { return f.stat(name, true) }
+
+// Lstat describes a file without following a symbolic link at its end.
+func (f *files) Lstat(name string) (fs.FileInfo, error) { return f.stat(name, false) }
+
+func (f *files) stat(name string, follow bool) (fs.FileInfo, error) {
+	e, err := f.resolve("stat", name, follow)
+	if err != nil {
+		return nil, err
+	}
+	info := f.info(path.Base(name), e)
+	if err := info.readSize(); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
+	}
+	return info, nil
+}
+
+// ReadLink gives what a symbolic link holds, wherever that leads.
+func (f *files) ReadLink(name string) (string, error) {
+	e, err := f.resolve("readlink", name, false)
+	if err != nil {
+		return "", err
+	}
+	if e.mode != filemode.Symlink {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
+	}
+	target, err := f.link(e)
+	if err != nil {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: err}
+	}
+	return target, nil
+}
+
+// Digest gives Git's id of a file's content or of a folder with all below it,
+// following symbolic links. A folder with symbolic links in it can change by
+// what they lead to: its digest is that of the whole repository as well.
+func (f *files) Digest(name string) (string, error) {
+	e, err := f.resolve("digest", name, true)
+	if err != nil {
+		return "", err
+	}
+	if e.dir != nil && e.dir.links {
+		return e.id.String() + "@" + f.root.id.String(), nil
+	}
+	return e.id.String(), nil
+}
+
+// content reads what a file holds, if it may be read.
+func (f *files) content(name string, e entry) ([]byte, error) {
+	if e.mode == filemode.Submodule {
+		return nil, &RefusedError{Path: name, Reason: Submodule}
+	}
+	kind, content, err := f.objects.read(e.id, f.fileBytes)
+	if tooLarge, ok := errors.AsType[errTooLarge](err); ok {
+		return nil, &RefusedError{Path: name, Reason: TooLarge, Size: tooLarge.size, Limit: f.fileBytes}
+	}
+	if err != nil {
+		return nil, missing(e.id, err)
+	}
+	if kind != plumbing.BlobObject {
+		return nil, errors.New("Git holds a " + kind.String() + " in its place")
+	}
+	if lfsPointer(content) {
+		return nil, &RefusedError{Path: name, Reason: LFSPointer}
+	}
+	return content, nil
+}
+
+func (f *files) info(name string, e entry) *fileInfo {
+	return &fileInfo{files: f, name: name, entry: e}
+}
+
+func (f *files) list(n *node) []fs.DirEntry {
+	list := make([]fs.DirEntry, len(n.entries))
+	for i, e := range n.entries {
+		list[i] = f.info(e.name, e)
+	}
+	return list
+}
+
+// fileInfo is both fs.FileInfo and fs.DirEntry.
+type fileInfo struct {
+	files *files
+	name  string
+	entry entry
+	size  int64
+}
+
+func (i *fileInfo) Name() string       { return i.name }
+func (i *fileInfo) Size() int64        { return i.size }
+func (i *fileInfo) ModTime() time.Time { return i.files.time }
+func (i *fileInfo) IsDir() bool        { return i.entry.dir != nil }
+func (i *fileInfo) Type() fs.FileMode  { return i.Mode().Type() }
+func (i *fileInfo) Sys() any           { return nil }
+func (i *fileInfo) String() string     { return fs.FormatFileInfo(i) }
+
+func (i *fileInfo) Mode() fs.FileMode {
+	switch i.entry.mode {
+	case filemode.Dir:
+		return fs.ModeDir | 0o555
+	case filemode.Executable:
+		return 0o555
+	case filemode.Symlink:
+		return fs.ModeSymlink | 0o777
+	case filemode.Submodule:
+		// Not a folder: there is nothing in it to walk into.
+		return fs.ModeIrregular | 0o444
+	case filemode.Empty, filemode.Regular, filemode.Deprecated:
+	}
+	return 0o444
+}
+
+// Info gives a description with the file's size, which the listing did not need.
+func (i *fileInfo) Info() (fs.FileInfo, error) {
+	full := *i
+	if err := full.readSize(); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: i.name, Err: err}
+	}
+	return &full, nil
+}
+
+func (i *fileInfo) readSize() error {
+	if i.entry.dir != nil || i.entry.mode == filemode.Submodule {
+		return nil
+	}
+	size, err := i.files.objects.size(i.entry.id)
+	if err != nil {
+		return missing(i.entry.id, err)
+	}
+	i.size = size
+	return nil
+}
+
+// openFile is a file with its content.
+type openFile struct {
+	info *fileInfo
+	*bytes.Reader
+}
+
+func (f *openFile) Close() error { return nil }
+
+func (f *openFile) Stat() (fs.FileInfo, error) {
+	full := *f.info
+	full.size = f.Reader.Size()
+	return &full, nil
+}
+
+// openDir is a folder that is being listed.
+type openDir struct {
+	info    *fileInfo
+	entries []fs.DirEntry // those not given yet
+}
+
+func (d *openDir) Close() error               { return nil }
+func (d *openDir) Stat() (fs.FileInfo, error) { return d.info, nil }
+
+func (d *openDir) Read([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: d.info.name, Err: errors.New("is a folder")}
+}
+
+func (d *openDir) ReadDir(n int) ([]fs.DirEntry, error) {
+	if n > 0 && len(d.entries) == 0 {
+		return nil, io.EOF
+	}
+	if n <= 0 || n > len(d.entries) {
+		n = len(d.entries)
+	}
+	list := d.entries[:n:n]
+	d.entries = d.entries[n:]
+	return list, nil
+}

@@ -1,0 +1,175 @@
+package source
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-billy/v5"
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/config"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
+)
+
+// gitDir is where a local repository keeps what Git knows.
+type gitDir struct {
+	own    string // HEAD is here
+	common string // and all the rest here; the same but for `git worktree add`
+}
+
+// findGitDir finds it for a work tree or a bare repository, and refuses one in a
+// format that cannot be read here.
+func findGitDir(path string) (gitDir, error) {
+	dir, err := lookupGitDir(path)
+	if err != nil {
+		return gitDir{}, err
+	}
+	return dir, dir.checkFormat(path)
+}
+
+func lookupGitDir(path string) (gitDir, error) {
+	dotGit := filepath.Join(path, ".git")
+	st, err := os.Stat(dotGit)
+	switch {
+	case err == nil && st.IsDir():
+		return gitDir{own: dotGit, common: dotGit}, nil
+	case err == nil:
+		return linkedGitDir(path, dotGit)
+	case isGitDir(path):
+		return gitDir{own: path, common: path}, nil
+	}
+	if _, err := os.Stat(path); err != nil {
+		reason := "it cannot be opened: " + err.Error()
+		if errors.Is(err, fs.ErrNotExist) {
+			reason = "there is no such folder"
+		}
+		return gitDir{}, &NotRepositoryError{Path: path, Reason: reason, Remedy: "give the path of a Git repository"}
+	}
+	for above := filepath.Dir(path); above != filepath.Dir(above); above = filepath.Dir(above) {
+		if _, err := os.Stat(filepath.Join(above, ".git")); err == nil || isGitDir(above) {
+			return gitDir{}, &NotRepositoryError{Path: path, Reason: "it is a folder within a Git repository, not its root", Remedy: "give " + above}
+		}
+	}
+	return gitDir{}, &NotRepositoryError{
+		Path: path, Reason: "it is no Git repository",
+		Remedy: "make it one: git init, git add, git commit",
+	}
+}
+
+func isGitDir(path string) bool {
+	for _, name := range []string{"HEAD", "objects", "refs"} {
+		if _, err := os.Stat(filepath.Join(path, name)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// linkedGitDir reads the file .git of a work tree whose repository is elsewhere.
+func linkedGitDir(path, file string) (gitDir, error) {
+	broken := &NotRepositoryError{Path: path, Reason: "its file .git names no repository", Remedy: "repair it: git worktree repair"}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return gitDir{}, broken
+	}
+	target, ok := strings.CutPrefix(strings.TrimSpace(string(content)), "gitdir: ")
+	if !ok {
+		return gitDir{}, broken
+	}
+	own := from(path, target)
+	common := own
+	if content, err := os.ReadFile(filepath.Join(own, "commondir")); err == nil {
+		common = from(own, strings.TrimSpace(string(content)))
+	}
+	if _, err := os.Stat(filepath.Join(common, "objects")); err != nil {
+		return gitDir{}, broken
+	}
+	return gitDir{own: own, common: common}, nil
+}
+
+func from(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// checkFormat refuses repositories whose refs or objects are kept in ways that
+// go-git cannot read: it would find none, and say that they are empty.
+func (d gitDir) checkFormat(path string) error {
+	refuse := func(reason, remedy string) error {
+		return &NotRepositoryError{Path: path, Reason: reason, Remedy: remedy}
+	}
+	if _, err := os.Stat(filepath.Join(d.common, "reftable")); err == nil {
+		return refuse("its refs are in the reftable format, which is not supported", "git refs migrate --ref-format=files")
+	}
+	content, err := os.ReadFile(filepath.Join(d.common, "config"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // Git takes such a repository too.
+	}
+	if err != nil {
+		return refuse("its config cannot be read: "+err.Error(), "let this user read it")
+	}
+	cfg, err := config.ReadConfig(bytes.NewReader(content))
+	if err != nil {
+		return refuse("its config is malformed: "+err.Error(), "repair it: git config --list shows where")
+	}
+	for _, o := range cfg.Raw.Section("extensions").Options {
+		switch key, value := strings.ToLower(o.Key), strings.ToLower(o.Value); {
+		case key == "refstorage" && value != "files":
+			return refuse("its refs are in the "+value+" format, which is not supported", "git refs migrate --ref-format=files")
+		case key == "objectformat" && value != "sha1":
+			return refuse("its objects are named by "+value+", which is not supported", "make a repository with git init --object-format=sha1")
+		}
+	}
+	return nil
+}
+
+// branches lists the branches that there are. go-git would list the lock files
+// of a push as well, and fail at those.
+func (d gitDir) branches() []plumbing.ReferenceName {
+	var names []plumbing.ReferenceName
+	heads := filepath.Join(d.common, "refs", "heads")
+	// What vanishes meanwhile, or cannot be read, is not listed.
+	_ = filepath.WalkDir(heads, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() && !strings.HasSuffix(path, ".lock") {
+			names = append(names, plumbing.NewBranchReferenceName(filepath.ToSlash(path[len(heads)+1:])))
+		}
+		return nil
+	})
+	packed, err := os.ReadFile(filepath.Join(d.common, "packed-refs"))
+	if err != nil {
+		return names
+	}
+	for line := range strings.Lines(string(packed)) {
+		_, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if n := plumbing.ReferenceName(name); n.IsBranch() && !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+// storage opens what Git keeps there. Nothing is read before it is needed, and
+// what is read of packs is kept until the storage is closed.
+func (d gitDir) storage() *filesystem.Storage {
+	var dot billy.Filesystem = osfs.New(d.own)
+	if d.common != d.own {
+		dot = dotgit.NewRepositoryFilesystem(dot, osfs.New(d.common))
+	}
+	return filesystem.NewStorageWithOptions(dot, cache.NewObjectLRU(objectCacheBytes), filesystem.Options{
+		KeepDescriptors: true, // A pack that gc removes stays readable while it is open.
+		AlternatesFS:    osfs.New("/"),
+	})
+}
+
+// objectCacheBytes bounds go-git's cache, whose default is 96 MiB. It is of use
+// for the bases of deltas only, and those are near one another.
+const objectCacheBytes = 4 * cache.MiByte

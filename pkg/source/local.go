@@ -1,0 +1,288 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	git "github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
+)
+
+// local reads a repository on this machine's disk, with go-git and never with
+// the program git, whose settings can name programs to run.
+type local struct {
+	at      location
+	opts    Options
+	objects *localObjects
+}
+
+func (l *local) poll(_ context.Context, ref string, last *revision, skip plumbing.Hash) (*revision, tip, error) {
+	t, err := l.tip(ref)
+	if err != nil {
+		return nil, tip{}, err
+	}
+	if t.id == skip || last != nil && last.tip == t {
+		return last, t, nil
+	}
+	rev, err := l.read(t, last)
+	return rev, t, err
+}
+
+func (l *local) resolve(_ context.Context, revision string) (*revision, error) {
+	t, err := l.find(revision)
+	if err != nil {
+		return nil, err
+	}
+	return l.read(t, nil)
+}
+
+// tip finds what a ref leads to now. Refs are read from disk each time.
+func (l *local) tip(ref string) (tip, error) {
+	dir, err := findGitDir(l.at.path)
+	if err != nil {
+		return tip{}, err
+	}
+	refs := dir.storage()
+	defer func() { _ = refs.Close() }()
+
+	if ref == "" {
+		return l.head(refs, dir)
+	}
+	for _, name := range candidates(ref) {
+		r, err := storer.ResolveReference(refs, name)
+		switch {
+		case err == nil:
+			return tip{ref: r.Name().Short(), id: r.Hash()}, nil
+		case errors.Is(err, plumbing.ErrReferenceNotFound), errors.Is(err, dotgit.ErrIsDir):
+		default:
+			return tip{}, l.unreadable(fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return tip{}, l.noSuchRef(ref, dir)
+}
+
+func (l *local) head(refs storer.ReferenceStorer, dir gitDir) (tip, error) {
+	r, err := storer.ResolveReference(refs, plumbing.HEAD)
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return tip{}, l.noSuchRef("", dir)
+	}
+	if err != nil {
+		return tip{}, l.unreadable(err)
+	}
+	if r.Name() == plumbing.HEAD { // detached
+		return tip{id: r.Hash()}, nil
+	}
+	return tip{ref: r.Name().Short(), id: r.Hash()}, nil
+}
+
+// find finds what any revision leads to that git rev-parse would know.
+func (l *local) find(revision string) (tip, error) {
+	t, err := l.tip(revision)
+	if _, ok := errors.AsType[*RefError](err); !ok {
+		return t, err
+	}
+	dir, dirErr := findGitDir(l.at.path)
+	if dirErr != nil {
+		return tip{}, dirErr
+	}
+	storage := dir.storage()
+	defer func() { _ = storage.Close() }()
+	repository, openErr := git.Open(storage, nil)
+	if openErr != nil {
+		return tip{}, l.unreadable(openErr)
+	}
+	id, revErr := repository.ResolveRevision(plumbing.Revision(revision))
+	if revErr != nil {
+		return tip{}, err // It names the branches.
+	}
+	return tip{id: *id}, nil
+}
+
+// noSuchRef says which branches there are instead.
+func (l *local) noSuchRef(ref string, dir gitDir) error {
+	branches := dir.branches()
+	if len(branches) == 0 {
+		return &Error{Repository: l.at.text, Kind: ErrEmpty, Detail: "it has no branch", Remedy: "make a first commit: git add, git commit"}
+	}
+	if slices.ContainsFunc(candidates(ref), func(n plumbing.ReferenceName) bool { return slices.Contains(branches, n) }) {
+		return errMoved // It was made just now.
+	}
+	return newRefError(l.at.text, ref, branches)
+}
+
+func (l *local) unreadable(err error) error {
+	return &Error{Repository: l.at.text, Kind: ErrUnreadable, Detail: err.Error()}
+}
+
+// read gives a revision. Its files are read from the repository when they are
+// opened: opening one of a thousand files costs milliseconds.
+func (l *local) read(t tip, last *revision) (*revision, error) {
+	rev, err := newRevision(l.objects, t, last, l.opts)
+	if err != nil {
+		return nil, l.wrap(err)
+	}
+	if last != nil && last.commit.id != rev.commit.id {
+		rev.forced, err = l.forced(last.commit.id, rev.commit, l.opts.DeepenLimit)
+	}
+	if err != nil {
+		return nil, l.wrap(err)
+	}
+	return rev, nil
+}
+
+// forced says whether old is not among the newest limit ancestors of the commit.
+func (l *local) forced(old plumbing.Hash, from commit, limit int) (bool, error) {
+	seen := map[plumbing.Hash]bool{}
+	queue := slices.Clone(from.parents)
+	for len(queue) > 0 {
+		id := queue[0]
+		queue = queue[1:]
+		if id == old {
+			return false, nil
+		}
+		if seen[id] {
+			continue
+		}
+		if len(seen) >= limit {
+			return true, nil
+		}
+		seen[id] = true
+		c, err := peel(l.objects, id)
+		if errors.Is(err, plumbing.ErrObjectNotFound) {
+			continue // The end of a shallow clone.
+		}
+		if err != nil {
+			return true, err
+		}
+		queue = append(queue, c.parents...)
+	}
+	return true, nil
+}
+
+func (l *local) wrap(err error) error {
+	if limit, ok := errors.AsType[*LimitError](err); ok {
+		limit.Repository = l.at.text
+		return limit
+	}
+	if _, ok := errors.AsType[*NotRepositoryError](err); ok {
+		return err
+	}
+	return l.unreadable(err)
+}
+
+func (l *local) close() { l.objects.close() }
+
+// localObjects are the objects of a repository that others change while it is
+// read: a push adds packs, and gc moves objects from one place to another.
+// go-git lists the packs once, so what it does not find is looked for again in
+// a storage that is opened anew.
+type localObjects struct {
+	path string
+
+	mu      sync.Mutex          // protects storage, which is made for one goroutine
+	storage *filesystem.Storage // nil until it is needed
+}
+
+func (o *localObjects) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
+	var kind plumbing.ObjectType
+	var content []byte
+	err := o.use(func(s *filesystem.Storage) error {
+		size, err := s.EncodedObjectSize(id)
+		if err == nil && size > limit {
+			return errTooLarge{size}
+		}
+		// It looks into alternates, which EncodedObjectSize does not.
+		object, err := s.EncodedObject(plumbing.AnyObject, id)
+		if err != nil {
+			return err
+		}
+		if size = object.Size(); size > limit {
+			return errTooLarge{size}
+		}
+		kind = object.Type()
+		r, err := object.Reader()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = r.Close() }()
+		content, err = io.ReadAll(io.LimitReader(r, limit+1))
+		if err == nil && int64(len(content)) != size {
+			err = fmt.Errorf("it has %d bytes, not %d", len(content), size)
+		}
+		return err
+	})
+	return kind, content, err
+}
+
+func (o *localObjects) size(id plumbing.Hash) (int64, error) {
+	var size int64
+	err := o.use(func(s *filesystem.Storage) (err error) {
+		size, err = s.EncodedObjectSize(id)
+		if errors.Is(err, plumbing.ErrObjectNotFound) {
+			var object plumbing.EncodedObject
+			if object, err = s.EncodedObject(plumbing.AnyObject, id); err == nil {
+				size = object.Size()
+			}
+		}
+		return err
+	})
+	return size, err
+}
+
+// use does something with the storage, and does it again with a new one when it
+// failed: whatever the old one remembers may be gone.
+func (o *localObjects) use(do func(*filesystem.Storage) error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.storage != nil {
+		err := do(o.storage)
+		if _, tooLarge := errors.AsType[errTooLarge](err); err == nil || tooLarge {
+			return err
+		}
+		_ = o.storage.Close()
+		o.storage = nil
+	}
+	dir, err := findGitDir(o.path)
+	if err != nil {
+		return err
+	}
+	o.storage = dir.storage()
+	return do(o.storage)
+}
+
+func (o *localObjects) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.storage != nil {
+		_ = o.storage.Close()
+		o.storage = nil
+	}
+}
+
+// candidates are the names that a short ref may stand for, in Git's order but
+// for tags: a branch is what is followed.
+func candidates(ref string) []plumbing.ReferenceName {
+	if strings.HasPrefix(ref, "refs/") || ref == "HEAD" {
+		return []plumbing.ReferenceName{plumbing.ReferenceName(ref)}
+	}
+	return []plumbing.ReferenceName{plumbing.NewBranchReferenceName(ref), plumbing.NewTagReferenceName(ref)}
+}
+
+func newRefError(repository, ref string, all []plumbing.ReferenceName) *RefError {
+	var branches []string
+	for _, n := range all {
+		if n.IsBranch() {
+			branches = append(branches, n.Short())
+		}
+	}
+	slices.Sort(branches)
+	return &RefError{Repository: repository, Ref: ref, Branches: branches[:min(len(branches), maxNamesInError)], Total: len(branches)}
+}

@@ -1,0 +1,124 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+type scheme int
+
+const (
+	schemeLocal scheme = iota
+	schemeHTTP         // and https
+	schemeSSH
+)
+
+// location is where a repository is. It never holds a secret.
+type location struct {
+	scheme scheme
+	text   string // as it is shown, and for http as it is asked
+	path   string // local: the absolute path; ssh: as the server is asked for it
+	user   string // ssh only
+	host   string // with the port, ssh only
+}
+
+// String gives the URL or path.
+func (l location) String() string { return l.text }
+
+// scpLike is Git's short form of an ssh URL: a host, a colon and a path, with no
+// slash before the colon.
+var scpLike = regexp.MustCompile(`^(?:([^@:/]+)@)?([^@:/]+|\[[0-9A-Fa-f:.]+\]):(.+)$`)
+
+// parseLocation reads what Options.URL may be. Its errors show no credential.
+func parseLocation(raw string) (location, error) {
+	if raw == "" {
+		return location{}, errors.New("no repository: give a URL or a local path")
+	}
+	scheme, rest, isURL := strings.Cut(raw, "://")
+	if !isURL {
+		// USER:PASSWORD@HOST:PATH would else be the host USER.
+		if before, _, ok := strings.Cut(raw, "@"); ok && strings.Contains(before, ":") && !strings.Contains(before, "/") {
+			return location{}, credentialsInURL(raw)
+		}
+		if m := scpLike.FindStringSubmatch(raw); m != nil {
+			return sshLocation(raw, m[1], m[2], "", m[3])
+		}
+		return localLocation(raw)
+	}
+	switch scheme {
+	case "file":
+		return localLocation(rest)
+	case "http", "https", "ssh":
+	default:
+		return location{}, fmt.Errorf("repository %s: want https://, ssh://, USER@HOST:PATH or a local path", Redact(raw))
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		// The error of url.Parse quotes the URL.
+		return location{}, fmt.Errorf("repository %s: not a valid URL", Redact(raw))
+	}
+	_, hasPassword := u.User.Password()
+	switch {
+	case hasPassword || u.User != nil && scheme != "ssh":
+		return location{}, credentialsInURL(raw)
+	case u.RawQuery != "" || u.Fragment != "":
+		return location{}, fmt.Errorf("repository %s: a URL with a query or fragment names no repository", Redact(raw))
+	case u.Hostname() == "" || strings.Trim(u.Path, "/") == "":
+		return location{}, fmt.Errorf("repository %s: want a host and a path", Redact(raw))
+	case scheme == "ssh":
+		// A server takes /~user/ for a home only without the slash before it.
+		path := u.Path
+		if strings.HasPrefix(path, "/~") {
+			path = path[1:]
+		}
+		return sshLocation(raw, u.User.Username(), u.Hostname(), u.Port(), path)
+	case scheme == "http" && !loopback(u.Hostname()):
+		return location{}, fmt.Errorf("repository %s: http is not encrypted and is taken for loopback hosts only; use https", Redact(raw))
+	}
+	return location{scheme: schemeHTTP, text: raw}, nil
+}
+
+func credentialsInURL(raw string) error {
+	return fmt.Errorf("repository %s: credentials do not belong in a URL; put the token into a file and name that", Redact(raw))
+}
+
+func localLocation(path string) (location, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return location{}, fmt.Errorf("repository %s: %w", path, err)
+	}
+	return location{scheme: schemeLocal, text: path, path: abs}, nil
+}
+
+func sshLocation(raw, user, host, port, path string) (location, error) {
+	if strings.HasPrefix(host, "-") || strings.HasPrefix(path, "-") || strings.ContainsAny(path, "\x00\n") {
+		return location{}, fmt.Errorf("repository %s: host and path must not begin with a dash", Redact(raw))
+	}
+	if port == "" {
+		port = "22"
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return location{}, fmt.Errorf("repository %s: %q is no port", Redact(raw), port)
+	}
+	if user == "" {
+		user = "git"
+	}
+	host = strings.Trim(host, "[]")
+	return location{scheme: schemeSSH, text: raw, path: path, user: user, host: net.JoinHostPort(host, port)}, nil
+}
+
+// loopback says whether a host is this machine whatever the network does.
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}

@@ -1,0 +1,138 @@
+package source
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Options say which repository is read, how and within which limits. Zero
+// values stand for the defaults named here.
+type Options struct {
+	// URL is https://HOST/PATH, ssh://[USER@]HOST[:PORT]/PATH, [USER@]HOST:PATH,
+	// or a local path (file:///PATH too). http:// is taken for loopback hosts
+	// only. Credentials within a URL are refused: they would end up in process
+	// lists and logs.
+	URL string
+	// Ref is the branch or tag to follow, short or in full ("refs/heads/main").
+	// Empty follows the branch that the remote's HEAD names, or, for a local
+	// path, its HEAD.
+	Ref string
+
+	// TokenFile holds the token or password for https. Username, or the content
+	// of UsernameFile, goes with it; "git" by default, which forges take with a
+	// token. All files named here are watched and read again before each use, so
+	// that new credentials take effect at once.
+	TokenFile    string
+	Username     string
+	UsernameFile string
+	// CAFile holds certificates in PEM form that https trusts besides the
+	// system's.
+	CAFile string
+	// SSHKeyFile holds an unencrypted private key, KnownHostsFile the keys of
+	// hosts as OpenSSH writes them. ssh needs both.
+	SSHKeyFile     string
+	KnownHostsFile string
+
+	// Interval is the time between polls, 15 s by default, spread by ±10 % so
+	// that many daemons do not ask one forge at the same moment.
+	Interval time.Duration
+	// Timeout is how long the remote may take to list its refs, and again to
+	// send what is fetched; 60 s by default.
+	Timeout time.Duration
+
+	Limits Limits
+	// NonFastForward says what happens when the ref moves to a commit that does
+	// not descend from the one before; Follow by default.
+	NonFastForward NonFastForward
+	// DeepenLimit is how many commits are looked at to prove that a moved ref is
+	// a fast-forward; 5,000 by default. A move that is not proved within it
+	// counts as not a fast-forward.
+	DeepenLimit int
+	// CacheDir is where fetched packs too large for memory are kept, as files
+	// that have no name and so vanish with the process; the system's folder for
+	// temporary files by default.
+	CacheDir string
+}
+
+// Limits protect the daemon's memory, time and disk from what a repository
+// holds. A zero field stands for its default.
+type Limits struct {
+	RepositoryBytes int64 // received in one fetch, compressed; 64 MiB. Unpacked it may be 16 times that
+	FileBytes       int64 // of one file that is opened; 8 MiB
+	Files           int64 // in one revision; 50,000
+}
+
+// NonFastForward is what to do about a move that is not a fast-forward.
+type NonFastForward string
+
+// What to do about a move that is not a fast-forward.
+const (
+	Follow NonFastForward = "Follow" // take it, and say so in Snapshot.Forced
+	Refuse NonFastForward = "Refuse" // give a NotFastForwardError, keep the revision before
+)
+
+const (
+	defaultInterval        = 15 * time.Second
+	defaultTimeout         = 60 * time.Second
+	defaultDeepenLimit     = 5000
+	defaultRepositoryBytes = 64 << 20
+	defaultFileBytes       = 8 << 20
+	defaultFiles           = 50_000
+	defaultUsername        = "git"
+
+	// maxBackoff bounds the time between polls of a repository that cannot be
+	// read; with a longer interval, the interval does.
+	maxBackoff = 2 * time.Minute
+	// inflateFactor is how much larger than RepositoryBytes a fetch may unpack
+	// to. Manifests compress to a fifth or so; a bomb to a thousandth.
+	inflateFactor = 16
+)
+
+// withDefaults fills in what was left zero.
+func (o Options) withDefaults() Options {
+	o.Interval = cmp.Or(o.Interval, defaultInterval)
+	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
+	o.DeepenLimit = cmp.Or(o.DeepenLimit, defaultDeepenLimit)
+	o.NonFastForward = cmp.Or(o.NonFastForward, Follow)
+	o.Limits.RepositoryBytes = cmp.Or(o.Limits.RepositoryBytes, defaultRepositoryBytes)
+	o.Limits.FileBytes = cmp.Or(o.Limits.FileBytes, defaultFileBytes)
+	o.Limits.Files = cmp.Or(o.Limits.Files, defaultFiles)
+	return o
+}
+
+// check finds what is wrong with the options without asking disk or network.
+func (o Options) check(at location) error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	if o.Interval < 0 || o.Timeout < 0 {
+		wrong("interval %v and timeout %v must not be negative", o.Interval, o.Timeout)
+	}
+	if l := o.Limits; l.RepositoryBytes < 0 || l.FileBytes < 0 || l.Files < 0 || o.DeepenLimit < 0 {
+		wrong("limits must not be negative")
+	}
+	if o.NonFastForward != Follow && o.NonFastForward != Refuse {
+		wrong("non-fast-forward %q: want %s or %s", o.NonFastForward, Follow, Refuse)
+	}
+	if o.Username != "" && o.UsernameFile != "" {
+		wrong("a username and a username file are given; give one of them")
+	}
+	if o.TokenFile == "" && (o.Username != "" || o.UsernameFile != "") {
+		wrong("a username is given without a token file")
+	}
+	if at.scheme != schemeHTTP && (o.TokenFile != "" || o.CAFile != "") {
+		wrong("token file and CA file are for https; %s is not read over it", at)
+	}
+	if at.scheme != schemeSSH && (o.SSHKeyFile != "" || o.KnownHostsFile != "") {
+		wrong("ssh key file and known_hosts file are for ssh; %s is not read over it", at)
+	}
+	if at.scheme == schemeSSH && o.SSHKeyFile == "" {
+		wrong("%s needs an ssh key file", at)
+	}
+	if at.scheme == schemeSSH && o.KnownHostsFile == "" {
+		wrong("%s needs a known_hosts file: host keys are always verified (ssh-keyscan writes the lines; compare them with what the forge publishes)", at)
+	}
+	return errors.Join(errs...)
+}

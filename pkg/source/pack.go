@@ -1,0 +1,357 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+)
+
+// packs are what was fetched of a remote: the objects of one revision are in the
+// first pack, and each later one adds what its revision changed. A Snapshot
+// holds the packs it needs, so that it stays readable whatever is fetched after
+// it, and a pack that nobody needs goes with the garbage.
+type packs []*pack
+
+func (p packs) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
+	// The newest first: what changes once changes again.
+	for _, pack := range slices.Backward(p) {
+		if e, ok := pack.find(id); ok {
+			if e.size > limit {
+				return 0, nil, errTooLarge{e.size}
+			}
+			content, err := pack.read(e)
+			return e.kind, content, err
+		}
+	}
+	return 0, nil, plumbing.ErrObjectNotFound
+}
+
+func (p packs) size(id plumbing.Hash) (int64, error) {
+	for _, pack := range slices.Backward(p) {
+		if e, ok := pack.find(id); ok {
+			return e.size, nil
+		}
+	}
+	return 0, plumbing.ErrObjectNotFound
+}
+
+// bytes is how much the packs take, compressed as they are.
+func (p packs) bytes() int64 {
+	var n int64
+	for _, pack := range p {
+		n += pack.bytes
+	}
+	return n
+}
+
+// pack is one pack as a server sent it, with an index of our own.
+//
+// It is not left to go-git's parser, which holds what it unpacks in memory as
+// large as the pack says it is; a committer could stop the daemon with a pack of
+// a few megabytes. The format is in Git's gitformat-pack documentation; reading
+// its entries and applying deltas is go-git's again.
+type pack struct {
+	entries []packEntry // sorted by id
+	bytes   int64
+	below   packs // what a thin pack's deltas may be based on
+
+	mu      sync.Mutex // protects scanner, which has a position
+	scanner *packfile.Scanner
+}
+
+// packEntry is an object in a pack.
+type packEntry struct {
+	id     plumbing.Hash
+	kind   plumbing.ObjectType // of the object, not of the delta that it may be
+	offset int64
+	size   int64 // unpacked
+}
+
+// packLimits bound what a pack may unpack to.
+type packLimits struct {
+	objects  int64
+	inflated int64 // bytes of all objects, deltas as such
+	live     int64 // bytes in memory at once, to resolve deltas
+}
+
+// maxLive bounds the memory for resolving deltas. Two versions of one file fit
+// in it unless the file has more than 20 MiB or so.
+const maxLive = 48 << 20
+
+// maxDeltaDepth is the longest chain of deltas that Git itself can write.
+const maxDeltaDepth = 4095
+
+// newPack reads the pack and makes its index, checking the pack's checksum and
+// computing the id of every object. Deltas may be based on objects of the packs
+// below, as they are in a thin pack. It uses file until nobody has the pack.
+func newPack(ctx context.Context, file io.ReadSeeker, size int64, below packs, limits packLimits) (*pack, error) {
+	x := &indexer{
+		pack:     &pack{bytes: size, below: below, scanner: packfile.NewScanner(file)},
+		limits:   limits,
+		byOffset: make(map[int64][]int64),
+		byID:     make(map[plumbing.Hash][]int64),
+	}
+	if err := x.scan(ctx); err != nil {
+		return nil, err
+	}
+	if err := x.resolve(ctx); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(x.pack.entries, func(a, b packEntry) int { return bytes.Compare(a.id[:], b.id[:]) })
+	return x.pack, nil
+}
+
+func (p *pack) find(id plumbing.Hash) (packEntry, bool) {
+	i, ok := slices.BinarySearchFunc(p.entries, id, func(e packEntry, id plumbing.Hash) int {
+		return bytes.Compare(e.id[:], id[:])
+	})
+	if !ok {
+		return packEntry{}, false
+	}
+	return p.entries[i], true
+}
+
+// read unpacks an object: its base, and the deltas on top of that.
+func (p *pack) read(e packEntry) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var deltas [][]byte
+	for offset := e.offset; ; {
+		header, content, err := p.unpack(offset)
+		if err != nil {
+			return nil, err
+		}
+		switch header.Type { //nolint:exhaustive // All that are no deltas are alike.
+		case plumbing.OFSDeltaObject:
+			offset = header.OffsetReference
+		case plumbing.REFDeltaObject:
+			base, ok := p.find(header.Reference)
+			if !ok {
+				_, base, err := p.below.read(header.Reference, maxLive)
+				if err != nil {
+					return nil, err
+				}
+				return patched(base, append(deltas, content))
+			}
+			offset = base.offset
+		default:
+			return patched(content, deltas)
+		}
+		deltas = append(deltas, content)
+	}
+}
+
+// patched applies deltas to a base, the last one first.
+func patched(content []byte, deltas [][]byte) (_ []byte, err error) {
+	for _, delta := range slices.Backward(deltas) {
+		if content, err = packfile.PatchDelta(content, delta); err != nil {
+			return nil, err
+		}
+	}
+	return content, nil
+}
+
+// unpack gives one entry as it is in the pack.
+func (p *pack) unpack(offset int64) (*packfile.ObjectHeader, []byte, error) {
+	header, err := p.scanner.SeekObjectHeader(offset)
+	if err != nil {
+		return nil, nil, err
+	}
+	var content bytes.Buffer
+	content.Grow(int(header.Length) + bytes.MinRead)
+	n, _, err := p.scanner.NextObject(&content)
+	if err == nil && n != header.Length {
+		err = fmt.Errorf("entry at %d has %d bytes, not %d", offset, n, header.Length)
+	}
+	return header, content.Bytes(), err
+}
+
+// indexer makes a pack's index in two passes: all entries in the order of the
+// pack, and then the deltas from their bases up.
+type indexer struct {
+	pack     *pack
+	limits   packLimits
+	byOffset map[int64][]int64         // offsets of deltas by that of their base
+	byID     map[plumbing.Hash][]int64 // and by its id
+	deltas   int                       // in both, not resolved yet
+	live     int64                     // bytes held while deltas are resolved
+}
+
+func (x *indexer) scan(ctx context.Context) error {
+	s := x.pack.scanner
+	_, count, err := s.Header()
+	if err != nil {
+		return err
+	}
+	if int64(count) > x.limits.objects {
+		return &LimitError{What: "objects in one fetch", Limit: x.limits.objects, Setting: "Files"}
+	}
+	x.pack.entries = make([]packEntry, 0, count)
+	var inflated int64
+	for range count {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		header, err := s.NextObjectHeader()
+		if err != nil {
+			return err
+		}
+		if inflated += header.Length; header.Length < 0 || inflated > x.limits.inflated {
+			return &LimitError{What: "MiB in one fetch when unpacked", Limit: x.limits.inflated >> 20, Setting: "RepositoryBytes"}
+		}
+		content := plumbing.NewHasher(header.Type, header.Length)
+		n, _, err := s.NextObject(content)
+		if err == nil && n != header.Length {
+			err = fmt.Errorf("entry at %d has %d bytes, not %d", header.Offset, n, header.Length)
+		}
+		if err != nil {
+			return err
+		}
+		switch header.Type { //nolint:exhaustive // The rest is nothing that a pack holds.
+		case plumbing.OFSDeltaObject:
+			x.byOffset[header.OffsetReference] = append(x.byOffset[header.OffsetReference], header.Offset)
+			x.deltas++
+		case plumbing.REFDeltaObject:
+			x.byID[header.Reference] = append(x.byID[header.Reference], header.Offset)
+			x.deltas++
+		case plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject:
+			x.add(packEntry{content.Sum(), header.Type, header.Offset, header.Length})
+		default:
+			return fmt.Errorf("entry at %d is of unknown type %d", header.Offset, header.Type)
+		}
+	}
+	_, err = s.Checksum()
+	return err
+}
+
+func (x *indexer) add(e packEntry) { x.pack.entries = append(x.pack.entries, e) }
+
+func (x *indexer) resolve(ctx context.Context) error {
+	for _, base := range slices.Clone(x.pack.entries) {
+		if len(x.byOffset[base.offset]) == 0 && len(x.byID[base.id]) == 0 {
+			continue
+		}
+		if err := x.hold(base.size); err != nil {
+			return err
+		}
+		_, content, err := x.pack.unpack(base.offset)
+		if err != nil {
+			return err
+		}
+		if err := x.resolveOn(ctx, base, content, 1); err != nil {
+			return err
+		}
+		x.live -= base.size
+	}
+	if err := x.resolveThin(ctx); err != nil {
+		return err
+	}
+	if x.deltas > 0 {
+		return errors.New("a delta's base is missing")
+	}
+	return nil
+}
+
+// resolveThin resolves the deltas on objects that are in the packs below.
+func (x *indexer) resolveThin(ctx context.Context) error {
+	for _, id := range slices.Collect(maps.Keys(x.byID)) {
+		kind, content, err := x.pack.below.read(id, x.limits.live)
+		if errors.Is(err, plumbing.ErrObjectNotFound) {
+			continue // It may be the result of another delta.
+		}
+		if err != nil {
+			return err
+		}
+		size := int64(len(content))
+		if err := x.hold(size); err != nil {
+			return err
+		}
+		if err := x.resolveOn(ctx, packEntry{id: id, kind: kind, offset: outside}, content, 1); err != nil {
+			return err
+		}
+		x.live -= size
+	}
+	return nil
+}
+
+// outside is no offset in a pack.
+const outside = -1
+
+// resolveOn resolves the deltas on an object, and those on them.
+func (x *indexer) resolveOn(ctx context.Context, base packEntry, content []byte, depth int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if depth > maxDeltaDepth {
+		return fmt.Errorf("a chain of more than %d deltas", maxDeltaDepth)
+	}
+	waiting := slices.Concat(x.byOffset[base.offset], x.byID[base.id])
+	delete(x.byOffset, base.offset)
+	delete(x.byID, base.id)
+	for _, offset := range waiting {
+		x.deltas--
+		header, err := x.pack.scanner.SeekObjectHeader(offset)
+		if err != nil {
+			return err
+		}
+		if err := x.hold(header.Length); err != nil {
+			return err
+		}
+		_, delta, err := x.pack.unpack(offset)
+		if err != nil {
+			return err
+		}
+		size, err := deltaResult(delta)
+		if err != nil {
+			return err
+		}
+		if err := x.hold(size); err != nil {
+			return err
+		}
+		result, err := packfile.PatchDelta(content, delta)
+		if err != nil {
+			return err
+		}
+		e := packEntry{plumbing.ComputeHash(base.kind, result), base.kind, offset, int64(len(result))}
+		x.add(e)
+		if err := x.resolveOn(ctx, e, result, depth+1); err != nil {
+			return err
+		}
+		x.live -= header.Length + size
+	}
+	return nil
+}
+
+// hold accounts for memory that is about to be used.
+func (x *indexer) hold(n int64) error {
+	x.live += n
+	if n < 0 || x.live > x.limits.live {
+		return &LimitError{What: "MiB of memory to unpack similar versions of one file", Limit: x.limits.live >> 20}
+	}
+	return nil
+}
+
+// deltaResult reads the size of a delta's result: the second of two numbers at
+// its beginning, seven bits a byte, lowest first.
+func deltaResult(delta []byte) (int64, error) {
+	skipped := slices.IndexFunc(delta, func(b byte) bool { return b < 0x80 }) + 1
+	var size int64
+	for i, b := range delta[skipped:] {
+		if i > 7 {
+			break
+		}
+		size |= int64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			return size, nil
+		}
+	}
+	return 0, packfile.ErrInvalidDelta
+}

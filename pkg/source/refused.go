@@ -1,0 +1,189 @@
+package source
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+)
+
+// Refusal is why a file of a repository is not read.
+type Refusal string
+
+// The reasons to refuse a file.
+const (
+	LinkOutside Refusal = "link outside" // a symbolic link that leaves the repository
+	LinkLoop    Refusal = "link loop"    // a symbolic link that leads back to itself
+	Submodule   Refusal = "submodule"    // a commit of another repository
+	LFSPointer  Refusal = "LFS pointer"  // Git LFS keeps the content elsewhere
+	TooLarge    Refusal = "too large"    // above Limits.FileBytes
+)
+
+// RefusedError says that a file of the repository is not read, and why. It comes
+// within a *fs.PathError.
+type RefusedError struct {
+	Path   string // of the link, submodule or file within the repository
+	Reason Refusal
+	Target string // of a symbolic link
+	Size   int64  // of a file that is too large, in bytes
+	Limit  int64  // that it is above, in bytes
+}
+
+// Error says what the file is and what to do about it.
+func (e *RefusedError) Error() string {
+	switch e.Reason {
+	case LinkOutside:
+		return fmt.Sprintf("%s is a symbolic link to %q, which leaves the repository; put a copy of the file there", e.Path, e.Target)
+	case LinkLoop:
+		return fmt.Sprintf("%s is a symbolic link to %q, which leads back to itself; let it name a file", e.Path, e.Target)
+	case Submodule:
+		return fmt.Sprintf("%s is a submodule, and submodules are not fetched; put its files into this repository", e.Path)
+	case LFSPointer:
+		return fmt.Sprintf("%s is a Git LFS pointer, and its content is not in the repository; take it out of LFS (git lfs migrate export)", e.Path)
+	case TooLarge:
+		return fmt.Sprintf("%s has %d bytes, more than the %d that a file may have; make it smaller, or raise the limit FileBytes", e.Path, e.Size, e.Limit)
+	}
+	return fmt.Sprintf("%s is refused: %s", e.Path, e.Reason)
+}
+
+// Check looks for files below root that would be refused when opened, and gives
+// a *RefusedError for each, joined and in the order of their paths; nil when
+// there is none. Symbolic links are followed, but not walked into: a refused
+// file below a linked folder is found when it is opened through the link.
+//
+// Nobody has to call it: what is refused is refused by fs.FS as well. It names
+// all of them at once, and those that nobody reads.
+func Check(fsys fs.FS, root string) error {
+	var refused []error
+	err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return nil
+		}
+		file, err := fsys.Open(name)
+		if e, ok := errors.AsType[*RefusedError](err); ok {
+			refused = append(refused, e)
+			return nil
+		}
+		if errors.Is(err, fs.ErrNotExist) && d.Type() == fs.ModeSymlink {
+			return nil // It dangles: an error only for who needs the file.
+		}
+		if err != nil {
+			return err
+		}
+		return file.Close()
+	})
+	if err != nil {
+		return fmt.Errorf("check %s: %w", root, err)
+	}
+	return errors.Join(refused...)
+}
+
+// An LFS pointer is a text of less than 1,024 bytes that begins with this line,
+// by the specification of Git LFS (docs/spec.md).
+const lfsPointerBytes = 1024
+
+func lfsPointer(content []byte) bool {
+	return len(content) < lfsPointerBytes && bytes.HasPrefix(content, []byte("version https://git-lfs.github.com/spec/"))
+}
+
+// maxLinks is how many symbolic links one name may lead through, as on Linux.
+const maxLinks = 40
+
+// resolve finds the entry that a name stands for. Symbolic links on the way are
+// followed, one at its end when follow is set.
+//
+// It goes by folders and not by text, since a/link/.. need not be a.
+func (f *files) resolve(op, name string, follow bool) (entry, error) {
+	fail := func(err error) (entry, error) {
+		return entry{}, &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	if !fs.ValidPath(name) {
+		return fail(fs.ErrInvalid)
+	}
+	dirs := []entry{{name: ".", mode: filemode.Dir, id: f.root.id, dir: f.root}} // from the root to here
+	rest := split(name)
+	var links int
+	var link RefusedError // the latest, if it must be refused
+	for len(rest) > 0 {
+		step := rest[0]
+		rest = rest[1:]
+		if step == ".." { // Only links bring these.
+			if len(dirs) == 1 {
+				link.Reason = LinkOutside
+				return fail(&link)
+			}
+			dirs = dirs[:len(dirs)-1]
+			continue
+		}
+		e, found := dirs[len(dirs)-1].dir.find(step)
+		switch {
+		case !found:
+			return fail(fs.ErrNotExist)
+		case e.mode == filemode.Symlink && (follow || len(rest) > 0):
+			target, err := f.link(e)
+			if err != nil {
+				return fail(err)
+			}
+			link = RefusedError{Path: pathTo(dirs, step), Target: target}
+			if path.IsAbs(target) {
+				link.Reason = LinkOutside
+				return fail(&link)
+			}
+			if links++; links > maxLinks {
+				link.Reason = LinkLoop
+				return fail(&link)
+			}
+			rest = slices.Concat(split(target), rest)
+		case e.mode == filemode.Submodule && len(rest) > 0:
+			return fail(&RefusedError{Path: pathTo(dirs, step), Reason: Submodule})
+		case e.dir != nil:
+			dirs = append(dirs, e)
+		case len(rest) > 0:
+			return fail(fs.ErrNotExist) // A file is used as a folder.
+		default:
+			return e, nil
+		}
+	}
+	return dirs[len(dirs)-1], nil
+}
+
+// pathTo gives the path of a name in the last of dirs.
+func pathTo(dirs []entry, name string) string {
+	var names []string
+	for _, d := range dirs[1:] {
+		names = append(names, d.name)
+	}
+	return path.Join(append(names, name)...)
+}
+
+// split gives the steps of a path, without those that stay where they are.
+func split(name string) []string {
+	return slices.DeleteFunc(strings.Split(name, "/"), func(s string) bool { return s == "" || s == "." })
+}
+
+// link gives what a symbolic link holds.
+func (f *files) link(e entry) (string, error) {
+	_, content, err := f.objects.read(e.id, maxLinkBytes)
+	if err != nil {
+		return "", missing(e.id, err)
+	}
+	return string(content), nil
+}
+
+// missing explains an object that cannot be read. In a local repository
+// `git gc --prune=now` removes those of commits that no ref leads to any more.
+func missing(id plumbing.Hash, err error) error {
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return fmt.Errorf("object %s is not in the repository: its history was rewritten and pruned, or the clone is partial", id)
+	}
+	return fmt.Errorf("object %s: %w", id, err)
+}

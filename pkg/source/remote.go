@@ -1,0 +1,297 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+)
+
+// remote reads a repository over https or ssh.
+//
+// It speaks the protocol by go-git's pieces and not by its Remote, which fetches
+// refs rather than the commit that was listed, fills a store that grows with
+// each push, and takes a pack whatever it unpacks to.
+type remote struct {
+	at          location
+	opts        Options
+	credentials *credentials
+}
+
+// A revision's packs are fetched anew, as one, when those that were added to
+// the first take more than it does (and more than this), or are this many. So
+// what a thousand pushes leave behind is bounded by twice one revision.
+const (
+	addedBytesAllowed = 4 << 20
+	addedPacksAllowed = 64
+	// packMemory is how much of a revision's packs is held in memory; the rest
+	// is in unnamed files.
+	packMemory = 4 << 20
+)
+
+func (r *remote) poll(ctx context.Context, ref string, last *revision, skip plumbing.Hash) (*revision, tip, error) {
+	c, err := r.list(ctx)
+	if err != nil {
+		return nil, tip{}, err
+	}
+	defer c.end()
+	t, err := r.tip(c, ref)
+	if err != nil {
+		return nil, tip{}, err
+	}
+	if t.id == skip || last != nil && last.tip == t {
+		return last, t, nil
+	}
+	rev, err := r.read(ctx, c, t, last)
+	if err == nil && last != nil && last.commit.id != rev.commit.id {
+		rev.forced, err = r.forced(ctx, rev, last.commit.id)
+	}
+	return rev, t, err
+}
+
+func (r *remote) resolve(ctx context.Context, revision string) (*revision, error) {
+	c, err := r.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.end()
+	t, err := r.find(c, revision)
+	if err != nil {
+		return nil, err
+	}
+	rev, err := r.readWhole(c, t, nil)
+	if errors.Is(err, errMoved) && t.ref == "" {
+		return nil, newRefError(r.at.text, revision, r.names(c))
+	}
+	return rev, err
+}
+
+func (r *remote) close() { r.credentials.close() }
+
+// tip finds what a ref leads to among the refs that were listed.
+func (r *remote) tip(c *conversation, ref string) (tip, error) {
+	if ref == "" {
+		return r.head(c)
+	}
+	for _, name := range candidates(ref) {
+		if id, ok := c.adv.References[name.String()]; ok {
+			return tip{ref: name.Short(), id: id}, nil
+		}
+		if name == plumbing.HEAD && c.adv.Head != nil {
+			return r.head(c)
+		}
+	}
+	return tip{}, newRefError(r.at.text, ref, r.names(c))
+}
+
+// head finds the branch that the remote's HEAD names.
+func (r *remote) head(c *conversation) (tip, error) {
+	for _, symref := range c.adv.Capabilities.Get(capability.SymRef) {
+		from, to, _ := strings.Cut(symref, ":")
+		if id, ok := c.adv.References[to]; ok && from == "HEAD" {
+			return tip{ref: plumbing.ReferenceName(to).Short(), id: id}, nil
+		}
+	}
+	if c.adv.Head != nil { // detached
+		return tip{id: *c.adv.Head}, nil
+	}
+	return tip{}, newRefError(r.at.text, "", r.names(c))
+}
+
+func (r *remote) names(c *conversation) []plumbing.ReferenceName {
+	var names []plumbing.ReferenceName
+	for name := range c.adv.References {
+		names = append(names, plumbing.ReferenceName(name))
+	}
+	return names
+}
+
+// find finds what a revision leads to: a ref, or a commit, which the remote must
+// be willing to send.
+func (r *remote) find(c *conversation, rev string) (tip, error) {
+	t, err := r.tip(c, rev)
+	if err == nil || !isHex(rev) || len(rev) < 4 || len(rev) > 40 {
+		return t, err
+	}
+	for _, id := range c.adv.References {
+		if strings.HasPrefix(id.String(), rev) {
+			return tip{id: id}, nil
+		}
+	}
+	refuse := func(remedy string) error { return &RefError{Repository: r.at.text, Ref: rev, Remedy: remedy} }
+	if len(rev) < 40 {
+		return tip{}, refuse("a remote knows commits by all their 40 digits only")
+	}
+	if !c.adv.Capabilities.Supports(capability.AllowReachableSHA1InWant) && !c.adv.Capabilities.Supports(capability.AllowTipSHA1InWant) {
+		return tip{}, refuse("the remote does not send commits that are not the tip of a ref (uploadpack.allowReachableSHA1InWant); give a branch or tag")
+	}
+	return tip{id: plumbing.NewHash(rev)}, nil
+}
+
+func isHex(s string) bool {
+	return strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// read fetches what a tip leads to. What last has is not fetched again.
+func (r *remote) read(ctx context.Context, c *conversation, t tip, last *revision) (*revision, error) {
+	if last == nil || !r.roomFor(last.packs) {
+		return r.readWhole(c, t, last)
+	}
+	rev, err := r.readMore(c, t, last)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		// The server took us to have more than we do.
+		again, listErr := r.list(ctx)
+		if listErr != nil {
+			return nil, listErr
+		}
+		defer again.end()
+		return r.readWhole(again, t, last)
+	}
+	return rev, err
+}
+
+// roomFor says whether another pack may be added.
+func (r *remote) roomFor(p packs) bool {
+	added := p[1:]
+	return len(added) < addedPacksAllowed && added.bytes() <= max(addedBytesAllowed, p[0].bytes)
+}
+
+// readWhole fetches all that a tip leads to.
+func (r *remote) readWhole(c *conversation, t tip, last *revision) (*revision, error) {
+	fetched, _, err := r.fetch(c, wanted{id: t.id, depth: 1, memory: packMemory})
+	if err != nil {
+		return nil, err
+	}
+	rev, err := r.revision(c, packs{fetched}, t, last)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return nil, c.explain(fmt.Errorf("%w: the remote left something out: %w", ErrUnreadable, err))
+	}
+	return rev, err
+}
+
+// readMore fetches what a tip leads to and last does not.
+func (r *remote) readMore(c *conversation, t tip, last *revision) (*revision, error) {
+	fetched, _, err := r.fetch(c, wanted{
+		id: t.id, depth: 1, have: last.commit.id, below: last.packs,
+		memory: max(0, packMemory-last.packs.bytes()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r.revision(c, append(slices.Clip(last.packs), fetched), t, last)
+}
+
+func (r *remote) revision(c *conversation, p packs, t tip, last *revision) (*revision, error) {
+	rev, err := newRevision(p, t, last, r.opts)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return nil, err
+	}
+	if err != nil {
+		if _, ok := errors.AsType[*LimitError](err); !ok {
+			err = fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
+		return nil, c.explain(err)
+	}
+	rev.packs = p
+	return rev, nil
+}
+
+// wanted is what is asked of a remote.
+type wanted struct {
+	id      plumbing.Hash
+	depth   int           // commits from id back
+	have    plumbing.Hash // what this leads to is not sent; may be zero
+	below   packs         // what of have is here: its files, without its history
+	commits bool          // no files, where the server can leave them out
+	memory  int64         // bytes of the pack to hold in memory
+}
+
+// fetch asks for a pack and reads it to its end. A conversation does it once.
+func (r *remote) fetch(c *conversation, w wanted) (*pack, *packp.UploadPackResponse, error) {
+	c.more()
+	p, res, err := r.tryFetch(c, w)
+	if err != nil {
+		return nil, nil, c.explain(err)
+	}
+	return p, res, nil
+}
+
+func (r *remote) tryFetch(c *conversation, w wanted) (*pack, *packp.UploadPackResponse, error) {
+	req, err := request(c.adv, w)
+	if err != nil {
+		return nil, nil, err
+	}
+	res, err := c.UploadPack(c.ctx, req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = res.Close() }()
+	var in io.Reader = res
+	switch {
+	case req.Capabilities.Supports(capability.Sideband64k):
+		in = sideband.NewDemuxer(sideband.Sideband64k, res)
+	case req.Capabilities.Supports(capability.Sideband):
+		in = sideband.NewDemuxer(sideband.Sideband, res)
+	}
+	s := &spool{dir: r.opts.CacheDir, memory: w.memory}
+	if _, err := io.Copy(s, in); err != nil {
+		s.discard()
+		return nil, nil, err
+	}
+	file, err := s.reader()
+	if err != nil {
+		s.discard()
+		return nil, nil, err
+	}
+	p, err := newPack(c.ctx, file, s.size, w.below, packLimits{
+		// A folder is an object too, and a manifest often has one to itself.
+		objects:  3*r.opts.Limits.Files + int64(w.depth) + 1000,
+		inflated: inflateFactor * r.opts.Limits.RepositoryBytes,
+		live:     maxLive,
+	})
+	if err != nil {
+		s.discard()
+		if _, ok := errors.AsType[*LimitError](err); !ok && c.ctx.Err() == nil {
+			err = fmt.Errorf("%w: its pack is damaged: %w", ErrUnreadable, err)
+		}
+		return nil, nil, err
+	}
+	return p, res, nil
+}
+
+func request(adv *packp.AdvRefs, w wanted) (*packp.UploadPackRequest, error) {
+	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
+	req.Wants = []plumbing.Hash{w.id}
+	req.Depth = packp.DepthCommits(w.depth)
+	if !w.have.IsZero() {
+		req.Haves = []plumbing.Hash{w.have}
+	}
+	set := []capability.Capability{capability.Shallow}
+	if w.below != nil {
+		req.Shallows = []plumbing.Hash{w.have}
+		// Only for a thin pack does Git look at what a shallow client has; else it
+		// sends all files again. go-git hides whether the server has thin packs,
+		// because it cannot read them; one that has not, ignores the wish.
+		set = append(set, capability.ThinPack)
+	}
+	if adv.Capabilities.Supports(capability.NoProgress) {
+		set = append(set, capability.NoProgress)
+	}
+	if w.commits && adv.Capabilities.Supports(capability.Filter) {
+		set = append(set, capability.Filter)
+		req.Filter = packp.FilterTreeDepth(0)
+	}
+	for _, name := range set {
+		if err := req.Capabilities.Set(name); err != nil {
+			return nil, err
+		}
+	}
+	return req, nil
+}

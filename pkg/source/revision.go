@@ -1,0 +1,56 @@
+package source
+
+import (
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// tip is what a ref leads to.
+type tip struct {
+	ref string        // short; empty for a bare commit
+	id  plumbing.Hash // of a commit or an annotated tag
+}
+
+// revision is a commit with its files.
+type revision struct {
+	tip    tip
+	commit commit
+	forced bool
+	files  *files
+	nodes  map[plumbing.Hash]*node // for the next revision's readTree
+	packs  packs                   // a remote's
+}
+
+// newRevision reads what a tip leads to. last may be nil.
+func newRevision(o objects, t tip, last *revision, opts Options) (*revision, error) {
+	c, err := peel(o, t.id)
+	if err != nil {
+		return nil, err
+	}
+	var known map[plumbing.Hash]*node
+	if last != nil {
+		known = last.nodes
+	}
+	root, nodes, err := readTree(o, c.tree, known, opts.Limits.Files)
+	if err != nil {
+		return nil, err
+	}
+	return &revision{
+		tip:    t,
+		commit: c,
+		files:  &files{root: root, objects: o, time: c.time, fileBytes: opts.Limits.FileBytes},
+		nodes:  nodes,
+	}, nil
+}
+
+// snapshot gives the revision in the words that stages share.
+func (r *revision) snapshot() federation.Snapshot {
+	return federation.Snapshot{
+		Revision: federation.Revision{Ref: r.tip.ref, SHA: r.commit.id.String()},
+		Subject:  r.commit.subject,
+		Time:     r.commit.time,
+		Forced:   r.forced,
+		Files:    r.files,
+	}
+}

@@ -1,0 +1,177 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+)
+
+// session is one conversation with a remote's git-upload-pack: it lists its
+// refs, and may then send a pack, once.
+type session interface {
+	AdvertisedReferencesContext(ctx context.Context) (*packp.AdvRefs, error)
+	UploadPack(ctx context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error)
+	io.Closer
+}
+
+// conversation is a session that lists a remote's refs and may fetch once, with
+// what is needed to explain its errors.
+type conversation struct {
+	session
+	adv *packp.AdvRefs // the refs
+
+	at       location
+	opts     Options
+	secrets  []string    // for scrub
+	exceeded atomic.Bool // more bytes were received than the limit allows
+
+	ctx    context.Context // the conversation's lifetime; a slow remote ends it
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+}
+
+// list begins a conversation and lists the refs. It ends when ctx does, when the
+// remote takes longer than the timeout, or by end.
+func (r *remote) list(ctx context.Context) (*conversation, error) {
+	c := &conversation{at: r.at, opts: r.opts}
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	c.timer = time.AfterFunc(r.opts.Timeout, func() { c.cancel(errTimeout) })
+	err := r.open(c)
+	if err == nil {
+		c.adv, err = c.AdvertisedReferencesContext(c.ctx)
+	}
+	if err == nil {
+		err = refuseDumb(c.adv)
+	}
+	if err != nil {
+		err = c.explain(err)
+		c.end()
+		return nil, err
+	}
+	return c, nil
+}
+
+// more gives the remote its whole timeout again, for the next request.
+func (c *conversation) more() { c.timer.Reset(c.opts.Timeout) }
+
+// end ends the conversation.
+func (c *conversation) end() {
+	c.timer.Stop()
+	if c.session != nil {
+		_ = c.Close() // It is over, whatever becomes of the connection.
+	}
+	c.cancel(nil)
+}
+
+func (r *remote) open(c *conversation) (err error) {
+	if r.at.scheme == schemeSSH {
+		c.session, err = r.openSSH(c)
+		return err
+	}
+	c.session, err = r.openHTTP(c)
+	return err
+}
+
+func (r *remote) openHTTP(c *conversation) (session, error) {
+	auth, secrets, err := r.credentials.http()
+	if err != nil {
+		return nil, err
+	}
+	c.secrets = secrets
+	base, err := r.credentials.client()
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := transport.NewEndpoint(r.at.text)
+	if err != nil {
+		return nil, err
+	}
+	client := githttp.NewClient(&http.Client{
+		Transport:     &limitedTransport{base: base, max: r.opts.Limits.RepositoryBytes, exceeded: &c.exceeded},
+		CheckRedirect: refuseCleartext,
+	})
+	if auth == nil {
+		return client.NewUploadPackSession(endpoint, nil)
+	}
+	return client.NewUploadPackSession(endpoint, auth)
+}
+
+// refuseCleartext keeps a redirect from leading to where Options.URL may not.
+// go-git itself refuses to go from https to http and drops the credentials when
+// the host changes.
+func refuseCleartext(req *http.Request, _ []*http.Request) error {
+	if req.URL.Scheme == "http" && !loopback(req.URL.Hostname()) {
+		return errors.New("redirected to http, which is not encrypted")
+	}
+	return nil
+}
+
+// limitedTransport bounds the body of each response.
+type limitedTransport struct {
+	base     http.RoundTripper
+	max      int64
+	exceeded *atomic.Bool
+}
+
+// RoundTrip does one request.
+func (t *limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := t.base.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	limit := t.max
+	if res.StatusCode >= http.StatusBadRequest {
+		limit = min(limit, maxErrorBytes) // go-git reads all of it into the error.
+	}
+	res.Body = &limitedReader{r: res.Body, left: limit, exceeded: t.exceeded, closer: res.Body}
+	return res, nil
+}
+
+// maxErrorBytes is what is read of a page that explains an error.
+const maxErrorBytes = 4096
+
+// limitedReader gives an error, and says so in exceeded, once more than left
+// bytes were read. go-git does not always wrap errors, so the error alone would
+// be lost.
+type limitedReader struct {
+	r        io.Reader
+	left     int64
+	exceeded *atomic.Bool
+	closer   io.Closer
+}
+
+func (l *limitedReader) Read(p []byte) (int, error) {
+	if l.left < 0 {
+		return 0, errTooMuch
+	}
+	if int64(len(p)) > l.left+1 {
+		p = p[:l.left+1]
+	}
+	n, err := l.r.Read(p)
+	l.left -= int64(n)
+	if l.left < 0 {
+		l.exceeded.Store(true)
+		return n - 1, errTooMuch
+	}
+	return n, err
+}
+
+func (l *limitedReader) Close() error { return l.closer.Close() }
+
+var errTooMuch = errors.New("more bytes than the limit allows")
+
+// refuseDumb explains servers that do not speak Git's protocol.
+func refuseDumb(ar *packp.AdvRefs) error {
+	if ar == nil || ar.Capabilities == nil || !ar.Capabilities.Supports("shallow") {
+		return fmt.Errorf("%w: its server cannot send a single revision (it lacks the capability shallow)", ErrUnreadable)
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Source is a repository that is followed.
+type Source struct {
+	opts        Options
+	at          location
+	log         *zap.Logger
+	credentials *credentials
+	repository  repository
+
+	// nudges holds one: a nudge that comes while another waits adds nothing, and
+	// one that comes during a poll makes one more.
+	nudges chan struct{}
+
+	mu     sync.Mutex // protects what follows, and that one poll runs at a time
+	last   *revision  // what was read last; nil before
+	reject *rejected  // a tip that is known to be unacceptable
+}
+
+// rejected remembers a tip that cannot be taken, whatever is tried, so that it
+// is not fetched again at each poll only to be refused again.
+type rejected struct {
+	id  plumbing.Hash
+	err error
+}
+
+// Event is news of the repository.
+type Event struct {
+	// Snapshot is a new revision; nil when there is none, because it cannot be
+	// read or because it can be read again and is what it was before.
+	Snapshot *federation.Snapshot
+	// Err says why the repository cannot be read, until an Event without it:
+	// an Error, RefError, LimitError, NotFastForwardError or NotRepositoryError.
+	// What was read before stays valid.
+	Err error
+}
+
+// repository is what a local one and a remote have in common.
+type repository interface {
+	// poll gives what ref leads to: last itself when that has not changed, or
+	// when its tip is the one to skip.
+	poll(ctx context.Context, ref string, last *revision, skip plumbing.Hash) (*revision, tip, error)
+	// resolve gives what any revision leads to.
+	resolve(ctx context.Context, revision string) (*revision, error)
+	close()
+}
+
+// Open makes a Source, checking what can be checked without asking disk or
+// network. Its errors hold no credentials.
+func Open(opts Options, log *zap.Logger) (*Source, error) {
+	at, err := parseLocation(opts.URL)
+	if err != nil {
+		return nil, err
+	}
+	opts = opts.withDefaults()
+	if err := opts.check(at); err != nil {
+		return nil, err
+	}
+	s := &Source{
+		opts: opts, at: at, log: log,
+		credentials: &credentials{opts: opts, at: at},
+		nudges:      make(chan struct{}, 1),
+	}
+	if at.scheme == schemeLocal {
+		s.repository = &local{at: at, opts: opts, objects: &localObjects{path: at.path}}
+	} else {
+		s.repository = &remote{at: at, opts: opts, credentials: s.credentials}
+	}
+	return s, nil
+}
+
+// String gives the repository's URL or path, which holds no credentials.
+func (s *Source) String() string { return s.at.text }
+
+// LocalPath gives the absolute path of a local repository, and false for a
+// remote one.
+func (s *Source) LocalPath() (string, bool) { return s.at.path, s.at.scheme == schemeLocal }
+
+// Auth gives the credentials as they are now, for those who write to the same
+// repository with go-git; nil when there are none. For ssh it verifies the host
+// by the same known_hosts.
+func (s *Source) Auth() (transport.AuthMethod, error) { return s.credentials.auth() }
+
+// CABundle gives the certificates of the CA file as they are now, in PEM form,
+// for go-git's CABundle options; nil without a CA file.
+func (s *Source) CABundle() ([]byte, error) { return s.credentials.caBundle() }
+
+// Nudge makes Run poll now. It never blocks.
+func (s *Source) Nudge() {
+	select {
+	case s.nudges <- struct{}{}:
+	default:
+	}
+}
+
+// Run polls until ctx ends, and then returns nil. It calls emit, from one
+// goroutine, for each new revision, when the repository cannot be read, when the
+// reason changes and when it can be read again; polling waits for emit.
+//
+// What Run knew ends with the process: the first revision after a start is
+// never Forced.
+func (s *Source) Run(ctx context.Context, emit func(Event)) error {
+	watch := newWatch(s.watched(), s.Nudge, s.log)
+	var watching sync.WaitGroup
+	watching.Go(func() { watch.run(ctx) })
+	defer watching.Wait()
+	defer s.repository.close()
+
+	var failing string // the text of the last error; empty when it was read
+	for failures := 0; ; {
+		rev, isNew, err := s.poll(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		switch {
+		case err != nil:
+			failures++
+			if err.Error() != failing {
+				failing = err.Error()
+				emit(Event{Err: err})
+			}
+		case isNew:
+			failures, failing = 0, ""
+			snapshot := rev.snapshot()
+			emit(Event{Snapshot: &snapshot})
+		case failing != "":
+			failures, failing = 0, ""
+			emit(Event{})
+		}
+		timer := time.NewTimer(s.pause(failures))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-s.nudges:
+			timer.Stop()
+		case <-timer.C:
+			// Folders may have come to be, or been replaced, unseen.
+			watch.refresh()
+		}
+	}
+}
+
+// pause gives the time to the next poll: the interval, doubled with each
+// failure up to a bound, ±10 %.
+func (s *Source) pause(failures int) time.Duration {
+	pause := s.opts.Interval
+	for range failures {
+		if pause >= maxBackoff/2 {
+			pause = max(s.opts.Interval, maxBackoff)
+			break
+		}
+		pause *= 2
+	}
+	return time.Duration(float64(pause) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // Jitter needs no secrecy.
+}
+
+// poll reads the repository once, and says whether there is a new revision.
+func (s *Source) poll(ctx context.Context) (_ *revision, isNew bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// What is read is untrusted, and decoded by a library: if that panics for
+	// some input, the daemon goes on with the revision it has.
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("reading the repository panicked", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			err = &Error{Repository: s.at.text, Kind: ErrUnreadable, Detail: "reading it panicked; the log has the details"}
+		}
+	}()
+
+	skip := plumbing.ZeroHash
+	if s.reject != nil {
+		skip = s.reject.id
+	}
+	rev, t, err := s.repository.poll(ctx, s.opts.Ref, s.last, skip)
+	for range 3 {
+		if !errors.Is(err, errMoved) {
+			break
+		}
+		rev, t, err = s.repository.poll(ctx, s.opts.Ref, s.last, skip)
+	}
+	switch {
+	case err != nil:
+		if _, ok := errors.AsType[*LimitError](err); ok && !t.id.IsZero() {
+			s.reject = &rejected{t.id, err}
+		}
+		return nil, false, err
+	case s.reject != nil && t.id == s.reject.id:
+		return nil, false, s.reject.err
+	case rev == s.last:
+		s.reject = nil
+		return rev, false, nil
+	case rev.forced && s.opts.NonFastForward == Refuse:
+		err := &NotFastForwardError{
+			Repository: s.at.text, Ref: rev.tip.ref,
+			From: s.last.commit.id.String(), To: rev.commit.id.String(),
+		}
+		s.reject = &rejected{t.id, err}
+		return nil, false, err
+	}
+	isNew = s.last == nil || s.last.commit.id != rev.commit.id || s.last.tip.ref != rev.tip.ref
+	s.last, s.reject = rev, nil
+	return rev, isNew, nil
+}
+
+// Snapshot reads one revision, once: a branch, a tag, or a commit, in full or,
+// for a local path, however git rev-parse would take it. Empty stands for
+// Options.Ref. It neither needs Run nor disturbs it.
+func (s *Source) Snapshot(ctx context.Context, revision string) (federation.Snapshot, error) {
+	if revision == "" {
+		revision = s.opts.Ref
+	}
+	rev, err := s.repository.resolve(ctx, revision)
+	if err != nil {
+		return federation.Snapshot{}, err
+	}
+	return rev.snapshot(), nil
+}
+
+// watched gives the files and folders whose changes make a poll worth while.
+func (s *Source) watched() func() watched {
+	if s.at.scheme != schemeLocal {
+		files := s.credentials.files()
+		return func() watched { return watched{files: files} }
+	}
+	return func() watched {
+		dir, err := findGitDir(s.at.path)
+		if err != nil {
+			return watched{}
+		}
+		return watched{
+			files: []string{joined(dir.own, "HEAD"), joined(dir.common, "packed-refs")},
+			trees: []string{joined(dir.common, "refs", "heads"), joined(dir.common, "refs", "tags")},
+		}
+	}
+}
