@@ -1,0 +1,53 @@
+package render
+
+import (
+	"maps"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// A cache holds what was built for the last two revisions: objects as JSON, never
+// kustomize's own trees, which are many times as large.
+type cache struct {
+	generation uint64 // counts renderings
+	builds     map[string]*built
+	bases      map[string]*base
+	folders    map[string]*folder
+}
+
+// A folder is what is known of a kustomization's folder.
+type folder struct {
+	digest    string
+	elsewhere []string // what it reads besides itself
+	used      uint64
+}
+
+func newCache() cache {
+	return cache{builds: map[string]*built{}, bases: map[string]*base{}, folders: map[string]*folder{}}
+}
+
+// forget drops what neither this rendering nor the one before used.
+func (c *cache) forget() {
+	maps.DeleteFunc(c.builds, func(_ string, b *built) bool { return b.used+1 < c.generation })
+	maps.DeleteFunc(c.bases, func(_ string, b *base) bool { return b.used+1 < c.generation })
+	maps.DeleteFunc(c.folders, func(_ string, f *folder) bool { return f.used+1 < c.generation })
+}
+
+// built is what a folder builds, for whichever cluster.
+type built struct {
+	dir  string // the folder it was built from; another with equal content shares it
+	err  error  // names files of dir
+	used uint64 // the generation that used it last
+
+	// raw are the objects as they were built; final are those of them that the
+	// clusters get: in the namespace default where they name none and their kind
+	// is known to be namespaced.
+	raw    []*federation.Object
+	final  []*federation.Object
+	scopes scopes // that CustomResourceDefinitions among the objects give
+	open   bool   // some object names no namespace and is of an unknown kind
+	own    bool   // some object came from dir itself
+
+	// placed remembers objects of unknown kinds once another app defined the kind.
+	placed map[*federation.Object]*federation.Object
+}

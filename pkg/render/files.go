@@ -1,0 +1,196 @@
+package render
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"sync"
+
+	"sigs.k8s.io/kustomize/api/konfig"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// files are a revision's files during one rendering. What was read once is kept
+// until the rendering ends.
+type files struct {
+	fsys  fs.FS
+	limit int64 // bytes of one file
+
+	mu         sync.Mutex // protects all below
+	content    map[string]result[[]byte]
+	digests    map[string]result[string]
+	entries    map[string]result[[]fs.DirEntry]
+	kustomized map[string]result[[]string]
+}
+
+type result[T any] struct {
+	value T
+	err   error
+}
+
+func newFiles(fsys fs.FS, limit int64) *files {
+	return &files{
+		fsys: fsys, limit: limit,
+		content: map[string]result[[]byte]{},
+		digests: map[string]result[string]{},
+		entries: map[string]result[[]fs.DirEntry]{}, kustomized: map[string]result[[]string]{},
+	}
+}
+
+// read gives a file's content, which nobody may change.
+func (f *files) read(name string) ([]byte, error) {
+	return remember(f, f.content, name, func() ([]byte, error) {
+		info, err := fs.Stat(f.fsys, name)
+		if err != nil {
+			return nil, err
+		}
+		if !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0 {
+			return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("is not a file")}
+		}
+		if info.Size() > f.limit {
+			return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("has %d bytes; %d are allowed", info.Size(), f.limit)}
+		}
+		return fs.ReadFile(f.fsys, name)
+	})
+}
+
+func (f *files) readDir(name string) ([]fs.DirEntry, error) {
+	return remember(f, f.entries, name, func() ([]fs.DirEntry, error) { return fs.ReadDir(f.fsys, name) })
+}
+
+func (f *files) isDir(name string) bool {
+	info, err := fs.Stat(f.fsys, name)
+	return err == nil && info.IsDir()
+}
+
+// isFolder says whether an entry of dir is a folder, or leads to one.
+func (f *files) isFolder(dir string, e fs.DirEntry) bool {
+	if e.Type()&fs.ModeSymlink != 0 {
+		return f.isDir(path.Join(dir, e.Name()))
+	}
+	return e.IsDir()
+}
+
+func (f *files) isFile(name string) bool {
+	info, err := fs.Stat(f.fsys, name)
+	return err == nil && !info.IsDir()
+}
+
+// kustomizations lists the kustomization files of a folder: one, or none where it
+// is read as plain manifests, or several by mistake.
+func (f *files) kustomizations(dir string) []string {
+	found, _ := remember(f, f.kustomized, dir, func() ([]string, error) {
+		var found []string
+		for _, name := range konfig.RecognizedKustomizationFileNames() {
+			if f.isFile(path.Join(dir, name)) {
+				found = append(found, path.Join(dir, name))
+			}
+		}
+		return found, nil
+	})
+	return found
+}
+
+// digest identifies the content of a file or folder. What is not there has a
+// digest, too: it says that there is nothing.
+func (f *files) digest(name string) (string, error) {
+	return remember(f, f.digests, name, func() (string, error) {
+		if d, ok := f.fsys.(federation.Digester); ok {
+			digest, err := d.Digest(name)
+			if errors.Is(err, fs.ErrNotExist) {
+				return "absent", nil
+			}
+			return digest, err
+		}
+		h := sha256.New()
+		if err := f.hash(h, name, 0); err != nil {
+			return "", err
+		}
+		return hex.EncodeToString(h.Sum(nil)), nil
+	})
+}
+
+// hash writes what is at name, and below it, to w.
+func (f *files) hash(w io.Writer, name string, depth int) error {
+	info, err := fs.Stat(f.fsys, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		_, err = io.WriteString(w, "absent\x00")
+		return err
+	case err != nil:
+		return err
+	case depth > maxFolders:
+		return &fs.PathError{Op: "digest", Path: name, Err: fmt.Errorf("folders nest deeper than %d", maxFolders)}
+	case info.IsDir():
+		entries, err := f.readDir(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "folder %d\x00", len(entries))
+		for _, e := range entries {
+			fmt.Fprintf(w, "%s\x00", e.Name())
+			if err := f.hash(w, path.Join(name, e.Name()), depth+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	case !info.Mode().IsRegular():
+		_, err = fmt.Fprintf(w, "special %s\x00", info.Mode())
+		return err
+	case info.Size() > f.limit:
+		// It cannot be rendered; its size is enough to see most changes, and its
+		// time to see the rest.
+		_, err = fmt.Fprintf(w, "large %d %s\x00", info.Size(), info.ModTime())
+		return err
+	}
+	content, err := f.read(name)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "file %d\x00", len(content))
+	_, err = w.Write(content)
+	return err
+}
+
+// maxFolders bounds how deep folders nest, where a symbolic link could make them
+// nest for ever.
+const maxFolders = 64
+
+// remember looks name up in m, and asks get where it is not there. Two may ask at
+// once; they get the same.
+func remember[T any](f *files, m map[string]result[T], name string, get func() (T, error)) (T, error) {
+	f.mu.Lock()
+	r, ok := m[name]
+	f.mu.Unlock()
+	if ok {
+		return r.value, r.err
+	}
+	r.value, r.err = get()
+	f.mu.Lock()
+	m[name] = r
+	f.mu.Unlock()
+	return r.value, r.err
+}
+
+// manifests lists the files of a folder that are read as plain manifests, in lexical
+// order.
+func (f *files) manifests(dir string) ([]string, error) {
+	entries, err := f.readDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if isManifest(e.Name()) && !f.isFolder(dir, e) {
+			names = append(names, path.Join(dir, e.Name()))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}

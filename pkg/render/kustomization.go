@@ -1,0 +1,344 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/fedsync/fedsync/internal/strictyaml"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// A kustomization is one kustomization file, read and judged before kustomize
+// sees it: whatever kustomize would fetch, run or follow without end is refused
+// here.
+type kustomization struct {
+	types.Kustomization
+	dir  string
+	file string
+	doc  strictyaml.Document
+	role role
+
+	folders   []reference // the kustomizations that it builds on
+	elsewhere []string    // what its build depends on besides its own folder
+	declared  []declared  // the objects of its resource files
+	// special says that a file holds what steers kustomize: its annotations, or a
+	// comment that could be a schema.
+	special bool
+	// jsonPatches says that a patch of it is a JSON patch, which makes kustomize
+	// note the earlier name of what it patches.
+	jsonPatches bool
+}
+
+// A role is what a kustomization's objects are for.
+type role string
+
+const (
+	forObjects role = "objects"
+	forPlugins role = "plugins" // they configure generators, transformers or validators
+)
+
+// A reference is an entry of a kustomization file that names a folder.
+type reference struct {
+	dir   string
+	field string
+	line  int
+	role  role
+}
+
+// A declared object stands in a file that a kustomization names.
+type declared struct {
+	ref  federation.ObjectRef
+	file string
+}
+
+// scan reads the kustomization of a folder, without those that it builds on.
+func (p *pass) scan(dir string, r role) (*kustomization, error) {
+	p.mu.Lock()
+	known, ok := p.scans[scanKey{dir, r}]
+	p.mu.Unlock()
+	if ok {
+		return known.value, known.err
+	}
+	k := &kustomization{dir: dir, role: r}
+	err := p.scanInto(k)
+	p.mu.Lock()
+	p.scans[scanKey{dir, r}] = result[*kustomization]{k, err}
+	p.mu.Unlock()
+	return k, err
+}
+
+type scanKey struct {
+	dir  string
+	role role
+}
+
+func (p *pass) scanInto(k *kustomization) error {
+	content, err := p.kustomizationFile(k)
+	if err != nil {
+		return err
+	}
+	k.special = steers(content)
+	docs, err := strictyaml.Decode(content)
+	if err != nil {
+		return yamlErrors(k.file, err)
+	}
+	if len(docs) != 1 {
+		return &Error{File: k.file, Reason: fmt.Sprintf("want one document, got %d", len(docs))}
+	}
+	k.doc = docs[0]
+	if err := k.Unmarshal(content); err != nil {
+		return k.invalid(err)
+	}
+	resources := len(k.Resources)
+	k.FixKustomization() // which puts bases behind the resources
+	if errs := k.EnforceFields(); len(errs) > 0 {
+		return &Error{File: k.file, Line: k.doc.Line("kind"), Reason: strings.Join(errs, "; ")}
+	}
+	s := scanner{pass: p, k: k, resources: resources}
+	s.refuseFields()
+	s.references()
+	s.files()
+	return joined(s.errs)
+}
+
+// invalid blames the line of a field that kustomize does not know.
+func (k *kustomization) invalid(err error) *Error {
+	text := plainText(err)
+	if _, field, ok := strings.Cut(text, "unknown field "); ok {
+		name := strings.Trim(field, `"`)
+		if content, _ := k.doc.Value.(map[string]any); content[name] != nil {
+			return &Error{File: k.file, Line: k.doc.Line(name), Field: name, Reason: "kustomize has no field of this name", Remedy: "correct the name, or take the field out"}
+		}
+	}
+	return &Error{File: k.file, Reason: text}
+}
+
+// kustomizationFile finds and reads the file. A base without one is given one
+// that names all of its manifests.
+func (p *pass) kustomizationFile(k *kustomization) ([]byte, error) {
+	found := p.files.kustomizations(k.dir)
+	switch len(found) {
+	case 0:
+		k.file = path.Join(k.dir, madeFile)
+		if made, ok := p.made[k.file]; ok {
+			return made, nil
+		}
+		return nil, &Error{File: k.dir, Reason: "the folder has no kustomization.yaml", Remedy: "add one that lists the folder's resources"}
+	case 1:
+		k.file = found[0]
+	default:
+		k.file = found[0]
+		return nil, &Error{File: k.dir, Reason: "the folder has several kustomization files: " + strings.Join(found, ", "), Remedy: "keep one"}
+	}
+	content, err := p.files.read(k.file)
+	if err != nil {
+		return nil, &Error{File: k.file, Reason: cause(err)}
+	}
+	return content, nil
+}
+
+// A scanner collects what is wrong with one kustomization.
+type scanner struct {
+	*pass
+	k         *kustomization
+	resources int // how many entries stand under that name
+	errs      []error
+}
+
+// refuseFields finds the fields that would make kustomize run a program or read
+// another schema.
+func (s *scanner) refuseFields() {
+	content, _ := s.k.doc.Value.(map[string]any)
+	for _, refused := range []struct{ field, reason string }{
+		{"helmCharts", "Helm is not run"},
+		{"helmChartInflationGenerator", "Helm is not run"},
+		{"helmGlobals", "Helm is not run"},
+		{"openapi", "only Kubernetes' own schema is used"},
+	} {
+		for key, value := range content {
+			if strings.EqualFold(key, refused.field) && value != nil {
+				s.refuse(refused.field, s.k.doc.Line(key), refused.reason, "leave the field out, and render it before the push")
+			}
+		}
+	}
+}
+
+// references checks the entries that may name a folder.
+func (s *scanner) references() {
+	for i, entry := range s.k.Resources {
+		field := "resources"
+		if i >= s.resources {
+			field, i = "bases", i-s.resources
+		}
+		if s.local(field, i, entry) {
+			s.resource(field, i, entry, s.k.role)
+		}
+	}
+	for i, entry := range s.k.Components {
+		if !s.local("components", i, entry) {
+			continue
+		}
+		if name := path.Join(s.k.dir, entry); s.pass.files.isDir(name) {
+			s.folder("components", i, name, s.k.role)
+		} else {
+			s.elsewhere(name)
+			s.refuse(at("components", i), s.line("components", i), fmt.Sprintf("%s is no folder in the repository", entry), "")
+		}
+	}
+	for _, list := range []struct {
+		field   string
+		entries []string
+	}{
+		{"generators", s.k.Generators},
+		{"transformers", s.k.Transformers},
+		{"validators", s.k.Validators},
+	} {
+		for i, entry := range list.entries {
+			if inline(entry) {
+				s.inlinePlugin(list.field, i, entry)
+			} else if s.local(list.field, i, entry) {
+				s.resource(list.field, i, entry, forPlugins)
+			}
+		}
+	}
+}
+
+// resource checks an entry that names a file of objects, or a folder.
+func (s *scanner) resource(field string, i int, entry string, r role) {
+	name := path.Join(s.k.dir, entry)
+	if s.pass.files.isDir(name) {
+		s.folder(field, i, name, r)
+		return
+	}
+	if !s.inside(field, i, entry) {
+		s.elsewhere(name)
+		return
+	}
+	content, ok := s.read(field, i, entry)
+	if !ok {
+		return
+	}
+	manifests, err := decode(name, content)
+	if err != nil {
+		s.errs = append(s.errs, err)
+		return
+	}
+	for _, m := range manifests {
+		if r == forPlugins {
+			s.plugin(m.content, name, m.doc.Line(m.at...), field)
+		}
+		s.k.declared = append(s.k.declared, declared{ref: m.ref(), file: name})
+	}
+}
+
+func (s *scanner) folder(field string, i int, dir string, r role) {
+	s.elsewhere(dir)
+	s.k.folders = append(s.k.folders, reference{dir: dir, field: at(field, i), line: s.line(field, i), role: r})
+}
+
+// elsewhere notes a path that the build depends on.
+func (s *scanner) elsewhere(name string) {
+	if !slices.Contains(s.k.elsewhere, name) {
+		s.k.elsewhere = append(s.k.elsewhere, name)
+	}
+}
+
+// local refuses what kustomize would fetch, and paths that leave the repository.
+func (s *scanner) local(field string, i int, entry string) bool {
+	switch {
+	case isRemote(entry):
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%q is not in this repository, and nothing is fetched for a build", entry), "copy it into the repository")
+	case strings.HasPrefix(entry, "/"):
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%q is an absolute path", entry), "write it relative to the kustomization")
+	case entry == "":
+		s.refuse(at(field, i), s.line(field, i), "the entry is empty", "")
+	case path.Join(s.k.dir, entry) == ".." || strings.HasPrefix(path.Join(s.k.dir, entry), "../"):
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%q leaves the repository", entry), "")
+	default:
+		return true
+	}
+	return false
+}
+
+// isRemote says whether kustomize would take a path for a URL. Anything that only
+// might be one counts.
+func isRemote(entry string) bool {
+	return strings.Contains(entry, "://") || fetched(entry)
+}
+
+// fetched says whether kustomize would clone an entry with git or load it over
+// HTTP, going by how it begins.
+func fetched(entry string) bool {
+	e := strings.ToLower(strings.TrimSpace(entry))
+	for _, prefix := range []string{"git::", "github.com/", "github.com:", "http:", "https:", "ssh:", "file:"} {
+		if strings.HasPrefix(e, prefix) {
+			return true
+		}
+	}
+	return user.MatchString(e)
+}
+
+// user is how the short form of an SSH URL begins.
+var user = regexp.MustCompile(`^[a-z][a-z0-9-]*@`)
+
+// inline says whether an entry that may be a path or YAML is YAML.
+func inline(entry string) bool {
+	return strings.Contains(entry, "\n") || strings.Contains(entry, ": ")
+}
+
+// inside refuses a file that is not in the kustomization's folder or below it.
+func (s *scanner) inside(field string, i int, entry string) bool {
+	name := path.Join(s.k.dir, entry)
+	if !within(name, s.k.dir) {
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%q is outside of the kustomization's folder, where only folders may be named", entry), "move the file, or give it a kustomization of its own")
+		return false
+	}
+	return true
+}
+
+func within(name, dir string) bool { return dir == "." || strings.HasPrefix(name, dir+"/") }
+
+// read reads a file that the kustomization names.
+func (s *scanner) read(field string, i int, entry string) ([]byte, bool) {
+	content, err := s.pass.files.read(path.Join(s.k.dir, entry))
+	if err != nil {
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, cause(err)), "add the file, or take the entry out")
+		return nil, false
+	}
+	s.k.special = s.k.special || steers(content)
+	return content, true
+}
+
+func (s *scanner) refuse(field string, line int, reason, remedy string) {
+	s.errs = append(s.errs, &Error{File: s.k.file, Line: line, Field: field, Reason: reason, Remedy: remedy})
+}
+
+func (s *scanner) line(field string, i int, more ...string) int {
+	return s.k.doc.Line(append([]string{field, strconv.Itoa(i)}, more...)...)
+}
+
+func at(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
+
+// steers says whether a file holds annotations by which kustomize is told what to
+// do, or comments that it may read as a schema.
+func steers(content []byte) bool {
+	for _, s := range []string{"config.kubernetes.io/", "# {", "#{"} {
+		if bytes.Contains(content, []byte(s)) {
+			return true
+		}
+	}
+	// The kustomization's own API version is no annotation.
+	return bytes.Count(content, []byte("config.k8s.io/")) > bytes.Count(content, []byte("kustomize.config.k8s.io/"))
+}
+
+// plainText gives an error in one line.
+func plainText(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}

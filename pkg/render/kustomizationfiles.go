@@ -1,0 +1,188 @@
+package render
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/fedsync/fedsync/internal/strictyaml"
+)
+
+// files checks the entries that name files and no folders, and what stands in
+// the kustomization itself as text.
+func (s *scanner) files() {
+	for i, entry := range s.k.Configurations {
+		s.yamlFile("configurations", i, entry)
+	}
+	for i, entry := range s.k.Crds {
+		s.yamlFile("crds", i, entry)
+	}
+	for i, r := range s.k.Replacements {
+		if r.Path != "" {
+			s.yamlFile("replacements", i, r.Path)
+		}
+	}
+	for i, patch := range s.k.Patches {
+		s.patch("patches", i, patch)
+	}
+	for i, patch := range s.k.PatchesJson6902 {
+		s.patch("patchesJson6902", i, patch)
+	}
+	for i, patch := range s.k.PatchesStrategicMerge {
+		if inline(string(patch)) {
+			s.text("patchesStrategicMerge", i, string(patch))
+		} else {
+			s.yamlFile("patchesStrategicMerge", i, string(patch))
+		}
+	}
+	for i, g := range s.k.ConfigMapGenerator {
+		s.generator("configMapGenerator", i, g.KvPairSources)
+	}
+	for i, g := range s.k.SecretGenerator {
+		s.generator("secretGenerator", i, g.KvPairSources)
+	}
+}
+
+// patch checks a patch, in a file or as text.
+func (s *scanner) patch(field string, i int, patch types.Patch) {
+	docs := []strictyaml.Document(nil)
+	switch {
+	case patch.Path != "":
+		docs = s.yamlFile(field, i, patch.Path)
+	case patch.Patch != "":
+		docs = s.text(field, i, patch.Patch)
+	}
+	for _, doc := range docs {
+		if _, isMap := doc.Value.(map[string]any); !isMap {
+			s.k.jsonPatches = true
+		}
+	}
+}
+
+// yamlFile reads a file of YAML that is no list of objects.
+func (s *scanner) yamlFile(field string, i int, entry string) []strictyaml.Document {
+	if !s.local(field, i, entry) || !s.inside(field, i, entry) {
+		return nil
+	}
+	content, ok := s.read(field, i, entry)
+	if !ok {
+		return nil
+	}
+	docs, err := strictyaml.Decode(content)
+	if err != nil {
+		s.errs = append(s.errs, yamlErrors(path.Join(s.k.dir, entry), err))
+	}
+	return docs
+}
+
+// text reads YAML that stands in the kustomization as a string.
+func (s *scanner) text(field string, i int, text string) []strictyaml.Document {
+	// Where kustomize finds no object in it, it takes the text for a path.
+	if fetched(text) {
+		s.refuse(at(field, i), s.line(field, i), "this begins like a URL, and nothing is fetched for a build", "")
+		return nil
+	}
+	docs, err := strictyaml.Decode([]byte(text))
+	if err != nil {
+		s.refuse(at(field, i), s.line(field, i), plainText(err), "")
+	}
+	return docs
+}
+
+// generator checks the files that a generator reads. They are not looked into.
+func (s *scanner) generator(field string, i int, sources types.KvPairSources) {
+	entries := slices.Clone(sources.EnvSources)
+	if sources.EnvSource != "" {
+		entries = append(entries, sources.EnvSource)
+	}
+	for _, entry := range sources.FileSources {
+		if _, file, keyed := strings.Cut(entry, "="); keyed {
+			entry = file
+		}
+		entries = append(entries, entry)
+	}
+	for _, entry := range entries {
+		if s.local(field, i, entry) && s.inside(field, i, entry) {
+			s.exists(field, i, entry)
+		}
+	}
+}
+
+func (s *scanner) exists(field string, i int, entry string) {
+	if _, err := s.pass.files.read(path.Join(s.k.dir, entry)); err != nil {
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, cause(err)), "add the file, or take the entry out")
+	}
+}
+
+// inlinePlugin checks the configuration of a generator, transformer or validator
+// that stands in the kustomization itself.
+func (s *scanner) inlinePlugin(field string, i int, text string) {
+	for _, doc := range s.text(field, i, text) {
+		content, isMap := doc.Value.(map[string]any)
+		if !isMap {
+			s.refuse(at(field, i), s.line(field, i), "want an object, got "+typeName(doc.Value), "")
+			continue
+		}
+		s.plugin(content, s.k.file, s.line(field, i), at(field, i))
+	}
+}
+
+// plugin refuses what is no part of kustomize itself, and what of it runs
+// programs or reads from elsewhere.
+func (s *scanner) plugin(content map[string]any, file string, line int, field string) {
+	refuse := func(reason string) {
+		s.errs = append(s.errs, &Error{File: file, Line: line, Field: field, Reason: reason, Remedy: "use the fields of the kustomization, or kustomize's builtin plugins"})
+	}
+	kind, _ := content["kind"].(string)
+	apiVersion, _ := content["apiVersion"].(string)
+	metadata, _ := content["metadata"].(map[string]any)
+	annotations, _ := metadata["annotations"].(map[string]any)
+	for key := range annotations {
+		if strings.HasPrefix(key, "config.kubernetes.io/") || strings.HasPrefix(key, "config.k8s.io/") {
+			refuse(fmt.Sprintf("the annotation %s asks for a function to be run, and no program is run for a build", key))
+			return
+		}
+	}
+	switch {
+	case apiVersion != "builtin" || !slices.Contains(krusty.GetBuiltinPluginNames(), kind):
+		refuse(fmt.Sprintf("%s %s is a plugin, and no program is run for a build", apiVersion, kind))
+	case kind == "HelmChartInflationGenerator":
+		refuse("Helm is not run")
+	default:
+		if entry := remoteIn(content); entry != "" {
+			refuse(fmt.Sprintf("%q is not in this repository, and nothing is fetched for a build", entry))
+		}
+	}
+}
+
+// remoteIn finds an entry of a plugin's configuration that kustomize would fetch.
+func remoteIn(v any) string {
+	switch v := v.(type) {
+	case string:
+		_, file, _ := strings.Cut(v, "=") // as in key=file
+		if fetched(v) || fetched(file) {
+			return v
+		}
+	case []any:
+		for _, item := range v {
+			if found := remoteIn(item); found != "" {
+				return found
+			}
+		}
+	case map[string]any:
+		for key, item := range v {
+			// Values of annotations and literals may well be URLs.
+			switch strings.ToLower(key) {
+			case "path", "paths", "files", "envs", "env", "replacements":
+				if found := remoteIn(item); found != "" {
+					return found
+				}
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,144 @@
+// Package render turns the files of a revision into the objects that every
+// member cluster should run.
+//
+// A Snapshot and a Federation come in, one Bundle for each cluster and app goes
+// out. It reads files and writes none, talks to no network, runs no program, and
+// gives equal output for equal input, so that two renderings of one revision can
+// be compared. Its neighbours are source, which gives the Snapshot, and schedule,
+// which takes the Bundles.
+//
+// What an overlay builds is what kustomize builds, byte for byte. Two things make
+// it quick: a build is known by the digests of the folders it reads, so nothing
+// is built twice, and an overlay that only patches its base costs as much as the
+// objects it patches (see patch.go for why that may be done).
+package render
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Options tune a Renderer. The zero value is fit for use.
+type Options struct {
+	Limits  Limits
+	Workers int // builds that run at a time; 2 unless given, as more gain nothing
+}
+
+// Limits bound what a repository may cost. A limit that is zero has its default.
+type Limits struct {
+	FileBytes      int64         // of one file; 4 MiB
+	Bytes          int64         // of all files that one build reads; 64 MiB
+	Objects        int           // of one app in one cluster; 10,000
+	Depth          int           // of kustomizations built on one another; 16
+	Kustomizations int           // that one build visits; 500
+	Time           time.Duration // of one build, looked at whenever it reads a file; 1 minute
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		FileBytes:      cmp.Or(l.FileBytes, 4<<20),
+		Bytes:          cmp.Or(l.Bytes, 64<<20),
+		Objects:        cmp.Or(l.Objects, 10_000),
+		Depth:          cmp.Or(l.Depth, 16),
+		Kustomizations: cmp.Or(l.Kustomizations, 500),
+		Time:           cmp.Or(l.Time, time.Minute),
+	}
+}
+
+// Load reads the Federation that a snapshot keeps in fedsync.yaml at its root.
+// The mistakes in it are of type federation.FileErrors.
+func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
+	data, err := fs.ReadFile(snapshot.Files, federation.FileName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is missing at the root of the repository: add one with apiVersion: %s and kind: %s", federation.FileName, federation.APIVersion, federation.Kind)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", federation.FileName, err)
+	}
+	return federation.Parse(data)
+}
+
+// Renderer renders revision after revision and remembers what it built for the
+// last two. It is safe for concurrent use; renderings wait for one another.
+type Renderer struct {
+	limits  Limits
+	workers int
+
+	mu    sync.Mutex // held by one rendering, protects cache
+	cache cache
+}
+
+// New makes a Renderer.
+func New(o Options) *Renderer {
+	return &Renderer{limits: o.Limits.withDefaults(), workers: cmp.Or(o.Workers, 2), cache: newCache()}
+}
+
+// Render gives one Bundle for every app and every cluster that the app's selector
+// chooses, in the order of the federation, clusters first; and what there is to
+// report, errors first. A Bundle that could not be rendered says so in Err, which
+// is an *Error where a file is to blame, and the others are rendered all the
+// same. Objects of different bundles may be the same pointer.
+//
+// Where ready is not nil it gets each cluster's bundles as soon as that cluster's
+// and all earlier ones' are complete, one call at a time and in the order of the
+// federation, before Render returns. A cluster without apps gets an empty list.
+// When ctx ends, the bundles not yet rendered have its error.
+func (r *Renderer) Render(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
+	ready func(federation.Cluster, []federation.Bundle),
+) ([]federation.Bundle, []federation.Finding) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	p := newPass(ctx, r, snapshot.Files)
+	defer p.finish()
+
+	apps := make([]*app, len(f.Apps))
+	for i := range f.Apps {
+		apps[i] = p.open(f.Apps[i])
+	}
+
+	// The builds run ahead of the clusters that wait for them, in their order.
+	queue := p.start(f, apps)
+	all := make([]federation.Bundle, 0, len(f.Clusters)*len(f.Apps))
+	for _, cluster := range f.Clusters {
+		bundles := p.assemble(cluster, <-queue)
+		if ready != nil {
+			ready(cluster, bundles)
+		}
+		all = append(all, bundles...)
+	}
+	return all, findings(f, apps, all)
+}
+
+// A task is one app's build for one cluster, on its way.
+type task struct {
+	app   *app
+	build *flight
+}
+
+// start gives the tasks of each cluster, in the order of the federation, while
+// the workers run their builds.
+func (p *pass) start(f *federation.Federation, apps []*app) <-chan []task {
+	// Room for all clusters: the builds never wait for whoever takes results.
+	queue := make(chan []task, len(f.Clusters))
+	p.running.Go(func() {
+		defer close(queue)
+		for _, cluster := range f.Clusters {
+			var tasks []task
+			for _, a := range apps {
+				if a.Selector.Matches(cluster) {
+					tasks = append(tasks, task{app: a, build: p.build(a, cluster)})
+				}
+			}
+			queue <- tasks
+		}
+	})
+	return queue
+}

@@ -1,0 +1,201 @@
+package render
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// A tree is a kustomization with all that it builds on, each as often as it is
+// named, from the top down.
+type tree []*kustomization
+
+// grow reads the tree of a folder, within the limits.
+func (p *pass) grow(dir string) (tree, error) {
+	var (
+		t    tree
+		errs []error
+	)
+	total := 0
+	var visit func(dir string, r role, above []reference)
+	visit = func(dir string, r role, above []reference) {
+		k, err := p.scan(dir, r)
+		t = append(t, k)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		total += len(k.declared)
+		for _, child := range k.folders {
+			next := append(slices.Clip(above), child)
+			blame := &Error{File: k.file, Line: child.line, Field: child.field}
+			switch {
+			case slices.ContainsFunc(above, func(r reference) bool { return r.dir == child.dir || within(r.dir, child.dir) }):
+				blame.Reason = child.dir + " contains this kustomization, or is built on it: a cycle"
+			case len(next) > p.limits.Depth:
+				blame.Reason = fmt.Sprintf("kustomizations are built on one another deeper than %d", p.limits.Depth)
+			case len(t) >= p.limits.Kustomizations:
+				blame.Reason = fmt.Sprintf("the build visits more than %d kustomizations", p.limits.Kustomizations)
+			case total > p.limits.Objects:
+				blame.Reason = fmt.Sprintf("the build has more than %d objects", p.limits.Objects)
+			default:
+				visit(child.dir, child.role, next)
+				continue
+			}
+			errs = append(errs, blame)
+		}
+	}
+	visit(dir, forObjects, []reference{{dir: dir}})
+	if len(errs) == 0 && total > p.limits.Objects {
+		errs = append(errs, &Error{File: t[0].file, Reason: fmt.Sprintf("the build has more than %d objects", p.limits.Objects)})
+	}
+	if len(errs) > 0 {
+		return nil, joined(slices.CompactFunc(errs, func(a, b error) bool { return a.Error() == b.Error() }))
+	}
+	return t, nil
+}
+
+// file gives the file that an object came from: the one that declares it, or that
+// declares what was renamed to it, or the kustomization that generates it.
+func (t tree) file(ref federation.ObjectRef) string {
+	exact, renamed := "", ""
+	for _, k := range t {
+		for _, d := range k.declared {
+			switch {
+			case d.ref.Kind != ref.Kind || d.ref.Group != ref.Group:
+			case d.ref.Name == ref.Name && d.ref.Namespace == ref.Namespace:
+				return d.file
+			case d.ref.Name == ref.Name && exact == "":
+				exact = d.file
+			case strings.Contains(ref.Name, d.ref.Name) && renamed == "" && d.ref.Name != "":
+				renamed = d.file
+			}
+		}
+	}
+	if exact != "" {
+		return exact
+	}
+	for _, k := range t {
+		for _, name := range k.generated(ref.Kind) {
+			if strings.Contains(ref.Name, name) {
+				return k.file
+			}
+		}
+	}
+	if renamed != "" {
+		return renamed
+	}
+	return t[0].file
+}
+
+// generated lists the names that the kustomization's generators give to objects
+// of a kind, without prefix, suffix and hash.
+func (k *kustomization) generated(kind string) []string {
+	var names []string
+	switch kind {
+	case "ConfigMap":
+		for _, g := range k.ConfigMapGenerator {
+			names = append(names, g.Name)
+		}
+	case "Secret":
+		for _, g := range k.SecretGenerator {
+			names = append(names, g.Name)
+		}
+	}
+	return names
+}
+
+// unhashed takes the hash of the content off the name of a generated object.
+// Such names may differ from cluster to cluster.
+func (t tree) unhashed(ref federation.ObjectRef) federation.ObjectRef {
+	if ref.Namespace == "" {
+		ref.Namespace = defaultNamespace
+	}
+	if ref.Kind != "ConfigMap" && ref.Kind != "Secret" || !hashSuffix.MatchString(ref.Name) {
+		return ref
+	}
+	name := hashSuffix.ReplaceAllString(ref.Name, "")
+	for _, k := range t {
+		for _, generated := range k.generated(ref.Kind) {
+			if strings.Contains(name, generated) {
+				ref.Name = name
+				return ref
+			}
+		}
+	}
+	return ref
+}
+
+// hashSuffix is what kustomize's hasher puts behind a name: ten of these.
+var hashSuffix = regexp.MustCompile(`-[bcdfghkmt2456789]{10}$`)
+
+// key identifies what a folder builds: equal keys build equal objects. It is made
+// of the digests of all folders that the build can read, and of how they lie to
+// one another.
+func (p *pass) key(dir string) (string, error) {
+	h := sha256.New()
+	seen := map[string]bool{}
+	queue := []string{dir}
+	for len(queue) > 0 {
+		name := queue[0]
+		queue = queue[1:]
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		if len(seen) > p.limits.Kustomizations {
+			break // the build will be refused
+		}
+		digest, err := p.files.digest(name)
+		if err != nil {
+			return "", fmt.Errorf("digest of %s: %w", name, err)
+		}
+		fmt.Fprintf(h, "%s\x00%s\x00%d\x00", relative(dir, name), digest, len(p.made[path.Join(name, madeFile)]))
+		queue = append(queue, p.elsewhere(name, digest)...)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16]), nil
+}
+
+// elsewhere lists what the kustomization of a folder reads besides the folder. It
+// is remembered for as long as the folder does not change.
+func (p *pass) elsewhere(dir, digest string) []string {
+	p.cacheMu.Lock()
+	known, ok := p.cache.folders[dir]
+	if ok && known.digest == digest {
+		known.used = p.cache.generation
+		p.cacheMu.Unlock()
+		return known.elsewhere
+	}
+	p.cacheMu.Unlock()
+	var names []string
+	if len(p.files.kustomizations(dir)) > 0 {
+		// Its mistakes are told when it is built.
+		objects, _ := p.scan(dir, forObjects)
+		names = objects.elsewhere
+	}
+	p.cacheMu.Lock()
+	p.cache.folders[dir] = &folder{digest: digest, elsewhere: names, used: p.cache.generation}
+	p.cacheMu.Unlock()
+	return names
+}
+
+// relative gives the path from one folder to another.
+func relative(from, to string) string {
+	if from == to {
+		return "."
+	}
+	a, b := strings.Split(from, "/"), strings.Split(to, "/")
+	if from == "." {
+		a = nil
+	}
+	same := 0
+	for same < len(a) && same < len(b) && a[same] == b[same] {
+		same++
+	}
+	return path.Join(strings.Repeat("../", len(a)-same), path.Join(b[same:]...))
+}
