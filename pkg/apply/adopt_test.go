@@ -1,0 +1,425 @@
+package apply
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// earlier is the Service nginx as somebody had made it with kubectl: another
+// target port and type, a port and labels that Git knows nothing of.
+const earlier = `
+apiVersion: v1
+kind: Service
+metadata:
+  name: nginx
+  namespace: NAMESPACE
+  labels: {app: old, tier: gold}
+  annotations:
+    note: mine
+    kubectl.kubernetes.io/last-applied-configuration: "{}"
+spec:
+  type: NodePort
+  selector: {app: nginx, track: stable}
+  sessionAffinity: ClientIP
+  ports:
+  - {name: http, port: 80, targetPort: 7070}
+  - {name: extra, port: 90, targetPort: 7071}`
+
+func TestAdoptionMakesTheObjectWhatCreationWouldHaveMade(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		make func(f *fixture)
+	}{
+		{"kubectl apply", func(f *fixture) { f.create("kubectl-client-side-apply", earlier) }},
+		{"kubectl apply --server-side", func(f *fixture) { f.applyAs("kubectl", earlier) }},
+		{"helm, then kubectl edit", func(f *fixture) {
+			f.create("helm", earlier)
+			f.patchAs("kubectl-edit", services, "nginx", `{"spec":{"ports":[{"name":"more","port":91}]}}`)
+		}},
+		{"managed fields cleared", func(f *fixture) {
+			f.create("kubectl", earlier)
+			f.clearManagedFields("nginx")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t)
+			c.make(f)
+			before := f.get(services, "nginx")
+			r := f.mustSync(f.app("web", nginx))
+			f.wantChanges(r.Changes, "adopted Service/nginx", "created ReplicaSet/nginx", "created Ingress/nginx")
+			note := f.wantFinding(r.Findings, "adopted", "30 days")
+			if want := "fedsync restore " + f.cluster + " Service/" + f.namespace + "/nginx"; !strings.Contains(note.Remedy, want) {
+				t.Errorf("remedy = %q, want it to say %q", note.Remedy, want)
+			}
+
+			after := f.get(services, "nginx")
+			if diff := cmp.Diff(f.createdAnew(), ownedFields(after)); diff != "" {
+				t.Errorf("the adopted object is not what creation makes (-created +adopted):\n%s", diff)
+			}
+			if after.GetUID() != before.GetUID() {
+				t.Error("the object was made anew, want it to be the same")
+			}
+			if got, _, _ := unstructured.NestedString(after.Object, "spec", "clusterIP"); got != clusterIP(before) {
+				t.Errorf("clusterIP = %s, want %s as before", got, clusterIP(before))
+			}
+			f.settled()
+			f.mustSync(f.app("web", nginx))
+			f.wantRequests()
+			f.start("one")
+			f.mustSync(f.app("web", nginx))
+			f.wantRequests()
+
+			kept, err := f.ListKept(t.Context())
+			if err != nil || len(kept) != 1 {
+				t.Fatalf("ListKept = %v, %v, want one", kept, err)
+			}
+			if diff := cmp.Diff(before.Object, kept[0].content.Object); diff != "" {
+				t.Errorf("what is kept is not what was there (-before +kept):\n%s", diff)
+			}
+			if left := time.Until(kept[0].Expires); left < keptFor-time.Hour || left > keptFor {
+				t.Errorf("it is kept for %s, want %s", left, keptFor)
+			}
+		})
+	}
+}
+
+func clusterIP(u *unstructured.Unstructured) string {
+	ip, _, _ := unstructured.NestedString(u.Object, "spec", "clusterIP")
+	return ip
+}
+
+// createdAnew gives what the Service nginx is where there was none before.
+func (f *fixture) createdAnew() map[string]any {
+	f.Helper()
+	o := f.objects("web", strings.Split(nginx, "\n---\n")[0])[0]
+	d := &desired{app: "web", partOf: "nobodys", object: o, ref: o.Ref}
+	d.ref.Name = "nginx-anew"
+	u := d.unstructured()
+	u.SetName("nginx-anew")
+	made, err := f.admin.Resource(services).Namespace(f.namespace).Apply(f.T.Context(), "nginx-anew", u, metav1.ApplyOptions{FieldManager: FieldManager})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return ownedFields(made)
+}
+
+// ownedFields are labels and spec, without what the cluster chooses and without
+// the mark of whose it is.
+func ownedFields(u *unstructured.Unstructured) map[string]any {
+	u = u.DeepCopy()
+	unstructured.RemoveNestedField(u.Object, "metadata", "labels", LabelPartOf)
+	spec, _, _ := unstructured.NestedMap(u.Object, "spec")
+	delete(spec, "clusterIP")
+	delete(spec, "clusterIPs")
+	return map[string]any{"labels": u.GetLabels(), "spec": spec}
+}
+
+// applyAs applies a manifest on the server's side under another name.
+func (f *fixture) applyAs(who, manifest string) {
+	f.Helper()
+	o := f.objects("foreign", manifest)[0]
+	mapping, err := f.mapping(o.GVK())
+	if err != nil {
+		f.Fatal(err)
+	}
+	_, err = f.admin.Resource(mapping.Resource).Namespace(o.Ref.Namespace).Apply(f.T.Context(), o.Ref.Name, o.Unstructured(), metav1.ApplyOptions{FieldManager: who, Force: true})
+	if err != nil {
+		f.Fatalf("apply %s as %s: %v", o.Ref, who, err)
+	}
+}
+
+func (f *fixture) clearManagedFields(name string) {
+	f.Helper()
+	_, err := f.admin.Resource(services).Namespace(f.namespace).Patch(f.T.Context(), name, types.MergePatchType,
+		[]byte(`{"metadata":{"managedFields":[{}]}}`), metav1.PatchOptions{FieldManager: "kubectl"})
+	if err != nil {
+		f.Fatal(err)
+	}
+}
+
+func TestAdoptionLeavesWhatControllersOwn(t *testing.T) {
+	f := newFixture(t)
+	f.create("kubectl-client-side-apply", earlier)
+	f.patchAs("glbc", services, "nginx", `{"metadata":{"labels":{"from-controller":"yes"}},"spec":{"ports":[{"name":"probe","port":99}]}}`)
+	f.mustSync(f.app("web", nginx))
+	u := f.get(services, "nginx")
+	ports, _, _ := unstructured.NestedSlice(u.Object, "spec", "ports")
+	if len(ports) != 2 || u.GetLabels()["from-controller"] != "yes" {
+		t.Errorf("ports = %v, labels = %v, want the controller's left", ports, u.GetLabels())
+	}
+	if u.GetLabels()["tier"] != "" {
+		t.Errorf("labels = %v, want the user's gone", u.GetLabels())
+	}
+}
+
+func TestAdoptionOfWhatCannotConformTakesOverWhatItCan(t *testing.T) {
+	f := newFixture(t)
+	// A PersistentVolumeClaim's spec is immutable: what Git leaves out stays.
+	f.create("kubectl-client-side-apply", claim+"\n  volumeName: volume-1")
+	r := f.mustSync(f.app("web", claim))
+	f.wantChanges(r.Changes, "adopted PersistentVolumeClaim/data")
+	f.wantFinding(r.Findings, "foreign", "spec.volumeName by kubectl-client-side-apply")
+}
+
+const claim = `
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: NAMESPACE}
+spec:
+  accessModes: [ReadWriteOnce]
+  resources: {requests: {storage: 1Gi}}`
+
+func TestRestorePutsBackWhatWasThere(t *testing.T) {
+	f := newFixture(t)
+	before := f.create("kubectl-client-side-apply", earlier)
+	f.mustSync(f.app("web", nginx))
+	ref := federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "nginx"}
+	if _, err := f.Restore(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	after := f.get(services, "nginx")
+	if diff := cmp.Diff(before.Object["spec"], after.Object["spec"]); diff != "" {
+		t.Errorf("spec after Restore (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff(before.GetLabels(), after.GetLabels()); diff != "" {
+		t.Errorf("labels after Restore (-before +after):\n%s", diff)
+	}
+	// With Never it stays so.
+	never := f.app("web", nginx)
+	never.Adoption = federation.AdoptNever
+	f.until("the restored object is no longer ours", func() bool { return len(f.Inventory()["web"]) == 2 })
+	r := f.sync(never)
+	f.wantFinding(r.Findings, "AlreadyExists", "not ours")
+
+	// And where the object is gone, it is made again.
+	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Restore(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.get(services, "nginx").GetLabels()["tier"]; got != "gold" {
+		t.Errorf("label tier = %q, want gold", got)
+	}
+	if _, err := f.Restore(t.Context(), federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "none"}); err == nil {
+		t.Error("Restore of what is not kept gives no error")
+	}
+}
+
+func TestKeptObjectsExpire(t *testing.T) {
+	f := newFixture(t)
+	f.create("kubectl", earlier)
+	f.mustSync(f.app("web", nginx))
+	kept, err := f.ListKept(t.Context())
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("ListKept = %v, %v, want one", kept, err)
+	}
+	if err := f.ExpireKept(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if kept, _ = f.ListKept(t.Context()); len(kept) != 1 {
+		t.Fatal("a kept object expired before its time")
+	}
+	past := `{"metadata":{"annotations":{"` + annotationExpires + `":"` + time.Now().Add(-time.Minute).UTC().Format(time.RFC3339) + `"}}}`
+	_, err = f.admin.Resource(secrets).Namespace(Namespace).Patch(t.Context(), kept[0].Secret, types.MergePatchType, []byte(past), metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.start("one")
+	if kept, _ = f.ListKept(t.Context()); len(kept) != 0 {
+		t.Errorf("kept after its time = %v, want none", kept)
+	}
+}
+
+func TestNeverLeavesWhatExists(t *testing.T) {
+	f := newFixture(t)
+	before := f.create("kubectl-client-side-apply", earlier)
+	app := f.app("web", nginx)
+	app.Adoption = federation.AdoptNever
+	r := f.sync(app)
+	got := f.wantFinding(r.Findings, "AlreadyExists", "it exists already and is not ours")
+	if !strings.Contains(got.Remedy, "adoption: Always") {
+		t.Errorf("remedy = %q, want it to name the setting", got.Remedy)
+	}
+	if after := f.get(services, "nginx"); after.GetResourceVersion() != before.GetResourceVersion() {
+		t.Error("the object was written, want it untouched")
+	}
+	// What did not exist is ours like any other.
+	f.get(ingresses, "nginx")
+	f.start("one")
+	app.Objects = app.Objects[1:]
+	r = f.mustSync(app)
+	f.wantChanges(r.Changes, "unchanged ReplicaSet/nginx", "unchanged Ingress/nginx")
+	f.wantRequests("PATCH configmaps/" + ParentName(f.federation, "web")) // the Service left Git
+	for _, e := range f.get(ingresses, "nginx").GetManagedFields() {
+		if e.Manager == FieldManager && e.Operation != metav1.ManagedFieldsOperationApply {
+			t.Errorf("managed fields have an entry of ours by %s, want Apply alone", e.Operation)
+		}
+	}
+}
+
+func TestNeverLosesTheRaceRatherThanMerge(t *testing.T) {
+	f := newFixture(t)
+	var once sync.Once
+	f.counter.failWith(func(r *http.Request) error {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/services") {
+			once.Do(func() { f.create("kubectl", earlier) })
+		}
+		return nil
+	})
+	app := f.app("web", nginx)
+	app.Adoption = federation.AdoptNever
+	r := f.sync(app)
+	f.wantFinding(r.Findings, "AlreadyExists", "not ours")
+	if got := f.get(services, "nginx").GetLabels()["app"]; got != "old" {
+		t.Errorf("label app = %q, want it as the other made it", got)
+	}
+}
+
+func TestAdoptionKeepsJustWhatItOverwrites(t *testing.T) {
+	f := newFixture(t)
+	f.create("kubectl-client-side-apply", earlier)
+	var once sync.Once
+	f.counter.failWith(func(r *http.Request) error {
+		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/services/nginx") {
+			once.Do(func() { f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"late":"yes"}}}`) })
+		}
+		return nil
+	})
+	f.mustSync(f.app("web", nginx))
+	kept, err := f.ListKept(t.Context())
+	if err != nil || len(kept) != 2 {
+		t.Fatalf("ListKept = %d, %v, want both states", len(kept), err)
+	}
+	labels := map[string]bool{}
+	for _, k := range kept {
+		labels[k.content.GetLabels()["late"]] = true
+	}
+	if !labels["yes"] {
+		t.Error("the state that was overwritten is not kept")
+	}
+}
+
+func TestAnotherApplySetsObjectIsRefused(t *testing.T) {
+	f := newFixture(t)
+	parent := f.create("kubectl", `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: other-set, namespace: NAMESPACE, labels: {"applyset.kubernetes.io/id": applyset-NAMESPACE-v1}}`)
+	f.create("kubectl", strings.Replace(earlier, "tier: gold", `"applyset.kubernetes.io/part-of": applyset-NAMESPACE-v1`, 1))
+	r := f.sync(f.app("web", nginx))
+	f.wantFinding(r.Findings, "owned", "ConfigMap/"+parent.GetNamespace()+"/other-set")
+	if got := f.get(services, "nginx").GetLabels()["app"]; got != "old" {
+		t.Errorf("label app = %q, want the object untouched", got)
+	}
+}
+
+func TestWhatAControllerMadeIsNotAdopted(t *testing.T) {
+	f := newFixture(t)
+	f.create("kubectl", deployment)
+	var name string
+	f.until("the Deployment has its ReplicaSet", func() bool {
+		list, err := f.admin.Resource(replicaSets).Namespace(f.namespace).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list.Items) > 0 {
+			name = list.Items[0].GetName()
+		}
+		return name != ""
+	})
+	r := f.sync(f.app("web", strings.ReplaceAll(strings.Split(nginx, "\n---\n")[1], "{name: nginx, namespace", "{name: "+name+", namespace")))
+	f.wantFinding(r.Findings, "owned", "Deployment echo controls it")
+}
+
+const deployment = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: echo, namespace: NAMESPACE}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: echo}}
+  template:
+    metadata: {labels: {app: echo}}
+    spec: {containers: [{name: echo, image: echo}]}`
+
+func TestTransferAndDisown(t *testing.T) {
+	raw := func(s string) *metav1.FieldsV1 {
+		var f metav1.FieldsV1
+		if err := json.Unmarshal([]byte(s), &f); err != nil {
+			t.Fatal(err)
+		}
+		return &f
+	}
+	entries := []metav1.ManagedFieldsEntry{
+		{Manager: "kubectl", Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:metadata":{"f:annotations":{"f:a":{}},"f:labels":{"f:b":{}}},"f:spec":{"f:type":{}}}`)},
+		{Manager: "kube-controller-manager", Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:x":{}}}`)},
+		{Manager: "kubectl", Operation: "Update", APIVersion: "v1", Subresource: "status", FieldsV1: raw(`{"f:status":{"f:y":{}}}`)},
+		{Manager: "kubectl", Operation: "Update", APIVersion: "v2", FieldsV1: raw(`{"f:spec":{"f:z":{}}}`)},
+		{Manager: FieldManager, Operation: "Apply", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:mine":{}}}`)},
+	}
+	got, moved, err := transfer(entries, "v1")
+	if err != nil || !moved {
+		t.Fatalf("transfer = moved %v, %v", moved, err)
+	}
+	want := `
+- {manager: kubectl, operation: Update, apiVersion: v1, fieldsV1: {"f:metadata": {"f:annotations": {"f:a": {}}}}, fieldsType: FieldsV1}
+- {manager: kube-controller-manager, operation: Update, apiVersion: v1, fieldsV1: {"f:spec": {"f:x": {}}}}
+- {manager: kubectl, operation: Update, apiVersion: v1, subresource: status, fieldsV1: {"f:status": {"f:y": {}}}}
+- {manager: kubectl, operation: Update, apiVersion: v2, fieldsV1: {"f:spec": {"f:z": {}}}}
+- {manager: fedsync, operation: Apply, apiVersion: v1, fieldsV1: {"f:metadata": {"f:labels": {"f:b": {}}}, "f:spec": {"f:mine": {}, "f:type": {}}}, fieldsType: FieldsV1}
+`
+	if diff := cmp.Diff(normalYAML(t, want), normalYAML(t, mustJSON(t, got))); diff != "" {
+		t.Errorf("transfer (-want +got):\n%s", diff)
+	}
+
+	entries = []metav1.ManagedFieldsEntry{
+		{Manager: beforeFirstApply, Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:mine":{},"f:other":{}}}`)},
+		{Manager: FieldManager, Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:mine":{}}}`)},
+		{Manager: FieldManager, Operation: "Apply", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:mine":{}}}`)},
+	}
+	got, changed, err := disown(entries)
+	if err != nil || !changed {
+		t.Fatalf("disown = changed %v, %v", changed, err)
+	}
+	want = `
+- {manager: before-first-apply, operation: Update, apiVersion: v1, fieldsV1: {"f:spec": {"f:other": {}}}, fieldsType: FieldsV1}
+- {manager: fedsync, operation: Apply, apiVersion: v1, fieldsV1: {"f:spec": {"f:mine": {}}}}
+`
+	if diff := cmp.Diff(normalYAML(t, want), normalYAML(t, mustJSON(t, got))); diff != "" {
+		t.Errorf("disown (-want +got):\n%s", diff)
+	}
+	if _, changed, _ = disown(got); changed {
+		t.Error("disown changes what it has tidied up")
+	}
+}
+
+func mustJSON(t *testing.T, v any) string {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func normalYAML(t *testing.T, text string) any {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

@@ -1,0 +1,225 @@
+package apply
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func TestApplyCreatesThenLeavesThenConfigures(t *testing.T) {
+	f := newFixture(t)
+	r := f.mustSync(f.app("web", nginx))
+	f.wantChanges(r.Changes, "created Service/nginx", "created ReplicaSet/nginx", "created Ingress/nginx")
+	if got := f.get(services, "nginx").GetLabels()[LabelPartOf]; got != PartOf(f.federation, "web") {
+		t.Errorf("part-of label = %q, want %q", got, PartOf(f.federation, "web"))
+	}
+
+	r = f.mustSync(f.app("web", nginx))
+	f.wantChanges(r.Changes, "unchanged Service/nginx", "unchanged ReplicaSet/nginx", "unchanged Ingress/nginx")
+	f.wantRequests()
+
+	changed := strings.NewReplacer("8080", "8081", "team: web", "team: shop").Replace(nginx)
+	r = f.mustSync(f.app("web", changed))
+	f.wantChanges(r.Changes, "configured Service/nginx", "configured ReplicaSet/nginx", "configured Ingress/nginx")
+	// Just these: no look before, no write to the inventory.
+	f.wantRequests("PATCH services/nginx", "PATCH replicasets/nginx", "PATCH ingresses/nginx")
+}
+
+func TestARestartWithNothingChangedMakesNoRequestForAnObject(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx, `
+apiVersion: v1
+kind: Secret
+metadata: {name: key, namespace: NAMESPACE, creationTimestamp: null}
+stringData: {password: hunter2}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: NAMESPACE}
+data: {a: "1"}
+`))
+	before := f.versions()
+	f.start("one")
+	r := f.mustSync(f.app("web", nginx, `
+apiVersion: v1
+kind: Secret
+metadata: {name: key, namespace: NAMESPACE, creationTimestamp: null}
+stringData: {password: hunter2}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, namespace: NAMESPACE}
+data: {a: "1"}
+`))
+	f.wantRequests()
+	for _, c := range r.Changes {
+		if c.Action != federation.ActionUnchanged {
+			t.Errorf("%s %s, want unchanged", c.Action, c.Object)
+		}
+	}
+	if after := f.versions(); after != before {
+		t.Errorf("resourceVersions after the restart = %s, want %s", after, before)
+	}
+}
+
+// versions gives the resourceVersions of all that the app has.
+func (f *fixture) versions() string {
+	f.Helper()
+	out := f.get(services, "nginx").GetResourceVersion() + " " + f.get(ingresses, "nginx").GetResourceVersion() + " " + f.parent("web").GetResourceVersion()
+	return out
+}
+
+func TestARestartFindsWhatChangedMeanwhile(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx))
+	f.stop()
+	f.patchAs("kubectl-edit", services, "nginx", `{"spec":{"ports":[{"port":80,"targetPort":9999}]}}`)
+	f.start("one")
+	r := f.mustSync(f.app("web", nginx))
+	f.wantChanges(r.Changes, "configured Service/nginx", "unchanged ReplicaSet/nginx", "unchanged Ingress/nginx")
+	f.wantRequests("PATCH services/nginx")
+}
+
+func TestAKindThatIsNotWatchedIsReadInstead(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx))
+	f.start("one")
+	f.counter.reset()
+	r := f.Apply(f.ctx, f.plan) // without a watch
+	f.wantChanges(r.Changes, "unchanged Service/nginx", "unchanged ReplicaSet/nginx", "unchanged Ingress/nginx")
+	f.wantRequests("GET namespaces/"+f.namespace, "GET services/nginx", "GET replicasets/nginx", "GET ingresses/nginx")
+	f.counter.reset()
+	f.Apply(f.ctx, f.plan)
+	f.wantRequests()
+}
+
+func TestOneBadObjectDoesNotStopTheOthers(t *testing.T) {
+	f := newFixture(t)
+	bad := strings.Replace(nginx, "port: 80, targetPort", "port: 80000, targetPort", 1)
+	r := f.sync(f.app("web", bad))
+	if r.Complete {
+		t.Error("Apply is complete, want it not to be")
+	}
+	var actions []string
+	for _, c := range r.Changes {
+		actions = append(actions, string(c.Action)+" "+c.Object.Kind)
+	}
+	if got, want := strings.Join(actions, ", "), "failed Service, created ReplicaSet, created Ingress"; got != want {
+		t.Errorf("changes = %s, want %s", got, want)
+	}
+	f.wantFinding(r.Findings, "D10", "80000")
+	if e := r.Changes[0].Err.Error(); !strings.HasPrefix(e, "create Service/"+f.namespace+"/nginx (apps/web/all.yaml): ") {
+		t.Errorf("error = %s, want verb, object and file first", e)
+	}
+	f.mustSync(f.app("web", nginx))
+	if got := f.Findings(); len(got) > 0 {
+		t.Errorf("findings after it was mended = %v, want none", got)
+	}
+}
+
+func TestUnknownFieldsAreRefused(t *testing.T) {
+	f := newFixture(t)
+	r := f.sync(f.app("web", strings.Replace(nginx, "replicas: 1", "replicsa: 1", 1)))
+	f.wantFinding(r.Findings, "D10", "replicsa")
+}
+
+func TestADefinitionAndItsObjectsGoInOnePlan(t *testing.T) {
+	f := newFixture(t)
+	group := f.namespace + ".example.com"
+	t.Cleanup(func() {
+		_ = f.admin.Resource(definitions).Delete(context.WithoutCancel(t.Context()), "tests."+group, metav1.DeleteOptions{})
+	})
+	manifests := strings.ReplaceAll(`
+apiVersion: GROUP/v1
+kind: Test
+metadata: {name: one, namespace: NAMESPACE}
+spec: {size: 3}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: tests.GROUP}
+spec:
+  group: GROUP
+  names: {kind: Test, plural: tests, singular: test}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties: {spec: {type: object, properties: {size: {type: integer}, colour: {type: string, default: red}}}}
+`, "GROUP", group)
+	r := f.mustSync(f.app("web", manifests))
+	f.wantChanges(r.Changes, "created Test/one", "created CustomResourceDefinition/tests."+group)
+	if !r.KindsChanged {
+		t.Error("KindsChanged = false, want true")
+	}
+	f.start("one")
+	f.mustSync(f.app("web", manifests))
+	f.wantRequests()
+}
+
+func TestNamespacesAreMadeIfThePlanSaysSo(t *testing.T) {
+	f := newFixture(t)
+	other := f.namespace + "-b"
+	manifest := strings.ReplaceAll(nginx, "NAMESPACE", other)
+	r := f.sync(f.app("web", manifest))
+	got := f.wantFinding(r.Findings, "D09", other)
+	if !strings.Contains(got.Remedy, "kubectl create namespace "+other) {
+		t.Errorf("remedy = %q, want the command that creates it", got.Remedy)
+	}
+	f.plan.CreateNamespaces = true
+	t.Cleanup(func() {
+		_ = f.admin.Resource(namespaces).Delete(context.WithoutCancel(t.Context()), other, metav1.DeleteOptions{})
+	})
+	if r = f.Apply(f.ctx, f.plan); !r.Complete {
+		t.Fatalf("Apply is not complete: %v", r.Findings)
+	}
+	ns, err := f.admin.Resource(namespaces).Get(f.ctx, other, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ns.GetLabels()[LabelPartOf] != "" || ns.GetAnnotations()[annotationCreated] == "" {
+		t.Errorf("namespace has labels %v and annotations %v, want no part-of label and %s", ns.GetLabels(), ns.GetAnnotations(), annotationCreated)
+	}
+	// It stays when all that was in it goes.
+	f.until("the new objects are seen", func() bool { return len(f.Inventory()["web"]) == 3 })
+	f.watch()
+	f.mustSync(federation.AppPlan{App: "web", Prune: federation.PruneAllowed})
+	if ns, err = f.admin.Resource(namespaces).Get(f.ctx, other, metav1.GetOptions{}); err != nil || ns.GetDeletionTimestamp() != nil {
+		t.Errorf("namespace after the prune: %v, want it to stay", err)
+	}
+}
+
+func TestAnObjectWithoutANamespaceGoesWhereItsKindSays(t *testing.T) {
+	f := newFixture(t)
+	name := f.namespace
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		_ = f.admin.Resource(configMaps).Namespace("default").Delete(ctx, name, metav1.DeleteOptions{})
+		_ = f.admin.Resource(priorityClasses).Delete(ctx, name, metav1.DeleteOptions{})
+	})
+	manifests := strings.ReplaceAll(`
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: NAME}
+---
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: {name: NAME, namespace: default}
+value: 7
+`, "NAME", name)
+	f.mustSync(f.app("web", manifests))
+	f.mustSync(f.app("web", manifests))
+	f.wantRequests()
+	f.mustSync(federation.AppPlan{App: "web", Prune: federation.PruneAllowed})
+	if _, err := f.admin.Resource(priorityClasses).Get(f.ctx, name, metav1.GetOptions{}); err == nil {
+		t.Error("the PriorityClass is still there, want it pruned")
+	}
+}

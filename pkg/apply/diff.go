@@ -1,0 +1,371 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Difference is what an Apply would do with one object.
+type Difference struct {
+	Cluster string
+	App     string
+	Object  federation.ObjectRef
+	File    string // within the repository; empty for an object that left it
+	Action  federation.Action
+	Fields  []FieldDifference
+	Err     error // why it cannot be done, or not be known
+}
+
+// FieldDifference is a field that an Apply would change. Values are JSON, of a
+// Secret's content only whether there is any; an empty one stands for none.
+type FieldDifference struct {
+	Path          string
+	Before, After string
+}
+
+// String gives the difference as a reader of unified diffs expects it.
+func (d Difference) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", d.Action, d.Object)
+	if d.File != "" {
+		fmt.Fprintf(&b, " (%s)", d.File)
+	}
+	if d.Err != nil {
+		fmt.Fprintf(&b, "\n  ! %v", d.Err)
+	}
+	for _, f := range d.Fields {
+		if f.Before != "" {
+			fmt.Fprintf(&b, "\n- %s: %s", f.Path, f.Before)
+		}
+		if f.After != "" {
+			fmt.Fprintf(&b, "\n+ %s: %s", f.Path, f.After)
+		}
+	}
+	return b.String()
+}
+
+// Diff says what an Apply of the plan would do, by asking the API server for a dry
+// run, and writes nothing. Objects that stay as they are, are not in it. It reads
+// the inventory itself where no watch has told it. Prepare comes first.
+func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Difference, error) {
+	if err := a.listInventory(ctx, plan); err != nil {
+		return nil, err
+	}
+	p := a.newPass(plan)
+	wanted := map[federation.ObjectRef]bool{}
+	var objects []*desired
+	for _, app := range plan.Apps {
+		p.broken = p.broken || app.Broken
+		for _, o := range app.Objects {
+			d := &desired{app: app.App, partOf: PartOf(a.Federation, app.App), adoption: app.Adoption, object: o, ref: p.liveRef(o)}
+			wanted[d.ref] = true
+			objects = append(objects, d)
+		}
+	}
+	out := make([]Difference, len(objects))
+	at := make([]int, len(objects))
+	for i := range at {
+		at[i] = i
+	}
+	a.mu.Lock()
+	for _, app := range plan.Apps {
+		a.apps[PartOf(a.Federation, app.App)] = app.App
+	}
+	a.mu.Unlock()
+	each(ctx, p, at, func(i int) { out[i] = p.diff(ctx, objects[i]) })
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	if p.unreachable != nil {
+		return nil, fmt.Errorf("ask cluster %s for a dry run: %w", a.Cluster, p.unreachable)
+	}
+	for _, app := range plan.Apps {
+		if app.Broken || p.broken || app.Prune != federation.PruneAllowed {
+			continue
+		}
+		for ref, rec := range a.inventoryOf(app.App) {
+			if !wanted[ref] && ref.GroupKind() != namespaceKind && !rec.live.terminating {
+				out = append(out, Difference{Cluster: a.Cluster, App: app.App, Object: ref, Action: federation.ActionPruned})
+			}
+		}
+	}
+	out = slices.DeleteFunc(out, func(d Difference) bool { return d.Action == federation.ActionUnchanged })
+	slices.SortFunc(out, func(x, y Difference) int { return x.Object.Compare(y.Object) })
+	return out, nil
+}
+
+// inventoryOf gives the app's objects that lists and watches have shown.
+func (a *Applier) inventoryOf(app string) map[federation.ObjectRef]*record {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := map[federation.ObjectRef]*record{}
+	for ref, rec := range a.objects {
+		if owner, ok := a.ownerOf(rec); ok && owner == app {
+			out[ref] = rec
+		}
+	}
+	return out
+}
+
+// listInventory reads, of every kind that no watch has listed, what bears a label
+// of an inventory.
+func (a *Applier) listInventory(ctx context.Context, plan federation.ClusterPlan) error {
+	for _, gvr := range a.Kinds(plan) {
+		a.mu.Lock()
+		listed := a.listed[gvr]
+		a.mu.Unlock()
+		if listed {
+			continue
+		}
+		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
+			return a.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: LabelPartOf})
+		})
+		if apierrors.IsForbidden(err) {
+			continue // nothing of that kind would be pruned either
+		}
+		if err != nil {
+			return fmt.Errorf("list %s in cluster %s: %w", gvr.GroupResource(), a.Cluster, err)
+		}
+		for i := range list.Items {
+			a.Observe(Event{Resource: gvr, Object: &list.Items[i]})
+		}
+		a.Listed(gvr)
+	}
+	return nil
+}
+
+// diff asks what an apply of one object would do.
+func (p *pass) diff(ctx context.Context, d *desired) Difference {
+	out := Difference{Cluster: p.Cluster, App: d.app, Object: d.object.Ref, File: d.object.File}
+	mapping, err := p.mapping(d.object.GVK())
+	if meta.IsNoMatchError(err) && p.definitions[d.ref.GroupKind()] {
+		out.Action = federation.ActionCreated // the cluster cannot judge what it will know only then
+		out.Fields = differences(d.ref, nil, d.unstructured().Object)
+		return out
+	}
+	var live *unstructured.Unstructured
+	if err == nil {
+		live, err = p.get(ctx, mapping.Resource, d.ref)
+	}
+	verb := "apply"
+	switch {
+	case apierrors.IsNotFound(err):
+		live, out.Action, verb = nil, federation.ActionCreated, "create"
+	case err != nil:
+		return p.failDiff(ctx, out, verb, err)
+	default:
+		v := p.hasher.viewOf(live)
+		ours, err := p.judgeOwner(ctx, d, live, v, "")
+		switch {
+		case err == nil && !ours && d.adoption == federation.AdoptNever:
+			return p.failDiff(ctx, out, verb, alreadyExists(d))
+		case err != nil:
+			return p.failDiff(ctx, out, verb, err)
+		}
+		out.Action = federation.ActionConfigured
+		if !ours {
+			out.Action, verb = federation.ActionAdopted, "adopt"
+		}
+	}
+	answer, err := p.dryRun(ctx, d, mapping)
+	if e := newError(verb, d.object.Ref, d.object.File, err); err != nil && e.Class == ClassNamespace && live == nil && p.namespaceComes(d) {
+		out.Fields = differences(d.ref, nil, d.unstructured().Object)
+		return out
+	}
+	if err != nil {
+		return p.failDiff(ctx, out, verb, err)
+	}
+	if live == nil {
+		out.Fields = differences(d.ref, nil, answer.Object)
+		return out
+	}
+	out.Fields = differences(d.ref, live.Object, answer.Object)
+	if out.Action == federation.ActionAdopted {
+		out.Fields = append(out.Fields, releasedFields(answer)...)
+	}
+	if len(out.Fields) == 0 && out.Action == federation.ActionConfigured {
+		out.Action = federation.ActionUnchanged
+	}
+	return out
+}
+
+// releasedFields gives what users had set and adoption takes away: a dry run of
+// an apply leaves it in place.
+func releasedFields(answer *unstructured.Unstructured) []FieldDifference {
+	entries := answer.GetManagedFields()
+	owned := fieldpath.NewSet()
+	for _, e := range entries {
+		if set, err := decodeSet(e); err == nil && isOurs(e) {
+			owned = set
+		}
+	}
+	var out []FieldDifference
+	secret := answer.GroupVersionKind().GroupKind() == secretKind
+	for _, f := range foreignPaths(entries, owned) {
+		at := leaf{value: answer.Object, present: true}
+		for _, pe := range f.path {
+			at = descend(at, pe)
+		}
+		c := comparison{secret: secret}
+		d := FieldDifference{Path: pathText(f.path), Before: c.text(pathText(f.path), at.value)}
+		last := f.path[len(f.path)-1]
+		if top := f.path[0]; last.FieldName != nil && top.FieldName != nil && *top.FieldName == "spec" {
+			d.After = "the default"
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+func (p *pass) failDiff(ctx context.Context, out Difference, verb string, err error) Difference {
+	e := newError(verb, out.Object, out.File, err)
+	switch e.Class { //nolint:exhaustive // the others say nothing of anything else
+	case ClassUnreachable:
+		p.noAnswer(ctx, err)
+	case ClassPortTaken:
+		p.nameHolder(e)
+	}
+	out.Action, out.Err = federation.ActionFailed, e
+	return out
+}
+
+// namespaceComes says whether the Apply itself would make the namespace.
+func (p *pass) namespaceComes(d *desired) bool {
+	if p.plan.CreateNamespaces || d.ref.Namespace == Namespace {
+		return true
+	}
+	for _, app := range p.plan.Apps {
+		for _, o := range app.Objects {
+			if o.Ref.GroupKind() == namespaceKind && o.Ref.Name == d.ref.Namespace {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p *pass) dryRun(ctx context.Context, d *desired, mapping *meta.RESTMapping) (*unstructured.Unstructured, error) {
+	data, err := p.Forms.of(d)
+	if err != nil {
+		return nil, err
+	}
+	force := true
+	return request(ctx, p.Applier, func(ctx context.Context) (*unstructured.Unstructured, error) {
+		return p.Client.Resource(mapping.Resource).Namespace(d.ref.Namespace).Patch(ctx, d.ref.Name, types.ApplyPatchType, data,
+			metav1.PatchOptions{FieldManager: FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}})
+	})
+}
+
+// differences compares two states of an object, field by field.
+func differences(ref federation.ObjectRef, before, after map[string]any) []FieldDifference {
+	c := comparison{secret: ref.GroupKind() == secretKind}
+	c.compare("", judged(before), judged(after))
+	return c.out
+}
+
+// judged is an object without what the API server keeps in its own hands.
+func judged(object map[string]any) any {
+	if object == nil {
+		return nil
+	}
+	out := maps.Clone(object)
+	delete(out, "status")
+	if metadata, ok := out["metadata"].(map[string]any); ok {
+		metadata = maps.Clone(metadata)
+		for _, name := range []string{"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"} {
+			delete(metadata, name)
+		}
+		out["metadata"] = metadata
+	}
+	return out
+}
+
+// comparison collects the differences of two values.
+type comparison struct {
+	secret bool
+	out    []FieldDifference
+}
+
+func (c *comparison) compare(path string, before, after any) {
+	b, bIsMap := before.(map[string]any)
+	a, aIsMap := after.(map[string]any)
+	if (bIsMap || before == nil) && (aIsMap || after == nil) && len(a)+len(b) > 0 {
+		for _, name := range sortedKeys(union(keysOf(b), keysOf(a))) {
+			c.compare(fieldPath(path, name), b[name], a[name])
+		}
+		return
+	}
+	bList, bIsList := before.([]any)
+	aList, aIsList := after.([]any)
+	if (bIsList || before == nil) && (aIsList || after == nil) && len(aList)+len(bList) > 0 {
+		for i := range max(len(bList), len(aList)) {
+			c.compare(fmt.Sprintf("%s[%d]", path, i), itemAt(bList, i), itemAt(aList, i))
+		}
+		return
+	}
+	x, y := c.text(path, before), c.text(path, after)
+	if x == y && !c.masked(path) || string(mustEncode(before)) == string(mustEncode(after)) {
+		return
+	}
+	if x == y {
+		x, y = x+" before", y+" after"
+	}
+	c.out = append(c.out, FieldDifference{Path: path, Before: x, After: y})
+}
+
+func (c *comparison) masked(path string) bool {
+	return c.secret && (strings.HasPrefix(path, "data") || strings.HasPrefix(path, "stringData"))
+}
+
+func (c *comparison) text(path string, v any) string {
+	switch {
+	case v == nil:
+		return ""
+	case c.masked(path):
+		return "***"
+	}
+	return string(mustEncode(v))
+}
+
+func mustEncode(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return []byte("null") // it came from JSON
+	}
+	return data
+}
+
+func keysOf(m map[string]any) map[string]bool {
+	out := make(map[string]bool, len(m))
+	for name := range m {
+		out[name] = true
+	}
+	return out
+}
+
+func itemAt(items []any, i int) any {
+	if i < len(items) {
+		return items[i]
+	}
+	return nil
+}
+
+func fieldPath(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}

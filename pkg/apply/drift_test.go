@@ -1,0 +1,207 @@
+package apply
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(f *fixture)
+		want   string // of the change
+	}{
+		{"a changed field", func(f *fixture) {
+			f.patchAs("kubectl-edit", services, "nginx", `{"spec":{"ports":[{"port":80,"targetPort":9999}]}}`)
+		}, `configured Service/nginx (spec.ports[port=80,protocol="TCP"].targetPort by kubectl-edit)`},
+		{"a changed label of ours", func(f *fixture) {
+			f.patchAs("kubectl-label", services, "nginx", `{"metadata":{"labels":{"app":"other"}}}`)
+		}, `configured Service/nginx (metadata.labels.app by kubectl-label)`},
+		{"an annotation removed", func(f *fixture) {
+			f.patchAs("kubectl-annotate", ingresses, "nginx", `{"metadata":{"annotations":{"team":null}}}`)
+		}, `configured Ingress/nginx (metadata.annotations.team by somebody)`},
+		{"a list's item removed", func(f *fixture) {
+			f.patchAs("kubectl-edit", replicaSets, "nginx", `{"spec":{"template":{"spec":{"containers":[{"name":"nginx","env":[{"name":"MODE","$patch":"delete"}]}]}}}}`)
+		}, `configured ReplicaSet/nginx (spec.template.spec.containers[name="nginx"].env[name="MODE"] by somebody)`},
+		{"a scale", func(f *fixture) {
+			f.patchAs("kubectl-scale", replicaSets, "nginx", `{"spec":{"replicas":5}}`, "scale")
+		}, `configured ReplicaSet/nginx (spec.replicas by kubectl-scale (through scale))`},
+		{"an apply by a second client under our name", func(f *fixture) {
+			second := f.get(ingresses, "nginx")
+			data := `{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"nginx","annotations":{"team":"other"},"labels":{"` +
+				LabelPartOf + `":"` + second.GetLabels()[LabelPartOf] + `"}},"spec":{"defaultBackend":{"service":{"name":"nginx","port":{"number":80}}}}}`
+			_, err := f.admin.Resource(ingresses).Namespace(f.namespace).Patch(f.T.Context(), "nginx", types.ApplyPatchType, []byte(data), metav1.PatchOptions{FieldManager: FieldManager})
+			if err != nil {
+				f.Fatal(err)
+			}
+		}, `configured Ingress/nginx (metadata.annotations.team by another client that calls itself fedsync)`},
+		{"a forced apply by another field manager", func(f *fixture) {
+			data := `{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"nginx","annotations":{"team":"other"}}}`
+			force := true
+			_, err := f.admin.Resource(ingresses).Namespace(f.namespace).Patch(f.T.Context(), "nginx", types.ApplyPatchType, []byte(data), metav1.PatchOptions{FieldManager: "flux", Force: &force})
+			if err != nil {
+				f.Fatal(err)
+			}
+		}, `configured Ingress/nginx (metadata.annotations.team by flux)`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.mustSync(f.app("web", nginx))
+			c.change(f)
+			f.wantChanges(f.repair(), c.want)
+			if got := f.counter.requests(); len(got) != 1 || !strings.HasPrefix(got[0], "PATCH ") {
+				t.Errorf("requests = %q, want one PATCH", got)
+			}
+			f.settled()
+			f.mustSync(f.app("web", nginx))
+			f.wantRequests()
+			u := f.get(ingresses, "nginx")
+			if got := u.GetAnnotations()["team"]; got != "web" {
+				t.Errorf("annotation team = %q, want web", got)
+			}
+		})
+	}
+}
+
+// settled waits until the events of all our writes have been observed, and checks
+// that none of them was taken for drift.
+func (f *fixture) settled() {
+	f.Helper()
+	f.until("the watches are up to date", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for ref := range f.Applier.desired {
+			if rec := f.Applier.objects[ref]; rec.inFlight || rec.live == nil || rec.base == nil || rec.drift != nil {
+				return false
+			}
+		}
+		return true
+	})
+	if refs, _ := f.Due(time.Now()); len(refs) > 0 {
+		f.Errorf("due for repair: %v, want none", refs)
+	}
+}
+
+func TestADeletedObjectIsMadeAgain(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx))
+	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.wantChanges(f.repair(), "created Service/nginx (deleted)")
+	f.wantRequests("GET services/nginx", "PATCH services/nginx")
+	f.get(services, "nginx")
+	f.settled()
+}
+
+func TestALabelThatWasRemovedComesBack(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx))
+	f.patchAs("kubectl-label", services, "nginx", `{"metadata":{"labels":{"`+LabelPartOf+`":null}}}`)
+	f.wantChanges(f.repair(), "configured Service/nginx (metadata.labels.applyset.kubernetes.io/part-of removed by somebody)")
+	if got := f.get(services, "nginx").GetLabels()[LabelPartOf]; got == "" {
+		t.Error("the label is missing, want it back")
+	}
+	f.settled()
+}
+
+func TestClearedManagedFieldsLeaveNoCoOwner(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx))
+	_, err := f.admin.Resource(services).Namespace(f.namespace).Patch(t.Context(), "nginx", types.MergePatchType,
+		[]byte(`{"metadata":{"managedFields":[{}]}}`), metav1.PatchOptions{FieldManager: "kubectl"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.repair()
+	f.settled()
+	// A co-owner would keep the label when Git drops it.
+	f.mustSync(f.app("web", strings.Replace(nginx, ", labels: {app: nginx}", "", 1)))
+	if got := f.get(services, "nginx").GetLabels(); got["app"] != "" {
+		t.Errorf("labels = %v, want app gone with Git", got)
+	}
+}
+
+func TestWhatUsersAddBesideIsReportedAndLeft(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx))
+	f.patchAs("kubectl-edit", services, "nginx", `{"spec":{"ports":[{"name":"extra","port":90}]}}`)
+	f.patchAs("kubectl-label", services, "nginx", `{"metadata":{"labels":{"tier":"gold"}}}`)
+	// Marks that are nobody's addition.
+	f.patchAs("glbc", ingresses, "nginx", `{"metadata":{"annotations":{"ingress.kubernetes.io/url-map":"x"},"finalizers":["networking.gke.io/ingress-finalizer"]}}`)
+	f.patchAs("kubectl-rollout", replicaSets, "nginx", `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}`)
+	f.until("the additions are found", func() bool { return len(f.Findings()) == 1 && strings.Contains(f.Findings()[0].Message, "tier") })
+	got := f.wantFinding(f.Findings(), "foreign", "metadata.labels.tier by kubectl-label")
+	if want := `spec.ports[port=90,protocol="TCP"] by kubectl-edit`; !strings.Contains(got.Message, want) {
+		t.Errorf("message = %s, want it to name %s", got.Message, want)
+	}
+	f.mustSync(f.app("web", nginx))
+	f.wantRequests()
+	f.mustSync(f.app("web", strings.Replace(nginx, "8080", "8081", 1)))
+	ports, _, _ := unstructured.NestedSlice(f.get(services, "nginx").Object, "spec", "ports")
+	if len(ports) != 2 {
+		t.Errorf("ports = %v, want the foreign one left", ports)
+	}
+	// The finalizer holds up the namespace's end otherwise.
+	f.patchAs("glbc", ingresses, "nginx", `{"metadata":{"finalizers":null}}`)
+}
+
+func TestAFightIsStoppedAndEndsWithGit(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx))
+	edit := func() {
+		f.patchAs("stubborn", ingresses, "nginx", `{"metadata":{"annotations":{"team":"mine"}}}`)
+	}
+	for range 2 {
+		edit()
+		f.repair()
+		f.settled()
+	}
+	edit()
+	f.until("the fight is found", func() bool {
+		for _, x := range f.Findings() {
+			if x.ID == "fight" {
+				return true
+			}
+		}
+		return false
+	})
+	f.wantFinding(f.Findings(), "fight", "stubborn keeps changing metadata.annotations.team")
+	f.counter.reset()
+	if changes := f.Repair(t.Context()); len(changes) > 0 {
+		t.Errorf("Repair made %v, want nothing", describeChanges(changes))
+	}
+	r := f.sync(f.app("web", nginx))
+	f.wantRequests()
+	if r.Complete {
+		t.Error("Apply is complete, want it not to be while the fight goes on")
+	}
+	if _, next := f.Due(time.Now()); time.Until(next) < 4*time.Minute || time.Until(next) > fightPause {
+		t.Errorf("next try in %s, want %s", time.Until(next), fightPause)
+	}
+	r = f.mustSync(f.app("web", strings.Replace(nginx, "team: web", "team: shop", 1)))
+	f.wantChanges(r.Changes, "unchanged Service/nginx", "unchanged ReplicaSet/nginx", "configured Ingress/nginx (metadata.annotations.team by stubborn)")
+}
+
+func TestEventsBeforeOurAnswerAreNoDrift(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx))
+	old := f.get(ingresses, "nginx")
+	f.mustSync(f.app("web", strings.Replace(nginx, "team: web", "team: shop", 1)))
+	if d := f.Observe(Event{Resource: ingresses, Object: old}); d.Repair || d.Text != "" {
+		t.Errorf("Observe of an old event = %+v, want nothing to do", d)
+	}
+	if d := f.Observe(Event{Resource: ingresses, Object: old, Deleted: true}); d.Repair {
+		t.Errorf("Observe of an old deletion = %+v, want nothing to do", d)
+	}
+	// Found missing by a new list: the object is old, the list is not.
+	now := f.get(ingresses, "nginx").GetResourceVersion()
+	if d := f.Observe(Event{Resource: ingresses, Object: old, Deleted: true, ResourceVersion: now + "0"}); !d.Repair {
+		t.Errorf("Observe of an object that a new list misses = %+v, want a repair", d)
+	}
+}

@@ -1,0 +1,228 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// restrict lets the applier do what the rules say in the test's namespace, and
+// read and write inventories where inventory says so.
+func (f *fixture) restrict(inventory bool, rules ...rbacv1.PolicyRule) {
+	f.Helper()
+	f.config = f.sandbox.Restricted(f.cluster)
+	client := f.sandbox.Client(f.T, f.cluster).RbacV1()
+	bind := func(namespace string, rules []rbacv1.PolicyRule) {
+		role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}, Rules: rules}
+		binding := &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: f.namespace},
+			RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: f.namespace},
+			Subjects:   []rbacv1.Subject{{Kind: "User", Name: sandboxtest.RestrictedUser}},
+		}
+		if _, err := client.Roles(namespace).Create(f.T.Context(), role, metav1.CreateOptions{}); err != nil {
+			f.Fatal(err)
+		}
+		if _, err := client.RoleBindings(namespace).Create(f.T.Context(), binding, metav1.CreateOptions{}); err != nil {
+			f.Fatal(err)
+		}
+		f.T.Cleanup(func() {
+			ctx := context.WithoutCancel(f.T.Context())
+			_ = client.Roles(namespace).Delete(ctx, f.namespace, metav1.DeleteOptions{})
+			_ = client.RoleBindings(namespace).Delete(ctx, f.namespace, metav1.DeleteOptions{})
+		})
+	}
+	bind(f.namespace, rules)
+	system := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets"}, Verbs: []string{"list"}}}
+	if inventory {
+		system[0].Verbs = []string{"*"}
+	}
+	bind(Namespace, system)
+}
+
+func TestAKindThatIsForbiddenStopsThatKindAlone(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("other", deployment)) // makes fedsync-system
+	f.restrict(true,
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"*"}},
+		rbacv1.PolicyRule{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"ingresses"}, Verbs: []string{"get"}},
+		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"replicasets"}, Verbs: []string{"*"}},
+	)
+	f.start("one")
+	f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", nginx)}}
+	r := f.Apply(f.ctx, f.plan)
+	got := f.wantFinding(r.Findings, "D07", `cannot patch resource "ingresses"`)
+	if !strings.Contains(got.Message, `in the namespace "`+f.namespace+`"`) || got.Remedy == "" {
+		t.Errorf("finding = %+v, want the namespace and a remedy", got)
+	}
+	if !f.exists(services, "nginx") || !f.exists(replicaSets, "nginx") || f.exists(ingresses, "nginx") {
+		t.Error("want the Service and the ReplicaSet applied, and no Ingress")
+	}
+	if r.RetryAfter == 0 {
+		t.Error("RetryAfter = 0, want another try: rights are granted without a commit")
+	}
+}
+
+func TestWithoutAnInventoryObjectsAreAppliedAndNothingIsPruned(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("other", deployment))
+	all := rbacv1.PolicyRule{APIGroups: []string{"", "apps", "networking.k8s.io"}, Resources: []string{"services", "replicasets", "ingresses"}, Verbs: []string{"*"}}
+	f.restrict(false, all)
+	f.start("one")
+	f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", nginx)}}
+	r := f.Apply(f.ctx, f.plan)
+	got := f.wantFinding(r.Findings, "inventory", "nothing is pruned")
+	if got.Severity != federation.SeverityWarning {
+		t.Errorf("severity = %s, want W", got.Severity)
+	}
+	if !r.Complete || !f.exists(ingresses, "nginx") {
+		t.Errorf("complete = %v, changes %v: want the objects applied", r.Complete, describeChanges(r.Changes))
+	}
+	f.plan.Apps[0].Objects = f.plan.Apps[0].Objects[:2]
+	f.Apply(f.ctx, f.plan)
+	if !f.exists(ingresses, "nginx") {
+		t.Error("the Ingress was pruned without an inventory")
+	}
+}
+
+func TestASecretsContentIsInNoError(t *testing.T) {
+	f := newFixture(t)
+	r := f.sync(f.app("web", `
+apiVersion: v1
+kind: Secret
+metadata: {name: key, namespace: NAMESPACE}
+type: kubernetes.io/dockerconfigjson
+data: {.dockerconfigjson: aHVudGVyMg==}`, `
+apiVersion: v1
+kind: Secret
+metadata: {name: other, namespace: NAMESPACE}
+data: {password: "hunter2!"}`))
+	if len(r.Changes) != 2 || r.Changes[0].Err == nil || r.Changes[1].Err == nil {
+		t.Fatalf("changes = %v, want two failures", describeChanges(r.Changes))
+	}
+	texts := fmt.Sprintf("%v %+v", r.Findings, describeChanges(r.Changes))
+	for _, c := range r.Changes {
+		for err := c.Err; err != nil; err = errors.Unwrap(err) {
+			texts += fmt.Sprintf(" %v %+v", err, err)
+		}
+	}
+	if strings.Contains(texts, "hunter2") || strings.Contains(texts, "aHVudGVyMg") {
+		t.Errorf("a Secret's content is in %s", texts)
+	}
+	f.wantFinding(r.Findings, "D10", "data[.dockerconfigjson]")
+}
+
+func TestAHungAPIServerCostsOneRequestsTime(t *testing.T) {
+	s := sandboxtest.Own(t, 1, false)
+	f := &fixture{T: t, sandbox: s, cluster: s.Clusters()[0], namespace: s.Namespace(t), seen: make(chan struct{}, 1)}
+	f.federation, f.config, f.admin = f.namespace, s.RESTConfig(s.Clusters()[0]), s.Dynamic(t, s.Clusters()[0])
+	defer func() { f.stop() }()
+	const timeout = time.Second
+	f.start("one", func(o *Options) { o.RequestTimeout = timeout })
+	var many []string
+	for i := range 40 {
+		many = append(many, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d, namespace: NAMESPACE}\ndata: {v: '1'}", i))
+	}
+	f.mustSync(f.app("web", many...))
+	s.Pause(t, f.cluster)
+	for i := range many {
+		many[i] = strings.Replace(many[i], "'1'", "'2'", 1)
+	}
+	start := time.Now()
+	r := f.Apply(f.ctx, federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", many...)}})
+	if took := time.Since(start); took > 4*timeout {
+		t.Errorf("Apply took %s, want about %s and the time of one probe", took, timeout)
+	}
+	if r.Complete || r.RetryAfter != retrySoon {
+		t.Errorf("complete = %v, RetryAfter = %s: want a retry in %s", r.Complete, r.RetryAfter, retrySoon)
+	}
+	f.wantFinding(r.Findings, "D03", "does not answer")
+
+	// Observe does not wait for an Apply that hangs.
+	s.Resume(t, f.cluster)
+	f.mustSync(f.app("web", many...))
+	f.mustSync(f.app("web", many...))
+	f.wantRequests()
+
+	s.Kill(t, f.cluster)
+	f.plan.Apps = []federation.AppPlan{f.app("web", strings.Replace(many[0], "'2'", "'3'", 1))}
+	r = f.Apply(f.ctx, f.plan)
+	f.wantFinding(r.Findings, "D03", "does not answer")
+}
+
+func TestApplyObservesItsContext(t *testing.T) {
+	f := newFixture(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	f.counter.failWith(func(r *http.Request) error {
+		if strings.HasSuffix(r.URL.Path, "/services/nginx") {
+			cancel()
+			<-r.Context().Done()
+			return r.Context().Err()
+		}
+		return nil
+	})
+	r := f.Apply(ctx, federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", nginx)}})
+	if r.Complete {
+		t.Error("Apply is complete although it was cancelled")
+	}
+	if f.exists(ingresses, "nginx") {
+		t.Error("Apply went on after its context was cancelled")
+	}
+}
+
+func TestErrorsAreClassified(t *testing.T) {
+	services := schema.GroupResource{Resource: "services"}
+	serviceKind := schema.GroupKind{Kind: "Service"}
+	invalid := func(message string) error {
+		return apierrors.NewInvalid(serviceKind, "nginx", field.ErrorList{field.Invalid(field.NewPath("spec", "ports").Index(0).Child("nodePort"), 30061, message)})
+	}
+	status := func(code int32, reason metav1.StatusReason, message string) error {
+		return &apierrors.StatusError{ErrStatus: metav1.Status{Status: "Failure", Code: code, Reason: reason, Message: message}}
+	}
+	for name, c := range map[string]struct {
+		err   error
+		class Class
+		port  string
+		hook  string
+		after time.Duration
+	}{
+		"a port that is held":      {invalid("provided port is already allocated"), ClassPortTaken, "30061", "", retryLate},
+		"a port out of range":      {invalid("provided port is not in the valid range. The range of valid ports is 30000-32767"), ClassPortRange, "30061", "", retryLate},
+		"any other invalid value":  {invalid("must be something else"), ClassInvalid, "", "", retryLate},
+		"a clash called a fault":   {status(500, metav1.StatusReasonInternalError, "Internal error occurred: duplicate nodePort: 30061"), ClassPortTaken, "30061", "", retryLate},
+		"a fault":                  {status(500, metav1.StatusReasonInternalError, "etcd is away"), ClassServer, "", "", retrySoon},
+		"too many requests":        {apierrors.NewTooManyRequests("later", 7), ClassServer, "", "", 7 * time.Second},
+		"a webhook that denies":    {status(403, metav1.StatusReasonForbidden, `admission webhook "policy.example.com" denied the request: no`), ClassAdmission, "", "policy.example.com", retryLate},
+		"a webhook that fails":     {status(500, metav1.StatusReasonInternalError, `Internal error occurred: failed calling webhook "policy.example.com": timeout`), ClassAdmission, "", "policy.example.com", 10 * time.Second},
+		"a quota":                  {apierrors.NewForbidden(services, "nginx", errors.New("exceeded quota: q, requested: services=1, used: services=5, limited: services=5")), ClassQuota, "", "", retryLate},
+		"no right":                 {apierrors.NewForbidden(services, "nginx", errors.New(`User "u" cannot patch resource "services"`)), ClassForbidden, "", "", retryLate},
+		"no namespace":             {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "web"), ClassNamespace, "", "", retryLate},
+		"a namespace that goes":    {terminatingError("web"), ClassNamespace, "", "", 5 * time.Second},
+		"a conflict":               {apierrors.NewConflict(services, "nginx", errors.New("changed")), ClassConflict, "", "", retrySoon},
+		"no answer":                {fmt.Errorf("patch: %w", context.DeadlineExceeded), ClassUnreachable, "", "", retrySoon},
+		"no credentials":           {apierrors.NewUnauthorized("who are you"), ClassCredentials, "", "", retryLate},
+		"the caller's own mistake": {errors.New("anything"), classUnknown, "", "", retryLate},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newError("apply", federation.ObjectRef{Kind: "Service", Namespace: "web", Name: "nginx"}, "web/service.yaml", c.err)
+			if e.Class != c.class || e.Port != c.port || e.Webhook != c.hook || e.RetryAfter != c.after {
+				t.Errorf("class %q port %q webhook %q after %s, want %q %q %q %s", e.Class, e.Port, e.Webhook, e.RetryAfter, c.class, c.port, c.hook, c.after)
+			}
+			if !strings.HasPrefix(e.Error(), "apply Service/web/nginx (web/service.yaml): ") || !errors.Is(e, c.err) {
+				t.Errorf("error = %v, want verb, object and file, and the cause wrapped", e)
+			}
+		})
+	}
+}

@@ -1,0 +1,100 @@
+package apply
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// A fight is the same field changed back and forth: fightFlips times within
+// fightWindow. We stop for a pause that doubles while it goes on.
+const (
+	fightFlips    = 3
+	fightWindow   = 5 * time.Minute
+	fightPause    = 5 * time.Minute
+	fightPauseMax = time.Hour
+)
+
+// flip is one change by somebody else of a field that we had set.
+type flip struct {
+	path string
+	at   time.Time
+}
+
+// fight is a field that we no longer set, for a while.
+type fight struct {
+	path, by string
+	want     string // what we wanted then: another wish from Git is another chance
+	since    time.Time
+	until    time.Time
+	pause    time.Duration
+}
+
+// stopped says whether we leave the object alone because of a fight.
+func (r *record) stopped(now time.Time) bool { return r.fight != nil && now.Before(r.fight.until) }
+
+// flip counts a change by somebody else, and starts a fight at the third.
+func (r *record) flip(now time.Time, d drift) {
+	if f := r.fight; f != nil {
+		if now.Sub(f.until) < fightWindow {
+			for _, path := range d.paths {
+				if path == f.path { // our new try was answered as before
+					f.by, f.pause = d.by, min(2*f.pause, fightPauseMax)
+					f.until = now.Add(f.pause)
+					return
+				}
+			}
+		} else {
+			r.fight = nil // it has been quiet
+		}
+	}
+	recent := r.flips[:0]
+	for _, f := range r.flips {
+		if now.Sub(f.at) < fightWindow {
+			recent = append(recent, f)
+		}
+	}
+	// More paths than these tell nothing new.
+	for _, path := range d.paths[:min(len(d.paths), 8)] {
+		recent = append(recent, flip{path: path, at: now})
+		count := 0
+		for _, f := range recent {
+			if f.path == path {
+				count++
+			}
+		}
+		if count >= fightFlips && !r.stopped(now) {
+			r.fight = &fight{path: path, by: d.by, want: r.want, since: now, until: now.Add(fightPause), pause: fightPause}
+		}
+	}
+	r.flips = recent
+	if r.fight != nil {
+		r.flips = nil
+	}
+}
+
+// settle gives an object another chance when Git wants something else of it.
+func (r *record) settle(want string) {
+	if r.fight != nil && r.fight.want != want {
+		r.fight, r.flips = nil, nil
+	}
+}
+
+func (a *Applier) fightFinding(d *desired, rec *record) (federation.Finding, bool) {
+	if !rec.stopped(time.Now()) {
+		return federation.Finding{}, false
+	}
+	e := rec.fight.error(d)
+	f := e.finding(a.Cluster, d.app)
+	f.Since = rec.fight.since
+	return f, true
+}
+
+func (f *fight) error(d *desired) *Error {
+	return &Error{
+		Verb: "apply", Object: d.object.Ref, File: d.object.File, Class: ClassFight,
+		Err:    fmt.Errorf("%s keeps changing %s: left as it is until %s", f.by, f.path, f.until.UTC().Format(time.TimeOnly+" MST")),
+		Remedy: fmt.Sprintf("let one of the two own %s: take it out of Git, or stop %s", f.path, f.by),
+	}
+}

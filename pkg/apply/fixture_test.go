@@ -1,0 +1,433 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"sigs.k8s.io/yaml"
+
+	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+var (
+	services        = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	deployments     = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+	replicaSets     = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
+	ingresses       = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}
+	priorityClasses = schema.GroupVersionResource{Group: "scheduling.k8s.io", Version: "v1", Resource: "priorityclasses"}
+)
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// fixture is one cluster, a namespace and a federation of its own in it, and an
+// Applier with the watches that feed it.
+type fixture struct {
+	*testing.T
+	sandbox    *sandboxtest.Sandbox
+	cluster    string
+	namespace  string
+	federation string
+	admin      dynamic.Interface
+
+	*Applier
+	config  *rest.Config
+	counter *counter
+	plan    federation.ClusterPlan
+	stop    func()
+	seen    chan struct{} // has room for one wake-up
+	watched map[schema.GroupVersionResource]bool
+	ctx     context.Context
+	watches *sync.WaitGroup
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	s := sandboxtest.Shared(t)
+	f := &fixture{T: t, sandbox: s, cluster: s.Clusters()[0], namespace: s.Namespace(t), seen: make(chan struct{}, 1)}
+	f.federation = f.namespace
+	f.admin = s.Dynamic(t, f.cluster)
+	f.config = s.RESTConfig(f.cluster)
+	t.Cleanup(func() {
+		if f.stop != nil {
+			f.stop()
+		}
+		ctx := context.WithoutCancel(t.Context())
+		for _, gvr := range []schema.GroupVersionResource{configMaps, secrets} {
+			err := f.admin.Resource(gvr).Namespace(Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: ParentSelector(f.federation)})
+			if err != nil {
+				t.Errorf("clean up: %v", err)
+			}
+		}
+	})
+	f.start("one")
+	return f
+}
+
+// start drops the Applier, if there is one, and starts another as the daemon does
+// at its start. The watches start with the first sync.
+func (f *fixture) start(instance string, change ...func(*Options)) {
+	f.Helper()
+	if f.stop != nil {
+		f.stop()
+	}
+	ctx, cancel := context.WithCancel(f.T.Context())
+	f.ctx, f.watches = ctx, &sync.WaitGroup{}
+	watches := f.watches
+	f.stop = sync.OnceFunc(func() {
+		cancel()
+		watches.Wait()
+	})
+	f.Applier, f.counter = f.newApplier(instance, change...)
+	f.watched = map[schema.GroupVersionResource]bool{}
+	if err := f.Prepare(ctx); err != nil {
+		f.Fatalf("Prepare: %v", err)
+	}
+	if err := f.Claim(ctx); err != nil {
+		f.Fatalf("Claim: %v", err)
+	}
+}
+
+func (f *fixture) newApplier(instance string, change ...func(*Options)) (*Applier, *counter) {
+	f.Helper()
+	count := &counter{}
+	config := rest.CopyConfig(f.config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { count.next = next; return count })
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		f.Fatal(err)
+	}
+	found, err := discovery.NewDiscoveryClientForConfig(f.config)
+	if err != nil {
+		f.Fatal(err)
+	}
+	o := Options{
+		Cluster: f.cluster, Federation: f.federation, Source: "source-1", Instance: instance, Version: "v0.0.1",
+		Client: client, Mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found)),
+		Log: zaptest.NewLogger(f.T, zaptest.Level(zap.WarnLevel)),
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	return New(o), count
+}
+
+// app plans one app with these manifests.
+func (f *fixture) app(name string, manifests ...string) federation.AppPlan {
+	f.Helper()
+	return federation.AppPlan{App: name, Objects: f.objects(name, manifests...), Adoption: federation.AdoptAlways, Prune: federation.PruneAllowed}
+}
+
+func (f *fixture) objects(app string, manifests ...string) []*federation.Object {
+	f.Helper()
+	var out []*federation.Object
+	for _, text := range manifests {
+		for _, doc := range strings.Split(text, "\n---\n") {
+			content := map[string]any{}
+			if err := yaml.Unmarshal([]byte(strings.ReplaceAll(doc, "NAMESPACE", f.namespace)), &content); err != nil {
+				f.Fatalf("manifest: %v\n%s", err, doc)
+			}
+			o, err := federation.NewObject(content, "apps/"+app+"/all.yaml")
+			if err != nil {
+				f.Fatal(err)
+			}
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// sync watches what the plan needs and applies it.
+func (f *fixture) sync(apps ...federation.AppPlan) Result {
+	f.Helper()
+	f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: apps}
+	f.watch()
+	f.counter.reset()
+	r := f.Apply(f.ctx, f.plan)
+	f.watch()
+	return r
+}
+
+// mustSync is sync for plans that must succeed.
+func (f *fixture) mustSync(apps ...federation.AppPlan) Result {
+	f.Helper()
+	r := f.sync(apps...)
+	if !r.Complete {
+		f.Fatalf("Apply is not complete: changes %v\nfindings %v", describeChanges(r.Changes), r.Findings)
+	}
+	return r
+}
+
+// watch starts the watches that are missing, and returns when their lists have
+// been observed.
+func (f *fixture) watch() {
+	f.Helper()
+	if !f.watched[configMaps.GroupResource().WithVersion("parents")] {
+		f.watched[configMaps.GroupResource().WithVersion("parents")] = true
+		f.follow(configMaps, Namespace, ParentSelector(f.federation))
+	}
+	for _, gvr := range f.Kinds(f.plan) {
+		if !f.watched[gvr] {
+			f.watched[gvr] = true
+			f.follow(gvr, "", LabelPartOf)
+			f.Listed(gvr)
+		}
+	}
+}
+
+func (f *fixture) follow(gvr schema.GroupVersionResource, namespace, selector string) {
+	f.Helper()
+	a, ctx := f.Applier, f.ctx
+	objects := f.admin.Resource(gvr).Namespace(namespace)
+	list, err := objects.List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		f.Fatalf("list %s: %v", gvr.Resource, err)
+	}
+	for i := range list.Items {
+		a.Observe(Event{Resource: gvr, Object: &list.Items[i]})
+	}
+	w, err := objects.Watch(ctx, metav1.ListOptions{LabelSelector: selector, ResourceVersion: list.GetResourceVersion()})
+	if err != nil {
+		f.Fatalf("watch %s: %v", gvr.Resource, err)
+	}
+	f.watches.Go(func() {
+		defer w.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case event, ok := <-w.ResultChan():
+				if !ok {
+					return
+				}
+				u, ok := event.Object.(*unstructured.Unstructured)
+				if !ok {
+					continue
+				}
+				a.Observe(Event{Resource: gvr, Object: u, Deleted: event.Type == watch.Deleted})
+				select {
+				case f.seen <- struct{}{}:
+				default:
+				}
+			}
+		}
+	})
+}
+
+// until waits, from event to event, for something to become true.
+func (f *fixture) until(what string, ok func() bool) {
+	f.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(100 * time.Millisecond) // what is no event of ours
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-f.seen:
+		case <-tick.C:
+		case <-deadline.C:
+			f.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// repair waits until something is due, and repairs it.
+func (f *fixture) repair() []federation.Change {
+	f.Helper()
+	f.until("an object is due for repair", func() bool {
+		refs, _ := f.Due(time.Now())
+		return len(refs) > 0
+	})
+	f.counter.reset()
+	return f.Repair(f.ctx)
+}
+
+func (f *fixture) get(gvr schema.GroupVersionResource, name string) *unstructured.Unstructured {
+	f.Helper()
+	u, err := f.admin.Resource(gvr).Namespace(f.namespace).Get(f.T.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		f.Fatalf("get %s %s: %v", gvr.Resource, name, err)
+	}
+	return u
+}
+
+func (f *fixture) exists(gvr schema.GroupVersionResource, name string) bool {
+	f.Helper()
+	u, err := f.admin.Resource(gvr).Namespace(f.namespace).Get(f.T.Context(), name, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		f.Fatalf("get %s %s: %v", gvr.Resource, name, err)
+	}
+	return err == nil && u.GetDeletionTimestamp() == nil
+}
+
+func (f *fixture) parent(app string) *unstructured.Unstructured {
+	f.Helper()
+	u, err := f.admin.Resource(configMaps).Namespace(Namespace).Get(f.T.Context(), ParentName(f.federation, app), metav1.GetOptions{})
+	if err != nil {
+		f.Fatalf("get the parent of %s: %v", app, err)
+	}
+	return u
+}
+
+// patchAs changes an object as somebody else does.
+func (f *fixture) patchAs(who string, gvr schema.GroupVersionResource, name, patch string, subresources ...string) *unstructured.Unstructured {
+	f.Helper()
+	u, err := f.admin.Resource(gvr).Namespace(f.namespace).Patch(f.T.Context(), name, types.StrategicMergePatchType, []byte(patch),
+		metav1.PatchOptions{FieldManager: who}, subresources...)
+	if err != nil {
+		f.Fatalf("patch %s %s: %v", gvr.Resource, name, err)
+	}
+	return u
+}
+
+// create creates an object as somebody else does.
+func (f *fixture) create(who, manifest string) *unstructured.Unstructured {
+	f.Helper()
+	o := f.objects("foreign", manifest)[0]
+	mapping, err := f.mapping(o.GVK())
+	if err != nil {
+		f.Fatal(err)
+	}
+	u, err := f.admin.Resource(mapping.Resource).Namespace(o.Ref.Namespace).Create(f.T.Context(), o.Unstructured(), metav1.CreateOptions{FieldManager: who})
+	if err != nil {
+		f.Fatalf("create %s: %v", o.Ref, err)
+	}
+	return u
+}
+
+func (f *fixture) wantFinding(findings []federation.Finding, id, text string) federation.Finding {
+	f.Helper()
+	for _, x := range findings {
+		if x.ID == id && strings.Contains(x.Message, text) {
+			return x
+		}
+	}
+	f.Fatalf("findings = %v, want one with ID %s that says %q", findings, id, text)
+	return federation.Finding{}
+}
+
+// describeChanges gives "created Service/default/nginx" and so on.
+func describeChanges(changes []federation.Change) []string {
+	var out []string
+	for _, c := range changes {
+		text := string(c.Action) + " " + c.Object.Kind + "/" + c.Object.Name
+		if c.Drift != "" {
+			text += " (" + c.Drift + ")"
+		}
+		if c.Err != nil {
+			text += ": " + c.Err.Error()
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+func (f *fixture) wantChanges(got []federation.Change, want ...string) {
+	f.Helper()
+	if texts := describeChanges(got); !slices.Equal(texts, want) {
+		f.Errorf("changes\n got %q\nwant %q", texts, want)
+	}
+}
+
+func (f *fixture) wantRequests(want ...string) {
+	f.Helper()
+	if got := f.counter.requests(); !slices.Equal(got, want) {
+		f.Errorf("requests\n got %q\nwant %q", got, want)
+	}
+}
+
+// counter notes every request but those of watches, as "PATCH services/nginx".
+type counter struct {
+	next http.RoundTripper
+	mu   sync.Mutex // protects all
+	all  []string
+	fail func(*http.Request) error // before the request is made; may be nil
+}
+
+func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	c.mu.Lock()
+	c.all = append(c.all, r.Method+" "+strings.Join(parts[len(parts)-min(2, len(parts)):], "/"))
+	fail := c.fail
+	c.mu.Unlock()
+	if fail != nil {
+		if err := fail(r); err != nil {
+			return nil, err
+		}
+	}
+	return c.next.RoundTrip(r)
+}
+
+func (c *counter) requests() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.all)
+}
+
+func (c *counter) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = nil
+}
+
+func (c *counter) failWith(f func(*http.Request) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail = f
+}
+
+var listAll = metav1.ListOptions{}
+
+var errCut = errors.New("the applier was killed here")
+
+const nginx = `
+apiVersion: v1
+kind: Service
+metadata: {name: nginx, namespace: NAMESPACE, labels: {app: nginx}}
+spec:
+  selector: {app: nginx}
+  ports:
+  - {name: http, port: 80, targetPort: 8080}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: nginx, namespace: NAMESPACE}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: nginx}}
+  template:
+    metadata: {labels: {app: nginx}}
+    spec:
+      containers:
+      - name: nginx
+        image: nginx:1.29
+        args: ["-g", "daemon off;"]
+        env: [{name: MODE, value: plain}]
+        ports: [{containerPort: 8080}]
+        resources: {requests: {cpu: 1000m, memory: 0.5Gi}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: nginx, namespace: NAMESPACE, annotations: {team: web}}
+spec:
+  defaultBackend: {service: {name: nginx, port: {number: 80}}}`

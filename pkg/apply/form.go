@@ -1,0 +1,120 @@
+package apply
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Forms remembers what objects look like when they are sent: with the label of
+// their inventory. One Forms may serve the appliers of all clusters, which
+// mostly send the same.
+type Forms struct {
+	mu       sync.Mutex // protects recent and earlier
+	recent   map[formKey][]byte
+	earlier  map[formKey][]byte
+	capacity int
+}
+
+type formKey struct{ digest, partOf, namespace string }
+
+// formsKept is how many forms are surely remembered; at most twice as many are.
+const formsKept = 2048
+
+// NewForms makes an empty memory.
+func NewForms() *Forms {
+	return &Forms{recent: map[formKey][]byte{}, capacity: formsKept}
+}
+
+// of gives the JSON that is sent for the object.
+func (f *Forms) of(d *desired) ([]byte, error) {
+	key := formKey{d.object.Digest, d.partOf, d.ref.Namespace}
+	f.mu.Lock()
+	data, ok := f.recent[key]
+	if !ok {
+		data, ok = f.earlier[key]
+	}
+	f.mu.Unlock()
+	if ok {
+		return data, nil
+	}
+	data, err := json.Marshal(d.unstructured().Object)
+	if err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.recent) >= f.capacity {
+		f.recent, f.earlier = map[formKey][]byte{}, f.recent
+	}
+	f.recent[key] = data
+	return data, nil
+}
+
+// desired is one object that the cluster should run.
+type desired struct {
+	app      string
+	partOf   string
+	adoption federation.Adoption
+	object   *federation.Object
+	ref      federation.ObjectRef // as the cluster knows it
+}
+
+// want identifies what is to be sent: equal strings are equal requests.
+func (d *desired) want() string { return d.object.Digest + "/" + d.partOf }
+
+// unstructured makes what is sent: the rendered object with the label of its
+// inventory, without what only an API server may say, and with a Secret's
+// stringData as the data that it becomes, since a field that is never read back
+// can be neither compared nor removed.
+func (d *desired) unstructured() *unstructured.Unstructured {
+	u := d.object.Unstructured()
+	u.SetNamespace(d.ref.Namespace)
+	if metadata, ok := u.Object["metadata"].(map[string]any); ok {
+		// Not by SetLabels: it would drop labels that are no strings, and with
+		// them the API server's word on them.
+		labels, ok := metadata["labels"].(map[string]any)
+		if !ok && metadata["labels"] == nil {
+			labels = map[string]any{}
+			metadata["labels"] = labels
+		}
+		if labels != nil {
+			labels[LabelPartOf] = d.partOf
+		}
+	}
+	for _, name := range []string{"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"} {
+		unstructured.RemoveNestedField(u.Object, "metadata", name)
+	}
+	if d.ref.GroupKind() == secretKind {
+		joinStringData(u.Object)
+	}
+	return u
+}
+
+func joinStringData(object map[string]any) {
+	text, ok := object["stringData"].(map[string]any)
+	if !ok {
+		return
+	}
+	data, ok := object["data"].(map[string]any)
+	if !ok {
+		if object["data"] != nil {
+			return // not a map: the API server says so
+		}
+		data = map[string]any{}
+	}
+	for name, v := range text {
+		s, ok := v.(string)
+		if !ok {
+			return
+		}
+		data[name] = base64.StdEncoding.EncodeToString([]byte(s))
+	}
+	object["data"] = data
+	delete(object, "stringData")
+}

@@ -1,0 +1,201 @@
+package apply
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// beforeFirstApply is the field manager that the API server invents, at an
+// object's first apply, for what it finds there and nobody owns.
+const beforeFirstApply = "before-first-apply"
+
+// isOurs says whether the entry is what our applies left.
+func isOurs(e metav1.ManagedFieldsEntry) bool {
+	return e.Manager == FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
+}
+
+// isUser says whether the entry stands for a person or a person's tool: whoever
+// writes through the object itself and is no known controller.
+func isUser(e metav1.ManagedFieldsEntry) bool {
+	return e.Subresource == "" && e.Manager != FieldManager && !isController(e.Manager)
+}
+
+// isController says whether a field manager is a part of the cluster that writes
+// into objects by its office.
+func isController(name string) bool {
+	name = strings.ToLower(name)
+	switch name {
+	case "kustomize-controller", "helm-controller", "argocd-controller", "argocd-application-controller":
+		return false // they carry out what a person wrote, as we do
+	case "glbc", "kubelet", "kube-scheduler", "kube-apiserver", "kube-proxy", "coredns", "pilot-discovery", "istiod", "cilium-agent",
+		"cluster-proportional-autoscaler":
+		return true
+	}
+	for _, part := range []string{"controller", "operator", "autoscaler", "cainjector", "vpa-", "endpointslice"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// decodeSet reads an entry's fields.
+func decodeSet(e metav1.ManagedFieldsEntry) (*fieldpath.Set, error) {
+	if e.FieldsV1 == nil {
+		return fieldpath.NewSet(), nil
+	}
+	return parseSet(e.FieldsV1.GetRawString())
+}
+
+func parseSet(text string) (*fieldpath.Set, error) {
+	set := &fieldpath.Set{}
+	if err := set.FromJSON(strings.NewReader(text)); err != nil {
+		return nil, fmt.Errorf("read managed fields: %w", err)
+	}
+	return set, nil
+}
+
+// encodeSet writes fields into a copy of the entry.
+func encodeSet(e metav1.ManagedFieldsEntry, set *fieldpath.Set) (metav1.ManagedFieldsEntry, error) {
+	raw, err := set.ToJSON()
+	if err != nil {
+		return e, fmt.Errorf("write managed fields: %w", err)
+	}
+	e.FieldsType = "FieldsV1"
+	e.FieldsV1 = &metav1.FieldsV1{}
+	e.FieldsV1.SetRawBytes(bytes.Clone(raw))
+	return e, nil
+}
+
+// conformable is the part of a set that adoption takes over from users: the
+// labels and everything beside metadata and status.
+func conformable(set *fieldpath.Set) *fieldpath.Set {
+	out := fieldpath.NewSet()
+	copyBelow := func(to, from *fieldpath.Set, pe fieldpath.PathElement) {
+		if from.Members.Has(pe) {
+			to.Members.Insert(pe)
+		}
+		if below, ok := from.Children.Get(pe); ok {
+			*to.Children.Descend(pe) = *below
+		}
+	}
+	root := func(pe fieldpath.PathElement) {
+		if pe.FieldName == nil {
+			return
+		}
+		switch *pe.FieldName {
+		case "metadata", "status", "apiVersion", "kind":
+			return
+		}
+		copyBelow(out, set, pe)
+	}
+	set.Members.Iterate(root)
+	set.Children.Iterate(root)
+
+	metadata, labels := fieldpath.FieldNameElement("metadata"), fieldpath.FieldNameElement("labels")
+	if m, ok := set.Children.Get(metadata); ok && !m.WithPrefix(labels).Empty() {
+		copyBelow(out.Children.Descend(metadata), m, labels)
+	}
+	return out
+}
+
+// transfer moves what users own under spec and labels into our entry, so that
+// the next apply removes what the rendering does not say. It gives false where
+// nothing is to be moved. Entries of an API version other than ours are left:
+// their paths need not mean the same.
+func transfer(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
+	ours := metav1.ManagedFieldsEntry{Manager: FieldManager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: apiVersion}
+	owned := fieldpath.NewSet()
+	for _, e := range entries {
+		if isOurs(e) {
+			set, err := decodeSet(e)
+			if err != nil {
+				return nil, false, err
+			}
+			ours, owned = e, set
+		}
+	}
+	moved := false
+	out := make([]metav1.ManagedFieldsEntry, 0, len(entries)+1)
+	for _, e := range entries {
+		if isOurs(e) {
+			continue
+		}
+		if !isUser(e) || e.APIVersion != ours.APIVersion {
+			out = append(out, e)
+			continue
+		}
+		set, err := decodeSet(e)
+		if err != nil {
+			return nil, false, err
+		}
+		taken := conformable(set)
+		if taken.Empty() {
+			out = append(out, e)
+			continue
+		}
+		moved = true
+		owned = owned.Union(taken)
+		if rest := set.Difference(taken); !rest.Empty() {
+			if e, err = encodeSet(e, rest); err != nil {
+				return nil, false, err
+			}
+			out = append(out, e)
+		}
+	}
+	if !moved {
+		return entries, false, nil
+	}
+	ours, err := encodeSet(ours, owned)
+	if err != nil {
+		return nil, false, err
+	}
+	return append(out, ours), true, nil
+}
+
+// disown takes our paths out of what before-first-apply owns, and drops what our
+// name owns by Update: both would keep alive what a later rendering drops. It
+// gives false where there is nothing of the kind.
+func disown(entries []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, bool, error) {
+	owned := fieldpath.NewSet()
+	for _, e := range entries {
+		if isOurs(e) {
+			set, err := decodeSet(e)
+			if err != nil {
+				return nil, false, err
+			}
+			owned = set
+		}
+	}
+	changed := false
+	out := make([]metav1.ManagedFieldsEntry, 0, len(entries))
+	for _, e := range entries {
+		switch {
+		case e.Manager == FieldManager && e.Operation == metav1.ManagedFieldsOperationUpdate && e.Subresource == "":
+			changed = true
+			continue
+		case e.Manager == beforeFirstApply && e.Subresource == "":
+			set, err := decodeSet(e)
+			if err != nil {
+				return nil, false, err
+			}
+			rest := set.Difference(owned)
+			if rest.Size() == set.Size() {
+				break
+			}
+			changed = true
+			if rest.Empty() {
+				continue
+			}
+			if e, err = encodeSet(e, rest); err != nil {
+				return nil, false, err
+			}
+		}
+		out = append(out, e)
+	}
+	return out, changed, nil
+}

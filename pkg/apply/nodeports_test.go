@@ -1,0 +1,167 @@
+package apply
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func serviceWith(name string, nodePorts ...int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\napiVersion: v1\nkind: Service\nmetadata: {name: %s, namespace: NAMESPACE}\nspec:\n  type: NodePort\n  ports:\n", name)
+	for i, p := range nodePorts {
+		fmt.Fprintf(&b, "  - {name: p%d, port: %d, nodePort: %d}\n", i, 80+i, p)
+	}
+	return b.String()
+}
+
+func join(manifests ...string) string { return strings.Join(manifests, "\n---\n") }
+
+func (f *fixture) nodePorts(name string) []int64 {
+	f.Helper()
+	ports, _, _ := unstructured.NestedSlice(f.get(services, name).Object, "spec", "ports")
+	var out []int64
+	for _, p := range ports {
+		n, _, _ := unstructured.NestedInt64(p.(map[string]any), "nodePort")
+		out = append(out, n)
+	}
+	return out
+}
+
+// freePorts gives ports that nobody else in the shared cluster has now.
+func freePorts(t *testing.T, f *fixture, n int) []int {
+	t.Helper()
+	list, err := f.admin.Resource(services).List(t.Context(), listAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[int32]bool{}
+	for i := range list.Items {
+		for _, p := range servicePorts(&list.Items[i]) {
+			used[p.nodePort] = true
+		}
+	}
+	var out []int
+	for p := 32000 - len(f.namespace); len(out) < n; p-- {
+		if !used[int32(p)] {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func TestNodePortsAreHandedOver(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		before, after  func(p []int) []string
+		wantA, wantB   func(p []int) []int // ports of a and b after; nil for a Service that is gone
+		wantOperations int                 // requests on Services, at most
+	}{
+		{
+			name:           "a new Service takes the port of one that leaves",
+			before:         func(p []int) []string { return []string{serviceWith("b", p[0])} },
+			after:          func(p []int) []string { return []string{serviceWith("a", p[0])} },
+			wantA:          func(p []int) []int { return p[:1] },
+			wantB:          func([]int) []int { return nil },
+			wantOperations: 3,
+		},
+		{
+			name:           "one takes what another gives up",
+			before:         func(p []int) []string { return []string{serviceWith("a", p[0]), serviceWith("b", p[1])} },
+			after:          func(p []int) []string { return []string{serviceWith("a", p[1]), serviceWith("b", p[2])} },
+			wantA:          func(p []int) []int { return p[1:2] },
+			wantB:          func(p []int) []int { return p[2:3] },
+			wantOperations: 2,
+		},
+		{
+			name:           "two swap",
+			before:         func(p []int) []string { return []string{serviceWith("a", p[0], p[2]), serviceWith("b", p[1])} },
+			after:          func(p []int) []string { return []string{serviceWith("a", p[1], p[2]), serviceWith("b", p[0])} },
+			wantA:          func(p []int) []int { return []int{p[1], p[2]} },
+			wantB:          func(p []int) []int { return p[:1] },
+			wantOperations: 3,
+		},
+		{
+			name:           "one swaps within itself",
+			before:         func(p []int) []string { return []string{serviceWith("a", p[0], p[1]), serviceWith("b", p[2])} },
+			after:          func(p []int) []string { return []string{serviceWith("a", p[1], p[0]), serviceWith("b", p[2])} },
+			wantA:          func(p []int) []int { return []int{p[1], p[0]} },
+			wantB:          func(p []int) []int { return p[2:3] },
+			wantOperations: 1,
+		},
+		{
+			name: "three go round, and a fourth follows",
+			before: func(p []int) []string {
+				return []string{serviceWith("a", p[0]), serviceWith("b", p[1]), serviceWith("c", p[2]), serviceWith("d", p[3])}
+			},
+			after: func(p []int) []string {
+				return []string{serviceWith("a", p[1]), serviceWith("b", p[2]), serviceWith("c", p[0], p[4]), serviceWith("d", p[5])}
+			},
+			wantA:          func(p []int) []int { return p[1:2] },
+			wantB:          func(p []int) []int { return p[2:3] },
+			wantOperations: 5,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t)
+			ports := freePorts(t, f, 6)
+			f.mustSync(f.app("web", join(c.before(ports)...)))
+			f.settled()
+			r := f.mustSync(f.app("web", join(c.after(ports)...)))
+			for name, want := range map[string][]int{"a": c.wantA(ports), "b": c.wantB(ports)} {
+				if want == nil {
+					if f.exists(services, name) {
+						t.Errorf("Service %s is still there", name)
+					}
+					continue
+				}
+				if got := fmt.Sprint(f.nodePorts(name)); got != fmt.Sprint(want) {
+					t.Errorf("node ports of %s = %s, want %v", name, got, want)
+				}
+			}
+			if n := len(f.counter.requests()); n > c.wantOperations {
+				t.Errorf("requests = %q, want at most %d", f.counter.requests(), c.wantOperations)
+			}
+			if slices.ContainsFunc(r.Changes, func(c federation.Change) bool { return c.Err != nil }) {
+				t.Errorf("changes = %v, want no failure", describeChanges(r.Changes))
+			}
+			f.settled()
+			f.mustSync(f.app("web", join(c.after(ports)...)))
+			f.wantRequests()
+		})
+	}
+}
+
+func TestAPortThatIsTakenIsAClashAndNothingIsDeleted(t *testing.T) {
+	f := newFixture(t)
+	port := freePorts(t, f, 1)[0]
+	f.create("kubectl", serviceWith("legacy", port))
+	f.start("one", func(o *Options) {
+		o.PortHolder = func(p int32) (federation.ObjectRef, bool) {
+			return federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "legacy"}, p == int32(port)
+		}
+	})
+	r := f.sync(f.app("web", serviceWith("a", port)))
+	got := f.wantFinding(r.Findings, "D11b", fmt.Sprintf("nodePort %d is held by Service/%s/legacy", port, f.namespace))
+	if got.Severity != federation.SeverityError {
+		t.Errorf("severity = %s, want E", got.Severity)
+	}
+	// As an update, too.
+	f.mustSync(f.app("web", strings.Replace(serviceWith("a", 1), ", nodePort: 1", "", 1)))
+	uid := f.get(services, "a").GetUID()
+	r = f.sync(f.app("web", serviceWith("a", port)))
+	f.wantFinding(r.Findings, "D11b", "is held by")
+	if f.get(services, "a").GetUID() != uid {
+		t.Error("the Service was made anew")
+	}
+	// Out of the range the setting is named.
+	r = f.sync(f.app("web", serviceWith("a", 20000)))
+	if got := f.wantFinding(r.Findings, "D10", "20000"); !strings.Contains(got.Remedy, "nodePorts.range") {
+		t.Errorf("remedy = %q, want it to name nodePorts.range", got.Remedy)
+	}
+}

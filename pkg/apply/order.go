@@ -1,0 +1,92 @@
+package apply
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// rank gives the wave in which objects of a kind are applied: what others stand
+// on comes first, what leads traffic to them comes last. Deletions go from the
+// highest to the lowest.
+func rank(gk schema.GroupKind) int {
+	if i, ok := ranks[gk]; ok {
+		return i
+	}
+	return rankOther
+}
+
+// The waves.
+const (
+	rankNamespace = iota
+	rankDefinition
+	rankGround // classes, quotas, accounts
+	rankRole
+	rankBinding
+	rankContent // what pods mount and read
+	rankService
+	rankWorkload
+	rankScaler // what points at workloads
+	rankOther  // custom objects, and what we have no opinion on
+	rankWebhook
+	rankIngress
+)
+
+var ranks = func() map[schema.GroupKind]int {
+	out := map[schema.GroupKind]int{}
+	for _, r := range []struct {
+		rank  int
+		group string
+		kinds []string
+	}{
+		{rankNamespace, "", []string{"Namespace"}},
+		{rankDefinition, "apiextensions.k8s.io", []string{"CustomResourceDefinition"}},
+		{rankGround, "", []string{"ResourceQuota", "LimitRange", "ServiceAccount", "PersistentVolume"}},
+		{rankGround, "scheduling.k8s.io", []string{"PriorityClass"}},
+		{rankGround, "storage.k8s.io", []string{"StorageClass", "CSIDriver"}},
+		{rankGround, "node.k8s.io", []string{"RuntimeClass"}},
+		{rankGround, "networking.k8s.io", []string{"IngressClass", "NetworkPolicy"}},
+		{rankRole, "rbac.authorization.k8s.io", []string{"Role", "ClusterRole"}},
+		{rankBinding, "rbac.authorization.k8s.io", []string{"RoleBinding", "ClusterRoleBinding"}},
+		{rankContent, "", []string{"ConfigMap", "Secret", "PersistentVolumeClaim"}},
+		{rankService, "", []string{"Service", "Endpoints"}},
+		{rankService, "discovery.k8s.io", []string{"EndpointSlice"}},
+		{rankWorkload, "", []string{"Pod", "ReplicationController"}},
+		{rankWorkload, "apps", []string{"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"}},
+		{rankWorkload, "batch", []string{"Job", "CronJob"}},
+		{rankScaler, "autoscaling", []string{"HorizontalPodAutoscaler"}},
+		{rankScaler, "policy", []string{"PodDisruptionBudget"}},
+		{rankWebhook, "admissionregistration.k8s.io", []string{
+			"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration",
+			"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+		}},
+		{rankWebhook, "apiregistration.k8s.io", []string{"APIService"}},
+		{rankIngress, "networking.k8s.io", []string{"Ingress"}},
+		{rankIngress, "extensions", []string{"Ingress"}},
+	} {
+		for _, kind := range r.kinds {
+			out[schema.GroupKind{Group: r.group, Kind: kind}] = r.rank
+		}
+	}
+	return out
+}()
+
+// waves sorts objects into those that may be applied at a time, first wave first
+// and in the order of their references.
+func waves(objects []*desired) [][]*desired {
+	objects = slices.Clone(objects)
+	slices.SortFunc(objects, func(a, b *desired) int {
+		if d := rank(a.ref.GroupKind()) - rank(b.ref.GroupKind()); d != 0 {
+			return d
+		}
+		return a.ref.Compare(b.ref)
+	})
+	var out [][]*desired
+	for i, d := range objects {
+		if i == 0 || rank(d.ref.GroupKind()) != rank(objects[i-1].ref.GroupKind()) {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], d)
+	}
+	return out
+}
