@@ -1,0 +1,60 @@
+package health_test
+
+import (
+	"context"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
+)
+
+// How the parts are wired for one cluster. The nudge stands for whatever makes
+// the facts be read again; it must not block.
+func Example() {
+	follow := func(ctx context.Context, cluster string, cfg *rest.Config, nudge func()) error {
+		cfg.QPS = -1 // the watches would wait for each other
+		cfg.WarningHandler = rest.NoWarnings{}
+		tracked, connections := health.TrackConnections(cfg)
+		client, err := dynamic.NewForConfig(tracked)
+		if err != nil {
+			return err
+		}
+
+		const partOf = "applyset.kubernetes.io/part-of"
+		app := func(u *unstructured.Unstructured) string { return u.GetLabels()[partOf] }
+		view := health.NewView(cluster, app, nudge)
+		watcher := health.NewWatcher(client, func(e health.Event) {
+			view.Observe(e)
+			if e.Type == health.Listed || e.Type == health.Failed {
+				nudge() // what Synced says has changed
+			}
+		})
+		watcher.Want([]health.Watch{{
+			Resource:      schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
+			LabelSelector: partOf,
+		}})
+
+		prober := health.NewProber(cfg, health.ProberOptions{})
+		var running sync.WaitGroup
+		running.Go(func() { watcher.Run(ctx) })
+		running.Go(func() {
+			prober.Run(ctx, func(p health.Probe) {
+				if p.State == federation.ClusterOffline {
+					connections.Close()
+				}
+				if p.State == federation.ClusterReady {
+					watcher.Poke()
+				}
+				nudge()
+			})
+		})
+		running.Wait()
+		return nil
+	}
+	_ = follow
+}

@@ -1,0 +1,185 @@
+package health
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Judge says how a live object is and what it shows of itself. It keeps no
+// reference to u.
+//
+// Health follows kstatus, with one rule of our own: an Ingress, or a Service of
+// type LoadBalancer, is healthy when it has an address, whatever the class that
+// gives it, and is progressing until then. One rule of kstatus's looks at the
+// clock: a Pod counts as unschedulable 15 s after its creation.
+func Judge(cluster, app string, u *unstructured.Unstructured) federation.Observation {
+	o := federation.Observation{
+		Cluster: cluster,
+		App:     app,
+		Object:  federation.RefOf(u),
+		Created: u.GetCreationTimestamp().UTC(),
+	}
+	switch kind(u) {
+	case "Ingress":
+		describeIngress(&o, u)
+	case "Service":
+		describeService(&o, u)
+	case "ReplicaSet", "Deployment", "StatefulSet":
+		o.Desired = number(u, 1, "spec", "replicas") // 1 is the API's default
+		o.Ready = number(u, 0, "status", "readyReplicas")
+	case "DaemonSet":
+		o.Desired = number(u, 0, "status", "desiredNumberScheduled")
+		o.Ready = number(u, 0, "status", "numberReady")
+	}
+	o.Health, o.Message = assess(u)
+	if o.Health == federation.Healthy && wantsAddress(u) && len(o.Addresses) == 0 {
+		o.Health, o.Message = federation.Progressing, "no address yet"
+	}
+	return o
+}
+
+// kind is the kind of a built-in object; empty for one of another group that
+// happens to have the same name.
+func kind(u *unstructured.Unstructured) string {
+	gk := u.GroupVersionKind().GroupKind()
+	switch gk.Group {
+	case "", "apps", "networking.k8s.io", "extensions":
+		return gk.Kind
+	}
+	return ""
+}
+
+func wantsAddress(u *unstructured.Unstructured) bool {
+	switch kind(u) {
+	case "Ingress":
+		return true
+	case "Service":
+		return text(u, "spec", "type") == "LoadBalancer"
+	}
+	return false
+}
+
+// assess gives an object's health by kstatus, and why where it is not healthy.
+func assess(u *unstructured.Unstructured) (health federation.Health, message string) {
+	// kstatus trusts the shape of what it reads, which is a cluster's to choose: a
+	// broken member must not end the whole program.
+	defer func() {
+		if r := recover(); r != nil {
+			health, message = federation.Unknown, shorten(fmt.Sprintf("its status cannot be read: %v", r))
+		}
+	}()
+	result, err := status.Compute(u)
+	if err != nil {
+		return federation.Unknown, shorten(fmt.Sprintf("its status cannot be read: %v", err))
+	}
+	message = shorten(result.Message)
+	switch result.Status {
+	case status.CurrentStatus:
+		return federation.Healthy, ""
+	case status.InProgressStatus:
+		return federation.Progressing, firstOf(failure(u), message)
+	case status.TerminatingStatus:
+		return federation.Progressing, terminating(u)
+	case status.FailedStatus:
+		return federation.Degraded, firstOf(failure(u), message)
+	case status.NotFoundStatus, status.UnknownStatus:
+		return federation.Unknown, message
+	}
+	return federation.Unknown, message
+}
+
+// failure gives what a workload's controller says of pods that it cannot make or
+// that do not come up: a quota, an admission webhook, a missing service account,
+// a deadline. kstatus only says that there is something.
+func failure(u *unstructured.Unstructured) string {
+	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	for _, wanted := range []struct{ kind, status string }{
+		{"ReplicaFailure", "True"}, {"Progressing", "False"}, {"Failed", "True"},
+	} {
+		for _, c := range conditions {
+			condition, ok := c.(map[string]any)
+			if !ok || condition["type"] != wanted.kind || condition["status"] != wanted.status {
+				continue
+			}
+			if message, ok := condition["message"].(string); ok && message != "" {
+				return shorten(message)
+			}
+		}
+	}
+	return ""
+}
+
+func terminating(u *unstructured.Unstructured) string {
+	if finalizers := u.GetFinalizers(); len(finalizers) > 0 {
+		return shorten("being deleted, waits for finalizers " + strings.Join(finalizers, ", "))
+	}
+	return "being deleted"
+}
+
+// addresses gives what a load balancer has put into the object's status: IPs and
+// hostnames, each once, sorted. IPs are in the one form in which equal ones are
+// equal.
+func addresses(u *unstructured.Unstructured) []string {
+	var found []string
+	for _, entry := range objects(u, "status", "loadBalancer", "ingress") {
+		if ip, ok := entry["ip"].(string); ok && ip != "" {
+			if parsed, err := netip.ParseAddr(ip); err == nil {
+				ip = parsed.String()
+			}
+			found = append(found, shorten(ip))
+		}
+		if host, ok := entry["hostname"].(string); ok && host != "" {
+			found = append(found, shorten(host))
+		}
+	}
+	return sorted(found)
+}
+
+// sorted sorts in place and drops what is there twice; nil stays nil.
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func firstOf(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// The readers below take what has the right shape and skip the rest.
+
+func objects(u *unstructured.Unstructured, path ...string) []map[string]any {
+	value, _, _ := unstructured.NestedFieldNoCopy(u.Object, path...)
+	list, _ := value.([]any)
+	var found []map[string]any
+	for _, item := range list {
+		if m, ok := item.(map[string]any); ok {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+func text(u *unstructured.Unstructured, path ...string) string {
+	s, _, _ := unstructured.NestedString(u.Object, path...)
+	return s
+}
+
+func number(u *unstructured.Unstructured, absent int64, path ...string) int64 {
+	n, found, err := unstructured.NestedInt64(u.Object, path...)
+	if !found || err != nil {
+		return absent
+	}
+	return n
+}

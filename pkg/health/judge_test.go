@@ -1,0 +1,159 @@
+package health
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// states are those that an object of a kind can be in. Each needs its file under
+// testdata/judge/<kind>/, named after the state: a live object and, in a second
+// document, what Judge should read out of it.
+var states = map[string][]federation.Health{
+	"ingress":                  {federation.Healthy, federation.Progressing, federation.Unknown},
+	"service":                  {federation.Healthy, federation.Progressing},
+	"replicaset":               {federation.Healthy, federation.Progressing},
+	"deployment":               {federation.Healthy, federation.Progressing, federation.Degraded},
+	"statefulset":              {federation.Healthy, federation.Progressing},
+	"daemonset":                {federation.Healthy, federation.Progressing},
+	"job":                      {federation.Healthy, federation.Progressing, federation.Degraded},
+	"pod":                      {federation.Healthy, federation.Progressing, federation.Degraded, federation.Unknown},
+	"persistentvolumeclaim":    {federation.Healthy, federation.Progressing},
+	"customresourcedefinition": {federation.Healthy, federation.Progressing, federation.Degraded},
+	"namespace":                {federation.Healthy, federation.Progressing},
+	"configmap":                {federation.Healthy},
+	"secret":                   {federation.Healthy},
+	"custom":                   {federation.Healthy, federation.Progressing, federation.Degraded},
+}
+
+func TestJudgeEachKindInEachState(t *testing.T) {
+	cases := os.DirFS("testdata/judge")
+	for kind, list := range states {
+		for _, state := range list {
+			if _, err := fs.Stat(cases, path.Join(kind, strings.ToLower(string(state))+".yaml")); err != nil {
+				t.Errorf("%s has no case for the state %s: %v", kind, state, err)
+			}
+		}
+	}
+	files, err := fs.Glob(cases, "*/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(file, ".yaml"), func(t *testing.T) {
+			data, err := fs.ReadFile(cases, file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			live, expected, _ := bytes.Cut(data, []byte("\n---\n"))
+			u := liveObject(t, live)
+
+			want := federation.Observation{Cluster: "c1", App: "shop", Object: federation.RefOf(u)}
+			if err := yaml.UnmarshalStrict(expected, &want); err != nil {
+				t.Fatalf("read what is expected: %v", err)
+			}
+			want.Health = healthOf(t, file)
+			if diff := cmp.Diff(want, Judge("c1", "shop", u)); diff != "" {
+				t.Errorf("Judge (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestJudgeLeavesTheObjectAlone(t *testing.T) {
+	data, err := os.ReadFile("testdata/judge/ingress/healthy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	live, _, _ := bytes.Cut(data, []byte("\n---\n"))
+	u := liveObject(t, live)
+	before := u.DeepCopy()
+	o := Judge("c1", "shop", u)
+	o.Annotations["ingress.kubernetes.io/url-map"] = "changed"
+	o.Hosts[0] = "changed"
+	if diff := cmp.Diff(before.Object, u.Object); diff != "" {
+		t.Errorf("the object has changed (-before +after):\n%s", diff)
+	}
+}
+
+func TestJudgeShortensWhatAClusterSays(t *testing.T) {
+	u := liveObject(t, []byte(`{"apiVersion":"example.com/v1","kind":"Shop","metadata":{"name":"shop"}}`))
+	long := strings.Repeat("é\n", 20_000)
+	err := unstructured.SetNestedSlice(u.Object, []any{map[string]any{
+		"type": "Ready", "status": "False", "message": long,
+	}}, "status", "conditions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := Judge("c1", "shop", u).Message
+	if len(got) > 1024 || strings.Contains(got, "\n") || !strings.HasPrefix(got, "é é") {
+		t.Errorf("message has %d bytes, %q …; want one line of at most 1024", len(got), got[:20])
+	}
+}
+
+func TestAggregateNamesTheClustersOfEachAddress(t *testing.T) {
+	ingress := func(cluster, name string, addresses ...string) federation.Observation {
+		return federation.Observation{
+			Cluster: cluster, Addresses: addresses,
+			Object: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "web", Name: name},
+		}
+	}
+	lb := ingress("c1", "nginx", "198.51.100.1")
+	lb.Object.Group, lb.Object.Kind = "", "Service"
+	nginx, echo := ingress("", "nginx").Object, ingress("", "echo").Object
+
+	got := Aggregate([]federation.Observation{
+		ingress("c3", "nginx", "203.0.113.10"),
+		ingress("c1", "nginx", "203.0.113.10", "lb.example.net"),
+		ingress("c1", "nginx", "203.0.113.10"), // the same, seen by two watches
+		ingress("c2", "nginx"),                 // has none yet
+		ingress("c2", "echo", "203.0.113.10"),
+		lb,
+	})
+	want := []Address{
+		{Address: "203.0.113.10", Object: echo, Clusters: []string{"c2"}},
+		{Address: "203.0.113.10", Object: nginx, Clusters: []string{"c1", "c3"}},
+		{Address: "lb.example.net", Object: nginx, Clusters: []string{"c1"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Aggregate (-want +got):\n%s", diff)
+	}
+	if got := Aggregate(nil); got == nil || len(got) != 0 {
+		t.Errorf("Aggregate(nil) = %#v, want an empty list, as it goes into JSON", got)
+	}
+}
+
+func liveObject(t *testing.T, data []byte) *unstructured.Unstructured {
+	t.Helper()
+	data, err := yaml.YAMLToJSON(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &unstructured.Unstructured{}
+	if err := u.UnmarshalJSON(data); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// healthOf reads the state out of "kind/state-remark.yaml".
+func healthOf(t *testing.T, file string) federation.Health {
+	t.Helper()
+	name, _, _ := strings.Cut(strings.TrimSuffix(path.Base(file), ".yaml"), "-")
+	for _, health := range states[path.Dir(file)] {
+		if strings.EqualFold(string(health), name) {
+			return health
+		}
+	}
+	t.Fatalf("%s: %q is no state that states lists for %s", file, name, path.Dir(file))
+	return ""
+}

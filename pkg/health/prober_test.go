@@ -1,0 +1,296 @@
+package health
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/client-go/rest"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// pipeCluster answers over net.Pipe, so that a bubble's clock is in force on both
+// sides of the connection.
+type pipeCluster struct {
+	server  http.Server
+	conns   chan net.Conn
+	started time.Time
+
+	mu       sync.Mutex // protects what follows
+	respond  http.HandlerFunc
+	requests []string // when, and for what
+}
+
+func newPipeCluster(t *testing.T) *pipeCluster {
+	c := &pipeCluster{conns: make(chan net.Conn), started: time.Now()}
+	c.set(ready)
+	c.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		c.requests = append(c.requests, fmt.Sprintf("%v %s", time.Since(c.started), r.URL.Path))
+		respond := c.respond
+		c.mu.Unlock()
+		respond(w, r)
+	})
+	go c.server.Serve(c) //nolint:errcheck // It ends with the test.
+	t.Cleanup(func() { _ = c.server.Close() })
+	return c
+}
+
+func ready(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/version" {
+		_, _ = io.WriteString(w, `{"major":"1","minor":"37","gitVersion":"v1.37.2"}`)
+		return
+	}
+	_, _ = io.WriteString(w, "ok")
+}
+
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+func fail(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+}
+
+func (c *pipeCluster) set(respond http.HandlerFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.respond = respond
+}
+
+func (c *pipeCluster) config() *rest.Config {
+	return &rest.Config{Host: "http://cluster", Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		select {
+		case c.conns <- theirs:
+			return ours, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}}
+}
+
+// Accept, Close and Addr make it a net.Listener.
+func (c *pipeCluster) Accept() (net.Conn, error) {
+	conn, ok := <-c.conns
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (c *pipeCluster) Close() error   { close(c.conns); return nil }
+func (c *pipeCluster) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+func (c *pipeCluster) seen() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.requests)
+}
+
+// runProber collects what a prober reports until the returned function is called.
+func runProber(t *testing.T, cfg *rest.Config, o ProberOptions) (stop func() []string) {
+	ctx, cancel := context.WithCancel(t.Context())
+	started := time.Now()
+	prober := NewProber(cfg, o)
+	var got []string
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		prober.Run(ctx, func(p Probe) {
+			line := fmt.Sprintf("%v %s", time.Since(started), p.State)
+			if p.Failure != federation.FailureNone {
+				line += " " + string(p.Failure)
+			}
+			if p.Version != "" {
+				line += " " + p.Version
+			}
+			got = append(got, line)
+		})
+	}()
+	return func() []string {
+		cancel()
+		<-done
+		return got
+	}
+}
+
+func want(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\n got %q\nwant %q", what, got, want)
+	}
+}
+
+func TestProberFollowsAClusterThroughAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := newPipeCluster(t)
+		stop := runProber(t, cluster.config(), ProberOptions{})
+		wait := func(until time.Duration, next http.HandlerFunc) {
+			<-time.After(until - time.Since(cluster.started))
+			cluster.set(next)
+		}
+		wait(5*time.Second, hang)
+		wait(21*time.Second, ready)
+		wait(31*time.Second, fail(503))
+		wait(33*time.Second, ready)
+		wait(41*time.Second, fail(401))
+		wait(45*time.Second, ready)
+		wait(49*time.Second, ready)
+		want(t, "reports", stop(), []string{
+			"0s Ready", "0s Ready v1.37.2",
+			"8s NotReady timeout v1.37.2",
+			"12s Offline timeout v1.37.2", // probed at 6, 8 and 10 s, 2 s each
+			"24s Ready v1.37.2",           // the probes at 22 and 24 s were good
+			"32s NotReady not ready v1.37.2",
+			"36s Ready v1.37.2",
+			"42s Unknown unauthorised v1.37.2",
+			"46s Ready v1.37.2",
+		})
+	})
+}
+
+func TestProberAsksEveryIntervalFromStartToStartAndForTheVersionOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := newPipeCluster(t)
+		cluster.set(func(w http.ResponseWriter, r *http.Request) {
+			<-time.After(1500 * time.Millisecond)
+			ready(w, r)
+		})
+		stop := runProber(t, cluster.config(), ProberOptions{})
+		<-time.After(11700 * time.Millisecond) // the last probe has ended
+		stop()
+		want(t, "requests", cluster.seen(), []string{
+			"0s /readyz", "1.5s /version", "3s /readyz", "4.5s /readyz", "6s /readyz", "8s /readyz", "10s /readyz",
+		})
+	})
+}
+
+func TestProberNeverProbesTwiceAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := newPipeCluster(t)
+		var running, most atomic.Int32
+		cluster.set(func(w http.ResponseWriter, r *http.Request) {
+			most.Store(max(most.Load(), running.Add(1)))
+			defer running.Add(-1)
+			hang(w, r)
+		})
+		stop := runProber(t, cluster.config(), ProberOptions{Timeout: 5 * time.Second})
+		<-time.After(time.Minute)
+		want(t, "reports", stop(), []string{"5s NotReady timeout", "15s Offline timeout"})
+		if most.Load() != 1 {
+			t.Errorf("%d probes at a time, want 1", most.Load())
+		}
+	})
+}
+
+// A plugin that prints no credentials must not look like a cluster that is away:
+// replicas would be moved off a healthy one.
+func TestProberTakesAHangingCredentialsPluginForNoAbsence(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "never")
+	cfg := execConfig(t, "https://"+closedPort(t), `while [ ! -e "`+fifo+`" ]; do sleep 0.05; done; exit 1`)
+	started := time.Now()
+	stop := runProber(t, cfg, ProberOptions{Interval: 100 * time.Millisecond, Timeout: 100 * time.Millisecond})
+	time.AfterFunc(700*time.Millisecond, func() { _ = os.WriteFile(fifo, nil, 0o600) })
+	<-time.After(time.Second)
+	got := stop()
+	if len(got) != 1 || !strings.HasSuffix(got[0], " Unknown unauthorised") {
+		t.Errorf("reports = %q, want one: Unknown unauthorised", got)
+	}
+	if took := time.Since(started); took > 1500*time.Millisecond {
+		t.Errorf("Run ended after %v, want soon after 1 s", took)
+	}
+}
+
+func TestProbeEndsInTimeThoughTheCredentialsPluginHangs(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "never")
+	asker := newAsker(execConfig(t, "https://"+closedPort(t), `while [ ! -e "`+fifo+`" ]; do sleep 0.05; done`), 100*time.Millisecond)
+	defer asker.close()
+	defer os.WriteFile(fifo, nil, 0o600) //nolint:errcheck // The plugin would go on, and goleak tell.
+	for range 3 {
+		started := time.Now()
+		got := asker.get(t.Context(), "readyz")
+		if took := time.Since(started); took > 200*time.Millisecond {
+			t.Errorf("took %v, want 100 ms", took)
+		}
+		if got.failure != federation.FailureUnauthorised || !strings.Contains(got.message, "credentials plugin") {
+			t.Errorf("probe = %q, %q; want unauthorised because of the credentials plugin", got.failure, got.message)
+		}
+	}
+}
+
+func TestProbeUsesWhatACredentialsPluginPrints(t *testing.T) {
+	ca := newAuthority(t)
+	var sent atomic.Value
+	host := serveTLS(t, func(w http.ResponseWriter, r *http.Request) {
+		sent.Store(r.Header.Get("Authorization"))
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = io.WriteString(w, "your token is s3cr3t-of-the-plugin")
+	}, ca.issue(t, "127.0.0.1", time.Now().Add(time.Hour)), nil)
+	cfg := execConfig(t, host, `echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"s3cr3t-of-the-plugin"}}'`)
+	cfg.CAData = ca.pem
+	asker := newAsker(cfg, 5*time.Second)
+	defer asker.close()
+	got := asker.get(t.Context(), "readyz")
+	if sent.Load() != "Bearer s3cr3t-of-the-plugin" {
+		t.Errorf("Authorization = %q, want the plugin's token", sent.Load())
+	}
+	if got.message != "GET /readyz: 500 Internal Server Error: your token is ***" {
+		t.Errorf("message = %q, want it without the token", got.message)
+	}
+}
+
+func TestProbeSaysThatACredentialsPluginFailed(t *testing.T) {
+	asker := newAsker(execConfig(t, "https://"+closedPort(t), "exit 3"), 5*time.Second)
+	defer asker.close()
+	got := asker.get(t.Context(), "readyz")
+	if got.failure != federation.FailureUnauthorised || !strings.Contains(got.message, "exit code 3") {
+		t.Errorf("probe = %q, %q; want unauthorised with exit code 3", got.failure, got.message)
+	}
+}
+
+func TestProbeReadsTheTokenFile(t *testing.T) {
+	ca := newAuthority(t)
+	var sent atomic.Value
+	host := serveTLS(t, func(_ http.ResponseWriter, r *http.Request) { sent.Store(r.Header.Get("Authorization")) },
+		ca.issue(t, "127.0.0.1", time.Now().Add(time.Hour)), nil)
+	file := filepath.Join(t.TempDir(), "token")
+	cfg := &rest.Config{Host: host, BearerTokenFile: file, TLSClientConfig: rest.TLSClientConfig{CAData: ca.pem}}
+	asker := newAsker(cfg, 5*time.Second)
+	defer asker.close()
+	if got := asker.get(t.Context(), "readyz"); got.failure != federation.FailureContext {
+		t.Errorf("without the file, probe = %q, %q; want context", got.failure, got.message)
+	}
+	if err := os.WriteFile(file, []byte("from-a-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := asker.get(t.Context(), "readyz"); got.failure != federation.FailureNone {
+		t.Errorf("with the file, probe = %q, %q; want a good one", got.failure, got.message)
+	}
+	if sent.Load() != "Bearer from-a-file" {
+		t.Errorf("Authorization = %q, want the file's token", sent.Load())
+	}
+}
+
+// execConfig is that of a cluster whose credentials a shell script prints.
+func execConfig(t *testing.T, host, script string) *rest.Config {
+	t.Helper()
+	return &rest.Config{Host: host, ExecProvider: &clientcmdapi.ExecConfig{
+		APIVersion: "client.authentication.k8s.io/v1",
+		Command:    "sh",
+		Args:       []string{"-c", script, t.Name()}, // the name keeps client-go from sharing it
+		// InteractiveMode is required by the API.
+		InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
+	}}
+}

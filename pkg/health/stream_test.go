@@ -1,0 +1,274 @@
+package health
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// These tests run against a server that speaks the watch protocol over net.Pipe,
+// in a bubble, where an hour takes no time. What a real API server does is tested
+// beside them.
+
+// listedAt5 is how a server begins a streamed list of one object.
+func listedAt5(w http.ResponseWriter) {
+	send(w, `{"type":"ADDED","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a","namespace":"web","uid":"u","resourceVersion":"3"}}}`)
+	send(w, `{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"5","annotations":{"k8s.io/initial-events-end":"true"}}}}`)
+}
+
+func send(w http.ResponseWriter, event string) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, event+"\n")
+	w.(http.Flusher).Flush()
+}
+
+// stand keeps a watch open for as long as it was asked to.
+func stand(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.(http.Flusher).Flush()
+	seconds, _ := strconv.Atoi(r.URL.Query().Get("timeoutSeconds"))
+	select {
+	case <-r.Context().Done():
+	case <-time.After(time.Duration(seconds) * time.Second):
+	}
+}
+
+// standing is a server that is well.
+func standing(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Get("sendInitialEvents") == "true" {
+		listedAt5(w)
+	}
+	stand(w, r)
+}
+
+func refuse(w http.ResponseWriter, code int, reason string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d,"message":"no"}`, reason, code)
+}
+
+// asked is what one request asked for, and when.
+type asked struct {
+	at      time.Duration
+	what    string // "list", "watch from 5", "list by watch"
+	seconds int    // how long the watch should stand
+}
+
+// watchPipe runs a watcher of one watch against a server and gives what it asked.
+func watchPipe(t *testing.T, respond http.HandlerFunc) (*Watcher, *recorder, func() []asked) {
+	cluster := newPipeCluster(t)
+	var requests []asked
+	cluster.set(func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		one := asked{at: time.Since(cluster.started), what: "list"}
+		if query.Get("watch") != "" {
+			one.what = "watch from " + query.Get("resourceVersion")
+			one.seconds, _ = strconv.Atoi(query.Get("timeoutSeconds"))
+		}
+		if query.Get("sendInitialEvents") == "true" {
+			one.what = "list by watch"
+		}
+		cluster.mu.Lock()
+		requests = append(requests, one)
+		cluster.mu.Unlock()
+		respond(w, r)
+	})
+	client, _ := newClient(t, cluster.config())
+	events := newRecorder()
+	w := start(t, client, events.sink, Watch{Resource: configMaps})
+	return w, events, func() []asked {
+		synctest.Wait()
+		cluster.mu.Lock()
+		defer cluster.mu.Unlock()
+		return slices.Clone(requests)
+	}
+}
+
+func (r *recorder) all() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var list []string
+	for _, e := range r.events {
+		list = append(list, line(e))
+	}
+	return list
+}
+
+func whats(list []asked) []string {
+	var got []string
+	for _, one := range list {
+		got = append(got, one.what)
+	}
+	return got
+}
+
+func TestWatchIsTakenUpWhereTheServerEndedIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, events, requests := watchPipe(t, standing)
+		<-time.After(time.Hour)
+		got := requests()
+		if len(got) < 6 || len(got) > 12 {
+			t.Errorf("%d requests in an hour, want 6 to 12", len(got))
+		}
+		for i, one := range got {
+			what := "watch from 5"
+			if i == 0 {
+				what = "list by watch"
+			}
+			if one.what != what || one.seconds < 300 || one.seconds > 600 {
+				t.Errorf("request %d at %v: %s for %d s, want %s for 5 to 10 minutes", i, one.at, one.what, one.seconds, what)
+			}
+			if i > 0 && one.at-got[i-1].at < 5*time.Minute {
+				t.Errorf("request %d at %v, after one at %v: want 5 minutes between them", i, one.at, got[i-1].at)
+			}
+		}
+		want(t, "events", events.all(), []string{"upserted a", "listed"})
+		if !w.Synced(Watch{Resource: configMaps}) {
+			t.Error("Synced = false, want true")
+		}
+	})
+}
+
+func TestWatchIsListedAnewWhenItsHistoryIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, events, requests := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("resourceVersion") == "5" && r.URL.Query().Get("sendInitialEvents") == "" {
+				send(w, `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","code":410,"reason":"Expired","message":"too old"}}`)
+				return
+			}
+			standing(w, r)
+		})
+		<-time.After(11 * time.Minute)
+		got := requests()
+		want(t, "requests", whats(got[:3]), []string{"list by watch", "watch from 5", "list by watch"})
+		if pause := got[2].at - got[1].at; pause > time.Second {
+			t.Errorf("listed anew after %v, want within 1 s", pause)
+		}
+		want(t, "events", events.all()[:3], []string{"upserted a", "listed", "listed"})
+	})
+}
+
+func TestWatchListsWhereTheServerDoesNotStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, events, requests := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
+			switch query := r.URL.Query(); {
+			case query.Get("sendInitialEvents") != "":
+				refuse(w, http.StatusUnprocessableEntity, "Invalid")
+			case query.Get("watch") != "":
+				stand(w, r)
+			default:
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, `{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":[{"metadata":{"name":"a","uid":"u","resourceVersion":"3"}}]}`)
+			}
+		})
+		<-time.After(time.Minute)
+		want(t, "requests", whats(requests()), []string{"list by watch", "list", "watch from 5"})
+		want(t, "events", events.all(), []string{"upserted a", "listed"})
+		if kind := events.events[0].Object.GetKind(); kind != "ConfigMap" {
+			t.Errorf("kind of a listed object = %q, want ConfigMap", kind)
+		}
+	})
+}
+
+func TestWatchTriesEverMoreSeldomWhatFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		respond     http.HandlerFunc
+		failed      string
+		first       time.Duration // the longest that the second request comes after the first
+		least, most int           // requests in an hour
+	}{
+		"forbidden": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, "Forbidden") },
+			"failed forbidden", 72 * time.Second, 8, 10},
+		"not served": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 404, "NotFound") },
+			"failed not served", 2400 * time.Millisecond, 50, 90},
+		"server error": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 500, "InternalError") },
+			"failed not ready", 500 * time.Millisecond, 100, 160},
+		"token": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "Unauthorized") },
+			"failed unauthorised", 500 * time.Millisecond, 100, 160},
+		"hangs": {hang,
+			"failed timeout", 30500 * time.Millisecond, 50, 70},
+		"ends every watch at once": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "application/json") },
+			"failed network", 500 * time.Millisecond, 100, 160},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				started := time.Now()
+				w, events, requests := watchPipe(t, c.respond)
+				<-time.After(time.Hour)
+				got := requests()
+				if len(got) < c.least || len(got) > c.most {
+					t.Errorf("%d requests in an hour, want %d to %d", len(got), c.least, c.most)
+				}
+				if second := got[1].at; second > c.first {
+					t.Errorf("second request at %v, want by %v", second, c.first)
+				}
+				want(t, "events", events.all(), []string{c.failed})
+				if w.Synced(Watch{Resource: configMaps}) {
+					t.Error("Synced = true, want false")
+				}
+
+				for time.Since(started)-got[len(got)-1].at < 2*young { // it is not suspected yet
+					<-time.After(young)
+					got = requests()
+				}
+				w.Poke()
+				if after := requests(); len(after) != len(got)+1 {
+					t.Errorf("%d requests at once after a poke, want 1", len(after)-len(got))
+				}
+			})
+		})
+	}
+}
+
+func TestPokeLeavesARequestAloneThatHasJustBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, events, requests := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
+			<-time.After(young / 2)
+			standing(w, r)
+		})
+		synctest.Wait()
+		w.Poke()
+		<-time.After(time.Minute)
+		want(t, "requests", whats(requests()), []string{"list by watch"})
+		want(t, "events", events.all(), []string{"upserted a", "listed"})
+	})
+}
+
+func TestWatchReportsAnErrorThatComesInTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := true
+		_, events, requests := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
+			if !broken {
+				standing(w, r)
+				return
+			}
+			broken = false
+			listedAt5(w)
+			send(w, `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","code":401,"reason":"Unauthorized","message":"expired"}}`)
+		})
+		<-time.After(time.Minute)
+		want(t, "requests", whats(requests()), []string{"list by watch", "list by watch"})
+		want(t, "events", events.all(), []string{"upserted a", "listed", "failed unauthorised", "listed"})
+	})
+}
+
+func TestWatchRecoversAndSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		healthy := time.Now().Add(20 * time.Minute)
+		_, events, _ := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
+			if time.Now().Before(healthy) {
+				refuse(w, 403, "Forbidden")
+				return
+			}
+			standing(w, r)
+		})
+		<-time.After(time.Hour)
+		synctest.Wait()
+		want(t, "events", events.all(), []string{"failed forbidden", "upserted a", "listed"})
+	})
+}
