@@ -37,6 +37,9 @@ type Report struct {
 
 	State       State  `json:"state"`
 	Description string `json:"description"` // the outcome in one line, the reason first
+	// WaitingSince is when the report began to wait for what it needs for a
+	// success; zero while it waits for nothing. The deadline counts from here.
+	WaitingSince time.Time `json:"waitingSince,omitzero"`
 
 	// Source is the last failure to read the repository; empty when it was read.
 	Source string `json:"source,omitempty"`
@@ -69,11 +72,19 @@ type Cluster struct {
 	// Current says that it has been made equal to the report's revision.
 	Current bool   `json:"current"`
 	Health  Health `json:"health"`
+	// Outcome is what the cluster contributes to the report's state, and Reason
+	// says it in one line. A cluster that does not count has none.
+	Outcome State  `json:"outcome,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 
-	Ready   int64 `json:"ready"`   // pods of workloads that are ready
-	Desired int64 `json:"desired"` // pods of workloads that are wanted
+	// Ready and Desired count the pods of workloads that are ready and wanted.
+	// A cluster that cannot be seen has none that is known to be ready.
+	Ready   int64 `json:"ready"`
+	Desired int64 `json:"desired"`
 
-	Objects []federation.Observation `json:"objects"` // sorted by reference
+	// Objects are sorted by reference; those of a cluster that cannot be seen
+	// are as they were seen last.
+	Objects []federation.Observation `json:"objects"`
 	Changes []Change                 `json:"changes"` // of the last sync, without the unchanged
 }
 

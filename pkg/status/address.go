@@ -1,0 +1,266 @@
+package status
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// What Google's ingress controller reads, and the class that names it.
+const (
+	glbcClass            = "gce"
+	annotationStaticIP   = "kubernetes.io/ingress.global-static-ip-name"
+	annotationForwarding = "ingress.kubernetes.io/forwarding-rule"
+	annotationURLMap     = "ingress.kubernetes.io/url-map"
+)
+
+// changeShown is how long a changed address is spoken of.
+const changeShown = 24 * time.Hour
+
+// isIngress tells a Kubernetes Ingress from other kinds of that name.
+func isIngress(o federation.ObjectRef) bool {
+	return o.Kind == "Ingress" && (o.Group == "networking.k8s.io" || o.Group == "extensions")
+}
+
+// shares says whether the Ingress is for Google's controller, which alone can
+// share one address over clusters. An Ingress without a class is: a cluster with
+// another default class has it written into the object by its API server.
+func shares(o federation.Observation) bool {
+	return o.ClassName == "" || o.ClassName == glbcClass
+}
+
+// addresses collects what Ingresses report in clusters that can be seen now.
+func (s *summary) addresses() []Address {
+	type key struct {
+		address string
+		object  federation.ObjectRef
+	}
+	found := map[key][]string{}
+	for _, c := range s.report.Clusters {
+		if !s.members[c.Name] || !visible(c) {
+			continue
+		}
+		for _, o := range c.Objects {
+			if !isIngress(o.Object) {
+				continue
+			}
+			for _, a := range o.Addresses {
+				k := key{line(a), o.Object}
+				if !slices.Contains(found[k], c.Name) {
+					found[k] = append(found[k], c.Name)
+				}
+			}
+		}
+	}
+	list := make([]Address, 0, len(found))
+	for k, clusters := range found {
+		slices.Sort(clusters)
+		list = append(list, Address{Address: k.address, Object: k.object, Clusters: clusters})
+	}
+	slices.SortFunc(list, func(a, b Address) int {
+		return cmp.Or(strings.Compare(a.Address, b.Address), a.Object.Compare(b.Object))
+	})
+	return list
+}
+
+// ingressState is one Ingress over the clusters whose controller can share its
+// address.
+type ingressState struct {
+	app      string
+	byAddr   map[string][]string // clusters by what they report, joined
+	google   bool                // Google's controller was seen, or is asked for by name
+	static   string              // the static address it asks for
+	observed int
+}
+
+// addressFindings holds each Ingress to one address everywhere, and waits for
+// Ingresses that have none.
+func (s *summary) addressFindings() {
+	states := map[federation.ObjectRef]*ingressState{}
+	for _, c := range s.report.Clusters {
+		if !s.members[c.Name] || !visible(c) {
+			continue
+		}
+		wishes := s.wishes(c.Name)
+		for _, o := range c.Objects {
+			if !isIngress(o.Object) {
+				continue
+			}
+			if len(o.Addresses) == 0 {
+				s.noAddress(c, o)
+			}
+			if !shares(o) {
+				continue
+			}
+			state := states[o.Object]
+			if state == nil {
+				state = &ingressState{app: o.App, byAddr: map[string][]string{}}
+				states[o.Object] = state
+			}
+			state.add(c.Name, o, wishes[o.Object])
+		}
+	}
+	for _, object := range slices.SortedFunc(maps.Keys(states), federation.ObjectRef.Compare) {
+		s.sharedFinding(object, states[object])
+	}
+}
+
+func (i *ingressState) add(cluster string, o federation.Observation, wish ingressWish) {
+	i.observed++
+	i.static = cmp.Or(i.static, wish.static)
+	_, forwarding := o.Annotations[annotationForwarding]
+	_, urlMap := o.Annotations[annotationURLMap]
+	i.google = i.google || o.ClassName == glbcClass || forwarding || urlMap
+	if len(o.Addresses) > 0 {
+		addresses := slices.Sorted(slices.Values(o.Addresses))
+		key := line(strings.Join(slices.Compact(addresses), ", "))
+		i.byAddr[key] = append(i.byAddr[key], cluster)
+	}
+}
+
+// sharedFinding says when an Ingress has several addresses, or one that may not
+// last.
+func (s *summary) sharedFinding(object federation.ObjectRef, state *ingressState) {
+	f := federation.Finding{ID: idNotShared, App: state.app, Object: object}
+	switch {
+	case len(state.byAddr) > 1:
+		f.Severity = federation.SeverityError
+		f.Message = fmt.Sprintf("%d addresses instead of one: %s", len(state.byAddr), list(state.byAddr))
+		f.Remedy = fmt.Sprintf("check that the address %q is a global one and exists in the project of every cluster", state.static)
+		if state.static == "" {
+			f.Remedy = reserve(object)
+		}
+	case state.static == "" && len(state.byAddr) == 1 && (state.google || s.Federation.GCP != nil) && s.Plan != nil:
+		f.Severity = federation.SeverityWarning
+		f.Message = fmt.Sprintf("the address %s is ephemeral: it is lost when the load balancer is made anew", list(state.byAddr))
+		f.Remedy = reserve(object)
+	default:
+		return
+	}
+	s.findings = append(s.findings, f)
+}
+
+func reserve(object federation.ObjectRef) string {
+	return fmt.Sprintf("reserve a global address (gcloud compute addresses create %s --global) and set the annotation %s: %s",
+		object.Name, annotationStaticIP, object.Name)
+}
+
+// list names each address and the clusters that report it, the rarest first:
+// that is the one to look at.
+func list(byAddr map[string][]string) string {
+	addresses := slices.SortedFunc(maps.Keys(byAddr), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(byAddr[a]), len(byAddr[b])), strings.Compare(a, b))
+	})
+	if len(addresses) == 1 {
+		return addresses[0]
+	}
+	parts := make([]string, 0, len(addresses))
+	for _, a := range addresses {
+		clusters := slices.Sorted(slices.Values(byAddr[a]))
+		parts = append(parts, fmt.Sprintf("%s in %s", a, strings.Join(clusters, ", ")))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// noAddress waits for an Ingress's address. Where the controller is not
+// Google's, the lack of one is waited for while the object is young, and is a
+// warning then: some controllers never report any.
+func (s *summary) noAddress(c Cluster, o federation.Observation) {
+	if o.Health == federation.Degraded {
+		return // that is said already
+	}
+	f := federation.Finding{
+		ID: idNoAddress, Severity: federation.SeverityWarning, Cluster: c.Name, App: o.App, Object: o.Object,
+		Message: "still has no address",
+		Remedy:  "see the ingress controller's events: " + look(s.context(c.Name), o.Object),
+	}
+	if o.Message != "" {
+		f.Message += ": " + line(o.Message)
+	}
+	if !shares(o) && (o.Created.IsZero() || s.Now.Sub(o.Created) >= s.Deadline) {
+		f.Message = fmt.Sprintf("the controller of class %q reports no address", line(o.ClassName))
+		s.findings = append(s.findings, f)
+		return
+	}
+	s.waits = append(s.waits, wait{finding: f, words: place(f) + " has no address yet", mild: !shares(o)})
+}
+
+// addressChanges says that an Ingress's address is not what it was: clients may
+// still use the old one. It stays said for a day.
+func (s *summary) addressChanges() {
+	if s.Previous == nil {
+		return
+	}
+	before, after := reported(s.Previous.Addresses), reported(s.report.Addresses)
+	for _, c := range s.report.Clusters {
+		for object, now := range after[c.Name] {
+			was := before[c.Name][object]
+			if len(was) == 0 || slices.Equal(was, now) {
+				continue
+			}
+			s.findings = append(s.findings, federation.Finding{
+				ID: idAddressChanged, Severity: federation.SeverityWarning, Cluster: c.Name, Object: object, Since: s.Now,
+				Message: fmt.Sprintf("the address changed from %s to %s", strings.Join(was, ", "), strings.Join(now, ", ")),
+				Remedy:  "point DNS at the new address; a reserved static address does not change",
+			})
+		}
+	}
+	for _, f := range s.Previous.Findings {
+		again := s.has(func(g federation.Finding) bool { return g.Key() == f.Key() })
+		if f.ID == idAddressChanged && s.members[f.Cluster] && !again && s.Now.Sub(f.Since) < changeShown {
+			s.findings = append(s.findings, f)
+		}
+	}
+}
+
+// reported turns addresses around: by cluster, then by Ingress, sorted.
+func reported(addresses []Address) map[string]map[federation.ObjectRef][]string {
+	m := map[string]map[federation.ObjectRef][]string{}
+	for _, a := range addresses {
+		for _, c := range a.Clusters {
+			if m[c] == nil {
+				m[c] = map[federation.ObjectRef][]string{}
+			}
+			m[c][a.Object] = append(m[c][a.Object], a.Address)
+		}
+	}
+	return m
+}
+
+// ingressWish is what an Ingress in Git asks of its controller.
+type ingressWish struct {
+	static string // the name of a reserved global address
+}
+
+// wishes reads the Ingresses of a cluster's plan. Clusters share Objects, so
+// each is decoded once.
+func (s *summary) wishes(cluster string) map[federation.ObjectRef]ingressWish {
+	wishes := map[federation.ObjectRef]ingressWish{}
+	for _, o := range s.planned(cluster) {
+		if !isIngress(o.Ref) {
+			continue
+		}
+		wish, known := s.ingress[o]
+		if !known {
+			var content struct {
+				Metadata struct {
+					Annotations map[string]string `json:"annotations"`
+				} `json:"metadata"`
+			}
+			// An object that does not decode was refused long before; it asks
+			// for nothing here.
+			if json.Unmarshal(o.JSON, &content) == nil {
+				wish.static = content.Metadata.Annotations[annotationStaticIP]
+			}
+			s.ingress[o] = wish
+		}
+		wishes[o.Ref] = wish
+	}
+	return wishes
+}

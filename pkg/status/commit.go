@@ -1,0 +1,73 @@
+package status
+
+import (
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Commit is one status of one commit, under one context.
+type Commit struct {
+	SHA         string // of the commit, in full
+	Context     string // names the status among the commit's others: "fedsync/web"
+	State       State
+	Description string    // one line
+	TargetURL   string    // where to read more; may be empty
+	Time        time.Time // when it was posted; set by List, ignored by Post
+}
+
+// Same says whether two statuses tell a reader the same.
+func (c Commit) Same(o Commit) bool {
+	c.Time, o.Time = time.Time{}, time.Time{}
+	return c == o
+}
+
+// perClusterLimit is how many clusters may have a context of their own. More
+// would spend a forge's rate limit on one push: GitHub takes some 80 statuses a
+// minute.
+const perClusterLimit = 20
+
+// Commits gives the statuses that a report's revision should have: one for the
+// federation, and one for each cluster that counts, where fedsync.yaml asks for
+// them and there are at most 20. They have no target URL yet; the Poster knows
+// it. A report without a revision has none.
+func Commits(r Report, settings federation.CommitStatus) []Commit {
+	if r.Revision.SHA == "" {
+		return nil
+	}
+	context := settings.Context
+	if context == "" {
+		context = DefaultContext(r.Federation)
+	}
+	commits := []Commit{{SHA: r.Revision.SHA, Context: context, State: r.State, Description: r.Description}}
+	if !settings.PerCluster || counted(r.Clusters) > perClusterLimit {
+		return commits
+	}
+	for _, c := range r.Clusters {
+		if c.Outcome == "" {
+			continue
+		}
+		commits = append(commits, Commit{
+			SHA: r.Revision.SHA, Context: context + "/" + c.Name, State: c.Outcome, Description: c.Reason,
+		})
+	}
+	return commits
+}
+
+// DefaultContext is the context of a federation that names none. A federation
+// whose name could not be read yet is plain "fedsync".
+func DefaultContext(federationName string) string {
+	return strings.TrimSuffix("fedsync/"+federationName, "/")
+}
+
+// counted is the number of clusters that count for the state.
+func counted(clusters []Cluster) int {
+	n := 0
+	for _, c := range clusters {
+		if c.Targeted && !c.Lost {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,277 @@
+package status
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// forever is a pause that a wish ends, not the clock.
+const forever = time.Duration(math.MaxInt64)
+
+// keptSuperseded is how many superseded statuses wait for a forge that is away.
+const keptSuperseded = 200
+
+// superseded begins the last status of a commit.
+const superseded = "superseded by "
+
+// key identifies a status.
+type key struct{ sha, context string }
+
+// entry is one status: what is wanted and what was posted.
+type entry struct {
+	sequence uint64
+	want     Commit // State is empty when only Supersede asked for the entry
+	by       string // the revision that took the commit's place; empty while none did
+
+	listed   bool // what is posted is known
+	posted   Commit
+	postedAt time.Time
+	count    int // posts so far
+	words    int // posts since the state changed that changed only words
+
+	stateSince time.Time // since when the wanted state has not been the posted one
+	wordsSince time.Time // since when only the wanted words have not been the posted ones
+
+	alone      bool  // not to be posted together with others
+	rejected   State // the forge would not take this state
+	rejectedAt time.Time
+}
+
+// task is the next thing to ask of the forge.
+type task struct {
+	list *key
+	post []Commit
+}
+
+func (t task) empty() bool { return t.list == nil && len(t.post) == 0 }
+
+// entry gives the entry of a status, made if there is none, as the newest. The
+// caller holds mu.
+func (p *Poster) entry(sha, context string) *entry {
+	k := key{sha, context}
+	e := p.entries[k]
+	if e == nil {
+		e = &entry{}
+		p.entries[k] = e
+	}
+	p.sequence++
+	e.sequence = p.sequence
+	return e
+}
+
+// next gives what is due now, the newest first, or how long nothing is. Statuses
+// of superseded commits come after the others.
+func (p *Poster) next(now time.Time) (task, time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.entries) > 0 && now.Before(p.retryAt) {
+		return task{}, p.retryAt.Sub(now)
+	}
+	wait := forever
+	var posts []Commit
+	for _, k := range p.order() {
+		e := p.entries[k]
+		if !e.listed && len(posts) > 0 && p.batcher == nil {
+			break // what is newer goes first
+		}
+		if !e.listed {
+			return task{list: &k}, 0
+		}
+		c, at, wanted := e.due(p.trim)
+		switch {
+		case !wanted:
+		case at.After(now):
+			wait = min(wait, at.Sub(now))
+		case e.alone && len(posts) == 0:
+			return p.paced(now, []Commit{c})
+		case !e.alone:
+			posts = append(posts, c)
+		}
+	}
+	if len(posts) == 0 {
+		return task{}, wait
+	}
+	if p.batcher == nil {
+		posts = posts[:1]
+	}
+	return p.paced(now, posts)
+}
+
+// paced gives the commits as a task once a batcher's pause is over.
+func (p *Poster) paced(now time.Time, posts []Commit) (task, time.Duration) {
+	if p.batcher != nil && now.Before(p.pauseEnd) {
+		return task{}, p.pauseEnd.Sub(now)
+	}
+	return task{post: posts}, 0
+}
+
+func (p *Poster) order() []key {
+	keys := make([]key, 0, len(p.entries))
+	for k := range p.entries {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		x, y := p.entries[a], p.entries[b]
+		if (x.by == "") != (y.by == "") {
+			if x.by == "" {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(y.sequence, x.sequence)
+	})
+	return keys
+}
+
+// forget drops the oldest superseded statuses that still wait, so that a forge
+// that never comes back does not fill the memory. The caller holds mu.
+func (p *Poster) forget() {
+	var waiting []key
+	for _, k := range p.order() {
+		if p.entries[k].by != "" {
+			waiting = append(waiting, k)
+		}
+	}
+	for _, k := range waiting[min(len(waiting), keptSuperseded):] {
+		delete(p.entries, k)
+	}
+}
+
+// observe notes since when what is wanted differs from what is posted.
+func (e *entry) observe(now time.Time) {
+	switch {
+	case e.posted.State == "" || e.want.State == "" || e.want.Same(e.posted):
+		e.stateSince, e.wordsSince = time.Time{}, time.Time{}
+	case e.want.State == e.posted.State:
+		e.stateSince = time.Time{}
+		if e.wordsSince.IsZero() {
+			e.wordsSince = now
+		}
+	case e.stateSince.IsZero():
+		e.stateSince = now
+	}
+}
+
+// due gives what should be posted and when; the time may have passed. The last
+// result is false when nothing should be, or nothing may be.
+func (e *entry) due(trim func(string) string) (Commit, time.Time, bool) {
+	if e.by != "" {
+		return e.last(trim), time.Time{}, !e.finished()
+	}
+	if e.want.State == "" || e.want.Same(e.posted) || e.count >= budget {
+		return Commit{}, time.Time{}, false
+	}
+	// The last post is kept for the commit's last status, unless that is what
+	// gets it out of pending.
+	if e.count == budget-1 && (e.posted.State != Pending || e.want.State == Pending) {
+		return Commit{}, time.Time{}, false
+	}
+	at := e.earliest()
+	if e.rejected != "" {
+		if e.rejected == e.want.State {
+			return Commit{}, time.Time{}, false
+		}
+		at = latest(at, e.rejectedAt.Add(rejectPause))
+	}
+	return e.want, at, true
+}
+
+// earliest is when the wanted status may be posted. Going back from an outcome
+// takes a while, so that a flap does not show; going on is at once. Changes of
+// words alone, such as a count or a duration, come ever more rarely.
+func (e *entry) earliest() time.Time {
+	at := time.Time{}
+	switch {
+	case e.posted.State == "":
+		return at
+	case e.want.State == e.posted.State:
+		at = e.postedAt.Add(pauseOfWords(e.words))
+		if e.posted.State == Success {
+			at = latest(at, e.wordsSince.Add(hold))
+		}
+	case e.posted.State == Success, e.want.State == Pending:
+		at = e.stateSince.Add(hold)
+	}
+	return latest(at, e.postedAt.Add(pauseOfBudget(e.count)))
+}
+
+// pauseOfWords grows from ten seconds to an hour.
+func pauseOfWords(n int) time.Duration {
+	return min(10*time.Second<<min(n, 10), time.Hour)
+}
+
+// pauseOfBudget makes the second half of the budget last for about a month: an
+// hour between two posts, and twice as much after each twenty.
+func pauseOfBudget(count int) time.Duration {
+	if count < budget/2 {
+		return 0
+	}
+	return time.Hour << ((count - budget/2) / 20)
+}
+
+// last is the final status of a superseded commit.
+func (e *entry) last(trim func(string) string) Commit {
+	c, before := e.posted, e.posted
+	if e.want.State != "" {
+		c, before = e.want, e.want
+	}
+	// A success whose loss was not posted yet counts as one.
+	if e.posted.State == Success && !e.stateSince.IsZero() && time.Since(e.stateSince) < hold {
+		before = e.posted
+	}
+	c.Time = time.Time{}
+	c.Description = superseded + e.by
+	switch before.State {
+	case Success:
+		c.State = Success
+		c.Description += " · it was: " + before.Description
+	case Failure:
+		c.State = Failure
+		c.Description += " · it had failed: " + before.Description
+	case Pending:
+		c.State = Failure
+		c.Description += " before it was in sync"
+	}
+	c.Description = trim(c.Description)
+	return c
+}
+
+// finished says of a superseded commit that nothing is left to say.
+func (e *entry) finished() bool {
+	if !e.listed {
+		return false
+	}
+	nothing := e.posted.State == "" && e.want.State == ""
+	said := strings.HasPrefix(e.posted.Description, superseded)
+	return nothing || said || e.rejected != "" || e.count >= budget
+}
+
+// record notes that c was posted.
+func (e *entry) record(c Commit, now time.Time) {
+	if c.State == e.posted.State {
+		e.words++
+	} else {
+		e.words = 0
+	}
+	e.posted, e.postedAt = c, now
+	e.count++
+	e.rejected = ""
+	e.stateSince, e.wordsSince = time.Time{}, time.Time{}
+	e.observe(now)
+}
+
+// reject notes that the forge will not take c. Its state is not tried again;
+// another one is, once the forge had time to learn of the commit.
+func (e *entry) reject(c Commit, now time.Time) {
+	e.rejected, e.rejectedAt = c.State, now
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

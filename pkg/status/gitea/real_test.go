@@ -1,0 +1,254 @@
+package gitea_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/gitea"
+)
+
+// real is a repository with two commits on a real Gitea, and a proxy before it
+// that can be told to fail.
+type real struct {
+	forge *sandboxtest.Forge
+	shas  [2]string
+	proxy *httptest.Server
+	down  atomic.Bool
+	asked atomic.Int32 // requests that met the failure
+}
+
+func newReal(t *testing.T) *real {
+	t.Helper()
+	r := &real{forge: sandboxtest.Shared(t).Forge(t).NewRepository(t)}
+	r.shas = push(t, r.forge)
+	address, err := url.Parse(r.forge.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := httputil.NewSingleHostReverseProxy(address)
+	r.proxy = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if r.down.Load() {
+			r.asked.Add(1)
+			http.Error(w, "bad gateway", http.StatusBadGateway)
+			return
+		}
+		through.ServeHTTP(w, request)
+	}))
+	t.Cleanup(r.proxy.Close)
+	return r
+}
+
+// push makes two commits and pushes them.
+func push(t *testing.T, f *sandboxtest.Forge) [2]string {
+	t.Helper()
+	dir := t.TempDir()
+	git := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir = dir
+		cmd.Env = []string{
+			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
+			"GIT_AUTHOR_NAME=test", "GIT_AUTHOR_EMAIL=test@example.com", "GIT_COMMITTER_NAME=test", "GIT_COMMITTER_EMAIL=test@example.com",
+		}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %s: %v: %s", args[0], err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	git("init", "--quiet", "--initial-branch=main")
+	var shas [2]string
+	for i, content := range []string{"one", "two"} {
+		if err := os.WriteFile(filepath.Join(dir, "file"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		git("add", "file")
+		git("commit", "--quiet", "-m", content)
+		shas[i] = git("rev-parse", "HEAD")
+	}
+	git("push", "--quiet", f.PushURL(), "main")
+	return shas
+}
+
+func (r *real) provider(t *testing.T, token string) *gitea.Provider {
+	t.Helper()
+	p, err := gitea.New(gitea.Config{
+		URL:   r.proxy.URL + "/" + r.forge.Owner + "/" + r.forge.Repository + ".git",
+		Token: func() (string, error) { return token, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// poster runs a Poster until the returned function is called, and tells of each
+// attempt.
+func (r *real) poster(t *testing.T) (*status.Poster, <-chan status.Result, func()) {
+	t.Helper()
+	results := make(chan status.Result, 100) // more than a test's attempts, so that OnPost does not block
+	p := status.NewPoster(r.provider(t, r.forge.Token), status.Options{
+		Context: "fedsync/web", PublicURL: "https://fedsync.example",
+		OnPost: func(_ string, result status.Result) { results <- result },
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.Run(ctx)
+	}()
+	stop := func() { cancel(); <-done }
+	t.Cleanup(stop)
+	return p, results, stop
+}
+
+func await(t *testing.T, results <-chan status.Result, want status.Result) {
+	t.Helper()
+	for timeout := time.After(time.Minute); ; {
+		select {
+		case got := <-results:
+			if got == want {
+				return
+			}
+		case <-timeout:
+			t.Fatalf("no post ended with %q within a minute", want)
+		}
+	}
+}
+
+func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
+	r := newReal(t)
+	p, results, stop := r.poster(t)
+	p.Want(status.Commit{SHA: r.shas[0], State: status.Pending, Description: "0/13 synced"})
+	await(t, results, status.Posted)
+
+	r.down.Store(true)
+	p.Want(status.Commit{SHA: r.shas[0], State: status.Success, Description: "203.0.113.10 · 13/13 clusters · 26/26 ready"})
+	p.Supersede(r.shas[0], federation.Revision{Ref: "main", SHA: r.shas[1]})
+	p.Want(status.Commit{SHA: r.shas[1], State: status.Pending, Description: "0/13 synced"})
+	await(t, results, status.Retry)
+	stop()
+
+	// The next process knows nothing of what was posted; the daemon tells it
+	// what is wanted, as at every start.
+	p, results, stop = r.poster(t)
+	p.Supersede(r.shas[0], federation.Revision{Ref: "main", SHA: r.shas[1]})
+	p.Want(status.Commit{SHA: r.shas[1], State: status.Pending, Description: "0/13 synced"})
+	p.Want(status.Commit{SHA: r.shas[1], State: status.Failure, Description: "1/13 failed: gce-us-east1b Service/nginx nodePort 30036 held by default/legacy"})
+	for before := r.asked.Load(); r.asked.Load() < before+2; {
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal("the forge was not asked while it was down")
+		}
+	}
+	r.down.Store(false)
+	await(t, results, status.Posted)
+	await(t, results, status.Posted)
+	stop()
+
+	// A further one finds all as it should be.
+	p, results, stop = r.poster(t)
+	p.Supersede(r.shas[0], federation.Revision{Ref: "main", SHA: r.shas[1]})
+	p.Want(status.Commit{SHA: r.shas[1], State: status.Failure, Description: "1/13 failed: gce-us-east1b Service/nginx nodePort 30036 held by default/legacy"})
+	p.Want(status.Commit{SHA: r.shas[1], Context: "fedsync/web/c1", State: status.Success, Description: "2/2 ready"})
+	await(t, results, status.Posted) // of the context that is new
+	stop()
+
+	got := [][]sandboxtest.Status{r.forge.Statuses(t, r.shas[0]), r.forge.Statuses(t, r.shas[1])}
+	for i, statuses := range got {
+		for j, s := range statuses {
+			if want := "https://fedsync.example/revisions/" + r.shas[i]; s.TargetURL != want {
+				t.Errorf("link of %q = %q, want %q", s.Description, s.TargetURL, want)
+			}
+			got[i][j].TargetURL = ""
+		}
+	}
+	want := [][]sandboxtest.Status{
+		{
+			{Context: "fedsync/web", State: "failure", Description: "superseded by " + r.shas[1][:7] + " before it was in sync"},
+			{Context: "fedsync/web", State: "pending", Description: "0/13 synced"},
+		},
+		{
+			{Context: "fedsync/web/c1", State: "success", Description: "2/2 ready"},
+			{Context: "fedsync/web", State: "failure", Description: "1/13 failed: gce-us-east1b Service/nginx nodePort 30036 held by default/legacy"},
+		},
+	}
+	if diff := cmp.Diff(want, got, cmp.Transformer("sorted", sorted)); diff != "" {
+		t.Errorf("statuses on the commits (-want +got):\n%s", diff)
+	}
+}
+
+// sorted makes the order of statuses plain that were posted within a second.
+func sorted(statuses []sandboxtest.Status) map[sandboxtest.Status]int {
+	m := map[sandboxtest.Status]int{}
+	for _, s := range statuses {
+		m[s]++
+	}
+	return m
+}
+
+func TestTheRealForgesErrorsAreTold(t *testing.T) {
+	r := newReal(t)
+	p := r.provider(t, r.forge.Token)
+	unknown := status.Commit{SHA: "00000000000000000000000000000000deadbeef", Context: "fedsync/web", State: status.Pending}
+	if err := p.Post(t.Context(), unknown); !errors.Is(err, status.ErrRejected) {
+		t.Errorf("Post for a commit the forge does not have = %v, want ErrRejected", err)
+	}
+	if list, err := p.List(t.Context(), unknown.SHA, "fedsync/web"); err != nil || len(list) != 0 {
+		t.Errorf("List of a commit the forge does not have = %v, %v, want nothing", list, err)
+	}
+	refused := r.provider(t, "0000000000000000000000000000000000000000")
+	known := status.Commit{SHA: r.shas[0], Context: "fedsync/web", State: status.Pending}
+	if err := refused.Post(t.Context(), known); !errors.Is(err, status.ErrUnauthorized) || strings.Contains(err.Error(), "000000000000") {
+		t.Errorf("Post with a wrong token = %v, want ErrUnauthorized without the token", err)
+	}
+	elsewhere, err := gitea.New(gitea.Config{
+		BaseURL: r.proxy.URL, Owner: r.forge.Owner, Repository: "nowhere",
+		Token: func() (string, error) { return r.forge.Token, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := elsewhere.Post(t.Context(), known); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("Post to a repository that is not there = %v, want ErrUnauthorized that names it", err)
+	}
+}
+
+func TestTheRealForgeKeepsItsStatusesInOrder(t *testing.T) {
+	r := newReal(t)
+	p := r.provider(t, r.forge.Token)
+	const posts = 55 // more than a page, and many within one second
+	for i := range posts {
+		c := status.Commit{SHA: r.shas[0], Context: "fedsync/web", State: status.Pending, Description: strings.Repeat("ö", 200)}
+		if i == posts-1 {
+			c.State, c.Description = status.Success, "the last"
+		}
+		if err := p.Post(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := p.List(t.Context(), r.shas[0], "fedsync/web")
+	if err != nil || len(list) != posts {
+		t.Fatalf("List = %d statuses, %v, want %d", len(list), err, posts)
+	}
+	if list[0].State != status.Success || list[0].Description != "the last" {
+		t.Errorf("List begins with %+v, want the last one posted", list[0])
+	}
+}

@@ -1,0 +1,300 @@
+package gitnotes
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/config"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/plumbing/transport/client"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	"github.com/go-git/go-git/v5/storage/memory"
+
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// freshAfter is how many of our own pushes a copy in memory takes before it is
+// fetched anew, so that it does not grow for ever.
+const freshAfter = 500
+
+// remote is a repository that is reached over the network. It keeps a copy of
+// the notes, and of nothing else, which is good as long as the remote's ref is
+// where the copy's is.
+type remote struct {
+	endpoint *transport.Endpoint
+	auth     func() (transport.AuthMethod, error)
+	secrets  []string // that no error may hold
+
+	copy   *memory.Storage
+	at     plumbing.Hash // the ref, as in the copy
+	pushes int
+}
+
+func newRemote(endpoint *transport.Endpoint, auth func() (transport.AuthMethod, error), ca []byte) *remote {
+	r := &remote{endpoint: endpoint, auth: auth}
+	endpoint.CaBundle = ca
+	if web := endpoint.Protocol == "http" || endpoint.Protocol == "https"; web && endpoint.User+endpoint.Password != "" {
+		// A credential in the URL would come back in errors.
+		basic := &githttp.BasicAuth{Username: endpoint.User, Password: endpoint.Password}
+		endpoint.User, endpoint.Password = "", ""
+		if auth == nil {
+			r.auth = func() (transport.AuthMethod, error) { return basic, nil }
+		}
+	}
+	return r
+}
+
+// knows says yes: to find out would be to fetch the repository.
+func (r *remote) knows(string) (bool, error) { return true, nil }
+
+func (r *remote) open(ctx context.Context, write bool) (session, error) {
+	auth, err := r.credential()
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.NewClient(r.endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	s := &remoteSession{remote: r, auth: auth}
+	tip := plumbing.ZeroHash
+	if write {
+		tip, err = s.openToPush(ctx, c)
+	} else {
+		tip, err = s.lookUp(ctx, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.copy == nil || tip != r.at || r.pushes >= freshAfter {
+		if err := r.fetch(ctx, tip, auth); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	s.at = r.at
+	return s, nil
+}
+
+// credential asks for what the remote wants, and notes what must stay secret.
+func (r *remote) credential() (transport.AuthMethod, error) {
+	if r.auth == nil {
+		return nil, nil
+	}
+	auth, err := r.auth()
+	if err != nil {
+		return nil, fmt.Errorf("get the credential: %w", err)
+	}
+	switch a := auth.(type) {
+	case *githttp.BasicAuth:
+		r.secrets = []string{a.Password}
+		if a.Password == "" || a.Password == "x-oauth-basic" {
+			r.secrets = []string{a.Username} // a token in the name's place
+		}
+	case *githttp.TokenAuth:
+		r.secrets = []string{a.Token}
+	}
+	return auth, nil
+}
+
+// fetch makes the copy anew: the newest commit of the notes with its tree.
+func (r *remote) fetch(ctx context.Context, tip plumbing.Hash, auth transport.AuthMethod) error {
+	r.copy, r.at, r.pushes = nil, plumbing.ZeroHash, 0
+	fresh := memory.NewStorage()
+	if !tip.IsZero() {
+		origin := git.NewRemote(fresh, &config.RemoteConfig{Name: "origin", URLs: []string{r.endpoint.String()}})
+		err := origin.FetchContext(ctx, &git.FetchOptions{
+			RefSpecs: []config.RefSpec{"+" + Ref + ":" + Ref}, Depth: 1, Tags: git.NoTags, Auth: auth, CABundle: r.endpoint.CaBundle,
+		})
+		var gone git.NoMatchingRefSpecError
+		switch {
+		case errors.As(err, &gone):
+			return errMoved
+		case err != nil && !errors.Is(err, git.NoErrAlreadyUpToDate):
+			return fmt.Errorf("fetch %s: %w", Ref, r.explain(ctx, err))
+		}
+		ref, err := fresh.Reference(Ref)
+		if err != nil {
+			return fmt.Errorf("fetch %s: %w", Ref, err)
+		}
+		r.at = ref.Hash()
+	}
+	r.copy = fresh
+	return nil
+}
+
+type remoteSession struct {
+	*remote
+	auth transport.AuthMethod
+	at   plumbing.Hash
+	push transport.ReceivePackSession
+	caps *capability.List
+}
+
+func (s *remoteSession) storage() storer.EncodedObjectStorer { return s.copy }
+func (s *remoteSession) tip() plumbing.Hash                  { return s.at }
+
+func (s *remoteSession) close() {
+	if s.push != nil {
+		_ = s.push.Close()
+	}
+}
+
+// openToPush connects as a push does, so that a lack of permission shows before
+// anything is done, and reads the ref.
+func (s *remoteSession) openToPush(ctx context.Context, c transport.Transport) (plumbing.Hash, error) {
+	push, err := c.NewReceivePackSession(s.endpoint, s.auth)
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("connect: %w", s.explain(ctx, err))
+	}
+	s.push = push
+	refs, err := push.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		s.close()
+		return plumbing.ZeroHash, fmt.Errorf("connect to push: %w", s.explain(ctx, err))
+	}
+	s.caps = refs.Capabilities
+	return refs.References[Ref], nil
+}
+
+// lookUp reads the ref as a fetch does.
+func (s *remoteSession) lookUp(ctx context.Context, c transport.Transport) (plumbing.Hash, error) {
+	fetch, err := c.NewUploadPackSession(s.endpoint, s.auth)
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("connect: %w", s.explain(ctx, err))
+	}
+	refs, err := fetch.AdvertisedReferencesContext(ctx)
+	_ = fetch.Close()
+	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
+		return plumbing.ZeroHash, nil
+	}
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("connect: %w", s.explain(ctx, err))
+	}
+	return refs.References[Ref], nil
+}
+
+// swap pushes exactly the new objects, and names the commit that the ref must
+// still be at: the remote compares, and swaps.
+func (s *remoteSession) swap(ctx context.Context, commit plumbing.Hash, objects []plumbing.Hash) error {
+	var pack bytes.Buffer
+	encoder := packfile.NewEncoder(&pack, s.copy, !s.caps.Supports(capability.OFSDelta))
+	if _, err := encoder.Encode(objects, 0); err != nil {
+		return fmt.Errorf("pack the notes: %w", err)
+	}
+	request := packp.NewReferenceUpdateRequestFromCapabilities(s.caps)
+	request.Commands = []*packp.Command{{Name: Ref, Old: plumbing.ZeroHash, New: commit}}
+	request.Packfile = readCloser{&pack}
+	report, err := s.push.ReceivePack(ctx, request)
+	if err == nil && report != nil {
+		err = report.Error()
+	}
+	if err == nil {
+		s.remote.at = commit
+		s.pushes++
+		return nil
+	}
+	refused := rejected(report)
+	if refused == "" {
+		s.remote.copy = nil // what the remote did is not known
+		return fmt.Errorf("push %s: %w", Ref, s.explain(ctx, err))
+	}
+	return s.whyRejected(ctx, refused)
+}
+
+// whyRejected tells a lost race from a rule of the remote's: after a race the
+// ref is elsewhere.
+func (s *remoteSession) whyRejected(ctx context.Context, refused string) error {
+	before := s.at
+	s.remote.copy = nil
+	c, err := client.NewClient(s.endpoint)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	now, err := s.lookUp(ctx, c)
+	if err != nil {
+		return err
+	}
+	// "failed to update ref" is git's word for a ref that another push holds the
+	// lock of, which may not have moved it yet (builtin/receive-pack.c).
+	if now != before || refused == "failed to update ref" {
+		return errMoved
+	}
+	return fmt.Errorf("%w: the remote does not let us push %s: %s", status.ErrUnauthorized, Ref, s.clean(refused))
+}
+
+// rejected gives the remote's reason for not moving the ref.
+func rejected(report *packp.ReportStatus) string {
+	if report == nil {
+		return ""
+	}
+	for _, c := range report.CommandStatuses {
+		if c.ReferenceName == Ref && c.Status != "ok" {
+			return c.Status
+		}
+	}
+	return ""
+}
+
+// explain tells what a failure means to the Poster, without secrets.
+func (r *remote) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	said := errors.New(r.clean(err.Error()))
+	var unexpected *plumbing.UnexpectedError
+	if errors.As(err, &unexpected) {
+		err = unexpected.Err // it does not unwrap
+	}
+	var answer *githttp.Err
+	if errors.As(err, &answer) && answer.Response != nil {
+		if after, ok := retryAfter(answer.Response.Header.Get("Retry-After")); ok {
+			return &status.RetryAfterError{After: after, Err: said}
+		}
+	}
+	switch {
+	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed),
+		errors.Is(err, transport.ErrInvalidAuthMethod), errors.Is(err, transport.ErrRepositoryNotFound),
+		strings.Contains(err.Error(), "unable to authenticate"): // golang.org/x/crypto/ssh has no error of its own for it
+		return fmt.Errorf("%w: %w", status.ErrUnauthorized, said)
+	}
+	return said
+}
+
+// clean makes one short line without secrets of what a remote said.
+func (r *remote) clean(s string) string {
+	for _, secret := range r.secrets {
+		if secret != "" {
+			s = strings.ReplaceAll(s, secret, "[secret]")
+		}
+	}
+	return status.Trim(s, 300)
+}
+
+// retryAfter reads the header of that name: seconds, or a date (RFC 9110,
+// section 10.2.3).
+func retryAfter(s string) (time.Duration, bool) {
+	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
+		return time.Duration(n) * time.Second, true
+	}
+	if t, err := http.ParseTime(s); err == nil {
+		return max(time.Until(t), 0), true
+	}
+	return 0, false
+}
+
+type readCloser struct{ *bytes.Buffer }
+
+func (readCloser) Close() error { return nil }

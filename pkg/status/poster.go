@@ -1,0 +1,347 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// How the Poster paces itself. The numbers are the design's, except for the
+// backoff and the pauses between changes of words, which only keep a forge from
+// being asked needlessly.
+const (
+	budget      = 200              // posts for one commit and context; GitHub ends at 1,000
+	hold        = 60 * time.Second // that a posted success must be untrue before it changes
+	callTimeout = 30 * time.Second // of one request to the forge
+	backoffMin  = time.Second
+	backoffMax  = 2 * time.Minute
+	retryMax    = time.Hour // that a forge may ask to be left alone
+	rejectPause = time.Minute
+)
+
+// Options are what a Poster needs besides its provider. The zero Options make a
+// working Poster.
+type Options struct {
+	Context   string // of statuses that name none
+	PublicURL string // of the page: statuses link to PublicURL/revisions/SHA; empty for no link
+	Log       *zap.Logger
+	// OnPost is told of every attempt, for metrics: one that ended before the
+	// post, when the forge did not say what is posted already, counts. It must
+	// not block.
+	OnPost func(provider string, result Result)
+}
+
+// Result is how an attempt to post ended.
+type Result string
+
+// The results.
+const (
+	Posted   Result = "posted"
+	Retry    Result = "retry"    // it failed and is tried again
+	Refused  Result = "refused"  // the forge does not accept the credentials
+	Rejected Result = "rejected" // the forge will never take it
+)
+
+// Poster brings the statuses that commits should have to one forge. It compares
+// what is wanted with what was posted, as every part of fedsync does, so it may
+// be told the same thing any number of times.
+//
+// Nothing is lost while the forge is away: the newest status of each commit and
+// context waits. After a restart the Poster asks the forge what is posted
+// already, and posts only what differs.
+type Poster struct {
+	provider Provider
+	batcher  Batcher // the provider, when it takes several at once; else nil
+	options  Options
+	log      *zap.Logger
+	wake     chan struct{} // has room for one: the pass that it starts sees all that is wanted
+
+	mu       sync.Mutex // protects what follows
+	entries  map[key]*entry
+	sequence uint64 // of Want: the newest has the highest
+	failures int    // in a row, of the forge as a whole
+	failure  error  // the last of them; nil when the forge works
+	failing  time.Time
+	retryAt  time.Time          // the forge is left alone until then
+	pauseEnd time.Time          // a batcher is left alone until then
+	rejected federation.Finding // the last status that was given up
+}
+
+// NewPoster makes a Poster for one forge. It posts while Run runs.
+func NewPoster(provider Provider, options Options) *Poster {
+	p := &Poster{
+		provider: provider,
+		options:  options,
+		log:      options.Log,
+		wake:     make(chan struct{}, 1),
+		entries:  map[key]*entry{},
+	}
+	p.batcher, _ = provider.(Batcher)
+	if p.log == nil {
+		p.log = zap.NewNop()
+	}
+	p.log = p.log.With(zap.String("provider", provider.Name()))
+	return p
+}
+
+// Want says what status a commit should have from now on. It does not block, and
+// for one commit and context the newest call wins. A missing context or target
+// URL is filled in. A status without commit or state is no wish and is ignored.
+func (p *Poster) Want(c Commit) {
+	if c.SHA == "" || c.State == "" {
+		return
+	}
+	if c.Context == "" {
+		c.Context = p.options.Context
+	}
+	if c.TargetURL == "" && p.options.PublicURL != "" {
+		c.TargetURL = strings.TrimSuffix(p.options.PublicURL, "/") + "/revisions/" + c.SHA
+	}
+	c.Description = p.trim(c.Description)
+	c.Time = time.Time{}
+
+	p.mu.Lock()
+	e := p.entry(c.SHA, c.Context)
+	e.by = ""
+	e.want = c
+	e.observe(time.Now())
+	p.mu.Unlock()
+	p.nudge()
+}
+
+// Supersede says that another revision took the commit's place: each of its
+// contexts gets one last status. Contexts are named for a commit that this
+// Poster may not have heard of since it started; without any, that is the
+// Options' context. A commit that has no status gets none.
+//
+// A commit that had become a success stays one, since that is what happened.
+// Any other ends as a failure that says what took its place: as a success it
+// would pass a required check without ever having been in sync, and left
+// pending it would keep those waiting who wait for its outcome.
+func (p *Poster) Supersede(sha string, by federation.Revision, contexts ...string) {
+	if sha == "" || sha == by.SHA {
+		return
+	}
+	p.mu.Lock()
+	if len(contexts) == 0 && p.options.Context != "" {
+		contexts = []string{p.options.Context}
+	}
+	for _, context := range contexts {
+		p.entry(sha, context)
+	}
+	for k, e := range p.entries {
+		if k.sha == sha {
+			e.by = by.Short()
+		}
+	}
+	p.forget()
+	p.mu.Unlock()
+	p.nudge()
+}
+
+// Run posts until ctx ends.
+func (p *Poster) Run(ctx context.Context) {
+	for {
+		next := p.pass(ctx)
+		timer := time.NewTimer(next)
+		if next == forever {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-p.wake:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+func (p *Poster) trim(s string) string { return Trim(s, p.provider.Limit()) }
+
+func (p *Poster) nudge() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // a pass is due already and will see this wish
+	}
+}
+
+// pass does all that is due and says how long nothing will be.
+func (p *Poster) pass(ctx context.Context) time.Duration {
+	for ctx.Err() == nil {
+		task, next := p.next(time.Now())
+		if task.empty() {
+			return next
+		}
+		call, cancel := context.WithTimeout(ctx, callTimeout)
+		if task.list != nil {
+			posted, err := p.provider.List(call, task.list.sha, task.list.context)
+			p.listed(ctx, *task.list, posted, err)
+		} else {
+			p.posted(ctx, task.post, p.send(call, task.post))
+		}
+		cancel()
+	}
+	return forever
+}
+
+func (p *Poster) send(ctx context.Context, commits []Commit) error {
+	if len(commits) > 1 {
+		return p.batcher.PostAll(ctx, commits)
+	}
+	return p.provider.Post(ctx, commits[0])
+}
+
+// listed takes the forge's answer to what is posted already.
+func (p *Poster) listed(ctx context.Context, k key, posted []Commit, err error) {
+	if err != nil && ctx.Err() != nil {
+		return // we are stopping: that says nothing of the forge
+	}
+	if err != nil {
+		p.log.Warn("posted statuses not read", zap.String("revision", k.sha), zap.String("context", k.context), zap.Error(err))
+		p.tell(resultOf(err))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.entries[k]
+	if e == nil {
+		return
+	}
+	if err != nil && !errors.Is(err, ErrRejected) {
+		p.fail(err)
+		return
+	}
+	p.answered()
+	e.listed = true
+	e.count = len(posted)
+	if len(posted) > 0 {
+		e.posted = posted[0]
+		e.postedAt = posted[0].Time
+		if e.postedAt.After(time.Now()) {
+			e.postedAt = time.Now() // the forge's clock is ahead
+		}
+		e.posted.Time = time.Time{}
+		e.observe(time.Now())
+	}
+	if e.by != "" && e.finished() {
+		delete(p.entries, k)
+	}
+}
+
+// posted takes the outcome of one attempt.
+func (p *Poster) posted(ctx context.Context, commits []Commit, err error) {
+	if err != nil && ctx.Err() != nil {
+		return // we are stopping: that says nothing of the forge
+	}
+	result := resultOf(err)
+	if err == nil {
+		for _, c := range commits {
+			p.log.Info("status posted", zap.String("revision", c.SHA), zap.String("context", c.Context),
+				zap.String("state", string(c.State)))
+		}
+	} else {
+		p.log.Warn("status not posted", zap.String("revision", commits[0].SHA),
+			zap.String("context", commits[0].Context), zap.String("result", string(result)), zap.Error(err))
+	}
+	p.mu.Lock()
+	p.settle(commits, result, err)
+	p.mu.Unlock()
+	for range commits {
+		p.tell(result)
+	}
+}
+
+func (p *Poster) tell(result Result) {
+	if p.options.OnPost != nil {
+		p.options.OnPost(p.provider.Name(), result)
+	}
+}
+
+func resultOf(err error) Result {
+	switch {
+	case err == nil:
+		return Posted
+	case errors.Is(err, ErrRejected):
+		return Rejected
+	case errors.Is(err, ErrUnauthorized):
+		return Refused
+	}
+	return Retry
+}
+
+// settle writes down what became of commits. The caller holds mu.
+func (p *Poster) settle(commits []Commit, result Result, err error) {
+	now := time.Now()
+	if p.batcher != nil {
+		p.pauseEnd = now.Add(p.batcher.Interval())
+	}
+	if result == Retry || result == Refused {
+		p.fail(err)
+		return
+	}
+	p.answered()
+	if result == Rejected && len(commits) > 1 {
+		// One of them is refused and takes the others along: they go one by one.
+		for _, c := range commits {
+			if e := p.entries[key{c.SHA, c.Context}]; e != nil {
+				e.alone = true
+			}
+		}
+		return
+	}
+	for _, c := range commits {
+		k := key{c.SHA, c.Context}
+		e := p.entries[k]
+		if e == nil {
+			continue
+		}
+		if result == Rejected {
+			e.reject(c, now)
+			p.rejected = rejection(p.provider.Name(), c, err, now)
+		} else {
+			e.record(c, now)
+		}
+		if e.by != "" && e.finished() {
+			delete(p.entries, k)
+		}
+	}
+}
+
+// fail leaves the forge alone for a while: as long as it asks for, or longer
+// with every failure. The caller holds mu.
+func (p *Poster) fail(err error) {
+	now := time.Now()
+	if p.failures == 0 {
+		p.failing = now
+	}
+	p.failures++
+	p.failure = err
+	pause := backoffMax
+	if p.failures <= 7 {
+		pause = backoffMin << (p.failures - 1)
+	}
+	if errors.Is(err, ErrUnauthorized) {
+		pause = backoffMax
+	}
+	// Between half of the pause and all of it, so that many daemons that lost
+	// one forge do not come back at once.
+	pause = pause/2 + rand.N(pause/2)
+	var after *RetryAfterError
+	if errors.As(err, &after) {
+		pause = min(max(after.After, 0), retryMax) + rand.N(time.Second)
+	}
+	p.retryAt = now.Add(pause)
+}
+
+// answered says that the forge works. The caller holds mu.
+func (p *Poster) answered() {
+	p.failures, p.failure, p.retryAt = 0, nil, time.Time{}
+}

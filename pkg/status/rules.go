@@ -1,0 +1,257 @@
+package status
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// The identities of the findings that Summarise adds by itself. Numbers are
+// those of the troubleshooting list; findings without one have a word.
+const (
+	idContext        = "D01"
+	idCredentials    = "D02"
+	idUnreachable    = "D03"
+	idNotReady       = "D05"
+	idApply          = "D10"
+	idNotShared      = "D17"
+	idSource         = "source"
+	idNotSynced      = "not-synced"
+	idHealth         = "health"
+	idNoAddress      = "address"
+	idAddressChanged = "address-changed"
+	idPerCluster     = "per-cluster-status"
+)
+
+// sourceFindings speaks of a repository that could not be read. While a revision
+// is known this says nothing about that revision, so it is a warning.
+func (s *summary) sourceFindings() {
+	if s.Source == "" || s.has(func(f federation.Finding) bool { return f.ID == idSource }) {
+		return
+	}
+	severity := federation.SeverityWarning
+	if s.Snapshot.Revision.SHA == "" {
+		severity = federation.SeverityError
+	}
+	s.findings = append(s.findings, federation.Finding{
+		ID: idSource, Severity: severity,
+		Message: "the repository cannot be read: " + s.Source,
+		Remedy:  "check the repository's address, its credentials and the network; what runs is kept as it is",
+	})
+}
+
+// changeFindings makes a finding of each failed change that no stage explained.
+// What failed in a cluster that does not answer is explained by that.
+func (s *summary) changeFindings() {
+	for _, c := range s.report.Clusters {
+		in := s.Clusters[c.Name]
+		other := in.Synced.SHA != "" && in.Synced.SHA != s.Snapshot.Revision.SHA
+		if c.State != federation.ClusterReady || other {
+			continue
+		}
+		for _, change := range in.Changes {
+			if change.Action != federation.ActionFailed || s.explained(c.Name, change.Object) {
+				continue
+			}
+			message := "could not be applied"
+			if change.Err != nil {
+				message = change.Err.Error()
+			}
+			s.findings = append(s.findings, federation.Finding{
+				ID: idApply, Severity: federation.SeverityError,
+				Cluster: c.Name, App: change.App, Object: change.Object, Message: message,
+				Remedy: "correct the object in Git, or what refuses it in the cluster; it is tried again",
+			})
+		}
+	}
+}
+
+// explained says whether an error finding speaks of the object already.
+func (s *summary) explained(cluster string, object federation.ObjectRef) bool {
+	return s.has(func(f federation.Finding) bool {
+		return f.Severity == federation.SeverityError && f.Cluster == cluster && f.Object == object
+	})
+}
+
+func (s *summary) has(matches func(federation.Finding) bool) bool {
+	return slices.ContainsFunc(s.findings, matches)
+}
+
+// healthFindings judges the objects of clusters that can be seen: degraded is an
+// error, progressing is waited for. Whether an Ingress has its address is a
+// question of its own.
+func (s *summary) healthFindings() {
+	for _, c := range s.report.Clusters {
+		if !s.members[c.Name] || !visible(c) {
+			continue
+		}
+		for _, o := range c.Objects {
+			waitsForAddress := isIngress(o.Object) && len(o.Addresses) == 0 && o.Health != federation.Degraded
+			if o.Health == federation.Healthy || waitsForAddress {
+				continue
+			}
+			f := federation.Finding{
+				ID: idHealth, Cluster: c.Name, App: o.App, Object: o.Object,
+				Message: cmp.Or(line(o.Message), "is "+strings.ToLower(string(o.Health))),
+			}
+			switch o.Health {
+			case federation.Healthy:
+			case federation.Degraded:
+				f.Severity = federation.SeverityError
+				f.Remedy = look(s.context(c.Name), o.Object)
+				if !s.explained(c.Name, o.Object) {
+					s.findings = append(s.findings, f)
+				}
+			case federation.Progressing, federation.Unknown:
+				f.Message = fmt.Sprintf("is still %s: %s", strings.ToLower(string(o.Health)), cmp.Or(line(o.Message), "no reason given"))
+				f.Remedy = look(s.context(c.Name), o.Object)
+				s.waits = append(s.waits, wait{finding: f, words: place(f) + " " + strings.ToLower(string(o.Health))})
+			}
+		}
+	}
+}
+
+// look is the command that shows a person what an object is up to.
+func look(context string, o federation.ObjectRef) string {
+	kind := strings.ToLower(o.Kind)
+	if o.Group != "" {
+		kind += "." + o.Group
+	}
+	in := ""
+	if o.Namespace != "" {
+		in = " -n " + o.Namespace
+	}
+	return fmt.Sprintf("kubectl --context=%s%s describe %s %s", context, in, kind, o.Name)
+}
+
+// context is the kubeconfig context of a cluster.
+func (s *summary) context(cluster string) string {
+	for _, c := range s.Federation.Clusters {
+		if c.Name == cluster {
+			return cmp.Or(c.Context, c.Name)
+		}
+	}
+	return cluster
+}
+
+// clusterWaits waits for clusters that are not Ready, not equal to the newest
+// plan, or do not show an object of it yet.
+func (s *summary) clusterWaits() {
+	for _, c := range s.report.Clusters {
+		if c.State != federation.ClusterReady {
+			w := s.absent(c)
+			if s.members[c.Name] {
+				s.waits = append(s.waits, w)
+			} else if !c.Lost && w.early {
+				w.finding.Severity = federation.SeverityWarning
+				s.add(w.finding)
+			}
+			continue
+		}
+		if !s.members[c.Name] {
+			continue
+		}
+		if !c.Current {
+			if s.broken(c.Name) {
+				continue // its error says more than that it is not equal
+			}
+			s.waits = append(s.waits, wait{finding: federation.Finding{
+				ID: idNotSynced, Cluster: c.Name,
+				Message: fmt.Sprintf("is not equal to %s yet", s.Snapshot.Revision),
+				Remedy:  "the log says what its sync is busy with",
+			}})
+			continue
+		}
+		s.unseen(c)
+	}
+}
+
+// broken says whether an error keeps the cluster from being equal to the plan.
+func (s *summary) broken(cluster string) bool {
+	return s.has(func(f federation.Finding) bool {
+		return f.Severity == federation.SeverityError && (f.Cluster == cluster || f.Cluster == "")
+	})
+}
+
+// unseen waits for objects of the plan that no watch has shown yet. Only kinds
+// count whose health says more than that they exist.
+func (s *summary) unseen(c Cluster) {
+	seen := map[federation.ObjectRef]bool{}
+	for _, o := range c.Objects {
+		seen[o.Object] = true
+	}
+	for _, o := range s.planned(c.Name) {
+		if seen[o.Ref] || !judged(o.Ref) || s.explained(c.Name, o.Ref) {
+			continue
+		}
+		f := federation.Finding{
+			ID: idHealth, Cluster: c.Name, Object: o.Ref, File: o.File,
+			Message: "was applied and is still not seen in the cluster",
+			Remedy:  "check that fedsync may watch this kind: " + look(s.context(c.Name), o.Ref),
+		}
+		s.waits = append(s.waits, wait{finding: f, words: place(f) + " not seen yet"})
+	}
+}
+
+func judged(o federation.ObjectRef) bool {
+	switch o.Kind {
+	case "Ingress":
+		return isIngress(o)
+	case "Service", "Pod":
+		return o.Group == ""
+	case "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet":
+		return o.Group == "apps"
+	}
+	return false
+}
+
+// planned gives what a cluster should run, apart from apps whose rendering
+// failed.
+func (s *summary) planned(cluster string) []*federation.Object {
+	if s.Plan == nil {
+		return nil
+	}
+	var objects []*federation.Object
+	for _, plan := range s.Plan.Clusters {
+		if plan.Cluster != cluster {
+			continue
+		}
+		for _, app := range plan.Apps {
+			if !app.Broken {
+				objects = append(objects, app.Objects...)
+			}
+		}
+	}
+	return objects
+}
+
+// contextFindings says that there are too many clusters for contexts of their
+// own.
+func (s *summary) contextFindings() {
+	if s.Federation == nil || !s.Federation.CommitStatus.PerCluster || counted(s.report.Clusters) <= perClusterLimit {
+		return
+	}
+	s.findings = append(s.findings, federation.Finding{
+		ID: idPerCluster, Severity: federation.SeverityWarning, File: federation.FileName,
+		Message: fmt.Sprintf("commitStatus.perCluster is for up to %d clusters, %d are targeted: only the federation's own status is posted",
+			perClusterLimit, counted(s.report.Clusters)),
+		Remedy: "set commitStatus.perCluster to false; the page shows every cluster",
+	})
+}
+
+// short gives a duration as a reader wants it: "4m", "3h", "2d".
+func short(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}

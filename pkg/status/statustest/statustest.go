@@ -1,0 +1,188 @@
+// Package statustest is the conformance suite for status.Provider: what the
+// Poster relies upon, asked of a provider that talks to a fake of its forge.
+//
+// The fake speaks the forge's own protocol and records; the suite judges. It
+// stands a gate before the fake that can refuse, fail, hang or close, because
+// what happens on a bad day is what providers get wrong.
+package statustest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// Token is the credential that the suite gives to providers. It must be in no
+// error.
+const Token = "s3cr3t-t0k3n-0123456789abcdef" //nolint:gosec // It opens nothing.
+
+// UnknownSHA is a commit that no fake knows.
+const UnknownSHA = "00000000000000000000000000000000deadbeef"
+
+// Fixture is one provider and the fake of its forge.
+type Fixture struct {
+	// Forge answers as the forge does. It refuses requests without Token.
+	Forge http.Handler
+	// New makes a provider for the forge at baseURL. The token is asked for
+	// anew at each call of the provider.
+	New func(t *testing.T, baseURL string, token func() (string, error)) status.Provider
+	// Posted gives what the forge recorded for the commit and context, the
+	// newest last. A forge that keeps only the latest has at most one.
+	Posted func(t *testing.T, sha, context string) []status.Commit
+	// SHA and OtherSHA are commits the forge knows.
+	SHA, OtherSHA string
+	// LatestOnly says that the forge keeps one status for a commit and context.
+	LatestOnly bool
+	// AnyCommit says that the forge takes statuses for commits it does not know.
+	AnyCommit bool
+	// Git says that statuses travel as Git objects: there is no request that
+	// the forge could find unprocessable.
+	Git bool
+}
+
+// Run asks everything of the providers that newFixture makes, one for each
+// question.
+func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
+	t.Helper()
+	for _, q := range []struct {
+		name string
+		ask  func(*suite, *testing.T)
+	}{
+		{"PostsEachState", (*suite).postsEachState},
+		{"PostsTheSameAgain", (*suite).postsTheSameAgain},
+		{"KeepsCommitsAndContextsApart", (*suite).keepsApart},
+		{"ListsTheNewestFirst", (*suite).listsTheNewestFirst},
+		{"ListsNothingOfAnUnknownCommit", (*suite).listsNothing},
+		{"CarriesAnyText", (*suite).carriesAnyText},
+		{"TrimsALongDescription", (*suite).trims},
+		{"ReturnsWhenItsContextEnds", (*suite).returns},
+		{"ReadsTheTokenAnew", (*suite).readsTheTokenAnew},
+		{"FailsWithoutAToken", (*suite).failsWithoutToken},
+		{"SaysUnauthorized", (*suite).saysUnauthorized},
+		{"SaysRejected", (*suite).saysRejected},
+		{"SaysWhenToComeBack", (*suite).saysWhenToComeBack},
+		{"ComesBackAfterAServerError", (*suite).comesBack},
+		{"PostsSeveralAtOnce", (*suite).postsSeveral},
+	} {
+		t.Run(q.name, func(t *testing.T) { q.ask(newSuite(t, newFixture(t)), t) })
+	}
+}
+
+type suite struct {
+	Fixture
+	gate  *gate
+	token string
+	p     status.Provider
+}
+
+func newSuite(t *testing.T, f Fixture) *suite {
+	t.Helper()
+	s := &suite{Fixture: f, gate: &gate{forge: f.Forge}, token: Token}
+	server := httptest.NewServer(s.gate)
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { s.gate.set(nil) }) // lets go of what hangs
+	s.p = f.New(t, server.URL, func() (string, error) {
+		if s.token == "" {
+			return "", errors.New("read the token file: no such file")
+		}
+		return s.token, nil
+	})
+	if s.p.Name() == "" || s.p.Limit() < 1 {
+		t.Errorf("Name() = %q and Limit() = %d, want a name and a limit", s.p.Name(), s.p.Limit())
+	}
+	return s
+}
+
+func (s *suite) commit(state status.State) status.Commit {
+	return status.Commit{
+		SHA: s.SHA, Context: "fedsync/web", State: state, Description: "203.0.113.10 · 13/13 clusters",
+		TargetURL: "https://fedsync.example/revisions/" + s.SHA,
+	}
+}
+
+// post posts and takes care that no error holds the token.
+func (s *suite) post(t *testing.T, c status.Commit) error {
+	t.Helper()
+	return s.clean(t, s.p.Post(t.Context(), c))
+}
+
+func (s *suite) clean(t *testing.T, err error) error {
+	t.Helper()
+	if err != nil && strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), Token) {
+		t.Errorf("the error holds the token: %v", err)
+	}
+	return err
+}
+
+func (s *suite) mustPost(t *testing.T, c status.Commit) {
+	t.Helper()
+	if err := s.post(t, c); err != nil {
+		t.Fatalf("Post(%s) = %v, want no error", c.State, err)
+	}
+}
+
+func (s *suite) mustHold(t *testing.T, want status.Commit) {
+	t.Helper()
+	posted := s.Posted(t, want.SHA, want.Context)
+	if len(posted) == 0 {
+		t.Fatalf("the forge holds no status %q of %s", want.Context, want.SHA)
+	}
+	if got := posted[len(posted)-1]; !got.Same(want) {
+		t.Errorf("the forge holds %+v, want %+v", got, want)
+	}
+	list, err := s.p.List(t.Context(), want.SHA, want.Context)
+	if s.clean(t, err) != nil || len(list) == 0 {
+		t.Fatalf("List = %v, %v, want the status", list, err)
+	}
+	if !list[0].Same(want) {
+		t.Errorf("List begins with %+v, want %+v", list[0], want)
+	}
+	if list[0].Time.IsZero() || time.Since(list[0].Time).Abs() > time.Hour {
+		t.Errorf("List says it was posted at %s, want now", list[0].Time)
+	}
+}
+
+// within fails the test when f takes unreasonably long.
+func within(t *testing.T, f func() error) error {
+	t.Helper()
+	done := make(chan error, 1) // has room for the result of a call that nobody waits for any more
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(20 * time.Second):
+		t.Fatal("the call did not return within 20s")
+		return nil
+	}
+}
+
+func (s *suite) returns(t *testing.T) {
+	s.gate.set(hang)
+	calls := map[string]func(context.Context) error{
+		"Post": func(ctx context.Context) error { return s.p.Post(ctx, s.commit(status.Pending)) },
+		"List": func(ctx context.Context) error {
+			_, err := s.p.List(ctx, s.SHA, "fedsync/web")
+			return err
+		},
+	}
+	for name, call := range calls {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		err := within(t, func() error { return call(ctx) })
+		cancel()
+		if !errors.Is(s.clean(t, err), context.DeadlineExceeded) {
+			t.Errorf("%s of a forge that hangs = %v, want the context's error", name, err)
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		cancel()
+		if err := within(t, func() error { return call(ctx) }); !errors.Is(s.clean(t, err), context.Canceled) {
+			t.Errorf("%s with an ended context = %v, want the context's error", name, err)
+		}
+	}
+}

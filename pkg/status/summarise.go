@@ -1,0 +1,221 @@
+package status
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Summarise adds everything up to one report. It is pure: equal input gives an
+// equal report.
+//
+// The state is a success only when every cluster that counts (some app goes
+// there, and it is not Lost) is Ready and equal to the newest plan, no change
+// failed, no finding is an error, every object is healthy, and each Ingress has
+// one address over all clusters whose controller can share it. An error is a
+// failure at once. Whatever else is missing makes it pending, until the
+// deadline makes failures of it that name what was missing.
+func Summarise(in Input) Report {
+	s := newSummary(in)
+	s.rollUp()
+	s.report.Addresses = s.addresses()
+
+	s.sourceFindings()
+	s.changeFindings()
+	s.healthFindings()
+	s.clusterWaits()
+	s.addressFindings()
+	s.addressChanges()
+	s.contextFindings()
+
+	s.deadline()
+	s.settleFindings()
+	s.outcomes()
+	s.report.State, s.report.Description = s.state()
+	return s.report
+}
+
+// wait is something that a success needs and that may still come.
+type wait struct {
+	finding federation.Finding // what it becomes at the deadline
+	words   string             // for a pending description; empty where the counts say it
+	early   bool               // worth a warning before the deadline
+	mild    bool               // a warning at the deadline, too
+}
+
+// summary is one call of Summarise on its way.
+type summary struct {
+	Input
+	report   Report
+	previous *Report // of the same revision, else nil
+	members  map[string]bool
+	findings []federation.Finding
+	waits    []wait
+	ingress  map[*federation.Object]ingressWish
+}
+
+func newSummary(in Input) *summary {
+	s := &summary{Input: in, members: map[string]bool{}, ingress: map[*federation.Object]ingressWish{}}
+	s.Deadline = cmp.Or(s.Deadline, DefaultDeadline)
+	if p := in.Previous; p != nil && p.Revision == in.Snapshot.Revision {
+		s.previous = p
+	}
+	s.findings = slices.Clone(in.Findings)
+	s.report = Report{
+		Repository: in.Repository,
+		Revision:   in.Snapshot.Revision,
+		Subject:    in.Snapshot.Subject,
+		Committed:  in.Snapshot.Time,
+		Forced:     in.Snapshot.Forced,
+		FirstSeen:  in.FirstSeen,
+		Time:       in.Now,
+		Source:     in.Source,
+		Clusters:   []Cluster{},
+	}
+	if in.Federation != nil {
+		s.report.Federation = in.Federation.Name
+	}
+	return s
+}
+
+// rollUp makes the report's clusters, in the order of fedsync.yaml.
+func (s *summary) rollUp() {
+	if s.Federation == nil {
+		return
+	}
+	for _, member := range s.Federation.Clusters {
+		c := s.cluster(member)
+		s.members[c.Name] = c.Targeted && !c.Lost
+		s.report.Clusters = append(s.report.Clusters, c)
+	}
+}
+
+func (s *summary) cluster(member federation.Cluster) Cluster {
+	in := s.Clusters[member.Name]
+	c := Cluster{
+		Name: member.Name,
+		Targeted: slices.ContainsFunc(s.Federation.Apps, func(a federation.App) bool {
+			return a.Selector.Matches(member)
+		}),
+		Lost:    member.Lost,
+		State:   cmp.Or(in.Facts.State, federation.ClusterPending),
+		Failure: in.Facts.Failure,
+		Error:   in.Facts.Error,
+		Since:   in.Facts.Since,
+		Version: in.Facts.Version,
+		Applied: in.Applied,
+		Current: in.Current && in.Applied.SHA == s.Snapshot.Revision.SHA,
+		Health:  federation.Healthy,
+		Objects: make([]federation.Observation, 0, len(in.Observations)),
+		Changes: []Change{},
+	}
+	c.Objects = append(c.Objects, in.Observations...)
+	slices.SortStableFunc(c.Objects, func(a, b federation.Observation) int { return a.Object.Compare(b.Object) })
+	for _, o := range c.Objects {
+		c.Health = worse(c.Health, o.Health)
+		c.Desired += o.Desired
+		if visible(c) {
+			c.Ready += o.Ready
+		}
+	}
+	if !visible(c) {
+		c.Health = federation.Unknown
+	}
+	for _, change := range in.Changes {
+		if change.Action == federation.ActionUnchanged {
+			continue
+		}
+		shown := Change{Change: change}
+		if change.Err != nil {
+			shown.Error = change.Err.Error()
+		}
+		c.Changes = append(c.Changes, shown)
+	}
+	return c
+}
+
+// visible says whether what was observed in the cluster holds now.
+func visible(c Cluster) bool {
+	return c.State == federation.ClusterReady || c.State == federation.ClusterNotReady
+}
+
+// worse gives the worse of two healths. A health that nobody knows is Unknown.
+func worse(a, b federation.Health) federation.Health {
+	order := []federation.Health{federation.Healthy, federation.Progressing, federation.Degraded, federation.Unknown}
+	i, j := slices.Index(order, a), slices.Index(order, b)
+	if i < 0 || j < 0 {
+		return federation.Unknown
+	}
+	return order[max(i, j)]
+}
+
+// deadline turns everything that was waited for too long into a failure.
+func (s *summary) deadline() {
+	if len(s.waits) == 0 {
+		return
+	}
+	since := s.FirstSeen
+	switch {
+	case s.previous != nil && !s.previous.WaitingSince.IsZero():
+		since = s.previous.WaitingSince
+	case s.previous != nil || since.IsZero():
+		since = s.Now
+	}
+	s.report.WaitingSince = since
+	if s.Now.Sub(since) < s.Deadline {
+		for _, w := range s.waits {
+			if w.early {
+				w.finding.Severity = federation.SeverityWarning
+				s.add(w.finding)
+			}
+		}
+		return
+	}
+	for _, w := range s.waits {
+		w.finding.Severity = federation.SeverityError
+		if w.mild {
+			w.finding.Severity = federation.SeverityWarning
+		}
+		s.add(w.finding)
+	}
+	s.waits = nil
+}
+
+// add adds a finding unless a stage said the same already. An error takes the
+// place of a warning.
+func (s *summary) add(f federation.Finding) {
+	i := slices.IndexFunc(s.findings, func(g federation.Finding) bool { return g.Key() == f.Key() })
+	switch {
+	case i < 0:
+		s.findings = append(s.findings, f)
+	case f.Severity == federation.SeverityError && s.findings[i].Severity != federation.SeverityError:
+		s.findings[i] = f
+	}
+}
+
+// settleFindings gives every finding the time since when it stands, takes the
+// weight from those about clusters that do not count, and sorts them.
+func (s *summary) settleFindings() {
+	since := map[string]time.Time{}
+	if s.Previous != nil {
+		for _, f := range s.Previous.Findings {
+			since[f.Key()] = f.Since
+		}
+	}
+	for i := range s.findings {
+		f := &s.findings[i]
+		if counts, known := s.members[f.Cluster]; known && !counts && f.Severity == federation.SeverityError {
+			f.Severity = federation.SeverityWarning
+		}
+		if f.Since.IsZero() {
+			f.Since = since[f.Key()]
+		}
+		if f.Since.IsZero() {
+			f.Since = s.Now
+		}
+	}
+	slices.SortStableFunc(s.findings, federation.Finding.Compare)
+	s.report.Findings = append([]federation.Finding{}, s.findings...)
+}

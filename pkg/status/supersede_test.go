@@ -1,0 +1,185 @@
+package status
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func TestASupersededCommitGetsOneLastStatus(t *testing.T) {
+	tests := []struct {
+		name   string
+		before []Commit // a minute and a half apart
+		want   string
+	}{
+		{"pending", []Commit{want(shaA, Pending, "0/3 synced")}, "failure: superseded by b000000 before it was in sync"},
+		{"failed", []Commit{want(shaA, Failure, "1/3 failed")}, "failure: superseded by b000000 · it had failed: 1/3 failed"},
+		{"succeeded", []Commit{want(shaA, Success, "3/3 clusters")}, "success: superseded by b000000 · it was: 3/3 clusters"},
+		{
+			"lost its success",
+			[]Commit{want(shaA, Success, "3/3 clusters"), want(shaA, Failure, "1/3 failed")},
+			"failure: superseded by b000000 · it had failed: 1/3 failed",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &forge{}
+				p, _ := run(t, f, Options{})
+				for _, c := range tt.before {
+					p.Want(c)
+					advance(t, 90*time.Second)
+				}
+				posts := len(f.posted)
+				for range 3 {
+					p.Supersede(shaA, federation.Revision{SHA: shaB})
+					advance(t, time.Hour)
+				}
+				if len(f.posted) != posts+1 {
+					t.Fatalf("%d last statuses, want 1", len(f.posted)-posts)
+				}
+				last := f.posted[posts]
+				if got := string(last.State) + ": " + last.Description; got != tt.want {
+					t.Errorf("last status = %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestASuccessThatFlapsWhileItIsSupersededStaysOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &forge{}
+		p, _ := run(t, f, Options{})
+		p.Want(want(shaA, Success, "3/3 clusters"))
+		advance(t, time.Minute)
+		p.Want(want(shaA, Pending, "2/3 synced")) // as the next revision begins
+		advance(t, time.Second)
+		p.Supersede(shaA, federation.Revision{SHA: shaB})
+		advance(t, time.Hour)
+		if got := f.posted[len(f.posted)-1]; len(f.posted) != 2 || got.State != Success {
+			t.Errorf("posted %v, want a second success", f.posted)
+		}
+	})
+}
+
+func TestACommitIsSupersededAcrossARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &forge{}
+		p, stop := run(t, f, Options{Context: web})
+		p.Want(want(shaA, Pending, "0/3 synced"))
+		synctest.Wait()
+		stop()
+
+		p, _ = run(t, f, Options{Context: web})
+		p.Supersede(shaA, federation.Revision{SHA: shaB})
+		p.Supersede("c000000000000000000000000000000000000000", federation.Revision{SHA: shaB})
+		advance(t, time.Hour)
+		if len(f.posted) != 2 {
+			t.Fatalf("posted %v, want one last status for the commit that had one", f.posted)
+		}
+		if got := f.posted[1]; got.SHA != shaA || got.State != Failure || got.Description != "superseded by b000000 before it was in sync" {
+			t.Errorf("last status = %+v", got)
+		}
+	})
+}
+
+func TestARevisionThatComesBackIsCurrentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, f := time.Now(), &forge{}
+		p, _ := run(t, f, Options{})
+		p.Want(want(shaA, Failure, "1/3 failed"))
+		advance(t, time.Second)
+		p.Supersede(shaA, federation.Revision{SHA: shaB})
+		advance(t, time.Second)
+		p.Want(want(shaA, Success, "3/3 clusters")) // a force-push goes back to it
+		advance(t, time.Hour)
+		check(t, f.told(start), []string{
+			"0s 1 failure: 1/3 failed",
+			"1s 1 failure: superseded by b000000 · it had failed: 1/3 failed",
+			"2s 1 success: 3/3 clusters",
+		})
+	})
+}
+
+func TestSupersededStatusesDoNotFillTheMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &forge{answer: func(Commit) error { return errors.New("away") }}
+		p, _ := run(t, f, Options{})
+		for i := range 3 * keptSuperseded {
+			sha := fmt.Sprintf("%040d", i)
+			p.Want(want(sha, Pending, "0/3 synced"))
+			p.Supersede(sha, federation.Revision{SHA: shaB})
+		}
+		f.set(nil)
+		advance(t, time.Hour)
+		if len(f.posted) != keptSuperseded {
+			t.Errorf("%d last statuses, want the newest %d", len(f.posted), keptSuperseded)
+		}
+		if n := len(p.entries); n != 0 {
+			t.Errorf("%d statuses are kept after all was said", n)
+		}
+	})
+}
+
+func TestAStatusTheForgeRejectsIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &forge{}
+		f.answer = func(c Commit) error {
+			if c.SHA == shaA {
+				return fmt.Errorf("post: %w: no such commit", ErrRejected)
+			}
+			return nil
+		}
+		p, _ := run(t, f, Options{})
+		p.Want(want(shaA, Pending, "0/3 synced"))
+		p.Want(want(shaB, Pending, "0/3 synced"))
+		advance(t, time.Second)
+		got := p.Findings()
+		if len(got) != 1 || !strings.Contains(got[0].Message, "1a2b3c4") || !strings.Contains(got[0].Message, "no such commit") {
+			t.Errorf("findings = %v, want one that names the commit and the reason", got)
+		}
+		for i := range 3600 {
+			p.Want(want(shaA, Pending, fmt.Sprintf("%d/3 synced", i)))
+			advance(t, time.Second)
+		}
+		if len(f.attempts) != 2 || len(f.posted) != 1 {
+			t.Errorf("%d attempts and %d posts, want one for each commit and one post", len(f.attempts), len(f.posted))
+		}
+		// A mirror may learn of a commit later: a new state is worth one more try.
+		f.set(nil)
+		p.Want(want(shaA, Success, "3/3 clusters"))
+		advance(t, time.Minute)
+		if len(f.posted) != 2 {
+			t.Errorf("posted %v, want the success of the commit that is known by now", f.posted)
+		}
+	})
+}
+
+func TestARefusedTokenIsAFindingUntilItIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &forge{}
+		refuse := func(Commit) error { return fmt.Errorf("post: %w: 401", ErrUnauthorized) }
+		f.answer = refuse
+		p, _ := run(t, f, Options{})
+		p.Want(want(shaA, Pending, "0/3 synced"))
+		advance(t, time.Hour)
+		if n := len(f.attempts); n < 30 || n > 61 {
+			t.Errorf("%d attempts in an hour with a refused token, want one every minute or two", n)
+		}
+		got := p.Findings()
+		if len(got) != 1 || !strings.Contains(got[0].Message, "forge token refused") || got[0].Remedy == "" {
+			t.Errorf("findings = %v, want one of a refused token with a remedy", got)
+		}
+		f.set(nil)
+		advance(t, backoffMax)
+		if len(f.posted) != 1 || len(p.Findings()) != 0 {
+			t.Errorf("after the token was replaced: posted %v, findings %v", f.posted, p.Findings())
+		}
+	})
+}

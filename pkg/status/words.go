@@ -1,0 +1,252 @@
+package status
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// wordsLimit is how long a description may get before the number of further
+// reasons, so that the whole fits the 140 characters of the strictest forge.
+const wordsLimit = 140
+
+// state gives the outcome and its words.
+func (s *summary) state() (State, string) {
+	if failed := failures(s.report.Findings, s.members); len(failed) > 0 {
+		return Failure, s.failureWords(failed)
+	}
+	if s.Snapshot.Revision.SHA == "" || s.Federation == nil {
+		return Pending, "waiting for the repository"
+	}
+	if len(s.waits) > 0 {
+		return Pending, s.pendingWords()
+	}
+	return Success, s.successWords()
+}
+
+// failures gives the findings that make the state a failure, the most important
+// first. The others keep their order.
+func failures(findings []federation.Finding, members map[string]bool) []federation.Finding {
+	var failed []federation.Finding
+	for _, f := range findings {
+		if counts, known := members[f.Cluster]; f.Severity == federation.SeverityError && (counts || !known) {
+			failed = append(failed, f)
+		}
+	}
+	slices.SortStableFunc(failed, func(a, b federation.Finding) int { return cmp.Compare(weight(a), weight(b)) })
+	return failed
+}
+
+// weight puts causes before what they lead to: what is wrong in Git, then who
+// does not answer, then what could not be written, then what is unwell.
+func weight(f federation.Finding) int {
+	switch {
+	case f.Cluster == "" && f.File != "":
+		return 0
+	case f.ID == idContext, f.ID == idCredentials, f.ID == idUnreachable, f.ID == idNotReady:
+		return 2
+	case f.ID == idHealth:
+		return 4
+	case f.ID == idNotShared, f.ID == idNoAddress, f.ID == idNotSynced:
+		return 5
+	case f.Cluster == "":
+		return 1
+	}
+	return 3
+}
+
+// failureWords gives "1/13 failed: gce-us-east1b Service/nginx nodePort 30036
+// held by default/legacy (+1 more)". Clusters that fail for one reason are
+// named together.
+func (s *summary) failureWords(failed []federation.Finding) string {
+	type reason struct {
+		id, message string
+		object      federation.ObjectRef
+		file        string
+	}
+	clusters := map[string]bool{}
+	reasons := map[reason][]string{}
+	for _, f := range failed {
+		if s.members[f.Cluster] {
+			clusters[f.Cluster] = true
+		}
+		r := reason{f.ID, f.Message, f.Object, f.File}
+		if !slices.Contains(reasons[r], f.Cluster) {
+			reasons[r] = append(reasons[r], f.Cluster)
+		}
+	}
+	head := "failed: "
+	if len(clusters) > 0 {
+		head = fmt.Sprintf("%d/%d failed: ", len(clusters), counted(s.report.Clusters))
+	}
+	first := failed[0]
+	same := reasons[reason{first.ID, first.Message, first.Object, first.File}]
+	if len(same) > 1 && first.Cluster != "" {
+		first.Cluster = fmt.Sprintf("%s and %d more", first.Cluster, len(same)-1)
+	}
+	return head + withMore(s.reason(first), len(reasons)-1, wordsLimit-len(head))
+}
+
+// reason says a finding in one line. A cluster that is away is said as pending
+// descriptions say it.
+func (s *summary) reason(f federation.Finding) string {
+	for _, c := range s.report.Clusters {
+		if c.Name == f.Cluster && f.Object == (federation.ObjectRef{}) && c.State != federation.ClusterReady {
+			if w := s.absent(c); w.finding.ID == f.ID {
+				return w.words
+			}
+		}
+	}
+	return strings.TrimSpace(place(f) + " " + line(f.Message))
+}
+
+// place says where a finding is: cluster, object, or file.
+func place(f federation.Finding) string {
+	var parts []string
+	if f.Cluster != "" {
+		parts = append(parts, f.Cluster)
+	}
+	if f.Object != (federation.ObjectRef{}) {
+		name := f.Object.Name
+		if f.Object.Namespace != "" && f.Object.Namespace != "default" {
+			name = f.Object.Namespace + "/" + name
+		}
+		parts = append(parts, f.Object.Kind+"/"+name)
+	}
+	if f.File != "" && f.Cluster == "" && !strings.HasPrefix(f.Message, f.File) {
+		file := f.File
+		if f.Line > 0 {
+			file = fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
+		parts = append(parts, file)
+	}
+	return line(strings.Join(parts, " "))
+}
+
+// withMore adds how many further reasons there are, and cuts the first one so
+// that the number stays within limit bytes.
+func withMore(words string, more, limit int) string {
+	if more <= 0 {
+		return words
+	}
+	suffix := fmt.Sprintf(" (+%d more)", more)
+	return Trim(words, limit-len(suffix)) + suffix
+}
+
+// pendingWords gives "12/13 synced, eu-3 unreachable 4m". Who does not answer
+// comes before what is not ready.
+func (s *summary) pendingWords() string {
+	synced := 0
+	for _, c := range s.report.Clusters {
+		if s.members[c.Name] && c.Current && c.State == federation.ClusterReady {
+			synced++
+		}
+	}
+	head := fmt.Sprintf("%d/%d synced", synced, counted(s.report.Clusters))
+	if synced == counted(s.report.Clusters) {
+		if ready, desired := s.pods(); desired > 0 {
+			head += fmt.Sprintf(", %d/%d ready", ready, desired)
+		}
+	}
+	var away, others []string
+	for _, w := range s.waits {
+		switch {
+		case w.early:
+			away = append(away, w.words)
+		case w.words != "":
+			others = append(others, w.words)
+		}
+	}
+	words := append(away, others...)
+	if len(words) == 0 {
+		return head
+	}
+	head += ", "
+	return head + withMore(words[0], len(words)-1, wordsLimit-len(head))
+}
+
+// successWords gives "203.0.113.10 · 13/13 clusters · 26/26 ready".
+func (s *summary) successWords() string {
+	var parts []string
+	if a := s.addressWords(); a != "" {
+		parts = append(parts, a)
+	}
+	n := counted(s.report.Clusters)
+	parts = append(parts, fmt.Sprintf("%d/%d clusters", n, n))
+	if ready, desired := s.pods(); desired > 0 {
+		parts = append(parts, fmt.Sprintf("%d/%d ready", ready, desired))
+	}
+	return strings.Join(parts, " · ")
+}
+
+// addressWords names one or two addresses and counts more. The address of most
+// clusters comes first.
+func (s *summary) addressWords() string {
+	reporters := map[string]int{}
+	for _, a := range s.report.Addresses {
+		reporters[a.Address] += len(a.Clusters)
+	}
+	addresses := slices.SortedFunc(maps.Keys(reporters), func(a, b string) int {
+		return cmp.Or(cmp.Compare(reporters[b], reporters[a]), strings.Compare(a, b))
+	})
+	if len(addresses) > 2 {
+		return fmt.Sprintf("%s and %d more addresses", addresses[0], len(addresses)-1)
+	}
+	return strings.Join(addresses, ", ")
+}
+
+// pods adds up the clusters that count.
+func (s *summary) pods() (ready, desired int64) {
+	for _, c := range s.report.Clusters {
+		if s.members[c.Name] {
+			ready += c.Ready
+			desired += c.Desired
+		}
+	}
+	return ready, desired
+}
+
+// outcomes gives each cluster that counts its own state and words.
+func (s *summary) outcomes() {
+	failed := map[string][]federation.Finding{}
+	for _, f := range failures(s.report.Findings, s.members) {
+		failed[f.Cluster] = append(failed[f.Cluster], f)
+	}
+	for i := range s.report.Clusters {
+		c := &s.report.Clusters[i]
+		if !s.members[c.Name] {
+			continue
+		}
+		c.Outcome, c.Reason = s.outcome(*c, failed[c.Name])
+	}
+}
+
+func (s *summary) outcome(c Cluster, failed []federation.Finding) (State, string) {
+	if len(failed) > 0 {
+		reason := strings.TrimPrefix(s.reason(failed[0]), c.Name+" ")
+		return Failure, withMore(reason, len(failed)-1, wordsLimit)
+	}
+	pending, words := !c.Current, []string{}
+	for _, w := range s.waits {
+		if w.finding.Cluster != c.Name {
+			continue
+		}
+		pending = true
+		if w.words != "" {
+			words = append(words, strings.TrimPrefix(w.words, c.Name+" "))
+		}
+	}
+	switch {
+	case len(words) > 0:
+		return Pending, withMore(words[0], len(words)-1, wordsLimit)
+	case pending:
+		return Pending, "not synced yet"
+	case c.Desired > 0:
+		return Success, fmt.Sprintf("%d/%d ready", c.Ready, c.Desired)
+	}
+	return Success, "synced"
+}
