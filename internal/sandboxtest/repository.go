@@ -1,0 +1,150 @@
+package sandboxtest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Repository is the path of the sandbox's bare Git repository. Whoever shares a
+// sandbox shares it: a test takes one from [NewRepository].
+func (s *Sandbox) Repository() string { return s.said.Repository }
+
+// NewRepository makes an empty bare repository for one test, with main as its
+// first branch, and returns its path. No settings of the user's have a say in it.
+func NewRepository(tb testing.TB) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "repository.git")
+	cmd := exec.CommandContext(tb.Context(), "git", "init", "--quiet", "--bare", "--initial-branch=main", "--template=", path)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + tb.TempDir(), "GIT_CONFIG_NOSYSTEM=1"}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("make a repository: %v: %s", err, out)
+	}
+	return path
+}
+
+// Forge is a running Gitea.
+type Forge struct {
+	URL        string `json:"url"`
+	Owner      string `json:"owner"` // an administrator
+	Password   string `json:"password"`
+	Token      string `json:"token"`      // the owner's, for everything
+	Repository string `json:"repository"` // one that all share; see NewRepository
+	CloneURL   string `json:"cloneURL"`   // of Repository, without credentials
+}
+
+// Forge returns the sandbox's forge.
+func (s *Sandbox) Forge(tb testing.TB) *Forge {
+	tb.Helper()
+	if s.said.Forge == nil {
+		tb.Fatalf("the sandbox in %s has no forge: start it with --forge", s.said.Dir)
+	}
+	f := *s.said.Forge
+	return &f
+}
+
+// NewRepository makes an empty repository for one test, and returns the forge
+// with that as its repository. It is deleted at the test's end.
+func (f *Forge) NewRepository(tb testing.TB) *Forge {
+	tb.Helper()
+	own := *f
+	own.Repository = "test-" + strings.ToLower(rand.Text()[:8])
+	own.CloneURL = fmt.Sprintf("%s/%s/%s.git", f.URL, f.Owner, own.Repository)
+	if err := f.Call(tb.Context(), http.MethodPost, "/user/repos",
+		map[string]any{"name": own.Repository, "default_branch": "main", "auto_init": false}, nil); err != nil {
+		tb.Fatalf("make a repository on the forge: %v", err)
+	}
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 10*time.Second)
+		defer cancel()
+		if err := f.Call(ctx, http.MethodDelete, own.path(""), nil, nil); err != nil {
+			tb.Errorf("delete the repository %s on the forge: %v", own.Repository, err)
+		}
+	})
+	return &own
+}
+
+// PushURL is the clone URL with the owner's token in it, for the git command.
+func (f *Forge) PushURL() string {
+	return strings.Replace(f.CloneURL, "://", "://"+f.Owner+":"+f.Token+"@", 1)
+}
+
+// AddWebhook has pushes and changes of pull requests in the repository posted to
+// url, signed with secret.
+func (f *Forge) AddWebhook(tb testing.TB, url, secret string) {
+	tb.Helper()
+	err := f.Call(tb.Context(), http.MethodPost, f.path("/hooks"), map[string]any{
+		"type":   "gitea",
+		"active": true,
+		"events": []string{"push", "pull_request", "pull_request_sync"},
+		"config": map[string]string{"url": url, "secret": secret, "content_type": "json"},
+	}, nil)
+	if err != nil {
+		tb.Fatalf("register the webhook %s: %v", url, err)
+	}
+}
+
+// Status is a commit status as the forge shows it.
+type Status struct {
+	Context     string `json:"context"`
+	State       string `json:"status"`
+	Description string `json:"description"`
+	TargetURL   string `json:"target_url"`
+}
+
+// Statuses returns the statuses of a commit, newest first.
+func (f *Forge) Statuses(tb testing.TB, sha string) []Status {
+	tb.Helper()
+	var all []Status
+	if err := f.Call(tb.Context(), http.MethodGet, f.path("/commits/"+sha+"/statuses?sort=highestindex"), nil, &all); err != nil {
+		tb.Fatalf("read the statuses of %s: %v", sha, err)
+	}
+	return all
+}
+
+func (f *Forge) path(below string) string { return "/repos/" + f.Owner + "/" + f.Repository + below }
+
+// Call calls the forge's API, below /api/v1, with the owner's token. It sends
+// body, if not nil, and decodes the answer into the variable that into points
+// to, if not nil.
+func (f *Forge) Call(ctx context.Context, method, path string, body, into any) error {
+	var b []byte
+	if body != nil {
+		var err error
+		if b, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, f.URL+"/api/v1"+path, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "token "+f.Token)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	said, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode/100 != 2 {
+		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, strings.TrimSpace(string(said)))
+	}
+	if into == nil {
+		return nil
+	}
+	return json.Unmarshal(said, into)
+}

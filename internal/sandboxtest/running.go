@@ -1,0 +1,175 @@
+package sandboxtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// patience is how long a sandbox may take to start. Three clusters take five
+// seconds on a quiet machine, thirteen half a minute, and compiling it the first
+// time a minute more.
+const patience = 5 * time.Minute
+
+// started says whether shared has started a sandbox, for [Main].
+var started atomic.Bool
+
+// running is a sandbox that this test binary started.
+type running struct {
+	cmd *exec.Cmd
+	// hold is what keeps it alive: the sandbox ends when nobody holds the other
+	// end of its standard input any more, so it cannot outlive this program.
+	hold io.Closer
+	says tail
+	done chan struct{} // closed when it has ended
+}
+
+// start starts a sandbox and returns when it can be used.
+func start(clusters int, forge, shared bool) (*Sandbox, error) {
+	module, err := sandboxModule()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"-C", module, "run", "./cmd/sandbox", "up", "--clusters", strconv.Itoa(clusters)}
+	if forge {
+		args = append(args, "--forge")
+	}
+	r := &running{cmd: exec.Command("go", args...), done: make(chan struct{})}
+	r.cmd.Stderr = &r.says
+	// Once the go command has ended, its output is of no interest.
+	r.cmd.WaitDelay = 10 * time.Second
+	if r.hold, err = r.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("start a sandbox: %w", err)
+	}
+	out, err := r.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start a sandbox: %w", err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start a sandbox: %w", err)
+	}
+	if shared {
+		started.Store(true)
+	}
+	impatient := time.AfterFunc(patience, func() { r.hold.Close() })
+	var said description
+	err = json.NewDecoder(out).Decode(&said)
+	go func() {
+		defer close(r.done)
+		_ = r.cmd.Wait() // its end is told by those who miss it
+	}()
+	if !impatient.Stop() {
+		err = fmt.Errorf("it was not ready after %s", patience)
+	} else if errors.Is(err, io.EOF) {
+		err = errors.New("it ended before it was ready")
+	}
+	if err != nil {
+		r.stop()
+		return nil, fmt.Errorf("start a sandbox: %w%s", err, r.lastWords())
+	}
+	s, err := newSandbox(said, shared, r)
+	if err != nil {
+		r.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// stop ends the sandbox and waits until it has cleaned up.
+func (r *running) stop() {
+	r.hold.Close()
+	<-r.done
+}
+
+// lastWords returns what the sandbox wrote, for a message about its failure.
+func (r *running) lastWords() string {
+	if said := strings.TrimSpace(r.says.String()); said != "" {
+		return "\nthe sandbox wrote:\n" + said
+	}
+	return ""
+}
+
+// sandboxModule finds the sandbox's module from a package of this one, where the
+// go command runs its tests.
+func sandboxModule() (string, error) {
+	here, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := here; ; dir = filepath.Dir(dir) {
+		module := filepath.Join(dir, "sandbox")
+		if _, err := os.Stat(filepath.Join(module, "go.mod")); err == nil {
+			return module, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("find the sandbox's module: no folder above %s has sandbox/go.mod", here)
+		}
+	}
+}
+
+// control asks the sandbox behind a Unix socket to do something to a cluster.
+func control(ctx context.Context, socket, action, cluster string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		"http://sandbox/clusters/"+url.PathEscape(cluster)+"/"+action, nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	said, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return errors.New(strings.TrimSpace(string(said)))
+	}
+	return nil
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu sync.Mutex // protects b
+	b  bytes.Buffer
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	const most = 16 << 10
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b.Write(p)
+	if over := t.b.Len() - most; over > 0 {
+		t.b.Next(over)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b.String()
+}

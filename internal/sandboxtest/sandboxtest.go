@@ -1,0 +1,217 @@
+// Package sandboxtest gives tests real clusters, a real Git repository and a real
+// forge: those of a sandbox, the program in the module of that name.
+//
+// Most tests share one sandbox and keep apart by namespace:
+//
+//	s := sandboxtest.Shared(t)
+//	ns := s.Namespace(t)
+//	for _, cluster := range s.Clusters() {
+//		s.Client(t, cluster).AppsV1().ReplicaSets(ns)…
+//	}
+//
+// A test that pauses or kills a cluster, or that changes what belongs to no
+// namespace, takes [Own]. Where the programs of a sandbox are missing the tests
+// fail, with the command that builds them; they are never skipped.
+package sandboxtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Variable names the description of a running sandbox, the file sandbox.json in
+// its folder, that [Shared] uses instead of starting one.
+const Variable = "FEDSYNC_SANDBOX"
+
+// RestrictedUser is a user of every cluster who may do nothing until a test binds
+// a role to that name.
+const RestrictedUser = "restricted"
+
+// Sandbox is a running federation of clusters.
+type Sandbox struct {
+	said    description
+	configs map[string]*rest.Config // by cluster
+	shared  bool
+	running *running // nil if somebody else started it
+}
+
+// description is what a sandbox says of itself.
+type description struct {
+	Dir        string            `json:"dir"`
+	Pid        int               `json:"pid"`
+	Kubeconfig string            `json:"kubeconfig"`
+	Clusters   []string          `json:"clusters"`
+	Restricted map[string]string `json:"restrictedTokens"`
+	Repository string            `json:"repository"`
+	Control    string            `json:"control"`
+	Forge      *Forge            `json:"forge"`
+}
+
+// Shared returns the sandbox that all tests of a run share: the one that
+// $FEDSYNC_SANDBOX names, else one of three clusters and a forge that this test
+// binary starts once. It ends with the test binary, however that ends.
+func Shared(tb testing.TB) *Sandbox {
+	tb.Helper()
+	s, err := shared()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// shared is started by the first test that asks for it.
+var shared = sync.OnceValues(func() (*Sandbox, error) {
+	path := os.Getenv(Variable)
+	if path == "" {
+		return start(3, true, true)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the sandbox that $%s names: %w", Variable, err)
+	}
+	var said description
+	if err := json.Unmarshal(b, &said); err != nil {
+		return nil, fmt.Errorf("read the description of a sandbox in %s: %w", path, err)
+	}
+	return newSandbox(said, true, nil)
+})
+
+// Main runs the tests of a package and then waits until a sandbox that [Shared]
+// started is gone. Only packages that look for goroutines left behind need it:
+//
+//	func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
+func Main(m *testing.M) int {
+	code := m.Run()
+	// If no test has asked for a sandbox, one is not started for this.
+	if started.Load() {
+		if s, err := shared(); err == nil && s.running != nil {
+			s.running.stop()
+		}
+	}
+	return code
+}
+
+// Own starts a sandbox for one test, which may pause and kill its clusters. It is
+// stopped at the test's end.
+func Own(tb testing.TB, clusters int, forge bool) *Sandbox {
+	tb.Helper()
+	s, err := start(clusters, forge, false)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.running.stop)
+	return s
+}
+
+func newSandbox(said description, shared bool, r *running) (*Sandbox, error) {
+	s := &Sandbox{said: said, shared: shared, running: r, configs: map[string]*rest.Config{}}
+	kubeconfig, err := clientcmd.LoadFromFile(said.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig of the sandbox in %s: %w", said.Dir, err)
+	}
+	for _, cluster := range said.Clusters {
+		config, err := clientcmd.NewNonInteractiveClientConfig(*kubeconfig, cluster, nil, nil).ClientConfig()
+		if err != nil {
+			return nil, fmt.Errorf("read the context %s of %s: %w", cluster, said.Kubeconfig, err)
+		}
+		config.QPS = -1 // a test's own pace is limit enough
+		s.configs[cluster] = config
+	}
+	return s, nil
+}
+
+// Clusters lists the names of the clusters, which are those of their contexts.
+func (s *Sandbox) Clusters() []string { return slices.Clone(s.said.Clusters) }
+
+// Kubeconfig is the path of a kubeconfig with a context for every cluster, in
+// which the user may do everything.
+func (s *Sandbox) Kubeconfig() string { return s.said.Kubeconfig }
+
+// RESTConfig returns an administrator's access to a cluster, without a limit on
+// requests. It panics if there is no such cluster.
+func (s *Sandbox) RESTConfig(cluster string) *rest.Config {
+	config, ok := s.configs[cluster]
+	if !ok {
+		panic(fmt.Sprintf("sandboxtest: no cluster %q; there are %s", cluster, strings.Join(s.said.Clusters, ", ")))
+	}
+	return rest.CopyConfig(config)
+}
+
+// Restricted returns the access of [RestrictedUser] to a cluster.
+func (s *Sandbox) Restricted(cluster string) *rest.Config {
+	config := s.RESTConfig(cluster)
+	config.BearerToken = s.said.Restricted[cluster]
+	return config
+}
+
+// RestrictedKubeconfig writes a kubeconfig like that of Kubeconfig for
+// [RestrictedUser], and returns its path.
+func (s *Sandbox) RestrictedKubeconfig(tb testing.TB) string {
+	tb.Helper()
+	kubeconfig, err := clientcmd.LoadFromFile(s.said.Kubeconfig)
+	if err != nil {
+		tb.Fatalf("read the kubeconfig of the sandbox: %v", err)
+	}
+	for cluster, token := range s.said.Restricted {
+		kubeconfig.AuthInfos[cluster].Token = token
+	}
+	path := tb.TempDir() + "/kubeconfig"
+	if err := clientcmd.WriteToFile(*kubeconfig, path); err != nil {
+		tb.Fatalf("write a kubeconfig: %v", err)
+	}
+	return path
+}
+
+// Client returns an administrator's client of a cluster.
+func (s *Sandbox) Client(tb testing.TB, cluster string) kubernetes.Interface {
+	tb.Helper()
+	client, err := kubernetes.NewForConfig(s.RESTConfig(cluster))
+	if err != nil {
+		tb.Fatalf("make a client of %s: %v", cluster, err)
+	}
+	return client
+}
+
+// Dynamic returns an administrator's client of a cluster for any kind.
+func (s *Sandbox) Dynamic(tb testing.TB, cluster string) dynamic.Interface {
+	tb.Helper()
+	client, err := dynamic.NewForConfig(s.RESTConfig(cluster))
+	if err != nil {
+		tb.Fatalf("make a client of %s: %v", cluster, err)
+	}
+	return client
+}
+
+// Pause freezes a cluster: its API server accepts connections and never answers.
+func (s *Sandbox) Pause(tb testing.TB, cluster string) { tb.Helper(); s.act(tb, "pause", cluster) }
+
+// Resume lets a paused cluster go on where it was.
+func (s *Sandbox) Resume(tb testing.TB, cluster string) { tb.Helper(); s.act(tb, "resume", cluster) }
+
+// Kill ends a cluster without a warning: connections are refused.
+func (s *Sandbox) Kill(tb testing.TB, cluster string) { tb.Helper(); s.act(tb, "kill", cluster) }
+
+// Start starts a killed cluster again, with the same address and objects, and
+// returns when its API server answers.
+func (s *Sandbox) Start(tb testing.TB, cluster string) { tb.Helper(); s.act(tb, "start", cluster) }
+
+func (s *Sandbox) act(tb testing.TB, action, cluster string) {
+	tb.Helper()
+	if s.shared {
+		tb.Fatalf("%s %s: other tests use this cluster: take one from sandboxtest.Own", action, cluster)
+	}
+	if err := control(context.WithoutCancel(tb.Context()), s.said.Control, action, cluster); err != nil {
+		tb.Fatalf("%s %s: %v%s", action, cluster, err, s.running.lastWords())
+	}
+}

@@ -1,0 +1,35 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// lock takes the lock file at path for this process alone, calling waiting once
+// if somebody else has it. The kernel gives the lock back when we end, however
+// that comes, so no stale one can be left.
+func lock(path string, waiting func()) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	take := func(how int) error {
+		for {
+			if err := syscall.Flock(int(f.Fd()), how); !errors.Is(err, syscall.EINTR) {
+				return err
+			}
+		}
+	}
+	err = take(syscall.LOCK_EX | syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		waiting()
+		err = take(syscall.LOCK_EX)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return func() { f.Close() }, nil
+}

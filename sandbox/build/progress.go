@@ -1,0 +1,53 @@
+package build
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Progress tells a person how a build goes: one line per module, and while it
+// lasts on a terminal the seconds.
+type Progress struct {
+	Out      io.Writer
+	Terminal bool
+}
+
+// Say writes one finished line.
+func (p *Progress) Say(name, what string) { fmt.Fprintf(p.Out, "%-22s %s\n", name, what) }
+
+// Begin says that name is being built; the function it returns says how long
+// that took.
+func (p *Progress) Begin(name string) func(error) {
+	began := time.Now()
+	elapsed := func() time.Duration { return time.Since(began).Round(time.Second) }
+	done := make(chan struct{})
+	var ticking sync.WaitGroup
+	if p.Terminal {
+		ticking.Go(func() {
+			tick := time.NewTicker(time.Second)
+			defer tick.Stop()
+			for {
+				fmt.Fprintf(p.Out, "\r\x1b[K%-22s building, %s", name, elapsed())
+				select {
+				case <-tick.C:
+				case <-done:
+					fmt.Fprint(p.Out, "\r\x1b[K")
+					return
+				}
+			}
+		})
+	} else {
+		p.Say(name, "building, which can take minutes")
+	}
+	return func(err error) {
+		close(done)
+		ticking.Wait()
+		how := "built in"
+		if err != nil {
+			how = "failed after"
+		}
+		p.Say(name, fmt.Sprintf("%s %s", how, elapsed()))
+	}
+}

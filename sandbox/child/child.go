@@ -1,0 +1,116 @@
+package child
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// Program says what to run.
+type Program struct {
+	Name string // for people: "kube-apiserver of gce-asia-east1a"
+	Path string
+	Args []string
+	Env  []string // the whole environment; nothing is inherited
+	Dir  string   // where it runs
+	Log  string   // the file that its output is appended to
+
+	// Ended is called if the program ends without having been killed by us.
+	Ended func(error)
+}
+
+// Child is a program that was started. It has ended when Done is closed.
+type Child struct {
+	Name string
+
+	program Program
+	log     *os.File
+	cmd     *exec.Cmd
+	killed  atomic.Bool // its end is our doing
+	done    chan struct{}
+}
+
+func newChild(p Program) (*Child, error) {
+	log, err := logFile(p.Log)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(p.Path, p.Args...)
+	cmd.Env = p.Env
+	if cmd.Env == nil {
+		cmd.Env = []string{} // nil would mean ours
+	}
+	cmd.Dir = p.Dir
+	cmd.Stdout, cmd.Stderr = log, log
+	return &Child{Name: p.Name, program: p, log: log, cmd: cmd, done: make(chan struct{})}, nil
+}
+
+// wait collects the child when it ends.
+func (c *Child) wait() {
+	err := c.cmd.Wait()
+	close(c.done)
+	if c.killed.Load() || c.program.Ended == nil {
+		return
+	}
+	how := "exit status 0"
+	if err != nil {
+		how = err.Error()
+	}
+	if last := lastLines(c.program.Log, 10); last != "" {
+		how += "; it wrote last:\n" + last
+	}
+	c.program.Ended(fmt.Errorf("%s ended: %s", c.Name, how))
+}
+
+// Done is closed when the child has ended.
+func (c *Child) Done() <-chan struct{} { return c.done }
+
+// Pause stops the child where it is: its sockets stay open, and nothing answers.
+func (c *Child) Pause() error { return c.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused child go on.
+func (c *Child) Resume() error { return c.signal(syscall.SIGCONT) }
+
+// Kill ends the child as a power cut would, and returns when it is gone.
+func (c *Child) Kill() error {
+	c.killed.Store(true)
+	if err := c.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-c.done
+	return nil
+}
+
+func (c *Child) signal(s syscall.Signal) error {
+	if err := c.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("send %s to %s: %w", s, c.Name, err)
+	}
+	return nil
+}
+
+// lastLines returns up to n lines from the end of a log. A log that cannot be
+// read has none: the caller is already telling of something worse.
+func lastLines(path string, n int) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	const most = 8 << 10
+	if at, err := f.Seek(0, 2); err != nil || at < most {
+		_, err = f.Seek(0, 0)
+		if err != nil {
+			return ""
+		}
+	} else if _, err := f.Seek(-most, 2); err != nil {
+		return ""
+	}
+	b := make([]byte, most)
+	got, _ := f.Read(b)
+	lines := strings.Split(strings.TrimSpace(string(b[:got])), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

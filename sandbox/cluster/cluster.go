@@ -1,0 +1,428 @@
+// Package cluster runs one complete Kubernetes control plane, with kwok in place
+// of kubelets: pods are really scheduled onto its nodes, become Ready and fill
+// EndpointSlices, and no container runs.
+//
+// Every cluster has its own API server, controller manager, scheduler and kwok;
+// only etcd is shared, under a prefix for each. Its API server can be paused,
+// killed and started again, on the same address and with the same objects, which
+// is how an outage is made.
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/fedsync/fedsync/sandbox/build"
+	"github.com/fedsync/fedsync/sandbox/child"
+	"github.com/fedsync/fedsync/sandbox/port"
+)
+
+// Config says what a cluster is to be.
+type Config struct {
+	Zone  Zone
+	Index int    // its place among the clusters; its addresses derive from it
+	Nodes int    // how many machines it has
+	Dir   string // for its files; made if it is not there
+	Logs  string // for the output of its programs; made if it is not there
+	Etcd  string // URL of the etcd that it shares
+	Paths build.Paths
+	Group *child.Group // what its programs belong to
+	Ended func(error)  // told of a program that ended by itself
+
+	// Beside runs for as long as the control plane does, with a context that
+	// ends before the cluster is paused or killed. It may be nil.
+	Beside func(context.Context, *Cluster)
+}
+
+// Cluster is one control plane. Its methods may be called at the same time.
+type Cluster struct {
+	config     Config
+	port       *port.Reservation
+	serving    serving
+	admin      string // token of a member of system:masters
+	restricted string // token of a user who may do nothing until it is bound to a role
+
+	outage   sync.Mutex     // one change of state at a time; protects what follows
+	programs []*child.Child // the API server first
+	beside   sync.WaitGroup // what runs in Config.Beside
+	leave    func()         // ends it
+
+	mu    sync.Mutex // protects state
+	state State
+}
+
+// State says how an API server is.
+type State string
+
+// The states.
+const (
+	Running State = "Running"
+	Paused  State = "Paused" // accepts connections and never answers
+	Killed  State = "Killed" // refuses connections; also before the first start
+)
+
+// RestrictedUser is the name of the user who may do nothing.
+const RestrictedUser = "restricted"
+
+//go:embed stages.yaml
+var stages []byte
+
+// New prepares a cluster: its certificate, its users, its address. Nothing runs
+// yet.
+func New(config Config) (*Cluster, error) {
+	c := &Cluster{config: config, state: Killed, admin: rand.Text(), restricted: rand.Text()}
+	var err error
+	if c.serving, err = newServing(config.Zone.Name()); err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", c.Name(), err)
+	}
+	_, account, err := newKey()
+	if err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", c.Name(), err)
+	}
+	if c.port, err = port.Reserve(); err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", c.Name(), err)
+	}
+	if err := c.writeFiles(account); err != nil {
+		c.port.Close()
+		return nil, fmt.Errorf("prepare %s: %w", c.Name(), err)
+	}
+	return c, nil
+}
+
+func (c *Cluster) writeFiles(account []byte) error {
+	if err := os.MkdirAll(c.config.Dir, 0o700); err != nil {
+		return err
+	}
+	tokens := fmt.Sprintf("%s,admin,admin,system:masters\n%s,%s,%[3]s\n", c.admin, c.restricted, RestrictedUser)
+	for name, content := range map[string][]byte{
+		"serving.crt":         c.serving.certificate,
+		"serving.key":         c.serving.key,
+		"service-account.key": account,
+		"tokens.csv":          []byte(tokens),
+		"stages.yaml":         stages,
+	} {
+		if err := os.WriteFile(c.file(name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	own := clientcmdapi.NewConfig()
+	c.AddTo(own)
+	own.CurrentContext = c.Name()
+	return clientcmd.WriteToFile(*own, c.file("kubeconfig"))
+}
+
+// Name is also the name of its context.
+func (c *Cluster) Name() string { return c.config.Zone.Name() }
+
+// Server is the URL of its API.
+func (c *Cluster) Server() string { return "https://" + c.port.Address() }
+
+// RestrictedToken is the token of [RestrictedUser].
+func (c *Cluster) RestrictedToken() string { return c.restricted }
+
+// AddTo adds the cluster's context to a kubeconfig.
+func (c *Cluster) AddTo(kubeconfig *clientcmdapi.Config) {
+	name := c.Name()
+	kubeconfig.Clusters[name] = &clientcmdapi.Cluster{Server: c.Server(), CertificateAuthorityData: c.serving.certificate}
+	kubeconfig.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: c.admin}
+	kubeconfig.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
+}
+
+// RESTConfig is the administrator's way in, without a limit on requests.
+func (c *Cluster) RESTConfig() *rest.Config {
+	return &rest.Config{
+		Host:            c.Server(),
+		BearerToken:     c.admin,
+		TLSClientConfig: rest.TLSClientConfig{CAData: c.serving.certificate},
+		QPS:             -1,
+	}
+}
+
+// Up starts the cluster and returns when pods can be placed on its nodes.
+func (c *Cluster) Up(ctx context.Context) error {
+	if err := c.Start(ctx); err != nil {
+		return err
+	}
+	if err := c.register(ctx); err != nil {
+		return err
+	}
+	return c.populated(ctx)
+}
+
+// Start starts a killed control plane and returns when its API server answers. A
+// running one goes on.
+func (c *Cluster) Start(ctx context.Context) error {
+	c.outage.Lock()
+	defer c.outage.Unlock()
+	switch c.State() {
+	case Running:
+		return nil
+	case Paused:
+		return fmt.Errorf("start %s: it is paused: resume it", c.Name())
+	case Killed:
+	}
+	if err := c.start(build.APIServer); err != nil {
+		return err
+	}
+	c.become(Running)
+	if err := c.answering(ctx); err != nil {
+		return err
+	}
+	for _, p := range []build.Program{build.ControllerManager, build.Scheduler, build.Kwok} {
+		if err := c.start(p); err != nil {
+			return err
+		}
+	}
+	c.accompany()
+	return nil
+}
+
+// Pause stops the control plane where it is. A paused one stays paused.
+//
+// The others stop with the API server: they would spend the outage growing
+// impatient, and then wait up to half a minute before they try again.
+func (c *Cluster) Pause() error {
+	c.outage.Lock()
+	defer c.outage.Unlock()
+	switch c.State() {
+	case Paused:
+		return nil
+	case Killed:
+		return fmt.Errorf("pause %s: it is killed: start it first", c.Name())
+	case Running:
+	}
+	c.part()
+	c.become(Paused)
+	return each(c.programs, (*child.Child).Pause)
+}
+
+// Resume lets a paused control plane go on. A running one goes on.
+func (c *Cluster) Resume() error {
+	c.outage.Lock()
+	defer c.outage.Unlock()
+	switch c.State() {
+	case Running:
+		return nil
+	case Killed:
+		return fmt.Errorf("resume %s: it is killed: start it", c.Name())
+	case Paused:
+	}
+	c.become(Running)
+	if err := each(c.programs, (*child.Child).Resume); err != nil {
+		return err
+	}
+	c.accompany()
+	return nil
+}
+
+// Kill ends the control plane without a warning. A killed one stays killed.
+func (c *Cluster) Kill() error {
+	c.outage.Lock()
+	defer c.outage.Unlock()
+	c.part()
+	c.become(Killed)
+	programs := c.programs
+	c.programs = nil
+	return each(programs, (*child.Child).Kill)
+}
+
+// State says how the API server is.
+func (c *Cluster) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+func (c *Cluster) become(s State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state = s
+}
+
+// accompany starts what runs beside the control plane.
+func (c *Cluster) accompany() {
+	if c.config.Beside == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c.leave = cancel
+	c.beside.Go(func() { c.config.Beside(ctx, c) })
+}
+
+// part ends what runs beside the control plane and waits for it.
+func (c *Cluster) part() {
+	if c.leave == nil {
+		return
+	}
+	c.leave()
+	c.beside.Wait()
+	c.leave = nil
+}
+
+func each(programs []*child.Child, do func(*child.Child) error) error {
+	var errs []error
+	for _, p := range programs {
+		errs = append(errs, do(p))
+	}
+	return errors.Join(errs...)
+}
+
+// Close gives its address back. Its programs are the group's to end.
+func (c *Cluster) Close() error {
+	c.outage.Lock()
+	defer c.outage.Unlock()
+	c.part()
+	return c.port.Close()
+}
+
+func (c *Cluster) file(name string) string { return filepath.Join(c.config.Dir, name) }
+
+// start runs one of the cluster's programs.
+func (c *Cluster) start(p build.Program) error {
+	started, err := c.config.Group.Start(child.Program{
+		Name:  fmt.Sprintf("%s of %s", p, c.Name()),
+		Path:  c.config.Paths[p],
+		Args:  c.args(p),
+		Env:   []string{"HOME=" + c.config.Dir, "PATH="},
+		Dir:   c.config.Dir,
+		Log:   filepath.Join(c.config.Logs, string(p)+".log"),
+		Ended: c.config.Ended,
+	})
+	if err != nil {
+		return err
+	}
+	c.programs = append(c.programs, started)
+	return nil
+}
+
+func (c *Cluster) args(p build.Program) []string {
+	client := []string{"--kubeconfig=" + c.file("kubeconfig")}
+	switch p {
+	case build.APIServer:
+		return []string{
+			"--etcd-servers=" + c.config.Etcd,
+			"--etcd-prefix=/" + c.Name(),
+			"--bind-address=127.0.0.1",
+			fmt.Sprintf("--secure-port=%d", c.port.Number()),
+			"--permit-port-sharing", // with our reservation
+			"--cert-dir=" + c.config.Dir,
+			"--tls-cert-file=" + c.file("serving.crt"),
+			"--tls-private-key-file=" + c.file("serving.key"),
+			"--token-auth-file=" + c.file("tokens.csv"),
+			"--authorization-mode=RBAC",
+			"--service-account-issuer=https://kubernetes.default.svc",
+			"--service-account-key-file=" + c.file("service-account.key"),
+			"--service-account-signing-key-file=" + c.file("service-account.key"),
+			"--service-cluster-ip-range=10.0.0.0/16",
+			"--endpoint-reconciler-type=none",
+			// It would refuse pods until a token controller had run, and
+			// nothing here runs in a pod.
+			"--disable-admission-plugins=ServiceAccount",
+		}
+	case build.ControllerManager:
+		return append(client,
+			"--leader-elect=false",
+			"--secure-port=0",
+			"--controllers="+strings.Join([]string{
+				"deployment-controller",
+				"endpointslice-controller",
+				"garbage-collector-controller",
+				"namespace-controller",
+				// It also takes the not-ready taint off new nodes, without
+				// which nothing is ever scheduled.
+				"node-lifecycle-controller",
+				"replicaset-controller",
+				"resourcequota-controller",
+				"serviceaccount-controller",
+			}, ","),
+			// An outage, or a busy machine, must not evict pods: what moves
+			// replicas here is the program under test.
+			"--node-monitor-grace-period=10m",
+		)
+	case build.Scheduler:
+		return append(client, "--leader-elect=false", "--secure-port=0")
+	case build.Kwok:
+		return append(client, "--config="+c.file("stages.yaml"), "--manage-all-nodes=true", "--node-lease-duration-seconds=200")
+	}
+	panic("cluster: no arguments for " + string(p))
+}
+
+// answering waits until the API server is ready.
+func (c *Cluster) answering(ctx context.Context) error {
+	client, err := kubernetes.NewForConfig(c.RESTConfig())
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", c.Name(), err)
+	}
+	return c.until(ctx, "the API server", func(ctx context.Context) error {
+		return client.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+	})
+}
+
+// register adds the nodes, which kwok then plays.
+func (c *Cluster) register(ctx context.Context) error {
+	client, err := kubernetes.NewForConfig(c.RESTConfig())
+	if err != nil {
+		return fmt.Errorf("register the nodes of %s: %w", c.Name(), err)
+	}
+	for i := range c.config.Nodes {
+		_, err := client.CoreV1().Nodes().Create(ctx, node(c.config.Zone, c.config.Index, i), metav1.CreateOptions{})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("register the nodes of %s: %w", c.Name(), err)
+		}
+	}
+	return nil
+}
+
+// populated waits for what every user of the cluster takes for granted.
+func (c *Cluster) populated(ctx context.Context) error {
+	client, err := kubernetes.NewForConfig(c.RESTConfig())
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", c.Name(), err)
+	}
+	return c.until(ctx, "namespace default and ready nodes", func(ctx context.Context) error {
+		if _, err := client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{}); err != nil {
+			return err
+		}
+		nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, n := range nodes.Items {
+			if !ready(&n) {
+				return fmt.Errorf("node %s is not ready", n.Name)
+			}
+		}
+		return nil
+	})
+}
+
+// until repeats f until it succeeds or ctx ends.
+func (c *Cluster) until(ctx context.Context, what string, f func(context.Context) error) error {
+	var last error
+	err := wait.PollUntilContextCancel(ctx, 250*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		last = f(ctx)
+		return last == nil, nil
+	})
+	if ctx.Err() != nil {
+		return fmt.Errorf("wait for %s of %s: %w", what, c.Name(), errors.Join(context.Cause(ctx), last))
+	}
+	return err
+}

@@ -1,0 +1,70 @@
+package cluster
+
+import (
+	"fmt"
+	"hash/fnv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Project is the Google Cloud project that all machines pretend to belong to.
+const Project = "fedsync-sandbox"
+
+// node describes the i-th machine of a cluster as a kubelet on Compute Engine
+// would register it. The names have what Google's have: one prefix per cluster,
+// which is also the network tag of its machines.
+func node(zone Zone, cluster, i int) *corev1.Node {
+	h := fnv.New32a()
+	h.Write([]byte(zone.Name()))
+	name := fmt.Sprintf("gke-%s-%08x-%d", zone.Name(), h.Sum32(), i)
+	room := corev1.ResourceList{
+		corev1.ResourceCPU:              resource.MustParse("4"),
+		corev1.ResourceMemory:           resource.MustParse("16Gi"),
+		corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"),
+		corev1.ResourcePods:             resource.MustParse("110"),
+	}
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name,
+			Labels: map[string]string{
+				corev1.LabelHostname:           name,
+				corev1.LabelOSStable:           "linux",
+				corev1.LabelArchStable:         "amd64",
+				corev1.LabelInstanceTypeStable: "e2-standard-4",
+				corev1.LabelTopologyRegion:     zone.Region,
+				corev1.LabelTopologyZone:       zone.String(),
+			},
+		},
+		Spec: corev1.NodeSpec{
+			ProviderID: fmt.Sprintf("gce://%s/%s/%s", Project, zone, name),
+			// Pods of different clusters have different addresses, as they
+			// would in one VPC network.
+			PodCIDR:  fmt.Sprintf("10.%d.%d.0/24", 64+cluster, i),
+			PodCIDRs: []string{fmt.Sprintf("10.%d.%d.0/24", 64+cluster, i)},
+		},
+		Status: corev1.NodeStatus{
+			Capacity:    room,
+			Allocatable: room,
+			Addresses: []corev1.NodeAddress{
+				{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("10.128.%d.%d", cluster, 10+i)},
+				{Type: corev1.NodeHostName, Address: name},
+			},
+		},
+	}
+}
+
+// ready says whether pods can be placed on n: it is Ready, and the taint that
+// every node is born with is gone.
+func ready(n *corev1.Node) bool {
+	if len(n.Spec.Taints) > 0 {
+		return false
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}

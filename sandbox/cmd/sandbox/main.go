@@ -1,0 +1,105 @@
+// Command sandbox runs a federation of real Kubernetes clusters on one machine,
+// for tests, demonstrations and measurements.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/fedsync/fedsync/sandbox/build"
+	"github.com/fedsync/fedsync/sandbox/child"
+)
+
+func main() {
+	// Whoever reads our output may be gone before we are: what is left to do
+	// then, stopping everything, must not be cut short by it.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "sandbox:", err)
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "sandbox",
+		Short:         "Run a federation of real Kubernetes clusters on this machine",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(buildCommand(), upCommand(), statusCommand(), wardenCommand())
+	root.AddCommand(outageCommands()...)
+	return root
+}
+
+func buildCommand() *cobra.Command {
+	var programs string
+	var forge bool
+	cmd := &cobra.Command{
+		Use:   "build",
+		Short: "Build the programs that a sandbox runs, unless they are there",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			set, err := programSet(programs)
+			if err != nil {
+				return err
+			}
+			out := &build.Progress{Out: os.Stderr, Terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+			return set.Build(cmd.Context(), forge, out)
+		},
+	}
+	programsFlag(cmd, &programs)
+	cmd.Flags().BoolVar(&forge, "forge", false, "build the forge (Gitea) too")
+	return cmd
+}
+
+func programsFlag(cmd *cobra.Command, programs *string) {
+	cmd.Flags().StringVar(programs, "programs", "", "folder with the pinned modules (default: sandbox/programs of the checkout around the working directory)")
+}
+
+// programSet says which programs the checkout wants and where they are kept.
+func programSet(modules string) (build.Set, error) {
+	if modules == "" {
+		here, err := os.Getwd()
+		if err != nil {
+			return build.Set{}, err
+		}
+		if modules, err = build.Modules(here); err != nil {
+			return build.Set{}, err
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return build.Set{}, fmt.Errorf("find the user's cache: %w", err)
+	}
+	return build.Set{
+		Modules: modules,
+		Cache:   filepath.Join(cache, "fedsync", "programs"),
+		Assets:  os.Getenv("KUBEBUILDER_ASSETS"),
+	}, nil
+}
+
+func wardenCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "warden DIR",
+		Short:  "Wait for the sandbox to end and clean up behind it",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if term.IsTerminal(int(os.Stdin.Fd())) {
+				return errors.New("this is started by `sandbox up`, and kills and removes what it is told to")
+			}
+			return child.Warden(os.Stdin, args[0])
+		},
+	}
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fedsync/fedsync/sandbox"
+	"github.com/fedsync/fedsync/sandbox/control"
+)
+
+// locationVariable names a running sandbox's description.
+const locationVariable = "FEDSYNC_SANDBOX"
+
+func statusCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show how the clusters of a running sandbox are",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := running(dir)
+			if err != nil {
+				return err
+			}
+			clusters, err := client.Clusters(cmd.Context())
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "CLUSTER\tSTATE\tSERVER")
+			for _, c := range clusters {
+				fmt.Fprintf(w, "%s\t%s\t%s\n", c.Name, c.State, c.Server)
+			}
+			return w.Flush()
+		},
+	}
+	dirFlag(cmd, &dir)
+	return cmd
+}
+
+func outageCommands() []*cobra.Command {
+	var all []*cobra.Command
+	for _, a := range []struct {
+		action control.Action
+		short  string
+	}{
+		{control.Pause, "Stop a cluster's API server where it is: it accepts connections and never answers"},
+		{control.Resume, "Let a paused API server go on"},
+		{control.Kill, "Kill a cluster's API server: connections are refused"},
+		{control.Start, "Start a killed API server again, with the same address and objects"},
+	} {
+		var dir string
+		cmd := &cobra.Command{
+			Use:   string(a.action) + " CLUSTER",
+			Short: a.short,
+			Args:  cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				client, err := running(dir)
+				if err != nil {
+					return err
+				}
+				c, err := client.Do(cmd.Context(), a.action, args[0])
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", c.Name, c.State)
+				return nil
+			},
+		}
+		dirFlag(cmd, &dir)
+		all = append(all, cmd)
+	}
+	return all
+}
+
+func dirFlag(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "dir", "", "folder of the sandbox (default: that of the description which $"+locationVariable+" names)")
+}
+
+// running returns a client of the sandbox that dir or the environment names.
+func running(dir string) (*control.Client, error) {
+	path := os.Getenv(locationVariable)
+	if dir != "" {
+		path = filepath.Join(dir, sandbox.FileName)
+	}
+	if path == "" {
+		return nil, errors.New("which sandbox? Give --dir, or set $" + locationVariable + " to the path of its " + sandbox.FileName)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the running sandbox: %w", err)
+	}
+	var d sandbox.Description
+	if err := json.Unmarshal(b, &d); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return control.NewClient(d.Control), nil
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fedsync/fedsync/sandbox"
+)
+
+func upCommand() *cobra.Command {
+	var options sandbox.Options
+	var programs string
+	var outlive bool
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Start clusters, print how to reach them as one line of JSON, and stay",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			set, err := programSet(programs)
+			if err != nil {
+				return err
+			}
+			if options.Paths, err = set.Find(options.Forge); err != nil {
+				return err
+			}
+			if options.Webhook.URL != "" && !options.Forge {
+				return errors.New("--webhook-url is for a forge: add --forge")
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find this program for the warden: %w", err)
+			}
+			options.Warden = []string{self, "warden"}
+			options.Progress = os.Stderr
+			ctx, stop := watch(cmd.Context(), outlive)
+			defer stop()
+			return up(ctx, options)
+		},
+	}
+	programsFlag(cmd, &programs)
+	flags := cmd.Flags()
+	flags.IntVar(&options.Clusters, "clusters", 3, "how many clusters")
+	flags.IntVar(&options.Nodes, "nodes", 3, "how many nodes each cluster has")
+	flags.BoolVar(&options.Forge, "forge", false, "start a forge (Gitea) too")
+	flags.StringVar(&options.Webhook.URL, "webhook-url", "", "loopback URL that the forge is to tell of pushes")
+	flags.StringVar(&options.Webhook.Secret, "webhook-secret", "", "what the forge signs those calls with")
+	flags.StringVar(&options.Dir, "dir", "", "folder to keep everything in, new or empty; removed at the end (default: a new temporary one)")
+	flags.StringVar(&options.Logs, "logs", "", "folder for the programs' logs, which stays (default: inside --dir)")
+	flags.BoolVar(&outlive, "outlive-parent", false, "stay when the program that started this one ends")
+	return cmd
+}
+
+func up(ctx context.Context, options sandbox.Options) error {
+	began := time.Now()
+	s, err := sandbox.Up(ctx, options)
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "%d clusters are ready after %s, in %s\n", options.Clusters, time.Since(began).Round(100*time.Millisecond), s.Description.Dir)
+	if err := json.NewEncoder(os.Stdout).Encode(s.Description); err != nil {
+		return errors.Join(fmt.Errorf("say how to reach the sandbox: %w", err), s.Close())
+	}
+	err = s.Wait(ctx)
+	return errors.Join(err, s.Close())
+}
+
+// watch ends the context with those that this program must not outlive: the one
+// who holds the other end of our standard input, if that is a pipe, and the one
+// who started us.
+func watch(ctx context.Context, outlive bool) (context.Context, func()) {
+	ctx, stop := context.WithCancelCause(ctx)
+	if in, err := os.Stdin.Stat(); err == nil && in.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0 {
+		// Never waited for: nothing but the other end can interrupt the read.
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			stop(errors.New("standard input was closed (with </dev/null it does not matter)"))
+		}()
+	}
+	if !outlive {
+		parent := os.Getppid()
+		go func() {
+			// There is no event for this that every Unix has, and none that a
+			// program may miss by starting late.
+			tick := time.NewTicker(time.Second)
+			defer tick.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+					if os.Getppid() != parent {
+						stop(errors.New("the program that started the sandbox has ended"))
+						return
+					}
+				}
+			}
+		}()
+	}
+	return ctx, func() { stop(nil) }
+}

@@ -1,0 +1,120 @@
+// Package control lets others pause, kill and start the clusters of a running
+// sandbox, over HTTP on a Unix socket.
+//
+//	GET  /clusters                   → [{"name":…,"state":…,"server":…}, …]
+//	POST /clusters/NAME/pause        → {"name":…,"state":"Paused",…}
+//	POST /clusters/NAME/resume, kill, start likewise
+//
+// An error is text that says what was asked for in vain: 404 for a name that is
+// none, 409 for what the cluster's state does not allow.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/sandbox/cluster"
+)
+
+// Server answers on a Unix socket.
+type Server struct {
+	clusters []*cluster.Cluster
+	listener net.Listener
+	http     *http.Server
+	done     chan struct{}
+}
+
+// longest is the longest path that a Unix socket may have, on the strictest of
+// the systems that have them.
+const longest = 103
+
+// Listen starts to answer on a new socket at path.
+func Listen(path string, clusters []*cluster.Cluster) (*Server, error) {
+	if len(path) > longest {
+		return nil, fmt.Errorf("listen on %s: the path of a Unix socket has at most %d bytes: use a shorter --dir", path, longest)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen for control: %w", err)
+	}
+	s := &Server{clusters: clusters, listener: listener, done: make(chan struct{})}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /clusters", s.list)
+	mux.HandleFunc("POST /clusters/{name}/{action}", s.act)
+	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(listener) // ends only by Close
+	}()
+	return s, nil
+}
+
+// Address is the path of the socket.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// Close stops to answer.
+func (s *Server) Close() error {
+	err := s.http.Close()
+	<-s.done
+	return err
+}
+
+func (s *Server) list(w http.ResponseWriter, _ *http.Request) {
+	all := make([]Cluster, 0, len(s.clusters))
+	for _, c := range s.clusters {
+		all = append(all, describe(c))
+	}
+	answer(w, all)
+}
+
+func (s *Server) act(w http.ResponseWriter, r *http.Request) {
+	c, err := s.named(r.PathValue("name"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	act, ok := map[Action]func(context.Context, *cluster.Cluster) error{
+		Pause:  func(_ context.Context, c *cluster.Cluster) error { return c.Pause() },
+		Resume: func(_ context.Context, c *cluster.Cluster) error { return c.Resume() },
+		Kill:   func(_ context.Context, c *cluster.Cluster) error { return c.Kill() },
+		Start:  func(ctx context.Context, c *cluster.Cluster) error { return c.Start(ctx) },
+	}[Action(r.PathValue("action"))]
+	if !ok {
+		http.Error(w, fmt.Sprintf("no action %q; there are pause, resume, kill and start", r.PathValue("action")), http.StatusNotFound)
+		return
+	}
+	if err := act(r.Context(), c); err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	answer(w, describe(c))
+}
+
+func (s *Server) named(name string) (*cluster.Cluster, error) {
+	var names []string
+	for _, c := range s.clusters {
+		if c.Name() == name {
+			return c, nil
+		}
+		names = append(names, c.Name())
+	}
+	return nil, fmt.Errorf("no cluster %q; there are %s", name, strings.Join(names, ", "))
+}
+
+func describe(c *cluster.Cluster) Cluster {
+	return Cluster{Name: c.Name(), State: c.State(), Server: c.Server()}
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil && !errors.Is(err, net.ErrClosed) {
+		// The one who asked is gone; there is nobody to tell.
+		return
+	}
+}

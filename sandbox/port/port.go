@@ -1,0 +1,80 @@
+// Package port reserves TCP ports of the loopback interface for programs that
+// open them later, and again after they were killed.
+package port
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Reservation keeps one port from everybody else. It is bound and does not
+// listen, so a connection to the port is refused until a program that sets
+// SO_REUSEPORT, run by the same user, listens there.
+type Reservation struct {
+	fd     int
+	number int
+}
+
+// Reserve takes any free port of 127.0.0.1.
+func Reserve() (*Reservation, error) {
+	// A child that is forked between the two calls would inherit the socket.
+	syscall.ForkLock.RLock()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, fmt.Errorf("reserve a port: %w", err)
+	}
+	number, err := bind(fd)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("reserve a port: %w", err)
+	}
+	return &Reservation{fd: fd, number: number}, nil
+}
+
+func bind(fd int) (int, error) {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+		return 0, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return 0, err
+	}
+	address, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, err
+	}
+	return address.(*unix.SockaddrInet4).Port, nil
+}
+
+// Number is the port.
+func (r *Reservation) Number() int { return r.number }
+
+// Address is host and port.
+func (r *Reservation) Address() string { return fmt.Sprintf("127.0.0.1:%d", r.number) }
+
+// Pick returns a port that is free now, for a program that cannot share one with
+// a [Reservation]. It is taken from below those that systems hand out on their
+// own, so that no outgoing connection can come to sit on it meanwhile.
+func Pick() (int, error) {
+	const low, high, tries = 20000, 30000, 100
+	var last error
+	for range tries {
+		number := low + rand.IntN(high-low)
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", number))
+		if err == nil {
+			return number, listener.Close()
+		}
+		last = err
+	}
+	return 0, fmt.Errorf("pick a port: %w", last)
+}
+
+// Close gives the port back.
+func (r *Reservation) Close() error { return unix.Close(r.fd) }

@@ -1,0 +1,336 @@
+// Package sandbox runs a whole federation on one machine: real Kubernetes control
+// planes, a Git repository to push to and, when asked, a real forge.
+//
+// In go the programs that package build made and a number of clusters; out comes
+// a [Description] with everything that a test or a person needs to use them.
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/fedsync/fedsync/sandbox/build"
+	"github.com/fedsync/fedsync/sandbox/child"
+	"github.com/fedsync/fedsync/sandbox/cluster"
+	"github.com/fedsync/fedsync/sandbox/control"
+	"github.com/fedsync/fedsync/sandbox/forge"
+	"github.com/fedsync/fedsync/sandbox/ingress"
+	"github.com/fedsync/fedsync/sandbox/port"
+)
+
+// Options say what to run.
+type Options struct {
+	Clusters int
+	Nodes    int // per cluster
+	Forge    bool
+	Webhook  Webhook // registered with the forge if it has a URL
+	Dir      string  // everything is kept in it, and it is removed at the end; empty means a new temporary one
+	Logs     string  // keeps what the programs write; empty means below Dir
+	Paths    build.Paths
+	Warden   []string  // the command that leads to child.Warden
+	Progress io.Writer // told what happens
+}
+
+// Webhook says whom the forge is to tell of a push.
+type Webhook struct{ URL, Secret string }
+
+// Sandbox is a running federation.
+type Sandbox struct {
+	Description Description
+
+	options   Options
+	dir       string
+	group     *child.Group
+	etcdPort  *port.Reservation
+	addresses *ingress.Addresses
+	clusters  []*cluster.Cluster
+	control   *control.Server
+	forge     *forge.Forge // nil without one
+
+	failed context.Context // ends when the sandbox cannot go on
+	fail   context.CancelCauseFunc
+}
+
+// Up starts everything and returns when it can be used. What was started is gone
+// again if it returns an error.
+func Up(ctx context.Context, options Options) (*Sandbox, error) {
+	dir, err := folder(options.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if options.Logs == "" {
+		options.Logs = filepath.Join(dir, "logs")
+	}
+	group, err := child.NewGroup(dir, options.Warden...)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sandbox{options: options, dir: dir, group: group, addresses: ingress.NewAddresses()}
+	s.failed, s.fail = context.WithCancelCause(context.WithoutCancel(ctx))
+	if err := s.up(ctx); err != nil {
+		if cause := context.Cause(s.failed); cause != nil {
+			err = cause // and what came of it is of no interest
+		}
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Sandbox) up(ctx context.Context) error {
+	began := time.Now()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.failed, func() { cancel(context.Cause(s.failed)) })()
+	if err := s.startEtcd(); err != nil {
+		return err
+	}
+	if err := s.prepareClusters(); err != nil {
+		return err
+	}
+	repository := filepath.Join(s.dir, "repository.git")
+	s.say("ingresses of class gce get addresses from a stand-in, which asks no Compute Engine and makes no load balancer")
+	if err := initRepository(ctx, s.dir, repository); err != nil {
+		return err
+	}
+	starting, ctx := errgroup.WithContext(ctx)
+	for _, c := range s.clusters {
+		starting.Go(func() error {
+			if err := c.Up(ctx); err != nil {
+				return err
+			}
+			s.say("%s is ready after %s", c.Name(), time.Since(began).Round(100*time.Millisecond))
+			return nil
+		})
+	}
+	if s.options.Forge {
+		starting.Go(func() error {
+			if err := s.startForge(ctx); err != nil {
+				return err
+			}
+			s.say("the forge is ready after %s", time.Since(began).Round(100*time.Millisecond))
+			return nil
+		})
+	}
+	if err := starting.Wait(); err != nil {
+		return err
+	}
+	var err error
+	if s.control, err = control.Listen(filepath.Join(s.dir, "control.sock"), s.clusters); err != nil {
+		return err
+	}
+	s.Description = s.describe(repository)
+	return s.Description.write()
+}
+
+// Wait returns when ctx ends, or with an error when a program has ended by itself:
+// what tests would find of such a sandbox is worse than none.
+func (s *Sandbox) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.failed.Done():
+		return context.Cause(s.failed)
+	case <-s.group.Lost():
+		return errors.New("the warden was killed: stopping while nothing is left behind")
+	}
+}
+
+// Close stops everything and removes the folder.
+func (s *Sandbox) Close() error {
+	var errs []error
+	if s.control != nil {
+		errs = append(errs, s.control.Close())
+	}
+	for _, c := range s.clusters {
+		errs = append(errs, c.Close())
+	}
+	errs = append(errs, s.group.Close())
+	s.fail(nil)
+	if s.etcdPort != nil {
+		errs = append(errs, s.etcdPort.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Sandbox) say(format string, args ...any) {
+	fmt.Fprintf(s.options.Progress, format+"\n", args...)
+}
+
+// startEtcd starts the store that all clusters share.
+func (s *Sandbox) startEtcd() error {
+	var err error
+	if s.etcdPort, err = port.Reserve(); err != nil {
+		return err
+	}
+	_, err = s.group.Start(child.Program{
+		Name: "etcd",
+		Path: s.options.Paths[build.Etcd],
+		Args: []string{
+			"--name=sandbox",
+			"--data-dir=" + filepath.Join(s.dir, "etcd"),
+			"--listen-client-urls=http://" + s.etcdPort.Address(),
+			"--advertise-client-urls=http://" + s.etcdPort.Address(),
+			"--listen-peer-urls=http://127.0.0.1:0", // nobody will call
+			"--socket-reuse-port",                   // with our reservation
+			"--unsafe-no-fsync",                     // the data does not outlive us
+			"--log-level=warn",
+		},
+		Env:   []string{"HOME=" + s.dir, "PATH="},
+		Dir:   s.dir,
+		Log:   filepath.Join(s.options.Logs, "etcd.log"),
+		Ended: s.fail,
+	})
+	return err
+}
+
+func (s *Sandbox) startForge(ctx context.Context) error {
+	f, err := forge.Up(ctx, forge.Config{
+		Dir:   filepath.Join(s.dir, "forge"),
+		Log:   filepath.Join(s.options.Logs, "gitea.log"),
+		Paths: s.options.Paths,
+		Group: s.group,
+		Ended: s.fail,
+	})
+	if err != nil {
+		return err
+	}
+	s.forge = f
+	if hook := s.options.Webhook; hook.URL != "" {
+		return f.AddWebhook(ctx, hook.URL, hook.Secret)
+	}
+	return nil
+}
+
+func (s *Sandbox) prepareClusters() error {
+	zones, err := cluster.Zones(s.options.Clusters)
+	if err != nil {
+		return err
+	}
+	for i, zone := range zones {
+		c, err := cluster.New(cluster.Config{
+			Zone:   zone,
+			Index:  i,
+			Nodes:  s.options.Nodes,
+			Dir:    filepath.Join(s.dir, "clusters", zone.Name()),
+			Logs:   filepath.Join(s.options.Logs, zone.Name()),
+			Etcd:   "http://" + s.etcdPort.Address(),
+			Paths:  s.options.Paths,
+			Group:  s.group,
+			Ended:  s.fail,
+			Beside: s.standIn,
+		})
+		if err != nil {
+			return err
+		}
+		s.clusters = append(s.clusters, c)
+	}
+	kubeconfig := clientcmdapi.NewConfig()
+	for _, c := range s.clusters {
+		c.AddTo(kubeconfig)
+	}
+	kubeconfig.CurrentContext = s.clusters[0].Name()
+	if err := clientcmd.WriteToFile(*kubeconfig, s.kubeconfig()); err != nil {
+		return fmt.Errorf("write the kubeconfig: %w", err)
+	}
+	return nil
+}
+
+// standIn plays GLBC in a cluster.
+func (s *Sandbox) standIn(ctx context.Context, c *cluster.Cluster) {
+	log, err := os.OpenFile(filepath.Join(s.options.Logs, c.Name(), "ingress.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.fail(fmt.Errorf("stand in for GLBC in %s: %w", c.Name(), err))
+		return
+	}
+	defer log.Close()
+	glbc, err := ingress.New(c.Name(), c.RESTConfig(), s.addresses, log)
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	glbc.Run(ctx)
+}
+
+func (s *Sandbox) kubeconfig() string { return filepath.Join(s.dir, "kubeconfig") }
+
+// folder makes the folder that will be removed at the end. One with something in
+// it already is somebody's.
+func folder(dir string) (string, error) {
+	if dir == "" {
+		return os.MkdirTemp("", "fedsync-sandbox-")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make the sandbox's folder: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("look into the sandbox's folder: %w", err)
+	}
+	if len(entries) > 0 {
+		return "", fmt.Errorf("%s is not empty, and the sandbox would remove it at its end: give it a folder of its own", dir)
+	}
+	return dir, nil
+}
+
+// Description says how to reach a running sandbox. It holds secrets, of things
+// that are thrown away.
+type Description struct {
+	Dir        string            `json:"dir"`
+	Pid        int               `json:"pid"`
+	Kubeconfig string            `json:"kubeconfig"`
+	Clusters   []string          `json:"clusters"`
+	Restricted map[string]string `json:"restrictedTokens"` // by cluster: tokens of users without any right
+	Repository string            `json:"repository"`       // a bare Git repository, empty
+	Control    string            `json:"control"`          // the Unix socket of package control
+	Forge      *forge.Forge      `json:"forge,omitempty"`
+}
+
+// FileName is the name of the description in the sandbox's folder.
+const FileName = "sandbox.json"
+
+func (s *Sandbox) describe(repository string) Description {
+	d := Description{
+		Dir:        s.dir,
+		Pid:        os.Getpid(),
+		Kubeconfig: s.kubeconfig(),
+		Restricted: map[string]string{},
+		Repository: repository,
+		Control:    s.control.Address(),
+		Forge:      s.forge,
+	}
+	for _, c := range s.clusters {
+		d.Clusters = append(d.Clusters, c.Name())
+		d.Restricted[c.Name()] = c.RestrictedToken()
+	}
+	return d
+}
+
+// write puts the description where others look for it, whole or not at all.
+func (d Description) write() error {
+	b, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("describe the sandbox: %w", err)
+	}
+	path := filepath.Join(d.Dir, FileName)
+	if err := os.WriteFile(path+".new", append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("describe the sandbox: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("describe the sandbox: %w", err)
+	}
+	return nil
+}
