@@ -27,8 +27,9 @@ func main() {
 	run := flag.String("run", "", "only tests that match, as for go test")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := runAll(ctx, *run, flag.Args()); err != nil {
+	err := runAll(ctx, *run, flag.Args())
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "testrun:", err)
 		os.Exit(1)
 	}

@@ -41,7 +41,7 @@ func Plan(in Input) federation.Plan {
 	for _, c := range in.Federation.Clusters {
 		plan.Clusters = append(plan.Clusters, s.cluster(c, s.verdict))
 	}
-	plan.Findings = append(s.findings, unmetSettings(in.Federation)...)
+	plan.Findings = slices.Concat(s.findings, unmetSettings(in.Federation))
 	return plan
 }
 

@@ -143,10 +143,10 @@ func (m *Metrics) Changes(changes []federation.Change) {
 	}
 }
 
-// CommitStatusPost counts a commit status that was sent, with the error that
-// the provider answered or nil. The provider is the kind of it, as "gitea".
-func (m *Metrics) CommitStatusPost(provider string, err error) {
-	m.posts.WithLabelValues(label(provider), result(err)).Inc()
+// CommitStatusPost counts a commit status that was sent, by what came of it. The
+// provider is the kind of it, as "gitea".
+func (m *Metrics) CommitStatusPost(provider string, result status.Result) {
+	m.posts.WithLabelValues(label(provider), string(result)).Inc()
 }
 
 // Report sets what follows from the newest report, and drops the series of

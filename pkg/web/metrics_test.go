@@ -30,8 +30,8 @@ func recorded(t *testing.T) (*prometheus.Registry, *Metrics) {
 		{Cluster: "b", Action: federation.ActionConfigured, Drift: "spec.replicas by kubectl-edit"},
 		{Cluster: "b", Action: federation.ActionFailed, Drift: "spec.ports by kubectl-edit", Err: errors.New("conflict")},
 	})
-	m.CommitStatusPost("gitea", nil)
-	m.CommitStatusPost("gitea", errors.New("502"))
+	m.CommitStatusPost("gitea", status.Posted)
+	m.CommitStatusPost("gitea", status.Retry)
 	m.Report(&status.Report{
 		Revision: federation.Revision{Ref: "main", SHA: newestSHA},
 		State:    status.Failure,
@@ -58,8 +58,8 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 		`fedsync_objects_total{action="configured",cluster="b"} 1`,
 		`fedsync_objects_total{action="failed",cluster="b"} 1`,
 		`fedsync_drift_repairs_total{cluster="b"} 1`,
-		`fedsync_commit_status_posts_total{provider="gitea",result="success"} 1`,
-		`fedsync_commit_status_posts_total{provider="gitea",result="failure"} 1`,
+		`fedsync_commit_status_posts_total{provider="gitea",result="posted"} 1`,
+		`fedsync_commit_status_posts_total{provider="gitea",result="retry"} 1`,
 		`fedsync_cluster_state{cluster="a",state="Ready"} 1`,
 		`fedsync_cluster_state{cluster="a",state="Offline"} 0`,
 		`fedsync_cluster_state{cluster="b",state="Offline"} 1`,

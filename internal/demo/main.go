@@ -1,0 +1,390 @@
+// Command demo shows fedsync at work: three real clusters, a repository, the
+// daemon. It prints where the page and the repository are and how to push a
+// change, and goes on until it is interrupted. With --once it does the tour by
+// itself: a push, live in all clusters, the status on the commit, an edit by
+// hand that is reverted.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+func main() {
+	once := flag.Bool("once", false, "do the tour and end")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *once)
+	stop()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// demo is what runs.
+type demo struct {
+	dir        string
+	kubeconfig string
+	clusters   []string
+	repository string // bare
+	work       string // a clone of it
+	page       string
+}
+
+func run(ctx context.Context, once bool) (err error) {
+	dir, err := os.MkdirTemp("", "fedsync-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	d := &demo{dir: dir, work: filepath.Join(dir, "web")}
+
+	say("Starting three Kubernetes control planes …")
+	stopSandbox, err := d.startSandbox(ctx)
+	if err != nil {
+		return fmt.Errorf("start the sandbox: %w", err)
+	}
+	defer stopSandbox()
+
+	say("Pushing examples/echo to a new repository …")
+	if err := d.seed(ctx); err != nil {
+		return err
+	}
+	ended, err := d.startDaemon()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ended()) }()
+
+	report, took, err := d.live(ctx)
+	if err != nil {
+		return err
+	}
+	say("%s is live in %d clusters after %s: %s", report.Revision, len(report.Clusters), took.Round(10*time.Millisecond), report.Description)
+	if once {
+		return d.tour(ctx)
+	}
+	d.invite()
+	<-ctx.Done()
+	return nil
+}
+
+// tour does what the invitation asks for.
+func (d *demo) tour(ctx context.Context) error {
+	say("\nA change: 4 replicas instead of 2 …")
+	if err := d.edit("apps/echo/base/replicaset.yaml", "replicas: 2", "replicas: 4"); err != nil {
+		return err
+	}
+	if err := d.git(ctx, d.work, "commit", "--quiet", "--all", "--message", "Four replicas"); err != nil {
+		return err
+	}
+	if err := d.git(ctx, d.work, "push", "--quiet"); err != nil {
+		return err
+	}
+	report, took, err := d.live(ctx)
+	if err != nil {
+		return err
+	}
+	say("%s is live after %s", report.Revision, took.Round(10*time.Millisecond))
+
+	say("\nWhat runs, by `fedsync status`:\n")
+	if err := d.show(ctx, "", "bin/fedsync", "status", "--repo", d.repository, "--kubeconfig", d.kubeconfig, "--log-level", "error"); err != nil {
+		return err
+	}
+	say("\nThe status on the commit, by `git notes`:\n")
+	if err := d.note(ctx, report.Revision.SHA); err != nil {
+		return err
+	}
+	return d.revert(ctx)
+}
+
+// note shows the commit's status. It is posted a moment after the page has it.
+func (d *demo) note(ctx context.Context, sha string) error {
+	return wait(ctx, 30*time.Second, "the commit status", func() (bool, error) {
+		out, err := exec.CommandContext(ctx, "git", "-C", d.repository, "notes", "--ref=fedsync", "show", sha).Output()
+		if err != nil || !strings.Contains(string(out), `"success"`) {
+			return false, ctx.Err()
+		}
+		say("%s", strings.TrimSpace(string(out)))
+		return true, nil
+	})
+}
+
+// revert scales a ReplicaSet by hand and waits until fedsync has set it right.
+func (d *demo) revert(ctx context.Context) error {
+	cluster := d.clusters[0]
+	say("\nAn edit by hand in %s: 9 replicas …", cluster)
+	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		&clientcmd.ClientConfigLoadingRules{ExplicitPath: d.kubeconfig},
+		&clientcmd.ConfigOverrides{CurrentContext: cluster}).ClientConfig()
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return err
+	}
+	sets := client.AppsV1().ReplicaSets("default")
+	// The watch begins before the edit, so that it misses nothing.
+	before, err := sets.Get(ctx, "echo", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	watch, err := sets.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=echo", ResourceVersion: before.ResourceVersion})
+	if err != nil {
+		return err
+	}
+	defer watch.Stop()
+	started := time.Now()
+	edited, err := sets.Patch(ctx, "echo", types.MergePatchType, []byte(`{"spec":{"replicas":9}}`), metav1.PatchOptions{FieldManager: "demo"})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the edit was not reverted: %w", ctx.Err())
+		case e, open := <-watch.ResultChan():
+			if !open {
+				return errors.New("the watch on the edited object ended")
+			}
+			object, ok := e.Object.(metav1.Object)
+			if !ok || object.GetGeneration() <= edited.Generation {
+				continue
+			}
+			now, err := sets.Get(ctx, "echo", metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			if *now.Spec.Replicas == *before.Spec.Replicas {
+				say("reverted to %d after %s", *now.Spec.Replicas, time.Since(started).Round(time.Millisecond))
+				return nil
+			}
+		}
+	}
+}
+
+func (d *demo) invite() {
+	say(`
+The page        %s
+The repository  %s
+
+Push a change:
+
+  git clone %[2]s web && cd web
+  sed -i 's/replicas: .*/replicas: 4/' apps/echo/base/replicaset.yaml
+  git commit -am 'Four replicas' && git push
+
+and watch the page, or ask:
+
+  bin/fedsync status --repo %[2]s --kubeconfig %[3]s
+  git -C %[2]s log --notes=fedsync
+
+Ctrl-C ends everything and leaves nothing behind.`, d.page, d.repository, d.kubeconfig)
+}
+
+// startSandbox starts the clusters. They stop when this process ends, however it
+// does.
+func (d *demo) startSandbox(ctx context.Context) (stop func(), err error) {
+	cmd := exec.CommandContext(ctx, "bin/sandbox", "up", "--clusters", "3", "--dir", filepath.Join(d.dir, "sandbox"))
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Cancel = stdin.Close
+	cmd.WaitDelay = time.Minute
+	ownGroup(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	stop = func() {
+		_ = stdin.Close()
+		_ = cmd.Wait() // its end is all that is asked of it
+	}
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("it did not say that it is ready: %w", err)
+	}
+	var box struct {
+		Kubeconfig, Repository string
+		Clusters               []string
+	}
+	if err := json.Unmarshal(line, &box); err != nil {
+		stop()
+		return nil, err
+	}
+	d.kubeconfig, d.repository, d.clusters = box.Kubeconfig, box.Repository, box.Clusters
+	return stop, nil
+}
+
+func (d *demo) seed(ctx context.Context) error {
+	if err := d.git(ctx, d.dir, "clone", "--quiet", d.repository, d.work); err != nil {
+		return err
+	}
+	if err := os.CopyFS(d.work, os.DirFS("examples/echo")); err != nil {
+		return err
+	}
+	for _, args := range [][]string{
+		{"add", "--all"},
+		{"commit", "--quiet", "--message", "Add echo"},
+		{"push", "--quiet", "origin", "HEAD:main"},
+	} {
+		if err := d.git(ctx, d.work, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startDaemon starts fedsync; ended stops it and says how it ended.
+func (d *demo) startDaemon() (ended func() error, err error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	d.page = "http://" + address
+	log, err := os.Create(filepath.Join(d.dir, "fedsync.log"))
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command("bin/fedsync", "run", "--repo", d.repository, "--kubeconfig", d.kubeconfig,
+		"--commit-status", "gitnotes", "--listen", address)
+	cmd.Stdout, cmd.Stderr = log, log
+	ownGroup(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() error {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		err := cmd.Wait()
+		_ = log.Close()
+		if err != nil {
+			text, _ := os.ReadFile(log.Name())
+			return fmt.Errorf("fedsync: %w\n%s", err, text)
+		}
+		return nil
+	}, nil
+}
+
+// freeAddress prefers the address that the documentation names.
+func freeAddress() (string, error) {
+	for _, address := range []string{"127.0.0.1:8080", "127.0.0.1:0"} {
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			return l.Addr().String(), l.Close()
+		}
+	}
+	return "", errors.New("no port is free")
+}
+
+// live waits until the repository's newest commit is live everywhere.
+func (d *demo) live(ctx context.Context) (*status.Report, time.Duration, error) {
+	started := time.Now()
+	head, err := exec.CommandContext(ctx, "git", "-C", d.repository, "rev-parse", "main").Output()
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the repository's head: %w", err)
+	}
+	var report status.Report
+	err = wait(ctx, 2*time.Minute, "the commit to be live", func() (bool, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.page+"/api/v1/report", nil)
+		if err != nil {
+			return false, err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false, nil // it is not listening yet
+		}
+		defer func() { _ = resp.Body.Close() }()
+		report = status.Report{}
+		if err := json.NewDecoder(resp.Body).Decode(&report); err != nil {
+			return false, nil // there is no report yet
+		}
+		return report.Revision.SHA == strings.TrimSpace(string(head)) && report.State == status.Success, nil
+	})
+	if err != nil && report.Description != "" {
+		err = fmt.Errorf("%w; last: %s", err, report.Description)
+	}
+	return &report, time.Since(started), err
+}
+
+func (d *demo) edit(file, before, after string) error {
+	path := filepath.Join(d.work, file)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(data), before) {
+		return fmt.Errorf("%s does not say %q", path, before)
+	}
+	return os.WriteFile(path, []byte(strings.Replace(string(data), before, after, 1)), 0o644)
+}
+
+func (d *demo) git(ctx context.Context, dir string, args ...string) error {
+	who := []string{"-c", "user.name=Demo", "-c", "user.email=demo@example.com", "-c", "init.defaultBranch=main"}
+	return d.show(ctx, dir, "git", append(who, args...)...)
+}
+
+// show runs a command whose output is for the reader.
+func (d *demo) show(ctx context.Context, dir, name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// wait asks every 20 ms until it is so.
+func wait(ctx context.Context, limit time.Duration, what string, so func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if done, err := so(); done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", what, ctx.Err())
+		case <-ticker.C:
+		}
+	}
+}
+
+// ownGroup keeps a Ctrl-C at the terminal from the child: this process ends it.
+func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+func say(format string, args ...any) {
+	io.WriteString(os.Stdout, fmt.Sprintf(format, args...)+"\n") //nolint:errcheck // There is nobody else to tell.
+}

@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/fedsync/fedsync/"
+
+// mayImport is the drawing in docs/architecture.md: which packages of ours each
+// package may import. A package that is missing here has not been thought about.
+var mayImport = map[string][]string{
+	"cmd/fedsync":           {"pkg/*"},
+	"pkg/federation":        {"internal/strictyaml"},
+	"pkg/source":            {"pkg/federation"},
+	"pkg/source/sourcetest": {},
+	"pkg/render":            {"pkg/federation", "internal/strictyaml"},
+	"pkg/schedule":          {"pkg/federation"},
+	"pkg/apply":             {"pkg/federation"},
+	"pkg/health":            {"pkg/federation"},
+	"pkg/status":            {"pkg/federation"},
+	"pkg/status/statustest": {"pkg/federation", "pkg/status"},
+	"pkg/status/gitea":      {"pkg/federation", "pkg/status"},
+	"pkg/status/gitnotes":   {"pkg/federation", "pkg/status"},
+	"pkg/web":               {"pkg/federation", "pkg/status"},
+	"pkg/daemon":            {"pkg/*"},
+	"internal/strictyaml":   {},
+	"internal/sandboxtest":  {},
+	"internal/testrun":      {},
+	"internal/demo":         {"pkg/status"},
+	"internal/bench":        {"pkg/*"},
+}
+
+func TestPackagesImportOnlyWhatTheDrawingShows(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var seen int
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; seen++ {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, module)
+		allowed, known := mayImport[name]
+		if !known {
+			t.Errorf("%s is not in the drawing", name)
+			continue
+		}
+		for _, i := range p.Imports {
+			i, ours := strings.CutPrefix(i, module)
+			if !ours || slices.Contains(allowed, i) {
+				continue
+			}
+			if !slices.ContainsFunc(allowed, func(a string) bool {
+				prefix, open := strings.CutSuffix(a, "*")
+				return open && strings.HasPrefix(i, prefix)
+			}) {
+				t.Errorf("%s imports %s; allowed: %v", name, i, allowed)
+			}
+		}
+	}
+	if seen < len(mayImport)/2 {
+		t.Errorf("go list names %d packages, which cannot be all", seen)
+	}
+}

@@ -1,0 +1,245 @@
+package daemon
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/yaml"
+)
+
+// Config is the operator's word: where the repository is, which clusters may be
+// reached with what, and whom to tell. A repository cannot change any of it.
+//
+// Flags is its one table of truth: each setting is a flag, the environment
+// variable FEDSYNC_<NAME> and a key of the configuration file, in that order of
+// precedence, and the reference in docs/ is generated from it.
+type Config struct {
+	// What to read.
+	Repository     string
+	Revision       string
+	Interval       time.Duration
+	Username       string
+	TokenFile      string
+	SSHKeyFile     string
+	KnownHostsFile string
+	CAFile         string
+	NonFastForward string
+	MaxRepository  int64
+	MaxFile        int64
+	MaxFiles       int
+
+	// Where to bring it.
+	Kubeconfig      string
+	Instance        string
+	AllowNamespaces []string
+	AllowKinds      []string
+	Concurrency     int
+	RequestTimeout  time.Duration
+	ProbeInterval   time.Duration
+	ProbeTimeout    time.Duration
+
+	// Whom to tell.
+	CommitStatus      string
+	ForgeURL          string
+	ForgeRepository   string
+	ForgeTokenFile    string
+	WebhookSecretFile string
+	StatusDeadline    time.Duration
+	Listen            string
+	PublicURL         string
+	LogFormat         string
+	LogLevel          string
+}
+
+// Groups of settings, in the order in which a reader wants them. The CLI gives a
+// command the groups that it needs.
+const (
+	GroupRepository = "Repository"
+	GroupPolicy     = "Policy"
+	GroupClusters   = "Clusters"
+	GroupStatus     = "Status"
+	GroupLog        = "Log"
+)
+
+// Groups lists all groups.
+func Groups() []string {
+	return []string{GroupRepository, GroupPolicy, GroupClusters, GroupStatus, GroupLog}
+}
+
+// NewConfig gives the settings' defaults.
+func NewConfig() *Config {
+	c := &Config{}
+	c.Flags(pflag.NewFlagSet("", pflag.ContinueOnError), Groups()...)
+	return c
+}
+
+// Flags registers the settings of the groups, with their defaults.
+func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
+	if slices.Contains(groups, GroupRepository) {
+		fs.StringVar(&c.Repository, "repo", ".", "repository to read: a path, https://…, ssh://… or user@host:path")
+		fs.StringVar(&c.Revision, "revision", "", "branch or tag to follow, or a commit for a single look (default: HEAD of the repository)")
+		fs.DurationVar(&c.Interval, "interval", 15*time.Second, "how often to list the remote's refs; a webhook, or a change of a local repository, is seen at once")
+		fs.StringVar(&c.Username, "username", "", "user name for https (default: git, which forges take beside a token)")
+		fs.StringVar(&c.TokenFile, "token-file", "", "file with the token or password for https; re-read when it changes")
+		fs.StringVar(&c.SSHKeyFile, "ssh-key-file", "", "file with the private key for ssh, without a passphrase; re-read when it changes")
+		fs.StringVar(&c.KnownHostsFile, "known-hosts-file", "", "known_hosts with the host keys for ssh; mandatory for ssh, there is no insecure switch")
+		fs.StringVar(&c.CAFile, "ca-file", "", "file with further certificate authorities for https, PEM")
+		fs.StringVar(&c.NonFastForward, "non-fast-forward", "follow", "what to do with a push that does not descend from the revision before: follow or refuse")
+		fs.Int64Var(&c.MaxRepository, "max-repository-bytes", 256<<20, "most bytes to receive in one fetch")
+		fs.Int64Var(&c.MaxFile, "max-file-bytes", 4<<20, "most bytes of one file")
+		fs.IntVar(&c.MaxFiles, "max-files", 100_000, "most files in the repository")
+	}
+	if slices.Contains(groups, GroupPolicy) {
+		fs.StringSliceVar(&c.AllowNamespaces, "allow-namespaces", nil, "the only namespaces the repository may touch (default: all)")
+		fs.StringSliceVar(&c.AllowKinds, "allow-kinds", nil, "the only kinds the repository may touch, as KIND or KIND.GROUP (default: all)")
+	}
+	if slices.Contains(groups, GroupClusters) {
+		fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "kubeconfig with a context for each member cluster (default: $KUBECONFIG, else ~/.kube/config); re-read when it changes")
+		fs.StringVar(&c.Instance, "instance", "", "name of this instance; a start under the name of the one before writes nothing (default: the host's name and a number that is free)")
+		fs.IntVar(&c.Concurrency, "concurrency", 8, "most requests at a time to one cluster")
+		fs.DurationVar(&c.RequestTimeout, "request-timeout", 10*time.Second, "how long one request to a cluster may take")
+		fs.DurationVar(&c.ProbeInterval, "probe-interval", 2*time.Second, "how often a cluster's /readyz is asked")
+		fs.DurationVar(&c.ProbeTimeout, "probe-timeout", 2*time.Second, "how long that may take; three failures in a row make a cluster Offline")
+	}
+	if slices.Contains(groups, GroupStatus) {
+		fs.StringVar(&c.CommitStatus, "commit-status", "none", "where to write commit statuses: gitea, gitnotes (refs/notes/fedsync in the repository) or none")
+		fs.StringVar(&c.ForgeURL, "forge-url", "", "address of the forge (default: that of --repo)")
+		fs.StringVar(&c.ForgeRepository, "forge-repository", "", "owner/name on the forge (default: from --repo)")
+		fs.StringVar(&c.ForgeTokenFile, "forge-token-file", "", "file with the forge's token (default: --token-file); re-read when it changes")
+		fs.StringVar(&c.WebhookSecretFile, "webhook-secret-file", "", "file with the secret that webhooks are signed with; without it they are refused")
+		fs.DurationVar(&c.StatusDeadline, "status-deadline", 15*time.Minute, "how long a commit status may stay pending before it is a failure")
+		fs.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "address for the page, the API, webhooks and metrics; empty for none")
+		fs.StringVar(&c.PublicURL, "public-url", "", "address of the page as others reach it, for the links in commit statuses (default: from --listen)")
+	}
+	if slices.Contains(groups, GroupLog) {
+		fs.StringVar(&c.LogFormat, "log-format", "console", "console or json")
+		fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
+	}
+}
+
+// EnvironmentName is the variable of a setting: FEDSYNC_TOKEN_FILE of token-file.
+func EnvironmentName(flag string) string {
+	return "FEDSYNC_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// Complete fills in the settings that no flag gave, from the environment (as
+// KEY=VALUE) and then from the configuration file, where there is one. What
+// neither the flags nor the environment nor the table knows is an error, so that
+// a slip of the pen is not taken for a default.
+func Complete(fs *pflag.FlagSet, table *pflag.FlagSet, environment []string, file string) error {
+	given := map[string]bool{}
+	fs.Visit(func(f *pflag.Flag) { given[f.Name] = true })
+	for _, entry := range environment {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "FEDSYNC_") {
+			continue
+		}
+		flag := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "FEDSYNC_"), "_", "-"))
+		f := fs.Lookup(flag)
+		if f == nil || given[flag] || table.Lookup(flag) == nil {
+			continue // another command's setting, or another program's variable
+		}
+		if err := fs.Set(flag, value); err != nil {
+			return fmt.Errorf("environment variable %s: %w", name, err)
+		}
+		given[flag] = true
+	}
+	if file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	var settings map[string]any
+	if err := yaml.UnmarshalStrict(data, &settings); err != nil {
+		return fmt.Errorf("read the configuration %s: %w", file, err)
+	}
+	for name, value := range settings {
+		if table.Lookup(name) == nil {
+			return fmt.Errorf("configuration %s: unknown setting %q", file, name)
+		}
+		if given[name] || fs.Lookup(name) == nil {
+			continue
+		}
+		if err := fs.Set(name, settingText(value)); err != nil {
+			return fmt.Errorf("configuration %s: %s: %w", file, name, err)
+		}
+	}
+	return nil
+}
+
+// settingText gives a value of the configuration file as a flag takes it.
+func settingText(value any) string {
+	switch v := value.(type) {
+	case []any:
+		items := make([]string, len(v))
+		for i := range v {
+			items[i] = fmt.Sprint(v[i])
+		}
+		return strings.Join(items, ",")
+	case float64: // sigs.k8s.io/yaml reads numbers as JSON does
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprint(value)
+}
+
+// Check says what is wrong with the settings taken by themselves, all at once.
+func (c *Config) Check() error {
+	var wrong []string
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	oneOf := func(flag, value string, allowed ...string) {
+		check(slices.Contains(allowed, value), "--%s is %q; want %s", flag, value, strings.Join(allowed, " or "))
+	}
+	atLeast := func(flag string, value, least time.Duration) {
+		check(value >= least, "--%s is %s; want %s or more", flag, value, least)
+	}
+	oneOf("non-fast-forward", c.NonFastForward, "follow", "refuse")
+	oneOf("commit-status", c.CommitStatus, "gitea", "gitnotes", "none")
+	oneOf("log-format", c.LogFormat, "console", "json")
+	oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error")
+	atLeast("interval", c.Interval, time.Second)
+	atLeast("request-timeout", c.RequestTimeout, time.Second)
+	atLeast("probe-interval", c.ProbeInterval, 100*time.Millisecond)
+	atLeast("probe-timeout", c.ProbeTimeout, 100*time.Millisecond)
+	atLeast("status-deadline", c.StatusDeadline, time.Second)
+	check(c.Concurrency >= 1, "--concurrency is %d; want 1 or more", c.Concurrency)
+	for flag, value := range map[string]int64{
+		"max-repository-bytes": c.MaxRepository, "max-file-bytes": c.MaxFile, "max-files": int64(c.MaxFiles),
+	} {
+		check(value >= 1, "--%s is %d; want 1 or more", flag, value)
+	}
+	for flag, value := range map[string]string{"public-url": c.PublicURL, "forge-url": c.ForgeURL} {
+		u, err := url.Parse(value)
+		check(value == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil,
+			"--%s: want http(s)://HOST without a user", flag)
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	slices.Sort(wrong)
+	return fmt.Errorf("settings: %s", strings.Join(wrong, "; "))
+}
+
+// cacheDir is where fedsync keeps what it can make again: below the user's cache.
+func cacheDir() (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		base = os.TempDir() // a container without a home
+	}
+	dir := filepath.Join(base, "fedsync")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make the cache folder: %w", err)
+	}
+	return dir, nil
+}

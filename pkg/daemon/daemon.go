@@ -1,0 +1,247 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/web"
+)
+
+// Options are what a Daemon needs besides its settings.
+type Options struct {
+	Version string
+	Log     *zap.Logger
+}
+
+// Daemon keeps member clusters equal to a repository. It runs once.
+type Daemon struct {
+	cfg     *Config
+	options Options
+	log     *zap.Logger
+
+	source     *source.Source
+	renderer   *render.Renderer
+	kubeconfig *kubeconfig
+	forms      *apply.Forms // what is sent to clusters, shared where it is equal
+	reports    *reports
+	poster     *status.Poster // nil where no commit statuses are wanted
+	instance   string         // the name under which clusters are written to
+	lock       io.Closer      // of that name; nil where the settings give it
+	registry   *prometheus.Registry
+	metrics    *web.Metrics
+	listener   net.Listener // nil where nothing is served
+
+	events  mailbox[source.Event] // the newest that source found
+	changed bell                  // a worker's outcome is another
+	reload  bell                  // the kubeconfig was read anew
+}
+
+// New checks the settings against the machine: it opens the repository, reads the
+// kubeconfig and takes the address to listen on. It asks no cluster yet.
+func New(cfg *Config, o Options) (*Daemon, error) {
+	d, err := newParts(cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Listen != "" {
+		if d.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+			return nil, fmt.Errorf("--listen %s: %w", cfg.Listen, err)
+		}
+	}
+	if err := d.takeName(); err != nil {
+		d.Close()
+		return nil, err
+	}
+	provider, err := newProvider(cfg, d.source)
+	if err != nil {
+		d.Close()
+		return nil, fmt.Errorf("commit statuses: %w", err)
+	}
+	if provider != nil {
+		d.poster = status.NewPoster(provider, status.Options{
+			PublicURL: d.publicURL(),
+			Log:       d.log,
+			OnPost:    d.metrics.CommitStatusPost,
+		})
+	}
+	return d, nil
+}
+
+// takeName gives this process the name under which it writes to clusters.
+func (d *Daemon) takeName() error {
+	if d.cfg.Instance != "" {
+		d.instance = d.cfg.Instance
+		return nil
+	}
+	dir, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	i, err := newInstance(dir, sourceDigest(d.source.String(), d.cfg.Revision, ""))
+	if err != nil {
+		return err
+	}
+	d.instance, d.lock = i.Name, i
+	return nil
+}
+
+// newParts makes what every command needs that asks clusters.
+func newParts(cfg *Config, o Options) (*Daemon, error) {
+	src, err := newSource(cfg, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	kube, err := newKubeconfig(cfg.Kubeconfig, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics, err := web.NewMetrics(registry, o.Version)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return &Daemon{
+		cfg:        cfg,
+		options:    o,
+		log:        o.Log,
+		source:     src,
+		renderer:   render.New(render.Options{}),
+		kubeconfig: kube,
+		forms:      apply.NewForms(),
+		reports:    newReports(),
+		registry:   registry,
+		metrics:    metrics,
+		events:     newMailbox[source.Event](),
+		changed:    newBell(),
+		reload:     newBell(),
+	}, nil
+}
+
+// Run follows the repository until ctx ends, and then lets what is under way come
+// to its end.
+func (d *Daemon) Run(ctx context.Context) error {
+	defer d.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var running sync.WaitGroup
+	start := func(name string, f func(context.Context) error) {
+		running.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	start("read the repository", func(ctx context.Context) error { return d.source.Run(ctx, d.events.put) })
+	start("watch the kubeconfig", func(ctx context.Context) error { return d.kubeconfig.Watch(ctx, d.reload.ring) })
+	if d.poster != nil {
+		start("post commit statuses", func(ctx context.Context) error { d.poster.Run(ctx); return nil })
+	}
+	if d.listener != nil {
+		d.log.Info("listening", zap.String("address", d.listener.Addr().String()), zap.String("page", d.publicURL()))
+		start("serve", func(ctx context.Context) error { return web.Serve(ctx, d.listener, d.page(), d.log) })
+	}
+	l := newLoop(d, false)
+	d.log.Info("started", zap.String("version", d.options.Version), zap.String("repository", d.source.String()))
+	l.run(ctx)
+	l.workers.wait()
+	running.Wait()
+	d.log.Info("stopped")
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// Close frees what New took and Run did not get to: it is for a Daemon that does
+// not run, and harmless after one that did.
+func (d *Daemon) Close() {
+	if d.listener != nil {
+		_ = d.listener.Close() // Serve closes it too
+	}
+	if d.lock != nil {
+		_ = d.lock.Close()
+	}
+}
+
+// publicURL is the address of the page as others reach it.
+func (d *Daemon) publicURL() string {
+	switch {
+	case d.cfg.PublicURL != "":
+		return d.cfg.PublicURL
+	case d.listener != nil:
+		return "http://" + d.listener.Addr().String()
+	}
+	return ""
+}
+
+// page is what is served.
+func (d *Daemon) page() http.Handler {
+	return web.New(web.Options{
+		Report:    d.reports.newest,
+		Revision:  d.reports.of,
+		Revisions: d.reports.revisions,
+		Ready:     d.ready,
+		Nudge:     d.source.Nudge,
+		WebhookSecret: func() ([]byte, error) {
+			secret, err := fileText(d.cfg.WebhookSecretFile)()
+			return []byte(secret), err
+		},
+		Gatherer: d.registry,
+		Log:      d.log,
+		Version:  d.options.Version,
+	})
+}
+
+// ready says why the daemon cannot do its work yet: it has read no revision.
+func (d *Daemon) ready() error {
+	if r := d.reports.newest(); r == nil || r.Revision.SHA == "" {
+		if r != nil && r.Source != "" {
+			return errors.New(r.Source)
+		}
+		return errors.New("the repository has not been read yet")
+	}
+	return nil
+}
+
+// newWorker makes the worker of a cluster. It asks the cluster nothing until it
+// runs.
+func (d *Daemon) newWorker(f *federation.Federation, c federation.Cluster, readOnly bool) *worker {
+	o := sessionOptions{
+		readOnly: readOnly,
+		source:   sourceDigest(d.source.String(), d.cfg.Revision, f.Name),
+		instance: d.instance,
+		version:  d.options.Version,
+		log:      d.log,
+		forms:    d.forms,
+		cfg:      d.cfg,
+		metrics:  d.metrics,
+	}
+	return &worker{
+		cluster:    c,
+		federation: f.Name,
+		nodePorts:  f.NodePorts,
+		log:        d.log.With(zap.String("cluster", c.Name)),
+		connect:    d.kubeconfig.Connection,
+		open:       func(w *worker, conn connection) (*session, error) { return newSession(w, conn, o) },
+		changed:    d.changed,
+		reconnect:  newBell(),
+		ordered:    newBell(),
+		now:        outcome{facts: federation.ClusterFacts{State: federation.ClusterPending, Since: time.Now()}},
+	}
+}

@@ -1,0 +1,52 @@
+//go:build unix
+
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// instance is the name under which this process writes to clusters. A restart
+// must find its own name there, or it would have to write it anew; a second
+// process on the same machine must not. So the name is the host's and the number
+// of the first lock that is free, and the lock goes with the process, however it
+// ends.
+type instance struct {
+	Name string
+	lock *os.File
+}
+
+// newInstance takes the first free number for this source on this machine.
+func newInstance(dir, source string) (*instance, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("name this instance: %w", err)
+	}
+	for n := 0; ; n++ {
+		path := filepath.Join(dir, fmt.Sprintf("instance-%s-%d.lock", source, n))
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("name this instance: %w", err)
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return &instance{Name: fmt.Sprintf("%s-%d", host, n), lock: f}, nil
+		}
+		_ = f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+	}
+}
+
+// Close frees the name.
+func (i *instance) Close() error {
+	if i.lock == nil {
+		return nil
+	}
+	return i.lock.Close()
+}

@@ -1,0 +1,152 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/schedule"
+	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// Rendering is what a revision says without asking any cluster.
+type Rendering struct {
+	Federation  *federation.Federation
+	Snapshot    federation.Snapshot
+	Plan        federation.Plan
+	Findings    []federation.Finding
+	Uncommitted []string // files of the work tree whose changes are not in the revision
+}
+
+// Render reads and renders one revision.
+func Render(ctx context.Context, cfg *Config) (*Rendering, error) {
+	src, err := newSource(cfg, zap.NewNop())
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := src.Snapshot(ctx, cfg.Revision)
+	if err != nil {
+		return nil, err
+	}
+	f, err := render.Load(snapshot)
+	if err != nil {
+		return nil, err
+	}
+	bundles, findings := render.New(render.Options{}).Render(ctx, snapshot, f, nil)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	plan := schedule.Plan(schedule.Input{
+		Federation: f,
+		Revision:   snapshot.Revision,
+		Bundles:    bundles,
+		Policy:     schedule.Policy{Namespaces: cfg.AllowNamespaces, Kinds: cfg.AllowKinds},
+	})
+	uncommitted, err := uncommittedFiles(src, f)
+	if err != nil {
+		return nil, err
+	}
+	return &Rendering{
+		Federation:  f,
+		Snapshot:    snapshot,
+		Plan:        plan,
+		Findings:    slices.Concat(findings, plan.Findings),
+		Uncommitted: uncommitted,
+	}, nil
+}
+
+// uncommittedFiles names the files of a work tree that the federation would read
+// and whose changes no commit has.
+func uncommittedFiles(src *source.Source, f *federation.Federation) ([]string, error) {
+	path, local := src.LocalPath()
+	if !local {
+		return nil, nil
+	}
+	under := []string{federation.FileName}
+	for _, app := range f.Apps {
+		under = append(under, app.Path)
+	}
+	return source.Uncommitted(path, under)
+}
+
+// errNoAnswer is returned when not one cluster could be asked.
+var errNoAnswer = errors.New("no cluster answers")
+
+// Look asks every cluster what it runs and changes nothing. It waits for each
+// cluster's answer, for at most the timeout.
+func Look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*status.Report, error) {
+	report, _, err := look(ctx, cfg, timeout, log)
+	return report, err
+}
+
+// Diff asks every cluster what an apply would change, and changes nothing.
+func Diff(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*status.Report, map[string][]apply.Difference, error) {
+	return look(ctx, cfg, timeout, log)
+}
+
+func look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*status.Report, map[string][]apply.Difference, error) {
+	d, err := newParts(cfg, Options{Log: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer d.Close()
+	snapshot, err := d.source.Snapshot(ctx, cfg.Revision)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := render.Load(snapshot); err != nil {
+		return nil, nil, err
+	}
+	d.events.put(source.Event{Snapshot: &snapshot})
+
+	loopCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	l := newLoop(d, true)
+	l.settled = func(*status.Report) {
+		if l.workers.looked() {
+			cancel()
+		}
+	}
+	l.run(loopCtx)
+	l.workers.wait()
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+
+	differences := map[string][]apply.Difference{}
+	var unseen []string
+	for name, w := range l.workers.byName {
+		o := w.outcome()
+		differences[name] = o.differences
+		if !o.facts.Synced && o.tried == 0 {
+			unseen = append(unseen, name)
+		}
+	}
+	if len(unseen) == len(l.workers.byName) && len(unseen) > 0 {
+		slices.Sort(unseen)
+		return nil, nil, fmt.Errorf("%w: %s", errNoAnswer, reasons(l.workers, unseen))
+	}
+	return d.reports.newest(), differences, nil
+}
+
+// reasons says why clusters do not answer.
+func reasons(ws *workers, names []string) string {
+	parts := make([]string, len(names))
+	for i, name := range names {
+		facts := ws.byName[name].outcome().facts
+		parts[i] = fmt.Sprintf("%s: %s", name, facts.State)
+		if facts.Error != "" {
+			parts[i] = fmt.Sprintf("%s: %s", name, facts.Error)
+		}
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,66 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// flushTimeout is longer than the Poster holds a change of an outcome back.
+const flushTimeout = 90 * time.Second
+
+// RunOnce brings one revision to the clusters, and waits until it is live or has
+// failed and its commit status is posted. The report is nil when nothing could
+// be asked; with a context that ended it says how far things got.
+func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
+	defer d.Close()
+	snapshot, err := d.source.Snapshot(ctx, d.cfg.Revision)
+	if err != nil {
+		return nil, err
+	}
+	d.events.put(source.Event{Snapshot: &snapshot})
+
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	var posting sync.WaitGroup
+	if d.poster != nil {
+		posting.Go(func() { d.poster.Run(running) })
+	}
+	loopCtx, settled := context.WithCancel(running)
+	defer settled()
+	l := newLoop(d, false)
+	l.settled = func(r *status.Report) {
+		// A mistake in the repository fails the commit at once; what a cluster
+		// refused is tried again as long as that may help.
+		if r.State == status.Success || r.State == status.Failure && (l.federation == nil || l.refusal != nil || l.workers.settled()) {
+			settled()
+		}
+	}
+	l.run(loopCtx)
+	l.workers.wait()
+	stop()
+	posting.Wait()
+	if d.poster != nil {
+		// A forge that is away must not hold up whoever waits for the answer.
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+		defer cancel()
+		if err := d.poster.Flush(flush); err != nil {
+			d.log.Warn("commit status not posted", zap.Error(err))
+		}
+	}
+	report := d.reports.newest()
+	if err := ctx.Err(); err != nil {
+		return report, fmt.Errorf("settle %s: %w", snapshot.Revision, err)
+	}
+	if report == nil {
+		return nil, errors.New("nothing was reported")
+	}
+	return report, nil
+}

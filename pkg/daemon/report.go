@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// keptReports is how many revisions can be looked up. A report of 13 clusters
+// with 300 objects each is some megabytes; older ones keep no objects.
+const keptReports = 50
+
+// reports keeps the newest report, and the last one of each of the newest
+// revisions. Safe for concurrent use.
+type reports struct {
+	mu    sync.Mutex // protects what follows
+	last  *status.Report
+	bySHA map[string]*status.Report
+	order []federation.Revision // newest first
+}
+
+func newReports() *reports { return &reports{bySHA: map[string]*status.Report{}} }
+
+// keep makes r the newest report.
+func (rs *reports) keep(r *status.Report) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.last = r
+	sha := r.Revision.SHA
+	if sha == "" {
+		return
+	}
+	if rs.bySHA[sha] == nil {
+		if len(rs.order) > 0 {
+			rs.shorten(rs.order[0].SHA)
+		}
+		rs.order = slices.Insert(rs.order, 0, r.Revision)
+		if len(rs.order) > keptReports {
+			delete(rs.bySHA, rs.order[keptReports].SHA)
+			rs.order = rs.order[:keptReports]
+		}
+	}
+	rs.bySHA[sha] = r
+}
+
+// shorten drops the objects of a report that has been overtaken: what they were
+// then, nobody asks, and they would be most of the memory.
+func (rs *reports) shorten(sha string) {
+	short := *rs.bySHA[sha]
+	short.Clusters = slices.Clone(short.Clusters)
+	for i := range short.Clusters {
+		short.Clusters[i].Objects = nil
+	}
+	rs.bySHA[sha] = &short
+}
+
+// newest is the newest report; nil before the first.
+func (rs *reports) newest() *status.Report {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return rs.last
+}
+
+// of gives the last report of a revision.
+func (rs *reports) of(sha string) (*status.Report, bool) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r, ok := rs.bySHA[sha]
+	return r, ok
+}
+
+// revisions lists what of knows, newest first.
+func (rs *reports) revisions() []federation.Revision {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return slices.Clone(rs.order)
+}

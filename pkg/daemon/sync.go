@@ -1,0 +1,237 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/schedule"
+	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/web"
+)
+
+// loop decides what is decided in one place. It is level-triggered: whatever
+// happened, it looks at the newest revision and the newest facts and hands every
+// cluster's worker what its cluster should run. One goroutine runs it and owns
+// its fields.
+type loop struct {
+	*Daemon
+
+	workers *workers
+	settled func(*status.Report) // told of every report; nil for nobody
+
+	snapshot   federation.Snapshot    // the newest that was read
+	firstSeen  time.Time              // of the snapshot
+	federation *federation.Federation // the newest that could be read; nil before that
+	bundles    []federation.Bundle    // of the federation's revision
+	plan       federation.Plan        // the newest that the workers were handed
+
+	sourceErr error                // why the repository cannot be read now
+	refusal   []federation.Finding // why the snapshot's fedsync.yaml is not followed
+	rendering []federation.Finding // what render had to say
+}
+
+// The outcome of a push is told at once; a stream of small changes, as of pods
+// that become ready, is added up this often. And time itself changes a report:
+// "unreachable for 4 minutes", a deadline that has passed.
+const (
+	tellInterval = 25 * time.Millisecond
+	lookInterval = 10 * time.Second
+)
+
+func newLoop(d *Daemon, readOnly bool) *loop {
+	l := &loop{Daemon: d}
+	l.workers = newWorkers(func(f *federation.Federation, c federation.Cluster) *worker {
+		return d.newWorker(f, c, readOnly)
+	})
+	return l
+}
+
+// run goes on until ctx ends.
+func (l *loop) run(ctx context.Context) {
+	clock := time.NewTicker(lookInterval)
+	defer clock.Stop()
+	pace := time.NewTimer(0)
+	defer pace.Stop()
+	changed := bell(nil) // not listened to until pace rings
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-l.events.C:
+			l.read(ctx, e)
+		case <-l.reload:
+			l.workers.reconnect()
+		case <-pace.C:
+			changed = l.changed
+			continue
+		case <-changed:
+			changed = nil
+			pace.Reset(tellInterval)
+		case <-clock.C:
+		}
+		l.workers.look()
+		l.reschedule()
+		l.tell()
+	}
+}
+
+// read takes what source found: a new revision, or why there is none. Whatever it
+// is, the last good revision goes on being maintained.
+func (l *loop) read(ctx context.Context, e source.Event) {
+	l.sourceErr = e.Err
+	if e.Err != nil {
+		l.log.Warn("repository not read", zap.Error(e.Err))
+		return
+	}
+	if e.Snapshot == nil || e.Snapshot.Revision == l.snapshot.Revision {
+		return // it can be read again, and holds what it held
+	}
+	l.sync(ctx, *e.Snapshot)
+}
+
+// sync brings one revision to the clusters. This is the whole story; what the
+// clusters answer comes back through reschedule.
+func (l *loop) sync(ctx context.Context, snapshot federation.Snapshot) {
+	started := time.Now()
+	l.supersede(snapshot.Revision)
+	l.snapshot, l.firstSeen = snapshot, started
+	l.log.Info("revision found", zap.Stringer("revision", snapshot.Revision), zap.Bool("forced", snapshot.Forced))
+
+	// Which clusters there are, and which apps they run. A mistake in the file
+	// fails the commit and changes nothing in the clusters.
+	f, err := render.Load(snapshot)
+	if err != nil {
+		l.refuse(err)
+		return
+	}
+	l.federation, l.refusal = f, nil
+
+	// A worker for each cluster: it connects, watches and applies at its own
+	// pace, and nothing of it can hold up the others.
+	l.workers.meet(ctx, f)
+
+	// Files become objects. A cluster's worker starts on its own as soon as they
+	// are known; nothing is pruned yet.
+	in := l.input()
+	l.bundles, l.rendering = l.renderer.Render(ctx, snapshot, f, func(c federation.Cluster, bundles []federation.Bundle) {
+		in.Bundles = bundles
+		l.workers.hand(schedule.Provisional(in, c))
+	})
+	l.metrics.Stage(web.StageRender, time.Since(started))
+
+	// What needs to know every cluster is the plan as a whole: run goes on with
+	// reschedule, now and whenever a fact changes.
+}
+
+// supersede ends the commit statuses of the revision before.
+func (l *loop) supersede(by federation.Revision) {
+	if l.poster == nil {
+		return
+	}
+	if before := l.snapshot.Revision; before.SHA != "" && before.SHA != by.SHA {
+		l.poster.Supersede(before.SHA, by)
+	}
+}
+
+// refuse keeps the revision before, and says why on the new one.
+func (l *loop) refuse(err error) {
+	l.refusal = refusal(err)
+	l.metrics.Sync(time.Now(), err)
+	l.log.Warn("revision refused", zap.Stringer("revision", l.snapshot.Revision), zap.Error(err))
+}
+
+// refusal gives a finding for each mistake in fedsync.yaml.
+func refusal(err error) []federation.Finding {
+	if mistakes, ok := errors.AsType[federation.FileErrors](err); ok {
+		return mistakes.Findings()
+	}
+	return []federation.Finding{{
+		ID: "federation", Severity: federation.SeverityError, File: federation.FileName,
+		Message: err.Error(), Remedy: "mend " + federation.FileName + "; until then the revision before goes on being maintained",
+	}}
+}
+
+// input is what the schedule reads, as it is now.
+func (l *loop) input() schedule.Input {
+	return schedule.Input{
+		Federation: l.federation,
+		Revision:   l.snapshot.Revision,
+		Bundles:    l.bundles,
+		Facts:      l.workers.facts,
+		Policy:     schedule.Policy{Namespaces: l.cfg.AllowNamespaces, Kinds: l.cfg.AllowKinds},
+	}
+}
+
+// reschedule plans from scratch, and hands every worker its part. A worker that
+// has it already does nothing.
+func (l *loop) reschedule() {
+	if l.federation == nil || l.refusal != nil {
+		return // the workers keep what they have
+	}
+	started := time.Now()
+	l.plan = schedule.Plan(l.input())
+	for _, p := range l.plan.Clusters {
+		l.workers.hand(p)
+	}
+	l.metrics.Stage(web.StageSchedule, time.Since(started))
+}
+
+// tell adds up what is known and tells the forge, the page and the metrics. The
+// log was told where it happened.
+func (l *loop) tell() {
+	report := status.Summarise(status.Input{
+		Federation: l.federation,
+		Repository: l.source.String(),
+		Snapshot:   l.snapshot,
+		FirstSeen:  l.firstSeen,
+		Now:        time.Now(),
+		Source:     errorText(l.sourceErr),
+		Clusters:   l.workers.outcomes,
+		Plan:       &l.plan,
+		Findings:   l.findings(),
+		Deadline:   l.cfg.StatusDeadline,
+		Previous:   l.reports.newest(),
+	})
+	l.reports.keep(&report)
+	l.metrics.Report(&report)
+	if l.poster != nil && l.federation != nil {
+		for _, c := range status.Commits(report, l.federation.CommitStatus) {
+			l.poster.Want(c)
+		}
+	}
+	if l.settled != nil {
+		l.settled(&report)
+	}
+}
+
+// findings are those of all stages.
+func (l *loop) findings() []federation.Finding {
+	all := slices.Concat(l.rendering, l.plan.Findings, l.workers.findings)
+	if l.refusal != nil {
+		all = append(all, l.refusal...)
+	}
+	if err := l.kubeconfig.Err(); err != nil {
+		all = append(all, federation.Finding{
+			ID: "D01", Severity: federation.SeverityError,
+			Message: err.Error(), Remedy: "mend the file; until then the one before stays in use",
+		})
+	}
+	if l.poster != nil {
+		all = append(all, l.poster.Findings()...)
+	}
+	return all
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

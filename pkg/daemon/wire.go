@@ -1,0 +1,93 @@
+package daemon
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/gitea"
+	"github.com/fedsync/fedsync/pkg/status/gitnotes"
+)
+
+// newSource makes the reader of the repository that the settings name.
+func newSource(cfg *Config, log *zap.Logger) (*source.Source, error) {
+	dir, err := cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	nonFastForward := source.Follow
+	if cfg.NonFastForward == "refuse" {
+		nonFastForward = source.Refuse
+	}
+	return source.Open(source.Options{
+		URL:            cfg.Repository,
+		Ref:            cfg.Revision,
+		TokenFile:      cfg.TokenFile,
+		Username:       cfg.Username,
+		CAFile:         cfg.CAFile,
+		SSHKeyFile:     cfg.SSHKeyFile,
+		KnownHostsFile: cfg.KnownHostsFile,
+		Interval:       cfg.Interval,
+		NonFastForward: nonFastForward,
+		CacheDir:       dir,
+		Limits: source.Limits{
+			RepositoryBytes: cfg.MaxRepository,
+			FileBytes:       cfg.MaxFile,
+			Files:           int64(cfg.MaxFiles),
+		},
+	}, log)
+}
+
+// newProvider makes the provider of commit statuses that the settings name; nil
+// for none.
+func newProvider(cfg *Config, src *source.Source) (status.Provider, error) {
+	switch cfg.CommitStatus {
+	case "none":
+		return nil, nil //nolint:nilnil // No provider is what was asked for.
+	case "gitnotes":
+		authorities, err := src.CABundle()
+		if err != nil {
+			return nil, err
+		}
+		return gitnotes.New(gitnotes.Config{URL: cfg.Repository, Auth: src.Auth, CABundle: authorities})
+	case "gitea":
+		owner, name, _ := strings.Cut(cfg.ForgeRepository, "/")
+		return gitea.New(gitea.Config{
+			URL:        cfg.Repository,
+			BaseURL:    cfg.ForgeURL,
+			Owner:      owner,
+			Repository: name,
+			Token:      fileText(cmp.Or(cfg.ForgeTokenFile, cfg.TokenFile)),
+		})
+	}
+	return nil, fmt.Errorf("--commit-status is %q", cfg.CommitStatus)
+}
+
+// fileText reads a credential anew each time, so that a new one takes effect
+// without a restart.
+func fileText(file string) func() (string, error) {
+	return func() (string, error) {
+		if file == "" {
+			return "", nil
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return "", fmt.Errorf("read a credential: %w", err)
+		}
+		return strings.TrimSpace(string(data)), nil
+	}
+}
+
+// sourceDigest tells this source from any other that may want to write to the
+// same clusters: it is part of the inventory.
+func sourceDigest(repository, ref, federation string) string {
+	sum := sha256.Sum256([]byte(repository + "\x00" + ref + "\x00" + federation))
+	return hex.EncodeToString(sum[:16])
+}

@@ -1,0 +1,119 @@
+package daemon
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// workers are those of all member clusters. The loop owns them.
+type workers struct {
+	newWorker func(*federation.Federation, federation.Cluster) *worker
+	byName    map[string]*worker
+	running   sync.WaitGroup
+
+	// What look saw.
+	facts    federation.Facts
+	outcomes map[string]status.ClusterInput
+	findings []federation.Finding
+}
+
+func newWorkers(newWorker func(*federation.Federation, federation.Cluster) *worker) *workers {
+	return &workers{newWorker: newWorker, byName: map[string]*worker{}}
+}
+
+// meet gives every cluster of the federation a worker, and ends those of clusters
+// that left it, which stay as they are. They end with ctx.
+func (ws *workers) meet(ctx context.Context, f *federation.Federation) {
+	members := map[string]federation.Cluster{}
+	for _, c := range f.Clusters {
+		members[c.Name] = c
+	}
+	for name, w := range ws.byName {
+		// Another federation's name is another inventory: begin anew.
+		c, member := members[name]
+		if !member || c.Context != w.cluster.Context || w.federation != f.Name || w.nodePorts != f.NodePorts {
+			w.stop()
+			delete(ws.byName, name)
+		}
+	}
+	for name, c := range members {
+		if ws.byName[name] != nil {
+			continue
+		}
+		w := ws.newWorker(f, c)
+		ws.byName[name] = w
+		ctx, stop := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		w.stop = func() { stop(); <-ended }
+		ws.running.Go(func() {
+			defer stop()
+			defer close(ended)
+			w.run(ctx)
+		})
+	}
+}
+
+// hand gives a cluster's worker what its cluster should run.
+func (ws *workers) hand(p federation.ClusterPlan) {
+	if w := ws.byName[p.Cluster]; w != nil {
+		w.take(p)
+	}
+}
+
+// reconnect makes every worker look whether its connection is still the one that
+// the kubeconfig gives.
+func (ws *workers) reconnect() {
+	for _, w := range ws.byName {
+		w.reconnect.ring()
+	}
+}
+
+// look asks every worker what came of its orders, once for all who read it.
+func (ws *workers) look() {
+	ws.facts = federation.Facts{Clusters: make(map[string]federation.ClusterFacts, len(ws.byName))}
+	ws.outcomes = make(map[string]status.ClusterInput, len(ws.byName))
+	ws.findings = nil
+	for _, name := range slices.Sorted(maps.Keys(ws.byName)) {
+		o := ws.byName[name].outcome()
+		ws.facts.Clusters[name] = o.facts
+		ws.outcomes[name] = status.ClusterInput{
+			Facts:        o.facts,
+			Applied:      o.applied,
+			Current:      o.current(),
+			Changes:      o.changes,
+			Observations: o.observations,
+		}
+		ws.findings = append(ws.findings, o.findings...)
+	}
+}
+
+// settled says whether nothing more is to come of any cluster by itself.
+func (ws *workers) settled() bool {
+	for _, w := range ws.byName {
+		if !w.outcome().settled() {
+			return false
+		}
+	}
+	return true
+}
+
+// looked says whether every cluster has been compared with its order, or does not
+// answer.
+func (ws *workers) looked() bool {
+	for _, w := range ws.byName {
+		o := w.outcome()
+		away := o.facts.State != federation.ClusterPending && o.facts.State != federation.ClusterReady
+		if o.tried != o.handed && !away {
+			return false
+		}
+	}
+	return true
+}
+
+// wait returns when every worker has ended.
+func (ws *workers) wait() { ws.running.Wait() }
