@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -94,6 +95,7 @@ func TestProbeClassifiesRealFailures(t *testing.T) {
 		cfg     func(*rest.Config)
 		class   federation.FailureClass
 		message string
+		timeout time.Duration // 20 s unless a case is about it
 	}{
 		"ready": {host: serveTLS(t, ok, good, nil), class: federation.FailureNone},
 		"dns": {
@@ -107,10 +109,12 @@ func TestProbeClassifiesRealFailures(t *testing.T) {
 		"silent": {
 			host: "https://" + listen(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), class: federation.FailureTimeout,
 			message: "no answer within 300ms: connected, no TLS handshake",
+			timeout: 300 * time.Millisecond,
 		},
 		"answers nothing": {
 			host:  serveTLS(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, good, nil),
-			class: federation.FailureTimeout, message: "no answer within 300ms: connected, the request was not answered",
+			class: federation.FailureTimeout, message: "no answer within 2s: connected, the request was not answered",
+			timeout: 2 * time.Second, // enough for the handshake
 		},
 		"reset": {
 			host: "https://" + listen(t, func(c net.Conn) {
@@ -181,7 +185,7 @@ func TestProbeClassifiesRealFailures(t *testing.T) {
 			if c.cfg != nil {
 				c.cfg(cfg)
 			}
-			asker := newAsker(cfg, 300*time.Millisecond)
+			asker := newAsker(cfg, cmp.Or(c.timeout, 20*time.Second))
 			defer asker.close()
 			// A second time, since the first may leave a connection behind.
 			for range 2 {

@@ -85,11 +85,10 @@ func (e *RefError) Error() string {
 	return fmt.Sprintf("read %s: %s; %s", e.Repository, what, there)
 }
 
-// LimitError says that a repository or a file is larger than the operator
-// allows.
+// LimitError says that a repository is larger than the operator allows. For a
+// single file that is, opening it gives a RefusedError.
 type LimitError struct {
-	Repository string // empty where Path says it all
-	Path       string // the file, for Limits.FileBytes
+	Repository string
 	What       string // what is limited, with its unit: "MiB received in one fetch"
 	Limit      int64  // in units of What
 	Setting    string // the field of Limits to raise, empty where none helps
@@ -97,13 +96,7 @@ type LimitError struct {
 
 // Error names the limit and the setting that raises it.
 func (e *LimitError) Error() string {
-	s := fmt.Sprintf("more than %d %s", e.Limit, e.What)
-	switch {
-	case e.Path != "":
-		s = e.Path + ": " + s
-	case e.Repository != "":
-		s = "read " + e.Repository + ": " + s
-	}
+	s := fmt.Sprintf("read %s: more than %d %s", e.Repository, e.Limit, e.What)
 	if e.Setting != "" {
 		s += "; make it smaller, or raise the limit " + e.Setting
 	}

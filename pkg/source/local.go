@@ -61,7 +61,7 @@ func (l *local) tip(ref string) (tip, error) {
 		switch {
 		case err == nil:
 			return tip{ref: r.Name().Short(), id: r.Hash()}, nil
-		case errors.Is(err, plumbing.ErrReferenceNotFound), errors.Is(err, dotgit.ErrIsDir):
+		case errors.Is(err, plumbing.ErrReferenceNotFound), errors.Is(err, dotgit.ErrIsDir), errors.Is(err, dotgit.ErrReferenceNameEscape):
 		default:
 			return tip{}, l.unreadable(fmt.Errorf("%s: %w", name, err))
 		}
