@@ -55,17 +55,12 @@ func (s *Sandbox) everywhere(tb testing.TB, f func(cluster string, api typedcore
 }
 
 // namespaceName makes the name of a test recognizable in a namespace's, and
-// unlike any other.
+// unlike any other. It is short: GLBC, and its stand-in, cut the names that they
+// make of a namespace, an Ingress and a UID after 62 characters, UID first.
 func namespaceName(test string) string {
-	name := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(test), "-"), "-")
-	name = strings.Trim(strings.TrimPrefix(name, "test"), "-")
-	if len(name) > 40 {
-		name = strings.Trim(name[:40], "-")
-	}
-	if name == "" {
-		name = "test"
-	}
-	return name + "-" + strings.ToLower(rand.Text()[:8])
+	name := strings.TrimPrefix(notInNames.ReplaceAllString(strings.ToLower(test), ""), "test")
+	name = name[:min(len(name), 13)]
+	return "t" + name + "-" + strings.ToLower(rand.Text()[:6])
 }
 
 var notInNames = regexp.MustCompile(`[^a-z0-9]+`)

@@ -129,6 +129,7 @@ func childOf(n *yaml.Node, step string) (key, child *yaml.Node) {
 		if i, err := strconv.Atoi(step); err == nil && i >= 0 && i < len(n.Content) {
 			return nil, n.Content[i]
 		}
+	case yaml.ScalarNode, yaml.AliasNode, yaml.DocumentNode:
 	}
 	return nil, nil
 }

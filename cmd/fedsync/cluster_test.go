@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/client-go/util/jsonpath"
+	"sigs.k8s.io/yaml"
+
+	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// clustersCommand gives a script three real clusters, which other tests use at the
+// same time, and what is its own in them:
+//
+//	C1 C2 C3         the clusters' names
+//	NS FED           a namespace that is there, and a name for a federation
+//	PORT1 PORT2      node ports that nobody has
+//
+// It writes $KUBECONFIG, sets fedsync's settings to what suits a test (see
+// settingsOfScripts), and replaces ${NAME} in the script's files. At the end of
+// the script everything of that federation, and every namespace whose name begins
+// with $NS, is deleted from the clusters.
+func clustersCommand(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) > 0, "clusters")
+	s := sandboxtest.Shared(tb(ts))
+	names := s.Clusters()[:3]
+	for i, name := range names {
+		ts.Setenv(fmt.Sprintf("C%d", i+1), name)
+	}
+	ns := s.Namespace(tb(ts))
+	fed := "fed-" + ns[strings.LastIndex(ns, "-")+1:]
+	ts.Setenv("NS", ns)
+	ts.Setenv("FED", fed)
+	for i, port := range freeNodePorts(tb(ts), s, 2) {
+		ts.Setenv(fmt.Sprintf("PORT%d", i+1), fmt.Sprint(port))
+	}
+	tb(ts).Cleanup(func() { cleanUp(tb(ts), s, ns, fed) })
+
+	config, err := clientcmd.LoadFromFile(s.Kubeconfig())
+	ts.Check(err)
+	ts.Check(clientcmd.WriteToFile(*config, ts.Getenv("KUBECONFIG")))
+	for name, value := range settingsOfScripts {
+		ts.Setenv(name, value)
+	}
+	ts.Setenv("FEDSYNC_REPO", ts.Getenv("REPO"))
+	ts.Check(expandFiles(ts.Getenv("WORK"), ts.Getenv))
+}
+
+// settingsOfScripts make fedsync quick to look and slow to despair: the machine
+// may be busy with other tests.
+var settingsOfScripts = map[string]string{
+	"FEDSYNC_PROBE_INTERVAL":  "200ms",
+	"FEDSYNC_PROBE_TIMEOUT":   "10s",
+	"FEDSYNC_REQUEST_TIMEOUT": "30s",
+	"FEDSYNC_INTERVAL":        "1s",
+	"FEDSYNC_LISTEN":          "127.0.0.1:0",
+	"FEDSYNC_COMMIT_STATUS":   "none",
+}
+
+// freeNodePorts gives ports that no Service has in any cluster, above the band
+// that API servers choose from last.
+func freeNodePorts(tb testing.TB, s *sandboxtest.Sandbox, n int) []int64 {
+	tb.Helper()
+	taken := map[int64]bool{}
+	for _, cluster := range s.Clusters() {
+		services, err := s.Client(tb, cluster).CoreV1().Services("").List(tb.Context(), metav1.ListOptions{})
+		if err != nil {
+			tb.Fatalf("list the Services of %s: %v", cluster, err)
+		}
+		for i := range services.Items {
+			for _, p := range services.Items[i].Spec.Ports {
+				taken[int64(p.NodePort)] = true
+			}
+		}
+	}
+	var ports []int64
+	for len(ports) < n {
+		random, err := rand.Int(rand.Reader, big.NewInt(2500))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if port := 30100 + random.Int64(); !taken[port] {
+			taken[port] = true
+			ports = append(ports, port)
+		}
+	}
+	return ports
+}
+
+// cleanUp deletes what a script, or the fedsync in it, left in the clusters. The
+// namespace itself is deleted by whoever made it.
+func cleanUp(tb testing.TB, s *sandboxtest.Sandbox, ns, fed string) {
+	ctx := context.WithoutCancel(tb.Context())
+	var calls sync.WaitGroup
+	for _, cluster := range s.Clusters() {
+		calls.Go(func() {
+			if err := cleanUpCluster(ctx, s.Client(tb, cluster), ns, fed); err != nil {
+				tb.Errorf("clean up in %s: %v", cluster, err)
+			}
+		})
+	}
+	calls.Wait()
+}
+
+func cleanUpCluster(ctx context.Context, client kubernetes.Interface, ns, fed string) error {
+	ours := metav1.ListOptions{LabelSelector: apply.ParentSelector(fed)}
+	err := errors.Join(
+		client.CoreV1().ConfigMaps(apply.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
+		client.CoreV1().Secrets(apply.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
+	)
+	all, listErr := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
+	if listErr != nil {
+		return errors.Join(err, listErr)
+	}
+	for i := range all.Items {
+		if strings.HasPrefix(all.Items[i].Name, ns+"-") {
+			if e := client.CoreV1().Namespaces().Delete(ctx, all.Items[i].Name, metav1.DeleteOptions{}); !apierrors.IsNotFound(e) {
+				err = errors.Join(err, e)
+			}
+		}
+	}
+	return err
+}
+
+// kubeconfigCommand changes the script's kubeconfig, as an operator would while
+// fedsync runs:
+//
+//	kubeconfig CLUSTER token TEXT     another token
+//	kubeconfig CLUSTER user NAME      another user, by impersonation
+//	kubeconfig CLUSTER server URL     another address
+//	kubeconfig CLUSTER remove         no context
+//	kubeconfig CLUSTER reset          as it was
+func kubeconfigCommand(ts *testscript.TestScript, neg bool, args []string) {
+	const form = "kubeconfig CLUSTER token|user|server|remove|reset [VALUE]"
+	usage(ts, neg || len(args) < 2, form)
+	name, action, value := args[0], args[1], strings.Join(args[2:], " ")
+	file := ts.Getenv("KUBECONFIG")
+	config, err := clientcmd.LoadFromFile(file)
+	ts.Check(err)
+	original, err := clientcmd.LoadFromFile(sandboxtest.Shared(tb(ts)).Kubeconfig())
+	ts.Check(err)
+	usage(ts, original.Contexts[name] == nil, form)
+
+	config.Contexts[name] = original.Contexts[name].DeepCopy()
+	user := original.AuthInfos[original.Contexts[name].AuthInfo].DeepCopy()
+	at := original.Clusters[original.Contexts[name].Cluster].DeepCopy()
+	switch action {
+	case "token":
+		user = &clientcmdapi.AuthInfo{Token: value}
+	case "user":
+		user.Impersonate = value
+	case "server":
+		at.Server = value
+	case "remove":
+		delete(config.Contexts, name)
+	case "reset":
+	default:
+		usage(ts, true, form)
+	}
+	if c := config.Contexts[name]; c != nil {
+		c.AuthInfo, c.Cluster = name, name
+		config.AuthInfos[name], config.Clusters[name] = user, at
+	}
+	// By renaming, so that nobody reads half of it.
+	ts.Check(clientcmd.WriteToFile(*config, file+".new"))
+	ts.Check(os.Rename(file+".new", file))
+}
+
+// clusterCommand reads and changes a cluster as other people would; OBJECT is
+// [GROUP/]KIND[/NAMESPACE]/NAME:
+//
+//	[!] cluster CLUSTER get OBJECT [JSONPATH]    prints it; with ! wants it not to be there
+//	cluster CLUSTER wait OBJECT JSONPATH VALUE   waits until the path prints the value
+//	cluster CLUSTER gone OBJECT                  waits until it is not there
+//	cluster CLUSTER create FILE [MANAGER]        creates the objects of a file, and deletes
+//	                                             them at the script's end
+//	cluster CLUSTER patch OBJECT JSON [MANAGER]  merges a patch
+//	cluster CLUSTER delete OBJECT
+func clusterCommand(ts *testscript.TestScript, neg bool, args []string) {
+	const form = "cluster CLUSTER get|wait|gone|create|patch|delete OBJECT|FILE [ARG…]"
+	usage(ts, len(args) < 3 || neg && args[1] != "get", form)
+	c := newScriptCluster(ts, args[0])
+	arg := func(i int, otherwise string) string {
+		if len(args) > i {
+			return args[i]
+		}
+		return otherwise
+	}
+	switch args[1] {
+	case "get":
+		text, err := c.get(args[2], arg(3, ""))
+		switch {
+		case neg && err == nil:
+			ts.Fatalf("%s is there", args[2])
+		case neg && apierrors.IsNotFound(err):
+		default:
+			ts.Check(err)
+			fmt.Fprintln(ts.Stdout(), text)
+		}
+	case "wait":
+		var last string
+		wait(ts, func() (bool, error) {
+			text, err := c.get(args[2], arg(3, ""))
+			last = text
+			if apierrors.IsNotFound(err) {
+				last, err = "it is not there", nil
+				return false, err
+			}
+			return text == arg(4, ""), err
+		}, func() string { return fmt.Sprintf("%s: %s is %q, want %q", args[2], arg(3, ""), last, arg(4, "")) })
+	case "gone":
+		wait(ts, func() (bool, error) {
+			_, err := c.get(args[2], "")
+			if apierrors.IsNotFound(err) {
+				return true, nil
+			}
+			return false, err
+		}, func() string { return args[2] + " is still there" })
+	case "create":
+		for _, document := range strings.Split(ts.ReadFile(args[2]), "\n---\n") {
+			c.create(document, arg(3, "kubectl"))
+		}
+	case "patch":
+		ref, objects := c.object(args[2])
+		_, err := objects.Patch(c.ctx, ref.Name, types.MergePatchType, []byte(arg(3, "")), metav1.PatchOptions{FieldManager: arg(4, "kubectl")})
+		ts.Check(err)
+	case "delete":
+		ref, objects := c.object(args[2])
+		ts.Check(objects.Delete(c.ctx, ref.Name, metav1.DeleteOptions{}))
+	default:
+		usage(ts, true, form)
+	}
+}
+
+// scriptCluster is a cluster as an administrator sees it.
+type scriptCluster struct {
+	ts      *testscript.TestScript
+	ctx     context.Context
+	dynamic dynamic.Interface
+	mapper  *restmapper.DeferredDiscoveryRESTMapper
+}
+
+func newScriptCluster(ts *testscript.TestScript, name string) *scriptCluster {
+	s := sandboxtest.Shared(tb(ts))
+	client, err := discovery.NewDiscoveryClientForConfig(s.RESTConfig(name))
+	ts.Check(err)
+	return &scriptCluster{
+		ts:      ts,
+		ctx:     tb(ts).Context(),
+		dynamic: s.Dynamic(tb(ts), name),
+		mapper:  restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client)),
+	}
+}
+
+func (c *scriptCluster) object(text string) (federation.ObjectRef, dynamic.ResourceInterface) {
+	ref, err := federation.ParseObjectRef(text)
+	c.ts.Check(err)
+	mapping, err := c.mapper.RESTMapping(ref.GroupKind())
+	c.ts.Check(err)
+	return ref, c.dynamic.Resource(mapping.Resource).Namespace(ref.Namespace)
+}
+
+func (c *scriptCluster) get(text, path string) (string, error) {
+	ref, objects := c.object(text)
+	u, err := objects.Get(c.ctx, ref.Name, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	if path == "" {
+		u.SetManagedFields(nil)
+		data, err := yaml.Marshal(u.Object)
+		return string(data), err
+	}
+	j := jsonpath.New("path").AllowMissingKeys(true)
+	if err := j.Parse(path); err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	err = j.Execute(&b, u.Object)
+	return b.String(), err
+}
+
+func (c *scriptCluster) create(document, manager string) {
+	u := &unstructured.Unstructured{}
+	c.ts.Check(yaml.Unmarshal([]byte(document), &u.Object))
+	ref := federation.RefOf(u)
+	_, objects := c.object(ref.String())
+	_, err := objects.Create(c.ctx, u, metav1.CreateOptions{FieldManager: manager})
+	c.ts.Check(err)
+	tb(c.ts).Cleanup(func() {
+		ctx := context.WithoutCancel(c.ctx)
+		if err := objects.Delete(ctx, ref.Name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			tb(c.ts).Errorf("delete %s: %v", ref, err)
+		}
+	})
+}

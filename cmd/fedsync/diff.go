@@ -1,0 +1,270 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+func newDiff(environment []string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "diff",
+		Short: "Print what an apply would change in every cluster; changes nothing",
+		Long: `Asks every member cluster for a dry run of what an apply of the revision would do,
+and prints each object that would change: whether it would be created, configured,
+adopted (it exists and is not fedsync's yet) or pruned, and the fields with their
+values before and after. What is equal in several clusters is printed once, with
+their names. What a Secret holds is never shown, only that it would change.
+
+Only commits are compared: changes that are not committed are named on standard
+error. A controller's own changes, such as a status, are no difference.
+
+Exit status 0 when nothing would change, 1 when something would or a cluster could
+not be compared, 2 when no cluster answers.`,
+		Example: `  fedsync diff
+  fedsync diff --revision new-ports --repo https://forge.example/team/web.git
+  fedsync diff -o json | jq '.differences[].object'`,
+		Args: cobra.NoArgs,
+	}
+	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
+	quiet(cmd)
+	output := cmd.Flags().StringP("output", "o", "text", "text or json")
+	timeout := cmd.Flags().Duration("timeout", 30*time.Second, "how long to wait for the clusters' answers")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := oneOf("output", *output, "text", "json"); err != nil {
+			return err
+		}
+		log, err := newLog(cmd, cfg)
+		if err != nil {
+			return err
+		}
+		c, err := daemon.Look(cmd.Context(), cfg, *timeout, log)
+		if err != nil {
+			return err
+		}
+		writeUncommitted(cmd.ErrOrStderr(), c.Uncommitted, "compared")
+		d := newDiffReport(c)
+		if *output == "json" {
+			err = writeJSON(cmd.OutOrStdout(), d)
+		} else {
+			d.write(plainWriter{cmd.OutOrStdout()})
+		}
+		if err == nil && !d.equal() {
+			err = errNo
+		}
+		return err
+	}
+	return cmd
+}
+
+// diffReport is what `fedsync diff` says, in the form of its JSON.
+type diffReport struct {
+	Federation  string               `json:"federation"`
+	Revision    federation.Revision  `json:"revision"`
+	Differences []objectDiff         `json:"differences"`
+	Clusters    []clusterDiff        `json:"clusters"`
+	Findings    []federation.Finding `json:"findings"`
+}
+
+// objectDiff is what would happen to one object, alike in some clusters.
+type objectDiff struct {
+	Action   string               `json:"action"` // create, configure, adopt, prune or fail
+	Object   federation.ObjectRef `json:"object"`
+	App      string               `json:"app"`
+	File     string               `json:"file,omitempty"`
+	Clusters []string             `json:"clusters"` // in the order of fedsync.yaml
+	Fields   []fieldDiff          `json:"fields,omitempty"`
+	Error    string               `json:"error,omitempty"` // why it cannot be done
+}
+
+type fieldDiff struct {
+	Path   string `json:"path"`
+	Before value  `json:"before,omitempty"`
+	After  value  `json:"after,omitempty"`
+}
+
+// clusterDiff says whether a cluster was compared at all.
+type clusterDiff struct {
+	Name     string                  `json:"name"`
+	Compared bool                    `json:"compared"`
+	State    federation.ClusterState `json:"state"`
+	Error    string                  `json:"error,omitempty"`
+}
+
+// value is a field's value: JSON as a rule, and words such as *** where it is not
+// shown.
+type value string
+
+// MarshalJSON gives the value itself, or its words as a string.
+func (v value) MarshalJSON() ([]byte, error) {
+	if json.Valid([]byte(v)) {
+		return []byte(v), nil
+	}
+	return json.Marshal(string(v))
+}
+
+func newDiffReport(c *daemon.Comparison) *diffReport {
+	d := &diffReport{
+		Federation:  c.Report.Federation,
+		Revision:    c.Report.Revision,
+		Differences: []objectDiff{},
+		Clusters:    make([]clusterDiff, len(c.Report.Clusters)),
+		Findings:    []federation.Finding{},
+	}
+	d.Findings = append(d.Findings, c.Findings...)
+	slices.SortStableFunc(d.Findings, federation.Finding.Compare)
+	for i, cluster := range c.Report.Clusters {
+		differences, compared := c.Differences[cluster.Name]
+		d.Clusters[i] = clusterDiff{Name: cluster.Name, Compared: compared, State: cluster.State, Error: whyNot(cluster, compared)}
+		for _, one := range differences {
+			d.add(cluster.Name, one)
+		}
+	}
+	slices.SortStableFunc(d.Differences, func(a, b objectDiff) int {
+		return cmp.Or(strings.Compare(a.App, b.App), a.Object.Compare(b.Object))
+	})
+	return d
+}
+
+// whyNot says why a cluster was not compared.
+func whyNot(c status.Cluster, compared bool) string {
+	switch {
+	case compared:
+		return ""
+	case c.Error != "":
+		return strings.TrimPrefix(string(c.Failure)+": "+c.Error, ": ")
+	}
+	return "it did not answer in time"
+}
+
+// add puts a cluster's difference with its likes in other clusters.
+func (d *diffReport) add(cluster string, one apply.Difference) {
+	next := objectDiff{
+		Action: verb(one.Action), Object: one.Object, App: one.App, File: one.File, Clusters: []string{cluster},
+	}
+	for _, f := range one.Fields {
+		next.Fields = append(next.Fields, fieldDiff{Path: f.Path, Before: value(f.Before), After: value(f.After)})
+	}
+	if one.Err != nil {
+		next.Error = one.Err.Error()
+	}
+	for i := range d.Differences {
+		if d.Differences[i].like(next) {
+			d.Differences[i].Clusters = append(d.Differences[i].Clusters, cluster)
+			return
+		}
+	}
+	d.Differences = append(d.Differences, next)
+}
+
+// like says whether two differences are the same but for their clusters.
+func (o objectDiff) like(other objectDiff) bool {
+	return o.Action == other.Action && o.Object == other.Object && o.App == other.App && o.File == other.File &&
+		o.Error == other.Error && slices.Equal(o.Fields, other.Fields)
+}
+
+// verb is what would be done, where an Action says what was.
+func verb(a federation.Action) string {
+	switch a {
+	case federation.ActionCreated:
+		return "create"
+	case federation.ActionConfigured:
+		return "configure"
+	case federation.ActionAdopted:
+		return "adopt"
+	case federation.ActionPruned:
+		return "prune"
+	case federation.ActionUnchanged:
+		return "keep"
+	case federation.ActionFailed:
+		return "fail"
+	}
+	return string(a)
+}
+
+// equal says whether every cluster was compared, nothing would change and no
+// finding is an error.
+func (d *diffReport) equal() bool {
+	return len(d.Differences) == 0 &&
+		!slices.ContainsFunc(d.Clusters, func(c clusterDiff) bool { return !c.Compared }) &&
+		!slices.ContainsFunc(d.Findings, func(f federation.Finding) bool { return f.Severity == federation.SeverityError })
+}
+
+func (d *diffReport) write(w io.Writer) {
+	fmt.Fprintf(w, "%s  %s  %s\n", d.Federation, d.Revision, d.summary())
+	for _, c := range d.Clusters {
+		if !c.Compared {
+			fmt.Fprintf(w, "not compared: %s  %s  %s\n", c.Name, c.State, indented(c.Error, "  "))
+		}
+	}
+	for _, o := range d.Differences {
+		fmt.Fprintf(w, "\n%-9s  %s", o.Action, o.Object)
+		if o.File != "" {
+			fmt.Fprintf(w, "  %s", o.File)
+		}
+		fmt.Fprintf(w, "\n           in %s\n", d.where(o.Clusters))
+		if o.Error != "" {
+			fmt.Fprintf(w, "  ! %s\n", indented(o.Error, "    "))
+		}
+		for _, f := range o.Fields {
+			if f.Before != "" {
+				fmt.Fprintf(w, "  - %s: %s\n", f.Path, f.Before)
+			}
+			if f.After != "" {
+				fmt.Fprintf(w, "  + %s: %s\n", f.Path, f.After)
+			}
+		}
+	}
+	if len(d.Findings) > 0 {
+		fmt.Fprintln(w)
+		_ = writeFindings(w, d.Findings) // equal decides the exit status
+	}
+}
+
+// summary gives "1 to create, 2 to configure in 3 of 3 clusters".
+func (d *diffReport) summary() string {
+	compared, differ := 0, map[string]bool{}
+	for _, c := range d.Clusters {
+		if c.Compared {
+			compared++
+		}
+	}
+	objects := map[string]map[federation.ObjectRef]bool{}
+	for _, o := range d.Differences {
+		if objects[o.Action] == nil {
+			objects[o.Action] = map[federation.ObjectRef]bool{}
+		}
+		objects[o.Action][o.Object] = true
+		for _, c := range o.Clusters {
+			differ[c] = true
+		}
+	}
+	if len(differ) == 0 {
+		return fmt.Sprintf("no difference in %d of %d clusters", compared, len(d.Clusters))
+	}
+	var parts []string
+	for _, action := range []string{"create", "configure", "adopt", "prune", "fail"} {
+		if n := len(objects[action]); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d to %s", n, action))
+		}
+	}
+	return fmt.Sprintf("%s in %d of %d clusters", strings.Join(parts, ", "), len(differ), len(d.Clusters))
+}
+
+func (d *diffReport) where(clusters []string) string {
+	if n := len(d.Clusters); n > 1 && len(clusters) == n {
+		return fmt.Sprintf("all %d clusters", n)
+	}
+	return strings.Join(clusters, ", ")
+}

@@ -1,0 +1,187 @@
+// Command fedsync keeps a federation of Kubernetes clusters equal to a Git
+// repository, and says on the commit how that went.
+//
+// Its exit status is 0 for yes, 1 when the answer is no (differences, findings
+// that are errors, not settled in time) and 2 when the question could not be
+// asked (usage, file, repository, no cluster answers).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/fedsync/fedsync/pkg/daemon"
+)
+
+// version is set by the linker; a plain `go build` or `go install` leaves it to
+// the module's version.
+var version string
+
+// The exit statuses.
+const (
+	statusYes     = 0
+	statusNo      = 1
+	statusUnasked = 2
+)
+
+// errNo is returned by a command whose answer is no, and which has said why.
+var errNo = errors.New("the answer is no")
+
+// noError is an answer that is no and says why.
+type noError struct{ error }
+
+// Unwrap gives the reason.
+func (e noError) Unwrap() error { return e.error }
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// run is main without the process: arguments and environment in, exit status out.
+func run(args, environment []string, stdout, stderr io.Writer) int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go firstSignal(ctx, cancel)
+
+	root := newRoot(environment)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var no noError
+	switch {
+	case err == nil:
+		return statusYes
+	case errors.Is(err, errNo):
+		return statusNo
+	case errors.As(err, &no):
+		writeError(stderr, err)
+		return statusNo
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		err = errors.New("interrupted")
+	}
+	writeError(stderr, err)
+	return statusUnasked
+}
+
+// firstSignal ends ctx at the first SIGINT or SIGTERM, so that the work drains,
+// and then steps aside: the second one kills.
+func firstSignal(ctx context.Context, cancel context.CancelFunc) {
+	signals := make(chan os.Signal, 1) // os/signal drops what nobody waits for
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	select {
+	case <-ctx.Done():
+	case <-signals:
+	}
+	signal.Stop(signals)
+	cancel()
+}
+
+func newRoot(environment []string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "fedsync",
+		Short: "Keep a federation of Kubernetes clusters equal to a Git repository",
+		Long: `fedsync keeps a federation of Kubernetes clusters equal to a Git repository:
+plain Ingress, Service and ReplicaSet manifests become one load-balanced service
+over all member clusters, behind one address. It says on the commit how that went.
+
+Exit status: 0 yes, 1 the answer is no (differences, findings that are errors, not
+settled in time), 2 it could not be asked (usage, file, repository, no cluster).`,
+		Args:              cobra.NoArgs,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w\nsee: %s --help", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		newRun(environment),
+		newRender(environment),
+		newDiff(environment),
+		newStatus(environment),
+		newRestore(environment),
+		newSchema(),
+		newVersion(),
+		newReference(),
+	)
+	return root
+}
+
+// settings gives a command the settings of some groups, and fills them in from
+// the environment and the configuration file before it runs.
+func settings(cmd *cobra.Command, environment []string, groups ...string) *daemon.Config {
+	cfg := daemon.NewConfig()
+	cfg.Flags(cmd.Flags(), groups...)
+	file := cmd.Flags().String("config", "", "configuration file, YAML with the settings' names as keys")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		table := pflag.NewFlagSet("", pflag.ContinueOnError)
+		daemon.NewConfig().Flags(table, daemon.Groups()...)
+		if err := daemon.Complete(cmd.Flags(), table, environment, *file); err != nil {
+			return err
+		}
+		return cfg.Check()
+	}
+	return cfg
+}
+
+// quiet makes a command that answers a question log warnings only, unless it is
+// told otherwise.
+func quiet(cmd *cobra.Command) {
+	f := cmd.Flags().Lookup("log-level")
+	f.DefValue = "warn"
+	_ = f.Value.Set(f.DefValue) // any text is one
+}
+
+// newLog writes to the command's standard error: standard output is for answers.
+func newLog(cmd *cobra.Command, cfg *daemon.Config) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(cfg.LogLevel)
+	if err != nil {
+		return nil, err
+	}
+	encoding := zap.NewProductionEncoderConfig()
+	encoding.EncodeTime = zapcore.RFC3339TimeEncoder
+	encoding.EncodeDuration = zapcore.StringDurationEncoder
+	var encoder zapcore.Encoder
+	if cfg.LogFormat == "json" {
+		encoder = zapcore.NewJSONEncoder(encoding)
+	} else {
+		encoding.EncodeLevel = zapcore.CapitalLevelEncoder
+		encoding.ConsoleSeparator = "  "
+		encoder = zapcore.NewConsoleEncoder(encoding)
+	}
+	sink := zapcore.Lock(zapcore.AddSync(plainWriter{cmd.ErrOrStderr()}))
+	return zap.New(zapcore.NewCore(encoder, sink, level)), nil
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			fmt.Fprintln(cmd.OutOrStdout(), "fedsync", buildVersion())
+		},
+	}
+}
+
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if build, ok := debug.ReadBuildInfo(); ok && build.Main.Version != "" {
+		return build.Main.Version
+	}
+	return "devel"
+}

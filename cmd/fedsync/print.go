@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// writeError says why there is no answer, or why it is no.
+func writeError(w io.Writer, err error) {
+	text := err.Error()
+	if mistakes := (federation.FileErrors{}); errors.As(err, &mistakes) {
+		text = fmt.Sprintf("%s cannot be followed\n%s", federation.FileName, text)
+	}
+	fmt.Fprintf(plainWriter{w}, "fedsync: %s\n", indented(text, "  "))
+}
+
+// writeFindings names the findings, a line each and the remedy below it, and
+// gives errNo when one of them is an error.
+func writeFindings(w io.Writer, findings []federation.Finding) error {
+	const margin = "       "
+	var err error
+	for _, f := range findings {
+		fmt.Fprintf(w, "%s %-4s %s\n", f.Severity, f.ID, indented(f.String(), margin))
+		if f.Remedy != "" {
+			fmt.Fprintf(w, margin+"%s\n", indented(f.Remedy, margin))
+		}
+		if f.Severity == federation.SeverityError {
+			err = errNo
+		}
+	}
+	return err
+}
+
+// writeUncommitted names the files whose changes were not looked at.
+func writeUncommitted(w io.Writer, files []string, done string) {
+	for _, path := range files {
+		fmt.Fprintf(plainWriter{w}, "fedsync: %s has changes that are not committed: not %s\n", path, done)
+	}
+}
+
+func writeJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(onTerminal(w))
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+// oneOf checks the value of a flag that takes words.
+func oneOf(flag, value string, words ...string) error {
+	if slices.Contains(words, value) {
+		return nil
+	}
+	return fmt.Errorf("--%s is %q; want %s", flag, value, strings.Join(words, " or "))
+}
+
+// indented gives a text whose further lines, which it may have of others, cannot
+// be taken for lines of our own.
+func indented(text, margin string) string {
+	return strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+margin)
+}
+
+// onTerminal gives a writer that is harmless where a person would read it, and
+// true to the byte where a program does.
+func onTerminal(w io.Writer) io.Writer {
+	if f, ok := w.(*os.File); ok {
+		if stat, err := f.Stat(); err == nil && stat.Mode()&os.ModeCharDevice != 0 {
+			return plainWriter{w}
+		}
+	}
+	return w
+}
+
+// A plainWriter takes the control characters out of what clusters and
+// repositories say, which a terminal would obey.
+type plainWriter struct{ w io.Writer }
+
+func (p plainWriter) Write(data []byte) (int, error) {
+	if _, err := io.WriteString(p.w, plain(string(data))); err != nil {
+		return 0, err
+	}
+	return len(data), nil
+}
+
+// plain replaces what is not to be shown: characters that control the terminal
+// or the direction of writing.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}

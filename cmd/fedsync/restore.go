@@ -1,0 +1,162 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func newRestore(environment []string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "restore CLUSTER [OBJECT]",
+		Short: "Put back an object as it was before fedsync adopted it",
+		Long: `Puts an object back as it was before fedsync adopted it last. OBJECT is
+[GROUP/]KIND[/NAMESPACE]/NAME, as fedsync names it everywhere. What adoption overwrote
+is kept for 30 days in Secrets of the namespace fedsync-system; --list prints what is
+kept of all objects in the cluster, without touching any.
+
+The repository says which context of the kubeconfig the cluster has and what the
+federation is called. With --federation no repository is read: CLUSTER is then the
+context itself.
+
+An object that is still in the repository is adopted again at once by a fedsync that
+runs: take it out of the repository first, or set "adoption: Never" for its app.
+
+Exit status 0 when the object is as it was, 1 when nothing is kept of it or the
+cluster refuses it, 2 when the cluster does not answer.`,
+		Example: `  fedsync restore gce-us-east1b --list
+  fedsync restore gce-us-east1b Service/web/nginx
+  fedsync restore gce-us-east1b apps/ReplicaSet/web/nginx --federation web`,
+		Args: cobra.RangeArgs(1, 2),
+	}
+	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupClusters, daemon.GroupLog)
+	quiet(cmd)
+	name := cmd.Flags().String("federation", "", "the federation's name, instead of reading it from the repository")
+	list := cmd.Flags().Bool("list", false, "print what is kept and put nothing back")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var ref federation.ObjectRef
+		switch {
+		case *list && len(args) == 2:
+			return errors.New("--list is of all objects: leave the object out")
+		case !*list && len(args) == 1:
+			return errors.New("which object? Name it as [GROUP/]KIND[/NAMESPACE]/NAME, or see with --list what is kept")
+		case !*list:
+			var err error
+			if ref, err = federation.ParseObjectRef(args[1]); err != nil {
+				return err
+			}
+		}
+		r, err := newRestoration(cmd, cfg, args[0], *name)
+		if err != nil {
+			return err
+		}
+		if *list {
+			return r.list(cmd.Context(), plainWriter{cmd.OutOrStdout()})
+		}
+		return r.restore(cmd.Context(), plainWriter{cmd.OutOrStdout()}, ref)
+	}
+	return cmd
+}
+
+// restoration is one cluster with what is kept in it.
+type restoration struct {
+	cluster string
+	applier *apply.Applier
+	// planned is what the repository has for the cluster; nil where it was not
+	// asked.
+	planned *federation.ClusterPlan
+}
+
+func newRestoration(cmd *cobra.Command, cfg *daemon.Config, cluster, name string) (*restoration, error) {
+	log, err := newLog(cmd, cfg)
+	if err != nil {
+		return nil, err
+	}
+	r := &restoration{cluster: cluster}
+	context := cluster
+	if name == "" {
+		rendering, err := daemon.Render(cmd.Context(), cfg)
+		if err != nil {
+			return nil, fmt.Errorf("%w\nwith --federation NAME no repository is read", err)
+		}
+		f := rendering.Federation
+		i := slices.IndexFunc(f.Clusters, func(c federation.Cluster) bool { return c.Name == cluster })
+		if i < 0 {
+			return nil, noCluster(cluster, f)
+		}
+		name, context = f.Name, f.Clusters[i].Context
+		for _, p := range rendering.Plan.Clusters {
+			if p.Cluster == cluster {
+				r.planned = &p
+			}
+		}
+	}
+	r.applier, err = daemon.NewApplier(cfg, name, context, daemon.Options{Version: buildVersion(), Log: log})
+	return r, err
+}
+
+func (r *restoration) list(ctx context.Context, w io.Writer) error {
+	all, err := r.applier.ListKept(ctx)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", r.cluster, err)
+	}
+	if len(all) == 0 {
+		fmt.Fprintf(w, "nothing is kept in %s\n", r.cluster)
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "OBJECT\tKEPT\tUNTIL\tSECRET")
+	for _, k := range all {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s/%s\n", k.Object,
+			k.At.UTC().Format(time.RFC3339), k.Expires.UTC().Format(time.RFC3339), apply.Namespace, k.Secret)
+	}
+	return t.Flush()
+}
+
+func (r *restoration) restore(ctx context.Context, w io.Writer, ref federation.ObjectRef) error {
+	all, err := r.applier.ListKept(ctx)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", r.cluster, err)
+	}
+	if !slices.ContainsFunc(all, func(k apply.Kept) bool { return k.Object == ref }) {
+		return noError{fmt.Errorf("nothing is kept of %s in %s; --list prints what is", ref, r.cluster)}
+	}
+	kept, err := r.applier.Restore(ctx, ref)
+	var refused *apply.Error
+	switch {
+	case errors.As(err, &refused) && refused.Class != apply.ClassUnreachable && refused.Class != apply.ClassCredentials:
+		return noError{fmt.Errorf("%s: %w", r.cluster, err)}
+	case err != nil:
+		return fmt.Errorf("%s: %w", r.cluster, err)
+	}
+	fmt.Fprintf(w, "%s in %s is as it was before it was adopted on %s\n", ref, r.cluster, kept.At.UTC().Format(time.RFC3339))
+	r.warn(w, ref)
+	return nil
+}
+
+// warn says what a fedsync that runs will make of the object.
+func (r *restoration) warn(w io.Writer, ref federation.ObjectRef) {
+	if r.planned == nil {
+		fmt.Fprintln(w, "If the repository still has it, a fedsync that runs adopts it again: take it out, or set adoption: Never for its app.")
+		return
+	}
+	for _, app := range r.planned.Apps {
+		for _, o := range app.Objects {
+			if o.Ref == ref && app.Adoption != federation.AdoptNever {
+				fmt.Fprintf(w, "%s still has it: a fedsync that runs adopts it again at once. Take it out, or set adoption: Never for app %s.\n",
+					cmp.Or(o.File, "The repository"), app.App)
+			}
+		}
+	}
+}

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func newSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of fedsync.yaml",
+		Long: `Prints the JSON Schema of fedsync.yaml. Editors that speak the YAML language
+server take it from a comment on the file's first line:
+
+  # yaml-language-server: $schema=fedsync.schema.json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(federation.Schema())
+			return err
+		},
+	}
+}

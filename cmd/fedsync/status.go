@@ -1,0 +1,56 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+func newStatus(environment []string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Print what runs in every cluster, and the findings; changes nothing",
+		Long: `Asks every member cluster what it runs of this repository, and prints a table for
+each: NAME HOSTS ADDRESS PORTS READY AGE, and below them what is wrong. It asks the
+clusters themselves, so it needs no running daemon, and it changes nothing.
+
+Exit status 0 when every cluster runs what the repository says and is well, 1 when one
+does not, 2 when no cluster answers.`,
+		Example: `  fedsync status
+  fedsync status --repo https://forge.example/team/web.git --token-file token -o json`,
+		Args: cobra.NoArgs,
+	}
+	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
+	quiet(cmd)
+	output := cmd.Flags().StringP("output", "o", "table", "table or json")
+	timeout := cmd.Flags().Duration("timeout", 10*time.Second, "how long to wait for a cluster's answer")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := oneOf("output", *output, "table", "json"); err != nil {
+			return err
+		}
+		log, err := newLog(cmd, cfg)
+		if err != nil {
+			return err
+		}
+		c, err := daemon.Look(cmd.Context(), cfg, *timeout, log)
+		if err != nil {
+			return err
+		}
+		writeUncommitted(cmd.ErrOrStderr(), c.Uncommitted, "looked at")
+		if *output == "json" {
+			if err := writeJSON(cmd.OutOrStdout(), c.Report); err != nil {
+				return err
+			}
+		} else {
+			writeReport(cmd.OutOrStdout(), c.Report)
+		}
+		if c.Report.State != status.Success {
+			return errNo
+		}
+		return nil
+	}
+	return cmd
+}

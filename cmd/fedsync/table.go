@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// writeReport prints a report as kubectl would: the outcome, a table for each
+// cluster, and what is wrong.
+func writeReport(w io.Writer, r *status.Report) {
+	w = plainWriter{w}
+	fmt.Fprintf(w, "%s  %s  %s\n", r.Federation, r.Revision, r.State)
+	if r.Description != "" {
+		fmt.Fprintf(w, "%s\n", r.Description)
+	}
+	for _, c := range r.Clusters {
+		fmt.Fprintf(w, "\n%s  %s\n", c.Name, clusterLine(c))
+		writeObjects(w, c.Objects, r.Time)
+	}
+	if len(r.Findings) > 0 {
+		fmt.Fprintln(w)
+		_ = writeFindings(w, r.Findings) // the report's state decides the exit status
+	}
+}
+
+func clusterLine(c status.Cluster) string {
+	parts := []string{string(c.State)}
+	switch {
+	case c.Lost:
+		parts = append(parts, "declared lost")
+	case !c.Targeted:
+		parts = append(parts, "no app goes here")
+	case c.Current:
+		parts = append(parts, "current")
+	case c.Applied.SHA != "":
+		parts = append(parts, "last "+c.Applied.String())
+	}
+	if c.Desired > 0 {
+		parts = append(parts, fmt.Sprintf("%d/%d ready", c.Ready, c.Desired))
+	}
+	if c.Error != "" {
+		parts = append(parts, string(c.Failure)+": "+c.Error)
+	}
+	return strings.Join(parts, "  ")
+}
+
+func writeObjects(w io.Writer, objects []federation.Observation, now time.Time) {
+	if len(objects) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "NAME\tHOSTS\tADDRESS\tPORTS\tREADY\tAGE")
+	for _, o := range objects {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n",
+			o.Object, hosts(o), orNone(o.Addresses), ports(o.Ports), ready(o), age(o.Created, now))
+	}
+	_ = t.Flush() // the error is the writer's, which nobody reads after this
+}
+
+// hosts gives "*" for an Ingress that takes every host, as kubectl does.
+func hosts(o federation.Observation) string {
+	if o.Object.Kind == "Ingress" && len(o.Hosts) == 0 {
+		return "*"
+	}
+	return orNone(o.Hosts)
+}
+
+func orNone(items []string) string {
+	if len(items) == 0 {
+		return "-"
+	}
+	return strings.Join(items, ",")
+}
+
+// ports gives 80:30061/TCP for a node port, as kubectl does.
+func ports(all []federation.Port) string {
+	items := make([]string, len(all))
+	for i, p := range all {
+		items[i] = fmt.Sprint(p.Port)
+		if p.NodePort != 0 {
+			items[i] += fmt.Sprintf(":%d", p.NodePort)
+		}
+		if p.Protocol != "" {
+			items[i] += "/" + p.Protocol
+		}
+	}
+	return orNone(items)
+}
+
+func ready(o federation.Observation) string {
+	text := string(o.Health)
+	if o.Desired > 0 || o.Ready > 0 {
+		text = fmt.Sprintf("%d/%d %s", o.Ready, o.Desired, o.Health)
+	}
+	return text
+}
+
+func age(created, now time.Time) string {
+	if created.IsZero() {
+		return "-"
+	}
+	return duration.HumanDuration(now.Sub(created))
+}
