@@ -46,9 +46,9 @@ type Daemon struct {
 	metrics    *web.Metrics
 	listener   net.Listener // nil where nothing is served
 
-	events  mailbox[source.Event] // the newest that source found
-	changed bell                  // a worker's outcome is another
-	reload  bell                  // the kubeconfig was read anew
+	events  inbox // what source found
+	changed bell  // a worker's outcome is another
+	reload  bell  // the kubeconfig was read anew
 }
 
 // New checks the settings against the machine: it opens the repository, reads the
@@ -127,7 +127,7 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 		reports:    newReports(),
 		registry:   registry,
 		metrics:    metrics,
-		events:     newMailbox[source.Event](),
+		events:     newInbox(),
 		changed:    newBell(),
 		reload:     newBell(),
 	}, nil

@@ -81,30 +81,39 @@ func uncommittedFiles(src *source.Source, f *federation.Federation) ([]string, e
 // errNoAnswer is returned when not one cluster could be asked.
 var errNoAnswer = errors.New("no cluster answers")
 
-// Look asks every cluster what it runs and changes nothing. It waits for each
-// cluster's answer, for at most the timeout.
-func Look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*status.Report, error) {
-	report, _, err := look(ctx, cfg, timeout, log)
-	return report, err
+// Comparison is what every cluster runs, and what an apply of the revision would
+// change there.
+type Comparison struct {
+	Report *status.Report
+	// Differences are those of each cluster that could be compared, by name; of
+	// one that could not, there is no entry.
+	Differences map[string][]apply.Difference
+	// Findings are those of the rendering, the plan and the comparing. The report
+	// has more, about what runs.
+	Findings    []federation.Finding
+	Uncommitted []string // files of the work tree whose changes are not in the revision
 }
 
-// Diff asks every cluster what an apply would change, and changes nothing.
-func Diff(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*status.Report, map[string][]apply.Difference, error) {
-	return look(ctx, cfg, timeout, log)
-}
-
-func look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*status.Report, map[string][]apply.Difference, error) {
+// Look asks every cluster what it runs and what an apply would change, and changes
+// nothing. It waits for each cluster's answer, for at most the timeout. Its error
+// says that not even one cluster could be asked.
+func Look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*Comparison, error) {
 	d, err := newParts(cfg, Options{Log: log})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer d.Close()
 	snapshot, err := d.source.Snapshot(ctx, cfg.Revision)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if _, err := render.Load(snapshot); err != nil {
-		return nil, nil, err
+	f, err := render.Load(snapshot)
+	if err != nil {
+		return nil, err
+	}
+	uncommitted, err := uncommittedFiles(d.source, f)
+	if err != nil {
+		return nil, err
 	}
 	d.events.put(source.Event{Snapshot: &snapshot})
 
@@ -119,23 +128,30 @@ func look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logg
 	l.run(loopCtx)
 	l.workers.wait()
 	if err := ctx.Err(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 
-	differences := map[string][]apply.Difference{}
+	c := &Comparison{
+		Report:      d.reports.newest(),
+		Differences: map[string][]apply.Difference{},
+		Findings:    l.findings(),
+		Uncommitted: uncommitted,
+	}
 	var unseen []string
 	for name, w := range l.workers.byName {
 		o := w.outcome()
-		differences[name] = o.differences
+		if o.compared > 0 && o.compared == o.handed {
+			c.Differences[name] = o.differences
+		}
 		if !o.facts.Synced && o.tried == 0 {
 			unseen = append(unseen, name)
 		}
 	}
 	if len(unseen) == len(l.workers.byName) && len(unseen) > 0 {
 		slices.Sort(unseen)
-		return nil, nil, fmt.Errorf("%w: %s", errNoAnswer, reasons(l.workers, unseen))
+		return nil, fmt.Errorf("%w: %s", errNoAnswer, reasons(l.workers, unseen))
 	}
-	return d.reports.newest(), differences, nil
+	return c, nil
 }
 
 // reasons says why clusters do not answer.

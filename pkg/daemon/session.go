@@ -300,7 +300,7 @@ func (s *session) compare(ctx context.Context) {
 	}
 	s.pending = false
 	s.update(func(o *outcome) {
-		o.tried, o.differences = s.order.number, differences
+		o.tried, o.compared, o.differences = s.order.number, s.order.number, differences
 		if len(differences) == 0 {
 			o.done, o.applied = s.order.number, s.order.Revision
 		}

@@ -31,6 +31,7 @@ type loop struct {
 	federation *federation.Federation // the newest that could be read; nil before that
 	bundles    []federation.Bundle    // of the federation's revision
 	plan       federation.Plan        // the newest that the workers were handed
+	ended      outcomeOf              // the last that was counted
 
 	sourceErr error                // why the repository cannot be read now
 	refusal   []federation.Finding // why the snapshot's fedsync.yaml is not followed
@@ -88,11 +89,11 @@ func (l *loop) read(ctx context.Context, e source.Event) {
 	l.sourceErr = e.Err
 	if e.Err != nil {
 		l.log.Warn("repository not read", zap.Error(e.Err))
-		return
 	}
 	if e.Snapshot == nil || e.Snapshot.Revision == l.snapshot.Revision {
-		return // it can be read again, and holds what it held
+		return // it holds what it held
 	}
+	l.metrics.Stage(web.StageSource, e.Took)
 	l.sync(ctx, *e.Snapshot)
 }
 
@@ -143,7 +144,6 @@ func (l *loop) supersede(by federation.Revision) {
 // refuse keeps the revision before, and says why on the new one.
 func (l *loop) refuse(err error) {
 	l.refusal = refusal(err)
-	l.metrics.Sync(time.Now(), err)
 	l.log.Warn("revision refused", zap.Stringer("revision", l.snapshot.Revision), zap.Error(err))
 }
 
@@ -186,6 +186,8 @@ func (l *loop) reschedule() {
 // tell adds up what is known and tells the forge, the page and the metrics. The
 // log was told where it happened.
 func (l *loop) tell() {
+	started := time.Now()
+	defer func() { l.metrics.Stage(web.StageStatus, time.Since(started)) }()
 	report := status.Summarise(status.Input{
 		Federation: l.federation,
 		Repository: l.source.String(),
@@ -201,6 +203,7 @@ func (l *loop) tell() {
 	})
 	l.reports.keep(&report)
 	l.metrics.Report(&report)
+	l.count(&report)
 	if l.poster != nil && l.federation != nil {
 		for _, c := range status.Commits(report, l.federation.CommitStatus) {
 			l.poster.Want(c)
@@ -209,6 +212,29 @@ func (l *loop) tell() {
 	if l.settled != nil {
 		l.settled(&report)
 	}
+}
+
+// count counts a sync when it has come to an end: a revision is live, or has
+// failed, and again when that changes.
+func (l *loop) count(r *status.Report) {
+	end := outcomeOf{r.Revision.SHA, r.State}
+	if r.State == status.Pending || end == l.ended {
+		return
+	}
+	l.ended = end
+	var err error
+	if r.State == status.Failure {
+		err = errors.New(r.Description)
+	}
+	l.metrics.Sync(time.Now(), err)
+	l.log.Info("sync ended", zap.Stringer("revision", r.Revision), zap.String("state", string(r.State)),
+		zap.String("description", r.Description))
+}
+
+// outcomeOf is what became of a revision.
+type outcomeOf struct {
+	sha   string
+	state status.State
 }
 
 // findings are those of all stages.

@@ -60,6 +60,7 @@ type outcome struct {
 	findings     []federation.Finding
 	faults       []federation.Finding // of what comes before an apply
 	differences  []apply.Difference   // of a session that only looks
+	compared     int                  // the number of the order that they belong to
 }
 
 // current says whether the cluster is equal to its newest plan, as far as the

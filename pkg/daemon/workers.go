@@ -103,12 +103,12 @@ func (ws *workers) settled() bool {
 }
 
 // looked says whether every cluster has been compared with its order, or does not
-// answer.
+// answer. The orders must have been made of all that is known by now.
 func (ws *workers) looked() bool {
-	for _, w := range ws.byName {
+	for name, w := range ws.byName {
 		o := w.outcome()
 		away := o.facts.State != federation.ClusterPending && o.facts.State != federation.ClusterReady
-		if o.tried != o.handed && !away {
+		if (o.tried != o.handed || o.facts.Synced != ws.facts.Clusters[name].Synced) && !away {
 			return false
 		}
 	}

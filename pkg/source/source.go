@@ -48,6 +48,8 @@ type Event struct {
 	// an Error, RefError, LimitError, NotFastForwardError or NotRepositoryError.
 	// What was read before stays valid.
 	Err error
+	// Took is how long reading the revision took, of an Event with a Snapshot.
+	Took time.Duration
 }
 
 // repository is what a local one and a remote have in common.
@@ -123,6 +125,7 @@ func (s *Source) Run(ctx context.Context, emit func(Event)) error {
 
 	var failing string // the text of the last error; empty when it was read
 	for failures := 0; ; {
+		started := time.Now()
 		rev, isNew, err := s.poll(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -137,7 +140,7 @@ func (s *Source) Run(ctx context.Context, emit func(Event)) error {
 		case isNew:
 			failures, failing = 0, ""
 			snapshot := rev.snapshot()
-			emit(Event{Snapshot: &snapshot})
+			emit(Event{Snapshot: &snapshot, Took: time.Since(started)})
 		case failing != "":
 			failures, failing = 0, ""
 			emit(Event{})

@@ -17,13 +17,11 @@ type Stage string
 
 // The stages that take time.
 const (
-	StageSource   Stage = "source"   // one poll of the repository
+	StageSource   Stage = "source"   // one revision, from the poll that found it
 	StageRender   Stage = "render"   // all clusters
 	StageSchedule Stage = "schedule" // one plan
 	StageApply    Stage = "apply"    // one cluster
-	StageGCP      Stage = "gcp"      // one round of calls
-	StageDiagnose Stage = "diagnose" // all findings
-	StageStatus   Stage = "status"   // one post of commit statuses
+	StageStatus   Stage = "status"   // one report
 )
 
 // stageBuckets go from a schedule (milliseconds) to an apply of a large cluster

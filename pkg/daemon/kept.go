@@ -1,0 +1,42 @@
+package daemon
+
+import (
+	"fmt"
+
+	"k8s.io/client-go/dynamic"
+
+	"github.com/fedsync/fedsync/pkg/apply"
+)
+
+// NewApplier gives an Applier of one cluster to those who ask it for something
+// besides the loop, as for what adoption overwrote. It has no source and no
+// instance, so it is not for Apply. It asks the cluster nothing yet.
+func NewApplier(cfg *Config, federation, context string, o Options) (*apply.Applier, error) {
+	kube, err := newKubeconfig(cfg.Kubeconfig, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := kube.Connection(context)
+	if err != nil {
+		return nil, err
+	}
+	conn.REST.UserAgent = "fedsync/" + o.Version
+	client, err := dynamic.NewForConfig(conn.REST)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", context, err)
+	}
+	mapper, err := newMapper(conn.REST, cfg.RequestTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", context, err)
+	}
+	return apply.New(apply.Options{
+		Cluster:        context,
+		Federation:     federation,
+		Version:        o.Version,
+		Client:         client,
+		Mapper:         mapper,
+		Concurrency:    cfg.Concurrency,
+		RequestTimeout: cfg.RequestTimeout,
+		Log:            o.Log,
+	}), nil
+}

@@ -1,0 +1,50 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/internal/sandboxtest"
+)
+
+// childConfig names a file with the settings, in JSON, of a daemon that the test
+// binary is to run instead of the tests: one that can be killed.
+const childConfig = "FEDSYNC_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if file := os.Getenv(childConfig); file != "" {
+		fmt.Fprintln(os.Stderr, runChild(file))
+		os.Exit(1)
+	}
+	code := sandboxtest.Main(m)
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// runChild runs a daemon until the process is killed.
+func runChild(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	cfg := NewConfig()
+	if err := json.Unmarshal(data, cfg); err != nil {
+		return err
+	}
+	d, err := New(cfg, Options{Version: testVersion, Log: zap.NewNop()})
+	if err != nil {
+		return err
+	}
+	return d.Run(context.Background())
+}
