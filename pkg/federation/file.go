@@ -119,8 +119,7 @@ func (e FileErrors) sorted() FileErrors {
 func document(data []byte) (*strictyaml.Document, FileErrors) {
 	var found FileErrors
 	docs, err := strictyaml.Decode(data)
-	var problems strictyaml.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[strictyaml.Problems](err); ok {
 		for _, p := range problems {
 			found = append(found, FileError{File: FileName, Line: p.Line, Message: p.Message})
 		}
@@ -213,7 +212,7 @@ func (f *fedsyncFile) federation() *Federation {
 			ConfirmedLost: f.Spec.Failover.ConfirmLost,
 		},
 		CommitStatus: CommitStatus{
-			Context:    cmp.Or(f.Spec.CommitStatus.Context, "fedsync/"+f.Metadata.Name),
+			Context:    cmp.Or(f.Spec.CommitStatus.Context, DefaultStatusContext(f.Metadata.Name)),
 			PerCluster: f.Spec.CommitStatus.PerCluster,
 		},
 		OnRemove: OnRemove(cmp.Or(f.Spec.OnRemove, string(OnRemoveOrphan))),

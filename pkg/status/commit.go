@@ -1,7 +1,6 @@
 package status
 
 import (
-	"strings"
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -38,7 +37,7 @@ func Commits(r Report, settings federation.CommitStatus) []Commit {
 	}
 	context := settings.Context
 	if context == "" {
-		context = DefaultContext(r.Federation)
+		context = federation.DefaultStatusContext(r.Federation)
 	}
 	commits := []Commit{{SHA: r.Revision.SHA, Context: context, State: r.State, Description: r.Description}}
 	if !settings.PerCluster || counted(r.Clusters) > perClusterLimit {
@@ -53,12 +52,6 @@ func Commits(r Report, settings federation.CommitStatus) []Commit {
 		})
 	}
 	return commits
-}
-
-// DefaultContext is the context of a federation that names none. A federation
-// whose name could not be read yet is plain "fedsync".
-func DefaultContext(federationName string) string {
-	return strings.TrimSuffix("fedsync/"+federationName, "/")
 }
 
 // counted is the number of clusters that count for the state.

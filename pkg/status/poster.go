@@ -334,8 +334,7 @@ func (p *Poster) fail(err error) {
 	// Between half of the pause and all of it, so that many daemons that lost
 	// one forge do not come back at once.
 	pause = pause/2 + rand.N(pause/2)
-	var after *RetryAfterError
-	if errors.As(err, &after) {
+	if after, ok := errors.AsType[*RetryAfterError](err); ok {
 		pause = min(max(after.After, 0), retryMax) + rand.N(time.Second)
 	}
 	p.retryAt = now.Add(pause)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -58,18 +59,19 @@ func (f *forge) List(_ context.Context, sha, context string) ([]Commit, error) {
 		}
 	}
 	var found []Commit
-	for i := len(f.posted) - 1; i >= 0; i-- {
-		if c := f.posted[i]; c.SHA == sha && c.Context == context {
+	for _, c := range slices.Backward(f.posted) {
+		if c.SHA == sha && c.Context == context {
 			found = append(found, c)
 		}
 	}
 	return found, nil
 }
 
-func (f *forge) set(answer func(Commit) error) {
+// mend lets the forge take everything from now on.
+func (f *forge) mend() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.answer = answer
+	f.answer, f.listing = nil, nil
 }
 
 // told gives what was posted as "sha state words", with the seconds since start.
@@ -238,9 +240,7 @@ func TestPosterPostsTheNewestStateOfAForgeThatWasAwayForAnHour(t *testing.T) {
 		if got := p.Findings(); len(got) != 1 || got[0].Severity != federation.SeverityWarning || !strings.Contains(got[0].Message, "502") {
 			t.Errorf("findings = %v, want one warning with the forge's answer", got)
 		}
-		f.mu.Lock()
-		f.listing, f.answer = nil, nil
-		f.mu.Unlock()
+		f.mend()
 		advance(t, backoffMax)
 		if got := p.Findings(); len(got) != 0 {
 			t.Errorf("findings = %v after the forge came back, want none", got)
@@ -288,7 +288,7 @@ func TestPosterNeverBelievesAnAbsurdRetryAfter(t *testing.T) {
 		p, _ := run(t, f, Options{})
 		p.Want(want(shaA, Pending, "0/3 synced"))
 		synctest.Wait()
-		f.set(nil)
+		f.mend()
 		advance(t, retryMax+time.Second)
 		if len(f.posted) != 1 {
 			t.Errorf("posted %d statuses within an hour, want 1", len(f.posted))

@@ -116,7 +116,7 @@ func TestSupersededStatusesDoNotFillTheMemory(t *testing.T) {
 			p.Want(want(sha, Pending, "0/3 synced"))
 			p.Supersede(sha, federation.Revision{SHA: shaB})
 		}
-		f.set(nil)
+		f.mend()
 		advance(t, time.Hour)
 		if len(f.posted) != keptSuperseded {
 			t.Errorf("%d last statuses, want the newest %d", len(f.posted), keptSuperseded)
@@ -152,7 +152,7 @@ func TestAStatusTheForgeRejectsIsGivenUp(t *testing.T) {
 			t.Errorf("%d attempts and %d posts, want one for each commit and one post", len(f.attempts), len(f.posted))
 		}
 		// A mirror may learn of a commit later: a new state is worth one more try.
-		f.set(nil)
+		f.mend()
 		p.Want(want(shaA, Success, "3/3 clusters"))
 		advance(t, time.Minute)
 		if len(f.posted) != 2 {
@@ -176,7 +176,7 @@ func TestARefusedTokenIsAFindingUntilItIsReplaced(t *testing.T) {
 		if len(got) != 1 || !strings.Contains(got[0].Message, "forge token refused") || got[0].Remedy == "" {
 			t.Errorf("findings = %v, want one of a refused token with a remedy", got)
 		}
-		f.set(nil)
+		f.mend()
 		advance(t, backoffMax)
 		if len(f.posted) != 1 || len(p.Findings()) != 0 {
 			t.Errorf("after the token was replaced: posted %v, findings %v", f.posted, p.Findings())

@@ -161,7 +161,7 @@ func (s *summary) pendingWords() string {
 			others = append(others, w.words)
 		}
 	}
-	words := append(away, others...)
+	words := slices.Concat(away, others)
 	if len(words) == 0 {
 		return head
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -196,3 +197,22 @@ func TestNewFindsTheForgeInTheRepositorysURL(t *testing.T) {
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestARedirectIsNoSuccess(t *testing.T) {
+	moved := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			http.Redirect(w, r, "/elsewhere", http.StatusMovedPermanently)
+			return
+		}
+		say(w, http.StatusOK, map[string]any{})
+	}))
+	t.Cleanup(moved.Close)
+	p, err := gitea.New(gitea.Config{URL: moved.URL + "/team/web", Token: func() (string, error) { return "t", nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.Post(t.Context(), status.Commit{SHA: shaA, Context: "fedsync/web", State: status.Success})
+	if err == nil || !strings.Contains(err.Error(), "correct its base URL") {
+		t.Errorf("Post that is redirected = %v, want an error with the remedy", err)
+	}
+}

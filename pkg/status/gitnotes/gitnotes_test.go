@@ -159,7 +159,7 @@ func TestFanOutFoldersOfAnyDepthAreKept(t *testing.T) {
 		}
 	}
 	after := map[string]bool{}
-	for _, path := range strings.Split(r.git(t, "ls-tree", "-r", "--name-only", Ref), "\n") {
+	for path := range strings.SplitSeq(r.git(t, "ls-tree", "-r", "--name-only", Ref), "\n") {
 		after[path] = true
 	}
 	for _, path := range before {

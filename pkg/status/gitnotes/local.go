@@ -53,8 +53,8 @@ func (l *local) knows(sha string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer s.Close()
-	return s.HasEncodedObject(plumbing.NewHash(sha)) == nil, nil
+	known := s.HasEncodedObject(plumbing.NewHash(sha)) == nil
+	return known, s.Close()
 }
 
 func tipOf(s *filesystem.Storage) (plumbing.Hash, error) {

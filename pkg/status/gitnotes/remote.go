@@ -69,7 +69,7 @@ func (r *remote) open(ctx context.Context, write bool) (session, error) {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	s := &remoteSession{remote: r, auth: auth}
-	tip := plumbing.ZeroHash
+	var tip plumbing.Hash
 	if write {
 		tip, err = s.openToPush(ctx, c)
 	} else {
@@ -90,8 +90,9 @@ func (r *remote) open(ctx context.Context, write bool) (session, error) {
 
 // credential asks for what the remote wants, and notes what must stay secret.
 func (r *remote) credential() (transport.AuthMethod, error) {
+	var none transport.AuthMethod
 	if r.auth == nil {
-		return nil, nil
+		return none, nil
 	}
 	auth, err := r.auth()
 	if err != nil {
@@ -195,7 +196,7 @@ func (s *remoteSession) swap(ctx context.Context, commit plumbing.Hash, objects 
 		return fmt.Errorf("pack the notes: %w", err)
 	}
 	request := packp.NewReferenceUpdateRequestFromCapabilities(s.caps)
-	request.Commands = []*packp.Command{{Name: Ref, Old: plumbing.ZeroHash, New: commit}}
+	request.Commands = []*packp.Command{{Name: Ref, Old: s.at, New: commit}}
 	request.Packfile = readCloser{&pack}
 	report, err := s.push.ReceivePack(ctx, request)
 	if err == nil && report != nil {
@@ -208,7 +209,7 @@ func (s *remoteSession) swap(ctx context.Context, commit plumbing.Hash, objects 
 	}
 	refused := rejected(report)
 	if refused == "" {
-		s.remote.copy = nil // what the remote did is not known
+		s.copy = nil // what the remote did is not known
 		return fmt.Errorf("push %s: %w", Ref, s.explain(ctx, err))
 	}
 	return s.whyRejected(ctx, refused)
@@ -218,7 +219,7 @@ func (s *remoteSession) swap(ctx context.Context, commit plumbing.Hash, objects 
 // ref is elsewhere.
 func (s *remoteSession) whyRejected(ctx context.Context, refused string) error {
 	before := s.at
-	s.remote.copy = nil
+	s.copy = nil
 	c, err := client.NewClient(s.endpoint)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
@@ -254,12 +255,10 @@ func (r *remote) explain(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	said := errors.New(r.clean(err.Error()))
-	var unexpected *plumbing.UnexpectedError
-	if errors.As(err, &unexpected) {
+	if unexpected, ok := errors.AsType[*plumbing.UnexpectedError](err); ok {
 		err = unexpected.Err // it does not unwrap
 	}
-	var answer *githttp.Err
-	if errors.As(err, &answer) && answer.Response != nil {
+	if answer, ok := errors.AsType[*githttp.Err](err); ok && answer.Response != nil {
 		if after, ok := retryAfter(answer.Response.Header.Get("Retry-After")); ok {
 			return &status.RetryAfterError{After: after, Err: said}
 		}

@@ -144,8 +144,7 @@ func basic(token func() (string, error)) func() (transport.AuthMethod, error) {
 func (r *repository) noteOf(t *testing.T, sha, context string) []status.Commit {
 	t.Helper()
 	out, err := r.tryGit(t, "notes", "--ref=fedsync", "show", sha)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if _, failed := errors.AsType[*exec.ExitError](err); failed {
 		return nil // git has no note
 	}
 	if c, ok := findLine([]byte(out), sha, context); ok {

@@ -1,6 +1,7 @@
 package statustest
 
 import (
+	"maps"
 	"net/http"
 	"sync"
 )
@@ -51,9 +52,7 @@ func hang(w http.ResponseWriter, _ *http.Request) { w.Header().Set(hung, "yes") 
 // provider must not pass on a forge's words as they are.
 func answer(code int, header http.Header) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		for k, v := range header {
-			w.Header()[k] = v
-		}
+		maps.Copy(w.Header(), header)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
 		_, _ = w.Write([]byte(`{"message": "you sent ` + r.Header.Get("Authorization") + ` ` + Token + `"}`))

@@ -166,9 +166,8 @@ func (s *suite) saysWhenToComeBack(t *testing.T) {
 	}
 	for _, tt := range tests {
 		s.gate.set(answer(tt.code, http.Header{"Retry-After": {tt.after}}))
-		var later *status.RetryAfterError
 		err := s.post(t, s.commit(status.Pending))
-		if !errors.As(err, &later) {
+		if later, ok := errors.AsType[*status.RetryAfterError](err); !ok {
 			t.Errorf("Post answered with %d and Retry-After: %s = %v, want a RetryAfterError", tt.code, tt.after, err)
 		} else if later.After < tt.low || later.After > tt.top {
 			t.Errorf("Retry-After: %s was read as %s", tt.after, later.After)
