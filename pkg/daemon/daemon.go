@@ -42,6 +42,8 @@ type Daemon struct {
 	poster     *status.Poster // nil where no commit statuses are wanted
 	instance   string         // the name under which clusters are written to
 	lock       io.Closer      // of that name; nil where the settings give it
+	told       lastTold       // the loop's
+	toldFile   string         // keeps told
 	registry   *prometheus.Registry
 	metrics    *web.Metrics
 	listener   net.Listener // nil where nothing is served
@@ -84,19 +86,21 @@ func New(cfg *Config, o Options) (*Daemon, error) {
 
 // takeName gives this process the name under which it writes to clusters.
 func (d *Daemon) takeName() error {
-	if d.cfg.Instance != "" {
-		d.instance = d.cfg.Instance
-		return nil
-	}
 	dir, err := cacheDir()
 	if err != nil {
 		return err
 	}
-	i, err := newInstance(dir, sourceDigest(d.source.String(), d.cfg.Revision, ""))
-	if err != nil {
-		return err
+	d.instance = d.cfg.Instance
+	source := sourceDigest(d.source.String(), d.cfg.Revision, "")
+	if d.instance == "" {
+		i, err := newInstance(dir, source)
+		if err != nil {
+			return err
+		}
+		d.instance, d.lock = i.Name, i
 	}
-	d.instance, d.lock = i.Name, i
+	d.toldFile = lastToldFile(dir, source, d.instance)
+	d.told = readLastTold(d.toldFile)
 	return nil
 }
 

@@ -3,12 +3,10 @@ package daemon
 import (
 	"encoding/json"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -160,6 +158,3 @@ func (p *proxies) takeWrites() []string {
 	p.writes = nil
 	return writes
 }
-
-// keysOf gives the sorted keys of a map.
-func keysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

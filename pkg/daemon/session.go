@@ -197,6 +197,9 @@ func (s *session) step(ctx context.Context) {
 	s.mu.Lock()
 	s.absent = cancel
 	s.mu.Unlock()
+	if s.state() == federation.ClusterOffline {
+		return // since the loop looked; back is rung at its return
+	}
 
 	if err := s.prepare(ctx); err != nil {
 		s.fault(ctx, err)
@@ -315,9 +318,10 @@ func (s *session) carryOut(ctx context.Context) {
 	s.metrics.Changes(result.Changes)
 	s.pending = !result.Complete
 	s.update(func(o *outcome) {
-		o.changes = slices.DeleteFunc(slices.Clone(result.Changes), func(c federation.Change) bool {
-			return c.Action == federation.ActionUnchanged
-		})
+		if o.changing != s.order.Revision {
+			o.changing, o.changes = s.order.Revision, nil
+		}
+		o.changes = addChanges(o.changes, result.Changes)
 		if ctx.Err() == nil {
 			o.tried, o.final = s.order.number, result.RetryAfter == 0
 		}
@@ -333,6 +337,26 @@ func (s *session) carryOut(ctx context.Context) {
 	} else {
 		s.pause = 0
 	}
+}
+
+// addChanges adds a pass to what the passes before changed for the same revision:
+// its plan comes in more than one order, and what failed is tried again. What
+// failed before has an answer in this pass, if it is still wanted.
+func addChanges(before, pass []federation.Change) []federation.Change {
+	var changes []federation.Change
+	news := map[federation.ObjectRef]bool{}
+	for _, c := range pass {
+		if c.Action != federation.ActionUnchanged {
+			changes = append(changes, c)
+			news[c.Object] = true
+		}
+	}
+	for _, c := range before {
+		if c.Action != federation.ActionFailed && !news[c.Object] {
+			changes = append(changes, c)
+		}
+	}
+	return changes
 }
 
 // repair puts right what somebody else changed.

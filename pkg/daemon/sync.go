@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -33,6 +34,7 @@ type loop struct {
 	plan       federation.Plan        // the newest that the workers were handed
 	ended      outcomeOf              // the last that was counted
 
+	context   string               // the status context, while no federation could be read
 	sourceErr error                // why the repository cannot be read now
 	refusal   []federation.Finding // why the snapshot's fedsync.yaml is not followed
 	rendering []federation.Finding // what render had to say
@@ -136,14 +138,16 @@ func (l *loop) supersede(by federation.Revision) {
 	if l.poster == nil {
 		return
 	}
-	if before := l.snapshot.Revision; before.SHA != "" && before.SHA != by.SHA {
-		l.poster.Supersede(before.SHA, by)
+	if l.told.SHA != "" && l.told.SHA != by.SHA {
+		l.poster.Supersede(l.told.SHA, by, l.told.Context)
 	}
 }
 
 // refuse keeps the revision before, and says why on the new one.
 func (l *loop) refuse(err error) {
 	l.refusal = refusal(err)
+	data, _ := fs.ReadFile(l.snapshot.Files, federation.FileName) // that it is missing is the error already
+	l.context = federation.StatusContext(data)
 	l.log.Warn("revision refused", zap.Stringer("revision", l.snapshot.Revision), zap.Error(err))
 }
 
@@ -204,13 +208,32 @@ func (l *loop) tell() {
 	l.reports.keep(&report)
 	l.metrics.Report(&report)
 	l.count(&report)
-	if l.poster != nil && l.federation != nil {
-		for _, c := range status.Commits(report, l.federation.CommitStatus) {
-			l.poster.Want(c)
-		}
+	if l.poster != nil {
+		l.post(report)
 	}
 	if l.settled != nil {
 		l.settled(&report)
+	}
+}
+
+// post says what statuses the report's revision should have.
+func (l *loop) post(report status.Report) {
+	settings := federation.CommitStatus{Context: l.context}
+	if l.federation != nil {
+		settings = l.federation.CommitStatus
+	}
+	commits := status.Commits(report, settings)
+	for _, c := range commits {
+		l.poster.Want(c)
+	}
+	if len(commits) == 0 {
+		return
+	}
+	if told := (lastTold{SHA: commits[0].SHA, Context: commits[0].Context}); told != l.told {
+		l.told = told
+		if err := told.write(l.toldFile); err != nil {
+			l.log.Warn("newest commit not remembered", zap.Error(err))
+		}
 	}
 }
 

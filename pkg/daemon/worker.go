@@ -55,7 +55,8 @@ type outcome struct {
 	final  bool // trying the newest again will not help by itself
 	dirty  bool // something drifted and is not repaired yet
 
-	changes      []federation.Change // of the last sync, without the unchanged
+	changes      []federation.Change // for the revision changing, without the unchanged
+	changing     federation.Revision // the newest that was begun with
 	observations []federation.Observation
 	findings     []federation.Finding
 	faults       []federation.Finding // of what comes before an apply

@@ -86,6 +86,7 @@ func (ws *workers) look() {
 			Applied:      o.applied,
 			Current:      o.current(),
 			Changes:      o.changes,
+			Synced:       o.changing,
 			Observations: o.observations,
 		}
 		ws.findings = append(ws.findings, o.findings...)

@@ -398,4 +398,3 @@ func tempFile(t *testing.T, name string) string {
 	t.Helper()
 	return filepath.Join(t.TempDir(), name)
 }
-

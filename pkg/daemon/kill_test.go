@@ -1,0 +1,171 @@
+package daemon
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/source/sourcetest"
+)
+
+// TestADaemonKilledAtAnyMomentConverges kills the daemon while pushes come that
+// add, change, remove and move objects between apps. Whatever it was in the
+// middle of, the next one makes the clusters equal to the last commit.
+func TestADaemonKilledAtAnyMomentConverges(t *testing.T) {
+	const kills = 50
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+
+	w := newWorld(t, sandboxtest.Shared(t))
+	w.cfg.Instance = "" // a killed process leaves its name free
+	w.cfg.Listen = ""
+	file := tempFile(t, "config.json")
+	settings, err := json.Marshal(w.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, settings, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	// The whole of an app may go at once here: that is not what is tested.
+	federationFile := w.file("one", "two") + "  - {name: three, path: apps/three, pruneLimit: 100%}\n"
+	federationFile = string(bytes.ReplaceAll([]byte(federationFile), []byte(", path: apps/one}"), []byte(", path: apps/one, pruneLimit: 100%}")))
+	federationFile = string(bytes.ReplaceAll([]byte(federationFile), []byte(", path: apps/two}"), []byte(", path: apps/two, pruneLimit: 100%}")))
+	files := map[string]string{"fedsync.yaml": federationFile}
+	for _, app := range []string{"one", "two", "three"} {
+		files["apps/"+app+"/keep.yaml"] = w.settings("keep-"+app, "0")
+	}
+	w.repo.Push("start", files)
+
+	want := map[string]string{} // the objects of the last commit, by name
+	var at map[string]string    // their files
+	for round := range kills {
+		child := startChild(t, file)
+		child.pause(time.Duration(random.Int64N(int64(400 * time.Millisecond))))
+		var push map[string]string
+		push, at, want = w.randomPush(random, round, at)
+		w.repo.Push(fmt.Sprintf("round %d", round), push)
+		child.pause(time.Duration(random.Int64N(int64(400 * time.Millisecond))))
+		child.kill()
+	}
+
+	d := w.start()
+	d.live(w.repo.Head())
+	for _, app := range []string{"one", "two", "three"} {
+		want["keep-"+app] = app + " 0"
+	}
+	for _, cluster := range w.sandbox.Clusters() {
+		if diff := cmp.Diff(want, w.owned(cluster)); diff != "" {
+			t.Errorf("seed %d: objects in %s (-want +got):\n%s", seed, cluster, diff)
+		}
+	}
+}
+
+// randomPush makes a commit's files out of those of the commit before: each of
+// eight objects is in one of three apps or in none.
+func (w *world) randomPush(random *rand.Rand, round int, before map[string]string) (push, files, want map[string]string) {
+	push, files, want = map[string]string{}, map[string]string{}, map[string]string{}
+	for n := range 8 {
+		name := fmt.Sprintf("object-%d", n)
+		app := []string{"one", "two", "three", ""}[random.IntN(4)]
+		if app == "" {
+			continue
+		}
+		value := fmt.Sprint(round)
+		if random.IntN(3) == 0 {
+			value = "the same in all rounds"
+		}
+		path := "apps/" + app + "/" + name + ".yaml"
+		push[path], files[path] = w.settings(name, value), name
+		want[name] = app + " " + value
+	}
+	for path := range before {
+		if files[path] == "" {
+			push[path] = sourcetest.Removed
+		}
+	}
+	return push, files, want
+}
+
+// owned gives app and value of every ConfigMap in the test's namespace.
+func (w *world) owned(cluster string) map[string]string {
+	w.t.Helper()
+	all, err := w.sandbox.Dynamic(w.t, cluster).Resource(kinds["ConfigMap"]).Namespace(w.namespace).List(w.t.Context(), metav1.ListOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	apps := map[string]string{}
+	for _, app := range []string{"one", "two", "three"} {
+		apps[apply.PartOf(w.name, app)] = app
+	}
+	owned := map[string]string{}
+	for _, u := range all.Items {
+		if u.GetName() == "kube-root-ca.crt" {
+			continue // the cluster's own, in every namespace
+		}
+		value, _, _ := unstructured.NestedString(u.Object, "data", "value")
+		owned[u.GetName()] = apps[u.GetLabels()[apply.LabelPartOf]] + " " + value
+	}
+	return owned
+}
+
+// child is a daemon in a process of its own.
+type child struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	out   bytes.Buffer
+	ended chan struct{}
+	once  sync.Once
+}
+
+func startChild(t *testing.T, config string) *child {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{t: t, cmd: exec.Command(exe), ended: make(chan struct{})}
+	c.cmd.Env = append(os.Environ(), childConfig+"="+config)
+	c.cmd.Stderr = &c.out
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(c.ended)
+		_ = c.cmd.Wait() // it is killed
+	}()
+	t.Cleanup(c.kill)
+	return c
+}
+
+// pause lets the child do what it does for a time. It must not end by itself.
+func (c *child) pause(d time.Duration) {
+	c.t.Helper()
+	select {
+	case <-c.ended:
+		c.t.Fatalf("the daemon ended by itself: %s", c.out.String())
+	case <-time.After(d):
+	}
+}
+
+// kill ends the process as a power cut would, and waits until it is gone.
+func (c *child) kill() {
+	c.once.Do(func() {
+		_ = c.cmd.Process.Kill() // it may have ended
+		<-c.ended
+	})
+}

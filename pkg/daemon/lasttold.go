@@ -1,0 +1,43 @@
+package daemon
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+)
+
+// lastTold is the commit whose status was the newest when this process's
+// forerunner ended, and under which context. It is all that a restart would
+// otherwise not know: a commit that was pending then and has been overtaken since
+// must not stay pending. It is kept in the cache folder, and losing it costs no
+// more than that.
+type lastTold struct {
+	SHA     string `json:"sha"`
+	Context string `json:"context"`
+}
+
+// lastToldFile keeps it for one instance of one source.
+func lastToldFile(dir, source, instance string) string {
+	return filepath.Join(dir, "told-"+sourceDigest(source, instance, "")+".json")
+}
+
+func readLastTold(file string) lastTold {
+	var t lastTold
+	data, err := os.ReadFile(file)
+	if err != nil || json.Unmarshal(data, &t) != nil {
+		return lastTold{} // the first start, or a cache that was cleaned
+	}
+	return t
+}
+
+// write replaces the file as a whole: a crash leaves the one before.
+func (t lastTold) write(file string) error {
+	data, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".new", data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
