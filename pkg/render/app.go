@@ -153,8 +153,7 @@ func isManifest(name string) bool {
 
 // cause is an error without the path, which is said already.
 func cause(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()
 	}
 	return err.Error()

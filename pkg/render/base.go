@@ -151,19 +151,14 @@ func (t tree) pure() bool {
 		if k.special || k.jsonPatches || k.role != forObjects || k.Kind != types.KustomizationKind {
 			return false
 		}
-		left := k.Kustomization
-		for _, patch := range left.Patches {
+		for _, patch := range k.Patches {
 			if patch.Options != nil {
 				return false
 			}
 		}
-		left.TypeMeta = types.TypeMeta{}
-		left.MetaData = nil
-		left.Resources = nil
-		left.Patches = nil
-		left.PatchesStrategicMerge = nil
+		left := k.unpatched()
 		left.CommonAnnotations = nil
-		left.CommonLabels = nil
+		left.CommonLabels = nil //nolint:staticcheck // deprecated, and still built
 		left.Labels = nil
 		left.Images = nil
 		left.Replicas = nil

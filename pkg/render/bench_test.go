@@ -3,6 +3,7 @@ package render_test
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"testing"
 	"testing/fstest"
@@ -37,9 +38,7 @@ func withDigests(files fstest.MapFS, changed map[string]string) digested {
 			d.digests[dir] = dir
 		}
 	}
-	for dir, digest := range changed {
-		d.digests[dir] = digest
-	}
+	maps.Copy(d.digests, changed)
 	return d
 }
 
@@ -212,10 +211,7 @@ func BenchmarkChangeOfOneOverlay(b *testing.B) {
 	const changed = "apps/web/clusters/c0500"
 	var snapshots []digested
 	for i := range 2 {
-		other := fstest.MapFS{}
-		for name, file := range files {
-			other[name] = file
-		}
+		other := maps.Clone(files)
 		other[changed+"/kustomization.yaml"] = &fstest.MapFile{Data: []byte(overlay(fmt.Sprintf("changed-%d", i)))}
 		snapshots = append(snapshots, withDigests(other, nil))
 	}

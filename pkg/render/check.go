@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	segment "k8s.io/apimachinery/pkg/api/validate/content"
 )
 
 // A mistake is what is wrong with an object, and where in it.
@@ -46,7 +46,7 @@ func check(content map[string]any) []mistake {
 	case name == "":
 		add("want a name, got "+shown(metadata["name"]), "", "metadata", "name")
 	default:
-		for _, reason := range path.IsValidPathSegmentName(name) {
+		for _, reason := range segment.IsPathSegmentName(name) {
 			add(fmt.Sprintf("%q is no name: it %s", name, reason), "", "metadata", "name")
 		}
 	}

@@ -15,21 +15,18 @@ import (
 // add objects and delete them, and the hash in the name of a generated object may
 // differ.
 func (p *pass) compare(a *app, t tree, objects []*federation.Object) error {
-	base := p.baseOf(a.base)
-	if base.err != nil {
-		// Built alone the base is broken, and an overlay mended it: there are no
-		// names to hold it to.
-		return nil
-	}
+	// A base that is broken when built alone has no names to hold its overlay to,
+	// which mended it.
+	names := p.baseOf(a.base).names
 	kept, unknown := map[federation.ObjectRef]bool{}, map[federation.ObjectRef]bool{}
 	for _, o := range objects {
-		if ref := t.unhashed(o.Ref); base.names[ref] {
+		if ref := t.unhashed(o.Ref); names[ref] {
 			kept[ref] = true
 		} else {
 			unknown[o.Ref] = true
 		}
 	}
-	if len(kept) == len(base.names) || len(unknown) == 0 {
+	if len(kept) == len(names) || len(unknown) == 0 {
 		return nil // nothing was renamed: something is gone, or something is new
 	}
 	return p.renamed(a, t, objects, unknown)

@@ -39,8 +39,8 @@ func (e *Error) Error() string {
 
 // yamlErrors blames file for each problem that strictyaml found.
 func yamlErrors(file string, err error) error {
-	var problems strictyaml.Problems
-	if !errors.As(err, &problems) {
+	problems, ok := errors.AsType[strictyaml.Problems](err)
+	if !ok {
 		return &Error{File: file, Reason: err.Error()}
 	}
 	all := make([]error, len(problems))
@@ -114,8 +114,7 @@ func errorFindings(b federation.Bundle) []federation.Finding {
 	for i, err := range errs {
 		all[i] = finding
 		all[i].Message = err.Error()
-		var e *Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*Error](err); ok {
 			all[i].File, all[i].Line, all[i].Message = e.File, e.Line, e.Reason
 			if e.Field != "" {
 				all[i].Message = e.Field + ": " + e.Reason

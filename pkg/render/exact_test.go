@@ -72,6 +72,7 @@ func TestOnlyOverlaysThatPatchAPureBaseAreBuiltByPatching(t *testing.T) {
 		{"generators", false},
 		{"names", false},
 		{"jsonpatch-namespaced", false},
+		{"jsonpatch-base", false},
 	}
 	for _, c := range cases {
 		archive, err := txtar.ParseFile("testdata/exact/" + c.archive + ".txtar")

@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
+	"hash"
 	"io/fs"
 	"path"
 	"slices"
@@ -117,12 +117,13 @@ func (f *files) digest(name string) (string, error) {
 }
 
 // hash writes what is at name, and below it, to w.
-func (f *files) hash(w io.Writer, name string, depth int) error {
+func (f *files) hash(w hash.Hash, name string, depth int) error {
+	write := func(format string, args ...any) { w.Write(fmt.Appendf(nil, format, args...)) }
 	info, err := fs.Stat(f.fsys, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		_, err = io.WriteString(w, "absent\x00")
-		return err
+		write("absent\x00")
+		return nil
 	case err != nil:
 		return err
 	case depth > maxFolders:
@@ -132,30 +133,30 @@ func (f *files) hash(w io.Writer, name string, depth int) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "folder %d\x00", len(entries))
+		write("folder %d\x00", len(entries))
 		for _, e := range entries {
-			fmt.Fprintf(w, "%s\x00", e.Name())
+			write("%s\x00", e.Name())
 			if err := f.hash(w, path.Join(name, e.Name()), depth+1); err != nil {
 				return err
 			}
 		}
 		return nil
 	case !info.Mode().IsRegular():
-		_, err = fmt.Fprintf(w, "special %s\x00", info.Mode())
-		return err
+		write("special %s\x00", info.Mode())
+		return nil
 	case info.Size() > f.limit:
 		// It cannot be rendered; its size is enough to see most changes, and its
 		// time to see the rest.
-		_, err = fmt.Fprintf(w, "large %d %s\x00", info.Size(), info.ModTime())
-		return err
+		write("large %d %s\x00", info.Size(), info.ModTime())
+		return nil
 	}
 	content, err := f.read(name)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "file %d\x00", len(content))
-	_, err = w.Write(content)
-	return err
+	write("file %d\x00", len(content))
+	w.Write(content)
+	return nil
 }
 
 // maxFolders bounds how deep folders nest, where a symbolic link could make them

@@ -24,6 +24,10 @@ type buildFS struct {
 	bytes  *atomic.Int64     // that may still be read
 	extra  map[string][]byte // files that are made up, by their name in the repository
 	limits Limits
+
+	// stopped is the first limit that was met. Kustomize takes a file that cannot
+	// be read for one that is not there, so its own error may not say.
+	stopped atomic.Pointer[error]
 }
 
 func newBuildFS(ctx context.Context, f *files, limits Limits, extra map[string][]byte) *buildFS {
@@ -48,10 +52,10 @@ func (b *buildFS) name(p string) string {
 // ReadFile reads a file, within the limits.
 func (b *buildFS) ReadFile(p string) ([]byte, error) {
 	if err := b.ctx.Err(); err != nil {
-		return nil, err
+		return nil, b.stop(err)
 	}
 	if time.Now().After(b.until) {
-		return nil, fmt.Errorf("the build takes longer than %s", b.limits.Time)
+		return nil, b.stop(fmt.Errorf("the build takes longer than %s", b.limits.Time))
 	}
 	name := b.name(p)
 	content, made := b.extra[name]
@@ -62,9 +66,14 @@ func (b *buildFS) ReadFile(p string) ([]byte, error) {
 		}
 	}
 	if b.bytes.Add(-int64(len(content))) < 0 {
-		return nil, fmt.Errorf("the build reads more than %d bytes", b.limits.Bytes)
+		return nil, b.stop(fmt.Errorf("the build reads more than %d bytes", b.limits.Bytes))
 	}
 	return content, nil
+}
+
+func (b *buildFS) stop(err error) error {
+	b.stopped.CompareAndSwap(nil, &err)
+	return err
 }
 
 // IsDir says whether p is a folder.

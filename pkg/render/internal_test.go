@@ -18,7 +18,7 @@ func TestTheCacheForgetsWhatTwoRenderingsDidNotUse(t *testing.T) {
 	}
 	files := func(n int) fstest.MapFS {
 		return fstest.MapFS{
-			"web/base/kustomization.yaml":       {Data: fmt.Appendf(nil, "resources: [a.yaml]\ncommonAnnotations: {n: %q}\n", fmt.Sprint(n))},
+			"web/base/kustomization.yaml":       {Data: fmt.Appendf(nil, "resources: [a.yaml]\ncommonAnnotations: {revision: %q}\n", fmt.Sprint(n))},
 			"web/base/a.yaml":                   {Data: []byte("apiVersion: v1\nkind: Service\nmetadata: {name: web}\n")},
 			"web/clusters/b/kustomization.yaml": {Data: []byte("resources: [../../base]\n")},
 		}

@@ -58,20 +58,49 @@ type declared struct {
 	file string
 }
 
-// scan reads the kustomization of a folder, without those that it builds on.
+// scan reads the kustomization of a folder, without those that it builds on. One
+// without mistakes is remembered for as long as the folder does not change.
 func (p *pass) scan(dir string, r role) (*kustomization, error) {
+	key := scanKey{dir, r}
 	p.mu.Lock()
-	known, ok := p.scans[scanKey{dir, r}]
+	known, ok := p.scans[key]
 	p.mu.Unlock()
 	if ok {
 		return known.value, known.err
 	}
+	digest, err := p.files.digest(dir)
+	if err != nil {
+		return &kustomization{dir: dir, role: r}, &Error{File: dir, Reason: cause(err)}
+	}
+	// A kustomization that is made up is not the folder's own.
+	_, made := p.made[path.Join(dir, madeFile)]
+	if k := p.recall(key, digest); k != nil && !made {
+		return k, nil
+	}
 	k := &kustomization{dir: dir, role: r}
-	err := p.scanInto(k)
+	err = p.scanInto(k)
 	p.mu.Lock()
-	p.scans[scanKey{dir, r}] = result[*kustomization]{k, err}
+	p.scans[key] = result[*kustomization]{k, err}
 	p.mu.Unlock()
+	if err == nil && !made {
+		k.doc = strictyaml.Document{} // only mistakes need its lines
+		p.cacheMu.Lock()
+		p.cache.folders[key] = &folder{digest: digest, scan: k, used: p.cache.generation}
+		p.cacheMu.Unlock()
+	}
 	return k, err
+}
+
+// recall gives what is known of a folder from renderings before, or nil.
+func (p *pass) recall(key scanKey, digest string) *kustomization {
+	p.cacheMu.Lock()
+	defer p.cacheMu.Unlock()
+	known, ok := p.cache.folders[key]
+	if !ok || known.digest != digest {
+		return nil
+	}
+	known.used = p.cache.generation
+	return known.scan
 }
 
 type scanKey struct {
@@ -320,8 +349,8 @@ func (s *scanner) refuse(field string, line int, reason, remedy string) {
 	s.errs = append(s.errs, &Error{File: s.k.file, Line: line, Field: field, Reason: reason, Remedy: remedy})
 }
 
-func (s *scanner) line(field string, i int, more ...string) int {
-	return s.k.doc.Line(append([]string{field, strconv.Itoa(i)}, more...)...)
+func (s *scanner) line(field string, i int) int {
+	return s.k.doc.Line(field, strconv.Itoa(i))
 }
 
 func at(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }

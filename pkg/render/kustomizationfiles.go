@@ -29,10 +29,11 @@ func (s *scanner) files() {
 	for i, patch := range s.k.Patches {
 		s.patch("patches", i, patch)
 	}
-	for i, patch := range s.k.PatchesJson6902 {
+	merge, jsonPatches := s.k.olderPatches()
+	for i, patch := range jsonPatches {
 		s.patch("patchesJson6902", i, patch)
 	}
-	for i, patch := range s.k.PatchesStrategicMerge {
+	for i, patch := range merge {
 		if inline(string(patch)) {
 			s.text("patchesStrategicMerge", i, string(patch))
 		} else {
@@ -45,6 +46,23 @@ func (s *scanner) files() {
 	for i, g := range s.k.SecretGenerator {
 		s.generator("secretGenerator", i, g.KvPairSources)
 	}
+}
+
+// olderPatches are the patches under the names they had before kustomize gave
+// all of them one, which many repositories still use.
+func (k *kustomization) olderPatches() ([]types.PatchStrategicMerge, []types.Patch) {
+	return k.PatchesStrategicMerge, k.PatchesJson6902 //nolint:staticcheck // deprecated, and still built
+}
+
+// unpatched is the kustomization without what it is and what it merges.
+func (k *kustomization) unpatched() types.Kustomization {
+	left := k.Kustomization
+	left.TypeMeta = types.TypeMeta{}
+	left.MetaData = nil
+	left.Resources = nil
+	left.Patches = nil
+	left.PatchesStrategicMerge = nil //nolint:staticcheck // deprecated, and still built
+	return left
 }
 
 // patch checks a patch, in a file or as text.

@@ -7,14 +7,21 @@ import (
 
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/kyaml/resid"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // kustomize builds a folder with a kustomization, and gives its tree. The tree is
 // judged first, so kustomize only sees what it may do.
-func (p *pass) kustomize(dir string) ([]*federation.Object, tree, error) {
-	t, err := p.grow(dir)
+func (p *pass) kustomize(dir string) (objects []*federation.Object, t tree, err error) {
+	// A panic in kustomize is a mistake of one app, and must not stop the others.
+	defer func() {
+		if r := recover(); r != nil {
+			objects, t, err = nil, nil, &Error{File: dir, Reason: fmt.Sprintf("kustomize failed: %v", r)}
+		}
+	}()
+	t, err = p.grow(dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -23,22 +30,23 @@ func (p *pass) kustomize(dir string) ([]*federation.Object, tree, error) {
 	}
 	m, err := p.krusty(dir, p.made)
 	if err != nil {
+		if p.ctx.Err() != nil {
+			return nil, nil, p.ctx.Err()
+		}
 		return nil, nil, &Error{File: t[0].file, Reason: plainText(err)}
 	}
-	objects, err := objectsOf(m, t)
+	objects, err = objectsOf(m, t)
 	return objects, t, err
 }
 
 // krusty runs kustomize's own build.
-func (p *pass) krusty(dir string, made map[string][]byte) (m resmap.ResMap, err error) {
-	// A panic in kustomize is a mistake of one app, and must not stop the others.
-	defer func() {
-		if r := recover(); r != nil {
-			m, err = nil, fmt.Errorf("kustomize failed: %v", r)
-		}
-	}()
+func (p *pass) krusty(dir string, made map[string][]byte) (resmap.ResMap, error) {
 	fsys := newBuildFS(p.ctx, p.files, p.limits, made)
-	return krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fsys, path.Join("/", dir))
+	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fsys, path.Join("/", dir))
+	if stopped := fsys.stopped.Load(); stopped != nil {
+		return nil, *stopped
+	}
+	return m, err
 }
 
 // objectsOf makes Objects of what kustomize built.
@@ -48,7 +56,11 @@ func objectsOf(m resmap.ResMap, t tree) ([]*federation.Object, error) {
 	for _, r := range m.Resources() {
 		data, err := r.MarshalJSON()
 		if err != nil {
-			return nil, &Error{File: t[0].file, Reason: fmt.Sprintf("encode %s: %s", r.CurId(), plainText(err))}
+			return nil, &Error{
+				File: t.file(refOfID(r.CurId())), Field: refOfID(r.CurId()).String(),
+				Reason: "kustomize cannot encode the object: " + plainText(err),
+				Remedy: "where a key is y, n, yes, no, on or off, kustomize takes it for true or false: use another",
+			}
 		}
 		o, wrong := objectOf(data, t.file)
 		if len(wrong) > 0 {
@@ -58,6 +70,10 @@ func objectsOf(m resmap.ResMap, t tree) ([]*federation.Object, error) {
 		objects = append(objects, o)
 	}
 	return objects, joinedOrNil(errs)
+}
+
+func refOfID(id resid.ResId) federation.ObjectRef {
+	return federation.ObjectRef{Group: id.Group, Kind: id.Kind, Namespace: id.Namespace, Name: id.Name}
 }
 
 // madeFile is the name of a kustomization file that is made up.

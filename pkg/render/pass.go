@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"strings"
 	"sync"
@@ -204,9 +205,7 @@ func (p *pass) assemble(c federation.Cluster, tasks []task) []federation.Bundle 
 			bundles[i].Err = p.blame(t)
 			continue
 		}
-		for kind, s := range t.build.scopes {
-			all[kind] = s
-		}
+		maps.Copy(all, t.build.scopes)
 	}
 	for i, t := range tasks {
 		if bundles[i].Err == nil {

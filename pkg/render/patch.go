@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/kustomize/api/builtins"
+	"sigs.k8s.io/kustomize/api/builtins" //nolint:staticcheck // deprecated for an API v1 that is not there; the version is pinned
 	"sigs.k8s.io/kustomize/api/ifc"
 	"sigs.k8s.io/kustomize/api/provider"
 	"sigs.k8s.io/kustomize/api/resmap"
@@ -30,7 +30,13 @@ import (
 // earlier name, equal to the present one; the step then writes nothing but a
 // namespace into maps that refer to the object, which is why no such map may be
 // there.
-func (p *pass) patched(t tree) ([]*federation.Object, bool) {
+func (p *pass) patched(t tree) (objects []*federation.Object, ok bool) {
+	// What makes kustomize panic is for its whole build to say.
+	defer func() {
+		if r := recover(); r != nil {
+			objects, ok = nil, false
+		}
+	}()
 	o := t[0]
 	if !o.onlyPatches() {
 		return nil, false
@@ -68,7 +74,7 @@ func (p *pass) patched(t tree) ([]*federation.Object, bool) {
 	if !ok {
 		return nil, false
 	}
-	objects := make([]*federation.Object, 0, len(b.objects))
+	objects = make([]*federation.Object, 0, len(b.objects))
 	for i, object := range b.objects {
 		data, patched := results[i]
 		switch {
@@ -91,13 +97,7 @@ func (k *kustomization) onlyPatches() bool {
 	if k.special || k.Kind != types.KustomizationKind || len(k.Resources) != 1 || len(k.folders) != 1 || len(k.declared) > 0 {
 		return false
 	}
-	left := k.Kustomization
-	left.TypeMeta = types.TypeMeta{}
-	left.MetaData = nil
-	left.Resources = nil
-	left.Patches = nil
-	left.PatchesStrategicMerge = nil
-	return isZero(left)
+	return isZero(k.unpatched())
 }
 
 // A step is one of an overlay's patches.
@@ -114,10 +114,10 @@ func (p *pass) steps(k *kustomization) ([]step, bool) {
 	plugins := resmap.NewPluginHelpers(noLoader{}, nil,
 		resmap.NewFactory(provider.NewDefaultDepProvider().GetResourceFactory()), types.DisabledPluginConfig())
 	var steps []step
-	if len(k.PatchesStrategicMerge) > 0 {
+	if merge, _ := k.olderPatches(); len(merge) > 0 {
 		s := step{}
 		plugin := &builtins.PatchStrategicMergeTransformerPlugin{}
-		for _, entry := range k.PatchesStrategicMerge {
+		for _, entry := range merge {
 			text, ok := p.patchText(k, string(entry), inline(string(entry)))
 			if !ok || !s.read(text, nil) || s.json {
 				return nil, false
@@ -243,14 +243,9 @@ func (s *step) choose(ids []resid.ResId) ([]int, bool) {
 
 // apply gives what the patches make of the chosen objects, as JSON; nil for one
 // that they delete.
-func (f *baseFlight) apply(steps []step, chosen []int) (results map[int][]byte, ok bool) {
-	defer func() {
-		if r := recover(); r != nil {
-			results, ok = nil, false
-		}
-	}()
+func (f *baseFlight) apply(steps []step, chosen []int) (map[int][]byte, bool) {
 	m := resmap.New()
-	results = make(map[int][]byte, len(chosen))
+	results := make(map[int][]byte, len(chosen))
 	index := make(map[any]int, len(chosen))
 	for _, i := range chosen {
 		r := f.resource(i)

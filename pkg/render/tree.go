@@ -155,33 +155,24 @@ func (p *pass) key(dir string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("digest of %s: %w", name, err)
 		}
-		fmt.Fprintf(h, "%s\x00%s\x00%d\x00", relative(dir, name), digest, len(p.made[path.Join(name, madeFile)]))
+		h.Write(fmt.Appendf(nil, "%s\x00%s\x00%d\x00", relative(dir, name), digest, len(p.made[path.Join(name, madeFile)])))
 		queue = append(queue, p.elsewhere(name, digest)...)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
-// elsewhere lists what the kustomization of a folder reads besides the folder. It
-// is remembered for as long as the folder does not change.
+// elsewhere lists what the kustomization of a folder reads besides the folder.
 func (p *pass) elsewhere(dir, digest string) []string {
-	p.cacheMu.Lock()
-	known, ok := p.cache.folders[dir]
-	if ok && known.digest == digest {
-		known.used = p.cache.generation
-		p.cacheMu.Unlock()
-		return known.elsewhere
+	// What is known is not looked at again: 1,000 overlays are checked in
+	// milliseconds.
+	if k := p.recall(scanKey{dir, forObjects}, digest); k != nil {
+		return k.elsewhere
 	}
-	p.cacheMu.Unlock()
-	var names []string
-	if len(p.files.kustomizations(dir)) > 0 {
-		// Its mistakes are told when it is built.
-		objects, _ := p.scan(dir, forObjects)
-		names = objects.elsewhere
+	if len(p.files.kustomizations(dir)) == 0 {
+		return nil
 	}
-	p.cacheMu.Lock()
-	p.cache.folders[dir] = &folder{digest: digest, elsewhere: names, used: p.cache.generation}
-	p.cacheMu.Unlock()
-	return names
+	k, _ := p.scan(dir, forObjects) // its mistakes are told when it is built
+	return k.elsewhere
 }
 
 // relative gives the path from one folder to another.
