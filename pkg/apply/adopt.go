@@ -56,21 +56,21 @@ func (p *pass) conform(ctx context.Context, d *desired, mapping *meta.RESTMappin
 		return nil, err
 	}
 	if !moved {
-		return p.patch(ctx, d, mapping, live.GetResourceVersion())
+		return p.patch(ctx, d, mapping, live.GetUID(), live.GetResourceVersion())
 	}
 	transferred, err := p.setManagedFields(ctx, d, mapping, live.GetResourceVersion(), entries)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := p.patch(ctx, d, mapping, transferred.GetResourceVersion())
-	if !apierrors.IsInvalid(err) {
+	answer, err := p.patch(ctx, d, mapping, live.GetUID(), transferred.GetResourceVersion())
+	if !apierrors.IsInvalid(err) || isAnother(err) {
 		return answer, err
 	}
 	returned, undoErr := p.setManagedFields(ctx, d, mapping, transferred.GetResourceVersion(), before)
 	if undoErr != nil {
 		return nil, err
 	}
-	if answer, patchErr := p.patch(ctx, d, mapping, returned.GetResourceVersion()); patchErr == nil {
+	if answer, patchErr := p.patch(ctx, d, mapping, live.GetUID(), returned.GetResourceVersion()); patchErr == nil {
 		return answer, nil
 	}
 	return nil, err

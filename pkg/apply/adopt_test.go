@@ -108,7 +108,7 @@ func (f *fixture) createdAnew() map[string]any {
 	d.ref.Name = "nginx-anew"
 	u := d.unstructured()
 	u.SetName("nginx-anew")
-	made, err := f.admin.Resource(services).Namespace(f.namespace).Apply(f.T.Context(), "nginx-anew", u, metav1.ApplyOptions{FieldManager: FieldManager})
+	made, err := f.admin.Resource(services).Namespace(f.namespace).Apply(f.Context(), "nginx-anew", u, metav1.ApplyOptions{FieldManager: FieldManager})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func (f *fixture) applyAs(who, manifest string) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	_, err = f.admin.Resource(mapping.Resource).Namespace(o.Ref.Namespace).Apply(f.T.Context(), o.Ref.Name, o.Unstructured(), metav1.ApplyOptions{FieldManager: who, Force: true})
+	_, err = f.admin.Resource(mapping.Resource).Namespace(o.Ref.Namespace).Apply(f.Context(), o.Ref.Name, o.Unstructured(), metav1.ApplyOptions{FieldManager: who, Force: true})
 	if err != nil {
 		f.Fatalf("apply %s as %s: %v", o.Ref, who, err)
 	}
@@ -142,7 +142,7 @@ func (f *fixture) applyAs(who, manifest string) {
 
 func (f *fixture) clearManagedFields(name string) {
 	f.Helper()
-	_, err := f.admin.Resource(services).Namespace(f.namespace).Patch(f.T.Context(), name, types.MergePatchType,
+	_, err := f.admin.Resource(services).Namespace(f.namespace).Patch(f.Context(), name, types.MergePatchType,
 		[]byte(`{"metadata":{"managedFields":[{}]}}`), metav1.PatchOptions{FieldManager: "kubectl"})
 	if err != nil {
 		f.Fatal(err)

@@ -150,7 +150,7 @@ func (p *pass) takePlan() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.Applier.desired = taken
+	p.desired = taken
 	p.createNamespaces = p.plan.CreateNamespaces
 	for _, app := range p.plan.Apps {
 		p.Applier.apps[PartOf(p.Federation, app.App)] = app.App
@@ -194,7 +194,7 @@ func (p *pass) claim(ctx context.Context) {
 			f.Message = "no inventory can be kept, so nothing is pruned: " + e.Err.Error()
 			f.Remedy = "allow fedsync to create the namespace " + Namespace + " and to write ConfigMaps in it"
 			p.note(app, f)
-			p.retryIn(retryLate)
+			p.retryLater()
 			return
 		}
 		app.blocked = e
@@ -307,7 +307,7 @@ func (p *pass) apply(ctx context.Context, todo []*desired) {
 // checkNamespaces makes or misses the namespaces of the objects that are to be
 // applied, where none of our objects shows that they are there.
 func (p *pass) checkNamespaces(ctx context.Context, todo []*desired) {
-	unknown := map[string]bool{}
+	unknown := map[string]string{} // to an app that needs it
 	p.mu.Lock()
 	inUse := map[string]bool{}
 	for ref, rec := range p.objects {
@@ -321,8 +321,8 @@ func (p *pass) checkNamespaces(ctx context.Context, todo []*desired) {
 		if name == "" || exists || !known && inUse[name] {
 			continue
 		}
-		if p.Applier.desired[federation.ObjectRef{Kind: "Namespace", Name: name}] == nil {
-			unknown[name] = true
+		if p.desired[federation.ObjectRef{Kind: "Namespace", Name: name}] == nil {
+			unknown[name] = d.app
 		}
 	}
 	p.mu.Unlock()
@@ -330,10 +330,14 @@ func (p *pass) checkNamespaces(ctx context.Context, todo []*desired) {
 		// fedsync-system is made even where others are not to be.
 		err := p.checkNamespace(ctx, name, p.plan.CreateNamespaces || name == Namespace)
 		p.mu.Lock()
-		defer p.mu.Unlock()
 		p.spaces[name] = err == nil
 		if err != nil {
 			p.badSpaces[name] = err
+		}
+		p.mu.Unlock()
+		if err != nil {
+			app := p.appOf(unknown[name])
+			p.note(app, newError("read", federation.ObjectRef{Kind: "Namespace", Name: name}, "", err).finding(p.Cluster, app.App))
 		}
 	})
 }

@@ -258,10 +258,11 @@ func (p *pass) namespaceComes(d *desired) bool {
 }
 
 func (p *pass) dryRun(ctx context.Context, d *desired, mapping *meta.RESTMapping) (*unstructured.Unstructured, error) {
-	data, err := p.Forms.of(d)
+	f, err := p.Forms.of(d)
 	if err != nil {
 		return nil, err
 	}
+	data := f.about("", "")
 	force := true
 	return request(ctx, p.Applier, func(ctx context.Context) (*unstructured.Unstructured, error) {
 		return p.Client.Resource(mapping.Resource).Namespace(d.ref.Namespace).Patch(ctx, d.ref.Name, types.ApplyPatchType, data,

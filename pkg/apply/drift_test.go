@@ -35,7 +35,7 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 			second := f.get(ingresses, "nginx")
 			data := `{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"nginx","annotations":{"team":"other"},"labels":{"` +
 				LabelPartOf + `":"` + second.GetLabels()[LabelPartOf] + `"}},"spec":{"defaultBackend":{"service":{"name":"nginx","port":{"number":80}}}}}`
-			_, err := f.admin.Resource(ingresses).Namespace(f.namespace).Patch(f.T.Context(), "nginx", types.ApplyPatchType, []byte(data), metav1.PatchOptions{FieldManager: FieldManager})
+			_, err := f.admin.Resource(ingresses).Namespace(f.namespace).Patch(f.Context(), "nginx", types.ApplyPatchType, []byte(data), metav1.PatchOptions{FieldManager: FieldManager})
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -43,7 +43,7 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 		{"a forced apply by another field manager", func(f *fixture) {
 			data := `{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"nginx","annotations":{"team":"other"}}}`
 			force := true
-			_, err := f.admin.Resource(ingresses).Namespace(f.namespace).Patch(f.T.Context(), "nginx", types.ApplyPatchType, []byte(data), metav1.PatchOptions{FieldManager: "flux", Force: &force})
+			_, err := f.admin.Resource(ingresses).Namespace(f.namespace).Patch(f.Context(), "nginx", types.ApplyPatchType, []byte(data), metav1.PatchOptions{FieldManager: "flux", Force: &force})
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func (f *fixture) settled() {
 	f.until("the watches are up to date", func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		for ref := range f.Applier.desired {
+		for ref := range f.desired {
 			if rec := f.Applier.objects[ref]; rec.inFlight || rec.live == nil || rec.base == nil || rec.drift != nil {
 				return false
 			}
@@ -204,4 +204,38 @@ func TestEventsBeforeOurAnswerAreNoDrift(t *testing.T) {
 	if d := f.Observe(Event{Resource: ingresses, Object: old, Deleted: true, ResourceVersion: now + "0"}); !d.Repair {
 		t.Errorf("Observe of an object that a new list misses = %+v, want a repair", d)
 	}
+}
+
+func TestAnObjectThatWasMadeAnewByAnotherIsJudgedAnew(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx))
+	f.stop() // the watches have not seen it yet
+	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.create("kubectl", earlier)
+	f.plan.Apps[0].Objects = f.objects("web", strings.Replace(nginx, "8080", "8081", 1))
+	f.counter.reset()
+	r := f.Apply(t.Context(), f.plan)
+	if got := describeChanges(r.Changes)[0]; got != "adopted Service/nginx" {
+		t.Errorf("change = %s, want the other's Service adopted", got)
+	}
+	kept, err := f.ListKept(t.Context())
+	if err != nil || len(kept) != 1 || kept[0].content.GetLabels()["tier"] != "gold" {
+		t.Errorf("kept %d objects, %v, want the other's Service", len(kept), err)
+	}
+}
+
+func TestAnObjectThatIsGoneIsMadeAgainBeforeItsEventComes(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx))
+	f.stop()
+	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.plan.Apps[0].Objects = f.objects("web", strings.Replace(nginx, "targetPort: 8080", "targetPort: 8081", 1))
+	f.counter.reset()
+	r := f.Apply(t.Context(), f.plan)
+	f.wantChanges(r.Changes, "created Service/nginx", "unchanged ReplicaSet/nginx", "unchanged Ingress/nginx")
+	f.wantRequests("PATCH services/nginx", "GET services/nginx", "PATCH services/nginx")
 }

@@ -32,14 +32,14 @@ func (f *fixture) restrict(inventory bool, rules ...rbacv1.PolicyRule) {
 			RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: f.namespace},
 			Subjects:   []rbacv1.Subject{{Kind: "User", Name: sandboxtest.RestrictedUser}},
 		}
-		if _, err := client.Roles(namespace).Create(f.T.Context(), role, metav1.CreateOptions{}); err != nil {
+		if _, err := client.Roles(namespace).Create(f.Context(), role, metav1.CreateOptions{}); err != nil {
 			f.Fatal(err)
 		}
-		if _, err := client.RoleBindings(namespace).Create(f.T.Context(), binding, metav1.CreateOptions{}); err != nil {
+		if _, err := client.RoleBindings(namespace).Create(f.Context(), binding, metav1.CreateOptions{}); err != nil {
 			f.Fatal(err)
 		}
-		f.T.Cleanup(func() {
-			ctx := context.WithoutCancel(f.T.Context())
+		f.Cleanup(func() {
+			ctx := context.WithoutCancel(f.Context())
 			_ = client.Roles(namespace).Delete(ctx, f.namespace, metav1.DeleteOptions{})
 			_ = client.RoleBindings(namespace).Delete(ctx, f.namespace, metav1.DeleteOptions{})
 		})

@@ -259,7 +259,7 @@ func writeValue(m *maphash.Hash, v any, quantity bool) {
 	if n, ok := number(v); ok {
 		switch n := n.(type) {
 		case int64:
-			writeUint(m, 'i', uint64(n)) //nolint:gosec // only the bits matter
+			writeUint(m, 'i', uint64(n))
 		case float64:
 			writeUint(m, 'f', math.Float64bits(n))
 		}

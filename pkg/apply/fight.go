@@ -2,6 +2,7 @@ package apply
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -38,12 +39,10 @@ func (r *record) stopped(now time.Time) bool { return r.fight != nil && now.Befo
 func (r *record) flip(now time.Time, d drift) {
 	if f := r.fight; f != nil {
 		if now.Sub(f.until) < fightWindow {
-			for _, path := range d.paths {
-				if path == f.path { // our new try was answered as before
-					f.by, f.pause = d.by, min(2*f.pause, fightPauseMax)
-					f.until = now.Add(f.pause)
-					return
-				}
+			if slices.Contains(d.paths, f.path) { // our new try was answered as before
+				f.by, f.pause = d.by, min(2*f.pause, fightPauseMax)
+				f.until = now.Add(f.pause)
+				return
 			}
 		} else {
 			r.fight = nil // it has been quiet

@@ -91,7 +91,7 @@ func (f *fixture) start(instance string, change ...func(*Options)) {
 	if f.stop != nil {
 		f.stop()
 	}
-	ctx, cancel := context.WithCancel(f.T.Context())
+	ctx, cancel := context.WithCancel(f.Context())
 	f.ctx, f.watches = ctx, &sync.WaitGroup{}
 	watches := f.watches
 	f.stop = sync.OnceFunc(func() {
@@ -142,7 +142,7 @@ func (f *fixture) objects(app string, manifests ...string) []*federation.Object 
 	f.Helper()
 	var out []*federation.Object
 	for _, text := range manifests {
-		for _, doc := range strings.Split(text, "\n---\n") {
+		for doc := range strings.SplitSeq(text, "\n---\n") {
 			content := map[string]any{}
 			if err := yaml.Unmarshal([]byte(strings.ReplaceAll(doc, "NAMESPACE", f.namespace)), &content); err != nil {
 				f.Fatalf("manifest: %v\n%s", err, doc)
@@ -264,7 +264,7 @@ func (f *fixture) repair() []federation.Change {
 
 func (f *fixture) get(gvr schema.GroupVersionResource, name string) *unstructured.Unstructured {
 	f.Helper()
-	u, err := f.admin.Resource(gvr).Namespace(f.namespace).Get(f.T.Context(), name, metav1.GetOptions{})
+	u, err := f.admin.Resource(gvr).Namespace(f.namespace).Get(f.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		f.Fatalf("get %s %s: %v", gvr.Resource, name, err)
 	}
@@ -273,18 +273,19 @@ func (f *fixture) get(gvr schema.GroupVersionResource, name string) *unstructure
 
 func (f *fixture) exists(gvr schema.GroupVersionResource, name string) bool {
 	f.Helper()
-	u, err := f.admin.Resource(gvr).Namespace(f.namespace).Get(f.T.Context(), name, metav1.GetOptions{})
+	u, err := f.admin.Resource(gvr).Namespace(f.namespace).Get(f.Context(), name, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		f.Fatalf("get %s %s: %v", gvr.Resource, name, err)
 	}
 	return err == nil && u.GetDeletionTimestamp() == nil
 }
 
-func (f *fixture) parent(app string) *unstructured.Unstructured {
+// parent gives the parent of the app web.
+func (f *fixture) parent() *unstructured.Unstructured {
 	f.Helper()
-	u, err := f.admin.Resource(configMaps).Namespace(Namespace).Get(f.T.Context(), ParentName(f.federation, app), metav1.GetOptions{})
+	u, err := f.admin.Resource(configMaps).Namespace(Namespace).Get(f.Context(), ParentName(f.federation, "web"), metav1.GetOptions{})
 	if err != nil {
-		f.Fatalf("get the parent of %s: %v", app, err)
+		f.Fatalf("get the parent of web: %v", err)
 	}
 	return u
 }
@@ -292,7 +293,7 @@ func (f *fixture) parent(app string) *unstructured.Unstructured {
 // patchAs changes an object as somebody else does.
 func (f *fixture) patchAs(who string, gvr schema.GroupVersionResource, name, patch string, subresources ...string) *unstructured.Unstructured {
 	f.Helper()
-	u, err := f.admin.Resource(gvr).Namespace(f.namespace).Patch(f.T.Context(), name, types.StrategicMergePatchType, []byte(patch),
+	u, err := f.admin.Resource(gvr).Namespace(f.namespace).Patch(f.Context(), name, types.StrategicMergePatchType, []byte(patch),
 		metav1.PatchOptions{FieldManager: who}, subresources...)
 	if err != nil {
 		f.Fatalf("patch %s %s: %v", gvr.Resource, name, err)
@@ -308,7 +309,7 @@ func (f *fixture) create(who, manifest string) *unstructured.Unstructured {
 	if err != nil {
 		f.Fatal(err)
 	}
-	u, err := f.admin.Resource(mapping.Resource).Namespace(o.Ref.Namespace).Create(f.T.Context(), o.Unstructured(), metav1.CreateOptions{FieldManager: who})
+	u, err := f.admin.Resource(mapping.Resource).Namespace(o.Ref.Namespace).Create(f.Context(), o.Unstructured(), metav1.CreateOptions{FieldManager: who})
 	if err != nil {
 		f.Fatalf("create %s: %v", o.Ref, err)
 	}

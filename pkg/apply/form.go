@@ -1,12 +1,16 @@
 package apply
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -16,44 +20,77 @@ import (
 // mostly send the same.
 type Forms struct {
 	mu       sync.Mutex // protects recent and earlier
-	recent   map[formKey][]byte
-	earlier  map[formKey][]byte
+	recent   map[formKey]form
+	earlier  map[formKey]form
 	capacity int
 }
 
 type formKey struct{ digest, partOf, namespace string }
+
+// form is the JSON of an object in two parts. Between them is the end of its
+// metadata, where a request may say which state of the object it is about.
+type form struct{ head, tail []byte }
 
 // formsKept is how many forms are surely remembered; at most twice as many are.
 const formsKept = 2048
 
 // NewForms makes an empty memory.
 func NewForms() *Forms {
-	return &Forms{recent: map[formKey][]byte{}, capacity: formsKept}
+	return &Forms{recent: map[formKey]form{}, capacity: formsKept}
 }
 
-// of gives the JSON that is sent for the object.
-func (f *Forms) of(d *desired) ([]byte, error) {
+// of gives what is sent for the object.
+func (f *Forms) of(d *desired) (form, error) {
 	key := formKey{d.object.Digest, d.partOf, d.ref.Namespace}
 	f.mu.Lock()
-	data, ok := f.recent[key]
+	made, ok := f.recent[key]
 	if !ok {
-		data, ok = f.earlier[key]
+		made, ok = f.earlier[key]
 	}
 	f.mu.Unlock()
 	if ok {
-		return data, nil
+		return made, nil
 	}
-	data, err := json.Marshal(d.unstructured().Object)
+	made, err := newForm(d.unstructured())
 	if err != nil {
-		return nil, fmt.Errorf("encode: %w", err)
+		return form{}, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.recent) >= f.capacity {
-		f.recent, f.earlier = map[formKey][]byte{}, f.recent
+		f.recent, f.earlier = map[formKey]form{}, f.recent
 	}
-	f.recent[key] = data
-	return data, nil
+	f.recent[key] = made
+	return made, nil
+}
+
+// newForm encodes an object of our making, whose metadata has a name and no uid.
+func newForm(u *unstructured.Unstructured) (form, error) {
+	mark := rand.Text() // nothing in the object is like it
+	u.SetUID(types.UID(mark))
+	data, err := json.Marshal(u.Object)
+	if err != nil {
+		return form{}, fmt.Errorf("encode: %w", err)
+	}
+	// Encoding sorts names, and the last in metadata is uid.
+	head, tail, ok := bytes.Cut(data, []byte(`,"uid":"`+mark+`"`))
+	if !ok {
+		return form{}, errors.New("encode: metadata has fields that no object has")
+	}
+	return form{head: head, tail: tail}, nil
+}
+
+// about gives the JSON for a request about any state of the object or, where uid
+// or version say so, about none but that one: others answer with a conflict.
+func (f form) about(uid types.UID, version string) []byte {
+	out := bytes.Clone(f.head)
+	if uid != "" {
+		out = fmt.Appendf(out, `,"uid":%q`, uid)
+	}
+	if version != "" {
+		out = fmt.Appendf(out, `,"resourceVersion":%q`, version)
+	}
+	return append(out, f.tail...)
 }
 
 // desired is one object that the cluster should run.

@@ -195,7 +195,7 @@ func (p *pass) freePorts(d *desired, used map[int32]bool) func() int32 {
 	size := p.NodePorts.Last - p.NodePorts.First + 1
 	h := fnv.New32a()
 	h.Write([]byte(d.ref.String()))
-	at := int32(h.Sum32() % uint32(size)) //nolint:gosec // a port range is below 65536
+	at := int32(h.Sum32() % uint32(size))
 	return func() int32 {
 		for range size {
 			at = (at + 1) % size

@@ -13,7 +13,8 @@ import (
 )
 
 // Event is what a watch says of one object: of those that bear the label
-// applyset.kubernetes.io/part-of, and of the federation's parents.
+// applyset.kubernetes.io/part-of, and of the federation's parents
+// (ParentSelector). The object is whole, with its managed fields.
 type Event struct {
 	Resource schema.GroupVersionResource
 	Object   *unstructured.Unstructured // not changed, and not kept

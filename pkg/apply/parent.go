@@ -31,7 +31,7 @@ type parent struct {
 }
 
 // Prepare reads the parents of this federation, so that Kinds and Claim know
-// them, and deletes the kept objects whose time is up.
+// them. It writes nothing.
 func (a *Applier) Prepare(ctx context.Context) error {
 	list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
 		return a.Client.Resource(configMaps).Namespace(Namespace).List(ctx, metav1.ListOptions{LabelSelector: ParentSelector(a.Federation)})
@@ -43,10 +43,6 @@ func (a *Applier) Prepare(ctx context.Context) error {
 		if app := list.Items[i].GetAnnotations()[annotationApp]; app != "" {
 			a.storeParent(app, &list.Items[i])
 		}
-	}
-	if err := a.ExpireKept(ctx); err != nil {
-		// They only take up room until tomorrow.
-		a.Log.Warn("kept objects not expired", zap.Error(err))
 	}
 	return nil
 }

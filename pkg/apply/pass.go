@@ -153,12 +153,9 @@ func (p *pass) changed(d *desired, action federation.Action, drift string, took 
 
 // fail records why an object is not as it should be.
 func (p *pass) fail(app *appPass, d *desired, err *Error) {
-	p.failed(app, err)
+	p.failQuietly(app, d, err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.changes = append(p.changes, federation.Change{
-		Cluster: p.Cluster, App: d.app, Object: d.object.Ref, Action: federation.ActionFailed, Err: err,
-	})
 	rec := p.objects[d.ref]
 	switch {
 	case err.Class == ClassUnreachable || err.Class == ClassCanceled || err.Class == ClassFenced:
@@ -168,6 +165,16 @@ func (p *pass) fail(app *appPass, d *desired, err *Error) {
 	case err.Class != ClassFight: // that stands by itself
 		rec.problem = err
 	}
+}
+
+// failQuietly is fail without a finding of the object's own.
+func (p *pass) failQuietly(app *appPass, d *desired, err *Error) {
+	p.failed(app, err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.changes = append(p.changes, federation.Change{
+		Cluster: p.Cluster, App: d.app, Object: d.object.Ref, Action: federation.ActionFailed, Err: err,
+	})
 }
 
 // failed records that something of the app could not be done.
@@ -185,10 +192,11 @@ func (p *pass) note(app *appPass, f federation.Finding) {
 	app.findings = append(app.findings, f)
 }
 
-func (p *pass) retryIn(d time.Duration) {
+// retryLater asks for another try when somebody may have mended the cluster.
+func (p *pass) retryLater() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.retry = minRetry(p.retry, d)
+	p.retry = minRetry(p.retry, retryLate)
 }
 
 // minRetry is the sooner of two times, where zero is never.
@@ -244,9 +252,9 @@ func (p *pass) find(ctx context.Context, d *desired) (*meta.RESTMapping, error) 
 	}
 	if ref := scoped(d.ref, mapping); ref != d.ref {
 		p.mu.Lock()
-		delete(p.Applier.desired, d.ref)
+		delete(p.desired, d.ref)
 		d.ref = ref
-		p.Applier.desired[ref] = d
+		p.desired[ref] = d
 		p.mu.Unlock()
 	}
 	return mapping, nil

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,7 +29,7 @@ func (p *pass) prune(ctx context.Context) {
 				Message: "nothing is pruned of kinds that are not watched: " + strings.Join(unlisted, ", "),
 				Remedy:  "allow fedsync to list and watch them in this cluster",
 			})
-			p.retryIn(retryLate)
+			p.retryLater()
 		}
 		for _, group := range deletionOrder(leaving) {
 			each(ctx, p, group, func(ref federation.ObjectRef) { p.remove(ctx, app, ref) })
@@ -85,10 +86,10 @@ func (p *pass) leaving(app *appPass) []federation.ObjectRef {
 	var out []federation.ObjectRef
 	for ref, rec := range p.objects {
 		owner, ok := p.ownerOf(rec)
-		if !ok || owner != app.App || p.Applier.desired[ref] != nil || rec.live.terminating || ref.GroupKind() == namespaceKind {
+		if !ok || owner != app.App || p.desired[ref] != nil || rec.live.terminating || ref.GroupKind() == namespaceKind {
 			continue
 		}
-		if parent.kinds[ref.GroupKind()] && p.listed[rec.resource] {
+		if parent.kinds[ref.GroupKind()] && p.listedResource(rec.resource.GroupResource()) {
 			out = append(out, ref)
 		}
 	}
@@ -98,14 +99,10 @@ func (p *pass) leaving(app *appPass) []federation.ObjectRef {
 
 // unlisted gives the kinds of the parent's list that no list has been read of.
 func (p *pass) unlisted(app *appPass) []string {
-	p.mu.Lock()
 	var kinds []schema.GroupKind
+	p.mu.Lock()
 	if parent := p.parents[app.App]; parent != nil {
-		for gk := range parent.kinds {
-			if !slices.Contains(p.listedKinds(), gk) {
-				kinds = append(kinds, gk)
-			}
-		}
+		kinds = slices.Collect(maps.Keys(parent.kinds))
 	}
 	p.mu.Unlock()
 	var out []string
@@ -122,18 +119,6 @@ func (p *pass) unlisted(app *appPass) []string {
 		}
 	}
 	slices.Sort(out)
-	return out
-}
-
-// listedKinds gives the kinds of which a known object's list was read; p.mu is
-// held.
-func (p *pass) listedKinds() []schema.GroupKind {
-	var out []schema.GroupKind
-	for gvk, mapping := range p.mappings {
-		if p.listed[mapping.Resource] {
-			out = append(out, gvk.GroupKind())
-		}
-	}
 	return out
 }
 
@@ -209,9 +194,13 @@ func (p *pass) remove(ctx context.Context, app *appPass, ref federation.ObjectRe
 }
 
 func (p *pass) removed(app *appPass, ref federation.ObjectRef) {
+	if ref.GroupKind() == definitionKind {
+		p.resetKinds()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.objects, ref)
+	p.kindsNew = p.kindsNew || ref.GroupKind() == definitionKind
 	p.changes = append(p.changes, federation.Change{Cluster: p.Cluster, App: app.App, Object: ref, Action: federation.ActionPruned})
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-func (f *fixture) wantParent(app, kinds, spaces string) {
+func (f *fixture) wantParent(kinds, spaces string) {
 	f.Helper()
-	annotations := f.parent(app).GetAnnotations()
+	annotations := f.parent().GetAnnotations()
 	if got := annotations[annotationGroupKinds]; got != kinds {
 		f.Errorf("kinds of the parent = %q, want %q", got, kinds)
 	}
@@ -26,8 +26,8 @@ func (f *fixture) wantParent(app, kinds, spaces string) {
 func TestWhatLeavesGitIsPruned(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	f.wantParent("web", "Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
-	u := f.parent("web")
+	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
+	u := f.parent()
 	if got, want := u.GetLabels()[LabelParentID], PartOf(f.federation, "web"); got != want {
 		t.Errorf("id of the parent = %q, want %q", got, want)
 	}
@@ -39,7 +39,7 @@ func TestWhatLeavesGitIsPruned(t *testing.T) {
 	r := f.mustSync(f.app("web", less))
 	f.wantChanges(r.Changes, "unchanged Service/nginx", "unchanged ReplicaSet/nginx", "pruned Ingress/nginx")
 	f.wantRequests("DELETE ingresses/nginx", "PATCH configmaps/"+ParentName(f.federation, "web"))
-	f.wantParent("web", "ReplicaSet.apps,Service", f.namespace)
+	f.wantParent("ReplicaSet.apps,Service", f.namespace)
 
 	// An app that leaves takes all with it, and its inventory.
 	r = f.mustSync(federation.AppPlan{App: "web", Prune: federation.PruneAllowed})
@@ -95,7 +95,7 @@ func TestPruneLeavesWhatIsNotOurs(t *testing.T) {
 func TestPruneKeepsToThePlansVerdict(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	less := strings.Split(nginx, "\n---\n")[0]
+	less, _, _ := strings.Cut(nginx, "\n---\n")
 	for verdict, id := range map[federation.PruneVerdict]string{
 		federation.PruneHeld: "held", federation.PruneWaiting: "prune", federation.PruneOff: "prune",
 	} {
@@ -131,7 +131,7 @@ func TestAnObjectMovesBetweenApps(t *testing.T) {
 	if u.GetUID() != uid || u.GetLabels()[LabelPartOf] != PartOf(f.federation, "shop") {
 		t.Errorf("uid %s, label %s: want the same object with the label of shop", u.GetUID(), u.GetLabels()[LabelPartOf])
 	}
-	f.wantParent("web", "Ingress.networking.k8s.io,ReplicaSet.apps", f.namespace)
+	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps", f.namespace)
 
 	// An app that is renamed loses nothing.
 	r = f.mustSync(federation.AppPlan{App: "web", Prune: federation.PruneAllowed}, f.app("shop", docs...))
@@ -146,7 +146,7 @@ func TestNoPruneBeforeTheKindsAreListed(t *testing.T) {
 	r := f.Apply(f.ctx, f.plan)
 	f.wantFinding(r.Findings, "prune", "Ingress.networking.k8s.io, ReplicaSet.apps, Service")
 	f.get(services, "nginx")
-	f.parent("web")
+	f.parent()
 	r = f.mustSync(f.plan.Apps...)
 	f.wantChanges(r.Changes, "pruned Service/nginx", "pruned ReplicaSet/nginx", "pruned Ingress/nginx")
 }

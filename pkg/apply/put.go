@@ -1,14 +1,17 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -34,7 +37,7 @@ func (p *pass) put(ctx context.Context, d *desired) {
 	bad := p.badSpaces[d.ref.Namespace]
 	p.mu.Unlock()
 	if bad != nil {
-		p.fail(app, d, inNamespace(d, bad))
+		p.failQuietly(app, d, inNamespace(d, bad)) // the namespace has its finding
 		return
 	}
 	mapping, err := p.find(ctx, d)
@@ -87,8 +90,9 @@ func inNamespace(d *desired, err error) *Error {
 
 // known is what is known of an object before the request.
 type known struct {
-	ours    bool // it exists and is ours: apply without a look
-	uid     types.UID
+	ours    bool      // it exists and is ours: apply without a look
+	live    types.UID // of what exists
+	uid     types.UID // of what we applied last
 	version string
 	drift   string
 }
@@ -114,7 +118,7 @@ func (p *pass) begin(d *desired, mapping *meta.RESTMapping) known {
 	if v := rec.live; v != nil {
 		_, own := p.Applier.apps[v.partOf]
 		k.ours = v.owned && own
-		k.version = v.version
+		k.live, k.version = v.uid, v.version
 	}
 	return k
 }
@@ -160,25 +164,38 @@ func (p *pass) end(d *desired, out outcome, err error) {
 func (p *pass) send(ctx context.Context, d *desired, mapping *meta.RESTMapping, k known) (outcome, error) {
 	if k.ours {
 		out := outcome{verb: "apply", action: federation.ActionConfigured}
-		answer, err := p.patch(ctx, d, mapping, "")
-		if err != nil {
+		// By its uid: one that somebody deletes and makes anew is not ours.
+		answer, err := p.patch(ctx, d, mapping, k.live, "")
+		if err == nil {
+			if answer.GetResourceVersion() == k.version {
+				out.action = federation.ActionUnchanged
+			}
+			out.answer, err = p.tidy(ctx, d, mapping, answer)
+		}
+		if !isAnother(err) {
 			return out, err
 		}
-		if answer.GetResourceVersion() == k.version {
-			out.action = federation.ActionUnchanged
-		}
-		out.answer, err = p.tidy(ctx, d, mapping, answer)
-		return out, err
 	}
 	var out outcome
 	var err error
 	for range putTries {
 		out, err = p.sendUnknown(ctx, d, mapping, k)
-		if !apierrors.IsConflict(err) {
+		if !isAnother(err) {
 			return out, err
 		}
 	}
 	return out, fmt.Errorf("%w: %w", errEnough, err)
+}
+
+// isAnother says whether the object is not, or no longer, the one that the request
+// was about. The API server calls another uid invalid, and a missing object or
+// another resourceVersion a conflict.
+func isAnother(err error) bool {
+	s, ok := statusOf(err)
+	if !ok || s.Reason != metav1.StatusReasonInvalid || s.Details == nil {
+		return apierrors.IsConflict(err)
+	}
+	return slices.ContainsFunc(s.Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" })
 }
 
 // sendUnknown reads the object and does what it takes: create, apply or adopt.
@@ -206,7 +223,7 @@ func (p *pass) sendUnknown(ctx context.Context, d *desired, mapping *meta.RESTMa
 		out.action = federation.ActionUnchanged
 		return out, nil
 	}
-	answer, err := p.patch(ctx, d, mapping, "")
+	answer, err := p.patch(ctx, d, mapping, live.GetUID(), "")
 	if err != nil {
 		return out, err
 	}
@@ -235,35 +252,33 @@ func (p *pass) judgeOwner(ctx context.Context, d *desired, live *unstructured.Un
 	case own, v.owned && uid != "" && uid == live.GetUID():
 		return true, nil
 	case v.partOf != "":
+		parent := p.nameParent(ctx, v.partOf)
+		if parent == "" && v.owned {
+			return true, nil // it was ours, in an app that is no more
+		}
 		return false, &Error{
 			Verb: "adopt", Object: d.object.Ref, File: d.object.File, Class: ClassOwned, RetryAfter: retryLate,
-			Err:    fmt.Errorf("it belongs to another ApplySet, %s", p.nameParent(ctx, v.partOf)),
+			Err:    fmt.Errorf("it belongs to another ApplySet, %s", cmp.Or(parent, v.partOf)),
 			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", LabelPartOf),
 		}
 	}
 	return v.owned, nil
 }
 
-// nameParent finds the parent of an ApplySet, for people; its identity where it
-// is not to be found.
+// nameParent finds the parent of an ApplySet; empty where it is not to be found.
 func (p *pass) nameParent(ctx context.Context, id string) string {
-	for _, gvr := range []struct {
-		kind     string
-		resource func() (*unstructured.UnstructuredList, error)
-	}{
-		{"ConfigMap", func() (*unstructured.UnstructuredList, error) {
-			return p.Client.Resource(configMaps).List(ctx, metav1.ListOptions{LabelSelector: LabelParentID + "=" + id, Limit: 1})
-		}},
-		{"Secret", func() (*unstructured.UnstructuredList, error) {
-			return p.Client.Resource(secrets).List(ctx, metav1.ListOptions{LabelSelector: LabelParentID + "=" + id, Limit: 1})
-		}},
-	} {
-		list, err := request(ctx, p.Applier, func(context.Context) (*unstructured.UnstructuredList, error) { return gvr.resource() })
-		if err == nil && len(list.Items) > 0 {
-			return fmt.Sprintf("%s/%s/%s", gvr.kind, list.Items[0].GetNamespace(), list.Items[0].GetName())
+	for _, gvr := range []schema.GroupVersionResource{configMaps, secrets} {
+		list, err := request(ctx, p.Applier, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
+			return p.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: LabelParentID + "=" + id, Limit: 1})
+		})
+		if err != nil {
+			return id // it may be there
+		}
+		if len(list.Items) > 0 {
+			return federation.RefOf(&list.Items[0]).String()
 		}
 	}
-	return id
+	return ""
 }
 
 // create makes an object that does not exist. Where nothing may be adopted it is
@@ -285,7 +300,7 @@ func (p *pass) create(ctx context.Context, d *desired, mapping *meta.RESTMapping
 			return out, err
 		}
 	}
-	answer, err := p.patch(ctx, d, mapping, "")
+	answer, err := p.patch(ctx, d, mapping, "", "")
 	if err != nil {
 		return out, err
 	}
@@ -311,21 +326,14 @@ func alreadyExists(d *desired) *Error {
 	}
 }
 
-// patch applies the object. With a resourceVersion it does so only to that state
-// of it.
-func (p *pass) patch(ctx context.Context, d *desired, mapping *meta.RESTMapping, version string) (*unstructured.Unstructured, error) {
-	data, err := p.Forms.of(d)
+// patch applies the object. With a uid or a resourceVersion it does so only to
+// that object, in that state.
+func (p *pass) patch(ctx context.Context, d *desired, mapping *meta.RESTMapping, uid types.UID, version string) (*unstructured.Unstructured, error) {
+	f, err := p.Forms.of(d)
 	if err != nil {
 		return nil, err
 	}
-	if version != "" {
-		u := d.unstructured()
-		u.SetResourceVersion(version)
-		if data, err = u.MarshalJSON(); err != nil {
-			return nil, fmt.Errorf("encode: %w", err)
-		}
-	}
-	return p.patchData(ctx, d, mapping, data)
+	return p.patchData(ctx, d, mapping, f.about(uid, version))
 }
 
 func (p *pass) patchData(ctx context.Context, d *desired, mapping *meta.RESTMapping, data []byte) (*unstructured.Unstructured, error) {

@@ -89,10 +89,8 @@ func (h hasher) says(v view, rendered map[string]any) bool {
 	return covers(set, rendered) && slices.Equal(h.leaves(set, rendered), v.leaves)
 }
 
-// newerThan says whether this state came after the other. Versions that are no
-// numbers cannot be compared, and count as newer: better looked at twice.
-func (v view) newerThan(version string) bool { return newer(v.version, version) }
-
+// newer says whether resourceVersion a came after b. Versions that are no numbers
+// cannot be compared, and count as newer: better looked at twice.
 func newer(a, b string) bool {
 	if b == "" {
 		return true

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -56,7 +57,7 @@ func TestAnInstanceThatMissedItsSuccessorLosesAtItsNextWrite(t *testing.T) {
 func TestTheSameInstanceStartsWithoutAWrite(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	before := f.parent("web").GetResourceVersion()
+	before := f.parent().GetResourceVersion()
 	f.start("one")
 	for _, r := range f.counter.requests() {
 		if !strings.HasPrefix(r, "GET ") {
@@ -64,7 +65,7 @@ func TestTheSameInstanceStartsWithoutAWrite(t *testing.T) {
 		}
 	}
 	f.start("two")
-	u := f.parent("web")
+	u := f.parent()
 	if u.GetResourceVersion() == before || u.GetAnnotations()[annotationInstance] != "two" {
 		t.Errorf("instance = %s, want two", u.GetAnnotations()[annotationInstance])
 	}
@@ -116,7 +117,7 @@ func TestADeletedParentIsMadeAgain(t *testing.T) {
 	f.counter.reset()
 	f.Repair(t.Context())
 	f.wantRequests("POST " + Namespace + "/configmaps")
-	f.wantParent("web", "Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
+	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
 }
 
 func TestAParentThatSomebodyEmptiesIsFilledAgain(t *testing.T) {
@@ -133,7 +134,7 @@ func TestAParentThatSomebodyEmptiesIsFilledAgain(t *testing.T) {
 		return len(f.parents["web"].kinds) == 0
 	})
 	f.Repair(t.Context())
-	f.wantParent("web", "Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
+	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
 }
 
 func TestDiffSaysWhatApplyWouldDoAndWritesNothing(t *testing.T) {
@@ -152,7 +153,12 @@ stringData: {password: hunter2}`
 	plan.Apps[0].Objects = f.objects("web", docs[0], strings.Replace(docs[1], "replicas: 1", "replicas: 3", 1),
 		strings.Replace(secret, "hunter2", "hunter3", 1), deployment, strings.Replace(serviceWith("bad", 1), "port: 80, nodePort: 1", "port: 99999", 1))
 	before := f.versions()
-	f.counter.reset()
+	f.counter.failWith(func(r *http.Request) error {
+		if r.Method != http.MethodGet && r.URL.Query().Get("dryRun") != "All" {
+			t.Errorf("%s %s is no dry run", r.Method, r.URL)
+		}
+		return nil
+	})
 	got, err := f.Diff(t.Context(), plan)
 	if err != nil {
 		t.Fatal(err)

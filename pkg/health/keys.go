@@ -65,8 +65,10 @@ func (k *keys) Delete(obj any) error {
 	return nil
 }
 
-// Replace is called with the whole of a list.
-func (k *keys) Replace(list []any, _ string) error {
+// Replace is called with the whole of a list. What it lacks was deleted at some
+// time before the list's resourceVersion, which the tombstone bears: by its own,
+// the deletion would seem older than the last change.
+func (k *keys) Replace(list []any, resourceVersion string) error {
 	listed := make(map[types.NamespacedName]bool, len(list))
 	for _, obj := range list {
 		u, err := object(obj)
@@ -78,7 +80,7 @@ func (k *keys) Replace(list []any, _ string) error {
 	for key, before := range k.known {
 		if !listed[key] {
 			delete(k.known, key)
-			k.emit(Deleted, k.tombstone(key, before))
+			k.emit(Deleted, k.tombstone(key, version{before.uid, resourceVersion}))
 		}
 	}
 	for _, obj := range list {

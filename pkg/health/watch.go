@@ -48,7 +48,7 @@ const (
 	// Deleted: Object is no longer among those the watch selects. Where the watch
 	// selects by label or field, the object may still exist and have lost what it
 	// was selected by: only a GET tells. Object is the last that the cluster sent,
-	// or no more than its kind, name, uid and resourceVersion where the deletion
+	// or no more than its kind, name, uid and the list's resourceVersion where the deletion
 	// was found by listing anew.
 	Deleted EventType = "deleted"
 	// Listed: every object that the watch selects has been upserted, and what had

@@ -1,0 +1,205 @@
+package apply
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func TestAFightPausesLongerEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec := &record{want: "a"}
+		d := drift{paths: []string{"spec.replicas"}, by: "keda"}
+		change := func() { rec.flip(time.Now(), d) }
+		stopped := func() bool { return rec.stopped(time.Now()) }
+
+		for i := range 2 {
+			change()
+			if stopped() {
+				t.Fatalf("stopped after %d changes, want after %d", i+1, fightFlips)
+			}
+			<-time.After(time.Minute)
+		}
+		change()
+		for pause := fightPause; pause < 3*time.Hour; pause *= 2 {
+			want := min(pause, fightPauseMax)
+			if !stopped() || rec.fight.pause != want {
+				t.Fatalf("stopped = %v for %s, want a pause of %s", stopped(), rec.fight.pause, want)
+			}
+			<-time.After(want)
+			if stopped() {
+				t.Fatalf("still stopped after the pause of %s", want)
+			}
+			change() // our new try is answered as before
+		}
+		<-time.After(fightPauseMax + fightWindow + time.Second)
+		change()
+		if rec.fight != nil {
+			t.Error("a single change after a quiet time is taken for the old fight")
+		}
+	})
+}
+
+func TestAFightIsTheSameFieldWithinFiveMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec := &record{want: "a"}
+		for _, path := range []string{"a", "b", "c", "a", "b", "c"} {
+			rec.flip(time.Now(), drift{paths: []string{path}})
+		}
+		if rec.fight != nil {
+			t.Errorf("fight over %s after two changes of each field", rec.fight.path)
+		}
+		<-time.After(fightWindow)
+		rec.flip(time.Now(), drift{paths: []string{"a"}})
+		if rec.fight != nil {
+			t.Error("changes from before the window count")
+		}
+		rec.flip(time.Now(), drift{paths: []string{"a"}})
+		rec.flip(time.Now(), drift{paths: []string{"a"}})
+		if rec.fight == nil {
+			t.Fatal("no fight after three changes of one field")
+		}
+		rec.settle("a")
+		if rec.fight == nil {
+			t.Error("the same wish ends the fight")
+		}
+		rec.settle("b")
+		if rec.fight != nil {
+			t.Error("another wish does not end the fight")
+		}
+	})
+}
+
+func TestPartOfIsTheApplySetsIdentity(t *testing.T) {
+	// printf %s fedsync-web-nginx.fedsync-system.ConfigMap. | sha256sum | cut -d' ' -f1 | xxd -r -p | basenc --base64url, without its padding.
+	if got, want := PartOf("web", "nginx"), "applyset-zLRx0J38tQGLkW9G-_OxzHHliIMOXQS_E7DaNXIvOQY-v1"; got != want {
+		t.Errorf("PartOf = %s, want %s", got, want)
+	}
+	if got := ParentSelector(strings.Repeat("x", 70)); len(got) > len(LabelFederation)+1+63 {
+		t.Errorf("ParentSelector = %s, too long for a label", got)
+	}
+}
+
+func TestWavesGoFromWhatCarriesToWhatLeadsTrafficIn(t *testing.T) {
+	var objects []*desired
+	for _, kind := range []string{
+		"networking.k8s.io/Ingress/a", "apps/ReplicaSet/a", "Service/b", "Service/a", "example.com/Thing/a", "ConfigMap/a",
+		"apiextensions.k8s.io/CustomResourceDefinition/a", "Namespace/a", "rbac.authorization.k8s.io/Role/a", "ServiceAccount/a",
+		"rbac.authorization.k8s.io/RoleBinding/a", "autoscaling/HorizontalPodAutoscaler/a",
+	} {
+		ref, err := federation.ParseObjectRef(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, &desired{ref: ref})
+	}
+	var got []string
+	var refs []federation.ObjectRef
+	for _, wave := range waves(objects) {
+		var names []string
+		for _, d := range wave {
+			names = append(names, d.ref.Kind+"/"+d.ref.Name)
+			refs = append(refs, d.ref)
+		}
+		got = append(got, strings.Join(names, " "))
+	}
+	want := []string{
+		"Namespace/a", "CustomResourceDefinition/a", "ServiceAccount/a", "Role/a", "RoleBinding/a", "ConfigMap/a",
+		"Service/a Service/b", "ReplicaSet/a", "HorizontalPodAutoscaler/a", "Thing/a", "Ingress/a",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("waves\n got %q\nwant %q", got, want)
+	}
+	groups := deletionOrder(refs)
+	if first, last := groups[0][0].Kind, groups[len(groups)-1][0].Kind; first != "Ingress" || last != "Namespace" {
+		t.Errorf("deletions go from %s to %s, want from Ingress to Namespace", first, last)
+	}
+}
+
+func TestManagersAreToldApart(t *testing.T) {
+	for name, user := range map[string]bool{
+		"kubectl": true, "kubectl-client-side-apply": true, "helm": true, "Helm": true, "terraform": true, "before-first-apply": true,
+		"kustomize-controller": true, "argocd-controller": true,
+		"kube-controller-manager": false, "glbc": false, "endpointslice-controller": false, "ingress-nginx-controller": false,
+		"cert-manager-cainjector": false, "vpa-updater": false, "prometheus-operator": false, "fedsync": false,
+	} {
+		if got := isUser(metav1.ManagedFieldsEntry{Manager: name}); got != user {
+			t.Errorf("isUser(%s) = %v, want %v", name, got, user)
+		}
+	}
+	if isUser(metav1.ManagedFieldsEntry{Manager: "kubectl", Subresource: "scale"}) {
+		t.Error("a subresource's entry counts as a user's")
+	}
+}
+
+func TestFormsAreSentAsTheAPIServerTakesThem(t *testing.T) {
+	o, err := federation.NewObject(map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+		"metadata": map[string]any{
+			"name": "key", "resourceVersion": "5", "uid": "x", "creationTimestamp": nil, "managedFields": []any{},
+			"labels": map[string]any{"a": "b", "n": int64(5)},
+		},
+		"data": map[string]any{"kept": "YQ==", "both": "YQ=="}, "stringData": map[string]any{"both": "b", "new": "c"},
+	}, "secret.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forms := NewForms()
+	d := &desired{app: "web", partOf: "mine", object: o, ref: federation.ObjectRef{Kind: "Secret", Namespace: "default", Name: "key"}}
+	made, err := forms.of(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got any
+	if err := json.Unmarshal(made.about("", ""), &got); err != nil {
+		t.Fatal(err)
+	}
+	const want = `map[apiVersion:v1 data:map[both:Yg== kept:YQ== new:Yw==] kind:Secret metadata:map[labels:map[a:b applyset.kubernetes.io/part-of:mine n:5] name:key namespace:default] type:Opaque]`
+	if fmt.Sprint(got) != want {
+		t.Errorf("form = %v\nwant   %s", got, want)
+	}
+	if err := json.Unmarshal(made.about("u", "7"), &got); err != nil {
+		t.Fatal(err)
+	}
+	if metadata := got.(map[string]any)["metadata"].(map[string]any); metadata["uid"] != "u" || metadata["resourceVersion"] != "7" {
+		t.Errorf("metadata of a form about one state = %v, want uid and resourceVersion", metadata)
+	}
+	again, _ := forms.of(d)
+	if &again.head[0] != &made.head[0] {
+		t.Error("the form was built twice")
+	}
+	// The memory is bounded, and forgets nothing of the last objects.
+	for i := range 3 * formsKept {
+		other := *d
+		other.partOf = fmt.Sprint(i)
+		if _, err := forms.of(&other); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(forms.recent) + len(forms.earlier); n > 2*formsKept {
+		t.Errorf("forms kept = %d, want at most %d", n, 2*formsKept)
+	}
+}
+
+func TestDefinedKindsAreThoseOfThePlan(t *testing.T) {
+	o, err := federation.NewObject(map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": "things.example.com"},
+		"spec": map[string]any{"group": "example.com", "names": map[string]any{"kind": "Thing"}},
+	}, "crd.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := definedKinds(federation.ClusterPlan{Apps: []federation.AppPlan{{Objects: []*federation.Object{o}}}})
+	if len(got) != 1 || !got[schema.GroupKind{Group: "example.com", Kind: "Thing"}] {
+		t.Errorf("definedKinds = %v, want example.com Thing", got)
+	}
+}
