@@ -53,6 +53,7 @@ type session struct {
 	// Owned by loop.
 	order    order
 	pending  bool      // the order is not carried out yet
+	damaged  bool      // something drifted, and was not repaired since
 	prepared bool      // the inventory was read and claimed
 	awaited  time.Time // until then the lists of new watches are waited for
 	watching []health.Watch
@@ -176,6 +177,7 @@ func (s *session) loop(ctx context.Context) {
 				s.order, s.pending, s.pause = newest, true, 0
 			}
 		case <-s.drifted:
+			s.damaged = true
 		case <-s.looked:
 		case <-s.back:
 			s.watcher.Poke()
@@ -362,10 +364,12 @@ func addChanges(before, pass []federation.Change) []federation.Change {
 // repair puts right what somebody else changed.
 func (s *session) repair(ctx context.Context) {
 	refs, next := s.applier.Due(time.Now())
-	if len(refs) > 0 {
-		changes := s.applier.Repair(ctx, refs...)
+	if len(refs) > 0 || s.damaged {
+		changes := s.applier.Repair(ctx) // the inventory too
 		s.metrics.Changes(changes)
-		if slices.ContainsFunc(changes, func(c federation.Change) bool { return c.Action == federation.ActionFailed }) {
+		s.damaged = ctx.Err() != nil
+		// What could not be repaired, or not even tried, is due still.
+		if refs, next = s.applier.Due(time.Now()); len(refs) > 0 {
 			s.tryAgain(0)
 		}
 	}

@@ -169,6 +169,11 @@ func (w *worker) runSession(ctx context.Context, s *session, digest string) {
 		case <-ctx.Done():
 			return
 		case <-w.reconnect:
+			if by, fenced := s.applier.Fenced(); fenced {
+				// A new session would claim what that instance writes.
+				w.log.Info("connection not looked at, another instance writes", zap.String("instance", by))
+				continue
+			}
 			if conn, err := w.connect(w.cluster.Context); err != nil || conn.Digest != digest {
 				w.log.Info("connection changed")
 				return

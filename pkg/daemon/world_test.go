@@ -30,7 +30,7 @@ const testVersion = "v0.0.1-test"
 
 // patience is how long a test waits for what should take a second: the machine
 // may be busy with others.
-const patience = 60 * time.Second
+const patience = 25 * time.Second
 
 // world is what one test has for itself: a federation, its repository, a namespace
 // in every cluster and the settings of a daemon.

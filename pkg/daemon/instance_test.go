@@ -1,0 +1,197 @@
+package daemon
+
+import (
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/source/sourcetest"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+func TestOfTwoInstancesTheOlderStopsWritingAndSaysSo(t *testing.T) {
+	w := newWorld(t, sandboxtest.Shared(t))
+	first := w.repo.Push("first", map[string]string{
+		"fedsync.yaml":      w.file("web"),
+		"apps/web/all.yaml": w.settings("a", "1"),
+	})
+	older := *w.cfg
+	older.Kubeconfig = w.kubeconfig(nil)
+	d1 := w.startWith(&older)
+	d1.live(first)
+
+	newer := *w.cfg
+	newer.Instance = "second"
+	d2 := w.startWith(&newer)
+	d2.live(first)
+	for _, cluster := range w.sandbox.Clusters() {
+		d1.await("the older says that it is fenced", hasFinding("E fenced "+cluster, "instance second writes", "stop one of the two"))
+	}
+
+	second := w.repo.Push("second", map[string]string{"apps/web/all.yaml": w.settings("a", "2")})
+	d2.live(second)
+
+	// A new connection is no reason to take the clusters back.
+	w.changeKubeconfig(older.Kubeconfig, func(config *clientcmdapi.Config) {
+		for _, c := range config.Clusters {
+			c.DisableCompression = true // another connection to the same cluster
+		}
+	})
+	third := w.repo.Push("third", map[string]string{"apps/web/all.yaml": w.settings("a", "3")})
+	d2.live(third)
+	d1.await("the older sees the push and cannot make it live", func(r *status.Report) string {
+		if r.Revision.SHA != third || r.State != status.Failure {
+			return "it is not a failure"
+		}
+		return hasFinding("fenced")(r)
+	})
+	before := w.versions()
+	w.update(w.sandbox.Clusters()[0], "ConfigMap", "a", setValue("drift"))
+	w.awaitValue(w.sandbox.Clusters()[0], "a", "3") // repaired by the newer alone
+	d1.stop()
+	d2.live(third)
+	for _, cluster := range w.sandbox.Clusters() {
+		w.awaitValue(cluster, "a", "3")
+		if got := w.writer(cluster, "web"); got != "second" {
+			t.Errorf("the writer in %s is %q, want second", cluster, got)
+		}
+	}
+	after := w.versions()
+	delete(before, w.sandbox.Clusters()[0]+"/ConfigMap/"+w.namespace+"/a")
+	delete(after, w.sandbox.Clusters()[0]+"/ConfigMap/"+w.namespace+"/a")
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("resourceVersions (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnotherRepositoryWithTheSameNamesIsRefused(t *testing.T) {
+	w := newWorld(t, sandboxtest.Shared(t))
+	files := map[string]string{"fedsync.yaml": w.file("web"), "apps/web/all.yaml": w.settings("a", "1")}
+	d := w.start()
+	mine := w.repo.Push("mine", files)
+	d.live(mine)
+	before := w.versions()
+
+	t.Run("of the same federation", func(t *testing.T) {
+		other := *w
+		other.t, other.repo = t, sourcetest.New(t)
+		cfg := *w.cfg
+		cfg.Repository, cfg.Instance = other.repo.Path, "other"
+		other.repo.Push("other", map[string]string{"fedsync.yaml": w.file("web"), "apps/web/all.yaml": w.settings("a", "other")})
+		o := other.startWith(&cfg)
+		for _, cluster := range w.sandbox.Clusters() {
+			o.await("the other is refused", func(r *status.Report) string {
+				if r.State != status.Failure {
+					return "it is not a failure"
+				}
+				return hasFinding("E owned", cluster, "another source", "kubectl annotate")(r)
+			})
+		}
+		o.stop()
+	})
+	t.Run("of another federation", func(t *testing.T) {
+		other := *w
+		other.t, other.repo, other.name = t, sourcetest.New(t), w.name+"x"
+		defer other.cleanUp()
+		cfg := *w.cfg
+		cfg.Repository, cfg.Instance = other.repo.Path, "other"
+		other.repo.Push("other", map[string]string{"fedsync.yaml": other.file("web"), "apps/web/all.yaml": w.settings("a", "other")})
+		o := other.startWith(&cfg)
+		for _, cluster := range w.sandbox.Clusters() {
+			o.await("the other is refused", func(r *status.Report) string {
+				if r.State != status.Failure {
+					return "it is not a failure"
+				}
+				return hasFinding("E owned", cluster, "ConfigMap/"+w.namespace+"/a")(r)
+			})
+		}
+		o.stop()
+	})
+	d.live(mine)
+	if diff := cmp.Diff(before, w.versions()); diff != "" {
+		t.Errorf("resourceVersions (-want +got):\n%s", diff)
+	}
+}
+
+func TestTwoProcessesHaveTwoNamesAndARestartFindsItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	take := func(source string) *instance {
+		t.Helper()
+		i, err := newInstance(dir, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	first := take("source")
+	second := take("source")
+	if first.Name == second.Name {
+		t.Errorf("two at once are both %q", first.Name)
+	}
+	elsewhere := take("another")
+	if elsewhere.Name != first.Name {
+		t.Errorf("the first of another source is %q, want %q: what others run is of no interest", elsewhere.Name, first.Name)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := take("source")
+	if again.Name != first.Name {
+		t.Errorf("after a restart it is %q, want %q", again.Name, first.Name)
+	}
+	for _, i := range []*instance{second, elsewhere, again} {
+		if err := i.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// kubeconfig writes a kubeconfig of the test's own, changed as it says.
+func (w *world) kubeconfig(change func(*clientcmdapi.Config)) string {
+	w.t.Helper()
+	path := tempFile(w.t, "kubeconfig")
+	config, err := clientcmd.LoadFromFile(w.sandbox.Kubeconfig())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := clientcmd.WriteToFile(*config, path); err != nil {
+		w.t.Fatal(err)
+	}
+	if change != nil {
+		w.changeKubeconfig(path, change)
+	}
+	return path
+}
+
+// changeKubeconfig changes one by renaming, so that nobody reads half of it.
+func (w *world) changeKubeconfig(path string, change func(*clientcmdapi.Config)) {
+	w.t.Helper()
+	config, err := clientcmd.LoadFromFile(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	change(config)
+	if err := clientcmd.WriteToFile(*config, path+".new"); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// writer gives the instance that an inventory bears.
+func (w *world) writer(cluster, app string) string {
+	w.t.Helper()
+	parent, err := w.sandbox.Client(w.t, cluster).CoreV1().ConfigMaps(apply.Namespace).
+		Get(w.t.Context(), apply.ParentName(w.name, app), metav1.GetOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return parent.Annotations["fedsync.dev/instance"]
+}
