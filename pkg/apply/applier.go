@@ -37,9 +37,6 @@ type Options struct {
 	Concurrency    int                  // requests at a time; 8 if 0
 	RequestTimeout time.Duration        // of one request; 10 s if 0
 	NodePorts      federation.PortRange // 30000-32767 if zero
-	// PortHolder names the Service that has a node port in this cluster, for
-	// errors; may be nil.
-	PortHolder func(port int32) (federation.ObjectRef, bool)
 	// Forms may be shared by the appliers of all clusters; its own if nil.
 	Forms *Forms
 	Log   *zap.Logger // silent if nil

@@ -236,7 +236,7 @@ func (p *pass) failDiff(ctx context.Context, out Difference, verb string, err er
 	case ClassUnreachable:
 		p.noAnswer(ctx, err)
 	case ClassPortTaken:
-		p.nameHolder(e)
+		p.nameHolder(ctx, e)
 	}
 	out.Action, out.Err = federation.ActionFailed, e
 	return out

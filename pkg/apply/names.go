@@ -49,6 +49,7 @@ const (
 // The kinds that the package itself reads and writes.
 var (
 	configMaps  = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	services    = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	secrets     = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	namespaces  = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}

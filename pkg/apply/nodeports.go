@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -204,11 +205,6 @@ func (p *pass) freePorts(d *desired, used map[int32]bool) func() int32 {
 				continue
 			}
 			used[port] = true
-			if p.PortHolder != nil {
-				if _, taken := p.PortHolder(port); taken {
-					continue
-				}
-			}
 			return port
 		}
 		return p.NodePorts.First // nothing is free: the API server says so
@@ -231,27 +227,42 @@ func parkedForm(d *desired, held map[servicePort]bool, next func() int32) ([]byt
 	return data, nil
 }
 
-// nameHolder says who has the node port that an object asked for in vain.
-func (p *pass) nameHolder(e *Error) {
+// nameHolder says who has the node port that an object asked for in vain. The API
+// server does not, so that it may take a list of all Services to know.
+func (p *pass) nameHolder(ctx context.Context, e *Error) {
 	n, err := strconv.ParseInt(e.Port, 10, 32)
 	if err != nil {
 		return
 	}
 	port := int32(n)
-	holder, ok := federation.ObjectRef{}, false
-	if p.PortHolder != nil {
-		holder, ok = p.PortHolder(port)
+	if holder, ok := p.findHolder(ctx, port); ok && holder != e.Object {
+		e.Err = fmt.Errorf("nodePort %d is held by %s: %w", port, holder, e.Err)
 	}
-	if !ok {
-		p.mu.Lock()
-		for ref := range p.objects {
-			if ref != e.Object && slices.ContainsFunc(p.portsOf(ref), func(s servicePort) bool { return s.nodePort == port }) {
-				holder, ok = ref, true
+}
+
+// findHolder looks for the Service that has a node port. Where Services may not be
+// listed, the holder stays unnamed.
+func (p *pass) findHolder(ctx context.Context, port int32) (federation.ObjectRef, bool) {
+	const page = 500
+	for next := ""; ; {
+		list, err := request(ctx, p.Applier, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
+			return p.Client.Resource(services).List(ctx, metav1.ListOptions{Limit: page, Continue: next})
+		})
+		if err != nil {
+			return federation.ObjectRef{}, false
+		}
+		for i := range list.Items {
+			ports, _, _ := unstructured.NestedFieldNoCopy(list.Items[i].Object, "spec", "ports")
+			items, _ := ports.([]any)
+			if slices.ContainsFunc(items, func(item any) bool {
+				s, ok := nodePortOf(item)
+				return ok && s.nodePort == port
+			}) {
+				return federation.ObjectRef{Kind: serviceKind.Kind, Namespace: list.Items[i].GetNamespace(), Name: list.Items[i].GetName()}, true
 			}
 		}
-		p.mu.Unlock()
-	}
-	if ok && holder != e.Object {
-		e.Err = fmt.Errorf("nodePort %d is held by %s: %w", port, holder, e.Err)
+		if next = list.GetContinue(); next == "" {
+			return federation.ObjectRef{}, false
+		}
 	}
 }

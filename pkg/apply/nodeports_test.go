@@ -141,11 +141,7 @@ func TestAPortThatIsTakenIsAClashAndNothingIsDeleted(t *testing.T) {
 	f := newFixture(t)
 	port := freePorts(t, f, 1)[0]
 	f.create("kubectl", serviceWith("legacy", port))
-	f.start("one", func(o *Options) {
-		o.PortHolder = func(p int32) (federation.ObjectRef, bool) {
-			return federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "legacy"}, p == int32(port)
-		}
-	})
+	f.start("one")
 	r := f.sync(f.app("web", serviceWith("a", port)))
 	got := f.wantFinding(r.Findings, "D11b", fmt.Sprintf("nodePort %d is held by Service/%s/legacy", port, f.namespace))
 	if got.Severity != federation.SeverityError {

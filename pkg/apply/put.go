@@ -69,7 +69,7 @@ func (p *pass) failPut(ctx context.Context, app *appPass, d *desired, verb strin
 	case ClassUnreachable:
 		p.noAnswer(ctx, err)
 	case ClassPortTaken:
-		p.nameHolder(e)
+		p.nameHolder(ctx, e)
 	case ClassNamespace:
 		p.mu.Lock()
 		p.spaces[d.ref.Namespace] = false
