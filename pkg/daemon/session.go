@@ -29,6 +29,11 @@ const (
 	retryMax = time.Minute
 )
 
+// farOff is a pause that only a person's hand in the cluster cuts short: the
+// applier waits as long for a missing right, kind or namespace. Who waits for an
+// outcome has it then.
+const farOff = 30 * time.Second
+
 // session is one connection to a cluster, and all that was learned over it: the
 // probes, the watches, what was applied. Its worker reads it through the outcome
 // alone.
@@ -55,6 +60,7 @@ type session struct {
 	pending  bool      // the order is not carried out yet
 	damaged  bool      // something drifted, and was not repaired since
 	prepared bool      // the inventory was read and claimed
+	expireAt time.Time // when kept objects are looked at again
 	awaited  time.Time // until then the lists of new watches are waited for
 	watching []health.Watch
 	retry    *time.Timer
@@ -220,6 +226,9 @@ func (s *session) step(ctx context.Context) {
 	default:
 		s.repair(ctx)
 	}
+	if s.prepared && !s.readOnly && time.Now().After(s.expireAt) {
+		s.expireKept(ctx)
+	}
 }
 
 // prepare reads the inventory and claims it, once in a session.
@@ -234,10 +243,20 @@ func (s *session) prepare(ctx context.Context) error {
 		if err := s.applier.Claim(ctx); err != nil {
 			return err
 		}
+		s.expireKept(ctx)
 	}
 	s.prepared = true
 	s.update(func(o *outcome) { o.faults = nil })
 	return nil
+}
+
+// expireKept deletes the objects whose keeping is over, now and once a day.
+func (s *session) expireKept(ctx context.Context) {
+	s.expireAt = time.Now().Add(24 * time.Hour)
+	if err := s.applier.ExpireKept(ctx); err != nil {
+		// They only take up room until tomorrow.
+		s.log.Warn("kept objects not expired", zap.String("error", health.Redact(err.Error())))
+	}
 }
 
 // watch makes the watches those that the order needs, and says whether to go on:
@@ -325,7 +344,7 @@ func (s *session) carryOut(ctx context.Context) {
 		}
 		o.changes = addChanges(o.changes, result.Changes)
 		if ctx.Err() == nil {
-			o.tried, o.final = s.order.number, result.RetryAfter == 0
+			o.tried, o.final = s.order.number, result.RetryAfter == 0 || result.RetryAfter >= farOff
 		}
 		if result.Complete {
 			o.done, o.applied = s.order.number, s.order.Revision
