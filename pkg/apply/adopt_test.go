@@ -237,7 +237,9 @@ func TestKeptObjectsExpire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.start("one")
+	if err := f.ExpireKept(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if kept, _ = f.ListKept(t.Context()); len(kept) != 0 {
 		t.Errorf("kept after its time = %v, want none", kept)
 	}

@@ -52,14 +52,14 @@ func (a *Applier) Apply(ctx context.Context, plan federation.ClusterPlan) Result
 
 // Repair puts right what somebody else changed: the given objects, or all that
 // are due. It is what the last plan said of them that is applied.
-func (a *Applier) Repair(ctx context.Context, refs ...federation.ObjectRef) []federation.Change {
+func (a *Applier) Repair(ctx context.Context, refs ...federation.ObjectRef) Result {
 	release, err := a.take(ctx)
 	if err != nil {
-		return nil
+		return Result{RetryAfter: retrySoon, Findings: a.Findings()}
 	}
 	defer release()
 	if _, fenced := a.Fenced(); fenced {
-		return nil
+		return Result{Findings: a.Findings()}
 	}
 	due, _ := a.Due(time.Now())
 	if len(refs) > 0 {
@@ -78,7 +78,7 @@ func (a *Applier) Repair(ctx context.Context, refs ...federation.ObjectRef) []fe
 		}
 	}
 	p.apply(ctx, todo)
-	return p.result().Changes
+	return p.result()
 }
 
 // keepPlan takes the last plan again, for a Repair.
@@ -187,7 +187,7 @@ func (p *pass) claim(ctx context.Context) {
 			return
 		}
 		e := newError("claim", federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: ParentName(p.Federation, app.App)}, "", err)
-		if e.Class == ClassForbidden || e.Class == ClassAdmission || e.Class == ClassQuota {
+		if e.leavesNoInventory() {
 			// Better applied without an inventory than not at all.
 			f := e.finding(p.Cluster, app.App)
 			f.ID, f.Severity = "inventory", federation.SeverityWarning

@@ -173,7 +173,7 @@ func TestAFightIsStoppedAndEndsWithGit(t *testing.T) {
 	})
 	f.wantFinding(f.Findings(), "fight", "stubborn keeps changing metadata.annotations.team")
 	f.counter.reset()
-	if changes := f.Repair(t.Context()); len(changes) > 0 {
+	if changes := f.Repair(t.Context()).Changes; len(changes) > 0 {
 		t.Errorf("Repair made %v, want nothing", describeChanges(changes))
 	}
 	r := f.sync(f.app("web", nginx))

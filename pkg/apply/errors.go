@@ -93,7 +93,7 @@ func (e *Error) finding(cluster, app string) federation.Finding {
 	case ClassCredentials:
 		f.ID = "D02"
 	case ClassUnreachable:
-		f.ID = "D03"
+		f.ID, f.Severity = "D03", federation.SeverityWarning
 	case ClassExists:
 		f.ID = "AlreadyExists"
 	case ClassOwned:

@@ -258,7 +258,7 @@ func (f *fixture) repair() []federation.Change {
 		return len(refs) > 0
 	})
 	f.counter.reset()
-	return f.Repair(f.ctx)
+	return f.Repair(f.ctx).Changes
 }
 
 func (f *fixture) get(gvr schema.GroupVersionResource, name string) *unstructured.Unstructured {

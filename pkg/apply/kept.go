@@ -133,8 +133,8 @@ func readKept(secret *unstructured.Unstructured) (Kept, error) {
 	return Kept{Object: ref, Secret: secret.GetName(), At: secret.GetCreationTimestamp().Time, Expires: expires, content: content}, nil
 }
 
-// ExpireKept deletes kept objects whose time is up. Prepare calls it; the daemon
-// calls it once a day.
+// ExpireKept deletes kept objects whose time is up. The daemon calls it at the
+// start and once a day.
 func (a *Applier) ExpireKept(ctx context.Context) error {
 	all, err := a.ListKept(ctx)
 	if err != nil {

@@ -31,11 +31,14 @@ type parent struct {
 }
 
 // Prepare reads the parents of this federation, so that Kinds and Claim know
-// them. It writes nothing.
+// them. It writes nothing. Where they may not be listed, none is known.
 func (a *Applier) Prepare(ctx context.Context) error {
 	list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
 		return a.Client.Resource(configMaps).Namespace(Namespace).List(ctx, metav1.ListOptions{LabelSelector: ParentSelector(a.Federation)})
 	})
+	if apierrors.IsForbidden(err) {
+		return nil // without an inventory apply goes on and does not prune: its finding says so
+	}
 	if err != nil {
 		return fmt.Errorf("list the inventories of federation %s in %s: %w", a.Federation, Namespace, err)
 	}
@@ -61,18 +64,22 @@ func (a *Applier) Claim(ctx context.Context) error {
 	a.mu.Unlock()
 	var errs []error
 	for _, app := range apps {
-		if err := a.writeParent(ctx, app, nil, nil, false); err != nil && !isRefused(err) {
+		err := a.writeParent(ctx, app, nil, nil, false)
+		if err == nil {
+			continue
+		}
+		e := newError("claim", federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: ParentName(a.Federation, app)}, "", err)
+		if e.Class != ClassOwned && !e.leavesNoInventory() {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// isRefused says whether the error is about a parent that is not ours to write:
-// a finding, at every Apply, rather than a fault.
-func isRefused(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && e.Class == ClassOwned
+// leavesNoInventory says whether the error is about a parent that may not be
+// written: a finding at every Apply, which goes on without prune, and no fault.
+func (e *Error) leavesNoInventory() bool {
+	return e.Class == ClassForbidden || e.Class == ClassAdmission || e.Class == ClassQuota
 }
 
 // Parents names the parents that are known, by app.

@@ -61,7 +61,8 @@ func (p *pass) result() Result {
 	p.ownFindings = nil
 	if p.unreachable != nil {
 		p.ownFindings = []federation.Finding{{
-			ID: "D03", Severity: federation.SeverityError, Cluster: p.Cluster,
+			// No answer is no failure yet: the report counts how long there is none.
+			ID: "D03", Severity: federation.SeverityWarning, Cluster: p.Cluster,
 			Message: "the API server does not answer: " + p.unreachable.Error(),
 		}}
 	}
@@ -170,6 +171,10 @@ func (p *pass) fail(app *appPass, d *desired, err *Error) {
 // failQuietly is fail without a finding of the object's own.
 func (p *pass) failQuietly(app *appPass, d *desired, err *Error) {
 	p.failed(app, err)
+	switch err.Class { //nolint:exhaustive // the others speak of the object
+	case ClassUnreachable, ClassCanceled, ClassFenced:
+		return // no answer came: that says nothing of the object
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.changes = append(p.changes, federation.Change{

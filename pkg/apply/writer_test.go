@@ -27,7 +27,7 @@ func TestTheNewestInstanceWritesAndTheOlderStops(t *testing.T) {
 	r := f.sync(f.app("web", strings.Replace(nginx, "8080", "8081", 1)))
 	f.wantFinding(r.Findings, "fenced", "instance two writes this federation now")
 	f.wantRequests()
-	if changes := f.Repair(t.Context()); len(changes) > 0 {
+	if changes := f.Repair(t.Context()).Changes; len(changes) > 0 {
 		t.Errorf("a fenced applier repaired %v", describeChanges(changes))
 	}
 	if second.fencedBy != "" {

@@ -36,12 +36,12 @@ func (s *scheduler) judge(name string) federation.PruneVerdict {
 	unrendered := false
 	for _, c := range s.Federation.Clusters {
 		facts := s.Facts.Clusters[c.Name]
-		if !facts.Synced && facts.State != federation.ClusterOffline && !c.Lost {
+		if !facts.Synced && facts.State != federation.ClusterOffline && !c.Lost && s.Federation.Targets(c) {
 			awaited = append(awaited, c.Name)
 		}
 		placed := app != nil && app.Selector.Matches(c)
+		b, rendered := s.bundles[key{c.Name, name}]
 		if placed {
-			b, rendered := s.bundles[key{c.Name, name}]
 			if !rendered || b.Err != nil || s.refused[key{c.Name, name}] {
 				unrendered = true
 			}
@@ -55,7 +55,7 @@ func (s *scheduler) judge(name string) federation.PruneVerdict {
 		}
 		if len(inventory) > 0 {
 			hadIn++
-			if !placed {
+			if !placed || len(b.Objects) == 0 {
 				left++
 			}
 		}
@@ -80,10 +80,10 @@ func (s *scheduler) judge(name string) federation.PruneVerdict {
 	case s.Federation.PruneAllowed():
 		return federation.PruneAllowed
 	case exceeds(len(gone), len(had), limit):
-		s.hold(name, fmt.Sprintf("%d of %d objects of app %s would be deleted: %s", len(gone), len(had), name, list(gone)))
+		s.hold(name, "", fmt.Sprintf("%d of %d objects of app %s would be deleted: %s", len(gone), len(had), name, list(gone)))
 		return federation.PruneHeld
 	case app != nil && takesPlacement(left, hadIn, limit):
-		s.hold(name, fmt.Sprintf("app %s would leave %d of its %d clusters", name, left, hadIn))
+		s.hold(name, "", fmt.Sprintf("app %s would leave %d of its %d clusters", name, left, hadIn))
 		return federation.PruneHeld
 	}
 	return federation.PruneAllowed
@@ -120,6 +120,14 @@ func takesPlacement(left, of int, limit federation.PruneLimit) bool {
 	return limit.IsCount || left*100 > of*limit.Percent // a count is one of objects
 }
 
+// allowsAll says whether a person let all of an app's objects go at once.
+func allowsAll(limit federation.PruneLimit, objects int) bool {
+	if limit.IsCount {
+		return limit.Count >= objects
+	}
+	return limit.Percent >= 100
+}
+
 func (s *scheduler) await(app string, gone []federation.ObjectRef, clusters []string) {
 	s.findings = append(s.findings, federation.Finding{
 		ID: "awaited", Severity: federation.SeverityWarning, App: app,
@@ -127,9 +135,10 @@ func (s *scheduler) await(app string, gone []federation.ObjectRef, clusters []st
 	})
 }
 
-func (s *scheduler) hold(app, why string) {
+// hold says that a person must let the deletions pass; cluster is empty for all.
+func (s *scheduler) hold(app, cluster, why string) {
 	s.findings = append(s.findings, federation.Finding{
-		ID: "held", Severity: federation.SeverityError, App: app, File: federation.FileName,
+		ID: "held", Severity: federation.SeverityError, Cluster: cluster, App: app, File: federation.FileName,
 		Message: "held: " + why,
 		Remedy: fmt.Sprintf("restore what was removed, raise pruneLimit of the app, or push the annotation %s: Allowed on %s",
 			federation.AnnotationPrune, federation.FileName),

@@ -89,7 +89,13 @@ func (s *scheduler) cluster(c federation.Cluster, verdict func(app string) feder
 		Revision:         s.Revision,
 		CreateNamespaces: s.Federation.CreateNamespaces,
 	}
-	inventory := s.Facts.Clusters[c.Name].Inventory
+	facts := s.Facts.Clusters[c.Name]
+	inventory := facts.Inventory
+	if !facts.Synced {
+		// A verdict that was made without this cluster's inventory is not for it,
+		// however well the others are known.
+		verdict = cautious(verdict)
+	}
 	known := map[string]bool{}
 	for _, app := range s.Federation.Apps {
 		known[app.Name] = true
@@ -102,13 +108,20 @@ func (s *scheduler) cluster(c federation.Cluster, verdict func(app string) feder
 			continue
 		}
 		b, rendered := s.bundles[key{c.Name, app.Name}]
-		plan.Apps = append(plan.Apps, federation.AppPlan{
+		p := federation.AppPlan{
 			App:      app.Name,
 			Objects:  b.Objects,
 			Adoption: app.Adoption,
 			Prune:    verdict(app.Name),
 			Broken:   !rendered || b.Err != nil,
-		})
+		}
+		if had := countable(inventory[app.Name]); p.Prune == federation.PruneAllowed &&
+			len(p.Objects) == 0 && len(had) > 0 && !s.Federation.PruneAllowed() && !allowsAll(app.PruneLimit, len(had)) {
+			// Nothing at all is what a mistake looks like.
+			p.Prune = federation.PruneHeld
+			s.hold(app.Name, c.Name, fmt.Sprintf("nothing was rendered of app %s for the cluster, which would delete %s", app.Name, list(had)))
+		}
+		plan.Apps = append(plan.Apps, p)
 	}
 	for _, app := range slices.Sorted(maps.Keys(inventory)) {
 		if !known[app] {
@@ -118,6 +131,16 @@ func (s *scheduler) cluster(c federation.Cluster, verdict func(app string) feder
 		}
 	}
 	return plan
+}
+
+// cautious makes a verdict wait that would prune.
+func cautious(verdict func(app string) federation.PruneVerdict) func(app string) federation.PruneVerdict {
+	return func(app string) federation.PruneVerdict {
+		if v := verdict(app); v != federation.PruneAllowed {
+			return v
+		}
+		return federation.PruneWaiting
+	}
 }
 
 // permitted leaves out of a bundle what the operator's policy does not allow,

@@ -132,9 +132,11 @@ func TestPruneVerdict(t *testing.T) {
 			remove(in, 1)
 			in.Facts.Clusters["b"] = federation.ClusterFacts{State: federation.ClusterPending}
 		}, federation.PruneWaiting, "waits until it is known what runs in b"},
-		{"one cluster is offline", 10, func(_ *testing.T, in *Input) {
+		{"one cluster went offline and is remembered", 10, func(_ *testing.T, in *Input) {
 			remove(in, 1)
-			in.Facts.Clusters["b"] = federation.ClusterFacts{State: federation.ClusterOffline}
+			b := in.Facts.Clusters["b"]
+			b.State = federation.ClusterOffline
+			in.Facts.Clusters["b"] = b
 		}, federation.PruneAllowed, ""},
 		{"one cluster does not let us look", 10, func(_ *testing.T, in *Input) {
 			remove(in, 1)
@@ -187,6 +189,37 @@ func TestAppThatLeavesAClusterHasAPlanWithoutObjectsThere(t *testing.T) {
 	apps := plan.Clusters[2].Apps
 	if len(apps) != 1 || len(apps[0].Objects) != 0 || apps[0].Broken {
 		t.Errorf("plan of c = %+v, want web without objects, not broken", apps)
+	}
+}
+
+func TestClusterForWhichNothingWasRenderedIsNotEmptied(t *testing.T) {
+	in := world(t, 3)
+	in.Bundles[1].Objects = nil // one of three: the verdict on the app is to go on
+	plan := Plan(in)
+	want := []federation.PruneVerdict{federation.PruneAllowed, federation.PruneHeld, federation.PruneAllowed}
+	for i, c := range plan.Clusters {
+		if got := c.Apps[0].Prune; got != want[i] {
+			t.Errorf("%s: prune = %s, want %s", c.Cluster, got, want[i])
+		}
+	}
+	if len(plan.Findings) != 1 || plan.Findings[0].Cluster != "b" {
+		t.Errorf("findings = %v, want one about b", plan.Findings)
+	}
+	in.Bundles[2].Objects = nil // most of them: that is too much for all
+	for _, c := range Plan(in).Clusters {
+		if got := c.Apps[0].Prune; got != federation.PruneHeld {
+			t.Errorf("%s: prune = %s, want Held", c.Cluster, got)
+		}
+	}
+}
+
+func TestClusterWhoseInventoryIsNotKnownIsNotPruned(t *testing.T) {
+	in := world(t, 10)
+	remove(&in, 1)
+	in.Facts.Clusters["b"] = federation.ClusterFacts{State: federation.ClusterOffline}
+	plan := Plan(in)
+	if a, b := plan.Clusters[0].Apps[0].Prune, plan.Clusters[1].Apps[0].Prune; a != federation.PruneAllowed || b != federation.PruneWaiting {
+		t.Errorf("prune = %s in a and %s in b, want Allowed and Waiting", a, b)
 	}
 }
 

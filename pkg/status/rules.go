@@ -70,10 +70,12 @@ func (s *summary) changeFindings() {
 	}
 }
 
-// explained says whether an error finding speaks of the object already.
+// explained says whether an error finding speaks of the object, or of its
+// namespace, already.
 func (s *summary) explained(cluster string, object federation.ObjectRef) bool {
+	namespace := federation.ObjectRef{Kind: "Namespace", Name: object.Namespace}
 	return s.has(func(f federation.Finding) bool {
-		return f.Severity == federation.SeverityError && f.Cluster == cluster && f.Object == object
+		return f.Severity == federation.SeverityError && f.Cluster == cluster && (f.Object == object || f.Object == namespace)
 	})
 }
 
