@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -168,7 +170,11 @@ func Complete(fs *pflag.FlagSet, table *pflag.FlagSet, environment []string, fil
 		if given[name] || fs.Lookup(name) == nil {
 			continue
 		}
-		if err := fs.Set(name, settingText(value)); err != nil {
+		text, err := settingText(value)
+		if err == nil {
+			err = fs.Set(name, text)
+		}
+		if err != nil {
 			return fmt.Errorf("configuration %s: %s: %w", file, name, err)
 		}
 	}
@@ -176,18 +182,23 @@ func Complete(fs *pflag.FlagSet, table *pflag.FlagSet, environment []string, fil
 }
 
 // settingText gives a value of the configuration file as a flag takes it.
-func settingText(value any) string {
+func settingText(value any) (string, error) {
 	switch v := value.(type) {
 	case []any:
 		items := make([]string, len(v))
 		for i := range v {
-			items[i] = fmt.Sprint(v[i])
+			var err error
+			if items[i], err = settingText(v[i]); err != nil {
+				return "", err
+			}
 		}
-		return strings.Join(items, ",")
+		return strings.Join(items, ","), nil
 	case float64: // sigs.k8s.io/yaml reads numbers as JSON does
-		return fmt.Sprintf("%.0f", v)
+		return strconv.FormatFloat(v, 'f', -1, 64), nil
+	case string, bool:
+		return fmt.Sprint(v), nil
 	}
-	return fmt.Sprint(value)
+	return "", errors.New("want a value, or a list of values")
 }
 
 // Check says what is wrong with the settings taken by themselves, all at once.

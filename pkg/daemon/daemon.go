@@ -42,6 +42,7 @@ type Daemon struct {
 	poster     *status.Poster // nil where no commit statuses are wanted
 	instance   string         // the name under which clusters are written to
 	lock       io.Closer      // of that name; nil where the settings give it
+	beside     bool           // another process of this source runs on this machine
 	told       lastTold       // the loop's
 	toldFile   string         // keeps told
 	registry   *prometheus.Registry
@@ -97,7 +98,7 @@ func (d *Daemon) takeName() error {
 		if err != nil {
 			return err
 		}
-		d.instance, d.lock = i.Name, i
+		d.instance, d.lock, d.beside = i.Name, i, i.Number > 0
 	}
 	d.toldFile = lastToldFile(dir, source, d.instance)
 	d.told = readLastTold(d.toldFile)

@@ -16,8 +16,9 @@ import (
 // of the first lock that is free, and the lock goes with the process, however it
 // ends.
 type instance struct {
-	Name string
-	lock *os.File
+	Name   string
+	Number int // 0 unless others of this source run on this machine
+	lock   *os.File
 }
 
 // newInstance takes the first free number for this source on this machine.
@@ -34,7 +35,7 @@ func newInstance(dir, source string) (*instance, error) {
 		}
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return &instance{Name: fmt.Sprintf("%s-%d", host, n), lock: f}, nil
+			return &instance{Name: fmt.Sprintf("%s-%d", host, n), Number: n, lock: f}, nil
 		}
 		_ = f.Close()
 		if !errors.Is(err, syscall.EWOULDBLOCK) {

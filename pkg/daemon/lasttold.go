@@ -4,16 +4,21 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // lastTold is the commit whose status was the newest when this process's
-// forerunner ended, and under which context. It is all that a restart would
+// forerunner ended, and under which contexts. It is all that a restart would
 // otherwise not know: a commit that was pending then and has been overtaken since
 // must not stay pending. It is kept in the cache folder, and losing it costs no
 // more than that.
 type lastTold struct {
-	SHA     string `json:"sha"`
-	Context string `json:"context"`
+	SHA      string   `json:"sha"`
+	Contexts []string `json:"contexts"`
+}
+
+func (t lastTold) equal(o lastTold) bool {
+	return t.SHA == o.SHA && slices.Equal(t.Contexts, o.Contexts)
 }
 
 // lastToldFile keeps it for one instance of one source.

@@ -16,11 +16,18 @@ import (
 // flushTimeout is longer than the Poster holds a change of an outcome back.
 const flushTimeout = 90 * time.Second
 
+// errBeside keeps a single pass from taking the clusters over from a daemon, which
+// would stop writing for good.
+var errBeside = errors.New("a fedsync of this repository runs on this machine already and brings it to the clusters: push to the repository, or stop that one first")
+
 // RunOnce brings one revision to the clusters, and waits until it is live or has
 // failed and its commit status is posted. The report is nil when nothing could
 // be asked; with a context that ended it says how far things got.
 func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 	defer d.Close()
+	if d.beside {
+		return nil, errBeside
+	}
 	snapshot, err := d.source.Snapshot(ctx, d.cfg.Revision)
 	if err != nil {
 		return nil, err

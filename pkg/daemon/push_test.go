@@ -3,6 +3,7 @@ package daemon
 import (
 	"encoding/json"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -130,6 +131,7 @@ func newProxies(t *testing.T, s *sandboxtest.Sandbox) *proxies {
 			t.Fatal(err)
 		}
 		proxy := httputil.NewSingleHostReverseProxy(at)
+		proxy.ErrorLog = log.New(io.Discard, "", 0) // a daemon that ends interrupts its requests
 		proxy.Transport, proxy.FlushInterval = transport, -1
 		server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if r.Method != http.MethodGet {

@@ -32,10 +32,12 @@ func (rs *reports) keep(r *status.Report) {
 	if sha == "" {
 		return
 	}
-	if rs.bySHA[sha] == nil {
+	if len(rs.order) == 0 || rs.order[0].SHA != sha {
 		if len(rs.order) > 0 {
 			rs.shorten(rs.order[0].SHA)
 		}
+		// A revision may come back, by a push that does not descend from the last.
+		rs.order = slices.DeleteFunc(rs.order, func(known federation.Revision) bool { return known.SHA == sha })
 		rs.order = slices.Insert(rs.order, 0, r.Revision)
 		if len(rs.order) > keptReports {
 			delete(rs.bySHA, rs.order[keptReports].SHA)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -13,18 +14,26 @@ import (
 func TestTheLastGoodRevisionIsMaintainedWhateverBecomesOfTheRepository(t *testing.T) {
 	w := newWorld(t, sandboxtest.Shared(t))
 	cluster := w.sandbox.Clusters()[0]
+	var drifting string
+	for i := range 10 {
+		drifting += w.settings(fmt.Sprintf("drifting-%d", i), "1") + "---\n"
+	}
 	d := w.start()
 	good := w.repo.Push("good", map[string]string{
 		"fedsync.yaml":    w.file("web"),
 		"apps/web/a.yaml": w.settings("a", "1"),
-		"apps/web/b.yaml": w.settings("b", "1"),
+		"apps/web/b.yaml": drifting,
 	})
 	d.live(good)
+	drifted := 0
 	maintained := func(t *testing.T, value string) {
 		t.Helper()
-		w.update(cluster, "ConfigMap", "a", setValue("drift"))
+		// Another object each time: three times the same would be a fight.
+		drifted++
+		name := fmt.Sprintf("drifting-%d", drifted)
+		w.update(cluster, "ConfigMap", name, setValue("drift"))
+		w.awaitValue(cluster, name, "1")
 		w.awaitValue(cluster, "a", value)
-		w.awaitValue(cluster, "b", "1")
 	}
 	cannotRead := func(r *status.Report) string {
 		if r.Source == "" {
@@ -79,7 +88,7 @@ func TestTheLastGoodRevisionIsMaintainedWhateverBecomesOfTheRepository(t *testin
 		})
 		maintained(t, "2")
 		d.live(w.repo.Push("mended", map[string]string{
-			"fedsync.yaml": w.file("web"), "apps/web/a.yaml": w.settings("a", "4"), "apps/web/b.yaml": w.settings("b", "1"),
+			"fedsync.yaml": w.file("web"), "apps/web/a.yaml": w.settings("a", "4"), "apps/web/b.yaml": drifting,
 		}))
 		maintained(t, "4")
 	})

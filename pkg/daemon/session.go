@@ -2,12 +2,14 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
@@ -28,6 +30,10 @@ const (
 	retryMin = time.Second
 	retryMax = time.Minute
 )
+
+// drainTimeout is how long requests under way may go on when the daemon is told
+// to stop.
+const drainTimeout = 3 * time.Second
 
 // farOff is a pause that only a person's hand in the cluster cuts short: the
 // applier waits as long for a missing right, kind or namespace. Who waits for an
@@ -66,6 +72,8 @@ type session struct {
 	retry    *time.Timer
 	retryAt  time.Time // when retry rings; zero when it does not
 	pause    time.Duration
+	// Until then a pending order that failed is not tried again; zero for at once.
+	notBefore time.Time
 
 	mu     sync.Mutex                          // protects what follows
 	absent context.CancelFunc                  // ends the requests under way; nil when there are none
@@ -180,14 +188,15 @@ func (s *session) loop(ctx context.Context) {
 			return
 		case <-s.ordered:
 			if newest := s.newestOrder(); newest.number != s.order.number {
-				s.order, s.pending, s.pause = newest, true, 0
+				s.order, s.pending, s.pause, s.notBefore = newest, true, 0, time.Time{}
 			}
 		case <-s.drifted:
 			s.damaged = true
 		case <-s.looked:
 		case <-s.back:
+			// What was seen before the outage may be old: list anew first.
 			s.watcher.Poke()
-			s.pause = 0
+			s.awaited, s.pause, s.notBefore = time.Now().Add(s.listTimeout), 0, time.Time{}
 		case <-s.retry.C:
 			s.retryAt = time.Time{}
 		}
@@ -198,9 +207,25 @@ func (s *session) loop(ctx context.Context) {
 	}
 }
 
+// draining gives a context that outlives the end of ctx by drainTimeout, so that
+// what is under way comes to its end.
+func draining(ctx context.Context) (context.Context, context.CancelFunc) {
+	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(drainTimeout)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-drained.Done():
+		}
+	})
+	return drained, func() { stop(); cancel() }
+}
+
 // step does what there is to do now.
 func (s *session) step(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := draining(ctx)
 	defer cancel()
 	s.mu.Lock()
 	s.absent = cancel
@@ -220,7 +245,7 @@ func (s *session) step(ctx context.Context) {
 	case s.readOnly && s.pending:
 		s.compare(ctx)
 	case s.readOnly:
-	case s.pending:
+	case s.pending && !time.Now().Before(s.notBefore):
 		s.carryOut(ctx)
 		s.repair(ctx)
 	default:
@@ -284,7 +309,8 @@ func (s *session) watch() bool {
 		s.wakeIn(wait)
 		return false
 	}
-	return true
+	// Without the parents in sight we may not be the writer any more.
+	return s.watcher.Synced(s.parents) || blocked[s.parents] != nil
 }
 
 // know notes which labels are those of our apps.
@@ -384,12 +410,12 @@ func addChanges(before, pass []federation.Change) []federation.Change {
 func (s *session) repair(ctx context.Context) {
 	refs, next := s.applier.Due(time.Now())
 	if len(refs) > 0 || s.damaged {
-		changes := s.applier.Repair(ctx) // the inventory too
-		s.metrics.Changes(changes)
-		s.damaged = ctx.Err() != nil
+		result := s.applier.Repair(ctx) // the inventory too
+		s.metrics.Changes(result.Changes)
+		s.damaged = ctx.Err() != nil || !result.Complete
 		// What could not be repaired, or not even tried, is due still.
-		if refs, next = s.applier.Due(time.Now()); len(refs) > 0 {
-			s.tryAgain(0)
+		if refs, next = s.applier.Due(time.Now()); len(refs) > 0 || s.damaged {
+			s.tryAgain(result.RetryAfter)
 		}
 	}
 	if !next.IsZero() {
@@ -402,8 +428,10 @@ func (s *session) repair(ctx context.Context) {
 func (s *session) look(o *outcome) {
 	refs, _ := s.applier.Due(time.Now())
 	o.dirty = len(refs) > 0
-	o.facts.Inventory = s.applier.Inventory()
-	o.observations = s.view.Snapshot()
+	if o.facts.Synced || len(o.observations) == 0 {
+		o.facts.Inventory = s.applier.Inventory()
+		o.observations = s.view.Snapshot()
+	}
 	o.findings = append(s.findings(), o.faults...)
 }
 
@@ -433,8 +461,15 @@ func (s *session) fault(ctx context.Context, err error) {
 			ID: "D10", Severity: federation.SeverityError, Cluster: s.cluster.Name,
 			Message: health.Redact(err.Error()),
 		}
+		// That it is away, or does not know us, the probes judge.
+		switch answer := apierrors.APIStatus(nil); {
+		case apierrors.IsUnauthorized(err):
+			finding.ID, finding.Severity = "D02", federation.SeverityWarning
+		case !errors.As(err, &answer):
+			finding.ID, finding.Severity = "D03", federation.SeverityWarning
+		}
 		s.update(func(o *outcome) {
-			o.tried = s.order.number
+			o.tried, o.final = s.order.number, false
 			o.faults = []federation.Finding{finding}
 		})
 	}
@@ -445,7 +480,9 @@ func (s *session) fault(ctx context.Context, err error) {
 // cluster asked for.
 func (s *session) tryAgain(after time.Duration) {
 	s.pause = min(max(2*s.pause, retryMin), retryMax)
-	s.wakeIn(max(after, s.pause))
+	after = max(after, s.pause)
+	s.notBefore = time.Now().Add(after)
+	s.wakeIn(after)
 }
 
 // wakeIn lets the loop look again after a time, or earlier if it was to anyway.

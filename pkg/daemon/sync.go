@@ -79,6 +79,9 @@ func (l *loop) run(ctx context.Context) {
 			pace.Reset(tellInterval)
 		case <-clock.C:
 		}
+		if ctx.Err() != nil {
+			return // what was cut short says nothing of the revision
+		}
 		l.workers.look()
 		l.reschedule()
 		l.tell()
@@ -120,6 +123,10 @@ func (l *loop) sync(ctx context.Context, snapshot federation.Snapshot) {
 	// pace, and nothing of it can hold up the others.
 	l.workers.meet(ctx, f)
 
+	// The commit is pending from now on, however long the rest takes.
+	l.workers.look()
+	l.tell()
+
 	// Files become objects. A cluster's worker starts on its own as soon as they
 	// are known; nothing is pruned yet.
 	in := l.input()
@@ -139,7 +146,7 @@ func (l *loop) supersede(by federation.Revision) {
 		return
 	}
 	if l.told.SHA != "" && l.told.SHA != by.SHA {
-		l.poster.Supersede(l.told.SHA, by, l.told.Context)
+		l.poster.Supersede(l.told.SHA, by, l.told.Contexts...)
 	}
 }
 
@@ -229,7 +236,11 @@ func (l *loop) post(report status.Report) {
 	if len(commits) == 0 {
 		return
 	}
-	if told := (lastTold{SHA: commits[0].SHA, Context: commits[0].Context}); told != l.told {
+	told := lastTold{SHA: commits[0].SHA}
+	for _, c := range commits {
+		told.Contexts = append(told.Contexts, c.Context)
+	}
+	if !told.equal(l.told) {
 		l.told = told
 		if err := told.write(l.toldFile); err != nil {
 			l.log.Warn("newest commit not remembered", zap.Error(err))

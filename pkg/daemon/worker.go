@@ -18,7 +18,8 @@ import (
 //
 // A worker has one session at a time, which lasts as long as the way to the
 // cluster stays the same. When the kubeconfig gives another, the session ends and
-// a new one begins, with nothing taken over from the old.
+// a new one begins, which asks the cluster anew; until it has, the report shows
+// what the one before saw.
 type worker struct {
 	cluster    federation.Cluster
 	federation string // its name
@@ -26,10 +27,11 @@ type worker struct {
 	log        *zap.Logger
 	connect    func(context string) (connection, error)
 	open       func(*worker, connection) (*session, error)
-	changed    bell   // rung whenever the outcome is another
-	reconnect  bell   // the kubeconfig was read anew
-	ordered    bell   // there is a new order
-	stop       func() // set by the workers: ends it and waits
+	changed    bell          // rung whenever the outcome is another
+	reconnect  bell          // the kubeconfig was read anew
+	ordered    bell          // there is a new order
+	stop       func()        // set by the workers: ends it
+	ended      chan struct{} // closed when it has ended
 
 	mu      sync.Mutex // protects what follows
 	newest  order
@@ -64,9 +66,10 @@ type outcome struct {
 	compared     int                  // the number of the order that they belong to
 }
 
-// current says whether the cluster is equal to its newest plan, as far as the
-// watches tell.
-func (o outcome) current() bool { return o.handed > 0 && o.done == o.handed && !o.dirty }
+// current says whether the cluster is known to be equal to its newest plan.
+func (o outcome) current() bool {
+	return o.handed > 0 && o.done == o.handed && !o.dirty && o.facts.Synced
+}
 
 // settled says whether nothing more is to come of the newest plan by itself.
 func (o outcome) settled() bool {
@@ -96,6 +99,18 @@ func (w *worker) newestOrder() order {
 	return w.newest
 }
 
+// fenced says whether another instance writes to the cluster now.
+func (w *worker) fenced() bool {
+	w.mu.Lock()
+	s := w.session
+	w.mu.Unlock()
+	if s == nil {
+		return false
+	}
+	_, fenced := s.applier.Fenced()
+	return fenced
+}
+
 // update changes the outcome and tells the loop.
 func (w *worker) update(change func(*outcome)) {
 	w.mu.Lock()
@@ -106,15 +121,16 @@ func (w *worker) update(change func(*outcome)) {
 
 // take gives the worker what its cluster should run. What it was handed before is
 // overtaken; the same again is no news.
-func (w *worker) take(p federation.ClusterPlan) {
+func (w *worker) take(p federation.ClusterPlan) (news bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.newest.number > 0 && samePlan(w.newest.ClusterPlan, p) {
-		return
+		return false
 	}
 	w.newest = order{ClusterPlan: p, number: w.newest.number + 1}
 	w.now.handed = w.newest.number
 	w.ordered.ring()
+	return true
 }
 
 // samePlan compares by digests: an object of equal content is the same object.
@@ -192,6 +208,10 @@ func (w *worker) enter(s *session) {
 	}
 	w.session = s
 	w.now.facts.Synced = false
+	if s != nil {
+		// It may be another cluster by now: nothing was brought to it yet.
+		w.now.tried, w.now.done, w.now.final = 0, 0, false
+	}
 }
 
 // unreachable says that there is no way to the cluster in the configuration. What

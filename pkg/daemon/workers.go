@@ -14,6 +14,7 @@ import (
 type workers struct {
 	newWorker func(*federation.Federation, federation.Cluster) *worker
 	byName    map[string]*worker
+	ending    map[string]*worker // the last that was stopped of each name
 	running   sync.WaitGroup
 
 	// What look saw.
@@ -23,11 +24,12 @@ type workers struct {
 }
 
 func newWorkers(newWorker func(*federation.Federation, federation.Cluster) *worker) *workers {
-	return &workers{newWorker: newWorker, byName: map[string]*worker{}}
+	return &workers{newWorker: newWorker, byName: map[string]*worker{}, ending: map[string]*worker{}}
 }
 
 // meet gives every cluster of the federation a worker, and ends those of clusters
-// that left it, which stay as they are. They end with ctx.
+// that left it, which stay as they are. They end with ctx. It waits for none: a
+// worker whose cluster hangs takes its time to end, and its successor waits for it.
 func (ws *workers) meet(ctx context.Context, f *federation.Federation) {
 	members := map[string]federation.Cluster{}
 	for _, c := range f.Clusters {
@@ -36,9 +38,13 @@ func (ws *workers) meet(ctx context.Context, f *federation.Federation) {
 	for name, w := range ws.byName {
 		// Another federation's name is another inventory: begin anew.
 		c, member := members[name]
+		if member && w.fenced() {
+			continue // a new one would claim what the other instance writes
+		}
 		if !member || c.Context != w.cluster.Context || w.federation != f.Name || w.nodePorts != f.NodePorts {
 			w.stop()
 			delete(ws.byName, name)
+			ws.ending[name] = w
 		}
 	}
 	for name, c := range members {
@@ -47,12 +53,16 @@ func (ws *workers) meet(ctx context.Context, f *federation.Federation) {
 		}
 		w := ws.newWorker(f, c)
 		ws.byName[name] = w
+		before := ws.ending[name]
+		delete(ws.ending, name)
 		ctx, stop := context.WithCancel(ctx)
-		ended := make(chan struct{})
-		w.stop = func() { stop(); <-ended }
+		w.stop, w.ended = stop, make(chan struct{})
 		ws.running.Go(func() {
+			defer close(w.ended)
 			defer stop()
-			defer close(ended)
+			if before != nil {
+				<-before.ended
+			}
 			w.run(ctx)
 		})
 	}
@@ -60,8 +70,12 @@ func (ws *workers) meet(ctx context.Context, f *federation.Federation) {
 
 // hand gives a cluster's worker what its cluster should run.
 func (ws *workers) hand(p federation.ClusterPlan) {
-	if w := ws.byName[p.Cluster]; w != nil {
-		w.take(p)
+	if w := ws.byName[p.Cluster]; w != nil && w.take(p) {
+		// What look saw came of the order before.
+		if o, ok := ws.outcomes[p.Cluster]; ok {
+			o.Current = false
+			ws.outcomes[p.Cluster] = o
+		}
 	}
 }
 

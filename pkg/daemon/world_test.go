@@ -30,7 +30,7 @@ const testVersion = "v0.0.1-test"
 
 // patience is how long a test waits for what should take a second: the machine
 // may be busy with others.
-const patience = 25 * time.Second
+const patience = 45 * time.Second
 
 // world is what one test has for itself: a federation, its repository, a namespace
 // in every cluster and the settings of a daemon.
@@ -186,8 +186,7 @@ func (w *world) start() *ran {
 
 func (w *world) startWith(cfg *Config) *ran {
 	w.t.Helper()
-	log := zaptest.NewLogger(w.t, zaptest.Level(zap.InfoLevel)).Named(cfg.Instance)
-	d, err := New(cfg, Options{Version: testVersion, Log: log})
+	d, err := New(cfg, Options{Version: testVersion, Log: w.log().Named(cfg.Instance)})
 	if err != nil {
 		w.t.Fatalf("make a daemon: %v", err)
 	}
@@ -213,6 +212,9 @@ func (w *world) startWith(cfg *Config) *ran {
 	})
 	return r
 }
+
+// log is shown where the test fails.
+func (w *world) log() *zap.Logger { return zaptest.NewLogger(w.t, zaptest.Level(zap.InfoLevel)) }
 
 // await waits until the newest report is as wanted: the question gives what is
 // missing, and nothing when nothing is.

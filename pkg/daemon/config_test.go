@@ -1,0 +1,113 @@
+package daemon
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+)
+
+// flagsOf gives the flags of a command, set as on its command line, and the table
+// of all.
+func flagsOf(t *testing.T, arguments []string, groups ...string) (c *Config, fs, table *pflag.FlagSet) {
+	t.Helper()
+	c = &Config{}
+	fs = pflag.NewFlagSet("", pflag.ContinueOnError)
+	c.Flags(fs, groups...)
+	if err := fs.Parse(arguments); err != nil {
+		t.Fatal(err)
+	}
+	table = pflag.NewFlagSet("", pflag.ContinueOnError)
+	(&Config{}).Flags(table, Groups()...)
+	return c, fs, table
+}
+
+func TestFlagsComeBeforeTheEnvironmentAndThatBeforeTheFile(t *testing.T) {
+	c, fs, table := flagsOf(t, []string{"--repo=of-flag"}, Groups()...)
+	file := writeFile(t, "fedsync.yaml", `
+repo: of-file
+revision: of-file
+instance: of-file
+interval: 30s
+concurrency: 4
+max-repository-bytes: 1073741824
+allow-namespaces: [shop, web]
+`)
+	environment := []string{
+		"FEDSYNC_REPO=of-environment", "FEDSYNC_REVISION=of-environment", "REVISION=of-nobody",
+		"FEDSYNC_SANDBOX=of-another-program",
+	}
+	if err := Complete(fs, table, environment, file); err != nil {
+		t.Fatal(err)
+	}
+	got := []any{c.Repository, c.Revision, c.Instance, c.Interval, c.Concurrency, c.MaxRepository, c.AllowNamespaces, c.Listen}
+	want := []any{"of-flag", "of-environment", "of-file", 30 * time.Second, 4, int64(1 << 30), []string{"shop", "web"}, "127.0.0.1:8080"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func TestACommandTakesItsOwnSettingsOfAFileForAll(t *testing.T) {
+	c, fs, table := flagsOf(t, nil, GroupRepository)
+	file := writeFile(t, "fedsync.yaml", "repo: here\nlisten: 127.0.0.1:9\n")
+	if err := Complete(fs, table, []string{"FEDSYNC_LISTEN=127.0.0.1:8"}, file); err != nil {
+		t.Fatal(err)
+	}
+	if c.Repository != "here" || c.Listen != "" {
+		t.Errorf("repo %q, listen %q; want here, and nothing that the command does not have", c.Repository, c.Listen)
+	}
+}
+
+func TestASlipOfThePenIsNoDefault(t *testing.T) {
+	cases := []struct{ name, file, environment, want string }{
+		{"an unknown setting", "repos: x\n", "", `unknown setting "repos"`},
+		{"a setting twice", "repo: x\nrepo: y\n", "", "already set"},
+		{"no YAML", "repo: {", "", "read the configuration"},
+		{"a duration without a unit", "interval: 15\n", "", "interval"},
+		{"half a number", "concurrency: 1.5\n", "", "concurrency"},
+		{"no value", "repo:\n", "", "repo: want a value"},
+		{"a map", "repo: {url: x}\n", "", "repo: want a value"},
+		{"the environment", "", "FEDSYNC_CONCURRENCY=many", "environment variable FEDSYNC_CONCURRENCY"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, fs, table := flagsOf(t, nil, Groups()...)
+			err := Complete(fs, table, []string{c.environment}, writeFile(t, "fedsync.yaml", c.file))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error = %v, want one with %q", err, c.want)
+			}
+		})
+	}
+	_, fs, table := flagsOf(t, nil, Groups()...)
+	if err := Complete(fs, table, nil, tempFile(t, "none")); err == nil {
+		t.Error("a file that is not there is no error, want one")
+	}
+}
+
+func TestCheckNamesAllMistakesAtOnce(t *testing.T) {
+	if err := NewConfig().Check(); err != nil {
+		t.Errorf("the defaults are wrong: %v", err)
+	}
+	c := NewConfig()
+	c.NonFastForward, c.CommitStatus, c.LogFormat, c.LogLevel = "merge", "github", "xml", "loud"
+	c.Interval, c.RequestTimeout, c.ProbeInterval, c.ProbeTimeout, c.StatusDeadline = 1, 0, 1, 1, 0
+	c.Concurrency, c.MaxFile = 0, 0
+	c.PublicURL, c.ForgeURL = "fedsync.example.com", "https://user:secret-4711@forge.example.com"
+	err := c.Check()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, flag := range []string{
+		"non-fast-forward", "commit-status", "log-format", "log-level", "interval", "request-timeout", "probe-interval",
+		"probe-timeout", "status-deadline", "concurrency", "max-file-bytes", "public-url", "forge-url",
+	} {
+		if !strings.Contains(err.Error(), "--"+flag) {
+			t.Errorf("the error does not name --%s: %v", flag, err)
+		}
+	}
+	if strings.Contains(err.Error(), "secret-4711") {
+		t.Errorf("the error has a password in it: %v", err)
+	}
+}
