@@ -174,8 +174,7 @@ func (a *asker) failed(ctx context.Context, tried *attempt, err error) answer {
 		failure = federation.FailureUnauthorised
 	}
 	// The URL is the kubeconfig's, which the reader knows; it makes texts long.
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
 	return answer{failure: failure, message: Redact(err.Error(), a.secrets(tried)...)}

@@ -48,8 +48,7 @@ func classifyStatus(status int) federation.FailureClass {
 }
 
 func classifyError(err error) federation.FailureClass {
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return federation.FailureDNS
 	}
 	if isTLS(err) {

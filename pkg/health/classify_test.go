@@ -166,7 +166,7 @@ func TestProbeClassifiesRealFailures(t *testing.T) {
 			message: "GET /readyz: 404 Not Found: 404 page not found",
 		},
 		"redirect": {
-			host: serveTLS(t, http.RedirectHandler("https://elsewhere.invalid/", 302).ServeHTTP, good, nil), class: federation.FailureContext,
+			host: serveTLS(t, http.RedirectHandler("https://elsewhere.invalid/", http.StatusFound).ServeHTTP, good, nil), class: federation.FailureContext,
 			message: "GET /readyz: 302 Found",
 		},
 		"no address":     {host: "://", class: federation.FailureContext, message: "read the cluster's address"},

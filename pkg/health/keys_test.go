@@ -48,8 +48,10 @@ func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
 			"deleted ConfigMap web/a 1@16", "deleted ConfigMap web/b 2@11",
 			"upserted ConfigMap web/b 20@15", "upserted ConfigMap web/d 4@16", "listed",
 		}},
-		{"empty list", func() error { return store.Replace(nil, "17") },
-			[]string{"deleted ConfigMap web/b 20@17", "deleted ConfigMap web/d 4@17", "listed"}},
+		{
+			"empty list", func() error { return store.Replace(nil, "17") },
+			[]string{"deleted ConfigMap web/b 20@17", "deleted ConfigMap web/d 4@17", "listed"},
+		},
 	}
 	for _, step := range steps {
 		got = nil

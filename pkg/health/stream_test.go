@@ -182,18 +182,30 @@ func TestWatchTriesEverMoreSeldomWhatFails(t *testing.T) {
 		first       time.Duration // the longest that the second request comes after the first
 		least, most int           // requests in an hour
 	}{
-		"forbidden": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, "Forbidden") },
-			"failed forbidden", 72 * time.Second, 8, 10},
-		"not served": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 404, "NotFound") },
-			"failed not served", 2400 * time.Millisecond, 50, 90},
-		"server error": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 500, "InternalError") },
-			"failed not ready", 500 * time.Millisecond, 100, 160},
-		"token": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "Unauthorized") },
-			"failed unauthorised", 500 * time.Millisecond, 100, 160},
-		"hangs": {hang,
-			"failed timeout", 30500 * time.Millisecond, 50, 70},
-		"ends every watch at once": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "application/json") },
-			"failed network", 500 * time.Millisecond, 100, 160},
+		"forbidden": {
+			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, "Forbidden") },
+			"failed forbidden", 72 * time.Second, 8, 10,
+		},
+		"not served": {
+			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 404, "NotFound") },
+			"failed not served", 2400 * time.Millisecond, 50, 90,
+		},
+		"server error": {
+			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 500, "InternalError") },
+			"failed not ready", 500 * time.Millisecond, 100, 160,
+		},
+		"token": {
+			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "Unauthorized") },
+			"failed unauthorised", 500 * time.Millisecond, 100, 160,
+		},
+		"hangs": {
+			hang,
+			"failed timeout", 30500 * time.Millisecond, 50, 70,
+		},
+		"ends every watch at once": {
+			func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "application/json") },
+			"failed network", 500 * time.Millisecond, 100, 160,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -54,7 +54,7 @@ func (c *conversation) explain(err error) error {
 }
 
 // kindOf sorts an error that somebody else made.
-func (c *conversation) kindOf(err error) (kind error, detail, remedy string) {
+func (c *conversation) kindOf(err error) (kind error, detail, remedy string) { //nolint:staticcheck // the kind is a word here, not a failure
 	var hostKey *hostKeyError
 	var status *githttp.Err
 	switch {

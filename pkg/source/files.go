@@ -229,7 +229,7 @@ func (f *openFile) Close() error { return nil }
 
 func (f *openFile) Stat() (fs.FileInfo, error) {
 	full := *f.info
-	full.size = f.Reader.Size()
+	full.size = f.Size()
 	return &full, nil
 }
 

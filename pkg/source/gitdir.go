@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -160,7 +159,7 @@ func (d gitDir) branches() []plumbing.ReferenceName {
 // storage opens what Git keeps there. Nothing is read before it is needed, and
 // what is read of packs is kept until the storage is closed.
 func (d gitDir) storage() *filesystem.Storage {
-	var dot billy.Filesystem = osfs.New(d.own)
+	dot := osfs.New(d.own)
 	if d.common != d.own {
 		dot = dotgit.NewRepositoryFilesystem(dot, osfs.New(d.common))
 	}

@@ -62,7 +62,7 @@ func newHTTP(r *Repo, token string) *HTTP {
 }
 
 // CloneURL is the repository's.
-func (h *HTTP) CloneURL() string { return h.Server.URL + "/" + filepath.Base(h.repo.Path) }
+func (h *HTTP) CloneURL() string { return h.URL + "/" + filepath.Base(h.repo.Path) }
 
 // SetToken changes the token that is asked for.
 func (h *HTTP) SetToken(token string) {
