@@ -30,6 +30,9 @@ func TestAnExpiredTokenMovesNothingAndAMendedOneNeedsNoRestart(t *testing.T) {
 		good = config.AuthInfos[name]
 		config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: secret}
 	})
+	d.await("the token is seen to be refused", func(r *status.Report) string {
+		return strings.TrimPrefix(string(clusterOf(r, locked).State), string(federation.ClusterUnknown))
+	})
 	second := w.repo.Push("second", map[string]string{"apps/web/a.yaml": w.settings("a", "2")})
 	report := d.await("the cluster is Unknown and the others go on", func(r *status.Report) string {
 		c := clusterOf(r, locked)

@@ -123,7 +123,7 @@ func (ws *workers) looked() bool {
 	for name, w := range ws.byName {
 		o := w.outcome()
 		away := o.facts.State != federation.ClusterPending && o.facts.State != federation.ClusterReady
-		if (o.tried != o.handed || o.facts.Synced != ws.facts.Clusters[name].Synced) && !away {
+		if (o.handed == 0 || o.tried != o.handed || o.facts.Synced != ws.facts.Clusters[name].Synced) && !away {
 			return false
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -209,6 +210,11 @@ func (w *world) startWith(cfg *Config) *ran {
 		if r.err != nil {
 			w.t.Errorf("Run: %v", r.err)
 		}
+		// What is kept beside the test's own folders, as the user's cache has it.
+		if i, ok := d.lock.(*instance); ok {
+			_ = os.Remove(i.lock.Name())
+		}
+		_ = os.Remove(d.toldFile)
 	})
 	return r
 }
