@@ -100,7 +100,7 @@ func (d *demo) tour(ctx context.Context) error {
 	if err := d.git(ctx, d.work, "commit", "--quiet", "--all", "--message", "Four replicas"); err != nil {
 		return err
 	}
-	if err := d.git(ctx, d.work, "push", "--quiet"); err != nil {
+	if err := d.git(ctx, d.work, "push", "--quiet", "origin", "HEAD:main"); err != nil {
 		return err
 	}
 	report, took, err := d.live(ctx)
@@ -248,16 +248,15 @@ func (d *demo) startSandbox(ctx context.Context) (stop func(), err error) {
 }
 
 func (d *demo) seed(ctx context.Context) error {
-	if err := d.git(ctx, d.dir, "clone", "--quiet", d.repository, d.work); err != nil {
-		return err
-	}
 	if err := os.CopyFS(d.work, os.DirFS("examples/echo")); err != nil {
 		return err
 	}
 	for _, args := range [][]string{
+		{"init", "--quiet"},
+		{"remote", "add", "origin", d.repository},
 		{"add", "--all"},
 		{"commit", "--quiet", "--message", "Add echo"},
-		{"push", "--quiet", "origin", "HEAD:main"},
+		{"push", "--quiet", "--set-upstream", "origin", "HEAD:main"},
 	} {
 		if err := d.git(ctx, d.work, args...); err != nil {
 			return err
