@@ -73,7 +73,7 @@ func Up(ctx context.Context, options Options) (*Sandbox, error) {
 	}
 	group, err := child.NewGroup(dir, options.Warden...)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.Remove(dir))
 	}
 	s := &Sandbox{options: options, dir: dir, group: group, addresses: ingress.NewAddresses()}
 	s.failed, s.fail = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -97,8 +97,8 @@ func (s *Sandbox) up(ctx context.Context) error {
 	if err := s.prepareClusters(); err != nil {
 		return err
 	}
-	repository := filepath.Join(s.dir, "repository.git")
 	s.say("ingresses of class gce get addresses from a stand-in, which asks no Compute Engine and makes no load balancer")
+	repository := filepath.Join(s.dir, "repository.git")
 	if err := initRepository(ctx, s.dir, repository); err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (s *Sandbox) Close() error {
 }
 
 func (s *Sandbox) say(format string, args ...any) {
-	fmt.Fprintf(s.options.Progress, format+"\n", args...)
+	_, _ = fmt.Fprintf(s.options.Progress, format+"\n", args...) // that nobody listens is no reason to stop
 }
 
 // startEtcd starts the store that all clusters share.
@@ -252,7 +252,7 @@ func (s *Sandbox) standIn(ctx context.Context, c *cluster.Cluster) {
 		s.fail(fmt.Errorf("stand in for GLBC in %s: %w", c.Name(), err))
 		return
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	glbc, err := ingress.New(c.Name(), c.RESTConfig(), s.addresses, log)
 	if err != nil {
 		s.fail(err)

@@ -1,33 +1,29 @@
 package sandbox_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/fedsync/fedsync/sandbox"
 	"github.com/fedsync/fedsync/sandbox/build"
@@ -35,9 +31,21 @@ import (
 	"github.com/fedsync/fedsync/sandbox/control"
 )
 
-// running is what all tests of this package look at. It is set before the first
-// and not changed; a test that makes an outage ends it before it returns.
-var running *sandbox.Sandbox
+// running is what all tests of this package look at, and calls is what its forge
+// says when it is pushed to. They are set before the first test and not changed;
+// a test that makes an outage ends it before it returns.
+var (
+	running *sandbox.Sandbox
+	calls   = make(chan call, 10) // more than the tests push
+)
+
+// call is what a webhook was sent.
+type call struct {
+	event, signature string
+	body             []byte
+}
+
+const webhookSecret = "of the tests"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "warden" {
@@ -70,10 +78,16 @@ func run(m *testing.M) (code int, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // half of it would not fit its signature
+		calls <- call{r.Header.Get("X-Gitea-Event"), r.Header.Get("X-Gitea-Signature"), body}
+	}))
+	defer hook.Close()
 	running, err = sandbox.Up(ctx, sandbox.Options{
 		Clusters: 2,
 		Nodes:    3,
 		Forge:    true,
+		Webhook:  sandbox.Webhook{URL: hook.URL, Secret: webhookSecret},
 		Paths:    paths,
 		Warden:   []string{os.Args[0], "warden"},
 		Progress: io.Discard,
@@ -115,16 +129,16 @@ func TestNodesAreReadyAndSayWhereTheyAre(t *testing.T) {
 
 func TestReplicaSetBecomesReadyAndFillsEndpointSlices(t *testing.T) {
 	c, ns := client(t, 0), namespace(t, 0)
-	createService(t, c, ns, "web", 0)
-	createReplicaSet(t, c, ns, "web", 3, nil)
-	eventually(t, "3 replicas are ready", func() bool { return readyReplicas(t, c, ns, "web") == 3 })
-	eventually(t, "3 endpoints are ready", func() bool { return readyEndpoints(t, c, ns, "web") == 3 })
+	createService(t, c, ns, "web")
+	createReplicaSet(t, c, ns, 3, nil)
+	eventually(t, "3 replicas are ready", func() bool { return readyReplicas(t, c, ns) == 3 })
+	eventually(t, "3 endpoints are ready", func() bool { return readyEndpoints(t, c, ns) == 3 })
 }
 
 func TestPodThatIsToldSoIsNotReady(t *testing.T) {
 	c, ns := client(t, 0), namespace(t, 0)
 	const annotation = "sandbox.fedsync.dev/ready"
-	createReplicaSet(t, c, ns, "web", 1, map[string]string{annotation: "false"})
+	createReplicaSet(t, c, ns, 1, map[string]string{annotation: "false"})
 	var pod corev1.Pod
 	eventually(t, "the pod runs", func() bool {
 		pods, err := c.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
@@ -134,7 +148,7 @@ func TestPodThatIsToldSoIsNotReady(t *testing.T) {
 		pod = pods.Items[0]
 		return pod.Status.Phase == corev1.PodRunning
 	})
-	if got := readyReplicas(t, c, ns, "web"); got != 0 {
+	if got := readyReplicas(t, c, ns); got != 0 {
 		t.Errorf("%d replicas are ready, want none", got)
 	}
 	annotate := func(value string) {
@@ -145,9 +159,9 @@ func TestPodThatIsToldSoIsNotReady(t *testing.T) {
 		}
 	}
 	annotate("null")
-	eventually(t, "the replica is ready", func() bool { return readyReplicas(t, c, ns, "web") == 1 })
+	eventually(t, "the replica is ready", func() bool { return readyReplicas(t, c, ns) == 1 })
 	annotate(`"false"`)
-	eventually(t, "the replica is not ready any more", func() bool { return readyReplicas(t, c, ns, "web") == 0 })
+	eventually(t, "the replica is not ready any more", func() bool { return readyReplicas(t, c, ns) == 0 })
 }
 
 func TestPodsBeyondTheNodesCapacityAreUnschedulable(t *testing.T) {
@@ -167,27 +181,28 @@ func TestPodsBeyondTheNodesCapacityAreUnschedulable(t *testing.T) {
 	}
 	t.Cleanup(func() { room("110") })
 	room("1")
-	createReplicaSet(t, c, ns, "web", 5, nil)
-	eventually(t, "3 pods are ready and 2 are unschedulable", func() bool {
-		pods, err := c.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
-		if err != nil {
+	// The scheduler may hear of the nodes after it hears of the first pods: then
+	// they are all placed, and it has heard of the nodes by the second try.
+	for try := 0; ; try++ {
+		createReplicaSet(t, c, ns, 5, nil)
+		var scheduled, unschedulable int
+		eventually(t, "5 pods are placed or refused", func() bool {
+			scheduled, unschedulable = placed(t, c, ns)
+			return scheduled+unschedulable == 5
+		})
+		if scheduled == 3 && unschedulable == 2 {
+			break
+		}
+		if try == 3 {
+			t.Fatalf("%d pods are placed on 3 nodes with room for one each, and %d are not", scheduled, unschedulable)
+		}
+		if err := c.AppsV1().ReplicaSets(ns).Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		ready, unschedulable := 0, 0
-		for _, p := range pods.Items {
-			for _, c := range p.Status.Conditions {
-				switch {
-				case c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue:
-					ready++
-				case c.Type == corev1.PodScheduled && c.Reason == corev1.PodReasonUnschedulable:
-					unschedulable++
-				}
-			}
-		}
-		return ready == 3 && unschedulable == 2
-	})
+		eventually(t, "the pods are gone", func() bool { a, b := placed(t, c, ns); return a+b == 0 })
+	}
 	room("110")
-	eventually(t, "all pods are ready once there is room", func() bool { return readyReplicas(t, c, ns, "web") == 5 })
+	eventually(t, "all pods are ready once there is room", func() bool { return readyReplicas(t, c, ns) == 5 })
 }
 
 func TestResourceQuotaIsCountedAndHeld(t *testing.T) {
@@ -203,8 +218,8 @@ func TestResourceQuotaIsCountedAndHeld(t *testing.T) {
 		q, err := c.CoreV1().ResourceQuotas(ns).Get(t.Context(), "services", metav1.GetOptions{})
 		return err == nil && len(q.Status.Hard) == 1
 	})
-	createService(t, c, ns, "first", 0)
-	_, err := c.CoreV1().Services(ns).Create(t.Context(), service("second", 0), metav1.CreateOptions{})
+	createService(t, c, ns, "first")
+	_, err := c.CoreV1().Services(ns).Create(t.Context(), service("second"), metav1.CreateOptions{})
 	if !apierrors.IsForbidden(err) {
 		t.Errorf("a second Service: %v, want Forbidden", err)
 	}
@@ -212,8 +227,8 @@ func TestResourceQuotaIsCountedAndHeld(t *testing.T) {
 
 func TestDeletedNamespaceGoesWithWhatIsInIt(t *testing.T) {
 	c, ns := client(t, 0), namespace(t, 0)
-	createReplicaSet(t, c, ns, "web", 2, nil)
-	eventually(t, "2 replicas are ready", func() bool { return readyReplicas(t, c, ns, "web") == 2 })
+	createReplicaSet(t, c, ns, 2, nil)
+	eventually(t, "2 replicas are ready", func() bool { return readyReplicas(t, c, ns) == 2 })
 	if err := c.CoreV1().Namespaces().Delete(t.Context(), ns, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -236,8 +251,9 @@ func TestRestrictedUserMayDoNothingUntilBound(t *testing.T) {
 }
 
 func TestServerCertificateOfOneClusterIsNotTrustedForAnother(t *testing.T) {
+	neighbour := config(t, 1).Host
 	config := config(t, 0)
-	config.Host = restConfig(t, 1).Host
+	config.Host = neighbour
 	c, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
@@ -251,15 +267,15 @@ func TestServerCertificateOfOneClusterIsNotTrustedForAnother(t *testing.T) {
 }
 
 func TestPausedClusterAcceptsAndNeverAnswers(t *testing.T) {
-	act(t, control.Pause, 1)
-	t.Cleanup(func() { act(t, control.Resume, 1) })
+	act(t, control.Pause)
+	t.Cleanup(func() { act(t, control.Resume) })
 	if err := handshake(t, 1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("handshake with a paused cluster: %v, want no answer", err)
 	}
 	if err := handshake(t, 0); err != nil {
 		t.Errorf("handshake with its neighbour: %v", err)
 	}
-	act(t, control.Pause, 1) // again changes nothing
+	act(t, control.Pause) // again changes nothing
 	if _, err := controller().Do(t.Context(), control.Start, running.Description.Clusters[1]); err == nil || !strings.Contains(err.Error(), "resume") {
 		t.Errorf("start a paused cluster: %v, want the advice to resume it", err)
 	}
@@ -267,19 +283,19 @@ func TestPausedClusterAcceptsAndNeverAnswers(t *testing.T) {
 
 func TestResumedClusterWorksOnAtOnce(t *testing.T) {
 	c, ns := client(t, 1), namespace(t, 1)
-	createReplicaSet(t, c, ns, "web", 1, nil)
-	eventually(t, "1 replica is ready", func() bool { return readyReplicas(t, c, ns, "web") == 1 })
-	act(t, control.Pause, 1)
-	act(t, control.Resume, 1)
-	scale(t, c, ns, "web", 3)
-	eventually(t, "3 replicas are ready", func() bool { return readyReplicas(t, c, ns, "web") == 3 })
+	createReplicaSet(t, c, ns, 1, nil)
+	eventually(t, "1 replica is ready", func() bool { return readyReplicas(t, c, ns) == 1 })
+	act(t, control.Pause)
+	act(t, control.Resume)
+	scale(t, c, ns, 3)
+	eventually(t, "3 replicas are ready", func() bool { return readyReplicas(t, c, ns) == 3 })
 }
 
 func TestKilledClusterRefusesAndComesBackWithItsObjects(t *testing.T) {
 	c, ns := client(t, 1), namespace(t, 1)
-	createReplicaSet(t, c, ns, "web", 1, nil)
-	eventually(t, "1 replica is ready", func() bool { return readyReplicas(t, c, ns, "web") == 1 })
-	act(t, control.Kill, 1)
+	createReplicaSet(t, c, ns, 1, nil)
+	eventually(t, "1 replica is ready", func() bool { return readyReplicas(t, c, ns) == 1 })
+	act(t, control.Kill)
 	if err := handshake(t, 1); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("handshake with a killed cluster: %v, want a refusal", err)
 	}
@@ -288,9 +304,26 @@ func TestKilledClusterRefusesAndComesBackWithItsObjects(t *testing.T) {
 			t.Errorf("%s a killed cluster: %v, want the advice to start it", action, err)
 		}
 	}
-	act(t, control.Start, 1)
-	scale(t, c, ns, "web", 3)
-	eventually(t, "3 replicas are ready", func() bool { return readyReplicas(t, c, ns, "web") == 3 })
+	// A start that is given up can be tried again.
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := controller().Do(ctx, control.Start, running.Description.Clusters[1]); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("start with 50 ms of patience: %v, want the deadline", err)
+	}
+	act(t, control.Start)
+	scale(t, c, ns, 3)
+	eventually(t, "3 replicas are ready", func() bool { return readyReplicas(t, c, ns) == 3 })
+	addresses := map[string]bool{}
+	pods, err := c.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pods.Items {
+		addresses[p.Status.PodIP] = true
+	}
+	if len(addresses) != 3 {
+		t.Errorf("3 pods from before and after the outage have addresses %v", addresses)
+	}
 }
 
 func TestUnknownClusterIsAnsweredWithThoseThereAre(t *testing.T) {
@@ -316,18 +349,29 @@ func TestFolderThatIsSomebodysIsNotTaken(t *testing.T) {
 }
 
 func TestProgramThatEndsDuringTheStartIsNamedWithItsWords(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "s")
-	broken := filepath.Join(t.TempDir(), "etcd")
-	if err := os.WriteFile(broken, []byte("#!/bin/sh\necho no space left; exit 1\n"), 0o755); err != nil {
-		t.Fatal(err)
+	dir, programs := filepath.Join(t.TempDir(), "s"), t.TempDir()
+	script := func(name, body string) string {
+		t.Helper()
+		path := filepath.Join(programs, name)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
 	_, err := sandbox.Up(t.Context(), sandbox.Options{
-		Clusters: 1, Dir: dir, Progress: io.Discard,
-		Paths:  build.Paths{build.Etcd: broken, build.APIServer: "/bin/cat"},
+		Clusters: 1,
+		Dir:      dir,
+		Progress: io.Discard,
+		Paths: build.Paths{
+			build.Etcd:      script("etcd", "echo no space left; exit 1"),
+			build.APIServer: script("kube-apiserver", "while :; do /bin/sleep 1; done"),
+		},
 		Warden: []string{os.Args[0], "warden"},
 	})
-	if err == nil || !strings.Contains(err.Error(), "ended") {
-		t.Errorf("Up = %v, want the program that ended", err)
+	for _, want := range []string{"etcd ended", "exit status 1", "no space left"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Up = %v, want %q in it", err, want)
+		}
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Errorf("%s is still there", dir)
@@ -338,15 +382,15 @@ func TestRepositoryTakesAPush(t *testing.T) {
 	if out := git(t, t.TempDir(), "ls-remote", running.Description.Repository); out != "" {
 		t.Errorf("the new repository has %q, want nothing", out)
 	}
-	_, sha := push(t, running.Description.Repository)
+	sha := push(t, running.Description.Repository)
 	if got, want := git(t, running.Description.Repository, "rev-parse", "HEAD"), sha; got != want {
 		t.Errorf("HEAD is %s, want %s", got, want)
 	}
 }
 
-func TestForgeTakesAPushAndACommitStatusWithItsToken(t *testing.T) {
+func TestForgeTakesAPushAndACommitStatusWithItsTokenAndCallsTheWebhook(t *testing.T) {
 	f := running.Description.Forge
-	_, sha := push(t, strings.Replace(f.CloneURL, "://", "://"+f.Owner+":"+f.Token+"@", 1))
+	sha := push(t, strings.Replace(f.CloneURL, "://", "://"+f.Owner+":"+f.Token+"@", 1))
 	api := f.URL + "/api/v1/repos/" + f.Owner + "/" + f.Repository
 	call := func(method, url, body string) string {
 		t.Helper()
@@ -360,7 +404,7 @@ func TestForgeTakesAPushAndACommitStatusWithItsToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer answer.Body.Close()
+		defer func() { _ = answer.Body.Close() }()
 		b, err := io.ReadAll(answer.Body)
 		if err != nil || answer.StatusCode/100 != 2 {
 			t.Fatalf("%s %s: %s: %s %v", method, url, answer.Status, b, err)
@@ -371,190 +415,18 @@ func TestForgeTakesAPushAndACommitStatusWithItsToken(t *testing.T) {
 	if got := call(http.MethodGet, api+"/commits/"+sha+"/status", ""); !strings.Contains(got, "13/13 clusters") {
 		t.Errorf("the commit's status is %s", got)
 	}
-}
 
-// The rest is what the tests say things with.
-
-func config(t *testing.T, i int) *rest.Config { return rest.CopyConfig(restConfig(t, i)) }
-
-func restConfig(t *testing.T, i int) *rest.Config {
-	t.Helper()
-	kubeconfig, err := clientcmd.LoadFromFile(running.Description.Kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := clientcmd.NewNonInteractiveClientConfig(*kubeconfig, running.Description.Clusters[i], nil, nil).ClientConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.QPS = -1
-	config.WarningHandlerWithContext = rest.NoWarnings{}
-	return config
-}
-
-func client(t *testing.T, i int) kubernetes.Interface {
-	t.Helper()
-	c, err := kubernetes.NewForConfig(config(t, i))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// namespace makes one in the given clusters, of the same name.
-func namespace(t *testing.T, clusters ...int) string {
-	t.Helper()
-	name := "test-" + strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))
-	name = name[:min(len(name), 50)]
-	for _, i := range clusters {
-		c := client(t, i)
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if _, err := c.CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
+	select {
+	case c := <-calls:
+		mac := hmac.New(sha256.New, []byte(webhookSecret))
+		mac.Write(c.body)
+		if want := hex.EncodeToString(mac.Sum(nil)); c.event != "push" || c.signature != want {
+			t.Errorf("the webhook was sent a %s signed %s, want a push signed %s", c.event, c.signature, want)
 		}
-		t.Cleanup(func() {
-			err := c.CoreV1().Namespaces().Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{})
-			if err != nil && !apierrors.IsNotFound(err) {
-				t.Error(err)
-			}
-		})
-	}
-	return name
-}
-
-func service(name string, nodePort int32) *corev1.Service {
-	return &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: corev1.ServiceSpec{
-			Type:     corev1.ServiceTypeNodePort,
-			Selector: map[string]string{"app": name},
-			Ports:    []corev1.ServicePort{{Name: "http", Port: 80, NodePort: nodePort}},
-		},
-	}
-}
-
-func createService(t *testing.T, c kubernetes.Interface, ns, name string, nodePort int32) {
-	t.Helper()
-	if _, err := c.CoreV1().Services(ns).Create(t.Context(), service(name, nodePort), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func createReplicaSet(t *testing.T, c kubernetes.Interface, ns, name string, replicas int32, annotations map[string]string) {
-	t.Helper()
-	labels := map[string]string{"app": name}
-	_, err := c.AppsV1().ReplicaSets(ns).Create(t.Context(), &appsv1.ReplicaSet{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: appsv1.ReplicaSetSpec{
-			Replicas: &replicas,
-			Selector: &metav1.LabelSelector{MatchLabels: labels},
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: "nginx"}}},
-			},
-		},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func scale(t *testing.T, c kubernetes.Interface, ns, name string, replicas int) {
-	t.Helper()
-	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
-	if _, err := c.AppsV1().ReplicaSets(ns).Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func readyReplicas(t *testing.T, c kubernetes.Interface, ns, name string) int32 {
-	t.Helper()
-	rs, err := c.AppsV1().ReplicaSets(ns).Get(t.Context(), name, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rs.Status.ReadyReplicas
-}
-
-func readyEndpoints(t *testing.T, c kubernetes.Interface, ns, name string) int {
-	t.Helper()
-	slices, err := c.DiscoveryV1().EndpointSlices(ns).List(t.Context(), metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + name})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for _, s := range slices.Items {
-		for _, e := range s.Endpoints {
-			if *e.Conditions.Ready {
-				n++
-			}
+		if !strings.Contains(string(c.body), sha) {
+			t.Errorf("the webhook's body does not name the commit: %s", c.body)
 		}
-	}
-	return n
-}
-
-func controller() *control.Client { return control.NewClient(running.Description.Control) }
-
-func act(t *testing.T, action control.Action, i int) {
-	t.Helper()
-	_, err := controller().Do(context.WithoutCancel(t.Context()), action, running.Description.Clusters[i])
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// handshake does a TLS handshake with a cluster, for two seconds at most.
-func handshake(t *testing.T, i int) error {
-	t.Helper()
-	config := restConfig(t, i)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", strings.TrimPrefix(config.Host, "https://"))
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(config.CAData)
-	return tls.Client(c, &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}).HandshakeContext(ctx)
-}
-
-// push pushes one commit to main of a repository, and returns the working copy
-// and the commit.
-func push(t *testing.T, to string) (work, sha string) {
-	t.Helper()
-	work = t.TempDir()
-	git(t, work, "init", "--quiet", "--initial-branch=main")
-	git(t, work, "commit", "--quiet", "--allow-empty", "--message=first")
-	git(t, work, "push", "--quiet", to, "main")
-	return work, git(t, work, "rev-parse", "HEAD")
-}
-
-func git(t *testing.T, dir string, args ...string) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", args...)
-	cmd.Dir = dir
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "GIT_CONFIG_NOSYSTEM=1",
-		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
-	}
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("git %s: %v: %s", strings.Join(args, " "), err, &stderr)
-	}
-	return strings.TrimSpace(string(out))
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); !is(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("not so after 30 s: %s", what)
-		}
+	case <-time.After(90 * time.Second):
+		t.Error("the webhook was not called")
 	}
 }

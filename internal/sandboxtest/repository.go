@@ -135,7 +135,7 @@ func (f *Forge) Call(ctx context.Context, method, path string, body, into any) e
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	said, err := io.ReadAll(response.Body)
 	if err != nil {
 		return err

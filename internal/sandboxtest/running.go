@@ -65,7 +65,7 @@ func start(clusters int, forge, shared bool) (*Sandbox, error) {
 	if shared {
 		started.Store(true)
 	}
-	impatient := time.AfterFunc(patience, func() { r.hold.Close() })
+	impatient := time.AfterFunc(patience, func() { _ = r.hold.Close() })
 	var said description
 	err = json.NewDecoder(out).Decode(&said)
 	go func() {
@@ -91,7 +91,7 @@ func start(clusters int, forge, shared bool) (*Sandbox, error) {
 
 // stop ends the sandbox and waits until it has cleaned up.
 func (r *running) stop() {
-	r.hold.Close()
+	_ = r.hold.Close()
 	<-r.done
 }
 
@@ -140,7 +140,7 @@ func control(ctx context.Context, socket, action, cluster string) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	said, err := io.ReadAll(response.Body)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -140,8 +141,9 @@ func TestForgeTakesAPushAndTellsOfIt(t *testing.T) {
 	server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		calls <- r.Header.Get("X-Gitea-Event") + " " + r.Header.Get("X-Gitea-Signature")
 	})}
-	go server.Serve(listener)
-	t.Cleanup(func() { server.Close() })
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) }) // until it is closed
+	t.Cleanup(func() { _ = server.Close(); serving.Wait() })
 	forge.AddWebhook(t, "http://"+listener.Addr().String()+"/webhook", "secret")
 
 	work := filepath.Join(t.TempDir(), "work")
@@ -189,7 +191,7 @@ func handshake(t *testing.T, address string) error {
 	if err != nil {
 		return err
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }()
 	// Nothing is sent or believed: only whether anybody answers is asked.
 	err = tls.Client(connection, &tls.Config{ServerName: "127.0.0.1"}).HandshakeContext(ctx)
 	if errors.Is(err, io.EOF) {
@@ -206,8 +208,7 @@ func git(t *testing.T, args ...string) string {
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
 	out, err := cmd.Output()
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			t.Fatalf("git %s: %v: %s", strings.Join(args, " "), err, exit.Stderr)
 		}
 		t.Fatalf("git %s: %v", strings.Join(args, " "), err)

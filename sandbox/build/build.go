@@ -157,7 +157,7 @@ func (s Set) compile(ctx context.Context, src source, dir string, wanted []Progr
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }() // the next build would
 
 	// Only what the program reads may be missing, and not the program itself.
 	wanted = slices.DeleteFunc(wanted, func(p Program) bool { return executable(dir, p) })

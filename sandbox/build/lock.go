@@ -28,8 +28,7 @@ func lock(path string, waiting func()) (unlock func(), err error) {
 		err = take(syscall.LOCK_EX)
 	}
 	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+		return nil, fmt.Errorf("lock %s: %w", path, errors.Join(err, f.Close()))
 	}
-	return func() { f.Close() }, nil
+	return func() { _ = f.Close() }, nil
 }

@@ -15,7 +15,10 @@ type Progress struct {
 }
 
 // Say writes one finished line.
-func (p *Progress) Say(name, what string) { fmt.Fprintf(p.Out, "%-22s %s\n", name, what) }
+func (p *Progress) Say(name, what string) { p.print("%-22s %s\n", name, what) }
+
+// print writes to a person. That it fails is no reason not to build.
+func (p *Progress) print(format string, args ...any) { _, _ = fmt.Fprintf(p.Out, format, args...) }
 
 // Begin says that name is being built; the function it returns says how long
 // that took.
@@ -29,11 +32,11 @@ func (p *Progress) Begin(name string) func(error) {
 			tick := time.NewTicker(time.Second)
 			defer tick.Stop()
 			for {
-				fmt.Fprintf(p.Out, "\r\x1b[K%-22s building, %s", name, elapsed())
+				p.print("\r\x1b[K%-22s building, %s", name, elapsed())
 				select {
 				case <-tick.C:
 				case <-done:
-					fmt.Fprint(p.Out, "\r\x1b[K")
+					p.print("\r\x1b[K")
 					return
 				}
 			}

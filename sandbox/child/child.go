@@ -3,6 +3,7 @@ package child
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -95,22 +96,20 @@ func (c *Child) signal(s syscall.Signal) error {
 // lastLines returns up to n lines from the end of a log. A log that cannot be
 // read has none: the caller is already telling of something worse.
 func lastLines(path string, n int) string {
+	const most = 8 << 10
 	f, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
-	const most = 8 << 10
-	if at, err := f.Seek(0, 2); err != nil || at < most {
-		_, err = f.Seek(0, 0)
-		if err != nil {
-			return ""
-		}
-	} else if _, err := f.Seek(-most, 2); err != nil {
+	defer func() { _ = f.Close() }()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
 		return ""
 	}
-	b := make([]byte, most)
-	got, _ := f.Read(b)
-	lines := strings.Split(strings.TrimSpace(string(b[:got])), "\n")
+	b, err := io.ReadAll(io.NewSectionReader(f, max(0, size-most), most))
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }

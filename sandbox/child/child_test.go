@@ -59,10 +59,16 @@ func call(dir string) error {
 		id := 0
 		for id == 0 {
 			b, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%d.pid", i)))
-			if err == nil {
-				fmt.Sscan(string(b), &id)
+			if errors.Is(err, fs.ErrNotExist) {
+				runtime.Gosched()
+				continue
 			}
-			runtime.Gosched()
+			if err != nil {
+				return err
+			}
+			if _, err := fmt.Sscan(string(b), &id); err != nil {
+				return err
+			}
 		}
 		f.Children = append(f.Children, id)
 	}
@@ -93,7 +99,7 @@ func newGroup(t *testing.T) (*child.Group, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { group.Close() })
+	t.Cleanup(func() { _ = group.Close() })
 	return group, dir
 }
 
@@ -181,7 +187,7 @@ func TestKilledCallerLeavesNoChildAndNoFolder(t *testing.T) {
 	if err := caller.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	caller.Wait()
+	_ = caller.Wait() // it was killed
 	eventually(t, "the folder is gone", func() bool {
 		_, err := os.Stat(dir)
 		return errors.Is(err, fs.ErrNotExist)
@@ -202,7 +208,7 @@ func TestCallerAndWardenKilledTogetherLeaveNoChild(t *testing.T) {
 	if err := caller.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	caller.Wait()
+	_ = caller.Wait() // it was killed
 	for _, id := range f.Children {
 		eventually(t, fmt.Sprintf("%d has ended", id), func() bool { return !running(id) })
 	}
@@ -222,7 +228,7 @@ func startCaller(t *testing.T, dir string) (*exec.Cmd, family) {
 	if err := caller.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { caller.Process.Kill() })
+	t.Cleanup(func() { _ = caller.Process.Kill() })
 	var f family
 	if err := json.NewDecoder(bufio.NewReader(out)).Decode(&f); err != nil {
 		t.Fatalf("read what the caller says: %v", err)

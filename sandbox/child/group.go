@@ -102,15 +102,15 @@ func (g *Group) Start(p Program) (*Child, error) {
 	started := make(chan error)
 	g.forks <- func() { started <- c.cmd.Start() }
 	err = <-started
-	c.log.Close() // the child has its own copy
+	_ = c.log.Close() // the child has its own
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	if g.leader == 0 {
 		g.leader = c.cmd.Process.Pid
 		if _, err := fmt.Fprintln(g.wardenPipe, g.leader); err != nil {
-			c.cmd.Process.Kill()
-			c.cmd.Wait()
+			_ = c.cmd.Process.Kill()
+			_ = c.cmd.Wait()
 			return nil, fmt.Errorf("start %s: tell the warden: %w", p.Name, err)
 		}
 	}
@@ -130,7 +130,7 @@ func (g *Group) Close() error {
 	for _, c := range g.children {
 		c.killed.Store(true)
 	}
-	g.wardenPipe.Close()
+	_ = g.wardenPipe.Close() // the warden's end of it may be gone with the warden
 	<-g.wardenDone
 	var err error
 	if !g.warden.ProcessState.Success() {

@@ -58,10 +58,11 @@ type Cluster struct {
 	admin      string // token of a member of system:masters
 	restricted string // token of a user who may do nothing until it is bound to a role
 
-	outage   sync.Mutex     // one change of state at a time; protects what follows
-	programs []*child.Child // the API server first
-	beside   sync.WaitGroup // what runs in Config.Beside
-	leave    func()         // ends it
+	outage    sync.Mutex // one change of state at a time; protects what follows
+	apiServer *child.Child
+	clients   []*child.Child // the control plane's other programs
+	beside    sync.WaitGroup // what runs in Config.Beside
+	leave     func()         // ends it
 
 	mu    sync.Mutex // protects state
 	state State
@@ -99,8 +100,7 @@ func New(config Config) (*Cluster, error) {
 		return nil, fmt.Errorf("prepare %s: %w", c.Name(), err)
 	}
 	if err := c.writeFiles(account); err != nil {
-		c.port.Close()
-		return nil, fmt.Errorf("prepare %s: %w", c.Name(), err)
+		return nil, fmt.Errorf("prepare %s: %w", c.Name(), errors.Join(err, c.port.Close()))
 	}
 	return c, nil
 }
@@ -177,26 +177,44 @@ func (c *Cluster) Start(ctx context.Context) error {
 		return fmt.Errorf("start %s: it is paused: resume it", c.Name())
 	case Killed:
 	}
-	if err := c.start(build.APIServer); err != nil {
+	var err error
+	if c.apiServer, err = c.start(build.APIServer); err != nil {
 		return err
+	}
+	err = c.answering(ctx)
+	if err == nil {
+		err = c.startClients()
+	}
+	if err != nil {
+		// Killed again, so that the next try is a whole one.
+		return errors.Join(err, each(c.clients, (*child.Child).Pause), c.apiServer.Kill())
 	}
 	c.become(Running)
-	if err := c.answering(ctx); err != nil {
-		return err
+	c.accompany()
+	return nil
+}
+
+// startClients starts the other programs, or lets them go on after an outage.
+func (c *Cluster) startClients() error {
+	if c.clients != nil {
+		return each(c.clients, (*child.Child).Resume)
 	}
 	for _, p := range []build.Program{build.ControllerManager, build.Scheduler, build.Kwok} {
-		if err := c.start(p); err != nil {
+		started, err := c.start(p)
+		if err != nil {
 			return err
 		}
+		c.clients = append(c.clients, started)
 	}
-	c.accompany()
 	return nil
 }
 
 // Pause stops the control plane where it is. A paused one stays paused.
 //
-// The others stop with the API server: they would spend the outage growing
-// impatient, and then wait up to half a minute before they try again.
+// In an outage, of either kind, the other programs stop with the API server: they
+// would spend it growing impatient, and then wait up to half a minute before they
+// try again. They are never started anew, since kwok forgets which addresses its
+// pods have.
 func (c *Cluster) Pause() error {
 	c.outage.Lock()
 	defer c.outage.Unlock()
@@ -209,7 +227,7 @@ func (c *Cluster) Pause() error {
 	}
 	c.part()
 	c.become(Paused)
-	return each(c.programs, (*child.Child).Pause)
+	return errors.Join(each(c.clients, (*child.Child).Pause), c.apiServer.Pause())
 }
 
 // Resume lets a paused control plane go on. A running one goes on.
@@ -224,22 +242,23 @@ func (c *Cluster) Resume() error {
 	case Paused:
 	}
 	c.become(Running)
-	if err := each(c.programs, (*child.Child).Resume); err != nil {
+	if err := errors.Join(c.apiServer.Resume(), each(c.clients, (*child.Child).Resume)); err != nil {
 		return err
 	}
 	c.accompany()
 	return nil
 }
 
-// Kill ends the control plane without a warning. A killed one stays killed.
+// Kill ends the API server without a warning. A killed one stays killed.
 func (c *Cluster) Kill() error {
 	c.outage.Lock()
 	defer c.outage.Unlock()
+	if c.State() == Killed {
+		return nil
+	}
 	c.part()
 	c.become(Killed)
-	programs := c.programs
-	c.programs = nil
-	return each(programs, (*child.Child).Kill)
+	return errors.Join(each(c.clients, (*child.Child).Pause), c.apiServer.Kill())
 }
 
 // State says how the API server is.
@@ -294,8 +313,8 @@ func (c *Cluster) Close() error {
 func (c *Cluster) file(name string) string { return filepath.Join(c.config.Dir, name) }
 
 // start runs one of the cluster's programs.
-func (c *Cluster) start(p build.Program) error {
-	started, err := c.config.Group.Start(child.Program{
+func (c *Cluster) start(p build.Program) (*child.Child, error) {
+	return c.config.Group.Start(child.Program{
 		Name:  fmt.Sprintf("%s of %s", p, c.Name()),
 		Path:  c.config.Paths[p],
 		Args:  c.args(p),
@@ -304,16 +323,11 @@ func (c *Cluster) start(p build.Program) error {
 		Log:   filepath.Join(c.config.Logs, string(p)+".log"),
 		Ended: c.config.Ended,
 	})
-	if err != nil {
-		return err
-	}
-	c.programs = append(c.programs, started)
-	return nil
 }
 
 func (c *Cluster) args(p build.Program) []string {
 	client := []string{"--kubeconfig=" + c.file("kubeconfig")}
-	switch p {
+	switch p { //nolint:exhaustive // The others are not run for each cluster.
 	case build.APIServer:
 		return []string{
 			"--etcd-servers=" + c.config.Etcd,
@@ -358,7 +372,7 @@ func (c *Cluster) args(p build.Program) []string {
 	case build.Scheduler:
 		return append(client, "--leader-elect=false", "--secure-port=0")
 	case build.Kwok:
-		return append(client, "--config="+c.file("stages.yaml"), "--manage-all-nodes=true", "--node-lease-duration-seconds=200")
+		return append(client, "--config="+c.file("stages.yaml"), "--manage-all-nodes=true")
 	}
 	panic("cluster: no arguments for " + string(p))
 }

@@ -74,7 +74,7 @@ func (c *Client) call(ctx context.Context, method, path string, into any) error 
 	if err != nil {
 		return fmt.Errorf("no sandbox answers on %s: %w", c.socket, errors.Unwrap(err))
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return err

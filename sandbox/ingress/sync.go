@@ -60,8 +60,7 @@ func (s *StandIn) syncIngress(ctx context.Context, k key) error {
 	}
 	n := newNames(i.Namespace, i.Name, u)
 	health, err := s.health(i, n)
-	var wait *waitError
-	if errors.As(err, &wait) {
+	if wait, ok := errors.AsType[*waitError](err); ok {
 		if s.said[k].waiting != wait.reason {
 			s.said[k] = said{uid: i.UID, waiting: wait.reason}
 			s.emit(ctx, i, corev1.EventTypeWarning, "Translate", "Translation failed: invalid ingress spec: "+wait.reason)

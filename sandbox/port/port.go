@@ -3,6 +3,7 @@
 package port
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -33,8 +34,7 @@ func Reserve() (*Reservation, error) {
 	}
 	number, err := bind(fd)
 	if err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("reserve a port: %w", err)
+		return nil, fmt.Errorf("reserve a port: %w", errors.Join(err, unix.Close(fd)))
 	}
 	return &Reservation{fd: fd, number: number}, nil
 }

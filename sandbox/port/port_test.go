@@ -1,7 +1,6 @@
 package port_test
 
 import (
-	"context"
 	"errors"
 	"net"
 	"syscall"
@@ -17,7 +16,7 @@ func TestReservedPortRefusesConnectionsAndOtherListeners(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	t.Cleanup(func() { _ = r.Close() })
 	if c, err := net.Dial("tcp", r.Address()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("connect to a reserved port: %v, %v, want a refusal", c, err)
 	}
@@ -31,15 +30,15 @@ func TestProgramThatSharesCanListenOnAReservedPortAgainAndAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	t.Cleanup(func() { _ = r.Close() })
 	for range 3 {
 		l := share(t, r.Address())
 		c, err := net.Dial("tcp", r.Address())
 		if err != nil {
 			t.Fatalf("connect to a program on a reserved port: %v", err)
 		}
-		c.Close()
-		l.Close()
+		_ = c.Close()
+		_ = l.Close()
 	}
 }
 
@@ -55,7 +54,7 @@ func TestPickedPortIsFreeAndNotOfThoseThatSystemsHandOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
+	_ = l.Close()
 }
 
 // share listens as kube-apiserver does with --permit-port-sharing.
@@ -68,7 +67,7 @@ func share(t *testing.T, address string) net.Listener {
 		})
 		return errors.Join(err, failed)
 	}}
-	l, err := config.Listen(context.Background(), "tcp", address)
+	l, err := config.Listen(t.Context(), "tcp", address)
 	if err != nil {
 		t.Fatalf("listen on a reserved port: %v", err)
 	}

@@ -11,8 +11,10 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"k8s.io/klog/v2"
 
 	"github.com/fedsync/fedsync/sandbox/build"
 	"github.com/fedsync/fedsync/sandbox/child"
@@ -22,9 +24,12 @@ func main() {
 	// Whoever reads our output may be gone before we are: what is left to do
 	// then, stopping everything, must not be cut short by it.
 	signal.Ignore(syscall.SIGPIPE)
+	// client-go tells of every connection that an outage breaks.
+	klog.SetLogger(logr.Discard())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := command().ExecuteContext(ctx); err != nil {
+	err := command().ExecuteContext(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
 		os.Exit(1)
 	}

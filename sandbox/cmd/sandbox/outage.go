@@ -33,9 +33,9 @@ func statusCommand() *cobra.Command {
 				return err
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "CLUSTER\tSTATE\tSERVER")
+			_, _ = fmt.Fprintln(w, "CLUSTER\tSTATE\tSERVER") // Flush tells of a failure
 			for _, c := range clusters {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", c.Name, c.State, c.Server)
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", c.Name, c.State, c.Server)
 			}
 			return w.Flush()
 		},
@@ -69,8 +69,8 @@ func outageCommands() []*cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", c.Name, c.State)
-				return nil
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", c.Name, c.State)
+				return err
 			},
 		}
 		dirFlag(cmd, &dir)

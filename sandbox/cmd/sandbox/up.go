@@ -18,6 +18,7 @@ func upCommand() *cobra.Command {
 	var options sandbox.Options
 	var programs string
 	var outlive bool
+	var limit time.Duration
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Start clusters, print how to reach them as one line of JSON, and stay",
@@ -41,7 +42,7 @@ func upCommand() *cobra.Command {
 			options.Progress = os.Stderr
 			ctx, stop := watch(cmd.Context(), outlive)
 			defer stop()
-			return up(ctx, options)
+			return up(ctx, options, limit)
 		},
 	}
 	programsFlag(cmd, &programs)
@@ -53,13 +54,16 @@ func upCommand() *cobra.Command {
 	flags.StringVar(&options.Webhook.Secret, "webhook-secret", "", "what the forge signs those calls with")
 	flags.StringVar(&options.Dir, "dir", "", "folder to keep everything in, new or empty; removed at the end (default: a new temporary one)")
 	flags.StringVar(&options.Logs, "logs", "", "folder for the programs' logs, which stays (default: inside --dir)")
+	flags.DurationVar(&limit, "timeout", 10*time.Minute, "give up if it is not ready by then")
 	flags.BoolVar(&outlive, "outlive-parent", false, "stay when the program that started this one ends")
 	return cmd
 }
 
-func up(ctx context.Context, options sandbox.Options) error {
+func up(ctx context.Context, options sandbox.Options, limit time.Duration) error {
 	began := time.Now()
-	s, err := sandbox.Up(ctx, options)
+	starting, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not ready after %s", limit))
+	defer cancel()
+	s, err := sandbox.Up(starting, options)
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
