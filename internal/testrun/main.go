@@ -167,6 +167,9 @@ func (t *tally) read(r io.Reader) error {
 }
 
 func (t *tally) end(e event, output *strings.Builder) {
+	if e.Test == "" && e.Action == "skip" {
+		return // a package without tests
+	}
 	if e.Test == "" {
 		fmt.Printf("%-4s  %s  %.1fs\n", e.Action, e.Package, e.Elapsed) //nolint:forbidigo // The answer of this program.
 		if e.Action == "fail" && output != nil {

@@ -71,7 +71,16 @@ func (c *Child) wait() {
 func (c *Child) Done() <-chan struct{} { return c.done }
 
 // Pause stops the child where it is: its sockets stay open, and nothing answers.
-func (c *Child) Pause() error { return c.signal(syscall.SIGSTOP) }
+// It returns when every thread has stopped.
+func (c *Child) Pause() error {
+	if err := c.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	if err := awaitStop(c.cmd.Process.Pid); err != nil {
+		return fmt.Errorf("wait until %s has stopped: %w", c.Name, err)
+	}
+	return nil
+}
 
 // Resume lets a paused child go on.
 func (c *Child) Resume() error { return c.signal(syscall.SIGCONT) }
