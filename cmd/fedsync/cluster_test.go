@@ -198,8 +198,9 @@ func kubeconfigCommand(ts *testscript.TestScript, neg bool, args []string) {
 //	                                             them at the script's end
 //	cluster CLUSTER patch OBJECT JSON [MANAGER]  merges a patch
 //	cluster CLUSTER delete OBJECT
+//	cluster CLUSTER refuses FILE                 waits until it would not create the object
 func clusterCommand(ts *testscript.TestScript, neg bool, args []string) {
-	const form = "cluster CLUSTER get|wait|gone|create|patch|delete OBJECT|FILE [ARG…]"
+	const form = "cluster CLUSTER get|wait|gone|create|patch|delete|refuses OBJECT|FILE [ARG…]"
 	usage(ts, len(args) < 3 || neg && args[1] != "get", form)
 	c := newScriptCluster(ts, args[0])
 	arg := func(i int, otherwise string) string {
@@ -239,13 +240,20 @@ func clusterCommand(ts *testscript.TestScript, neg bool, args []string) {
 			return false, err
 		}, func() string { return args[2] + " is still there" })
 	case "create":
-		for _, document := range strings.Split(ts.ReadFile(args[2]), "\n---\n") {
+		for document := range strings.SplitSeq(ts.ReadFile(args[2]), "\n---\n") {
 			c.create(document, arg(3, "kubectl"))
 		}
 	case "patch":
 		ref, objects := c.object(args[2])
 		_, err := objects.Patch(c.ctx, ref.Name, types.MergePatchType, []byte(arg(3, "")), metav1.PatchOptions{FieldManager: arg(4, "kubectl")})
 		ts.Check(err)
+	case "refuses":
+		u := c.decode(ts.ReadFile(args[2]))
+		_, objects := c.object(federation.RefOf(u).String())
+		wait(ts, func() (bool, error) {
+			_, err := objects.Create(c.ctx, u, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			return apierrors.IsInvalid(err) || apierrors.IsForbidden(err), nil
+		}, func() string { return "it is not refused" })
 	case "delete":
 		ref, objects := c.object(args[2])
 		ts.Check(objects.Delete(c.ctx, ref.Name, metav1.DeleteOptions{}))
@@ -302,9 +310,14 @@ func (c *scriptCluster) get(text, path string) (string, error) {
 	return b.String(), err
 }
 
-func (c *scriptCluster) create(document, manager string) {
+func (c *scriptCluster) decode(document string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	c.ts.Check(yaml.Unmarshal([]byte(document), &u.Object))
+	return u
+}
+
+func (c *scriptCluster) create(document, manager string) {
+	u := c.decode(document)
 	ref := federation.RefOf(u)
 	_, objects := c.object(ref.String())
 	_, err := objects.Create(c.ctx, u, metav1.CreateOptions{FieldManager: manager})

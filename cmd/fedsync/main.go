@@ -98,7 +98,6 @@ over all member clusters, behind one address. It says on the commit how that wen
 
 Exit status: 0 yes, 1 the answer is no (differences, findings that are errors, not
 settled in time), 2 it could not be asked (usage, file, repository, no cluster).`,
-		Args:              cobra.NoArgs,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -136,11 +135,11 @@ func settings(cmd *cobra.Command, environment []string, groups ...string) *daemo
 	return cfg
 }
 
-// quiet makes a command that answers a question log warnings only, unless it is
-// told otherwise.
+// quiet makes a command that answers a question log errors only, unless it is told
+// otherwise: what a log would warn of is in the answer.
 func quiet(cmd *cobra.Command) {
 	f := cmd.Flags().Lookup("log-level")
-	f.DefValue = "warn"
+	f.DefValue = "error"
 	_ = f.Value.Set(f.DefValue) // any text is one
 }
 

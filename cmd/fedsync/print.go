@@ -17,7 +17,7 @@ import (
 func writeError(w io.Writer, err error) {
 	text := err.Error()
 	if mistakes := (federation.FileErrors{}); errors.As(err, &mistakes) {
-		text = fmt.Sprintf("%s cannot be followed\n%s", federation.FileName, text)
+		text = fmt.Sprintf("%s cannot be followed\n%s", federation.FileName, mistakes)
 	}
 	fmt.Fprintf(plainWriter{w}, "fedsync: %s\n", indented(text, "  "))
 }

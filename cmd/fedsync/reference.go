@@ -38,13 +38,15 @@ func writeReference(w io.Writer, root *cobra.Command) {
 			fmt.Fprintf(w, "\n```sh\n%s\n```\n", strings.TrimSpace(cmd.Example))
 		}
 		writeOwnFlags(w, cmd)
+		writeTaken(w, cmd)
 	}
 	fmt.Fprint(w, `
 ## Settings
 
-Every setting is a flag, an environment variable and a key of the file that
-`+"`--config`"+` names, in that order of precedence. A command takes the settings that it
-needs.
+Every setting is a flag, an environment variable and a key of the YAML file that
+`+"`--config`"+` names, in that order of precedence. A list is written with commas, in the
+file also as a list. A setting that a command does not take is left alone; one that no
+command knows is an error.
 `)
 	for _, group := range daemon.Groups() {
 		table := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -71,6 +73,30 @@ func writeOwnFlags(w io.Writer, cmd *cobra.Command) {
 	}
 }
 
+// writeTaken names the groups of settings that a command takes, and the defaults
+// that are its own.
+func writeTaken(w io.Writer, cmd *cobra.Command) {
+	var groups, own []string
+	for _, group := range daemon.Groups() {
+		table := pflag.NewFlagSet("", pflag.ContinueOnError)
+		daemon.NewConfig().Flags(table, group)
+		taken := false
+		table.VisitAll(func(f *pflag.Flag) {
+			here := cmd.Flags().Lookup(f.Name)
+			taken = taken || here != nil
+			if here != nil && here.DefValue != f.DefValue {
+				own = append(own, fmt.Sprintf("`--%s` is %s unless given.", f.Name, code(here.DefValue)))
+			}
+		})
+		if taken {
+			groups = append(groups, fmt.Sprintf("[%s](#%s)", group, strings.ToLower(group)))
+		}
+	}
+	if len(groups) > 0 {
+		fmt.Fprintf(w, "\nSettings: %s. %s\n", strings.Join(groups, ", "), strings.Join(own, " "))
+	}
+}
+
 func code(value string) string {
 	if value == "" || value == "[]" {
 		return ""
@@ -79,4 +105,3 @@ func code(value string) string {
 }
 
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
-

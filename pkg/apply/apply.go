@@ -17,6 +17,7 @@ import (
 type Result struct {
 	Changes  []federation.Change  // one per object that was looked at, sorted
 	Findings []federation.Finding // all that stand now, as Findings gives them, and notes on this Apply
+	Notes    []federation.Finding // the notes alone: what was adopted, and how to put it back
 	// Complete says that the cluster is as the plan says.
 	Complete bool
 	// RetryAfter is when another Apply of the same plan may do better; zero

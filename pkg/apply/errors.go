@@ -207,6 +207,12 @@ func (e *Error) classifyStatus(s metav1.Status) {
 		e.Remedy = "remove the Service's other port with this nodePort: another field manager owns it"
 		return
 	}
+	if strings.Contains(message, "failed to create typed patch object") {
+		// What does not fit the schema, which the API server answers with a 500.
+		e.Class = ClassInvalid
+		e.Remedy = "correct the field, or take it out"
+		return
+	}
 	if s.Code >= http.StatusInternalServerError || s.Code == http.StatusTooManyRequests {
 		e.Class, e.RetryAfter = ClassServer, retrySoon
 	}

@@ -71,10 +71,10 @@ func (p *pass) result() Result {
 		Complete: !p.incomplete && p.unreachable == nil, RetryAfter: p.retry,
 		Drifted: p.drifted, KindsChanged: p.kindsNew,
 	}
-	notes := p.notes
+	r.Notes = p.notes
 	p.mu.Unlock()
 	slices.SortFunc(r.Changes, func(a, b federation.Change) int { return a.Object.Compare(b.Object) })
-	r.Findings = append(p.Findings(), notes...)
+	r.Findings = append(p.Findings(), r.Notes...)
 	return r
 }
 

@@ -142,6 +142,9 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 // to its end.
 func (d *Daemon) Run(ctx context.Context) error {
 	defer d.Close()
+	if err := d.checkRepository(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var running sync.WaitGroup
@@ -169,6 +172,19 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.log.Info("stopped")
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
+	}
+	return nil
+}
+
+// checkRepository refuses to wait for a local folder to become a repository: that
+// is a slip in the settings. A remote that does not answer may answer later.
+func (d *Daemon) checkRepository(ctx context.Context) error {
+	if _, local := d.source.LocalPath(); !local {
+		return nil
+	}
+	_, err := d.source.Snapshot(ctx, d.cfg.Revision)
+	if wrong := (*source.NotRepositoryError)(nil); errors.As(err, &wrong) {
+		return wrong
 	}
 	return nil
 }

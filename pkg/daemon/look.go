@@ -120,11 +120,7 @@ func Look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logg
 	loopCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	l := newLoop(d, true)
-	l.settled = func(*status.Report) {
-		if l.workers.looked() {
-			cancel()
-		}
-	}
+	l.settled = twice(l, func(*status.Report) bool { return l.workers.looked() }, cancel)
 	l.run(loopCtx)
 	l.workers.wait()
 	if err := ctx.Err(); err != nil {
@@ -143,7 +139,7 @@ func Look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logg
 		if o.compared > 0 && o.compared == o.handed {
 			c.Differences[name] = o.differences
 		}
-		if !o.facts.Synced && o.tried == 0 {
+		if !o.facts.Synced && o.facts.State != federation.ClusterReady {
 			unseen = append(unseen, name)
 		}
 	}

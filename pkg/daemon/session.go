@@ -366,8 +366,9 @@ func (s *session) carryOut(ctx context.Context) {
 	s.pending = !result.Complete
 	s.update(func(o *outcome) {
 		if o.changing != s.order.Revision {
-			o.changing, o.changes = s.order.Revision, nil
+			o.changing, o.changes, o.notes = s.order.Revision, nil, nil
 		}
+		o.notes = append(slices.Clip(o.notes), result.Notes...)
 		o.changes = addChanges(o.changes, result.Changes)
 		if ctx.Err() == nil {
 			o.tried, o.final = s.order.number, result.RetryAfter == 0 || result.RetryAfter >= farOff
@@ -413,6 +414,9 @@ func (s *session) repair(ctx context.Context) {
 		result := s.applier.Repair(ctx) // the inventory too
 		s.metrics.Changes(result.Changes)
 		s.damaged = ctx.Err() != nil || !result.Complete
+		if len(result.Notes) > 0 {
+			s.update(func(o *outcome) { o.notes = append(slices.Clip(o.notes), result.Notes...) })
+		}
 		// What could not be repaired, or not even tried, is due still.
 		if refs, next = s.applier.Due(time.Now()); len(refs) > 0 || s.damaged {
 			s.tryAgain(result.RetryAfter)
@@ -432,7 +436,10 @@ func (s *session) look(o *outcome) {
 		o.facts.Inventory = s.applier.Inventory()
 		o.observations = s.view.Snapshot()
 	}
-	o.findings = append(s.findings(), o.faults...)
+	o.findings = slices.Concat(s.findings(), o.notes)
+	if o.facts.State == federation.ClusterReady {
+		o.findings = append(o.findings, o.faults...) // otherwise the probes say more
+	}
 }
 
 func (s *session) findings() []federation.Finding {

@@ -59,6 +59,7 @@ type outcome struct {
 
 	changes      []federation.Change // for the revision changing, without the unchanged
 	changing     federation.Revision // the newest that was begun with
+	notes        []federation.Finding // on what was done for the revision changing
 	observations []federation.Observation
 	findings     []federation.Finding
 	faults       []federation.Finding // of what comes before an apply

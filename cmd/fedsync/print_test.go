@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func TestPlainTextObeysNobody(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"words", "203.0.113.10 · 13/13 clusters…", "203.0.113.10 · 13/13 clusters…"},
+		{"lines and tabs", "a\n\tb", "a\n\tb"},
+		{"escape sequence", "\x1b[2Jgone", "\ufffd[2Jgone"},
+		{"escape sequence in one character", "\u009b2Jgone", "\ufffd2Jgone"},
+		{"bell, carriage return, delete", "a\a\r\x7f", "a\ufffd\ufffd\ufffd"},
+		{"writing from right to left", "a\u202egnp.exe", "a\ufffdgnp.exe"},
+		{"characters that cannot be seen", "ad\u200bmin", "ad\ufffdmin"},
+		{"bytes that are no text", "a\x9bb", "a\ufffdb"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := plain(c.text); got != c.want {
+				t.Errorf("plain(%q) = %q, want %q", c.text, got, c.want)
+			}
+		})
+	}
+}
+
+func TestErrorsOfOthersCannotPassForLinesOfOurs(t *testing.T) {
+	var b strings.Builder
+	writeError(&b, errors.New("apply: the webhook says\nfedsync: all is well\n"))
+	if got, want := b.String(), "fedsync: apply: the webhook says\n  fedsync: all is well\n"; got != want {
+		t.Errorf("writeError wrote %q, want %q", got, want)
+	}
+}
+
+func TestErrorsSayAllThereIsToSay(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"all mistakes of the file, each in its line", fmt.Errorf("read: %w", federation.FileErrors{
+			{File: federation.FileName, Line: 3, Field: "spec.apps", Message: "one"},
+			{File: federation.FileName, Line: 4, Message: "two"},
+		}), "fedsync: fedsync.yaml cannot be followed\n  fedsync.yaml:3: spec.apps: one\n  fedsync.yaml:4: two\n"},
+		{"a question that cannot be asked", errors.New("no"), "fedsync: no\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var b strings.Builder
+			writeError(&b, c.err)
+			if got := b.String(); got != c.want {
+				t.Errorf("writeError wrote\n%q, want\n%q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestFindingsThatAreErrorsMakeTheAnswerNo(t *testing.T) {
+	note := federation.Finding{ID: "adopted", Severity: federation.SeverityNote, Message: "taken over"}
+	warning := federation.Finding{ID: "D03", Severity: federation.SeverityWarning, Cluster: "asia", Message: "away", Remedy: "start it\nor wait"}
+	wrong := federation.Finding{ID: "held", Severity: federation.SeverityError, Message: "held"}
+	for _, c := range []struct {
+		findings []federation.Finding
+		want     error
+		text     string
+	}{
+		{nil, nil, ""},
+		{[]federation.Finding{note, warning}, nil, "I adopted taken over\nW D03  asia: away\n       start it\n       or wait\n"},
+		{[]federation.Finding{wrong, note}, errNo, "E held held\nI adopted taken over\n"},
+	} {
+		var b strings.Builder
+		if got := writeFindings(&b, c.findings); !errors.Is(got, c.want) {
+			t.Errorf("writeFindings(%v) = %v, want %v", c.findings, got, c.want)
+		}
+		if b.String() != c.text {
+			t.Errorf("writeFindings(%v) wrote %q, want %q", c.findings, b.String(), c.text)
+		}
+	}
+}

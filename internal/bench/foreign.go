@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// foreign measures how long it takes until fedsync's report tells of a port or a
+// label that somebody else added beside ours.
+func (g *guide) foreign(ctx context.Context, b *bench) (Row, error) {
+	additions := []struct {
+		kind  schema.GroupVersionResource
+		path  string // where it is removed again
+		add   string // where it is added
+		value any
+	}{
+		{services, "/spec/ports/1", "/spec/ports/-", map[string]any{"name": "extra", "port": 8081, "protocol": "TCP"}},
+		{ingresses, "/metadata/labels/team", "/metadata/labels/team", "blue"},
+	}
+	row := Row{What: "a foreign port or label is reported", Unit: "ms", Of: "additions"}
+	for run := range b.runs {
+		m, a := g.clusters[run%len(g.clusters)], additions[run%len(additions)]
+		if err := g.settle(ctx); err != nil {
+			return row, err
+		}
+		if _, err := m.edit(ctx, a.kind, "add", a.add, a.value); err != nil {
+			return row, fmt.Errorf("add %s in %s: %w", a.add, m.name, err)
+		}
+		answered := time.Now()
+		if err := g.untilForeign(ctx, m.name, a.kind, true); err != nil {
+			return row, err
+		}
+		row.Values = append(row.Values, milliseconds(time.Since(answered)))
+		if _, err := m.edit(ctx, a.kind, "remove", a.path, nil); err != nil {
+			return row, fmt.Errorf("remove %s in %s: %w", a.path, m.name, err)
+		}
+		if err := g.untilForeign(ctx, m.name, a.kind, false); err != nil {
+			return row, err
+		}
+	}
+	b.tell("%s: median %.0f ms, worst %.0f ms", row.What, row.Median(), row.Worst())
+	return row, nil
+}
+
+// untilForeign waits until a foreign addition is reported, or no more.
+func (g *guide) untilForeign(ctx context.Context, cluster string, kind schema.GroupVersionResource, there bool) error {
+	kindOf := map[schema.GroupVersionResource]string{services: "Service", ingresses: "Ingress"}
+	reported := func(r *status.Report) bool {
+		for _, f := range r.Findings {
+			if f.ID == "foreign" && f.Cluster == cluster && f.Object == (federation.ObjectRef{Group: kind.Group, Kind: kindOf[kind], Namespace: namespace, Name: guideName}) {
+				return true
+			}
+		}
+		return false
+	}
+	// As often as a request to the page allows without being a load itself.
+	return wait(ctx, patience, 10*time.Millisecond, "report of a foreign addition in "+cluster, func(ctx context.Context) (bool, string) {
+		r, err := g.fedsync.report(ctx)
+		if err != nil {
+			return false, err.Error()
+		}
+		return reported(r) == there, fmt.Sprint(r.Findings)
+	})
+}

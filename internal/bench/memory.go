@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// manyPerCluster is how many objects each cluster has where memory is measured.
+const manyPerCluster = 300
+
+// measureMemory measures a fedsync that keeps 300 objects in every cluster: it
+// brings them there, brings a change of every one of them, and is left alone.
+// What counts is what is resident then; the most that ever was and what it asks
+// meanwhile stand beside it.
+func measureMemory(ctx context.Context, b *bench) (rows []Row, err error) {
+	l, err := b.openLab(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if b.guide != nil { // nothing else is to be watched, or to write
+		if err := b.guide.close(); err != nil {
+			return nil, err
+		}
+		b.guide = nil
+	}
+	repo, err := newRepository(ctx, filepath.Join(b.dir, manyName), manyFiles(l.names(), manyPerCluster, 0))
+	if err != nil {
+		return nil, err
+	}
+	defer repo.close()
+	requests, err := l.requests(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.tell("bringing %d objects to %d clusters …", manyPerCluster, len(l.clusters))
+	d, err := startDaemon(ctx, b.fedsync, b.daemonDir(manyName), repo.bare, l.kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if d != nil {
+			d.kill() // some error is on its way already
+		}
+	}()
+	if err := d.succeeds(ctx, repo.head); err != nil {
+		return nil, err
+	}
+	count := manyPerCluster * len(l.clusters)
+	rows = append(rows, Row{
+		What: fmt.Sprintf("from the start until %d objects are live", count),
+		Unit: "ms", Of: "start", Values: []float64{milliseconds(time.Since(d.began))},
+	})
+	now, err := l.requests(ctx)
+	if err != nil {
+		return nil, err
+	}
+	took, err := d.pushAll(ctx, repo, manyFiles(l.names(), manyPerCluster, 1))
+	if err != nil {
+		return nil, err
+	}
+	rows = append(rows, Row{
+		What: fmt.Sprintf("push that changes all %d objects, until fedsync says so", count),
+		Unit: "ms", Of: "push", Values: []float64{milliseconds(took)},
+	})
+	_, most, err := d.memory()
+	if err != nil {
+		return nil, err
+	}
+
+	b.tell("%.0f MB at most; leaving it alone for %s …", most, b.span())
+	steady := Row{What: "VmRSS at rest, in the last tenth of the wait", Unit: "MB", Of: "samples"}
+	idle, err := l.idle(ctx, b, watches(since(now, requests)), func() (err error) {
+		if err := pause(ctx, b.span()*9/10); err != nil {
+			return err
+		}
+		steady.Values, err = d.samples(ctx, b.runs, b.span()/10)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, most, err = d.memory(); err != nil {
+		return nil, err
+	}
+	rows = append(rows, Row{What: "VmHWM, the most that ever was resident", Unit: "MB", Of: "start", Values: []float64{most}})
+	running := d
+	d = nil
+	return slices.Concat([]Row{steady.medianWithin(150)}, rows, idle), running.stop()
+}
+
+// pushAll gives how long fedsync needs to bring changed files to all clusters.
+func (d *daemon) pushAll(ctx context.Context, repo *repository, files map[string]string) (time.Duration, error) {
+	id, err := repo.commit(ctx, files, "Change everything")
+	if err != nil {
+		return 0, err
+	}
+	if err := pause(ctx, quiet); err != nil { // git was busy until now
+		return 0, err
+	}
+	moved, err := repo.publish(id)
+	if err != nil {
+		return 0, err
+	}
+	err = d.succeeds(ctx, id)
+	return time.Since(moved), err
+}
+
+// samples reads what is resident, some times over a while.
+func (d *daemon) samples(ctx context.Context, n int, over time.Duration) ([]float64, error) {
+	var all []float64
+	for range n {
+		if err := pause(ctx, over/time.Duration(n)); err != nil {
+			return nil, err
+		}
+		now, _, err := d.memory()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, now)
+	}
+	return all, nil
+}
+
+// succeeds waits until the newest report is a success at a commit. It asks the
+// metrics, which are short: to make the report of so many objects would be the
+// most memory that fedsync ever needs.
+func (d *daemon) succeeds(ctx context.Context, id string) error {
+	want := []string{`fedsync_report_state{state="success"} 1`, fmt.Sprintf(`fedsync_revision_info{revision=%q} 1`, id)}
+	err := wait(ctx, 5*time.Minute, 250*time.Millisecond, "bring everything to all clusters", func(ctx context.Context) (bool, string) {
+		body, err := d.get(ctx, "/metrics")
+		if err != nil {
+			return false, err.Error()
+		}
+		for _, line := range want {
+			if !strings.Contains(string(body), line) {
+				return false, "no " + line
+			}
+		}
+		return true, ""
+	})
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w\nfedsync's log ends with\n%s", err, d.lastWords())
+	}
+	return err
+}

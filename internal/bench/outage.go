@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// measureOutage measures pushes while clusters hang: their API servers accept
+// connections and never answer. What counts is when the others are live, against
+// the very same clusters with all up, in turns.
+func measureOutage(ctx context.Context, b *bench) ([]Row, error) {
+	g, err := b.openGuide(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.settle(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := g.push(ctx, g.names()); err != nil {
+		return nil, err
+	}
+	var rows []Row
+	for _, out := range []int{1, 5} {
+		if out >= len(g.clusters) {
+			continue
+		}
+		more, err := g.outage(ctx, b, out)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+	}
+	return rows, nil
+}
+
+// outage measures with some clusters out.
+func (g *guide) outage(ctx context.Context, b *bench, out int) ([]Row, error) {
+	// Spread over the federation's order, so that it cannot matter.
+	var away, there []string
+	step := len(g.clusters) / out
+	for i, name := range g.names() {
+		if i%step == step/2 && len(away) < out {
+			away = append(away, name)
+		} else {
+			there = append(there, name)
+		}
+	}
+	up := Row{What: fmt.Sprintf("push to live in %d of %d, all up", len(there), len(g.clusters)), Unit: "ms", Of: "pushes"}
+	first := Row{What: fmt.Sprintf("the same, %d stopped a moment before", out), Unit: "ms", Of: "pushes"}
+	later := Row{What: fmt.Sprintf("the same, %d known to be Offline", out), Unit: "ms", Of: "pushes"}
+	for range b.runs {
+		if err := g.settle(ctx); err != nil {
+			return nil, err
+		}
+		took, err := g.push(ctx, g.names())
+		if err != nil {
+			return nil, err
+		}
+		if err := g.settle(ctx); err != nil {
+			return nil, err
+		}
+		unnoticed, offline, err := g.pushWithout(ctx, away, there)
+		if err != nil {
+			return nil, err
+		}
+		up.Values = append(up.Values, slowest(among(took, there)))
+		first.Values = append(first.Values, slowest(unnoticed))
+		later.Values = append(later.Values, slowest(offline))
+		b.tell("%d out: all up %.0f ms, at first %.0f ms, later %.0f ms", out, slowest(among(took, there)), slowest(unnoticed), slowest(offline))
+	}
+	ratio := func(r Row) Row { return r.must("median", r.Median()/up.Median(), 1.2, "× all up") }
+	return []Row{up, ratio(first), ratio(later)}, nil
+}
+
+// pushWithout stops clusters, pushes at once, when fedsync cannot know of it yet,
+// and again when it knows, and lets the clusters go on.
+func (g *guide) pushWithout(ctx context.Context, away, there []string) (first, later map[string]time.Duration, err error) {
+	defer func() {
+		for _, name := range away {
+			// Even when ctx has ended: a stopped cluster could not be ended well.
+			err = errors.Join(err, g.sandbox.do(context.WithoutCancel(ctx), "resume", name))
+		}
+	}()
+	for _, name := range away {
+		if err := g.sandbox.do(ctx, "pause", name); err != nil {
+			return nil, nil, err
+		}
+	}
+	if first, err = g.push(ctx, there); err != nil {
+		return nil, nil, err
+	}
+	if err := g.untilOffline(ctx, away); err != nil {
+		return nil, nil, err
+	}
+	if err := g.settleIn(ctx, there); err != nil {
+		return nil, nil, err
+	}
+	later, err = g.push(ctx, there)
+	return first, later, err
+}
+
+func (g *guide) untilOffline(ctx context.Context, clusters []string) error {
+	return g.fedsync.until(ctx, time.Minute, "find out that clusters are Offline", func(r *status.Report) bool {
+		offline := 0
+		for _, c := range r.Clusters {
+			if c.State == federation.ClusterOffline && slices.Contains(clusters, c.Name) {
+				offline++
+			}
+		}
+		return offline == len(clusters)
+	})
+}
+
+// among gives some clusters' part.
+func among(took map[string]time.Duration, clusters []string) map[string]time.Duration {
+	took = maps.Clone(took)
+	maps.DeleteFunc(took, func(name string, _ time.Duration) bool { return !slices.Contains(clusters, name) })
+	return took
+}

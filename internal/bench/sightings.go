@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// The kinds of the guide's objects, and where they are.
+var (
+	services    = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	replicaSets = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
+	ingresses   = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}
+)
+
+const namespace = metav1.NamespaceDefault
+
+// kinds are those that are watched, and of which every app here has one object.
+func kinds() []schema.GroupVersionResource {
+	return []schema.GroupVersionResource{services, replicaSets, ingresses}
+}
+
+// sighting is an object as a watch outside fedsync saw it.
+type sighting struct {
+	cluster string
+	kind    schema.GroupVersionResource
+	object  *unstructured.Unstructured // not changed
+	deleted bool
+	at      time.Time // when the watch had decoded it
+}
+
+// sightings watch the guide's kinds in all clusters, and tell those who expect
+// something.
+type sightings struct {
+	stop    context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex // protects expected, and what is in them
+	expected map[*expectation]bool
+}
+
+// expectation is a set of things that should be seen.
+type expectation struct {
+	of      func(sighting) string // which of the things a sighting is; "" for none
+	missing map[string]bool
+	seen    map[string]time.Time // the first time
+	done    chan struct{}        // closed when nothing is missing
+
+	all *sightings
+}
+
+// watchClusters begins to watch.
+func watchClusters(clusters []*member) *sightings {
+	ctx, stop := context.WithCancel(context.Background())
+	s := &sightings{stop: stop, expected: map[*expectation]bool{}}
+	for _, m := range clusters {
+		for _, kind := range kinds() {
+			s.running.Go(func() { s.watch(ctx, m, kind) })
+		}
+	}
+	return s
+}
+
+func (s *sightings) close() {
+	s.stop()
+	s.running.Wait()
+}
+
+// expect begins to look for the keys. Nothing that was seen before counts. It
+// ends with wait or drop.
+func (s *sightings) expect(keys []string, of func(sighting) string) *expectation {
+	e := &expectation{of: of, missing: map[string]bool{}, seen: map[string]time.Time{}, done: make(chan struct{}), all: s}
+	for _, key := range keys {
+		e.missing[key] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expected[e] = true
+	return e
+}
+
+// wait gives when each key was seen first.
+func (e *expectation) wait(ctx context.Context, limit time.Duration) (map[string]time.Time, error) {
+	defer e.drop()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-e.done:
+		return e.seen, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		e.all.mu.Lock()
+		defer e.all.mu.Unlock()
+		return nil, fmt.Errorf("not seen within %s: %s", limit, strings.Join(slices.Sorted(maps.Keys(e.missing)), ", "))
+	}
+}
+
+// drop ends the expectation.
+func (e *expectation) drop() {
+	e.all.mu.Lock()
+	defer e.all.mu.Unlock()
+	delete(e.all.expected, e)
+}
+
+// see tells those who expect it.
+func (s *sightings) see(x sighting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := range s.expected {
+		key := e.of(x)
+		if key == "" || !e.missing[key] {
+			continue
+		}
+		delete(e.missing, key)
+		e.seen[key] = x.at
+		if len(e.missing) == 0 {
+			close(e.done)
+		}
+	}
+}
+
+// watch lists and watches one kind in one cluster until ctx ends. A cluster that
+// is stopped meanwhile is listed anew.
+func (s *sightings) watch(ctx context.Context, m *member, kind schema.GroupVersionResource) {
+	client := m.admin.Resource(kind).Namespace(namespace)
+	see := func(object *unstructured.Unstructured, deleted bool) {
+		s.see(sighting{cluster: m.name, kind: kind, object: object, deleted: deleted, at: time.Now()})
+	}
+	for ctx.Err() == nil {
+		listing, cancel := context.WithTimeout(ctx, 5*time.Second)
+		list, err := client.List(listing, metav1.ListOptions{})
+		cancel()
+		if err != nil {
+			_ = pause(ctx, 100*time.Millisecond) // then ctx is asked
+			continue
+		}
+		for i := range list.Items {
+			see(&list.Items[i], false)
+		}
+		events, err := client.Watch(ctx, metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
+		if err != nil {
+			continue
+		}
+		for event := range events.ResultChan() {
+			object, ok := event.Object.(*unstructured.Unstructured)
+			if !ok || event.Type == watch.Error {
+				break
+			}
+			see(object, event.Type == watch.Deleted)
+		}
+		events.Stop()
+	}
+}
+
+// key names an object of an app over all clusters.
+func key(cluster string, kind schema.GroupVersionResource) string {
+	return cluster + " " + kind.Resource
+}
+
+// keys names an app's objects in some clusters.
+func keys(clusters []string) []string {
+	var all []string
+	for _, c := range clusters {
+		for _, kind := range kinds() {
+			all = append(all, key(c, kind))
+		}
+	}
+	return all
+}
