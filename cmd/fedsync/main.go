@@ -45,6 +45,11 @@ type noError struct{ error }
 func (e noError) Unwrap() error { return e.error }
 
 func main() {
+	// Half of Go's usual head-room: a daemon that mostly waits need not hold twice
+	// what it uses, and the price is some 8 % more of little work.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 

@@ -202,6 +202,7 @@ func TestErrorsAreClassified(t *testing.T) {
 		"a port out of range":      {invalid("provided port is not in the valid range. The range of valid ports is 30000-32767"), ClassPortRange, "30061", "", retryLate},
 		"any other invalid value":  {invalid("must be something else"), ClassInvalid, "", "", retryLate},
 		"a clash called a fault":   {status(500, metav1.StatusReasonInternalError, "Internal error occurred: duplicate nodePort: 30061"), ClassPortTaken, "30061", "", retryLate},
+		"an unknown field":         {status(500, "", "failed to create typed patch object (web/nginx; /v1, Kind=Service): .spc: field not declared in schema"), ClassInvalid, "", "", retryLate},
 		"a fault":                  {status(500, metav1.StatusReasonInternalError, "etcd is away"), ClassServer, "", "", retrySoon},
 		"too many requests":        {apierrors.NewTooManyRequests("later", 7), ClassServer, "", "", 7 * time.Second},
 		"a webhook that denies":    {status(403, metav1.StatusReasonForbidden, `admission webhook "policy.example.com" denied the request: no`), ClassAdmission, "", "policy.example.com", retryLate},

@@ -7,7 +7,7 @@
 // worker. Whatever changes, a revision, a fact, the kubeconfig, it plans from
 // scratch and hands over what differs; nothing depends on having seen an event.
 //
-// worker.go and session.go are one cluster's side. A worker has a session as
+// worker.go, session.go and sight.go are one cluster's side. A worker has a session as
 // long as the way to its cluster stays the same; the session probes, watches,
 // applies the newest plan and repairs drift, and shares nothing with other
 // clusters that could block. What came of it is the outcome, which the loop

@@ -52,8 +52,8 @@ func outage(t *testing.T, s *sandboxtest.Sandbox, away, back func(testing.TB, st
 	if took := time.Since(started); took > 4*time.Second {
 		t.Errorf("the others had the push after %s, want it sooner than any timeout", took)
 	}
-	pendingFor := func(sha string) *status.Report {
-		return d.await("the report names "+lost, func(r *status.Report) string {
+	pendingFor := func(sha string) {
+		d.await("the report names "+lost, func(r *status.Report) string {
 			c := clusterOf(r, lost)
 			switch {
 			case r.Revision.SHA != sha || c.State != federation.ClusterOffline:

@@ -3,20 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/discovery/cached/memory"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/restmapper"
 
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -79,93 +71,6 @@ type session struct {
 	absent context.CancelFunc                  // ends the requests under way; nil when there are none
 	failed map[health.Watch]*health.WatchError // watches that do not see
 	apps   map[string]string                   // by the value of the part-of label
-}
-
-// sessionOptions are the same for all sessions of a daemon.
-type sessionOptions struct {
-	readOnly bool
-	source   string // digest of repository, ref and federation
-	instance string
-	version  string
-	log      *zap.Logger // the applier names the cluster itself
-	forms    *apply.Forms
-	cfg      *Config
-	metrics  *web.Metrics
-}
-
-// newSession makes a session of a connection. It asks the cluster nothing yet.
-func newSession(w *worker, conn connection, o sessionOptions) (*session, error) {
-	cfg, connections := health.TrackConnections(conn.REST)
-	cfg.QPS = -1 // the applier limits what is under way, and watches must not wait
-	cfg.UserAgent = "fedsync/" + o.version
-	cfg.WarningHandlerWithContext = warnings{w.log}
-	client, err := dynamic.NewForConfig(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", w.cluster.Name, err)
-	}
-	mapper, err := newMapper(cfg, o.cfg.RequestTimeout)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", w.cluster.Name, err)
-	}
-	s := &session{
-		worker:      w,
-		readOnly:    o.readOnly,
-		connections: connections,
-		metrics:     o.metrics,
-		parents: health.Watch{
-			Resource:      schema.GroupVersionResource{Version: "v1", Resource: "configmaps"},
-			Namespace:     apply.Namespace,
-			LabelSelector: apply.ParentSelector(w.federation),
-		},
-		listTimeout: o.cfg.RequestTimeout,
-		drifted:     newBell(),
-		looked:      newBell(),
-		back:        newBell(),
-		retry:       time.NewTimer(time.Hour),
-		failed:      map[health.Watch]*health.WatchError{},
-	}
-	s.retry.Stop()
-	s.applier = apply.New(apply.Options{
-		Cluster:        w.cluster.Name,
-		Federation:     w.federation,
-		Source:         o.source,
-		Instance:       o.instance,
-		Version:        o.version,
-		Client:         client,
-		Mapper:         mapper,
-		Concurrency:    o.cfg.Concurrency,
-		RequestTimeout: o.cfg.RequestTimeout,
-		NodePorts:      w.nodePorts,
-		Forms:          o.forms,
-		Log:            o.log,
-	})
-	s.prober = health.NewProber(conn.REST, health.ProberOptions{
-		Interval: o.cfg.ProbeInterval, Timeout: o.cfg.ProbeTimeout, Log: w.log,
-	})
-	s.watcher = health.NewWatcher(client, s.observe)
-	s.view = health.NewView(w.cluster.Name, s.appOf, w.changed.ring)
-	return s, nil
-}
-
-// newMapper knows a cluster's kinds: it asks once, and again when it is reset.
-func newMapper(cfg *rest.Config, timeout time.Duration) (*restmapper.DeferredDiscoveryRESTMapper, error) {
-	cfg = rest.CopyConfig(cfg)
-	cfg.Timeout = timeout
-	client, err := discovery.NewDiscoveryClientForConfig(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client)), nil
-}
-
-// warnings logs what an API server remarks on a request, a deprecated field say.
-type warnings struct{ log *zap.Logger }
-
-// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
-func (w warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
-	if code == 299 && text != "" { // the code that Kubernetes uses, of RFC 7234
-		w.log.Debug("cluster warns", zap.String("warning", text))
-	}
 }
 
 // run goes on until ctx ends.
@@ -284,63 +189,6 @@ func (s *session) expireKept(ctx context.Context) {
 	}
 }
 
-// watch makes the watches those that the order needs, and says whether to go on:
-// each has listed, or cannot, or was waited for long enough. What has not listed
-// is applied with care and not pruned.
-func (s *session) watch() bool {
-	s.know()
-	wanted := []health.Watch{s.parents}
-	for _, kind := range s.applier.Kinds(s.order.ClusterPlan) {
-		wanted = append(wanted, health.Watch{Resource: kind, LabelSelector: apply.LabelPartOf})
-	}
-	if !slices.Equal(wanted, s.watching) {
-		s.watching, s.awaited = wanted, time.Now().Add(s.listTimeout)
-		s.watcher.Want(wanted)
-	}
-	blocked := s.blocked()
-	missing := slices.ContainsFunc(wanted, func(w health.Watch) bool {
-		return !s.watcher.Synced(w) && blocked[w] == nil
-	})
-	if !missing {
-		s.update(func(o *outcome) { o.facts.Synced = true })
-		return true
-	}
-	if wait := time.Until(s.awaited); wait > 0 {
-		s.wakeIn(wait)
-		return false
-	}
-	// Without the parents in sight we may not be the writer any more.
-	return s.watcher.Synced(s.parents) || blocked[s.parents] != nil
-}
-
-// know notes which labels are those of our apps.
-func (s *session) know() {
-	apps := map[string]string{}
-	for _, app := range s.order.Apps {
-		apps[apply.PartOf(s.federation, app.App)] = app.App
-	}
-	for _, app := range s.applier.Parents() {
-		apps[apply.PartOf(s.federation, app)] = app
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.apps = apps
-}
-
-// blocked are the watches that fail for a reason of their own, which no waiting
-// mends.
-func (s *session) blocked() map[health.Watch]*health.WatchError {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	blocked := map[health.Watch]*health.WatchError{}
-	for w, err := range s.failed {
-		if err.Blocked() {
-			blocked[w] = err
-		}
-	}
-	return blocked
-}
-
 // compare finds out what carryOut would change.
 func (s *session) compare(ctx context.Context) {
 	differences, err := s.applier.Diff(ctx, s.order.ClusterPlan)
@@ -428,38 +276,6 @@ func (s *session) repair(ctx context.Context) {
 	s.changed.ring()
 }
 
-// look adds what the applier and the watches know by now.
-func (s *session) look(o *outcome) {
-	refs, _ := s.applier.Due(time.Now())
-	o.dirty = len(refs) > 0
-	if o.facts.Synced || len(o.observations) == 0 {
-		o.facts.Inventory = s.applier.Inventory()
-		o.observations = s.view.Snapshot()
-	}
-	o.findings = slices.Concat(s.findings(), o.notes)
-	if o.facts.State == federation.ClusterReady {
-		o.findings = append(o.findings, o.faults...) // otherwise the probes say more
-	}
-}
-
-func (s *session) findings() []federation.Finding {
-	all := s.applier.Findings()
-	for w, err := range s.blocked() {
-		f := federation.Finding{
-			ID: "D07", Severity: federation.SeverityError, Cluster: s.cluster.Name,
-			Object:  federation.ObjectRef{Group: w.Resource.Group, Kind: w.Resource.Resource},
-			Message: err.Error() + ": drift and what should be pruned of this kind go unseen",
-			Remedy:  fmt.Sprintf("allow the verbs list and watch on %s", w.Resource.GroupResource()),
-		}
-		if err.NotServed {
-			f.Severity = federation.SeverityWarning
-			f.Remedy = "install its CustomResourceDefinition, or remove the objects from the repository"
-		}
-		all = append(all, f)
-	}
-	return all
-}
-
 // fault notes that the cluster did not answer, and tries again later.
 func (s *session) fault(ctx context.Context, err error) {
 	if ctx.Err() == nil {
@@ -499,87 +315,4 @@ func (s *session) wakeIn(d time.Duration) {
 		s.retryAt = at
 		s.retry.Reset(d)
 	}
-}
-
-// probed takes what the probes add up to. It must not block.
-func (s *session) probed(p health.Probe) {
-	before := s.state()
-	if p.State != before {
-		s.log.Info("cluster state", zap.String("state", string(p.State)),
-			zap.String("class", string(p.Failure)), zap.String("error", p.Error))
-	}
-	s.update(func(o *outcome) {
-		facts := p.Facts()
-		facts.Synced, facts.Inventory = o.facts.Synced, o.facts.Inventory
-		o.facts = facts
-	})
-	switch {
-	case p.State == federation.ClusterOffline:
-		// Nothing that is under way will be answered.
-		s.mu.Lock()
-		if s.absent != nil {
-			s.absent()
-		}
-		s.mu.Unlock()
-		s.connections.Close()
-	case p.State != before:
-		s.back.ring()
-	}
-}
-
-// observe takes a watch event to whom it concerns. It is called by many
-// goroutines and must not block.
-func (s *session) observe(e health.Event) {
-	switch e.Type {
-	case health.Upserted, health.Deleted:
-		d := s.applier.Observe(apply.Event{
-			Resource: e.Watch.Resource, Object: e.Object, Deleted: e.Type == health.Deleted,
-		})
-		if d.Repair {
-			s.log.Info("drift found", zap.Stringer("object", d.Object), zap.String("drift", d.Text))
-			s.drifted.ring()
-		}
-		if d.Findings {
-			s.changed.ring()
-		}
-		if e.Watch != s.parents {
-			s.view.Observe(e)
-		}
-		return
-	case health.Listed:
-		s.note(e.Watch, nil)
-		if e.Watch != s.parents {
-			s.applier.Listed(e.Watch.Resource)
-		}
-	case health.Failed:
-		s.note(e.Watch, e.Err)
-		if e.Watch != s.parents && e.Err.Blocked() {
-			s.applier.Unlisted(e.Watch.Resource)
-		}
-	case health.Stopped:
-		s.note(e.Watch, nil)
-		if e.Watch != s.parents {
-			s.applier.Unlisted(e.Watch.Resource)
-			s.view.Observe(e)
-		}
-	}
-	s.looked.ring()
-}
-
-// note remembers whether a watch sees.
-func (s *session) note(w health.Watch, err *health.WatchError) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err == nil {
-		delete(s.failed, w)
-	} else {
-		s.failed[w] = err
-	}
-}
-
-// appOf gives the app of a live object, by its label; none for what is not ours.
-func (s *session) appOf(u *unstructured.Unstructured) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.apps[u.GetLabels()[apply.LabelPartOf]]
 }

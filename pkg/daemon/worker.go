@@ -57,8 +57,8 @@ type outcome struct {
 	final  bool // trying the newest again will not help by itself
 	dirty  bool // something drifted and is not repaired yet
 
-	changes      []federation.Change // for the revision changing, without the unchanged
-	changing     federation.Revision // the newest that was begun with
+	changes      []federation.Change  // for the revision changing, without the unchanged
+	changing     federation.Revision  // the newest that was begun with
 	notes        []federation.Finding // on what was done for the revision changing
 	observations []federation.Observation
 	findings     []federation.Finding
@@ -148,7 +148,7 @@ func samePlan(a, b federation.ClusterPlan) bool {
 // run goes on until ctx ends.
 func (w *worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		conn, err := w.connect(w.cluster.Context)
+		s, digest, err := w.begin()
 		if err != nil {
 			w.unreachable(err)
 			select {
@@ -157,17 +157,18 @@ func (w *worker) run(ctx context.Context) {
 			}
 			continue
 		}
-		s, err := w.open(w, conn)
-		if err != nil {
-			w.unreachable(err)
-			select {
-			case <-ctx.Done():
-			case <-w.reconnect:
-			}
-			continue
-		}
-		w.runSession(ctx, s, conn.Digest)
+		w.runSession(ctx, s, digest)
 	}
+}
+
+// begin makes a session of the way to the cluster that the kubeconfig gives now.
+func (w *worker) begin() (s *session, digest string, err error) {
+	conn, err := w.connect(w.cluster.Context)
+	if err != nil {
+		return nil, "", err
+	}
+	s, err = w.open(w, conn)
+	return s, conn.Digest, err
 }
 
 // runSession runs a session until ctx ends or the kubeconfig gives another way.

@@ -326,6 +326,10 @@ func inline(entry string) bool {
 func (s *scanner) inside(field string, i int, entry string) bool {
 	name := path.Join(s.k.dir, entry)
 	if !within(name, s.k.dir) {
+		if !s.pass.files.isFile(name) {
+			s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("there is no file or folder %q", entry), "add it, correct the path, or take the entry out")
+			return false
+		}
 		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%q is outside of the kustomization's folder, where only folders may be named", entry), "move the file, or give it a kustomization of its own")
 		return false
 	}

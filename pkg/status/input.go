@@ -10,8 +10,8 @@ import (
 // said: allocating an address takes a load balancer up to a few minutes.
 const DefaultDeadline = 15 * time.Minute
 
-// Input is all that Summarise adds up. Summarise changes nothing of it and
-// keeps no reference into its slices.
+// Input is all that Summarise adds up. Summarise changes nothing of it; a Report
+// may share its observations, which must not change afterwards.
 type Input struct {
 	Federation *federation.Federation // nil while none could be read
 	Repository string                 // URL or path, without credentials

@@ -108,11 +108,9 @@ func (s *summary) cluster(member federation.Cluster) Cluster {
 		Applied: in.Applied,
 		Current: in.Current && in.Applied.SHA == s.Snapshot.Revision.SHA,
 		Health:  federation.Healthy,
-		Objects: make([]federation.Observation, 0, len(in.Observations)),
+		Objects: sorted(in.Observations),
 		Changes: []Change{},
 	}
-	c.Objects = append(c.Objects, in.Observations...)
-	slices.SortStableFunc(c.Objects, func(a, b federation.Observation) int { return a.Object.Compare(b.Object) })
 	for _, o := range c.Objects {
 		c.Health = worse(c.Health, o.Health)
 		c.Desired += o.Desired
@@ -218,4 +216,18 @@ func (s *summary) settleFindings() {
 	}
 	slices.SortStableFunc(s.findings, federation.Finding.Compare)
 	s.report.Findings = append([]federation.Finding{}, s.findings...)
+}
+
+// sorted gives the observations in the order of their references: the same slice
+// where they come so, which a View's do. A copy for every report would be the most
+// that the memory holds.
+func sorted(observations []federation.Observation) []federation.Observation {
+	byObject := func(a, b federation.Observation) int { return a.Object.Compare(b.Object) }
+	switch {
+	case len(observations) == 0:
+		return []federation.Observation{}
+	case slices.IsSortedFunc(observations, byObject):
+		return slices.Clip(observations)
+	}
+	return slices.SortedStableFunc(slices.Values(observations), byObject)
 }

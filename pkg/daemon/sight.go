@@ -1,0 +1,188 @@
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
+)
+
+// What a session sees of its cluster, by its watches and probes.
+
+// watch makes the watches those that the order needs, and says whether to go on:
+// each has listed, or cannot, or was waited for long enough. What has not listed
+// is applied with care and not pruned.
+func (s *session) watch() bool {
+	s.know()
+	wanted := []health.Watch{s.parents}
+	for _, kind := range s.applier.Kinds(s.order.ClusterPlan) {
+		wanted = append(wanted, health.Watch{Resource: kind, LabelSelector: apply.LabelPartOf})
+	}
+	if !slices.Equal(wanted, s.watching) {
+		s.watching, s.awaited = wanted, time.Now().Add(s.listTimeout)
+		s.watcher.Want(wanted)
+	}
+	blocked := s.blocked()
+	missing := slices.ContainsFunc(wanted, func(w health.Watch) bool {
+		return !s.watcher.Synced(w) && blocked[w] == nil
+	})
+	if !missing {
+		s.update(func(o *outcome) { o.facts.Synced = true })
+		return true
+	}
+	if wait := time.Until(s.awaited); wait > 0 {
+		s.wakeIn(wait)
+		return false
+	}
+	// Without the parents in sight we may not be the writer any more.
+	return s.watcher.Synced(s.parents) || blocked[s.parents] != nil
+}
+
+// know notes which labels are those of our apps.
+func (s *session) know() {
+	apps := map[string]string{}
+	for _, app := range s.order.Apps {
+		apps[apply.PartOf(s.federation, app.App)] = app.App
+	}
+	for _, app := range s.applier.Parents() {
+		apps[apply.PartOf(s.federation, app)] = app
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.apps = apps
+}
+
+// blocked are the watches that fail for a reason of their own, which no waiting
+// mends.
+func (s *session) blocked() map[health.Watch]*health.WatchError {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	blocked := map[health.Watch]*health.WatchError{}
+	for w, err := range s.failed {
+		if err.Blocked() {
+			blocked[w] = err
+		}
+	}
+	return blocked
+}
+
+// probed takes what the probes add up to. It must not block.
+func (s *session) probed(p health.Probe) {
+	before := s.state()
+	if p.State != before {
+		s.log.Info("cluster state", zap.String("state", string(p.State)),
+			zap.String("class", string(p.Failure)), zap.String("error", p.Error))
+	}
+	s.update(func(o *outcome) {
+		facts := p.Facts()
+		facts.Synced, facts.Inventory = o.facts.Synced, o.facts.Inventory
+		o.facts = facts
+	})
+	switch {
+	case p.State == federation.ClusterOffline:
+		// Nothing that is under way will be answered.
+		s.mu.Lock()
+		if s.absent != nil {
+			s.absent()
+		}
+		s.mu.Unlock()
+		s.connections.Close()
+	case p.State != before:
+		s.back.ring()
+	}
+}
+
+// observe takes a watch event to whom it concerns. It is called by many
+// goroutines and must not block.
+func (s *session) observe(e health.Event) {
+	switch e.Type {
+	case health.Upserted, health.Deleted:
+		d := s.applier.Observe(apply.Event{
+			Resource: e.Watch.Resource, Object: e.Object, Deleted: e.Type == health.Deleted,
+		})
+		if d.Repair {
+			s.log.Info("drift found", zap.Stringer("object", d.Object), zap.String("drift", d.Text))
+			s.drifted.ring()
+		}
+		if d.Findings {
+			s.changed.ring()
+		}
+		if e.Watch != s.parents {
+			s.view.Observe(e)
+		}
+		return
+	case health.Listed:
+		s.note(e.Watch, nil)
+		if e.Watch != s.parents {
+			s.applier.Listed(e.Watch.Resource)
+		}
+	case health.Failed:
+		s.note(e.Watch, e.Err)
+		if e.Watch != s.parents && e.Err.Blocked() {
+			s.applier.Unlisted(e.Watch.Resource)
+		}
+	case health.Stopped:
+		s.note(e.Watch, nil)
+		if e.Watch != s.parents {
+			s.applier.Unlisted(e.Watch.Resource)
+			s.view.Observe(e)
+		}
+	}
+	s.looked.ring()
+}
+
+// note remembers whether a watch sees.
+func (s *session) note(w health.Watch, err *health.WatchError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		delete(s.failed, w)
+	} else {
+		s.failed[w] = err
+	}
+}
+
+// appOf gives the app of a live object, by its label; none for what is not ours.
+func (s *session) appOf(u *unstructured.Unstructured) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.apps[u.GetLabels()[apply.LabelPartOf]]
+}
+
+// look adds what the applier and the watches know by now.
+func (s *session) look(o *outcome) {
+	refs, _ := s.applier.Due(time.Now())
+	o.dirty = len(refs) > 0
+	if o.facts.Synced || len(o.observations) == 0 {
+		o.facts.Inventory = s.applier.Inventory()
+		o.observations = s.view.Snapshot()
+	}
+	o.findings = slices.Concat(s.findings(), o.notes)
+	if o.facts.State == federation.ClusterReady {
+		o.findings = append(o.findings, o.faults...) // otherwise the probes say more
+	}
+}
+
+func (s *session) findings() []federation.Finding {
+	all := s.applier.Findings()
+	for w, err := range s.blocked() {
+		f := federation.Finding{
+			ID: "D07", Severity: federation.SeverityError, Cluster: s.cluster.Name,
+			Object:  federation.ObjectRef{Group: w.Resource.Group, Kind: w.Resource.Resource},
+			Message: err.Error() + ": drift and what should be pruned of this kind go unseen",
+			Remedy:  fmt.Sprintf("allow the verbs list and watch on %s", w.Resource.GroupResource()),
+		}
+		if err.NotServed {
+			f.Severity = federation.SeverityWarning
+			f.Remedy = "install its CustomResourceDefinition, or remove the objects from the repository"
+		}
+		all = append(all, f)
+	}
+	return all
+}
