@@ -131,7 +131,7 @@ func waitreportCommand(ts *testscript.TestScript, neg bool, args []string) {
 		report, err := readReport("http://" + ts.Getenv("ADDRESS") + "/api/v1/report")
 		if err != nil {
 			last = err.Error()
-			return false, nil
+			return false, nil //nolint:nilerr // It is asked again until it answers.
 		}
 		last = words(report)
 		if report.Revision.SHA != sha || string(report.State) != args[0] {
@@ -158,7 +158,7 @@ func readReport(url string) (*status.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s: %s", url, resp.Status)
 	}
@@ -217,7 +217,10 @@ func expandFiles(dir string, getenv func(string) string) error {
 			return err
 		}
 		data = name.ReplaceAllFunc(data, func(found []byte) []byte {
-			return []byte(getenv(string(found[2 : len(found)-1])))
+			if value := getenv(string(found[2 : len(found)-1])); value != "" {
+				return []byte(value)
+			}
+			return found // not known yet
 		})
 		return os.WriteFile(path, data, 0o644)
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
 	"github.com/fedsync/fedsync/pkg/apply"
@@ -112,6 +114,24 @@ func (v value) MarshalJSON() ([]byte, error) {
 		return []byte(v), nil
 	}
 	return json.Marshal(string(v))
+}
+
+// text gives a text of several lines, and false for any other value.
+func (v value) text() ([]byte, bool) {
+	var text string
+	if err := json.Unmarshal([]byte(v), &text); err != nil || !strings.Contains(text, "\n") {
+		return nil, false
+	}
+	return []byte(text), true
+}
+
+// shown gives a value as it is printed: a text of several lines as YAML has it.
+func (v value) shown() string {
+	text, ok := v.text()
+	if !ok {
+		return string(v)
+	}
+	return "|\n      " + indented(string(text), "      ")
 }
 
 func newDiffReport(c *daemon.Comparison) *diffReport {
@@ -218,17 +238,33 @@ func (d *diffReport) write(w io.Writer) {
 			fmt.Fprintf(w, "  ! %s\n", indented(o.Error, "    "))
 		}
 		for _, f := range o.Fields {
-			if f.Before != "" {
-				fmt.Fprintf(w, "  - %s: %s\n", f.Path, f.Before)
-			}
-			if f.After != "" {
-				fmt.Fprintf(w, "  + %s: %s\n", f.Path, f.After)
-			}
+			f.write(w)
 		}
 	}
 	if len(d.Findings) > 0 {
 		fmt.Fprintln(w)
 		_ = writeFindings(w, d.Findings) // equal decides the exit status
+	}
+}
+
+// write prints a field on a line, or two when it changes, and a text of several
+// lines, such as a file in a ConfigMap, as the lines that change.
+func (f fieldDiff) write(w io.Writer) {
+	before, wasText := f.Before.text()
+	after, isText := f.After.text()
+	if wasText && isText {
+		changed := diff.Diff("before", before, "after", after)
+		for range 3 { // the names
+			_, changed, _ = bytes.Cut(changed, []byte("\n"))
+		}
+		fmt.Fprintf(w, "  ~ %s:\n    %s\n", f.Path, indented(string(changed), "    "))
+		return
+	}
+	if f.Before != "" {
+		fmt.Fprintf(w, "  - %s: %s\n", f.Path, f.Before.shown())
+	}
+	if f.After != "" {
+		fmt.Fprintf(w, "  + %s: %s\n", f.Path, f.After.shown())
 	}
 }
 

@@ -30,7 +30,7 @@ func TestPlainTextObeysNobody(t *testing.T) {
 
 func TestErrorsOfOthersCannotPassForLinesOfOurs(t *testing.T) {
 	var b strings.Builder
-	writeError(&b, errors.New("apply: the webhook says\nfedsync: all is well\n"))
+	writeError(&b, fmt.Errorf("apply: %s", "the webhook says\nfedsync: all is well\n"))
 	if got, want := b.String(), "fedsync: apply: the webhook says\n  fedsync: all is well\n"; got != want {
 		t.Errorf("writeError wrote %q, want %q", got, want)
 	}

@@ -33,9 +33,10 @@ func writeReference(w io.Writer, root *cobra.Command) {
 		if cmd.Hidden || cmd.Name() == "help" || cmd.Name() == "completion" {
 			continue
 		}
-		fmt.Fprintf(w, "\n### %s\n\n%s\n", cmd.CommandPath(), cmp.Or(cmd.Long, cmd.Short+"."))
+		fmt.Fprintf(w, "\n### %s\n\n`%s`\n\n%s\n", cmd.CommandPath(), usageOf(cmd), prose(cmp.Or(cmd.Long, cmd.Short+".")))
 		if cmd.Example != "" {
-			fmt.Fprintf(w, "\n```sh\n%s\n```\n", strings.TrimSpace(cmd.Example))
+			example := strings.TrimPrefix(strings.ReplaceAll(cmd.Example, "\n  ", "\n"), "  ")
+			fmt.Fprintf(w, "\n```sh\n%s\n```\n", example)
 		}
 		writeOwnFlags(w, cmd)
 		writeTaken(w, cmd)
@@ -45,8 +46,8 @@ func writeReference(w io.Writer, root *cobra.Command) {
 
 Every setting is a flag, an environment variable and a key of the YAML file that
 `+"`--config`"+` names, in that order of precedence. A list is written with commas, in the
-file also as a list. A setting that a command does not take is left alone; one that no
-command knows is an error.
+file also as a list. A setting that a command does not take is left alone; a key of the
+file that no command knows is an error.
 `)
 	for _, group := range daemon.Groups() {
 		table := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -58,6 +59,14 @@ command knows is an error.
 	}
 }
 
+// usageOf is the command's line of usage.
+func usageOf(cmd *cobra.Command) string {
+	return strings.TrimSpace(cmd.CommandPath() + strings.TrimPrefix(cmd.Use, cmd.Name()) + " [flags]")
+}
+
+// prose is a help text in Markdown: what is indented is code.
+func prose(text string) string { return strings.ReplaceAll(text, "\n  ", "\n      ") }
+
 // writeOwnFlags lists the flags of a command that are no settings.
 func writeOwnFlags(w io.Writer, cmd *cobra.Command) {
 	table := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -65,7 +74,11 @@ func writeOwnFlags(w io.Writer, cmd *cobra.Command) {
 	var rows []string
 	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
 		if table.Lookup(f.Name) == nil && f.Name != "help" {
-			rows = append(rows, fmt.Sprintf("| `--%s` | %s | %s |\n", f.Name, code(f.DefValue), cell(f.Usage)))
+			name := "`--" + f.Name + "`"
+			if f.Shorthand != "" {
+				name = "`-" + f.Shorthand + "`, " + name
+			}
+			rows = append(rows, fmt.Sprintf("| %s | %s | %s |\n", name, code(f.DefValue), cell(f.Usage)))
 		}
 	})
 	if len(rows) > 0 {
@@ -93,7 +106,7 @@ func writeTaken(w io.Writer, cmd *cobra.Command) {
 		}
 	}
 	if len(groups) > 0 {
-		fmt.Fprintf(w, "\nSettings: %s. %s\n", strings.Join(groups, ", "), strings.Join(own, " "))
+		fmt.Fprintf(w, "\n%s\n", strings.Join(append([]string{"Settings: " + strings.Join(groups, ", ") + "."}, own...), " "))
 	}
 }
 
