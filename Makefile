@@ -42,7 +42,7 @@ unit: ## the tests that need nothing but Go
 
 .PHONY: golden
 golden: ## rewrite the golden files, then show what changed
-	$(GO) test ./pkg/render ./pkg/web ./pkg/health ./pkg/federation -update
+	$(GO) test ./pkg/render ./pkg/web ./pkg/federation -update
 	git diff --stat
 
 .PHONY: vet
@@ -70,7 +70,7 @@ vuln: ## known vulnerabilities; needs the database on the network
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, FUZZTIME each (30s)
-	@grep -rl --include='*_test.go' '^func Fuzz' pkg cmd | while read -r file; do \
+	@grep -rl --include='*_test.go' '^func Fuzz' pkg cmd internal | while read -r file; do \
 	  for target in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$file | awk '{ print $$2 }'); do \
 	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
 	  done; done
