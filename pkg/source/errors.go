@@ -91,14 +91,14 @@ type LimitError struct {
 	Repository string
 	What       string // what is limited, with its unit: "MiB received in one fetch"
 	Limit      int64  // in units of What
-	Setting    string // the field of Limits to raise, empty where none helps
+	Setting    string // the flag to raise, empty where none helps: "--max-files"
 }
 
 // Error names the limit and the setting that raises it.
 func (e *LimitError) Error() string {
 	s := fmt.Sprintf("read %s: more than %d %s", e.Repository, e.Limit, e.What)
 	if e.Setting != "" {
-		s += "; make it smaller, or raise the limit " + e.Setting
+		s += "; make it smaller, or raise " + e.Setting
 	}
 	return s
 }

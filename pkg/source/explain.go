@@ -46,7 +46,7 @@ func (c *conversation) explain(err error) error {
 	if c.exceeded.Load() {
 		return &LimitError{
 			Repository: c.at.text, What: "MiB received in one fetch",
-			Limit: c.opts.Limits.RepositoryBytes >> 20, Setting: "RepositoryBytes",
+			Limit: c.opts.Limits.RepositoryBytes >> 20, Setting: "--max-repository-bytes",
 		}
 	}
 	kind, detail, remedy := c.kindOf(unwrapped(err))

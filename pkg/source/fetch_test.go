@@ -83,8 +83,8 @@ func TestLimitsAreErrorsThatNameThem(t *testing.T) {
 		opts.Limits = source.Limits{RepositoryBytes: 1 << 20}
 		f := follow(t, opts)
 		limit, ok = errors.AsType[*source.LimitError](f.failure())
-		if !ok || limit.Setting != "RepositoryBytes" {
-			t.Errorf("%s: error = %v, want a LimitError for RepositoryBytes", name, limit)
+		if !ok || limit.Setting != "--max-repository-bytes" {
+			t.Errorf("%s: error = %v, want a LimitError for --max-repository-bytes", name, limit)
 		}
 		sha := repo.Push("less", map[string]string{"big": sourcetest.Removed})
 		f.wantRevision(sha)

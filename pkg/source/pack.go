@@ -192,7 +192,7 @@ func (x *indexer) scan(ctx context.Context) error {
 		return err
 	}
 	if int64(count) > x.limits.objects {
-		return &LimitError{What: "objects in one fetch", Limit: x.limits.objects, Setting: "Files"}
+		return &LimitError{What: "objects in one fetch", Limit: x.limits.objects, Setting: "--max-files"}
 	}
 	x.pack.entries = make([]packEntry, 0, count)
 	var inflated int64
@@ -205,7 +205,7 @@ func (x *indexer) scan(ctx context.Context) error {
 			return err
 		}
 		if inflated += header.Length; header.Length < 0 || inflated > x.limits.inflated {
-			return &LimitError{What: "MiB in one fetch when unpacked", Limit: x.limits.inflated >> 20, Setting: "RepositoryBytes"}
+			return &LimitError{What: "MiB in one fetch when unpacked", Limit: x.limits.inflated >> 20, Setting: "--max-repository-bytes"}
 		}
 		content := plumbing.NewHasher(header.Type, header.Length)
 		n, _, err := s.NextObject(content)

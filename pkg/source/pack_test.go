@@ -205,7 +205,7 @@ func TestATreeThatNamesItselfIntoBillionsOfFilesIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = s.Snapshot(t.Context(), "")
-	if limit, ok := errors.AsType[*LimitError](err); !ok || limit.Setting != "Files" {
+	if limit, ok := errors.AsType[*LimitError](err); !ok || limit.Setting != "--max-files" {
 		t.Errorf("Snapshot = %v, want a LimitError for Files", err)
 	}
 }

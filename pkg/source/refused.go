@@ -47,7 +47,7 @@ func (e *RefusedError) Error() string {
 	case LFSPointer:
 		return fmt.Sprintf("%s is a Git LFS pointer, and its content is not in the repository; take it out of LFS (git lfs migrate export)", e.Path)
 	case TooLarge:
-		return fmt.Sprintf("%s has %d bytes, more than the %d that a file may have; make it smaller, or raise the limit FileBytes", e.Path, e.Size, e.Limit)
+		return fmt.Sprintf("%s has %d bytes, more than the %d that a file may have; make it smaller, or raise --max-file-bytes", e.Path, e.Size, e.Limit)
 	}
 	return fmt.Sprintf("%s is refused: %s", e.Path, e.Reason)
 }

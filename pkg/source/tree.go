@@ -99,7 +99,7 @@ func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*node, erro
 		// A tree of a few objects can name itself into billions of files, so
 		// files counts names; and a folder without files still takes memory.
 		if n.files > r.maxFiles || r.entries > 2*r.maxFiles {
-			return nil, &LimitError{What: "files", Limit: r.maxFiles, Setting: "Files"}
+			return nil, &LimitError{What: "files", Limit: r.maxFiles, Setting: "--max-files"}
 		}
 	}
 	r.nodes[id] = n
