@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/fedsync/fedsync/pkg/health"
 )
 
 // kubeconfig gives each member cluster its connection, and says when one has
@@ -53,7 +55,7 @@ func (k *kubeconfig) load() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err != nil {
-		k.err = fmt.Errorf("read the kubeconfig: %w", err)
+		k.err = errors.New("read the kubeconfig: " + health.Redact(err.Error()))
 		return
 	}
 	k.config, k.err = config, nil
@@ -77,7 +79,8 @@ func (k *kubeconfig) Connection(name string) (connection, error) {
 	}
 	cfg, err := clientcmd.NewNonInteractiveClientConfig(*k.config, name, &clientcmd.ConfigOverrides{}, k.rules).ClientConfig()
 	if err != nil {
-		return connection{}, fmt.Errorf("context %q of kubeconfig %s: %w", name, k.files(), err)
+		// It quotes the file, the password of a proxy included.
+		return connection{}, fmt.Errorf("context %q of kubeconfig %s: %s", name, k.files(), health.Redact(err.Error()))
 	}
 	digest, err := digestOf(k.config.Clusters[context.Cluster], k.config.AuthInfos[context.AuthInfo])
 	if err != nil {

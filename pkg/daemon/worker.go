@@ -10,6 +10,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
 )
 
 // worker keeps one cluster equal to its plan. It shares nothing with other
@@ -219,12 +220,13 @@ func (w *worker) enter(s *session) {
 // unreachable says that there is no way to the cluster in the configuration. What
 // it ran last, it is taken to run still.
 func (w *worker) unreachable(err error) {
-	w.log.Warn("no way to the cluster", zap.Error(err))
+	reason := health.Redact(err.Error()) // a kubeconfig is quoted in errors, passwords of proxies included
+	w.log.Warn("no way to the cluster", zap.String("error", reason))
 	w.update(func(o *outcome) {
 		if o.facts.State != federation.ClusterUnknown || o.facts.Failure != federation.FailureContext {
 			o.facts.Since = time.Now()
 		}
-		o.facts.State, o.facts.Failure, o.facts.Error = federation.ClusterUnknown, federation.FailureContext, err.Error()
+		o.facts.State, o.facts.Failure, o.facts.Error = federation.ClusterUnknown, federation.FailureContext, reason
 		o.findings, o.faults = nil, nil
 	})
 }

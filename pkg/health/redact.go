@@ -13,13 +13,13 @@ const maxText = 1024
 // What a secret looks like wherever it turns up in a text.
 var (
 	credentialPattern = regexp.MustCompile(`(?i)\b(bearer|basic|negotiate)\s+[A-Za-z0-9._~+/=-]{4,}`)
-	userinfoPattern   = regexp.MustCompile(`://[^/@\s"']+@`)
+	userinfoPattern   = regexp.MustCompile(`://[^\s"']+@`)
 	queryPattern      = regexp.MustCompile(`(?i)([?&](?:[a-z_-]*token|[a-z_-]*key|password|secret|sig|signature|code)=)[^&\s"']+`)
 	jwtPattern        = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?`)
 )
 
 // Redact takes out of a text what must not be shown: the secrets given, bearer
-// and basic credentials, the userinfo of URLs, tokens in queries, and JSON web
+// and basic credentials, the userinfo of URLs (all up to the last @), tokens in queries, and JSON web
 // tokens. What is left is valid UTF-8 of at most a kilobyte, in one line.
 func Redact(text string, secrets ...string) string {
 	for _, secret := range secrets {
