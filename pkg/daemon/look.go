@@ -59,7 +59,7 @@ func Render(ctx context.Context, cfg *Config) (*Rendering, error) {
 		Federation:  f,
 		Snapshot:    snapshot,
 		Plan:        plan,
-		Findings:    slices.Concat(findings, plan.Findings),
+		Findings:    slices.Concat(findings, schedule.Ignored(bundles), plan.Findings),
 		Uncommitted: uncommitted,
 	}, nil
 }

@@ -134,6 +134,7 @@ func (l *loop) sync(ctx context.Context, snapshot federation.Snapshot) {
 		in.Bundles = bundles
 		l.workers.hand(schedule.Provisional(in, c))
 	})
+	l.rendering = append(l.rendering, schedule.Ignored(l.bundles)...)
 	l.metrics.Stage(web.StageRender, time.Since(started))
 
 	// What needs to know every cluster is the plan as a whole: run goes on with

@@ -10,6 +10,7 @@
 package schedule
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -205,4 +206,37 @@ func unmetSettings(f *federation.Federation) []federation.Finding {
 		add("spec.failover.confirmLost", "replicas are not moved between clusters")
 	}
 	return findings
+}
+
+// Ignored names the annotations of rendered objects that ask for what this version
+// does not do: an object that is meant for some clusters must not go to all of them
+// without a word.
+func Ignored(bundles []federation.Bundle) []federation.Finding {
+	annotations := [][]byte{
+		[]byte(`"federation.alpha.kubernetes.io/cluster-selector"`),
+		[]byte(`"federation.kubernetes.io/replica-set-preferences"`),
+		[]byte(`"federation.kubernetes.io/deployment-preferences"`),
+		[]byte(`"fedsync.dev/replicas"`),
+	}
+	seen := map[*federation.Object]bool{} // clusters share objects
+	var findings []federation.Finding
+	for _, b := range bundles {
+		for _, o := range b.Objects {
+			if seen[o] {
+				continue
+			}
+			seen[o] = true
+			for _, a := range annotations {
+				if bytes.Contains(o.JSON, a) {
+					findings = append(findings, federation.Finding{
+						ID: "unsupported", Severity: federation.SeverityWarning, App: b.App, Object: o.Ref, File: o.File,
+						Message: fmt.Sprintf("the annotation %s has no effect in this version", a),
+						Remedy:  "use the app's clusterSelector, and replicas in each cluster's overlay",
+					})
+				}
+			}
+		}
+	}
+	slices.SortFunc(findings, federation.Finding.Compare)
+	return slices.CompactFunc(findings, func(a, b federation.Finding) bool { return a == b })
 }

@@ -264,3 +264,23 @@ func TestPolicyNamesWhatItAllows(t *testing.T) {
 		}
 	}
 }
+
+func TestAnnotationsThatHaveNoEffectAreNamedOnce(t *testing.T) {
+	o, err := federation.NewObject(map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": map[string]any{"name": "c", "namespace": "default", "annotations": map[string]any{
+			"federation.alpha.kubernetes.io/cluster-selector": "[]",
+		}},
+	}, "apps/web/all.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := objects(t, 2)
+	got := Ignored([]federation.Bundle{
+		{Cluster: "a", App: "web", Objects: append(plain, o)},
+		{Cluster: "b", App: "web", Objects: []*federation.Object{o}},
+	})
+	if len(got) != 1 || got[0].Object != o.Ref || !strings.Contains(got[0].Message, "cluster-selector") {
+		t.Errorf("findings = %v, want one about %s", got, o.Ref)
+	}
+}
