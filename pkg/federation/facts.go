@@ -1,6 +1,11 @@
 package federation
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
 
 // ClusterState is what the probes of a member cluster add up to.
 type ClusterState string
@@ -50,21 +55,170 @@ func (f FailureClass) Absent() bool {
 	return false
 }
 
-// Facts are what the clusters report, as far as the schedule reads it.
+// Facts are what the clusters report, as far as the schedule and the diagnosis
+// read it. A cluster that is missing here is Ready and empty.
 type Facts struct {
-	Clusters map[string]ClusterFacts `json:"clusters"` // by cluster name
+	Clusters map[string]ClusterFacts // by cluster name
 }
 
-// ClusterFacts are what one cluster reports.
+// Of gives the facts of a cluster: those that are there, else those of a cluster
+// that is Ready and runs nothing.
+func (f Facts) Of(cluster string) ClusterFacts {
+	if facts, ok := f.Clusters[cluster]; ok {
+		return facts
+	}
+	return ClusterFacts{State: ClusterReady, Synced: true, Seen: true, PortsKnown: true}
+}
+
+// ClusterFacts are what one cluster reports: what it reports now, or, while it is
+// out of sight, what it reported last.
 type ClusterFacts struct {
-	State   ClusterState `json:"state"`
-	Failure FailureClass `json:"failure,omitempty"`
-	Error   string       `json:"error,omitempty"` // the last probe's, without secrets
-	Since   time.Time    `json:"since,omitzero"`  // when State began
-	Version string       `json:"version,omitempty"`
-	// Synced says that the inventory is known: every watch it needs has listed.
-	Synced bool `json:"synced"`
+	State   ClusterState
+	Failure FailureClass
+	Error   string    // the last probe's, without secrets
+	Since   time.Time // when State began
+	// AwaySince is when the cluster stopped answering, or the start of fedsync
+	// where it never did; zero while it answers.
+	AwaySince time.Time
+	// Failed of the last Probes probes failed.
+	Failed, Probes int
+	Version        string // of the API server: "v1.37.2"
+	// Synced says that the facts below are those of now: every watch they need has
+	// listed and stands.
+	Synced bool
+	// Seen says that Synced was true at some time since the start: the facts below
+	// are at worst old.
+	Seen bool
 	// Inventory holds the objects that bear our label in the cluster, by app,
 	// sorted.
-	Inventory map[string][]ObjectRef `json:"inventory,omitempty"`
+	Inventory map[string][]ObjectRef
+
+	// PortsKnown says that NodePorts are all that there are: Services may be
+	// listed, and have been.
+	PortsKnown bool
+	NodePorts  []NodePort // of all Services, ours too; sorted by Compare
+	Workloads  []Workload // ours, sorted by object
+
+	Zones, Regions []string // of the nodes, sorted
+	Ingresses      []Ingress
+	Endpoints      []Endpoints // of our Services, sorted
+	IngressUID     IngressUID
+	Quotas         []Quota       // sorted by namespace and name
+	Certificates   []Certificate // Secrets that our Ingresses name, sorted
+	Blind          []Blind       // what may not be watched, sorted by resource
+}
+
+// Away says whether the cluster is Offline: whether what ran there is to be
+// taken as gone is the schedule's to say.
+func (f ClusterFacts) Away() bool { return f.State == ClusterOffline }
+
+// Workload gives the facts of one workload; false where it does not run.
+func (f ClusterFacts) Workload(ref ObjectRef) (Workload, bool) {
+	i, found := slices.BinarySearchFunc(f.Workloads, ref, func(w Workload, ref ObjectRef) int { return w.Object.Compare(ref) })
+	if !found {
+		return Workload{}, false
+	}
+	return f.Workloads[i], true
+}
+
+// NodePort is one node port in use.
+type NodePort struct {
+	Protocol string // TCP, UDP or SCTP
+	Port     int32  // the node port
+	// Namespace and Service name the holder.
+	Namespace, Service string
+	// ServicePort is the Service's own port; 0 where it is not known, or for a
+	// healthCheckNodePort, which has none.
+	ServicePort int32
+	// HealthCheck marks a healthCheckNodePort.
+	HealthCheck bool
+}
+
+// Holder is the Service that has the port.
+func (p NodePort) Holder() ObjectRef {
+	return ObjectRef{Kind: "Service", Namespace: p.Namespace, Name: p.Service}
+}
+
+// Compare orders node ports by number, protocol and holder.
+func (p NodePort) Compare(o NodePort) int {
+	return cmp.Or(
+		cmp.Compare(p.Port, o.Port),
+		strings.Compare(p.Protocol, o.Protocol),
+		strings.Compare(p.Namespace, o.Namespace),
+		strings.Compare(p.Service, o.Service),
+		cmp.Compare(p.ServicePort, o.ServicePort),
+	)
+}
+
+// Workload is what a ReplicaSet or Deployment runs in one cluster.
+type Workload struct {
+	Object   ObjectRef
+	Replicas int64 // spec.replicas
+	Ready    int64 // pods that are Ready now
+	// Current is what counts as running: spec.replicas less the pods that have
+	// not been Ready for a minute or longer.
+	Current int64
+	// Limited says that pods could not be scheduled for a minute or longer, and
+	// Capacity is then the most that the cluster can run.
+	Limited  bool
+	Capacity int64
+	// Unschedulable pods wait for room now, and Reason is the scheduler's word on
+	// one of them: untrusted text.
+	Unschedulable int64
+	Reason        string
+}
+
+// Ingress is an Ingress in a cluster, ours or not.
+type Ingress struct {
+	Namespace, Name string
+	Ours            bool
+	ClassName       string    // by field or annotation; empty for none
+	URLMap          string    // the annotation ingress.kubernetes.io/url-map
+	Created         time.Time // by the cluster's clock
+	Addresses       []string  // sorted
+}
+
+// Endpoints are those behind one Service of ours.
+type Endpoints struct {
+	Namespace, Service string
+	Ready, NotReady    int
+	// Addresses of the first Ready ones, as "10.152.1.3:8080", sorted; at most 8.
+	Addresses []string
+}
+
+// IngressUID is the content of the ConfigMap kube-system/ingress-uid, by which
+// Google's ingress controller names what it makes.
+type IngressUID struct {
+	Known    bool // it may be read, and was looked for
+	Exists   bool
+	UID      string // as it stands there; Effective gives what counts
+	Provider string // provider-uid
+}
+
+// Effective is the UID that the controller uses: the text after the last "--".
+func (u IngressUID) Effective() string {
+	if i := strings.LastIndex(u.UID, "--"); i >= 0 {
+		return u.UID[i+2:]
+	}
+	return u.UID
+}
+
+// Quota is one ResourceQuota: the limits, and what is used of them.
+type Quota struct {
+	Namespace, Name string
+	Hard, Used      map[string]int64 // by resource: "services.nodeports", "pods", "count/replicasets.apps"
+}
+
+// Certificate is a Secret that an Ingress of ours names under spec.tls.
+type Certificate struct {
+	Namespace, Name string
+	Exists          bool
+	Type            string // "kubernetes.io/tls"
+	Digest          string // of tls.crt; equal digests are equal certificates
+}
+
+// Blind is a resource that may not be watched in a cluster.
+type Blind struct {
+	Resource string // "services", "ingresses.networking.k8s.io"
+	Error    string // without secrets
 }
