@@ -101,7 +101,7 @@ func (p *pass) keepPlan() {
 }
 
 // takePlan makes the plan's objects the desired ones. An app that could not be
-// rendered keeps those it had.
+// rendered keeps those it had, and an object that is withheld stays as it was.
 func (p *pass) takePlan() {
 	kept := map[string][]*desired{}
 	p.mu.Lock()
@@ -131,11 +131,8 @@ func (p *pass) takePlan() {
 	planned := map[string]bool{}
 	for _, app := range p.apps {
 		planned[app.App] = true
-		if !app.Broken {
-			continue
-		}
 		for _, d := range kept[app.App] {
-			if taken[d.ref] == nil {
+			if taken[d.ref] == nil && (app.Broken || app.withholds(d.object.Ref)) {
 				taken[d.ref] = d
 				app.desired = append(app.desired, d)
 			}

@@ -74,6 +74,9 @@ func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Diff
 			wanted[d.ref] = true
 			objects = append(objects, d)
 		}
+		for _, w := range app.Withheld {
+			wanted[w.Object] = true // it stays as it is
+		}
 	}
 	out := make([]Difference, len(objects))
 	at := make([]int, len(objects))
@@ -93,7 +96,7 @@ func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Diff
 		return nil, fmt.Errorf("ask cluster %s for a dry run: %w", a.Cluster, p.unreachable)
 	}
 	for _, app := range plan.Apps {
-		if app.Broken || p.broken || app.Prune != federation.PruneAllowed {
+		if app.Broken || p.broken || app.Prune != federation.PruneAllowed || len(app.Withheld) > 0 {
 			continue
 		}
 		for ref, rec := range a.inventoryOf(app.App) {

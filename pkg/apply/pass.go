@@ -50,6 +50,11 @@ type appPass struct {
 	findings  []federation.Finding
 }
 
+// withholds says whether an object is to be left as it is.
+func (app *appPass) withholds(ref federation.ObjectRef) bool {
+	return slices.ContainsFunc(app.Withheld, func(w federation.Withheld) bool { return w.Object == ref })
+}
+
 func (a *Applier) newPass(plan federation.ClusterPlan) *pass {
 	return &pass{Applier: a, plan: plan, badSpaces: map[string]error{}, definitions: definedKinds(plan)}
 }

@@ -19,7 +19,7 @@ func (p *pass) prune(ctx context.Context) {
 	for _, app := range p.apps {
 		leaving := p.leaving(app)
 		unlisted := p.unlisted(app)
-		if !p.mayPrune(app) || app.anyFailed {
+		if !p.mayPrune(app) || app.anyFailed || len(app.Withheld) > 0 {
 			p.explain(app, leaving)
 			continue
 		}
@@ -64,7 +64,7 @@ func (p *pass) explain(app *appPass, leaving []federation.ObjectRef) {
 		f.Message = objects + " are left until all clusters are known"
 	case p.broken:
 		f.Message = objects + " are left: an app that could not be rendered may have taken them over"
-	case app.anyFailed:
+	case app.anyFailed, len(app.Withheld) > 0:
 		f.Message = objects + " are left until every object of the app is applied"
 	default:
 		f.Message = objects + " are left: no inventory can be kept"
@@ -86,7 +86,7 @@ func (p *pass) leaving(app *appPass) []federation.ObjectRef {
 	var out []federation.ObjectRef
 	for ref, rec := range p.objects {
 		owner, ok := p.ownerOf(rec)
-		if !ok || owner != app.App || p.desired[ref] != nil || rec.live.terminating || ref.GroupKind() == namespaceKind {
+		if !ok || owner != app.App || p.desired[ref] != nil || rec.live.terminating || ref.GroupKind() == namespaceKind || app.withholds(ref) {
 			continue
 		}
 		if parent.kinds[ref.GroupKind()] && p.listedResource(rec.resource.GroupResource()) {

@@ -91,6 +91,7 @@ func inNamespace(d *desired, err error) *Error {
 // known is what is known of an object before the request.
 type known struct {
 	ours    bool      // it exists and is ours: apply without a look
+	lets    bool      // it is ours, and the apply lets go of its replicas
 	live    types.UID // of what exists
 	uid     types.UID // of what we applied last
 	version string
@@ -118,6 +119,7 @@ func (p *pass) begin(d *desired, mapping *meta.RESTMapping) known {
 	if v := rec.live; v != nil {
 		_, own := p.Applier.apps[v.partOf]
 		k.ours = v.owned && own
+		k.lets = k.ours && d.leavesReplicas() && v.ownsReplicas()
 		k.live, k.version = v.uid, v.version
 	}
 	return k
@@ -162,7 +164,7 @@ func (p *pass) end(d *desired, out outcome, err error) {
 // send makes the requests. A known object of ours takes one; of any other it is
 // first seen whose it is.
 func (p *pass) send(ctx context.Context, d *desired, mapping *meta.RESTMapping, k known) (outcome, error) {
-	if k.ours {
+	if k.ours && !k.lets {
 		out := outcome{verb: "apply", action: federation.ActionConfigured}
 		// By its uid: one that somebody deletes and makes anew is not ours.
 		answer, err := p.patch(ctx, d, mapping, k.live, "")
@@ -222,6 +224,9 @@ func (p *pass) sendUnknown(ctx context.Context, d *desired, mapping *meta.RESTMa
 	if v.partOf == d.partOf && p.hasher.says(v, d.unstructured().Object) {
 		out.action = federation.ActionUnchanged
 		return out, nil
+	}
+	if live, err = p.letGo(ctx, d, mapping, live); err != nil {
+		return out, err
 	}
 	answer, err := p.patch(ctx, d, mapping, live.GetUID(), "")
 	if err != nil {

@@ -80,6 +80,15 @@ func newSession(w *worker, conn connection, o sessionOptions) (*session, error) 
 		Interval: o.cfg.ProbeInterval, Timeout: o.cfg.ProbeTimeout, Log: w.log,
 	})
 	s.watcher = health.NewWatcher(client, s.observe)
+	s.collector = health.NewCollector(health.CollectorOptions{
+		Label: apply.LabelPartOf,
+		Ours:  s.ours,
+		Changed: func() {
+			s.looked.ring() // it may want other watches
+			w.changed.ring()
+		},
+		ReplicaSet: health.ReplicaSets(client),
+	})
 	s.view = health.NewView(w.cluster.Name, s.appOf, w.changed.ring)
 	return s, nil
 }

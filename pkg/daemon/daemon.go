@@ -45,6 +45,8 @@ type Daemon struct {
 	beside     bool           // another process of this source runs on this machine
 	told       lastTold       // the loop's
 	toldFile   string         // keeps told
+	roster     roster         // the loop's
+	rosterFile string         // keeps roster
 	registry   *prometheus.Registry
 	metrics    *web.Metrics
 	listener   net.Listener // nil where nothing is served
@@ -102,6 +104,8 @@ func (d *Daemon) takeName() error {
 	}
 	d.toldFile = lastToldFile(dir, source, d.instance)
 	d.told = readLastTold(d.toldFile)
+	d.rosterFile = rosterFile(dir, source)
+	d.roster = readRoster(d.rosterFile)
 	return nil
 }
 

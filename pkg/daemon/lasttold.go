@@ -35,9 +35,11 @@ func readLastTold(file string) lastTold {
 	return t
 }
 
-// write replaces the file as a whole: a crash leaves the one before.
-func (t lastTold) write(file string) error {
-	data, err := json.Marshal(t)
+func (t lastTold) write(file string) error { return writeJSON(file, t) }
+
+// writeJSON replaces a file as a whole: a crash leaves the one before.
+func writeJSON(file string, content any) error {
+	data, err := json.Marshal(content)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func Render(ctx context.Context, cfg *Config) (*Rendering, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	plan := schedule.Plan(schedule.Input{
+	plan := schedule.New().Plan(schedule.Input{
 		Federation: f,
 		Revision:   snapshot.Revision,
 		Bundles:    bundles,
@@ -59,7 +59,7 @@ func Render(ctx context.Context, cfg *Config) (*Rendering, error) {
 		Federation:  f,
 		Snapshot:    snapshot,
 		Plan:        plan,
-		Findings:    slices.Concat(findings, schedule.Ignored(bundles), plan.Findings),
+		Findings:    slices.Concat(findings, plan.Findings),
 		Uncommitted: uncommitted,
 	}, nil
 }

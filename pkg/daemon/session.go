@@ -43,6 +43,7 @@ type session struct {
 	prober      *health.Prober
 	watcher     *health.Watcher
 	view        *health.View
+	collector   *health.Collector
 	applier     *apply.Applier
 	metrics     *web.Metrics
 
@@ -55,22 +56,24 @@ type session struct {
 
 	// Owned by loop.
 	order    order
-	pending  bool      // the order is not carried out yet
-	damaged  bool      // something drifted, and was not repaired since
-	prepared bool      // the inventory was read and claimed
-	expireAt time.Time // when kept objects are looked at again
-	awaited  time.Time // until then the lists of new watches are waited for
-	watching []health.Watch
+	pending  bool           // the order is not carried out yet
+	damaged  bool           // something drifted, and was not repaired since
+	prepared bool           // the inventory was read and claimed
+	expireAt time.Time      // when kept objects are looked at again
+	awaited  time.Time      // until then the lists of new watches are waited for
+	needed   []health.Watch // by what is decided and applied
 	retry    *time.Timer
 	retryAt  time.Time // when retry rings; zero when it does not
 	pause    time.Duration
 	// Until then a pending order that failed is not tried again; zero for at once.
 	notBefore time.Time
 
-	mu     sync.Mutex                          // protects what follows
-	absent context.CancelFunc                  // ends the requests under way; nil when there are none
-	failed map[health.Watch]*health.WatchError // watches that do not see
-	apps   map[string]string                   // by the value of the part-of label
+	mu      sync.Mutex                          // protects what follows
+	absent  context.CancelFunc                  // ends the requests under way; nil when there are none
+	failed  map[health.Watch]*health.WatchError // watches that do not see
+	apps    map[string]string                   // by the value of the part-of label
+	applied []health.Watch                      // those that the applier reads, or did: their end it must hear of
+	seen    bool                                // the collector has been told all, at some time
 }
 
 // run goes on until ctx ends.
@@ -78,6 +81,7 @@ func (s *session) run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { s.prober.Run(ctx, s.probed) })
 	running.Go(func() { s.watcher.Run(ctx) })
+	running.Go(func() { s.collector.Run(ctx) })
 	s.loop(ctx)
 	running.Wait()
 	s.connections.Close()
@@ -145,6 +149,9 @@ func (s *session) step(ctx context.Context) {
 	}
 	if !s.watch() {
 		return // looked is rung when the lists are there
+	}
+	if s.order.Early && s.synced() {
+		return // the order that knows what was seen is on its way
 	}
 	switch {
 	case s.readOnly && s.pending:

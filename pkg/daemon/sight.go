@@ -24,16 +24,25 @@ func (s *session) watch() bool {
 	for _, kind := range s.applier.Kinds(s.order.ClusterPlan) {
 		wanted = append(wanted, health.Watch{Resource: kind, LabelSelector: apply.LabelPartOf})
 	}
-	if !slices.Equal(wanted, s.watching) {
-		s.watching, s.awaited = wanted, time.Now().Add(s.listTimeout)
-		s.watcher.Want(wanted)
+	needed := slices.Concat(wanted, s.collector.Required())
+	if !slices.Equal(needed, s.needed) {
+		s.needed, s.awaited = needed, time.Now().Add(s.listTimeout)
 	}
+	s.mu.Lock()
+	for _, w := range wanted {
+		if !slices.Contains(s.applied, w) {
+			s.applied = append(s.applied, w)
+		}
+	}
+	s.mu.Unlock()
+	// The collector wants more, which only the diagnosis reads: nobody waits for it.
+	s.watcher.Want(slices.Concat(wanted, s.collector.Watches()))
 	blocked := s.blocked()
-	missing := slices.ContainsFunc(wanted, func(w health.Watch) bool {
+	missing := slices.ContainsFunc(needed, func(w health.Watch) bool {
 		return !s.watcher.Synced(w) && blocked[w] == nil
 	})
 	if !missing {
-		s.update(func(o *outcome) { o.facts.Synced = true })
+		s.see()
 		return true
 	}
 	if wait := time.Until(s.awaited); wait > 0 {
@@ -42,6 +51,23 @@ func (s *session) watch() bool {
 	}
 	// Without the parents in sight we may not be the writer any more.
 	return s.watcher.Synced(s.parents) || blocked[s.parents] != nil
+}
+
+// see notes that the facts are known. A cluster that was away is back only now:
+// what it runs after an outage, its lists tell.
+func (s *session) see() {
+	if s.synced() {
+		return
+	}
+	s.mu.Lock()
+	s.seen = true
+	s.mu.Unlock()
+	s.update(func(o *outcome) {
+		o.facts.Synced, o.facts.Seen = true, true
+		if o.facts.State == federation.ClusterReady {
+			o.facts.AwaySince = time.Time{}
+		}
+	})
 }
 
 // know notes which labels are those of our apps.
@@ -80,9 +106,14 @@ func (s *session) probed(p health.Probe) {
 			zap.String("class", string(p.Failure)), zap.String("error", p.Error))
 	}
 	s.update(func(o *outcome) {
-		facts := p.Facts()
-		facts.Synced, facts.Inventory = o.facts.Synced, o.facts.Inventory
-		o.facts = facts
+		away := o.facts.AwaySince
+		p.Describe(&o.facts)
+		switch {
+		case p.State == federation.ClusterOffline:
+			o.facts.Synced = false // what is known of it is from before
+		case p.State == federation.ClusterReady && !o.facts.Synced:
+			o.facts.AwaySince = away // until it has listed anew
+		}
 	})
 	switch {
 	case p.State == federation.ClusterOffline:
@@ -101,6 +132,19 @@ func (s *session) probed(p health.Probe) {
 // observe takes a watch event to whom it concerns. It is called by many
 // goroutines and must not block.
 func (s *session) observe(e health.Event) {
+	s.collector.Observe(e)
+	if !s.applies(e.Watch) { // it is the collector's alone
+		switch e.Type {
+		case health.Listed, health.Stopped:
+			s.note(e.Watch, nil)
+		case health.Failed:
+			s.note(e.Watch, e.Err)
+		case health.Upserted, health.Deleted:
+			return
+		}
+		s.looked.ring()
+		return
+	}
 	switch e.Type {
 	case health.Upserted, health.Deleted:
 		d := s.applier.Observe(apply.Event{
@@ -155,8 +199,31 @@ func (s *session) appOf(u *unstructured.Unstructured) string {
 	return s.apps[u.GetLabels()[apply.LabelPartOf]]
 }
 
+// applies says whether the applier reads a watch. Endpoint slices bear our label
+// too, which their controller copies from our Services, and are not its business.
+func (s *session) applies(w health.Watch) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.applied, w)
+}
+
+// ours says whether a value of the part-of label is that of an app of ours.
+func (s *session) ours(label string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.apps[label] != ""
+}
+
 // look adds what the applier and the watches know by now.
 func (s *session) look(o *outcome) {
+	s.mu.Lock()
+	seen := s.seen
+	s.mu.Unlock()
+	if seen { // else what the session before saw
+		s.collector.Facts(time.Now(), &o.facts)
+	}
+	last := s.prober.Last()
+	o.facts.Failed, o.facts.Probes = last.Failed, last.Probes
 	refs, _ := s.applier.Due(time.Now())
 	o.dirty = len(refs) > 0
 	if o.facts.Synced || len(o.observations) == 0 {
@@ -172,6 +239,9 @@ func (s *session) look(o *outcome) {
 func (s *session) findings() []federation.Finding {
 	all := s.applier.Findings()
 	for w, err := range s.blocked() {
+		if !s.applies(w) {
+			continue // the facts say so
+		}
 		f := federation.Finding{
 			ID: "D07", Severity: federation.SeverityError, Cluster: s.cluster.Name,
 			Object:  federation.ObjectRef{Group: w.Resource.Group, Kind: w.Resource.Resource},

@@ -24,12 +24,16 @@ import (
 type loop struct {
 	*Daemon
 
-	workers *workers
-	settled func(*status.Report) // told of every report; nil for nobody
+	workers   *workers
+	scheduler *schedule.Scheduler
+	readOnly  bool                 // look only
+	settled   func(*status.Report) // told of every report; nil for nobody
 
 	snapshot   federation.Snapshot    // the newest that was read
 	firstSeen  time.Time              // of the snapshot
 	federation *federation.Federation // the newest that could be read; nil before that
+	revision   federation.Revision    // the federation's
+	leaving    []federation.Cluster   // clusters that left the federation, to be emptied
 	bundles    []federation.Bundle    // of the federation's revision
 	plan       federation.Plan        // the newest that the workers were handed
 	ended      outcomeOf              // the last that was counted
@@ -49,7 +53,7 @@ const (
 )
 
 func newLoop(d *Daemon, readOnly bool) *loop {
-	l := &loop{Daemon: d}
+	l := &loop{Daemon: d, scheduler: schedule.New(), readOnly: readOnly}
 	l.workers = newWorkers(func(f *federation.Federation, c federation.Cluster) *worker {
 		return d.newWorker(f, c, readOnly)
 	})
@@ -117,11 +121,12 @@ func (l *loop) sync(ctx context.Context, snapshot federation.Snapshot) {
 		l.refuse(err)
 		return
 	}
-	l.federation, l.refusal = f, nil
+	l.federation, l.revision, l.refusal = f, snapshot.Revision, nil
 
 	// A worker for each cluster: it connects, watches and applies at its own
 	// pace, and nothing of it can hold up the others.
-	l.workers.meet(ctx, f)
+	l.callRoll()
+	l.workers.meet(ctx, f, l.leaving)
 
 	// The commit is pending from now on, however long the rest takes.
 	l.workers.look()
@@ -132,9 +137,8 @@ func (l *loop) sync(ctx context.Context, snapshot federation.Snapshot) {
 	in := l.input()
 	l.bundles, l.rendering = l.renderer.Render(ctx, snapshot, f, func(c federation.Cluster, bundles []federation.Bundle) {
 		in.Bundles = bundles
-		l.workers.hand(schedule.Provisional(in, c))
+		l.workers.hand(l.scheduler.Provisional(in, c))
 	})
-	l.rendering = append(l.rendering, schedule.Ignored(l.bundles)...)
 	l.metrics.Stage(web.StageRender, time.Since(started))
 
 	// What needs to know every cluster is the plan as a whole: run goes on with
@@ -170,25 +174,58 @@ func refusal(err error) []federation.Finding {
 	}}
 }
 
+// callRoll finds the clusters that left the file since the last revision and are
+// to be emptied.
+func (l *loop) callRoll() {
+	if l.readOnly {
+		return
+	}
+	now, leaving := l.roster.next(l.federation)
+	l.leaving = leaving
+	l.remember(now)
+}
+
+// dismiss forgets the clusters that have left and are empty by now.
+func (l *loop) dismiss() {
+	for _, name := range l.workers.emptied() {
+		l.leaving = slices.DeleteFunc(l.leaving, func(c federation.Cluster) bool { return c.Name == name })
+		l.remember(l.roster.without(name))
+		l.log.Info("cluster left and emptied", zap.String("cluster", name))
+	}
+}
+
+func (l *loop) remember(r roster) {
+	if r.equal(l.roster) {
+		return
+	}
+	l.roster = r
+	if err := writeJSON(l.rosterFile, r); err != nil {
+		l.log.Warn("member clusters not remembered", zap.Error(err))
+	}
+}
+
 // input is what the schedule reads, as it is now.
 func (l *loop) input() schedule.Input {
 	return schedule.Input{
 		Federation: l.federation,
-		Revision:   l.snapshot.Revision,
+		Revision:   l.revision,
 		Bundles:    l.bundles,
 		Facts:      l.workers.facts,
 		Policy:     schedule.Policy{Namespaces: l.cfg.AllowNamespaces, Kinds: l.cfg.AllowKinds},
+		Leaving:    l.leaving,
 	}
 }
 
 // reschedule plans from scratch, and hands every worker its part. A worker that
-// has it already does nothing.
+// has it already does nothing. A revision that is refused changes nothing: the one
+// before is maintained, and its replicas go on being placed where there is room.
 func (l *loop) reschedule() {
-	if l.federation == nil || l.refusal != nil {
-		return // the workers keep what they have
+	if l.federation == nil {
+		return
 	}
 	started := time.Now()
-	l.plan = schedule.Plan(l.input())
+	l.dismiss()
+	l.plan = l.scheduler.Plan(l.input())
 	for _, p := range l.plan.Clusters {
 		l.workers.hand(p)
 	}

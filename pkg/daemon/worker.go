@@ -95,6 +95,13 @@ func (w *worker) state() federation.ClusterState {
 	return w.now.facts.State
 }
 
+// synced says whether the facts are known by which a plan is made.
+func (w *worker) synced() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now.facts.Synced
+}
+
 func (w *worker) newestOrder() order {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -137,9 +144,10 @@ func (w *worker) take(p federation.ClusterPlan) (news bool) {
 
 // samePlan compares by digests: an object of equal content is the same object.
 func samePlan(a, b federation.ClusterPlan) bool {
-	return a.Revision == b.Revision && a.CreateNamespaces == b.CreateNamespaces &&
+	return a.Revision == b.Revision && a.CreateNamespaces == b.CreateNamespaces && a.Early == b.Early &&
 		slices.EqualFunc(a.Apps, b.Apps, func(a, b federation.AppPlan) bool {
 			return a.App == b.App && a.Adoption == b.Adoption && a.Prune == b.Prune && a.Broken == b.Broken &&
+				slices.EqualFunc(a.Withheld, b.Withheld, func(a, b federation.Withheld) bool { return a.Object == b.Object }) &&
 				slices.EqualFunc(a.Objects, b.Objects, func(a, b *federation.Object) bool {
 					return a == b || a.Digest == b.Digest && a.File == b.File
 				})

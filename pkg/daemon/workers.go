@@ -14,6 +14,7 @@ import (
 type workers struct {
 	newWorker func(*federation.Federation, federation.Cluster) *worker
 	byName    map[string]*worker
+	leaving   map[string]bool    // those whose clusters left the file, to be emptied
 	ending    map[string]*worker // the last that was stopped of each name
 	running   sync.WaitGroup
 
@@ -27,13 +28,18 @@ func newWorkers(newWorker func(*federation.Federation, federation.Cluster) *work
 	return &workers{newWorker: newWorker, byName: map[string]*worker{}, ending: map[string]*worker{}}
 }
 
-// meet gives every cluster of the federation a worker, and ends those of clusters
-// that left it, which stay as they are. They end with ctx. It waits for none: a
+// meet gives every cluster of the federation a worker, and every one that leaves
+// it to be emptied, and ends those of clusters that left it and stay as they are.
+// They end with ctx. It waits for none: a
 // worker whose cluster hangs takes its time to end, and its successor waits for it.
-func (ws *workers) meet(ctx context.Context, f *federation.Federation) {
+func (ws *workers) meet(ctx context.Context, f *federation.Federation, leaving []federation.Cluster) {
 	members := map[string]federation.Cluster{}
+	ws.leaving = map[string]bool{}
 	for _, c := range f.Clusters {
 		members[c.Name] = c
+	}
+	for _, c := range leaving {
+		members[c.Name], ws.leaving[c.Name] = c, true
 	}
 	for name, w := range ws.byName {
 		// Another federation's name is another inventory: begin anew.
@@ -103,14 +109,42 @@ func (ws *workers) look() {
 			Synced:       o.changing,
 			Observations: o.observations,
 		}
-		ws.findings = append(ws.findings, o.findings...)
+		for _, f := range o.findings {
+			if ws.leaving[name] && f.Severity == federation.SeverityError {
+				f.Severity = federation.SeverityWarning // it is no member any more
+			}
+			ws.findings = append(ws.findings, f)
+		}
 	}
+}
+
+// emptied ends the workers of clusters that left and of which nothing of ours is
+// left, and gives their names.
+func (ws *workers) emptied() []string {
+	var names []string
+	for name := range ws.leaving {
+		w := ws.byName[name]
+		o := w.outcome()
+		if !o.current() || w.newestOrder().Early || len(o.facts.Inventory) > 0 {
+			continue
+		}
+		w.stop()
+		delete(ws.byName, name)
+		delete(ws.leaving, name)
+		ws.ending[name] = w
+		names = append(names, name)
+	}
+	return names
 }
 
 // settled says whether nothing more is to come of any cluster by itself.
 func (ws *workers) settled() bool {
-	for _, w := range ws.byName {
-		if !w.outcome().settled() {
+	for name, w := range ws.byName {
+		o := w.outcome()
+		if ws.leaving[name] && o.facts.State != federation.ClusterReady {
+			continue // nobody waits for a cluster that left and does not answer
+		}
+		if !o.settled() {
 			return false
 		}
 	}

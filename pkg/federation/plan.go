@@ -16,7 +16,10 @@ type ClusterPlan struct {
 	Cluster          string
 	Revision         Revision
 	CreateNamespaces bool // make the namespaces that objects need
-	Apps             []AppPlan
+	// Early says that the plan was made before the cluster's own facts were known:
+	// as soon as they are, there is another.
+	Early bool
+	Apps  []AppPlan
 }
 
 // AppPlan is what one cluster should run of one app. An app that has left the

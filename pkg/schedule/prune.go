@@ -16,17 +16,17 @@ const freelyPruned = 3
 // verdict decides, once for an app and for all clusters alike, whether objects
 // that Git no longer has may be deleted. Absence is not deletion: as long as a
 // rendering or an inventory is missing, nothing is.
-func (s *scheduler) verdict(app string) federation.PruneVerdict {
-	if v, ok := s.verdicts[app]; ok {
+func (p *pass) verdict(app string) federation.PruneVerdict {
+	if v, ok := p.verdicts[app]; ok {
 		return v
 	}
-	v := s.judge(app)
-	s.verdicts[app] = v
+	v := p.judge(app)
+	p.verdicts[app] = v
 	return v
 }
 
-func (s *scheduler) judge(name string) federation.PruneVerdict {
-	app := s.Federation.App(name)
+func (p *pass) judge(name string) federation.PruneVerdict {
+	app := p.Federation.App(name)
 	if app != nil && !app.Prune {
 		return federation.PruneOff
 	}
@@ -34,19 +34,24 @@ func (s *scheduler) judge(name string) federation.PruneVerdict {
 	var hadIn, left int  // clusters that run the app, and those of them it leaves
 	var awaited []string // clusters whose inventory is not known
 	unrendered := false
-	for _, c := range s.Federation.Clusters {
-		facts := s.Facts.Clusters[c.Name]
-		if !facts.Synced && facts.State != federation.ClusterOffline && !c.Lost && s.Federation.Targets(c) {
+	for _, c := range p.Federation.Clusters {
+		facts := p.Facts.Of(c.Name)
+		if !facts.Synced && facts.State != federation.ClusterOffline && !c.Lost && p.Federation.Targets(c) {
 			awaited = append(awaited, c.Name)
 		}
 		placed := app != nil && app.Selector.Matches(c)
-		b, rendered := s.bundles[key{c.Name, name}]
+		b := p.bundles[key{c.Name, name}]
+		runs := false // by this plan
 		if placed {
-			if !rendered || b.Err != nil || s.refused[key{c.Name, name}] {
+			if b == nil || b.Err != nil || b.refused {
 				unrendered = true
 			}
-			for _, o := range b.Objects {
-				has[o.Ref] = true
+			if b != nil {
+				// An object that its own selector keeps away is not gone from Git.
+				for _, o := range b.Objects {
+					has[o.Ref] = true
+				}
+				runs = len(b.placed)+len(b.withheld) > 0
 			}
 		}
 		inventory := countable(facts.Inventory[name])
@@ -55,7 +60,7 @@ func (s *scheduler) judge(name string) federation.PruneVerdict {
 		}
 		if len(inventory) > 0 {
 			hadIn++
-			if !placed || len(b.Objects) == 0 {
+			if !runs {
 				left++
 			}
 		}
@@ -67,7 +72,7 @@ func (s *scheduler) judge(name string) federation.PruneVerdict {
 	gone = slices.DeleteFunc(gone, func(ref federation.ObjectRef) bool { return has[ref] })
 	if len(awaited) > 0 {
 		if len(gone) > 0 {
-			s.await(name, gone, awaited)
+			p.await(name, gone, awaited)
 		}
 		return federation.PruneWaiting
 	}
@@ -77,13 +82,13 @@ func (s *scheduler) judge(name string) federation.PruneVerdict {
 		limit = app.PruneLimit
 	}
 	switch {
-	case s.Federation.PruneAllowed():
+	case p.Federation.PruneAllowed():
 		return federation.PruneAllowed
 	case exceeds(len(gone), len(had), limit):
-		s.hold(name, "", fmt.Sprintf("%d of %d objects of app %s would be deleted: %s", len(gone), len(had), name, list(gone)))
+		p.hold(name, "", fmt.Sprintf("%d of %d objects of app %s would be deleted: %s", len(gone), len(had), name, list(gone)))
 		return federation.PruneHeld
 	case app != nil && takesPlacement(left, hadIn, limit):
-		s.hold(name, "", fmt.Sprintf("app %s would leave %d of its %d clusters", name, left, hadIn))
+		p.hold(name, "", fmt.Sprintf("app %s would leave %d of its %d clusters", name, left, hadIn))
 		return federation.PruneHeld
 	}
 	return federation.PruneAllowed
@@ -128,16 +133,16 @@ func allowsAll(limit federation.PruneLimit, objects int) bool {
 	return limit.Percent >= 100
 }
 
-func (s *scheduler) await(app string, gone []federation.ObjectRef, clusters []string) {
-	s.findings = append(s.findings, federation.Finding{
+func (p *pass) await(app string, gone []federation.ObjectRef, clusters []string) {
+	p.findings = append(p.findings, federation.Finding{
 		ID: "awaited", Severity: federation.SeverityWarning, App: app,
 		Message: fmt.Sprintf("deleting %s waits until it is known what runs in %s", list(gone), strings.Join(clusters, ", ")),
 	})
 }
 
 // hold says that a person must let the deletions pass; cluster is empty for all.
-func (s *scheduler) hold(app, cluster, why string) {
-	s.findings = append(s.findings, federation.Finding{
+func (p *pass) hold(app, cluster, why string) {
+	p.findings = append(p.findings, federation.Finding{
 		ID: "held", Severity: federation.SeverityError, Cluster: cluster, App: app, File: federation.FileName,
 		Message: "held: " + why,
 		Remedy: fmt.Sprintf("restore what was removed, raise pruneLimit of the app, or push the annotation %s: Allowed on %s",

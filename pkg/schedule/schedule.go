@@ -1,30 +1,23 @@
 // Package schedule decides what runs where.
 //
 // It takes what render gave for every cluster and app (Bundles) and what the
-// clusters report (Facts), and gives a Plan. It is pure: equal input gives an
-// equal plan, on any machine and in any order, and it takes milliseconds, so the
+// clusters report (Facts), and gives a Plan: which cluster runs which object, one
+// node port for each port of a Service over all clusters, and the replicas of each
+// workload divided among them, each with its reason. It is pure: equal input gives
+// an equal plan, on any machine and in any order, and it takes milliseconds, so the
 // loop runs it again whenever a fact changes that it reads.
 //
-// Apps are placed by their selectors, and each app gets a verdict on pruning.
-// Node ports and replica counts pass through as they stand in Git.
+// Plan tells it in order: placement.go, ports.go, workload.go, prune.go; standing.go
+// says which clusters count, and write.go puts the numbers into the objects.
 package schedule
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
-
-// Policy is the operator's word on what a repository may touch. The zero Policy
-// allows everything.
-type Policy struct {
-	Namespaces []string // the only namespaces allowed; empty for all
-	Kinds      []string // the only kinds allowed, as KIND or KIND.GROUP; empty for all
-}
 
 // Input is all that a plan depends on.
 type Input struct {
@@ -33,74 +26,132 @@ type Input struct {
 	Bundles    []federation.Bundle // what was rendered; each (cluster, app) once
 	Facts      federation.Facts
 	Policy     Policy
+	// Leaving are clusters that left the file and are to be emptied.
+	Leaving []federation.Cluster
+}
+
+// Scheduler plans, and remembers what it read in objects and wrote into them for
+// the next plan, which is mostly the same. Another Scheduler gives the same plans.
+// It is not safe for concurrent use.
+type Scheduler struct {
+	readings memory[*federation.Object, *reading]
+	written  memory[writing, *federation.Object]
+}
+
+// New makes a Scheduler.
+func New() *Scheduler {
+	return &Scheduler{readings: newMemory[*federation.Object, *reading](), written: newMemory[writing, *federation.Object]()}
 }
 
 // Plan says what every cluster of the federation should run.
-func Plan(in Input) federation.Plan {
-	s := newScheduler(in)
-	plan := federation.Plan{Revision: in.Revision}
-	for _, c := range in.Federation.Clusters {
-		plan.Clusters = append(plan.Clusters, s.cluster(c, s.verdict))
+func (s *Scheduler) Plan(in Input) federation.Plan {
+	p := s.begin(in)
+	p.stand()
+	p.place()
+	p.decide()
+	plan := federation.Plan{Revision: in.Revision, Ports: p.ports.Decisions, Replicas: p.replicas}
+	for i := range p.clusters {
+		plan.Clusters = append(plan.Clusters, p.cluster(i, p.verdict))
 	}
-	plan.Findings = slices.Concat(s.findings, unmetSettings(in.Federation))
+	plan.Clusters = append(plan.Clusters, p.leave()...)
+	plan.Findings = slices.Concat(p.findings, unmetSettings(in.Federation))
+	s.readings.forget()
+	s.written.forget()
 	return plan
 }
 
-// Provisional says what one cluster should run when only its own bundles are
-// known yet, so that its apply need not wait for the rest. It never prunes: that
-// decision needs every cluster.
-func Provisional(in Input, c federation.Cluster) federation.ClusterPlan {
-	return newScheduler(in).cluster(c, func(app string) federation.PruneVerdict {
+// Provisional says what one cluster should run as far as that is certain when
+// only its own bundles are known, so that its apply need not wait for the rest: the
+// apps in which no node port and no replica count is to be decided. It never
+// prunes, which needs every cluster too. Apps that it leaves out stay as they are.
+func (s *Scheduler) Provisional(in Input, c federation.Cluster) federation.ClusterPlan {
+	p := s.begin(in)
+	p.clusters = []member{{Cluster: c, facts: in.Facts.Of(c.Name)}}
+	p.place()
+	plan := p.cluster(0, func(app string) federation.PruneVerdict {
 		if app := in.Federation.App(app); app != nil && !app.Prune {
 			return federation.PruneOff
 		}
 		return federation.PruneWaiting
 	})
+	plan.Apps = slices.DeleteFunc(plan.Apps, func(a federation.AppPlan) bool {
+		return slices.ContainsFunc(a.Objects, func(o *federation.Object) bool {
+			r := p.read(o)
+			return r.ports != nil || r.workload != nil
+		})
+	})
+	return plan
 }
 
-type scheduler struct {
+// pass is one call of Plan on its way.
+type pass struct {
+	*Scheduler
 	Input
 
-	bundles  map[key]federation.Bundle
-	refused  map[key]bool // the policy left something out
+	clusters []member
+	bundles  map[key]*bundle
 	verdicts map[string]federation.PruneVerdict
 	findings []federation.Finding
+
+	services  []*service
+	workloads []*divided
+	scaled    map[federation.ObjectRef]bool // workloads that an autoscaler of ours targets
+	frozen    []string                      // clusters whose going is taken for our own fault
+
+	ports    portResult
+	replicas []federation.ReplicasDecision
+	// What became of the objects that were decided on, by object.
+	ported  map[*federation.Object]*service
+	divided map[*federation.Object]*divided
 }
 
 type key struct{ cluster, app string }
 
-func newScheduler(in Input) *scheduler {
-	s := &scheduler{
-		Input:    in,
-		bundles:  make(map[key]federation.Bundle, len(in.Bundles)),
-		refused:  map[key]bool{},
-		verdicts: map[string]federation.PruneVerdict{},
+// bundle is what was rendered of an app for a cluster, and what of it is placed
+// there.
+type bundle struct {
+	federation.Bundle
+	placed   []*federation.Object
+	withheld []federation.Withheld
+	refused  bool // the policy left something out
+}
+
+func (s *Scheduler) begin(in Input) *pass {
+	p := &pass{
+		Scheduler: s,
+		Input:     in,
+		bundles:   make(map[key]*bundle, len(in.Bundles)),
+		verdicts:  map[string]federation.PruneVerdict{},
+		scaled:    map[federation.ObjectRef]bool{},
+		ported:    map[*federation.Object]*service{},
+		divided:   map[*federation.Object]*divided{},
 	}
 	for _, b := range in.Bundles {
-		s.bundles[key{b.Cluster, b.App}] = s.permitted(b)
+		p.bundles[key{b.Cluster, b.App}] = p.permitted(b)
 	}
-	return s
+	return p
 }
 
 // cluster gives the plan of one cluster: the apps that the file places there, in
 // the file's order, then those that only its inventory knows, by name.
-func (s *scheduler) cluster(c federation.Cluster, verdict func(app string) federation.PruneVerdict) federation.ClusterPlan {
+func (p *pass) cluster(i int, verdict func(app string) federation.PruneVerdict) federation.ClusterPlan {
+	c := p.clusters[i]
 	plan := federation.ClusterPlan{
 		Cluster:          c.Name,
-		Revision:         s.Revision,
-		CreateNamespaces: s.Federation.CreateNamespaces,
+		Revision:         p.Revision,
+		CreateNamespaces: p.Federation.CreateNamespaces,
+		Early:            !c.facts.Synced,
 	}
-	facts := s.Facts.Clusters[c.Name]
-	inventory := facts.Inventory
-	if !facts.Synced {
+	inventory := c.facts.Inventory
+	if !c.facts.Synced {
 		// A verdict that was made without this cluster's inventory is not for it,
 		// however well the others are known.
 		verdict = cautious(verdict)
 	}
 	known := map[string]bool{}
-	for _, app := range s.Federation.Apps {
+	for _, app := range p.Federation.Apps {
 		known[app.Name] = true
-		if !app.Selector.Matches(c) {
+		if !app.Selector.Matches(c.Cluster) {
 			if len(inventory[app.Name]) > 0 {
 				plan.Apps = append(plan.Apps, federation.AppPlan{
 					App: app.Name, Adoption: app.Adoption, Prune: verdict(app.Name),
@@ -108,21 +159,7 @@ func (s *scheduler) cluster(c federation.Cluster, verdict func(app string) feder
 			}
 			continue
 		}
-		b, rendered := s.bundles[key{c.Name, app.Name}]
-		p := federation.AppPlan{
-			App:      app.Name,
-			Objects:  b.Objects,
-			Adoption: app.Adoption,
-			Prune:    verdict(app.Name),
-			Broken:   !rendered || b.Err != nil,
-		}
-		if had := countable(inventory[app.Name]); p.Prune == federation.PruneAllowed &&
-			len(p.Objects) == 0 && len(had) > 0 && !s.Federation.PruneAllowed() && !allowsAll(app.PruneLimit, len(had)) {
-			// Nothing at all is what a mistake looks like.
-			p.Prune = federation.PruneHeld
-			s.hold(app.Name, c.Name, fmt.Sprintf("nothing was rendered of app %s for the cluster, which would delete %s", app.Name, list(had)))
-		}
-		plan.Apps = append(plan.Apps, p)
+		plan.Apps = append(plan.Apps, p.app(i, app, verdict))
 	}
 	for _, app := range slices.Sorted(maps.Keys(inventory)) {
 		if !known[app] {
@@ -130,6 +167,25 @@ func (s *scheduler) cluster(c federation.Cluster, verdict func(app string) feder
 				App: app, Adoption: federation.AdoptNever, Prune: verdict(app),
 			})
 		}
+	}
+	return plan
+}
+
+// app gives the plan of an app in a cluster that the app's selector chooses.
+func (p *pass) app(i int, app federation.App, verdict func(app string) federation.PruneVerdict) federation.AppPlan {
+	c := p.clusters[i]
+	b := p.bundles[key{c.Name, app.Name}]
+	plan := federation.AppPlan{App: app.Name, Adoption: app.Adoption, Prune: verdict(app.Name)}
+	if b == nil || b.Err != nil {
+		plan.Broken = true
+		return plan
+	}
+	plan.Objects, plan.Withheld = p.write(i, b)
+	if had := countable(c.facts.Inventory[app.Name]); plan.Prune == federation.PruneAllowed &&
+		len(b.Objects) == 0 && len(had) > 0 && !p.Federation.PruneAllowed() && !allowsAll(app.PruneLimit, len(had)) {
+		// Nothing at all is what a mistake looks like.
+		plan.Prune = federation.PruneHeld
+		p.hold(app.Name, c.Name, fmt.Sprintf("nothing was rendered of app %s for the cluster, which would delete %s", app.Name, list(had)))
 	}
 	return plan
 }
@@ -144,99 +200,15 @@ func cautious(verdict func(app string) federation.PruneVerdict) func(app string)
 	}
 }
 
-// permitted leaves out of a bundle what the operator's policy does not allow,
-// with a finding for each object.
-func (s *scheduler) permitted(b federation.Bundle) federation.Bundle {
-	if len(s.Policy.Namespaces) == 0 && len(s.Policy.Kinds) == 0 {
-		return b
-	}
-	kept := make([]*federation.Object, 0, len(b.Objects))
-	for _, o := range b.Objects {
-		reason := s.Policy.refusal(o.Ref)
-		if reason == "" {
-			kept = append(kept, o)
-			continue
-		}
-		s.refused[key{b.Cluster, b.App}] = true
-		s.findings = append(s.findings, federation.Finding{
-			ID: "policy", Severity: federation.SeverityError,
-			Cluster: b.Cluster, App: b.App, Object: o.Ref, File: o.File,
-			Message: reason,
-			Remedy:  "remove the object from the repository, or let the operator of fedsync allow it",
-		})
-	}
-	b.Objects = kept
-	return b
-}
-
-// refusal gives the reason why the policy refuses an object; empty if it does not.
-func (p Policy) refusal(ref federation.ObjectRef) string {
-	namespace := ref.Namespace
-	if ref.Group == "" && ref.Kind == "Namespace" {
-		namespace = ref.Name
-	}
-	switch gk := ref.GroupKind(); {
-	case len(p.Kinds) > 0 && !slices.Contains(p.Kinds, gk.Kind) && !slices.Contains(p.Kinds, gk.String()):
-		return fmt.Sprintf("kind %s is not allowed here; allowed: %s", gk, strings.Join(p.Kinds, ", "))
-	case len(p.Namespaces) > 0 && namespace == "":
-		return fmt.Sprintf("objects without a namespace are not allowed here; allowed namespaces: %s", strings.Join(p.Namespaces, ", "))
-	case len(p.Namespaces) > 0 && !slices.Contains(p.Namespaces, namespace):
-		return fmt.Sprintf("namespace %s is not allowed here; allowed: %s", namespace, strings.Join(p.Namespaces, ", "))
-	}
-	return ""
-}
-
 // unmetSettings names what the file asks for and this version does not do, so
 // that nobody waits for it.
 func unmetSettings(f *federation.Federation) []federation.Finding {
-	var findings []federation.Finding
-	add := func(setting, instead string) {
-		findings = append(findings, federation.Finding{
-			ID: "unsupported", Severity: federation.SeverityWarning, File: federation.FileName,
-			Message: setting + " has no effect in this version", Remedy: instead,
-		})
+	if f.GCP == nil {
+		return nil
 	}
-	if f.GCP != nil {
-		add("spec.gcp", "reserve the address and open the firewall by hand")
-	}
-	if f.OnRemove == federation.OnRemoveDelete {
-		add("spec.onRemove: Delete", "a cluster that leaves the file is left as it is")
-	}
-	if len(f.Failover.ConfirmedLost) > 0 {
-		add("spec.failover.confirmLost", "replicas are not moved between clusters")
-	}
-	return findings
-}
-
-// Ignored names the annotations of rendered objects that ask for what this version
-// does not do: an object that is meant for some clusters must not go to all of them
-// without a word.
-func Ignored(bundles []federation.Bundle) []federation.Finding {
-	annotations := [][]byte{
-		[]byte(`"federation.alpha.kubernetes.io/cluster-selector"`),
-		[]byte(`"federation.kubernetes.io/replica-set-preferences"`),
-		[]byte(`"federation.kubernetes.io/deployment-preferences"`),
-		[]byte(`"fedsync.dev/replicas"`),
-	}
-	seen := map[*federation.Object]bool{} // clusters share objects
-	var findings []federation.Finding
-	for _, b := range bundles {
-		for _, o := range b.Objects {
-			if seen[o] {
-				continue
-			}
-			seen[o] = true
-			for _, a := range annotations {
-				if bytes.Contains(o.JSON, a) {
-					findings = append(findings, federation.Finding{
-						ID: "unsupported", Severity: federation.SeverityWarning, App: b.App, Object: o.Ref, File: o.File,
-						Message: fmt.Sprintf("the annotation %s has no effect in this version", a),
-						Remedy:  "use the app's clusterSelector, and replicas in each cluster's overlay",
-					})
-				}
-			}
-		}
-	}
-	slices.SortFunc(findings, federation.Finding.Compare)
-	return slices.CompactFunc(findings, func(a, b federation.Finding) bool { return a == b })
+	return []federation.Finding{{
+		ID: "unsupported", Severity: federation.SeverityWarning, File: federation.FileName,
+		Message: "spec.gcp has no effect in this version",
+		Remedy:  "reserve the address and open the firewall by hand",
+	}}
 }

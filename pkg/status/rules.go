@@ -25,6 +25,7 @@ const (
 	idNoAddress      = "address"
 	idAddressChanged = "address-changed"
 	idPerCluster     = "per-cluster-status"
+	idPortWaiting    = "port-waiting"
 )
 
 // sourceFindings speaks of a repository that could not be read. While a revision
@@ -169,6 +170,28 @@ func (s *summary) clusterWaits() {
 			continue
 		}
 		s.unseen(c)
+	}
+}
+
+// portWaits waits for node ports that cannot be chosen before every cluster has
+// said which of its own are taken.
+func (s *summary) portWaits() {
+	if s.Plan == nil {
+		return
+	}
+	for _, d := range s.Plan.Ports {
+		if d.Basis != federation.PortWaiting {
+			continue
+		}
+		f := federation.Finding{
+			ID: idPortWaiting, App: d.App, Object: d.Service, File: d.File,
+			Message: fmt.Sprintf("no node port for port %d/%s: %s", d.Port, d.Protocol, d.Reason),
+			Remedy:  fmt.Sprintf("bring the cluster back, declare it lost (state: Lost in %s), or pin a nodePort in the Service", federation.FileName),
+		}
+		s.waits = append(s.waits, wait{
+			finding: f, early: true,
+			words: fmt.Sprintf("%s waits for the ports of %s", d.Service, strings.Join(d.Waits, ", ")),
+		})
 	}
 }
 

@@ -26,6 +26,7 @@ func Summarise(in Input) Report {
 	s.changeFindings()
 	s.healthFindings()
 	s.clusterWaits()
+	s.portWaits()
 	s.addressFindings()
 	s.addressChanges()
 	s.contextFindings()
@@ -54,10 +55,14 @@ type summary struct {
 	findings []federation.Finding
 	waits    []wait
 	ingress  map[*federation.Object]ingressWish
+	overflow map[string]map[federation.ObjectRef]int64 // by cluster
 }
 
 func newSummary(in Input) *summary {
-	s := &summary{Input: in, members: map[string]bool{}, ingress: map[*federation.Object]ingressWish{}}
+	s := &summary{
+		Input: in, members: map[string]bool{}, ingress: map[*federation.Object]ingressWish{},
+		overflow: overflow(in.Plan),
+	}
 	s.Deadline = cmp.Or(s.Deadline, DefaultDeadline)
 	if p := in.Previous; p != nil && p.Revision == in.Snapshot.Revision {
 		s.previous = p
@@ -108,7 +113,7 @@ func (s *summary) cluster(member federation.Cluster) Cluster {
 		Applied: in.Applied,
 		Current: in.Current && in.Applied.SHA == s.Snapshot.Revision.SHA,
 		Health:  federation.Healthy,
-		Objects: sorted(in.Observations),
+		Objects: sorted(withoutOverflow(in.Observations, s.overflow[member.Name])),
 		Changes: []Change{},
 	}
 	for _, o := range c.Objects {

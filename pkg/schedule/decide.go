@@ -1,0 +1,133 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// decide gives every Service its node ports and every workload its replicas, over
+// all clusters.
+func (p *pass) decide() {
+	p.decidePorts()
+	p.decideReplicas()
+	p.explainStanding()
+}
+
+func (p *pass) decidePorts() {
+	in := portInput{Range: p.Federation.NodePorts, Clusters: make([]portCluster, len(p.clusters))}
+	for i, c := range p.clusters {
+		sees := c.facts.State == federation.ClusterReady || c.facts.State == federation.ClusterNotReady
+		in.Clusters[i] = portCluster{
+			Name:    c.Name,
+			Known:   c.facts.PortsKnown && c.facts.Seen,
+			Fresh:   c.facts.PortsKnown && c.facts.Synced && sees,
+			Lost:    c.standing == lost,
+			Used:    c.facts.NodePorts,
+			Leaving: func(ref federation.ObjectRef) bool { return p.leaves(i, ref) },
+		}
+	}
+	for _, s := range p.services {
+		for _, v := range s.variants {
+			s.Variants = append(s.Variants, *v)
+		}
+		slices.SortFunc(s.Variants, func(a, b portVariant) int { return a.Clusters[0] - b.Clusters[0] })
+		in.Services = append(in.Services, s.portService)
+	}
+	p.ports = decidePorts(in)
+	p.findings = append(p.findings, p.ports.Findings...)
+	for _, s := range p.services {
+		s.decisions = p.ports.of(s.Ref)
+	}
+	for _, w := range p.ports.Withheld {
+		p.services[w.Service].withheld[w.Cluster] = &w.Withheld
+	}
+}
+
+// leaves says whether this plan takes all node ports from a Service of ours in a
+// cluster: it is pruned there, or is of another type from now on.
+func (p *pass) leaves(i int, ref federation.ObjectRef) bool {
+	c := p.clusters[i]
+	for _, app := range p.Federation.Apps {
+		b := p.bundles[key{c.Name, app.Name}]
+		if b == nil || !app.Selector.Matches(c.Cluster) {
+			continue
+		}
+		for _, o := range b.placed {
+			if o.Ref == ref {
+				return p.read(o).ports == nil
+			}
+		}
+		for _, w := range b.withheld {
+			if w.Object == ref {
+				return false
+			}
+		}
+	}
+	for app, refs := range c.facts.Inventory {
+		if slices.Contains(refs, ref) {
+			return c.facts.Synced && p.verdict(app) == federation.PruneAllowed
+		}
+	}
+	return false
+}
+
+func (p *pass) decideReplicas() {
+	for _, d := range p.workloads {
+		if p.scaled[d.ref] {
+			continue
+		}
+		if differences, same := d.agree(p.clusters); !same {
+			d.refusal = "its renderings ask for different totals"
+			p.findings = append(p.findings, federation.Finding{
+				ID: "replicas", Severity: federation.SeverityError, App: d.app, Object: d.ref, File: d.variants[0].object.File,
+				Message: "spec.replicas is the total of all clusters, and the overlays differ: " + differences,
+				Remedy: fmt.Sprintf("say it once, in the base, and shares by the preferences' weights; or set the annotation %s: %s where each cluster has a count of its own",
+					annotationReplicas, replicasPerCluster),
+			})
+			continue
+		}
+		d.decision = len(p.replicas)
+		p.replicas = append(p.replicas, decide(p.workload(d)))
+	}
+}
+
+// workload gathers what the decision on one workload reads.
+func (p *pass) workload(d *divided) workload {
+	first := d.variants[0]
+	w := workload{
+		app: d.app, object: d.ref, file: first.object.File,
+		key: d.ref.Namespace + "/" + d.ref.Name, total: first.wish.total, preferences: first.wish.preferences,
+		frozen: len(p.frozen) > 0,
+	}
+	runs := make([]bool, len(p.clusters))
+	for _, v := range d.variants {
+		for _, i := range v.clusters {
+			runs[i] = true
+		}
+	}
+	d.shares = make([]int, len(p.clusters))
+	w.clusters = make([]placed, 0, len(p.clusters))
+	for i := range p.clusters {
+		c := &p.clusters[i]
+		facts, exists := c.facts.Workload(d.ref)
+		its := c.standing
+		if !runs[i] {
+			// An app that could not be rendered for the cluster goes on running there.
+			if b := p.bundles[key{c.Name, d.app}]; !exists || b == nil || b.Err == nil {
+				continue
+			}
+			if its == up {
+				its = kept
+			}
+		}
+		d.shares[i] = len(w.clusters)
+		w.clusters = append(w.clusters, placed{
+			name: c.Name, standing: its, exists: exists,
+			live: facts.Replicas, ready: facts.Ready, current: facts.Current,
+			limited: facts.Limited, capacity: facts.Capacity,
+		})
+	}
+	return w
+}

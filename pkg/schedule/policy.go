@@ -1,0 +1,58 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Policy is the operator's word on what a repository may touch. The zero Policy
+// allows everything.
+type Policy struct {
+	Namespaces []string // the only namespaces allowed; empty for all
+	Kinds      []string // the only kinds allowed, as KIND or KIND.GROUP; empty for all
+}
+
+// permitted leaves out of a bundle what the operator's policy does not allow,
+// with a finding for each object.
+func (p *pass) permitted(b federation.Bundle) *bundle {
+	out := &bundle{Bundle: b}
+	if len(p.Policy.Namespaces) == 0 && len(p.Policy.Kinds) == 0 {
+		return out
+	}
+	out.Objects = make([]*federation.Object, 0, len(b.Objects))
+	for _, o := range b.Objects {
+		reason := p.Policy.refusal(o.Ref)
+		if reason == "" {
+			out.Objects = append(out.Objects, o)
+			continue
+		}
+		out.refused = true
+		p.findings = append(p.findings, federation.Finding{
+			ID: "policy", Severity: federation.SeverityError,
+			Cluster: b.Cluster, App: b.App, Object: o.Ref, File: o.File,
+			Message: reason,
+			Remedy:  "remove the object from the repository, or let the operator of fedsync allow it",
+		})
+	}
+	return out
+}
+
+// refusal gives the reason why the policy refuses an object; empty if it does not.
+func (p Policy) refusal(ref federation.ObjectRef) string {
+	namespace := ref.Namespace
+	if ref.Group == "" && ref.Kind == "Namespace" {
+		namespace = ref.Name
+	}
+	switch gk := ref.GroupKind(); {
+	case len(p.Kinds) > 0 && !slices.Contains(p.Kinds, gk.Kind) && !slices.Contains(p.Kinds, gk.String()):
+		return fmt.Sprintf("kind %s is not allowed here; allowed: %s", gk, strings.Join(p.Kinds, ", "))
+	case len(p.Namespaces) > 0 && namespace == "":
+		return fmt.Sprintf("objects without a namespace are not allowed here; allowed namespaces: %s", strings.Join(p.Namespaces, ", "))
+	case len(p.Namespaces) > 0 && !slices.Contains(p.Namespaces, namespace):
+		return fmt.Sprintf("namespace %s is not allowed here; allowed: %s", namespace, strings.Join(p.Namespaces, ", "))
+	}
+	return ""
+}

@@ -1,0 +1,197 @@
+package schedule
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// The annotations that steer the schedule. Those of Federation v1 keep working.
+const (
+	annotationSelector      = "federation.alpha.kubernetes.io/cluster-selector"
+	annotationReplicaSet    = "federation.kubernetes.io/replica-set-preferences"
+	annotationDeployment    = "federation.kubernetes.io/deployment-preferences"
+	annotationReplicas      = "fedsync.dev/replicas"
+	replicasPerCluster      = "PerCluster"
+	serviceTypeNodePort     = "NodePort"
+	serviceTypeLoadBalancer = "LoadBalancer"
+)
+
+// reading is what the schedule reads in one object. Most objects have nothing that
+// concerns it.
+type reading struct {
+	selector labels.Selector // nil for every cluster
+	ports    []portSpec      // of a Service that has node ports
+	workload *wish           // of a workload whose replicas are divided
+	scales   federation.ObjectRef
+	err      error // what cannot be understood; the object goes nowhere then
+	field    string
+}
+
+// wish is what Git says of a workload's replicas.
+type wish struct {
+	total       int64
+	preferences Preferences
+	asWritten   string // the preferences' annotation, to compare overlays
+}
+
+var nothing = &reading{}
+
+// read gives what the schedule reads in an object.
+func (p *pass) read(o *federation.Object) *reading {
+	return p.readings.get(o, func() *reading { return newReading(o) })
+}
+
+// content is the part of an object that is read.
+type content struct {
+	Metadata struct {
+		Annotations map[string]string `json:"annotations"`
+	} `json:"metadata"`
+	Spec json.RawMessage `json:"spec"`
+}
+
+func newReading(o *federation.Object) *reading {
+	var c content
+	if err := json.Unmarshal(o.JSON, &c); err != nil {
+		return nothing // annotations that are no strings: the API server refuses them
+	}
+	r := &reading{}
+	if text, ok := c.Metadata.Annotations[annotationSelector]; ok {
+		r.selector, r.err = parseSelector(text)
+		r.field = annotationSelector
+	}
+	if r.err != nil {
+		return r
+	}
+	switch {
+	case o.Ref.Group == "" && o.Ref.Kind == "Service":
+		r.ports = servicePorts(c.Spec)
+	case o.Ref.Group == "apps" && (o.Ref.Kind == "ReplicaSet" || o.Ref.Kind == "Deployment"):
+		r.workload, r.field, r.err = newWish(o.Ref.Kind, c)
+	case o.Ref.Group == "autoscaling" && o.Ref.Kind == "HorizontalPodAutoscaler":
+		r.scales = scaleTarget(o.Ref.Namespace, c.Spec)
+	}
+	if r.selector == nil && r.ports == nil && r.workload == nil && r.scales == (federation.ObjectRef{}) && r.err == nil {
+		return nothing
+	}
+	return r
+}
+
+// newWish reads a workload's replicas and preferences; nil where its replicas are
+// not divided. The name is that of the field which cannot be understood.
+func newWish(kind string, c content) (*wish, string, error) {
+	switch value, ok := c.Metadata.Annotations[annotationReplicas]; {
+	case ok && value == replicasPerCluster:
+		return nil, "", nil
+	case ok:
+		return nil, annotationReplicas, fmt.Errorf("%q is not known here; the one value is %s", value, replicasPerCluster)
+	}
+	var spec struct {
+		Replicas *int64 `json:"replicas"`
+	}
+	if json.Unmarshal(c.Spec, &spec) != nil || spec.Replicas != nil && *spec.Replicas < 0 {
+		return nil, "", nil // the API server says what is wrong
+	}
+	w := &wish{total: 1} // the API's default
+	if spec.Replicas != nil {
+		w.total = *spec.Replicas
+	}
+	name := annotationReplicaSet
+	if kind == "Deployment" {
+		name = annotationDeployment
+	}
+	text, ok := c.Metadata.Annotations[name]
+	if !ok {
+		return w, "", nil
+	}
+	var err error
+	w.asWritten = text
+	w.preferences, err = ParsePreferences(text)
+	return w, name, err
+}
+
+// servicePorts gives the ports of a Service that has node ports; nil for another.
+func servicePorts(raw json.RawMessage) []portSpec {
+	var spec struct {
+		Type     string `json:"type"`
+		Allocate *bool  `json:"allocateLoadBalancerNodePorts"`
+		Ports    []struct {
+			Name     string `json:"name"`
+			Protocol string `json:"protocol"`
+			Port     int32  `json:"port"`
+			NodePort int32  `json:"nodePort"`
+		} `json:"ports"`
+		HealthCheckNodePort int32 `json:"healthCheckNodePort"`
+	}
+	if json.Unmarshal(raw, &spec) != nil {
+		return nil // the API server says what is wrong
+	}
+	if spec.Type != serviceTypeNodePort && spec.Type != serviceTypeLoadBalancer {
+		return nil
+	}
+	var ports []portSpec
+	for _, port := range spec.Ports {
+		if spec.Allocate != nil && !*spec.Allocate && port.NodePort == 0 {
+			continue
+		}
+		if port.Protocol == "" {
+			port.Protocol = "TCP"
+		}
+		ports = append(ports, portSpec{Name: port.Name, Protocol: port.Protocol, Port: port.Port, NodePort: port.NodePort})
+	}
+	return ports
+}
+
+// scaleTarget gives the workload that an autoscaler sets the replicas of.
+func scaleTarget(namespace string, raw json.RawMessage) federation.ObjectRef {
+	var spec struct {
+		ScaleTargetRef struct {
+			APIVersion string `json:"apiVersion"`
+			Kind       string `json:"kind"`
+			Name       string `json:"name"`
+		} `json:"scaleTargetRef"`
+	}
+	if json.Unmarshal(raw, &spec) != nil {
+		return federation.ObjectRef{}
+	}
+	group, _, grouped := strings.Cut(spec.ScaleTargetRef.APIVersion, "/")
+	if !grouped {
+		group = ""
+	}
+	return federation.ObjectRef{Group: group, Kind: spec.ScaleTargetRef.Kind, Namespace: namespace, Name: spec.ScaleTargetRef.Name}
+}
+
+// parseSelector reads Federation v1's cluster selector: a JSON list of
+// requirements that must all hold.
+func parseSelector(text string) (labels.Selector, error) {
+	var requirements []struct {
+		Key      string   `json:"key"`
+		Operator string   `json:"operator"`
+		Values   []string `json:"values"`
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&requirements); err != nil || decoder.More() {
+		return nil, fmt.Errorf(`%q is no list of requirements; want [{"key": "location", "operator": "in", "values": ["europe"]}]`, text)
+	}
+	s := labels.NewSelector()
+	for _, r := range requirements {
+		operator := selection.Operator(strings.ToLower(r.Operator))
+		if operator == selection.DoesNotExist || operator == selection.Exists {
+			if len(r.Values) > 0 {
+				return nil, fmt.Errorf("%q: operator %q takes no values", text, r.Operator)
+			}
+		}
+		requirement, err := labels.NewRequirement(r.Key, operator, r.Values)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", text, err)
+		}
+		s = s.Add(*requirement)
+	}
+	return s, nil
+}

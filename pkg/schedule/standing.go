@@ -1,0 +1,160 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// guardWindow is how close together clusters go away that one fault took.
+const guardWindow = time.Minute
+
+// member is a member cluster as this plan sees it.
+type member struct {
+	federation.Cluster
+	facts    federation.ClusterFacts
+	standing standing
+}
+
+// stand judges every cluster. Absence alone never evacuates: it takes the
+// threshold of the probes, and that not most of the federation went at once.
+func (p *pass) stand() {
+	p.frozen = frozen(p.Federation, p.Facts)
+	p.clusters = make([]member, len(p.Federation.Clusters))
+	for i, c := range p.Federation.Clusters {
+		m := member{Cluster: c, facts: p.Facts.Of(c.Name)}
+		confirmed := slices.Contains(p.Federation.Failover.ConfirmedLost, c.Name)
+		away := isAway(m.facts)
+		switch {
+		case c.Lost, away && confirmed:
+			m.standing = lost
+		case away && p.automatic() && !slices.Contains(p.frozen, c.Name):
+			m.standing = offline
+		case !m.facts.Seen:
+			m.standing = unknown
+		case m.facts.Synced && (m.facts.State == federation.ClusterReady || m.facts.State == federation.ClusterNotReady):
+			m.standing = up
+		default:
+			m.standing = kept
+		}
+		p.clusters[i] = m
+	}
+}
+
+func (p *pass) automatic() bool { return p.Federation.Failover.Mode != failoverOff }
+
+// failoverOff leaves it to people to move replicas.
+const failoverOff = "Off"
+
+// isAway says whether the cluster is Offline, or has answered again and is not yet
+// known anew: what it runs after an outage, only its lists tell.
+func isAway(f federation.ClusterFacts) bool {
+	returning := f.State == federation.ClusterReady && !f.Synced && !f.AwaySince.IsZero()
+	return f.State == federation.ClusterOffline || returning
+}
+
+// frozen gives the clusters whose going is taken for a fault of fedsync's own
+// network: more than half of those that were Ready went away within guardWindow,
+// and not enough of them are back. Clusters that a person declared lost, or
+// confirmed as lost, do not count.
+func frozen(f *federation.Federation, facts federation.Facts) []string {
+	type departure struct {
+		name string
+		at   time.Time
+	}
+	var left []departure
+	ready := 0
+	for _, c := range f.Clusters {
+		if c.Lost || slices.Contains(f.Failover.ConfirmedLost, c.Name) {
+			continue
+		}
+		switch its := facts.Of(c.Name); {
+		case !its.AwaySince.IsZero():
+			left = append(left, departure{c.Name, its.AwaySince})
+		case its.State == federation.ClusterReady:
+			ready++
+		}
+	}
+	slices.SortFunc(left, func(a, b departure) int { return a.at.Compare(b.at) })
+	taken := map[string]bool{}
+	for first, end := 0, 0; first < len(left); first++ {
+		for end < len(left) && left[end].at.Sub(left[first].at) <= guardWindow {
+			end++
+		}
+		// Those that left earlier were not Ready when this window began.
+		if 2*(end-first) > ready+len(left)-first {
+			for _, d := range left[first:end] {
+				taken[d.name] = true
+			}
+		}
+	}
+	var names []string
+	for _, c := range f.Clusters {
+		if taken[c.Name] {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// explainStanding says what is not moved, and what would be.
+func (p *pass) explainStanding() {
+	var held, returned []string
+	for _, c := range p.clusters {
+		switch {
+		case c.standing != offline && c.standing != lost && isAway(c.facts) && p.Federation.Targets(c.Cluster):
+			held = append(held, c.Name)
+		case !isAway(c.facts) && c.facts.State == federation.ClusterReady && slices.Contains(p.Federation.Failover.ConfirmedLost, c.Name):
+			returned = append(returned, c.Name)
+		}
+	}
+	for _, name := range returned {
+		p.findings = append(p.findings, federation.Finding{
+			ID: "confirm-lost", Severity: federation.SeverityWarning, Cluster: name, File: federation.FileName,
+			Message: "spec.failover.confirmLost names the cluster, which is Ready: it counts again",
+			Remedy:  "take it out of spec.failover.confirmLost, or its next outage moves replicas without the guard",
+		})
+	}
+	if len(held) == 0 {
+		return
+	}
+	names := strings.Join(held, ", ")
+	switch {
+	case !p.automatic():
+		p.findings = append(p.findings, federation.Finding{
+			ID: "failover-off", Severity: federation.SeverityWarning, File: federation.FileName,
+			Message: fmt.Sprintf("%s: Offline, and failover is Off; with Automatic %s would be placed in the other clusters", names, p.displaced(held)),
+			Remedy: fmt.Sprintf("to move them, push spec.failover.confirmLost: [%s] or spec.failover.mode: Automatic in %s",
+				names, federation.FileName),
+		})
+	case len(p.frozen) > 0:
+		p.findings = append(p.findings, federation.Finding{
+			ID: "frozen", Severity: federation.SeverityError, File: federation.FileName,
+			Message: fmt.Sprintf("more than half of the clusters went away within %d s (%s): this is taken for a fault of fedsync's own network, and nothing is moved; it would be %s",
+				int(guardWindow.Seconds()), strings.Join(p.frozen, ", "), p.displaced(held)),
+			Remedy: fmt.Sprintf("mend the network; or, if they are lost, push spec.failover.confirmLost: [%s] in %s",
+				strings.Join(p.frozen, ", "), federation.FileName),
+		})
+	}
+}
+
+// displaced counts what would be placed elsewhere.
+func (p *pass) displaced(clusters []string) string {
+	var replicas int64
+	workloads := 0
+	for _, d := range p.replicas {
+		found := false
+		for _, s := range d.Shares {
+			if s.Live > 0 && slices.Contains(clusters, s.Cluster) {
+				replicas, found = replicas+s.Live, true
+			}
+		}
+		if found {
+			workloads++
+		}
+	}
+	return fmt.Sprintf("%d replicas of %d workloads", replicas, workloads)
+}

@@ -1,0 +1,93 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func TestGuardFreezesWhenMostOfTheFederationGoesAtOnce(t *testing.T) {
+	noon := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	cases := []struct {
+		name      string
+		clusters  int
+		left      []time.Duration // after noon
+		confirmed []string
+		want      []string
+	}{
+		{"nobody left", 13, nil, nil, nil},
+		{"1 of 1", 1, []time.Duration{0}, nil, []string{"c00"}},
+		{"1 of 2 moves", 2, []time.Duration{0}, nil, nil},
+		{"2 of 2 freeze", 2, []time.Duration{0, 0}, nil, []string{"c00", "c01"}},
+		{"1 of 3 moves", 3, []time.Duration{0}, nil, nil},
+		{"2 of 3 freeze", 3, []time.Duration{0, time.Second}, nil, []string{"c00", "c01"}},
+		{"6 of 13 move", 13, make([]time.Duration, 6), nil, nil},
+		{"7 of 13 freeze", 13, make([]time.Duration, 7), nil, []string{"c00", "c01", "c02", "c03", "c04", "c05", "c06"}},
+		{"2 of 3, a minute apart, freeze", 3, []time.Duration{0, time.Minute}, nil, []string{"c00", "c01"}},
+		{"the second of 3 leaves later: 1 of the 2 that were Ready then", 3, []time.Duration{0, 61 * time.Second}, nil, nil},
+		{"one by one, none freezes until 1 is left of 1", 3, []time.Duration{0, 61 * time.Second, 122 * time.Second}, nil, []string{"c02"}},
+		{"confirmed ones do not count", 3, []time.Duration{0, 0}, []string{"c00", "c01"}, nil},
+		{"one of two is confirmed: 1 of 2 is not more than half", 3, []time.Duration{0, 0}, []string{"c00"}, nil},
+		{"an old outage does not count with a new one", 13, append(make([]time.Duration, 6), time.Hour), nil, nil},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			f := &federation.Federation{Failover: federation.Failover{ConfirmedLost: c.confirmed}}
+			facts := federation.Facts{Clusters: map[string]federation.ClusterFacts{}}
+			for i := range c.clusters {
+				name := fmt.Sprintf("c%02d", i)
+				f.Clusters = append(f.Clusters, federation.Cluster{Name: name})
+				its := federation.ClusterFacts{State: federation.ClusterReady, Synced: true}
+				if i < len(c.left) {
+					its.State, its.AwaySince = federation.ClusterOffline, noon.Add(c.left[i])
+				}
+				facts.Clusters[name] = its
+			}
+			if got := frozen(f, facts); !slices.Equal(got, c.want) {
+				t.Errorf("frozen = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestStandingOfAClusterFollowsWhatIsSeenOfIt(t *testing.T) {
+	now := time.Now()
+	cases := []struct {
+		name    string
+		facts   federation.ClusterFacts
+		mode    string
+		confirm bool
+		want    standing
+	}{
+		{"Ready and listed", federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true}, "", false, up},
+		{"one or two probes lost", federation.ClusterFacts{State: federation.ClusterNotReady, Synced: true, Seen: true, AwaySince: now}, "", false, up},
+		{"not probed yet", federation.ClusterFacts{State: federation.ClusterPending}, "", false, unknown},
+		{"Ready and not listed yet, after the start", federation.ClusterFacts{State: federation.ClusterReady}, "", false, unknown},
+		{"Offline", federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, AwaySince: now}, "", false, offline},
+		{"Offline since the start", federation.ClusterFacts{State: federation.ClusterOffline, AwaySince: now}, "", false, offline},
+		{"back, and not listed anew yet", federation.ClusterFacts{State: federation.ClusterReady, Seen: true, AwaySince: now}, "", false, offline},
+		{"an expired token", federation.ClusterFacts{State: federation.ClusterUnknown, Seen: true, Synced: true}, "", false, kept},
+		{"an expired token since the start", federation.ClusterFacts{State: federation.ClusterUnknown}, "", false, unknown},
+		{"a new connection, not listed yet", federation.ClusterFacts{State: federation.ClusterReady, Seen: true}, "", false, kept},
+		{"Offline with failover Off", federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, AwaySince: now}, "Off", false, kept},
+		{"Offline with failover Off, confirmed", federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, AwaySince: now}, "Off", true, lost},
+		{"confirmed and back", federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true}, "", true, up},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			f := &federation.Federation{Clusters: []federation.Cluster{{Name: "a"}, {Name: "b"}, {Name: "c"}}}
+			f.Failover.Mode = c.mode
+			if c.confirm {
+				f.Failover.ConfirmedLost = []string{"a"}
+			}
+			p := &pass{Input: Input{Federation: f, Facts: federation.Facts{Clusters: map[string]federation.ClusterFacts{"a": c.facts}}}}
+			p.stand()
+			if got := p.clusters[0].standing; got != c.want {
+				t.Errorf("standing = %d, want %d", got, c.want)
+			}
+		})
+	}
+}
