@@ -32,6 +32,19 @@ type Observation struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// ClassName is an Ingress's class, by field or annotation; empty for none.
 	ClassName string `json:"className,omitempty"`
+	// TLS are the Secrets that an Ingress names under spec.tls, sorted.
+	TLS []string `json:"tls,omitempty"`
+	// Rules are an Ingress's, in its order, with the default backend first; at most
+	// 50.
+	Rules []Rule `json:"rules,omitempty"`
+}
+
+// Rule says which Service an Ingress sends requests to.
+type Rule struct {
+	Host    string `json:"host,omitempty"` // empty for any
+	Path    string `json:"path,omitempty"` // empty for any
+	Service string `json:"service"`
+	Port    string `json:"port"` // a number, or the name of one of the Service's ports
 }
 
 // Port is one port of an Ingress or a Service.

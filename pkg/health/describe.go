@@ -3,6 +3,7 @@ package health
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,6 +23,9 @@ const (
 	prefixController = "ingress.kubernetes.io/"
 )
 
+// maxRules is how many rules of an Ingress are kept for the reader.
+const maxRules = 50
+
 func describeIngress(o *federation.Observation, u *unstructured.Unstructured) {
 	o.Addresses = addresses(u)
 	for _, rule := range objects(u, "spec", "rules") {
@@ -30,7 +34,8 @@ func describeIngress(o *federation.Observation, u *unstructured.Unstructured) {
 		}
 	}
 	annotations := u.GetAnnotations()
-	o.ClassName = cmp.Or(text(u, "spec", "ingressClassName"), annotations[annotationClass])
+	o.ClassName = className(u)
+	o.TLS, o.Rules = secretNames(u), rules(u)
 	if annotations[annotationAllowHTTP] != "false" {
 		o.Ports = append(o.Ports, federation.Port{Name: "http", Protocol: "TCP", Port: 80})
 	}
@@ -45,6 +50,58 @@ func describeIngress(o *federation.Observation, u *unstructured.Unstructured) {
 			o.Annotations[key] = value
 		}
 	}
+}
+
+// className is an Ingress's class, by field or annotation.
+func className(u *unstructured.Unstructured) string {
+	return cmp.Or(text(u, "spec", "ingressClassName"), u.GetAnnotations()[annotationClass])
+}
+
+// secretNames are the Secrets that an Ingress names, each once, sorted.
+func secretNames(u *unstructured.Unstructured) []string {
+	var found []string
+	for _, entry := range objects(u, "spec", "tls") {
+		if name, ok := entry["secretName"].(string); ok && name != "" {
+			found = append(found, name)
+		}
+	}
+	return sorted(found)
+}
+
+// rules gives an Ingress's rules whose backend is a Service.
+func rules(u *unstructured.Unstructured) []federation.Rule {
+	var found []federation.Rule
+	add := func(host, path string, backend any) {
+		service, port := backendOf(backend)
+		if service != "" && len(found) < maxRules {
+			found = append(found, federation.Rule{Host: host, Path: path, Service: service, Port: port})
+		}
+	}
+	backend, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "defaultBackend")
+	add("", "", backend)
+	for _, rule := range objects(u, "spec", "rules") {
+		host, _ := rule["host"].(string)
+		for _, entry := range objects(&unstructured.Unstructured{Object: rule}, "http", "paths") {
+			path, _ := entry["path"].(string)
+			add(host, path, entry["backend"])
+		}
+	}
+	return found
+}
+
+// backendOf reads what an Ingress sends requests to; nothing for a backend that is
+// no Service.
+func backendOf(backend any) (service, port string) {
+	object, ok := backend.(map[string]any)
+	if !ok {
+		return "", ""
+	}
+	u := &unstructured.Unstructured{Object: object}
+	port = text(u, "service", "port", "name")
+	if port == "" {
+		port = strconv.FormatInt(number(u, 0, "service", "port", "number"), 10)
+	}
+	return text(u, "service", "name"), port
 }
 
 func describeService(o *federation.Observation, u *unstructured.Unstructured) {

@@ -183,3 +183,11 @@ func number(u *unstructured.Unstructured, absent int64, path ...string) int64 {
 	}
 	return n
 }
+
+func flag(u *unstructured.Unstructured, absent bool, path ...string) bool {
+	b, found, err := unstructured.NestedBool(u.Object, path...)
+	if !found || err != nil {
+		return absent
+	}
+	return b
+}

@@ -15,6 +15,10 @@ const window = 30
 type Probe struct {
 	State federation.ClusterState
 	Since time.Time // when State began
+	// Away is when the cluster stopped answering: the end of the first probe that
+	// failed, or the start where none was answered. It is zero while the cluster is
+	// Pending, Ready or Unknown.
+	Away time.Time
 	// Failure and Error are those of the last probe that failed, until the
 	// cluster is Ready. Error holds no secrets; its text is not to be trusted.
 	Failure federation.FailureClass
@@ -30,11 +34,14 @@ type Probe struct {
 // Facts gives the probe as the facts of its cluster, without an inventory.
 func (p Probe) Facts() federation.ClusterFacts {
 	return federation.ClusterFacts{
-		State:   p.State,
-		Failure: p.Failure,
-		Error:   p.Error,
-		Since:   p.Since,
-		Version: p.Version,
+		State:     p.State,
+		Failure:   p.Failure,
+		Error:     p.Error,
+		Since:     p.Since,
+		AwaySince: p.Away,
+		Failed:    p.Failed,
+		Probes:    p.Probes,
+		Version:   p.Version,
 	}
 }
 
@@ -84,6 +91,7 @@ func (t *Tracker) Observe(at time.Time, failure federation.FailureClass, message
 	if t.probe.State == federation.ClusterReady {
 		t.probe.Failure, t.probe.Error = federation.FailureNone, ""
 	}
+	t.probe.Away = t.away(before, at)
 	if t.probe.State != before.State {
 		t.probe.Since = at
 	}
@@ -116,11 +124,28 @@ func (t *Tracker) count(failure federation.FailureClass) {
 	t.probe.Failed = bits.OnesCount32(t.history & (1<<t.probe.Probes - 1))
 }
 
+// away says since when the cluster does not answer, after a probe that ended at a
+// time and what was known before it.
+func (t *Tracker) away(before Probe, at time.Time) time.Time {
+	switch {
+	case !isAway(t.probe.State):
+		return time.Time{}
+	case isAway(before.State):
+		return before.Away
+	case before.State == federation.ClusterPending:
+		return before.Since // the start
+	}
+	return at
+}
+
+func isAway(state federation.ClusterState) bool {
+	return state == federation.ClusterNotReady || state == federation.ClusterOffline
+}
+
 func (t *Tracker) next(failure federation.FailureClass) federation.ClusterState {
 	state := t.probe.State
-	away := state == federation.ClusterNotReady || state == federation.ClusterOffline
 	switch {
-	case failure == federation.FailureNone && away && t.good < t.back:
+	case failure == federation.FailureNone && isAway(state) && t.good < t.back:
 		return state
 	case failure == federation.FailureNone:
 		return federation.ClusterReady

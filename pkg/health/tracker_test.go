@@ -1,6 +1,7 @@
 package health
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +93,7 @@ func TestTrackerTellsSinceWhenAndHowOften(t *testing.T) {
 	}
 	tracker.Versioned("v1.37.2")
 	want := Probe{
-		State: federation.ClusterOffline, Since: start.Add(10 * time.Second),
+		State: federation.ClusterOffline, Since: start.Add(10 * time.Second), Away: start.Add(6 * time.Second),
 		Failure: federation.FailureTimeout, Error: "no answer",
 		At: at, Failed: 5, Probes: 7, Version: "v1.37.2",
 	}
@@ -109,5 +110,56 @@ func TestTrackerTellsSinceWhenAndHowOften(t *testing.T) {
 	}
 	if got := tracker.Probe(); got != want {
 		t.Errorf("after it came back, Probe() = %+v, want %+v", got, want)
+	}
+}
+
+func TestTrackerTellsSinceWhenNothingAnswers(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		probes string // one letter for a probe, 2 s apart
+		away   string // the probe since which it is away, counted from 1; 0 is the start, a dash says that it is not
+	}{
+		"it was never asked":                       {"", "-"},
+		"it answers":                               {"..", "-"},
+		"it never answered":                        {"rrrr", "0"},
+		"since the first failure, not the third":   {"..ttt", "3"},
+		"a class of failure follows another":       {".tr5", "2"},
+		"one good probe does not bring it back":    {".ttt.", "2"},
+		"two do":                                   {".ttt..", "-"},
+		"gone again":                               {".ttt..t", "7"},
+		"a refused token is an answer":             {".uu", "-"},
+		"refused from the start":                   {"uu", "-"},
+		"gone after a refusal":                     {"uut", "3"},
+		"a refusal before it is gone":              {".tu", "-"},
+		"one refusal does not bring it back":       {".tttu", "2"},
+		"two refusals do":                          {".tttuu", "-"},
+		"away at the start, back and gone anew":    {"rr..r", "5"},
+		"away at the start and refused after that": {"ru", "-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tracker := NewTracker(3, 2, start)
+			at := start
+			for _, letter := range c.probes {
+				at = at.Add(2 * time.Second)
+				tracker.Observe(at, letters[letter], "")
+			}
+			got := "-"
+			if away := tracker.Probe().Facts().AwaySince; !away.IsZero() {
+				got = strconv.Itoa(int(away.Sub(start) / (2 * time.Second)))
+			}
+			if got != c.away {
+				t.Errorf("after %s it is away since probe %s, want %s", c.probes, got, c.away)
+			}
+		})
+	}
+}
+
+func TestFactsCountTheProbes(t *testing.T) {
+	tracker := NewTracker(3, 2, time.Time{})
+	for _, letter := range ".t.tt" {
+		tracker.Observe(time.Time{}, letters[letter], "")
+	}
+	if got := tracker.Probe().Facts(); got.Failed != 3 || got.Probes != 5 {
+		t.Errorf("%d of %d probes failed, want 3 of 5", got.Failed, got.Probes)
 	}
 }

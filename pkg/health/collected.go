@@ -1,0 +1,126 @@
+package health
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Facts fills in what the collector knows, from NodePorts down to Blind, and
+// leaves the rest of f alone. The slices are shared with every other caller and
+// are never changed afterwards; they are the same ones until something changes.
+func (c *Collector) Facts(now time.Time, f *federation.ClusterFacts) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.lost) == 0 && c.work.advance(now) {
+		c.rework = true
+	}
+	c.refresh()
+	f.PortsKnown, f.NodePorts = c.facts.PortsKnown, c.facts.NodePorts
+	f.Workloads = c.facts.Workloads
+	f.Zones, f.Regions = c.facts.Zones, c.facts.Regions
+	f.Ingresses, f.IngressUID = c.facts.Ingresses, c.facts.IngressUID
+	f.Endpoints = c.facts.Endpoints
+	f.Quotas = c.facts.Quotas
+	f.Certificates = c.facts.Certificates
+	f.Blind = c.facts.Blind
+}
+
+// Next is when time alone changes the facts, so that whoever reads them should do
+// it again; zero for never. It may be past.
+func (c *Collector) Next() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.lost) > 0 {
+		return time.Time{}
+	}
+	return c.work.next()
+}
+
+// Asking says whether it is being found out for the first time which Deployment
+// some pods belong to: a capacity may show in a moment. It ends soon, also where
+// nobody answers.
+func (c *Collector) Asking() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.work.owners.open()
+}
+
+// refresh makes those of the facts anew that are no longer right.
+func (c *Collector) refresh() {
+	c.relabel()
+	ours := func(label string) bool { return c.labels[label] }
+	if c.ports.freshen() {
+		c.facts.NodePorts = portFacts(c.ports.kept)
+	}
+	if c.rework {
+		c.facts.Workloads, c.rework = c.work.facts(ours), false
+		c.resight = true // ReplicaSets may be refused
+	}
+	if c.places.freshen() {
+		c.facts.Zones, c.facts.Regions = placeFacts(c.places.kept)
+	}
+	if c.routes.freshen() {
+		c.facts.Ingresses = ingressFacts(c.routes.kept, ours)
+		c.names = namedSecrets(c.routes.kept, ours)
+		c.certs.stale = true
+	}
+	if c.slices.freshen() {
+		c.facts.Endpoints = endpoints(c.slices.kept, ours)
+	}
+	if c.quotas.freshen() {
+		c.facts.Quotas = quotaFacts(c.quotas.kept)
+	}
+	if c.certs.freshen() || c.resight {
+		c.facts.Certificates = certificateFacts(c.names, c.certs.kept, c.listed)
+	}
+	if c.resight {
+		c.facts.Blind, c.resight = c.blindFacts(), false
+	}
+	c.facts.PortsKnown = c.listed[servicesWatch]
+	c.facts.IngressUID = c.uid
+	c.facts.IngressUID.Known = c.listed[uidWatch]
+}
+
+// relabel asks anew what is ours.
+func (c *Collector) relabel() {
+	for label, before := range c.labels {
+		if now := c.options.Ours(label); now != before {
+			c.labels[label] = now
+			c.rework, c.routes.stale, c.slices.stale = true, true, true
+		}
+	}
+}
+
+// blindFacts names each resource once, however many of its watches are refused.
+func (c *Collector) blindFacts() []federation.Blind {
+	var list []federation.Blind
+	for w, err := range c.blind {
+		list = append(list, federation.Blind{Resource: w.Resource.GroupResource().String(), Error: err.Error()})
+	}
+	if refused := c.work.owners.refused; refused != "" {
+		list = append(list, federation.Blind{Resource: replicaSetsResource.GroupResource().String(), Error: refused})
+	}
+	slices.SortFunc(list, func(a, b federation.Blind) int {
+		return cmp.Or(strings.Compare(a.Resource, b.Resource), strings.Compare(a.Error, b.Error))
+	})
+	return slices.CompactFunc(list, func(a, b federation.Blind) bool { return a.Resource == b.Resource })
+}
+
+// placeFacts are the zones and regions of all nodes, each once, sorted.
+func placeFacts(kept map[types.NamespacedName]place) (zones, regions []string) {
+	found := [2]map[string]bool{{}, {}}
+	for _, p := range kept {
+		found[0][p.zone], found[1][p.region] = true, true
+	}
+	for _, set := range found {
+		delete(set, "") // a node that does not say
+	}
+	return slices.Sorted(maps.Keys(found[0])), slices.Sorted(maps.Keys(found[1]))
+}

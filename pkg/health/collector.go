@@ -1,0 +1,293 @@
+package health
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// CollectorOptions say what a Collector cannot know.
+type CollectorOptions struct {
+	// Label is the key of the label that our objects bear:
+	// "applyset.kubernetes.io/part-of".
+	Label string
+	// Ours says whether objects with this value of the label are ours. It may
+	// answer otherwise later: each call of Facts and of Watches asks it anew, and
+	// it must not call the Collector.
+	Ours func(label string) bool
+	// Changed is called when a fact has changed, or the watches that are wanted; by
+	// many goroutines. It must not block. Nil is allowed.
+	Changed func()
+	// ReplicaSet reads one ReplicaSet's metadata, to find the Deployment that its
+	// pods belong to; see ReplicaSets. It is called by Run.
+	ReplicaSet Lookup
+}
+
+// Collector adds up one cluster's facts from watch events: the node ports, the
+// workloads, and what the diagnosis reads. It keeps numbers, names and digests,
+// and no objects.
+//
+// While a watch fails, what it brought stays as it was. What would change by time
+// alone stands still then, since nobody knows what became of it.
+type Collector struct {
+	options CollectorOptions
+
+	asked chan struct{} // wakes Run: one token does for any number of questions
+
+	mu     sync.Mutex              // protects what follows
+	labels map[string]bool         // what Ours said of each value seen
+	listed map[Watch]bool          // of the watches below
+	lost   map[Watch]bool          // that fail, and not for a reason of their own
+	blind  map[Watch]*WatchError   // that fail for one
+	facts  federation.ClusterFacts // as last made; its slices are shared
+	names  []types.NamespacedName  // the Secrets to watch
+	uid    federation.IngressUID   // as it was last seen
+	work   *workloads              // ReplicaSets, Deployments and pods
+	rework bool                    // facts lack the newest of work
+	ports  shelf[[]federation.NodePort]
+	routes shelf[ingress]
+	slices shelf[slice]
+	quotas shelf[federation.Quota]
+	places shelf[place]
+	certs  shelf[federation.Certificate]
+	// resight says that facts lack the newest of listed and blind.
+	resight bool
+}
+
+// place is where a node is.
+type place struct{ zone, region string }
+
+// The labels of nodes that say where they are.
+const (
+	labelZone   = "topology.kubernetes.io/zone"
+	labelRegion = "topology.kubernetes.io/region"
+)
+
+const ingressUIDName = "ingress-uid"
+
+var (
+	servicesResource    = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	podsResource        = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	nodesResource       = schema.GroupVersionResource{Version: "v1", Resource: "nodes"}
+	secretsResource     = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	configMapsResource  = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	quotasResource      = schema.GroupVersionResource{Version: "v1", Resource: "resourcequotas"}
+	ingressesResource   = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}
+	slicesResource      = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
+	replicaSetsResource = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
+	deploymentsResource = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+
+	servicesWatch  = Watch{Resource: servicesResource}
+	podsWatch      = Watch{Resource: podsResource, FieldSelector: "spec.nodeName=,status.phase=Pending"}
+	ingressesWatch = Watch{Resource: ingressesResource}
+	quotasWatch    = Watch{Resource: quotasResource}
+	nodesWatch     = Watch{Resource: nodesResource}
+	uidWatch       = oneObject(configMapsResource, types.NamespacedName{Namespace: "kube-system", Name: ingressUIDName})
+)
+
+// oneObject is the watch of a single object, which may also not exist.
+func oneObject(resource schema.GroupVersionResource, name types.NamespacedName) Watch {
+	return Watch{Resource: resource, Namespace: name.Namespace, FieldSelector: "metadata.name=" + name.Name}
+}
+
+// NewCollector makes a collector that knows nothing yet.
+func NewCollector(o CollectorOptions) *Collector {
+	if o.Changed == nil {
+		o.Changed = func() {}
+	}
+	return &Collector{
+		options: o,
+		asked:   make(chan struct{}, 1),
+		labels:  map[string]bool{},
+		listed:  map[Watch]bool{},
+		lost:    map[Watch]bool{},
+		blind:   map[Watch]*WatchError{},
+		work:    newWorkloads(),
+	}
+}
+
+// Required are the watches without which a cluster's facts are not enough to
+// decide anything: the others serve the diagnosis.
+func (c *Collector) Required() []Watch { return []Watch{servicesWatch, podsWatch} }
+
+// Watches are those that the collector needs now, in an order that stays. Besides,
+// it needs those that whoever applies has: of our ReplicaSets and Deployments.
+func (c *Collector) Watches() []Watch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refresh()
+	list := append(c.Required(), ingressesWatch, c.slicesWatch(), uidWatch, quotasWatch, nodesWatch)
+	for _, name := range c.names {
+		list = append(list, oneObject(secretsResource, name))
+	}
+	return list
+}
+
+// slicesWatch is that of our Services' endpoints: their controller gives the
+// slices its Service's labels.
+func (c *Collector) slicesWatch() Watch {
+	return Watch{Resource: slicesResource, LabelSelector: c.options.Label}
+}
+
+// Observe takes a watch event in, and leaves out what does not concern it. It is
+// called by many goroutines and does not block.
+func (c *Collector) Observe(e Event) {
+	c.mu.Lock()
+	changed := c.observe(time.Now(), e)
+	asks := len(c.work.owners.questions) > 0
+	c.mu.Unlock()
+	if asks {
+		c.wake()
+	}
+	if changed {
+		c.options.Changed()
+	}
+}
+
+func (c *Collector) observe(now time.Time, e Event) bool {
+	changed := false
+	switch w := e.Watch; {
+	case w == servicesWatch:
+		changed = c.ports.take(e, readPorts)
+	case w == podsWatch:
+		changed = c.observePods(now, e)
+	case w == ingressesWatch:
+		changed = c.routes.take(e, func(u *unstructured.Unstructured) (ingress, bool) {
+			return readIngress(u, c.label(u)), true
+		})
+	case w == c.slicesWatch():
+		changed = c.slices.take(e, func(u *unstructured.Unstructured) (slice, bool) {
+			return readSlice(u, c.label(u)), true
+		})
+	case w == uidWatch:
+		changed = c.observeUID(e)
+	case w == quotasWatch:
+		changed = c.quotas.take(e, readQuota)
+	case w == nodesWatch:
+		changed = c.places.take(e, readPlace)
+	case isSecret(w):
+		changed = c.observeSecret(e)
+	case c.isWorkload(w):
+		changed = c.observeWorkload(now, e)
+	default:
+		return false
+	}
+	return c.note(e) || changed
+}
+
+// isSecret says whether a watch is one of the Secrets that Ingresses name.
+func isSecret(w Watch) bool {
+	return w.Resource == secretsResource && w.LabelSelector == "" && w.FieldSelector != ""
+}
+
+// isWorkload says whether a watch is one of those that bring our workloads.
+func (c *Collector) isWorkload(w Watch) bool {
+	return w.LabelSelector == c.options.Label && (w.Resource == replicaSetsResource || w.Resource == deploymentsResource)
+}
+
+func (c *Collector) observePods(now time.Time, e Event) bool {
+	changed := false
+	switch e.Type {
+	case Upserted:
+		changed = c.work.putPod(now, e.Object)
+	case Deleted:
+		changed = c.work.dropPod(now, keyOf(e.Object))
+	case Listed:
+		changed = c.work.listPods(now)
+	case Stopped:
+		changed = c.work.dropPods(now)
+	case Failed:
+	}
+	c.rework = c.rework || changed
+	return changed
+}
+
+func (c *Collector) observeWorkload(now time.Time, e Event) bool {
+	changed := false
+	switch e.Type {
+	case Upserted:
+		changed = c.work.put(now, e.Watch, c.label(e.Object), e.Object)
+	case Deleted:
+		changed = c.work.drop(federation.RefOf(e.Object), e.Watch)
+	case Stopped:
+		changed = c.work.dropAll(e.Watch)
+	case Listed, Failed:
+	}
+	c.rework = c.rework || changed
+	return changed
+}
+
+func (c *Collector) observeUID(e Event) bool {
+	before := c.uid
+	switch e.Type {
+	case Upserted:
+		c.uid = readIngressUID(e.Object)
+	case Deleted, Stopped:
+		c.uid = federation.IngressUID{}
+	case Listed, Failed:
+	}
+	return c.uid != before
+}
+
+func (c *Collector) observeSecret(e Event) bool {
+	if e.Type == Stopped { // of one Secret
+		_, name, _ := strings.Cut(e.Watch.FieldSelector, "=")
+		return c.certs.drop(types.NamespacedName{Namespace: e.Watch.Namespace, Name: name})
+	}
+	return c.certs.take(e, func(u *unstructured.Unstructured) (federation.Certificate, bool) {
+		return readCertificate(u), true
+	})
+}
+
+func readPlace(u *unstructured.Unstructured) (place, bool) {
+	p := place{zone: u.GetLabels()[labelZone], region: u.GetLabels()[labelRegion]}
+	return p, p != place{}
+}
+
+// label gives the value of our label, and has it asked about from now on.
+func (c *Collector) label(u *unstructured.Unstructured) string {
+	value := u.GetLabels()[c.options.Label]
+	if _, known := c.labels[value]; !known && value != "" {
+		c.labels[value] = c.options.Ours(value)
+	}
+	return value
+}
+
+// note remembers whether a watch sees, and says whether that is new and shows in
+// the facts.
+func (c *Collector) note(e Event) bool {
+	w := e.Watch
+	listed, lost, blind := c.listed[w], c.lost[w], c.blind[w]
+	switch e.Type {
+	case Listed:
+		c.listed[w] = true
+		delete(c.lost, w)
+		delete(c.blind, w)
+	case Failed:
+		switch {
+		case c.isWorkload(w) && e.Err.Blocked(): // whose watch it is reports that
+			delete(c.lost, w)
+		case e.Err.Blocked():
+			c.blind[w] = e.Err
+			delete(c.listed, w)
+			delete(c.lost, w)
+		case w == podsWatch || c.isWorkload(w):
+			c.lost[w] = true
+		}
+	case Stopped:
+		delete(c.listed, w)
+		delete(c.lost, w)
+		delete(c.blind, w)
+	case Upserted, Deleted:
+		return false
+	}
+	changed := listed != c.listed[w] || blind != c.blind[w]
+	c.resight = c.resight || changed
+	return changed || lost && !c.lost[w]
+}

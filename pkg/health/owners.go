@@ -1,0 +1,160 @@
+package health
+
+import (
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+const kindDeployment = "Deployment"
+
+const (
+	// maxQuestions is how many ReplicaSets of a cluster are asked for at a time.
+	maxQuestions = 4
+	// maxOwners is how many answers are kept, but for those that pods need now.
+	maxOwners = 1000
+)
+
+// owners know which Deployment a ReplicaSet belongs to. The ReplicaSets of
+// Deployments are not watched, as most have no pod that waits: each that has is
+// asked for once.
+//
+// It asks nobody itself: questions come out, answers go in.
+type owners struct {
+	known     map[types.UID]types.UID // by ReplicaSet; empty for none
+	questions map[types.UID]*question
+	// refused is why ReplicaSets may not be read; empty where they may.
+	refused string
+}
+
+type question struct {
+	set    replicaSet
+	asked  bool          // an answer is under way
+	failed bool          // it was asked for in vain
+	pause  time.Duration // before the next time
+	at     time.Time     // when that is; zero for now
+}
+
+func newOwners() owners {
+	return owners{known: map[types.UID]types.UID{}, questions: map[types.UID]*question{}}
+}
+
+// of gives the UID of a ReplicaSet's Deployment, empty for none, if it is known.
+func (o *owners) of(set types.UID) (types.UID, bool) {
+	owner, known := o.known[set]
+	return owner, known
+}
+
+// ask makes a question, if it is none yet, and says whether to wait for the
+// answer: not if it was asked for in vain.
+func (o *owners) ask(set replicaSet) bool {
+	q := o.questions[set.uid]
+	if q == nil {
+		q = &question{set: set}
+		o.questions[set.uid] = q
+	}
+	return !q.failed
+}
+
+// learn keeps whose a ReplicaSet is.
+func (o *owners) learn(set, owner types.UID) {
+	o.known[set] = owner
+	delete(o.questions, set)
+}
+
+// due gives the questions that are to be asked now, and takes them as asked. One
+// that is of no use any more is dropped.
+func (o *owners) due(now time.Time, useful func(set types.UID) bool) []replicaSet {
+	asked := 0
+	for uid, q := range o.questions {
+		switch {
+		case q.asked:
+			asked++
+		case !useful(uid):
+			delete(o.questions, uid)
+		}
+	}
+	var due []replicaSet
+	for _, q := range o.questions {
+		if asked < maxQuestions && !q.asked && !now.Before(q.at) {
+			q.asked = true
+			asked++
+			due = append(due, q.set)
+		}
+	}
+	return due
+}
+
+// next is when a question is due that is not yet; zero for never.
+func (o *owners) next(now time.Time) time.Time {
+	var next time.Time
+	for _, q := range o.questions {
+		if !q.asked && now.Before(q.at) {
+			next = earliest(next, q.at)
+		}
+	}
+	return next
+}
+
+// open says whether a question has not been answered at all.
+func (o *owners) open() bool {
+	for _, q := range o.questions {
+		if !q.failed {
+			return true
+		}
+	}
+	return false
+}
+
+// answer takes in what came of a question.
+func (o *owners) answer(now time.Time, set replicaSet, found metav1.Object, err error) {
+	switch {
+	case apierrors.IsNotFound(err):
+		o.learn(set.uid, "") // its pods will be gone soon
+	case err != nil:
+		o.fail(now, set, err)
+		return
+	case found.GetUID() != set.uid:
+		o.learn(set.uid, "") // another of that name
+	default:
+		o.learn(set.uid, ownerOf(found))
+	}
+	o.refused = ""
+}
+
+func (o *owners) fail(now time.Time, set replicaSet, err error) {
+	if Classify(err, 0) == federation.FailureForbidden {
+		o.refused = Redact("get replicasets.apps: " + err.Error())
+	}
+	if q := o.questions[set.uid]; q != nil {
+		q.asked, q.failed = false, true
+		q.pause = min(max(2*q.pause, time.Second), time.Minute)
+		q.at = now.Add(q.pause)
+	}
+}
+
+// forget drops answers that are of no use now, where there are many.
+func (o *owners) forget(useful func(set types.UID) bool) {
+	if len(o.known) <= maxOwners {
+		return
+	}
+	for uid := range o.known {
+		if !useful(uid) {
+			delete(o.known, uid)
+		}
+	}
+}
+
+// ownerOf is the UID of the Deployment that a ReplicaSet belongs to; empty for
+// none.
+func ownerOf(set metav1.Object) types.UID {
+	controller := metav1.GetControllerOf(set)
+	if controller == nil || controller.Kind != kindDeployment {
+		return ""
+	}
+	return controller.UID
+}
