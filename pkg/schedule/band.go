@@ -1,0 +1,82 @@
+package schedule
+
+import (
+	"hash/fnv"
+	"iter"
+	"strconv"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// portBand splits a range of node ports as every API server does: from the static
+// band at its bottom a server takes a port by itself only when the rest is full, so
+// what is chosen there stays free until it reaches the last cluster.
+type portBand struct {
+	federation.PortRange
+	size int32 // of the band; 0 where the range is too small for one
+}
+
+func newPortBand(r federation.PortRange) portBand {
+	const least, most, part = 16, 128, 32
+	b := portBand{PortRange: r}
+	if size := b.ports(); size > least {
+		b.size = min(max(least, size/part), most)
+	}
+	return b
+}
+
+// ports is how many ports the range has.
+func (b portBand) ports() int32 { return b.Last - b.First + 1 }
+
+func (b portBand) contains(port int32) bool { return b.First <= port && port <= b.Last }
+
+// overflows says whether a port lies above the band, where there is one.
+func (b portBand) overflows(port int32) bool { return b.size > 0 && port >= b.First+b.size }
+
+// static is the band as a range, or the whole range where there is none.
+func (b portBand) static() federation.PortRange {
+	if b.size == 0 {
+		return b.PortRange
+	}
+	return federation.PortRange{First: b.First, Last: b.First + b.size - 1}
+}
+
+// candidates gives every port of the range once: the band from where the hash
+// points, upwards and around, then in the same way what is above it. The order is
+// part of the interface: another one would choose other ports for repositories
+// that have been served before.
+func (b portBand) candidates(hash uint64) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		_ = around(b.First, b.size, hash, yield) && around(b.First+b.size, b.ports()-b.size, hash, yield)
+	}
+}
+
+// around yields size ports from first on, beginning where the hash points. It says
+// whether more are wanted.
+func around(first, size int32, hash uint64, yield func(int32) bool) bool {
+	if size <= 0 {
+		return true
+	}
+	start := int32(hash % uint64(size))
+	for i := range size {
+		if !yield(first + (start+i)%size) {
+			return false
+		}
+	}
+	return true
+}
+
+// portHash is FNV-1a, 64 bits, of NAMESPACE/NAME/PORT/PROTOCOL.
+func portHash(service federation.ObjectRef, port int32, protocol string) uint64 {
+	key := make([]byte, 0, 128)
+	key = append(key, service.Namespace...)
+	key = append(key, '/')
+	key = append(key, service.Name...)
+	key = append(key, '/')
+	key = strconv.AppendInt(key, int64(port), 10)
+	key = append(key, '/')
+	key = append(key, protocol...)
+	h := fnv.New64a()
+	h.Write(key)
+	return h.Sum64()
+}

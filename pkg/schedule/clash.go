@@ -1,0 +1,241 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// rivals says whether two ports cannot have one number: an API server gives a
+// number out once, but to one Service for several protocols.
+func (k *portKey) rivals(o *portKey) bool {
+	return k.targets.meets(o.targets) &&
+		(k.service != o.service || k.protocol == o.protocol || k.health || o.health)
+}
+
+// settleDuplicates refuses a number to all but the one of our ports that runs with
+// it. An API server finds such a pair only when the second one is written.
+func (p *portPlanner) settleDuplicates() {
+	for i := range p.keys {
+		if k := &p.keys[i]; k.number != 0 && k.next >= 0 && int(p.claims[k.number])-1 == i {
+			p.settleDuplicate(k.number)
+		}
+	}
+}
+
+func (p *portPlanner) settleDuplicate(number int32) {
+	var claimants []int
+	has := map[int]bool{}
+	for i := int(p.claims[number]) - 1; i >= 0; i = p.keys[i].next {
+		claimants = append(claimants, i)
+		has[i] = p.has(i, number)
+	}
+	slices.Sort(claimants)
+	rivals := map[int][]int{}
+	for _, i := range claimants {
+		for _, o := range claimants {
+			if i != o && p.keys[i].rivals(&p.keys[o]) {
+				rivals[i] = append(rivals[i], o)
+			}
+		}
+	}
+	for _, i := range claimants {
+		k := &p.keys[i]
+		owners := slices.DeleteFunc(slices.Clone(rivals[i]), func(o int) bool { return !has[o] })
+		switch {
+		case len(rivals[i]) == 0:
+		case !has[i] && len(owners) > 0:
+			p.refuse(k, "D11b", k.says(number)+" is that of "+p.portsOf(owners)+", which runs with it", p.another(k))
+		case !has[i]:
+			p.refuse(k, "D11b", k.says(number)+" is also asked for by "+p.portsOf(rivals[i]), "give each of them another nodePort")
+		case len(owners) > 0:
+			// Both run with it, in different clusters: each stays where it is.
+			also := p.where(i, func(c int) bool {
+				return !p.hasIn(i, c, number) && slices.ContainsFunc(owners, func(o int) bool { return p.keys[o].targets.has(c) })
+			})
+			k.withhold, k.why = also.plus(k.withhold), k.says(number)+" is also that of "+p.portsOf(owners)
+			p.report(k, federation.SeverityError, "D11b", k.why, p.another(k))
+		}
+	}
+}
+
+// has says whether the Service of a port runs with a number. Where its ports are
+// renumbered in Git it may have the number for another of them.
+func (p *portPlanner) has(key int, number int32) bool {
+	if p.liveWith(key, number) {
+		return true
+	}
+	k := &p.keys[key]
+	keys := p.keysOf[k.service]
+	for o := keys.from; o < keys.to; o++ {
+		if o != key && p.keys[o].number == number && k.rivals(&p.keys[o]) {
+			return false // that one has it
+		}
+	}
+	for c := range k.targets.all() {
+		if p.hasIn(key, c, number) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasIn says whether the Service of a port has a number in a cluster.
+func (p *portPlanner) hasIn(key, c int, number int32) bool {
+	if !p.Clusters[c].Known {
+		return false
+	}
+	for _, used := range p.Clusters[c].holders(number) {
+		if owner, ours := p.owner(&used); ours && owner == p.keys[key].service && used.HealthCheck == p.keys[key].health {
+			return true
+		}
+	}
+	return false
+}
+
+// portHold is why a Service is not written to the cluster at hand.
+type portHold struct {
+	on     bool
+	reason string
+	waits  []string
+}
+
+// hold withholds a Service. A refusal takes the place of a wait, which would end
+// by itself.
+func (h *portHold) hold(reason string, waits []string) {
+	if !h.on || len(h.waits) > 0 && len(waits) == 0 {
+		*h = portHold{on: true, reason: reason, waits: waits}
+	}
+}
+
+// checkClusters asks every cluster who holds the numbers there, and gathers what
+// must not be written to it.
+func (p *portPlanner) checkClusters() {
+	var partly []int // the keys that are withheld somewhere
+	for i := range p.keys {
+		if p.keys[i].withhold != nil {
+			partly = append(partly, i)
+		}
+	}
+	held := make([]portHold, len(p.Services))
+	clashed := make([]int32, len(p.keys)) // 1 + the last cluster where a key clashed
+	for c := range p.Clusters {
+		if p.Clusters[c].Lost {
+			continue
+		}
+		clear(held)
+		for _, i := range partly {
+			if k := &p.keys[i]; k.withhold.has(c) {
+				held[k.service].hold(k.why, k.waits)
+			}
+		}
+		if p.Clusters[c].Known {
+			for p.findClashes(c, held, clashed) {
+			}
+			p.findMoves(c)
+		}
+		p.withhold(c, held)
+	}
+}
+
+// findClashes looks at each number in a cluster that is to be one of ours. It says
+// whether it must be asked again: a Service that has just been withheld does not
+// give up its port to the one that was to follow it.
+func (p *portPlanner) findClashes(c int, held []portHold, clashed []int32) (again bool) {
+	cluster, row := &p.Clusters[c], p.row(c)
+	var followed, stopped bool
+	for i := range cluster.Used {
+		used := &cluster.Used[i]
+		if used.Port <= 0 || used.Port >= allPorts {
+			continue
+		}
+		for key := int(p.claims[used.Port]) - 1; key >= 0; key = p.keys[key].next {
+			k := &p.keys[key]
+			if row[key] == used.Port || k.number != used.Port || clashed[key] == int32(c)+1 || !k.targets.has(c) {
+				continue
+			}
+			owner, ours := p.owner(used)
+			switch {
+			case ours && owner == k.service:
+			case ours && !held[owner].on && p.givesUp(owner, c, used):
+				followed = true
+			case cluster.leaving(used.Holder()):
+			default:
+				clashed[key] = int32(c) + 1
+				stopped = stopped || !held[k.service].on
+				p.clash(k, c, used, &held[k.service])
+			}
+		}
+	}
+	return followed && stopped
+}
+
+// givesUp says whether a Service of ours will have another number in a cluster in
+// place of one that it has.
+func (p *portPlanner) givesUp(s, c int, used *federation.NodePort) bool {
+	if used.HealthCheck {
+		return false // it cannot be changed
+	}
+	row, placed := p.row(c), false
+	for i := p.keysOf[s].from; i < p.keysOf[s].to; i++ {
+		k := &p.keys[i]
+		if !k.targets.has(c) {
+			continue
+		}
+		keeps := k.number == used.Port || k.number == 0 && row[i] == used.Port
+		if keeps || k.withhold != nil && k.withhold.has(c) {
+			return false
+		}
+		placed = true
+	}
+	return placed
+}
+
+func (p *portPlanner) clash(k *portKey, c int, used *federation.NodePort, held *portHold) {
+	holder := used.Holder()
+	k.clashes = append(k.clashes, federation.PortClash{Cluster: p.Clusters[c].Name, Holder: holder})
+	as := ""
+	if used.HealthCheck {
+		as = " as its healthCheckNodePort"
+	}
+	held.hold(fmt.Sprintf("nodePort %d held by %s%s", k.number, holder, as), nil)
+	p.findings = append(p.findings, federation.Finding{
+		ID: "D11b", Severity: federation.SeverityError, Cluster: p.Clusters[c].Name,
+		App: p.Services[k.service].App, Object: p.Services[k.service].Ref, File: p.file(k),
+		Message: fmt.Sprintf("%s is held by %s%s", k.says(k.number), holder, as),
+		Remedy:  fmt.Sprintf("%s, or free %d in this cluster", p.another(k), k.number),
+	})
+}
+
+// findMoves notes which ports change their number in a cluster.
+func (p *portPlanner) findMoves(c int) {
+	for i, from := range p.row(c) {
+		if k := &p.keys[i]; from != 0 && k.number != 0 && from != k.number {
+			k.moves = append(k.moves, federation.PortMove{Cluster: p.Clusters[c].Name, From: from})
+		}
+	}
+}
+
+// withhold lists the Services that are held in a cluster.
+func (p *portPlanner) withhold(c int, held []portHold) {
+	for _, s := range p.order {
+		if !held[s].on {
+			continue
+		}
+		p.withheld = append(p.withheld, portWithheld{Cluster: c, Service: s, Withheld: federation.Withheld{
+			Object: p.Services[s].Ref, File: p.fileIn(s, c), Reason: held[s].reason, Waits: held[s].waits,
+		}})
+	}
+}
+
+// portsOf names ports of ours and where they come from.
+func (p *portPlanner) portsOf(keys []int) string {
+	names := make([]string, 0, len(keys))
+	for _, i := range keys {
+		k := &p.keys[i]
+		names = append(names, fmt.Sprintf("%s, %s (%s)", p.Services[k.service].Ref, k, p.file(k)))
+	}
+	return strings.Join(names, " and ")
+}

@@ -1,0 +1,112 @@
+package schedule
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// portCount is a number that a port has in so many clusters.
+type portCount struct {
+	number   int32
+	clusters int
+}
+
+// settleDifferences decides the ports that have several numbers where they run:
+// the one in most clusters that is free in the rest, so that the traffic of the
+// fewest moves.
+func (p *portPlanner) settleDifferences() {
+	for i := range p.keys {
+		if k := &p.keys[i]; !k.decided && k.differs {
+			p.settleDifference(i)
+		}
+	}
+}
+
+func (p *portPlanner) settleDifference(key int) {
+	k := &p.keys[key]
+	counts := p.liveNumbers(key)
+	for _, n := range counts {
+		p.reserved.add(int(n.number))
+	}
+	unknown := p.targetsWhere(k, func(c *portCluster) bool { return !c.Known })
+	if len(unknown) > 0 {
+		// Where it runs it may be written: without a number it keeps its own.
+		p.wait(k, unknown, p.notLive(key))
+		p.report(k, federation.SeverityWarning, "awaited",
+			fmt.Sprintf("%s; which of them all get %s", p.differences(key), k.reason), "pin the nodePort in "+p.file(k))
+		return
+	}
+	for _, n := range counts {
+		if !p.band.contains(n.number) || p.claimed(k, n.number) || !p.freeInRest(key, n.number) {
+			continue
+		}
+		message := fmt.Sprintf("change of traffic: %s; %d is the one that all get", p.differences(key), n.number)
+		p.report(k, federation.SeverityWarning, "D11", message,
+			fmt.Sprintf("let %d through the firewall of the clusters that change, or pin another nodePort in %s", n.number, p.file(k)))
+		p.decide(key, n.number, federation.PortInherited, inheritedReason(n.clusters, k.targets.count())+", where it had others in the rest")
+		return
+	}
+	p.refuse(k, "D11", p.differences(key)+"; none of them is free in all clusters", "pin a nodePort in "+p.file(k)+" that is")
+	k.withhold = p.notLive(key) // nothing moves, and what runs is maintained
+}
+
+// liveNumbers gives the numbers of a port where it runs, the most frequent first,
+// of equally frequent ones the lower.
+func (p *portPlanner) liveNumbers(key int) []portCount {
+	var counts []portCount
+	numbers := make([]int32, 0, p.keys[key].liveIn)
+	for c := range p.keys[key].targets.all() {
+		if n := p.row(c)[key]; n != 0 {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	for i, n := range numbers {
+		if i == 0 || numbers[i-1] != n {
+			counts = append(counts, portCount{number: n})
+		}
+		counts[len(counts)-1].clusters++
+	}
+	slices.SortFunc(counts, func(a, b portCount) int {
+		return cmp.Or(cmp.Compare(b.clusters, a.clusters), cmp.Compare(a.number, b.number))
+	})
+	return counts
+}
+
+// notLive gives the targets where a port does not run.
+func (p *portPlanner) notLive(key int) portSet { return p.where(key, func(c int) bool { return p.row(c)[key] == 0 }) }
+
+// claimed says whether another port was given the number already, in a cluster
+// where both are to be.
+func (p *portPlanner) claimed(k *portKey, number int32) bool {
+	for i := int(p.claims[number]) - 1; i >= 0; i = p.keys[i].next {
+		if o := &p.keys[i]; o.number == number && k.rivals(o) {
+			return true
+		}
+	}
+	return false
+}
+
+// freeInRest says whether a port can have a number in those of its clusters where
+// it has another one or none.
+func (p *portPlanner) freeInRest(key int, number int32) bool {
+	k := &p.keys[key]
+	for c := range p.usedIn(number).all() {
+		row := p.row(c)
+		if !k.targets.has(c) || row[key] == number {
+			continue
+		}
+		for _, used := range p.Clusters[c].holders(number) {
+			if owner, ours := p.owner(&used); ours && (owner == k.service || p.givesUp(owner, c, &used)) {
+				continue
+			}
+			if !p.Clusters[c].leaving(used.Holder()) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,186 @@
+package schedule
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// String names a port of a Service: "port 80/TCP".
+func (k *portKey) String() string {
+	if k.health {
+		return "the health check"
+	}
+	return fmt.Sprintf("port %d/%s", k.port, k.protocol)
+}
+
+// says gives a number with what it is for.
+func (k *portKey) says(number int32) string {
+	if k.health {
+		return fmt.Sprintf("healthCheckNodePort %d", number)
+	}
+	return fmt.Sprintf("nodePort %d of %s", number, k)
+}
+
+// file is where the number of a port stands, or would.
+func (p *portPlanner) file(k *portKey) string {
+	return cmp.Or(k.pinFile, p.Services[k.service].File)
+}
+
+// fileIn is where the Service of one cluster comes from.
+func (p *portPlanner) fileIn(s, c int) string {
+	service, v := &p.Services[s], int32(0)
+	if p.variantOf[s] != nil {
+		v = p.variantOf[s][c]
+	}
+	return cmp.Or(service.Variants[v].File, service.File)
+}
+
+func (p *portPlanner) report(k *portKey, severity federation.Severity, id, message, remedy string) {
+	service := &p.Services[k.service]
+	p.findings = append(p.findings, federation.Finding{
+		ID: id, Severity: severity, App: service.App, Object: service.Ref, File: p.file(k),
+		Message: message, Remedy: remedy,
+	})
+}
+
+func inheritedReason(live, of int) string {
+	return fmt.Sprintf("inherited: live in %d of %d clusters", live, of)
+}
+
+func waitingReason(clusters []string) string {
+	return "waits for " + portNames(clusters) + ", whose ports are not known"
+}
+
+func (p *portPlanner) chosenReason(basis federation.PortBasis, clusters int) string {
+	switch static := portRangeText(p.band.static()); {
+	case basis == federation.PortOverflow:
+		return fmt.Sprintf("chosen: free in %d of %d clusters, above the static band %s, which is full", clusters, clusters, static)
+	case p.band.size == 0:
+		return fmt.Sprintf("chosen: free in %d of %d clusters, from %s", clusters, clusters, static)
+	default:
+		return fmt.Sprintf("chosen: free in %d of %d clusters, from the static band %s", clusters, clusters, static)
+	}
+}
+
+func (p *portPlanner) overflow(k *portKey, number int32) string {
+	return fmt.Sprintf("%s lies above the static band %s, which is full: a cluster may give it to another Service first",
+		k.says(number), portRangeText(p.band.static()))
+}
+
+func (p *portPlanner) nothingFree(k *portKey) string {
+	return fmt.Sprintf("no node port of %s is free for %s in all of its %d clusters", portRangeText(p.Range), k, k.targets.count())
+}
+
+func (p *portPlanner) outside(k *portKey, number int32) string {
+	return fmt.Sprintf("%s is outside nodePorts.range in %s, %s", k.says(number), federation.FileName, portRangeText(p.Range))
+}
+
+func (p *portPlanner) outsideRemedy(k *portKey) string {
+	return fmt.Sprintf("pin a nodePort within it in %s, or correct nodePorts.range in %s if the clusters' --service-node-port-range is another",
+		p.file(k), federation.FileName)
+}
+
+func (p *portPlanner) another(k *portKey) string { return "pin another nodePort in " + p.file(k) }
+
+// disagreement says which overlays pin which number.
+func (p *portPlanner) disagreement(k *portKey) string {
+	clusters := map[portPin][]string{}
+	for _, v := range p.Services[k.service].Variants {
+		for _, spec := range v.Ports {
+			if spec.NodePort == 0 || spec.Port != k.port || cmp.Or(spec.Protocol, "TCP") != k.protocol || spec.HealthCheck != k.health {
+				continue
+			}
+			pin := portPin{spec.NodePort, cmp.Or(v.File, p.Services[k.service].File)}
+			for _, c := range v.Clusters {
+				if !p.Clusters[c].Lost {
+					clusters[pin] = append(clusters[pin], p.Clusters[c].Name)
+				}
+			}
+		}
+	}
+	return "overlays pin different node ports for " + k.String() + ": " + portTable(clusters)
+}
+
+// differences says where a port runs with which number.
+func (p *portPlanner) differences(key int) string {
+	clusters := map[portPin][]string{}
+	for c := range p.keys[key].targets.all() {
+		if number := p.row(c)[key]; number != 0 {
+			clusters[portPin{number: number}] = append(clusters[portPin{number: number}], p.Clusters[c].Name)
+		}
+	}
+	return "the node ports of " + p.keys[key].String() + " differ: " + portTable(clusters)
+}
+
+// portPin is a number and, where Git names it, the file.
+type portPin struct {
+	number int32
+	file   string
+}
+
+// portTable writes numbers and their clusters in one line, the lowest first.
+func portTable(clusters map[portPin][]string) string {
+	const most = 10
+	pins := make([]portPin, 0, len(clusters))
+	for pin := range clusters {
+		pins = append(pins, pin)
+	}
+	slices.SortFunc(pins, func(a, b portPin) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), strings.Compare(a.file, b.file))
+	})
+	rows := make([]string, 0, most+1)
+	for _, pin := range pins[:min(most, len(pins))] {
+		names := clusters[pin]
+		slices.Sort(names)
+		row := fmt.Sprintf("%d in %s", pin.number, portNames(names))
+		if pin.file != "" {
+			row += " (" + pin.file + ")"
+		}
+		rows = append(rows, row)
+	}
+	if len(pins) > most {
+		rows = append(rows, fmt.Sprintf("and %d more", len(pins)-most))
+	}
+	return strings.Join(rows, "; ")
+}
+
+// portNames lists names, and counts those that would not fit into a line.
+func portNames(names []string) string {
+	const most = 12
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+func portRangeText(r federation.PortRange) string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
+
+// merged sorts findings, and makes one of those that readers take for the same
+// problem: two ports of one Service, say.
+func merged(findings []federation.Finding) []federation.Finding {
+	type same struct {
+		id, cluster, app, file string
+		object                 federation.ObjectRef
+	}
+	slices.SortFunc(findings, federation.Finding.Compare)
+	at := make(map[same]int, len(findings))
+	var out []federation.Finding
+	for _, f := range findings {
+		key := same{f.ID, f.Cluster, f.App, f.File, f.Object}
+		i, again := at[key]
+		if !again {
+			at[key] = len(out)
+			out = append(out, f)
+			continue
+		}
+		out[i].Message += "; " + f.Message
+		if !strings.Contains(out[i].Remedy, f.Remedy) {
+			out[i].Remedy += "; " + f.Remedy
+		}
+	}
+	return out
+}

@@ -1,0 +1,523 @@
+package schedule
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// portInput is what the decision on node ports reads.
+type portInput struct {
+	Range    federation.PortRange // 30000-32767 if zero
+	Clusters []portCluster
+	Services []portService // each reference once, in any order
+}
+
+// portCluster is what is known of one cluster's node ports.
+type portCluster struct {
+	Name  string
+	Known bool // Used is all there is: now, or when the cluster was seen last
+	Fresh bool // Used is that of now
+	Lost  bool // declared lost: takes no part
+	// Used is sorted by NodePort.Compare.
+	Used []federation.NodePort
+	// Leaving says that this plan takes all node ports from a Service in the
+	// cluster, most often by deleting it. Nil for none.
+	Leaving func(federation.ObjectRef) bool
+}
+
+// portService is one Service that has node ports, over all clusters.
+type portService struct {
+	App      string
+	Ref      federation.ObjectRef
+	File     string
+	Variants []portVariant
+}
+
+// portVariant is the Service as some clusters are to have it. Most Services are
+// the same everywhere and have one variant.
+type portVariant struct {
+	Clusters []int // indices into portInput.Clusters
+	File     string
+	Ports    []portSpec
+}
+
+// portSpec is one port of a Service in Git.
+type portSpec struct {
+	Name, Protocol string
+	Port           int32
+	NodePort       int32 // 0: Git does not say
+	// HealthCheck marks a pinned healthCheckNodePort: its number is NodePort, and
+	// it has no Port. One that is not pinned is left to the clusters.
+	HealthCheck bool
+}
+
+// portResult is what was decided.
+type portResult struct {
+	Decisions []federation.PortDecision // sorted by service, protocol and port
+	Withheld  []portWithheld            // sorted by cluster and service
+	Findings  []federation.Finding      // sorted, none with the key of another
+}
+
+// portWithheld is a Service that is not to be written to one cluster now.
+type portWithheld struct {
+	Cluster, Service int // indices into the input
+	federation.Withheld
+}
+
+// of gives the decisions on one Service.
+func (r portResult) of(service federation.ObjectRef) []federation.PortDecision {
+	from, _ := slices.BinarySearchFunc(r.Decisions, service, func(d federation.PortDecision, ref federation.ObjectRef) int {
+		return d.Service.Compare(ref)
+	})
+	to := from
+	for to < len(r.Decisions) && r.Decisions[to].Service == service {
+		to++
+	}
+	return r.Decisions[from:to]
+}
+
+// decidePorts gives every port of every Service its node port, the same in all
+// clusters, and says where it cannot be written.
+//
+// The order of the steps is the order of precedence: what Git pins, what runs,
+// what is settled between clusters that differ, what is chosen. Only then is every
+// cluster asked who holds the number there, since that depends on which of our own
+// Services give theirs up.
+func decidePorts(in portInput) portResult {
+	p := newPortPlanner(in)
+	p.readLive()
+	p.takePins()
+	p.inherit()
+	p.settleDuplicates()
+	p.settleDifferences()
+	p.choose()
+	p.checkClusters()
+	return p.result()
+}
+
+// portKey is one port of one Service, which gets one number.
+type portKey struct {
+	service  int
+	protocol string
+	port     int32
+	health   bool
+	only     bool    // the Service has no other port of the protocol
+	targets  portSet // the clusters that are to have it, without those lost
+	pin      int32   // in Git; 0 for none
+	pinFile  string
+	disagree bool // overlays pin different numbers
+
+	liveIn  int   // so many of the targets have it with a node port
+	liveAt  int32 // one of these
+	differs bool  // not all of these are equal
+
+	decided  bool
+	number   int32 // 0: none
+	basis    federation.PortBasis
+	reason   string
+	waits    []string
+	withhold portSet // where the Service must not be written because of this port; nil for nowhere
+	why      string  // the reason of withhold
+	clashes  []federation.PortClash
+	moves    []federation.PortMove
+	next     int // the next key with the same number; -1 for none
+}
+
+// portName is a Service without what all Services have in common.
+type portName struct{ namespace, name string }
+
+// portKeys is where the keys of one Service are.
+type portKeys struct{ from, to int }
+
+// allPorts is how many port numbers there are.
+const allPorts = 1 << 16
+
+type portPlanner struct {
+	portInput
+	band  portBand
+	order []int // the Services, sorted by reference
+
+	named     map[portName]int
+	keys      []portKey  // by Service in order, port and protocol
+	keysOf    []portKeys // by Service
+	variantOf [][]int32  // by Service and cluster; nil for a Service with one variant
+
+	live     []int32 // node ports by cluster and key; 0 where it has none
+	claims   []int32 // by number: 1 + the first key that was given it
+	reserved portSet // numbers that are not to be chosen any more
+	used     portSet // by number of the range: the clusters where it is used; nil until asked for
+
+	withheld []portWithheld
+	findings []federation.Finding
+}
+
+func newPortPlanner(in portInput) *portPlanner {
+	if in.Range == (federation.PortRange{}) {
+		in.Range = federation.PortRange{First: 30000, Last: 32767}
+	}
+	p := &portPlanner{
+		portInput: in,
+		band:      newPortBand(in.Range),
+		order:     make([]int, len(in.Services)),
+		named:     make(map[portName]int, len(in.Services)),
+		keysOf:    make([]portKeys, len(in.Services)),
+		variantOf: make([][]int32, len(in.Services)),
+		claims:    make([]int32, allPorts),
+		reserved:  newPortSet(allPorts),
+	}
+	for s := range in.Services {
+		p.order[s] = s
+		ref := in.Services[s].Ref
+		p.named[portName{ref.Namespace, ref.Name}] = s
+	}
+	slices.SortFunc(p.order, func(a, b int) int { return in.Services[a].Ref.Compare(in.Services[b].Ref) })
+	for _, s := range p.order {
+		p.addKeys(s)
+	}
+	return p
+}
+
+// addKeys collects the ports of a Service over its variants.
+func (p *portPlanner) addKeys(s int) {
+	service := &p.Services[s]
+	from := len(p.keys)
+	if len(service.Variants) > 1 {
+		p.variantOf[s] = make([]int32, len(p.Clusters))
+	}
+	for v := range service.Variants {
+		variant := &service.Variants[v]
+		if p.variantOf[s] != nil {
+			for _, c := range variant.Clusters {
+				p.variantOf[s][c] = int32(v)
+			}
+		}
+		if !slices.ContainsFunc(variant.Clusters, func(c int) bool { return !p.Clusters[c].Lost }) {
+			continue
+		}
+		for _, spec := range variant.Ports {
+			if !spec.HealthCheck || spec.NodePort != 0 {
+				p.addKey(s, from, variant, spec)
+			}
+		}
+	}
+	keys := p.keys[from:]
+	slices.SortFunc(keys, func(a, b portKey) int {
+		return cmp.Or(cmp.Compare(a.port, b.port), strings.Compare(a.protocol, b.protocol))
+	})
+	for i := range keys {
+		keys[i].only = !slices.ContainsFunc(keys, func(k portKey) bool {
+			return k.protocol == keys[i].protocol && k.port != keys[i].port && !k.health
+		})
+	}
+	p.keysOf[s] = portKeys{from, len(p.keys)}
+}
+
+func (p *portPlanner) addKey(s, from int, variant *portVariant, spec portSpec) {
+	protocol := cmp.Or(spec.Protocol, "TCP")
+	at := slices.IndexFunc(p.keys[from:], func(k portKey) bool {
+		return k.port == spec.Port && k.protocol == protocol && k.health == spec.HealthCheck
+	})
+	if at < 0 {
+		at = len(p.keys) - from
+		p.keys = append(p.keys, portKey{
+			service: s, protocol: protocol, port: spec.Port, health: spec.HealthCheck,
+			targets: newPortSet(len(p.Clusters)), next: -1,
+		})
+	}
+	k := &p.keys[from+at]
+	for _, c := range variant.Clusters {
+		if !p.Clusters[c].Lost {
+			k.targets.add(c)
+		}
+	}
+	file := cmp.Or(variant.File, p.Services[s].File)
+	switch {
+	case spec.NodePort == 0:
+	case k.pin == 0:
+		k.pin, k.pinFile = spec.NodePort, file
+	case k.pin != spec.NodePort:
+		k.disagree = true
+	default:
+		k.pinFile = min(k.pinFile, file) // whatever the order of the clusters
+	}
+}
+
+// row is what the keys have in one cluster.
+func (p *portPlanner) row(cluster int) []int32 {
+	return p.live[cluster*len(p.keys) : (cluster+1)*len(p.keys)]
+}
+
+// readLive finds the node ports that our Services have where they run.
+func (p *portPlanner) readLive() {
+	p.live = make([]int32, len(p.keys)*len(p.Clusters))
+	for c := range p.Clusters {
+		cluster := &p.Clusters[c]
+		if !cluster.Known || cluster.Lost {
+			continue
+		}
+		row := p.row(c)
+		for i := range cluster.Used {
+			if s, ours := p.owner(&cluster.Used[i]); ours {
+				p.readPort(&cluster.Used[i], p.keysOf[s], row)
+			}
+		}
+		for i := range row {
+			if row[i] == 0 {
+				continue
+			}
+			k := &p.keys[i]
+			if !k.targets.has(c) {
+				row[i] = 0
+				continue
+			}
+			k.differs = k.differs || k.liveIn > 0 && k.liveAt != row[i]
+			k.liveAt = row[i]
+			k.liveIn++
+		}
+	}
+}
+
+// owner gives the Service of ours that has a node port.
+func (p *portPlanner) owner(used *federation.NodePort) (int, bool) {
+	s, ours := p.named[portName{used.Namespace, used.Service}]
+	return s, ours
+}
+
+func (p *portPlanner) readPort(used *federation.NodePort, keys portKeys, row []int32) {
+	if used.HealthCheck || used.Port <= 0 || used.Port >= allPorts {
+		return
+	}
+	for i := keys.from; i < keys.to; i++ {
+		k := &p.keys[i]
+		if k.health || k.protocol != used.Protocol {
+			continue
+		}
+		if k.port == used.ServicePort || used.ServicePort == 0 && k.only && row[i] == 0 {
+			row[i] = used.Port
+		}
+	}
+}
+
+// takePins decides the ports that Git names.
+func (p *portPlanner) takePins() {
+	for i := range p.keys {
+		k := &p.keys[i]
+		switch {
+		case k.pin == 0:
+		case k.disagree:
+			p.refuse(k, "D11", p.disagreement(k), "pin one nodePort for all clusters, in the base")
+		case !p.band.contains(k.pin) && !p.liveWith(i, k.pin):
+			p.refuse(k, "D11b", p.outside(k, k.pin), p.outsideRemedy(k))
+		default:
+			p.decide(i, k.pin, federation.PortPinned, "pinned in "+k.pinFile)
+		}
+	}
+}
+
+// liveWith says whether the port runs anywhere with a number.
+func (p *portPlanner) liveWith(key int, number int32) bool {
+	if p.keys[key].liveIn == 0 {
+		return false
+	}
+	for c := range p.keys[key].targets.all() {
+		if p.row(c)[key] == number {
+			return true
+		}
+	}
+	return false
+}
+
+// inherit decides the ports on which all clusters agree that have them.
+func (p *portPlanner) inherit() {
+	for i := range p.keys {
+		k := &p.keys[i]
+		if !k.decided && k.liveIn > 0 && !k.differs {
+			p.decide(i, k.liveAt, federation.PortInherited, inheritedReason(k.liveIn, k.targets.count()))
+		}
+	}
+}
+
+// decide gives a key its number.
+func (p *portPlanner) decide(key int, number int32, basis federation.PortBasis, reason string) {
+	k := &p.keys[key]
+	k.decided, k.number, k.basis, k.reason = true, number, basis, reason
+	k.next = int(p.claims[number]) - 1
+	p.claims[number] = int32(key) + 1
+	p.reserved.add(int(number))
+	if p.band.contains(number) {
+		return
+	}
+	// It runs somewhere, so the range in Git is not that of every cluster.
+	k.withhold, k.why = p.where(key, func(c int) bool { return p.row(c)[key] != number }), p.outside(k, number)
+	severity := federation.SeverityError
+	if k.withhold.empty() {
+		severity = federation.SeverityWarning // nothing is left to be written
+	}
+	p.report(k, severity, "D11b", k.why, p.outsideRemedy(k))
+}
+
+// refuse leaves a key without a number, and its Service as it is in every cluster.
+func (p *portPlanner) refuse(k *portKey, id, why, remedy string) {
+	k.decided, k.number, k.basis, k.reason = true, 0, federation.PortRefused, why
+	k.withhold, k.why = k.targets, why
+	if k.pin > 0 && k.pin < allPorts {
+		p.reserved.add(int(k.pin))
+	}
+	p.report(k, federation.SeverityError, id, why, remedy)
+}
+
+// wait leaves a key undecided until the ports of some clusters are known, and its
+// Service as it is in the clusters of withhold.
+func (p *portPlanner) wait(k *portKey, clusters []string, withhold portSet) {
+	k.decided, k.basis = true, federation.PortWaiting
+	k.waits, k.reason = clusters, waitingReason(clusters)
+	k.withhold, k.why = withhold, "the node port of "+k.String()+" "+k.reason
+}
+
+// where gives the targets of a key of which something holds.
+func (p *portPlanner) where(key int, holds func(c int) bool) portSet {
+	set := newPortSet(len(p.Clusters))
+	for c := range p.keys[key].targets.all() {
+		if holds(c) {
+			set.add(c)
+		}
+	}
+	return set
+}
+
+// targetsWhere names the targets of a key of which something holds, sorted.
+func (p *portPlanner) targetsWhere(k *portKey, holds func(c *portCluster) bool) []string {
+	var names []string
+	for c := range k.targets.all() {
+		if holds(&p.Clusters[c]) {
+			names = append(names, p.Clusters[c].Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// choose gives the ports that no cluster has a number that is free in all.
+func (p *portPlanner) choose() {
+	for i := range p.keys {
+		k := &p.keys[i]
+		if k.decided {
+			continue
+		}
+		waits := p.targetsWhere(k, func(c *portCluster) bool { return !c.Known || !c.Fresh })
+		if len(waits) > 0 {
+			p.wait(k, waits, k.targets)
+			p.report(k, federation.SeverityWarning, "awaited", k.why, "make "+portNames(waits)+" reachable, or pin a nodePort in "+p.file(k))
+			continue
+		}
+		number := p.freePort(k)
+		if number == 0 {
+			p.refuse(k, "D11b", p.nothingFree(k), "free one, or widen the clusters' --service-node-port-range and nodePorts.range in "+federation.FileName)
+			continue
+		}
+		basis := federation.PortChosen
+		if p.band.overflows(number) {
+			basis = federation.PortOverflow
+			p.report(k, federation.SeverityWarning, "D11b", p.overflow(k, number), "pin a nodePort in "+p.file(k)+", or free ports of the band")
+		}
+		p.decide(i, number, basis, p.chosenReason(basis, k.targets.count()))
+	}
+}
+
+// freePort gives the first candidate of a key that is free wherever it goes, or 0.
+func (p *portPlanner) freePort(k *portKey) int32 {
+	hash := portHash(p.Services[k.service].Ref, k.port, k.protocol)
+	for number := range p.band.candidates(hash) {
+		if !p.reserved.has(int(number)) && !p.usedIn(number).meets(k.targets) {
+			return number
+		}
+	}
+	// What a leaving Service has is free as soon as it is gone. It comes last since
+	// a deletion may take its time.
+	for number := range p.band.candidates(hash) {
+		if !p.reserved.has(int(number)) && p.leaves(number, k.targets) {
+			return number
+		}
+	}
+	return 0
+}
+
+// usedIn gives the clusters where a number of the range is used.
+func (p *portPlanner) usedIn(number int32) portSet {
+	words := portSetWords(len(p.Clusters))
+	if p.used == nil {
+		p.used = make(portSet, words*int(p.band.ports()))
+		for c := range p.Clusters {
+			if !p.Clusters[c].Known {
+				continue
+			}
+			for i := range p.Clusters[c].Used {
+				if port := p.Clusters[c].Used[i].Port; p.band.contains(port) {
+					at := int(port-p.Range.First) * words
+					p.used[at : at+words].add(c)
+				}
+			}
+		}
+	}
+	at := int(number-p.Range.First) * words
+	return p.used[at : at+words]
+}
+
+// leaves says whether all holders of a number leave the clusters of a set.
+func (p *portPlanner) leaves(number int32, clusters portSet) bool {
+	for c := range p.usedIn(number).all() {
+		if !clusters.has(c) {
+			continue
+		}
+		for _, used := range p.Clusters[c].holders(number) {
+			if !p.Clusters[c].leaving(used.Holder()) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// holders gives what is used of a number.
+func (c *portCluster) holders(number int32) []federation.NodePort {
+	from, _ := slices.BinarySearchFunc(c.Used, number, func(u federation.NodePort, n int32) int { return cmp.Compare(u.Port, n) })
+	to := from
+	for to < len(c.Used) && c.Used[to].Port == number {
+		to++
+	}
+	return c.Used[from:to]
+}
+
+func (c *portCluster) leaving(service federation.ObjectRef) bool {
+	return c.Leaving != nil && c.Leaving(service)
+}
+
+// result puts together what was decided.
+func (p *portPlanner) result() portResult {
+	r := portResult{
+		Decisions: make([]federation.PortDecision, 0, len(p.keys)),
+		Withheld:  p.withheld,
+		Findings:  merged(p.findings),
+	}
+	for i := range p.keys {
+		k := &p.keys[i]
+		service := &p.Services[k.service]
+		slices.SortFunc(k.clashes, func(a, b federation.PortClash) int {
+			return cmp.Or(strings.Compare(a.Cluster, b.Cluster), a.Holder.Compare(b.Holder))
+		})
+		slices.SortFunc(k.moves, func(a, b federation.PortMove) int { return strings.Compare(a.Cluster, b.Cluster) })
+		r.Decisions = append(r.Decisions, federation.PortDecision{
+			App: service.App, Service: service.Ref, File: p.file(k),
+			Protocol: k.protocol, Port: k.port, NodePort: k.number,
+			Basis: k.basis, Reason: k.reason, Waits: k.waits,
+			Clashes: k.clashes, Moves: k.moves,
+		})
+	}
+	slices.SortStableFunc(r.Decisions, func(a, b federation.PortDecision) int {
+		return cmp.Or(a.Service.Compare(b.Service), strings.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
+	})
+	return r
+}

@@ -1,0 +1,67 @@
+package schedule
+
+import (
+	"iter"
+	"math/bits"
+)
+
+// portSet is a set of small numbers: of clusters by their index, or of ports. Two
+// of the same size meet in a few instructions, however many clusters there are.
+type portSet []uint64
+
+func newPortSet(size int) portSet { return make(portSet, portSetWords(size)) }
+
+func portSetWords(size int) int { return (size + 63) / 64 }
+
+func (s portSet) has(i int) bool { return s[i>>6]&(1<<(i&63)) != 0 }
+
+func (s portSet) add(i int) { s[i>>6] |= 1 << (i & 63) }
+
+// count says how many numbers the set has.
+func (s portSet) count() int {
+	n := 0
+	for _, w := range s {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+func (s portSet) empty() bool {
+	for _, w := range s {
+		if w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// meets says whether the sets have a number in common.
+func (s portSet) meets(o portSet) bool {
+	for i, w := range s {
+		if w&o[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// plus adds the numbers of another set to this one.
+func (s portSet) plus(o portSet) portSet {
+	for i, w := range o {
+		s[i] |= w
+	}
+	return s
+}
+
+// all gives the numbers of the set, ascending.
+func (s portSet) all() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i, w := range s {
+			for ; w != 0; w &= w - 1 {
+				if !yield(i<<6 + bits.TrailingZeros64(w)) {
+					return
+				}
+			}
+		}
+	}
+}
