@@ -141,10 +141,11 @@ spec:
 `, w.namespace, w.nodePort)
 }
 
+// replicaSet has so many replicas in each cluster.
 func (w *world) replicaSet(replicas int) string {
 	return fmt.Sprintf(`apiVersion: apps/v1
 kind: ReplicaSet
-metadata: {name: web, namespace: %s}
+metadata: {name: web, namespace: %s, annotations: {fedsync.dev/replicas: PerCluster}}
 spec:
   replicas: %d
   selector: {matchLabels: {app: web}}

@@ -31,18 +31,13 @@ type Probe struct {
 	Version string // the API server's, as in "v1.37.2"; empty until it was asked
 }
 
-// Facts gives the probe as the facts of its cluster, without an inventory.
-func (p Probe) Facts() federation.ClusterFacts {
-	return federation.ClusterFacts{
-		State:     p.State,
-		Failure:   p.Failure,
-		Error:     p.Error,
-		Since:     p.Since,
-		AwaySince: p.Away,
-		Failed:    p.Failed,
-		Probes:    p.Probes,
-		Version:   p.Version,
-	}
+// Describe writes the probe into the facts of its cluster, and leaves what watches
+// bring.
+func (p Probe) Describe(f *federation.ClusterFacts) {
+	f.State, f.Since, f.AwaySince = p.State, p.Since, p.Away
+	f.Failure, f.Error = p.Failure, p.Error
+	f.Failed, f.Probes = p.Failed, p.Probes
+	f.Version = p.Version
 }
 
 // Tracker adds up the probes of one cluster. It is pure: time comes in with the

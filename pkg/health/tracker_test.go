@@ -144,7 +144,7 @@ func TestTrackerTellsSinceWhenNothingAnswers(t *testing.T) {
 				tracker.Observe(at, letters[letter], "")
 			}
 			got := "-"
-			if away := tracker.Probe().Facts().AwaySince; !away.IsZero() {
+			if away := tracker.Probe().Away; !away.IsZero() {
 				got = strconv.Itoa(int(away.Sub(start) / (2 * time.Second)))
 			}
 			if got != c.away {
@@ -159,7 +159,8 @@ func TestFactsCountTheProbes(t *testing.T) {
 	for _, letter := range ".t.tt" {
 		tracker.Observe(time.Time{}, letters[letter], "")
 	}
-	if got := tracker.Probe().Facts(); got.Failed != 3 || got.Probes != 5 {
+	var got federation.ClusterFacts
+	if tracker.Probe().Describe(&got); got.Failed != 3 || got.Probes != 5 {
 		t.Errorf("%d of %d probes failed, want 3 of 5", got.Failed, got.Probes)
 	}
 }

@@ -88,7 +88,7 @@ func (p *pass) place() {
 		}
 	}
 	slices.SortFunc(p.services, func(a, b *service) int { return a.Ref.Compare(b.Ref) })
-	slices.SortFunc(p.workloads, func(a, b *workload) int { return a.ref.Compare(b.ref) })
+	slices.SortFunc(p.workloads, func(a, b *divided) int { return a.ref.Compare(b.ref) })
 }
 
 func (p *pass) addService(known map[federation.ObjectRef]*service, app string, o *federation.Object, r *reading) *portVariant {

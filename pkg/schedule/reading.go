@@ -144,6 +144,9 @@ func servicePorts(raw json.RawMessage) []portSpec {
 		}
 		ports = append(ports, portSpec{Name: port.Name, Protocol: port.Protocol, Port: port.Port, NodePort: port.NodePort})
 	}
+	if spec.HealthCheckNodePort != 0 {
+		ports = append(ports, portSpec{Protocol: "TCP", NodePort: spec.HealthCheckNodePort, HealthCheck: true})
+	}
 	return ports
 }
 

@@ -150,7 +150,7 @@ func TestPruneVerdict(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			in := world(t, c.objects)
 			c.change(t, &in)
-			plan := Plan(in)
+			plan := New().Plan(in)
 			for _, cluster := range plan.Clusters {
 				for _, app := range cluster.Apps {
 					if app.Prune != c.want {
@@ -173,7 +173,7 @@ func TestAppsGoWhereTheirSelectorsSay(t *testing.T) {
 	in := world(t, 1)
 	in.Federation.Apps[0].Selector = selector(t, "tier=prod")
 	in.Facts = federation.Facts{}
-	plan := Plan(in)
+	plan := New().Plan(in)
 	want := map[string]int{"a": 1, "b": 1, "c": 0}
 	for _, c := range plan.Clusters {
 		if len(c.Apps) != want[c.Cluster] {
@@ -185,7 +185,7 @@ func TestAppsGoWhereTheirSelectorsSay(t *testing.T) {
 func TestAppThatLeavesAClusterHasAPlanWithoutObjectsThere(t *testing.T) {
 	in := world(t, 1)
 	in.Federation.Apps[0].Selector = selector(t, "tier=prod")
-	plan := Plan(in)
+	plan := New().Plan(in)
 	apps := plan.Clusters[2].Apps
 	if len(apps) != 1 || len(apps[0].Objects) != 0 || apps[0].Broken {
 		t.Errorf("plan of c = %+v, want web without objects, not broken", apps)
@@ -195,7 +195,7 @@ func TestAppThatLeavesAClusterHasAPlanWithoutObjectsThere(t *testing.T) {
 func TestClusterForWhichNothingWasRenderedIsNotEmptied(t *testing.T) {
 	in := world(t, 3)
 	in.Bundles[1].Objects = nil // one of three: the verdict on the app is to go on
-	plan := Plan(in)
+	plan := New().Plan(in)
 	want := []federation.PruneVerdict{federation.PruneAllowed, federation.PruneHeld, federation.PruneAllowed}
 	for i, c := range plan.Clusters {
 		if got := c.Apps[0].Prune; got != want[i] {
@@ -206,7 +206,7 @@ func TestClusterForWhichNothingWasRenderedIsNotEmptied(t *testing.T) {
 		t.Errorf("findings = %v, want one about b", plan.Findings)
 	}
 	in.Bundles[2].Objects = nil // most of them: that is too much for all
-	for _, c := range Plan(in).Clusters {
+	for _, c := range New().Plan(in).Clusters {
 		if got := c.Apps[0].Prune; got != federation.PruneHeld {
 			t.Errorf("%s: prune = %s, want Held", c.Cluster, got)
 		}
@@ -217,7 +217,7 @@ func TestClusterWhoseInventoryIsNotKnownIsNotPruned(t *testing.T) {
 	in := world(t, 10)
 	remove(&in, 1)
 	in.Facts.Clusters["b"] = federation.ClusterFacts{State: federation.ClusterOffline}
-	plan := Plan(in)
+	plan := New().Plan(in)
 	if a, b := plan.Clusters[0].Apps[0].Prune, plan.Clusters[1].Apps[0].Prune; a != federation.PruneAllowed || b != federation.PruneWaiting {
 		t.Errorf("prune = %s in a and %s in b, want Allowed and Waiting", a, b)
 	}
@@ -226,7 +226,7 @@ func TestClusterWhoseInventoryIsNotKnownIsNotPruned(t *testing.T) {
 func TestBrokenRenderingSaysNothingOfItsObjects(t *testing.T) {
 	in := world(t, 2)
 	in.Bundles[0] = federation.Bundle{Cluster: "a", App: "web", Err: errors.New("no base")}
-	plan := Plan(in)
+	plan := New().Plan(in)
 	if !plan.Clusters[0].Apps[0].Broken {
 		t.Error("a's app is not broken, want broken")
 	}
@@ -238,7 +238,7 @@ func TestBrokenRenderingSaysNothingOfItsObjects(t *testing.T) {
 func TestProvisionalPlanNeverPrunes(t *testing.T) {
 	in := world(t, 3)
 	in.Bundles = in.Bundles[:1]
-	plan := Provisional(in, in.Federation.Clusters[0])
+	plan := New().Provisional(in, in.Federation.Clusters[0])
 	if got := plan.Apps[0]; got.Prune != federation.PruneWaiting || len(got.Objects) != 3 {
 		t.Errorf("plan = %s with %d objects, want Waiting with 3", got.Prune, len(got.Objects))
 	}
@@ -262,25 +262,5 @@ func TestPolicyNamesWhatItAllows(t *testing.T) {
 		if got := p.refusal(ref); (got == "") != want {
 			t.Errorf("refusal(%s) = %q, want allowed: %t", s, got, want)
 		}
-	}
-}
-
-func TestAnnotationsThatHaveNoEffectAreNamedOnce(t *testing.T) {
-	o, err := federation.NewObject(map[string]any{
-		"apiVersion": "v1", "kind": "ConfigMap",
-		"metadata": map[string]any{"name": "c", "namespace": "default", "annotations": map[string]any{
-			"federation.alpha.kubernetes.io/cluster-selector": "[]",
-		}},
-	}, "apps/web/all.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain := objects(t, 2)
-	got := Ignored([]federation.Bundle{
-		{Cluster: "a", App: "web", Objects: append(plain, o)},
-		{Cluster: "b", App: "web", Objects: []*federation.Object{o}},
-	})
-	if len(got) != 1 || got[0].Object != o.Ref || !strings.Contains(got[0].Message, "cluster-selector") {
-		t.Errorf("findings = %v, want one about %s", got, o.Ref)
 	}
 }
