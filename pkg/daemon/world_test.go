@@ -216,6 +216,7 @@ func (w *world) startWith(cfg *Config) *ran {
 			_ = os.Remove(i.lock.Name())
 		}
 		_ = os.Remove(d.toldFile)
+		_ = os.Remove(d.rosterFile)
 	})
 	return r
 }
