@@ -326,6 +326,14 @@ func ingressCases() []testCase {
 				{id: "D11c", severity: failure, cluster: "c3", object: serviceRef, message: "*"},
 			},
 		},
+		{
+			name: "a Service to which GKE may still add its annotation",
+			change: func(w *world) {
+				clusterIP("")(w)
+				w.facts(func(f *federation.ClusterFacts) { f.Services[0].NEG = `{"ingress":true}` }, "c1", "c2")
+			},
+			want: []want{{id: "D11c", severity: note, cluster: "c3", object: serviceRef, message: "*"}},
+		},
 		{name: "GKE set the annotation by itself", lasted: time.Minute, change: clusterIP(`{"ingress":true}`)},
 		{name: "a ClusterIP behind nginx", lasted: time.Minute, change: func(w *world) {
 			clusterIP("")(w)
@@ -600,6 +608,14 @@ func serviceCases() []testCase {
 				message: "its selector app=wbe takes no pods: apps/ReplicaSet/shop/web has app=web",
 				remedy:  "make spec.selector in apps/web/service-web.yaml equal to labels of a pod template",
 			}},
+		},
+		{
+			name: "a selector takes no pods yet",
+			change: func(w *world) {
+				w.plan(mislabelled, "c2")
+				w.facts(func(f *federation.ClusterFacts) { f.Endpoints = nil }, "c2")
+			},
+			want: []want{{id: "selector", severity: note, cluster: "c2", object: serviceRef, message: "*"}},
 		},
 		{name: "a selector takes pods that somebody else makes", lasted: time.Minute, change: func(w *world) { w.plan(mislabelled) }},
 		{name: "a selector takes pods of a CronJob", lasted: time.Minute, change: func(w *world) {

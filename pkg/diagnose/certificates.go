@@ -43,7 +43,7 @@ func (x *diagnosis) certificates() {
 					secrets[ref] = s
 				}
 				s.clusters[c.Digest] = append(s.clusters[c.Digest], m.name)
-				s.seasoned = s.seasoned && x.old(m.live[i.Ref].Created)
+				s.seasoned = s.seasoned && x.old(m.observation(i.Ref).Created)
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func (m *member) certificate(ref federation.ObjectRef) (federation.Certificate, 
 
 // usable says whether the Secret is there and of the right type, and otherwise
 // what is wrong.
-func (x *diagnosis) usable(m *member, i planned, ref federation.ObjectRef, c federation.Certificate) bool {
+func (x *diagnosis) usable(m *member, i *planned, ref federation.ObjectRef, c federation.Certificate) bool {
 	f := federation.Finding{
 		ID: idCertificate, Severity: federation.SeverityError,
 		Cluster: m.name, App: i.app, Object: ref, File: i.File,
@@ -76,7 +76,7 @@ func (x *diagnosis) usable(m *member, i planned, ref federation.ObjectRef, c fed
 	case !c.Exists:
 		f.Message = fmt.Sprintf("is missing; %s names it under spec.tls", i.Ref)
 		f.Remedy = m.kubectl("-n %s create secret tls %s --cert=tls.crt --key=tls.key", ref.Namespace, ref.Name)
-		x.await(f, x.old(m.live[i.Ref].Created)) // who issues certificates needs a moment
+		x.await(f, x.old(m.observation(i.Ref).Created)) // who issues certificates needs a moment
 		return false
 	case c.Type != secretType:
 		f.Message = fmt.Sprintf("is of type %q; %s names it under spec.tls, which takes %s", line(c.Type), i.Ref, secretType)

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -142,13 +143,30 @@ func TestThePageHasAnEntryForEachFinding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var entries []string
-	for _, m := range regexp.MustCompile("(?m)^### `([^`]+)`").FindAllStringSubmatch(string(page), -1) {
-		entries = append(entries, m[1])
+	entry := regexp.MustCompile("(?m)^### `([^`]+)` .+\n\nSeverity: (.+)$")
+	severities := map[string]string{}
+	for _, m := range entry.FindAllStringSubmatch(string(page), -1) {
+		severities[m[1]] = m[2]
 	}
-	slices.Sort(entries)
-	if given := identities(t); !slices.Equal(entries, given) {
+	if entries, given := slices.Sorted(maps.Keys(severities)), identities(t); !slices.Equal(entries, given) {
 		t.Errorf("docs/doctor.md has entries for\n%v, the package gives\n%v", entries, given)
+	}
+	given := map[string]map[federation.Severity]bool{}
+	for _, c := range cases() {
+		for _, w := range c.want {
+			if given[w.id] == nil {
+				given[w.id] = map[federation.Severity]bool{}
+			}
+			given[w.id][w.severity] = true
+		}
+	}
+	for id, text := range severities {
+		for _, s := range []federation.Severity{failure, warning, note} {
+			said := regexp.MustCompile(`\b` + string(s) + `\b`).MatchString(text)
+			if said != given[id][s] {
+				t.Errorf("docs/doctor.md gives %s the severity %q; that the cases provoke %s is %t", id, text, s, given[id][s])
+			}
+		}
 	}
 }
 

@@ -34,8 +34,8 @@ type controller struct {
 // controller tells who takes care of an Ingress. What Git says counts before what
 // was seen, which may be of the revision before; what the controller wrote onto
 // the object counts before both.
-func (m *member) controller(i planned) controller {
-	live := m.live[i.Ref]
+func (m *member) controller(i *planned) controller {
+	live := m.observation(i.Ref)
 	c := controller{class: i.ingress.annotation}
 	if c.class == "" {
 		c.class = i.ingress.field

@@ -51,7 +51,7 @@ func (x *diagnosis) sharing() map[federation.ObjectRef][]string {
 // wrongController says that an Ingress cannot share the address of the others.
 // Where nothing is asked of Google, and no other cluster uses its controller, there
 // is nothing to share.
-func (x *diagnosis) wrongController(m *member, i planned, c controller, sharing []string) {
+func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing []string) {
 	gcp := x.Federation.GCP
 	if !c.other || gcp == nil && len(sharing) == 0 {
 		return
@@ -78,13 +78,13 @@ func (x *diagnosis) wrongController(m *member, i planned, c controller, sharing 
 // serviceType says that GLBC cannot reach a Service: it needs a node port, or the
 // pods themselves, which GKE asks for by itself in clusters that are VPC-native.
 // So the live Service is judged, and only after the grace.
-func (x *diagnosis) serviceType(m *member, i planned, ref federation.ObjectRef) {
+func (x *diagnosis) serviceType(m *member, i *planned, ref federation.ObjectRef) {
 	s, ok := m.liveService(ref)
 	if !ok || !m.facts.ServicesKnown || s.Type != "ClusterIP" || reachesPods(s.NEG) {
 		return
 	}
 	ours := m.services[ref]
-	if ours.Object != nil && ours.service.kind != "ClusterIP" {
+	if ours != nil && ours.service.kind != "ClusterIP" {
 		return // Git says better, and it is on its way
 	}
 	f := federation.Finding{
@@ -93,11 +93,11 @@ func (x *diagnosis) serviceType(m *member, i planned, ref federation.ObjectRef) 
 		Message: fmt.Sprintf("is of type ClusterIP without network endpoint groups: Google's load balancer of %s cannot reach it", i.Ref),
 		Remedy:  fmt.Sprintf(`set type: NodePort, or the annotation %s: '{"ingress":true}'`, annotationNEG),
 	}
-	if ours.Object != nil {
+	if ours != nil {
 		f.App, f.File = ours.app, ours.File
 		f.Remedy += " in " + ours.File
 	}
-	x.await(f, x.old(m.live[ref].Created))
+	x.await(f, x.old(m.observation(ref).Created))
 }
 
 // reachesPods reads cloud.google.com/neg.
@@ -110,7 +110,7 @@ func reachesPods(neg string) bool {
 
 // missingBackends says that an Ingress names Services, or ports of them, that
 // neither Git nor the cluster has.
-func (x *diagnosis) missingBackends(m *member, i planned) {
+func (x *diagnosis) missingBackends(m *member, i *planned) {
 	var messages, remedies []string
 	sure := false
 	for _, b := range i.ingress.backends {
@@ -130,7 +130,7 @@ func (x *diagnosis) missingBackends(m *member, i planned) {
 		Message: strings.Join(messages, "; "), Remedy: strings.Join(remedies, "; "),
 	}}
 	if !sure {
-		f.patience = patience{grace: x.Grace, seasoned: x.old(m.live[i.Ref].Created)}
+		f.patience = patience{grace: x.Grace, seasoned: x.old(m.observation(i.Ref).Created)}
 	}
 	x.found = append(x.found, f)
 }
@@ -142,7 +142,7 @@ type missing struct {
 }
 
 // missing judges one backend; the zero missing where nothing is known to be wrong.
-func (m *member) missing(i planned, b backend) missing {
+func (m *member) missing(i *planned, b backend) missing {
 	ref := serviceRef(i.Ref.Namespace, b.service)
 	if m.withheld[ref] {
 		return missing{} // why it is withheld is said already
@@ -153,7 +153,7 @@ func (m *member) missing(i planned, b backend) missing {
 	switch {
 	case b == backend{service: b.service}:
 		return missing{} // no port: the API server does not take it
-	case plans && (ours.service.kind == "ExternalName" || b.in(ours.service.ports) || b.in(m.live[ref].Ports) || b.in(live.Ports)):
+	case plans && (ours.service.kind == "ExternalName" || b.in(ours.service.ports) || b.in(m.observation(ref).Ports) || b.in(live.Ports)):
 		return missing{}
 	case plans:
 		return missing{

@@ -111,7 +111,7 @@ func countedAs(o federation.ObjectRef) string {
 
 // podsOf is how many pods the plan asks for, and how many of them are more than
 // what is asked for now.
-func (m *member) podsOf(x *diagnosis, w planned) (more, total int64) {
+func (m *member) podsOf(x *diagnosis, w *planned) (more, total int64) {
 	runs, exists := m.facts.Workload(w.Ref)
 	switch {
 	case w.pods.replicas != nil:

@@ -43,7 +43,7 @@ func (x *diagnosis) services() {
 // selectsNothing says that a Service's selector takes no pods of the workloads
 // beside it. Pods that something else makes may still be on their way, so it is
 // asked of a Service without endpoints only.
-func (x *diagnosis) selectsNothing(m *member, p planned) bool {
+func (x *diagnosis) selectsNothing(m *member, p *planned) bool {
 	beside := m.pods[p.Ref.Namespace]
 	if len(beside) == 0 || m.partial {
 		return false
@@ -53,7 +53,7 @@ func (x *diagnosis) selectsNothing(m *member, p planned) bool {
 		have = once(have, fmt.Sprintf("%s has %s", w.Ref, selectorText(w.pods.labels)))
 	}
 	x.found = append(x.found, found{folds: true,
-		patience: patience{grace: x.Grace, seasoned: x.old(m.live[p.Ref].Created)},
+		patience: patience{grace: x.Grace, seasoned: x.old(m.observation(p.Ref).Created)},
 		Finding: federation.Finding{
 			ID: idSelector, Severity: federation.SeverityWarning,
 			Cluster: m.name, App: p.app, Object: p.Ref, File: p.File,
@@ -86,7 +86,7 @@ func (m *member) endpoints(service federation.ObjectRef) federation.Endpoints {
 
 // noEndpoints says that no pod is ready behind a Service that an Ingress sends
 // clients to: the load balancer sends nobody to this cluster.
-func (x *diagnosis) noEndpoints(m *member, p planned, ingress federation.ObjectRef, matching []planned, e federation.Endpoints) {
+func (x *diagnosis) noEndpoints(m *member, p *planned, ingress federation.ObjectRef, matching []*planned, e federation.Endpoints) {
 	live, exists := m.live[p.Ref]
 	if !exists {
 		return // it is not there yet
@@ -112,7 +112,7 @@ func (x *diagnosis) noEndpoints(m *member, p planned, ingress federation.ObjectR
 
 // sharesNothing says whether the plan itself puts none of these workloads' pods
 // into the cluster. Of workloads that Git does not have nothing is known.
-func (x *diagnosis) sharesNothing(m *member, workloads []planned) bool {
+func (x *diagnosis) sharesNothing(m *member, workloads []*planned) bool {
 	for _, w := range workloads {
 		if n, known := x.wanted(m, w); !known || n > 0 {
 			return false
@@ -123,7 +123,7 @@ func (x *diagnosis) sharesNothing(m *member, workloads []planned) bool {
 
 // wanted is how many replicas of a workload the cluster should run: its share
 // where they are divided, else what Git says.
-func (x *diagnosis) wanted(m *member, w planned) (n int64, known bool) {
+func (x *diagnosis) wanted(m *member, w *planned) (n int64, known bool) {
 	for _, s := range x.replicas[w.Ref].Shares {
 		if s.Cluster == m.name {
 			return s.Share, true

@@ -32,7 +32,7 @@ func divisible(o federation.ObjectRef) bool {
 }
 
 // unschedulable says that the cluster has no room for pods.
-func (x *diagnosis) unschedulable(m *member, w planned, runs federation.Workload) {
+func (x *diagnosis) unschedulable(m *member, w *planned, runs federation.Workload) {
 	message := fmt.Sprintf("%d of %d pods find no node; there is room for %d", runs.Unschedulable, runs.Replicas, runs.Capacity)
 	if runs.Reason != "" {
 		message += ": " + line(runs.Reason)
@@ -47,7 +47,7 @@ func (x *diagnosis) unschedulable(m *member, w planned, runs federation.Workload
 }
 
 // noneReady says that nothing is ready where something should be.
-func (x *diagnosis) noneReady(m *member, w planned, runs federation.Workload) {
+func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
 	n, known := x.wanted(m, w)
 	if !known {
 		n = runs.Replicas
