@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"pkg/schedule":          {"pkg/federation"},
 	"pkg/apply":             {"pkg/federation"},
 	"pkg/health":            {"pkg/federation"},
+	"pkg/diagnose":          {"pkg/federation"},
 	"pkg/status":            {"pkg/federation"},
 	"pkg/status/statustest": {"pkg/federation", "pkg/status"},
 	"pkg/status/gitea":      {"pkg/federation", "pkg/status"},

@@ -1,0 +1,137 @@
+package diagnose
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// clusters says what is wrong with the member clusters themselves.
+func (x *diagnosis) clusters() {
+	first := map[string]*member{}
+	for _, m := range x.members {
+		x.twice(m, first)
+		if !m.targeted || !m.known {
+			continue
+		}
+		x.probes(m)
+		x.permissions(m)
+	}
+}
+
+// twice finds clusters that are one: their contexts lead to the same API server,
+// and each would prune what the other runs.
+func (x *diagnosis) twice(m *member, first map[string]*member) {
+	server := endpoint(x.Servers[m.name])
+	if server == "" {
+		return
+	}
+	other, ok := first[server]
+	if !ok {
+		first[server] = m
+		return
+	}
+	x.add(federation.Finding{
+		ID: idRegistered, Severity: federation.SeverityError, Cluster: m.name, File: federation.FileName,
+		Message: fmt.Sprintf("leads to the same API server as %s: contexts %q and %q both have %s", other.name, other.context, m.context, server),
+		Remedy:  fmt.Sprintf("correct the server of one of them in the kubeconfig, or take %s or %s out of %s", other.name, m.name, federation.FileName),
+	})
+}
+
+// endpoint gives a server in the one form in which equal ones are equal, without
+// credentials. What is no URL stays as it is.
+func endpoint(server string) string {
+	u, err := url.Parse(server)
+	if err != nil || u.Host == "" {
+		return server
+	}
+	u.User = nil
+	u.Scheme = strings.ToLower(u.Scheme)
+	number := u.Port()
+	if number == "" {
+		number = "443"
+		if u.Scheme == "http" {
+			number = "80"
+		}
+	}
+	u.Host = net.JoinHostPort(strings.ToLower(u.Hostname()), number)
+	u.Path = strings.TrimRight(u.Path, "/")
+	return u.String()
+}
+
+// probes adds to what status says of a cluster that does not answer how often it
+// was asked: one failure in thirty is another matter than thirty.
+func (x *diagnosis) probes(m *member) {
+	if !troubled(m.facts.State) || m.facts.Failed == 0 {
+		return
+	}
+	message := fmt.Sprintf("%d of the last %d probes failed", m.facts.Failed, m.facts.Probes)
+	if away := m.facts.AwaySince; !away.IsZero() {
+		message += "; no answer since " + away.UTC().Format("2006-01-02 15:04:05 MST")
+	}
+	x.add(federation.Finding{
+		ID: idProbes, Severity: federation.SeverityNote, Cluster: m.name,
+		Message: message, Remedy: m.kubectl("get --raw /readyz"),
+	})
+}
+
+// troubled says whether a cluster was judged, and does not answer or let us in.
+func troubled(s federation.ClusterState) bool {
+	switch s {
+	case federation.ClusterNotReady, federation.ClusterOffline, federation.ClusterUnknown:
+		return true
+	case federation.ClusterPending, federation.ClusterReady:
+	}
+	return false
+}
+
+// unseen says what is not known while a resource may not be watched.
+func unseen(resource string) string {
+	switch resource {
+	case "services":
+		return "which node ports are taken: none is chosen or checked"
+	case "ingresses.networking.k8s.io":
+		return "which Ingresses there are, their classes and addresses"
+	case "endpointslices.discovery.k8s.io":
+		return "which Services have ready endpoints"
+	case "pods":
+		return "which pods find no node: replicas are not moved for lack of room"
+	case "nodes":
+		return "in which zones the cluster is"
+	case "configmaps":
+		return "the ingress-uid of Google's controller"
+	case "secrets":
+		return "whether TLS Secrets exist and are equal everywhere"
+	case "resourcequotas":
+		return "whether a quota has room"
+	case "replicasets.apps", "deployments.apps":
+		return "how many replicas run"
+	}
+	return "what it holds"
+}
+
+// permissions says what may not be watched, and what goes unseen. All of it is one
+// finding: one grant mends it.
+func (x *diagnosis) permissions(m *member) {
+	if m.facts.State != federation.ClusterReady || len(m.facts.Blind) == 0 {
+		return
+	}
+	var resources, details []string
+	for _, b := range m.facts.Blind {
+		detail := fmt.Sprintf("%s, and so not %s", b.Resource, unseen(b.Resource))
+		if b.Error != "" {
+			detail += fmt.Sprintf(" (%s)", line(b.Error))
+		}
+		resources, details = append(resources, b.Resource), append(details, detail)
+	}
+	x.add(federation.Finding{
+		ID: idPermission, Severity: federation.SeverityWarning, Cluster: m.name,
+		Message: "fedsync may not see " + strings.Join(details, "; "),
+		Remedy: fmt.Sprintf("grant its user the verbs list and watch: %s",
+			m.kubectl("create clusterrole fedsync-facts --verb=list,watch --resource=%s", strings.Join(resources, ","))+
+				", and bind it; check with: "+m.kubectl("auth can-i list %s --all-namespaces", resources[0])),
+	})
+}

@@ -1,0 +1,194 @@
+package diagnose
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// content is what is read of a rendered object. Of an object that says nothing
+// here, every part is nil.
+type content struct {
+	ingress *ingress
+	service *service
+	pods    *pods
+}
+
+// ingress is what an Ingress in Git says.
+type ingress struct {
+	annotation string // kubernetes.io/ingress.class
+	field      string // spec.ingressClassName
+	backends   []backend
+	secrets    []string // of spec.tls, each once
+}
+
+// backend is a Service that an Ingress names, and its port, by number or by name.
+type backend struct {
+	service string
+	number  int32
+	name    string
+}
+
+// service is what a Service in Git says.
+type service struct {
+	kind     string // its type; ClusterIP where nothing is said
+	selector map[string]string
+	ports    []federation.Port
+	// nodePorts is how many node ports a quota counts.
+	nodePorts int64
+}
+
+// pods are those that an object makes by a template; a Pod makes itself.
+type pods struct {
+	labels   map[string]string
+	replicas *int64 // nil where nothing is said
+}
+
+// contents remembers what was decoded. Clusters share Objects, and nobody changes
+// one, so the pointer is the key.
+type contents map[*federation.Object]content
+
+// of decodes an object, or takes what before knows of it.
+func (c contents) of(o *federation.Object, before contents) content {
+	known, ok := c[o]
+	if ok {
+		return known
+	}
+	if known, ok = before[o]; !ok {
+		known = decode(o)
+	}
+	c[o] = known
+	return known
+}
+
+// decode reads an object. One that does not decode was refused long before; it
+// says nothing here.
+func decode(o *federation.Object) content {
+	switch {
+	case isIngress(o.Ref):
+		return content{ingress: decodeIngress(o.JSON)}
+	case isService(o.Ref):
+		return content{service: decodeService(o.JSON)}
+	case o.Ref.Group == "" && o.Ref.Kind == "Pod", bytes.Contains(o.JSON, []byte(`"template":`)):
+		return content{pods: decodePods(o)}
+	}
+	return content{}
+}
+
+// isIngress tells a Kubernetes Ingress from other kinds of that name.
+func isIngress(o federation.ObjectRef) bool {
+	return o.Kind == "Ingress" && (o.Group == "networking.k8s.io" || o.Group == "extensions")
+}
+
+func isService(o federation.ObjectRef) bool { return o.Kind == "Service" && o.Group == "" }
+
+func decodeIngress(data []byte) *ingress {
+	type backendSpec struct {
+		Service *struct {
+			Name string `json:"name"`
+			Port struct {
+				Number int32  `json:"number"`
+				Name   string `json:"name"`
+			} `json:"port"`
+		} `json:"service"`
+	}
+	var o struct {
+		Metadata struct {
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
+		Spec struct {
+			IngressClassName string      `json:"ingressClassName"`
+			DefaultBackend   backendSpec `json:"defaultBackend"`
+			Rules            []struct {
+				HTTP struct {
+					Paths []struct {
+						Backend backendSpec `json:"backend"`
+					} `json:"paths"`
+				} `json:"http"`
+			} `json:"rules"`
+			TLS []struct {
+				SecretName string `json:"secretName"`
+			} `json:"tls"`
+		} `json:"spec"`
+	}
+	if json.Unmarshal(data, &o) != nil {
+		return nil
+	}
+	i := &ingress{annotation: o.Metadata.Annotations[annotationClass], field: o.Spec.IngressClassName}
+	add := func(b backendSpec) {
+		if b.Service != nil && b.Service.Name != "" {
+			i.backends = once(i.backends, backend{b.Service.Name, b.Service.Port.Number, b.Service.Port.Name})
+		}
+	}
+	add(o.Spec.DefaultBackend)
+	for _, rule := range o.Spec.Rules {
+		for _, path := range rule.HTTP.Paths {
+			add(path.Backend)
+		}
+	}
+	for _, tls := range o.Spec.TLS {
+		if tls.SecretName != "" {
+			i.secrets = once(i.secrets, tls.SecretName)
+		}
+	}
+	return i
+}
+
+func decodeService(data []byte) *service {
+	var o struct {
+		Spec struct {
+			Type                          string            `json:"type"`
+			Selector                      map[string]string `json:"selector"`
+			Ports                         []federation.Port `json:"ports"`
+			AllocateLoadBalancerNodePorts *bool             `json:"allocateLoadBalancerNodePorts"`
+		} `json:"spec"`
+	}
+	if json.Unmarshal(data, &o) != nil {
+		return nil
+	}
+	s := &service{kind: o.Spec.Type, selector: o.Spec.Selector, ports: o.Spec.Ports}
+	if s.kind == "" {
+		s.kind = "ClusterIP"
+	}
+	allocates := o.Spec.AllocateLoadBalancerNodePorts
+	for _, p := range s.ports {
+		if s.kind == "NodePort" || s.kind == "LoadBalancer" && (allocates == nil || *allocates || p.NodePort != 0) {
+			s.nodePorts++
+		}
+	}
+	return s
+}
+
+func decodePods(o *federation.Object) *pods {
+	type meta struct {
+		Labels map[string]string `json:"labels"`
+	}
+	type template struct {
+		Metadata meta `json:"metadata"`
+	}
+	var decoded struct {
+		Metadata meta `json:"metadata"`
+		Spec     struct {
+			Replicas    *int64    `json:"replicas"`
+			Template    *template `json:"template"`
+			JobTemplate struct {
+				Spec struct {
+					Template *template `json:"template"`
+				} `json:"spec"`
+			} `json:"jobTemplate"`
+		} `json:"spec"`
+	}
+	if json.Unmarshal(o.JSON, &decoded) != nil {
+		return nil
+	}
+	switch {
+	case o.Ref.Group == "" && o.Ref.Kind == "Pod":
+		return &pods{labels: decoded.Metadata.Labels}
+	case decoded.Spec.Template != nil:
+		return &pods{labels: decoded.Spec.Template.Metadata.Labels, replicas: decoded.Spec.Replicas}
+	case decoded.Spec.JobTemplate.Spec.Template != nil:
+		return &pods{labels: decoded.Spec.JobTemplate.Spec.Template.Metadata.Labels}
+	}
+	return nil
+}

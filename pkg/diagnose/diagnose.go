@@ -1,0 +1,121 @@
+// Package diagnose names what is wrong with a federation, where, and the remedy.
+//
+// It takes what the other stages know (the Federation, the Plan, the Facts of
+// the clusters, the Observations of our objects) and gives Findings. It is pure
+// and cheap enough to run at every report. What a stage sees by itself, it says by
+// itself: what the API server refused is apply's to tell, what an object's health
+// and address are is status's. Here stands what takes two of them to see: an
+// Ingress and its Service, one cluster and the next, what was and what is.
+//
+// A finding about a cluster is made from facts that are of now. While a cluster is
+// out of sight, or may not be looked at, nothing is said of what runs there: a
+// false alarm costs more than a late one.
+package diagnose
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// How long something may be missing when nothing else is said.
+const (
+	// DefaultGrace is for what comes by itself within seconds: an endpoint, a
+	// Secret, a Ready pod.
+	DefaultGrace = time.Minute
+	// DefaultDeadline is when missing endpoints are an error: as long as a commit
+	// status may be pending.
+	DefaultDeadline = 15 * time.Minute
+	// progressDeadline is how long pods may take to be Ready before those that
+	// they replace are said to be held.
+	progressDeadline = 10 * time.Minute
+)
+
+// Input is all that a diagnosis depends on.
+type Input struct {
+	Federation *federation.Federation // nil while none could be read: nothing is found
+	Plan       federation.Plan
+	// Facts by cluster. Unlike in a schedule, a cluster that is missing here is
+	// one that nothing is known of.
+	Facts federation.Facts
+	// Observations are our live objects, by cluster.
+	Observations map[string][]federation.Observation
+	// Servers holds the URL of each cluster's API server, with whatever else
+	// decides where it leads (a proxy, a server name), by cluster; empty where it
+	// is not known.
+	Servers map[string]string
+
+	Now      time.Time
+	Grace    time.Duration // DefaultGrace when zero
+	Deadline time.Duration // DefaultDeadline when zero
+	// Previous are the findings of the report before: they say since when
+	// something stands. Nil before the first report: then an object that is older
+	// than the grace is taken to have been as it is for as long.
+	Previous []federation.Finding
+}
+
+// Diagnose gives the findings, sorted. Equal input gives equal findings.
+func Diagnose(in Input) []federation.Finding { return new(Diagnoser).Diagnose(in) }
+
+// Diagnoser is a Diagnose that decodes each rendered object once: it remembers
+// what the last call decoded, and finds what Diagnose finds. The zero Diagnoser is
+// ready for use, by one goroutine at a time.
+type Diagnoser struct {
+	decoded contents
+}
+
+// Diagnose is Diagnose, and remembers.
+func (d *Diagnoser) Diagnose(in Input) []federation.Finding {
+	if in.Federation == nil {
+		return nil
+	}
+	in.Grace = cmp.Or(in.Grace, DefaultGrace)
+	in.Deadline = cmp.Or(in.Deadline, DefaultDeadline)
+	x := &diagnosis{Input: in}
+	x.members, d.decoded = members(in, d.decoded)
+	x.ports, x.replicas = decisions(in.Plan)
+
+	x.clusters()
+	x.nodePorts()
+	x.waitingPorts()
+	x.ingresses()
+	x.uids()
+	x.certificates()
+	x.services()
+	x.workloads()
+	x.division()
+	x.quotas()
+	return x.findings()
+}
+
+// diagnosis is one call of Diagnose on its way.
+type diagnosis struct {
+	Input
+	members  []*member // that count, in the order of fedsync.yaml
+	ports    map[federation.ObjectRef][]federation.PortDecision
+	replicas map[federation.ObjectRef]federation.ReplicasDecision
+	found    []found
+}
+
+// decisions gives the plan's decisions by object.
+func decisions(plan federation.Plan) (map[federation.ObjectRef][]federation.PortDecision, map[federation.ObjectRef]federation.ReplicasDecision) {
+	ports := make(map[federation.ObjectRef][]federation.PortDecision, len(plan.Ports))
+	for _, p := range plan.Ports {
+		ports[p.Service] = append(ports[p.Service], p)
+	}
+	replicas := make(map[federation.ObjectRef]federation.ReplicasDecision, len(plan.Replicas))
+	for _, r := range plan.Replicas {
+		replicas[r.Object] = r
+	}
+	return ports, replicas
+}
+
+// seen are the members whose facts are of now.
+func (x *diagnosis) seen() []*member {
+	return slices.DeleteFunc(slices.Clone(x.members), func(m *member) bool { return !m.now })
+}
+
+// old says whether something that was created at that time has had the grace.
+func (x *diagnosis) old(created time.Time) bool { return x.Now.Sub(created) >= x.Grace }

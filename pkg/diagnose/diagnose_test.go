@@ -1,0 +1,217 @@
+package diagnose_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/diagnose"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func TestFaultsAreFoundAndNothingElse(t *testing.T) {
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			c.change(w)
+			got := w.after(c.lasted)
+			for i, f := range got {
+				if i >= len(c.want) {
+					t.Errorf("not wanted: %s %s %s\nremedy: %s", f.ID, f.Severity, f, f.Remedy)
+					continue
+				}
+				c.want[i].compare(t, f)
+			}
+			for _, lacking := range c.want[min(len(got), len(c.want)):] {
+				t.Errorf("not found: %s %s %s %s", lacking.id, lacking.severity, lacking.cluster, lacking.message)
+			}
+			keys := map[string]bool{}
+			for _, f := range got {
+				if keys[f.Key()] {
+					t.Errorf("two findings have the key %s", f.Key())
+				}
+				keys[f.Key()] = true
+				if want := now.Add(-c.lasted); !f.Since.Equal(want) {
+					t.Errorf("%s since %s, want %s", f.ID, f.Since, want)
+				}
+			}
+		})
+	}
+}
+
+func (w want) compare(t *testing.T, f federation.Finding) {
+	t.Helper()
+	if f.ID != w.id || f.Severity != w.severity || f.Cluster != w.cluster || f.Object != w.object {
+		t.Errorf("got %s %s %q %s, want %s %s %q %s", f.ID, f.Severity, f.Cluster, f.Object, w.id, w.severity, w.cluster, w.object)
+	}
+	if w.message != "*" && f.Message != w.message {
+		t.Errorf("got message  %s\nwant message %s", f.Message, w.message)
+	}
+	if !strings.Contains(f.Remedy, w.remedy) {
+		t.Errorf("got remedy  %s\nwant in it %s", f.Remedy, w.remedy)
+	}
+}
+
+func TestADiagnoserFindsWhatDiagnoseFinds(t *testing.T) {
+	var d diagnose.Diagnoser
+	for _, c := range cases() { // one after another, so that it remembers other worlds
+		w := newWorld(t)
+		c.change(w)
+		want := diagnose.Diagnose(w.in)
+		for range 2 {
+			if got := d.Diagnose(w.in); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: got %v, want %v", c.name, got, want)
+			}
+		}
+	}
+}
+
+func TestWithoutAFederationNothingIsFound(t *testing.T) {
+	if got := diagnose.Diagnose(diagnose.Input{Now: now}); got != nil {
+		t.Errorf("got %v, want none", got)
+	}
+}
+
+func TestAFindingGrowsHeavierAndNeverLighter(t *testing.T) {
+	w := newWorld(t)
+	w.facts(noEndpoints, "c2")
+	w.in.Previous = nil // the first report: the Service is an hour old
+	steps := []struct {
+		after time.Duration
+		want  federation.Severity
+	}{
+		{0, warning}, {time.Second, warning}, {14 * time.Minute, warning}, {15 * time.Minute, failure}, {16 * time.Minute, failure},
+	}
+	for _, step := range steps {
+		w.in.Now = now.Add(step.after)
+		got := diagnose.Diagnose(w.in)
+		if len(got) != 1 || got[0].Severity != step.want || !got[0].Since.Equal(now) {
+			t.Errorf("after %s: got %v, want one %s since %s", step.after, got, step.want, now)
+		}
+		w.in.Previous = got
+	}
+}
+
+func TestAYoungObjectIsWaitedForAtTheFirstReport(t *testing.T) {
+	w := newWorld(t)
+	w.facts(noEndpoints, "c2")
+	w.observe(func(o *federation.Observation) { o.Created = now.Add(-time.Second) }, serviceRef)
+	w.in.Previous = nil
+	if got := diagnose.Diagnose(w.in); len(got) != 1 || got[0].Severity != note {
+		t.Errorf("got %v, want one note", got)
+	}
+}
+
+func TestSeveralFaultsOfOneObjectAreOneFinding(t *testing.T) {
+	w := newWorld(t)
+	w.plan(strings.ReplaceAll(ingressYAML, "  defaultBackend:", `  rules:
+  - http:
+      paths:
+      - {path: /a, pathType: Prefix, backend: {service: {name: missing, port: {number: 80}}}}
+      - {path: /b, pathType: Prefix, backend: {service: {name: web, port: {name: nope}}}}
+      - {path: /c, pathType: Prefix, backend: {resource: {kind: Bucket, name: b}}}
+  defaultBackend:`), "c1")
+	w.in.Plan.Ports[0].Basis, w.in.Plan.Ports[0].Waits = federation.PortWaiting, []string{"c1"}
+	w.in.Plan.Ports = append(w.in.Plan.Ports, w.in.Plan.Ports[0])
+	w.in.Plan.Ports[1].Port = 443
+	var messages []string
+	for _, f := range w.after(time.Minute) {
+		messages = append(messages, f.Message)
+	}
+	want := []string{
+		`Service/shop/missing exists neither in the repository nor in the cluster; Service/shop/web has no port "nope"; it has 80 ("http")`,
+		"no node port is chosen for port 80/TCP, 443/TCP until c1 is back",
+	}
+	if !slices.Equal(messages, want) {
+		t.Errorf("got %q, want %q", messages, want)
+	}
+}
+
+// A person looks a finding up by its id.
+func TestThePageHasAnEntryForEachFinding(t *testing.T) {
+	page, err := os.ReadFile("../../docs/doctor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := regexp.MustCompile("(?m)^### `([^`]+)` .+\n\nSeverity: (.+)$")
+	severities := map[string]string{}
+	for _, m := range entry.FindAllStringSubmatch(string(page), -1) {
+		severities[m[1]] = m[2]
+	}
+	if entries, given := slices.Sorted(maps.Keys(severities)), identities(t); !slices.Equal(entries, given) {
+		t.Errorf("docs/doctor.md has entries for\n%v, the package gives\n%v", entries, given)
+	}
+	given := map[string]map[federation.Severity]bool{}
+	for _, c := range cases() {
+		for _, w := range c.want {
+			if given[w.id] == nil {
+				given[w.id] = map[federation.Severity]bool{}
+			}
+			given[w.id][w.severity] = true
+		}
+	}
+	for id, text := range severities {
+		for _, s := range []federation.Severity{failure, warning, note} {
+			said := regexp.MustCompile(`\b` + string(s) + `\b`).MatchString(text)
+			if said != given[id][s] {
+				t.Errorf("docs/doctor.md gives %s the severity %q; that the cases provoke %s is %t", id, text, s, given[id][s])
+			}
+		}
+	}
+}
+
+func TestEachFindingIsProvoked(t *testing.T) {
+	provoked := map[string]bool{}
+	for _, c := range cases() {
+		for _, w := range c.want {
+			provoked[w.id] = true
+		}
+	}
+	for _, id := range identities(t) {
+		if !provoked[id] {
+			t.Errorf("no case provokes %s", id)
+		}
+	}
+}
+
+// identities reads the ids that the package's source declares, sorted.
+func identities(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) == 0 || !regexp.MustCompile("^id[A-Z]").MatchString(spec.Names[0].Name) {
+				return true
+			}
+			if literal, ok := spec.Values[0].(*ast.BasicLit); ok {
+				id, _ := strconv.Unquote(literal.Value)
+				ids = append(ids, id)
+			}
+			return true
+		})
+	}
+	slices.Sort(ids)
+	if len(ids) < 10 {
+		t.Fatalf("the source declares %v, which cannot be all", ids)
+	}
+	return ids
+}

@@ -1,0 +1,210 @@
+package diagnose
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// ingresses follows each Ingress to its controller and its Services.
+func (x *diagnosis) ingresses() {
+	sharing := x.sharing()
+	for _, m := range x.seen() {
+		typed := map[federation.ObjectRef]bool{} // Services whose type was judged
+		for _, i := range m.ingresses {
+			c := m.controller(i)
+			x.wrongController(m, i, c, sharing[i.Ref])
+			x.missingBackends(m, i)
+			for _, b := range i.ingress.backends {
+				ref := serviceRef(i.Ref.Namespace, b.service)
+				if c.google && !typed[ref] {
+					typed[ref] = true
+					x.serviceType(m, i, ref)
+				}
+			}
+		}
+	}
+}
+
+func serviceRef(namespace, name string) federation.ObjectRef {
+	return federation.ObjectRef{Kind: "Service", Namespace: namespace, Name: name}
+}
+
+// sharing gives the clusters in which GLBC takes care of an Ingress, by Ingress.
+// An Ingress without a class says nothing here, even where GLBC was seen.
+func (x *diagnosis) sharing() map[federation.ObjectRef][]string {
+	clusters := map[federation.ObjectRef][]string{}
+	for _, m := range x.seen() {
+		for _, i := range m.ingresses {
+			if m.urlMaps[i.Ref] != "" || isGoogles(i.ingress.annotation) {
+				clusters[i.Ref] = append(clusters[i.Ref], m.name)
+			}
+		}
+	}
+	return clusters
+}
+
+// wrongController says that an Ingress cannot share the address of the others.
+// Where nothing is asked of Google, and no other cluster uses its controller, there
+// is nothing to share.
+func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing []string) {
+	gcp := x.Federation.GCP
+	if !c.other || gcp == nil && len(sharing) == 0 {
+		return
+	}
+	f := federation.Finding{
+		ID: idController, Severity: federation.SeverityWarning,
+		Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
+		Message: fmt.Sprintf("cluster %s uses %s: cannot share the IP", m.name, line(c.class)),
+		Remedy:  fmt.Sprintf("set the annotation %s: %s in %s, or exclude the cluster with the app's clusterSelector", annotationClass, classGCE, i.File),
+	}
+	if len(sharing) > 0 {
+		f.Message += " of " + strings.Join(sharing, ", ")
+	}
+	if c.byField {
+		f.Message = fmt.Sprintf("spec.ingressClassName: %s is not read by Google's controller in cluster %s: nobody takes care of it, and it cannot share the IP", c.class, m.name)
+		f.Remedy = fmt.Sprintf("in %s replace spec.ingressClassName by the annotation %s: %s", i.File, annotationClass, c.class)
+	}
+	if gcp != nil && gcp.LoadBalancer != "None" {
+		f.Severity = federation.SeverityError
+	}
+	x.add(f)
+}
+
+// serviceType says that GLBC cannot reach a Service: it needs a node port, or the
+// pods themselves, which GKE asks for by itself in clusters that are VPC-native.
+// So the live Service is judged, and only after the grace.
+func (x *diagnosis) serviceType(m *member, i *planned, ref federation.ObjectRef) {
+	s, ok := m.liveService(ref)
+	if !ok || !m.facts.ServicesKnown || s.Type != "ClusterIP" || reachesPods(s.NEG) {
+		return
+	}
+	ours := m.services[ref]
+	if ours != nil && ours.service.kind != "ClusterIP" {
+		return // Git says better, and it is on its way
+	}
+	f := federation.Finding{
+		ID: idServiceType, Severity: federation.SeverityError,
+		Cluster: m.name, App: i.app, Object: ref,
+		Message: fmt.Sprintf("is of type ClusterIP without network endpoint groups: Google's load balancer of %s cannot reach it", i.Ref),
+		Remedy:  fmt.Sprintf(`set type: NodePort, or the annotation %s: '{"ingress":true}'`, annotationNEG),
+	}
+	if ours != nil {
+		f.App, f.File = ours.app, ours.File
+		f.Remedy += " in " + ours.File
+	}
+	x.await(f, x.old(m.observation(ref).Created))
+}
+
+// reachesPods reads cloud.google.com/neg.
+func reachesPods(neg string) bool {
+	var wish struct {
+		Ingress bool `json:"ingress"`
+	}
+	return json.Unmarshal([]byte(neg), &wish) == nil && wish.Ingress
+}
+
+// missingBackends says that an Ingress names Services, or ports of them, that
+// neither Git nor the cluster has.
+func (x *diagnosis) missingBackends(m *member, i *planned) {
+	var messages, remedies []string
+	sure := false
+	for _, b := range i.ingress.backends {
+		fault := m.missing(i, b)
+		if fault.message == "" {
+			continue
+		}
+		messages, remedies = once(messages, fault.message), once(remedies, fault.remedy)
+		sure = sure || fault.sure
+	}
+	if len(messages) == 0 {
+		return
+	}
+	f := found{folds: true, Finding: federation.Finding{
+		ID: idBackend, Severity: federation.SeverityError,
+		Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
+		Message: strings.Join(messages, "; "), Remedy: strings.Join(remedies, "; "),
+	}}
+	if !sure {
+		f.patience = patience{grace: x.Grace, seasoned: x.old(m.observation(i.Ref).Created)}
+	}
+	x.found = append(x.found, f)
+}
+
+// missing is what is wrong with one backend.
+type missing struct {
+	message, remedy string
+	sure            bool // Git says so, and no waiting mends it
+}
+
+// missing judges one backend; the zero missing where nothing is known to be wrong.
+func (m *member) missing(i *planned, b backend) missing {
+	ref := serviceRef(i.Ref.Namespace, b.service)
+	if m.withheld[ref] {
+		return missing{} // why it is withheld is said already
+	}
+	ours, plans := m.services[ref]
+	live, lives := m.liveService(ref)
+	_, observed := m.live[i.Ref]
+	switch {
+	case b == backend{service: b.service}:
+		return missing{} // no port: the API server does not take it
+	case plans && (ours.service.kind == "ExternalName" || b.in(ours.service.ports) || b.in(m.observation(ref).Ports) || b.in(live.Ports)):
+		return missing{}
+	case plans:
+		return missing{
+			message: fmt.Sprintf("%s has no port %s; it has %s", ref, b.port(), portList(ours.service.ports)),
+			remedy:  fmt.Sprintf("name one of its ports in %s, or add the port in %s", i.File, ours.File),
+			sure:    true,
+		}
+	case m.partial || !observed || !m.facts.ServicesKnown:
+		return missing{} // it may be there
+	case !lives:
+		return missing{
+			message: fmt.Sprintf("%s exists neither in the repository nor in the cluster", ref),
+			remedy:  fmt.Sprintf("add the Service to the repository, or correct its name in %s", i.File),
+		}
+	case !b.in(live.Ports):
+		return missing{
+			message: fmt.Sprintf("%s, which is not of the repository, has no port %s; it has %s", ref, b.port(), portList(live.Ports)),
+			remedy:  "name one of its ports in " + i.File,
+		}
+	}
+	return missing{}
+}
+
+// in says whether a Service with these ports has the one that the Ingress names.
+func (b backend) in(ports []federation.Port) bool {
+	return slices.ContainsFunc(ports, func(p federation.Port) bool {
+		if b.name != "" {
+			return p.Name == b.name
+		}
+		return p.Port == b.number
+	})
+}
+
+func (b backend) port() string {
+	if b.name != "" {
+		return strconv.Quote(b.name)
+	}
+	return strconv.Itoa(int(b.number))
+}
+
+func portList(ports []federation.Port) string {
+	if len(ports) == 0 {
+		return "none"
+	}
+	list := make([]string, 0, len(ports))
+	for _, p := range ports {
+		text := strconv.Itoa(int(p.Port))
+		if p.Name != "" {
+			text += fmt.Sprintf(" (%q)", line(p.Name))
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,187 @@
+package diagnose
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// member is one cluster that counts: what it should run, and what it is seen to
+// run.
+type member struct {
+	name, context string
+	targeted      bool // some app goes there
+	facts         federation.ClusterFacts
+	known         bool // there are facts of it at all
+	now           bool // its facts are those of now
+
+	planned   []*planned // everything
+	ingresses []*planned
+	services  map[federation.ObjectRef]*planned
+	pods      map[string][]*planned // what makes pods, by namespace
+	// partial says that the plan does not hold all that Git says: an app could not
+	// be rendered, or something is withheld.
+	partial  bool
+	withheld map[federation.ObjectRef]bool
+
+	observations []federation.Observation
+	live         map[federation.ObjectRef]*federation.Observation // Ingresses and Services
+	google       bool                                             // Google's ingress controller was seen here
+	urlMaps      map[federation.ObjectRef]string                  // that it made of Ingresses of ours
+}
+
+// planned is an object that a cluster should run, and what it says.
+type planned struct {
+	*federation.Object
+	content
+	app string
+}
+
+// members gives the clusters that count, in the order of fedsync.yaml, and what
+// was decoded of their plans.
+func members(in Input, before contents) ([]*member, contents) {
+	plans := make(map[string]federation.ClusterPlan, len(in.Plan.Clusters))
+	for _, p := range in.Plan.Clusters {
+		plans[p.Cluster] = p
+	}
+	decoded := make(contents, len(before))
+	var all []*member
+	for _, c := range in.Federation.Clusters {
+		if c.Lost {
+			continue // a person took it out of the count
+		}
+		m := &member{
+			name: c.Name, context: cmp.Or(c.Context, c.Name), targeted: in.Federation.Targets(c),
+			pods:         map[string][]*planned{},
+			withheld:     map[federation.ObjectRef]bool{},
+			observations: in.Observations[c.Name],
+		}
+		m.facts, m.known = in.Facts.Clusters[c.Name]
+		m.now = m.known && m.facts.State == federation.ClusterReady && m.facts.Synced
+		m.plan(plans[c.Name], decoded, before)
+		m.see()
+		m.traces()
+		all = append(all, m)
+	}
+	return all, decoded
+}
+
+// plan takes in what the cluster should run.
+func (m *member) plan(plan federation.ClusterPlan, decoded, before contents) {
+	var count, services int
+	for _, app := range plan.Apps {
+		m.partial = m.partial || app.Broken || len(app.Withheld) > 0
+		for _, w := range app.Withheld {
+			m.withheld[w.Object] = true
+		}
+		for _, o := range app.Objects {
+			count++
+			if isService(o.Ref) {
+				services++
+			}
+		}
+	}
+	m.planned = make([]*planned, 0, count)
+	m.services = make(map[federation.ObjectRef]*planned, services)
+	all := make([]planned, 0, count) // one allocation for all of them
+	for _, app := range plan.Apps {
+		if app.Broken {
+			continue
+		}
+		for _, o := range app.Objects {
+			all = append(all, planned{Object: o, content: decoded.of(o, before), app: app.App})
+			m.take(&all[len(all)-1])
+		}
+	}
+}
+
+func (m *member) take(p *planned) {
+	m.planned = append(m.planned, p)
+	switch {
+	case p.ingress != nil:
+		m.ingresses = append(m.ingresses, p)
+	case p.service != nil:
+		m.services[p.Ref] = p
+	case p.pods != nil:
+		m.pods[p.Ref.Namespace] = append(m.pods[p.Ref.Namespace], p)
+	}
+}
+
+// see takes in what is seen of our Ingresses and Services.
+func (m *member) see() {
+	m.live = make(map[federation.ObjectRef]*federation.Observation, len(m.ingresses)+len(m.services))
+	m.urlMaps = make(map[federation.ObjectRef]string, len(m.ingresses))
+	for i := range m.observations {
+		if o := &m.observations[i]; isIngress(o.Object) || isService(o.Object) {
+			m.live[o.Object] = o
+		}
+	}
+}
+
+// observation is what is seen of an Ingress or Service of ours; the zero
+// Observation where it is not seen.
+func (m *member) observation(ref federation.ObjectRef) federation.Observation {
+	if o := m.live[ref]; o != nil {
+		return *o
+	}
+	return federation.Observation{}
+}
+
+// plans says whether the cluster is to run the object.
+func (m *member) plans(object federation.ObjectRef) bool {
+	if isService(object) {
+		_, ok := m.services[object]
+		return ok
+	}
+	return slices.ContainsFunc(m.planned, func(p *planned) bool { return p.Ref == object })
+}
+
+// liveService gives what the facts say of a Service, ours or not.
+func (m *member) liveService(ref federation.ObjectRef) (federation.Service, bool) {
+	i, ok := slices.BinarySearchFunc(m.facts.Services, ref, func(s federation.Service, ref federation.ObjectRef) int {
+		return cmp.Or(strings.Compare(s.Namespace, ref.Namespace), strings.Compare(s.Name, ref.Name))
+	})
+	if !ok {
+		return federation.Service{}, false
+	}
+	return m.facts.Services[i], true
+}
+
+// blind says whether a resource may not be watched in the cluster.
+func (m *member) blind(resource string) bool {
+	return slices.ContainsFunc(m.facts.Blind, func(b federation.Blind) bool { return b.Resource == resource })
+}
+
+// selected gives what makes pods that the selector takes.
+func (m *member) selected(namespace string, selector map[string]string) []*planned {
+	var all []*planned
+	for _, p := range m.pods[namespace] {
+		if takes(selector, p.pods.labels) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// takes says whether a Service's selector takes pods with the labels.
+func takes(selector, labels map[string]string) bool {
+	for key, value := range selector {
+		if has, ok := labels[key]; !ok || has != value {
+			return false
+		}
+	}
+	return true
+}
+
+// created is when an object of ours was; zero where it is not seen.
+func (m *member) created(ref federation.ObjectRef) (t time.Time) {
+	for _, o := range m.observations {
+		if o.Object == ref {
+			return o.Created
+		}
+	}
+	return t
+}

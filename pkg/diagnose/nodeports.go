@@ -1,0 +1,197 @@
+package diagnose
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// portKey is one port of a Service of ours.
+type portKey struct {
+	protocol string
+	port     int32
+}
+
+func (k portKey) compare(o portKey) int {
+	return cmp.Or(cmp.Compare(k.port, o.port), strings.Compare(k.protocol, o.protocol))
+}
+
+// livePorts are the node ports of one Service, by its own port: the clusters that
+// have each.
+type livePorts struct {
+	app, file string
+	ports     map[portKey]map[string][]string
+}
+
+// nodePorts compares the node ports of our Services over the clusters: the load
+// balancer has one backend for all of them.
+func (x *diagnosis) nodePorts() {
+	services := map[federation.ObjectRef]*livePorts{}
+	for _, m := range x.seen() {
+		if !m.facts.PortsKnown {
+			continue
+		}
+		for _, p := range m.facts.NodePorts {
+			ours, ok := m.services[p.Holder()]
+			if !ok || ours.service.kind == "ClusterIP" || p.HealthCheck || p.ServicePort == 0 {
+				continue
+			}
+			s := services[ours.Ref]
+			if s == nil {
+				s = &livePorts{app: ours.app, file: ours.File, ports: map[portKey]map[string][]string{}}
+				services[ours.Ref] = s
+			}
+			key := portKey{p.Protocol, p.ServicePort}
+			if s.ports[key] == nil {
+				s.ports[key] = map[string][]string{}
+			}
+			number := strconv.Itoa(int(p.Port))
+			s.ports[key][number] = once(s.ports[key][number], m.name)
+		}
+	}
+	for _, ref := range slices.SortedFunc(maps.Keys(services), federation.ObjectRef.Compare) {
+		x.differing(ref, services[ref])
+	}
+}
+
+// differing says which ports of a Service are not the same everywhere.
+func (x *diagnosis) differing(ref federation.ObjectRef, s *livePorts) {
+	f := federation.Finding{
+		ID: idNodePorts, Severity: federation.SeverityWarning,
+		App: s.app, Object: ref, File: s.file,
+		Remedy: "none is needed while it lasts: clients of the old port must follow",
+	}
+	var rows []string
+	for _, key := range slices.SortedFunc(maps.Keys(s.ports), portKey.compare) {
+		clusters := s.ports[key]
+		if len(clusters) < 2 {
+			continue
+		}
+		row := fmt.Sprintf("port %s is node port %s", port(key.port, key.protocol), table(clusters))
+		decision := x.decision(ref, key)
+		if moving(decision, clusters) {
+			row += fmt.Sprintf(", and is being moved to %d", decision.NodePort)
+		} else {
+			f.Severity = federation.SeverityError
+			f.Remedy = x.pin(ref, s, decision, clusters)
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) == 0 {
+		return
+	}
+	f.Message = "the node ports differ between clusters: " + strings.Join(rows, "; ")
+	x.add(f)
+}
+
+func (x *diagnosis) decision(service federation.ObjectRef, key portKey) federation.PortDecision {
+	for _, d := range x.ports[service] {
+		if d.Protocol == key.protocol && d.Port == key.port {
+			return d
+		}
+	}
+	return federation.PortDecision{}
+}
+
+// moving says whether the plan moves every cluster whose port is another one, and
+// nobody is in its way.
+func moving(d federation.PortDecision, clusters map[string][]string) bool {
+	if d.NodePort == 0 || len(d.Moves) == 0 {
+		return false
+	}
+	for number, names := range clusters {
+		if number == strconv.Itoa(int(d.NodePort)) {
+			continue
+		}
+		for _, name := range names {
+			moves := slices.ContainsFunc(d.Moves, func(m federation.PortMove) bool { return m.Cluster == name })
+			clashes := slices.ContainsFunc(d.Clashes, func(c federation.PortClash) bool { return c.Cluster == name })
+			if !moves || clashes {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// pin is the remedy: a port in Git where none is decided, else a look at what
+// keeps a cluster from taking the one that is.
+func (x *diagnosis) pin(ref federation.ObjectRef, s *livePorts, d federation.PortDecision, clusters map[string][]string) string {
+	values := byRarity(clusters)
+	if d.NodePort == 0 {
+		return fmt.Sprintf("set nodePort: %s in %s, or free it where it is held", values[len(values)-1], s.file)
+	}
+	wanted := strconv.Itoa(int(d.NodePort))
+	for _, m := range x.members {
+		if !slices.Contains(clusters[wanted], m.name) && m.now && m.plans(ref) {
+			return fmt.Sprintf("%s is to have node port %s: see what keeps it from that: %s", ref, wanted, m.describe(ref))
+		}
+	}
+	return fmt.Sprintf("set nodePort: %s in %s", wanted, s.file)
+}
+
+// waitingPorts says which ports are not chosen, and for whom that waits: what
+// cannot be checked is not assumed free.
+func (x *diagnosis) waitingPorts() {
+	for _, service := range slices.SortedFunc(maps.Keys(x.ports), federation.ObjectRef.Compare) {
+		var numbers, waits []string
+		var first federation.PortDecision
+		for _, d := range x.ports[service] {
+			if d.Basis != federation.PortWaiting {
+				continue
+			}
+			if numbers == nil {
+				first = d
+			}
+			numbers = append(numbers, port(d.Port, d.Protocol))
+			for _, w := range d.Waits {
+				waits = once(waits, w)
+			}
+		}
+		if numbers == nil {
+			continue
+		}
+		slices.Sort(waits)
+		until, seasoned := x.until(waits, true)
+		x.await(federation.Finding{
+			ID: idPortWaiting, Severity: federation.SeverityWarning, App: first.App, Object: service, File: first.File,
+			Message: fmt.Sprintf("no node port is chosen for port %s until %s", strings.Join(numbers, ", "), until),
+			Remedy:  "mend the clusters that it waits for, or set a nodePort in " + cmp.Or(first.File, "the Service"),
+		}, seasoned)
+	}
+}
+
+// until says what has to come true of the clusters that a decision waits for, and
+// whether all of them have been judged: after a start, everybody is waited for.
+func (x *diagnosis) until(waits []string, forPorts bool) (text string, judged bool) {
+	judged = true
+	var back, blind []string
+	for _, name := range waits {
+		facts := x.Facts.Clusters[name]
+		if forPorts && facts.State == federation.ClusterReady && facts.Synced && !facts.PortsKnown {
+			blind = append(blind, name)
+			continue
+		}
+		back = append(back, name)
+		judged = judged && troubled(facts.State)
+	}
+	var parts []string
+	switch {
+	case len(back) == 1:
+		parts = append(parts, back[0]+" is back")
+	case len(back) > 1:
+		parts = append(parts, strings.Join(back, ", ")+" are back")
+	}
+	if len(blind) > 0 {
+		parts = append(parts, "Services may be listed in "+strings.Join(blind, ", "))
+	}
+	if len(parts) == 0 {
+		return "every cluster is known", judged
+	}
+	return strings.Join(parts, " and "), judged
+}

@@ -1,0 +1,154 @@
+package diagnose
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// need is how much of a quota's resource objects of the plan still need, and which.
+type need struct {
+	amount int64
+	// total is all that our workloads ask for, what is there included; of pods only.
+	total int64
+	of    []string
+}
+
+// quotas says where the plan asks for more than a ResourceQuota leaves. What the
+// API server refused already is apply's to tell; it does not say by how much, and
+// nothing at all of pods.
+func (x *diagnosis) quotas() {
+	for _, m := range x.seen() {
+		if len(m.facts.Quotas) == 0 {
+			continue
+		}
+		exists := m.existing()
+		for _, q := range m.facts.Quotas {
+			x.quota(m, q, m.needs(x, q.Namespace, exists))
+		}
+	}
+}
+
+func (x *diagnosis) quota(m *member, q federation.Quota, needs map[string]*need) {
+	var over []string
+	for _, resource := range slices.Sorted(maps.Keys(q.Hard)) {
+		n, hard, used := needs[resource], q.Hard[resource], q.Used[resource]
+		counts := !q.Scoped || resource != "pods" && resource != "count/pods"
+		switch {
+		case n == nil || !counts:
+		case n.total > hard:
+			over = append(over, fmt.Sprintf("%s: %d planned of %d at most, %d used, by %s", resource, n.total, hard, used, atMost(n.of)))
+		case n.amount > 0 && used+n.amount > hard:
+			over = append(over, fmt.Sprintf("%s: %d used and %d more needed of %d, by %s", resource, used, n.amount, hard, atMost(n.of)))
+		}
+	}
+	if len(over) == 0 {
+		return
+	}
+	x.await(federation.Finding{
+		ID: idQuota, Severity: federation.SeverityError, Cluster: m.name,
+		Object:  federation.ObjectRef{Kind: "ResourceQuota", Namespace: q.Namespace, Name: q.Name},
+		Message: "has too little room: " + strings.Join(over, "; "),
+		Remedy:  "raise it, or ask for less: " + m.kubectl("-n %s edit resourcequota %s", q.Namespace, q.Name),
+	}, true)
+}
+
+// needs adds up what the objects of a namespace still need that are not there yet,
+// and the pods that are not.
+func (m *member) needs(x *diagnosis, namespace string, exists map[federation.ObjectRef]bool) map[string]*need {
+	needs := map[string]*need{}
+	add := func(resource string, amount, total int64, by federation.ObjectRef) {
+		if amount <= 0 && total <= 0 {
+			return
+		}
+		n := needs[resource]
+		if n == nil {
+			n = &need{}
+			needs[resource] = n
+		}
+		n.amount += max(amount, 0)
+		n.total += total
+		n.of = append(n.of, by.String())
+	}
+	for _, p := range m.planned {
+		if p.Ref.Namespace != namespace {
+			continue
+		}
+		if p.pods != nil && divisible(p.Ref) {
+			more, total := m.podsOf(x, p)
+			add("pods", more, total, p.Ref)
+			add("count/pods", more, total, p.Ref)
+		}
+		if exists[p.Ref] {
+			continue
+		}
+		counted := countedAs(p.Ref)
+		add("count/"+counted, 1, 0, p.Ref)
+		if p.Ref.Group == "" {
+			add(counted, 1, 0, p.Ref) // the short names of the first quotas: "services"
+		}
+		if p.service != nil {
+			add("services.nodeports", p.service.nodePorts, 0, p.Ref)
+			if p.service.kind == "LoadBalancer" {
+				add("services.loadbalancers", 1, 0, p.Ref)
+			}
+		}
+	}
+	return needs
+}
+
+// countedAs is a kind as quotas name it: "ingresses.networking.k8s.io". The plural
+// is guessed; a wrong guess names a resource that no quota has.
+func countedAs(o federation.ObjectRef) string {
+	plural, _ := meta.UnsafeGuessKindToResource(o.GroupKind().WithVersion(""))
+	return plural.GroupResource().String()
+}
+
+// podsOf is how many pods the plan asks for, and how many of them are more than
+// what is asked for now.
+func (m *member) podsOf(x *diagnosis, w *planned) (more, total int64) {
+	runs, exists := m.facts.Workload(w.Ref)
+	switch {
+	case w.pods.replicas != nil:
+		total = *w.pods.replicas
+	case exists:
+		total = runs.Replicas // somebody else scales it
+	default:
+		total = 1 // the API's default
+	}
+	for _, s := range x.replicas[w.Ref].Shares {
+		if s.Cluster == m.name {
+			total = s.Replicas - s.Overflow // which is a hope, no need
+		}
+	}
+	return total - runs.Replicas, total
+}
+
+// existing are the objects of the plan that are known to be there, whoever made
+// them: what is adopted needs no room.
+func (m *member) existing() map[federation.ObjectRef]bool {
+	all := make(map[federation.ObjectRef]bool, len(m.observations))
+	for _, o := range m.observations {
+		all[o.Object] = true
+	}
+	for _, refs := range m.facts.Inventory {
+		for _, ref := range refs {
+			all[ref] = true
+		}
+	}
+	for _, s := range m.facts.Services {
+		all[serviceRef(s.Namespace, s.Name)] = true
+	}
+	for _, p := range m.facts.NodePorts {
+		all[p.Holder()] = true
+	}
+	for _, i := range m.facts.Ingresses {
+		all[federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: i.Namespace, Name: i.Name}] = true
+	}
+	return all
+}

@@ -1,0 +1,136 @@
+package diagnose
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// services follows each Service to its pods.
+func (x *diagnosis) services() {
+	for _, m := range x.seen() {
+		backs := map[federation.ObjectRef]federation.ObjectRef{} // the first Ingress of each Service
+		for _, i := range m.ingresses {
+			for _, b := range i.ingress.backends {
+				ref := serviceRef(i.Ref.Namespace, b.service)
+				if _, ok := backs[ref]; !ok {
+					backs[ref] = i.Ref
+				}
+			}
+		}
+		for _, p := range m.planned {
+			if p.service == nil || len(p.service.selector) == 0 || p.service.kind == "ExternalName" {
+				continue // its endpoints are somebody's own
+			}
+			e := m.endpoints(p.Ref)
+			if e.Ready > 0 || m.blind("endpointslices.discovery.k8s.io") {
+				continue
+			}
+			matching := m.selected(p.Ref.Namespace, p.service.selector)
+			if len(matching) == 0 && e.NotReady == 0 && x.selectsNothing(m, p) {
+				continue // which explains that it has no endpoints
+			}
+			if ingress, ok := backs[p.Ref]; ok {
+				x.noEndpoints(m, p, ingress, matching, e)
+			}
+		}
+	}
+}
+
+// selectsNothing says that a Service's selector takes no pods of the workloads
+// beside it. Pods that something else makes may still be on their way, so it is
+// asked of a Service without endpoints only.
+func (x *diagnosis) selectsNothing(m *member, p *planned) bool {
+	beside := m.pods[p.Ref.Namespace]
+	if len(beside) == 0 || m.partial {
+		return false
+	}
+	var have []string
+	for _, w := range beside {
+		have = once(have, fmt.Sprintf("%s has %s", w.Ref, selectorText(w.pods.labels)))
+	}
+	x.found = append(x.found, found{folds: true,
+		patience: patience{grace: x.Grace, seasoned: x.old(m.observation(p.Ref).Created)},
+		Finding: federation.Finding{
+			ID: idSelector, Severity: federation.SeverityWarning,
+			Cluster: m.name, App: p.app, Object: p.Ref, File: p.File,
+			Message: fmt.Sprintf("its selector %s takes no pods: %s", selectorText(p.service.selector), atMost(have)),
+			Remedy:  fmt.Sprintf("make spec.selector in %s equal to labels of a pod template", p.File),
+		},
+	})
+	return true
+}
+
+// atMost names a few and counts the rest.
+func atMost(list []string) string {
+	const most = 3
+	if len(list) > most {
+		list = append(slices.Clone(list[:most]), fmt.Sprintf("and %d more", len(list)-most))
+	}
+	return strings.Join(list, ", ")
+}
+
+// endpoints are those of a Service of ours; none where nothing is known of it.
+func (m *member) endpoints(service federation.ObjectRef) federation.Endpoints {
+	i, ok := slices.BinarySearchFunc(m.facts.Endpoints, service, func(e federation.Endpoints, ref federation.ObjectRef) int {
+		return cmp.Or(strings.Compare(e.Namespace, ref.Namespace), strings.Compare(e.Service, ref.Name))
+	})
+	if !ok {
+		return federation.Endpoints{}
+	}
+	return m.facts.Endpoints[i]
+}
+
+// noEndpoints says that no pod is ready behind a Service that an Ingress sends
+// clients to: the load balancer sends nobody to this cluster.
+func (x *diagnosis) noEndpoints(m *member, p *planned, ingress federation.ObjectRef, matching []*planned, e federation.Endpoints) {
+	live, exists := m.live[p.Ref]
+	if !exists {
+		return // it is not there yet
+	}
+	f := federation.Finding{Cluster: m.name, App: p.app, Object: p.Ref, File: p.File}
+	if x.sharesNothing(m, matching) {
+		f.ID, f.Severity = idNoShare, federation.SeverityNote
+		f.Message = fmt.Sprintf("no replica of it is placed here, so %s sends nobody to this cluster", ingress)
+		x.add(f)
+		return
+	}
+	selector := selectorText(p.service.selector)
+	f.ID, f.Severity = idEndpoints, federation.SeverityWarning
+	f.Message = fmt.Sprintf("no ready endpoint for %s: selector %s, 0 ready and %d not ready", ingress, selector, e.NotReady)
+	for _, w := range matching {
+		if runs, ok := m.facts.Workload(w.Ref); ok {
+			f.Message += fmt.Sprintf("; %s %d of %d ready", w.Ref, runs.Ready, runs.Replicas)
+		}
+	}
+	f.Remedy = m.kubectl("-n %s get pods -l %s -o wide", p.Ref.Namespace, selector)
+	x.found = append(x.found, found{Finding: f, patience: patience{grace: x.Grace, deadline: x.Deadline, seasoned: x.old(live.Created)}})
+}
+
+// sharesNothing says whether the plan itself puts none of these workloads' pods
+// into the cluster. Of workloads that Git does not have nothing is known.
+func (x *diagnosis) sharesNothing(m *member, workloads []*planned) bool {
+	for _, w := range workloads {
+		if n, known := x.wanted(m, w); !known || n > 0 {
+			return false
+		}
+	}
+	return len(workloads) > 0
+}
+
+// wanted is how many replicas of a workload the cluster should run: its share
+// where they are divided, else what Git says.
+func (x *diagnosis) wanted(m *member, w *planned) (n int64, known bool) {
+	for _, s := range x.replicas[w.Ref].Shares {
+		if s.Cluster == m.name {
+			return s.Share, true
+		}
+	}
+	if w.pods.replicas == nil {
+		return 0, false
+	}
+	return *w.pods.replicas, true
+}

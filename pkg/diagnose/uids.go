@@ -1,0 +1,132 @@
+package diagnose
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// ingressUID is where GLBC reads the UID by which it names what it makes.
+var ingressUID = federation.ObjectRef{Kind: "ConfigMap", Namespace: "kube-system", Name: "ingress-uid"}
+
+// uids compares the UIDs of Google's controllers, where clusters share a load
+// balancer by having the same one. Otherwise they are nobody's concern.
+func (x *diagnosis) uids() {
+	if x.Federation.GCP == nil || x.Federation.GCP.LoadBalancer != sharedUID {
+		return
+	}
+	clusters := map[string][]string{} // by effective UID
+	for _, m := range x.seen() {
+		if !m.targeted || !m.facts.IngressUID.Known {
+			continue
+		}
+		effective := m.facts.IngressUID.Effective()
+		if effective == "" {
+			x.withoutUID(m)
+			continue
+		}
+		if m.sharesAddress() {
+			clusters[effective] = append(clusters[effective], m.name)
+		}
+		x.builtWithUID(m, effective)
+	}
+	if len(clusters) > 1 {
+		x.differingUIDs(clusters)
+	}
+}
+
+// sharesAddress says whether an Ingress of ours is, or may be, GLBC's here.
+func (m *member) sharesAddress() bool {
+	for _, i := range m.ingresses {
+		if !m.controller(i).other {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutUID says that a cluster has no UID. Where GLBC is not asked for that is
+// as it should be.
+func (x *diagnosis) withoutUID(m *member) {
+	f := federation.Finding{
+		ID: idUID, Severity: federation.SeverityNote, Cluster: m.name, Object: ingressUID,
+		Message: "does not exist: Google's ingress controller does not run here",
+	}
+	if m.facts.IngressUID.Exists {
+		f.Message = "holds no uid: Google's ingress controller does not run here"
+	}
+	if m.sharesAddress() {
+		f.Severity = federation.SeverityError
+		f.Message += ", and no address can be shared with the other clusters"
+		f.Remedy = "run the controller in the cluster, which makes the ConfigMap, or exclude the cluster with the app's clusterSelector"
+	}
+	x.add(f)
+}
+
+// differingUIDs says that clusters which should share a load balancer each make
+// their own. The UID that most have is the one to keep, as the fewest have to
+// build anew.
+func (x *diagnosis) differingUIDs(clusters map[string][]string) {
+	quoted := make(map[string][]string, len(clusters))
+	for uid, names := range clusters {
+		quoted[fmt.Sprintf("%q", line(uid))] = names
+	}
+	kept := x.keptUID(clusters)
+	var commands []string
+	for _, m := range x.seen() {
+		if m.facts.IngressUID.Known && m.sharesAddress() && m.facts.IngressUID.Effective() != kept {
+			commands = append(commands, m.kubectl(`-n kube-system patch configmap ingress-uid --type=merge -p '{"data":{"uid":%q}}'`, kept))
+		}
+	}
+	x.add(federation.Finding{
+		ID: idUID, Severity: federation.SeverityError, Object: ingressUID,
+		Message: "the UIDs of Google's ingress controllers differ, so each makes a load balancer of its own: " + table(quoted),
+		Remedy:  "while the cluster has no Ingress at all, since one that exists keeps its old names: " + strings.Join(commands, "; "),
+	})
+}
+
+// keptUID is the UID that most clusters have; among equals, that of the first
+// cluster by name.
+func (x *diagnosis) keptUID(clusters map[string][]string) string {
+	best, least := "", ""
+	for uid, names := range clusters {
+		first := names[0]
+		for _, name := range names {
+			first = min(first, name)
+		}
+		if best == "" || len(names) > len(clusters[best]) || len(names) == len(clusters[best]) && first < least {
+			best, least = uid, first
+		}
+	}
+	return best
+}
+
+// builtWithUID finds Ingresses of ours that were built before the UID was changed:
+// what they are made of bears the old name, and is not shared.
+func (x *diagnosis) builtWithUID(m *member, effective string) {
+	for _, i := range m.ingresses {
+		built := uidOf(m.urlMaps[i.Ref])
+		if built == "" || built == effective {
+			continue
+		}
+		x.add(federation.Finding{
+			ID: idBuiltWithUID, Severity: federation.SeverityError,
+			Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
+			Message: fmt.Sprintf("in %s was built with UID %q, the cluster now has %q", m.name, line(built), line(effective)),
+			Remedy:  "delete it, and fedsync makes it anew: " + m.kubectl("-n %s delete ingress %s", i.Ref.Namespace, i.Ref.Name),
+		})
+	}
+}
+
+// uidOf reads the UID in the name of a url map: k8s-um-<namespace>-<name>--<uid>.
+// Names of the newer form hold none, and the controller cuts those that are too
+// long at 63 characters, which may leave half a UID.
+func uidOf(urlMap string) string {
+	const cut = 63
+	at := strings.LastIndex(urlMap, "--")
+	if !strings.HasPrefix(urlMap, "k8s-um-") || at < 0 || len(urlMap) >= cut {
+		return ""
+	}
+	return urlMap[at+2:]
+}

@@ -1,0 +1,138 @@
+package diagnose
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// workloads says where pods that should run do not.
+func (x *diagnosis) workloads() {
+	for _, m := range x.seen() {
+		for _, w := range m.planned {
+			if w.pods == nil || !divisible(w.Ref) {
+				continue
+			}
+			runs, ok := m.facts.Workload(w.Ref)
+			switch {
+			case !ok:
+			case runs.Limited:
+				x.unschedulable(m, w, runs)
+			default:
+				x.noneReady(m, w, runs)
+			}
+		}
+	}
+}
+
+// divisible says whether it is a workload that facts are kept of.
+func divisible(o federation.ObjectRef) bool {
+	return o.Group == "apps" && (o.Kind == "ReplicaSet" || o.Kind == "Deployment")
+}
+
+// unschedulable says that the cluster has no room for pods.
+func (x *diagnosis) unschedulable(m *member, w *planned, runs federation.Workload) {
+	message := fmt.Sprintf("%d of %d pods find no node; there is room for %d", runs.Unschedulable, runs.Replicas, runs.Capacity)
+	if runs.Reason != "" {
+		message += ": " + line(runs.Reason)
+	}
+	x.add(federation.Finding{
+		ID: idUnschedulable, Severity: federation.SeverityWarning,
+		Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
+		Message: message,
+		Remedy: "add nodes, or ask for less in the pod template: " +
+			m.kubectl("-n %s get pods --field-selector=status.phase=Pending -o wide", w.Ref.Namespace),
+	})
+}
+
+// noneReady says that nothing is ready where something should be.
+func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
+	n, known := x.wanted(m, w)
+	if !known {
+		n = runs.Replicas
+	}
+	if n <= 0 || runs.Ready > 0 {
+		return
+	}
+	x.await(federation.Finding{
+		ID: idNotReady, Severity: federation.SeverityWarning,
+		Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
+		Message: fmt.Sprintf("0 of %d ready", n),
+		Remedy:  m.describe(w.Ref),
+	}, x.old(m.created(w.Ref)))
+}
+
+// division says where the replicas are not as Git asks, over all clusters.
+func (x *diagnosis) division() {
+	for _, d := range x.Plan.Replicas {
+		x.shortfall(d)
+		x.held(d)
+		x.waiting(d)
+	}
+}
+
+func (x *diagnosis) shortfall(d federation.ReplicasDecision) {
+	if d.Shortfall <= 0 {
+		return
+	}
+	message := fmt.Sprintf("%d of %d replicas are placed nowhere", d.Shortfall, d.Total)
+	if d.Reason != "" {
+		message += ": " + line(d.Reason)
+	}
+	x.add(federation.Finding{
+		ID: idShortfall, Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
+		Message: message,
+		Remedy:  fmt.Sprintf("raise the maxima of the preferences, add nodes or clusters, or lower spec.replicas in %s", d.File),
+	})
+}
+
+// held says that clusters keep pods which are to run elsewhere, as those are not
+// Ready. For a while that is how it should be.
+func (x *diagnosis) held(d federation.ReplicasDecision) {
+	var keeps, lacks []string
+	for _, s := range d.Shares {
+		extra := s.Replicas - s.Share - s.Overflow
+		if extra > 0 {
+			keeps = append(keeps, fmt.Sprintf("%s keeps %d beside its %d", s.Cluster, extra, s.Share))
+		}
+		if m := x.member(s.Cluster); m != nil && m.now && extra <= 0 {
+			if runs, _ := m.facts.Workload(d.Object); runs.Ready < s.Share {
+				lacks = append(lacks, fmt.Sprintf("%s has %d of %d", s.Cluster, runs.Ready, s.Share))
+			}
+		}
+	}
+	if len(keeps) == 0 {
+		return
+	}
+	message := strings.Join(keeps, ", ") + " until pods elsewhere are Ready"
+	if len(lacks) > 0 {
+		message += ": " + strings.Join(lacks, ", ")
+	}
+	x.found = append(x.found, found{patience: patience{grace: progressDeadline}, Finding: federation.Finding{
+		ID: idReplicasHeld, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
+		Message: message,
+		Remedy:  "see why the pods elsewhere do not become Ready; nothing is taken away before they are",
+	}})
+}
+
+func (x *diagnosis) waiting(d federation.ReplicasDecision) {
+	if len(d.Waits) == 0 {
+		return
+	}
+	until, judged := x.until(d.Waits, false)
+	x.await(federation.Finding{
+		ID: idReplicasWaiting, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
+		Message: fmt.Sprintf("its %d replicas are not divided anew until %s", d.Total, until),
+		Remedy:  "mend the clusters that it waits for; one that is gone for good is declared so by state: Lost in " + federation.FileName,
+	}, judged)
+}
+
+func (x *diagnosis) member(name string) *member {
+	for _, m := range x.members {
+		if m.name == name {
+			return m
+		}
+	}
+	return nil
+}
