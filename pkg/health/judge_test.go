@@ -2,6 +2,7 @@ package health
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -97,6 +98,19 @@ func TestJudgeShortensWhatAClusterSays(t *testing.T) {
 	got := Judge("c1", "shop", u).Message
 	if len(got) > 1024 || strings.Contains(got, "\n") || !strings.HasPrefix(got, "é é") {
 		t.Errorf("message has %d bytes, %q …; want one line of at most 1024", len(got), got[:20])
+	}
+}
+
+func TestJudgeKeepsTheFirstRulesOfAnIngress(t *testing.T) {
+	var paths []string
+	for i := range 60 {
+		paths = append(paths, fmt.Sprintf("{path: /%d, backend: {service: {name: s, port: {number: 80}}}}", i))
+	}
+	u := liveObject(t, fmt.Appendf(nil, `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: nginx},
+		spec: {rules: [{http: {paths: [%s]}}]}}`, strings.Join(paths, ", ")))
+	got := Judge("c1", "shop", u).Rules
+	if len(got) != 50 || got[49].Path != "/49" {
+		t.Errorf("%d rules are kept, want the first 50: %v", len(got), got)
 	}
 }
 

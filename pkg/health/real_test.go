@@ -54,7 +54,7 @@ func newMember(t *testing.T, s *sandboxtest.Sandbox) *member {
 func newClient(t *testing.T, cfg *rest.Config) (dynamic.Interface, *Connections) {
 	t.Helper()
 	cfg, connections := TrackConnections(cfg)
-	cfg.QPS = -1
+	cfg.QPS, cfg.WarningHandler = -1, rest.NoWarnings{}
 	client, err := dynamic.NewForConfig(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,815 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+const partOf = "applyset.kubernetes.io/part-of"
+
+var (
+	ourReplicaSets = Watch{Resource: replicaSetsResource, LabelSelector: partOf}
+	ourDeployments = Watch{Resource: deploymentsResource, LabelSelector: partOf}
+	ourSlices      = Watch{Resource: slicesResource, LabelSelector: partOf}
+)
+
+// gathering is a collector that a test gives events to.
+type gathering struct {
+	*Collector
+	t       *testing.T
+	changes atomic.Int64
+	ours    map[string]bool
+}
+
+// gather makes a collector to which the label value "shop" is ours.
+func gather(t *testing.T, lookup Lookup) *gathering {
+	t.Helper()
+	g := &gathering{t: t, ours: map[string]bool{"shop": true}}
+	g.Collector = NewCollector(CollectorOptions{
+		Label:      partOf,
+		Ours:       func(label string) bool { return g.ours[label] },
+		Changed:    func() { g.changes.Add(1) },
+		ReplicaSet: lookup,
+	})
+	return g
+}
+
+// put gives objects, each in YAML.
+func (g *gathering) put(w Watch, objects ...string) {
+	g.t.Helper()
+	for _, object := range objects {
+		g.Observe(Event{Watch: w, Type: Upserted, Object: liveObject(g.t, []byte(object))})
+	}
+}
+
+func (g *gathering) remove(w Watch, object string) {
+	g.t.Helper()
+	g.Observe(Event{Watch: w, Type: Deleted, Object: liveObject(g.t, []byte(object))})
+}
+
+func (g *gathering) tell(w Watch, what EventType) { g.Observe(Event{Watch: w, Type: what}) }
+
+func (g *gathering) fail(w Watch, failure federation.FailureClass, text string) {
+	g.Observe(Event{Watch: w, Type: Failed, Err: &WatchError{Watch: w, Failure: failure, Err: errors.New(text)}})
+}
+
+// now gives the facts.
+func (g *gathering) now() federation.ClusterFacts {
+	var f federation.ClusterFacts
+	g.Facts(time.Now(), &f)
+	return f
+}
+
+// workload reads the only one as "replicas/ready/current capacity waiting".
+func (g *gathering) workload() string {
+	list := g.now().Workloads
+	if len(list) != 1 {
+		return fmt.Sprintf("%d workloads", len(list))
+	}
+	w := list[0]
+	capacity := "-"
+	if w.Limited {
+		capacity = fmt.Sprint(w.Capacity)
+	}
+	return fmt.Sprintf("%d/%d/%d %s %d", w.Replicas, w.Ready, w.Current, capacity, w.Unschedulable)
+}
+
+func service(name, spec string) string {
+	return fmt.Sprintf(`{apiVersion: v1, kind: Service, metadata: {namespace: web, name: %s, labels: {a: b}}, spec: {%s}}`, name, spec)
+}
+
+func TestCollectorKnowsWhoHoldsANodePort(t *testing.T) {
+	g := gather(t, nil)
+	web := func(port, own int32, protocol, service string) federation.NodePort {
+		return federation.NodePort{Protocol: protocol, Port: port, Namespace: "web", Service: service, ServicePort: own}
+	}
+	check := web(31000, 0, "TCP", "lb")
+	check.HealthCheck = true
+	for _, step := range []struct {
+		name    string
+		do      func()
+		known   bool
+		want    []federation.NodePort
+		changed bool
+	}{
+		{"nothing yet", func() {}, false, nil, false},
+		{"a Service", func() {
+			g.put(servicesWatch, service("b", "ports: [{port: 80, nodePort: 30036}, {port: 53, nodePort: 30036, protocol: UDP}]"))
+		}, false, []federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")}, true},
+		{"it has no node port", func() {
+			g.put(servicesWatch, service("inner", "ports: [{port: 80}]"))
+		}, false, []federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")}, false},
+		{"listed", func() { g.tell(servicesWatch, Listed) }, true,
+			[]federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")}, true},
+		{"a load balancer with a port for health checks", func() {
+			g.put(servicesWatch, service("lb", "healthCheckNodePort: 31000, ports: [{port: 443, nodePort: 30001}]"))
+		}, true, []federation.NodePort{web(30001, 443, "TCP", "lb"), web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b"), check}, true},
+		{"something else of it changes", func() {
+			g.put(servicesWatch, service("lb", "clusterIP: 10.0.0.1, healthCheckNodePort: 31000, ports: [{port: 443, nodePort: 30001}]"))
+		}, true, []federation.NodePort{web(30001, 443, "TCP", "lb"), web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b"), check}, false},
+		{"deleted", func() { g.remove(servicesWatch, service("b", "")) }, true,
+			[]federation.NodePort{web(30001, 443, "TCP", "lb"), check}, true},
+		{"it becomes one without a node port", func() {
+			g.put(servicesWatch, service("lb", "ports: [{port: 443}]"))
+		}, true, nil, true},
+		{"another watch of Services", func() {
+			g.put(Watch{Resource: servicesResource, LabelSelector: partOf}, service("b", "ports: [{port: 80, nodePort: 30036}]"))
+		}, true, nil, false},
+		{"out of sight", func() { g.fail(servicesWatch, federation.FailureNetwork, "reset") }, true, nil, false},
+		{"refused", func() { g.fail(servicesWatch, federation.FailureForbidden, "no") }, false, nil, true},
+		{"allowed", func() { g.tell(servicesWatch, Listed) }, true, nil, true},
+		{"no longer wanted", func() { g.tell(servicesWatch, Stopped) }, false, nil, true},
+	} {
+		before := g.changes.Load()
+		step.do()
+		got := g.now()
+		if got.PortsKnown != step.known {
+			t.Errorf("%s: PortsKnown = %v, want %v", step.name, got.PortsKnown, step.known)
+		}
+		if len(got.NodePorts)+len(step.want) > 0 {
+			if diff := cmp.Diff(step.want, got.NodePorts); diff != "" {
+				t.Errorf("%s: NodePorts (-want +got):\n%s", step.name, diff)
+			}
+		}
+		if changed := g.changes.Load() > before; changed != step.changed {
+			t.Errorf("%s: told of a change = %v, want %v", step.name, changed, step.changed)
+		}
+	}
+}
+
+func TestCollectedFactsStayAsTheyAre(t *testing.T) {
+	g := gather(t, nil)
+	g.put(servicesWatch, service("a", "ports: [{port: 80, nodePort: 30001}]"))
+	first := g.now()
+	g.put(quotasWatch, quota("q", "", "pods: '10'", "pods: '1'"))
+	if again := g.now(); &first.NodePorts[0] != &again.NodePorts[0] {
+		t.Error("ports that have not changed are another slice, want the same")
+	}
+	g.put(servicesWatch, service("a", "ports: [{port: 80, nodePort: 30002}]"))
+	if got := first.NodePorts[0].Port; got != 30001 {
+		t.Errorf("the first facts have become %d, want 30001", got)
+	}
+	f := federation.ClusterFacts{State: federation.ClusterOffline, Version: "v1.37.2", Synced: true}
+	g.Facts(time.Now(), &f)
+	if f.State != federation.ClusterOffline || f.Version != "v1.37.2" || !f.Synced {
+		t.Errorf("facts that are not the collector's have become %+v", f)
+	}
+}
+
+// set is a ReplicaSet of ours, or with owner that of a Deployment.
+func set(name string, spec, made, ready int, owner string) string {
+	meta := fmt.Sprintf(`namespace: web, name: %s, uid: uid-%[1]s, labels: {%s: shop}`, name, partOf)
+	if owner != "" {
+		meta += fmt.Sprintf(`, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: %s, uid: uid-%[1]s, controller: true}]`, owner)
+	}
+	return fmt.Sprintf(`{apiVersion: apps/v1, kind: ReplicaSet, metadata: {%s}, spec: {replicas: %d}, status: {replicas: %d, readyReplicas: %d}}`,
+		meta, spec, made, ready)
+}
+
+func deployment(name string, spec, made, ready int) string {
+	return strings.Replace(set(name, spec, made, ready, ""), "ReplicaSet", kindDeployment, 1)
+}
+
+// waiting is a pod of a ReplicaSet that has been unschedulable for a time.
+func waiting(name, set string, since time.Duration) string {
+	return fmt.Sprintf(`{apiVersion: v1, kind: Pod,
+		metadata: {namespace: web, name: %s, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: %s, uid: uid-%[2]s, controller: true}]},
+		status: {phase: Pending, conditions: [
+			{type: PodReadyToStartContainers, status: "False"},
+			{type: PodScheduled, status: "False", reason: Unschedulable, lastTransitionTime: %q, message: "no room for %[1]s, says https://joe:secret@x/"}]}}`,
+		name, set, time.Now().Add(-since).UTC().Format(time.RFC3339))
+}
+
+func TestCollectorFollowsTheRoomForAWorkload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gather(t, nil)
+		for _, step := range []struct {
+			name string
+			do   func()
+			want string // replicas/ready/current capacity waiting
+		}{
+			{"pods are listed first", func() {
+				for i := range 7 {
+					g.put(podsWatch, waiting(fmt.Sprintf("p%d", i), "nginx", 50*time.Second))
+				}
+				g.put(podsWatch, waiting("other", "other", time.Hour))
+			}, "0 workloads"},
+			{"the workload", func() { g.put(ourReplicaSets, set("nginx", 17, 17, 10, "")) }, "17/10/17 - 7"},
+			{"listed", func() { g.tell(podsWatch, Listed) }, "17/10/17 - 7"},
+			{"a little early", func() { <-time.After(9 * time.Second) }, "17/10/17 - 7"},
+			{"unschedulable for a minute", func() { <-time.After(2 * time.Second) }, "17/10/17 10 7"},
+			{"not Ready for a minute", func() { <-time.After(50 * time.Second) }, "17/10/10 10 7"},
+			{"one terminates", func() {
+				g.put(podsWatch, strings.Replace(waiting("p6", "nginx", time.Hour), "name: p6", "name: p6, deletionTimestamp: '2026-01-01T00:00:00Z'", 1))
+			}, "17/10/10 10 6"},
+			{"one has a node", func() {
+				g.put(podsWatch, strings.Replace(waiting("p5", "nginx", time.Hour), "status:", "spec: {nodeName: n1}, status:", 1))
+			}, "17/10/10 10 5"},
+			{"one is gated and not judged", func() {
+				g.put(podsWatch, strings.Replace(waiting("p4", "nginx", time.Hour), "reason: Unschedulable", "reason: SchedulingGated", 1))
+			}, "17/10/10 10 4"},
+			{"they are Ready", func() { g.put(ourReplicaSets, set("nginx", 17, 17, 13, "")) }, "17/13/13 13 4"},
+			{"the others have a node too", func() {
+				for i := range 4 {
+					g.remove(podsWatch, waiting(fmt.Sprintf("p%d", i), "nginx", 0))
+				}
+			}, "17/13/13 13 0"},
+			{"and for some time", func() { <-time.After(6 * time.Second) }, "17/13/13 - 0"},
+			{"out of sight while pods are fresh", func() {
+				g.put(ourReplicaSets, set("nginx", 20, 20, 13, ""))
+				g.fail(ourReplicaSets, federation.FailureTimeout, "no answer")
+				<-time.After(10 * time.Minute)
+			}, "20/13/16 - 0"},
+			{"in sight again, unchanged", func() { g.tell(ourReplicaSets, Listed) }, "20/13/13 - 0"},
+			{"another of its name", func() {
+				g.put(ourReplicaSets, strings.Replace(set("nginx", 5, 5, 0, ""), "uid-nginx", "uid-new", 1))
+			}, "5/0/5 - 0"},
+			{"it may not be watched", func() { g.fail(ourReplicaSets, federation.FailureForbidden, "no") }, "5/0/5 - 0"},
+			{"it is not watched", func() { g.tell(ourReplicaSets, Stopped) }, "0 workloads"},
+		} {
+			step.do()
+			if got := g.workload(); got != step.want {
+				t.Errorf("%s: %s, want %s", step.name, got, step.want)
+			}
+		}
+		if got := g.now().Blind; len(got) > 0 {
+			t.Errorf("Blind = %v, want none: the watch is somebody else's", got)
+		}
+	})
+}
+
+func TestCollectorSaysWhenTimeAloneChangesTheFacts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		started := time.Now()
+		g := gather(t, nil)
+		if got := g.Next(); !got.IsZero() {
+			t.Errorf("Next of nothing = %v, want never", got)
+		}
+		g.tell(podsWatch, Listed)
+		g.put(ourReplicaSets, set("nginx", 17, 17, 10, ""))
+		<-time.After(10 * time.Second)
+		g.put(podsWatch, waiting("p", "nginx", 0))
+
+		var got []string
+		for {
+			next := g.Next()
+			if next.IsZero() {
+				break
+			}
+			<-time.After(time.Until(next))
+			got = append(got, fmt.Sprintf("%v %s", time.Since(started), g.workload()))
+		}
+		want(t, "changes by time alone", got, []string{"1m0s 17/10/10 - 1", "1m10s 17/10/10 16 1"})
+
+		g.put(ourReplicaSets, set("nginx", 18, 18, 10, ""))
+		if g.Next().IsZero() {
+			t.Error("Next = never, though a pod is fresh")
+		}
+		g.fail(podsWatch, federation.FailureTimeout, "no answer")
+		if got := g.Next(); !got.IsZero() {
+			t.Errorf("Next while pods are out of sight = %v, want never", got)
+		}
+	})
+}
+
+func TestCollectorDoesNotTrustTheClustersClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gather(t, nil)
+		g.put(ourReplicaSets, set("nginx", 3, 3, 2, ""))
+		ahead := waiting("p", "nginx", -time.Hour)
+		g.put(podsWatch, ahead)
+		g.tell(podsWatch, Listed)
+		<-time.After(59 * time.Second)
+		g.put(podsWatch, strings.Replace(ahead, "no room", "no room at all", 1)) // the same, told otherwise
+		want(t, "after 59 s", []string{g.workload()}, []string{"3/2/3 - 1"})
+		<-time.After(time.Second)
+		want(t, "after a minute", []string{g.workload()}, []string{"3/2/2 2 1"})
+		if got := g.now().Workloads[0].Reason; got != "no room at all for p, says https://***@x/" {
+			t.Errorf("Reason = %q", got)
+		}
+	})
+}
+
+// sets answers for ReplicaSets, and notes what it was asked.
+type sets struct {
+	mu    sync.Mutex // protects what follows
+	asked []string
+	err   error
+	most  int // at a time
+	now   int
+}
+
+// get knows the ReplicaSets "<deployment>-<hash>".
+func (s *sets) get(ctx context.Context, namespace, name string) (metav1.Object, error) {
+	s.mu.Lock()
+	s.asked = append(s.asked, namespace+"/"+name)
+	s.now++
+	s.most = max(s.most, s.now)
+	err := s.err
+	s.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-time.After(100 * time.Millisecond):
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now--
+	if err != nil {
+		return nil, err
+	}
+	owner, _, _ := strings.Cut(name, "-")
+	u := &unstructured.Unstructured{}
+	u.SetUID(types.UID("uid-" + name))
+	yes := true
+	u.SetOwnerReferences([]metav1.OwnerReference{{
+		APIVersion: "apps/v1", Kind: kindDeployment, Name: owner, UID: types.UID("uid-" + owner), Controller: &yes,
+	}})
+	return u, nil
+}
+
+func (s *sets) list() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(slices.Values(s.asked))
+}
+
+// runs runs a collector's lookups until the test's end.
+func (g *gathering) runs() {
+	ctx, cancel := context.WithCancel(g.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.Run(ctx)
+	}()
+	g.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+func TestCollectorAsksOnceWhoseAReplicaSetIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := &sets{}
+		g := gather(t, known.get)
+		g.runs()
+		g.put(podsWatch, waiting("p1", "nginx-1", time.Hour), waiting("p2", "nginx-2", time.Hour), waiting("p3", "nginx-2", time.Hour),
+			waiting("e1", "echo-1", time.Hour),
+			strings.Replace(waiting("far", "nginx-3", time.Hour), "namespace: web", "namespace: elsewhere", 1))
+		g.tell(podsWatch, Listed)
+		if g.Asking() {
+			t.Error("Asking = true though there is no Deployment")
+		}
+		g.put(ourDeployments, deployment("nginx", 10, 10, 7))
+		if !g.Asking() {
+			t.Error("Asking = false though the pods may be the Deployment's")
+		}
+		want(t, "before the answers", []string{g.workload()}, []string{"10/7/10 - 0"})
+		before := g.changes.Load()
+		<-time.After(time.Second)
+		want(t, "after the answers", []string{g.workload()}, []string{"10/7/10 7 3"})
+		if g.Asking() || g.changes.Load() == before {
+			t.Errorf("Asking = %v, told of a change = %v; want false, true", g.Asking(), g.changes.Load() > before)
+		}
+
+		g.remove(podsWatch, waiting("p1", "nginx-1", 0))
+		g.put(podsWatch, waiting("p1", "nginx-1", 0), waiting("p4", "nginx-2", 0))
+		<-time.After(time.Minute)
+		want(t, "more pods of theirs", []string{g.workload()}, []string{"10/7/7 7 4"})
+
+		// Its template bears our label, so that its ReplicaSets come by our watch.
+		g.put(ourReplicaSets, set("nginx-4", 3, 3, 3, "nginx"))
+		g.put(podsWatch, waiting("p5", "nginx-4", 0))
+		g.remove(podsWatch, waiting("p3", "nginx-2", 0))
+		g.remove(podsWatch, waiting("p4", "nginx-2", 0))
+		<-time.After(time.Minute)
+		want(t, "a ReplicaSet that came by", []string{g.workload()}, []string{"10/7/7 7 3"})
+		want(t, "asked", known.list(), []string{"web/echo-1", "web/nginx-1", "web/nginx-2"})
+	})
+}
+
+func TestCollectorAsksAFewAtATimeAndAgainWhatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := &sets{err: apierrors.NewForbidden(replicaSetsResource.GroupResource(), "nginx-1", errors.New("token Bearer abcdefgh is nobody's"))}
+		g := gather(t, known.get)
+		g.runs()
+		g.put(ourDeployments, deployment("nginx", 10, 10, 0))
+		for i := range 10 {
+			g.put(podsWatch, waiting(fmt.Sprintf("p%d", i), fmt.Sprintf("nginx-%d", i), 0))
+		}
+		g.tell(podsWatch, Listed)
+		<-time.After(10 * time.Second)
+		known.mu.Lock()
+		if known.most != maxQuestions {
+			t.Errorf("%d at a time, want %d", known.most, maxQuestions)
+		}
+		known.mu.Unlock()
+		if g.Asking() {
+			t.Error("Asking = true after all were answered, in vain")
+		}
+		refused := []federation.Blind{{
+			Resource: "replicasets.apps",
+			Error:    `get replicasets.apps: replicasets.apps "nginx-1" is forbidden: token Bearer *** is nobody's`,
+		}}
+		if diff := cmp.Diff(refused, g.now().Blind); diff != "" {
+			t.Errorf("Blind (-want +got):\n%s", diff)
+		}
+		<-time.After(time.Hour)
+		if got := len(known.list()); got < 10*60 || got > 10*70 {
+			t.Errorf("asked %d times in an hour, want about once a minute each", got)
+		}
+		known.mu.Lock()
+		known.err, known.asked = nil, nil
+		known.mu.Unlock()
+		<-time.After(time.Hour)
+		want(t, "allowed", []string{g.workload()}, []string{"10/0/0 0 10"})
+		if got := known.list(); len(got) != 10 || len(g.now().Blind) > 0 {
+			t.Errorf("asked %q, blind %v; want each once more, none", got, g.now().Blind)
+		}
+	})
+}
+
+func TestCollectorAsksNoMoreWhenThePodsAreGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := &sets{err: errors.New("no answer")}
+		g := gather(t, known.get)
+		g.runs()
+		g.tell(podsWatch, Listed)
+		g.put(ourDeployments, deployment("nginx", 10, 10, 0))
+		g.put(podsWatch, waiting("p", "nginx-1", 0))
+		<-time.After(500 * time.Millisecond)
+		g.remove(podsWatch, waiting("p", "nginx-1", 0))
+		<-time.After(time.Hour)
+		want(t, "asked", known.list(), []string{"web/nginx-1"})
+	})
+}
+
+func route(name, label, secrets string) string {
+	return fmt.Sprintf(`{apiVersion: networking.k8s.io/v1, kind: Ingress,
+		metadata: {namespace: web, name: %s, creationTimestamp: "2026-01-02T03:04:05Z", labels: {%s: %q},
+			annotations: {kubernetes.io/ingress.class: gce, ingress.kubernetes.io/url-map: um-%[1]s}},
+		spec: {tls: [%[4]s]}, status: {loadBalancer: {ingress: [{ip: 203.0.113.10}]}}}`, name, partOf, label, secrets)
+}
+
+func secretWatch(name string) Watch {
+	return Watch{Resource: secretsResource, Namespace: "web", FieldSelector: "metadata.name=" + name}
+}
+
+func TestCollectorWatchesTheSecretsThatOurIngressesName(t *testing.T) {
+	g := gather(t, nil)
+	always := g.Watches()
+	secrets := func() []string {
+		t.Helper()
+		list := g.Watches()
+		if !slices.Equal(list[:len(always)], always) {
+			t.Errorf("Watches() = %v, want %v first", list, always)
+		}
+		var got []string
+		for _, w := range list[len(always):] {
+			got = append(got, w.String())
+		}
+		return got
+	}
+	want(t, "without Ingresses", secrets(), nil)
+
+	g.put(ingressesWatch,
+		route("echo", "shop", "{secretName: b}, {secretName: a}, {secretName: b}, {hosts: [x]}, {secretName: 'a,b=c'}"),
+		route("foreign", "", "{secretName: c}"), route("other", "bakery", "{secretName: d}"))
+	want(t, "of ours", secrets(), []string{"secrets in web, fields metadata.name=a", "secrets in web, fields metadata.name=b"})
+	g.ours["bakery"] = true
+	want(t, "another app is ours", secrets(),
+		[]string{"secrets in web, fields metadata.name=a", "secrets in web, fields metadata.name=b", "secrets in web, fields metadata.name=d"})
+
+	before := g.changes.Load()
+	g.put(ingressesWatch, route("echo", "shop", "{secretName: b}"))
+	if g.changes.Load() == before {
+		t.Error("not told that other watches are wanted")
+	}
+	want(t, "one less", secrets(), []string{"secrets in web, fields metadata.name=b", "secrets in web, fields metadata.name=d"})
+
+	var many []string
+	for i := range 150 {
+		many = append(many, fmt.Sprintf("{secretName: s%03d}", i))
+	}
+	g.put(ingressesWatch, route("echo", "shop", strings.Join(many, ", ")))
+	if got := secrets(); len(got) != maxSecrets {
+		t.Errorf("%d Secrets are watched, want %d", len(got), maxSecrets)
+	}
+}
+
+func TestCollectorTellsOfCertificatesNoMoreThanADigest(t *testing.T) {
+	g := gather(t, nil)
+	g.put(ingressesWatch, route("echo", "shop", "{secretName: a}, {secretName: b}"))
+	secret := func(name, data string) string {
+		return fmt.Sprintf(`{apiVersion: v1, kind: Secret, type: kubernetes.io/tls, metadata: {namespace: web, name: %s}, data: {%s}}`, name, data)
+	}
+	certificate := func(name, digest string) federation.Certificate {
+		return federation.Certificate{Namespace: "web", Name: name, Exists: true, Type: "kubernetes.io/tls", Digest: digest}
+	}
+	absent := federation.Certificate{Namespace: "web", Name: "b"}
+	for _, step := range []struct {
+		name string
+		do   func()
+		want []federation.Certificate
+	}{
+		{"nobody has looked", func() {}, []federation.Certificate{}},
+		{"one is there and one is not", func() {
+			g.put(secretWatch("a"), secret("a", "tls.crt: b25l, tls.key: c2VjcmV0"))
+			g.tell(secretWatch("a"), Listed)
+			g.tell(secretWatch("b"), Listed)
+		}, []federation.Certificate{certificate("a", "7692c3ad3540bb803c020b3aee66cd88"), absent}}, // sha256 of "one"
+		{"another key is no other certificate", func() {
+			g.put(secretWatch("a"), secret("a", "tls.crt: b25l, tls.key: b3RoZXI="))
+		}, []federation.Certificate{certificate("a", "7692c3ad3540bb803c020b3aee66cd88"), absent}},
+		{"renewed", func() {
+			g.put(secretWatch("a"), secret("a", "tls.crt: dHdv"))
+		}, []federation.Certificate{certificate("a", "3fc4ccfe745870e2c0d99f71f30ff065"), absent}}, // of "two"
+		{"without a certificate", func() { g.put(secretWatch("a"), secret("a", "tls.key: c2VjcmV0")) },
+			[]federation.Certificate{certificate("a", ""), absent}},
+		{"a Secret of ours by another watch", func() {
+			g.put(Watch{Resource: secretsResource, LabelSelector: partOf}, secret("b", "tls.crt: b25l"))
+		}, []federation.Certificate{certificate("a", ""), absent}},
+		{"one is refused", func() { g.fail(secretWatch("b"), federation.FailureForbidden, "no") },
+			[]federation.Certificate{certificate("a", "")}},
+		{"one is no longer watched", func() { g.tell(secretWatch("a"), Stopped) }, []federation.Certificate{}},
+	} {
+		step.do()
+		if diff := cmp.Diff(step.want, g.now().Certificates); diff != "" {
+			t.Errorf("%s: Certificates (-want +got):\n%s", step.name, diff)
+		}
+	}
+}
+
+func TestCollectorListsIngressesOursOrNot(t *testing.T) {
+	g := gather(t, nil)
+	g.put(ingressesWatch, route("b", "shop", ""), route("a", "", ""), route("c", "bakery", ""))
+	fact := func(name string, ours bool) federation.Ingress {
+		return federation.Ingress{
+			Namespace: "web", Name: name, Ours: ours, ClassName: "gce", URLMap: "um-" + name,
+			Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Addresses: []string{"203.0.113.10"},
+		}
+	}
+	if diff := cmp.Diff([]federation.Ingress{fact("a", false), fact("b", true), fact("c", false)}, g.now().Ingresses); diff != "" {
+		t.Errorf("Ingresses (-want +got):\n%s", diff)
+	}
+	g.ours = map[string]bool{"bakery": true}
+	if diff := cmp.Diff([]federation.Ingress{fact("a", false), fact("b", false), fact("c", true)}, g.now().Ingresses); diff != "" {
+		t.Errorf("when other apps are ours, Ingresses (-want +got):\n%s", diff)
+	}
+}
+
+// endpointSlice is one of a Service, of our app unless the label says otherwise.
+func endpointSlice(name, service, label, family, ports, endpoints string) string {
+	return fmt.Sprintf(`{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice,
+		metadata: {namespace: web, name: %s, labels: {kubernetes.io/service-name: %s, %s: %s}},
+		addressType: %s, ports: [%s], endpoints: [%s]}`, name, service, partOf, label, family, ports, endpoints)
+}
+
+func TestCollectorCountsTheEndpointsOfAService(t *testing.T) {
+	const (
+		up   = "{addresses: [%s], conditions: {ready: true}}"
+		down = "{addresses: [10.9.9.9], conditions: {ready: false}}"
+		goes = "{addresses: [10.9.9.8], conditions: {ready: false, terminating: true}}"
+		held = "{addresses: [10.9.9.7], conditions: {ready: true, terminating: true}}"
+		bare = "{addresses: [10.1.0.1]}"
+	)
+	at := func(addresses ...string) string {
+		var list []string
+		for _, a := range addresses {
+			list = append(list, fmt.Sprintf(up, a))
+		}
+		return strings.Join(list, ", ")
+	}
+	web := func(ready, waiting int, addresses ...string) []federation.Endpoints {
+		return []federation.Endpoints{{Namespace: "web", Service: "nginx", Ready: ready, NotReady: waiting, Addresses: addresses}}
+	}
+	for name, c := range map[string]struct {
+		slices []string
+		want   []federation.Endpoints
+	}{
+		"none": {
+			[]string{endpointSlice("s1", "nginx", "shop", "IPv4", "", "")},
+			web(0, 0),
+		},
+		"ready and not": {
+			[]string{endpointSlice("s1", "nginx", "shop", "IPv4", "{port: 8080}", at("10.1.0.2", "10.1.0.10")+", "+down)},
+			web(2, 1, "10.1.0.10:8080", "10.1.0.2:8080"),
+		},
+		"nobody says that it is not ready": {
+			[]string{endpointSlice("s1", "nginx", "shop", "IPv4", "{port: 8080}", bare)},
+			web(1, 0, "10.1.0.1:8080"),
+		},
+		"those that terminate are neither": {
+			[]string{endpointSlice("s1", "nginx", "shop", "IPv4", "{port: 8080}", goes+", "+held+", "+at("10.1.0.2"))},
+			web(1, 0, "10.1.0.2:8080"),
+		},
+		"the lowest of its ports": {
+			[]string{endpointSlice("s1", "nginx", "shop", "IPv4", "{name: b, port: 8443}, {name: a, port: 8080}", at("10.1.0.2"))},
+			web(1, 0, "10.1.0.2:8080"),
+		},
+		"without a port": {
+			[]string{endpointSlice("s1", "nginx", "shop", "IPv4", "", at("10.1.0.2"))},
+			web(1, 0, "10.1.0.2"),
+		},
+		"the first eight of two slices": {
+			[]string{
+				endpointSlice("s1", "nginx", "shop", "IPv4", "{port: 80}", at("10.1.0.9", "10.1.0.8", "10.1.0.7", "10.1.0.6", "10.1.0.5")),
+				endpointSlice("s2", "nginx", "shop", "IPv4", "{port: 80}", at("10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4")+", "+down),
+			},
+			web(9, 1, "10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80", "10.1.0.4:80", "10.1.0.5:80", "10.1.0.6:80", "10.1.0.7:80", "10.1.0.8:80"),
+		},
+		"the same endpoints in two families count once": {
+			[]string{
+				endpointSlice("s1", "nginx", "shop", "IPv6", "{port: 80}", at("'fd00::1'")+", "+down),
+				endpointSlice("s2", "nginx", "shop", "IPv4", "{port: 80}", at("10.1.0.1")+", "+down),
+			},
+			web(1, 1, "10.1.0.1:80"),
+		},
+		"the other family alone": {
+			[]string{endpointSlice("s1", "nginx", "shop", "IPv6", "{port: 80}", at("'fd00::1'"))},
+			web(1, 0, "[fd00::1]:80"),
+		},
+		"of other apps and of no Service": {
+			[]string{
+				endpointSlice("s1", "nginx", "bakery", "IPv4", "{port: 80}", at("10.1.0.1")),
+				endpointSlice("s2", "''", "shop", "IPv4", "{port: 80}", at("10.1.0.1")),
+			},
+			[]federation.Endpoints{},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := gather(t, nil)
+			g.put(ourSlices, c.slices...)
+			if diff := cmp.Diff(c.want, g.now().Endpoints); diff != "" {
+				t.Errorf("Endpoints (-want +got):\n%s", diff)
+			}
+			g.tell(ourSlices, Stopped)
+			if got := g.now().Endpoints; len(got) > 0 {
+				t.Errorf("after the watch's end, Endpoints = %v, want none", got)
+			}
+		})
+	}
+}
+
+func quota(name, spec, hard, used string) string {
+	return fmt.Sprintf(`{apiVersion: v1, kind: ResourceQuota, metadata: {namespace: web, name: %s}, spec: {%s}, status: {hard: {%s}, used: {%s}}}`,
+		name, spec, hard, used)
+}
+
+func TestCollectorReadsQuotasOfNumbers(t *testing.T) {
+	g := gather(t, nil)
+	g.put(quotasWatch,
+		quota("b", "", "pods: 1k, requests.cpu: 500m, services.nodeports: '3', count/replicasets.apps: '10'",
+			"pods: '12', requests.cpu: 100m, services.nodeports: '0', count/replicasets.apps: '2'"),
+		quota("a", "", "services: '5', secrets: many", "services: '1'"),
+		quota("cpu", "", "limits.memory: 1Gi", "limits.memory: '0'"),
+		quota("scoped", "scopes: [BestEffort]", "pods: '5'", "pods: '0'"),
+		quota("prioritised", "scopeSelector: {matchExpressions: [{scopeName: PriorityClass, operator: Exists}]}", "pods: '5'", "pods: '0'"))
+	wanted := []federation.Quota{
+		{Namespace: "web", Name: "a", Hard: map[string]int64{"services": 5}, Used: map[string]int64{"services": 1}},
+		{
+			Namespace: "web", Name: "b",
+			Hard: map[string]int64{"pods": 1000, "services.nodeports": 3, "count/replicasets.apps": 10},
+			Used: map[string]int64{"pods": 12, "services.nodeports": 0, "count/replicasets.apps": 2},
+		},
+	}
+	if diff := cmp.Diff(wanted, g.now().Quotas); diff != "" {
+		t.Errorf("Quotas (-want +got):\n%s", diff)
+	}
+}
+
+func TestCollectorNamesZonesAndRegionsOnce(t *testing.T) {
+	g := gather(t, nil)
+	for i, zone := range []string{"europe-west1-b", "asia-east1-a", "europe-west1-b"} {
+		g.put(nodesWatch, fmt.Sprintf(`{apiVersion: v1, kind: Node, metadata: {name: n%d, labels: {topology.kubernetes.io/zone: %s, topology.kubernetes.io/region: %s}}}`,
+			i, zone, zone[:len(zone)-2]))
+	}
+	g.put(nodesWatch, `{apiVersion: v1, kind: Node, metadata: {name: nowhere}}`)
+	got := g.now()
+	want(t, "zones", got.Zones, []string{"asia-east1-a", "europe-west1-b"})
+	want(t, "regions", got.Regions, []string{"asia-east1", "europe-west1"})
+}
+
+func TestCollectorReadsTheIngressUID(t *testing.T) {
+	g := gather(t, nil)
+	for _, step := range []struct {
+		name string
+		do   func()
+		want federation.IngressUID
+	}{
+		{"nobody has looked", func() {}, federation.IngressUID{}},
+		{"there is none", func() { g.tell(uidWatch, Listed) }, federation.IngressUID{Known: true}},
+		{"made", func() {
+			g.put(uidWatch, `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: ingress-uid}, data: {uid: a--0123, provider-uid: "4567"}}`)
+		}, federation.IngressUID{Known: true, Exists: true, UID: "a--0123", Provider: "4567"}},
+		{"out of sight", func() { g.fail(uidWatch, federation.FailureNetwork, "reset") },
+			federation.IngressUID{Known: true, Exists: true, UID: "a--0123", Provider: "4567"}},
+		{"deleted", func() {
+			g.tell(uidWatch, Listed)
+			g.remove(uidWatch, `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: ingress-uid}}`)
+		}, federation.IngressUID{Known: true}},
+		{"refused", func() { g.fail(uidWatch, federation.FailureForbidden, "no") }, federation.IngressUID{}},
+	} {
+		step.do()
+		if got := g.now().IngressUID; got != step.want {
+			t.Errorf("%s: IngressUID = %+v, want %+v", step.name, got, step.want)
+		}
+	}
+}
+
+func TestCollectorNamesEachResourceThatItMayNotWatch(t *testing.T) {
+	g := gather(t, nil)
+	g.fail(secretWatch("b"), federation.FailureForbidden, "no")
+	g.fail(secretWatch("a"), federation.FailureForbidden, "Bearer abcdefgh may not")
+	g.fail(nodesWatch, federation.FailureTimeout, "slow")
+	g.Observe(Event{Watch: ingressesWatch, Type: Failed, Err: &WatchError{Watch: ingressesWatch, NotServed: true, Err: errors.New("404")}})
+	wanted := []federation.Blind{
+		{Resource: "ingresses.networking.k8s.io", Error: "watch ingresses.networking.k8s.io: the cluster does not serve this kind"},
+		{Resource: "secrets", Error: "watch secrets in web, fields metadata.name=a: Bearer *** may not"},
+	}
+	if diff := cmp.Diff(wanted, g.now().Blind); diff != "" {
+		t.Errorf("Blind (-want +got):\n%s", diff)
+	}
+	g.tell(ingressesWatch, Listed)
+	g.tell(secretWatch("a"), Stopped)
+	wanted = []federation.Blind{{Resource: "secrets", Error: "watch secrets in web, fields metadata.name=b: no"}}
+	if diff := cmp.Diff(wanted, g.now().Blind); diff != "" {
+		t.Errorf("after some are allowed, Blind (-want +got):\n%s", diff)
+	}
+}
+
+func TestCollectorIsSafeForManyGoroutines(t *testing.T) {
+	g := NewCollector(CollectorOptions{Label: partOf, Ours: func(string) bool { return true }})
+	objects := map[Watch]*unstructured.Unstructured{
+		ourReplicaSets: liveObject(t, []byte(set("nginx", 3, 3, 1, ""))),
+		podsWatch:      liveObject(t, []byte(waiting("p", "nginx", time.Hour))),
+		servicesWatch:  liveObject(t, []byte(service("a", "ports: [{port: 80, nodePort: 30001}]"))),
+		ingressesWatch: liveObject(t, []byte(route("a", "shop", "{secretName: a}"))),
+		ourSlices:      liveObject(t, []byte(endpointSlice("s", "a", "shop", "IPv4", "", ""))),
+	}
+	var running sync.WaitGroup
+	for watch, object := range objects {
+		running.Go(func() {
+			for range 200 {
+				g.Observe(Event{Watch: watch, Type: Upserted, Object: object})
+				g.Observe(Event{Watch: watch, Type: Listed})
+				var f federation.ClusterFacts
+				g.Facts(time.Now(), &f)
+				_, _ = len(g.Watches()), g.Next()
+				g.Observe(Event{Watch: watch, Type: Deleted, Object: object})
+			}
+		})
+	}
+	running.Wait()
+	var f federation.ClusterFacts
+	g.Facts(time.Now(), &f)
+	if n := len(f.NodePorts) + len(f.Workloads) + len(f.Ingresses) + len(f.Endpoints); n != 0 {
+		t.Errorf("%d facts are left, want none: %+v", n, f)
+	}
+}
+
+// TestCollectorsOfAFederationAreSmall holds what 13 clusters with 1,000 Services,
+// Ingresses and slices each leave to a few megabytes.
+func TestCollectorsOfAFederationAreSmall(t *testing.T) {
+	const clusters, objects, limit = 13, 1000, 40 << 20
+	before := heap()
+	collectors := make([]*Collector, clusters)
+	for i := range collectors {
+		collectors[i] = NewCollector(CollectorOptions{Label: partOf, Ours: func(string) bool { return true }})
+		for n := range objects {
+			name := fmt.Sprintf("nginx-%d", n)
+			for watch, object := range map[Watch]string{
+				servicesWatch: service(name, fmt.Sprintf("large: %s, ports: [{port: 80, nodePort: %d}]", padding, 30000+n)),
+				ourSlices: endpointSlice(name, name, "shop", "IPv4", "{port: 80}",
+					strings.Repeat("{addresses: [10.1.0.1], conditions: {ready: true}},", 20)),
+				ingressesWatch: strings.Replace(route(name, "shop", ""), "annotations: {", "annotations: {large: "+padding+", ", 1),
+			} {
+				collectors[i].Observe(Event{Watch: watch, Type: Upserted, Object: liveObject(t, []byte(object))})
+			}
+		}
+		var f federation.ClusterFacts
+		collectors[i].Facts(time.Now(), &f)
+	}
+	used := heap() - before
+	t.Logf("%d objects take %d KiB with their facts", clusters*objects*3, used>>10)
+	if used > limit {
+		t.Errorf("%d bytes, want at most %d", used, limit)
+	}
+	runtime.KeepAlive(collectors)
+}
