@@ -102,10 +102,14 @@ type ClusterFacts struct {
 	Zones, Regions []string // of the nodes, sorted
 	Ingresses      []Ingress
 	Endpoints      []Endpoints // of our Services, sorted
-	IngressUID     IngressUID
-	Quotas         []Quota       // sorted by namespace and name
-	Certificates   []Certificate // Secrets that our Ingresses name, sorted
-	Blind          []Blind       // what may not be watched, sorted by resource
+	// ServicesKnown says that Services are all that there are in the namespaces
+	// where Ingresses of ours stand.
+	ServicesKnown bool
+	Services      []Service // ours or not, sorted by namespace and name
+	IngressUID    IngressUID
+	Quotas        []Quota       // sorted by namespace and name
+	Certificates  []Certificate // Secrets that our Ingresses name, sorted
+	Blind         []Blind       // what may not be watched, sorted by resource
 }
 
 // Away says whether the cluster is Offline: whether what ran there is to be
@@ -178,6 +182,14 @@ type Ingress struct {
 	Addresses       []string  // sorted
 }
 
+// Service is a Service in a cluster, ours or not, as far as an Ingress reads it.
+type Service struct {
+	Namespace, Name string
+	Type            string // "ClusterIP", "NodePort", "LoadBalancer" or "ExternalName"
+	NEG             string // the annotation cloud.google.com/neg
+	Ports           []Port // in the object's order
+}
+
 // Endpoints are those behind one Service of ours.
 type Endpoints struct {
 	Namespace, Service string
@@ -207,6 +219,7 @@ func (u IngressUID) Effective() string {
 type Quota struct {
 	Namespace, Name string
 	Hard, Used      map[string]int64 // by resource: "services.nodeports", "pods", "count/replicasets.apps"
+	Scoped          bool             // it counts only some of the pods: those of its scopes
 }
 
 // Certificate is a Secret that an Ingress of ours names under spec.tls.
