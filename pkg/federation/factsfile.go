@@ -126,14 +126,18 @@ type clusterDocument struct {
 	Synced    *bool     `json:"synced,omitempty"`
 	Seen      *bool     `json:"seen,omitempty"`
 
-	Inventory    map[string][]string   `json:"inventory,omitempty"`
-	PortsKnown   *bool                 `json:"portsKnown,omitempty"`
-	NodePorts    []nodePortDocument    `json:"nodePorts,omitempty"`
-	Workloads    []workloadDocument    `json:"workloads,omitempty"`
-	Zones        []string              `json:"zones,omitempty"`
-	Regions      []string              `json:"regions,omitempty"`
-	Ingresses    []ingressDocument     `json:"ingresses,omitempty"`
-	Endpoints    []endpointsDocument   `json:"endpoints,omitempty"`
+	Inventory  map[string][]string `json:"inventory,omitempty"`
+	PortsKnown *bool               `json:"portsKnown,omitempty"`
+	NodePorts  []nodePortDocument  `json:"nodePorts,omitempty"`
+	Workloads  []workloadDocument  `json:"workloads,omitempty"`
+	Zones      []string            `json:"zones,omitempty"`
+	Regions    []string            `json:"regions,omitempty"`
+	Ingresses  []ingressDocument   `json:"ingresses,omitempty"`
+	Endpoints  []endpointsDocument `json:"endpoints,omitempty"`
+
+	ServicesKnown bool              `json:"servicesKnown,omitempty"`
+	Services      []serviceDocument `json:"services,omitempty"`
+
 	IngressUID   *uidDocument          `json:"ingressUID,omitempty"`
 	Quotas       []quotaDocument       `json:"quotas,omitempty"`
 	Certificates []certificateDocument `json:"certificates,omitempty"`
@@ -181,6 +185,21 @@ type endpointsDocument struct {
 	Addresses []string `json:"addresses,omitempty"`
 }
 
+type serviceDocument struct {
+	Namespace string         `json:"namespace"`
+	Name      string         `json:"name"`
+	Type      string         `json:"type,omitempty"`
+	NEG       string         `json:"neg,omitempty"`
+	Ports     []portDocument `json:"ports,omitempty"`
+}
+
+type portDocument struct {
+	Name     string `json:"name,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
+	Port     int32  `json:"port"`
+	NodePort int32  `json:"nodePort,omitempty"`
+}
+
 type uidDocument struct {
 	Exists   *bool  `json:"exists,omitempty"`
 	UID      string `json:"uid,omitempty"`
@@ -192,6 +211,7 @@ type quotaDocument struct {
 	Name      string           `json:"name"`
 	Hard      map[string]int64 `json:"hard,omitempty"`
 	Used      map[string]int64 `json:"used,omitempty"`
+	Scoped    bool             `json:"scoped,omitempty"`
 }
 
 type certificateDocument struct {
@@ -226,8 +246,12 @@ func (t timestamp) time() time.Time {
 	return at
 }
 
-// defaultNamespace is where an object without a namespace is, as everywhere.
-const defaultNamespace = "default"
+// What is left out of a file is what Kubernetes takes it for.
+const (
+	defaultNamespace   = "default"
+	defaultProtocol    = "TCP"
+	defaultServiceType = "ClusterIP"
+)
 
 // facts fills the defaults in and sorts what is to be sorted.
 func (d *clusterDocument) facts() ClusterFacts {
@@ -259,7 +283,7 @@ func (d *clusterDocument) facts() ClusterFacts {
 	}
 	for _, p := range d.NodePorts {
 		f.NodePorts = append(f.NodePorts, NodePort{
-			Protocol: cmp.Or(p.Protocol, "TCP"), Port: p.Port, ServicePort: p.ServicePort, HealthCheck: p.HealthCheck,
+			Protocol: cmp.Or(p.Protocol, defaultProtocol), Port: p.Port, ServicePort: p.ServicePort, HealthCheck: p.HealthCheck,
 			Namespace: cmp.Or(p.Namespace, defaultNamespace), Service: p.Service,
 		})
 	}
@@ -273,7 +297,9 @@ func (d *clusterDocument) facts() ClusterFacts {
 		f.IngressUID = IngressUID{Known: true, Exists: orDefault(u.Exists, true), UID: u.UID, Provider: u.Provider}
 	}
 	for _, q := range d.Quotas {
-		f.Quotas = append(f.Quotas, Quota{Namespace: cmp.Or(q.Namespace, defaultNamespace), Name: q.Name, Hard: q.Hard, Used: q.Used})
+		f.Quotas = append(f.Quotas, Quota{
+			Namespace: cmp.Or(q.Namespace, defaultNamespace), Name: q.Name, Hard: q.Hard, Used: q.Used, Scoped: q.Scoped,
+		})
 	}
 	slices.SortFunc(f.Quotas, func(a, b Quota) int { return byName(a.Namespace, a.Name, b.Namespace, b.Name) })
 	for _, c := range d.Certificates {
@@ -290,7 +316,7 @@ func (d *clusterDocument) facts() ClusterFacts {
 	return f
 }
 
-// addresses adds what is known of Ingresses and endpoints.
+// addresses adds what is known of Ingresses, endpoints and Services.
 func (d *clusterDocument) addresses(f *ClusterFacts) {
 	for _, in := range d.Ingresses {
 		f.Ingresses = append(f.Ingresses, Ingress{
@@ -306,6 +332,18 @@ func (d *clusterDocument) addresses(f *ClusterFacts) {
 		})
 	}
 	slices.SortFunc(f.Endpoints, func(a, b Endpoints) int { return byName(a.Namespace, a.Service, b.Namespace, b.Service) })
+	f.ServicesKnown = d.ServicesKnown
+	for _, s := range d.Services {
+		service := Service{
+			Namespace: cmp.Or(s.Namespace, defaultNamespace), Name: s.Name, Type: cmp.Or(s.Type, defaultServiceType), NEG: s.NEG,
+		}
+		for _, p := range s.Ports {
+			p.Protocol = cmp.Or(p.Protocol, defaultProtocol)
+			service.Ports = append(service.Ports, Port(p))
+		}
+		f.Services = append(f.Services, service)
+	}
+	slices.SortFunc(f.Services, func(a, b Service) int { return byName(a.Namespace, a.Name, b.Namespace, b.Name) })
 }
 
 func (d *workloadDocument) facts() Workload {
@@ -391,6 +429,14 @@ func newClusterDocument(name string, f ClusterFacts) clusterDocument {
 			Namespace: e.Namespace, Service: e.Service,
 			Ready: int64(e.Ready), NotReady: int64(e.NotReady), Addresses: e.Addresses,
 		})
+	}
+	d.ServicesKnown = f.ServicesKnown
+	for _, s := range f.Services {
+		service := serviceDocument{Namespace: s.Namespace, Name: s.Name, Type: s.Type, NEG: s.NEG}
+		for _, p := range s.Ports {
+			service.Ports = append(service.Ports, portDocument(p))
+		}
+		d.Services = append(d.Services, service)
 	}
 	if u := f.IngressUID; u.Known {
 		d.IngressUID = &uidDocument{Exists: unless(u.Exists, true), UID: u.UID, Provider: u.Provider}

@@ -3,7 +3,9 @@ package federation_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -231,6 +233,43 @@ func TestFactsSurviveTheirFile(t *testing.T) {
 	}
 }
 
+// A field that is new in the facts and is missing in their file would be lost
+// without a word: the facts of the test above must have every field.
+func TestFactsSurviveTheirFileWithEveryField(t *testing.T) {
+	set := map[string]bool{}
+	for seed := range uint64(300) {
+		for _, f := range randomFacts(rand.New(rand.NewPCG(seed, 1))).Clusters { //nolint:gosec // The same facts each time.
+			fieldsSet(reflect.ValueOf(f), "", set)
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(set)) {
+		if !set[field] {
+			t.Errorf("no random facts have a %s: add it to randomFacts", field)
+		}
+	}
+}
+
+// fieldsSet notes which fields of a value are not zero anywhere.
+func fieldsSet(v reflect.Value, at string, set map[string]bool) {
+	if _, isTime := v.Interface().(time.Time); isTime || v.Kind() != reflect.Struct {
+		set[at] = set[at] || !v.IsZero()
+		switch v.Kind() { //nolint:exhaustive // Only these hold further structs.
+		case reflect.Slice:
+			for i := range v.Len() {
+				fieldsSet(v.Index(i), at+"[]", set)
+			}
+		case reflect.Map:
+			for _, key := range v.MapKeys() {
+				fieldsSet(v.MapIndex(key), at+"{}", set)
+			}
+		}
+		return
+	}
+	for i := range v.NumField() {
+		fieldsSet(v.Field(i), at+"."+v.Type().Field(i).Name, set)
+	}
+}
+
 // randomFacts makes facts such as clusters may report, and texts such as they
 // should not.
 func randomFacts(r *rand.Rand) federation.Facts {
@@ -255,8 +294,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 				federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden,
 				federation.FailureNotReady, federation.FailureContext, federation.FailureNetwork),
 			Error: text(), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
-			Synced: flip(), Seen: flip(), PortsKnown: flip(),
-			IngressUID: federation.IngressUID{},
+			Synced: flip(), Seen: flip(), PortsKnown: flip(), ServicesKnown: flip(),
 		}
 		if flip() {
 			f.IngressUID = federation.IngressUID{Known: true, Exists: flip(), UID: text(), Provider: text()}
@@ -291,13 +329,18 @@ func randomFacts(r *rand.Rand) federation.Facts {
 				Namespace: "web", Service: fmt.Sprint("s", j), Ready: r.IntN(3), NotReady: r.IntN(3), Addresses: []string{"[2001:db8::1]:80"}[:r.IntN(2)],
 			})
 			f.Quotas = append(f.Quotas, federation.Quota{
-				Namespace: "web", Name: fmt.Sprint("q", j), Hard: map[string]int64{"pods": number(9), "count/replicasets.apps": 0}, Used: map[string]int64{},
+				Namespace: "web", Name: fmt.Sprint("q", j), Hard: map[string]int64{"pods": number(9), "count/replicasets.apps": 0}, Used: map[string]int64{"pods": number(9)}, Scoped: flip(),
+			})
+			f.Services = append(f.Services, federation.Service{
+				Namespace: "web", Name: fmt.Sprint("s", j), Type: pick(r, "ClusterIP", "NodePort"), NEG: text(),
+				Ports: []federation.Port{{Name: text(), Protocol: "UDP", Port: 80, NodePort: 30001}, {Protocol: "TCP", Port: 81}}[:r.IntN(3)],
 			})
 			f.Certificates = append(f.Certificates, federation.Certificate{
 				Namespace: "web", Name: fmt.Sprint("c", j), Exists: flip(), Type: text(), Digest: text(),
 			})
 			f.Blind = append(f.Blind, federation.Blind{Resource: fmt.Sprint("r", j), Error: text()})
 			f.Zones = append(f.Zones, fmt.Sprint("z", j))
+			f.Regions = append(f.Regions, fmt.Sprint("r", j))
 		}
 		slices.SortFunc(f.Workloads, func(a, b federation.Workload) int { return a.Object.Compare(b.Object) })
 		facts.Clusters[fmt.Sprint("cluster-", i)] = f
