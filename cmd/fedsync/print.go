@@ -10,14 +10,16 @@ import (
 	"strings"
 	"unicode"
 
+	"sigs.k8s.io/yaml"
+
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // writeError says why there is no answer, or why it is no.
 func writeError(w io.Writer, err error) {
 	text := err.Error()
-	if mistakes := (federation.FileErrors{}); errors.As(err, &mistakes) {
-		text = fmt.Sprintf("%s cannot be followed\n%s", federation.FileName, mistakes)
+	if mistakes := (federation.FileErrors{}); errors.As(err, &mistakes) && len(mistakes) > 0 {
+		text = fmt.Sprintf("%s cannot be followed\n%s", mistakes[0].File, mistakes)
 	}
 	fmt.Fprintf(plainWriter{w}, "fedsync: %s\n", indented(text, "  "))
 }
@@ -50,6 +52,16 @@ func writeJSON(w io.Writer, v any) error {
 	encoder := json.NewEncoder(onTerminal(w))
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
+}
+
+// writeYAML writes what writeJSON writes, as YAML.
+func writeYAML(w io.Writer, v any) error {
+	data, err := yaml.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = onTerminal(w).Write(data)
+	return err
 }
 
 // oneOf checks the value of a flag that takes words.

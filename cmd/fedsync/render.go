@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -21,25 +25,41 @@ fedsync.yaml: as a YAML stream with "# cluster: NAME" before each cluster's part
 JSON, {"clusters": [{"name": …, "objects": List}]}. With --cluster it is that cluster's
 objects alone, as kubectl takes them: a YAML stream, or a List.
 
-Only commits are read: changes that are not committed are named on standard error.
-What could not be rendered is named there too, with the file, the line and what to do;
-the rest is printed all the same.
+With --facts it is what the clusters would be given while they report these facts,
+which fedsync facts prints: node ports are chosen, and replicas divided, by nothing
+else. A cluster that the file leaves out, or every one without --facts, is Ready and
+empty. --explain prints instead, for each node port and each replica count, what was
+decided and why.
 
-Exit status 0 when everything was rendered, 1 when something could not be, 2 when the
-repository or its fedsync.yaml cannot be read.`,
+Only commits are read: changes that are not committed are named on standard error.
+What could not be rendered is named there too, with the file, the line and what to do,
+and so is what a cluster cannot be given, with who is in its way; the rest is printed
+all the same.
+
+Exit status 0 when everything was rendered, 1 when something could not be or is
+withheld from a cluster, 2 when the repository, its fedsync.yaml or the facts cannot be
+read.`,
 		Example: `  fedsync render --cluster gce-europe-west1b
   fedsync render --revision v1.2 -o json
-  fedsync render --cluster gce-us-east1b | kubectl --context gce-us-east1b diff -f -`,
+  fedsync render --cluster gce-us-east1b | kubectl --context gce-us-east1b diff -f -
+  fedsync render --explain --facts facts.yaml
+  fedsync facts | fedsync render --explain --facts - -o json`,
 		Args: cobra.NoArgs,
 	}
 	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy)
 	cluster := cmd.Flags().String("cluster", "", "only this cluster")
-	output := cmd.Flags().StringP("output", "o", "yaml", "yaml or json")
+	facts := cmd.Flags().String("facts", "", "file with what the clusters report, YAML or JSON; - for standard input")
+	explain := cmd.Flags().Bool("explain", false, "print what was decided on node ports and replicas, and why, instead of the objects")
+	output := cmd.Flags().StringP("output", "o", "yaml", "yaml or json; --explain prints a text for people unless it is given")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := oneOf("output", *output, "yaml", "json"); err != nil {
 			return err
 		}
-		r, err := daemon.Render(cmd.Context(), cfg)
+		reported, err := readFacts(cmd, *facts)
+		if err != nil {
+			return err
+		}
+		r, err := daemon.Render(cmd.Context(), cfg, reported)
 		if err != nil {
 			return err
 		}
@@ -51,16 +71,100 @@ repository or its fedsync.yaml cannot be read.`,
 			}
 		}
 		writeUncommitted(cmd.ErrOrStderr(), r.Uncommitted, "rendered")
-		write := render.WriteYAML
-		if *output == "json" {
-			write = render.WriteJSON
+		if *explain {
+			format := *output
+			if !cmd.Flags().Changed("output") {
+				format = "text"
+			}
+			err = newExplanation(r.Plan, plans, *cluster).print(cmd.OutOrStdout(), format)
+		} else {
+			write := render.WriteYAML
+			if *output == "json" {
+				write = render.WriteJSON
+			}
+			err = write(onTerminal(cmd.OutOrStdout()), plans, *cluster != "")
 		}
-		if err := write(onTerminal(cmd.OutOrStdout()), plans, *cluster != ""); err != nil {
+		if err != nil {
 			return err
 		}
-		return writeFindings(plainWriter{cmd.ErrOrStderr()}, of(*cluster, r.Findings))
+		stderr := plainWriter{cmd.ErrOrStderr()}
+		findings := slices.Concat(of(*cluster, r.Findings), strangers(*facts, reported, r.Federation))
+		left := withheld(plans)
+		err = writeFindings(stderr, slices.Concat(findings, untold(left, findings)))
+		if err == nil && len(left) > 0 {
+			err = errNo
+		}
+		return err
 	}
 	return cmd
+}
+
+// readFacts reads the file that --facts names; without one there are none.
+func readFacts(cmd *cobra.Command, file string) (federation.Facts, error) {
+	var data []byte
+	var err error
+	switch file {
+	case "":
+		return federation.Facts{}, nil
+	case "-":
+		file = "standard input"
+		data, err = io.ReadAll(cmd.InOrStdin())
+	default:
+		data, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return federation.Facts{}, fmt.Errorf("read the facts: %w", err)
+	}
+	facts, err := federation.ParseFacts(data)
+	if mistakes, ok := errors.AsType[federation.FileErrors](err); ok {
+		err = mistakes.In(file)
+	}
+	return facts, err
+}
+
+// strangers names clusters of the facts that the federation does not have: most
+// likely a slip, by which a cluster is taken to be empty.
+func strangers(file string, facts federation.Facts, f *federation.Federation) []federation.Finding {
+	var findings []federation.Finding
+	for _, name := range slices.Sorted(maps.Keys(facts.Clusters)) {
+		if !slices.ContainsFunc(f.Clusters, func(c federation.Cluster) bool { return c.Name == name }) {
+			findings = append(findings, federation.Finding{
+				ID: "facts", Severity: federation.SeverityWarning, File: file,
+				Message: noCluster(name, f).Error(), Remedy: "correct the cluster's name in the facts",
+			})
+		}
+	}
+	return findings
+}
+
+// withheld gives a finding for each object that a cluster is not given.
+func withheld(plans []federation.ClusterPlan) []federation.Finding {
+	findings := []federation.Finding{}
+	for _, plan := range plans {
+		for _, app := range plan.Apps {
+			for _, w := range app.Withheld {
+				f := federation.Finding{
+					ID: "withheld", Severity: federation.SeverityError,
+					Cluster: plan.Cluster, App: app.App, Object: w.Object, File: w.File, Message: w.Reason,
+				}
+				if len(w.Waits) > 0 {
+					f.Severity = federation.SeverityWarning
+					f.Remedy = "it waits for the facts of " + strings.Join(w.Waits, ", ")
+				}
+				findings = append(findings, f)
+			}
+		}
+	}
+	return findings
+}
+
+// untold leaves out what a finding says already.
+func untold(left, findings []federation.Finding) []federation.Finding {
+	return slices.DeleteFunc(slices.Clone(left), func(w federation.Finding) bool {
+		return slices.ContainsFunc(findings, func(f federation.Finding) bool {
+			return f.Object == w.Object && (f.Cluster == w.Cluster || f.Cluster == "") && strings.Contains(f.Message, w.Message)
+		})
+	})
 }
 
 // of gives the findings that concern one cluster; all of them for "".

@@ -86,7 +86,7 @@ func newRestoration(cmd *cobra.Command, cfg *daemon.Config, cluster, name string
 	r := &restoration{cluster: cluster}
 	context := cluster
 	if name == "" {
-		rendering, err := daemon.Render(cmd.Context(), cfg)
+		rendering, err := daemon.Render(cmd.Context(), cfg, federation.Facts{})
 		if err != nil {
 			return nil, fmt.Errorf("%w\nwith --federation NAME no repository is read", err)
 		}

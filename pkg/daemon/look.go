@@ -27,8 +27,9 @@ type Rendering struct {
 	Uncommitted []string // files of the work tree whose changes are not in the revision
 }
 
-// Render reads and renders one revision.
-func Render(ctx context.Context, cfg *Config) (*Rendering, error) {
+// Render reads and renders one revision, and schedules it for clusters that report
+// these facts; without any they are Ready and empty.
+func Render(ctx context.Context, cfg *Config, facts federation.Facts) (*Rendering, error) {
 	src, err := newSource(cfg, zap.NewNop())
 	if err != nil {
 		return nil, err
@@ -41,6 +42,20 @@ func Render(ctx context.Context, cfg *Config) (*Rendering, error) {
 	if err != nil {
 		return nil, err
 	}
+	uncommitted, err := uncommittedFiles(src, f)
+	if err != nil {
+		return nil, err
+	}
+	r, err := rendering(ctx, cfg, snapshot, f, facts)
+	if err != nil {
+		return nil, err
+	}
+	r.Uncommitted = uncommitted
+	return r, nil
+}
+
+// rendering renders a snapshot and plans it.
+func rendering(ctx context.Context, cfg *Config, snapshot federation.Snapshot, f *federation.Federation, facts federation.Facts) (*Rendering, error) {
 	bundles, findings := render.New(render.Options{}).Render(ctx, snapshot, f, nil)
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -49,18 +64,14 @@ func Render(ctx context.Context, cfg *Config) (*Rendering, error) {
 		Federation: f,
 		Revision:   snapshot.Revision,
 		Bundles:    bundles,
+		Facts:      facts,
 		Policy:     schedule.Policy{Namespaces: cfg.AllowNamespaces, Kinds: cfg.AllowKinds},
 	})
-	uncommitted, err := uncommittedFiles(src, f)
-	if err != nil {
-		return nil, err
-	}
 	return &Rendering{
-		Federation:  f,
-		Snapshot:    snapshot,
-		Plan:        plan,
-		Findings:    slices.Concat(findings, plan.Findings),
-		Uncommitted: uncommitted,
+		Federation: f,
+		Snapshot:   snapshot,
+		Plan:       plan,
+		Findings:   slices.Concat(findings, plan.Findings),
 	}, nil
 }
 
@@ -85,6 +96,8 @@ var errNoAnswer = errors.New("no cluster answers")
 // change there.
 type Comparison struct {
 	Report *status.Report
+	Facts  federation.Facts // what the clusters reported
+	Plan   federation.Plan  // what was planned by these facts
 	// Differences are those of each cluster that could be compared, by name; of
 	// one that could not, there is no entry.
 	Differences map[string][]apply.Difference
@@ -115,8 +128,18 @@ func Look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logg
 	if err != nil {
 		return nil, err
 	}
-	d.events.put(source.Event{Snapshot: &snapshot})
+	c, err := d.look(ctx, snapshot, timeout)
+	if err != nil {
+		return nil, err
+	}
+	c.Uncommitted = uncommitted
+	return c, nil
+}
 
+// look is Look for a snapshot. With errNoAnswer it gives what can be said all the
+// same.
+func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout time.Duration) (*Comparison, error) {
+	d.events.put(source.Event{Snapshot: &snapshot})
 	loopCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	l := newLoop(d, true)
@@ -127,11 +150,16 @@ func Look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logg
 		return nil, err
 	}
 
+	report := d.reports.newest()
+	if report == nil {
+		return nil, fmt.Errorf("nothing could be looked at within %s", timeout)
+	}
 	c := &Comparison{
-		Report:      d.reports.newest(),
+		Report:      report,
+		Facts:       l.workers.facts,
+		Plan:        l.plan,
 		Differences: map[string][]apply.Difference{},
 		Findings:    l.findings(),
-		Uncommitted: uncommitted,
 	}
 	var unseen []string
 	for name, w := range l.workers.byName {
@@ -145,7 +173,7 @@ func Look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logg
 	}
 	if len(unseen) == len(l.workers.byName) && len(unseen) > 0 {
 		slices.Sort(unseen)
-		return nil, fmt.Errorf("%w: %s", errNoAnswer, reasons(l.workers, unseen))
+		return c, fmt.Errorf("%w: %s", errNoAnswer, reasons(l.workers, unseen))
 	}
 	return c, nil
 }

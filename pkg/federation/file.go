@@ -19,11 +19,11 @@ import (
 // and holds every mistake there is, each with its line, unless the file is no
 // YAML at all.
 func Parse(data []byte) (*Federation, error) {
-	doc, found := document(data)
+	doc, found := federationFormat.document(data)
 	if doc == nil {
 		return nil, found.sorted()
 	}
-	found = append(found, validate(doc)...)
+	found = append(found, federationFormat.validate(doc)...)
 
 	// What the schema did not refuse is judged all the same, so that one look
 	// names all mistakes.
@@ -38,7 +38,7 @@ func Parse(data []byte) (*Federation, error) {
 		found = append(found, FileError{File: FileName, Message: err.Error()})
 		return nil, found.sorted()
 	}
-	c := checker{doc: doc}
+	c := checker{file: FileName, doc: doc}
 	c.check(&file)
 	found = append(found, c.found...)
 	if len(found) > 0 {
@@ -47,9 +47,9 @@ func Parse(data []byte) (*Federation, error) {
 	return file.federation(), nil
 }
 
-// FileError is one mistake in fedsync.yaml.
+// FileError is one mistake in fedsync.yaml or in a file of facts.
 type FileError struct {
-	File    string // FileName
+	File    string // FileName, or "facts"
 	Line    int    // 0 where no line can be named
 	Field   string // "spec.apps[1].path"; empty for the file as a whole
 	Message string
@@ -70,7 +70,7 @@ func (e FileError) Error() string {
 	return b.String()
 }
 
-// FileErrors are all mistakes in fedsync.yaml, by line.
+// FileErrors are all mistakes in one file, by line.
 type FileErrors []FileError
 
 // Error gives one mistake a line.
@@ -89,6 +89,15 @@ func (e FileErrors) Unwrap() []error {
 		all[i] = e[i]
 	}
 	return all
+}
+
+// In gives the mistakes with the name under which a person knows the file.
+func (e FileErrors) In(file string) FileErrors {
+	named := slices.Clone(e)
+	for i := range named {
+		named[i].File = file
+	}
+	return named
 }
 
 // Findings gives the mistakes as a report shows them.
@@ -116,23 +125,23 @@ func (e FileErrors) sorted() FileErrors {
 }
 
 // document reads the one document that the file may hold.
-func document(data []byte) (*strictyaml.Document, FileErrors) {
+func (f *format) document(data []byte) (*strictyaml.Document, FileErrors) {
 	var found FileErrors
 	docs, err := strictyaml.Decode(data)
 	if problems, ok := errors.AsType[strictyaml.Problems](err); ok {
 		for _, p := range problems {
-			found = append(found, FileError{File: FileName, Line: p.Line, Message: p.Message})
+			found = append(found, FileError{File: f.file, Line: p.Line, Message: p.Message})
 		}
 	}
 	switch {
 	case len(docs) == 0 && len(found) == 0:
-		return nil, FileErrors{{File: FileName, Message: fmt.Sprintf("the file is empty; it begins with apiVersion: %s and kind: %s", APIVersion, Kind)}}
+		return nil, FileErrors{{File: f.file, Message: fmt.Sprintf("the file is empty; it begins with apiVersion: %s and kind: %s", APIVersion, f.kind)}}
 	case len(docs) == 0:
 		return nil, found
 	case len(docs) > 1:
 		found = append(found, FileError{
-			File: FileName, Line: docs[1].Root.Line,
-			Message: "a second document begins here; the file holds one Federation and nothing else",
+			File: f.file, Line: docs[1].Root.Line,
+			Message: fmt.Sprintf("a second document begins here; the file holds one %s and nothing else", f.kind),
 		})
 	}
 	return &docs[0], found

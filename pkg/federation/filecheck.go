@@ -16,6 +16,7 @@ import (
 // A checker finds the mistakes that a schema cannot express. It may see a file
 // that the schema refused, so it assumes of no value that it is there.
 type checker struct {
+	file  string // the name in errors
 	doc   *strictyaml.Document
 	found FileErrors
 }
@@ -117,7 +118,7 @@ func (c *checker) confirmLost(f *fedsyncFile) {
 }
 
 func (c *checker) problem(message string, at ...string) {
-	c.found = append(c.found, FileError{File: FileName, Line: c.doc.Line(at...), Field: fieldOf(at), Message: message})
+	c.found = append(c.found, FileError{File: c.file, Line: c.doc.Line(at...), Field: fieldOf(at), Message: message})
 }
 
 // badPath says what is wrong with the path of an app's folder; empty for

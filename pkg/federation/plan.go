@@ -51,12 +51,12 @@ const (
 
 // Withheld is an object that is not to be written to a cluster now.
 type Withheld struct {
-	Object ObjectRef
-	File   string // within the repository
-	Reason string // "nodePort 30036 held by Service/default/legacy"
+	Object ObjectRef `json:"object"`
+	File   string    `json:"file,omitempty"` // within the repository
+	Reason string    `json:"reason"`         // "nodePort 30036 held by Service/default/legacy"
 	// Waits names the clusters whose facts the decision waits for. With none it is
 	// a refusal: only Git or somebody's hand in a cluster changes it.
-	Waits []string
+	Waits []string `json:"waits,omitempty"`
 }
 
 // PortBasis says where a node port comes from.
@@ -74,56 +74,56 @@ const (
 
 // PortDecision is what was decided for one port of one Service, for all clusters.
 type PortDecision struct {
-	App      string
-	Service  ObjectRef
-	File     string
-	Protocol string
-	Port     int32 // the Service's own
-	NodePort int32 // 0 where Basis is waiting or refused
-	Basis    PortBasis
-	Reason   string   // why, in one line
-	Waits    []string // the clusters whose facts are missing, sorted
+	App      string    `json:"app"`
+	Service  ObjectRef `json:"service"`
+	File     string    `json:"file,omitempty"`
+	Protocol string    `json:"protocol"`
+	Port     int32     `json:"port"`               // the Service's own
+	NodePort int32     `json:"nodePort,omitempty"` // 0 where Basis is waiting or refused
+	Basis    PortBasis `json:"basis"`
+	Reason   string    `json:"reason"`          // why, in one line
+	Waits    []string  `json:"waits,omitempty"` // the clusters whose facts are missing, sorted
 	// Clashes are the clusters where somebody else has the port.
-	Clashes []PortClash
+	Clashes []PortClash `json:"clashes,omitempty"`
 	// Moves are the clusters where the live Service has another port, by name.
-	Moves []PortMove
+	Moves []PortMove `json:"moves,omitempty"`
 }
 
 // PortClash is a cluster in which a node port is held by another Service.
 type PortClash struct {
-	Cluster string
-	Holder  ObjectRef
+	Cluster string    `json:"cluster"`
+	Holder  ObjectRef `json:"holder"`
 }
 
 // PortMove is a cluster in which the Service's node port changes.
 type PortMove struct {
-	Cluster string
-	From    int32
+	Cluster string `json:"cluster"`
+	From    int32  `json:"from"`
 }
 
 // ReplicasDecision is how the replicas of one workload are divided.
 type ReplicasDecision struct {
-	App    string
-	Object ObjectRef
-	File   string
-	Total  int64           // spec.replicas in Git
-	Shares []ReplicasShare // of the clusters that are targeted, in the order of fedsync.yaml
+	App    string          `json:"app"`
+	Object ObjectRef       `json:"object"`
+	File   string          `json:"file,omitempty"`
+	Total  int64           `json:"total"`  // spec.replicas in Git
+	Shares []ReplicasShare `json:"shares"` // of the clusters that are targeted, in the order of fedsync.yaml
 	// Shortfall is how many could be placed nowhere, and Reason why.
-	Shortfall int64
-	Reason    string
-	Waits     []string // the clusters whose facts are missing, sorted
+	Shortfall int64    `json:"shortfall,omitempty"`
+	Reason    string   `json:"reason,omitempty"`
+	Waits     []string `json:"waits,omitempty"` // the clusters whose facts are missing, sorted
 }
 
 // ReplicasShare is one cluster's part.
 type ReplicasShare struct {
-	Cluster  string
-	Share    int64 // what it is meant to run
-	Overflow int64 // pending pods on top, in the hope of room
+	Cluster  string `json:"cluster"`
+	Share    int64  `json:"share"`              // what it is meant to run
+	Overflow int64  `json:"overflow,omitempty"` // pending pods on top, in the hope of room
 	// Replicas is what is written now: Share and Overflow, or more while pods
 	// elsewhere are not Ready yet.
-	Replicas int64
-	Live     int64 // spec.replicas as it is; -1 where the object does not exist
-	Basis    ShareBasis
+	Replicas int64      `json:"replicas"`
+	Live     int64      `json:"live"` // spec.replicas as it is; -1 where the object does not exist
+	Basis    ShareBasis `json:"basis"`
 }
 
 // ShareBasis says what made a cluster's share.

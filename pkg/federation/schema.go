@@ -20,31 +20,48 @@ import (
 //go:embed fedsync.schema.json
 var schemaJSON []byte
 
+//go:embed facts.schema.json
+var factsSchemaJSON []byte
+
 // Schema is the JSON Schema (draft 2020-12) of fedsync.yaml, for editors. It is
 // what Parse validates with.
 func Schema() []byte { return bytes.Clone(schemaJSON) }
 
-const schemaURL = "fedsync.schema.json"
+// format is a kind of file that is read strictly. Its schema is compiled at its
+// first use; the schemas are part of the program, and a test holds that they
+// compile.
+type format struct {
+	file     string // the name in errors
+	kind     string
+	schema   []byte
+	compiled func() (*jsonschema.Schema, error)
+}
 
-// compiledSchema is made at its first use; the schema is part of the program,
-// and a test holds that it compiles.
-var compiledSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
-	content, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaJSON))
-	if err != nil {
-		return nil, fmt.Errorf("decode %s: %w", schemaURL, err)
-	}
-	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource(schemaURL, content); err != nil {
-		return nil, fmt.Errorf("add %s: %w", schemaURL, err)
-	}
-	return compiler.Compile(schemaURL)
-})
+var (
+	federationFormat = newFormat(FileName, Kind, schemaJSON)
+	factsFormat      = newFormat(factsFile, FactsKind, factsSchemaJSON)
+)
+
+func newFormat(file, kind string, schema []byte) *format {
+	return &format{file: file, kind: kind, schema: schema, compiled: sync.OnceValues(func() (*jsonschema.Schema, error) {
+		url := kind + ".schema.json"
+		content, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+		if err != nil {
+			return nil, fmt.Errorf("decode %s: %w", url, err)
+		}
+		compiler := jsonschema.NewCompiler()
+		if err := compiler.AddResource(url, content); err != nil {
+			return nil, fmt.Errorf("add %s: %w", url, err)
+		}
+		return compiler.Compile(url)
+	})}
+}
 
 // validate finds what the schema refuses.
-func validate(doc *strictyaml.Document) FileErrors {
-	schema, err := compiledSchema()
+func (f *format) validate(doc *strictyaml.Document) FileErrors {
+	schema, err := f.compiled()
 	if err != nil {
-		return FileErrors{{File: FileName, Message: err.Error()}}
+		return FileErrors{{File: f.file, Message: err.Error()}}
 	}
 	err = schema.Validate(doc.Value)
 	var invalid *jsonschema.ValidationError
@@ -52,16 +69,18 @@ func validate(doc *strictyaml.Document) FileErrors {
 	case err == nil:
 		return nil
 	case errors.As(err, &invalid):
-		v := refusals{doc: doc}
+		v := refusals{format: f, doc: doc}
 		v.collect(invalid)
 		return v.found
 	default:
-		return FileErrors{{File: FileName, Message: err.Error()}}
+		return FileErrors{{File: f.file, Message: err.Error()}}
 	}
 }
 
 // refusals says in plain words what a schema refused.
 type refusals struct {
+	*format
+
 	doc   *strictyaml.Document
 	found FileErrors
 }
@@ -73,7 +92,7 @@ func (v *refusals) collect(e *jsonschema.ValidationError) {
 		v.add(e.InstanceLocation, wantPruneLimit)
 		return
 	case *kind.AdditionalProperties:
-		known := knownFields(e.SchemaURL)
+		known := v.knownFields(e.SchemaURL)
 		for _, name := range k.Properties {
 			v.add(append(slices.Clone(e.InstanceLocation), name), fmt.Sprintf("unknown field %q%s", name, didYouMean(name, known)))
 		}
@@ -92,7 +111,7 @@ func (v *refusals) collect(e *jsonschema.ValidationError) {
 }
 
 func (v *refusals) add(at []string, text string) {
-	v.found = append(v.found, FileError{File: FileName, Line: v.doc.Line(at...), Field: fieldOf(at), Message: text})
+	v.found = append(v.found, FileError{File: v.file, Line: v.doc.Line(at...), Field: fieldOf(at), Message: text})
 }
 
 func say(e *jsonschema.ValidationError) string {
@@ -113,6 +132,10 @@ func say(e *jsonschema.ValidationError) string {
 		return fmt.Sprintf("want %d or more entries, got %d", k.Want, k.Got)
 	case *kind.MinLength:
 		return "it must not be empty"
+	case *kind.Minimum:
+		return fmt.Sprintf("want %s or more, got %s", k.Want.RatString(), k.Got.RatString())
+	case *kind.Maximum:
+		return fmt.Sprintf("want %s or less, got %s", k.Want.RatString(), k.Got.RatString())
 	case *kind.MaxLength:
 		return fmt.Sprintf("it is %d characters long; %d are allowed", k.Got, k.Want)
 	}
@@ -134,10 +157,10 @@ func patternMeaning(pattern string) string {
 }
 
 // knownFields lists the fields of the object that the schema at url describes.
-func knownFields(url string) []string {
+func (f *format) knownFields(url string) []string {
 	_, pointer, _ := strings.Cut(url, "#")
 	var at any
-	if json.Unmarshal(schemaJSON, &at) != nil {
+	if json.Unmarshal(f.schema, &at) != nil {
 		return nil
 	}
 	for step := range strings.SplitSeq(strings.Trim(pointer, "/"), "/") {

@@ -12,45 +12,64 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What Parse decodes and what the schema lets pass must be the same fields, or a
+// A format of ours, and what it is decoded to.
+var formats = []struct {
+	name   string
+	schema []byte
+	file   reflect.Type
+}{
+	{"fedsync.yaml", schemaJSON, reflect.TypeFor[fedsyncFile]()},
+	{"facts", factsSchemaJSON, reflect.TypeFor[factsDocument]()},
+}
+
+// What is decoded and what the schema lets pass must be the same fields, or a
 // field would be allowed and never read.
 func TestSchemaAndFileHaveTheSameFields(t *testing.T) {
-	inSchema := map[string]string{}
-	var root map[string]any
-	if err := json.Unmarshal(schemaJSON, &root); err != nil {
-		t.Fatal(err)
-	}
-	schemaFields(t, root, root, "", inSchema)
-	inGo := map[string]string{}
-	goFields(reflect.TypeFor[fedsyncFile](), "", inGo)
-	if diff := cmp.Diff(inGo, inSchema); diff != "" {
-		t.Errorf("fields and their types (-Go +schema):\n%s", diff)
+	for _, f := range formats {
+		t.Run(f.name, func(t *testing.T) {
+			inSchema := map[string]string{}
+			var root map[string]any
+			if err := json.Unmarshal(f.schema, &root); err != nil {
+				t.Fatal(err)
+			}
+			schemaFields(t, root, root, "", inSchema)
+			inGo := map[string]string{}
+			goFields(f.file, "", inGo)
+			if diff := cmp.Diff(inGo, inSchema); diff != "" {
+				t.Errorf("fields and their types (-Go +schema):\n%s", diff)
+			}
+		})
 	}
 }
 
 func TestSchemaDescribesEveryField(t *testing.T) {
-	var root map[string]any
-	if err := json.Unmarshal(schemaJSON, &root); err != nil {
-		t.Fatal(err)
-	}
-	var walk func(at string, v any)
-	walk = func(at string, v any) {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return
-		}
-		properties, _ := m["properties"].(map[string]any)
-		for name, p := range properties {
-			field := p.(map[string]any)
-			if _, isGroup := field["properties"]; field["description"] == nil && !isGroup {
-				t.Errorf("%s/%s has no description", at, name)
+	for _, f := range formats {
+		t.Run(f.name, func(t *testing.T) {
+			var root map[string]any
+			if err := json.Unmarshal(f.schema, &root); err != nil {
+				t.Fatal(err)
 			}
-		}
-		for _, key := range slices.Sorted(maps.Keys(m)) {
-			walk(path.Join(at, key), m[key])
+			describes(t, "", root)
+		})
+	}
+}
+
+func describes(t *testing.T, at string, v any) {
+	t.Helper()
+	m, ok := v.(map[string]any)
+	if !ok {
+		return
+	}
+	properties, _ := m["properties"].(map[string]any)
+	for name, p := range properties {
+		field := p.(map[string]any)
+		if _, isGroup := field["properties"]; field["description"] == nil && !isGroup {
+			t.Errorf("%s/%s has no description", at, name)
 		}
 	}
-	walk("", root)
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		describes(t, path.Join(at, key), m[key])
+	}
 }
 
 func schemaFields(t *testing.T, root, s map[string]any, at string, out map[string]string) {
@@ -73,8 +92,8 @@ func schemaFields(t *testing.T, root, s map[string]any, at string, out map[strin
 		schemaFields(t, root, s["additionalProperties"].(map[string]any), at+"{}", out)
 	case s["anyOf"] != nil:
 		out[at] = "any"
-	case s["type"] == "boolean":
-		out[at] = "boolean"
+	case s["type"] == "boolean", s["type"] == "integer":
+		out[at] = s["type"].(string)
 	default: // enum, const and string
 		out[at] = "string"
 	}
@@ -95,6 +114,8 @@ func goFields(t reflect.Type, at string, out map[string]string) {
 		goFields(t.Elem(), at+"{}", out)
 	case reflect.Bool:
 		out[at] = "boolean"
+	case reflect.Int32, reflect.Int64:
+		out[at] = "integer"
 	case reflect.Interface:
 		out[at] = "any"
 	default:

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func newDoctor(environment []string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Find out what is wrong, where, and what to do about it; changes nothing",
+		Long: `Looks at everything once: the settings, the kubeconfig, the repository and its
+fedsync.yaml, the rendering, and in every member cluster its state, what fedsync's
+credentials allow there, node ports, replicas, Ingresses and what they need. It prints
+each finding with its number, the object, what is wrong with the values seen, and below
+it, after an arrow, what to do.
+
+It needs no running daemon and changes nothing. What is broken is a finding, a
+repository that cannot be read among them, and whatever else can be looked at is looked
+at all the same. Numbers are explained in the documentation.
+
+Exit status 0 when no finding is an error, 1 when one is, 2 when nothing could be looked
+at (usage, settings).`,
+		Example: `  fedsync doctor
+  fedsync doctor --kubeconfig clusters.kubeconfig --repo https://forge.example/team/web.git --token-file token
+  fedsync doctor -o json | jq '.findings[] | select(.severity == "E")'`,
+		Args: cobra.NoArgs,
+	}
+	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
+	quiet(cmd)
+	output := cmd.Flags().StringP("output", "o", "text", "text or json")
+	timeout := cmd.Flags().Duration("timeout", 15*time.Second, "how long to wait for the clusters' answers")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := oneOf("output", *output, "text", "json"); err != nil {
+			return err
+		}
+		log, err := newLog(cmd, cfg)
+		if err != nil {
+			return err
+		}
+		e, err := daemon.Examine(cmd.Context(), cfg, *timeout, log)
+		if err != nil {
+			return err
+		}
+		writeUncommitted(cmd.ErrOrStderr(), e.Uncommitted, "looked at")
+		d := newDiagnosis(e)
+		if *output == "json" {
+			err = writeJSON(cmd.OutOrStdout(), d)
+		} else {
+			d.write(plainWriter{cmd.OutOrStdout()})
+		}
+		if err == nil && d.Errors > 0 {
+			err = errNo
+		}
+		return err
+	}
+	return cmd
+}
+
+// diagnosis is what doctor says, in the form of its JSON.
+type diagnosis struct {
+	Federation string               `json:"federation,omitempty"`
+	Repository string               `json:"repository"`
+	Revision   federation.Revision  `json:"revision,omitzero"`
+	Checked    checked              `json:"checked"`
+	Errors     int                  `json:"errors"`
+	Warnings   int                  `json:"warnings"`
+	Findings   []federation.Finding `json:"findings"` // errors first
+}
+
+// checked says how far the looking got.
+type checked struct {
+	Clusters    int `json:"clusters"`    // of the federation
+	Answering   int `json:"answering"`   // of them
+	Permissions int `json:"permissions"` // of them that said what they allow
+	Apps        int `json:"apps"`
+	Objects     int `json:"objects"` // rendered, in all clusters together
+}
+
+func newDiagnosis(e *daemon.Examination) diagnosis {
+	d := diagnosis{
+		Repository: e.Repository,
+		Revision:   e.Snapshot.Revision,
+		Findings:   append([]federation.Finding{}, e.Findings...),
+	}
+	if e.Federation != nil {
+		d.Federation = e.Federation.Name
+		d.Checked.Clusters, d.Checked.Apps = len(e.Federation.Clusters), len(e.Federation.Apps)
+	}
+	if e.Comparison != nil {
+		for _, c := range e.Comparison.Report.Clusters {
+			if c.State == federation.ClusterReady {
+				d.Checked.Answering++
+			}
+		}
+	}
+	d.Checked.Permissions = e.Permitted
+	for _, p := range e.Plan.Clusters {
+		for _, app := range p.Apps {
+			d.Checked.Objects += len(app.Objects)
+		}
+	}
+	for _, f := range d.Findings {
+		switch f.Severity {
+		case federation.SeverityError:
+			d.Errors++
+		case federation.SeverityWarning:
+			d.Warnings++
+		case federation.SeverityNote:
+		}
+	}
+	return d
+}
+
+// write prints the findings by severity and cluster, in the order that they have.
+func (d diagnosis) write(w io.Writer) {
+	if d.Federation == "" {
+		fmt.Fprintln(w, d.Repository)
+	} else {
+		fmt.Fprintf(w, "%s  %s\n", d.Federation, d.Revision)
+	}
+	var severity federation.Severity
+	cluster := "\x00" // no cluster's name
+	for _, f := range d.Findings {
+		if f.Severity != severity {
+			severity, cluster = f.Severity, "\x00"
+			fmt.Fprintf(w, "\n%s\n", heading(severity))
+		}
+		if f.Cluster != cluster {
+			cluster = f.Cluster
+			where := cluster
+			if where == "" {
+				where = "everywhere"
+			}
+			fmt.Fprintf(w, "  %s\n", where)
+		}
+		f.Cluster = "" // it stands above
+		const margin = "          "
+		fmt.Fprintf(w, "    %-5s %s\n", f.ID, indented(f.String(), margin))
+		if f.Remedy != "" {
+			fmt.Fprintf(w, margin+"→ %s\n", indented(f.Remedy, margin+"  "))
+		}
+	}
+	if len(d.Findings) > 0 {
+		fmt.Fprintf(w, "\n%s, %s\n", count(d.Errors, "error"), count(d.Warnings, "warning"))
+		return
+	}
+	fmt.Fprintf(w, "nothing is wrong: %d of %s answer, permissions asked in %d, %s rendered of %s\n", d.Checked.Answering,
+		count(d.Checked.Clusters, "cluster"), d.Checked.Permissions, count(d.Checked.Objects, "object"), count(d.Checked.Apps, "app"))
+}
+
+func heading(s federation.Severity) string {
+	switch s {
+	case federation.SeverityError:
+		return "ERRORS"
+	case federation.SeverityWarning:
+		return "WARNINGS"
+	case federation.SeverityNote:
+		return "NOTES"
+	}
+	return string(s)
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

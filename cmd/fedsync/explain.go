@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// explanation is what was decided, and why, in the form of its JSON.
+type explanation struct {
+	Revision federation.Revision           `json:"revision"`
+	Ports    []federation.PortDecision     `json:"ports"`
+	Replicas []federation.ReplicasDecision `json:"replicas"`
+}
+
+// newExplanation takes the decisions of a plan; with a cluster, those that concern
+// it, of which plans then holds that cluster's alone.
+func newExplanation(plan federation.Plan, plans []federation.ClusterPlan, cluster string) explanation {
+	e := explanation{Revision: plan.Revision, Ports: []federation.PortDecision{}, Replicas: []federation.ReplicasDecision{}}
+	if cluster == "" {
+		e.Ports = append(e.Ports, plan.Ports...)
+		e.Replicas = append(e.Replicas, plan.Replicas...)
+		return e
+	}
+	there := map[federation.ObjectRef]bool{}
+	for _, p := range plans {
+		for _, app := range p.Apps {
+			for _, o := range app.Objects {
+				there[o.Ref] = true
+			}
+			for _, w := range app.Withheld {
+				there[w.Object] = true
+			}
+		}
+	}
+	for _, d := range plan.Ports {
+		if there[d.Service] {
+			d.Clashes = slices.DeleteFunc(slices.Clone(d.Clashes), func(c federation.PortClash) bool { return c.Cluster != cluster })
+			d.Moves = slices.DeleteFunc(slices.Clone(d.Moves), func(m federation.PortMove) bool { return m.Cluster != cluster })
+			e.Ports = append(e.Ports, d)
+		}
+	}
+	for _, d := range plan.Replicas {
+		d.Shares = slices.DeleteFunc(slices.Clone(d.Shares), func(s federation.ReplicasShare) bool { return s.Cluster != cluster })
+		if len(d.Shares) > 0 {
+			e.Replicas = append(e.Replicas, d)
+		}
+	}
+	return e
+}
+
+func (e explanation) print(w io.Writer, format string) error {
+	switch format {
+	case "json":
+		return writeJSON(w, e)
+	case "yaml":
+		return writeYAML(w, e)
+	}
+	e.write(plainWriter{w})
+	return nil
+}
+
+// write prints the decisions for people.
+func (e explanation) write(w io.Writer) {
+	fmt.Fprintf(w, "%s\n", e.Revision)
+	if len(e.Ports) == 0 && len(e.Replicas) == 0 {
+		fmt.Fprintln(w, "no node port and no replica count had to be decided")
+	}
+	for i, d := range e.Ports {
+		if i == 0 || d.Service != e.Ports[i-1].Service {
+			fmt.Fprintf(w, "\n%s\n", place(d.Service, d.File))
+		}
+		writePort(w, d)
+	}
+	for _, d := range e.Replicas {
+		fmt.Fprintf(w, "\n%s\n", place(d.Object, d.File))
+		writeReplicas(w, d)
+	}
+}
+
+func place(ref federation.ObjectRef, file string) string {
+	return strings.TrimSuffix(ref.String()+"  "+file, "  ")
+}
+
+// writePort gives "  80/TCP  node port 30036, pinned: …" and what stands against it.
+func writePort(w io.Writer, d federation.PortDecision) {
+	const margin = "      "
+	port := "no node port"
+	if d.NodePort != 0 {
+		port = fmt.Sprintf("node port %d", d.NodePort)
+	}
+	fmt.Fprintf(w, "  %d/%s  %s, %s", d.Port, d.Protocol, port, d.Basis)
+	if d.Reason != "" {
+		fmt.Fprintf(w, ": %s", indented(d.Reason, margin))
+	}
+	fmt.Fprintln(w)
+	if len(d.Waits) > 0 {
+		fmt.Fprintf(w, margin+"waits for %s\n", strings.Join(d.Waits, ", "))
+	}
+	for _, c := range d.Clashes {
+		fmt.Fprintf(w, margin+"withheld in %s: %s has it\n", c.Cluster, c.Holder)
+	}
+	for _, m := range d.Moves {
+		fmt.Fprintf(w, margin+"moves in %s: from %d\n", m.Cluster, m.From)
+	}
+}
+
+func writeReplicas(w io.Writer, d federation.ReplicasDecision) {
+	fmt.Fprintf(w, "  %d in Git", d.Total)
+	if d.Shortfall > 0 {
+		fmt.Fprintf(w, ", %d could be placed nowhere", d.Shortfall)
+	}
+	if d.Reason != "" {
+		fmt.Fprintf(w, ": %s", indented(d.Reason, "    "))
+	}
+	fmt.Fprintln(w)
+	if len(d.Waits) > 0 {
+		fmt.Fprintf(w, "  waits for %s\n", strings.Join(d.Waits, ", "))
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "  CLUSTER\tREPLICAS\tSHARE\tOVERFLOW\tLIVE\tBECAUSE")
+	for _, s := range d.Shares {
+		live := "-"
+		if s.Live >= 0 {
+			live = fmt.Sprint(s.Live)
+		}
+		fmt.Fprintf(t, "  %s\t%d\t%d\t%d\t%s\t%s\n", s.Cluster, s.Replicas, s.Share, s.Overflow, live, because(s.Basis))
+	}
+	_ = t.Flush() // the error is the writer's, which nobody reads after this
+}
+
+// because says in words what made a share.
+func because(b federation.ShareBasis) string {
+	switch b {
+	case federation.ShareByWeight:
+		return "its weight"
+	case federation.ShareByMin:
+		return "its minReplicas"
+	case federation.ShareByMax:
+		return "its maxReplicas"
+	case federation.ShareByCapacity:
+		return "it has room for no more"
+	case federation.ShareByCurrent:
+		return "it runs there, and rebalance is off"
+	case federation.ShareNone:
+		return "the preferences do not name it"
+	case federation.ShareOffline:
+		return "it is Offline: placed elsewhere"
+	case federation.ShareLost:
+		return "it is declared lost"
+	case federation.ShareKept:
+		return "it cannot be seen, and keeps what it ran last"
+	case federation.ShareHeld:
+		return "held until others are Ready"
+	}
+	return string(b)
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func newFacts(environment []string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "facts",
+		Short: "Print what every cluster reports, as render --facts reads it; changes nothing",
+		Long: `Asks every member cluster what fedsync decides by: its state and version, the node
+ports in use and who holds them, the workloads with what runs and what waits for room,
+Ingresses, endpoints, quotas. It prints them as a file of the kind Facts, which
+fedsync render --facts takes: with it any decision can be made again, and explained,
+without the clusters.
+
+A cluster that does not answer is in it with its state, and is named on standard error.
+
+Exit status 0 when some cluster answers, 2 when none does.`,
+		Example: `  fedsync facts > facts.yaml
+  fedsync facts -o json | jq '.clusters[].nodePorts'
+  fedsync facts | fedsync render --explain --facts -`,
+		Args: cobra.NoArgs,
+	}
+	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
+	quiet(cmd)
+	output := cmd.Flags().StringP("output", "o", "yaml", "yaml or json")
+	timeout := cmd.Flags().Duration("timeout", 10*time.Second, "how long to wait for a cluster's answer")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := oneOf("output", *output, "yaml", "json"); err != nil {
+			return err
+		}
+		log, err := newLog(cmd, cfg)
+		if err != nil {
+			return err
+		}
+		c, err := daemon.Look(cmd.Context(), cfg, *timeout, log)
+		if err != nil {
+			return err
+		}
+		writeUncommitted(cmd.ErrOrStderr(), c.Uncommitted, "looked at")
+		encode := c.Facts.YAML
+		if *output == "json" {
+			encode = c.Facts.JSON
+		}
+		data, err := encode()
+		if err != nil {
+			return err
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.Facts.Clusters)) {
+			if facts := c.Facts.Clusters[name]; facts.State != federation.ClusterReady {
+				fmt.Fprintf(plainWriter{cmd.ErrOrStderr()}, "fedsync: %s: %s\n", name, indented(silence(facts), "  "))
+			}
+		}
+		_, err = onTerminal(cmd.OutOrStdout()).Write(data)
+		return err
+	}
+	return cmd
+}
+
+// silence says why a cluster does not answer.
+func silence(f federation.ClusterFacts) string {
+	switch {
+	case f.Error != "":
+		return fmt.Sprintf("%s, %s: %s", f.State, f.Failure, f.Error)
+	case f.State == federation.ClusterPending:
+		return "no answer in time"
+	}
+	return string(f.State)
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/tools/txtar"
+
+	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
+	"github.com/fedsync/fedsync/pkg/source"
+)
+
+func newReport(environment []string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "report",
+		Short: "Write one file for support, without any secret; changes nothing",
+		Long: `Looks at everything once, as fedsync doctor does, and writes what it saw as one text:
+the version, the settings, fedsync.yaml, the findings, the report of every cluster with
+its version and state, the facts, and what was decided on node ports and replicas, and
+why. Each part begins with a line "-- NAME --".
+
+No credential is in it, nothing of what Secrets hold, and no manifest. Read it all the
+same before you send it: names of clusters, objects and hosts are in it.
+
+Exit status 0 when it was written, whatever is in it; 2 when it could not be.`,
+		Example: `  fedsync report -o fedsync-report.txt
+  fedsync report --repo https://forge.example/team/web.git --token-file token > report.txt`,
+		Args: cobra.NoArgs,
+	}
+	cfg := settings(cmd, environment, daemon.Groups()...)
+	quiet(cmd)
+	output := cmd.Flags().StringP("output", "o", "", "file to write, readable by its owner alone (default: standard output)")
+	timeout := cmd.Flags().Duration("timeout", 15*time.Second, "how long to wait for the clusters' answers")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		log, err := newLog(cmd, cfg)
+		if err != nil {
+			return err
+		}
+		e, err := daemon.Examine(cmd.Context(), cfg, *timeout, log)
+		if err != nil {
+			return err
+		}
+		data, err := supportFile(cmd, cfg, e)
+		if err != nil {
+			return err
+		}
+		if *output == "" {
+			_, err = onTerminal(cmd.OutOrStdout()).Write(data)
+			return err
+		}
+		if err := os.WriteFile(*output, data, 0o600); err != nil {
+			return fmt.Errorf("write the report: %w", err)
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "fedsync: wrote %s; read it before you send it\n", *output)
+		return nil
+	}
+	return cmd
+}
+
+// supportFile puts together what support needs to know.
+func supportFile(cmd *cobra.Command, cfg *daemon.Config, e *daemon.Examination) ([]byte, error) {
+	s := scrubber{secrets: daemon.Secrets(cfg, e.Plan)}
+	a := &txtar.Archive{Comment: fmt.Appendf(nil, "fedsync %s, %s %s/%s, %s\n\n", buildVersion(),
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format(time.RFC3339))}
+	parts := []struct {
+		name    string
+		content any
+	}{
+		{"settings.json", givenSettings(cmd)},
+		{"doctor.json", newDiagnosis(e)},
+		{"decisions.json", newExplanation(e.Plan, nil, "")},
+		{"withheld.json", withheld(e.Plan.Clusters)},
+	}
+	if c := e.Comparison; c != nil {
+		facts, err := c.Facts.JSON()
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, struct {
+			name    string
+			content any
+		}{"facts.json", json.RawMessage(facts)}, struct {
+			name    string
+			content any
+		}{"report.json", c.Report})
+	}
+	for _, p := range parts {
+		data, err := s.json(p.content)
+		if err != nil {
+			return nil, fmt.Errorf("report: %s: %w", p.name, err)
+		}
+		a.Files = append(a.Files, txtar.File{Name: p.name, Data: data})
+	}
+	if e.Snapshot.Files != nil {
+		if data, err := fs.ReadFile(e.Snapshot.Files, federation.FileName); err == nil { // that it is missing is a finding
+			a.Files = append(a.Files, txtar.File{Name: federation.FileName, Data: s.lines(data)})
+		}
+	}
+	return txtar.Format(a), nil
+}
+
+// givenSettings are those that are not their defaults: credentials are files there,
+// of which only the names are told.
+func givenSettings(cmd *cobra.Command) map[string]string {
+	given := map[string]string{}
+	table := pflag.NewFlagSet("", pflag.ContinueOnError)
+	daemon.NewConfig().Flags(table, daemon.Groups()...)
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if table.Lookup(f.Name) != nil && f.Value.String() != f.DefValue {
+			given[f.Name] = source.Redact(f.Value.String())
+		}
+	})
+	return given
+}
+
+// scrubber takes secrets out of what others said.
+type scrubber struct{ secrets []string }
+
+// json gives a value with every text in it redacted.
+func (s scrubber) json(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var content any
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&content); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // nobody embeds it, and people read it
+	encoder.SetIndent("", "  ")
+	err = encoder.Encode(s.clean(content))
+	return b.Bytes(), err
+}
+
+func (s scrubber) clean(v any) any {
+	switch v := v.(type) {
+	case string:
+		return health.Redact(v, s.secrets...)
+	case []any:
+		for i := range v {
+			v[i] = s.clean(v[i])
+		}
+	case map[string]any:
+		for key := range v { // keys are the names of fields, apps and resources
+			v[key] = s.clean(v[key])
+		}
+	}
+	return v
+}
+
+// lines redacts a text line by line, and keeps how far each is indented.
+func (s scrubber) lines(text []byte) []byte {
+	lines := strings.Split(string(text), "\n")
+	for i, line := range lines {
+		words := strings.TrimLeft(line, " ")
+		lines[i] = line[:len(line)-len(words)] + health.Redact(words, s.secrets...)
+	}
+	return []byte(strings.Join(lines, "\n"))
+}

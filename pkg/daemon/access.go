@@ -1,0 +1,189 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
+)
+
+// What fedsync does with every object of the repository. It watches kinds, in all
+// namespaces at once.
+var (
+	objectVerbs = []string{"get", "create", "patch", "delete"}
+	kindVerbs   = []string{"list", "watch"}
+)
+
+// ownAccess is what fedsync needs besides, whatever the repository holds.
+func ownAccess() []health.Access {
+	return slices.Concat(
+		access(schema.GroupResource{Resource: "configmaps"}, apply.Namespace, "get", "list", "watch", "create", "patch", "delete"),
+		access(schema.GroupResource{Resource: "secrets"}, apply.Namespace, "create", "get", "list", "delete"),
+		clusterAccess(schema.GroupResource{Resource: "namespaces"}, "get", "create"),
+		access(schema.GroupResource{Resource: "services"}, "", kindVerbs...),
+	)
+}
+
+func access(resource schema.GroupResource, namespace string, verbs ...string) []health.Access {
+	all := make([]health.Access, len(verbs))
+	for i, verb := range verbs {
+		all[i] = health.Access{Verb: verb, Resource: resource, Namespace: namespace}
+	}
+	return all
+}
+
+func clusterAccess(resource schema.GroupResource, verbs ...string) []health.Access {
+	all := access(resource, "", verbs...)
+	for i := range all {
+		all[i].Cluster = true
+	}
+	return all
+}
+
+// permissions asks every cluster that answers what our credentials allow there.
+func (e *Examination) permissions(ctx context.Context, d *Daemon, timeout time.Duration) error {
+	var (
+		mu    sync.Mutex // protects e
+		calls sync.WaitGroup
+	)
+	for _, plan := range e.Plan.Clusters {
+		i := slices.IndexFunc(e.Federation.Clusters, func(c federation.Cluster) bool { return c.Name == plan.Cluster })
+		if i < 0 || e.Comparison.Facts.Of(plan.Cluster).State != federation.ClusterReady {
+			continue
+		}
+		calls.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			p, err := d.askPermissions(ctx, e.Federation.Clusters[i], plan)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				e.find(federation.Finding{
+					ID: "D07", Severity: federation.SeverityWarning, Cluster: plan.Cluster,
+					Message: "it cannot be told what our credentials allow: " + health.Redact(err.Error()),
+				})
+				return
+			}
+			e.Permitted++
+			// One object after the other says no more than the role that is missing.
+			e.Findings = slices.DeleteFunc(e.Findings, p.explains)
+			e.find(p.findings...)
+		})
+	}
+	calls.Wait()
+	return ctx.Err()
+}
+
+// permissions are what a cluster denies.
+type permissions struct {
+	cluster  string
+	findings []federation.Finding
+	denied   map[schema.GroupResource]bool
+	kinds    map[schema.GroupKind]schema.GroupResource
+}
+
+// explains says whether a finding is about what is denied.
+func (p *permissions) explains(f federation.Finding) bool {
+	if f.ID != "D07" || f.Cluster != p.cluster {
+		return false
+	}
+	// A watch that is refused speaks of the resource, not of the kind.
+	return p.denied[p.kinds[f.Object.GroupKind()]] || p.denied[schema.GroupResource{Group: f.Object.Group, Resource: f.Object.Kind}]
+}
+
+func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan federation.ClusterPlan) (*permissions, error) {
+	conn, err := d.kubeconfig.Connection(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	cfg, connections := health.TrackConnections(conn.REST)
+	defer connections.Close()
+	cfg.QPS = -1 // the limit is on what is under way
+	client, err := dynamic.NewForConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	mapper, err := newMapper(cfg, d.cfg.RequestTimeout)
+	if err != nil {
+		return nil, err
+	}
+	p := &permissions{cluster: c.Name, denied: map[schema.GroupResource]bool{}, kinds: map[schema.GroupKind]schema.GroupResource{}}
+	questions, err := p.questions(mapper, plan)
+	if err != nil {
+		return nil, err
+	}
+	denied, err := health.AskAccess(ctx, client, questions, d.cfg.Concurrency)
+	if err != nil || len(denied) == 0 {
+		return p, err
+	}
+	user, err := health.AskUser(ctx, client)
+	if err != nil {
+		user = "USER" // a cluster before Kubernetes 1.28
+	}
+	for _, a := range denied {
+		p.denied[a.Resource] = true
+	}
+	p.findings = health.AccessFindings(c.Name, c.Context, user, denied)
+	return p, nil
+}
+
+// questions are what the plan and fedsync itself need of a cluster, each once. A
+// kind that the cluster does not know is not asked about: an apply says so.
+func (p *permissions) questions(mapper meta.RESTMapper, plan federation.ClusterPlan) ([]health.Access, error) {
+	var refs []federation.ObjectRef
+	for _, app := range plan.Apps {
+		for _, o := range app.Objects {
+			refs = append(refs, o.Ref)
+		}
+		for _, w := range app.Withheld {
+			refs = append(refs, w.Object)
+		}
+	}
+	all := ownAccess()
+	for _, ref := range refs {
+		gk := ref.GroupKind()
+		mapping, err := mapper.RESTMapping(gk)
+		switch {
+		case meta.IsNoMatchError(err):
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("find out how %s is served: %w", gk, err)
+		}
+		resource := mapping.Resource.GroupResource()
+		p.kinds[gk] = resource
+		if mapping.Scope.Name() == meta.RESTScopeNameRoot {
+			all = append(all, clusterAccess(resource, slices.Concat(objectVerbs, kindVerbs)...)...)
+			continue
+		}
+		all = append(all, access(resource, ref.Namespace, objectVerbs...)...)
+		all = append(all, access(resource, "", kindVerbs...)...)
+	}
+	return once(all), nil
+}
+
+// once drops what was asked before, and puts what belongs together side by side.
+func once(all []health.Access) []health.Access {
+	var out []health.Access
+	seen := map[health.Access]bool{}
+	for _, a := range all {
+		if !seen[a] {
+			seen[a] = true
+			out = append(out, a)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b health.Access) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Resource.String(), b.Resource.String()))
+	})
+	return out
+}

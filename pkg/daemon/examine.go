@@ -1,0 +1,178 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// Examination is what can be said of a set-up, whatever state it is in.
+type Examination struct {
+	Repository string                 // URL or path, without credentials
+	Snapshot   federation.Snapshot    // its Revision is empty where none could be read
+	Federation *federation.Federation // nil where none could be read
+	Plan       federation.Plan        // by the facts of the clusters, where they could be asked
+	Comparison *Comparison            // nil where the clusters were not asked
+	Permitted  int                    // clusters that were asked what they allow
+	Findings   []federation.Finding   // sorted
+	// Uncommitted are files of the work tree whose changes are not in the revision.
+	Uncommitted []string
+}
+
+// Examine looks at everything once, as Look does, and at what Look takes for
+// granted: a part that is broken is a finding, and the others are examined all the
+// same. It also asks every cluster what our credentials allow. It changes nothing.
+func Examine(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*Examination, error) {
+	e := &Examination{Repository: source.Redact(cfg.Repository)}
+	_, kubeErr := newKubeconfig(cfg.Kubeconfig, log)
+	if kubeErr != nil {
+		e.find(federation.Finding{
+			ID: "D01", Severity: federation.SeverityError, Message: kubeErr.Error(),
+			Remedy: "give a kubeconfig that has a context for each member cluster: --kubeconfig FILE, or $KUBECONFIG",
+		})
+	}
+	e.read(ctx, cfg, log)
+	switch {
+	case e.Federation == nil:
+	case kubeErr != nil:
+		// What is wrong in the repository can be said without the clusters.
+		r, err := rendering(ctx, cfg, e.Snapshot, e.Federation, federation.Facts{})
+		if err != nil {
+			return nil, err
+		}
+		e.Plan = r.Plan
+		e.find(r.Findings...)
+	default:
+		if err := e.ask(ctx, cfg, timeout, log); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(e.Findings, federation.Finding.Compare)
+	return e, ctx.Err()
+}
+
+func (e *Examination) find(findings ...federation.Finding) {
+	e.Findings = append(e.Findings, findings...)
+}
+
+// read reads the repository's fedsync.yaml.
+func (e *Examination) read(ctx context.Context, cfg *Config, log *zap.Logger) {
+	src, err := newSource(cfg, log)
+	if err != nil {
+		e.find(federation.Finding{
+			ID: "D01", Severity: federation.SeverityError, Message: err.Error(),
+			Remedy: "correct --repo and the settings of its credentials",
+		})
+		return
+	}
+	snapshot, err := src.Snapshot(ctx, cfg.Revision)
+	if err != nil {
+		e.find(sourceFinding(err))
+		return
+	}
+	e.Snapshot = snapshot
+	f, err := render.Load(snapshot)
+	if err != nil {
+		e.find(refusal(err)...)
+		return
+	}
+	e.Federation = f
+	if e.Uncommitted, err = uncommittedFiles(src, f); err != nil {
+		e.find(sourceFinding(err))
+	}
+}
+
+// sourceFinding says why the repository cannot be read.
+func sourceFinding(err error) federation.Finding {
+	f := federation.Finding{
+		ID: "source", Severity: federation.SeverityError, Message: err.Error(),
+		Remedy: "correct --repo or --revision",
+	}
+	if wrong, ok := errors.AsType[*source.NotRepositoryError](err); ok {
+		f.Message, f.Remedy = fmt.Sprintf("read %s: %s", wrong.Path, wrong.Reason), wrong.Remedy
+	}
+	if failed, ok := errors.AsType[*source.Error](err); ok {
+		short := *failed
+		short.Remedy = ""
+		f.Message = short.Error()
+		f.Remedy = cmp.Or(failed.Remedy, "check the repository's address, its credentials and the network")
+	}
+	if errors.Is(err, source.ErrUnauthorised) || errors.Is(err, source.ErrCredentials) {
+		f.ID = "D02"
+	}
+	return f
+}
+
+// ask looks at the clusters.
+func (e *Examination) ask(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) error {
+	d, err := newParts(cfg, Options{Log: log})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	c, err := d.look(ctx, e.Snapshot, timeout)
+	if err != nil && !errors.Is(err, errNoAnswer) {
+		return err
+	}
+	c.Uncommitted = e.Uncommitted
+	e.Comparison, e.Plan = c, c.Plan
+	e.find(c.Report.Findings...)
+	for _, cluster := range c.Report.Clusters {
+		e.judge(cluster, timeout)
+	}
+	return e.permissions(ctx, d, timeout)
+}
+
+// judge makes findings of what a daemon would wait for: a single look has no later.
+func (e *Examination) judge(c status.Cluster, timeout time.Duration) {
+	differences, compared := e.Comparison.Differences[c.Name]
+	f := federation.Finding{Cluster: c.Name, Severity: federation.SeverityWarning, Since: c.Since}
+	switch {
+	case c.Lost || !c.Targeted:
+		return
+	case c.State == federation.ClusterPending:
+		f.ID, f.Severity = "D05", federation.SeverityError
+		f.Message = fmt.Sprintf("no answer within %s", timeout)
+		f.Remedy = "check the network between here and the API server, or wait longer: --timeout"
+	case c.State != federation.ClusterReady:
+		for i := range e.Findings {
+			if found := &e.Findings[i]; found.Cluster == c.Name && slices.Contains(absence, found.ID) {
+				found.Severity = federation.SeverityError
+			}
+		}
+		return
+	case !compared && e.broken(c.Name):
+		return // which says why
+	case !compared:
+		f.ID = "not-synced"
+		f.Message = fmt.Sprintf("was not compared with %s within %s", e.Snapshot.Revision, timeout)
+		f.Remedy = "wait longer: --timeout"
+	case len(differences) > 0:
+		f.ID = "not-synced"
+		f.Message = fmt.Sprintf("is not equal to %s: %d of its objects differ", e.Snapshot.Revision, len(differences))
+		f.Remedy = "fedsync diff prints the differences; a running fedsync mends them"
+	default:
+		return
+	}
+	e.find(f)
+}
+
+// absence are the findings that say why a cluster does not answer.
+var absence = []string{"D01", "D02", "D03", "D05"}
+
+// broken says whether an error stands for the cluster.
+func (e *Examination) broken(cluster string) bool {
+	return slices.ContainsFunc(e.Findings, func(f federation.Finding) bool {
+		return f.Cluster == cluster && f.Severity == federation.SeverityError
+	})
+}

@@ -1,0 +1,351 @@
+package federation_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func TestFactsAreReadAsAPersonWritesThem(t *testing.T) {
+	const file = `apiVersion: fedsync.dev/v1alpha1
+kind: Facts
+clusters:
+- name: gce-asia-east1a
+  state: Ready                     # Ready | NotReady | Offline
+  nodePorts:
+  - {protocol: TCP, port: 30036, namespace: default, service: legacy, servicePort: 80}
+  workloads:
+  - {kind: ReplicaSet, namespace: default, name: nginx, replicas: 17, ready: 10, unschedulable: 7}
+`
+	got, err := federation.ParseFacts([]byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := federation.Facts{Clusters: map[string]federation.ClusterFacts{
+		"gce-asia-east1a": {
+			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true,
+			NodePorts: []federation.NodePort{{Protocol: "TCP", Port: 30036, Namespace: "default", Service: "legacy", ServicePort: 80}},
+			Workloads: []federation.Workload{{
+				Object:   federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: "default", Name: "nginx"},
+				Replicas: 17, Ready: 10, Current: 10, Unschedulable: 7, Limited: true, Capacity: 10,
+			}},
+		},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ParseFacts (-want +got):\n%s", diff)
+	}
+}
+
+func TestFactsDefaults(t *testing.T) {
+	for _, c := range []struct {
+		name, cluster string
+		want          federation.ClusterFacts
+	}{
+		{
+			"a cluster with a name alone is that of a missing one", `{name: a}`,
+			federation.Facts{}.Of("a"),
+		},
+		{
+			"one that is away was seen, and is not seen now", `{name: a, state: Offline}`,
+			federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, PortsKnown: true},
+		},
+		{
+			"what is said wins", `{name: a, state: Unknown, synced: true, seen: false, portsKnown: false}`,
+			federation.ClusterFacts{State: federation.ClusterUnknown, Synced: true},
+		},
+		{
+			"ports are sorted, by TCP in default unless given",
+			`{name: a, nodePorts: [{port: 30002, service: b}, {port: 30001, service: a, protocol: UDP, namespace: web}]}`,
+			federation.ClusterFacts{
+				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true,
+				NodePorts: []federation.NodePort{
+					{Protocol: "UDP", Port: 30001, Namespace: "web", Service: "a"},
+					{Protocol: "TCP", Port: 30002, Namespace: "default", Service: "b"},
+				},
+			},
+		},
+		{
+			"pods that wait for a moment only do not limit", `{name: a, workloads: [{kind: Deployment, name: d, replicas: 3, ready: 1, current: 3, unschedulable: 2, limited: false}]}`,
+			federation.ClusterFacts{
+				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true,
+				Workloads: []federation.Workload{{
+					Object:   federation.ObjectRef{Group: "apps", Kind: "Deployment", Namespace: "default", Name: "d"},
+					Replicas: 3, Ready: 1, Current: 3, Unschedulable: 2,
+				}},
+			},
+		},
+		{
+			"more pods wait than replicas are wanted", `{name: a, workloads: [{kind: ReplicaSet, name: r, replicas: 1, unschedulable: 2}]}`,
+			federation.ClusterFacts{
+				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true,
+				Workloads: []federation.Workload{{
+					Object:   federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: "default", Name: "r"},
+					Replicas: 1, Unschedulable: 2, Limited: true,
+				}},
+			},
+		},
+		{
+			"a ConfigMap that is known to be missing", `{name: a, ingressUID: {exists: false}}`,
+			federation.ClusterFacts{
+				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true,
+				IngressUID: federation.IngressUID{Known: true},
+			},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := federation.ParseFacts([]byte("apiVersion: fedsync.dev/v1alpha1\nkind: Facts\nclusters: [" + c.cluster + "]\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, got.Of("a")); diff != "" {
+				t.Errorf("facts of a (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParseFactsNamesEveryMistakeWithItsLine(t *testing.T) {
+	const file = `apiVersion: fedsync.dev/v1alpha1
+kind: Fact
+clusters:
+- name: a
+  state: Redy
+  nodePort: []
+  nodePorts:
+  - {port: 70000, service: web}
+  - {port: "30036", service: web}
+  since: yesterday
+  workloads:
+  - {kind: ReplicaSet, name: nginx, replicas: -1}
+  - {kind: ReplicaSet, name: nginx, replicas: 1, redy: 1}
+  - {kind: ReplicaSet, replicas: 1}
+  inventory: {web: [nginx]}
+- name: a
+`
+	_, err := federation.ParseFacts([]byte(file))
+	var found federation.FileErrors
+	if !errors.As(err, &found) {
+		t.Fatalf("ParseFacts = %v, want FileErrors", err)
+	}
+	want := `f.yaml:2: kind: want Facts, got Fact
+f.yaml:5: clusters[0].state: "Redy" is not known here: want Ready, NotReady, Offline, Unknown or Pending; did you mean "Ready"?
+f.yaml:6: clusters[0].nodePort: unknown field "nodePort"; did you mean "nodePorts"?
+f.yaml:8: clusters[0].nodePorts[0].port: want 65535 or less, got 70000
+f.yaml:9: clusters[0].nodePorts[1].port: want an integer, got a string
+f.yaml:10: clusters[0].since: "yesterday" is no time: write it as 2026-01-02T15:04:05Z
+f.yaml:12: clusters[0].workloads[0].replicas: want 0 or more, got -1
+f.yaml:13: clusters[0].workloads[1]: apps/ReplicaSet/default/nginx stands twice, first as workloads[0]
+f.yaml:13: clusters[0].workloads[1].redy: unknown field "redy"; did you mean "ready"?
+f.yaml:14: clusters[0].workloads[2]: "name" is missing
+f.yaml:15: clusters[0].inventory.web[0]: object reference "nginx": want [GROUP/]KIND[/NAMESPACE]/NAME, as in apps/ReplicaSet/web/nginx
+f.yaml:16: clusters[1].name: cluster "a" stands twice, first as clusters[0]`
+	if diff := cmp.Diff(want, found.In("f.yaml").Error()); diff != "" {
+		t.Errorf("ParseFacts (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseFactsRefusesWhatIsNoFileOfFacts(t *testing.T) {
+	for _, c := range []struct{ name, file, want string }{
+		{"nothing", "", "facts: the file is empty; it begins with apiVersion: fedsync.dev/v1alpha1 and kind: Facts"},
+		{"no YAML", "[", "facts:1: not YAML: did not find expected node content"},
+		{"a list", "[]", "facts:1: want a map, got a list"},
+		{"two documents", "{apiVersion: fedsync.dev/v1alpha1, kind: Facts, clusters: []}\n---\n{}", "facts:3: a second document begins here; the file holds one Facts and nothing else"},
+		{"a fedsync.yaml", "apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: web}\nspec: {clusters: []}\n", "facts:2: kind: want Facts, got Federation"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := federation.ParseFacts([]byte(c.file)); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("ParseFacts = %v, want %q in it", err, c.want)
+			}
+		})
+	}
+}
+
+func TestFactsArePrintedForPeople(t *testing.T) {
+	facts := federation.Facts{Clusters: map[string]federation.ClusterFacts{
+		"b": {
+			State: federation.ClusterOffline, Failure: federation.FailureRefused, Error: "connection refused",
+			Since: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Seen: true, PortsKnown: true,
+		},
+		"a": {
+			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, Version: "v1.37.2",
+			Inventory: map[string][]federation.ObjectRef{"echo": {{Kind: "Service", Namespace: "web", Name: "echo"}}},
+			NodePorts: []federation.NodePort{{Protocol: "TCP", Port: 30036, Namespace: "default", Service: "legacy", ServicePort: 80}},
+			Workloads: []federation.Workload{{
+				Object:   federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: "default", Name: "nginx"},
+				Replicas: 17, Ready: 10, Current: 10, Unschedulable: 7, Limited: true, Capacity: 10,
+			}},
+		},
+	}}
+	want := `apiVersion: fedsync.dev/v1alpha1
+kind: Facts
+clusters:
+- name: a
+  state: Ready
+  version: v1.37.2
+  inventory:
+    echo: [Service/web/echo]
+  nodePorts:
+  - {protocol: TCP, port: 30036, namespace: default, service: legacy, servicePort: 80}
+  workloads:
+  - {kind: ReplicaSet, namespace: default, name: nginx, replicas: 17, ready: 10, unschedulable: 7}
+- name: b
+  state: Offline
+  failure: refused
+  error: connection refused
+  since: "2026-01-02T15:04:05Z"
+`
+	got, err := facts.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("YAML (-want +got):\n%s", diff)
+	}
+}
+
+func TestFactsSurviveTheirFile(t *testing.T) {
+	for seed := range uint64(300) {
+		facts := randomFacts(rand.New(rand.NewPCG(seed, 1))) //nolint:gosec // The same facts each time.
+		for name, encode := range map[string]func() ([]byte, error){"YAML": facts.YAML, "JSON": facts.JSON} {
+			data, err := encode()
+			if err != nil {
+				t.Fatalf("seed %d: %s: %v", seed, name, err)
+			}
+			got, err := federation.ParseFacts(data)
+			if err != nil {
+				t.Fatalf("seed %d: ParseFacts of %s: %v\n%s", seed, name, err, data)
+			}
+			if diff := cmp.Diff(facts, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("seed %d: through %s (-want +got):\n%s\n%s", seed, name, diff, data)
+			}
+		}
+	}
+}
+
+// A field that is new in the facts and is missing in their file would be lost
+// without a word: the facts of the test above must have every field.
+func TestFactsSurviveTheirFileWithEveryField(t *testing.T) {
+	set := map[string]bool{}
+	for seed := range uint64(300) {
+		for _, f := range randomFacts(rand.New(rand.NewPCG(seed, 1))).Clusters { //nolint:gosec // The same facts each time.
+			fieldsSet(reflect.ValueOf(f), "", set)
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(set)) {
+		if !set[field] {
+			t.Errorf("no random facts have a %s: add it to randomFacts", field)
+		}
+	}
+}
+
+// fieldsSet notes which fields of a value are not zero anywhere.
+func fieldsSet(v reflect.Value, at string, set map[string]bool) {
+	if _, isTime := v.Interface().(time.Time); isTime || v.Kind() != reflect.Struct {
+		set[at] = set[at] || !v.IsZero()
+		switch v.Kind() { //nolint:exhaustive // Only these hold further structs.
+		case reflect.Slice:
+			for i := range v.Len() {
+				fieldsSet(v.Index(i), at+"[]", set)
+			}
+		case reflect.Map:
+			for _, key := range v.MapKeys() {
+				fieldsSet(v.MapIndex(key), at+"{}", set)
+			}
+		}
+		return
+	}
+	for i := range v.NumField() {
+		fieldsSet(v.Field(i), at+"."+v.Type().Field(i).Name, set)
+	}
+}
+
+// randomFacts makes facts such as clusters may report, and texts such as they
+// should not.
+func randomFacts(r *rand.Rand) federation.Facts {
+	flip := func() bool { return r.IntN(2) == 0 }
+	number := func(n int) int64 { return int64(r.IntN(n)) }
+	text := func() string {
+		return pick(r, "", "words", "on", "007", "2026-01-02", "null", "a: b, {c} #d", "two\nlines\n", "\x1b[2J", "ünï", `"quoted" \ and 'so'`, " - ")
+	}
+	name := func() string { return pick(r, "web", "nginx", "echo", "0", "true", "a.b-c") }
+	moment := func() time.Time {
+		if flip() {
+			return time.Time{}
+		}
+		return time.Unix(number(2e9), number(1e9)).UTC()
+	}
+	facts := federation.Facts{Clusters: map[string]federation.ClusterFacts{}}
+	for i := range r.IntN(4) {
+		f := federation.ClusterFacts{
+			State: pick(r, federation.ClusterReady, federation.ClusterNotReady, federation.ClusterOffline,
+				federation.ClusterUnknown, federation.ClusterPending),
+			Failure: pick(r, federation.FailureNone, federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout,
+				federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden,
+				federation.FailureNotReady, federation.FailureContext, federation.FailureNetwork),
+			Error: text(), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
+			Synced: flip(), Seen: flip(), PortsKnown: flip(), ServicesKnown: flip(),
+		}
+		if flip() {
+			f.IngressUID = federation.IngressUID{Known: true, Exists: flip(), UID: text(), Provider: text()}
+		}
+		if flip() {
+			f.Inventory = map[string][]federation.ObjectRef{
+				name(): {{Group: "apps", Kind: "ReplicaSet", Namespace: name(), Name: name()}, {Group: "b", Kind: "Namespace", Name: name()}},
+			}
+		}
+		for j := range r.IntN(3) {
+			f.NodePorts = append(f.NodePorts, federation.NodePort{
+				Protocol: pick(r, "TCP", "UDP", "SCTP"), Port: int32(30000 + j), Namespace: name(), Service: name(), //nolint:gosec // j is below 3.
+				ServicePort: pick(r, int32(0), 80), HealthCheck: flip(),
+			})
+			w := federation.Workload{
+				Object: federation.ObjectRef{
+					Group: pick(r, "apps", "", "extensions"), Kind: pick(r, "ReplicaSet", "Deployment", "Rollout"),
+					Namespace: name(), Name: fmt.Sprint("w", j),
+				},
+				Replicas: number(20), Ready: number(20), Current: number(20), Unschedulable: number(3),
+				Limited: flip(), Reason: text(),
+			}
+			if w.Limited {
+				w.Capacity = number(20)
+			}
+			f.Workloads = append(f.Workloads, w)
+			f.Ingresses = append(f.Ingresses, federation.Ingress{
+				Namespace: "web", Name: fmt.Sprint("i", j), Ours: flip(), ClassName: text(), URLMap: text(),
+				Created: moment(), Addresses: []string{"203.0.113.1", "203.0.113.2"}[:r.IntN(3)],
+			})
+			f.Endpoints = append(f.Endpoints, federation.Endpoints{
+				Namespace: "web", Service: fmt.Sprint("s", j), Ready: r.IntN(3), NotReady: r.IntN(3), Addresses: []string{"[2001:db8::1]:80"}[:r.IntN(2)],
+			})
+			f.Quotas = append(f.Quotas, federation.Quota{
+				Namespace: "web", Name: fmt.Sprint("q", j), Hard: map[string]int64{"pods": number(9), "count/replicasets.apps": 0}, Used: map[string]int64{"pods": number(9)}, Scoped: flip(),
+			})
+			f.Services = append(f.Services, federation.Service{
+				Namespace: "web", Name: fmt.Sprint("s", j), Type: pick(r, "ClusterIP", "NodePort"), NEG: text(),
+				Ports: []federation.Port{{Name: text(), Protocol: "UDP", Port: 80, NodePort: 30001}, {Protocol: "TCP", Port: 81}}[:r.IntN(3)],
+			})
+			f.Certificates = append(f.Certificates, federation.Certificate{
+				Namespace: "web", Name: fmt.Sprint("c", j), Exists: flip(), Type: text(), Digest: text(),
+			})
+			f.Blind = append(f.Blind, federation.Blind{Resource: fmt.Sprint("r", j), Error: text()})
+			f.Zones = append(f.Zones, fmt.Sprint("z", j))
+			f.Regions = append(f.Regions, fmt.Sprint("r", j))
+		}
+		slices.SortFunc(f.Workloads, func(a, b federation.Workload) int { return a.Object.Compare(b.Object) })
+		facts.Clusters[fmt.Sprint("cluster-", i)] = f
+	}
+	return facts
+}
+
+func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }

@@ -1,0 +1,135 @@
+package health
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// questions are one for each verb.
+func questions(resource, group, namespace string, verbs ...string) []Access {
+	var all []Access
+	for _, verb := range verbs {
+		all = append(all, Access{Verb: verb, Resource: schema.GroupResource{Group: group, Resource: resource}, Namespace: namespace})
+	}
+	return all
+}
+
+func TestAccessIsAskedOfTheCluster(t *testing.T) {
+	m := newMember(t, sandboxtest.Shared(t))
+	admin := m.sandbox.Client(t, m.name).RbacV1()
+	ctx := t.Context()
+	role := &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Name: "some"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"apps"}, Resources: []string{"replicasets"}, Verbs: []string{"get", "patch"}}},
+	}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "some"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "some"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: sandboxtest.RestrictedUser}},
+	}
+	if _, err := admin.Roles(m.namespace).Create(ctx, role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.RoleBindings(m.namespace).Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	restricted, _ := newClient(t, m.sandbox.Restricted(m.name))
+	asked := questions("replicasets", "apps", m.namespace, "get", "create", "patch", "delete")
+
+	// The API server's authorizer reads roles through a cache of its own.
+	var denied []Access
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		var err error
+		if denied, err = AskAccess(ctx, restricted, asked, 4); err != nil {
+			t.Fatal(err)
+		}
+		if len(denied) < len(asked) {
+			break
+		}
+	}
+	if diff := cmp.Diff(questions("replicasets", "apps", m.namespace, "create", "delete"), denied); diff != "" {
+		t.Errorf("denied to the restricted user (-want +got):\n%s", diff)
+	}
+	denied, err := AskAccess(ctx, m.client, asked, 1)
+	if err != nil || len(denied) > 0 {
+		t.Errorf("denied to an administrator: %v, %v; want nothing", denied, err)
+	}
+	if user, err := AskUser(ctx, restricted); err != nil || user != sandboxtest.RestrictedUser {
+		t.Errorf("AskUser = %q, %v; want %q", user, err, sandboxtest.RestrictedUser)
+	}
+
+	nobody := m.sandbox.RESTConfig(m.name)
+	nobody.BearerToken = "expired-in-spring"
+	client, _ := newClient(t, nobody)
+	if _, err := AskAccess(ctx, client, asked, 1); err == nil {
+		t.Error("a cluster that does not know us: no error, want one")
+	}
+}
+
+func TestOneMissingRoleIsOneFinding(t *testing.T) {
+	all := []string{"get", "create", "patch", "delete"}
+	join := func(parts ...[]Access) []Access {
+		var joined []Access
+		for _, p := range parts {
+			joined = append(joined, p...)
+		}
+		return joined
+	}
+	for _, c := range []struct {
+		name   string
+		denied []Access
+		want   []string
+	}{
+		{"nothing", nil, nil},
+		{"one verb", questions("ingresses", "networking.k8s.io", "web", "create"), []string{`cannot create ingresses.networking.k8s.io in namespace "web"`}},
+		{"all verbs", questions("services", "", "web", all...), []string{`cannot get, create, patch, delete services in namespace "web"`}},
+		{
+			"resources that lack the same",
+			join(questions("services", "", "web", all...), questions("replicasets", "apps", "web", all...)),
+			[]string{`cannot get, create, patch, delete replicasets.apps, services in namespace "web"`},
+		},
+		{
+			"namespaces that lack the same",
+			join(questions("services", "", "web", "create"), questions("services", "", "default", "create")),
+			[]string{`cannot create services in namespaces "default", "web"`},
+		},
+		{
+			"what lacks different things",
+			join(questions("services", "", "web", "create"), questions("services", "", "default", "delete"), questions("services", "", "", "list", "watch"),
+				[]Access{{Verb: "create", Resource: schema.GroupResource{Resource: "namespaces"}, Cluster: true}}),
+			[]string{
+				"cannot create namespaces",
+				"cannot list, watch services in all namespaces",
+				`cannot delete services in namespace "default"`,
+				`cannot create services in namespace "web"`,
+			},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for _, f := range AccessFindings("asia", "asia-context", "robot", c.denied) {
+				got = append(got, f.Message)
+				if f.ID != "D07" || f.Severity != federation.SeverityError || f.Cluster != "asia" {
+					t.Errorf("finding %s %s of %s, want E D07 of asia", f.Severity, f.ID, f.Cluster)
+				}
+				if !strings.Contains(f.Remedy, "kubectl --context=asia-context ") || !strings.Contains(f.Remedy, "--user=robot") {
+					t.Errorf("remedy %q, want a command for this context and user", f.Remedy)
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
