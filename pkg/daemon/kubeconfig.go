@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
 )
 
@@ -87,6 +88,27 @@ func (k *kubeconfig) Connection(name string) (connection, error) {
 		return connection{}, fmt.Errorf("context %q: %w", name, err)
 	}
 	return connection{REST: cfg, Digest: digest}, nil
+}
+
+// Servers says where the context of each cluster leads, so that two which lead to
+// one API server are seen: its URL, and the proxy and the name by which it is
+// reached. A cluster without a usable context has none.
+func (k *kubeconfig) Servers(clusters []federation.Cluster) map[string]string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	servers := make(map[string]string, len(clusters))
+	for _, c := range clusters {
+		context := k.config.Contexts[c.Context]
+		if context == nil {
+			continue
+		}
+		if server := k.config.Clusters[context.Cluster]; server != nil && server.Server != "" {
+			servers[c.Name] = strings.TrimSpace(strings.Join([]string{
+				health.Redact(server.Server), health.Redact(server.ProxyURL), server.TLSServerName,
+			}, " "))
+		}
+	}
+	return servers
 }
 
 func (k *kubeconfig) files() string {

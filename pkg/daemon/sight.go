@@ -41,7 +41,7 @@ func (s *session) watch() bool {
 	missing := slices.ContainsFunc(needed, func(w health.Watch) bool {
 		return !s.watcher.Synced(w) && blocked[w] == nil
 	})
-	if !missing {
+	if !missing && !s.collector.Asking() {
 		s.see()
 		return true
 	}

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/schedule"
@@ -26,6 +27,7 @@ type loop struct {
 
 	workers   *workers
 	scheduler *schedule.Scheduler
+	diagnoser diagnose.Diagnoser
 	readOnly  bool                 // look only
 	settled   func(*status.Report) // told of every report; nil for nobody
 
@@ -246,7 +248,7 @@ func (l *loop) tell() {
 		Source:     errorText(l.sourceErr),
 		Clusters:   l.workers.outcomes,
 		Plan:       &l.plan,
-		Findings:   l.findings(),
+		Findings:   slices.Concat(l.findings(), l.diagnose()),
 		Deadline:   l.cfg.StatusDeadline,
 		Previous:   l.reports.newest(),
 	})
@@ -325,6 +327,26 @@ func (l *loop) findings() []federation.Finding {
 		all = append(all, l.poster.Findings()...)
 	}
 	return all
+}
+
+// diagnose names what takes more than one stage to see.
+func (l *loop) diagnose() []federation.Finding {
+	if l.federation == nil {
+		return nil
+	}
+	in := diagnose.Input{
+		Federation: l.federation, Plan: l.plan, Facts: l.workers.facts,
+		Observations: map[string][]federation.Observation{},
+		Servers:      l.kubeconfig.Servers(l.federation.Clusters),
+		Now:          time.Now(), Deadline: l.cfg.StatusDeadline,
+	}
+	for name, c := range l.workers.outcomes {
+		in.Observations[name] = c.Observations
+	}
+	if before := l.reports.newest(); before != nil {
+		in.Previous = before.Findings
+	}
+	return l.diagnoser.Diagnose(in)
 }
 
 func errorText(err error) string {

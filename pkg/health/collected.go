@@ -25,6 +25,7 @@ func (c *Collector) Facts(now time.Time, f *federation.ClusterFacts) {
 	f.PortsKnown, f.NodePorts = c.facts.PortsKnown, c.facts.NodePorts
 	f.Workloads = c.facts.Workloads
 	f.Zones, f.Regions = c.facts.Zones, c.facts.Regions
+	f.ServicesKnown, f.Services = c.facts.ServicesKnown, c.facts.Services
 	f.Ingresses, f.IngressUID = c.facts.Ingresses, c.facts.IngressUID
 	f.Endpoints = c.facts.Endpoints
 	f.Quotas = c.facts.Quotas
@@ -56,8 +57,9 @@ func (c *Collector) Asking() bool {
 func (c *Collector) refresh() {
 	c.relabel()
 	ours := func(label string) bool { return c.labels[label] }
-	if c.ports.freshen() {
-		c.facts.NodePorts = portFacts(c.ports.kept)
+	services := c.services.freshen()
+	if services {
+		c.facts.NodePorts = portFacts(c.services.kept)
 	}
 	if c.rework {
 		c.facts.Workloads, c.rework = c.work.facts(ours), false
@@ -69,7 +71,10 @@ func (c *Collector) refresh() {
 	if c.routes.freshen() {
 		c.facts.Ingresses = ingressFacts(c.routes.kept, ours)
 		c.names = namedSecrets(c.routes.kept, ours)
-		c.certs.stale = true
+		c.certs.stale, services = true, true
+	}
+	if services {
+		c.facts.Services = serviceFacts(c.services.kept, c.facts.Ingresses)
 	}
 	if c.slices.freshen() {
 		c.facts.Endpoints = endpoints(c.slices.kept, ours)
@@ -84,6 +89,7 @@ func (c *Collector) refresh() {
 		c.facts.Blind, c.resight = c.blindFacts(), false
 	}
 	c.facts.PortsKnown = c.listed[servicesWatch]
+	c.facts.ServicesKnown = c.listed[servicesWatch] && c.listed[ingressesWatch]
 	c.facts.IngressUID = c.uid
 	c.facts.IngressUID.Known = c.listed[uidWatch]
 }

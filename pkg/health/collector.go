@@ -40,22 +40,22 @@ type Collector struct {
 
 	asked chan struct{} // wakes Run: one token does for any number of questions
 
-	mu     sync.Mutex              // protects what follows
-	labels map[string]bool         // what Ours said of each value seen
-	listed map[Watch]bool          // of the watches below
-	lost   map[Watch]bool          // that fail, and not for a reason of their own
-	blind  map[Watch]*WatchError   // that fail for one
-	facts  federation.ClusterFacts // as last made; its slices are shared
-	names  []types.NamespacedName  // the Secrets to watch
-	uid    federation.IngressUID   // as it was last seen
-	work   *workloads              // ReplicaSets, Deployments and pods
-	rework bool                    // facts lack the newest of work
-	ports  shelf[[]federation.NodePort]
-	routes shelf[ingress]
-	slices shelf[slice]
-	quotas shelf[federation.Quota]
-	places shelf[place]
-	certs  shelf[federation.Certificate]
+	mu       sync.Mutex              // protects what follows
+	labels   map[string]bool         // what Ours said of each value seen
+	listed   map[Watch]bool          // of the watches below
+	lost     map[Watch]bool          // that fail, and not for a reason of their own
+	blind    map[Watch]*WatchError   // that fail for one
+	facts    federation.ClusterFacts // as last made; its slices are shared
+	names    []types.NamespacedName  // the Secrets to watch
+	uid      federation.IngressUID   // as it was last seen
+	work     *workloads              // ReplicaSets, Deployments and pods
+	rework   bool                    // facts lack the newest of work
+	services shelf[liveService]
+	routes   shelf[ingress]
+	slices   shelf[slice]
+	quotas   shelf[federation.Quota]
+	places   shelf[place]
+	certs    shelf[federation.Certificate]
 	// resight says that facts lack the newest of listed and blind.
 	resight bool
 }
@@ -154,7 +154,7 @@ func (c *Collector) observe(now time.Time, e Event) bool {
 	changed := false
 	switch w := e.Watch; {
 	case w == servicesWatch:
-		changed = c.ports.take(e, readPorts)
+		changed = c.services.take(e, readService)
 	case w == podsWatch:
 		changed = c.observePods(now, e)
 	case w == ingressesWatch:

@@ -113,9 +113,9 @@ func TestCollectorKnowsWhoHoldsANodePort(t *testing.T) {
 		{"a Service", func() {
 			g.put(servicesWatch, service("b", "ports: [{port: 80, nodePort: 30036}, {port: 53, nodePort: 30036, protocol: UDP}]"))
 		}, false, []federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")}, true},
-		{"it has no node port", func() {
+		{"one without a node port, which an Ingress may name", func() {
 			g.put(servicesWatch, service("inner", "ports: [{port: 80}]"))
-		}, false, []federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")}, false},
+		}, false, []federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")}, true},
 		{"listed", func() { g.tell(servicesWatch, Listed) }, true,
 			[]federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")}, true},
 		{"a load balancer with a port for health checks", func() {

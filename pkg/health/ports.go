@@ -1,7 +1,9 @@
 package health
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -9,8 +11,30 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// readPorts gives the node ports that a Service holds; false for none.
-func readPorts(u *unstructured.Unstructured) ([]federation.NodePort, bool) {
+// liveService is what is kept of a Service, whoever made it.
+type liveService struct {
+	fact  federation.Service
+	ports []federation.NodePort // that it holds
+}
+
+// annotationNEG has Google's controller send requests to pods and not to nodes.
+const annotationNEG = "cloud.google.com/neg"
+
+func readService(u *unstructured.Unstructured) (liveService, bool) {
+	var described federation.Observation
+	describeService(&described, u)
+	return liveService{
+		fact: federation.Service{
+			Namespace: u.GetNamespace(), Name: u.GetName(),
+			Type: text(u, "spec", "type"), NEG: shorten(u.GetAnnotations()[annotationNEG]),
+			Ports: described.Ports,
+		},
+		ports: readPorts(u),
+	}, true
+}
+
+// readPorts gives the node ports that a Service holds.
+func readPorts(u *unstructured.Unstructured) []federation.NodePort {
 	var found []federation.NodePort
 	for _, p := range objects(u, "spec", "ports") {
 		port := portNumber(p["nodePort"])
@@ -32,15 +56,36 @@ func readPorts(u *unstructured.Unstructured) ([]federation.NodePort, bool) {
 			Protocol: "TCP", Port: port, Namespace: u.GetNamespace(), Service: u.GetName(), HealthCheck: true,
 		})
 	}
-	return found, len(found) > 0
+	return found
 }
 
 // portFacts are the node ports of all Services, sorted.
-func portFacts(kept map[types.NamespacedName][]federation.NodePort) []federation.NodePort {
-	list := make([]federation.NodePort, 0, len(kept))
-	for _, ports := range kept {
-		list = append(list, ports...)
+func portFacts(kept map[types.NamespacedName]liveService) []federation.NodePort {
+	list := []federation.NodePort{}
+	for _, s := range kept {
+		list = append(list, s.ports...)
 	}
 	slices.SortFunc(list, federation.NodePort.Compare)
+	return list
+}
+
+// serviceFacts are the Services of the namespaces in which Ingresses of ours stand,
+// sorted by namespace and name.
+func serviceFacts(kept map[types.NamespacedName]liveService, ingresses []federation.Ingress) []federation.Service {
+	namespaces := map[string]bool{}
+	for _, i := range ingresses {
+		if i.Ours {
+			namespaces[i.Namespace] = true
+		}
+	}
+	var list []federation.Service
+	for key, s := range kept {
+		if namespaces[key.Namespace] {
+			list = append(list, s.fact)
+		}
+	}
+	slices.SortFunc(list, func(a, b federation.Service) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
 	return list
 }
