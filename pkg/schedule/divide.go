@@ -116,6 +116,7 @@ type division struct {
 	order  []int
 	rooms  []room // by claim
 	active []int  // those that share what is left, in tie order
+	stays  bool  // what runs stays where it is, as far as it may
 	// covered says that what runs is enough already, and is only to shrink.
 	covered bool
 }
@@ -160,7 +161,8 @@ func (d *division) bound(rebalance, capacities bool) {
 		}
 		running = add(running, r.current)
 	}
-	d.covered = !rebalance && running >= d.total
+	d.stays = !rebalance
+	d.covered = d.stays && running >= d.total
 
 	rest := d.total
 	for _, i := range d.order {
@@ -173,7 +175,7 @@ func (d *division) bound(rebalance, capacities bool) {
 		rest -= r.low
 	}
 	switch {
-	case rebalance:
+	case !d.stays:
 	case d.covered:
 		for i := range d.rooms {
 			r := &d.rooms[i]
@@ -339,10 +341,12 @@ func (d *division) basis(i int) federation.ShareBasis {
 		return federation.ShareNone
 	case d.cut(i):
 		return federation.ShareByCapacity
-	case r.filled:
-		return federation.ShareByWeight
 	case r.full && r.share == c.prefs.Max:
 		return federation.ShareByMax
+	case d.stays && r.share > r.min && r.share == r.current:
+		return federation.ShareByCurrent
+	case r.filled:
+		return federation.ShareByWeight
 	case r.share > r.min:
 		return federation.ShareByCurrent
 	case r.min > 0:
