@@ -116,7 +116,7 @@ type division struct {
 	order  []int
 	rooms  []room // by claim
 	active []int  // those that share what is left, in tie order
-	stays  bool  // what runs stays where it is, as far as it may
+	stays  bool   // what runs stays where it is, as far as it may
 	// covered says that what runs is enough already, and is only to shrink.
 	covered bool
 }
@@ -357,12 +357,13 @@ func (d *division) basis(i int) federation.ShareBasis {
 	return federation.ShareByWeight
 }
 
-// proportion gives total*weight/weights as a whole part and a remainder. The
-// product may exceed 64 bits.
+// proportion gives total*weight/weights as a whole part and a remainder. None of
+// them is negative and weight is at most weights, so that only the product may
+// exceed 64 bits.
 func proportion(total, weight, weights int64) (whole, remainder int64) {
-	high, low := bits.Mul64(uint64(total), uint64(weight)) //nolint:gosec // None of them is negative.
-	q, r := bits.Div64(high, low, uint64(weights))         //nolint:gosec // As above; weight <= weights, so the quotient fits.
-	return int64(q), int64(r)                              //nolint:gosec // Both are at most total and weights.
+	high, low := bits.Mul64(uint64(total), uint64(weight))
+	q, r := bits.Div64(high, low, uint64(weights))
+	return int64(q), int64(r)
 }
 
 // add is a sum that stops at the largest number.

@@ -43,7 +43,7 @@ type member struct {
 	locked bool // it does not let us look
 	gone   int  // ticks since it was away
 	seen   bool // since fedsync's start
-	lost   bool
+	lost   bool // somebody says so in Git
 
 	exists bool
 	spec   int64
@@ -68,7 +68,9 @@ func newUniverse(r *rand.Rand) *universe {
 	return u
 }
 
-func (u *universe) note(format string, args ...any) { u.log = append(u.log, fmt.Sprintf(format, args...)) }
+func (u *universe) note(format string, args ...any) {
+	u.log = append(u.log, fmt.Sprintf(format, args...))
+}
 
 func (u *universe) retotal() { u.total = u.Int64N(40) }
 
@@ -96,7 +98,7 @@ func (u *universe) reweigh() {
 // happen lets one thing happen.
 func (u *universe) happen() {
 	m := u.clusters[u.IntN(len(u.clusters))]
-	switch u.IntN(15) {
+	switch u.IntN(16) {
 	case 0, 1:
 		m.away, m.locked, m.gone = !m.away, false, 0
 		u.note("%s away %t", m.name, m.away)
@@ -136,7 +138,10 @@ func (u *universe) happen() {
 	case 13:
 		m.stalled = !m.stalled
 		u.note("%s stalled %t", m.name, m.stalled)
-	case 14: // somebody's hand
+	case 14:
+		m.lost = !m.lost
+		u.note("%s lost %t", m.name, m.lost)
+	case 15: // somebody's hand
 		if m.exists {
 			m.spec = u.Int64N(30)
 			u.note("%s scaled to %d by hand", m.name, m.spec)
@@ -265,13 +270,15 @@ func (u *universe) stand() {
 	for _, m := range u.clusters {
 		m.facts.name = m.name
 		switch {
-		case !m.away && !m.locked:
+		case !m.away && !m.locked && !m.lost:
 			if !m.seen {
 				m.facts = placed{name: m.name} // a restart forgets
 			}
 			m.seen = true
 			m.facts.standing = up
 			m.look()
+		case m.lost:
+			m.facts.standing = lost
 		case m.away && m.gone > threshold && (!u.frozen || !m.seen):
 			m.facts.standing = offline
 		case !m.seen:
@@ -378,7 +385,7 @@ func TestThePlanSettlesAfterAnyHistory(t *testing.T) {
 	}
 	for range histories {
 		seed := seeds.Uint64()
-		u := newUniverse(rand.New(rand.NewPCG(seed, 1))) //nolint:gosec // Cases, not secrets.
+		u := newUniverse(rand.New(rand.NewPCG(seed, 1)))
 		if err := u.run(); err != nil {
 			t.Fatalf("history %d: %v\n%s", seed, err, strings.Join(u.log[max(0, len(u.log)-60):], "\n"))
 		}
@@ -412,7 +419,7 @@ func (u *universe) healthy() error {
 	var spec, ready int64
 	var most int64
 	for _, m := range u.clusters {
-		if m.away || m.locked || m.broken || m.stalled || m.room < 1000 {
+		if m.away || m.locked || m.lost || m.broken || m.stalled || m.room < 1000 {
 			return nil
 		}
 		spec += m.spec

@@ -282,7 +282,7 @@ func BenchmarkWorkloads(b *testing.B) {
 // Where they are not alike, every cluster has its own weight and bounds, and some
 // have no room.
 func manyWorkloads(count, clusters int, alike bool) []workload {
-	r := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // Cases, not secrets.
+	r := rand.New(rand.NewPCG(1, 1))
 	all := make([]workload, count)
 	for i := range all {
 		w := &all[i]
