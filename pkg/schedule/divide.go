@@ -116,6 +116,7 @@ type division struct {
 	order  []int
 	rooms  []room // by claim
 	active []int  // those that share what is left, in tie order
+	stays  bool   // what runs stays where it is, as far as it may
 	// covered says that what runs is enough already, and is only to shrink.
 	covered bool
 }
@@ -160,7 +161,8 @@ func (d *division) bound(rebalance, capacities bool) {
 		}
 		running = add(running, r.current)
 	}
-	d.covered = !rebalance && running >= d.total
+	d.stays = !rebalance
+	d.covered = d.stays && running >= d.total
 
 	rest := d.total
 	for _, i := range d.order {
@@ -173,7 +175,7 @@ func (d *division) bound(rebalance, capacities bool) {
 		rest -= r.low
 	}
 	switch {
-	case rebalance:
+	case !d.stays:
 	case d.covered:
 		for i := range d.rooms {
 			r := &d.rooms[i]
@@ -339,10 +341,12 @@ func (d *division) basis(i int) federation.ShareBasis {
 		return federation.ShareNone
 	case d.cut(i):
 		return federation.ShareByCapacity
-	case r.filled:
-		return federation.ShareByWeight
 	case r.full && r.share == c.prefs.Max:
 		return federation.ShareByMax
+	case d.stays && r.share > r.min && r.share == r.current:
+		return federation.ShareByCurrent
+	case r.filled:
+		return federation.ShareByWeight
 	case r.share > r.min:
 		return federation.ShareByCurrent
 	case r.min > 0:
@@ -353,12 +357,13 @@ func (d *division) basis(i int) federation.ShareBasis {
 	return federation.ShareByWeight
 }
 
-// proportion gives total*weight/weights as a whole part and a remainder. The
-// product may exceed 64 bits.
+// proportion gives total*weight/weights as a whole part and a remainder. None of
+// them is negative and weight is at most weights, so that only the product may
+// exceed 64 bits.
 func proportion(total, weight, weights int64) (whole, remainder int64) {
-	high, low := bits.Mul64(uint64(total), uint64(weight)) //nolint:gosec // None of them is negative.
-	q, r := bits.Div64(high, low, uint64(weights))         //nolint:gosec // As above; weight <= weights, so the quotient fits.
-	return int64(q), int64(r)                              //nolint:gosec // Both are at most total and weights.
+	high, low := bits.Mul64(uint64(total), uint64(weight))
+	q, r := bits.Div64(high, low, uint64(weights))
+	return int64(q), int64(r)
 }
 
 // add is a sum that stops at the largest number.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -13,50 +14,64 @@ import (
 // rng gives random numbers and prints what a failure needs to be repeated.
 func rng(t *testing.T) *rand.Rand {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // A clock is not negative.
+	seed := uint64(time.Now().UnixNano())
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("seed %d", seed)
 		}
 	})
-	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // Cases, not secrets.
+	return rand.New(rand.NewPCG(seed, 0))
 }
 
-func TestDivisionsAreAsTheCasesExpect(t *testing.T) {
+// divisionCase is a case of testdata/replicas.json.
+type divisionCase struct {
+	ID        string `json:"id"`
+	Rebalance bool   `json:"rebalance"`
+	Prefs     map[string]struct {
+		Min    int64  `json:"min"`
+		Max    *int64 `json:"max"`
+		Weight int64  `json:"weight"`
+	} `json:"prefs"`
+	Replicas int64            `json:"replicas"`
+	Clusters []string         `json:"clusters"`
+	Current  map[string]int64 `json:"current"`
+	Capacity map[string]int64 `json:"capacity"`
+	Plan     map[string]int64 `json:"plan"`
+	Overflow map[string]int64 `json:"overflow"`
+}
+
+func divisionCases(t *testing.T) []divisionCase {
+	t.Helper()
 	text, err := os.ReadFile("testdata/replicas.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cases []struct {
-		ID        string `json:"id"`
-		Rebalance bool   `json:"rebalance"`
-		Prefs     map[string]struct {
-			Min    int64  `json:"min"`
-			Max    *int64 `json:"max"`
-			Weight int64  `json:"weight"`
-		} `json:"prefs"`
-		Replicas int64            `json:"replicas"`
-		Clusters []string         `json:"clusters"`
-		Current  map[string]int64 `json:"current"`
-		Capacity map[string]int64 `json:"capacity"`
-		Plan     map[string]int64 `json:"plan"`
-		Overflow map[string]int64 `json:"overflow"`
-	}
+	var cases []divisionCase
 	if err := json.Unmarshal(text, &cases); err != nil {
 		t.Fatal(err)
 	}
 	if len(cases) == 0 {
 		t.Fatal("no cases")
 	}
-	for _, c := range cases {
+	return cases
+}
+
+func (c divisionCase) preferences() Preferences {
+	prefs := Preferences{Rebalance: c.Rebalance, Clusters: map[string]ClusterPreferences{}}
+	for name, p := range c.Prefs {
+		own := ClusterPreferences{Min: p.Min, Max: Unbounded, Weight: p.Weight}
+		if p.Max != nil {
+			own.Max = *p.Max
+		}
+		prefs.Clusters[name] = own
+	}
+	return prefs
+}
+
+func TestDivisionsAreAsTheCasesExpect(t *testing.T) {
+	for _, c := range divisionCases(t) {
 		t.Run(c.ID, func(t *testing.T) {
-			prefs := Preferences{Rebalance: c.Rebalance, Clusters: map[string]ClusterPreferences{}}
-			for name, p := range c.Prefs {
-				prefs.Clusters[name] = ClusterPreferences{Min: p.Min, Max: Unbounded, Weight: p.Weight}
-				if p.Max != nil {
-					prefs.Clusters[name] = ClusterPreferences{Min: p.Min, Max: *p.Max, Weight: p.Weight}
-				}
-			}
+			prefs := c.preferences()
 			claims := make([]claim, len(c.Clusters))
 			for i, name := range c.Clusters {
 				own, named := prefs.of(name)
@@ -67,6 +82,31 @@ func TestDivisionsAreAsTheCasesExpect(t *testing.T) {
 				name := claims[i].cluster
 				if p.share != c.Plan[name] || p.overflow != c.Overflow[name] {
 					t.Errorf("%s gets %d and %d on top, want %d and %d", name, p.share, p.overflow, c.Plan[name], c.Overflow[name])
+				}
+			}
+		})
+	}
+}
+
+// What the cases give is what is written: as a whole decision, over clusters that
+// run what is current, lack the object, or have pods pending beyond their capacity.
+func TestTheCasesAreWrittenAsTheyAreDivided(t *testing.T) {
+	for _, c := range divisionCases(t) {
+		t.Run(c.ID, func(t *testing.T) {
+			w := workload{total: c.Replicas, preferences: c.preferences()}
+			for _, name := range c.Clusters {
+				p := placed{name: name}
+				p.current, p.exists = c.Current[name]
+				p.capacity, p.limited = c.Capacity[name]
+				p.live, p.ready = p.current, p.current
+				if p.limited {
+					p.exists, p.live = true, p.capacity+1
+				}
+				w.clusters = append(w.clusters, p)
+			}
+			for _, s := range decide(w).Shares {
+				if want := c.Plan[s.Cluster] + c.Overflow[s.Cluster]; s.Replicas != want {
+					t.Errorf("%s is written %d, want %d: %+v", s.Cluster, s.Replicas, want, s)
 				}
 			}
 		})
@@ -87,10 +127,10 @@ func TestWhoComesFirstDiffersFromWorkloadToWorkload(t *testing.T) {
 	claims := []claim{{cluster: "A"}, {cluster: "B"}, {cluster: "C"}}
 	first := map[int]int{}
 	for i := range 100 {
-		first[tieOrder(fmt.Sprintf("default/web-%d", i), claims)[0]]++
+		first[tieOrder("default/"+strings.Repeat("w", i), claims)[0]]++
 	}
 	if len(first) != len(claims) {
-		t.Errorf("over 100 workloads only %v come first, want each of 3", first)
+		t.Errorf("over 100 workloads %v come first, want each of 3", first)
 	}
 }
 

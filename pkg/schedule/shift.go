@@ -1,5 +1,7 @@
 package schedule
 
+import "slices"
+
 // move is what one cluster runs of a workload, and where it is to go.
 type move struct {
 	live    int64 // spec.replicas; absent where there is no object
@@ -56,8 +58,8 @@ func standStill(moves []move, order []int, raise, lower int64) {
 			raise -= min(up, raise)
 		}
 	}
-	for k := len(order) - 1; k >= 0; k-- {
-		m := &moves[order[k]]
+	for _, i := range slices.Backward(order) {
+		m := &moves[i]
 		if m.live == absent {
 			continue
 		}
