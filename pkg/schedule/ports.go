@@ -233,15 +233,17 @@ func (p *portPlanner) addKey(s, from int, variant *portVariant, spec portSpec) {
 			k.targets.add(c)
 		}
 	}
+	if spec.NodePort > 0 && spec.NodePort < allPorts {
+		p.reserved.add(int(spec.NodePort)) // even if it is refused: somebody means to have it
+	}
 	file := cmp.Or(variant.File, p.Services[s].File)
 	switch {
 	case spec.NodePort == 0:
 	case k.pin == 0:
 		k.pin, k.pinFile = spec.NodePort, file
-	case k.pin != spec.NodePort:
-		k.disagree = true
 	default:
-		k.pinFile = min(k.pinFile, file) // whatever the order of the clusters
+		k.disagree = k.disagree || k.pin != spec.NodePort
+		k.pinFile = min(k.pinFile, file) // whatever the order of the variants
 	}
 }
 
@@ -363,9 +365,6 @@ func (p *portPlanner) decide(key int, number int32, basis federation.PortBasis, 
 func (p *portPlanner) refuse(k *portKey, id, why, remedy string) {
 	k.decided, k.number, k.basis, k.reason = true, 0, federation.PortRefused, why
 	k.withhold, k.why = k.targets, why
-	if k.pin > 0 && k.pin < allPorts {
-		p.reserved.add(int(k.pin))
-	}
 	p.report(k, federation.SeverityError, id, why, remedy)
 }
 
