@@ -77,7 +77,9 @@ func (p *portPlanner) liveNumbers(key int) []portCount {
 }
 
 // notLive gives the targets where a port does not run.
-func (p *portPlanner) notLive(key int) portSet { return p.where(key, func(c int) bool { return p.row(c)[key] == 0 }) }
+func (p *portPlanner) notLive(key int) portSet {
+	return p.where(key, func(c int) bool { return p.row(c)[key] == 0 })
+}
 
 // claimed says whether another port was given the number already, in a cluster
 // where both are to be.
