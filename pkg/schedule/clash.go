@@ -61,20 +61,9 @@ func (p *portPlanner) settleDuplicate(number int32) {
 	}
 }
 
-// has says whether the Service of a port runs with a number. Where its ports are
-// renumbered in Git it may have the number for another of them.
+// has says whether the Service of a port runs with a number.
 func (p *portPlanner) has(key int, number int32) bool {
-	if p.liveWith(key, number) {
-		return true
-	}
-	k := &p.keys[key]
-	keys := p.keysOf[k.service]
-	for o := keys.from; o < keys.to; o++ {
-		if o != key && p.keys[o].number == number && k.rivals(&p.keys[o]) {
-			return false // that one has it
-		}
-	}
-	for c := range k.targets.all() {
+	for c := range p.keys[key].targets.all() {
 		if p.hasIn(key, c, number) {
 			return true
 		}
@@ -82,13 +71,23 @@ func (p *portPlanner) has(key int, number int32) bool {
 	return false
 }
 
-// hasIn says whether the Service of a port has a number in a cluster.
+// hasIn says whether the Service of a port runs with a number in a cluster. Where
+// its ports were renumbered in Git, it may have the number for one that is gone.
 func (p *portPlanner) hasIn(key, c int, number int32) bool {
-	if !p.Clusters[c].Known {
+	row, k := p.row(c), &p.keys[key]
+	switch {
+	case row[key] == number:
+		return true
+	case !p.Clusters[c].Known:
 		return false
 	}
+	for o := p.keysOf[k.service].from; o < p.keysOf[k.service].to; o++ {
+		if row[o] == number && k.rivals(&p.keys[o]) {
+			return false // that one has it
+		}
+	}
 	for _, used := range p.Clusters[c].holders(number) {
-		if owner, ours := p.owner(&used); ours && owner == p.keys[key].service && used.HealthCheck == p.keys[key].health {
+		if owner, ours := p.owner(&used); ours && owner == k.service && used.HealthCheck == k.health {
 			return true
 		}
 	}
@@ -114,11 +113,14 @@ func (h *portHold) hold(reason string, waits []string) {
 // must not be written to it.
 func (p *portPlanner) checkClusters() {
 	var partly []int // the keys that are withheld somewhere
+	places := 0
 	for i := range p.keys {
 		if p.keys[i].withhold != nil {
 			partly = append(partly, i)
+			places += p.keys[i].withhold.count()
 		}
 	}
+	p.withheld = make([]portWithheld, 0, min(places, len(p.Services)*len(p.Clusters)))
 	held := make([]portHold, len(p.Services))
 	clashed := make([]int32, len(p.keys)) // 1 + the last cluster where a key clashed
 	for c := range p.Clusters {
@@ -158,8 +160,8 @@ func (p *portPlanner) findClashes(c int, held []portHold, clashed []int32) (agai
 			}
 			owner, ours := p.owner(used)
 			switch {
-			case ours && owner == k.service:
-			case ours && !held[owner].on && p.givesUp(owner, c, used):
+			case ours && owner == k.service && !p.keepsItself(key, c, used.Port):
+			case ours && owner != k.service && !held[owner].on && p.givesUp(owner, c, used):
 				followed = true
 			case cluster.leaving(used.Holder()):
 			default:
@@ -191,6 +193,18 @@ func (p *portPlanner) givesUp(s, c int, used *federation.NodePort) bool {
 		placed = true
 	}
 	return placed
+}
+
+// keepsItself says whether the Service of a port keeps a number in a cluster for
+// another of its ports, one that could not be decided.
+func (p *portPlanner) keepsItself(key, c int, number int32) bool {
+	row, k := p.row(c), &p.keys[key]
+	for o := p.keysOf[k.service].from; o < p.keysOf[k.service].to; o++ {
+		if row[o] == number && p.keys[o].number == 0 && k.rivals(&p.keys[o]) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *portPlanner) clash(k *portKey, c int, used *federation.NodePort, held *portHold) {

@@ -46,10 +46,10 @@ func (p *portPlanner) settleDifference(key int) {
 		message := fmt.Sprintf("change of traffic: %s; %d is the one that all get", p.differences(key), n.number)
 		p.report(k, federation.SeverityWarning, "D11", message,
 			fmt.Sprintf("let %d through the firewall of the clusters that change, or pin another nodePort in %s", n.number, p.file(k)))
-		p.decide(key, n.number, federation.PortInherited, inheritedReason(n.clusters, k.targets.count())+", where it had others in the rest")
+		p.decide(key, n.number, federation.PortInherited, inheritedReason(n.clusters, k.targets.count())+" and free in the rest")
 		return
 	}
-	p.refuse(k, "D11", p.differences(key)+"; none of them is free in all clusters", "pin a nodePort in "+p.file(k)+" that is")
+	p.refuse(k, "D11", p.differences(key)+"; none of them is free in all clusters", "pin a nodePort in "+p.file(k)+" that is free in all of them")
 	k.withhold = p.notLive(key) // nothing moves, and what runs is maintained
 }
 
@@ -77,7 +77,9 @@ func (p *portPlanner) liveNumbers(key int) []portCount {
 }
 
 // notLive gives the targets where a port does not run.
-func (p *portPlanner) notLive(key int) portSet { return p.where(key, func(c int) bool { return p.row(c)[key] == 0 }) }
+func (p *portPlanner) notLive(key int) portSet {
+	return p.where(key, func(c int) bool { return p.row(c)[key] == 0 })
+}
 
 // claimed says whether another port was given the number already, in a cluster
 // where both are to be.

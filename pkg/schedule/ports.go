@@ -233,15 +233,17 @@ func (p *portPlanner) addKey(s, from int, variant *portVariant, spec portSpec) {
 			k.targets.add(c)
 		}
 	}
+	if spec.NodePort > 0 && spec.NodePort < allPorts {
+		p.reserved.add(int(spec.NodePort)) // even if it is refused: somebody means to have it
+	}
 	file := cmp.Or(variant.File, p.Services[s].File)
 	switch {
 	case spec.NodePort == 0:
 	case k.pin == 0:
 		k.pin, k.pinFile = spec.NodePort, file
-	case k.pin != spec.NodePort:
-		k.disagree = true
 	default:
-		k.pinFile = min(k.pinFile, file) // whatever the order of the clusters
+		k.disagree = k.disagree || k.pin != spec.NodePort
+		k.pinFile = min(k.pinFile, file) // whatever the order of the variants
 	}
 }
 
@@ -363,9 +365,6 @@ func (p *portPlanner) decide(key int, number int32, basis federation.PortBasis, 
 func (p *portPlanner) refuse(k *portKey, id, why, remedy string) {
 	k.decided, k.number, k.basis, k.reason = true, 0, federation.PortRefused, why
 	k.withhold, k.why = k.targets, why
-	if k.pin > 0 && k.pin < allPorts {
-		p.reserved.add(int(k.pin))
-	}
 	p.report(k, federation.SeverityError, id, why, remedy)
 }
 
@@ -398,101 +397,6 @@ func (p *portPlanner) targetsWhere(k *portKey, holds func(c *portCluster) bool) 
 	}
 	slices.Sort(names)
 	return names
-}
-
-// choose gives the ports that no cluster has a number that is free in all.
-func (p *portPlanner) choose() {
-	for i := range p.keys {
-		k := &p.keys[i]
-		if k.decided {
-			continue
-		}
-		waits := p.targetsWhere(k, func(c *portCluster) bool { return !c.Known || !c.Fresh })
-		if len(waits) > 0 {
-			p.wait(k, waits, k.targets)
-			p.report(k, federation.SeverityWarning, "awaited", k.why, "make "+portNames(waits)+" reachable, or pin a nodePort in "+p.file(k))
-			continue
-		}
-		number := p.freePort(k)
-		if number == 0 {
-			p.refuse(k, "D11b", p.nothingFree(k), "free one, or widen the clusters' --service-node-port-range and nodePorts.range in "+federation.FileName)
-			continue
-		}
-		basis := federation.PortChosen
-		if p.band.overflows(number) {
-			basis = federation.PortOverflow
-			p.report(k, federation.SeverityWarning, "D11b", p.overflow(k, number), "pin a nodePort in "+p.file(k)+", or free ports of the band")
-		}
-		p.decide(i, number, basis, p.chosenReason(basis, k.targets.count()))
-	}
-}
-
-// freePort gives the first candidate of a key that is free wherever it goes, or 0.
-func (p *portPlanner) freePort(k *portKey) int32 {
-	hash := portHash(p.Services[k.service].Ref, k.port, k.protocol)
-	for number := range p.band.candidates(hash) {
-		if !p.reserved.has(int(number)) && !p.usedIn(number).meets(k.targets) {
-			return number
-		}
-	}
-	// What a leaving Service has is free as soon as it is gone. It comes last since
-	// a deletion may take its time.
-	for number := range p.band.candidates(hash) {
-		if !p.reserved.has(int(number)) && p.leaves(number, k.targets) {
-			return number
-		}
-	}
-	return 0
-}
-
-// usedIn gives the clusters where a number of the range is used.
-func (p *portPlanner) usedIn(number int32) portSet {
-	words := portSetWords(len(p.Clusters))
-	if p.used == nil {
-		p.used = make(portSet, words*int(p.band.ports()))
-		for c := range p.Clusters {
-			if !p.Clusters[c].Known {
-				continue
-			}
-			for i := range p.Clusters[c].Used {
-				if port := p.Clusters[c].Used[i].Port; p.band.contains(port) {
-					at := int(port-p.Range.First) * words
-					p.used[at : at+words].add(c)
-				}
-			}
-		}
-	}
-	at := int(number-p.Range.First) * words
-	return p.used[at : at+words]
-}
-
-// leaves says whether all holders of a number leave the clusters of a set.
-func (p *portPlanner) leaves(number int32, clusters portSet) bool {
-	for c := range p.usedIn(number).all() {
-		if !clusters.has(c) {
-			continue
-		}
-		for _, used := range p.Clusters[c].holders(number) {
-			if !p.Clusters[c].leaving(used.Holder()) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// holders gives what is used of a number.
-func (c *portCluster) holders(number int32) []federation.NodePort {
-	from, _ := slices.BinarySearchFunc(c.Used, number, func(u federation.NodePort, n int32) int { return cmp.Compare(u.Port, n) })
-	to := from
-	for to < len(c.Used) && c.Used[to].Port == number {
-		to++
-	}
-	return c.Used[from:to]
-}
-
-func (c *portCluster) leaving(service federation.ObjectRef) bool {
-	return c.Leaving != nil && c.Leaving(service)
 }
 
 // result puts together what was decided.
