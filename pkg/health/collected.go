@@ -34,7 +34,8 @@ func (c *Collector) Facts(now time.Time, f *federation.ClusterFacts) {
 }
 
 // Next is when time alone changes the facts, so that whoever reads them should do
-// it again; zero for never. It may be past.
+// it again; zero for never. It is past until Facts has been called with a time
+// after it.
 func (c *Collector) Next() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

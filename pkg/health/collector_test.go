@@ -116,16 +116,22 @@ func TestCollectorKnowsWhoHoldsANodePort(t *testing.T) {
 		{"one without a node port, which an Ingress may name", func() {
 			g.put(servicesWatch, service("inner", "ports: [{port: 80}]"))
 		}, false, []federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")}, true},
-		{"listed", func() { g.tell(servicesWatch, Listed) }, true,
-			[]federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")}, true},
+		{
+			"listed", func() { g.tell(servicesWatch, Listed) }, true,
+			[]federation.NodePort{web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b")},
+			true,
+		},
 		{"a load balancer with a port for health checks", func() {
 			g.put(servicesWatch, service("lb", "healthCheckNodePort: 31000, ports: [{port: 443, nodePort: 30001}]"))
 		}, true, []federation.NodePort{web(30001, 443, "TCP", "lb"), web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b"), check}, true},
 		{"something else of it changes", func() {
 			g.put(servicesWatch, service("lb", "clusterIP: 10.0.0.1, healthCheckNodePort: 31000, ports: [{port: 443, nodePort: 30001}]"))
 		}, true, []federation.NodePort{web(30001, 443, "TCP", "lb"), web(30036, 80, "TCP", "b"), web(30036, 53, "UDP", "b"), check}, false},
-		{"deleted", func() { g.remove(servicesWatch, service("b", "")) }, true,
-			[]federation.NodePort{web(30001, 443, "TCP", "lb"), check}, true},
+		{
+			"deleted", func() { g.remove(servicesWatch, service("b", "")) }, true,
+			[]federation.NodePort{web(30001, 443, "TCP", "lb"), check},
+			true,
+		},
 		{"it becomes one without a node port", func() {
 			g.put(servicesWatch, service("lb", "ports: [{port: 443}]"))
 		}, true, nil, true},
@@ -540,13 +546,17 @@ func TestCollectorTellsOfCertificatesNoMoreThanADigest(t *testing.T) {
 		{"renewed", func() {
 			g.put(secretWatch("a"), secret("a", "tls.crt: dHdv"))
 		}, []federation.Certificate{certificate("a", "3fc4ccfe745870e2c0d99f71f30ff065"), absent}}, // of "two"
-		{"without a certificate", func() { g.put(secretWatch("a"), secret("a", "tls.key: c2VjcmV0")) },
-			[]federation.Certificate{certificate("a", ""), absent}},
+		{
+			"without a certificate", func() { g.put(secretWatch("a"), secret("a", "tls.key: c2VjcmV0")) },
+			[]federation.Certificate{certificate("a", ""), absent},
+		},
 		{"a Secret of ours by another watch", func() {
 			g.put(Watch{Resource: secretsResource, LabelSelector: partOf}, secret("b", "tls.crt: b25l"))
 		}, []federation.Certificate{certificate("a", ""), absent}},
-		{"one is refused", func() { g.fail(secretWatch("b"), federation.FailureForbidden, "no") },
-			[]federation.Certificate{certificate("a", "")}},
+		{
+			"one is refused", func() { g.fail(secretWatch("b"), federation.FailureForbidden, "no") },
+			[]federation.Certificate{certificate("a", "")},
+		},
 		{"one is no longer watched", func() { g.tell(secretWatch("a"), Stopped) }, []federation.Certificate{}},
 	} {
 		step.do()
@@ -718,8 +728,10 @@ func TestCollectorReadsTheIngressUID(t *testing.T) {
 		{"made", func() {
 			g.put(uidWatch, `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: ingress-uid}, data: {uid: a--0123, provider-uid: "4567"}}`)
 		}, federation.IngressUID{Known: true, Exists: true, UID: "a--0123", Provider: "4567"}},
-		{"out of sight", func() { g.fail(uidWatch, federation.FailureNetwork, "reset") },
-			federation.IngressUID{Known: true, Exists: true, UID: "a--0123", Provider: "4567"}},
+		{
+			"out of sight", func() { g.fail(uidWatch, federation.FailureNetwork, "reset") },
+			federation.IngressUID{Known: true, Exists: true, UID: "a--0123", Provider: "4567"},
+		},
 		{"deleted", func() {
 			g.tell(uidWatch, Listed)
 			g.remove(uidWatch, `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: ingress-uid}}`)
@@ -784,10 +796,10 @@ func TestCollectorIsSafeForManyGoroutines(t *testing.T) {
 	}
 }
 
-// TestCollectorsOfAFederationAreSmall holds what 13 clusters with 1,000 Services,
-// Ingresses and slices each leave to a few megabytes.
-func TestCollectorsOfAFederationAreSmall(t *testing.T) {
-	const clusters, objects, limit = 13, 1000, 40 << 20
+// TestCollectorsAreSmall holds what two clusters with 500 Services, Ingresses and
+// slices each leave to a megabyte or two.
+func TestCollectorsAreSmall(t *testing.T) {
+	const clusters, objects, limit = 2, 500, 3 << 20
 	before := heap()
 	collectors := make([]*Collector, clusters)
 	for i := range collectors {
