@@ -44,7 +44,7 @@ not be compared, 2 when no cluster answers.`,
 	output := cmd.Flags().StringP("output", "o", "text", "text or json")
 	timeout := cmd.Flags().Duration("timeout", 30*time.Second, "how long to wait for the clusters' answers")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := oneOf("output", *output, "text", "json"); err != nil {
+		if err := checkOutput(*output, "text", "json"); err != nil {
 			return err
 		}
 		log, err := newLog(cmd, cfg)

@@ -35,7 +35,7 @@ Exit status 0 when some cluster answers, 2 when none does.`,
 	output := cmd.Flags().StringP("output", "o", "yaml", "yaml or json")
 	timeout := cmd.Flags().Duration("timeout", 10*time.Second, "how long to wait for a cluster's answer")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := oneOf("output", *output, "yaml", "json"); err != nil {
+		if err := checkOutput(*output, "yaml", "json"); err != nil {
 			return err
 		}
 		log, err := newLog(cmd, cfg)

@@ -64,12 +64,12 @@ func writeYAML(w io.Writer, v any) error {
 	return err
 }
 
-// oneOf checks the value of a flag that takes words.
-func oneOf(flag, value string, words ...string) error {
+// checkOutput checks the value of --output, which takes words.
+func checkOutput(value string, words ...string) error {
 	if slices.Contains(words, value) {
 		return nil
 	}
-	return fmt.Errorf("--%s is %q; want %s", flag, value, strings.Join(words, " or "))
+	return fmt.Errorf("--output is %q; want %s", value, strings.Join(words, " or "))
 }
 
 // indented gives a text whose further lines, which it may have of others, cannot

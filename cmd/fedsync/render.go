@@ -52,7 +52,7 @@ read.`,
 	explain := cmd.Flags().Bool("explain", false, "print what was decided on node ports and replicas, and why, instead of the objects")
 	output := cmd.Flags().StringP("output", "o", "yaml", "yaml or json; --explain prints a text for people unless it is given")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := oneOf("output", *output, "yaml", "json"); err != nil {
+		if err := checkOutput(*output, "yaml", "json"); err != nil {
 			return err
 		}
 		reported, err := readFacts(cmd, *facts)

@@ -28,7 +28,7 @@ does not, 2 when no cluster answers.`,
 	output := cmd.Flags().StringP("output", "o", "table", "table or json")
 	timeout := cmd.Flags().Duration("timeout", 10*time.Second, "how long to wait for a cluster's answer")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := oneOf("output", *output, "table", "json"); err != nil {
+		if err := checkOutput(*output, "table", "json"); err != nil {
 			return err
 		}
 		log, err := newLog(cmd, cfg)

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,6 +56,21 @@ func (d Difference) String() string {
 		}
 	}
 	return b.String()
+}
+
+// Finding gives the reason why it cannot be done in a report's words; false where
+// it can.
+func (d Difference) Finding() (federation.Finding, bool) {
+	if d.Err == nil {
+		return federation.Finding{}, false
+	}
+	if e, ok := errors.AsType[*Error](d.Err); ok {
+		return e.finding(d.Cluster, d.App), true
+	}
+	return federation.Finding{
+		ID: "D10", Severity: federation.SeverityError, Cluster: d.Cluster, App: d.App,
+		Object: d.Object, File: d.File, Message: d.Err.Error(),
+	}, true
 }
 
 // Diff says what an Apply of the plan would do, by asking the API server for a dry

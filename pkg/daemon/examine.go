@@ -128,6 +128,11 @@ func (e *Examination) ask(ctx context.Context, cfg *Config, timeout time.Duratio
 	e.Comparison, e.Plan = c, c.Plan
 	e.find(c.Report.Findings...)
 	for _, cluster := range c.Report.Clusters {
+		for _, difference := range c.Differences[cluster.Name] {
+			if f, refused := difference.Finding(); refused {
+				e.find(f)
+			}
+		}
 		e.judge(cluster, timeout)
 	}
 	return e.permissions(ctx, d, timeout)
@@ -136,6 +141,12 @@ func (e *Examination) ask(ctx context.Context, cfg *Config, timeout time.Duratio
 // judge makes findings of what a daemon would wait for: a single look has no later.
 func (e *Examination) judge(c status.Cluster, timeout time.Duration) {
 	differences, compared := e.Comparison.Differences[c.Name]
+	differ := 0 // apart from those that are refused, which is found already
+	for _, d := range differences {
+		if d.Err == nil {
+			differ++
+		}
+	}
 	f := federation.Finding{Cluster: c.Name, Severity: federation.SeverityWarning, Since: c.Since}
 	switch {
 	case c.Lost || !c.Targeted:
@@ -157,9 +168,9 @@ func (e *Examination) judge(c status.Cluster, timeout time.Duration) {
 		f.ID = "not-synced"
 		f.Message = fmt.Sprintf("was not compared with %s within %s", e.Snapshot.Revision, timeout)
 		f.Remedy = "wait longer: --timeout"
-	case len(differences) > 0:
+	case differ > 0:
 		f.ID = "not-synced"
-		f.Message = fmt.Sprintf("is not equal to %s: %d of its objects differ", e.Snapshot.Revision, len(differences))
+		f.Message = fmt.Sprintf("is not equal to %s: fedsync would change %d of its objects", e.Snapshot.Revision, differ)
 		f.Remedy = "fedsync diff prints the differences; a running fedsync mends them"
 	default:
 		return

@@ -410,10 +410,7 @@ func newClusterDocument(name string, f ClusterFacts) clusterDocument {
 		d.Inventory[app] = texts
 	}
 	for _, p := range f.NodePorts {
-		d.NodePorts = append(d.NodePorts, nodePortDocument{
-			Protocol: p.Protocol, Port: p.Port, Namespace: p.Namespace, Service: p.Service,
-			ServicePort: p.ServicePort, HealthCheck: p.HealthCheck,
-		})
+		d.NodePorts = append(d.NodePorts, nodePortDocument(p))
 	}
 	for _, w := range f.Workloads {
 		d.Workloads = append(d.Workloads, newWorkloadDocument(w))

@@ -251,7 +251,7 @@ func TestFactsSurviveTheirFileWithEveryField(t *testing.T) {
 
 // fieldsSet notes which fields of a value are not zero anywhere.
 func fieldsSet(v reflect.Value, at string, set map[string]bool) {
-	if _, isTime := v.Interface().(time.Time); isTime || v.Kind() != reflect.Struct {
+	if _, isTime := reflect.TypeAssert[time.Time](v); isTime || v.Kind() != reflect.Struct {
 		set[at] = set[at] || !v.IsZero()
 		switch v.Kind() { //nolint:exhaustive // Only these hold further structs.
 		case reflect.Slice:

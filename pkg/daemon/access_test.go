@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
+)
+
+func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
+	apps := schema.GroupVersion{Group: "apps", Version: "v1"}
+	rbac := schema.GroupVersion{Group: "rbac.authorization.k8s.io", Version: "v1"}
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{apps, rbac})
+	mapper.Add(apps.WithKind("ReplicaSet"), meta.RESTScopeNamespace)
+	mapper.Add(rbac.WithKind("ClusterRole"), meta.RESTScopeRoot)
+	pods := func(namespace, name string) federation.ObjectRef {
+		return federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: namespace, Name: name}
+	}
+	p := &permissions{kinds: map[schema.GroupKind]schema.GroupResource{}}
+	asked, err := p.questions(mapper, federation.ClusterPlan{Apps: []federation.AppPlan{{
+		Objects: []*federation.Object{
+			{Ref: pods("web", "a")},
+			{Ref: pods("web", "b")},
+			{Ref: federation.ObjectRef{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: "c"}},
+			{Ref: federation.ObjectRef{Group: "example.com", Kind: "Unknown", Namespace: "web", Name: "d"}},
+		},
+		Withheld: []federation.Withheld{{Object: pods("other", "e")}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{} // verbs by what they are asked of
+	for _, a := range asked {
+		place := a.Namespace
+		switch {
+		case a.Cluster:
+			place = "(cluster)"
+		case place == "":
+			place = "(all)"
+		}
+		what := a.Resource.String() + " " + place
+		got[what] = append(got[what], a.Verb)
+	}
+	want := map[string][]string{
+		"configmaps fedsync-system":                        {"get", "list", "watch", "create", "patch", "delete"},
+		"secrets fedsync-system":                           {"create", "get", "list", "delete"},
+		"namespaces (cluster)":                             {"get", "create"},
+		"services (all)":                                   {"list", "watch"},
+		"replicasets.apps (all)":                           {"list", "watch"},
+		"replicasets.apps web":                             {"get", "create", "patch", "delete"},
+		"replicasets.apps other":                           {"get", "create", "patch", "delete"},
+		"clusterroles.rbac.authorization.k8s.io (cluster)": {"get", "create", "patch", "delete", "list", "watch"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("questions (-want +got):\n%s", diff)
+	}
+}
+
+func TestMissingRoleExplainsWhatItForbids(t *testing.T) {
+	replicaSets := schema.GroupResource{Group: "apps", Resource: "replicasets"}
+	p := &permissions{
+		cluster: "asia",
+		denied:  map[schema.GroupResource]bool{replicaSets: true},
+		kinds: map[schema.GroupKind]schema.GroupResource{
+			{Group: "apps", Kind: "ReplicaSet"}: replicaSets,
+			{Kind: "Service"}:                   {Resource: "services"},
+		},
+	}
+	object := federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: "web", Name: "nginx"}
+	for _, c := range []struct {
+		name    string
+		finding federation.Finding
+		want    bool
+	}{
+		{"an object of a kind that is denied", federation.Finding{ID: "D07", Cluster: "asia", Object: object}, true},
+		{"a watch of the resource", federation.Finding{ID: "D07", Cluster: "asia", Object: federation.ObjectRef{Group: "apps", Kind: "replicasets"}}, true},
+		{"another kind", federation.Finding{ID: "D07", Cluster: "asia", Object: federation.ObjectRef{Kind: "Service", Namespace: "web", Name: "nginx"}}, false},
+		{"another cluster", federation.Finding{ID: "D07", Cluster: "europe", Object: object}, false},
+		{"another finding", federation.Finding{ID: "D10", Cluster: "asia", Object: object}, false},
+	} {
+		if got := p.explains(c.finding); got != c.want {
+			t.Errorf("%s: explained = %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestQuestionsAreAskedOnce(t *testing.T) {
+	services := schema.GroupResource{Resource: "services"}
+	twice := append(access(services, "web", "get"), access(services, "web", "get")...)
+	if got := once(twice); len(got) != 1 || got[0] != (health.Access{Verb: "get", Resource: services, Namespace: "web"}) {
+		t.Errorf("once = %v, want one question", got)
+	}
+}
