@@ -46,7 +46,7 @@ func (m *member) controller(i *planned) controller {
 	}
 	switch {
 	case m.urlMaps[i.Ref] != "" && (c.class == "" || isGoogles(c.class)):
-		c.google, c.byField = true, false
+		c.google = true
 	case c.class == "":
 		c.google = m.google
 	default:

@@ -92,11 +92,11 @@ func (x *diagnosis) shortfall(d federation.ReplicasDecision) {
 func (x *diagnosis) held(d federation.ReplicasDecision) {
 	var keeps, lacks []string
 	for _, s := range d.Shares {
-		extra := s.Replicas - s.Share - s.Overflow
-		if extra > 0 {
-			keeps = append(keeps, fmt.Sprintf("%s keeps %d beside its %d", s.Cluster, extra, s.Share))
+		if s.Basis == federation.ShareHeld {
+			keeps = append(keeps, fmt.Sprintf("%s keeps %d beside its %d", s.Cluster, s.Replicas-s.Share-s.Overflow, s.Share))
+			continue
 		}
-		if m := x.member(s.Cluster); m != nil && m.now && extra <= 0 {
+		if m := x.member(s.Cluster); m != nil && m.now {
 			if runs, _ := m.facts.Workload(d.Object); runs.Ready < s.Share {
 				lacks = append(lacks, fmt.Sprintf("%s has %d of %d", s.Cluster, runs.Ready, s.Share))
 			}
