@@ -145,12 +145,15 @@ type missing struct {
 func (m *member) missing(i *planned, b backend) missing {
 	ref := serviceRef(i.Ref.Namespace, b.service)
 	ours, plans := m.services[ref]
+	if plans && b.in(ours.service.ports) {
+		return missing{} // as nearly always
+	}
 	live, lives := m.liveService(ref)
 	_, observed := m.live[i.Ref]
 	switch {
 	case b == backend{service: b.service}:
 		return missing{} // no port: the API server does not take it
-	case plans && (ours.service.kind == "ExternalName" || b.in(ours.service.ports) || b.in(m.observation(ref).Ports) || b.in(live.Ports)):
+	case plans && (ours.service.kind == "ExternalName" || b.in(m.observation(ref).Ports) || b.in(live.Ports)):
 		return missing{}
 	case plans:
 		return missing{
