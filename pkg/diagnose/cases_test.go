@@ -618,6 +618,21 @@ func serviceCases() []testCase {
 			want: []want{{id: "selector", severity: note, cluster: "c2", object: serviceRef, message: "*"}},
 		},
 		{name: "a selector takes pods that somebody else makes", lasted: time.Minute, change: func(w *world) { w.plan(mislabelled) }},
+		{
+			name: "a selector takes pods that somebody else makes and that are not ready", lasted: time.Minute,
+			change: func(w *world) {
+				w.plan(mislabelled, "c2")
+				gone(w)
+			},
+			want: []want{{
+				id: "D18", severity: warning, cluster: "c2", object: serviceRef,
+				message: "no ready endpoint for networking.k8s.io/Ingress/shop/web: selector app=wbe, 0 ready and 2 not ready",
+			}},
+		},
+		{name: "a Service by another name has no pods", lasted: time.Hour, change: func(w *world) {
+			w.plan(strings.ReplaceAll(mislabelled, "type: NodePort", "type: ExternalName"))
+			w.facts(func(f *federation.ClusterFacts) { f.Endpoints = nil })
+		}},
 		{name: "a selector takes pods of a CronJob", lasted: time.Minute, change: func(w *world) {
 			w.plan(mislabelled)
 			w.plan("{apiVersion: batch/v1, kind: CronJob, metadata: {name: wbe, namespace: shop}, spec: {jobTemplate: {spec: {template: {metadata: {labels: {app: wbe}}}}}}}")
@@ -706,6 +721,9 @@ func workloadCases() []testCase {
 		},
 		{name: "overflow is not held", lasted: time.Hour, change: decide(func(d *federation.ReplicasDecision) {
 			d.Shares[0].Share, d.Shares[0].Overflow, d.Shares[0].Replicas = 2, 5, 7
+		})},
+		{name: "what a cluster out of sight keeps is not held", lasted: time.Hour, change: decide(func(d *federation.ReplicasDecision) {
+			d.Shares[2].Share, d.Shares[2].Replicas, d.Shares[2].Basis = 1, 2, federation.ShareKept
 		})},
 		{
 			name: "a division waits", lasted: time.Minute,

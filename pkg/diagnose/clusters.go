@@ -14,7 +14,7 @@ func (x *diagnosis) clusters() {
 	first := map[string]*member{}
 	for _, m := range x.members {
 		x.twice(m, first)
-		if !m.targeted || !m.known {
+		if !m.targeted {
 			continue
 		}
 		x.probes(m)
@@ -108,7 +108,7 @@ func unseen(resource string) string {
 	case "resourcequotas":
 		return "whether a quota has room"
 	case "replicasets.apps", "deployments.apps":
-		return "how many replicas run"
+		return "how many replicas run, and how many could"
 	}
 	return "what it holds"
 }

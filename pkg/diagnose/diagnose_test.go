@@ -76,6 +76,25 @@ func TestADiagnoserFindsWhatDiagnoseFinds(t *testing.T) {
 	}
 }
 
+// Objects do not change, so one that did shows whether it was read again.
+func TestADiagnoserReadsAnObjectOnce(t *testing.T) {
+	w := newWorld(t)
+	w.in.Previous = nil
+	w.facts(noEndpoints)
+	var d diagnose.Diagnoser
+	want := d.Diagnose(w.in)
+	for _, p := range w.in.Plan.Clusters {
+		for _, o := range p.Apps[0].Objects {
+			o.JSON = nil
+		}
+	}
+	for range 2 {
+		if got := d.Diagnose(w.in); len(got) == 0 || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+}
+
 func TestWithoutAFederationNothingIsFound(t *testing.T) {
 	if got := diagnose.Diagnose(diagnose.Input{Now: now}); got != nil {
 		t.Errorf("got %v, want none", got)

@@ -35,18 +35,17 @@ type controller struct {
 // was seen, which may be of the revision before; what the controller wrote onto
 // the object counts before both.
 func (m *member) controller(i *planned) controller {
-	live := m.observation(i.Ref)
 	c := controller{class: i.ingress.annotation}
 	if c.class == "" {
 		c.class = i.ingress.field
 		c.byField = c.class != ""
 	}
 	if c.class == "" {
-		c.class = live.ClassName
+		c.class = m.observation(i.Ref).ClassName
 	}
 	switch {
 	case m.urlMaps[i.Ref] != "" && (c.class == "" || isGoogles(c.class)):
-		c.google, c.byField = true, false
+		c.google = true
 	case c.class == "":
 		c.google = m.google
 	default:

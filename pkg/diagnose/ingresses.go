@@ -80,7 +80,7 @@ func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing
 // So the live Service is judged, and only after the grace.
 func (x *diagnosis) serviceType(m *member, i *planned, ref federation.ObjectRef) {
 	s, ok := m.liveService(ref)
-	if !ok || !m.facts.ServicesKnown || s.Type != "ClusterIP" || reachesPods(s.NEG) {
+	if !ok || s.Type != "ClusterIP" || reachesPods(s.NEG) {
 		return
 	}
 	ours := m.services[ref]
@@ -144,16 +144,16 @@ type missing struct {
 // missing judges one backend; the zero missing where nothing is known to be wrong.
 func (m *member) missing(i *planned, b backend) missing {
 	ref := serviceRef(i.Ref.Namespace, b.service)
-	if m.withheld[ref] {
-		return missing{} // why it is withheld is said already
-	}
 	ours, plans := m.services[ref]
+	if plans && b.in(ours.service.ports) {
+		return missing{} // as nearly always
+	}
 	live, lives := m.liveService(ref)
 	_, observed := m.live[i.Ref]
 	switch {
 	case b == backend{service: b.service}:
 		return missing{} // no port: the API server does not take it
-	case plans && (ours.service.kind == "ExternalName" || b.in(ours.service.ports) || b.in(m.observation(ref).Ports) || b.in(live.Ports)):
+	case plans && (ours.service.kind == "ExternalName" || b.in(m.observation(ref).Ports) || b.in(live.Ports)):
 		return missing{}
 	case plans:
 		return missing{
@@ -162,7 +162,7 @@ func (m *member) missing(i *planned, b backend) missing {
 			sure:    true,
 		}
 	case m.partial || !observed || !m.facts.ServicesKnown:
-		return missing{} // it may be there
+		return missing{} // it may be there, or its absence is explained
 	case !lives:
 		return missing{
 			message: fmt.Sprintf("%s exists neither in the repository nor in the cluster", ref),

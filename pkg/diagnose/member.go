@@ -15,7 +15,6 @@ type member struct {
 	name, context string
 	targeted      bool // some app goes there
 	facts         federation.ClusterFacts
-	known         bool // there are facts of it at all
 	now           bool // its facts are those of now
 
 	planned   []*planned // everything
@@ -59,8 +58,8 @@ func members(in Input, before contents) ([]*member, contents) {
 			withheld:     map[federation.ObjectRef]bool{},
 			observations: in.Observations[c.Name],
 		}
-		m.facts, m.known = in.Facts.Clusters[c.Name]
-		m.now = m.known && m.facts.State == federation.ClusterReady && m.facts.Synced
+		m.facts = in.Facts.Clusters[c.Name]
+		m.now = m.facts.State == federation.ClusterReady && m.facts.Synced
 		m.plan(plans[c.Name], decoded, before)
 		m.see()
 		m.traces()

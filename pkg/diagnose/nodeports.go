@@ -38,8 +38,8 @@ func (x *diagnosis) nodePorts() {
 		}
 		for _, p := range m.facts.NodePorts {
 			ours, ok := m.services[p.Holder()]
-			if !ok || ours.service.kind == "ClusterIP" || p.HealthCheck || p.ServicePort == 0 {
-				continue
+			if !ok || ours.service.kind == "ClusterIP" || p.ServicePort == 0 {
+				continue // a health check's, or one that nobody can tell
 			}
 			s := services[ours.Ref]
 			if s == nil {

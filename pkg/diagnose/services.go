@@ -50,9 +50,10 @@ func (x *diagnosis) selectsNothing(m *member, p *planned) bool {
 	}
 	var have []string
 	for _, w := range beside {
-		have = once(have, fmt.Sprintf("%s has %s", w.Ref, selectorText(w.pods.labels)))
+		have = once(have, fmt.Sprintf("%s has %s", w.Ref, cmp.Or(selectorText(w.pods.labels), "no labels")))
 	}
-	x.found = append(x.found, found{folds: true,
+	x.found = append(x.found, found{
+		folds:    true,
 		patience: patience{grace: x.Grace, seasoned: x.old(m.observation(p.Ref).Created)},
 		Finding: federation.Finding{
 			ID: idSelector, Severity: federation.SeverityWarning,

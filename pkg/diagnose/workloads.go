@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -90,20 +91,21 @@ func (x *diagnosis) shortfall(d federation.ReplicasDecision) {
 // held says that clusters keep pods which are to run elsewhere, as those are not
 // Ready. For a while that is how it should be.
 func (x *diagnosis) held(d federation.ReplicasDecision) {
+	isHeld := func(s federation.ReplicasShare) bool { return s.Basis == federation.ShareHeld }
+	if !slices.ContainsFunc(d.Shares, isHeld) {
+		return
+	}
 	var keeps, lacks []string
 	for _, s := range d.Shares {
-		extra := s.Replicas - s.Share - s.Overflow
-		if extra > 0 {
-			keeps = append(keeps, fmt.Sprintf("%s keeps %d beside its %d", s.Cluster, extra, s.Share))
+		if isHeld(s) {
+			keeps = append(keeps, fmt.Sprintf("%s keeps %d beside its %d", s.Cluster, s.Replicas-s.Share-s.Overflow, s.Share))
+			continue
 		}
-		if m := x.member(s.Cluster); m != nil && m.now && extra <= 0 {
+		if m := x.member(s.Cluster); m != nil && m.now {
 			if runs, _ := m.facts.Workload(d.Object); runs.Ready < s.Share {
 				lacks = append(lacks, fmt.Sprintf("%s has %d of %d", s.Cluster, runs.Ready, s.Share))
 			}
 		}
-	}
-	if len(keeps) == 0 {
-		return
 	}
 	message := strings.Join(keeps, ", ") + " until pods elsewhere are Ready"
 	if len(lacks) > 0 {

@@ -131,8 +131,10 @@ func observed(cluster string) []federation.Observation {
 	return []federation.Observation{
 		{Cluster: cluster, App: "web", Object: serviceRef, Created: created, Ports: []federation.Port{{Name: "http", Port: 80, NodePort: 30061}}},
 		{Cluster: cluster, App: "web", Object: replicaSetRef, Created: created, Ready: 2, Desired: 2},
-		{Cluster: cluster, App: "web", Object: ingressRef, Created: created, ClassName: "gce",
-			Annotations: map[string]string{"ingress.kubernetes.io/url-map": "k8s-um-shop-web--aaaa"}},
+		{
+			Cluster: cluster, App: "web", Object: ingressRef, Created: created, ClassName: "gce",
+			Annotations: map[string]string{"ingress.kubernetes.io/url-map": "k8s-um-shop-web--aaaa"},
+		},
 	}
 }
 
