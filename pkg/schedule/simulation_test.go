@@ -19,19 +19,19 @@ const (
 	restTicks  = 40  // so many at the end must bring no change
 )
 
-// universe simulates member clusters, what fedsync sees of them, and its decisions.
+// universe simulates simulated clusters, what fedsync sees of them, and its decisions.
 type universe struct {
 	*rand.Rand
 
 	total    int64
 	prefs    Preferences
-	clusters []*member
+	clusters []*simulated
 	frozen   bool
 	log      []string
 }
 
-// member is one simulated cluster.
-type member struct {
+// simulated is one simulated cluster.
+type simulated struct {
 	name string
 	room int64 // pods that its nodes hold
 	// broken pods start, but never become Ready.
@@ -61,7 +61,7 @@ type pod struct {
 func newUniverse(r *rand.Rand) *universe {
 	u := &universe{Rand: r}
 	for i := range 1 + r.IntN(5) {
-		u.clusters = append(u.clusters, &member{name: fmt.Sprintf("c%d", i), room: 1000, seen: true})
+		u.clusters = append(u.clusters, &simulated{name: fmt.Sprintf("c%d", i), room: 1000, seen: true})
 	}
 	u.retotal()
 	u.reweigh()
@@ -151,7 +151,7 @@ func (u *universe) happen() {
 
 // live is one tick in the life of a cluster: the ReplicaSet controller, the
 // scheduler and the kubelets do their part.
-func (m *member) live() {
+func (m *simulated) live() {
 	m.control()
 	var scheduled int64
 	for _, p := range m.pods {
@@ -186,7 +186,7 @@ func (m *member) live() {
 
 // control makes as many pods as spec.replicas says. Those that go first are not
 // scheduled, then not Ready, then young, as the real controller has it.
-func (m *member) control() {
+func (m *simulated) control() {
 	if m.stalled {
 		return
 	}
@@ -210,7 +210,7 @@ func (m *member) control() {
 	}
 }
 
-func (m *member) ready() (n int64) {
+func (m *simulated) ready() (n int64) {
 	for _, p := range m.pods {
 		if p.ready {
 			n++
@@ -220,7 +220,7 @@ func (m *member) ready() (n int64) {
 }
 
 // look collects the facts as pkg/health does.
-func (m *member) look() {
+func (m *simulated) look() {
 	var scheduled, stuck, pending, stuckPending int64
 	for _, p := range m.pods {
 		if p.scheduled {
