@@ -35,19 +35,23 @@ func (s *session) watch() bool {
 		}
 	}
 	s.mu.Unlock()
-	// The collector wants more, which only the diagnosis reads: nobody waits for it.
-	s.watcher.Want(slices.Concat(wanted, s.collector.Watches()))
+	// The collector wants more, which only the diagnosis reads: it is waited for
+	// like the others, and nothing hangs on it.
+	all := slices.Concat(wanted, s.collector.Watches())
+	s.watcher.Want(all)
 	blocked := s.blocked()
-	missing := slices.ContainsFunc(needed, func(w health.Watch) bool {
-		return !s.watcher.Synced(w) && blocked[w] == nil
-	})
-	if !missing && !s.collector.Asking() {
+	unseen := func(w health.Watch) bool { return !s.watcher.Synced(w) && blocked[w] == nil }
+	missing := slices.ContainsFunc(needed, unseen)
+	if wait := time.Until(s.awaited); wait > 0 {
+		early := !s.synced() && (slices.ContainsFunc(all, unseen) || s.collector.Asking())
+		if missing || early {
+			s.wakeIn(wait)
+			return false
+		}
+	}
+	if !missing {
 		s.see()
 		return true
-	}
-	if wait := time.Until(s.awaited); wait > 0 {
-		s.wakeIn(wait)
-		return false
 	}
 	// Without the parents in sight we may not be the writer any more.
 	return s.watcher.Synced(s.parents) || blocked[s.parents] != nil

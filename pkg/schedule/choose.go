@@ -16,8 +16,7 @@ func (p *portPlanner) choose() {
 		}
 		waits := p.targetsWhere(k, func(c *portCluster) bool { return !c.Known || !c.Fresh })
 		if len(waits) > 0 {
-			p.wait(k, waits, k.targets)
-			p.report(k, federation.SeverityWarning, "awaited", k.why, "make "+portNames(waits)+" reachable, or pin a nodePort in "+p.file(k))
+			p.wait(k, waits, k.targets) // a word on it is the diagnosis's
 			continue
 		}
 		number := p.freePort(k)
