@@ -69,6 +69,7 @@ func (l *loop) run(ctx context.Context) {
 	pace := time.NewTimer(0)
 	defer pace.Stop()
 	changed := bell(nil) // not listened to until pace rings
+	var took time.Duration
 	for {
 		select {
 		case <-ctx.Done():
@@ -82,15 +83,18 @@ func (l *loop) run(ctx context.Context) {
 			continue
 		case <-changed:
 			changed = nil
-			pace.Reset(tellInterval)
+			// Of a large federation, half the time is left for what else there is to do.
+			pace.Reset(max(tellInterval, took))
 		case <-clock.C:
 		}
 		if ctx.Err() != nil {
 			return // what was cut short says nothing of the revision
 		}
+		started := time.Now()
 		l.workers.look()
 		l.reschedule()
 		l.tell()
+		took = time.Since(started)
 	}
 }
 
