@@ -48,7 +48,7 @@ type Metrics struct {
 	lastGoodSync prometheus.Gauge
 	mu           sync.Mutex      // protects clusters, and the series of clusters against each other
 	clusters     map[string]bool // those that have series
-	ids          map[string]bool // those of findings that have series, protected by mu
+	ids          map[string]bool // those of findings that have series; protected by mu
 	revisionSHA  string          // the revision that has the one series, protected by mu
 }
 
