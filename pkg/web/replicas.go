@@ -54,15 +54,7 @@ func (v view) workloads() ([]workloadRow, int) {
 }
 
 func (v view) oddWorkload(d federation.ReplicasDecision) bool {
-	if d.Shortfall > 0 || len(d.Waits) > 0 {
-		return true
-	}
-	for _, s := range d.Shares {
-		if v.oddShare(s) {
-			return true
-		}
-	}
-	return false
+	return d.Shortfall > 0 || len(d.Waits) > 0 || slices.ContainsFunc(d.Shares, v.oddShare)
 }
 
 func (v view) oddShare(s federation.ReplicasShare) bool {
