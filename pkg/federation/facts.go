@@ -192,10 +192,12 @@ type Service struct {
 
 // Endpoints are those behind one Service of ours.
 type Endpoints struct {
-	Namespace, Service string
-	Ready, NotReady    int
+	Namespace string `json:"namespace"`
+	Service   string `json:"service"`
+	Ready     int    `json:"ready"`
+	NotReady  int    `json:"notReady"`
 	// Addresses of the first Ready ones, as "10.152.1.3:8080", sorted; at most 8.
-	Addresses []string
+	Addresses []string `json:"addresses,omitempty"`
 }
 
 // IngressUID is the content of the ConfigMap kube-system/ingress-uid, by which

@@ -89,7 +89,7 @@ func (s *summary) has(matches func(federation.Finding) bool) bool {
 // question of its own.
 func (s *summary) healthFindings() {
 	for _, c := range s.report.Clusters {
-		if !s.members[c.Name] || !visible(c) {
+		if !s.members[c.Name] || !c.Visible() {
 			continue
 		}
 		for _, o := range c.Objects {
