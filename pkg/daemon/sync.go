@@ -218,8 +218,26 @@ func (l *loop) input() schedule.Input {
 		Bundles:    l.bundles,
 		Facts:      l.workers.facts,
 		Policy:     schedule.Policy{Namespaces: l.cfg.AllowNamespaces, Kinds: l.cfg.AllowKinds},
-		Leaving:    l.leaving,
+		Leaving:    l.departing(),
 	}
+}
+
+// departing are the clusters that leave, without one that is a member under
+// another name: what two contexts lead to is told by their servers.
+func (l *loop) departing() []federation.Cluster {
+	if len(l.leaving) == 0 {
+		return nil
+	}
+	members := l.kubeconfig.Servers(l.federation.Clusters)
+	leaving := l.kubeconfig.Servers(l.leaving)
+	return slices.DeleteFunc(slices.Clone(l.leaving), func(c federation.Cluster) bool {
+		for _, server := range members {
+			if server == leaving[c.Name] {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // reschedule plans from scratch, and hands every worker its part. A worker that
