@@ -32,7 +32,6 @@ func (p *pass) decidePorts() {
 		for _, v := range s.variants {
 			s.Variants = append(s.Variants, *v)
 		}
-		slices.SortFunc(s.Variants, func(a, b portVariant) int { return a.Clusters[0] - b.Clusters[0] })
 		in.Services = append(in.Services, s.portService)
 	}
 	p.ports = decidePorts(in)
@@ -55,8 +54,8 @@ func (p *pass) leaves(i int, ref federation.ObjectRef) bool {
 			continue
 		}
 		for _, o := range b.placed {
-			if o.Ref == ref {
-				return p.read(o).ports == nil
+			if o.object.Ref == ref {
+				return o.role == nil || o.role.service == nil
 			}
 		}
 		for _, w := range b.withheld {
@@ -81,7 +80,7 @@ func (p *pass) decideReplicas() {
 		if differences, same := d.agree(p.clusters); !same {
 			d.refusal = "its renderings ask for different totals"
 			p.findings = append(p.findings, federation.Finding{
-				ID: "replicas", Severity: federation.SeverityError, App: d.app, Object: d.ref, File: d.variants[0].object.File,
+				ID: "replicas", Severity: federation.SeverityError, App: d.app, Object: d.ref, File: d.variants[0].file,
 				Message: "spec.replicas is the total of all clusters, and the overlays differ: " + differences,
 				Remedy: fmt.Sprintf("say it once, in the base, and shares by the preferences' weights; or set the annotation %s: %s where each cluster has a count of its own",
 					annotationReplicas, replicasPerCluster),
@@ -97,7 +96,7 @@ func (p *pass) decideReplicas() {
 func (p *pass) workload(d *divided) workload {
 	first := d.variants[0]
 	w := workload{
-		app: d.app, object: d.ref, file: first.object.File,
+		app: d.app, object: d.ref, file: first.file,
 		key: d.ref.Namespace + "/" + d.ref.Name, total: first.wish.total, preferences: first.wish.preferences,
 		frozen: len(p.frozen) > 0,
 	}
@@ -111,7 +110,7 @@ func (p *pass) workload(d *divided) workload {
 	w.clusters = make([]placed, 0, len(p.clusters))
 	for i := range p.clusters {
 		c := &p.clusters[i]
-		facts, exists := c.facts.Workload(d.ref)
+		facts, exists := c.workload(d.ref)
 		its := c.standing
 		if !runs[i] {
 			// An app that could not be rendered for the cluster goes on running there.

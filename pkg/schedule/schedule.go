@@ -34,30 +34,41 @@ type Input struct {
 // the next plan, which is mostly the same. Another Scheduler gives the same plans.
 // It is not safe for concurrent use.
 type Scheduler struct {
-	readings memory[*federation.Object, *reading]
-	written  memory[writing, *federation.Object]
+	library *library
+	written memory[writing, *federation.Object]
 }
 
 // New makes a Scheduler.
 func New() *Scheduler {
-	return &Scheduler{readings: newMemory[*federation.Object, *reading](), written: newMemory[writing, *federation.Object]()}
+	return &Scheduler{library: newLibrary(), written: newMemory[writing, *federation.Object]()}
 }
 
 // Plan says what every cluster of the federation should run.
 func (s *Scheduler) Plan(in Input) federation.Plan {
-	p := s.begin(in)
-	p.stand()
-	p.place()
-	p.decide()
+	p := s.decisions(in)
 	plan := federation.Plan{Revision: in.Revision, Ports: p.ports.Decisions, Replicas: p.replicas}
 	for i := range p.clusters {
 		plan.Clusters = append(plan.Clusters, p.cluster(i, p.verdict))
 	}
 	plan.Clusters = append(plan.Clusters, p.leave()...)
 	plan.Findings = slices.Concat(p.findings, unmetSettings(in.Federation))
-	s.readings.forget()
-	s.written.forget()
+	s.forget(p)
 	return plan
+}
+
+// decisions decides what runs where, and writes it into no object yet.
+func (s *Scheduler) decisions(in Input) *pass {
+	p := s.begin(in)
+	p.stand()
+	p.place()
+	p.decide()
+	return p
+}
+
+// forget drops what a whole plan did not read or write.
+func (s *Scheduler) forget(p *pass) {
+	s.library.keep(p.read)
+	s.written.forget()
 }
 
 // Provisional says what one cluster should run as far as that is certain when
@@ -75,10 +86,8 @@ func (s *Scheduler) Provisional(in Input, c federation.Cluster) federation.Clust
 		return federation.PruneWaiting
 	})
 	plan.Apps = slices.DeleteFunc(plan.Apps, func(a federation.AppPlan) bool {
-		return slices.ContainsFunc(a.Objects, func(o *federation.Object) bool {
-			r := p.read(o)
-			return r.ports != nil || r.workload != nil
-		})
+		b := p.bundles[key{c.Name, a.App}]
+		return b != nil && slices.ContainsFunc(b.placed, placement.decided)
 	})
 	return plan
 }
@@ -93,6 +102,7 @@ type pass struct {
 	verdicts map[string]federation.PruneVerdict
 	findings []federation.Finding
 
+	read      map[key]contents // of the bundles
 	services  []*service
 	workloads []*divided
 	scaled    map[federation.ObjectRef]bool // workloads that an autoscaler of ours targets
@@ -100,9 +110,6 @@ type pass struct {
 
 	ports    portResult
 	replicas []federation.ReplicasDecision
-	// What became of the objects that were decided on, by object.
-	ported  map[*federation.Object]*service
-	divided map[*federation.Object]*divided
 }
 
 type key struct{ cluster, app string }
@@ -111,7 +118,7 @@ type key struct{ cluster, app string }
 // there.
 type bundle struct {
 	federation.Bundle
-	placed   []*federation.Object
+	placed   []placement
 	withheld []federation.Withheld
 	refused  bool // the policy left something out
 }
@@ -122,9 +129,8 @@ func (s *Scheduler) begin(in Input) *pass {
 		Input:     in,
 		bundles:   make(map[key]*bundle, len(in.Bundles)),
 		verdicts:  map[string]federation.PruneVerdict{},
+		read:      make(map[key]contents, len(in.Bundles)),
 		scaled:    map[federation.ObjectRef]bool{},
-		ported:    map[*federation.Object]*service{},
-		divided:   map[*federation.Object]*divided{},
 	}
 	for _, b := range in.Bundles {
 		p.bundles[key{b.Cluster, b.App}] = p.permitted(b)

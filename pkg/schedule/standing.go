@@ -17,6 +17,21 @@ type member struct {
 	federation.Cluster
 	facts    federation.ClusterFacts
 	standing standing
+	next     int // of the facts' workloads, for workload
+}
+
+// workload gives the facts of one workload; false where it does not run. They are
+// asked for in order, so that nothing need be searched.
+func (m *member) workload(ref federation.ObjectRef) (federation.Workload, bool) {
+	for ; m.next < len(m.facts.Workloads); m.next++ {
+		switch w := &m.facts.Workloads[m.next]; w.Object.Compare(ref) {
+		case 0:
+			return *w, true
+		case 1:
+			return federation.Workload{}, false
+		}
+	}
+	return federation.Workload{}, false
 }
 
 // stand judges every cluster. Absence alone never evacuates: it takes the
