@@ -79,6 +79,7 @@ func (p *pass) place() {
 					b.placed = append(b.placed, placement{object: o})
 				case r.err != nil:
 					b.withheld = append(b.withheld, federation.Withheld{Object: o.Ref, File: o.File, Reason: r.err.Error()})
+					p.scale(i, r.scales)
 					cast.misread(app.Name, r)
 				case r.selector == nil || r.selector.Matches(set):
 					b.placed = append(b.placed, placement{o, cast.in(i, app.Name, r)})
@@ -128,6 +129,7 @@ func (c casting) in(cluster int, app string, r *reading) *role {
 	if its.wish != nil {
 		its.wish.clusters = append(its.wish.clusters, cluster)
 	}
+	c.scale(cluster, r.scales)
 	return its
 }
 
@@ -155,9 +157,6 @@ func (c casting) cast(app string, r *reading) *role {
 		}
 		its.divided, its.wish = w, &variant{wish: r.workload, file: r.file}
 		w.variants = append(w.variants, its.wish)
-	}
-	if r.scales != (federation.ObjectRef{}) {
-		c.scaled[r.scales] = true
 	}
 	return its
 }

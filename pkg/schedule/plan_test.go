@@ -314,3 +314,122 @@ func TestClustersThatLeaveAreEmptiedUnlessTheyAreHalf(t *testing.T) {
 		}
 	}
 }
+
+// running gives the facts of a cluster that runs web.
+func running(replicas int64) federation.ClusterFacts {
+	f := federation.Facts{}.Of("")
+	f.Workloads = []federation.Workload{{
+		Object:   federation.ObjectRef{Group: "apps", Kind: "Deployment", Namespace: "default", Name: "web"},
+		Replicas: replicas, Ready: replicas, Current: replicas,
+	}}
+	return f
+}
+
+func TestEvacuatedClusterStaysEvacuatedUntilItIsSeen(t *testing.T) {
+	for name, state := range map[string]federation.ClusterState{
+		"it left the kubeconfig":          federation.ClusterUnknown,
+		"it answers and is lost again":    federation.ClusterNotReady,
+		"it answers and has not listed":   federation.ClusterReady,
+		"a new connection was not tried":  federation.ClusterPending,
+		"it is Offline as it was all day": federation.ClusterOffline,
+	} {
+		input := given(t, abc(), parse(t, fmt.Sprintf(deployment, ""))...)
+		lost := running(3)
+		lost.State, lost.Synced, lost.Outage = state, false, true
+		input.Facts.Clusters["a"], input.Facts.Clusters["b"], input.Facts.Clusters["c"] = lost, running(4), running(3)
+		plan := New().Plan(input)
+		if b, c := replicasIn(plan, "b"), replicasIn(plan, "c"); b != int64(4) || c != int64(3) {
+			t.Errorf("%s: b and c get %v and %v, want 4 and 3 as they have", name, b, c)
+		}
+	}
+}
+
+func TestReadyPodsOutOfSightAreNoReasonToLowerOthers(t *testing.T) {
+	input := given(t, abc(), parse(t, fmt.Sprintf(deployment, ""))...)
+	blind := running(3)
+	blind.State = federation.ClusterUnknown
+	input.Facts.Clusters["a"], input.Facts.Clusters["b"], input.Facts.Clusters["c"] = blind, running(4), running(3)
+	plan := New().Plan(input)
+	if b, c := replicasIn(plan, "b"), replicasIn(plan, "c"); b != int64(4) || c != int64(3) {
+		t.Errorf("b and c get %v and %v, want 4 and 3: whether a runs anything, nobody knows", b, c)
+	}
+}
+
+const autoscaler = `apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web, namespace: default, annotations: {%s}}
+spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}`
+
+func TestAutoscalerThatCannotBeReadScalesNothingDown(t *testing.T) {
+	workload := fmt.Sprintf(deployment, "")
+	facts := map[string]federation.ClusterFacts{"a": running(40), "b": running(40), "c": running(40)}
+
+	input := given(t, abc(), parse(t, workload+"\n---\n"+fmt.Sprintf(autoscaler, annotationSelector+": slip"))...)
+	input.Facts.Clusters = facts
+	if got := replicasIn(New().Plan(input), "a"); got != nil {
+		t.Errorf("with a slip in the autoscaler's annotation a gets %v replicas, want none said", got)
+	}
+
+	// It is in another app, which breaks.
+	input = given(t, abc(), parse(t, workload)...)
+	input.Facts.Clusters = facts
+	input.Federation.Apps = append(input.Federation.Apps, federation.App{Name: "scaler"})
+	whole := len(input.Bundles)
+	for _, c := range abc() {
+		input.Bundles = append(input.Bundles, federation.Bundle{Cluster: c.Name, App: "scaler", Objects: parse(t, fmt.Sprintf(autoscaler, ""))})
+	}
+	s := New()
+	s.Plan(input)
+	for i := whole; i < len(input.Bundles); i++ {
+		input.Bundles[i].Objects, input.Bundles[i].Err = nil, errors.New("no base")
+	}
+	if got := replicasIn(s.Plan(input), "a"); got != nil {
+		t.Errorf("a gets %v replicas after the autoscaler's app broke, want none said", got)
+	}
+	if got := replicasIn(New().Plan(input), "a"); got != int64(40) {
+		t.Errorf("a gets %v replicas after a start with a broken app, want the 40 it has", got)
+	}
+}
+
+func TestAutoscalerInOneClusterLeavesTheOthersDivided(t *testing.T) {
+	only := annotationSelector + `: '[{"key":"location","operator":"in","values":["asia"]}]'` // b
+	plan := New().Plan(given(t, abc(), parse(t, fmt.Sprintf(deployment, "")+"\n---\n"+fmt.Sprintf(autoscaler, only))...))
+	if got := replicasIn(plan, "b"); got != nil {
+		t.Errorf("b gets %v replicas, want none said", got)
+	}
+	if a, c := replicasIn(plan, "a").(int64), replicasIn(plan, "c").(int64); a+c != 7 {
+		t.Errorf("a and c get %d and %d, want 7 in all", a, c)
+	}
+}
+
+func TestNodePortChangedByHandIsPutBack(t *testing.T) {
+	service := parse(t, "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: default}\nspec: {type: NodePort, ports: [{port: 80}]}")
+	input := given(t, abc()[:2], service...)
+	has := func(port int32) federation.ClusterFacts {
+		f := federation.Facts{}.Of("")
+		f.NodePorts = []federation.NodePort{{Protocol: "TCP", Port: port, Namespace: "default", Service: "web", ServicePort: 80}}
+		return f
+	}
+	s := New()
+	input.Facts.Clusters["a"], input.Facts.Clusters["b"] = has(30050), has(30050)
+	s.Plan(input)
+	input.Facts.Clusters["b"] = has(30001)
+	if got := s.Plan(input).Ports[0].NodePort; got != 30050 {
+		t.Errorf("after an edit in b all get %d, want 30050 as before", got)
+	}
+}
+
+func TestAppThatLeftAClusterNotYetSeenAwaitsIt(t *testing.T) {
+	input := given(t, abc(), objects(t, 4)...)
+	input.Federation.Apps[0].Selector = selector(t, "location=europe")
+	for _, c := range []string{"a", "c"} {
+		f := federation.Facts{}.Of(c)
+		f.Inventory = map[string][]federation.ObjectRef{"web": refs(objects(t, 5))}
+		input.Facts.Clusters[c] = f
+	}
+	input.Facts.Clusters["b"] = federation.ClusterFacts{State: federation.ClusterPending}
+	plan := New().Plan(input)
+	if got := plan.Clusters[0].Apps[0].Prune; got != federation.PruneWaiting {
+		t.Errorf("pruning is %s while b has not been seen, want %s", got, federation.PruneWaiting)
+	}
+}

@@ -88,15 +88,15 @@ func newReading(o *federation.Object) *reading {
 		r.selector, r.err = parseSelector(text)
 		r.field = annotationSelector
 	}
-	if r.err == nil {
-		switch kind {
-		case kindService:
-			r.ports = servicePorts(c.Spec)
-		case kindReplicaSet, kindDeployment:
-			r.workload, r.field, r.err = newWish(kind, c)
-		case kindAutoscaler:
-			r.scales = scaleTarget(o.Ref.Namespace, c.Spec)
-		}
+	switch {
+	case kind == kindAutoscaler:
+		// Also where it goes nowhere: what it scales is not to be divided instead.
+		r.scales = scaleTarget(o.Ref.Namespace, c.Spec)
+	case r.err != nil:
+	case kind == kindService:
+		r.ports = servicePorts(c.Spec)
+	case kind == kindReplicaSet, kind == kindDeployment:
+		r.workload, r.field, r.err = newWish(kind, c)
 	}
 	if r.selector == nil && r.ports == nil && r.workload == nil && r.scales == (federation.ObjectRef{}) && r.err == nil {
 		return nothing
@@ -208,7 +208,7 @@ func parseSelector(text string) (labels.Selector, error) {
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&requirements); err != nil || decoder.More() {
+	if err := decoder.Decode(&requirements); err != nil || decoder.More() || requirements == nil {
 		return nil, fmt.Errorf(`%q is no list of requirements; want [{"key": "location", "operator": "in", "values": ["europe"]}]`, text)
 	}
 	s := labels.NewSelector()

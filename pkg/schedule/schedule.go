@@ -31,11 +31,15 @@ type Input struct {
 }
 
 // Scheduler plans, and remembers what it read in objects and wrote into them for
-// the next plan, which is mostly the same. Another Scheduler gives the same plans.
-// It is not safe for concurrent use.
+// the next plan, which is mostly the same. Two things it remembers matter: the node
+// ports that it decided, so that an edit by hand is put back and not followed, and
+// the autoscalers of the last plan that was whole. Apart from these another
+// Scheduler gives the same plans. It is not safe for concurrent use.
 type Scheduler struct {
 	library *library
 	written memory[writing, *federation.Object]
+	ports   portResult // of the last plan
+	scaled  scaled     // of the last whole plan; nil before it
 }
 
 // New makes a Scheduler.
@@ -61,6 +65,7 @@ func (s *Scheduler) decisions(in Input) *pass {
 	p := s.begin(in)
 	p.stand()
 	p.place()
+	p.recallScalers()
 	p.decide()
 	return p
 }
@@ -105,8 +110,10 @@ type pass struct {
 	read      map[key]contents // of the bundles
 	services  []*service
 	workloads []*divided
-	scaled    map[federation.ObjectRef]bool // workloads that an autoscaler of ours targets
-	frozen    []string                      // clusters whose going is taken for our own fault
+	scaled    scaled                                // workloads that an autoscaler of ours targets
+	unsure    bool                                  // some of it may be missing
+	departing map[int]map[federation.ObjectRef]bool // by cluster, as far as it was asked for
+	frozen    []string                              // clusters whose going is taken for our own fault
 
 	ports    portResult
 	replicas []federation.ReplicasDecision
@@ -130,7 +137,8 @@ func (s *Scheduler) begin(in Input) *pass {
 		bundles:   make(map[key]*bundle, len(in.Bundles)),
 		verdicts:  map[string]federation.PruneVerdict{},
 		read:      make(map[key]contents, len(in.Bundles)),
-		scaled:    map[federation.ObjectRef]bool{},
+		scaled:    scaled{},
+		departing: map[int]map[federation.ObjectRef]bool{},
 	}
 	for _, b := range in.Bundles {
 		p.bundles[key{b.Cluster, b.App}] = p.permitted(b)

@@ -45,7 +45,17 @@ func (p *pass) writePorts(i int, o placement) (*federation.Object, *federation.W
 	if w := o.role.service.withheld[i]; w != nil {
 		return nil, w
 	}
-	return p.withNodePorts(o.object, o.role.numbers()), nil
+	n := o.role.numbers()
+	if n.open && !p.holds(i, o.object.Ref) {
+		// Without a number, the API server would pick one of its own.
+		return nil, &federation.Withheld{Object: o.object.Ref, File: o.object.File, Reason: "no node port was decided for it"}
+	}
+	return p.withNodePorts(o.object, n), nil
+}
+
+// holds says whether a Service has a node port in a cluster.
+func (p *pass) holds(i int, ref federation.ObjectRef) bool {
+	return slices.ContainsFunc(p.clusters[i].facts.NodePorts, func(n federation.NodePort) bool { return n.Holder() == ref })
 }
 
 // portNumbers are node ports for the ports of a Service, in the order of its
@@ -54,6 +64,7 @@ type portNumbers struct {
 	ports   []portSpec
 	numbers []int32
 	changed bool   // from what Git says
+	open    bool   // one is neither decided nor in Git
 	id      string // of the numbers
 }
 
@@ -70,6 +81,7 @@ func (r *role) numbers() *portNumbers {
 				n.numbers[at] = d.NodePort
 			}
 		}
+		n.open = n.open || n.numbers[at] == 0 && port.NodePort == 0 && !port.HealthCheck
 		n.changed = n.changed || n.numbers[at] != 0 && n.numbers[at] != port.NodePort
 	}
 	n.id = fmt.Sprint(n.numbers)
@@ -84,7 +96,7 @@ func (p *pass) writeReplicas(i int, placed placement) (*federation.Object, *fede
 	switch {
 	case w.refusal != "":
 		return nil, &federation.Withheld{Object: o.Ref, File: o.File, Reason: w.refusal}
-	case p.scaled[o.Ref]:
+	case p.scaled[o.Ref][p.clusters[i].Name]:
 		return p.withReplicas(o, nil), nil
 	case w.shares == nil:
 		return o, nil

@@ -27,6 +27,7 @@ func Summarise(in Input) Report {
 	s.healthFindings()
 	s.clusterWaits()
 	s.portWaits()
+	s.withheldWaits()
 	s.addressFindings()
 	s.addressChanges()
 	s.contextFindings()
