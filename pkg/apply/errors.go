@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,9 +103,20 @@ func (e *Error) finding(cluster, app string) federation.Finding {
 		f.ID = "fight"
 	case ClassFenced:
 		f.ID = "fenced"
-	case ClassConflict, ClassInvalid, ClassAdmission, ClassPortRange, ClassKind, ClassServer, ClassCanceled, classUnknown:
+	case ClassInvalid, ClassAdmission:
+		f.Remedy = cmp.Or(f.Remedy, e.correction())
+	case ClassConflict, ClassPortRange, ClassKind, ClassServer, ClassCanceled, classUnknown:
 	}
 	return f
+}
+
+// correction is the remedy where what the API server says is the best of them.
+func (e *Error) correction() string {
+	remedy := "correct the object in " + cmp.Or(e.File, "Git") + " as the message says"
+	if e.Class == ClassAdmission {
+		remedy += ", or have what denies it in this cluster let it pass"
+	}
+	return remedy
 }
 
 // When to try again, where the API server names no time: soon where the fault

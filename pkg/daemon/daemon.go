@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
@@ -50,6 +51,10 @@ type Daemon struct {
 	registry   *prometheus.Registry
 	metrics    *web.Metrics
 	listener   net.Listener // nil where nothing is served
+
+	// A test that has no minute to wait makes these shorter.
+	grace     time.Duration // how long the diagnosis waits for what may mend itself
+	lookAgain time.Duration // how often time alone makes another report
 
 	events  inbox // what source found
 	changed bell  // a worker's outcome is another
@@ -139,6 +144,8 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 		events:     newInbox(),
 		changed:    newBell(),
 		reload:     newBell(),
+		grace:      diagnose.DefaultGrace,
+		lookAgain:  lookInterval,
 	}, nil
 }
 

@@ -64,7 +64,7 @@ func newLoop(d *Daemon, readOnly bool) *loop {
 
 // run goes on until ctx ends.
 func (l *loop) run(ctx context.Context) {
-	clock := time.NewTicker(lookInterval)
+	clock := time.NewTicker(l.lookAgain)
 	defer clock.Stop()
 	pace := time.NewTimer(0)
 	defer pace.Stop()
@@ -360,7 +360,7 @@ func (l *loop) diagnose() []federation.Finding {
 		Federation: l.federation, Plan: l.plan, Facts: l.workers.facts,
 		Observations: map[string][]federation.Observation{},
 		Servers:      l.kubeconfig.Servers(l.federation.Clusters),
-		Now:          time.Now(), Deadline: l.cfg.StatusDeadline,
+		Now:          time.Now(), Grace: l.grace, Deadline: l.cfg.StatusDeadline,
 	}
 	for name, c := range l.workers.outcomes {
 		in.Observations[name] = c.Observations

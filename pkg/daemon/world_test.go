@@ -43,6 +43,7 @@ type world struct {
 	namespace string
 	name      string // of the federation
 	nodePort  int
+	grace     time.Duration // of the diagnosis; the usual one when zero
 }
 
 func newWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
@@ -191,6 +192,9 @@ func (w *world) startWith(cfg *Config) *ran {
 	d, err := New(cfg, Options{Version: testVersion, Log: w.log().Named(cfg.Instance)})
 	if err != nil {
 		w.t.Fatalf("make a daemon: %v", err)
+	}
+	if w.grace > 0 {
+		d.grace, d.lookAgain = w.grace, w.grace
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	r := &ran{Daemon: d, t: w.t, ended: make(chan struct{})}

@@ -35,12 +35,14 @@ func serviceRef(namespace, name string) federation.ObjectRef {
 }
 
 // sharing gives the clusters in which GLBC takes care of an Ingress, by Ingress.
-// An Ingress without a class says nothing here, even where GLBC was seen.
+// An Ingress without a class says nothing here, even where GLBC was seen; nor does
+// what GLBC left behind on one that is another's by now.
 func (x *diagnosis) sharing() map[federation.ObjectRef][]string {
 	clusters := map[federation.ObjectRef][]string{}
 	for _, m := range x.seen() {
 		for _, i := range m.ingresses {
-			if m.urlMaps[i.Ref] != "" || isGoogles(i.ingress.annotation) {
+			seen := m.urlMaps[i.Ref] != "" || isGoogles(i.ingress.annotation)
+			if seen && !m.controller(i).other {
 				clusters[i.Ref] = append(clusters[i.Ref], m.name)
 			}
 		}
