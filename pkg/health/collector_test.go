@@ -190,7 +190,8 @@ func set(name string, spec, made, ready int, owner string) string {
 }
 
 func deployment(name string, spec, made, ready int) string {
-	return strings.Replace(set(name, spec, made, ready, ""), "ReplicaSet", kindDeployment, 1)
+	d := strings.Replace(set(name, spec, made, ready, ""), "ReplicaSet", kindDeployment, 1)
+	return strings.Replace(d, "status: {", fmt.Sprintf("status: {updatedReplicas: %d, ", spec), 1)
 }
 
 // waiting is a pod of a ReplicaSet that has been unschedulable for a time.
