@@ -18,6 +18,7 @@ import (
 )
 
 func TestFindingsOfObjectsComeAndGo(t *testing.T) {
+	t.Parallel()
 	s := sandboxtest.Shared(t)
 	p := newPatient(t, s, func(*patient) {})
 	for _, faults := range []func(*patient) []fault{replicaFaults, podFaults, portFaults, refusedObjects, ingressFaults} {

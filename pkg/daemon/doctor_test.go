@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -12,7 +13,6 @@ func TestAHealthyFederationHasNoFinding(t *testing.T) {
 	s := sandboxtest.Shared(t)
 	w := newWorld(t, s)
 	w.grace = time.Second
-	d := w.start()
 	sha := w.repo.Push("web", map[string]string{
 		"fedsync.yaml":          w.file("web"),
 		"apps/web/ingress.yaml": w.ingress(),
@@ -20,9 +20,9 @@ func TestAHealthyFederationHasNoFinding(t *testing.T) {
 		"apps/web/web.yaml":     w.shared(6, true),
 	})
 	for _, when := range []string{"at first", "after a restart"} {
+		d := w.start()
 		silent(t, d, sha, when)
 		d.stop()
-		d = w.start()
 	}
 }
 
@@ -43,4 +43,31 @@ func silent(t *testing.T, d *ran, sha, when string) {
 		case <-again.C:
 		}
 	}
+}
+
+func TestAnObjectThatTheOperatorDoesNotAllowIsRefused(t *testing.T) {
+	s := sandboxtest.Shared(t)
+	w := newWorld(t, s)
+	w.cfg.AllowKinds = []string{"ConfigMap", "Service"}
+	d := w.start()
+	w.repo.Push("web", map[string]string{
+		"fedsync.yaml":          w.file("web"),
+		"apps/web/ingress.yaml": w.ingress(),
+		"apps/web/service.yaml": w.service(),
+		"apps/web/more.yaml":    w.settings("more", "1"),
+	})
+	for _, cluster := range s.Clusters() {
+		refused := failing("policy", cluster, w.ref("Ingress", "web"), "kind Ingress.networking.k8s.io is not allowed here; allowed: ConfigMap, Service", "let the operator of fedsync allow it")
+		d.await("the Ingress is refused in "+cluster, func(r *status.Report) string {
+			if !refused.shown(r) || r.State != status.Failure {
+				return "there is no " + refused.String()
+			}
+			return ""
+		})
+		w.awaitValue(cluster, "more", "1") // the rest is there
+		if w.get(cluster, "Ingress", "web") != nil {
+			t.Errorf("the Ingress is in %s, want it refused", cluster)
+		}
+	}
+	d.live(w.repo.Push("without", map[string]string{"apps/web/ingress.yaml": sourcetest.Removed}))
 }
