@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -183,10 +185,11 @@ func clusterFaults(p *patient) []fault {
 
 // serve is a server that answers everything so.
 func serve(t *testing.T, code int, body string) *httptest.Server {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, body, code)
 	}))
-	s.Config.ErrorLog = nil
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // it is left in the middle of handshakes
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -18,12 +19,65 @@ func TestAHealthyFederationHasNoFinding(t *testing.T) {
 		"apps/web/ingress.yaml": w.ingress(),
 		"apps/web/service.yaml": w.service(),
 		"apps/web/web.yaml":     w.shared(6, true),
+		"apps/web/more.yaml":    w.everyday(),
 	})
 	for _, when := range []string{"at first", "after a restart"} {
 		d := w.start()
 		silent(t, d, sha, when)
 		d.stop()
 	}
+}
+
+// everyday is what else stands in many repositories: an Ingress with rules and a
+// certificate, a Deployment that is scaled by load, Services of both kinds, one
+// without its node port.
+func (w *world) everyday() string {
+	return strings.ReplaceAll(`apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: api
+  namespace: NAMESPACE
+  annotations: {kubernetes.io/ingress.class: gce, kubernetes.io/ingress.global-static-ip-name: NAMESPACE}
+spec:
+  tls: [{hosts: [api.example.com], secretName: api}]
+  rules:
+  - host: api.example.com
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: api, port: {name: http}}}}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: api, namespace: NAMESPACE}
+type: kubernetes.io/tls
+stringData: {tls.crt: a, tls.key: b}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: api, namespace: NAMESPACE}
+spec: {type: NodePort, selector: {app: api}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: inside, namespace: NAMESPACE}
+spec: {selector: {app: api}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api, namespace: NAMESPACE}
+spec:
+  replicas: 5
+  selector: {matchLabels: {app: api}}
+  template:
+    metadata: {labels: {app: api}}
+    spec: {containers: [{name: api, image: "example.com/api:1"}]}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: api, namespace: NAMESPACE}
+spec:
+  maxReplicas: 10
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: api}
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]
+`, "NAMESPACE", w.namespace)
 }
 
 // silent waits for a success, and looks for three graces whether anything is said.

@@ -110,13 +110,15 @@ func (w *world) gateway(cluster string) *gateway {
 	pass := httputil.NewSingleHostReverseProxy(server)
 	pass.Transport, pass.FlushInterval, pass.ErrorLog = transport, -1, log.New(io.Discard, "", 0)
 	g := &gateway{}
-	g.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	g.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/readyz" && !g.open.Load() {
 			http.Error(w, `forbidden: User "fedsync" cannot get path "/readyz"`, http.StatusForbidden)
 			return
 		}
 		pass.ServeHTTP(w, r)
 	}))
+	g.Config.ErrorLog = pass.ErrorLog
+	g.StartTLS()
 	w.t.Cleanup(func() {
 		g.CloseClientConnections()
 		g.Close()
