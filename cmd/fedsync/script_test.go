@@ -32,12 +32,17 @@ func TestScripts(t *testing.T) {
 // setUp keeps the user's own settings from having a say in a script.
 func setUp(e *testscript.Env) error {
 	e.Values[tbKey{}] = e.T()
+	examples, err := filepath.Abs(filepath.Join("..", "..", "examples"))
+	if err != nil {
+		return err
+	}
 	for name, value := range map[string]string{
 		"HOME":            filepath.Join(e.WorkDir, ".home"),
 		"XDG_CACHE_HOME":  filepath.Join(e.WorkDir, ".cache"),
 		"XDG_CONFIG_HOME": filepath.Join(e.WorkDir, ".config"),
 		"KUBECONFIG":      filepath.Join(e.WorkDir, ".kube", "config"),
 		"REPO":            filepath.Join(e.WorkDir, "repo.git"),
+		"EXAMPLES":        examples,
 
 		"GIT_CONFIG_NOSYSTEM": "1",
 		"GIT_AUTHOR_NAME":     "Ada",

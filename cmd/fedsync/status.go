@@ -14,8 +14,9 @@ func newStatus(environment []string) *cobra.Command {
 		Use:   "status",
 		Short: "Print what runs in every cluster, and the findings; changes nothing",
 		Long: `Asks every member cluster what it runs of this repository, and prints a table for
-each: NAME HOSTS ADDRESS PORTS READY AGE, and below them what is wrong. It asks the
-clusters themselves, so it needs no running daemon, and it changes nothing.
+each: NAME HOSTS ADDRESS PORTS READY AGE, below them how the replicas of each workload
+are divided, and what is wrong. It asks the clusters themselves, so it needs no running
+daemon, and it changes nothing.
 
 Exit status 0 when every cluster runs what the repository says and is well, 1 when one
 does not, 2 when no cluster answers.`,

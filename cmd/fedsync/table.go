@@ -14,7 +14,7 @@ import (
 )
 
 // writeReport prints a report as kubectl would: the outcome, a table for each
-// cluster, and what is wrong.
+// cluster, how replicas are divided, and what is wrong.
 func writeReport(w io.Writer, r *status.Report) {
 	w = plainWriter{w}
 	fmt.Fprintf(w, "%s  %s  %s\n", r.Federation, r.Revision, r.State)
@@ -25,6 +25,7 @@ func writeReport(w io.Writer, r *status.Report) {
 		fmt.Fprintf(w, "\n%s  %s\n", c.Name, clusterLine(c))
 		writeObjects(w, c.Objects, r.Time)
 	}
+	writeDivisions(w, r)
 	if len(r.Findings) > 0 {
 		fmt.Fprintln(w)
 		_ = writeFindings(w, r.Findings) // the report's state decides the exit status

@@ -23,12 +23,12 @@ type edit struct {
 	undone func(kind schema.GroupVersionResource, left, now *unstructured.Unstructured) bool
 }
 
-// fieldOf is the field that is edited of each kind: its JSON path, what Git says
-// and what another client writes.
-func fieldOf(kind schema.GroupVersionResource) (path []string, git, other any) {
+// fieldOf is the field that is edited of each kind: its JSON path, what the cluster
+// should have and what another client writes.
+func fieldOf(kind schema.GroupVersionResource) (path []string, ours, other any) {
 	switch kind {
 	case replicaSets:
-		return []string{"spec", "replicas"}, int64(2), 3
+		return []string{"spec", "replicas"}, int64(guideReplicas), guideReplicas + 1
 	case ingresses:
 		return []string{"spec", "defaultBackend", "service", "port", "number"}, int64(80), 81
 	default:
@@ -139,9 +139,9 @@ func changeField(ctx context.Context, m *member, kind schema.GroupVersionResourc
 }
 
 func fieldIsBack(kind schema.GroupVersionResource, u *unstructured.Unstructured) bool {
-	path, git, _ := fieldOf(kind)
+	path, ours, _ := fieldOf(kind)
 	now, _, err := unstructured.NestedFieldNoCopy(u.Object, path...)
-	return err == nil && now == git
+	return err == nil && now == ours
 }
 
 func removeLabel(ctx context.Context, m *member, kind schema.GroupVersionResource) (*unstructured.Unstructured, error) {

@@ -76,7 +76,7 @@ func (f *floor) objects() (map[string]map[schema.GroupVersionResource][]byte, er
 	all := map[string]map[schema.GroupVersionResource][]byte{}
 	for _, cluster := range f.names() {
 		all[cluster] = map[schema.GroupVersionResource][]byte{}
-		for _, text := range guideObjects(floorName, floorPort, f.round) {
+		for _, text := range guideObjects(floorName, floorPort, guideReplicas, f.round) {
 			var u unstructured.Unstructured
 			if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
 				return nil, err

@@ -13,9 +13,15 @@ const (
 	placeAnnotation = "bench.fedsync.dev/place"
 )
 
-// guideObjects are the three objects of the Federated Ingress guide, by file.
-// The floor applies the same under another name and port.
-func guideObjects(name string, nodePort, round int) map[string]string {
+// guideReplicas is how many replicas of the guide's ReplicaSet each cluster runs
+// while all are there.
+const guideReplicas = 2
+
+// guideObjects are the three objects of the Federated Ingress guide, by file. The
+// replicas are those of all clusters together for fedsync, which divides them. The
+// floor applies the same under another name and port, and to each cluster its
+// part.
+func guideObjects(name string, nodePort, replicas, round int) map[string]string {
 	return map[string]string{
 		"ingress.yaml": fmt.Sprintf(`apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -68,7 +74,7 @@ metadata:
   annotations:
     %[2]s: "%[3]d"
 spec:
-  replicas: 2
+  replicas: %[4]d
   selector:
     matchLabels:
       app: %[1]s
@@ -86,7 +92,7 @@ spec:
           requests:
             cpu: 50m
             memory: 32Mi
-`, name, roundAnnotation, round),
+`, name, roundAnnotation, round, replicas),
 	}
 }
 
@@ -94,7 +100,7 @@ spec:
 // every cluster that patches all three objects.
 func guideFiles(clusters []string, round int) map[string]string {
 	files := map[string]string{"fedsync.yaml": federationFile(guideName, clusters)}
-	addBase(files, guideObjects(guideName, guidePort, round))
+	addBase(files, guideObjects(guideName, guidePort, guideReplicas*len(clusters), round))
 	for _, c := range clusters {
 		var patches strings.Builder
 		for _, object := range [][2]string{{"networking.k8s.io/v1", "Ingress"}, {"v1", "Service"}, {"apps/v1", "ReplicaSet"}} {

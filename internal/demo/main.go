@@ -1,8 +1,7 @@
 // Command demo shows fedsync at work: three real clusters, a repository, the
 // daemon. It prints where the page and the repository are and how to push a
 // change, and goes on until it is interrupted. With --once it does the tour by
-// itself: a push, live in all clusters, the status on the commit, an edit by
-// hand that is reverted.
+// itself, which tour.go tells in order.
 package main
 
 import (
@@ -23,11 +22,6 @@ import (
 	"syscall"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
-
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -46,6 +40,7 @@ func main() {
 // demo is what runs.
 type demo struct {
 	dir        string
+	sandbox    string // its folder
 	kubeconfig string
 	clusters   []string
 	repository string // bare
@@ -59,7 +54,7 @@ func run(ctx context.Context, once bool) (err error) {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	d := &demo{dir: dir, work: filepath.Join(dir, "web")}
+	d := &demo{dir: dir, sandbox: filepath.Join(dir, "sandbox"), work: filepath.Join(dir, "web")}
 
 	say("Starting three Kubernetes control planes …")
 	stopSandbox, err := d.startSandbox(ctx)
@@ -83,6 +78,9 @@ func run(ctx context.Context, once bool) (err error) {
 		return err
 	}
 	say("%s is live in %d clusters after %s: %s", report.Revision, len(report.Clusters), took.Round(10*time.Millisecond), report.Description)
+	if err := d.divided(ctx); err != nil {
+		return err
+	}
 	if once {
 		return d.tour(ctx)
 	}
@@ -91,126 +89,35 @@ func run(ctx context.Context, once bool) (err error) {
 	return nil
 }
 
-// tour does what the invitation asks for.
-func (d *demo) tour(ctx context.Context) error {
-	say("\nA change: 4 replicas instead of 2 …")
-	if err := d.edit("apps/echo/base/replicaset.yaml", "replicas: 2", "replicas: 4"); err != nil {
-		return err
-	}
-	if err := d.git(ctx, d.work, "commit", "--quiet", "--all", "--message", "Four replicas"); err != nil {
-		return err
-	}
-	if err := d.git(ctx, d.work, "push", "--quiet", "origin", "HEAD:main"); err != nil {
-		return err
-	}
-	report, took, err := d.live(ctx)
-	if err != nil {
-		return err
-	}
-	say("%s is live after %s", report.Revision, took.Round(10*time.Millisecond))
-
-	say("\nWhat runs, by `fedsync status`:\n")
-	if err := d.show(ctx, "", "bin/fedsync", "status", "--repo", d.repository, "--kubeconfig", d.kubeconfig, "--log-level", "error"); err != nil {
-		return err
-	}
-	say("\nThe status on the commit, by `git notes`:\n")
-	if err := d.note(ctx, report.Revision.SHA); err != nil {
-		return err
-	}
-	return d.revert(ctx)
-}
-
-// note shows the commit's status. It is posted a moment after the page has it.
-func (d *demo) note(ctx context.Context, sha string) error {
-	return wait(ctx, 30*time.Second, "the commit status", func() (bool, error) {
-		out, err := exec.CommandContext(ctx, "git", "-C", d.repository, "notes", "--ref=fedsync", "show", sha).Output()
-		if err != nil || !strings.Contains(string(out), `"success"`) {
-			return false, ctx.Err()
-		}
-		say("%s", strings.TrimSpace(string(out)))
-		return true, nil
-	})
-}
-
-// revert scales a ReplicaSet by hand and waits until fedsync has set it right.
-func (d *demo) revert(ctx context.Context) error {
-	cluster := d.clusters[0]
-	say("\nAn edit by hand in %s: 9 replicas …", cluster)
-	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-		&clientcmd.ClientConfigLoadingRules{ExplicitPath: d.kubeconfig},
-		&clientcmd.ConfigOverrides{CurrentContext: cluster}).ClientConfig()
-	if err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(cfg)
-	if err != nil {
-		return err
-	}
-	sets := client.AppsV1().ReplicaSets("default")
-	// The watch begins before the edit, so that it misses nothing.
-	before, err := sets.Get(ctx, "echo", metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	watch, err := sets.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=echo", ResourceVersion: before.ResourceVersion})
-	if err != nil {
-		return err
-	}
-	defer watch.Stop()
-	started := time.Now()
-	edited, err := sets.Patch(ctx, "echo", types.MergePatchType, []byte(`{"spec":{"replicas":9}}`), metav1.PatchOptions{FieldManager: "demo"})
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the edit was not reverted: %w", ctx.Err())
-		case e, open := <-watch.ResultChan():
-			if !open {
-				return errors.New("the watch on the edited object ended")
-			}
-			object, ok := e.Object.(metav1.Object)
-			if !ok || object.GetGeneration() <= edited.Generation {
-				continue
-			}
-			now, err := sets.Get(ctx, "echo", metav1.GetOptions{})
-			if err != nil {
-				return err
-			}
-			if *now.Spec.Replicas == *before.Spec.Replicas {
-				say("reverted to %d after %s", *now.Spec.Replicas, time.Since(started).Round(time.Millisecond))
-				return nil
-			}
-		}
-	}
-}
-
 func (d *demo) invite() {
 	say(`
-The page        %s
-The repository  %s
+The page        %[1]s
+The repository  %[2]s
 
 Push a change:
 
   git clone %[2]s web && cd web
-  sed -i 's/replicas: .*/replicas: 4/' apps/echo/base/replicaset.yaml
-  git commit -am 'Four replicas' && git push
+  sed -i 's/replicas: 7/replicas: 14/' apps/echo/base/replicaset.yaml
+  git commit -am 'Fourteen replicas' && git push
+
+or take a cluster down, and up again:
+
+  bin/sandbox kill %[4]s --dir %[5]s
+  bin/sandbox start %[4]s --dir %[5]s
 
 and watch the page, or ask:
 
   bin/fedsync status --repo %[2]s --kubeconfig %[3]s
+  bin/fedsync doctor --repo %[2]s --kubeconfig %[3]s
   git -C %[2]s log --notes=fedsync
 
-Ctrl-C ends everything and leaves nothing behind.`, d.page, d.repository, d.kubeconfig)
+Ctrl-C ends everything and leaves nothing behind.`, d.page, d.repository, d.kubeconfig, d.clusters[1], d.sandbox)
 }
 
 // startSandbox starts the clusters. They stop when this process ends, however it
 // does.
 func (d *demo) startSandbox(ctx context.Context) (stop func(), err error) {
-	cmd := exec.CommandContext(ctx, "bin/sandbox", "up", "--clusters", "3", "--dir", filepath.Join(d.dir, "sandbox"))
+	cmd := exec.CommandContext(ctx, "bin/sandbox", "up", "--clusters", "3", "--dir", d.sandbox)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -334,18 +241,6 @@ func (d *demo) live(ctx context.Context) (*status.Report, time.Duration, error) 
 		err = fmt.Errorf("%w; last: %s", err, report.Description)
 	}
 	return &report, time.Since(started), err
-}
-
-func (d *demo) edit(file, before, after string) error {
-	path := filepath.Join(d.work, file)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(string(data), before) {
-		return fmt.Errorf("%s does not say %q", path, before)
-	}
-	return os.WriteFile(path, []byte(strings.Replace(string(data), before, after, 1)), 0o644)
 }
 
 func (d *demo) git(ctx context.Context, dir string, args ...string) error {

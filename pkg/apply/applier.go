@@ -122,6 +122,11 @@ func (a *Applier) Kinds(plan federation.ClusterPlan) []schema.GroupVersionResour
 				kinds[o.Ref.GroupKind()] = o.Version
 			}
 		}
+		for _, w := range app.Withheld {
+			if _, known := kinds[w.Object.GroupKind()]; !known {
+				kinds[w.Object.GroupKind()] = "" // the preferred version
+			}
+		}
 	}
 	a.mu.Lock()
 	for _, p := range a.parents {

@@ -11,11 +11,15 @@
 // long as the way to its cluster stays the same; the session probes, watches,
 // applies the newest plan and repairs drift, and shares nothing with other
 // clusters that could block. What came of it is the outcome, which the loop
-// reads.
+// reads, the cluster's facts among it: by these the next plan divides replicas,
+// chooses node ports and moves what ran in a cluster that is away. workers.go has
+// all of them, and roster.go remembers which clusters there were, so that one that
+// left the file can be emptied.
 //
 // report.go adds the outcomes up, and keeps the reports that the page and the
 // commit statuses are made from. daemon.go starts all of it and waits for its
 // end; wire.go chooses the parts by the configuration, whose one table of truth
 // is config.go. look.go and once.go are the same parts in another order, for the
-// commands that look once or run once.
+// commands that look once or run once; examine.go and access.go look at what those
+// take for granted, for fedsync doctor.
 package daemon

@@ -78,7 +78,10 @@ func TestReportsOfOldRevisionsAreForgottenAndThoseBeforeTheNewestAreShort(t *tes
 	report := func(sha string) *status.Report {
 		return &status.Report{
 			Revision: federation.Revision{Ref: "main", SHA: sha},
-			Clusters: []status.Cluster{{Name: "a", Objects: []federation.Observation{{}}}},
+			Clusters: []status.Cluster{{
+				Name: "a", Objects: []federation.Observation{{}}, Endpoints: []federation.Endpoints{{}},
+			}},
+			Ports: []federation.PortDecision{{}}, Replicas: []federation.ReplicasDecision{{}},
 		}
 	}
 	sha := func(n int) string { return string(rune('a'+n/26)) + string(rune('a'+n%26)) }
@@ -93,12 +96,12 @@ func TestReportsOfOldRevisionsAreForgottenAndThoseBeforeTheNewestAreShort(t *tes
 		t.Error("the first revision is kept, want it forgotten")
 	}
 	newest, _ := rs.of(sha(3*keptReports - 1))
-	if len(newest.Clusters[0].Objects) != 1 {
-		t.Error("the newest report has no objects")
+	if got := sizes(newest); got != [4]int{1, 1, 1, 1} {
+		t.Errorf("the newest report has %v objects, endpoints, ports and replicas, want one of each", got)
 	}
 	before, _ := rs.of(sha(3*keptReports - 2))
-	if len(before.Clusters[0].Objects) != 0 {
-		t.Error("the report before has objects, want it short")
+	if got := sizes(before); got != [4]int{} {
+		t.Errorf("the report before has %v objects, endpoints, ports and replicas, want it short", got)
 	}
 	// A revision that comes back is the newest again.
 	rs.keep(report(sha(3*keptReports - 10)))
@@ -108,4 +111,10 @@ func TestReportsOfOldRevisionsAreForgottenAndThoseBeforeTheNewestAreShort(t *tes
 	if got := rs.revisions()[0].SHA; got != sha(3*keptReports-10) {
 		t.Errorf("the first revision listed is %s, want the one that came back", got)
 	}
+}
+
+// sizes counts what a report may have much of.
+func sizes(r *status.Report) [4]int {
+	c := r.Clusters[0]
+	return [4]int{len(c.Objects), len(c.Endpoints), len(r.Ports), len(r.Replicas)}
 }

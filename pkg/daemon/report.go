@@ -9,7 +9,8 @@ import (
 )
 
 // keptReports is how many revisions can be looked up. A report of 13 clusters
-// with 300 objects each is some megabytes; older ones keep no objects.
+// with 300 objects each is some megabytes; older ones keep no objects, endpoints
+// and decisions.
 const keptReports = 50
 
 // reports keeps the newest report, and the last one of each of the newest
@@ -47,13 +48,15 @@ func (rs *reports) keep(r *status.Report) {
 	rs.bySHA[sha] = r
 }
 
-// shorten drops the objects of a report that has been overtaken: what they were
-// then, nobody asks, and they would be most of the memory.
+// shorten drops the objects, the endpoints and the decisions of a report that has
+// been overtaken: what they were then, nobody asks, and they would be most of the
+// memory.
 func (rs *reports) shorten(sha string) {
 	short := *rs.bySHA[sha]
+	short.Ports, short.Replicas = []federation.PortDecision{}, []federation.ReplicasDecision{}
 	short.Clusters = slices.Clone(short.Clusters)
 	for i := range short.Clusters {
-		short.Clusters[i].Objects = nil
+		short.Clusters[i].Objects, short.Clusters[i].Endpoints = nil, nil
 	}
 	rs.bySHA[sha] = &short
 }

@@ -62,6 +62,7 @@ type session struct {
 	expireAt time.Time      // when kept objects are looked at again
 	awaited  time.Time      // until then the lists of new watches are waited for
 	needed   []health.Watch // by what is decided and applied
+	missed   time.Time      // since when some of what the schedule reads is out of sight; zero for not
 	retry    *time.Timer
 	retryAt  time.Time // when retry rings; zero when it does not
 	pause    time.Duration
@@ -272,6 +273,7 @@ func (s *session) repair(ctx context.Context) {
 		if len(result.Notes) > 0 {
 			s.update(func(o *outcome) { o.notes = append(slices.Clip(o.notes), result.Notes...) })
 		}
+		s.changed.ring()
 		// What could not be repaired, or not even tried, is due still.
 		if refs, next = s.applier.Due(time.Now()); len(refs) > 0 || s.damaged {
 			s.tryAgain(result.RetryAfter)
@@ -280,7 +282,6 @@ func (s *session) repair(ctx context.Context) {
 	if !next.IsZero() {
 		s.wakeIn(time.Until(next))
 	}
-	s.changed.ring()
 }
 
 // fault notes that the cluster did not answer, and tries again later.

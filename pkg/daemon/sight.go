@@ -41,37 +41,65 @@ func (s *session) watch() bool {
 	s.watcher.Want(all)
 	blocked := s.blocked()
 	unseen := func(w health.Watch) bool { return !s.watcher.Synced(w) && blocked[w] == nil }
-	missing := slices.ContainsFunc(needed, unseen)
 	if wait := time.Until(s.awaited); wait > 0 {
-		early := !s.synced() && (slices.ContainsFunc(all, unseen) || s.collector.Asking())
-		if missing || early {
+		early := !s.synced() && (slices.ContainsFunc(all, unseen) || !s.collector.Settled())
+		if early || slices.ContainsFunc(needed, unseen) {
 			s.wakeIn(wait)
 			return false
 		}
 	}
-	if !missing {
+	// What the schedule reads must be there; another kind that cannot be listed is
+	// applied with care and not pruned.
+	if slices.ContainsFunc(needed, func(w health.Watch) bool { return s.vital(w) && unseen(w) }) || !s.collector.Settled() {
+		s.lose()
+	} else {
 		s.see()
-		return true
 	}
 	// Without the parents in sight we may not be the writer any more.
 	return s.watcher.Synced(s.parents) || blocked[s.parents] != nil
 }
 
-// see notes that the facts are known. A cluster that was away is back only now:
-// what it runs after an outage, its lists tell.
+// vital says whether the schedule reads what a watch brings.
+func (s *session) vital(w health.Watch) bool {
+	return w == s.parents || s.collector.Reads(w)
+}
+
+// see notes that the facts are known, and that an outage is over with that: what
+// a cluster runs after one, its lists tell.
 func (s *session) see() {
-	if s.synced() {
-		return
-	}
+	s.missed = time.Time{}
 	s.mu.Lock()
 	s.seen = true
 	s.mu.Unlock()
+	if s.synced() {
+		return
+	}
 	s.update(func(o *outcome) {
-		o.facts.Synced, o.facts.Seen = true, true
+		if o.facts.State == federation.ClusterOffline {
+			return // since we looked
+		}
+		o.facts.Synced, o.facts.Seen, o.facts.Outage = true, true, false
 		if o.facts.State == federation.ClusterReady {
 			o.facts.AwaySince = time.Time{}
 		}
 	})
+}
+
+// lose notes that facts which the schedule reads have been out of sight for longer
+// than a list takes: they may be old by now.
+func (s *session) lose() {
+	if !s.synced() {
+		return
+	}
+	if s.missed.IsZero() {
+		s.missed = time.Now()
+	}
+	if left := s.listTimeout - time.Since(s.missed); left > 0 {
+		s.wakeIn(left)
+		return
+	}
+	s.log.Warn("facts out of sight")
+	s.update(func(o *outcome) { o.facts.Synced = false })
 }
 
 // know notes which labels are those of our apps.
@@ -110,13 +138,17 @@ func (s *session) probed(p health.Probe) {
 			zap.String("class", string(p.Failure)), zap.String("error", p.Error))
 	}
 	s.update(func(o *outcome) {
-		away := o.facts.AwaySince
+		away, was := o.facts.AwaySince, o.facts.State
 		p.Describe(&o.facts)
 		switch {
 		case p.State == federation.ClusterOffline:
-			o.facts.Synced = false // what is known of it is from before
-		case p.State == federation.ClusterReady && !o.facts.Synced:
-			o.facts.AwaySince = away // until it has listed anew
+			o.facts.Synced, o.facts.Outage = false, true
+		case p.State == federation.ClusterReady && was == federation.ClusterUnknown:
+			o.facts.Synced = false // its watches were refused meanwhile
+		}
+		// A new connection, or a refusal, does not make an outage a younger one.
+		if o.facts.Outage && !away.IsZero() {
+			o.facts.AwaySince = away
 		}
 	})
 	switch {
@@ -228,6 +260,10 @@ func (s *session) look(o *outcome) {
 	}
 	last := s.prober.Last()
 	o.facts.Failed, o.facts.Probes = last.Failed, last.Probes
+	o.blind = false
+	for w := range s.blocked() {
+		o.blind = o.blind || s.applies(w)
+	}
 	refs, _ := s.applier.Due(time.Now())
 	o.dirty = len(refs) > 0
 	if o.facts.Synced || len(o.observations) == 0 {

@@ -69,6 +69,7 @@ func (l *loop) run(ctx context.Context) {
 	pace := time.NewTimer(0)
 	defer pace.Stop()
 	changed := bell(nil) // not listened to until pace rings
+	var took time.Duration
 	for {
 		select {
 		case <-ctx.Done():
@@ -82,15 +83,18 @@ func (l *loop) run(ctx context.Context) {
 			continue
 		case <-changed:
 			changed = nil
-			pace.Reset(tellInterval)
+			// Of a large federation, half the time is left for what else there is to do.
+			pace.Reset(max(tellInterval, took))
 		case <-clock.C:
 		}
 		if ctx.Err() != nil {
 			return // what was cut short says nothing of the revision
 		}
+		started := time.Now()
 		l.workers.look()
 		l.reschedule()
 		l.tell()
+		took = time.Since(started)
 	}
 }
 
@@ -214,8 +218,26 @@ func (l *loop) input() schedule.Input {
 		Bundles:    l.bundles,
 		Facts:      l.workers.facts,
 		Policy:     schedule.Policy{Namespaces: l.cfg.AllowNamespaces, Kinds: l.cfg.AllowKinds},
-		Leaving:    l.leaving,
+		Leaving:    l.departing(),
 	}
+}
+
+// departing are the clusters that leave, without one that is a member under
+// another name: what two contexts lead to is told by their servers.
+func (l *loop) departing() []federation.Cluster {
+	if len(l.leaving) == 0 {
+		return nil
+	}
+	members := l.kubeconfig.Servers(l.federation.Clusters)
+	leaving := l.kubeconfig.Servers(l.leaving)
+	return slices.DeleteFunc(slices.Clone(l.leaving), func(c federation.Cluster) bool {
+		for _, server := range members {
+			if server == leaving[c.Name] {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // reschedule plans from scratch, and hands every worker its part. A worker that

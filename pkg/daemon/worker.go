@@ -57,6 +57,7 @@ type outcome struct {
 	done   int  // of the newest that the cluster was made equal to
 	final  bool // trying the newest again will not help by itself
 	dirty  bool // something drifted and is not repaired yet
+	blind  bool // some of what is ours may not be listed
 
 	changes      []federation.Change  // for the revision changing, without the unchanged
 	changing     federation.Revision  // the newest that was begun with
@@ -220,8 +221,11 @@ func (w *worker) enter(s *session) {
 	w.session = s
 	w.now.facts.Synced = false
 	if s != nil {
-		// It may be another cluster by now: nothing was brought to it yet.
+		// It may be another cluster by now: nothing was brought to it yet, and what
+		// it is to run was decided by the facts of the one before.
 		w.now.tried, w.now.done, w.now.final = 0, 0, false
+		w.newest.Early = true
+		w.changed.ring()
 	}
 }
 

@@ -125,7 +125,7 @@ func (ws *workers) emptied() []string {
 	for name := range ws.leaving {
 		w := ws.byName[name]
 		o := w.outcome()
-		if !o.current() || w.newestOrder().Early || len(o.facts.Inventory) > 0 {
+		if !o.current() || o.blind || w.newestOrder().Early || len(o.facts.Inventory) > 0 {
 			continue
 		}
 		w.stop()

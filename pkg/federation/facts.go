@@ -77,14 +77,17 @@ type ClusterFacts struct {
 	Failure FailureClass
 	Error   string    // the last probe's, without secrets
 	Since   time.Time // when State began
+	// Outage says that the cluster is Offline, or was and has not been seen since:
+	// what is known of it is from before. It ends when its facts are those of now.
+	Outage bool
 	// AwaySince is when the cluster stopped answering, or the start of fedsync
-	// where it never did; zero while it answers.
+	// where it never did; zero while it answers, but for an Outage.
 	AwaySince time.Time
 	// Failed of the last Probes probes failed.
 	Failed, Probes int
 	Version        string // of the API server: "v1.37.2"
-	// Synced says that the facts below are those of now: every watch they need has
-	// listed and stands.
+	// Synced says that the facts below are those of now: every watch that the
+	// schedule needs has listed, and none of them has failed for long.
 	Synced bool
 	// Seen says that Synced was true at some time since the start: the facts below
 	// are at worst old.
@@ -112,9 +115,9 @@ type ClusterFacts struct {
 	Blind         []Blind       // what may not be watched, sorted by resource
 }
 
-// Away says whether the cluster is Offline: whether what ran there is to be
-// taken as gone is the schedule's to say.
-func (f ClusterFacts) Away() bool { return f.State == ClusterOffline }
+// Away says whether the cluster is Offline, or has not been seen since it was:
+// whether what ran there is to be taken as gone is the schedule's to say.
+func (f ClusterFacts) Away() bool { return f.Outage || f.State == ClusterOffline }
 
 // Workload gives the facts of one workload; false where it does not run.
 func (f ClusterFacts) Workload(ref ObjectRef) (Workload, bool) {
@@ -192,10 +195,12 @@ type Service struct {
 
 // Endpoints are those behind one Service of ours.
 type Endpoints struct {
-	Namespace, Service string
-	Ready, NotReady    int
+	Namespace string `json:"namespace"`
+	Service   string `json:"service"`
+	Ready     int    `json:"ready"`
+	NotReady  int    `json:"notReady"`
 	// Addresses of the first Ready ones, as "10.152.1.3:8080", sorted; at most 8.
-	Addresses []string
+	Addresses []string `json:"addresses,omitempty"`
 }
 
 // IngressUID is the content of the ConfigMap kube-system/ingress-uid, by which

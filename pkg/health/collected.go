@@ -45,6 +45,12 @@ func (c *Collector) Next() time.Time {
 	return c.work.next()
 }
 
+// Reads says whether what a watch brings is needed to decide anything: node ports,
+// our workloads, and pods that wait for room.
+func (c *Collector) Reads(w Watch) bool {
+	return slices.Contains(c.Required(), w) || c.isWorkload(w)
+}
+
 // Asking says whether it is being found out for the first time which Deployment
 // some pods belong to: a capacity may show in a moment. It ends soon, also where
 // nobody answers.
@@ -52,6 +58,19 @@ func (c *Collector) Asking() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.work.owners.open()
+}
+
+// Settled says whether the facts are complete by what the watches have brought:
+// each that is required has listed, or may not, and none is Asking.
+func (c *Collector) Settled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.Required() {
+		if !c.listed[w] && c.blind[w] == nil {
+			return false
+		}
+	}
+	return !c.work.owners.open()
 }
 
 // refresh makes those of the facts anew that are no longer right.

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -87,9 +88,9 @@ func (w *workloads) put(now time.Time, watch Watch, label string, u *unstructure
 	}
 	relabelled := one.label != label
 	one.label, one.watch = label, watch
-	one.pods.replicas = number(u, 1, "spec", "replicas") // 1 is the API's default
-	one.pods.made = number(u, 0, "status", "replicas")
-	one.pods.ready = number(u, 0, "status", "readyReplicas")
+	one.pods.replicas = bounded(number(u, 1, "spec", "replicas")) // 1 is the API's default
+	one.pods.made = bounded(number(u, 0, "status", "replicas"))
+	one.pods.ready = bounded(number(u, 0, "status", "readyReplicas"))
 	one.missing.observe(now, max(0, one.pods.replicas-one.pods.ready))
 	return w.judge(now, one) || relabelled || fresh
 }
@@ -343,3 +344,7 @@ func readPod(now time.Time, u *unstructured.Unstructured) (pod, bool) {
 	}
 	return pod{}, false
 }
+
+// bounded keeps a number of pods within what the API allows: a cluster may say anything,
+// and what it says is added up with what others say.
+func bounded(n int64) int64 { return min(max(n, 0), math.MaxInt32) }

@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -25,17 +24,18 @@ func (p *pass) decidePorts() {
 			Fresh:   c.facts.PortsKnown && c.facts.Synced && sees,
 			Lost:    c.standing == lost,
 			Used:    c.facts.NodePorts,
-			Leaving: func(ref federation.ObjectRef) bool { return p.leaves(i, ref) },
+			Leaving: func(ref federation.ObjectRef) bool { return p.departures(i)[ref] },
 		}
 	}
+	in.Before = p.Scheduler.nodePort
 	for _, s := range p.services {
 		for _, v := range s.variants {
 			s.Variants = append(s.Variants, *v)
 		}
-		slices.SortFunc(s.Variants, func(a, b portVariant) int { return a.Clusters[0] - b.Clusters[0] })
 		in.Services = append(in.Services, s.portService)
 	}
 	p.ports = decidePorts(in)
+	p.Scheduler.ports = p.ports
 	p.findings = append(p.findings, p.ports.Findings...)
 	for _, s := range p.services {
 		s.decisions = p.ports.of(s.Ref)
@@ -45,51 +45,62 @@ func (p *pass) decidePorts() {
 	}
 }
 
-// leaves says whether this plan takes all node ports from a Service of ours in a
-// cluster: it is pruned there, or is of another type from now on.
-func (p *pass) leaves(i int, ref federation.ObjectRef) bool {
+// departures are the Services of ours in a cluster from which this plan takes all
+// node ports: they are pruned there, or of another type from now on.
+func (p *pass) departures(i int) map[federation.ObjectRef]bool {
+	if found, known := p.departing[i]; known {
+		return found
+	}
 	c := p.clusters[i]
+	leaving, stays := map[federation.ObjectRef]bool{}, map[federation.ObjectRef]bool{}
 	for _, app := range p.Federation.Apps {
 		b := p.bundles[key{c.Name, app.Name}]
 		if b == nil || !app.Selector.Matches(c.Cluster) {
 			continue
 		}
 		for _, o := range b.placed {
-			if o.Ref == ref {
-				return p.read(o).ports == nil
+			if o.object.Ref.Group == "" && o.object.Ref.Kind == "Service" {
+				stays[o.object.Ref] = true
+				leaving[o.object.Ref] = o.role == nil || o.role.service == nil
 			}
 		}
 		for _, w := range b.withheld {
-			if w.Object == ref {
-				return false
-			}
+			stays[w.Object] = true
 		}
 	}
 	for app, refs := range c.facts.Inventory {
-		if slices.Contains(refs, ref) {
-			return c.facts.Synced && p.verdict(app) == federation.PruneAllowed
+		if !c.facts.Synced || p.verdict(app) != federation.PruneAllowed {
+			continue
+		}
+		for _, ref := range refs {
+			if ref.Group == "" && ref.Kind == "Service" && !stays[ref] {
+				leaving[ref] = true
+			}
 		}
 	}
-	return false
+	p.departing[i] = leaving
+	return leaving
 }
 
 func (p *pass) decideReplicas() {
 	for _, d := range p.workloads {
-		if p.scaled[d.ref] {
-			continue
-		}
 		if differences, same := d.agree(p.clusters); !same {
 			d.refusal = "its renderings ask for different totals"
 			p.findings = append(p.findings, federation.Finding{
-				ID: "replicas", Severity: federation.SeverityError, App: d.app, Object: d.ref, File: d.variants[0].object.File,
+				ID: "replicas", Severity: federation.SeverityError, App: d.app, Object: d.ref, File: d.variants[0].file,
 				Message: "spec.replicas is the total of all clusters, and the overlays differ: " + differences,
 				Remedy: fmt.Sprintf("say it once, in the base, and shares by the preferences' weights; or set the annotation %s: %s where each cluster has a count of its own",
 					annotationReplicas, replicasPerCluster),
 			})
 			continue
 		}
+		w := p.workload(d)
+		if len(w.clusters) == 0 {
+			d.shares = nil
+			continue // autoscalers set all of it
+		}
 		d.decision = len(p.replicas)
-		p.replicas = append(p.replicas, decide(p.workload(d)))
+		p.replicas = append(p.replicas, decide(w))
 	}
 }
 
@@ -97,9 +108,9 @@ func (p *pass) decideReplicas() {
 func (p *pass) workload(d *divided) workload {
 	first := d.variants[0]
 	w := workload{
-		app: d.app, object: d.ref, file: first.object.File,
+		app: d.app, object: d.ref, file: first.file,
 		key: d.ref.Namespace + "/" + d.ref.Name, total: first.wish.total, preferences: first.wish.preferences,
-		frozen: len(p.frozen) > 0,
+		frozen: len(p.frozen) > 0, unsure: p.unsure,
 	}
 	runs := make([]bool, len(p.clusters))
 	for _, v := range d.variants {
@@ -111,7 +122,10 @@ func (p *pass) workload(d *divided) workload {
 	w.clusters = make([]placed, 0, len(p.clusters))
 	for i := range p.clusters {
 		c := &p.clusters[i]
-		facts, exists := c.facts.Workload(d.ref)
+		if p.scaled[d.ref][c.Name] {
+			continue
+		}
+		facts, exists := c.workload(d.ref)
 		its := c.standing
 		if !runs[i] {
 			// An app that could not be rendered for the cluster goes on running there.

@@ -27,7 +27,7 @@ func (p *portPlanner) settleDifferences() {
 
 func (p *portPlanner) settleDifference(key int) {
 	k := &p.keys[key]
-	counts := p.liveNumbers(key)
+	counts := p.preferred(key, p.liveNumbers(key))
 	for _, n := range counts {
 		p.reserved.add(int(n.number))
 	}
@@ -74,6 +74,21 @@ func (p *portPlanner) liveNumbers(key int) []portCount {
 		return cmp.Or(cmp.Compare(b.clusters, a.clusters), cmp.Compare(a.number, b.number))
 	})
 	return counts
+}
+
+// preferred puts the number that was decided last first, where the port has it
+// still: what somebody changed by hand since is put back, not followed.
+func (p *portPlanner) preferred(key int, counts []portCount) []portCount {
+	if p.Before == nil {
+		return counts
+	}
+	k := &p.keys[key]
+	before := p.Before(p.Services[k.service].Ref, k.protocol, k.port)
+	i := slices.IndexFunc(counts, func(c portCount) bool { return c.number == before })
+	if i <= 0 {
+		return counts
+	}
+	return slices.Concat(counts[i:i+1], counts[:i], counts[i+1:])
 }
 
 // notLive gives the targets where a port does not run.

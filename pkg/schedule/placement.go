@@ -11,10 +11,30 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
+// placement is an object in a cluster that is to run it.
+type placement struct {
+	object *federation.Object
+	role   *role // nil where nothing in it is for all clusters to decide
+}
+
+// decided says whether something in the object is for all clusters to decide.
+func (p placement) decided() bool {
+	return p.role != nil && (p.role.service != nil || p.role.divided != nil)
+}
+
+// role is what the objects with one reading take part in.
+type role struct {
+	service  *service
+	ports    *portVariant
+	decision *portNumbers // on the ports; nil until it is asked for
+	divided  *divided
+	wish     *variant
+}
+
 // service is a Service with node ports over the clusters that run it.
 type service struct {
 	portService
-	variants  map[*federation.Object]*portVariant
+	variants  []*portVariant
 	withheld  map[int]*federation.Withheld // by cluster
 	decisions []federation.PortDecision
 }
@@ -29,10 +49,10 @@ type divided struct {
 	decision int    // its place among the decisions
 }
 
-// variant is one rendering of a workload, and the clusters that run it.
+// variant is what Git says of a workload for some clusters.
 type variant struct {
-	object   *federation.Object
 	wish     *wish
+	file     string
 	clusters []int
 }
 
@@ -40,49 +60,29 @@ type variant struct {
 // and the object's own does not keep away. It gathers what is to be decided over
 // all clusters.
 func (p *pass) place() {
-	services, workloads := map[*federation.Object]*portVariant{}, map[*federation.Object]*variant{}
-	serviceOf, workloadOf := map[federation.ObjectRef]*service{}, map[federation.ObjectRef]*divided{}
-	told := map[*federation.Object]bool{}
+	cast := newCasting(p)
 	for i, c := range p.clusters {
 		set := labels.Set(c.Labels)
 		for _, app := range p.Federation.Apps {
-			b := p.bundles[key{c.Name, app.Name}]
+			k := key{c.Name, app.Name}
+			b := p.bundles[k]
 			if b == nil || b.Err != nil || !app.Selector.Matches(c.Cluster) {
 				continue
 			}
-			b.placed = make([]*federation.Object, 0, len(b.Objects))
-			for _, o := range b.Objects {
-				r := p.read(o)
+			read := p.library.read(k, b.Objects)
+			p.read[k] = read
+			b.placed = make([]placement, 0, len(b.Objects))
+			for at, o := range b.Objects {
+				r := read.readings[at]
 				switch {
+				case r == nothing:
+					b.placed = append(b.placed, placement{object: o})
 				case r.err != nil:
 					b.withheld = append(b.withheld, federation.Withheld{Object: o.Ref, File: o.File, Reason: r.err.Error()})
-					if !told[o] {
-						told[o] = true
-						p.misread(app.Name, o, r)
-					}
-					continue
-				case r.selector != nil && !r.selector.Matches(set):
-					continue
-				}
-				b.placed = append(b.placed, o)
-				if r.ports != nil {
-					v := services[o]
-					if v == nil {
-						v = p.addService(serviceOf, app.Name, o, r)
-						services[o] = v
-					}
-					v.Clusters = append(v.Clusters, i)
-				}
-				if r.workload != nil {
-					v := workloads[o]
-					if v == nil {
-						v = p.addWorkload(workloadOf, app.Name, o, r)
-						workloads[o] = v
-					}
-					v.clusters = append(v.clusters, i)
-				}
-				if r.scales != (federation.ObjectRef{}) {
-					p.scaled[r.scales] = true
+					p.scale(i, r.scales)
+					cast.misread(app.Name, r)
+				case r.selector == nil || r.selector.Matches(set):
+					b.placed = append(b.placed, placement{o, cast.in(i, app.Name, r)})
 				}
 			}
 		}
@@ -91,41 +91,85 @@ func (p *pass) place() {
 	slices.SortFunc(p.workloads, func(a, b *divided) int { return a.ref.Compare(b.ref) })
 }
 
-func (p *pass) addService(known map[federation.ObjectRef]*service, app string, o *federation.Object, r *reading) *portVariant {
-	s := known[o.Ref]
-	if s == nil {
-		s = &service{
-			portService: portService{App: app, Ref: o.Ref, File: o.File},
-			variants:    map[*federation.Object]*portVariant{},
-			withheld:    map[int]*federation.Withheld{},
-		}
-		known[o.Ref] = s
-		p.services = append(p.services, s)
-	}
-	p.ported[o] = s
-	v := &portVariant{File: o.File, Ports: r.ports}
-	s.variants[o] = v
-	return v
+// casting gives every reading its role.
+type casting struct {
+	*pass
+	roles     map[*reading]*role
+	services  map[federation.ObjectRef]*service
+	workloads map[federation.ObjectRef]*divided
+	told      map[misreading]bool
 }
 
-func (p *pass) addWorkload(known map[federation.ObjectRef]*divided, app string, o *federation.Object, r *reading) *variant {
-	w := known[o.Ref]
-	if w == nil {
-		w = &divided{app: app, ref: o.Ref}
-		known[o.Ref] = w
-		p.workloads = append(p.workloads, w)
+// misreading is what an app has that cannot be understood.
+type misreading struct {
+	app string
+	*reading
+}
+
+func newCasting(p *pass) casting {
+	return casting{
+		pass:      p,
+		roles:     map[*reading]*role{},
+		services:  map[federation.ObjectRef]*service{},
+		workloads: map[federation.ObjectRef]*divided{},
+		told:      map[misreading]bool{},
 	}
-	p.divided[o] = w
-	v := &variant{object: o, wish: r.workload}
-	w.variants = append(w.variants, v)
-	return v
+}
+
+// in gives the role of objects with a reading, which a cluster runs one of.
+func (c casting) in(cluster int, app string, r *reading) *role {
+	its := c.roles[r]
+	if its == nil {
+		its = c.cast(app, r)
+		c.roles[r] = its
+	}
+	if its.ports != nil {
+		its.ports.Clusters = append(its.ports.Clusters, cluster)
+	}
+	if its.wish != nil {
+		its.wish.clusters = append(its.wish.clusters, cluster)
+	}
+	c.scale(cluster, r.scales)
+	return its
+}
+
+func (c casting) cast(app string, r *reading) *role {
+	its := &role{}
+	if r.ports != nil {
+		s := c.services[r.ref]
+		if s == nil {
+			s = &service{
+				portService: portService{App: app, Ref: r.ref, File: r.file},
+				withheld:    map[int]*federation.Withheld{},
+			}
+			c.services[r.ref] = s
+			c.pass.services = append(c.pass.services, s)
+		}
+		its.service, its.ports = s, &portVariant{File: r.file, Ports: r.ports}
+		s.variants = append(s.variants, its.ports)
+	}
+	if r.workload != nil {
+		w := c.workloads[r.ref]
+		if w == nil {
+			w = &divided{app: app, ref: r.ref}
+			c.workloads[r.ref] = w
+			c.pass.workloads = append(c.pass.workloads, w)
+		}
+		its.divided, its.wish = w, &variant{wish: r.workload, file: r.file}
+		w.variants = append(w.variants, its.wish)
+	}
+	return its
 }
 
 // misread says that an annotation cannot be understood. A guess could put an
 // object where it must not be, so it goes nowhere.
-func (p *pass) misread(app string, o *federation.Object, r *reading) {
-	p.findings = append(p.findings, federation.Finding{
-		ID: "annotation", Severity: federation.SeverityError, App: app, Object: o.Ref, File: o.File,
+func (c casting) misread(app string, r *reading) {
+	if c.told[misreading{app, r}] {
+		return
+	}
+	c.told[misreading{app, r}] = true
+	c.findings = append(c.findings, federation.Finding{
+		ID: "annotation", Severity: federation.SeverityError, App: app, Object: r.ref, File: r.file,
 		Message: fmt.Sprintf("annotation %s: %s", r.field, r.err),
 		Remedy:  "correct the annotation; until then the object is left as it is in every cluster",
 	})

@@ -13,6 +13,8 @@ type portInput struct {
 	Range    federation.PortRange // 30000-32767 if zero
 	Clusters []portCluster
 	Services []portService // each reference once, in any order
+	// Before gives the number that was decided for a port last; 0 for none.
+	Before func(service federation.ObjectRef, protocol string, port int32) int32
 }
 
 // portCluster is what is known of one cluster's node ports.
@@ -338,8 +340,21 @@ func (p *portPlanner) inherit() {
 		k := &p.keys[i]
 		if !k.decided && k.liveIn > 0 && !k.differs {
 			p.decide(i, k.liveAt, federation.PortInherited, inheritedReason(k.liveIn, k.targets.count()))
+			p.waitWhereUnknown(i)
 		}
 	}
+}
+
+// waitWhereUnknown keeps an inherited port from the clusters whose ports are not
+// known: the Service may run there with another one.
+func (p *portPlanner) waitWhereUnknown(key int) {
+	k := &p.keys[key]
+	unknown := p.targetsWhere(k, func(c *portCluster) bool { return !c.Known })
+	if len(unknown) == 0 || k.withhold != nil {
+		return
+	}
+	k.withhold = p.where(key, func(c int) bool { return !p.Clusters[c].Known })
+	k.waits, k.why = unknown, "the node port of "+k.String()+" "+waitingReason(unknown)
 }
 
 // decide gives a key its number.

@@ -36,7 +36,9 @@ func (p *pass) judge(name string) federation.PruneVerdict {
 	unrendered := false
 	for _, c := range p.Federation.Clusters {
 		facts := p.Facts.Of(c.Name)
-		if !facts.Synced && facts.State != federation.ClusterOffline && !c.Lost && p.Federation.Targets(c) {
+		// A cluster that no app goes to may still run one that left it.
+		counts := p.Federation.Targets(c) || !facts.Seen
+		if !facts.Synced && facts.State != federation.ClusterOffline && !c.Lost && counts {
 			awaited = append(awaited, c.Name)
 		}
 		placed := app != nil && app.Selector.Matches(c)
@@ -53,6 +55,9 @@ func (p *pass) judge(name string) federation.PruneVerdict {
 				}
 				runs = len(b.placed)+len(b.withheld) > 0
 			}
+		}
+		if facts.State == federation.ClusterOffline || c.Lost {
+			continue // nothing is deleted there now
 		}
 		inventory := countable(facts.Inventory[name])
 		for _, ref := range inventory {

@@ -1,11 +1,14 @@
 package schedule
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -22,15 +25,23 @@ const (
 	serviceTypeLoadBalancer = "LoadBalancer"
 )
 
-// reading is what the schedule reads in one object. Most objects have nothing that
-// concerns it.
+// reading is what the schedule reads in an object: one for all objects that say
+// the same. Most objects have nothing that concerns it.
 type reading struct {
+	statement
 	selector labels.Selector // nil for every cluster
 	ports    []portSpec      // of a Service that has node ports
 	workload *wish           // of a workload whose replicas are divided
 	scales   federation.ObjectRef
 	err      error // what cannot be understood; the object goes nowhere then
 	field    string
+}
+
+// statement is what makes two readings one.
+type statement struct {
+	ref  federation.ObjectRef
+	file string
+	says string
 }
 
 // wish is what Git says of a workload's replicas.
@@ -42,11 +53,6 @@ type wish struct {
 
 var nothing = &reading{}
 
-// read gives what the schedule reads in an object.
-func (p *pass) read(o *federation.Object) *reading {
-	return p.readings.get(o, func() *reading { return newReading(o) })
-}
-
 // content is the part of an object that is read.
 type content struct {
 	Metadata struct {
@@ -55,36 +61,59 @@ type content struct {
 	Spec json.RawMessage `json:"spec"`
 }
 
+// The kinds of which more than the annotations is read.
+var (
+	kindService    = schema.GroupKind{Kind: "Service"}
+	kindReplicaSet = schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}
+	kindDeployment = schema.GroupKind{Group: "apps", Kind: "Deployment"}
+	kindAutoscaler = schema.GroupKind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}
+)
+
 func newReading(o *federation.Object) *reading {
+	kind := o.Ref.GroupKind()
+	switch kind {
+	case kindService, kindReplicaSet, kindDeployment, kindAutoscaler:
+	default:
+		if !bytes.Contains(o.JSON, []byte(annotationSelector)) {
+			return nothing
+		}
+	}
 	var c content
 	if err := json.Unmarshal(o.JSON, &c); err != nil {
 		return nothing // annotations that are no strings: the API server refuses them
 	}
 	r := &reading{}
-	if text, ok := c.Metadata.Annotations[annotationSelector]; ok {
+	text, selects := c.Metadata.Annotations[annotationSelector]
+	if selects {
 		r.selector, r.err = parseSelector(text)
 		r.field = annotationSelector
 	}
-	if r.err != nil {
-		return r
-	}
 	switch {
-	case o.Ref.Group == "" && o.Ref.Kind == "Service":
-		r.ports = servicePorts(c.Spec)
-	case o.Ref.Group == "apps" && (o.Ref.Kind == "ReplicaSet" || o.Ref.Kind == "Deployment"):
-		r.workload, r.field, r.err = newWish(o.Ref.Kind, c)
-	case o.Ref.Group == "autoscaling" && o.Ref.Kind == "HorizontalPodAutoscaler":
+	case kind == kindAutoscaler:
+		// Also where it goes nowhere: what it scales is not to be divided instead.
 		r.scales = scaleTarget(o.Ref.Namespace, c.Spec)
+	case r.err != nil:
+	case kind == kindService:
+		r.ports = servicePorts(c.Spec)
+	case kind == kindReplicaSet, kind == kindDeployment:
+		r.workload, r.field, r.err = newWish(kind, c)
 	}
 	if r.selector == nil && r.ports == nil && r.workload == nil && r.scales == (federation.ObjectRef{}) && r.err == nil {
 		return nothing
 	}
+	r.statement = statement{o.Ref, o.File, r.say(text)}
 	return r
+}
+
+// say writes down all that was read, so that it can be compared.
+func (r *reading) say(selector string) string {
+	w := cmp.Or(r.workload, &wish{})
+	return fmt.Sprintf("%q %v %d %q %v %v", selector, r.ports, w.total, w.asWritten, r.scales, r.err)
 }
 
 // newWish reads a workload's replicas and preferences; nil where its replicas are
 // not divided. The name is that of the field which cannot be understood.
-func newWish(kind string, c content) (*wish, string, error) {
+func newWish(kind schema.GroupKind, c content) (*wish, string, error) {
 	switch value, ok := c.Metadata.Annotations[annotationReplicas]; {
 	case ok && value == replicasPerCluster:
 		return nil, "", nil
@@ -95,14 +124,14 @@ func newWish(kind string, c content) (*wish, string, error) {
 		Replicas *int64 `json:"replicas"`
 	}
 	if json.Unmarshal(c.Spec, &spec) != nil || spec.Replicas != nil && *spec.Replicas < 0 {
-		return nil, "", nil // the API server says what is wrong
+		return nil, "", nil //nolint:nilerr // The API server says what is wrong.
 	}
 	w := &wish{total: 1} // the API's default
 	if spec.Replicas != nil {
 		w.total = *spec.Replicas
 	}
 	name := annotationReplicaSet
-	if kind == "Deployment" {
+	if kind == kindDeployment {
 		name = annotationDeployment
 	}
 	text, ok := c.Metadata.Annotations[name]
@@ -179,7 +208,7 @@ func parseSelector(text string) (labels.Selector, error) {
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&requirements); err != nil || decoder.More() {
+	if err := decoder.Decode(&requirements); err != nil || decoder.More() || requirements == nil {
 		return nil, fmt.Errorf(`%q is no list of requirements; want [{"key": "location", "operator": "in", "values": ["europe"]}]`, text)
 	}
 	s := labels.NewSelector()

@@ -31,33 +31,49 @@ type Input struct {
 }
 
 // Scheduler plans, and remembers what it read in objects and wrote into them for
-// the next plan, which is mostly the same. Another Scheduler gives the same plans.
-// It is not safe for concurrent use.
+// the next plan, which is mostly the same. Two things it remembers matter: the node
+// ports that it decided, so that an edit by hand is put back and not followed, and
+// the autoscalers of the last plan that was whole. Apart from these another
+// Scheduler gives the same plans. It is not safe for concurrent use.
 type Scheduler struct {
-	readings memory[*federation.Object, *reading]
-	written  memory[writing, *federation.Object]
+	library *library
+	written memory[writing, *federation.Object]
+	ports   portResult // of the last plan
+	scaled  scaled     // of the last whole plan; nil before it
 }
 
 // New makes a Scheduler.
 func New() *Scheduler {
-	return &Scheduler{readings: newMemory[*federation.Object, *reading](), written: newMemory[writing, *federation.Object]()}
+	return &Scheduler{library: newLibrary(), written: newMemory[writing, *federation.Object]()}
 }
 
 // Plan says what every cluster of the federation should run.
 func (s *Scheduler) Plan(in Input) federation.Plan {
-	p := s.begin(in)
-	p.stand()
-	p.place()
-	p.decide()
+	p := s.decisions(in)
 	plan := federation.Plan{Revision: in.Revision, Ports: p.ports.Decisions, Replicas: p.replicas}
 	for i := range p.clusters {
 		plan.Clusters = append(plan.Clusters, p.cluster(i, p.verdict))
 	}
 	plan.Clusters = append(plan.Clusters, p.leave()...)
 	plan.Findings = slices.Concat(p.findings, unmetSettings(in.Federation))
-	s.readings.forget()
-	s.written.forget()
+	s.forget(p)
 	return plan
+}
+
+// decisions decides what runs where, and writes it into no object yet.
+func (s *Scheduler) decisions(in Input) *pass {
+	p := s.begin(in)
+	p.stand()
+	p.place()
+	p.recallScalers()
+	p.decide()
+	return p
+}
+
+// forget drops what a whole plan did not read or write.
+func (s *Scheduler) forget(p *pass) {
+	s.library.keep(p.read)
+	s.written.forget()
 }
 
 // Provisional says what one cluster should run as far as that is certain when
@@ -75,10 +91,8 @@ func (s *Scheduler) Provisional(in Input, c federation.Cluster) federation.Clust
 		return federation.PruneWaiting
 	})
 	plan.Apps = slices.DeleteFunc(plan.Apps, func(a federation.AppPlan) bool {
-		return slices.ContainsFunc(a.Objects, func(o *federation.Object) bool {
-			r := p.read(o)
-			return r.ports != nil || r.workload != nil
-		})
+		b := p.bundles[key{c.Name, a.App}]
+		return b != nil && slices.ContainsFunc(b.placed, placement.decided)
 	})
 	return plan
 }
@@ -93,16 +107,16 @@ type pass struct {
 	verdicts map[string]federation.PruneVerdict
 	findings []federation.Finding
 
+	read      map[key]contents // of the bundles
 	services  []*service
 	workloads []*divided
-	scaled    map[federation.ObjectRef]bool // workloads that an autoscaler of ours targets
-	frozen    []string                      // clusters whose going is taken for our own fault
+	scaled    scaled                                // workloads that an autoscaler of ours targets
+	unsure    bool                                  // some of it may be missing
+	departing map[int]map[federation.ObjectRef]bool // by cluster, as far as it was asked for
+	frozen    []string                              // clusters whose going is taken for our own fault
 
 	ports    portResult
 	replicas []federation.ReplicasDecision
-	// What became of the objects that were decided on, by object.
-	ported  map[*federation.Object]*service
-	divided map[*federation.Object]*divided
 }
 
 type key struct{ cluster, app string }
@@ -111,7 +125,7 @@ type key struct{ cluster, app string }
 // there.
 type bundle struct {
 	federation.Bundle
-	placed   []*federation.Object
+	placed   []placement
 	withheld []federation.Withheld
 	refused  bool // the policy left something out
 }
@@ -122,9 +136,9 @@ func (s *Scheduler) begin(in Input) *pass {
 		Input:     in,
 		bundles:   make(map[key]*bundle, len(in.Bundles)),
 		verdicts:  map[string]federation.PruneVerdict{},
-		scaled:    map[federation.ObjectRef]bool{},
-		ported:    map[*federation.Object]*service{},
-		divided:   map[*federation.Object]*divided{},
+		read:      make(map[key]contents, len(in.Bundles)),
+		scaled:    scaled{},
+		departing: map[int]map[federation.ObjectRef]bool{},
 	}
 	for _, b := range in.Bundles {
 		p.bundles[key{b.Cluster, b.App}] = p.permitted(b)

@@ -17,6 +17,21 @@ type member struct {
 	federation.Cluster
 	facts    federation.ClusterFacts
 	standing standing
+	next     int // of the facts' workloads, for workload
+}
+
+// workload gives the facts of one workload; false where it does not run. They are
+// asked for in order, so that nothing need be searched.
+func (m *member) workload(ref federation.ObjectRef) (federation.Workload, bool) {
+	for ; m.next < len(m.facts.Workloads); m.next++ {
+		switch w := &m.facts.Workloads[m.next]; w.Object.Compare(ref) {
+		case 0:
+			return *w, true
+		case 1:
+			return federation.Workload{}, false
+		}
+	}
+	return federation.Workload{}, false
 }
 
 // stand judges every cluster. Absence alone never evacuates: it takes the
@@ -26,16 +41,16 @@ func (p *pass) stand() {
 	p.clusters = make([]member, len(p.Federation.Clusters))
 	for i, c := range p.Federation.Clusters {
 		m := member{Cluster: c, facts: p.Facts.Of(c.Name)}
+		seen := m.facts.Synced && (m.facts.State == federation.ClusterReady || m.facts.State == federation.ClusterNotReady)
 		confirmed := slices.Contains(p.Federation.Failover.ConfirmedLost, c.Name)
-		away := isAway(m.facts)
 		switch {
-		case c.Lost, away && confirmed:
+		case c.Lost, confirmed && !seen:
 			m.standing = lost
-		case away && p.automatic() && !slices.Contains(p.frozen, c.Name):
+		case m.facts.Away() && p.automatic() && !slices.Contains(p.frozen, c.Name):
 			m.standing = offline
 		case !m.facts.Seen:
 			m.standing = unknown
-		case m.facts.Synced && (m.facts.State == federation.ClusterReady || m.facts.State == federation.ClusterNotReady):
+		case seen:
 			m.standing = up
 		default:
 			m.standing = kept
@@ -49,17 +64,11 @@ func (p *pass) automatic() bool { return p.Federation.Failover.Mode != failoverO
 // failoverOff leaves it to people to move replicas.
 const failoverOff = "Off"
 
-// isAway says whether the cluster is Offline, or has answered again and is not yet
-// known anew: what it runs after an outage, only its lists tell.
-func isAway(f federation.ClusterFacts) bool {
-	returning := f.State == federation.ClusterReady && !f.Synced && !f.AwaySince.IsZero()
-	return f.State == federation.ClusterOffline || returning
-}
-
 // frozen gives the clusters whose going is taken for a fault of fedsync's own
 // network: more than half of those that were Ready went away within guardWindow,
-// and not enough of them are back. Clusters that a person declared lost, or
-// confirmed as lost, do not count.
+// and not enough of them are back. Clusters that a person declared lost, or that no
+// app goes to, do not count. Those that a person confirmed as lost count, and are
+// not held: to confirm one says nothing of the others.
 func frozen(f *federation.Federation, facts federation.Facts) []string {
 	type departure struct {
 		name string
@@ -68,7 +77,7 @@ func frozen(f *federation.Federation, facts federation.Facts) []string {
 	var left []departure
 	ready := 0
 	for _, c := range f.Clusters {
-		if c.Lost || slices.Contains(f.Failover.ConfirmedLost, c.Name) {
+		if c.Lost || !f.Targets(c) {
 			continue
 		}
 		switch its := facts.Of(c.Name); {
@@ -93,7 +102,7 @@ func frozen(f *federation.Federation, facts federation.Facts) []string {
 	}
 	var names []string
 	for _, c := range f.Clusters {
-		if taken[c.Name] {
+		if taken[c.Name] && !slices.Contains(f.Failover.ConfirmedLost, c.Name) {
 			names = append(names, c.Name)
 		}
 	}
@@ -105,9 +114,9 @@ func (p *pass) explainStanding() {
 	var held, returned []string
 	for _, c := range p.clusters {
 		switch {
-		case c.standing != offline && c.standing != lost && isAway(c.facts) && p.Federation.Targets(c.Cluster):
+		case c.standing != offline && c.standing != lost && c.facts.Away() && p.Federation.Targets(c.Cluster):
 			held = append(held, c.Name)
-		case !isAway(c.facts) && c.facts.State == federation.ClusterReady && slices.Contains(p.Federation.Failover.ConfirmedLost, c.Name):
+		case !c.facts.Away() && c.facts.State == federation.ClusterReady && slices.Contains(p.Federation.Failover.ConfirmedLost, c.Name):
 			returned = append(returned, c.Name)
 		}
 	}
@@ -118,37 +127,43 @@ func (p *pass) explainStanding() {
 			Remedy:  "take it out of spec.failover.confirmLost, or its next outage moves replicas without the guard",
 		})
 	}
-	if len(held) == 0 {
+	if len(p.frozen) > 0 {
+		f := federation.Finding{
+			ID: "frozen", Severity: federation.SeverityError, File: federation.FileName,
+			Message: fmt.Sprintf("more than half of the clusters went away within %d s (%s): this is taken for a fault of fedsync's own network, and nothing is moved; it would be %s",
+				int(guardWindow.Seconds()), strings.Join(p.frozen, ", "), p.displaced(p.frozen)),
+			Remedy: fmt.Sprintf("mend the network; or, if they are lost, push spec.failover.confirmLost: [%s] in %s",
+				strings.Join(p.frozen, ", "), federation.FileName),
+		}
+		if len(held) == 0 {
+			f.Severity = federation.SeverityWarning // a few lost probes are no outage yet
+		}
+		p.findings = append(p.findings, f)
 		return
 	}
-	names := strings.Join(held, ", ")
-	switch {
-	case !p.automatic():
+	if len(held) > 0 && !p.automatic() {
+		names := strings.Join(held, ", ")
 		p.findings = append(p.findings, federation.Finding{
 			ID: "failover-off", Severity: federation.SeverityWarning, File: federation.FileName,
 			Message: fmt.Sprintf("%s: Offline, and failover is Off; with Automatic %s would be placed in the other clusters", names, p.displaced(held)),
 			Remedy: fmt.Sprintf("to move them, push spec.failover.confirmLost: [%s] or spec.failover.mode: Automatic in %s",
 				names, federation.FileName),
 		})
-	case len(p.frozen) > 0:
-		p.findings = append(p.findings, federation.Finding{
-			ID: "frozen", Severity: federation.SeverityError, File: federation.FileName,
-			Message: fmt.Sprintf("more than half of the clusters went away within %d s (%s): this is taken for a fault of fedsync's own network, and nothing is moved; it would be %s",
-				int(guardWindow.Seconds()), strings.Join(p.frozen, ", "), p.displaced(held)),
-			Remedy: fmt.Sprintf("mend the network; or, if they are lost, push spec.failover.confirmLost: [%s] in %s",
-				strings.Join(p.frozen, ", "), federation.FileName),
-		})
 	}
 }
 
 // displaced counts what would be placed elsewhere.
 func (p *pass) displaced(clusters []string) string {
+	asked := map[string]bool{}
+	for _, name := range clusters {
+		asked[name] = true
+	}
 	var replicas int64
 	workloads := 0
 	for _, d := range p.replicas {
 		found := false
 		for _, s := range d.Shares {
-			if s.Live > 0 && slices.Contains(clusters, s.Cluster) {
+			if s.Live > 0 && asked[s.Cluster] {
 				replicas, found = replicas+s.Live, true
 			}
 		}

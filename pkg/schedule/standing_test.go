@@ -29,13 +29,13 @@ func TestGuardFreezesWhenMostOfTheFederationGoesAtOnce(t *testing.T) {
 		{"2 of 3, a minute apart, freeze", 3, []time.Duration{0, time.Minute}, nil, []string{"c00", "c01"}},
 		{"the second of 3 leaves later: 1 of the 2 that were Ready then", 3, []time.Duration{0, 61 * time.Second}, nil, nil},
 		{"one by one, none freezes until 1 is left of 1", 3, []time.Duration{0, 61 * time.Second, 122 * time.Second}, nil, []string{"c02"}},
-		{"confirmed ones do not count", 3, []time.Duration{0, 0}, []string{"c00", "c01"}, nil},
-		{"one of two is confirmed: 1 of 2 is not more than half", 3, []time.Duration{0, 0}, []string{"c00"}, nil},
+		{"all are confirmed", 3, []time.Duration{0, 0}, []string{"c00", "c01"}, nil},
+		{"to confirm one says nothing of the other", 3, []time.Duration{0, 0}, []string{"c00"}, []string{"c01"}},
 		{"an old outage does not count with a new one", 13, append(make([]time.Duration, 6), time.Hour), nil, nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			f := &federation.Federation{Failover: federation.Failover{ConfirmedLost: c.confirmed}}
+			f := &federation.Federation{Apps: []federation.App{{Name: "web"}}, Failover: federation.Failover{ConfirmedLost: c.confirmed}}
 			facts := federation.Facts{Clusters: map[string]federation.ClusterFacts{}}
 			for i := range c.clusters {
 				name := fmt.Sprintf("c%02d", i)
@@ -68,7 +68,10 @@ func TestStandingOfAClusterFollowsWhatIsSeenOfIt(t *testing.T) {
 		{"Ready and not listed yet, after the start", federation.ClusterFacts{State: federation.ClusterReady}, "", false, unknown},
 		{"Offline", federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, AwaySince: now}, "", false, offline},
 		{"Offline since the start", federation.ClusterFacts{State: federation.ClusterOffline, AwaySince: now}, "", false, offline},
-		{"back, and not listed anew yet", federation.ClusterFacts{State: federation.ClusterReady, Seen: true, AwaySince: now}, "", false, offline},
+		{"back, and not listed anew yet", federation.ClusterFacts{State: federation.ClusterReady, Seen: true, Outage: true, AwaySince: now}, "", false, offline},
+		{"back, and lost again", federation.ClusterFacts{State: federation.ClusterNotReady, Seen: true, Outage: true, AwaySince: now}, "", false, offline},
+		{"back, with a certificate that is not trusted", federation.ClusterFacts{State: federation.ClusterUnknown, Seen: true, Outage: true, AwaySince: now}, "", false, offline},
+		{"an expired token, confirmed", federation.ClusterFacts{State: federation.ClusterUnknown, Seen: true, Synced: true}, "", true, lost},
 		{"an expired token", federation.ClusterFacts{State: federation.ClusterUnknown, Seen: true, Synced: true}, "", false, kept},
 		{"an expired token since the start", federation.ClusterFacts{State: federation.ClusterUnknown}, "", false, unknown},
 		{"a new connection, not listed yet", federation.ClusterFacts{State: federation.ClusterReady, Seen: true}, "", false, kept},

@@ -36,7 +36,10 @@ type workload struct {
 	preferences Preferences
 	// frozen says that too many clusters went away at once, so that the fault is
 	// taken to be our own network. Those that are away are kept.
-	frozen   bool
+	frozen bool
+	// unsure says that an autoscaler of the workload may have gone unread: what it
+	// set is not lowered.
+	unsure   bool
 	clusters []placed // in the order of fedsync.yaml
 }
 
@@ -201,7 +204,7 @@ func (w *workload) moves(portions []portion) []move {
 			// has been looked at.
 			m.target = max(0, m.live)
 		}
-		if c.standing == up || c.standing == kept && !w.frozen {
+		if c.standing == up { // of what is out of sight, nobody knows that it is Ready
 			m.ready = max(0, min(c.ready, m.live))
 		}
 		moves[i] = m
@@ -236,6 +239,9 @@ func (w *workload) restrain(total int64, moves []move, order []int) {
 	raise, lower := int64(Unbounded), int64(Unbounded)
 	if w.frozen {
 		raise, lower = max(0, total-live-created), max(0, visible-total)
+	}
+	if w.unsure {
+		lower = 0
 	}
 	if waits {
 		lower = 0

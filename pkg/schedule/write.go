@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -20,24 +19,16 @@ type writing struct {
 // write gives the objects of a bundle as the cluster should get them, and those
 // that it should not get now.
 func (p *pass) write(i int, b *bundle) ([]*federation.Object, []federation.Withheld) {
-	objects := b.placed
+	objects := make([]*federation.Object, 0, len(b.placed))
 	withheld := slices.Clone(b.withheld)
-	copied := false
-	for at, o := range b.placed {
-		out, w := o, (*federation.Withheld)(nil)
-		if s := p.ported[o]; s != nil {
-			out, w = p.writePorts(i, s, o)
-		} else if d := p.divided[o]; d != nil {
-			out, w = p.writeReplicas(i, d, o)
-		}
-		if out == o && w == nil {
-			if copied {
-				objects = append(objects, o)
-			}
-			continue
-		}
-		if !copied {
-			objects, copied = slices.Clone(b.placed[:at]), true
+	for _, o := range b.placed {
+		out, w := o.object, (*federation.Withheld)(nil)
+		switch {
+		case !o.decided():
+		case o.role.service != nil:
+			out, w = p.writePorts(i, o)
+		default:
+			out, w = p.writeReplicas(i, o)
 		}
 		if w != nil {
 			withheld = append(withheld, *w)
@@ -50,29 +41,62 @@ func (p *pass) write(i int, b *bundle) ([]*federation.Object, []federation.Withh
 }
 
 // writePorts puts the node ports that were decided into a Service.
-func (p *pass) writePorts(i int, s *service, o *federation.Object) (*federation.Object, *federation.Withheld) {
-	if w := s.withheld[i]; w != nil {
+func (p *pass) writePorts(i int, o placement) (*federation.Object, *federation.Withheld) {
+	if w := o.role.service.withheld[i]; w != nil {
 		return nil, w
 	}
-	ports := s.variants[o].Ports
-	numbers := make([]int32, len(ports))
-	for at, port := range ports {
-		for _, d := range s.decisions {
+	n := o.role.numbers()
+	if n.open && !p.holds(i, o.object.Ref) {
+		// Without a number, the API server would pick one of its own.
+		return nil, &federation.Withheld{Object: o.object.Ref, File: o.object.File, Reason: "no node port was decided for it"}
+	}
+	return p.withNodePorts(o.object, n), nil
+}
+
+// holds says whether a Service has a node port in a cluster.
+func (p *pass) holds(i int, ref federation.ObjectRef) bool {
+	return slices.ContainsFunc(p.clusters[i].facts.NodePorts, func(n federation.NodePort) bool { return n.Holder() == ref })
+}
+
+// portNumbers are node ports for the ports of a Service, in the order of its
+// reading; 0 leaves a port as it is.
+type portNumbers struct {
+	ports   []portSpec
+	numbers []int32
+	changed bool   // from what Git says
+	open    bool   // one is neither decided nor in Git
+	id      string // of the numbers
+}
+
+// numbers gives what was decided for the ports of a rendering, which is the same
+// in every cluster.
+func (r *role) numbers() *portNumbers {
+	if r.decision != nil {
+		return r.decision
+	}
+	n := &portNumbers{ports: r.ports.Ports, numbers: make([]int32, len(r.ports.Ports))}
+	for at, port := range n.ports {
+		for _, d := range r.service.decisions {
 			if d.Protocol == port.Protocol && d.Port == port.Port && !port.HealthCheck {
-				numbers[at] = d.NodePort
+				n.numbers[at] = d.NodePort
 			}
 		}
+		n.open = n.open || n.numbers[at] == 0 && port.NodePort == 0 && !port.HealthCheck
+		n.changed = n.changed || n.numbers[at] != 0 && n.numbers[at] != port.NodePort
 	}
-	return p.withNodePorts(o, ports, numbers), nil
+	n.id = fmt.Sprint(n.numbers)
+	r.decision = n
+	return n
 }
 
 // writeReplicas puts the share of a cluster into a workload. Where an autoscaler
 // sets the replicas they are left out, for it to own them.
-func (p *pass) writeReplicas(i int, w *divided, o *federation.Object) (*federation.Object, *federation.Withheld) {
+func (p *pass) writeReplicas(i int, placed placement) (*federation.Object, *federation.Withheld) {
+	o, w := placed.object, placed.role.divided
 	switch {
 	case w.refusal != "":
 		return nil, &federation.Withheld{Object: o.Ref, File: o.File, Reason: w.refusal}
-	case p.scaled[o.Ref]:
+	case p.scaled[o.Ref][p.clusters[i].Name]:
 		return p.withReplicas(o, nil), nil
 	case w.shares == nil:
 		return o, nil
@@ -108,26 +132,18 @@ func (p *pass) withReplicas(o *federation.Object, n *int64) *federation.Object {
 	})
 }
 
-// withNodePorts puts node ports into a Service, one for each of its ports in the
-// order of its reading; 0 leaves the port as it is.
-func (p *pass) withNodePorts(o *federation.Object, ports []portSpec, numbers []int32) *federation.Object {
-	changed := false
-	var id strings.Builder
-	for i, n := range numbers {
-		changed = changed || n != 0 && n != ports[i].NodePort
-		fmt.Fprintf(&id, "%d ", n)
-	}
-	if !changed {
+func (p *pass) withNodePorts(o *federation.Object, n *portNumbers) *federation.Object {
+	if !n.changed {
 		return o
 	}
-	return p.written.get(writing{o, id.String()}, func() *federation.Object {
+	return p.written.get(writing{o, n.id}, func() *federation.Object {
 		return rewrite(o, func(spec map[string]any) {
 			list, _ := spec["ports"].([]any)
-			for i, port := range ports {
+			for i, port := range n.ports {
 				for _, item := range list {
 					entry, _ := item.(map[string]any)
-					if numbers[i] != 0 && matches(entry, port) {
-						entry["nodePort"] = int64(numbers[i])
+					if n.numbers[i] != 0 && matches(entry, port) {
+						entry["nodePort"] = int64(n.numbers[i])
 					}
 				}
 			}

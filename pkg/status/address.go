@@ -43,7 +43,7 @@ func (s *summary) addresses() []Address {
 	}
 	found := map[key][]string{}
 	for _, c := range s.report.Clusters {
-		if !s.members[c.Name] || !visible(c) {
+		if !s.members[c.Name] || !c.Visible() {
 			continue
 		}
 		for _, o := range c.Objects {
@@ -84,7 +84,7 @@ type ingressState struct {
 func (s *summary) addressFindings() {
 	states := map[federation.ObjectRef]*ingressState{}
 	for _, c := range s.report.Clusters {
-		if !s.members[c.Name] || !visible(c) {
+		if !s.members[c.Name] || !c.Visible() {
 			continue
 		}
 		wishes := s.wishes(c.Name)

@@ -11,7 +11,8 @@ import (
 const DefaultDeadline = 15 * time.Minute
 
 // Input is all that Summarise adds up. Summarise changes nothing of it; a Report
-// may share its observations, which must not change afterwards.
+// may share its observations, the facts' endpoints and the plan's decisions, which
+// must not change afterwards.
 type Input struct {
 	Federation *federation.Federation // nil while none could be read
 	Repository string                 // URL or path, without credentials

@@ -47,6 +47,12 @@ type Report struct {
 	Addresses []Address            `json:"addresses"` // of all Ingresses, sorted by address
 	Clusters  []Cluster            `json:"clusters"`  // in the order of fedsync.yaml
 	Findings  []federation.Finding `json:"findings"`  // errors first
+
+	// Ports and Replicas are what was decided for each node port and each replica
+	// count, sorted by object. They are those of the plan in force: while the
+	// report's revision is refused, that is the plan of the one before.
+	Ports    []federation.PortDecision     `json:"ports"`
+	Replicas []federation.ReplicasDecision `json:"replicas"`
 }
 
 // Address is one address that Ingresses report, and who reports it.
@@ -66,6 +72,9 @@ type Cluster struct {
 	Error    string                  `json:"error,omitempty"`
 	Since    time.Time               `json:"since,omitzero"`
 	Version  string                  `json:"version,omitempty"`
+	Probes   Probes                  `json:"probes,omitzero"`
+	Zones    []string                `json:"zones,omitempty"`   // of the nodes, sorted
+	Regions  []string                `json:"regions,omitempty"` // of the nodes, sorted
 
 	// Applied is the revision that the cluster was last made equal to.
 	Applied federation.Revision `json:"applied,omitzero"`
@@ -86,6 +95,20 @@ type Cluster struct {
 	// are as they were seen last.
 	Objects []federation.Observation `json:"objects"`
 	Changes []Change                 `json:"changes"` // of the last sync, without the unchanged
+	// Endpoints are those behind each Service of ours, sorted. A cluster whose
+	// facts are not those of now has none, as it has no zones and no regions.
+	Endpoints []federation.Endpoints `json:"endpoints,omitempty"`
+}
+
+// Visible says whether what is told of the cluster holds now.
+func (c Cluster) Visible() bool {
+	return c.State == federation.ClusterReady || c.State == federation.ClusterNotReady
+}
+
+// Probes are the last ones of a cluster.
+type Probes struct {
+	Failed int `json:"failed"`
+	Of     int `json:"of"`
 }
 
 // Health is the worst health of a cluster's objects.

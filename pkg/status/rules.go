@@ -26,6 +26,7 @@ const (
 	idAddressChanged = "address-changed"
 	idPerCluster     = "per-cluster-status"
 	idPortWaiting    = "port-waiting"
+	idWithheld       = "withheld"
 )
 
 // sourceFindings speaks of a repository that could not be read. While a revision
@@ -89,7 +90,7 @@ func (s *summary) has(matches func(federation.Finding) bool) bool {
 // question of its own.
 func (s *summary) healthFindings() {
 	for _, c := range s.report.Clusters {
-		if !s.members[c.Name] || !visible(c) {
+		if !s.members[c.Name] || !c.Visible() {
 			continue
 		}
 		for _, o := range c.Objects {
@@ -192,6 +193,42 @@ func (s *summary) portWaits() {
 			finding: f, early: true,
 			words: fmt.Sprintf("%s waits for the ports of %s", d.Service, strings.Join(d.Waits, ", ")),
 		})
+	}
+}
+
+// withheldWaits waits for objects that are not written to a cluster which could be,
+// where nothing says yet why: a revision is no success without them.
+func (s *summary) withheldWaits() {
+	if s.Plan == nil {
+		return
+	}
+	waiting := map[federation.ObjectRef]bool{}
+	for _, d := range s.Plan.Ports {
+		waiting[d.Service] = waiting[d.Service] || d.Basis == federation.PortWaiting
+	}
+	ready := map[string]bool{}
+	for _, c := range s.report.Clusters {
+		ready[c.Name] = s.members[c.Name] && c.State == federation.ClusterReady
+	}
+	for _, plan := range s.Plan.Clusters {
+		if !ready[plan.Cluster] {
+			continue
+		}
+		for _, app := range plan.Apps {
+			for _, w := range app.Withheld {
+				everywhere := func(f federation.Finding) bool {
+					return f.Severity == federation.SeverityError && f.Cluster == "" && f.Object == w.Object
+				}
+				if waiting[w.Object] || s.explained(plan.Cluster, w.Object) || s.has(everywhere) {
+					continue
+				}
+				f := federation.Finding{
+					ID: idWithheld, Cluster: plan.Cluster, App: app.App, Object: w.Object, File: w.File,
+					Message: "is not written: " + w.Reason,
+				}
+				s.waits = append(s.waits, wait{finding: f, words: place(f) + " " + w.Reason})
+			}
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ func Summarise(in Input) Report {
 	s.healthFindings()
 	s.clusterWaits()
 	s.portWaits()
+	s.withheldWaits()
 	s.addressFindings()
 	s.addressChanges()
 	s.contextFindings()
@@ -78,6 +79,14 @@ func newSummary(in Input) *summary {
 		Time:       in.Now,
 		Source:     in.Source,
 		Clusters:   []Cluster{},
+		Ports:      []federation.PortDecision{},
+		Replicas:   []federation.ReplicasDecision{},
+	}
+	if in.Plan != nil && len(in.Plan.Ports) > 0 {
+		s.report.Ports = in.Plan.Ports
+	}
+	if in.Plan != nil && len(in.Plan.Replicas) > 0 {
+		s.report.Replicas = in.Plan.Replicas
 	}
 	if in.Federation != nil {
 		s.report.Federation = in.Federation.Name
@@ -110,6 +119,7 @@ func (s *summary) cluster(member federation.Cluster) Cluster {
 		Error:   in.Facts.Error,
 		Since:   in.Facts.Since,
 		Version: in.Facts.Version,
+		Probes:  Probes{Failed: in.Facts.Failed, Of: in.Facts.Probes},
 		Applied: in.Applied,
 		Current: in.Current && in.Applied.SHA == s.Snapshot.Revision.SHA,
 		Health:  federation.Healthy,
@@ -119,12 +129,15 @@ func (s *summary) cluster(member federation.Cluster) Cluster {
 	for _, o := range c.Objects {
 		c.Health = worse(c.Health, o.Health)
 		c.Desired += o.Desired
-		if visible(c) {
+		if c.Visible() {
 			c.Ready += o.Ready
 		}
 	}
-	if !visible(c) {
+	if !c.Visible() {
 		c.Health = federation.Unknown
+	}
+	if c.Visible() && in.Facts.Synced {
+		c.Zones, c.Regions, c.Endpoints = in.Facts.Zones, in.Facts.Regions, in.Facts.Endpoints
 	}
 	for _, change := range in.Changes {
 		if change.Action == federation.ActionUnchanged {
@@ -137,11 +150,6 @@ func (s *summary) cluster(member federation.Cluster) Cluster {
 		c.Changes = append(c.Changes, shown)
 	}
 	return c
-}
-
-// visible says whether what was observed in the cluster holds now.
-func visible(c Cluster) bool {
-	return c.State == federation.ClusterReady || c.State == federation.ClusterNotReady
 }
 
 // worse gives the worse of two healths. A health that nobody knows is Unknown.

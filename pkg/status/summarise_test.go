@@ -322,6 +322,62 @@ func TestSummariseChangesNothingOfItsInput(t *testing.T) {
 	}
 }
 
+func TestReportsTellOfClustersOnlyWhatIsKnownNow(t *testing.T) {
+	known := federation.ClusterFacts{
+		Synced: true, Failed: 1, Probes: 30, Zones: []string{"us-east1-b"}, Regions: []string{"us-east1"},
+		Endpoints: []federation.Endpoints{{Namespace: "default", Service: "nginx", Ready: 2}},
+	}
+	for _, c := range []struct {
+		state  federation.ClusterState
+		synced bool
+		told   bool
+	}{
+		{federation.ClusterReady, true, true},
+		{federation.ClusterNotReady, true, true},
+		{federation.ClusterReady, false, false}, // back, and not listed anew
+		{federation.ClusterOffline, true, false},
+		{federation.ClusterUnknown, true, false},
+		{federation.ClusterPending, true, false},
+	} {
+		facts := known
+		facts.State, facts.Synced = c.state, c.synced
+		r := Summarise(Input{
+			Federation: &federation.Federation{Clusters: []federation.Cluster{{Name: "a"}}},
+			Clusters:   map[string]ClusterInput{"a": {Facts: facts}},
+			Now:        firstSeen,
+		})
+		got := r.Clusters[0]
+		if told := got.Zones != nil && got.Regions != nil && got.Endpoints != nil; told != c.told {
+			t.Errorf("%s, synced %v: zones %v, regions %v, endpoints %v, want them told: %v",
+				c.state, c.synced, got.Zones, got.Regions, got.Endpoints, c.told)
+		}
+		if !c.told && len(got.Zones)+len(got.Regions)+len(got.Endpoints) > 0 {
+			t.Errorf("%s, synced %v: old facts are told: %v %v %v", c.state, c.synced, got.Zones, got.Regions, got.Endpoints)
+		}
+		if want := (Probes{Failed: 1, Of: 30}); got.Probes != want {
+			t.Errorf("%s: probes %v, want %v", c.state, got.Probes, want)
+		}
+	}
+}
+
+func TestReportsShareTheDecisionsOfThePlan(t *testing.T) {
+	in := Input{Now: firstSeen}
+	if r := Summarise(in); r.Ports == nil || r.Replicas == nil || len(r.Ports)+len(r.Replicas) > 0 {
+		t.Errorf("without a plan: ports %#v, replicas %#v, want both empty and not nil", r.Ports, r.Replicas)
+	}
+	in.Plan = &federation.Plan{
+		Ports:    []federation.PortDecision{{Port: 80, NodePort: 30036}},
+		Replicas: []federation.ReplicasDecision{{Total: 26, Shares: []federation.ReplicasShare{{Cluster: "a", Share: 26}}}},
+	}
+	r := Summarise(in)
+	if len(r.Ports) != 1 || &r.Ports[0] != &in.Plan.Ports[0] {
+		t.Errorf("ports %v, want the plan's own", r.Ports)
+	}
+	if len(r.Replicas) != 1 || &r.Replicas[0] != &in.Plan.Replicas[0] {
+		t.Errorf("replicas %v, want the plan's own", r.Replicas)
+	}
+}
+
 func BenchmarkSummarise100Clusters(b *testing.B) {
 	in := Input{
 		Federation: &federation.Federation{Name: "web", Apps: []federation.App{{Name: "nginx"}}},

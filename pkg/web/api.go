@@ -85,6 +85,13 @@ func withoutNil(report *status.Report) *status.Report {
 	r.Addresses = append([]status.Address{}, r.Addresses...)
 	r.Clusters = append([]status.Cluster{}, r.Clusters...)
 	r.Findings = append([]federation.Finding{}, r.Findings...)
+	r.Ports = append([]federation.PortDecision{}, r.Ports...)
+	r.Replicas = append([]federation.ReplicasDecision{}, r.Replicas...)
+	for i := range r.Replicas {
+		if r.Replicas[i].Shares == nil {
+			r.Replicas[i].Shares = []federation.ReplicasShare{}
+		}
+	}
 	for i := range r.Addresses {
 		if r.Addresses[i].Clusters == nil {
 			r.Addresses[i].Clusters = []string{}

@@ -40,11 +40,15 @@ type Metrics struct {
 	clusterState *prometheus.GaugeVec
 	reportState  *prometheus.GaugeVec
 	findings     *prometheus.GaugeVec
+	findingIDs   *prometheus.GaugeVec
+	shortfall    prometheus.Gauge
+	wanted       prometheus.Gauge
 	revision     *prometheus.GaugeVec
 	lastSync     prometheus.Gauge
 	lastGoodSync prometheus.Gauge
 	mu           sync.Mutex      // protects clusters, and the series of clusters against each other
 	clusters     map[string]bool // those that have series
+	ids          map[string]bool // those of findings that have series; protected by mu
 	revisionSHA  string          // the revision that has the one series, protected by mu
 }
 
@@ -53,6 +57,7 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer, version string) (*Metrics, error) {
 	m := &Metrics{
 		clusters: map[string]bool{},
+		ids:      map[string]bool{},
 		syncs: counters("syncs_total",
 			"Syncs that ended, by result.", "result"),
 		stages: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -71,6 +76,16 @@ func NewMetrics(reg prometheus.Registerer, version string) (*Metrics, error) {
 			"1 for the state of the newest report, 0 for the others.", "state"),
 		findings: gauges("findings",
 			"Findings of the newest report, by severity.", "severity"),
+		findingIDs: gauges("findings_by_id",
+			"Findings of the newest report, by what they say.", "id"),
+		wanted: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "fedsync", Name: "replicas_wanted",
+			Help: "Replicas that Git asks for over all clusters, of the workloads that are divided.",
+		}),
+		shortfall: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "fedsync", Name: "replicas_shortfall",
+			Help: "Replicas of these that could be placed nowhere.",
+		}),
 		revision: gauges("revision_info",
 			"1 for the revision that is being brought to the clusters.", "revision"),
 		lastSync: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -90,7 +105,7 @@ func NewMetrics(reg prometheus.Registerer, version string) (*Metrics, error) {
 
 	for _, c := range []prometheus.Collector{
 		m.syncs, m.stages, m.objects, m.drift, m.posts, m.clusterState, m.reportState,
-		m.findings, m.revision, m.lastSync, m.lastGoodSync, build,
+		m.findings, m.findingIDs, m.wanted, m.shortfall, m.revision, m.lastSync, m.lastGoodSync, build,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
@@ -173,13 +188,23 @@ func (m *Metrics) Report(r *status.Report) {
 	for _, s := range []status.State{status.Pending, status.Success, status.Failure} {
 		m.reportState.WithLabelValues(string(s)).Set(oneIf(r.State == s))
 	}
-	counts := map[federation.Severity]int{}
+	counts, byID := map[federation.Severity]int{}, map[string]int{}
 	for _, f := range r.Findings {
 		counts[f.Severity]++
+		byID[label(f.ID)]++
 	}
 	m.findings.WithLabelValues("error").Set(float64(counts[federation.SeverityError]))
 	m.findings.WithLabelValues("warning").Set(float64(counts[federation.SeverityWarning]))
 	m.findings.WithLabelValues("note").Set(float64(counts[federation.SeverityNote]))
+
+	m.countIDs(byID)
+
+	var wanted, shortfall int64
+	for _, d := range r.Replicas {
+		wanted, shortfall = wanted+d.Total, shortfall+d.Shortfall
+	}
+	m.wanted.Set(float64(wanted))
+	m.shortfall.Set(float64(shortfall))
 
 	if sha := label(r.Revision.SHA); sha != m.revisionSHA {
 		m.revision.Reset()
@@ -187,6 +212,17 @@ func (m *Metrics) Report(r *status.Report) {
 		if sha != "" {
 			m.revision.WithLabelValues(sha).Set(1)
 		}
+	}
+}
+
+// countIDs leaves the series of what was found once at 0, so that an alert sees it
+// end. There are as many as the program has kinds of findings.
+func (m *Metrics) countIDs(counts map[string]int) {
+	for id := range counts {
+		m.ids[id] = true
+	}
+	for id := range m.ids {
+		m.findingIDs.WithLabelValues(id).Set(float64(counts[id]))
 	}
 }
 

@@ -39,7 +39,8 @@ func recorded(t *testing.T) (*prometheus.Registry, *Metrics) {
 			{Name: "a", State: federation.ClusterReady},
 			{Name: "b", State: federation.ClusterOffline},
 		},
-		Findings: []federation.Finding{{Severity: federation.SeverityError}, {Severity: federation.SeverityNote}},
+		Findings: []federation.Finding{{ID: "D11", Severity: federation.SeverityError}, {ID: "held", Severity: federation.SeverityNote}},
+		Replicas: []federation.ReplicasDecision{{Total: 26, Shortfall: 2}, {Total: 3}},
 	})
 	return reg, m
 }
@@ -67,6 +68,10 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 		`fedsync_report_state{state="success"} 0`,
 		`fedsync_findings{severity="error"} 1`,
 		`fedsync_findings{severity="warning"} 0`,
+		`fedsync_findings_by_id{id="D11"} 1`,
+		`fedsync_findings_by_id{id="held"} 1`,
+		`fedsync_replicas_wanted 29`,
+		`fedsync_replicas_shortfall 2`,
 		`fedsync_revision_info{revision="` + newestSHA + `"} 1`,
 		`fedsync_build_info{goversion="go`,
 	} {
@@ -114,6 +119,19 @@ func TestSeriesOfAClusterThatLeftAreDropped(t *testing.T) {
 	}
 	if !strings.Contains(got, `fedsync_objects_total{action="created",cluster="a"} 1`) {
 		t.Errorf("the cluster that stayed lost its count:\n%s", got)
+	}
+}
+
+func TestWhatIsNoLongerFoundCountsZero(t *testing.T) {
+	reg, m := recorded(t)
+	m.Report(&status.Report{Findings: []federation.Finding{{ID: "held"}, {ID: "held", Cluster: "a"}}})
+	got := scrape(t, reg)
+	for _, want := range []string{
+		`fedsync_findings_by_id{id="D11"} 0`, `fedsync_findings_by_id{id="held"} 2`, "fedsync_replicas_shortfall 0",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is missing in\n%s", want, got)
+		}
 	}
 }
 

@@ -130,7 +130,7 @@ func (v view) objectGroup(c status.Cluster) objectGroup {
 	g := objectGroup{
 		Cluster: v.clusterLink(c.Name),
 		State:   clusterBadge(c.State),
-		Stale:   c.State != federation.ClusterReady && c.State != federation.ClusterNotReady,
+		Stale:   !c.Visible(),
 	}
 	for _, o := range c.Objects {
 		g.Rows = append(g.Rows, objectRow{

@@ -76,7 +76,8 @@ func (s *server) serveReport(w http.ResponseWriter, r *http.Request, report *sta
 	if !current {
 		f.JSON = "api/v1/revisions/" + report.Revision.SHA
 	}
-	v := view{report: report, now: time.Now(), current: current, root: f.Root}
+	v := newView(report, time.Now())
+	v.current, v.root = current, f.Root
 	if r.PathValue("sha") != "" {
 		v.revision = report.Revision.SHA
 	}

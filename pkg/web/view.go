@@ -19,6 +19,11 @@ const (
 	maxRevisions = 10   // links to earlier ones
 	maxNamed     = 20   // clusters named at an address
 	maxText      = 2000 // runes of one message
+	maxName      = 253  // runes of a name, as long as a DNS name may be
+	maxPorts     = 100  // node ports
+	maxWorkloads = 50   // workloads whose replicas are shown
+	maxShares    = 40   // clusters shown of one workload
+	maxRules     = 400  // rules of all Ingresses on a cluster's page
 )
 
 // view makes pages of a report. It only arranges: what a report means was
@@ -29,6 +34,17 @@ type view struct {
 	current  bool   // it is the newest report
 	root     string // relative path to /
 	revision string // SHA, on pages below /revisions/
+	// visible are the clusters that can be seen: what was live in others is not
+	// shown as if it were now.
+	visible map[string]bool
+}
+
+func newView(r *status.Report, now time.Time) view {
+	v := view{report: r, now: now, visible: make(map[string]bool, len(r.Clusters))}
+	for _, c := range r.Clusters {
+		v.visible[c.Name] = c.Visible()
+	}
+	return v
 }
 
 // reportPage is the whole federation.
@@ -41,6 +57,10 @@ type reportPage struct {
 	AddressesCut int
 	Findings     []findingRow
 	FindingsCut  int
+	Ports        []portRow
+	PortsCut     int
+	Workloads    []workloadRow
+	WorkloadsCut int
 	Clusters     []clusterRow
 	Objects      []objectGroup
 	ObjectsCut   int // clusters whose objects are left out
@@ -55,7 +75,14 @@ type clusterPage struct {
 	Tone        string // the state's, or, where the cluster can be seen, the health's
 	Findings    []findingRow
 	FindingsCut int
+	Probes      string // how many failed; empty where none did
+	Places      string // regions and zones of the nodes
 	Objects     []objectGroup
+	Shares      []shareRow
+	Endpoints   []endpointsRow
+	MoreBehind  int // Services whose endpoints are left out
+	Ingresses   []ingressRow
+	MoreRouted  int // Ingresses whose rules are left out
 	Annotations []annotationGroup
 	Changes     []changeRow
 	Overview    string // path of the page it belongs to
@@ -112,6 +139,8 @@ func (v view) reportPage(f frame, revisions []federation.Revision) reportPage {
 	}
 	p.Addresses, p.AddressesCut = v.addresses()
 	p.Findings, p.FindingsCut = v.findings(r.Findings)
+	p.Ports, p.PortsCut = v.ports()
+	p.Workloads, p.WorkloadsCut = v.workloads()
 	addresses := v.addressesByCluster()
 	for _, c := range r.Clusters {
 		p.Clusters = append(p.Clusters, v.clusterRow(c, addresses[c.Name]))
@@ -139,6 +168,9 @@ func (v view) clusterPage(f frame, name string) (clusterPage, bool) {
 			Summary:     v.summary(),
 			Cluster:     row,
 			Tone:        row.State.Tone,
+			Probes:      probeWords(c.Probes),
+			Places:      placeWords(c),
+			Shares:      v.shares(c),
 			Annotations: annotationGroups(c.Objects),
 			Changes:     changeRows(c.Changes),
 			Overview:    v.root,
@@ -150,6 +182,8 @@ func (v view) clusterPage(f frame, name string) (clusterPage, bool) {
 			p.Tone = row.Health.Tone
 		}
 		p.Findings, p.FindingsCut = v.findings(own)
+		p.Endpoints, p.MoreBehind = endpointsRows(c)
+		p.Ingresses, p.MoreRouted = ingressRows(c)
 		if len(c.Objects) > 0 {
 			p.Objects = []objectGroup{v.objectGroup(c)}
 		}
@@ -220,14 +254,10 @@ func (v view) addresses() ([]addressRow, int) {
 	shown := v.report.Addresses[:min(maxAddresses, len(v.report.Addresses))]
 	rows := make([]addressRow, 0, len(shown))
 	for _, a := range shown {
-		named := strings.Join(a.Clusters[:min(maxNamed, len(a.Clusters))], ", ")
-		if more := len(a.Clusters) - maxNamed; more > 0 {
-			named += fmt.Sprintf(" and %d more", more)
-		}
 		rows = append(rows, addressRow{
-			Address:  cut(a.Address, 253), // as long as a DNS name may be
+			Address:  cut(a.Address, maxName),
 			Object:   a.Object.String(),
-			Clusters: named,
+			Clusters: named(a.Clusters),
 			Count: fmt.Sprintf("%d of %d %s", len(a.Clusters), len(v.report.Clusters),
 				plural(len(v.report.Clusters), "cluster", "clusters")),
 		})
@@ -298,6 +328,52 @@ func (v view) otherRevisions(all []federation.Revision) []link {
 		links = append(links, link{Href: v.root + "revisions/" + url.PathEscape(r.SHA), Text: r.String()})
 	}
 	return links
+}
+
+// probeWords say how many of a cluster's last probes failed.
+func probeWords(p status.Probes) string {
+	if p.Failed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of the last %d %s failed", p.Failed, p.Of, plural(p.Of, "probe", "probes"))
+}
+
+// placeWords say where the nodes of a cluster are.
+func placeWords(c status.Cluster) string {
+	var words []string
+	if len(c.Regions) > 0 {
+		words = append(words, plural(len(c.Regions), "region ", "regions ")+named(c.Regions))
+	}
+	if len(c.Zones) > 0 {
+		words = append(words, plural(len(c.Zones), "zone ", "zones ")+named(c.Zones))
+	}
+	return cut(strings.Join(words, ", "), maxText)
+}
+
+// named lists names, and counts those that are too many.
+func named(names []string) string {
+	words := strings.Join(names[:min(maxNamed, len(names))], ", ")
+	if more := len(names) - maxNamed; more > 0 {
+		words += fmt.Sprintf(" and %d more", more)
+	}
+	return words
+}
+
+// oddFirst gives at most limit of all, and how many are left out. Where some are,
+// those that are odd come first.
+func oddFirst[T any](all []T, limit int, odd func(T) bool) ([]T, int) {
+	if len(all) <= limit {
+		return all, 0
+	}
+	var first, rest []T
+	for _, item := range all {
+		if odd(item) {
+			first = append(first, item)
+		} else {
+			rest = append(rest, item)
+		}
+	}
+	return append(first, rest...)[:limit:limit], len(all) - limit
 }
 
 func plural(n int, one, many string) string {

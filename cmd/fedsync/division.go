@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// maxNamed is how many clusters a line names before it counts them.
+const maxNamed = 20
+
+// writeDivisions prints how the replicas of each workload are divided, a line each:
+// what is the same in many clusters is said once.
+func writeDivisions(w io.Writer, r *status.Report) {
+	if len(r.Replicas) == 0 {
+		return
+	}
+	visible := map[string]bool{}
+	for _, c := range r.Clusters {
+		visible[c.Name] = c.Visible()
+	}
+	fmt.Fprintf(w, "\nREPLICAS\n")
+	for _, d := range r.Replicas {
+		fmt.Fprintf(w, "%s  %s\n", d.Object, indented(division(d, visible), "  "))
+	}
+}
+
+// division gives "26 = 2 in each of 13 clusters", or "14 = 2 in asia; 1 in each of
+// 12 others".
+func division(d federation.ReplicasDecision, visible map[string]bool) string {
+	clusters := map[string][]string{} // by what is the same in them
+	var order []string
+	for _, s := range d.Shares {
+		words := shareText(s, visible[s.Cluster])
+		if clusters[words] == nil {
+			order = append(order, words)
+		}
+		clusters[words] = append(clusters[words], s.Cluster)
+	}
+	var parts []string
+	most := ""
+	for _, words := range order {
+		if len(clusters[words]) > max(1, len(clusters[most])) {
+			most = words
+		}
+	}
+	for _, words := range order {
+		if words != most {
+			parts = append(parts, words+" in "+some(clusters[words]))
+		}
+	}
+	switch n := len(clusters[most]); {
+	case n == 0: // no two clusters are alike
+	case len(parts) == 0:
+		parts = append(parts, fmt.Sprintf("%s in each of %d clusters", most, n))
+	default:
+		parts = append(parts, fmt.Sprintf("%s in each of %d others", most, n))
+	}
+	if d.Shortfall > 0 {
+		nowhere := fmt.Sprintf("%d nowhere", d.Shortfall)
+		if d.Reason != "" {
+			nowhere += ": " + d.Reason
+		}
+		parts = append(parts, nowhere)
+	}
+	if len(d.Waits) > 0 {
+		parts = append(parts, "waits for "+some(d.Waits))
+	}
+	return fmt.Sprintf("%d = %s", d.Total, strings.Join(parts, "; "))
+}
+
+// shareText gives "2", and in brackets what is not plain about it: "1 (+1 pending,
+// it has room for no more)". What is live in a cluster out of sight is not known.
+func shareText(s federation.ReplicasShare, visible bool) string {
+	away := s.Basis == federation.ShareOffline || s.Basis == federation.ShareLost || s.Basis == federation.ShareKept
+	var notes []string
+	if s.Overflow > 0 {
+		notes = append(notes, fmt.Sprintf("+%d pending", s.Overflow))
+	}
+	if !away && s.Replicas != s.Share+s.Overflow {
+		notes = append(notes, fmt.Sprintf("%d written", s.Replicas))
+	}
+	if s.Basis != federation.ShareByWeight && s.Basis != federation.ShareByCurrent {
+		notes = append(notes, because(s.Basis))
+	}
+	if !away && visible && max(0, s.Live) != s.Replicas {
+		notes = append(notes, fmt.Sprintf("%d live", max(0, s.Live)))
+	}
+	if len(notes) == 0 {
+		return fmt.Sprint(s.Share)
+	}
+	return fmt.Sprintf("%d (%s)", s.Share, strings.Join(notes, ", "))
+}
+
+// some names clusters, and counts those that are too many for a line.
+func some(names []string) string {
+	text := strings.Join(names[:min(maxNamed, len(names))], ", ")
+	if more := len(names) - maxNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}

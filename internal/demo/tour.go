@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// tour does what the invitation asks for, and shows what comes of it.
+func (d *demo) tour(ctx context.Context) error {
+	for _, stop := range []func(context.Context) error{d.change, d.whatRuns, d.revert, d.outage, d.comeback} {
+		if err := stop(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// admin is a Service whose node port is left to fedsync.
+const admin = `apiVersion: v1
+kind: Service
+metadata:
+  name: admin
+spec:
+  type: NodePort
+  selector:
+    app: echo
+  ports:
+  - port: 81
+    targetPort: 8080
+`
+
+// change pushes more replicas, and a Service without a node port.
+func (d *demo) change(ctx context.Context) error {
+	say("\nA change: 14 replicas instead of 7, and a second Service, without a node port …")
+	if err := d.edit("apps/echo/base/replicaset.yaml", "replicas: 7", "replicas: 14"); err != nil {
+		return err
+	}
+	if err := d.edit("apps/echo/base/kustomization.yaml", "- service.yaml", "- service.yaml\n- admin.yaml"); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(d.work, "apps/echo/base/admin.yaml"), []byte(admin), 0o644); err != nil {
+		return err
+	}
+	for _, args := range [][]string{
+		{"add", "--all"},
+		{"commit", "--quiet", "--message", "Fourteen replicas, and admin"},
+		{"push", "--quiet", "origin", "HEAD:main"},
+	} {
+		if err := d.git(ctx, d.work, args...); err != nil {
+			return err
+		}
+	}
+	report, took, err := d.live(ctx)
+	if err != nil {
+		return err
+	}
+	say("%s is live after %s", report.Revision, took.Round(10*time.Millisecond))
+	if err := d.divided(ctx); err != nil {
+		return err
+	}
+	return d.chosen(ctx)
+}
+
+// divided says what became of the replicas.
+func (d *demo) divided(ctx context.Context) error {
+	counts, err := d.replicas(ctx, d.clusters...)
+	if err != nil {
+		return err
+	}
+	say("replicas, divided: %s", together(d.clusters, counts))
+	return nil
+}
+
+func together(clusters []string, counts []int32) string {
+	parts := make([]string, len(clusters))
+	for i, name := range clusters {
+		parts[i] = fmt.Sprintf("%s %d", name, counts[i])
+	}
+	return strings.Join(parts, ", ")
+}
+
+// chosen says which node port was chosen, and that it is the same everywhere.
+func (d *demo) chosen(ctx context.Context) error {
+	var ports []int32
+	for _, cluster := range d.clusters {
+		client, err := d.client(cluster)
+		if err != nil {
+			return err
+		}
+		service, err := client.CoreV1().Services("default").Get(ctx, "admin", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		ports = append(ports, service.Spec.Ports[0].NodePort)
+	}
+	if len(slices.Compact(slices.Clone(ports))) != 1 {
+		return fmt.Errorf("the node ports of Service/default/admin differ: %v", ports)
+	}
+	say("node port, chosen: %d for Service/default/admin in all %d clusters", ports[0], len(ports))
+	return nil
+}
+
+// whatRuns shows what a user would ask for.
+func (d *demo) whatRuns(ctx context.Context) error {
+	say("\nWhat runs, by `fedsync status`:\n")
+	if err := d.show(ctx, "", "bin/fedsync", d.asking("status")...); err != nil {
+		return err
+	}
+	say("\nThe status on the commit, by `git notes`:\n")
+	// It is posted a moment after the page has it.
+	return wait(ctx, 30*time.Second, "the commit status", func() (bool, error) {
+		out, err := exec.CommandContext(ctx, "git", "-C", d.repository, "notes", "--ref=fedsync", "show", "main").Output()
+		if err != nil || !strings.Contains(string(out), `"success"`) {
+			return false, ctx.Err()
+		}
+		say("%s", strings.TrimSpace(string(out)))
+		return true, nil
+	})
+}
+
+// asking gives the arguments of a command that looks at everything once.
+func (d *demo) asking(command string) []string {
+	return []string{command, "--repo", d.repository, "--kubeconfig", d.kubeconfig, "--log-level", "error"}
+}
+
+// revert scales a ReplicaSet by hand and waits until fedsync has set it right.
+func (d *demo) revert(ctx context.Context) error {
+	cluster := d.clusters[0]
+	say("\nAn edit by hand in %s: 9 replicas …", cluster)
+	client, err := d.client(cluster)
+	if err != nil {
+		return err
+	}
+	sets := client.AppsV1().ReplicaSets("default")
+	// The watch begins before the edit, so that it misses nothing.
+	before, err := sets.Get(ctx, "echo", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	watch, err := sets.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=echo", ResourceVersion: before.ResourceVersion})
+	if err != nil {
+		return err
+	}
+	defer watch.Stop()
+	started := time.Now()
+	edited, err := sets.Patch(ctx, "echo", types.MergePatchType, []byte(`{"spec":{"replicas":9}}`), metav1.PatchOptions{FieldManager: "demo"})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the edit was not reverted: %w", ctx.Err())
+		case e, open := <-watch.ResultChan():
+			if !open {
+				return errors.New("the watch on the edited object ended")
+			}
+			object, ok := e.Object.(metav1.Object)
+			if !ok || object.GetGeneration() <= edited.Generation {
+				continue
+			}
+			now, err := sets.Get(ctx, "echo", metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			if *now.Spec.Replicas == *before.Spec.Replicas {
+				say("reverted to %d after %s", *now.Spec.Replicas, time.Since(started).Round(time.Millisecond))
+				return nil
+			}
+		}
+	}
+}
+
+// outage kills a cluster and waits until its replicas are in the others.
+func (d *demo) outage(ctx context.Context) error {
+	lost := d.clusters[1]
+	others := slices.Delete(slices.Clone(d.clusters), 1, 2)
+	say("\nThe API server of %s is killed …", lost)
+	started := time.Now()
+	if err := d.act(ctx, "kill", lost); err != nil {
+		return err
+	}
+	if err := d.placed(ctx, others, 7, 7); err != nil {
+		return err
+	}
+	say("its replicas were placed in the others after %s: %s", since(started), together(others, []int32{7, 7}))
+
+	say("\nWhat is wrong, by `fedsync doctor`:\n")
+	var answer *exec.ExitError
+	err := d.show(ctx, "", "bin/fedsync", d.asking("doctor")...)
+	if !errors.As(err, &answer) || answer.ExitCode() != 1 {
+		return fmt.Errorf("fedsync doctor did not say that something is wrong: %w", err)
+	}
+	return nil
+}
+
+// comeback starts the cluster again and waits until all is as it was.
+func (d *demo) comeback(ctx context.Context) error {
+	lost := d.clusters[1]
+	say("\nThe API server of %s is started again …", lost)
+	started := time.Now()
+	if err := d.act(ctx, "start", lost); err != nil {
+		return err
+	}
+	if err := d.placed(ctx, d.clusters, 4, 6, 4); err != nil {
+		return err
+	}
+	say("the replicas went back after %s: %s", since(started), together(d.clusters, []int32{4, 6, 4}))
+	if _, _, err := d.live(ctx); err != nil {
+		return err
+	}
+	say("\nAnd now, by `fedsync doctor`:\n")
+	return d.show(ctx, "", "bin/fedsync", d.asking("doctor")...)
+}
+
+// act makes an outage, or ends it.
+func (d *demo) act(ctx context.Context, action, cluster string) error {
+	out, err := exec.CommandContext(ctx, "bin/sandbox", action, cluster, "--dir", d.sandbox).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s %s: %w: %s", action, cluster, err, out)
+	}
+	return nil
+}
+
+// placed waits until echo has so many replicas in each of the clusters.
+func (d *demo) placed(ctx context.Context, clusters []string, want ...int32) error {
+	var counts []int32
+	err := wait(ctx, time.Minute, "the replicas", func() (bool, error) {
+		var err error
+		counts, err = d.replicas(ctx, clusters...)
+		return err == nil && slices.Equal(counts, want), ctx.Err()
+	})
+	if err != nil {
+		err = fmt.Errorf("%w; they are %v", err, counts)
+	}
+	return err
+}
+
+func since(started time.Time) time.Duration { return time.Since(started).Round(10 * time.Millisecond) }
+
+// replicas gives spec.replicas of echo in each of the clusters.
+func (d *demo) replicas(ctx context.Context, clusters ...string) ([]int32, error) {
+	counts := make([]int32, len(clusters))
+	for i, cluster := range clusters {
+		client, err := d.client(cluster)
+		if err != nil {
+			return nil, err
+		}
+		set, err := client.AppsV1().ReplicaSets("default").Get(ctx, "echo", metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		counts[i] = *set.Spec.Replicas
+	}
+	return counts, nil
+}
+
+func (d *demo) client(cluster string) (*kubernetes.Clientset, error) {
+	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		&clientcmd.ClientConfigLoadingRules{ExplicitPath: d.kubeconfig},
+		&clientcmd.ConfigOverrides{CurrentContext: cluster}).ClientConfig()
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(cfg)
+}
+
+func (d *demo) edit(file, before, after string) error {
+	path := filepath.Join(d.work, file)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(data), before) {
+		return fmt.Errorf("%s does not say %q", path, before)
+	}
+	return os.WriteFile(path, []byte(strings.Replace(string(data), before, after, 1)), 0o644)
+}

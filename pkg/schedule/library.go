@@ -1,0 +1,73 @@
+package schedule
+
+import (
+	"slices"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// library is what was read in objects. What concerns the schedule is mostly the
+// same in every cluster, even where each has objects of its own: then they share
+// one reading, and what follows from it is found once.
+type library struct {
+	bundles  map[key]contents                // read by the last plan
+	objects  map[*federation.Object]*reading // read since then
+	readings map[statement]*reading
+}
+
+// contents is what was read in a bundle.
+type contents struct {
+	objects  []*federation.Object
+	readings []*reading // of each
+}
+
+func newLibrary() *library {
+	return &library{objects: map[*federation.Object]*reading{}, readings: map[statement]*reading{}}
+}
+
+// read gives the contents of a bundle.
+func (l *library) read(k key, objects []*federation.Object) contents {
+	if c := l.bundles[k]; slices.Equal(c.objects, objects) {
+		return c
+	}
+	c := contents{slices.Clone(objects), make([]*reading, len(objects))}
+	for i, o := range objects {
+		c.readings[i] = l.reading(o)
+	}
+	return c
+}
+
+func (l *library) reading(o *federation.Object) *reading {
+	if r := l.objects[o]; r != nil {
+		return r
+	}
+	r := newReading(o)
+	if r != nothing {
+		if same := l.readings[r.statement]; same != nil {
+			r = same
+		} else {
+			l.readings[r.statement] = r
+		}
+	}
+	l.objects[o] = r
+	return r
+}
+
+// keep keeps what a whole plan read, and forgets the rest.
+func (l *library) keep(read map[key]contents) {
+	l.bundles = read
+	if len(l.objects) == 0 {
+		return // nothing is new, and little can have gone
+	}
+	clear(l.objects)
+	clear(l.readings)
+	known := map[*reading]bool{nothing: true}
+	for _, c := range read {
+		for _, r := range c.readings {
+			if !known[r] {
+				known[r] = true
+				l.readings[r.statement] = r
+			}
+		}
+	}
+}
