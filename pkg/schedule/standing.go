@@ -171,5 +171,12 @@ func (p *pass) displaced(clusters []string) string {
 			workloads++
 		}
 	}
-	return fmt.Sprintf("%d replicas of %d workloads", replicas, workloads)
+	return count(replicas, "replica") + " of " + count(int64(workloads), "workload")
+}
+
+func count(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
