@@ -111,7 +111,7 @@ func (p *pass) decideReplicas() {
 func (p *pass) unknownPreferences(d *divided) {
 	wish, names := d.variants[0].wish, make([]string, 0)
 	for name := range wish.preferences.Clusters {
-		if name != Everywhere && !slices.ContainsFunc(p.Federation.Clusters, func(c federation.Cluster) bool { return c.Name == name }) {
+		if name != Everywhere && !p.names[name] {
 			names = append(names, name)
 		}
 	}
