@@ -22,8 +22,8 @@ func sharedUIDs(t *testing.T, s *sandboxtest.Sandbox) {
 	})
 	uid := federation.ObjectRef{Kind: "ConfigMap", Namespace: "kube-system", Name: "ingress-uid"}
 	web := p.ref("Ingress", "web")
-	built := func(cluster, before, now string) symptom {
-		return failing("D15", cluster, web, fmt.Sprintf("in %s was built with UID %q, the cluster now has %q", cluster, before, now), "delete ingress web")
+	built := func(cluster, now string) symptom {
+		return failing("D15", cluster, web, fmt.Sprintf("in %s was built with UID %q, the cluster now has %q", cluster, shared, now), "delete ingress web")
 	}
 	for _, f := range []fault{
 		{
@@ -32,7 +32,7 @@ func sharedUIDs(t *testing.T, s *sandboxtest.Sandbox) {
 			want: []symptom{
 				failing("D13", "", uid, fmt.Sprintf("%q in %s; %q in %s, %s", other, all[1], shared, all[0], all[2]),
 					"--context="+all[1]+" -n kube-system patch configmap ingress-uid"),
-				built(all[1], shared, other),
+				built(all[1], other),
 			},
 			mend: func(p *patient) { p.setUID(shared, all[1]) },
 		},
@@ -45,7 +45,7 @@ func sharedUIDs(t *testing.T, s *sandboxtest.Sandbox) {
 		{
 			name:  "Ingresses that are older than the UID",
 			cause: func(p *patient) { p.setUID(later, all...) },
-			want:  []symptom{built(all[0], shared, later), built(all[1], shared, later), built(all[2], shared, later)},
+			want:  []symptom{built(all[0], later), built(all[1], shared, later), built(all[2], shared, later)},
 			mend: func(p *patient) {
 				for _, cluster := range all {
 					ingresses := s.Client(t, cluster).NetworkingV1().Ingresses(p.namespace)

@@ -28,7 +28,7 @@ func (p *pass) decidePorts() {
 			Leaving: func(ref federation.ObjectRef) bool { return p.departures(i)[ref] },
 		}
 	}
-	in.Before = p.Scheduler.nodePort
+	in.Before = p.nodePort
 	for _, s := range p.services {
 		for _, v := range s.variants {
 			s.Variants = append(s.Variants, *v)
