@@ -45,7 +45,7 @@ func sharedUIDs(t *testing.T, s *sandboxtest.Sandbox) {
 		{
 			name:  "Ingresses that are older than the UID",
 			cause: func(p *patient) { p.setUID(later, all...) },
-			want:  []symptom{built(all[0], later), built(all[1], shared, later), built(all[2], shared, later)},
+			want:  []symptom{built(all[0], later), built(all[1], later), built(all[2], later)},
 			mend: func(p *patient) {
 				for _, cluster := range all {
 					ingresses := s.Client(t, cluster).NetworkingV1().Ingresses(p.namespace)
