@@ -62,12 +62,12 @@ func (w want) compare(t *testing.T, f federation.Finding) {
 	}
 }
 
-func TestADiagnoserFindsWhatDiagnoseFinds(t *testing.T) {
-	var d diagnose.Diagnoser
-	for _, c := range cases() { // one after another, so that it remembers other worlds
+func TestLookingAgainAtTheSameMomentFindsTheSame(t *testing.T) {
+	for _, c := range cases() {
 		w := newWorld(t)
 		c.change(w)
 		want := diagnose.Diagnose(w.in)
+		var d diagnose.Diagnoser
 		for range 2 {
 			if got := d.Diagnose(w.in); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s: got %v, want %v", c.name, got, want)
@@ -79,7 +79,6 @@ func TestADiagnoserFindsWhatDiagnoseFinds(t *testing.T) {
 // Objects do not change, so one that did shows whether it was read again.
 func TestADiagnoserReadsAnObjectOnce(t *testing.T) {
 	w := newWorld(t)
-	w.in.Previous = nil
 	w.facts(noEndpoints)
 	var d diagnose.Diagnoser
 	want := d.Diagnose(w.in)
@@ -104,7 +103,7 @@ func TestWithoutAFederationNothingIsFound(t *testing.T) {
 func TestAFindingGrowsHeavierAndNeverLighter(t *testing.T) {
 	w := newWorld(t)
 	w.facts(noEndpoints, "c2")
-	w.in.Previous = nil // the first report: the Service is an hour old
+	var d diagnose.Diagnoser // which comes to a Service that is an hour old
 	steps := []struct {
 		after time.Duration
 		want  federation.Severity
@@ -112,12 +111,10 @@ func TestAFindingGrowsHeavierAndNeverLighter(t *testing.T) {
 		{0, warning}, {time.Second, warning}, {14 * time.Minute, warning}, {15 * time.Minute, failure}, {16 * time.Minute, failure},
 	}
 	for _, step := range steps {
-		w.in.Now = now.Add(step.after)
-		got := diagnose.Diagnose(w.in)
+		got := w.look(&d, w.in, step.after)
 		if len(got) != 1 || got[0].Severity != step.want || !got[0].Since.Equal(now) {
 			t.Errorf("after %s: got %v, want one %s since %s", step.after, got, step.want, now)
 		}
-		w.in.Previous = got
 	}
 }
 
@@ -125,9 +122,70 @@ func TestAYoungObjectIsWaitedForAtTheFirstReport(t *testing.T) {
 	w := newWorld(t)
 	w.facts(noEndpoints, "c2")
 	w.observe(func(o *federation.Observation) { o.Created = now.Add(-time.Second) }, serviceRef)
-	w.in.Previous = nil
 	if got := diagnose.Diagnose(w.in); len(got) != 1 || got[0].Severity != note {
 		t.Errorf("got %v, want one note", got)
+	}
+}
+
+// A fault in a cluster that comes into sight was there before: a single look says at
+// once how bad it is, and so does a daemon that starts. One that begins in sight
+// may yet pass.
+func TestAClusterThatComesIntoSightIsNotWaitedFor(t *testing.T) {
+	steps := []struct {
+		name  string
+		state federation.ClusterState
+		well  bool
+		want  federation.Severity // empty for nothing
+	}{
+		{name: "before the first answer", state: federation.ClusterPending},
+		{name: "at the first answer", state: federation.ClusterReady, want: failure},
+		{name: "a moment later", state: federation.ClusterReady, want: failure},
+		{name: "mended", state: federation.ClusterReady, well: true},
+		{name: "broken again", state: federation.ClusterReady, want: note},
+		{name: "mended again", state: federation.ClusterReady, well: true},
+		{name: "away", state: federation.ClusterOffline, well: true},
+		{name: "broken when it is back", state: federation.ClusterReady, want: failure},
+	}
+	w := newWorld(t)
+	var d diagnose.Diagnoser
+	for i, step := range steps {
+		w.facts(func(f *federation.ClusterFacts) {
+			f.State, f.Synced = step.state, step.state == federation.ClusterReady
+			f.Certificates[0].Exists = step.well
+		}, "c2")
+		var got federation.Severity
+		for _, f := range w.look(&d, w.in, time.Duration(i)*time.Second) {
+			got = f.Severity
+		}
+		if got != step.want {
+			t.Errorf("%s: got severity %q, want %q", step.name, got, step.want)
+		}
+	}
+}
+
+func TestAnObjectThatIsNotThereYetIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	w.facts(func(f *federation.ClusterFacts) { f.Certificates[0].Exists = false }, "c2")
+	w.unobserve(ingressRef, "c2")
+	if got := diagnose.Diagnose(w.in); len(got) != 1 || got[0].Severity != note {
+		t.Errorf("got %v, want one note", got)
+	}
+}
+
+// A first look judges clusters one after another.
+func TestAWaitForAClusterThatIsFoundAwayIsNoNote(t *testing.T) {
+	w := newWorld(t)
+	w.in.Plan.Ports[0].Basis, w.in.Plan.Ports[0].NodePort, w.in.Plan.Ports[0].Waits = federation.PortWaiting, 0, []string{"c3"}
+	var d diagnose.Diagnoser
+	for i, step := range []struct {
+		state federation.ClusterState
+		want  federation.Severity
+	}{{federation.ClusterPending, note}, {federation.ClusterUnknown, warning}, {federation.ClusterUnknown, warning}} {
+		w.facts(func(f *federation.ClusterFacts) { f.State, f.Synced = step.state, false }, "c3")
+		got := w.look(&d, w.in, time.Duration(i)*time.Second)
+		if len(got) != 1 || got[0].ID != "port-waiting" || got[0].Severity != step.want {
+			t.Errorf("c3 is %s: got %v, want port-waiting as %s", step.state, got, step.want)
+		}
 	}
 }
 

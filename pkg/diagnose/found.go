@@ -46,8 +46,14 @@ type found struct {
 type patience struct {
 	grace    time.Duration // zero: it has its severity at once
 	deadline time.Duration // zero: never
-	// seasoned says that it is about an object that is older than the grace.
+	// seasoned says that it had the grace before it was seen.
 	seasoned bool
+}
+
+// standing is what is remembered of a finding.
+type standing struct {
+	since    time.Time
+	severity federation.Severity
 }
 
 func (x *diagnosis) add(f federation.Finding) { x.found = append(x.found, found{Finding: f}) }
@@ -60,21 +66,19 @@ func (x *diagnosis) await(f federation.Finding, seasoned bool) {
 // findings gives what was found: said once, with the time since when it stands and
 // the weight of its age, sorted.
 func (x *diagnosis) findings() []federation.Finding {
-	before := make(map[string]federation.Finding, len(x.Previous))
-	for _, f := range x.Previous {
-		before[f.Key()] = f
-	}
 	x.fold()
+	x.standing = make(map[string]standing, len(x.found))
 	all := make([]federation.Finding, 0, len(x.found))
 	for _, f := range x.found {
 		f.Since = x.Now
-		was, known := before[f.Key()]
-		if known && !was.Since.IsZero() {
-			f.Since = was.Since
+		was, known := x.before.standing[f.Key()]
+		if known {
+			f.Since = was.since
 		}
 		if f.patience.grace > 0 {
-			f.Severity = x.weight(f, was.Severity)
+			f.Severity = x.weight(f, was.severity)
 		}
+		x.standing[f.Key()] = standing{f.Since, f.Severity}
 		all = append(all, f.Finding)
 	}
 	slices.SortStableFunc(all, federation.Finding.Compare)
@@ -88,7 +92,7 @@ func (x *diagnosis) weight(f found, was federation.Severity) federation.Severity
 	switch {
 	case was == federation.SeverityError, f.patience.deadline > 0 && age >= f.patience.deadline:
 		return federation.SeverityError
-	case age >= f.patience.grace, was == f.Severity, x.Previous == nil && f.patience.seasoned:
+	case age >= f.patience.grace, was == f.Severity, f.patience.seasoned:
 		return f.Severity
 	}
 	return federation.SeverityNote

@@ -99,7 +99,7 @@ func (x *diagnosis) serviceType(m *member, i *planned, ref federation.ObjectRef)
 		f.App, f.File = ours.app, ours.File
 		f.Remedy += " in " + ours.File
 	}
-	x.await(f, x.old(m.observation(ref).Created))
+	x.await(f, x.seasoned(m, m.observation(ref).Created))
 }
 
 // reachesPods reads cloud.google.com/neg.
@@ -132,7 +132,7 @@ func (x *diagnosis) missingBackends(m *member, i *planned) {
 		Message: strings.Join(messages, "; "), Remedy: strings.Join(remedies, "; "),
 	}}
 	if !sure {
-		f.patience = patience{grace: x.Grace, seasoned: x.old(m.observation(i.Ref).Created)}
+		f.patience = patience{grace: x.Grace, seasoned: x.seasoned(m, m.observation(i.Ref).Created)}
 	}
 	x.found = append(x.found, f)
 }

@@ -166,13 +166,15 @@ func (x *diagnosis) waitingPorts() {
 	}
 }
 
-// until says what has to come true of the clusters that a decision waits for, and
-// whether all of them have been judged: after a start, everybody is waited for.
-func (x *diagnosis) until(waits []string, forPorts bool) (text string, judged bool) {
-	judged = true
+// until says what has to come true of the clusters that a decision waits for. The
+// wait is seasoned when the last of them has just been judged: after a start,
+// everybody is waited for, and a cluster that is away was so before.
+func (x *diagnosis) until(waits []string, forPorts bool) (text string, seasoned bool) {
+	judged := true
 	var back, blind []string
 	for _, name := range waits {
 		facts := x.Facts.Clusters[name]
+		seasoned = seasoned || !x.before.judged[name]
 		if forPorts && facts.State == federation.ClusterReady && facts.Synced && !facts.PortsKnown {
 			blind = append(blind, name)
 			continue
@@ -191,7 +193,7 @@ func (x *diagnosis) until(waits []string, forPorts bool) (text string, judged bo
 		parts = append(parts, "Services may be listed in "+strings.Join(blind, ", "))
 	}
 	if len(parts) == 0 {
-		return "every cluster is known", judged
+		return "every cluster is known", judged && seasoned
 	}
-	return strings.Join(parts, " and "), judged
+	return strings.Join(parts, " and "), judged && seasoned
 }

@@ -55,7 +55,7 @@ func (x *diagnosis) quota(m *member, q federation.Quota, needs map[string]*need)
 		Object:  federation.ObjectRef{Kind: "ResourceQuota", Namespace: q.Namespace, Name: q.Name},
 		Message: "has too little room: " + strings.Join(over, "; "),
 		Remedy:  "raise it, or ask for less: " + m.kubectl("-n %s edit resourcequota %s", q.Namespace, q.Name),
-	}, true)
+	}, m.fresh)
 }
 
 // needs adds up what the objects of a namespace still need that are not there yet,

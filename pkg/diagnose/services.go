@@ -54,7 +54,7 @@ func (x *diagnosis) selectsNothing(m *member, p *planned) bool {
 	}
 	x.found = append(x.found, found{
 		folds:    true,
-		patience: patience{grace: x.Grace, seasoned: x.old(m.observation(p.Ref).Created)},
+		patience: patience{grace: x.Grace, seasoned: x.seasoned(m, m.observation(p.Ref).Created)},
 		Finding: federation.Finding{
 			ID: idSelector, Severity: federation.SeverityWarning,
 			Cluster: m.name, App: p.app, Object: p.Ref, File: p.File,
@@ -108,7 +108,7 @@ func (x *diagnosis) noEndpoints(m *member, p *planned, ingress federation.Object
 		}
 	}
 	f.Remedy = m.kubectl("-n %s get pods -l %s -o wide", p.Ref.Namespace, selector)
-	x.found = append(x.found, found{Finding: f, patience: patience{grace: x.Grace, deadline: x.Deadline, seasoned: x.old(live.Created)}})
+	x.found = append(x.found, found{Finding: f, patience: patience{grace: x.Grace, deadline: x.Deadline, seasoned: x.seasoned(m, live.Created)}})
 }
 
 // sharesNothing says whether the plan itself puts none of these workloads' pods

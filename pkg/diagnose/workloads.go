@@ -61,7 +61,7 @@ func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
 		Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
 		Message: fmt.Sprintf("0 of %d ready", n),
 		Remedy:  m.describe(w.Ref),
-	}, x.old(m.created(w.Ref)))
+	}, x.seasoned(m, m.created(w.Ref)))
 }
 
 // division says where the replicas are not as Git asks, over all clusters.
@@ -122,12 +122,12 @@ func (x *diagnosis) waiting(d federation.ReplicasDecision) {
 	if len(d.Waits) == 0 {
 		return
 	}
-	until, judged := x.until(d.Waits, false)
+	until, seasoned := x.until(d.Waits, false)
 	x.await(federation.Finding{
 		ID: idReplicasWaiting, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
 		Message: fmt.Sprintf("its %d replicas are not divided anew until %s", d.Total, until),
 		Remedy:  "mend the clusters that it waits for; one that is gone for good is declared so by state: Lost in " + federation.FileName,
-	}, judged)
+	}, seasoned)
 }
 
 func (x *diagnosis) member(name string) *member {
