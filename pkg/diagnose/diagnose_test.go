@@ -163,6 +163,87 @@ func TestAClusterThatComesIntoSightIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+// What stands in a cluster stands on while nobody can look there.
+func TestALostProbeMakesNoFindingANewOne(t *testing.T) {
+	type step struct {
+		state federation.ClusterState
+		ill   bool
+		since time.Duration // of the finding
+		want  federation.Severity
+	}
+	steps := []step{
+		{state: federation.ClusterReady, ill: true, since: 0, want: note},
+		{state: federation.ClusterReady, ill: true, since: 0, want: failure},
+		{state: federation.ClusterNotReady, ill: true},
+		{state: federation.ClusterNotReady, ill: true},
+		{state: federation.ClusterReady, ill: true, since: 0, want: failure},
+		{state: federation.ClusterReady},
+		{state: federation.ClusterReady, ill: true, since: 6 * time.Minute, want: note},
+		{state: federation.ClusterNotReady, ill: true},
+		{state: federation.ClusterReady},
+		{state: federation.ClusterReady, ill: true, since: 9 * time.Minute, want: note},
+	}
+	faults := map[string]func(f *federation.ClusterFacts, ill bool){
+		"in one cluster": func(f *federation.ClusterFacts, ill bool) { f.Certificates[0].Exists = !ill },
+		"between clusters": func(f *federation.ClusterFacts, ill bool) {
+			f.Certificates[0].Digest = map[bool]string{true: "fedcba9876543210", false: "0123456789abcdef"}[ill]
+		},
+	}
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			var d diagnose.Diagnoser
+			w.look(&d, w.in, 0)
+			for i, step := range steps {
+				w.facts(func(f *federation.ClusterFacts) {
+					f.State = step.state
+					fault(f, step.ill)
+				}, "c2")
+				var severity federation.Severity
+				var since time.Duration
+				for _, f := range w.look(&d, w.in, time.Duration(i)*time.Minute) {
+					severity, since = f.Severity, f.Since.Sub(now)
+				}
+				if severity != step.want || since != step.since {
+					t.Errorf("step %d: got severity %q since %s, want %q since %s", i, severity, since, step.want, step.since)
+				}
+			}
+		})
+	}
+}
+
+// A mistake of all clusters is said once; where one of them is mended, it stands in
+// the others as long as it did.
+func TestANeighbourThatIsMendedMakesNoFindingANewOne(t *testing.T) {
+	w := newWorld(t)
+	var d diagnose.Diagnoser
+	w.look(&d, w.in, 0)
+	w.plan(strings.ReplaceAll(ingressYAML, "{name: web, port", "{name: other, port"))
+	for i, step := range []struct {
+		mended bool
+		want   []string // cluster and severity
+	}{
+		{false, []string{" I"}}, {false, []string{" E"}}, {true, []string{"c2 E", "c3 E"}}, {false, []string{" E"}},
+	} {
+		w.facts(func(f *federation.ClusterFacts) {
+			f.Services = healthy().Services
+			if step.mended {
+				f.Services = append([]federation.Service{{Namespace: "shop", Name: "other", Ports: []federation.Port{{Port: 80}}}}, f.Services...)
+			}
+		}, "c1")
+		var got []string
+		for _, f := range w.look(&d, w.in, time.Duration(i)*time.Minute) {
+			got = append(got, f.Cluster+" "+string(f.Severity))
+			if !f.Since.Equal(now) {
+				t.Errorf("step %d: %s since %s, want %s", i, f, f.Since, now)
+			}
+		}
+		if !slices.Equal(got, step.want) {
+			t.Errorf("step %d: got %q, want %q", i, got, step.want)
+		}
+	}
+}
+
 func TestAnObjectThatIsNotThereYetIsWaitedFor(t *testing.T) {
 	w := newWorld(t)
 	w.facts(func(f *federation.ClusterFacts) { f.Certificates[0].Exists = false }, "c2")
