@@ -122,6 +122,9 @@ func clusterCases() []testCase {
 func portCases() []testCase {
 	differ := func(w *world) { w.facts(func(f *federation.ClusterFacts) { f.NodePorts[0].Port = 30999 }, "c3") }
 	decide := func(w *world, change func(d *federation.PortDecision)) { change(&w.in.Plan.Ports[0]) }
+	waiting := func(d *federation.PortDecision) {
+		d.Basis, d.NodePort, d.Waits = federation.PortWaiting, 0, []string{"c2"}
+	}
 	return []testCase{
 		{
 			name:   "node ports differ",
@@ -161,6 +164,52 @@ func portCases() []testCase {
 				})
 			},
 			want: []want{{id: "D11", severity: failure, object: serviceRef, message: "*"}},
+		},
+		{
+			name: "node ports differ while none is chosen", lasted: time.Minute,
+			change: func(w *world) {
+				differ(w)
+				decide(w, waiting)
+				w.facts(func(f *federation.ClusterFacts) { f.State = federation.ClusterOffline }, "c2")
+			},
+			want: []want{
+				{
+					id: "D11", severity: warning, object: serviceRef,
+					message: "the node ports differ between clusters: port 80/TCP is node port 30061 in c1; 30999 in c3, and none is chosen until c2 is back",
+					remedy:  "mend the clusters that it waits for, or set a nodePort in apps/web/service-web.yaml",
+				},
+				{id: "port-waiting", severity: warning, object: serviceRef, message: "*"},
+			},
+		},
+		{
+			name: "node ports differ while none is chosen, after a start",
+			change: func(w *world) {
+				differ(w)
+				decide(w, waiting)
+				w.facts(func(f *federation.ClusterFacts) { f.State, f.Synced = federation.ClusterPending, false }, "c2")
+			},
+			want: []want{
+				{id: "D11", severity: note, object: serviceRef, message: "*"},
+				{id: "port-waiting", severity: note, object: serviceRef, message: "*"},
+			},
+		},
+		{
+			name: "one port waits and another cannot be had",
+			change: func(w *world) {
+				differ(w)
+				w.facts(func(f *federation.ClusterFacts) {
+					f.NodePorts = append(f.NodePorts, federation.NodePort{Protocol: "UDP", Port: 31000, Namespace: "shop", Service: "web", ServicePort: 53})
+				}, "c1")
+				w.facts(func(f *federation.ClusterFacts) {
+					f.NodePorts = append(f.NodePorts, federation.NodePort{Protocol: "UDP", Port: 31001, Namespace: "shop", Service: "web", ServicePort: 53})
+				}, "c3")
+				decide(w, waiting)
+				w.facts(func(f *federation.ClusterFacts) { f.State = federation.ClusterOffline }, "c2")
+			},
+			want: []want{
+				{id: "D11", severity: failure, object: serviceRef, message: "*", remedy: "set nodePort: 31001"},
+				{id: "port-waiting", severity: note, object: serviceRef, message: "*"},
+			},
 		},
 		{name: "another port of the number, of a Service that is not ours", change: func(w *world) {
 			w.facts(func(f *federation.ClusterFacts) {
