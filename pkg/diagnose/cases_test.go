@@ -625,6 +625,27 @@ func serviceCases() []testCase {
 				message: "no replica of it is placed here, so networking.k8s.io/Ingress/shop/web sends nobody to this cluster",
 			}},
 		},
+		{
+			name: "no endpoint where an autoscaler runs no replica", lasted: time.Hour,
+			change: func(w *world) {
+				w.plan(strings.ReplaceAll(replicaSetYAML, "  replicas: 2\n", ""))
+				w.in.Plan.Replicas = nil
+				w.facts(func(f *federation.ClusterFacts) {
+					f.Endpoints = nil
+					f.Workloads = []federation.Workload{{Object: replicaSetRef}}
+				}, "c2")
+			},
+			want: []want{{id: "no-share", severity: note, cluster: "c2", object: serviceRef, message: "*"}},
+		},
+		{
+			name: "no endpoint of what an autoscaler scales", lasted: time.Hour,
+			change: func(w *world) {
+				w.plan(strings.ReplaceAll(replicaSetYAML, "  replicas: 2\n", ""))
+				w.in.Plan.Replicas = nil
+				gone(w)
+			},
+			want: []want{{id: "D18", severity: failure, cluster: "c2", object: serviceRef, message: "*"}},
+		},
 		{name: "no endpoint of a Service that is not there yet", lasted: time.Hour, change: func(w *world) {
 			gone(w)
 			w.unobserve(serviceRef, "c2")

@@ -49,10 +49,7 @@ func (x *diagnosis) unschedulable(m *member, w *planned, runs federation.Workloa
 
 // noneReady says that nothing is ready where something should be.
 func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
-	n, known := x.wanted(m, w)
-	if !known {
-		n = runs.Replicas
-	}
+	n := x.wanted(m, w)
 	if n <= 0 || runs.Ready > 0 {
 		return
 	}
