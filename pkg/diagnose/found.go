@@ -25,7 +25,6 @@ const (
 	idNotReady        = "D22"
 	idProbes          = "probes"
 	idPortWaiting     = "port-waiting"
-	idShortfall       = "replicas"
 	idReplicasHeld    = "replicas-held"
 	idReplicasWaiting = "replicas-waiting"
 	idNoShare         = "no-share"

@@ -64,25 +64,9 @@ func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
 // division says where the replicas are not as Git asks, over all clusters.
 func (x *diagnosis) division() {
 	for _, d := range x.Plan.Replicas {
-		x.shortfall(d)
 		x.held(d)
 		x.waiting(d)
 	}
-}
-
-func (x *diagnosis) shortfall(d federation.ReplicasDecision) {
-	if d.Shortfall <= 0 {
-		return
-	}
-	message := fmt.Sprintf("%d of %d replicas are placed nowhere", d.Shortfall, d.Total)
-	if d.Reason != "" {
-		message += ": " + line(d.Reason)
-	}
-	x.add(federation.Finding{
-		ID: idShortfall, Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
-		Message: message,
-		Remedy:  fmt.Sprintf("raise the maxima of the preferences, add nodes or clusters, or lower spec.replicas in %s", d.File),
-	})
 }
 
 // held says that clusters keep pods which are to run elsewhere, as those are not

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -101,7 +102,21 @@ func (p *pass) decideReplicas() {
 		}
 		d.decision = len(p.replicas)
 		p.replicas = append(p.replicas, decide(w))
+		p.short(p.replicas[d.decision])
 	}
+}
+
+// short says that replicas are placed nowhere. While the decision waits for facts,
+// that is not known.
+func (p *pass) short(d federation.ReplicasDecision) {
+	if d.Shortfall <= 0 || len(d.Waits) > 0 {
+		return
+	}
+	p.findings = append(p.findings, federation.Finding{
+		ID: "replicas", Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
+		Message: fmt.Sprintf("%d of %d replicas are placed nowhere: %s", d.Shortfall, d.Total, d.Reason),
+		Remedy:  "raise the maxima of the preferences, add nodes or clusters, or lower spec.replicas in " + cmp.Or(d.File, "the object"),
+	})
 }
 
 // workload gathers what the decision on one workload reads.
