@@ -320,13 +320,34 @@ func ingressCases() []testCase {
 			want: []want{{id: "D12", severity: warning, cluster: "c2", object: ingressRef, message: "cluster c2 uses nginx: cannot share the IP of c1, c3"}},
 		},
 		{
-			name: "Google's load balancer is asked for",
+			name: "one cluster is not Google's, by an overlay", lasted: time.Hour,
 			change: func(w *world) {
 				w.in.Federation.GCP = &federation.GCP{LoadBalancer: "InstanceGroups"}
 				w.plan(nginx, "c2")
 				untouched(w, "c2")
 			},
+			want: []want{{id: "D12", severity: warning, cluster: "c2", object: ingressRef, message: "*"}},
+		},
+		{
+			name: "Google's load balancer is asked for, and the class stands in the wrong field",
+			change: func(w *world) {
+				w.in.Federation.GCP = &federation.GCP{LoadBalancer: "InstanceGroups"}
+				w.plan(byField, "c2")
+				untouched(w, "c2")
+			},
 			want: []want{{id: "D12", severity: failure, cluster: "c2", object: ingressRef, message: "*"}},
+		},
+		{
+			name: "one load balancer is to be shared by all",
+			change: func(w *world) {
+				sharedUID(w)
+				w.plan(nginx, "c2")
+				untouched(w, "c2")
+			},
+			want: []want{
+				{id: "D12", severity: failure, cluster: "c2", object: ingressRef, message: "*"},
+				{id: "D13", severity: note, cluster: "c2", object: uidRef, message: "*"},
+			},
 		},
 		{
 			name: "a Google project without a load balancer",

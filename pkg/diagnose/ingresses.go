@@ -71,7 +71,9 @@ func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing
 		f.Message = fmt.Sprintf("spec.ingressClassName: %s is not read by Google's controller in cluster %s: nobody takes care of it, and it cannot share the IP", c.class, m.name)
 		f.Remedy = fmt.Sprintf("in %s replace spec.ingressClassName by the annotation %s: %s", i.File, annotationClass, c.class)
 	}
-	if gcp != nil && gcp.LoadBalancer != "None" {
+	// Another class may be meant, for a cluster that is not Google's; where all are to
+	// share one load balancer, or nobody takes care of the Ingress, it is not.
+	if gcp != nil && (gcp.LoadBalancer == sharedUID || c.byField && gcp.LoadBalancer != "None") {
 		f.Severity = federation.SeverityError
 	}
 	x.add(f)
