@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -103,6 +104,7 @@ func (p *pass) decideReplicas() {
 		}
 		d.decision = len(p.replicas)
 		p.replicas = append(p.replicas, decide(w))
+		p.short(p.replicas[d.decision])
 	}
 }
 
@@ -123,6 +125,19 @@ func (p *pass) unknownPreferences(d *divided) {
 		ID: "annotation", Severity: federation.SeverityWarning, App: d.app, Object: d.ref, File: d.variants[0].file,
 		Message: "the preferences name what is no cluster of the federation: " + list(names),
 		Remedy:  "correct the name, or take it out of the annotation",
+	})
+}
+
+// short says that replicas are placed nowhere. While the decision waits for facts,
+// that is not known.
+func (p *pass) short(d federation.ReplicasDecision) {
+	if d.Shortfall <= 0 || len(d.Waits) > 0 {
+		return
+	}
+	p.findings = append(p.findings, federation.Finding{
+		ID: "replicas", Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
+		Message: fmt.Sprintf("%d of %d replicas are placed nowhere: %s", d.Shortfall, d.Total, d.Reason),
+		Remedy:  "raise the maxima of the preferences, add nodes or clusters, or lower spec.replicas in " + cmp.Or(d.File, "the object"),
 	})
 }
 
