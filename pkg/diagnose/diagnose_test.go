@@ -62,12 +62,12 @@ func (w want) compare(t *testing.T, f federation.Finding) {
 	}
 }
 
-func TestADiagnoserFindsWhatDiagnoseFinds(t *testing.T) {
-	var d diagnose.Diagnoser
-	for _, c := range cases() { // one after another, so that it remembers other worlds
+func TestLookingAgainAtTheSameMomentFindsTheSame(t *testing.T) {
+	for _, c := range cases() {
 		w := newWorld(t)
 		c.change(w)
 		want := diagnose.Diagnose(w.in)
+		var d diagnose.Diagnoser
 		for range 2 {
 			if got := d.Diagnose(w.in); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s: got %v, want %v", c.name, got, want)
@@ -79,7 +79,6 @@ func TestADiagnoserFindsWhatDiagnoseFinds(t *testing.T) {
 // Objects do not change, so one that did shows whether it was read again.
 func TestADiagnoserReadsAnObjectOnce(t *testing.T) {
 	w := newWorld(t)
-	w.in.Previous = nil
 	w.facts(noEndpoints)
 	var d diagnose.Diagnoser
 	want := d.Diagnose(w.in)
@@ -104,7 +103,7 @@ func TestWithoutAFederationNothingIsFound(t *testing.T) {
 func TestAFindingGrowsHeavierAndNeverLighter(t *testing.T) {
 	w := newWorld(t)
 	w.facts(noEndpoints, "c2")
-	w.in.Previous = nil // the first report: the Service is an hour old
+	var d diagnose.Diagnoser // which comes to a Service that is an hour old
 	steps := []struct {
 		after time.Duration
 		want  federation.Severity
@@ -112,12 +111,10 @@ func TestAFindingGrowsHeavierAndNeverLighter(t *testing.T) {
 		{0, warning}, {time.Second, warning}, {14 * time.Minute, warning}, {15 * time.Minute, failure}, {16 * time.Minute, failure},
 	}
 	for _, step := range steps {
-		w.in.Now = now.Add(step.after)
-		got := diagnose.Diagnose(w.in)
+		got := w.look(&d, w.in, step.after)
 		if len(got) != 1 || got[0].Severity != step.want || !got[0].Since.Equal(now) {
 			t.Errorf("after %s: got %v, want one %s since %s", step.after, got, step.want, now)
 		}
-		w.in.Previous = got
 	}
 }
 
@@ -125,9 +122,151 @@ func TestAYoungObjectIsWaitedForAtTheFirstReport(t *testing.T) {
 	w := newWorld(t)
 	w.facts(noEndpoints, "c2")
 	w.observe(func(o *federation.Observation) { o.Created = now.Add(-time.Second) }, serviceRef)
-	w.in.Previous = nil
 	if got := diagnose.Diagnose(w.in); len(got) != 1 || got[0].Severity != note {
 		t.Errorf("got %v, want one note", got)
+	}
+}
+
+// A fault in a cluster that comes into sight was there before: a single look says at
+// once how bad it is, and so does a daemon that starts. One that begins in sight
+// may yet pass.
+func TestAClusterThatComesIntoSightIsNotWaitedFor(t *testing.T) {
+	steps := []struct {
+		name  string
+		state federation.ClusterState
+		well  bool
+		want  federation.Severity // empty for nothing
+	}{
+		{name: "before the first answer", state: federation.ClusterPending},
+		{name: "at the first answer", state: federation.ClusterReady, want: failure},
+		{name: "a moment later", state: federation.ClusterReady, want: failure},
+		{name: "mended", state: federation.ClusterReady, well: true},
+		{name: "broken again", state: federation.ClusterReady, want: note},
+		{name: "mended again", state: federation.ClusterReady, well: true},
+		{name: "away", state: federation.ClusterOffline, well: true},
+		{name: "broken when it is back", state: federation.ClusterReady, want: failure},
+	}
+	w := newWorld(t)
+	var d diagnose.Diagnoser
+	for i, step := range steps {
+		w.facts(func(f *federation.ClusterFacts) {
+			f.State, f.Synced = step.state, step.state == federation.ClusterReady
+			f.Certificates[0].Exists = step.well
+		}, "c2")
+		var got federation.Severity
+		for _, f := range w.look(&d, w.in, time.Duration(i)*time.Second) {
+			got = f.Severity
+		}
+		if got != step.want {
+			t.Errorf("%s: got severity %q, want %q", step.name, got, step.want)
+		}
+	}
+}
+
+// What stands in a cluster stands on while nobody can look there.
+func TestALostProbeMakesNoFindingANewOne(t *testing.T) {
+	type step struct {
+		state federation.ClusterState
+		ill   bool
+		since time.Duration // of the finding
+		want  federation.Severity
+	}
+	steps := []step{
+		{state: federation.ClusterReady, ill: true, since: 0, want: note},
+		{state: federation.ClusterReady, ill: true, since: 0, want: failure},
+		{state: federation.ClusterNotReady, ill: true},
+		{state: federation.ClusterNotReady, ill: true},
+		{state: federation.ClusterReady, ill: true, since: 0, want: failure},
+		{state: federation.ClusterReady},
+		{state: federation.ClusterReady, ill: true, since: 6 * time.Minute, want: note},
+		{state: federation.ClusterNotReady, ill: true},
+		{state: federation.ClusterReady},
+		{state: federation.ClusterReady, ill: true, since: 9 * time.Minute, want: note},
+	}
+	faults := map[string]func(f *federation.ClusterFacts, ill bool){
+		"in one cluster": func(f *federation.ClusterFacts, ill bool) { f.Certificates[0].Exists = !ill },
+		"between clusters": func(f *federation.ClusterFacts, ill bool) {
+			f.Certificates[0].Digest = map[bool]string{true: "fedcba9876543210", false: "0123456789abcdef"}[ill]
+		},
+	}
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			var d diagnose.Diagnoser
+			w.look(&d, w.in, 0)
+			for i, step := range steps {
+				w.facts(func(f *federation.ClusterFacts) {
+					f.State = step.state
+					fault(f, step.ill)
+				}, "c2")
+				var severity federation.Severity
+				var since time.Duration
+				for _, f := range w.look(&d, w.in, time.Duration(i)*time.Minute) {
+					severity, since = f.Severity, f.Since.Sub(now)
+				}
+				if severity != step.want || since != step.since {
+					t.Errorf("step %d: got severity %q since %s, want %q since %s", i, severity, since, step.want, step.since)
+				}
+			}
+		})
+	}
+}
+
+// A mistake of all clusters is said once; where one of them is mended, it stands in
+// the others as long as it did.
+func TestANeighbourThatIsMendedMakesNoFindingANewOne(t *testing.T) {
+	w := newWorld(t)
+	var d diagnose.Diagnoser
+	w.look(&d, w.in, 0)
+	w.plan(strings.ReplaceAll(ingressYAML, "{name: web, port", "{name: other, port"))
+	for i, step := range []struct {
+		mended bool
+		want   []string // cluster and severity
+	}{
+		{false, []string{" I"}}, {false, []string{" E"}}, {true, []string{"c2 E", "c3 E"}}, {false, []string{" E"}},
+	} {
+		w.facts(func(f *federation.ClusterFacts) {
+			f.Services = healthy().Services
+			if step.mended {
+				f.Services = append([]federation.Service{{Namespace: "shop", Name: "other", Ports: []federation.Port{{Port: 80}}}}, f.Services...)
+			}
+		}, "c1")
+		var got []string
+		for _, f := range w.look(&d, w.in, time.Duration(i)*time.Minute) {
+			got = append(got, f.Cluster+" "+string(f.Severity))
+			if !f.Since.Equal(now) {
+				t.Errorf("step %d: %s since %s, want %s", i, f, f.Since, now)
+			}
+		}
+		if !slices.Equal(got, step.want) {
+			t.Errorf("step %d: got %q, want %q", i, got, step.want)
+		}
+	}
+}
+
+func TestAnObjectThatIsNotThereYetIsWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	w.facts(func(f *federation.ClusterFacts) { f.Certificates[0].Exists = false }, "c2")
+	w.unobserve(ingressRef, "c2")
+	if got := diagnose.Diagnose(w.in); len(got) != 1 || got[0].Severity != note {
+		t.Errorf("got %v, want one note", got)
+	}
+}
+
+// A first look judges clusters one after another.
+func TestAWaitForAClusterThatIsFoundAwayIsNoNote(t *testing.T) {
+	w := newWorld(t)
+	w.in.Plan.Ports[0].Basis, w.in.Plan.Ports[0].NodePort, w.in.Plan.Ports[0].Waits = federation.PortWaiting, 0, []string{"c3"}
+	var d diagnose.Diagnoser
+	for i, step := range []struct {
+		state federation.ClusterState
+		want  federation.Severity
+	}{{federation.ClusterPending, note}, {federation.ClusterUnknown, warning}, {federation.ClusterUnknown, warning}} {
+		w.facts(func(f *federation.ClusterFacts) { f.State, f.Synced = step.state, false }, "c3")
+		got := w.look(&d, w.in, time.Duration(i)*time.Second)
+		if len(got) != 1 || got[0].ID != "port-waiting" || got[0].Severity != step.want {
+			t.Errorf("c3 is %s: got %v, want port-waiting as %s", step.state, got, step.want)
+		}
 	}
 }
 

@@ -71,7 +71,9 @@ func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing
 		f.Message = fmt.Sprintf("spec.ingressClassName: %s is not read by Google's controller in cluster %s: nobody takes care of it, and it cannot share the IP", c.class, m.name)
 		f.Remedy = fmt.Sprintf("in %s replace spec.ingressClassName by the annotation %s: %s", i.File, annotationClass, c.class)
 	}
-	if gcp != nil && gcp.LoadBalancer != "None" {
+	// Another class may be meant, for a cluster that is not Google's; where all are to
+	// share one load balancer, or nobody takes care of the Ingress, it is not.
+	if gcp != nil && (gcp.LoadBalancer == sharedUID || c.byField && gcp.LoadBalancer != "None") {
 		f.Severity = federation.SeverityError
 	}
 	x.add(f)
@@ -99,7 +101,7 @@ func (x *diagnosis) serviceType(m *member, i *planned, ref federation.ObjectRef)
 		f.App, f.File = ours.app, ours.File
 		f.Remedy += " in " + ours.File
 	}
-	x.await(f, x.old(m.observation(ref).Created))
+	x.await(f, x.seasoned(m, m.observation(ref).Created))
 }
 
 // reachesPods reads cloud.google.com/neg.
@@ -132,7 +134,7 @@ func (x *diagnosis) missingBackends(m *member, i *planned) {
 		Message: strings.Join(messages, "; "), Remedy: strings.Join(remedies, "; "),
 	}}
 	if !sure {
-		f.patience = patience{grace: x.Grace, seasoned: x.old(m.observation(i.Ref).Created)}
+		f.patience = patience{grace: x.Grace, seasoned: x.seasoned(m, m.observation(i.Ref).Created)}
 	}
 	x.found = append(x.found, f)
 }

@@ -16,6 +16,8 @@ type member struct {
 	targeted      bool // some app goes there
 	facts         federation.ClusterFacts
 	now           bool // its facts are those of now
+	fresh         bool // and were not at the last diagnosis
+	ordered       bool // there is a plan for it
 
 	planned   []*planned // everything
 	ingresses []*planned
@@ -41,12 +43,12 @@ type planned struct {
 
 // members gives the clusters that count, in the order of fedsync.yaml, and what
 // was decoded of their plans.
-func members(in Input, before contents) ([]*member, contents) {
+func members(in Input, before Diagnoser) ([]*member, contents) {
 	plans := make(map[string]federation.ClusterPlan, len(in.Plan.Clusters))
 	for _, p := range in.Plan.Clusters {
 		plans[p.Cluster] = p
 	}
-	decoded := make(contents, len(before))
+	decoded := make(contents, len(before.decoded))
 	var all []*member
 	for _, c := range in.Federation.Clusters {
 		if c.Lost {
@@ -60,7 +62,10 @@ func members(in Input, before contents) ([]*member, contents) {
 		}
 		m.facts = in.Facts.Clusters[c.Name]
 		m.now = m.facts.State == federation.ClusterReady && m.facts.Synced
-		m.plan(plans[c.Name], decoded, before)
+		m.fresh = m.now && !before.seen[c.Name]
+		plan, ordered := plans[c.Name]
+		m.ordered = ordered
+		m.plan(plan, decoded, before.decoded)
 		m.see()
 		m.traces()
 		all = append(all, m)

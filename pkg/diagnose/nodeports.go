@@ -61,11 +61,12 @@ func (x *diagnosis) nodePorts() {
 
 // differing says which ports of a Service are not the same everywhere.
 func (x *diagnosis) differing(ref federation.ObjectRef, s *livePorts) {
-	f := federation.Finding{
+	f := found{Finding: federation.Finding{
 		ID: idNodePorts, Severity: federation.SeverityWarning,
 		App: s.app, Object: ref, File: s.file,
 		Remedy: "none is needed while it lasts: clients of the old port must follow",
-	}
+	}}
+	sure := false // no waiting mends it
 	var rows []string
 	for _, key := range slices.SortedFunc(maps.Keys(s.ports), portKey.compare) {
 		clusters := s.ports[key]
@@ -74,11 +75,21 @@ func (x *diagnosis) differing(ref federation.ObjectRef, s *livePorts) {
 		}
 		row := fmt.Sprintf("port %s is node port %s", port(key.port, key.protocol), table(clusters))
 		decision := x.decision(ref, key)
-		if moving(decision, clusters) {
+		switch {
+		case decision.Basis == federation.PortWaiting:
+			until, seasoned := x.until(decision.Waits, true)
+			row += ", and none is chosen until " + until
+			if !sure {
+				f.Remedy = awaitedRemedy(s.file)
+				f.patience = patience{grace: x.Grace, seasoned: seasoned}
+			}
+		case moving(decision, clusters):
 			row += fmt.Sprintf(", and is being moved to %d", decision.NodePort)
-		} else {
+		default:
+			sure = true
 			f.Severity = federation.SeverityError
 			f.Remedy = x.pin(ref, s, decision, clusters)
+			f.patience = patience{}
 		}
 		rows = append(rows, row)
 	}
@@ -86,7 +97,11 @@ func (x *diagnosis) differing(ref federation.ObjectRef, s *livePorts) {
 		return
 	}
 	f.Message = "the node ports differ between clusters: " + strings.Join(rows, "; ")
-	x.add(f)
+	x.found = append(x.found, f)
+}
+
+func awaitedRemedy(file string) string {
+	return "mend the clusters that it waits for, or set a nodePort in " + cmp.Or(file, "the Service")
 }
 
 func (x *diagnosis) decision(service federation.ObjectRef, key portKey) federation.PortDecision {
@@ -161,18 +176,20 @@ func (x *diagnosis) waitingPorts() {
 		x.await(federation.Finding{
 			ID: idPortWaiting, Severity: federation.SeverityWarning, App: first.App, Object: service, File: first.File,
 			Message: fmt.Sprintf("no node port is chosen for port %s until %s", strings.Join(numbers, ", "), until),
-			Remedy:  "mend the clusters that it waits for, or set a nodePort in " + cmp.Or(first.File, "the Service"),
+			Remedy:  awaitedRemedy(first.File),
 		}, seasoned)
 	}
 }
 
-// until says what has to come true of the clusters that a decision waits for, and
-// whether all of them have been judged: after a start, everybody is waited for.
-func (x *diagnosis) until(waits []string, forPorts bool) (text string, judged bool) {
-	judged = true
+// until says what has to come true of the clusters that a decision waits for. The
+// wait is seasoned when the last of them has just been judged: after a start,
+// everybody is waited for, and a cluster that is away was so before.
+func (x *diagnosis) until(waits []string, forPorts bool) (text string, seasoned bool) {
+	judged := true
 	var back, blind []string
 	for _, name := range waits {
 		facts := x.Facts.Clusters[name]
+		seasoned = seasoned || !x.before.judged[name]
 		if forPorts && facts.State == federation.ClusterReady && facts.Synced && !facts.PortsKnown {
 			blind = append(blind, name)
 			continue
@@ -191,7 +208,7 @@ func (x *diagnosis) until(waits []string, forPorts bool) (text string, judged bo
 		parts = append(parts, "Services may be listed in "+strings.Join(blind, ", "))
 	}
 	if len(parts) == 0 {
-		return "every cluster is known", judged
+		return "every cluster is known", judged && seasoned
 	}
-	return strings.Join(parts, " and "), judged
+	return strings.Join(parts, " and "), judged && seasoned
 }

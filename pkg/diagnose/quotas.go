@@ -55,7 +55,7 @@ func (x *diagnosis) quota(m *member, q federation.Quota, needs map[string]*need)
 		Object:  federation.ObjectRef{Kind: "ResourceQuota", Namespace: q.Namespace, Name: q.Name},
 		Message: "has too little room: " + strings.Join(over, "; "),
 		Remedy:  "raise it, or ask for less: " + m.kubectl("-n %s edit resourcequota %s", q.Namespace, q.Name),
-	}, true)
+	}, m.fresh)
 }
 
 // needs adds up what the objects of a namespace still need that are not there yet,
@@ -112,15 +112,8 @@ func countedAs(o federation.ObjectRef) string {
 // podsOf is how many pods the plan asks for, and how many of them are more than
 // what is asked for now.
 func (m *member) podsOf(x *diagnosis, w *planned) (more, total int64) {
-	runs, exists := m.facts.Workload(w.Ref)
-	switch {
-	case w.pods.replicas != nil:
-		total = *w.pods.replicas
-	case exists:
-		total = runs.Replicas // somebody else scales it
-	default:
-		total = 1 // the API's default
-	}
+	runs, _ := m.facts.Workload(w.Ref)
+	total = m.replicas(w)
 	for _, s := range x.replicas[w.Ref].Shares {
 		if s.Cluster == m.name {
 			total = s.Replicas - s.Overflow // which is a hope, no need

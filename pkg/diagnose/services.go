@@ -54,7 +54,7 @@ func (x *diagnosis) selectsNothing(m *member, p *planned) bool {
 	}
 	x.found = append(x.found, found{
 		folds:    true,
-		patience: patience{grace: x.Grace, seasoned: x.old(m.observation(p.Ref).Created)},
+		patience: patience{grace: x.Grace, seasoned: x.seasoned(m, m.observation(p.Ref).Created)},
 		Finding: federation.Finding{
 			ID: idSelector, Severity: federation.SeverityWarning,
 			Cluster: m.name, App: p.app, Object: p.Ref, File: p.File,
@@ -108,14 +108,14 @@ func (x *diagnosis) noEndpoints(m *member, p *planned, ingress federation.Object
 		}
 	}
 	f.Remedy = m.kubectl("-n %s get pods -l %s -o wide", p.Ref.Namespace, selector)
-	x.found = append(x.found, found{Finding: f, patience: patience{grace: x.Grace, deadline: x.Deadline, seasoned: x.old(live.Created)}})
+	x.found = append(x.found, found{Finding: f, patience: patience{grace: x.Grace, deadline: x.Deadline, seasoned: x.seasoned(m, live.Created)}})
 }
 
-// sharesNothing says whether the plan itself puts none of these workloads' pods
-// into the cluster. Of workloads that Git does not have nothing is known.
+// sharesNothing says whether the plan itself, or who scales them, puts none of these
+// workloads' pods into the cluster. Of workloads that Git does not have nothing is known.
 func (x *diagnosis) sharesNothing(m *member, workloads []*planned) bool {
 	for _, w := range workloads {
-		if n, known := x.wanted(m, w); !known || n > 0 {
+		if x.wanted(m, w) > 0 {
 			return false
 		}
 	}
@@ -123,15 +123,24 @@ func (x *diagnosis) sharesNothing(m *member, workloads []*planned) bool {
 }
 
 // wanted is how many replicas of a workload the cluster should run: its share
-// where they are divided, else what Git says.
-func (x *diagnosis) wanted(m *member, w *planned) (n int64, known bool) {
+// where they are divided, else what is asked for there.
+func (x *diagnosis) wanted(m *member, w *planned) int64 {
 	for _, s := range x.replicas[w.Ref].Shares {
 		if s.Cluster == m.name {
-			return s.Share, true
+			return s.Share
 		}
 	}
-	if w.pods.replicas == nil {
-		return 0, false
+	return m.replicas(w)
+}
+
+// replicas is how many a workload that is not divided is asked for: what the plan
+// says, else what whoever scales it says, else the API's default.
+func (m *member) replicas(w *planned) int64 {
+	if w.pods.replicas != nil {
+		return *w.pods.replicas
 	}
-	return *w.pods.replicas, true
+	if runs, exists := m.facts.Workload(w.Ref); exists {
+		return runs.Replicas
+	}
+	return 1
 }

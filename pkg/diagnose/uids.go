@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -68,22 +69,34 @@ func (x *diagnosis) withoutUID(m *member) {
 // their own. The UID that most have is the one to keep, as the fewest have to
 // build anew.
 func (x *diagnosis) differingUIDs(clusters map[string][]string) {
-	quoted := make(map[string][]string, len(clusters))
+	values := make(map[string][]string, len(clusters))
 	for uid, names := range clusters {
-		quoted[fmt.Sprintf("%q", line(uid))] = names
+		values[fmt.Sprintf("%q", line(uid))] = names
 	}
 	kept := x.keptUID(clusters)
-	var commands []string
-	for _, m := range x.seen() {
-		if m.facts.IngressUID.Known && m.sharesAddress() && m.facts.IngressUID.Effective() != kept {
-			commands = append(commands, m.kubectl(`-n kube-system patch configmap ingress-uid --type=merge -p '{"data":{"uid":%q}}'`, kept))
-		}
+	remedy := "see who wrote " + ingressUID.String() + ": the UID that most clusters have is none that Google's controller makes"
+	if wellFormedUID.MatchString(kept) {
+		remedy = "while the cluster has no Ingress at all, since one that exists keeps its old names: " + x.setUID(kept)
 	}
 	x.add(federation.Finding{
 		ID: idUID, Severity: federation.SeverityError, Object: ingressUID,
-		Message: "the UIDs of Google's ingress controllers differ, so each makes a load balancer of its own: " + table(quoted),
-		Remedy:  "while the cluster has no Ingress at all, since one that exists keeps its old names: " + strings.Join(commands, "; "),
+		Message: "the UIDs of Google's ingress controllers differ, so each makes a load balancer of its own: " + table(values),
+		Remedy:  remedy,
 	})
+}
+
+// wellFormedUID is what a UID may be made of; a command is given with no other.
+var wellFormedUID = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+
+// setUID gives the commands that make a UID that of every cluster which has another.
+func (x *diagnosis) setUID(kept string) string {
+	var commands []string
+	for _, m := range x.seen() {
+		if m.facts.IngressUID.Known && m.sharesAddress() && m.facts.IngressUID.Effective() != kept {
+			commands = append(commands, m.kubectl("-n kube-system patch configmap ingress-uid --type=merge -p %s", `{"data":{"uid":"`+kept+`"}}`))
+		}
+	}
+	return strings.Join(commands, "; ")
 }
 
 // keptUID is the UID that most clusters have; among equals, that of the first

@@ -10,9 +10,24 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// kubectl is a command against the cluster.
-func (m *member) kubectl(format string, args ...any) string {
-	return "kubectl --context=" + m.context + " " + fmt.Sprintf(format, args...)
+// kubectl is a command against the cluster, for a shell. What it names comes from
+// clusters and from the repository, so each argument is quoted.
+func (m *member) kubectl(format string, args ...string) string {
+	safe := make([]any, len(args))
+	for i, arg := range args {
+		safe[i] = quoted(arg)
+	}
+	return "kubectl --context=" + quoted(m.context) + " " + fmt.Sprintf(format, safe...)
+}
+
+// quoted gives one word for a shell: as it is where it holds nothing that a shell
+// reads, else in single quotes.
+func quoted(word string) string {
+	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:=,@-"
+	if word != "" && strings.Trim(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // describe is the command that shows what an object is up to.

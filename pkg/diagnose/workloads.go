@@ -49,10 +49,7 @@ func (x *diagnosis) unschedulable(m *member, w *planned, runs federation.Workloa
 
 // noneReady says that nothing is ready where something should be.
 func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
-	n, known := x.wanted(m, w)
-	if !known {
-		n = runs.Replicas
-	}
+	n := x.wanted(m, w)
 	if n <= 0 || runs.Ready > 0 {
 		return
 	}
@@ -61,31 +58,15 @@ func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
 		Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
 		Message: fmt.Sprintf("0 of %d ready", n),
 		Remedy:  m.describe(w.Ref),
-	}, x.old(m.created(w.Ref)))
+	}, x.seasoned(m, m.created(w.Ref)))
 }
 
 // division says where the replicas are not as Git asks, over all clusters.
 func (x *diagnosis) division() {
 	for _, d := range x.Plan.Replicas {
-		x.shortfall(d)
 		x.held(d)
 		x.waiting(d)
 	}
-}
-
-func (x *diagnosis) shortfall(d federation.ReplicasDecision) {
-	if d.Shortfall <= 0 {
-		return
-	}
-	message := fmt.Sprintf("%d of %d replicas are placed nowhere", d.Shortfall, d.Total)
-	if d.Reason != "" {
-		message += ": " + line(d.Reason)
-	}
-	x.add(federation.Finding{
-		ID: idShortfall, Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
-		Message: message,
-		Remedy:  fmt.Sprintf("raise the maxima of the preferences, add nodes or clusters, or lower spec.replicas in %s", d.File),
-	})
 }
 
 // held says that clusters keep pods which are to run elsewhere, as those are not
@@ -122,12 +103,12 @@ func (x *diagnosis) waiting(d federation.ReplicasDecision) {
 	if len(d.Waits) == 0 {
 		return
 	}
-	until, judged := x.until(d.Waits, false)
+	until, seasoned := x.until(d.Waits, false)
 	x.await(federation.Finding{
 		ID: idReplicasWaiting, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
 		Message: fmt.Sprintf("its %d replicas are not divided anew until %s", d.Total, until),
 		Remedy:  "mend the clusters that it waits for; one that is gone for good is declared so by state: Lost in " + federation.FileName,
-	}, judged)
+	}, seasoned)
 }
 
 func (x *diagnosis) member(name string) *member {

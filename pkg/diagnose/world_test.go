@@ -83,7 +83,6 @@ func newWorld(t testing.TB) *world {
 		Observations: map[string][]federation.Observation{},
 		Servers:      map[string]string{},
 		Now:          now,
-		Previous:     []federation.Finding{},
 	}}
 	objects := []*federation.Object{object(t, ingressYAML), object(t, serviceYAML), object(t, replicaSetYAML)}
 	decision := federation.ReplicasDecision{App: "web", Object: replicaSetRef, File: "apps/web/replicaset-web.yaml", Total: 6}
@@ -192,13 +191,19 @@ func (w *world) observe(change func(o *federation.Observation), ref federation.O
 	}
 }
 
-// after diagnoses the world as it is, and again when it has been so for a while.
+// after diagnoses a world in which all is well, the world as it is, and that again
+// when it has been so for a while.
 func (w *world) after(lasted time.Duration) []federation.Finding {
-	in := w.in
+	var d diagnose.Diagnoser
+	w.look(&d, newWorld(w.t).in, -lasted)
 	if lasted > 0 {
-		in.Now = now.Add(-lasted)
-		in.Previous = diagnose.Diagnose(in)
-		in.Now = now
+		w.look(&d, w.in, -lasted)
 	}
-	return diagnose.Diagnose(in)
+	return w.look(&d, w.in, 0)
+}
+
+// look diagnoses at a time.
+func (w *world) look(d *diagnose.Diagnoser, in diagnose.Input, at time.Duration) []federation.Finding {
+	in.Now = now.Add(at)
+	return d.Diagnose(in)
 }

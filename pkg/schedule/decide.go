@@ -1,7 +1,9 @@
 package schedule
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -27,7 +29,7 @@ func (p *pass) decidePorts() {
 			Leaving: func(ref federation.ObjectRef) bool { return p.departures(i)[ref] },
 		}
 	}
-	in.Before = p.Scheduler.nodePort
+	in.Before = p.nodePort
 	for _, s := range p.services {
 		for _, v := range s.variants {
 			s.Variants = append(s.Variants, *v)
@@ -94,6 +96,7 @@ func (p *pass) decideReplicas() {
 			})
 			continue
 		}
+		p.unknownPreferences(d)
 		w := p.workload(d)
 		if len(w.clusters) == 0 {
 			d.shares = nil
@@ -101,7 +104,41 @@ func (p *pass) decideReplicas() {
 		}
 		d.decision = len(p.replicas)
 		p.replicas = append(p.replicas, decide(w))
+		p.short(p.replicas[d.decision])
 	}
+}
+
+// unknownPreferences names clusters that the preferences speak of and that are
+// none: a slip there shows elsewhere, as a share that nobody meant.
+func (p *pass) unknownPreferences(d *divided) {
+	wish, names := d.variants[0].wish, make([]string, 0)
+	for name := range wish.preferences.Clusters {
+		if name != Everywhere && !p.names[name] {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	slices.Sort(names)
+	p.findings = append(p.findings, federation.Finding{
+		ID: "annotation", Severity: federation.SeverityWarning, App: d.app, Object: d.ref, File: d.variants[0].file,
+		Message: "the preferences name what is no cluster of the federation: " + list(names),
+		Remedy:  "correct the name, or take it out of the annotation",
+	})
+}
+
+// short says that replicas are placed nowhere. While the decision waits for facts,
+// that is not known.
+func (p *pass) short(d federation.ReplicasDecision) {
+	if d.Shortfall <= 0 || len(d.Waits) > 0 {
+		return
+	}
+	p.findings = append(p.findings, federation.Finding{
+		ID: "replicas", Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
+		Message: fmt.Sprintf("%d of %d replicas are placed nowhere: %s", d.Shortfall, d.Total, d.Reason),
+		Remedy:  "raise the maxima of the preferences, add nodes or clusters, or lower spec.replicas in " + cmp.Or(d.File, "the object"),
+	})
 }
 
 // workload gathers what the decision on one workload reads.

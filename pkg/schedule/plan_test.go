@@ -202,6 +202,35 @@ func TestOverlaysThatAskForDifferentTotalsAreRefused(t *testing.T) {
 	}
 }
 
+func TestReplicasThatArePlacedNowhereAreAnError(t *testing.T) {
+	const preferences = `federation.kubernetes.io/deployment-preferences: '{"clusters":{"*":{"weight":1,"maxReplicas":%d}}}'`
+	for name, c := range map[string]struct {
+		most  int
+		state federation.ClusterState
+		want  string // empty for none
+	}{
+		"there is room":             {most: 3, state: federation.ClusterReady},
+		"there is none":             {most: 2, state: federation.ClusterReady, want: "1 of 7 replicas are placed nowhere: max of every cluster reached"},
+		"there is none, yet may be": {most: 2, state: federation.ClusterPending},
+	} {
+		input := given(t, abc(), parse(t, fmt.Sprintf(deployment, fmt.Sprintf(preferences, c.most)))...)
+		b := federation.Facts{}.Of("b")
+		b.State, b.Seen, b.Synced = c.state, c.state == federation.ClusterReady, c.state == federation.ClusterReady
+		input.Facts.Clusters["b"] = b
+		plan := New().Plan(input)
+		var got string
+		for _, f := range plan.Findings {
+			got += f.Message
+			if f.ID != "replicas" || f.Severity != federation.SeverityError || f.Object.Name != "web" || !strings.Contains(f.Remedy, "lower spec.replicas in apps/web/0.yaml") {
+				t.Errorf("%s: got %s %s %s, remedy %s", name, f.ID, f.Severity, f, f.Remedy)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func TestWhatRunsWhereTheRenderingIsBrokenStaysAndCounts(t *testing.T) {
 	input := given(t, abc(), parse(t, fmt.Sprintf(deployment, ""))...)
 	input.Bundles[1].Objects, input.Bundles[1].Err = nil, errors.New("no base")
