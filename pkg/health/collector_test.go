@@ -348,8 +348,10 @@ type sets struct {
 	mu    sync.Mutex // protects what follows
 	asked []string
 	err   error
-	most  int // at a time
-	now   int
+	// refuses is why all of them are forbidden; nil where they are not.
+	refuses error
+	most    int // at a time
+	now     int
 }
 
 // get knows the ReplicaSets "<deployment>-<hash>".
@@ -359,6 +361,9 @@ func (s *sets) get(ctx context.Context, namespace, name string) (metav1.Object, 
 	s.now++
 	s.most = max(s.most, s.now)
 	err := s.err
+	if s.refuses != nil {
+		err = apierrors.NewForbidden(replicaSetsResource.GroupResource(), name, s.refuses)
+	}
 	s.mu.Unlock()
 	select {
 	case <-ctx.Done():
@@ -440,9 +445,9 @@ func TestCollectorAsksOnceWhoseAReplicaSetIs(t *testing.T) {
 	})
 }
 
-func TestCollectorAsksAFewAtATimeAndAgainWhatFailed(t *testing.T) {
+func TestCollectorAsksAFewAtATimeAndHardlyWhereItIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		known := &sets{err: apierrors.NewForbidden(replicaSetsResource.GroupResource(), "nginx-1", errors.New("token Bearer abcdefgh is nobody's"))}
+		known := &sets{refuses: errors.New("token Bearer abcdefgh is nobody's")}
 		g := gather(t, known.get)
 		g.runs()
 		g.put(ourDeployments, deployment("nginx", 10, 10, 0))
@@ -457,26 +462,44 @@ func TestCollectorAsksAFewAtATimeAndAgainWhatFailed(t *testing.T) {
 		}
 		known.mu.Unlock()
 		if g.Asking() {
-			t.Error("Asking = true after all were answered, in vain")
+			t.Error("Asking = true after some were answered, in vain")
 		}
 		refused := []federation.Blind{{
 			Resource: "replicasets.apps",
-			Error:    `get replicasets.apps: replicasets.apps "nginx-1" is forbidden: token Bearer *** is nobody's`,
+			Error:    `get replicasets.apps: replicasets.apps is forbidden: token Bearer *** is nobody's`,
 		}}
 		if diff := cmp.Diff(refused, g.now().Blind); diff != "" {
 			t.Errorf("Blind (-want +got):\n%s", diff)
 		}
 		<-time.After(time.Hour)
-		if got := len(known.list()); got < 10*60 || got > 10*70 {
-			t.Errorf("asked %d times in an hour, want about once a minute each", got)
+		if got := len(known.list()); got < maxQuestions+5 || got > maxQuestions+10 {
+			t.Errorf("asked %d times in an hour, want one of them every ten minutes in the end", got)
+		}
+		if diff := cmp.Diff(refused, g.now().Blind); diff != "" {
+			t.Errorf("Blind after an hour (-want +got):\n%s", diff)
 		}
 		known.mu.Lock()
-		known.err, known.asked = nil, nil
+		known.refuses, known.asked = nil, nil
 		known.mu.Unlock()
 		<-time.After(time.Hour)
 		want(t, "allowed", []string{g.workload()}, []string{"10/0/0 0 10"})
 		if got := known.list(); len(got) != 10 || len(g.now().Blind) > 0 {
 			t.Errorf("asked %q, blind %v; want each once more, none", got, g.now().Blind)
+		}
+	})
+}
+
+func TestCollectorAsksAgainWhatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := &sets{err: errors.New("no answer")}
+		g := gather(t, known.get)
+		g.runs()
+		g.put(ourDeployments, deployment("nginx", 10, 10, 0))
+		g.put(podsWatch, waiting("p1", "nginx-1", 0), waiting("p2", "nginx-2", 0))
+		g.tell(podsWatch, Listed)
+		<-time.After(time.Hour)
+		if got := len(known.list()); got < 2*60 || got > 2*70 {
+			t.Errorf("asked %d times in an hour, want about once a minute each", got)
 		}
 	})
 }

@@ -29,7 +29,8 @@ func ReplicaSets(client dynamic.Interface) Lookup {
 // Run finds out which Deployments pods belong to, until ctx ends and each request
 // has ended. A few ReplicaSets are asked for at a time, each once; what was asked
 // in vain is asked again after pauses that grow from a second to a minute, as long
-// as pods wait for it.
+// as pods wait for it. Where they may not be read, it is one that is asked for, after
+// pauses that grow from a minute to ten.
 func (c *Collector) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()

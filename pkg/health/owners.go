@@ -1,6 +1,8 @@
 package health
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,9 +29,19 @@ const (
 type owners struct {
 	known     map[types.UID]types.UID // by ReplicaSet; empty for none
 	questions map[types.UID]*question
-	// refused is why ReplicaSets may not be read; empty where they may.
+	// refused is why ReplicaSets may not be read; empty where they may. Meanwhile one
+	// is asked for at a time, to find out when they may again: pause is what lies
+	// before the next time, which is retry.
 	refused string
+	pause   time.Duration
+	retry   time.Time
 }
+
+// The pauses while ReplicaSets may not be read: those of a watch that is refused.
+const (
+	firstRefused = time.Minute
+	lastRefused  = 10 * time.Minute
+)
 
 type question struct {
 	set    replicaSet
@@ -50,14 +62,14 @@ func (o *owners) of(set types.UID) (types.UID, bool) {
 }
 
 // ask makes a question, if it is none yet, and says whether to wait for the
-// answer: not if it was asked for in vain.
+// answer: not if it was asked for in vain, or would be.
 func (o *owners) ask(set replicaSet) bool {
 	q := o.questions[set.uid]
 	if q == nil {
 		q = &question{set: set}
 		o.questions[set.uid] = q
 	}
-	return !q.failed
+	return !q.failed && o.refused == ""
 }
 
 // learn keeps whose a ReplicaSet is.
@@ -78,9 +90,16 @@ func (o *owners) due(now time.Time, useful func(set types.UID) bool) []replicaSe
 			delete(o.questions, uid)
 		}
 	}
+	most := maxQuestions
+	if o.refused != "" {
+		most = 1
+		if now.Before(o.retry) {
+			return nil
+		}
+	}
 	var due []replicaSet
 	for _, q := range o.questions {
-		if asked < maxQuestions && !q.asked && !now.Before(q.at) {
+		if asked < most && !q.asked && (o.refused != "" || !now.Before(q.at)) {
 			q.asked = true
 			asked++
 			due = append(due, q.set)
@@ -93,15 +112,22 @@ func (o *owners) due(now time.Time, useful func(set types.UID) bool) []replicaSe
 func (o *owners) next(now time.Time) time.Time {
 	var next time.Time
 	for _, q := range o.questions {
-		if !q.asked && now.Before(q.at) {
-			next = earliest(next, q.at)
+		at := q.at
+		if o.refused != "" {
+			at = o.retry
+		}
+		if !q.asked && now.Before(at) {
+			next = earliest(next, at)
 		}
 	}
 	return next
 }
 
-// open says whether a question has not been answered at all.
+// open says whether a question has not been answered at all, and may be soon.
 func (o *owners) open() bool {
+	if o.refused != "" {
+		return false
+	}
 	for _, q := range o.questions {
 		if !q.failed {
 			return true
@@ -123,18 +149,35 @@ func (o *owners) answer(now time.Time, set replicaSet, found metav1.Object, err 
 	default:
 		o.learn(set.uid, ownerOf(found))
 	}
-	o.refused = ""
+	if o.refused != "" {
+		o.refused, o.pause, o.retry = "", 0, time.Time{}
+		for _, q := range o.questions {
+			q.at = time.Time{}
+		}
+	}
 }
 
 func (o *owners) fail(now time.Time, set replicaSet, err error) {
-	if Classify(err, 0) == federation.FailureForbidden {
-		o.refused = Redact("get replicasets.apps: " + err.Error())
+	if Classify(err, 0) == federation.FailureForbidden && o.refused == "" {
+		o.refused = refusal(set, err)
+	}
+	// Others that were under way are refused together with the first.
+	if o.refused != "" && !now.Before(o.retry) {
+		o.pause = min(max(2*o.pause, firstRefused), lastRefused)
+		o.retry = now.Add(o.pause)
 	}
 	if q := o.questions[set.uid]; q != nil {
 		q.asked, q.failed = false, true
 		q.pause = min(max(2*q.pause, time.Second), time.Minute)
 		q.at = now.Add(q.pause)
 	}
+}
+
+// refusal says why without the ReplicaSet, which is another one the next time.
+func refusal(set replicaSet, err error) string {
+	text := strings.ReplaceAll(err.Error(), fmt.Sprintf(" %q", set.name), "")
+	text = strings.ReplaceAll(text, fmt.Sprintf(" in the namespace %q", set.namespace), "")
+	return Redact("get replicasets.apps: " + text)
 }
 
 // forget drops answers that are of no use now, where there are many.
