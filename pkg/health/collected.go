@@ -116,12 +116,33 @@ func (c *Collector) refresh() {
 
 // relabel asks anew what is ours.
 func (c *Collector) relabel() {
+	c.forgetLabels()
 	for label, before := range c.labels {
 		if now := c.options.Ours(label); now != before {
 			c.labels[label] = now
 			c.rework, c.routes.stale, c.slices.stale = true, true, true
 		}
 	}
+}
+
+// forgetLabels drops the values that no object has any more, whenever there may be
+// twice as many as there were: anybody who may write objects may make up values.
+func (c *Collector) forgetLabels() {
+	if len(c.labels) < c.manyLabels {
+		return
+	}
+	used := map[string]bool{}
+	for _, i := range c.routes.kept {
+		used[i.label] = true
+	}
+	for _, s := range c.slices.kept {
+		used[s.label] = true
+	}
+	for _, w := range c.work.byName {
+		used[w.label] = true
+	}
+	maps.DeleteFunc(c.labels, func(label string, _ bool) bool { return !used[label] })
+	c.manyLabels = max(firstManyLabels, 2*len(c.labels))
 }
 
 // blindFacts names each resource once, however many of its watches are refused.

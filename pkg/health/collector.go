@@ -42,25 +42,30 @@ type Collector struct {
 
 	asked chan struct{} // wakes Run: one token does for any number of questions
 
-	mu       sync.Mutex              // protects what follows
-	labels   map[string]bool         // what Ours said of each value seen
-	listed   map[Watch]bool          // of the watches below
-	lost     map[Watch]bool          // that fail, and not for a reason of their own
-	blind    map[Watch]*WatchError   // that fail for one
-	facts    federation.ClusterFacts // as last made; its slices are shared
-	names    []types.NamespacedName  // the Secrets to watch
-	uid      federation.IngressUID   // as it was last seen
-	work     *workloads              // ReplicaSets, Deployments and pods
-	rework   bool                    // facts lack the newest of work
-	services shelf[liveService]
-	routes   shelf[ingress]
-	slices   shelf[slice]
-	quotas   shelf[federation.Quota]
-	places   shelf[place]
-	certs    shelf[federation.Certificate]
+	mu     sync.Mutex      // protects what follows
+	labels map[string]bool // what Ours said of each value seen
+	// manyLabels is when to look for those that no object has any more.
+	manyLabels int
+	listed     map[Watch]bool          // of the watches below
+	lost       map[Watch]bool          // that fail, and not for a reason of their own
+	blind      map[Watch]*WatchError   // that fail for one
+	facts      federation.ClusterFacts // as last made; its slices are shared
+	names      []types.NamespacedName  // the Secrets to watch
+	uid        federation.IngressUID   // as it was last seen
+	work       *workloads              // ReplicaSets, Deployments and pods
+	rework     bool                    // facts lack the newest of work
+	services   shelf[liveService]
+	routes     shelf[ingress]
+	slices     shelf[slice]
+	quotas     shelf[federation.Quota]
+	places     shelf[place]
+	certs      shelf[federation.Certificate]
 	// resight says that facts lack the newest of listed and blind.
 	resight bool
 }
+
+// firstManyLabels is more than federations that share a cluster have.
+const firstManyLabels = 64
 
 // place is where a node is.
 type place struct{ zone, region string }
@@ -107,10 +112,12 @@ func NewCollector(o CollectorOptions) *Collector {
 		options: o,
 		asked:   make(chan struct{}, 1),
 		labels:  map[string]bool{},
-		listed:  map[Watch]bool{},
-		lost:    map[Watch]bool{},
-		blind:   map[Watch]*WatchError{},
-		work:    newWorkloads(),
+
+		manyLabels: firstManyLabels,
+		listed:     map[Watch]bool{},
+		lost:       map[Watch]bool{},
+		blind:      map[Watch]*WatchError{},
+		work:       newWorkloads(),
 	}
 }
 
@@ -257,6 +264,7 @@ func readPlace(u *unstructured.Unstructured) (place, bool) {
 func (c *Collector) label(u *unstructured.Unstructured) string {
 	value := u.GetLabels()[c.options.Label]
 	if _, known := c.labels[value]; !known && value != "" {
+		c.forgetLabels()
 		c.labels[value] = c.options.Ours(value)
 	}
 	return value

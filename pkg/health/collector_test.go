@@ -878,3 +878,17 @@ func TestCollectorsAreSmall(t *testing.T) {
 	}
 	runtime.KeepAlive(collectors)
 }
+
+func TestCollectorForgetsLabelsThatNoObjectHas(t *testing.T) {
+	g := gather(t, nil)
+	g.put(ourReplicaSets, set("nginx", 1, 1, 1, ""))
+	for i := range 1000 {
+		foreign := route("x", fmt.Sprint("made-up-", i), "")
+		g.put(ingressesWatch, foreign)
+		g.remove(ingressesWatch, foreign)
+	}
+	if got := len(g.labels); got > firstManyLabels {
+		t.Errorf("%d values of the label are kept, want at most %d", got, firstManyLabels)
+	}
+	want(t, "what is ours", []string{g.workload()}, []string{"1/1/1 - 0"})
+}
