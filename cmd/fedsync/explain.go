@@ -86,18 +86,21 @@ func place(ref federation.ObjectRef, file string) string {
 	return strings.TrimSuffix(ref.String()+"  "+file, "  ")
 }
 
-// writePort gives "  80/TCP  node port 30036, pinned: …" and what stands against it.
+// writePort gives "  80/TCP  node port 30036, pinned in …" and what stands against it.
 func writePort(w io.Writer, d federation.PortDecision) {
 	const margin = "      "
 	port := "no node port"
 	if d.NodePort != 0 {
 		port = fmt.Sprintf("node port %d", d.NodePort)
 	}
-	fmt.Fprintf(w, "  %d/%s  %s, %s", d.Port, d.Protocol, port, d.Basis)
-	if d.Reason != "" {
-		fmt.Fprintf(w, ": %s", indented(d.Reason, margin))
+	why := indented(d.Reason, margin)
+	switch basis := string(d.Basis); {
+	case why == "":
+		why = basis
+	case !strings.HasPrefix(why, basis): // most reasons begin with it
+		why = basis + ": " + why
 	}
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, "  %d/%s  %s, %s\n", d.Port, d.Protocol, port, why)
 	if len(d.Waits) > 0 {
 		fmt.Fprintf(w, margin+"waits for %s\n", strings.Join(d.Waits, ", "))
 	}

@@ -158,11 +158,13 @@ func withheld(plans []federation.ClusterPlan) []federation.Finding {
 	return findings
 }
 
-// untold leaves out what a finding says already.
+// untold leaves out what an error says already: it is about the same object in the
+// same cluster, and names who is in the way.
 func untold(left, findings []federation.Finding) []federation.Finding {
 	return slices.DeleteFunc(slices.Clone(left), func(w federation.Finding) bool {
 		return slices.ContainsFunc(findings, func(f federation.Finding) bool {
-			return f.Object == w.Object && (f.Cluster == w.Cluster || f.Cluster == "") && strings.Contains(f.Message, w.Message)
+			return f.Object == w.Object && (f.Cluster == w.Cluster || f.Cluster == "") &&
+				(f.Severity == federation.SeverityError && w.Severity == f.Severity || strings.Contains(f.Message, w.Message))
 		})
 	})
 }

@@ -76,6 +76,9 @@ func writePrivate(name string, data []byte) error {
 		return os.WriteFile(name, data, 0o600) // a pipe or a device is not replaced
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".fedsync-report-*") // with mode 0600
+	if wrong, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: wrong.Op, Path: name, Err: wrong.Err} // the name that was given
+	}
 	if err != nil {
 		return err
 	}
