@@ -9,7 +9,10 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
@@ -18,21 +21,33 @@ import (
 	"github.com/fedsync/fedsync/pkg/health"
 )
 
-// What fedsync does with every object of the repository. It watches kinds, in all
-// namespaces at once.
+// What fedsync does with every object of the repository, besides deleting those of
+// apps that prune. It watches kinds, in all namespaces at once.
 var (
-	objectVerbs = []string{"get", "create", "patch", "delete"}
+	objectVerbs = []string{"get", "create", "patch"}
 	kindVerbs   = []string{"list", "watch"}
 )
 
-// ownAccess is what fedsync needs besides, whatever the repository holds.
-func ownAccess() []health.Access {
-	return slices.Concat(
+// ownAccess is what fedsync needs besides, for its inventory, for what adoption
+// overwrites, and to know the ports in use. Namespaces are made where the federation
+// has them made; ours too, where there is none yet.
+func ownAccess(plan federation.ClusterPlan, hasNamespace bool) []health.Access {
+	all := slices.Concat(
 		access(schema.GroupResource{Resource: "configmaps"}, apply.Namespace, "get", "list", "watch", "create", "patch", "delete"),
-		access(schema.GroupResource{Resource: "secrets"}, apply.Namespace, "create", "get", "list", "delete"),
-		clusterAccess(schema.GroupResource{Resource: "namespaces"}, "get", "create"),
 		access(schema.GroupResource{Resource: "services"}, "", kindVerbs...),
 	)
+	adopts := func(app federation.AppPlan) bool { return app.Adoption != federation.AdoptNever }
+	if slices.ContainsFunc(plan.Apps, adopts) {
+		all = append(all, access(schema.GroupResource{Resource: "secrets"}, apply.Namespace, "create", "get", "list", "delete")...)
+	}
+	namespaces := schema.GroupResource{Resource: "namespaces"}
+	switch {
+	case plan.CreateNamespaces:
+		all = append(all, clusterAccess(namespaces, "get", "create")...)
+	case !hasNamespace:
+		all = append(all, clusterAccess(namespaces, "create")...)
+	}
+	return all
 }
 
 func access(resource schema.GroupResource, namespace string, verbs ...string) []health.Access {
@@ -119,7 +134,8 @@ func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan 
 		return nil, err
 	}
 	p := &permissions{cluster: c.Name, denied: map[schema.GroupResource]bool{}, kinds: map[schema.GroupKind]schema.GroupResource{}}
-	questions, err := p.questions(mapper, plan)
+	_, err = client.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Get(ctx, apply.Namespace, metav1.GetOptions{})
+	questions, err := p.questions(mapper, plan, !apierrors.IsNotFound(err)) // one that may not be seen may be there
 	if err != nil {
 		return nil, err
 	}
@@ -140,17 +156,31 @@ func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan 
 
 // questions are what the plan and fedsync itself need of a cluster, each once. A
 // kind that the cluster does not know is not asked about: an apply says so.
-func (p *permissions) questions(mapper meta.RESTMapper, plan federation.ClusterPlan) ([]health.Access, error) {
-	var refs []federation.ObjectRef
+func (p *permissions) questions(mapper meta.RESTMapper, plan federation.ClusterPlan, hasNamespace bool) ([]health.Access, error) {
+	all := ownAccess(plan, hasNamespace)
 	for _, app := range plan.Apps {
-		for _, o := range app.Objects {
-			refs = append(refs, o.Ref)
+		asked, err := p.ofApp(mapper, app)
+		if err != nil {
+			return nil, err
 		}
-		for _, w := range app.Withheld {
-			refs = append(refs, w.Object)
-		}
+		all = append(all, asked...)
 	}
-	all := ownAccess()
+	return once(all), nil
+}
+
+func (p *permissions) ofApp(mapper meta.RESTMapper, app federation.AppPlan) ([]health.Access, error) {
+	verbs := objectVerbs
+	if app.Prune != federation.PruneOff {
+		verbs = slices.Concat(verbs, []string{"delete"})
+	}
+	var refs []federation.ObjectRef
+	for _, o := range app.Objects {
+		refs = append(refs, o.Ref)
+	}
+	for _, w := range app.Withheld {
+		refs = append(refs, w.Object)
+	}
+	var all []health.Access
 	for _, ref := range refs {
 		gk := ref.GroupKind()
 		mapping, err := mapper.RESTMapping(gk)
@@ -163,13 +193,13 @@ func (p *permissions) questions(mapper meta.RESTMapper, plan federation.ClusterP
 		resource := mapping.Resource.GroupResource()
 		p.kinds[gk] = resource
 		if mapping.Scope.Name() == meta.RESTScopeNameRoot {
-			all = append(all, clusterAccess(resource, slices.Concat(objectVerbs, kindVerbs)...)...)
+			all = append(all, clusterAccess(resource, slices.Concat(verbs, kindVerbs)...)...)
 			continue
 		}
-		all = append(all, access(resource, ref.Namespace, objectVerbs...)...)
+		all = append(all, access(resource, ref.Namespace, verbs...)...)
 		all = append(all, access(resource, "", kindVerbs...)...)
 	}
-	return once(all), nil
+	return all, nil
 }
 
 // once drops what was asked before, and puts what belongs together side by side.

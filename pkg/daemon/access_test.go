@@ -21,7 +21,7 @@ func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 		return federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: namespace, Name: name}
 	}
 	p := &permissions{kinds: map[schema.GroupKind]schema.GroupResource{}}
-	asked, err := p.questions(mapper, federation.ClusterPlan{Apps: []federation.AppPlan{{
+	asked, err := p.questions(mapper, federation.ClusterPlan{CreateNamespaces: true, Apps: []federation.AppPlan{{
 		Objects: []*federation.Object{
 			{Ref: pods("web", "a")},
 			{Ref: pods("web", "b")},
@@ -29,22 +29,11 @@ func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 			{Ref: federation.ObjectRef{Group: "example.com", Kind: "Unknown", Namespace: "web", Name: "d"}},
 		},
 		Withheld: []federation.Withheld{{Object: pods("other", "e")}},
-	}}})
+	}}}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string][]string{} // verbs by what they are asked of
-	for _, a := range asked {
-		place := a.Namespace
-		switch {
-		case a.Cluster:
-			place = "(cluster)"
-		case place == "":
-			place = "(all)"
-		}
-		what := a.Resource.String() + " " + place
-		got[what] = append(got[what], a.Verb)
-	}
+	got := verbsByPlace(asked)
 	want := map[string][]string{
 		"configmaps fedsync-system":                        {"get", "list", "watch", "create", "patch", "delete"},
 		"secrets fedsync-system":                           {"create", "get", "list", "delete"},
@@ -58,6 +47,45 @@ func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("questions (-want +got):\n%s", diff)
 	}
+
+	careful := federation.ClusterPlan{Apps: []federation.AppPlan{{
+		Adoption: federation.AdoptNever, Prune: federation.PruneOff,
+		Objects: []*federation.Object{{Ref: pods("web", "a")}},
+	}}}
+	for _, hasNamespace := range []bool{true, false} {
+		asked, err := p.questions(mapper, careful, hasNamespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string][]string{
+			"configmaps fedsync-system": {"get", "list", "watch", "create", "patch", "delete"},
+			"services (all)":            {"list", "watch"},
+			"replicasets.apps (all)":    {"list", "watch"},
+			"replicasets.apps web":      {"get", "create", "patch"},
+		}
+		if !hasNamespace {
+			want["namespaces (cluster)"] = []string{"create"}
+		}
+		if diff := cmp.Diff(want, verbsByPlace(asked)); diff != "" {
+			t.Errorf("questions without prune and adoption, our namespace there: %v (-want +got):\n%s", hasNamespace, diff)
+		}
+	}
+}
+
+func verbsByPlace(asked []health.Access) map[string][]string {
+	got := map[string][]string{} // verbs by what they are asked of
+	for _, a := range asked {
+		place := a.Namespace
+		switch {
+		case a.Cluster:
+			place = "(cluster)"
+		case place == "":
+			place = "(all)"
+		}
+		what := a.Resource.String() + " " + place
+		got[what] = append(got[what], a.Verb)
+	}
+	return got
 }
 
 func TestMissingRoleExplainsWhatItForbids(t *testing.T) {
