@@ -80,7 +80,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) finding(cluster, app string) federation.Finding {
 	f := federation.Finding{
 		ID: "D10", Severity: federation.SeverityError, Cluster: cluster, App: app,
-		Object: e.Object, File: e.File, Message: e.Verb + ": " + e.Err.Error(), Remedy: e.Remedy,
+		Object: e.Object, File: e.File, Message: said(e.Verb + ": " + e.Err.Error()), Remedy: said(e.Remedy),
 	}
 	switch e.Class {
 	case ClassForbidden:
