@@ -606,6 +606,18 @@ func certificateCases() []testCase {
 			want: []want{{
 				id: "D19", severity: failure, cluster: "c2", object: secretRef,
 				message: `is of type "Opaque"; networking.k8s.io/Ingress/shop/web names it under spec.tls, which takes kubernetes.io/tls`,
+				remedy:  "kubectl --context=ctx-c2 -n shop delete secret cert",
+			}},
+		},
+		{
+			name: "a Secret of the wrong type in Git",
+			change: func(w *world) {
+				w.facts(func(f *federation.ClusterFacts) { f.Certificates[0].Type = "Opaque" }, "c2")
+				w.plan("{apiVersion: v1, kind: Secret, type: Opaque, metadata: {name: cert, namespace: shop}}", "c2")
+			},
+			want: []want{{
+				id: "D19", severity: failure, cluster: "c2", object: secretRef, message: "*",
+				remedy: "make it of type kubernetes.io/tls in apps/web/secret-cert.yaml, under another name",
 			}},
 		},
 		{
@@ -613,6 +625,33 @@ func certificateCases() []testCase {
 			want: []want{{
 				id: "D19", severity: failure, object: secretRef,
 				message: "holds different certificates, while clients of networking.k8s.io/Ingress/shop/web reach any cluster: certificate fedcba987654 in c2; certificate 0123456789ab in c1, c3",
+			}},
+		},
+		{name: "certificates differ where each cluster has its own address", lasted: time.Minute, change: func(w *world) {
+			renewed(w)
+			w.plan(strings.ReplaceAll(ingressYAML, "ingress.class: gce", "ingress.class: nginx"))
+			w.facts(func(f *federation.ClusterFacts) { f.Ingresses, f.IngressUID = nil, federation.IngressUID{Known: true} })
+			w.observe(func(o *federation.Observation) { o.Annotations, o.ClassName = nil, "nginx" }, ingressRef)
+		}},
+		{name: "certificates differ where the hosts do", lasted: time.Minute, change: func(w *world) {
+			renewed(w)
+			w.plan(strings.ReplaceAll(ingressYAML, "[{secretName: cert}]", "[{secretName: cert, hosts: [c2.example.org]}]"), "c2")
+		}},
+		{
+			name: "certificates differ of one Ingress out of two", lasted: time.Minute,
+			change: func(w *world) {
+				renewed(w)
+				w.plan(strings.ReplaceAll(ingressYAML, "[{secretName: cert}]", "[{secretName: cert, hosts: [c2.example.org]}]"), "c2")
+				w.plan(strings.ReplaceAll(ingressYAML, "name: web\n", "name: web-2\n"))
+				for _, name := range []string{"c1", "c2", "c3"} {
+					w.in.Observations[name] = append(w.in.Observations[name], federation.Observation{
+						Cluster: name, App: "web", Object: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "shop", Name: "web-2"}, Created: now.Add(-time.Hour),
+					})
+				}
+			},
+			want: []want{{
+				id: "D19", severity: failure, object: secretRef,
+				message: "holds different certificates, while clients of networking.k8s.io/Ingress/shop/web-2 reach any cluster: certificate fedcba987654 in c2; certificate 0123456789ab in c1, c3",
 			}},
 		},
 		{
