@@ -958,6 +958,29 @@ func quotaCases() []testCase {
 			}},
 		},
 		{
+			name: "a quota that others fill keeps pods from being made", lasted: time.Minute,
+			change: func(w *world) {
+				w.facts(func(f *federation.ClusterFacts) {
+					f.Quotas[0].Hard["pods"], f.Quotas[0].Used["pods"] = 10, 10
+					f.Workloads[0].Ready, f.Endpoints[0].Ready = 1, 1
+				}, "c3")
+			},
+			want: []want{{
+				id: "D08", severity: failure, cluster: "c3", object: quotaRef,
+				message: "has too little room: pods: 10 used and 1 more needed of 10, by apps/ReplicaSet/shop/web",
+			}},
+		},
+		{name: "pods that are there and not ready need no more room", lasted: time.Minute, change: func(w *world) {
+			w.facts(func(f *federation.ClusterFacts) {
+				f.Workloads[0].Ready, f.Endpoints[0].Ready, f.Endpoints[0].NotReady = 1, 1, 1
+			}, "c3")
+		}},
+		{name: "pods of which nothing is seen are taken to be there", lasted: time.Minute, change: func(w *world) {
+			w.without(ingressRef, "c3")
+			w.without(serviceRef, "c3")
+			w.facts(func(f *federation.ClusterFacts) { f.Workloads[0].Ready = 1 }, "c3")
+		}},
+		{
 			name: "more pods are asked for than a quota ever allows", lasted: time.Minute,
 			change: func(w *world) {
 				w.facts(func(f *federation.ClusterFacts) { f.Quotas[0].Hard["pods"], f.Quotas[0].Used["pods"] = 1, 1 }, "c3")
