@@ -106,14 +106,29 @@ func clusterCases() []testCase {
 			name: "what may not be watched is said, and what goes unseen",
 			change: func(w *world) {
 				w.facts(func(f *federation.ClusterFacts) {
-					f.PortsKnown, f.ServicesKnown, f.NodePorts, f.Services = false, false, nil, nil
+					f.PortsKnown, f.ServicesKnown, f.NodePorts, f.Services, f.Certificates = false, false, nil, nil, nil
 					f.Blind = []federation.Blind{{Resource: "secrets"}, {Resource: "services", Error: "services is forbidden"}}
 				}, "c1")
 			},
 			want: []want{{
 				id: "D07", severity: warning, cluster: "c1",
 				message: "fedsync may not see secrets, and so not whether TLS Secrets exist and are equal everywhere; services, and so not which node ports are taken: none is chosen or checked (services is forbidden)",
-				remedy:  "kubectl --context=ctx-c1 create clusterrole fedsync-facts --verb=list,watch --resource=secrets,services",
+				remedy:  "kubectl --context=ctx-c1 create clusterrole fedsync-facts --verb=list,watch --resource=services, and check with: kubectl --context=ctx-c1 auth can-i list services --all-namespaces",
+			}},
+		},
+		{
+			name: "what may not be got by name is granted by name",
+			change: func(w *world) {
+				w.facts(func(f *federation.ClusterFacts) {
+					f.Certificates = nil
+					f.Blind = []federation.Blind{{Resource: "replicasets.apps"}, {Resource: "secrets"}}
+				}, "c1")
+			},
+			want: []want{{
+				id: "D07", severity: warning, cluster: "c1", message: "*",
+				remedy: "grant it to its user, and bind each role: " +
+					"kubectl --context=ctx-c1 create clusterrole fedsync-replicasets --verb=get,list,watch --resource=replicasets.apps; " +
+					"kubectl --context=ctx-c1 -n shop create role fedsync-secrets --verb=list,watch --resource=secrets --resource-name=cert",
 			}},
 		},
 	}
