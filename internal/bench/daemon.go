@@ -34,7 +34,7 @@ type daemon struct {
 
 // startDaemon starts fedsync on a repository and returns when its page answers.
 // Its cache is in dir, so that no other fedsync of this machine has a say in it.
-func startDaemon(ctx context.Context, program, dir, repository, kubeconfig string) (*daemon, error) {
+func startDaemon(ctx context.Context, program, dir, repository, kubeconfig string, args ...string) (*daemon, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -43,8 +43,10 @@ func startDaemon(ctx context.Context, program, dir, repository, kubeconfig strin
 	if err != nil {
 		return nil, err
 	}
-	d.cmd = exec.Command(program, "run", "--repo", repository, "--kubeconfig", kubeconfig,
-		"--listen", "127.0.0.1:0", "--log-format", "json")
+	d.cmd = exec.Command(program, append([]string{
+		"run", "--repo", repository, "--kubeconfig", kubeconfig,
+		"--listen", "127.0.0.1:0", "--log-format", "json",
+	}, args...)...)
 	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_CACHE_HOME=" + filepath.Join(dir, "cache")}
 	ownGroup(d.cmd)
 	stderr, err := d.cmd.StderrPipe()

@@ -4,31 +4,17 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// guide is the federation of the Federated Ingress guide as it runs: three
-// objects in every cluster, and fedsync that keeps them.
+// guide is the federation of the Federated Ingress guide as it runs: three objects
+// in every cluster.
 type guide struct {
-	*lab
-	dir     string
-	program string
-	repo    *repository
-	fedsync *daemon
-	round   int // of the newest push
+	*federated
+	round int // of the newest push
 }
-
-// patience is how long anything that takes a moment may take on a busy machine.
-const patience = 2 * time.Minute
-
-// quiet is how long everything is left alone between two runs, so that what one
-// set off (endpoints, pods, an Ingress's status) is no load on the next.
-const quiet = 300 * time.Millisecond
 
 // openGuide gives the running federation, and makes it when it is first asked
 // for.
@@ -40,60 +26,13 @@ func (b *bench) openGuide(ctx context.Context) (*guide, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &guide{lab: l, dir: b.daemonDir("guide"), program: b.fedsync}
-	if g.repo, err = newRepository(ctx, filepath.Join(b.dir, "guide"), guideFiles(l.names(), g.round)); err != nil {
-		return nil, err
-	}
-	b.guide = g // from here on there is something to close
-	if g.fedsync, err = startDaemon(ctx, b.fedsync, g.dir, g.repo.bare, l.kubeconfig); err != nil {
-		return nil, err
-	}
-	b.tell("waiting for the guide's objects to be live …")
-	return g, g.settle(ctx)
-}
-
-// daemonDir is where a fedsync of this program has its cache and its log.
-func (b *bench) daemonDir(name string) string {
-	if b.keep != "" {
-		return filepath.Join(b.keep, "fedsync-"+name)
-	}
-	return filepath.Join(b.dir, "fedsync-"+name)
-}
-
-func (g *guide) close() error {
-	g.repo.close()
-	if g.fedsync == nil {
-		return nil
-	}
-	err := g.fedsync.stop()
-	g.fedsync = nil
-	return err
-}
-
-// settle waits until the newest commit is live and healthy everywhere, and
-// nothing is left of what led there.
-func (g *guide) settle(ctx context.Context) error {
-	if err := g.fedsync.until(ctx, patience, "settle", live(g.repo.head)); err != nil {
-		return err
-	}
-	return pause(ctx, quiet)
-}
-
-// settleIn waits until the newest commit has reached some clusters, whatever the
-// others do.
-func (g *guide) settleIn(ctx context.Context, clusters []string) error {
-	err := g.fedsync.until(ctx, patience, "settle", func(r *status.Report) bool {
-		for _, c := range r.Clusters {
-			if slices.Contains(clusters, c.Name) && (!c.Current || c.Outcome != status.Success) {
-				return false
-			}
-		}
-		return r.Revision.SHA == g.repo.head
-	})
+	b.tell("bringing the guide's objects to the clusters …")
+	f, err := b.federate(ctx, "guide", guideFiles(l.names(), 0))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return pause(ctx, quiet)
+	b.guide = &guide{federated: f}
+	return b.guide, nil
 }
 
 // push changes all three objects in every cluster. It gives the time from the
@@ -101,11 +40,8 @@ func (g *guide) settleIn(ctx context.Context, clusters []string) error {
 // expected cluster's objects, by cluster.
 func (g *guide) push(ctx context.Context, expected []string) (map[string]time.Duration, error) {
 	g.round++
-	id, err := g.repo.commit(ctx, guideFiles(g.names(), g.round), fmt.Sprintf("Round %d", g.round))
+	id, err := g.prepare(ctx, guideFiles(g.names(), g.round), fmt.Sprintf("Round %d", g.round))
 	if err != nil {
-		return nil, err
-	}
-	if err := pause(ctx, quiet); err != nil { // git was busy until now
 		return nil, err
 	}
 	seen := g.sightings.expect(keys(expected), changed(guideName, g.round))

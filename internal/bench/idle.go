@@ -24,7 +24,7 @@ func measureIdle(ctx context.Context, b *bench) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := g.restart(ctx, b); err != nil {
+	if _, err := g.restart(ctx); err != nil {
 		return nil, err
 	}
 	now, err := g.requests(ctx)

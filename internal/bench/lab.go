@@ -114,6 +114,15 @@ func (l *lab) each(f func(*member) error) error {
 	return all.Wait()
 }
 
+// all does the same to several clusters at once: pause, resume, kill or start.
+func (l *lab) all(ctx context.Context, action string, clusters []string) error {
+	var all errgroup.Group
+	for _, name := range clusters {
+		all.Go(func() error { return l.sandbox.do(ctx, action, name) })
+	}
+	return all.Wait()
+}
+
 func (l *lab) names() []string {
 	names := make([]string, len(l.clusters))
 	for i, m := range l.clusters {

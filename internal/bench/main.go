@@ -83,6 +83,12 @@ func measurements() []measurement {
 		{"restart", measureRestart},
 		{"idle", measureIdle},
 		{"memory", measureMemory},
+		{"relocation", measureRelocation},
+		{"lost-probes", measureLostProbes},
+		{"guard", measureGuard},
+		{"port-waiting", measurePortWaiting},
+		{"port", measurePort},
+		{"hundred-ports", measureHundredPorts},
 	}
 }
 
@@ -213,6 +219,10 @@ func (b *bench) close() error {
 func (b *bench) tell(format string, args ...any) {
 	fmt.Fprintf(b.say, "bench: "+format+"\n", args...)
 }
+
+// some is how often something is measured that takes long: one time of so many, and
+// at least once.
+func (b *bench) some(of int) int { return max(1, b.runs/of) }
 
 // span is how long the clusters are left alone where idleness is measured.
 func (b *bench) span() time.Duration {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // measureOutage measures pushes while clusters hang: their API servers accept
@@ -82,21 +81,14 @@ func (g *guide) outage(ctx context.Context, b *bench, out int) ([]Row, error) {
 // pushWithout stops clusters, pushes at once, when fedsync cannot know of it yet,
 // and again when it knows, and lets the clusters go on.
 func (g *guide) pushWithout(ctx context.Context, away, there []string) (first, later map[string]time.Duration, err error) {
-	defer func() {
-		for _, name := range away {
-			// Even when ctx has ended: a stopped cluster could not be ended well.
-			err = errors.Join(err, g.sandbox.do(context.WithoutCancel(ctx), "resume", name))
-		}
-	}()
-	for _, name := range away {
-		if err := g.sandbox.do(ctx, "pause", name); err != nil {
-			return nil, nil, err
-		}
+	defer func() { err = errors.Join(err, g.all(context.WithoutCancel(ctx), "resume", away)) }() // else they could not be ended well
+	if err := g.all(ctx, "pause", away); err != nil {
+		return nil, nil, err
 	}
 	if first, err = g.push(ctx, there); err != nil {
 		return nil, nil, err
 	}
-	if err := g.untilOffline(ctx, away); err != nil {
+	if err := g.untilState(ctx, federation.ClusterOffline, away...); err != nil {
 		return nil, nil, err
 	}
 	if err := g.settleIn(ctx, there); err != nil {
@@ -106,21 +98,9 @@ func (g *guide) pushWithout(ctx context.Context, away, there []string) (first, l
 	return first, later, err
 }
 
-func (g *guide) untilOffline(ctx context.Context, clusters []string) error {
-	return g.fedsync.until(ctx, time.Minute, "find out that clusters are Offline", func(r *status.Report) bool {
-		offline := 0
-		for _, c := range r.Clusters {
-			if c.State == federation.ClusterOffline && slices.Contains(clusters, c.Name) {
-				offline++
-			}
-		}
-		return offline == len(clusters)
-	})
-}
-
 // among gives some clusters' part.
-func among(took map[string]time.Duration, clusters []string) map[string]time.Duration {
-	took = maps.Clone(took)
-	maps.DeleteFunc(took, func(name string, _ time.Duration) bool { return !slices.Contains(clusters, name) })
-	return took
+func among[V any](all map[string]V, clusters []string) map[string]V {
+	all = maps.Clone(all)
+	maps.DeleteFunc(all, func(name string, _ V) bool { return !slices.Contains(clusters, name) })
+	return all
 }

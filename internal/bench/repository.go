@@ -54,11 +54,17 @@ func newRepository(ctx context.Context, dir string, files map[string]string) (*r
 	return r, nil
 }
 
-// commit writes files into the clone and sends a commit of them to the bare
-// repository, where no branch leads to it yet.
+// commit writes files into the clone, removes those without content, and sends a
+// commit of them to the bare repository, where no branch leads to it yet.
 func (r *repository) commit(ctx context.Context, files map[string]string, message string) (id string, err error) {
 	for name, content := range files {
 		path := filepath.Join(r.work, name)
+		if content == "" {
+			if err := os.RemoveAll(path); err != nil {
+				return "", err
+			}
+			continue
+		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return "", err
 		}

@@ -65,9 +65,17 @@ func parseCounts(metrics []byte) (counts, error) {
 
 // requests asks all clusters.
 func (l *lab) requests(ctx context.Context) (map[string]counts, error) {
+	return l.requestsIn(ctx, l.names())
+}
+
+// requestsIn asks some clusters.
+func (l *lab) requestsIn(ctx context.Context, clusters []string) (map[string]counts, error) {
 	var mu sync.Mutex // protects all
 	all := map[string]counts{}
 	err := l.each(func(m *member) error {
+		if !slices.Contains(clusters, m.name) {
+			return nil
+		}
 		c, err := m.requests(ctx)
 		mu.Lock()
 		defer mu.Unlock()

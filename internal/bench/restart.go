@@ -9,9 +9,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // aftermath is how long a fedsync that was started again is watched after it
@@ -44,7 +41,7 @@ func measureRestart(ctx context.Context, b *bench) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		took, err := g.restart(ctx, b)
+		took, err := g.restart(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -95,25 +92,6 @@ func (g *guide) countsWrites(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// restart gives how long the new fedsync took until it knew that nothing is to
-// be done.
-func (g *guide) restart(ctx context.Context, b *bench) (time.Duration, error) {
-	g.fedsync.kill()
-	var err error
-	if g.fedsync, err = startDaemon(ctx, b.fedsync, g.dir, g.repo.bare, g.kubeconfig); err != nil {
-		return 0, err
-	}
-	err = g.fedsync.until(ctx, patience, "be ready after a restart", func(r *status.Report) bool {
-		for _, c := range r.Clusters {
-			if !c.Current || c.State != federation.ClusterReady {
-				return false
-			}
-		}
-		return live(g.repo.head)(r)
-	})
-	return time.Since(g.fedsync.began), err
 }
 
 // versions gives the resourceVersions of everything that fedsync has made.

@@ -88,6 +88,14 @@ func (s *sightings) expect(keys []string, of func(sighting) string) *expectation
 	return e
 }
 
+// follow tells see of everything that is seen from now on, under the mutex.
+func (s *sightings) follow(see func(sighting)) (stop func()) {
+	return s.expect([]string{"the end"}, func(x sighting) string {
+		see(x)
+		return ""
+	}).drop
+}
+
 // wait gives when each key was seen first.
 func (e *expectation) wait(ctx context.Context, limit time.Duration) (map[string]time.Time, error) {
 	defer e.drop()

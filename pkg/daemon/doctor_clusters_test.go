@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"testing"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -25,8 +28,10 @@ import (
 const secret = "s3cr3t-t0k3n-of-the-operator"
 
 func TestFindingsOfClustersComeAndGo(t *testing.T) {
+	t.Parallel()
 	s := sandboxtest.Shared(t)
 	p := newPatient(t, s, func(p *patient) {
+		p.cfg.ProbeTimeout = 2 * time.Second // so that nobody who does not answer is waited for
 		p.grant(s.Clusters()[1], "*")
 		p.ownKubeconfig()
 		p.files[replicaSetFile] = p.replicaSet(2) // nothing is to move
@@ -43,16 +48,23 @@ func (w *world) ownKubeconfig() {
 	w.rewrite(func(*clientcmdapi.Config) {})
 }
 
-// rewrite writes the test's kubeconfig: the sandbox's, with a change. In the second
-// cluster the user is one of the test's own, to whom grant gives rights.
+// rewrite writes the test's kubeconfig, in which the user of the second cluster is
+// one of the test's own, to whom grant gives rights.
 func (w *world) rewrite(change func(*clientcmdapi.Config)) {
+	w.t.Helper()
+	w.writeKubeconfig(func(c *clientcmdapi.Config) {
+		c.AuthInfos[c.Contexts[w.sandbox.Clusters()[1]].AuthInfo].Impersonate = w.namespace
+		change(c)
+	})
+}
+
+// writeKubeconfig writes the test's kubeconfig: the sandbox's, with a change.
+func (w *world) writeKubeconfig(change func(*clientcmdapi.Config)) {
 	w.t.Helper()
 	config, err := clientcmd.LoadFromFile(w.sandbox.Kubeconfig())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	own := w.sandbox.Clusters()[1]
-	config.AuthInfos[config.Contexts[own].AuthInfo].Impersonate = w.namespace
 	change(config)
 	if err := clientcmd.WriteToFile(*config, w.cfg.Kubeconfig); err != nil {
 		w.t.Fatal(err)
@@ -173,10 +185,11 @@ func clusterFaults(p *patient) []fault {
 
 // serve is a server that answers everything so.
 func serve(t *testing.T, code int, body string) *httptest.Server {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, body, code)
 	}))
-	s.Config.ErrorLog = nil
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // it is left in the middle of handshakes
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
 }

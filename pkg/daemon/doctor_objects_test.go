@@ -12,12 +12,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func TestFindingsOfObjectsComeAndGo(t *testing.T) {
+	t.Parallel()
 	s := sandboxtest.Shared(t)
 	p := newPatient(t, s, func(*patient) {})
 	for _, faults := range []func(*patient) []fault{replicaFaults, podFaults, portFaults, refusedObjects, ingressFaults} {
@@ -273,7 +276,13 @@ func (w *world) certificate(content string, clusters ...string) {
 
 func (w *world) secret(cluster string, kind corev1.SecretType, content string) {
 	w.t.Helper()
-	_, err := w.sandbox.Client(w.t, cluster).CoreV1().Secrets(w.namespace).Create(w.t.Context(), &corev1.Secret{
+	cfg := w.sandbox.RESTConfig(cluster)
+	cfg.WarningHandlerWithContext = rest.NoWarnings{} // it is no certificate at all
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, err = client.CoreV1().Secrets(w.namespace).Create(w.t.Context(), &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "cert"}, Type: kind,
 		StringData: map[string]string{"tls.crt": content, "tls.key": "key"},
 	}, metav1.CreateOptions{})

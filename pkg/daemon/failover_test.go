@@ -21,7 +21,7 @@ func TestReplicasMoveWhenAClusterIsLost(t *testing.T) {
 	t.Run("it hangs, and its share goes back", func(t *testing.T) {
 		relocation(t, s, s.Pause, s.Resume, true)
 	})
-	t.Run("it refuses, and what moved stays", func(t *testing.T) {
+	t.Run("it refuses, and its pods ran on", func(t *testing.T) {
 		relocation(t, s, s.Kill, s.Start, false)
 	})
 	t.Run("two of three freeze until a person confirms", func(t *testing.T) {
@@ -203,7 +203,7 @@ func failoverByHand(t *testing.T, s *sandboxtest.Sandbox) {
 	}))
 	s.Kill(t, lost)
 	defer s.Start(t, lost)
-	d.await("it says what would move", hasFinding("failover-off", lost, "2 replicas of 1 workloads"))
+	d.await("it says what would move", hasFinding("failover-off", lost, "2 replicas of 1 workload"))
 	if got := w.replicas(others...); !slices.Equal(got, []int64{2, 2}) {
 		t.Errorf("the others have %v replicas, want 2 and 2", got)
 	}

@@ -29,13 +29,13 @@ spec:
 `, name, w.namespace)
 }
 
-// nodePorts gives the first node port of a Service in each cluster; 0 where there
-// is no such Service.
-func (w *world) nodePorts(name string, clusters ...string) []int64 {
+// nodePorts gives the first node port of the Service web in each cluster; 0 where
+// there is none.
+func (w *world) nodePorts(clusters ...string) []int64 {
 	w.t.Helper()
 	ports := make([]int64, len(clusters))
 	for i, cluster := range clusters {
-		u := w.get(cluster, "Service", name)
+		u := w.get(cluster, "Service", "web")
 		if u == nil {
 			continue
 		}
@@ -72,7 +72,7 @@ func TestANodePortIsChosenOnceForAllClusters(t *testing.T) {
 	d := w.start()
 	files := map[string]string{"fedsync.yaml": w.file("web"), "apps/web/service.yaml": w.unpinned("web")}
 	d.live(w.repo.Push("no port", files))
-	chosen := w.nodePorts("web", all...)
+	chosen := w.nodePorts(all...)
 	if !same(chosen) || chosen[0] < 30000 || chosen[0] > 30085 {
 		t.Fatalf("node ports are %v, want one from the band 30000-30085", chosen)
 	}
@@ -81,7 +81,7 @@ func TestANodePortIsChosenOnceForAllClusters(t *testing.T) {
 	d.stop()
 	d = w.start()
 	d.live(w.repo.Push("a new daemon", map[string]string{"apps/web/note.yaml": w.settings("note", "1")}))
-	if got := w.nodePorts("web", all...); !slices.Equal(got, chosen) {
+	if got := w.nodePorts(all...); !slices.Equal(got, chosen) {
 		t.Errorf("node ports after a restart are %v, want %v", got, chosen)
 	}
 
@@ -89,11 +89,11 @@ func TestANodePortIsChosenOnceForAllClusters(t *testing.T) {
 	pinned := strings.Replace(w.unpinned("web"), "targetPort: 8080", fmt.Sprintf("targetPort: 8080, nodePort: %d", w.nodePort), 1)
 	d.live(w.repo.Push("pinned", map[string]string{"apps/web/service.yaml": pinned}))
 	want := slices.Repeat([]int64{int64(w.nodePort)}, len(all))
-	if got := w.nodePorts("web", all...); !slices.Equal(got, want) {
+	if got := w.nodePorts(all...); !slices.Equal(got, want) {
 		t.Errorf("pinned node ports are %v, want %v", got, want)
 	}
 	d.live(w.repo.Push("no pin", map[string]string{"apps/web/service.yaml": w.unpinned("web")}))
-	if got := w.nodePorts("web", all...); !slices.Equal(got, want) {
+	if got := w.nodePorts(all...); !slices.Equal(got, want) {
 		t.Errorf("node ports without the pin are %v, want %v as they were", got, want)
 	}
 }
@@ -121,7 +121,7 @@ func TestAPortThatSomebodyHoldsIsRefusedThereAndServedElsewhere(t *testing.T) {
 	}
 	for _, cluster := range others {
 		eventually(t, "the Service is in "+cluster, func() string {
-			if got := w.nodePorts("web", cluster)[0]; got != int64(w.nodePort) {
+			if got := w.nodePorts(cluster)[0]; got != int64(w.nodePort) {
 				return fmt.Sprintf("its node port is %d", got)
 			}
 			return ""
@@ -138,7 +138,7 @@ func TestAPortThatSomebodyHoldsIsRefusedThereAndServedElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.live(sha)
-	if got := w.nodePorts("web", all...); !same(got) {
+	if got := w.nodePorts(all...); !same(got) {
 		t.Errorf("node ports are %v, want one", got)
 	}
 }
@@ -271,13 +271,13 @@ func TestANodePortIsNotChosenWhileAClusterIsOutOfReach(t *testing.T) {
 		}
 		return hasFinding("port-waiting", "Service/"+w.namespace+"/web", away)(r)
 	})
-	if got := w.nodePorts("web", all[0], all[2]); got[0] != 0 || got[1] != 0 {
+	if got := w.nodePorts(all[0], all[2]); got[0] != 0 || got[1] != 0 {
 		t.Errorf("node ports are %v while it waits, want no Service", got)
 	}
 	s.Resume(t, away)
 	returned := time.Now()
 	eventually(t, "the port is chosen", func() string {
-		if got := w.nodePorts("web", all...); !same(got) {
+		if got := w.nodePorts(all...); !same(got) {
 			return fmt.Sprint(got)
 		}
 		return ""

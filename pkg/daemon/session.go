@@ -98,6 +98,9 @@ func (s *session) loop(ctx context.Context) {
 			return
 		case <-s.ordered:
 			if newest := s.newestOrder(); newest.number != s.order.number {
+				if newest.Revision != s.order.Revision {
+					s.watcher.Poke() // whoever pushes may have mended what a watch was refused for
+				}
 				s.order, s.pending, s.pause, s.notBefore = newest, true, 0, time.Time{}
 			}
 		case <-s.drifted:

@@ -259,6 +259,12 @@ func (r *ran) live(sha string) *status.Report {
 // eventually asks until nothing is missing any more.
 func eventually(t *testing.T, what string, question func() string) {
 	t.Helper()
+	within(t, patience, what, question)
+}
+
+// within is eventually with a patience of its own.
+func within(t *testing.T, patience time.Duration, what string, question func() string) {
+	t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	again := time.NewTicker(10 * time.Millisecond)

@@ -326,6 +326,15 @@ func ingressCases() []testCase {
 			}},
 		},
 		{
+			name:   "another controller takes over what Google's has left behind",
+			change: func(w *world) { w.plan(nginx, "c2") },
+			want:   []want{{id: "D12", severity: warning, cluster: "c2", object: ingressRef, message: "cluster c2 uses nginx: cannot share the IP of c1, c3"}},
+		},
+		{
+			name:   "another controller takes over everywhere",
+			change: func(w *world) { w.plan(nginx) },
+		},
+		{
 			name: "the default class of a cluster is another controller's",
 			change: func(w *world) {
 				w.plan(classless, "c2")

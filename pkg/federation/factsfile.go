@@ -120,6 +120,7 @@ type clusterDocument struct {
 	Error     string    `json:"error,omitempty"`
 	Since     timestamp `json:"since,omitempty"`
 	AwaySince timestamp `json:"awaySince,omitempty"`
+	Outage    *bool     `json:"outage,omitempty"`
 	Failed    int64     `json:"failed,omitempty"`
 	Probes    int64     `json:"probes,omitempty"`
 	Version   string    `json:"version,omitempty"`
@@ -269,7 +270,8 @@ func (d *clusterDocument) facts() ClusterFacts {
 		Zones:      sorted(d.Zones),
 		Regions:    sorted(d.Regions),
 	}
-	f.Synced = orDefault(d.Synced, f.State == ClusterReady)
+	f.Synced = orDefault(d.Synced, f.State.answers())
+	f.Outage = orDefault(d.Outage, f.State == ClusterOffline)
 	for app, texts := range d.Inventory {
 		if f.Inventory == nil {
 			f.Inventory = make(map[string][]ObjectRef, len(d.Inventory))
@@ -315,6 +317,10 @@ func (d *clusterDocument) facts() ClusterFacts {
 	slices.SortFunc(f.Blind, func(a, b Blind) int { return strings.Compare(a.Resource, b.Resource) })
 	return f
 }
+
+// answers says whether facts are those of now unless the file says otherwise: a
+// cluster that has missed a probe or two is still taken at its word.
+func (s ClusterState) answers() bool { return s == ClusterReady || s == ClusterNotReady }
 
 // addresses adds what is known of Ingresses, endpoints and Services.
 func (d *clusterDocument) addresses(f *ClusterFacts) {
@@ -393,7 +399,8 @@ func newClusterDocument(name string, f ClusterFacts) clusterDocument {
 		Name: name, State: string(f.State), Failure: string(f.Failure), Error: f.Error,
 		Since: newTimestamp(f.Since), AwaySince: newTimestamp(f.AwaySince),
 		Failed: int64(f.Failed), Probes: int64(f.Probes), Version: f.Version,
-		Synced:     unless(f.Synced, f.State == ClusterReady),
+		Outage:     unless(f.Outage, f.State == ClusterOffline),
+		Synced:     unless(f.Synced, f.State.answers()),
 		Seen:       unless(f.Seen, true),
 		PortsKnown: unless(f.PortsKnown, true),
 		Zones:      f.Zones,

@@ -58,7 +58,15 @@ func TestFactsDefaults(t *testing.T) {
 		},
 		{
 			"one that is away was seen, and is not seen now", `{name: a, state: Offline}`,
-			federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, PortsKnown: true},
+			federation.ClusterFacts{State: federation.ClusterOffline, Outage: true, Seen: true, PortsKnown: true},
+		},
+		{
+			"one that has missed a probe is taken at its word", `{name: a, state: NotReady}`,
+			federation.ClusterFacts{State: federation.ClusterNotReady, Synced: true, Seen: true, PortsKnown: true},
+		},
+		{
+			"one that is back and not seen yet", `{name: a, synced: false, outage: true}`,
+			federation.ClusterFacts{State: federation.ClusterReady, Outage: true, Seen: true, PortsKnown: true},
 		},
 		{
 			"what is said wins", `{name: a, state: Unknown, synced: true, seen: false, portsKnown: false}`,
@@ -175,7 +183,7 @@ func TestFactsArePrintedForPeople(t *testing.T) {
 	facts := federation.Facts{Clusters: map[string]federation.ClusterFacts{
 		"b": {
 			State: federation.ClusterOffline, Failure: federation.FailureRefused, Error: "connection refused",
-			Since: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Seen: true, PortsKnown: true,
+			Since: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Outage: true, Seen: true, PortsKnown: true,
 		},
 		"a": {
 			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, Version: "v1.37.2",
@@ -294,7 +302,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 				federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden,
 				federation.FailureNotReady, federation.FailureContext, federation.FailureNetwork),
 			Error: text(), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
-			Synced: flip(), Seen: flip(), PortsKnown: flip(), ServicesKnown: flip(),
+			Outage: flip(), Synced: flip(), Seen: flip(), PortsKnown: flip(), ServicesKnown: flip(),
 		}
 		if flip() {
 			f.IngressUID = federation.IngressUID{Known: true, Exists: flip(), UID: text(), Provider: text()}

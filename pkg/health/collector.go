@@ -34,7 +34,9 @@ type CollectorOptions struct {
 // and no objects.
 //
 // While a watch fails, what it brought stays as it was. What would change by time
-// alone stands still then, since nobody knows what became of it.
+// alone stands still then, since nobody knows what became of it. What may not be
+// watched any more is forgotten, but for Services and our workloads: that a node
+// port was taken, or a pod ran, is the safer belief.
 type Collector struct {
 	options CollectorOptions
 
@@ -154,7 +156,7 @@ func (c *Collector) observe(now time.Time, e Event) bool {
 	changed := false
 	switch w := e.Watch; {
 	case w == servicesWatch:
-		changed = c.services.take(e, readService)
+		changed = e.Type != Failed && c.services.take(e, readService)
 	case w == podsWatch:
 		changed = c.observePods(now, e)
 	case w == ingressesWatch:
@@ -200,9 +202,8 @@ func (c *Collector) observePods(now time.Time, e Event) bool {
 		changed = c.work.dropPod(now, keyOf(e.Object))
 	case Listed:
 		changed = c.work.listPods(now)
-	case Stopped:
-		changed = c.work.dropPods(now)
-	case Failed:
+	case Stopped, Failed:
+		changed = e.forgets() && c.work.dropPods(now)
 	}
 	c.rework = c.rework || changed
 	return changed
@@ -228,19 +229,21 @@ func (c *Collector) observeUID(e Event) bool {
 	switch e.Type {
 	case Upserted:
 		c.uid = readIngressUID(e.Object)
-	case Deleted, Stopped:
-		c.uid = federation.IngressUID{}
-	case Listed, Failed:
+	case Deleted, Stopped, Failed:
+		if e.Type == Deleted || e.forgets() {
+			c.uid = federation.IngressUID{}
+		}
+	case Listed:
 	}
 	return c.uid != before
 }
 
 func (c *Collector) observeSecret(e Event) bool {
-	if e.Type == Stopped { // of one Secret
+	if e.forgets() { // of one Secret
 		_, name, _ := strings.Cut(e.Watch.FieldSelector, "=")
 		return c.certs.drop(types.NamespacedName{Namespace: e.Watch.Namespace, Name: name})
 	}
-	return c.certs.take(e, func(u *unstructured.Unstructured) (federation.Certificate, bool) {
+	return e.Type != Failed && c.certs.take(e, func(u *unstructured.Unstructured) (federation.Certificate, bool) {
 		return readCertificate(u), true
 	})
 }

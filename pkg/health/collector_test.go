@@ -190,7 +190,8 @@ func set(name string, spec, made, ready int, owner string) string {
 }
 
 func deployment(name string, spec, made, ready int) string {
-	return strings.Replace(set(name, spec, made, ready, ""), "ReplicaSet", kindDeployment, 1)
+	d := strings.Replace(set(name, spec, made, ready, ""), "ReplicaSet", kindDeployment, 1)
+	return strings.Replace(d, "status: {", fmt.Sprintf("status: {updatedReplicas: %d, ", spec), 1)
 }
 
 // waiting is a pod of a ReplicaSet that has been unschedulable for a time.
@@ -258,6 +259,35 @@ func TestCollectorFollowsTheRoomForAWorkload(t *testing.T) {
 		if got := g.now().Blind; len(got) > 0 {
 			t.Errorf("Blind = %v, want none: the watch is somebody else's", got)
 		}
+	})
+}
+
+func TestCollectorForgetsWhatMayNotBeWatchedAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gather(t, nil)
+		g.put(ourReplicaSets, set("nginx", 5, 5, 3, ""))
+		g.put(podsWatch, waiting("p1", "nginx", time.Minute), waiting("p2", "nginx", time.Minute))
+		g.put(quotasWatch, quota("q", "", "pods: '2'", "pods: '2'"))
+		g.put(ingressesWatch, `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {namespace: web, name: shop}}`)
+		g.put(uidWatch, `{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: ingress-uid}, data: {uid: abc}}`)
+		all := []Watch{podsWatch, quotasWatch, ingressesWatch, uidWatch}
+		for _, w := range all {
+			g.tell(w, Listed)
+		}
+		state := func() string {
+			f := g.now()
+			return fmt.Sprintf("%s, %d quotas, %d ingresses, uid %v %v", g.workload(), len(f.Quotas), len(f.Ingresses), f.IngressUID.Known, f.IngressUID.Exists)
+		}
+		want(t, "at first", []string{state()}, []string{"5/3/5 3 2, 1 quotas, 1 ingresses, uid true true"})
+		for _, w := range all {
+			g.fail(w, federation.FailureNetwork, "reset")
+		}
+		want(t, "out of sight", []string{state()}, []string{"5/3/5 3 2, 1 quotas, 1 ingresses, uid true true"})
+		for _, w := range all {
+			g.fail(w, federation.FailureForbidden, "no")
+		}
+		g.put(ourReplicaSets, set("nginx", 5, 5, 5, ""))
+		want(t, "refused", []string{state()}, []string{"5/5/5 - 0, 0 quotas, 0 ingresses, uid false false"})
 	})
 }
 

@@ -92,6 +92,14 @@ func (k *keys) Replace(list []any, resourceVersion string) error {
 	return nil
 }
 
+// renew has the next list give every object again, changed or not, and still the
+// deletion of those that it lacks.
+func (k *keys) renew() {
+	for key, before := range k.known {
+		k.known[key] = version{uid: before.uid}
+	}
+}
+
 // Resync has nothing to do: there are no periodic events.
 func (k *keys) Resync() error { return nil }
 

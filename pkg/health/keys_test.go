@@ -48,6 +48,11 @@ func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
 			"deleted ConfigMap web/a 1@16", "deleted ConfigMap web/b 2@11",
 			"upserted ConfigMap web/b 20@15", "upserted ConfigMap web/d 4@16", "listed",
 		}},
+		{"listed anew after it was forgotten", func() error {
+			store.renew()
+			return store.Replace([]any{configMap("b", "20", "15")}, "16")
+		}, []string{"deleted ConfigMap web/d 4@16", "upserted ConfigMap web/b 20@15", "listed"}},
+		{"again", func() error { return store.Add(configMap("d", "4", "16")) }, []string{"upserted ConfigMap web/d 4@16"}},
 		{
 			"empty list", func() error { return store.Replace(nil, "17") },
 			[]string{"deleted ConfigMap web/b 20@17", "deleted ConfigMap web/d 4@17", "listed"},

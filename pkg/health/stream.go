@@ -56,6 +56,7 @@ type stream struct {
 	sink   func(Event)
 	pauses pauses
 	stop   context.CancelFunc // set before run
+	store  *keys              // of the reflector; run's goroutine alone uses it
 
 	// poked wakes a stream that pauses: one token does for any number of pokes.
 	poked chan struct{}
@@ -129,6 +130,9 @@ func (s *stream) run(ctx context.Context) {
 		if err != nil {
 			now = newWatchError(s.watch, err)
 			s.setListed(false)
+			if now.Blocked() {
+				s.store.renew()
+			}
 			if !now.same(failed) {
 				s.sink(Event{Watch: s.watch, Type: Failed, Err: now})
 				failures = 0
@@ -210,7 +214,7 @@ func (p pauses) after(err *WatchError, failures int) time.Duration {
 }
 
 func (s *stream) reflector() *cache.Reflector {
-	store := newKeys(func(t EventType, u *unstructured.Unstructured) {
+	s.store = newKeys(func(t EventType, u *unstructured.Unstructured) {
 		if t == Listed {
 			s.setListed(true)
 		}
@@ -221,7 +225,7 @@ func (s *stream) reflector() *cache.Reflector {
 		WatchFuncWithContext: s.openWatch,
 	}, s.client)
 	// The reflector asks for watches of 5 to 10 minutes and for bookmarks.
-	return cache.NewReflectorWithOptions(requests, nil, store, cache.ReflectorOptions{
+	return cache.NewReflectorWithOptions(requests, nil, s.store, cache.ReflectorOptions{
 		Name:            s.watch.String(),
 		TypeDescription: s.watch.Resource.String(),
 	})

@@ -56,7 +56,8 @@ const (
 	// recovery.
 	Listed EventType = "listed"
 	// Failed: what the watch selects is out of sight, and Err says why. It comes
-	// once and again when the reason changes; the watch goes on trying.
+	// once and again when the reason changes; the watch goes on trying. After one
+	// that is Blocked, every object comes again, so that it may be forgotten.
 	Failed EventType = "failed"
 	// Stopped: the watch is no longer wanted. No event of it follows, unless it is
 	// wanted again. It does not come where the whole Watcher ends.
@@ -69,6 +70,12 @@ type Event struct {
 	Type   EventType
 	Object *unstructured.Unstructured // of Upserted and Deleted; the receiver's to keep, not to change
 	Err    *WatchError                // of Failed
+}
+
+// forgets says whether what the watch brought is not to be believed any longer:
+// it ended, or may not be seen for as long as it takes somebody to allow it.
+func (e Event) forgets() bool {
+	return e.Type == Stopped || e.Type == Failed && e.Err.Blocked()
 }
 
 // WatchError is why a watch does not see its objects.

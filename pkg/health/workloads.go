@@ -91,7 +91,7 @@ func (w *workloads) put(now time.Time, watch Watch, label string, u *unstructure
 	one.pods.replicas = bounded(number(u, 1, "spec", "replicas")) // 1 is the API's default
 	one.pods.made = bounded(number(u, 0, "status", "replicas"))
 	one.pods.ready = bounded(number(u, 0, "status", "readyReplicas"))
-	one.missing.observe(now, max(0, one.pods.replicas-one.pods.ready))
+	one.missing.observe(now, max(0, one.pods.replicas-one.pods.ready-unavailable(u, one.pods.replicas)))
 	return w.judge(now, one) || relabelled || fresh
 }
 

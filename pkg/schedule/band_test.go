@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -58,18 +59,56 @@ func TestCandidatesAreForEver(t *testing.T) {
 	}
 }
 
-func TestHundredServicesAllGetAPortTheLastAboveTheBand(t *testing.T) {
+// hundredServices are Services of one port in two clusters that use none.
+func hundredServices() portInput {
 	in := portInput{
 		Range:    federation.PortRange{First: 30000, Last: 32767},
 		Clusters: []portCluster{{Name: "a", Known: true, Fresh: true}, {Name: "b", Known: true, Fresh: true}},
 	}
 	for i := range 100 {
-		in.Services = append(in.Services, portService{
-			App: "shop", File: "apps/shop/services.yaml",
-			Ref:      federation.ObjectRef{Kind: "Service", Namespace: "shop", Name: fmt.Sprintf("s%03d", i)},
-			Variants: []portVariant{{Clusters: []int{0, 1}, Ports: []portSpec{{Protocol: "TCP", Port: 80}}}},
-		})
+		in.Services = append(in.Services, shopService(fmt.Sprintf("s%03d", i)))
 	}
+	return in
+}
+
+func shopService(name string) portService {
+	return portService{
+		App: "shop", File: "apps/shop/services.yaml",
+		Ref:      federation.ObjectRef{Kind: "Service", Namespace: "shop", Name: name},
+		Variants: []portVariant{{Clusters: []int{0, 1}, Ports: []portSpec{{Protocol: "TCP", Port: 80}}}},
+	}
+}
+
+func TestAPortAboveTheBandIsWarnedOfWhileTheBandIsFull(t *testing.T) {
+	in := hundredServices()
+	chosen := decidePorts(in)
+	for c := range in.Clusters {
+		for _, d := range chosen.Decisions {
+			in.Clusters[c].Used = append(in.Clusters[c].Used, federation.NodePort{
+				Protocol: "TCP", Port: d.NodePort, ServicePort: 80, Namespace: d.Service.Namespace, Service: d.Service.Name,
+			})
+		}
+		// One that no choice led to.
+		in.Clusters[c].Used = append(in.Clusters[c].Used, federation.NodePort{Protocol: "TCP", Port: 32767, ServicePort: 80, Namespace: "shop", Service: "t"})
+		slices.SortFunc(in.Clusters[c].Used, federation.NodePort.Compare)
+	}
+	in.Services = append(in.Services, shopService("t"))
+	live := decidePorts(in)
+	if !reflect.DeepEqual(live.Findings, chosen.Findings) {
+		t.Errorf("findings once all are live = %v, want the same as when they were chosen: %v", live.Findings, chosen.Findings)
+	}
+
+	in.Services = in.Services[1:]
+	for c := range in.Clusters {
+		in.Clusters[c].Used = slices.DeleteFunc(in.Clusters[c].Used, func(u federation.NodePort) bool { return u.Service == "s000" })
+	}
+	if got := decidePorts(in).Findings; len(got) > 0 {
+		t.Errorf("findings with room in the band = %v, want none", got)
+	}
+}
+
+func TestHundredServicesAllGetAPortTheLastAboveTheBand(t *testing.T) {
+	in := hundredServices()
 	r := decidePorts(in)
 	seen := map[int32]bool{}
 	for i, d := range r.Decisions {

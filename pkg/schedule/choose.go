@@ -27,10 +27,34 @@ func (p *portPlanner) choose() {
 		basis := federation.PortChosen
 		if p.band.overflows(number) {
 			basis = federation.PortOverflow
-			p.report(k, federation.SeverityWarning, "D11b", p.overflow(k, number), "pin a nodePort in "+p.file(k)+", or free ports of the band")
 		}
 		p.decide(i, number, basis, p.chosenReason(basis, k.targets.count()))
 	}
+}
+
+// warnOfOverflow tells of the ports that were chosen above the band: now, or earlier
+// while it was full, as it still is.
+func (p *portPlanner) warnOfOverflow() {
+	for i := range p.keys {
+		k := &p.keys[i]
+		if k.basis == federation.PortOverflow || k.basis == federation.PortInherited && p.band.overflows(k.number) && p.wasChosen(k) {
+			p.report(k, federation.SeverityWarning, "D11b", p.overflow(k, k.number), "pin a nodePort in "+p.file(k)+", or free ports of the band")
+		}
+	}
+}
+
+// wasChosen says whether an inherited number is the one that would be chosen, had
+// the port none: every candidate before it is taken by others.
+func (p *portPlanner) wasChosen(k *portKey) bool {
+	for number := range p.band.candidates(portHash(p.Services[k.service].Ref, k.port, k.protocol)) {
+		if number == k.number {
+			return true
+		}
+		if !p.reserved.has(int(number)) && !p.usedIn(number).meets(k.targets) {
+			return false
+		}
+	}
+	return false
 }
 
 // freePort gives the first candidate of a key that is free wherever it goes, or 0.

@@ -3,6 +3,7 @@ package schedule
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -28,7 +29,7 @@ func (p *pass) decidePorts() {
 			Leaving: func(ref federation.ObjectRef) bool { return p.departures(i)[ref] },
 		}
 	}
-	in.Before = p.Scheduler.nodePort
+	in.Before = p.nodePort
 	for _, s := range p.services {
 		for _, v := range s.variants {
 			s.Variants = append(s.Variants, *v)
@@ -95,6 +96,7 @@ func (p *pass) decideReplicas() {
 			})
 			continue
 		}
+		p.unknownPreferences(d)
 		w := p.workload(d)
 		if len(w.clusters) == 0 {
 			d.shares = nil
@@ -104,6 +106,26 @@ func (p *pass) decideReplicas() {
 		p.replicas = append(p.replicas, decide(w))
 		p.short(p.replicas[d.decision])
 	}
+}
+
+// unknownPreferences names clusters that the preferences speak of and that are
+// none: a slip there shows elsewhere, as a share that nobody meant.
+func (p *pass) unknownPreferences(d *divided) {
+	wish, names := d.variants[0].wish, make([]string, 0)
+	for name := range wish.preferences.Clusters {
+		if name != Everywhere && !p.names[name] {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	slices.Sort(names)
+	p.findings = append(p.findings, federation.Finding{
+		ID: "annotation", Severity: federation.SeverityWarning, App: d.app, Object: d.ref, File: d.variants[0].file,
+		Message: "the preferences name what is no cluster of the federation: " + list(names),
+		Remedy:  "correct the name, or take it out of the annotation",
+	})
 }
 
 // short says that replicas are placed nowhere. While the decision waits for facts,

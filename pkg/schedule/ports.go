@@ -96,6 +96,7 @@ func decidePorts(in portInput) portResult {
 	p.settleDuplicates()
 	p.settleDifferences()
 	p.choose()
+	p.warnOfOverflow()
 	p.checkClusters()
 	return p.result()
 }

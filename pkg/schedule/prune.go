@@ -155,15 +155,15 @@ func (p *pass) hold(app, cluster, why string) {
 	})
 }
 
-// list names some references and counts the rest.
-func list(refs []federation.ObjectRef) string {
+// list names some things, references or clusters, and counts the rest.
+func list[T any](things []T) string {
 	const most = 5
 	names := make([]string, 0, most+1)
-	for _, r := range refs[:min(most, len(refs))] {
-		names = append(names, r.String())
+	for _, thing := range things[:min(most, len(things))] {
+		names = append(names, fmt.Sprint(thing))
 	}
-	if len(refs) > most {
-		names = append(names, fmt.Sprintf("and %d more", len(refs)-most))
+	if len(things) > most {
+		names = append(names, fmt.Sprintf("and %d more", len(things)-most))
 	}
 	return strings.Join(names, ", ")
 }

@@ -103,6 +103,7 @@ type pass struct {
 	Input
 
 	clusters []member
+	names    map[string]bool // of the clusters
 	bundles  map[key]*bundle
 	verdicts map[string]federation.PruneVerdict
 	findings []federation.Finding

@@ -39,7 +39,9 @@ func (m *member) workload(ref federation.ObjectRef) (federation.Workload, bool) 
 func (p *pass) stand() {
 	p.frozen = frozen(p.Federation, p.Facts)
 	p.clusters = make([]member, len(p.Federation.Clusters))
+	p.names = make(map[string]bool, len(p.clusters))
 	for i, c := range p.Federation.Clusters {
+		p.names[c.Name] = true
 		m := member{Cluster: c, facts: p.Facts.Of(c.Name)}
 		seen := m.facts.Synced && (m.facts.State == federation.ClusterReady || m.facts.State == federation.ClusterNotReady)
 		confirmed := slices.Contains(p.Federation.Failover.ConfirmedLost, c.Name)
@@ -171,5 +173,12 @@ func (p *pass) displaced(clusters []string) string {
 			workloads++
 		}
 	}
-	return fmt.Sprintf("%d replicas of %d workloads", replicas, workloads)
+	return count(replicas, "replica") + " of " + count(int64(workloads), "workload")
+}
+
+func count(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
