@@ -111,9 +111,9 @@ func (x *diagnosis) usable(m *member, i *planned, ref federation.ObjectRef, c fe
 // retype says how a Secret gets the type that an Ingress takes. A type cannot be
 // changed, and one that Git has would be made as it was.
 func (m *member) retype(ref federation.ObjectRef) string {
-	if i := slices.IndexFunc(m.planned, func(p *planned) bool { return p.Ref == ref }); i >= 0 {
+	if p := m.plannedAs(ref); p != nil {
 		return fmt.Sprintf("make it of type %s in %s, under another name there and in spec.tls, as the type of a Secret that exists cannot be changed",
-			secretType, m.planned[i].File)
+			secretType, p.File)
 	}
 	return "make it anew, as its type cannot be changed: " +
 		m.kubectl("-n %s delete secret %s", ref.Namespace, ref.Name) + " && " +

@@ -58,7 +58,7 @@ func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
 		Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
 		Message: fmt.Sprintf("0 of %d ready", n),
 		Remedy:  m.describe(w.Ref),
-	}, x.seasoned(m, m.created(w.Ref)))
+	}, x.seasoned(m, m.observation(w.Ref).Created))
 }
 
 // division says where the replicas are not as Git asks, over all clusters.
