@@ -123,12 +123,13 @@ func clusterCases() []testCase {
 					f.Certificates = nil
 					f.Blind = []federation.Blind{{Resource: "replicasets.apps"}, {Resource: "secrets"}}
 				}, "c1")
+				w.plan(strings.ReplaceAll(ingressYAML, "[{secretName: cert}]", "[{secretName: cert}, {secretName: other}]"), "c1")
 			},
 			want: []want{{
 				id: "D07", severity: warning, cluster: "c1", message: "*",
 				remedy: "grant it to its user, and bind each role: " +
 					"kubectl --context=ctx-c1 create clusterrole fedsync-replicasets --verb=get,list,watch --resource=replicasets.apps; " +
-					"kubectl --context=ctx-c1 -n shop create role fedsync-secrets --verb=list,watch --resource=secrets --resource-name=cert",
+					"kubectl --context=ctx-c1 -n shop create role fedsync-secrets --verb=list,watch --resource=secrets --resource-name=cert --resource-name=other",
 			}},
 		},
 	}

@@ -170,11 +170,11 @@ func (m *member) secretRoles() []string {
 	}
 	var commands []string
 	for _, namespace := range slices.Sorted(maps.Keys(names)) {
-		command := m.kubectl("-n %s create role fedsync-secrets --verb=list,watch --resource=secrets", namespace)
-		for _, name := range names[namespace] {
-			command += " --resource-name=" + quoted(name)
+		words := []string{m.kubectl("-n %s create role fedsync-secrets --verb=list,watch --resource=secrets", namespace)}
+		for _, name := range names[namespace] { // the flag takes one name
+			words = append(words, "--resource-name="+quoted(name))
 		}
-		commands = append(commands, command)
+		commands = append(commands, strings.Join(words, " "))
 	}
 	return commands
 }
