@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -58,7 +60,7 @@ Exit status 0 when it was written, whatever is in it; 2 when it could not be.`,
 			_, err = onTerminal(cmd.OutOrStdout()).Write(data)
 			return err
 		}
-		if err := os.WriteFile(*output, data, 0o600); err != nil {
+		if err := writePrivate(*output, data); err != nil {
 			return fmt.Errorf("write the report: %w", err)
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "fedsync: wrote %s; read it before you send it\n", *output)
@@ -67,9 +69,30 @@ Exit status 0 when it was written, whatever is in it; 2 when it could not be.`,
 	return cmd
 }
 
+// writePrivate writes a file anew, so that only its owner can read it, also where
+// one of that name was there for everybody.
+func writePrivate(name string, data []byte) error {
+	if there, err := os.Stat(name); err == nil && !there.Mode().IsRegular() {
+		return os.WriteFile(name, data, 0o600) // a pipe or a device is not replaced
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".fedsync-report-*") // with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
 // supportFile puts together what support needs to know.
 func supportFile(cmd *cobra.Command, cfg *daemon.Config, e *daemon.Examination) ([]byte, error) {
-	s := scrubber{secrets: daemon.Secrets(cfg, e.Plan)}
+	s := scrubber{secrets: daemon.Secrets(cfg, e.Plan, e.Snapshot.Files)}
 	a := &txtar.Archive{Comment: fmt.Appendf(nil, "fedsync %s, %s %s/%s, %s\n\n", buildVersion(),
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format(time.RFC3339))}
 	parts := []struct {

@@ -6,7 +6,8 @@
 // a lenient reader would swallow is a Problem here: a key that stands twice, a
 // key that is no string, an alias that unfolds without end. The files of a
 // repository are read by pkg/federation and pkg/render through it, so that both
-// say the same of the same mistake.
+// say the same of the same mistake. A problem never quotes a value, which may be a
+// secret: the line says where it stands.
 package strictyaml
 
 import (
@@ -249,32 +250,32 @@ func (r *reader) scalar(n *yaml.Node) any {
 	case "!!bool":
 		var b bool
 		if err := n.Decode(&b); err != nil {
-			r.problem(n, "%q is no boolean", n.Value)
+			r.problem(n, "the value is no boolean")
 		}
 		return b
 	case "!!int":
 		var i int64
 		if err := n.Decode(&i); err != nil {
-			r.problem(n, "%q is no integer of 64 bits", n.Value)
+			r.problem(n, "the value is no integer of 64 bits: quote it where it is a string")
 		}
 		return i
 	case "!!float":
 		var f float64
 		if err := n.Decode(&f); err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			r.problem(n, "%q is no number that JSON knows", n.Value)
+			r.problem(n, "the value is no number that JSON knows: quote it where it is a string")
 			return nil
 		}
 		return f
 	case "!!binary":
 		var s string
 		if err := n.Decode(&s); err != nil {
-			r.problem(n, "this is no base64: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+			r.problem(n, "the value is no base64")
 		}
 		return s
 	case "!!str", "!!timestamp":
 		return n.Value
 	default:
-		r.problem(n, "the tag %s is not known here", n.Tag)
+		r.problem(n, "the value's tag is not known here: quote it where it is a string")
 		return nil
 	}
 }
@@ -285,9 +286,13 @@ func (r *reader) problem(n *yaml.Node, format string, args ...any) {
 
 var syntaxLine = regexp.MustCompile(`^line (\d+): `)
 
-// syntaxProblem takes the line out of the parser's own text.
+var syntaxAnchor = regexp.MustCompile(`unknown anchor '.*' referenced`)
+
+// syntaxProblem takes the line out of the parser's own text, and the one word of
+// the file that it may quote: "*word" may be a password that lacks its quotes.
 func syntaxProblem(err error) Problem {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text = syntaxAnchor.ReplaceAllString(text, "unknown anchor referenced")
 	p := Problem{Message: "not YAML: " + text}
 	if m := syntaxLine.FindStringSubmatch(text); m != nil {
 		p.Line, _ = strconv.Atoi(m[1])

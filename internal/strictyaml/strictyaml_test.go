@@ -62,10 +62,10 @@ func TestDecodeNamesTheLineOfEachProblem(t *testing.T) {
 	}
 	cases := []struct{ name, data, want string }{
 		{"twice", "a: 1\nb: 2\na: 3\n", `line 3: key "a" stands twice, first on line 1`},
-		{"all at once", "a: 1\na: 2\nb: .inf\n", "line 2: key \"a\" stands twice, first on line 1\nline 3: \".inf\" is no number that JSON knows"},
+		{"all at once", "a: 1\na: 2\nb: .inf\n", "line 2: key \"a\" stands twice, first on line 1\nline 3: the value is no number that JSON knows: quote it where it is a string"},
 		{"syntax", "a: 1\nb: [\n", "not YAML"},
 		{"key", "? [a]\n: b\n", "line 1: a key must be a string"},
-		{"tag", "a: !secret b\n", "line 1: the tag !secret is not known here"},
+		{"tag", "a: !secret b\n", "line 1: the value's tag is not known here: quote it where it is a string"},
 		{"bomb", bomb, "unfolds to more than"},
 		{"itself", "a: &a [*a]\n", "an alias contains itself"},
 		{"too big", "a: 18446744073709551616000\n", ""},

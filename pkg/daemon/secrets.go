@@ -3,11 +3,13 @@ package daemon
 import (
 	"encoding/base64"
 	"encoding/json"
+	"io/fs"
 	"net/url"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -16,9 +18,11 @@ import (
 )
 
 // Secrets are the texts that must not be shown: all credentials that the settings
-// and the kubeconfig lead to, and what the Secrets of a plan hold. It is for
-// health.Redact. What cannot be read gives none.
-func Secrets(cfg *Config, plan federation.Plan) []string {
+// and the kubeconfig lead to, and what the Secrets of a plan hold and those of the
+// repository's files, which may be nil: where they cannot be rendered, or may not
+// be applied, the plan lacks them. It is for health.Redact. What cannot be read
+// gives none.
+func Secrets(cfg *Config, plan federation.Plan, files fs.FS) []string {
 	var all secretTexts
 	for _, file := range []string{cfg.TokenFile, cfg.SSHKeyFile, cfg.ForgeTokenFile, cfg.WebhookSecretFile} {
 		all.file(file)
@@ -27,10 +31,12 @@ func Secrets(cfg *Config, plan federation.Plan) []string {
 	k, err := newKubeconfig(cfg.Kubeconfig, zap.NewNop())
 	if err == nil {
 		all.kubeconfig(k.config)
+	} else {
+		for _, file := range k.rules.GetLoadingPrecedence() {
+			all.fields(file)
+		}
 	}
-	for _, file := range k.rules.GetLoadingPrecedence() {
-		all.fields(file)
-	}
+	all.files(files)
 	for _, cluster := range plan.Clusters {
 		for _, app := range cluster.Apps {
 			for _, o := range app.Objects {
@@ -75,9 +81,21 @@ func (s *secretTexts) file(name string) {
 // url takes the user and password of a URL, also of one that is not valid.
 func (s *secretTexts) url(text string) {
 	_, rest, ok := strings.Cut(text, "://")
-	if at := strings.LastIndexByte(rest, '@'); ok && at >= 0 {
-		_, password, _ := strings.Cut(rest[:at], ":")
-		s.add(password)
+	at := strings.LastIndexByte(rest, '@')
+	if !ok || at < 0 {
+		return
+	}
+	user, password, _ := strings.Cut(rest[:at], ":")
+	found := []string{password}
+	// Forges take a token for the user's name too.
+	if strings.HasPrefix(text, "http") && (password == "" || password == "x-oauth-basic") {
+		found = append(found, user)
+	}
+	for _, secret := range found {
+		s.add(secret)
+		if plain, err := url.PathUnescape(secret); err == nil && plain != secret {
+			s.add(plain)
+		}
 	}
 }
 
@@ -97,6 +115,7 @@ func (s *secretTexts) kubeconfig(config *clientcmdapi.Config) {
 			for _, variable := range user.Exec.Env {
 				s.add(variable.Value)
 			}
+			s.arguments(user.Exec.Args)
 		}
 	}
 	for _, cluster := range config.Clusters {
@@ -105,8 +124,26 @@ func (s *secretTexts) kubeconfig(config *clientcmdapi.Config) {
 	}
 }
 
-// secretField finds credentials in a kubeconfig that cannot be read otherwise.
-var secretField = regexp.MustCompile(`(?:token|password|client-key-data)["']?\s*:[\s"'\[{]*([^\s"'\]},]+)`)
+// secretFlag is the name of a flag whose value is a credential.
+var secretFlag = regexp.MustCompile(`(?i)^--?[a-z0-9_-]*(?:token|password|secret|key|credential)[a-z0-9_-]*$`)
+
+// arguments takes the credentials that a plugin is called with.
+func (s *secretTexts) arguments(args []string) {
+	for i, arg := range args {
+		flag, value, given := strings.Cut(arg, "=")
+		switch {
+		case !secretFlag.MatchString(flag):
+		case given:
+			s.add(value)
+		case i+1 < len(args) && !strings.HasPrefix(args[i+1], "-"):
+			s.add(args[i+1])
+		}
+	}
+}
+
+// secretField finds credentials in a kubeconfig that cannot be read otherwise. Of a
+// quoted value it takes the whole: a part may be an ordinary word.
+var secretField = regexp.MustCompile(`(?:token|password|client-key-data)["']?\s*:[\s\[{]*(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^\s"'\]},]+))`)
 
 func (s *secretTexts) fields(file string) {
 	data, err := os.ReadFile(file)
@@ -114,26 +151,35 @@ func (s *secretTexts) fields(file string) {
 		return
 	}
 	for _, m := range secretField.FindAllSubmatch(data, -1) {
-		s.add(string(m[1]))
+		for _, value := range m[1:] {
+			s.add(string(value))
+		}
 	}
 }
 
 // secret takes what a Secret of the repository holds.
 func (s *secretTexts) secret(o *federation.Object) {
 	var content struct {
-		Data       map[string]string `json:"data"`
-		StringData map[string]string `json:"stringData"`
+		Data       map[string]any `json:"data"`
+		StringData map[string]any `json:"stringData"`
 	}
 	if err := json.Unmarshal(o.JSON, &content); err != nil {
 		return // it is no Secret that an API server takes
 	}
-	for _, value := range content.Data {
-		*s = append(*s, value)
-		if text, err := base64.StdEncoding.DecodeString(value); err == nil {
-			s.add(string(text))
+	for _, values := range []map[string]any{content.Data, content.StringData} {
+		for _, value := range values {
+			if text, ok := value.(string); ok {
+				s.value(text)
+			}
 		}
 	}
-	for _, value := range content.StringData {
-		s.add(value)
+}
+
+// value takes a value of a Secret as it stands, and what it stands for where it is
+// base64.
+func (s *secretTexts) value(text string) {
+	s.add(text)
+	if plain, err := base64.StdEncoding.DecodeString(text); err == nil && utf8.Valid(plain) {
+		s.add(string(plain))
 	}
 }

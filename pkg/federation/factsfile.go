@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -80,12 +81,35 @@ func (f Facts) YAML() ([]byte, error) {
 // these takes one line, so that a person can compare them.
 func block(n *yaml.Node, depth int) {
 	const entries = 6 // document, file, clusters, cluster, list, entry
-	if n.Kind == yaml.ScalarNode || depth < entries-1 {
+	switch {
+	case n.Kind == yaml.ScalarNode && (n.Value == "<<" || strings.ContainsFunc(n.Value, isOdd)):
+		n.Style = yaml.DoubleQuotedStyle // the encoder would write what no reader takes
+	case n.Kind == yaml.ScalarNode || depth < entries-1:
 		n.Style = 0
 	}
 	for _, child := range n.Content {
 		block(child, depth+1)
 	}
+}
+
+// isOdd says whether a character may stand in JSON as it is, and in YAML may not or
+// would be lost. What a cluster says must not keep the facts of all from being read.
+func isOdd(r rune) bool {
+	return r == '\uFEFF' || r < 0x10000 && unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Noncharacter_Code_Point)
+}
+
+// escaped is JSON with its odd characters written as escapes. Outside of strings it
+// has no others than line ends.
+func escaped(data []byte) []byte {
+	var b bytes.Buffer
+	for _, r := range string(data) {
+		if r == '\n' || !isOdd(r) {
+			b.WriteRune(r)
+			continue
+		}
+		fmt.Fprintf(&b, `\u%04x`, r)
+	}
+	return b.Bytes()
 }
 
 // JSON is YAML in JSON.
@@ -101,7 +125,7 @@ func (f Facts) JSON() ([]byte, error) {
 	if err := encoder.Encode(file); err != nil {
 		return nil, fmt.Errorf("encode facts: %w", err)
 	}
-	return b.Bytes(), nil
+	return escaped(b.Bytes()), nil
 }
 
 // factsDocument is a file of facts as it is written. What it may say, the schema

@@ -284,7 +284,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 	flip := func() bool { return r.IntN(2) == 0 }
 	number := func(n int) int64 { return int64(r.IntN(n)) }
 	text := func() string {
-		return pick(r, "", "words", "on", "007", "2026-01-02", "null", "a: b, {c} #d", "two\nlines\n", "\x1b[2J", "ünï", `"quoted" \ and 'so'`, " - ")
+		return pick(r, "", "words", "on", "007", "2026-01-02", "null", "a: b, {c} #d", "two\nlines\n", "\x1b[2J", "<<", "\x7f", "\u0085", "\ufffe", "\ufeff", "\u2028", "\U0001fffe", "ünï", `"quoted" \ and 'so'`, " - ")
 	}
 	name := func() string { return pick(r, "web", "nginx", "echo", "0", "true", "a.b-c") }
 	moment := func() time.Time {

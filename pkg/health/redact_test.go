@@ -15,6 +15,15 @@ func TestRedactTakesOutSecrets(t *testing.T) {
 		"GET /x?access_token=s3cr3t&watch=1":                          "GET /x?access_token=***&watch=1",
 		"token eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl": "token ***",
 		"the known one is hunter2!":                                   "the known one is ***",
+		"Authorization: token abcdefgh":                               "Authorization: token ***",
+		"the token expired at noon":                                   "the token expired at noon",
+		"sent token 0123456789abcdef0123":                             "sent token ***",
+		"password=swordfish is wrong":                                 "password=*** is wrong",
+		"aws_secret_access_key = AKIAabc":                             "aws_secret_access_key = ***",
+		`it said {"access_token":"abcdefgh","n":1}`:                   `it said {"access_token":"***","n":1}`,
+		`it said {\"token\": \"abcdefgh\"}`:                           `it said {\"token\": \"***\"}`,
+		"hun\u200bter2! is hidden":                                    "*** is hidden",
+		"\x1b[31mred\x7f \ufffe\u0085\u202eup":                        "[31mred up",
 		"two\nlines\tand   blanks":                                    "two lines and blanks",
 	} {
 		if got := Redact(in, "hunter2!", "", "in"); got != want {

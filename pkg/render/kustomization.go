@@ -370,8 +370,3 @@ func steers(content []byte) bool {
 	// The kustomization's own API version is no annotation.
 	return bytes.Count(content, []byte("config.k8s.io/")) > bytes.Count(content, []byte("kustomize.config.k8s.io/"))
 }
-
-// plainText gives an error in one line.
-func plainText(err error) string {
-	return strings.Join(strings.Fields(err.Error()), " ")
-}

@@ -18,7 +18,7 @@ func (p *pass) kustomize(dir string) (objects []*federation.Object, t tree, err 
 	// A panic in kustomize is a mistake of one app, and must not stop the others.
 	defer func() {
 		if r := recover(); r != nil {
-			objects, t, err = nil, nil, &Error{File: dir, Reason: fmt.Sprintf("kustomize failed: %v", r)}
+			objects, t, err = nil, nil, &Error{File: dir, Reason: plainText(fmt.Errorf("kustomize failed: %v", r))}
 		}
 	}()
 	t, err = p.grow(dir)
