@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"go.uber.org/zap"
@@ -36,6 +37,7 @@ func newSession(w *worker, conn connection, o sessionOptions) (*session, error) 
 	cfg.QPS = -1 // the applier limits what is under way, and watches must not wait
 	cfg.UserAgent = "fedsync/" + o.version
 	cfg.WarningHandlerWithContext = warnings{w.log}
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return plainWatches{next} })
 	client, err := dynamic.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", w.cluster.Name, err)

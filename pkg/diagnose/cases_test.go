@@ -106,14 +106,30 @@ func clusterCases() []testCase {
 			name: "what may not be watched is said, and what goes unseen",
 			change: func(w *world) {
 				w.facts(func(f *federation.ClusterFacts) {
-					f.PortsKnown, f.ServicesKnown, f.NodePorts, f.Services = false, false, nil, nil
+					f.PortsKnown, f.ServicesKnown, f.NodePorts, f.Services, f.Certificates = false, false, nil, nil, nil
 					f.Blind = []federation.Blind{{Resource: "secrets"}, {Resource: "services", Error: "services is forbidden"}}
 				}, "c1")
 			},
 			want: []want{{
 				id: "D07", severity: warning, cluster: "c1",
 				message: "fedsync may not see secrets, and so not whether TLS Secrets exist and are equal everywhere; services, and so not which node ports are taken: none is chosen or checked (services is forbidden)",
-				remedy:  "kubectl --context=ctx-c1 create clusterrole fedsync-facts --verb=list,watch --resource=secrets,services",
+				remedy:  "kubectl --context=ctx-c1 create clusterrole fedsync-facts --verb=list,watch --resource=services, and check with: kubectl --context=ctx-c1 auth can-i list services --all-namespaces",
+			}},
+		},
+		{
+			name: "what may not be got by name is granted by name",
+			change: func(w *world) {
+				w.facts(func(f *federation.ClusterFacts) {
+					f.Certificates = nil
+					f.Blind = []federation.Blind{{Resource: "replicasets.apps"}, {Resource: "secrets"}}
+				}, "c1")
+				w.plan(strings.ReplaceAll(ingressYAML, "[{secretName: cert}]", "[{secretName: cert}, {secretName: other}]"), "c1")
+			},
+			want: []want{{
+				id: "D07", severity: warning, cluster: "c1", message: "*",
+				remedy: "grant it to its user, and bind each role: " +
+					"kubectl --context=ctx-c1 create clusterrole fedsync-replicasets --verb=get,list,watch --resource=replicasets.apps; " +
+					"kubectl --context=ctx-c1 -n shop create role fedsync-secrets --verb=list,watch --resource=secrets --resource-name=cert --resource-name=other",
 			}},
 		},
 	}
@@ -615,6 +631,18 @@ func certificateCases() []testCase {
 			want: []want{{
 				id: "D19", severity: failure, cluster: "c2", object: secretRef,
 				message: `is of type "Opaque"; networking.k8s.io/Ingress/shop/web names it under spec.tls, which takes kubernetes.io/tls`,
+				remedy:  "kubectl --context=ctx-c2 -n shop delete secret cert",
+			}},
+		},
+		{
+			name: "a Secret of the wrong type in Git",
+			change: func(w *world) {
+				w.facts(func(f *federation.ClusterFacts) { f.Certificates[0].Type = "Opaque" }, "c2")
+				w.plan("{apiVersion: v1, kind: Secret, type: Opaque, metadata: {name: cert, namespace: shop}}", "c2")
+			},
+			want: []want{{
+				id: "D19", severity: failure, cluster: "c2", object: secretRef, message: "*",
+				remedy: "make it of type kubernetes.io/tls in apps/web/secret-cert.yaml, under another name",
 			}},
 		},
 		{
@@ -622,6 +650,33 @@ func certificateCases() []testCase {
 			want: []want{{
 				id: "D19", severity: failure, object: secretRef,
 				message: "holds different certificates, while clients of networking.k8s.io/Ingress/shop/web reach any cluster: certificate fedcba987654 in c2; certificate 0123456789ab in c1, c3",
+			}},
+		},
+		{name: "certificates differ where each cluster has its own address", lasted: time.Minute, change: func(w *world) {
+			renewed(w)
+			w.plan(strings.ReplaceAll(ingressYAML, "ingress.class: gce", "ingress.class: nginx"))
+			w.facts(func(f *federation.ClusterFacts) { f.Ingresses, f.IngressUID = nil, federation.IngressUID{Known: true} })
+			w.observe(func(o *federation.Observation) { o.Annotations, o.ClassName = nil, "nginx" }, ingressRef)
+		}},
+		{name: "certificates differ where the hosts do", lasted: time.Minute, change: func(w *world) {
+			renewed(w)
+			w.plan(strings.ReplaceAll(ingressYAML, "[{secretName: cert}]", "[{secretName: cert, hosts: [c2.example.org]}]"), "c2")
+		}},
+		{
+			name: "certificates differ of one Ingress out of two", lasted: time.Minute,
+			change: func(w *world) {
+				renewed(w)
+				w.plan(strings.ReplaceAll(ingressYAML, "[{secretName: cert}]", "[{secretName: cert, hosts: [c2.example.org]}]"), "c2")
+				w.plan(strings.ReplaceAll(ingressYAML, "name: web\n", "name: web-2\n"))
+				for _, name := range []string{"c1", "c2", "c3"} {
+					w.in.Observations[name] = append(w.in.Observations[name], federation.Observation{
+						Cluster: name, App: "web", Object: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "shop", Name: "web-2"}, Created: now.Add(-time.Hour),
+					})
+				}
+			},
+			want: []want{{
+				id: "D19", severity: failure, object: secretRef,
+				message: "holds different certificates, while clients of networking.k8s.io/Ingress/shop/web-2 reach any cluster: certificate fedcba987654 in c2; certificate 0123456789ab in c1, c3",
 			}},
 		},
 		{
@@ -927,6 +982,29 @@ func quotaCases() []testCase {
 				message: "has too little room: pods: 2 used and 1 more needed of 2, by apps/ReplicaSet/shop/web",
 			}},
 		},
+		{
+			name: "a quota that others fill keeps pods from being made", lasted: time.Minute,
+			change: func(w *world) {
+				w.facts(func(f *federation.ClusterFacts) {
+					f.Quotas[0].Hard["pods"], f.Quotas[0].Used["pods"] = 10, 10
+					f.Workloads[0].Ready, f.Endpoints[0].Ready = 1, 1
+				}, "c3")
+			},
+			want: []want{{
+				id: "D08", severity: failure, cluster: "c3", object: quotaRef,
+				message: "has too little room: pods: 10 used and 1 more needed of 10, by apps/ReplicaSet/shop/web",
+			}},
+		},
+		{name: "pods that are there and not ready need no more room", lasted: time.Minute, change: func(w *world) {
+			w.facts(func(f *federation.ClusterFacts) {
+				f.Workloads[0].Ready, f.Endpoints[0].Ready, f.Endpoints[0].NotReady = 1, 1, 1
+			}, "c3")
+		}},
+		{name: "pods of which nothing is seen are taken to be there", lasted: time.Minute, change: func(w *world) {
+			w.without(ingressRef, "c3")
+			w.without(serviceRef, "c3")
+			w.facts(func(f *federation.ClusterFacts) { f.Workloads[0].Ready = 1 }, "c3")
+		}},
 		{
 			name: "more pods are asked for than a quota ever allows", lasted: time.Minute,
 			change: func(w *world) {

@@ -12,10 +12,20 @@ import (
 
 const secretType = "kubernetes.io/tls"
 
-// tls is one Secret that Ingresses of ours name, over the clusters.
+// shown is where clients may meet one certificate or another: a Secret of an Ingress
+// that is at the same hosts behind the same address in several clusters.
+type shown struct {
+	secret, ingress federation.ObjectRef
+	hosts           string
+}
+
+func (s shown) compare(o shown) int {
+	return cmp.Or(s.secret.Compare(o.secret), s.ingress.Compare(o.ingress), strings.Compare(s.hosts, o.hosts))
+}
+
+// tls are the certificates that are shown there.
 type tls struct {
 	app, file string
-	ingress   federation.ObjectRef
 	clusters  map[string][]string // by the certificate's digest
 	// old says that every Ingress was there for the grace, and fresh that one of the
 	// clusters comes into sight only now.
@@ -23,26 +33,30 @@ type tls struct {
 }
 
 // certificates looks at the Secrets that Ingresses name: each must be there, and
-// hold the same certificate everywhere, or the load balancer shows one or another.
+// hold the same certificate wherever Google's controller shares an address, or the
+// load balancer shows one or another. Elsewhere each cluster may have its own.
 func (x *diagnosis) certificates() {
-	secrets := map[federation.ObjectRef]*tls{}
+	all := map[shown]*tls{}
 	for _, m := range x.seen() {
-		looked := map[federation.ObjectRef]bool{}
+		usable := map[federation.ObjectRef]bool{}
 		for _, i := range m.ingresses {
 			for _, name := range i.ingress.secrets {
 				ref := federation.ObjectRef{Kind: "Secret", Namespace: i.Ref.Namespace, Name: name}
 				c, known := m.certificate(ref)
-				if looked[ref] || !known {
+				if !known {
 					continue
 				}
-				looked[ref] = true
-				if !x.usable(m, i, ref, c) || c.Digest == "" {
+				if _, looked := usable[ref]; !looked {
+					usable[ref] = x.usable(m, i, ref, c)
+				}
+				if !usable[ref] || c.Digest == "" || !m.controller(i).google {
 					continue
 				}
-				s := secrets[ref]
+				at := shown{ref, i.Ref, i.ingress.hosts}
+				s := all[at]
 				if s == nil {
-					s = &tls{app: i.app, file: i.File, ingress: i.Ref, clusters: map[string][]string{}, old: true}
-					secrets[ref] = s
+					s = &tls{app: i.app, file: i.File, clusters: map[string][]string{}, old: true}
+					all[at] = s
 				}
 				s.clusters[c.Digest] = append(s.clusters[c.Digest], m.name)
 				s.old = s.old && x.old(m.observation(i.Ref).Created)
@@ -50,8 +64,12 @@ func (x *diagnosis) certificates() {
 			}
 		}
 	}
-	for _, ref := range slices.SortedFunc(maps.Keys(secrets), federation.ObjectRef.Compare) {
-		x.differingCertificates(ref, secrets[ref])
+	said := map[federation.ObjectRef]bool{}
+	for _, at := range slices.SortedFunc(maps.Keys(all), shown.compare) {
+		if len(all[at].clusters) > 1 && !said[at.secret] {
+			said[at.secret] = true
+			x.differingCertificates(at, all[at])
+		}
 	}
 }
 
@@ -83,28 +101,35 @@ func (x *diagnosis) usable(m *member, i *planned, ref federation.ObjectRef, c fe
 		return false
 	case c.Type != secretType:
 		f.Message = fmt.Sprintf("is of type %q; %s names it under spec.tls, which takes %s", line(c.Type), i.Ref, secretType)
-		f.Remedy = "make it anew, as its type cannot be changed: " +
-			m.kubectl("-n %s delete secret %s", ref.Namespace, ref.Name) + " && " +
-			m.kubectl("-n %s create secret tls %s --cert=tls.crt --key=tls.key", ref.Namespace, ref.Name)
+		f.Remedy = m.retype(ref)
 		x.add(f)
 		return false
 	}
 	return true
 }
 
-// differingCertificates waits for a renewal to reach every cluster.
-func (x *diagnosis) differingCertificates(ref federation.ObjectRef, s *tls) {
-	if len(s.clusters) < 2 {
-		return
+// retype says how a Secret gets the type that an Ingress takes. A type cannot be
+// changed, and one that Git has would be made as it was.
+func (m *member) retype(ref federation.ObjectRef) string {
+	if p := m.plannedAs(ref); p != nil {
+		return fmt.Sprintf("make it of type %s in %s, under another name there and in spec.tls, as the type of a Secret that exists cannot be changed",
+			secretType, p.File)
 	}
+	return "make it anew, as its type cannot be changed: " +
+		m.kubectl("-n %s delete secret %s", ref.Namespace, ref.Name) + " && " +
+		m.kubectl("-n %s create secret tls %s --cert=tls.crt --key=tls.key", ref.Namespace, ref.Name)
+}
+
+// differingCertificates waits for a renewal to reach every cluster.
+func (x *diagnosis) differingCertificates(at shown, s *tls) {
 	short := make(map[string][]string, len(s.clusters))
 	for digest, names := range s.clusters {
 		label := "certificate " + line(digest[:min(12, len(digest))])
 		short[label] = append(short[label], names...)
 	}
 	x.await(federation.Finding{
-		ID: idCertificate, Severity: federation.SeverityError, App: s.app, Object: ref, File: s.file,
-		Message: fmt.Sprintf("holds different certificates, while clients of %s reach any cluster: %s", s.ingress, table(short)),
+		ID: idCertificate, Severity: federation.SeverityError, App: s.app, Object: at.secret, File: s.file,
+		Message: fmt.Sprintf("holds different certificates, while clients of %s reach any cluster: %s", at.ingress, table(short)),
 		Remedy:  "put the same certificate into every cluster, from the repository or by whoever issues it",
 	}, s.old && s.fresh)
 }

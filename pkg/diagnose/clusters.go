@@ -2,8 +2,10 @@ package diagnose
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -119,19 +121,60 @@ func (x *diagnosis) permissions(m *member) {
 	if m.facts.State != federation.ClusterReady || len(m.facts.Blind) == 0 {
 		return
 	}
-	var resources, details []string
+	var details []string
 	for _, b := range m.facts.Blind {
 		detail := fmt.Sprintf("%s, and so not %s", b.Resource, unseen(b.Resource))
 		if b.Error != "" {
 			detail += fmt.Sprintf(" (%s)", line(b.Error))
 		}
-		resources, details = append(resources, b.Resource), append(details, detail)
+		details = append(details, detail)
 	}
 	x.add(federation.Finding{
 		ID: idPermission, Severity: federation.SeverityWarning, Cluster: m.name,
 		Message: "fedsync may not see " + strings.Join(details, "; "),
-		Remedy: fmt.Sprintf("grant its user the verbs list and watch: %s",
-			m.kubectl("create clusterrole fedsync-facts --verb=list,watch --resource=%s", strings.Join(resources, ","))+
-				", and bind it; check with: "+m.kubectl("auth can-i list %s --all-namespaces", resources[0])),
+		Remedy:  "grant it to its user, and bind each role: " + strings.Join(m.roles(), "; "),
 	})
+}
+
+// roles are the commands that make the roles which let fedsync see what it may not.
+func (m *member) roles() []string {
+	var watched, commands []string
+	for _, b := range m.facts.Blind {
+		secrets := m.secretRoles()
+		switch {
+		case b.Resource == "secrets" && len(secrets) > 0: // nobody should have to grant all of them
+			commands = append(commands, secrets...)
+		case b.Resource == "replicasets.apps": // those of Deployments are asked for one by one
+			commands = append(commands, m.kubectl("create clusterrole fedsync-replicasets --verb=get,list,watch --resource=%s", b.Resource))
+		default:
+			watched = append(watched, b.Resource)
+		}
+	}
+	if len(watched) > 0 {
+		commands = append(commands, m.kubectl("create clusterrole fedsync-facts --verb=list,watch --resource=%s", strings.Join(watched, ","))+
+			", and check with: "+m.kubectl("auth can-i list %s --all-namespaces", watched[0]))
+	}
+	return commands
+}
+
+// secretRoles give, namespace by namespace, the Secrets that Ingresses of ours name
+// and of which nothing is known.
+func (m *member) secretRoles() []string {
+	names := map[string][]string{} // by namespace
+	for _, i := range m.ingresses {
+		for _, name := range i.ingress.secrets {
+			if _, known := m.certificate(federation.ObjectRef{Kind: "Secret", Namespace: i.Ref.Namespace, Name: name}); !known {
+				names[i.Ref.Namespace] = once(names[i.Ref.Namespace], name)
+			}
+		}
+	}
+	var commands []string
+	for _, namespace := range slices.Sorted(maps.Keys(names)) {
+		words := []string{m.kubectl("-n %s create role fedsync-secrets --verb=list,watch --resource=secrets", namespace)}
+		for _, name := range names[namespace] { // the flag takes one name
+			words = append(words, "--resource-name="+quoted(name))
+		}
+		commands = append(commands, strings.Join(words, " "))
+	}
+	return commands
 }

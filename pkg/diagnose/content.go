@@ -3,6 +3,8 @@ package diagnose
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -21,6 +23,7 @@ type ingress struct {
 	field      string // spec.ingressClassName
 	backends   []backend
 	secrets    []string // of spec.tls, each once
+	hosts      string   // that clients ask for, sorted
 }
 
 // backend is a Service that an Ingress names, and its port, by number or by name.
@@ -101,6 +104,7 @@ func decodeIngress(data []byte) *ingress {
 			IngressClassName string      `json:"ingressClassName"`
 			DefaultBackend   backendSpec `json:"defaultBackend"`
 			Rules            []struct {
+				Host string `json:"host"`
 				HTTP struct {
 					Paths []struct {
 						Backend backendSpec `json:"backend"`
@@ -108,7 +112,8 @@ func decodeIngress(data []byte) *ingress {
 				} `json:"http"`
 			} `json:"rules"`
 			TLS []struct {
-				SecretName string `json:"secretName"`
+				Hosts      []string `json:"hosts"`
+				SecretName string   `json:"secretName"`
 			} `json:"tls"`
 		} `json:"spec"`
 	}
@@ -122,7 +127,9 @@ func decodeIngress(data []byte) *ingress {
 		}
 	}
 	add(o.Spec.DefaultBackend)
+	var hosts []string
 	for _, rule := range o.Spec.Rules {
+		hosts = once(hosts, rule.Host)
 		for _, path := range rule.HTTP.Paths {
 			add(path.Backend)
 		}
@@ -131,7 +138,12 @@ func decodeIngress(data []byte) *ingress {
 		if tls.SecretName != "" {
 			i.secrets = once(i.secrets, tls.SecretName)
 		}
+		for _, host := range tls.Hosts {
+			hosts = once(hosts, host)
+		}
 	}
+	slices.Sort(hosts)
+	i.hosts = strings.Join(hosts, " ")
 	return i
 }
 

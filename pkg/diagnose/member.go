@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -19,7 +18,8 @@ type member struct {
 	fresh         bool // and were not at the last diagnosis
 	ordered       bool // there is a plan for it
 
-	planned   []*planned // everything
+	planned   []*planned                        // everything
+	byRef     map[federation.ObjectRef]*planned // the same; made when it is first asked for
 	ingresses []*planned
 	services  map[federation.ObjectRef]*planned
 	pods      map[string][]*planned // what makes pods, by namespace
@@ -29,9 +29,9 @@ type member struct {
 	withheld map[federation.ObjectRef]bool
 
 	observations []federation.Observation
-	live         map[federation.ObjectRef]*federation.Observation // Ingresses and Services
-	google       bool                                             // Google's ingress controller was seen here
-	urlMaps      map[federation.ObjectRef]string                  // that it made of Ingresses of ours
+	live         map[federation.ObjectRef]*federation.Observation
+	google       bool                            // Google's ingress controller was seen here
+	urlMaps      map[federation.ObjectRef]string // that it made of Ingresses of ours
 }
 
 // planned is an object that a cluster should run, and what it says.
@@ -114,19 +114,17 @@ func (m *member) take(p *planned) {
 	}
 }
 
-// see takes in what is seen of our Ingresses and Services.
+// see takes in what is seen of our objects.
 func (m *member) see() {
-	m.live = make(map[federation.ObjectRef]*federation.Observation, len(m.ingresses)+len(m.services))
+	m.live = make(map[federation.ObjectRef]*federation.Observation, len(m.observations))
 	m.urlMaps = make(map[federation.ObjectRef]string, len(m.ingresses))
 	for i := range m.observations {
-		if o := &m.observations[i]; isIngress(o.Object) || isService(o.Object) {
-			m.live[o.Object] = o
-		}
+		m.live[m.observations[i].Object] = &m.observations[i]
 	}
 }
 
-// observation is what is seen of an Ingress or Service of ours; the zero
-// Observation where it is not seen.
+// observation is what is seen of an object of ours; the zero Observation where it
+// is not seen.
 func (m *member) observation(ref federation.ObjectRef) federation.Observation {
 	if o := m.live[ref]; o != nil {
 		return *o
@@ -136,11 +134,22 @@ func (m *member) observation(ref federation.ObjectRef) federation.Observation {
 
 // plans says whether the cluster is to run the object.
 func (m *member) plans(object federation.ObjectRef) bool {
-	if isService(object) {
-		_, ok := m.services[object]
-		return ok
+	return m.plannedAs(object) != nil
+}
+
+// plannedAs is an object of the plan; nil where there is none. Most diagnoses find
+// nothing and never ask.
+func (m *member) plannedAs(object federation.ObjectRef) *planned {
+	if p, ok := m.services[object]; ok {
+		return p
 	}
-	return slices.ContainsFunc(m.planned, func(p *planned) bool { return p.Ref == object })
+	if m.byRef == nil {
+		m.byRef = make(map[federation.ObjectRef]*planned, len(m.planned))
+		for _, p := range m.planned {
+			m.byRef[p.Ref] = p
+		}
+	}
+	return m.byRef[object]
 }
 
 // liveService gives what the facts say of a Service, ours or not.
@@ -178,14 +187,4 @@ func takes(selector, labels map[string]string) bool {
 		}
 	}
 	return true
-}
-
-// created is when an object of ours was; zero where it is not seen.
-func (m *member) created(ref federation.ObjectRef) (t time.Time) {
-	for _, o := range m.observations {
-		if o.Object == ref {
-			return o.Created
-		}
-	}
-	return t
 }

@@ -109,8 +109,7 @@ func countedAs(o federation.ObjectRef) string {
 	return plural.GroupResource().String()
 }
 
-// podsOf is how many pods the plan asks for, and how many of them are more than
-// what is asked for now.
+// podsOf is how many pods the plan asks for, and how many of them are not there.
 func (m *member) podsOf(x *diagnosis, w *planned) (more, total int64) {
 	runs, _ := m.facts.Workload(w.Ref)
 	total = m.replicas(w)
@@ -119,7 +118,30 @@ func (m *member) podsOf(x *diagnosis, w *planned) (more, total int64) {
 			total = s.Replicas - s.Overflow // which is a hope, no need
 		}
 	}
-	return total - runs.Replicas, total
+	return total - min(runs.Replicas, m.made(w, runs)), total
+}
+
+// made is how many pods of a workload are there, Ready or not. A full quota does not
+// keep spec.replicas from being written, only the pods from being made. Pods that are
+// there and not Ready are seen behind a Service alone; without one, or while no
+// endpoints may be seen, as many count as are asked for.
+func (m *member) made(w *planned, runs federation.Workload) int64 {
+	if m.blind("endpointslices.discovery.k8s.io") {
+		return runs.Replicas
+	}
+	made, seen := int64(0), false
+	for ref, s := range m.services {
+		if ref.Namespace != w.Ref.Namespace || len(s.service.selector) == 0 || !takes(s.service.selector, w.pods.labels) {
+			continue
+		}
+		if e := m.endpoints(ref); m.live[ref] != nil {
+			made, seen = max(made, max(runs.Ready, int64(e.Ready))+int64(e.NotReady)+runs.Unschedulable), true
+		}
+	}
+	if !seen {
+		return runs.Replicas
+	}
+	return made
 }
 
 // existing are the objects of the plan that are known to be there, whoever made

@@ -58,7 +58,7 @@ func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
 		Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
 		Message: fmt.Sprintf("0 of %d ready", n),
 		Remedy:  m.describe(w.Ref),
-	}, x.seasoned(m, m.created(w.Ref)))
+	}, x.seasoned(m, m.observation(w.Ref).Created))
 }
 
 // division says where the replicas are not as Git asks, over all clusters.
@@ -73,8 +73,8 @@ func (x *diagnosis) division() {
 // Ready. For a while that is how it should be.
 func (x *diagnosis) held(d federation.ReplicasDecision) {
 	isHeld := func(s federation.ReplicasShare) bool { return s.Basis == federation.ShareHeld }
-	if !slices.ContainsFunc(d.Shares, isHeld) {
-		return
+	if len(d.Waits) > 0 || !slices.ContainsFunc(d.Shares, isHeld) {
+		return // nothing is lowered while facts are missing, which is said
 	}
 	var keeps, lacks []string
 	for _, s := range d.Shares {
