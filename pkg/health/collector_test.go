@@ -189,8 +189,8 @@ func set(name string, spec, made, ready int, owner string) string {
 		meta, spec, made, ready)
 }
 
-func deployment(name string, spec, made, ready int) string {
-	d := strings.Replace(set(name, spec, made, ready, ""), "ReplicaSet", kindDeployment, 1)
+func deployment(spec, made, ready int) string {
+	d := strings.Replace(set("nginx", spec, made, ready, ""), "ReplicaSet", kindDeployment, 1)
 	return strings.Replace(d, "status: {", fmt.Sprintf("status: {updatedReplicas: %d, ", spec), 1)
 }
 
@@ -417,7 +417,7 @@ func TestCollectorAsksOnceWhoseAReplicaSetIs(t *testing.T) {
 		if g.Asking() {
 			t.Error("Asking = true though there is no Deployment")
 		}
-		g.put(ourDeployments, deployment("nginx", 10, 10, 7))
+		g.put(ourDeployments, deployment(10, 10, 7))
 		if !g.Asking() {
 			t.Error("Asking = false though the pods may be the Deployment's")
 		}
@@ -450,7 +450,7 @@ func TestCollectorAsksAFewAtATimeAndHardlyWhereItIsRefused(t *testing.T) {
 		known := &sets{refuses: errors.New("token Bearer abcdefgh is nobody's")}
 		g := gather(t, known.get)
 		g.runs()
-		g.put(ourDeployments, deployment("nginx", 10, 10, 0))
+		g.put(ourDeployments, deployment(10, 10, 0))
 		for i := range 10 {
 			g.put(podsWatch, waiting(fmt.Sprintf("p%d", i), fmt.Sprintf("nginx-%d", i), 0))
 		}
@@ -494,7 +494,7 @@ func TestCollectorAsksAgainWhatFailed(t *testing.T) {
 		known := &sets{err: errors.New("no answer")}
 		g := gather(t, known.get)
 		g.runs()
-		g.put(ourDeployments, deployment("nginx", 10, 10, 0))
+		g.put(ourDeployments, deployment(10, 10, 0))
 		g.put(podsWatch, waiting("p1", "nginx-1", 0), waiting("p2", "nginx-2", 0))
 		g.tell(podsWatch, Listed)
 		<-time.After(time.Hour)
@@ -510,7 +510,7 @@ func TestCollectorAsksNoMoreWhenThePodsAreGone(t *testing.T) {
 		g := gather(t, known.get)
 		g.runs()
 		g.tell(podsWatch, Listed)
-		g.put(ourDeployments, deployment("nginx", 10, 10, 0))
+		g.put(ourDeployments, deployment(10, 10, 0))
 		g.put(podsWatch, waiting("p", "nginx-1", 0))
 		<-time.After(500 * time.Millisecond)
 		g.remove(podsWatch, waiting("p", "nginx-1", 0))

@@ -10,7 +10,7 @@ import (
 
 // rolling is a Deployment of which so many pods are new.
 func rolling(replicas, ready, updated int, strategy, condition string) string {
-	d := deployment("nginx", replicas, replicas, ready)
+	d := deployment(replicas, replicas, ready)
 	d = strings.Replace(d, "spec: {", "spec: {strategy: {"+strategy+"}, ", 1)
 	return strings.Replace(d, fmt.Sprintf("updatedReplicas: %d,", replicas), fmt.Sprintf("updatedReplicas: %d, conditions: [%s],", updated, condition), 1)
 }
