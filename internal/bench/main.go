@@ -8,10 +8,12 @@
 // and how.
 //
 // Each measurement is a file of its own: render.go, push.go, drift.go, outage.go,
-// restart.go, idle.go, memory.go. What they share is the lab (clusters, and
-// clients of them), the guide (a repository with the objects of the Federated
-// Ingress guide, and fedsync running on it) and the sightings (who saw what in
-// which cluster, and when).
+// restart.go, idle.go, memory.go, relocation.go, lostprobes.go, guard.go,
+// portwaiting.go, port.go, hundredports.go. What they share is the lab (clusters,
+// and clients of them), federations (a repository, and fedsync running on it; the
+// guide is the one with the objects of the Federated Ingress guide), the sightings
+// (who saw what in which cluster, and when) and the tally (what a ReplicaSet runs
+// everywhere).
 package main
 
 import (
@@ -36,7 +38,7 @@ func main() {
 		o.only = strings.Split(s, ",")
 		return checkNames(o.only)
 	})
-	flag.IntVar(&o.runs, "runs", 0, "how often each thing is measured (default 20; 5 with -quick)")
+	flag.IntVar(&o.runs, "runs", 0, "how often each thing is measured, slow ones less often (default 20; 5 with -quick)")
 	flag.IntVar(&o.clusters, "clusters", 13, "how many member clusters")
 	flag.BoolVar(&o.quick, "quick", false, "few runs and short waits: shows that everything works; a missed bar is no failure, and nothing is written unless -out is given")
 	flag.StringVar(&o.out, "out", "", "folder for results.md, results.json and new.txt (default: bench)")
