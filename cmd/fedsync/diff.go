@@ -39,25 +39,14 @@ not be compared, 2 when no cluster answers.`,
   fedsync diff -o json | jq '.differences[].object'`,
 		Args: cobra.NoArgs,
 	}
-	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
-	quiet(cmd)
-	output := cmd.Flags().StringP("output", "o", "text", "text or json")
-	timeout := cmd.Flags().Duration("timeout", 30*time.Second, "how long to wait for the clusters' answers")
+	l := newLooking(cmd, environment, 30*time.Second, "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
-			return err
-		}
-		log, err := newLog(cmd, cfg)
+		c, err := l.look(cmd, "compared")
 		if err != nil {
 			return err
 		}
-		c, err := daemon.Look(cmd.Context(), cfg, *timeout, log)
-		if err != nil {
-			return err
-		}
-		writeUncommitted(cmd.ErrOrStderr(), c.Uncommitted, "compared")
 		d := newDiffReport(c)
-		if *output == "json" {
+		if l.json() {
 			err = writeJSON(cmd.OutOrStdout(), d)
 		} else {
 			d.write(plainWriter{cmd.OutOrStdout()})

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -30,25 +29,14 @@ Exit status 0 when some cluster answers, 2 when none does.`,
   fedsync facts | fedsync render --explain --facts -`,
 		Args: cobra.NoArgs,
 	}
-	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
-	quiet(cmd)
-	output := cmd.Flags().StringP("output", "o", "yaml", "yaml or json")
-	timeout := cmd.Flags().Duration("timeout", 10*time.Second, "how long to wait for a cluster's answer")
+	l := newLooking(cmd, environment, 10*time.Second, "yaml", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "yaml", "json"); err != nil {
-			return err
-		}
-		log, err := newLog(cmd, cfg)
+		c, err := l.look(cmd, "looked at")
 		if err != nil {
 			return err
 		}
-		c, err := daemon.Look(cmd.Context(), cfg, *timeout, log)
-		if err != nil {
-			return err
-		}
-		writeUncommitted(cmd.ErrOrStderr(), c.Uncommitted, "looked at")
 		encode := c.Facts.YAML
-		if *output == "json" {
+		if l.json() {
 			encode = c.Facts.JSON
 		}
 		data, err := encode()

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -24,24 +23,13 @@ does not, 2 when no cluster answers.`,
   fedsync status --repo https://forge.example/team/web.git --token-file token -o json`,
 		Args: cobra.NoArgs,
 	}
-	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
-	quiet(cmd)
-	output := cmd.Flags().StringP("output", "o", "table", "table or json")
-	timeout := cmd.Flags().Duration("timeout", 10*time.Second, "how long to wait for a cluster's answer")
+	l := newLooking(cmd, environment, 10*time.Second, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "table", "json"); err != nil {
-			return err
-		}
-		log, err := newLog(cmd, cfg)
+		c, err := l.look(cmd, "looked at")
 		if err != nil {
 			return err
 		}
-		c, err := daemon.Look(cmd.Context(), cfg, *timeout, log)
-		if err != nil {
-			return err
-		}
-		writeUncommitted(cmd.ErrOrStderr(), c.Uncommitted, "looked at")
-		if *output == "json" {
+		if l.json() {
 			if err := writeJSON(cmd.OutOrStdout(), c.Report); err != nil {
 				return err
 			}

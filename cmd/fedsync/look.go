@@ -1,0 +1,48 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fedsync/fedsync/pkg/daemon"
+)
+
+// looking is what the commands share that look at every cluster once: the settings,
+// the flags, and the looking itself.
+type looking struct {
+	cfg     *daemon.Config
+	formats []string // the first is the default
+	output  *string
+	timeout *time.Duration
+}
+
+func newLooking(cmd *cobra.Command, environment []string, timeout time.Duration, formats ...string) *looking {
+	l := &looking{formats: formats}
+	l.cfg = settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
+	quiet(cmd)
+	l.output = cmd.Flags().StringP("output", "o", formats[0], strings.Join(formats, " or "))
+	l.timeout = cmd.Flags().Duration("timeout", timeout, "how long to wait for the clusters' answers")
+	return l
+}
+
+// look asks the clusters. Changes that are not committed are named as what was not
+// done with them: "looked at".
+func (l *looking) look(cmd *cobra.Command, done string) (*daemon.Comparison, error) {
+	if err := checkOutput(*l.output, l.formats...); err != nil {
+		return nil, err
+	}
+	log, err := newLog(cmd, l.cfg)
+	if err != nil {
+		return nil, err
+	}
+	c, err := daemon.Look(cmd.Context(), l.cfg, *l.timeout, log)
+	if err != nil {
+		return nil, err
+	}
+	writeUncommitted(cmd.ErrOrStderr(), c.Uncommitted, done)
+	return c, nil
+}
+
+func (l *looking) json() bool { return *l.output == "json" }
