@@ -2,11 +2,8 @@ package apply
 
 import (
 	"context"
-	"hash/maphash"
-	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,10 +19,12 @@ type Options struct {
 	Cluster    string
 	Federation string
 	// Source is a digest of repository, ref and federation. An app whose parent
-	// bears another one is refused.
-	Source string
-	// Instance names this running daemon. The newest to claim a parent is its
-	// writer; the same name after a restart claims without a write.
+	// bears another one is refused, unless it is one of FormerSources: what an
+	// earlier version called the same source. It is replaced then.
+	Source        string
+	FormerSources []string
+	// Instance is written into the parents, for a daemon of an earlier version to
+	// see that another one writes now.
 	Instance string
 	Version  string // of fedsync, for the inventory's tooling annotation: "v0.1.0"
 
@@ -33,48 +32,46 @@ type Options struct {
 	// Mapper knows the cluster's kinds. It is asked again after a reset, so it
 	// must not remember failures; its requests need a timeout of their own.
 	Mapper meta.ResettableRESTMapper
+	// MayWrite reports whether the cluster may be written to now; it is asked
+	// before every write, and must not block. Wake says that it may answer
+	// otherwise. Always if nil.
+	MayWrite func() bool
+	// Changed is called when Resources or Standing may say something else; it
+	// must not block or call the Applier. Never if nil.
+	Changed func()
 
 	Concurrency    int                  // requests at a time; 8 if 0
 	RequestTimeout time.Duration        // of one request; 10 s if 0
+	Deadline       time.Duration        // after which a deletion that waits is a failure; 15 min if 0
 	NodePorts      federation.PortRange // 30000-32767 if zero
 	// Forms may be shared by the appliers of all clusters; its own if nil.
 	Forms *Forms
 	Log   *zap.Logger // silent if nil
 }
 
-// Applier makes one cluster match its plan. It is safe for concurrent use:
-// calls that write wait for one another, and Observe waits for none of them.
+// Applier makes one cluster match its plan: Run does it, and the other methods tell
+// it what is wanted and seen. It is safe for concurrent use, and no method but
+// those with a context makes a request or waits for one.
 type Applier struct {
 	Options
 
-	hasher hasher
-	turn   chan struct{} // holds one token: whoever took it may write to the cluster
+	table *table
+	woken chan struct{} // one token is enough for any number of changes
 
-	mu       sync.Mutex // protects all below; never held during a request
-	mappings map[schema.GroupVersionKind]*meta.RESTMapping
-	objects  map[federation.ObjectRef]*record
-	desired  map[federation.ObjectRef]*desired
-	parents  map[string]*parent // by app
-	apps     map[string]string  // by the value of the part-of label
-	listed   map[schema.GroupVersionResource]bool
-	spaces   map[string]bool // namespaces known to exist, or not to
-	// createNamespaces is the last plan's word, for repairs.
-	createNamespaces bool
-	fencedBy         string // the instance that took over; empty while none did
-
-	// What stands until it is looked at again, for Findings.
-	appFindings map[string][]federation.Finding // by app
-	ownFindings []federation.Finding
+	requests context.Context    // of those under way; the table's mutex protects it
+	abort    context.CancelFunc // ends them; likewise
 }
 
-// New makes an Applier that knows nothing yet: Prepare tells it what it left in
-// the cluster.
+// New makes an Applier that knows nothing yet.
 func New(o Options) *Applier {
 	if o.Concurrency <= 0 {
 		o.Concurrency = 8
 	}
 	if o.RequestTimeout <= 0 {
 		o.RequestTimeout = 10 * time.Second
+	}
+	if o.Deadline <= 0 {
+		o.Deadline = 15 * time.Minute
 	}
 	if o.NodePorts == (federation.PortRange{}) {
 		o.NodePorts = federation.PortRange{First: 30000, Last: 32767}
@@ -86,112 +83,129 @@ func New(o Options) *Applier {
 		o.Log = zap.NewNop()
 	}
 	o.Log = o.Log.With(zap.String("cluster", o.Cluster))
-	a := &Applier{
-		Options:     o,
-		hasher:      hasher{seed: maphash.MakeSeed()},
-		turn:        make(chan struct{}, 1), // one token
-		mappings:    map[schema.GroupVersionKind]*meta.RESTMapping{},
-		objects:     map[federation.ObjectRef]*record{},
-		desired:     map[federation.ObjectRef]*desired{},
-		parents:     map[string]*parent{},
-		apps:        map[string]string{},
-		listed:      map[schema.GroupVersionResource]bool{},
-		spaces:      map[string]bool{},
-		appFindings: map[string][]federation.Finding{},
+	return &Applier{
+		Options: o,
+		table:   newTable(o.Federation, o.Instance, o.Source, o.RequestTimeout),
+		woken:   make(chan struct{}, 1), // one token
 	}
-	a.turn <- struct{}{}
-	return a
 }
 
-// Fenced says whether another instance has taken over this federation in this
-// cluster, and which. A fenced Applier writes nothing any more.
-func (a *Applier) Fenced() (by string, ok bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.fencedBy, a.fencedBy != ""
+func (a *Applier) mayWrite() bool { return a.MayWrite == nil || a.MayWrite() }
+
+func (a *Applier) changed() {
+	if a.Changed != nil {
+		a.Changed()
+	}
 }
 
-// Kinds gives the kinds to be watched, by the label applyset.kubernetes.io/part-of:
-// those of the plan and those that the parents list. A kind that the cluster does
-// not know, or not yet, is left out: ask again after an Apply.
-func (a *Applier) Kinds(plan federation.ClusterPlan) []schema.GroupVersionResource {
-	kinds := map[schema.GroupKind]string{} // the version, where the plan says one
-	for _, app := range plan.Apps {
-		for _, o := range app.Objects {
-			if kinds[o.Ref.GroupKind()] == "" {
-				kinds[o.Ref.GroupKind()] = o.Version
-			}
-		}
-		for _, w := range app.Withheld {
-			if _, known := kinds[w.Object.GroupKind()]; !known {
-				kinds[w.Object.GroupKind()] = "" // the preferred version
-			}
-		}
-	}
-	a.mu.Lock()
-	for _, p := range a.parents {
-		for gk := range p.kinds {
-			if _, ok := kinds[gk]; !ok {
-				kinds[gk] = "" // the preferred version
-			}
-		}
-	}
-	for _, d := range a.desired { // of apps that could not be rendered this time
-		if gk := d.ref.GroupKind(); kinds[gk] == "" {
-			kinds[gk] = d.object.Version
-		}
-	}
-	a.mu.Unlock()
+// Want makes the plan what the cluster should run. It takes effect between any two
+// requests. A new revision is a new chance for all that was refused.
+func (a *Applier) Want(plan federation.ClusterPlan) {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.take(plan)
+	a.Wake()
+}
 
+// Retry ends every pause: the cluster has come back, or somebody mended it.
+func (a *Applier) Retry() {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.retryAll()
+	t.silent = try{}
+	a.Wake()
+}
+
+// Abort ends the requests that are under way: nothing will answer them.
+func (a *Applier) Abort() {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a.abort != nil {
+		a.abort()
+	}
+}
+
+// Forget drops what is known of the cluster, for one that was restored from a
+// backup or rebuilt. Everything has to be observed again.
+func (a *Applier) Forget() {
+	a.Abort()
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget()
+	a.Mapper.Reset()
+	a.Wake()
+}
+
+// Resources returns what is to be watched by the label
+// applyset.kubernetes.io/part-of: the kinds of the plan, of what was wanted before
+// where the plan does not name it, and of the inventories. A kind of which it is
+// not known how it is served is left out until it is.
+func (a *Applier) Resources() []schema.GroupVersionResource {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	used := map[schema.GroupKind]bool{}
+	for _, r := range t.rows {
+		used[r.ref.GroupKind()] = used[r.ref.GroupKind()] || r.want != nil
+	}
+	for _, of := range t.apps {
+		for _, w := range of.plan.Withheld {
+			used[w.Object.GroupKind()] = true
+		}
+	}
+	for _, gk := range t.listedKinds() {
+		used[gk] = true
+	}
 	var out []schema.GroupVersionResource
-	for gk, version := range kinds {
-		if mapping, err := a.mapping(gk.WithVersion(version)); err == nil {
-			out = append(out, mapping.Resource)
+	for gk, is := range used {
+		if k := t.kinds[gk]; is && k != nil && k.mapping != nil {
+			out = append(out, k.mapping.Resource)
 		}
 	}
 	slices.SortFunc(out, func(x, y schema.GroupVersionResource) int { return strings.Compare(x.String(), y.String()) })
 	return slices.Compact(out)
 }
 
-// mapping finds out how a kind is served. An empty version stands for the
-// preferred one.
-func (a *Applier) mapping(gvk schema.GroupVersionKind) (*meta.RESTMapping, error) {
-	a.mu.Lock()
-	m := a.mappings[gvk]
-	a.mu.Unlock()
-	if m != nil {
-		return m, nil
+// Unserved reports whether the plan has kinds that the cluster is not known to
+// serve: its definitions are worth a watch then.
+func (a *Applier) Unserved() bool {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.rows {
+		if k := t.kinds[r.ref.GroupKind()]; r.want != nil && k != nil && k.mapping == nil && k.last.err != nil {
+			return true
+		}
 	}
-	var versions []string
-	if gvk.Version != "" {
-		versions = []string{gvk.Version}
-	}
-	m, err := a.Mapper.RESTMapping(gvk.GroupKind(), versions...)
-	if err != nil {
-		return nil, err
-	}
-	a.mu.Lock()
-	a.mappings[gvk] = m
-	a.mu.Unlock()
-	return m, nil
+	return false
 }
 
-// resetKinds forgets what is known of the cluster's kinds.
-func (a *Applier) resetKinds() {
-	a.mu.Lock()
-	clear(a.mappings)
-	a.mu.Unlock()
-	a.Mapper.Reset()
+// Sets returns the apps of this federation, by the value that the label
+// applyset.kubernetes.io/part-of has on their objects.
+func (a *Applier) Sets() map[string]string {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make(map[string]string, len(t.sets))
+	for set, app := range t.sets {
+		out[set] = app
+	}
+	return out
 }
 
-// Inventory gives the objects of ours that the watches have seen, by app and
+// Inventory returns the objects of ours that the watches have seen, by app and
 // sorted: what bears the label of the app, an entry of ours, and no controller.
 func (a *Applier) Inventory() map[string][]federation.ObjectRef {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	out := map[string][]federation.ObjectRef{}
-	for ref, rec := range a.objects {
-		if app, ok := a.ownerOf(rec); ok {
+	for ref, r := range t.rows {
+		if app, ok := t.ownerOf(r); ok {
 			out[app] = append(out[app], ref)
 		}
 	}
@@ -199,65 +213,4 @@ func (a *Applier) Inventory() map[string][]federation.ObjectRef {
 		slices.SortFunc(refs, federation.ObjectRef.Compare)
 	}
 	return out
-}
-
-// ownerOf gives the app whose inventory the object is in; a.mu is held.
-func (a *Applier) ownerOf(rec *record) (app string, ok bool) {
-	if rec.live == nil || !rec.live.owned || rec.live.controlled {
-		return "", false
-	}
-	app, ok = a.apps[rec.live.partOf]
-	return app, ok
-}
-
-// Synced says whether every kind that the plan needs and the cluster serves has
-// been listed: then Inventory is whole.
-func (a *Applier) Synced(plan federation.ClusterPlan) bool {
-	kinds := a.Kinds(plan)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return !slices.ContainsFunc(kinds, func(gvr schema.GroupVersionResource) bool { return !a.listed[gvr] })
-}
-
-// Findings gives what is wrong now and stays wrong until it is mended: what the
-// last Apply and the Repairs since could not do, fields that others added, and
-// fights.
-func (a *Applier) Findings() []federation.Finding {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	out := slices.Clone(a.ownFindings)
-	for _, app := range slices.Sorted(maps.Keys(a.appFindings)) {
-		out = append(out, a.appFindings[app]...)
-	}
-	if a.fencedBy != "" {
-		out = append(out, a.fencedFinding())
-	}
-	for ref, rec := range a.objects {
-		d := a.desired[ref]
-		if d == nil {
-			if rec.problem != nil {
-				out = append(out, rec.problem.finding(a.Cluster, a.apps[rec.partOf()]))
-			}
-			continue
-		}
-		if rec.problem != nil {
-			out = append(out, rec.problem.finding(a.Cluster, d.app))
-		}
-		if f, ok := a.fightFinding(d, rec); ok && rec.problem == nil {
-			out = append(out, f)
-		}
-		out = append(out, a.foreignFindings(d, rec)...)
-	}
-	slices.SortFunc(out, federation.Finding.Compare)
-	return out
-}
-
-// take waits for the turn to write. It gives back what must be called after.
-func (a *Applier) take(ctx context.Context) (release func(), err error) {
-	select {
-	case <-a.turn:
-		return func() { a.turn <- struct{}{} }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
 }

@@ -8,11 +8,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -75,18 +78,29 @@ func (d Difference) Finding() (federation.Finding, bool) {
 
 // Diff says what an Apply of the plan would do, by asking the API server for a dry
 // run, and writes nothing. Objects that stay as they are, are not in it. It reads
-// the inventory itself where no watch has told it. Prepare comes first.
+// the inventory itself.
 func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Difference, error) {
-	if err := a.listInventory(ctx, plan); err != nil {
+	q := &question{Applier: a, plan: plan, definitions: definedKinds(plan), sets: map[string]bool{}}
+	parents, err := a.readParents(ctx)
+	if err != nil {
 		return nil, err
 	}
-	p := a.newPass(plan)
+	for _, app := range plan.Apps {
+		q.sets[PartOf(a.Federation, app.App)] = true
+	}
+	for app := range parents {
+		q.sets[PartOf(a.Federation, app)] = true
+	}
 	wanted := map[federation.ObjectRef]bool{}
 	var objects []*desired
+	broken := false
 	for _, app := range plan.Apps {
-		p.broken = p.broken || app.Broken
+		broken = broken || app.Broken
 		for _, o := range app.Objects {
-			d := &desired{app: app.App, partOf: PartOf(a.Federation, app.App), adoption: app.Adoption, object: o, ref: p.liveRef(o)}
+			d := &desired{app: app.App, partOf: PartOf(a.Federation, app.App), adoption: app.Adoption, object: o, ref: o.Ref}
+			if mapping, err := a.mapping(o.Ref.GroupKind(), o.Version); err == nil {
+				d.ref = scoped(o.Ref, mapping)
+			}
 			wanted[d.ref] = true
 			objects = append(objects, d)
 		}
@@ -95,117 +109,152 @@ func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Diff
 		}
 	}
 	out := make([]Difference, len(objects))
-	at := make([]int, len(objects))
-	for i := range at {
-		at[i] = i
+	var asking errgroup.Group
+	asking.SetLimit(a.Concurrency)
+	for i, d := range objects {
+		asking.Go(func() error {
+			if q.silence() == nil && ctx.Err() == nil {
+				out[i] = q.diff(ctx, d)
+			}
+			return nil
+		})
 	}
-	a.mu.Lock()
-	for _, app := range plan.Apps {
-		a.apps[PartOf(a.Federation, app.App)] = app.App
-	}
-	a.mu.Unlock()
-	each(ctx, p, at, func(i int) { out[i] = p.diff(ctx, objects[i]) })
+	_ = asking.Wait() // what failed is in the differences
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	if p.unreachable != nil {
-		return nil, fmt.Errorf("ask cluster %s for a dry run: %w", a.Cluster, p.unreachable)
+	if err := q.silence(); err != nil {
+		return nil, fmt.Errorf("ask cluster %s for a dry run: %w", a.Cluster, err)
 	}
-	for _, app := range plan.Apps {
-		if app.Broken || p.broken || app.Prune != federation.PruneAllowed || len(app.Withheld) > 0 {
-			continue
-		}
-		for ref, rec := range a.inventoryOf(app.App) {
-			if !wanted[ref] && ref.GroupKind() != namespaceKind && !rec.live.terminating {
-				out = append(out, Difference{Cluster: a.Cluster, App: app.App, Object: ref, Action: federation.ActionPruned})
-			}
-		}
+	leaving, err := q.leaving(ctx, parents, wanted, broken)
+	if err != nil {
+		return nil, err
 	}
+	out = append(out, leaving...)
 	out = slices.DeleteFunc(out, func(d Difference) bool { return d.Action == federation.ActionUnchanged })
 	slices.SortFunc(out, func(x, y Difference) int { return x.Object.Compare(y.Object) })
 	return out, nil
 }
 
-// inventoryOf gives the app's objects that lists and watches have shown.
-func (a *Applier) inventoryOf(app string) map[federation.ObjectRef]*record {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	out := map[federation.ObjectRef]*record{}
-	for ref, rec := range a.objects {
-		if owner, ok := a.ownerOf(rec); ok && owner == app {
-			out[ref] = rec
-		}
-	}
-	return out
+// question is one Diff.
+type question struct {
+	*Applier
+	plan        federation.ClusterPlan
+	definitions map[schema.GroupKind]federation.ObjectRef
+	sets        map[string]bool // the part-of labels of our apps
+
+	mu     sync.Mutex // protects silent
+	silent error      // the API server does not answer: no more requests
 }
 
-// listInventory reads, of every kind that no watch has listed, what bears a label
-// of an inventory.
-func (a *Applier) listInventory(ctx context.Context, plan federation.ClusterPlan) error {
-	for _, gvr := range a.Kinds(plan) {
-		a.mu.Lock()
-		listed := a.listed[gvr]
-		a.mu.Unlock()
-		if listed {
+func (q *question) silence() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.silent
+}
+
+// readParents reads the inventories of the federation, by app; none where they may
+// not be read.
+func (a *Applier) readParents(ctx context.Context) (map[string]*parent, error) {
+	list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
+		return a.Client.Resource(configMaps).Namespace(Namespace).List(ctx, metav1.ListOptions{LabelSelector: ParentSelector(a.Federation)})
+	})
+	if apierrors.IsForbidden(err) {
+		return map[string]*parent{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the inventories of federation %s in %s: %w", a.Federation, Namespace, err)
+	}
+	out := map[string]*parent{}
+	for i := range list.Items {
+		if app := list.Items[i].GetAnnotations()[annotationApp]; app != "" {
+			out[app] = a.parentOf(app, &list.Items[i])
+		}
+	}
+	return out, nil
+}
+
+// leaving are the objects of the inventories that nobody wants and that would be
+// deleted. Kinds that may not be listed are left out: nothing of them is pruned.
+func (q *question) leaving(ctx context.Context, parents map[string]*parent, wanted map[federation.ObjectRef]bool, broken bool) ([]Difference, error) {
+	apps := map[string]string{} // those that prune, by their label
+	kinds := map[schema.GroupKind]bool{}
+	for _, app := range q.plan.Apps {
+		if app.Broken || broken || app.Prune != federation.PruneAllowed || len(app.Withheld) > 0 || !parents[app.App].exists() {
 			continue
 		}
-		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-			return a.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: LabelPartOf})
+		apps[PartOf(q.Federation, app.App)] = app.App
+		maps.Copy(kinds, parents[app.App].kinds)
+	}
+	var out []Difference
+	for gk := range kinds {
+		mapping, err := q.mapping(gk, "")
+		if err != nil {
+			continue
+		}
+		list, err := request(ctx, q.Applier, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
+			return q.Client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{LabelSelector: LabelPartOf})
 		})
-		if apierrors.IsForbidden(err) {
-			continue // nothing of that kind would be pruned either
+		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
+			continue
 		}
 		if err != nil {
-			return fmt.Errorf("list %s in cluster %s: %w", gvr.GroupResource(), a.Cluster, err)
+			return nil, fmt.Errorf("list %s in cluster %s: %w", mapping.Resource.GroupResource(), q.Cluster, err)
 		}
 		for i := range list.Items {
-			a.Observe(Event{Resource: gvr, Object: &list.Items[i]})
+			v := q.table.hasher.viewOf(&list.Items[i])
+			ref := federation.RefOf(&list.Items[i])
+			app, ours := apps[v.partOf]
+			if !ours || wanted[ref] || !v.owned || v.controlled || v.terminating || gk == namespaceKind || !parents[app].kinds[gk] {
+				continue
+			}
+			out = append(out, Difference{Cluster: q.Cluster, App: app, Object: ref, Action: federation.ActionPruned})
 		}
-		a.Listed(gvr)
 	}
-	return nil
+	return out, nil
 }
 
 // diff asks what an apply of one object would do.
-func (p *pass) diff(ctx context.Context, d *desired) Difference {
-	out := Difference{Cluster: p.Cluster, App: d.app, Object: d.object.Ref, File: d.object.File}
-	mapping, err := p.mapping(d.object.GVK())
-	if meta.IsNoMatchError(err) && p.definitions[d.ref.GroupKind()] {
+func (q *question) diff(ctx context.Context, d *desired) Difference {
+	out := Difference{Cluster: q.Cluster, App: d.app, Object: d.object.Ref, File: d.object.File}
+	mapping, err := q.mapping(d.ref.GroupKind(), d.object.Version)
+	_, defined := q.definitions[d.ref.GroupKind()]
+	if meta.IsNoMatchError(err) && defined {
 		out.Action = federation.ActionCreated // the cluster cannot judge what it will know only then
 		out.Fields = differences(d.ref, nil, d.unstructured().Object)
 		return out
 	}
 	var live *unstructured.Unstructured
 	if err == nil {
-		live, err = p.get(ctx, mapping.Resource, d.ref)
+		live, err = q.get(ctx, mapping.Resource, d.ref)
 	}
 	verb := "apply"
 	switch {
 	case apierrors.IsNotFound(err):
 		live, out.Action, verb = nil, federation.ActionCreated, "create"
 	case err != nil:
-		return p.failDiff(ctx, out, verb, err)
+		return q.failDiff(ctx, out, verb, err)
 	default:
-		v := p.hasher.viewOf(live)
-		ours, err := p.judgeOwner(ctx, d, live, v, "")
+		v := q.table.hasher.viewOf(live)
+		ours, err := q.judgeOwner(ctx, known{desired: d, mapping: mapping, sets: q.sets}, live, v)
 		switch {
 		case err == nil && !ours && d.adoption == federation.AdoptNever:
-			return p.failDiff(ctx, out, verb, alreadyExists(d))
+			return q.failDiff(ctx, out, verb, alreadyExists(d))
 		case err != nil:
-			return p.failDiff(ctx, out, verb, err)
+			return q.failDiff(ctx, out, verb, err)
 		}
 		out.Action = federation.ActionConfigured
 		if !ours {
 			out.Action, verb = federation.ActionAdopted, "adopt"
 		}
 	}
-	answer, err := p.dryRun(ctx, d, mapping)
-	if e := newError(verb, d.object.Ref, d.object.File, err); err != nil && e.Class == ClassNamespace && live == nil && p.namespaceComes(d) {
+	answer, err := q.dryRun(ctx, d, mapping)
+	if e := newError(verb, d.object.Ref, d.object.File, err); err != nil && e.Class == ClassNamespace && live == nil && q.namespaceComes(d) {
 		out.Fields = differences(d.ref, nil, d.unstructured().Object)
 		return out
 	}
 	if err != nil {
-		return p.failDiff(ctx, out, verb, err)
+		return q.failDiff(ctx, out, verb, err)
 	}
 	if live == nil {
 		out.Fields = differences(d.ref, nil, answer.Object)
@@ -249,24 +298,28 @@ func releasedFields(answer *unstructured.Unstructured) []FieldDifference {
 	return out
 }
 
-func (p *pass) failDiff(ctx context.Context, out Difference, verb string, err error) Difference {
+func (q *question) failDiff(ctx context.Context, out Difference, verb string, err error) Difference {
 	e := newError(verb, out.Object, out.File, err)
 	switch e.Class { //nolint:exhaustive // the others say nothing of anything else
 	case ClassUnreachable:
-		p.noAnswer(ctx, err)
+		if ctx.Err() == nil && !q.answers(ctx) {
+			q.mu.Lock()
+			q.silent = err
+			q.mu.Unlock()
+		}
 	case ClassPortTaken:
-		p.nameHolder(ctx, e)
+		q.nameHolder(ctx, e)
 	}
 	out.Action, out.Err = federation.ActionFailed, e
 	return out
 }
 
 // namespaceComes says whether the Apply itself would make the namespace.
-func (p *pass) namespaceComes(d *desired) bool {
-	if p.plan.CreateNamespaces || d.ref.Namespace == Namespace {
+func (q *question) namespaceComes(d *desired) bool {
+	if q.plan.CreateNamespaces || d.ref.Namespace == Namespace {
 		return true
 	}
-	for _, app := range p.plan.Apps {
+	for _, app := range q.plan.Apps {
 		for _, o := range app.Objects {
 			if o.Ref.GroupKind() == namespaceKind && o.Ref.Name == d.ref.Namespace {
 				return true
@@ -276,15 +329,15 @@ func (p *pass) namespaceComes(d *desired) bool {
 	return false
 }
 
-func (p *pass) dryRun(ctx context.Context, d *desired, mapping *meta.RESTMapping) (*unstructured.Unstructured, error) {
-	f, err := p.Forms.of(d)
+func (q *question) dryRun(ctx context.Context, d *desired, mapping *meta.RESTMapping) (*unstructured.Unstructured, error) {
+	f, err := q.Forms.of(d)
 	if err != nil {
 		return nil, err
 	}
 	data := f.about("", "")
 	force := true
-	return request(ctx, p.Applier, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return p.Client.Resource(mapping.Resource).Namespace(d.ref.Namespace).Patch(ctx, d.ref.Name, types.ApplyPatchType, data,
+	return request(ctx, q.Applier, func(ctx context.Context) (*unstructured.Unstructured, error) {
+		return q.Client.Resource(mapping.Resource).Namespace(d.ref.Namespace).Patch(ctx, d.ref.Name, types.ApplyPatchType, data,
 			metav1.PatchOptions{FieldManager: FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}})
 	})
 }
@@ -323,7 +376,7 @@ func (c *comparison) compare(path string, before, after any) {
 	b, bIsMap := before.(map[string]any)
 	a, aIsMap := after.(map[string]any)
 	if (bIsMap || before == nil) && (aIsMap || after == nil) && len(a)+len(b) > 0 {
-		for _, name := range sortedKeys(union(keysOf(b), keysOf(a))) {
+		for _, name := range slices.Sorted(maps.Keys(union(keysOf(b), keysOf(a)))) {
 			c.compare(fieldPath(path, name), b[name], a[name])
 		}
 		return

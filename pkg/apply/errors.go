@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -40,6 +41,10 @@ const (
 	ClassFight       Class = "fight"        // somebody keeps changing it back
 	ClassServer      Class = "server"       // the API server failed; it may not next time
 	ClassUnreachable Class = "unreachable"  // the API server does not answer
+	ClassTimeout     Class = "timeout"      // no answer to this, although the API server answers
+	ClassThrottled   Class = "throttled"    // the API server has too much to do
+	ClassDeleting    Class = "deleting"     // it is being deleted, and not gone yet
+	ClassHeld        Class = "held"         // to delete it would delete what is not ours
 	ClassCredentials Class = "credentials"  // the API server does not know who we are
 	ClassFenced      Class = "fenced"       // another instance writes this federation
 	ClassCanceled    Class = "canceled"     // the caller gave up
@@ -55,12 +60,13 @@ type Error struct {
 	Class  Class
 	Err    error
 
-	Webhook string // ClassAdmission: the webhook's name, where it is one
+	App     string // whose object it is, where the object is not known by a row
+	Webhook string // ClassAdmission: the name of the webhook or policy, where it says one
 	Port    string // ClassPortTaken and ClassPortRange: "30061", where the API server says it
 	// Remedy is a command or an edit, where there is one.
 	Remedy string
-	// RetryAfter is when another try may do better although nothing is changed
-	// in Git.
+	// RetryAfter is the pause that the API server asked for, at most a few minutes;
+	// zero where it asked for none.
 	RetryAfter time.Duration
 }
 
@@ -80,7 +86,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) finding(cluster, app string) federation.Finding {
 	f := federation.Finding{
 		ID: "D10", Severity: federation.SeverityError, Cluster: cluster, App: app,
-		Object: e.Object, File: e.File, Message: said(e.Verb + ": " + e.Err.Error()), Remedy: said(e.Remedy),
+		Object: e.Object, File: e.File, Message: sanitize(e.Verb + ": " + e.Err.Error()), Remedy: sanitize(e.Remedy),
 	}
 	switch e.Class {
 	case ClassForbidden:
@@ -105,7 +111,11 @@ func (e *Error) finding(cluster, app string) federation.Finding {
 		f.ID = "fenced"
 	case ClassInvalid, ClassAdmission:
 		f.Remedy = cmp.Or(f.Remedy, e.correction())
-	case ClassConflict, ClassPortRange, ClassKind, ClassServer, ClassCanceled, classUnknown:
+	case ClassHeld:
+		f.ID, f.Severity = "held", federation.SeverityWarning
+	case ClassThrottled:
+		f.Severity = federation.SeverityWarning
+	case ClassConflict, ClassPortRange, ClassKind, ClassServer, ClassCanceled, ClassTimeout, ClassDeleting, classUnknown:
 	}
 	return f
 }
@@ -119,26 +129,24 @@ func (e *Error) correction() string {
 	return remedy
 }
 
-// When to try again, where the API server names no time: soon where the fault
-// may pass by itself, late where somebody must mend something in the cluster.
-const (
-	retrySoon = time.Second
-	retryLate = time.Minute
-)
-
 var (
 	webhookName = regexp.MustCompile(`webhook "([^"]{1,253})"`)
 	portNumber  = regexp.MustCompile(`(?:Invalid value: |nodePort: )"?(\d{1,5})`)
-	errFenced   = errors.New("another instance of fedsync writes this federation now")
+	policyName  = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']{1,253})'`)
+	quotaName   = regexp.MustCompile(`exceeded quota: ([^, ]{1,253})`)
+	rightName   = regexp.MustCompile(` cannot ([a-z]+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
+	errFenced   = errors.New("fedsync may not write to this cluster now")
 )
 
 // newError classifies what came of trying verb on the object. The API's verb is
 // what the request was, for those who must grant it.
 func newError(verb string, object federation.ObjectRef, file string, err error) *Error {
 	if known, ok := errors.AsType[*Error](err); ok {
-		return known
+		e := *known
+		e.Verb, e.Object, e.File = cmp.Or(e.Verb, verb), cmp.Or(e.Object, object), cmp.Or(e.File, file)
+		return &e
 	}
-	e := &Error{Verb: verb, Object: object, File: file, Class: classUnknown, Err: err, RetryAfter: retryLate}
+	e := &Error{Verb: verb, Object: object, File: file, Class: classUnknown, Err: err}
 	e.classify(err)
 	if object.GroupKind() == secretKind {
 		e.Err = withoutValues(err)
@@ -146,16 +154,114 @@ func newError(verb string, object federation.ObjectRef, file string, err error) 
 	return e
 }
 
+// retryAfterMax bounds the pause that an API server may ask for.
+const retryAfterMax = 2 * time.Minute
+
+// reason identifies what refuses an object, so that all which it refuses share one
+// pause; empty where the reason is the object's own.
+func (e *Error) reason() string {
+	gk := e.Object.GroupKind().String()
+	switch e.Class {
+	case ClassAdmission:
+		if e.Webhook == "" {
+			return "admission " + gk + " " + e.Object.Namespace
+		}
+		return "admission " + e.Webhook
+	case ClassForbidden:
+		if m := rightName.FindStringSubmatch(e.Err.Error()); m != nil {
+			return "right " + strings.Join(m[1:], " ")
+		}
+		return "right " + gk + " " + e.Object.Namespace
+	case ClassQuota:
+		if m := quotaName.FindStringSubmatch(e.Err.Error()); m != nil {
+			return "quota " + e.Object.Namespace + " " + m[1]
+		}
+		return "quota " + e.Object.Namespace
+	case ClassNamespace:
+		return "namespace " + e.Object.Namespace
+	case ClassKind:
+		return "kind " + gk
+	case ClassServer:
+		return "server " + gk
+	case ClassTimeout:
+		return timeoutReason(e.Object.GroupKind())
+	case ClassThrottled, ClassCredentials, ClassUnreachable:
+		return string(e.Class)
+	case ClassConflict, ClassInvalid, ClassPortTaken, ClassPortRange, ClassExists, ClassOwned, ClassFight,
+		ClassDeleting, ClassHeld, ClassFenced, ClassCanceled, classUnknown:
+	}
+	return ""
+}
+
+func timeoutReason(gk schema.GroupKind) string { return "timeout " + gk.String() }
+
+// pauseMax bounds the pauses between tries of what is refused for a reason of its
+// own: what somebody's hand in the cluster may mend, unseen by any watch, is tried
+// more often than what only Git can.
+func (e *Error) pauseMax() time.Duration {
+	switch e.Class { //nolint:exhaustive // the others share a pause, or only Git mends them
+	case ClassInvalid, ClassPortRange, classUnknown:
+		return pauseOwn
+	}
+	return pauseShared
+}
+
+// byHand reports whether only a change in Git, or somebody's hand in the cluster,
+// makes another try do better.
+func (e *Error) byHand() bool {
+	switch e.Class {
+	case ClassInvalid, ClassForbidden, ClassAdmission, ClassQuota, ClassPortTaken, ClassPortRange, ClassKind, ClassExists,
+		ClassOwned, ClassFight, ClassHeld, classUnknown:
+		return true
+	case ClassNamespace:
+		return !strings.Contains(e.Err.Error(), "is being terminated")
+	case ClassConflict, ClassServer, ClassUnreachable, ClassTimeout, ClassThrottled, ClassCredentials, ClassDeleting, ClassFenced, ClassCanceled:
+	}
+	return false
+}
+
+// maybeDone reports whether the request may have been carried out although it
+// failed.
+func (e *Error) maybeDone() bool {
+	return e.Class == ClassUnreachable || e.Class == ClassTimeout || e.Class == ClassServer || e.Class == ClassCanceled
+}
+
+// beingDeleted is why an object that Git wants cannot be applied now.
+func beingDeleted(v *view) *Error {
+	return &Error{Class: ClassDeleting, Err: errors.New(deletionText(v))}
+}
+
+// deletionText says what a deletion waits for.
+func deletionText(v *view) string {
+	if len(v.finalizers) == 0 {
+		return "it is being deleted"
+	}
+	return "it is being deleted, and waits for the finalizer " + strings.Join(v.finalizers, ", ")
+}
+
+// heldDefinition is why a definition is not deleted.
+func heldDefinition(ref federation.ObjectRef, n int, more bool) *Error {
+	count := strconv.Itoa(n)
+	if more {
+		count = "more than " + count
+	}
+	return &Error{
+		Verb: "prune", Object: ref, Class: ClassHeld,
+		Err:    fmt.Errorf("it left Git and stays: %s objects of its kind exist that are not ours, and would be deleted with it", count),
+		Remedy: "delete those objects, or keep the definition in Git",
+	}
+}
+
 func (e *Error) classify(err error) {
 	switch {
 	case errors.Is(err, errFenced):
-		e.Class, e.RetryAfter = ClassFenced, 0
+		e.Class = ClassFenced
 		return
 	case errors.Is(err, context.Canceled):
-		e.Class, e.RetryAfter = ClassCanceled, retrySoon
+		e.Class = ClassCanceled
 		return
 	case isUnreachable(err):
-		e.Class, e.RetryAfter = ClassUnreachable, retrySoon
+		e.Class = ClassUnreachable
 		return
 	case meta.IsNoMatchError(err):
 		e.Class = ClassKind
@@ -179,18 +285,19 @@ func statusOf(err error) (metav1.Status, bool) {
 func (e *Error) classifyStatus(s metav1.Status) {
 	message := s.Message
 	if s.Details != nil && s.Details.RetryAfterSeconds > 0 {
-		defer func() { e.RetryAfter = time.Duration(s.Details.RetryAfterSeconds) * time.Second }()
+		e.RetryAfter = min(time.Duration(s.Details.RetryAfterSeconds)*time.Second, retryAfterMax)
 	}
 	if m := webhookName.FindStringSubmatch(message); m != nil && strings.Contains(message, "webhook") {
 		e.Class, e.Webhook = ClassAdmission, m[1]
-		if s.Code >= http.StatusInternalServerError {
-			e.RetryAfter = 10 * retrySoon // the webhook's backend failed, not its judgement
-		}
+		return
+	}
+	if m := policyName.FindStringSubmatch(message); m != nil {
+		e.Class, e.Webhook = ClassAdmission, m[1]
 		return
 	}
 	switch s.Reason { //nolint:exhaustive // the others are judged by their code, below
 	case metav1.StatusReasonConflict:
-		e.Class, e.RetryAfter = ClassConflict, retrySoon
+		e.Class = ClassConflict
 		return
 	case metav1.StatusReasonUnauthorized:
 		e.Class = ClassCredentials
@@ -225,16 +332,20 @@ func (e *Error) classifyStatus(s metav1.Status) {
 		e.Remedy = "correct the field, or take it out"
 		return
 	}
-	if s.Code >= http.StatusInternalServerError || s.Code == http.StatusTooManyRequests {
-		e.Class, e.RetryAfter = ClassServer, retrySoon
+	switch {
+	case s.Code == http.StatusTooManyRequests, s.Code == http.StatusServiceUnavailable && e.RetryAfter > 0:
+		e.Class = ClassThrottled
+		e.Remedy = "none: it is tried again as the API server asks; if it lasts, look what loads it"
+	case s.Code >= http.StatusInternalServerError:
+		e.Class = ClassServer
 	}
 }
 
 func (e *Error) classifyForbidden(s metav1.Status) {
 	switch {
 	case hasCause(s, corev1.NamespaceTerminatingCause) || strings.Contains(s.Message, "is being terminated"):
-		e.Class, e.RetryAfter = ClassNamespace, 5*retrySoon
-		e.Remedy = "wait until the namespace is gone; it is made anew then"
+		e.Class = ClassNamespace
+		e.Remedy = "wait until the namespace is gone; it is created again then"
 	case strings.Contains(s.Message, "exceeded quota"):
 		e.Class = ClassQuota
 		e.Remedy = "raise the ResourceQuota in this namespace, or ask for less"
@@ -249,11 +360,10 @@ func (e *Error) classifyForbidden(s metav1.Status) {
 func (e *Error) classifyNotFound(s metav1.Status) {
 	if s.Details != nil && s.Details.Kind == "namespaces" {
 		e.Class = ClassNamespace
-		e.Remedy = fmt.Sprintf("kubectl create namespace %s, or set createNamespaces: true in %s", s.Details.Name, federation.FileName)
 		return
 	}
 	if s.Details == nil || s.Details.Name == "" {
-		e.Class, e.RetryAfter = ClassKind, retrySoon // the kind is no longer, or not yet, served
+		e.Class = ClassKind // the kind is no longer, or not yet, served
 	}
 }
 

@@ -62,7 +62,7 @@ func TestAKindThatIsForbiddenStopsThatKindAlone(t *testing.T) {
 	)
 	f.start("one")
 	f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", nginx)}}
-	r := f.Apply(f.ctx, f.plan)
+	r := f.Apply(f.plan)
 	got := f.wantFinding(r.Findings, "D07", `cannot patch resource "ingresses"`)
 	if !strings.Contains(got.Message, `in the namespace "`+f.namespace+`"`) || got.Remedy == "" {
 		t.Errorf("finding = %+v, want the namespace and a remedy", got)
@@ -82,7 +82,7 @@ func TestWithoutAnInventoryObjectsAreAppliedAndNothingIsPruned(t *testing.T) {
 	f.restrict(false, all)
 	f.start("one")
 	f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", nginx)}}
-	r := f.Apply(f.ctx, f.plan)
+	r := f.Apply(f.plan)
 	got := f.wantFinding(r.Findings, "inventory", "nothing is pruned")
 	if got.Severity != federation.SeverityWarning {
 		t.Errorf("severity = %s, want W", got.Severity)
@@ -91,7 +91,7 @@ func TestWithoutAnInventoryObjectsAreAppliedAndNothingIsPruned(t *testing.T) {
 		t.Errorf("complete = %v, changes %v: want the objects applied", r.Complete, describeChanges(r.Changes))
 	}
 	f.plan.Apps[0].Objects = f.plan.Apps[0].Objects[:2]
-	f.Apply(f.ctx, f.plan)
+	f.Apply(f.plan)
 	if !f.exists(ingresses, "nginx") {
 		t.Error("the Ingress was pruned without an inventory")
 	}
@@ -141,7 +141,7 @@ func TestAHungAPIServerCostsOneRequestsTime(t *testing.T) {
 		many[i] = strings.Replace(many[i], "'1'", "'2'", 1)
 	}
 	start := time.Now()
-	r := f.Apply(f.ctx, federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", many...)}})
+	r := f.Apply(federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", many...)}})
 	if took := time.Since(start); took > 4*timeout {
 		t.Errorf("Apply took %s, want about %s and the time of one probe", took, timeout)
 	}
@@ -158,7 +158,7 @@ func TestAHungAPIServerCostsOneRequestsTime(t *testing.T) {
 
 	s.Kill(t, f.cluster)
 	f.plan.Apps = []federation.AppPlan{f.app("web", strings.Replace(many[0], "'2'", "'3'", 1))}
-	r = f.Apply(f.ctx, f.plan)
+	r = f.Apply(f.plan)
 	f.wantFinding(r.Findings, "D03", "does not answer")
 }
 

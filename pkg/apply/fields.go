@@ -30,6 +30,18 @@ func (h hasher) leaves(set *fieldpath.Set, object map[string]any) []digest {
 	return out
 }
 
+// labels digests labels.
+func (h hasher) labels(labels map[string]string) digest {
+	content := make(map[string]any, len(labels))
+	for name, v := range labels {
+		content[name] = v
+	}
+	var m maphash.Hash
+	m.SetSeed(h.seed)
+	writeValue(&m, content, false)
+	return m.Sum64()
+}
+
 func (h hasher) digest(l leaf) digest {
 	switch {
 	case !l.present:

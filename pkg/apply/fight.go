@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // A fight is the same field changed back and forth: fightFlips times within
@@ -33,10 +31,10 @@ type fight struct {
 }
 
 // stopped says whether we leave the object alone because of a fight.
-func (r *record) stopped(now time.Time) bool { return r.fight != nil && now.Before(r.fight.until) }
+func (r *row) stopped(now time.Time) bool { return r.fight != nil && now.Before(r.fight.until) }
 
 // flip counts a change by somebody else, and starts a fight at the third.
-func (r *record) flip(now time.Time, d drift) {
+func (r *row) flip(now time.Time, d drift) {
 	if f := r.fight; f != nil {
 		if now.Sub(f.until) < fightWindow {
 			if slices.Contains(d.paths, f.path) { // our new try was answered as before
@@ -64,7 +62,7 @@ func (r *record) flip(now time.Time, d drift) {
 			}
 		}
 		if count >= fightFlips && !r.stopped(now) {
-			r.fight = &fight{path: path, by: d.by, want: r.want, since: now, until: now.Add(fightPause), pause: fightPause}
+			r.fight = &fight{path: path, by: d.by, want: r.made, since: now, until: now.Add(fightPause), pause: fightPause}
 		}
 	}
 	r.flips = recent
@@ -73,21 +71,11 @@ func (r *record) flip(now time.Time, d drift) {
 	}
 }
 
-// settle gives an object another chance when Git wants something else of it.
-func (r *record) settle(want string) {
+// settleFight gives an object another chance when Git wants something else of it.
+func (r *row) settleFight(want string) {
 	if r.fight != nil && r.fight.want != want {
 		r.fight, r.flips = nil, nil
 	}
-}
-
-func (a *Applier) fightFinding(d *desired, rec *record) (federation.Finding, bool) {
-	if !rec.stopped(time.Now()) {
-		return federation.Finding{}, false
-	}
-	e := rec.fight.error(d)
-	f := e.finding(a.Cluster, d.app)
-	f.Since = rec.fight.since
-	return f, true
 }
 
 func (f *fight) error(d *desired) *Error {

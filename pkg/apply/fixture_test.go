@@ -3,10 +3,12 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +60,9 @@ type fixture struct {
 	watched map[schema.GroupVersionResource]bool
 	ctx     context.Context
 	watches *sync.WaitGroup
+
+	open      atomic.Bool // the Applier may write
+	revisions int
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -99,12 +104,79 @@ func (f *fixture) start(instance string, change ...func(*Options)) {
 	})
 	f.Applier, f.counter = f.newApplier(instance, change...)
 	f.watched = map[schema.GroupVersionResource]bool{}
-	if err := f.Prepare(ctx); err != nil {
-		f.Fatalf("Prepare: %v", err)
+	f.open.Store(false)
+	a := f.Applier
+	a.NamespacesListed(false, nil, errNotWatched)
+	list, err := a.readParents(ctx)
+	if err != nil {
+		f.Fatalf("read the parents: %v", err)
 	}
-	if err := f.Claim(ctx); err != nil {
-		f.Fatalf("Claim: %v", err)
+	a.table.mu.Lock()
+	for app, p := range list {
+		a.table.takeParent(a.table.app(app), p)
 	}
+	a.table.mu.Unlock()
+	a.ParentsListed(true, nil)
+	watches.Go(func() { a.Run(ctx) })
+}
+
+var errNotWatched = errors.New("not watched")
+
+// Result is what came of one Apply.
+type Result struct {
+	Standing
+
+	Findings []federation.Finding // and the notes
+}
+
+// Apply has the Applier make the cluster equal to a plan, until nothing more is due
+// now. Kinds that are not watched are not waited for. In between nothing is written.
+func (f *fixture) Apply(plan federation.ClusterPlan) Result {
+	f.Helper()
+	f.revisions++
+	plan.Revision = federation.Revision{Ref: "main", SHA: fmt.Sprintf("%040d", f.revisions)}
+	f.Want(plan)
+	return f.settle()
+}
+
+// settle lets the Applier do what is due now.
+func (f *fixture) settle() Result {
+	f.Helper()
+	f.open.Store(true)
+	f.Wake()
+	f.until("nothing is due", func() bool {
+		f.unwatched()
+		t := f.table
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		_, flights := t.flights(time.Now())
+		agenda := t.agendaAt(time.Now())
+		return flights == 0 && len(agenda.tasks) == 0 && agenda.calm
+	})
+	f.open.Store(false)
+	s := f.Standing(time.Now())
+	return Result{Standing: s, Findings: slices.Concat(s.Findings, s.Own, s.Notes)}
+}
+
+func (f *fixture) unwatched() {
+	for _, gvr := range f.Resources() {
+		if !f.watched[gvr] {
+			f.Unlisted(gvr, errNotWatched)
+		}
+	}
+}
+
+// due returns the objects that are to be written.
+func (f *fixture) due() []federation.ObjectRef {
+	f.table.mu.Lock()
+	defer f.table.mu.Unlock()
+	var out []federation.ObjectRef
+	for _, x := range f.table.agendaAt(time.Now()).tasks {
+		if x.row != nil {
+			out = append(out, x.row.ref)
+		}
+	}
+	return out
 }
 
 func (f *fixture) newApplier(instance string, change ...func(*Options)) (*Applier, *counter) {
@@ -123,12 +195,21 @@ func (f *fixture) newApplier(instance string, change ...func(*Options)) (*Applie
 	o := Options{
 		Cluster: f.cluster, Federation: f.federation, Source: "source-1", Instance: instance, Version: "v0.0.1",
 		Client: client, Mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found)),
+		MayWrite: f.open.Load, Changed: f.look,
 		Log: zaptest.NewLogger(f.T, zaptest.Level(zap.WarnLevel)),
 	}
 	for _, c := range change {
 		c(&o)
 	}
 	return New(o), count
+}
+
+// look wakes until.
+func (f *fixture) look() {
+	select {
+	case f.seen <- struct{}{}:
+	default: // it is awake
+	}
 }
 
 // app plans one app with these manifests.
@@ -160,9 +241,10 @@ func (f *fixture) objects(app string, manifests ...string) []*federation.Object 
 func (f *fixture) sync(apps ...federation.AppPlan) Result {
 	f.Helper()
 	f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: apps}
+	f.learnKinds()
 	f.watch()
 	f.counter.reset()
-	r := f.Apply(f.ctx, f.plan)
+	r := f.Apply(f.plan)
 	f.watch()
 	return r
 }
@@ -177,6 +259,20 @@ func (f *fixture) mustSync(apps ...federation.AppPlan) Result {
 	return r
 }
 
+// learnKinds finds out what is to be watched for the plan.
+func (f *fixture) learnKinds() {
+	f.Helper()
+	t := f.table
+	t.mu.Lock()
+	t.take(f.plan)
+	kinds := t.listedKinds()
+	for _, r := range t.rows {
+		kinds = append(kinds, r.ref.GroupKind())
+	}
+	t.mu.Unlock()
+	f.learn(f.ctx, kinds, &flight{incarnation: t.incarnation})
+}
+
 // watch starts the watches that are missing, and returns when their lists have
 // been observed.
 func (f *fixture) watch() {
@@ -185,11 +281,11 @@ func (f *fixture) watch() {
 		f.watched[configMaps.GroupResource().WithVersion("parents")] = true
 		f.follow(configMaps, Namespace, ParentSelector(f.federation))
 	}
-	for _, gvr := range f.Kinds(f.plan) {
+	for _, gvr := range f.Resources() {
 		if !f.watched[gvr] {
 			f.watched[gvr] = true
 			f.follow(gvr, "", LabelPartOf)
-			f.Listed(gvr)
+			f.Listed(gvr, nil)
 		}
 	}
 }
@@ -224,10 +320,7 @@ func (f *fixture) follow(gvr schema.GroupVersionResource, namespace, selector st
 					continue
 				}
 				a.Observe(Event{Resource: gvr, Object: u, Deleted: event.Type == watch.Deleted})
-				select {
-				case f.seen <- struct{}{}:
-				default:
-				}
+				f.look()
 			}
 		}
 	})
@@ -253,12 +346,12 @@ func (f *fixture) until(what string, ok func() bool) {
 // repair waits until something is due, and repairs it.
 func (f *fixture) repair() []federation.Change {
 	f.Helper()
-	f.until("an object is due for repair", func() bool {
-		refs, _ := f.Due(time.Now())
-		return len(refs) > 0
-	})
+	f.until("an object is due for repair", func() bool { return len(f.due()) > 0 })
 	f.counter.reset()
-	return f.Repair(f.ctx).Changes
+	f.table.mu.Lock()
+	clear(f.table.changes)
+	f.table.mu.Unlock()
+	return f.settle().Changes
 }
 
 func (f *fixture) get(gvr schema.GroupVersionResource, name string) *unstructured.Unstructured {
@@ -304,7 +397,7 @@ func (f *fixture) patchAs(who string, gvr schema.GroupVersionResource, name, pat
 func (f *fixture) create(who, manifest string) *unstructured.Unstructured {
 	f.Helper()
 	o := f.objects("foreign", manifest)[0]
-	mapping, err := f.mapping(o.GVK())
+	mapping, err := f.mapping(o.Ref.GroupKind(), o.Version)
 	if err != nil {
 		f.Fatal(err)
 	}

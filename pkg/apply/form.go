@@ -100,6 +100,10 @@ type desired struct {
 	adoption federation.Adoption
 	object   *federation.Object
 	ref      federation.ObjectRef // as the cluster knows it
+
+	// What nodePorts and leavesReplicas found out, once.
+	ports     []servicePort
+	portsRead bool
 }
 
 // want identifies what is to be sent: equal strings are equal requests.

@@ -72,7 +72,7 @@ func (a *Applier) keep(ctx context.Context, ref federation.ObjectRef, live *unst
 		if !apierrors.IsNotFound(err) {
 			break
 		}
-		if err := a.createNamespace(ctx, Namespace); err != nil {
+		if _, err := a.createNamespace(ctx, Namespace); err != nil {
 			return "", err
 		}
 	}
@@ -172,7 +172,8 @@ func (a *Applier) Restore(ctx context.Context, ref federation.ObjectRef) (Kept, 
 	if kept == nil {
 		return Kept{}, fmt.Errorf("restore %s: nothing is kept of it in %s", ref, Namespace)
 	}
-	mapping, err := a.mapping(kept.content.GroupVersionKind())
+	gvk := kept.content.GroupVersionKind()
+	mapping, err := a.mapping(gvk.GroupKind(), gvk.Version)
 	if err != nil {
 		return Kept{}, fmt.Errorf("restore %s: %w", ref, err)
 	}

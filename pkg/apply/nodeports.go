@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strconv"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,167 +48,59 @@ func nodePortOf(item any) (servicePort, bool) {
 	return servicePort{protocol: protocol, nodePort: int32(port)}, true
 }
 
-// applyServices applies Services in an order in which no two hold one node port
-// at a time: who gives a port up goes before who takes it, a Service that leaves
-// goes first, and where ports go round in a circle one Service moves to a free
-// port until the others are through.
-func (p *pass) applyServices(ctx context.Context, wave []*desired) {
-	wanted := map[*desired][]servicePort{}
-	for _, d := range wave {
-		wanted[d] = servicePorts(d.unstructured())
-	}
-	p.releaseLeaving(ctx, wanted)
-	parked := map[*desired]bool{}
-	for remaining := wave; len(remaining) > 0; {
-		var ready, waiting []*desired
-		for _, d := range remaining {
-			if p.waitsFor(d, remaining, wanted) == nil {
-				ready = append(ready, d)
-			} else {
-				waiting = append(waiting, d)
-			}
-		}
-		if len(ready) == 0 {
-			d := inCircle(waiting, func(d *desired) *desired { return p.waitsFor(d, remaining, wanted) })
-			if parked[d] || p.over(ctx) || p.park(ctx, d, wave, wanted[d]) != nil {
-				ready, waiting = waiting, nil // the API server says what is wrong
-			} else {
-				parked[d] = true
-				continue
-			}
-		}
-		each(ctx, p, ready, func(d *desired) { p.put(ctx, d) })
-		remaining = waiting
-	}
-}
-
-// inCircle follows who waits for whom until it comes round.
-func inCircle(waiting []*desired, next func(*desired) *desired) *desired {
-	d := waiting[0]
-	for range waiting {
-		d = next(d)
-	}
-	return d
-}
-
-// waitsFor gives a Service that has a node port which d takes over and which
-// that Service gives up; nil if there is none.
-func (p *pass) waitsFor(d *desired, others []*desired, wanted map[*desired][]servicePort) *desired {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, port := range wanted[d] {
-		if slices.Contains(p.portsOf(d.ref), port) {
-			continue
-		}
-		for _, other := range others {
-			if other != d && slices.Contains(p.portsOf(other.ref), port) && !slices.Contains(wanted[other], port) {
-				return other
-			}
-		}
-	}
-	return nil
-}
-
-// portsOf gives the node ports that a Service of ours has now; p.mu is held.
-func (p *pass) portsOf(ref federation.ObjectRef) []servicePort {
-	if rec := p.objects[ref]; rec != nil && rec.live != nil {
-		return rec.live.ports
-	}
-	return nil
-}
-
-// releaseLeaving deletes, ahead of all others, the Services that leave and whose
-// node ports a new one claims.
-func (p *pass) releaseLeaving(ctx context.Context, wanted map[*desired][]servicePort) {
-	claimed := map[servicePort]bool{}
-	for _, ports := range wanted {
-		for _, port := range ports {
-			claimed[port] = true
-		}
-	}
-	for _, app := range p.apps {
-		if !p.mayPrune(app) {
-			continue
-		}
-		for _, ref := range p.leaving(app) {
-			p.mu.Lock()
-			gives := slices.ContainsFunc(p.portsOf(ref), func(port servicePort) bool { return claimed[port] })
-			p.mu.Unlock()
-			if gives && ref.GroupKind() == serviceKind && !p.over(ctx) {
-				p.remove(ctx, app, ref)
-			}
-		}
-	}
-}
-
 // parkTries bounds how many ports are tried for a Service that makes room.
 const parkTries = 32
 
 // park applies the Service as the plan says, but with free ports in place of
-// those that others still have: so it gives up its own.
-func (p *pass) park(ctx context.Context, d *desired, wave []*desired, ports []servicePort) error {
-	mapping, err := p.find(ctx, d)
-	if err != nil {
-		return err
-	}
-	p.mu.Lock()
-	used := map[int32]bool{}
-	for _, port := range ports {
-		used[port.nodePort] = true
-	}
-	for ref := range p.objects {
-		for _, port := range p.portsOf(ref) {
-			used[port.nodePort] = true
-		}
-	}
-	held := map[servicePort]bool{}
-	for _, other := range wave {
-		for _, port := range p.portsOf(other.ref) {
-			held[port] = held[port] || other != d
-		}
-	}
-	p.mu.Unlock()
-
-	p.begin(d, mapping)
+// those that others still have: so it gives up its own. What the plan says is due
+// after that.
+func (a *Applier) park(ctx context.Context, r *row, k known, used map[int32]bool, held map[servicePort]bool, f *flight) {
+	next := a.freePorts(k.ref, used)
 	var answer *unstructured.Unstructured
-	next := p.freePorts(d, used)
+	var err error
 	for range parkTries {
 		var data []byte
-		if data, err = parkedForm(d, held, next); err != nil {
+		if data, err = parkedForm(k.desired, held, next); err != nil {
 			break
 		}
-		answer, err = p.patchData(ctx, d, mapping, data)
-		if err == nil || !apierrors.IsInvalid(err) || newError("apply", d.ref, "", err).Class != ClassPortTaken {
+		answer, err = a.patchData(ctx, k, data)
+		if err == nil || !apierrors.IsInvalid(err) || newError("apply", k.ref, "", err).Class != ClassPortTaken {
 			break
 		}
 	}
-	p.end(d, outcome{answer: answer}, err)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if rec := p.objects[d.ref]; rec != nil {
-		rec.want = "" // this is not yet what Git says
+	if err != nil {
+		a.endFailed(ctx, r, f, k, "apply", err)
+		return
 	}
-	return err
+	v := a.table.hasher.viewOf(answer)
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.flight = nil
+	if f.incarnation == t.incarnation {
+		r.base, r.live, r.seen, r.made, r.drift, r.last = &v, &v, time.Now(), "", nil, try{}
+	}
+	a.replay(r)
 }
 
 // freePorts gives ports of the range that none of ours has, in an order that
 // depends on the object, so that Services that make room at a time do not meet.
-func (p *pass) freePorts(d *desired, used map[int32]bool) func() int32 {
-	size := p.NodePorts.Last - p.NodePorts.First + 1
+func (a *Applier) freePorts(ref federation.ObjectRef, used map[int32]bool) func() int32 {
+	size := a.NodePorts.Last - a.NodePorts.First + 1
 	h := fnv.New32a()
-	h.Write([]byte(d.ref.String()))
+	h.Write([]byte(ref.String()))
 	at := int32(h.Sum32() % uint32(size))
 	return func() int32 {
 		for range size {
 			at = (at + 1) % size
-			port := p.NodePorts.First + at
+			port := a.NodePorts.First + at
 			if used[port] {
 				continue
 			}
 			used[port] = true
 			return port
 		}
-		return p.NodePorts.First // nothing is free: the API server says so
+		return a.NodePorts.First // nothing is free: the API server says so
 	}
 }
 
@@ -229,24 +122,24 @@ func parkedForm(d *desired, held map[servicePort]bool, next func() int32) ([]byt
 
 // nameHolder says who has the node port that an object asked for in vain. The API
 // server does not, so that it may take a list of all Services to know.
-func (p *pass) nameHolder(ctx context.Context, e *Error) {
+func (a *Applier) nameHolder(ctx context.Context, e *Error) {
 	n, err := strconv.ParseInt(e.Port, 10, 32)
 	if err != nil {
 		return
 	}
 	port := int32(n)
-	if holder, ok := p.findHolder(ctx, port); ok && holder != e.Object {
+	if holder, ok := a.findHolder(ctx, port); ok && holder != e.Object {
 		e.Err = fmt.Errorf("nodePort %d is held by %s: %w", port, holder, e.Err)
 	}
 }
 
 // findHolder looks for the Service that has a node port. Where Services may not be
 // listed, the holder stays unnamed.
-func (p *pass) findHolder(ctx context.Context, port int32) (federation.ObjectRef, bool) {
+func (a *Applier) findHolder(ctx context.Context, port int32) (federation.ObjectRef, bool) {
 	const page = 500
 	for next := ""; ; {
-		list, err := request(ctx, p.Applier, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-			return p.Client.Resource(services).List(ctx, metav1.ListOptions{Limit: page, Continue: next})
+		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
+			return a.Client.Resource(services).List(ctx, metav1.ListOptions{Limit: page, Continue: next})
 		})
 		if err != nil {
 			return federation.ObjectRef{}, false

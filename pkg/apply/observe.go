@@ -2,12 +2,12 @@ package apply
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -28,29 +28,13 @@ type Event struct {
 // Drift says what is to be done about an Event.
 type Drift struct {
 	Object federation.ObjectRef
-	// Repair says that Repair should be called now.
+	// Repair says that it is to be put right, and that this is news.
 	Repair bool
 	// Text says what somebody else changed, as in "spec.ports by kubectl-edit";
 	// empty where the object is as it should be.
 	Text string
 	// Findings says that Findings gives something else than before.
 	Findings bool
-}
-
-// record is what is known of one object.
-type record struct {
-	resource schema.GroupVersionResource
-	live     *view  // nil where it does not exist, as far as we know
-	base     *view  // what the API server answered to our apply, or was found to be as good
-	want     string // what base came from; empty where that is not known
-
-	inFlight bool   // a request of ours is under way: events wait for its answer
-	queued   *Event // the newest of those
-
-	drift   *drift // what somebody else changed since base
-	flips   []flip
-	fight   *fight
-	problem *Error // why the last try failed
 }
 
 // drift is a change by somebody else.
@@ -60,13 +44,6 @@ type drift struct {
 	by    string
 }
 
-func (r *record) partOf() string {
-	if r.live == nil {
-		return ""
-	}
-	return r.live.partOf
-}
-
 // Observe takes one event of the watches and says what is to be done about it.
 // It makes no request and waits for none.
 func (a *Applier) Observe(e Event) Drift {
@@ -74,103 +51,245 @@ func (a *Applier) Observe(e Event) Drift {
 	if e.ResourceVersion == "" {
 		e.ResourceVersion = e.Object.GetResourceVersion()
 	}
+	t := a.table
 	if a.isParent(e) {
-		return a.observeParent(ref, e)
+		var p *parent
+		if !e.Deleted {
+			p = a.parentOf(e.Object.GetAnnotations()[annotationApp], e.Object)
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		a.observeParent(e, p)
+		a.Wake()
+		return Drift{Object: ref, Findings: true}
 	}
 	var v view
 	if !e.Deleted {
-		v = a.hasher.viewOf(e.Object)
+		v = t.hasher.viewOf(e.Object)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	rec := a.objects[ref]
-	if rec == nil {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.rows[ref]
+	if r == nil {
 		if e.Deleted || v.partOf == "" {
 			return Drift{Object: ref}
 		}
-		rec = &record{resource: e.Resource}
-		a.objects[ref] = rec
+		r = t.row(ref)
 	}
-	if rec.inFlight {
-		if rec.queued == nil || newer(e.ResourceVersion, rec.queued.ResourceVersion) {
-			rec.queued = &e
+	if r.resource.Empty() {
+		r.resource = e.Resource
+	}
+	if r.flight != nil {
+		if r.queued == nil || newer(e.ResourceVersion, r.queued.ResourceVersion) {
+			r.queued = &e
 		}
 		return Drift{Object: ref}
 	}
-	return a.judge(ref, rec, e, v)
+	d := a.judge(r, e, v)
+	t.sweep(r)
+	return d
 }
 
-// Listed says that the initial list of the kind has been observed as a whole.
-// Objects that a later list misses are observed as deleted.
-func (a *Applier) Listed(gvr schema.GroupVersionResource) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.listed[gvr] = true
+// Listing is what a consistent list said.
+type Listing struct {
+	Asked   time.Time                          // before the request was sent
+	Objects map[types.NamespacedName]types.UID // all that there were
 }
 
-// Unlisted says that the kind can no longer be watched: what is known of its
-// objects may be old, and none is pruned.
-func (a *Applier) Unlisted(gvr schema.GroupVersionResource) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.listed, gvr)
-}
-
-// Due gives the objects that Repair would see to now, and when to ask again:
-// at the zero time only after another event.
-func (a *Applier) Due(now time.Time) (refs []federation.ObjectRef, next time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for ref, rec := range a.objects {
-		switch {
-		case rec.drift == nil || a.desired[ref] == nil:
-		case rec.stopped(now):
-			if next.IsZero() || rec.fight.until.Before(next) {
-				next = rec.fight.until
-			}
-		default:
-			refs = append(refs, ref)
+// Listed says that the list of a kind has been observed as a whole. It is the truth
+// about what was known when it was asked for: what it lacks is gone, or no longer
+// bears our label. A nil listing says no more than that the list is there.
+func (a *Applier) Listed(gvr schema.GroupVersionResource, l *Listing) {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range t.kinds {
+		if k.mapping != nil && k.mapping.Resource.GroupResource() == gvr.GroupResource() {
+			k.list = listing{done: true}
 		}
 	}
-	slices.SortFunc(refs, federation.ObjectRef.Compare)
-	return refs, next
+	defer a.Wake()
+	if l == nil {
+		return
+	}
+	for _, r := range t.sorted() {
+		if r.live == nil || r.flight != nil || r.resource.GroupResource() != gvr.GroupResource() || !r.seen.Before(l.Asked) {
+			continue
+		}
+		if _, there := l.Objects[types.NamespacedName{Namespace: r.ref.Namespace, Name: r.ref.Name}]; !there {
+			a.lost(r)
+			t.sweep(r)
+		}
+	}
 }
 
-// judge compares a state of an object with what our apply made of it; a.mu is
+// Unlisted says that the kind is not seen, and why: what is known of its objects
+// may be old, and none is pruned. A nil error says that it is about to be listed.
+func (a *Applier) Unlisted(gvr schema.GroupVersionResource, err error) {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range t.kinds {
+		if k.mapping != nil && k.mapping.Resource.GroupResource() == gvr.GroupResource() {
+			k.list = listing{err: err}
+			if err == nil {
+				k.since = time.Now()
+			}
+		}
+	}
+	a.Wake()
+}
+
+// ParentsListed says whether the inventories' parents are seen, and if not, why:
+// with neither they are about to be.
+func (a *Applier) ParentsListed(done bool, err error) {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !done && err == nil && t.listings.parents.done {
+		t.since = time.Now()
+	}
+	t.listings.parents = listing{done: done, err: err}
+	a.Wake()
+}
+
+// ParentsRead takes a consistent list of the parents: what it lacks is gone.
+func (a *Applier) ParentsRead(l *Listing) {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, of := range t.apps {
+		if of.flight != nil || of.parent == nil {
+			continue
+		}
+		if _, there := l.Objects[types.NamespacedName{Namespace: Namespace, Name: ParentName(a.Federation, of.name)}]; !there {
+			of.parent = nil
+		}
+	}
+	t.listings.parents = listing{done: true}
+	a.Wake()
+}
+
+// ObserveNamespace takes an event of the watch of all namespaces.
+func (a *Applier) ObserveNamespace(u *unstructured.Unstructured, deleted bool) {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.space(u.GetName())
+	before := *s
+	if deleted {
+		*s = space{known: true, flight: s.flight}
+	} else {
+		s.observe(t.hasher, u)
+		s.last = try{}
+	}
+	if s.exists != before.exists || s.mark != before.mark {
+		a.Wake()
+	}
+}
+
+// NamespacesListed says whether the namespaces are seen, and if not, why.
+func (a *Applier) NamespacesListed(done bool, l *Listing, err error) {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.listings.spaces = listing{done: done, err: err}
+	for name, s := range t.spaces {
+		switch {
+		case !done:
+			s.known = false // it may be gone by now: a look tells
+		case s.flight == nil:
+			s.known = true
+			if l != nil {
+				if _, there := l.Objects[types.NamespacedName{Name: name}]; !there {
+					*s = space{known: true}
+				}
+			}
+		}
+	}
+	a.Wake()
+}
+
+// DefinitionsChanged says that the cluster's definitions are others: kinds that
+// were not served may be.
+func (a *Applier) DefinitionsChanged() {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range t.kinds {
+		if k.mapping == nil && k.last.err != nil {
+			k.last.at = time.Now().Add(-backoff(pauseFirst, k.last.failures, pauseShared) - k.last.err.RetryAfter)
+		}
+	}
+	a.Wake()
+}
+
+// lost notes that the object is gone, or no longer bears our label; t.mu is held.
+func (a *Applier) lost(r *row) Drift {
+	out := Drift{Object: r.ref}
+	t := a.table
+	known := r.live != nil
+	r.live, r.seen = nil, time.Now()
+	if r.want == nil {
+		return out
+	}
+	a.Wake()
+	if r.made == "" || !known {
+		return out // it is due already
+	}
+	return t.noteDrift(r, drift{text: "deleted, or its label removed", paths: []string{"the object"}, by: "somebody"})
+}
+
+// judge compares a state of an object with what our apply made of it; t.mu is
 // held.
-func (a *Applier) judge(ref federation.ObjectRef, rec *record, e Event, v view) Drift {
-	out := Drift{Object: ref}
-	if rec.base != nil && !newer(e.ResourceVersion, rec.base.version) {
+func (a *Applier) judge(r *row, e Event, v view) Drift {
+	t := a.table
+	out := Drift{Object: r.ref}
+	if r.base != nil && !newer(e.ResourceVersion, r.base.version) {
 		return out // it happened before our apply
 	}
-	if rec.live != nil && e.ResourceVersion != rec.live.version && !newer(e.ResourceVersion, rec.live.version) {
+	if r.live != nil && e.ResourceVersion != r.live.version && !newer(e.ResourceVersion, r.live.version) {
 		return out // we know better
 	}
 	if e.Deleted {
-		rec.live = nil
-		if a.desired[ref] == nil {
-			delete(a.objects, ref)
-			return out
-		}
-		if rec.want == "" {
-			return out // the next apply sees to it
-		}
-		return a.noteDrift(ref, rec, drift{text: "deleted, or its label removed", paths: []string{"the object"}, by: "somebody"})
+		return a.lost(r)
 	}
-	out.Findings = foreignOf(rec.live) != foreignOf(&v)
-	rec.live = &v
-	if a.desired[ref] == nil || rec.want == "" || v.terminating {
+	before := r.live
+	out.Findings = foreignOf(before) != foreignOf(&v)
+	r.live, r.seen = &v, time.Now()
+	changed := before == nil || before.mark() != v.mark()
+	if changed || before.established != v.established {
+		a.Wake()
+	}
+	if r.want == nil || v.terminating {
 		return out
 	}
-	d, ok := driftOf(rec.base, v, e.Object)
+	if r.made == "" {
+		if changed {
+			t.recognize(r)
+		}
+		return out
+	}
+	d, ok := driftOf(r.base, v, e.Object)
 	if !ok {
-		out.Findings = out.Findings || rec.drift != nil
-		rec.drift = nil // whoever changed it changed it back
+		out.Findings = out.Findings || r.drift != nil
+		r.drift = nil // whoever changed it changed it back
 		return out
 	}
-	noted := a.noteDrift(ref, rec, d)
+	noted := t.noteDrift(r, d)
 	noted.Findings = noted.Findings || out.Findings
 	return noted
+}
+
+// recognize looks whether an object, of which it is not known what it was made
+// from, is what Git says; t.mu is held.
+func (t *table) recognize(r *row) {
+	if r.made != "" || r.live == nil || r.want == nil || r.flight != nil || r.live.partOf != r.want.partOf {
+		return
+	}
+	if t.hasher.says(*r.live, r.want.unstructured().Object) {
+		r.base, r.made, r.drift, r.last = r.live, r.want.want(), nil, try{}
+	}
 }
 
 // driftOf says what somebody else changed between base and live.
@@ -201,17 +320,17 @@ func describe(paths []string) string {
 }
 
 // noteDrift remembers the drift until it is repaired, and looks whether it has
-// become a fight; a.mu is held.
-func (a *Applier) noteDrift(ref federation.ObjectRef, rec *record, d drift) Drift {
+// become a fight; t.mu is held.
+func (t *table) noteDrift(r *row, d drift) Drift {
 	now := time.Now()
-	isNew := rec.drift == nil
-	rec.drift = &d
-	stoppedBefore := rec.stopped(now)
+	isNew := r.drift == nil
+	r.drift = &d
+	stoppedBefore := r.stopped(now)
 	if isNew && !stoppedBefore {
-		rec.flip(now, d)
+		r.flip(now, d)
 	}
-	stopped := rec.stopped(now)
-	return Drift{Object: ref, Repair: !stopped, Text: d.text, Findings: stopped != stoppedBefore}
+	stopped := r.stopped(now)
+	return Drift{Object: r.ref, Repair: isNew && !stopped, Text: d.text, Findings: true}
 }
 
 // foreignOf is comparable where a slice is not.
@@ -224,20 +343,4 @@ func foreignOf(v *view) string {
 		b.WriteString(f.path + "\x00" + f.manager + "\x00")
 	}
 	return b.String()
-}
-
-func (a *Applier) foreignFindings(d *desired, rec *record) []federation.Finding {
-	if rec.live == nil || len(rec.live.foreign) == 0 {
-		return nil
-	}
-	var parts []string
-	for _, f := range rec.live.foreign {
-		parts = append(parts, fmt.Sprintf("%s by %s", f.path, f.manager))
-	}
-	return []federation.Finding{{
-		ID: "foreign", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: d.app,
-		Object: d.object.Ref, File: d.object.File,
-		Message: "beside what Git says there is: " + strings.Join(parts, ", "),
-		Remedy:  "put it into Git, or remove it in the cluster; fedsync leaves it",
-	}}
 }

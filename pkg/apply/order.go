@@ -1,8 +1,6 @@
 package apply
 
 import (
-	"slices"
-
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -70,23 +68,3 @@ var ranks = func() map[schema.GroupKind]int {
 	}
 	return out
 }()
-
-// waves sorts objects into those that may be applied at a time, first wave first
-// and in the order of their references.
-func waves(objects []*desired) [][]*desired {
-	objects = slices.Clone(objects)
-	slices.SortFunc(objects, func(a, b *desired) int {
-		if d := rank(a.ref.GroupKind()) - rank(b.ref.GroupKind()); d != 0 {
-			return d
-		}
-		return a.ref.Compare(b.ref)
-	})
-	var out [][]*desired
-	for i, d := range objects {
-		if i == 0 || rank(d.ref.GroupKind()) != rank(objects[i-1].ref.GroupKind()) {
-			out = append(out, nil)
-		}
-		out[len(out)-1] = append(out[len(out)-1], d)
-	}
-	return out
-}

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,8 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
-	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,112 +23,151 @@ import (
 // parent is what is known of the ConfigMap that heads an app's inventory.
 type parent struct {
 	uid        types.UID
-	version    string // the resourceVersion; empty where it does not exist
+	version    string // the resourceVersion
 	kinds      map[schema.GroupKind]bool
 	namespaces map[string]bool // but fedsync-system
 	instance   string
-	claimed    bool   // it bore our instance in this run
+	source     string
 	refused    *Error // why it is not ours to write
 }
 
-// Prepare reads the parents of this federation, so that Kinds and Claim know
-// them. It writes nothing. Where they may not be listed, none is known.
-func (a *Applier) Prepare(ctx context.Context) error {
-	list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-		return a.Client.Resource(configMaps).Namespace(Namespace).List(ctx, metav1.ListOptions{LabelSelector: ParentSelector(a.Federation)})
-	})
-	if apierrors.IsForbidden(err) {
-		return nil // without an inventory apply goes on and does not prune: its finding says so
+// exists reports whether there is a parent.
+func (p *parent) exists() bool { return p != nil }
+
+// refusal is why the parent is not ours to write; nil where it is, or is missing.
+func (p *parent) refusal() *Error {
+	if p == nil {
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("list the inventories of federation %s in %s: %w", a.Federation, Namespace, err)
-	}
-	for i := range list.Items {
-		if app := list.Items[i].GetAnnotations()[annotationApp]; app != "" {
-			a.storeParent(app, &list.Items[i])
-		}
-	}
-	return nil
+	return p.refused
 }
 
-// Claim writes this instance into every parent that Prepare found, but for those
-// that already bear it or belong to another source. From then on older instances
-// write nothing any more.
-func (a *Applier) Claim(ctx context.Context) error {
-	release, err := a.take(ctx)
-	if err != nil {
-		return err
+// parentOf reads a parent.
+func (a *Applier) parentOf(app string, u *unstructured.Unstructured) *parent {
+	annotations := u.GetAnnotations()
+	p := &parent{
+		uid:        u.GetUID(),
+		version:    u.GetResourceVersion(),
+		kinds:      map[schema.GroupKind]bool{},
+		namespaces: map[string]bool{},
+		instance:   annotations[annotationInstance],
+		source:     annotations[annotationSource],
+		refused:    a.refusal(app, u),
 	}
-	defer release()
-	a.mu.Lock()
-	apps := slices.Sorted(maps.Keys(a.parents))
-	a.mu.Unlock()
-	var errs []error
-	for _, app := range apps {
-		err := a.writeParent(ctx, app, nil, nil, false)
-		if err == nil {
+	for _, name := range splitList(annotations[annotationGroupKinds]) {
+		p.kinds[schema.ParseGroupKind(name)] = true
+	}
+	for _, name := range splitList(annotations[annotationMoreSpaces]) {
+		p.namespaces[name] = true
+	}
+	return p
+}
+
+// wide reports whether the app's parent bears our name and lists every kind and
+// namespace of the app.
+func (t *table) wide(a *app) bool {
+	p := a.parent
+	if p == nil || p.refused != nil || p.instance != t.instance || p.source != t.source {
+		return false
+	}
+	for gk := range a.kinds {
+		if !p.kinds[gk] {
+			return false
+		}
+	}
+	for name := range a.spaces {
+		if !p.namespaces[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// listedKinds are the kinds that the inventories list.
+func (t *table) listedKinds() []schema.GroupKind {
+	var out []schema.GroupKind
+	for _, a := range t.apps {
+		if !a.parent.exists() {
 			continue
 		}
-		e := newError("claim", federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: ParentName(a.Federation, app)}, "", err)
-		if e.Class != ClassOwned && !e.leavesNoInventory() {
-			errs = append(errs, err)
+		for gk := range a.parent.kinds {
+			out = append(out, gk)
 		}
 	}
-	return errors.Join(errs...)
+	slices.SortFunc(out, compareKinds)
+	return slices.Compact(out)
+}
+
+func compareKinds(a, b schema.GroupKind) int {
+	return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Kind, b.Kind))
+}
+
+// parentWish is what a parent is to list.
+type parentWish struct {
+	kinds  map[schema.GroupKind]bool
+	spaces map[string]bool
+	exact  bool    // and nothing besides; with no kinds it is deleted
+	known  *parent // as it was seen last
+}
+
+// parentWish is what the app's parent is to list: all that the app has besides what
+// it lists already or, where exact, that alone; t.mu is held.
+func (t *table) parentWish(a *app, exact bool) parentWish {
+	return parentWish{kinds: maps.Clone(a.kinds), spaces: maps.Clone(a.spaces), exact: exact, known: a.parent}
+}
+
+// writeInventory sees to it that the app's parent lists what it is to.
+func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *flight) {
+	ref := federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: ParentName(a.Federation, of.name)}
+	var p *parent
+	var err error
+	verb := "claim"
+	if w.exact {
+		verb = "narrow"
+	}
+	if w.exact && len(w.kinds) == 0 {
+		p, err = a.deleteParent(ctx, of.name, w.known)
+	} else {
+		p, err = a.writeParent(ctx, of.name, w)
+	}
+	var e *Error
+	if err != nil {
+		e = newError(verb, ref, "", err)
+		a.examine(ctx, e, err)
+	}
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	of.flight = nil
+	if f.incarnation != t.incarnation {
+		return
+	}
+	if p != nil || err == nil {
+		t.takeParent(of, p)
+	}
+	switch {
+	case e == nil:
+		of.last, t.silent = try{}, try{}
+	case e.Class == ClassFenced || e.Class == ClassCanceled || e.Class == ClassUnreachable:
+	default:
+		of.last.failed(time.Now(), e, f)
+	}
+}
+
+// takeParent takes what was read or written of a parent, unless something newer is
+// known already; t.mu is held.
+func (t *table) takeParent(a *app, p *parent) {
+	t.sets[PartOf(t.federation, a.name)] = a.name
+	if p != nil && a.parent != nil && a.parent.uid == p.uid && newer(a.parent.version, p.version) {
+		return
+	}
+	a.parent = p
 }
 
 // leavesNoInventory says whether the error is about a parent that may not be
 // written: a finding at every Apply, which goes on without prune, and no fault.
 func (e *Error) leavesNoInventory() bool {
 	return e.Class == ClassForbidden || e.Class == ClassAdmission || e.Class == ClassQuota
-}
-
-// Parents names the parents that are known, by app.
-func (a *Applier) Parents() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var apps []string
-	for app, p := range a.parents {
-		if p.version != "" && p.refused == nil {
-			apps = append(apps, app)
-		}
-	}
-	slices.Sort(apps)
-	return apps
-}
-
-// storeParent takes over what was read of a parent, and looks who writes it.
-func (a *Applier) storeParent(app string, u *unstructured.Unstructured) *parent {
-	p := &parent{
-		uid:        u.GetUID(),
-		version:    u.GetResourceVersion(),
-		kinds:      map[schema.GroupKind]bool{},
-		namespaces: map[string]bool{},
-		instance:   u.GetAnnotations()[annotationInstance],
-		refused:    a.refusal(app, u),
-	}
-	for _, name := range splitList(u.GetAnnotations()[annotationGroupKinds]) {
-		p.kinds[schema.ParseGroupKind(name)] = true
-	}
-	for _, name := range splitList(u.GetAnnotations()[annotationMoreSpaces]) {
-		p.namespaces[name] = true
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.apps[PartOf(a.Federation, app)] = app
-	old := a.parents[app]
-	if old != nil && old.version != "" && newer(old.version, p.version) {
-		return old
-	}
-	if old != nil && old.claimed {
-		p.claimed = true
-		if p.instance != a.Instance && p.instance != "" && a.fencedBy == "" && p.refused == nil {
-			a.fencedBy = p.instance
-			a.Log.Error("another instance took over", zap.String("instance", p.instance))
-		}
-	}
-	a.parents[app] = p
-	return p
 }
 
 // refusal says why a parent is not ours to write.
@@ -142,7 +182,7 @@ func (a *Applier) refusal(app string, u *unstructured.Unstructured) *Error {
 	case annotations[annotationFederation] != a.Federation || annotations[annotationApp] != app:
 		why = fmt.Sprintf("it belongs to app %q of federation %q", annotations[annotationApp], annotations[annotationFederation])
 		remedy = "rename the federation or the app"
-	case annotations[annotationSource] != a.Source:
+	case annotations[annotationSource] != a.Source && !slices.Contains(a.FormerSources, annotations[annotationSource]):
 		why = fmt.Sprintf("it belongs to another source (repository, ref and federation): %q, and this is %q", annotations[annotationSource], a.Source)
 		remedy = fmt.Sprintf("stop the other fedsync; to take over, kubectl annotate --overwrite configmap -n %s %s %s=%s",
 			Namespace, u.GetName(), annotationSource, a.Source)
@@ -162,94 +202,45 @@ func (a *Applier) isParent(e Event) bool {
 		e.Object.GetAnnotations()[annotationApp] != ""
 }
 
-// observeParent looks whether somebody took a parent over, changed or deleted it.
-func (a *Applier) observeParent(ref federation.ObjectRef, e Event) Drift {
-	app := e.Object.GetAnnotations()[annotationApp]
-	out := Drift{Object: ref}
-	if e.Deleted {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if p := a.parents[app]; p != nil && p.version != "" && newer(e.ResourceVersion, p.version) {
-			p.version = "" // its kinds are not forgotten: it is made again from them
-			out.Repair, out.Text = a.hasApp(app), "deleted, or its label removed by somebody"
-		}
-		return out
+// observeParent takes an event of a parent; t.mu is held.
+func (a *Applier) observeParent(e Event, p *parent) {
+	t := a.table
+	of := t.app(e.Object.GetAnnotations()[annotationApp])
+	switch {
+	case of.flight != nil && of.parent != nil && p != nil && !newer(p.version, of.parent.version):
+		return
+	case !e.Deleted:
+		t.takeParent(of, p)
+	case of.parent != nil && (of.parent.uid == e.Object.GetUID() || e.Object.GetUID() == ""):
+		of.parent = nil // its kinds are known from the rows; what left has its label
 	}
-	p := a.storeParent(app, e.Object)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	out.Findings = a.fencedBy != "" || p.refused != nil
-	if a.fencedBy == "" && p.refused == nil && p.claimed && !a.wide(app, p) {
-		out.Repair, out.Text = true, "the inventory was changed by somebody"
-	}
-	return out
-}
-
-// hasApp says whether the cluster should run objects of the app; a.mu is held.
-func (a *Applier) hasApp(app string) bool {
-	for _, d := range a.desired {
-		if d.app == app {
-			return true
-		}
-	}
-	return false
-}
-
-// wide says whether the parent lists every kind and namespace of the app, and
-// bears our instance; a.mu is held.
-func (a *Applier) wide(app string, p *parent) bool {
-	if p.version == "" || p.instance != a.Instance {
-		return false
-	}
-	for _, d := range a.desired {
-		if d.app == app && (!p.kinds[d.ref.GroupKind()] || !listsNamespace(p, d.ref.Namespace)) {
-			return false
-		}
-	}
-	return true
-}
-
-func listsNamespace(p *parent, namespace string) bool {
-	return namespace == "" || namespace == Namespace || p.namespaces[namespace]
 }
 
 // parentTries bounds how often a parent that others write too is read again.
 const parentTries = 5
 
-// writeParent sees to it that the app's parent exists, bears our instance, and
-// lists these kinds and namespaces: besides what it lists or, where exact, alone.
-// It writes only where something differs.
-func (a *Applier) writeParent(ctx context.Context, app string, kinds map[schema.GroupKind]bool, spaces map[string]bool, exact bool) error {
+// writeParent writes the app's parent until it is as wished, and returns it as it is
+// then. It writes only where something differs.
+func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*parent, error) {
 	parents := a.Client.Resource(configMaps).Namespace(Namespace)
 	name := ParentName(a.Federation, app)
-	ref := federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: name}
+	p := w.known
 	madeNamespace := false
 	for range parentTries {
-		a.mu.Lock()
-		p := parent{}
-		if known := a.parents[app]; known != nil {
-			p = *known
+		if p.refusal() != nil {
+			return p, p.refused
 		}
-		a.mu.Unlock()
-		if p.refused != nil {
-			return p.refused
+		kinds, spaces := w.kinds, w.spaces
+		if p != nil && !w.exact {
+			kinds, spaces = union(p.kinds, w.kinds), union(p.namespaces, w.spaces)
 		}
-		wantKinds, wantSpaces := maps.Clone(kinds), maps.Clone(spaces)
-		if !exact {
-			wantKinds, wantSpaces = union(p.kinds, kinds), union(p.namespaces, spaces)
+		if p != nil && p.instance == a.Instance && p.source == a.Source && maps.Equal(p.kinds, kinds) && maps.Equal(p.namespaces, spaces) {
+			return p, nil
 		}
-		if p.version != "" && p.instance == a.Instance && maps.Equal(p.kinds, wantKinds) && maps.Equal(p.namespaces, wantSpaces) {
-			a.mu.Lock()
-			if known := a.parents[app]; known != nil {
-				known.claimed = true
-			}
-			a.mu.Unlock()
-			return nil
-		}
-		content := a.parentContent(app, wantKinds, wantSpaces)
+		content := a.parentContent(app, kinds, spaces)
 		var answer *unstructured.Unstructured
 		var err error
-		if p.version == "" {
+		if p == nil {
 			answer, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
 				return parents.Create(ctx, content, metav1.CreateOptions{FieldManager: FieldManager})
 			})
@@ -257,7 +248,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, kinds map[schema.
 			content.SetResourceVersion(p.version)
 			var data []byte
 			if data, err = json.Marshal(content.Object); err != nil {
-				return fmt.Errorf("encode %s: %w", ref, err)
+				return nil, fmt.Errorf("encode: %w", err)
 			}
 			answer, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
 				return parents.Patch(ctx, name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: FieldManager})
@@ -265,28 +256,24 @@ func (a *Applier) writeParent(ctx context.Context, app string, kinds map[schema.
 		}
 		switch {
 		case err == nil:
-			a.storeParent(app, answer)
-			a.mu.Lock()
-			a.parents[app].claimed = true
-			a.mu.Unlock()
-			continue // to see it as it is now: ours, or already another's
+			p = a.parentOf(app, answer) // to see it as it is now
 		case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
-			if err := a.readParent(ctx, app); err != nil {
-				return newError("read", ref, "", err)
+			if p, err = a.readParent(ctx, app); err != nil {
+				return nil, err
 			}
-		case apierrors.IsNotFound(err) && p.version != "":
-			a.forgetParent(app)
+		case apierrors.IsNotFound(err) && p != nil:
+			p = nil
 		case apierrors.IsNotFound(err) && !madeNamespace:
 			madeNamespace = true
-			if err := a.createNamespace(ctx, Namespace); err != nil {
-				return newError("create", federation.ObjectRef{Kind: "Namespace", Name: Namespace}, "", err)
+			if _, err := a.createNamespace(ctx, Namespace); err != nil {
+				return nil, newError("create", federation.ObjectRef{Kind: "Namespace", Name: Namespace}, "", err)
 			}
 		default:
-			return newError("claim", ref, "", err)
+			return nil, err
 		}
 	}
-	return &Error{
-		Verb: "claim", Object: ref, Class: ClassConflict, RetryAfter: retrySoon,
+	return p, &Error{
+		Verb: "claim", Object: federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: name}, Class: ClassConflict,
 		Err: errors.New("somebody else keeps changing it"),
 	}
 }
@@ -321,56 +308,34 @@ func (a *Applier) parentContent(app string, kinds map[schema.GroupKind]bool, spa
 	return u
 }
 
-func (a *Applier) readParent(ctx context.Context, app string) error {
-	u, err := request(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return a.Client.Resource(configMaps).Namespace(Namespace).Get(ctx, ParentName(a.Federation, app), metav1.GetOptions{})
-	})
+// readParent reads the app's parent; nil where there is none.
+func (a *Applier) readParent(ctx context.Context, app string) (*parent, error) {
+	u, err := a.get(ctx, configMaps, federation.ObjectRef{Namespace: Namespace, Name: ParentName(a.Federation, app)})
 	if apierrors.IsNotFound(err) {
-		a.forgetParent(app)
-		return nil
+		return nil, nil //nolint:nilnil // a missing parent is no parent
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a.storeParent(app, u)
-	return nil
+	return a.parentOf(app, u), nil
 }
 
-func (a *Applier) forgetParent(app string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if p := a.parents[app]; p != nil {
-		p.version = ""
+// deleteParent ends an inventory that has no objects left, and returns what is
+// there in its place.
+func (a *Applier) deleteParent(ctx context.Context, app string, p *parent) (*parent, error) {
+	if p == nil {
+		return nil, nil //nolint:nilnil // a missing parent is no parent
 	}
-}
-
-// deleteParent ends an inventory that has no objects left.
-func (a *Applier) deleteParent(ctx context.Context, app string) error {
-	a.mu.Lock()
-	p := a.parents[app]
-	a.mu.Unlock()
-	if p == nil || p.version == "" {
-		return nil
-	}
-	name := ParentName(a.Federation, app)
 	_, err := write(ctx, a, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, a.Client.Resource(configMaps).Namespace(Namespace).Delete(ctx, name, preconditions(p.uid, p.version))
+		return struct{}{}, a.Client.Resource(configMaps).Namespace(Namespace).Delete(ctx, ParentName(a.Federation, app), preconditions(p.uid, p.version))
 	})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return newError("prune", federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: name}, "", err)
+	switch {
+	case err == nil || apierrors.IsNotFound(err):
+		return nil, nil //nolint:nilnil // a missing parent is no parent
+	case apierrors.IsConflict(err):
+		return a.readParent(ctx, app)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.parents, app)
-	return nil
-}
-
-func (a *Applier) fencedFinding() federation.Finding {
-	return federation.Finding{
-		ID: "fenced", Severity: federation.SeverityError, Cluster: a.Cluster,
-		Message: fmt.Sprintf("instance %s writes this federation now: this instance (%s) has stopped writing", a.fencedBy, a.Instance),
-		Remedy:  "stop one of the two",
-	}
+	return nil, err
 }
 
 func union[K comparable](a, b map[K]bool) map[K]bool {

@@ -37,7 +37,7 @@ func TestWhatLeavesGitIsPruned(t *testing.T) {
 
 	less := strings.Join(strings.Split(nginx, "\n---\n")[:2], "\n---\n")
 	r := f.mustSync(f.app("web", less))
-	f.wantChanges(r.Changes, "unchanged Service/nginx", "unchanged ReplicaSet/nginx", "pruned Ingress/nginx")
+	f.wantChanges(r.Changes, "pruned Ingress/nginx")
 	f.wantRequests("DELETE ingresses/nginx", "PATCH configmaps/"+ParentName(f.federation, "web"))
 	f.wantParent("ReplicaSet.apps,Service", f.namespace)
 
@@ -78,15 +78,15 @@ func TestPruneLeavesWhatIsNotOurs(t *testing.T) {
 	f.create("kubectl", strings.Replace(earlier, "name: nginx", "name: mine", 1))
 	f.patchAs("kubectl", services, "mine", label)
 	f.until("the labels are seen", func() bool {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		mine := f.Applier.objects[federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "mine"}]
-		other := f.Applier.objects[federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: f.namespace, Name: copied}]
+		f.table.mu.Lock()
+		defer f.table.mu.Unlock()
+		mine := f.table.rows[federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "mine"}]
+		other := f.table.rows[federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: f.namespace, Name: copied}]
 		return mine != nil && other != nil && other.live.owned
 	})
 
 	r := f.mustSync(f.app("web", strings.Split(nginx, "\n---\n")[0], deployment))
-	f.wantChanges(r.Changes, "unchanged Service/nginx", "unchanged Deployment/echo", "pruned ReplicaSet/nginx", "pruned Ingress/nginx")
+	f.wantChanges(r.Changes, "pruned ReplicaSet/nginx", "pruned Ingress/nginx")
 	if !f.exists(services, "mine") || !f.exists(replicaSets, copied) {
 		t.Error("an object that is not ours was pruned")
 	}
@@ -126,7 +126,7 @@ func TestAnObjectMovesBetweenApps(t *testing.T) {
 	uid := f.get(services, "nginx").GetUID()
 	docs := strings.Split(nginx, "\n---\n")
 	r := f.mustSync(f.app("web", docs[1], docs[2]), f.app("shop", docs[0]))
-	f.wantChanges(r.Changes, "configured Service/nginx", "unchanged ReplicaSet/nginx", "unchanged Ingress/nginx")
+	f.wantChanges(r.Changes, "configured Service/nginx")
 	u := f.get(services, "nginx")
 	if u.GetUID() != uid || u.GetLabels()[LabelPartOf] != PartOf(f.federation, "shop") {
 		t.Errorf("uid %s, label %s: want the same object with the label of shop", u.GetUID(), u.GetLabels()[LabelPartOf])
@@ -135,7 +135,7 @@ func TestAnObjectMovesBetweenApps(t *testing.T) {
 
 	// An app that is renamed loses nothing.
 	r = f.mustSync(federation.AppPlan{App: "web", Prune: federation.PruneAllowed}, f.app("shop", docs...))
-	f.wantChanges(r.Changes, "unchanged Service/nginx", "configured ReplicaSet/nginx", "configured Ingress/nginx")
+	f.wantChanges(r.Changes, "configured ReplicaSet/nginx", "configured Ingress/nginx")
 }
 
 func TestNoPruneBeforeTheKindsAreListed(t *testing.T) {
@@ -143,7 +143,7 @@ func TestNoPruneBeforeTheKindsAreListed(t *testing.T) {
 	f.mustSync(f.app("web", nginx))
 	f.start("one")
 	f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{{App: "web", Prune: federation.PruneAllowed}}}
-	r := f.Apply(f.ctx, f.plan)
+	r := f.Apply(f.plan)
 	f.wantFinding(r.Findings, "prune", "Ingress.networking.k8s.io, ReplicaSet.apps, Service")
 	f.get(services, "nginx")
 	f.parent()

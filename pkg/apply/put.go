@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,67 +30,12 @@ type outcome struct {
 	note   *federation.Finding
 }
 
-// put brings one object to the cluster and records what came of it.
-func (p *pass) put(ctx context.Context, d *desired) {
-	start := time.Now()
-	app := p.appOf(d.app)
-	p.mu.Lock()
-	bad := p.badSpaces[d.ref.Namespace]
-	p.mu.Unlock()
-	if bad != nil {
-		p.failQuietly(app, d, inNamespace(d, bad)) // the namespace has its finding
-		return
-	}
-	mapping, err := p.find(ctx, d)
-	if err != nil {
-		p.failPut(ctx, app, d, "apply", err)
-		return
-	}
-	known := p.begin(d, mapping)
-	out, err := p.send(ctx, d, mapping, known)
-	p.end(d, out, err)
-	if err != nil {
-		p.failPut(ctx, app, d, out.verb, err)
-		return
-	}
-	if out.drift == "" {
-		out.drift = known.drift
-	}
-	p.changed(d, out.action, out.drift, time.Since(start))
-	if out.note != nil {
-		p.mu.Lock()
-		p.notes = append(p.notes, *out.note)
-		p.mu.Unlock()
-	}
-}
-
-func (p *pass) failPut(ctx context.Context, app *appPass, d *desired, verb string, err error) {
-	e := newError(verb, d.object.Ref, d.object.File, err)
-	switch e.Class { //nolint:exhaustive // the others say nothing of anything else
-	case ClassUnreachable:
-		p.noAnswer(ctx, err)
-	case ClassPortTaken:
-		p.nameHolder(ctx, e)
-	case ClassNamespace:
-		p.mu.Lock()
-		p.spaces[d.ref.Namespace] = false
-		p.mu.Unlock()
-	}
-	p.fail(app, d, e)
-}
-
-// inNamespace says of an object what is wrong with its namespace.
-func inNamespace(d *desired, err error) *Error {
-	e := *newError("apply", d.object.Ref, d.object.File, err)
-	e.Verb, e.Object, e.File = "apply", d.object.Ref, d.object.File
-	if e.Class == classUnknown {
-		e.Class = ClassNamespace
-	}
-	return &e
-}
-
 // known is what is known of an object before the request.
 type known struct {
+	*desired
+	mapping *meta.RESTMapping
+	sets    map[string]bool // the part-of labels of our apps
+
 	ours    bool      // it exists and is ours: apply without a look
 	lets    bool      // it is ours, and the apply lets go of its replicas
 	live    types.UID // of what exists
@@ -98,81 +44,125 @@ type known struct {
 	drift   string
 }
 
-// begin marks the object as under way, so that events wait for the answer.
-func (p *pass) begin(d *desired, mapping *meta.RESTMapping) known {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	rec := p.objects[d.ref]
-	if rec == nil {
-		rec = &record{resource: mapping.Resource}
-		p.objects[d.ref] = rec
+// knownOf is what the table knows of a row; t.mu is held.
+func (t *table) knownOf(r *row) known {
+	k := known{desired: r.want, mapping: t.kind(r.ref.GroupKind()).mapping, sets: map[string]bool{}}
+	for set := range t.sets {
+		k.sets[set] = true
 	}
-	rec.inFlight = true
-	rec.settle(d.want())
-	var k known
-	if rec.base != nil {
-		k.uid = rec.base.uid
+	if r.base != nil {
+		k.uid = r.base.uid
 	}
-	if rec.drift != nil {
-		k.drift = rec.drift.text
+	if r.drift != nil {
+		k.drift = r.drift.text
 	}
-	if v := rec.live; v != nil {
-		_, own := p.Applier.apps[v.partOf]
-		k.ours = v.owned && own
-		k.lets = k.ours && d.leavesReplicas() && v.ownsReplicas()
+	if v := r.live; v != nil {
+		k.ours = v.owned && k.sets[v.partOf]
+		k.lets = k.ours && k.leavesReplicas() && v.ownsReplicas()
 		k.live, k.version = v.uid, v.version
 	}
 	return k
 }
 
-// end takes the answer for what is to be, and looks at the events that waited
+// put brings one object to the cluster and records what came of it.
+func (a *Applier) put(ctx context.Context, r *row, k known, f *flight) {
+	out, err := a.send(ctx, k)
+	if err != nil {
+		a.endFailed(ctx, r, f, k, out.verb, err)
+		return
+	}
+	if out.drift == "" {
+		out.drift = k.drift
+	}
+	a.endApplied(r, f, k, out)
+}
+
+// endApplied takes the answer for what is to be, and looks at the event that waited
 // for it.
-func (p *pass) end(d *desired, out outcome, err error) {
-	var v view
-	if err == nil {
-		v = p.hasher.viewOf(out.answer)
+func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) {
+	v := a.table.hasher.viewOf(out.answer)
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.flight = nil
+	if f.incarnation != t.incarnation {
+		r.queued = nil
+		return // it was about another cluster
 	}
-	p.mu.Lock()
-	rec := p.objects[d.ref]
-	rec.inFlight = false
-	event := rec.queued
-	rec.queued = nil
-	switch {
-	case err == nil:
-		rec.base, rec.live, rec.want, rec.drift, rec.problem = &v, &v, d.want(), nil, nil
-		p.spaces[d.ref.Namespace] = true
-	case isUnreachable(err):
-		rec.want = "" // it may have been done or not
-	case rec.live == nil && rec.base == nil && event == nil:
-		delete(p.objects, d.ref)
+	now := time.Now()
+	t.silent = try{}
+	t.released(r)
+	r.base, r.live, r.seen, r.made, r.drift, r.last = &v, &v, now, k.want(), nil, try{}
+	r.resource = k.mapping.Resource
+	t.kind(r.ref.GroupKind()).hung = false
+	if s := t.spaces[r.ref.Namespace]; s != nil && !s.known {
+		s.exists, s.last = true, try{}
+		s.known = !t.listings.spaces.done
 	}
-	p.mu.Unlock()
+	t.changed(federation.Change{
+		Cluster: a.Cluster, App: k.app, Object: k.object.Ref, Action: out.action, Drift: out.drift, Took: now.Sub(f.since),
+	})
+	if out.action != federation.ActionUnchanged {
+		a.Log.Info("object applied", zap.String("app", k.app), zap.Stringer("object", k.object.Ref),
+			zap.String("action", string(out.action)), zap.String("drift", out.drift), zap.String("revision", t.plan.Revision.String()))
+	}
+	if out.note != nil {
+		t.notes = append(slices.Clip(t.notes), *out.note)
+	}
+	a.replay(r)
+}
+
+// endFailed records why an object could not be brought to the cluster.
+func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, verb string, err error) {
+	e := newError(verb, k.object.Ref, k.object.File, err)
+	a.examine(ctx, e, err)
+	if e.Class == ClassPortTaken {
+		a.nameHolder(ctx, e)
+	}
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.flight = nil
+	if f.incarnation != t.incarnation {
+		r.queued = nil
+		return
+	}
+	if e.maybeDone() {
+		r.made = "" // it may have been done or not: an event or the next look tells
+	}
+	t.refused(r, f, e)
+	a.replay(r)
+	t.sweep(r)
+}
+
+// replay judges the event that came while a request was under way; t.mu is held.
+func (a *Applier) replay(r *row) {
+	event := r.queued
+	r.queued = nil
 	if event == nil {
 		return
 	}
 	var seen view
 	if !event.Deleted {
-		seen = p.hasher.viewOf(event.Object)
+		seen = a.table.hasher.viewOf(event.Object)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.judge(d.ref, rec, *event, seen).Repair {
-		p.drifted = true
+	if d := a.judge(r, *event, seen); d.Repair {
+		a.Log.Info("drift found", zap.Stringer("object", d.Object), zap.String("drift", d.Text))
 	}
 }
 
 // send makes the requests. A known object of ours takes one; of any other it is
 // first seen whose it is.
-func (p *pass) send(ctx context.Context, d *desired, mapping *meta.RESTMapping, k known) (outcome, error) {
+func (a *Applier) send(ctx context.Context, k known) (outcome, error) {
 	if k.ours && !k.lets {
 		out := outcome{verb: "apply", action: federation.ActionConfigured}
 		// By its uid: one that somebody deletes and makes anew is not ours.
-		answer, err := p.patch(ctx, d, mapping, k.live, "")
+		answer, err := a.patch(ctx, k, k.live, "")
 		if err == nil {
 			if answer.GetResourceVersion() == k.version {
 				out.action = federation.ActionUnchanged
 			}
-			out.answer, err = p.tidy(ctx, d, mapping, answer)
+			out.answer, err = a.tidy(ctx, k, answer)
 		}
 		if !isAnother(err) {
 			return out, err
@@ -181,7 +171,7 @@ func (p *pass) send(ctx context.Context, d *desired, mapping *meta.RESTMapping, 
 	var out outcome
 	var err error
 	for range putTries {
-		out, err = p.sendUnknown(ctx, d, mapping, k)
+		out, err = a.sendUnknown(ctx, k)
 		if !isAnother(err) {
 			return out, err
 		}
@@ -201,68 +191,68 @@ func isAnother(err error) bool {
 }
 
 // sendUnknown reads the object and does what it takes: create, apply or adopt.
-func (p *pass) sendUnknown(ctx context.Context, d *desired, mapping *meta.RESTMapping, k known) (outcome, error) {
-	live, err := p.get(ctx, mapping.Resource, d.ref)
+func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
+	live, err := a.get(ctx, k.mapping.Resource, k.ref)
 	if apierrors.IsNotFound(err) {
-		return p.create(ctx, d, mapping, k)
+		return a.create(ctx, k)
 	}
 	if err != nil {
 		return outcome{verb: "read"}, err
 	}
 	out := outcome{verb: "apply", action: federation.ActionConfigured, answer: live}
-	v := p.hasher.viewOf(live)
-	ours, err := p.judgeOwner(ctx, d, live, v, k.uid)
+	v := a.table.hasher.viewOf(live)
+	if v.terminating {
+		return out, beingDeleted(&v)
+	}
+	ours, err := a.judgeOwner(ctx, k, live, v)
 	if err != nil {
 		return out, err
 	}
 	if !ours {
-		return p.adopt(ctx, d, mapping, live)
+		return a.adopt(ctx, k, live)
 	}
 	if k.drift != "" && v.partOf == "" {
 		out.drift = "metadata.labels." + LabelPartOf + " removed by somebody"
 	}
-	if v.partOf == d.partOf && p.hasher.says(v, d.unstructured().Object) {
+	if v.partOf == k.partOf && a.table.hasher.says(v, k.unstructured().Object) {
 		out.action = federation.ActionUnchanged
 		return out, nil
 	}
-	if live, err = p.letGo(ctx, d, mapping, live); err != nil {
+	if live, err = a.letGo(ctx, k, live); err != nil {
 		return out, err
 	}
-	answer, err := p.patch(ctx, d, mapping, live.GetUID(), "")
+	answer, err := a.patch(ctx, k, live.GetUID(), "")
 	if err != nil {
 		return out, err
 	}
 	if answer.GetResourceVersion() == live.GetResourceVersion() {
 		out.action = federation.ActionUnchanged
 	}
-	out.answer, err = p.tidy(ctx, d, mapping, answer)
+	out.answer, err = a.tidy(ctx, k, answer)
 	return out, err
 }
 
 // judgeOwner says whether a live object is ours, or an error where it is not to
 // be touched at all. It is ours by our label or by our entry; with another set's
 // label only if it is the very object that we applied before.
-func (p *pass) judgeOwner(ctx context.Context, d *desired, live *unstructured.Unstructured, v view, uid types.UID) (bool, error) {
-	p.mu.Lock()
-	_, own := p.Applier.apps[v.partOf]
-	p.mu.Unlock()
+func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Unstructured, v view) (bool, error) {
 	if c := metav1.GetControllerOfNoCopy(live); c != nil {
 		return false, &Error{
-			Verb: "adopt", Object: d.object.Ref, File: d.object.File, Class: ClassOwned, RetryAfter: retryLate,
+			Verb: "adopt", Object: k.object.Ref, File: k.object.File, Class: ClassOwned,
 			Err:    fmt.Errorf("it exists, and %s %s controls it", c.Kind, c.Name),
 			Remedy: "give it another name in Git, or delete what controls it",
 		}
 	}
 	switch {
-	case own, v.owned && uid != "" && uid == live.GetUID():
+	case k.sets[v.partOf], v.owned && k.uid != "" && k.uid == live.GetUID():
 		return true, nil
 	case v.partOf != "":
-		parent := p.nameParent(ctx, v.partOf)
+		parent := a.nameParent(ctx, v.partOf)
 		if parent == "" && v.owned {
 			return true, nil // it was ours, in an app that is no more
 		}
 		return false, &Error{
-			Verb: "adopt", Object: d.object.Ref, File: d.object.File, Class: ClassOwned, RetryAfter: retryLate,
+			Verb: "adopt", Object: k.object.Ref, File: k.object.File, Class: ClassOwned,
 			Err:    fmt.Errorf("it belongs to another ApplySet, %s", cmp.Or(parent, v.partOf)),
 			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", LabelPartOf),
 		}
@@ -271,10 +261,10 @@ func (p *pass) judgeOwner(ctx context.Context, d *desired, live *unstructured.Un
 }
 
 // nameParent finds the parent of an ApplySet; empty where it is not to be found.
-func (p *pass) nameParent(ctx context.Context, id string) string {
+func (a *Applier) nameParent(ctx context.Context, id string) string {
 	for _, gvr := range []schema.GroupVersionResource{configMaps, secrets} {
-		list, err := request(ctx, p.Applier, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-			return p.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: LabelParentID + "=" + id, Limit: 1})
+		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
+			return a.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: LabelParentID + "=" + id, Limit: 1})
 		})
 		if err != nil {
 			return id // it may be there
@@ -288,44 +278,44 @@ func (p *pass) nameParent(ctx context.Context, id string) string {
 
 // create makes an object that does not exist. Where nothing may be adopted it is
 // posted, since an apply would merge with what somebody else makes meanwhile.
-func (p *pass) create(ctx context.Context, d *desired, mapping *meta.RESTMapping, k known) (outcome, error) {
+func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 	out := outcome{verb: "create", action: federation.ActionCreated}
 	if k.drift != "" {
 		out.drift = "deleted"
 	}
-	if d.adoption == federation.AdoptNever {
-		_, err := write(ctx, p.Applier, func(ctx context.Context) (*unstructured.Unstructured, error) {
-			return p.Client.Resource(mapping.Resource).Namespace(d.ref.Namespace).Create(ctx, d.unstructured(),
+	if k.adoption == federation.AdoptNever {
+		_, err := write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
+			return a.Client.Resource(k.mapping.Resource).Namespace(k.ref.Namespace).Create(ctx, k.unstructured(),
 				metav1.CreateOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict})
 		})
 		if apierrors.IsAlreadyExists(err) {
-			return out, alreadyExists(d)
+			return out, alreadyExists(k.desired)
 		}
 		if err != nil {
 			return out, err
 		}
 	}
-	answer, err := p.patch(ctx, d, mapping, "", "")
+	answer, err := a.patch(ctx, k, "", "")
 	if err != nil {
 		return out, err
 	}
-	if d.adoption != federation.AdoptNever {
+	if k.adoption != federation.AdoptNever {
 		if _, others, err := transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
 			// Somebody made it between our look and our apply.
-			answer, err = p.conform(ctx, d, mapping, answer)
+			answer, err = a.conform(ctx, k, answer)
 			if err != nil {
 				return out, err
 			}
 			out.action = federation.ActionAdopted
 		}
 	}
-	out.answer, err = p.tidy(ctx, d, mapping, answer)
+	out.answer, err = a.tidy(ctx, k, answer)
 	return out, err
 }
 
 func alreadyExists(d *desired) *Error {
 	return &Error{
-		Verb: "create", Object: d.object.Ref, File: d.object.File, Class: ClassExists, RetryAfter: retryLate,
+		Verb: "create", Object: d.object.Ref, File: d.object.File, Class: ClassExists,
 		Err:    fmt.Errorf("it exists already and is not ours; adoption is %s, so it is left alone", federation.AdoptNever),
 		Remedy: "delete it in the cluster, or set adoption: Always for app " + d.app + " in " + federation.FileName,
 	}
@@ -333,18 +323,18 @@ func alreadyExists(d *desired) *Error {
 
 // patch applies the object. With a uid or a resourceVersion it does so only to
 // that object, in that state.
-func (p *pass) patch(ctx context.Context, d *desired, mapping *meta.RESTMapping, uid types.UID, version string) (*unstructured.Unstructured, error) {
-	f, err := p.Forms.of(d)
+func (a *Applier) patch(ctx context.Context, k known, uid types.UID, version string) (*unstructured.Unstructured, error) {
+	f, err := a.Forms.of(k.desired)
 	if err != nil {
 		return nil, err
 	}
-	return p.patchData(ctx, d, mapping, f.about(uid, version))
+	return a.patchData(ctx, k, f.about(uid, version))
 }
 
-func (p *pass) patchData(ctx context.Context, d *desired, mapping *meta.RESTMapping, data []byte) (*unstructured.Unstructured, error) {
+func (a *Applier) patchData(ctx context.Context, k known, data []byte) (*unstructured.Unstructured, error) {
 	force := true
-	return write(ctx, p.Applier, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return p.Client.Resource(mapping.Resource).Namespace(d.ref.Namespace).Patch(ctx, d.ref.Name, types.ApplyPatchType, data,
+	return write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
+		return a.Client.Resource(k.mapping.Resource).Namespace(k.ref.Namespace).Patch(ctx, k.ref.Name, types.ApplyPatchType, data,
 			metav1.PatchOptions{FieldManager: FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict})
 	})
 }
@@ -352,21 +342,21 @@ func (p *pass) patchData(ctx context.Context, d *desired, mapping *meta.RESTMapp
 // tidy takes out of the managed fields what would keep alive what we drop later:
 // what the API server noted as before-first-apply after somebody cleared them,
 // and what our own name owns by Update.
-func (p *pass) tidy(ctx context.Context, d *desired, mapping *meta.RESTMapping, answer *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (a *Applier) tidy(ctx context.Context, k known, answer *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	for range putTries {
 		entries, changed, err := disown(answer.GetManagedFields())
 		if err != nil || !changed {
 			return answer, nil //nolint:nilerr // an entry that cannot be read is not ours to tidy
 		}
-		tidied, err := p.setManagedFields(ctx, d, mapping, answer.GetResourceVersion(), entries)
+		tidied, err := a.setManagedFields(ctx, k, answer.GetResourceVersion(), entries)
 		if !apierrors.IsConflict(err) {
 			return tidied, err
 		}
-		now, err := p.get(ctx, mapping.Resource, d.ref)
+		now, err := a.get(ctx, k.mapping.Resource, k.ref)
 		if err != nil {
 			return nil, err
 		}
-		if len(changedFields(p.hasher.viewOf(answer), p.hasher.viewOf(now))) > 0 {
+		if len(changedFields(a.table.hasher.viewOf(answer), a.table.hasher.viewOf(now))) > 0 {
 			return answer, nil // not only faster, but against us: its event tells
 		}
 		answer = now

@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
@@ -35,15 +34,15 @@ func (v *view) ownsReplicas() bool {
 // letGo takes the replicas out of our entry before an apply that no longer says
 // them: dropped by the apply itself, they would fall back to the API's default of
 // one pod before the autoscaler is there to raise them.
-func (p *pass) letGo(ctx context.Context, d *desired, mapping *meta.RESTMapping, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	if !d.leavesReplicas() {
+func (a *Applier) letGo(ctx context.Context, k known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	if !k.leavesReplicas() {
 		return live, nil
 	}
 	entries, changed, err := withoutReplicas(live.GetManagedFields())
 	if err != nil || !changed {
 		return live, nil //nolint:nilerr // an entry that cannot be read is left to the API server
 	}
-	return p.setManagedFields(ctx, d, mapping, live.GetResourceVersion(), entries)
+	return a.setManagedFields(ctx, k, live.GetResourceVersion(), entries)
 }
 
 // withoutReplicas gives the entries with the replicas taken out of ours, and

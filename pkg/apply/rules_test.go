@@ -17,7 +17,7 @@ import (
 
 func TestAFightPausesLongerEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rec := &record{want: "a"}
+		rec := &row{made: "a"}
 		d := drift{paths: []string{"spec.replicas"}, by: "keda"}
 		change := func() { rec.flip(time.Now(), d) }
 		stopped := func() bool { return rec.stopped(time.Now()) }
@@ -51,7 +51,7 @@ func TestAFightPausesLongerEachTime(t *testing.T) {
 
 func TestAFightIsTheSameFieldWithinFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rec := &record{want: "a"}
+		rec := &row{made: "a"}
 		for _, path := range []string{"a", "b", "c", "a", "b", "c"} {
 			rec.flip(time.Now(), drift{paths: []string{path}})
 		}

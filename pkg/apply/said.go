@@ -13,9 +13,9 @@ const maxSaid = 2000
 // bearer is a token as a webhook or a proxy may quote it.
 var bearer = regexp.MustCompile(`(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{4,}|\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?`)
 
-// said makes of an API server's text what a finding may hold: valid UTF-8 that is
+// sanitize makes of an API server's text what a finding may hold: valid UTF-8 that is
 // not too long, without tokens.
-func said(text string) string {
+func sanitize(text string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	// What is cut off anyway need not be searched; a token at the end is not halved.
 	if most := 2 * utf8.UTFMax * maxSaid; len(text) > most {

@@ -20,7 +20,7 @@ func TestThreeHundredObjectsAreAppliedInSeconds(t *testing.T) {
 	}
 	took := func(what string, apps ...federation.AppPlan) time.Duration {
 		start := time.Now()
-		r := f.Apply(f.ctx, federation.ClusterPlan{Cluster: f.cluster, Apps: apps})
+		r := f.Apply(federation.ClusterPlan{Cluster: f.cluster, Apps: apps})
 		d := time.Since(start)
 		if !r.Complete {
 			t.Fatalf("%s is not complete: %v", what, r.Findings)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,8 +31,29 @@ type view struct {
 
 	controlled  bool // a controller made it
 	terminating bool
+	deletedAt   time.Time // when the deletion was asked for
+	finalizers  []string  // what a deletion waits for
+	established bool      // of a CustomResourceDefinition: its kind is served
 	foreign     []foreignField
 	ports       []servicePort // of a Service
+}
+
+// mark is comparable, and changes with what we judge of an object: not with its
+// status, nor with what others write beside our fields.
+type mark struct {
+	uid         types.UID
+	partOf      string
+	fields      unique.Handle[string]
+	leaves      digest
+	terminating bool
+}
+
+func (v *view) mark() mark {
+	m := mark{uid: v.uid, partOf: v.partOf, fields: v.fields, terminating: v.terminating}
+	for _, d := range v.leaves {
+		m.leaves = m.leaves*1099511628211 ^ d // as FNV mixes
+	}
+	return m
 }
 
 // foreignField is a field that a user added beside ours.
@@ -44,11 +66,13 @@ const foreignShown = 5
 // viewOf takes what is kept from a live object.
 func (h hasher) viewOf(u *unstructured.Unstructured) view {
 	v := view{
-		uid:         u.GetUID(),
-		version:     u.GetResourceVersion(),
-		partOf:      u.GetLabels()[LabelPartOf],
-		controlled:  metav1.GetControllerOfNoCopy(u) != nil,
-		terminating: u.GetDeletionTimestamp() != nil,
+		uid:        u.GetUID(),
+		version:    u.GetResourceVersion(),
+		partOf:     u.GetLabels()[LabelPartOf],
+		controlled: metav1.GetControllerOfNoCopy(u) != nil,
+	}
+	if at := u.GetDeletionTimestamp(); at != nil {
+		v.terminating, v.deletedAt, v.finalizers = true, at.Time, u.GetFinalizers()
 	}
 	entries := u.GetManagedFields()
 	owned := fieldpath.NewSet()
@@ -72,6 +96,9 @@ func (h hasher) viewOf(u *unstructured.Unstructured) view {
 	}
 	if u.GroupVersionKind().GroupKind() == serviceKind {
 		v.ports = servicePorts(u)
+	}
+	if u.GroupVersionKind().GroupKind() == definitionKind {
+		v.established = isEstablished(u)
 	}
 	return v
 }

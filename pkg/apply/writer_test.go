@@ -129,8 +129,8 @@ func TestAParentThatSomebodyEmptiesIsFilledAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.until("the change is seen", func() bool {
-		f.mu.Lock()
-		defer f.mu.Unlock()
+		f.table.mu.Lock()
+		defer f.table.mu.Unlock()
 		return len(f.parents["web"].kinds) == 0
 	})
 	f.Repair(t.Context())

@@ -1,0 +1,261 @@
+package apply
+
+import (
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// What leaves: objects of an inventory that Git no longer wants.
+
+// ownerOf returns the app whose inventory the object is in: it bears the app's
+// label and an entry of ours, and no controller made it.
+func (t *table) ownerOf(r *row) (name string, ok bool) {
+	if r.live == nil || !r.live.owned || r.live.controlled {
+		return "", false
+	}
+	name, ok = t.sets[r.live.partOf]
+	return name, ok
+}
+
+// mayLeave reports whether the row, which nobody wants, may be deleted as far as
+// it goes by itself: its kind is in the inventory's list and is seen. A Namespace
+// never may, whoever made it.
+func (t *table) mayLeave(a *app, r *row) bool {
+	if r.ref.GroupKind() == namespaceKind || a.withholds(r.ref) {
+		return false
+	}
+	return a.parent.exists() && a.parent.kinds[r.ref.GroupKind()] && t.isListed(r.resource.GroupResource())
+}
+
+// withholds reports whether an object is to be left as it is.
+func (a *app) withholds(ref federation.ObjectRef) bool {
+	return slices.ContainsFunc(a.plan.Withheld, func(w federation.Withheld) bool { return w.Object == ref })
+}
+
+// isListed reports whether the resource is seen whole, in any version.
+func (t *table) isListed(gr schema.GroupResource) bool {
+	for _, k := range t.kinds {
+		if k.mapping != nil && k.list.done && k.mapping.Resource.GroupResource() == gr {
+			return true
+		}
+	}
+	return false
+}
+
+// prunes reports whether the plan and the inventory let the app's objects be
+// deleted.
+func (t *table) prunes(a *app) bool {
+	return a.named && a.plan.Prune == federation.PruneAllowed && !t.broken() && t.wide(a)
+}
+
+// broken reports whether some app could not be rendered: it may have taken over
+// what another gave up.
+func (t *table) broken() bool {
+	return slices.ContainsFunc(t.plan.Apps, func(p federation.AppPlan) bool { return p.Broken })
+}
+
+// whole reports whether all that the app has is in the cluster.
+func (x *reckoning) whole(a *app) bool {
+	clash := slices.ContainsFunc(x.clashes, func(e *Error) bool { return e.App == a.name })
+	return x.tally(a.name).unsettled == 0 && len(a.plan.Withheld) == 0 && !clash
+}
+
+// remove finds the deletions that are due: of an app that is whole, in the reverse
+// of the order of applying, and each kind only when those of the kind before are
+// gone. They come after all that is to be applied, so that an app that takes over
+// from another runs first. A Service that has a port which a new one claims goes
+// ahead of all that.
+func (x *reckoning) remove() {
+	for _, a := range x.sortedApps() {
+		if !x.prunes(a) {
+			continue
+		}
+		var leaving []*row
+		for _, r := range x.tally(a.name).leaving {
+			if x.mayLeave(a, r) {
+				leaving = append(leaving, r)
+			}
+		}
+		if len(leaving) == 0 {
+			continue
+		}
+		last := 0
+		for _, r := range leaving {
+			last = max(last, rank(r.ref.GroupKind()))
+		}
+		inOrder := x.whole(a) && !x.holds
+		for _, r := range leaving {
+			if inOrder && rank(r.ref.GroupKind()) == last || x.isClaimed(r) {
+				x.removeRow(r)
+			}
+		}
+		x.final = false // what is being deleted goes by itself, or its finding says who must act
+	}
+}
+
+func (x *reckoning) removeRow(r *row) {
+	switch {
+	case r.flight != nil || r.live.terminating:
+	case r.last.err != nil:
+		until := x.retryAt(r)
+		if x.now.Before(until) {
+			x.wake(until)
+		} else if x.isProbe(r) {
+			x.tasks = append(x.tasks, task{typ: taskRemove, row: r})
+		}
+	default:
+		x.tasks = append(x.tasks, task{typ: taskRemove, row: r})
+	}
+}
+
+// sortedApps are the apps by name.
+func (t *table) sortedApps() []*app {
+	apps := make([]*app, 0, len(t.apps))
+	for _, name := range slices.Sorted(maps.Keys(t.apps)) {
+		apps = append(apps, t.apps[name])
+	}
+	return apps
+}
+
+// isClaimed reports whether the row is a Service with a node port that another
+// one is to have.
+func (x *reckoning) isClaimed(r *row) bool {
+	if r.ref.GroupKind() != serviceKind {
+		return false
+	}
+	for _, o := range x.rows {
+		if o.want == nil || o.ref.GroupKind() != serviceKind || o.settled() {
+			continue
+		}
+		for _, port := range o.want.nodePorts() {
+			if slices.Contains(r.live.ports, port) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// narrow finds the inventories that list more than their apps have.
+func (x *reckoning) narrow() {
+	if x.holds || len(x.tasks) > 0 {
+		return
+	}
+	for _, a := range x.sortedApps() {
+		if !a.named || a.plan.Prune != federation.PruneAllowed || x.broken() || !a.parent.exists() || a.parent.refused != nil {
+			continue
+		}
+		if !x.whole(a) || len(x.leaving(a, x.tally(a.name).leaving)) > 0 || len(x.unlisted(a)) > 0 {
+			continue
+		}
+		if x.isNarrow(a) {
+			continue
+		}
+		switch until := a.last.until(pauseShared); {
+		case a.flight != nil:
+			x.underWay = true
+		case x.now.Before(until):
+			x.wake(until)
+		default:
+			x.tasks = append(x.tasks, task{typ: taskNarrow, app: a})
+		}
+	}
+}
+
+// leaving returns those of the rows, of the app's inventory and wanted by nobody,
+// that are not to stay.
+func (t *table) leaving(a *app, rows []*row) []*row {
+	var out []*row
+	for _, r := range rows {
+		if r.ref.GroupKind() != namespaceKind && !a.withholds(r.ref) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// isNarrow reports whether the inventory lists just what the app has.
+func (t *table) isNarrow(a *app) bool {
+	if len(a.kinds) == 0 {
+		return !a.parent.exists()
+	}
+	return t.wide(a) && len(a.parent.kinds) == len(a.kinds) && len(a.parent.namespaces) == len(a.spaces)
+}
+
+// tallies counts the rows of every app.
+func (t *table) tallies() map[string]*appTally {
+	out := map[string]*appTally{}
+	of := func(name string) *appTally {
+		if out[name] == nil {
+			out[name] = &appTally{}
+		}
+		return out[name]
+	}
+	for _, r := range t.sorted() {
+		if r.want != nil {
+			of(r.want.app).wanted++
+			if !r.settled() {
+				of(r.want.app).unsettled++
+			}
+		} else if name, ok := t.ownerOf(r); ok {
+			of(name).leaving = append(of(name).leaving, r)
+		}
+	}
+	return out
+}
+
+// unlisted returns the kinds of the app's inventory that are not seen whole: what
+// there is of them is not known. A kind that the cluster is known not to serve has
+// no objects.
+func (t *table) unlisted(a *app) []schema.GroupKind {
+	if !a.parent.exists() {
+		return nil
+	}
+	var out []schema.GroupKind
+	for gk := range a.parent.kinds {
+		k := t.kinds[gk]
+		if k.isGone() || k != nil && k.mapping != nil && t.isListed(k.mapping.Resource.GroupResource()) {
+			continue
+		}
+		out = append(out, gk)
+	}
+	slices.SortFunc(out, compareKinds)
+	return out
+}
+
+// complete reports whether the cluster is as the plan says: everything is applied,
+// and what is to go is gone.
+func (t *table) complete() bool {
+	if len(t.clashes) > 0 || t.silent.err != nil {
+		return false
+	}
+	tallies := t.tallies()
+	for _, tally := range tallies {
+		if tally.unsettled > 0 {
+			return false
+		}
+	}
+	for name, a := range t.apps {
+		if !a.named {
+			continue
+		}
+		if a.parent.refusal() != nil && len(a.kinds) > 0 {
+			return false
+		}
+		if a.plan.Prune != federation.PruneAllowed || t.broken() || len(a.plan.Withheld) > 0 || !a.parent.exists() {
+			continue
+		}
+		var rows []*row
+		if tally := tallies[name]; tally != nil {
+			rows = tally.leaving
+		}
+		if len(t.leaving(a, rows)) > 0 || len(t.unlisted(a)) == 0 && !t.isNarrow(a) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,158 @@
+package apply
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// take makes the plan's objects the wanted ones. An app that could not be rendered
+// keeps those it had, an object that is withheld stays as it was, and an app that
+// the plan does not name is left as it is and maintained. A new revision is a new
+// chance for what was refused; t.mu is held.
+func (t *table) take(plan federation.ClusterPlan) {
+	if plan.Revision.SHA != t.plan.Revision.SHA {
+		t.changes, t.notes = map[federation.ObjectRef]federation.Change{}, nil
+		t.retryAll()
+	}
+	t.plan, t.defined = plan, definedKinds(plan)
+	kept := map[string][]*desired{}
+	for _, r := range t.rows {
+		if r.want != nil {
+			kept[r.want.app] = append(kept[r.want.app], r.want)
+		}
+	}
+	for _, a := range t.apps {
+		a.named = false
+	}
+	t.clashes = nil
+	taken := map[federation.ObjectRef]*desired{}
+	for _, p := range plan.Apps {
+		a := t.app(p.App)
+		a.named, a.plan = true, p
+		a.plan.Objects = nil
+		t.sets[PartOf(t.federation, p.App)] = p.App
+		if p.Broken {
+			continue
+		}
+		for _, o := range p.Objects {
+			k := t.kind(o.Ref.GroupKind())
+			if k.version != o.Version {
+				k.version, k.mapping, k.last = o.Version, nil, try{}
+			}
+			ref := scoped(o.Ref, k.mapping)
+			d := t.rows[ref].wants(p.App, p.Adoption, o)
+			if d == nil {
+				d = &desired{app: p.App, partOf: PartOf(t.federation, p.App), adoption: p.Adoption, object: o, ref: ref}
+			}
+			t.claim(taken, d)
+		}
+	}
+	for name, objects := range kept {
+		a := t.apps[name]
+		for _, d := range objects {
+			if taken[d.ref] == nil && (!a.named || a.plan.Broken || withholds(a.plan, d)) {
+				taken[d.ref] = d
+			}
+		}
+	}
+	t.adopt(taken)
+}
+
+// claim gives an object to the app that names it first.
+func (t *table) claim(taken map[federation.ObjectRef]*desired, d *desired) {
+	if other := taken[d.ref]; other != nil {
+		t.clashes = append(t.clashes, newError("apply", d.object.Ref, d.object.File,
+			fmt.Errorf("app %s has it already, from %s", other.app, other.object.File)))
+		t.clashes[len(t.clashes)-1].App = d.app
+		return
+	}
+	taken[d.ref] = d
+}
+
+// adopt makes these the wishes of the rows.
+func (t *table) adopt(taken map[federation.ObjectRef]*desired) {
+	for ref, r := range t.rows {
+		if r.want != nil && taken[ref] == nil {
+			r.want, r.drift, r.last = nil, nil, try{}
+			t.sweep(r)
+		}
+	}
+	for ref, d := range taken {
+		r := t.row(ref)
+		if r.want == nil || r.want.want() != d.want() {
+			r.last = try{}
+			r.settleFight(d.want())
+		}
+		r.want = d
+		t.recognize(r)
+	}
+	t.index()
+}
+
+// rescope gives every row of a kind the reference by which the cluster knows it,
+// now that its mapping is known.
+func (t *table) rescope(gk schema.GroupKind, mapping *meta.RESTMapping) {
+	for _, r := range t.sorted() {
+		if r.ref.GroupKind() != gk || r.want == nil {
+			continue
+		}
+		ref := scoped(r.ref, mapping)
+		if ref == r.ref {
+			continue
+		}
+		d := *r.want
+		r.want, d.ref = nil, ref
+		t.sweep(r)
+		if other := t.rows[ref]; other != nil && other.want != nil {
+			t.claim(map[federation.ObjectRef]*desired{ref: other.want}, &d)
+			continue
+		}
+		t.row(ref).want = &d
+	}
+	t.index()
+}
+
+// scoped is the reference with a namespace if, and only if, its kind has one.
+// Without a mapping it stays as Git has it.
+func scoped(ref federation.ObjectRef, mapping *meta.RESTMapping) federation.ObjectRef {
+	switch {
+	case mapping == nil:
+	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
+		ref.Namespace = ""
+	case ref.Namespace == "":
+		ref.Namespace = metav1.NamespaceDefault
+	}
+	return ref
+}
+
+// withholds reports whether an object is to be left as it is.
+func withholds(p federation.AppPlan, d *desired) bool {
+	for _, w := range p.Withheld {
+		if w.Object == d.ref || w.Object == d.object.Ref {
+			return true
+		}
+	}
+	return false
+}
+
+// retryAll ends every pause.
+func (t *table) retryAll() {
+	clear(t.pauses)
+	for _, r := range t.rows {
+		r.last = try{}
+	}
+	for _, a := range t.apps {
+		a.last = try{}
+	}
+	for _, k := range t.kinds {
+		k.last = try{}
+	}
+	for _, s := range t.spaces {
+		s.last = try{}
+	}
+}

@@ -1,0 +1,366 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// What tasks do besides bringing objects to the cluster, and what is learned from
+// every answer.
+
+// errEnough says that an object keeps changing while we look.
+var errEnough = errors.New("it keeps changing while it is read")
+
+// get reads an object; a missing one is a NotFound error.
+func (a *Applier) get(ctx context.Context, gvr schema.GroupVersionResource, ref federation.ObjectRef) (*unstructured.Unstructured, error) {
+	return request(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
+		return a.Client.Resource(gvr).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	})
+}
+
+// learn asks how kinds are served. Those that the cluster does not serve are asked
+// for once more after a reset, since what the mapper knows may be old.
+func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight) {
+	t := a.table
+	wanted := map[schema.GroupKind]string{}
+	t.mu.Lock()
+	for _, gk := range kinds {
+		wanted[gk] = t.kind(gk).version
+	}
+	t.mu.Unlock()
+
+	type answer struct {
+		mapping *meta.RESTMapping
+		err     error
+	}
+	answers := map[schema.GroupKind]answer{}
+	fresh := false
+	for _, gk := range kinds {
+		mapping, err := a.mapping(gk, wanted[gk])
+		if err != nil && !fresh {
+			a.Mapper.Reset()
+			fresh = true
+			mapping, err = a.mapping(gk, wanted[gk])
+		}
+		answers[gk] = answer{mapping, err}
+	}
+
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for gk, got := range answers {
+		k := t.kind(gk)
+		k.flight = nil
+		switch {
+		case f.incarnation != t.incarnation || k.version != wanted[gk]:
+		case got.err != nil && ctx.Err() != nil:
+		case got.err != nil:
+			k.last.failed(now, newError("discover", federation.ObjectRef{Group: gk.Group, Kind: gk.Kind}, "", got.err), f)
+		default:
+			t.silent = try{}
+			k.mapping, k.last, k.since = got.mapping, try{}, now
+			t.rescope(gk, got.mapping)
+		}
+	}
+	a.changed()
+}
+
+// mapping finds out how a kind is served. An empty version stands for the
+// preferred one.
+func (a *Applier) mapping(gk schema.GroupKind, version string) (*meta.RESTMapping, error) {
+	if version == "" {
+		return a.Mapper.RESTMapping(gk)
+	}
+	return a.Mapper.RESTMapping(gk, version)
+}
+
+// lookForSpace reads a namespace, and makes it where it is missing and may be made.
+// Where it may not be read the objects themselves tell.
+func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f *flight) {
+	ref := federation.ObjectRef{Kind: "Namespace", Name: name}
+	verb := "read"
+	u, err := a.get(ctx, namespaces, federation.ObjectRef{Name: name})
+	if apierrors.IsNotFound(err) && create {
+		verb = "create"
+		u, err = a.createNamespace(ctx, name)
+	}
+	var e *Error
+	if err != nil {
+		e = newError(verb, ref, "", err)
+		a.examine(ctx, e, err)
+	}
+	now := time.Now()
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.space(name)
+	s.flight = nil
+	switch {
+	case f.incarnation != t.incarnation:
+	case err == nil:
+		s.observe(t.hasher, u)
+		s.last, t.silent = try{}, try{}
+	case apierrors.IsNotFound(err):
+		*s = space{known: true}
+	case verb == "read" && e.Class == ClassForbidden:
+		*s = space{known: true, exists: true} // as far as we may see
+	default:
+		s.last.failed(now, e, f)
+	}
+}
+
+// observe takes what a namespace shows.
+func (s *space) observe(h hasher, u *unstructured.Unstructured) {
+	s.known, s.exists = true, true
+	s.terminating, s.message = u.GetDeletionTimestamp() != nil, ""
+	s.mark = spaceMark{uid: u.GetUID(), terminating: s.terminating, labels: h.labels(u.GetLabels())}
+	if !s.terminating {
+		return
+	}
+	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	var why []string
+	for _, c := range conditions {
+		if m, ok := c.(map[string]any); ok && m["status"] == "True" {
+			if text, _ := m["message"].(string); text != "" {
+				why = append(why, text)
+			}
+		}
+	}
+	s.message = strings.Join(why, "; ")
+}
+
+// createNamespace makes a namespace that objects need. It bears no label of an
+// inventory, so that it is never pruned.
+func (a *Applier) createNamespace(ctx context.Context, name string) (*unstructured.Unstructured, error) {
+	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
+	u.SetName(name)
+	u.SetAnnotations(map[string]string{annotationCreated: FieldManager + "/" + a.Federation})
+	made, err := write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
+		return a.Client.Resource(namespaces).Create(ctx, u, metav1.CreateOptions{FieldManager: FieldManager})
+	})
+	if apierrors.IsAlreadyExists(err) {
+		return a.get(ctx, namespaces, federation.ObjectRef{Name: name})
+	}
+	return made, err
+}
+
+// deletion names the object that is to be deleted, in the state in which it was
+// judged.
+type deletion struct {
+	ref      federation.ObjectRef
+	resource schema.GroupVersionResource
+	uid      types.UID
+	version  string
+	sets     []string // the part-of labels of our apps
+}
+
+// remove deletes one object, and looks whether it is gone: what has finalizers
+// stays until somebody has done what they wait for.
+func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) {
+	err := a.mayDelete(ctx, d)
+	if err == nil {
+		_, err = write(ctx, a, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, a.Client.Resource(d.resource).Namespace(d.ref.Namespace).Delete(ctx, d.ref.Name, preconditions(d.uid, d.version))
+		})
+	}
+	var live *unstructured.Unstructured
+	gone := apierrors.IsNotFound(err)
+	asked := err == nil
+	if err == nil || apierrors.IsConflict(err) {
+		// Whether it is gone, or is another by now, only a look tells.
+		live, err = a.get(ctx, d.resource, d.ref)
+		gone = apierrors.IsNotFound(err)
+	}
+	var e *Error
+	if err != nil && !gone {
+		e = newError("prune", d.ref, "", err)
+		a.examine(ctx, e, err)
+	}
+	var v view
+	if live != nil {
+		v = a.table.hasher.viewOf(live)
+	}
+
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.flight = nil
+	if f.incarnation != t.incarnation {
+		r.queued = nil
+		return
+	}
+	name := t.sets[r.partOf()]
+	switch {
+	case e != nil:
+		t.refused(r, f, e)
+	case gone, v.uid != d.uid:
+		t.released(r)
+		r.live, r.base, r.made, r.drift, r.last, r.seen = nil, nil, "", nil, try{}, time.Now()
+		if !gone {
+			r.live = &v // another object of that name
+		}
+	default:
+		t.released(r)
+		r.live, r.last, r.seen = &v, try{}, time.Now()
+	}
+	if asked && e == nil {
+		a.Log.Info("object pruned", zap.String("app", name), zap.Stringer("object", d.ref), zap.Bool("gone", gone))
+		t.changed(federation.Change{Cluster: a.Cluster, App: name, Object: d.ref, Action: federation.ActionPruned, Took: time.Since(f.since)})
+	}
+	a.replay(r)
+	t.sweep(r)
+}
+
+// mayDelete refuses to delete a definition while objects of its kind exist that are
+// not ours: they would go with it.
+func (a *Applier) mayDelete(ctx context.Context, d deletion) error {
+	if d.ref.GroupKind() != definitionKind {
+		return nil
+	}
+	definition, err := a.get(ctx, d.resource, d.ref)
+	if err != nil {
+		return err
+	}
+	gvr, ok := servedResource(definition)
+	if !ok {
+		return nil // no version of it is served: there are no objects to be seen
+	}
+	const most = 500
+	list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
+		return a.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: LabelPartOf + " notin (" + strings.Join(d.sets, ",") + ")", Limit: most})
+	})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil // not served: it never was established, or is going
+	case err != nil:
+		return err
+	case len(list.Items) > 0:
+		return heldDefinition(d.ref, len(list.Items), list.GetContinue() != "")
+	}
+	return nil
+}
+
+// servedResource is the resource of a definition's kind, in a version that is
+// served.
+func servedResource(u *unstructured.Unstructured) (schema.GroupVersionResource, bool) {
+	group, _, _ := unstructured.NestedString(u.Object, "spec", "group")
+	plural, _, _ := unstructured.NestedString(u.Object, "spec", "names", "plural")
+	versions, _, _ := unstructured.NestedSlice(u.Object, "spec", "versions")
+	for _, v := range versions {
+		m, _ := v.(map[string]any)
+		name, _ := m["name"].(string)
+		if served, _ := m["served"].(bool); served && name != "" {
+			return schema.GroupVersionResource{Group: group, Version: name, Resource: plural}, true
+		}
+	}
+	return schema.GroupVersionResource{}, false
+}
+
+// refused records a refusal of a row, and the pause that all which are refused for
+// the same reason share; t.mu is held.
+func (t *table) refused(r *row, f *flight, e *Error) {
+	now := time.Now()
+	if e.Class == ClassFenced || e.Class == ClassCanceled {
+		return // says nothing of the object
+	}
+	if e.Class == ClassUnreachable {
+		return // said of the cluster, by examine
+	}
+	r.last.failed(now, e, f)
+	if e.Class == ClassTimeout {
+		t.kind(r.ref.GroupKind()).hung = true
+	} else {
+		t.kind(r.ref.GroupKind()).hung = false
+	}
+	if reason := e.reason(); reason != "" {
+		p := t.pauses[reason]
+		if p == nil {
+			p = &pause{}
+			t.pauses[reason] = p
+		}
+		// Those that were under way together are one refusal.
+		if p.failures == 0 || !f.since.Before(p.at) {
+			p.failures++
+		}
+		p.at = now
+		p.until = now.Add(max(e.RetryAfter, backoff(pauseFirst, p.failures, pauseShared)))
+	}
+}
+
+// released ends the pause of all that were refused for the reason for which this
+// row was: it went through; t.mu is held.
+func (t *table) released(r *row) {
+	if r.last.err != nil {
+		delete(t.pauses, r.last.err.reason())
+	}
+	if k := t.kind(r.ref.GroupKind()); k.hung {
+		k.hung = false
+		delete(t.pauses, timeoutReason(r.ref.GroupKind()))
+	}
+}
+
+// changed records what was done for the plan's revision; t.mu is held.
+func (t *table) changed(c federation.Change) {
+	if c.Action == federation.ActionUnchanged {
+		return
+	}
+	t.changes[c.Object] = c
+}
+
+// examine looks, after a request that got no answer, whether the API server answers
+// at all. A webhook that hangs holds up the objects that it judges, and an API
+// server that hangs holds up the cluster. It makes a timeout of e where the server
+// answers otherwise, and notes the silence where it does not.
+func (a *Applier) examine(ctx context.Context, e *Error, cause error) {
+	switch e.Class { //nolint:exhaustive // the others are answers
+	case ClassUnreachable:
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(cause, context.DeadlineExceeded) && a.answers(ctx) {
+			e.Class, e.RetryAfter = ClassTimeout, 0
+			e.Err = errors.New("no answer within " + a.RequestTimeout.String() + ", although the API server answers other requests: a webhook may hang")
+			e.Remedy = "look at the webhooks that judge this kind: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
+			return
+		}
+	case ClassThrottled, ClassCredentials:
+	case ClassCanceled, ClassFenced:
+		return
+	default:
+		a.heard()
+		return
+	}
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.silent.failed(time.Now(), e, &flight{})
+}
+
+// heard notes that the API server answers.
+func (a *Applier) heard() {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.silent = try{}
+}
+
+// answers asks the API server something that no webhook judges.
+func (a *Applier) answers(ctx context.Context) bool {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, min(patience, a.RequestTimeout))
+	defer cancel()
+	_, err := a.Client.Resource(namespaces).Get(ctx, Namespace, metav1.GetOptions{})
+	return err == nil || !isUnreachable(err)
+}

@@ -1,0 +1,381 @@
+package apply
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Standing is how far the cluster is from the plan, and why. It is computed from
+// the table each time, so that what was mended is gone from it.
+type Standing struct {
+	Revision federation.Revision // of the plan; zero before the first
+	// Complete says that the cluster is as the plan says, and what was to go is
+	// gone.
+	Complete bool
+	// Tried says that everything was tried, and nothing is under way or about to
+	// be; Final, that by itself nothing more will come of it: only a change in Git
+	// or somebody's hand in the cluster can do better.
+	Tried, Final bool
+	// Changes are those made for the revision, and what could not be, sorted; Notes
+	// say more about them.
+	Changes []federation.Change
+	Notes   []federation.Finding
+	// Findings are what is wrong with the plan's objects, sorted.
+	Findings []federation.Finding
+	// Own are what is wrong with the cluster itself.
+	Own []federation.Finding
+}
+
+// Standing computes how things stand at a time.
+func (a *Applier) Standing(now time.Time) Standing {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	plan := t.agendaAt(now)
+	s := Standing{
+		Revision: t.plan.Revision,
+		Complete: t.complete(),
+		Tried:    plan.calm && a.mayWrite(),
+		Notes:    t.notes,
+	}
+	s.Final = s.Tried && plan.final && t.silent.err == nil
+	s.Changes = a.changesOf()
+	s.Findings = a.findings(now)
+	s.Own = a.own()
+	return s
+}
+
+// changesOf are the changes that were made, and the failures that stand.
+func (a *Applier) changesOf() []federation.Change {
+	t := a.table
+	changes := maps.Clone(t.changes)
+	for ref, r := range t.rows {
+		e := t.why(r)
+		if e == nil {
+			continue
+		}
+		app := t.sets[r.partOf()]
+		if r.want != nil {
+			app, ref = r.want.app, r.want.object.Ref
+		}
+		changes[ref] = federation.Change{Cluster: a.Cluster, App: app, Object: ref, Action: federation.ActionFailed, Err: e}
+	}
+	for _, e := range t.clashes {
+		changes[e.Object] = federation.Change{Cluster: a.Cluster, App: e.App, Object: e.Object, Action: federation.ActionFailed, Err: e}
+	}
+	out := slices.Collect(maps.Values(changes))
+	slices.SortFunc(out, func(x, y federation.Change) int { return x.Object.Compare(y.Object) })
+	return out
+}
+
+// failure is why the row is not as it should be; nil where it is, or where nothing
+// has been tried.
+func (r *row) failure() *Error {
+	switch {
+	case r.want != nil && r.settled():
+		return nil
+	case r.want == nil && (r.live == nil || r.live.terminating):
+		return nil
+	}
+	return r.last.err
+}
+
+// why is the reason why a row is not as it should be: its own failure, or that of
+// what it stands on.
+func (t *table) why(r *row) *Error {
+	e := r.failure()
+	if e != nil || r.want == nil || r.settled() {
+		return e
+	}
+	var ground *Error
+	if k := t.kinds[r.ref.GroupKind()]; k != nil && k.mapping == nil {
+		ground = k.last.err
+	}
+	if s := t.spaces[r.ref.Namespace]; ground == nil && s != nil && s.last.err != nil {
+		ground = s.last.err
+	}
+	if ground == nil {
+		return nil
+	}
+	e = newError("apply", r.want.object.Ref, r.want.object.File, ground)
+	e.Verb, e.Object, e.File = "apply", r.want.object.Ref, r.want.object.File
+	return e
+}
+
+// findings are what is wrong with the plan's objects; t.mu is held.
+func (a *Applier) findings(now time.Time) []federation.Finding {
+	t := a.table
+	var out []federation.Finding
+	for _, e := range t.clashes {
+		out = append(out, e.finding(a.Cluster, e.App))
+	}
+	tallies := t.tallies()
+	spaces := map[string]string{} // that are wanted, to an app
+	for _, r := range t.sorted() {
+		out = append(out, a.rowFindings(r, now)...)
+		if r.want != nil && r.ref.Namespace != "" && !t.rows[federation.ObjectRef{Kind: "Namespace", Name: r.ref.Namespace}].wanted() {
+			spaces[r.ref.Namespace] = cmp.Or(spaces[r.ref.Namespace], r.want.app)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(spaces)) {
+		if f, ok := a.spaceFinding(name, spaces[name]); ok {
+			out = append(out, f)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.apps)) {
+		out = append(out, a.appFindings(t.apps[name], tallies[name])...)
+	}
+	slices.SortFunc(out, federation.Finding.Compare)
+	return out
+}
+
+// rowFindings are what is wrong with one object.
+func (a *Applier) rowFindings(r *row, now time.Time) []federation.Finding {
+	t := a.table
+	if r.want == nil {
+		return a.leavingFindings(r, now)
+	}
+	var out []federation.Finding
+	e := t.why(r)
+	switch {
+	case r.live != nil && r.live.terminating:
+		out = append(out, a.deletionFinding(r, r.want.app, "it is created again when it is gone", now))
+	case e != nil && e.Class == ClassDeleting:
+		f := e.finding(a.Cluster, r.want.app)
+		f.Severity = federation.SeverityWarning
+		out = append(out, f)
+	case r.stopped(now):
+		f := r.fight.error(r.want).finding(a.Cluster, r.want.app)
+		f.Since = r.fight.since
+		out = append(out, f)
+	case e != nil && e.Class == ClassNamespace && t.spaces[r.ref.Namespace] != nil && !t.spaces[r.ref.Namespace].usable():
+		// The namespace has a finding of its own.
+	case e != nil && e.Class != ClassFight:
+		out = append(out, e.finding(a.Cluster, r.want.app))
+	}
+	if holder := t.deletingHolder(r); holder != nil && e == nil && !r.settled() {
+		out = append(out, federation.Finding{
+			ID: "D11b", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app, Object: r.want.object.Ref, File: r.want.object.File,
+			Message: fmt.Sprintf("its node port is still held by %s, which is being deleted: %s", holder.ref, deletionText(holder.live)),
+			Remedy:  "let who set the finalizer finish, or remove it",
+		})
+	}
+	if r.live != nil && len(r.live.foreign) > 0 {
+		out = append(out, a.foreignFinding(r))
+	}
+	return out
+}
+
+// usable reports whether objects can be made in the namespace, as far as is known.
+func (s *space) usable() bool { return !s.known && s.last.err == nil || s.exists && !s.terminating }
+
+// deletingHolder returns a Service of ours that is being deleted and has a node port
+// which r is to take over.
+func (t *table) deletingHolder(r *row) *row {
+	if r.ref.GroupKind() != serviceKind {
+		return nil
+	}
+	for _, port := range r.want.nodePorts() {
+		for _, other := range t.rows {
+			if other != r && other.live != nil && other.live.terminating && slices.Contains(other.live.ports, port) {
+				return other
+			}
+		}
+	}
+	return nil
+}
+
+// leavingFindings are about an object that left Git and is still there.
+func (a *Applier) leavingFindings(r *row, now time.Time) []federation.Finding {
+	t := a.table
+	name, ok := t.ownerOf(r)
+	if !ok {
+		return nil
+	}
+	if r.live.terminating {
+		return []federation.Finding{a.deletionFinding(r, name, "it left Git", now)}
+	}
+	if e := r.failure(); e != nil {
+		return []federation.Finding{e.finding(a.Cluster, name)}
+	}
+	return nil
+}
+
+// deletionFinding speaks of an object that is being deleted: a note until the
+// deadline, and then a failure that says who must act.
+func (a *Applier) deletionFinding(r *row, app, why string, now time.Time) federation.Finding {
+	f := federation.Finding{
+		ID: "deleting", Severity: federation.SeverityNote, Cluster: a.Cluster, App: app, Object: r.ref,
+		Message: why + "; " + deletionText(r.live),
+		Remedy:  "wait for who set the finalizer, or find out why it does not finish",
+		Since:   r.live.deletedAt,
+	}
+	if r.want != nil {
+		f.Object, f.File = r.want.object.Ref, r.want.object.File
+	}
+	if now.Sub(r.live.deletedAt) >= a.Deadline {
+		f.Severity = federation.SeverityError
+		if len(r.live.finalizers) > 0 {
+			f.Remedy = "who set the finalizer " + strings.Join(r.live.finalizers, ", ") + " must act: find out why its controller does not finish; if there is none any more, remove the finalizer"
+		}
+	}
+	return f
+}
+
+func (a *Applier) foreignFinding(r *row) federation.Finding {
+	var parts []string
+	for _, f := range r.live.foreign {
+		parts = append(parts, fmt.Sprintf("%s (set by %s)", f.path, f.manager))
+	}
+	return federation.Finding{
+		ID: "foreign", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app,
+		Object: r.want.object.Ref, File: r.want.object.File,
+		Message: "fields not in Git: " + strings.Join(parts, ", "),
+		Remedy:  "put them into Git, or remove them in the cluster; fedsync leaves them alone",
+	}
+}
+
+// spaceFinding speaks of a namespace in which objects cannot be made.
+func (a *Applier) spaceFinding(name, app string) (federation.Finding, bool) {
+	t := a.table
+	s := t.spaces[name]
+	if s == nil || s.usable() {
+		return federation.Finding{}, false
+	}
+	f := federation.Finding{
+		ID: "D09", Severity: federation.SeverityError, Cluster: a.Cluster, App: app,
+		Object: federation.ObjectRef{Kind: "Namespace", Name: name},
+	}
+	switch {
+	case s.terminating:
+		f.Message = "read: namespace " + name + " is being terminated"
+		f.Remedy = "wait until the namespace is gone; it is created again then"
+		if s.message != "" {
+			f.Message += ": " + sanitize(s.message)
+		}
+		if !t.mayCreate(name) {
+			f.Remedy = "wait until it is gone, then " + createSpace(name)
+		}
+	case s.last.err != nil:
+		return s.last.err.finding(a.Cluster, app), true
+	case t.mayCreate(name):
+		return federation.Finding{}, false // it is about to be made
+	default:
+		f.Message = fmt.Sprintf("read: namespaces %q not found", name)
+		f.Remedy = createSpace(name) + ", or set createNamespaces: true in " + federation.FileName
+	}
+	return f, true
+}
+
+func createSpace(name string) string { return "kubectl create namespace " + name }
+
+// appFindings are about an app's inventory, and what it keeps of what left Git.
+func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
+	t := a.table
+	var out []federation.Finding
+	if refused := of.parent.refusal(); refused != nil && len(of.kinds) > 0 {
+		return []federation.Finding{refused.finding(a.Cluster, of.name)}
+	}
+	e := of.last.err
+	switch {
+	case e == nil:
+	case e.leavesNoInventory() && !t.wide(of):
+		f := e.finding(a.Cluster, of.name)
+		f.ID, f.Severity = "inventory", federation.SeverityWarning
+		f.Message = "no inventory can be kept, so nothing is pruned: " + sanitize(e.Err.Error())
+		f.Remedy = "allow fedsync to create the namespace " + Namespace + " and to write ConfigMaps in it"
+		out = append(out, f)
+	default:
+		out = append(out, e.finding(a.Cluster, of.name))
+	}
+	if f, ok := a.keptFinding(of, tally); ok {
+		out = append(out, f)
+	}
+	if kinds := a.blindKinds(of); len(kinds) > 0 && of.named && of.plan.Prune == federation.PruneAllowed {
+		out = append(out, federation.Finding{
+			ID: "prune", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: of.name,
+			Message: "nothing is pruned of kinds that are not watched: " + strings.Join(kinds, ", "),
+			Remedy:  "allow fedsync to list and watch them in this cluster",
+		})
+	}
+	return out
+}
+
+// blindKinds are those of the inventory that cannot be seen.
+func (a *Applier) blindKinds(of *app) []string {
+	t := a.table
+	var out []string
+	for _, gk := range t.unlisted(of) {
+		k := t.kinds[gk]
+		if k != nil && (k.list.err != nil || k.mapping == nil && k.last.err != nil) {
+			out = append(out, groupKindName(gk))
+		}
+	}
+	return out
+}
+
+// keptFinding says why objects that left Git are still there.
+func (a *Applier) keptFinding(of *app, tally *appTally) (federation.Finding, bool) {
+	t := a.table
+	if tally == nil || len(tally.leaving) == 0 || of.plan.Broken {
+		return federation.Finding{}, false // nothing is known to have left
+	}
+	var refs []string
+	for _, r := range t.leaving(of, tally.leaving) {
+		if !r.live.terminating && r.last.err == nil {
+			refs = append(refs, r.ref.String())
+		}
+	}
+	if len(refs) == 0 {
+		return federation.Finding{}, false
+	}
+	f := federation.Finding{ID: "prune", Severity: federation.SeverityNote, Cluster: a.Cluster, App: of.name}
+	objects := fmt.Sprintf("%d objects that left Git (%s)", len(refs), describe(refs))
+	switch {
+	case !of.named:
+		return federation.Finding{}, false // the plan says nothing of the app
+	case of.plan.Prune == federation.PruneHeld:
+		f.ID, f.Severity = "held", federation.SeverityWarning
+		f.Message = objects + " are left: these are too many at once"
+		f.Remedy = fmt.Sprintf("if they are to go, annotate %s with %s: Allowed", federation.FileName, federation.AnnotationPrune)
+	case of.plan.Prune == federation.PruneOff:
+		f.Message = objects + " are left: the app does not prune"
+	case of.plan.Prune == federation.PruneWaiting:
+		f.Message = objects + " are left until all clusters are known"
+	case t.broken():
+		f.Message = objects + " are left: an app that could not be rendered may have taken them over"
+	case tally.unsettled > 0, len(of.plan.Withheld) > 0:
+		f.Message = objects + " are left until every object of the app is applied"
+	case !t.wide(of):
+		f.Message = objects + " are left: no inventory can be kept"
+	default:
+		return federation.Finding{}, false // they are about to be deleted
+	}
+	return f, true
+}
+
+// own are findings about the cluster itself.
+func (a *Applier) own() []federation.Finding {
+	e := a.table.silent.err
+	if e == nil {
+		return nil
+	}
+	f := federation.Finding{
+		// No answer is no failure yet: the report counts how long there is none.
+		ID: "D03", Severity: federation.SeverityWarning, Cluster: a.Cluster,
+		Message: "the API server does not answer: " + sanitize(e.Err.Error()),
+	}
+	switch e.Class { //nolint:exhaustive // examine notes these three
+	case ClassThrottled:
+		f.ID, f.Message, f.Remedy = "D10", "the API server has too much to do: "+sanitize(e.Err.Error()), e.Remedy
+	case ClassCredentials:
+		f.ID, f.Message = "D02", sanitize(e.Err.Error())
+	}
+	return []federation.Finding{f}
+}

@@ -1,0 +1,307 @@
+package apply
+
+import (
+	"hash/maphash"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// table is all that is known of one cluster: what Git wants of it, what it shows,
+// and what the last requests answered. Everything else, what is due and what is
+// wrong, is computed from it.
+type table struct {
+	mu sync.Mutex // protects all below; never held during a request
+
+	federation  string
+	instance    string
+	source      string
+	listTimeout time.Duration
+	hasher      hasher
+
+	since       time.Time // when the cluster's lists were first waited for
+	incarnation int       // counts the clusters that were behind the address
+	plan        federation.ClusterPlan
+	defined     map[schema.GroupKind]federation.ObjectRef // by the plan's definitions
+	sets        map[string]string                         // the apps, by the value of the part-of label
+	rows        map[federation.ObjectRef]*row
+	order       []*row                                     // see sorted; nil after rows were added or dropped
+	apps        map[string]*app                            // by name
+	kinds       map[schema.GroupKind]*kind                 // those that the plan or an inventory names
+	spaces      map[string]*space                          // the namespaces of rows, and fedsync-system
+	pauses      map[string]*pause                          // by the reason for which objects are refused
+	clashes     []*Error                                   // objects that two apps of the plan have
+	silent      try                                        // the last request that found the API server silent
+	changes     map[federation.ObjectRef]federation.Change // made for the plan's revision
+	notes       []federation.Finding                       // on those
+	listings    struct{ parents, spaces listing }
+}
+
+// row is all that is known of one object.
+type row struct {
+	ref      federation.ObjectRef
+	want     *desired // what Git wants; nil for none
+	resource schema.GroupVersionResource
+
+	live *view     // nil where it does not exist, as far as is known
+	seen time.Time // when live was learned, from an event or an answer
+	base *view     // what the API server answered to our apply, or was found to be as good
+	made string    // the wish that base came from; empty where that is not known
+
+	flight *flight // the request that is under way; nil for none
+	queued *Event  // the newest event that waits for its answer
+
+	drift *drift // what somebody else changed since base
+	flips []flip
+	fight *fight
+	last  try
+}
+
+// flight is a request under way.
+type flight struct {
+	since       time.Time
+	incarnation int
+	around      circumstances
+}
+
+// try is what the last request for something answered.
+type try struct {
+	err      *Error // nil where it worked, or none was made
+	at       time.Time
+	failures int // in a row
+	around   circumstances
+}
+
+// circumstances are what a refusal may depend on. Another try is due soon when
+// they are no longer those of the last.
+type circumstances struct {
+	wish   string
+	object mark
+	space  spaceMark
+	kind   types.UID // of the definition that we see; empty for none
+}
+
+// app is what is known of one app: the plan's word on it and its inventory.
+type app struct {
+	name   string
+	plan   federation.AppPlan        // without its objects
+	named  bool                      // the plan speaks of it
+	kinds  map[schema.GroupKind]bool // of what it has, see index
+	spaces map[string]bool           // likewise, but fedsync-system
+	parent *parent                   // nil where it does not exist, as far as is known
+	flight *flight
+	last   try // of widening or narrowing the parent
+}
+
+// kind is what is known of one kind.
+type kind struct {
+	version string // that the plan asks for; empty for the preferred one
+	mapping *meta.RESTMapping
+	flight  *flight
+	last    try       // of asking for the mapping
+	since   time.Time // when its list was first waited for
+	list    listing
+	hung    bool // a request timed out, and none was answered since
+}
+
+// listing says how much of a watch is seen.
+type listing struct {
+	done bool // its initial list has been observed, and it has not failed since
+	err  error
+}
+
+// space is what is known of one namespace.
+type space struct {
+	known       bool // by a watch or an answer
+	exists      bool
+	terminating bool
+	message     string // why it does not go, in its own words
+	mark        spaceMark
+	flight      *flight
+	last        try
+}
+
+// spaceMark changes with what may decide over objects in the namespace.
+type spaceMark struct {
+	uid         types.UID
+	terminating bool
+	labels      digest
+}
+
+// pause is the wait that objects share which are refused for one reason.
+type pause struct {
+	at       time.Time // of the last refusal
+	failures int       // in a row
+	until    time.Time
+}
+
+func newTable(name, instance, source string, listTimeout time.Duration) *table {
+	return &table{
+		federation:  name,
+		instance:    instance,
+		source:      source,
+		listTimeout: listTimeout,
+		hasher:      hasher{seed: maphash.MakeSeed()},
+		since:       time.Now(),
+		defined:     map[schema.GroupKind]federation.ObjectRef{},
+		sets:        map[string]string{},
+		rows:        map[federation.ObjectRef]*row{},
+		apps:        map[string]*app{},
+		kinds:       map[schema.GroupKind]*kind{},
+		spaces:      map[string]*space{},
+		pauses:      map[string]*pause{},
+		changes:     map[federation.ObjectRef]federation.Change{},
+	}
+}
+
+// row returns the row of an object, which it adds where there is none.
+func (t *table) row(ref federation.ObjectRef) *row {
+	r := t.rows[ref]
+	if r == nil {
+		r = &row{ref: ref}
+		t.rows[ref] = r
+		t.order = nil
+	}
+	return r
+}
+
+func (t *table) app(name string) *app {
+	a := t.apps[name]
+	if a == nil {
+		a = &app{name: name, plan: federation.AppPlan{App: name, Prune: federation.PruneOff}}
+		t.apps[name] = a
+	}
+	return a
+}
+
+func (t *table) space(name string) *space {
+	s := t.spaces[name]
+	if s == nil {
+		s = &space{}
+		t.spaces[name] = s
+	}
+	return s
+}
+
+func (t *table) kind(gk schema.GroupKind) *kind {
+	k := t.kinds[gk]
+	if k == nil {
+		k = &kind{}
+		t.kinds[gk] = k
+	}
+	return k
+}
+
+// sweep drops a row that says nothing any more.
+func (t *table) sweep(r *row) {
+	if r.want == nil && r.live == nil && r.flight == nil {
+		delete(t.rows, r.ref)
+		t.order = nil
+	}
+}
+
+// sorted returns the rows in the order in which they are applied. The slice is
+// not to be changed.
+func (t *table) sorted() []*row {
+	if t.order != nil {
+		return t.order
+	}
+	rows := slices.Collect(maps.Values(t.rows))
+	slices.SortFunc(rows, func(a, b *row) int {
+		if d := rank(a.ref.GroupKind()) - rank(b.ref.GroupKind()); d != 0 {
+			return d
+		}
+		return a.ref.Compare(b.ref)
+	})
+	t.order = rows
+	return rows
+}
+
+// index counts what each app has.
+func (t *table) index() {
+	for _, a := range t.apps {
+		a.kinds, a.spaces = map[schema.GroupKind]bool{}, map[string]bool{}
+	}
+	for _, r := range t.rows {
+		if r.want == nil {
+			continue
+		}
+		a := t.app(r.want.app)
+		a.kinds[r.ref.GroupKind()] = true
+		if r.ref.Namespace != "" && r.ref.Namespace != Namespace {
+			a.spaces[r.ref.Namespace] = true
+		}
+	}
+}
+
+// settled reports whether the cluster shows what Git wants of the object.
+func (r *row) settled() bool {
+	return r.live != nil && !r.live.terminating && r.drift == nil && r.made != "" && r.made == r.want.want()
+}
+
+// wanted reports whether Git wants the object.
+func (r *row) wanted() bool { return r != nil && r.want != nil }
+
+// wants returns the row's wish where it is for just this; nil where it is not.
+func (r *row) wants(app string, adoption federation.Adoption, o *federation.Object) *desired {
+	if r == nil || r.want == nil || r.want.app != app || r.want.adoption != adoption ||
+		r.want.object.Digest != o.Digest || r.want.object.File != o.File {
+		return nil
+	}
+	return r.want
+}
+
+// established reports whether the row is a definition whose kind is served, or
+// about to be.
+func (r *row) established() bool { return r != nil && r.live != nil && r.live.established }
+
+// rowOfDefinition returns the row of the plan's definition of a kind; nil where
+// there is none.
+func (t *table) rowOfDefinition(gk schema.GroupKind) *row {
+	ref, ok := t.defined[gk]
+	if !ok {
+		return nil
+	}
+	return t.rows[ref]
+}
+
+// partOf is the value of the object's part-of label; empty where it has none.
+func (r *row) partOf() string {
+	if r.live == nil {
+		return ""
+	}
+	return r.live.partOf
+}
+
+// forget drops what was known of the cluster, for one that was restored or
+// rebuilt. What Git wants stays.
+func (t *table) forget() {
+	for ref, r := range t.rows {
+		if r.want == nil {
+			delete(t.rows, ref)
+			continue
+		}
+		// The answer to what is under way is about the cluster of before.
+		*r = row{ref: r.ref, want: r.want, flight: r.flight}
+	}
+	for _, a := range t.apps {
+		a.parent, a.last = nil, try{}
+	}
+	for _, k := range t.kinds {
+		k.mapping, k.list, k.last, k.hung, k.since = nil, listing{}, try{}, false, time.Time{}
+	}
+	for _, s := range t.spaces {
+		*s = space{flight: s.flight}
+	}
+	t.incarnation++
+	t.since = time.Now()
+	clear(t.pauses)
+	t.silent, t.listings = try{}, struct{ parents, spaces listing }{}
+}
