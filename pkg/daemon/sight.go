@@ -175,7 +175,7 @@ func (s *session) observe(e health.Event) {
 			s.note(e.Watch, nil)
 		case health.Failed:
 			s.note(e.Watch, e.Err)
-		case health.Upserted, health.Deleted:
+		case health.Upserted, health.Deleted, health.Restored:
 			return
 		}
 		s.looked.ring()
@@ -202,6 +202,7 @@ func (s *session) observe(e health.Event) {
 		if e.Watch != s.parents {
 			s.applier.Listed(e.Watch.Resource)
 		}
+	case health.Restored:
 	case health.Failed:
 		s.note(e.Watch, e.Err)
 		if e.Watch != s.parents && e.Err.Blocked() {

@@ -38,18 +38,22 @@ const (
 	FailureTLS          FailureClass = "tls"
 	FailureUnauthorised FailureClass = "unauthorised"
 	FailureForbidden    FailureClass = "forbidden"
-	FailureNotReady     FailureClass = "not ready" // it answers with a server error
+	FailureThrottled    FailureClass = "throttled" // it answers that we should ask less often
+	FailureServer       FailureClass = "server"    // it answers with a server error
+	FailureInvalid      FailureClass = "invalid"   // it does not accept what was sent
+	FailureConflict     FailureClass = "conflict"  // what was sent contradicts what is there
 	FailureContext      FailureClass = "context"   // not in the kubeconfig, or unusable there
 	FailureNetwork      FailureClass = "network"   // unreachable, reset, and whatever else a connection dies of
 )
 
-// Absent says whether a failure of this class means that the cluster is away,
-// rather than that we may not look.
+// Absent reports whether a failure of this class means that the cluster is away,
+// rather than that it does not let us look.
 func (f FailureClass) Absent() bool {
 	switch f {
-	case FailureDNS, FailureRefused, FailureTimeout, FailureNotReady, FailureNetwork:
+	case FailureDNS, FailureRefused, FailureTimeout, FailureServer, FailureNetwork:
 		return true
-	case FailureNone, FailureTLS, FailureUnauthorised, FailureForbidden, FailureContext:
+	case FailureNone, FailureTLS, FailureUnauthorised, FailureForbidden, FailureThrottled,
+		FailureInvalid, FailureConflict, FailureContext:
 		return false
 	}
 	return false

@@ -294,6 +294,9 @@ func (d *clusterDocument) facts() ClusterFacts {
 		Zones:      sorted(d.Zones),
 		Regions:    sorted(d.Regions),
 	}
+	if f.Failure == "not ready" { // as files of earlier versions say
+		f.Failure = FailureServer
+	}
 	f.Synced = orDefault(d.Synced, f.State.answers())
 	f.Outage = orDefault(d.Outage, f.State == ClusterOffline)
 	for app, texts := range d.Inventory {

@@ -178,33 +178,33 @@ func TestWatchListsWhereTheServerDoesNotStream(t *testing.T) {
 func TestWatchTriesEverMoreSeldomWhatFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		respond     http.HandlerFunc
-		failed      string
+		failed      []string
 		first       time.Duration // the longest that the second request comes after the first
 		least, most int           // requests in an hour
 	}{
 		"forbidden": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, "Forbidden") },
-			"failed forbidden", 72 * time.Second, 8, 10,
+			[]string{"failed forbidden"}, 6 * time.Second, 75, 95,
 		},
 		"not served": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 404, "NotFound") },
-			"failed not served", 2400 * time.Millisecond, 50, 90,
+			[]string{"failed not served"}, 6 * time.Second, 75, 95,
 		},
 		"server error": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 500, "InternalError") },
-			"failed not ready", 500 * time.Millisecond, 100, 160,
+			[]string{"failed server", "failed server"}, 600 * time.Millisecond, 110, 140,
 		},
 		"token": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "Unauthorized") },
-			"failed unauthorised", 500 * time.Millisecond, 100, 160,
+			[]string{"failed unauthorised", "failed unauthorised"}, 6 * time.Second, 75, 95,
 		},
 		"hangs": {
 			hang,
-			"failed timeout", 30500 * time.Millisecond, 50, 70,
+			[]string{"failed timeout", "failed timeout"}, 30600 * time.Millisecond, 55, 70,
 		},
 		"ends every watch at once": {
 			func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "application/json") },
-			"failed network", 500 * time.Millisecond, 100, 160,
+			[]string{"failed network", "failed network"}, 600 * time.Millisecond, 110, 140,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -219,7 +219,7 @@ func TestWatchTriesEverMoreSeldomWhatFails(t *testing.T) {
 				if second := got[1].at; second > c.first {
 					t.Errorf("second request at %v, want by %v", second, c.first)
 				}
-				want(t, "events", events.all(), []string{c.failed})
+				want(t, "events", events.all(), c.failed)
 				if w.Synced(Watch{Resource: configMaps}) {
 					t.Error("Synced = true, want false")
 				}

@@ -15,7 +15,7 @@ var letters = map[rune]federation.FailureClass{
 	't': federation.FailureTimeout,
 	'r': federation.FailureRefused,
 	'd': federation.FailureDNS,
-	'5': federation.FailureNotReady,
+	'5': federation.FailureServer,
 	'n': federation.FailureNetwork,
 	'u': federation.FailureUnauthorised,
 	'f': federation.FailureForbidden,

@@ -2,7 +2,6 @@ package health
 
 import (
 	"cmp"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,8 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
-	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -19,62 +16,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
-
-func TestClassifyKnowsStatusCodes(t *testing.T) {
-	for status, want := range map[int]federation.FailureClass{
-		200: federation.FailureNone,
-		204: federation.FailureNone,
-		401: federation.FailureUnauthorised,
-		403: federation.FailureForbidden,
-		429: federation.FailureForbidden,
-		500: federation.FailureNotReady,
-		502: federation.FailureNotReady,
-		503: federation.FailureNotReady,
-		504: federation.FailureNotReady,
-		302: federation.FailureContext,
-		400: federation.FailureContext,
-		404: federation.FailureContext,
-	} {
-		if got := Classify(nil, status); got != want {
-			t.Errorf("Classify(nil, %d) = %q, want %q", status, got, want)
-		}
-	}
-}
-
-func TestClassifyKnowsErrors(t *testing.T) {
-	pods := schema.GroupResource{Resource: "pods"}
-	for name, c := range map[string]struct {
-		err  error
-		want federation.FailureClass
-	}{
-		"reset":              {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, federation.FailureNetwork},
-		"host unreachable":   {&net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, federation.FailureNetwork},
-		"net unreachable":    {&net.OpError{Op: "dial", Err: syscall.ENETUNREACH}, federation.FailureNetwork},
-		"kernel's timeout":   {&net.OpError{Op: "dial", Err: syscall.ETIMEDOUT}, federation.FailureTimeout},
-		"eof":                {io.ErrUnexpectedEOF, federation.FailureNetwork},
-		"deadline":           {fmt.Errorf("list: %w", context.DeadlineExceeded), federation.FailureTimeout},
-		"slow name server":   {&net.DNSError{IsTimeout: true}, federation.FailureDNS},
-		"anything else":      {errors.New("odd"), federation.FailureNetwork},
-		"answer: forbidden":  {fmt.Errorf("list: %w", apierrors.NewForbidden(pods, "", nil)), federation.FailureForbidden},
-		"answer: token":      {apierrors.NewUnauthorized("no"), federation.FailureUnauthorised},
-		"answer: server":     {apierrors.NewInternalError(errors.New("etcd")), federation.FailureNotReady},
-		"answer: overloaded": {apierrors.NewTooManyRequests("wait", 1), federation.FailureForbidden},
-	} {
-		if got := Classify(c.err, 0); got != c.want {
-			t.Errorf("%s: Classify(%v) = %q, want %q", name, c.err, got, c.want)
-		}
-	}
-}
 
 // TestProbeClassifiesRealFailures makes each failure happen on a real socket.
 func TestProbeClassifiesRealFailures(t *testing.T) {
@@ -154,11 +102,11 @@ func TestProbeClassifiesRealFailures(t *testing.T) {
 			message: `GET /readyz: 403 Forbidden: cannot get path "/readyz"`,
 		},
 		"a check fails": {
-			host: serveTLS(t, answering(500, "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed"), good, nil), class: federation.FailureNotReady,
+			host: serveTLS(t, answering(500, "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed"), good, nil), class: federation.FailureServer,
 			message: "GET /readyz: 500 Internal Server Error: etcd failed: reason withheld",
 		},
 		"gateway": {
-			host: serveTLS(t, answering(502, ""), good, nil), class: federation.FailureNotReady,
+			host: serveTLS(t, answering(502, ""), good, nil), class: federation.FailureServer,
 			message: "GET /readyz: 502 Bad Gateway",
 		},
 		"not an API server": {
@@ -177,7 +125,7 @@ func TestProbeClassifiesRealFailures(t *testing.T) {
 				_, _ = io.WriteString(w, "you sent "+r.Header.Get("Authorization")[len("Bearer "):])
 			}, good, nil),
 			cfg:   func(c *rest.Config) { c.BearerToken = "hunter2-hunter2" },
-			class: federation.FailureNotReady, message: "you sent ***",
+			class: federation.FailureServer, message: "you sent ***",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
