@@ -78,9 +78,7 @@ type job struct {
 
 // begin marks the tasks that start now, and returns when to look again.
 func (a *Applier) begin(ctx context.Context, now time.Time) ([]job, time.Time) {
-	if !a.mayWrite() {
-		return nil, time.Time{} // Wake is called when it may
-	}
+	may := a.mayWrite() // Wake is called when it may
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,6 +95,10 @@ func (a *Applier) begin(ctx context.Context, now time.Time) ([]job, time.Time) {
 	plan := t.agendaAt(now)
 	free := min(a.Concurrency-fresh, maxFlights*a.Concurrency-all)
 	var jobs []job
+	if !may {
+		// What kinds there are can be asked for all the same.
+		plan.tasks = slices.DeleteFunc(plan.tasks, func(x task) bool { return x.typ != taskLearn })
+	}
 	for _, x := range plan.tasks[:min(len(plan.tasks), free)] {
 		jobs = append(jobs, job{do: a.start(a.requests, x, now)})
 	}
