@@ -43,7 +43,8 @@ type baseFlight struct {
 }
 
 // baseOf builds a folder alone, once in a rendering and not at all where it is
-// known from the last. All who need it wait as long as one build may take.
+// known from the last. All who need it wait as long as one build may take; then
+// p.late is set, and the build is to end.
 func (p *build) baseOf(dir string) *baseFlight {
 	key, err := p.key(dir)
 	if err != nil {
@@ -61,10 +62,13 @@ func (p *build) baseOf(dir string) *baseFlight {
 	case <-f.done:
 		return f
 	case <-f.over:
-		return &baseFlight{base: &base{err: p.tooLong(dir)}}
+		p.late = p.tooLong(dir)
+	case <-p.flight.over:
+		p.late = p.flight.late
 	case <-p.ctx.Done():
-		return &baseFlight{base: &base{err: p.ctx.Err()}}
+		p.late = p.ctx.Err()
 	}
+	return &baseFlight{base: &base{err: p.late}}
 }
 
 // beginBase starts the build of a base, for the flight that needs it first.

@@ -18,6 +18,9 @@ func (p *build) compare(a *app, t tree, objects []*federation.Object) error {
 	// A base that is broken when built alone has no names to hold its overlay to,
 	// which mended it.
 	names := p.baseOf(a.base).names
+	if p.late != nil {
+		return p.late
+	}
 	kept, unknown := map[federation.ObjectRef]bool{}, map[federation.ObjectRef]bool{}
 	for _, o := range objects {
 		if ref := t.unhashed(o.Ref); names[ref] {

@@ -28,6 +28,9 @@ func (p *build) kustomize(dir string) (objects []*federation.Object, t tree, err
 	if objects, ok := p.patched(t); ok {
 		return objects, t, nil
 	}
+	if p.late != nil {
+		return nil, nil, p.late // kustomize's whole build would build the base once more
+	}
 	m, err := p.krusty(dir, p.made)
 	if err != nil {
 		if p.ctx.Err() != nil {

@@ -114,6 +114,7 @@ func (p *pass) recallBuild(key, dir string) *built {
 type build struct {
 	*pass
 	flight *flight
+	late   error // why a base that it needs is not waited for any longer
 }
 
 // run builds the flight's folder.
