@@ -36,7 +36,7 @@ type Daemon struct {
 	log     *zap.Logger
 
 	source     *source.Source
-	renderer   *render.Renderer
+	render     renderFunc
 	kubeconfig *kubeconfig
 	forms      *apply.Forms // what is sent to clusters, shared where it is equal
 	reports    *reports
@@ -135,7 +135,7 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 		options:    o,
 		log:        o.Log,
 		source:     src,
-		renderer:   render.New(render.Options{}),
+		render:     render.New(render.Options{}).Render,
 		kubeconfig: kube,
 		forms:      apply.NewForms(),
 		reports:    newReports(),

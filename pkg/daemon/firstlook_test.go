@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -51,7 +52,12 @@ func TestAFirstLookSaysHowBadAFaultIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLoop(d, true)
-	l.sync(ctx, snapshot)
+	l.read(source.Event{Snapshot: &snapshot})
+	go l.renderings.run(ctx)
+	for l.live == nil {
+		<-l.renderings.news
+		l.follow(ctx)
+	}
 	cancel()
 	l.workers.wait()
 
@@ -62,7 +68,7 @@ func TestAFirstLookSaysHowBadAFaultIs(t *testing.T) {
 	}
 	l.workers.facts = federation.Facts{Clusters: map[string]federation.ClusterFacts{"a": facts}}
 	l.workers.outcomes = map[string]status.ClusterInput{"a": {
-		Facts: facts, Current: true, Applied: snapshot.Revision,
+		Facts: facts, Current: true, Applied: snapshot.Revision, Revision: snapshot.Revision,
 		Observations: []federation.Observation{{Cluster: "a", App: "web", Object: ingress, Created: time.Now().Add(-time.Hour), Health: federation.Healthy}},
 	}}
 	for look := range 2 {

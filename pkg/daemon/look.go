@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -143,7 +144,11 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 	loopCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	l := newLoop(d, true)
-	l.settled = twice(l, func(*status.Report) bool { return l.workers.looked() }, cancel)
+	l.settled = func(*status.Report) {
+		if l.live != nil && l.workers.looked() {
+			cancel()
+		}
+	}
 	l.run(loopCtx)
 	l.workers.wait()
 	if err := ctx.Err(); err != nil {
@@ -151,15 +156,18 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 	}
 
 	report := d.reports.newest()
-	if report == nil {
+	if report == nil || l.live == nil {
 		return nil, fmt.Errorf("nothing could be looked at within %s", timeout)
 	}
 	c := &Comparison{
 		Report:      report,
 		Facts:       l.workers.facts,
-		Plan:        l.plan,
+		Plan:        l.live.plan,
 		Differences: map[string][]apply.Difference{},
-		Findings:    l.findings(),
+		Findings:    slices.Concat(l.live.findings(), l.workers.findings, l.findings()),
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.workers.outcomes)) {
+		c.Findings = append(c.Findings, l.workers.outcomes[name].Findings...)
 	}
 	var unseen []string
 	for name, w := range l.workers.byName {

@@ -210,6 +210,7 @@ func (s *session) compare(ctx context.Context) {
 	s.pending = false
 	s.update(func(o *outcome) {
 		o.tried, o.compared, o.differences = s.order.number, s.order.number, differences
+		o.changing, o.whole = s.order.Revision, !s.order.Provisional
 		if len(differences) == 0 {
 			o.done, o.applied = s.order.number, s.order.Revision
 		}
@@ -232,8 +233,12 @@ func (s *session) carryOut(ctx context.Context) {
 		if ctx.Err() == nil {
 			o.tried, o.final = s.order.number, result.RetryAfter == 0 || result.RetryAfter >= farOff
 		}
+		o.whole = !s.order.Provisional
 		if result.Complete {
-			o.done, o.applied = s.order.number, s.order.Revision
+			o.done = s.order.number
+			if o.whole {
+				o.applied = s.order.Revision
+			}
 		}
 	})
 	if result.KindsChanged {

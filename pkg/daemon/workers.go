@@ -21,7 +21,8 @@ type workers struct {
 	// What look saw.
 	facts    federation.Facts
 	outcomes map[string]status.ClusterInput
-	findings []federation.Finding
+	findings []federation.Finding // about the clusters themselves, whatever they run
+	seen     map[string]outcome   // what all of these were made of
 }
 
 func newWorkers(newWorker func(*federation.Federation, federation.Cluster) *worker) *workers {
@@ -78,6 +79,10 @@ func (ws *workers) meet(ctx context.Context, f *federation.Federation, leaving [
 func (ws *workers) hand(p federation.ClusterPlan) {
 	if w := ws.byName[p.Cluster]; w != nil && w.take(p) {
 		// What look saw came of the order before.
+		if seen, ok := ws.seen[p.Cluster]; ok {
+			seen.handed = w.newestOrder().number
+			ws.seen[p.Cluster] = seen
+		}
 		if o, ok := ws.outcomes[p.Cluster]; ok {
 			o.Current = false
 			ws.outcomes[p.Cluster] = o
@@ -97,24 +102,36 @@ func (ws *workers) reconnect() {
 func (ws *workers) look() {
 	ws.facts = federation.Facts{Clusters: make(map[string]federation.ClusterFacts, len(ws.byName))}
 	ws.outcomes = make(map[string]status.ClusterInput, len(ws.byName))
+	ws.seen = make(map[string]outcome, len(ws.byName))
 	ws.findings = nil
 	for _, name := range slices.Sorted(maps.Keys(ws.byName)) {
 		o := ws.byName[name].outcome()
+		ws.seen[name] = o
 		ws.facts.Clusters[name] = o.facts
-		ws.outcomes[name] = status.ClusterInput{
+		in := status.ClusterInput{
 			Facts:        o.facts,
 			Applied:      o.applied,
 			Current:      o.current(),
 			Changes:      o.changes,
-			Synced:       o.changing,
 			Observations: o.observations,
 		}
-		for _, f := range o.findings {
-			if ws.leaving[name] && f.Severity == federation.SeverityError {
-				f.Severity = federation.SeverityWarning // it is no member any more
-			}
-			ws.findings = append(ws.findings, f)
+		if o.whole {
+			in.Revision = o.changing
 		}
+		for _, f := range o.findings {
+			switch {
+			case ws.leaving[name]:
+				if f.Severity == federation.SeverityError {
+					f.Severity = federation.SeverityWarning // it is no member any more
+				}
+				ws.findings = append(ws.findings, f)
+			case f.Object.Name == "" && f.App == "":
+				ws.findings = append(ws.findings, f)
+			default:
+				in.Findings = append(in.Findings, f)
+			}
+		}
+		ws.outcomes[name] = in
 	}
 }
 
@@ -137,10 +154,11 @@ func (ws *workers) emptied() []string {
 	return names
 }
 
-// settled says whether nothing more is to come of any cluster by itself.
+// settled reports whether nothing more was to come of any cluster by itself, when
+// look saw it and as far as nothing was handed out since.
 func (ws *workers) settled() bool {
-	for name, w := range ws.byName {
-		o := w.outcome()
+	for name := range ws.byName {
+		o := ws.seen[name]
 		if ws.leaving[name] && o.facts.State != federation.ClusterReady {
 			continue // nobody waits for a cluster that left and does not answer
 		}
@@ -151,13 +169,13 @@ func (ws *workers) settled() bool {
 	return true
 }
 
-// looked says whether every cluster has been compared with its order, or does not
-// answer. The orders must have been made of all that is known by now.
+// looked reports whether every cluster had been compared with its order, or did not
+// answer, when look saw it and as far as nothing was handed out since.
 func (ws *workers) looked() bool {
-	for name, w := range ws.byName {
-		o := w.outcome()
+	for name := range ws.byName {
+		o := ws.seen[name]
 		away := o.facts.State != federation.ClusterPending && o.facts.State != federation.ClusterReady
-		if (o.handed == 0 || o.tried != o.handed || o.facts.Synced != ws.facts.Clusters[name].Synced) && !away {
+		if (o.handed == 0 || o.tried != o.handed) && !away {
 			return false
 		}
 	}

@@ -19,7 +19,11 @@ type ClusterPlan struct {
 	// Early says that the plan was made before the cluster's own facts were known:
 	// as soon as they are, there is another.
 	Early bool
-	Apps  []AppPlan
+	// Provisional says that the plan has only those apps of the revision that are
+	// certain already, and the others as the revision before has them. What comes of
+	// it is not the revision's outcome.
+	Provisional bool
+	Apps        []AppPlan
 }
 
 // AppPlan is what one cluster should run of one app. An app that has left the

@@ -62,9 +62,9 @@ type declared struct {
 // without mistakes is remembered for as long as the folder does not change.
 func (p *pass) scan(dir string, r role) (*kustomization, error) {
 	key := scanKey{dir, r}
-	p.mu.Lock()
+	p.passMu.Lock()
 	known, ok := p.scans[key]
-	p.mu.Unlock()
+	p.passMu.Unlock()
 	if ok {
 		return known.value, known.err
 	}
@@ -79,27 +79,27 @@ func (p *pass) scan(dir string, r role) (*kustomization, error) {
 	}
 	k := &kustomization{dir: dir, role: r}
 	err = p.scanInto(k)
-	p.mu.Lock()
+	p.passMu.Lock()
 	p.scans[key] = result[*kustomization]{k, err}
-	p.mu.Unlock()
+	p.passMu.Unlock()
 	if err == nil && !made {
 		k.doc = strictyaml.Document{} // only mistakes need its lines
-		p.cacheMu.Lock()
-		p.cache.folders[key] = &folder{digest: digest, scan: k, used: p.cache.generation}
-		p.cacheMu.Unlock()
+		p.mu.Lock()
+		p.cache.folders[key] = &folder{digest: digest, scan: k, used: p.generation}
+		p.mu.Unlock()
 	}
 	return k, err
 }
 
 // recall gives what is known of a folder from renderings before, or nil.
 func (p *pass) recall(key scanKey, digest string) *kustomization {
-	p.cacheMu.Lock()
-	defer p.cacheMu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	known, ok := p.cache.folders[key]
 	if !ok || known.digest != digest {
 		return nil
 	}
-	known.used = p.cache.generation
+	known.used = p.generation
 	return known.scan
 }
 

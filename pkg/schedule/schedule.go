@@ -94,6 +94,7 @@ func (s *Scheduler) Provisional(in Input, c federation.Cluster) federation.Clust
 		b := p.bundles[key{c.Name, a.App}]
 		return b != nil && slices.ContainsFunc(b.placed, placement.decided)
 	})
+	plan.Provisional = true
 	return plan
 }
 
