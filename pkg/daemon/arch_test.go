@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"pkg/apply":             {"pkg/federation"},
 	"pkg/health":            {"pkg/federation"},
 	"pkg/diagnose":          {"pkg/federation"},
+	"pkg/member":            {"pkg/*"},
 	"pkg/status":            {"pkg/federation"},
 	"pkg/status/statustest": {"pkg/federation", "pkg/status"},
 	"pkg/status/gitea":      {"pkg/federation", "pkg/status"},
