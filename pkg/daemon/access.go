@@ -14,11 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
+	"github.com/fedsync/fedsync/pkg/member"
 )
 
 // What fedsync does with every object of the repository, besides deleting those of
@@ -41,10 +41,11 @@ func ownAccess(plan federation.ClusterPlan, hasNamespace bool) []health.Access {
 		all = append(all, access(schema.GroupResource{Resource: "secrets"}, apply.Namespace, "create", "get", "list", "delete")...)
 	}
 	namespaces := schema.GroupResource{Resource: "namespaces"}
-	switch {
-	case plan.CreateNamespaces:
-		all = append(all, clusterAccess(namespaces, "get", "create")...)
-	case !hasNamespace:
+	if plan.CreateNamespaces {
+		return append(all, clusterAccess(namespaces, "get", "create")...)
+	}
+	all = append(all, namedAccess(namespaces, metav1.NamespaceSystem, "get")...)
+	if !hasNamespace {
 		all = append(all, clusterAccess(namespaces, "create")...)
 	}
 	return all
@@ -54,6 +55,15 @@ func access(resource schema.GroupResource, namespace string, verbs ...string) []
 	all := make([]health.Access, len(verbs))
 	for i, verb := range verbs {
 		all[i] = health.Access{Verb: verb, Resource: resource, Namespace: namespace}
+	}
+	return all
+}
+
+// namedAccess is about one object that belongs to no namespace.
+func namedAccess(resource schema.GroupResource, name string, verbs ...string) []health.Access {
+	all := clusterAccess(resource, verbs...)
+	for i := range all {
+		all[i].Name = name
 	}
 	return all
 }
@@ -122,28 +132,22 @@ func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan 
 	if err != nil {
 		return nil, err
 	}
-	cfg, connections := health.TrackConnections(conn.REST)
-	defer connections.Close()
-	cfg.QPS = -1 // the limit is on what is under way
-	client, err := dynamic.NewForConfig(cfg)
+	client, err := member.NewClient(conn.REST, member.ClientOptions{Version: d.options.Version, Timeout: d.cfg.RequestTimeout})
 	if err != nil {
 		return nil, err
 	}
-	mapper, err := newMapper(cfg, d.cfg.RequestTimeout)
-	if err != nil {
-		return nil, err
-	}
+	defer client.Close()
 	p := &permissions{cluster: c.Name, denied: map[schema.GroupResource]bool{}, kinds: map[schema.GroupKind]schema.GroupResource{}}
-	_, err = client.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Get(ctx, apply.Namespace, metav1.GetOptions{})
-	questions, err := p.questions(mapper, plan, !apierrors.IsNotFound(err)) // one that may not be seen may be there
+	_, err = client.Dynamic.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Get(ctx, apply.Namespace, metav1.GetOptions{})
+	questions, err := p.questions(client.Kinds, plan, !apierrors.IsNotFound(err)) // one that may not be seen may be there
 	if err != nil {
 		return nil, err
 	}
-	denied, err := health.AskAccess(ctx, client, questions, d.cfg.Concurrency)
+	denied, err := health.AskAccess(ctx, client.Dynamic, questions, d.cfg.Concurrency)
 	if err != nil || len(denied) == 0 {
 		return p, err
 	}
-	user, err := health.AskUser(ctx, client)
+	user, err := health.AskUser(ctx, client.Dynamic)
 	if err != nil {
 		user = "USER" // a cluster before Kubernetes 1.28
 	}
@@ -158,6 +162,7 @@ func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan 
 // kind that the cluster does not know is not asked about: an apply says so.
 func (p *permissions) questions(mapper meta.RESTMapper, plan federation.ClusterPlan, hasNamespace bool) ([]health.Access, error) {
 	all := ownAccess(plan, hasNamespace)
+	p.kinds[schema.GroupKind{Kind: "Namespace"}] = schema.GroupResource{Resource: "namespaces"}
 	for _, app := range plan.Apps {
 		asked, err := p.ofApp(mapper, app)
 		if err != nil {

@@ -58,6 +58,7 @@ func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[string][]string{
+			"namespaces kube-system":    {"get"},
 			"configmaps fedsync-system": {"get", "list", "watch", "create", "patch", "delete"},
 			"services (all)":            {"list", "watch"},
 			"replicasets.apps (all)":    {"list", "watch"},
@@ -75,9 +76,9 @@ func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 func verbsByPlace(asked []health.Access) map[string][]string {
 	got := map[string][]string{} // verbs by what they are asked of
 	for _, a := range asked {
-		place := a.Namespace
+		place := a.Namespace + a.Name
 		switch {
-		case a.Cluster:
+		case a.Cluster && a.Name == "":
 			place = "(cluster)"
 		case place == "":
 			place = "(all)"

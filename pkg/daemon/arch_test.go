@@ -25,6 +25,8 @@ var mayImport = map[string][]string{
 	"pkg/apply":             {"pkg/failure", "pkg/federation"},
 	"pkg/health":            {"pkg/failure", "pkg/federation"},
 	"pkg/diagnose":          {"pkg/federation"},
+	"pkg/claim":             {"pkg/federation"},
+	"pkg/member":            {"pkg/*"},
 	"pkg/status":            {"pkg/failure", "pkg/federation"},
 	"pkg/status/statustest": {"pkg/federation", "pkg/status"},
 	"pkg/status/gitea":      {"pkg/federation", "pkg/status"},

@@ -1,21 +1,15 @@
 package daemon
 
 import (
-	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/discovery/cached/memory"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/restmapper"
 
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/health"
+	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/web"
 )
 
@@ -33,30 +27,24 @@ type sessionOptions struct {
 
 // newSession makes a session of a connection. It asks the cluster nothing yet.
 func newSession(w *worker, conn connection, o sessionOptions) (*session, error) {
-	cfg, connections := health.TrackConnections(conn.REST)
-	cfg.QPS = -1 // the applier limits what is under way, and watches must not wait
-	cfg.UserAgent = "fedsync/" + o.version
-	cfg.WarningHandlerWithContext = warnings{w.log}
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return plainWatches{next} })
-	client, err := dynamic.NewForConfig(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", w.cluster.Name, err)
-	}
-	mapper, err := newMapper(cfg, o.cfg.RequestTimeout)
+	client, err := member.NewClient(conn.REST, member.ClientOptions{
+		Version: o.version, Timeout: o.cfg.RequestTimeout, Log: w.log,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", w.cluster.Name, err)
 	}
 	s := &session{
-		worker:      w,
-		readOnly:    o.readOnly,
-		connections: connections,
-		metrics:     o.metrics,
+		worker:   w,
+		readOnly: o.readOnly,
+		client:   client,
+		metrics:  o.metrics,
 		parents: health.Watch{
 			Resource:      schema.GroupVersionResource{Version: "v1", Resource: "configmaps"},
 			Namespace:     apply.Namespace,
 			LabelSelector: apply.ParentSelector(w.federation),
 		},
 		listTimeout: o.cfg.RequestTimeout,
+		replaced:    newBell(),
 		drifted:     newBell(),
 		looked:      newBell(),
 		back:        newBell(),
@@ -70,8 +58,8 @@ func newSession(w *worker, conn connection, o sessionOptions) (*session, error) 
 		Source:         o.source,
 		Instance:       o.instance,
 		Version:        o.version,
-		Client:         client,
-		Mapper:         mapper,
+		Client:         client.Dynamic,
+		Mapper:         client.Kinds,
 		Concurrency:    o.cfg.Concurrency,
 		RequestTimeout: o.cfg.RequestTimeout,
 		NodePorts:      w.nodePorts,
@@ -81,7 +69,7 @@ func newSession(w *worker, conn connection, o sessionOptions) (*session, error) 
 	s.prober = health.NewProber(conn.REST, health.ProberOptions{
 		Interval: o.cfg.ProbeInterval, Timeout: o.cfg.ProbeTimeout, Log: w.log,
 	})
-	s.watcher = health.NewWatcher(client, s.observe)
+	s.watcher = health.NewWatcher(client.Dynamic, s.observe)
 	s.collector = health.NewCollector(health.CollectorOptions{
 		Label: apply.LabelPartOf,
 		Ours:  s.ours,
@@ -89,29 +77,8 @@ func newSession(w *worker, conn connection, o sessionOptions) (*session, error) 
 			s.looked.ring() // it may want other watches
 			w.changed.ring()
 		},
-		ReplicaSet: health.ReplicaSets(client),
+		ReplicaSet: health.ReplicaSets(client.Dynamic),
 	})
 	s.view = health.NewView(w.cluster.Name, s.appOf, w.changed.ring)
 	return s, nil
-}
-
-// newMapper knows a cluster's kinds: it asks once, and again when it is reset.
-func newMapper(cfg *rest.Config, timeout time.Duration) (*restmapper.DeferredDiscoveryRESTMapper, error) {
-	cfg = rest.CopyConfig(cfg)
-	cfg.Timeout = timeout
-	client, err := discovery.NewDiscoveryClientForConfig(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client)), nil
-}
-
-// warnings logs what an API server remarks on a request, a deprecated field say.
-type warnings struct{ log *zap.Logger }
-
-// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
-func (w warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
-	if code == 299 && text != "" { // the code that Kubernetes uses, of RFC 7234
-		w.log.Debug("cluster warns", zap.String("warning", text))
-	}
 }

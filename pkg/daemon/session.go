@@ -13,6 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
+	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/web"
 )
 
@@ -38,27 +39,29 @@ const farOff = 30 * time.Second
 type session struct {
 	*worker
 
-	readOnly    bool // look and compare, write nothing
-	connections *health.Connections
-	prober      *health.Prober
-	watcher     *health.Watcher
-	view        *health.View
-	collector   *health.Collector
-	applier     *apply.Applier
-	metrics     *web.Metrics
+	readOnly  bool // look and compare, write nothing
+	client    *member.Client
+	prober    *health.Prober
+	watcher   *health.Watcher
+	view      *health.View
+	collector *health.Collector
+	applier   *apply.Applier
+	metrics   *web.Metrics
 
 	parents     health.Watch // of the inventory's parents
 	listTimeout time.Duration
 
-	drifted bell // Observe saw something to repair
-	looked  bell // a watch has listed, failed or recovered
-	back    bell // the cluster answers again
+	replaced bell // another cluster answers than the one that this session began with
+	drifted  bell // Observe saw something to repair
+	looked   bell // a watch has listed, failed or recovered
+	back     bell // the cluster answers again
 
 	// Owned by loop.
 	order    order
 	pending  bool           // the order is not carried out yet
 	damaged  bool           // something drifted, and was not repaired since
 	prepared bool           // the inventory was read and claimed
+	identity identity       // which cluster answers
 	expireAt time.Time      // when kept objects are looked at again
 	awaited  time.Time      // until then the lists of new watches are waited for
 	needed   []health.Watch // by what is decided and applied
@@ -75,6 +78,8 @@ type session struct {
 	apps    map[string]string                   // by the value of the part-of label
 	applied []health.Watch                      // those that the applier reads, or did: their end it must hear of
 	seen    bool                                // the collector has been told all, at some time
+	// unidentified is why the cluster's uid may not be read; empty where it was.
+	unidentified string
 }
 
 // run goes on until ctx ends.
@@ -85,7 +90,7 @@ func (s *session) run(ctx context.Context) {
 	running.Go(func() { s.collector.Run(ctx) })
 	s.loop(ctx)
 	running.Wait()
-	s.connections.Close()
+	s.client.Close()
 }
 
 // loop carries out the newest order, repairs drift, and tries again what did not
@@ -109,6 +114,7 @@ func (s *session) loop(ctx context.Context) {
 		case <-s.back:
 			// What was seen before the outage may be old: list anew first.
 			s.watcher.Poke()
+			s.identity.known = false // it may have come back as another
 			s.awaited, s.pause, s.notBefore = time.Now().Add(s.listTimeout), 0, time.Time{}
 		case <-s.retry.C:
 			s.retryAt = time.Time{}
@@ -174,6 +180,9 @@ func (s *session) step(ctx context.Context) {
 
 // prepare reads the inventory and claims it, once in a session.
 func (s *session) prepare(ctx context.Context) error {
+	if err := s.identify(ctx); err != nil {
+		return err
+	}
 	if s.prepared {
 		return nil
 	}

@@ -159,7 +159,7 @@ func (s *session) probed(p health.Probe) {
 			s.absent()
 		}
 		s.mu.Unlock()
-		s.connections.Close()
+		s.client.Disconnect()
 	case p.State != before:
 		s.back.ring()
 	}
@@ -278,7 +278,7 @@ func (s *session) look(o *outcome) {
 }
 
 func (s *session) findings() []federation.Finding {
-	all := s.applier.Findings()
+	all := append(s.applier.Findings(), s.anonymous()...)
 	for w, err := range s.blocked() {
 		if !s.applies(w) {
 			continue // the facts say so

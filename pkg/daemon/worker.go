@@ -197,6 +197,8 @@ func (w *worker) runSession(ctx context.Context, s *session, digest string) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.replaced:
+			return
 		case <-w.reconnect:
 			if by, fenced := s.applier.Fenced(); fenced {
 				// A new session would claim what that instance writes.
@@ -220,7 +222,7 @@ func (w *worker) enter(s *session) {
 		w.session.look(&w.now)
 	}
 	w.session = s
-	w.now.facts.Synced = false
+	w.now.facts.Synced, w.now.facts.UID = false, ""
 	if s != nil {
 		// It may be another cluster by now: nothing was brought to it yet, and what
 		// it is to run was decided by the facts of the one before.

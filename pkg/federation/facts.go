@@ -77,6 +77,9 @@ func (f Facts) Of(cluster string) ClusterFacts {
 // ClusterFacts are what one cluster reports: what it reports now, or, while it is
 // out of sight, what it reported last.
 type ClusterFacts struct {
+	// UID is that of the Namespace kube-system, which tells one cluster from any
+	// other. Empty where it is not known: not yet, or it may not be read.
+	UID     string
 	State   ClusterState
 	Failure FailureClass
 	Error   string    // the last probe's, without secrets

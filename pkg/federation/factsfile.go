@@ -139,6 +139,7 @@ type factsDocument struct {
 
 type clusterDocument struct {
 	Name      string    `json:"name"`
+	UID       string    `json:"uid,omitempty"`
 	State     string    `json:"state,omitempty"`
 	Failure   string    `json:"failure,omitempty"`
 	Error     string    `json:"error,omitempty"`
@@ -289,6 +290,7 @@ func (d *clusterDocument) facts() ClusterFacts {
 		Failed:     int(d.Failed),
 		Probes:     int(d.Probes),
 		Version:    d.Version,
+		UID:        d.UID,
 		Seen:       orDefault(d.Seen, true),
 		PortsKnown: orDefault(d.PortsKnown, true),
 		Zones:      sorted(d.Zones),
@@ -423,7 +425,7 @@ func (w Workload) room() int64 { return max(0, w.Replicas-w.Unschedulable) }
 // newClusterDocument leaves out what facts would fill in.
 func newClusterDocument(name string, f ClusterFacts) clusterDocument {
 	d := clusterDocument{
-		Name: name, State: string(f.State), Failure: string(f.Failure), Error: f.Error,
+		Name: name, UID: f.UID, State: string(f.State), Failure: string(f.Failure), Error: f.Error,
 		Since: newTimestamp(f.Since), AwaySince: newTimestamp(f.AwaySince),
 		Failed: int64(f.Failed), Probes: int64(f.Probes), Version: f.Version,
 		Outage:     unless(f.Outage, f.State == ClusterOffline),

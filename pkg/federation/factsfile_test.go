@@ -301,7 +301,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 			Failure: pick(r, federation.FailureNone, federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout,
 				federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden,
 				federation.FailureThrottled, federation.FailureServer, federation.FailureContext, federation.FailureNetwork),
-			Error: text(), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
+			UID: text(), Error: text(), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
 			Outage: flip(), Synced: flip(), Seen: flip(), PortsKnown: flip(), ServicesKnown: flip(),
 		}
 		if flip() {
