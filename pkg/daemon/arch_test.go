@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"pkg/render":            {"pkg/federation", "internal/strictyaml"},
 	"pkg/schedule":          {"pkg/federation"},
 	"pkg/apply":             {"pkg/federation"},
+	"pkg/claim":             {"pkg/federation"},
 	"pkg/health":            {"pkg/federation"},
 	"pkg/diagnose":          {"pkg/federation"},
 	"pkg/status":            {"pkg/federation"},
