@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
 	"github.com/fedsync/fedsync/pkg/member"
@@ -28,27 +29,34 @@ var (
 	kindVerbs   = []string{"list", "watch"}
 )
 
-// ownAccess is what fedsync needs besides, for its inventory, for what adoption
-// overwrites, and to know the ports in use. Namespaces are made where the federation
-// has them made; ours too, where there is none yet.
+// ownAccess is what fedsync needs besides: for its claim, without which it writes
+// nothing, for its inventory, for what adoption overwrites, to know the ports in use,
+// and to see that a namespace or a kind is there now that an object waits for.
+// Namespaces are made where the federation has them made; ours too, where there is
+// none yet.
 func ownAccess(plan federation.ClusterPlan, hasNamespace bool) []health.Access {
 	all := slices.Concat(
+		access(claim.Resource.GroupResource(), claim.Namespace, "get", "list", "watch", "create", "update"),
 		access(schema.GroupResource{Resource: "configmaps"}, apply.Namespace, "get", "list", "watch", "create", "patch", "delete"),
 		access(schema.GroupResource{Resource: "services"}, "", kindVerbs...),
+		clusterAccess(schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}, kindVerbs...),
 	)
 	adopts := func(app federation.AppPlan) bool { return app.Adoption != federation.AdoptNever }
 	if slices.ContainsFunc(plan.Apps, adopts) {
 		all = append(all, access(schema.GroupResource{Resource: "secrets"}, apply.Namespace, "create", "get", "list", "delete")...)
 	}
 	namespaces := schema.GroupResource{Resource: "namespaces"}
-	if plan.CreateNamespaces {
-		return append(all, clusterAccess(namespaces, "get", "create")...)
+	verbs := kindVerbs
+	switch {
+	case plan.CreateNamespaces:
+		verbs = slices.Concat(verbs, []string{"get", "create"})
+	case !hasNamespace:
+		verbs = slices.Concat(verbs, []string{"create"})
 	}
-	all = append(all, namedAccess(namespaces, metav1.NamespaceSystem, "get")...)
-	if !hasNamespace {
-		all = append(all, clusterAccess(namespaces, "create")...)
+	if !plan.CreateNamespaces {
+		all = append(all, namedAccess(namespaces, metav1.NamespaceSystem, "get")...)
 	}
-	return all
+	return append(all, clusterAccess(namespaces, verbs...)...)
 }
 
 func access(resource schema.GroupResource, namespace string, verbs ...string) []health.Access {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -15,8 +14,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -41,8 +42,8 @@ type Daemon struct {
 	forms      *apply.Forms // what is sent to clusters, shared where it is equal
 	reports    *reports
 	poster     *status.Poster // nil where no commit statuses are wanted
-	instance   string         // the name under which clusters are written to
-	lock       io.Closer      // of that name; nil where the settings give it
+	claims     *claim.Writer  // which clusters this process may write
+	instance   string         // its name for people
 	beside     bool           // another process of this source runs on this machine
 	told       lastTold       // the loop's
 	toldFile   string         // keeps told
@@ -92,21 +93,22 @@ func New(cfg *Config, o Options) (*Daemon, error) {
 	return d, nil
 }
 
-// takeName gives this process the name under which it writes to clusters.
+// takeName gives this process its name and the lock that goes with it.
 func (d *Daemon) takeName() error {
 	dir, err := cacheDir()
 	if err != nil {
 		return err
 	}
-	d.instance = d.cfg.Instance
 	source := sourceDigest(d.source.String(), d.cfg.Revision, "")
-	if d.instance == "" {
-		i, err := newInstance(dir, source)
-		if err != nil {
-			return err
-		}
-		d.instance, d.lock, d.beside = i.Name, i, i.Number > 0
+	d.claims = claim.Open(claim.Options{
+		Dir: dir, Source: source, Label: d.cfg.Instance, Version: d.options.Version,
+		Words: func(err error) string { return health.Redact(err.Error()) },
+		Log:   d.log,
+	})
+	if err := d.claims.Kept(); err != nil {
+		d.log.Warn("every start will be a new instance", zap.Error(err))
 	}
+	d.instance, d.beside = d.claims.Label(), d.claims.Number() > 0
 	d.toldFile = lastToldFile(dir, source, d.instance)
 	d.told = readLastTold(d.toldFile)
 	d.rosterFile = rosterFile(dir, source)
@@ -206,8 +208,8 @@ func (d *Daemon) Close() {
 	if d.listener != nil {
 		_ = d.listener.Close() // Serve closes it too
 	}
-	if d.lock != nil {
-		_ = d.lock.Close()
+	if d.claims != nil {
+		_ = d.claims.Close() // the lock goes with the process at the latest
 	}
 }
 

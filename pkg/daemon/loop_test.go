@@ -555,4 +555,3 @@ func TestAPartGoesOverWhatIsInForce(t *testing.T) {
 		t.Errorf("got %v, want %v", words, want)
 	}
 }
-
