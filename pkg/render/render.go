@@ -77,6 +77,7 @@ type Renderer struct {
 
 // New makes a Renderer.
 func New(o Options) *Renderer {
+	limitCopies()
 	return &Renderer{limits: o.Limits.withDefaults(), workers: cmp.Or(o.Workers, 2), cache: newCache()}
 }
 
