@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -99,7 +101,7 @@ func (d *Daemon) takeName() error {
 	if err != nil {
 		return err
 	}
-	source := sourceDigest(d.source.String(), d.cfg.Revision, "")
+	source, former := sourceDigests(d.source, d.cfg.Revision, "")
 	d.claims = claim.Open(claim.Options{
 		Dir: dir, Source: source, Label: d.cfg.Instance, Version: d.options.Version,
 		Words: func(err error) string { return health.Redact(err.Error()) },
@@ -110,10 +112,22 @@ func (d *Daemon) takeName() error {
 	}
 	d.instance, d.beside = d.claims.Label(), d.claims.Number() > 0
 	d.toldFile = lastToldFile(dir, source, d.instance)
-	d.told = readLastTold(d.toldFile)
 	d.rosterFile = rosterFile(dir, source)
+	for _, earlier := range former {
+		inherit(d.toldFile, lastToldFile(dir, earlier, d.instance))
+		inherit(d.rosterFile, rosterFile(dir, earlier))
+	}
+	d.told = readLastTold(d.toldFile)
 	d.roster = readRoster(d.rosterFile)
 	return nil
+}
+
+// inherit takes over the file that an earlier version kept under another name.
+// It is moved, so that no other repository inherits it as well.
+func inherit(file, earlier string) {
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+		_ = os.Rename(earlier, file) // usually there is none, and losing it is bearable
+	}
 }
 
 // newParts makes what every command needs that asks clusters.
@@ -256,9 +270,10 @@ func (d *Daemon) ready() error {
 // newWorker makes the worker of a cluster. It asks the cluster nothing until it
 // runs.
 func (d *Daemon) newWorker(f *federation.Federation, c federation.Cluster, readOnly bool) *worker {
+	source, _ := sourceDigests(d.source, d.cfg.Revision, f.Name)
 	o := sessionOptions{
 		readOnly: readOnly,
-		source:   sourceDigest(d.source.String(), d.cfg.Revision, f.Name),
+		source:   source,
 		instance: d.instance,
 		version:  d.options.Version,
 		log:      d.log,

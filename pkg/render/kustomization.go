@@ -34,6 +34,10 @@ type kustomization struct {
 	// jsonPatches says that a patch of it is a JSON patch, which makes kustomize
 	// note the earlier name of what it patches.
 	jsonPatches bool
+
+	bytes   int64 // of the files that it names
+	copies  int   // operations of its JSON patches that copy
+	copying int   // JSON patches that have some
 }
 
 // A role is what a kustomization's objects are for.
@@ -114,6 +118,7 @@ func (p *pass) scanInto(k *kustomization) error {
 		return err
 	}
 	k.special = steers(content)
+	k.bytes = int64(len(content))
 	docs, err := strictyaml.Decode(content)
 	if err != nil {
 		return yamlErrors(k.file, err)
@@ -345,6 +350,7 @@ func (s *scanner) read(field string, i int, entry string) ([]byte, bool) {
 		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, cause(err)), "add the file, or take the entry out")
 		return nil, false
 	}
+	s.k.bytes += int64(len(content))
 	s.k.special = s.k.special || steers(content)
 	return content, true
 }

@@ -87,6 +87,7 @@ type Renderer struct {
 
 // New makes a Renderer.
 func New(o Options) *Renderer {
+	limitCopies()
 	workers := cmp.Or(o.Workers, 2)
 	return &Renderer{
 		limits: o.Limits.withDefaults(), workers: workers, places: make(chan struct{}, workers+1),

@@ -73,6 +73,7 @@ func (s *Scheduler) decisions(in Input) *pass {
 // forget drops what a whole plan did not read or write.
 func (s *Scheduler) forget(p *pass) {
 	s.library.keep(p.read)
+	s.library.labels = p.labels
 	s.written.forget()
 }
 
@@ -109,6 +110,7 @@ type pass struct {
 	verdicts map[string]federation.PruneVerdict
 	findings []federation.Finding
 
+	labels    map[key]labelled // of the bundles
 	read      map[key]contents // of the bundles
 	services  []*service
 	workloads []*divided
@@ -129,7 +131,7 @@ type bundle struct {
 	federation.Bundle
 	placed   []placement
 	withheld []federation.Withheld
-	refused  bool // the policy left something out
+	refused  bool // something was left out that may not be written
 }
 
 func (s *Scheduler) begin(in Input) *pass {
@@ -138,6 +140,7 @@ func (s *Scheduler) begin(in Input) *pass {
 		Input:     in,
 		bundles:   make(map[key]*bundle, len(in.Bundles)),
 		verdicts:  map[string]federation.PruneVerdict{},
+		labels:    make(map[key]labelled, len(in.Bundles)),
 		read:      make(map[key]contents, len(in.Bundles)),
 		scaled:    scaled{},
 		departing: map[int]map[federation.ObjectRef]bool{},

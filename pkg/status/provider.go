@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -74,3 +76,15 @@ func (e *RetryAfterError) Error() string {
 
 // Unwrap gives what the forge said.
 func (e *RetryAfterError) Unwrap() error { return e.Err }
+
+// RetryAfter reads the HTTP header of that name: seconds, or a date (RFC 9110,
+// section 10.2.3). It reports whether there is a time in it.
+func RetryAfter(header string) (time.Duration, bool) {
+	if n, err := strconv.ParseUint(header, 10, 31); err == nil {
+		return time.Duration(n) * time.Second, true
+	}
+	if t, err := http.ParseTime(header); err == nil {
+		return max(time.Until(t), 0), true
+	}
+	return 0, false
+}
