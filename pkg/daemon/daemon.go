@@ -18,7 +18,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/diagnose"
-	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
@@ -191,10 +190,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.log.Info("listening", zap.String("address", d.listener.Addr().String()), zap.String("page", d.publicURL()))
 		start("serve", func(ctx context.Context) error { return web.Serve(ctx, d.listener, d.page(), d.log) })
 	}
+	start("keep the claim's token", func(ctx context.Context) error { d.claims.Run(ctx); return nil })
 	l := newLoop(d, false)
 	d.log.Info("started", zap.String("version", d.options.Version), zap.String("repository", d.source.String()))
 	l.run(ctx)
-	l.workers.wait()
+	l.members.wait()
 	running.Wait()
 	d.log.Info("stopped")
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -265,32 +265,4 @@ func (d *Daemon) ready() error {
 		return errors.New("the repository has not been read yet")
 	}
 	return nil
-}
-
-// newWorker makes the worker of a cluster. It asks the cluster nothing until it
-// runs.
-func (d *Daemon) newWorker(f *federation.Federation, c federation.Cluster, readOnly bool) *worker {
-	source, _ := sourceDigests(d.source, d.cfg.Revision, f.Name)
-	o := sessionOptions{
-		readOnly: readOnly,
-		source:   source,
-		instance: d.instance,
-		version:  d.options.Version,
-		log:      d.log,
-		forms:    d.forms,
-		cfg:      d.cfg,
-		metrics:  d.metrics,
-	}
-	return &worker{
-		cluster:    c,
-		federation: f.Name,
-		nodePorts:  f.NodePorts,
-		log:        d.log.With(zap.String("cluster", c.Name)),
-		connect:    d.kubeconfig.Connection,
-		open:       func(w *worker, conn connection) (*session, error) { return newSession(w, conn, o) },
-		changed:    d.changed,
-		reconnect:  newBell(),
-		ordered:    newBell(),
-		now:        outcome{facts: federation.ClusterFacts{State: federation.ClusterPending, Since: time.Now()}},
-	}
 }

@@ -59,15 +59,15 @@ func TestAFirstLookSaysHowBadAFaultIs(t *testing.T) {
 		l.follow(ctx)
 	}
 	cancel()
-	l.workers.wait()
+	l.members.wait()
 
 	ingress := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "web"}
 	facts := federation.ClusterFacts{
 		State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, ServicesKnown: true,
 		Certificates: []federation.Certificate{{Namespace: "default", Name: "cert"}},
 	}
-	l.workers.facts = federation.Facts{Clusters: map[string]federation.ClusterFacts{"a": facts}}
-	l.workers.outcomes = map[string]status.ClusterInput{"a": {
+	l.members.facts = federation.Facts{Clusters: map[string]federation.ClusterFacts{"a": facts}}
+	l.members.outcomes = map[string]status.ClusterInput{"a": {
 		Facts: facts, Current: true, Applied: snapshot.Revision, Revision: snapshot.Revision,
 		Observations: []federation.Observation{{Cluster: "a", App: "web", Object: ingress, Created: time.Now().Add(-time.Hour), Health: federation.Healthy}},
 	}}

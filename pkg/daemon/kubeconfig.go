@@ -16,12 +16,12 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"go.uber.org/zap"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
+	"github.com/fedsync/fedsync/pkg/member"
 )
 
 // kubeconfig gives each member cluster its connection, and says when one has
@@ -33,12 +33,6 @@ type kubeconfig struct {
 	mu     sync.Mutex // protects what follows
 	config *clientcmdapi.Config
 	err    error // of the last load; config is then the one before
-}
-
-// connection is how to reach one cluster. Equal digests are equal connections.
-type connection struct {
-	REST   *rest.Config
-	Digest string
 }
 
 // newKubeconfig loads the file at path, or what kubectl would load when path is
@@ -70,24 +64,24 @@ func (k *kubeconfig) Err() error {
 }
 
 // Connection gives the way to the cluster of a context.
-func (k *kubeconfig) Connection(name string) (connection, error) {
+func (k *kubeconfig) Connection(name string) (member.Connection, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	context, ok := k.config.Contexts[name]
 	if !ok {
 		have := slices.Sorted(maps.Keys(k.config.Contexts))
-		return connection{}, fmt.Errorf("context %q not in kubeconfig %s; have: %s", name, k.files(), strings.Join(have, ", "))
+		return member.Connection{}, fmt.Errorf("context %q not in kubeconfig %s; have: %s", name, k.files(), strings.Join(have, ", "))
 	}
 	cfg, err := clientcmd.NewNonInteractiveClientConfig(*k.config, name, &clientcmd.ConfigOverrides{}, k.rules).ClientConfig()
 	if err != nil {
 		// It quotes the file, the password of a proxy included.
-		return connection{}, fmt.Errorf("context %q of kubeconfig %s: %s", name, k.files(), health.Redact(err.Error()))
+		return member.Connection{}, fmt.Errorf("context %q of kubeconfig %s: %s", name, k.files(), health.Redact(err.Error()))
 	}
 	digest, err := digestOf(k.config.Clusters[context.Cluster], k.config.AuthInfos[context.AuthInfo])
 	if err != nil {
-		return connection{}, fmt.Errorf("context %q: %w", name, err)
+		return member.Connection{}, fmt.Errorf("context %q: %w", name, err)
 	}
-	return connection{REST: cfg, Digest: digest}, nil
+	return member.Connection{REST: cfg, Digest: digest}, nil
 }
 
 // Servers says where the context of each cluster leads, so that two which lead to

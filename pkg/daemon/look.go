@@ -145,12 +145,12 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 	defer cancel()
 	l := newLoop(d, true)
 	l.settled = func(*status.Report) {
-		if l.live != nil && l.workers.looked() {
+		if l.live != nil && l.members.looked() {
 			cancel()
 		}
 	}
 	l.run(loopCtx)
-	l.workers.wait()
+	l.members.wait()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -161,36 +161,36 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 	}
 	c := &Comparison{
 		Report:      report,
-		Facts:       l.workers.facts,
+		Facts:       l.members.facts,
 		Plan:        l.live.plan,
 		Differences: map[string][]apply.Difference{},
-		Findings:    slices.Concat(l.live.findings(), l.workers.findings, l.findings()),
+		Findings:    slices.Concat(l.live.findings(), l.members.findings, l.findings()),
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.workers.outcomes)) {
-		c.Findings = append(c.Findings, l.workers.outcomes[name].Findings...)
+	for _, name := range slices.Sorted(maps.Keys(l.members.outcomes)) {
+		c.Findings = append(c.Findings, l.members.outcomes[name].Findings...)
 	}
 	var unseen []string
-	for name, w := range l.workers.byName {
-		o := w.outcome()
-		if o.compared > 0 && o.compared == o.handed {
-			c.Differences[name] = o.differences
+	for name, w := range l.members.byName {
+		o := w.Outcome()
+		if o.Compared {
+			c.Differences[name] = o.Differences
 		}
-		if !o.facts.Synced && o.facts.State != federation.ClusterReady {
+		if !o.Facts.Synced && o.Facts.State != federation.ClusterReady {
 			unseen = append(unseen, name)
 		}
 	}
-	if len(unseen) == len(l.workers.byName) && len(unseen) > 0 {
+	if len(unseen) == len(l.members.byName) && len(unseen) > 0 {
 		slices.Sort(unseen)
-		return c, fmt.Errorf("%w: %s", errNoAnswer, reasons(l.workers, unseen))
+		return c, fmt.Errorf("%w: %s", errNoAnswer, reasons(l.members, unseen))
 	}
 	return c, nil
 }
 
 // reasons says why clusters do not answer.
-func reasons(ws *workers, names []string) string {
+func reasons(ws *members, names []string) string {
 	parts := make([]string, len(names))
 	for i, name := range names {
-		facts := ws.byName[name].outcome().facts
+		facts := ws.byName[name].Outcome().Facts
 		parts[i] = fmt.Sprintf("%s: %s", name, facts.State)
 		if facts.Error != "" {
 			parts[i] = fmt.Sprintf("%s: %s", name, facts.Error)

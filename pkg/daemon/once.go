@@ -36,10 +36,11 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	var posting sync.WaitGroup
+	var posting sync.WaitGroup // and keeping the claim
 	if d.poster != nil {
 		posting.Go(func() { d.poster.Run(running) })
 	}
+	posting.Go(func() { d.claims.Run(running) })
 	loopCtx, settled := context.WithCancel(running)
 	defer settled()
 	l := newLoop(d, false)
@@ -47,12 +48,12 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 		// A mistake in the repository fails the commit at once; what a cluster
 		// refused is tried again as long as that may help.
 		if r.State == status.Success ||
-			r.State == status.Failure && (l.newest != l.live || l.workers.settled()) {
+			r.State == status.Failure && (l.newest != l.live || l.members.settled()) {
 			settled()
 		}
 	}
 	l.run(loopCtx)
-	l.workers.wait()
+	l.members.wait()
 	stop()
 	posting.Wait()
 	if d.poster != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -30,7 +31,7 @@ type loop struct {
 	*Daemon
 
 	renderings *renderings
-	workers    *workers
+	members    *members
 	scheduler  *schedule.Scheduler
 	diagnoser  diagnose.Diagnoser
 	readOnly   bool                 // look only
@@ -61,8 +62,12 @@ const (
 func newLoop(d *Daemon, readOnly bool) *loop {
 	l := &loop{Daemon: d, scheduler: schedule.New(), readOnly: readOnly, ahead: map[string]part{}}
 	l.renderings = newRenderings(d.render)
-	l.workers = newWorkers(func(f *federation.Federation, c federation.Cluster) *worker {
-		return d.newWorker(f, c, readOnly)
+	claims := d.claims
+	if readOnly {
+		claims = nil
+	}
+	l.members = newMembers(claims, func(f *federation.Federation, c federation.Cluster) *member.Member {
+		return d.newMember(f, c, readOnly)
 	})
 	return l
 }
@@ -76,6 +81,10 @@ func (l *loop) run(ctx context.Context) {
 	defer clock.Stop()
 	pace := time.NewTimer(0)
 	defer pace.Stop()
+	claimed := (<-chan struct{})(nil)
+	if l.claims != nil {
+		claimed = l.claims.Changed()
+	}
 	changed := bell(nil) // not listened to until pace rings
 	var took time.Duration
 	for {
@@ -88,8 +97,9 @@ func (l *loop) run(ctx context.Context) {
 			if !l.follow(ctx) {
 				continue // there is nothing to tell yet
 			}
+		case <-claimed:
 		case <-l.reload:
-			l.workers.reconnect()
+			l.members.reconnect()
 		case <-pace.C:
 			changed = l.changed
 			continue
@@ -103,7 +113,7 @@ func (l *loop) run(ctx context.Context) {
 			return // what was cut short says nothing of the revision
 		}
 		started := time.Now()
-		l.workers.look()
+		l.members.look()
 		l.reschedule()
 		l.tell()
 		took = time.Since(started)
@@ -185,8 +195,9 @@ func (l *loop) supersede(by federation.Revision) {
 // others. It writes a small file, and only when the members are others.
 func (l *loop) meet(ctx context.Context, f *federation.Federation) {
 	l.callRoll(f)
-	l.workers.meet(ctx, f, l.leaving)
-	l.workers.look()
+	source, _ := sourceDigests(l.source, l.cfg.Revision, f.Name)
+	l.members.meet(ctx, f, l.leaving, source)
+	l.members.look()
 	l.met = f
 }
 
@@ -217,7 +228,7 @@ func (l *loop) certain(p part) part {
 func (l *loop) handAhead(cluster string) {
 	p := l.ahead[cluster]
 	if l.live == nil {
-		l.workers.hand(p.plan)
+		l.members.hand(p.plan)
 		return
 	}
 	if len(p.plan.Apps) == 0 {
@@ -225,7 +236,7 @@ func (l *loop) handAhead(cluster string) {
 	}
 	for _, inForce := range l.live.plan.Clusters {
 		if inForce.Cluster == cluster {
-			l.workers.hand(p.over(inForce))
+			l.members.hand(p.over(inForce))
 		}
 	}
 }
@@ -257,7 +268,7 @@ func (l *loop) callRoll(f *federation.Federation) {
 
 // dismiss forgets the clusters that have left and are empty by now.
 func (l *loop) dismiss() {
-	for _, name := range l.workers.emptied() {
+	for _, name := range l.members.emptied() {
 		l.leaving = slices.DeleteFunc(l.leaving, func(c federation.Cluster) bool { return c.Name == name })
 		l.remember(l.roster.without(name))
 		l.log.Info("cluster left and emptied", zap.String("cluster", name))
@@ -282,7 +293,7 @@ func (l *loop) input(rev *revision) schedule.Input {
 		Federation: rev.federation,
 		Revision:   rev.snapshot.Revision,
 		Bundles:    rev.bundles,
-		Facts:      l.workers.facts,
+		Facts:      l.members.facts,
 		Policy:     schedule.Policy{Namespaces: l.cfg.AllowNamespaces, Kinds: l.cfg.AllowKinds},
 		Leaving:    l.departing(rev.federation),
 	}
@@ -314,7 +325,7 @@ func (l *loop) reschedule() {
 	started := time.Now()
 	for name, p := range l.ahead {
 		// A part that was made without the cluster's facts is dropped by the cluster.
-		if p.plan.Early && l.workers.facts.Of(name).Synced {
+		if p.plan.Early && l.members.facts.Of(name).Synced {
 			l.ahead[name] = l.certain(p)
 		}
 	}
@@ -330,7 +341,7 @@ func (l *loop) reschedule() {
 		if ahead, ok := l.ahead[p.Cluster]; ok && len(ahead.plan.Apps) > 0 {
 			p = ahead.over(p)
 		}
-		l.workers.hand(p)
+		l.members.hand(p)
 	}
 	l.metrics.Stage(web.StageSchedule, time.Since(started))
 }
@@ -344,12 +355,22 @@ func (l *loop) tell() {
 	l.reports.keep(&report)
 	l.metrics.Report(&report)
 	l.count(&report)
-	if l.poster != nil {
+	if l.poster != nil && !l.hasYielded() {
 		l.post(report)
 	}
 	if l.settled != nil {
 		l.settled(&report)
 	}
+}
+
+// hasYielded reports whether another instance writes this federation now: the forge
+// is its to tell as well.
+func (l *loop) hasYielded() bool {
+	if l.claims == nil {
+		return false
+	}
+	_, yielded := l.claims.Yielded()
+	return yielded
 }
 
 // report speaks of the newest revision. While that one is refused, the revision in
@@ -385,8 +406,8 @@ func (l *loop) known(rev *revision) status.Input {
 		Repository: l.source.String(),
 		Now:        time.Now(),
 		Source:     errorText(l.sourceErr),
-		Clusters:   l.workers.outcomes,
-		Findings:   slices.Concat(l.workers.findings, l.findings()),
+		Clusters:   l.members.outcomes,
+		Findings:   slices.Concat(l.members.findings, l.findings()),
 		Deadline:   l.cfg.StatusDeadline,
 	}
 	if rev != nil {
@@ -487,13 +508,13 @@ func (l *loop) findings() []federation.Finding {
 // nor of those of several while there is such a one.
 func (l *loop) diagnose(rev *revision) []federation.Finding {
 	in := diagnose.Input{
-		Federation: rev.federation, Plan: rev.plan, Facts: l.workers.facts,
+		Federation: rev.federation, Plan: rev.plan, Facts: l.members.facts,
 		Observations: map[string][]federation.Observation{},
 		Servers:      l.kubeconfig.Servers(rev.federation.Clusters),
 		Now:          time.Now(), Grace: l.grace, Deadline: l.cfg.StatusDeadline,
 	}
 	others := false
-	for name, c := range l.workers.outcomes {
+	for name, c := range l.members.outcomes {
 		in.Observations[name] = c.Observations
 		others = others || c.Revision.SHA != "" && c.Revision.SHA != rev.sha()
 	}
@@ -504,7 +525,7 @@ func (l *loop) diagnose(rev *revision) []federation.Finding {
 		case f.Cluster == "":
 			return others
 		}
-		return l.workers.outcomes[f.Cluster].Revision.SHA != rev.sha()
+		return l.members.outcomes[f.Cluster].Revision.SHA != rev.sha()
 	})
 }
 
