@@ -157,8 +157,12 @@ func (s *session) step(ctx context.Context) {
 		s.fault(ctx, err)
 		return
 	}
-	if !s.watch() {
+	if !s.watch() && s.order.Excluded == "" {
 		return // looked is rung when the lists are there
+	}
+	if s.order.Excluded != "" {
+		s.stayOut()
+		return
 	}
 	if s.order.Early && s.synced() {
 		return // the order that knows what was seen is on its way
@@ -183,7 +187,7 @@ func (s *session) prepare(ctx context.Context) error {
 	if err := s.identify(ctx); err != nil {
 		return err
 	}
-	if s.prepared {
+	if s.prepared || s.order.Excluded != "" {
 		return nil
 	}
 	if err := s.applier.Prepare(ctx); err != nil {

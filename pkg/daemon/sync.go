@@ -36,6 +36,7 @@ type loop struct {
 	federation *federation.Federation // the newest that could be read; nil before that
 	revision   federation.Revision    // the federation's
 	leaving    []federation.Cluster   // clusters that left the federation, to be emptied
+	roll       roll                   // which clusters the names lead to, and what may be done there
 	bundles    []federation.Bundle    // of the federation's revision
 	plan       federation.Plan        // the newest that the workers were handed
 	ended      outcomeOf              // the last that was counted
@@ -136,6 +137,7 @@ func (l *loop) sync(ctx context.Context, snapshot federation.Snapshot) {
 
 	// The commit is pending from now on, however long the rest takes.
 	l.workers.look()
+	l.judge()
 	l.tell()
 
 	// Files become objects. A cluster's worker starts on its own as soon as they
@@ -218,26 +220,10 @@ func (l *loop) input() schedule.Input {
 		Bundles:    l.bundles,
 		Facts:      l.workers.facts,
 		Policy:     schedule.Policy{Namespaces: l.cfg.AllowNamespaces, Kinds: l.cfg.AllowKinds},
-		Leaving:    l.departing(),
+		Leaving:    l.leaving,
+		Excluded:   l.roll.excluded(),
+		Unpruned:   l.roll.unpruned(),
 	}
-}
-
-// departing are the clusters that leave, without one that is a member under
-// another name: what two contexts lead to is told by their servers.
-func (l *loop) departing() []federation.Cluster {
-	if len(l.leaving) == 0 {
-		return nil
-	}
-	members := l.kubeconfig.Servers(l.federation.Clusters)
-	leaving := l.kubeconfig.Servers(l.leaving)
-	return slices.DeleteFunc(slices.Clone(l.leaving), func(c federation.Cluster) bool {
-		for _, server := range members {
-			if server == leaving[c.Name] {
-				return true
-			}
-		}
-		return false
-	})
 }
 
 // reschedule plans from scratch, and hands every worker its part. A worker that
@@ -248,6 +234,7 @@ func (l *loop) reschedule() {
 		return
 	}
 	started := time.Now()
+	l.judge()
 	l.dismiss()
 	l.plan = l.scheduler.Plan(l.input())
 	for _, p := range l.plan.Clusters {
@@ -335,7 +322,7 @@ type outcomeOf struct {
 
 // findings are those of all stages.
 func (l *loop) findings() []federation.Finding {
-	all := slices.Concat(l.rendering, l.plan.Findings, l.workers.findings)
+	all := slices.Concat(l.rendering, l.plan.Findings, l.workers.findings, l.roll.findings())
 	if l.refusal != nil {
 		all = append(all, l.refusal...)
 	}
@@ -359,7 +346,6 @@ func (l *loop) diagnose() []federation.Finding {
 	in := diagnose.Input{
 		Federation: l.federation, Plan: l.plan, Facts: l.workers.facts,
 		Observations: map[string][]federation.Observation{},
-		Servers:      l.kubeconfig.Servers(l.federation.Clusters),
 		Now:          time.Now(), Grace: l.grace, Deadline: l.cfg.StatusDeadline,
 	}
 	for name, c := range l.workers.outcomes {

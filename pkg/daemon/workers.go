@@ -128,10 +128,7 @@ func (ws *workers) emptied() []string {
 		if !o.current() || o.blind || w.newestOrder().Early || len(o.facts.Inventory) > 0 {
 			continue
 		}
-		w.stop()
-		delete(ws.byName, name)
-		delete(ws.leaving, name)
-		ws.ending[name] = w
+		ws.release(name)
 		names = append(names, name)
 	}
 	return names
