@@ -177,11 +177,18 @@ func (ms *members) emptied() []string {
 		if !o.Current() || o.Blind || m.Newest().Early || len(o.Facts.Inventory) > 0 {
 			continue
 		}
-		ms.end(name)
-		delete(ms.leaving, name)
+		ms.release(name)
 		names = append(names, name)
 	}
 	return names
+}
+
+// release ends the member of a cluster that left. What runs there stays.
+func (ms *members) release(name string) {
+	if ms.byName[name] != nil && ms.leaving[name] {
+		ms.end(name)
+		delete(ms.leaving, name)
+	}
 }
 
 // settled reports whether nothing more was to come of any cluster by itself, when

@@ -46,6 +46,7 @@ type loop struct {
 	ahead   map[string]part     // by cluster: what it runs of a revision newer than live
 	met     *federation.Federation
 	leaving []federation.Cluster // clusters that left the federation, to be emptied
+	roll    roll                 // which clusters the names lead to, and what may be done there
 
 	ended     outcomeOf // the last that was counted
 	sourceErr error     // why the repository cannot be read now
@@ -199,6 +200,7 @@ func (l *loop) meet(ctx context.Context, f *federation.Federation) {
 	l.members.meet(ctx, f, l.leaving, source)
 	l.members.look()
 	l.met = f
+	l.judge()
 }
 
 // handPart hands a cluster what is certain of the revision that is being rendered.
@@ -295,26 +297,10 @@ func (l *loop) input(rev *revision) schedule.Input {
 		Bundles:    rev.bundles,
 		Facts:      l.members.facts,
 		Policy:     schedule.Policy{Namespaces: l.cfg.AllowNamespaces, Kinds: l.cfg.AllowKinds},
-		Leaving:    l.departing(rev.federation),
+		Leaving:    l.leaving,
+		Excluded:   l.roll.excluded(),
+		Unpruned:   l.roll.unpruned(),
 	}
-}
-
-// departing are the clusters that leave, without one that is a member under
-// another name: what two contexts lead to is told by their servers.
-func (l *loop) departing(f *federation.Federation) []federation.Cluster {
-	if len(l.leaving) == 0 {
-		return nil
-	}
-	members := l.kubeconfig.Servers(f.Clusters)
-	leaving := l.kubeconfig.Servers(l.leaving)
-	return slices.DeleteFunc(slices.Clone(l.leaving), func(c federation.Cluster) bool {
-		for _, server := range members {
-			if server == leaving[c.Name] {
-				return true
-			}
-		}
-		return false
-	})
 }
 
 // reschedule plans from scratch, and hands every worker its part. A worker that
@@ -335,6 +321,7 @@ func (l *loop) reschedule() {
 		}
 		return
 	}
+	l.judge()
 	l.dismiss()
 	l.live.plan = l.scheduler.Plan(l.input(l.live))
 	for _, p := range l.live.plan.Clusters {
@@ -490,7 +477,7 @@ type outcomeOf struct {
 
 // findings are those of what belongs to no revision and no cluster.
 func (l *loop) findings() []federation.Finding {
-	var all []federation.Finding
+	all := l.roll.findings()
 	if err := l.kubeconfig.Err(); err != nil {
 		all = append(all, federation.Finding{
 			ID: "D01", Severity: federation.SeverityError,
@@ -510,7 +497,6 @@ func (l *loop) diagnose(rev *revision) []federation.Finding {
 	in := diagnose.Input{
 		Federation: rev.federation, Plan: rev.plan, Facts: l.members.facts,
 		Observations: map[string][]federation.Observation{},
-		Servers:      l.kubeconfig.Servers(rev.federation.Clusters),
 		Now:          time.Now(), Grace: l.grace, Deadline: l.cfg.StatusDeadline,
 	}
 	others := false

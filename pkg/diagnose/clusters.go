@@ -3,8 +3,6 @@ package diagnose
 import (
 	"fmt"
 	"maps"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -13,55 +11,13 @@ import (
 
 // clusters says what is wrong with the member clusters themselves.
 func (x *diagnosis) clusters() {
-	first := map[string]*member{}
 	for _, m := range x.members {
-		x.twice(m, first)
 		if !m.targeted {
 			continue
 		}
 		x.probes(m)
 		x.permissions(m)
 	}
-}
-
-// twice finds clusters that are one: their contexts lead to the same API server,
-// and each would prune what the other runs.
-func (x *diagnosis) twice(m *member, first map[string]*member) {
-	server := endpoint(x.Servers[m.name])
-	if server == "" {
-		return
-	}
-	other, ok := first[server]
-	if !ok {
-		first[server] = m
-		return
-	}
-	x.add(federation.Finding{
-		ID: idRegistered, Severity: federation.SeverityError, Cluster: m.name, File: federation.FileName,
-		Message: fmt.Sprintf("leads to the same API server as %s: contexts %q and %q both have %s", other.name, other.context, m.context, server),
-		Remedy:  fmt.Sprintf("correct the server of one of them in the kubeconfig, or take %s or %s out of %s", other.name, m.name, federation.FileName),
-	})
-}
-
-// endpoint gives a server in the one form in which equal ones are equal, without
-// credentials. What is no URL stays as it is.
-func endpoint(server string) string {
-	u, err := url.Parse(server)
-	if err != nil || u.Host == "" {
-		return server
-	}
-	u.User = nil
-	u.Scheme = strings.ToLower(u.Scheme)
-	number := u.Port()
-	if number == "" {
-		number = "443"
-		if u.Scheme == "http" {
-			number = "80"
-		}
-	}
-	u.Host = net.JoinHostPort(strings.ToLower(u.Hostname()), number)
-	u.Path = strings.TrimRight(u.Path, "/")
-	return u.String()
 }
 
 // probes adds to what status says of a cluster that does not answer how often it

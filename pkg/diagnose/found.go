@@ -10,7 +10,6 @@ import (
 // The identities of the findings. Numbers are those of the troubleshooting list;
 // findings without one have a word. Each has an entry in docs/doctor.md.
 const (
-	idRegistered      = "D04"
 	idPermission      = "D07"
 	idQuota           = "D08"
 	idNodePorts       = "D11"

@@ -23,7 +23,10 @@ type ClusterPlan struct {
 	// certain already, and the others as the revision before has them. What comes of
 	// it is not the revision's outcome.
 	Provisional bool
-	Apps        []AppPlan
+	// Excluded is why the cluster is not to be written at all; empty where it is.
+	// There are no Apps then, which says nothing of what runs there.
+	Excluded string
+	Apps     []AppPlan
 }
 
 // AppPlan is what one cluster should run of one app. An app that has left the

@@ -51,7 +51,7 @@ func (o Outcome) Settled() bool {
 
 // samePlan compares by digests: an object of equal content is the same object.
 func samePlan(a, b federation.ClusterPlan) bool {
-	return a.Revision == b.Revision && a.CreateNamespaces == b.CreateNamespaces && a.Early == b.Early && a.Provisional == b.Provisional &&
+	return a.Revision == b.Revision && a.CreateNamespaces == b.CreateNamespaces && a.Early == b.Early && a.Provisional == b.Provisional && a.Excluded == b.Excluded &&
 		slices.EqualFunc(a.Apps, b.Apps, func(a, b federation.AppPlan) bool {
 			return a.App == b.App && a.Adoption == b.Adoption && a.Prune == b.Prune && a.Broken == b.Broken &&
 				slices.EqualFunc(a.Withheld, b.Withheld, func(a, b federation.Withheld) bool { return a.Object == b.Object }) &&

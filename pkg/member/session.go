@@ -217,7 +217,9 @@ func (s *session) takeOrder(now time.Time) {
 		s.watcher.Poke() // whoever pushes may have removed what a watch was refused for
 	}
 	s.order, s.began, s.timed = newest, now, false
-	s.applier.Want(newest.ClusterPlan)
+	if newest.Excluded == "" {
+		s.applier.Want(newest.ClusterPlan)
+	}
 	s.mu.Lock()
 	s.begun, s.standAt = newest, time.Time{}
 	s.mu.Unlock()
@@ -235,7 +237,7 @@ func (s *session) decide(now time.Time) (next time.Time) {
 	if early && !s.facts().Synced {
 		next = s.awaited
 	}
-	if s.ReadOnly || s.order.Number == 0 || !known || wait {
+	if s.ReadOnly || s.order.Number == 0 || s.order.Excluded != "" || !known || wait {
 		s.shut()
 		return next
 	}
@@ -343,7 +345,7 @@ func (s *session) compare(ctx context.Context, running *sync.WaitGroup) {
 	done := s.comparison.order == order.Number && s.comparison.err == nil
 	s.mu.Unlock()
 	early := order.Early && (s.facts().Synced || time.Now().Before(s.awaited))
-	if done || early || order.Number == 0 {
+	if done || early || order.Number == 0 || order.Excluded != "" {
 		return
 	}
 	s.comparing.ask(running, time.Now(), func() error {

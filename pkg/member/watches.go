@@ -312,6 +312,11 @@ func (s *session) look(o *Outcome) {
 	if begun.Number > 0 && !begun.Provisional {
 		o.Revision = begun.Revision
 	}
+	if begun.Excluded != "" {
+		o.Tried, o.Final, o.Done = true, true, false // there is no more to come of it
+		o.Changes, o.Findings = nil, nil
+		return
+	}
 	if s.ReadOnly {
 		o.Compared = compared.order == o.Handed && compared.err == nil
 		o.Differences = compared.differences

@@ -28,6 +28,27 @@ type Input struct {
 	Policy     Policy
 	// Leaving are clusters that left the file and are to be emptied.
 	Leaving []federation.Cluster
+	// Excluded are clusters that are not to be written, and why: they have no
+	// share, and what is known of them counts for nothing.
+	Excluded map[string]string
+	// Unpruned are clusters where nothing is pruned now.
+	Unpruned map[string]bool
+}
+
+// included returns the input without the members that are excluded.
+func (in Input) included() Input {
+	if len(in.Excluded) == 0 {
+		return in
+	}
+	f := *in.Federation
+	f.Clusters = slices.DeleteFunc(slices.Clone(f.Clusters), func(c federation.Cluster) bool { return in.Excluded[c.Name] != "" })
+	in.Federation = &f
+	return in
+}
+
+// excluded returns the plan of a cluster that is not to be written.
+func (in Input) excluded(cluster string) federation.ClusterPlan {
+	return federation.ClusterPlan{Cluster: cluster, Revision: in.Revision, Excluded: in.Excluded[cluster]}
 }
 
 // Scheduler plans, and remembers what it read in objects and wrote into them for
@@ -49,10 +70,16 @@ func New() *Scheduler {
 
 // Plan says what every cluster of the federation should run.
 func (s *Scheduler) Plan(in Input) federation.Plan {
-	p := s.decisions(in)
+	p := s.decisions(in.included())
 	plan := federation.Plan{Revision: in.Revision, Ports: p.ports.Decisions, Replicas: p.replicas}
-	for i := range p.clusters {
-		plan.Clusters = append(plan.Clusters, p.cluster(i, p.verdict))
+	next := 0 // of p.clusters, which are those of the file without the excluded
+	for _, c := range in.Federation.Clusters {
+		if in.Excluded[c.Name] != "" {
+			plan.Clusters = append(plan.Clusters, in.excluded(c.Name))
+			continue
+		}
+		plan.Clusters = append(plan.Clusters, p.cluster(next, p.verdict))
+		next++
 	}
 	plan.Clusters = append(plan.Clusters, p.leave()...)
 	plan.Findings = slices.Concat(p.findings, unmetSettings(in.Federation))
@@ -82,6 +109,9 @@ func (s *Scheduler) forget(p *pass) {
 // apps in which no node port and no replica count is to be decided. It never
 // prunes, which needs every cluster too. Apps that it leaves out stay as they are.
 func (s *Scheduler) Provisional(in Input, c federation.Cluster) federation.ClusterPlan {
+	if in.Excluded[c.Name] != "" {
+		return in.excluded(c.Name)
+	}
 	p := s.begin(in)
 	p.clusters = []member{{Cluster: c, facts: in.Facts.Of(c.Name)}}
 	p.place()
@@ -162,7 +192,7 @@ func (p *pass) cluster(i int, verdict func(app string) federation.PruneVerdict) 
 		Early:            !c.facts.Synced,
 	}
 	inventory := c.facts.Inventory
-	if !c.facts.Synced {
+	if !c.facts.Synced || p.Unpruned[c.Name] {
 		// A verdict that was made without this cluster's inventory is not for it,
 		// however well the others are known.
 		verdict = cautious(verdict)
