@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"pkg/schedule":          {"pkg/federation"},
 	"pkg/apply":             {"pkg/failure", "pkg/federation"},
 	"pkg/health":            {"pkg/failure", "pkg/federation"},
-	"pkg/diagnose":          {"pkg/federation"},
+	"pkg/diagnose":          {"pkg/failure", "pkg/federation"},
 	"pkg/status":            {"pkg/failure", "pkg/federation"},
 	"pkg/status/statustest": {"pkg/federation", "pkg/status"},
 	"pkg/status/gitea":      {"pkg/federation", "pkg/status"},

@@ -177,7 +177,11 @@ func (s *stream) follow(ctx context.Context, paced bool) (listed bool, err error
 		return false, err
 	}
 	defer func() { w.stop() }()
-	s.open(l)
+	if failed := s.open(l); failed != nil {
+		// One that ends at once is no sign that the others would stand.
+		stands := time.AfterFunc(young, func() { s.release(failed.Failure) })
+		defer stands.Stop()
+	}
 	at := l.resourceVersion
 	for {
 		if at, err = s.read(ctx, w, at); err != nil {
@@ -188,15 +192,18 @@ func (s *stream) follow(ctx context.Context, paced bool) (listed bool, err error
 		}
 		w.stop()
 		s.stand(false)
-		if w, err = s.resume(ctx, at); err != nil {
+		next, err := s.resume(ctx, at)
+		if err != nil {
 			return true, err
 		}
+		w = next
 		s.stand(true)
 	}
 }
 
-// open takes in a list, whose watch stands.
-func (s *stream) open(l list) {
+// open takes in a list, whose watch stands, and returns why the watch did not stand
+// before; nil where it did, or is new.
+func (s *stream) open(l list) *WatchError {
 	listing := s.keys.replace(l)
 	s.mu.Lock()
 	failed := s.state.Err
@@ -204,9 +211,7 @@ func (s *stream) open(l list) {
 	s.standing = true
 	s.mu.Unlock()
 	s.emit(Event{Type: Listed, Listing: listing})
-	if failed != nil {
-		s.release(failed.Failure)
-	}
+	return failed
 }
 
 func (s *stream) stand(standing bool) {
