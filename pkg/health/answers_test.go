@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -108,7 +109,8 @@ func TestNoAnswerMakesWatchesAskWithoutEnd(t *testing.T) {
 			"watches, where lists are not streamed": byRequest(answers["422"], listed, answer),
 			"watches that are taken up": byRequest(func(w http.ResponseWriter, r *http.Request) {
 				listedAt5(w)
-				hold(r, 2*settled)
+				seconds, _ := strconv.Atoi(r.URL.Query().Get("timeoutSeconds"))
+				hold(r, time.Duration(seconds)*time.Second)
 			}, listed, answer),
 		} {
 			t.Run(name+" to "+where, func(t *testing.T) {
@@ -163,7 +165,7 @@ func countRequests(t *testing.T, where string, respond http.HandlerFunc) {
 	case slices.Contains(events.all(), "listed"):
 		most = 100
 	case where != "everything":
-		most = 45
+		most = 60
 	}
 	if busiest := slices.Max(got[2:]); busiest > most {
 		t.Errorf("requests in each minute: %v; want %d at most, after the first two", got, most)

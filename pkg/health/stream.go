@@ -24,9 +24,9 @@ const (
 	young = time.Second
 )
 
-// stream runs one watch, attempt by attempt. Within one, a watch that has stood
-// for a while and that the server ends in good order is taken up at its
-// resourceVersion; everything else ends the attempt, and the next one lists again
+// stream runs one watch, attempt by attempt. Within one, a watch that the server
+// ends when the time asked for is over is taken up at its resourceVersion;
+// everything else ends the attempt, and the next one lists again
 // after a pause. So nothing is missed that happened meanwhile, and whatever the
 // server answers, it is not asked more often than the pauses allow.
 type stream struct {
@@ -187,7 +187,7 @@ func (s *stream) follow(ctx context.Context, paced bool) (listed bool, err error
 		if at, err = s.read(ctx, w, at); err != nil {
 			return true, err
 		}
-		if time.Since(w.began) < settled {
+		if !w.isOver() {
 			return true, errEnded
 		}
 		w.stop()
@@ -272,5 +272,5 @@ func (s *stream) pause(ctx context.Context, d time.Duration) bool {
 
 // isEnd reports whether an error is how watches that stood for long end.
 func isEnd(err error) bool {
-	return errors.Is(err, errEnded) || errors.Is(err, errRestored) || isExpired(err) || isBroken(err)
+	return errors.Is(err, errEnded) || errors.Is(err, errRestored) || errors.Is(err, errBehind) || isExpired(err) || isBroken(err)
 }

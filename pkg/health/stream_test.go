@@ -315,6 +315,7 @@ func TestRelistGivesEveryObjectAgain(t *testing.T) {
 
 // TestWatchNoticesARestoredCluster puts another etcd behind the same address.
 func TestWatchNoticesARestoredCluster(t *testing.T) {
+	// The connection dies, and another etcd answers the next request.
 	for name, restored := range map[string]string{
 		"an earlier list": `{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"2","annotations":{"k8s.io/initial-events-end":"true"}}}}`,
 		"an older object": strings.ReplaceAll(strings.ReplaceAll(object7, "MODIFIED", "ADDED"), `"7"`, `"1"`) + "\n" + `{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"90","annotations":{"k8s.io/initial-events-end":"true"}}}}`,
