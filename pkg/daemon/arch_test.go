@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"pkg/claim":             {"pkg/federation"},
 	"pkg/apply":             {"pkg/failure", "pkg/federation"},
 	"pkg/health":            {"pkg/failure", "pkg/federation"},
-	"pkg/diagnose":          {"pkg/federation"},
+	"pkg/diagnose":          {"pkg/failure", "pkg/federation"},
 	"pkg/member":            {"pkg/apply", "pkg/claim", "pkg/failure", "pkg/federation", "pkg/health"},
 	"pkg/status":            {"pkg/failure", "pkg/federation"},
 	"pkg/status/statustest": {"pkg/federation", "pkg/status"},

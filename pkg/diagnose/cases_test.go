@@ -100,6 +100,22 @@ func clusterCases() []testCase {
 			}},
 		},
 		{
+			name: "what cannot be watched is no matter of permission",
+			change: func(w *world) {
+				w.facts(func(f *federation.ClusterFacts) {
+					f.Quotas = nil
+					f.Blind = []federation.Blind{{
+						Resource: "resourcequotas", Failure: federation.FailureThrottled, Error: "watch resourcequotas: slow down",
+					}}
+				}, "c1")
+			},
+			want: []want{{
+				id: "unseen", severity: warning, cluster: "c1",
+				message: "fedsync cannot watch resourcequotas, and so not whether a quota has room (watch resourcequotas: slow down); what was known is kept",
+				remedy:  "wait, or raise the limit for fedsync's user in the API server's priority levels or in the gateway before it",
+			}},
+		},
+		{
 			name: "what may not be got by name is granted by name",
 			change: func(w *world) {
 				w.facts(func(f *federation.ClusterFacts) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -72,22 +73,33 @@ func unseen(resource string) string {
 }
 
 // permissions says what may not be watched, and what goes unseen. All of it is one
-// finding: one grant mends it.
+// finding: one grant is the remedy.
 func (x *diagnosis) permissions(m *member) {
-	if m.facts.State != federation.ClusterReady || len(m.facts.Blind) == 0 {
+	if m.facts.State != federation.ClusterReady {
 		return
 	}
-	var details []string
+	var refused []string
 	for _, b := range m.facts.Blind {
 		detail := fmt.Sprintf("%s, and so not %s", b.Resource, unseen(b.Resource))
 		if b.Error != "" {
 			detail += fmt.Sprintf(" (%s)", line(b.Error))
 		}
-		details = append(details, detail)
+		if b.Refused() {
+			refused = append(refused, detail)
+			continue
+		}
+		x.add(federation.Finding{
+			ID: idUnseen, Severity: federation.SeverityWarning, Cluster: m.name,
+			Message: "fedsync cannot watch " + detail + "; what was known is kept",
+			Remedy:  failure.Remedy(b.Failure, m.context),
+		})
+	}
+	if len(refused) == 0 {
+		return
 	}
 	x.add(federation.Finding{
 		ID: idPermission, Severity: federation.SeverityWarning, Cluster: m.name,
-		Message: "fedsync may not see " + strings.Join(details, "; "),
+		Message: "fedsync may not see " + strings.Join(refused, "; "),
 		Remedy:  "grant it to its user, and bind each role: " + strings.Join(m.roles(), "; "),
 	})
 }
@@ -98,6 +110,7 @@ func (m *member) roles() []string {
 	for _, b := range m.facts.Blind {
 		secrets := m.secretRoles()
 		switch {
+		case !b.Refused():
 		case b.Resource == "secrets" && len(secrets) > 0: // nobody should have to grant all of them
 			commands = append(commands, secrets...)
 		case b.Resource == "replicasets.apps": // those of Deployments are asked for one by one

@@ -23,6 +23,7 @@ const (
 	idUnschedulable   = "D21"
 	idNotReady        = "D22"
 	idProbes          = "probes"
+	idUnseen          = "unseen"
 	idPortWaiting     = "port-waiting"
 	idReplicasHeld    = "replicas-held"
 	idReplicasWaiting = "replicas-waiting"

@@ -64,10 +64,13 @@ func tellInBody(req *http.Request, resp *http.Response, after time.Duration) {
 	}
 	var status metav1.Status
 	if json.Unmarshal(content, &status) != nil || status.Kind != "Status" {
-		said := strings.ToValidUTF8(string(content[:min(len(content), 2048)]), "�")
+		text := strings.TrimSpace(strings.ToValidUTF8(string(content[:min(len(content), 2048)]), "�"))
 		status = apierrors.NewGenericServerResponse(
-			resp.StatusCode, req.Method, schema.GroupResource{}, "", cmp.Or(strings.TrimSpace(said), "unknown"), 0, true).ErrStatus
+			resp.StatusCode, req.Method, schema.GroupResource{}, "", cmp.Or(text, "unknown"), 0, true).ErrStatus
 		status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+		if text != "" && !strings.Contains(status.Message, text) {
+			status.Message += ": " + text
+		}
 	}
 	if status.Details == nil {
 		status.Details = &metav1.StatusDetails{}

@@ -119,7 +119,7 @@ type ClusterFacts struct {
 	IngressUID    IngressUID
 	Quotas        []Quota       // sorted by namespace and name
 	Certificates  []Certificate // Secrets that our Ingresses name, sorted
-	Blind         []Blind       // what may not be watched, sorted by resource
+	Blind         []Blind       // what cannot be watched, sorted by resource
 }
 
 // Away says whether the cluster is Offline, or has not been seen since it was:
@@ -242,8 +242,13 @@ type Certificate struct {
 	Digest          string // of tls.crt; equal digests are equal certificates
 }
 
-// Blind is a resource that may not be watched in a cluster.
+// Blind is a resource that cannot be watched in a cluster.
 type Blind struct {
-	Resource string // "services", "ingresses.networking.k8s.io"
-	Error    string // without secrets
+	Resource string       // "services", "ingresses.networking.k8s.io"
+	Failure  FailureClass // why; none where the cluster does not serve it, or nobody said
+	Error    string       // without secrets
 }
+
+// Refused reports whether the resource may not be watched, rather than that the
+// cluster fails to let us.
+func (b Blind) Refused() bool { return b.Failure == FailureNone || b.Failure == FailureForbidden }

@@ -249,8 +249,9 @@ type certificateDocument struct {
 }
 
 type blindDocument struct {
-	Resource string `json:"resource"`
-	Error    string `json:"error,omitempty"`
+	Resource string       `json:"resource"`
+	Failure  FailureClass `json:"failure,omitempty"`
+	Error    string       `json:"error,omitempty"`
 }
 
 // timestamp is a time in RFC 3339, as it is written; empty for none.
@@ -295,9 +296,6 @@ func (d *clusterDocument) facts() ClusterFacts {
 		PortsKnown: orDefault(d.PortsKnown, true),
 		Zones:      sorted(d.Zones),
 		Regions:    sorted(d.Regions),
-	}
-	if f.Failure == "not ready" { // as files of earlier versions say
-		f.Failure = FailureServer
 	}
 	f.Synced = orDefault(d.Synced, f.State.answers())
 	f.Outage = orDefault(d.Outage, f.State == ClusterOffline)

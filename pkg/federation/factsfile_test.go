@@ -346,7 +346,10 @@ func randomFacts(r *rand.Rand) federation.Facts {
 			f.Certificates = append(f.Certificates, federation.Certificate{
 				Namespace: "web", Name: fmt.Sprint("c", j), Exists: flip(), Type: text(), Digest: text(),
 			})
-			f.Blind = append(f.Blind, federation.Blind{Resource: fmt.Sprint("r", j), Error: text()})
+			f.Blind = append(f.Blind, federation.Blind{
+				Resource: fmt.Sprint("r", j), Error: text(),
+				Failure: pick(r, federation.FailureNone, federation.FailureForbidden, federation.FailureInvalid, federation.FailureConflict),
+			})
 			f.Zones = append(f.Zones, fmt.Sprint("z", j))
 			f.Regions = append(f.Regions, fmt.Sprint("r", j))
 		}

@@ -154,10 +154,12 @@ func (c *Collector) blindFacts() []federation.Blind {
 		if !err.Lasting() || c.isWorkload(w) {
 			continue
 		}
-		list = append(list, federation.Blind{Resource: w.Resource.GroupResource().String(), Error: err.Error()})
+		list = append(list, federation.Blind{Resource: w.Resource.GroupResource().String(), Failure: err.Failure, Error: err.Error()})
 	}
 	if refused := c.work.owners.refused; refused != "" {
-		list = append(list, federation.Blind{Resource: replicaSetsResource.GroupResource().String(), Error: refused})
+		list = append(list, federation.Blind{
+			Resource: replicaSetsResource.GroupResource().String(), Failure: federation.FailureForbidden, Error: refused,
+		})
 	}
 	slices.SortFunc(list, func(a, b federation.Blind) int {
 		return cmp.Or(strings.Compare(a.Resource, b.Resource), strings.Compare(a.Error, b.Error))

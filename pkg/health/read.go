@@ -26,8 +26,13 @@ const (
 )
 
 var (
-	// errEnded is why a watch failed that the server ended in good order, too soon.
-	errEnded = errors.New("the server ended the watch")
+	// errEnded is why a watch failed that ended too soon. client-go does not tell
+	// whether the server ended it or the connection died, and who answers next may be
+	// another server, restored from a backup: taken up there, the watch would wait
+	// for changes that are long past or yet to come.
+	errEnded = errors.New("the watch was ended before its time")
+	// errBehind is why a watch failed whose server is behind what was seen before.
+	errBehind = errors.New("the server of the watch is behind what was seen before")
 	// errUnmarked is why a streamed list failed that began, and had no end.
 	errUnmarked = errors.New("the list did not end")
 )
@@ -39,6 +44,9 @@ type opened struct {
 	began  time.Time     // when it was asked for
 	last   time.Duration // how long it was asked to stand
 }
+
+// isOver reports whether the watch has stood for as long as it was asked to.
+func (o *opened) isOver() bool { return time.Since(o.began) >= o.last }
 
 func (o *opened) stop() {
 	o.Stop()
@@ -262,6 +270,9 @@ func (s *stream) read(ctx context.Context, w *opened, at string) (string, error)
 		case watch.Deleted:
 			err = s.keys.drop(u)
 		case watch.Bookmark:
+			if now := number64(u.GetResourceVersion()); now > 0 && now < number64(at) {
+				err = errBehind // a consistent list tells whether the cluster is
+			}
 			s.keys.reach(u.GetResourceVersion())
 		case watch.Error:
 		}

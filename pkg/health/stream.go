@@ -24,9 +24,9 @@ const (
 	young = time.Second
 )
 
-// stream runs one watch, attempt by attempt. Within one, a watch that has stood
-// for a while and that the server ends in good order is taken up at its
-// resourceVersion; everything else ends the attempt, and the next one lists again
+// stream runs one watch, attempt by attempt. Within one, a watch that the server
+// ends when the time asked for is over is taken up at its resourceVersion;
+// everything else ends the attempt, and the next one lists again
 // after a pause. So nothing is missed that happened meanwhile, and whatever the
 // server answers, it is not asked more often than the pauses allow.
 type stream struct {
@@ -177,26 +177,33 @@ func (s *stream) follow(ctx context.Context, paced bool) (listed bool, err error
 		return false, err
 	}
 	defer func() { w.stop() }()
-	s.open(l)
+	if failed := s.open(l); failed != nil {
+		// One that ends at once is no sign that the others would stand.
+		stands := time.AfterFunc(young, func() { s.release(failed.Failure) })
+		defer stands.Stop()
+	}
 	at := l.resourceVersion
 	for {
 		if at, err = s.read(ctx, w, at); err != nil {
 			return true, err
 		}
-		if time.Since(w.began) < settled {
+		if !w.isOver() {
 			return true, errEnded
 		}
 		w.stop()
 		s.stand(false)
-		if w, err = s.resume(ctx, at); err != nil {
+		next, err := s.resume(ctx, at)
+		if err != nil {
 			return true, err
 		}
+		w = next
 		s.stand(true)
 	}
 }
 
-// open takes in a list, whose watch stands.
-func (s *stream) open(l list) {
+// open takes in a list, whose watch stands, and returns why the watch did not stand
+// before; nil where it did, or is new.
+func (s *stream) open(l list) *WatchError {
 	listing := s.keys.replace(l)
 	s.mu.Lock()
 	failed := s.state.Err
@@ -204,9 +211,7 @@ func (s *stream) open(l list) {
 	s.standing = true
 	s.mu.Unlock()
 	s.emit(Event{Type: Listed, Listing: listing})
-	if failed != nil {
-		s.release(failed.Failure)
-	}
+	return failed
 }
 
 func (s *stream) stand(standing bool) {
@@ -267,5 +272,5 @@ func (s *stream) pause(ctx context.Context, d time.Duration) bool {
 
 // isEnd reports whether an error is how watches that stood for long end.
 func isEnd(err error) bool {
-	return errors.Is(err, errEnded) || errors.Is(err, errRestored) || isExpired(err) || isBroken(err)
+	return errors.Is(err, errEnded) || errors.Is(err, errRestored) || errors.Is(err, errBehind) || isExpired(err) || isBroken(err)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -267,6 +268,83 @@ func TestWatchReportsAnErrorThatComesInTheStream(t *testing.T) {
 		want(t, "requests", whats(requests()), []string{"list by watch", "list by watch"})
 		want(t, "events", events.all(), []string{"upserted a", "listed", "failed unauthorised", "listed"})
 	})
+}
+
+// TestWatchIsNotSyncedBetweenTwoAttempts ends the watch in good order after a
+// moment: nothing has failed, and nothing is seen either.
+func TestWatchIsNotSyncedBetweenTwoAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, events, _ := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
+			listedAt5(w)
+			hold(r, 10*time.Second)
+		})
+		<-time.After(5 * time.Second)
+		watch := Watch{Resource: configMaps}
+		if state := w.State(watch); !state.Synced || state.Err != nil || state.Failures != 0 {
+			t.Errorf("while it stands, State = %+v; want it synced", state)
+		}
+		<-time.After(5*time.Second + 200*time.Millisecond)
+		if state := w.State(watch); state.Synced || state.Err == nil || state.Failures != 1 || time.Since(state.Since) != 200*time.Millisecond {
+			t.Errorf("after its end, State = %+v; want it not synced, for 200 ms, after 1 failure", state)
+		}
+		want(t, "events", events.all(), []string{"upserted a", "listed"})
+		<-time.After(time.Minute)
+		if state := w.State(watch); state.Failures < 2 {
+			t.Errorf("a minute later, State = %+v; want 2 failures at least", state)
+		}
+	})
+}
+
+func TestRelistGivesEveryObjectAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, events, requests := watchPipe(t, standing)
+		<-time.After(5 * time.Second)
+		w.Relist()
+		<-time.After(time.Second)
+		want(t, "requests", whats(requests()), []string{"list by watch", "list by watch"})
+		want(t, "events", events.all(), []string{"upserted a", "listed", "upserted a", "listed"})
+		listing := events.events[3].Listing
+		if listing.ResourceVersion != "5" || len(listing.Objects) != 1 || time.Since(listing.Asked) != time.Second {
+			t.Errorf("Listing = %+v, want that of the second list", listing)
+		}
+		if !w.Synced(Watch{Resource: configMaps}) {
+			t.Error("Synced = false, want true")
+		}
+	})
+}
+
+// TestWatchNoticesARestoredCluster puts another etcd behind the same address.
+func TestWatchNoticesARestoredCluster(t *testing.T) {
+	// The connection dies, and another etcd answers the next request.
+	for name, restored := range map[string]string{
+		"an earlier list": `{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"2","annotations":{"k8s.io/initial-events-end":"true"}}}}`,
+		"an older object": strings.ReplaceAll(strings.ReplaceAll(object7, "MODIFIED", "ADDED"), `"7"`, `"1"`) + "\n" + `{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"90","annotations":{"k8s.io/initial-events-end":"true"}}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				first := true
+				_, events, _ := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
+					if first {
+						first = false
+						listedAt5(w)
+						hold(r, 2*time.Minute)
+						panic(http.ErrAbortHandler)
+					}
+					if r.URL.Query().Get("sendInitialEvents") != "" {
+						send(w, restored)
+					}
+					stand(w, r)
+				})
+				<-time.After(time.Hour)
+				got := events.all()
+				object := "deleted a"
+				if name == "an older object" {
+					object = "upserted a"
+				}
+				want(t, "events", got, []string{"upserted a", "listed", "restored", object, "listed"})
+			})
+		})
+	}
 }
 
 func TestWatchRecoversAndSaysSo(t *testing.T) {
