@@ -279,20 +279,20 @@ func stagedSettings(value string) string {
 	return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {value: " + value + "}\n"
 }
 
-func stagedReplicas(n int, label string) string {
-	return fmt.Sprintf("apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: web, labels: {is: %s}}\nspec:\n  replicas: %d\n"+
-		"  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: web, image: web}]}\n", label, n)
+func stagedReplicas(label string) string {
+	return fmt.Sprintf("apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: web, labels: {is: %s}}\nspec:\n  replicas: 6\n"+
+		"  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: web, image: web}]}\n", label)
 }
 
 func good() map[string]string {
 	return map[string]string{
-		"fedsync.yaml": stagedFile, "web/web.yaml": stagedReplicas(6, "well"), "settings/settings.yaml": stagedSettings("one"),
+		"fedsync.yaml": stagedFile, "web/web.yaml": stagedReplicas("well"), "settings/settings.yaml": stagedSettings("one"),
 	}
 }
 
-// away makes a cluster Offline, or Ready again.
-func (s *staged) away(cluster string, state federation.ClusterState) {
-	s.workers.byName[cluster].update(func(o *outcome) {
+// away makes cluster b Offline, or Ready again.
+func (s *staged) away(state federation.ClusterState) {
+	s.workers.byName["b"].update(func(o *outcome) {
 		o.facts.State, o.facts.Synced, o.facts.Outage = state, state == federation.ClusterReady, state != federation.ClusterReady
 		o.facts.AwaySince, o.facts.Since = time.Now(), time.Now()
 	})
@@ -324,7 +324,7 @@ func TestTheLoopGoesOnWhileAPushIsRenderedForAMinute(t *testing.T) {
 
 		// A cluster goes away: its replicas are raised elsewhere at once, and what was
 		// handed ahead is not taken back.
-		s.away("b", federation.ClusterOffline)
+		s.away(federation.ClusterOffline)
 		r = s.pass(2 * tellInterval)
 		if a, c := s.replicas("a"), s.replicas("c"); a != 3 || c != 3 {
 			t.Errorf("replicas in a and c = %d, %d, want 3, 3 while the push is rendered", a, c)
@@ -342,7 +342,7 @@ func TestTheLoopGoesOnWhileAPushIsRenderedForAMinute(t *testing.T) {
 				t.Errorf("the report is %s old and of %s", time.Since(r.Time), r.Revision)
 			}
 		}
-		s.away("b", federation.ClusterReady)
+		s.away(federation.ClusterReady)
 		if r = s.pass(2 * time.Minute); r.State != status.Success || s.value("c") != "two" {
 			t.Errorf("in the end: %s, want a success", describe(r))
 		}
@@ -451,9 +451,9 @@ func TestAMendedCommitIsNeverGivenTheFailureBefore(t *testing.T) {
 	cases := map[string]map[string]string{
 		"a file is not YAML":        {"web/web.yaml": "kind: [\n"},
 		"a node port out of range":  {"web/service.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {type: NodePort, selector: {app: web}, ports: [{port: 80, nodePort: 80}]}\n"},
-		"the API server refuses it": {"web/web.yaml": stagedReplicas(6, "refused")},
+		"the API server refuses it": {"web/web.yaml": stagedReplicas("refused")},
 		"a plain object is refused": {"settings/settings.yaml": stagedSettings("refused")},
-		"a workload is degraded":    {"web/web.yaml": stagedReplicas(6, "degraded")},
+		"a workload is degraded":    {"web/web.yaml": stagedReplicas("degraded")},
 		"a Secret is missing": {"web/ingress.yaml": "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec:\n" +
 			"  defaultBackend: {service: {name: nowhere, port: {number: 80}}}\n"},
 	}
@@ -500,7 +500,7 @@ func TestACommitThatBreaksTheFileIsToldThatAndNothingElse(t *testing.T) {
 		s.pass(time.Minute)
 		s.push("bad", map[string]string{"web/web.yaml": "kind: [\n"})
 		s.pass(time.Minute)
-		s.push("B", map[string]string{"web/web.yaml": stagedReplicas(6, "well"), "fedsync.yaml": stagedFile + "  oops: 1\n"})
+		s.push("B", map[string]string{"web/web.yaml": stagedReplicas("well"), "fedsync.yaml": stagedFile + "  oops: 1\n"})
 		r := s.pass(time.Minute)
 		if r.State != status.Failure || !strings.Contains(r.Description, "oops") || strings.Contains(r.Description, "more") {
 			t.Errorf("the commit that breaks the file: %s, want that alone", describe(r))
@@ -520,10 +520,10 @@ func TestACommitThatBreaksTheFileIsToldThatAndNothingElse(t *testing.T) {
 			t.Errorf("the report of the revision in force is not kept up to date")
 		}
 		// It is maintained meanwhile.
-		s.away("b", federation.ClusterOffline)
+		s.away(federation.ClusterOffline)
 		s.pass(time.Second)
 		s.push("C", map[string]string{"fedsync.yaml": stagedFile})
-		s.away("b", federation.ClusterReady)
+		s.away(federation.ClusterReady)
 		if r := s.pass(3 * time.Minute); r.State != status.Success {
 			t.Errorf("when the file is mended: %s, want a success", describe(r))
 		}

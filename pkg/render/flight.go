@@ -120,7 +120,7 @@ func (p *pass) acquire(dir string) error {
 	}
 	timer := time.NewTimer(p.limits.Time)
 	defer timer.Stop()
-	err := p.ctx.Err()
+	var err error
 	select {
 	case p.places <- struct{}{}:
 		return nil
