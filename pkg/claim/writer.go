@@ -304,8 +304,8 @@ func (c *Claim) Saw(s Sight) {
 // lists.
 func (c *Claim) Listed() { c.change(func(t *table, r *row, now time.Time) { t.listed(r, now) }) }
 
-// Lost notes that the watch of the Lease does not stand, and the error that it
-// ended with. A cluster that cannot be reached is told in the same way.
+// Lost notes that the watch of the Lease does not stand and will list again, and
+// the error that it ended with; nil where it may be asked for again. A cluster that cannot be reached is told in the same way.
 func (c *Claim) Lost(err error) {
 	refused := apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
 	c.change(func(t *table, r *row, now time.Time) { t.lost(r, err, refused, now) })
