@@ -30,7 +30,7 @@ const (
 	rejectPauseMin = 5 * time.Second
 	rejectPauseMax = time.Hour
 	rejectPauseNew = time.Minute // at most, once another state is wanted
-	rejectedMax    = time.Hour // then a superseded commit's last status is given up
+	rejectedMax    = time.Hour   // then a superseded commit's last status is given up
 )
 
 // Options are what a Poster needs besides its provider. The zero Options make a
