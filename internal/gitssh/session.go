@@ -118,14 +118,29 @@ func Open(ctx context.Context, program string, o Options) (_ *Session, err error
 	if err != nil {
 		return nil, err
 	}
-	s.stdout = stdout
+	s.stdout = &output{ctx: ctx, r: stdout}
 	if o.Limit != nil {
-		s.stdout = o.Limit(stdout)
+		s.stdout = o.Limit(s.stdout)
 	}
 	if err := command.Start(program + " " + shellQuote(o.Path)); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// output is what a program writes. That its connection was closed looks like its
+// end, so the context is asked.
+type output struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (o *output) Read(p []byte) (int, error) {
+	n, err := o.r.Read(p)
+	if err != nil && o.ctx.Err() != nil {
+		err = context.Cause(o.ctx)
+	}
+	return n, err
 }
 
 // AdvertisedReferencesContext gives what the server has. The context that the

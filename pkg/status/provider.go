@@ -29,7 +29,7 @@ type Provider interface {
 	// Limit is trimmed, not refused.
 	//
 	// The error wraps ErrUnauthorized when the forge refuses the credentials,
-	// ErrRejected when it will never take this status, and is a
+	// ErrRejected when it does not take this status, and is a
 	// *RetryAfterError when the forge says how long to leave it alone. Any other
 	// error means that a later try may succeed. When ctx ends Post returns
 	// promptly with an error.
@@ -59,8 +59,9 @@ type Batcher interface {
 // its slowest pace, for a token that is replaced works without a restart.
 var ErrUnauthorized = errors.New("the forge refuses our credentials")
 
-// ErrRejected says that the forge will never take this status, as for a commit
-// that it does not know.
+// ErrRejected says that the forge does not take this status, as for a commit that
+// it does not know. A mirror may learn of the commit later, so the Poster goes on
+// trying, ever more rarely.
 var ErrRejected = errors.New("the forge does not take this status")
 
 // RetryAfterError says that the forge wants to be left alone for a while.

@@ -46,7 +46,7 @@ func connectToFetch(ctx context.Context, at *transport.Endpoint, auth transport.
 	if err != nil {
 		return nil, err
 	}
-	return c.NewUploadPackSession(at, auth)
+	return c.NewUploadPackSession(copyOf(at), auth)
 }
 
 func connectToPush(ctx context.Context, at *transport.Endpoint, auth transport.AuthMethod) (pushing, error) {
@@ -57,7 +57,15 @@ func connectToPush(ctx context.Context, at *transport.Endpoint, auth transport.A
 	if err != nil {
 		return nil, err
 	}
-	return c.NewReceivePackSession(at, auth)
+	return c.NewReceivePackSession(copyOf(at), auth)
+}
+
+// copyOf keeps a redirect to the one conversation that meets it: go-git writes
+// where it led into the endpoint, and the next conversation would send the
+// credentials there.
+func copyOf(at *transport.Endpoint) *transport.Endpoint {
+	c := *at
+	return &c
 }
 
 // sshPort is where a server listens unless the address says otherwise.
