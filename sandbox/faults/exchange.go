@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -210,7 +211,7 @@ func (e *exchange) status() []byte {
 	}
 	s.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
 	if rule.Message != "" {
-		s.Message = rule.Message
+		s.Message = strings.NewReplacer("$RESOURCE", q.Resource, "$NAME", q.Name).Replace(rule.Message)
 	}
 	if rule.Reason != "" {
 		s.Reason = metav1.StatusReason(rule.Reason)

@@ -315,8 +315,8 @@ func TestAnswerIsAStatusOfTheAPI(t *testing.T) {
 		}},
 		{faults.Rule{Status: 500}, "GET", apierrors.IsInternalError},
 		{faults.Rule{Status: 503}, "GET", apierrors.IsServiceUnavailable},
-		{faults.Rule{Status: 500, Reason: "Timeout", Message: "etcdserver: request timed out"}, "GET", func(err error) bool {
-			return apierrors.IsTimeout(err) && strings.Contains(err.Error(), "etcdserver")
+		{faults.Rule{Status: 500, Reason: "Timeout", Message: "$RESOURCE $NAME: etcdserver: request timed out"}, "GET", func(err error) bool {
+			return apierrors.IsTimeout(err) && err.Error() == "configmaps b: etcdserver: request timed out"
 		}},
 	} {
 		w := newWorld(t)

@@ -33,6 +33,7 @@ type Rule struct {
 
 	// For Answer. Without a body, a status of 400 or more has a metav1.Status
 	// of the reason and the message, or of the usual ones for the status.
+	// $RESOURCE and $NAME in the message stand for those of the request.
 	Status  int               `json:"status,omitempty"`
 	Header  map[string]string `json:"header,omitempty"`
 	Content string            `json:"content,omitempty"` // the body
