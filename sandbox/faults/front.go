@@ -69,9 +69,9 @@ type Front struct {
 	ended     bool
 }
 
-// logged is how many requests a front remembers. It is what a client without any
-// pause sends in about a minute, and the log says what it has forgotten.
-const logged = 500_000
+// logged is how many requests a front remembers: half a minute of a client without
+// any pause. The log says how many it has forgotten.
+const logged = 200_000
 
 // Open opens a proxy in front of each target.
 func Open(id string, targets []Target, planes Planes) (*Front, error) {
