@@ -384,7 +384,7 @@ func TestDelay(t *testing.T) {
 		w.applied(r)
 		cancel()
 		<-given
-		w.ended(1)
+		w.ended()
 		if n := w.api.requests.Load(); n != 0 {
 			t.Errorf("%d requests were forwarded", n)
 		}
@@ -411,16 +411,12 @@ func (w *world) applied(r faults.Rule) {
 	})
 }
 
-// ended waits until n requests are over.
-func (w *world) ended(n int) {
+// ended waits until the only request is over.
+func (w *world) ended() {
 	w.t.Helper()
-	eventually(w.t, "the requests end", func() bool {
-		for _, q := range w.front.Requests().Requests {
-			if q.Ended {
-				n--
-			}
-		}
-		return n <= 0
+	eventually(w.t, "the request ends", func() bool {
+		all := w.front.Requests().Requests
+		return len(all) == 1 && all[0].Ended
 	})
 }
 
@@ -457,7 +453,7 @@ func TestHangEndsWithItsClient(t *testing.T) {
 	if got := w.do(ctx, http.MethodGet, "/", ""); !errors.Is(got.err, context.DeadlineExceeded) {
 		t.Errorf("got %+v, want the deadline", got)
 	}
-	w.ended(1)
+	w.ended()
 	if n := w.api.requests.Load(); n != 0 {
 		t.Errorf("%d requests came through a hang", n)
 	}
@@ -475,7 +471,7 @@ func TestLostAnswerWasGiven(t *testing.T) {
 		if path := <-w.api.done; path != "/x" {
 			t.Errorf("%+v: the API server answered %s", c, path)
 		}
-		w.ended(1)
+		w.ended()
 		if q := w.front.Requests().Requests[0]; q.Backend != 200 || q.Status != 0 {
 			t.Errorf("%+v: the log says %+v, want an answer that was not sent", c, q)
 		}
@@ -599,7 +595,7 @@ func TestLogSaysWhatWasAsked(t *testing.T) {
 		if got := w.do(t.Context(), c.method, c.path, ""); got.err != nil {
 			t.Fatal(got.err)
 		}
-		w.ended(1)
+		w.ended()
 		all := w.front.Requests()
 		if len(all.Requests) != 1 || all.Forgotten != 0 {
 			t.Fatalf("the log is %+v, want one request", all)
