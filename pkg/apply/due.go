@@ -119,15 +119,15 @@ type reckoning struct {
 	rows []*row
 	apps map[string]*appTally
 
-	ports   map[servicePort][]*row           // of ours, by what they hold
-	claimed map[servicePort]bool             // what Services that are not settled are to have
-	flying  map[schema.GroupKind]bool        // kinds of which a request is under way
-	slow    map[schema.GroupKind]bool        // and of those, that has taken long
-	trying  map[string]bool                  // reasons of refused rows that are being tried
-	borne   map[string]bool                  // reasons for which rows are refused
-	defines map[schema.GroupKind]standing    // of the definitions
-	wides   map[*app]bool                    // what wide returned
-	retried time.Time                        // when something refused was tried last
+	ports   map[servicePort][]*row        // of ours, by what they hold
+	claimed map[servicePort]bool          // what Services that are not settled are to have
+	flying  map[schema.GroupKind]bool     // kinds of which a request is under way
+	slow    map[schema.GroupKind]bool     // and of those, that has taken long
+	trying  map[string]bool               // reasons of refused rows that are being tried
+	borne   map[string]bool               // reasons for which rows are refused
+	defines map[schema.GroupKind]standing // of the definitions
+	wides   map[*app]bool                 // what wide returned
+	retried time.Time                     // when something refused was tried last
 
 	tasks    []task
 	retries  []retry

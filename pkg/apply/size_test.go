@@ -51,6 +51,6 @@ func TestThreeHundredObjectsAreAppliedInSeconds(t *testing.T) {
 	text := strings.NewReplacer("8080", "8081", "team: web", "team: shop").Replace(nginx)
 	app = small.app("web", text)
 	start := time.Now()
-	small.Apply(small.ctx, federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{app}})
+	small.Apply(federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{app}})
 	t.Logf("a push that changes Service, ReplicaSet and Ingress: %s, %q", time.Since(start).Round(time.Millisecond), small.counter.requests()[3:])
 }

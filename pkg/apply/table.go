@@ -79,7 +79,7 @@ type try struct {
 	err      *Error    // nil where it worked, or none was made
 	reason   string    // for which others are refused, too; empty where it is its own
 	at       time.Time // zero where it no longer counts, and another try is due
-	failures int // in a row
+	failures int       // in a row
 	around   circumstances
 }
 
@@ -118,7 +118,7 @@ type kind struct {
 	last    try            // of asking for the mapping
 	asked   definitionMark // as it was then
 	doubted bool           // an answer said that it is not served like that
-	since   time.Time // when its list was first waited for
+	since   time.Time      // when its list was first waited for
 	list    listing
 	hung    bool // a request timed out, and none was answered since
 }
