@@ -237,6 +237,7 @@ func TestKeptObjectsExpire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.open.Store(true)
 	if err := f.ExpireKept(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -709,5 +709,5 @@ func (t *try) failed(now time.Time, e *Error, f *flight) {
 
 // isGone reports whether the cluster is known not to serve the kind.
 func (k *kind) isGone() bool {
-	return k.mapping == nil && k.last.err != nil && meta.IsNoMatchError(k.last.err.Err)
+	return k != nil && k.mapping == nil && k.last.err != nil && meta.IsNoMatchError(k.last.err.Err)
 }

@@ -68,7 +68,7 @@ func TestNodePortsAreHandedOver(t *testing.T) {
 			after:          func(p []int) []string { return []string{serviceWith("a", p[0])} },
 			wantA:          func(p []int) []int { return p[:1] },
 			wantB:          func([]int) []int { return nil },
-			wantOperations: 3,
+			wantOperations: 4,
 		},
 		{
 			name:           "one takes what another gives up",
