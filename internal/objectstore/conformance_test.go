@@ -222,6 +222,7 @@ var (
 	uids     = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	times    = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 	versions = regexp.MustCompile(`((?:R|r)esourceVersion[^0-9]{0,40}|record \(|current: |too old resource version: |\()(\d+)`)
+	prefixes = regexp.MustCompile(`Key: /[a-z0-9-]+/`)
 	numbers  = regexp.MustCompile(`^\d+$`)
 )
 
@@ -274,6 +275,10 @@ func (r *runner) normalize(in any) any {
 		return out
 	case string:
 		s := strings.ReplaceAll(v, r.ns, "NS")
+		if port := r.saved["any.nodePort"]; port != "" {
+			s = strings.ReplaceAll(s, port, "PORT")
+		}
+		s = prefixes.ReplaceAllString(s, "Key: /registry/")
 		s = uids.ReplaceAllString(s, "UID")
 		s = times.ReplaceAllString(s, "TIME")
 		return versions.ReplaceAllString(s, "${1}N")

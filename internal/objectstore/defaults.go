@@ -23,6 +23,13 @@ func setDefaults(object runtime.Object) {
 		defaultService(&o.Spec)
 	case *corev1.Secret:
 		setDefault(&o.Type, corev1.SecretTypeOpaque)
+		for name, value := range o.StringData {
+			if o.Data == nil {
+				o.Data = map[string][]byte{}
+			}
+			o.Data[name] = []byte(value)
+		}
+		o.StringData = nil // it is only written
 	case *corev1.Namespace:
 		defaultNamespace(o)
 	case *corev1.Pod:

@@ -108,7 +108,7 @@ func prepareDefinition(u *unstructured.Unstructured) error {
 		}
 	}
 	u.Object["status"] = map[string]any{
-		"conditions":     []any{},
+		"conditions":     nil,
 		"acceptedNames":  map[string]any{"kind": "", "plural": ""},
 		"storedVersions": stored,
 	}
@@ -147,11 +147,11 @@ func (s *Store) establish(e *entry) error {
 		return cmp.Compare(rank(a.gvk.GroupVersion() == storage), rank(b.gvk.GroupVersion() == storage))
 	})
 	s.served[schema.GroupResource{Group: d.Group, Resource: d.Names.Plural}] = out
-	if hasCondition(e.object, "Established") && slices.Contains(e.meta.GetFinalizers(), cleanup) {
+	if hasCondition(e.object, "Established") {
 		return nil
 	}
 	k := builtin()[definitions]
-	err = s.change(k, e, "status", "kube-apiserver", func(o runtime.Object) {
+	return s.change(k, e, "status", "kube-apiserver", func(o runtime.Object) {
 		now := time.Now().UTC().Format(time.RFC3339)
 		status := asUnstructured(o)["status"].(map[string]any)
 		names, _, _ := unstructured.NestedMap(asUnstructured(o), "spec", "names")
@@ -161,17 +161,18 @@ func (s *Store) establish(e *entry) error {
 			map[string]any{"type": "Established", "status": "True", "lastTransitionTime": now, "reason": "InitialNamesAccepted", "message": "the initial names have been accepted"},
 		}
 	})
-	if err != nil {
-		return err
+}
+
+// markTerminating says in a definition's status that its objects are to go.
+func markTerminating(o runtime.Object) {
+	conditions, _, _ := unstructured.NestedSlice(asUnstructured(o), "status", "conditions")
+	conditions = append(conditions, map[string]any{
+		"type": "Terminating", "status": "True", "reason": "InstanceDeletionPending", "lastTransitionTime": time.Now().UTC().Format(time.RFC3339),
+		"message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+	})
+	if status, ok := asUnstructured(o)["status"].(map[string]any); ok {
+		status["conditions"] = conditions
 	}
-	if e = s.find(k.groupResource(), nameOf(e.meta)); e == nil || slices.Contains(e.meta.GetFinalizers(), cleanup) {
-		return nil
-	}
-	o := e.object.DeepCopyObject()
-	m := o.(metav1.Object)
-	m.SetFinalizers(append(m.GetFinalizers(), cleanup))
-	_, err = s.store(k, nameOf(m), o)
-	return err
 }
 
 func rank(first bool) int {
@@ -235,6 +236,44 @@ func newConverter(gvk schema.GroupVersionKind, s *spec.Schema) (managedfields.Ty
 		"custom." + gvk.Kind: &root,
 		objectMeta:           metadataSchema(),
 	}, false)
+}
+
+// newDefinitionConverter knows the fields of definitions, as far as it matters for
+// who owns what: all structs and lists but the schemas of versions.
+func newDefinitionConverter() managedfields.TypeConverter {
+	text := *spec.StringProperty()
+	object := func(properties map[string]spec.Schema) spec.Schema {
+		return spec.Schema{SchemaProps: spec.SchemaProps{Type: []string{"object"}, Properties: properties}}
+	}
+	anything := spec.Schema{SchemaProps: spec.SchemaProps{Type: []string{"object"}}}
+	anything.Extensions = spec.Extensions{"x-kubernetes-preserve-unknown-fields": true}
+	list := func(of spec.Schema, extensions spec.Extensions) spec.Schema {
+		out := *spec.ArrayProperty(&of)
+		out.Extensions = extensions
+		return out
+	}
+	atomic := spec.Extensions{"x-kubernetes-list-type": "atomic"}
+	names := object(map[string]spec.Schema{
+		"plural": text, "singular": text, "kind": text, "listKind": text, "shortNames": list(text, atomic), "categories": list(text, atomic),
+	})
+	condition := object(map[string]spec.Schema{
+		"type": text, "status": text, "lastTransitionTime": text, "reason": text, "message": text, "observedGeneration": *spec.Int64Property(),
+	})
+	root := object(map[string]spec.Schema{
+		"spec": object(map[string]spec.Schema{
+			"group": text, "scope": text, "names": names, "versions": list(anything, atomic),
+			"conversion": object(map[string]spec.Schema{"strategy": text, "webhook": anything}), "preserveUnknownFields": *spec.BooleanProperty(),
+		}),
+		"status": object(map[string]spec.Schema{
+			"acceptedNames": names, "storedVersions": list(text, atomic), "observedGeneration": *spec.Int64Property(),
+			"conditions": list(condition, spec.Extensions{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": []any{"type"}}),
+		}),
+	})
+	converter, err := newConverter(definitionKind, &root)
+	if err != nil {
+		panic(err) // the schema is a constant
+	}
+	return converter
 }
 
 const objectMeta = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 func (s *Store) delete(r *Request, k *kind) (int, []byte, error) {
@@ -27,6 +28,10 @@ func (s *Store) delete(r *Request, k *kind) (int, []byte, error) {
 		options.PropagationPolicy = (*metav1.DeletionPropagation)(&policy)
 	}
 	w := writing{kind: k, name: r.object(), manager: r.Manager, request: r}
+	var uid types.UID
+	if e := s.find(k.groupResource(), w.name); e != nil {
+		uid = e.meta.GetUID()
+	}
 	left, err := s.remove(w, options)
 	if err != nil {
 		return 0, nil, err
@@ -36,7 +41,7 @@ func (s *Store) delete(r *Request, k *kind) (int, []byte, error) {
 	}
 	body, err := json.Marshal(metav1.Status{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess,
-		Details: &metav1.StatusDetails{Name: r.Name, Group: k.gvk.Group, Kind: k.resource},
+		Details: &metav1.StatusDetails{Name: r.Name, Group: k.gvk.Group, Kind: k.resource, UID: uid},
 	})
 	return http.StatusOK, body, err
 }
@@ -79,6 +84,9 @@ func (s *Store) remove(w writing, options *metav1.DeleteOptions) (*entry, error)
 	finalizers := deletionFinalizers(e.meta.GetFinalizers(), options.PropagationPolicy)
 	if n, ok := e.object.(*corev1.Namespace); ok && len(n.Spec.Finalizers) > 0 {
 		return s.terminate(w.kind, e, finalizers)
+	}
+	if w.kind.gvk == definitionKind && e.meta.GetDeletionTimestamp() == nil && !slices.Contains(finalizers, cleanup) {
+		finalizers = append(finalizers, cleanup)
 	}
 	if len(finalizers) == 0 {
 		_, err := s.store(w.kind, w.name, nil)
@@ -149,9 +157,12 @@ func (s *Store) terminate(k *kind, e *entry, finalizers []string) (*entry, error
 	if m.GetDeletionTimestamp() == nil {
 		now, none := metav1.NewTime(time.Now().Truncate(time.Second)), int64(0)
 		m.SetDeletionTimestamp(&now)
-		if n, ok := o.(*corev1.Namespace); ok {
+		switch n, ok := o.(*corev1.Namespace); {
+		case ok:
 			n.Status.Phase = corev1.NamespaceTerminating
-		} else {
+		case k.gvk == definitionKind:
+			markTerminating(o)
+		default:
 			m.SetDeletionGracePeriodSeconds(&none)
 			if m.GetGeneration() > 0 {
 				m.SetGeneration(m.GetGeneration() + 1)

@@ -139,7 +139,7 @@ var builtin = sync.OnceValue(func() map[schema.GroupVersionResource]*kind {
 	definition := &kind{
 		gvk: definitionKind, resource: "customresourcedefinitions", singular: "customresourcedefinition", short: []string{"crd", "crds"},
 		status: true, generation: true, storage: definitionKind.GroupVersion(),
-		converter: managedfields.NewDeducedTypeConverter(), defaults: setDefinitionDefaults,
+		converter: newDefinitionConverter(), defaults: setDefinitionDefaults,
 	}
 	out[definitions] = definition
 	return out

@@ -1,7 +1,7 @@
 package objectstore
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -40,6 +40,10 @@ func (k *kind) decode(body []byte, strictly bool) (runtime.Object, error) {
 	if strictly {
 		decoder = strict
 	}
+	body, err := toJSON(body)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
 	o, _, err := decoder.Decode(body, &k.gvk, k.empty())
 	if runtime.IsStrictDecodingError(err) {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", k.gvk.Kind, k.gvk.Version, k.gvk.Kind, err))
@@ -54,7 +58,8 @@ func (k *kind) decode(body []byte, strictly bool) (runtime.Object, error) {
 func (k *kind) checked(o runtime.Object) (runtime.Object, error) {
 	if got := o.GetObjectKind().GroupVersionKind(); got != k.gvk {
 		if !got.Empty() {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)", got.GroupVersion(), k.gvk.GroupVersion()))
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: converting (%s.%s) to (%s.%s): unknown conversion",
+				got.Kind, got.Version, k.gvk.Kind, got.Version, got.Kind, cmp.Or(k.gvk.Group, "core"), k.gvk.Kind))
 		}
 		o.GetObjectKind().SetGroupVersionKind(k.gvk)
 	}
@@ -63,14 +68,19 @@ func (k *kind) checked(o runtime.Object) (runtime.Object, error) {
 }
 
 func decodeMap(body []byte, into *map[string]any) error {
-	if bytes.HasPrefix(body, []byte("{")) {
-		return utiljson.Unmarshal(body, into)
-	}
-	b, err := yaml.YAMLToJSON(body)
+	body, err := toJSON(body)
 	if err != nil {
 		return err
 	}
-	return utiljson.Unmarshal(b, into)
+	return utiljson.Unmarshal(body, into)
+}
+
+// toJSON returns a body as JSON, which most are already.
+func toJSON(body []byte) ([]byte, error) {
+	if json.Valid(body) {
+		return body, nil
+	}
+	return yaml.YAMLToJSON(body)
 }
 
 func (s *Store) post(r *Request, k *kind) (int, []byte, error) {
@@ -120,7 +130,8 @@ func (s *Store) put(r *Request, k *kind) (int, []byte, error) {
 	w := writing{kind: k, name: r.object(), subresource: r.Subresource, manager: r.Manager, request: r}
 	if e := s.find(k.groupResource(), r.object()); e != nil && m.GetUID() != "" && m.GetUID() != e.meta.GetUID() {
 		return 0, nil, apierrors.NewConflict(k.groupResource(), r.Name,
-			fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", m.GetUID(), e.meta.GetUID())) //nolint:staticcheck // as the API server writes it
+			fmt.Errorf("StorageError: invalid object, Code: 4, Key: /registry/%s/%s/%s, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: %v, UID in object meta: %v",
+				k.resource, r.Namespace, r.Name, m.GetUID(), e.meta.GetUID()))
 	}
 	e, err := s.write(w, func(live runtime.Object) (runtime.Object, error) {
 		return k.manager(r.Subresource).UpdateNoErrors(live, object, r.Manager), nil

@@ -285,11 +285,22 @@ func validateService(o *corev1.Service) field.ErrorList {
 	for i, p := range o.Spec.Ports {
 		k := key{p.Protocol, p.Port}
 		if seen[k] {
-			errs = append(errs, field.Duplicate(ports.Index(i), corev1.ServicePort{Protocol: p.Protocol, Port: p.Port}))
+			errs = append(errs, field.Duplicate(ports.Index(i), internalPort{Protocol: p.Protocol, Port: p.Port}))
 		}
 		seen[k] = true
 	}
 	return errs
+}
+
+// internalPort is a port as the API server quotes it: by the names of its internal
+// type.
+type internalPort struct {
+	Name        string
+	Protocol    corev1.Protocol
+	AppProtocol *string
+	Port        int32
+	TargetPort  int32
+	NodePort    int32
 }
 
 func validateServiceUpdate(o, old *corev1.Service) field.ErrorList {

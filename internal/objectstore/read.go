@@ -59,7 +59,7 @@ func (s *Store) list(r *Request, k *kind) (int, []byte, error) {
 		if limit > 0 && len(items) == limit {
 			break
 		}
-		items = append(items, e.at(k))
+		items = append(items, item(e, k))
 		if limit > 0 && len(items) == limit {
 			next = base64.RawURLEncoding.EncodeToString([]byte(key))
 		}
@@ -69,13 +69,23 @@ func (s *Store) list(r *Request, k *kind) (int, []byte, error) {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{"kind":"%sList","apiVersion":%q,"metadata":{"resourceVersion":"%d"`, k.gvk.Kind, k.gvk.GroupVersion().String(), s.version)
-	if next != "" {
+	if next != "" || !k.typed {
 		fmt.Fprintf(&b, `,"continue":%q`, next)
 	}
 	b.WriteString(`},"items":[`)
 	b.Write(bytes.Join(items, []byte(",")))
 	b.WriteString("]}\n")
 	return http.StatusOK, b.Bytes(), nil
+}
+
+// item is an object within a list, where the list says which kind the built-in
+// ones are of.
+func item(e *entry, k *kind) []byte {
+	b := e.at(k)
+	if !k.typed {
+		return b
+	}
+	return append([]byte("{"), bytes.TrimPrefix(b, fmt.Appendf(nil, `{"kind":%q,"apiVersion":%q,`, k.gvk.Kind, k.gvk.GroupVersion().String()))...)
 }
 
 // fieldsOf are the fields that selectors may name besides name and namespace.
@@ -117,7 +127,7 @@ func (r *Request) selection(k *kind) (func(*entry) bool, error) {
 	known := fieldsOf(&entry{kind: k, object: k.empty(), meta: &metav1.ObjectMeta{}})
 	for _, q := range field.Requirements() {
 		if _, ok := known[q.Field]; !ok {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("field label not supported: %s", q.Field))
+			return nil, apierrors.NewBadRequest(unknownField(k, known, q.Field))
 		}
 	}
 	namespace, name := r.Namespace, r.Name
@@ -125,6 +135,18 @@ func (r *Request) selection(k *kind) (func(*entry) bool, error) {
 		return (namespace == "" || e.meta.GetNamespace() == namespace) && (name == "" || e.meta.GetName() == name) &&
 			label.Matches(labels.Set(e.meta.GetLabels())) && (field.Empty() || field.Matches(fieldsOf(e)))
 	}, nil
+}
+
+// unknownField says that no selector may name a field. Kinds with fields of their
+// own say it in other words than the rest.
+func unknownField(k *kind, known fields.Set, name string) string {
+	switch {
+	case len(known) > 2 || !k.namespaced && len(known) > 1:
+		return fmt.Sprintf("field label not supported: %s", name)
+	case k.namespaced:
+		return fmt.Sprintf("%q is not a known field selector: only %q, %q", name, "metadata.name", "metadata.namespace")
+	}
+	return fmt.Sprintf("%q is not a known field selector: only %q", name, "metadata.name")
 }
 
 // freshWait is how long the API server waits for a version that it has not seen.

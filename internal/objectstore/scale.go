@@ -12,8 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
-	"k8s.io/client-go/applyconfigurations"
-	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
@@ -24,7 +22,7 @@ func newScaleKind() *kind {
 	gv := autoscalingv1.SchemeGroupVersion
 	return &kind{
 		gvk: gv.WithKind("Scale"), resource: "scale", namespaced: true, storage: gv,
-		typed: true, converter: applyconfigurations.NewTypeConverter(scheme.Scheme),
+		typed: true, converter: managedfields.NewDeducedTypeConverter(),
 	}
 }
 

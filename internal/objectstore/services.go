@@ -39,6 +39,7 @@ func (s *Store) allocate(o, old *corev1.Service) error {
 		port     int32
 	}
 	own := map[int32]bool{}
+	by := map[int32]int32{} // the port that a node port of this Service belongs to
 	seen := map[key]bool{}
 	for i := range o.Spec.Ports {
 		p := &o.Spec.Ports[i]
@@ -46,7 +47,7 @@ func (s *Store) allocate(o, old *corev1.Service) error {
 			continue
 		}
 		if p.NodePort != 0 {
-			if err := s.checkNodePort(o.Name, i, p.NodePort, taken[p.NodePort] && !had[p.NodePort] && !own[p.NodePort]); err != nil && !had[p.NodePort] {
+			if err := s.checkNodePort(o.Name, i, p.NodePort, taken[p.NodePort] || old == nil && own[p.NodePort] && by[p.NodePort] != p.Port); err != nil && !had[p.NodePort] {
 				return err
 			}
 		} else {
@@ -56,7 +57,7 @@ func (s *Store) allocate(o, old *corev1.Service) error {
 			}
 			p.NodePort = port
 		}
-		own[p.NodePort] = true
+		own[p.NodePort], by[p.NodePort] = true, p.Port
 		if k := (key{p.Protocol, p.NodePort}); seen[k] && old != nil {
 			return fmt.Errorf("duplicate nodePort: {%s %d}", p.Protocol, p.NodePort)
 		} else if !seen[k] {

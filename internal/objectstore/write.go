@@ -112,7 +112,11 @@ func (s *Store) insert(w writing, live *entry, object runtime.Object, m metav1.O
 		return nil, err
 	}
 	if live != nil {
-		return nil, apierrors.NewAlreadyExists(gr, w.name.Name)
+		err := apierrors.NewAlreadyExists(gr, w.name.Name)
+		if live.meta.GetDeletionTimestamp() != nil {
+			err.ErrStatus.Message = "object is being deleted: " + err.ErrStatus.Message
+		}
+		return nil, err
 	}
 	return s.store(w.kind, w.name, object)
 }
