@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -221,15 +222,15 @@ func newConverter(gvk schema.GroupVersionKind, s *spec.Schema) (managedfields.Ty
 		return managedfields.NewDeducedTypeConverter(), nil
 	}
 	root := *s
-	root.Properties = map[string]spec.Schema{}
-	for name, p := range s.Properties {
-		root.Properties[name] = p
+	root.Properties = maps.Clone(s.Properties)
+	if root.Properties == nil {
+		root.Properties = map[string]spec.Schema{}
 	}
 	root.Properties["apiVersion"], root.Properties["kind"] = *spec.StringProperty(), *spec.StringProperty()
 	root.Properties["metadata"] = *spec.RefProperty("#/components/schemas/" + objectMeta)
-	root.Extensions = spec.Extensions{}
-	for name, v := range s.Extensions {
-		root.Extensions[name] = v
+	root.Extensions = maps.Clone(s.Extensions)
+	if root.Extensions == nil {
+		root.Extensions = spec.Extensions{}
 	}
 	root.Extensions["x-kubernetes-group-version-kind"] = []any{map[string]any{"group": gvk.Group, "version": gvk.Version, "kind": gvk.Kind}}
 	return managedfields.NewTypeConverter(map[string]*spec.Schema{

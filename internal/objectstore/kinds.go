@@ -171,16 +171,3 @@ func (s *Store) kindAt(gvr schema.GroupVersionResource) *kind {
 	}
 	return d.kinds[i]
 }
-
-// kindOf returns the kind in which the store itself handles a resource.
-func (s *Store) kindOf(gr schema.GroupResource) *kind {
-	if d := s.served[gr]; d != nil {
-		return d.kinds[0]
-	}
-	for gvr, k := range builtin() {
-		if gvr.GroupResource() == gr {
-			return k
-		}
-	}
-	return nil
-}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -122,9 +123,7 @@ func failedWith(status metav1.Status, header http.Header) *http.Response {
 	if d := status.Details; d != nil && d.RetryAfterSeconds > 0 {
 		answer.Header.Set("Retry-After", strconv.Itoa(int(d.RetryAfterSeconds)))
 	}
-	for name, values := range header {
-		answer.Header[name] = values
-	}
+	maps.Copy(answer.Header, header)
 	return answer
 }
 
