@@ -403,7 +403,10 @@ func (x *reckoning) inventory(a *app) (standing, time.Time) {
 // bear another name than ours.
 func (x *reckoning) inventories() {
 	for _, a := range x.sortedApps() {
-		if len(a.kinds) == 0 || a.parent.refusal() != nil || x.isWide(a) || a.flight != nil {
+		if len(a.kinds) == 0 && (!a.named || !a.parent.exists()) {
+			continue // there is nothing to list
+		}
+		if a.parent.refusal() != nil || x.isWide(a) || a.flight != nil {
 			continue
 		}
 		if end := x.since.Add(x.listTimeout); !x.listings.parents.done && x.listings.parents.err == nil && x.now.Before(end) {

@@ -145,7 +145,7 @@ func (x *reckoning) narrow() {
 		if !x.whole(a) || len(x.leaving(a, x.tally(a.name).leaving)) > 0 || len(x.unlisted(a)) > 0 {
 			continue
 		}
-		if x.isNarrow(a) {
+		if !x.isWide(a) || x.isNarrow(a) {
 			continue
 		}
 		switch {

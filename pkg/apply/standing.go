@@ -314,6 +314,7 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 		for i, gk := range kinds {
 			names[i] = groupKindName(gk)
 		}
+		slices.Sort(names)
 		out = append(out, federation.Finding{
 			ID: "prune", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: of.name,
 			Message: "nothing is pruned of kinds that are not watched: " + strings.Join(names, ", "),

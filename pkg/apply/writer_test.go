@@ -91,7 +91,6 @@ func TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite(t *testing.T) {
 	for n := 1; ; n++ {
 		f := newFixture(t)
 		f.create("kubectl-client-side-apply", earlier)
-		f.learnKinds()
 		count := 0
 		f.counter.failWith(func(r *http.Request) error {
 			if count >= n && r.Method != http.MethodGet {
@@ -103,6 +102,8 @@ func TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite(t *testing.T) {
 			return nil
 		})
 		f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", strings.Split(nginx, "\n---\n")[0])}}
+		f.learnKinds()
+		f.watch()
 		f.open.Store(true)
 		f.Want(f.plan)
 		f.until("it ends", func() bool {
