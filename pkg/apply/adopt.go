@@ -91,7 +91,7 @@ func (a *Applier) setManagedFields(ctx context.Context, k known, version string,
 		return nil, fmt.Errorf("encode managed fields: %w", err)
 	}
 	return write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return a.Client.Resource(k.mapping.Resource).Namespace(k.ref.Namespace).Patch(ctx, k.ref.Name, types.JSONPatchType, data,
+		return a.Client.Resource(k.resource).Namespace(k.ref.Namespace).Patch(ctx, k.ref.Name, types.JSONPatchType, data,
 			metav1.PatchOptions{FieldManager: FieldManager})
 	})
 }

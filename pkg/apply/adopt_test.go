@@ -74,7 +74,7 @@ func TestAdoptionMakesTheObjectWhatCreationWouldHaveMade(t *testing.T) {
 			if got, _, _ := unstructured.NestedString(after.Object, "spec", "clusterIP"); got != clusterIP(before) {
 				t.Errorf("clusterIP = %s, want %s as before", got, clusterIP(before))
 			}
-			f.settled()
+			f.upToDate()
 			f.mustSync(f.app("web", nginx))
 			f.wantRequests()
 			f.start("one")
@@ -170,7 +170,7 @@ func TestAdoptionOfWhatCannotConformTakesOverWhatItCan(t *testing.T) {
 	f.create("kubectl-client-side-apply", claim+"\n  volumeName: volume-1")
 	r := f.mustSync(f.app("web", claim))
 	f.wantChanges(r.Changes, "adopted PersistentVolumeClaim/data")
-	f.wantFinding(r.Findings, "foreign", "spec.volumeName by kubectl-client-side-apply")
+	f.wantFinding(r.Findings, "foreign", "spec.volumeName (set by kubectl-client-side-apply)")
 }
 
 const claim = `
@@ -237,6 +237,7 @@ func TestKeptObjectsExpire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.open.Store(true)
 	if err := f.ExpireKept(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -59,6 +60,7 @@ type Applier struct {
 
 	table *table
 	woken chan struct{} // one token is enough for any number of changes
+	turn  atomic.Uint64 // counts what may make another agenda of the table
 
 	requests context.Context    // of those under way; the table's mutex protects it
 	abort    context.CancelFunc // ends them; likewise
@@ -158,7 +160,6 @@ func (a *Applier) Forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.forget()
-	a.Mapper.Reset()
 	a.Wake()
 }
 

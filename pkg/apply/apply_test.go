@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -58,11 +59,7 @@ metadata: {name: settings, namespace: NAMESPACE}
 data: {a: "1"}
 `))
 	f.wantRequests()
-	for _, c := range r.Changes {
-		if c.Action != federation.ActionUnchanged {
-			t.Errorf("%s %s, want unchanged", c.Action, c.Object)
-		}
-	}
+	f.wantChanges(r.Changes)
 	if after := f.versions(); after != before {
 		t.Errorf("resourceVersions after the restart = %s, want %s", after, before)
 	}
@@ -94,7 +91,7 @@ func TestAKindThatIsNotWatchedIsReadInstead(t *testing.T) {
 	f.counter.reset()
 	r := f.Apply(f.plan) // without a watch
 	f.wantChanges(r.Changes)
-	f.wantRequests("GET namespaces/"+f.namespace, "GET services/nginx", "GET replicasets/nginx", "GET ingresses/nginx")
+	f.wantRequests("GET services/nginx", "GET replicasets/nginx", "GET ingresses/nginx")
 	f.counter.reset()
 	f.Apply(f.plan)
 	f.wantRequests()
@@ -119,7 +116,7 @@ func TestOneBadObjectDoesNotStopTheOthers(t *testing.T) {
 		t.Errorf("error = %s, want verb, object and file first", e)
 	}
 	f.mustSync(f.app("web", nginx))
-	if got := f.Findings(); len(got) > 0 {
+	if got := f.now().Findings; len(got) > 0 {
 		t.Errorf("findings after it was mended = %v, want none", got)
 	}
 }
@@ -161,8 +158,8 @@ spec:
 	r := f.mustSync(f.app("web", manifests))
 	slices.SortFunc(r.Changes, func(a, b federation.Change) int { return strings.Compare(a.Object.Kind, b.Object.Kind) })
 	f.wantChanges(r.Changes, "created CustomResourceDefinition/tests."+group, "created Test/one")
-	if !r.KindsChanged {
-		t.Error("KindsChanged = false, want true")
+	if tests := (schema.GroupVersionResource{Group: group, Version: "v1", Resource: "tests"}); !slices.Contains(f.Resources(), tests) {
+		t.Errorf("Resources = %v, want %v among them", f.Resources(), tests)
 	}
 	f.start("one")
 	f.mustSync(f.app("web", manifests))

@@ -236,7 +236,7 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 		return q.failDiff(ctx, out, verb, err)
 	default:
 		v := q.table.hasher.viewOf(live)
-		ours, err := q.judgeOwner(ctx, known{desired: d, mapping: mapping, sets: q.sets}, live, v)
+		ours, err := q.judgeOwner(ctx, known{desired: d, resource: mapping.Resource, sets: q.sets}, live, v)
 		switch {
 		case err == nil && !ours && d.adoption == federation.AdoptNever:
 			return q.failDiff(ctx, out, verb, alreadyExists(d))

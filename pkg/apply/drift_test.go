@@ -57,7 +57,7 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 			if got := f.counter.requests(); len(got) != 1 || !strings.HasPrefix(got[0], "PATCH ") {
 				t.Errorf("requests = %q, want one PATCH", got)
 			}
-			f.settled()
+			f.upToDate()
 			f.mustSync(f.app("web", nginx))
 			f.wantRequests()
 			u := f.get(ingresses, "nginx")
@@ -68,21 +68,21 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 	}
 }
 
-// settled waits until the events of all our writes have been observed, and checks
+// upToDate waits until the events of all our writes have been observed, and checks
 // that none of them was taken for drift.
-func (f *fixture) settled() {
+func (f *fixture) upToDate() {
 	f.Helper()
 	f.until("the watches are up to date", func() bool {
 		f.table.mu.Lock()
 		defer f.table.mu.Unlock()
-		for ref := range f.desired {
-			if rec := f.table.rows[ref]; rec.inFlight || rec.live == nil || rec.base == nil || rec.drift != nil {
+		for _, r := range f.table.rows {
+			if r.want != nil && (r.flight != nil || r.live == nil || r.base == nil || r.drift != nil) {
 				return false
 			}
 		}
 		return true
 	})
-	if refs, _ := f.Due(time.Now()); len(refs) > 0 {
+	if refs := f.due(); len(refs) > 0 {
 		f.Errorf("due for repair: %v, want none", refs)
 	}
 }
@@ -96,7 +96,7 @@ func TestADeletedObjectIsMadeAgain(t *testing.T) {
 	f.wantChanges(f.repair(), "created Service/nginx (deleted)")
 	f.wantRequests("GET services/nginx", "PATCH services/nginx")
 	f.get(services, "nginx")
-	f.settled()
+	f.upToDate()
 }
 
 func TestALabelThatWasRemovedComesBack(t *testing.T) {
@@ -107,7 +107,7 @@ func TestALabelThatWasRemovedComesBack(t *testing.T) {
 	if got := f.get(services, "nginx").GetLabels()[LabelPartOf]; got == "" {
 		t.Error("the label is missing, want it back")
 	}
-	f.settled()
+	f.upToDate()
 }
 
 func TestClearedManagedFieldsLeaveNoCoOwner(t *testing.T) {
@@ -119,7 +119,7 @@ func TestClearedManagedFieldsLeaveNoCoOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.repair()
-	f.settled()
+	f.upToDate()
 	// A co-owner would keep the label when Git drops it.
 	f.mustSync(f.app("web", strings.Replace(nginx, ", labels: {app: nginx}", "", 1)))
 	if got := f.get(services, "nginx").GetLabels(); got["app"] != "" {
@@ -135,9 +135,11 @@ func TestWhatUsersAddBesideIsReportedAndLeft(t *testing.T) {
 	// Marks that are nobody's addition.
 	f.patchAs("glbc", ingresses, "nginx", `{"metadata":{"annotations":{"ingress.kubernetes.io/url-map":"x"},"finalizers":["networking.gke.io/ingress-finalizer"]}}`)
 	f.patchAs("kubectl-rollout", replicaSets, "nginx", `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}`)
-	f.until("the additions are found", func() bool { return len(f.Findings()) == 1 && strings.Contains(f.Findings()[0].Message, "tier") })
-	got := f.wantFinding(f.Findings(), "foreign", "metadata.labels.tier by kubectl-label")
-	if want := `spec.ports[port=90,protocol="TCP"] by kubectl-edit`; !strings.Contains(got.Message, want) {
+	f.until("the additions are found", func() bool {
+		return len(f.now().Findings) == 1 && strings.Contains(f.now().Findings[0].Message, "tier")
+	})
+	got := f.wantFinding(f.now().Findings, "foreign", "metadata.labels.tier (set by kubectl-label)")
+	if want := `spec.ports[port=90,protocol="TCP"] (set by kubectl-edit)`; !strings.Contains(got.Message, want) {
 		t.Errorf("message = %s, want it to name %s", got.Message, want)
 	}
 	f.mustSync(f.app("web", nginx))
@@ -160,29 +162,31 @@ func TestAFightIsStoppedAndEndsWithGit(t *testing.T) {
 	for range 2 {
 		edit()
 		f.repair()
-		f.settled()
+		f.upToDate()
 	}
 	edit()
 	f.until("the fight is found", func() bool {
-		for _, x := range f.Findings() {
+		for _, x := range f.now().Findings {
 			if x.ID == "fight" {
 				return true
 			}
 		}
 		return false
 	})
-	f.wantFinding(f.Findings(), "fight", "stubborn keeps changing metadata.annotations.team")
+	f.wantFinding(f.now().Findings, "fight", "stubborn keeps changing metadata.annotations.team")
 	f.counter.reset()
-	if changes := f.Repair(t.Context()).Changes; len(changes) > 0 {
-		t.Errorf("Repair made %v, want nothing", describeChanges(changes))
-	}
+	f.settle()
+	f.wantRequests()
 	r := f.sync(f.app("web", nginx))
 	f.wantRequests()
 	if r.Complete {
 		t.Error("Apply is complete, want it not to be while the fight goes on")
 	}
-	if _, next := f.Due(time.Now()); time.Until(next) < 4*time.Minute || time.Until(next) > fightPause {
-		t.Errorf("next try in %s, want %s", time.Until(next), fightPause)
+	if due := f.dueAt(time.Now().Add(fightPause - 30*time.Second)); len(due) > 0 {
+		t.Errorf("due before the end of the pause: %v", due)
+	}
+	if due := f.dueAt(time.Now().Add(fightPause)); len(due) != 1 {
+		t.Errorf("due after the pause: %v, want the Ingress", due)
 	}
 	r = f.mustSync(f.app("web", strings.Replace(nginx, "team: web", "team: shop", 1)))
 	f.wantChanges(r.Changes, "configured Ingress/nginx (metadata.annotations.team by stubborn)")
@@ -209,14 +213,14 @@ func TestEventsBeforeOurAnswerAreNoDrift(t *testing.T) {
 func TestAnObjectThatWasMadeAnewByAnotherIsJudgedAnew(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	f.stop() // the watches have not seen it yet
+	f.blind() // the watches do not see it
 	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f.create("kubectl", earlier)
 	f.plan.Apps[0].Objects = f.objects("web", strings.Replace(nginx, "8080", "8081", 1))
 	f.counter.reset()
-	r := f.Apply(t.Context(), f.plan)
+	r := f.Apply(f.plan)
 	if got := describeChanges(r.Changes)[0]; got != "adopted Service/nginx" {
 		t.Errorf("change = %s, want the other's Service adopted", got)
 	}
@@ -229,13 +233,13 @@ func TestAnObjectThatWasMadeAnewByAnotherIsJudgedAnew(t *testing.T) {
 func TestAnObjectThatIsGoneIsMadeAgainBeforeItsEventComes(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	f.stop()
+	f.blind()
 	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f.plan.Apps[0].Objects = f.objects("web", strings.Replace(nginx, "targetPort: 8080", "targetPort: 8081", 1))
 	f.counter.reset()
-	r := f.Apply(t.Context(), f.plan)
+	r := f.Apply(f.plan)
 	f.wantChanges(r.Changes, "created Service/nginx")
 	f.wantRequests("PATCH services/nginx", "GET services/nginx", "PATCH services/nginx")
 }

@@ -25,6 +25,11 @@ const (
 	// pauseDefined is the first pause before a kind is asked for again that an
 	// established definition brings: the API server serves it a moment later.
 	pauseDefined = 100 * time.Millisecond
+	// gapRetry is the least time between two tries of what was refused, so that a
+	// cluster that refuses everything costs little however much there is; gapChanged
+	// that where a circumstance of the refusal has changed.
+	gapRetry   = 4 * time.Second
+	gapChanged = 2 * time.Second
 )
 
 const (
@@ -33,9 +38,9 @@ const (
 	slow = 2 * time.Second
 	// listPatience is how long what was not listed holds up later kinds.
 	listPatience = 2 * time.Second
-	// establishPatience bounds the wait for a definition to be established before
-	// what stands on it counts as tried.
-	establishPatience = 10 * time.Second
+	// establishTries is how often a kind is asked for, with growing pauses, before
+	// what stands on its definition counts as tried: about ten seconds.
+	establishTries = 7
 )
 
 // taskType says what a task does.
@@ -49,6 +54,7 @@ const (
 	taskPark                   // move a Service to free ports, to give up its own
 	taskRemove                 // delete an object that left Git
 	taskNarrow                 // take what the app no longer has out of its inventory
+	taskAsk                    // ask the API server anything, to see whether it answers
 )
 
 // task is something to do that takes requests.
@@ -81,26 +87,26 @@ const (
 
 // agendaAt computes what is due. It reads the table and nothing else; t.mu is held.
 func (t *table) agendaAt(now time.Time) agenda {
-	x := &reckoning{table: t, now: now, rows: t.sorted(), apps: map[string]*appTally{}, probes: map[string]*row{}, slow: map[schema.GroupKind]bool{}, final: true}
-	x.ports = x.portHolders()
-	for _, r := range x.rows {
-		if r.flight != nil && !now.Before(r.flight.since.Add(slow)) {
-			x.slow[r.ref.GroupKind()] = true
-		}
-	}
 	if t.silent.err != nil {
 		if until := t.silent.until(pauseShared); now.Before(until) {
 			return agenda{next: until, calm: true}
 		}
 	}
+	x := t.reckoningAt(now)
 	x.reckon()
+	x.inventories()
 	x.remove()
 	x.narrow()
-	tasks := slices.Concat(x.groundwork(), x.tasks)
-	if t.silent.err != nil && len(tasks) > 0 {
-		tasks = tasks[:1] // it shows whether the API server answers again
-		if x.underWay {
+	tasks := slices.Concat(x.groundwork(), x.tasks, x.again())
+	if t.silent.err != nil {
+		// One shows whether the API server answers again.
+		switch {
+		case x.underWay || t.asking != nil:
 			tasks = nil
+		case len(tasks) == 0:
+			tasks = []task{{typ: taskAsk}}
+		default:
+			tasks = tasks[:1]
 		}
 	}
 	return agenda{tasks: tasks, next: x.next, calm: !x.holds, final: x.final && !x.underWay}
@@ -109,21 +115,37 @@ func (t *table) agendaAt(now time.Time) agenda {
 // reckoning is one computation of the agenda.
 type reckoning struct {
 	*table
-	now    time.Time
-	rows   []*row
-	apps   map[string]*appTally
-	ports  map[servicePort][]*row    // of ours, by what they hold
-	probes map[string]*row           // the row that is tried for all of its reason
-	slow   map[schema.GroupKind]bool // kinds of which a request has taken long
+	now  time.Time
+	rows []*row
+	apps map[string]*appTally
+
+	ports   map[servicePort][]*row        // of ours, by what they hold
+	claimed map[servicePort]bool          // what Services that are not settled are to have
+	flying  map[schema.GroupKind]bool     // kinds of which a request is under way
+	slow    map[schema.GroupKind]bool     // and of those, that has taken long
+	trying  map[string]bool               // reasons of refused rows that are being tried
+	borne   map[string]bool               // reasons for which rows are refused
+	defines map[schema.GroupKind]standing // of the definitions
+	wides   map[*app]bool                 // what wide returned
+	retried time.Time                     // when something refused was tried last
 
 	tasks    []task
+	retries  []retry
 	next     time.Time
 	learn    []schema.GroupKind
 	spaces   []string
 	widen    []*app
+	applying bool // rows are being applied or about to be
 	holds    bool // something is under way or about to be
 	underWay bool
 	final    bool
+}
+
+// retry is a task for what was refused before.
+type retry struct {
+	task    task
+	at      time.Time // of the refusal; zero where it no longer counts
+	changed bool      // a circumstance is another since
 }
 
 // appTally counts the rows of an app.
@@ -131,6 +153,59 @@ type appTally struct {
 	wanted, unsettled int
 	leaving           []*row
 }
+
+// reckoningAt looks over the rows once for what the judgement of each one needs of
+// the others.
+func (t *table) reckoningAt(now time.Time) *reckoning {
+	x := &reckoning{
+		table: t, now: now, rows: t.sorted(), apps: map[string]*appTally{}, final: true,
+		ports: t.portHolders(), claimed: map[servicePort]bool{},
+		flying: map[schema.GroupKind]bool{}, slow: map[schema.GroupKind]bool{},
+		trying: map[string]bool{}, borne: map[string]bool{},
+		defines: map[schema.GroupKind]standing{}, wides: map[*app]bool{},
+	}
+	for _, r := range x.rows {
+		gk := r.ref.GroupKind()
+		if r.flight != nil {
+			x.flying[gk] = true
+			x.slow[gk] = x.slow[gk] || r.flight.isSlow(now)
+		}
+		if r.want != nil && gk == serviceKind && !r.settled() {
+			for _, port := range r.want.nodePorts() {
+				x.claimed[port] = true
+			}
+		}
+		if r.last.err == nil {
+			continue
+		}
+		reason := r.last.reason
+		x.borne[reason] = true
+		x.trying[reason] = x.trying[reason] || r.flight != nil
+		x.notePast(r.last, r.flight)
+	}
+	for _, s := range t.spaces {
+		x.notePast(s.last, s.flight)
+	}
+	for _, a := range t.apps {
+		x.notePast(a.last, a.flight)
+	}
+	return x
+}
+
+// notePast notes when something refused was tried again last.
+func (x *reckoning) notePast(last try, f *flight) {
+	if last.err == nil {
+		return
+	}
+	if last.failures > 1 {
+		x.retried = latest(x.retried, last.at)
+	}
+	if f != nil {
+		x.retried = latest(x.retried, f.since)
+	}
+}
+
+func (f *flight) isSlow(now time.Time) bool { return !now.Before(f.since.Add(slow)) }
 
 func (x *reckoning) tally(name string) *appTally {
 	a := x.apps[name]
@@ -150,21 +225,11 @@ func (x *reckoning) wake(at time.Time) {
 // reckon finds the rows that are due: those of the first kinds that were not
 // tried yet, and those that were refused and may be tried again.
 func (x *reckoning) reckon() {
-	type candidate struct {
-		row   *row
-		tried bool
-		park  bool
-	}
-	var ready []candidate
+	var fresh []*row
 	barrier := rankIngress + 1
 	for _, r := range x.rows {
 		if r.want == nil {
-			if name, ok := x.ownerOf(r); ok {
-				x.tally(name).leaving = append(x.tally(name).leaving, r)
-			}
-			if r.flight != nil {
-				x.holds, x.underWay = true, true
-			}
+			x.leaves(r)
 			continue
 		}
 		tally := x.tally(r.want.app)
@@ -172,6 +237,9 @@ func (x *reckoning) reckon() {
 		s, until := x.standing(r)
 		if s != atRest {
 			tally.unsettled++
+		}
+		if gk, ok := x.definedBy(r); ok {
+			x.defines[gk] = s
 		}
 		switch s {
 		case atRest:
@@ -183,11 +251,13 @@ func (x *reckoning) reckon() {
 		case pending:
 			barrier = min(barrier, rank(r.ref.GroupKind()))
 		case due:
-			tried := r.last.err != nil
-			if !tried {
+			if r.last.err == nil {
 				barrier = min(barrier, rank(r.ref.GroupKind()))
+				fresh = append(fresh, r)
+				break
 			}
-			ready = append(ready, candidate{row: r, tried: tried})
+			x.final = x.final && r.last.err.byHand()
+			x.retries = append(x.retries, x.retryOf(task{typ: x.putting(r), row: r}))
 		case waiting:
 			if r.flight != nil || r.last.err != nil && !r.last.err.byHand() || r.live != nil && r.live.terminating {
 				x.final = false
@@ -197,36 +267,57 @@ func (x *reckoning) reckon() {
 			x.wake(until)
 		}
 	}
-	x.holds = x.holds || barrier <= rankIngress
-	for _, c := range ready {
-		if !c.tried && rank(c.row.ref.GroupKind()) > barrier {
-			continue
+	x.applying = barrier <= rankIngress
+	x.holds = x.holds || x.applying
+	for _, r := range fresh {
+		if rank(r.ref.GroupKind()) > barrier {
+			break
 		}
-		if c.tried && !x.isProbe(c.row) {
-			continue
-		}
-		if c.tried {
-			x.final = x.final && c.row.last.err.byHand()
-		}
-		k := x.table.kinds[c.row.ref.GroupKind()]
-		if k.hung && x.hangs(c.row.ref.GroupKind()) {
-			continue
-		}
-		typ := taskPut
-		if other := x.waitsFor(c.row); other != nil {
-			if !x.inCircle(c.row) {
-				continue // the other is due, too, or is waited for
+		if x.table.kinds[r.ref.GroupKind()].hung || x.slow[r.ref.GroupKind()] {
+			if x.flying[r.ref.GroupKind()] {
+				continue
 			}
-			typ = taskPark
+			x.flying[r.ref.GroupKind()] = true
 		}
-		x.tasks = append(x.tasks, task{typ: typ, row: c.row})
+		x.tasks = append(x.tasks, task{typ: x.putting(r), row: r})
 	}
 }
 
-// standing judges a row that Git wants, and says when time alone changes that.
+// leaves notes a row that nobody wants.
+func (x *reckoning) leaves(r *row) {
+	if name, ok := x.ownerOf(r); ok {
+		x.tally(name).leaving = append(x.tally(name).leaving, r)
+	}
+	if r.flight == nil {
+		return
+	}
+	x.underWay = true
+	if at := r.flight.since.Add(slow); x.now.Before(at) {
+		x.holds = true
+		x.wake(at)
+	}
+}
+
+// putting is what is done to bring the row to the cluster.
+func (x *reckoning) putting(r *row) taskType {
+	if x.waitsFor(r) != nil {
+		return taskPark // standing saw that it is the one of its circle to do so
+	}
+	return taskPut
+}
+
+// definedBy returns the kind that the row's object defines.
+func (x *reckoning) definedBy(r *row) (schema.GroupKind, bool) {
+	if r.ref.GroupKind() != definitionKind {
+		return schema.GroupKind{}, false
+	}
+	gk, ok := x.definers[r.ref]
+	return gk, ok
+}
+
+// standing judges a row that Git wants, and returns when time alone changes that.
 func (x *reckoning) standing(r *row) (standing, time.Time) {
-	gk := r.ref.GroupKind()
-	k := x.kind(gk)
+	k := x.kind(r.ref.GroupKind())
 	switch {
 	case r.flight != nil:
 		if slowAt := r.flight.since.Add(slow); x.now.Before(slowAt) {
@@ -236,7 +327,7 @@ func (x *reckoning) standing(r *row) (standing, time.Time) {
 		return waiting, time.Time{}
 	case r.settled():
 		return atRest, time.Time{}
-	case r.live != nil && r.live.terminating:
+	case r.live != nil && r.live.terminating && x.isWatched(r, k):
 		return waiting, time.Time{} // its event tells when it is gone
 	case r.stopped(x.now):
 		return waiting, r.fight.until
@@ -244,22 +335,36 @@ func (x *reckoning) standing(r *row) (standing, time.Time) {
 	if s, until := x.ground(r, k); s != due {
 		return s, until
 	}
-	if r.last.err != nil {
-		if until := x.retryAt(r); x.now.Before(until) {
-			return waiting, until
+	if r.last.err == nil {
+		if s, until := x.first(r, k); s != due {
+			return s, until
 		}
-		return due, time.Time{}
+	} else if until := x.retryAt(r); x.now.Before(until) {
+		return waiting, until
+	} else if !r.last.at.IsZero() && !x.hasChanged(r) && x.trying[r.last.reason] && r.last.reason != "" {
+		return waiting, time.Time{} // another one is being tried for all
 	}
-	if k.hung || x.slow[r.ref.GroupKind()] {
-		return x.behindHung(r)
-	}
-	if s, until := x.listed(k); s != due {
-		return s, until
-	}
-	if other := x.waitsFor(r); other != nil && other.want == nil {
-		return waiting, time.Time{} // it is being deleted, and gives the port up at its end
+	if other := x.waitsFor(r); other != nil && !x.inCircle(r) {
+		return waiting, time.Time{} // the other gives the port up first
 	}
 	return due, time.Time{}
+}
+
+// isWatched reports whether events tell what becomes of the row's object.
+func (x *reckoning) isWatched(r *row, k *kind) bool {
+	return k.list.done && r.live != nil && r.live.partOf != ""
+}
+
+// first judges a row that was not tried yet.
+func (x *reckoning) first(r *row, k *kind) (standing, time.Time) {
+	gk := r.ref.GroupKind()
+	if k.hung || x.slow[gk] {
+		// One goes; the others wait for what comes of it.
+		if reason := timeoutReason(gk); x.flying[gk] || x.pauses[reason] != nil && x.borne[reason] {
+			return waiting, time.Time{}
+		}
+	}
+	return x.listed(k)
 }
 
 // ground judges what a row stands on: its kind, its namespace and its inventory.
@@ -271,64 +376,99 @@ func (x *reckoning) ground(r *row, k *kind) (standing, time.Time) {
 	if s, until := x.namespace(r); s != due {
 		return s, until
 	}
-	a := x.table.app(r.want.app)
+	return x.inventory(x.table.app(r.want.app))
+}
+
+// inventory judges the inventory that an object is to stand in.
+func (x *reckoning) inventory(a *app) (standing, time.Time) {
 	switch {
 	case a.parent.refusal() != nil:
 		return waiting, time.Time{}
-	case x.wide(a):
-		return due, time.Time{}
-	case a.last.err != nil && a.last.err.leavesNoInventory():
-		if until := a.last.until(pauseShared); !x.now.Before(until) && a.flight == nil {
-			x.addWiden(a)
-		} else {
-			x.wake(until)
-		}
+	case x.isWide(a), a.last.err != nil && a.last.err.leavesNoInventory():
 		return due, time.Time{} // better without an inventory than not at all
 	case a.flight != nil:
 		x.underWay = true
-		return pending, time.Time{}
-	case !x.listings.parents.done && x.listings.parents.err == nil && x.now.Before(x.since.Add(x.listTimeout)):
-		return pending, x.since.Add(x.listTimeout)
-	case a.last.err != nil && x.now.Before(a.last.until(pauseShared)):
+		if slowAt := a.flight.since.Add(slow); a.last.err == nil && x.now.Before(slowAt) {
+			return pending, slowAt
+		}
+		return waiting, time.Time{}
+	case a.last.err != nil:
 		x.final = x.final && a.last.err.byHand()
-		return waiting, a.last.until(pauseShared)
-	}
-	x.addWiden(a)
-	if a.last.err != nil {
 		return waiting, time.Time{}
 	}
-	return pending, time.Time{}
+	return pending, time.Time{} // inventories has it written
 }
 
-func (x *reckoning) addWiden(a *app) {
-	if !slices.Contains(x.widen, a) {
-		x.widen = append(x.widen, a)
+// inventories finds the parents that do not list all that their apps have, or
+// bear another name than ours.
+func (x *reckoning) inventories() {
+	for _, a := range x.sortedApps() {
+		if len(a.kinds) == 0 && (!a.named || !a.parent.exists()) {
+			continue // there is nothing to list
+		}
+		if a.parent.refusal() != nil || x.isWide(a) || a.flight != nil {
+			continue
+		}
+		if end := x.since.Add(x.listTimeout); !x.listings.parents.done && x.listings.parents.err == nil && x.now.Before(end) {
+			x.holds = true
+			x.wake(end)
+			continue
+		}
+		if a.last.err == nil {
+			x.holds = true
+			x.widen = append(x.widen, a)
+			continue
+		}
+		x.againAt(a.last, task{typ: taskWiden, app: a})
 	}
+}
+
+// isWide is wide, once for each app.
+func (x *reckoning) isWide(a *app) bool {
+	wide, ok := x.wides[a]
+	if !ok {
+		wide = x.wide(a)
+		x.wides[a] = wide
+	}
+	return wide
+}
+
+// againAt has a task tried again when its pause is over.
+func (x *reckoning) againAt(last try, again task) {
+	if until := last.until(pauseShared); x.now.Before(until) {
+		x.wake(until)
+		return
+	}
+	x.retries = append(x.retries, retry{task: again, at: last.at})
 }
 
 // unknownKind judges a row of which it is not known how its kind is served.
 func (x *reckoning) unknownKind(gk schema.GroupKind, k *kind) (standing, time.Time) {
-	definition := x.rowOfDefinition(gk)
+	defined := x.defines[gk] // atRest where there is no definition in the plan
 	switch {
 	case k.flight != nil:
 		x.underWay = true
-		return pending, time.Time{}
-	case k.last.err == nil:
+		if slowAt := k.flight.since.Add(slow); k.last.err == nil && x.now.Before(slowAt) {
+			return pending, slowAt
+		}
+		return waiting, time.Time{}
+	case k.last.err == nil || k.asked != x.definition(gk):
 		x.learn = append(x.learn, gk)
 		return pending, time.Time{}
-	case definition != nil && definition.last.err == nil && definition.flight == nil && !definition.settled():
+	case defined == busy || defined == due || defined == pending:
 		return pending, time.Time{} // the definition is about to be applied
 	}
 	until := k.last.until(pauseShared)
-	if definition.established() {
+	brought := defined == atRest && x.rowOfDefinition(gk) != nil
+	if brought {
 		until = k.last.at.Add(backoff(pauseDefined, k.last.failures, pauseShared))
 	}
 	if !x.now.Before(until) {
 		x.learn = append(x.learn, gk)
 		until = time.Time{}
 	}
-	if definition != nil && definition.last.err == nil && x.now.Before(definition.seen.Add(establishPatience)) {
-		return pending, latest(until, definition.seen.Add(establishPatience))
+	if brought && k.last.failures < establishTries {
+		return pending, until
 	}
 	return waiting, until
 }
@@ -336,34 +476,58 @@ func (x *reckoning) unknownKind(gk schema.GroupKind, k *kind) (standing, time.Ti
 // namespace judges the namespace that a row is in.
 func (x *reckoning) namespace(r *row) (standing, time.Time) {
 	name := r.ref.Namespace
-	if name == "" || x.table.rows[federation.ObjectRef{Kind: "Namespace", Name: name}].wanted() {
+	if name == "" {
 		return due, time.Time{}
 	}
 	s := x.space(name)
+	if s.known && s.terminating && x.listings.spaces.done {
+		x.final = false
+		return waiting, time.Time{} // its event tells when it is gone
+	}
+	if x.table.rows[federation.ObjectRef{Kind: "Namespace", Name: name}].wanted() {
+		return due, time.Time{}
+	}
 	switch {
 	case s.known && s.exists && !s.terminating:
 		return due, time.Time{}
-	case s.known && s.terminating:
-		x.final = false
-		return waiting, time.Time{} // its event tells when it is gone
 	case s.flight != nil:
 		x.underWay = true
-		return pending, time.Time{}
-	case s.known && !x.mayCreate(name):
+		if slowAt := s.flight.since.Add(slow); s.last.err == nil && !s.known && x.now.Before(slowAt) {
+			return pending, slowAt
+		}
+		return waiting, time.Time{}
+	case s.known && (s.terminating || !x.mayCreate(name)):
+		// It is missing, and an event tells when it is not; without a watch, a look.
+		x.final = x.final && !s.terminating
+		if until := s.at.Add(pauseShared); x.listings.spaces.done {
+			return waiting, time.Time{}
+		} else if x.now.Before(until) {
+			return waiting, until
+		}
+		x.look(name)
 		return waiting, time.Time{}
 	case !s.known && x.listings.spaces.err == nil && !x.listings.spaces.done && x.now.Before(x.since.Add(x.listTimeout)):
 		return pending, x.since.Add(x.listTimeout)
-	case s.last.err != nil && x.now.Before(s.last.until(pauseShared)):
+	case s.last.err != nil:
 		x.final = x.final && s.last.err.byHand()
-		return waiting, s.last.until(pauseShared)
+		if !x.looked(name) {
+			x.againAt(s.last, task{typ: taskSpace, space: name})
+		}
+		return waiting, time.Time{}
 	}
+	x.look(name)
+	return pending, time.Time{}
+}
+
+func (x *reckoning) look(name string) {
 	if !slices.Contains(x.spaces, name) {
 		x.spaces = append(x.spaces, name)
 	}
-	if s.last.err != nil {
-		return waiting, time.Time{}
-	}
-	return pending, time.Time{}
+}
+
+// looked reports whether the namespace is to be looked for already.
+func (x *reckoning) looked(name string) bool {
+	return slices.ContainsFunc(x.retries, func(r retry) bool { return r.task.typ == taskSpace && r.task.space == name })
 }
 
 // mayCreate reports whether a missing namespace is to be made. Our own is made
@@ -386,66 +550,75 @@ func (x *reckoning) listed(k *kind) (standing, time.Time) {
 	}
 }
 
-// behindHung lets one row of a kind go whose requests are not answered; the
-// others wait for what comes of it.
-func (x *reckoning) behindHung(r *row) (standing, time.Time) {
-	if x.hangs(r.ref.GroupKind()) || x.pauses[timeoutReason(r.ref.GroupKind())] != nil {
-		return waiting, time.Time{}
-	}
-	return due, time.Time{}
-}
-
-// hangs reports whether a request for the kind is under way.
-func (x *reckoning) hangs(gk schema.GroupKind) bool {
-	for _, r := range x.rows {
-		if r.flight != nil && r.ref.GroupKind() == gk {
-			return true
-		}
-	}
-	return slices.ContainsFunc(x.tasks, func(t task) bool { return t.row != nil && t.row.ref.GroupKind() == gk })
-}
-
 // retryAt is when a refused row may be tried again.
 func (x *reckoning) retryAt(r *row) time.Time {
-	told := r.last.at.Add(r.last.err.RetryAfter)
-	if r.last.around != x.around(r) {
-		return latest(told, r.last.at.Add(backoff(pauseFirst, r.last.failures, pauseChanged)))
+	if r.last.at.IsZero() {
+		return time.Time{}
 	}
-	if reason := r.last.err.reason(); reason != "" {
-		p := x.pauses[reason]
-		if p == nil {
-			return time.Time{} // another of them went through
-		}
+	if x.hasChanged(r) {
+		return latest(r.last.at.Add(r.last.err.RetryAfter), r.last.at.Add(backoff(pauseFirst, r.last.failures, pauseChanged)))
+	}
+	if r.last.reason == "" {
+		return r.last.until(r.last.err.pauseMax())
+	}
+	if p := x.pauses[r.last.reason]; p != nil {
 		return p.until
 	}
-	return r.last.until(cmp.Or(r.last.err.pauseMax(), pauseOwn))
+	return time.Time{}
 }
 
-// isProbe reports whether a refused row is the one that is tried for all that are
-// refused for its reason: the one that was tried longest ago.
-func (x *reckoning) isProbe(r *row) bool {
-	reason := r.last.err.reason()
-	if reason == "" || x.pauses[reason] == nil || r.last.around != x.around(r) {
-		return true
-	}
-	probe := x.probes[reason]
-	if probe == nil {
-		probe = r
-		for _, o := range x.rows {
-			if o.last.err == nil || o.last.err.reason() != reason {
-				continue
+// hasChanged reports whether something that the row's refusal may depend on is
+// another than it was.
+func (x *reckoning) hasChanged(r *row) bool { return r.last.around != x.around(r) }
+
+func (x *reckoning) retryOf(again task) retry {
+	return retry{task: again, at: again.row.last.at, changed: x.hasChanged(again.row)}
+}
+
+// again returns which of the refused tasks are tried now: all whose refusal no
+// longer counts, and one of the others. That is the one that waited longest; what
+// has seen a change goes first.
+func (x *reckoning) again() []task {
+	var tasks []task
+	var first *retry
+	for i := range x.retries {
+		r := &x.retries[i]
+		switch {
+		case r.at.IsZero():
+			if !x.isBehind(r.task.row) {
+				tasks = append(tasks, r.task)
 			}
-			if o.flight != nil {
-				probe = o
-				break
-			}
-			if o.last.at.Before(probe.last.at) {
-				probe = o
-			}
+		case first == nil || r.changed && !first.changed || r.changed == first.changed && r.at.Before(first.at):
+			first = r
 		}
-		x.probes[reason] = probe
 	}
-	return probe == r
+	if first == nil {
+		return tasks
+	}
+	gap := gapRetry
+	if first.changed {
+		gap = gapChanged
+	}
+	if at := x.retried.Add(gap); x.now.Before(at) {
+		x.wake(at)
+		return tasks
+	}
+	return append(tasks, first.task)
+}
+
+// isBehind reports whether the row has to wait for another one of its kind, of
+// which requests are not answered.
+func (x *reckoning) isBehind(r *row) bool {
+	if r == nil {
+		return false
+	}
+	gk := r.ref.GroupKind()
+	if !x.table.kind(gk).hung && !x.slow[gk] {
+		return false
+	}
+	behind := x.flying[gk]
+	x.flying[gk] = true
+	return behind
 }
 
 // around is what a refusal of the row may depend on, as it is now.
@@ -460,10 +633,17 @@ func (t *table) around(r *row) circumstances {
 	if s := t.spaces[r.ref.Namespace]; s != nil {
 		c.space = s.mark
 	}
-	if d := t.rowOfDefinition(r.ref.GroupKind()); d != nil && d.live != nil {
-		c.kind = d.live.uid
-	}
+	c.kind = t.definition(r.ref.GroupKind())
 	return c
+}
+
+// definition is what is seen of the definition of a kind, where the plan has it.
+func (t *table) definition(gk schema.GroupKind) definitionMark {
+	d := t.rowOfDefinition(gk)
+	if d == nil || d.live == nil {
+		return definitionMark{}
+	}
+	return definitionMark{mark: d.live.mark(), established: d.live.established}
 }
 
 // groundwork are the tasks that come before those of objects.
@@ -502,7 +682,7 @@ func (x *reckoning) learnInventory() {
 
 // until is when a failure may be tried again, with pauses up to last.
 func (t try) until(last time.Duration) time.Time {
-	if t.err == nil {
+	if t.err == nil || t.at.IsZero() {
 		return time.Time{}
 	}
 	return t.at.Add(max(t.err.RetryAfter, backoff(pauseFirst, t.failures, last)))
@@ -527,10 +707,10 @@ func latest(a, b time.Time) time.Time {
 
 // failed records a failure of what was begun with flight.
 func (t *try) failed(now time.Time, e *Error, f *flight) {
-	*t = try{err: e, at: now, failures: t.failures + 1, around: f.around}
+	*t = try{err: e, reason: e.reason(), at: now, failures: t.failures + 1, around: f.around}
 }
 
 // isGone reports whether the cluster is known not to serve the kind.
 func (k *kind) isGone() bool {
-	return k.mapping == nil && k.last.err != nil && meta.IsNoMatchError(k.last.err.Err)
+	return k != nil && k.mapping == nil && k.last.err != nil && meta.IsNoMatchError(k.last.err.Err)
 }

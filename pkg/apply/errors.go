@@ -226,6 +226,12 @@ func (e *Error) maybeDone() bool {
 	return e.Class == ClassUnreachable || e.Class == ClassTimeout || e.Class == ClassServer || e.Class == ClassCanceled
 }
 
+// saysNothing reports whether the failure is not about what was asked: it was
+// broken off, or is the whole cluster's.
+func (e *Error) saysNothing() bool {
+	return e.Class == ClassFenced || e.Class == ClassCanceled || e.Class == ClassUnreachable
+}
+
 // beingDeleted is why an object that Git wants cannot be applied now.
 func beingDeleted(v *view) *Error {
 	return &Error{Class: ClassDeleting, Err: errors.New(deletionText(v))}

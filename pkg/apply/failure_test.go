@@ -70,8 +70,8 @@ func TestAKindThatIsForbiddenStopsThatKindAlone(t *testing.T) {
 	if !f.exists(services, "nginx") || !f.exists(replicaSets, "nginx") || f.exists(ingresses, "nginx") {
 		t.Error("want the Service and the ReplicaSet applied, and no Ingress")
 	}
-	if r.RetryAfter == 0 {
-		t.Error("RetryAfter = 0, want another try: rights are granted without a commit")
+	if due := f.dueAt(time.Now().Add(pauseShared)); len(due) != 1 || due[0].Kind != "Ingress" {
+		t.Errorf("due after %s: %v, want the Ingress: rights are granted without a commit", pauseShared, due)
 	}
 }
 
@@ -145,13 +145,17 @@ func TestAHungAPIServerCostsOneRequestsTime(t *testing.T) {
 	if took := time.Since(start); took > 4*timeout {
 		t.Errorf("Apply took %s, want about %s and the time of one probe", took, timeout)
 	}
-	if r.Complete || r.RetryAfter != retrySoon {
-		t.Errorf("complete = %v, RetryAfter = %s: want a retry in %s", r.Complete, r.RetryAfter, retrySoon)
+	if r.Complete {
+		t.Error("Apply is complete")
+	}
+	if due := f.dueAt(time.Now().Add(2 * pauseFirst)); len(due) != 1 {
+		t.Errorf("due after the first pause: %v, want one object that shows whether the API server answers", due)
 	}
 	f.wantFinding(r.Findings, "D03", "does not answer")
 
 	// Observe does not wait for an Apply that hangs.
 	s.Resume(t, f.cluster)
+	f.Retry()
 	f.mustSync(f.app("web", many...))
 	f.mustSync(f.app("web", many...))
 	f.wantRequests()
@@ -162,23 +166,38 @@ func TestAHungAPIServerCostsOneRequestsTime(t *testing.T) {
 	f.wantFinding(r.Findings, "D03", "does not answer")
 }
 
-func TestApplyObservesItsContext(t *testing.T) {
+func TestRunObservesItsContext(t *testing.T) {
 	f := newFixture(t)
-	ctx, cancel := context.WithCancel(t.Context())
+	reached := make(chan struct{})
 	f.counter.failWith(func(r *http.Request) error {
 		if strings.HasSuffix(r.URL.Path, "/services/nginx") {
-			cancel()
+			close(reached)
 			<-r.Context().Done()
 			return r.Context().Err()
 		}
 		return nil
 	})
-	r := f.Apply(ctx, federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", nginx)}})
-	if r.Complete {
-		t.Error("Apply is complete although it was cancelled")
+	f.open.Store(true)
+	f.Want(federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", nginx)}})
+	f.until("a request for the Service", func() bool {
+		f.unwatched()
+		select {
+		case <-reached:
+			return true
+		default:
+			return false
+		}
+	})
+	start := time.Now()
+	f.stop()
+	if took := time.Since(start); took > drainTimeout+2*time.Second {
+		t.Errorf("Run ended %s after its context, want at most %s", took, drainTimeout)
+	}
+	if f.now().Complete {
+		t.Error("the cluster counts as complete although Run was ended")
 	}
 	if f.exists(ingresses, "nginx") {
-		t.Error("Apply went on after its context was cancelled")
+		t.Error("Run went on after its context had ended")
 	}
 }
 
@@ -192,32 +211,37 @@ func TestErrorsAreClassified(t *testing.T) {
 		return &apierrors.StatusError{ErrStatus: metav1.Status{Status: "Failure", Code: code, Reason: reason, Message: message}}
 	}
 	for name, c := range map[string]struct {
-		err   error
-		class Class
-		port  string
-		hook  string
-		after time.Duration
+		err    error
+		class  Class
+		port   string
+		hook   string
+		after  time.Duration
+		reason string // shared
 	}{
-		"a port that is held":      {invalid("provided port is already allocated"), ClassPortTaken, "30061", "", retryLate},
-		"a port out of range":      {invalid("provided port is not in the valid range. The range of valid ports is 30000-32767"), ClassPortRange, "30061", "", retryLate},
-		"any other invalid value":  {invalid("must be something else"), ClassInvalid, "", "", retryLate},
-		"a clash called a fault":   {status(500, metav1.StatusReasonInternalError, "Internal error occurred: duplicate nodePort: 30061"), ClassPortTaken, "30061", "", retryLate},
-		"an unknown field":         {status(500, "", "failed to create typed patch object (web/nginx; /v1, Kind=Service): .spc: field not declared in schema"), ClassInvalid, "", "", retryLate},
-		"a fault":                  {status(500, metav1.StatusReasonInternalError, "etcd is away"), ClassServer, "", "", retrySoon},
-		"too many requests":        {apierrors.NewTooManyRequests("later", 7), ClassServer, "", "", 7 * time.Second},
-		"a webhook that denies":    {status(403, metav1.StatusReasonForbidden, `admission webhook "policy.example.com" denied the request: no`), ClassAdmission, "", "policy.example.com", retryLate},
-		"a webhook that fails":     {status(500, metav1.StatusReasonInternalError, `Internal error occurred: failed calling webhook "policy.example.com": timeout`), ClassAdmission, "", "policy.example.com", 10 * time.Second},
-		"a quota":                  {apierrors.NewForbidden(services, "nginx", errors.New("exceeded quota: q, requested: services=1, used: services=5, limited: services=5")), ClassQuota, "", "", retryLate},
-		"no right":                 {apierrors.NewForbidden(services, "nginx", errors.New(`User "u" cannot patch resource "services"`)), ClassForbidden, "", "", retryLate},
-		"no namespace":             {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "web"), ClassNamespace, "", "", retryLate},
-		"a namespace that goes":    {terminatingError("web"), ClassNamespace, "", "", 5 * time.Second},
-		"a conflict":               {apierrors.NewConflict(services, "nginx", errors.New("changed")), ClassConflict, "", "", retrySoon},
-		"no answer":                {fmt.Errorf("patch: %w", context.DeadlineExceeded), ClassUnreachable, "", "", retrySoon},
-		"no credentials":           {apierrors.NewUnauthorized("who are you"), ClassCredentials, "", "", retryLate},
-		"the caller's own mistake": {errors.New("anything"), classUnknown, "", "", retryLate},
+		"a port that is held":      {invalid("provided port is already allocated"), ClassPortTaken, "30061", "", 0, ""},
+		"a port out of range":      {invalid("provided port is not in the valid range. The range of valid ports is 30000-32767"), ClassPortRange, "30061", "", 0, ""},
+		"any other invalid value":  {invalid("must be something else"), ClassInvalid, "", "", 0, ""},
+		"a clash called a fault":   {status(500, metav1.StatusReasonInternalError, "Internal error occurred: duplicate nodePort: 30061"), ClassPortTaken, "30061", "", 0, ""},
+		"an unknown field":         {status(500, "", "failed to create typed patch object (web/nginx; /v1, Kind=Service): .spc: field not declared in schema"), ClassInvalid, "", "", 0, ""},
+		"a fault":                  {status(500, metav1.StatusReasonInternalError, "etcd is away"), ClassServer, "", "", 0, "server Service"},
+		"too many requests":        {apierrors.NewTooManyRequests("later", 7), ClassThrottled, "", "", 7 * time.Second, "throttled"},
+		"a webhook that denies":    {status(403, metav1.StatusReasonForbidden, `admission webhook "policy.example.com" denied the request: no`), ClassAdmission, "", "policy.example.com", 0, "admission policy.example.com"},
+		"a webhook that fails":     {status(500, metav1.StatusReasonInternalError, `Internal error occurred: failed calling webhook "policy.example.com": timeout`), ClassAdmission, "", "policy.example.com", 0, "admission policy.example.com"},
+		"a policy that denies":     {status(422, metav1.StatusReasonInvalid, `services "nginx" is forbidden: ValidatingAdmissionPolicy 'no-v2' with binding 'no-v2' denied request: failed expression`), ClassAdmission, "", "no-v2", 0, "admission no-v2"},
+		"a quota":                  {apierrors.NewForbidden(services, "nginx", errors.New("exceeded quota: q, requested: services=1, used: services=5, limited: services=5")), ClassQuota, "", "", 0, "quota web q"},
+		"no right":                 {apierrors.NewForbidden(services, "nginx", errors.New(`User "u" cannot patch resource "services" in API group "" in the namespace "web"`)), ClassForbidden, "", "", 0, "right patch services  web"},
+		"no namespace":             {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "web"), ClassNamespace, "", "", 0, "namespace web"},
+		"a namespace that goes":    {status(403, metav1.StatusReasonForbidden, `services "nginx" is forbidden: unable to create new content in namespace web because it is being terminated`), ClassNamespace, "", "", 0, "namespace web"},
+		"a conflict":               {apierrors.NewConflict(services, "nginx", errors.New("changed")), ClassConflict, "", "", 0, ""},
+		"no answer":                {fmt.Errorf("patch: %w", context.DeadlineExceeded), ClassUnreachable, "", "", 0, "unreachable"},
+		"no credentials":           {apierrors.NewUnauthorized("who are you"), ClassCredentials, "", "", 0, "credentials"},
+		"the caller's own mistake": {errors.New("anything"), classUnknown, "", "", 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newError("apply", federation.ObjectRef{Kind: "Service", Namespace: "web", Name: "nginx"}, "web/service.yaml", c.err)
+			if got := e.reason(); got != c.reason {
+				t.Errorf("reason = %q, want %q", got, c.reason)
+			}
 			if e.Class != c.class || e.Port != c.port || e.Webhook != c.hook || e.RetryAfter != c.after {
 				t.Errorf("class %q port %q webhook %q after %s, want %q %q %q %s", e.Class, e.Port, e.Webhook, e.RetryAfter, c.class, c.port, c.hook, c.after)
 			}

@@ -52,14 +52,17 @@ type fixture struct {
 	admin      dynamic.Interface
 
 	*Applier
-	config  *rest.Config
-	counter *counter
-	plan    federation.ClusterPlan
-	stop    func()
-	seen    chan struct{} // has room for one wake-up
-	watched map[schema.GroupVersionResource]bool
-	ctx     context.Context
-	watches *sync.WaitGroup
+	config   *rest.Config
+	counter  *counter
+	plan     federation.ClusterPlan
+	stop     func()
+	seen     chan struct{} // has room for one wake-up
+	watched  map[schema.GroupVersionResource]bool
+	ctx      context.Context // of the Applier
+	running  *sync.WaitGroup
+	watching context.Context // of the watches
+	watches  *sync.WaitGroup
+	blind    func() // ends them
 
 	open      atomic.Bool // the Applier may write
 	revisions int
@@ -96,17 +99,23 @@ func (f *fixture) start(instance string, change ...func(*Options)) {
 		f.stop()
 	}
 	ctx, cancel := context.WithCancel(f.Context())
-	f.ctx, f.watches = ctx, &sync.WaitGroup{}
-	watches := f.watches
+	watching, blind := context.WithCancel(ctx)
+	var watches, running sync.WaitGroup
+	f.ctx, f.running, f.watching, f.watches = ctx, &running, watching, &watches
+	f.blind = func() {
+		blind()
+		watches.Wait()
+	}
 	f.stop = sync.OnceFunc(func() {
 		cancel()
 		watches.Wait()
+		running.Wait()
 	})
 	f.Applier, f.counter = f.newApplier(instance, change...)
 	f.watched = map[schema.GroupVersionResource]bool{}
 	f.open.Store(false)
 	a := f.Applier
-	a.NamespacesListed(false, nil, errNotWatched)
+	f.followNamespaces()
 	list, err := a.readParents(ctx)
 	if err != nil {
 		f.Fatalf("read the parents: %v", err)
@@ -117,7 +126,7 @@ func (f *fixture) start(instance string, change ...func(*Options)) {
 	}
 	a.table.mu.Unlock()
 	a.ParentsListed(true, nil)
-	watches.Go(func() { a.Run(ctx) })
+	running.Go(func() { a.Run(ctx) })
 }
 
 var errNotWatched = errors.New("not watched")
@@ -166,18 +175,25 @@ func (f *fixture) unwatched() {
 	}
 }
 
-// due returns the objects that are to be written.
-func (f *fixture) due() []federation.ObjectRef {
+// now returns how things stand.
+func (f *fixture) now() Standing { return f.Standing(time.Now()) }
+
+// dueAt returns the objects that are to be written at a time, if nothing changes
+// until then.
+func (f *fixture) dueAt(at time.Time) []federation.ObjectRef {
 	f.table.mu.Lock()
 	defer f.table.mu.Unlock()
 	var out []federation.ObjectRef
-	for _, x := range f.table.agendaAt(time.Now()).tasks {
+	for _, x := range f.table.agendaAt(at).tasks {
 		if x.row != nil {
 			out = append(out, x.row.ref)
 		}
 	}
 	return out
 }
+
+// due returns the objects that are to be written.
+func (f *fixture) due() []federation.ObjectRef { return f.dueAt(time.Now()) }
 
 func (f *fixture) newApplier(instance string, change ...func(*Options)) (*Applier, *counter) {
 	f.Helper()
@@ -290,9 +306,44 @@ func (f *fixture) watch() {
 	}
 }
 
+// followNamespaces watches all namespaces.
+func (f *fixture) followNamespaces() {
+	f.Helper()
+	a, ctx := f.Applier, f.watching
+	list, err := f.admin.Resource(namespaces).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		f.Fatalf("list the namespaces: %v", err)
+	}
+	for i := range list.Items {
+		a.ObserveNamespace(&list.Items[i], false)
+	}
+	a.NamespacesListed(true, nil, nil)
+	w, err := f.admin.Resource(namespaces).Watch(ctx, metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
+	if err != nil {
+		f.Fatalf("watch the namespaces: %v", err)
+	}
+	f.watches.Go(func() {
+		defer w.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case event, ok := <-w.ResultChan():
+				if !ok {
+					return
+				}
+				if u, ok := event.Object.(*unstructured.Unstructured); ok {
+					a.ObserveNamespace(u, event.Type == watch.Deleted)
+					f.look()
+				}
+			}
+		}
+	})
+}
+
 func (f *fixture) follow(gvr schema.GroupVersionResource, namespace, selector string) {
 	f.Helper()
-	a, ctx := f.Applier, f.ctx
+	a, ctx := f.Applier, f.watching
 	objects := f.admin.Resource(gvr).Namespace(namespace)
 	list, err := objects.List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {

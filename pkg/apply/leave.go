@@ -87,13 +87,15 @@ func (x *reckoning) remove() {
 		for _, r := range leaving {
 			last = max(last, rank(r.ref.GroupKind()))
 		}
-		inOrder := x.whole(a) && !x.holds
+		inOrder := x.whole(a) && !x.applying
 		for _, r := range leaving {
 			if inOrder && rank(r.ref.GroupKind()) == last || x.isClaimed(r) {
 				x.removeRow(r)
 			}
 		}
-		x.final = false // what is being deleted goes by itself, or its finding says who must act
+		if slices.ContainsFunc(leaving, func(r *row) bool { return r.live.terminating }) {
+			x.final = false // it goes by itself, or its finding says who must act
+		}
 	}
 }
 
@@ -101,13 +103,14 @@ func (x *reckoning) removeRow(r *row) {
 	switch {
 	case r.flight != nil || r.live.terminating:
 	case r.last.err != nil:
-		until := x.retryAt(r)
-		if x.now.Before(until) {
+		x.final = x.final && r.last.err.byHand()
+		if until := x.retryAt(r); x.now.Before(until) {
 			x.wake(until)
-		} else if x.isProbe(r) {
-			x.tasks = append(x.tasks, task{typ: taskRemove, row: r})
+		} else if r.last.at.IsZero() || x.hasChanged(r) || !x.trying[r.last.reason] || r.last.reason == "" {
+			x.retries = append(x.retries, x.retryOf(task{typ: taskRemove, row: r}))
 		}
 	default:
+		x.holds, x.final = true, false
 		x.tasks = append(x.tasks, task{typ: taskRemove, row: r})
 	}
 }
@@ -127,22 +130,12 @@ func (x *reckoning) isClaimed(r *row) bool {
 	if r.ref.GroupKind() != serviceKind {
 		return false
 	}
-	for _, o := range x.rows {
-		if o.want == nil || o.ref.GroupKind() != serviceKind || o.settled() {
-			continue
-		}
-		for _, port := range o.want.nodePorts() {
-			if slices.Contains(r.live.ports, port) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.live.ports, func(p servicePort) bool { return x.claimed[p] })
 }
 
 // narrow finds the inventories that list more than their apps have.
 func (x *reckoning) narrow() {
-	if x.holds || len(x.tasks) > 0 {
+	if x.applying || len(x.tasks) > 0 {
 		return
 	}
 	for _, a := range x.sortedApps() {
@@ -152,15 +145,16 @@ func (x *reckoning) narrow() {
 		if !x.whole(a) || len(x.leaving(a, x.tally(a.name).leaving)) > 0 || len(x.unlisted(a)) > 0 {
 			continue
 		}
-		if x.isNarrow(a) {
+		if !x.isWide(a) || x.isNarrow(a) {
 			continue
 		}
-		switch until := a.last.until(pauseShared); {
+		switch {
 		case a.flight != nil:
 			x.underWay = true
-		case x.now.Before(until):
-			x.wake(until)
+		case a.last.err != nil:
+			x.againAt(a.last, task{typ: taskNarrow, app: a})
 		default:
+			x.holds = true
 			x.tasks = append(x.tasks, task{typ: taskNarrow, app: a})
 		}
 	}
@@ -227,6 +221,18 @@ func (t *table) unlisted(a *app) []schema.GroupKind {
 	return out
 }
 
+// blind returns those of unlisted that cannot be seen, as the cluster says.
+func (t *table) blind(a *app) []schema.GroupKind {
+	return slices.DeleteFunc(t.unlisted(a), func(gk schema.GroupKind) bool {
+		k := t.kinds[gk]
+		return k == nil || k.list.err == nil && (k.mapping != nil || k.last.err == nil)
+	})
+}
+
+// held reports whether the row, which nobody wants, stays because to delete it would
+// delete what is not ours.
+func (r *row) held() bool { return r.last.err != nil && r.last.err.Class == ClassHeld }
+
 // complete reports whether the cluster is as the plan says: everything is applied,
 // and what is to go is gone.
 func (t *table) complete() bool {
@@ -243,7 +249,7 @@ func (t *table) complete() bool {
 		if !a.named {
 			continue
 		}
-		if a.parent.refusal() != nil && len(a.kinds) > 0 {
+		if len(a.kinds) > 0 && !t.wide(a) && (a.last.err == nil || !a.last.err.leavesNoInventory()) {
 			return false
 		}
 		if a.plan.Prune != federation.PruneAllowed || t.broken() || len(a.plan.Withheld) > 0 || !a.parent.exists() {
@@ -253,7 +259,13 @@ func (t *table) complete() bool {
 		if tally := tallies[name]; tally != nil {
 			rows = tally.leaving
 		}
-		if len(t.leaving(a, rows)) > 0 || len(t.unlisted(a)) == 0 && !t.isNarrow(a) {
+		blind := t.blind(a)
+		switch leaving := t.leaving(a, rows); {
+		case len(t.unlisted(a)) > len(blind):
+			return false // what there is of them is not known yet
+		case slices.ContainsFunc(leaving, func(r *row) bool { return !r.held() }):
+			return false
+		case len(leaving) == 0 && len(blind) == 0 && t.wide(a) && !t.isNarrow(a):
 			return false
 		}
 	}

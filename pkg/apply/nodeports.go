@@ -54,7 +54,7 @@ const parkTries = 32
 // park applies the Service as the plan says, but with free ports in place of
 // those that others still have: so it gives up its own. What the plan says is due
 // after that.
-func (a *Applier) park(ctx context.Context, r *row, k known, used map[int32]bool, held map[servicePort]bool, f *flight) {
+func (a *Applier) park(ctx context.Context, r *row, k known, used map[int32]bool, held map[servicePort]bool, f *flight) (done bool) {
 	next := a.freePorts(k.ref, used)
 	var answer *unstructured.Unstructured
 	var err error
@@ -69,8 +69,8 @@ func (a *Applier) park(ctx context.Context, r *row, k known, used map[int32]bool
 		}
 	}
 	if err != nil {
-		a.endFailed(ctx, r, f, k, "apply", err)
-		return
+		a.endFailed(ctx, r, f, k, outcome{verb: "apply"}, err)
+		return false
 	}
 	v := a.table.hasher.viewOf(answer)
 	t := a.table
@@ -81,6 +81,7 @@ func (a *Applier) park(ctx context.Context, r *row, k known, used map[int32]bool
 		r.base, r.live, r.seen, r.made, r.drift, r.last = &v, &v, time.Now(), "", nil, try{}
 	}
 	a.replay(r)
+	return false // the circle is open now: others go first
 }
 
 // freePorts gives ports of the range that none of ours has, in an order that

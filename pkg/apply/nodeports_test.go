@@ -68,7 +68,7 @@ func TestNodePortsAreHandedOver(t *testing.T) {
 			after:          func(p []int) []string { return []string{serviceWith("a", p[0])} },
 			wantA:          func(p []int) []int { return p[:1] },
 			wantB:          func([]int) []int { return nil },
-			wantOperations: 3,
+			wantOperations: 4,
 		},
 		{
 			name:           "one takes what another gives up",
@@ -111,7 +111,7 @@ func TestNodePortsAreHandedOver(t *testing.T) {
 			f := newFixture(t)
 			ports := freePorts(t, f, 6)
 			f.mustSync(f.app("web", join(c.before(ports)...)))
-			f.settled()
+			f.upToDate()
 			r := f.mustSync(f.app("web", join(c.after(ports)...)))
 			for name, want := range map[string][]int{"a": c.wantA(ports), "b": c.wantB(ports)} {
 				if want == nil {
@@ -130,7 +130,7 @@ func TestNodePortsAreHandedOver(t *testing.T) {
 			if slices.ContainsFunc(r.Changes, func(c federation.Change) bool { return c.Err != nil }) {
 				t.Errorf("changes = %v, want no failure", describeChanges(r.Changes))
 			}
-			f.settled()
+			f.upToDate()
 			f.mustSync(f.app("web", join(c.after(ports)...)))
 			f.wantRequests()
 		})

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,7 +117,8 @@ func (a *Applier) Listed(gvr schema.GroupVersionResource, l *Listing) {
 		if r.live == nil || r.flight != nil || r.resource.GroupResource() != gvr.GroupResource() || !r.seen.Before(l.Asked) {
 			continue
 		}
-		if _, there := l.Objects[types.NamespacedName{Namespace: r.ref.Namespace, Name: r.ref.Name}]; !there {
+		uid, there := l.Objects[types.NamespacedName{Namespace: r.ref.Namespace, Name: r.ref.Name}]
+		if !there || uid != r.live.uid {
 			a.lost(r)
 			t.sweep(r)
 		}
@@ -159,10 +161,11 @@ func (a *Applier) ParentsRead(l *Listing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, of := range t.apps {
-		if of.flight != nil || of.parent == nil {
+		if of.flight != nil || of.parent == nil || !of.parent.seen.Before(l.Asked) {
 			continue
 		}
-		if _, there := l.Objects[types.NamespacedName{Namespace: Namespace, Name: ParentName(a.Federation, of.name)}]; !there {
+		uid, there := l.Objects[types.NamespacedName{Namespace: Namespace, Name: ParentName(a.Federation, of.name)}]
+		if !there || uid != of.parent.uid {
 			of.parent = nil
 		}
 	}
@@ -183,7 +186,7 @@ func (a *Applier) ObserveNamespace(u *unstructured.Unstructured, deleted bool) {
 		s.observe(t.hasher, u)
 		s.last = try{}
 	}
-	if s.exists != before.exists || s.mark != before.mark {
+	if s.known != before.known || s.exists != before.exists || s.mark != before.mark {
 		a.Wake()
 	}
 }
@@ -218,7 +221,7 @@ func (a *Applier) DefinitionsChanged() {
 	defer t.mu.Unlock()
 	for _, k := range t.kinds {
 		if k.mapping == nil && k.last.err != nil {
-			k.last.at = time.Now().Add(-backoff(pauseFirst, k.last.failures, pauseShared) - k.last.err.RetryAfter)
+			k.last.at = time.Time{}
 		}
 	}
 	a.Wake()
@@ -230,12 +233,10 @@ func (a *Applier) lost(r *row) Drift {
 	t := a.table
 	known := r.live != nil
 	r.live, r.seen = nil, time.Now()
-	if r.want == nil {
-		return out
-	}
 	a.Wake()
-	if r.made == "" || !known {
-		return out // it is due already
+	out.Findings = known
+	if r.want == nil || r.made == "" || !known {
+		return out // it was not to be, or is due already
 	}
 	return t.noteDrift(r, drift{text: "deleted, or its label removed", paths: []string{"the object"}, by: "somebody"})
 }
@@ -255,12 +256,12 @@ func (a *Applier) judge(r *row, e Event, v view) Drift {
 		return a.lost(r)
 	}
 	before := r.live
-	out.Findings = foreignOf(before) != foreignOf(&v)
 	r.live, r.seen = &v, time.Now()
 	changed := before == nil || before.mark() != v.mark()
-	if changed || before.established != v.established {
+	if changed || before.established != v.established || !slices.Equal(before.ports, v.ports) {
 		a.Wake()
 	}
+	out.Findings = changed || foreignOf(before) != foreignOf(&v) || !slices.Equal(before.finalizers, v.finalizers)
 	if r.want == nil || v.terminating {
 		return out
 	}
@@ -272,8 +273,10 @@ func (a *Applier) judge(r *row, e Event, v view) Drift {
 	}
 	d, ok := driftOf(r.base, v, e.Object)
 	if !ok {
-		out.Findings = out.Findings || r.drift != nil
-		r.drift = nil // whoever changed it changed it back
+		if r.drift != nil {
+			r.drift, r.last, out.Findings = nil, try{}, true // whoever changed it changed it back
+			a.Wake()
+		}
 		return out
 	}
 	noted := t.noteDrift(r, d)

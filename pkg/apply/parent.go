@@ -29,6 +29,7 @@ type parent struct {
 	instance   string
 	source     string
 	refused    *Error // why it is not ours to write
+	seen       time.Time
 }
 
 // exists reports whether there is a parent.
@@ -53,6 +54,7 @@ func (a *Applier) parentOf(app string, u *unstructured.Unstructured) *parent {
 		instance:   annotations[annotationInstance],
 		source:     annotations[annotationSource],
 		refused:    a.refusal(app, u),
+		seen:       time.Now(),
 	}
 	for _, name := range splitList(annotations[annotationGroupKinds]) {
 		p.kinds[schema.ParseGroupKind(name)] = true
@@ -134,7 +136,7 @@ func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *
 	var e *Error
 	if err != nil {
 		e = newError(verb, ref, "", err)
-		a.examine(ctx, e, err)
+		a.examine(ctx, e, err, f)
 	}
 	t := a.table
 	t.mu.Lock()
@@ -149,7 +151,7 @@ func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *
 	switch {
 	case e == nil:
 		of.last, t.silent = try{}, try{}
-	case e.Class == ClassFenced || e.Class == ClassCanceled || e.Class == ClassUnreachable:
+	case e.saysNothing():
 	default:
 		of.last.failed(time.Now(), e, f)
 	}

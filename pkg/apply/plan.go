@@ -2,6 +2,7 @@ package apply
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +21,11 @@ func (t *table) take(plan federation.ClusterPlan) {
 		t.retryAll()
 	}
 	t.plan, t.defined = plan, definedKinds(plan)
+	t.definers = map[federation.ObjectRef]schema.GroupKind{}
+	for gk, ref := range t.defined {
+		t.definers[ref] = gk
+	}
+	versions := plannedVersions(plan)
 	kept := map[string][]*desired{}
 	for _, r := range t.rows {
 		if r.want != nil {
@@ -41,8 +47,8 @@ func (t *table) take(plan federation.ClusterPlan) {
 		}
 		for _, o := range p.Objects {
 			k := t.kind(o.Ref.GroupKind())
-			if k.version != o.Version {
-				k.version, k.mapping, k.last = o.Version, nil, try{}
+			if known := versions[o.Ref.GroupKind()]; !slices.Contains(known, k.version) {
+				k.version, k.mapping, k.last = known[0], nil, try{}
 			}
 			ref := scoped(o.Ref, k.mapping)
 			d := t.rows[ref].wants(p.App, p.Adoption, o)
@@ -61,6 +67,19 @@ func (t *table) take(plan federation.ClusterPlan) {
 		}
 	}
 	t.adopt(taken)
+}
+
+// plannedVersions returns the versions in which the plan has each kind.
+func plannedVersions(plan federation.ClusterPlan) map[schema.GroupKind][]string {
+	out := map[schema.GroupKind][]string{}
+	for _, p := range plan.Apps {
+		for _, o := range p.Objects {
+			if gk := o.Ref.GroupKind(); !slices.Contains(out[gk], o.Version) {
+				out[gk] = append(out[gk], o.Version)
+			}
+		}
+	}
+	return out
 }
 
 // claim gives an object to the app that names it first.

@@ -38,7 +38,7 @@ func TestWhatLeavesGitIsPruned(t *testing.T) {
 	less := strings.Join(strings.Split(nginx, "\n---\n")[:2], "\n---\n")
 	r := f.mustSync(f.app("web", less))
 	f.wantChanges(r.Changes, "pruned Ingress/nginx")
-	f.wantRequests("DELETE ingresses/nginx", "PATCH configmaps/"+ParentName(f.federation, "web"))
+	f.wantRequests("DELETE ingresses/nginx", "GET ingresses/nginx", "PATCH configmaps/"+ParentName(f.federation, "web"))
 	f.wantParent("ReplicaSet.apps,Service", f.namespace)
 
 	// An app that leaves takes all with it, and its inventory.

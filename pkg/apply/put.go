@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -33,8 +32,8 @@ type outcome struct {
 // known is what is known of an object before the request.
 type known struct {
 	*desired
-	mapping *meta.RESTMapping
-	sets    map[string]bool // the part-of labels of our apps
+	resource schema.GroupVersionResource // in the version that Git has
+	sets     map[string]bool             // the part-of labels of our apps
 
 	ours    bool      // it exists and is ours: apply without a look
 	lets    bool      // it is ours, and the apply lets go of its replicas
@@ -46,7 +45,8 @@ type known struct {
 
 // knownOf is what the table knows of a row; t.mu is held.
 func (t *table) knownOf(r *row) known {
-	k := known{desired: r.want, mapping: t.kind(r.ref.GroupKind()).mapping, sets: map[string]bool{}}
+	k := known{desired: r.want, resource: t.kind(r.ref.GroupKind()).mapping.Resource, sets: map[string]bool{}}
+	k.resource.Version = r.want.object.Version
 	for set := range t.sets {
 		k.sets[set] = true
 	}
@@ -64,37 +64,38 @@ func (t *table) knownOf(r *row) known {
 	return k
 }
 
-// put brings one object to the cluster and records what came of it.
-func (a *Applier) put(ctx context.Context, r *row, k known, f *flight) {
+// put brings one object to the cluster and records what came of it. It reports
+// whether it is as the agenda took for granted.
+func (a *Applier) put(ctx context.Context, r *row, k known, f *flight) (done bool) {
 	out, err := a.send(ctx, k)
 	if err != nil {
-		a.endFailed(ctx, r, f, k, out.verb, err)
-		return
+		a.endFailed(ctx, r, f, k, out, err)
+		return false
 	}
 	if out.drift == "" {
 		out.drift = k.drift
 	}
-	a.endApplied(r, f, k, out)
+	return a.endApplied(r, f, k, out)
 }
 
 // endApplied takes the answer for what is to be, and looks at the event that waited
 // for it.
-func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) {
+func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool) {
 	v := a.table.hasher.viewOf(out.answer)
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r.flight = nil
 	if f.incarnation != t.incarnation {
-		r.queued = nil
-		return // it was about another cluster
+		a.replay(r)
+		return false // it was about another cluster
 	}
 	now := time.Now()
+	done = r.last.err == nil && t.silent.err == nil && !t.kind(r.ref.GroupKind()).hung
 	t.silent = try{}
 	t.released(r)
 	r.base, r.live, r.seen, r.made, r.drift, r.last = &v, &v, now, k.want(), nil, try{}
-	r.resource = k.mapping.Resource
-	t.kind(r.ref.GroupKind()).hung = false
+	r.resource = k.resource
 	if s := t.spaces[r.ref.Namespace]; s != nil && !s.known {
 		s.exists, s.last = true, try{}
 		s.known = !t.listings.spaces.done
@@ -107,15 +108,17 @@ func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) {
 			zap.String("action", string(out.action)), zap.String("drift", out.drift), zap.String("revision", t.plan.Revision.String()))
 	}
 	if out.note != nil {
-		t.notes = append(slices.Clip(t.notes), *out.note)
+		notes := slices.DeleteFunc(slices.Clone(t.notes), func(f federation.Finding) bool { return f.Object == out.note.Object })
+		t.notes = append(notes, *out.note)
 	}
 	a.replay(r)
+	return done && r.settled()
 }
 
 // endFailed records why an object could not be brought to the cluster.
-func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, verb string, err error) {
-	e := newError(verb, k.object.Ref, k.object.File, err)
-	a.examine(ctx, e, err)
+func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out outcome, err error) {
+	e := newError(out.verb, k.object.Ref, k.object.File, err)
+	a.examine(ctx, e, err, f)
 	if e.Class == ClassPortTaken {
 		a.nameHolder(ctx, e)
 	}
@@ -124,8 +127,13 @@ func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, ver
 	defer t.mu.Unlock()
 	r.flight = nil
 	if f.incarnation != t.incarnation {
-		r.queued = nil
+		a.replay(r)
 		return
+	}
+	if e.Class == ClassDeleting && out.answer != nil {
+		v := t.hasher.viewOf(out.answer)
+		r.live, r.seen = &v, time.Now()
+		f.around = t.around(r)
 	}
 	if e.maybeDone() {
 		r.made = "" // it may have been done or not: an event or the next look tells
@@ -192,7 +200,7 @@ func isAnother(err error) bool {
 
 // sendUnknown reads the object and does what it takes: create, apply or adopt.
 func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
-	live, err := a.get(ctx, k.mapping.Resource, k.ref)
+	live, err := a.get(ctx, k.resource, k.ref)
 	if apierrors.IsNotFound(err) {
 		return a.create(ctx, k)
 	}
@@ -285,7 +293,7 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 	}
 	if k.adoption == federation.AdoptNever {
 		_, err := write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-			return a.Client.Resource(k.mapping.Resource).Namespace(k.ref.Namespace).Create(ctx, k.unstructured(),
+			return a.Client.Resource(k.resource).Namespace(k.ref.Namespace).Create(ctx, k.unstructured(),
 				metav1.CreateOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict})
 		})
 		if apierrors.IsAlreadyExists(err) {
@@ -334,7 +342,7 @@ func (a *Applier) patch(ctx context.Context, k known, uid types.UID, version str
 func (a *Applier) patchData(ctx context.Context, k known, data []byte) (*unstructured.Unstructured, error) {
 	force := true
 	return write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return a.Client.Resource(k.mapping.Resource).Namespace(k.ref.Namespace).Patch(ctx, k.ref.Name, types.ApplyPatchType, data,
+		return a.Client.Resource(k.resource).Namespace(k.ref.Namespace).Patch(ctx, k.ref.Name, types.ApplyPatchType, data,
 			metav1.PatchOptions{FieldManager: FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict})
 	})
 }
@@ -352,7 +360,7 @@ func (a *Applier) tidy(ctx context.Context, k known, answer *unstructured.Unstru
 		if !apierrors.IsConflict(err) {
 			return tidied, err
 		}
-		now, err := a.get(ctx, k.mapping.Resource, k.ref)
+		now, err := a.get(ctx, k.resource, k.ref)
 		if err != nil {
 			return nil, err
 		}

@@ -25,14 +25,18 @@ func (a *Applier) Run(ctx context.Context) {
 	defer running.Wait()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	var work backlog
 	for {
 		timer.Stop()
 		now := time.Now()
-		tasks, next := a.begin(requests, now)
-		for _, t := range tasks {
+		jobs, next := a.begin(requests, now, &work)
+		for _, j := range jobs {
 			running.Go(func() {
-				t.do()
-				a.Wake()
+				if j.do() {
+					a.ring()
+				} else {
+					a.Wake()
+				}
 				a.changed()
 			})
 		}
@@ -48,8 +52,22 @@ func (a *Applier) Run(ctx context.Context) {
 	}
 }
 
-// Wake has Run look at the table again.
+// backlog is what is left of an agenda. It stays true while nothing changes but
+// what its own tasks did.
+type backlog struct {
+	turn  uint64 // of the Applier when it was made
+	tasks []task
+	until time.Time // when it is made again; zero for never
+}
+
+// Wake has Run work through the table again.
 func (a *Applier) Wake() {
+	a.turn.Add(1)
+	a.ring()
+}
+
+// ring has Run go on with its backlog.
+func (a *Applier) ring() {
 	select {
 	case a.woken <- struct{}{}:
 	default: // a token is there already
@@ -73,12 +91,15 @@ func draining(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // job is a task that was marked as under way.
 type job struct {
-	do func()
+	do func() (done bool) // reports whether the rest of the agenda is still true
 }
 
 // begin marks the tasks that start now, and returns when to look again.
-func (a *Applier) begin(ctx context.Context, now time.Time) ([]job, time.Time) {
+func (a *Applier) begin(ctx context.Context, now time.Time, work *backlog) ([]job, time.Time) {
 	may := a.mayWrite() // Wake is called when it may
+	if !may {
+		work.tasks = nil
+	}
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,23 +110,30 @@ func (a *Applier) begin(ctx context.Context, now time.Time) ([]job, time.Time) {
 		a.requests, a.abort = context.WithCancel(ctx)
 	}
 	fresh, all := t.flights(now)
-	if fresh >= a.Concurrency || all >= maxFlights*a.Concurrency {
+	free := min(a.Concurrency-fresh, maxFlights*a.Concurrency-all)
+	if free <= 0 {
 		return nil, t.nextSlow(now)
 	}
-	plan := t.agendaAt(now)
-	free := min(a.Concurrency-fresh, maxFlights*a.Concurrency-all)
-	var jobs []job
-	if !may {
-		// What kinds there are can be asked for all the same.
-		plan.tasks = slices.DeleteFunc(plan.tasks, func(x task) bool { return x.typ != taskLearn })
+	turn := a.turn.Load()
+	if work.turn != turn || len(work.tasks) == 0 || !work.until.IsZero() && !now.Before(work.until) {
+		plan := t.agendaAt(now)
+		if !may {
+			// What kinds there are can be asked for all the same.
+			plan.tasks = slices.DeleteFunc(plan.tasks, func(x task) bool { return x.typ != taskLearn })
+		}
+		*work = backlog{turn: turn, tasks: plan.tasks, until: plan.next}
+		// Then what takes long counts as tried.
+		if slowAt := now.Add(slow); len(plan.tasks) > 0 && (work.until.IsZero() || slowAt.Before(work.until)) {
+			work.until = slowAt
+		}
 	}
-	for _, x := range plan.tasks[:min(len(plan.tasks), free)] {
+	n := min(len(work.tasks), free)
+	var jobs []job
+	for _, x := range work.tasks[:n] {
 		jobs = append(jobs, job{do: a.start(a.requests, x, now)})
 	}
-	if len(jobs) > 0 && (plan.next.IsZero() || now.Add(slow).Before(plan.next)) {
-		plan.next = now.Add(slow) // then a slot may count as free
-	}
-	return jobs, plan.next
+	work.tasks = work.tasks[n:]
+	return jobs, work.until
 }
 
 // flights counts the requests under way, and those of them that have not taken
@@ -147,6 +175,9 @@ func (t *table) eachFlight(visit func(*flight)) {
 			visit(s.flight)
 		}
 	}
+	if t.asking != nil {
+		visit(t.asking)
+	}
 	for _, k := range t.kinds {
 		if k.flight != nil {
 			visit(k.flight)
@@ -156,41 +187,44 @@ func (t *table) eachFlight(visit func(*flight)) {
 }
 
 // start marks a task as under way and returns what does it; t.mu is held.
-func (a *Applier) start(ctx context.Context, x task, now time.Time) func() {
+func (a *Applier) start(ctx context.Context, x task, now time.Time) func() bool {
 	t := a.table
 	f := &flight{since: now, incarnation: t.incarnation}
+	r := x.row
+	if r != nil {
+		f.around = t.around(r)
+		r.flight = f
+	}
+	var do func()
 	switch x.typ {
+	case taskPut:
+		k := t.knownOf(r)
+		return func() bool { return a.put(ctx, r, k, f) }
+	case taskPark:
+		k, used, held := t.knownOf(r), t.usedPorts(), t.heldByOthers(r.ref)
+		return func() bool { return a.park(ctx, r, k, used, held, f) }
+	case taskRemove:
+		d := deletion{
+			ref: r.ref, resource: r.resource, uid: r.live.uid, version: r.live.version, partOf: r.live.partOf,
+			sets: slices.Sorted(maps.Keys(t.sets)),
+		}
+		return func() bool { return a.remove(ctx, r, d, f) }
 	case taskLearn:
 		for _, gk := range x.kinds {
 			t.kind(gk).flight = f
 		}
-		return func() { a.learn(ctx, x.kinds, f) }
+		do = func() { a.learn(ctx, x.kinds, f) }
 	case taskSpace:
 		t.space(x.space).flight = f
 		create := t.mayCreate(x.space)
-		return func() { a.lookForSpace(ctx, x.space, create, f) }
+		do = func() { a.lookForSpace(ctx, x.space, create, f) }
 	case taskWiden, taskNarrow:
 		x.app.flight = f
 		w := t.parentWish(x.app, x.typ == taskNarrow)
-		return func() { a.writeInventory(ctx, x.app, w, f) }
-	case taskRemove:
-		f.around = t.around(x.row)
-		x.row.flight = f
-		d := deletion{ref: x.row.ref, resource: x.row.resource, uid: x.row.live.uid, version: x.row.live.version, sets: slices.Sorted(maps.Keys(t.sets))}
-		return func() { a.remove(ctx, x.row, d, f) }
-	case taskPut, taskPark:
-		r := x.row
-		f.around = t.around(r)
-		r.flight = f
-		k := t.knownOf(r)
-		if r.resource.Empty() {
-			r.resource = k.mapping.Resource
-		}
-		if x.typ == taskPark {
-			used, held := t.usedPorts(), t.heldByOthers(r.ref)
-			return func() { a.park(ctx, r, k, used, held, f) }
-		}
-		return func() { a.put(ctx, r, k, f) }
+		do = func() { a.writeInventory(ctx, x.app, w, f) }
+	case taskAsk:
+		t.asking = f
+		do = func() { a.ask(ctx, f) }
 	}
-	return func() {}
+	return func() bool { do(); return false }
 }

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -36,17 +37,25 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 	t := a.table
 	wanted := map[schema.GroupKind]string{}
 	t.mu.Lock()
+	// What the mapper knows may be of another cluster, or an answer may have said
+	// otherwise.
+	fresh := t.mapped != f.incarnation
+	t.mapped = f.incarnation
+	asked := map[schema.GroupKind]definitionMark{}
 	for _, gk := range kinds {
-		wanted[gk] = t.kind(gk).version
+		wanted[gk], asked[gk] = t.kind(gk).version, t.definition(gk)
+		fresh = fresh || t.kind(gk).doubted
 	}
 	t.mu.Unlock()
+	if fresh {
+		a.Mapper.Reset()
+	}
 
 	type answer struct {
 		mapping *meta.RESTMapping
 		err     error
 	}
 	answers := map[schema.GroupKind]answer{}
-	fresh := false
 	for _, gk := range kinds {
 		mapping, err := a.mapping(gk, wanted[gk])
 		if err != nil && !fresh {
@@ -67,14 +76,17 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 		case f.incarnation != t.incarnation || k.version != wanted[gk]:
 		case got.err != nil && ctx.Err() != nil:
 		case got.err != nil:
+			if k.asked != asked[gk] {
+				k.last = try{} // another definition: its pauses begin afresh
+			}
+			k.asked = asked[gk]
 			k.last.failed(now, newError("discover", federation.ObjectRef{Group: gk.Group, Kind: gk.Kind}, "", got.err), f)
 		default:
-			t.silent = try{}
-			k.mapping, k.last, k.since = got.mapping, try{}, now
+			k.mapping, k.last, k.since, k.doubted = got.mapping, try{}, now, false
 			t.rescope(gk, got.mapping)
+			t.release(func(r *row) bool { return r.ref.GroupKind() == gk && r.last.err.Class == ClassKind })
 		}
 	}
-	a.changed()
 }
 
 // mapping finds out how a kind is served. An empty version stands for the
@@ -99,7 +111,7 @@ func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f 
 	var e *Error
 	if err != nil {
 		e = newError(verb, ref, "", err)
-		a.examine(ctx, e, err)
+		a.examine(ctx, e, err, f)
 	}
 	now := time.Now()
 	t := a.table
@@ -111,12 +123,12 @@ func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f 
 	case f.incarnation != t.incarnation:
 	case err == nil:
 		s.observe(t.hasher, u)
-		s.last, t.silent = try{}, try{}
+		s.at, s.last, t.silent = now, try{}, try{}
 	case apierrors.IsNotFound(err):
-		*s = space{known: true}
+		*s = space{known: true, at: now}
 	case verb == "read" && e.Class == ClassForbidden:
-		*s = space{known: true, exists: true} // as far as we may see
-	default:
+		*s = space{known: true, exists: true, at: now} // as far as we may see
+	case !e.saysNothing():
 		s.last.failed(now, e, f)
 	}
 }
@@ -163,34 +175,20 @@ type deletion struct {
 	resource schema.GroupVersionResource
 	uid      types.UID
 	version  string
+	partOf   string
 	sets     []string // the part-of labels of our apps
 }
 
 // remove deletes one object, and looks whether it is gone: what has finalizers
-// stays until somebody has done what they wait for.
-func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) {
-	err := a.mayDelete(ctx, d)
-	if err == nil {
-		_, err = write(ctx, a, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, a.Client.Resource(d.resource).Namespace(d.ref.Namespace).Delete(ctx, d.ref.Name, preconditions(d.uid, d.version))
-		})
-	}
-	var live *unstructured.Unstructured
+// stays until somebody has done what they wait for. It reports whether that went as
+// the agenda took for granted.
+func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) (done bool) {
+	live, asked, err := a.delete(ctx, d)
 	gone := apierrors.IsNotFound(err)
-	asked := err == nil
-	if err == nil || apierrors.IsConflict(err) {
-		// Whether it is gone, or is another by now, only a look tells.
-		live, err = a.get(ctx, d.resource, d.ref)
-		gone = apierrors.IsNotFound(err)
-	}
 	var e *Error
 	if err != nil && !gone {
 		e = newError("prune", d.ref, "", err)
-		a.examine(ctx, e, err)
-	}
-	var v view
-	if live != nil {
-		v = a.table.hasher.viewOf(live)
+		a.examine(ctx, e, err, f)
 	}
 
 	t := a.table
@@ -198,22 +196,25 @@ func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) {
 	defer t.mu.Unlock()
 	r.flight = nil
 	if f.incarnation != t.incarnation {
-		r.queued = nil
-		return
+		a.replay(r)
+		return false
 	}
 	name := t.sets[r.partOf()]
-	switch {
-	case e != nil:
+	if e != nil {
 		t.refused(r, f, e)
-	case gone, v.uid != d.uid:
+	} else {
+		done = r.last.err == nil
+		t.silent = try{}
 		t.released(r)
-		r.live, r.base, r.made, r.drift, r.last, r.seen = nil, nil, "", nil, try{}, time.Now()
-		if !gone {
-			r.live = &v // another object of that name
+		r.last, r.seen = try{}, time.Now()
+		switch {
+		case gone:
+			r.live, r.base, r.made, r.drift = nil, nil, "", nil
+		case live.uid != d.uid: // another object of that name
+			r.live, r.base, r.made, r.drift = live, nil, "", nil
+		default:
+			r.live = live
 		}
-	default:
-		t.released(r)
-		r.live, r.last, r.seen = &v, try{}, time.Now()
 	}
 	if asked && e == nil {
 		a.Log.Info("object pruned", zap.String("app", name), zap.Stringer("object", d.ref), zap.Bool("gone", gone))
@@ -221,6 +222,35 @@ func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) {
 	}
 	a.replay(r)
 	t.sweep(r)
+	return done
+}
+
+// delete asks for the deletion of the object as long as it is ours, and returns what
+// is there afterwards.
+func (a *Applier) delete(ctx context.Context, d deletion) (live *view, asked bool, err error) {
+	if err := a.mayDelete(ctx, d); err != nil {
+		return nil, false, err
+	}
+	for range putTries {
+		_, err = write(ctx, a, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, a.Client.Resource(d.resource).Namespace(d.ref.Namespace).Delete(ctx, d.ref.Name, preconditions(d.uid, d.version))
+		})
+		if err != nil && !apierrors.IsConflict(err) {
+			return nil, false, err
+		}
+		asked = err == nil
+		// Whether it is gone, or is another by now, only a look tells.
+		u, err := a.get(ctx, d.resource, d.ref)
+		if err != nil {
+			return nil, asked, err
+		}
+		v := a.table.hasher.viewOf(u)
+		if asked || v.uid != d.uid || v.terminating || !v.owned || v.controlled || v.partOf != d.partOf {
+			return &v, asked, nil
+		}
+		d.version = v.version
+	}
+	return nil, false, fmt.Errorf("%w: %w", errEnough, err)
 }
 
 // mayDelete refuses to delete a definition while objects of its kind exist that are
@@ -271,43 +301,56 @@ func servedResource(u *unstructured.Unstructured) (schema.GroupVersionResource, 
 // refused records a refusal of a row, and the pause that all which are refused for
 // the same reason share; t.mu is held.
 func (t *table) refused(r *row, f *flight, e *Error) {
+	if e.saysNothing() {
+		return // it is said of the cluster, by examine, or will be asked again
+	}
 	now := time.Now()
-	if e.Class == ClassFenced || e.Class == ClassCanceled {
-		return // says nothing of the object
-	}
-	if e.Class == ClassUnreachable {
-		return // said of the cluster, by examine
-	}
 	r.last.failed(now, e, f)
-	if e.Class == ClassTimeout {
-		t.kind(r.ref.GroupKind()).hung = true
-	} else {
-		t.kind(r.ref.GroupKind()).hung = false
+	k := t.kind(r.ref.GroupKind())
+	k.hung = e.Class == ClassTimeout
+	if !k.hung {
+		delete(t.pauses, timeoutReason(r.ref.GroupKind()))
 	}
-	if reason := e.reason(); reason != "" {
-		p := t.pauses[reason]
-		if p == nil {
-			p = &pause{}
-			t.pauses[reason] = p
-		}
-		// Those that were under way together are one refusal.
-		if p.failures == 0 || !f.since.Before(p.at) {
-			p.failures++
-		}
-		p.at = now
-		p.until = now.Add(max(e.RetryAfter, backoff(pauseFirst, p.failures, pauseShared)))
+	switch {
+	case e.Class == ClassKind && k.mapping != nil:
+		k.mapping, k.last, k.doubted = nil, try{}, true // how it is served has changed
+	case e.Class == ClassNamespace && !t.listings.spaces.done && t.spaces[r.ref.Namespace] != nil:
+		t.spaces[r.ref.Namespace].known = false
+	}
+	if r.last.reason == "" {
+		return
+	}
+	p := t.pauses[r.last.reason]
+	if p == nil {
+		p = &pause{}
+		t.pauses[r.last.reason] = p
+	}
+	// Those that were under way together are one refusal.
+	if p.failures == 0 || !f.since.Before(p.at) {
+		p.failures++
+	}
+	p.at = now
+	p.until = now.Add(max(e.RetryAfter, backoff(pauseFirst, p.failures, pauseShared)))
+}
+
+// released ends the pause of all that were refused as this row was: it went
+// through; t.mu is held.
+func (t *table) released(r *row) {
+	k := t.kind(r.ref.GroupKind())
+	k.hung = false
+	delete(t.pauses, timeoutReason(r.ref.GroupKind()))
+	if e := r.last.err; e != nil {
+		delete(t.pauses, r.last.reason)
+		t.release(func(o *row) bool { return o.last.reason == r.last.reason && o.last.err.Class == e.Class })
 	}
 }
 
-// released ends the pause of all that were refused for the reason for which this
-// row was: it went through; t.mu is held.
-func (t *table) released(r *row) {
-	if r.last.err != nil {
-		delete(t.pauses, r.last.err.reason())
-	}
-	if k := t.kind(r.ref.GroupKind()); k.hung {
-		k.hung = false
-		delete(t.pauses, timeoutReason(r.ref.GroupKind()))
+// release has the refusals of rows count no longer.
+func (t *table) release(which func(*row) bool) {
+	for _, r := range t.rows {
+		if r.last.err != nil && which(r) {
+			r.last.at = time.Time{}
+		}
 	}
 }
 
@@ -323,7 +366,7 @@ func (t *table) changed(c federation.Change) {
 // at all. A webhook that hangs holds up the objects that it judges, and an API
 // server that hangs holds up the cluster. It makes a timeout of e where the server
 // answers otherwise, and notes the silence where it does not.
-func (a *Applier) examine(ctx context.Context, e *Error, cause error) {
+func (a *Applier) examine(ctx context.Context, e *Error, cause error, f *flight) {
 	switch e.Class { //nolint:exhaustive // the others are answers
 	case ClassUnreachable:
 		if ctx.Err() != nil {
@@ -345,7 +388,38 @@ func (a *Applier) examine(ctx context.Context, e *Error, cause error) {
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.silent.failed(time.Now(), e, &flight{})
+	if f.incarnation != t.incarnation {
+		return
+	}
+	// Those that were under way together are one silence.
+	if before := t.silent; before.err != nil && f.since.Before(before.at) {
+		before.failures--
+		t.silent = before
+	}
+	t.silent.failed(time.Now(), e, f)
+}
+
+// ask looks whether the API server answers, when there is nothing else to ask it.
+func (a *Applier) ask(ctx context.Context, f *flight) {
+	ref := federation.ObjectRef{Name: Namespace}
+	_, err := a.get(ctx, namespaces, ref)
+	if err == nil {
+		a.heard()
+	} else {
+		e := newError("read", federation.ObjectRef{Kind: "Namespace", Name: Namespace}, "", err)
+		if e.Class == ClassUnreachable { // nothing would answer examine either
+			t := a.table
+			t.mu.Lock()
+			t.silent.failed(time.Now(), e, f)
+			t.mu.Unlock()
+		} else {
+			a.examine(ctx, e, err, f)
+		}
+	}
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asking = nil
 }
 
 // heard notes that the API server answers.

@@ -68,11 +68,11 @@ func TestAFightIsTheSameFieldWithinFiveMinutes(t *testing.T) {
 		if rec.fight == nil {
 			t.Fatal("no fight after three changes of one field")
 		}
-		rec.settle("a")
+		rec.settleFight("a")
 		if rec.fight == nil {
 			t.Error("the same wish ends the fight")
 		}
-		rec.settle("b")
+		rec.settleFight("b")
 		if rec.fight != nil {
 			t.Error("another wish does not end the fight")
 		}
@@ -89,39 +89,29 @@ func TestPartOfIsTheApplySetsIdentity(t *testing.T) {
 	}
 }
 
-func TestWavesGoFromWhatCarriesToWhatLeadsTrafficIn(t *testing.T) {
-	var objects []*desired
-	for _, kind := range []string{
+func TestRowsGoFromWhatCarriesToWhatLeadsTrafficIn(t *testing.T) {
+	table := newTable("web", "", "", time.Second)
+	for _, name := range []string{
 		"networking.k8s.io/Ingress/a", "apps/ReplicaSet/a", "Service/b", "Service/a", "example.com/Thing/a", "ConfigMap/a",
 		"apiextensions.k8s.io/CustomResourceDefinition/a", "Namespace/a", "rbac.authorization.k8s.io/Role/a", "ServiceAccount/a",
 		"rbac.authorization.k8s.io/RoleBinding/a", "autoscaling/HorizontalPodAutoscaler/a",
 	} {
-		ref, err := federation.ParseObjectRef(kind)
+		ref, err := federation.ParseObjectRef(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		objects = append(objects, &desired{ref: ref})
+		table.row(ref)
 	}
 	var got []string
-	var refs []federation.ObjectRef
-	for _, wave := range waves(objects) {
-		var names []string
-		for _, d := range wave {
-			names = append(names, d.ref.Kind+"/"+d.ref.Name)
-			refs = append(refs, d.ref)
-		}
-		got = append(got, strings.Join(names, " "))
+	for _, r := range table.sorted() {
+		got = append(got, r.ref.Kind+"/"+r.ref.Name)
 	}
 	want := []string{
 		"Namespace/a", "CustomResourceDefinition/a", "ServiceAccount/a", "Role/a", "RoleBinding/a", "ConfigMap/a",
-		"Service/a Service/b", "ReplicaSet/a", "HorizontalPodAutoscaler/a", "Thing/a", "Ingress/a",
+		"Service/a", "Service/b", "ReplicaSet/a", "HorizontalPodAutoscaler/a", "Thing/a", "Ingress/a",
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("waves\n got %q\nwant %q", got, want)
-	}
-	groups := deletionOrder(refs)
-	if first, last := groups[0][0].Kind, groups[len(groups)-1][0].Kind; first != "Ingress" || last != "Namespace" {
-		t.Errorf("deletions go from %s to %s, want from Ingress to Namespace", first, last)
+		t.Errorf("order\n got %q\nwant %q", got, want)
 	}
 }
 
@@ -199,7 +189,7 @@ func TestDefinedKindsAreThoseOfThePlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := definedKinds(federation.ClusterPlan{Apps: []federation.AppPlan{{Objects: []*federation.Object{o}}}})
-	if len(got) != 1 || !got[schema.GroupKind{Group: "example.com", Kind: "Thing"}] {
-		t.Errorf("definedKinds = %v, want example.com Thing", got)
+	if len(got) != 1 || got[schema.GroupKind{Group: "example.com", Kind: "Thing"}] != o.Ref {
+		t.Errorf("definedKinds = %v, want example.com Thing by %s", got, o.Ref)
 	}
 }

@@ -115,10 +115,10 @@ func (a *Applier) findings(now time.Time) []federation.Finding {
 	for _, e := range t.clashes {
 		out = append(out, e.finding(a.Cluster, e.App))
 	}
-	tallies := t.tallies()
+	tallies, deleting := t.tallies(), t.deletingHolders()
 	spaces := map[string]string{} // that are wanted, to an app
 	for _, r := range t.sorted() {
-		out = append(out, a.rowFindings(r, now)...)
+		out = append(out, a.rowFindings(r, deleting, now)...)
 		if r.want != nil && r.ref.Namespace != "" && !t.rows[federation.ObjectRef{Kind: "Namespace", Name: r.ref.Namespace}].wanted() {
 			spaces[r.ref.Namespace] = cmp.Or(spaces[r.ref.Namespace], r.want.app)
 		}
@@ -136,7 +136,7 @@ func (a *Applier) findings(now time.Time) []federation.Finding {
 }
 
 // rowFindings are what is wrong with one object.
-func (a *Applier) rowFindings(r *row, now time.Time) []federation.Finding {
+func (a *Applier) rowFindings(r *row, deleting map[servicePort]*row, now time.Time) []federation.Finding {
 	t := a.table
 	if r.want == nil {
 		return a.leavingFindings(r, now)
@@ -159,7 +159,7 @@ func (a *Applier) rowFindings(r *row, now time.Time) []federation.Finding {
 	case e != nil && e.Class != ClassFight:
 		out = append(out, e.finding(a.Cluster, r.want.app))
 	}
-	if holder := t.deletingHolder(r); holder != nil && e == nil && !r.settled() {
+	if holder := deletingHolder(r, deleting); holder != nil && e == nil && !r.settled() {
 		out = append(out, federation.Finding{
 			ID: "D11b", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app, Object: r.want.object.Ref, File: r.want.object.File,
 			Message: fmt.Sprintf("its node port is still held by %s, which is being deleted: %s", holder.ref, deletionText(holder.live)),
@@ -175,17 +175,29 @@ func (a *Applier) rowFindings(r *row, now time.Time) []federation.Finding {
 // usable reports whether objects can be made in the namespace, as far as is known.
 func (s *space) usable() bool { return !s.known && s.last.err == nil || s.exists && !s.terminating }
 
-// deletingHolder returns a Service of ours that is being deleted and has a node port
-// which r is to take over.
-func (t *table) deletingHolder(r *row) *row {
-	if r.ref.GroupKind() != serviceKind {
+// deletingHolders returns the Services of ours that are being deleted, by the node
+// ports that they still have.
+func (t *table) deletingHolders() map[servicePort]*row {
+	out := map[servicePort]*row{}
+	for port, rows := range t.portHolders() {
+		for _, r := range rows {
+			if r.live.terminating {
+				out[port] = r
+			}
+		}
+	}
+	return out
+}
+
+// deletingHolder returns the one of them that has a node port which r is to take
+// over.
+func deletingHolder(r *row, deleting map[servicePort]*row) *row {
+	if len(deleting) == 0 {
 		return nil
 	}
 	for _, port := range r.want.nodePorts() {
-		for _, other := range t.rows {
-			if other != r && other.live != nil && other.live.terminating && slices.Contains(other.live.ports, port) {
-				return other
-			}
+		if other := deleting[port]; other != nil && other != r {
+			return other
 		}
 	}
 	return nil
@@ -297,25 +309,17 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 	if f, ok := a.keptFinding(of, tally); ok {
 		out = append(out, f)
 	}
-	if kinds := a.blindKinds(of); len(kinds) > 0 && of.named && of.plan.Prune == federation.PruneAllowed {
+	if kinds := t.blind(of); len(kinds) > 0 && of.named && of.plan.Prune == federation.PruneAllowed {
+		names := make([]string, len(kinds))
+		for i, gk := range kinds {
+			names[i] = groupKindName(gk)
+		}
+		slices.Sort(names)
 		out = append(out, federation.Finding{
 			ID: "prune", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: of.name,
-			Message: "nothing is pruned of kinds that are not watched: " + strings.Join(kinds, ", "),
+			Message: "nothing is pruned of kinds that are not watched: " + strings.Join(names, ", "),
 			Remedy:  "allow fedsync to list and watch them in this cluster",
 		})
-	}
-	return out
-}
-
-// blindKinds are those of the inventory that cannot be seen.
-func (a *Applier) blindKinds(of *app) []string {
-	t := a.table
-	var out []string
-	for _, gk := range t.unlisted(of) {
-		k := t.kinds[gk]
-		if k != nil && (k.list.err != nil || k.mapping == nil && k.last.err != nil) {
-			out = append(out, groupKindName(gk))
-		}
 	}
 	return out
 }

@@ -30,6 +30,7 @@ type table struct {
 	incarnation int       // counts the clusters that were behind the address
 	plan        federation.ClusterPlan
 	defined     map[schema.GroupKind]federation.ObjectRef // by the plan's definitions
+	definers    map[federation.ObjectRef]schema.GroupKind // likewise
 	sets        map[string]string                         // the apps, by the value of the part-of label
 	rows        map[federation.ObjectRef]*row
 	order       []*row                                     // see sorted; nil after rows were added or dropped
@@ -39,6 +40,8 @@ type table struct {
 	pauses      map[string]*pause                          // by the reason for which objects are refused
 	clashes     []*Error                                   // objects that two apps of the plan have
 	silent      try                                        // the last request that found the API server silent
+	asking      *flight                                    // one that only looks whether it answers
+	mapped      int                                        // the incarnation that the kinds were last asked for in
 	changes     map[federation.ObjectRef]federation.Change // made for the plan's revision
 	notes       []federation.Finding                       // on those
 	listings    struct{ parents, spaces listing }
@@ -73,9 +76,10 @@ type flight struct {
 
 // try is what the last request for something answered.
 type try struct {
-	err      *Error // nil where it worked, or none was made
-	at       time.Time
-	failures int // in a row
+	err      *Error    // nil where it worked, or none was made
+	reason   string    // for which others are refused, too; empty where it is its own
+	at       time.Time // zero where it no longer counts, and another try is due
+	failures int       // in a row
 	around   circumstances
 }
 
@@ -85,7 +89,13 @@ type circumstances struct {
 	wish   string
 	object mark
 	space  spaceMark
-	kind   types.UID // of the definition that we see; empty for none
+	kind   definitionMark
+}
+
+// definitionMark changes with the definition of a kind.
+type definitionMark struct {
+	mark        mark
+	established bool
 }
 
 // app is what is known of one app: the plan's word on it and its inventory.
@@ -105,8 +115,10 @@ type kind struct {
 	version string // that the plan asks for; empty for the preferred one
 	mapping *meta.RESTMapping
 	flight  *flight
-	last    try       // of asking for the mapping
-	since   time.Time // when its list was first waited for
+	last    try            // of asking for the mapping
+	asked   definitionMark // as it was then
+	doubted bool           // an answer said that it is not served like that
+	since   time.Time      // when its list was first waited for
 	list    listing
 	hung    bool // a request timed out, and none was answered since
 }
@@ -124,6 +136,7 @@ type space struct {
 	terminating bool
 	message     string // why it does not go, in its own words
 	mark        spaceMark
+	at          time.Time // when a request said so
 	flight      *flight
 	last        try
 }
@@ -151,6 +164,7 @@ func newTable(name, instance, source string, listTimeout time.Duration) *table {
 		hasher:      hasher{seed: maphash.MakeSeed()},
 		since:       time.Now(),
 		defined:     map[schema.GroupKind]federation.ObjectRef{},
+		definers:    map[federation.ObjectRef]schema.GroupKind{},
 		sets:        map[string]string{},
 		rows:        map[federation.ObjectRef]*row{},
 		apps:        map[string]*app{},
@@ -286,6 +300,7 @@ func (t *table) forget() {
 	for ref, r := range t.rows {
 		if r.want == nil {
 			delete(t.rows, ref)
+			t.order = nil
 			continue
 		}
 		// The answer to what is under way is about the cluster of before.
@@ -295,7 +310,7 @@ func (t *table) forget() {
 		a.parent, a.last = nil, try{}
 	}
 	for _, k := range t.kinds {
-		k.mapping, k.list, k.last, k.hung, k.since = nil, listing{}, try{}, false, time.Time{}
+		*k = kind{version: k.version, flight: k.flight}
 	}
 	for _, s := range t.spaces {
 		*s = space{flight: s.flight}

@@ -4,70 +4,132 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-func TestTheNewestInstanceWritesAndTheOlderStops(t *testing.T) {
-	f := newFixture(t)
-	f.mustSync(f.app("web", nginx))
-	second, _ := f.newApplier("two")
-	if err := second.Prepare(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := second.Claim(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	f.until("the older instance is fenced", func() bool { _, ok := f.Fenced(); return ok })
-	if by, _ := f.Fenced(); by != "two" {
-		t.Errorf("fenced by %q, want two", by)
-	}
-	f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"app":"x"}}}`)
-	r := f.sync(f.app("web", strings.Replace(nginx, "8080", "8081", 1)))
-	f.wantFinding(r.Findings, "fenced", "instance two writes this federation now")
-	f.wantRequests()
-	if changes := f.Repair(t.Context()).Changes; len(changes) > 0 {
-		t.Errorf("a fenced applier repaired %v", describeChanges(changes))
-	}
-	if second.fencedBy != "" {
-		t.Error("the newer instance is fenced too")
-	}
-}
-
-func TestAnInstanceThatMissedItsSuccessorLosesAtItsNextWrite(t *testing.T) {
-	f := newFixture(t)
-	f.mustSync(f.app("web", strings.Split(nginx, "\n---\n")[0]))
-	f.stop() // its watches with it
-	second, _ := f.newApplier("two")
-	if err := second.Prepare(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := second.Claim(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	f.plan.Apps[0].Objects = f.objects("web", nginx) // needs a wider inventory
-	r := f.Apply(t.Context(), f.plan)
-	f.wantFinding(r.Findings, "fenced", "two")
-	if f.exists(ingresses, "nginx") {
-		t.Error("the older instance wrote an object")
-	}
-}
-
-func TestTheSameInstanceStartsWithoutAWrite(t *testing.T) {
+func TestParentsBearTheInstanceThatWrites(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
 	before := f.parent().GetResourceVersion()
 	f.start("one")
-	for _, r := range f.counter.requests() {
-		if !strings.HasPrefix(r, "GET ") {
-			t.Errorf("request at the start: %s, want reads alone", r)
-		}
-	}
+	f.mustSync(f.app("web", nginx))
+	f.wantRequests()
 	f.start("two")
+	f.mustSync(f.app("web", nginx))
+	f.wantRequests("PATCH configmaps/" + ParentName(f.federation, "web"))
 	u := f.parent()
 	if u.GetResourceVersion() == before || u.GetAnnotations()[annotationInstance] != "two" {
 		t.Errorf("instance = %s, want two", u.GetAnnotations()[annotationInstance])
+	}
+	// Somebody puts another name there while nothing else is to be done.
+	_, err := f.admin.Resource(configMaps).Namespace(Namespace).Patch(t.Context(), u.GetName(), types.MergePatchType,
+		[]byte(`{"metadata":{"annotations":{"`+annotationInstance+`":"one"}}}`), metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.until("the name is seen", func() bool { return f.parentOfWeb().instance == "one" })
+	f.settle()
+	if got := f.parent().GetAnnotations()[annotationInstance]; got != "two" {
+		t.Errorf("instance = %s, want two", got)
+	}
+}
+
+// parentOfWeb is what is known of the parent of the app web.
+func (f *fixture) parentOfWeb() *parent {
+	f.table.mu.Lock()
+	defer f.table.mu.Unlock()
+	return f.table.app("web").parent
+}
+
+func TestAFormerSourceIsAcceptedAndReplacedOnce(t *testing.T) {
+	f := newFixture(t)
+	f.start("one", func(o *Options) { o.Source = "source-0" })
+	f.mustSync(f.app("web", nginx))
+	former := func(o *Options) { o.FormerSources = []string{"source-0"} }
+	f.start("one", former)
+	f.mustSync(f.app("web", nginx))
+	f.wantRequests("PATCH configmaps/" + ParentName(f.federation, "web"))
+	if got := f.parent().GetAnnotations()[annotationSource]; got != "source-1" {
+		t.Errorf("source = %s, want source-1", got)
+	}
+	f.start("one", former)
+	f.mustSync(f.app("web", nginx))
+	f.wantRequests()
+}
+
+func TestNothingIsWrittenWhileItMayNotBe(t *testing.T) {
+	f := newFixture(t)
+	f.mustSync(f.app("web", nginx))
+	before := f.versions()
+	changed := strings.Replace(nginx, "8080", "8081", 1)
+	f.Want(federation.ClusterPlan{Cluster: f.cluster, Revision: federation.Revision{SHA: "next"}, Apps: []federation.AppPlan{f.app("web", changed)}})
+	f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"app":"x"}}}`)
+	f.until("the change is seen", func() bool { return len(f.due()) > 0 })
+	if s := f.now(); s.Tried || s.Complete {
+		t.Errorf("tried %v, complete %v: want neither", s.Tried, s.Complete)
+	}
+	if got := f.get(services, "nginx").GetLabels()["app"]; got != "x" {
+		t.Errorf("label app = %q, want it left", got)
+	}
+	if after := f.parent().GetResourceVersion(); !strings.HasSuffix(before, after) {
+		t.Error("the inventory was written")
+	}
+	f.settle()
+	if got := f.get(services, "nginx").GetLabels()["app"]; got != "nginx" {
+		t.Errorf("label app = %q, want it put back", got)
+	}
+}
+
+// TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite takes the right to write away
+// before the n-th request of one adoption, for every n.
+func TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite(t *testing.T) {
+	for n := 1; ; n++ {
+		f := newFixture(t)
+		f.create("kubectl-client-side-apply", earlier)
+		count := 0
+		f.counter.failWith(func(r *http.Request) error {
+			if count >= n && r.Method != http.MethodGet {
+				t.Errorf("%s %s after the right to write had ended", r.Method, r.URL.Path)
+			}
+			if count++; count >= n {
+				f.open.Store(false)
+			}
+			return nil
+		})
+		f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", strings.Split(nginx, "\n---\n")[0])}}
+		f.learnKinds()
+		f.watch()
+		f.open.Store(true)
+		f.Want(f.plan)
+		f.until("it ends", func() bool {
+			f.unwatched()
+			f.table.mu.Lock()
+			defer f.table.mu.Unlock()
+			_, flights := f.table.flights(time.Now())
+			return flights == 0 && (!f.open.Load() || f.table.complete())
+		})
+		done := f.open.Load()
+		f.counter.failWith(nil)
+		for _, e := range f.now().Findings {
+			t.Errorf("finding %v, want none: nothing was refused", e)
+		}
+		if r := f.sync(f.plan.Apps...); !r.Complete {
+			t.Errorf("stopped at request %d: not complete afterwards: %v", n, r.Findings)
+		}
+		if got := f.get(services, "nginx").GetLabels(); got["tier"] != "" || got["app"] != "nginx" {
+			t.Errorf("stopped at request %d: labels = %v, want the object to conform", n, got)
+		}
+		if done {
+			return
+		}
+		if n > 40 {
+			t.Fatal("the applier makes no end of requests")
+		}
 	}
 }
 
@@ -113,9 +175,9 @@ func TestADeletedParentIsMadeAgain(t *testing.T) {
 	if err := f.admin.Resource(configMaps).Namespace(Namespace).Delete(t.Context(), ParentName(f.federation, "web"), metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	f.until("the deletion is seen", func() bool { return len(f.Parents()) == 0 })
+	f.until("the deletion is seen", func() bool { return f.parentOfWeb() == nil })
 	f.counter.reset()
-	f.Repair(t.Context())
+	f.settle()
 	f.wantRequests("POST " + Namespace + "/configmaps")
 	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
 }
@@ -128,12 +190,8 @@ func TestAParentThatSomebodyEmptiesIsFilledAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.until("the change is seen", func() bool {
-		f.table.mu.Lock()
-		defer f.table.mu.Unlock()
-		return len(f.parents["web"].kinds) == 0
-	})
-	f.Repair(t.Context())
+	f.until("the change is seen", func() bool { return len(f.parentOfWeb().kinds) == 0 })
+	f.settle()
 	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
 }
 

@@ -69,8 +69,9 @@ type session struct {
 	standing   apply.Standing        // as computed at standAt
 	standAt    time.Time             // zero where it is to be computed
 	begun      Order                 // the order that the applier has
-	applied    federation.Revision
-	comparison comparison // of a read-only session
+	revision   federation.Revision   // the newest that was tried as a whole
+	applied    federation.Revision   // the newest that the cluster was equal to
+	comparison comparison            // of a read-only session
 }
 
 // comparison is what an order would change in the cluster.

@@ -97,7 +97,10 @@ func (s *session) watch(now time.Time) (next time.Time) {
 		return !st.Synced && (st.Err == nil || !st.Err.Blocked())
 	}
 	synced := s.facts().Synced
-	settled := s.collector.Settled()
+	s.mu.Lock()
+	known := s.uidKnown
+	s.mu.Unlock()
+	settled := s.collector.Settled() && known // facts are those of a cluster
 	// What only the diagnosis reads is waited for at the start, and nothing hangs on it.
 	if !synced && now.Before(s.awaited) && (slices.ContainsFunc(all, unseen) || !settled) {
 		return s.awaited
@@ -277,13 +280,17 @@ func (s *session) look(o *Outcome) {
 		standing := s.applier.Standing(now)
 		s.mu.Lock()
 		s.standing, s.standAt = standing, now
-		if standing.Complete && !begun.Provisional && begun.Number > 0 {
-			s.applied = standing.Revision
+		if whole := begun.Number > 0 && !begun.Provisional && begun.Revision == standing.Revision; whole && standing.Tried {
+			s.revision = standing.Revision
+			if standing.Complete {
+				s.applied = standing.Revision
+			}
 		}
 		s.mu.Unlock()
 	}
 	s.mu.Lock()
 	standing, compared := s.standing, s.comparison
+	o.Revision = s.revision
 	if s.applied.SHA != "" {
 		o.Applied = s.applied
 	}
@@ -308,10 +315,6 @@ func (s *session) look(o *Outcome) {
 			o.Blind = true
 		}
 	}
-	o.Revision = federation.Revision{}
-	if begun.Number > 0 && !begun.Provisional {
-		o.Revision = begun.Revision
-	}
 	if begun.Excluded != "" {
 		o.Tried, o.Final, o.Done = true, true, false // there is no more to come of it
 		o.Changes, o.Findings = nil, nil
@@ -322,6 +325,10 @@ func (s *session) look(o *Outcome) {
 		o.Differences = compared.differences
 		o.Begun, o.Tried, o.Final = compared.order, compared.order > 0, true
 		o.Done = o.Compared && len(compared.differences) == 0
+		o.Revision = federation.Revision{}
+		if compared.order > 0 {
+			o.Revision = begun.Revision
+		}
 		if !o.Done {
 			o.Applied = federation.Revision{}
 		} else {

@@ -1,0 +1,610 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// start is when the tables of these tests were begun.
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// sketch is a table made by hand: of a cluster in which every kind is listed, and
+// namespace ns and the inventory of app web are there.
+type sketch struct {
+	*testing.T
+	*table
+	plan federation.ClusterPlan
+}
+
+func newSketch(t *testing.T) *sketch {
+	s := &sketch{T: t, table: newTable("web", "one", "source", 10*time.Second)}
+	s.since = start
+	s.listings.parents.done, s.listings.spaces.done = true, true
+	*s.space("ns") = space{known: true, exists: true, mark: spaceMark{uid: "ns"}}
+	*s.space("other") = space{known: true, exists: true, mark: spaceMark{uid: "other"}}
+	s.plan.Revision.SHA = "1"
+	s.plan.Apps = []federation.AppPlan{{App: "web", Prune: federation.PruneAllowed}}
+	return s
+}
+
+func (s *sketch) ref(name string) federation.ObjectRef {
+	s.Helper()
+	ref, err := federation.ParseObjectRef(name)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return ref
+}
+
+// want has app web want objects, named as in "apps/ReplicaSet/ns/a". Node ports
+// may follow a Service's name: "Service/ns/a 30001 30002".
+func (s *sketch) want(names ...string) {
+	s.Helper()
+	var objects []*federation.Object
+	for _, name := range names {
+		name, ports, _ := strings.Cut(name, " ")
+		ref := s.ref(name)
+		version := "v1"
+		if ref.Group != "" {
+			version = ref.Group + "/v1"
+		}
+		content := map[string]any{"apiVersion": version, "kind": ref.Kind, "metadata": map[string]any{"name": ref.Name, "namespace": ref.Namespace}}
+		if ref.Namespace == "" {
+			delete(content["metadata"].(map[string]any), "namespace")
+		}
+		var list []any
+		for _, p := range strings.Fields(ports) {
+			var n int64
+			fmt.Sscan(p, &n)
+			list = append(list, map[string]any{"port": n, "nodePort": n})
+		}
+		if list != nil {
+			content["spec"] = map[string]any{"ports": list}
+		}
+		if ref.GroupKind() == definitionKind {
+			_, group, _ := strings.Cut(ref.Name, ".")
+			content["spec"] = map[string]any{"group": group, "names": map[string]any{"kind": "Thing"}}
+		}
+		o, err := federation.NewObject(content, "all.yaml")
+		if err != nil {
+			s.Fatal(err)
+		}
+		objects = append(objects, o)
+	}
+	s.plan.Apps[0].Objects = objects
+	s.take(s.plan)
+	for _, r := range s.rows {
+		s.knows(r.ref.GroupKind())
+	}
+	s.widen()
+}
+
+// knows has the cluster serve a kind, and its objects be listed.
+func (s *sketch) knows(gk schema.GroupKind) *kind {
+	k := s.kind(gk)
+	if k.mapping == nil && k.last.err == nil {
+		gvr := schema.GroupVersionResource{Group: gk.Group, Version: "v1", Resource: strings.ToLower(gk.Kind) + "s"}
+		k.mapping = &meta.RESTMapping{Resource: gvr, Scope: meta.RESTScopeNamespace}
+		k.list.done, k.since = true, start
+	}
+	return k
+}
+
+// widen has the inventory list all that the app has and shows.
+func (s *sketch) widen() {
+	p := &parent{uid: "parent", version: "1", instance: "one", source: "source", kinds: map[schema.GroupKind]bool{}, namespaces: map[string]bool{}}
+	for _, r := range s.rows {
+		p.kinds[r.ref.GroupKind()] = true
+		if r.ref.Namespace != "" {
+			p.namespaces[r.ref.Namespace] = true
+		}
+	}
+	s.app("web").parent = p
+}
+
+// shows has the cluster show an object of ours, with these node ports.
+func (s *sketch) shows(name string, ports ...int32) *row {
+	s.Helper()
+	ref := s.ref(name)
+	s.knows(ref.GroupKind())
+	r := s.row(ref)
+	v := &view{uid: types.UID(name), version: "7", partOf: PartOf("web", "web"), owned: true}
+	for _, p := range ports {
+		v.ports = append(v.ports, servicePort{protocol: "TCP", nodePort: p})
+	}
+	r.live, r.base, r.seen = v, v, start
+	r.resource = s.kind(ref.GroupKind()).mapping.Resource
+	s.app("web").parent.kinds[ref.GroupKind()] = true
+	s.app("web").parent.namespaces[ref.Namespace] = true
+	return r
+}
+
+// settles has objects be as Git wants them.
+func (s *sketch) settles(names ...string) {
+	s.Helper()
+	for _, name := range names {
+		r := s.shows(name)
+		r.live.ports = r.want.nodePorts()
+		r.made = r.want.want()
+	}
+}
+
+// refuses has an object's last request be refused so many seconds after the start.
+func (s *sketch) refuses(name string, seconds int, class Class, text string) *row {
+	s.Helper()
+	r := s.rows[s.ref(name)]
+	e := newError("apply", r.ref, "", errors.New(text))
+	e.Class = class
+	now := start.Add(time.Duration(seconds) * time.Second)
+	f := &flight{since: now.Add(-100 * time.Millisecond), around: s.around(r)}
+	r.last.failed(now, e, f)
+	if reason := r.last.reason; reason != "" {
+		p := s.pauses[reason]
+		if p == nil {
+			p = &pause{}
+			s.pauses[reason] = p
+		}
+		p.failures++
+		p.at, p.until = now, now.Add(backoff(pauseFirst, p.failures, pauseShared))
+	}
+	s.kind(r.ref.GroupKind()).hung = class == ClassTimeout
+	return r
+}
+
+// flies has a request for an object be under way since so many seconds after the
+// start.
+func (s *sketch) flies(name string, seconds int) *row {
+	r := s.rows[s.ref(name)]
+	r.flight = &flight{since: start.Add(time.Duration(seconds) * time.Second)}
+	return r
+}
+
+func describeTasks(tasks []task) []string {
+	names := map[taskType]string{
+		taskLearn: "learn", taskSpace: "space", taskWiden: "widen", taskPut: "put", taskPark: "park", taskRemove: "remove",
+		taskNarrow: "narrow", taskAsk: "ask",
+	}
+	var out []string
+	for _, x := range tasks {
+		text := names[x.typ]
+		switch {
+		case x.row != nil:
+			text += " " + x.row.ref.Kind + "/" + x.row.ref.Name
+		case x.app != nil:
+			text += " " + x.app.name
+		case x.space != "":
+			text += " " + x.space
+		}
+		for _, gk := range x.kinds {
+			text += " " + gk.Kind
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+func TestTheAgendaFollowsFromTheTable(t *testing.T) {
+	const (
+		config     = "ConfigMap/ns/a"
+		config2    = "ConfigMap/ns/b"
+		service    = "Service/ns/a"
+		service2   = "Service/ns/b"
+		replicaSet = "apps/ReplicaSet/ns/a"
+		ingress    = "networking.k8s.io/Ingress/ns/a"
+		definition = "apiextensions.k8s.io/CustomResourceDefinition/things.example.com"
+		thing      = "example.com/Thing/ns/a"
+	)
+	thingKind := schema.GroupKind{Group: "example.com", Kind: "Thing"}
+	noMatch := func(s *sketch, at time.Time, failures int) *kind {
+		k := s.kind(thingKind)
+		k.mapping = nil
+		k.last = try{err: newError("discover", federation.ObjectRef{Group: "example.com", Kind: "Thing"}, "", &meta.NoKindMatchError{GroupKind: thingKind}), at: at, failures: failures}
+		k.asked = s.definition(thingKind)
+		return k
+	}
+	for _, c := range []struct {
+		name  string
+		at    time.Duration // after the start
+		table func(s *sketch)
+		want  []string
+		next  time.Duration // after the start; zero for none
+		busy  bool          // not calm
+	}{
+		{name: "nothing is wanted", table: func(*sketch) {}},
+		{name: "all is as wanted", table: func(s *sketch) { s.want(config, ingress); s.settles(config, ingress) }},
+		{
+			name:  "the first kinds go first",
+			table: func(s *sketch) { s.want(config, config2, service, ingress) },
+			want:  []string{"put ConfigMap/a", "put ConfigMap/b"}, busy: true,
+		},
+		{
+			name:  "later kinds wait for what is under way",
+			at:    time.Second,
+			table: func(s *sketch) { s.want(config, config2, service); s.flies(config, 0) },
+			want:  []string{"put ConfigMap/b"}, next: 2 * time.Second, busy: true,
+		},
+		{
+			name:  "and not for what takes long",
+			at:    2 * time.Second,
+			table: func(s *sketch) { s.want(config, config2, service); s.flies(config, 0) },
+			want:  []string{"put Service/a"}, busy: true,
+		},
+		{
+			name:  "and not for what was refused",
+			at:    500 * time.Millisecond,
+			table: func(s *sketch) { s.want(config, service); s.refuses(config, 0, ClassInvalid, "no") },
+			want:  []string{"put Service/a"}, next: time.Second, busy: true,
+		},
+		{
+			name:  "a retry holds up nothing",
+			at:    4 * time.Second,
+			table: func(s *sketch) { s.want(config, service); s.refuses(config, 0, ClassInvalid, "no"); s.flies(config, 3) },
+			want:  []string{"put Service/a"}, next: 5 * time.Second, busy: true,
+		},
+		{
+			name: "of what is refused for one reason one is tried",
+			at:   time.Minute,
+			table: func(s *sketch) {
+				s.want(config, config2)
+				s.refuses(config, 1, ClassQuota, "exceeded quota: q, used")
+				s.refuses(config2, 0, ClassQuota, "exceeded quota: q, used")
+			},
+			want: []string{"put ConfigMap/b"},
+		},
+		{
+			name: "and none while one is under way",
+			at:   time.Minute,
+			table: func(s *sketch) {
+				s.want(config, config2)
+				s.refuses(config, 0, ClassQuota, "exceeded quota: q, used")
+				s.refuses(config2, 0, ClassQuota, "exceeded quota: q, used")
+				s.flies(config2, 59)
+			},
+			next: 61 * time.Second,
+		},
+		{
+			name: "one that may not be tried now does not stand for the others",
+			at:   time.Minute,
+			table: func(s *sketch) {
+				s.want(config, config2)
+				s.refuses(config, 0, ClassQuota, "exceeded quota: q, used").fight = &fight{until: start.Add(time.Hour)}
+				s.refuses(config2, 1, ClassQuota, "exceeded quota: q, used")
+			},
+			want: []string{"put ConfigMap/b"}, next: time.Hour,
+		},
+		{
+			name: "when one goes through the others are tried at once",
+			at:   time.Second,
+			table: func(s *sketch) {
+				s.want(config, config2, service)
+				for _, name := range []string{config, config2, service} {
+					s.refuses(name, 0, ClassAdmission, "denied")
+				}
+				s.rows[s.ref(config)].last.reason, s.rows[s.ref(config2)].last.reason = "admission x", "admission x"
+				s.released(s.rows[s.ref(config)])
+				s.settles(config)
+				s.rows[s.ref(config)].last = try{}
+			},
+			want: []string{"put ConfigMap/b", "put Service/a"},
+		},
+		{
+			name: "what changed ends the pause soon",
+			at:   10 * time.Second,
+			table: func(s *sketch) {
+				s.want(config)
+				for range 6 {
+					s.refuses(config, 7, ClassAdmission, "denied")
+				}
+				s.spaces["ns"].mark.labels++
+			},
+			next: 12 * time.Second,
+		},
+		{
+			name: "and then it is tried",
+			at:   12 * time.Second,
+			table: func(s *sketch) {
+				s.want(config)
+				for range 6 {
+					s.refuses(config, 7, ClassAdmission, "denied")
+				}
+				s.spaces["ns"].mark.labels++
+			},
+			want: []string{"put ConfigMap/a"},
+		},
+		{
+			name: "tries of different reasons keep their distance",
+			at:   9 * time.Second,
+			table: func(s *sketch) {
+				s.want(config, service)
+				s.refuses(config, 0, ClassExists, "it exists")
+				s.refuses(config, 7, ClassExists, "it exists")
+				s.refuses(service, 0, ClassExists, "it exists")
+			},
+			next: 9 * time.Second, // of the ConfigMap's own pause
+		},
+		{
+			name: "of a kind that hangs one is tried",
+			at:   time.Minute,
+			table: func(s *sketch) {
+				s.want(config, config2, service)
+				s.refuses(config, 10, ClassTimeout, "no answer")
+				s.settles(service)
+			},
+			want: []string{"put ConfigMap/a"},
+		},
+		{
+			name: "a pause that nobody bears any more holds nothing",
+			at:   time.Second,
+			table: func(s *sketch) {
+				s.want(config)
+				s.refuses(config, 0, ClassTimeout, "no answer")
+				s.want(config2)
+			},
+			want: []string{"put ConfigMap/b"}, busy: true,
+		},
+		{
+			name: "a missing inventory is written first",
+			table: func(s *sketch) {
+				s.want(config)
+				s.app("web").parent = nil
+			},
+			want: []string{"widen web"}, busy: true,
+		},
+		{
+			name: "also where every object is there",
+			table: func(s *sketch) {
+				s.want(config)
+				s.settles(config)
+				s.app("web").parent = nil
+			},
+			want: []string{"widen web"}, busy: true,
+		},
+		{
+			name: "without the right to it the objects go ahead",
+			at:   time.Second,
+			table: func(s *sketch) {
+				s.want(config)
+				s.app("web").parent = nil
+				s.app("web").last = try{err: &Error{Class: ClassForbidden, Err: errors.New("no")}, at: start, failures: 5}
+			},
+			want: []string{"put ConfigMap/a"}, next: 16 * time.Second, busy: true,
+		},
+		{
+			name: "and the inventory is tried again when all is applied",
+			at:   30 * time.Second,
+			table: func(s *sketch) {
+				s.want(config)
+				s.settles(config)
+				s.app("web").parent = nil
+				s.app("web").last = try{err: &Error{Class: ClassForbidden, Err: errors.New("no")}, at: start, failures: 9}
+			},
+			want: []string{"widen web"},
+		},
+		{
+			name: "an inventory that hangs does not hold up other apps",
+			at:   3 * time.Second,
+			table: func(s *sketch) {
+				s.plan.Apps = append(s.plan.Apps, federation.AppPlan{App: "other"})
+				s.want(config)
+				s.app("web").parent = nil
+				s.app("web").flight = &flight{since: start}
+				r := s.row(s.ref(ingress))
+				d := *s.rows[s.ref(config)].want
+				d.app, d.ref = "other", r.ref
+				r.want = &d
+				s.index()
+				s.knows(r.ref.GroupKind())
+				*s.app("other") = app{name: "other", kinds: s.app("other").kinds, spaces: s.app("other").spaces, parent: &parent{
+					instance: "one", source: "source", kinds: s.app("other").kinds, namespaces: s.app("other").spaces,
+				}}
+			},
+			want: []string{"put Ingress/a"}, busy: true,
+		},
+		{
+			name:  "a namespace that is missing is made",
+			table: func(s *sketch) { s.plan.CreateNamespaces = true; s.want(config); *s.space("ns") = space{known: true} },
+			want:  []string{"space ns"}, busy: true,
+		},
+		{
+			name:  "or waited for",
+			table: func(s *sketch) { s.want(config, ingress); *s.space("ns") = space{known: true} },
+		},
+		{
+			name: "as is one that terminates, also where Git wants it",
+			table: func(s *sketch) {
+				s.want("Namespace/ns", config, ingress)
+				s.settles("Namespace/ns")
+				s.rows[s.ref("Namespace/ns")].live.terminating = true
+				*s.space("ns") = space{known: true, exists: true, terminating: true}
+			},
+		},
+		{
+			name: "where namespaces are not watched it is looked for again",
+			at:   time.Minute,
+			table: func(s *sketch) {
+				s.want(config)
+				s.listings.spaces.done, s.listings.spaces.err = false, errNotWatched
+				*s.space("ns") = space{known: true, exists: true, terminating: true, at: start}
+			},
+			want: []string{"space ns"},
+		},
+		{
+			name: "an object waits for its kind's definition",
+			table: func(s *sketch) {
+				s.want(definition, thing, ingress)
+				noMatch(s, start, 1)
+			},
+			want: []string{"put CustomResourceDefinition/things.example.com"}, busy: true,
+		},
+		{
+			name: "and asks soon after it is there",
+			at:   50 * time.Millisecond,
+			table: func(s *sketch) {
+				s.want(definition, thing, ingress)
+				s.settles(definition)
+				noMatch(s, start, 1)
+			},
+			next: 100 * time.Millisecond, busy: true,
+		},
+		{
+			name: "at once when it is another, or established",
+			at:   time.Second,
+			table: func(s *sketch) {
+				s.want(definition, thing, ingress)
+				s.settles(definition)
+				noMatch(s, start, 9)
+				s.rows[s.ref(definition)].live.established = true
+			},
+			want: []string{"learn Thing"}, busy: true,
+		},
+		{
+			name: "a definition that is going holds up nothing but its kind",
+			at:   time.Second,
+			table: func(s *sketch) {
+				s.want(definition, thing, ingress)
+				s.settles(definition)
+				s.rows[s.ref(definition)].live.terminating = true
+				noMatch(s, start, 9)
+			},
+			want: []string{"put Ingress/a"}, next: 30 * time.Second, busy: true,
+		},
+		{
+			name: "what left goes in reverse, and waits for what is going",
+			table: func(s *sketch) {
+				s.want(config)
+				s.settles(config)
+				s.shows(service)
+				s.shows(ingress)
+			},
+			want: []string{"remove Ingress/a"}, busy: true,
+		},
+		{
+			name: "for its finalizers, too",
+			table: func(s *sketch) {
+				s.want(config)
+				s.settles(config)
+				s.shows(service)
+				s.shows(ingress).live.terminating = true
+			},
+		},
+		{
+			name: "nothing goes before all of its app is applied",
+			at:   time.Second,
+			table: func(s *sketch) {
+				s.want(config)
+				s.shows(service)
+				s.refuses(config, 0, ClassInvalid, "no")
+			},
+			next: 1 * time.Second,
+			want: []string{"put ConfigMap/a"},
+		},
+		{
+			name: "but a Service whose port is wanted",
+			at:   500 * time.Millisecond,
+			table: func(s *sketch) {
+				s.want(config, service+" 30001")
+				s.shows(service2, 30001)
+				s.refuses(config, 0, ClassInvalid, "no")
+			},
+			want: []string{"remove Service/b"}, next: time.Second, busy: true,
+		},
+		{
+			name: "the one that gives a port up goes first",
+			table: func(s *sketch) {
+				s.want(service+" 30002", service2+" 30003")
+				s.shows(service, 30001)
+				s.shows(service2, 30002)
+			},
+			want: []string{"put Service/b"}, busy: true,
+		},
+		{
+			name: "of a circle one makes room",
+			table: func(s *sketch) {
+				s.want(service+" 30002", service2+" 30001")
+				s.shows(service, 30001)
+				s.shows(service2, 30002)
+			},
+			want: []string{"park Service/a"}, busy: true,
+		},
+		{
+			name: "one that waits for the end of another holds up nothing",
+			table: func(s *sketch) {
+				s.want(service+" 30002", replicaSet)
+				s.shows(service2, 30002).live.terminating = true
+			},
+			want: []string{"put ReplicaSet/a"}, busy: true,
+		},
+		{
+			name: "an inventory is narrowed when all else is done",
+			table: func(s *sketch) {
+				s.want(config)
+				s.settles(config)
+				s.app("web").parent.kinds[serviceKind] = true
+				s.knows(serviceKind)
+			},
+			want: []string{"narrow web"}, busy: true,
+		},
+		{
+			name: "and not while a kind is not seen",
+			table: func(s *sketch) {
+				s.want(config)
+				s.settles(config)
+				s.app("web").parent.kinds[serviceKind] = true
+				s.knows(serviceKind).list = listing{err: errNotWatched}
+			},
+		},
+		{
+			name: "nothing goes to a silent API server",
+			at:   time.Second,
+			table: func(s *sketch) {
+				s.want(config)
+				s.silent = try{err: &Error{Class: ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
+			},
+			next: 2 * time.Second,
+		},
+		{
+			name: "but one request after the pause",
+			at:   2 * time.Second,
+			table: func(s *sketch) {
+				s.want(config, config2)
+				s.silent = try{err: &Error{Class: ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
+			},
+			want: []string{"put ConfigMap/a"}, busy: true,
+		},
+		{
+			name: "also where there is nothing to do",
+			at:   2 * time.Second,
+			table: func(s *sketch) {
+				s.want(config)
+				s.settles(config)
+				s.silent = try{err: &Error{Class: ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
+			},
+			want: []string{"ask"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSketch(t)
+			c.table(s)
+			got := s.agendaAt(start.Add(c.at))
+			if tasks := describeTasks(got.tasks); !slices.Equal(tasks, c.want) {
+				t.Errorf("tasks\n got %q\nwant %q", tasks, c.want)
+			}
+			if next := got.next.Sub(start); c.next == 0 && !got.next.IsZero() && len(c.want) == 0 || c.next != 0 && next != c.next {
+				t.Errorf("next after %s, want %s", next, c.next)
+			}
+			if got.calm == c.busy {
+				t.Errorf("calm = %v, want %v", got.calm, !c.busy)
+			}
+		})
+	}
+}

@@ -1,0 +1,631 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"sigs.k8s.io/yaml"
+
+	"github.com/fedsync/fedsync/internal/objectstore"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// simulated is an Applier that works on a cluster in memory, in virtual time, with
+// the watches that feed it.
+type simulated struct {
+	*testing.T
+	*Applier
+	store    *objectstore.Store
+	somebody dynamic.Interface // another client of the cluster
+
+	open      atomic.Bool // the Applier may write
+	revisions int
+	stop      func()
+}
+
+// applierAgent is how the Applier's client calls itself, to be told from its watches.
+const applierAgent = "applier"
+
+func simulate(t *testing.T, seed uint64, change ...func(*Options)) *simulated {
+	t.Helper()
+	s := &simulated{T: t, store: objectstore.New(objectstore.Options{Name: "asia", Seed: seed, NoWorkloads: true})}
+	s.somebody = s.client("kubectl")
+	s.open.Store(true)
+	found, err := discovery.NewDiscoveryClientForConfig(s.as(applierAgent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{
+		Cluster: "asia", Federation: "web", Source: "source-1", Instance: "one", Version: "v0.0.1",
+		Client: s.client(applierAgent), Mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found)),
+		MayWrite: s.open.Load,
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	s.Applier = New(o)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { s.Applier.Run(ctx) })
+	running.Go(func() { s.feed(ctx, &running) })
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+	})
+	return s
+}
+
+func (s *simulated) as(agent string) *rest.Config {
+	c := s.store.Config()
+	c.UserAgent = agent
+	return c
+}
+
+func (s *simulated) client(agent string) dynamic.Interface {
+	s.Helper()
+	c, err := dynamic.NewForConfig(s.as(agent))
+	if err != nil {
+		s.Fatal(err)
+	}
+	return c
+}
+
+// feed watches what the Applier needs to see, as a member of the federation does.
+func (s *simulated) feed(ctx context.Context, running *sync.WaitGroup) {
+	client := s.client("watches")
+	follow := func(gvr schema.GroupVersionResource, namespace, selector string, w watched) {
+		running.Go(func() {
+			objects := client.Resource(gvr).Namespace(namespace)
+			for ctx.Err() == nil {
+				err := s.followOnce(ctx, objects, selector, w)
+				w.state(nil, err)
+				select {
+				case <-ctx.Done():
+				case <-time.After(500 * time.Millisecond):
+				}
+			}
+		})
+	}
+	follow(namespaces, "", "", watched{
+		event: func(u *unstructured.Unstructured, deleted bool) { s.ObserveNamespace(u, deleted) },
+		state: func(l *Listing, err error) { s.NamespacesListed(l != nil, l, err) },
+	})
+	follow(definitions, "", "", watched{
+		event: func(*unstructured.Unstructured, bool) { s.DefinitionsChanged() },
+		state: func(*Listing, error) {},
+	})
+	follow(configMaps, Namespace, ParentSelector("web"), watched{
+		event: func(u *unstructured.Unstructured, deleted bool) {
+			s.Observe(Event{Resource: configMaps, Object: u, Deleted: deleted})
+		},
+		state: func(l *Listing, err error) {
+			if l != nil {
+				s.ParentsRead(l)
+			} else {
+				s.ParentsListed(false, err)
+			}
+		},
+	})
+	followed := map[schema.GroupVersionResource]bool{}
+	for ctx.Err() == nil {
+		for _, gvr := range s.Resources() {
+			if !followed[gvr] {
+				followed[gvr] = true
+				follow(gvr, "", LabelPartOf, watched{
+					event: func(u *unstructured.Unstructured, deleted bool) {
+						s.Observe(Event{Resource: gvr, Object: u, Deleted: deleted})
+					},
+					state: func(l *Listing, err error) {
+						if l != nil {
+							s.Listed(gvr, l)
+						} else {
+							s.Unlisted(gvr, err)
+						}
+					},
+				})
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// watched is where a watch reports to.
+type watched struct {
+	event func(u *unstructured.Unstructured, deleted bool)
+	state func(l *Listing, err error) // a list, or why there is none; neither while it is about to be
+}
+
+// followOnce lists and watches until that ends.
+func (s *simulated) followOnce(ctx context.Context, objects dynamic.ResourceInterface, selector string, w watched) error {
+	asked := time.Now()
+	list, err := objects.List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return err
+	}
+	l := &Listing{Asked: asked, Objects: map[types.NamespacedName]types.UID{}}
+	for i := range list.Items {
+		u := &list.Items[i]
+		w.event(u, false)
+		l.Objects[types.NamespacedName{Namespace: u.GetNamespace(), Name: u.GetName()}] = u.GetUID()
+	}
+	w.state(l, nil)
+	events, err := objects.Watch(ctx, metav1.ListOptions{LabelSelector: selector, ResourceVersion: list.GetResourceVersion()})
+	if err != nil {
+		return err
+	}
+	defer events.Stop()
+	for event := range events.ResultChan() {
+		if u, ok := event.Object.(*unstructured.Unstructured); ok && event.Type != watch.Bookmark {
+			w.event(u, event.Type == watch.Deleted)
+		}
+	}
+	return nil
+}
+
+func (s *simulated) objects(manifests ...string) []*federation.Object {
+	s.Helper()
+	var out []*federation.Object
+	for _, text := range manifests {
+		for doc := range strings.SplitSeq(text, "\n---\n") {
+			content := map[string]any{}
+			if err := yaml.Unmarshal([]byte(strings.ReplaceAll(doc, "NAMESPACE", "default")), &content); err != nil {
+				s.Fatal(err)
+			}
+			o, err := federation.NewObject(content, "apps/web/all.yaml")
+			if err != nil {
+				s.Fatal(err)
+			}
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// push makes these manifests a new revision of app web.
+func (s *simulated) push(manifests ...string) {
+	s.Helper()
+	s.revisions++
+	s.Want(federation.ClusterPlan{
+		Cluster: "asia", Revision: federation.Revision{Ref: "main", SHA: fmt.Sprintf("%040d", s.revisions)}, CreateNamespaces: true,
+		Apps: []federation.AppPlan{{App: "web", Objects: s.objects(manifests...), Adoption: federation.AdoptAlways, Prune: federation.PruneAllowed}},
+	})
+}
+
+// after lets virtual time pass.
+func (s *simulated) after(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// completeWithin waits until the cluster is as the plan says, and checks that no
+// finding is left.
+func (s *simulated) completeWithin(d time.Duration) {
+	s.Helper()
+	begun := time.Now()
+	for time.Since(begun) <= d {
+		synctest.Wait()
+		if standing := s.Standing(time.Now()); standing.Complete && standing.Tried {
+			if len(standing.Findings)+len(standing.Own) > 0 {
+				s.Errorf("findings where all is applied: %v %v", standing.Findings, standing.Own)
+			}
+			for _, c := range standing.Changes {
+				if c.Err != nil {
+					s.Errorf("a failure where all is applied: %v", c.Err)
+				}
+			}
+			return
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	standing := s.Standing(time.Now())
+	s.Fatalf("not complete after %s: tried %v, findings %.5v, own %v\n%s", d, standing.Tried, standing.Findings, standing.Own, s.table.dump(time.Now()))
+}
+
+// dump shows what a table knows, for a test that failed.
+func (t *table) dump(now time.Time) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var b strings.Builder
+	for i, r := range t.sorted() {
+		if r.settled() && r.last.err == nil || i > 40 {
+			continue
+		}
+		fmt.Fprintf(&b, "%s: wanted %v, there %v, settled %v, under way %v, drift %v, last %v at %s (%d)\n", r.ref, r.want != nil, r.live != nil,
+			r.settled(), r.flight != nil, r.drift, r.last.err, r.last.at.Format(time.TimeOnly), r.last.failures)
+	}
+	for gk, k := range t.kinds {
+		fmt.Fprintf(&b, "%s: mapping %v, list %v, hung %v, last %v\n", gk, k.mapping != nil, k.list, k.hung, k.last.err)
+	}
+	for name, a := range t.apps {
+		fmt.Fprintf(&b, "app %s: named %v, parent %v, wide %v, last %v\n", name, a.named, a.parent, t.wide(a), a.last.err)
+	}
+	agenda := t.agendaAt(now)
+	fmt.Fprintf(&b, "silent %v; agenda %q, next %s, calm %v\n", t.silent.err, describeTasks(agenda.tasks), agenda.next.Sub(now), agenda.calm)
+	return b.String()
+}
+
+// requests counts what the Applier asked since the last forgetting.
+func (s *simulated) requests() int {
+	return s.store.Count(func(e objectstore.Entry) bool { return isApplier(e.Request) })
+}
+
+func isApplier(r *objectstore.Request) bool {
+	return strings.HasPrefix(r.HTTP.UserAgent(), applierAgent)
+}
+
+func manyConfigMaps(n int, value string) []string {
+	var out []string
+	for i := range n {
+		out = append(out, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d, namespace: NAMESPACE}\ndata: {v: %q}", i, value))
+	}
+	return out
+}
+
+// refusals are the ways in which a cluster refuses, each with what lifts it.
+var refusals = map[string]func(s *simulated){
+	"a policy":  func(s *simulated) { s.store.SetRefusals(objectstore.Policy("no", "configmaps", "no")) },
+	"a quota":   func(s *simulated) { s.store.SetRefusals(objectstore.Quota("q", "configmaps", 0)) },
+	"a webhook": func(s *simulated) { s.store.SetRefusals(objectstore.Webhook("no.example.com", "configmaps", "no")) },
+	"a webhook that is down": func(s *simulated) {
+		s.store.SetRefusals(objectstore.WebhookDown("down.example.com", "configmaps"))
+	},
+	"no right to write": func(s *simulated) {
+		s.store.SetFaults(forApplier(objectstore.Forbid("fedsync", "configmaps", "patch", "create")))
+	},
+	"no right at all": func(s *simulated) {
+		s.store.SetFaults(forApplier(func(r *objectstore.Request) objectstore.Action {
+			return objectstore.Forbid("fedsync", r.Resource.Resource)(r)
+		}))
+	},
+	"a fault": func(s *simulated) { s.store.SetFaults(objectstore.Fail(isApplier)) },
+	"an overload": func(s *simulated) {
+		s.store.SetFaults(forApplier(objectstore.Throttle(time.Second)))
+	},
+	"an object that says no itself": func(s *simulated) {
+		s.store.SetRefusals(func(a objectstore.Attempt) error {
+			if a.Resource.Resource != "configmaps" {
+				return nil
+			}
+			return apierrors.NewInvalid(schema.GroupKind{Kind: "ConfigMap"}, a.Name, nil)
+		})
+	},
+	"a webhook that hangs": func(s *simulated) {
+		s.store.SetFaults(forApplier(objectstore.WebhookHangs("slow.example.com", "configmaps", time.Minute)))
+	},
+	"silence": func(s *simulated) {
+		s.store.SetFaults(forApplier(func(*objectstore.Request) objectstore.Action { return objectstore.Action{Hang: true} }))
+	},
+	"a connection that ends": func(s *simulated) {
+		s.store.SetFaults(forApplier(func(*objectstore.Request) objectstore.Action { return objectstore.Action{Drop: true} }))
+	},
+	"lost answers": func(s *simulated) {
+		s.store.SetFaults(forApplier(func(*objectstore.Request) objectstore.Action { return objectstore.Action{LoseAnswer: true} }))
+	},
+}
+
+// forApplier restricts a fault to the Applier's requests.
+func forApplier(f objectstore.Fault) objectstore.Fault {
+	return func(r *objectstore.Request) objectstore.Action {
+		if !isApplier(r) {
+			return objectstore.Action{}
+		}
+		return f(r)
+	}
+}
+
+func (s *simulated) lift() {
+	s.store.SetRefusals()
+	s.store.SetFaults()
+}
+
+func TestWhatIsRefusedCostsLittleAndIsAppliedSoonAfter(t *testing.T) {
+	for name, refuse := range refusals {
+		for _, when := range []string{"from the start", "later"} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := simulate(t, 1)
+					defer s.stop()
+					if when == "later" {
+						s.push(manyConfigMaps(300, "0")...)
+						s.completeWithin(time.Minute)
+					}
+					refuse(s)
+					s.push(append(manyConfigMaps(300, "1"), nginx)...)
+					s.after(2 * time.Minute)
+					for range 4 {
+						s.store.ForgetRequests()
+						s.after(time.Minute)
+						if n := s.requests(); n > 30 {
+							t.Errorf("%d requests in a minute, want at most 30", n)
+						}
+					}
+					s.lift()
+					s.completeWithin(time.Minute)
+				})
+			})
+		}
+	}
+}
+
+func TestAHungKindDoesNotHoldUpTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := simulate(t, 1)
+		defer s.stop()
+		s.push(append(manyConfigMaps(60, "0"), nginx)...)
+		s.completeWithin(time.Minute)
+		s.store.SetFaults(forApplier(objectstore.WebhookHangs("slow.example.com", "configmaps", time.Minute)))
+		image := func(tag string) string { return strings.Replace(nginx, "nginx:1.29", "nginx:"+tag, 1) }
+		for i := range 4 {
+			tag := fmt.Sprintf("1.3%d", i)
+			s.push(append(manyConfigMaps(60, tag), image(tag))...)
+			s.after(3 * time.Second)
+			u, err := s.somebody.Resource(replicaSets).Namespace("default").Get(t.Context(), "nginx", metav1.GetOptions{})
+			if err != nil || !strings.Contains(fmt.Sprint(u.Object["spec"]), tag) {
+				t.Errorf("after 3 s the ReplicaSet does not run %s: %v", tag, err)
+			}
+			s.after(time.Duration(7*i) * time.Second)
+		}
+		// What hangs no longer is applied, and what Git takes back is no matter.
+		s.push(nginx)
+		s.completeWithin(30 * time.Second)
+		s.push(append(manyConfigMaps(60, "x"), nginx)...)
+		s.after(time.Minute)
+		s.lift()
+		s.completeWithin(time.Minute)
+	})
+}
+
+func TestAStormOfEventsOnARefusedObjectIsNoStormOfRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := simulate(t, 1)
+		defer s.stop()
+		s.push(manyConfigMaps(20, "0")...)
+		s.completeWithin(time.Minute)
+		s.store.SetRefusals(func(a objectstore.Attempt) error {
+			if a.Manager != FieldManager {
+				return nil
+			}
+			return objectstore.Policy("no", "configmaps", "no")(a)
+		})
+		edit := func(i, n int, field string) {
+			_, err := s.somebody.Resource(configMaps).Namespace("default").Patch(t.Context(), fmt.Sprintf("c%d", i), types.MergePatchType,
+				fmt.Appendf(nil, field, fmt.Sprint(n)), metav1.PatchOptions{FieldManager: "kubectl"})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 20 {
+			edit(i, 0, `{"data":{"v":"mine%s"}}`)
+		}
+		s.after(time.Minute)
+		s.store.ForgetRequests()
+		for n := range 600 {
+			edit(n%20, n, `{"metadata":{"annotations":{"n":"%s"}}}`) // nothing of ours
+			edit(3, n, `{"data":{"v":"mine%s"}}`)
+			s.after(100 * time.Millisecond)
+		}
+		if n := s.requests(); n > 30 {
+			t.Errorf("%d requests in a minute of events, want at most 30", n)
+		}
+		s.lift()
+		s.completeWithin(time.Minute)
+	})
+}
+
+func TestWhatSomebodyMendsIsSeenWithinFiveSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := simulate(t, 1)
+		defer s.stop()
+		closed := true
+		s.store.SetRefusals(func(a objectstore.Attempt) error {
+			if !closed || a.Manager != FieldManager || a.Namespace != "default" {
+				return nil
+			}
+			return objectstore.Policy("no", "configmaps", "no")(a)
+		})
+		s.push(manyConfigMaps(10, "0")...)
+		s.after(5 * time.Minute)
+		closed = false
+		// The namespace's labels are what the policy goes by.
+		_, err := s.somebody.Resource(namespaces).Patch(t.Context(), "default", types.MergePatchType, []byte(`{"metadata":{"labels":{"open":"yes"}}}`), metav1.PatchOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.completeWithin(5 * time.Second)
+	})
+}
+
+// TestAnyHistoryConverges has a cluster refuse, hang, lose answers and be restored
+// while Git and people change things, and checks that what is there in the end is
+// what Git says, soon, and without a finding.
+func TestAnyHistoryConverges(t *testing.T) {
+	const histories = 60
+	names := make([]string, 0, len(refusals))
+	for name := range refusals {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for seed := range uint64(histories) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				random := rand.New(rand.NewPCG(seed, 7))
+				s := simulate(t, seed+1)
+				defer s.stop()
+				var said []string
+				note := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+				defer func() {
+					if t.Failed() {
+						t.Logf("history: %s", strings.Join(said, "; "))
+					}
+				}()
+				manifests := func() []string {
+					all := slices.Concat(manyConfigMaps(12, fmt.Sprint(random.IntN(3))), strings.Split(nginx, "\n---\n"), []string{elsewhere}, widgets)
+					random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+					return all[:random.IntN(len(all))]
+				}
+				backup := s.store.Backup()
+				for range 25 {
+					switch random.IntN(10) {
+					case 0, 1, 2:
+						m := manifests()
+						note("push %d objects", len(m))
+						s.push(m...)
+					case 3, 4:
+						name := names[random.IntN(len(names))]
+						note("%s", name)
+						refusals[name](s)
+					case 5:
+						note("lift")
+						s.lift()
+					case 6:
+						name := fmt.Sprintf("c%d", random.IntN(12))
+						note("edit %s", name)
+						_, _ = s.somebody.Resource(configMaps).Namespace("default").Patch(t.Context(), name, types.MergePatchType,
+							[]byte(`{"data":{"v":"mine"}}`), metav1.PatchOptions{FieldManager: "kubectl"})
+					case 7:
+						name := fmt.Sprintf("c%d", random.IntN(12))
+						note("delete %s", name)
+						_ = s.somebody.Resource(configMaps).Namespace("default").Delete(t.Context(), name, metav1.DeleteOptions{})
+					case 8:
+						if random.IntN(2) == 0 {
+							note("backup")
+							backup = s.store.Backup()
+							break
+						}
+						note("restore")
+						s.store.Restore(backup)
+						s.Forget()
+						s.store.CutWatches()
+					case 9:
+						note("may write %v", !s.open.Load())
+						s.open.Store(!s.open.Load())
+						s.Wake()
+					}
+					d := time.Duration(random.IntN(20_000)) * time.Millisecond
+					if random.IntN(3) == 0 {
+						d = time.Duration(random.IntN(50)) * time.Millisecond
+					}
+					note("%s", d)
+					s.after(d)
+				}
+				s.lift()
+				s.open.Store(true)
+				s.Wake()
+				want := manifests()
+				if random.IntN(2) == 0 {
+					note("push %d objects", len(want))
+					s.push(want...)
+				}
+				// A fight may have been seen in the edits; it ends by itself, later.
+				s.endFights()
+				s.completeWithin(time.Minute)
+				s.wantEqual()
+			})
+		})
+	}
+}
+
+// endFights has fights be forgotten, since nobody fights.
+func (s *simulated) endFights() {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	for _, r := range s.table.rows {
+		r.fight = nil
+	}
+	s.Wake()
+}
+
+const elsewhere = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: far, namespace: elsewhere}
+data: {v: "1"}`
+
+var widgets = []string{`
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  names: {kind: Widget, plural: widgets, singular: widget}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}`, `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.example.com}
+spec:
+  group: example.com
+  names: {kind: Gadget, plural: gadgets, singular: gadget}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object}}`}
+
+// wantEqual checks that the cluster has what Git wants, and of ours nothing besides.
+func (s *simulated) wantEqual() {
+	s.Helper()
+	wanted := map[string]bool{}
+	s.table.mu.Lock()
+	var rows []*desired
+	for _, r := range s.table.rows {
+		if r.want != nil {
+			rows = append(rows, r.want)
+		}
+	}
+	s.table.mu.Unlock()
+	for _, d := range rows {
+		mapping, err := s.mapping(d.ref.GroupKind(), d.object.Version)
+		if err != nil {
+			s.Errorf("%s: %v", d.ref, err)
+			continue
+		}
+		u, err := s.somebody.Resource(mapping.Resource).Namespace(d.ref.Namespace).Get(s.Context(), d.ref.Name, metav1.GetOptions{})
+		if err != nil {
+			s.Errorf("%s: %v", d.ref, err)
+			continue
+		}
+		wanted[d.ref.String()] = true
+		if v := s.table.hasher.viewOf(u); !s.table.hasher.says(v, d.unstructured().Object) {
+			s.Errorf("%s is not what Git says: %v", d.ref, u.Object)
+		}
+	}
+	for _, gvr := range []schema.GroupVersionResource{configMaps, services, replicaSets, ingresses, definitions} {
+		list, err := s.somebody.Resource(gvr).List(s.Context(), metav1.ListOptions{LabelSelector: LabelPartOf})
+		if err != nil {
+			s.Fatal(err)
+		}
+		for i := range list.Items {
+			if ref := federation.RefOf(&list.Items[i]); !wanted[ref.String()] {
+				s.Errorf("%s is still there", ref)
+			}
+		}
+	}
+}
