@@ -209,6 +209,7 @@ func (d *Daemon) Close() {
 	if d.lock != nil {
 		_ = d.lock.Close()
 	}
+	d.kubeconfig.Close()
 }
 
 // publicURL is the address of the page as others reach it.

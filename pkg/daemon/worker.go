@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -235,12 +236,21 @@ func (w *worker) enter(s *session) {
 // it ran last, it is taken to run still.
 func (w *worker) unreachable(err error) {
 	reason := health.Redact(err.Error()) // a kubeconfig is quoted in errors, passwords of proxies included
-	w.log.Warn("no way to the cluster", zap.String("error", reason))
+	failure := federation.FailureContext
+	if _, ok := errors.AsType[*credentialFileError](err); ok {
+		failure = federation.FailureFiles
+	}
+	w.mu.Lock()
+	known := w.now.facts.State == federation.ClusterUnknown && w.now.facts.Error == reason
+	w.mu.Unlock()
+	if !known {
+		w.log.Warn("no way to the cluster", zap.String("error", reason))
+	}
 	w.update(func(o *outcome) {
-		if o.facts.State != federation.ClusterUnknown || o.facts.Failure != federation.FailureContext {
+		if o.facts.State != federation.ClusterUnknown || o.facts.Failure != failure {
 			o.facts.Since = time.Now()
 		}
-		o.facts.State, o.facts.Failure, o.facts.Error = federation.ClusterUnknown, federation.FailureContext, reason
+		o.facts.State, o.facts.Failure, o.facts.Error = federation.ClusterUnknown, failure, reason
 		o.findings, o.faults = nil, nil
 	})
 }

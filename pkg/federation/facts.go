@@ -40,6 +40,7 @@ const (
 	FailureForbidden    FailureClass = "forbidden"
 	FailureNotReady     FailureClass = "not ready" // it answers with a server error
 	FailureContext      FailureClass = "context"   // not in the kubeconfig, or unusable there
+	FailureFiles        FailureClass = "files"     // a file that the kubeconfig names is missing or unusable
 	FailureNetwork      FailureClass = "network"   // unreachable, reset, and whatever else a connection dies of
 )
 
@@ -49,7 +50,7 @@ func (f FailureClass) Absent() bool {
 	switch f {
 	case FailureDNS, FailureRefused, FailureTimeout, FailureNotReady, FailureNetwork:
 		return true
-	case FailureNone, FailureTLS, FailureUnauthorised, FailureForbidden, FailureContext:
+	case FailureNone, FailureTLS, FailureUnauthorised, FailureForbidden, FailureContext, FailureFiles:
 		return false
 	}
 	return false

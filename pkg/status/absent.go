@@ -38,6 +38,9 @@ func (s *summary) absent(c Cluster) wait {
 	case federation.FailureContext:
 		f.ID, state, cause = idContext, "not in the kubeconfig", fmt.Sprintf("no usable kubeconfig context %q", context)
 		f.Remedy = fmt.Sprintf("add the context to the kubeconfig, or set the cluster's context in %s", federation.FileName)
+	case federation.FailureFiles:
+		f.ID, state, cause = idContext, "credentials missing", "a file that the kubeconfig names cannot be used"
+		f.Remedy = "create the file that is named, readable for fedsync; it takes effect at once"
 	case federation.FailureNotReady:
 		f.ID, state, cause = idNotReady, "not ready", "it answers with server errors"
 		f.Remedy = fmt.Sprintf("kubectl --context=%s get --raw '/readyz?verbose'", context)
