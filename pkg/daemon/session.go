@@ -119,6 +119,9 @@ func (s *session) loop(ctx context.Context) {
 		case <-s.retry.C:
 			s.retryAt = time.Time{}
 		}
+		if ctx.Err() != nil {
+			return // select takes any of the cases that are ready
+		}
 		if s.state() == federation.ClusterOffline || s.order.number == 0 {
 			continue
 		}
