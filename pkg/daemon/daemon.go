@@ -225,6 +225,7 @@ func (d *Daemon) Close() {
 	if d.claims != nil {
 		_ = d.claims.Close() // the lock goes with the process at the latest
 	}
+	d.kubeconfig.Close()
 }
 
 // publicURL is the address of the page as others reach it.

@@ -88,8 +88,10 @@ func newRoll(in rollInput) roll {
 		}
 		out.Roster.Brought[c.Name] = now
 		if now.Before != "" && now.Since == in.Revision {
-			out.Verdicts[c.Name] = verdict{clusterReplaced, "",
-				fmt.Sprintf("kube-system had the uid %s, and has %s", now.Before, uid)}
+			out.Verdicts[c.Name] = verdict{
+				clusterReplaced, "",
+				fmt.Sprintf("kube-system had the uid %s, and has %s", now.Before, uid),
+			}
 			continue
 		}
 		out.Verdicts[c.Name] = verdict{Action: clusterWrite}

@@ -34,6 +34,8 @@ func Words(class federation.FailureClass) string {
 		return "the request contradicts what is there"
 	case federation.FailureContext:
 		return "no usable kubeconfig context"
+	case federation.FailureFiles:
+		return "a file that the kubeconfig names cannot be used"
 	case federation.FailureNone:
 	}
 	return ""
@@ -67,6 +69,8 @@ func Remedy(class federation.FailureClass, context string) string {
 		return "find out who else changes the object: kubectl get --show-managed-fields"
 	case federation.FailureContext:
 		return fmt.Sprintf("add the context to the kubeconfig, or set the cluster's context in %s", federation.FileName)
+	case federation.FailureFiles:
+		return "create the file that is named, readable for fedsync; it takes effect at once"
 	case federation.FailureNone:
 	}
 	return ""

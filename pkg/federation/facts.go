@@ -43,6 +43,7 @@ const (
 	FailureInvalid      FailureClass = "invalid"   // it does not accept what was sent
 	FailureConflict     FailureClass = "conflict"  // what was sent contradicts what is there
 	FailureContext      FailureClass = "context"   // not in the kubeconfig, or unusable there
+	FailureFiles        FailureClass = "files"     // a file that the kubeconfig names is missing or unusable
 	FailureNetwork      FailureClass = "network"   // unreachable, reset, and whatever else a connection dies of
 )
 
@@ -53,7 +54,7 @@ func (f FailureClass) Absent() bool {
 	case FailureDNS, FailureRefused, FailureTimeout, FailureServer, FailureNetwork:
 		return true
 	case FailureNone, FailureTLS, FailureUnauthorised, FailureForbidden, FailureThrottled,
-		FailureInvalid, FailureConflict, FailureContext:
+		FailureInvalid, FailureConflict, FailureContext, FailureFiles:
 		return false
 	}
 	return false

@@ -286,22 +286,29 @@ func (a *attempt) trace() *httptrace.ClientTrace {
 		DNSDone:           func(httptrace.DNSDoneInfo) { reach(phaseConnection) },
 		TLSHandshakeStart: func() { reach(phaseHandshake) },
 		GotConn:           func(httptrace.GotConnInfo) { reach(phaseAnswer) },
+		WroteHeaderField:  a.wrote,
 	}
 }
 
-// wire stands below client-go's credentials and sees what really goes over the
-// wire.
+// wrote notes the credentials that were sent, whoever added them.
+func (a *attempt) wrote(header string, values []string) {
+	if len(values) == 0 || !strings.EqualFold(header, "Authorization") {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.authorization = values[0]
+}
+
+// wire stands below client-go's credentials and sees what is really answered.
 type wire struct{ next http.RoundTripper }
 
-// RoundTrip sends the request on and notes what was sent and answered.
+// RoundTrip sends the request on and notes what was answered.
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	tried, ok := req.Context().Value(attemptKey{}).(*attempt)
 	if !ok {
 		return w.next.RoundTrip(req)
 	}
-	tried.mu.Lock()
-	tried.authorization = req.Header.Get("Authorization")
-	tried.mu.Unlock()
 	resp, err := w.next.RoundTrip(req)
 	if err == nil {
 		tried.status.Store(int32(resp.StatusCode))

@@ -172,28 +172,28 @@ func (k *Kinds) RESTMappings(gk schema.GroupKind, versions ...string) ([]*meta.R
 
 // KindFor implements meta.RESTMapper.
 func (k *Kinds) KindFor(resource schema.GroupVersionResource) (schema.GroupVersionKind, error) {
-	return lookUp(context.Background(), k, resource.Group, given(resource.Version), func(m meta.RESTMapper) (schema.GroupVersionKind, error) {
+	return lookUp(context.Background(), k, resource.Group, versionOf(resource.Version), func(m meta.RESTMapper) (schema.GroupVersionKind, error) {
 		return m.KindFor(resource)
 	})
 }
 
 // KindsFor implements meta.RESTMapper.
 func (k *Kinds) KindsFor(resource schema.GroupVersionResource) ([]schema.GroupVersionKind, error) {
-	return lookUp(context.Background(), k, resource.Group, given(resource.Version), func(m meta.RESTMapper) ([]schema.GroupVersionKind, error) {
+	return lookUp(context.Background(), k, resource.Group, versionOf(resource.Version), func(m meta.RESTMapper) ([]schema.GroupVersionKind, error) {
 		return m.KindsFor(resource)
 	})
 }
 
 // ResourceFor implements meta.RESTMapper.
 func (k *Kinds) ResourceFor(resource schema.GroupVersionResource) (schema.GroupVersionResource, error) {
-	return lookUp(context.Background(), k, resource.Group, given(resource.Version), func(m meta.RESTMapper) (schema.GroupVersionResource, error) {
+	return lookUp(context.Background(), k, resource.Group, versionOf(resource.Version), func(m meta.RESTMapper) (schema.GroupVersionResource, error) {
 		return m.ResourceFor(resource)
 	})
 }
 
 // ResourcesFor implements meta.RESTMapper.
 func (k *Kinds) ResourcesFor(resource schema.GroupVersionResource) ([]schema.GroupVersionResource, error) {
-	return lookUp(context.Background(), k, resource.Group, given(resource.Version), func(m meta.RESTMapper) ([]schema.GroupVersionResource, error) {
+	return lookUp(context.Background(), k, resource.Group, versionOf(resource.Version), func(m meta.RESTMapper) ([]schema.GroupVersionResource, error) {
 		return m.ResourcesFor(resource)
 	})
 }
@@ -207,7 +207,7 @@ func (k *Kinds) ResourceSingularizer(resource string) (string, error) {
 	return t.mapper.ResourceSingularizer(resource)
 }
 
-func given(version string) []string {
+func versionOf(version string) []string {
 	if version == "" {
 		return nil
 	}

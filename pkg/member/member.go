@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -19,6 +20,16 @@ type Connection struct {
 	REST   *rest.Config
 	Digest string
 }
+
+// FileError means that a file which the configuration of a connection names cannot be
+// used: it may appear later.
+type FileError struct{ Err error }
+
+// Error implements error.
+func (e *FileError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why the file cannot be used.
+func (e *FileError) Unwrap() error { return e.Err }
 
 // Options say which cluster a Member keeps, for whom, and how.
 type Options struct {
@@ -154,10 +165,14 @@ func (m *Member) Run(ctx context.Context) {
 		if err != nil {
 			// It quotes the configuration, passwords of proxies included.
 			reason := health.Redact(err.Error())
-			if before := m.facts(); before.Failure != federation.FailureContext || before.Error != reason {
+			class := federation.FailureContext
+			if _, ok := errors.AsType[*FileError](err); ok {
+				class = federation.FailureFiles
+			}
+			if before := m.facts(); before.State != federation.ClusterUnknown || before.Failure != class || before.Error != reason {
 				m.Log.Warn("no way to the cluster", zap.String("error", reason))
 			}
-			m.stand(disconnected{reason: reason, at: time.Now()})
+			m.stand(disconnected{class: class, reason: reason, at: time.Now()})
 			select {
 			case <-ctx.Done():
 			case <-m.reconnect:

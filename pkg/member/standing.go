@@ -27,6 +27,7 @@ type (
 	// disconnected: there is no way to the cluster in the configuration. What it
 	// ran last, it is taken to run still.
 	disconnected struct {
+		class  federation.FailureClass
 		reason string
 		at     time.Time
 	}
@@ -45,10 +46,10 @@ type (
 func (connected) apply(f *federation.ClusterFacts) { f.Synced, f.UID = false, "" }
 
 func (e disconnected) apply(f *federation.ClusterFacts) {
-	if f.State != federation.ClusterUnknown || f.Failure != federation.FailureContext {
+	if f.State != federation.ClusterUnknown || f.Failure != e.class {
 		f.Since = e.at
 	}
-	f.State, f.Failure, f.Error = federation.ClusterUnknown, federation.FailureContext, e.reason
+	f.State, f.Failure, f.Error = federation.ClusterUnknown, e.class, e.reason
 	f.Synced = false
 }
 

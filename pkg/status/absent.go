@@ -29,6 +29,8 @@ func (s *summary) absent(c Cluster) wait {
 		f.ID, state = idNotReady, "throttled"
 	case federation.FailureServer, federation.FailureInvalid, federation.FailureConflict:
 		f.ID, state = idNotReady, "not ready"
+	case federation.FailureFiles:
+		f.ID, state = idContext, "credentials missing"
 	case federation.FailureNone:
 		f.ID = idNotReady
 		f.Remedy = fmt.Sprintf("kubectl --context=%s get --raw /readyz", context)
