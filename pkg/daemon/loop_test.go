@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -127,60 +129,86 @@ func stage(t *testing.T, cfg *Config) *staged {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	s.loop = newLoop(d, false)
-	s.workers.newWorker = func(f *federation.Federation, c federation.Cluster) *worker {
-		w := d.newWorker(f, c, false)
-		w.connect = func(string) (connection, error) {
-			<-ctx.Done()
-			return connection{}, errors.New("the test is over")
-		}
-		go play(ctx, w)
-		return w
+	s.members.claims = nil
+	s.members.newMember = func(_ *federation.Federation, c federation.Cluster) keeper {
+		return &played{name: c.Name, changed: d.changed, outcome: member.Outcome{Facts: federation.ClusterFacts{
+			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, ServicesKnown: true,
+		}}}
 	}
 	var running sync.WaitGroup
 	running.Go(func() { s.run(ctx) })
 	running.Go(func() { d.poster.Run(ctx) })
 	s.stop = func() {
 		cancel()
-		s.workers.wait()
+		s.members.wait()
 		running.Wait()
 	}
 	return s
 }
 
-// play is a cluster that runs what it is told to: at once, but for objects that say
+// played is a cluster that runs what it is told to: at once, but for objects that say
 // "refused", and not well where they say "degraded".
-func play(ctx context.Context, w *worker) {
-	w.update(func(o *outcome) {
-		o.facts = federation.ClusterFacts{
-			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, ServicesKnown: true,
-		}
-	})
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.ordered:
-		}
-		order := w.newestOrder()
-		w.update(func(o *outcome) { carry(o, order) })
-	}
+type played struct {
+	name    string
+	changed bell
+
+	mu      sync.Mutex // protects what follows
+	order   member.Order
+	outcome member.Outcome
 }
 
-func carry(o *outcome, order order) {
-	if o.facts.State != federation.ClusterReady {
+func (p *played) Run(ctx context.Context) { <-ctx.Done() }
+func (p *played) Reconnect()              {}
+
+func (p *played) Newest() member.Order {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.order
+}
+
+func (p *played) Outcome() member.Outcome {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.outcome
+}
+
+func (p *played) Want(plan federation.ClusterPlan) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.order.Number > 0 && reflect.DeepEqual(p.order.ClusterPlan, plan) {
+		return false
+	}
+	p.order = member.Order{ClusterPlan: plan, Number: p.order.Number + 1}
+	p.outcome.Handed = p.order.Number
+	go p.update(carry)
+	return true
+}
+
+func (p *played) update(change func(*member.Outcome, member.Order)) {
+	p.mu.Lock()
+	change(&p.outcome, p.order)
+	p.mu.Unlock()
+	p.changed.ring()
+}
+
+func carry(o *member.Outcome, order member.Order) {
+	if o.Facts.State != federation.ClusterReady {
 		return
 	}
-	o.tried, o.final, o.changing, o.whole = order.number, true, order.Revision, !order.Provisional
-	o.changes, o.findings, o.observations, o.facts.Workloads = nil, nil, nil, nil
-	o.facts.Inventory = map[string][]federation.ObjectRef{}
+	o.Begun, o.Tried, o.Done, o.Final = order.Number, true, false, true
+	if !order.Provisional {
+		o.Revision = order.Revision
+	}
+	o.Changes, o.Findings, o.Observations, o.Facts.Workloads = nil, nil, nil, nil
+	o.Facts.Inventory = map[string][]federation.ObjectRef{}
 	for _, app := range order.Apps {
 		for _, object := range app.Objects {
 			text := string(object.JSON)
 			if strings.Contains(text, "refused") {
-				o.changes = append(o.changes, federation.Change{
+				o.Changes = append(o.Changes, federation.Change{
 					Cluster: order.Cluster, App: app.App, Object: object.Ref, Action: federation.ActionFailed, Err: errors.New("the API server refuses it"),
 				})
-				o.findings = append(o.findings, federation.Finding{
+				o.Findings = append(o.Findings, federation.Finding{
 					ID: "D10", Severity: federation.SeverityError, Cluster: order.Cluster, App: app.App, Object: object.Ref, Message: "the API server refuses it",
 				})
 				continue
@@ -189,20 +217,20 @@ func carry(o *outcome, order order) {
 			if strings.Contains(text, "degraded") {
 				health = federation.Degraded
 			}
-			o.facts.Inventory[app.App] = append(o.facts.Inventory[app.App], object.Ref)
-			o.observations = append(o.observations, federation.Observation{
+			o.Facts.Inventory[app.App] = append(o.Facts.Inventory[app.App], object.Ref)
+			o.Observations = append(o.Observations, federation.Observation{
 				Cluster: order.Cluster, App: app.App, Object: object.Ref, Health: health,
 			})
 			if n, ok := replicasOf(object); ok {
-				o.facts.Workloads = append(o.facts.Workloads, federation.Workload{Object: object.Ref, Replicas: n, Ready: n})
+				o.Facts.Workloads = append(o.Facts.Workloads, federation.Workload{Object: object.Ref, Replicas: n, Ready: n})
 			}
 		}
 	}
-	slices.SortFunc(o.observations, func(a, b federation.Observation) int { return a.Object.Compare(b.Object) })
-	if len(o.changes) == 0 {
-		o.done = order.number
-		if o.whole {
-			o.applied = order.Revision
+	slices.SortFunc(o.Observations, func(a, b federation.Observation) int { return a.Object.Compare(b.Object) })
+	if len(o.Changes) == 0 {
+		o.Done = true
+		if !order.Provisional {
+			o.Applied = order.Revision
 		}
 	}
 }
@@ -244,7 +272,7 @@ func (s *staged) pass(d time.Duration) *status.Report {
 
 // replicas is what each cluster was last told to run of ReplicaSet web.
 func (s *staged) replicas(cluster string) int64 {
-	for _, app := range s.workers.byName[cluster].newestOrder().Apps {
+	for _, app := range s.members.byName[cluster].Newest().Apps {
 		for _, o := range app.Objects {
 			if n, ok := replicasOf(o); ok {
 				return n
@@ -256,7 +284,7 @@ func (s *staged) replicas(cluster string) int64 {
 
 // value is what a cluster was last told to run of ConfigMap settings.
 func (s *staged) value(cluster string) string {
-	for _, app := range s.workers.byName[cluster].newestOrder().Apps {
+	for _, app := range s.members.byName[cluster].Newest().Apps {
 		for _, o := range app.Objects {
 			if o.Ref.Kind == "ConfigMap" {
 				content, _ := o.Unstructured().Object["data"].(map[string]any)
@@ -292,9 +320,9 @@ func good() map[string]string {
 
 // away makes cluster b Offline, or Ready again.
 func (s *staged) away(state federation.ClusterState) {
-	s.workers.byName["b"].update(func(o *outcome) {
-		o.facts.State, o.facts.Synced, o.facts.Outage = state, state == federation.ClusterReady, state != federation.ClusterReady
-		o.facts.AwaySince, o.facts.Since = time.Now(), time.Now()
+	s.members.byName["b"].keeper.(*played).update(func(o *member.Outcome, _ member.Order) {
+		o.Facts.State, o.Facts.Synced, o.Facts.Outage = state, state == federation.ClusterReady, state != federation.ClusterReady
+		o.Facts.AwaySince, o.Facts.Since = time.Now(), time.Now()
 	})
 }
 

@@ -12,10 +12,21 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
+// keeper is one member cluster's own loop.
+type keeper interface {
+	// Want gives it what its cluster should run, and reports whether that is news.
+	Want(plan federation.ClusterPlan) bool
+	Newest() member.Order
+	Outcome() member.Outcome
+	// Reconnect has it look whether its connection is still the one configured.
+	Reconnect()
+	Run(ctx context.Context)
+}
+
 // members are the clusters that are kept, each by a loop of its own. The daemon's
 // loop owns them.
 type members struct {
-	newMember func(*federation.Federation, federation.Cluster) *member.Member
+	newMember func(*federation.Federation, federation.Cluster) keeper
 	claims    *claim.Writer // nil where nothing is written
 	byName    map[string]*running
 	leaving   map[string]bool     // those whose clusters left the file, to be emptied
@@ -31,12 +42,15 @@ type members struct {
 
 // running is a member that runs.
 type running struct {
-	*member.Member
-	stop  func()
-	ended chan struct{} // closed when it has ended
+	keeper
+	cluster    federation.Cluster
+	federation string // its name
+	nodePorts  federation.PortRange
+	stop       func()
+	ended      chan struct{} // closed when it has ended
 }
 
-func newMembers(claims *claim.Writer, newMember func(*federation.Federation, federation.Cluster) *member.Member) *members {
+func newMembers(claims *claim.Writer, newMember func(*federation.Federation, federation.Cluster) keeper) *members {
 	return &members{newMember: newMember, claims: claims, byName: map[string]*running{}, ending: map[string]*running{}}
 }
 
@@ -66,7 +80,7 @@ func (ms *members) meet(ctx context.Context, f *federation.Federation, leaving [
 	for name, m := range ms.byName {
 		// Another federation's name is another inventory: begin from scratch.
 		c, kept := clusters[name]
-		if !kept || c.Context != m.Cluster.Context || m.Federation != f.Name || m.NodePorts != f.NodePorts {
+		if !kept || c.Context != m.cluster.Context || m.federation != f.Name || m.nodePorts != f.NodePorts {
 			ms.end(name)
 		}
 	}
@@ -75,7 +89,10 @@ func (ms *members) meet(ctx context.Context, f *federation.Federation, leaving [
 			continue
 		}
 		ctx, stop := context.WithCancel(ctx)
-		m := &running{Member: ms.newMember(f, c), stop: stop, ended: make(chan struct{})}
+		m := &running{
+			keeper: ms.newMember(f, c), cluster: c, federation: f.Name, nodePorts: f.NodePorts,
+			stop: stop, ended: make(chan struct{}),
+		}
 		ms.byName[name] = m
 		before := ms.ending[name]
 		delete(ms.ending, name)

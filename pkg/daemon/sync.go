@@ -11,7 +11,6 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -67,7 +66,7 @@ func newLoop(d *Daemon, readOnly bool) *loop {
 	if readOnly {
 		claims = nil
 	}
-	l.members = newMembers(claims, func(f *federation.Federation, c federation.Cluster) *member.Member {
+	l.members = newMembers(claims, func(f *federation.Federation, c federation.Cluster) keeper {
 		return d.newMember(f, c, readOnly)
 	})
 	return l

@@ -41,7 +41,7 @@ func TestEachRequestIsSentOnce(t *testing.T) {
 		"throttled by a gateway for years": {
 			func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Retry-After", "1000000000")
-				http.Error(w, "<html>come back later</html>", 503)
+				http.Error(w, "<html>come back later</html>", http.StatusServiceUnavailable)
 			}, Failure{federation.FailureThrottled, MaxRetryAfter}, "come back later",
 		},
 		"server error with a time": {
@@ -62,7 +62,8 @@ func TestEachRequestIsSentOnce(t *testing.T) {
 		},
 		"closed": {
 			func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-			Failure{Class: federation.FailureNetwork}, "EOF",
+			Failure{Class: federation.FailureNetwork},
+			"EOF",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -185,27 +185,33 @@ func TestWatchTriesEverMoreSeldomWhatFails(t *testing.T) {
 	}{
 		"forbidden": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, "Forbidden") },
-			[]string{"failed forbidden"}, 6 * time.Second, 75, 95,
+			[]string{"failed forbidden"},
+			6 * time.Second, 75, 95,
 		},
 		"not served": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 404, "NotFound") },
-			[]string{"failed not served"}, 6 * time.Second, 75, 95,
+			[]string{"failed not served"},
+			6 * time.Second, 75, 95,
 		},
 		"server error": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 500, "InternalError") },
-			[]string{"failed server", "failed server"}, 600 * time.Millisecond, 110, 140,
+			[]string{"failed server", "failed server"},
+			600 * time.Millisecond, 110, 140,
 		},
 		"token": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "Unauthorized") },
-			[]string{"failed unauthorised", "failed unauthorised"}, 6 * time.Second, 75, 95,
+			[]string{"failed unauthorised", "failed unauthorised"},
+			6 * time.Second, 75, 95,
 		},
 		"hangs": {
 			hang,
-			[]string{"failed timeout", "failed timeout"}, 30600 * time.Millisecond, 55, 70,
+			[]string{"failed timeout", "failed timeout"},
+			30600 * time.Millisecond, 55, 70,
 		},
 		"ends every watch at once": {
 			func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "application/json") },
-			[]string{"failed network", "failed network"}, 600 * time.Millisecond, 110, 140,
+			[]string{"failed network", "failed network"},
+			600 * time.Millisecond, 110, 140,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
