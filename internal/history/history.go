@@ -56,12 +56,9 @@ type Event struct {
 
 // String returns the event as a reader of a failed test needs it.
 func (e Event) String() string {
-	s := fmt.Sprintf("%3d %8v %s", e.Number, e.At, e.Kind)
-	for _, detail := range []string{e.Cluster, e.Resource, e.Change.String()} {
-		if detail != "" {
-			s += " " + detail
-		}
-	}
+	words := []string{string(e.Kind), e.Cluster, e.Resource, e.Change.String()}
+	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
+	s := fmt.Sprintf("%3d %8v %s", e.Number, e.At, strings.Join(words, " "))
 	switch {
 	case e.For > 0:
 		s += fmt.Sprintf(" for %v", e.For)

@@ -1,11 +1,9 @@
 package history
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -164,6 +162,5 @@ func (s *stage) edit(e Event) {
 	if err != nil {
 		return
 	}
-	_, _ = io.Copy(&bytes.Buffer{}, answer.Body)
 	_ = answer.Body.Close()
 }
