@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ func TestAForgeNeverSeesTheFailureBeforeOnACommitThatMendsIt(t *testing.T) {
 	s := sandboxtest.Shared(t)
 	w := newWorld(t, s)
 	forge := s.Forge(t).NewRepository(t)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections) // those of sandboxtest.Forge
 	w.cfg.Repository, w.cfg.Revision, w.cfg.Interval = forge.CloneURL, "main", 200*time.Millisecond
 	w.cfg.CommitStatus, w.cfg.ForgeRepository = "gitea", forge.Owner+"/"+forge.Repository
 	w.cfg.Username, w.cfg.TokenFile = forge.Owner, writeFile(t, "token", forge.Token)
