@@ -49,7 +49,7 @@ type Options struct {
 	NodePorts      federation.PortRange // 30000-32767 if zero
 	// Forms may be shared by the appliers of all clusters; its own if nil.
 	Forms *Forms
-	Log   *zap.Logger // silent if nil
+	Log   *zap.Logger // which names the cluster; silent if nil
 }
 
 // Applier makes one cluster match its plan: Run does it, and the other methods tell
@@ -86,7 +86,6 @@ func New(o Options) *Applier {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	o.Log = o.Log.With(zap.String("cluster", o.Cluster))
 	return &Applier{
 		Options: o,
 		table:   newTable(o.Federation, o.Instance, o.Source, o.RequestTimeout),

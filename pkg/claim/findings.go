@@ -29,6 +29,9 @@ func (w *Writer) Findings() []federation.Finding {
 func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 	v, s := c.verdict(now), c.row.sight
 	name := Name(c.federation)
+	if (v.Action == Look || v.Action == Take) && v.Err == nil {
+		return federation.Finding{}, false // it is only due
+	}
 	f := federation.Finding{
 		ID: "claim", Severity: federation.SeverityError, Cluster: c.cluster,
 		Object: federation.ObjectRef{Group: Resource.Group, Kind: "Lease", Namespace: Namespace, Name: name},
@@ -63,10 +66,6 @@ func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 		f.Message = "nothing is written to this cluster: the claim cannot be written"
 		c.failed(&f, v.Err, "create, update")
 	case Wait, Write, Left:
-		return federation.Finding{}, false
-	}
-	// A read or a write that is only due is no finding yet.
-	if (v.Action == Look || v.Action == Take) && v.Err == nil {
 		return federation.Finding{}, false
 	}
 	return f, true

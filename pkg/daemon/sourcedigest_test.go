@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"testing"
 
 	"go.uber.org/zap/zaptest"
@@ -122,38 +121,5 @@ func TestAnUpgradeFindsWhatTheEarlierVersionKept(t *testing.T) {
 		if !maps.Equal(d.roster.Clusters, kept) {
 			t.Errorf("--repo %s: clusters = %v, want %v", typed, d.roster.Clusters, kept)
 		}
-	}
-}
-
-func TestADaemonOfAnEarlierVersionHoldsItsNumber(t *testing.T) {
-	dir := t.TempDir()
-	lock, err := os.Create(filepath.Join(dir, "instance-before-0.lock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = lock.Close() }()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		t.Fatal(err)
-	}
-	for _, source := range []string{"now", "another"} {
-		i, err := newInstance(dir, source, "before")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = i.Close() }()
-		if i.Number != 1 {
-			t.Errorf("%s has number %d beside a daemon of an earlier version, want 1", source, i.Number)
-		}
-	}
-	if err := lock.Close(); err != nil {
-		t.Fatal(err)
-	}
-	i, err := newInstance(dir, "now", "before")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = i.Close() }()
-	if i.Number != 0 {
-		t.Errorf("number %d once the earlier daemon has ended, want 0", i.Number)
 	}
 }

@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -319,8 +320,8 @@ func (s *session) takeClaim(ctx context.Context, running *sync.WaitGroup, now ti
 	if s.claim == nil || s.order.Number == 0 {
 		return time.Time{}
 	}
-	do := s.claim.Look
-	switch s.claim.Verdict(now).Action { //nolint:exhaustive // there is nothing to do for the others
+	do, action := s.claim.Look, s.claim.Verdict(now).Action
+	switch action { //nolint:exhaustive // there is nothing to do for the others
 	case claim.Look:
 	case claim.Take:
 		if !s.open.Load() {
@@ -335,9 +336,15 @@ func (s *session) takeClaim(ctx context.Context, running *sync.WaitGroup, now ti
 		defer cancel()
 		err := do(timed, s.client.Dynamic)
 		s.applier.Wake()
+		if err == nil && s.claim.Verdict(time.Now()).Action == action {
+			err = errNotYet // not at once again
+		}
 		return err
 	}, s.news)
 }
+
+// errNotYet is why what was answered is asked for again.
+var errNotYet = errors.New("what was answered meanwhile may be old")
 
 // compare finds out what the order would change, once the lists are there.
 func (s *session) compare(ctx context.Context, running *sync.WaitGroup) {
