@@ -170,8 +170,7 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 		c.Findings = append(c.Findings, l.members.outcomes[name].Findings...)
 	}
 	var unseen []string
-	for name, w := range l.members.byName {
-		o := w.Outcome()
+	for name, o := range l.members.seen {
 		if o.Compared {
 			c.Differences[name] = o.Differences
 		}
@@ -179,7 +178,7 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 			unseen = append(unseen, name)
 		}
 	}
-	if len(unseen) == len(l.members.byName) && len(unseen) > 0 {
+	if len(unseen) == len(l.members.seen) && len(unseen) > 0 {
 		slices.Sort(unseen)
 		return c, fmt.Errorf("%w: %s", errNoAnswer, reasons(l.members, unseen))
 	}
@@ -187,10 +186,10 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 }
 
 // reasons says why clusters do not answer.
-func reasons(ws *members, names []string) string {
+func reasons(ms *members, names []string) string {
 	parts := make([]string, len(names))
 	for i, name := range names {
-		facts := ws.byName[name].Outcome().Facts
+		facts := ms.seen[name].Facts
 		parts[i] = fmt.Sprintf("%s: %s", name, facts.State)
 		if facts.Error != "" {
 			parts[i] = fmt.Sprintf("%s: %s", name, facts.Error)

@@ -217,7 +217,8 @@ func (w *world) startWith(cfg *Config) *ran {
 		}
 		// What is kept beside the test's own folders, as the user's cache has it.
 		if dir, err := cacheDir(); err == nil {
-			kept, _ := filepath.Glob(filepath.Join(dir, "claim-"+sourceDigest(d.source.String(), d.cfg.Revision, "")+"-*"))
+			source, _ := sourceDigests(d.source, d.cfg.Revision, "")
+			kept, _ := filepath.Glob(filepath.Join(dir, "claim-"+source+"-*"))
 			for _, file := range kept {
 				_ = os.Remove(file)
 			}
