@@ -330,7 +330,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.refuses(config, 7, ClassExists, "it exists")
 				s.refuses(service, 0, ClassExists, "it exists")
 			},
-			next: 9 * time.Second, // of the ConfigMap's own pause
+			next: 11 * time.Second,
 		},
 		{
 			name: "of a kind that hangs one is tried",
@@ -505,7 +505,6 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.shows(service)
 				s.refuses(config, 0, ClassInvalid, "no")
 			},
-			next: 1 * time.Second,
 			want: []string{"put ConfigMap/a"},
 		},
 		{

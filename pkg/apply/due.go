@@ -119,15 +119,16 @@ type reckoning struct {
 	rows []*row
 	apps map[string]*appTally
 
-	ports   map[servicePort][]*row        // of ours, by what they hold
-	claimed map[servicePort]bool          // what Services that are not settled are to have
-	flying  map[schema.GroupKind]bool     // kinds of which a request is under way
-	slow    map[schema.GroupKind]bool     // and of those, that has taken long
-	trying  map[string]bool               // reasons of refused rows that are being tried
-	borne   map[string]bool               // reasons for which rows are refused
-	defines map[schema.GroupKind]standing // of the definitions
-	wides   map[*app]bool                 // what wide returned
-	retried time.Time                     // when something refused was tried last
+	ports    map[servicePort][]*row        // of ours, by what they hold
+	claimed  map[servicePort]bool          // what Services that are not settled are to have
+	flying   map[schema.GroupKind]bool     // kinds of which a request is under way
+	slow     map[schema.GroupKind]bool     // and of those, that has taken long
+	trying   map[string]bool               // reasons of refused rows that are being tried
+	borne    map[string]bool               // reasons for which rows are refused
+	defines  map[schema.GroupKind]standing // of the definitions
+	wides    map[*app]bool                 // what wide returned
+	retried  time.Time                     // when something refused was tried last
+	learning *flight                       // the request for kinds that is under way
 
 	tasks    []task
 	retries  []retry
@@ -182,6 +183,9 @@ func (t *table) reckoningAt(now time.Time) *reckoning {
 		x.borne[reason] = true
 		x.trying[reason] = x.trying[reason] || r.flight != nil
 		x.notePast(r.last, r.flight)
+	}
+	for _, k := range t.kinds {
+		x.learning = cmp.Or(x.learning, k.flight)
 	}
 	for _, s := range t.spaces {
 		x.notePast(s.last, s.flight)
@@ -446,9 +450,9 @@ func (x *reckoning) againAt(last try, again task) {
 func (x *reckoning) unknownKind(gk schema.GroupKind, k *kind) (standing, time.Time) {
 	defined := x.defines[gk] // atRest where there is no definition in the plan
 	switch {
-	case k.flight != nil:
-		x.underWay = true
-		if slowAt := k.flight.since.Add(slow); k.last.err == nil && x.now.Before(slowAt) {
+	case x.learning != nil:
+		x.underWay = true // one at a time: what is not asked for now is then
+		if slowAt := x.learning.since.Add(slow); k.last.err == nil && x.now.Before(slowAt) {
 			return pending, slowAt
 		}
 		return waiting, time.Time{}
@@ -671,7 +675,7 @@ func (x *reckoning) learnInventory() {
 	for _, gk := range x.listedKinds() {
 		k := x.kind(gk)
 		switch {
-		case k.mapping != nil || k.flight != nil:
+		case k.mapping != nil || x.learning != nil:
 		case k.last.err == nil || !x.now.Before(k.last.until(pauseShared)):
 			x.learn = append(x.learn, gk)
 		default:
