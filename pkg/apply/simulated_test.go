@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -49,7 +50,10 @@ const applierAgent = "applier"
 
 func simulate(t *testing.T, seed uint64, change ...func(*Options)) *simulated {
 	t.Helper()
-	klog.LogToStderr(false) // what client-go says of the faults that the tests make
+	// client-go logs the faults that the tests make, and paces that by a clock that
+	// is not the bubble's.
+	utilruntime.ErrorHandlers = nil //nolint:reassign // the package's own way
+	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
 	s := &simulated{T: t, store: objectstore.New(objectstore.Options{Name: "asia", Seed: seed, NoWorkloads: true})}
 	s.somebody = s.client("kubectl")
@@ -252,11 +256,11 @@ func (t *table) dump(now time.Time) string {
 	defer t.mu.Unlock()
 	var b strings.Builder
 	for i, r := range t.sorted() {
-		if r.settled() && r.last.err == nil || i > 10 {
+		if r.want != nil && r.settled() && r.last.err == nil || i > 10 {
 			continue
 		}
 		fmt.Fprintf(&b, "%s: wanted %v, there %v, settled %v, under way %v, drift %v, last %v at %s (%d)\n", r.ref, r.want != nil, r.live != nil,
-			r.settled(), r.flight != nil, r.drift, r.last.err, r.last.at.Format(time.TimeOnly), r.last.failures)
+			r.want != nil && r.settled(), r.flight != nil, r.drift, r.last.err, r.last.at.Format(time.TimeOnly), r.last.failures)
 	}
 	for gk, k := range t.kinds {
 		fmt.Fprintf(&b, "%s: mapping %v, list %v, hung %v, last %v\n", gk, k.mapping != nil, k.list, k.hung, k.last.err)
