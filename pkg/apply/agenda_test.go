@@ -95,7 +95,8 @@ func (s *sketch) knows(gk schema.GroupKind) *kind {
 	if k.mapping == nil && k.last.err == nil {
 		gvr := schema.GroupVersionResource{Group: gk.Group, Version: "v1", Resource: strings.ToLower(gk.Kind) + "s"}
 		k.mapping = &meta.RESTMapping{Resource: gvr, Scope: meta.RESTScopeNamespace}
-		k.list.done, k.since = true, start
+		k.since = start
+		s.lists[gvr.GroupResource()] = listing{done: true}
 	}
 	return k
 }
@@ -559,7 +560,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.want(config)
 				s.settles(config)
 				s.app("web").parent.kinds[serviceKind] = true
-				s.knows(serviceKind).list = listing{err: errNotWatched}
+				s.lists[s.knows(serviceKind).mapping.Resource.GroupResource()] = listing{err: errNotWatched}
 			},
 		},
 		{

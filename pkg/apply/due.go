@@ -356,7 +356,7 @@ func (x *reckoning) standing(r *row) (standing, time.Time) {
 
 // isWatched reports whether events tell what becomes of the row's object.
 func (x *reckoning) isWatched(r *row, k *kind) bool {
-	return k.list.done && r.live != nil && r.live.partOf != ""
+	return x.list(k).done && r.live != nil && r.live.partOf != ""
 }
 
 // first judges a row that was not tried yet.
@@ -404,13 +404,15 @@ func (x *reckoning) inventory(a *app) (standing, time.Time) {
 }
 
 // inventories finds the parents that do not list all that their apps have, or
-// bear another name than ours.
+// bear another name than ours. What is about to leave counts: it may have been
+// applied while no inventory could be kept.
 func (x *reckoning) inventories() {
 	for _, a := range x.sortedApps() {
-		if len(a.kinds) == 0 && (!a.named || !a.parent.exists()) {
+		left := x.leaving(a, x.tally(a.name).leaving)
+		if len(a.kinds) == 0 && (!a.named || !a.parent.exists() && len(left) == 0) {
 			continue // there is nothing to list
 		}
-		if a.parent.refusal() != nil || x.isWide(a) || a.flight != nil {
+		if a.parent.refusal() != nil || a.flight != nil || x.isWide(a) && (!a.named || a.parent.lists(left)) {
 			continue
 		}
 		if end := x.since.Add(x.listTimeout); !x.listings.parents.done && x.listings.parents.err == nil && x.now.Before(end) {
@@ -541,10 +543,12 @@ func (t *table) mayCreate(name string) bool { return t.plan.CreateNamespaces || 
 // listed judges whether what exists of a kind is known. What has not been listed
 // in time is read object by object.
 func (x *reckoning) listed(k *kind) (standing, time.Time) {
-	if k.list.done || k.list.err != nil {
+	l := x.list(k)
+	if l.done || l.err != nil {
 		return due, time.Time{}
 	}
-	switch end, patience := k.since.Add(x.listTimeout), k.since.Add(listPatience); {
+	since := latest(k.since, l.since)
+	switch end, patience := since.Add(x.listTimeout), since.Add(listPatience); {
 	case !x.now.Before(end):
 		return due, time.Time{}
 	case !x.now.Before(patience):

@@ -43,6 +43,10 @@ type simulated struct {
 	open      atomic.Bool // the Applier may write
 	revisions int
 	stop      func()
+
+	sparing    bool   // inventories are not refused
+	blind      func() // ends the watches
+	watchAgain func() // forgets the cluster and looks at it anew
 }
 
 // applierAgent is how the Applier's client calls itself, to be told from its watches.
@@ -76,12 +80,29 @@ func simulate(t *testing.T, seed uint64, change ...func(*Options)) *simulated {
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { s.Applier.Run(ctx) })
-	running.Go(func() { s.feed(ctx, &running) })
+	s.watch(ctx)
 	s.stop = sync.OnceFunc(func() {
+		s.blind()
 		cancel()
 		running.Wait()
 	})
 	return s
+}
+
+// watch begins the watches, until blind is called.
+func (s *simulated) watch(ctx context.Context) {
+	watching, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { s.feed(watching, &running) })
+	s.blind = func() {
+		cancel()
+		running.Wait()
+	}
+	s.watchAgain = func() {
+		s.blind()
+		s.Forget()
+		s.watch(ctx)
+	}
 }
 
 func (s *simulated) as(agent string) *rest.Config {
@@ -107,6 +128,9 @@ func (s *simulated) feed(ctx context.Context, running *sync.WaitGroup) {
 			objects := client.Resource(gvr).Namespace(namespace)
 			for ctx.Err() == nil {
 				err := s.followOnce(ctx, objects, selector, w)
+				if ctx.Err() != nil {
+					return
+				}
 				w.state(nil, err)
 				select {
 				case <-ctx.Done():
@@ -263,7 +287,7 @@ func (t *table) dump(now time.Time) string {
 			r.want != nil && r.settled(), r.flight != nil, r.drift, r.last.err, r.last.at.Format(time.TimeOnly), r.last.failures)
 	}
 	for gk, k := range t.kinds {
-		fmt.Fprintf(&b, "%s: mapping %v, list %v, hung %v, last %v\n", gk, k.mapping != nil, k.list, k.hung, k.last.err)
+		fmt.Fprintf(&b, "%s: mapping %v, list %v, hung %v, last %v\n", gk, k.mapping != nil, t.list(k), k.hung, k.last.err)
 	}
 	for name, a := range t.apps {
 		fmt.Fprintf(&b, "app %s: named %v, parent %v, wide %v, last %v\n", name, a.named, a.parent, t.wide(a), a.last.err)
@@ -292,14 +316,14 @@ func manyConfigMaps(n int, value string) []string {
 
 // refusals are the ways in which a cluster refuses, each with what lifts it.
 var refusals = map[string]func(s *simulated){
-	"a policy":  func(s *simulated) { s.store.SetRefusals(objectstore.Policy("no", "configmaps", "no")) },
-	"a quota":   func(s *simulated) { s.store.SetRefusals(objectstore.Quota("q", "configmaps", 0)) },
-	"a webhook": func(s *simulated) { s.store.SetRefusals(objectstore.Webhook("no.example.com", "configmaps", "no")) },
+	"a policy":  func(s *simulated) { s.refuse(objectstore.Policy("no", "configmaps", "no")) },
+	"a quota":   func(s *simulated) { s.refuse(objectstore.Quota("q", "configmaps", 0)) },
+	"a webhook": func(s *simulated) { s.refuse(objectstore.Webhook("no.example.com", "configmaps", "no")) },
 	"a webhook that is down": func(s *simulated) {
-		s.store.SetRefusals(objectstore.WebhookDown("down.example.com", "configmaps"))
+		s.refuse(objectstore.WebhookDown("down.example.com", "configmaps"))
 	},
 	"no right to write": func(s *simulated) {
-		s.store.SetFaults(forApplier(objectstore.Forbid("fedsync", "configmaps", "patch", "create")))
+		s.store.SetFaults(forApplier(s.unsparing(objectstore.Forbid("fedsync", "configmaps", "patch", "create"))))
 	},
 	"no right at all": func(s *simulated) {
 		s.store.SetFaults(forApplier(func(r *objectstore.Request) objectstore.Action {
@@ -311,7 +335,7 @@ var refusals = map[string]func(s *simulated){
 		s.store.SetFaults(forApplier(objectstore.Throttle(time.Second)))
 	},
 	"an object that says no itself": func(s *simulated) {
-		s.store.SetRefusals(func(a objectstore.Attempt) error {
+		s.refuse(func(a objectstore.Attempt) error {
 			if a.Resource.Resource != "configmaps" {
 				return nil
 			}
@@ -330,6 +354,24 @@ var refusals = map[string]func(s *simulated){
 	"lost answers": func(s *simulated) {
 		s.store.SetFaults(forApplier(func(*objectstore.Request) objectstore.Action { return objectstore.Action{LoseAnswer: true} }))
 	},
+}
+
+// refuse has the cluster refuse, and spares the inventories where the test says so:
+// what was applied without one is not found again after a restart.
+func (s *simulated) refuse(r objectstore.Refusal) {
+	s.store.SetRefusals(func(a objectstore.Attempt) error {
+		if s.sparing && a.Namespace == Namespace {
+			return nil
+		}
+		return r(a)
+	})
+}
+
+func (s *simulated) unsparing(f objectstore.Fault) objectstore.Fault {
+	if s.sparing {
+		return outside(Namespace, f)
+	}
+	return f
 }
 
 // forApplier restricts a fault to the Applier's requests.
@@ -490,6 +532,7 @@ func TestAnyHistoryConverges(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 7))
 				s := simulate(t, seed+1)
 				defer s.stop()
+				s.sparing = true
 				var said []string
 				note := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
 				defer func() {
@@ -533,8 +576,7 @@ func TestAnyHistoryConverges(t *testing.T) {
 						}
 						note("restore")
 						s.store.Restore(backup)
-						s.Forget()
-						s.store.CutWatches()
+						s.watchAgain()
 					case 9:
 						note("may write %v", !s.open.Load())
 						s.open.Store(!s.open.Load())
