@@ -271,7 +271,7 @@ func (s *simulated) completeWithin(d time.Duration) {
 		<-time.After(100 * time.Millisecond)
 	}
 	standing := s.Standing(time.Now())
-	s.Fatalf("not complete after %s: tried %v, findings %.5v, own %v\n%s", d, standing.Tried, standing.Findings, standing.Own, s.table.dump(time.Now()))
+	s.Fatalf("not complete after %s: tried %v, findings %v, own %v\n%s", d, standing.Tried, standing.Findings, standing.Own, s.table.dump(time.Now()))
 }
 
 // dump shows what a table knows, for a test that failed.
@@ -280,11 +280,17 @@ func (t *table) dump(now time.Time) string {
 	defer t.mu.Unlock()
 	var b strings.Builder
 	for i, r := range t.sorted() {
-		if r.want != nil && r.settled() && r.last.err == nil || i > 10 {
+		if r.want != nil && r.settled() && r.last.err == nil && len(r.live.foreign) == 0 || i > 10 {
 			continue
 		}
 		fmt.Fprintf(&b, "%s: wanted %v, there %v, settled %v, under way %v, drift %v, last %v at %s (%d)\n", r.ref, r.want != nil, r.live != nil,
 			r.want != nil && r.settled(), r.flight != nil, r.drift, r.last.err, r.last.at.Format(time.TimeOnly), r.last.failures)
+		if r.live != nil && r.base != nil {
+			fmt.Fprintf(&b, "  live %s %v, base %s %v\n", r.live.version, r.live.fields, r.base.version, r.base.fields)
+		}
+	}
+	for name, s := range t.spaces {
+		fmt.Fprintf(&b, "namespace %s: known %v, there %v, terminating %v, last %v\n", name, s.known, s.exists, s.terminating, s.last.err)
 	}
 	for gk, k := range t.kinds {
 		fmt.Fprintf(&b, "%s: mapping %v, list %v, hung %v, last %v\n", gk, k.mapping != nil, t.list(k), k.hung, k.last.err)
@@ -520,7 +526,7 @@ func TestWhatSomebodyMendsIsSeenWithinFiveSeconds(t *testing.T) {
 // while Git and people change things, and checks that what is there in the end is
 // what Git says, soon, and without a finding.
 func TestAnyHistoryConverges(t *testing.T) {
-	const histories = 60
+	const histories = 300
 	names := make([]string, 0, len(refusals))
 	for name := range refusals {
 		names = append(names, name)
