@@ -95,7 +95,8 @@ func (s *sketch) knows(gk schema.GroupKind) *kind {
 	if k.mapping == nil && k.last.err == nil {
 		gvr := schema.GroupVersionResource{Group: gk.Group, Version: "v1", Resource: strings.ToLower(gk.Kind) + "s"}
 		k.mapping = &meta.RESTMapping{Resource: gvr, Scope: meta.RESTScopeNamespace}
-		k.list.done, k.since = true, start
+		k.since = start
+		s.lists[gvr.GroupResource()] = listing{done: true}
 	}
 	return k
 }
@@ -330,7 +331,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.refuses(config, 7, ClassExists, "it exists")
 				s.refuses(service, 0, ClassExists, "it exists")
 			},
-			next: 9 * time.Second, // of the ConfigMap's own pause
+			next: 11 * time.Second,
 		},
 		{
 			name: "of a kind that hangs one is tried",
@@ -505,7 +506,6 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.shows(service)
 				s.refuses(config, 0, ClassInvalid, "no")
 			},
-			next: 1 * time.Second,
 			want: []string{"put ConfigMap/a"},
 		},
 		{
@@ -560,7 +560,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.want(config)
 				s.settles(config)
 				s.app("web").parent.kinds[serviceKind] = true
-				s.knows(serviceKind).list = listing{err: errNotWatched}
+				s.lists[s.knows(serviceKind).mapping.Resource.GroupResource()] = listing{err: errNotWatched}
 			},
 		},
 		{

@@ -119,15 +119,16 @@ type reckoning struct {
 	rows []*row
 	apps map[string]*appTally
 
-	ports   map[servicePort][]*row        // of ours, by what they hold
-	claimed map[servicePort]bool          // what Services that are not settled are to have
-	flying  map[schema.GroupKind]bool     // kinds of which a request is under way
-	slow    map[schema.GroupKind]bool     // and of those, that has taken long
-	trying  map[string]bool               // reasons of refused rows that are being tried
-	borne   map[string]bool               // reasons for which rows are refused
-	defines map[schema.GroupKind]standing // of the definitions
-	wides   map[*app]bool                 // what wide returned
-	retried time.Time                     // when something refused was tried last
+	ports    map[servicePort][]*row        // of ours, by what they hold
+	claimed  map[servicePort]bool          // what Services that are not settled are to have
+	flying   map[schema.GroupKind]bool     // kinds of which a request is under way
+	slow     map[schema.GroupKind]bool     // and of those, that has taken long
+	trying   map[string]bool               // reasons of refused rows that are being tried
+	borne    map[string]bool               // reasons for which rows are refused
+	defines  map[schema.GroupKind]standing // of the definitions
+	wides    map[*app]bool                 // what wide returned
+	retried  time.Time                     // when something refused was tried last
+	learning *flight                       // the request for kinds that is under way
 
 	tasks    []task
 	retries  []retry
@@ -182,6 +183,9 @@ func (t *table) reckoningAt(now time.Time) *reckoning {
 		x.borne[reason] = true
 		x.trying[reason] = x.trying[reason] || r.flight != nil
 		x.notePast(r.last, r.flight)
+	}
+	for _, k := range t.kinds {
+		x.learning = cmp.Or(x.learning, k.flight)
 	}
 	for _, s := range t.spaces {
 		x.notePast(s.last, s.flight)
@@ -352,7 +356,7 @@ func (x *reckoning) standing(r *row) (standing, time.Time) {
 
 // isWatched reports whether events tell what becomes of the row's object.
 func (x *reckoning) isWatched(r *row, k *kind) bool {
-	return k.list.done && r.live != nil && r.live.partOf != ""
+	return x.list(k).done && r.live != nil && r.live.partOf != ""
 }
 
 // first judges a row that was not tried yet.
@@ -400,13 +404,15 @@ func (x *reckoning) inventory(a *app) (standing, time.Time) {
 }
 
 // inventories finds the parents that do not list all that their apps have, or
-// bear another name than ours.
+// bear another name than ours. What is about to leave counts: it may have been
+// applied while no inventory could be kept.
 func (x *reckoning) inventories() {
 	for _, a := range x.sortedApps() {
-		if len(a.kinds) == 0 && (!a.named || !a.parent.exists()) {
+		left := x.leaving(a, x.tally(a.name).leaving)
+		if len(a.kinds) == 0 && (!a.named || !a.parent.exists() && len(left) == 0) {
 			continue // there is nothing to list
 		}
-		if a.parent.refusal() != nil || x.isWide(a) || a.flight != nil {
+		if a.parent.refusal() != nil || a.flight != nil || x.isWide(a) && (!a.named || a.parent.lists(left)) {
 			continue
 		}
 		if end := x.since.Add(x.listTimeout); !x.listings.parents.done && x.listings.parents.err == nil && x.now.Before(end) {
@@ -446,9 +452,9 @@ func (x *reckoning) againAt(last try, again task) {
 func (x *reckoning) unknownKind(gk schema.GroupKind, k *kind) (standing, time.Time) {
 	defined := x.defines[gk] // atRest where there is no definition in the plan
 	switch {
-	case k.flight != nil:
-		x.underWay = true
-		if slowAt := k.flight.since.Add(slow); k.last.err == nil && x.now.Before(slowAt) {
+	case x.learning != nil:
+		x.underWay = true // one at a time: what is not asked for now is then
+		if slowAt := x.learning.since.Add(slow); k.last.err == nil && x.now.Before(slowAt) {
 			return pending, slowAt
 		}
 		return waiting, time.Time{}
@@ -537,10 +543,12 @@ func (t *table) mayCreate(name string) bool { return t.plan.CreateNamespaces || 
 // listed judges whether what exists of a kind is known. What has not been listed
 // in time is read object by object.
 func (x *reckoning) listed(k *kind) (standing, time.Time) {
-	if k.list.done || k.list.err != nil {
+	l := x.list(k)
+	if l.done || l.err != nil {
 		return due, time.Time{}
 	}
-	switch end, patience := k.since.Add(x.listTimeout), k.since.Add(listPatience); {
+	since := latest(k.since, l.since)
+	switch end, patience := since.Add(x.listTimeout), since.Add(listPatience); {
 	case !x.now.Before(end):
 		return due, time.Time{}
 	case !x.now.Before(patience):
@@ -671,7 +679,7 @@ func (x *reckoning) learnInventory() {
 	for _, gk := range x.listedKinds() {
 		k := x.kind(gk)
 		switch {
-		case k.mapping != nil || k.flight != nil:
+		case k.mapping != nil || x.learning != nil:
 		case k.last.err == nil || !x.now.Before(k.last.until(pauseShared)):
 			x.learn = append(x.learn, gk)
 		default:

@@ -37,13 +37,14 @@ func (a *app) withholds(ref federation.ObjectRef) bool {
 }
 
 // isListed reports whether the resource is seen whole, in any version.
-func (t *table) isListed(gr schema.GroupResource) bool {
-	for _, k := range t.kinds {
-		if k.mapping != nil && k.list.done && k.mapping.Resource.GroupResource() == gr {
-			return true
-		}
+func (t *table) isListed(gr schema.GroupResource) bool { return t.lists[gr].done }
+
+// list is how much is seen of a kind.
+func (t *table) list(k *kind) listing {
+	if k.mapping == nil {
+		return listing{}
 	}
-	return false
+	return t.lists[k.mapping.Resource.GroupResource()]
 }
 
 // prunes reports whether the plan and the inventory let the app's objects be
@@ -172,6 +173,13 @@ func (t *table) leaving(a *app, rows []*row) []*row {
 	return out
 }
 
+// lists reports whether the parent lists what the rows are.
+func (p *parent) lists(rows []*row) bool {
+	return !slices.ContainsFunc(rows, func(r *row) bool {
+		return !p.kinds[r.ref.GroupKind()] || r.ref.Namespace != "" && r.ref.Namespace != Namespace && !p.namespaces[r.ref.Namespace]
+	})
+}
+
 // isNarrow reports whether the inventory lists just what the app has.
 func (t *table) isNarrow(a *app) bool {
 	if len(a.kinds) == 0 {
@@ -225,7 +233,7 @@ func (t *table) unlisted(a *app) []schema.GroupKind {
 func (t *table) blind(a *app) []schema.GroupKind {
 	return slices.DeleteFunc(t.unlisted(a), func(gk schema.GroupKind) bool {
 		k := t.kinds[gk]
-		return k == nil || k.list.err == nil && (k.mapping != nil || k.last.err == nil)
+		return k == nil || t.list(k).err == nil && (k.mapping != nil || k.last.err == nil)
 	})
 }
 

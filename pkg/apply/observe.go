@@ -104,11 +104,7 @@ func (a *Applier) Listed(gvr schema.GroupVersionResource, l *Listing) {
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, k := range t.kinds {
-		if k.mapping != nil && k.mapping.Resource.GroupResource() == gvr.GroupResource() {
-			k.list = listing{done: true}
-		}
-	}
+	t.lists[gvr.GroupResource()] = listing{done: true}
 	defer a.Wake()
 	if l == nil {
 		return
@@ -131,14 +127,11 @@ func (a *Applier) Unlisted(gvr schema.GroupVersionResource, err error) {
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, k := range t.kinds {
-		if k.mapping != nil && k.mapping.Resource.GroupResource() == gvr.GroupResource() {
-			k.list = listing{err: err}
-			if err == nil {
-				k.since = time.Now()
-			}
-		}
+	l := listing{err: err}
+	if err == nil {
+		l.since = time.Now()
 	}
+	t.lists[gvr.GroupResource()] = l
 	a.Wake()
 }
 

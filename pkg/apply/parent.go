@@ -116,7 +116,20 @@ type parentWish struct {
 // parentWish is what the app's parent is to list: all that the app has besides what
 // it lists already or, where exact, that alone; t.mu is held.
 func (t *table) parentWish(a *app, exact bool) parentWish {
-	return parentWish{kinds: maps.Clone(a.kinds), spaces: maps.Clone(a.spaces), as: t.instance, exact: exact, known: a.parent}
+	w := parentWish{kinds: maps.Clone(a.kinds), spaces: maps.Clone(a.spaces), as: t.instance, exact: exact, known: a.parent}
+	if exact {
+		return w
+	}
+	for _, r := range t.rows {
+		if name, ok := t.ownerOf(r); !ok || name != a.name || r.want != nil || r.ref.GroupKind() == namespaceKind {
+			continue
+		}
+		w.kinds[r.ref.GroupKind()] = true
+		if r.ref.Namespace != "" && r.ref.Namespace != Namespace {
+			w.spaces[r.ref.Namespace] = true
+		}
+	}
+	return w
 }
 
 // writeInventory sees to it that the app's parent lists what it is to.

@@ -56,12 +56,20 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 		err     error
 	}
 	answers := map[schema.GroupKind]answer{}
+	var failed error // of the discovery as a whole
 	for _, gk := range kinds {
+		if failed != nil {
+			answers[gk] = answer{err: failed}
+			continue
+		}
 		mapping, err := a.mapping(gk, wanted[gk])
-		if err != nil && !fresh {
+		if meta.IsNoMatchError(err) && !fresh {
 			a.Mapper.Reset()
 			fresh = true
 			mapping, err = a.mapping(gk, wanted[gk])
+		}
+		if err != nil && !meta.IsNoMatchError(err) {
+			failed = err
 		}
 		answers[gk] = answer{mapping, err}
 	}
@@ -342,6 +350,11 @@ func (t *table) released(r *row) {
 	if e := r.last.err; e != nil {
 		delete(t.pauses, r.last.reason)
 		t.release(func(o *row) bool { return o.last.reason == r.last.reason && o.last.err.Class == e.Class })
+		for _, a := range t.apps {
+			if a.last.err != nil && a.last.err.Class == e.Class {
+				a.last.at = time.Time{}
+			}
+		}
 	}
 }
 

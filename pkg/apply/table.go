@@ -33,9 +33,10 @@ type table struct {
 	definers    map[federation.ObjectRef]schema.GroupKind // likewise
 	sets        map[string]string                         // the apps, by the value of the part-of label
 	rows        map[federation.ObjectRef]*row
-	order       []*row                                     // see sorted; nil after rows were added or dropped
-	apps        map[string]*app                            // by name
-	kinds       map[schema.GroupKind]*kind                 // those that the plan or an inventory names
+	order       []*row                     // see sorted; nil after rows were added or dropped
+	apps        map[string]*app            // by name
+	kinds       map[schema.GroupKind]*kind // those that the plan or an inventory names
+	lists       map[schema.GroupResource]listing
 	spaces      map[string]*space                          // the namespaces of rows, and fedsync-system
 	pauses      map[string]*pause                          // by the reason for which objects are refused
 	clashes     []*Error                                   // objects that two apps of the plan have
@@ -118,15 +119,15 @@ type kind struct {
 	last    try            // of asking for the mapping
 	asked   definitionMark // as it was then
 	doubted bool           // an answer said that it is not served like that
-	since   time.Time      // when its list was first waited for
-	list    listing
-	hung    bool // a request timed out, and none was answered since
+	since   time.Time      // when that was learned
+	hung    bool           // a request timed out, and none was answered since
 }
 
 // listing says how much of a watch is seen.
 type listing struct {
-	done bool // its initial list has been observed, and it has not failed since
-	err  error
+	done  bool // its initial list has been observed, and it has not failed since
+	err   error
+	since time.Time // when it was waited for again
 }
 
 // space is what is known of one namespace.
@@ -169,6 +170,7 @@ func newTable(name, instance, source string, listTimeout time.Duration) *table {
 		rows:        map[federation.ObjectRef]*row{},
 		apps:        map[string]*app{},
 		kinds:       map[schema.GroupKind]*kind{},
+		lists:       map[schema.GroupResource]listing{},
 		spaces:      map[string]*space{},
 		pauses:      map[string]*pause{},
 		changes:     map[federation.ObjectRef]federation.Change{},
@@ -257,7 +259,7 @@ func (t *table) index() {
 
 // settled reports whether the cluster shows what Git wants of the object.
 func (r *row) settled() bool {
-	return r.live != nil && !r.live.terminating && r.drift == nil && r.made != "" && r.made == r.want.want()
+	return r.want != nil && r.live != nil && !r.live.terminating && r.drift == nil && r.made != "" && r.made == r.want.want()
 }
 
 // wanted reports whether Git wants the object.
@@ -318,5 +320,6 @@ func (t *table) forget() {
 	t.incarnation++
 	t.since = time.Now()
 	clear(t.pauses)
+	clear(t.lists)
 	t.silent, t.listings = try{}, struct{ parents, spaces listing }{}
 }
