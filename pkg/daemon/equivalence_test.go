@@ -169,7 +169,7 @@ func (w *memoryWorld) snapshot(e history.Event) *federation.Snapshot {
 	files["fedsync.yaml"] = &fstest.MapFile{Data: fmt.Appendf(nil,
 		"apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: web}\nspec:\n  clusters: [%s]\n  apps: [%s]\n",
 		strings.Join(clusters, ", "), strings.Join(apps, ", "))}
-	return &federation.Snapshot{Revision: federation.Revision{Ref: "main", SHA: fmt.Sprintf("%040x", e.Number+1)}, Files: files}
+	return &federation.Snapshot{Revision: federation.Revision{Ref: "main", SHA: fmt.Sprintf("%x%039d", e.Number+1, 0)[:40]}, Files: files}
 }
 
 // lived is a daemon that runs in a memoryWorld.
@@ -359,6 +359,11 @@ func (l *lived) difference(cluster string) string {
 		for _, app := range plan.Apps {
 			for _, w := range app.Withheld {
 				wanted[w.Object] = true // it stays as it is
+			}
+			if app.Prune != federation.PruneAllowed {
+				for _, ref := range l.members.facts.Of(cluster).Inventory[app.App] {
+					wanted[ref] = true // so does what is not pruned
+				}
 			}
 			for _, o := range app.Objects {
 				wanted[o.Ref] = true
