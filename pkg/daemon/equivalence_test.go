@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -16,7 +15,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	gocmp "github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -260,7 +258,7 @@ func (w *memoryWorld) live() (wrong string, took time.Duration) {
 	if wrong != "" {
 		return "a minute after a start: " + wrong, took
 	}
-	if diff := gocmp.Diff(essence(before), essence(after)); diff != "" {
+	if diff := disagreement(essence(before), essence(after)); diff != "" {
 		return "the report of a daemon that has just started is another (-lived through it +started):\n" + diff, took
 	}
 	for name, store := range w.stores {
@@ -360,7 +358,7 @@ func (l *lived) difference(cluster string) string {
 			for _, w := range app.Withheld {
 				wanted[w.Object] = true // it stays as it is
 			}
-			if app.Prune != federation.PruneAllowed {
+			if app.Prune != federation.PruneAllowed || len(app.Withheld) > 0 || app.Broken {
 				for _, ref := range l.members.facts.Of(cluster).Inventory[app.App] {
 					wanted[ref] = true // so does what is not pruned
 				}
@@ -419,29 +417,42 @@ func without(want, got any) string {
 	return ""
 }
 
-// told is what two daemons must agree on.
-type told struct {
-	State       status.State
-	Description string
-	Addresses   []status.Address
-	Objects     []federation.Observation
-	Findings    []string
-	Clusters    []string
-}
-
-func essence(r *status.Report) told {
-	e := told{State: r.State, Description: r.Description, Addresses: r.Addresses}
+// essence returns, line by line, what two daemons must agree on.
+func essence(r *status.Report) []string {
+	lines := []string{string(r.State) + " " + r.Description}
+	for _, a := range r.Addresses {
+		lines = append(lines, fmt.Sprintf("%+v", a))
+	}
 	for _, c := range r.Clusters {
-		e.Clusters = append(e.Clusters, fmt.Sprintf("%s %s %s %s %s current %t health %s %s: %s", c.Name, c.State, c.Failure, c.Version, c.Applied, c.Current, c.Health, c.Outcome, c.Reason))
-		e.Objects = append(e.Objects, c.Objects...)
+		lines = append(lines, fmt.Sprintf("%s %s %s %s %s current %t health %s %s: %s", c.Name, c.State, c.Failure, c.Version, c.Applied, c.Current, c.Health, c.Outcome, c.Reason))
+		for _, o := range c.Objects {
+			b, err := json.Marshal(o)
+			if err != nil {
+				panic(err) // it is JSON already
+			}
+			lines = append(lines, string(b))
+		}
 	}
 	for _, f := range r.Findings {
 		if exempt[f.ID] == "" {
-			e.Findings = append(e.Findings, strings.Join([]string{f.ID, string(f.Severity), f.Cluster, f.App, f.Object.String(), f.File, f.Message, f.Remedy}, " | "))
+			lines = append(lines, strings.Join([]string{f.ID, string(f.Severity), f.Cluster, f.App, f.Object.String(), f.File, f.Message, f.Remedy}, " | "))
 		}
 	}
-	slices.SortFunc(e.Objects, func(a, b federation.Observation) int {
-		return cmp.Or(strings.Compare(a.Cluster, b.Cluster), a.Object.Compare(b.Object))
-	})
-	return e
+	return lines
+}
+
+// disagreement returns what only one of two reports says.
+func disagreement(before, after []string) string {
+	var b strings.Builder
+	for _, line := range before {
+		if !slices.Contains(after, line) {
+			fmt.Fprintf(&b, "-%s\n", line)
+		}
+	}
+	for _, line := range after {
+		if !slices.Contains(before, line) {
+			fmt.Fprintf(&b, "+%s\n", line)
+		}
+	}
+	return b.String()
 }
