@@ -320,13 +320,10 @@ func (l *lived) standing() string {
 	return b.String()
 }
 
-// atRest lets time pass until the report is no longer pending and a while longer, and
-// returns it.
+// atRest lets time pass until every deadline is over and what mends itself has done
+// so, and returns the report.
 func (l *lived) atRest() *status.Report {
-	for deadline := time.Now().Add(comesToRest); time.Now().Before(deadline) && l.reports.newest().State == status.Pending; {
-		l.world.pass(5 * time.Second)
-	}
-	l.world.pass(2 * time.Minute)
+	l.world.pass(comesToRest)
 	return l.reports.newest()
 }
 
