@@ -192,6 +192,30 @@ func (a *Applier) Resources() []schema.GroupVersionResource {
 	return slices.Compact(out)
 }
 
+// Located reports whether it is known of every kind that the plan and the inventories
+// name whether the cluster serves it, so that Resources lacks none but those that
+// cannot be found.
+func (a *Applier) Located() bool {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	located := func(gk schema.GroupKind) bool {
+		k := t.kinds[gk]
+		return k != nil && (k.mapping != nil || k.last.err != nil)
+	}
+	for _, r := range t.rows {
+		if r.want != nil && !located(r.ref.GroupKind()) {
+			return false
+		}
+	}
+	for _, gk := range t.listedKinds() {
+		if !located(gk) {
+			return false
+		}
+	}
+	return true
+}
+
 // Unserved reports whether the plan has kinds that the cluster is not known to
 // serve: its definitions are worth a watch then.
 func (a *Applier) Unserved() bool {

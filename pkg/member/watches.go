@@ -102,7 +102,8 @@ func (s *session) watch(now time.Time) (next time.Time) {
 	s.mu.Unlock()
 	settled := s.collector.Settled() && known // facts are those of a cluster
 	// What only the diagnosis reads is waited for at the start, and nothing hangs on it.
-	if !synced && now.Before(s.awaited) && (slices.ContainsFunc(all, unseen) || !settled) {
+	// Nor is anything decided by an inventory of which whole kinds have yet to be found.
+	if !synced && now.Before(s.awaited) && (slices.ContainsFunc(all, unseen) || !settled || !s.applier.Located()) {
 		return s.awaited
 	}
 	vital := func(w health.Watch) bool { return w == s.watches.parents || s.collector.Reads(w) }
