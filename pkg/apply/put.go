@@ -139,6 +139,9 @@ func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out
 		r.made = "" // it may have been done or not: an event or the next look tells
 	}
 	t.refused(r, f, e)
+	if r.want == nil || r.want.want() != k.want() {
+		r.last = try{} // it is not what is wanted any more
+	}
 	a.replay(r)
 	t.sweep(r)
 }
