@@ -341,7 +341,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.refuses(config, 10, ClassTimeout, "no answer")
 				s.settles(service)
 			},
-			want: []string{"put ConfigMap/a"},
+			want: []string{"put ConfigMap/b"},
 		},
 		{
 			name: "a pause that nobody bears any more holds nothing",
@@ -351,7 +351,17 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.refuses(config, 0, ClassTimeout, "no answer")
 				s.want(config2)
 			},
-			want: []string{"put ConfigMap/b"}, busy: true,
+			want: []string{"put ConfigMap/b"},
+		},
+		{
+			name: "of a kind that hangs what was never tried goes first",
+			at:   time.Minute,
+			table: func(s *sketch) {
+				s.want(config, config2, "ConfigMap/ns/c", service)
+				s.refuses(config, 1, ClassTimeout, "no answer")
+				s.refuses(config2, 2, ClassTimeout, "no answer")
+			},
+			want: []string{"put Service/a", "put ConfigMap/c"}, busy: true,
 		},
 		{
 			name: "a missing inventory is written first",
