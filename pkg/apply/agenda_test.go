@@ -21,13 +21,13 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // sketch is a table made by hand: of a cluster in which every kind is listed, and
 // namespace ns and the inventory of app web are there.
 type sketch struct {
-	*testing.T
+	testing.TB
 	*table
 	plan federation.ClusterPlan
 }
 
-func newSketch(t *testing.T) *sketch {
-	s := &sketch{T: t, table: newTable("web", "one", "source", 10*time.Second)}
+func newSketch(t testing.TB) *sketch {
+	s := &sketch{TB: t, table: newTable("web", "one", "source", 10*time.Second)}
 	s.since = start
 	s.listings.parents.done, s.listings.spaces.done = true, true
 	*s.space("ns") = space{known: true, exists: true, mark: spaceMark{uid: "ns"}}

@@ -165,6 +165,9 @@ func (t *table) reckoningAt(now time.Time) *reckoning {
 		defines: map[schema.GroupKind]standing{}, wides: map[*app]bool{},
 	}
 	for _, r := range x.rows {
+		if r.flight == nil && r.last.err == nil && (r.want == nil || r.settled()) {
+			continue
+		}
 		gk := r.ref.GroupKind()
 		if r.flight != nil {
 			x.flying[gk] = true
@@ -248,13 +251,13 @@ func (x *reckoning) reckon() {
 		case busy:
 			x.underWay = true
 			if r.last.err == nil && !x.hangs(r.ref.GroupKind()) {
-				barrier = min(barrier, rank(r.ref.GroupKind()))
+				barrier = min(barrier, r.rank)
 			}
 		case pending:
-			barrier = min(barrier, rank(r.ref.GroupKind()))
+			barrier = min(barrier, r.rank)
 		case due:
 			if r.last.err == nil && !x.hangs(r.ref.GroupKind()) {
-				barrier = min(barrier, rank(r.ref.GroupKind()))
+				barrier = min(barrier, r.rank)
 				fresh = append(fresh, r)
 				break
 			}
@@ -272,7 +275,7 @@ func (x *reckoning) reckon() {
 	x.applying = barrier <= rankIngress
 	x.holds = x.holds || x.applying
 	for _, r := range fresh {
-		if rank(r.ref.GroupKind()) > barrier {
+		if r.rank > barrier {
 			break
 		}
 		x.tasks = append(x.tasks, task{typ: x.putting(r), row: r})
@@ -313,6 +316,9 @@ func (x *reckoning) definedBy(r *row) (schema.GroupKind, bool) {
 
 // standing judges a row that Git wants, and returns when time alone changes that.
 func (x *reckoning) standing(r *row) (standing, time.Time) {
+	if r.flight == nil && r.settled() {
+		return atRest, time.Time{}
+	}
 	k := x.kind(r.ref.GroupKind())
 	switch {
 	case r.flight != nil:
@@ -321,8 +327,6 @@ func (x *reckoning) standing(r *row) (standing, time.Time) {
 		}
 		x.underWay = true
 		return waiting, time.Time{}
-	case r.settled():
-		return atRest, time.Time{}
 	case r.live != nil && r.live.terminating && x.isWatched(r, k):
 		return waiting, time.Time{} // its event tells when it is gone
 	case r.stopped(x.now):
