@@ -162,8 +162,8 @@ func (f *fixture) settle() Result {
 		agenda := t.agendaAt(time.Now())
 		return flights == 0 && len(agenda.tasks) == 0 && agenda.calm
 	})
-	f.open.Store(false)
 	s := f.Standing(time.Now())
+	f.open.Store(false)
 	return Result{Standing: s, Findings: slices.Concat(s.Findings, s.Own, s.Notes)}
 }
 
@@ -379,6 +379,11 @@ func (f *fixture) follow(gvr schema.GroupVersionResource, namespace, selector st
 
 // until waits, from event to event, for something to become true.
 func (f *fixture) until(what string, ok func() bool) {
+	f.Helper()
+	f.untilWithin(patience, what, ok)
+}
+
+func (f *fixture) untilWithin(patience time.Duration, what string, ok func() bool) {
 	f.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()

@@ -138,7 +138,9 @@ func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out
 	if e.maybeDone() {
 		r.made = "" // it may have been done or not: an event or the next look tells
 	}
-	t.refused(r, f, e)
+	if r.want != nil {
+		t.refused(r, f, e)
+	}
 	a.replay(r)
 	t.sweep(r)
 }

@@ -134,7 +134,7 @@ func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f 
 		s.at, s.last, t.silent = now, try{}, try{}
 	case apierrors.IsNotFound(err):
 		*s = space{known: true, at: now}
-	case verb == "read" && e.Class == ClassForbidden:
+	case verb == "read" && e.Class == ClassForbidden && !t.listings.spaces.done:
 		*s = space{known: true, exists: true, at: now} // as far as we may see
 	case !e.saysNothing():
 		s.last.failed(now, e, f)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -108,7 +109,19 @@ func (s *simulated) watch(ctx context.Context) {
 func (s *simulated) as(agent string) *rest.Config {
 	c := s.store.Config()
 	c.UserAgent = agent
+	c.Transport = withoutRetries{s.store}
 	return c
+}
+
+// withoutRetries keeps client-go from trying requests again by itself.
+type withoutRetries struct{ next http.RoundTripper }
+
+func (w withoutRetries) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := w.next.RoundTrip(r)
+	if err == nil {
+		answer.Header.Del("Retry-After") // the answer itself says it, too
+	}
+	return answer, err
 }
 
 func (s *simulated) client(agent string) dynamic.Interface {
@@ -280,7 +293,7 @@ func (t *table) dump(now time.Time) string {
 	defer t.mu.Unlock()
 	var b strings.Builder
 	for i, r := range t.sorted() {
-		if r.want != nil && r.settled() && r.last.err == nil && len(r.live.foreign) == 0 || i > 10 {
+		if r.want != nil && r.settled() && r.last.err == nil && len(r.live.foreign) == 0 || i > 40 {
 			continue
 		}
 		fmt.Fprintf(&b, "%s: wanted %v, there %v, settled %v, under way %v, drift %v, last %v at %s (%d)\n", r.ref, r.want != nil, r.live != nil,
