@@ -130,7 +130,7 @@ func ownedFields(u *unstructured.Unstructured) map[string]any {
 func (f *fixture) applyAs(who, manifest string) {
 	f.Helper()
 	o := f.objects("foreign", manifest)[0]
-	mapping, err := f.mapping(o.Ref.GroupKind(), o.Version)
+	mapping, err := f.mapping(f.Context(), o.Ref.GroupKind(), o.Version)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -680,7 +680,7 @@ func (s *simulated) wantEqual() {
 	}
 	s.table.mu.Unlock()
 	for _, d := range rows {
-		mapping, err := s.mapping(d.ref.GroupKind(), d.object.Version)
+		mapping, err := s.mapping(s.Context(), d.ref.GroupKind(), d.object.Version)
 		if err != nil {
 			s.Errorf("%s: %v", d.ref, err)
 			continue
