@@ -108,8 +108,8 @@ func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool
 			zap.String("action", string(out.action)), zap.String("drift", out.drift), zap.String("revision", t.plan.Revision.String()))
 	}
 	if out.note != nil {
-		notes := slices.DeleteFunc(slices.Clone(t.notes), func(f federation.Finding) bool { return f.Object == out.note.Object })
-		t.notes = append(notes, *out.note)
+		// A new slice: Standing has given the old one away.
+		t.notes = slices.Concat(slices.DeleteFunc(slices.Clone(t.notes), func(f federation.Finding) bool { return f.Object == out.note.Object }), []federation.Finding{*out.note})
 	}
 	a.replay(r)
 	return done && r.settled()

@@ -54,7 +54,7 @@ type simulated struct {
 // applierAgent is how the Applier's client calls itself, to be told from its watches.
 const applierAgent = "applier"
 
-func simulate(t *testing.T, seed uint64, change ...func(*Options)) *simulated {
+func simulate(t *testing.T, seed uint64) *simulated {
 	t.Helper()
 	// client-go logs the faults that the tests make, and paces that by a clock that
 	// is not the bubble's.
@@ -64,12 +64,12 @@ func simulate(t *testing.T, seed uint64, change ...func(*Options)) *simulated {
 	s := &simulated{T: t, store: objectstore.New(objectstore.Options{Name: "asia", Seed: seed, NoWorkloads: true})}
 	s.somebody = s.client("kubectl")
 	s.open.Store(true)
-	s.start(change...)
+	s.start()
 	return s
 }
 
 // start starts the Applier, as a daemon does that starts.
-func (s *simulated) start(change ...func(*Options)) {
+func (s *simulated) start() {
 	s.Helper()
 	t := s.T
 	config := s.as(applierAgent)
@@ -82,9 +82,6 @@ func (s *simulated) start(change ...func(*Options)) {
 		Cluster: "asia", Federation: "web", Source: "source-1", Instance: "one", Version: "v0.0.1",
 		Client: s.client(applierAgent), Mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found)),
 		MayWrite: s.open.Load,
-	}
-	for _, c := range change {
-		c(&o)
 	}
 	s.Applier = New(o)
 	ctx, cancel := context.WithCancel(t.Context())
