@@ -29,10 +29,15 @@ import (
 
 // What the tests say things with.
 
-// config is the administrator's access to a cluster.
+// config is the administrator's access to a cluster, past the proxies.
 func config(t *testing.T, i int) *rest.Config {
 	t.Helper()
-	kubeconfig, err := clientcmd.LoadFromFile(running.Description.Kubeconfig)
+	return configIn(t, running.Description.Direct, i)
+}
+
+func configIn(t *testing.T, file string, i int) *rest.Config {
+	t.Helper()
+	kubeconfig, err := clientcmd.LoadFromFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,9 +23,9 @@ import (
 	"github.com/fedsync/fedsync/sandbox/child"
 	"github.com/fedsync/fedsync/sandbox/cluster"
 	"github.com/fedsync/fedsync/sandbox/control"
+	"github.com/fedsync/fedsync/sandbox/faults"
 	"github.com/fedsync/fedsync/sandbox/forge"
 	"github.com/fedsync/fedsync/sandbox/ingress"
-	"github.com/fedsync/fedsync/sandbox/port"
 )
 
 // Options say what to run.
@@ -33,6 +33,7 @@ type Options struct {
 	Clusters int
 	Nodes    int // per cluster
 	Forge    bool
+	Faulty   bool    // the kubeconfig leads through proxies of package faults
 	Webhook  Webhook // registered with the forge if it has a URL
 	Dir      string  // everything is kept in it, and it is removed at the end; empty means a new temporary one
 	Logs     string  // keeps what the programs write; empty means below Dir
@@ -51,9 +52,11 @@ type Sandbox struct {
 	options   Options
 	dir       string
 	group     *child.Group
-	etcdPort  *port.Reservation
+	etcd      *etcd // the store that all clusters share
 	addresses *ingress.Addresses
 	clusters  []*cluster.Cluster
+	fronts    *faults.Fronts
+	faulty    *faultPort // nil unless asked for
 	control   *control.Server
 	forge     *forge.Forge // nil without one
 
@@ -91,10 +94,17 @@ func (s *Sandbox) up(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.failed, func() { cancel(context.Cause(s.failed)) })()
-	if err := s.startEtcd(); err != nil {
+	var err error
+	if s.etcd, err = startEtcd(s.group, s.options, "etcd", filepath.Join(s.dir, "etcd"), s.fail); err != nil {
 		return err
 	}
 	if err := s.prepareClusters(); err != nil {
+		return err
+	}
+	if err := s.prepareFronts(); err != nil {
+		return err
+	}
+	if err := s.writeKubeconfigs(); err != nil {
 		return err
 	}
 	s.say("ingresses of class gce get addresses from a stand-in, which asks no Compute Engine and makes no load balancer")
@@ -124,8 +134,7 @@ func (s *Sandbox) up(ctx context.Context) error {
 	if err := starting.Wait(); err != nil {
 		return err
 	}
-	var err error
-	if s.control, err = control.Listen(filepath.Join(s.dir, "control.sock"), s.clusters); err != nil {
+	if s.control, err = control.Listen(filepath.Join(s.dir, "control.sock"), s.clusters, s.fronts); err != nil {
 		return err
 	}
 	s.Description = s.describe(repository)
@@ -151,46 +160,25 @@ func (s *Sandbox) Close() error {
 	if s.control != nil {
 		errs = append(errs, s.control.Close())
 	}
+	if s.faulty != nil {
+		errs = append(errs, s.faulty.close())
+	}
+	if s.fronts != nil {
+		errs = append(errs, s.fronts.Close())
+	}
 	for _, c := range s.clusters {
 		errs = append(errs, c.Close())
 	}
 	errs = append(errs, s.group.Close())
 	s.fail(nil)
-	if s.etcdPort != nil {
-		errs = append(errs, s.etcdPort.Close())
+	if s.etcd != nil {
+		errs = append(errs, s.etcd.port.Close())
 	}
 	return errors.Join(errs...)
 }
 
 func (s *Sandbox) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.options.Progress, format+"\n", args...) // that nobody listens is no reason to stop
-}
-
-// startEtcd starts the store that all clusters share.
-func (s *Sandbox) startEtcd() error {
-	var err error
-	if s.etcdPort, err = port.Reserve(); err != nil {
-		return err
-	}
-	_, err = s.group.Start(child.Program{
-		Name: "etcd",
-		Path: s.options.Paths[build.Etcd],
-		Args: []string{
-			"--name=sandbox",
-			"--data-dir=" + filepath.Join(s.dir, "etcd"),
-			"--listen-client-urls=http://" + s.etcdPort.Address(),
-			"--advertise-client-urls=http://" + s.etcdPort.Address(),
-			"--listen-peer-urls=http://127.0.0.1:0", // nobody will call
-			"--socket-reuse-port",                   // with our reservation
-			"--unsafe-no-fsync",                     // the data does not outlive us
-			"--log-level=warn",
-		},
-		Env:   []string{"HOME=" + s.dir, "PATH="},
-		Dir:   s.dir,
-		Log:   filepath.Join(s.options.Logs, "etcd.log"),
-		Ended: s.fail,
-	})
-	return err
 }
 
 func (s *Sandbox) startForge(ctx context.Context) error {
@@ -223,7 +211,7 @@ func (s *Sandbox) prepareClusters() error {
 			Nodes:  s.options.Nodes,
 			Dir:    filepath.Join(s.dir, "clusters", zone.Name()),
 			Logs:   filepath.Join(s.options.Logs, zone.Name()),
-			Etcd:   "http://" + s.etcdPort.Address(),
+			Etcd:   s.etcd.url(),
 			Paths:  s.options.Paths,
 			Group:  s.group,
 			Ended:  s.fail,
@@ -234,11 +222,25 @@ func (s *Sandbox) prepareClusters() error {
 		}
 		s.clusters = append(s.clusters, c)
 	}
+	return nil
+}
+
+// writeKubeconfigs writes the one that leads straight to the API servers, and the
+// one for users, which may lead through proxies.
+func (s *Sandbox) writeKubeconfigs() error {
 	kubeconfig := clientcmdapi.NewConfig()
 	for _, c := range s.clusters {
 		c.AddTo(kubeconfig)
 	}
 	kubeconfig.CurrentContext = s.clusters[0].Name()
+	if err := clientcmd.WriteToFile(*kubeconfig, s.direct()); err != nil {
+		return fmt.Errorf("write the kubeconfig: %w", err)
+	}
+	if s.faulty != nil {
+		for name, server := range s.faulty.front.Servers() {
+			kubeconfig.Clusters[name].Server = server
+		}
+	}
 	if err := clientcmd.WriteToFile(*kubeconfig, s.kubeconfig()); err != nil {
 		return fmt.Errorf("write the kubeconfig: %w", err)
 	}
@@ -247,7 +249,7 @@ func (s *Sandbox) prepareClusters() error {
 
 // standIn plays GLBC in a cluster.
 func (s *Sandbox) standIn(ctx context.Context, c *cluster.Cluster) {
-	log, err := os.OpenFile(filepath.Join(s.options.Logs, c.Name(), "ingress.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(c.Logs(), "ingress.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.fail(fmt.Errorf("stand in for GLBC in %s: %w", c.Name(), err))
 		return
@@ -262,6 +264,7 @@ func (s *Sandbox) standIn(ctx context.Context, c *cluster.Cluster) {
 }
 
 func (s *Sandbox) kubeconfig() string { return filepath.Join(s.dir, "kubeconfig") }
+func (s *Sandbox) direct() string     { return filepath.Join(s.dir, "kubeconfig.direct") }
 
 // folder makes the folder that will be removed at the end. One with something in
 // it already is somebody's.
@@ -291,11 +294,13 @@ func folder(dir string) (string, error) {
 type Description struct {
 	Dir        string            `json:"dir"`
 	Pid        int               `json:"pid"`
-	Kubeconfig string            `json:"kubeconfig"`
+	Kubeconfig string            `json:"kubeconfig"`       // through the proxies of a faulty sandbox
+	Direct     string            `json:"directKubeconfig"` // past them
 	Clusters   []string          `json:"clusters"`
 	Restricted map[string]string `json:"restrictedTokens"` // by cluster: tokens of users without any right
 	Repository string            `json:"repository"`       // a bare Git repository, empty
 	Control    string            `json:"control"`          // the Unix socket of package control
+	Faults     string            `json:"faults,omitempty"` // of a faulty sandbox: the URL of its front, as package faults answers
 	Forge      *forge.Forge      `json:"forge,omitempty"`
 }
 
@@ -307,10 +312,14 @@ func (s *Sandbox) describe(repository string) Description {
 		Dir:        s.dir,
 		Pid:        os.Getpid(),
 		Kubeconfig: s.kubeconfig(),
+		Direct:     s.direct(),
 		Restricted: map[string]string{},
 		Repository: repository,
 		Control:    s.control.Address(),
 		Forge:      s.forge,
+	}
+	if s.faulty != nil {
+		d.Faults = s.faulty.url()
 	}
 	for _, c := range s.clusters {
 		d.Clusters = append(d.Clusters, c.Name())

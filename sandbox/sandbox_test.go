@@ -87,6 +87,7 @@ func run(m *testing.M) (code int, err error) {
 		Clusters: 2,
 		Nodes:    3,
 		Forge:    true,
+		Faulty:   true,
 		Webhook:  sandbox.Webhook{URL: hook.URL, Secret: webhookSecret},
 		Paths:    paths,
 		Warden:   []string{os.Args[0], "warden"},

@@ -154,6 +154,10 @@ func quiet(cmd *cobra.Command) {
 	_ = f.Value.Set(f.DefValue) // any text is one
 }
 
+// logTime is RFC 3339 with milliseconds: seconds do not order what happens in a
+// failover. Trailing zeros stay, so that columns align.
+const logTime = "2006-01-02T15:04:05.000Z07:00"
+
 // newLog writes to the command's standard error: standard output is for answers.
 func newLog(cmd *cobra.Command, cfg *daemon.Config) (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(cfg.LogLevel)
@@ -161,7 +165,7 @@ func newLog(cmd *cobra.Command, cfg *daemon.Config) (*zap.Logger, error) {
 		return nil, err
 	}
 	encoding := zap.NewProductionEncoderConfig()
-	encoding.EncodeTime = zapcore.RFC3339TimeEncoder
+	encoding.EncodeTime = zapcore.TimeEncoderOfLayout(logTime)
 	encoding.EncodeDuration = zapcore.StringDurationEncoder
 	var encoder zapcore.Encoder
 	if cfg.LogFormat == "json" {

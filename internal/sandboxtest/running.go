@@ -2,14 +2,10 @@ package sandboxtest
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,6 +93,9 @@ func (r *running) stop() {
 
 // lastWords returns what the sandbox wrote, for a message about its failure.
 func (r *running) lastWords() string {
+	if r == nil {
+		return "" // it writes to somebody else
+	}
 	if said := strings.TrimSpace(r.says.String()); said != "" {
 		return "\nthe sandbox wrote:\n" + said
 	}
@@ -119,36 +118,6 @@ func sandboxModule() (string, error) {
 			return "", fmt.Errorf("find the sandbox's module: no folder above %s has sandbox/go.mod", here)
 		}
 	}
-}
-
-// control asks the sandbox behind a Unix socket to do something to a cluster.
-func control(ctx context.Context, socket, action, cluster string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
-		"http://sandbox/clusters/"+url.PathEscape(cluster)+"/"+action, nil)
-	if err != nil {
-		return err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	said, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return errors.New(strings.TrimSpace(string(said)))
-	}
-	return nil
 }
 
 // tail keeps the end of what is written to it.

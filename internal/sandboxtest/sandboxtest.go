@@ -10,14 +10,17 @@
 //	}
 //
 // A test that pauses or kills a cluster, or that changes what belongs to no
-// namespace, takes [Own]. Where the programs of a sandbox are missing the tests
+// namespace, takes [Own]. One that needs an API server which refuses, delays or
+// loses requests, or which is restored from a backup, puts proxies of its own in
+// front of the shared clusters with [Sandbox.Faults]. Where the programs of a sandbox are missing the tests
 // fail, with the command that builds them; they are never skipped.
 package sandboxtest
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -28,6 +31,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // Variable names the description of a running sandbox, the file sandbox.json in
@@ -50,7 +54,7 @@ type Sandbox struct {
 type description struct {
 	Dir        string            `json:"dir"`
 	Pid        int               `json:"pid"`
-	Kubeconfig string            `json:"kubeconfig"`
+	Kubeconfig string            `json:"directKubeconfig"` // past the proxies of a faulty sandbox
 	Clusters   []string          `json:"clusters"`
 	Restricted map[string]string `json:"restrictedTokens"`
 	Repository string            `json:"repository"`
@@ -159,12 +163,21 @@ func (s *Sandbox) Restricted(cluster string) *rest.Config {
 // [RestrictedUser], and returns its path.
 func (s *Sandbox) RestrictedKubeconfig(tb testing.TB) string {
 	tb.Helper()
+	return s.writeKubeconfig(tb, func(cluster string, _ *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) {
+		user.Token = s.said.Restricted[cluster]
+	})
+}
+
+// writeKubeconfig writes a kubeconfig like that of Kubeconfig with changes, and
+// returns its path.
+func (s *Sandbox) writeKubeconfig(tb testing.TB, change func(name string, cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo)) string {
+	tb.Helper()
 	kubeconfig, err := clientcmd.LoadFromFile(s.said.Kubeconfig)
 	if err != nil {
 		tb.Fatalf("read the kubeconfig of the sandbox: %v", err)
 	}
-	for cluster, token := range s.said.Restricted {
-		kubeconfig.AuthInfos[cluster].Token = token
+	for _, name := range s.said.Clusters {
+		change(name, kubeconfig.Clusters[name], kubeconfig.AuthInfos[name])
 	}
 	path := tb.TempDir() + "/kubeconfig"
 	if err := clientcmd.WriteToFile(*kubeconfig, path); err != nil {
@@ -211,7 +224,7 @@ func (s *Sandbox) act(tb testing.TB, action, cluster string) {
 	if s.shared {
 		tb.Fatalf("%s %s: other tests use this cluster: take one from sandboxtest.Own", action, cluster)
 	}
-	if err := control(context.WithoutCancel(tb.Context()), s.said.Control, action, cluster); err != nil {
-		tb.Fatalf("%s %s: %v%s", action, cluster, err, s.running.lastWords())
+	if err := s.control(tb.Context(), http.MethodPost, "/clusters/"+url.PathEscape(cluster)+"/"+action, nil, nil); err != nil {
+		tb.Fatalf("%s %s: %v", action, cluster, err)
 	}
 }

@@ -26,7 +26,7 @@ type Options struct {
 	Source        string
 	FormerSources []string
 	// Instance is written into the parents, for a daemon of an earlier version to
-	// see that another one writes now.
+	// see that another one writes now; see SetInstance.
 	Instance string
 	Version  string // of fedsync, for the inventory's tooling annotation: "v0.1.0"
 
@@ -41,6 +41,8 @@ type Options struct {
 	// Changed is called when Resources or Standing may say something else; it
 	// must not block or call the Applier. Never if nil.
 	Changed func()
+	// Change is told of each change that was made; the same holds for it.
+	Change func(federation.Change)
 
 	Concurrency    int                  // requests at a time; 8 if 0
 	RequestTimeout time.Duration        // of one request; 10 s if 0
@@ -48,7 +50,7 @@ type Options struct {
 	NodePorts      federation.PortRange // 30000-32767 if zero
 	// Forms may be shared by the appliers of all clusters; its own if nil.
 	Forms *Forms
-	Log   *zap.Logger // silent if nil
+	Log   *zap.Logger // which names the cluster; silent if nil
 }
 
 // Applier makes one cluster match its plan: Run does it, and the other methods tell
@@ -85,7 +87,6 @@ func New(o Options) *Applier {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	o.Log = o.Log.With(zap.String("cluster", o.Cluster))
 	return &Applier{
 		Options: o,
 		table:   newTable(o.Federation, o.Instance, o.Source, o.RequestTimeout),
@@ -98,6 +99,26 @@ func (a *Applier) mayWrite() bool { return a.MayWrite == nil || a.MayWrite() }
 func (a *Applier) changed() {
 	if a.Changed != nil {
 		a.Changed()
+	}
+}
+
+// SetInstance sets the name that the parents bear. Those that bear another are
+// written again before anything else of their apps.
+func (a *Applier) SetInstance(name string) {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.instance != name {
+		t.instance = name
+		a.Wake()
+	}
+}
+
+// record records what was done for the plan's revision; the table's mutex is held.
+func (a *Applier) record(c federation.Change) {
+	a.table.changed(c)
+	if a.Change != nil && c.Action != federation.ActionUnchanged {
+		a.Change(c)
 	}
 }
 

@@ -108,6 +108,7 @@ func compareKinds(a, b schema.GroupKind) int {
 type parentWish struct {
 	kinds  map[schema.GroupKind]bool
 	spaces map[string]bool
+	as     string  // the instance's name
 	exact  bool    // and nothing besides; with no kinds it is deleted
 	known  *parent // as it was seen last
 }
@@ -115,7 +116,7 @@ type parentWish struct {
 // parentWish is what the app's parent is to list: all that the app has besides what
 // it lists already or, where exact, that alone; t.mu is held.
 func (t *table) parentWish(a *app, exact bool) parentWish {
-	w := parentWish{kinds: maps.Clone(a.kinds), spaces: maps.Clone(a.spaces), exact: exact, known: a.parent}
+	w := parentWish{kinds: maps.Clone(a.kinds), spaces: maps.Clone(a.spaces), as: t.instance, exact: exact, known: a.parent}
 	if exact {
 		return w
 	}
@@ -251,10 +252,10 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 		if p != nil && !w.exact {
 			kinds, spaces = union(p.kinds, w.kinds), union(p.namespaces, w.spaces)
 		}
-		if p != nil && p.instance == a.Instance && p.source == a.Source && maps.Equal(p.kinds, kinds) && maps.Equal(p.namespaces, spaces) {
+		if p != nil && p.instance == w.as && p.source == a.Source && maps.Equal(p.kinds, kinds) && maps.Equal(p.namespaces, spaces) {
 			return p, nil
 		}
-		content := a.parentContent(app, kinds, spaces)
+		content := a.parentContent(app, w.as, kinds, spaces)
 		var answer *unstructured.Unstructured
 		var err error
 		if p == nil {
@@ -296,7 +297,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 }
 
 // parentContent is a parent as the ApplySet specification wants it.
-func (a *Applier) parentContent(app string, kinds map[schema.GroupKind]bool, spaces map[string]bool) *unstructured.Unstructured {
+func (a *Applier) parentContent(app, instance string, kinds map[schema.GroupKind]bool, spaces map[string]bool) *unstructured.Unstructured {
 	var names []string
 	for gk := range kinds {
 		names = append(names, groupKindName(gk))
@@ -320,7 +321,7 @@ func (a *Applier) parentContent(app string, kinds map[schema.GroupKind]bool, spa
 		annotationFederation: a.Federation,
 		annotationApp:        app,
 		annotationSource:     a.Source,
-		annotationInstance:   a.Instance,
+		annotationInstance:   instance,
 	})
 	return u
 }

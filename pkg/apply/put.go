@@ -100,7 +100,7 @@ func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool
 		s.exists, s.last = true, try{}
 		s.known = !t.listings.spaces.done
 	}
-	t.changed(federation.Change{
+	a.record(federation.Change{
 		Cluster: a.Cluster, App: k.app, Object: k.object.Ref, Action: out.action, Drift: out.drift, Took: now.Sub(f.since),
 	})
 	if out.action != federation.ActionUnchanged {

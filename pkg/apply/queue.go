@@ -96,9 +96,9 @@ type job struct {
 
 // begin marks the tasks that start now, and returns when to look again.
 func (a *Applier) begin(ctx context.Context, now time.Time, work *backlog) ([]job, time.Time) {
-	if !a.mayWrite() {
+	may := a.mayWrite() // Wake is called when it may
+	if !may {
 		work.tasks = nil
-		return nil, time.Time{} // Wake is called when it may
 	}
 	t := a.table
 	t.mu.Lock()
@@ -117,6 +117,10 @@ func (a *Applier) begin(ctx context.Context, now time.Time, work *backlog) ([]jo
 	turn := a.turn.Load()
 	if work.turn != turn || len(work.tasks) == 0 || !work.until.IsZero() && !now.Before(work.until) {
 		plan := t.agendaAt(now)
+		if !may {
+			// What kinds there are can be asked for all the same.
+			plan.tasks = slices.DeleteFunc(plan.tasks, func(x task) bool { return x.typ != taskLearn })
+		}
 		*work = backlog{turn: turn, tasks: plan.tasks, until: plan.next}
 		// Then what takes long counts as tried.
 		if slowAt := now.Add(slow); len(plan.tasks) > 0 && (work.until.IsZero() || slowAt.Before(work.until)) {

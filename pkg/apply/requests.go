@@ -226,7 +226,7 @@ func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) (do
 	}
 	if asked && e == nil {
 		a.Log.Info("object pruned", zap.String("app", name), zap.Stringer("object", d.ref), zap.Bool("gone", gone))
-		t.changed(federation.Change{Cluster: a.Cluster, App: name, Object: d.ref, Action: federation.ActionPruned, Took: time.Since(f.since)})
+		a.record(federation.Change{Cluster: a.Cluster, App: name, Object: d.ref, Action: federation.ActionPruned, Took: time.Since(f.since)})
 	}
 	a.replay(r)
 	t.sweep(r)

@@ -14,11 +14,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
+	"github.com/fedsync/fedsync/pkg/member"
 )
 
 // What fedsync does with every object of the repository, besides deleting those of
@@ -28,32 +29,49 @@ var (
 	kindVerbs   = []string{"list", "watch"}
 )
 
-// ownAccess is what fedsync needs besides, for its inventory, for what adoption
-// overwrites, and to know the ports in use. Namespaces are made where the federation
-// has them made; ours too, where there is none yet.
+// ownAccess is what fedsync needs besides: for its claim, without which it writes
+// nothing, for its inventory, for what adoption overwrites, to know the ports in use,
+// and to see that a namespace or a kind is there now that an object waits for.
+// Namespaces are made where the federation has them made; ours too, where there is
+// none yet.
 func ownAccess(plan federation.ClusterPlan, hasNamespace bool) []health.Access {
 	all := slices.Concat(
+		access(claim.Resource.GroupResource(), claim.Namespace, "get", "list", "watch", "create", "update"),
 		access(schema.GroupResource{Resource: "configmaps"}, apply.Namespace, "get", "list", "watch", "create", "patch", "delete"),
 		access(schema.GroupResource{Resource: "services"}, "", kindVerbs...),
+		clusterAccess(schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}, kindVerbs...),
 	)
 	adopts := func(app federation.AppPlan) bool { return app.Adoption != federation.AdoptNever }
 	if slices.ContainsFunc(plan.Apps, adopts) {
 		all = append(all, access(schema.GroupResource{Resource: "secrets"}, apply.Namespace, "create", "get", "list", "delete")...)
 	}
 	namespaces := schema.GroupResource{Resource: "namespaces"}
+	verbs := kindVerbs
 	switch {
 	case plan.CreateNamespaces:
-		all = append(all, clusterAccess(namespaces, "get", "create")...)
+		verbs = slices.Concat(verbs, []string{"get", "create"})
 	case !hasNamespace:
-		all = append(all, clusterAccess(namespaces, "create")...)
+		verbs = slices.Concat(verbs, []string{"create"})
 	}
-	return all
+	if !plan.CreateNamespaces {
+		all = append(all, namedAccess(namespaces, metav1.NamespaceSystem, "get")...)
+	}
+	return append(all, clusterAccess(namespaces, verbs...)...)
 }
 
 func access(resource schema.GroupResource, namespace string, verbs ...string) []health.Access {
 	all := make([]health.Access, len(verbs))
 	for i, verb := range verbs {
 		all[i] = health.Access{Verb: verb, Resource: resource, Namespace: namespace}
+	}
+	return all
+}
+
+// namedAccess is about one object that belongs to no namespace.
+func namedAccess(resource schema.GroupResource, name string, verbs ...string) []health.Access {
+	all := clusterAccess(resource, verbs...)
+	for i := range all {
+		all[i].Name = name
 	}
 	return all
 }
@@ -122,28 +140,22 @@ func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan 
 	if err != nil {
 		return nil, err
 	}
-	cfg, connections := health.TrackConnections(conn.REST)
-	defer connections.Close()
-	cfg.QPS = -1 // the limit is on what is under way
-	client, err := dynamic.NewForConfig(cfg)
+	client, err := member.NewClient(conn.REST, member.ClientOptions{Version: d.options.Version, Timeout: d.cfg.RequestTimeout})
 	if err != nil {
 		return nil, err
 	}
-	mapper, err := newMapper(cfg, d.cfg.RequestTimeout)
-	if err != nil {
-		return nil, err
-	}
+	defer client.Close()
 	p := &permissions{cluster: c.Name, denied: map[schema.GroupResource]bool{}, kinds: map[schema.GroupKind]schema.GroupResource{}}
-	_, err = client.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Get(ctx, apply.Namespace, metav1.GetOptions{})
-	questions, err := p.questions(mapper, plan, !apierrors.IsNotFound(err)) // one that may not be seen may be there
+	_, err = client.Dynamic.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Get(ctx, apply.Namespace, metav1.GetOptions{})
+	questions, err := p.questions(client.Kinds, plan, !apierrors.IsNotFound(err)) // one that may not be seen may be there
 	if err != nil {
 		return nil, err
 	}
-	denied, err := health.AskAccess(ctx, client, questions, d.cfg.Concurrency)
+	denied, err := health.AskAccess(ctx, client.Dynamic, questions, d.cfg.Concurrency)
 	if err != nil || len(denied) == 0 {
 		return p, err
 	}
-	user, err := health.AskUser(ctx, client)
+	user, err := health.AskUser(ctx, client.Dynamic)
 	if err != nil {
 		user = "USER" // a cluster before Kubernetes 1.28
 	}
@@ -158,6 +170,7 @@ func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan 
 // kind that the cluster does not know is not asked about: an apply says so.
 func (p *permissions) questions(mapper meta.RESTMapper, plan federation.ClusterPlan, hasNamespace bool) ([]health.Access, error) {
 	all := ownAccess(plan, hasNamespace)
+	p.kinds[schema.GroupKind{Kind: "Namespace"}] = schema.GroupResource{Resource: "namespaces"}
 	for _, app := range plan.Apps {
 		asked, err := p.ofApp(mapper, app)
 		if err != nil {

@@ -35,14 +35,16 @@ func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 	}
 	got := verbsByPlace(asked)
 	want := map[string][]string{
-		"configmaps fedsync-system":                        {"get", "list", "watch", "create", "patch", "delete"},
-		"secrets fedsync-system":                           {"create", "get", "list", "delete"},
-		"namespaces (cluster)":                             {"get", "create"},
-		"services (all)":                                   {"list", "watch"},
-		"replicasets.apps (all)":                           {"list", "watch"},
-		"replicasets.apps web":                             {"get", "create", "patch", "delete"},
-		"replicasets.apps other":                           {"get", "create", "patch", "delete"},
-		"clusterroles.rbac.authorization.k8s.io (cluster)": {"get", "create", "patch", "delete", "list", "watch"},
+		"leases.coordination.k8s.io fedsync-system":                {"get", "list", "watch", "create", "update"},
+		"configmaps fedsync-system":                                {"get", "list", "watch", "create", "patch", "delete"},
+		"secrets fedsync-system":                                   {"create", "get", "list", "delete"},
+		"namespaces (cluster)":                                     {"list", "watch", "get", "create"},
+		"customresourcedefinitions.apiextensions.k8s.io (cluster)": {"list", "watch"},
+		"services (all)":                                           {"list", "watch"},
+		"replicasets.apps (all)":                                   {"list", "watch"},
+		"replicasets.apps web":                                     {"get", "create", "patch", "delete"},
+		"replicasets.apps other":                                   {"get", "create", "patch", "delete"},
+		"clusterroles.rbac.authorization.k8s.io (cluster)":         {"get", "create", "patch", "delete", "list", "watch"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("questions (-want +got):\n%s", diff)
@@ -58,13 +60,17 @@ func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[string][]string{
-			"configmaps fedsync-system": {"get", "list", "watch", "create", "patch", "delete"},
-			"services (all)":            {"list", "watch"},
-			"replicasets.apps (all)":    {"list", "watch"},
-			"replicasets.apps web":      {"get", "create", "patch"},
+			"leases.coordination.k8s.io fedsync-system":                {"get", "list", "watch", "create", "update"},
+			"namespaces (cluster)":                                     {"list", "watch"},
+			"customresourcedefinitions.apiextensions.k8s.io (cluster)": {"list", "watch"},
+			"configmaps fedsync-system":                                {"get", "list", "watch", "create", "patch", "delete"},
+			"services (all)":                                           {"list", "watch"},
+			"replicasets.apps (all)":                                   {"list", "watch"},
+			"replicasets.apps web":                                     {"get", "create", "patch"},
+			"namespaces kube-system":                                   {"get"},
 		}
 		if !hasNamespace {
-			want["namespaces (cluster)"] = []string{"create"}
+			want["namespaces (cluster)"] = []string{"list", "watch", "create"}
 		}
 		if diff := cmp.Diff(want, verbsByPlace(asked)); diff != "" {
 			t.Errorf("questions without prune and adoption, our namespace there: %v (-want +got):\n%s", hasNamespace, diff)
@@ -75,9 +81,9 @@ func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 func verbsByPlace(asked []health.Access) map[string][]string {
 	got := map[string][]string{} // verbs by what they are asked of
 	for _, a := range asked {
-		place := a.Namespace
+		place := a.Namespace + a.Name
 		switch {
-		case a.Cluster:
+		case a.Cluster && a.Name == "":
 			place = "(cluster)"
 		case place == "":
 			place = "(all)"

@@ -103,7 +103,7 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 	}
 	if slices.Contains(groups, GroupClusters) {
 		fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "kubeconfig with a context for each member cluster (default: $KUBECONFIG, else ~/.kube/config); re-read when it changes")
-		fs.StringVar(&c.Instance, "instance", "", "name of this instance; a start under the name of the one before writes nothing (default: the host's name and a number that is free)")
+		fs.StringVar(&c.Instance, "instance", "", "name of this instance for people, in claims and messages; it decides nothing (default: the host's name and a number that is free)")
 		fs.IntVar(&c.Concurrency, "concurrency", 8, "most requests at a time to one cluster")
 		fs.DurationVar(&c.RequestTimeout, "request-timeout", 10*time.Second, "how long one request to a cluster may take")
 		fs.DurationVar(&c.ProbeInterval, "probe-interval", 2*time.Second, "how often a cluster's /readyz is asked")

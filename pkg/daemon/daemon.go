@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -15,8 +16,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/diagnose"
-	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -36,13 +38,13 @@ type Daemon struct {
 	log     *zap.Logger
 
 	source     *source.Source
-	renderer   *render.Renderer
+	render     renderFunc
 	kubeconfig *kubeconfig
 	forms      *apply.Forms // what is sent to clusters, shared where it is equal
 	reports    *reports
 	poster     *status.Poster // nil where no commit statuses are wanted
-	instance   string         // the name under which clusters are written to
-	lock       io.Closer      // of that name; nil where the settings give it
+	claims     *claim.Writer  // which clusters this process may write
+	instance   string         // its name for people
 	beside     bool           // another process of this source runs on this machine
 	told       lastTold       // the loop's
 	toldFile   string         // keeps told
@@ -92,26 +94,39 @@ func New(cfg *Config, o Options) (*Daemon, error) {
 	return d, nil
 }
 
-// takeName gives this process the name under which it writes to clusters.
+// takeName gives this process its name and the lock that goes with it.
 func (d *Daemon) takeName() error {
 	dir, err := cacheDir()
 	if err != nil {
 		return err
 	}
-	d.instance = d.cfg.Instance
-	source := sourceDigest(d.source.String(), d.cfg.Revision, "")
-	if d.instance == "" {
-		i, err := newInstance(dir, source)
-		if err != nil {
-			return err
-		}
-		d.instance, d.lock, d.beside = i.Name, i, i.Number > 0
+	source, former := sourceDigests(d.source, d.cfg.Revision, "")
+	d.claims = claim.Open(claim.Options{
+		Dir: dir, Source: source, Label: d.cfg.Instance, Version: d.options.Version,
+		Words: func(err error) string { return health.Redact(err.Error()) },
+		Log:   d.log,
+	})
+	if err := d.claims.Kept(); err != nil {
+		d.log.Warn("every start will be a new instance", zap.Error(err))
 	}
+	d.instance, d.beside = d.claims.Label(), d.claims.Number() > 0
 	d.toldFile = lastToldFile(dir, source, d.instance)
-	d.told = readLastTold(d.toldFile)
 	d.rosterFile = rosterFile(dir, source)
+	for _, earlier := range former {
+		inherit(d.toldFile, lastToldFile(dir, earlier, d.instance))
+		inherit(d.rosterFile, rosterFile(dir, earlier))
+	}
+	d.told = readLastTold(d.toldFile)
 	d.roster = readRoster(d.rosterFile)
 	return nil
+}
+
+// inherit takes over the file that an earlier version kept under another name.
+// It is moved, so that no other repository inherits it as well.
+func inherit(file, earlier string) {
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+		_ = os.Rename(earlier, file) // usually there is none, and losing it is bearable
+	}
 }
 
 // newParts makes what every command needs that asks clusters.
@@ -135,7 +150,7 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 		options:    o,
 		log:        o.Log,
 		source:     src,
-		renderer:   render.New(render.Options{}),
+		render:     render.New(render.Options{}).Render,
 		kubeconfig: kube,
 		forms:      apply.NewForms(),
 		reports:    newReports(),
@@ -175,10 +190,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.log.Info("listening", zap.String("address", d.listener.Addr().String()), zap.String("page", d.publicURL()))
 		start("serve", func(ctx context.Context) error { return web.Serve(ctx, d.listener, d.page(), d.log) })
 	}
+	start("keep the claim's token", func(ctx context.Context) error { d.claims.Run(ctx); return nil })
 	l := newLoop(d, false)
 	d.log.Info("started", zap.String("version", d.options.Version), zap.String("repository", d.source.String()))
 	l.run(ctx)
-	l.workers.wait()
+	l.members.wait()
 	running.Wait()
 	d.log.Info("stopped")
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -206,9 +222,10 @@ func (d *Daemon) Close() {
 	if d.listener != nil {
 		_ = d.listener.Close() // Serve closes it too
 	}
-	if d.lock != nil {
-		_ = d.lock.Close()
+	if d.claims != nil {
+		_ = d.claims.Close() // the lock goes with the process at the latest
 	}
+	d.kubeconfig.Close()
 }
 
 // publicURL is the address of the page as others reach it.
@@ -249,31 +266,4 @@ func (d *Daemon) ready() error {
 		return errors.New("the repository has not been read yet")
 	}
 	return nil
-}
-
-// newWorker makes the worker of a cluster. It asks the cluster nothing until it
-// runs.
-func (d *Daemon) newWorker(f *federation.Federation, c federation.Cluster, readOnly bool) *worker {
-	o := sessionOptions{
-		readOnly: readOnly,
-		source:   sourceDigest(d.source.String(), d.cfg.Revision, f.Name),
-		instance: d.instance,
-		version:  d.options.Version,
-		log:      d.log,
-		forms:    d.forms,
-		cfg:      d.cfg,
-		metrics:  d.metrics,
-	}
-	return &worker{
-		cluster:    c,
-		federation: f.Name,
-		nodePorts:  f.NodePorts,
-		log:        d.log.With(zap.String("cluster", c.Name)),
-		connect:    d.kubeconfig.Connection,
-		open:       func(w *worker, conn connection) (*session, error) { return newSession(w, conn, o) },
-		changed:    d.changed,
-		reconnect:  newBell(),
-		ordered:    newBell(),
-		now:        outcome{facts: federation.ClusterFacts{State: federation.ClusterPending, Since: time.Now()}},
-	}
 }

@@ -141,7 +141,7 @@ func clusterFaults(p *patient) []fault {
 			cause: func(p *patient) {
 				p.rewrite(func(c *clientcmdapi.Config) { *c.Contexts[other] = *c.Contexts[lost] })
 			},
-			want: []symptom{failing("D04", other, none, "the same API server as "+lost, "correct the server")},
+			want: []symptom{failing("D04", other, none, "the same cluster as "+lost, "correct the context")},
 			mend: mend,
 		},
 		{

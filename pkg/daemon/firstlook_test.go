@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -51,18 +52,23 @@ func TestAFirstLookSaysHowBadAFaultIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := newLoop(d, true)
-	l.sync(ctx, snapshot)
+	l.read(source.Event{Snapshot: &snapshot})
+	go l.renderings.run(ctx)
+	for l.live == nil {
+		<-l.renderings.news
+		l.follow(ctx)
+	}
 	cancel()
-	l.workers.wait()
+	l.members.wait()
 
 	ingress := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "web"}
 	facts := federation.ClusterFacts{
 		State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, ServicesKnown: true,
 		Certificates: []federation.Certificate{{Namespace: "default", Name: "cert"}},
 	}
-	l.workers.facts = federation.Facts{Clusters: map[string]federation.ClusterFacts{"a": facts}}
-	l.workers.outcomes = map[string]status.ClusterInput{"a": {
-		Facts: facts, Current: true, Applied: snapshot.Revision,
+	l.members.facts = federation.Facts{Clusters: map[string]federation.ClusterFacts{"a": facts}}
+	l.members.outcomes = map[string]status.ClusterInput{"a": {
+		Facts: facts, Current: true, Applied: snapshot.Revision, Revision: snapshot.Revision,
 		Observations: []federation.Observation{{Cluster: "a", App: "web", Object: ingress, Created: time.Now().Add(-time.Hour), Health: federation.Healthy}},
 	}}
 	for look := range 2 {

@@ -119,39 +119,6 @@ func TestAnotherRepositoryWithTheSameNamesIsRefused(t *testing.T) {
 	}
 }
 
-func TestTwoProcessesHaveTwoNamesAndARestartFindsItsOwn(t *testing.T) {
-	dir := t.TempDir()
-	take := func(source string) *instance {
-		t.Helper()
-		i, err := newInstance(dir, source)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return i
-	}
-	first := take("source")
-	second := take("source")
-	if first.Name == second.Name {
-		t.Errorf("two at once are both %q", first.Name)
-	}
-	elsewhere := take("another")
-	if elsewhere.Name != first.Name {
-		t.Errorf("the first of another source is %q, want %q: what others run is of no interest", elsewhere.Name, first.Name)
-	}
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	again := take("source")
-	if again.Name != first.Name {
-		t.Errorf("after a restart it is %q, want %q", again.Name, first.Name)
-	}
-	for _, i := range []*instance{second, elsewhere, again} {
-		if err := i.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // kubeconfig writes a kubeconfig of the test's own, changed as it says.
 func (w *world) kubeconfig(change func(*clientcmdapi.Config)) string {
 	w.t.Helper()

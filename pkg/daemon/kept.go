@@ -3,9 +3,8 @@ package daemon
 import (
 	"fmt"
 
-	"k8s.io/client-go/dynamic"
-
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/member"
 )
 
 // NewApplier gives an Applier of one cluster to those who ask it for something
@@ -20,12 +19,7 @@ func NewApplier(cfg *Config, federation, context string, o Options) (*apply.Appl
 	if err != nil {
 		return nil, err
 	}
-	conn.REST.UserAgent = "fedsync/" + o.Version
-	client, err := dynamic.NewForConfig(conn.REST)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", context, err)
-	}
-	mapper, err := newMapper(conn.REST, cfg.RequestTimeout)
+	client, err := member.NewClient(conn.REST, member.ClientOptions{Version: o.Version, Timeout: cfg.RequestTimeout, Log: o.Log})
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", context, err)
 	}
@@ -33,8 +27,8 @@ func NewApplier(cfg *Config, federation, context string, o Options) (*apply.Appl
 		Cluster:        context,
 		Federation:     federation,
 		Version:        o.Version,
-		Client:         client,
-		Mapper:         mapper,
+		Client:         client.Dynamic,
+		Mapper:         client.Kinds,
 		Concurrency:    cfg.Concurrency,
 		RequestTimeout: cfg.RequestTimeout,
 		Log:            o.Log,

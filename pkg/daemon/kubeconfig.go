@@ -1,20 +1,17 @@
 package daemon
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"go.uber.org/zap"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -22,6 +19,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
+	"github.com/fedsync/fedsync/pkg/member"
 )
 
 // kubeconfig gives each member cluster its connection, and says when one has
@@ -33,12 +31,10 @@ type kubeconfig struct {
 	mu     sync.Mutex // protects what follows
 	config *clientcmdapi.Config
 	err    error // of the last load; config is then the one before
-}
-
-// connection is how to reach one cluster. Equal digests are equal connections.
-type connection struct {
-	REST   *rest.Config
-	Digest string
+	// content is a digest of all that was read, the files that config names
+	// included.
+	content string
+	plugins map[string]*member.Plugin // by digest of what they are called with
 }
 
 // newKubeconfig loads the file at path, or what kubectl would load when path is
@@ -46,20 +42,38 @@ type connection struct {
 func newKubeconfig(path string, log *zap.Logger) (*kubeconfig, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = path
-	k := &kubeconfig{rules: rules, log: log}
+	k := &kubeconfig{rules: rules, log: log, plugins: map[string]*member.Plugin{}}
 	k.load()
 	return k, k.err
 }
 
-func (k *kubeconfig) load() {
-	config, err := k.rules.Load()
+// load reads the files, and reports whether what they say is another than before.
+func (k *kubeconfig) load() (news bool) {
+	config, err := k.read()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err != nil {
-		k.err = errors.New("read the kubeconfig: " + health.Redact(err.Error()))
-		return
+		err = errors.New("read the kubeconfig: " + health.Redact(err.Error()))
+		news = k.err == nil || k.err.Error() != err.Error()
+		k.err = err
+	} else {
+		k.config, k.err = config, nil
 	}
-	k.config, k.err = config, nil
+	content := contentOf(k.config, k.rules.GetLoadingPrecedence())
+	news = news || content != k.content
+	k.content = content
+	return news
+}
+
+// read reads the kubeconfigs themselves.
+func (k *kubeconfig) read() (*clientcmdapi.Config, error) {
+	for _, file := range k.rules.GetLoadingPrecedence() {
+		// The loader would read whatever it is, and a pipe without end.
+		if err := checkFile(file, maxKubeconfig); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return k.rules.Load()
 }
 
 // Err is the reason why the newest file could not be read; nil if it was.
@@ -70,24 +84,62 @@ func (k *kubeconfig) Err() error {
 }
 
 // Connection gives the way to the cluster of a context.
-func (k *kubeconfig) Connection(name string) (connection, error) {
+func (k *kubeconfig) Connection(name string) (member.Connection, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	context, ok := k.config.Contexts[name]
 	if !ok {
 		have := slices.Sorted(maps.Keys(k.config.Contexts))
-		return connection{}, fmt.Errorf("context %q not in kubeconfig %s; have: %s", name, k.files(), strings.Join(have, ", "))
+		return member.Connection{}, fmt.Errorf("context %q not in kubeconfig %s; have: %s", name, k.files(), strings.Join(have, ", "))
 	}
-	cfg, err := clientcmd.NewNonInteractiveClientConfig(*k.config, name, &clientcmd.ConfigOverrides{}, k.rules).ClientConfig()
+	config, err := inlined(k.config, name, context)
+	if err != nil {
+		return member.Connection{}, err
+	}
+	cfg, err := clientcmd.NewNonInteractiveClientConfig(*config, name, &clientcmd.ConfigOverrides{}, k.rules).ClientConfig()
 	if err != nil {
 		// It quotes the file, the password of a proxy included.
-		return connection{}, fmt.Errorf("context %q of kubeconfig %s: %s", name, k.files(), health.Redact(err.Error()))
+		return member.Connection{}, fmt.Errorf("context %q of kubeconfig %s: %s", name, k.files(), health.Redact(err.Error()))
 	}
-	digest, err := digestOf(k.config.Clusters[context.Cluster], k.config.AuthInfos[context.AuthInfo])
+	// The content of the files is in it.
+	digest, err := digestOf(config.Clusters[context.Cluster], config.AuthInfos[context.AuthInfo])
 	if err != nil {
-		return connection{}, fmt.Errorf("context %q: %w", name, err)
+		return member.Connection{}, fmt.Errorf("context %q: %w", name, err)
 	}
-	return connection{REST: cfg, Digest: digest}, nil
+	if err := k.plugIn(cfg, context); err != nil {
+		return member.Connection{}, fmt.Errorf("context %q of kubeconfig %s: %w", name, k.files(), err)
+	}
+	return member.Connection{REST: cfg, Digest: digest}, nil
+}
+
+// plugIn makes cfg take its credentials from our own runner of plugins, where a
+// plugin gives them; k.mu is held. Connections with one plugin share its runs.
+func (k *kubeconfig) plugIn(cfg *rest.Config, context *clientcmdapi.Context) error {
+	if cfg.ExecProvider == nil {
+		return nil
+	}
+	key, err := digestOf(k.config.Clusters[context.Cluster], k.config.AuthInfos[context.AuthInfo])
+	if err != nil {
+		return err
+	}
+	p := k.plugins[key]
+	if p == nil {
+		if p, err = member.NewPlugin(cfg, k.log); err != nil {
+			return err
+		}
+		k.plugins[key] = p
+	}
+	p.Attach(cfg)
+	return nil
+}
+
+// Close ends the plugins that run.
+func (k *kubeconfig) Close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, p := range k.plugins {
+		p.Close()
+	}
 }
 
 // Servers says where the context of each cluster leads, so that two which lead to
@@ -123,43 +175,4 @@ func digestOf(parts ...any) (string, error) {
 		}
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:16]), nil
-}
-
-// Watch re-reads the files as they change, and calls changed after each time,
-// until ctx ends. It watches the folders: Kubernetes swaps a mounted Secret by
-// renaming a link beside it.
-func (k *kubeconfig) Watch(ctx context.Context, changed func()) error {
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch the kubeconfig: %w", err)
-	}
-	defer func() { _ = watcher.Close() }()
-	var watched int
-	for _, file := range k.rules.GetLoadingPrecedence() {
-		err = errors.Join(err, watcher.Add(filepath.Dir(file)))
-		watched++
-	}
-	if len(watcher.WatchList()) == 0 && watched > 0 {
-		return fmt.Errorf("watch the kubeconfig: %w", err)
-	}
-	// Several events make one change; half-written files come and go.
-	const settle = 50 * time.Millisecond
-	timer := time.NewTimer(settle)
-	timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-watcher.Events:
-			timer.Reset(settle)
-		case err := <-watcher.Errors:
-			k.log.Warn("watching the kubeconfig failed", zap.Error(err))
-		case <-timer.C:
-			k.load()
-			if err := k.Err(); err != nil {
-				k.log.Warn("kubeconfig not read, the one before stays", zap.Error(err))
-			}
-			changed()
-		}
-	}
 }

@@ -23,7 +23,7 @@ func (t lastTold) equal(o lastTold) bool {
 
 // lastToldFile keeps it for one instance of one source.
 func lastToldFile(dir, source, instance string) string {
-	return filepath.Join(dir, "told-"+sourceDigest(source, instance, "")+".json")
+	return filepath.Join(dir, "told-"+shortDigest(source, instance, "")+".json")
 }
 
 func readLastTold(file string) lastTold {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -143,46 +144,52 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 	loopCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	l := newLoop(d, true)
-	l.settled = twice(l, func(*status.Report) bool { return l.workers.looked() }, cancel)
+	l.settled = func(*status.Report) {
+		if l.live != nil && l.members.looked() {
+			cancel()
+		}
+	}
 	l.run(loopCtx)
-	l.workers.wait()
+	l.members.wait()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 
 	report := d.reports.newest()
-	if report == nil {
+	if report == nil || l.live == nil {
 		return nil, fmt.Errorf("nothing could be looked at within %s", timeout)
 	}
 	c := &Comparison{
 		Report:      report,
-		Facts:       l.workers.facts,
-		Plan:        l.plan,
+		Facts:       l.members.facts,
+		Plan:        l.live.plan,
 		Differences: map[string][]apply.Difference{},
-		Findings:    l.findings(),
+		Findings:    slices.Concat(l.live.findings(), l.members.findings, l.findings()),
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.members.outcomes)) {
+		c.Findings = append(c.Findings, l.members.outcomes[name].Findings...)
 	}
 	var unseen []string
-	for name, w := range l.workers.byName {
-		o := w.outcome()
-		if o.compared > 0 && o.compared == o.handed {
-			c.Differences[name] = o.differences
+	for name, o := range l.members.seen {
+		if o.Compared {
+			c.Differences[name] = o.Differences
 		}
-		if !o.facts.Synced && o.facts.State != federation.ClusterReady {
+		if !o.Facts.Synced && o.Facts.State != federation.ClusterReady {
 			unseen = append(unseen, name)
 		}
 	}
-	if len(unseen) == len(l.workers.byName) && len(unseen) > 0 {
+	if len(unseen) == len(l.members.seen) && len(unseen) > 0 {
 		slices.Sort(unseen)
-		return c, fmt.Errorf("%w: %s", errNoAnswer, reasons(l.workers, unseen))
+		return c, fmt.Errorf("%w: %s", errNoAnswer, reasons(l.members, unseen))
 	}
 	return c, nil
 }
 
 // reasons says why clusters do not answer.
-func reasons(ws *workers, names []string) string {
+func reasons(ms *members, names []string) string {
 	parts := make([]string, len(names))
 	for i, name := range names {
-		facts := ws.byName[name].outcome().facts
+		facts := ms.seen[name].Facts
 		parts[i] = fmt.Sprintf("%s: %s", name, facts.State)
 		if facts.Error != "" {
 			parts[i] = fmt.Sprintf("%s: %s", name, facts.Error)

@@ -36,21 +36,24 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	var posting sync.WaitGroup
+	var posting sync.WaitGroup // and keeping the claim
 	if d.poster != nil {
 		posting.Go(func() { d.poster.Run(running) })
 	}
+	posting.Go(func() { d.claims.Run(running) })
 	loopCtx, settled := context.WithCancel(running)
 	defer settled()
 	l := newLoop(d, false)
-	l.settled = twice(l, func(r *status.Report) bool {
+	l.settled = func(r *status.Report) {
 		// A mistake in the repository fails the commit at once; what a cluster
 		// refused is tried again as long as that may help.
-		return r.State == status.Success ||
-			r.State == status.Failure && (l.federation == nil || l.refusal != nil || l.workers.settled())
-	}, settled)
+		if r.State == status.Success ||
+			r.State == status.Failure && (l.newest != l.live || l.members.settled()) {
+			settled()
+		}
+	}
 	l.run(loopCtx)
-	l.workers.wait()
+	l.members.wait()
 	stop()
 	posting.Wait()
 	if d.poster != nil {
@@ -69,21 +72,4 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 		return nil, errors.New("nothing was reported")
 	}
 	return report, nil
-}
-
-// twice calls then when two reports in a row are settled: the first may have been
-// made of what was known a moment before the workers settled.
-func twice(l *loop, settled func(*status.Report) bool, then func()) func(*status.Report) {
-	once := false
-	return func(r *status.Report) {
-		switch {
-		case !settled(r):
-			once = false
-		case once:
-			then()
-		default:
-			once = true
-			l.changed.ring()
-		}
-	}
 }

@@ -48,6 +48,15 @@ func (rs *reports) keep(r *status.Report) {
 	rs.bySHA[sha] = r
 }
 
+// update replaces what is kept of a revision that is not the newest.
+func (rs *reports) update(r *status.Report) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if _, known := rs.bySHA[r.Revision.SHA]; known {
+		rs.bySHA[r.Revision.SHA] = r
+	}
+}
+
 // shorten drops the objects, the endpoints and the decisions of a report that has
 // been overtaken: what they were then, nobody asks, and they would be most of the
 // memory.

@@ -18,6 +18,20 @@ import (
 type roster struct {
 	Federation string            `json:"federation"`
 	Clusters   map[string]string `json:"clusters"` // the contexts, by name
+	// Brought is which cluster each name led to when something was last brought
+	// there, as far as that is known. A roster of an earlier version has none.
+	Brought map[string]brought `json:"brought,omitempty"`
+}
+
+// brought is the cluster behind a name.
+type brought struct {
+	UID string `json:"uid"`
+	// Since is the sha of the revision that was the first to be brought there by
+	// this name.
+	Since string `json:"since"`
+	// Before is the uid that the name led to until then; empty where it led
+	// nowhere.
+	Before string `json:"before,omitempty"`
 }
 
 func rosterFile(dir, source string) string { return filepath.Join(dir, "roster-"+source+".json") }
@@ -31,12 +45,15 @@ func readRoster(file string) roster {
 	return r
 }
 
-// next is the roster under a federation, and the clusters that leave it to be
+// next returns the roster under a federation, and the clusters that leave it to be
 // emptied, by name.
 func (r roster) next(f *federation.Federation) (roster, []federation.Cluster) {
-	now := roster{Federation: f.Name, Clusters: map[string]string{}}
+	now := roster{Federation: f.Name, Clusters: map[string]string{}, Brought: map[string]brought{}}
 	for _, c := range f.Clusters {
 		now.Clusters[c.Name] = c.Context
+		if b, ok := r.Brought[c.Name]; ok && r.Federation == f.Name {
+			now.Brought[c.Name] = b
+		}
 	}
 	if f.OnRemove != federation.OnRemoveDelete || r.Federation != f.Name {
 		return now, nil // what left is forgotten, and stays as it is
@@ -49,18 +66,23 @@ func (r roster) next(f *federation.Federation) (roster, []federation.Cluster) {
 		if now.Clusters[name] == "" && !slices.Contains(contexts, context) {
 			leaving = append(leaving, federation.Cluster{Name: name, Context: context})
 			now.Clusters[name] = context
+			if b, ok := r.Brought[name]; ok {
+				now.Brought[name] = b
+			}
 		}
 	}
 	return now, leaving
 }
 
-// without is the roster when a cluster has been emptied.
+// without returns the roster when a cluster has been emptied, or turned out to be
+// a member under another name.
 func (r roster) without(name string) roster {
-	clusters := maps.Clone(r.Clusters)
-	delete(clusters, name)
-	return roster{Federation: r.Federation, Clusters: clusters}
+	r.Clusters, r.Brought = maps.Clone(r.Clusters), maps.Clone(r.Brought)
+	delete(r.Clusters, name)
+	delete(r.Brought, name)
+	return r
 }
 
 func (r roster) equal(o roster) bool {
-	return r.Federation == o.Federation && maps.Equal(r.Clusters, o.Clusters)
+	return r.Federation == o.Federation && maps.Equal(r.Clusters, o.Clusters) && maps.Equal(r.Brought, o.Brought)
 }

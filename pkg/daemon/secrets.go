@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -73,7 +72,7 @@ func (s *secretTexts) file(name string) {
 	if name == "" {
 		return
 	}
-	if data, err := os.ReadFile(name); err == nil {
+	if data, err := readFile(name, maxCredentialFile); err == nil {
 		s.add(string(data))
 	}
 }
@@ -146,7 +145,7 @@ func (s *secretTexts) arguments(args []string) {
 var secretField = regexp.MustCompile(`(?:token|password|client-key-data)["']?\s*:[\s\[{]*(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^\s"'\]},]+))`)
 
 func (s *secretTexts) fields(file string) {
-	data, err := os.ReadFile(file)
+	data, err := readFile(file, maxKubeconfig)
 	if err != nil {
 		return
 	}

@@ -3,15 +3,14 @@ package daemon
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"slices"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -22,28 +21,34 @@ import (
 // happened, it looks at the newest revision and the newest facts and hands every
 // cluster's worker what its cluster should run. One goroutine runs it and owns
 // its fields.
+//
+// The loop never waits: failover, the page and the metrics depend on its turn.
+// Files are read and rendered beside it, workers and the poster take what is newest
+// and never block, and what is pure is bounded by the size of the federation. Where
+// something else is called, a comment there says why it returns soon.
 type loop struct {
 	*Daemon
 
-	workers   *workers
-	scheduler *schedule.Scheduler
-	diagnoser diagnose.Diagnoser
-	readOnly  bool                 // look only
-	settled   func(*status.Report) // told of every report; nil for nobody
+	renderings *renderings
+	members    *members
+	scheduler  *schedule.Scheduler
+	diagnoser  diagnose.Diagnoser
+	readOnly   bool                 // look only
+	settled    func(*status.Report) // told of every report; nil for nobody
 
-	snapshot   federation.Snapshot    // the newest that was read
-	firstSeen  time.Time              // of the snapshot
-	federation *federation.Federation // the newest that could be read; nil before that
-	revision   federation.Revision    // the federation's
-	leaving    []federation.Cluster   // clusters that left the federation, to be emptied
-	bundles    []federation.Bundle    // of the federation's revision
-	plan       federation.Plan        // the newest that the workers were handed
-	ended      outcomeOf              // the last that was counted
+	// A revision goes from found to newest, wanted and live; one that is refused
+	// stays newest until the next.
+	found   federation.Revision // the newest that source read
+	newest  *revision           // the newest whose fedsync.yaml was read: reports speak of it; nil before
+	wanted  *revision           // the one that is being rendered; nil for none
+	live    *revision           // the newest that is rendered: it is in force, and maintained; nil before
+	ahead   map[string]part     // by cluster: what it runs of a revision newer than live
+	met     *federation.Federation
+	leaving []federation.Cluster // clusters that left the federation, to be emptied
+	roll    roll                 // which clusters the names lead to, and what may be done there
 
-	context   string               // the status context, while no federation could be read
-	sourceErr error                // why the repository cannot be read now
-	refusal   []federation.Finding // why the snapshot's fedsync.yaml is not followed
-	rendering []federation.Finding // what render had to say
+	ended     outcomeOf // the last that was counted
+	sourceErr error     // why the repository cannot be read now
 }
 
 // The outcome of a push is told at once; a stream of small changes, as of pods
@@ -55,19 +60,31 @@ const (
 )
 
 func newLoop(d *Daemon, readOnly bool) *loop {
-	l := &loop{Daemon: d, scheduler: schedule.New(), readOnly: readOnly}
-	l.workers = newWorkers(func(f *federation.Federation, c federation.Cluster) *worker {
-		return d.newWorker(f, c, readOnly)
+	l := &loop{Daemon: d, scheduler: schedule.New(), readOnly: readOnly, ahead: map[string]part{}}
+	l.renderings = newRenderings(d.render)
+	claims := d.claims
+	if readOnly {
+		claims = nil
+	}
+	l.members = newMembers(claims, func(f *federation.Federation, c federation.Cluster) keeper {
+		return d.newMember(f, c, readOnly)
 	})
 	return l
 }
 
 // run goes on until ctx ends.
 func (l *loop) run(ctx context.Context) {
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { l.renderings.run(ctx) })
 	clock := time.NewTicker(l.lookAgain)
 	defer clock.Stop()
 	pace := time.NewTimer(0)
 	defer pace.Stop()
+	claimed := (<-chan struct{})(nil)
+	if l.claims != nil {
+		claimed = l.claims.Changed()
+	}
 	changed := bell(nil) // not listened to until pace rings
 	var took time.Duration
 	for {
@@ -75,9 +92,14 @@ func (l *loop) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case e := <-l.events.C:
-			l.read(ctx, e)
+			l.read(e)
+		case <-l.renderings.news:
+			if !l.follow(ctx) {
+				continue // there is nothing to tell yet
+			}
+		case <-claimed:
 		case <-l.reload:
-			l.workers.reconnect()
+			l.members.reconnect()
 		case <-pace.C:
 			changed = l.changed
 			continue
@@ -91,7 +113,7 @@ func (l *loop) run(ctx context.Context) {
 			return // what was cut short says nothing of the revision
 		}
 		started := time.Now()
-		l.workers.look()
+		l.members.look()
 		l.reschedule()
 		l.tell()
 		took = time.Since(started)
@@ -99,56 +121,63 @@ func (l *loop) run(ctx context.Context) {
 }
 
 // read takes what source found: a new revision, or why there is none. Whatever it
-// is, the last good revision goes on being maintained.
-func (l *loop) read(ctx context.Context, e source.Event) {
+// is, the revision in force goes on being maintained.
+func (l *loop) read(e source.Event) {
 	l.sourceErr = e.Err
 	if e.Err != nil {
 		l.log.Warn("repository not read", zap.Error(e.Err))
 	}
-	if e.Snapshot == nil || e.Snapshot.Revision == l.snapshot.Revision {
+	if e.Snapshot == nil || e.Snapshot.Revision == l.found {
 		return // it holds what it held
 	}
 	l.metrics.Stage(web.StageSource, e.Took)
-	l.sync(ctx, *e.Snapshot)
+	l.found = e.Snapshot.Revision
+	l.log.Info("revision found", zap.Stringer("revision", l.found), zap.Bool("forced", e.Snapshot.Forced))
+	l.renderings.read(arrival{*e.Snapshot, time.Now()})
 }
 
-// sync brings one revision to the clusters. This is the whole story; what the
-// clusters answer comes back through reschedule.
-func (l *loop) sync(ctx context.Context, snapshot federation.Snapshot) {
-	started := time.Now()
-	l.supersede(snapshot.Revision)
-	l.snapshot, l.firstSeen = snapshot, started
-	l.log.Info("revision found", zap.Stringer("revision", snapshot.Revision), zap.Bool("forced", snapshot.Forced))
-
-	// Which clusters there are, and which apps they run. A mistake in the file
-	// fails the commit and changes nothing in the clusters.
-	f, err := render.Load(snapshot)
-	if err != nil {
-		l.refuse(err)
-		return
+// follow brings revisions on their way to the clusters, and reports whether there is
+// something new to tell. This is the whole story; what the clusters answer comes
+// back through reschedule.
+func (l *loop) follow(ctx context.Context) (news bool) {
+	for _, step := range l.renderings.take() {
+		switch step := step.(type) {
+		case loaded:
+			// The commit is pending from now on, however long the rest takes. A mistake
+			// in the file fails it and changes nothing else: what is being rendered goes
+			// on being rendered, and what is in force is maintained.
+			l.begin(step)
+			if l.newest.refusal == nil {
+				l.wanted = l.newest
+				l.renderings.want(l.wanted)
+				if l.live == nil {
+					l.meet(ctx, l.wanted.federation) // who has nothing to run yet can connect
+				}
+			}
+			news = true
+		case begun:
+			// A cluster's worker starts on its own as soon as its objects are known, with
+			// those that are certain; nothing is pruned yet.
+			l.handPart(step)
+		case rendered:
+			// What needs to know every cluster is the plan as a whole. From here on it is
+			// made again whenever a fact changes.
+			l.enforce(ctx, step)
+			news = true
+		}
 	}
-	l.federation, l.revision, l.refusal = f, snapshot.Revision, nil
+	return news
+}
 
-	// A worker for each cluster: it connects, watches and applies at its own
-	// pace, and nothing of it can hold up the others.
-	l.callRoll()
-	l.workers.meet(ctx, f, l.leaving)
-
-	// The commit is pending from now on, however long the rest takes.
-	l.workers.look()
-	l.tell()
-
-	// Files become objects. A cluster's worker starts on its own as soon as they
-	// are known; nothing is pruned yet.
-	in := l.input()
-	l.bundles, l.rendering = l.renderer.Render(ctx, snapshot, f, func(c federation.Cluster, bundles []federation.Bundle) {
-		in.Bundles = bundles
-		l.workers.hand(l.scheduler.Provisional(in, c))
-	})
-	l.metrics.Stage(web.StageRender, time.Since(started))
-
-	// What needs to know every cluster is the plan as a whole: run goes on with
-	// reschedule, now and whenever a fact changes.
+// begin makes a revision the newest, of which reports speak. What is told of the one
+// before ends here.
+func (l *loop) begin(step loaded) {
+	l.supersede(step.snapshot.Revision)
+	l.newest = &revision{snapshot: step.snapshot, firstSeen: step.at, earlier: l.live.sha(), federation: step.federation}
+	if step.err != nil {
+		l.newest.federation, l.newest.refusal, l.newest.context = nil, refusal(step.err), step.context
+		l.log.Warn("revision refused", zap.Stringer("revision", step.snapshot.Revision), zap.Error(step.err))
+	}
 }
 
 // supersede ends the commit statuses of the revision before.
@@ -161,39 +190,86 @@ func (l *loop) supersede(by federation.Revision) {
 	}
 }
 
-// refuse keeps the revision before, and says why on the new one.
-func (l *loop) refuse(err error) {
-	l.refusal = refusal(err)
-	data, _ := fs.ReadFile(l.snapshot.Files, federation.FileName) // that it is missing is the error already
-	l.context = federation.StatusContext(data)
-	l.log.Warn("revision refused", zap.Stringer("revision", l.snapshot.Revision), zap.Error(err))
+// meet makes a federation's clusters those that there are workers for: each
+// connects, watches and applies at its own pace, and nothing of it can hold up the
+// others. It writes a small file, and only when the members are others.
+func (l *loop) meet(ctx context.Context, f *federation.Federation) {
+	l.callRoll(f)
+	source, _ := sourceDigests(l.source, l.cfg.Revision, f.Name)
+	l.members.meet(ctx, f, l.leaving, source)
+	l.members.look()
+	l.met = f
+	l.judge()
 }
 
-// refusal gives a finding for each mistake in fedsync.yaml.
-func refusal(err error) []federation.Finding {
-	if mistakes, ok := errors.AsType[federation.FileErrors](err); ok {
-		return mistakes.Findings()
+// handPart hands a cluster what is certain of the revision that is being rendered.
+// One whose worker is for another cluster of that name waits for the whole.
+func (l *loop) handPart(step begun) {
+	f := step.of.federation
+	known := slices.ContainsFunc(l.met.Clusters, func(c federation.Cluster) bool {
+		return c.Name == step.cluster.Name && c.Context == step.cluster.Context
+	})
+	if step.of != l.wanted || !known || f.Name != l.met.Name || f.NodePorts != l.met.NodePorts {
+		return
 	}
-	return []federation.Finding{{
-		ID: "federation", Severity: federation.SeverityError, File: federation.FileName,
-		Message: err.Error(), Remedy: "mend " + federation.FileName + "; until then the revision before goes on being maintained",
-	}}
+	l.ahead[step.cluster.Name] = l.certain(part{revision: step.of, cluster: step.cluster, bundles: step.bundles})
+	l.handAhead(step.cluster.Name)
+}
+
+// certain makes the plan of a part.
+func (l *loop) certain(p part) part {
+	in := l.input(p.revision)
+	in.Bundles = p.bundles
+	p.plan = l.scheduler.Provisional(in, p.cluster)
+	return p
+}
+
+// handAhead hands a cluster the part that it has of a newer revision, over what is in
+// force there.
+func (l *loop) handAhead(cluster string) {
+	p := l.ahead[cluster]
+	if l.live == nil {
+		l.members.hand(p.plan)
+		return
+	}
+	if len(p.plan.Apps) == 0 {
+		return // nothing is certain: it stays as it is
+	}
+	for _, inForce := range l.live.plan.Clusters {
+		if inForce.Cluster == cluster {
+			l.members.hand(p.over(inForce))
+		}
+	}
+}
+
+// enforce puts a revision in force that is rendered as a whole. It is not the newest
+// where pushes come faster than they can be rendered.
+func (l *loop) enforce(ctx context.Context, step rendered) {
+	rev := step.of
+	rev.earlier, rev.bundles, rev.rendering = l.live.sha(), step.bundles, step.findings
+	l.metrics.Stage(web.StageRender, step.took)
+	l.live = rev
+	if l.wanted == rev {
+		l.wanted = nil
+	}
+	clear(l.ahead)
+	l.meet(ctx, rev.federation)
 }
 
 // callRoll finds the clusters that left the file since the last revision and are
 // to be emptied.
-func (l *loop) callRoll() {
+func (l *loop) callRoll(f *federation.Federation) {
 	if l.readOnly {
 		return
 	}
-	now, leaving := l.roster.next(l.federation)
+	now, leaving := l.roster.next(f)
 	l.leaving = leaving
 	l.remember(now)
 }
 
 // dismiss forgets the clusters that have left and are empty by now.
 func (l *loop) dismiss() {
-	for _, name := range l.workers.emptied() {
+	for _, name := range l.members.emptied() {
 		l.leaving = slices.DeleteFunc(l.leaving, func(c federation.Cluster) bool { return c.Name == name })
 		l.remember(l.roster.without(name))
 		l.log.Info("cluster left and emptied", zap.String("cluster", name))
@@ -205,79 +281,67 @@ func (l *loop) remember(r roster) {
 		return
 	}
 	l.roster = r
+	// A small file in the cache folder, when the members change: where that folder
+	// hangs, nothing else of this machine works either.
 	if err := writeJSON(l.rosterFile, r); err != nil {
 		l.log.Warn("member clusters not remembered", zap.Error(err))
 	}
 }
 
-// input is what the schedule reads, as it is now.
-func (l *loop) input() schedule.Input {
+// input is what the schedule reads for a revision, as it is now.
+func (l *loop) input(rev *revision) schedule.Input {
 	return schedule.Input{
-		Federation: l.federation,
-		Revision:   l.revision,
-		Bundles:    l.bundles,
-		Facts:      l.workers.facts,
+		Federation: rev.federation,
+		Revision:   rev.snapshot.Revision,
+		Bundles:    rev.bundles,
+		Facts:      l.members.facts,
 		Policy:     schedule.Policy{Namespaces: l.cfg.AllowNamespaces, Kinds: l.cfg.AllowKinds},
-		Leaving:    l.departing(),
+		Leaving:    l.leaving,
+		Excluded:   l.roll.excluded(),
+		Unpruned:   l.roll.unpruned(),
 	}
-}
-
-// departing are the clusters that leave, without one that is a member under
-// another name: what two contexts lead to is told by their servers.
-func (l *loop) departing() []federation.Cluster {
-	if len(l.leaving) == 0 {
-		return nil
-	}
-	members := l.kubeconfig.Servers(l.federation.Clusters)
-	leaving := l.kubeconfig.Servers(l.leaving)
-	return slices.DeleteFunc(slices.Clone(l.leaving), func(c federation.Cluster) bool {
-		for _, server := range members {
-			if server == leaving[c.Name] {
-				return true
-			}
-		}
-		return false
-	})
 }
 
 // reschedule plans from scratch, and hands every worker its part. A worker that
-// has it already does nothing. A revision that is refused changes nothing: the one
-// before is maintained, and its replicas go on being placed where there is room.
+// has it already does nothing. A revision that is being rendered, or refused, changes
+// nothing: the one in force is maintained, and its replicas go on being placed where
+// there is room. It takes milliseconds, and asks nobody.
 func (l *loop) reschedule() {
-	if l.federation == nil {
+	started := time.Now()
+	for name, p := range l.ahead {
+		// A part that was made without the cluster's facts is dropped by the cluster.
+		if p.plan.Early && l.members.facts.Of(name).Synced {
+			l.ahead[name] = l.certain(p)
+		}
+	}
+	if l.live == nil {
+		for name := range l.ahead {
+			l.handAhead(name)
+		}
 		return
 	}
-	started := time.Now()
+	l.judge()
 	l.dismiss()
-	l.plan = l.scheduler.Plan(l.input())
-	for _, p := range l.plan.Clusters {
-		l.workers.hand(p)
+	l.live.plan = l.scheduler.Plan(l.input(l.live))
+	for _, p := range l.live.plan.Clusters {
+		if ahead, ok := l.ahead[p.Cluster]; ok && len(ahead.plan.Apps) > 0 {
+			p = ahead.over(p)
+		}
+		l.members.hand(p)
 	}
 	l.metrics.Stage(web.StageSchedule, time.Since(started))
 }
 
-// tell adds up what is known and tells the forge, the page and the metrics. The
-// log was told where it happened.
+// tell adds up what is known and tells the forge, the page and the metrics: each of
+// them keeps the newest, and nobody is waited for. The log was told where it happened.
 func (l *loop) tell() {
 	started := time.Now()
 	defer func() { l.metrics.Stage(web.StageStatus, time.Since(started)) }()
-	report := status.Summarise(status.Input{
-		Federation: l.federation,
-		Repository: l.source.String(),
-		Snapshot:   l.snapshot,
-		FirstSeen:  l.firstSeen,
-		Now:        time.Now(),
-		Source:     errorText(l.sourceErr),
-		Clusters:   l.workers.outcomes,
-		Plan:       &l.plan,
-		Findings:   slices.Concat(l.findings(), l.diagnose()),
-		Deadline:   l.cfg.StatusDeadline,
-		Previous:   l.reports.newest(),
-	})
+	report := l.report()
 	l.reports.keep(&report)
 	l.metrics.Report(&report)
 	l.count(&report)
-	if l.poster != nil {
+	if l.poster != nil && !l.hasYielded() {
 		l.post(report)
 	}
 	if l.settled != nil {
@@ -285,11 +349,87 @@ func (l *loop) tell() {
 	}
 }
 
-// post says what statuses the report's revision should have.
+// hasYielded reports whether another instance writes this federation now: the forge
+// is its to tell as well.
+func (l *loop) hasYielded() bool {
+	if l.claims == nil {
+		return false
+	}
+	_, yielded := l.claims.Yielded()
+	return yielded
+}
+
+// report speaks of the newest revision. While that one is refused, the revision in
+// force has a report of its own, too.
+func (l *loop) report() status.Report {
+	in := l.known(l.newest)
+	in.Previous = l.reports.newest()
+	switch {
+	case l.newest == nil:
+	case l.newest.refusal != nil && l.live != nil:
+		inForce := l.judged(l.live)
+		inForce.Previous, _ = l.reports.of(l.live.sha())
+		r := status.Summarise(inForce)
+		l.reports.update(&r)
+		in.Maintained = &r
+		in.Findings = append(in.Findings, l.newest.refusal...)
+	case l.newest.refusal != nil:
+		in.Findings = append(in.Findings, l.newest.refusal...)
+	case l.newest == l.live:
+		judged := l.judged(l.live)
+		judged.Previous = in.Previous
+		in = judged
+	default:
+		in.Rendering = true
+	}
+	return status.Summarise(in)
+}
+
+// known is what a report adds up whatever has come of its revision.
+func (l *loop) known(rev *revision) status.Input {
+	in := status.Input{
+		Federation: l.federation(rev),
+		Repository: l.source.String(),
+		Now:        time.Now(),
+		Source:     errorText(l.sourceErr),
+		Clusters:   l.members.outcomes,
+		Findings:   slices.Concat(l.members.findings, l.findings()),
+		Deadline:   l.cfg.StatusDeadline,
+	}
+	if rev != nil {
+		in.Snapshot, in.FirstSeen = rev.snapshot, rev.firstSeen
+		in.Earlier, _ = l.reports.of(rev.earlier)
+	}
+	return in
+}
+
+// judged is known with what is judged by a revision that is in force.
+func (l *loop) judged(rev *revision) status.Input {
+	in := l.known(rev)
+	in.Plan = &rev.plan
+	in.Findings = slices.Concat(in.Findings, rev.findings(), l.diagnose(rev))
+	return in
+}
+
+// federation returns a revision's own, or the one whose clusters are shown meanwhile.
+func (l *loop) federation(rev *revision) *federation.Federation {
+	for _, r := range []*revision{rev, l.live, l.wanted} {
+		if r != nil && r.federation != nil {
+			return r.federation
+		}
+	}
+	return nil
+}
+
+// post says what statuses the report's revision should have. The poster posts them
+// on its own time.
 func (l *loop) post(report status.Report) {
-	settings := federation.CommitStatus{Context: l.context}
-	if l.federation != nil {
-		settings = l.federation.CommitStatus
+	if l.newest == nil {
+		return
+	}
+	settings := federation.CommitStatus{Context: l.newest.context}
+	if f := l.federation(l.newest); f != nil {
+		settings = f.CommitStatus
 	}
 	commits := status.Commits(report, settings)
 	for _, c := range commits {
@@ -304,6 +444,7 @@ func (l *loop) post(report status.Report) {
 	}
 	if !told.equal(l.told) {
 		l.told = told
+		// A small file, once for each revision.
 		if err := told.write(l.toldFile); err != nil {
 			l.log.Warn("newest commit not remembered", zap.Error(err))
 		}
@@ -333,16 +474,13 @@ type outcomeOf struct {
 	state status.State
 }
 
-// findings are those of all stages.
+// findings are those of what belongs to no revision and no cluster.
 func (l *loop) findings() []federation.Finding {
-	all := slices.Concat(l.rendering, l.plan.Findings, l.workers.findings)
-	if l.refusal != nil {
-		all = append(all, l.refusal...)
-	}
+	all := l.roll.findings()
 	if err := l.kubeconfig.Err(); err != nil {
 		all = append(all, federation.Finding{
 			ID: "D01", Severity: federation.SeverityError,
-			Message: err.Error(), Remedy: "mend the file; until then the one before stays in use",
+			Message: err.Error(), Remedy: "correct the file; until then the one before stays in use",
 		})
 	}
 	if l.poster != nil {
@@ -351,21 +489,29 @@ func (l *loop) findings() []federation.Finding {
 	return all
 }
 
-// diagnose names what takes more than one stage to see.
-func (l *loop) diagnose() []federation.Finding {
-	if l.federation == nil {
-		return nil
-	}
+// diagnose names what takes more than one stage to see. It reads what the clusters
+// show, so nothing is said of the objects of one that shows another revision still,
+// nor of those of several while there is such a one.
+func (l *loop) diagnose(rev *revision) []federation.Finding {
 	in := diagnose.Input{
-		Federation: l.federation, Plan: l.plan, Facts: l.workers.facts,
+		Federation: rev.federation, Plan: rev.plan, Facts: l.members.facts,
 		Observations: map[string][]federation.Observation{},
-		Servers:      l.kubeconfig.Servers(l.federation.Clusters),
 		Now:          time.Now(), Grace: l.grace, Deadline: l.cfg.StatusDeadline,
 	}
-	for name, c := range l.workers.outcomes {
+	others := false
+	for name, c := range l.members.outcomes {
 		in.Observations[name] = c.Observations
+		others = others || c.Revision.SHA != "" && c.Revision.SHA != rev.sha()
 	}
-	return l.diagnoser.Diagnose(in)
+	return slices.DeleteFunc(l.diagnoser.Diagnose(in), func(f federation.Finding) bool {
+		switch {
+		case f.Object.Name == "" && f.App == "":
+			return false // it is about the clusters themselves
+		case f.Cluster == "":
+			return others
+		}
+		return l.members.outcomes[f.Cluster].Revision.SHA != rev.sha()
+	})
 }
 
 func errorText(err error) string {

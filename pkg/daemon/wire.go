@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -85,9 +87,43 @@ func fileText(file string) func() (string, error) {
 	}
 }
 
-// sourceDigest tells this source from any other that may want to write to the
-// same clusters: it is part of the inventory.
-func sourceDigest(repository, ref, federation string) string {
-	sum := sha256.Sum256([]byte(repository + "\x00" + ref + "\x00" + federation))
+// sourceDigests returns what tells this source from any other that may want to
+// write to the same clusters: it is part of the inventory, and names the files in
+// the cache folder. Earlier versions took a local path as it was typed; what they
+// would have computed for this source is in former.
+func sourceDigests(src *source.Source, ref, federation string) (current string, former []string) {
+	current = shortDigest(src.Identity(), ref, federation)
+	for _, repository := range formerSpellings(src) {
+		if d := shortDigest(repository, ref, federation); d != current && !slices.Contains(former, d) {
+			former = append(former, d)
+		}
+	}
+	return current, former
+}
+
+// formerSpellings returns how the path of a local repository may have been typed:
+// as it is now, with a trailing slash, or relative to the working folder.
+func formerSpellings(src *source.Source) []string {
+	path, local := src.LocalPath()
+	if !local {
+		return nil
+	}
+	spellings := []string{src.String(), path + string(filepath.Separator)}
+	folder, err := os.Getwd()
+	if err != nil {
+		return spellings
+	}
+	if relative, err := filepath.Rel(folder, path); err == nil && filepath.IsLocal(relative) {
+		spellings = append(spellings, relative)
+		if relative != "." {
+			spellings = append(spellings, "./"+relative)
+		}
+	}
+	return spellings
+}
+
+// shortDigest is short, since it is part of names.
+func shortDigest(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }

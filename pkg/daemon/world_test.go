@@ -216,8 +216,12 @@ func (w *world) startWith(cfg *Config) *ran {
 			w.t.Errorf("Run: %v", r.err)
 		}
 		// What is kept beside the test's own folders, as the user's cache has it.
-		if i, ok := d.lock.(*instance); ok {
-			_ = os.Remove(i.lock.Name())
+		if dir, err := cacheDir(); err == nil {
+			source, _ := sourceDigests(d.source, d.cfg.Revision, "")
+			kept, _ := filepath.Glob(filepath.Join(dir, "claim-"+source+"-*"))
+			for _, file := range kept {
+				_ = os.Remove(file)
+			}
 		}
 		_ = os.Remove(d.toldFile)
 		_ = os.Remove(d.rosterFile)

@@ -52,23 +52,6 @@ func clusterCases() []testCase {
 	return []testCase{
 		{name: "all is well", change: func(*world) {}},
 		{
-			name:   "two contexts lead to one API server",
-			change: func(w *world) { w.in.Servers["c3"] = "https://me:secret@10.0.0.1:6443/" },
-			want: []want{{
-				id: "D04", severity: failure, cluster: "c3",
-				message: `leads to the same API server as c1: contexts "ctx-c1" and "ctx-c3" both have https://10.0.0.1:6443`,
-				remedy:  "take c1 or c3 out of fedsync.yaml",
-			}},
-		},
-		{name: "one host serves two clusters by path", change: func(w *world) {
-			w.in.Servers["c1"], w.in.Servers["c2"] = "https://gate/k8s/a", "https://gate/k8s/b"
-		}},
-		{name: "servers are not known", change: func(w *world) { w.in.Servers = map[string]string{"c1": "", "c2": ""} }},
-		{name: "the twin is Lost", change: func(w *world) {
-			w.in.Servers["c3"] = w.in.Servers["c1"]
-			w.in.Federation.Clusters[2].Lost = true
-		}},
-		{
 			name: "an Offline cluster says how often it was asked, and nothing of what ran there",
 			change: func(w *world) {
 				w.facts(func(f *federation.ClusterFacts) {
@@ -114,6 +97,22 @@ func clusterCases() []testCase {
 				id: "D07", severity: warning, cluster: "c1",
 				message: "fedsync may not see secrets, and so not whether TLS Secrets exist and are equal everywhere; services, and so not which node ports are taken: none is chosen or checked (services is forbidden)",
 				remedy:  "kubectl --context=ctx-c1 create clusterrole fedsync-facts --verb=list,watch --resource=services, and check with: kubectl --context=ctx-c1 auth can-i list services --all-namespaces",
+			}},
+		},
+		{
+			name: "what cannot be watched is no matter of permission",
+			change: func(w *world) {
+				w.facts(func(f *federation.ClusterFacts) {
+					f.Quotas = nil
+					f.Blind = []federation.Blind{{
+						Resource: "resourcequotas", Failure: federation.FailureThrottled, Error: "watch resourcequotas: slow down",
+					}}
+				}, "c1")
+			},
+			want: []want{{
+				id: "unseen", severity: warning, cluster: "c1",
+				message: "fedsync cannot watch resourcequotas, and so not whether a quota has room (watch resourcequotas: slow down); what was known is kept",
+				remedy:  "wait, or raise the limit for fedsync's user in the API server's priority levels or in the gateway before it",
 			}},
 		},
 		{

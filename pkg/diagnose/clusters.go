@@ -3,65 +3,22 @@ package diagnose
 import (
 	"fmt"
 	"maps"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // clusters says what is wrong with the member clusters themselves.
 func (x *diagnosis) clusters() {
-	first := map[string]*member{}
 	for _, m := range x.members {
-		x.twice(m, first)
 		if !m.targeted {
 			continue
 		}
 		x.probes(m)
 		x.permissions(m)
 	}
-}
-
-// twice finds clusters that are one: their contexts lead to the same API server,
-// and each would prune what the other runs.
-func (x *diagnosis) twice(m *member, first map[string]*member) {
-	server := endpoint(x.Servers[m.name])
-	if server == "" {
-		return
-	}
-	other, ok := first[server]
-	if !ok {
-		first[server] = m
-		return
-	}
-	x.add(federation.Finding{
-		ID: idRegistered, Severity: federation.SeverityError, Cluster: m.name, File: federation.FileName,
-		Message: fmt.Sprintf("leads to the same API server as %s: contexts %q and %q both have %s", other.name, other.context, m.context, server),
-		Remedy:  fmt.Sprintf("correct the server of one of them in the kubeconfig, or take %s or %s out of %s", other.name, m.name, federation.FileName),
-	})
-}
-
-// endpoint gives a server in the one form in which equal ones are equal, without
-// credentials. What is no URL stays as it is.
-func endpoint(server string) string {
-	u, err := url.Parse(server)
-	if err != nil || u.Host == "" {
-		return server
-	}
-	u.User = nil
-	u.Scheme = strings.ToLower(u.Scheme)
-	number := u.Port()
-	if number == "" {
-		number = "443"
-		if u.Scheme == "http" {
-			number = "80"
-		}
-	}
-	u.Host = net.JoinHostPort(strings.ToLower(u.Hostname()), number)
-	u.Path = strings.TrimRight(u.Path, "/")
-	return u.String()
 }
 
 // probes adds to what status says of a cluster that does not answer how often it
@@ -116,22 +73,33 @@ func unseen(resource string) string {
 }
 
 // permissions says what may not be watched, and what goes unseen. All of it is one
-// finding: one grant mends it.
+// finding: one grant is the remedy.
 func (x *diagnosis) permissions(m *member) {
-	if m.facts.State != federation.ClusterReady || len(m.facts.Blind) == 0 {
+	if m.facts.State != federation.ClusterReady {
 		return
 	}
-	var details []string
+	var refused []string
 	for _, b := range m.facts.Blind {
 		detail := fmt.Sprintf("%s, and so not %s", b.Resource, unseen(b.Resource))
 		if b.Error != "" {
 			detail += fmt.Sprintf(" (%s)", line(b.Error))
 		}
-		details = append(details, detail)
+		if b.Refused() {
+			refused = append(refused, detail)
+			continue
+		}
+		x.add(federation.Finding{
+			ID: idUnseen, Severity: federation.SeverityWarning, Cluster: m.name,
+			Message: "fedsync cannot watch " + detail + "; what was known is kept",
+			Remedy:  failure.Remedy(b.Failure, m.context),
+		})
+	}
+	if len(refused) == 0 {
+		return
 	}
 	x.add(federation.Finding{
 		ID: idPermission, Severity: federation.SeverityWarning, Cluster: m.name,
-		Message: "fedsync may not see " + strings.Join(details, "; "),
+		Message: "fedsync may not see " + strings.Join(refused, "; "),
 		Remedy:  "grant it to its user, and bind each role: " + strings.Join(m.roles(), "; "),
 	})
 }
@@ -142,6 +110,7 @@ func (m *member) roles() []string {
 	for _, b := range m.facts.Blind {
 		secrets := m.secretRoles()
 		switch {
+		case !b.Refused():
 		case b.Resource == "secrets" && len(secrets) > 0: // nobody should have to grant all of them
 			commands = append(commands, secrets...)
 		case b.Resource == "replicasets.apps": // those of Deployments are asked for one by one

@@ -42,10 +42,6 @@ type Input struct {
 	Facts federation.Facts
 	// Observations are our live objects, by cluster.
 	Observations map[string][]federation.Observation
-	// Servers holds the URL of each cluster's API server, with whatever else
-	// decides where it leads (a proxy, a server name), by cluster; empty where it
-	// is not known.
-	Servers map[string]string
 
 	Now      time.Time
 	Grace    time.Duration // DefaultGrace when zero

@@ -10,7 +10,6 @@ import (
 // The identities of the findings. Numbers are those of the troubleshooting list;
 // findings without one have a word. Each has an entry in docs/doctor.md.
 const (
-	idRegistered      = "D04"
 	idPermission      = "D07"
 	idQuota           = "D08"
 	idNodePorts       = "D11"
@@ -24,6 +23,7 @@ const (
 	idUnschedulable   = "D21"
 	idNotReady        = "D22"
 	idProbes          = "probes"
+	idUnseen          = "unseen"
 	idPortWaiting     = "port-waiting"
 	idReplicasHeld    = "replicas-held"
 	idReplicasWaiting = "replicas-waiting"

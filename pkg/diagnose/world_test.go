@@ -81,17 +81,15 @@ func newWorld(t testing.TB) *world {
 		Federation:   &federation.Federation{Name: "web", Apps: []federation.App{{Name: "web", Path: "apps/web"}}},
 		Facts:        federation.Facts{Clusters: map[string]federation.ClusterFacts{}},
 		Observations: map[string][]federation.Observation{},
-		Servers:      map[string]string{},
 		Now:          now,
 	}}
 	objects := []*federation.Object{object(t, ingressYAML), object(t, serviceYAML), object(t, replicaSetYAML)}
 	decision := federation.ReplicasDecision{App: "web", Object: replicaSetRef, File: "apps/web/replicaset-web.yaml", Total: 6}
-	for i, name := range []string{"c1", "c2", "c3"} {
+	for _, name := range []string{"c1", "c2", "c3"} {
 		w.in.Federation.Clusters = append(w.in.Federation.Clusters, federation.Cluster{Name: name, Context: "ctx-" + name})
 		w.in.Plan.Clusters = append(w.in.Plan.Clusters, federation.ClusterPlan{
 			Cluster: name, Apps: []federation.AppPlan{{App: "web", Objects: slices.Clone(objects)}},
 		})
-		w.in.Servers[name] = fmt.Sprintf("https://10.0.0.%d:6443", i+1)
 		w.in.Facts.Clusters[name] = healthy()
 		w.in.Observations[name] = observed(name)
 		decision.Shares = append(decision.Shares, federation.ReplicasShare{Cluster: name, Share: 2, Replicas: 2, Live: 2})

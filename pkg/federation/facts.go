@@ -38,18 +38,23 @@ const (
 	FailureTLS          FailureClass = "tls"
 	FailureUnauthorised FailureClass = "unauthorised"
 	FailureForbidden    FailureClass = "forbidden"
-	FailureNotReady     FailureClass = "not ready" // it answers with a server error
+	FailureThrottled    FailureClass = "throttled" // it answers that we should ask less often
+	FailureServer       FailureClass = "server"    // it answers with a server error
+	FailureInvalid      FailureClass = "invalid"   // it does not accept what was sent
+	FailureConflict     FailureClass = "conflict"  // what was sent contradicts what is there
 	FailureContext      FailureClass = "context"   // not in the kubeconfig, or unusable there
+	FailureFiles        FailureClass = "files"     // a file that the kubeconfig names is missing or unusable
 	FailureNetwork      FailureClass = "network"   // unreachable, reset, and whatever else a connection dies of
 )
 
-// Absent says whether a failure of this class means that the cluster is away,
-// rather than that we may not look.
+// Absent reports whether a failure of this class means that the cluster is away,
+// rather than that it does not let us look.
 func (f FailureClass) Absent() bool {
 	switch f {
-	case FailureDNS, FailureRefused, FailureTimeout, FailureNotReady, FailureNetwork:
+	case FailureDNS, FailureRefused, FailureTimeout, FailureServer, FailureNetwork:
 		return true
-	case FailureNone, FailureTLS, FailureUnauthorised, FailureForbidden, FailureContext:
+	case FailureNone, FailureTLS, FailureUnauthorised, FailureForbidden, FailureThrottled,
+		FailureInvalid, FailureConflict, FailureContext, FailureFiles:
 		return false
 	}
 	return false
@@ -73,6 +78,9 @@ func (f Facts) Of(cluster string) ClusterFacts {
 // ClusterFacts are what one cluster reports: what it reports now, or, while it is
 // out of sight, what it reported last.
 type ClusterFacts struct {
+	// UID is that of the Namespace kube-system, which tells one cluster from any
+	// other. Empty where it is not known: not yet, or it may not be read.
+	UID     string
 	State   ClusterState
 	Failure FailureClass
 	Error   string    // the last probe's, without secrets
@@ -112,7 +120,7 @@ type ClusterFacts struct {
 	IngressUID    IngressUID
 	Quotas        []Quota       // sorted by namespace and name
 	Certificates  []Certificate // Secrets that our Ingresses name, sorted
-	Blind         []Blind       // what may not be watched, sorted by resource
+	Blind         []Blind       // what cannot be watched, sorted by resource
 }
 
 // Away says whether the cluster is Offline, or has not been seen since it was:
@@ -235,8 +243,13 @@ type Certificate struct {
 	Digest          string // of tls.crt; equal digests are equal certificates
 }
 
-// Blind is a resource that may not be watched in a cluster.
+// Blind is a resource that cannot be watched in a cluster.
 type Blind struct {
-	Resource string // "services", "ingresses.networking.k8s.io"
-	Error    string // without secrets
+	Resource string       // "services", "ingresses.networking.k8s.io"
+	Failure  FailureClass // why; none where the cluster does not serve it, or nobody said
+	Error    string       // without secrets
 }
+
+// Refused reports whether the resource may not be watched, rather than that the
+// cluster fails to let us.
+func (b Blind) Refused() bool { return b.Failure == FailureNone || b.Failure == FailureForbidden }

@@ -139,6 +139,7 @@ type factsDocument struct {
 
 type clusterDocument struct {
 	Name      string    `json:"name"`
+	UID       string    `json:"uid,omitempty"`
 	State     string    `json:"state,omitempty"`
 	Failure   string    `json:"failure,omitempty"`
 	Error     string    `json:"error,omitempty"`
@@ -248,8 +249,9 @@ type certificateDocument struct {
 }
 
 type blindDocument struct {
-	Resource string `json:"resource"`
-	Error    string `json:"error,omitempty"`
+	Resource string       `json:"resource"`
+	Failure  FailureClass `json:"failure,omitempty"`
+	Error    string       `json:"error,omitempty"`
 }
 
 // timestamp is a time in RFC 3339, as it is written; empty for none.
@@ -289,6 +291,7 @@ func (d *clusterDocument) facts() ClusterFacts {
 		Failed:     int(d.Failed),
 		Probes:     int(d.Probes),
 		Version:    d.Version,
+		UID:        d.UID,
 		Seen:       orDefault(d.Seen, true),
 		PortsKnown: orDefault(d.PortsKnown, true),
 		Zones:      sorted(d.Zones),
@@ -420,7 +423,7 @@ func (w Workload) room() int64 { return max(0, w.Replicas-w.Unschedulable) }
 // newClusterDocument leaves out what facts would fill in.
 func newClusterDocument(name string, f ClusterFacts) clusterDocument {
 	d := clusterDocument{
-		Name: name, State: string(f.State), Failure: string(f.Failure), Error: f.Error,
+		Name: name, UID: f.UID, State: string(f.State), Failure: string(f.Failure), Error: f.Error,
 		Since: newTimestamp(f.Since), AwaySince: newTimestamp(f.AwaySince),
 		Failed: int64(f.Failed), Probes: int64(f.Probes), Version: f.Version,
 		Outage:     unless(f.Outage, f.State == ClusterOffline),

@@ -300,8 +300,8 @@ func randomFacts(r *rand.Rand) federation.Facts {
 				federation.ClusterUnknown, federation.ClusterPending),
 			Failure: pick(r, federation.FailureNone, federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout,
 				federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden,
-				federation.FailureNotReady, federation.FailureContext, federation.FailureNetwork),
-			Error: text(), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
+				federation.FailureThrottled, federation.FailureServer, federation.FailureContext, federation.FailureNetwork),
+			UID: text(), Error: text(), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
 			Outage: flip(), Synced: flip(), Seen: flip(), PortsKnown: flip(), ServicesKnown: flip(),
 		}
 		if flip() {
@@ -346,7 +346,10 @@ func randomFacts(r *rand.Rand) federation.Facts {
 			f.Certificates = append(f.Certificates, federation.Certificate{
 				Namespace: "web", Name: fmt.Sprint("c", j), Exists: flip(), Type: text(), Digest: text(),
 			})
-			f.Blind = append(f.Blind, federation.Blind{Resource: fmt.Sprint("r", j), Error: text()})
+			f.Blind = append(f.Blind, federation.Blind{
+				Resource: fmt.Sprint("r", j), Error: text(),
+				Failure: pick(r, federation.FailureNone, federation.FailureForbidden, federation.FailureInvalid, federation.FailureConflict),
+			})
 			f.Zones = append(f.Zones, fmt.Sprint("z", j))
 			f.Regions = append(f.Regions, fmt.Sprint("r", j))
 		}

@@ -19,7 +19,14 @@ type ClusterPlan struct {
 	// Early says that the plan was made before the cluster's own facts were known:
 	// as soon as they are, there is another.
 	Early bool
-	Apps  []AppPlan
+	// Provisional says that the plan has only those apps of the revision that are
+	// certain already, and the others as the revision before has them. What comes of
+	// it is not the revision's outcome.
+	Provisional bool
+	// Excluded is why the cluster is not to be written at all; empty where it is.
+	// There are no Apps then, which says nothing of what runs there.
+	Excluded string
+	Apps     []AppPlan
 }
 
 // AppPlan is what one cluster should run of one app. An app that has left the

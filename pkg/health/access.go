@@ -22,6 +22,7 @@ type Access struct {
 	Verb      string // "create"
 	Resource  schema.GroupResource
 	Namespace string // empty for all of them, or where Cluster is set
+	Name      string // of the one object; empty for all of them
 	Cluster   bool   // the resource belongs to no namespace
 }
 
@@ -36,7 +37,7 @@ func AskAccess(ctx context.Context, client dynamic.Interface, questions []Access
 		g.Go(func() error {
 			answer, err := review(ctx, client, "authorization.k8s.io", "SelfSubjectAccessReview", map[string]any{
 				"resourceAttributes": map[string]any{
-					"verb": q.Verb, "group": q.Resource.Group, "resource": q.Resource.Resource, "namespace": q.Namespace,
+					"verb": q.Verb, "group": q.Resource.Group, "resource": q.Resource.Resource, "namespace": q.Namespace, "name": q.Name,
 				},
 			})
 			if err != nil {
@@ -103,16 +104,18 @@ type lack struct {
 	resources  []string // sorted
 	namespaces []string // sorted; empty for all, or none
 	cluster    bool     // of resources without a namespace
+	name       string   // of the one object; empty for all of them
 }
 
 func lacks(denied []Access) []lack {
 	type place struct {
 		namespace string
+		name      string
 		cluster   bool
 	}
 	verbs := map[place]map[string][]string{} // by resource
 	for _, a := range denied {
-		at := place{a.Namespace, a.Cluster}
+		at := place{a.Namespace, a.Name, a.Cluster}
 		if verbs[at] == nil {
 			verbs[at] = map[string][]string{}
 		}
@@ -123,10 +126,10 @@ func lacks(denied []Access) []lack {
 	for at, byResource := range verbs {
 		for resource, v := range byResource {
 			same := slices.IndexFunc(all, func(l lack) bool {
-				return slices.Equal(l.verbs, v) && slices.Equal(l.namespaces, namespaces(at.namespace)) && l.cluster == at.cluster
+				return slices.Equal(l.verbs, v) && slices.Equal(l.namespaces, namespaces(at.namespace)) && l.cluster == at.cluster && l.name == at.name
 			})
 			if same < 0 {
-				all = append(all, lack{verbs: v, namespaces: namespaces(at.namespace), cluster: at.cluster})
+				all = append(all, lack{verbs: v, namespaces: namespaces(at.namespace), cluster: at.cluster, name: at.name})
 				same = len(all) - 1
 			}
 			all[same].resources = append(all[same].resources, resource)
@@ -139,7 +142,7 @@ func lacks(denied []Access) []lack {
 	var merged []lack
 	for _, l := range all {
 		same := slices.IndexFunc(merged, func(m lack) bool {
-			return len(l.namespaces) > 0 && len(m.namespaces) > 0 && slices.Equal(l.verbs, m.verbs) && slices.Equal(l.resources, m.resources)
+			return len(l.namespaces) > 0 && len(m.namespaces) > 0 && slices.Equal(l.verbs, m.verbs) && slices.Equal(l.resources, m.resources) && l.name == m.name
 		})
 		if same < 0 {
 			merged = append(merged, l)
@@ -164,7 +167,10 @@ func (l lack) compare(o lack) int {
 	if c := slices.Compare(l.resources, o.resources); c != 0 {
 		return c
 	}
-	return slices.Compare(l.verbs, o.verbs)
+	if c := slices.Compare(l.verbs, o.verbs); c != 0 {
+		return c
+	}
+	return strings.Compare(l.name, o.name)
 }
 
 func (l lack) where() string {
@@ -173,6 +179,8 @@ func (l lack) where() string {
 		quoted[i] = fmt.Sprintf("%q", name)
 	}
 	switch {
+	case l.cluster && l.name != "":
+		return fmt.Sprintf(" %q", l.name)
 	case l.cluster:
 		return ""
 	case len(quoted) == 0:
@@ -185,9 +193,12 @@ func (l lack) where() string {
 
 // remedy is the commands by which an administrator grants it.
 func (l lack) remedy(kubeContext, user string) string {
-	sum := sha256.Sum256([]byte(strings.Join(l.verbs, ",") + " " + strings.Join(l.resources, ",")))
+	sum := sha256.Sum256([]byte(strings.TrimSpace(strings.Join(l.verbs, ",") + " " + strings.Join(l.resources, ",") + " " + l.name)))
 	name := "fedsync-" + hex.EncodeToString(sum[:3])
 	what := fmt.Sprintf("%s --verb=%s --resource=%s", name, strings.Join(l.verbs, ","), shellWord(strings.Join(l.resources, ",")))
+	if l.name != "" {
+		what += " --resource-name=" + shellWord(l.name)
+	}
 	kubectl := "kubectl --context=" + shellWord(kubeContext)
 	user = shellWord(user)
 	switch len(l.namespaces) {

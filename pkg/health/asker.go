@@ -17,6 +17,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
+	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -153,7 +154,7 @@ func (a *asker) request(ctx context.Context, tried *attempt, path string) answer
 	defer resp.Body.Close() //nolint:errcheck // It was only read.
 
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	if failure := Classify(nil, resp.StatusCode); failure != federation.FailureNone {
+	if failure := failure.OfAnswer(resp.StatusCode, resp.Header).Class; failure != federation.FailureNone {
 		text := strings.TrimSuffix(fmt.Sprintf("GET /%s: %s: %s", path, resp.Status, reason(body)), ": ")
 		return answer{failure: failure, message: Redact(text, a.secrets(tried)...)}
 	}
@@ -167,38 +168,39 @@ func (a *asker) failed(ctx context.Context, tried *attempt, err error) answer {
 	if ctx.Err() != nil {
 		return a.late(tried)
 	}
-	failure := Classify(err, 0)
+	class := failure.Of(err).Class
 	if tried.phase() == phaseCredentials {
 		// Nothing was sent: a plugin or a token file failed. That is our fault and
 		// not the cluster's, which must not be evacuated for it.
-		failure = federation.FailureUnauthorised
+		class = federation.FailureUnauthorised
 	}
 	// The URL is the kubeconfig's, which the reader knows; it makes texts long.
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
-	return answer{failure: failure, message: Redact(err.Error(), a.secrets(tried)...)}
+	return answer{failure: class, message: Redact(err.Error(), a.secrets(tried)...)}
 }
 
 // late is the answer to a request whose time is over. What hung says the class.
 func (a *asker) late(tried *attempt) answer {
-	if status := int(tried.status.Load()); status != 0 && Classify(nil, status) != federation.FailureNone {
+	status := int(tried.status.Load())
+	if class := failure.OfAnswer(status, nil).Class; status != 0 && class != federation.FailureNone {
 		// It was answered. What hung is the plugin that client-go calls after 401.
 		return answer{
-			failure: Classify(nil, status),
+			failure: class,
 			message: fmt.Sprintf("%d %s, and no new credentials within %v", status, http.StatusText(status), a.timeout),
 		}
 	}
 	phase := tried.phase()
-	failure := federation.FailureTimeout
+	class := federation.FailureTimeout
 	switch phase {
 	case phaseCredentials:
-		failure = federation.FailureUnauthorised
+		class = federation.FailureUnauthorised
 	case phaseName:
-		failure = federation.FailureDNS
+		class = federation.FailureDNS
 	case phaseConnection, phaseHandshake, phaseAnswer:
 	}
-	return answer{failure: failure, message: fmt.Sprintf("no answer within %v: %s", a.timeout, phase)}
+	return answer{failure: class, message: fmt.Sprintf("no answer within %v: %s", a.timeout, phase)}
 }
 
 // secrets are those that are known to be in use.
@@ -284,22 +286,29 @@ func (a *attempt) trace() *httptrace.ClientTrace {
 		DNSDone:           func(httptrace.DNSDoneInfo) { reach(phaseConnection) },
 		TLSHandshakeStart: func() { reach(phaseHandshake) },
 		GotConn:           func(httptrace.GotConnInfo) { reach(phaseAnswer) },
+		WroteHeaderField:  a.wrote,
 	}
 }
 
-// wire stands below client-go's credentials and sees what really goes over the
-// wire.
+// wrote notes the credentials that were sent, whoever added them.
+func (a *attempt) wrote(header string, values []string) {
+	if len(values) == 0 || !strings.EqualFold(header, "Authorization") {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.authorization = values[0]
+}
+
+// wire stands below client-go's credentials and sees what is really answered.
 type wire struct{ next http.RoundTripper }
 
-// RoundTrip sends the request on and notes what was sent and answered.
+// RoundTrip sends the request on and notes what was answered.
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	tried, ok := req.Context().Value(attemptKey{}).(*attempt)
 	if !ok {
 		return w.next.RoundTrip(req)
 	}
-	tried.mu.Lock()
-	tried.authorization = req.Header.Get("Authorization")
-	tried.mu.Unlock()
 	resp, err := w.next.RoundTrip(req)
 	if err == nil {
 		tried.status.Store(int32(resp.StatusCode))

@@ -18,7 +18,7 @@ import (
 func (c *Collector) Facts(now time.Time, f *federation.ClusterFacts) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.lost) == 0 && c.work.advance(now) {
+	if !c.outOfSight() && c.work.advance(now) {
 		c.rework = true
 	}
 	c.refresh()
@@ -39,7 +39,7 @@ func (c *Collector) Facts(now time.Time, f *federation.ClusterFacts) {
 func (c *Collector) Next() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.lost) > 0 {
+	if c.outOfSight() {
 		return time.Time{}
 	}
 	return c.work.next()
@@ -66,7 +66,7 @@ func (c *Collector) Settled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, w := range c.Required() {
-		if !c.listed[w] && c.blind[w] == nil {
+		if err := c.failed[w]; !c.listed[w] && (err == nil || !err.Blocked()) {
 			return false
 		}
 	}
@@ -108,10 +108,10 @@ func (c *Collector) refresh() {
 	if c.resight {
 		c.facts.Blind, c.resight = c.blindFacts(), false
 	}
-	c.facts.PortsKnown = c.listed[servicesWatch]
-	c.facts.ServicesKnown = c.listed[servicesWatch] && c.listed[ingressesWatch]
+	c.facts.PortsKnown = c.sees(servicesWatch)
+	c.facts.ServicesKnown = c.sees(servicesWatch) && c.sees(ingressesWatch)
 	c.facts.IngressUID = c.uid
-	c.facts.IngressUID.Known = c.listed[uidWatch]
+	c.facts.IngressUID.Known = c.sees(uidWatch)
 }
 
 // relabel asks anew what is ours.
@@ -145,14 +145,21 @@ func (c *Collector) forgetLabels() {
 	c.manyLabels = max(firstManyLabels, 2*len(c.labels))
 }
 
-// blindFacts names each resource once, however many of its watches are refused.
+// blindFacts names each resource once, however many of its watches do not see. One
+// failure that may pass by itself is not worth a word, and whoever wants the
+// watches of our workloads reports on those.
 func (c *Collector) blindFacts() []federation.Blind {
 	var list []federation.Blind
-	for w, err := range c.blind {
-		list = append(list, federation.Blind{Resource: w.Resource.GroupResource().String(), Error: err.Error()})
+	for w, err := range c.failed {
+		if !err.Lasting() || c.isWorkload(w) {
+			continue
+		}
+		list = append(list, federation.Blind{Resource: w.Resource.GroupResource().String(), Failure: err.Failure, Error: err.Error()})
 	}
 	if refused := c.work.owners.refused; refused != "" {
-		list = append(list, federation.Blind{Resource: replicaSetsResource.GroupResource().String(), Error: refused})
+		list = append(list, federation.Blind{
+			Resource: replicaSetsResource.GroupResource().String(), Failure: federation.FailureForbidden, Error: refused,
+		})
 	}
 	slices.SortFunc(list, func(a, b federation.Blind) int {
 		return cmp.Or(strings.Compare(a.Resource, b.Resource), strings.Compare(a.Error, b.Error))

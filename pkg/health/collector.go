@@ -33,10 +33,9 @@ type CollectorOptions struct {
 // workloads, and what the diagnosis reads. It keeps numbers, names and digests,
 // and no objects.
 //
-// While a watch fails, what it brought stays as it was. What would change by time
-// alone stands still then, since nobody knows what became of it. What may not be
-// watched any more is forgotten, but for Services and our workloads: that a node
-// port was taken, or a pod ran, is the safer belief.
+// While a watch fails, for whatever reason, what it brought stays as it was: that
+// it cannot be seen does not mean that it is gone. What would change by time alone
+// stands still then. Only the end of a watch makes the collector forget.
 type Collector struct {
 	options CollectorOptions
 
@@ -46,9 +45,8 @@ type Collector struct {
 	labels map[string]bool // what Ours said of each value seen
 	// manyLabels is when to look for those that no object has any more.
 	manyLabels int
-	listed     map[Watch]bool          // of the watches below
-	lost       map[Watch]bool          // that fail, and not for a reason of their own
-	blind      map[Watch]*WatchError   // that fail for one
+	listed     map[Watch]bool          // at some time since they are wanted
+	failed     map[Watch]*WatchError   // that do not see now
 	facts      federation.ClusterFacts // as last made; its slices are shared
 	names      []types.NamespacedName  // the Secrets to watch
 	uid        federation.IngressUID   // as it was last seen
@@ -60,7 +58,7 @@ type Collector struct {
 	quotas     shelf[federation.Quota]
 	places     shelf[place]
 	certs      shelf[federation.Certificate]
-	// resight says that facts lack the newest of listed and blind.
+	// resight says that facts lack the newest of listed and failed.
 	resight bool
 }
 
@@ -115,8 +113,7 @@ func NewCollector(o CollectorOptions) *Collector {
 
 		manyLabels: firstManyLabels,
 		listed:     map[Watch]bool{},
-		lost:       map[Watch]bool{},
-		blind:      map[Watch]*WatchError{},
+		failed:     map[Watch]*WatchError{},
 		work:       newWorkloads(),
 	}
 }
@@ -163,7 +160,7 @@ func (c *Collector) observe(now time.Time, e Event) bool {
 	changed := false
 	switch w := e.Watch; {
 	case w == servicesWatch:
-		changed = e.Type != Failed && c.services.take(e, readService)
+		changed = c.services.take(e, readService)
 	case w == podsWatch:
 		changed = c.observePods(now, e)
 	case w == ingressesWatch:
@@ -209,8 +206,9 @@ func (c *Collector) observePods(now time.Time, e Event) bool {
 		changed = c.work.dropPod(now, keyOf(e.Object))
 	case Listed:
 		changed = c.work.listPods(now)
-	case Stopped, Failed:
-		changed = e.forgets() && c.work.dropPods(now)
+	case Stopped:
+		changed = c.work.dropPods(now)
+	case Restored, Failed:
 	}
 	c.rework = c.rework || changed
 	return changed
@@ -225,7 +223,7 @@ func (c *Collector) observeWorkload(now time.Time, e Event) bool {
 		changed = c.work.drop(federation.RefOf(e.Object), e.Watch)
 	case Stopped:
 		changed = c.work.dropAll(e.Watch)
-	case Listed, Failed:
+	case Listed, Restored, Failed:
 	}
 	c.rework = c.rework || changed
 	return changed
@@ -236,21 +234,19 @@ func (c *Collector) observeUID(e Event) bool {
 	switch e.Type {
 	case Upserted:
 		c.uid = readIngressUID(e.Object)
-	case Deleted, Stopped, Failed:
-		if e.Type == Deleted || e.forgets() {
-			c.uid = federation.IngressUID{}
-		}
-	case Listed:
+	case Deleted, Stopped:
+		c.uid = federation.IngressUID{}
+	case Listed, Restored, Failed:
 	}
 	return c.uid != before
 }
 
 func (c *Collector) observeSecret(e Event) bool {
-	if e.forgets() { // of one Secret
+	if e.Type == Stopped { // of one Secret
 		_, name, _ := strings.Cut(e.Watch.FieldSelector, "=")
 		return c.certs.drop(types.NamespacedName{Namespace: e.Watch.Namespace, Name: name})
 	}
-	return e.Type != Failed && c.certs.take(e, func(u *unstructured.Unstructured) (federation.Certificate, bool) {
+	return c.certs.take(e, func(u *unstructured.Unstructured) (federation.Certificate, bool) {
 		return readCertificate(u), true
 	})
 }
@@ -270,35 +266,44 @@ func (c *Collector) label(u *unstructured.Unstructured) string {
 	return value
 }
 
-// note remembers whether a watch sees, and says whether that is new and shows in
-// the facts.
+// note remembers whether a watch sees, and reports whether that is new and shows
+// in the facts.
 func (c *Collector) note(e Event) bool {
 	w := e.Watch
-	listed, lost, blind := c.listed[w], c.lost[w], c.blind[w]
+	listed, failed := c.listed[w], c.failed[w]
 	switch e.Type {
 	case Listed:
 		c.listed[w] = true
-		delete(c.lost, w)
-		delete(c.blind, w)
+		delete(c.failed, w)
 	case Failed:
-		switch {
-		case c.isWorkload(w) && e.Err.Blocked(): // whose watch it is reports that
-			delete(c.lost, w)
-		case e.Err.Blocked():
-			c.blind[w] = e.Err
-			delete(c.listed, w)
-			delete(c.lost, w)
-		case w == podsWatch || c.isWorkload(w):
-			c.lost[w] = true
-		}
+		c.failed[w] = e.Err
 	case Stopped:
 		delete(c.listed, w)
-		delete(c.lost, w)
-		delete(c.blind, w)
-	case Upserted, Deleted:
+		delete(c.failed, w)
+	case Upserted, Deleted, Restored:
 		return false
 	}
-	changed := listed != c.listed[w] || blind != c.blind[w]
-	c.resight = c.resight || changed
-	return changed || lost && !c.lost[w]
+	if listed == c.listed[w] && failed == c.failed[w] {
+		return false
+	}
+	c.resight = true
+	return true
+}
+
+// sees reports whether what a watch has brought may be relied on as complete: it
+// has listed, and may still be watched.
+func (c *Collector) sees(w Watch) bool {
+	err := c.failed[w]
+	return c.listed[w] && (err == nil || !err.Blocked())
+}
+
+// outOfSight reports whether time stands still for pods and workloads, since
+// nobody knows what became of them.
+func (c *Collector) outOfSight() bool {
+	for w := range c.failed {
+		if w == podsWatch || c.isWorkload(w) {
+			return true
+		}
+	}
+	return false
 }

@@ -138,7 +138,7 @@ func TestCollectorKnowsWhoHoldsANodePort(t *testing.T) {
 		{"another watch of Services", func() {
 			g.put(Watch{Resource: servicesResource, LabelSelector: partOf}, service("b", "ports: [{port: 80, nodePort: 30036}]"))
 		}, true, nil, false},
-		{"out of sight", func() { g.fail(servicesWatch, federation.FailureNetwork, "reset") }, true, nil, false},
+		{"out of sight", func() { g.fail(servicesWatch, federation.FailureNetwork, "reset") }, true, nil, true},
 		{"refused", func() { g.fail(servicesWatch, federation.FailureForbidden, "no") }, false, nil, true},
 		{"allowed", func() { g.tell(servicesWatch, Listed) }, true, nil, true},
 		{"no longer wanted", func() { g.tell(servicesWatch, Stopped) }, false, nil, true},
@@ -262,7 +262,7 @@ func TestCollectorFollowsTheRoomForAWorkload(t *testing.T) {
 	})
 }
 
-func TestCollectorForgetsWhatMayNotBeWatchedAnyMore(t *testing.T) {
+func TestCollectorKeepsWhatItKnewWhileItCannotSee(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gather(t, nil)
 		g.put(ourReplicaSets, set("nginx", 5, 5, 3, ""))
@@ -278,16 +278,33 @@ func TestCollectorForgetsWhatMayNotBeWatchedAnyMore(t *testing.T) {
 			f := g.now()
 			return fmt.Sprintf("%s, %d quotas, %d ingresses, uid %v %v", g.workload(), len(f.Quotas), len(f.Ingresses), f.IngressUID.Known, f.IngressUID.Exists)
 		}
-		want(t, "at first", []string{state()}, []string{"5/3/5 3 2, 1 quotas, 1 ingresses, uid true true"})
-		for _, w := range all {
-			g.fail(w, federation.FailureNetwork, "reset")
+		const known = "5/3/5 3 2, 1 quotas, 1 ingresses, uid true true"
+		want(t, "at first", []string{state()}, []string{known})
+		for _, class := range []federation.FailureClass{
+			federation.FailureNetwork, federation.FailureTimeout, federation.FailureThrottled, federation.FailureServer,
+			federation.FailureUnauthorised,
+		} {
+			for _, w := range all {
+				g.fail(w, class, "no")
+			}
+			<-time.After(time.Hour) // by time alone nothing may change
+			want(t, string(class), []string{state()}, []string{known})
 		}
-		want(t, "out of sight", []string{state()}, []string{"5/3/5 3 2, 1 quotas, 1 ingresses, uid true true"})
 		for _, w := range all {
 			g.fail(w, federation.FailureForbidden, "no")
 		}
+		want(t, "refused", []string{state()}, []string{"5/3/5 3 2, 1 quotas, 1 ingresses, uid false true"})
+		for _, w := range all {
+			g.tell(w, Restored)
+			g.tell(w, Listed)
+		}
+		// The two pods have been missing for hours, as is known by now.
+		want(t, "seen again", []string{state()}, []string{"5/3/3 3 2, 1 quotas, 1 ingresses, uid true true"})
+		for _, w := range all {
+			g.tell(w, Stopped)
+		}
 		g.put(ourReplicaSets, set("nginx", 5, 5, 5, ""))
-		want(t, "refused", []string{state()}, []string{"5/5/5 - 0, 0 quotas, 0 ingresses, uid false false"})
+		want(t, "no longer watched", []string{state()}, []string{"5/5/5 - 0, 0 quotas, 0 ingresses, uid false false"})
 	})
 }
 
@@ -465,6 +482,7 @@ func TestCollectorAsksAFewAtATimeAndHardlyWhereItIsRefused(t *testing.T) {
 			t.Error("Asking = true after some were answered, in vain")
 		}
 		refused := []federation.Blind{{
+			Failure:  federation.FailureForbidden,
 			Resource: "replicasets.apps",
 			Error:    `get replicasets.apps: replicasets.apps is forbidden: token Bearer *** is nobody's`,
 		}}
@@ -608,9 +626,9 @@ func TestCollectorTellsOfCertificatesNoMoreThanADigest(t *testing.T) {
 		}, []federation.Certificate{certificate("a", ""), absent}},
 		{
 			"one is refused", func() { g.fail(secretWatch("b"), federation.FailureForbidden, "no") },
-			[]federation.Certificate{certificate("a", "")},
+			[]federation.Certificate{certificate("a", ""), absent},
 		},
-		{"one is no longer watched", func() { g.tell(secretWatch("a"), Stopped) }, []federation.Certificate{}},
+		{"one is no longer watched", func() { g.tell(secretWatch("a"), Stopped) }, []federation.Certificate{absent}},
 	} {
 		step.do()
 		if diff := cmp.Diff(step.want, g.now().Certificates); diff != "" {
@@ -798,22 +816,31 @@ func TestCollectorReadsTheIngressUID(t *testing.T) {
 	}
 }
 
-func TestCollectorNamesEachResourceThatItMayNotWatch(t *testing.T) {
+func TestCollectorNamesEachResourceThatItCannotWatch(t *testing.T) {
 	g := gather(t, nil)
 	g.fail(secretWatch("b"), federation.FailureForbidden, "no")
 	g.fail(secretWatch("a"), federation.FailureForbidden, "Bearer abcdefgh may not")
 	g.fail(nodesWatch, federation.FailureTimeout, "slow")
 	g.Observe(Event{Watch: ingressesWatch, Type: Failed, Err: &WatchError{Watch: ingressesWatch, NotServed: true, Err: errors.New("404")}})
+	slow := &WatchError{Watch: quotasWatch, Failure: federation.FailureServer, Failures: 2, Err: errors.New("etcd")}
+	g.Observe(Event{Watch: quotasWatch, Type: Failed, Err: slow})
 	wanted := []federation.Blind{
 		{Resource: "ingresses.networking.k8s.io", Error: "watch ingresses.networking.k8s.io: the cluster does not serve this kind"},
-		{Resource: "secrets", Error: "watch secrets in web, fields metadata.name=a: Bearer *** may not"},
+		{Resource: "resourcequotas", Failure: federation.FailureServer, Error: "watch resourcequotas: etcd"},
+		{
+			Resource: "secrets", Failure: federation.FailureForbidden,
+			Error: "watch secrets in web, fields metadata.name=a: Bearer *** may not",
+		},
 	}
 	if diff := cmp.Diff(wanted, g.now().Blind); diff != "" {
 		t.Errorf("Blind (-want +got):\n%s", diff)
 	}
 	g.tell(ingressesWatch, Listed)
 	g.tell(secretWatch("a"), Stopped)
-	wanted = []federation.Blind{{Resource: "secrets", Error: "watch secrets in web, fields metadata.name=b: no"}}
+	g.tell(quotasWatch, Listed)
+	wanted = []federation.Blind{{
+		Resource: "secrets", Failure: federation.FailureForbidden, Error: "watch secrets in web, fields metadata.name=b: no",
+	}}
 	if diff := cmp.Diff(wanted, g.now().Blind); diff != "" {
 		t.Errorf("after some are allowed, Blind (-want +got):\n%s", diff)
 	}

@@ -7,6 +7,8 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/connrotation"
+
+	"github.com/fedsync/fedsync/pkg/failure"
 )
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
@@ -23,11 +25,12 @@ type Connections struct {
 
 // TrackConnections copies cfg into one whose clients' connections can be closed,
 // and gives what closes them. Clients made of the copy share no connection with
-// those of any other configuration.
+// those of any other configuration, and send each request once; see failure.Once.
 func TrackConnections(cfg *rest.Config) (*rest.Config, *Connections) {
 	tracked := rest.CopyConfig(cfg)
 	dialer := connrotation.NewDialer(ownDialer(cfg.Dial))
 	tracked.Dial = dialer.DialContext
+	tracked.Wrap(failure.Once)
 	return tracked, &Connections{tracker: dialer.ConnectionTracker}
 }
 

@@ -84,21 +84,21 @@ func assess(u *unstructured.Unstructured) (health federation.Health, message str
 	case status.CurrentStatus:
 		return federation.Healthy, ""
 	case status.InProgressStatus:
-		return federation.Progressing, firstOf(failure(u), message)
+		return federation.Progressing, firstOf(complaint(u), message)
 	case status.TerminatingStatus:
 		return federation.Progressing, terminating(u)
 	case status.FailedStatus:
-		return federation.Degraded, firstOf(failure(u), message)
+		return federation.Degraded, firstOf(complaint(u), message)
 	case status.NotFoundStatus, status.UnknownStatus:
 		return federation.Unknown, message
 	}
 	return federation.Unknown, message
 }
 
-// failure gives what a workload's controller says of pods that it cannot make or
+// complaint gives what a workload's controller says of pods that it cannot make or
 // that do not come up: a quota, an admission webhook, a missing service account,
 // a deadline. kstatus only says that there is something.
-func failure(u *unstructured.Unstructured) string {
+func complaint(u *unstructured.Unstructured) string {
 	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
 	for _, wanted := range []struct{ kind, status string }{
 		{"ReplicaFailure", "True"}, {"Progressing", "False"}, {"Failed", "True"},

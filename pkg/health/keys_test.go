@@ -1,6 +1,7 @@
 package health
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -20,51 +21,76 @@ func configMap(name, uid, resourceVersion string) *unstructured.Unstructured {
 	return u
 }
 
-func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
+// listAt is a list as an API server gives it.
+func listAt(resourceVersion string, objects ...*unstructured.Unstructured) list {
+	return list{resourceVersion: resourceVersion, objects: objects}
+}
+
+// described returns keys, and what they emitted since the last call.
+func described() (*keys, func() []string) {
 	var got []string
-	store := newKeys(func(e EventType, u *unstructured.Unstructured) {
-		if u == nil {
-			got = append(got, string(e))
+	store := newKeys(func(e Event) {
+		if u := e.Object; u != nil {
+			got = append(got, fmt.Sprintf("%s %s %s/%s %s@%s",
+				e.Type, u.GetKind(), u.GetNamespace(), u.GetName(), u.GetUID(), u.GetResourceVersion()))
 			return
 		}
-		got = append(got, fmt.Sprintf("%s %s %s/%s %s@%s",
-			e, u.GetKind(), u.GetNamespace(), u.GetName(), u.GetUID(), u.GetResourceVersion()))
+		got = append(got, string(e.Type))
 	})
+	return store, func() []string {
+		list := got
+		got = nil
+		return list
+	}
+}
+
+func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
+	store, said := described()
+	replace := func(l list) func() error {
+		return func() error {
+			listing := store.replace(l)
+			if listing.ResourceVersion != l.resourceVersion || len(listing.Objects) != len(l.objects) {
+				t.Errorf("listing = %v, want what was listed at %s", listing, l.resourceVersion)
+			}
+			for _, u := range l.objects {
+				if uid := listing.Objects[keyOf(u)]; uid != u.GetUID() {
+					t.Errorf("uid of %s = %q, want %q", u.GetName(), uid, u.GetUID())
+				}
+			}
+			return nil
+		}
+	}
 	steps := []struct {
 		name string
 		do   func() error
 		want []string
 	}{
-		{"first list", func() error {
-			return store.Replace([]any{configMap("a", "1", "10"), configMap("b", "2", "11"), configMap("c", "3", "12")}, "12")
-		}, []string{"upserted ConfigMap web/a 1@10", "upserted ConfigMap web/b 2@11", "upserted ConfigMap web/c 3@12", "listed"}},
-		{"changed", func() error { return store.Update(configMap("a", "1", "13")) }, []string{"upserted ConfigMap web/a 1@13"}},
-		{"said twice", func() error { return store.Add(configMap("a", "1", "13")) }, nil},
-		{"deleted", func() error { return store.Delete(configMap("c", "3", "14")) }, []string{"deleted ConfigMap web/c 3@14"}},
-		{"deleted twice", func() error { return store.Delete(configMap("c", "3", "14")) }, nil},
-		{"listed anew", func() error {
-			return store.Replace([]any{configMap("b", "20", "15"), configMap("d", "4", "16")}, "16")
-		}, []string{
-			"deleted ConfigMap web/a 1@16", "deleted ConfigMap web/b 2@11",
-			"upserted ConfigMap web/b 20@15", "upserted ConfigMap web/d 4@16", "listed",
-		}},
-		{"listed anew after it was forgotten", func() error {
-			store.renew()
-			return store.Replace([]any{configMap("b", "20", "15")}, "16")
-		}, []string{"deleted ConfigMap web/d 4@16", "upserted ConfigMap web/b 20@15", "listed"}},
-		{"again", func() error { return store.Add(configMap("d", "4", "16")) }, []string{"upserted ConfigMap web/d 4@16"}},
 		{
-			"empty list", func() error { return store.Replace(nil, "17") },
-			[]string{"deleted ConfigMap web/b 20@17", "deleted ConfigMap web/d 4@17", "listed"},
+			"first list", replace(listAt("12", configMap("a", "1", "10"), configMap("b", "2", "11"), configMap("c", "3", "12"))),
+			[]string{"upserted ConfigMap web/a 1@10", "upserted ConfigMap web/b 2@11", "upserted ConfigMap web/c 3@12"},
 		},
+		{"changed", func() error { return store.put(configMap("a", "1", "13")) }, []string{"upserted ConfigMap web/a 1@13"}},
+		{"said twice", func() error { return store.put(configMap("a", "1", "13")) }, nil},
+		{"deleted", func() error { return store.drop(configMap("c", "3", "14")) }, []string{"deleted ConfigMap web/c 3@14"}},
+		{"deleted twice", func() error { return store.drop(configMap("c", "3", "14")) }, nil},
+		{"listed again", replace(listAt("16", configMap("b", "20", "15"), configMap("d", "4", "16"))), []string{
+			"deleted ConfigMap web/a 1@16", "deleted ConfigMap web/b 2@11",
+			"upserted ConfigMap web/b 20@15", "upserted ConfigMap web/d 4@16",
+		}},
+		{"listed again from scratch", func() error {
+			store.renew()
+			return replace(listAt("16", configMap("b", "20", "15")))()
+		}, []string{"deleted ConfigMap web/d 4@16", "upserted ConfigMap web/b 20@15"}},
+		{"again", func() error { return store.put(configMap("d", "4", "16")) }, []string{"upserted ConfigMap web/d 4@16"}},
+		{"empty list", replace(listAt("17")), []string{"deleted ConfigMap web/b 20@17", "deleted ConfigMap web/d 4@17"}},
 	}
 	for _, step := range steps {
-		got = nil
 		if err := step.do(); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
+		got := said()
 		if step.name == "empty list" {
-			slices.Sort(got[:len(got)-1]) // vanished ones come in no order
+			slices.Sort(got) // vanished ones come in no order
 		}
 		if !slices.Equal(got, step.want) {
 			t.Errorf("%s:\n got %q\nwant %q", step.name, got, step.want)
@@ -72,9 +98,68 @@ func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
 	}
 }
 
-func TestKeysRefuseWhatIsNoObject(t *testing.T) {
-	store := newKeys(func(EventType, *unstructured.Unstructured) {})
-	if err := store.Replace([]any{"text"}, "1"); err == nil {
-		t.Error("Replace with a string gives no error")
+func TestKeysNoticeThatTheClusterWentBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		events []*unstructured.Unstructured // between the two lists, the first being a 1@90 at 100
+		list   list
+		want   []string
+	}{
+		"a later list": {
+			list: listAt("101", configMap("a", "1", "90")), want: nil,
+		},
+		"the same list": {
+			list: listAt("100", configMap("a", "1", "90")), want: nil,
+		},
+		"an earlier list": {
+			list: listAt("99", configMap("a", "1", "90")), want: []string{"restored", "upserted ConfigMap web/a 1@90"},
+		},
+		"an earlier list, empty": {
+			list: listAt("99"), want: []string{"restored", "deleted ConfigMap web/a 1@99"},
+		},
+		"a later list of an older object": {
+			list: listAt("200", configMap("a", "1", "80")), want: []string{"restored", "upserted ConfigMap web/a 1@80"},
+		},
+		"another object of that name": {
+			list: listAt("200", configMap("a", "2", "80")), want: []string{"deleted ConfigMap web/a 1@90", "upserted ConfigMap web/a 2@80"},
+		},
+		"a list earlier than an event": {
+			events: []*unstructured.Unstructured{configMap("b", "2", "150")},
+			list:   listAt("120", configMap("a", "1", "90")),
+			want:   []string{"upserted ConfigMap web/b 2@150", "restored", "deleted ConfigMap web/b 2@120", "upserted ConfigMap web/a 1@90"},
+		},
+		"an event with an older object": {
+			events: []*unstructured.Unstructured{configMap("a", "1", "80")},
+			list:   listAt("300", configMap("a", "1", "80")),
+			want:   []string{"restored", "upserted ConfigMap web/a 1@80"},
+		},
+		"no numbers": {
+			list: listAt("x9", configMap("a", "1", "x8")), want: []string{"upserted ConfigMap web/a 1@x8"},
+		},
+		"no number at all": {
+			list: listAt("", configMap("a", "1", "90")), want: nil,
+		},
+		"always zero": {
+			list: listAt("0", configMap("a", "1", "90")), want: nil,
+		},
+		"objects count for themselves": {
+			list: listAt("3", configMap("a", "1", "90")), want: nil,
+		},
+	} {
+		store, said := described()
+		store.replace(listAt("100", configMap("a", "1", "90")))
+		said()
+		for _, u := range c.events {
+			if err := store.put(u); err != nil && !errors.Is(err, errRestored) {
+				t.Fatal(err)
+			}
+		}
+		store.replace(c.list)
+		if got := said(); !slices.Equal(got, c.want) {
+			t.Errorf("%s:\n got %q\nwant %q", name, got, c.want)
+		}
+		store.replace(c.list)
+		if got := said(); len(got) > 0 {
+			t.Errorf("%s: the same list again gives %q, want nothing", name, got)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -158,7 +159,7 @@ func (o *owners) answer(now time.Time, set replicaSet, found metav1.Object, err 
 }
 
 func (o *owners) fail(now time.Time, set replicaSet, err error) {
-	if Classify(err, 0) == federation.FailureForbidden && o.refused == "" {
+	if failure.Of(err).Class == federation.FailureForbidden && o.refused == "" {
 		o.refused = refusal(set, err)
 	}
 	// Others that were under way are refused together with the first.

@@ -65,6 +65,9 @@ func (p *Prober) Last() Probe {
 // calls report at every change of the cluster's state, class of failure or
 // version, and not at every probe; report must not block.
 //
+// A probe during which the process stood still, as under SIGSTOP, does not count:
+// the next one follows at once.
+//
 // Run waits for its request to end, with one exception: a credentials plugin that
 // hangs cannot be interrupted, so Run leaves it behind after the time of one
 // probe.
@@ -75,12 +78,21 @@ func (p *Prober) Run(ctx context.Context, report func(Probe)) {
 
 	tracker := NewTracker(p.options.Offline, p.options.Back, time.Now())
 	p.keep(tracker.Probe())
-	askVersion := true
+	askVersion, void := true, false
 	for {
+		began := time.Now()
 		answer := p.ask.get(ctx, "readyz")
 		if ctx.Err() != nil {
 			return
 		}
+		// An answer that came much later than its timeout tells about us: the process
+		// stood still, and whether the cluster would have answered nobody knows. Twice
+		// in a row counts, or a busy machine would never find out.
+		if stood := time.Since(began) > p.options.Timeout+p.options.Interval; stood && !void {
+			void = true
+			continue
+		}
+		void = false
 		if answer.failure != federation.FailureNone {
 			p.options.Log.Debug("probe failed",
 				zap.String("class", string(answer.failure)), zap.String("error", answer.message))

@@ -153,11 +153,27 @@ func TestProberFollowsAClusterThroughAnOutage(t *testing.T) {
 			"8s NotReady timeout v1.37.2",
 			"12s Offline timeout v1.37.2", // probed at 6, 8 and 10 s, 2 s each
 			"24s Ready v1.37.2",           // the probes at 22 and 24 s were good
-			"32s NotReady not ready v1.37.2",
+			"32s NotReady server v1.37.2",
 			"36s Ready v1.37.2",
 			"42s Unknown unauthorised v1.37.2",
 			"46s Ready v1.37.2",
 		})
+	})
+}
+
+// TestProberDoesNotBlameTheClusterForItsOwnStandstill holds the prober up where
+// nothing limits the time: at the making of its transport.
+func TestProberDoesNotBlameTheClusterForItsOwnStandstill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := newPipeCluster(t)
+		cfg := cluster.config()
+		cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper {
+			<-time.After(10 * time.Minute)
+			return rt
+		})
+		stop := runProber(t, cfg, ProberOptions{})
+		<-time.After(10*time.Minute + time.Second)
+		want(t, "reports", stop(), []string{"10m0s Ready", "10m0s Ready v1.37.2"})
 	})
 }
 

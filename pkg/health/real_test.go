@@ -152,7 +152,7 @@ func line(e Event) string {
 			return "failed not served"
 		}
 		return fmt.Sprintf("failed %s", e.Err.Failure)
-	case Listed, Stopped:
+	case Listed, Restored, Stopped:
 	}
 	return string(e.Type)
 }

@@ -57,9 +57,9 @@ func (s *shelf[T]) take(e Event, read func(*unstructured.Unstructured) (T, bool)
 		return s.put(keyOf(e.Object), value)
 	case Deleted:
 		return s.drop(keyOf(e.Object))
-	case Stopped, Failed:
-		return e.forgets() && s.clear()
-	case Listed:
+	case Stopped:
+		return s.clear()
+	case Listed, Restored, Failed: // what cannot be seen is not gone
 	}
 	return false
 }

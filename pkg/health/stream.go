@@ -2,40 +2,21 @@ package health
 
 import (
 	"context"
-	"fmt"
-	"math/rand/v2"
+	"errors"
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/watchlist"
+
+	"github.com/fedsync/fedsync/pkg/failure"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// pauses are those between two attempts.
-type pauses struct {
-	first, last               time.Duration // usually
-	firstBlocked, lastBlocked time.Duration // where the kind may not be watched
-	firstMissing, lastMissing time.Duration // where the kind is not served
-	open                      time.Duration // for the answer to a request
-}
-
-func usualPauses() pauses {
-	return pauses{
-		first: 500 * time.Millisecond, last: 30 * time.Second,
-		firstBlocked: time.Minute, lastBlocked: 10 * time.Minute,
-		firstMissing: 2 * time.Second, lastMissing: time.Minute,
-		open: 30 * time.Second,
-	}
-}
-
 const (
-	// settled is how long an attempt must last to count as a good one: shorter
-	// ones make the pauses grow, or a server that ends every watch would be asked
-	// without end.
+	// settled is how long a watch must stand to count as a good one: shorter ones
+	// make the pauses grow, or a server that ends every watch would be asked without
+	// end.
 	settled = time.Minute
 	// young is how long a request is not yet suspected to hang when a poke says
 	// that the cluster answers: at the start, the first good probe and the first
@@ -43,50 +24,53 @@ const (
 	young = time.Second
 )
 
-// stream runs one watch: a reflector fetches, a store of keys finds what
-// changed, and what it says goes to the sink.
-//
-// The reflector is run attempt by attempt. Within one, a watch that the server
-// ends in good order is taken up at its resourceVersion; everything else ends the
-// attempt, and the next one lists anew. So nothing is missed that happened
-// meanwhile, not even by an etcd that was restored from a backup.
+// stream runs one watch, attempt by attempt. Within one, a watch that the server
+// ends when the time asked for is over is taken up at its resourceVersion;
+// everything else ends the attempt, and the next one lists again
+// after a pause. So nothing is missed that happened meanwhile, and whatever the
+// server answers, it is not asked more often than the pauses allow.
 type stream struct {
-	watch  Watch
-	client dynamic.ResourceInterface
-	sink   func(Event)
-	pauses pauses
-	stop   context.CancelFunc // set before run
-	store  *keys              // of the reflector; run's goroutine alone uses it
+	watch   Watch
+	client  dynamic.ResourceInterface
+	plain   bool // the client cannot stream lists
+	sink    func(Event)
+	pace    *pace
+	release func(federation.FailureClass) // a watch that failed for it stands again
+	stop    context.CancelFunc            // set before run
+	keys    *keys                         // run's goroutine alone uses them
 
 	// poked wakes a stream that pauses: one token does for any number of pokes.
 	poked chan struct{}
-	// requests are the lists and open watches. A list outlives its attempt by a
-	// moment, since the reflector does not wait for it.
-	requests sync.WaitGroup
 
-	mu      sync.Mutex         // protects what follows
-	listed  bool               // in this attempt
-	current *tap               // the watch that stands; nil for none
-	abort   context.CancelFunc // ends the attempt; nil for none
-	asked   time.Time          // when its last request began
-	err     error              // why the attempt's last request failed
-	ended   bool               // no request may begin any more
+	mu       sync.Mutex         // protects what follows
+	state    State              // as State gives it
+	standing bool               // the watch is open
+	abort    context.CancelFunc // ends the attempt; nil for none
+	asked    time.Time          // when its last request began
+	again    bool               // the next list gives every object
 }
 
-func newStream(client dynamic.Interface, w Watch, sink func(Event), p pauses) *stream {
-	return &stream{
-		watch:  w,
-		client: client.Resource(w.Resource).Namespace(w.Namespace),
-		sink:   sink,
-		pauses: p,
-		poked:  make(chan struct{}, 1),
+func newStream(
+	client dynamic.Interface, w Watch, sink func(Event), p *pace, release func(federation.FailureClass),
+) *stream {
+	resource := client.Resource(w.Resource).Namespace(w.Namespace)
+	s := &stream{
+		watch:   w,
+		client:  resource,
+		plain:   watchlist.DoesClientNotSupportWatchListSemantics(client),
+		sink:    sink,
+		pace:    p,
+		release: release,
+		poked:   make(chan struct{}, 1),
+		state:   State{Since: time.Now()},
 	}
+	s.keys = newKeys(s.emit)
+	return s
 }
 
-func (s *stream) synced() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.listed
+func (s *stream) emit(e Event) {
+	e.Watch = s.watch
+	s.sink(e)
 }
 
 // nudge makes a stream that does not stand try at once, also where it has waited
@@ -94,230 +78,199 @@ func (s *stream) synced() bool {
 func (s *stream) nudge() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current != nil {
+	if s.standing {
 		return
 	}
-	select {
-	case s.poked <- struct{}{}:
-	default: // a token is there already
-	}
+	s.poke()
 	if s.abort != nil && time.Since(s.asked) > young {
 		s.abort()
 	}
 }
 
-func (s *stream) run(ctx context.Context) {
-	defer s.end()
-
-	reflector := s.reflector()
-	var failed *WatchError // what the sink was told
-	failures := 0
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := s.attempt(ctx, reflector)
-		if ctx.Err() != nil {
-			return
-		}
-
-		listed := s.synced()
-		if listed {
-			failed = nil
-		}
-		if listed && time.Since(began) >= settled {
-			failures = 0
-		}
-		var now *WatchError
-		if err != nil {
-			now = newWatchError(s.watch, err)
-			s.setListed(false)
-			if now.Blocked() {
-				s.store.renew()
-			}
-			if !now.same(failed) {
-				s.sink(Event{Watch: s.watch, Type: Failed, Err: now})
-				failures = 0
-			}
-			failed = now
-		}
-		if s.pause(ctx, now, failures) {
-			failures = -1 // it was poked
-		}
-		failures++
+// relist makes the stream list again, also where it stands, and give every object.
+func (s *stream) relist() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.again = true
+	s.poke()
+	if s.abort != nil {
+		s.abort()
 	}
 }
 
-// attempt lists and watches until something fails, and gives what did. An end
-// without an error is one after which to list anew.
-func (s *stream) attempt(ctx context.Context, reflector *cache.Reflector) error {
+func (s *stream) poke() {
+	select {
+	case s.poked <- struct{}{}:
+	default: // a token is there already
+	}
+}
+
+func (s *stream) run(ctx context.Context) {
+	var told *WatchError // by the last event, if that was Failed
+	failures := 0        // in a row, and since the last poke
+	for ctx.Err() == nil {
+		began := time.Now()
+		listed, err := s.attempt(ctx, failures > 0)
+		if ctx.Err() != nil {
+			return
+		}
+		if listed {
+			told = nil
+		}
+		if listed && time.Since(began) >= settled || err == nil {
+			failures = 0
+		}
+		if err == nil { // it was called off, to begin again
+			continue
+		}
+		failures++
+		now := s.fail(err, listed && time.Since(began) >= settled)
+		// What had stood is likely to stand again at once: the server was restarted,
+		// or has forgotten the history of changes.
+		if passing := listed && now.Failures == 1 && isEnd(err); !passing && !now.same(told) {
+			s.emit(Event{Type: Failed, Err: now})
+			told = now
+		}
+		if s.pause(ctx, failure.Of(err).Pause(failures)) {
+			failures = 0
+		}
+	}
+}
+
+// attempt lists and watches until something fails, and returns what did; nil where
+// it was called off. Listed reports whether the watch stood.
+func (s *stream) attempt(ctx context.Context, paced bool) (listed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	s.begin(cancel)
+	listed, err = s.follow(ctx, paced)
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abort, s.standing = nil, false
+	if s.state.Synced {
+		s.state.Synced, s.state.Since = false, time.Now()
+	}
+	if ctx.Err() != nil { // poked, or stopped
+		err = nil
+	}
+	return listed, err
+}
+
+func (s *stream) begin(cancel context.CancelFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.abort, s.asked = cancel, time.Now()
-	s.err, s.listed, s.current = nil, false, nil
 	select {
 	case <-s.poked: // what it asked for begins here
 	default:
 	}
-	s.mu.Unlock()
-
-	err := reflector.ListAndWatchWithContext(ctx)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.abort = nil
-	if ctx.Err() != nil { // poked, or stopped
-		return nil
-	}
-	if s.err != nil {
-		return s.err
-	}
-	return err
-}
-
-// pause waits before the next attempt and says whether a poke ended it.
-func (s *stream) pause(ctx context.Context, err *WatchError, failures int) bool {
-	timer := time.NewTimer(s.pauses.after(err, failures))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-s.poked:
-		return true
-	case <-timer.C:
-		return false
+	if s.again {
+		s.again = false
+		s.keys.renew()
 	}
 }
 
-// after is the pause after so many failures in a row, a fifth more or less, so
-// that watches which failed together do not come back together.
-func (p pauses) after(err *WatchError, failures int) time.Duration {
-	first, last := p.first, p.last
-	switch {
-	case err != nil && err.NotServed:
-		first, last = p.firstMissing, p.lastMissing
-	case err != nil && err.Blocked():
-		first, last = p.firstBlocked, p.lastBlocked
-	case failures == 0:
-		// It stood for long: the server has restarted, or the history of changes
-		// was compacted.
-		return time.Duration(rand.Int64N(int64(first)))
-	}
-	pause := first
-	for range failures {
-		if pause >= last {
-			break
-		}
-		pause *= 2
-	}
-	pause = min(pause, last)
-	return pause*4/5 + time.Duration(rand.Int64N(int64(pause)*2/5+1))
-}
-
-func (s *stream) reflector() *cache.Reflector {
-	s.store = newKeys(func(t EventType, u *unstructured.Unstructured) {
-		if t == Listed {
-			s.setListed(true)
-		}
-		s.sink(Event{Watch: s.watch, Type: t, Object: u})
-	})
-	requests := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc:  s.list,
-		WatchFuncWithContext: s.openWatch,
-	}, s.client)
-	// The reflector asks for watches of 5 to 10 minutes and for bookmarks.
-	return cache.NewReflectorWithOptions(requests, nil, s.store, cache.ReflectorOptions{
-		Name:            s.watch.String(),
-		TypeDescription: s.watch.Resource.String(),
-	})
-}
-
-// end waits for the requests that have begun, and lets none begin.
-func (s *stream) end() {
-	s.mu.Lock()
-	s.ended = true
-	s.mu.Unlock()
-	s.requests.Wait()
-}
-
-func (s *stream) setListed(listed bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.listed = listed
-}
-
-// list is the reflector's way where the server does not stream lists, as older
-// ones do not.
-func (s *stream) list(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-	if err := s.begin(); err != nil {
-		// The reflector tries a list after any failure of a streamed one, where it
-		// could only fail likewise.
-		return nil, err
-	}
-	defer s.requests.Done()
-	timed, cancel := context.WithTimeoutCause(ctx, 2*s.pauses.open,
-		fmt.Errorf("no list within %v: %w", 2*s.pauses.open, context.DeadlineExceeded))
-	defer cancel()
-
-	o.LabelSelector, o.FieldSelector = s.watch.LabelSelector, s.watch.FieldSelector
-	list, err := s.client.List(timed, o)
-	if err != nil && timed.Err() != nil {
-		err = context.Cause(timed)
-	}
-	s.note(ctx, err)
-	return list, err
-}
-
-func (s *stream) openWatch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-	if err := s.begin(); err != nil {
-		return nil, err // ends the attempt
-	}
-	defer s.requests.Done()
-	attempt := ctx
-	ctx, cancel := context.WithCancelCause(ctx)
-	late := time.AfterFunc(s.pauses.open, func() {
-		cancel(fmt.Errorf("no answer within %v: %w", s.pauses.open, context.DeadlineExceeded))
-	})
-
-	o.LabelSelector, o.FieldSelector = s.watch.LabelSelector, s.watch.FieldSelector
-	began := time.Now()
-	inner, err := s.client.Watch(ctx, o)
-	if !late.Stop() && err == nil {
-		inner.Stop()
-		err = context.Cause(ctx)
-	}
+// follow lists, and follows the changes for as long as the watch stands.
+func (s *stream) follow(ctx context.Context, paced bool) (listed bool, err error) {
+	l, w, err := s.list(ctx, paced)
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
+		return false, err
+	}
+	defer func() { w.stop() }()
+	if failed := s.open(l); failed != nil {
+		// One that ends at once is no sign that the others would stand.
+		stands := time.AfterFunc(young, func() { s.release(failed.Failure) })
+		defer stands.Stop()
+	}
+	at := l.resourceVersion
+	for {
+		if at, err = s.read(ctx, w, at); err != nil {
+			return true, err
 		}
-		cancel(nil)
-		s.note(attempt, err)
-		return nil, opaque(err)
+		if !w.isOver() {
+			return true, errEnded
+		}
+		w.stop()
+		s.stand(false)
+		next, err := s.resume(ctx, at)
+		if err != nil {
+			return true, err
+		}
+		w = next
+		s.stand(true)
 	}
-	s.note(attempt, nil)
-	return s.tap(inner, cancel, began), nil
 }
 
-// begin counts a request that the caller has to count off. It refuses one that
-// follows a failure which only a new attempt can mend.
-func (s *stream) begin() error {
+// open takes in a list, whose watch stands, and returns why the watch did not stand
+// before; nil where it did, or is new.
+func (s *stream) open(l list) *WatchError {
+	listing := s.keys.replace(l)
+	s.mu.Lock()
+	failed := s.state.Err
+	s.state.Synced, s.state.Since, s.state.Err = true, time.Now(), nil
+	s.standing = true
+	s.mu.Unlock()
+	s.emit(Event{Type: Listed, Listing: listing})
+	return failed
+}
+
+func (s *stream) stand(standing bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return context.Canceled
-	}
-	if s.err != nil && !isListable(s.err) {
-		return opaqueError{s.err}
-	}
-	s.requests.Add(1)
+	s.standing = standing
+}
+
+// ask notes that a request begins.
+func (s *stream) ask() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.asked = time.Now()
-	return nil
 }
 
-// note keeps what came of a request, unless its attempt is over by now.
-func (s *stream) note(attempt context.Context, err error) {
+// fail notes a failed attempt. First tells that those before it are over with: the
+// watch had stood long enough.
+func (s *stream) fail(err error, first bool) *WatchError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if attempt.Err() == nil {
-		s.err = err
+	if first {
+		s.state.Failures = 0
 	}
+	s.state.Failures++
+	s.state.Err = newWatchError(s.watch, err, s.state.Failures)
+	return s.state.Err
+}
+
+// current tells how the watch is doing.
+func (s *stream) current() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.state
+	if now.Synced && time.Since(now.Since) >= settled {
+		now.Failures = 0
+	}
+	return now
+}
+
+// pause waits before the next attempt, and reports whether a poke ended the wait.
+func (s *stream) pause(ctx context.Context, d time.Duration) bool {
+	// The turn is taken when the pause is over, so that who pauses long holds up
+	// nobody.
+	for _, wait := range []func() time.Duration{func() time.Duration { return d }, s.pace.take} {
+		timer := time.NewTimer(wait())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-s.poked:
+			timer.Stop()
+			return true
+		case <-timer.C:
+		}
+	}
+	return false
+}
+
+// isEnd reports whether an error is how watches that stood for long end.
+func isEnd(err error) bool {
+	return errors.Is(err, errEnded) || errors.Is(err, errRestored) || errors.Is(err, errBehind) || isExpired(err) || isBroken(err)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,33 +179,39 @@ func TestWatchListsWhereTheServerDoesNotStream(t *testing.T) {
 func TestWatchTriesEverMoreSeldomWhatFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		respond     http.HandlerFunc
-		failed      string
+		failed      []string
 		first       time.Duration // the longest that the second request comes after the first
 		least, most int           // requests in an hour
 	}{
 		"forbidden": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, "Forbidden") },
-			"failed forbidden", 72 * time.Second, 8, 10,
+			[]string{"failed forbidden"},
+			6 * time.Second, 75, 95,
 		},
 		"not served": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 404, "NotFound") },
-			"failed not served", 2400 * time.Millisecond, 50, 90,
+			[]string{"failed not served"},
+			6 * time.Second, 75, 95,
 		},
 		"server error": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 500, "InternalError") },
-			"failed not ready", 500 * time.Millisecond, 100, 160,
+			[]string{"failed server", "failed server"},
+			600 * time.Millisecond, 110, 140,
 		},
 		"token": {
 			func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "Unauthorized") },
-			"failed unauthorised", 500 * time.Millisecond, 100, 160,
+			[]string{"failed unauthorised", "failed unauthorised"},
+			6 * time.Second, 75, 95,
 		},
 		"hangs": {
 			hang,
-			"failed timeout", 30500 * time.Millisecond, 50, 70,
+			[]string{"failed timeout", "failed timeout"},
+			30600 * time.Millisecond, 55, 70,
 		},
 		"ends every watch at once": {
 			func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "application/json") },
-			"failed network", 500 * time.Millisecond, 100, 160,
+			[]string{"failed network", "failed network"},
+			600 * time.Millisecond, 110, 140,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -219,7 +226,7 @@ func TestWatchTriesEverMoreSeldomWhatFails(t *testing.T) {
 				if second := got[1].at; second > c.first {
 					t.Errorf("second request at %v, want by %v", second, c.first)
 				}
-				want(t, "events", events.all(), []string{c.failed})
+				want(t, "events", events.all(), c.failed)
 				if w.Synced(Watch{Resource: configMaps}) {
 					t.Error("Synced = true, want false")
 				}
@@ -267,6 +274,83 @@ func TestWatchReportsAnErrorThatComesInTheStream(t *testing.T) {
 		want(t, "requests", whats(requests()), []string{"list by watch", "list by watch"})
 		want(t, "events", events.all(), []string{"upserted a", "listed", "failed unauthorised", "listed"})
 	})
+}
+
+// TestWatchIsNotSyncedBetweenTwoAttempts ends the watch in good order after a
+// moment: nothing has failed, and nothing is seen either.
+func TestWatchIsNotSyncedBetweenTwoAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, events, _ := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
+			listedAt5(w)
+			hold(r, 10*time.Second)
+		})
+		<-time.After(5 * time.Second)
+		watch := Watch{Resource: configMaps}
+		if state := w.State(watch); !state.Synced || state.Err != nil || state.Failures != 0 {
+			t.Errorf("while it stands, State = %+v; want it synced", state)
+		}
+		<-time.After(5*time.Second + 200*time.Millisecond)
+		if state := w.State(watch); state.Synced || state.Err == nil || state.Failures != 1 || time.Since(state.Since) != 200*time.Millisecond {
+			t.Errorf("after its end, State = %+v; want it not synced, for 200 ms, after 1 failure", state)
+		}
+		want(t, "events", events.all(), []string{"upserted a", "listed"})
+		<-time.After(time.Minute)
+		if state := w.State(watch); state.Failures < 2 {
+			t.Errorf("a minute later, State = %+v; want 2 failures at least", state)
+		}
+	})
+}
+
+func TestRelistGivesEveryObjectAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, events, requests := watchPipe(t, standing)
+		<-time.After(5 * time.Second)
+		w.Relist()
+		<-time.After(time.Second)
+		want(t, "requests", whats(requests()), []string{"list by watch", "list by watch"})
+		want(t, "events", events.all(), []string{"upserted a", "listed", "upserted a", "listed"})
+		listing := events.events[3].Listing
+		if listing.ResourceVersion != "5" || len(listing.Objects) != 1 || time.Since(listing.Asked) != time.Second {
+			t.Errorf("Listing = %+v, want that of the second list", listing)
+		}
+		if !w.Synced(Watch{Resource: configMaps}) {
+			t.Error("Synced = false, want true")
+		}
+	})
+}
+
+// TestWatchNoticesARestoredCluster puts another etcd behind the same address.
+func TestWatchNoticesARestoredCluster(t *testing.T) {
+	// The connection dies, and another etcd answers the next request.
+	for name, restored := range map[string]string{
+		"an earlier list": `{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"2","annotations":{"k8s.io/initial-events-end":"true"}}}}`,
+		"an older object": strings.ReplaceAll(strings.ReplaceAll(object7, "MODIFIED", "ADDED"), `"7"`, `"1"`) + "\n" + `{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"90","annotations":{"k8s.io/initial-events-end":"true"}}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				first := true
+				_, events, _ := watchPipe(t, func(w http.ResponseWriter, r *http.Request) {
+					if first {
+						first = false
+						listedAt5(w)
+						hold(r, 2*time.Minute)
+						panic(http.ErrAbortHandler)
+					}
+					if r.URL.Query().Get("sendInitialEvents") != "" {
+						send(w, restored)
+					}
+					stand(w, r)
+				})
+				<-time.After(time.Hour)
+				got := events.all()
+				object := "deleted a"
+				if name == "an older object" {
+					object = "upserted a"
+				}
+				want(t, "events", got, []string{"upserted a", "listed", "restored", object, "listed"})
+			})
+		})
+	}
 }
 
 func TestWatchRecoversAndSaysSo(t *testing.T) {

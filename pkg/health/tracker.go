@@ -45,17 +45,19 @@ func (p Probe) Describe(f *federation.ClusterFacts) {
 //
 // Only failures that mean absence lead to Offline, and only Offline in a row; a
 // cluster that does not let us look is Unknown at once, since nothing is moved
-// because of it. The way back from NotReady and Offline takes Back good probes,
+// because of it. One that asks for fewer requests is there: it stays Ready unless it
+// answers nothing else, Offline times in a row. The way back from NotReady and Offline takes Back good probes,
 // so that a cluster which answers now and then does not flap; a first good probe
 // after the start, and a good one after Unknown, is enough.
 type Tracker struct {
 	offline, back int
 
-	probe   Probe
-	absent  int    // failures in a row that mean absence
-	answers int    // answers in a row, whatever they said
-	good    int    // good answers in a row
-	history uint32 // a bit for each of the last probes, 1 where it failed
+	probe     Probe
+	absent    int    // failures in a row that mean absence
+	throttled int    // answers in a row that ask for fewer requests
+	answers   int    // answers in a row, whatever they said
+	good      int    // good answers in a row
+	history   uint32 // a bit for each of the last probes, 1 where it failed
 }
 
 // NewTracker makes a tracker of a cluster that is Pending since now. Offline and
@@ -111,6 +113,12 @@ func (t *Tracker) count(failure federation.FailureClass) {
 		t.good, t.answers, t.absent = 0, t.answers+1, 0
 	}
 
+	if failure == federation.FailureThrottled {
+		t.throttled++
+	} else {
+		t.throttled = 0
+	}
+
 	t.history <<= 1
 	if failure != federation.FailureNone {
 		t.history |= 1
@@ -149,6 +157,8 @@ func (t *Tracker) next(failure federation.FailureClass) federation.ClusterState 
 	case failure.Absent():
 		return federation.ClusterNotReady
 	case state == federation.ClusterOffline && t.answers < t.back:
+		return state
+	case failure == federation.FailureThrottled && state == federation.ClusterReady && t.throttled < t.offline:
 		return state
 	}
 	return federation.ClusterUnknown

@@ -15,12 +15,13 @@ var letters = map[rune]federation.FailureClass{
 	't': federation.FailureTimeout,
 	'r': federation.FailureRefused,
 	'd': federation.FailureDNS,
-	'5': federation.FailureNotReady,
+	'5': federation.FailureServer,
 	'n': federation.FailureNetwork,
 	'u': federation.FailureUnauthorised,
 	'f': federation.FailureForbidden,
 	'x': federation.FailureTLS,
 	'c': federation.FailureContext,
+	'9': federation.FailureThrottled,
 }
 
 func TestTrackerMovesBetweenStates(t *testing.T) {
@@ -45,6 +46,11 @@ func TestTrackerMovesBetweenStates(t *testing.T) {
 		"a refusal between failures is an answer":   {".ttutt", "RNNUNN"},
 		"a refusal ends Offline when it is certain": {".tttuu.", "RNNOOUR"},
 		"one refusal does not":                      {".tttut", "RNNOOO"},
+		"a moment's overload is nothing":            {".9.99.", "RRRRRR"},
+		"one that lasts moves nothing":              {".99999999.", "RRRUUUUUUR"},
+		"nor at the start":                          {"99.", "UUR"},
+		"an overload between failures is an answer": {".tt9tt", "RNNUNN"},
+		"overloaded and then gone":                  {".99ttt", "RRRNNO"},
 		"from Unknown to Offline":                   {"uttt", "UNNO"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func (v *View) observe(e Event) bool {
 		return v.drop(federation.RefOf(e.Object), e.Watch)
 	case Stopped:
 		return v.dropAll(e.Watch)
-	case Listed, Failed:
+	case Listed, Restored, Failed:
 	}
 	return false
 }

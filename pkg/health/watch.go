@@ -1,14 +1,16 @@
 package health
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -48,16 +50,25 @@ const (
 	// Deleted: Object is no longer among those the watch selects. Where the watch
 	// selects by label or field, the object may still exist and have lost what it
 	// was selected by: only a GET tells. Object is the last that the cluster sent,
-	// or no more than its kind, name, uid and the list's resourceVersion where the deletion
-	// was found by listing anew.
+	// or no more than its kind, name, uid and the list's resourceVersion where a
+	// later list lacks it.
 	Deleted EventType = "deleted"
 	// Listed: every object that the watch selects has been upserted, and what had
-	// vanished meanwhile was deleted. It comes after the first list and after each
-	// recovery.
+	// vanished meanwhile was deleted; Listing has them all. It comes after the first
+	// list and after each recovery, when the watch stands.
 	Listed EventType = "listed"
+	// Restored: the cluster has gone back in time, as after the restore of a backup,
+	// or is another one at the same address. What is known of it is not to be
+	// believed: every object follows again as Upserted, whether changed or not, what
+	// is gone as Deleted, and then Listed. Other watches of the cluster may not have
+	// noticed; see Watcher.Relist.
+	Restored EventType = "restored"
 	// Failed: what the watch selects is out of sight, and Err says why. It comes
-	// once and again when the reason changes; the watch goes on trying. After one
-	// that is Blocked, every object comes again, so that it may be forgotten.
+	// when a try fails, again when the next one fails too, so that Err is Lasting,
+	// and when the reason changes; the watch goes on trying. A watch that had stood
+	// and may stand again at once is not reported before the second failure. What
+	// was known stays true as far as anybody knows: that something cannot be seen
+	// does not mean that it is gone.
 	Failed EventType = "failed"
 	// Stopped: the watch is no longer wanted. No event of it follows, unless it is
 	// wanted again. It does not come where the whole Watcher ends.
@@ -66,30 +77,57 @@ const (
 
 // Event is one change of what a watch selects.
 type Event struct {
-	Watch  Watch
-	Type   EventType
-	Object *unstructured.Unstructured // of Upserted and Deleted; the receiver's to keep, not to change
-	Err    *WatchError                // of Failed
+	Watch   Watch
+	Type    EventType
+	Object  *unstructured.Unstructured // of Upserted and Deleted; the receiver's to keep, not to change
+	Err     *WatchError                // of Failed
+	Listing *Listing                   // of Listed; the receiver's to keep, not to change
 }
 
-// forgets says whether what the watch brought is not to be believed any longer:
-// it ended, or may not be seen for as long as it takes somebody to allow it.
-func (e Event) forgets() bool {
-	return e.Type == Stopped || e.Type == Failed && e.Err.Blocked()
+// Listing is a consistent list: all that a watch selected at one moment, which was
+// not before Asked. What it lacks was gone by then, and what it has under another
+// uid is another object.
+type Listing struct {
+	ResourceVersion string
+	Asked           time.Time // before the request was sent, by the monotonic clock
+	Objects         map[types.NamespacedName]types.UID
+}
+
+// State tells how a watch is doing.
+type State struct {
+	// Synced reports whether what the sink got is what the cluster has, as far as a
+	// standing watch can tell. It is false while the watch pauses or lists again.
+	Synced bool
+	// Err is why the last try failed; nil while Synced, and before the first try
+	// has ended.
+	Err *WatchError
+	// Failures is how many tries in a row failed, or ended within a minute. It may
+	// be positive while Synced, when the watch has just recovered.
+	Failures int
+	// Since is when Synced became what it is, or when the watch was made.
+	Since time.Time
 }
 
 // WatchError is why a watch does not see its objects.
 type WatchError struct {
 	Watch   Watch
-	Failure federation.FailureClass
+	Failure federation.FailureClass // none where NotServed
+	// RetryAfter is how long the server asked to wait; zero where it did not.
+	RetryAfter time.Duration
+	// Failures is how many tries in a row have failed with this one.
+	Failures int
 	// NotServed says that the cluster does not know the kind: its definition is
 	// not there yet, or is gone.
 	NotServed bool
 	Err       error
 }
 
-// Blocked says that the failure is one of this kind alone, by permission or by a
-// missing definition, and not of the cluster.
+// Lasting reports whether the failure is worth a reader's time: the second try
+// failed as well, or none can do better until something is changed.
+func (e *WatchError) Lasting() bool { return e.Failures >= 2 || e.Blocked() }
+
+// Blocked reports whether the failure is one of this kind alone, by permission or
+// by a missing definition, and not of the cluster.
 func (e *WatchError) Blocked() bool {
 	return e.NotServed || e.Failure == federation.FailureForbidden
 }
@@ -105,22 +143,19 @@ func (e *WatchError) Error() string {
 // Unwrap gives what the client returned.
 func (e *WatchError) Unwrap() error { return e.Err }
 
-func newWatchError(w Watch, err error) *WatchError {
-	e := &WatchError{Watch: w, Failure: Classify(err, 0), NotServed: apierrors.IsNotFound(err), Err: err}
+func newWatchError(w Watch, err error, failures int) *WatchError {
+	f := failure.Of(err)
+	e := &WatchError{
+		Watch: w, Failure: f.Class, RetryAfter: f.RetryAfter,
+		NotServed: apierrors.IsNotFound(err), Failures: failures, Err: err,
+	}
 	if e.NotServed {
 		e.Failure = federation.FailureNone
-	}
-	if apierrors.IsMethodNotSupported(err) {
-		e.Failure = federation.FailureForbidden
 	}
 	return e
 }
 
-// same says whether the reader of o need not be told of e.
+// same reports whether the reader of o need not be told of e.
 func (e *WatchError) same(o *WatchError) bool {
-	return o != nil && e.Failure == o.Failure && e.NotServed == o.NotServed
+	return o != nil && e.Failure == o.Failure && e.NotServed == o.NotServed && e.Lasting() == o.Lasting()
 }
-
-// errLost stands for what client-go swallows when a watch's connection dies or
-// times out before its first event.
-var errLost = errors.New("the connection was lost before the watch began")

@@ -3,25 +3,32 @@ package health
 import (
 	"context"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/klog/v2"
+
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // Watcher holds a set of watches on one cluster.
 //
 // A watch that stands costs no request: the server ends it after 5 to 10 minutes,
-// and it is taken up where it ended. One that fails is listed anew, with pauses
-// that grow from half a second to half a minute, or from a minute to ten where
-// the kind may not be watched; Poke cuts the pauses short.
+// and it is taken up where it ended. One that fails lists again, after the pauses
+// that package failure sets, whatever the failure was. The tries after failures are
+// at most 20 a minute in one Watcher: where everything is refused, the watches take
+// turns. When one of them stands again, those that failed for the same reason try
+// at once. Poke cuts the pauses short.
 type Watcher struct {
 	client dynamic.Interface
 	sink   func(Event)
-	pauses pauses
+	pace   pace
 
 	mu      sync.Mutex // protects wanted and streams
 	wanted  map[Watch]bool
 	streams map[Watch]*stream
+	// released is when a watch that stood again last made others try.
+	released time.Time
 	// changed wakes Run: one token is enough for any number of changes.
 	changed chan struct{}
 }
@@ -36,7 +43,6 @@ func NewWatcher(client dynamic.Interface, sink func(Event)) *Watcher {
 	return &Watcher{
 		client:  client,
 		sink:    sink,
-		pauses:  usualPauses(),
 		wanted:  map[Watch]bool{},
 		streams: map[Watch]*stream{},
 		changed: make(chan struct{}, 1),
@@ -57,24 +63,60 @@ func (w *Watcher) Want(set []Watch) {
 	w.wake()
 }
 
-// Synced says whether the watch has listed and has not failed since: that what
-// the sink got is what the cluster has, as far as a standing watch can tell. It is
-// false while the watch lists anew.
-func (w *Watcher) Synced(watch Watch) bool {
+// State tells how a watch is doing. That of one which is not wanted is the zero
+// State.
+func (w *Watcher) State(watch Watch) State {
 	w.mu.Lock()
 	s := w.streams[watch]
 	w.mu.Unlock()
-	return s != nil && s.synced()
+	if s == nil {
+		return State{}
+	}
+	return s.current()
 }
+
+// Synced reports whether the watch is; see State.
+func (w *Watcher) Synced(watch Watch) bool { return w.State(watch).Synced }
 
 // Poke makes every watch that does not stand try again at once: a cluster has
 // come back, or the definition of a kind was applied. Watches that stand, or were
 // asked for less than a second ago, are left alone.
 func (w *Watcher) Poke() {
+	w.pace.reset()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range w.streams {
 		s.nudge()
+	}
+}
+
+// Relist makes every watch list again at once, also those that stand, and give
+// each object whether it changed or not: the cluster may be another one than
+// before. It is not reported as Restored.
+func (w *Watcher) Relist() {
+	w.pace.reset()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.streams {
+		s.relist()
+	}
+}
+
+// release makes the watches try that failed for a reason which has passed for one
+// of them. Once a minute is enough: a watch that comes and goes must not keep the
+// others busy.
+func (w *Watcher) release(class federation.FailureClass) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.released.IsZero() && time.Since(w.released) < settled {
+		return
+	}
+	w.released = time.Now()
+	w.pace.reset()
+	for _, s := range w.streams {
+		if err := s.current().Err; err != nil && err.Failure == class {
+			s.nudge()
+		}
 	}
 }
 
@@ -121,7 +163,7 @@ func (w *Watcher) update() []*stream {
 		// One that is just stopping stays in the map until it has stopped, so that
 		// two streams of a watch never run at a time.
 		if w.streams[watch] == nil {
-			s := newStream(w.client, watch, w.sink, w.pauses)
+			s := newStream(w.client, watch, w.sink, &w.pace, w.release)
 			w.streams[watch] = s
 			begin = append(begin, s)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"sync"
+	"time"
 
 	"sigs.k8s.io/kustomize/api/provider"
 	"sigs.k8s.io/kustomize/api/resource"
@@ -32,53 +33,87 @@ type base struct {
 // A baseFlight is a base during one rendering, with its objects as kustomize
 // holds them.
 type baseFlight struct {
-	*base
-	made sync.Once
+	*base // may be read once done is closed
+
+	done chan struct{} // closed when the base is built
+	over chan struct{} // closed when it has had its time
 
 	mu     sync.Mutex // protects parsed
 	parsed []*resource.Resource
 }
 
 // baseOf builds a folder alone, once in a rendering and not at all where it is
-// known from the last.
-func (p *pass) baseOf(dir string) *baseFlight {
-	p.mu.Lock()
+// known from the last. All who need it wait as long as one build may take; then
+// p.late is set, and the build is to end.
+func (p *build) baseOf(dir string) *baseFlight {
+	key, err := p.key(dir)
+	if err != nil {
+		return &baseFlight{base: &base{err: err}}
+	}
+	key = dir + "@" + key // its objects name its files
+	p.passMu.Lock()
 	f, ok := p.bases[dir]
 	if !ok {
-		f = &baseFlight{}
+		f = p.beginBase(key, dir)
 		p.bases[dir] = f
 	}
-	p.mu.Unlock()
-	f.made.Do(func() { f.base = p.makeBase(dir) })
+	p.passMu.Unlock()
+	select {
+	case <-f.done:
+		return f
+	case <-f.over:
+		p.late = p.tooLong(dir)
+	case <-p.flight.over:
+		p.late = p.flight.late
+	case <-p.ctx.Done():
+		p.late = p.ctx.Err()
+	}
+	return &baseFlight{base: &base{err: p.late}}
+}
+
+// beginBase starts the build of a base, for the flight that needs it first.
+func (p *build) beginBase(key, dir string) *baseFlight {
+	f := &baseFlight{done: make(chan struct{}), over: make(chan struct{})}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known, ok := p.cache.bases[key]; ok {
+		known.used = p.generation
+		f.base = known
+		close(f.done)
+		return f
+	}
+	if _, ok := p.overdue[key]; ok {
+		close(f.over)
+		return f
+	}
+	p.flight.holders.Add(1)
+	timer := time.AfterFunc(p.limits.Time, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if f.base == nil {
+			p.overdue[key] = dir
+			close(f.over)
+		}
+	})
+	go func() {
+		defer p.release(p.flight)
+		b := &base{}
+		b.err = p.buildBase(dir, b)
+		timer.Stop()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.overdue, key)
+		if b.err == nil {
+			b.used = p.cache.generation
+			p.cache.bases[key] = b
+		}
+		f.base = b
+		close(f.done)
+	}()
 	return f
 }
 
-func (p *pass) makeBase(dir string) *base {
-	key, err := p.key(dir)
-	if err != nil {
-		return &base{err: err}
-	}
-	key = dir + "@" + key // its objects name its files
-	p.cacheMu.Lock()
-	known, ok := p.cache.bases[key]
-	if ok {
-		known.used = p.cache.generation
-	}
-	p.cacheMu.Unlock()
-	if ok {
-		return known
-	}
-	b := &base{used: p.cache.generation}
-	b.err = p.buildBase(dir, b)
-	if b.err == nil {
-		p.cacheMu.Lock()
-		p.cache.bases[key] = b
-		p.cacheMu.Unlock()
-	}
-	return b
-}
-
-func (p *pass) buildBase(dir string, b *base) error {
+func (p *build) buildBase(dir string, b *base) error {
 	if len(p.files.kustomizations(dir)) == 0 {
 		// Read as plain files its mistakes have lines.
 		objects, err := p.plain(dir)

@@ -61,24 +61,25 @@ func joined(all []error) error {
 // findings reports the bundles that could not be rendered and the overlays that
 // nobody asks for.
 func findings(f *federation.Federation, apps []*app, bundles []federation.Bundle) []federation.Finding {
+	byApp := map[string][]federation.Bundle{}
+	for _, b := range bundles {
+		byApp[b.App] = append(byApp[b.App], b)
+	}
 	var all []federation.Finding
 	for _, a := range apps {
 		all = append(all, a.strays(f)...)
-		all = append(all, bundleFindings(a.Name, bundles)...)
+		all = append(all, bundleFindings(byApp[a.Name])...)
 	}
 	slices.SortStableFunc(all, federation.Finding.Compare)
 	return all
 }
 
 // bundleFindings says once what is wrong with an app in all of its clusters.
-func bundleFindings(name string, bundles []federation.Bundle) []federation.Finding {
+func bundleFindings(bundles []federation.Bundle) []federation.Finding {
 	var all []federation.Finding
 	same, total := true, 0
 	first := ""
 	for _, b := range bundles {
-		if b.App != name {
-			continue
-		}
 		total++
 		text := ""
 		if b.Err != nil {

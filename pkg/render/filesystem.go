@@ -16,7 +16,8 @@ import (
 
 // A buildFS shows kustomize the repository's files, with the root of the
 // repository as "/". It refuses every write, counts what is read, and lets
-// nothing be read once the build has had its time.
+// nothing be read once the build has had its time, so that a build which was left
+// behind ends at the next file.
 type buildFS struct {
 	ctx    context.Context
 	files  *files
@@ -55,7 +56,7 @@ func (b *buildFS) ReadFile(p string) ([]byte, error) {
 		return nil, b.stop(err)
 	}
 	if time.Now().After(b.until) {
-		return nil, b.stop(fmt.Errorf("the build takes longer than %s", b.limits.Time))
+		return nil, b.stop(errors.New("the build takes longer than " + minutes(b.limits.Time)))
 	}
 	name := b.name(p)
 	content, made := b.extra[name]

@@ -34,6 +34,10 @@ type kustomization struct {
 	// jsonPatches says that a patch of it is a JSON patch, which makes kustomize
 	// note the earlier name of what it patches.
 	jsonPatches bool
+
+	bytes   int64 // of the files that it names
+	copies  int   // operations of its JSON patches that copy
+	copying int   // JSON patches that have some
 }
 
 // A role is what a kustomization's objects are for.
@@ -62,9 +66,9 @@ type declared struct {
 // without mistakes is remembered for as long as the folder does not change.
 func (p *pass) scan(dir string, r role) (*kustomization, error) {
 	key := scanKey{dir, r}
-	p.mu.Lock()
+	p.passMu.Lock()
 	known, ok := p.scans[key]
-	p.mu.Unlock()
+	p.passMu.Unlock()
 	if ok {
 		return known.value, known.err
 	}
@@ -79,27 +83,27 @@ func (p *pass) scan(dir string, r role) (*kustomization, error) {
 	}
 	k := &kustomization{dir: dir, role: r}
 	err = p.scanInto(k)
-	p.mu.Lock()
+	p.passMu.Lock()
 	p.scans[key] = result[*kustomization]{k, err}
-	p.mu.Unlock()
+	p.passMu.Unlock()
 	if err == nil && !made {
 		k.doc = strictyaml.Document{} // only mistakes need its lines
-		p.cacheMu.Lock()
-		p.cache.folders[key] = &folder{digest: digest, scan: k, used: p.cache.generation}
-		p.cacheMu.Unlock()
+		p.mu.Lock()
+		p.cache.folders[key] = &folder{digest: digest, scan: k, used: p.generation}
+		p.mu.Unlock()
 	}
 	return k, err
 }
 
 // recall gives what is known of a folder from renderings before, or nil.
 func (p *pass) recall(key scanKey, digest string) *kustomization {
-	p.cacheMu.Lock()
-	defer p.cacheMu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	known, ok := p.cache.folders[key]
 	if !ok || known.digest != digest {
 		return nil
 	}
-	known.used = p.cache.generation
+	known.used = p.generation
 	return known.scan
 }
 
@@ -114,6 +118,7 @@ func (p *pass) scanInto(k *kustomization) error {
 		return err
 	}
 	k.special = steers(content)
+	k.bytes = int64(len(content))
 	docs, err := strictyaml.Decode(content)
 	if err != nil {
 		return yamlErrors(k.file, err)
@@ -345,6 +350,7 @@ func (s *scanner) read(field string, i int, entry string) ([]byte, bool) {
 		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, cause(err)), "add the file, or take the entry out")
 		return nil, false
 	}
+	s.k.bytes += int64(len(content))
 	s.k.special = s.k.special || steers(content)
 	return content, true
 }

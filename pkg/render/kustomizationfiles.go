@@ -78,6 +78,9 @@ func (s *scanner) patch(field string, i int, patch types.Patch) {
 		if _, isMap := doc.Value.(map[string]any); !isMap {
 			s.k.jsonPatches = true
 		}
+		if operations, isList := doc.Value.([]any); isList {
+			s.jsonPatch(operations, at(field, i), s.line(field, i))
+		}
 	}
 }
 
@@ -131,7 +134,9 @@ func (s *scanner) generator(field string, i int, sources types.KvPairSources) {
 }
 
 func (s *scanner) exists(field string, i int, entry string) {
-	if _, err := s.pass.files.read(path.Join(s.k.dir, entry)); err != nil {
+	content, err := s.pass.files.read(path.Join(s.k.dir, entry))
+	s.k.bytes += int64(len(content))
+	if err != nil {
 		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, cause(err)), "add the file, or take the entry out")
 	}
 }
@@ -173,6 +178,37 @@ func (s *scanner) plugin(content map[string]any, file string, line int, field st
 	default:
 		if entry := remoteIn(content); entry != "" {
 			refuse(fmt.Sprintf("%q is not in this repository, and nothing is fetched for a build", entry))
+			return
+		}
+		s.pluginPatch(content, file, line, field)
+	}
+}
+
+// pluginPatch counts the operations of a JSON patch in a plugin's configuration.
+// Mistakes in it are kustomize's to report.
+func (s *scanner) pluginPatch(content map[string]any, file string, line int, field string) {
+	for _, key := range []string{"patch", "jsonOp", "path"} {
+		text, _ := content[key].(string)
+		if text == "" {
+			continue
+		}
+		patch := []byte(text)
+		if key == "path" {
+			// kustomize looks below the folder of the configuration, or of the
+			// kustomization that names it.
+			patch, _ = s.pass.files.read(path.Join(path.Dir(file), text))
+			if patch == nil {
+				patch, _ = s.pass.files.read(path.Join(s.k.dir, text))
+			}
+		}
+		docs, err := strictyaml.Decode(patch)
+		if err != nil {
+			continue
+		}
+		for _, doc := range docs {
+			if operations, isList := doc.Value.([]any); isList {
+				s.jsonPatch(operations, field, line)
+			}
 		}
 	}
 }

@@ -15,69 +15,62 @@ import (
 // A pass is one rendering of one revision. What it holds is forgotten at its end,
 // but for what it puts into the cache.
 type pass struct {
-	ctx    context.Context
-	limits Limits
-	files  *files
-	made   map[string][]byte // kustomization files made up for plain bases; fixed once builds run
+	*Renderer
 
-	running sync.WaitGroup
-	slots   chan struct{} // as many as builds may run at a time
+	ctx        context.Context
+	generation uint64
+	files      *files
+	made       map[string][]byte // kustomization files made up for plain bases; fixed once builds run
 
-	flights map[string]*flight // by key; used by the goroutine that starts builds, alone
+	slots    chan struct{}      // as many as builds may run at a time
+	flights  map[string]*flight // by key; used by the goroutine that starts builds, alone
+	full     chan struct{}      // closed when a place was waited for in vain
+	fullOnce sync.Once
 
-	mu    sync.Mutex // protects scans and bases
-	scans map[scanKey]result[*kustomization]
-	bases map[string]*baseFlight // by folder
-
-	cacheMu sync.Mutex // protects what cache holds, while builds run
-	cache   *cache
-}
-
-// A flight is a build that runs, or ran.
-type flight struct {
-	dir  string // the folder that this cluster's objects are built from
-	done chan struct{}
-	*built
+	passMu sync.Mutex // protects scans and bases
+	scans  map[scanKey]result[*kustomization]
+	bases  map[string]*baseFlight // by folder
 }
 
 func newPass(ctx context.Context, r *Renderer, fsys fs.FS) *pass {
+	r.mu.Lock()
 	r.cache.generation++
+	generation := r.cache.generation
+	r.mu.Unlock()
 	return &pass{
-		ctx:     ctx,
-		limits:  r.limits,
-		files:   newFiles(fsys, r.limits.FileBytes),
-		cache:   &r.cache,
-		made:    map[string][]byte{},
-		slots:   make(chan struct{}, r.workers),
-		flights: map[string]*flight{},
-		scans:   map[scanKey]result[*kustomization]{},
-		bases:   map[string]*baseFlight{},
+		Renderer:   r,
+		ctx:        ctx,
+		generation: generation,
+		files:      newFiles(fsys, r.limits.FileBytes),
+		made:       map[string][]byte{},
+		slots:      make(chan struct{}, r.workers),
+		flights:    map[string]*flight{},
+		full:       make(chan struct{}),
+		scans:      map[scanKey]result[*kustomization]{},
+		bases:      map[string]*baseFlight{},
 	}
 }
 
-// finish waits for what still runs, and forgets what is not needed.
+// finish forgets what is not needed. What still runs was left behind.
 func (p *pass) finish() {
-	p.running.Wait()
+	p.passMu.Lock()
 	for _, b := range p.bases {
 		b.rest()
 	}
-	// A failure may pass: it is never taken from the cache.
-	for key, f := range p.flights {
-		if f.err != nil {
-			delete(p.cache.builds, key)
-		}
-	}
+	p.passMu.Unlock()
+	p.mu.Lock()
 	p.cache.forget()
+	p.mu.Unlock()
 }
 
 // build starts the build of an app for a cluster, unless it is known already or
 // runs for another cluster.
-func (p *pass) build(a *app, c federation.Cluster) *flight {
+func (p *pass) build(a *app, c federation.Cluster) task {
 	dir, err := a.folder(c.Name)
 	if err != nil {
-		return landed(&built{dir: dir, err: err}, dir)
+		return task{app: a, dir: dir, build: landed(&built{dir: dir, err: err})}
 	}
-	return p.launch(a, dir)
+	return task{app: a, dir: dir, build: p.launch(a, dir)}
 }
 
 func (p *pass) launch(a *app, dir string) *flight {
@@ -89,47 +82,48 @@ func (p *pass) launch(a *app, dir string) *flight {
 		key += baseKey
 	}
 	if err != nil {
-		return landed(&built{dir: dir, err: fmt.Errorf("app %s: %w", a.Name, err)}, dir)
+		return landed(&built{dir: dir, err: fmt.Errorf("app %s: %w", a.Name, err)})
 	}
-	if running, ok := p.flights[key]; ok {
-		return &flight{dir: dir, done: running.done, built: running.built}
+	if f, ok := p.flights[key]; ok {
+		return f
 	}
-	p.cacheMu.Lock()
-	known, ok := p.cache.builds[key]
-	if ok {
-		known.used = p.cache.generation
+	if known := p.recallBuild(key, dir); known != nil {
+		return landed(known)
 	}
-	p.cacheMu.Unlock()
-	if ok {
-		return landed(known, dir)
-	}
-
-	f := &flight{dir: dir, done: make(chan struct{}), built: &built{dir: dir, used: p.cache.generation}}
+	f := p.fly(key, dir, func(b *build) error { return b.run(a) })
 	p.flights[key] = f
-	p.cacheMu.Lock()
-	p.cache.builds[key] = f.built
-	p.cacheMu.Unlock()
-	p.slots <- struct{}{}
-	p.running.Go(func() {
-		defer func() { <-p.slots }()
-		defer close(f.done)
-		p.run(a, f.built)
-	})
 	return f
 }
 
-func landed(b *built, dir string) *flight {
-	done := make(chan struct{})
-	close(done)
-	return &flight{dir: dir, done: done, built: b}
+// recallBuild returns what the cache has of a build, or that the build runs still
+// since an earlier rendering and has had its time: another try would take as long.
+func (p *pass) recallBuild(key, dir string) *built {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known, ok := p.cache.builds[key]; ok {
+		known.used = p.generation
+		return known
+	}
+	if _, ok := p.overdue[key]; ok {
+		return &built{dir: dir, err: p.tooLong(dir)}
+	}
+	return nil
 }
 
-// run builds a folder and fills b.
-func (p *pass) run(a *app, b *built) {
-	b.raw, b.err = p.objects(a, b.dir)
-	if b.err == nil {
-		b.err = b.finish(p.limits)
+// A build is one flight's work. It runs on when nobody waits for it any more.
+type build struct {
+	*pass
+	flight *flight
+	late   error // why a base that it needs is not waited for any longer
+}
+
+// run builds the flight's folder.
+func (p *build) run(a *app) (err error) {
+	b := p.flight.built
+	if b.raw, err = p.objects(a, b.dir); err != nil {
+		return err
 	}
+	return b.finish(p.limits)
 }
 
 // finish makes the objects that clusters get of those that were built.
@@ -172,7 +166,7 @@ func joinedOrNil(errs []error) error {
 }
 
 // objects builds a folder.
-func (p *pass) objects(a *app, dir string) ([]*federation.Object, error) {
+func (p *build) objects(a *app, dir string) ([]*federation.Object, error) {
 	if err := p.ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -194,60 +188,76 @@ func (p *pass) objects(a *app, dir string) ([]*federation.Object, error) {
 	return objects, err
 }
 
-// assemble gives a cluster's bundles once their builds are done.
+// unrendered are a cluster's bundles when its rendering was stopped.
+func (p *pass) unrendered(f *federation.Federation, c federation.Cluster) []federation.Bundle {
+	var bundles []federation.Bundle
+	for _, a := range f.Apps {
+		if a.Selector.Matches(c) {
+			bundles = append(bundles, federation.Bundle{Cluster: c.Name, App: a.Name, Err: p.ctx.Err()})
+		}
+	}
+	return bundles
+}
+
+// assemble returns a cluster's bundles once their builds are done.
 func (p *pass) assemble(c federation.Cluster, tasks []task) []federation.Bundle {
 	bundles := make([]federation.Bundle, len(tasks))
 	all := scopes{}
 	for i, t := range tasks {
-		<-t.build.done
 		bundles[i] = federation.Bundle{Cluster: c.Name, App: t.app.Name}
-		if err := t.build.err; err != nil {
-			bundles[i].Err = p.blame(t)
-			continue
+		if bundles[i].Err = p.await(t); bundles[i].Err == nil {
+			maps.Copy(all, t.build.scopes)
 		}
-		maps.Copy(all, t.build.scopes)
 	}
 	for i, t := range tasks {
 		if bundles[i].Err == nil {
-			bundles[i].Objects, bundles[i].Err = t.build.place(all)
+			bundles[i].Objects, bundles[i].Err = t.place(all)
 		}
 	}
 	return disputed(bundles)
 }
 
-// blame gives a build's error as it is for this cluster: where the build was made
+// await returns a task's error as it is for its cluster: where the build was made
 // for another with equal files, it is the other's files that the error names.
-func (p *pass) blame(t task) error {
-	err := t.build.err
-	if t.build.dir == t.build.built.dir || p.ctx.Err() != nil {
+func (p *pass) await(t task) error {
+	if err := p.wait(t.build); err != nil {
 		return err
 	}
-	if _, err := p.objects(t.app, t.build.dir); err != nil {
+	err := t.build.err
+	if err == nil || t.dir == t.build.dir || p.ctx.Err() != nil {
 		return err
+	}
+	again := p.fly("", t.dir, func(b *build) error {
+		_, err := b.objects(t.app, t.dir)
+		return err
+	})
+	if p.wait(again) == nil && again.err != nil {
+		return again.err
 	}
 	return err
 }
 
 // place gives the objects for a cluster in which other apps define kinds, and
 // names the folder of the cluster's own overlay as their file.
-func (f *flight) place(all scopes) ([]*federation.Object, error) {
-	move := f.own && f.dir != f.built.dir
-	if !move && (!f.open || len(all) == 0) {
-		return f.final, nil
+func (t task) place(all scopes) ([]*federation.Object, error) {
+	b := t.build.built
+	move := b.own && t.dir != b.dir
+	if !move && (!b.open || len(all) == 0) {
+		return b.final, nil
 	}
-	objects := make([]*federation.Object, len(f.final))
-	for i, o := range f.final {
-		if o.Ref.Namespace == "" && f.open {
+	objects := make([]*federation.Object, len(b.final))
+	for i, o := range b.final {
+		if o.Ref.Namespace == "" && b.open {
 			if in, known := all.of(o); known && in == namespaced {
 				var err error
-				if o, err = f.placedObject(o); err != nil {
+				if o, err = b.placedObject(o); err != nil {
 					return nil, err
 				}
 			}
 		}
-		if move && within(o.File, f.built.dir) {
+		if move && within(o.File, b.dir) {
 			moved := *o
-			moved.File = path.Join(f.dir, strings.TrimPrefix(o.File, f.built.dir))
+			moved.File = path.Join(t.dir, strings.TrimPrefix(o.File, b.dir))
 			o = &moved
 		}
 		objects[i] = o

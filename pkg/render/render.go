@@ -38,7 +38,7 @@ type Limits struct {
 	Objects        int           // of one app in one cluster; 10,000
 	Depth          int           // of kustomizations built on one another; 16
 	Kustomizations int           // that one build visits; 500
-	Time           time.Duration // of one build, looked at whenever it reads a file; 1 minute
+	Time           time.Duration // of one build; 1 minute
 }
 
 func (l Limits) withDefaults() Limits {
@@ -67,20 +67,35 @@ func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
 
 // Renderer renders revision after revision and remembers what it built for the
 // last two. It is safe for concurrent use; renderings wait for one another.
+//
+// Kustomize cannot be interrupted. A build that takes longer than Limits.Time, or
+// that runs when its rendering is told to stop, is left behind: nobody waits for
+// it, and it keeps its place until it ends. There is one place more than workers,
+// so one such build costs the next rendering nothing. Two cost it a worker; while
+// there are three, nothing is built, and what would have to be fails and says why.
 type Renderer struct {
 	limits  Limits
 	workers int
 
-	mu    sync.Mutex // held by one rendering, protects cache
-	cache cache
+	turn   sync.Mutex    // held by one rendering
+	places chan struct{} // one for each build that runs, left behind or not
+
+	mu      sync.Mutex // protects what follows; builds that were left behind use it too
+	cache   cache
+	overdue map[string]string // by key: the folders of builds that had their time and still run
 }
 
 // New makes a Renderer.
 func New(o Options) *Renderer {
-	return &Renderer{limits: o.Limits.withDefaults(), workers: cmp.Or(o.Workers, 2), cache: newCache()}
+	limitCopies()
+	workers := cmp.Or(o.Workers, 2)
+	return &Renderer{
+		limits: o.Limits.withDefaults(), workers: workers, places: make(chan struct{}, workers+1),
+		cache: newCache(), overdue: map[string]string{},
+	}
 }
 
-// Render gives one Bundle for every app and every cluster that the app's selector
+// Render returns one Bundle for every app and every cluster that the app's selector
 // chooses, in the order of the federation, clusters first; and what there is to
 // report, errors first. A Bundle that could not be rendered says so in Err, which
 // is an *Error where a file is to blame, and the others are rendered all the
@@ -89,12 +104,15 @@ func New(o Options) *Renderer {
 // Where ready is not nil it gets each cluster's bundles as soon as that cluster's
 // and all earlier ones' are complete, one call at a time and in the order of the
 // federation, before Render returns. A cluster without apps gets an empty list.
-// When ctx ends, the bundles not yet rendered have its error.
+//
+// When ctx ends, Render begins no further build and returns without waiting for
+// those under way. The bundles not yet rendered then have the context's error,
+// ready is not called for them, and nothing is reported.
 func (r *Renderer) Render(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
 	ready func(federation.Cluster, []federation.Bundle),
 ) ([]federation.Bundle, []federation.Finding) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.turn.Lock()
+	defer r.turn.Unlock()
 
 	p := newPass(ctx, r, snapshot.Files)
 	defer p.finish()
@@ -108,11 +126,19 @@ func (r *Renderer) Render(ctx context.Context, snapshot federation.Snapshot, f *
 	queue := p.start(f, apps)
 	all := make([]federation.Bundle, 0, len(f.Clusters)*len(f.Apps))
 	for _, cluster := range f.Clusters {
-		bundles := p.assemble(cluster, <-queue)
-		if ready != nil {
+		bundles := p.unrendered(f, cluster)
+		select {
+		case tasks := <-queue:
+			bundles = p.assemble(cluster, tasks)
+		case <-ctx.Done():
+		}
+		if ready != nil && ctx.Err() == nil {
 			ready(cluster, bundles)
 		}
 		all = append(all, bundles...)
+	}
+	if ctx.Err() != nil {
+		return all, nil
 	}
 	return all, findings(f, apps, all)
 }
@@ -120,25 +146,29 @@ func (r *Renderer) Render(ctx context.Context, snapshot federation.Snapshot, f *
 // A task is one app's build for one cluster, on its way.
 type task struct {
 	app   *app
+	dir   string // the folder that this cluster's objects are built from
 	build *flight
 }
 
-// start gives the tasks of each cluster, in the order of the federation, while
-// the workers run their builds.
+// start returns the tasks of each cluster, in the order of the federation, while
+// the workers run their builds. When the rendering is told to stop, nothing more
+// comes.
 func (p *pass) start(f *federation.Federation, apps []*app) <-chan []task {
 	// Room for all clusters: the builds never wait for whoever takes results.
 	queue := make(chan []task, len(f.Clusters))
-	p.running.Go(func() {
-		defer close(queue)
+	go func() {
 		for _, cluster := range f.Clusters {
 			var tasks []task
 			for _, a := range apps {
+				if p.ctx.Err() != nil {
+					return
+				}
 				if a.Selector.Matches(cluster) {
-					tasks = append(tasks, task{app: a, build: p.build(a, cluster)})
+					tasks = append(tasks, p.build(a, cluster))
 				}
 			}
 			queue <- tasks
 		}
-	})
+	}()
 	return queue
 }

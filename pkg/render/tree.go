@@ -54,6 +54,12 @@ func (p *pass) grow(dir string) (tree, error) {
 	if len(errs) == 0 && total > p.limits.Objects {
 		errs = append(errs, &Error{File: t[0].file, Reason: fmt.Sprintf("the build has more than %d objects", p.limits.Objects)})
 	}
+	if len(errs) == 0 && t.growth() > maxGrowth {
+		errs = append(errs, &Error{
+			File: t.copier(), Reason: fmt.Sprintf("the copy operations of the build's JSON patches may make more than %d MiB of its objects", maxGrowth>>20),
+			Remedy: "add the values instead of copying them, or patch fewer objects",
+		})
+	}
 	if len(errs) > 0 {
 		return nil, joined(slices.CompactFunc(errs, func(a, b error) bool { return a.Error() == b.Error() }))
 	}

@@ -32,6 +32,10 @@ func (p *pass) leave() []federation.ClusterPlan {
 	}
 	plans := make([]federation.ClusterPlan, 0, len(p.Leaving))
 	for _, c := range p.Leaving {
+		if p.Excluded[c.Name] != "" {
+			plans = append(plans, p.excluded(c.Name))
+			continue
+		}
 		facts := p.Facts.Clusters[c.Name]
 		plan := federation.ClusterPlan{Cluster: c.Name, Revision: p.Revision, Early: !facts.Synced}
 		for _, app := range slices.Sorted(maps.Keys(facts.Inventory)) {

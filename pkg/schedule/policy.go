@@ -15,27 +15,37 @@ type Policy struct {
 	Kinds      []string // the only kinds allowed, as KIND or KIND.GROUP; empty for all
 }
 
-// permitted leaves out of a bundle what the operator's policy does not allow,
-// with a finding for each object.
+// permitted leaves out of a bundle what is fedsync's own and what the operator's
+// policy does not allow, with a finding for each object.
 func (p *pass) permitted(b federation.Bundle) *bundle {
 	out := &bundle{Bundle: b}
-	if len(p.Policy.Namespaces) == 0 && len(p.Policy.Kinds) == 0 {
-		return out
-	}
-	out.Objects = make([]*federation.Object, 0, len(b.Objects))
-	for _, o := range b.Objects {
-		reason := p.Policy.refusal(o.Ref)
-		if reason == "" {
-			out.Objects = append(out.Objects, o)
+	k := key{b.Cluster, b.App}
+	labelled := p.library.reservedLabels(k, b.Objects)
+	p.labels[k] = labelled
+	var allowed []*federation.Object
+	for i, o := range b.Objects {
+		f := federation.Finding{ID: "reserved", Severity: federation.SeverityError}
+		f.Message, f.Remedy = reserved(o.Ref, labelled.labels[i])
+		if f.Message == "" {
+			f.ID = "policy"
+			f.Message = p.Policy.refusal(o.Ref)
+			f.Remedy = "remove the object from the repository, or let the operator of fedsync allow it"
+		}
+		if f.Message == "" {
+			if out.refused {
+				allowed = append(allowed, o)
+			}
 			continue
 		}
-		out.refused = true
-		p.findings = append(p.findings, federation.Finding{
-			ID: "policy", Severity: federation.SeverityError,
-			Cluster: b.Cluster, App: b.App, Object: o.Ref, File: o.File,
-			Message: reason,
-			Remedy:  "remove the object from the repository, or let the operator of fedsync allow it",
-		})
+		if !out.refused {
+			out.refused = true
+			allowed = append(make([]*federation.Object, 0, len(b.Objects)), b.Objects[:i]...)
+		}
+		f.Cluster, f.App, f.Object, f.File = b.Cluster, b.App, o.Ref, o.File
+		p.findings = append(p.findings, f)
+	}
+	if out.refused {
+		out.Objects = allowed
 	}
 	return out
 }

@@ -28,6 +28,27 @@ type Input struct {
 	Policy     Policy
 	// Leaving are clusters that left the file and are to be emptied.
 	Leaving []federation.Cluster
+	// Excluded are clusters that are not to be written, and why: they have no
+	// share, and what is known of them counts for nothing.
+	Excluded map[string]string
+	// Unpruned are clusters where nothing is pruned now.
+	Unpruned map[string]bool
+}
+
+// included returns the input without the members that are excluded.
+func (in Input) included() Input {
+	if len(in.Excluded) == 0 {
+		return in
+	}
+	f := *in.Federation
+	f.Clusters = slices.DeleteFunc(slices.Clone(f.Clusters), func(c federation.Cluster) bool { return in.Excluded[c.Name] != "" })
+	in.Federation = &f
+	return in
+}
+
+// excluded returns the plan of a cluster that is not to be written.
+func (in Input) excluded(cluster string) federation.ClusterPlan {
+	return federation.ClusterPlan{Cluster: cluster, Revision: in.Revision, Excluded: in.Excluded[cluster]}
 }
 
 // Scheduler plans, and remembers what it read in objects and wrote into them for
@@ -49,10 +70,16 @@ func New() *Scheduler {
 
 // Plan says what every cluster of the federation should run.
 func (s *Scheduler) Plan(in Input) federation.Plan {
-	p := s.decisions(in)
+	p := s.decisions(in.included())
 	plan := federation.Plan{Revision: in.Revision, Ports: p.ports.Decisions, Replicas: p.replicas}
-	for i := range p.clusters {
-		plan.Clusters = append(plan.Clusters, p.cluster(i, p.verdict))
+	next := 0 // of p.clusters, which are those of the file without the excluded
+	for _, c := range in.Federation.Clusters {
+		if in.Excluded[c.Name] != "" {
+			plan.Clusters = append(plan.Clusters, in.excluded(c.Name))
+			continue
+		}
+		plan.Clusters = append(plan.Clusters, p.cluster(next, p.verdict))
+		next++
 	}
 	plan.Clusters = append(plan.Clusters, p.leave()...)
 	plan.Findings = slices.Concat(p.findings, unmetSettings(in.Federation))
@@ -73,6 +100,7 @@ func (s *Scheduler) decisions(in Input) *pass {
 // forget drops what a whole plan did not read or write.
 func (s *Scheduler) forget(p *pass) {
 	s.library.keep(p.read)
+	s.library.labels = p.labels
 	s.written.forget()
 }
 
@@ -81,6 +109,9 @@ func (s *Scheduler) forget(p *pass) {
 // apps in which no node port and no replica count is to be decided. It never
 // prunes, which needs every cluster too. Apps that it leaves out stay as they are.
 func (s *Scheduler) Provisional(in Input, c federation.Cluster) federation.ClusterPlan {
+	if in.Excluded[c.Name] != "" {
+		return in.excluded(c.Name)
+	}
 	p := s.begin(in)
 	p.clusters = []member{{Cluster: c, facts: in.Facts.Of(c.Name)}}
 	p.place()
@@ -94,6 +125,7 @@ func (s *Scheduler) Provisional(in Input, c federation.Cluster) federation.Clust
 		b := p.bundles[key{c.Name, a.App}]
 		return b != nil && slices.ContainsFunc(b.placed, placement.decided)
 	})
+	plan.Provisional = true
 	return plan
 }
 
@@ -108,6 +140,7 @@ type pass struct {
 	verdicts map[string]federation.PruneVerdict
 	findings []federation.Finding
 
+	labels    map[key]labelled // of the bundles
 	read      map[key]contents // of the bundles
 	services  []*service
 	workloads []*divided
@@ -128,7 +161,7 @@ type bundle struct {
 	federation.Bundle
 	placed   []placement
 	withheld []federation.Withheld
-	refused  bool // the policy left something out
+	refused  bool // something was left out that may not be written
 }
 
 func (s *Scheduler) begin(in Input) *pass {
@@ -137,6 +170,7 @@ func (s *Scheduler) begin(in Input) *pass {
 		Input:     in,
 		bundles:   make(map[key]*bundle, len(in.Bundles)),
 		verdicts:  map[string]federation.PruneVerdict{},
+		labels:    make(map[key]labelled, len(in.Bundles)),
 		read:      make(map[key]contents, len(in.Bundles)),
 		scaled:    scaled{},
 		departing: map[int]map[federation.ObjectRef]bool{},
@@ -158,7 +192,7 @@ func (p *pass) cluster(i int, verdict func(app string) federation.PruneVerdict) 
 		Early:            !c.facts.Synced,
 	}
 	inventory := c.facts.Inventory
-	if !c.facts.Synced {
+	if !c.facts.Synced || p.Unpruned[c.Name] {
 		// A verdict that was made without this cluster's inventory is not for it,
 		// however well the others are known.
 		verdict = cautious(verdict)

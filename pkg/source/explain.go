@@ -15,6 +15,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"github.com/fedsync/fedsync/internal/gitssh"
 )
 
 // errTimeout is the cause of a context that ended because the remote was slow.
@@ -55,7 +57,7 @@ func (c *conversation) explain(err error) error {
 
 // kindOf sorts an error that somebody else made.
 func (c *conversation) kindOf(err error) (kind error, detail, remedy string) { //nolint:staticcheck // the kind is a word here, not a failure
-	var hostKey *hostKeyError
+	var hostKey *gitssh.HostKeyError
 	var status *githttp.Err
 	switch {
 	case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

@@ -32,6 +32,17 @@ type location struct {
 // String gives the URL or path.
 func (l location) String() string { return l.text }
 
+// identity is the same for all spellings of a local path: relative or absolute,
+// with a trailing slash or as a file URL. Symbolic links are not followed. The
+// path is what the operator chose, and where it leads may change with each
+// release, as below the "current" of git-sync.
+func (l location) identity() string {
+	if l.scheme == schemeLocal {
+		return l.path
+	}
+	return l.text
+}
+
 // scpLike is Git's short form of an ssh URL: a host, a colon and a path, with no
 // slash before the colon.
 var scpLike = regexp.MustCompile(`^(?:([^@:/]+)@)?([^@:/]+|\[[0-9A-Fa-f:.]+\]):(.+)$`)

@@ -89,6 +89,10 @@ func Open(opts Options, log *zap.Logger) (*Source, error) {
 // String gives the repository's URL or path, which holds no credentials.
 func (s *Source) String() string { return s.at.text }
 
+// Identity returns the URL, or the absolute path of a local repository: two
+// sources with one identity read the same repository, however it was spelled.
+func (s *Source) Identity() string { return s.at.identity() }
+
 // LocalPath gives the absolute path of a local repository, and false for a
 // remote one.
 func (s *Source) LocalPath() (string, bool) { return s.at.path, s.at.scheme == schemeLocal }

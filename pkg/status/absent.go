@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -12,35 +13,24 @@ import (
 func (s *summary) absent(c Cluster) wait {
 	f := federation.Finding{Cluster: c.Name, Since: c.Since}
 	context := s.context(c.Name)
-	var state, cause string
+	state, cause := "unreachable", failure.Words(c.Failure)
+	f.ID, f.Remedy = idUnreachable, failure.Remedy(c.Failure, context)
 	switch c.Failure {
-	case federation.FailureDNS:
-		f.ID, state, cause = idUnreachable, "unreachable", "its name does not resolve"
-		f.Remedy = fmt.Sprintf("correct the server's host name in the kubeconfig (context %q), or DNS where fedsync runs", context)
-	case federation.FailureRefused:
-		f.ID, state, cause = idUnreachable, "unreachable", "connection refused"
-		f.Remedy = fmt.Sprintf("start the API server, or correct the server's port in the kubeconfig (context %q)", context)
-	case federation.FailureTimeout:
-		f.ID, state, cause = idUnreachable, "unreachable", "no answer in time"
-		f.Remedy = "check routes and firewalls between fedsync and the API server, and the server's load"
-	case federation.FailureNetwork:
-		f.ID, state, cause = idUnreachable, "unreachable", "the connection fails"
-		f.Remedy = "check the network between fedsync and the API server"
+	case federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout, federation.FailureNetwork:
 	case federation.FailureTLS:
-		f.ID, state, cause = idUnreachable, "not trusted", "its certificate is not trusted"
-		f.Remedy = fmt.Sprintf("put the cluster's own certificate authority into the kubeconfig (context %q), or renew the server's certificate", context)
+		state = "not trusted"
 	case federation.FailureUnauthorised:
-		f.ID, state, cause = idCredentials, "unauthorised", "it does not accept our credentials"
-		f.Remedy = fmt.Sprintf("renew the credentials in the kubeconfig (context %q); nothing is moved away meanwhile", context)
+		f.ID, state = idCredentials, "unauthorised"
 	case federation.FailureForbidden:
-		f.ID, state, cause = idCredentials, "forbidden", "our credentials are not allowed to look"
-		f.Remedy = fmt.Sprintf("grant fedsync's role to the user of context %q", context)
+		f.ID, state = idCredentials, "forbidden"
 	case federation.FailureContext:
 		f.ID, state, cause = idContext, "not in the kubeconfig", fmt.Sprintf("no usable kubeconfig context %q", context)
-		f.Remedy = fmt.Sprintf("add the context to the kubeconfig, or set the cluster's context in %s", federation.FileName)
-	case federation.FailureNotReady:
-		f.ID, state, cause = idNotReady, "not ready", "it answers with server errors"
-		f.Remedy = fmt.Sprintf("kubectl --context=%s get --raw '/readyz?verbose'", context)
+	case federation.FailureThrottled:
+		f.ID, state = idNotReady, "throttled"
+	case federation.FailureServer, federation.FailureInvalid, federation.FailureConflict:
+		f.ID, state = idNotReady, "not ready"
+	case federation.FailureFiles:
+		f.ID, state = idContext, "credentials missing"
 	case federation.FailureNone:
 		f.ID = idNotReady
 		f.Remedy = fmt.Sprintf("kubectl --context=%s get --raw /readyz", context)

@@ -84,7 +84,7 @@ type ingressState struct {
 func (s *summary) addressFindings() {
 	states := map[federation.ObjectRef]*ingressState{}
 	for _, c := range s.report.Clusters {
-		if !s.members[c.Name] || !c.Visible() {
+		if !s.members[c.Name] || !c.Visible() || !s.judges(c.Name) {
 			continue
 		}
 		wishes := s.wishes(c.Name)

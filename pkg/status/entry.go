@@ -35,9 +35,15 @@ type entry struct {
 	stateSince time.Time // since when the wanted state has not been the posted one
 	wordsSince time.Time // since when only the wanted words have not been the posted ones
 
-	alone      bool  // not to be posted together with others
-	rejected   State // the forge would not take this state
-	rejectedAt time.Time
+	alone bool // not to be posted together with others
+
+	failures int       // of requests about it, in a row
+	failure  error     // the last of them; nil when the last request was answered
+	since    time.Time // of the first of them
+	retryAt  time.Time // it is left alone until then
+
+	rejected      error     // why the forge does not take it; nil when it did, or was not asked
+	rejectedSince time.Time // of the first rejection in a row
 }
 
 // task is the next thing to ask of the forge.
@@ -74,6 +80,10 @@ func (p *Poster) next(now time.Time) (task, time.Duration) {
 	var posts []Commit
 	for _, k := range p.order() {
 		e := p.entries[k]
+		if !e.listed && e.retryAt.After(now) {
+			wait = min(wait, e.retryAt.Sub(now))
+			continue
+		}
 		if !e.listed && len(posts) > 0 && p.batcher == nil {
 			break // what is newer goes first
 		}
@@ -108,6 +118,9 @@ func (p *Poster) paced(now time.Time, posts []Commit) (task, time.Duration) {
 	return task{post: posts}, 0
 }
 
+// order gives the entries in the order in which they are asked about: the newest
+// first, those of superseded commits last. While the forge fails the one that has
+// failed least goes first, so that a request that always hangs holds up no other.
 func (p *Poster) order() []key {
 	keys := make([]key, 0, len(p.entries))
 	for k := range p.entries {
@@ -115,6 +128,9 @@ func (p *Poster) order() []key {
 	}
 	slices.SortFunc(keys, func(a, b key) int {
 		x, y := p.entries[a], p.entries[b]
+		if p.failures > 0 && x.failures != y.failures {
+			return cmp.Compare(x.failures, y.failures)
+		}
 		if (x.by == "") != (y.by == "") {
 			if x.by == "" {
 				return -1
@@ -159,7 +175,7 @@ func (e *entry) observe(now time.Time) {
 // result is false when nothing should be, or nothing may be.
 func (e *entry) due(trim func(string) string) (Commit, time.Time, bool) {
 	if e.by != "" {
-		return e.last(trim), time.Time{}, !e.finished()
+		return e.last(trim), e.retryAt, !e.finished()
 	}
 	if e.want.State == "" || e.want.Same(e.posted) || e.count >= budget {
 		return Commit{}, time.Time{}, false
@@ -169,14 +185,13 @@ func (e *entry) due(trim func(string) string) (Commit, time.Time, bool) {
 	if e.count == budget-1 && (e.posted.State != Pending || e.want.State == Pending) {
 		return Commit{}, time.Time{}, false
 	}
-	at := e.earliest()
-	if e.rejected != "" {
-		if e.rejected == e.want.State {
-			return Commit{}, time.Time{}, false
-		}
-		at = latest(at, e.rejectedAt.Add(rejectPause))
-	}
-	return e.want, at, true
+	return e.want, latest(e.earliest(), e.retryAt), true
+}
+
+// waits reports whether a status is wanted that is not known to be posted.
+func (e *entry) waits(trim func(string) string) bool {
+	_, _, wanted := e.due(trim)
+	return wanted || !e.listed
 }
 
 // earliest is when the wanted status may be posted. Going back from an outcome
@@ -246,7 +261,7 @@ func (e *entry) finished() bool {
 	}
 	nothing := e.posted.State == "" && e.want.State == ""
 	said := strings.HasPrefix(e.posted.Description, superseded)
-	return nothing || said || e.rejected != "" || e.count >= budget
+	return nothing || said || e.count >= budget
 }
 
 // record notes that c was posted.
@@ -258,19 +273,56 @@ func (e *entry) record(c Commit, now time.Time) {
 	}
 	e.posted, e.postedAt = c, now
 	e.count++
-	e.rejected = ""
+	e.rejected, e.rejectedSince = nil, time.Time{}
 	e.stateSince, e.wordsSince = time.Time{}, time.Time{}
+	e.answered()
 	e.observe(now)
 }
 
-// reject notes that the forge will not take c. Its state is not tried again;
-// another one is, once the forge had time to learn of the commit.
-func (e *entry) reject(c Commit, now time.Time) {
-	e.rejected, e.rejectedAt = c.State, now
+// answered notes that the forge answered a request about the status.
+func (e *entry) answered() {
+	e.failures, e.failure, e.since, e.retryAt = 0, nil, time.Time{}, time.Time{}
+}
+
+// fail notes that a request about the status failed.
+func (e *entry) fail(err error, now time.Time) {
+	if e.failures == 0 {
+		e.since = now
+	}
+	e.failures++
+	e.failure = err
+	e.retryAt = now.Add(backoff(e.failures))
+}
+
+// reject notes that the forge does not take the status. It may not know the
+// commit yet, as a mirror that lags, so it is tried for as long as it is wanted:
+// the longer it was rejected, the longer the pause.
+func (e *entry) reject(err error, now time.Time) {
+	e.answered()
+	if e.rejected == nil {
+		e.rejectedSince = now
+	}
+	e.rejected = err
+	e.retryAt = now.Add(min(max(e.rejectedFor()/4, rejectPauseMin), rejectPauseMax))
+}
+
+// rejectedFor is how long the forge has not been taking the status.
+func (e *entry) rejectedFor() time.Duration {
+	if e.rejected == nil {
+		return 0
+	}
+	return time.Since(e.rejectedSince)
 }
 
 func latest(a, b time.Time) time.Time {
 	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
 		return a
 	}
 	return b

@@ -7,7 +7,7 @@ import (
 )
 
 // Flush posts what is wanted, tries again what fails, and returns when nothing is
-// left to post. It ends early with the forge's error when the credentials are
+// left to post but what the forge does not take. It ends early with the forge's error when the credentials are
 // refused, which trying again does not mend, or when ctx ends. It is for a Poster
 // that does not run.
 func (p *Poster) Flush(ctx context.Context) error {
@@ -36,9 +36,11 @@ func (p *Poster) behind() (failure error, behind bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.entries {
-		if _, _, wanted := e.due(p.trim); wanted || !e.listed {
-			return p.failure, true
+		// Nobody waits an hour for a forge to learn of a commit.
+		if e.rejected == nil && e.waits(p.trim) {
+			behind = true
 		}
 	}
-	return nil, false
+	failure, _ = p.failing()
+	return failure, behind
 }

@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -22,8 +23,14 @@ const (
 	callTimeout = 30 * time.Second // of one request to the forge
 	backoffMin  = time.Second
 	backoffMax  = 2 * time.Minute
-	retryMax    = time.Hour // that a forge may ask to be left alone
-	rejectPause = time.Minute
+	retryMax    = time.Hour   // that a forge may ask to be left alone
+	callGrace   = time.Second // that a request may outlast its context
+
+	// Between two tries of a status that the forge does not take.
+	rejectPauseMin = 5 * time.Second
+	rejectPauseMax = time.Hour
+	rejectPauseNew = time.Minute // at most, once another state is wanted
+	rejectedMax    = time.Hour   // then a superseded commit's last status is given up
 )
 
 // Options are what a Poster needs besides its provider. The zero Options make a
@@ -46,7 +53,7 @@ const (
 	Posted   Result = "posted"
 	Retry    Result = "retry"    // it failed and is tried again
 	Refused  Result = "refused"  // the forge does not accept the credentials
-	Rejected Result = "rejected" // the forge will never take it
+	Rejected Result = "rejected" // the forge does not take it, as for a commit that it does not know
 )
 
 // Poster brings the statuses that commits should have to one forge. It compares
@@ -65,13 +72,12 @@ type Poster struct {
 
 	mu       sync.Mutex // protects what follows
 	entries  map[key]*entry
-	sequence uint64 // of Want: the newest has the highest
-	failures int    // in a row, of the forge as a whole
-	failure  error  // the last of them; nil when the forge works
-	failing  time.Time
-	retryAt  time.Time          // the forge is left alone until then
-	pauseEnd time.Time          // a batcher is left alone until then
-	rejected federation.Finding // the last status that was given up
+	sequence uint64    // of Want: the newest has the highest
+	failures int       // in a row, of the forge as a whole
+	retryAt  time.Time // the forge is left alone until then
+	pauseEnd time.Time // a batcher is left alone until then
+
+	busy chan struct{} // has room for the one request that may be under way
 }
 
 // NewPoster makes a Poster for one forge. It posts while Run runs.
@@ -82,6 +88,7 @@ func NewPoster(provider Provider, options Options) *Poster {
 		log:      options.Log,
 		wake:     make(chan struct{}, 1),
 		entries:  map[key]*entry{},
+		busy:     make(chan struct{}, 1),
 	}
 	p.batcher, _ = provider.(Batcher)
 	if p.log == nil {
@@ -110,6 +117,9 @@ func (p *Poster) Want(c Commit) {
 	p.mu.Lock()
 	e := p.entry(c.SHA, c.Context)
 	e.by = ""
+	if e.rejected != nil && e.want.State != c.State {
+		e.retryAt = earliest(e.retryAt, time.Now().Add(rejectPauseNew))
+	}
 	e.want = c
 	e.observe(time.Now())
 	p.mu.Unlock()
@@ -181,16 +191,59 @@ func (p *Poster) pass(ctx context.Context) time.Duration {
 		if task.empty() {
 			return next
 		}
-		call, cancel := context.WithTimeout(ctx, callTimeout)
 		if task.list != nil {
-			posted, err := p.provider.List(call, task.list.sha, task.list.context)
+			posted, err := ask(ctx, p.busy, func(ctx context.Context) ([]Commit, error) {
+				return p.provider.List(ctx, task.list.sha, task.list.context)
+			})
 			p.listed(ctx, *task.list, posted, err)
-		} else {
-			p.posted(ctx, task.post, p.send(call, task.post))
+			continue
 		}
-		cancel()
+		_, err := ask(ctx, p.busy, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, p.send(ctx, task.post)
+		})
+		p.posted(ctx, task.post, err)
 	}
 	return forever
+}
+
+// ask makes one request to the forge, in the time that a request may take. One
+// that does not end with its context, as on a file system that hangs, is left
+// behind: then neither this Poster's end nor its findings wait for it. As a
+// provider does one thing at a time, the next request waits for it.
+func ask[T any](ctx context.Context, busy chan struct{}, request func(context.Context) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	var none T
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	select {
+	case busy <- struct{}{}:
+	case <-ctx.Done():
+		cancel()
+		return none, fmt.Errorf("the request before has not ended: %w", ctx.Err())
+	}
+	answers := make(chan answer, 1) // has room for an answer that nobody waits for
+	go func() {
+		defer cancel()
+		defer func() { <-busy }()
+		value, err := request(ctx)
+		answers <- answer{value, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+	}
+	// What was answered while the context ended counts.
+	grace := time.NewTimer(callGrace)
+	defer grace.Stop()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-grace.C:
+		return none, fmt.Errorf("the request does not end: %w", ctx.Err())
+	}
 }
 
 func (p *Poster) send(ctx context.Context, commits []Commit) error {
@@ -216,10 +269,12 @@ func (p *Poster) listed(ctx context.Context, k key, posted []Commit, err error) 
 		return
 	}
 	if err != nil && !errors.Is(err, ErrRejected) {
+		e.fail(err, time.Now())
 		p.fail(err)
 		return
 	}
 	p.answered()
+	e.answered()
 	e.listed = true
 	e.count = len(posted)
 	if len(posted) > 0 {
@@ -284,6 +339,11 @@ func (p *Poster) settle(commits []Commit, result Result, err error) {
 		p.pauseEnd = now.Add(p.batcher.Interval())
 	}
 	if result == Retry || result == Refused {
+		for _, c := range commits {
+			if e := p.entries[key{c.SHA, c.Context}]; e != nil {
+				e.fail(err, now)
+			}
+		}
 		p.fail(err)
 		return
 	}
@@ -304,12 +364,11 @@ func (p *Poster) settle(commits []Commit, result Result, err error) {
 			continue
 		}
 		if result == Rejected {
-			e.reject(c, now)
-			p.rejected = rejection(p.provider.Name(), c, err, now)
+			e.reject(err, now)
 		} else {
 			e.record(c, now)
 		}
-		if e.by != "" && e.finished() {
+		if e.by != "" && (e.finished() || e.rejectedFor() >= rejectedMax) {
 			delete(p.entries, k)
 		}
 	}
@@ -318,29 +377,41 @@ func (p *Poster) settle(commits []Commit, result Result, err error) {
 // fail leaves the forge alone for a while: as long as it asks for, or longer
 // with every failure. The caller holds mu.
 func (p *Poster) fail(err error) {
-	now := time.Now()
-	if p.failures == 0 {
-		p.failing = now
-	}
 	p.failures++
-	p.failure = err
-	pause := backoffMax
-	if p.failures <= 7 {
-		pause = backoffMin << (p.failures - 1)
-	}
+	pause := backoff(p.failures)
 	if errors.Is(err, ErrUnauthorized) {
-		pause = backoffMax
+		pause = backoff(slowest)
 	}
-	// Between half of the pause and all of it, so that many daemons that lost
-	// one forge do not come back at once.
-	pause = pause/2 + rand.N(pause/2)
 	if after, ok := errors.AsType[*RetryAfterError](err); ok {
 		pause = min(max(after.After, 0), retryMax) + rand.N(time.Second)
 	}
-	p.retryAt = now.Add(pause)
+	p.retryAt = time.Now().Add(pause)
 }
 
-// answered says that the forge works. The caller holds mu.
+// slowest is the number of failures from which on the pause grows no more.
+const slowest = 8
+
+// backoff is the pause after so many failures in a row: between half of what it
+// could be and all of it, so that many daemons that lost one forge do not come
+// back at once.
+func backoff(failures int) time.Duration {
+	pause := backoffMax
+	if failures < slowest {
+		pause = backoffMin << (failures - 1)
+	}
+	return pause/2 + rand.N(pause/2)
+}
+
+// answered notes that the forge works. After a failure of more than one request
+// it is taken for the forge's own, and what failed meanwhile need not wait. The
+// caller holds mu.
 func (p *Poster) answered() {
-	p.failures, p.failure, p.retryAt = 0, nil, time.Time{}
+	if p.failures > 1 {
+		for _, e := range p.entries {
+			if e.failure != nil {
+				e.retryAt = time.Time{}
+			}
+		}
+	}
+	p.failures, p.retryAt = 0, time.Time{}
 }

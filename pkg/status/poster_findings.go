@@ -16,9 +16,6 @@ const (
 	idStatusBudget   = "status-budget"
 )
 
-// rejectionShown is how long a status that was given up is spoken of.
-const rejectionShown = time.Hour
-
 // Findings says what keeps statuses from being posted. It belongs into the next
 // report.
 func (p *Poster) Findings() []federation.Finding {
@@ -26,14 +23,17 @@ func (p *Poster) Findings() []federation.Finding {
 	defer p.mu.Unlock()
 	var findings []federation.Finding
 	name := p.provider.Name()
-	if p.failure != nil {
-		findings = append(findings, p.failureFinding(name))
+	if failure, since := p.failing(); failure != nil {
+		findings = append(findings, failureFinding(name, failure, since))
 	}
-	if !p.rejected.Since.IsZero() && time.Since(p.rejected.Since) < rejectionShown {
-		findings = append(findings, p.rejected)
-	}
+	rejected := false
 	for _, k := range p.order() {
-		if e := p.entries[k]; e.by == "" && e.count >= budget-1 {
+		e := p.entries[k]
+		if e.rejected != nil && !rejected && e.waits(p.trim) {
+			rejected = true // one is enough: the newest
+			findings = append(findings, rejection(name, k, e))
+		}
+		if e.by == "" && e.count >= budget-1 {
 			findings = append(findings, federation.Finding{
 				ID: idStatusBudget, Severity: federation.SeverityWarning,
 				Message: fmt.Sprintf("%s: %d statuses %q were posted for %.7s: no more until another commit takes its place",
@@ -45,23 +45,41 @@ func (p *Poster) Findings() []federation.Finding {
 	return findings
 }
 
-func (p *Poster) failureFinding(name string) federation.Finding {
+// failing gives the newest failure of a request about a status that waits, and
+// since when such requests have failed; nil when none does. The caller holds mu.
+func (p *Poster) failing() (failure error, since time.Time) {
+	for _, k := range p.order() {
+		e := p.entries[k]
+		if e.failure == nil || !e.waits(p.trim) {
+			continue
+		}
+		if failure == nil {
+			failure = e.failure
+		}
+		if since.IsZero() || e.since.Before(since) {
+			since = e.since
+		}
+	}
+	return failure, since
+}
+
+func failureFinding(name string, failure error, since time.Time) federation.Finding {
 	f := federation.Finding{
-		ID: idStatus, Severity: federation.SeverityWarning, Since: p.failing,
-		Message: fmt.Sprintf("%s: statuses cannot be posted and wait: %v", name, p.failure),
+		ID: idStatus, Severity: federation.SeverityWarning, Since: since,
+		Message: fmt.Sprintf("%s: statuses cannot be posted and wait: %v", name, failure),
 		Remedy:  "none is lost: the newest of each commit is posted when the forge is back",
 	}
-	if errors.Is(p.failure, ErrUnauthorized) {
-		f.Message = fmt.Sprintf("%s: forge token refused, statuses wait: %v", name, p.failure)
+	if errors.Is(failure, ErrUnauthorized) {
+		f.Message = fmt.Sprintf("%s: forge token refused, statuses wait: %v", name, failure)
 		f.Remedy = "put a token with permission to write commit statuses to this repository into the token file; no restart is needed"
 	}
 	return f
 }
 
-func rejection(name string, c Commit, err error, now time.Time) federation.Finding {
+func rejection(name string, k key, e *entry) federation.Finding {
 	return federation.Finding{
-		ID: idStatusRejected, Severity: federation.SeverityWarning, Since: now,
-		Message: fmt.Sprintf("%s: the status %q of %.7s was given up: %v", name, c.Context, c.SHA, err),
-		Remedy:  "check that the forge's repository is the one that is synced; a commit that was pushed away gets no status",
+		ID: idStatusRejected, Severity: federation.SeverityWarning, Since: e.rejectedSince,
+		Message: fmt.Sprintf("%s: the status %q of %.7s is not taken: %v", name, k.context, k.sha, e.rejected),
+		Remedy:  "it is tried again, ever more rarely; check that the forge's repository is the one that is synced",
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -27,7 +29,7 @@ type Provider interface {
 	// Limit is trimmed, not refused.
 	//
 	// The error wraps ErrUnauthorized when the forge refuses the credentials,
-	// ErrRejected when it will never take this status, and is a
+	// ErrRejected when it does not take this status, and is a
 	// *RetryAfterError when the forge says how long to leave it alone. Any other
 	// error means that a later try may succeed. When ctx ends Post returns
 	// promptly with an error.
@@ -57,8 +59,9 @@ type Batcher interface {
 // its slowest pace, for a token that is replaced works without a restart.
 var ErrUnauthorized = errors.New("the forge refuses our credentials")
 
-// ErrRejected says that the forge will never take this status, as for a commit
-// that it does not know.
+// ErrRejected says that the forge does not take this status, as for a commit that
+// it does not know. A mirror may learn of the commit later, so the Poster goes on
+// trying, ever more rarely.
 var ErrRejected = errors.New("the forge does not take this status")
 
 // RetryAfterError says that the forge wants to be left alone for a while.
@@ -74,3 +77,15 @@ func (e *RetryAfterError) Error() string {
 
 // Unwrap gives what the forge said.
 func (e *RetryAfterError) Unwrap() error { return e.Err }
+
+// RetryAfter reads the HTTP header of that name: seconds, or a date (RFC 9110,
+// section 10.2.3). It reports whether there is a time in it.
+func RetryAfter(header string) (time.Duration, bool) {
+	if n, err := strconv.ParseUint(header, 10, 31); err == nil {
+		return time.Duration(n) * time.Second, true
+	}
+	if t, err := http.ParseTime(header); err == nil {
+		return max(time.Until(t), 0), true
+	}
+	return 0, false
+}

@@ -29,6 +29,8 @@ type Report struct {
 	Federation string              `json:"federation"`
 	Repository string              `json:"repository"` // URL or path, without credentials
 	Revision   federation.Revision `json:"revision"`   // the one being brought to the clusters
+	// Maintained is the revision in force, where the report's is refused.
+	Maintained federation.Revision `json:"maintained,omitzero"`
 	Subject    string              `json:"subject,omitempty"`
 	Committed  time.Time           `json:"committed,omitzero"`
 	Forced     bool                `json:"forced,omitempty"` // it does not descend from the one before
@@ -50,7 +52,7 @@ type Report struct {
 
 	// Ports and Replicas are what was decided for each node port and each replica
 	// count, sorted by object. They are those of the plan in force: while the
-	// report's revision is refused, that is the plan of the one before.
+	// report's revision is refused, that is the plan of the one that is maintained.
 	Ports    []federation.PortDecision     `json:"ports"`
 	Replicas []federation.ReplicasDecision `json:"replicas"`
 }

@@ -27,6 +27,7 @@ const (
 	idPerCluster     = "per-cluster-status"
 	idPortWaiting    = "port-waiting"
 	idWithheld       = "withheld"
+	idRendering      = "rendering"
 )
 
 // sourceFindings speaks of a repository that could not be read. While a revision
@@ -46,16 +47,45 @@ func (s *summary) sourceFindings() {
 	})
 }
 
+// renderingWait waits for a revision's files to become objects.
+func (s *summary) renderingWait() {
+	if !s.Rendering {
+		return
+	}
+	s.waits = append(s.waits, wait{
+		words: "being rendered",
+		finding: federation.Finding{
+			ID:      idRendering,
+			Message: fmt.Sprintf("%s is still being rendered", s.Snapshot.Revision),
+			Remedy:  "make its apps smaller, above all those with kustomizations of thousands of objects",
+		},
+	})
+}
+
+// maintainedNotes tells what is wrong with the revision in force, which is not the
+// report's.
+func (s *summary) maintainedNotes() {
+	if s.Maintained == nil {
+		return
+	}
+	for _, f := range s.Maintained.Findings {
+		if s.has(func(g federation.Finding) bool { return g.Key() == f.Key() }) {
+			continue // it holds whatever the revision
+		}
+		f.Severity = federation.SeverityNote
+		f.Message = fmt.Sprintf("%s, which is in force: %s", s.Maintained.Revision, f.Message)
+		s.findings = append(s.findings, f)
+	}
+}
+
 // changeFindings makes a finding of each failed change that no stage explained.
 // What failed in a cluster that does not answer is explained by that.
 func (s *summary) changeFindings() {
 	for _, c := range s.report.Clusters {
-		in := s.Clusters[c.Name]
-		other := in.Synced.SHA != "" && in.Synced.SHA != s.Snapshot.Revision.SHA
-		if c.State != federation.ClusterReady || other {
+		if c.State != federation.ClusterReady || !s.judges(c.Name) {
 			continue
 		}
-		for _, change := range in.Changes {
+		for _, change := range s.Clusters[c.Name].Changes {
 			if change.Action != federation.ActionFailed || s.explained(c.Name, change.Object) {
 				continue
 			}
@@ -90,7 +120,7 @@ func (s *summary) has(matches func(federation.Finding) bool) bool {
 // question of its own.
 func (s *summary) healthFindings() {
 	for _, c := range s.report.Clusters {
-		if !s.members[c.Name] || !c.Visible() {
+		if !s.members[c.Name] || !c.Visible() || !s.judges(c.Name) {
 			continue
 		}
 		for _, o := range c.Objects {
@@ -160,8 +190,8 @@ func (s *summary) clusterWaits() {
 			continue
 		}
 		if !c.Current {
-			if s.broken(c.Name) {
-				continue // its error says more than that it is not equal
+			if s.Rendering || s.broken(c.Name) {
+				continue // that says more than that it is not equal
 			}
 			s.waits = append(s.waits, wait{finding: federation.Finding{
 				ID: idNotSynced, Cluster: c.Name,

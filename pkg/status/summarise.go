@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,12 +18,16 @@ import (
 // one address over all clusters whose controller can share it. An error is a
 // failure at once. Whatever else is missing makes it pending, until the
 // deadline makes failures of it that name what was missing.
+//
+// A report speaks of one revision. What a cluster was last made to run for another
+// one is shown, and never judged.
 func Summarise(in Input) Report {
 	s := newSummary(in)
 	s.rollUp()
 	s.report.Addresses = s.addresses()
 
 	s.sourceFindings()
+	s.renderingWait()
 	s.changeFindings()
 	s.healthFindings()
 	s.clusterWaits()
@@ -33,6 +38,7 @@ func Summarise(in Input) Report {
 	s.contextFindings()
 
 	s.deadline()
+	s.maintainedNotes()
 	s.settleFindings()
 	s.outcomes()
 	s.report.State, s.report.Description = s.state()
@@ -82,16 +88,34 @@ func newSummary(in Input) *summary {
 		Ports:      []federation.PortDecision{},
 		Replicas:   []federation.ReplicasDecision{},
 	}
-	if in.Plan != nil && len(in.Plan.Ports) > 0 {
+	if in.Rendering || in.Maintained != nil {
+		s.Plan = nil
+	}
+	if in.Maintained != nil {
+		s.report.Maintained = in.Maintained.Revision
+		s.report.Ports, s.report.Replicas = in.Maintained.Ports, in.Maintained.Replicas
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Clusters)) {
+		if s.judges(name) {
+			s.findings = append(s.findings, in.Clusters[name].Findings...)
+		}
+	}
+	if s.Plan != nil && len(in.Plan.Ports) > 0 {
 		s.report.Ports = in.Plan.Ports
 	}
-	if in.Plan != nil && len(in.Plan.Replicas) > 0 {
+	if s.Plan != nil && len(in.Plan.Replicas) > 0 {
 		s.report.Replicas = in.Plan.Replicas
 	}
 	if in.Federation != nil {
 		s.report.Federation = in.Federation.Name
 	}
 	return s
+}
+
+// judges reports whether what is known of a cluster's objects may be told of the
+// report's revision.
+func (s *summary) judges(cluster string) bool {
+	return !s.Rendering && s.Maintained == nil && s.Clusters[cluster].Revision.SHA == s.Snapshot.Revision.SHA
 }
 
 // rollUp makes the report's clusters, in the order of fedsync.yaml.
@@ -121,7 +145,7 @@ func (s *summary) cluster(member federation.Cluster) Cluster {
 		Version: in.Facts.Version,
 		Probes:  Probes{Failed: in.Facts.Failed, Of: in.Facts.Probes},
 		Applied: in.Applied,
-		Current: in.Current && in.Applied.SHA == s.Snapshot.Revision.SHA,
+		Current: in.Current && in.Applied.SHA == s.Snapshot.Revision.SHA && s.judges(member.Name),
 		Health:  federation.Healthy,
 		Objects: sorted(withoutOverflow(in.Observations, s.overflow[member.Name])),
 		Changes: []Change{},
@@ -210,8 +234,11 @@ func (s *summary) add(f federation.Finding) {
 // weight from those about clusters that do not count, and sorts them.
 func (s *summary) settleFindings() {
 	since := map[string]time.Time{}
-	if s.Previous != nil {
-		for _, f := range s.Previous.Findings {
+	for _, r := range []*Report{s.Earlier, s.Previous} {
+		if r == nil {
+			continue
+		}
+		for _, f := range r.Findings {
 			since[f.Key()] = f.Since
 		}
 	}

@@ -195,7 +195,10 @@ func (s step) add(t *testing.T, in *Input, c clusterAsKnown) {
 	if !c.Behind {
 		known.Current, known.Applied = true, in.Snapshot.Revision
 	}
-	known.Synced.SHA = c.Synced
+	known.Revision = in.Snapshot.Revision
+	if c.Synced != "" {
+		known.Revision.SHA = c.Synced
+	}
 	for ref, message := range c.Failed {
 		known.Changes = append(known.Changes, federation.Change{
 			Cluster: c.Name, Object: reference(t, ref), Action: federation.ActionFailed, Err: errors.New(message),
@@ -389,7 +392,7 @@ func BenchmarkSummarise100Clusters(b *testing.B) {
 		in.Federation.Clusters = append(in.Federation.Clusters, federation.Cluster{Name: name})
 		known := ClusterInput{
 			Facts:   federation.ClusterFacts{State: federation.ClusterReady},
-			Current: true, Applied: in.Snapshot.Revision,
+			Current: true, Applied: in.Snapshot.Revision, Revision: in.Snapshot.Revision,
 		}
 		for j := range 30 {
 			o := federation.Observation{Cluster: name, Health: federation.Healthy, Ready: 1, Desired: 1}

@@ -18,7 +18,7 @@ func oneCluster(plan federation.Plan) Input {
 		},
 		Snapshot: federation.Snapshot{Revision: revision}, FirstSeen: now, Now: now,
 		Clusters: map[string]ClusterInput{"a": {
-			Facts: federation.ClusterFacts{State: federation.ClusterReady, Synced: true}, Current: true, Applied: revision,
+			Facts: federation.ClusterFacts{State: federation.ClusterReady, Synced: true}, Current: true, Applied: revision, Revision: revision,
 		}},
 		Plan: &plan,
 	}

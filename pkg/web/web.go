@@ -49,6 +49,8 @@ type server struct {
 	log     *zap.Logger
 	pages   *pages
 	encoded atomic.Pointer[encoding]
+	// deliveries has room for the webhook bodies that may be read at a time.
+	deliveries chan struct{}
 }
 
 // New gives the handler for all that is served:
@@ -64,7 +66,7 @@ type server struct {
 //
 // A SHA may be abbreviated to seven characters or more.
 func New(o Options) http.Handler {
-	s := &server{opts: o.withDefaults(), pages: newPages()}
+	s := &server{opts: o.withDefaults(), pages: newPages(), deliveries: make(chan struct{}, maxDeliveries)}
 	s.log = s.opts.Log
 
 	mux := http.NewServeMux()

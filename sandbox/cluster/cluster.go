@@ -11,6 +11,7 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -55,6 +56,7 @@ type Cluster struct {
 	config     Config
 	port       *port.Reservation
 	serving    serving
+	account    []byte // PEM; the key that signs tokens of service accounts
 	admin      string // token of a member of system:masters
 	restricted string // token of a user who may do nothing until it is bound to a role
 
@@ -92,20 +94,42 @@ func New(config Config) (*Cluster, error) {
 	if c.serving, err = newServing(config.Zone.Name()); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", c.Name(), err)
 	}
-	_, account, err := newKey()
-	if err != nil {
+	if _, c.account, err = newKey(); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", c.Name(), err)
 	}
-	if c.port, err = port.Reserve(); err != nil {
-		return nil, fmt.Errorf("prepare %s: %w", c.Name(), err)
-	}
-	if err := c.writeFiles(account); err != nil {
-		return nil, fmt.Errorf("prepare %s: %w", c.Name(), errors.Join(err, c.port.Close()))
-	}
-	return c, nil
+	return c, c.prepare()
 }
 
-func (c *Cluster) writeFiles(account []byte) error {
+// Successor prepares a second control plane for the cluster, with its
+// certificate, users and nodes, at another address and with another store. The
+// first one does not notice.
+func (c *Cluster) Successor(dir, logs, etcd string) (*Cluster, error) {
+	config := c.config
+	config.Dir, config.Logs, config.Etcd = dir, logs, etcd
+	next := &Cluster{
+		config:     config,
+		state:      Killed,
+		serving:    c.serving,
+		account:    c.account,
+		admin:      c.admin,
+		restricted: c.restricted,
+	}
+	return next, next.prepare()
+}
+
+// prepare reserves the address and writes the files.
+func (c *Cluster) prepare() error {
+	var err error
+	if c.port, err = port.Reserve(); err != nil {
+		return fmt.Errorf("prepare %s: %w", c.Name(), err)
+	}
+	if err := c.writeFiles(); err != nil {
+		return fmt.Errorf("prepare %s: %w", c.Name(), errors.Join(err, c.port.Close()))
+	}
+	return nil
+}
+
+func (c *Cluster) writeFiles() error {
 	if err := os.MkdirAll(c.config.Dir, 0o700); err != nil {
 		return err
 	}
@@ -113,7 +137,7 @@ func (c *Cluster) writeFiles(account []byte) error {
 	for name, content := range map[string][]byte{
 		"serving.crt":         c.serving.certificate,
 		"serving.key":         c.serving.key,
-		"service-account.key": account,
+		"service-account.key": c.account,
 		"tokens.csv":          []byte(tokens),
 		"stages.yaml":         stages,
 	} {
@@ -130,8 +154,18 @@ func (c *Cluster) writeFiles(account []byte) error {
 // Name is also the name of its context.
 func (c *Cluster) Name() string { return c.config.Zone.Name() }
 
+// Logs is the folder of its programs' output.
+func (c *Cluster) Logs() string { return c.config.Logs }
+
 // Server is the URL of its API.
 func (c *Cluster) Server() string { return "https://" + c.port.Address() }
+
+// Certificate is what the API server shows. It is its own authority, and PEM is
+// how clients are told of it.
+func (c *Cluster) Certificate() (pair tls.Certificate, pem []byte, err error) {
+	pair, err = tls.X509KeyPair(c.serving.certificate, c.serving.key)
+	return pair, c.serving.certificate, err
+}
 
 // RestrictedToken is the token of [RestrictedUser].
 func (c *Cluster) RestrictedToken() string { return c.restricted }
@@ -300,6 +334,18 @@ func each(programs []*child.Child, do func(*child.Child) error) error {
 		errs = append(errs, do(p))
 	}
 	return errors.Join(errs...)
+}
+
+// Remove ends the cluster's programs and gives its address back.
+func (c *Cluster) Remove() error {
+	err := c.Close()
+	c.outage.Lock()
+	defer c.outage.Unlock()
+	c.become(Killed)
+	if c.apiServer != nil {
+		err = errors.Join(err, c.apiServer.Kill())
+	}
+	return errors.Join(err, each(c.clients, (*child.Child).Kill))
 }
 
 // Close gives its address back. Its programs are the group's to end.

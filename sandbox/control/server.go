@@ -1,9 +1,10 @@
 // Package control lets others pause, kill and start the clusters of a running
-// sandbox, over HTTP on a Unix socket.
+// sandbox and open proxies with faults, over HTTP on a Unix socket.
 //
 //	GET  /clusters                   → [{"name":…,"state":…,"server":…}, …]
 //	POST /clusters/NAME/pause        → {"name":…,"state":"Paused",…}
 //	POST /clusters/NAME/resume, kill, start likewise
+//	     /fronts…                    as package faults says
 //
 // An error is text that says what was asked for in vain: 404 for a name that is
 // none, 409 for what the cluster's state does not allow.
@@ -35,7 +36,7 @@ type Server struct {
 const longest = 103
 
 // Listen starts to answer on a new socket at path.
-func Listen(path string, clusters []*cluster.Cluster) (*Server, error) {
+func Listen(path string, clusters []*cluster.Cluster, fronts http.Handler) (*Server, error) {
 	if len(path) > longest {
 		return nil, fmt.Errorf("listen on %s: the path of a Unix socket has at most %d bytes: use a shorter --dir", path, longest)
 	}
@@ -47,6 +48,8 @@ func Listen(path string, clusters []*cluster.Cluster) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /clusters", s.list)
 	mux.HandleFunc("POST /clusters/{name}/{action}", s.act)
+	mux.Handle("/fronts", fronts)
+	mux.Handle("/fronts/", fronts)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		defer close(s.done)

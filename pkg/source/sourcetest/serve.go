@@ -113,7 +113,7 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// SSH is a server that runs git-upload-pack.
+// SSH is a server that runs git-upload-pack and git-receive-pack.
 type SSH struct {
 	Addr       string // host and port
 	KeyFile    string // of a key that is let in
@@ -210,7 +210,7 @@ func (s *SSH) serve(conn net.Conn) {
 	}
 }
 
-// session runs the one command that is allowed.
+// session runs one of the two commands that are allowed.
 func (s *SSH) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 	defer func() { _ = channel.Close() }()
 	for req := range requests {
@@ -220,13 +220,13 @@ func (s *SSH) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 		}
 		var command struct{ Line string }
 		err := ssh.Unmarshal(req.Payload, &command)
-		path, ok := strings.CutPrefix(command.Line, "git-upload-pack ")
-		if err != nil || !ok {
+		program, path, ok := strings.Cut(command.Line, " ")
+		if err != nil || !ok || program != "git-upload-pack" && program != "git-receive-pack" {
 			_ = req.Reply(false, nil)
 			return
 		}
 		_ = req.Reply(true, nil)
-		cmd := exec.Command("git", "upload-pack", strings.Trim(path, "'"))
+		cmd := exec.Command("git", strings.TrimPrefix(program, "git-"), strings.Trim(path, "'"))
 		cmd.Env = environment(s.repo.home)
 		cmd.Stdout, cmd.Stderr = channel, channel.Stderr()
 		stdin, err := cmd.StdinPipe()

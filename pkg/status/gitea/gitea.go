@@ -13,9 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	sdk "code.gitea.io/sdk/gitea"
 
@@ -233,7 +231,7 @@ func (p *Provider) explain(ctx context.Context, response *sdk.Response, err erro
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		return fmt.Errorf("%w: %w", status.ErrUnauthorized, said)
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
-		if after, ok := retryAfter(response.Header.Get("Retry-After")); ok {
+		if after, ok := status.RetryAfter(response.Header.Get("Retry-After")); ok {
 			return &status.RetryAfterError{After: after, Err: said}
 		}
 		return said
@@ -257,18 +255,6 @@ func codeOf(r *sdk.Response) int {
 		return 0
 	}
 	return r.StatusCode
-}
-
-// retryAfter reads the header of that name: seconds, or a date (RFC 9110,
-// section 10.2.3).
-func retryAfter(s string) (time.Duration, bool) {
-	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
-		return time.Duration(n) * time.Second, true
-	}
-	if t, err := http.ParseTime(s); err == nil {
-		return max(time.Until(t), 0), true
-	}
-	return 0, false
 }
 
 func stateOf(s status.State) sdk.StatusState {

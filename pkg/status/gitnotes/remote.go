@@ -5,20 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
-	"github.com/go-git/go-git/v5"
-	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	"github.com/go-git/go-git/v5/plumbing/transport/client"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/go-git/go-git/v5/storage/memory"
 
@@ -64,22 +58,18 @@ func (r *remote) open(ctx context.Context, write bool) (session, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.NewClient(r.endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
 	s := &remoteSession{remote: r, auth: auth}
 	var tip plumbing.Hash
 	if write {
-		tip, err = s.openToPush(ctx, c)
+		tip, err = s.openToPush(ctx)
 	} else {
-		tip, err = s.lookUp(ctx, c)
+		tip, err = s.lookUp(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if r.copy == nil || tip != r.at || r.pushes >= freshAfter {
-		if err := r.fetch(ctx, tip, auth); err != nil {
+		if err := s.fetch(ctx, tip); err != nil {
 			s.close()
 			return nil, err
 		}
@@ -110,37 +100,11 @@ func (r *remote) credential() (transport.AuthMethod, error) {
 	return auth, nil
 }
 
-// fetch makes the copy anew: the newest commit of the notes with its tree.
-func (r *remote) fetch(ctx context.Context, tip plumbing.Hash, auth transport.AuthMethod) error {
-	r.copy, r.at, r.pushes = nil, plumbing.ZeroHash, 0
-	fresh := memory.NewStorage()
-	if !tip.IsZero() {
-		origin := git.NewRemote(fresh, &config.RemoteConfig{Name: "origin", URLs: []string{r.endpoint.String()}})
-		err := origin.FetchContext(ctx, &git.FetchOptions{
-			RefSpecs: []config.RefSpec{"+" + Ref + ":" + Ref}, Depth: 1, Tags: git.NoTags, Auth: auth, CABundle: r.endpoint.CaBundle,
-		})
-		var gone git.NoMatchingRefSpecError
-		switch {
-		case errors.As(err, &gone):
-			return errMoved
-		case err != nil && !errors.Is(err, git.NoErrAlreadyUpToDate):
-			return fmt.Errorf("fetch %s: %w", Ref, r.explain(ctx, err))
-		}
-		ref, err := fresh.Reference(Ref)
-		if err != nil {
-			return fmt.Errorf("fetch %s: %w", Ref, err)
-		}
-		r.at = ref.Hash()
-	}
-	r.copy = fresh
-	return nil
-}
-
 type remoteSession struct {
 	*remote
 	auth transport.AuthMethod
 	at   plumbing.Hash
-	push transport.ReceivePackSession
+	push pushing
 	caps *capability.List
 }
 
@@ -155,8 +119,8 @@ func (s *remoteSession) close() {
 
 // openToPush connects as a push does, so that a lack of permission shows before
 // anything is done, and reads the ref.
-func (s *remoteSession) openToPush(ctx context.Context, c transport.Transport) (plumbing.Hash, error) {
-	push, err := c.NewReceivePackSession(s.endpoint, s.auth)
+func (s *remoteSession) openToPush(ctx context.Context) (plumbing.Hash, error) {
+	push, err := connectToPush(ctx, s.endpoint, s.auth)
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("connect: %w", s.explain(ctx, err))
 	}
@@ -171,13 +135,13 @@ func (s *remoteSession) openToPush(ctx context.Context, c transport.Transport) (
 }
 
 // lookUp reads the ref as a fetch does.
-func (s *remoteSession) lookUp(ctx context.Context, c transport.Transport) (plumbing.Hash, error) {
-	fetch, err := c.NewUploadPackSession(s.endpoint, s.auth)
+func (s *remoteSession) lookUp(ctx context.Context) (plumbing.Hash, error) {
+	fetch, err := connectToFetch(ctx, s.endpoint, s.auth)
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("connect: %w", s.explain(ctx, err))
 	}
+	defer func() { _ = fetch.Close() }()
 	refs, err := fetch.AdvertisedReferencesContext(ctx)
-	_ = fetch.Close()
 	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
 		return plumbing.ZeroHash, nil
 	}
@@ -185,6 +149,34 @@ func (s *remoteSession) lookUp(ctx context.Context, c transport.Transport) (plum
 		return plumbing.ZeroHash, fmt.Errorf("connect: %w", s.explain(ctx, err))
 	}
 	return refs.References[Ref], nil
+}
+
+// fetch makes a new copy: the newest commit of the notes with its tree.
+func (s *remoteSession) fetch(ctx context.Context, tip plumbing.Hash) error {
+	s.copy, s.remote.at, s.pushes = nil, plumbing.ZeroHash, 0
+	fresh := memory.NewStorage()
+	if tip.IsZero() {
+		s.copy = fresh
+		return nil
+	}
+	fetch, err := connectToFetch(ctx, s.endpoint, s.auth)
+	if err != nil {
+		return fmt.Errorf("fetch %s: %w", Ref, s.explain(ctx, err))
+	}
+	defer func() { _ = fetch.Close() }()
+	refs, err := fetch.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		return fmt.Errorf("fetch %s: %w", Ref, s.explain(ctx, err))
+	}
+	now := refs.References[Ref]
+	if now.IsZero() {
+		return errMoved
+	}
+	if err := fetchInto(ctx, fresh, fetch, refs.Capabilities, now); err != nil {
+		return fmt.Errorf("fetch %s: %w", Ref, s.explain(ctx, err))
+	}
+	s.copy, s.remote.at = fresh, now
+	return nil
 }
 
 // swap pushes exactly the new objects, and names the commit that the ref must
@@ -220,11 +212,7 @@ func (s *remoteSession) swap(ctx context.Context, commit plumbing.Hash, objects 
 func (s *remoteSession) whyRejected(ctx context.Context, refused string) error {
 	before := s.at
 	s.copy = nil
-	c, err := client.NewClient(s.endpoint)
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	now, err := s.lookUp(ctx, c)
+	now, err := s.lookUp(ctx)
 	if err != nil {
 		return err
 	}
@@ -259,7 +247,7 @@ func (r *remote) explain(ctx context.Context, err error) error {
 		err = unexpected.Err // it does not unwrap
 	}
 	if answer, ok := errors.AsType[*githttp.Err](err); ok && answer.Response != nil {
-		if after, ok := retryAfter(answer.Response.Header.Get("Retry-After")); ok {
+		if after, ok := status.RetryAfter(answer.Response.Header.Get("Retry-After")); ok {
 			return &status.RetryAfterError{After: after, Err: said}
 		}
 	}
@@ -280,18 +268,6 @@ func (r *remote) clean(s string) string {
 		}
 	}
 	return status.Trim(s, 300)
-}
-
-// retryAfter reads the header of that name: seconds, or a date (RFC 9110,
-// section 10.2.3).
-func retryAfter(s string) (time.Duration, bool) {
-	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
-		return time.Duration(n) * time.Second, true
-	}
-	if t, err := http.ParseTime(s); err == nil {
-		return max(time.Until(t), 0), true
-	}
-	return 0, false
 }
 
 type readCloser struct{ *bytes.Buffer }

@@ -14,6 +14,27 @@ import (
 	"github.com/fedsync/fedsync/sandbox"
 )
 
+const upHelp = `Start clusters, print how to reach them as one line of JSON, and stay.
+
+With --faulty, "kubeconfig" leads through a TLS proxy in front of each cluster and
+"directKubeconfig" past it. The proxies do as they are told at the URL "faults":
+
+  curl $FAULTS/rules -d '{"method":"PATCH","path":"/configmaps/","action":"answer","status":503,"header":{"Retry-After":"1"}}'
+  curl $FAULTS/rules -d '{"cluster":"gce-asia-east1a","query":"watch=true","action":"hang"}'
+  curl $FAULTS/rules -d '{"method":"POST","count":1,"action":"lose"}'
+  curl $FAULTS/rules                                    # what is in force, and how often it applied
+  curl -X DELETE $FAULTS/rules/1                        # or $FAULTS/rules
+  curl $FAULTS/requests                                 # all requests; -X DELETE empties the log
+  curl -X POST $FAULTS/backups                          # of all clusters
+  curl -X POST "$FAULTS/clusters/gce-asia-east1a/restore?backup=1"
+  curl -X POST $FAULTS/clusters/gce-asia-east1a/rebuild # or return, disconnect
+
+A rule matches by cluster, method and path (regular expressions), query, and body
+(a regular expression); "skip" spares the first requests, "count" ends the rule.
+Its action is forward (with "delay" or "answerDelay"), answer ("status", "header",
+"content", "reason", "message"), hang, withhold (the answer), lose (the answer),
+drop or truncate (after "bytes"). "connection" breaks the whole connection.`
+
 func upCommand() *cobra.Command {
 	var options sandbox.Options
 	var programs string
@@ -22,6 +43,7 @@ func upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Start clusters, print how to reach them as one line of JSON, and stay",
+		Long:  upHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			set, err := programSet(programs)
@@ -50,6 +72,7 @@ func upCommand() *cobra.Command {
 	flags.IntVar(&options.Clusters, "clusters", 3, "how many clusters")
 	flags.IntVar(&options.Nodes, "nodes", 3, "how many nodes each cluster has")
 	flags.BoolVar(&options.Forge, "forge", false, "start a forge (Gitea) too")
+	flags.BoolVar(&options.Faulty, "faulty", false, "have the kubeconfig lead through proxies that refuse, delay and drop requests by rules")
 	flags.StringVar(&options.Webhook.URL, "webhook-url", "", "loopback URL that the forge is to tell of pushes")
 	flags.StringVar(&options.Webhook.Secret, "webhook-secret", "", "what the forge signs those calls with")
 	flags.StringVar(&options.Dir, "dir", "", "folder to keep everything in, new or empty; removed at the end (default: a new temporary one)")

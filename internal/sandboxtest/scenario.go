@@ -1,0 +1,110 @@
+package sandboxtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+)
+
+// What real clusters do to their clients, as rules.
+
+const writes = "POST|PUT|PATCH"
+
+// RefuseAll has the cluster answer everything but /readyz with a status.
+func (p *Proxy) RefuseAll(status int) *Rule {
+	p.front.tb.Helper()
+	return p.Add(faults.Status(status), faults.Rule{Path: "^/readyz$", Action: faults.Forward})
+}
+
+// Throttle is RefuseAll with 429 and a Retry-After in seconds.
+func (p *Proxy) Throttle(retryAfter int) *Rule {
+	p.front.tb.Helper()
+	throttled := faults.Status(http.StatusTooManyRequests)
+	throttled.Header = map[string]string{"Retry-After": fmt.Sprint(retryAfter)}
+	return p.Add(throttled, faults.Rule{Path: "^/readyz$", Action: faults.Forward})
+}
+
+// Cut breaks every connection to the cluster, and every new one with its first
+// request.
+func (p *Proxy) Cut() *Rule {
+	p.front.tb.Helper()
+	cut := p.Add(faults.Rule{Action: faults.Drop, Connection: true})
+	p.Disconnect()
+	return cut
+}
+
+// ExpireWatches answers every watch with 410, before it begins.
+func (p *Proxy) ExpireWatches() *Rule {
+	p.front.tb.Helper()
+	expired := faults.Status(http.StatusGone)
+	expired.Query = "watch=true"
+	return p.Add(expired)
+}
+
+// ExpireRunningWatches lets every watch begin and ends it at once with an event
+// that says 410, as a kube-apiserver does.
+func (p *Proxy) ExpireRunningWatches() *Rule {
+	p.front.tb.Helper()
+	status := apierrors.NewResourceExpired("too old resource version").ErrStatus
+	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+	event, err := json.Marshal(map[string]any{"type": "ERROR", "object": status})
+	if err != nil {
+		p.front.tb.Fatal(err)
+	}
+	return p.Add(faults.Rule{Query: "watch=true", Action: faults.Answer, Status: http.StatusOK, Content: string(event) + "\n"})
+}
+
+// DenyByPolicy refuses to create or change objects of a resource, as a
+// ValidatingAdmissionPolicy does.
+func (p *Proxy) DenyByPolicy(resource string) *Rule {
+	p.front.tb.Helper()
+	return p.refuse(resource, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid,
+		`$RESOURCE "$NAME" is forbidden: ValidatingAdmissionPolicy 'sandbox' with binding 'sandbox' denied request: not here`)
+}
+
+// DenyByWebhook refuses as an admission webhook that says no does.
+func (p *Proxy) DenyByWebhook(resource string) *Rule {
+	p.front.tb.Helper()
+	return p.refuse(resource, http.StatusBadRequest, metav1.StatusReasonBadRequest,
+		`admission webhook "deny.sandbox.fedsync.dev" denied the request: not here`)
+}
+
+// BreakWebhook refuses as an API server does that cannot reach a webhook.
+func (p *Proxy) BreakWebhook(resource string) *Rule {
+	p.front.tb.Helper()
+	return p.refuse(resource, http.StatusInternalServerError, metav1.StatusReasonInternalError,
+		`Internal error occurred: failed calling webhook "deny.sandbox.fedsync.dev": failed to call webhook: Post "https://deny.sandbox.svc:443/validate?timeout=10s": context deadline exceeded`)
+}
+
+// DenyByQuota refuses as a ResourceQuota that is used up does.
+func (p *Proxy) DenyByQuota(resource string) *Rule {
+	p.front.tb.Helper()
+	return p.refuse(resource, http.StatusForbidden, metav1.StatusReasonForbidden,
+		`$RESOURCE "$NAME" is forbidden: exceeded quota: sandbox, requested: count/$RESOURCE=1, used: count/$RESOURCE=1, limited: count/$RESOURCE=1`)
+}
+
+func (p *Proxy) refuse(resource string, status int, reason metav1.StatusReason, message string) *Rule {
+	p.front.tb.Helper()
+	r := faults.Status(status)
+	r.Method, r.Path, r.Reason, r.Message = writes, faults.Resource(resource), string(reason), message
+	return p.Add(r)
+}
+
+// HangWrites has the creation and change of objects of a resource hang, as behind
+// a webhook that does not answer.
+func (p *Proxy) HangWrites(resource string) *Rule {
+	p.front.tb.Helper()
+	return p.Add(faults.Rule{Method: writes, Path: faults.Resource(resource), Action: faults.Hang})
+}
+
+// LoseWrites has the next n writes of a resource succeed without the client's
+// learning of it.
+func (p *Proxy) LoseWrites(resource string, n int) *Rule {
+	p.front.tb.Helper()
+	return p.Add(faults.Rule{Method: writes + "|DELETE", Path: faults.Resource(resource), Count: n, Action: faults.Lose})
+}

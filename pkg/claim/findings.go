@@ -1,0 +1,89 @@
+package claim
+
+import (
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Findings returns what keeps this instance from writing, cluster by cluster.
+func (w *Writer) Findings() []federation.Finding {
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var findings []federation.Finding
+	for _, name := range w.table.names() {
+		c := w.claims[name]
+		if f, found := c.finding(now); found {
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
+// finding returns what keeps this instance from writing to the cluster; the
+// writer's lock is held.
+func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
+	v, s := c.verdict(now), c.row.sight
+	name := Name(c.federation)
+	if (v.Action == Look || v.Action == Take) && v.Err == nil {
+		return federation.Finding{}, false // it is only due
+	}
+	f := federation.Finding{
+		ID: "claim", Severity: federation.SeverityError, Cluster: c.cluster,
+		Object: federation.ObjectRef{Group: Resource.Group, Kind: "Lease", Namespace: Namespace, Name: name},
+	}
+	remove := fmt.Sprintf("kubectl delete lease -n %s %s", Namespace, name)
+	switch v.Action {
+	case Yield:
+		f.ID, f.Object = "fenced", federation.ObjectRef{}
+		f.Message = fmt.Sprintf("instance %s writes this federation now: this instance (%s, %s) has stopped writing",
+			c.describe(v.By), v.Token.Short(), c.writer.holder.label)
+		f.Remedy = "stop one of the two; if the other one has ended, start this one again"
+	case Damaged:
+		found := fmt.Sprintf("holder %q is not one that fedsync writes", s.Text)
+		if s.Kind == Held {
+			found = fmt.Sprintf("generation %d is far above that of the other clusters", s.Holder.generation)
+		}
+		f.Message = fmt.Sprintf("nothing is written to this cluster: the claim is damaged: %s", found)
+		f.Remedy = "see who changed it, then " + remove
+	case Foreign:
+		f.ID = "owned"
+		f.Message = fmt.Sprintf("nothing is written to this cluster: instance %s claims it for another source (repository, ref and federation): %q, and this is %q",
+			c.describe(s.Holder), clean(s.Source, 80), c.table.source)
+		f.Remedy = fmt.Sprintf("stop the other fedsync, or rename the federation; to take over, kubectl annotate --overwrite lease -n %s %s %s=%s",
+			Namespace, name, annotationSource, c.table.source)
+	case Blind:
+		f.Message = "nothing is written to this cluster: the claim cannot be watched"
+		c.failed(&f, v.Err, "list, watch")
+	case Look:
+		f.Message = "nothing is written to this cluster: the claim cannot be read"
+		c.failed(&f, v.Err, "get")
+	case Take:
+		f.Message = "nothing is written to this cluster: the claim cannot be written"
+		c.failed(&f, v.Err, "create, update")
+	case Wait, Write, Left:
+		return federation.Finding{}, false
+	}
+	return f, true
+}
+
+// failed adds to the finding why a request failed.
+func (c *Claim) failed(f *federation.Finding, err error, verbs string) {
+	f.Message += ": " + c.writer.options.Words(err)
+	if apierrors.IsForbidden(err) {
+		f.ID = "D07"
+		f.Remedy = fmt.Sprintf("allow the verbs %s on leases.coordination.k8s.io in namespace %s; fedsync needs get, list, watch, create and update there", verbs, Namespace)
+	}
+}
+
+// describe returns a token with what the Lease says of its holder.
+func (c *Claim) describe(token Token) string {
+	if s := c.row.sight; s.Holder == token && s.Who != "" {
+		return fmt.Sprintf("%s (%s)", token.Short(), s.Who)
+	}
+	return token.Short()
+}

@@ -1,0 +1,56 @@
+package daemon
+
+import (
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// judge finds out which clusters the names lead to, by what is known now.
+func (l *loop) judge() {
+	if l.met == nil {
+		return
+	}
+	sha := l.wanted.sha()
+	if l.live != nil {
+		sha = l.live.sha()
+	}
+	var anonymous []federation.Cluster
+	for _, c := range l.met.Clusters {
+		if l.members.facts.Clusters[c.Name].UID == "" {
+			anonymous = append(anonymous, c)
+		}
+	}
+	l.roll = newRoll(rollInput{
+		Members:  l.met.Clusters,
+		Leaving:  l.leaving,
+		Roster:   l.roster,
+		Facts:    l.members.facts,
+		Servers:  l.kubeconfig.Servers(anonymous),
+		Revision: sha,
+	})
+	if l.readOnly {
+		return
+	}
+	for _, name := range l.roll.those(clusterRenamed) {
+		l.log.Info("cluster did not leave, it has another name",
+			zap.String("cluster", name), zap.String("member", l.roll.Verdicts[name].Member))
+		l.leaving = slices.DeleteFunc(slices.Clone(l.leaving), func(c federation.Cluster) bool { return c.Name == name })
+		l.members.release(name)
+	}
+	l.remember(l.roll.Roster)
+}
+
+// unpruned returns the clusters where nothing is pruned now.
+func (r roll) unpruned() map[string]bool {
+	var all map[string]bool
+	for _, name := range r.those(clusterReplaced) {
+		if all == nil {
+			all = map[string]bool{}
+		}
+		all[name] = true
+	}
+	return all
+}

@@ -1,0 +1,192 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"go.uber.org/zap"
+)
+
+// Several events make one change: half-written files come and go. And some
+// changes make no event, as on a network file system: what the files are is looked
+// at now and then, without reading them.
+const (
+	settleTime   = 50 * time.Millisecond
+	pollInterval = 30 * time.Second
+)
+
+// Watch reads the kubeconfigs and the files that they name again as they change,
+// and calls changed when they say something new, until ctx ends. No other file in
+// the same folders counts.
+func (k *kubeconfig) Watch(ctx context.Context, changed func()) error {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch the kubeconfig: %w", err)
+	}
+	defer func() { _ = watcher.Close() }()
+	w := &fileWatch{watcher: watcher, log: k.log}
+	w.follow(k.watched())
+	stats := statsOf(k.watched())
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	settle := time.NewTimer(0) // something may have changed since they were read
+	defer settle.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-watcher.Events:
+			if w.concerns(e.Name) {
+				settle.Reset(settleTime)
+			}
+		case err := <-watcher.Errors: // events may be lost
+			k.log.Warn("watching the kubeconfig failed", zap.Error(err))
+			settle.Reset(settleTime)
+		case <-poll.C:
+			if now := statsOf(k.watched()); !now.equal(stats) {
+				settle.Reset(0)
+			}
+		case <-settle.C:
+			// First the watches, so that no change falls in between.
+			w.follow(k.watched())
+			stats = statsOf(k.watched())
+			before := k.Err()
+			if !k.load() {
+				continue
+			}
+			w.follow(k.watched()) // it may name other files now
+			stats = statsOf(k.watched())
+			switch err := k.Err(); {
+			case err != nil && (before == nil || before.Error() != err.Error()):
+				k.log.Warn("kubeconfig not read, the one before stays", zap.Error(err))
+			case err == nil:
+				k.log.Info("kubeconfig read")
+			}
+			changed()
+		}
+	}
+}
+
+// watched are the files by which clusters are reached.
+func (k *kubeconfig) watched() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Concat(k.rules.GetLoadingPrecedence(), namedFiles(k.config))
+}
+
+// fileWatch watches the folders through which the paths of files lead.
+type fileWatch struct {
+	watcher *fsnotify.Watcher
+	log     *zap.Logger
+	names   map[string]bool // what an event must be about
+	failed  string          // the last error, so that it is logged once
+}
+
+// follow makes the watches those of files. A watch is on a folder, since a file
+// that is replaced, as an editor does, takes its watch with it.
+func (w *fileWatch) follow(files []string) {
+	w.names = map[string]bool{}
+	folders := map[string]bool{}
+	for _, file := range files {
+		trace(file, folders, w.names)
+	}
+	for _, folder := range w.watcher.WatchList() {
+		if !folders[folder] {
+			_ = w.watcher.Remove(folder) // it may be gone, and the watch with it
+		}
+	}
+	var all error
+	for folder := range folders {
+		w.names[folder] = true // that it was moved or deleted counts
+		// One that is watched already costs nothing; one that was replaced is
+		// another folder, and must be watched anew.
+		if err := w.watcher.Add(folder); err != nil {
+			all = errors.Join(all, err)
+		}
+	}
+	if all == nil {
+		w.failed = ""
+	} else if text := all.Error(); text != w.failed {
+		w.failed = text
+		w.log.Warn("some folders of credentials cannot be watched, their files are looked at every 30 seconds", zap.Error(all))
+	}
+}
+
+func (w *fileWatch) concerns(name string) bool { return w.names[filepath.Clean(name)] }
+
+// trace adds the folders that lead to a file, and what in them decides where the
+// path leads: its symbolic links, the file itself, or the first part that does not
+// exist yet. Kubernetes swaps a mounted Secret by replacing a link beside it.
+func trace(file string, folders, names map[string]bool) {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return // there is no working folder, and no file either
+	}
+	at, rest := string(filepath.Separator), strings.Split(strings.Trim(path, string(filepath.Separator)), string(filepath.Separator))
+	const mostLinks = 40 // as many as the kernel follows
+	links := 0
+	for len(rest) > 0 {
+		next := filepath.Join(at, rest[0])
+		i, err := os.Lstat(next)
+		switch {
+		case err != nil:
+			folders[at], names[next] = true, true
+			return
+		case i.Mode()&fs.ModeSymlink != 0:
+			folders[at], names[next] = true, true
+			target, err := os.Readlink(next)
+			if links++; err != nil || links > mostLinks {
+				return
+			}
+			if !filepath.IsAbs(target) {
+				target = filepath.Join(at, target)
+			}
+			at = string(filepath.Separator)
+			rest = append(strings.Split(strings.Trim(filepath.Clean(target), at), at), rest[1:]...)
+		case len(rest) == 1 || !i.IsDir():
+			folders[at], names[next] = true, true
+			return
+		default:
+			at, rest = next, rest[1:]
+		}
+	}
+}
+
+// fileStats are what is known of files without reading them.
+type fileStats map[string]fs.FileInfo // nil where it does not exist
+
+func statsOf(files []string) fileStats {
+	stats := make(fileStats, len(files))
+	for _, file := range files {
+		i, err := os.Stat(file)
+		if err != nil {
+			i = nil
+		}
+		stats[file] = i
+	}
+	return stats
+}
+
+func (s fileStats) equal(o fileStats) bool {
+	if len(s) != len(o) {
+		return false
+	}
+	for file, a := range s {
+		b, ok := o[file]
+		switch {
+		case !ok, (a == nil) != (b == nil):
+			return false
+		case a != nil && (!os.SameFile(a, b) || a.Size() != b.Size() || !a.ModTime().Equal(b.ModTime())):
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,217 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render"
+)
+
+// A renderFunc turns files into objects: a revision's tree and federation go in,
+// the bundles of its clusters come out, those of each cluster as soon as they are
+// there. It must return soon after ctx ends. It is all that the loop knows of
+// rendering, so that a process which can be killed could do it.
+type renderFunc func(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
+	ready func(federation.Cluster, []federation.Bundle)) ([]federation.Bundle, []federation.Finding)
+
+// loadTimeout is how long reading a fedsync.yaml may take: it is text of at most a
+// few megabytes.
+const loadTimeout = time.Minute
+
+// stoppedInARow is how many renderings may be stopped one after the other for a
+// newer revision. The next is finished whatever comes, so that a stream of pushes
+// ends in one now and then.
+const stoppedInARow = 2
+
+// renderings read and render revisions beside the loop, one at a time. The newest
+// revision wins: what was not begun is forgotten, and what was begun is stopped.
+// None of its methods waits for a file to be read or an object to be rendered.
+type renderings struct {
+	render renderFunc
+	load   bell // there is something to load
+	begin  bell // there is something to render
+	news   bell // for the loop: take has something
+
+	mu       sync.Mutex // protects what follows
+	unread   *arrival
+	wanted   *revision
+	stop     func() // ends the rendering under way; nil when there is none, or it is to be finished
+	progress []any  // what take gives
+}
+
+// What renderings tell the loop, in the order in which it happened.
+type (
+	// arrival is a snapshot that source found.
+	arrival struct {
+		snapshot federation.Snapshot
+		at       time.Time
+	}
+	// loaded says what an arrival's fedsync.yaml says, or why it is refused.
+	loaded struct {
+		arrival
+
+		federation *federation.Federation
+		err        error
+		context    string // of the commit status, where the file is refused
+	}
+	// begun are the bundles of one cluster while others are still being rendered.
+	begun struct {
+		of      *revision
+		cluster federation.Cluster
+		bundles []federation.Bundle
+	}
+	// rendered is the end of a rendering that was not stopped.
+	rendered struct {
+		of       *revision
+		bundles  []federation.Bundle
+		findings []federation.Finding
+		took     time.Duration
+	}
+)
+
+func newRenderings(render renderFunc) *renderings {
+	return &renderings{render: render, load: newBell(), begin: newBell(), news: newBell()}
+}
+
+// read has the fedsync.yaml of a snapshot read.
+func (r *renderings) read(a arrival) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unread = &a
+	r.load.ring()
+}
+
+// want has a revision rendered, and the one before stopped.
+func (r *renderings) want(rev *revision) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wanted = rev
+	if r.stop != nil {
+		r.stop()
+	}
+	r.begin.ring()
+}
+
+// take returns what happened since the last call.
+func (r *renderings) take() []any {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := r.progress
+	r.progress = nil
+	return taken
+}
+
+func (r *renderings) tell(what any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.progress = append(r.progress, what)
+	r.news.ring()
+}
+
+// run goes on until ctx ends. It does not wait for a file or a build that takes its
+// time then.
+func (r *renderings) run(ctx context.Context) {
+	var running sync.WaitGroup
+	running.Go(func() { r.loadAll(ctx) })
+	running.Go(func() { r.renderAll(ctx) })
+	running.Wait()
+}
+
+// loadAll reads one fedsync.yaml after the other.
+func (r *renderings) loadAll(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.load:
+		}
+		r.mu.Lock()
+		a := r.unread
+		r.unread = nil
+		r.mu.Unlock()
+		if a == nil {
+			continue // it came with the ring before
+		}
+		read := make(chan loaded, 1) // nobody may be there to take it
+		go func() { read <- load(*a) }()
+		late := time.NewTimer(loadTimeout)
+		select {
+		case <-ctx.Done():
+		case l := <-read:
+			r.tell(l)
+		case <-late.C:
+			r.tell(loaded{arrival: *a, err: fmt.Errorf("%s takes longer than a minute to read", federation.FileName)})
+			// It is left behind, and another one is read when it has ended.
+			select {
+			case <-ctx.Done():
+			case <-read:
+			}
+		}
+		late.Stop()
+	}
+}
+
+func load(a arrival) loaded {
+	f, err := render.Load(a.snapshot)
+	l := loaded{arrival: a, federation: f, err: err}
+	if err != nil {
+		data, _ := fs.ReadFile(a.snapshot.Files, federation.FileName) // that it is missing is the error already
+		l.context = federation.StatusContext(data)
+	}
+	return l
+}
+
+// renderAll renders the newest revision that is wanted.
+func (r *renderings) renderAll(ctx context.Context) {
+	stopped := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.begin:
+		}
+		its, stop := context.WithCancel(ctx)
+		r.mu.Lock()
+		rev := r.wanted
+		r.wanted = nil
+		if rev != nil && stopped < stoppedInARow {
+			r.stop = stop
+		}
+		r.mu.Unlock()
+		if rev != nil {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				r.renderOne(its, rev)
+			}()
+			select {
+			case <-ended:
+			case <-ctx.Done(): // whoever stops the daemon waits for no build
+			}
+			stopped++
+			if its.Err() == nil {
+				stopped = 0
+			}
+		}
+		r.mu.Lock()
+		r.stop = nil
+		r.mu.Unlock()
+		stop()
+	}
+}
+
+func (r *renderings) renderOne(ctx context.Context, rev *revision) {
+	started := time.Now()
+	bundles, findings := r.render(ctx, rev.snapshot, rev.federation, func(c federation.Cluster, bundles []federation.Bundle) {
+		if ctx.Err() == nil {
+			r.tell(begun{rev, c, bundles})
+		}
+	})
+	if ctx.Err() == nil {
+		r.tell(rendered{rev, bundles, findings, time.Since(started)})
+	}
+}

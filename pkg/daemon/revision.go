@@ -1,0 +1,86 @@
+package daemon
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// A revision is one revision of the repository and all that came of it: nothing
+// that follows from one stands anywhere else in the loop, so nothing of it can be
+// told as another's. What came of it in the clusters says by itself which revision
+// it is of.
+type revision struct {
+	snapshot  federation.Snapshot
+	firstSeen time.Time
+	earlier   string // the SHA of the revision that was in force before it; empty for none
+
+	federation *federation.Federation // nil where fedsync.yaml is refused
+	refusal    []federation.Finding   // why it is
+	context    string                 // of the commit status, where nothing else says
+
+	// When it is rendered, which ends its way to the clusters.
+	bundles   []federation.Bundle
+	rendering []federation.Finding // what render had to say
+	plan      federation.Plan      // the newest; made again whenever a fact changes
+}
+
+// sha identifies the revision; a nil revision has none.
+func (r *revision) sha() string {
+	if r == nil {
+		return ""
+	}
+	return r.snapshot.Revision.SHA
+}
+
+// findings are those of the stages that know the revision alone.
+func (r *revision) findings() []federation.Finding {
+	return slices.Concat(r.refusal, r.rendering, r.plan.Findings)
+}
+
+// refusal returns a finding for each mistake in fedsync.yaml.
+func refusal(err error) []federation.Finding {
+	if mistakes, ok := errors.AsType[federation.FileErrors](err); ok {
+		return mistakes.Findings()
+	}
+	return []federation.Finding{{
+		ID: "federation", Severity: federation.SeverityError, File: federation.FileName,
+		Message: err.Error(), Remedy: "correct " + federation.FileName + "; until then the revision before goes on being maintained",
+	}}
+}
+
+// A part is what is certain of a revision in one cluster, while the revision is
+// still being rendered for others.
+type part struct {
+	revision *revision
+	cluster  federation.Cluster
+	bundles  []federation.Bundle
+	plan     federation.ClusterPlan
+}
+
+// over returns what the cluster should run meanwhile: the apps of the part, and all
+// others as the revision in force has them. It prunes nothing: what an app lost may
+// be in another that is not decided yet.
+func (p part) over(inForce federation.ClusterPlan) federation.ClusterPlan {
+	plan := p.plan
+	plan.Apps = slices.Clone(plan.Apps)
+	taken := map[federation.ObjectRef]bool{}
+	for _, app := range p.plan.Apps {
+		for _, o := range app.Objects {
+			taken[o.Ref] = true
+		}
+	}
+	for _, app := range inForce.Apps {
+		if slices.ContainsFunc(p.plan.Apps, func(a federation.AppPlan) bool { return a.App == app.App }) {
+			continue
+		}
+		if app.Prune == federation.PruneAllowed {
+			app.Prune = federation.PruneWaiting
+		}
+		app.Objects = slices.DeleteFunc(slices.Clone(app.Objects), func(o *federation.Object) bool { return taken[o.Ref] })
+		plan.Apps = append(plan.Apps, app)
+	}
+	return plan
+}

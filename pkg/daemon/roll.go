@@ -1,0 +1,266 @@
+package daemon
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// verdict is what may be done with a cluster, given which clusters all the names
+// lead to.
+type verdict struct {
+	Action clusterAction
+	Member string // the member that is the same cluster, of Duplicate and Renamed
+	Why    string // of Duplicate, Replaced and Wait: what is known, in words
+}
+
+// clusterAction is the kind of a verdict.
+type clusterAction string
+
+const (
+	// clusterWrite is a member that is a cluster of its own, as far as is known.
+	clusterWrite clusterAction = "Write"
+	// clusterReplaced is a member whose name leads to another cluster than before.
+	// It is written, and nothing is pruned there until the next revision.
+	clusterReplaced clusterAction = "Replaced"
+	// clusterDuplicate is a member that is the same cluster as another one. It is
+	// not written and has no share.
+	clusterDuplicate clusterAction = "Duplicate"
+	// clusterEmpty left the file, and is no member: it is emptied.
+	clusterEmpty clusterAction = "Empty"
+	// clusterWait left the file, and it is not certain that it is no member.
+	clusterWait clusterAction = "Wait"
+	// clusterRenamed left the file under this name, and is a member under another.
+	clusterRenamed clusterAction = "Renamed"
+)
+
+// rollInput is all that the verdicts depend on.
+type rollInput struct {
+	Members  []federation.Cluster // in the file's order
+	Leaving  []federation.Cluster // that left the file and are to be emptied
+	Roster   roster               // what was last brought where
+	Facts    federation.Facts
+	Servers  map[string]string // where each context leads, for clusters without a known uid
+	Revision string            // sha of the revision that is brought
+}
+
+// roll holds the verdicts, and the roster that follows from them.
+type roll struct {
+	Verdicts map[string]verdict // of members and of those that leave, by name
+	Roster   roster
+}
+
+// newRoll judges every cluster. It depends on its input alone: a daemon that has
+// just started judges as one that has seen it all happen.
+//
+// A cluster is known by the uid of its Namespace kube-system. Where that is not
+// known of two clusters, they are compared by their servers, which says that two
+// are one where it says so, and nothing otherwise.
+func newRoll(in rollInput) roll {
+	out := roll{Verdicts: map[string]verdict{}, Roster: in.Roster}
+	out.Roster.Brought = map[string]brought{}
+	first := in.firsts()
+	for _, c := range in.Members {
+		before, had := in.Roster.Brought[c.Name]
+		if had {
+			out.Roster.Brought[c.Name] = before
+		}
+		uid := in.uid(c.Name)
+		if other := first[in.key(c.Name)]; other != "" && other != c.Name {
+			out.Verdicts[c.Name] = verdict{clusterDuplicate, other, in.same(c.Name)}
+			if had && before.UID == uid && before.Since == in.Revision {
+				delete(out.Roster.Brought, c.Name) // it was first until the other was known
+			}
+			continue
+		}
+		if uid == "" {
+			out.Verdicts[c.Name] = verdict{Action: clusterWrite}
+			continue
+		}
+		now := before
+		if before.UID != uid {
+			now = brought{UID: uid, Since: in.Revision, Before: before.UID}
+		}
+		out.Roster.Brought[c.Name] = now
+		if now.Before != "" && now.Since == in.Revision {
+			out.Verdicts[c.Name] = verdict{
+				clusterReplaced, "",
+				fmt.Sprintf("kube-system had the uid %s, and has %s", now.Before, uid),
+			}
+			continue
+		}
+		out.Verdicts[c.Name] = verdict{Action: clusterWrite}
+	}
+	for _, c := range in.Leaving {
+		v := in.leaving(c)
+		out.Verdicts[c.Name] = v
+		if before, had := in.Roster.Brought[c.Name]; had {
+			out.Roster.Brought[c.Name] = before
+		}
+		if v.Action == clusterRenamed {
+			out.Roster = out.Roster.without(c.Name)
+		}
+	}
+	return out
+}
+
+// firsts returns, of each cluster that members lead to, the member that goes on:
+// the one that was brought something before this revision, or else the first in
+// the file.
+func (in rollInput) firsts() map[string]string {
+	first := map[string]string{}
+	earlier := func(name string) bool {
+		b, uid := in.Roster.Brought[name], in.uid(name)
+		return b.UID != "" && (uid == "" || b.UID == uid) && b.Since != in.Revision
+	}
+	for _, c := range in.Members {
+		key := in.key(c.Name)
+		if key == "" {
+			continue
+		}
+		if has, ok := first[key]; !ok || earlier(c.Name) && !earlier(has) {
+			first[key] = c.Name
+		}
+	}
+	return first
+}
+
+func (in rollInput) uid(name string) string { return in.Facts.Clusters[name].UID }
+
+// key is equal for equal clusters; empty where nothing is known of one.
+func (in rollInput) key(name string) string {
+	if uid := in.uid(name); uid != "" {
+		return "uid " + uid
+	}
+	if server := endpoint(in.Servers[name]); server != "" {
+		return "server " + server
+	}
+	return ""
+}
+
+// same says by what a member is known to be the same as another.
+func (in rollInput) same(name string) string {
+	if uid := in.uid(name); uid != "" {
+		return "in both kube-system has the uid " + uid
+	}
+	return "both contexts lead to " + endpoint(in.Servers[name])
+}
+
+// leaving judges a cluster that left the file. What is deleted is gone, so it must
+// be certain that it is no member: by what the clusters say now, and not by what
+// they said before an outage.
+func (in rollInput) leaving(c federation.Cluster) verdict {
+	uid := in.uid(c.Name)
+	for _, m := range in.Members {
+		if uid != "" && in.uid(m.Name) == uid {
+			return verdict{Action: clusterRenamed, Member: m.Name}
+		}
+	}
+	facts := in.Facts.Clusters[c.Name]
+	switch before := in.Roster.Brought[c.Name]; {
+	case uid == "" || facts.State != federation.ClusterReady:
+		return verdict{Action: clusterWait, Why: "it is not known which cluster it is: it must answer and let fedsync get its Namespace kube-system"}
+	case before.UID != "" && before.UID != uid:
+		return verdict{Action: clusterWait, Why: fmt.Sprintf(
+			"its context leads to another cluster than before: kube-system had the uid %s, and has %s", before.UID, uid)}
+	}
+	var unknown []string
+	for _, m := range in.Members {
+		if f := in.Facts.Clusters[m.Name]; f.UID == "" || f.Away() {
+			unknown = append(unknown, m.Name)
+		}
+	}
+	if len(unknown) > 0 {
+		return verdict{Action: clusterWait, Why: fmt.Sprintf("it may be one of %s, of which it is not known now which clusters they are",
+			strings.Join(unknown, ", "))}
+	}
+	return verdict{Action: clusterEmpty}
+}
+
+// excluded returns the clusters that are not to be written now, and why.
+func (r roll) excluded() map[string]string {
+	var all map[string]string
+	for name, v := range r.Verdicts {
+		why := ""
+		switch v.Action {
+		case clusterDuplicate:
+			why = fmt.Sprintf("it is the same cluster as %s: %s", v.Member, v.Why)
+		case clusterRenamed:
+			why = fmt.Sprintf("it is the member %s under another name", v.Member)
+		case clusterWait:
+			why = v.Why
+		case clusterWrite, clusterReplaced, clusterEmpty:
+			continue
+		}
+		if all == nil {
+			all = map[string]string{}
+		}
+		all[name] = why
+	}
+	return all
+}
+
+// those returns the names with a verdict, sorted.
+func (r roll) those(a clusterAction) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(r.Verdicts)) {
+		if r.Verdicts[name].Action == a {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// findings says what the verdicts mean for whoever reads the report.
+func (r roll) findings() []federation.Finding {
+	var all []federation.Finding
+	for _, name := range r.those(clusterDuplicate) {
+		v := r.Verdicts[name]
+		all = append(all, federation.Finding{
+			ID: "D04", Severity: federation.SeverityError, Cluster: name, File: federation.FileName,
+			Message: fmt.Sprintf("is the same cluster as %s: %s; %s is written, %s is not and has no share", v.Member, v.Why, v.Member, name),
+			Remedy:  fmt.Sprintf("take %s or %s out of %s, or correct the context of one of them in the kubeconfig", name, v.Member, federation.FileName),
+		})
+	}
+	for _, name := range r.those(clusterReplaced) {
+		all = append(all, federation.Finding{
+			ID: "replaced", Severity: federation.SeverityWarning, Cluster: name,
+			Message: fmt.Sprintf("is another cluster than before: %s; everything is applied there, and nothing is pruned until the next revision", r.Verdicts[name].Why),
+			Remedy:  "if it was rebuilt or moved, the next push ends this; if not, correct its context in the kubeconfig",
+		})
+	}
+	for _, name := range r.those(clusterWait) {
+		all = append(all, federation.Finding{
+			ID: "leaving", Severity: federation.SeverityNote, Cluster: name, File: federation.FileName,
+			Message: "left the file and is not emptied yet: " + r.Verdicts[name].Why,
+			Remedy:  "wait until these clusters answer, or take the unreachable ones out of " + federation.FileName + "; with onRemove: Orphan nothing is deleted",
+		})
+	}
+	return all
+}
+
+// endpoint returns a server in the one form in which equal ones are equal, without
+// credentials. What is no URL stays as it is.
+func endpoint(server string) string {
+	u, err := url.Parse(server)
+	if err != nil || u.Host == "" {
+		return server
+	}
+	u.User = nil
+	u.Scheme = strings.ToLower(u.Scheme)
+	number := u.Port()
+	if number == "" {
+		number = "443"
+		if u.Scheme == "http" {
+			number = "80"
+		}
+	}
+	u.Host = net.JoinHostPort(strings.ToLower(u.Hostname()), number)
+	u.Path = strings.TrimRight(u.Path, "/")
+	return u.String()
+}

@@ -1,0 +1,65 @@
+package failure
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Retry tells what another try of a failed request waits for.
+type Retry string
+
+// What another try waits for.
+const (
+	// RetrySoon: the fault may pass by itself.
+	RetrySoon Retry = "soon"
+	// RetryTold: the server says when, or will answer once it is asked less.
+	RetryTold Retry = "told"
+	// RetryChanged: somebody has to change something first, which nobody may
+	// announce.
+	RetryChanged Retry = "changed"
+)
+
+// RetryOf returns what another try waits for after a failure of this class.
+func RetryOf(class federation.FailureClass) Retry {
+	switch class {
+	case federation.FailureThrottled:
+		return RetryTold
+	case federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden,
+		federation.FailureInvalid, federation.FailureContext, federation.FailureFiles:
+		return RetryChanged
+	case federation.FailureNone, federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout,
+		federation.FailureNetwork, federation.FailureServer, federation.FailureConflict:
+	}
+	return RetrySoon
+}
+
+// The pauses between two tries grow from the first to the last.
+const (
+	firstPause = 500 * time.Millisecond
+	lastPause  = 30 * time.Second
+	// Where somebody has to change something, it is seen within a minute.
+	firstChanged = 5 * time.Second
+	lastChanged  = 45 * time.Second
+)
+
+// Pause returns how long to wait after this failure, the failures-th in a row,
+// starting with 1. It is never shorter than the server asked for. It varies by a
+// fifth, so that what failed together is not tried again together.
+func (f Failure) Pause(failures int) time.Duration {
+	pause, last := firstPause, lastPause
+	if RetryOf(f.Class) == RetryChanged {
+		pause, last = firstChanged, lastChanged
+	}
+	for i := 1; i < failures && pause < last; i++ {
+		pause *= 2
+	}
+	pause = min(pause, last)
+	pause = pause*4/5 + time.Duration(rand.Int64N(int64(pause)*2/5+1))
+	if f.RetryAfter > pause {
+		// Everybody was told the same.
+		pause = f.RetryAfter + time.Duration(rand.Int64N(int64(f.RetryAfter)/5+1))
+	}
+	return pause
+}

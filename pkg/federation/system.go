@@ -1,0 +1,5 @@
+package federation
+
+// SystemNamespace holds what fedsync keeps in a cluster: claims, inventories, and
+// the objects that adoption overwrote.
+const SystemNamespace = "fedsync-system"

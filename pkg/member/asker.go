@@ -1,0 +1,54 @@
+package member
+
+import (
+	"sync"
+	"time"
+)
+
+// asker makes one request at a time, beside the loop, with pauses that grow while it
+// fails.
+type asker struct {
+	mu       sync.Mutex // protects what follows
+	asking   bool
+	failures int
+	at       time.Time // when the next may be made
+}
+
+// ask makes the request in a goroutine of its own and rings done after it, unless one
+// is under way. Where its pause is not over, it returns when that is.
+func (a *asker) ask(running *sync.WaitGroup, now time.Time, request func() error, done bell) (next time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.asking:
+		return time.Time{}
+	case now.Before(a.at):
+		return a.at
+	}
+	a.asking = true
+	running.Go(func() {
+		a.answered(request())
+		done.ring()
+	})
+	return time.Time{}
+}
+
+func (a *asker) answered(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asking = false
+	if err == nil {
+		a.failures, a.at = 0, time.Time{}
+		return
+	}
+	pause := askPauseFirst << min(a.failures, 10)
+	a.failures++
+	a.at = time.Now().Add(min(pause, askPauseLast))
+}
+
+// reset ends the pause.
+func (a *asker) reset() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failures, a.at = 0, time.Time{}
+}

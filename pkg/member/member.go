@@ -1,0 +1,293 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"k8s.io/client-go/rest"
+
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/claim"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
+)
+
+// Connection is how to reach one cluster. Equal digests are equal connections.
+type Connection struct {
+	REST   *rest.Config
+	Digest string
+}
+
+// FileError means that a file which the configuration of a connection names cannot be
+// used: it may appear later.
+type FileError struct{ Err error }
+
+// Error implements error.
+func (e *FileError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why the file cannot be used.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// Options say which cluster a Member keeps, for whom, and how.
+type Options struct {
+	Cluster    federation.Cluster
+	Federation string
+	NodePorts  federation.PortRange
+	ReadOnly   bool // look and compare, write nothing
+	// Source is a digest of what is followed, and FormerSources are what earlier
+	// versions called it; see apply.Options.
+	Source        string
+	FormerSources []string
+	Version       string // of fedsync
+
+	// Connect returns the way to the cluster as it is configured now.
+	Connect func(context string) (Connection, error)
+	// Claim returns the claim of the cluster; it is not asked of a read-only Member.
+	Claim func(cluster string) *claim.Claim
+	// Changed is called when Outcome may say something else. It must not block.
+	Changed func()
+	// Applied and Change are told how long a plan took, and of each change; nil for
+	// nobody.
+	Applied func(time.Duration)
+	Change  func(federation.Change)
+
+	Forms          *apply.Forms
+	Concurrency    int
+	RequestTimeout time.Duration
+	StatusDeadline time.Duration
+	ProbeInterval  time.Duration
+	ProbeTimeout   time.Duration
+	Log            *zap.Logger
+}
+
+// Member keeps one cluster equal to its plan. It shares nothing with other members
+// that could block: a cluster that hangs, refuses or answers nonsense costs the
+// others nothing.
+//
+// A Member has one session at a time, which lasts as long as the way to the cluster
+// stays the same and the same cluster answers. Then the session ends and a new one
+// begins, which knows nothing; until it does, the outcome shows what the one before
+// saw.
+type Member struct {
+	Options
+
+	reconnect bell // the configuration was read again
+	ordered   bell // there is a new order
+
+	mu      sync.Mutex // protects what follows
+	newest  Order
+	now     Outcome
+	session *session // the one that runs; nil in between
+}
+
+// New makes a Member. It asks the cluster nothing until it runs.
+func New(o Options) *Member {
+	if o.Changed == nil {
+		o.Changed = func() {}
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return &Member{
+		Options:   o,
+		reconnect: newBell(),
+		ordered:   newBell(),
+		now:       Outcome{Facts: federation.ClusterFacts{State: federation.ClusterPending, Since: time.Now()}},
+	}
+}
+
+// Want gives the member what its cluster should run, and reports whether that is
+// news. What it was given before is overtaken.
+func (m *Member) Want(p federation.ClusterPlan) (news bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.newest.Number > 0 && samePlan(m.newest.ClusterPlan, p) {
+		return false
+	}
+	m.newest = Order{ClusterPlan: p, Number: m.newest.Number + 1}
+	m.now.Handed = m.newest.Number
+	m.ordered.ring()
+	return true
+}
+
+// Newest returns the newest order.
+func (m *Member) Newest() Order {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.newest
+}
+
+// Reconnect makes the member look whether its connection is still the one that is
+// configured.
+func (m *Member) Reconnect() { m.reconnect.ring() }
+
+// Outcome returns what there is to report now.
+func (m *Member) Outcome() Outcome {
+	m.mu.Lock()
+	o, s := m.now, m.session
+	m.mu.Unlock()
+	if s != nil {
+		s.look(&o)
+	}
+	return o
+}
+
+func (m *Member) facts() federation.ClusterFacts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.now.Facts
+}
+
+// stand takes an event, and tells who reads the outcome.
+func (m *Member) stand(e event) {
+	m.mu.Lock()
+	m.now.Facts = next(m.now.Facts, e)
+	m.mu.Unlock()
+	m.Changed()
+}
+
+// The pauses before the next session, where those before ended soon after they had
+// begun.
+const (
+	sessionPauseFirst = time.Second
+	sessionPauseLast  = 30 * time.Second
+	sessionSettled    = time.Minute
+)
+
+// Run goes on until ctx ends.
+func (m *Member) Run(ctx context.Context) {
+	pause := time.Duration(0)
+	for ctx.Err() == nil {
+		s, digest, err := m.begin()
+		if err != nil {
+			// It quotes the configuration, passwords of proxies included.
+			reason := health.Redact(err.Error())
+			class := federation.FailureContext
+			if _, ok := errors.AsType[*FileError](err); ok {
+				class = federation.FailureFiles
+			}
+			if before := m.facts(); before.State != federation.ClusterUnknown || before.Failure != class || before.Error != reason {
+				m.Log.Warn("no way to the cluster", zap.String("error", reason))
+			}
+			m.stand(disconnected{class: class, reason: reason, at: time.Now()})
+			select {
+			case <-ctx.Done():
+			case <-m.reconnect:
+			}
+			continue
+		}
+		began := time.Now()
+		reason := m.runSession(ctx, s, digest)
+		if ctx.Err() != nil {
+			return
+		}
+		m.Log.Info("session ended", zap.String("reason", reason))
+		if time.Since(began) > sessionSettled || reason == connectionChanged {
+			pause = 0
+			continue
+		}
+		pause = min(max(2*pause, sessionPauseFirst), sessionPauseLast)
+		wait(ctx, pause)
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// begin makes a session of the way to the cluster that is configured now.
+func (m *Member) begin() (s *session, digest string, err error) {
+	conn, err := m.Connect(m.Cluster.Context)
+	if err != nil {
+		return nil, "", err
+	}
+	s, err = newSession(m, conn)
+	return s, conn.Digest, err
+}
+
+// connectionChanged is why a session ends where the configuration gives another way.
+const connectionChanged = "connection changed"
+
+// runSession runs a session until ctx ends, the configuration gives another way, or
+// another cluster answers, and returns which of these it was.
+func (m *Member) runSession(ctx context.Context, s *session, digest string) (reason string) {
+	ctx, cancel := context.WithCancel(ctx)
+	m.enter(s)
+	var running sync.WaitGroup
+	running.Go(func() { s.run(ctx) })
+	defer func() {
+		cancel()
+		running.Wait()
+		m.enter(nil)
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return ""
+		case <-s.replaced:
+			return "another cluster answers, or the same as it was earlier"
+		case <-m.reconnect:
+			if conn, err := m.Connect(m.Cluster.Context); err != nil || conn.Digest != digest {
+				return connectionChanged
+			}
+		}
+	}
+}
+
+// enter makes s the session that the outcome is asked of. What the one before had
+// observed stays until the new one knows better.
+func (m *Member) enter(s *session) {
+	if before := m.sessionNow(); before != nil {
+		o := m.Outcome()
+		m.mu.Lock()
+		o.Facts, o.Handed = mergeFacts(m.now.Facts, o.Facts), m.newest.Number
+		m.now = o
+		m.mu.Unlock()
+	}
+	m.mu.Lock()
+	m.session = s
+	// It may be another cluster by now: nothing was brought to it yet, and what it is
+	// to run was decided by the facts of the one before.
+	m.now.Begun, m.now.Tried, m.now.Done, m.now.Final, m.now.Compared = 0, false, false, false, false
+	m.now.Findings, m.now.Own = nil, nil
+	if s != nil {
+		m.newest.Early = true
+	}
+	m.mu.Unlock()
+	m.stand(connected{})
+}
+
+func (m *Member) sessionNow() *session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.session
+}
+
+// mergeFacts returns what the watches brought, with how the cluster stands now.
+func mergeFacts(standing, brought federation.ClusterFacts) federation.ClusterFacts {
+	brought.State, brought.Failure, brought.Error, brought.Since = standing.State, standing.Failure, standing.Error, standing.Since
+	brought.Outage, brought.AwaySince = standing.Outage, standing.AwaySince
+	brought.Synced, brought.Seen, brought.UID = standing.Synced, standing.Seen, standing.UID
+	return brought
+}
+
+// A bell is rung by many and heard by one; rings that nobody heard yet are one.
+type bell chan struct{}
+
+// newBell makes a bell; its capacity of 1 is the ring that was not heard yet.
+func newBell() bell { return make(bell, 1) }
+
+func (b bell) ring() {
+	select {
+	case b <- struct{}{}:
+	default: // it rings already
+	}
+}

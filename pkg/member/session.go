@@ -1,0 +1,411 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/claim"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
+)
+
+const (
+	// askPause is how long a session waits, at most, between two tries at what it asks
+	// of the cluster by itself: which cluster it is, and its claim.
+	askPauseFirst, askPauseLast = time.Second, 30 * time.Second
+	// standingFresh is how long a computed standing may be told without a change.
+	standingFresh = time.Second
+	// keptInterval is how often kept objects are looked at that may have expired.
+	keptInterval = 24 * time.Hour
+)
+
+// session is one connection to one cluster, and all that was learned over it. Its
+// loop never waits for an answer: requests run beside it, and what comes of them is
+// heard of by a bell.
+type session struct {
+	*Member
+
+	client    *Client
+	prober    *health.Prober
+	watcher   *health.Watcher
+	view      *health.View
+	collector *health.Collector
+	applier   *apply.Applier
+	claim     *claim.Claim // nil where nothing is written
+	watches   watches
+
+	replaced bell // another cluster answers
+	news     bell // something may have changed what there is to do
+	back     bell // the cluster answers again
+	open     atomic.Bool
+
+	// Owned by loop.
+	order   Order
+	began   time.Time // when the order was begun
+	timed   bool      // its time was told
+	awaited time.Time // until then the first lists are waited for
+	missed  time.Time // since when some of what the schedule reads is out of sight; zero for not
+	keptAt  time.Time // when kept objects are looked at again
+
+	asking    asker // which cluster it is
+	claiming  asker
+	comparing asker
+
+	mu         sync.Mutex            // protects what follows
+	uid        string                // of the cluster, where it is known
+	uidKnown   bool                  // it was read since the cluster answers, or may not be
+	refused    string                // why the uid may not be read
+	sets       map[string]string     // the apps, by the value of the part-of label
+	parentsIn  bool                  // the inventories were seen, or cannot be
+	kinds      map[health.Watch]bool // of our objects, wanted at some time: their end must be heard of
+	seen       bool                  // the collector has been told all, at some time
+	standing   apply.Standing        // as computed at standAt
+	standAt    time.Time             // zero where it is to be computed
+	begun      Order                 // the order that the applier has
+	revision   federation.Revision   // the newest that was tried as a whole
+	applied    federation.Revision   // the newest that the cluster was equal to
+	comparison comparison            // of a read-only session
+}
+
+// comparison is what an order would change in the cluster.
+type comparison struct {
+	order       int
+	differences []apply.Difference
+	err         error
+}
+
+// newSession makes a session of a connection. It asks the cluster nothing yet.
+func newSession(m *Member, conn Connection) (*session, error) {
+	client, err := NewClient(conn.REST, ClientOptions{Version: m.Version, Timeout: m.RequestTimeout, Log: m.Log})
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", m.Cluster.Name, err)
+	}
+	s := &session{
+		Member:   m,
+		client:   client,
+		replaced: newBell(),
+		news:     newBell(),
+		back:     newBell(),
+		sets:     map[string]string{},
+		kinds:    map[health.Watch]bool{},
+	}
+	if !m.ReadOnly {
+		s.claim = m.Claim(m.Cluster.Name)
+	}
+	s.watches = newWatches(m.Federation, !m.ReadOnly)
+	s.applier = apply.New(apply.Options{
+		Cluster:        m.Cluster.Name,
+		Federation:     m.Federation,
+		Source:         m.Source,
+		FormerSources:  m.FormerSources,
+		Version:        m.Version,
+		Client:         client.Dynamic,
+		Mapper:         client.Kinds,
+		MayWrite:       s.mayWrite,
+		Changed:        s.changed,
+		Change:         m.Change,
+		Concurrency:    m.Concurrency,
+		RequestTimeout: m.RequestTimeout,
+		Deadline:       m.StatusDeadline,
+		NodePorts:      m.NodePorts,
+		Forms:          m.Forms,
+		Log:            m.Log,
+	})
+	s.prober = health.NewProber(conn.REST, health.ProberOptions{Interval: m.ProbeInterval, Timeout: m.ProbeTimeout, Log: m.Log})
+	s.watcher = health.NewWatcher(client.Dynamic, s.observe)
+	s.collector = health.NewCollector(health.CollectorOptions{
+		Label:      apply.LabelPartOf,
+		Ours:       s.ours,
+		Changed:    s.noticed,
+		ReplicaSet: health.ReplicaSets(client.Dynamic),
+	})
+	s.view = health.NewView(m.Cluster.Name, s.appOf, m.Changed)
+	return s, nil
+}
+
+// run goes on until ctx ends.
+func (s *session) run(ctx context.Context) {
+	var running sync.WaitGroup
+	running.Go(func() { s.prober.Run(ctx, s.probe) })
+	running.Go(func() { s.watcher.Run(ctx) })
+	running.Go(func() { s.collector.Run(ctx) })
+	running.Go(func() { s.applier.Run(ctx) })
+	s.loop(ctx, &running)
+	running.Wait()
+	s.client.Close()
+}
+
+// loop looks what there is to do whenever something has changed.
+func (s *session) loop(ctx context.Context, running *sync.WaitGroup) {
+	s.awaited = time.Now().Add(s.RequestTimeout)
+	claimed := (<-chan struct{})(nil)
+	if s.claim != nil {
+		claimed = s.claim.Changed()
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.ordered:
+		case <-s.news:
+		case <-s.back:
+			s.returned()
+		case <-claimed:
+			s.applier.Wake()
+			s.Changed()
+		case <-timer.C:
+		}
+		next := s.turn(ctx, running, time.Now())
+		timer.Stop()
+		if !next.IsZero() {
+			timer.Reset(max(time.Until(next), time.Millisecond))
+		}
+	}
+}
+
+// turn does what there is to do now, without waiting for anything, and returns when
+// time alone gives more to do; zero for never.
+func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Time) (next time.Time) {
+	wake := func(at time.Time) {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	facts := s.facts()
+	s.takeOrder(now)
+	sets := s.applier.Sets()
+	s.mu.Lock()
+	s.sets = sets
+	s.mu.Unlock()
+	if s.claim != nil {
+		s.applier.SetInstance(s.claim.Verdict(now).Token.String())
+	}
+	wake(s.watch(now))
+	if facts.State == federation.ClusterOffline {
+		s.shut()
+		return next
+	}
+	wake(s.identify(ctx, running, now))
+	wake(s.takeClaim(ctx, running, now))
+	wake(s.decide(now))
+	if s.ReadOnly {
+		s.compare(ctx, running)
+		return next
+	}
+	if s.open.Load() && !now.Before(s.keptAt) {
+		s.keptAt = now.Add(keptInterval)
+		running.Go(func() { s.expireKept(ctx) })
+	}
+	return next
+}
+
+// takeOrder takes the newest order.
+func (s *session) takeOrder(now time.Time) {
+	newest := s.Newest()
+	if newest.Number == s.order.Number && newest.Early == s.order.Early {
+		return
+	}
+	if newest.Revision != s.order.Revision {
+		s.watcher.Poke() // whoever pushes may have removed what a watch was refused for
+	}
+	s.order, s.began, s.timed = newest, now, false
+	if newest.Excluded == "" {
+		s.applier.Want(newest.ClusterPlan)
+	}
+	s.mu.Lock()
+	s.begun, s.standAt = newest, time.Time{}
+	s.mu.Unlock()
+}
+
+// decide opens the cluster for writing, or shuts it. An order that was made before
+// the facts of the cluster were known waits for them a little, since the one that
+// knows them is about to come.
+func (s *session) decide(now time.Time) (next time.Time) {
+	s.mu.Lock()
+	known := s.uidKnown
+	s.mu.Unlock()
+	early := s.order.Early
+	wait := early && (s.facts().Synced || now.Before(s.awaited))
+	if early && !s.facts().Synced {
+		next = s.awaited
+	}
+	if s.ReadOnly || s.order.Number == 0 || s.order.Excluded != "" || !known || wait {
+		s.shut()
+		return next
+	}
+	if !s.open.Swap(true) {
+		s.applier.Wake()
+	}
+	return next
+}
+
+func (s *session) shut() {
+	if s.open.Swap(false) {
+		s.Changed()
+	}
+}
+
+// mayWrite is asked before every request that writes.
+func (s *session) mayWrite() bool {
+	return s.open.Load() && s.claim != nil && s.claim.Verdict(time.Now()).Action == claim.Write
+}
+
+// returned gets ready for a cluster that answers again: what was seen before may be
+// old, and it may have come back as another.
+func (s *session) returned() {
+	s.watcher.Poke()
+	s.awaited = time.Now().Add(s.RequestTimeout)
+	s.unlist()
+	s.mu.Lock()
+	s.uidKnown = false
+	s.mu.Unlock()
+	s.asking.reset()
+	s.claiming.reset()
+	s.applier.Retry()
+}
+
+// identify finds out which cluster answers.
+func (s *session) identify(ctx context.Context, running *sync.WaitGroup, now time.Time) (next time.Time) {
+	s.mu.Lock()
+	known := s.uidKnown
+	s.mu.Unlock()
+	if known || s.order.Number == 0 {
+		return time.Time{}
+	}
+	return s.asking.ask(running, now, func() error {
+		timed, cancel := context.WithTimeout(ctx, s.RequestTimeout)
+		defer cancel()
+		uid, err := ClusterUID(timed, s.client.Dynamic)
+		return s.learnUID(uid, err)
+	}, s.news)
+}
+
+// learnUID takes which cluster it is. One that may not tell is taken for what it was.
+func (s *session) learnUID(uid string, err error) error {
+	refused := ""
+	switch {
+	case apierrors.IsForbidden(err) || apierrors.IsNotFound(err):
+		refused = health.Redact(err.Error())
+	case err != nil:
+		return err
+	}
+	s.mu.Lock()
+	before := s.uid
+	s.uidKnown, s.refused = true, refused
+	if uid != "" {
+		s.uid = uid
+	}
+	s.mu.Unlock()
+	if before != "" && uid != "" && before != uid {
+		s.Log.Warn("cluster replaced", zap.String("uid", uid), zap.String("uid before", before))
+		s.replaced.ring()
+		return nil
+	}
+	s.stand(identified{uid})
+	return nil
+}
+
+// takeClaim reads or writes the claim, where the verdict says so.
+func (s *session) takeClaim(ctx context.Context, running *sync.WaitGroup, now time.Time) (next time.Time) {
+	if s.claim == nil || s.order.Number == 0 {
+		return time.Time{}
+	}
+	do, action := s.claim.Look, s.claim.Verdict(now).Action
+	switch action { //nolint:exhaustive // there is nothing to do for the others
+	case claim.Look:
+	case claim.Take:
+		if !s.open.Load() {
+			return time.Time{} // nothing is written yet, the claim neither
+		}
+		do = s.claim.Take
+	default:
+		return time.Time{}
+	}
+	return s.claiming.ask(running, now, func() error {
+		timed, cancel := context.WithTimeout(ctx, s.RequestTimeout)
+		defer cancel()
+		err := do(timed, s.client.Dynamic)
+		s.applier.Wake()
+		if err == nil && s.claim.Verdict(time.Now()).Action == action {
+			err = errNotYet // not at once again
+		}
+		return err
+	}, s.news)
+}
+
+// errNotYet is why what was answered is asked for again.
+var errNotYet = errors.New("what was answered meanwhile may be old")
+
+// compare finds out what the order would change, once the lists are there.
+func (s *session) compare(ctx context.Context, running *sync.WaitGroup) {
+	order := s.order
+	s.mu.Lock()
+	done := s.comparison.order == order.Number && s.comparison.err == nil
+	s.mu.Unlock()
+	early := order.Early && (s.facts().Synced || time.Now().Before(s.awaited))
+	if done || early || order.Number == 0 || order.Excluded != "" {
+		return
+	}
+	s.comparing.ask(running, time.Now(), func() error {
+		differences, err := s.applier.Diff(ctx, order.ClusterPlan)
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.mu.Lock()
+		s.comparison = comparison{order: order.Number, differences: differences, err: err}
+		s.mu.Unlock()
+		s.Changed()
+		return err
+	}, s.news)
+}
+
+// expireKept deletes the objects whose keeping is over.
+func (s *session) expireKept(ctx context.Context) {
+	if err := s.applier.ExpireKept(ctx); err != nil && ctx.Err() == nil {
+		// They only take up room until tomorrow.
+		s.Log.Warn("kept objects not expired", zap.String("error", health.Redact(err.Error())))
+	}
+}
+
+// changed is called when the applier stands otherwise. It must not call the applier.
+func (s *session) changed() {
+	s.mu.Lock()
+	s.standAt = time.Time{}
+	s.mu.Unlock()
+	s.noticed()
+}
+
+// noticed is called when something may have changed what there is to do, or to tell.
+func (s *session) noticed() {
+	s.news.ring()
+	s.Changed()
+}
+
+// probe takes what the probes add up to. It must not block.
+func (s *session) probe(p health.Probe) {
+	before := s.facts().State
+	if p.State != before {
+		s.Log.Info("cluster state", zap.String("state", string(p.State)),
+			zap.String("class", string(p.Failure)), zap.String("error", p.Error))
+	}
+	s.stand(probed{p})
+	switch {
+	case p.State == federation.ClusterOffline:
+		// Nothing that is under way will be answered.
+		s.shut()
+		s.applier.Abort()
+		s.client.Disconnect()
+	case p.State != before:
+		s.back.ring()
+	}
+}

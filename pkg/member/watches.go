@@ -1,0 +1,385 @@
+package member
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/claim"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
+)
+
+// watches are those that are the same whatever the plan.
+type watches struct {
+	claim       health.Watch // zero where nothing is written
+	parents     health.Watch // of the inventories
+	namespaces  health.Watch
+	definitions health.Watch // wanted only while a kind of the plan is not served
+}
+
+func newWatches(name string, writes bool) watches {
+	w := watches{
+		parents: health.Watch{
+			Resource:  schema.GroupVersionResource{Version: "v1", Resource: "configmaps"},
+			Namespace: apply.Namespace, LabelSelector: apply.ParentSelector(name),
+		},
+		namespaces: health.Watch{Resource: schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}},
+		definitions: health.Watch{Resource: schema.GroupVersionResource{
+			Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
+		}},
+	}
+	if writes {
+		w.claim = health.Watch{Resource: claim.Resource, Namespace: claim.Namespace, FieldSelector: claim.FieldSelector(name)}
+	}
+	return w
+}
+
+// ofKind is the watch of our objects of one kind.
+func ofKind(gvr schema.GroupVersionResource) health.Watch {
+	return health.Watch{Resource: gvr, LabelSelector: apply.LabelPartOf}
+}
+
+// isOfKind reports whether a watch is one of our objects. Endpoint slices bear our
+// label too, which their controller copies from our Services, and are watched by the
+// collector alone.
+func (s *session) isOfKind(w health.Watch) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kinds[w]
+}
+
+// applies returns the watches that apply reads.
+func (s *session) applies() []health.Watch {
+	wanted := []health.Watch{s.watches.parents, s.watches.namespaces}
+	if s.watches.claim != (health.Watch{}) {
+		wanted = append(wanted, s.watches.claim)
+	}
+	resources := s.applier.Resources()
+	if s.applier.Unserved() {
+		wanted = append(wanted, s.watches.definitions)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.parentsIn {
+		return wanted // whose the objects are is told by the inventories
+	}
+	for _, gvr := range resources {
+		wanted = append(wanted, ofKind(gvr))
+		s.kinds[ofKind(gvr)] = true
+	}
+	return wanted
+}
+
+// watch makes the watches those that the order needs, and looks whether the schedule
+// sees what it reads. It returns when to look again.
+func (s *session) watch(now time.Time) (next time.Time) {
+	if s.order.Number == 0 {
+		return time.Time{}
+	}
+	if st := s.watcher.State(s.watches.parents); st.Synced || st.Err != nil || !now.Before(s.awaited) {
+		s.mu.Lock()
+		s.parentsIn = true
+		s.mu.Unlock()
+	}
+	wanted := s.applies()
+	required := append(slices.Clone(wanted), s.collector.Required()...)
+	all := append(slices.Clone(wanted), s.collector.Watches()...)
+	s.watcher.Want(all)
+
+	unseen := func(w health.Watch) bool {
+		st := s.watcher.State(w)
+		return !st.Synced && (st.Err == nil || !st.Err.Blocked())
+	}
+	synced := s.facts().Synced
+	s.mu.Lock()
+	known := s.uidKnown
+	s.mu.Unlock()
+	settled := s.collector.Settled() && known // facts are those of a cluster
+	// What only the diagnosis reads is waited for at the start, and nothing hangs on it.
+	if !synced && now.Before(s.awaited) && (slices.ContainsFunc(all, unseen) || !settled) {
+		return s.awaited
+	}
+	vital := func(w health.Watch) bool { return w == s.watches.parents || s.collector.Reads(w) }
+	if settled && !slices.ContainsFunc(required, func(w health.Watch) bool { return vital(w) && unseen(w) }) {
+		s.missed = time.Time{}
+		s.mu.Lock()
+		s.seen = true
+		s.mu.Unlock()
+		if !synced && s.facts().State != federation.ClusterOffline {
+			s.stand(listed{})
+		}
+		return time.Time{}
+	}
+	return s.lose(now, synced)
+}
+
+// lose notes that facts which the schedule reads have been out of sight for longer
+// than a list takes: they may be old by now.
+func (s *session) lose(now time.Time, synced bool) (next time.Time) {
+	if !synced {
+		return time.Time{}
+	}
+	if s.missed.IsZero() {
+		s.missed = now
+	}
+	if until := s.missed.Add(s.RequestTimeout); now.Before(until) {
+		return until
+	}
+	s.Log.Warn("facts out of sight")
+	s.stand(outOfSight{})
+	return time.Time{}
+}
+
+// unlist tells the applier that what is not seen now is about to be listed.
+func (s *session) unlist() {
+	for _, w := range s.applies() {
+		if !s.watcher.State(w).Synced {
+			s.unseen(w, nil)
+		}
+	}
+}
+
+// observe takes a watch event to whom it concerns. It is called by many goroutines
+// and must not block.
+func (s *session) observe(e health.Event) {
+	if e.Type == health.Restored {
+		s.Log.Warn("cluster restored: it shows an earlier state than before", zap.Stringer("watch", e.Watch))
+		s.replaced.ring()
+		return
+	}
+	s.collector.Observe(e)
+	switch {
+	case e.Watch == s.watches.claim:
+		s.observeClaim(e)
+	case e.Watch == s.watches.namespaces:
+		s.observeNamespace(e)
+	case e.Watch == s.watches.definitions:
+		s.applier.DefinitionsChanged()
+	case e.Watch == s.watches.parents, s.isOfKind(e.Watch):
+		s.observeOurs(e)
+	}
+	switch e.Type {
+	case health.Listed, health.Failed, health.Stopped:
+		s.changed()
+	case health.Upserted, health.Deleted, health.Restored:
+	}
+}
+
+func (s *session) observeClaim(e health.Event) {
+	switch e.Type {
+	case health.Upserted:
+		s.claim.Saw(claim.FromLease(e.Object))
+	case health.Deleted:
+		s.claim.Saw(claim.FromLease(nil))
+	case health.Listed:
+		s.claim.Listed()
+	case health.Failed:
+		s.claim.Lost(e.Err.Err)
+	case health.Stopped:
+		s.claim.Lost(errStopped)
+	case health.Restored:
+	}
+}
+
+func (s *session) observeNamespace(e health.Event) {
+	switch e.Type {
+	case health.Upserted, health.Deleted:
+		s.applier.ObserveNamespace(e.Object, e.Type == health.Deleted)
+	case health.Listed:
+		s.applier.NamespacesListed(true, listing(e.Listing), nil)
+	case health.Failed:
+		s.unseen(e.Watch, e.Err)
+	case health.Stopped:
+		s.unseen(e.Watch, nil)
+	case health.Restored:
+	}
+}
+
+// observeOurs takes an event of our objects, or of the inventories.
+func (s *session) observeOurs(e health.Event) {
+	parents := e.Watch == s.watches.parents
+	if !parents {
+		s.view.Observe(e)
+	}
+	switch e.Type {
+	case health.Upserted, health.Deleted:
+		d := s.applier.Observe(apply.Event{Resource: e.Watch.Resource, Object: e.Object, Deleted: e.Type == health.Deleted})
+		if d.Repair {
+			s.Log.Info("drift found", zap.Stringer("object", d.Object), zap.String("drift", d.Text))
+		}
+		if d.Repair || d.Findings {
+			s.changed()
+		}
+	case health.Listed:
+		if parents {
+			s.applier.ParentsRead(listing(e.Listing))
+		} else {
+			s.applier.Listed(e.Watch.Resource, listing(e.Listing))
+		}
+	case health.Failed:
+		s.unseen(e.Watch, e.Err)
+	case health.Stopped:
+		s.unseen(e.Watch, errStopped)
+	case health.Restored:
+	}
+}
+
+var errStopped = fmt.Errorf("the watch is no longer wanted")
+
+// unseen tells the applier that a watch does not see. A first failure that may pass
+// by itself is waited for.
+func (s *session) unseen(w health.Watch, err error) {
+	if failed, ok := err.(*health.WatchError); ok && (failed == nil || !failed.Lasting()) {
+		err = nil
+	}
+	switch {
+	case w == s.watches.parents:
+		s.applier.ParentsListed(false, err)
+	case w == s.watches.namespaces:
+		s.applier.NamespacesListed(false, nil, err)
+	case s.isOfKind(w):
+		s.applier.Unlisted(w.Resource, err)
+	}
+}
+
+func listing(l *health.Listing) *apply.Listing {
+	if l == nil {
+		return nil
+	}
+	return &apply.Listing{Asked: l.Asked, Objects: l.Objects}
+}
+
+// appOf returns the app of a live object, by its label; none for what is not ours.
+func (s *session) appOf(u *unstructured.Unstructured) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sets[u.GetLabels()[apply.LabelPartOf]]
+}
+
+// ours reports whether a value of the part-of label is that of an app of ours.
+func (s *session) ours(label string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sets[label] != ""
+}
+
+// look adds what the applier and the watches know by now.
+func (s *session) look(o *Outcome) {
+	now := time.Now()
+	s.mu.Lock()
+	stale := s.standAt.IsZero() || now.Sub(s.standAt) > standingFresh
+	begun, seen := s.begun, s.seen
+	s.mu.Unlock()
+	if stale {
+		standing := s.applier.Standing(now)
+		s.mu.Lock()
+		s.standing, s.standAt = standing, now
+		if whole := begun.Number > 0 && !begun.Provisional && begun.Revision == standing.Revision; whole && standing.Tried {
+			s.revision = standing.Revision
+			if standing.Complete {
+				s.applied = standing.Revision
+			}
+		}
+		s.mu.Unlock()
+	}
+	s.mu.Lock()
+	standing, compared := s.standing, s.comparison
+	o.Revision = s.revision
+	if s.applied.SHA != "" {
+		o.Applied = s.applied
+	}
+	s.mu.Unlock()
+
+	if seen { // else what the session before saw
+		s.collector.Facts(now, &o.Facts)
+	}
+	last := s.prober.Last()
+	o.Facts.Failed, o.Facts.Probes = last.Failed, last.Probes
+	if o.Facts.Synced || len(o.Observations) == 0 {
+		o.Facts.Inventory = s.applier.Inventory()
+		o.Observations = s.view.Snapshot()
+	}
+	o.Begun, o.Tried, o.Done, o.Final = begun.Number, standing.Tried, standing.Complete, standing.Final
+	o.Changes = standing.Changes
+	o.Findings = slices.Concat(standing.Findings, standing.Notes)
+	o.Own = s.own(standing, o.Facts.State)
+	o.Blind = false
+	for _, w := range s.applies() {
+		if st := s.watcher.State(w); st.Err != nil && st.Err.Blocked() && s.isOfKind(w) {
+			o.Blind = true
+		}
+	}
+	if begun.Excluded != "" {
+		o.Tried, o.Final, o.Done = true, true, false // there is no more to come of it
+		o.Changes, o.Findings = nil, nil
+		return
+	}
+	if s.ReadOnly {
+		o.Compared = compared.order == o.Handed && compared.err == nil
+		o.Differences = compared.differences
+		o.Begun, o.Tried, o.Final = compared.order, compared.order > 0, true
+		o.Done = o.Compared && len(compared.differences) == 0
+		o.Revision = federation.Revision{}
+		if compared.order > 0 {
+			o.Revision = begun.Revision
+		}
+		if !o.Done {
+			o.Applied = federation.Revision{}
+		} else {
+			o.Applied = begun.Revision
+		}
+	}
+}
+
+// own returns what is wrong with the cluster itself.
+func (s *session) own(standing apply.Standing, state federation.ClusterState) []federation.Finding {
+	if state != federation.ClusterReady {
+		return nil // the probes say more
+	}
+	all := slices.Clone(standing.Own)
+	for _, w := range s.applies() {
+		if st := s.watcher.State(w); w != s.watches.claim && st.Err != nil && st.Err.Lasting() {
+			all = append(all, s.watchFinding(w, st.Err))
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refused != "" {
+		all = append(all, federation.Finding{
+			ID: "D07", Severity: federation.SeverityWarning, Cluster: s.Cluster.Name,
+			Object:  federation.ObjectRef{Kind: "Namespace", Name: "kube-system"},
+			Message: "the cluster cannot be told from another: " + s.refused,
+			Remedy:  "allow the verb get on the Namespace kube-system; until then no cluster that left " + federation.FileName + " is emptied",
+		})
+	}
+	return all
+}
+
+// watchFinding speaks of a watch that does not see.
+func (s *session) watchFinding(w health.Watch, err *health.WatchError) federation.Finding {
+	f := federation.Finding{
+		ID: "D07", Severity: federation.SeverityError, Cluster: s.Cluster.Name,
+		Object:  federation.ObjectRef{Group: w.Resource.Group, Kind: w.Resource.Resource},
+		Message: err.Error() + ": drift and what should be pruned of this kind go unseen",
+		Remedy:  fmt.Sprintf("allow the verbs list and watch on %s", w.Resource.GroupResource()),
+	}
+	if w == s.watches.namespaces || w == s.watches.definitions {
+		f.Severity = federation.SeverityWarning
+		f.Message = err.Error() + ": what waits for one of them is only tried again from time to time"
+	}
+	switch {
+	case err.NotServed:
+		f.Severity = federation.SeverityWarning
+		f.Remedy = "install its CustomResourceDefinition, or remove the objects from the repository"
+	case !err.Blocked():
+		f.ID, f.Severity = "D06", federation.SeverityWarning
+		f.Remedy = "none: it is tried again; if it lasts, look at the API server and at what stands before it"
+	}
+	return f
+}

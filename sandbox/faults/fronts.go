@@ -1,0 +1,222 @@
+package faults
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+// Fronts opens and closes fronts for those who ask over HTTP. It answers
+//
+//	POST   /fronts                          opens a front, which ends with the request: keep reading
+//	GET    /fronts/FRONT                    → {"front":…,"servers":{CLUSTER:URL,…}}
+//	DELETE /fronts/FRONT
+//	POST   /fronts/FRONT/rules              a Rule → the Rule with its id
+//	GET    /fronts/FRONT/rules              → [Rule, …]
+//	DELETE /fronts/FRONT/rules[/ID]         what a rule holds up goes on
+//	GET    /fronts/FRONT/requests           → {"requests":[Request, …],"forgotten":0}
+//	DELETE /fronts/FRONT/requests
+//	POST   /fronts/FRONT/backups            → {"backup":1}, of all clusters
+//	POST   /fronts/FRONT/clusters/CLUSTER/restore?backup=1     → {"server":URL}
+//	POST   /fronts/FRONT/clusters/CLUSTER/rebuild, return      → {"server":URL}
+//	POST   /fronts/FRONT/clusters/CLUSTER/disconnect
+//
+// An error is text: 404 for a name that is none, 400 for a rule that makes no
+// sense, 500 for what failed.
+type Fronts struct {
+	mux     *http.ServeMux
+	targets []Target
+	planes  Planes
+
+	mu    sync.Mutex // protects what follows
+	open  map[string]*Front
+	last  int
+	ended bool
+}
+
+// NewFronts returns fronts for the given clusters. None is open yet.
+func NewFronts(targets []Target, planes Planes) *Fronts {
+	s := &Fronts{mux: http.NewServeMux(), targets: targets, planes: planes, open: map[string]*Front{}}
+	s.mux.HandleFunc("POST /fronts", s.lend)
+	s.handle("GET /fronts/{front}", func(f *Front, _ *http.Request) (any, error) { return describe(f), nil })
+	s.handle("DELETE /fronts/{front}", func(f *Front, _ *http.Request) (any, error) { return struct{}{}, s.close(f) })
+	s.handle("POST /fronts/{front}/rules", addRule)
+	s.handle("GET /fronts/{front}/rules", func(f *Front, _ *http.Request) (any, error) { return f.Rules(), nil })
+	s.handle("DELETE /fronts/{front}/rules", func(f *Front, _ *http.Request) (any, error) { f.RemoveAll(); return struct{}{}, nil })
+	s.handle("DELETE /fronts/{front}/rules/{rule}", removeRule)
+	s.handle("GET /fronts/{front}/requests", func(f *Front, _ *http.Request) (any, error) { return f.Requests(), nil })
+	s.handle("DELETE /fronts/{front}/requests", func(f *Front, _ *http.Request) (any, error) { f.ForgetRequests(); return struct{}{}, nil })
+	s.handle("POST /fronts/{front}/backups", backUp)
+	s.handle("POST /fronts/{front}/clusters/{cluster}/{action}", act)
+	return s
+}
+
+// ServeHTTP answers as the comment of [Fronts] says.
+func (s *Fronts) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// Open opens a front of a name of its own, for as long as the sandbox is up.
+func (s *Fronts) Open(id string) (*Front, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil, errClosed
+	}
+	if id == "" {
+		s.last++
+		id = strconv.Itoa(s.last)
+	}
+	f, err := Open(id, s.targets, s.planes)
+	if err != nil {
+		return nil, err
+	}
+	s.open[id] = f
+	return f, nil
+}
+
+// Close closes all fronts, for good.
+func (s *Fronts) Close() error {
+	s.mu.Lock()
+	s.ended = true
+	open := s.open
+	s.open = map[string]*Front{}
+	s.mu.Unlock()
+	var errs []error
+	for _, f := range open {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Fronts) close(f *Front) error {
+	s.mu.Lock()
+	delete(s.open, f.id)
+	s.mu.Unlock()
+	return f.Close()
+}
+
+// Description says how to reach a front.
+type Description struct {
+	Front   string            `json:"front"`
+	Servers map[string]string `json:"servers"` // by cluster
+}
+
+func describe(f *Front) Description { return Description{Front: f.id, Servers: f.Servers()} }
+
+// lend opens a front until the client leaves or closes it, so that a test that
+// is killed leaves no control plane behind.
+func (s *Fronts) lend(w http.ResponseWriter, r *http.Request) {
+	f, err := s.Open("")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	answer(w, describe(f))
+	_ = http.NewResponseController(w).Flush() // if the client is gone, so is the context
+	select {
+	case <-r.Context().Done():
+	case <-f.closed:
+	}
+	_ = s.close(f) // nobody is there to be told
+}
+
+// errNotFound is for names that are none.
+type errNotFound struct{ error }
+
+func (s *Fronts) handle(pattern string, do func(*Front, *http.Request) (any, error)) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		v, err := s.call(r, do)
+		var missing errNotFound
+		var wrong errWrong
+		switch {
+		case errors.As(err, &missing):
+			http.Error(w, err.Error(), http.StatusNotFound)
+		case errors.As(err, &wrong):
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		case err != nil:
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		default:
+			answer(w, v)
+		}
+	})
+}
+
+// errWrong is for what makes no sense.
+type errWrong struct{ error }
+
+func (s *Fronts) call(r *http.Request, do func(*Front, *http.Request) (any, error)) (any, error) {
+	id := r.PathValue("front")
+	s.mu.Lock()
+	f, ok := s.open[id]
+	var ids []string
+	for id := range s.open {
+		ids = append(ids, id)
+	}
+	s.mu.Unlock()
+	if !ok {
+		slices.Sort(ids)
+		return nil, errNotFound{fmt.Errorf("no front %q; there are %v", id, ids)}
+	}
+	return do(f, r)
+}
+
+func addRule(f *Front, r *http.Request) (any, error) {
+	var rule Rule
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&rule); err != nil {
+		return nil, errWrong{fmt.Errorf("read the rule: %w", err)}
+	}
+	added, err := f.Add(rule)
+	if err != nil {
+		return nil, errWrong{fmt.Errorf("add the rule: %w", err)}
+	}
+	return added, nil
+}
+
+func removeRule(f *Front, r *http.Request) (any, error) {
+	id, err := strconv.Atoi(r.PathValue("rule"))
+	if err != nil || !f.Remove(id) {
+		return nil, errNotFound{fmt.Errorf("no rule %q", r.PathValue("rule"))}
+	}
+	return struct{}{}, nil
+}
+
+func backUp(f *Front, r *http.Request) (any, error) {
+	backup, err := f.Backup(r.Context())
+	return map[string]int{"backup": backup}, err
+}
+
+func act(f *Front, r *http.Request) (any, error) {
+	cluster := r.PathValue("cluster")
+	if _, err := f.proxy(cluster); err != nil {
+		return nil, errNotFound{err}
+	}
+	var server string
+	var err error
+	switch action := r.PathValue("action"); action {
+	case "restore":
+		backup, convErr := strconv.Atoi(r.FormValue("backup"))
+		if convErr != nil {
+			return nil, errWrong{fmt.Errorf("backup: %w", convErr)}
+		}
+		server, err = f.Restore(r.Context(), cluster, backup)
+	case "rebuild":
+		server, err = f.Rebuild(r.Context(), cluster)
+	case "return":
+		server, err = f.Return(cluster)
+	case "disconnect":
+		err = f.Disconnect(cluster)
+	default:
+		return nil, errNotFound{fmt.Errorf("no action %q; there are restore, rebuild, return and disconnect", action)}
+	}
+	return map[string]string{"server": server}, err
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the one who asked may be gone
+}
