@@ -166,7 +166,7 @@ func (a *Applier) replay(r *row) {
 func (a *Applier) send(ctx context.Context, k known) (outcome, error) {
 	if k.ours && !k.lets {
 		out := outcome{verb: "apply", action: federation.ActionConfigured}
-		// By its uid: one that somebody deletes and makes anew is not ours.
+		// By its uid: one that somebody deletes and recreates is not ours.
 		answer, err := a.patch(ctx, k, k.live, "")
 		if err == nil {
 			if answer.GetResourceVersion() == k.version {

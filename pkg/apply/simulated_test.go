@@ -48,7 +48,7 @@ type simulated struct {
 
 	sparing    bool   // inventories are not refused
 	blind      func() // ends the watches
-	watchAgain func() // forgets the cluster and looks at it anew
+	watchAgain func() // forgets the cluster and watches it again
 }
 
 // applierAgent is how the Applier's client calls itself, to be told from its watches.
