@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -234,9 +235,7 @@ func (a *Applier) Sets() map[string]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := make(map[string]string, len(t.sets))
-	for set, app := range t.sets {
-		out[set] = app
-	}
+	maps.Copy(out, t.sets)
 	return out
 }
 
