@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -321,7 +322,11 @@ func (s *session) look(o *Outcome) {
 		o.Changes, o.Findings = nil, nil
 		return
 	}
+	if s.claim != nil && o.Facts.State == federation.ClusterReady && isRefused(s.claim.Verdict(now)) {
+		o.Tried, o.Final, o.Done = true, true, false
+	}
 	if s.ReadOnly {
+		o.Changes, o.Findings = nil, nil // nothing was tried: the differences tell
 		o.Compared = compared.order == o.Handed && compared.err == nil
 		o.Differences = compared.differences
 		o.Begun, o.Tried, o.Final = compared.order, compared.order > 0, true
@@ -336,6 +341,19 @@ func (s *session) look(o *Outcome) {
 			o.Applied = begun.Revision
 		}
 	}
+}
+
+// isRefused reports whether nothing is written to the cluster until somebody changes
+// what stands in the way.
+func isRefused(v claim.Verdict) bool {
+	switch v.Action {
+	case claim.Yield, claim.Damaged, claim.Foreign:
+		return true
+	case claim.Blind, claim.Look, claim.Take:
+		return apierrors.IsForbidden(v.Err)
+	case claim.Wait, claim.Write, claim.Left:
+	}
+	return false
 }
 
 // own returns what is wrong with the cluster itself.
