@@ -46,6 +46,7 @@ type session struct {
 	news     bell // something may have changed what there is to do
 	back     bell // the cluster answers again
 	open     atomic.Bool
+	named    atomic.Pointer[claim.Token] // by which the applier writes
 
 	// Owned by loop.
 	order   Order
@@ -188,7 +189,9 @@ func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Ti
 	s.sets = sets
 	s.mu.Unlock()
 	if s.claim != nil {
-		s.applier.SetInstance(s.claim.Verdict(now).Token.String())
+		token := s.claim.Verdict(now).Token
+		s.applier.SetInstance(token.String())
+		s.named.Store(&token)
 	}
 	wake(s.watch(now))
 	if facts.State == federation.ClusterOffline {
@@ -257,7 +260,11 @@ func (s *session) shut() {
 
 // mayWrite is asked before every request that writes.
 func (s *session) mayWrite() bool {
-	return s.open.Load() && s.claim != nil && s.claim.Verdict(time.Now()).Action == claim.Write
+	if !s.open.Load() || s.claim == nil {
+		return false
+	}
+	v, named := s.claim.Verdict(time.Now()), s.named.Load()
+	return v.Action == claim.Write && named != nil && *named == v.Token
 }
 
 // returned gets ready for a cluster that answers again: what was seen before may be

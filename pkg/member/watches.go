@@ -180,7 +180,7 @@ func (s *session) observeClaim(e health.Event) {
 	case health.Deleted:
 		s.claim.Saw(claim.FromLease(nil))
 	case health.Listed:
-		s.claim.Listed()
+		s.claim.Listed(len(e.Listing.Objects) > 0)
 	case health.Failed:
 		s.claim.Lost(e.Err.Err)
 	case health.Stopped:
