@@ -98,7 +98,9 @@ func newSession(m *Member, conn Connection) (*session, error) {
 		kinds:    map[health.Watch]bool{},
 	}
 	if !m.ReadOnly {
-		s.claim = m.Claim(m.Cluster.Name)
+		if s.claim = m.Claim(m.Cluster.Name); s.claim != nil {
+			s.claim.Forget() // what was seen the way before may be of another cluster
+		}
 	}
 	s.watches = newWatches(m.Federation, !m.ReadOnly)
 	s.applier = apply.New(apply.Options{
