@@ -198,8 +198,8 @@ func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Ti
 		return next
 	}
 	wake(s.identify(ctx, running, now))
+	wake(s.decide(now)) // first: the claim is written when the cluster is open
 	wake(s.takeClaim(ctx, running, now))
-	wake(s.decide(now))
 	if s.ReadOnly {
 		s.compare(ctx, running)
 		return next
