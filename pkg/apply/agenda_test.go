@@ -2,8 +2,8 @@ package apply
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -63,9 +63,11 @@ func (s *sketch) want(names ...string) {
 			delete(content["metadata"].(map[string]any), "namespace")
 		}
 		var list []any
-		for _, p := range strings.Fields(ports) {
-			var n int64
-			fmt.Sscan(p, &n)
+		for p := range strings.FieldsSeq(ports) {
+			n, err := strconv.ParseInt(p, 10, 32)
+			if err != nil {
+				s.Fatal(err)
+			}
 			list = append(list, map[string]any{"port": n, "nodePort": n})
 		}
 		if list != nil {
@@ -164,10 +166,8 @@ func (s *sketch) refuses(name string, seconds int, class Class, text string) *ro
 
 // flies has a request for an object be under way since so many seconds after the
 // start.
-func (s *sketch) flies(name string, seconds int) *row {
-	r := s.rows[s.ref(name)]
-	r.flight = &flight{since: start.Add(time.Duration(seconds) * time.Second)}
-	return r
+func (s *sketch) flies(name string, seconds int) {
+	s.rows[s.ref(name)].flight = &flight{since: start.Add(time.Duration(seconds) * time.Second)}
 }
 
 func describeTasks(tasks []task) []string {

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -192,6 +193,27 @@ func (a *Applier) Resources() []schema.GroupVersionResource {
 	return slices.Compact(out)
 }
 
+// KindsKnown reports whether it is known of every kind of the plan and of the
+// inventories how it is served, or that it is not: then Resources returns all that
+// there is to watch.
+func (a *Applier) KindsKnown() bool {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known := func(k *kind) bool { return k != nil && (k.mapping != nil || k.last.err != nil) }
+	for _, r := range t.rows {
+		if r.want != nil && !known(t.kinds[r.ref.GroupKind()]) {
+			return false
+		}
+	}
+	for _, gk := range t.listedKinds() {
+		if !known(t.kinds[gk]) {
+			return false
+		}
+	}
+	return true
+}
+
 // Unserved reports whether the plan has kinds that the cluster is not known to
 // serve: its definitions are worth a watch then.
 func (a *Applier) Unserved() bool {
@@ -213,9 +235,7 @@ func (a *Applier) Sets() map[string]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := make(map[string]string, len(t.sets))
-	for set, app := range t.sets {
-		out[set] = app
-	}
+	maps.Copy(out, t.sets)
 	return out
 }
 

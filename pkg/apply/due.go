@@ -378,7 +378,7 @@ func (x *reckoning) ground(r *row, k *kind) (standing, time.Time) {
 	if s, until := x.namespace(r); s != due {
 		return s, until
 	}
-	return x.inventory(x.table.app(r.want.app))
+	return x.inventory(x.app(r.want.app))
 }
 
 // inventory judges the inventory that an object is to stand in.

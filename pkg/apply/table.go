@@ -275,10 +275,6 @@ func (r *row) wants(app string, adoption federation.Adoption, o *federation.Obje
 	return r.want
 }
 
-// established reports whether the row is a definition whose kind is served, or
-// about to be.
-func (r *row) established() bool { return r != nil && r.live != nil && r.live.established }
-
 // rowOfDefinition returns the row of the plan's definition of a kind; nil where
 // there is none.
 func (t *table) rowOfDefinition(gk schema.GroupKind) *row {

@@ -98,9 +98,7 @@ func newSession(m *Member, conn Connection) (*session, error) {
 		kinds:    map[health.Watch]bool{},
 	}
 	if !m.ReadOnly {
-		if s.claim = m.Claim(m.Cluster.Name); s.claim != nil {
-			s.claim.Forget() // what was seen the way before may be of another cluster
-		}
+		s.claim = m.Claim(m.Cluster.Name)
 	}
 	s.watches = newWatches(m.Federation, !m.ReadOnly)
 	s.applier = apply.New(apply.Options{
@@ -198,7 +196,7 @@ func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Ti
 		return next
 	}
 	wake(s.identify(ctx, running, now))
-	wake(s.decide(now)) // first: the claim is written when the cluster is open
+	wake(s.decide(now))
 	wake(s.takeClaim(ctx, running, now))
 	if s.ReadOnly {
 		s.compare(ctx, running)

@@ -100,7 +100,8 @@ func (s *session) watch(now time.Time) (next time.Time) {
 	s.mu.Lock()
 	known := s.uidKnown
 	s.mu.Unlock()
-	settled := s.collector.Settled() && known // facts are those of a cluster
+	// Facts are those of one cluster, and of all kinds that the order has.
+	settled := s.collector.Settled() && known && s.applier.KindsKnown()
 	// What only the diagnosis reads is waited for at the start, and nothing hangs on it.
 	if !synced && now.Before(s.awaited) && (slices.ContainsFunc(all, unseen) || !settled) {
 		return s.awaited
