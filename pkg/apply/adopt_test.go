@@ -69,7 +69,7 @@ func TestAdoptionMakesTheObjectWhatCreationWouldHaveMade(t *testing.T) {
 				t.Errorf("the adopted object is not what creation makes (-created +adopted):\n%s", diff)
 			}
 			if after.GetUID() != before.GetUID() {
-				t.Error("the object was made anew, want it to be the same")
+				t.Error("the object was recreated, want it to be the same")
 			}
 			if got, _, _ := unstructured.NestedString(after.Object, "spec", "clusterIP"); got != clusterIP(before) {
 				t.Errorf("clusterIP = %s, want %s as before", got, clusterIP(before))
@@ -130,7 +130,7 @@ func ownedFields(u *unstructured.Unstructured) map[string]any {
 func (f *fixture) applyAs(who, manifest string) {
 	f.Helper()
 	o := f.objects("foreign", manifest)[0]
-	mapping, err := f.mapping(o.Ref.GroupKind(), o.Version)
+	mapping, err := f.mapping(f.Context(), o.Ref.GroupKind(), o.Version)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -2,8 +2,8 @@ package apply
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,13 +21,13 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // sketch is a table made by hand: of a cluster in which every kind is listed, and
 // namespace ns and the inventory of app web are there.
 type sketch struct {
-	*testing.T
+	testing.TB
 	*table
 	plan federation.ClusterPlan
 }
 
-func newSketch(t *testing.T) *sketch {
-	s := &sketch{T: t, table: newTable("web", "one", "source", 10*time.Second)}
+func newSketch(t testing.TB) *sketch {
+	s := &sketch{TB: t, table: newTable("web", "one", "source", 10*time.Second)}
 	s.since = start
 	s.listings.parents.done, s.listings.spaces.done = true, true
 	*s.space("ns") = space{known: true, exists: true, mark: spaceMark{uid: "ns"}}
@@ -63,9 +63,11 @@ func (s *sketch) want(names ...string) {
 			delete(content["metadata"].(map[string]any), "namespace")
 		}
 		var list []any
-		for _, p := range strings.Fields(ports) {
-			var n int64
-			fmt.Sscan(p, &n)
+		for p := range strings.FieldsSeq(ports) {
+			n, err := strconv.ParseInt(p, 10, 32)
+			if err != nil {
+				s.Fatal(err)
+			}
 			list = append(list, map[string]any{"port": n, "nodePort": n})
 		}
 		if list != nil {
@@ -164,10 +166,8 @@ func (s *sketch) refuses(name string, seconds int, class Class, text string) *ro
 
 // flies has a request for an object be under way since so many seconds after the
 // start.
-func (s *sketch) flies(name string, seconds int) *row {
-	r := s.rows[s.ref(name)]
-	r.flight = &flight{since: start.Add(time.Duration(seconds) * time.Second)}
-	return r
+func (s *sketch) flies(name string, seconds int) {
+	s.rows[s.ref(name)].flight = &flight{since: start.Add(time.Duration(seconds) * time.Second)}
 }
 
 func describeTasks(tasks []task) []string {
@@ -341,7 +341,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.refuses(config, 10, ClassTimeout, "no answer")
 				s.settles(service)
 			},
-			want: []string{"put ConfigMap/a"},
+			want: []string{"put ConfigMap/b"},
 		},
 		{
 			name: "a pause that nobody bears any more holds nothing",
@@ -351,7 +351,17 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.refuses(config, 0, ClassTimeout, "no answer")
 				s.want(config2)
 			},
-			want: []string{"put ConfigMap/b"}, busy: true,
+			want: []string{"put ConfigMap/b"},
+		},
+		{
+			name: "of a kind that hangs what was never tried goes first",
+			at:   time.Minute,
+			table: func(s *sketch) {
+				s.want(config, config2, "ConfigMap/ns/c", service)
+				s.refuses(config, 1, ClassTimeout, "no answer")
+				s.refuses(config2, 2, ClassTimeout, "no answer")
+			},
+			want: []string{"put Service/a", "put ConfigMap/c"}, busy: true,
 		},
 		{
 			name: "a missing inventory is written first",

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -192,24 +193,21 @@ func (a *Applier) Resources() []schema.GroupVersionResource {
 	return slices.Compact(out)
 }
 
-// Located reports whether it is known of every kind that the plan and the inventories
-// name whether the cluster serves it, so that Resources lacks none but those that
-// cannot be found.
-func (a *Applier) Located() bool {
+// KindsKnown reports whether it is known of every kind of the plan and of the
+// inventories how it is served, or that it is not: then Resources returns all that
+// there is to watch.
+func (a *Applier) KindsKnown() bool {
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	located := func(gk schema.GroupKind) bool {
-		k := t.kinds[gk]
-		return k != nil && (k.mapping != nil || k.last.err != nil)
-	}
+	known := func(k *kind) bool { return k != nil && (k.mapping != nil || k.last.err != nil) }
 	for _, r := range t.rows {
-		if r.want != nil && !located(r.ref.GroupKind()) {
+		if r.want != nil && !known(t.kinds[r.ref.GroupKind()]) {
 			return false
 		}
 	}
 	for _, gk := range t.listedKinds() {
-		if !located(gk) {
+		if !known(t.kinds[gk]) {
 			return false
 		}
 	}
@@ -237,9 +235,7 @@ func (a *Applier) Sets() map[string]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out := make(map[string]string, len(t.sets))
-	for set, app := range t.sets {
-		out[set] = app
-	}
+	maps.Copy(out, t.sets)
 	return out
 }
 

@@ -98,7 +98,7 @@ func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Diff
 		broken = broken || app.Broken
 		for _, o := range app.Objects {
 			d := &desired{app: app.App, partOf: PartOf(a.Federation, app.App), adoption: app.Adoption, object: o, ref: o.Ref}
-			if mapping, err := a.mapping(o.Ref.GroupKind(), o.Version); err == nil {
+			if mapping, err := a.mapping(ctx, o.Ref.GroupKind(), o.Version); err == nil {
 				d.ref = scoped(o.Ref, mapping)
 			}
 			wanted[d.ref] = true
@@ -188,7 +188,7 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 	}
 	var out []Difference
 	for gk := range kinds {
-		mapping, err := q.mapping(gk, "")
+		mapping, err := q.mapping(ctx, gk, "")
 		if err != nil {
 			continue
 		}
@@ -217,7 +217,7 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 // diff asks what an apply of one object would do.
 func (q *question) diff(ctx context.Context, d *desired) Difference {
 	out := Difference{Cluster: q.Cluster, App: d.app, Object: d.object.Ref, File: d.object.File}
-	mapping, err := q.mapping(d.ref.GroupKind(), d.object.Version)
+	mapping, err := q.mapping(ctx, d.ref.GroupKind(), d.object.Version)
 	_, defined := q.definitions[d.ref.GroupKind()]
 	if meta.IsNoMatchError(err) && defined {
 		out.Action = federation.ActionCreated // the cluster cannot judge what it will know only then

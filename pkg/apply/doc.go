@@ -16,7 +16,17 @@
 // parent ConfigMap per app. The parent also says which source the app comes from
 // and which running instance writes it: there is one writer.
 //
-// The package starts no goroutine that outlives a call and opens no watch. The
-// daemon feeds Observe with the events of pkg/health's watches, and calls Apply
-// with each new plan and Repair when Observe says so.
+// All that is known of the cluster stands in one table, with the only lock: a row
+// for each object, what Git wants of it, what the cluster shows and what the last
+// request answered. What is due, what is wrong and whether the cluster is as the
+// plan says are pure functions of that table and the time (agendaAt, Standing), so
+// that nothing has to be remembered, taken back or rung for. Run does what is due,
+// a request at a time, and looks at the table again after each.
+//
+// What was refused is tried again with pauses that all share which are refused for
+// one reason, one at a time; when it goes through, the others follow at once. What
+// is not answered has one request at a time and holds up nothing else.
+//
+// The package opens no watch. Its owner feeds Observe, ObserveNamespace and the
+// rest with what pkg/health's watches see, and tells of lists and of their end.
 package apply

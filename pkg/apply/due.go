@@ -124,7 +124,6 @@ type reckoning struct {
 	flying   map[schema.GroupKind]bool     // kinds of which a request is under way
 	slow     map[schema.GroupKind]bool     // and of those, that has taken long
 	trying   map[string]bool               // reasons of refused rows that are being tried
-	borne    map[string]bool               // reasons for which rows are refused
 	defines  map[schema.GroupKind]standing // of the definitions
 	wides    map[*app]bool                 // what wide returned
 	retried  time.Time                     // when something refused was tried last
@@ -162,10 +161,13 @@ func (t *table) reckoningAt(now time.Time) *reckoning {
 		table: t, now: now, rows: t.sorted(), apps: map[string]*appTally{}, final: true,
 		ports: t.portHolders(), claimed: map[servicePort]bool{},
 		flying: map[schema.GroupKind]bool{}, slow: map[schema.GroupKind]bool{},
-		trying: map[string]bool{}, borne: map[string]bool{},
+		trying:  map[string]bool{},
 		defines: map[schema.GroupKind]standing{}, wides: map[*app]bool{},
 	}
 	for _, r := range x.rows {
+		if r.flight == nil && r.last.err == nil && (r.want == nil || r.settled()) {
+			continue
+		}
 		gk := r.ref.GroupKind()
 		if r.flight != nil {
 			x.flying[gk] = true
@@ -180,7 +182,6 @@ func (t *table) reckoningAt(now time.Time) *reckoning {
 			continue
 		}
 		reason := r.last.reason
-		x.borne[reason] = true
 		x.trying[reason] = x.trying[reason] || r.flight != nil
 		x.notePast(r.last, r.flight)
 	}
@@ -249,18 +250,18 @@ func (x *reckoning) reckon() {
 		case atRest:
 		case busy:
 			x.underWay = true
-			if r.last.err == nil {
-				barrier = min(barrier, rank(r.ref.GroupKind()))
+			if r.last.err == nil && !x.hangs(r.ref.GroupKind()) {
+				barrier = min(barrier, r.rank)
 			}
 		case pending:
-			barrier = min(barrier, rank(r.ref.GroupKind()))
+			barrier = min(barrier, r.rank)
 		case due:
-			if r.last.err == nil {
-				barrier = min(barrier, rank(r.ref.GroupKind()))
+			if r.last.err == nil && !x.hangs(r.ref.GroupKind()) {
+				barrier = min(barrier, r.rank)
 				fresh = append(fresh, r)
 				break
 			}
-			x.final = x.final && r.last.err.byHand()
+			x.final = x.final && r.last.err != nil && r.last.err.byHand()
 			x.retries = append(x.retries, x.retryOf(task{typ: x.putting(r), row: r}))
 		case waiting:
 			if r.flight != nil || r.last.err != nil && !r.last.err.byHand() || r.live != nil && r.live.terminating {
@@ -274,14 +275,8 @@ func (x *reckoning) reckon() {
 	x.applying = barrier <= rankIngress
 	x.holds = x.holds || x.applying
 	for _, r := range fresh {
-		if rank(r.ref.GroupKind()) > barrier {
+		if r.rank > barrier {
 			break
-		}
-		if x.table.kinds[r.ref.GroupKind()].hung || x.slow[r.ref.GroupKind()] {
-			if x.flying[r.ref.GroupKind()] {
-				continue
-			}
-			x.flying[r.ref.GroupKind()] = true
 		}
 		x.tasks = append(x.tasks, task{typ: x.putting(r), row: r})
 	}
@@ -321,6 +316,9 @@ func (x *reckoning) definedBy(r *row) (schema.GroupKind, bool) {
 
 // standing judges a row that Git wants, and returns when time alone changes that.
 func (x *reckoning) standing(r *row) (standing, time.Time) {
+	if r.flight == nil && r.settled() {
+		return atRest, time.Time{}
+	}
 	k := x.kind(r.ref.GroupKind())
 	switch {
 	case r.flight != nil:
@@ -329,8 +327,6 @@ func (x *reckoning) standing(r *row) (standing, time.Time) {
 		}
 		x.underWay = true
 		return waiting, time.Time{}
-	case r.settled():
-		return atRest, time.Time{}
 	case r.live != nil && r.live.terminating && x.isWatched(r, k):
 		return waiting, time.Time{} // its event tells when it is gone
 	case r.stopped(x.now):
@@ -362,10 +358,12 @@ func (x *reckoning) isWatched(r *row, k *kind) bool {
 // first judges a row that was not tried yet.
 func (x *reckoning) first(r *row, k *kind) (standing, time.Time) {
 	gk := r.ref.GroupKind()
-	if k.hung || x.slow[gk] {
+	if x.hangs(gk) {
 		// One goes; the others wait for what comes of it.
-		if reason := timeoutReason(gk); x.flying[gk] || x.pauses[reason] != nil && x.borne[reason] {
+		if p := x.pauses[timeoutReason(gk)]; x.flying[gk] {
 			return waiting, time.Time{}
+		} else if p != nil && x.now.Before(p.until) {
+			return waiting, p.until
 		}
 	}
 	return x.listed(k)
@@ -380,7 +378,7 @@ func (x *reckoning) ground(r *row, k *kind) (standing, time.Time) {
 	if s, until := x.namespace(r); s != due {
 		return s, until
 	}
-	return x.inventory(x.table.app(r.want.app))
+	return x.inventory(x.app(r.want.app))
 }
 
 // inventory judges the inventory that an object is to stand in.
@@ -580,48 +578,57 @@ func (x *reckoning) retryAt(r *row) time.Time {
 func (x *reckoning) hasChanged(r *row) bool { return r.last.around != x.around(r) }
 
 func (x *reckoning) retryOf(again task) retry {
+	if again.row.last.err == nil {
+		return retry{task: again, at: x.since} // of a kind that hangs, and before those that were tried
+	}
 	return retry{task: again, at: again.row.last.at, changed: x.hasChanged(again.row)}
 }
+
+// hangs reports whether requests for a kind are not answered. One at a time is
+// enough then, and what was not tried holds up nothing.
+func (x *reckoning) hangs(gk schema.GroupKind) bool { return x.kind(gk).hung || x.slow[gk] }
 
 // again returns which of the refused tasks are tried now: all whose refusal no
 // longer counts, and one of the others. That is the one that waited longest; what
 // has seen a change goes first.
 func (x *reckoning) again() []task {
-	var tasks []task
-	var first *retry
-	for i := range x.retries {
-		r := &x.retries[i]
-		switch {
-		case r.at.IsZero():
-			if !x.isBehind(r.task.row) {
-				tasks = append(tasks, r.task)
+	slices.SortStableFunc(x.retries, func(a, b retry) int {
+		if a.changed != b.changed {
+			if a.changed {
+				return -1
 			}
-		case first == nil || r.changed && !first.changed || r.changed == first.changed && r.at.Before(first.at):
-			first = r
+			return 1
 		}
+		return a.at.Compare(b.at)
+	})
+	var tasks []task
+	spent := false
+	for _, r := range x.retries {
+		free := r.at.IsZero()
+		if !free && spent || r.task.row != nil && x.isBehind(r.task.row) {
+			continue
+		}
+		if !free {
+			spent = true
+			gap := gapRetry
+			if r.changed {
+				gap = gapChanged
+			}
+			if at := x.retried.Add(gap); x.now.Before(at) {
+				x.wake(at)
+				continue
+			}
+		}
+		tasks = append(tasks, r.task)
 	}
-	if first == nil {
-		return tasks
-	}
-	gap := gapRetry
-	if first.changed {
-		gap = gapChanged
-	}
-	if at := x.retried.Add(gap); x.now.Before(at) {
-		x.wake(at)
-		return tasks
-	}
-	return append(tasks, first.task)
+	return tasks
 }
 
 // isBehind reports whether the row has to wait for another one of its kind, of
 // which requests are not answered.
 func (x *reckoning) isBehind(r *row) bool {
-	if r == nil {
-		return false
-	}
 	gk := r.ref.GroupKind()
-	if !x.table.kind(gk).hung && !x.slow[gk] {
+	if !x.hangs(gk) {
 		return false
 	}
 	behind := x.flying[gk]

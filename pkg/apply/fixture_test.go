@@ -162,8 +162,8 @@ func (f *fixture) settle() Result {
 		agenda := t.agendaAt(time.Now())
 		return flights == 0 && len(agenda.tasks) == 0 && agenda.calm
 	})
-	f.open.Store(false)
 	s := f.Standing(time.Now())
+	f.open.Store(false)
 	return Result{Standing: s, Findings: slices.Concat(s.Findings, s.Own, s.Notes)}
 }
 
@@ -380,6 +380,11 @@ func (f *fixture) follow(gvr schema.GroupVersionResource, namespace, selector st
 // until waits, from event to event, for something to become true.
 func (f *fixture) until(what string, ok func() bool) {
 	f.Helper()
+	f.untilWithin(patience, what, ok)
+}
+
+func (f *fixture) untilWithin(patience time.Duration, what string, ok func() bool) {
+	f.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(100 * time.Millisecond) // what is no event of ours
@@ -448,7 +453,7 @@ func (f *fixture) patchAs(who string, gvr schema.GroupVersionResource, name, pat
 func (f *fixture) create(who, manifest string) *unstructured.Unstructured {
 	f.Helper()
 	o := f.objects("foreign", manifest)[0]
-	mapping, err := f.mapping(o.Ref.GroupKind(), o.Version)
+	mapping, err := f.mapping(f.Context(), o.Ref.GroupKind(), o.Version)
 	if err != nil {
 		f.Fatal(err)
 	}

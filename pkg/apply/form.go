@@ -101,13 +101,19 @@ type desired struct {
 	object   *federation.Object
 	ref      federation.ObjectRef // as the cluster knows it
 
-	// What nodePorts and leavesReplicas found out, once.
+	// What nodePorts and want found out, once.
 	ports     []servicePort
 	portsRead bool
+	wish      string
 }
 
 // want identifies what is to be sent: equal strings are equal requests.
-func (d *desired) want() string { return d.object.Digest + "/" + d.partOf }
+func (d *desired) want() string {
+	if d.wish == "" {
+		d.wish = d.object.Digest + "/" + d.partOf
+	}
+	return d.wish
+}
 
 // unstructured makes what is sent: the rendered object with the label of its
 // inventory, without what only an API server may say, and with a Secret's

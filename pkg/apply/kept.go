@@ -173,7 +173,7 @@ func (a *Applier) Restore(ctx context.Context, ref federation.ObjectRef) (Kept, 
 		return Kept{}, fmt.Errorf("restore %s: nothing is kept of it in %s", ref, Namespace)
 	}
 	gvk := kept.content.GroupVersionKind()
-	mapping, err := a.mapping(gvk.GroupKind(), gvk.Version)
+	mapping, err := a.mapping(ctx, gvk.GroupKind(), gvk.Version)
 	if err != nil {
 		return Kept{}, fmt.Errorf("restore %s: %w", ref, err)
 	}

@@ -86,11 +86,11 @@ func (x *reckoning) remove() {
 		}
 		last := 0
 		for _, r := range leaving {
-			last = max(last, rank(r.ref.GroupKind()))
+			last = max(last, r.rank)
 		}
 		inOrder := x.whole(a) && !x.applying
 		for _, r := range leaving {
-			if inOrder && rank(r.ref.GroupKind()) == last || x.isClaimed(r) {
+			if inOrder && r.rank == last || x.isClaimed(r) {
 				x.removeRow(r)
 			}
 		}

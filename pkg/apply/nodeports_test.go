@@ -153,7 +153,7 @@ func TestAPortThatIsTakenIsAClashAndNothingIsDeleted(t *testing.T) {
 	r = f.sync(f.app("web", serviceWith("a", port)))
 	f.wantFinding(r.Findings, "D11b", "is held by")
 	if f.get(services, "a").GetUID() != uid {
-		t.Error("the Service was made anew")
+		t.Error("the Service was recreated")
 	}
 	// Out of the range the setting is named.
 	r = f.sync(f.app("web", serviceWith("a", 20000)))

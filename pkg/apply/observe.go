@@ -22,7 +22,7 @@ type Event struct {
 	// Deleted says that the object is gone, or is no longer selected.
 	Deleted bool
 	// ResourceVersion is that of the list which no longer had the object, for a
-	// deletion found by listing anew. Empty stands for the object's own.
+	// deletion found by another list. Empty stands for the object's own.
 	ResourceVersion string
 }
 

@@ -132,6 +132,8 @@ func (t *table) parentWish(a *app, exact bool) parentWish {
 	return w
 }
 
+const verbNarrow = "narrow"
+
 // writeInventory sees to it that the app's parent lists what it is to.
 func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *flight) {
 	ref := federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: ParentName(a.Federation, of.name)}
@@ -139,7 +141,7 @@ func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *
 	var err error
 	verb := "claim"
 	if w.exact {
-		verb = "narrow"
+		verb = verbNarrow
 	}
 	if w.exact && len(w.kinds) == 0 {
 		p, err = a.deleteParent(ctx, of.name, w.known)

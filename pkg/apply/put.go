@@ -108,8 +108,8 @@ func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool
 			zap.String("action", string(out.action)), zap.String("drift", out.drift), zap.String("revision", t.plan.Revision.String()))
 	}
 	if out.note != nil {
-		notes := slices.DeleteFunc(slices.Clone(t.notes), func(f federation.Finding) bool { return f.Object == out.note.Object })
-		t.notes = append(notes, *out.note)
+		// A new slice: Standing has given the old one away.
+		t.notes = slices.Concat(slices.DeleteFunc(slices.Clone(t.notes), func(f federation.Finding) bool { return f.Object == out.note.Object }), []federation.Finding{*out.note})
 	}
 	a.replay(r)
 	return done && r.settled()
@@ -138,9 +138,11 @@ func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out
 	if e.maybeDone() {
 		r.made = "" // it may have been done or not: an event or the next look tells
 	}
-	t.refused(r, f, e)
-	if r.want == nil || r.want.want() != k.want() {
-		r.last = try{} // it is not what is wanted any more
+	if r.want != nil {
+		t.refused(r, f, e)
+		if r.want.want() != k.want() {
+			r.last = try{} // Git has changed its mind meanwhile
+		}
 	}
 	a.replay(r)
 	t.sweep(r)
@@ -167,7 +169,7 @@ func (a *Applier) replay(r *row) {
 func (a *Applier) send(ctx context.Context, k known) (outcome, error) {
 	if k.ours && !k.lets {
 		out := outcome{verb: "apply", action: federation.ActionConfigured}
-		// By its uid: one that somebody deletes and makes anew is not ours.
+		// By its uid: one that somebody deletes and recreates is not ours.
 		answer, err := a.patch(ctx, k, k.live, "")
 		if err == nil {
 			if answer.GetResourceVersion() == k.version {

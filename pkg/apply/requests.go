@@ -62,11 +62,11 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 			answers[gk] = answer{err: failed}
 			continue
 		}
-		mapping, err := a.mapping(gk, wanted[gk])
+		mapping, err := a.mapping(ctx, gk, wanted[gk])
 		if meta.IsNoMatchError(err) && !fresh {
 			a.Mapper.Reset()
 			fresh = true
-			mapping, err = a.mapping(gk, wanted[gk])
+			mapping, err = a.mapping(ctx, gk, wanted[gk])
 		}
 		if err != nil && !meta.IsNoMatchError(err) {
 			failed = err
@@ -99,11 +99,20 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 
 // mapping finds out how a kind is served. An empty version stands for the
 // preferred one.
-func (a *Applier) mapping(gk schema.GroupKind, version string) (*meta.RESTMapping, error) {
-	if version == "" {
-		return a.Mapper.RESTMapping(gk)
+func (a *Applier) mapping(ctx context.Context, gk schema.GroupKind, version string) (*meta.RESTMapping, error) {
+	var versions []string
+	if version != "" {
+		versions = []string{version}
 	}
-	return a.Mapper.RESTMapping(gk, version)
+	if m, ok := a.Mapper.(contextMapper); ok {
+		return m.RESTMappingWithContext(ctx, gk, versions...)
+	}
+	return a.Mapper.RESTMapping(gk, versions...)
+}
+
+// contextMapper is a mapper whose requests end with a context.
+type contextMapper interface {
+	RESTMappingWithContext(ctx context.Context, gk schema.GroupKind, versions ...string) (*meta.RESTMapping, error)
 }
 
 // lookForSpace reads a namespace, and makes it where it is missing and may be made.
@@ -134,7 +143,7 @@ func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f 
 		s.at, s.last, t.silent = now, try{}, try{}
 	case apierrors.IsNotFound(err):
 		*s = space{known: true, at: now}
-	case verb == "read" && e.Class == ClassForbidden:
+	case verb == "read" && e.Class == ClassForbidden && !t.listings.spaces.done:
 		*s = space{known: true, exists: true, at: now} // as far as we may see
 	case !e.saysNothing():
 		s.last.failed(now, e, f)

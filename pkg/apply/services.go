@@ -44,7 +44,7 @@ func (x *reckoning) waitsFor(r *row) *row {
 				continue // it does not give the port up: the API server says so
 			}
 			if other.want == nil {
-				if name, ok := x.ownerOf(other); !ok || !x.prunes(x.table.app(name)) || !x.mayLeave(x.table.app(name), other) {
+				if name, ok := x.ownerOf(other); !ok || !x.prunes(x.app(name)) || !x.mayLeave(x.app(name), other) {
 					continue // it stays: the API server says whose the port is
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -42,17 +43,18 @@ type simulated struct {
 
 	open      atomic.Bool // the Applier may write
 	revisions int
+	plan      federation.ClusterPlan
 	stop      func()
 
 	sparing    bool   // inventories are not refused
 	blind      func() // ends the watches
-	watchAgain func() // forgets the cluster and looks at it anew
+	watchAgain func() // forgets the cluster and watches it again
 }
 
 // applierAgent is how the Applier's client calls itself, to be told from its watches.
 const applierAgent = "applier"
 
-func simulate(t *testing.T, seed uint64, change ...func(*Options)) *simulated {
+func simulate(t *testing.T, seed uint64) *simulated {
 	t.Helper()
 	// client-go logs the faults that the tests make, and paces that by a clock that
 	// is not the bubble's.
@@ -62,6 +64,14 @@ func simulate(t *testing.T, seed uint64, change ...func(*Options)) *simulated {
 	s := &simulated{T: t, store: objectstore.New(objectstore.Options{Name: "asia", Seed: seed, NoWorkloads: true})}
 	s.somebody = s.client("kubectl")
 	s.open.Store(true)
+	s.start()
+	return s
+}
+
+// start starts the Applier, as a daemon does that starts.
+func (s *simulated) start() {
+	s.Helper()
+	t := s.T
 	config := s.as(applierAgent)
 	config.Timeout = 10 * time.Second
 	found, err := discovery.NewDiscoveryClientForConfig(config)
@@ -73,9 +83,6 @@ func simulate(t *testing.T, seed uint64, change ...func(*Options)) *simulated {
 		Client: s.client(applierAgent), Mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found)),
 		MayWrite: s.open.Load,
 	}
-	for _, c := range change {
-		c(&o)
-	}
 	s.Applier = New(o)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -86,7 +93,9 @@ func simulate(t *testing.T, seed uint64, change ...func(*Options)) *simulated {
 		cancel()
 		running.Wait()
 	})
-	return s
+	if s.revisions > 0 {
+		s.Want(s.plan)
+	}
 }
 
 // watch begins the watches, until blind is called.
@@ -108,7 +117,19 @@ func (s *simulated) watch(ctx context.Context) {
 func (s *simulated) as(agent string) *rest.Config {
 	c := s.store.Config()
 	c.UserAgent = agent
+	c.Transport = withoutRetries{s.store}
 	return c
+}
+
+// withoutRetries keeps client-go from trying requests again by itself.
+type withoutRetries struct{ next http.RoundTripper }
+
+func (w withoutRetries) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := w.next.RoundTrip(r)
+	if err == nil {
+		answer.Header.Del("Retry-After") // the answer itself says it, too
+	}
+	return answer, err
 }
 
 func (s *simulated) client(agent string) dynamic.Interface {
@@ -241,10 +262,11 @@ func (s *simulated) objects(manifests ...string) []*federation.Object {
 func (s *simulated) push(manifests ...string) {
 	s.Helper()
 	s.revisions++
-	s.Want(federation.ClusterPlan{
+	s.plan = federation.ClusterPlan{
 		Cluster: "asia", Revision: federation.Revision{Ref: "main", SHA: fmt.Sprintf("%040d", s.revisions)}, CreateNamespaces: true,
 		Apps: []federation.AppPlan{{App: "web", Objects: s.objects(manifests...), Adoption: federation.AdoptAlways, Prune: federation.PruneAllowed}},
-	})
+	}
+	s.Want(s.plan)
 }
 
 // after lets virtual time pass.
@@ -280,7 +302,7 @@ func (t *table) dump(now time.Time) string {
 	defer t.mu.Unlock()
 	var b strings.Builder
 	for i, r := range t.sorted() {
-		if r.want != nil && r.settled() && r.last.err == nil && len(r.live.foreign) == 0 || i > 10 {
+		if r.want != nil && r.settled() && r.last.err == nil && len(r.live.foreign) == 0 || i > 40 {
 			continue
 		}
 		fmt.Fprintf(&b, "%s: wanted %v, there %v, settled %v, under way %v, drift %v, last %v at %s (%d)\n", r.ref, r.want != nil, r.live != nil,
@@ -537,7 +559,7 @@ func TestAnyHistoryConverges(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 7))
 				s := simulate(t, seed+1)
-				defer s.stop()
+				defer func() { s.stop() }()
 				s.sparing = true
 				var said []string
 				note := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
@@ -548,12 +570,17 @@ func TestAnyHistoryConverges(t *testing.T) {
 				}()
 				manifests := func() []string {
 					all := slices.Concat(manyConfigMaps(12, fmt.Sprint(random.IntN(3))), strings.Split(nginx, "\n---\n"), []string{elsewhere}, widgets)
+					// Node ports go round, and to Services that come and go.
+					ports := random.Perm(4)
+					for i, name := range []string{"pa", "pb", "pc"} {
+						all = append(all, serviceWith(name, 30000+ports[i]))
+					}
 					random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 					return all[:random.IntN(len(all))]
 				}
 				backup := s.store.Backup()
 				for range 25 {
-					switch random.IntN(10) {
+					switch random.IntN(11) {
 					case 0, 1, 2:
 						m := manifests()
 						note("push %d objects", len(m))
@@ -583,6 +610,10 @@ func TestAnyHistoryConverges(t *testing.T) {
 						note("restore")
 						s.store.Restore(backup)
 						s.watchAgain()
+					case 10:
+						note("restart")
+						s.stop()
+						s.start()
 					case 9:
 						note("may write %v", !s.open.Load())
 						s.open.Store(!s.open.Load())
@@ -667,7 +698,7 @@ func (s *simulated) wantEqual() {
 	}
 	s.table.mu.Unlock()
 	for _, d := range rows {
-		mapping, err := s.mapping(d.ref.GroupKind(), d.object.Version)
+		mapping, err := s.mapping(s.Context(), d.ref.GroupKind(), d.object.Version)
 		if err != nil {
 			s.Errorf("%s: %v", d.ref, err)
 			continue

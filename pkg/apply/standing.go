@@ -297,6 +297,8 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 	e := of.last.err
 	switch {
 	case e == nil:
+	case e.Verb == verbNarrow && t.isNarrow(of), e.Verb != verbNarrow && t.wide(of) && (tally == nil || of.parent.lists(t.leaving(of, tally.leaving))):
+		// It was about what is done by now.
 	case e.leavesNoInventory() && !t.wide(of):
 		f := e.finding(a.Cluster, of.name)
 		f.ID, f.Severity = "inventory", federation.SeverityWarning

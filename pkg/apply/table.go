@@ -51,6 +51,7 @@ type table struct {
 // row is all that is known of one object.
 type row struct {
 	ref      federation.ObjectRef
+	rank     int      // of its kind
 	want     *desired // what Git wants; nil for none
 	resource schema.GroupVersionResource
 
@@ -181,7 +182,7 @@ func newTable(name, instance, source string, listTimeout time.Duration) *table {
 func (t *table) row(ref federation.ObjectRef) *row {
 	r := t.rows[ref]
 	if r == nil {
-		r = &row{ref: ref}
+		r = &row{ref: ref, rank: rank(ref.GroupKind())}
 		t.rows[ref] = r
 		t.order = nil
 	}
@@ -231,7 +232,7 @@ func (t *table) sorted() []*row {
 	}
 	rows := slices.Collect(maps.Values(t.rows))
 	slices.SortFunc(rows, func(a, b *row) int {
-		if d := rank(a.ref.GroupKind()) - rank(b.ref.GroupKind()); d != 0 {
+		if d := a.rank - b.rank; d != 0 {
 			return d
 		}
 		return a.ref.Compare(b.ref)
@@ -274,10 +275,6 @@ func (r *row) wants(app string, adoption federation.Adoption, o *federation.Obje
 	return r.want
 }
 
-// established reports whether the row is a definition whose kind is served, or
-// about to be.
-func (r *row) established() bool { return r != nil && r.live != nil && r.live.established }
-
 // rowOfDefinition returns the row of the plan's definition of a kind; nil where
 // there is none.
 func (t *table) rowOfDefinition(gk schema.GroupKind) *row {
@@ -306,7 +303,7 @@ func (t *table) forget() {
 			continue
 		}
 		// The answer to what is under way is about the cluster of before.
-		*r = row{ref: r.ref, want: r.want, flight: r.flight}
+		*r = row{ref: r.ref, rank: r.rank, want: r.want, flight: r.flight}
 	}
 	for _, a := range t.apps {
 		a.parent, a.last = nil, try{}

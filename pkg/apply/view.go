@@ -82,7 +82,7 @@ func (h hasher) viewOf(u *unstructured.Unstructured) view {
 		}
 		set, err := decodeSet(e)
 		if err != nil {
-			break // not ours to follow: the next apply writes it anew
+			break // not ours to follow: the next apply rewrites it
 		}
 		v.owned = true
 		v.fields = unique.Make(e.FieldsV1.GetRawString())

@@ -89,9 +89,10 @@ func (t *table) members(names []string, now time.Time) {
 	t.settle(now)
 }
 
-// forget drops what is known of a cluster: another one answers in its place.
+// forget drops what the cluster showed: it may be another one, or an earlier state of
+// the same. To whom this instance has yielded here is not forgotten.
 func (t *table) forget(r *row, now time.Time) {
-	*r = row{left: r.left}
+	*r = row{met: r.met, first: r.first, yielded: r.yielded, events: r.events, left: r.left}
 	t.settle(now)
 }
 

@@ -204,7 +204,28 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 			"another cluster behind the name",
 			func(t *table) { t.forget(t.rows["a"], start) },
 			0,
-			[3]Action{Wait, Write, Write},
+			[3]Action{Look, Write, Write},
+			false,
+		},
+		{
+			"another cluster behind the name, that has no claim",
+			func(t *table) {
+				t.forget(t.rows["a"], start)
+				t.listed(t.rows["a"], start)
+			},
+			0,
+			[3]Action{Take, Write, Write},
+			false,
+		},
+		{
+			"the cluster where another instance took over is reached another way",
+			func(t *table) {
+				t.saw(t.rows["a"], held(token(8, 1)), start)
+				t.forget(t.rows["a"], start)
+				t.listed(t.rows["a"], start)
+			},
+			0,
+			[3]Action{Yield, Write, Write},
 			false,
 		},
 	} {

@@ -313,8 +313,9 @@ func (c *Claim) Lost(err error) {
 	c.change(func(t *table, r *row, now time.Time) { t.lost(r, err, refused, now) })
 }
 
-// Forget drops what is known of the cluster: another answers under its name, or it
-// was restored from a backup.
+// Forget drops what the cluster showed, so that the claim is seen again before the
+// next write. It is for a new way to the cluster: another may answer, or the same as
+// it was when a backup was taken.
 func (c *Claim) Forget() {
 	c.change(func(t *table, r *row, now time.Time) { t.forget(r, now) })
 }

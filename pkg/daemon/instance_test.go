@@ -31,7 +31,7 @@ func TestOfTwoInstancesTheOlderStopsWritingAndSaysSo(t *testing.T) {
 	d2 := w.startWith(&newer)
 	d2.live(first)
 	for _, cluster := range w.sandbox.Clusters() {
-		d1.await("the older says that it is fenced", hasFinding("E fenced "+cluster, "instance second writes", "stop one of the two"))
+		d1.await("the older says that it is fenced", hasFinding("E fenced "+cluster, "instance second,", "stop one of the two"))
 	}
 
 	second := w.repo.Push("second", map[string]string{"apps/web/all.yaml": w.settings("a", "2")})
@@ -58,8 +58,8 @@ func TestOfTwoInstancesTheOlderStopsWritingAndSaysSo(t *testing.T) {
 	d2.live(third)
 	for _, cluster := range w.sandbox.Clusters() {
 		w.awaitValue(cluster, "a", "3")
-		if got := w.writer(cluster, "web"); got != "second" {
-			t.Errorf("the writer in %s is %q, want second", cluster, got)
+		if got, want := w.writer(cluster, "web"), d2.claims.Token().String(); got != want {
+			t.Errorf("the writer in %s is %q, want %q", cluster, got, want)
 		}
 	}
 	after := w.versions()

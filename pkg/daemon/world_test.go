@@ -43,7 +43,9 @@ type world struct {
 	namespace string
 	name      string // of the federation
 	nodePort  int
-	grace     time.Duration // of the diagnosis; the usual one when zero
+	grace     time.Duration      // of the diagnosis; the usual one when zero
+	front     *sandboxtest.Front // proxies between the daemons and the clusters; nil for none
+	change    func(*Daemon)      // of each daemon before it runs; nil for none
 }
 
 func newWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
@@ -196,6 +198,9 @@ func (w *world) startWith(cfg *Config) *ran {
 	if w.grace > 0 {
 		d.grace, d.lookAgain = w.grace, w.grace
 	}
+	if w.change != nil {
+		w.change(d)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	r := &ran{Daemon: d, t: w.t, ended: make(chan struct{})}
 	go func() {
@@ -330,7 +335,7 @@ var kinds = map[string]schema.GroupVersionResource{
 // get reads an object of the test's namespace; nil if there is none.
 func (w *world) get(cluster, kind, name string) *unstructured.Unstructured {
 	w.t.Helper()
-	u, err := w.sandbox.Dynamic(w.t, cluster).Resource(kinds[kind]).Namespace(w.namespace).Get(w.t.Context(), name, metav1.GetOptions{})
+	u, err := w.dynamic(cluster).Resource(kinds[kind]).Namespace(w.namespace).Get(w.t.Context(), name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -389,7 +394,7 @@ func (w *world) versions() map[string]string {
 // update changes an object as another client would.
 func (w *world) update(cluster, kind, name string, change func(*unstructured.Unstructured)) {
 	w.t.Helper()
-	objects := w.sandbox.Dynamic(w.t, cluster).Resource(kinds[kind]).Namespace(w.namespace)
+	objects := w.dynamic(cluster).Resource(kinds[kind]).Namespace(w.namespace)
 	eventually(w.t, "an update is taken", func() string {
 		u := w.get(cluster, kind, name)
 		if u == nil {

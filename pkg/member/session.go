@@ -199,8 +199,8 @@ func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Ti
 		return next
 	}
 	wake(s.identify(ctx, running, now))
-	wake(s.takeClaim(ctx, running, now))
 	wake(s.decide(now))
+	wake(s.takeClaim(ctx, running, now))
 	if s.ReadOnly {
 		s.compare(ctx, running)
 		return next

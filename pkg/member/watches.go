@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -100,10 +101,10 @@ func (s *session) watch(now time.Time) (next time.Time) {
 	s.mu.Lock()
 	known := s.uidKnown
 	s.mu.Unlock()
-	settled := s.collector.Settled() && known // facts are those of a cluster
+	// Facts are those of one cluster, and of all kinds that the order has.
+	settled := s.collector.Settled() && known && s.applier.KindsKnown()
 	// What only the diagnosis reads is waited for at the start, and nothing hangs on it.
-	// Nor is anything decided by an inventory of which whole kinds have yet to be found.
-	if !synced && now.Before(s.awaited) && (slices.ContainsFunc(all, unseen) || !settled || !s.applier.Located()) {
+	if !synced && now.Before(s.awaited) && (slices.ContainsFunc(all, unseen) || !settled) {
 		return s.awaited
 	}
 	vital := func(w health.Watch) bool { return w == s.watches.parents || s.collector.Reads(w) }
@@ -321,7 +322,11 @@ func (s *session) look(o *Outcome) {
 		o.Changes, o.Findings = nil, nil
 		return
 	}
+	if s.claim != nil && o.Facts.State == federation.ClusterReady && isRefused(s.claim.Verdict(now)) {
+		o.Tried, o.Final, o.Done = true, true, false
+	}
 	if s.ReadOnly {
+		o.Changes, o.Findings = nil, nil // nothing was tried: the differences tell
 		o.Compared = compared.order == o.Handed && compared.err == nil
 		o.Differences = compared.differences
 		o.Begun, o.Tried, o.Final = compared.order, compared.order > 0, true
@@ -336,6 +341,19 @@ func (s *session) look(o *Outcome) {
 			o.Applied = begun.Revision
 		}
 	}
+}
+
+// isRefused reports whether nothing is written to the cluster until somebody changes
+// what stands in the way.
+func isRefused(v claim.Verdict) bool {
+	switch v.Action {
+	case claim.Yield, claim.Damaged, claim.Foreign:
+		return true
+	case claim.Blind, claim.Look, claim.Take:
+		return apierrors.IsForbidden(v.Err)
+	case claim.Wait, claim.Write, claim.Left:
+	}
+	return false
 }
 
 // own returns what is wrong with the cluster itself.

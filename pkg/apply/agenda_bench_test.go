@@ -1,0 +1,37 @@
+package apply
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// BenchmarkAgenda measures what one look at the table costs, by its size.
+func BenchmarkAgenda(b *testing.B) {
+	for _, n := range []int{300, 1_000, 10_000} {
+		for _, state := range []string{"settled", "due", "refused", "hung"} {
+			b.Run(fmt.Sprintf("%s/%d", state, n), func(b *testing.B) {
+				s := newSketch(b)
+				names := make([]string, n)
+				for i := range names {
+					names[i] = fmt.Sprintf("ConfigMap/ns/c%d", i)
+				}
+				s.want(names...)
+				for _, name := range names {
+					switch state {
+					case "settled":
+						s.settles(name)
+					case "refused":
+						s.refuses(name, 0, ClassAdmission, "denied")
+					case "hung":
+						s.refuses(name, 0, ClassTimeout, "no answer")
+					}
+				}
+				at := start.Add(time.Hour)
+				for b.Loop() {
+					s.agendaAt(at)
+				}
+			})
+		}
+	}
+}
