@@ -75,6 +75,10 @@ fuzz: ## every fuzz target, FUZZTIME each (30s)
 	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
 	  done; done
 
+.PHONY: campaign
+campaign: ## restarts after COUNT random histories (500) from SEED (1) change nothing; needs nothing but Go
+	$(GO) test ./pkg/daemon -run TestARestartChangesNothing -seed=$(or $(SEED),1) -histories=$(or $(COUNT),500) -shrink -timeout=3h
+
 .PHONY: bench
 bench: sandbox ## the figures in bench/, on 13 real clusters
 	$(GO) run ./internal/bench
