@@ -282,6 +282,10 @@ func (s *session) look(o *Outcome) {
 		standing := s.applier.Standing(now)
 		s.mu.Lock()
 		s.standing, s.standAt = standing, now
+		if standing.Tried && begun.Number == s.begun.Number && !s.timed && s.Applied != nil {
+			s.timed = true
+			s.Applied(now.Sub(s.begunAt))
+		}
 		if whole := begun.Number > 0 && !begun.Provisional && begun.Revision == standing.Revision; whole && standing.Tried {
 			s.revision = standing.Revision
 			if standing.Complete {
