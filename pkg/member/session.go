@@ -366,7 +366,7 @@ func (s *session) compare(ctx context.Context, running *sync.WaitGroup) {
 	s.comparing.ask(running, time.Now(), func() error {
 		differences, err := s.applier.Diff(ctx, order.ClusterPlan)
 		if ctx.Err() != nil {
-			return nil
+			return ctx.Err() // it says nothing of the cluster
 		}
 		s.mu.Lock()
 		s.comparison = comparison{order: order.Number, differences: differences, err: err}
