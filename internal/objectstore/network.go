@@ -30,7 +30,7 @@ func (s *Store) Serve(ctx context.Context) *rest.Config {
 	return &rest.Config{
 		Host:  "http://" + s.Name,
 		QPS:   -1,
-		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil }, //nolint:nilnil // no proxy
+		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			if err := s.connect(ctx); err != nil {
 				return nil, err

@@ -109,8 +109,11 @@ func (t *table) listed(r *row, there bool, now time.Time) {
 	r.watching, r.watchErr, r.refused = true, nil, false
 	r.events++
 	t.confirm(r, now)
-	if !there {
+	switch {
+	case !there:
 		r.sight = FromLease(nil)
+	case r.sight.Kind != Held && r.sight.Kind != Garbled:
+		r.doubt = true // there is one that was not shown: a read tells
 	}
 	t.store(r, r.sight, now)
 }

@@ -211,7 +211,7 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 			"another cluster behind the name, that has no claim",
 			func(t *table) {
 				t.forget(t.rows["a"], start)
-				t.listed(t.rows["a"], start)
+				t.listed(t.rows["a"], false, start)
 			},
 			0,
 			[3]Action{Take, Write, Write},
@@ -222,7 +222,7 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 			func(t *table) {
 				t.saw(t.rows["a"], held(token(8, 1)), start)
 				t.forget(t.rows["a"], start)
-				t.listed(t.rows["a"], start)
+				t.listed(t.rows["a"], false, start)
 			},
 			0,
 			[3]Action{Yield, Write, Write},

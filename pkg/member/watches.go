@@ -1,6 +1,7 @@
 package member
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -232,12 +233,12 @@ func (s *session) observeOurs(e health.Event) {
 	}
 }
 
-var errStopped = fmt.Errorf("the watch is no longer wanted")
+var errStopped = errors.New("the watch is no longer wanted")
 
 // unseen tells the applier that a watch does not see. A first failure that may pass
 // by itself is waited for.
 func (s *session) unseen(w health.Watch, err error) {
-	if failed, ok := err.(*health.WatchError); ok && (failed == nil || !failed.Lasting()) {
+	if failed, ok := errors.AsType[*health.WatchError](err); ok && !failed.Lasting() {
 		err = nil
 	}
 	switch {
@@ -282,6 +283,10 @@ func (s *session) look(o *Outcome) {
 		standing := s.applier.Standing(now)
 		s.mu.Lock()
 		s.standing, s.standAt = standing, now
+		if standing.Tried && begun.Number == s.begun.Number && !s.timed && s.Applied != nil {
+			s.timed = true
+			s.Applied(now.Sub(s.begunAt))
+		}
 		if whole := begun.Number > 0 && !begun.Provisional && begun.Revision == standing.Revision; whole && standing.Tried {
 			s.revision = standing.Revision
 			if standing.Complete {
