@@ -48,6 +48,8 @@ type rule struct {
 //   - A Deployment, ReplicaSet or StatefulSet has all its replicas ready after a
 //     while, or as many as there is room for. Pods are not made.
 //   - An Ingress, and a Service of type LoadBalancer, has an address after a while.
+//   - A Service has an EndpointSlice with the pods of the ReplicaSets that its
+//     selector means.
 func controllers() []rule {
 	return []rule{
 		{pace: collectPace, concerns: terminating("namespaces"), apply: (*Store).collectNamespace},
@@ -57,6 +59,7 @@ func controllers() []rule {
 		{pace: collectPace, concerns: gone, apply: (*Store).collectOrphans},
 		{workload: true, pace: func(p Pace) time.Duration { return p.Run }, concerns: alive("deployments", "replicasets", "statefulsets"), apply: (*Store).runWorkload},
 		{workload: true, pace: func(p Pace) time.Duration { return p.Address }, concerns: alive("ingresses", "services"), apply: (*Store).giveAddress},
+		{workload: true, pace: collectPace, concerns: of("services", "replicasets"), apply: (*Store).listEndpoints},
 	}
 }
 
@@ -72,6 +75,10 @@ func alive(resources ...string) func(change) bool {
 	return func(c change) bool {
 		return slices.Contains(resources, c.resource.Resource) && c.after != nil && c.after.meta.GetDeletionTimestamp() == nil
 	}
+}
+
+func of(resources ...string) func(change) bool {
+	return func(c change) bool { return slices.Contains(resources, c.resource.Resource) }
 }
 
 func waitsForDependents(c change) bool {

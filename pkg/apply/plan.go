@@ -58,10 +58,12 @@ func (t *table) take(plan federation.ClusterPlan) {
 			t.claim(taken, d)
 		}
 	}
+	// What is withheld stays as it is: as the plan before had it, if that was brought to
+	// the cluster. It may have been made before it was known what the cluster runs.
 	for name, objects := range kept {
 		a := t.apps[name]
 		for _, d := range objects {
-			if taken[d.ref] == nil && (!a.named || a.plan.Broken || withholds(a.plan, d)) {
+			if taken[d.ref] == nil && (!a.named || a.plan.Broken || withholds(a.plan, d) && t.rows[d.ref].made == d.want()) {
 				taken[d.ref] = d
 			}
 		}

@@ -140,6 +140,9 @@ func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out
 	}
 	if r.want != nil {
 		t.refused(r, f, e)
+		if r.want.want() != k.want() {
+			r.last = try{} // Git has changed its mind meanwhile
+		}
 	}
 	a.replay(r)
 	t.sweep(r)

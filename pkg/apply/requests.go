@@ -219,6 +219,9 @@ func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) (do
 	name := t.sets[r.partOf()]
 	if e != nil {
 		t.refused(r, f, e)
+		if r.want != nil {
+			r.last = try{} // it is wanted again
+		}
 	} else {
 		done = r.last.err == nil
 		t.silent = try{}

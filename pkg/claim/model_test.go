@@ -222,7 +222,7 @@ func (s *modelState) stepsAt(d, c int) []step {
 			if !k.lease.holder.IsZero() {
 				n.tables[d].saw(r, k.lease.sight(), modelStart)
 			}
-			n.tables[d].listed(r, modelStart)
+			n.tables[d].listed(r, !k.lease.holder.IsZero(), modelStart)
 		})
 	}
 	if len(k.queue[d]) > 0 {

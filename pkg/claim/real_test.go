@@ -83,7 +83,7 @@ func (i *instance) member(ctx context.Context, client dynamic.Interface, c *Clai
 	for n := range list.Items {
 		c.Saw(FromLease(&list.Items[n]))
 	}
-	c.Listed()
+	c.Listed(len(list.Items) > 0)
 	for {
 		select {
 		case <-ctx.Done():

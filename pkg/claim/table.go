@@ -57,7 +57,6 @@ type row struct {
 	first     Token     // what it showed then
 	yielded   Token     // to whom this instance has yielded here
 	watching  bool      // a watch stands
-	shown     bool      // by the last event of the watch there is a Lease
 	confirmed time.Time // when the sight was last known to be what the cluster has
 	doubt     bool      // a request had no certain answer: the sight may be wrong
 	events    int       // how many the watch has brought
@@ -100,19 +99,21 @@ func (t *table) forget(r *row, now time.Time) {
 // saw takes over what a watch brought.
 func (t *table) saw(r *row, s Sight, now time.Time) {
 	r.events++
-	r.shown = s.Version != ""
 	t.store(r, s, now)
 }
 
-// listed notes that a watch stands and has brought all that there is. What it did
-// not bring is not there, also where a write of ours made it: a watch that never
-// knew a Lease cannot tell that it was deleted.
-func (t *table) listed(r *row, now time.Time) {
+// listed notes that a watch stands, and whether its list has a Lease. Without one
+// there is none, also where a write of ours made it: a watch that never knew a Lease
+// cannot tell that it was deleted.
+func (t *table) listed(r *row, there bool, now time.Time) {
 	r.watching, r.watchErr, r.refused = true, nil, false
 	r.events++
 	t.confirm(r, now)
-	if !r.shown {
+	switch {
+	case !there:
 		r.sight = FromLease(nil)
+	case r.sight.Kind != Held && r.sight.Kind != Garbled:
+		r.doubt = true // there is one that was not shown: a read tells
 	}
 	t.store(r, r.sight, now)
 }
@@ -122,7 +123,7 @@ func (t *table) lost(r *row, err error, refused bool, now time.Time) {
 	if r.watching && !t.stale(r) {
 		t.confirm(r, now)
 	}
-	r.watching, r.shown = false, false
+	r.watching = false
 	if err != nil {
 		r.watchErr, r.refused = err, refused
 	}

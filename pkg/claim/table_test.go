@@ -26,7 +26,7 @@ func newTable() *table {
 	t.members(names, start)
 	for _, name := range names {
 		t.saw(t.rows[name], held(t.kept), start)
-		t.listed(t.rows[name], start)
+		t.listed(t.rows[name], true, start)
 	}
 	t.choose(t.choice(newToken), start)
 	return t
@@ -211,7 +211,7 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 			"another cluster behind the name, that has no claim",
 			func(t *table) {
 				t.forget(t.rows["a"], start)
-				t.listed(t.rows["a"], start)
+				t.listed(t.rows["a"], false, start)
 			},
 			0,
 			[3]Action{Take, Write, Write},
@@ -222,7 +222,7 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 			func(t *table) {
 				t.saw(t.rows["a"], held(token(8, 1)), start)
 				t.forget(t.rows["a"], start)
-				t.listed(t.rows["a"], start)
+				t.listed(t.rows["a"], false, start)
 			},
 			0,
 			[3]Action{Yield, Write, Write},
@@ -285,7 +285,7 @@ func TestAStartChoosesOneAboveWhatItSees(t *testing.T) {
 			for i, name := range names {
 				if test.shown[i].Kind != Unseen {
 					table.saw(table.rows[name], test.shown[i], start)
-					table.listed(table.rows[name], start)
+					table.listed(table.rows[name], test.shown[i].Kind == Held, start)
 				}
 			}
 			now := start
@@ -310,14 +310,14 @@ func TestWhatAnInstanceLeftBehindIsRaisedAbove(t *testing.T) {
 	table := &table{}
 	table.members(names, start)
 	table.saw(table.rows["a"], held(token(4, 1)), start)
-	table.listed(table.rows["a"], start)
+	table.listed(table.rows["a"], true, start)
 	table.choose(table.choice(newToken), start.Add(chooseWithin))
 	if table.own.generation != 5 {
 		t.Fatalf("token = %s, want generation 5", table.own)
 	}
 	for _, name := range []string{"b", "c"} {
 		table.saw(table.rows[name], held(token(9, 1)), start)
-		table.listed(table.rows[name], start)
+		table.listed(table.rows[name], true, start)
 	}
 	if !table.yielded.IsZero() || !table.due(start) {
 		t.Fatal("it yields to what may be left of an instance that has ended")
@@ -339,11 +339,27 @@ func TestAnInstanceThatWasTakenOverDoesNotRaiseItsToken(t *testing.T) {
 	table.members([]string{"a", "b", "c", "d"}, start)
 	table.saw(table.rows["a"], held(token(8, 1)), start)
 	table.saw(table.rows["d"], held(token(8, 1)), start)
-	table.listed(table.rows["d"], start)
+	table.listed(table.rows["d"], true, start)
 	if table.due(start) {
 		t.Error("it would take back what another instance took over")
 	}
 	if got := table.verdict(table.rows["d"], start); got != Yield {
 		t.Errorf("verdict = %d, want Yield", got)
+	}
+}
+
+// A watch that stands again brings no Lease that it brought before.
+func TestAWatchThatStandsAgainFindsTheSameLease(t *testing.T) {
+	table := newTable()
+	r := table.rows["a"]
+	table.lost(r, errors.New("connection reset"), false, start)
+	table.listed(r, true, start)
+	if got := table.verdict(r, start); got != Write {
+		t.Errorf("verdict = %d, want Write: the list has the Lease", got)
+	}
+	table.lost(r, nil, false, start)
+	table.listed(r, false, start)
+	if got := table.verdict(r, start); got != Take {
+		t.Errorf("verdict = %d, want Take: the list has no Lease", got)
 	}
 }

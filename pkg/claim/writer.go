@@ -300,9 +300,11 @@ func (c *Claim) Saw(s Sight) {
 	c.change(func(t *table, r *row, now time.Time) { t.saw(r, s, now) })
 }
 
-// Listed notes that the watch of the Lease stands and has brought all that it
-// lists.
-func (c *Claim) Listed() { c.change(func(t *table, r *row, now time.Time) { t.listed(r, now) }) }
+// Listed notes that the watch of the Lease stands and has brought what is new to it,
+// and whether its list has the Lease.
+func (c *Claim) Listed(there bool) {
+	c.change(func(t *table, r *row, now time.Time) { t.listed(r, there, now) })
+}
 
 // Lost notes that the watch of the Lease does not stand and will list again, and
 // the error that it ended with; nil where it may be asked for again. A cluster that cannot be reached is told in the same way.

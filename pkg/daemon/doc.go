@@ -4,17 +4,16 @@
 //
 // Start with sync.go: the loop takes what source found, has render make objects
 // of it and schedule a plan, and hands every cluster's part to that cluster's
-// worker. Whatever changes, a revision, a fact, the kubeconfig, it plans from
+// member. Whatever changes, a revision, a fact, the kubeconfig, it plans from
 // scratch and hands over what differs; nothing depends on having seen an event.
 //
-// worker.go, session.go and sight.go are one cluster's side. A worker has a session as
-// long as the way to its cluster stays the same; the session probes, watches,
-// applies the newest plan and repairs drift, and shares nothing with other
-// clusters that could block. What came of it is the outcome, which the loop
-// reads, the cluster's facts among it: by these the next plan divides replicas,
-// chooses node ports and moves what ran in a cluster that is away. workers.go has
-// all of them, and roster.go remembers which clusters there were, so that one that
-// left the file can be emptied.
+// Package member is one cluster's side: it probes, watches, applies the newest plan
+// and repairs drift, and shares nothing with other clusters that could block. What
+// came of it is the outcome, which the loop reads, the cluster's facts among it: by
+// these the next plan divides replicas, chooses node ports and moves what ran in a
+// cluster that is away. members.go has all of them, and roster.go remembers which
+// clusters there were, so that one that left the file can be emptied; roll.go decides
+// which cluster each name leads to. rendering.go renders beside the loop.
 //
 // report.go adds the outcomes up, and keeps the reports that the page and the
 // commit statuses are made from. daemon.go starts all of it and waits for its

@@ -89,11 +89,11 @@ func (a *asker) get(ctx context.Context, path string) answer {
 }
 
 // version asks for the server's version. Done is false where it is worth asking
-// again.
+// again: it may well be answered later, but where the server lets us not ask for it.
 func (a *asker) version(ctx context.Context) (version string, done bool) {
 	answer := a.get(ctx, "version")
 	if answer.failure != federation.FailureNone {
-		return "", !answer.failure.Absent()
+		return "", answer.failure == federation.FailureForbidden
 	}
 	var v struct {
 		GitVersion string `json:"gitVersion"`

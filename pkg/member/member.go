@@ -173,6 +173,11 @@ func (m *Member) Run(ctx context.Context) {
 				m.Log.Warn("no way to the cluster", zap.String("error", reason))
 			}
 			m.stand(disconnected{class: class, reason: reason, at: time.Now()})
+			if !m.ReadOnly {
+				if c := m.Claim(m.Cluster.Name); c != nil {
+					c.Lost(err) // the others do not wait for it
+				}
+			}
 			select {
 			case <-ctx.Done():
 			case <-m.reconnect:

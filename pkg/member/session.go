@@ -46,11 +46,10 @@ type session struct {
 	news     bell // something may have changed what there is to do
 	back     bell // the cluster answers again
 	open     atomic.Bool
+	named    atomic.Pointer[claim.Token] // by which the applier writes
 
 	// Owned by loop.
 	order   Order
-	began   time.Time // when the order was begun
-	timed   bool      // its time was told
 	awaited time.Time // until then the first lists are waited for
 	missed  time.Time // since when some of what the schedule reads is out of sight; zero for not
 	keptAt  time.Time // when kept objects are looked at again
@@ -70,6 +69,8 @@ type session struct {
 	standing   apply.Standing        // as computed at standAt
 	standAt    time.Time             // zero where it is to be computed
 	begun      Order                 // the order that the applier has
+	begunAt    time.Time             // when it got it
+	timed      bool                  // how long it took was told
 	revision   federation.Revision   // the newest that was tried as a whole
 	applied    federation.Revision   // the newest that the cluster was equal to
 	comparison comparison            // of a read-only session
@@ -188,7 +189,9 @@ func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Ti
 	s.sets = sets
 	s.mu.Unlock()
 	if s.claim != nil {
-		s.applier.SetInstance(s.claim.Verdict(now).Token.String())
+		token := s.claim.Verdict(now).Token
+		s.applier.SetInstance(token.String())
+		s.named.Store(&token)
 	}
 	wake(s.watch(now))
 	if facts.State == federation.ClusterOffline {
@@ -218,12 +221,12 @@ func (s *session) takeOrder(now time.Time) {
 	if newest.Revision != s.order.Revision {
 		s.watcher.Poke() // whoever pushes may have removed what a watch was refused for
 	}
-	s.order, s.began, s.timed = newest, now, false
+	s.order = newest
 	if newest.Excluded == "" {
 		s.applier.Want(newest.ClusterPlan)
 	}
 	s.mu.Lock()
-	s.begun, s.standAt = newest, time.Time{}
+	s.begun, s.begunAt, s.timed, s.standAt = newest, now, false, time.Time{}
 	s.mu.Unlock()
 }
 
@@ -257,7 +260,11 @@ func (s *session) shut() {
 
 // mayWrite is asked before every request that writes.
 func (s *session) mayWrite() bool {
-	return s.open.Load() && s.claim != nil && s.claim.Verdict(time.Now()).Action == claim.Write
+	if !s.open.Load() || s.claim == nil {
+		return false
+	}
+	v, named := s.claim.Verdict(time.Now()), s.named.Load()
+	return v.Action == claim.Write && named != nil && *named == v.Token
 }
 
 // returned gets ready for a cluster that answers again: what was seen before may be
@@ -359,7 +366,7 @@ func (s *session) compare(ctx context.Context, running *sync.WaitGroup) {
 	s.comparing.ask(running, time.Now(), func() error {
 		differences, err := s.applier.Diff(ctx, order.ClusterPlan)
 		if ctx.Err() != nil {
-			return nil
+			return ctx.Err() // it says nothing of the cluster
 		}
 		s.mu.Lock()
 		s.comparison = comparison{order: order.Number, differences: differences, err: err}

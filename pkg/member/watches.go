@@ -1,11 +1,13 @@
 package member
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -179,7 +181,7 @@ func (s *session) observeClaim(e health.Event) {
 	case health.Deleted:
 		s.claim.Saw(claim.FromLease(nil))
 	case health.Listed:
-		s.claim.Listed()
+		s.claim.Listed(len(e.Listing.Objects) > 0)
 	case health.Failed:
 		s.claim.Lost(e.Err.Err)
 	case health.Stopped:
@@ -231,12 +233,12 @@ func (s *session) observeOurs(e health.Event) {
 	}
 }
 
-var errStopped = fmt.Errorf("the watch is no longer wanted")
+var errStopped = errors.New("the watch is no longer wanted")
 
 // unseen tells the applier that a watch does not see. A first failure that may pass
 // by itself is waited for.
 func (s *session) unseen(w health.Watch, err error) {
-	if failed, ok := err.(*health.WatchError); ok && (failed == nil || !failed.Lasting()) {
+	if failed, ok := errors.AsType[*health.WatchError](err); ok && !failed.Lasting() {
 		err = nil
 	}
 	switch {
@@ -281,6 +283,10 @@ func (s *session) look(o *Outcome) {
 		standing := s.applier.Standing(now)
 		s.mu.Lock()
 		s.standing, s.standAt = standing, now
+		if standing.Tried && begun.Number == s.begun.Number && !s.timed && s.Applied != nil {
+			s.timed = true
+			s.Applied(now.Sub(s.begunAt))
+		}
 		if whole := begun.Number > 0 && !begun.Provisional && begun.Revision == standing.Revision; whole && standing.Tried {
 			s.revision = standing.Revision
 			if standing.Complete {
@@ -321,7 +327,11 @@ func (s *session) look(o *Outcome) {
 		o.Changes, o.Findings = nil, nil
 		return
 	}
+	if s.claim != nil && o.Facts.State == federation.ClusterReady && isRefused(s.claim.Verdict(now)) {
+		o.Tried, o.Final, o.Done = true, true, false
+	}
 	if s.ReadOnly {
+		o.Changes, o.Findings = nil, nil // nothing was tried: the differences tell
 		o.Compared = compared.order == o.Handed && compared.err == nil
 		o.Differences = compared.differences
 		o.Begun, o.Tried, o.Final = compared.order, compared.order > 0, true
@@ -336,6 +346,19 @@ func (s *session) look(o *Outcome) {
 			o.Applied = begun.Revision
 		}
 	}
+}
+
+// isRefused reports whether nothing is written to the cluster until somebody changes
+// what stands in the way.
+func isRefused(v claim.Verdict) bool {
+	switch v.Action {
+	case claim.Yield, claim.Damaged, claim.Foreign:
+		return true
+	case claim.Blind, claim.Look, claim.Take:
+		return apierrors.IsForbidden(v.Err)
+	case claim.Wait, claim.Write, claim.Left:
+	}
+	return false
 }
 
 // own returns what is wrong with the cluster itself.

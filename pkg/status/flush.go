@@ -41,6 +41,6 @@ func (p *Poster) behind() (failure error, behind bool) {
 			behind = true
 		}
 	}
-	failure, _ = p.failing()
+	_, failure = p.failing()
 	return failure, behind
 }

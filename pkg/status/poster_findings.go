@@ -23,7 +23,7 @@ func (p *Poster) Findings() []federation.Finding {
 	defer p.mu.Unlock()
 	var findings []federation.Finding
 	name := p.provider.Name()
-	if failure, since := p.failing(); failure != nil {
+	if since, failure := p.failing(); failure != nil {
 		findings = append(findings, failureFinding(name, failure, since))
 	}
 	rejected := false
@@ -47,7 +47,7 @@ func (p *Poster) Findings() []federation.Finding {
 
 // failing gives the newest failure of a request about a status that waits, and
 // since when such requests have failed; nil when none does. The caller holds mu.
-func (p *Poster) failing() (failure error, since time.Time) {
+func (p *Poster) failing() (since time.Time, failure error) {
 	for _, k := range p.order() {
 		e := p.entries[k]
 		if e.failure == nil || !e.waits(p.trim) {
@@ -60,7 +60,7 @@ func (p *Poster) failing() (failure error, since time.Time) {
 			since = e.since
 		}
 	}
-	return failure, since
+	return since, failure
 }
 
 func failureFinding(name string, failure error, since time.Time) federation.Finding {

@@ -152,16 +152,16 @@ func TestSlowDeliveriesKeepOthersOutForSecondsOnly(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() { _ = server.Serve(l) })
 		defer func() { _ = server.Close(); running.Wait() }()
-		answer := func(conn net.Conn) *http.Response {
+		answer := func(conn net.Conn) reply {
 			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, _ = io.Copy(io.Discard, response.Body)
 			_ = response.Body.Close()
-			return response
+			return reply{response.StatusCode, response.Status, response.Header}
 		}
-		deliver := func() *http.Response {
+		deliver := func() reply {
 			conn := l.dial()
 			defer func() { _ = conn.Close() }()
 			running.Go(func() { // a pipe has no room: who refuses does not read the body
@@ -214,3 +214,10 @@ func TestADeliveryWithoutSignatureIsNotRead(t *testing.T) {
 type countingReader struct{ reads int }
 
 func (c *countingReader) Read([]byte) (int, error) { c.reads++; return 0, io.EOF }
+
+// reply is an answer whose body has been read.
+type reply struct {
+	StatusCode int
+	Status     string
+	Header     http.Header
+}
