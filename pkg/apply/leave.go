@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -234,6 +235,15 @@ func (t *table) blind(a *app) []schema.GroupKind {
 	return slices.DeleteFunc(t.unlisted(a), func(gk schema.GroupKind) bool {
 		k := t.kinds[gk]
 		return k == nil || t.list(k).err == nil && (k.mapping != nil || k.last.err == nil)
+	})
+}
+
+// forbidden reports whether it is a matter of permission that one of the kinds is not
+// seen.
+func (t *table) forbidden(kinds []schema.GroupKind) bool {
+	return slices.ContainsFunc(kinds, func(gk schema.GroupKind) bool {
+		k := t.kinds[gk]
+		return k.last.err != nil && apierrors.IsForbidden(k.last.err) || apierrors.IsForbidden(t.list(k).err)
 	})
 }
 

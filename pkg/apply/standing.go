@@ -317,11 +317,14 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 			names[i] = groupKindName(gk)
 		}
 		slices.Sort(names)
-		out = append(out, federation.Finding{
+		f := federation.Finding{
 			ID: "prune", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: of.name,
 			Message: "nothing is pruned of kinds that are not watched: " + strings.Join(names, ", "),
-			Remedy:  "allow fedsync to list and watch them in this cluster",
-		})
+		}
+		if t.forbidden(kinds) {
+			f.Remedy = "allow fedsync to list and watch them in this cluster"
+		}
+		out = append(out, f)
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -69,11 +70,15 @@ func writesOf(p *sandboxtest.Proxy, resource, name string) int {
 	return len(p.Requests().Of(resource).Writes().Where(func(r faults.Request) bool { return r.Name == name }))
 }
 
-// claimOf returns who the claim in a cluster says writes the federation.
+// claimOf returns who the claim in a cluster says writes the federation; nothing
+// where there is none.
 func (w *world) claimOf(cluster string) string {
 	w.t.Helper()
 	lease, err := w.dynamic(cluster).Resource(claim.Resource).Namespace(claim.Namespace).
 		Get(w.t.Context(), claim.Name(w.name), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return ""
+	}
 	if err != nil {
 		w.t.Fatalf("read the claim of %s in %s: %v", w.name, cluster, err)
 	}

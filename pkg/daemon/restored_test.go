@@ -104,7 +104,7 @@ func (w *world) has(t *testing.T, cluster, one string) {
 	if kinds := w.inventory(cluster, "web"); !strings.Contains(kinds, "ConfigMap") || !strings.Contains(kinds, "ReplicaSet.apps") {
 		t.Errorf("the inventory in %s lists %q, want ConfigMap and ReplicaSet.apps", cluster, kinds)
 	}
-	if got, want := w.claimOf(cluster), w.claimOf(w.sandbox.Clusters()[0]); got != want {
+	if got, want := w.claimOf(cluster), w.claimOf(w.sandbox.Clusters()[0]); got == "" || got != want {
 		t.Errorf("the claim in %s is held by %q, in the others by %q", cluster, got, want)
 	}
 }

@@ -182,7 +182,7 @@ func (l *loop) begin(step loaded) {
 
 // supersede ends the commit statuses of the revision before.
 func (l *loop) supersede(by federation.Revision) {
-	if l.poster == nil {
+	if l.poster == nil || l.hasYielded() {
 		return
 	}
 	if l.told.SHA != "" && l.told.SHA != by.SHA {
@@ -341,7 +341,11 @@ func (l *loop) tell() {
 	l.reports.keep(&report)
 	l.metrics.Report(&report)
 	l.count(&report)
-	if l.poster != nil && !l.hasYielded() {
+	switch {
+	case l.poster == nil:
+	case l.hasYielded():
+		l.poster.Withdraw()
+	default:
 		l.post(report)
 	}
 	if l.settled != nil {

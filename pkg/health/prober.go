@@ -61,6 +61,10 @@ func (p *Prober) Last() Probe {
 	return p.probe
 }
 
+// versionPause bounds the pause before the version is asked for again: an API server
+// that answers nothing but its probes is left in peace.
+const versionPause = time.Minute
+
 // Run probes until ctx ends, the first time at once and never twice at a time. It
 // calls report at every change of the cluster's state, class of failure or
 // version, and not at every probe; report must not block.
@@ -79,6 +83,8 @@ func (p *Prober) Run(ctx context.Context, report func(Probe)) {
 	tracker := NewTracker(p.options.Offline, p.options.Back, time.Now())
 	p.keep(tracker.Probe())
 	askVersion, void := true, false
+	var askAt time.Time // when the version is asked for again, after a failure
+	var pause time.Duration
 	for {
 		began := time.Now()
 		answer := p.ask.get(ctx, "readyz")
@@ -106,10 +112,12 @@ func (p *Prober) Run(ctx context.Context, report func(Probe)) {
 		// A server that was away, or would not let us in, may have come back as
 		// another.
 		if tracker.Probe().State != federation.ClusterReady {
-			askVersion = true
-		} else if askVersion {
+			askVersion, askAt, pause = true, time.Time{}, 0
+		} else if askVersion && !time.Now().Before(askAt) {
 			version, done := p.ask.version(ctx)
 			askVersion = !done
+			pause = min(max(2*pause, p.options.Interval), versionPause)
+			askAt = time.Now().Add(pause)
 			if done && tracker.Versioned(version) {
 				p.keep(tracker.Probe())
 				report(tracker.Probe())

@@ -156,6 +156,14 @@ func (p *Poster) Supersede(sha string, by federation.Revision, contexts ...strin
 	p.nudge()
 }
 
+// Withdraw drops all that is not posted yet: another instance speaks of these
+// commits now.
+func (p *Poster) Withdraw() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.entries)
+}
+
 // Run posts until ctx ends.
 func (p *Poster) Run(ctx context.Context) {
 	for {
