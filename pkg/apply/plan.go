@@ -20,6 +20,7 @@ func (t *table) take(plan federation.ClusterPlan) {
 		t.changes, t.notes = map[federation.ObjectRef]federation.Change{}, nil
 		t.retryAll()
 	}
+	plan.Apps = slices.Clone(plan.Apps) // its caller may go on with the slice
 	t.plan, t.defined = plan, definedKinds(plan)
 	t.definers = map[federation.ObjectRef]schema.GroupKind{}
 	for gk, ref := range t.defined {

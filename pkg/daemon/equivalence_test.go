@@ -175,6 +175,38 @@ type lived struct {
 	*loop
 	world *memoryWorld
 	stop  func()
+
+	mu    sync.Mutex // protects shown
+	shown shown
+}
+
+// shown is what the loop showed with its newest report: its fields are its own.
+type shown struct {
+	sha     string // of the revision in force
+	plan    federation.Plan
+	facts   federation.Facts
+	settled bool
+	members map[string]keeper
+}
+
+// show is called by the loop.
+func (l *lived) show(*status.Report) {
+	now := shown{sha: l.live.sha(), facts: l.members.facts, settled: l.members.settled(), members: map[string]keeper{}}
+	if l.live != nil {
+		now.plan = l.live.plan
+	}
+	for name, m := range l.members.byName {
+		now.members[name] = m.keeper
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shown = now
+}
+
+func (l *lived) last() shown {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shown
 }
 
 func (w *memoryWorld) start(name string) *lived {
@@ -203,14 +235,16 @@ func (w *memoryWorld) start(name string) *lived {
 	}
 	ctx, cancel := context.WithCancel(w.ctx)
 	var running sync.WaitGroup
-	running.Go(func() { l.run(ctx) })
-	running.Go(func() { d.claims.Run(ctx) })
-	return &lived{loop: l, world: w, stop: func() {
+	one := &lived{loop: l, world: w, stop: func() {
 		cancel()
 		l.members.wait()
 		running.Wait()
 		d.Close()
 	}}
+	l.settled = one.show
+	running.Go(func() { l.run(ctx) })
+	running.Go(func() { d.claims.Run(ctx) })
+	return one
 }
 
 func (w *memoryWorld) pass(d time.Duration) {
@@ -286,11 +320,11 @@ func (l *lived) converge(patience time.Duration) (missing string) {
 }
 
 func (l *lived) missing() string {
-	r := l.reports.newest()
+	r, last := l.reports.newest(), l.last()
 	switch {
-	case r == nil || l.live == nil || l.world.newest.Revision != l.live.snapshot.Revision:
+	case r == nil || l.world.newest.Revision.SHA != last.sha:
 		return "the newest revision is not in force"
-	case !l.members.settled():
+	case !last.settled:
 		return "it is not settled: " + describe(r) + l.standing()
 	}
 	for _, c := range r.Clusters {
@@ -309,7 +343,7 @@ func (l *lived) missing() string {
 func (l *lived) standing() string {
 	var b strings.Builder
 	for _, name := range l.world.history.Clusters {
-		m := l.members.byName[name]
+		m := l.last().members[name]
 		if m == nil {
 			continue
 		}
@@ -347,7 +381,7 @@ func (l *lived) difference(cluster string) string {
 		}
 	}
 	wanted := map[federation.ObjectRef]bool{}
-	for _, plan := range l.live.plan.Clusters {
+	for _, plan := range l.last().plan.Clusters {
 		if plan.Cluster != cluster {
 			continue
 		}
@@ -356,7 +390,7 @@ func (l *lived) difference(cluster string) string {
 				wanted[w.Object] = true // it stays as it is
 			}
 			if app.Prune != federation.PruneAllowed || len(app.Withheld) > 0 || app.Broken {
-				for _, ref := range l.members.facts.Of(cluster).Inventory[app.App] {
+				for _, ref := range l.last().facts.Of(cluster).Inventory[app.App] {
 					wanted[ref] = true // so does what is not pruned
 				}
 			}
