@@ -22,6 +22,7 @@ const finalizer = "example.com/holds"
 // until it is gone; then it is made again with all that was in it, and no word of it
 // is left.
 func TestANamespaceThatWasDeletedByHandIsMadeAgain(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := faultyWorld(t)
 	cluster := w.sandbox.Clusters()[0]
 	d := w.start()
@@ -61,6 +62,7 @@ func TestANamespaceThatWasDeletedByHandIsMadeAgain(t *testing.T) {
 // An Ingress that left Git is there until its controller has let go of it, with its
 // address and its load balancer, and so long the revision is no success.
 func TestAnIngressThatLeavesIsPendingUntilItsFinalizerIsGone(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := faultyWorld(t)
 	cluster := w.sandbox.Clusters()[0]
 	d := w.start()

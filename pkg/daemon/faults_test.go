@@ -46,13 +46,13 @@ func (w *world) dynamic(cluster string) dynamic.Interface {
 	return w.sandbox.Dynamic(w.t, cluster)
 }
 
-// write returns a rule for the requests that change objects of a resource in the
-// test's namespace; for those of one name, if there is one.
-func (w *world) write(resource, name string, rule faults.Rule) faults.Rule {
+// writesTo returns a rule for the requests that change ConfigMaps in the test's
+// namespace; for those of one name, if there is one.
+func (w *world) writesTo(name string, rule faults.Rule) faults.Rule {
 	rule.Method = "POST|PUT|PATCH"
-	rule.Path = "/namespaces/" + w.namespace + "/" + resource + "(/[^/]+)?$"
+	rule.Path = "/namespaces/" + w.namespace + "/configmaps(/[^/]+)?$"
 	if name != "" {
-		rule.Path = faults.Object(resource, w.namespace, name)
+		rule.Path = faults.Object("configmaps", w.namespace, name)
 	}
 	return rule
 }

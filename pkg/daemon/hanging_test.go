@@ -32,7 +32,7 @@ func TestAWebhookThatHangsHoldsUpNoFailover(t *testing.T) {
 	}))
 	w.awaitReplicas(all, 2, 2, 2)
 
-	rule := hung.Add(w.write("configmaps", "", faults.Rule{Action: faults.Hang}))
+	rule := hung.Add(w.writesTo("", faults.Rule{Action: faults.Hang}))
 	second := w.repo.Push("many", map[string]string{"apps/settings/many.yaml": w.many(60, "1")})
 	rule.Await(1)
 	cut := lost.Cut()

@@ -26,7 +26,8 @@ const (
 // However an API server refuses everything, it is asked little, and again as soon as
 // it answers. The short form counts one minute, the long one two.
 func TestAnAPIServerThatRefusesEverythingIsLeftInPeace(t *testing.T) {
-	objects, minutes, warmUp := 100, 1, 30*time.Second
+	t.Parallel() // it waits more than it works
+	objects, minutes, warmUp := 40, 1, 30*time.Second
 	if os.Getenv(longTests) != "" {
 		objects, minutes, warmUp = 300, 2, time.Minute
 	}
@@ -97,6 +98,7 @@ func TestAnAPIServerThatRefusesEverythingIsLeftInPeace(t *testing.T) {
 
 // A moment's overload is no matter of permission, and is over when it is over.
 func TestAnOverloadedAPIServerIsNotCalledForbidding(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := faultyWorld(t)
 	proxy := w.proxy(0)
 	d := w.start()
@@ -137,6 +139,7 @@ func TestAnOverloadedAPIServerIsNotCalledForbidding(t *testing.T) {
 // What a list or a watch of one kind answers stands in the report, word for word,
 // whatever it is, and so does what waits for it.
 func TestAWatchThatFailsIsSaidWithItsError(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	for _, c := range []struct {
 		what string
 		path func(*world) string
@@ -179,12 +182,13 @@ func TestAWatchThatFailsIsSaidWithItsError(t *testing.T) {
 
 // Events of an object that cannot be repaired are no reason to try it more often.
 func TestEventsOfAnObjectThatCannotBeRepairedCostNoRequests(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := faultyWorld(t)
 	proxy := w.proxy(0)
 	d := w.start()
 	sha := w.repo.Push("first", map[string]string{"fedsync.yaml": w.file("web"), "apps/web/a.yaml": w.settings("a", "1")})
 	d.live(sha)
-	rule := proxy.Add(w.write("configmaps", "a", denial()))
+	rule := proxy.Add(w.writesTo("a", denial()))
 	w.update(proxy.Cluster(), "ConfigMap", "a", setValue("drift"))
 	rule.Await(1)
 	before, began := writesOf(proxy, "configmaps", "a"), time.Now()

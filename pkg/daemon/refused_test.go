@@ -27,6 +27,7 @@ const liftedWithin = time.Minute
 // What a cluster refused for reasons that can be lifted is applied when they are,
 // though nobody pushes and nothing tells the daemon of it. All reasons are real.
 func TestWhatWasRefusedIsAppliedSoonAfterItIsAllowed(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	w := faultyWorld(t)
 	proxy := w.proxy(0)
 	cluster := proxy.Cluster()

@@ -84,7 +84,7 @@ func TestAClusterThatIsRebuiltBehindItsAddressIsFilledAgain(t *testing.T) {
 func (w *world) heldBack(t *testing.T, d *ran, proxy *sandboxtest.Proxy, change func() (sha string)) {
 	t.Helper()
 	d.t = t
-	denied := proxy.Add(w.write("configmaps", "two", denial()))
+	denied := proxy.Add(w.writesTo("two", denial()))
 	sha := change()
 	d.await("the cluster is known to lack what it refuses", allOf(is(sha, status.Failure), hasFinding("E", proxy.Cluster(), "ConfigMap/"+w.namespace+"/two", "not here")))
 	d.during(2*time.Second, "it is no success while an object is missing", is(sha, status.Failure, status.Pending))

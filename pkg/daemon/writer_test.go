@@ -143,7 +143,7 @@ func TestADaemonThatStoodStillWritesNothingAfterAnotherTookOver(t *testing.T) {
 	says := func(words ...string) string { return pageSays(t, older.Listen, words...) }
 	eventually(t, "the older has made the first push live", func() string { return says(first, "3/3 clusters") })
 
-	hung := front.Proxy(all[0]).Add(w.write("configmaps", "a", faults.Rule{Action: faults.Hang}))
+	hung := front.Proxy(all[0]).Add(w.writesTo("a", faults.Rule{Action: faults.Hang}))
 	second := w.repo.Push("second", map[string]string{"apps/web/a.yaml": w.settings("a", "2")})
 	hung.Await(1)
 	signal := func(s syscall.Signal) {
