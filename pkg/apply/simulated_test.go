@@ -548,7 +548,7 @@ func TestWhatSomebodyMendsIsSeenWithinFiveSeconds(t *testing.T) {
 // while Git and people change things, and checks that what is there in the end is
 // what Git says, soon, and without a finding.
 func TestAnyHistoryConverges(t *testing.T) {
-	const histories = 300
+	const histories = 120
 	names := make([]string, 0, len(refusals))
 	for name := range refusals {
 		names = append(names, name)

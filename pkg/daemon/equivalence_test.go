@@ -35,7 +35,7 @@ import (
 
 var (
 	firstSeed = flag.Uint64("seed", 1, "seed of the first history")
-	histories = flag.Int("histories", 20, "how many histories are played")
+	histories = flag.Int("histories", 8, "how many histories are played")
 	shrink    = flag.Bool("shrink", false, "make a history that fails as small as it goes")
 	talk      = flag.Bool("talk", false, "show the log of the daemons")
 )

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -29,6 +30,7 @@ import (
 // scheduler, diagnosis and poster, between a repository, clusters and a forge that
 // the test plays.
 type staged struct {
+	inForce atomic.Value // the SHA of the revision in force, a string
 	*loop
 
 	t     *testing.T
@@ -129,6 +131,7 @@ func stage(t *testing.T, cfg *Config) *staged {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	s.loop = newLoop(d, false)
+	s.settled = func(*status.Report) { s.inForce.Store(s.live.sha()) }
 	s.members.claims = nil
 	s.members.newMember = func(_ *federation.Federation, c federation.Cluster) keeper {
 		return &played{name: c.Name, changed: d.changed, outcome: member.Outcome{Facts: federation.ClusterFacts{
@@ -434,7 +437,7 @@ func TestANewerPushStopsARenderingAndAStreamOfThemDoesNotStarve(t *testing.T) {
 			if r.Revision.SHA != shaOf(name) || r.State != status.Pending {
 				t.Errorf("%s is %s, want it told and pending", name, describe(r))
 			}
-			if sha := s.live.sha(); !slices.Contains(inForce, sha) {
+			if sha, _ := s.inForce.Load().(string); !slices.Contains(inForce, sha) {
 				inForce = append(inForce, sha)
 			}
 		}
