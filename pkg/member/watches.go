@@ -2,12 +2,10 @@ package member
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"go.uber.org/zap"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -270,140 +268,4 @@ func (s *session) ours(label string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sets[label] != ""
-}
-
-// look adds what the applier and the watches know by now.
-func (s *session) look(o *Outcome) {
-	now := time.Now()
-	s.mu.Lock()
-	stale := s.standAt.IsZero() || now.Sub(s.standAt) > standingFresh
-	begun, seen := s.begun, s.seen
-	s.mu.Unlock()
-	if stale {
-		standing := s.applier.Standing(now)
-		s.mu.Lock()
-		s.standing, s.standAt = standing, now
-		if standing.Tried && begun.Number == s.begun.Number && !s.timed && s.Applied != nil {
-			s.timed = true
-			s.Applied(now.Sub(s.begunAt))
-		}
-		if whole := begun.Number > 0 && !begun.Provisional && begun.Revision == standing.Revision; whole && standing.Tried {
-			s.revision = standing.Revision
-			if standing.Complete {
-				s.applied = standing.Revision
-			}
-		}
-		s.mu.Unlock()
-	}
-	s.mu.Lock()
-	standing, compared := s.standing, s.comparison
-	o.Revision = s.revision
-	if s.applied.SHA != "" {
-		o.Applied = s.applied
-	}
-	s.mu.Unlock()
-
-	if seen { // else what the session before saw
-		s.collector.Facts(now, &o.Facts)
-	}
-	last := s.prober.Last()
-	o.Facts.Failed, o.Facts.Probes = last.Failed, last.Probes
-	if o.Facts.Synced || len(o.Observations) == 0 {
-		o.Facts.Inventory = s.applier.Inventory()
-		o.Observations = s.view.Snapshot()
-	}
-	o.Begun, o.Tried, o.Done, o.Final = begun.Number, standing.Tried, standing.Complete, standing.Final
-	o.Changes = standing.Changes
-	o.Findings = slices.Concat(standing.Findings, standing.Notes)
-	o.Own = s.own(standing, o.Facts.State)
-	o.Blind = false
-	for _, w := range s.applies() {
-		if st := s.watcher.State(w); st.Err != nil && st.Err.Blocked() && s.isOfKind(w) {
-			o.Blind = true
-		}
-	}
-	if begun.Excluded != "" {
-		o.Tried, o.Final, o.Done = true, true, false // there is no more to come of it
-		o.Changes, o.Findings = nil, nil
-		return
-	}
-	if s.claim != nil && o.Facts.State == federation.ClusterReady && isRefused(s.claim.Verdict(now)) {
-		o.Tried, o.Final, o.Done = true, true, false
-	}
-	if s.ReadOnly {
-		o.Changes, o.Findings = nil, nil // nothing was tried: the differences tell
-		o.Compared = compared.order == o.Handed && compared.err == nil
-		o.Differences = compared.differences
-		o.Begun, o.Tried, o.Final = compared.order, compared.order > 0, true
-		o.Done = o.Compared && len(compared.differences) == 0
-		o.Revision = federation.Revision{}
-		if compared.order > 0 {
-			o.Revision = begun.Revision
-		}
-		if !o.Done {
-			o.Applied = federation.Revision{}
-		} else {
-			o.Applied = begun.Revision
-		}
-	}
-}
-
-// isRefused reports whether nothing is written to the cluster until somebody changes
-// what stands in the way.
-func isRefused(v claim.Verdict) bool {
-	switch v.Action {
-	case claim.Yield, claim.Damaged, claim.Foreign:
-		return true
-	case claim.Blind, claim.Look, claim.Take:
-		return apierrors.IsForbidden(v.Err)
-	case claim.Wait, claim.Write, claim.Left:
-	}
-	return false
-}
-
-// own returns what is wrong with the cluster itself.
-func (s *session) own(standing apply.Standing, state federation.ClusterState) []federation.Finding {
-	if state != federation.ClusterReady {
-		return nil // the probes say more
-	}
-	all := slices.Clone(standing.Own)
-	for _, w := range s.applies() {
-		if st := s.watcher.State(w); w != s.watches.claim && st.Err != nil && st.Err.Lasting() {
-			all = append(all, s.watchFinding(w, st.Err))
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.refused != "" {
-		all = append(all, federation.Finding{
-			ID: "D07", Severity: federation.SeverityWarning, Cluster: s.Cluster.Name,
-			Object:  federation.ObjectRef{Kind: "Namespace", Name: "kube-system"},
-			Message: "the cluster cannot be told from another: " + s.refused,
-			Remedy:  "allow the verb get on the Namespace kube-system; until then no cluster that left " + federation.FileName + " is emptied",
-		})
-	}
-	return all
-}
-
-// watchFinding speaks of a watch that does not see.
-func (s *session) watchFinding(w health.Watch, err *health.WatchError) federation.Finding {
-	f := federation.Finding{
-		ID: "D07", Severity: federation.SeverityError, Cluster: s.Cluster.Name,
-		Object:  federation.ObjectRef{Group: w.Resource.Group, Kind: w.Resource.Resource},
-		Message: err.Error() + ": drift and what should be pruned of this kind go unseen",
-		Remedy:  fmt.Sprintf("allow the verbs list and watch on %s", w.Resource.GroupResource()),
-	}
-	if w == s.watches.namespaces || w == s.watches.definitions {
-		f.Severity = federation.SeverityWarning
-		f.Message = err.Error() + ": what waits for one of them is only tried again from time to time"
-	}
-	switch {
-	case err.NotServed:
-		f.Severity = federation.SeverityWarning
-		f.Remedy = "install its CustomResourceDefinition, or remove the objects from the repository"
-	case !err.Blocked():
-		f.ID, f.Severity = "D06", federation.SeverityWarning
-		f.Remedy = "none: it is tried again; if it lasts, look at the API server and at what stands before it"
-	}
-	return f
 }
