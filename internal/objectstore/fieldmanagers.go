@@ -71,8 +71,11 @@ func (k *kind) Default(o runtime.Object) {
 // does: the apiVersion changes and nothing else.
 type versions struct{}
 
-// Convert implements runtime.ObjectConvertor.
-func (versions) Convert(_, _, _ any) error { return fmt.Errorf("convert: not implemented") }
+// Convert implements runtime.ObjectConvertor. Field managers convert whole objects, by
+// ConvertToVersion, and never call it.
+func (versions) Convert(in, out, _ any) error {
+	return fmt.Errorf("convert a %T into a %T: custom objects have one Go type", in, out)
+}
 
 // ConvertToVersion implements runtime.ObjectConvertor.
 func (versions) ConvertToVersion(in runtime.Object, to runtime.GroupVersioner) (runtime.Object, error) {

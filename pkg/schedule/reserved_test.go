@@ -50,6 +50,9 @@ func TestWhatIsFedsyncsOwnIsRefusedWhateverThePolicySays(t *testing.T) {
 			Namespaces: []string{"fedsync-system", "fedsync-system-2", "web", ""},
 			Kinds:      []string{"ConfigMap", "Secret", "Lease", "Thing", "Namespace", "RoleBinding", "Deployment"},
 		}} {
+			if policy.Kinds != nil && c.refused == "" {
+				continue // what a policy allows has tests of its own
+			}
 			t.Run(name+policyName, func(t *testing.T) {
 				o, err := federation.NewObject(c.content, "apps/a/x.yaml")
 				if err != nil {
@@ -59,9 +62,6 @@ func TestWhatIsFedsyncsOwnIsRefusedWhateverThePolicySays(t *testing.T) {
 				in.Bundles[1].Objects = append(in.Bundles[1].Objects, o)
 				before := len(in.Bundles[1].Objects)
 				in.Policy = policy
-				if policy.Kinds != nil && c.refused == "" {
-					t.Skip("the policy's word has tests of its own")
-				}
 				s := New()
 				for range 2 { // the second plan knows the bundle
 					plan := s.Plan(in)
