@@ -242,8 +242,11 @@ func deletionText(v *view) string {
 	if len(v.finalizers) == 0 {
 		return "it is being deleted"
 	}
-	return "it is being deleted, and waits for the finalizer " + strings.Join(v.finalizers, ", ")
+	return "it is being deleted, and waits for the finalizer " + finalizerText(v)
 }
+
+// finalizerText names the finalizers, which are the cluster's words.
+func finalizerText(v *view) string { return sanitize(strings.Join(v.finalizers, ", ")) }
 
 // heldDefinition is why a definition is not deleted.
 func heldDefinition(ref federation.ObjectRef, n int, more bool) *Error {

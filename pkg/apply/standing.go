@@ -12,7 +12,7 @@ import (
 )
 
 // Standing is how far the cluster is from the plan, and why. It is computed from
-// the table each time, so that what was mended is gone from it.
+// the table each time, so that what was corrected is gone from it.
 type Standing struct {
 	Revision federation.Revision // of the plan; zero before the first
 	// Complete says that the cluster is as the plan says, and what was to go is
@@ -234,7 +234,7 @@ func (a *Applier) deletionFinding(r *row, app, why string, now time.Time) federa
 	if now.Sub(r.live.deletedAt) >= a.Deadline {
 		f.Severity = federation.SeverityError
 		if len(r.live.finalizers) > 0 {
-			f.Remedy = "who set the finalizer " + strings.Join(r.live.finalizers, ", ") + " must act: find out why its controller does not finish; if there is none any more, remove the finalizer"
+			f.Remedy = "who set the finalizer " + finalizerText(r.live) + " must act: find out why its controller does not finish; if there is none any more, remove the finalizer"
 		}
 	}
 	return f
@@ -248,7 +248,7 @@ func (a *Applier) foreignFinding(r *row) federation.Finding {
 	return federation.Finding{
 		ID: "foreign", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app,
 		Object: r.want.object.Ref, File: r.want.object.File,
-		Message: "fields not in Git: " + strings.Join(parts, ", "),
+		Message: sanitize("fields not in Git: " + strings.Join(parts, ", ")),
 		Remedy:  "put them into Git, or remove them in the cluster; fedsync leaves them alone",
 	}
 }
