@@ -8,6 +8,8 @@ import (
 	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/dynamic"
+
+	"github.com/fedsync/fedsync/internal/bell"
 )
 
 const (
@@ -39,23 +41,13 @@ type Writer struct {
 	log     *zap.Logger
 	state   *state
 	holder  holder
-	changed bell
-	wake    bell // Run has something to choose
+	changed bell.Bell
+	wake    bell.Bell // Run has something to choose
 
 	mu         sync.Mutex // protects what follows
 	federation string
 	table      *table
 	claims     map[string]*Claim
-}
-
-// bell is rung by any number of changes and heard once.
-type bell chan struct{}
-
-func (b bell) ring() {
-	select {
-	case b <- struct{}{}:
-	default: // it rings already
-	}
 }
 
 // Open takes the first lock of this source in the folder that is free, and reads
@@ -68,7 +60,7 @@ func Open(o Options) *Writer {
 	if o.Words == nil {
 		o.Words = func(err error) string { return err.Error() }
 	}
-	w := &Writer{options: o, log: o.Log, changed: make(bell, 1), wake: make(bell, 1), state: openState(o.Dir, o.Source)}
+	w := &Writer{options: o, log: o.Log, changed: bell.New(), wake: bell.New(), state: openState(o.Dir, o.Source)}
 	w.holder = newHolder(o.Label, o.Version, w.state.number)
 	w.table = &table{kept: w.state.token, floor: w.state.floor}
 	return w
@@ -176,13 +168,13 @@ func (w *Writer) Members(federation, source string, clusters []string) {
 	w.table.members(clusters, now)
 	for name, r := range w.table.rows {
 		if c := w.claims[name]; c == nil || c.row != r {
-			w.claims[name] = &Claim{writer: w, table: w.table, row: r, cluster: name, federation: federation, changed: make(bell, 1)}
+			w.claims[name] = &Claim{writer: w, table: w.table, row: r, cluster: name, federation: federation, changed: bell.New()}
 		}
 	}
 	for name, c := range w.claims {
 		if c.row.left {
 			delete(w.claims, name)
-			c.changed.ring()
+			c.changed.Ring()
 		}
 	}
 	w.ringAll()
@@ -216,10 +208,10 @@ func (w *Writer) Changed() <-chan struct{} { return w.changed }
 
 // ringAll tells everybody; w.mu is held.
 func (w *Writer) ringAll() {
-	w.changed.ring()
-	w.wake.ring()
+	w.changed.Ring()
+	w.wake.Ring()
 	for _, c := range w.claims {
-		c.changed.ring()
+		c.changed.Ring()
 	}
 }
 
@@ -230,7 +222,7 @@ type Claim struct {
 	row        *row
 	cluster    string
 	federation string
-	changed    bell
+	changed    bell.Bell
 }
 
 // Verdict is what a member may do now, and why.
@@ -289,9 +281,9 @@ func (c *Claim) change(f func(t *table, r *row, now time.Time)) {
 		w.ringAll()
 		return
 	}
-	w.changed.ring()
-	w.wake.ring()
-	c.changed.ring()
+	w.changed.Ring()
+	w.wake.Ring()
+	c.changed.Ring()
 }
 
 // Saw takes over what the watch of the Lease brought: FromLease of an object that

@@ -23,7 +23,7 @@ func (d *Daemon) newMember(f *federation.Federation, c federation.Cluster, readO
 		Version:       d.options.Version,
 
 		Connect: d.kubeconfig.Connection,
-		Changed: d.changed.ring,
+		Changed: d.changed.Ring,
 		Applied: func(took time.Duration) { d.metrics.Stage(web.StageApply, took) },
 		Change:  func(c federation.Change) { d.metrics.Changes([]federation.Change{c}) },
 

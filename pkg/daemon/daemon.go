@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/diagnose"
@@ -58,9 +59,9 @@ type Daemon struct {
 	grace     time.Duration // how long the diagnosis waits for what may mend itself
 	lookAgain time.Duration // how often time alone makes another report
 
-	events  inbox // what source found
-	changed bell  // a worker's outcome is another
-	reload  bell  // the kubeconfig was read anew
+	events  inbox     // what source found
+	changed bell.Bell // a worker's outcome is another
+	reload  bell.Bell // the kubeconfig was read anew
 }
 
 // New checks the settings against the machine: it opens the repository, reads the
@@ -157,8 +158,8 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 		registry:   registry,
 		metrics:    metrics,
 		events:     newInbox(),
-		changed:    newBell(),
-		reload:     newBell(),
+		changed:    bell.New(),
+		reload:     bell.New(),
 		grace:      diagnose.DefaultGrace,
 		lookAgain:  lookInterval,
 	}, nil
@@ -182,7 +183,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		})
 	}
 	start("read the repository", func(ctx context.Context) error { return d.source.Run(ctx, d.events.put) })
-	start("watch the kubeconfig", func(ctx context.Context) error { return d.kubeconfig.Watch(ctx, d.reload.ring) })
+	start("watch the kubeconfig", func(ctx context.Context) error { return d.kubeconfig.Watch(ctx, d.reload.Ring) })
 	if d.poster != nil {
 		start("post commit statuses", func(ctx context.Context) error { d.poster.Run(ctx); return nil })
 	}

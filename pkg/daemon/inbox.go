@@ -23,16 +23,3 @@ func (b inbox) put(e source.Event) {
 	}
 	b.C <- e // there is room: nobody else puts
 }
-
-// A bell is rung by many and heard by one; rings that nobody heard yet are one.
-type bell chan struct{}
-
-// newBell makes a bell; its capacity of 1 is the ring that was not heard yet.
-func newBell() bell { return make(bell, 1) }
-
-func (b bell) ring() {
-	select {
-	case b <- struct{}{}:
-	default:
-	}
-}

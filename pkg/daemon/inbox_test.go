@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -59,9 +60,9 @@ func TestAnInboxGivesItsLastRevisionHoweverBusyItsReaderIs(t *testing.T) {
 }
 
 func TestRingsThatNobodyHeardAreOne(t *testing.T) {
-	b := newBell()
+	b := bell.New()
 	for range 5 {
-		b.ring()
+		b.Ring()
 	}
 	<-b
 	select {
@@ -69,7 +70,7 @@ func TestRingsThatNobodyHeardAreOne(t *testing.T) {
 		t.Error("the bell rang twice, want once")
 	default:
 	}
-	b.ring()
+	b.Ring()
 	<-b // it can be rung again
 }
 

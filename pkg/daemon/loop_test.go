@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/source"
@@ -153,7 +154,7 @@ func stage(t *testing.T, cfg *Config) *staged {
 // "refused", and not well where they say "degraded".
 type played struct {
 	name    string
-	changed bell
+	changed bell.Bell
 
 	mu      sync.Mutex // protects what follows
 	order   member.Order
@@ -191,7 +192,7 @@ func (p *played) update(change func(*member.Outcome, member.Order)) {
 	p.mu.Lock()
 	change(&p.outcome, p.order)
 	p.mu.Unlock()
-	p.changed.ring()
+	p.changed.Ring()
 }
 
 func carry(o *member.Outcome, order member.Order) {

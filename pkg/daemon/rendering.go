@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
 )
@@ -32,9 +33,9 @@ const stoppedInARow = 2
 // None of its methods waits for a file to be read or an object to be rendered.
 type renderings struct {
 	render renderFunc
-	load   bell // there is something to load
-	begin  bell // there is something to render
-	news   bell // for the loop: take has something
+	load   bell.Bell // there is something to load
+	begin  bell.Bell // there is something to render
+	news   bell.Bell // for the loop: take has something
 
 	mu       sync.Mutex // protects what follows
 	unread   *arrival
@@ -74,7 +75,7 @@ type (
 )
 
 func newRenderings(render renderFunc) *renderings {
-	return &renderings{render: render, load: newBell(), begin: newBell(), news: newBell()}
+	return &renderings{render: render, load: bell.New(), begin: bell.New(), news: bell.New()}
 }
 
 // read has the fedsync.yaml of a snapshot read.
@@ -82,7 +83,7 @@ func (r *renderings) read(a arrival) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unread = &a
-	r.load.ring()
+	r.load.Ring()
 }
 
 // want has a revision rendered, and the one before stopped.
@@ -93,7 +94,7 @@ func (r *renderings) want(rev *revision) {
 	if r.stop != nil {
 		r.stop()
 	}
-	r.begin.ring()
+	r.begin.Ring()
 }
 
 // take returns what happened since the last call.
@@ -109,7 +110,7 @@ func (r *renderings) tell(what any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.progress = append(r.progress, what)
-	r.news.ring()
+	r.news.Ring()
 }
 
 // run goes on until ctx ends. It does not wait for a file or a build that takes its

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/schedule"
@@ -85,7 +86,7 @@ func (l *loop) run(ctx context.Context) {
 	if l.claims != nil {
 		claimed = l.claims.Changed()
 	}
-	changed := bell(nil) // not listened to until pace rings
+	changed := bell.Bell(nil) // not listened to until pace rings
 	var took time.Duration
 	for {
 		select {

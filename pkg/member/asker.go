@@ -3,6 +3,8 @@ package member
 import (
 	"sync"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/bell"
 )
 
 // asker makes one request at a time, beside the loop, with pauses that grow while it
@@ -16,7 +18,7 @@ type asker struct {
 
 // ask makes the request in a goroutine of its own and rings done after it, unless one
 // is under way. Where its pause is not over, it returns when that is.
-func (a *asker) ask(running *sync.WaitGroup, now time.Time, request func() error, done bell) (next time.Time) {
+func (a *asker) ask(running *sync.WaitGroup, now time.Time, request func() error, done bell.Bell) (next time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
@@ -28,7 +30,7 @@ func (a *asker) ask(running *sync.WaitGroup, now time.Time, request func() error
 	a.asking = true
 	running.Go(func() {
 		a.answered(request())
-		done.ring()
+		done.Ring()
 	})
 	return time.Time{}
 }

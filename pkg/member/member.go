@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/client-go/rest"
 
+	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -74,8 +75,8 @@ type Options struct {
 type Member struct {
 	Options
 
-	reconnect bell // the configuration was read again
-	ordered   bell // there is a new order
+	reconnect bell.Bell // the configuration was read again
+	ordered   bell.Bell // there is a new order
 
 	mu      sync.Mutex // protects what follows
 	newest  Order
@@ -93,8 +94,8 @@ func New(o Options) *Member {
 	}
 	return &Member{
 		Options:   o,
-		reconnect: newBell(),
-		ordered:   newBell(),
+		reconnect: bell.New(),
+		ordered:   bell.New(),
 		now:       Outcome{Facts: federation.ClusterFacts{State: federation.ClusterPending, Since: time.Now()}},
 	}
 }
@@ -109,7 +110,7 @@ func (m *Member) Want(p federation.ClusterPlan) (news bool) {
 	}
 	m.newest = Order{ClusterPlan: p, Number: m.newest.Number + 1}
 	m.now.Handed = m.newest.Number
-	m.ordered.ring()
+	m.ordered.Ring()
 	return true
 }
 
@@ -122,7 +123,7 @@ func (m *Member) Newest() Order {
 
 // Reconnect makes the member look whether its connection is still the one that is
 // configured.
-func (m *Member) Reconnect() { m.reconnect.ring() }
+func (m *Member) Reconnect() { m.reconnect.Ring() }
 
 // Outcome returns what there is to report now.
 func (m *Member) Outcome() Outcome {
@@ -282,17 +283,4 @@ func mergeFacts(standing, brought federation.ClusterFacts) federation.ClusterFac
 	brought.Outage, brought.AwaySince = standing.Outage, standing.AwaySince
 	brought.Synced, brought.Seen, brought.UID = standing.Synced, standing.Seen, standing.UID
 	return brought
-}
-
-// A bell is rung by many and heard by one; rings that nobody heard yet are one.
-type bell chan struct{}
-
-// newBell makes a bell; its capacity of 1 is the ring that was not heard yet.
-func newBell() bell { return make(bell, 1) }
-
-func (b bell) ring() {
-	select {
-	case b <- struct{}{}:
-	default: // it rings already
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -42,9 +43,9 @@ type session struct {
 	claim     *claim.Claim // nil where nothing is written
 	watches   watches
 
-	replaced bell // another cluster answers
-	news     bell // something may have changed what there is to do
-	back     bell // the cluster answers again
+	replaced bell.Bell // another cluster answers
+	news     bell.Bell // something may have changed what there is to do
+	back     bell.Bell // the cluster answers again
 	open     atomic.Bool
 	named    atomic.Pointer[claim.Token] // by which the applier writes
 
@@ -92,9 +93,9 @@ func newSession(m *Member, conn Connection) (*session, error) {
 	s := &session{
 		Member:   m,
 		client:   client,
-		replaced: newBell(),
-		news:     newBell(),
-		back:     newBell(),
+		replaced: bell.New(),
+		news:     bell.New(),
+		back:     bell.New(),
 		sets:     map[string]string{},
 		kinds:    map[health.Watch]bool{},
 	}
@@ -315,7 +316,7 @@ func (s *session) learnUID(uid string, err error) error {
 	s.mu.Unlock()
 	if before != "" && uid != "" && before != uid {
 		s.Log.Warn("cluster replaced", zap.String("uid", uid), zap.String("uid before", before))
-		s.replaced.ring()
+		s.replaced.Ring()
 		return nil
 	}
 	s.stand(identified{uid})
@@ -394,7 +395,7 @@ func (s *session) changed() {
 
 // noticed is called when something may have changed what there is to do, or to tell.
 func (s *session) noticed() {
-	s.news.ring()
+	s.news.Ring()
 	s.Changed()
 }
 
@@ -413,6 +414,6 @@ func (s *session) probe(p health.Probe) {
 		s.applier.Abort()
 		s.client.Disconnect()
 	case p.State != before:
-		s.back.ring()
+		s.back.Ring()
 	}
 }

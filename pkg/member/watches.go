@@ -151,7 +151,7 @@ func (s *session) unlist() {
 func (s *session) observe(e health.Event) {
 	if e.Type == health.Restored {
 		s.Log.Warn("cluster restored: it shows an earlier state than before", zap.Stringer("watch", e.Watch))
-		s.replaced.ring()
+		s.replaced.Ring()
 		return
 	}
 	s.collector.Observe(e)
