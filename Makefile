@@ -79,6 +79,11 @@ fuzz: ## every fuzz target, FUZZTIME each (30s)
 campaign: ## restarts after COUNT random histories (500) from SEED (1) change nothing; needs nothing but Go
 	$(GO) test ./pkg/daemon -run TestARestartChangesNothing -seed=$(or $(SEED),1) -histories=$(or $(COUNT),500) -shrink -timeout=3h
 
+.PHONY: long
+long: sandbox ## the long forms of the tests of refusals and of double starts, on real clusters
+	FEDSYNC_TEST_LONG=1 $(GO) run ./internal/testrun -run 'Together|LeftInPeace|CalledForbidding' ./pkg/daemon
+	$(GO) test ./pkg/claim -run TestTwoStarts -large -timeout=1h
+
 .PHONY: bench
 bench: sandbox ## the figures in bench/, on 13 real clusters
 	$(GO) run ./internal/bench
