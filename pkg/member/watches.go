@@ -82,11 +82,14 @@ func (s *session) watch(now time.Time) (next time.Time) {
 	if s.order.Number == 0 {
 		return time.Time{}
 	}
-	if st := s.watcher.State(s.watches.parents); st.Synced || st.Err != nil || !now.Before(s.awaited) {
-		s.mu.Lock()
-		s.parentsIn = true
-		s.mu.Unlock()
-	}
+	// What decides which watches there are is asked before these are: of what comes to
+	// be known in between, the next turn sees the watches.
+	whole := s.applier.KindsKnown()
+	st := s.watcher.State(s.watches.parents)
+	s.mu.Lock()
+	s.parentsIn = s.parentsIn || st.Synced || st.Err != nil || !now.Before(s.awaited)
+	whole = whole && s.parentsIn && s.uidKnown // facts are those of one cluster
+	s.mu.Unlock()
 	wanted := s.applies()
 	required := append(slices.Clone(wanted), s.collector.Required()...)
 	all := append(slices.Clone(wanted), s.collector.Watches()...)
@@ -97,11 +100,7 @@ func (s *session) watch(now time.Time) (next time.Time) {
 		return !st.Synced && (st.Err == nil || !st.Err.Blocked())
 	}
 	synced := s.facts().Synced
-	s.mu.Lock()
-	known := s.uidKnown
-	s.mu.Unlock()
-	// Facts are those of one cluster, and of all kinds that the order has.
-	settled := s.collector.Settled() && known && s.applier.KindsKnown()
+	settled := s.collector.Settled() && whole
 	// What only the diagnosis reads is waited for at the start, and nothing hangs on it.
 	if !synced && now.Before(s.awaited) && (slices.ContainsFunc(all, unseen) || !settled) {
 		return s.awaited
