@@ -219,6 +219,7 @@ func (w *world) grant(cluster string, services ...string) {
 		Rules: []rbacv1.PolicyRule{
 			{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: services},
 			{APIGroups: []string{""}, Resources: []string{"configmaps", "namespaces", "secrets", "pods", "nodes", "resourcequotas"}, Verbs: []string{"*"}},
+			{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update"}},
 			{APIGroups: []string{"apps", "networking.k8s.io", "discovery.k8s.io"}, Resources: []string{"*"}, Verbs: []string{"*"}},
 		},
 	}

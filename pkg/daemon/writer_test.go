@@ -146,6 +146,9 @@ func TestADaemonThatStoodStillWritesNothingAfterAnotherTookOver(t *testing.T) {
 	hung := front.Proxy(all[0]).Add(w.writesTo("a", faults.Rule{Action: faults.Hang}))
 	second := w.repo.Push("second", map[string]string{"apps/web/a.yaml": w.settings("a", "2")})
 	hung.Await(1)
+	for _, name := range all[1:] {
+		w.awaitValue(name, "a", "2") // nothing else is under way
+	}
 	signal := func(s syscall.Signal) {
 		t.Helper()
 		if err := child.cmd.Process.Signal(s); err != nil {

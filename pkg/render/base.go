@@ -95,10 +95,13 @@ func (p *build) beginBase(key, dir string) *baseFlight {
 			close(f.over)
 		}
 	})
+	// It goes on when this build has stopped waiting for it, so what it waits for is
+	// its own matter.
+	own := &build{pass: p.pass, flight: p.flight}
 	go func() {
 		defer p.release(p.flight)
 		b := &base{}
-		b.err = p.buildBase(dir, b)
+		b.err = own.buildBase(dir, b)
 		timer.Stop()
 		p.mu.Lock()
 		defer p.mu.Unlock()
