@@ -185,8 +185,8 @@ func (a *Applier) Resources() []schema.GroupVersionResource {
 	}
 	var out []schema.GroupVersionResource
 	for gk, is := range used {
-		if k := t.kinds[gk]; is && k != nil && k.mapping != nil {
-			out = append(out, k.mapping.Resource)
+		if k := t.kinds[gk]; is && k != nil && k.watched != nil && !k.isGone() {
+			out = append(out, k.watched.Resource)
 		}
 	}
 	slices.SortFunc(out, func(x, y schema.GroupVersionResource) int { return strings.Compare(x.String(), y.String()) })

@@ -48,9 +48,7 @@ func (t *table) take(plan federation.ClusterPlan) {
 		}
 		for _, o := range p.Objects {
 			k := t.kind(o.Ref.GroupKind())
-			if known := versions[o.Ref.GroupKind()]; !slices.Contains(known, k.version) {
-				k.version, k.mapping, k.last = known[0], nil, try{}
-			}
+			k.ask(versions[o.Ref.GroupKind()])
 			ref := scoped(o.Ref, k.mapping)
 			d := t.rows[ref].wants(p.App, p.Adoption, o)
 			if d == nil {
@@ -83,6 +81,18 @@ func plannedVersions(plan federation.ClusterPlan) map[schema.GroupKind][]string 
 		}
 	}
 	return out
+}
+
+// ask makes one of these versions the one that is asked for, unless one of them is
+// already. What is known of the kind stays where it is known in one of them.
+func (k *kind) ask(versions []string) {
+	switch {
+	case slices.Contains(versions, k.version):
+	case k.mapping != nil && slices.Contains(versions, k.mapping.GroupVersionKind.Version):
+		k.version = k.mapping.GroupVersionKind.Version
+	default:
+		k.version, k.mapping, k.last = versions[0], nil, try{}
+	}
 }
 
 // claim gives an object to the app that names it first.

@@ -90,7 +90,7 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 			k.asked = asked[gk]
 			k.last.failed(now, newError("discover", federation.ObjectRef{Group: gk.Group, Kind: gk.Kind}, "", got.err), f)
 		default:
-			k.mapping, k.last, k.since, k.doubted = got.mapping, try{}, now, false
+			k.mapping, k.watched, k.last, k.since, k.doubted = got.mapping, got.mapping, try{}, now, false
 			t.rescope(gk, got.mapping)
 			t.release(func(r *row) bool { return r.ref.GroupKind() == gk && r.last.err.Class == ClassKind })
 		}

@@ -116,6 +116,9 @@ type app struct {
 type kind struct {
 	version string // that the plan asks for; empty for the preferred one
 	mapping *meta.RESTMapping
+	// watched is the mapping that was known last, also while another is asked for:
+	// who stops looking at a kind meanwhile would take its objects for gone.
+	watched *meta.RESTMapping
 	flight  *flight
 	last    try            // of asking for the mapping
 	asked   definitionMark // as it was then
