@@ -190,9 +190,7 @@ func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Ti
 	s.sets = sets
 	s.mu.Unlock()
 	if s.claim != nil {
-		token := s.claim.Verdict(now).Token
-		s.applier.SetInstance(token.String())
-		s.named.Store(&token)
+		s.name(s.claim.Verdict(now).Token)
 	}
 	wake(s.watch(now))
 	if facts.State == federation.ClusterOffline {
@@ -211,6 +209,17 @@ func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Ti
 		running.Go(func() { s.expireKept(ctx) })
 	}
 	return next
+}
+
+// name makes the token the one by which the applier writes. Nothing is written under
+// it before the applier knows it, and it is woken when that is so.
+func (s *session) name(token claim.Token) {
+	if before := s.named.Load(); before != nil && *before == token {
+		return
+	}
+	s.applier.SetInstance(token.String())
+	s.named.Store(&token)
+	s.applier.Wake()
 }
 
 // takeOrder takes the newest order.
