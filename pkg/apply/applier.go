@@ -38,6 +38,10 @@ type Options struct {
 	// before every write, and must not block. Wake says that it may answer
 	// otherwise. Always if nil.
 	MayWrite func() bool
+	// Overwritten is called when an object was changed or deleted as another fedsync
+	// would do it, before that is put right; it must not block or call the Applier.
+	// Never if nil.
+	Overwritten func()
 	// Changed is called when Resources or Standing may say something else; it
 	// must not block or call the Applier. Never if nil.
 	Changed func()
@@ -83,6 +87,9 @@ func New(o Options) *Applier {
 	}
 	if o.Forms == nil {
 		o.Forms = NewForms()
+	}
+	if o.Overwritten == nil {
+		o.Overwritten = func() {}
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()

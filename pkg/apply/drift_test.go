@@ -57,6 +57,9 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 			if got := f.counter.requests(); len(got) != 1 || !strings.HasPrefix(got[0], "PATCH ") {
 				t.Errorf("requests = %q, want one PATCH", got)
 			}
+			if got, want := f.overwritten.Load() > 0, strings.Contains(c.want, anotherFedsync); got != want {
+				t.Errorf("the claim is doubted: %t, want %t", got, want)
+			}
 			f.upToDate()
 			f.mustSync(f.app("web", nginx))
 			f.wantRequests()
@@ -96,6 +99,9 @@ func TestADeletedObjectIsMadeAgain(t *testing.T) {
 	f.wantChanges(f.repair(), "created Service/nginx (deleted)")
 	f.wantRequests("GET services/nginx", "PATCH services/nginx")
 	f.get(services, "nginx")
+	if f.overwritten.Load() == 0 {
+		t.Error("the claim is not doubted; want it read, since who deletes leaves no name")
+	}
 	f.upToDate()
 }
 

@@ -64,8 +64,9 @@ type fixture struct {
 	watches  *sync.WaitGroup
 	blind    func() // ends them
 
-	open      atomic.Bool // the Applier may write
-	revisions int
+	open        atomic.Bool  // the Applier may write
+	overwritten atomic.Int32 // how often the claim was doubted
+	revisions   int
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -211,7 +212,7 @@ func (f *fixture) newApplier(instance string, change ...func(*Options)) (*Applie
 	o := Options{
 		Cluster: f.cluster, Federation: f.federation, Source: "source-1", Instance: instance, Version: "v0.0.1",
 		Client: client, Mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found)),
-		MayWrite: f.open.Load, Changed: f.look,
+		MayWrite: f.open.Load, Changed: f.look, Overwritten: func() { f.overwritten.Add(1) },
 		Log: zaptest.NewLogger(f.T, zaptest.Level(zap.WarnLevel)),
 	}
 	for _, c := range change {

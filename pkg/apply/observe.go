@@ -231,6 +231,7 @@ func (a *Applier) lost(r *row) Drift {
 	if r.want == nil || r.made == "" || !known {
 		return out // it was not to be, or is due already
 	}
+	a.Overwritten() // who deleted it left no name
 	return t.noteDrift(r, drift{text: "deleted, or its label removed", paths: []string{"the object"}, by: "somebody"})
 }
 
@@ -271,6 +272,9 @@ func (a *Applier) judge(r *row, e Event, v view) Drift {
 			a.Wake()
 		}
 		return out
+	}
+	if d.by == anotherFedsync {
+		a.Overwritten()
 	}
 	noted := t.noteDrift(r, d)
 	noted.Findings = noted.Findings || out.Findings

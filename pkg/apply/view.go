@@ -250,6 +250,9 @@ func isTrace(path string) bool {
 	return false
 }
 
+// anotherFedsync is who changed what only our field manager owns.
+const anotherFedsync = "another client that calls itself " + FieldManager
+
 // culprit names who changed the paths, from the live object: the field manager
 // that owns the first of them now. Who only removed a field leaves no trace.
 func culprit(entries []metav1.ManagedFieldsEntry, changed []fieldpath.Path, stillOurs bool) string {
@@ -269,7 +272,7 @@ func culprit(entries []metav1.ManagedFieldsEntry, changed []fieldpath.Path, stil
 		}
 	}
 	if stillOurs {
-		return "another client that calls itself " + FieldManager
+		return anotherFedsync
 	}
 	return "somebody"
 }

@@ -10,6 +10,9 @@ const (
 	// seenWithin is how recently a claim must have been seen for a write to begin,
 	// and how long this process may have stood still without looking again.
 	seenWithin = 10 * time.Second
+	// trustWithin is how recently a claim must have been seen for a sign of another
+	// instance to be one of before.
+	trustWithin = 200 * time.Millisecond
 	// chooseWithin is how long a start waits for members that do not answer before
 	// it chooses a token by those that did.
 	chooseWithin = 5 * time.Second
@@ -149,6 +152,19 @@ func (t *table) answered(r *row, s Sight, began time.Time, events int, now time.
 // not certain: also a write that was not answered may have been carried out.
 func (t *table) doubted(r *row, err error, now time.Time) {
 	r.doubt, r.askErr = true, err
+	t.settle(now)
+}
+
+// mistrusted notes a sign that another instance may write. The watch of the Lease may
+// be behind the one that brought the sign, so the claim is read before the next
+// write. However many signs there are, they do not keep an instance from writing: one
+// read is enough for those that arrive about the same time.
+func (t *table) mistrusted(r *row, now time.Time) {
+	if r.doubt || elapsed(r.confirmed, now) < trustWithin {
+		return
+	}
+	r.events++ // what was asked before does not answer this
+	r.doubt = true
 	t.settle(now)
 }
 

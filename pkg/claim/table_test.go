@@ -201,6 +201,25 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 			false,
 		},
 		{
+			"a sign of another instance: what was asked before does not answer it",
+			func(t *table) {
+				later := start.Add(time.Second)
+				for _, name := range []string{"a", "b"} {
+					r := t.rows[name]
+					events := r.events
+					t.mistrusted(r, later)
+					if name == "b" {
+						events = r.events
+					}
+					t.answered(r, held(t.own), later, events, later)
+				}
+				t.mistrusted(t.rows["b"], later.Add(trustWithin/2)) // of before
+			},
+			time.Second,
+			[3]Action{Look, Write, Write},
+			false,
+		},
+		{
 			"another cluster behind the name",
 			func(t *table) { t.forget(t.rows["a"], start) },
 			0,

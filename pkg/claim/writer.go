@@ -312,6 +312,12 @@ func (c *Claim) Forget() {
 	c.change(func(t *table, r *row, now time.Time) { t.forget(r, now) })
 }
 
+// Mistrust notes a sign that another instance may write to the cluster: the claim is
+// read before the next write.
+func (c *Claim) Mistrust() {
+	c.change(func(t *table, r *row, now time.Time) { t.mistrusted(r, now) })
+}
+
 // Look reads the Lease.
 func (c *Claim) Look(ctx context.Context, client dynamic.Interface) error {
 	_, err := c.look(ctx, client)

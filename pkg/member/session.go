@@ -112,6 +112,7 @@ func newSession(m *Member, conn Connection) (*session, error) {
 		Client:         client.Dynamic,
 		Mapper:         client.Kinds,
 		MayWrite:       s.mayWrite,
+		Overwritten:    s.overwritten,
 		Changed:        s.changed,
 		Change:         m.Change,
 		Concurrency:    m.Concurrency,
@@ -275,6 +276,14 @@ func (s *session) mayWrite() bool {
 	}
 	v, named := s.claim.Verdict(time.Now()), s.named.Load()
 	return v.Action == claim.Write && named != nil && *named == v.Token
+}
+
+// overwritten is called when an object was changed as another instance would do it.
+// It must not call the applier.
+func (s *session) overwritten() {
+	if s.claim != nil {
+		s.claim.Mistrust()
+	}
 }
 
 // returned gets ready for a cluster that answers again: what was seen before may be
