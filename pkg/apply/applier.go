@@ -2,7 +2,6 @@ package apply
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -235,15 +234,13 @@ func (a *Applier) Unserved() bool {
 	return false
 }
 
-// Sets returns the apps of this federation, by the value that the label
-// applyset.kubernetes.io/part-of has on their objects.
-func (a *Applier) Sets() map[string]string {
+// AppOf returns the app of this federation to whose objects the label
+// applyset.kubernetes.io/part-of gives this value; empty for none.
+func (a *Applier) AppOf(partOf string) string {
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := make(map[string]string, len(t.sets))
-	maps.Copy(out, t.sets)
-	return out
+	return t.sets[partOf]
 }
 
 // Inventory returns the objects of ours that the watches have seen, by app and

@@ -230,21 +230,22 @@ func (t *table) unlisted(a *app) []schema.GroupKind {
 	return out
 }
 
-// blind returns those of unlisted that cannot be seen, as the cluster says.
-func (t *table) blind(a *app) []schema.GroupKind {
-	return slices.DeleteFunc(t.unlisted(a), func(gk schema.GroupKind) bool {
-		k := t.kinds[gk]
-		return k == nil || t.list(k).err == nil && (k.mapping != nil || k.last.err == nil)
-	})
+// blindness returns why a kind cannot be seen, as the cluster says; nil where it can,
+// or is about to be.
+func (t *table) blindness(gk schema.GroupKind) error {
+	k := t.kinds[gk]
+	switch {
+	case k == nil:
+		return nil
+	case k.mapping == nil && k.last.err != nil:
+		return k.last.err
+	}
+	return t.list(k).err
 }
 
-// forbidden reports whether it is a matter of permission that one of the kinds is not
-// seen.
-func (t *table) forbidden(kinds []schema.GroupKind) bool {
-	return slices.ContainsFunc(kinds, func(gk schema.GroupKind) bool {
-		k := t.kinds[gk]
-		return k.last.err != nil && apierrors.IsForbidden(k.last.err) || apierrors.IsForbidden(t.list(k).err)
-	})
+// blind returns those of unlisted that cannot be seen, as the cluster says.
+func (t *table) blind(a *app) []schema.GroupKind {
+	return slices.DeleteFunc(t.unlisted(a), func(gk schema.GroupKind) bool { return t.blindness(gk) == nil })
 }
 
 // held reports whether the row, which nobody wants, stays because to delete it would
@@ -277,13 +278,13 @@ func (t *table) complete() bool {
 		if tally := tallies[name]; tally != nil {
 			rows = tally.leaving
 		}
-		blind := t.blind(a)
+		unlisted := t.unlisted(a)
 		switch leaving := t.leaving(a, rows); {
-		case len(t.unlisted(a)) > len(blind):
-			return false // what there is of them is not known yet
+		case slices.ContainsFunc(unlisted, func(gk schema.GroupKind) bool { return !apierrors.IsForbidden(t.blindness(gk)) }):
+			return false // what there is of them is not known, and will be
 		case slices.ContainsFunc(leaving, func(r *row) bool { return !r.held() }):
 			return false
-		case len(leaving) == 0 && len(blind) == 0 && t.wide(a) && !t.isNarrow(a):
+		case len(leaving) == 0 && len(unlisted) == 0 && t.wide(a) && !t.isNarrow(a):
 			return false
 		}
 	}

@@ -2,11 +2,14 @@ package apply
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -311,22 +314,43 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 	if f, ok := a.keptFinding(of, tally); ok {
 		out = append(out, f)
 	}
-	if kinds := t.blind(of); len(kinds) > 0 && of.named && of.plan.Prune == federation.PruneAllowed {
-		names := make([]string, len(kinds))
-		for i, gk := range kinds {
-			names[i] = groupKindName(gk)
-		}
-		slices.Sort(names)
-		f := federation.Finding{
-			ID: "prune", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: of.name,
-			Message: "nothing is pruned of kinds that are not watched: " + strings.Join(names, ", "),
-		}
-		if t.forbidden(kinds) {
-			f.Remedy = "allow fedsync to list and watch them in this cluster"
-		}
+	if f, ok := a.blindFinding(of); ok {
 		out = append(out, f)
 	}
 	return out
+}
+
+// blindFinding says of which kinds nothing is pruned, since what there is of them
+// cannot be seen.
+func (a *Applier) blindFinding(of *app) (federation.Finding, bool) {
+	t := a.table
+	kinds := t.blind(of)
+	if len(kinds) == 0 || !of.named || of.plan.Prune != federation.PruneAllowed {
+		return federation.Finding{}, false
+	}
+	f := federation.Finding{ID: "prune", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: of.name}
+	texts := make([]string, len(kinds))
+	for i, gk := range kinds {
+		err := t.blindness(gk)
+		texts[i] = groupKindName(gk) + " (" + sanitize(reason(err)) + ")"
+		if apierrors.IsForbidden(err) {
+			f.Remedy = "allow fedsync to list and watch them in this cluster"
+		}
+	}
+	f.Message = "nothing is pruned of kinds that are not seen: " + strings.Join(texts, ", ")
+	if f.Remedy == "" {
+		f.Remedy = "look why the cluster does not serve them; what left Git is pruned when it does"
+	}
+	return f, true
+}
+
+// reason returns what the API server said, without what was asked.
+func reason(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		err = e.Err
+	}
+	return err.Error()
 }
 
 // keptFinding says why objects that left Git are still there.

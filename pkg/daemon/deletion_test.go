@@ -118,7 +118,7 @@ func TestADefinitionIsHeldWhileUsersHaveObjectsOfIt(t *testing.T) {
 		"apps/web/our.yaml": w.cart("ours"),
 	}))
 	// The definition and its object came with one push: nothing of that is forbidden.
-	if missing := lacks("not watched")(d.reports.newest()); missing != "" {
+	if missing := lacks("not seen")(d.reports.newest()); missing != "" {
 		t.Errorf("after a definition and its object were pushed together %s", missing)
 	}
 	carts := w.dynamic(all[0]).Resource(w.custom()).Namespace(w.namespace)
@@ -178,7 +178,9 @@ func TestWhatLeavesGitWhileItsAPIServerIsDownIsPrunedAfterwards(t *testing.T) {
 	d.stop()
 	second := w.repo.Push("second", map[string]string{"apps/web/one.yaml": sourcetest.Removed, "apps/web/two.yaml": sourcetest.Removed})
 	d = w.start()
-	said := hasFinding("W prune", all[0], "Cart."+w.custom().Group)
+	said := allOf(hasFinding("W prune", all[0], "Cart."+w.custom().Group, "unable to handle the request"), func(r *status.Report) string {
+		return is(second, status.Pending)(r)
+	})
 	d.await("the others are done, and it says that nothing is pruned of what it does not see", allOf(said, func(r *status.Report) string {
 		if r.Revision.SHA != second || !clusterOf(r, all[1]).Current || !clusterOf(r, all[2]).Current {
 			return "the others are not current"
@@ -186,6 +188,11 @@ func TestWhatLeavesGitWhileItsAPIServerIsDownIsPrunedAfterwards(t *testing.T) {
 		return ""
 	}))
 	d.during(3*time.Second, "while the API server is down", said)
+	d.stop()
+	late := *w.cfg
+	late.StatusDeadline = time.Second
+	d = w.startWith(&late)
+	d.await("it is a failure after the deadline", allOf(is(second, status.Failure), hasFinding("prune", all[0], "unable to handle the request")))
 	if got := w.inventory(all[0], "web"); !strings.Contains(got, "Cart."+w.custom().Group) {
 		t.Errorf("the inventory lists %q, want Cart still", got)
 	}

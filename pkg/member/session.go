@@ -63,7 +63,6 @@ type session struct {
 	uid        string                // of the cluster, where it is known
 	uidKnown   bool                  // it was read since the cluster answers, or may not be
 	refused    string                // why the uid may not be read
-	sets       map[string]string     // the apps, by the value of the part-of label
 	parentsIn  bool                  // the inventories were seen, or cannot be
 	kinds      map[health.Watch]bool // of our objects, wanted at some time: their end must be heard of
 	seen       bool                  // the collector has been told all, at some time
@@ -96,7 +95,6 @@ func newSession(m *Member, conn Connection) (*session, error) {
 		replaced: bell.New(),
 		news:     bell.New(),
 		back:     bell.New(),
-		sets:     map[string]string{},
 		kinds:    map[health.Watch]bool{},
 	}
 	if !m.ReadOnly {
@@ -186,10 +184,6 @@ func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Ti
 	}
 	facts := s.facts()
 	s.takeOrder(now)
-	sets := s.applier.Sets()
-	s.mu.Lock()
-	s.sets = sets
-	s.mu.Unlock()
 	if s.claim != nil {
 		s.name(s.claim.Verdict(now).Token)
 	}

@@ -257,14 +257,8 @@ func listing(l *health.Listing) *apply.Listing {
 
 // appOf returns the app of a live object, by its label; none for what is not ours.
 func (s *session) appOf(u *unstructured.Unstructured) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sets[u.GetLabels()[apply.LabelPartOf]]
+	return s.applier.AppOf(u.GetLabels()[apply.LabelPartOf])
 }
 
 // ours reports whether a value of the part-of label is that of an app of ours.
-func (s *session) ours(label string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sets[label] != ""
-}
+func (s *session) ours(label string) bool { return s.applier.AppOf(label) != "" }
