@@ -76,10 +76,12 @@ func link(t *testing.T, target, name string) {
 	}
 }
 
-// awaitToken waits until the connection has a token; "" for none.
-func (w *watched) awaitToken(want string) {
+// awaitToken takes a step and waits until the connection has the token that the step
+// returns; "" for none.
+func (w *watched) awaitToken(step func() string) {
 	w.t.Helper()
-	before := w.changes.Load()
+	before := w.changes.Load() // it may be told of before step returns
+	want := step()
 	within(w.t, 10*time.Second, fmt.Sprintf("the token is %q and was told", want), func() string {
 		got := ""
 		c, err := w.Connection("a")
@@ -175,7 +177,7 @@ func TestCredentialFilesThatComeOrChangeLaterAreSeen(t *testing.T) {
 				t.Errorf("Connection = %v, want an error that names the file", err)
 			}
 			for _, step := range c.steps(t, dir, file) {
-				w.awaitToken(step())
+				w.awaitToken(step)
 			}
 		})
 	}
@@ -207,8 +209,7 @@ func TestOtherFilesInTheSameFoldersChangeNothing(t *testing.T) {
 	if n := w.changes.Load(); n != 0 || w.logged.Len() > 0 || digest() != before {
 		t.Errorf("%d changes were told and %v logged, want none", n, w.logged.All())
 	}
-	write(t, file, "two")
-	w.awaitToken("two")
+	w.awaitToken(func() string { write(t, file, "two"); return "two" })
 	if digest() == before {
 		t.Error("another token has the digest of the one before")
 	}
