@@ -37,8 +37,8 @@ type Options struct {
 	// before every write, and must not block. Wake says that it may answer
 	// otherwise. Always if nil.
 	MayWrite func() bool
-	// Overwritten is called when an object was changed or deleted as another fedsync
-	// would do it, before that is put right; it must not block or call the Applier.
+	// Overwritten is called when an object was changed under our field manager by
+	// somebody else, before that is put right; it must not block or call the Applier.
 	// Never if nil.
 	Overwritten func()
 	// Changed is called when Resources or Standing may say something else; it

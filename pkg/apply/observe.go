@@ -231,7 +231,6 @@ func (a *Applier) lost(r *row) Drift {
 	if r.want == nil || r.made == "" || !known {
 		return out // it was not to be, or is due already
 	}
-	a.Overwritten() // who deleted it left no name
 	return t.noteDrift(r, drift{text: "deleted, or its label removed", paths: []string{"the object"}, by: "somebody"})
 }
 
