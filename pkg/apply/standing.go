@@ -346,8 +346,7 @@ func (a *Applier) blindFinding(of *app) (federation.Finding, bool) {
 
 // reason returns what the API server said, without what was asked.
 func reason(err error) string {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		err = e.Err
 	}
 	return err.Error()
