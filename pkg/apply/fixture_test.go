@@ -130,7 +130,7 @@ func (f *fixture) start(instance string, change ...func(*Options)) {
 	running.Go(func() { a.Run(ctx) })
 }
 
-var errNotWatched = errors.New("not watched")
+var errNotWatched = apierrors.NewForbidden(schema.GroupResource{Resource: "tests"}, "", errors.New("not watched"))
 
 // Result is what came of one Apply.
 type Result struct {

@@ -243,6 +243,12 @@ func (t *table) blindness(gk schema.GroupKind) error {
 	return t.list(k).err
 }
 
+// isBarred reports whether a kind is not seen because of what somebody decided, by a
+// right or by an API without lists. Nothing is waited for then.
+func isBarred(blindness error) bool {
+	return apierrors.IsForbidden(blindness) || apierrors.IsMethodNotSupported(blindness)
+}
+
 // blind returns those of unlisted that cannot be seen, as the cluster says.
 func (t *table) blind(a *app) []schema.GroupKind {
 	return slices.DeleteFunc(t.unlisted(a), func(gk schema.GroupKind) bool { return t.blindness(gk) == nil })
@@ -280,7 +286,7 @@ func (t *table) complete() bool {
 		}
 		unlisted := t.unlisted(a)
 		switch leaving := t.leaving(a, rows); {
-		case slices.ContainsFunc(unlisted, func(gk schema.GroupKind) bool { return !apierrors.IsForbidden(t.blindness(gk)) }):
+		case slices.ContainsFunc(unlisted, func(gk schema.GroupKind) bool { return !isBarred(t.blindness(gk)) }):
 			return false // what there is of them is not known, and will be
 		case slices.ContainsFunc(leaving, func(r *row) bool { return !r.held() }):
 			return false

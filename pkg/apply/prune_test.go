@@ -144,7 +144,9 @@ func TestNoPruneBeforeTheKindsAreListed(t *testing.T) {
 	f.start("one")
 	f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{{App: "web", Prune: federation.PruneAllowed}}}
 	r := f.Apply(f.plan)
-	f.wantFinding(r.Findings, "prune", "Ingress.networking.k8s.io, ReplicaSet.apps, Service")
+	for _, kind := range []string{"Ingress.networking.k8s.io (", "ReplicaSet.apps (", "Service ("} {
+		f.wantFinding(r.Findings, "prune", kind)
+	}
 	f.get(services, "nginx")
 	f.parent()
 	r = f.mustSync(f.plan.Apps...)
