@@ -255,7 +255,7 @@ func (w *memoryWorld) pass(d time.Duration) {
 // live plays the history to one daemon, then starts another.
 func (w *memoryWorld) live() (wrong string, took time.Duration) {
 	veteran := w.start("veteran")
-	history.Play(w.ctx, w.history, w.stores, func(e history.Event) {
+	history.Play(w.ctx, w.history, history.InMemory(w.ctx, w.stores), func(e history.Event) {
 		w.newest = w.snapshot(e)
 		veteran.events.put(source.Event{Snapshot: w.newest})
 	})
