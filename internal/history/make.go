@@ -100,7 +100,10 @@ func (m *maker) namespace() string {
 	return ", namespace: " + m.Namespace
 }
 
-func appName(i int) string { return []string{"web", "shop", "blog"}[i] }
+// Apps are the names of the apps that pushes may have, each in apps/NAME/all.yaml.
+var Apps = []string{"web", "shop", "blog"}
+
+func appName(i int) string { return Apps[i] }
 
 func (m *maker) service(app string, i int) string {
 	port := m.NodePort + i
