@@ -139,7 +139,11 @@ func (w *realWorld) reach(cluster string) (dynamic.Interface, error) { return w.
 func (w *realWorld) wait(d time.Duration) { <-time.After(d) }
 
 // forget implements [ground].
-func (w *realWorld) forget() { w.front.ClearRequests() }
+func (w *realWorld) forget() {
+	// Whoever doubts that faults were met looks here.
+	w.t.Logf("requests that write, by status: %v", answers(w.front.Requests().Writes()))
+	w.front.ClearRequests()
+}
 
 // writes implements [ground].
 func (w *realWorld) writes() string {
