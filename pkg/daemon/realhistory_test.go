@@ -77,7 +77,7 @@ func newRealWorld(t *testing.T, seed uint64, within time.Duration) *realWorld {
 		ground: w, ctx: t.Context(), clusters: map[string]history.Cluster{}, namespace: w.namespace,
 		history: history.New(seed, history.Options{
 			Clusters: w.sandbox.Clusters(),
-			Length:   20 * time.Second, Fault: 8 * time.Second, Backup: 10 * time.Second,
+			Events:   24, Length: 20 * time.Second, Fault: 8 * time.Second, Backup: 10 * time.Second,
 			Namespace: w.namespace, NodePort: freeNodePorts(t, w.sandbox, 3),
 		}),
 		within: within, rests: w.cfg.StatusDeadline + w.grace, steady: 5 * time.Second, agrees: time.Minute,
