@@ -75,9 +75,15 @@ fuzz: ## every fuzz target, FUZZTIME each (30s)
 	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
 	  done; done
 
+# It needs nothing but Go; with REAL=1 it plays COUNT histories (30) on real clusters.
 .PHONY: campaign
-campaign: ## restarts after COUNT random histories (500) from SEED (1) change nothing; needs nothing but Go
-	$(GO) test ./pkg/daemon -run TestARestartChangesNothing -seed=$(or $(SEED),1) -histories=$(or $(COUNT),500) -shrink -timeout=3h
+campaign: $(if $(REAL),sandbox) ## restarts after COUNT random histories (500) from SEED (1) change nothing; REAL=1
+ifdef REAL
+	FEDSYNC_TEST_LONG=1 $(GO) run ./internal/testrun -timeout 3h -run '^TestARestartChangesNothingOnRealClusters$$' ./pkg/daemon \
+	  -args -seed=$(or $(SEED),1) -real=$(or $(COUNT),30)
+else
+	$(GO) test ./pkg/daemon -run '^TestARestartChangesNothing$$' -seed=$(or $(SEED),1) -histories=$(or $(COUNT),500) -shrink -timeout=3h
+endif
 
 .PHONY: long
 long: sandbox ## the long forms of the tests of refusals and of double starts, on real clusters

@@ -1,5 +1,5 @@
-// Package history makes random histories of a federation and plays them on
-// clusters in memory.
+// Package history makes random histories of a federation and plays them, on clusters
+// in memory or on any others.
 //
 // A history is a list of events, each of which stands for itself: a push holds all
 // files, a fault its own end. So events can be dropped one by one, which is how a
@@ -8,6 +8,7 @@
 package history
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -86,6 +87,11 @@ type Options struct {
 	Clusters []string      // none means asia, europe and us
 	Events   int           // zero means 12, the first push not counted
 	Length   time.Duration // zero means 20 minutes
+	Fault    time.Duration // what is longer than a fault; zero means 4 minutes
+	Backup   time.Duration // what is older than a backup; zero means 5 minutes
+
+	Namespace string // that manifests name; empty for none
+	NodePort  int    // the first of three; zero means 30100
 }
 
 // New makes the history of a seed. It begins with a push.
@@ -93,12 +99,9 @@ func New(seed uint64, o Options) History {
 	if len(o.Clusters) == 0 {
 		o.Clusters = []string{"asia", "europe", "us"}
 	}
-	if o.Events == 0 {
-		o.Events = 12
-	}
-	if o.Length == 0 {
-		o.Length = 20 * time.Minute
-	}
+	o.Events, o.Length = cmp.Or(o.Events, 12), cmp.Or(o.Length, 20*time.Minute)
+	o.Fault, o.Backup = cmp.Or(o.Fault, 4*time.Minute), cmp.Or(o.Backup, 5*time.Minute)
+	o.NodePort = cmp.Or(o.NodePort, 30100)
 	m := &maker{Rand: rand.New(rand.NewPCG(seed, 0)), Options: o, edits: map[string][]time.Duration{}} //nolint:gosec // repeatable on purpose
 	h := History{Seed: seed, Clusters: o.Clusters, Events: []Event{m.push(0)}}
 	times := make([]time.Duration, o.Events)

@@ -82,7 +82,7 @@ func TestPlay(t *testing.T) {
 				clients[name] = client
 			}
 			began, applied := time.Now(), 0
-			history.Play(t.Context(), h, stores, func(e history.Event) {
+			history.Play(t.Context(), h, history.InMemory(t.Context(), stores), func(e history.Event) {
 				for _, client := range clients {
 					applied += apply(t, client, e)
 				}

@@ -47,9 +47,9 @@ func (m *maker) event(at time.Duration) Event {
 		}
 		return m.push(at)
 	case n < 7:
-		return Event{At: at, Kind: Restore, Cluster: m.cluster(), Age: m.between(time.Second, 5*time.Minute)}
+		return Event{At: at, Kind: Restore, Cluster: m.cluster(), Age: m.between(time.Second, m.Backup)}
 	}
-	e := Event{At: at, Kind: faults[m.IntN(len(faults))], Cluster: m.cluster(), For: m.between(time.Second, 4*time.Minute)}
+	e := Event{At: at, Kind: faults[m.IntN(len(faults))], Cluster: m.cluster(), For: m.between(time.Second, m.Fault)}
 	switch e.Kind { //nolint:exhaustive // the others are about the whole cluster
 	case Policy, Webhook, WebhookDown, WebhookHang, Quota, Forbidden, Hanging:
 		e.Resource = []string{"configmaps", "services", "replicasets", "ingresses"}[m.IntN(4)]
@@ -73,17 +73,17 @@ func (m *maker) push(at time.Duration) Event {
 		var docs []string
 		for n := range 3 {
 			if m.IntN(4) > 0 {
-				docs = append(docs, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s-%d, labels: {step: s%d}}\ndata: {k: v%d, l: w%d}", app, n, m.IntN(3), m.IntN(9), m.IntN(9)))
+				docs = append(docs, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s-%d%s, labels: {step: s%d}}\ndata: {k: v%d, l: w%d}", app, n, m.namespace(), m.IntN(3), m.IntN(9), m.IntN(9)))
 			}
 		}
 		if i == shared {
-			docs = append(docs, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: moves}\ndata: {k: v%d}", m.IntN(9)))
+			docs = append(docs, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: moves%s}\ndata: {k: v%d}", m.namespace(), m.IntN(9)))
 		}
 		if m.IntN(4) > 0 {
 			docs = append(docs, m.service(app, i), m.replicaSet(app))
 		}
 		if i == 0 {
-			docs = append(docs, fmt.Sprintf("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: %s, annotations: {step: s%d}}\nspec: {defaultBackend: {service: {name: %s, port: {number: 80}}}}", app, m.IntN(5), app))
+			docs = append(docs, fmt.Sprintf("apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: %s%s, annotations: {step: s%d}}\nspec: {defaultBackend: {service: {name: %s, port: {number: 80}}}}", app, m.namespace(), m.IntN(5), app))
 		}
 		if len(docs) > 0 {
 			files["apps/"+app+"/all.yaml"] = strings.Join(docs, "\n---\n") + "\n"
@@ -92,30 +92,41 @@ func (m *maker) push(at time.Duration) Event {
 	return Event{At: at, Kind: Push, Files: files}
 }
 
-func appName(i int) string { return []string{"web", "shop", "blog"}[i] }
+// namespace is what metadata say of it beside the name.
+func (m *maker) namespace() string {
+	if m.Namespace == "" {
+		return ""
+	}
+	return ", namespace: " + m.Namespace
+}
+
+// Apps are the names of the apps that pushes may have, each in apps/NAME/all.yaml.
+var Apps = []string{"web", "shop", "blog"}
+
+func appName(i int) string { return Apps[i] }
 
 func (m *maker) service(app string, i int) string {
-	port := 30100 + i
+	port := m.NodePort + i
 	if m.IntN(3) == 0 {
-		port = 30100 + (i+1)%2 // taken by another app's, if that one is not swapped too
+		port = m.NodePort + (i+1)%2 // taken by another app's, if that one is not swapped too
 	}
 	if m.IntN(3) > 0 {
-		port = 30100 + i
+		port = m.NodePort + i
 	}
-	return fmt.Sprintf("apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec:\n  type: NodePort\n  selector: {app: %s}\n  ports: [{name: http, port: 80, targetPort: %d, nodePort: %d}]",
-		app, app, 8080+m.IntN(3), port)
+	return fmt.Sprintf("apiVersion: v1\nkind: Service\nmetadata: {name: %s%s}\nspec:\n  type: NodePort\n  selector: {app: %s}\n  ports: [{name: http, port: 80, targetPort: %d, nodePort: %d}]",
+		app, m.namespace(), app, 8080+m.IntN(3), port)
 }
 
 func (m *maker) replicaSet(app string) string {
 	return fmt.Sprintf(`apiVersion: apps/v1
 kind: ReplicaSet
-metadata: {name: %s}
+metadata: {name: %s%s}
 spec:
   replicas: %d
   selector: {matchLabels: {app: %s}}
   template:
     metadata: {labels: {app: %s}}
-    spec: {containers: [{name: web, image: "nginx:1.%d"}]}`, app, 1+m.IntN(6), app, app, m.IntN(3))
+    spec: {containers: [{name: web, image: "nginx:1.%d"}]}`, app, m.namespace(), 1+m.IntN(6), app, app, m.IntN(3))
 }
 
 // edit changes a field that has not been changed too often of late, or finds none.

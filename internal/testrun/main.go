@@ -25,9 +25,10 @@ import (
 
 func main() {
 	run := flag.String("run", "", "only tests that match, as for go test")
+	timeout := flag.Duration("timeout", 25*time.Minute, "how long the tests of a package may take")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := runAll(ctx, *run, flag.Args())
+	err := runAll(ctx, tests{run: *run, timeout: *timeout, packages: flag.Args()})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testrun:", err)
@@ -37,7 +38,7 @@ func main() {
 
 // runAll runs the packages of the main module and, when these are all, the tests
 // of the sandbox's own module too.
-func runAll(ctx context.Context, run string, packages []string) error {
+func runAll(ctx context.Context, wanted tests) error {
 	box, err := startSandbox(ctx)
 	if err != nil {
 		return fmt.Errorf("start the sandbox: %w", err)
@@ -45,9 +46,9 @@ func runAll(ctx context.Context, run string, packages []string) error {
 	defer box.stop()
 
 	var t tally
-	err = t.test(ctx, ".", box.file, run, packages)
-	if len(packages) == 1 && packages[0] == "./..." && run == "" {
-		err = errors.Join(err, t.test(ctx, "sandbox", "", run, packages))
+	err = t.test(ctx, ".", box.file, wanted)
+	if len(wanted.packages) == 1 && wanted.packages[0] == "./..." && wanted.run == "" {
+		err = errors.Join(err, t.test(ctx, "sandbox", "", wanted))
 	}
 	fmt.Printf("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped) //nolint:forbidigo // The answer of this program.
 	switch {
@@ -59,6 +60,13 @@ func runAll(ctx context.Context, run string, packages []string) error {
 		return errors.New("no test ran")
 	}
 	return nil
+}
+
+// tests are those to run.
+type tests struct {
+	run      string // as for go test; empty for all
+	timeout  time.Duration
+	packages []string // and, after -args, what the tests are given
 }
 
 // sandbox is a running one.
@@ -113,12 +121,12 @@ type event struct {
 	Elapsed                                   float64
 }
 
-func (t *tally) test(ctx context.Context, dir, sandboxFile, run string, packages []string) error {
-	args := []string{"test", "-race", "-json", "-timeout", "25m"}
-	if run != "" {
-		args = append(args, "-run", run)
+func (t *tally) test(ctx context.Context, dir, sandboxFile string, wanted tests) error {
+	args := []string{"test", "-race", "-json", "-timeout", wanted.timeout.String()}
+	if wanted.run != "" {
+		args = append(args, "-run", wanted.run)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
+	cmd := exec.CommandContext(ctx, "go", append(args, wanted.packages...)...)
 	cmd.Dir, cmd.Stderr, cmd.Env = dir, os.Stderr, os.Environ()
 	if sandboxFile != "" {
 		cmd.Env = append(cmd.Env, "FEDSYNC_SANDBOX="+sandboxFile)

@@ -182,9 +182,12 @@ func (s *state) failure() error {
 	return s.err
 }
 
+// close gives the lock back. To close the file is not enough: a program that is being
+// started at this moment has a copy of the descriptor until it runs, and the next start
+// would take it for another process.
 func (s *state) close() error {
 	if s.lock == nil {
 		return nil
 	}
-	return s.lock.Close()
+	return errors.Join(syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN), s.lock.Close())
 }

@@ -5,6 +5,7 @@ package claim
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -40,6 +41,26 @@ func TestATokenIsKeptForTheNextStart(t *testing.T) {
 	}
 	if other := openState(dir, "another"); !other.token.IsZero() || other.number != 0 {
 		t.Errorf("of another source: token = %s, number %d", other.token, other.number)
+	}
+}
+
+// A program that is being started has a copy of all descriptors until it runs.
+func TestALockThatWasGivenBackIsFreeWhateverIsBeingStarted(t *testing.T) {
+	dir := t.TempDir()
+	s := openState(dir, "source")
+	if err := s.keep(token(7, 1)); err != nil {
+		t.Fatal(err)
+	}
+	copied, err := syscall.Dup(int(s.lock.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Close(copied) }()
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	if next := reopen(t, dir); next.token != token(7, 1) || next.number != 0 {
+		t.Errorf("token = %s, number %d; want that of before and 0", next.token, next.number)
 	}
 }
 

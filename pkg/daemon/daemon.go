@@ -167,7 +167,9 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 
 // Run follows the repository until ctx ends, and then lets what is under way come
 // to its end.
-func (d *Daemon) Run(ctx context.Context) error {
+func (d *Daemon) Run(ctx context.Context) error { return d.runLoop(ctx, newLoop(d, false)) }
+
+func (d *Daemon) runLoop(ctx context.Context, l *loop) error {
 	defer d.Close()
 	if err := d.checkRepository(ctx); err != nil {
 		return err
@@ -192,7 +194,6 @@ func (d *Daemon) Run(ctx context.Context) error {
 		start("serve", func(ctx context.Context) error { return web.Serve(ctx, d.listener, d.page(), d.log) })
 	}
 	start("keep the claim's token", func(ctx context.Context) error { d.claims.Run(ctx); return nil })
-	l := newLoop(d, false)
 	d.log.Info("started", zap.String("version", d.options.Version), zap.String("repository", d.source.String()))
 	l.run(ctx)
 	l.members.wait()

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
@@ -44,6 +45,15 @@ func (w *world) dynamic(cluster string) dynamic.Interface {
 		return w.front.Proxy(cluster).Dynamic()
 	}
 	return w.sandbox.Dynamic(w.t, cluster)
+}
+
+// client is dynamic for a typed client.
+func (w *world) client(cluster string) kubernetes.Interface {
+	w.t.Helper()
+	if w.front != nil {
+		return w.front.Proxy(cluster).Client()
+	}
+	return w.sandbox.Client(w.t, cluster)
 }
 
 // writesTo returns a rule for the requests that change ConfigMaps in the test's

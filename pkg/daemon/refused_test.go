@@ -186,7 +186,7 @@ func (w *world) impersonate(cluster string) {
 // role makes these the rights of that user.
 func (w *world) role(cluster string, rights ...right) {
 	w.t.Helper()
-	roles, ctx := w.sandbox.Client(w.t, cluster).RbacV1(), w.t.Context()
+	roles, ctx := w.client(cluster).RbacV1(), w.t.Context()
 	meta := metav1.ObjectMeta{Name: w.namespace}
 	user := []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: w.namespace}}
 	var everywhere, here []rbacv1.PolicyRule

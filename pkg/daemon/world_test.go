@@ -46,13 +46,14 @@ type world struct {
 	grace     time.Duration      // of the diagnosis; the usual one when zero
 	front     *sandboxtest.Front // proxies between the daemons and the clusters; nil for none
 	change    func(*Daemon)      // of each daemon before it runs; nil for none
+	watch     func(*loop)        // told of each daemon's loop before it runs; nil for nobody
 }
 
 func newWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
 	t.Helper()
 	w := &world{t: t, sandbox: s, repo: sourcetest.New(t), namespace: s.Namespace(t)}
 	w.name = "f" + w.namespace[strings.LastIndex(w.namespace, "-")+1:]
-	w.nodePort = freeNodePort(t, s)
+	w.nodePort = freeNodePorts(t, s, 1)
 	w.cfg = NewConfig()
 	w.cfg.Repository = w.repo.Path
 	w.cfg.Kubeconfig = s.Kubeconfig()
@@ -83,8 +84,8 @@ func (w *world) cleanUp() {
 	}
 }
 
-// freeNodePort gives a port that no Service has in any cluster.
-func freeNodePort(t *testing.T, s *sandboxtest.Sandbox) int {
+// freeNodePorts returns the first of n ports that no Service has in any cluster.
+func freeNodePorts(t *testing.T, s *sandboxtest.Sandbox, n int) int {
 	t.Helper()
 	taken := map[int]bool{}
 	for _, cluster := range s.Clusters() {
@@ -99,12 +100,16 @@ func freeNodePort(t *testing.T, s *sandboxtest.Sandbox) int {
 		}
 	}
 	for {
-		n, err := rand.Int(rand.Reader, big.NewInt(2500))
+		drawn, err := rand.Int(rand.Reader, big.NewInt(2500))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if port := 30100 + int(n.Int64()); !taken[port] {
-			return port
+		first, free := 30100+int(drawn.Int64()), true
+		for port := first; port < first+n; port++ {
+			free = free && !taken[port]
+		}
+		if free {
+			return first
 		}
 	}
 }
@@ -201,11 +206,15 @@ func (w *world) startWith(cfg *Config) *ran {
 	if w.change != nil {
 		w.change(d)
 	}
+	l := newLoop(d, false)
+	if w.watch != nil {
+		w.watch(l)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	r := &ran{Daemon: d, t: w.t, ended: make(chan struct{})}
 	go func() {
 		defer close(r.ended)
-		r.err = d.Run(ctx)
+		r.err = d.runLoop(ctx, l)
 	}()
 	r.stop = func() {
 		cancel()
