@@ -31,7 +31,7 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 		return out, err
 	}
 	// What nobody owned is known as before-first-apply only after the apply.
-	if _, others, err := transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
+	if _, others, err := Transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
 		if answer, err = a.conform(ctx, k, answer); err != nil {
 			return out, err
 		}
@@ -50,7 +50,7 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 // be immutable), that is left to them.
 func (a *Applier) conform(ctx context.Context, k known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	before := live.GetManagedFields()
-	entries, moved, err := transfer(before, k.object.GVK().GroupVersion().String())
+	entries, moved, err := Transfer(before, k.object.GVK().GroupVersion().String())
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -357,72 +355,3 @@ spec:
   template:
     metadata: {labels: {app: echo}}
     spec: {containers: [{name: echo, image: echo}]}`
-
-func TestTransferAndDisown(t *testing.T) {
-	raw := func(s string) *metav1.FieldsV1 {
-		var f metav1.FieldsV1
-		if err := json.Unmarshal([]byte(s), &f); err != nil {
-			t.Fatal(err)
-		}
-		return &f
-	}
-	entries := []metav1.ManagedFieldsEntry{
-		{Manager: "kubectl", Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:metadata":{"f:annotations":{"f:a":{}},"f:labels":{"f:b":{}}},"f:spec":{"f:type":{}}}`)},
-		{Manager: "kube-controller-manager", Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:x":{}}}`)},
-		{Manager: "kubectl", Operation: "Update", APIVersion: "v1", Subresource: "status", FieldsV1: raw(`{"f:status":{"f:y":{}}}`)},
-		{Manager: "kubectl", Operation: "Update", APIVersion: "v2", FieldsV1: raw(`{"f:spec":{"f:z":{}}}`)},
-		{Manager: FieldManager, Operation: "Apply", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:mine":{}}}`)},
-	}
-	got, moved, err := transfer(entries, "v1")
-	if err != nil || !moved {
-		t.Fatalf("transfer = moved %v, %v", moved, err)
-	}
-	want := `
-- {manager: kubectl, operation: Update, apiVersion: v1, fieldsV1: {"f:metadata": {"f:annotations": {"f:a": {}}}}, fieldsType: FieldsV1}
-- {manager: kube-controller-manager, operation: Update, apiVersion: v1, fieldsV1: {"f:spec": {"f:x": {}}}}
-- {manager: kubectl, operation: Update, apiVersion: v1, subresource: status, fieldsV1: {"f:status": {"f:y": {}}}}
-- {manager: kubectl, operation: Update, apiVersion: v2, fieldsV1: {"f:spec": {"f:z": {}}}}
-- {manager: fedsync, operation: Apply, apiVersion: v1, fieldsV1: {"f:metadata": {"f:labels": {"f:b": {}}}, "f:spec": {"f:mine": {}, "f:type": {}}}, fieldsType: FieldsV1}
-`
-	if diff := cmp.Diff(normalYAML(t, want), normalYAML(t, mustJSON(t, got))); diff != "" {
-		t.Errorf("transfer (-want +got):\n%s", diff)
-	}
-
-	entries = []metav1.ManagedFieldsEntry{
-		{Manager: beforeFirstApply, Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:mine":{},"f:other":{}}}`)},
-		{Manager: FieldManager, Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:mine":{}}}`)},
-		{Manager: FieldManager, Operation: "Apply", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:mine":{}}}`)},
-	}
-	got, changed, err := disown(entries)
-	if err != nil || !changed {
-		t.Fatalf("disown = changed %v, %v", changed, err)
-	}
-	want = `
-- {manager: before-first-apply, operation: Update, apiVersion: v1, fieldsV1: {"f:spec": {"f:other": {}}}, fieldsType: FieldsV1}
-- {manager: fedsync, operation: Apply, apiVersion: v1, fieldsV1: {"f:spec": {"f:mine": {}}}}
-`
-	if diff := cmp.Diff(normalYAML(t, want), normalYAML(t, mustJSON(t, got))); diff != "" {
-		t.Errorf("disown (-want +got):\n%s", diff)
-	}
-	if _, changed, _ = disown(got); changed {
-		t.Error("disown changes what it has tidied up")
-	}
-}
-
-func mustJSON(t *testing.T, v any) string {
-	t.Helper()
-	data, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
-func normalYAML(t *testing.T, text string) any {
-	t.Helper()
-	var v any
-	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}

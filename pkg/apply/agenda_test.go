@@ -121,7 +121,7 @@ func (s *sketch) shows(name string, ports ...int32) *row {
 	ref := s.ref(name)
 	s.knows(ref.GroupKind())
 	r := s.row(ref)
-	v := &view{uid: types.UID(name), version: "7", partOf: PartOf("web", "web"), owned: true}
+	v := &view{uid: types.UID(name), version: "7", partOf: PartOf("web", "web"), View: View{Owned: true}}
 	for _, p := range ports {
 		v.ports = append(v.ports, servicePort{protocol: "TCP", nodePort: p})
 	}

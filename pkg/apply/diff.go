@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -202,10 +201,10 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 			return nil, fmt.Errorf("list %s in cluster %s: %w", mapping.Resource.GroupResource(), q.Cluster, err)
 		}
 		for i := range list.Items {
-			v := q.table.hasher.viewOf(&list.Items[i])
+			v := q.table.viewOf(&list.Items[i])
 			ref := federation.RefOf(&list.Items[i])
 			app, ours := apps[v.partOf]
-			if !ours || wanted[ref] || !v.owned || v.controlled || v.terminating || gk == namespaceKind || !parents[app].kinds[gk] {
+			if !ours || wanted[ref] || !v.Owned || v.controlled || v.terminating || gk == namespaceKind || !parents[app].kinds[gk] {
 				continue
 			}
 			out = append(out, Difference{Cluster: q.Cluster, App: app, Object: ref, Action: federation.ActionPruned})
@@ -235,7 +234,7 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 	case err != nil:
 		return q.failDiff(ctx, out, verb, err)
 	default:
-		v := q.table.hasher.viewOf(live)
+		v := q.table.viewOf(live)
 		ours, err := q.judgeOwner(ctx, known{desired: d, resource: mapping.Resource, sets: q.sets}, live, v)
 		switch {
 		case err == nil && !ours && d.adoption == federation.AdoptNever:
@@ -270,27 +269,14 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 	return out
 }
 
-// releasedFields gives what users had set and adoption takes away: a dry run of
+// releasedFields returns what users had set and adoption takes away: a dry run of
 // an apply leaves it in place.
 func releasedFields(answer *unstructured.Unstructured) []FieldDifference {
-	entries := answer.GetManagedFields()
-	owned := fieldpath.NewSet()
-	for _, e := range entries {
-		if set, err := decodeSet(e); err == nil && isOurs(e) {
-			owned = set
-		}
-	}
 	var out []FieldDifference
-	secret := answer.GroupVersionKind().GroupKind() == secretKind
-	for _, f := range foreignPaths(entries, owned) {
-		at := leaf{value: answer.Object, present: true}
-		for _, pe := range f.path {
-			at = descend(at, pe)
-		}
-		c := comparison{secret: secret}
-		d := FieldDifference{Path: pathText(f.path), Before: c.text(pathText(f.path), at.value)}
-		last := f.path[len(f.path)-1]
-		if top := f.path[0]; last.FieldName != nil && top.FieldName != nil && *top.FieldName == "spec" {
+	c := comparison{secret: answer.GroupVersionKind().GroupKind() == secretKind}
+	for _, f := range Taken(answer) {
+		d := FieldDifference{Path: f.Path, Before: c.text(f.Path, f.Value)}
+		if f.Defaulted {
 			d.After = "the default"
 		}
 		out = append(out, d)

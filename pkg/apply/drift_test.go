@@ -57,7 +57,7 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 			if got := f.counter.requests(); len(got) != 1 || !strings.HasPrefix(got[0], "PATCH ") {
 				t.Errorf("requests = %q, want one PATCH", got)
 			}
-			if got, want := f.overwritten.Load() > 0, strings.Contains(c.want, anotherFedsync); got != want {
+			if got, want := f.overwritten.Load() > 0, strings.Contains(c.want, AnotherFedsync); got != want {
 				t.Errorf("the claim is doubted: %t, want %t", got, want)
 			}
 			f.upToDate()

@@ -16,22 +16,25 @@ import (
 // A digest stands for the value at one path of a field set.
 type digest = uint64
 
-// hasher digests values so that two that Kubernetes holds for equal have one
-// digest: numbers by their value, quantities by their amount. Digests of
-// different hashers do not compare.
-type hasher struct{ seed maphash.Seed }
+// Hasher digests values. Two that Kubernetes holds for equal have one digest:
+// numbers by their value, quantities by their amount. Digests of different hashers
+// do not compare. It never changes, so it is safe for concurrent use.
+type Hasher struct{ seed maphash.Seed }
 
-// leaves gives one digest for every path of the set, in the set's own order:
+// NewHasher returns a hasher with a seed of its own.
+func NewHasher() Hasher { return Hasher{seed: maphash.MakeSeed()} }
+
+// leaves returns one digest for every path of the set, in the set's own order:
 // of the value that the object has there or, where the path goes on in the set,
 // of its presence alone.
-func (h hasher) leaves(set *fieldpath.Set, object map[string]any) []digest {
+func (h Hasher) leaves(set *fieldpath.Set, object map[string]any) []digest {
 	out := make([]digest, 0, set.Size())
 	walk(set, object, func(_ fieldpath.Path, l leaf) { out = append(out, h.digest(l)) })
 	return out
 }
 
-// labels digests labels.
-func (h hasher) labels(labels map[string]string) digest {
+// Labels returns the digest of an object's labels.
+func (h Hasher) Labels(labels map[string]string) uint64 {
 	content := make(map[string]any, len(labels))
 	for name, v := range labels {
 		content[name] = v
@@ -42,7 +45,7 @@ func (h hasher) labels(labels map[string]string) digest {
 	return m.Sum64()
 }
 
-func (h hasher) digest(l leaf) digest {
+func (h Hasher) digest(l leaf) digest {
 	switch {
 	case !l.present:
 		return 0

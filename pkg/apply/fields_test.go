@@ -2,7 +2,6 @@ package apply
 
 import (
 	"encoding/json"
-	"hash/maphash"
 	"slices"
 	"strings"
 	"testing"
@@ -64,10 +63,8 @@ func set(t testing.TB, text string) *fieldpath.Set {
 	return s
 }
 
-func newHasher() hasher { return hasher{seed: maphash.MakeSeed()} }
-
 func TestLeavesChangeWithWhatIsOwnedAndWithNothingElse(t *testing.T) {
-	h, s := newHasher(), set(t, ownedSet)
+	h, s := NewHasher(), set(t, ownedSet)
 	base := h.leaves(s, object(t, ownedObject))
 	if slices.Contains(base, 0) {
 		t.Fatalf("leaves = %v, want every path to be found", base)
@@ -148,10 +145,10 @@ status: {}`
 }
 
 func TestChangedFieldsNamesPaths(t *testing.T) {
-	h := newHasher()
-	made := func(setText, text string) view {
+	h := NewHasher()
+	made := func(setText, text string) View {
 		s := set(t, setText)
-		return view{owned: true, fields: unique.Make(setText), leaves: h.leaves(s, object(t, text))}
+		return View{Owned: true, fields: unique.Make(setText), leaves: h.leaves(s, object(t, text))}
 	}
 	base := made(ownedSet, ownedObject)
 	texts := func(paths []fieldpath.Path) string {
@@ -163,17 +160,17 @@ func TestChangedFieldsNamesPaths(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		live view
+		live View
 		want string
 	}{
 		{"nothing", base, ""},
 		{"a value", made(ownedSet, strings.Replace(ownedObject, "app: web", "app: shop", 1)), "metadata.labels.app"},
 		{"an item is gone", made(ownedSet, strings.Replace(ownedObject, "  - {port: 53, protocol: UDP}\n", "", 1)), `spec.ports[port=53,protocol="UDP"]`},
 		{"a path is lost", made(strings.Replace(ownedSet, `"f:replicas": {},`, "", 1), ownedObject), "spec.replicas"},
-		{"the entry is gone", view{}, `metadata.labels.app spec.args spec.replicas spec.finalizers[="a"] spec.finalizers[="b"] spec.limits.cpu spec.limits.memory spec.matrix[1] spec.ports[port=53,protocol="UDP"] spec.ports[port=80,protocol="TCP"]`},
+		{"the entry is gone", View{}, `metadata.labels.app spec.args spec.replicas spec.finalizers[="a"] spec.finalizers[="b"] spec.limits.cpu spec.limits.memory spec.matrix[1] spec.ports[port=53,protocol="UDP"] spec.ports[port=80,protocol="TCP"]`},
 		{"a path more", made(strings.Replace(ownedSet, `"f:replicas": {},`, `"f:replicas": {}, "f:type": {},`, 1), ownedObject), "spec.type"},
 	} {
-		if got := texts(changedFields(base, c.live)); got != c.want {
+		if got := texts(changedPaths(base, c.live)); got != c.want {
 			t.Errorf("%s: changed = %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -186,7 +183,7 @@ func FuzzLeaves(f *testing.F) {
 	f.Add(ownedSet, ownedObject)
 	f.Add(`{"f:a":{".":{},"i:0":{"f:b":{}}}}`, `a: [{b: 1}]`)
 	f.Add(`{"f:a":{"k:{\"x\":1.0}":{}, "v:null":{}}}`, `a: [{x: 1}, null]`)
-	h := newHasher()
+	h := NewHasher()
 	f.Fuzz(func(t *testing.T, setText, text string) {
 		s, err := parseSet(setText)
 		if err != nil {
@@ -219,7 +216,7 @@ func FuzzLeaves(f *testing.F) {
 // finds every leaf in it.
 func FuzzCoversOwnSet(f *testing.F) {
 	f.Add(`spec: {a: 1, b: [x, y], c: [{name: n, v: 1}], d: true}`)
-	h := newHasher()
+	h := NewHasher()
 	f.Fuzz(func(t *testing.T, text string) {
 		content := map[string]any{}
 		if err := yaml.Unmarshal([]byte(text), &content); err != nil {
@@ -257,7 +254,7 @@ func hasNothing(v any) bool {
 }
 
 func BenchmarkLeaves(b *testing.B) {
-	h := newHasher()
+	h := NewHasher()
 	s := set(b, ownedSet)
 	o := object(b, ownedObject)
 	for b.Loop() {

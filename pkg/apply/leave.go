@@ -15,7 +15,7 @@ import (
 // ownerOf returns the app whose inventory the object is in: it bears the app's
 // label and an entry of ours, and no controller made it.
 func (t *table) ownerOf(r *row) (name string, ok bool) {
-	if r.live == nil || !r.live.owned || r.live.controlled {
+	if r.live == nil || !r.live.Owned || r.live.controlled {
 		return "", false
 	}
 	name, ok = t.sets[r.live.partOf]

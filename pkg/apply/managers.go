@@ -9,22 +9,25 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
+// FieldManager is the name under which fedsync owns fields.
+const FieldManager = "fedsync"
+
 // beforeFirstApply is the field manager that the API server invents, at an
 // object's first apply, for what it finds there and nobody owns.
 const beforeFirstApply = "before-first-apply"
 
-// isOurs says whether the entry is what our applies left.
+// isOurs reports whether the entry is what our applies left.
 func isOurs(e metav1.ManagedFieldsEntry) bool {
 	return e.Manager == FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
 }
 
-// isUser says whether the entry stands for a person or a person's tool: whoever
+// isUser reports whether the entry stands for a person or a person's tool: whoever
 // writes through the object itself and is no known controller.
 func isUser(e metav1.ManagedFieldsEntry) bool {
 	return e.Subresource == "" && e.Manager != FieldManager && !isController(e.Manager)
 }
 
-// isController says whether a field manager is a part of the cluster that writes
+// isController reports whether a field manager is a part of the cluster that writes
 // into objects by its office.
 func isController(name string) bool {
 	name = strings.ToLower(name)
@@ -103,11 +106,11 @@ func conformable(set *fieldpath.Set) *fieldpath.Set {
 	return out
 }
 
-// transfer moves what users own under spec and labels into our entry, so that
-// the next apply removes what the rendering does not say. It gives false where
-// nothing is to be moved. Entries of an API version other than ours are left:
-// their paths need not mean the same.
-func transfer(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
+// Transfer moves what users own under spec and labels into our entry, so that the
+// next apply removes what the rendering does not have. It returns false if there is
+// nothing to move. Entries of an API version other than ours are left: their paths
+// need not mean the same.
+func Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
 	ours := metav1.ManagedFieldsEntry{Manager: FieldManager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: apiVersion}
 	owned := fieldpath.NewSet()
 	for _, e := range entries {
@@ -157,10 +160,10 @@ func transfer(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.
 	return append(out, ours), true, nil
 }
 
-// disown takes our paths out of what before-first-apply owns, and drops what our
+// Disown takes our paths out of what before-first-apply owns, and drops what our
 // name owns by Update: both would keep alive what a later rendering drops. It
-// gives false where there is nothing of the kind.
-func disown(entries []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, bool, error) {
+// returns false if there is neither.
+func Disown(entries []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, bool, error) {
 	owned := fieldpath.NewSet()
 	for _, e := range entries {
 		if isOurs(e) {
@@ -196,6 +199,31 @@ func disown(entries []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, b
 			}
 		}
 		out = append(out, e)
+	}
+	return out, changed, nil
+}
+
+// Without returns the entries with a path taken out of ours, and whether it was
+// there.
+func Without(entries []metav1.ManagedFieldsEntry, path fieldpath.Path) ([]metav1.ManagedFieldsEntry, bool, error) {
+	out := make([]metav1.ManagedFieldsEntry, len(entries))
+	changed := false
+	for i, e := range entries {
+		out[i] = e
+		if !isOurs(e) {
+			continue
+		}
+		set, err := decodeSet(e)
+		if err != nil {
+			return nil, false, err
+		}
+		if !set.Has(path) {
+			continue
+		}
+		changed = true
+		if out[i], err = encodeSet(e, set.Difference(fieldpath.NewSet(path))); err != nil {
+			return nil, false, err
+		}
 	}
 	return out, changed, nil
 }

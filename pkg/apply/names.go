@@ -10,9 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// FieldManager is the name under which fedsync owns fields.
-const FieldManager = "fedsync"
-
 // Namespace holds what fedsync keeps in a cluster: the inventory's parents and
 // the objects that adoption overwrote.
 const Namespace = "fedsync-system"

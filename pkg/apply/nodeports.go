@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -26,7 +27,8 @@ type servicePort struct {
 func servicePorts(u *unstructured.Unstructured) []servicePort {
 	ports, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ports")
 	var out []servicePort
-	for _, item := range list(ports) {
+	items, _ := ports.([]any)
+	for _, item := range items {
 		if port, ok := nodePortOf(item); ok {
 			out = append(out, port)
 		}
@@ -36,9 +38,17 @@ func servicePorts(u *unstructured.Unstructured) []servicePort {
 
 func nodePortOf(item any) (servicePort, bool) {
 	m, _ := item.(map[string]any)
-	n, _ := number(m["nodePort"])
-	port, ok := n.(int64)
-	if !ok || port <= 0 || port > 65535 {
+	var port int64
+	switch n := m["nodePort"].(type) {
+	case int64:
+		port = n
+	case float64: // 3e4, say
+		if n != math.Trunc(n) || math.Abs(n) > 65535 {
+			return servicePort{}, false
+		}
+		port = int64(n)
+	}
+	if port <= 0 || port > 65535 {
 		return servicePort{}, false
 	}
 	protocol, _ := m["protocol"].(string)
@@ -72,7 +82,7 @@ func (a *Applier) park(ctx context.Context, r *row, k known, used map[int32]bool
 		a.endFailed(ctx, r, f, k, outcome{verb: "apply"}, err)
 		return false
 	}
-	v := a.table.hasher.viewOf(answer)
+	v := a.table.viewOf(answer)
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -109,7 +119,8 @@ func (a *Applier) freePorts(ref federation.ObjectRef, used map[int32]bool) func(
 func parkedForm(d *desired, held map[servicePort]bool, next func() int32) ([]byte, error) {
 	u := d.unstructured()
 	ports, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ports")
-	for _, item := range list(ports) {
+	items, _ := ports.([]any)
+	for _, item := range items {
 		if port, ok := nodePortOf(item); ok && held[port] {
 			item.(map[string]any)["nodePort"] = int64(next())
 		}

@@ -66,7 +66,7 @@ func (a *Applier) Observe(e Event) Drift {
 	}
 	var v view
 	if !e.Deleted {
-		v = t.hasher.viewOf(e.Object)
+		v = t.viewOf(e.Object)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -272,7 +272,7 @@ func (a *Applier) judge(r *row, e Event, v view) Drift {
 		}
 		return out
 	}
-	if d.by == anotherFedsync {
+	if d.by == AnotherFedsync {
 		a.Overwritten()
 	}
 	noted := t.noteDrift(r, d)
@@ -286,25 +286,21 @@ func (t *table) recognize(r *row) {
 	if r.made != "" || r.live == nil || r.want == nil || r.flight != nil || r.live.partOf != r.want.partOf {
 		return
 	}
-	if t.hasher.says(*r.live, r.want.unstructured().Object) {
+	if t.says(*r.live, r.want.unstructured().Object) {
 		r.base, r.made, r.drift, r.last = r.live, r.want.want(), nil, try{}
 	}
 }
 
-// driftOf says what somebody else changed between base and live.
+// driftOf returns what somebody else changed between base and live; false if nothing.
 func driftOf(base *view, live view, object *unstructured.Unstructured) (drift, bool) {
-	changed := changedFields(*base, live)
-	if changed == nil && live.partOf == base.partOf && live.owned {
+	changed := Compare(base.View, live.View, object.GetManagedFields())
+	if changed.Paths == nil && live.partOf == base.partOf && live.Owned {
 		return drift{}, false
 	}
-	var d drift
-	for _, p := range changed {
-		d.paths = append(d.paths, pathText(p))
-	}
+	d := drift{paths: changed.Paths, by: changed.By}
 	if len(d.paths) == 0 {
 		d.paths = []string{"metadata.managedFields"}
 	}
-	d.by = culprit(object.GetManagedFields(), changed, live.owned && live.fields == base.fields)
 	d.text = describe(d.paths) + " by " + d.by
 	return d, true
 }
@@ -338,8 +334,8 @@ func foreignOf(v *view) string {
 		return ""
 	}
 	var b strings.Builder
-	for _, f := range v.foreign {
-		b.WriteString(f.path + "\x00" + f.manager + "\x00")
+	for _, f := range v.Foreign {
+		b.WriteString(f.Path + "\x00" + f.Manager + "\x00")
 	}
 	return b.String()
 }

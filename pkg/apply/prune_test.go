@@ -82,7 +82,7 @@ func TestPruneLeavesWhatIsNotOurs(t *testing.T) {
 		defer f.table.mu.Unlock()
 		mine := f.table.rows[federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "mine"}]
 		other := f.table.rows[federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: f.namespace, Name: copied}]
-		return mine != nil && other != nil && other.live.owned
+		return mine != nil && other != nil && other.live.Owned
 	})
 
 	r := f.mustSync(f.app("web", strings.Split(nginx, "\n---\n")[0], deployment))

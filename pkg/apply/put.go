@@ -57,8 +57,8 @@ func (t *table) knownOf(r *row) known {
 		k.drift = r.drift.text
 	}
 	if v := r.live; v != nil {
-		k.ours = v.owned && k.sets[v.partOf]
-		k.lets = k.ours && k.leavesReplicas() && v.ownsReplicas()
+		k.ours = v.Owned && k.sets[v.partOf]
+		k.lets = k.ours && k.leavesReplicas() && v.Owns(replicasPath)
 		k.live, k.version = v.uid, v.version
 	}
 	return k
@@ -81,7 +81,7 @@ func (a *Applier) put(ctx context.Context, r *row, k known, f *flight) (done boo
 // endApplied takes the answer for what is to be, and looks at the event that waited
 // for it.
 func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool) {
-	v := a.table.hasher.viewOf(out.answer)
+	v := a.table.viewOf(out.answer)
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -131,7 +131,7 @@ func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out
 		return
 	}
 	if e.Class == ClassDeleting && out.answer != nil {
-		v := t.hasher.viewOf(out.answer)
+		v := t.viewOf(out.answer)
 		r.live, r.seen = &v, time.Now()
 		f.around = t.around(r)
 	}
@@ -157,7 +157,7 @@ func (a *Applier) replay(r *row) {
 	}
 	var seen view
 	if !event.Deleted {
-		seen = a.table.hasher.viewOf(event.Object)
+		seen = a.table.viewOf(event.Object)
 	}
 	if d := a.judge(r, *event, seen); d.Repair {
 		a.Log.Info("drift found", zap.Stringer("object", d.Object), zap.String("drift", d.Text))
@@ -213,7 +213,7 @@ func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
 		return outcome{verb: "read"}, err
 	}
 	out := outcome{verb: "apply", action: federation.ActionConfigured, answer: live}
-	v := a.table.hasher.viewOf(live)
+	v := a.table.viewOf(live)
 	if v.terminating {
 		return out, beingDeleted(&v)
 	}
@@ -227,7 +227,7 @@ func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
 	if k.drift != "" && v.partOf == "" {
 		out.drift = "metadata.labels." + LabelPartOf + " removed by somebody"
 	}
-	if v.partOf == k.partOf && a.table.hasher.says(v, k.unstructured().Object) {
+	if v.partOf == k.partOf && a.table.says(v, k.unstructured().Object) {
 		out.action = federation.ActionUnchanged
 		return out, nil
 	}
@@ -257,11 +257,11 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 		}
 	}
 	switch {
-	case k.sets[v.partOf], v.owned && k.uid != "" && k.uid == live.GetUID():
+	case k.sets[v.partOf], v.Owned && k.uid != "" && k.uid == live.GetUID():
 		return true, nil
 	case v.partOf != "":
 		parent := a.nameParent(ctx, v.partOf)
-		if parent == "" && v.owned {
+		if parent == "" && v.Owned {
 			return true, nil // it was ours, in an app that is no more
 		}
 		return false, &Error{
@@ -270,7 +270,7 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", LabelPartOf),
 		}
 	}
-	return v.owned, nil
+	return v.Owned, nil
 }
 
 // nameParent finds the parent of an ApplySet; empty where it is not to be found.
@@ -313,7 +313,7 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 		return out, err
 	}
 	if k.adoption != federation.AdoptNever {
-		if _, others, err := transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
+		if _, others, err := Transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
 			// Somebody made it between our look and our apply.
 			answer, err = a.conform(ctx, k, answer)
 			if err != nil {
@@ -357,7 +357,7 @@ func (a *Applier) patchData(ctx context.Context, k known, data []byte) (*unstruc
 // and what our own name owns by Update.
 func (a *Applier) tidy(ctx context.Context, k known, answer *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	for range putTries {
-		entries, changed, err := disown(answer.GetManagedFields())
+		entries, changed, err := Disown(answer.GetManagedFields())
 		if err != nil || !changed {
 			return answer, nil //nolint:nilerr // an entry that cannot be read is not ours to tidy
 		}
@@ -369,7 +369,7 @@ func (a *Applier) tidy(ctx context.Context, k known, answer *unstructured.Unstru
 		if err != nil {
 			return nil, err
 		}
-		if len(changedFields(a.table.hasher.viewOf(answer), a.table.hasher.viewOf(now))) > 0 {
+		if hasher := a.table.hasher; len(Compare(hasher.View(answer), hasher.View(now), nil).Paths) > 0 {
 			return answer, nil // not only faster, but against us: its event tells
 		}
 		answer = now

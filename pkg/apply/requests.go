@@ -151,10 +151,10 @@ func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f 
 }
 
 // observe takes what a namespace shows.
-func (s *space) observe(h hasher, u *unstructured.Unstructured) {
+func (s *space) observe(h Hasher, u *unstructured.Unstructured) {
 	s.known, s.exists = true, true
 	s.terminating, s.message = u.GetDeletionTimestamp() != nil, ""
-	s.mark = spaceMark{uid: u.GetUID(), terminating: s.terminating, labels: h.labels(u.GetLabels())}
+	s.mark = spaceMark{uid: u.GetUID(), terminating: s.terminating, labels: h.Labels(u.GetLabels())}
 	if !s.terminating {
 		return
 	}
@@ -264,8 +264,8 @@ func (a *Applier) delete(ctx context.Context, d deletion) (live *view, asked boo
 		if err != nil {
 			return nil, asked, err
 		}
-		v := a.table.hasher.viewOf(u)
-		if asked || v.uid != d.uid || v.terminating || !v.owned || v.controlled || v.partOf != d.partOf {
+		v := a.table.viewOf(u)
+		if asked || v.uid != d.uid || v.terminating || !v.Owned || v.controlled || v.partOf != d.partOf {
 			return &v, asked, nil
 		}
 		d.version = v.version

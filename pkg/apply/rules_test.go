@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -112,22 +111,6 @@ func TestRowsGoFromWhatCarriesToWhatLeadsTrafficIn(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("order\n got %q\nwant %q", got, want)
-	}
-}
-
-func TestManagersAreToldApart(t *testing.T) {
-	for name, user := range map[string]bool{
-		"kubectl": true, "kubectl-client-side-apply": true, "helm": true, "Helm": true, "terraform": true, "before-first-apply": true,
-		"kustomize-controller": true, "argocd-controller": true,
-		"kube-controller-manager": false, "glbc": false, "endpointslice-controller": false, "ingress-nginx-controller": false,
-		"cert-manager-cainjector": false, "vpa-updater": false, "prometheus-operator": false, "fedsync": false,
-	} {
-		if got := isUser(metav1.ManagedFieldsEntry{Manager: name}); got != user {
-			t.Errorf("isUser(%s) = %v, want %v", name, got, user)
-		}
-	}
-	if isUser(metav1.ManagedFieldsEntry{Manager: "kubectl", Subresource: "scale"}) {
-		t.Error("a subresource's entry counts as a user's")
 	}
 }
 

@@ -302,13 +302,13 @@ func (t *table) dump(now time.Time) string {
 	defer t.mu.Unlock()
 	var b strings.Builder
 	for i, r := range t.sorted() {
-		if r.want != nil && r.settled() && r.last.err == nil && len(r.live.foreign) == 0 || i > 40 {
+		if r.want != nil && r.settled() && r.last.err == nil && len(r.live.Foreign) == 0 || i > 40 {
 			continue
 		}
 		fmt.Fprintf(&b, "%s: wanted %v, there %v, settled %v, under way %v, drift %v, last %v at %s (%d)\n", r.ref, r.want != nil, r.live != nil,
 			r.want != nil && r.settled(), r.flight != nil, r.drift, r.last.err, r.last.at.Format(time.TimeOnly), r.last.failures)
 		if r.live != nil && r.base != nil {
-			fmt.Fprintf(&b, "  live %s %v, base %s %v\n", r.live.version, r.live.fields, r.base.version, r.base.fields)
+			fmt.Fprintf(&b, "  live %s %v, base %s %v\n", r.live.version, r.live.Mark(), r.base.version, r.base.Mark())
 		}
 	}
 	for name, s := range t.spaces {
@@ -709,7 +709,7 @@ func (s *simulated) wantEqual() {
 			continue
 		}
 		wanted[d.ref.String()] = true
-		if v := s.table.hasher.viewOf(u); !s.table.hasher.says(v, d.unstructured().Object) {
+		if v := s.table.viewOf(u); !s.table.says(v, d.unstructured().Object) {
 			s.Errorf("%s is not what Git says: %v", d.ref, u.Object)
 		}
 	}

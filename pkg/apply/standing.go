@@ -169,7 +169,7 @@ func (a *Applier) rowFindings(r *row, deleting map[servicePort]*row, now time.Ti
 			Remedy:  "let who set the finalizer finish, or remove it",
 		})
 	}
-	if r.live != nil && len(r.live.foreign) > 0 {
+	if r.live != nil && len(r.live.Foreign) > 0 {
 		out = append(out, a.foreignFinding(r))
 	}
 	return out
@@ -245,8 +245,8 @@ func (a *Applier) deletionFinding(r *row, app, why string, now time.Time) federa
 
 func (a *Applier) foreignFinding(r *row) federation.Finding {
 	var parts []string
-	for _, f := range r.live.foreign {
-		parts = append(parts, fmt.Sprintf("%s (set by %s)", f.path, f.manager))
+	for _, f := range r.live.Foreign {
+		parts = append(parts, fmt.Sprintf("%s (set by %s)", f.Path, f.Manager))
 	}
 	return federation.Finding{
 		ID: "foreign", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app,

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"hash/maphash"
 	"maps"
 	"slices"
 	"sync"
@@ -24,7 +23,7 @@ type table struct {
 	instance    string
 	source      string
 	listTimeout time.Duration
-	hasher      hasher
+	hasher      Hasher // never changes
 
 	since       time.Time // when the cluster's lists were first waited for
 	incarnation int       // counts the clusters that were behind the address
@@ -150,7 +149,7 @@ type space struct {
 type spaceMark struct {
 	uid         types.UID
 	terminating bool
-	labels      digest
+	labels      uint64 // a digest
 }
 
 // pause is the wait that objects share which are refused for one reason.
@@ -166,7 +165,7 @@ func newTable(name, instance, source string, listTimeout time.Duration) *table {
 		instance:    instance,
 		source:      source,
 		listTimeout: listTimeout,
-		hasher:      hasher{seed: maphash.MakeSeed()},
+		hasher:      NewHasher(),
 		since:       time.Now(),
 		defined:     map[schema.GroupKind]federation.ObjectRef{},
 		definers:    map[federation.ObjectRef]schema.GroupKind{},

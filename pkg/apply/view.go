@@ -4,76 +4,39 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
-// view is what is kept of one state of a live object: its identity, who it
-// belongs to, and digests of the fields that are ours. Never the object.
-type view struct {
-	uid     types.UID
-	version string // the resourceVersion
-	partOf  string // the value of the label applyset.kubernetes.io/part-of
-
-	// owned says that there is an entry of our applies. Then fields is the set
-	// that it owns, which equal objects of all clusters share, and leaves are
+// View is what one state of a live object shows of our fields: which they are,
+// digests of their values, and what users added. It never holds the object. The zero
+// View is that of an object in which nothing is ours.
+type View struct {
+	// Owned reports whether there is an entry of our applies. Then fields is the
+	// set that it owns, which equal objects of all clusters share, and leaves are
 	// the digests of the values there. An entry in another API version than the
 	// object was read in cannot be followed: it has no leaves.
-	owned  bool
+	Owned  bool
 	fields unique.Handle[string]
 	leaves []digest
 
-	controlled  bool // a controller made it
-	terminating bool
-	deletedAt   time.Time // when the deletion was asked for
-	finalizers  []string  // what a deletion waits for
-	established bool      // of a CustomResourceDefinition: its kind is served
-	foreign     []foreignField
-	ports       []servicePort // of a Service
+	// Foreign are the first few of the fields that users own and we do not.
+	Foreign []Field
 }
 
-// mark is comparable, and changes with what we judge of an object: not with its
-// status, nor with what others write beside our fields.
-type mark struct {
-	uid         types.UID
-	partOf      string
-	fields      unique.Handle[string]
-	leaves      digest
-	terminating bool
-}
-
-func (v *view) mark() mark {
-	m := mark{uid: v.uid, partOf: v.partOf, fields: v.fields, terminating: v.terminating}
-	for _, d := range v.leaves {
-		m.leaves = m.leaves*1099511628211 ^ d // as FNV mixes
-	}
-	return m
-}
-
-// foreignField is a field that a user added beside ours.
-type foreignField struct{ path, manager string }
+// Field is a field that a user added, and the field manager that owns it.
+type Field struct{ Path, Manager string }
 
 // foreignShown bounds what is kept of an object's foreign fields: a finding names
 // a few of them.
 const foreignShown = 5
 
-// viewOf takes what is kept from a live object.
-func (h hasher) viewOf(u *unstructured.Unstructured) view {
-	v := view{
-		uid:        u.GetUID(),
-		version:    u.GetResourceVersion(),
-		partOf:     u.GetLabels()[LabelPartOf],
-		controlled: metav1.GetControllerOfNoCopy(u) != nil,
-	}
-	if at := u.GetDeletionTimestamp(); at != nil {
-		v.terminating, v.deletedAt, v.finalizers = true, at.Time, u.GetFinalizers()
-	}
+// View returns what a live object shows.
+func (h Hasher) View(u *unstructured.Unstructured) View {
+	var v View
 	entries := u.GetManagedFields()
 	owned := fieldpath.NewSet()
 	for _, e := range entries {
@@ -84,29 +47,48 @@ func (h hasher) viewOf(u *unstructured.Unstructured) view {
 		if err != nil {
 			break // not ours to follow: the next apply rewrites it
 		}
-		v.owned = true
+		v.Owned = true
 		v.fields = unique.Make(e.FieldsV1.GetRawString())
 		owned = set
 		if e.APIVersion == u.GetAPIVersion() {
 			v.leaves = h.leaves(set, u.Object)
 		}
 	}
-	if v.owned {
-		v.foreign = foreignFields(entries, owned)
-	}
-	if u.GroupVersionKind().GroupKind() == serviceKind {
-		v.ports = servicePorts(u)
-	}
-	if u.GroupVersionKind().GroupKind() == definitionKind {
-		v.established = isEstablished(u)
+	if v.Owned {
+		v.Foreign = foreignFields(entries, owned)
 	}
 	return v
 }
 
-// says whether the object says what the rendering says, and whether our entry
-// covers just that: then an apply would change nothing.
-func (h hasher) says(v view, rendered map[string]any) bool {
-	if !v.owned || v.leaves == nil || v.terminating {
+// Mark stands for our fields and their values. It is comparable, and stays the same
+// when only the status changes, or fields that others own.
+type Mark struct {
+	fields unique.Handle[string]
+	leaves digest
+}
+
+// Mark returns the view's mark.
+func (v View) Mark() Mark {
+	m := Mark{fields: v.fields}
+	for _, d := range v.leaves {
+		m.leaves = m.leaves*1099511628211 ^ d // as FNV mixes
+	}
+	return m
+}
+
+// Owns reports whether our entry has the path.
+func (v View) Owns(path fieldpath.Path) bool {
+	if !v.Owned {
+		return false
+	}
+	set, err := parseSet(v.fields.Value())
+	return err == nil && set.Has(path)
+}
+
+// Matches reports whether an apply of the rendered object would change nothing: the
+// live object has its values, and our entry covers just its fields.
+func (h Hasher) Matches(v View, rendered map[string]any) bool {
+	if !v.Owned || v.leaves == nil {
 		return false
 	}
 	set, err := parseSet(v.fields.Value())
@@ -116,26 +98,34 @@ func (h hasher) says(v view, rendered map[string]any) bool {
 	return covers(set, rendered) && slices.Equal(h.leaves(set, rendered), v.leaves)
 }
 
-// newer says whether resourceVersion a came after b. Versions that are no numbers
-// cannot be compared, and count as newer: better looked at twice.
-func newer(a, b string) bool {
-	if b == "" {
-		return true
-	}
-	order, err := resourceversion.CompareResourceVersion(a, b)
-	if err != nil {
-		return a != b
-	}
-	return order > 0
+// Change is what somebody else changed of our fields.
+type Change struct {
+	Paths []string // as people write them: spec.ports[port=80,protocol="TCP"]; nil if none changed
+	By    string   // the field manager, AnotherFedsync, or "somebody" if that is not known
 }
 
-// changedFields gives the paths under our fields in which live differs from
-// base, which an API server answered to us. A nil result means none do.
-func changedFields(base, live view) []fieldpath.Path {
-	if !base.owned {
+// AnotherFedsync is who changed what only our field manager owns.
+const AnotherFedsync = "another client that calls itself " + FieldManager
+
+// Compare returns what somebody else changed between base, which an API server
+// answered to our apply, and live, whose managed fields are entries. Both views are
+// of one Hasher.
+func Compare(base, live View, entries []metav1.ManagedFieldsEntry) Change {
+	changed := changedPaths(base, live)
+	c := Change{By: culprit(entries, changed, live.Owned && live.fields == base.fields)}
+	for _, p := range changed {
+		c.Paths = append(c.Paths, pathText(p))
+	}
+	return c
+}
+
+// changedPaths returns the paths under our fields in which live differs from base.
+// A nil result means none do.
+func changedPaths(base, live View) []fieldpath.Path {
+	if !base.Owned {
 		return nil
 	}
-	if live.owned && live.fields == base.fields {
+	if live.Owned && live.fields == base.fields {
 		if live.leaves == nil || base.leaves == nil || slices.Equal(live.leaves, base.leaves) {
 			return nil
 		}
@@ -146,7 +136,7 @@ func changedFields(base, live view) []fieldpath.Path {
 		return nil
 	}
 	after := fieldpath.NewSet()
-	if live.owned {
+	if live.Owned {
 		if after, err = parseSet(live.fields.Value()); err != nil {
 			after = fieldpath.NewSet()
 		}
@@ -158,7 +148,7 @@ func changedFields(base, live view) []fieldpath.Path {
 	return lost
 }
 
-func unequal(base, live view) []fieldpath.Path {
+func unequal(base, live View) []fieldpath.Path {
 	set, err := parseSet(base.fields.Value())
 	if err != nil {
 		return nil
@@ -173,7 +163,7 @@ func unequal(base, live view) []fieldpath.Path {
 	return paths(changed)
 }
 
-// paths gives the set's leaves in order, and a list's item in place of all that
+// paths returns the set's leaves in order, and a list's item in place of all that
 // is below it.
 func paths(set *fieldpath.Set) []fieldpath.Path {
 	return appendPaths(nil, nil, set)
@@ -202,24 +192,24 @@ type foreignPath struct {
 	manager string
 }
 
-// foreignFields gives the first few of what users own beside our fields.
-func foreignFields(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set) []foreignField {
-	var out []foreignField
+// foreignFields returns the first few of the fields that users own and we do not.
+func foreignFields(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set) []Field {
+	var out []Field
 	for _, f := range foreignPaths(entries, owned) {
 		// What stood there before the first apply is mostly defaults, and
 		// nobody's addition.
 		if f.manager != beforeFirstApply {
-			out = append(out, foreignField{path: pathText(f.path), manager: f.manager})
+			out = append(out, Field{Path: pathText(f.path), Manager: f.manager})
 		}
 	}
-	slices.SortFunc(out, func(a, b foreignField) int {
-		return strings.Compare(a.path+"\x00"+a.manager, b.path+"\x00"+b.manager)
+	slices.SortFunc(out, func(a, b Field) int {
+		return strings.Compare(a.Path+"\x00"+a.Manager, b.Path+"\x00"+b.Manager)
 	})
 	return slices.Clone(out[:min(len(out), foreignShown)])
 }
 
-// foreignPaths gives what users own beside our fields, under spec (and what
-// stands beside it) and labels.
+// foreignPaths returns what users own and we do not, of the labels and of all but
+// metadata and status.
 func foreignPaths(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set) []foreignPath {
 	var out []foreignPath
 	for _, e := range entries {
@@ -239,7 +229,40 @@ func foreignPaths(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set) []f
 	return out
 }
 
-// isTrace says whether a path is what tools leave behind in passing, such as the
+// TakenField is a field that adoption takes from the user who set it.
+type TakenField struct {
+	Path  string
+	Value any
+	// Defaulted reports whether the API may fill in a default in its place.
+	Defaulted bool
+}
+
+// Taken returns what users own of a live object and we do not. A dry run of an apply
+// leaves it in place, and adoption removes it.
+func Taken(u *unstructured.Unstructured) []TakenField {
+	entries := u.GetManagedFields()
+	owned := fieldpath.NewSet()
+	for _, e := range entries {
+		if set, err := decodeSet(e); err == nil && isOurs(e) {
+			owned = set
+		}
+	}
+	var out []TakenField
+	for _, f := range foreignPaths(entries, owned) {
+		at := leaf{value: u.Object, present: true}
+		for _, pe := range f.path {
+			at = descend(at, pe)
+		}
+		first, last := f.path[0], f.path[len(f.path)-1]
+		out = append(out, TakenField{
+			Path: pathText(f.path), Value: at.value,
+			Defaulted: last.FieldName != nil && first.FieldName != nil && *first.FieldName == "spec",
+		})
+	}
+	return out
+}
+
+// isTrace reports whether a path is what tools leave behind in passing, such as the
 // time of a rollout's restart.
 func isTrace(path string) bool {
 	for _, mark := range []string{"kubectl.kubernetes.io/", "deployment.kubernetes.io/", "ingress.kubernetes.io/"} {
@@ -249,9 +272,6 @@ func isTrace(path string) bool {
 	}
 	return false
 }
-
-// anotherFedsync is who changed what only our field manager owns.
-const anotherFedsync = "another client that calls itself " + FieldManager
 
 // culprit names who changed the paths, from the live object: the field manager
 // that owns the first of them now. Who only removed a field leaves no trace.
@@ -272,7 +292,7 @@ func culprit(entries []metav1.ManagedFieldsEntry, changed []fieldpath.Path, stil
 		}
 	}
 	if stillOurs {
-		return anotherFedsync
+		return AnotherFedsync
 	}
 	return "somebody"
 }
