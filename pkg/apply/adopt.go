@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -31,7 +32,7 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 		return out, err
 	}
 	// What nobody owned is known as before-first-apply only after the apply.
-	if _, others, err := Transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
+	if _, others, err := ownership.Transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
 		if answer, err = a.conform(ctx, k, answer); err != nil {
 			return out, err
 		}
@@ -50,7 +51,7 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 // be immutable), that is left to them.
 func (a *Applier) conform(ctx context.Context, k known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	before := live.GetManagedFields()
-	entries, moved, err := Transfer(before, k.object.GVK().GroupVersion().String())
+	entries, moved, err := ownership.Transfer(before, k.object.GVK().GroupVersion().String())
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +93,6 @@ func (a *Applier) setManagedFields(ctx context.Context, k known, version string,
 	}
 	return write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
 		return a.Client.Resource(k.resource).Namespace(k.ref.Namespace).Patch(ctx, k.ref.Name, types.JSONPatchType, data,
-			metav1.PatchOptions{FieldManager: FieldManager})
+			metav1.PatchOptions{FieldManager: ownership.FieldManager})
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -106,7 +107,7 @@ func (f *fixture) createdAnew() map[string]any {
 	d.ref.Name = "nginx-anew"
 	u := d.unstructured()
 	u.SetName("nginx-anew")
-	made, err := f.admin.Resource(services).Namespace(f.namespace).Apply(f.Context(), "nginx-anew", u, metav1.ApplyOptions{FieldManager: FieldManager})
+	made, err := f.admin.Resource(services).Namespace(f.namespace).Apply(f.Context(), "nginx-anew", u, metav1.ApplyOptions{FieldManager: ownership.FieldManager})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -265,7 +266,7 @@ func TestNeverLeavesWhatExists(t *testing.T) {
 	f.wantChanges(r.Changes)
 	f.wantRequests("PATCH configmaps/" + ParentName(f.federation, "web")) // the Service left Git
 	for _, e := range f.get(ingresses, "nginx").GetManagedFields() {
-		if e.Manager == FieldManager && e.Operation != metav1.ManagedFieldsOperationApply {
+		if e.Manager == ownership.FieldManager && e.Operation != metav1.ManagedFieldsOperationApply {
 			t.Errorf("managed fields have an entry of ours by %s, want Apply alone", e.Operation)
 		}
 	}

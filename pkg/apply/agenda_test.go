@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -121,7 +122,7 @@ func (s *sketch) shows(name string, ports ...int32) *row {
 	ref := s.ref(name)
 	s.knows(ref.GroupKind())
 	r := s.row(ref)
-	v := &view{uid: types.UID(name), version: "7", partOf: PartOf("web", "web"), View: View{Owned: true}}
+	v := &view{uid: types.UID(name), version: "7", partOf: PartOf("web", "web"), View: ownership.View{Owned: true}}
 	for _, p := range ports {
 		v.ports = append(v.ports, servicePort{protocol: "TCP", nodePort: p})
 	}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -274,7 +275,7 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 func releasedFields(answer *unstructured.Unstructured) []FieldDifference {
 	var out []FieldDifference
 	c := comparison{secret: answer.GroupVersionKind().GroupKind() == secretKind}
-	for _, f := range Taken(answer) {
+	for _, f := range ownership.Taken(answer) {
 		d := FieldDifference{Path: f.Path, Before: c.text(f.Path, f.Value)}
 		if f.Defaulted {
 			d.After = "the default"
@@ -324,7 +325,7 @@ func (q *question) dryRun(ctx context.Context, d *desired, mapping *meta.RESTMap
 	force := true
 	return request(ctx, q.Applier, func(ctx context.Context) (*unstructured.Unstructured, error) {
 		return q.Client.Resource(mapping.Resource).Namespace(d.ref.Namespace).Patch(ctx, d.ref.Name, types.ApplyPatchType, data,
-			metav1.PatchOptions{FieldManager: FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}})
+			metav1.PatchOptions{FieldManager: ownership.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}})
 	})
 }
 

@@ -15,7 +15,7 @@
 // changed what it states; otherwise there is no request. What was applied is remembered
 // as digests of what the API server answered, and after a start it is found again in
 // managedFields and the live values, so that a restart with nothing changed writes
-// nothing.
+// nothing. Package ownership has that arithmetic.
 //
 // The inventory is the ApplySet specification's: a label on every object and one parent
 // ConfigMap per app, which also says which source the app comes from.

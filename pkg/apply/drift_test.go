@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 )
 
 func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
@@ -35,7 +37,7 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 			second := f.get(ingresses, "nginx")
 			data := `{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"nginx","annotations":{"team":"other"},"labels":{"` +
 				LabelPartOf + `":"` + second.GetLabels()[LabelPartOf] + `"}},"spec":{"defaultBackend":{"service":{"name":"nginx","port":{"number":80}}}}}`
-			_, err := f.admin.Resource(ingresses).Namespace(f.namespace).Patch(f.Context(), "nginx", types.ApplyPatchType, []byte(data), metav1.PatchOptions{FieldManager: FieldManager})
+			_, err := f.admin.Resource(ingresses).Namespace(f.namespace).Patch(f.Context(), "nginx", types.ApplyPatchType, []byte(data), metav1.PatchOptions{FieldManager: ownership.FieldManager})
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -57,7 +59,7 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 			if got := f.counter.requests(); len(got) != 1 || !strings.HasPrefix(got[0], "PATCH ") {
 				t.Errorf("requests = %q, want one PATCH", got)
 			}
-			if got, want := f.overwritten.Load() > 0, strings.Contains(c.want, AnotherFedsync); got != want {
+			if got, want := f.overwritten.Load() > 0, strings.Contains(c.want, ownership.AnotherFedsync); got != want {
 				t.Errorf("the claim is doubted: %t, want %t", got, want)
 			}
 			f.upToDate()

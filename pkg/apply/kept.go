@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -67,7 +68,7 @@ func (a *Applier) keep(ctx context.Context, ref federation.ObjectRef, live *unst
 	})
 	for range 2 {
 		_, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-			return a.Client.Resource(secrets).Namespace(Namespace).Create(ctx, u, metav1.CreateOptions{FieldManager: FieldManager})
+			return a.Client.Resource(secrets).Namespace(Namespace).Create(ctx, u, metav1.CreateOptions{FieldManager: ownership.FieldManager})
 		})
 		if !apierrors.IsNotFound(err) {
 			break

@@ -7,12 +7,14 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 )
 
 // view is what is kept of one state of a live object: its identity, who it
 // belongs to, and what is ours in it. Never the object.
 type view struct {
-	View
+	ownership.View
 	uid     types.UID
 	version string // the resourceVersion
 	partOf  string // the value of the label applyset.kubernetes.io/part-of
@@ -30,7 +32,7 @@ type view struct {
 type mark struct {
 	uid         types.UID
 	partOf      string
-	ours        Mark
+	ours        ownership.Mark
 	terminating bool
 }
 

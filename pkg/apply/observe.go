@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -272,7 +273,7 @@ func (a *Applier) judge(r *row, e Event, v view) Drift {
 		}
 		return out
 	}
-	if d.by == AnotherFedsync {
+	if d.by == ownership.AnotherFedsync {
 		a.Overwritten()
 	}
 	noted := t.noteDrift(r, d)
@@ -293,7 +294,7 @@ func (t *table) recognize(r *row) {
 
 // driftOf returns what somebody else changed between base and live; false if nothing.
 func driftOf(base *view, live view, object *unstructured.Unstructured) (drift, bool) {
-	changed := Compare(base.View, live.View, object.GetManagedFields())
+	changed := ownership.Compare(base.View, live.View, object.GetManagedFields())
 	if changed.Paths == nil && live.partOf == base.partOf && live.Owned {
 		return drift{}, false
 	}

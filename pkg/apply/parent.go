@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -260,7 +261,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 		var err error
 		if p == nil {
 			answer, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-				return parents.Create(ctx, content, metav1.CreateOptions{FieldManager: FieldManager})
+				return parents.Create(ctx, content, metav1.CreateOptions{FieldManager: ownership.FieldManager})
 			})
 		} else {
 			content.SetResourceVersion(p.version)
@@ -269,7 +270,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 				return nil, fmt.Errorf("encode: %w", err)
 			}
 			answer, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-				return parents.Patch(ctx, name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: FieldManager})
+				return parents.Patch(ctx, name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: ownership.FieldManager})
 			})
 		}
 		switch {

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -71,7 +72,7 @@ func TestPruneLeavesWhatIsNotOurs(t *testing.T) {
 		return copied != ""
 	})
 	body := `{"apiVersion":"apps/v1","kind":"ReplicaSet",` + label[1:]
-	if _, err := f.admin.Resource(replicaSets).Namespace(f.namespace).Patch(t.Context(), copied, types.ApplyPatchType, []byte(body), metav1.PatchOptions{FieldManager: FieldManager}); err != nil {
+	if _, err := f.admin.Resource(replicaSets).Namespace(f.namespace).Patch(t.Context(), copied, types.ApplyPatchType, []byte(body), metav1.PatchOptions{FieldManager: ownership.FieldManager}); err != nil {
 		t.Fatal(err)
 	}
 	// A label that a user copied: no entry of ours.

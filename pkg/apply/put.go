@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -299,7 +300,7 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 	if k.adoption == federation.AdoptNever {
 		_, err := write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
 			return a.Client.Resource(k.resource).Namespace(k.ref.Namespace).Create(ctx, k.unstructured(),
-				metav1.CreateOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict})
+				metav1.CreateOptions{FieldManager: ownership.FieldManager, FieldValidation: metav1.FieldValidationStrict})
 		})
 		if apierrors.IsAlreadyExists(err) {
 			return out, alreadyExists(k.desired)
@@ -313,7 +314,7 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 		return out, err
 	}
 	if k.adoption != federation.AdoptNever {
-		if _, others, err := Transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
+		if _, others, err := ownership.Transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
 			// Somebody made it between our look and our apply.
 			answer, err = a.conform(ctx, k, answer)
 			if err != nil {
@@ -348,7 +349,7 @@ func (a *Applier) patchData(ctx context.Context, k known, data []byte) (*unstruc
 	force := true
 	return write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
 		return a.Client.Resource(k.resource).Namespace(k.ref.Namespace).Patch(ctx, k.ref.Name, types.ApplyPatchType, data,
-			metav1.PatchOptions{FieldManager: FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict})
+			metav1.PatchOptions{FieldManager: ownership.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict})
 	})
 }
 
@@ -357,7 +358,7 @@ func (a *Applier) patchData(ctx context.Context, k known, data []byte) (*unstruc
 // and what our own name owns by Update.
 func (a *Applier) tidy(ctx context.Context, k known, answer *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	for range putTries {
-		entries, changed, err := Disown(answer.GetManagedFields())
+		entries, changed, err := ownership.Disown(answer.GetManagedFields())
 		if err != nil || !changed {
 			return answer, nil //nolint:nilerr // an entry that cannot be read is not ours to tidy
 		}
@@ -369,7 +370,7 @@ func (a *Applier) tidy(ctx context.Context, k known, answer *unstructured.Unstru
 		if err != nil {
 			return nil, err
 		}
-		if hasher := a.table.hasher; len(Compare(hasher.View(answer), hasher.View(now), nil).Paths) > 0 {
+		if hasher := a.table.hasher; len(ownership.Compare(hasher.View(answer), hasher.View(now), nil).Paths) > 0 {
 			return answer, nil // not only faster, but against us: its event tells
 		}
 		answer = now

@@ -5,6 +5,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 )
 
 // replicasPath is the field that autoscalers write.
@@ -31,7 +33,7 @@ func (a *Applier) letGo(ctx context.Context, k known, live *unstructured.Unstruc
 	if !k.leavesReplicas() {
 		return live, nil
 	}
-	entries, changed, err := Without(live.GetManagedFields(), replicasPath)
+	entries, changed, err := ownership.Without(live.GetManagedFields(), replicasPath)
 	if err != nil || !changed {
 		return live, nil //nolint:nilerr // an entry that cannot be read is left to the API server
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -151,7 +152,7 @@ func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f 
 }
 
 // observe takes what a namespace shows.
-func (s *space) observe(h Hasher, u *unstructured.Unstructured) {
+func (s *space) observe(h ownership.Hasher, u *unstructured.Unstructured) {
 	s.known, s.exists = true, true
 	s.terminating, s.message = u.GetDeletionTimestamp() != nil, ""
 	s.mark = spaceMark{uid: u.GetUID(), terminating: s.terminating, labels: h.Labels(u.GetLabels())}
@@ -175,9 +176,9 @@ func (s *space) observe(h Hasher, u *unstructured.Unstructured) {
 func (a *Applier) createNamespace(ctx context.Context, name string) (*unstructured.Unstructured, error) {
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
 	u.SetName(name)
-	u.SetAnnotations(map[string]string{annotationCreated: FieldManager + "/" + a.Federation})
+	u.SetAnnotations(map[string]string{annotationCreated: ownership.FieldManager + "/" + a.Federation})
 	made, err := write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return a.Client.Resource(namespaces).Create(ctx, u, metav1.CreateOptions{FieldManager: FieldManager})
+		return a.Client.Resource(namespaces).Create(ctx, u, metav1.CreateOptions{FieldManager: ownership.FieldManager})
 	})
 	if apierrors.IsAlreadyExists(err) {
 		return a.get(ctx, namespaces, federation.ObjectRef{Name: name})

@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/internal/objectstore"
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -491,7 +492,7 @@ func TestAStormOfEventsOnARefusedObjectIsNoStormOfRequests(t *testing.T) {
 		s.push(manyConfigMaps(20, "0")...)
 		s.completeWithin(time.Minute)
 		s.store.SetRefusals(func(a objectstore.Attempt) error {
-			if a.Manager != FieldManager {
+			if a.Manager != ownership.FieldManager {
 				return nil
 			}
 			return objectstore.Policy("no", "configmaps", "no")(a)
@@ -527,7 +528,7 @@ func TestWhatSomebodyMendsIsSeenWithinFiveSeconds(t *testing.T) {
 		defer s.stop()
 		closed := true
 		s.store.SetRefusals(func(a objectstore.Attempt) error {
-			if !closed || a.Manager != FieldManager || a.Namespace != "default" {
+			if !closed || a.Manager != ownership.FieldManager || a.Namespace != "default" {
 				return nil
 			}
 			return objectstore.Policy("no", "configmaps", "no")(a)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -23,7 +24,7 @@ type table struct {
 	instance    string
 	source      string
 	listTimeout time.Duration
-	hasher      Hasher // never changes
+	hasher      ownership.Hasher // never changes
 
 	since       time.Time // when the cluster's lists were first waited for
 	incarnation int       // counts the clusters that were behind the address
@@ -165,7 +166,7 @@ func newTable(name, instance, source string, listTimeout time.Duration) *table {
 		instance:    instance,
 		source:      source,
 		listTimeout: listTimeout,
-		hasher:      NewHasher(),
+		hasher:      ownership.NewHasher(),
 		since:       time.Now(),
 		defined:     map[schema.GroupKind]federation.ObjectRef{},
 		definers:    map[federation.ObjectRef]schema.GroupKind{},

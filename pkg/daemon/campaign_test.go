@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/internal/history"
-	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -299,7 +299,7 @@ func (l *lived) difference(cluster string) string {
 	}
 	for ref, u := range live {
 		ours := slices.ContainsFunc(u.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool {
-			return e.Manager == apply.FieldManager && e.Operation == metav1.ManagedFieldsOperationApply
+			return e.Manager == ownership.FieldManager && e.Operation == metav1.ManagedFieldsOperationApply
 		})
 		if ours && !wanted[ref] && u.GetDeletionTimestamp() == nil {
 			b, _ := json.Marshal(u.Object)

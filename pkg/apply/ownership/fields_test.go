@@ -1,4 +1,4 @@
-package apply
+package ownership
 
 import (
 	"encoding/json"
