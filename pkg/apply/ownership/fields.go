@@ -124,7 +124,7 @@ func list(v any) []any {
 	return items
 }
 
-// matchesKey says whether a list's item is the one that the key names. A
+// matchesKey reports whether a list's item is the one that the key names. A
 // protocol that the item leaves out is TCP, the only default that a key of a
 // built-in kind has.
 func matchesKey(item any, key value.FieldList) bool {
@@ -160,7 +160,7 @@ func equalScalars(a, b any) bool {
 	return a == b
 }
 
-// number gives the value of any number that JSON decoding makes, whole numbers
+// number returns the value of any number that JSON decoding makes, whole numbers
 // exactly as integers.
 func number(v any) (any, bool) {
 	switch n := v.(type) {
@@ -179,7 +179,7 @@ func number(v any) (any, bool) {
 	return nil, false
 }
 
-// covers says whether every field that the rendered object sets lies in the set.
+// covers reports whether every field that the rendered object sets lies in the set.
 // A field outside was never applied, or its ownership was lost.
 func covers(set *fieldpath.Set, rendered map[string]any) bool {
 	for name, v := range rendered {
@@ -327,7 +327,7 @@ var quantityFields = map[string]bool{
 	"default": true, "defaultRequest": true, "min": true, "max": true, "maxLimitRequestRatio": true,
 }
 
-// amount gives a quantity's amount in one form.
+// amount returns a quantity's amount in one form.
 func amount(v any) (string, bool) {
 	s, ok := v.(string)
 	if !ok {

@@ -177,7 +177,7 @@ func TestChangedFieldsNamesPaths(t *testing.T) {
 }
 
 // FuzzLeaves holds the walk to three things for any set and object: it does not
-// panic, it gives one digest for each path of the set, and equal objects give
+// panic, it returns one digest for each path of the set, and equal objects give
 // equal digests.
 func FuzzLeaves(f *testing.F) {
 	f.Add(ownedSet, ownedObject)

@@ -75,7 +75,7 @@ func encodeSet(e metav1.ManagedFieldsEntry, set *fieldpath.Set) (metav1.ManagedF
 }
 
 // conformable is the part of a set that adoption takes over from users: the
-// labels and everything beside metadata and status.
+// labels and everything outside metadata and status.
 func conformable(set *fieldpath.Set) *fieldpath.Set {
 	out := fieldpath.NewSet()
 	copyBelow := func(to, from *fieldpath.Set, pe fieldpath.PathElement) {
