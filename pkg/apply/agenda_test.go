@@ -106,12 +106,9 @@ func (s *sketch) knows(gk schema.GroupKind) *kind {
 
 // widen has the inventory list all that the app has and shows.
 func (s *sketch) widen() {
-	p := &parent{uid: "parent", version: "1", instance: "one", source: "source", kinds: map[schema.GroupKind]bool{}, namespaces: map[string]bool{}}
+	p := &parent{Parent: Parent{UID: "parent", ResourceVersion: "1", Instance: "one", Source: "source"}}
 	for _, r := range s.rows {
-		p.kinds[r.ref.GroupKind()] = true
-		if r.ref.Namespace != "" {
-			p.namespaces[r.ref.Namespace] = true
-		}
+		p.Add(r.ref)
 	}
 	s.app("web").parent = p
 }
@@ -128,8 +125,7 @@ func (s *sketch) shows(name string, ports ...int32) *row {
 	}
 	r.live, r.base, r.seen = v, v, start
 	r.resource = s.kind(ref.GroupKind()).mapping.Resource
-	s.app("web").parent.kinds[ref.GroupKind()] = true
-	s.app("web").parent.namespaces[ref.Namespace] = true
+	s.app("web").parent.Add(ref)
 	return r
 }
 
@@ -416,8 +412,8 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				r.want = &d
 				s.index()
 				s.knows(r.ref.GroupKind())
-				*s.app("other") = app{name: "other", kinds: s.app("other").kinds, spaces: s.app("other").spaces, parent: &parent{
-					instance: "one", source: "source", kinds: s.app("other").kinds, namespaces: s.app("other").spaces,
+				*s.app("other") = app{name: "other", has: s.app("other").has, parent: &parent{
+					Parent: Parent{Instance: "one", Source: "source", Contents: s.app("other").has},
 				}}
 			},
 			want: []string{"put Ingress/a"}, busy: true,
@@ -560,7 +556,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.settles(config)
-				s.app("web").parent.kinds[serviceKind] = true
+				s.app("web").parent.Kinds[serviceKind] = true
 				s.knows(serviceKind)
 			},
 			want: []string{"narrow web"}, busy: true,
@@ -570,7 +566,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.settles(config)
-				s.app("web").parent.kinds[serviceKind] = true
+				s.app("web").parent.Kinds[serviceKind] = true
 				s.lists[s.knows(serviceKind).mapping.Resource.GroupResource()] = listing{err: errNotWatched}
 			},
 		},

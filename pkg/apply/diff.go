@@ -167,7 +167,7 @@ func (a *Applier) readParents(ctx context.Context) (map[string]*parent, error) {
 	}
 	out := map[string]*parent{}
 	for i := range list.Items {
-		if app := list.Items[i].GetAnnotations()[annotationApp]; app != "" {
+		if app := AppOf(a.Federation, &list.Items[i]); app != "" {
 			out[app] = a.parentOf(app, &list.Items[i])
 		}
 	}
@@ -184,7 +184,7 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 			continue
 		}
 		apps[PartOf(q.Federation, app.App)] = app.App
-		maps.Copy(kinds, parents[app.App].kinds)
+		maps.Copy(kinds, parents[app.App].Kinds)
 	}
 	var out []Difference
 	for gk := range kinds {
@@ -205,7 +205,7 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 			v := q.table.viewOf(&list.Items[i])
 			ref := federation.RefOf(&list.Items[i])
 			app, ours := apps[v.partOf]
-			if !ours || wanted[ref] || !v.Owned || v.controlled || v.terminating || gk == namespaceKind || !parents[app].kinds[gk] {
+			if !ours || wanted[ref] || !v.Owned || v.controlled || v.terminating || gk == namespaceKind || !parents[app].Kinds[gk] {
 				continue
 			}
 			out = append(out, Difference{Cluster: q.Cluster, App: app, Object: ref, Action: federation.ActionPruned})
@@ -363,7 +363,9 @@ func (c *comparison) compare(path string, before, after any) {
 	b, bIsMap := before.(map[string]any)
 	a, aIsMap := after.(map[string]any)
 	if (bIsMap || before == nil) && (aIsMap || after == nil) && len(a)+len(b) > 0 {
-		for _, name := range slices.Sorted(maps.Keys(union(keysOf(b), keysOf(a)))) {
+		names := slices.AppendSeq(slices.Collect(maps.Keys(b)), maps.Keys(a))
+		slices.Sort(names)
+		for _, name := range slices.Compact(names) {
 			c.compare(fieldPath(path, name), b[name], a[name])
 		}
 		return
@@ -406,14 +408,6 @@ func mustEncode(v any) []byte {
 		return []byte("null") // it came from JSON
 	}
 	return data
-}
-
-func keysOf(m map[string]any) map[string]bool {
-	out := make(map[string]bool, len(m))
-	for name := range m {
-		out[name] = true
-	}
-	return out
 }
 
 func itemAt(items []any, i int) any {

@@ -51,7 +51,7 @@ func (x *reckoning) inventory(a *app) (standing, time.Time) {
 func (x *reckoning) inventories() {
 	for _, a := range x.sortedApps() {
 		left := x.leaving(a, x.tally(a.name).leaving)
-		if len(a.kinds) == 0 && (!a.named || !a.parent.exists() && len(left) == 0) {
+		if len(a.has.Kinds) == 0 && (!a.named || !a.parent.exists() && len(left) == 0) {
 			continue // there is nothing to list
 		}
 		if a.parent.refusal() != nil || a.flight != nil || x.isWide(a) && (!a.named || a.parent.lists(left)) {

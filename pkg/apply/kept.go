@@ -29,6 +29,14 @@ const keptFor = 30 * 24 * time.Hour
 // may be larger than a Secret can be.
 const keptKey = "object.json.gz"
 
+// labelKept is on every Secret that keeps an object, and the annotations say which it
+// is and for how long.
+const (
+	labelKept         = "fedsync.dev/kept"
+	annotationObject  = "fedsync.dev/object"
+	annotationExpires = "fedsync.dev/expires"
+)
+
 // Kept is an object as it was before it was adopted.
 type Kept struct {
 	Object  federation.ObjectRef
@@ -61,7 +69,7 @@ func (a *Applier) keep(ctx context.Context, ref federation.ObjectRef, live *unst
 	}}
 	u.SetName("kept-" + hex.EncodeToString(sum[:12]))
 	u.SetNamespace(Namespace)
-	u.SetLabels(map[string]string{labelKept: "true", LabelFederation: federationLabel(a.Federation)})
+	u.SetLabels(map[string]string{labelKept: "true", LabelFederation: FederationLabel(a.Federation)})
 	u.SetAnnotations(map[string]string{
 		annotationObject:  ref.String(),
 		annotationExpires: time.Now().Add(keptFor).UTC().Format(time.RFC3339),

@@ -61,7 +61,7 @@ func TestAKindIsWatchedAsLongAsItIsNotKnownToBeGone(t *testing.T) {
 			a := New(Options{Federation: "web"})
 			k := a.table.kind(gk)
 			k.mapping, k.watched = served, served
-			a.table.app("web").parent = &parent{kinds: map[schema.GroupKind]bool{gk: true}}
+			a.table.app("web").parent = &parent{Parent: Parent{Contents: Contents{Kinds: map[schema.GroupKind]bool{gk: true}}}}
 			test.happens(a.table, k)
 			if got := slices.Contains(a.Resources(), replicaSets); got != test.watched {
 				t.Errorf("watched = %v, want %v", got, test.watched)

@@ -29,7 +29,7 @@ func (t *table) mayLeave(a *app, r *row) bool {
 	if r.ref.GroupKind() == namespaceKind || a.withholds(r.ref) {
 		return false
 	}
-	return a.parent.exists() && a.parent.kinds[r.ref.GroupKind()] && t.isListed(r.resource.GroupResource())
+	return a.parent.exists() && a.parent.Kinds[r.ref.GroupKind()] && t.isListed(r.resource.GroupResource())
 }
 
 // withholds reports whether an object is to be left as it is.
@@ -177,16 +177,16 @@ func (t *table) leaving(a *app, rows []*row) []*row {
 // lists reports whether the parent lists what the rows are.
 func (p *parent) lists(rows []*row) bool {
 	return !slices.ContainsFunc(rows, func(r *row) bool {
-		return !p.kinds[r.ref.GroupKind()] || r.ref.Namespace != "" && r.ref.Namespace != Namespace && !p.namespaces[r.ref.Namespace]
+		return !p.Lists(r.ref)
 	})
 }
 
 // isNarrow reports whether the inventory lists just what the app has.
 func (t *table) isNarrow(a *app) bool {
-	if len(a.kinds) == 0 {
+	if len(a.has.Kinds) == 0 {
 		return !a.parent.exists()
 	}
-	return t.wide(a) && len(a.parent.kinds) == len(a.kinds) && len(a.parent.namespaces) == len(a.spaces)
+	return t.wide(a) && a.parent.Contents.Equal(a.has)
 }
 
 // tallies counts the rows of every app.
@@ -219,7 +219,7 @@ func (t *table) unlisted(a *app) []schema.GroupKind {
 		return nil
 	}
 	var out []schema.GroupKind
-	for gk := range a.parent.kinds {
+	for gk := range a.parent.Kinds {
 		k := t.kinds[gk]
 		if k.isGone() || k != nil && k.mapping != nil && t.isListed(k.mapping.Resource.GroupResource()) {
 			continue
@@ -274,7 +274,7 @@ func (t *table) complete() bool {
 		if !a.named {
 			continue
 		}
-		if len(a.kinds) > 0 && !t.wide(a) && (a.last.err == nil || !a.last.err.leavesNoInventory()) {
+		if len(a.has.Kinds) > 0 && !t.wide(a) && (a.last.err == nil || !a.last.err.leavesNoInventory()) {
 			return false
 		}
 		if a.plan.Prune != federation.PruneAllowed || t.broken() || len(a.plan.Withheld) > 0 || !a.parent.exists() {

@@ -54,14 +54,14 @@ func (a *Applier) Observe(e Event) Drift {
 		e.ResourceVersion = e.Object.GetResourceVersion()
 	}
 	t := a.table
-	if a.isParent(e) {
+	if app := a.parentsApp(e); app != "" {
 		var p *parent
 		if !e.Deleted {
-			p = a.parentOf(e.Object.GetAnnotations()[annotationApp], e.Object)
+			p = a.parentOf(app, e.Object)
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		a.observeParent(e, p)
+		a.observeParent(app, e, p)
 		a.Wake()
 		return Drift{Object: ref, Findings: true}
 	}
@@ -159,7 +159,7 @@ func (a *Applier) ParentsRead(l *Listing) {
 			continue
 		}
 		uid, there := l.Objects[types.NamespacedName{Namespace: Namespace, Name: ParentName(a.Federation, of.name)}]
-		if !there || uid != of.parent.uid {
+		if !there || uid != of.parent.UID {
 			of.parent = nil
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -23,14 +22,9 @@ import (
 
 // parent is what is known of the ConfigMap that heads an app's inventory.
 type parent struct {
-	uid        types.UID
-	version    string // the resourceVersion
-	kinds      map[schema.GroupKind]bool
-	namespaces map[string]bool // but fedsync-system
-	instance   string
-	source     string
-	refused    *Error // why it is not ours to write
-	seen       time.Time
+	Parent
+	refused *Error // why it is not ours to write
+	seen    time.Time
 }
 
 // exists reports whether there is a parent.
@@ -46,22 +40,13 @@ func (p *parent) refusal() *Error {
 
 // parentOf reads a parent.
 func (a *Applier) parentOf(app string, u *unstructured.Unstructured) *parent {
-	annotations := u.GetAnnotations()
-	p := &parent{
-		uid:        u.GetUID(),
-		version:    u.GetResourceVersion(),
-		kinds:      map[schema.GroupKind]bool{},
-		namespaces: map[string]bool{},
-		instance:   annotations[annotationInstance],
-		source:     annotations[annotationSource],
-		refused:    a.refusal(app, u),
-		seen:       time.Now(),
-	}
-	for _, name := range splitList(annotations[annotationGroupKinds]) {
-		p.kinds[schema.ParseGroupKind(name)] = true
-	}
-	for _, name := range splitList(annotations[annotationMoreSpaces]) {
-		p.namespaces[name] = true
+	p := &parent{Parent: Read(u), seen: time.Now()}
+	owner := Owner{Federation: a.Federation, Source: a.Source, FormerSources: a.FormerSources}
+	if why, remedy := owner.Refusal(app, p.Parent); why != "" {
+		p.refused = &Error{
+			Verb: "claim", Object: federation.RefOf(u), Class: ClassOwned,
+			Err: fmt.Errorf("nothing is written for app %s: %s", app, why), Remedy: remedy,
+		}
 	}
 	return p
 }
@@ -70,20 +55,7 @@ func (a *Applier) parentOf(app string, u *unstructured.Unstructured) *parent {
 // namespace of the app.
 func (t *table) wide(a *app) bool {
 	p := a.parent
-	if p == nil || p.refused != nil || p.instance != t.instance || p.source != t.source {
-		return false
-	}
-	for gk := range a.kinds {
-		if !p.kinds[gk] {
-			return false
-		}
-	}
-	for name := range a.spaces {
-		if !p.namespaces[name] {
-			return false
-		}
-	}
-	return true
+	return p != nil && p.refused == nil && p.Instance == t.instance && p.Source == t.source && p.Covers(a.has)
 }
 
 // listedKinds are the kinds that the inventories list.
@@ -93,7 +65,7 @@ func (t *table) listedKinds() []schema.GroupKind {
 		if !a.parent.exists() {
 			continue
 		}
-		for gk := range a.parent.kinds {
+		for gk := range a.parent.Kinds {
 			out = append(out, gk)
 		}
 	}
@@ -107,30 +79,25 @@ func compareKinds(a, b schema.GroupKind) int {
 
 // parentWish is what a parent is to list.
 type parentWish struct {
-	kinds  map[schema.GroupKind]bool
-	spaces map[string]bool
-	as     string  // the instance's name
-	exact  bool    // and nothing besides; with no kinds it is deleted
-	known  *parent // as it was seen last
+	contents Contents
+	as       string  // the instance's name
+	exact    bool    // and nothing besides; with no kinds it is deleted
+	known    *parent // as it was seen last
 }
 
 // parentWish is what the app's parent is to list: all that the app has besides what
 // it lists already or, where exact, that alone; t.mu is held.
 func (t *table) parentWish(a *app, exact bool) parentWish {
-	w := parentWish{kinds: maps.Clone(a.kinds), spaces: maps.Clone(a.spaces), as: t.instance, exact: exact, known: a.parent}
-	if exact {
-		return w
-	}
-	for _, r := range t.rows {
-		if name, ok := t.ownerOf(r); !ok || name != a.name || r.want != nil || r.ref.GroupKind() == namespaceKind {
-			continue
-		}
-		w.kinds[r.ref.GroupKind()] = true
-		if r.ref.Namespace != "" && r.ref.Namespace != Namespace {
-			w.spaces[r.ref.Namespace] = true
+	var left Contents // what is there and no longer wanted
+	if !exact {
+		for _, r := range t.rows {
+			if name, ok := t.ownerOf(r); !ok || name != a.name || r.want != nil || r.ref.GroupKind() == namespaceKind {
+				continue
+			}
+			left.Add(r.ref)
 		}
 	}
-	return w
+	return parentWish{contents: a.has.Union(left), as: t.instance, exact: exact, known: a.parent}
 }
 
 const verbNarrow = "narrow"
@@ -144,7 +111,7 @@ func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *
 	if w.exact {
 		verb = verbNarrow
 	}
-	if w.exact && len(w.kinds) == 0 {
+	if w.exact && len(w.contents.Kinds) == 0 {
 		p, err = a.deleteParent(ctx, of.name, w.known)
 	} else {
 		p, err = a.writeParent(ctx, of.name, w)
@@ -177,7 +144,7 @@ func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *
 // known already; t.mu is held.
 func (t *table) takeParent(a *app, p *parent) {
 	t.sets[PartOf(t.federation, a.name)] = a.name
-	if p != nil && a.parent != nil && a.parent.uid == p.uid && newer(a.parent.version, p.version) {
+	if p != nil && a.parent != nil && a.parent.UID == p.UID && newer(a.parent.ResourceVersion, p.ResourceVersion) {
 		return
 	}
 	a.parent = p
@@ -189,48 +156,25 @@ func (e *Error) leavesNoInventory() bool {
 	return e.Class == ClassForbidden || e.Class == ClassAdmission || e.Class == ClassQuota
 }
 
-// refusal says why a parent is not ours to write.
-func (a *Applier) refusal(app string, u *unstructured.Unstructured) *Error {
-	annotations := u.GetAnnotations()
-	tool, _, _ := strings.Cut(annotations[annotationTooling], "/")
-	var why, remedy string
-	switch {
-	case tool != toolingName:
-		why = fmt.Sprintf("it belongs to the tool %q", annotations[annotationTooling])
-		remedy = "rename the federation or the app"
-	case annotations[annotationFederation] != a.Federation || annotations[annotationApp] != app:
-		why = fmt.Sprintf("it belongs to app %q of federation %q", annotations[annotationApp], annotations[annotationFederation])
-		remedy = "rename the federation or the app"
-	case annotations[annotationSource] != a.Source && !slices.Contains(a.FormerSources, annotations[annotationSource]):
-		why = fmt.Sprintf("it belongs to another source (repository, ref and federation): %q, and this is %q", annotations[annotationSource], a.Source)
-		remedy = fmt.Sprintf("stop the other fedsync; to take over, kubectl annotate --overwrite configmap -n %s %s %s=%s",
-			Namespace, u.GetName(), annotationSource, a.Source)
-	default:
-		return nil
+// parentsApp returns the app whose parent the event is about; empty if it is about
+// none of this federation.
+func (a *Applier) parentsApp(e Event) string {
+	if e.Resource != configMaps {
+		return ""
 	}
-	return &Error{
-		Verb: "claim", Object: federation.RefOf(u), Class: ClassOwned,
-		Err: fmt.Errorf("nothing is written for app %s: %s", app, why), Remedy: remedy,
-	}
+	return AppOf(a.Federation, e.Object)
 }
 
-// isParent says whether the event is about a parent of this federation.
-func (a *Applier) isParent(e Event) bool {
-	return e.Resource == configMaps && e.Object.GetNamespace() == Namespace &&
-		e.Object.GetLabels()[LabelFederation] == federationLabel(a.Federation) &&
-		e.Object.GetAnnotations()[annotationApp] != ""
-}
-
-// observeParent takes an event of a parent; t.mu is held.
-func (a *Applier) observeParent(e Event, p *parent) {
+// observeParent takes an event of the app's parent; t.mu is held.
+func (a *Applier) observeParent(app string, e Event, p *parent) {
 	t := a.table
-	of := t.app(e.Object.GetAnnotations()[annotationApp])
+	of := t.app(app)
 	switch {
-	case of.flight != nil && of.parent != nil && p != nil && !newer(p.version, of.parent.version):
+	case of.flight != nil && of.parent != nil && p != nil && !newer(p.ResourceVersion, of.parent.ResourceVersion):
 		return
 	case !e.Deleted:
 		t.takeParent(of, p)
-	case of.parent != nil && (of.parent.uid == e.Object.GetUID() || e.Object.GetUID() == ""):
+	case of.parent != nil && (of.parent.UID == e.Object.GetUID() || e.Object.GetUID() == ""):
 		of.parent = nil // its kinds are known from the rows; what left has its label
 	}
 }
@@ -249,14 +193,17 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 		if p.refusal() != nil {
 			return p, p.refused
 		}
-		kinds, spaces := w.kinds, w.spaces
-		if p != nil && !w.exact {
-			kinds, spaces = union(p.kinds, w.kinds), union(p.namespaces, w.spaces)
+		wish := Parent{Federation: a.Federation, App: app, Source: a.Source, Instance: w.as, Contents: w.contents}
+		if p != nil {
+			wish.ResourceVersion = p.ResourceVersion
+			if !w.exact {
+				wish.Contents = p.Union(w.contents)
+			}
+			if p.Instance == wish.Instance && p.Source == wish.Source && p.Contents.Equal(wish.Contents) {
+				return p, nil
+			}
 		}
-		if p != nil && p.instance == w.as && p.source == a.Source && maps.Equal(p.kinds, kinds) && maps.Equal(p.namespaces, spaces) {
-			return p, nil
-		}
-		content := a.parentContent(app, w.as, kinds, spaces)
+		content := wish.Object(a.Version)
 		var answer *unstructured.Unstructured
 		var err error
 		if p == nil {
@@ -264,7 +211,6 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 				return parents.Create(ctx, content, metav1.CreateOptions{FieldManager: ownership.FieldManager})
 			})
 		} else {
-			content.SetResourceVersion(p.version)
 			var data []byte
 			if data, err = json.Marshal(content.Object); err != nil {
 				return nil, fmt.Errorf("encode: %w", err)
@@ -297,36 +243,6 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 	}
 }
 
-// parentContent is a parent as the ApplySet specification wants it.
-func (a *Applier) parentContent(app, instance string, kinds map[schema.GroupKind]bool, spaces map[string]bool) *unstructured.Unstructured {
-	var names []string
-	for gk := range kinds {
-		names = append(names, groupKindName(gk))
-	}
-	slices.Sort(names)
-	version := a.Version
-	if version == "" {
-		version = "v0.0.0"
-	}
-	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap"}}
-	u.SetName(ParentName(a.Federation, app))
-	u.SetNamespace(Namespace)
-	u.SetLabels(map[string]string{
-		LabelParentID:   PartOf(a.Federation, app),
-		LabelFederation: federationLabel(a.Federation),
-	})
-	u.SetAnnotations(map[string]string{
-		annotationTooling:    toolingName + "/" + version,
-		annotationGroupKinds: strings.Join(names, ","),
-		annotationMoreSpaces: strings.Join(slices.Sorted(maps.Keys(spaces)), ","),
-		annotationFederation: a.Federation,
-		annotationApp:        app,
-		annotationSource:     a.Source,
-		annotationInstance:   instance,
-	})
-	return u
-}
-
 // readParent reads the app's parent; nil where there is none.
 func (a *Applier) readParent(ctx context.Context, app string) (*parent, error) {
 	u, err := a.get(ctx, configMaps, federation.ObjectRef{Namespace: Namespace, Name: ParentName(a.Federation, app)})
@@ -346,7 +262,7 @@ func (a *Applier) deleteParent(ctx context.Context, app string, p *parent) (*par
 		return nil, nil //nolint:nilnil // a missing parent is no parent
 	}
 	_, err := write(ctx, a, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, a.Client.Resource(configMaps).Namespace(Namespace).Delete(ctx, ParentName(a.Federation, app), preconditions(p.uid, p.version))
+		return struct{}{}, a.Client.Resource(configMaps).Namespace(Namespace).Delete(ctx, ParentName(a.Federation, app), preconditions(p.UID, p.ResourceVersion))
 	})
 	switch {
 	case err == nil || apierrors.IsNotFound(err):
@@ -355,15 +271,4 @@ func (a *Applier) deleteParent(ctx context.Context, app string, p *parent) (*par
 		return a.readParent(ctx, app)
 	}
 	return nil, err
-}
-
-func union[K comparable](a, b map[K]bool) map[K]bool {
-	out := make(map[K]bool, len(a)+len(b))
-	maps.Copy(out, a)
-	maps.Copy(out, b)
-	return out
-}
-
-func splitList(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -171,6 +171,9 @@ func (s *space) observe(h ownership.Hasher, u *unstructured.Unstructured) {
 	s.message = strings.Join(why, "; ")
 }
 
+// annotationCreated is on a namespace that fedsync made because objects needed it.
+const annotationCreated = "fedsync.dev/created-by"
+
 // createNamespace makes a namespace that objects need. It bears no label of an
 // inventory, so that it is never pruned.
 func (a *Applier) createNamespace(ctx context.Context, name string) (*unstructured.Unstructured, error) {

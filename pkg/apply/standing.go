@@ -294,7 +294,7 @@ func createSpace(name string) string { return "kubectl create namespace " + name
 func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 	t := a.table
 	var out []federation.Finding
-	if refused := of.parent.refusal(); refused != nil && len(of.kinds) > 0 {
+	if refused := of.parent.refusal(); refused != nil && len(of.has.Kinds) > 0 {
 		return []federation.Finding{refused.finding(a.Cluster, of.name)}
 	}
 	e := of.last.err
@@ -332,7 +332,7 @@ func (a *Applier) blindFinding(of *app) (federation.Finding, bool) {
 	texts := make([]string, len(kinds))
 	for i, gk := range kinds {
 		err := t.blindness(gk)
-		texts[i] = groupKindName(gk) + " (" + sanitize(reason(err)) + ")"
+		texts[i] = gk.String() + " (" + sanitize(reason(err)) + ")"
 		if apierrors.IsForbidden(err) {
 			f.Remedy = "allow fedsync to list and watch them in this cluster"
 		}

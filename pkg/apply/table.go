@@ -103,11 +103,10 @@ type definitionMark struct {
 // app is what is known of one app: the plan's word on it and its inventory.
 type app struct {
 	name   string
-	plan   federation.AppPlan        // without its objects
-	named  bool                      // the plan speaks of it
-	kinds  map[schema.GroupKind]bool // of what it has, see index
-	spaces map[string]bool           // likewise, but fedsync-system
-	parent *parent                   // nil where it does not exist, as far as is known
+	plan   federation.AppPlan // without its objects
+	named  bool               // the plan speaks of it
+	has    Contents           // what its inventory is to list, see index
+	parent *parent            // nil where it does not exist, as far as is known
 	flight *flight
 	last   try // of widening or narrowing the parent
 }
@@ -247,17 +246,13 @@ func (t *table) sorted() []*row {
 // index counts what each app has.
 func (t *table) index() {
 	for _, a := range t.apps {
-		a.kinds, a.spaces = map[schema.GroupKind]bool{}, map[string]bool{}
+		a.has = Contents{}
 	}
 	for _, r := range t.rows {
 		if r.want == nil {
 			continue
 		}
-		a := t.app(r.want.app)
-		a.kinds[r.ref.GroupKind()] = true
-		if r.ref.Namespace != "" && r.ref.Namespace != Namespace {
-			a.spaces[r.ref.Namespace] = true
-		}
+		t.app(r.want.app).has.Add(r.ref)
 	}
 }
 

@@ -32,7 +32,7 @@ func TestParentsBearTheInstanceThatWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.until("the name is seen", func() bool { return f.parentOfWeb().instance == "one" })
+	f.until("the name is seen", func() bool { return f.parentOfWeb().Instance == "one" })
 	f.settle()
 	if got := f.parent().GetAnnotations()[annotationInstance]; got != "two" {
 		t.Errorf("instance = %s, want two", got)
@@ -190,7 +190,7 @@ func TestAParentThatSomebodyEmptiesIsFilledAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.until("the change is seen", func() bool { return len(f.parentOfWeb().kinds) == 0 })
+	f.until("the change is seen", func() bool { return len(f.parentOfWeb().Kinds) == 0 })
 	f.settle()
 	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
 }

@@ -1,0 +1,123 @@
+package apply
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Parent is what the ConfigMap that heads an app's inventory says, or is to say.
+type Parent struct {
+	Federation string
+	App        string
+	Source     string // a digest of repository, ref and federation
+	Instance   string // the name of the fedsync that wrote it last
+	Contents
+
+	// These are the API server's.
+	UID             types.UID
+	ResourceVersion string
+
+	name    string
+	tooling string // what made it, and the version of that
+}
+
+// Read returns what a parent says.
+func Read(u *unstructured.Unstructured) Parent {
+	annotations := u.GetAnnotations()
+	p := Parent{
+		Federation:      annotations[annotationFederation],
+		App:             annotations[annotationApp],
+		Source:          annotations[annotationSource],
+		Instance:        annotations[annotationInstance],
+		Contents:        Contents{Kinds: map[schema.GroupKind]bool{}, Namespaces: map[string]bool{}},
+		UID:             u.GetUID(),
+		ResourceVersion: u.GetResourceVersion(),
+		name:            u.GetName(),
+		tooling:         annotations[annotationTooling],
+	}
+	for _, name := range splitList(annotations[annotationGroupKinds]) {
+		p.Kinds[schema.ParseGroupKind(name)] = true
+	}
+	for _, name := range splitList(annotations[annotationMoreSpaces]) {
+		p.Namespaces[name] = true
+	}
+	return p
+}
+
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// AppOf returns the app whose parent in the federation a ConfigMap is; empty if it is
+// none.
+func AppOf(federationName string, u *unstructured.Unstructured) string {
+	if u.GetNamespace() != federation.SystemNamespace || u.GetLabels()[LabelFederation] != FederationLabel(federationName) {
+		return ""
+	}
+	return u.GetAnnotations()[annotationApp]
+}
+
+// Object returns the ConfigMap that says all this, as the ApplySet specification
+// wants it. The version is that of fedsync, as in v0.1.0; it may be empty. With a
+// ResourceVersion, the object is about that state of the parent only.
+func (p Parent) Object(version string) *unstructured.Unstructured {
+	var names []string
+	for gk := range p.Kinds {
+		names = append(names, gk.String())
+	}
+	slices.Sort(names)
+	if version == "" {
+		version = "v0.0.0"
+	}
+	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap"}}
+	u.SetName(ParentName(p.Federation, p.App))
+	u.SetNamespace(federation.SystemNamespace)
+	u.SetResourceVersion(p.ResourceVersion)
+	u.SetLabels(map[string]string{
+		LabelParentID:   PartOf(p.Federation, p.App),
+		LabelFederation: FederationLabel(p.Federation),
+	})
+	u.SetAnnotations(map[string]string{
+		annotationTooling:    toolingName + "/" + version,
+		annotationGroupKinds: strings.Join(names, ","),
+		annotationMoreSpaces: strings.Join(slices.Sorted(maps.Keys(p.Namespaces)), ","),
+		annotationFederation: p.Federation,
+		annotationApp:        p.App,
+		annotationSource:     p.Source,
+		annotationInstance:   p.Instance,
+	})
+	return u
+}
+
+// Owner is a fedsync with inventories of its own.
+type Owner struct {
+	Federation string
+	Source     string
+	// FormerSources are what an earlier version called the same source.
+	FormerSources []string
+}
+
+// Refusal returns why a parent is not the owner's to write for the app, and what to
+// do about it. Both are empty if it is the owner's.
+func (o Owner) Refusal(app string, p Parent) (why, remedy string) {
+	tool, _, _ := strings.Cut(p.tooling, "/")
+	switch {
+	case tool != toolingName:
+		return fmt.Sprintf("it belongs to the tool %q", p.tooling), "rename the federation or the app"
+	case p.Federation != o.Federation || p.App != app:
+		return fmt.Sprintf("it belongs to app %q of federation %q", p.App, p.Federation), "rename the federation or the app"
+	case p.Source != o.Source && !slices.Contains(o.FormerSources, p.Source):
+		why = fmt.Sprintf("it belongs to another source (repository, ref and federation): %q, and this is %q", p.Source, o.Source)
+		remedy = fmt.Sprintf("stop the other fedsync; to take over, kubectl annotate --overwrite configmap -n %s %s %s=%s",
+			federation.SystemNamespace, p.name, annotationSource, o.Source)
+	}
+	return why, remedy
+}
