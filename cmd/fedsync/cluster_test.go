@@ -28,6 +28,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -125,7 +126,7 @@ func cleanUp(tb testing.TB, s *sandboxtest.Sandbox, ns, fed string) {
 }
 
 func cleanUpCluster(ctx context.Context, client kubernetes.Interface, ns, fed string) error {
-	ours := metav1.ListOptions{LabelSelector: apply.ParentSelector(fed)}
+	ours := metav1.ListOptions{LabelSelector: inventory.ParentSelector(fed)}
 	err := errors.Join(
 		client.CoreV1().ConfigMaps(apply.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
 		client.CoreV1().Secrets(apply.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),

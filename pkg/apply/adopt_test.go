@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -118,7 +119,7 @@ func (f *fixture) createdAnew() map[string]any {
 // the mark of whose it is.
 func ownedFields(u *unstructured.Unstructured) map[string]any {
 	u = u.DeepCopy()
-	unstructured.RemoveNestedField(u.Object, "metadata", "labels", LabelPartOf)
+	unstructured.RemoveNestedField(u.Object, "metadata", "labels", inventory.LabelPartOf)
 	spec, _, _ := unstructured.NestedMap(u.Object, "spec")
 	delete(spec, "clusterIP")
 	delete(spec, "clusterIPs")
@@ -264,7 +265,7 @@ func TestNeverLeavesWhatExists(t *testing.T) {
 	app.Objects = app.Objects[1:]
 	r = f.mustSync(app)
 	f.wantChanges(r.Changes)
-	f.wantRequests("PATCH configmaps/" + ParentName(f.federation, "web")) // the Service left Git
+	f.wantRequests("PATCH configmaps/" + inventory.ParentName(f.federation, "web")) // the Service left Git
 	for _, e := range f.get(ingresses, "nginx").GetManagedFields() {
 		if e.Manager == ownership.FieldManager && e.Operation != metav1.ManagedFieldsOperationApply {
 			t.Errorf("managed fields have an entry of ours by %s, want Apply alone", e.Operation)

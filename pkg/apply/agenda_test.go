@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -106,7 +107,7 @@ func (s *sketch) knows(gk schema.GroupKind) *kind {
 
 // widen has the inventory list all that the app has and shows.
 func (s *sketch) widen() {
-	p := &parent{Parent: Parent{UID: "parent", ResourceVersion: "1", Instance: "one", Source: "source"}}
+	p := &parent{Parent: inventory.Parent{UID: "parent", ResourceVersion: "1", Instance: "one", Source: "source"}}
 	for _, r := range s.rows {
 		p.Add(r.ref)
 	}
@@ -119,7 +120,7 @@ func (s *sketch) shows(name string, ports ...int32) *row {
 	ref := s.ref(name)
 	s.knows(ref.GroupKind())
 	r := s.row(ref)
-	v := &view{uid: types.UID(name), version: "7", partOf: PartOf("web", "web"), View: ownership.View{Owned: true}}
+	v := &view{uid: types.UID(name), version: "7", partOf: inventory.PartOf("web", "web"), View: ownership.View{Owned: true}}
 	for _, p := range ports {
 		v.ports = append(v.ports, servicePort{protocol: "TCP", nodePort: p})
 	}
@@ -413,7 +414,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.index()
 				s.knows(r.ref.GroupKind())
 				*s.app("other") = app{name: "other", has: s.app("other").has, parent: &parent{
-					Parent: Parent{Instance: "one", Source: "source", Contents: s.app("other").has},
+					Parent: inventory.Parent{Instance: "one", Source: "source", Contents: s.app("other").has},
 				}}
 			},
 			want: []string{"put Ingress/a"}, busy: true,

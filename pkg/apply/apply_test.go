@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -17,8 +18,8 @@ func TestApplyCreatesThenLeavesThenConfigures(t *testing.T) {
 	f := newFixture(t)
 	r := f.mustSync(f.app("web", nginx))
 	f.wantChanges(r.Changes, "created Service/nginx", "created ReplicaSet/nginx", "created Ingress/nginx")
-	if got := f.get(services, "nginx").GetLabels()[LabelPartOf]; got != PartOf(f.federation, "web") {
-		t.Errorf("part-of label = %q, want %q", got, PartOf(f.federation, "web"))
+	if got := f.get(services, "nginx").GetLabels()[inventory.LabelPartOf]; got != inventory.PartOf(f.federation, "web") {
+		t.Errorf("part-of label = %q, want %q", got, inventory.PartOf(f.federation, "web"))
 	}
 
 	r = f.mustSync(f.app("web", nginx))
@@ -186,7 +187,7 @@ func TestNamespacesAreMadeIfThePlanSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ns.GetLabels()[LabelPartOf] != "" || ns.GetAnnotations()[annotationCreated] == "" {
+	if ns.GetLabels()[inventory.LabelPartOf] != "" || ns.GetAnnotations()[annotationCreated] == "" {
 		t.Errorf("namespace has labels %v and annotations %v, want no part-of label and %s", ns.GetLabels(), ns.GetAnnotations(), annotationCreated)
 	}
 	// It stays when all that was in it goes.

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -86,10 +87,10 @@ func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Diff
 		return nil, err
 	}
 	for _, app := range plan.Apps {
-		q.sets[PartOf(a.Federation, app.App)] = true
+		q.sets[inventory.PartOf(a.Federation, app.App)] = true
 	}
 	for app := range parents {
-		q.sets[PartOf(a.Federation, app)] = true
+		q.sets[inventory.PartOf(a.Federation, app)] = true
 	}
 	wanted := map[federation.ObjectRef]bool{}
 	var objects []*desired
@@ -97,7 +98,7 @@ func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Diff
 	for _, app := range plan.Apps {
 		broken = broken || app.Broken
 		for _, o := range app.Objects {
-			d := &desired{app: app.App, partOf: PartOf(a.Federation, app.App), adoption: app.Adoption, object: o, ref: o.Ref}
+			d := &desired{app: app.App, partOf: inventory.PartOf(a.Federation, app.App), adoption: app.Adoption, object: o, ref: o.Ref}
 			if mapping, err := a.mapping(ctx, o.Ref.GroupKind(), o.Version); err == nil {
 				d.ref = scoped(o.Ref, mapping)
 			}
@@ -157,7 +158,7 @@ func (q *question) silence() error {
 // not be read.
 func (a *Applier) readParents(ctx context.Context) (map[string]*parent, error) {
 	list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-		return a.Client.Resource(configMaps).Namespace(Namespace).List(ctx, metav1.ListOptions{LabelSelector: ParentSelector(a.Federation)})
+		return a.Client.Resource(configMaps).Namespace(Namespace).List(ctx, metav1.ListOptions{LabelSelector: inventory.ParentSelector(a.Federation)})
 	})
 	if apierrors.IsForbidden(err) {
 		return map[string]*parent{}, nil
@@ -167,7 +168,7 @@ func (a *Applier) readParents(ctx context.Context) (map[string]*parent, error) {
 	}
 	out := map[string]*parent{}
 	for i := range list.Items {
-		if app := AppOf(a.Federation, &list.Items[i]); app != "" {
+		if app := inventory.AppOf(a.Federation, &list.Items[i]); app != "" {
 			out[app] = a.parentOf(app, &list.Items[i])
 		}
 	}
@@ -183,7 +184,7 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 		if app.Broken || broken || app.Prune != federation.PruneAllowed || len(app.Withheld) > 0 || !parents[app.App].exists() {
 			continue
 		}
-		apps[PartOf(q.Federation, app.App)] = app.App
+		apps[inventory.PartOf(q.Federation, app.App)] = app.App
 		maps.Copy(kinds, parents[app.App].Kinds)
 	}
 	var out []Difference
@@ -193,7 +194,7 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 			continue
 		}
 		list, err := request(ctx, q.Applier, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-			return q.Client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{LabelSelector: LabelPartOf})
+			return q.Client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{LabelSelector: inventory.LabelPartOf})
 		})
 		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
 			continue

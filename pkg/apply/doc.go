@@ -18,7 +18,8 @@
 // nothing. Package ownership has that arithmetic.
 //
 // The inventory is the ApplySet specification's: a label on every object and one parent
-// ConfigMap per app, which also says which source the app comes from.
+// ConfigMap per app, which also says which source the app comes from. Package
+// inventory has its words.
 //
 // The package opens no watch: pkg/member feeds it with the events of pkg/health's.
 package apply

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 )
 
 func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
@@ -36,7 +38,7 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 		{"an apply by a second client under our name", func(f *fixture) {
 			second := f.get(ingresses, "nginx")
 			data := `{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"nginx","annotations":{"team":"other"},"labels":{"` +
-				LabelPartOf + `":"` + second.GetLabels()[LabelPartOf] + `"}},"spec":{"defaultBackend":{"service":{"name":"nginx","port":{"number":80}}}}}`
+				inventory.LabelPartOf + `":"` + second.GetLabels()[inventory.LabelPartOf] + `"}},"spec":{"defaultBackend":{"service":{"name":"nginx","port":{"number":80}}}}}`
 			_, err := f.admin.Resource(ingresses).Namespace(f.namespace).Patch(f.Context(), "nginx", types.ApplyPatchType, []byte(data), metav1.PatchOptions{FieldManager: ownership.FieldManager})
 			if err != nil {
 				f.Fatal(err)
@@ -107,9 +109,9 @@ func TestADeletedObjectIsMadeAgain(t *testing.T) {
 func TestALabelThatWasRemovedComesBack(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	f.patchAs("kubectl-label", services, "nginx", `{"metadata":{"labels":{"`+LabelPartOf+`":null}}}`)
+	f.patchAs("kubectl-label", services, "nginx", `{"metadata":{"labels":{"`+inventory.LabelPartOf+`":null}}}`)
 	f.wantChanges(f.repair(), "configured Service/nginx (metadata.labels.applyset.kubernetes.io/part-of removed by somebody)")
-	if got := f.get(services, "nginx").GetLabels()[LabelPartOf]; got == "" {
+	if got := f.get(services, "nginx").GetLabels()[inventory.LabelPartOf]; got == "" {
 		t.Error("the label is missing, want it back")
 	}
 	f.upToDate()

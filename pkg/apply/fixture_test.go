@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -82,7 +83,7 @@ func newFixture(t *testing.T) *fixture {
 		}
 		ctx := context.WithoutCancel(t.Context())
 		for _, gvr := range []schema.GroupVersionResource{configMaps, secrets} {
-			err := f.admin.Resource(gvr).Namespace(Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: ParentSelector(f.federation)})
+			err := f.admin.Resource(gvr).Namespace(Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: inventory.ParentSelector(f.federation)})
 			if err != nil {
 				t.Errorf("clean up: %v", err)
 			}
@@ -296,12 +297,12 @@ func (f *fixture) watch() {
 	f.Helper()
 	if !f.watched[configMaps.GroupResource().WithVersion("parents")] {
 		f.watched[configMaps.GroupResource().WithVersion("parents")] = true
-		f.follow(configMaps, Namespace, ParentSelector(f.federation))
+		f.follow(configMaps, Namespace, inventory.ParentSelector(f.federation))
 	}
 	for _, gvr := range f.Resources() {
 		if !f.watched[gvr] {
 			f.watched[gvr] = true
-			f.follow(gvr, "", LabelPartOf)
+			f.follow(gvr, "", inventory.LabelPartOf)
 			f.Listed(gvr, nil)
 		}
 	}
@@ -432,7 +433,7 @@ func (f *fixture) exists(gvr schema.GroupVersionResource, name string) bool {
 // parent gives the parent of the app web.
 func (f *fixture) parent() *unstructured.Unstructured {
 	f.Helper()
-	u, err := f.admin.Resource(configMaps).Namespace(Namespace).Get(f.Context(), ParentName(f.federation, "web"), metav1.GetOptions{})
+	u, err := f.admin.Resource(configMaps).Namespace(Namespace).Get(f.Context(), inventory.ParentName(f.federation, "web"), metav1.GetOptions{})
 	if err != nil {
 		f.Fatalf("get the parent of web: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -131,7 +132,7 @@ func (d *desired) unstructured() *unstructured.Unstructured {
 			metadata["labels"] = labels
 		}
 		if labels != nil {
-			labels[LabelPartOf] = d.partOf
+			labels[inventory.LabelPartOf] = d.partOf
 		}
 	}
 	for _, name := range []string{"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"} {

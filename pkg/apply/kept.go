@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -69,7 +70,7 @@ func (a *Applier) keep(ctx context.Context, ref federation.ObjectRef, live *unst
 	}}
 	u.SetName("kept-" + hex.EncodeToString(sum[:12]))
 	u.SetNamespace(Namespace)
-	u.SetLabels(map[string]string{labelKept: "true", LabelFederation: FederationLabel(a.Federation)})
+	u.SetLabels(map[string]string{labelKept: "true", inventory.LabelFederation: inventory.FederationLabel(a.Federation)})
 	u.SetAnnotations(map[string]string{
 		annotationObject:  ref.String(),
 		annotationExpires: time.Now().Add(keptFor).UTC().Format(time.RFC3339),
@@ -98,7 +99,7 @@ func (a *Applier) ListKept(ctx context.Context) ([]Kept, error) {
 	for {
 		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
 			return a.Client.Resource(secrets).Namespace(Namespace).List(ctx, metav1.ListOptions{
-				LabelSelector: labelKept + "=true," + ParentSelector(a.Federation), Limit: 50, Continue: token,
+				LabelSelector: labelKept + "=true," + inventory.ParentSelector(a.Federation), Limit: 50, Continue: token,
 			})
 		})
 		if err != nil {

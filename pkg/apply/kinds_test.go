@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -61,7 +62,7 @@ func TestAKindIsWatchedAsLongAsItIsNotKnownToBeGone(t *testing.T) {
 			a := New(Options{Federation: "web"})
 			k := a.table.kind(gk)
 			k.mapping, k.watched = served, served
-			a.table.app("web").parent = &parent{Parent: Parent{Contents: Contents{Kinds: map[schema.GroupKind]bool{gk: true}}}}
+			a.table.app("web").parent = &parent{Parent: inventory.Parent{Contents: inventory.Contents{Kinds: map[schema.GroupKind]bool{gk: true}}}}
 			test.happens(a.table, k)
 			if got := slices.Contains(a.Resources(), replicaSets); got != test.watched {
 				t.Errorf("watched = %v, want %v", got, test.watched)

@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 )
 
 // view is what is kept of one state of a live object: its identity, who it
@@ -47,7 +49,7 @@ func (t *table) viewOf(u *unstructured.Unstructured) view {
 		View:       t.hasher.View(u),
 		uid:        u.GetUID(),
 		version:    u.GetResourceVersion(),
-		partOf:     u.GetLabels()[LabelPartOf],
+		partOf:     u.GetLabels()[inventory.LabelPartOf],
 		controlled: metav1.GetControllerOfNoCopy(u) != nil,
 	}
 	if at := u.GetDeletionTimestamp(); at != nil {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -158,7 +159,7 @@ func (a *Applier) ParentsRead(l *Listing) {
 		if of.flight != nil || of.parent == nil || !of.parent.seen.Before(l.Asked) {
 			continue
 		}
-		uid, there := l.Objects[types.NamespacedName{Namespace: Namespace, Name: ParentName(a.Federation, of.name)}]
+		uid, there := l.Objects[types.NamespacedName{Namespace: Namespace, Name: inventory.ParentName(a.Federation, of.name)}]
 		if !there || uid != of.parent.UID {
 			of.parent = nil
 		}

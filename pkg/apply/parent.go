@@ -16,13 +16,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // parent is what is known of the ConfigMap that heads an app's inventory.
 type parent struct {
-	Parent
+	inventory.Parent
 	refused *Error // why it is not ours to write
 	seen    time.Time
 }
@@ -40,8 +41,8 @@ func (p *parent) refusal() *Error {
 
 // parentOf reads a parent.
 func (a *Applier) parentOf(app string, u *unstructured.Unstructured) *parent {
-	p := &parent{Parent: Read(u), seen: time.Now()}
-	owner := Owner{Federation: a.Federation, Source: a.Source, FormerSources: a.FormerSources}
+	p := &parent{Parent: inventory.Read(u), seen: time.Now()}
+	owner := inventory.Owner{Federation: a.Federation, Source: a.Source, FormerSources: a.FormerSources}
 	if why, remedy := owner.Refusal(app, p.Parent); why != "" {
 		p.refused = &Error{
 			Verb: "claim", Object: federation.RefOf(u), Class: ClassOwned,
@@ -79,7 +80,7 @@ func compareKinds(a, b schema.GroupKind) int {
 
 // parentWish is what a parent is to list.
 type parentWish struct {
-	contents Contents
+	contents inventory.Contents
 	as       string  // the instance's name
 	exact    bool    // and nothing besides; with no kinds it is deleted
 	known    *parent // as it was seen last
@@ -88,7 +89,7 @@ type parentWish struct {
 // parentWish is what the app's parent is to list: all that the app has besides what
 // it lists already or, where exact, that alone; t.mu is held.
 func (t *table) parentWish(a *app, exact bool) parentWish {
-	var left Contents // what is there and no longer wanted
+	var left inventory.Contents // what is there and no longer wanted
 	if !exact {
 		for _, r := range t.rows {
 			if name, ok := t.ownerOf(r); !ok || name != a.name || r.want != nil || r.ref.GroupKind() == namespaceKind {
@@ -104,7 +105,7 @@ const verbNarrow = "narrow"
 
 // writeInventory sees to it that the app's parent lists what it is to.
 func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *flight) {
-	ref := federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: ParentName(a.Federation, of.name)}
+	ref := federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: inventory.ParentName(a.Federation, of.name)}
 	var p *parent
 	var err error
 	verb := "claim"
@@ -143,7 +144,7 @@ func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *
 // takeParent takes what was read or written of a parent, unless something newer is
 // known already; t.mu is held.
 func (t *table) takeParent(a *app, p *parent) {
-	t.sets[PartOf(t.federation, a.name)] = a.name
+	t.sets[inventory.PartOf(t.federation, a.name)] = a.name
 	if p != nil && a.parent != nil && a.parent.UID == p.UID && newer(a.parent.ResourceVersion, p.ResourceVersion) {
 		return
 	}
@@ -162,7 +163,7 @@ func (a *Applier) parentsApp(e Event) string {
 	if e.Resource != configMaps {
 		return ""
 	}
-	return AppOf(a.Federation, e.Object)
+	return inventory.AppOf(a.Federation, e.Object)
 }
 
 // observeParent takes an event of the app's parent; t.mu is held.
@@ -186,14 +187,14 @@ const parentTries = 5
 // then. It writes only where something differs.
 func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*parent, error) {
 	parents := a.Client.Resource(configMaps).Namespace(Namespace)
-	name := ParentName(a.Federation, app)
+	name := inventory.ParentName(a.Federation, app)
 	p := w.known
 	madeNamespace := false
 	for range parentTries {
 		if p.refusal() != nil {
 			return p, p.refused
 		}
-		wish := Parent{Federation: a.Federation, App: app, Source: a.Source, Instance: w.as, Contents: w.contents}
+		wish := inventory.Parent{Federation: a.Federation, App: app, Source: a.Source, Instance: w.as, Contents: w.contents}
 		if p != nil {
 			wish.ResourceVersion = p.ResourceVersion
 			if !w.exact {
@@ -245,7 +246,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 
 // readParent reads the app's parent; nil where there is none.
 func (a *Applier) readParent(ctx context.Context, app string) (*parent, error) {
-	u, err := a.get(ctx, configMaps, federation.ObjectRef{Namespace: Namespace, Name: ParentName(a.Federation, app)})
+	u, err := a.get(ctx, configMaps, federation.ObjectRef{Namespace: Namespace, Name: inventory.ParentName(a.Federation, app)})
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // a missing parent is no parent
 	}
@@ -262,7 +263,7 @@ func (a *Applier) deleteParent(ctx context.Context, app string, p *parent) (*par
 		return nil, nil //nolint:nilnil // a missing parent is no parent
 	}
 	_, err := write(ctx, a, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, a.Client.Resource(configMaps).Namespace(Namespace).Delete(ctx, ParentName(a.Federation, app), preconditions(p.UID, p.ResourceVersion))
+		return struct{}{}, a.Client.Resource(configMaps).Namespace(Namespace).Delete(ctx, inventory.ParentName(a.Federation, app), preconditions(p.UID, p.ResourceVersion))
 	})
 	switch {
 	case err == nil || apierrors.IsNotFound(err):

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -42,7 +43,7 @@ func (t *table) take(plan federation.ClusterPlan) {
 		a := t.app(p.App)
 		a.named, a.plan = true, p
 		a.plan.Objects = nil
-		t.sets[PartOf(t.federation, p.App)] = p.App
+		t.sets[inventory.PartOf(t.federation, p.App)] = p.App
 		if p.Broken {
 			continue
 		}
@@ -52,7 +53,7 @@ func (t *table) take(plan federation.ClusterPlan) {
 			ref := scoped(o.Ref, k.mapping)
 			d := t.rows[ref].wants(p.App, p.Adoption, o)
 			if d == nil {
-				d = &desired{app: p.App, partOf: PartOf(t.federation, p.App), adoption: p.Adoption, object: o, ref: ref}
+				d = &desired{app: p.App, partOf: inventory.PartOf(t.federation, p.App), adoption: p.Adoption, object: o, ref: ref}
 			}
 			t.claim(taken, d)
 		}

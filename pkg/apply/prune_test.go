@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -16,10 +17,10 @@ import (
 func (f *fixture) wantParent(kinds, spaces string) {
 	f.Helper()
 	annotations := f.parent().GetAnnotations()
-	if got := annotations[annotationGroupKinds]; got != kinds {
+	if got := annotations["applyset.kubernetes.io/contains-group-kinds"]; got != kinds {
 		f.Errorf("kinds of the parent = %q, want %q", got, kinds)
 	}
-	if got := annotations[annotationMoreSpaces]; got != spaces {
+	if got := annotations["applyset.kubernetes.io/additional-namespaces"]; got != spaces {
 		f.Errorf("namespaces of the parent = %q, want %q", got, spaces)
 	}
 }
@@ -29,17 +30,17 @@ func TestWhatLeavesGitIsPruned(t *testing.T) {
 	f.mustSync(f.app("web", nginx))
 	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
 	u := f.parent()
-	if got, want := u.GetLabels()[LabelParentID], PartOf(f.federation, "web"); got != want {
+	if got, want := u.GetLabels()[inventory.LabelParentID], inventory.PartOf(f.federation, "web"); got != want {
 		t.Errorf("id of the parent = %q, want %q", got, want)
 	}
-	if got := u.GetAnnotations()[annotationTooling]; got != "fedsync/v0.0.1" {
+	if got := u.GetAnnotations()["applyset.kubernetes.io/tooling"]; got != "fedsync/v0.0.1" {
 		t.Errorf("tooling = %q, want fedsync/v0.0.1", got)
 	}
 
 	less := strings.Join(strings.Split(nginx, "\n---\n")[:2], "\n---\n")
 	r := f.mustSync(f.app("web", less))
 	f.wantChanges(r.Changes, "pruned Ingress/nginx")
-	f.wantRequests("DELETE ingresses/nginx", "GET ingresses/nginx", "PATCH configmaps/"+ParentName(f.federation, "web"))
+	f.wantRequests("DELETE ingresses/nginx", "GET ingresses/nginx", "PATCH configmaps/"+inventory.ParentName(f.federation, "web"))
 	f.wantParent("ReplicaSet.apps,Service", f.namespace)
 
 	// An app that leaves takes all with it, and its inventory.
@@ -49,7 +50,7 @@ func TestWhatLeavesGitIsPruned(t *testing.T) {
 	if first, last := slices.Index(got, "DELETE replicasets/nginx"), slices.Index(got, "DELETE services/nginx"); first < 0 || last < first {
 		t.Errorf("requests = %q, want the ReplicaSet deleted before the Service", got)
 	}
-	_, err := f.admin.Resource(configMaps).Namespace(Namespace).Get(t.Context(), ParentName(f.federation, "web"), metav1.GetOptions{})
+	_, err := f.admin.Resource(configMaps).Namespace(Namespace).Get(t.Context(), inventory.ParentName(f.federation, "web"), metav1.GetOptions{})
 	if err == nil {
 		t.Error("the parent is still there, want it gone with the app")
 	}
@@ -58,7 +59,7 @@ func TestWhatLeavesGitIsPruned(t *testing.T) {
 func TestPruneLeavesWhatIsNotOurs(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx, deployment))
-	label := `{"metadata":{"labels":{"` + LabelPartOf + `":"` + PartOf(f.federation, "web") + `"}}}`
+	label := `{"metadata":{"labels":{"` + inventory.LabelPartOf + `":"` + inventory.PartOf(f.federation, "web") + `"}}}`
 	// A label copied to what a controller made, with an entry of ours for good measure.
 	var copied string
 	f.until("the Deployment has its ReplicaSet", func() bool {
@@ -129,8 +130,8 @@ func TestAnObjectMovesBetweenApps(t *testing.T) {
 	r := f.mustSync(f.app("web", docs[1], docs[2]), f.app("shop", docs[0]))
 	f.wantChanges(r.Changes, "configured Service/nginx")
 	u := f.get(services, "nginx")
-	if u.GetUID() != uid || u.GetLabels()[LabelPartOf] != PartOf(f.federation, "shop") {
-		t.Errorf("uid %s, label %s: want the same object with the label of shop", u.GetUID(), u.GetLabels()[LabelPartOf])
+	if u.GetUID() != uid || u.GetLabels()[inventory.LabelPartOf] != inventory.PartOf(f.federation, "shop") {
+		t.Errorf("uid %s, label %s: want the same object with the label of shop", u.GetUID(), u.GetLabels()[inventory.LabelPartOf])
 	}
 	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps", f.namespace)
 
@@ -203,7 +204,7 @@ func TestAnObjectThatChangesBeforeItsDeletionIsJudgedAgain(t *testing.T) {
 		if r.Method == http.MethodDelete {
 			f.counter.failWith(nil)
 			// At the last moment somebody takes it over.
-			f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"`+LabelPartOf+`":null}}}`)
+			f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"`+inventory.LabelPartOf+`":null}}}`)
 		}
 		return nil
 	})

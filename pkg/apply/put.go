@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -226,7 +227,7 @@ func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
 		return a.adopt(ctx, k, live)
 	}
 	if k.drift != "" && v.partOf == "" {
-		out.drift = "metadata.labels." + LabelPartOf + " removed by somebody"
+		out.drift = "metadata.labels." + inventory.LabelPartOf + " removed by somebody"
 	}
 	if v.partOf == k.partOf && a.table.says(v, k.unstructured().Object) {
 		out.action = federation.ActionUnchanged
@@ -268,7 +269,7 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 		return false, &Error{
 			Verb: "adopt", Object: k.object.Ref, File: k.object.File, Class: ClassOwned,
 			Err:    fmt.Errorf("it belongs to another ApplySet, %s", cmp.Or(parent, v.partOf)),
-			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", LabelPartOf),
+			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", inventory.LabelPartOf),
 		}
 	}
 	return v.Owned, nil
@@ -278,7 +279,7 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 func (a *Applier) nameParent(ctx context.Context, id string) string {
 	for _, gvr := range []schema.GroupVersionResource{configMaps, secrets} {
 		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-			return a.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: LabelParentID + "=" + id, Limit: 1})
+			return a.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: inventory.LabelParentID + "=" + id, Limit: 1})
 		})
 		if err != nil {
 			return id // it may be there

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -293,7 +294,7 @@ func (a *Applier) mayDelete(ctx context.Context, d deletion) error {
 	}
 	const most = 500
 	list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-		return a.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: LabelPartOf + " notin (" + strings.Join(d.sets, ",") + ")", Limit: most})
+		return a.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: inventory.LabelPartOf + " notin (" + strings.Join(d.sets, ",") + ")", Limit: most})
 	})
 	switch {
 	case apierrors.IsNotFound(err):

@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/internal/objectstore"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -169,7 +170,7 @@ func (s *simulated) feed(ctx context.Context, running *sync.WaitGroup) {
 		event: func(*unstructured.Unstructured, bool) { s.DefinitionsChanged() },
 		state: func(*Listing, error) {},
 	})
-	follow(configMaps, Namespace, ParentSelector("web"), watched{
+	follow(configMaps, Namespace, inventory.ParentSelector("web"), watched{
 		event: func(u *unstructured.Unstructured, deleted bool) {
 			s.Observe(Event{Resource: configMaps, Object: u, Deleted: deleted})
 		},
@@ -186,7 +187,7 @@ func (s *simulated) feed(ctx context.Context, running *sync.WaitGroup) {
 		for _, gvr := range s.Resources() {
 			if !followed[gvr] {
 				followed[gvr] = true
-				follow(gvr, "", LabelPartOf, watched{
+				follow(gvr, "", inventory.LabelPartOf, watched{
 					event: func(u *unstructured.Unstructured, deleted bool) {
 						s.Observe(Event{Resource: gvr, Object: u, Deleted: deleted})
 					},
@@ -715,7 +716,7 @@ func (s *simulated) wantEqual() {
 		}
 	}
 	for _, gvr := range []schema.GroupVersionResource{configMaps, services, replicaSets, ingresses, definitions} {
-		list, err := s.somebody.Resource(gvr).List(s.Context(), metav1.ListOptions{LabelSelector: LabelPartOf})
+		list, err := s.somebody.Resource(gvr).List(s.Context(), metav1.ListOptions{LabelSelector: inventory.LabelPartOf})
 		if err != nil {
 			s.Fatal(err)
 		}

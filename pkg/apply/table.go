@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -105,7 +106,7 @@ type app struct {
 	name   string
 	plan   federation.AppPlan // without its objects
 	named  bool               // the plan speaks of it
-	has    Contents           // what its inventory is to list, see index
+	has    inventory.Contents // what its inventory is to list, see index
 	parent *parent            // nil where it does not exist, as far as is known
 	flight *flight
 	last   try // of widening or narrowing the parent
@@ -246,7 +247,7 @@ func (t *table) sorted() []*row {
 // index counts what each app has.
 func (t *table) index() {
 	for _, a := range t.apps {
-		a.has = Contents{}
+		a.has = inventory.Contents{}
 	}
 	for _, r := range t.rows {
 		if r.want == nil {

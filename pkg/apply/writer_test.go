@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -21,20 +22,20 @@ func TestParentsBearTheInstanceThatWrites(t *testing.T) {
 	f.wantRequests()
 	f.start("two")
 	f.mustSync(f.app("web", nginx))
-	f.wantRequests("PATCH configmaps/" + ParentName(f.federation, "web"))
+	f.wantRequests("PATCH configmaps/" + inventory.ParentName(f.federation, "web"))
 	u := f.parent()
-	if u.GetResourceVersion() == before || u.GetAnnotations()[annotationInstance] != "two" {
-		t.Errorf("instance = %s, want two", u.GetAnnotations()[annotationInstance])
+	if u.GetResourceVersion() == before || u.GetAnnotations()["fedsync.dev/instance"] != "two" {
+		t.Errorf("instance = %s, want two", u.GetAnnotations()["fedsync.dev/instance"])
 	}
 	// Somebody puts another name there while nothing else is to be done.
 	_, err := f.admin.Resource(configMaps).Namespace(Namespace).Patch(t.Context(), u.GetName(), types.MergePatchType,
-		[]byte(`{"metadata":{"annotations":{"`+annotationInstance+`":"one"}}}`), metav1.PatchOptions{})
+		[]byte(`{"metadata":{"annotations":{"fedsync.dev/instance":"one"}}}`), metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.until("the name is seen", func() bool { return f.parentOfWeb().Instance == "one" })
 	f.settle()
-	if got := f.parent().GetAnnotations()[annotationInstance]; got != "two" {
+	if got := f.parent().GetAnnotations()["fedsync.dev/instance"]; got != "two" {
 		t.Errorf("instance = %s, want two", got)
 	}
 }
@@ -53,8 +54,8 @@ func TestAFormerSourceIsAcceptedAndReplacedOnce(t *testing.T) {
 	former := func(o *Options) { o.FormerSources = []string{"source-0"} }
 	f.start("one", former)
 	f.mustSync(f.app("web", nginx))
-	f.wantRequests("PATCH configmaps/" + ParentName(f.federation, "web"))
-	if got := f.parent().GetAnnotations()[annotationSource]; got != "source-1" {
+	f.wantRequests("PATCH configmaps/" + inventory.ParentName(f.federation, "web"))
+	if got := f.parent().GetAnnotations()["fedsync.dev/source"]; got != "source-1" {
 		t.Errorf("source = %s, want source-1", got)
 	}
 	f.start("one", former)
@@ -172,7 +173,7 @@ func TestADeletedParentIsMadeAgain(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
 	f.watch()
-	if err := f.admin.Resource(configMaps).Namespace(Namespace).Delete(t.Context(), ParentName(f.federation, "web"), metav1.DeleteOptions{}); err != nil {
+	if err := f.admin.Resource(configMaps).Namespace(Namespace).Delete(t.Context(), inventory.ParentName(f.federation, "web"), metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f.until("the deletion is seen", func() bool { return f.parentOfWeb() == nil })
@@ -185,8 +186,8 @@ func TestADeletedParentIsMadeAgain(t *testing.T) {
 func TestAParentThatSomebodyEmptiesIsFilledAgain(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	_, err := f.admin.Resource(configMaps).Namespace(Namespace).Patch(t.Context(), ParentName(f.federation, "web"), types.MergePatchType,
-		[]byte(`{"metadata":{"annotations":{"`+annotationGroupKinds+`":""}}}`), metav1.PatchOptions{})
+	_, err := f.admin.Resource(configMaps).Namespace(Namespace).Patch(t.Context(), inventory.ParentName(f.federation, "web"), types.MergePatchType,
+		[]byte(`{"metadata":{"annotations":{"applyset.kubernetes.io/contains-group-kinds":""}}}`), metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -31,7 +32,7 @@ func TestDriftIsRepairedAndWhatIsForeignIsReportedAndLeft(t *testing.T) {
 
 	w.update(cluster, "ConfigMap", "b", func(u *unstructured.Unstructured) { u.SetLabels(nil) })
 	eventually(t, "the label is back", func() string {
-		if got := w.get(cluster, "ConfigMap", "b").GetLabels()[apply.LabelPartOf]; got != apply.PartOf(w.name, "web") {
+		if got := w.get(cluster, "ConfigMap", "b").GetLabels()[inventory.LabelPartOf]; got != inventory.PartOf(w.name, "web") {
 			return "it is " + got
 		}
 		return ""
@@ -49,12 +50,12 @@ func TestDriftIsRepairedAndWhatIsForeignIsReportedAndLeft(t *testing.T) {
 
 	// The inventory itself is ours too.
 	if err := w.sandbox.Client(t, cluster).CoreV1().ConfigMaps(apply.Namespace).
-		Delete(t.Context(), apply.ParentName(w.name, "web"), metav1.DeleteOptions{}); err != nil {
+		Delete(t.Context(), inventory.ParentName(w.name, "web"), metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the inventory is back", func() string {
 		all, err := w.sandbox.Client(t, cluster).CoreV1().ConfigMaps(apply.Namespace).
-			List(t.Context(), metav1.ListOptions{LabelSelector: apply.ParentSelector(w.name)})
+			List(t.Context(), metav1.ListOptions{LabelSelector: inventory.ParentSelector(w.name)})
 		if err != nil || len(all.Items) != 1 {
 			return "it is not there"
 		}

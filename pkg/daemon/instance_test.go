@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -156,7 +157,7 @@ func (w *world) changeKubeconfig(path string, change func(*clientcmdapi.Config))
 func (w *world) writer(cluster, app string) string {
 	w.t.Helper()
 	parent, err := w.sandbox.Client(w.t, cluster).CoreV1().ConfigMaps(apply.Namespace).
-		Get(w.t.Context(), apply.ParentName(w.name, app), metav1.GetOptions{})
+		Get(w.t.Context(), inventory.ParentName(w.name, app), metav1.GetOptions{})
 	if err != nil {
 		w.t.Fatal(err)
 	}

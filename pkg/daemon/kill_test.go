@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
@@ -110,7 +110,7 @@ func (w *world) owned(cluster string) map[string]string {
 	}
 	apps := map[string]string{}
 	for _, app := range []string{"one", "two", "three"} {
-		apps[apply.PartOf(w.name, app)] = app
+		apps[inventory.PartOf(w.name, app)] = app
 	}
 	owned := map[string]string{}
 	for _, u := range all.Items {
@@ -118,7 +118,7 @@ func (w *world) owned(cluster string) map[string]string {
 			continue // the cluster's own, in every namespace
 		}
 		value, _, _ := unstructured.NestedString(u.Object, "data", "value")
-		owned[u.GetName()] = apps[u.GetLabels()[apply.LabelPartOf]] + " " + value
+		owned[u.GetName()] = apps[u.GetLabels()[inventory.LabelPartOf]] + " " + value
 	}
 	return owned
 }

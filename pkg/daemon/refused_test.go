@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -270,7 +270,7 @@ func (w *world) taken(cluster, name string) {
 	w.t.Helper()
 	maps := w.sandbox.Client(w.t, cluster).CoreV1().ConfigMaps(w.namespace)
 	_, err := maps.Create(w.t.Context(), &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{apply.LabelPartOf: "applyset-of-somebody"}},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{inventory.LabelPartOf: "applyset-of-somebody"}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		w.t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/schedule"
 )
 
@@ -13,7 +14,7 @@ func TestThePlanReservesWhatApplyKeeps(t *testing.T) {
 	if schedule.ReservedNamespace != apply.Namespace {
 		t.Errorf("the plan reserves namespace %s, apply writes to %s", schedule.ReservedNamespace, apply.Namespace)
 	}
-	for _, label := range []string{apply.LabelParentID, apply.LabelFederation} {
+	for _, label := range []string{inventory.LabelParentID, inventory.LabelFederation} {
 		if !slices.Contains(schedule.ReservedLabels, label) {
 			t.Errorf("the plan does not reserve the label %s", label)
 		}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -74,7 +75,7 @@ func (w *world) cleanUp() {
 	defer cancel()
 	for _, cluster := range w.sandbox.Clusters() {
 		core := w.sandbox.Client(w.t, cluster).CoreV1()
-		ours := metav1.ListOptions{LabelSelector: apply.ParentSelector(w.name)}
+		ours := metav1.ListOptions{LabelSelector: inventory.ParentSelector(w.name)}
 		err := errors.Join(
 			core.ConfigMaps(apply.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
 			core.Secrets(apply.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours))
@@ -393,9 +394,9 @@ func (w *world) versions() map[string]string {
 			}
 		}
 		for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-			list(kind, w.namespace, apply.LabelPartOf)
+			list(kind, w.namespace, inventory.LabelPartOf)
 		}
-		list("ConfigMap", apply.Namespace, apply.ParentSelector(w.name))
+		list("ConfigMap", apply.Namespace, inventory.ParentSelector(w.name))
 	}
 	return versions
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
@@ -123,7 +124,7 @@ func newSession(m *Member, conn Connection) (*session, error) {
 	s.prober = health.NewProber(conn.REST, health.ProberOptions{Interval: m.ProbeInterval, Timeout: m.ProbeTimeout, Log: m.Log})
 	s.watcher = health.NewWatcher(client.Dynamic, s.observe)
 	s.collector = health.NewCollector(health.CollectorOptions{
-		Label:      apply.LabelPartOf,
+		Label:      inventory.LabelPartOf,
 		Ours:       s.ours,
 		Changed:    s.noticed,
 		ReplicaSet: health.ReplicaSets(client.Dynamic),

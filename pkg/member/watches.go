@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
@@ -27,7 +28,7 @@ func newWatches(name string, writes bool) watches {
 	w := watches{
 		parents: health.Watch{
 			Resource:  schema.GroupVersionResource{Version: "v1", Resource: "configmaps"},
-			Namespace: apply.Namespace, LabelSelector: apply.ParentSelector(name),
+			Namespace: apply.Namespace, LabelSelector: inventory.ParentSelector(name),
 		},
 		namespaces: health.Watch{Resource: schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}},
 		definitions: health.Watch{Resource: schema.GroupVersionResource{
@@ -42,7 +43,7 @@ func newWatches(name string, writes bool) watches {
 
 // ofKind is the watch of our objects of one kind.
 func ofKind(gvr schema.GroupVersionResource) health.Watch {
-	return health.Watch{Resource: gvr, LabelSelector: apply.LabelPartOf}
+	return health.Watch{Resource: gvr, LabelSelector: inventory.LabelPartOf}
 }
 
 // isOfKind reports whether a watch is one of our objects. Endpoint slices bear our
@@ -257,7 +258,7 @@ func listing(l *health.Listing) *apply.Listing {
 
 // appOf returns the app of a live object, by its label; none for what is not ours.
 func (s *session) appOf(u *unstructured.Unstructured) string {
-	return s.applier.AppOf(u.GetLabels()[apply.LabelPartOf])
+	return s.applier.AppOf(u.GetLabels()[inventory.LabelPartOf])
 }
 
 // ours reports whether a value of the part-of label is that of an app of ours.
