@@ -38,7 +38,7 @@ test: sandbox ## all tests, on real clusters and a real Gitea, with the race det
 
 .PHONY: unit
 unit: ## the tests that need nothing but Go
-	$(GO) test ./pkg/federation/... ./pkg/render/... ./pkg/schedule/... ./pkg/web/...
+	$(GO) test ./pkg/federation/... ./pkg/render/... ./pkg/schedule/... ./pkg/web/... ./pkg/apply/ownership ./pkg/apply/inventory
 
 .PHONY: golden
 golden: ## rewrite the golden files, then show what changed
