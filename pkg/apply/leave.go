@@ -186,7 +186,7 @@ func (t *table) isNarrow(a *app) bool {
 	if len(a.has.Kinds) == 0 {
 		return !a.parent.exists()
 	}
-	return t.wide(a) && a.parent.Contents.Equal(a.has)
+	return t.wide(a) && a.parent.ListsJust(a.has)
 }
 
 // tallies counts the rows of every app.

@@ -200,7 +200,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 			if !w.exact {
 				wish.Contents = p.Union(w.contents)
 			}
-			if p.Instance == wish.Instance && p.Source == wish.Source && p.Contents.Equal(wish.Contents) {
+			if p.Instance == wish.Instance && p.Source == wish.Source && p.ListsJust(wish.Contents) {
 				return p, nil
 			}
 		}

@@ -46,8 +46,8 @@ func (c Contents) Covers(other Contents) bool {
 	return coversSet(c.Kinds, other.Kinds) && coversSet(c.Namespaces, other.Namespaces)
 }
 
-// Equal reports whether the two list the same.
-func (c Contents) Equal(other Contents) bool {
+// ListsJust reports whether all that the other lists is listed, and nothing else.
+func (c Contents) ListsJust(other Contents) bool {
 	return maps.Equal(c.Kinds, other.Kinds) && maps.Equal(c.Namespaces, other.Namespaces)
 }
 
