@@ -19,13 +19,14 @@ import (
 func (s *session) look(o *Outcome) {
 	now := time.Now()
 	s.mu.Lock()
-	stale := s.standAt.IsZero() || now.Sub(s.standAt) > standingFresh
+	changes := s.changes
+	stale := s.standAt.IsZero() || s.standOf != changes || now.Sub(s.standAt) > standingFresh
 	begun, seen := s.begun, s.seen
 	s.mu.Unlock()
 	if stale {
 		standing := s.applier.Standing(now)
 		s.mu.Lock()
-		s.standing, s.standAt = standing, now
+		s.standing, s.standAt, s.standOf = standing, now, changes
 		if standing.Tried && begun.Number == s.begun.Number && !s.timed && s.Applied != nil {
 			s.timed = true
 			s.Applied(now.Sub(s.begunAt))

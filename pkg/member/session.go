@@ -67,14 +67,16 @@ type session struct {
 	parentsIn  bool                  // the inventories were seen, or cannot be
 	kinds      map[health.Watch]bool // of our objects, wanted at some time: their end must be heard of
 	seen       bool                  // the collector has been told all, at some time
+	changes    uint64                // counts what may make another standing
 	standing   apply.Standing        // as computed at standAt
-	standAt    time.Time             // zero where it is to be computed
-	begun      Order                 // the order that the applier has
-	begunAt    time.Time             // when it got it
-	timed      bool                  // how long it took was told
-	revision   federation.Revision   // the newest that was tried as a whole
-	applied    federation.Revision   // the newest that the cluster was equal to
-	comparison comparison            // of a read-only session
+	standAt    time.Time
+	standOf    uint64              // changes, before it was computed
+	begun      Order               // the order that the applier has
+	begunAt    time.Time           // when it got it
+	timed      bool                // how long it took was told
+	revision   federation.Revision // the newest that was tried as a whole
+	applied    federation.Revision // the newest that the cluster was equal to
+	comparison comparison          // of a read-only session
 }
 
 // comparison is what an order would change in the cluster.
@@ -163,8 +165,7 @@ func (s *session) loop(ctx context.Context, running *sync.WaitGroup) {
 		case <-s.back:
 			s.returned()
 		case <-claimed:
-			s.applier.Wake()
-			s.Changed()
+			s.mayOtherwise()
 		case <-timer.C:
 		}
 		next := s.turn(ctx, running, time.Now())
@@ -215,7 +216,14 @@ func (s *session) name(token claim.Token) {
 	}
 	s.applier.SetInstance(token.String())
 	s.named.Store(&token)
+	s.mayOtherwise()
+}
+
+// mayOtherwise is called when mayWrite may answer otherwise: there may be something to
+// do, and where there is nothing, that is to be told.
+func (s *session) mayOtherwise() {
 	s.applier.Wake()
+	s.changed()
 }
 
 // takeOrder takes the newest order.
@@ -232,7 +240,8 @@ func (s *session) takeOrder(now time.Time) {
 		s.applier.Want(newest.ClusterPlan)
 	}
 	s.mu.Lock()
-	s.begun, s.begunAt, s.timed, s.standAt = newest, now, false, time.Time{}
+	s.begun, s.begunAt, s.timed = newest, now, false
+	s.changes++
 	s.mu.Unlock()
 }
 
@@ -253,14 +262,14 @@ func (s *session) decide(now time.Time) (next time.Time) {
 		return next
 	}
 	if !s.open.Swap(true) {
-		s.applier.Wake()
+		s.mayOtherwise()
 	}
 	return next
 }
 
 func (s *session) shut() {
 	if s.open.Swap(false) {
-		s.Changed()
+		s.changed()
 	}
 }
 
@@ -401,7 +410,7 @@ func (s *session) expireKept(ctx context.Context) {
 // changed is called when the applier stands otherwise. It must not call the applier.
 func (s *session) changed() {
 	s.mu.Lock()
-	s.standAt = time.Time{}
+	s.changes++
 	s.mu.Unlock()
 	s.noticed()
 }
