@@ -8,9 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
-	"github.com/fedsync/fedsync/pkg/apply/ownership"
-
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 )
 
 // view is what is kept of one state of a live object: its identity, who it

@@ -155,17 +155,18 @@ func (t *table) doubted(r *row, err error, now time.Time) {
 	t.settle(now)
 }
 
-// mistrusted notes a sign that another instance may write. The watch of the Lease may
-// be behind the one that brought the sign, so the claim is read before the next
-// write. However many signs there are, they do not keep an instance from writing: one
-// read is enough for those that arrive about the same time.
-func (t *table) mistrusted(r *row, now time.Time) {
+// mistrusted notes a sign that another instance may write, and reports whether that is
+// news. The watch of the Lease may be behind the one that brought the sign, so the
+// claim is read before the next write. However many signs there are, they do not keep
+// an instance from writing: one read is enough for those that arrive about the same
+// time.
+func (t *table) mistrusted(r *row, now time.Time) (news bool) {
 	if r.doubt || elapsed(r.confirmed, now) < trustWithin {
-		return
+		return false
 	}
 	r.events++ // what was asked before does not answer this
 	r.doubt = true
-	t.settle(now)
+	return true
 }
 
 func (t *table) confirm(r *row, at time.Time) {

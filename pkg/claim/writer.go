@@ -315,7 +315,13 @@ func (c *Claim) Forget() {
 // Mistrust notes a sign that another instance may write to the cluster: the claim is
 // read before the next write.
 func (c *Claim) Mistrust() {
-	c.change(func(t *table, r *row, now time.Time) { t.mistrusted(r, now) })
+	w := c.writer
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	// There may be thousands of signs: most are no news.
+	if c.table.mistrusted(c.row, time.Now()) {
+		c.changed.Ring()
+	}
 }
 
 // Look reads the Lease.

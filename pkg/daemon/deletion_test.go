@@ -140,8 +140,11 @@ func TestADefinitionIsHeldWhileUsersHaveObjectsOfIt(t *testing.T) {
 	})
 	d.during(2*time.Second, "while there are users' objects", held)
 	list, err := carts.List(t.Context(), metav1.ListOptions{})
-	if err != nil || len(list.Items) != 3 || !w.defined(all[0]) {
-		t.Fatalf("there are %d carts, the definition is there: %v, error: %v", len(list.Items), w.defined(all[0]), err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) != 3 || !w.defined(all[0]) {
+		t.Fatalf("there are %d carts, the definition is there: %v; want 3 and the definition", len(list.Items), w.defined(all[0]))
 	}
 	for _, u := range list.Items {
 		if u.GetDeletionTimestamp() != nil {

@@ -62,6 +62,18 @@ func parseSet(text string) (*fieldpath.Set, error) {
 	return set, nil
 }
 
+// ourEntry returns the entry that our applies left, nil where there is none, and the
+// fields that it owns.
+func ourEntry(entries []metav1.ManagedFieldsEntry) (*metav1.ManagedFieldsEntry, *fieldpath.Set, error) {
+	for i := range entries {
+		if isOurs(entries[i]) {
+			set, err := decodeSet(entries[i])
+			return &entries[i], set, err
+		}
+	}
+	return nil, fieldpath.NewSet(), nil
+}
+
 // encodeSet writes fields into a copy of the entry.
 func encodeSet(e metav1.ManagedFieldsEntry, set *fieldpath.Set) (metav1.ManagedFieldsEntry, error) {
 	raw, err := set.ToJSON()
@@ -111,16 +123,12 @@ func conformable(set *fieldpath.Set) *fieldpath.Set {
 // nothing to move. Entries of an API version other than ours are left: their paths
 // need not mean the same.
 func Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
-	ours := metav1.ManagedFieldsEntry{Manager: FieldManager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: apiVersion}
-	owned := fieldpath.NewSet()
-	for _, e := range entries {
-		if isOurs(e) {
-			set, err := decodeSet(e)
-			if err != nil {
-				return nil, false, err
-			}
-			ours, owned = e, set
-		}
+	ours, owned, err := ourEntry(entries)
+	if err != nil {
+		return nil, false, err
+	}
+	if ours == nil {
+		ours = &metav1.ManagedFieldsEntry{Manager: FieldManager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: apiVersion}
 	}
 	moved := false
 	out := make([]metav1.ManagedFieldsEntry, 0, len(entries)+1)
@@ -153,26 +161,20 @@ func Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.
 	if !moved {
 		return entries, false, nil
 	}
-	ours, err := encodeSet(ours, owned)
+	taken, err := encodeSet(*ours, owned)
 	if err != nil {
 		return nil, false, err
 	}
-	return append(out, ours), true, nil
+	return append(out, taken), true, nil
 }
 
 // Disown takes our paths out of what before-first-apply owns, and drops what our
 // name owns by Update: both would keep alive what a later rendering drops. It
 // returns false if there is neither.
 func Disown(entries []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, bool, error) {
-	owned := fieldpath.NewSet()
-	for _, e := range entries {
-		if isOurs(e) {
-			set, err := decodeSet(e)
-			if err != nil {
-				return nil, false, err
-			}
-			owned = set
-		}
+	_, owned, err := ourEntry(entries)
+	if err != nil {
+		return nil, false, err
 	}
 	changed := false
 	out := make([]metav1.ManagedFieldsEntry, 0, len(entries))

@@ -241,11 +241,9 @@ type TakenField struct {
 // leaves it in place, and adoption removes it.
 func Taken(u *unstructured.Unstructured) []TakenField {
 	entries := u.GetManagedFields()
-	owned := fieldpath.NewSet()
-	for _, e := range entries {
-		if set, err := decodeSet(e); err == nil && isOurs(e) {
-			owned = set
-		}
+	_, owned, err := ourEntry(entries)
+	if err != nil {
+		owned = fieldpath.NewSet() // not ours to follow: the next apply rewrites it
 	}
 	var out []TakenField
 	for _, f := range foreignPaths(entries, owned) {
