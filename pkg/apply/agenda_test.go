@@ -616,3 +616,29 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 		})
 	}
 }
+
+// A plan names what the inventory names. If an app went from there with its last
+// object, the next plan would not name it, and nothing would delete its parent.
+func TestAnAppIsInTheInventoryAsLongAsItsParentIs(t *testing.T) {
+	s := newSketch(t)
+	s.want("ConfigMap/ns/a")
+	s.settles("ConfigMap/ns/a")
+	s.want()
+	if got := s.inventory()["web"]; len(got) != 1 {
+		t.Fatalf("the inventory of web is %v, want its one object", got)
+	}
+	s.rows[s.ref("ConfigMap/ns/a")].live = nil
+	if _, ok := s.inventory()["web"]; !ok {
+		t.Error("web went from the inventory before its parent did")
+	}
+	if got := describeTasks(s.agendaAt(start.Add(time.Minute)).tasks); !slices.Equal(got, []string{"narrow web"}) {
+		t.Errorf("due is %v, want the parent gone", got)
+	}
+	if s.complete() {
+		t.Error("the cluster is said to be as the plan, and still has the parent")
+	}
+	s.app("web").parent = nil
+	if _, ok := s.inventory()["web"]; ok || !s.complete() {
+		t.Error("the parent is gone, and web is still there")
+	}
+}

@@ -244,19 +244,12 @@ func (a *Applier) AppOf(partOf string) string {
 }
 
 // Inventory returns the objects of ours that the watches have seen, by app and
-// sorted: what bears the label of the app, an entry of ours, and no controller.
+// sorted: what bears the label of the app, an entry of ours, and no controller. An
+// app of which only the parent is left has no objects in it: a plan that no longer
+// named the app would leave the parent behind.
 func (a *Applier) Inventory() map[string][]federation.ObjectRef {
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := map[string][]federation.ObjectRef{}
-	for ref, r := range t.rows {
-		if app, ok := t.ownerOf(r); ok {
-			out[app] = append(out[app], ref)
-		}
-	}
-	for _, refs := range out {
-		slices.SortFunc(refs, federation.ObjectRef.Compare)
-	}
-	return out
+	return t.inventory()
 }

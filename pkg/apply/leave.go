@@ -22,6 +22,26 @@ func (t *table) ownerOf(r *row) (name string, ok bool) {
 	return name, ok
 }
 
+// inventory returns what the cluster has of every app, sorted; an app of which only
+// the parent is left, and may be written, is there too. t.mu is held.
+func (t *table) inventory() map[string][]federation.ObjectRef {
+	out := map[string][]federation.ObjectRef{}
+	for name, a := range t.apps {
+		if a.parent.exists() && a.parent.refused == nil {
+			out[name] = nil
+		}
+	}
+	for ref, r := range t.rows {
+		if app, ok := t.ownerOf(r); ok {
+			out[app] = append(out[app], ref)
+		}
+	}
+	for _, refs := range out {
+		slices.SortFunc(refs, federation.ObjectRef.Compare)
+	}
+	return out
+}
+
 // mayLeave reports whether the row, which nobody wants, may be deleted as far as
 // it goes by itself: its kind is in the inventory's list and is seen. A Namespace
 // never may, whoever made it.

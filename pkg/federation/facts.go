@@ -101,7 +101,7 @@ type ClusterFacts struct {
 	// are at worst old.
 	Seen bool
 	// Inventory holds the objects that bear our label in the cluster, by app,
-	// sorted.
+	// sorted. An app of which only the record is left has none.
 	Inventory map[string][]ObjectRef
 
 	// PortsKnown says that NodePorts are all that there are: Services may be

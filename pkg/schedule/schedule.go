@@ -201,7 +201,7 @@ func (p *pass) cluster(i int, verdict func(app string) federation.PruneVerdict) 
 	for _, app := range p.Federation.Apps {
 		known[app.Name] = true
 		if !app.Selector.Matches(c.Cluster) {
-			if len(inventory[app.Name]) > 0 {
+			if _, left := inventory[app.Name]; left {
 				plan.Apps = append(plan.Apps, federation.AppPlan{
 					App: app.Name, Adoption: app.Adoption, Prune: verdict(app.Name),
 				})
