@@ -65,15 +65,30 @@ func (k *kubeconfig) load() (news bool) {
 	return news
 }
 
-// read reads the kubeconfigs themselves.
+// readTries bounds how often kubeconfigs are read that change while they are.
+const readTries = 3
+
+// read reads the kubeconfigs themselves. One that is being written must not be taken
+// for one without clusters.
 func (k *kubeconfig) read() (*clientcmdapi.Config, error) {
-	for _, file := range k.rules.GetLoadingPrecedence() {
-		// The loader would read whatever it is, and a pipe without end.
-		if err := checkFile(file, maxKubeconfig); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+	files := k.rules.GetLoadingPrecedence()
+	for range readTries {
+		before := statsOf(files)
+		for file, i := range before {
+			// The loader would read whatever it is, and a pipe without end.
+			if err := checkFile(file, maxKubeconfig); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			if i != nil && i.Size() == 0 {
+				return nil, fmt.Errorf("%s is empty", file)
+			}
+		}
+		config, err := k.rules.Load()
+		if statsOf(files).equal(before) {
+			return config, err
 		}
 	}
-	return k.rules.Load()
+	return nil, errors.New("it changes while it is read")
 }
 
 // Err is the reason why the newest file could not be read; nil if it was.

@@ -219,11 +219,29 @@ func TestABrokenKubeconfigIsLoggedOnce(t *testing.T) {
 	w := watchKubeconfig(t, filepath.Join(t.TempDir(), "token"))
 	file := filepath.Join(w.dir, "kubeconfig")
 	for range 10 {
-		write(t, file, "clusters: {")
+		write(t, file+".new", "clusters: {")
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
 		<-time.After(2 * settleTime)
 	}
 	if n := w.changes.Load(); n != 1 || w.logged.Len() != 1 {
 		t.Errorf("%d changes and %d log lines, want one of each: %v", n, w.logged.Len(), w.logged.All())
+	}
+}
+
+// A disk that is full leaves an empty file.
+func TestAKubeconfigThatWasEmptiedLeavesTheOneBefore(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "one")
+	w := watchKubeconfig(t, token)
+	write(t, filepath.Join(w.dir, "kubeconfig"), "")
+	w.load() // unless the watch has already
+	if w.Err() == nil || !strings.Contains(w.Err().Error(), "kubeconfig is empty") {
+		t.Errorf("the error is %v, want one that says that the kubeconfig is empty", w.Err())
+	}
+	if _, err := w.Connection("a"); err != nil {
+		t.Errorf("the way to cluster a is lost: %v", err)
 	}
 }
 
