@@ -637,6 +637,11 @@ func TestAnAppIsInTheInventoryAsLongAsItsParentIs(t *testing.T) {
 	if s.complete() {
 		t.Error("the cluster is said to be as the plan, and still has the parent")
 	}
+	// The instance before was stopped just here: its name comes off first.
+	s.app("web").parent.Instance = "two"
+	if got := describeTasks(s.agendaAt(start.Add(time.Minute)).tasks); !slices.Equal(got, []string{"widen web"}) || s.complete() {
+		t.Errorf("due is %v, complete %t; want our name on the parent, and not complete", got, s.complete())
+	}
 	s.app("web").parent = nil
 	if _, ok := s.inventory()["web"]; ok || !s.complete() {
 		t.Error("the parent is gone, and web is still there")

@@ -28,7 +28,7 @@ func (t *table) inventory() map[string][]federation.ObjectRef {
 	out := map[string][]federation.ObjectRef{}
 	for name, a := range t.apps {
 		if a.parent.exists() && a.parent.refused == nil {
-			out[name] = nil
+			out[name] = []federation.ObjectRef{}
 		}
 	}
 	for ref, r := range t.rows {
@@ -294,7 +294,8 @@ func (t *table) complete() bool {
 		if !a.named {
 			continue
 		}
-		if len(a.has.Kinds) > 0 && !t.wide(a) && (a.last.err == nil || !a.last.err.leavesNoInventory()) {
+		writable := a.last.err == nil || !a.last.err.leavesNoInventory()
+		if len(a.has.Kinds) > 0 && !t.wide(a) && writable {
 			return false
 		}
 		if a.plan.Prune != federation.PruneAllowed || t.broken() || len(a.plan.Withheld) > 0 || !a.parent.exists() {
@@ -310,7 +311,7 @@ func (t *table) complete() bool {
 			return false // what there is of them is not known, and will be
 		case slices.ContainsFunc(leaving, func(r *row) bool { return !r.held() }):
 			return false
-		case len(leaving) == 0 && len(unlisted) == 0 && t.wide(a) && !t.isNarrow(a):
+		case len(leaving) == 0 && len(unlisted) == 0 && (t.wide(a) || a.parent.refused == nil && writable) && !t.isNarrow(a):
 			return false
 		}
 	}

@@ -309,7 +309,8 @@ func randomFacts(r *rand.Rand) federation.Facts {
 		}
 		if flip() {
 			f.Inventory = map[string][]federation.ObjectRef{
-				name(): {{Group: "apps", Kind: "ReplicaSet", Namespace: name(), Name: name()}, {Group: "b", Kind: "Namespace", Name: name()}},
+				name():    {{Group: "apps", Kind: "ReplicaSet", Namespace: name(), Name: name()}, {Group: "b", Kind: "Namespace", Name: name()}},
+				"emptied": {},
 			}
 		}
 		for j := range r.IntN(3) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -220,6 +221,23 @@ func TestClusterWhoseInventoryIsNotKnownIsNotPruned(t *testing.T) {
 	plan := New().Plan(in)
 	if a, b := plan.Clusters[0].Apps[0].Prune, plan.Clusters[1].Apps[0].Prune; a != federation.PruneAllowed || b != federation.PruneWaiting {
 		t.Errorf("prune = %s in a and %s in b, want Allowed and Waiting", a, b)
+	}
+}
+
+// The record of an app is deleted after its last object, by a plan that names the app.
+func TestAnAppOfWhichOnlyTheRecordIsLeftIsInThePlan(t *testing.T) {
+	in := world(t, 2)
+	in.Federation.Apps[0].Selector = federation.NewSelector(labels.SelectorFromSet(labels.Set{"tier": "prod"})) // no longer in c
+	c := in.Facts.Clusters["c"]
+	c.Inventory = map[string][]federation.ObjectRef{"web": {}, "gone": {}}
+	in.Facts.Clusters["c"] = c
+	got := map[string]federation.PruneVerdict{}
+	for _, app := range New().Plan(in).Clusters[2].Apps {
+		got[app.App] = app.Prune
+	}
+	want := map[string]federation.PruneVerdict{"web": federation.PruneAllowed, "gone": federation.PruneAllowed}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("apps of the plan (-want +got):\n%s", diff)
 	}
 }
 
