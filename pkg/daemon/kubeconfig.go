@@ -74,13 +74,13 @@ func (k *kubeconfig) read() (*clientcmdapi.Config, error) {
 	files := k.rules.GetLoadingPrecedence()
 	for range readTries {
 		before := statsOf(files)
-		for file, i := range before {
+		for _, file := range files {
 			// The loader would read whatever it is, and a pipe without end.
 			if err := checkFile(file, maxKubeconfig); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return nil, err
+				return nil, fmt.Errorf("%s: %w", file, err)
 			}
-			if i != nil && i.Size() == 0 {
-				return nil, fmt.Errorf("%s is empty", file)
+			if i := before[file]; i != nil && i.Size() == 0 {
+				return nil, fmt.Errorf("%s is empty: write the kubeconfig into it, or delete it", file)
 			}
 		}
 		config, err := k.rules.Load()
@@ -88,7 +88,7 @@ func (k *kubeconfig) read() (*clientcmdapi.Config, error) {
 			return config, err
 		}
 	}
-	return nil, errors.New("it changes while it is read")
+	return nil, fmt.Errorf("%s: changes while it is read", strings.Join(files, ", "))
 }
 
 // Err is the reason why the newest file could not be read; nil if it was.

@@ -51,7 +51,8 @@ func (k *kubeconfig) Watch(ctx context.Context, changed func()) error {
 			k.log.Warn("watching the kubeconfig failed", zap.Error(err))
 			settle.Reset(settleTime)
 		case <-poll.C:
-			if now := statsOf(k.watched()); !now.equal(stats) {
+			// What could not be read may be readable without another change.
+			if now := statsOf(k.watched()); !now.equal(stats) || k.Err() != nil {
 				settle.Reset(0)
 			}
 		case <-settle.C:
@@ -63,7 +64,6 @@ func (k *kubeconfig) Watch(ctx context.Context, changed func()) error {
 				continue
 			}
 			w.follow(k.watched()) // it may name other files now
-			stats = statsOf(k.watched())
 			switch err := k.Err(); {
 			case err != nil && (before == nil || before.Error() != err.Error()):
 				k.log.Warn("kubeconfig not read, the one before stays", zap.Error(err))

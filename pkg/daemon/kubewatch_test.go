@@ -24,17 +24,20 @@ type watched struct {
 	logged  *observer.ObservedLogs
 }
 
+// oneCluster is a kubeconfig of cluster a; %q is the file of its token.
+const oneCluster = `apiVersion: v1
+kind: Config
+clusters: [{name: a, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+users: [{name: a, user: {tokenFile: %q}}]
+`
+
 func watchKubeconfig(t *testing.T, tokenFile string) *watched {
 	t.Helper()
 	core, logged := observer.New(zap.InfoLevel)
 	w := &watched{t: t, dir: t.TempDir(), logged: logged}
 	file := filepath.Join(w.dir, "kubeconfig")
-	write(t, file, fmt.Sprintf(`apiVersion: v1
-kind: Config
-clusters: [{name: a, cluster: {server: "https://127.0.0.1:1"}}]
-contexts: [{name: a, context: {cluster: a, user: a}}]
-users: [{name: a, user: {tokenFile: %q}}]
-`, tokenFile))
+	write(t, file, fmt.Sprintf(oneCluster, tokenFile))
 	var err error
 	if w.kubeconfig, err = newKubeconfig(file, zap.New(core)); err != nil {
 		t.Fatal(err)
@@ -242,6 +245,46 @@ func TestAKubeconfigThatWasEmptiedLeavesTheOneBefore(t *testing.T) {
 	}
 	if _, err := w.Connection("a"); err != nil {
 		t.Errorf("the way to cluster a is lost: %v", err)
+	}
+}
+
+// Truncated and written in place, as an editor does it, the file is empty for a moment.
+func TestAKubeconfigThatIsBeingWrittenIsNeverOneWithoutClusters(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	write(t, token, "one")
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	content := fmt.Sprintf(oneCluster, token)
+	write(t, file, content)
+	k, err := newKubeconfig(file, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				ended <- nil
+				return
+			default:
+			}
+			// Of another length each time: clocks of files are coarse.
+			if err := os.WriteFile(file, []byte(content+strings.Repeat("#", i%1000)), 0o600); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	for range 3000 {
+		k.load()
+		if _, err := k.Connection("a"); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(stop)
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
