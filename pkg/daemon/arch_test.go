@@ -29,6 +29,8 @@ var mayImport = map[string][]string{
 	"pkg/health":                  {"pkg/failure", "pkg/federation"},
 	"pkg/diagnose":                {"pkg/failure", "pkg/federation"},
 	"pkg/member":                  {"internal/bell", "pkg/apply", "pkg/apply/inventory", "pkg/claim", "pkg/failure", "pkg/federation", "pkg/health"},
+	"pkg/gcp":                     {"pkg/failure", "pkg/federation"},
+	"pkg/gcp/gcetest":             {},
 	"pkg/status":                  {"pkg/failure", "pkg/federation"},
 	"pkg/status/statustest":       {"pkg/federation", "pkg/status"},
 	"pkg/status/gitea":            {"pkg/federation", "pkg/status"},

@@ -64,6 +64,9 @@ func (f FailureClass) Absent() bool {
 // read it. A cluster that is missing here is Ready and empty.
 type Facts struct {
 	Clusters map[string]ClusterFacts // by cluster name
+	// Balancers are the load balancers that fedsync keeps on Google Cloud, sorted by
+	// Ingress: what is known of them, by the last look.
+	Balancers []Balancer
 }
 
 // Of gives the facts of a cluster: those that are there, else those of a cluster
@@ -111,8 +114,12 @@ type ClusterFacts struct {
 	Workloads  []Workload // ours, sorted by object
 
 	Zones, Regions []string // of the nodes, sorted
-	Ingresses      []Ingress
-	Endpoints      []Endpoints // of our Services, sorted
+	// NodesKnown says that Nodes are all that there are: they may be listed, and
+	// have been.
+	NodesKnown bool
+	Nodes      []Node // sorted by name
+	Ingresses  []Ingress
+	Endpoints  []Endpoints // of our Services, sorted
 	// ServicesKnown says that Services are all that there are in the namespaces
 	// where Ingresses of ours stand.
 	ServicesKnown bool
@@ -191,6 +198,12 @@ type Ingress struct {
 	URLMap          string    // the annotation ingress.kubernetes.io/url-map
 	Created         time.Time // by the cluster's clock
 	Addresses       []string  // sorted
+	// Google says that Google's controller serves it: it bears the controller's
+	// annotations or finalizer.
+	Google bool
+	// StatusBy is who wrote the address, by the managed fields of the status; empty
+	// where nobody did. Untrusted text.
+	StatusBy string
 }
 
 // Service is a Service in a cluster, ours or not, as far as an Ingress reads it.

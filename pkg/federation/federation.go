@@ -36,6 +36,14 @@ type Cluster struct {
 	Context string // in the kubeconfig; the name unless the file says otherwise
 	Labels  map[string]string
 	Lost    bool // `state: Lost`: a person took it out of the count
+	// Drain takes the cluster's traffic away, and then its replicas.
+	Drain bool
+	// Weight is the cluster's part of the traffic, in percent of what its replicas
+	// would get: 1 to 100; 100 unless the file says otherwise.
+	Weight int
+	// Zone is a zone of Compute Engine near a cluster whose nodes are no machines of
+	// Compute Engine: its endpoint groups are made there. Empty for all others.
+	Zone string
 }
 
 // App is one folder of manifests that clusters run together.
@@ -77,9 +85,45 @@ type Failover struct {
 // GCP is what Compute Engine needs to be told.
 type GCP struct {
 	Project      string
-	Network      string
-	LoadBalancer string // InstanceGroups, NEGs, SharedUID or None
-	Firewall     string // Managed, Report or Off
+	Network      string // its name, or projects/HOST/global/networks/NAME of a shared VPC
+	LoadBalancer LoadBalancer
+	Firewall     FirewallPolicy
+	Addresses    AddressPolicy
+	Tags         []string // network tags of all nodes, sorted; none: they are found out from the machines
+}
+
+// LoadBalancer says who makes the load balancers.
+type LoadBalancer string
+
+// The ways to a load balancer.
+const (
+	LoadBalancerNodePorts LoadBalancer = "NodePorts" // fedsync makes it, in front of the nodes' ports
+	LoadBalancerSharedUID LoadBalancer = "SharedUID" // the clusters' own controllers, by one UID
+	LoadBalancerNone      LoadBalancer = "None"      // not our concern
+)
+
+// FirewallPolicy says who lets the load balancer's traffic in to the nodes.
+type FirewallPolicy string
+
+// The policies for the firewall.
+const (
+	FirewallManaged FirewallPolicy = "Managed" // fedsync keeps a rule
+	FirewallReport  FirewallPolicy = "Report"  // it says which rule is missing
+	FirewallOff     FirewallPolicy = "Off"     // it does not look
+)
+
+// AddressPolicy says what to do about an address that does not exist.
+type AddressPolicy string
+
+// The policies for addresses.
+const (
+	AddressReserve         AddressPolicy = "Reserve"
+	AddressRequireExisting AddressPolicy = "RequireExisting"
+)
+
+// Balances reports whether fedsync itself makes the load balancers.
+func (f *Federation) Balances() bool {
+	return f.GCP != nil && f.GCP.LoadBalancer == LoadBalancerNodePorts
 }
 
 // CommitStatus says how the outcome is named on the forge.

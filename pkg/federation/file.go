@@ -242,8 +242,8 @@ func (f *fedsyncFile) federation() *Federation {
 		out.GCP = &GCP{
 			Project:      g.Project,
 			Network:      cmp.Or(g.Network, "default"),
-			LoadBalancer: cmp.Or(g.LoadBalancer, "InstanceGroups"),
-			Firewall:     cmp.Or(g.Firewall, "Managed"),
+			LoadBalancer: LoadBalancer(cmp.Or(g.LoadBalancer, string(LoadBalancerNodePorts))),
+			Firewall:     FirewallPolicy(cmp.Or(g.Firewall, string(FirewallManaged))),
 		}
 	}
 	return out

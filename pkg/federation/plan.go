@@ -27,6 +27,9 @@ type ClusterPlan struct {
 	// There are no Apps then, which says nothing of what runs there.
 	Excluded string
 	Apps     []AppPlan
+	// Addresses are those of fedsync's own load balancers, by Ingress: the status of
+	// the cluster's Ingress is to show them, and nothing else.
+	Addresses map[ObjectRef]string
 }
 
 // AppPlan is what one cluster should run of one app. An app that has left the
@@ -147,5 +150,6 @@ const (
 	ShareOffline    ShareBasis = "offline" // its replicas are placed elsewhere
 	ShareLost       ShareBasis = "lost"    // a person declared it lost
 	ShareKept       ShareBasis = "kept"    // it cannot be seen, and keeps what it ran last
+	ShareDrained    ShareBasis = "drained" // its traffic is taken away, and then its replicas
 	ShareHeld       ShareBasis = "held"    // as many as run, until others are Ready
 )

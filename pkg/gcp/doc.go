@@ -1,0 +1,17 @@
+// Package gcp keeps a global load balancer on Google Cloud for the federated
+// Ingresses: one address, in front of every member cluster, that no cluster can take
+// down.
+//
+// Its flow is that of the whole: a pure function says what there should be
+// ([Build]), a second one how to get there from what there is ([Plan]), and only the
+// [Keeper] asks and tells Compute Engine anything, through a [Cloud].
+//
+//	Federation, Plan, Facts ─┐
+//	                         ├─ Build ─ Wanted ─┐
+//	Cloud.Look ── Observed ──┤                  ├─ Plan ─ Actions ─ Cloud.Do
+//	                         └──────────────────┘
+//
+// Nothing is remembered beside what is there: ownership, and what must be known
+// across a restart, stands as JSON in the description of each resource ([Mark]).
+// A round that was cut at any point is followed by another, from what it left.
+package gcp

@@ -1,0 +1,59 @@
+package gcp
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Mark says whose a resource is, and what for. It stands as JSON in the
+// description; a name proves nothing.
+type Mark struct {
+	Federation string `json:"fedsync"` // the federation's name
+	Source     string `json:"source"`  // digest of repository, ref and path
+	// Ingress, as a reference, is whose load balancer the resource is part of; empty
+	// for what several share: the firewall rule, and groups and backend services,
+	// which belong to a Service.
+	Ingress string `json:"ingress,omitempty"`
+	Service string `json:"service,omitempty"` // "default/nginx:80", with the port's name or number
+	Cluster string `json:"cluster,omitempty"` // of a group
+	// Content is the digest of what a certificate was made of.
+	Content string `json:"content,omitempty"`
+	// Draining says since when a cluster's backends have no capacity, by cluster;
+	// Rated when rates were last changed. Both on backend services.
+	Draining map[string]time.Time `json:"draining,omitempty"`
+	Rated    time.Time            `json:"rated,omitzero"`
+}
+
+// Owner is who may change what bears a mark.
+type Owner struct{ Federation, Source string }
+
+// owns reports whether the mark is the owner's.
+func (o Owner) owns(m Mark) bool {
+	return m.Federation != "" && m.Federation == o.Federation && m.Source == o.Source
+}
+
+// maxDescription is how long a description may be, by the API.
+const maxDescription = 2048
+
+// text is the description that holds the mark.
+func (m Mark) text() string {
+	data, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // strings and times
+	}
+	return string(data)
+}
+
+// readMark reads a description. What is not ours gives a zero Mark.
+func readMark(description string) Mark {
+	var m Mark
+	if len(description) > maxDescription || json.Unmarshal([]byte(description), &m) != nil || m.Federation == "" {
+		return Mark{}
+	}
+	return m
+}
+
+// refText is how a mark names an object.
+func refText(ref federation.ObjectRef) string { return ref.String() }
