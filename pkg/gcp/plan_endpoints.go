@@ -53,7 +53,7 @@ func (p *planner) adjustEndpoints(w Resource, want, now []Endpoint, after ...int
 			gone = append(gone, e)
 		}
 	}
-	if len(now) > 0 && newPort(missing, now) {
+	if newPort(missing, now) {
 		after = append(after, p.opened...)
 	}
 

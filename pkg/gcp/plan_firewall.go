@@ -1,5 +1,7 @@
 package gcp
 
+import "slices"
+
 // narrowing is a firewall rule that is to let in less, when that is needed no more.
 type narrowing struct {
 	want, wide Resource
@@ -35,12 +37,13 @@ func (p *planner) adjustFirewall(w, o Resource) {
 func (p *planner) narrowFirewalls() {
 	for _, n := range p.narrow {
 		want, _ := n.want.Spec.(Firewall)
-		if p.lingers(want.Network) {
+		wide, _ := n.wide.Spec.(Firewall)
+		if p.lingers(want.Network) || p.heldAt(want.Network, stillOpen(wide.Ports, want.Ports)) {
 			p.waits = true
 			continue
 		}
-		fields := want.differs(n.wide.Spec)
-		a := Action{Verb: Update, Fields: fields, Reason: difference(fields, want, n.wide.Spec), Want: n.want}
+		fields := want.differs(wide)
+		a := Action{Verb: Update, Fields: fields, Reason: difference(fields, want, wide), Want: n.want}
 		p.add(a, append(n.after, p.closing...)...)
 	}
 	for _, id := range sortedIDs(p.is.Resources) {
@@ -91,4 +94,30 @@ func (p *planner) exposed(network string) bool {
 		}
 	}
 	return needed
+}
+
+// heldAt reports whether a group that is held has, or may have, endpoints at one of
+// the ports: they stay for as long as it is held.
+func (p *planner) heldAt(network string, ports map[int32]bool) bool {
+	for id := range p.want.Held {
+		g, ok := p.is.Resources[id].Spec.(Group)
+		if !ok || g.Network != network || len(ports) == 0 {
+			continue
+		}
+		if unread(g) || slices.ContainsFunc(g.Endpoints, func(e Endpoint) bool { return ports[e.Port] }) {
+			return true
+		}
+	}
+	return false
+}
+
+// stillOpen are the ports that are open and not wanted.
+func stillOpen(now, want []int32) map[int32]bool {
+	ports := map[int32]bool{}
+	for _, port := range now {
+		if !slices.Contains(want, port) {
+			ports[port] = true
+		}
+	}
+	return ports
 }

@@ -1,7 +1,6 @@
 package gcp
 
 import (
-	"slices"
 	"strings"
 	"time"
 )
@@ -11,15 +10,16 @@ func (p *planner) place(w Resource) {
 	o, there := p.is.Resources[w.ID]
 	w = p.located(w)
 	switch {
-	case p.held(w.ID):
-		if !there {
-			p.block(w.ID)
-		}
 	case there && w.Mark.Federation == "":
 		// The user's own.
 	case there && !p.mine(o):
 		p.reportConflict(w, o)
 		p.block(w.ID)
+	case p.held(w.ID):
+		// A group that is to have endpoints, and has none, is no backend yet.
+		if g, ok := w.Spec.(Group); !there || ok && len(g.Endpoints) > 0 && !p.filled(w.ID) {
+			p.block(w.ID)
+		}
 	case untagged(w):
 		p.reportUntagged(w)
 		p.block(w.ID)
@@ -120,11 +120,10 @@ func (p *planner) update(w, o Resource, fields []string) {
 	var after []int
 	had, has := idSet(refsOf(o)), idSet(refsOf(w))
 	for _, ref := range refsOf(w) {
-		if had[ref] {
-			continue
+		if !had[ref] || ref.Kind == KindGroup && p.arriving(ref) {
+			after = append(after, p.ready[ref]...)
 		}
-		after = append(after, p.ready[ref]...)
-		if ref.Kind == KindGroup {
+		if !had[ref] && ref.Kind == KindGroup {
 			after = append(after, p.opened...)
 		}
 	}
@@ -138,22 +137,12 @@ func (p *planner) update(w, o Resource, fields []string) {
 
 // reachable returns the wanted resource as far as it can be had now, and reports
 // whether that is worth having. Everything that it points at must be usable, or stand
-// in the observed resource already. A backend service does without a group that is
-// not, so that one cluster cannot hold up the others, unless no capacity were left.
+// in the observed resource already.
 func (p *planner) reachable(w, o Resource) (Resource, bool) {
 	had := idSet(refsOf(o))
 	if s, ok := w.Spec.(Service); ok {
-		backends := slices.DeleteFunc(slices.Clone(s.Backends), func(b Backend) bool {
-			return !had[b.Group] && !p.usable(b.Group)
-		})
-		if len(backends) < len(s.Backends) {
-			p.waits = true
-			now, _ := o.Spec.(Service)
-			if serves(s.Backends) && !serves(backends) && (o.Spec == nil || serves(now.Backends)) {
-				return w, false
-			}
-			s.Backends = backends
-			w.Spec = s
+		if w.Spec, ok = p.serving(s, o.Spec, had); !ok {
+			return w, false
 		}
 	}
 	for _, ref := range refsOf(w) {
@@ -163,11 +152,6 @@ func (p *planner) reachable(w, o Resource) (Resource, bool) {
 		}
 	}
 	return w, true
-}
-
-// serves reports whether one of the backends has capacity.
-func serves(backends []Backend) bool {
-	return slices.ContainsFunc(backends, func(b Backend) bool { return b.Capacity > 0 })
 }
 
 // replace deletes and creates a resource that cannot be changed in place. Nothing may
