@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -250,5 +252,30 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 	if got := retryAfter(http.Header{"Retry-After": {"soon"}}); got != 0 {
 		t.Errorf("Retry-After soon = %v", got)
+	}
+}
+
+func TestTwoInstancesMakeEverythingOnce(t *testing.T) {
+	server, first := newStandIn(t, gcetest.Options{})
+	second := newClient(t, server)
+	f := newFrontend(t)
+	var work sync.WaitGroup
+	for _, c := range []*Compute{first, second} {
+		work.Go(func() {
+			for _, r := range f.all() {
+				for ClassOf(c.Do(t.Context(), Action{Verb: Create, ID: r.ID, Want: r})) == ClassOrder {
+					runtime.Gosched() // the other one's operation runs
+				}
+			}
+		})
+	}
+	work.Wait()
+	for path, changes := range server.History() {
+		if len(changes) != 1 {
+			t.Errorf("%s was written %d times", path, len(changes))
+		}
+	}
+	if seen := mustLook(t, first, Scope{}); len(seen.Resources) != len(f.all()) {
+		t.Errorf("there are %d resources, want %d", len(seen.Resources), len(f.all()))
 	}
 }
