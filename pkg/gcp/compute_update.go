@@ -10,16 +10,12 @@ import (
 	"google.golang.org/api/compute/v1"
 )
 
-// fieldSet says which fields an update changes, as Compute Engine names them. An
-// empty one changes all that fedsync owns.
+// fieldSet says which fields an update changes, as Compute Engine names them.
 type fieldSet []string
 
 // has reports whether one of the fields is among those of the update. Parts of a field
 // are told by a dot: "httpHealthCheck.requestPath".
 func (f fieldSet) has(names ...string) bool {
-	if len(f) == 0 {
-		return true
-	}
 	return slices.ContainsFunc(f, func(field string) bool {
 		return slices.ContainsFunc(names, func(name string) bool {
 			return field == name || strings.HasPrefix(field, name+".") || strings.HasSuffix(field, "."+name)
@@ -40,6 +36,9 @@ func (c *Compute) update(ctx context.Context, a Action, request string) *Error {
 	if e := notOurs(a, description); e != nil {
 		return e
 	}
+	if a.Fields = c.left(a, raw, project); len(a.Fields) == 0 {
+		return nil // an attempt before did it
+	}
 	if e := stale(a, raw); e != nil {
 		return e
 	}
@@ -57,6 +56,55 @@ func (c *Compute) update(ctx context.Context, a Action, request string) *Error {
 		}
 	}
 	return c.verify(ctx, a, project)
+}
+
+// left returns those of an update's fields that are not as wanted yet; all that are not
+// where it names none.
+func (c *Compute) left(a Action, raw any, project string) []string {
+	now := observed(raw, project)
+	if spec, ok := now.Spec.(Service); ok {
+		now.Spec = c.withoutForeign(spec, groupsOf(a.Want.Spec))
+	}
+	fields := a.Want.Spec.differs(now.Spec)
+	if now.Mark.text() != a.Want.Mark.text() {
+		fields = append(fields, fieldDescription)
+	}
+	if len(a.Fields) == 0 {
+		return fields
+	}
+	return slices.DeleteFunc(fields, func(field string) bool { return !fieldSet(a.Fields).has(field) })
+}
+
+// groupsOf are the groups behind a backend service.
+func groupsOf(spec Spec) map[ID]bool {
+	out := map[ID]bool{}
+	if s, ok := spec.(Service); ok {
+		for _, b := range s.Backends {
+			out[b.Group] = true
+		}
+	}
+	return out
+}
+
+// observed is a resource as Look would show it, of the kinds that can be changed.
+func observed(raw any, project string) Resource {
+	switch r := raw.(type) {
+	case *compute.Firewall:
+		return seenResource(ID{}, r.Description, "", fromFirewall(r, project))
+	case *compute.HealthCheck:
+		return seenResource(ID{}, r.Description, "", fromHealthCheck(r))
+	case *compute.BackendService:
+		return seenResource(ID{}, r.Description, "", fromService(r, project))
+	case *compute.UrlMap:
+		return seenResource(ID{}, r.Description, "", fromURLMap(r, project))
+	case *compute.TargetHttpProxy:
+		return seenResource(ID{}, r.Description, "", fromHTTPProxy(r, project))
+	case *compute.TargetHttpsProxy:
+		return seenResource(ID{}, r.Description, "", fromHTTPSProxy(r, project))
+	case *compute.ForwardingRule:
+		return seenResource(ID{}, r.Description, "", fromRule(r, project))
+	}
+	return Resource{}
 }
 
 // stale returns an error if a resource with a lock was written since it was looked at:
@@ -117,20 +165,10 @@ func (c *Compute) verify(ctx context.Context, a Action, project string) *Error {
 		e.Verb, e.ended = a.Verb, true
 		return e
 	}
-	var now Spec
-	switch r := raw.(type) {
-	case *compute.Firewall:
-		now = fromFirewall(r, project)
-	case *compute.HealthCheck:
-		now = fromHealthCheck(r)
-	}
-	fields := fieldSet(a.Fields)
-	for _, field := range a.Want.Spec.differs(now) {
-		if fields.has(field) {
-			return &Error{
-				ID: a.ID, Verb: a.Verb, Class: ClassChanged, ended: true,
-				Err: errors.New("another client changed it at the same time: " + field),
-			}
+	if fields := c.left(a, raw, project); len(fields) > 0 {
+		return &Error{
+			ID: a.ID, Verb: a.Verb, Class: ClassChanged, ended: true,
+			Err: errors.New("another client changed it at the same time: " + strings.Join(fields, ", ")),
 		}
 	}
 	return nil
@@ -262,12 +300,12 @@ func (c *Compute) proxyChanges(a Action, raw any, p string) ([]mutation, *Error)
 	name, fields, mark := a.ID.Name, fieldSet(a.Fields), a.Want.Mark.text()
 	urlMap := &compute.UrlMapReference{UrlMap: linkOf(spec.URLMap, p)}
 	var out []mutation
-	switch now := raw.(type) {
+	switch raw.(type) {
 	case *compute.TargetHttpProxy:
 		if fields.has("urlMap") {
 			out = append(out, send("targetHttpProxies.setUrlMap", p, "", c.api.TargetHttpProxies.SetUrlMap(p, name, urlMap)))
 		}
-		if fields.has("description") && now.Description != mark {
+		if fields.has("description") {
 			out = append(out, c.lockedPatch("targetHttpProxies.patch", p, a.ID, mark))
 		}
 	case *compute.TargetHttpsProxy:
@@ -278,7 +316,7 @@ func (c *Compute) proxyChanges(a Action, raw any, p string) ([]mutation, *Error)
 		if fields.has("urlMap") {
 			out = append(out, send("targetHttpsProxies.setUrlMap", p, "", c.api.TargetHttpsProxies.SetUrlMap(p, name, urlMap)))
 		}
-		if fields.has("description") && now.Description != mark {
+		if fields.has("description") {
 			out = append(out, c.lockedPatch("targetHttpsProxies.patch", p, a.ID, mark))
 		}
 	}
