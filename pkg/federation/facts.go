@@ -65,8 +65,10 @@ func (f FailureClass) Absent() bool {
 type Facts struct {
 	Clusters map[string]ClusterFacts // by cluster name
 	// Balancers are the load balancers that fedsync keeps on Google Cloud, sorted by
-	// Ingress: what is known of them, by the last look.
-	Balancers []Balancer
+	// Ingress: what is known of them, by the last look. BalancersKnown says that there
+	// has been one: before, nothing may be concluded from what is missing.
+	Balancers      []Balancer
+	BalancersKnown bool
 }
 
 // Of gives the facts of a cluster: those that are there, else those of a cluster
