@@ -47,6 +47,8 @@ type Observed struct {
 type LookError struct {
 	What string // "endpoint groups", "machines of zone europe-west1-b"
 	Err  error  // without secrets
+	// Since is when it could not be read first.
+	Since time.Time
 }
 
 // Machine is a node's machine.
@@ -140,6 +142,7 @@ type Cloud interface {
 
 // Scope says what Look is to read.
 type Scope struct {
+	Network string // the VPC network, as fedsync.yaml names it
 	Owner   Owner
 	Names   map[ID]bool // wanted names that may be somebody else's
 	Nodes   []string    // providerIDs whose machines are to be known
