@@ -38,7 +38,7 @@ func (p *planner) narrowFirewalls() {
 	for _, n := range p.narrow {
 		want, _ := n.want.Spec.(Firewall)
 		wide, _ := n.wide.Spec.(Firewall)
-		if p.lingers(want.Network) || p.heldAt(want.Network, stillOpen(wide.Ports, want.Ports)) {
+		if p.lingers(want.Network) {
 			p.waits = true
 			continue
 		}
@@ -61,7 +61,7 @@ func (p *planner) narrowFirewalls() {
 }
 
 // lingers reports whether a group of ours that is not wanted stays in the network, or
-// may do so.
+// may do so; or one is held of which the ports are not known.
 func (p *planner) lingers(network string) bool {
 	if !p.usersKnown(KindFirewall) {
 		return true
@@ -72,7 +72,8 @@ func (p *planner) lingers(network string) bool {
 			continue
 		}
 		_, wanted := p.want.Resources[id]
-		if _, goes := p.deleted[id]; !wanted && !goes {
+		_, goes := p.deleted[id]
+		if !wanted && !goes || p.held(id) && unread(g) {
 			return true
 		}
 	}
@@ -96,28 +97,19 @@ func (p *planner) exposed(network string) bool {
 	return needed
 }
 
-// heldAt reports whether a group that is held has, or may have, endpoints at one of
-// the ports: they stay for as long as it is held.
-func (p *planner) heldAt(network string, ports map[int32]bool) bool {
+// withHeldPorts adds to a firewall rule the ports at which groups that are held have
+// endpoints: they serve for as long as they are held.
+func (p *planner) withHeldPorts(f Firewall) Firewall {
+	ports := f.Ports
 	for id := range p.want.Held {
 		g, ok := p.is.Resources[id].Spec.(Group)
-		if !ok || g.Network != network || len(ports) == 0 {
+		if !ok || g.Network != f.Network {
 			continue
 		}
-		if unread(g) || slices.ContainsFunc(g.Endpoints, func(e Endpoint) bool { return ports[e.Port] }) {
-			return true
+		for _, e := range g.Endpoints {
+			ports = append(slices.Clip(ports), e.Port)
 		}
 	}
-	return false
-}
-
-// stillOpen are the ports that are open and not wanted.
-func stillOpen(now, want []int32) map[int32]bool {
-	ports := map[int32]bool{}
-	for _, port := range now {
-		if !slices.Contains(want, port) {
-			ports[port] = true
-		}
-	}
-	return ports
+	f.Ports = set(ports)
+	return f
 }
