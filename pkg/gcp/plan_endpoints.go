@@ -53,7 +53,7 @@ func (p *planner) adjustEndpoints(w Resource, want, now []Endpoint, after ...int
 			gone = append(gone, e)
 		}
 	}
-	if newPort(missing, now) {
+	if slices.ContainsFunc(missing, func(e Endpoint) bool { return p.opening[e.Port] }) {
 		after = append(after, p.opened...)
 	}
 
@@ -116,15 +116,6 @@ func (p *planner) detach(o Resource, endpoints []Endpoint, why string, after ...
 	}
 	p.closing = append(p.closing, actions...)
 	return actions
-}
-
-// newPort reports whether an endpoint comes with a port that no present one has.
-func newPort(missing, now []Endpoint) bool {
-	ports := map[int32]bool{}
-	for _, e := range now {
-		ports[e.Port] = true
-	}
-	return slices.ContainsFunc(missing, func(e Endpoint) bool { return !ports[e.Port] })
 }
 
 func endpointSet(endpoints []Endpoint) map[Endpoint]bool {

@@ -25,10 +25,19 @@ func (p *planner) adjustFirewall(w, o Resource) {
 	if fields := changed(wide, o); len(fields) > 0 {
 		a := Action{Verb: Update, Fields: fields, Reason: difference(fields, wide.Spec, now), Want: wide}
 		early = append(early, p.add(a))
-		p.opened = append(p.opened, early...)
+		p.open(early[0], without(want.Ports, now.Ports))
 	}
 	if len(want.differs(wide.Spec)) > 0 {
 		p.narrow = append(p.narrow, narrowing{want: w, wide: wide, after: early})
+	}
+}
+
+// open records an action by which a firewall rule lets in more, at these ports among
+// others.
+func (p *planner) open(action int, ports []int32) {
+	p.opened = append(p.opened, action)
+	for _, port := range ports {
+		p.opening[port] = true
 	}
 }
 

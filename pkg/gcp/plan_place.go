@@ -84,7 +84,7 @@ func (p *planner) create(w Resource, after ...int) {
 	p.ready[w.ID] = append(p.ready[w.ID], i)
 	switch spec := w.Spec.(type) {
 	case Firewall:
-		p.opened = append(p.opened, i)
+		p.open(i, spec.Ports)
 	case Group:
 		p.adjustEndpoints(w, spec.Endpoints, nil, i)
 	}
