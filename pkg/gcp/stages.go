@@ -90,6 +90,9 @@ type Balancer struct {
 	// Services are the backend services, by the Service port that each stands for:
 	// "default/nginx:80".
 	Services map[string]ID
+	// Clusters are those that should stand behind it, sorted; Groups may have others,
+	// which leave.
+	Clusters []string
 	// Groups are the groups of each cluster, sorted.
 	Groups map[string][]ID
 	// Refused says why it is not built, or not changed; empty where it is.
