@@ -145,9 +145,11 @@ type Cloud interface {
 
 // Scope says what Look is to read.
 type Scope struct {
-	Network string // the VPC network, as fedsync.yaml names it
-	Owner   Owner
-	Names   map[ID]bool // wanted names that may be somebody else's
-	Nodes   []string    // providerIDs whose machines are to be known
-	Earlier Observed    // of the look before: what it has of machines and endpoints need not be read again unless it changed
+	Owner Owner
+	Names map[ID]bool // wanted names that may be somebody else's
+	// Network is the one of the firewall rule: its name, or its URL where it is of
+	// another project, as in federation.GCP.
+	Network string
+	Nodes   []string // providerIDs whose machines are to be known
+	Earlier Observed // of the look before: what it has of machines and endpoints need not be read again unless it changed
 }
