@@ -82,7 +82,7 @@ func (s *Scheduler) Plan(in Input) federation.Plan {
 		next++
 	}
 	plan.Clusters = append(plan.Clusters, p.leave()...)
-	plan.Findings = slices.Concat(p.findings, unmetSettings(in.Federation))
+	plan.Findings = p.findings
 	s.forget(p)
 	return plan
 }
@@ -247,17 +247,4 @@ func cautious(verdict func(app string) federation.PruneVerdict) func(app string)
 		}
 		return federation.PruneWaiting
 	}
-}
-
-// unmetSettings names what the file asks for and this version does not do, so
-// that nobody waits for it.
-func unmetSettings(f *federation.Federation) []federation.Finding {
-	if f.GCP == nil {
-		return nil
-	}
-	return []federation.Finding{{
-		ID: "unsupported", Severity: federation.SeverityWarning, File: federation.FileName,
-		Message: "spec.gcp has no effect in this version",
-		Remedy:  "reserve the address and open the firewall by hand",
-	}}
 }
