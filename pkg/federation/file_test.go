@@ -103,8 +103,8 @@ func TestParseReadsEveryField(t *testing.T) {
 			{Name: "echo", Path: "apps/echo", Adoption: federation.AdoptNever, PruneLimit: federation.PruneLimit{Count: 3, IsCount: true}},
 			{Name: "shop", Path: "shop", Adoption: federation.AdoptAlways, Prune: true, PruneLimit: federation.PruneLimit{Percent: 50}},
 		},
-		NodePorts:    federation.PortRange{First: 31000, Last: 31999},
-		Failover:     federation.Failover{Mode: "Off", ConfirmedLost: []string{"asia"}},
+		NodePorts: federation.PortRange{First: 31000, Last: 31999},
+		Failover:  federation.Failover{Mode: "Off", ConfirmedLost: []string{"asia"}},
 		GCP: &federation.GCP{
 			Project: "my-project", Network: "projects/host-project/global/networks/prod", LoadBalancer: federation.LoadBalancerNodePorts,
 			Firewall: federation.FirewallReport, Addresses: federation.AddressRequireExisting, Tags: []string{"edge", "node"},

@@ -125,7 +125,7 @@ func (c *checker) tags(gcp *fileGCP) {
 	}
 	seen := map[string]int{}
 	for i, tag := range gcp.Tags {
-		if first, twice := seen[tag]; twice {
+		if first, twice := seen[tag]; twice && tag != "" {
 			c.problem(fmt.Sprintf("tag %q stands twice, first as spec.gcp.tags[%d]", tag, first), "spec", "gcp", "tags", strconv.Itoa(i))
 			continue
 		}
