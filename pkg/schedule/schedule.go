@@ -71,7 +71,7 @@ func New() *Scheduler {
 // Plan says what every cluster of the federation should run.
 func (s *Scheduler) Plan(in Input) federation.Plan {
 	p := s.decisions(in.included())
-	plan := federation.Plan{Revision: in.Revision, Ports: p.ports.Decisions, Replicas: p.replicas}
+	plan := federation.Plan{Revision: in.Revision, Ports: p.ports.Decisions, Replicas: p.replicas, Ingresses: p.ingresses}
 	next := 0 // of p.clusters, which are those of the file without the excluded
 	for _, c := range in.Federation.Clusters {
 		if in.Excluded[c.Name] != "" {
@@ -149,8 +149,10 @@ type pass struct {
 	departing map[int]map[federation.ObjectRef]bool // by cluster, as far as it was asked for
 	frozen    []string                              // clusters whose going is taken for our own fault
 
-	ports    portResult
-	replicas []federation.ReplicasDecision
+	ports     portResult
+	replicas  []federation.ReplicasDecision
+	ingresses []federation.IngressDecision
+	classes   map[ingressIn]string // that were decided
 }
 
 type key struct{ cluster, app string }
@@ -173,6 +175,7 @@ func (s *Scheduler) begin(in Input) *pass {
 		labels:    make(map[key]labelled, len(in.Bundles)),
 		read:      make(map[key]contents, len(in.Bundles)),
 		scaled:    scaled{},
+		classes:   map[ingressIn]string{},
 		departing: map[int]map[federation.ObjectRef]bool{},
 	}
 	for _, b := range in.Bundles {
@@ -190,6 +193,7 @@ func (p *pass) cluster(i int, verdict func(app string) federation.PruneVerdict) 
 		Revision:         p.Revision,
 		CreateNamespaces: p.Federation.CreateNamespaces,
 		Early:            !c.facts.Synced,
+		Addresses:        p.addresses(i),
 	}
 	inventory := c.facts.Inventory
 	if !c.facts.Synced || p.Unpruned[c.Name] {
