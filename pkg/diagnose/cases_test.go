@@ -346,7 +346,7 @@ func ingressCases() []testCase {
 		{
 			name: "one cluster is not Google's, by an overlay", lasted: time.Hour,
 			change: func(w *world) {
-				w.in.Federation.GCP = &federation.GCP{LoadBalancer: "InstanceGroups"}
+				w.in.Federation.GCP = &federation.GCP{LoadBalancer: federation.LoadBalancerNodePorts}
 				w.plan(nginx, "c2")
 				untouched(w, "c2")
 			},
@@ -355,7 +355,7 @@ func ingressCases() []testCase {
 		{
 			name: "Google's load balancer is asked for, and the class stands in the wrong field",
 			change: func(w *world) {
-				w.in.Federation.GCP = &federation.GCP{LoadBalancer: "InstanceGroups"}
+				w.in.Federation.GCP = &federation.GCP{LoadBalancer: federation.LoadBalancerNodePorts}
 				w.plan(byField, "c2")
 				untouched(w, "c2")
 			},

@@ -15,7 +15,6 @@ const (
 
 	classGCE          = "gce"
 	classMultiCluster = "gce-multi-cluster"
-	sharedUID         = "SharedUID"
 )
 
 // controller is who takes care of an Ingress in one cluster.

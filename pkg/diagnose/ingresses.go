@@ -73,7 +73,7 @@ func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing
 	}
 	// Another class may be meant, for a cluster that is not Google's; where all are to
 	// share one load balancer, or nobody takes care of the Ingress, it is not.
-	if gcp != nil && (gcp.LoadBalancer == sharedUID || c.byField && gcp.LoadBalancer != "None") {
+	if gcp != nil && (gcp.LoadBalancer == federation.LoadBalancerSharedUID || c.byField && gcp.LoadBalancer != federation.LoadBalancerNone) {
 		f.Severity = federation.SeverityError
 	}
 	x.add(f)

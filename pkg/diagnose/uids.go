@@ -14,7 +14,7 @@ var ingressUID = federation.ObjectRef{Kind: "ConfigMap", Namespace: "kube-system
 // uids compares the UIDs of Google's controllers, where clusters share a load
 // balancer by having the same one. Otherwise they are nobody's concern.
 func (x *diagnosis) uids() {
-	if x.Federation.GCP == nil || x.Federation.GCP.LoadBalancer != sharedUID {
+	if x.Federation.GCP == nil || x.Federation.GCP.LoadBalancer != federation.LoadBalancerSharedUID {
 		return
 	}
 	clusters := map[string][]string{} // by effective UID
