@@ -394,7 +394,7 @@ func declared(t *testing.T, dir string) []string {
 				}
 			}
 			spec, ok := n.(*ast.ValueSpec)
-			if !ok || len(spec.Values) == 0 || !regexp.MustCompile("^id[A-Z]").MatchString(spec.Names[0].Name) {
+			if !ok || len(spec.Values) == 0 || !regexp.MustCompile("^(id|find)[A-Z]").MatchString(spec.Names[0].Name) {
 				return true
 			}
 			if literal, ok := spec.Values[0].(*ast.BasicLit); ok {

@@ -12,8 +12,8 @@ const keptActions = 50
 // Cloud is what fedsync knows of Compute Engine, and what it does there.
 type Cloud struct {
 	Project string `json:"project"`
-	// Revision is the one whose load balancers were looked at last: what is said of
-	// them is judged as another revision's by nobody. Zero before the first look.
+	// Revision is the one whose plan the balancers were last compared with. A report on
+	// another revision does not judge them, and waits. Zero before the first look.
 	Revision federation.Revision `json:"revision,omitzero"`
 	Looked   time.Time           `json:"looked,omitzero"` // when all of it was last read
 	// Error is why it cannot be read now, without secrets; empty where it can.

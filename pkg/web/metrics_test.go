@@ -122,6 +122,9 @@ func TestSeriesOfAClusterThatLeftAreDropped(t *testing.T) {
 	m.Changes([]federation.Change{{Cluster: "b", Action: federation.ActionPruned, Drift: "x"}})
 	m.Report(&status.Report{Clusters: []status.Cluster{{Name: "a", State: federation.ClusterReady}}})
 	got := scrape(t, reg)
+	if strings.Contains(got, "fedsync_balancer_endpoints{") {
+		t.Errorf("the load balancer that is gone is still there:\n%s", got)
+	}
 	if strings.Contains(got, `cluster="b"`) || strings.Contains(got, newestSHA) || strings.Contains(got, earlierSHA) {
 		t.Errorf("what is gone is still there:\n%s", got)
 	}
