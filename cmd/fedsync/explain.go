@@ -157,6 +157,8 @@ func because(b federation.ShareBasis) string {
 		return "it is declared lost"
 	case federation.ShareKept:
 		return "it cannot be seen, and keeps what it ran last"
+	case federation.ShareDrained:
+		return "it is drained: placed elsewhere"
 	case federation.ShareHeld:
 		return "held until others are Ready"
 	}

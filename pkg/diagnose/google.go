@@ -15,7 +15,13 @@ const (
 
 	classGCE          = "gce"
 	classMultiCluster = "gce-multi-cluster"
-	sharedUID         = "SharedUID"
+)
+
+// What fedsync's own load balancers serve.
+const (
+	annotationMove = "fedsync.dev/move"
+	classBalanced  = "fedsync-global" // as members get it
+	classFedsync   = "fedsync"        // as Git may have it
 )
 
 // controller is who takes care of an Ingress in one cluster.
@@ -26,6 +32,8 @@ type controller struct {
 	// other says that it is not. Where neither holds, nobody can tell: an Ingress
 	// without a class is GLBC's in a cluster that has it.
 	other bool
+	// ours says that fedsync's own load balancer serves it, or is to.
+	ours bool
 	// byField says that spec.ingressClassName names GLBC's class, which reads only
 	// the annotation.
 	byField bool
@@ -42,6 +50,9 @@ func (m *member) controller(i *planned) controller {
 	}
 	if c.class == "" {
 		c.class = m.observation(i.Ref).ClassName
+	}
+	if m.balances && (c.class == "" || c.class == classGCE || c.class == classFedsync || c.class == classBalanced) {
+		return controller{class: c.class, ours: true}
 	}
 	switch {
 	case m.urlMaps[i.Ref] != "" && (c.class == "" || isGoogles(c.class)):
