@@ -96,15 +96,21 @@ func TestIngressesGetAClassThatNoControllerServes(t *testing.T) {
 		},
 		{
 			"in a cluster whose Ingresses were not listed", gce, "",
-			func(in *Input) { in.Facts.Clusters["a"] = federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true} }, "nothing",
+			func(in *Input) {
+				in.Facts.Clusters["a"] = federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true}
+			}, "nothing",
 		},
 		{
 			"in a cluster that was never seen", gce, "",
-			func(in *Input) { in.Facts.Clusters["a"] = federation.ClusterFacts{State: federation.ClusterOffline, IngressesKnown: true} }, "nothing",
+			func(in *Input) {
+				in.Facts.Clusters["a"] = federation.ClusterFacts{State: federation.ClusterOffline, IngressesKnown: true}
+			}, "nothing",
 		},
 		{
 			"another's in a cluster whose Ingresses were not listed", `kubernetes.io/ingress.class: nginx`, "",
-			func(in *Input) { in.Facts.Clusters["a"] = federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true} }, "annotation=nginx",
+			func(in *Input) {
+				in.Facts.Clusters["a"] = federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true}
+			}, "annotation=nginx",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -271,7 +277,11 @@ func TestAClusterShowsTheAddressOfTheIngressesThatAreOurs(t *testing.T) {
 		{"Ingresses cannot be listed", "", "203.0.113.1", func(in *Input) {
 			in.Facts.Clusters["a"] = federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true}
 		}, nil},
-		{"not rendered", "", "203.0.113.1", func(in *Input) { live(*in, shown); in.Bundles[0].Err = fmt.Errorf("broken"); in.Bundles[0].Objects = nil }, all},
+		{"not rendered", "", "203.0.113.1", func(in *Input) {
+			live(*in, shown)
+			in.Bundles[0].Err = fmt.Errorf("broken")
+			in.Bundles[0].Objects = nil
+		}, all},
 		{"no longer in Git, and not deleted", "", "203.0.113.1", func(in *Input) { live(*in, shown); in.Bundles[0].Objects = nil }, all},
 		{"load balancers are no longer asked for", "", "203.0.113.1", func(in *Input) { live(*in, shown); in.Federation.GCP = nil }, none},
 		{"and nothing of ours is shown", "", "203.0.113.1", func(in *Input) {
