@@ -17,6 +17,13 @@ const (
 	classMultiCluster = "gce-multi-cluster"
 )
 
+// What fedsync's own load balancers serve.
+const (
+	annotationMove = "fedsync.dev/move"
+	classBalanced  = "fedsync-global" // as members get it
+	classFedsync   = "fedsync"        // as Git may have it
+)
+
 // controller is who takes care of an Ingress in one cluster.
 type controller struct {
 	class string // as it is named; empty for none
@@ -25,6 +32,8 @@ type controller struct {
 	// other says that it is not. Where neither holds, nobody can tell: an Ingress
 	// without a class is GLBC's in a cluster that has it.
 	other bool
+	// ours says that fedsync's own load balancer serves it, or is to.
+	ours bool
 	// byField says that spec.ingressClassName names GLBC's class, which reads only
 	// the annotation.
 	byField bool
@@ -41,6 +50,9 @@ func (m *member) controller(i *planned) controller {
 	}
 	if c.class == "" {
 		c.class = m.observation(i.Ref).ClassName
+	}
+	if m.balances && (c.class == "" || c.class == classGCE || c.class == classFedsync || c.class == classBalanced) {
+		return controller{class: c.class, ours: true}
 	}
 	switch {
 	case m.urlMaps[i.Ref] != "" && (c.class == "" || isGoogles(c.class)):
