@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
+
+	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
 // Config is the operator's word: where the repository is, which clusters may be

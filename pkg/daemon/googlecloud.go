@@ -158,6 +158,17 @@ func (c *lateCloud) Health(ctx context.Context, service, group gcp.ID) (gcp.Grou
 	return cloud.Health(ctx, service, group)
 }
 
+// Calls returns how often each method was called.
+func (c *lateCloud) Calls() map[string]int {
+	c.mu.Lock()
+	cloud := c.cloud
+	c.mu.Unlock()
+	if counts, ok := cloud.(interface{ Calls() map[string]int }); ok {
+		return counts.Calls()
+	}
+	return nil
+}
+
 // secretReader reads certificates from member clusters.
 type secretReader struct {
 	connect func(context string) (member.Connection, error)

@@ -421,6 +421,8 @@ func (l *loop) known(rev *revision) status.Input {
 		Clusters:   l.members.outcomes,
 		Findings:   slices.Concat(l.members.findings, l.findings()),
 		Deadline:   l.cfg.StatusDeadline,
+		Balancers:  l.members.facts.Balancers,
+		Cloud:      l.cloud.report(),
 	}
 	if rev != nil {
 		in.Snapshot, in.FirstSeen = rev.snapshot, rev.firstSeen
@@ -433,7 +435,7 @@ func (l *loop) known(rev *revision) status.Input {
 func (l *loop) judged(rev *revision) status.Input {
 	in := l.known(rev)
 	in.Plan = &rev.plan
-	in.Findings = slices.Concat(in.Findings, rev.findings(), l.diagnose(rev))
+	in.Findings = slices.Concat(in.Findings, rev.findings(), l.diagnose(rev), l.cloud.state().Findings)
 	return in
 }
 

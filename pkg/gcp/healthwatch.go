@@ -99,7 +99,7 @@ func (w *healthWatch) run(ctx context.Context) {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	room := make(chan struct{}, healthAtOnce)
-	for sleep(ctx, healthGap) {
+	for sleep(ctx, healthGap) == nil {
 		p, due := w.due(time.Now())
 		if !due {
 			continue

@@ -55,6 +55,8 @@ type Keeper struct {
 	// The goroutine of Run owns what follows.
 	seen   Observed // by the last look; without Health
 	health *healthWatch
+	read   time.Time // when a look last read everything
+	calls  callRate
 	tries  tries
 	deeds  deeds
 	left   map[string]time.Time // by cluster, when endpoints last left
@@ -64,7 +66,12 @@ type Keeper struct {
 // State is what is known of Compute Engine, and what is being done there.
 type State struct {
 	// Looked is when everything was last read; zero before the first time.
-	Looked    time.Time
+	Looked time.Time
+	// Revision is the one whose plan it was compared with.
+	Revision federation.Revision
+	Calls    int // to Compute Engine in the last minute
+	// Error is why it cannot be read whole now, without secrets; empty where it can.
+	Error     string
 	Balancers []federation.Balancer
 	Findings  []federation.Finding
 	Pending   []Action // planned, and not done yet
@@ -143,7 +150,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		} else {
 			k.think(in)
 		}
-		if !sleep(ctx, thinkGap) {
+		if sleep(ctx, thinkGap) != nil {
 			return
 		}
 	}
@@ -245,6 +252,9 @@ func (k *Keeper) look(ctx context.Context, in *Input) bool {
 		keepUnread(&seen, k.seen)
 	}
 	k.seen = seen
+	if k.complete() {
+		k.read = seen.At
+	}
 	k.health.watch(seen, ownerOf(in))
 	return true
 }
@@ -278,7 +288,10 @@ func providerIDs(facts federation.Facts) []string {
 // keep makes a sight the state, and rings if that is another.
 func (k *Keeper) keep(s sight) {
 	next := State{
-		Looked:    k.seen.At,
+		Looked:    k.read,
+		Revision:  s.in.Plan.Revision,
+		Calls:     k.calls.lastMinute(k.cloud, s.in.Now),
+		Error:     lookError(k.seen),
 		Balancers: k.timed(Traffic(*s.in, s.want, s.seen, s.planned), s.in.Now),
 		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s)),
 		Pending:   s.planned.Actions,
@@ -289,10 +302,20 @@ func (k *Keeper) keep(s sight) {
 	defer k.mu.Unlock()
 	last := k.state
 	k.state = next
-	last.Looked = next.Looked // that we looked again is no news
-	if !reflect.DeepEqual(last, next) || !last.Known() {
+	news := last.Known() != next.Known()
+	last.Looked, last.Calls = next.Looked, next.Calls // that we looked again is no news
+	if news || !reflect.DeepEqual(last, next) {
 		ring(k.changed)
 	}
+}
+
+// lookError says what could not be read, in one line.
+func lookError(seen Observed) string {
+	var all []string
+	for _, e := range seen.Errors {
+		all = append(all, e.What+": "+e.Err.Error())
+	}
+	return strings.Join(all, "; ")
 }
 
 // complete reports whether the last look read everything.
@@ -318,17 +341,5 @@ func ring(bell chan struct{}) {
 	select {
 	case bell <- struct{}{}:
 	default: // it rings already
-	}
-}
-
-// sleep waits, and reports whether ctx is still there.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
