@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -56,6 +58,15 @@ func (s *Sandbox) playNodes(ctx context.Context, c *cluster.Cluster) {
 	if err != nil {
 		s.fail(err)
 	}
+}
+
+// DialNode connects to a node of a sandbox with GCP at its own address, such as
+// "10.128.0.10:30301".
+func (s *Sandbox) DialNode(ctx context.Context, network, address string) (net.Conn, error) {
+	if s.machines == nil {
+		return nil, errors.New("the nodes of this sandbox answer nothing")
+	}
+	return s.machines.loopback.DialContext(ctx, network, address)
 }
 
 // stopGCP stops the stand-in and the nodes.

@@ -53,8 +53,8 @@ type Engine struct {
 	server      *gcetest.Server
 	log         io.Closer
 
-	mu       sync.Mutex                  // protects machines
-	machines map[string]map[machine]bool // by cluster: those that there are
+	mu       sync.Mutex                    // protects machines
+	machines map[string]map[machine]string // by cluster: those that there are, with their addresses
 }
 
 // machine names an instance.
@@ -87,7 +87,7 @@ func Start(c Config) (*Engine, error) {
 			return c.Dial(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 		},
 	})
-	e := &Engine{Handler: newControl(server), server: server, log: log, machines: map[string]map[machine]bool{}}
+	e := &Engine{Handler: newControl(server), server: server, log: log, machines: map[string]map[machine]string{}}
 	if err := server.Start(); err != nil {
 		e.Close()
 		return nil, err
@@ -135,38 +135,43 @@ func (e *Engine) Close() {
 func (e *Engine) See(c *cluster.Cluster, nodes []*corev1.Node) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	there := map[machine]bool{}
+	there := map[machine]string{}
 	for _, n := range nodes {
 		m, ok := machineOf(n.Spec.ProviderID)
-		if !ok {
+		address := internalAddress(n)
+		if !ok || address == "" {
 			continue
 		}
-		there[m] = true
-		if !e.machines[c.Name()][m] {
-			e.server.SetInstance(instance(m, c.Zone().Tag(), n))
+		there[m] = address
+		if e.machines[c.Name()][m] != address {
+			e.server.SetInstance(instance(m, address, c.Zone().Tag()))
 		}
 	}
 	for m := range e.machines[c.Name()] {
-		if !there[m] {
+		if _, ok := there[m]; !ok {
 			e.server.RemoveInstance(m.project, m.zone, m.name)
 		}
 	}
 	e.machines[c.Name()] = there
 }
 
-func instance(m machine, tag string, n *corev1.Node) gcetest.Instance {
-	i := gcetest.Instance{
+func instance(m machine, address, tag string) gcetest.Instance {
+	return gcetest.Instance{
 		Project: m.project, Zone: m.zone, Name: m.name,
 		Network: network, Subnetwork: network,
+		Address:        address,
 		Tags:           []string{tag},
 		ServiceAccount: fmt.Sprintf("nodes@%s.iam.gserviceaccount.com", m.project),
 	}
+}
+
+func internalAddress(n *corev1.Node) string {
 	for _, a := range n.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP {
-			i.Address = a.Address
+			return a.Address
 		}
 	}
-	return i
+	return ""
 }
 
 // machineOf reads the providerID of a Node on Compute Engine.
