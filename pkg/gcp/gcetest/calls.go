@@ -1,0 +1,77 @@
+package gcetest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Call is one call that was made.
+type Call struct {
+	Time      time.Time
+	Duration  time.Duration
+	Method    string // "backendServices.patch"; "unknown" for what is no method
+	Project   string
+	Zone      string // empty for global ones
+	Name      string // of the resource; empty for lists
+	RequestID string
+	Status    int    // 0 where the connection was broken instead
+	Reason    string // of a refusal
+}
+
+// Change is one mutation that was done: it is recorded when its operation ends.
+type Change struct {
+	Time      time.Time
+	Method    string // "backendServices.patch"
+	RequestID string
+	Operation string   // name
+	Fields    []string // that an update changed, sorted
+}
+
+// Calls returns the log of calls, oldest first.
+func (s *Server) Calls() []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
+// ResetCalls empties the log of calls.
+func (s *Server) ResetCalls() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = nil
+}
+
+func (s *Server) logCall(c Call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, c)
+	if s.options.Log != nil {
+		where := c.Project
+		if c.Zone != "" {
+			where += "/" + c.Zone
+		}
+		fmt.Fprintf(s.options.Log, "%s %s %s/%s %d %s\n", c.Time.Format("15:04:05.000"), c.Method, where, c.Name, c.Status, c.Reason)
+	}
+}
+
+// History returns every change of each resource since the start, by the path
+// "projects/P/global/backendServices/N". Deleted resources stay in it.
+func (s *Server) History() map[string][]Change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[string][]Change, len(s.history))
+	for path, changes := range s.history {
+		out[path] = slices.Clone(changes)
+	}
+	return out
+}
+
+// record notes a change. s.mu is held.
+func (s *Server) record(op *operation, fields []string) {
+	slices.Sort(fields)
+	path := op.target.key.path()
+	s.history[path] = append(s.history[path], Change{
+		Time: s.clock(), Method: op.method, RequestID: op.request, Operation: op.name, Fields: fields,
+	})
+}
