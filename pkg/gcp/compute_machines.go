@@ -134,7 +134,7 @@ func (c *Compute) machinesOf(ctx context.Context, where place, ids []string) (ma
 func (c *Compute) listMachines(ctx context.Context, where place) (map[string]Machine, error) {
 	list, err := pages(ctx, c, ID{}, "instances.list",
 		func(ctx context.Context, token string) ([]*compute.Instance, string, error) {
-			l, err := pageOf[*compute.InstanceList](ctx, c.api.Instances.List(where.project, where.zone).MaxResults(500), token)
+			l, err := pageOf[*compute.InstanceList](ctx, c, c.api.Instances.List(where.project, where.zone), token)
 			if err != nil {
 				return nil, "", err
 			}
