@@ -19,11 +19,10 @@ type refusalTest struct {
 
 func runRefusals(t *testing.T, tests []refusalTest) {
 	t.Helper()
+	s := newStandIn(t, Options{Quotas: map[string]int{"healthChecks": 1}})
+	s.build()
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			s := newStandIn(t, Options{Quotas: map[string]int{"healthChecks": 1}})
-			s.build()
 			before := len(s.Snapshot().Operations)
 			wantRefusal(t, test.call(s), test.code, test.reason, test.message)
 			if after := len(s.Snapshot().Operations); after != before {
