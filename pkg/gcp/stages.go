@@ -47,6 +47,8 @@ type Observed struct {
 type LookError struct {
 	What string // "endpoint groups", "machines of zone europe-west1-b"
 	Err  error  // without secrets
+	// Since is when it could not be read first.
+	Since time.Time
 }
 
 // Machine is a node's machine.
@@ -88,6 +90,9 @@ type Balancer struct {
 	// Services are the backend services, by the Service port that each stands for:
 	// "default/nginx:80".
 	Services map[string]ID
+	// Clusters are those that should stand behind it, sorted; Groups may have others,
+	// which leave.
+	Clusters []string
 	// Groups are the groups of each cluster, sorted.
 	Groups map[string][]ID
 	// Refused says why it is not built, or not changed; empty where it is.
@@ -140,8 +145,11 @@ type Cloud interface {
 
 // Scope says what Look is to read.
 type Scope struct {
-	Owner   Owner
-	Names   map[ID]bool // wanted names that may be somebody else's
-	Nodes   []string    // providerIDs whose machines are to be known
-	Earlier Observed    // of the look before: what it has of machines and endpoints need not be read again unless it changed
+	Owner Owner
+	Names map[ID]bool // wanted names that may be somebody else's
+	// Network is the one of the firewall rule: its name, or its URL where it is of
+	// another project, as in federation.GCP.
+	Network string
+	Nodes   []string // providerIDs whose machines are to be known
+	Earlier Observed // of the look before: what it has of machines and endpoints need not be read again unless it changed
 }

@@ -1,0 +1,181 @@
+package gcp
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/auth"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+	"google.golang.org/api/compute/v1"
+	"google.golang.org/api/option"
+)
+
+// Options say how Compute Engine is reached. Only Project is needed.
+type Options struct {
+	Project string // of the load balancer
+	// Endpoint is the URL of a stand-in on this machine, which is talked to without
+	// authentication. Empty means Google Cloud, with Application Default Credentials.
+	Endpoint   string
+	QPS        float64 // calls a second; 10 unless given
+	Burst      int     // calls at once; 20 unless given
+	UserAgent  string
+	Log        *zap.Logger  // nil: nothing is logged
+	HTTPClient *http.Client // of tests
+}
+
+// The limits of calls unless the options say otherwise. The quotas of Compute Engine
+// are per project, minute and group of methods; these stay below the smallest.
+const (
+	defaultQPS   = 10
+	defaultBurst = 20
+)
+
+// maxPageSize is the largest that the API allows.
+const maxPageSize = 500
+
+// callTimeout is how long one call may take. Waiting for an operation takes up to two
+// minutes by the API.
+const callTimeout = 150 * time.Second
+
+// Compute is Compute Engine, as the API compute/v1 serves it. It may be used by several
+// goroutines. What it remembers saves calls; nothing is wrong without it.
+type Compute struct {
+	api     *compute.Service
+	project string
+	limit   *rate.Limiter
+	log     *zap.Logger
+	pace    pace
+	// pageSize is how many items of a list are read at once.
+	pageSize int64
+
+	mu       sync.Mutex           // protects what follows
+	calls    map[string]int       // by method
+	requests map[string]request   // ids of actions whose outcome is not known, by action
+	groups   map[ID]groupRead     // our endpoint groups, and when they are due to be read
+	zones    map[string]time.Time // when machines are due to be read, by "project/zone"
+	missing  map[string]time.Time // when machines that there are none are, by providerID
+	samples  map[Kind]Resource    // one resource of ours of each kind, for Granted
+}
+
+var _ Cloud = (*Compute)(nil)
+
+// NewCompute returns a client. It makes no call; without usable credentials it is an
+// error that names no secret.
+func NewCompute(ctx context.Context, o Options) (*Compute, error) {
+	if o.Project == "" {
+		return nil, errors.New("no project of Google Cloud is named")
+	}
+	var opts []option.ClientOption
+	if o.Endpoint != "" {
+		if err := CheckEndpoint(o.Endpoint); err != nil {
+			return nil, err
+		}
+		opts = append(opts, option.WithEndpoint(endpointURL(o.Endpoint)), option.WithoutAuthentication())
+	}
+	if o.HTTPClient != nil {
+		opts = append(opts, option.WithHTTPClient(o.HTTPClient))
+	}
+	api, err := compute.NewService(ctx, opts...)
+	if err != nil {
+		var login *auth.Error
+		if errors.As(err, &login) {
+			err = errors.New(noToken)
+		}
+		return nil, fmt.Errorf("connect to Compute Engine: %w", err)
+	}
+	api.UserAgent = cmp.Or(o.UserAgent, "fedsync")
+	if o.QPS <= 0 {
+		o.QPS = defaultQPS
+	}
+	if o.Burst <= 0 {
+		o.Burst = defaultBurst
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return &Compute{
+		api: api, project: o.Project, log: o.Log, pace: usualPace, pageSize: maxPageSize,
+		limit:    rate.NewLimiter(rate.Limit(o.QPS), o.Burst),
+		calls:    map[string]int{},
+		requests: map[string]request{},
+		groups:   map[ID]groupRead{},
+		zones:    map[string]time.Time{},
+		missing:  map[string]time.Time{},
+		samples:  map[Kind]Resource{},
+	}, nil
+}
+
+// CheckEndpoint reports whether a URL may stand for Compute Engine. What is sent there
+// carries no credentials and is not encrypted, so only this machine is allowed.
+func CheckEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("the endpoint of Compute Engine is no URL such as http://127.0.0.1:8080")
+	}
+	if u.User != nil {
+		return errors.New("the endpoint of Compute Engine holds credentials: it is used without any")
+	}
+	host := u.Hostname()
+	if ip := net.ParseIP(host); host == "localhost" || (ip != nil && ip.IsLoopback()) {
+		return nil
+	}
+	return fmt.Errorf("the endpoint of Compute Engine is on %s: without authentication only a loopback address may be used, such as 127.0.0.1", host)
+}
+
+// endpointURL completes the URL of a stand-in with the path of the API.
+func endpointURL(endpoint string) string {
+	u, err := url.Parse(endpoint)
+	if err == nil && strings.Trim(u.Path, "/") == "" {
+		u.Path = "/compute/v1/"
+		return u.String()
+	}
+	return strings.TrimSuffix(endpoint, "/") + "/"
+}
+
+// Calls returns how many calls were made since the start, by method as the API names
+// it: "backendServices.list".
+func (c *Compute) Calls() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.calls)
+}
+
+// once makes one call, as soon as the limiter lets it.
+func (c *Compute) once(ctx context.Context, method string, call func(context.Context) error) error {
+	if err := c.limit.Wait(ctx); err != nil {
+		// The limiter also gives up where the context would end before its turn.
+		return cmp.Or(ctx.Err(), context.DeadlineExceeded)
+	}
+	c.mu.Lock()
+	c.calls[method]++
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return call(ctx)
+}
+
+// ask makes a call that changes nothing, again where that may help. Its errors are
+// *Error.
+func (c *Compute) ask(ctx context.Context, id ID, method string, call func(context.Context) error) error {
+	err := c.pace.retry(ctx, c.pace.question, func() error { return c.once(ctx, method, call) })
+	if err == nil {
+		return nil
+	}
+	return readAnswer(err).fail("", id)
+}
+
+// absent reports whether an error says that there is no such resource.
+func absent(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.absent
+}

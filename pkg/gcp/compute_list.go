@@ -1,0 +1,193 @@
+package gcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"google.golang.org/api/compute/v1"
+	"google.golang.org/api/googleapi"
+)
+
+// maxPages bounds a list that never ends.
+const maxPages = 1000
+
+// pages reads a list page by page. What was read before an error is returned with it.
+func pages[T any](ctx context.Context, c *Compute, id ID, method string,
+	page func(ctx context.Context, token string) (items []T, next string, err error),
+) ([]T, error) {
+	var all []T
+	token := ""
+	for range maxPages {
+		var items []T
+		var next string
+		err := c.ask(ctx, id, method, func(ctx context.Context) error {
+			var err error
+			items, next, err = page(ctx, token)
+			return err
+		})
+		all = append(all, items...)
+		if err != nil || next == "" {
+			return all, err
+		}
+		token = next
+	}
+	return all, fmt.Errorf("the list has more than %d pages", maxPages)
+}
+
+// spread returns a time between half of the bound and the bound, so that what was read
+// together is not read together again.
+func spread(bound time.Duration) time.Duration {
+	return bound/2 + rand.N(bound/2) //nolint:gosec // spreads load
+}
+
+// seenResource is a resource as it is.
+func seenResource(id ID, description, fingerprint string, spec Spec) Resource {
+	r := Resource{ID: id, Mark: readMark(description), Spec: spec, Fingerprint: fingerprint}
+	if r.Mark.Federation == "" {
+		r.Description = description
+		if len(description) > maxDescription {
+			r.Description = strings.ToValidUTF8(description[:maxDescription], "")
+		}
+	}
+	return r
+}
+
+// listOf reads all resources of a kind that is global.
+func listOf[T any](c *Compute, kind Kind, method string,
+	page func(ctx context.Context, token string) ([]T, string, error), read func(T) Resource,
+) func(context.Context) listing {
+	return func(ctx context.Context) listing {
+		items, err := pages(ctx, c, ID{}, method, page)
+		l := listing{kind: kind, err: err}
+		for _, item := range items {
+			l.resources = append(l.resources, read(item))
+		}
+		return l
+	}
+}
+
+// listCall is a call of the API that reads a page of a list.
+type listCall[T, L any] interface {
+	MaxResults(n int64) T
+	PageToken(token string) T
+	Context(ctx context.Context) T
+	Do(opts ...googleapi.CallOption) (L, error)
+}
+
+// pageOf reads one page.
+func pageOf[L any, T listCall[T, L]](ctx context.Context, c *Compute, call T, token string) (L, error) {
+	return call.MaxResults(c.pageSize).PageToken(token).Context(ctx).Do()
+}
+
+// listers read one kind each.
+func (c *Compute) listers(scope Scope) []func(context.Context) listing {
+	return append(c.frontListers(), c.listAddresses(), c.listFirewalls(scope.Network), c.listHealthChecks(),
+		c.listGroups, c.listServices())
+}
+
+func (c *Compute) listAddresses() func(context.Context) listing {
+	p := c.project
+	return listOf(c, KindAddress, "globalAddresses.list",
+		func(ctx context.Context, token string) ([]*compute.Address, string, error) {
+			l, err := pageOf[*compute.AddressList](ctx, c, c.api.GlobalAddresses.List(p), token)
+			if err != nil {
+				return nil, "", err
+			}
+			return l.Items, l.NextPageToken, nil
+		}, func(a *compute.Address) Resource {
+			return seenResource(ID{Kind: KindAddress, Name: a.Name}, a.Description, "", fromAddress(a))
+		})
+}
+
+// listFirewalls reads those of the network's project.
+func (c *Compute) listFirewalls(network string) func(context.Context) listing {
+	p, _ := splitNetwork(network, c.project)
+	return listOf(c, KindFirewall, "firewalls.list",
+		func(ctx context.Context, token string) ([]*compute.Firewall, string, error) {
+			l, err := pageOf[*compute.FirewallList](ctx, c, c.api.Firewalls.List(p), token)
+			if err != nil {
+				return nil, "", err
+			}
+			return l.Items, l.NextPageToken, nil
+		}, func(f *compute.Firewall) Resource {
+			return seenResource(ID{Kind: KindFirewall, Name: f.Name}, f.Description, "", fromFirewall(f, p))
+		})
+}
+
+func (c *Compute) listHealthChecks() func(context.Context) listing {
+	p := c.project
+	return listOf(c, KindHealthCheck, "healthChecks.list",
+		func(ctx context.Context, token string) ([]*compute.HealthCheck, string, error) {
+			l, err := pageOf[*compute.HealthCheckList](ctx, c, c.api.HealthChecks.List(p), token)
+			if err != nil {
+				return nil, "", err
+			}
+			return l.Items, l.NextPageToken, nil
+		}, func(h *compute.HealthCheck) Resource {
+			return seenResource(ID{Kind: KindHealthCheck, Name: h.Name}, h.Description, "", fromHealthCheck(h))
+		})
+}
+
+func (c *Compute) listServices() func(context.Context) listing {
+	p := c.project
+	return listOf(c, KindService, "backendServices.list",
+		func(ctx context.Context, token string) ([]*compute.BackendService, string, error) {
+			l, err := pageOf[*compute.BackendServiceList](ctx, c, c.api.BackendServices.List(p), token)
+			if err != nil {
+				return nil, "", err
+			}
+			return l.Items, l.NextPageToken, nil
+		}, func(s *compute.BackendService) Resource {
+			return seenResource(ID{Kind: KindService, Name: s.Name}, s.Description, s.Fingerprint, fromService(s, p))
+		})
+}
+
+// listGroups reads the endpoint groups of all zones. A zone that does not answer is
+// named on a page that is a success: then not all of them are known.
+func (c *Compute) listGroups(ctx context.Context) listing {
+	l := listing{kind: KindGroup}
+	silent := map[string]bool{}
+	_, l.err = pages(ctx, c, ID{}, "networkEndpointGroups.aggregatedList",
+		func(ctx context.Context, token string) ([]struct{}, string, error) {
+			page, err := pageOf[*compute.NetworkEndpointGroupAggregatedList](ctx, c,
+				c.api.NetworkEndpointGroups.AggregatedList(c.project), token)
+			if err != nil {
+				return nil, "", err
+			}
+			for _, scope := range page.Unreachables {
+				silent[scope] = true
+			}
+			if page.Warning != nil && page.Warning.Code != "NO_RESULTS_ON_PAGE" {
+				silent[page.Warning.Code] = true
+			}
+			for scope, items := range page.Items {
+				if w := items.Warning; w != nil && w.Code != "NO_RESULTS_ON_PAGE" {
+					silent[scope] = true
+				}
+				l.resources = append(l.resources, c.groupsOf(scope, items.NetworkEndpointGroups)...)
+			}
+			return nil, page.NextPageToken, nil
+		})
+	if l.err == nil && len(silent) > 0 {
+		l.err = errors.New("no answer from " + strings.Join(sortedKeys(silent), ", "))
+	}
+	return l
+}
+
+// groupsOf are the zonal groups of a scope, which is "zones/Z" for a zone.
+func (c *Compute) groupsOf(scope string, groups []*compute.NetworkEndpointGroup) []Resource {
+	zone, zonal := strings.CutPrefix(scope, "zones/")
+	if !zonal {
+		return nil
+	}
+	var out []Resource
+	for _, g := range groups {
+		id := ID{Kind: KindGroup, Zone: zone, Name: g.Name}
+		out = append(out, seenResource(id, g.Description, "", fromGroup(g, c.project)))
+	}
+	return out
+}

@@ -1,0 +1,108 @@
+package gcp
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/api/compute/v1"
+)
+
+// Health asks a backend service for the health of one of its groups. A group without
+// endpoints in the answer has not been probed yet.
+func (c *Compute) Health(ctx context.Context, service, group ID) (GroupHealth, error) {
+	out := GroupHealth{At: time.Now()}
+	body := &compute.ResourceGroupReference{Group: linkOf(group, c.project)}
+	answer, err := read[*compute.BackendServiceGroupHealth](ctx, c, service, "backendServices.getHealth",
+		c.api.BackendServices.GetHealth(c.project, service.Name, body))
+	if err != nil {
+		return GroupHealth{}, err
+	}
+	for _, endpoint := range answer.HealthStatus {
+		switch endpoint.HealthState {
+		case "HEALTHY":
+			out.Healthy++
+		case "UNHEALTHY":
+			out.Unhealthy++
+		default:
+			out.Unknown++
+		}
+	}
+	return out, nil
+}
+
+// Granted returns which of the permissions ("compute.urlMaps.update") are missing,
+// sorted. Compute Engine answers only for those on a kind of which there is a resource
+// of ours, and of these only for backend services, URL maps and firewall rules: the
+// others are taken to be granted.
+func (c *Compute) Granted(ctx context.Context, permissions []string) ([]string, error) {
+	var missing []string
+	for _, kind := range []Kind{KindService, KindURLMap, KindFirewall} {
+		asked := slices.DeleteFunc(slices.Clone(permissions), func(p string) bool {
+			return !strings.HasPrefix(p, "compute."+collections[kind]+".")
+		})
+		c.mu.Lock()
+		sample, found := c.samples[kind]
+		c.mu.Unlock()
+		if !found || len(asked) == 0 {
+			continue
+		}
+		granted, err := c.testPermissions(ctx, sample, asked)
+		if absent(err) {
+			continue // it was deleted meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range asked {
+			if !slices.Contains(granted, p) {
+				missing = append(missing, p)
+			}
+		}
+	}
+	slices.Sort(missing)
+	return missing, nil
+}
+
+func (c *Compute) testPermissions(ctx context.Context, on Resource, permissions []string) ([]string, error) {
+	body := &compute.TestPermissionsRequest{Permissions: permissions}
+	project, name := c.projectOf(on.Spec), on.ID.Name
+	var answer *compute.TestPermissionsResponse
+	var err error
+	switch on.ID.Kind {
+	case KindFirewall:
+		answer, err = read[*compute.TestPermissionsResponse](ctx, c, on.ID, "firewalls.testIamPermissions",
+			c.api.Firewalls.TestIamPermissions(project, name, body))
+	case KindURLMap:
+		answer, err = read[*compute.TestPermissionsResponse](ctx, c, on.ID, "urlMaps.testIamPermissions",
+			c.api.UrlMaps.TestIamPermissions(project, name, body))
+	default:
+		answer, err = read[*compute.TestPermissionsResponse](ctx, c, on.ID, "backendServices.testIamPermissions",
+			c.api.BackendServices.TestIamPermissions(project, name, body))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return answer.Permissions, nil
+}
+
+// Quota is how many of something a project may have, and has.
+type Quota struct {
+	Metric       string // "BACKEND_SERVICES"
+	Limit, Usage float64
+}
+
+// Quotas returns the quotas of the project, sorted by metric.
+func (c *Compute) Quotas(ctx context.Context) ([]Quota, error) {
+	project, err := read[*compute.Project](ctx, c, ID{}, "projects.get", c.api.Projects.Get(c.project))
+	if err != nil {
+		return nil, err
+	}
+	var out []Quota
+	for _, q := range project.Quotas {
+		out = append(out, Quota{Metric: q.Metric, Limit: q.Limit, Usage: q.Usage})
+	}
+	slices.SortFunc(out, func(a, b Quota) int { return strings.Compare(a.Metric, b.Metric) })
+	return out, nil
+}

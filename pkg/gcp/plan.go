@@ -1,0 +1,169 @@
+package gcp
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Plan returns the actions that lead from what there is to what there should be, in
+// an order in which they can be executed one by one; those that do not wait for one
+// another, by Action.After, may as well run together. Equal input gives equal output.
+//
+// It never touches what does not bear the owner's mark, deletes nothing that
+// something may still refer to, and takes nothing for absent whose kind could not be
+// listed: whatever is left out for such a reason waits for the next look.
+//
+// What is wanted without a mark is the user's own. It must exist, and is never
+// created, changed or deleted. Addresses are never deleted.
+func Plan(want Wanted, is Observed) Planned {
+	p := newPlanner(want, is)
+	for _, id := range sortedIDs(want.Resources) {
+		p.place(want.Resources[id])
+	}
+	p.removeLeftOvers()
+	p.narrowFirewalls()
+	slices.SortStableFunc(p.findings, federation.Finding.Compare)
+	return Planned{Actions: p.actions, Findings: p.findings, Settled: len(p.actions) == 0 && !p.waits}
+}
+
+// Count returns how many actions there are of each verb.
+func (p Planned) Count() map[Verb]int {
+	count := map[Verb]int{}
+	for _, a := range p.Actions {
+		count[a.Verb]++
+	}
+	return count
+}
+
+// planner makes one plan. Actions are only appended, and wait only for those before
+// them: their order is one in which they can be executed, and there are no cycles.
+type planner struct {
+	want Wanted
+	is   Observed
+	// referrers are the observed resources that point at a resource, whosever they
+	// are, sorted.
+	referrers map[ID][]ID
+	needed    map[ID]bool     // what wanted resources point at
+	clusters  map[string]bool // that wanted groups belong to
+
+	actions  []Action
+	findings []federation.Finding
+	waits    bool // something is left for another look
+
+	// unusable are wanted resources that nothing new may point at: they are not
+	// there and not made by this plan, are not ours, or have not got their endpoints.
+	unusable map[ID]bool
+	ready    map[ID][]int   // actions after which a wanted resource may be pointed at
+	updated  map[ID]update  // of wanted resources
+	deleted  map[ID]int     // of left-overs
+	opened   []int          // actions by which firewall rules let in more
+	opening  map[int32]bool // ports that they open
+	narrow   []narrowing    // firewall rules that are to let in less, at the end
+	closing  []int          // actions that take traffic away from nodes
+}
+
+// update is an update of this plan.
+type update struct {
+	action int
+	refs   map[ID]bool // that the resource has after it
+}
+
+func newPlanner(want Wanted, is Observed) *planner {
+	p := &planner{
+		want: want, is: is,
+		referrers: map[ID][]ID{}, needed: map[ID]bool{}, clusters: map[string]bool{},
+		unusable: map[ID]bool{}, ready: map[ID][]int{},
+		opening: map[int32]bool{}, updated: map[ID]update{}, deleted: map[ID]int{},
+	}
+	for _, id := range sortedIDs(is.Resources) {
+		for _, ref := range refsOf(is.Resources[id]) {
+			p.referrers[ref] = append(p.referrers[ref], id)
+		}
+	}
+	for _, w := range want.Resources {
+		p.clusters[w.Mark.Cluster] = true
+		for _, ref := range refsOf(w) {
+			p.needed[ref] = true
+		}
+	}
+	return p
+}
+
+func sortedIDs(resources map[ID]Resource) []ID {
+	return slices.SortedFunc(maps.Keys(resources), ID.Compare)
+}
+
+func refsOf(r Resource) []ID {
+	if r.Spec == nil {
+		return nil
+	}
+	return r.Spec.refs()
+}
+
+// mine reports whether the resource bears the owner's mark.
+func (p *planner) mine(r Resource) bool { return p.want.Owner.owns(r.Mark) }
+
+func (p *planner) held(id ID) bool {
+	_, held := p.want.Held[id]
+	return held
+}
+
+// add appends an action, and returns its index.
+func (p *planner) add(a Action, after ...int) int {
+	a.ID = a.Want.ID
+	a.After = set(after)
+	p.actions = append(p.actions, a)
+	return len(p.actions) - 1
+}
+
+// block keeps anything new from pointing at a wanted resource.
+func (p *planner) block(id ID) {
+	p.unusable[id] = true
+	p.waits = true
+}
+
+// usable reports whether a resource may be pointed at once the actions in ready are
+// done. One that is not wanted is held, and ours.
+func (p *planner) usable(id ID) bool {
+	if p.unusable[id] {
+		return false
+	}
+	if _, wanted := p.want.Resources[id]; wanted {
+		return true
+	}
+	return p.mine(p.is.Resources[id])
+}
+
+// users are the kinds that can point at a kind.
+func users(kind Kind) []Kind {
+	switch kind {
+	case KindAddress, KindHTTPProxy, KindHTTPSProxy:
+		return []Kind{KindRule}
+	case KindHealthCheck, KindGroup:
+		return []Kind{KindService}
+	case KindService:
+		return []Kind{KindURLMap}
+	case KindURLMap:
+		return []Kind{KindHTTPProxy, KindHTTPSProxy}
+	case KindCertificate:
+		return []Kind{KindHTTPSProxy}
+	case KindFirewall:
+		// Nothing points at it, but these take the traffic that it lets in.
+		return []Kind{KindGroup, KindService}
+	case KindRule:
+		return nil
+	}
+	return nil
+}
+
+// usersKnown reports whether all that could point at the kind has been listed.
+func (p *planner) usersKnown(kind Kind) bool {
+	for _, user := range users(kind) {
+		if !p.is.Complete[user] {
+			return false
+		}
+	}
+	return true
+}

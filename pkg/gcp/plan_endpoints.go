@@ -1,0 +1,145 @@
+package gcp
+
+import (
+	"fmt"
+	"slices"
+)
+
+// maxEndpoints is how many endpoints one call attaches or detaches.
+const maxEndpoints = 500
+
+// unread reports whether the endpoints of an observed group are not known.
+func unread(g Group) bool { return g.Endpoints == nil && g.Size > 0 }
+
+// adjustGroup plans the endpoints of a group that is there. Until it has some, no
+// backend service gets it.
+func (p *planner) adjustGroup(w Resource, want Group, o Resource) {
+	now, _ := o.Spec.(Group)
+	if unread(now) {
+		p.waits = true
+		return
+	}
+	p.adjustEndpoints(w, want.Endpoints, now.Endpoints)
+}
+
+// adjustEndpoints plans to attach what is missing and to detach what is no longer
+// wanted, after the given actions. A group that has endpoints and is to have some
+// never becomes empty in between, as far as that is possible: an address stands only
+// once in a group, so one that gets another port leaves before it comes back.
+func (p *planner) adjustEndpoints(w Resource, want, now []Endpoint, after ...int) {
+	wanted, there := endpointSet(want), endpointSet(now)
+	missing := endpointsWithout(want, there)
+	surplus := endpointsWithout(now, wanted)
+	leaving := map[string]bool{}
+	for _, e := range surplus {
+		leaving[e.Address] = true
+	}
+	returning := map[string]bool{}
+	var fresh, back, gone, moving []Endpoint
+	for _, e := range missing {
+		if leaving[e.Address] {
+			back = append(back, e)
+			returning[e.Address] = true
+		} else {
+			fresh = append(fresh, e)
+		}
+	}
+	for _, e := range surplus {
+		if returning[e.Address] {
+			moving = append(moving, e)
+		} else {
+			gone = append(gone, e)
+		}
+	}
+	if slices.ContainsFunc(missing, func(e Endpoint) bool { return p.opening[e.Port] }) {
+		after = append(after, p.opened...)
+	}
+
+	attached := p.attach(w, fresh, after)
+	kept := len(surplus) < len(there)
+	if !kept {
+		// Nothing leaves until something else has come.
+		after = append(after, attached...)
+	}
+	attached = append(attached, p.move(w, moving, back, kept || len(fresh) > 0, after)...)
+	if len(gone) > 0 {
+		wait := slices.Clone(after)
+		if !kept {
+			wait = append(wait, attached...)
+		}
+		p.detach(w, gone, "not wanted any more", wait...)
+	}
+	p.ready[w.ID] = append(p.ready[w.ID], attached...)
+}
+
+// move detaches endpoints and attaches those that take their addresses. Unless others
+// serve meanwhile, half of them stay until the first half is back.
+func (p *planner) move(w Resource, moving, back []Endpoint, others bool, after []int) (attached []int) {
+	if len(back) == 0 {
+		return nil
+	}
+	size := maxEndpoints
+	if !others {
+		size = min(size, (len(moving)+1)/2)
+	}
+	comes := map[string]Endpoint{}
+	for _, e := range back {
+		comes[e.Address] = e
+	}
+	for leave := range slices.Chunk(moving, size) {
+		var enter []Endpoint
+		for _, e := range leave {
+			enter = append(enter, comes[e.Address])
+		}
+		after = p.detach(w, leave, "their addresses come back at another port or machine", after...)
+		after = p.attach(w, enter, after)
+		attached = append(attached, after...)
+	}
+	return attached
+}
+
+func (p *planner) attach(w Resource, endpoints []Endpoint, after []int) (actions []int) {
+	for batch := range slices.Chunk(endpoints, maxEndpoints) {
+		a := Action{Verb: Attach, Reason: "missing: " + endpointList(batch), Want: w, Endpoints: batch}
+		actions = append(actions, p.add(a, after...))
+	}
+	return actions
+}
+
+func (p *planner) detach(o Resource, endpoints []Endpoint, why string, after ...int) (actions []int) {
+	endpoints = slices.SortedFunc(slices.Values(endpoints), compareEndpoints)
+	for batch := range slices.Chunk(endpoints, maxEndpoints) {
+		a := Action{Verb: Detach, Reason: why + ": " + endpointList(batch), Want: o, Endpoints: batch}
+		actions = append(actions, p.add(a, after...))
+	}
+	p.closing = append(p.closing, actions...)
+	return actions
+}
+
+func endpointSet(endpoints []Endpoint) map[Endpoint]bool {
+	set := make(map[Endpoint]bool, len(endpoints))
+	for _, e := range endpoints {
+		set[e] = true
+	}
+	return set
+}
+
+// endpointsWithout returns those that are not in the set, sorted and unique.
+func endpointsWithout(endpoints []Endpoint, without map[Endpoint]bool) []Endpoint {
+	var rest []Endpoint
+	for _, e := range endpoints {
+		if !without[e] {
+			rest = append(rest, e)
+		}
+	}
+	slices.SortFunc(rest, compareEndpoints)
+	return slices.Compact(rest)
+}
+
+func endpointList(endpoints []Endpoint) string {
+	var texts []string
+	for _, e := range endpoints {
+		texts = append(texts, fmt.Sprintf("%s:%d", e.Address, e.Port))
+	}
+	return few(texts)
+}

@@ -1,0 +1,225 @@
+package gcp
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// The findings of a plan.
+const (
+	idConflict = "balancer-conflict" // what is wanted is, or is taken by, somebody else's
+	idFixed    = "balancer-fixed"    // what differs cannot be changed in place
+	idMissing  = "balancer-missing"  // what the user has to make does not exist
+	idUntagged = "balancer-untagged" // a firewall rule for every machine of the network
+	idInUse    = "balancer-in-use"   // a left-over that somebody else uses
+)
+
+// reportConflict says that what stands under a wanted name is not ours.
+func (p *planner) reportConflict(w, o Resource) {
+	message := fmt.Sprintf("%s exists and is %s: it is not touched, and nothing is built on it", w.ID, whose(o))
+	if fields := w.Spec.differs(o.Spec); len(fields) > 0 {
+		message += "; it differs from what is wanted in " + strings.Join(fields, ", ")
+	}
+	p.report(w, federation.Finding{
+		ID: idConflict, Severity: federation.SeverityError, Message: message,
+		Remedy: "see what it is for: " + gcloud(w.ID, "describe") + "; if nobody needs it: " + gcloud(w.ID, "delete"),
+	})
+}
+
+// reportTaken says that a forwarding rule that is not to go has the address.
+func (p *planner) reportTaken(w, o Resource) {
+	rule, _ := o.Spec.(Rule)
+	p.report(w, federation.Finding{
+		ID: idConflict, Severity: federation.SeverityError,
+		Message: fmt.Sprintf("the address %s is used by %s (port %d), which is %s: two load balancers cannot share an address, and nothing is changed",
+			rule.IP, o.ID, rule.Port, whose(o)),
+		Remedy: "name another address in the annotation kubernetes.io/ingress.global-static-ip-name, or remove the other load balancer: " + gcloud(o.ID, "describe"),
+	})
+}
+
+// reportFixed says that a resource of ours differs in what cannot be changed.
+func (p *planner) reportFixed(w, o Resource, fields []string) {
+	message := fmt.Sprintf("%s differs in %s, which cannot be changed in place", w.ID, strings.Join(fields, ", "))
+	if by := p.referrers[w.ID]; len(by) > 0 {
+		message += "; it is used by " + idList(by)
+	} else {
+		message += "; it is not deleted, since traffic may come by it"
+	}
+	p.report(o, federation.Finding{
+		ID: idFixed, Severity: federation.SeverityError, Message: message,
+		Remedy: "when its traffic has moved elsewhere, delete it, and it is made as wanted: " + gcloud(w.ID, "delete"),
+	})
+}
+
+func (p *planner) reportMissing(w Resource) {
+	p.report(w, federation.Finding{
+		ID: idMissing, Severity: federation.SeverityError,
+		Message: fmt.Sprintf("%s does not exist", w.ID),
+		Remedy:  "create it (" + gcloud(w.ID, "create") + "), or correct the annotation that names it",
+	})
+}
+
+// reportUnusable speaks only of what no other finding speaks of: a resource that is
+// pointed at and that nobody makes.
+func (p *planner) reportUnusable(w Resource, ref ID) {
+	if _, wanted := p.want.Resources[ref]; wanted || !p.is.Complete[ref.Kind] {
+		return
+	}
+	p.report(w, federation.Finding{
+		ID: idMissing, Severity: federation.SeverityError,
+		Message: fmt.Sprintf("%s needs %s, which does not exist or is not fedsync's", w.ID, ref),
+		Remedy:  "create it, or correct the annotation that names it",
+	})
+}
+
+func (p *planner) reportUntagged(w Resource) {
+	p.report(w, federation.Finding{
+		ID: idUntagged, Severity: federation.SeverityError,
+		Message: fmt.Sprintf("%s would have no target tags, and so let traffic in to every machine of the network: it is left as it is", w.ID),
+		Remedy:  "give the nodes a network tag that all of a cluster's have, or name their tags under gcp.tags in fedsync.yaml",
+	})
+}
+
+func (p *planner) reportInUse(o, by Resource) {
+	p.report(o, federation.Finding{
+		ID: idInUse, Severity: federation.SeverityWarning,
+		Message: fmt.Sprintf("%s is left over and cannot be deleted: it is used by %s, which is %s", o.ID, by.ID, whose(by)),
+		Remedy:  "point that elsewhere, or delete it, and the left-over is removed: " + gcloud(by.ID, "describe"),
+	})
+}
+
+// report adds a finding on a resource, with the Ingress's app and file.
+func (p *planner) report(r Resource, f federation.Finding) {
+	f.Object = federation.ObjectRef{Group: "compute", Kind: apiKind(r.ID.Kind), Namespace: r.ID.Zone, Name: r.ID.Name}
+	for _, b := range p.want.Balancers {
+		if r.Mark.Ingress != "" && refText(b.Ingress) == r.Mark.Ingress {
+			f.App, f.File = b.App, b.File
+		}
+	}
+	p.findings = append(p.findings, f)
+}
+
+// whose says to whom a resource seems to belong.
+func whose(r Resource) string {
+	if m := r.Mark; m.Federation != "" {
+		text := "fedsync's, of federation " + quoted(m.Federation) + " and source " + quoted(m.Source)
+		if m.Ingress != "" {
+			text += ", for " + quoted(m.Ingress)
+		}
+		return text
+	}
+	who := "not fedsync's"
+	for _, maker := range []struct{ prefix, name string }{
+		{"mci1-", "made by kubemci"},
+		{"mci-", "made by GKE's Multi Cluster Ingress"},
+		{"k8s-", "made by GKE's Ingress controller"},
+		{"k8s1-", "made by GKE's Ingress controller"},
+		{"k8s2-", "made by GKE's Ingress controller"},
+		{"kubernetes.io/", "made by GKE's Ingress controller"},
+	} {
+		if hasWord(r.ID.Name, maker.prefix) || hasWord(r.Description, maker.prefix) {
+			who = "probably " + maker.name
+			break
+		}
+	}
+	if r.Description == "" {
+		return who + " (it has no description)"
+	}
+	return who + " (its description: " + quoted(r.Description) + ")"
+}
+
+// hasWord reports whether a word of the text begins with the prefix.
+func hasWord(text, prefix string) bool {
+	for rest := text; ; {
+		i := strings.Index(rest, prefix)
+		if i < 0 {
+			return false
+		}
+		if i == 0 || !isNameChar(rest[i-1]) {
+			return true
+		}
+		rest = rest[i+len(prefix):]
+		if rest == "" {
+			return false
+		}
+	}
+}
+
+func isNameChar(c byte) bool {
+	return c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// quoted makes untrusted text fit for one line.
+func quoted(text string) string {
+	const most = 120
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most]) + "…"
+	}
+	return strconv.Quote(text)
+}
+
+func idList(ids []ID) string {
+	var texts []string
+	for _, id := range ids {
+		texts = append(texts, id.String())
+	}
+	return few(texts)
+}
+
+// apiKind is the kind in the words of Compute Engine.
+func apiKind(k Kind) string {
+	switch k {
+	case KindAddress:
+		return "Address"
+	case KindFirewall:
+		return "Firewall"
+	case KindHealthCheck:
+		return "HealthCheck"
+	case KindGroup:
+		return "NetworkEndpointGroup"
+	case KindService:
+		return "BackendService"
+	case KindURLMap:
+		return "UrlMap"
+	case KindCertificate:
+		return "SslCertificate"
+	case KindHTTPProxy:
+		return "TargetHttpProxy"
+	case KindHTTPSProxy:
+		return "TargetHttpsProxy"
+	case KindRule:
+		return "ForwardingRule"
+	}
+	return "Resource"
+}
+
+// gcloud is the command that does something with a resource.
+func gcloud(id ID, verb string) string {
+	noun, scope := "", " --global"
+	switch id.Kind {
+	case KindAddress:
+		noun = "addresses"
+	case KindFirewall:
+		noun, scope = "firewall-rules", ""
+	case KindHealthCheck:
+		noun = "health-checks"
+	case KindGroup:
+		noun, scope = "network-endpoint-groups", " --zone "+id.Zone
+	case KindService:
+		noun = "backend-services"
+	case KindURLMap:
+		noun = "url-maps"
+	case KindCertificate:
+		noun = "ssl-certificates"
+	case KindHTTPProxy:
+		noun = "target-http-proxies"
+	case KindHTTPSProxy:
+		noun = "target-https-proxies"
+	case KindRule:
+		noun = "forwarding-rules"
+	}
+	return "gcloud compute " + noun + " " + verb + " " + id.Name + scope
+}

@@ -1,0 +1,88 @@
+package gcp
+
+import "slices"
+
+// leftOver reports whether an observed resource of ours is to be deleted.
+func (p *planner) leftOver(id ID) bool {
+	_, wanted := p.want.Resources[id]
+	return !wanted && !p.goes(id) && !p.held(id) && id.Kind != KindAddress
+}
+
+// removeLeftOvers plans to delete what is ours and not wanted, beginning with what
+// nothing points at. Firewall rules come later.
+func (p *planner) removeLeftOvers() {
+	for _, id := range slices.Backward(sortedIDs(p.is.Resources)) {
+		o := p.is.Resources[id]
+		if p.mine(o) && p.leftOver(id) && id.Kind != KindFirewall {
+			p.remove(o)
+		}
+	}
+}
+
+func (p *planner) remove(o Resource) {
+	after, ok := p.released(o)
+	if !ok {
+		p.waits = true
+		return
+	}
+	if o.ID.Kind == KindRule {
+		if after, ok = p.succeeded(o); !ok {
+			p.waits = true
+			return
+		}
+	}
+	why := p.whyLeft(o)
+	if g, ok := o.Spec.(Group); ok {
+		if unread(g) {
+			p.waits = true
+			return
+		}
+		after = append(after, p.detach(o, g.Endpoints, why, after...)...)
+	}
+	i := p.add(Action{Verb: Delete, Reason: why, Want: o}, after...)
+	p.deleted[o.ID] = i
+	if o.ID.Kind == KindGroup || o.ID.Kind == KindService {
+		p.closing = append(p.closing, i)
+	}
+}
+
+// released returns the actions after which nothing points at a resource any more, and
+// reports whether there are such.
+func (p *planner) released(o Resource) ([]int, bool) {
+	if p.needed[o.ID] || !p.usersKnown(o.ID.Kind) {
+		return nil, false
+	}
+	var after []int
+	free := true
+	for _, by := range p.referrers[o.ID] {
+		if i, ok := p.deleted[by]; ok {
+			after = append(after, i)
+		} else if u, ok := p.updated[by]; ok && !u.refs[o.ID] {
+			after = append(after, u.action)
+		} else {
+			free = false
+			if r := p.is.Resources[by]; !p.mine(r) {
+				p.reportInUse(o, r)
+			}
+		}
+	}
+	return after, free
+}
+
+// succeeded returns the creations of forwarding rules that take the place of one, and
+// reports whether they can be expected: an address is not given up before the next
+// one of the same Ingress answers.
+func (p *planner) succeeded(o Resource) ([]int, bool) {
+	var after []int
+	for _, id := range sortedIDs(p.want.Resources) {
+		w := p.want.Resources[id]
+		if id.Kind != KindRule || w.Mark.Ingress == "" || w.Mark.Ingress != o.Mark.Ingress {
+			continue
+		}
+		if p.unusable[id] {
+			return nil, false
+		}
+		after = append(after, p.ready[id]...)
+	}
+	return after, true
+}

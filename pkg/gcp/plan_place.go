@@ -1,0 +1,276 @@
+package gcp
+
+import (
+	"strings"
+	"time"
+)
+
+// place plans what a wanted resource needs. What it points at has been placed before.
+func (p *planner) place(w Resource) {
+	o, there := p.is.Resources[w.ID]
+	w = p.completed(w)
+	switch {
+	case there && w.Mark.Federation == "":
+		// The user's own.
+	case there && !p.mine(o):
+		p.reportConflict(w, o)
+		p.block(w.ID)
+	case p.held(w.ID):
+		// A group that is to have endpoints, and has none, is no backend yet.
+		if g, ok := w.Spec.(Group); !there || ok && len(g.Endpoints) > 0 && !p.filled(w.ID) {
+			p.block(w.ID)
+		}
+	case untagged(w):
+		p.reportUntagged(w)
+		p.block(w.ID)
+	case there:
+		p.adjust(w, o)
+	case !p.is.Complete[w.ID.Kind]:
+		p.block(w.ID)
+	case w.Mark.Federation == "":
+		p.reportMissing(w)
+		p.block(w.ID)
+	default:
+		p.create(w)
+	}
+}
+
+// completed completes what is wanted by what is known of Compute Engine: a forwarding
+// rule by its IP, where the address has one already, and a firewall rule by the ports
+// of the groups that are held.
+func (p *planner) completed(w Resource) Resource {
+	switch spec := w.Spec.(type) {
+	case Rule:
+		if address, ok := p.is.Resources[spec.Address].Spec.(Address); ok && spec.IP == "" {
+			spec.IP = address.IP
+		}
+		w.Spec = spec
+	case Firewall:
+		w.Spec = p.withHeldPorts(spec)
+	}
+	return w
+}
+
+// untagged reports whether the resource is a firewall rule that would let traffic in
+// to every machine of the network.
+func untagged(w Resource) bool {
+	f, ok := w.Spec.(Firewall)
+	return ok && len(f.Tags) == 0
+}
+
+func (p *planner) create(w Resource, after ...int) {
+	w, ok := p.reachable(w, Resource{})
+	if !ok {
+		p.block(w.ID)
+		return
+	}
+	for _, ref := range refsOf(w) {
+		after = append(after, p.ready[ref]...)
+	}
+	switch spec := w.Spec.(type) {
+	case Service:
+		if len(spec.Backends) > 0 {
+			after = append(after, p.opened...)
+		}
+	case Rule:
+		vacated, ok := p.vacate(w, spec, after)
+		if !ok {
+			p.block(w.ID)
+			return
+		}
+		after = append(after, vacated...)
+	}
+	i := p.add(Action{Verb: Create, Reason: "missing", Want: w}, after...)
+	p.ready[w.ID] = append(p.ready[w.ID], i)
+	switch spec := w.Spec.(type) {
+	case Firewall:
+		p.open(i, spec.Ports)
+	case Group:
+		p.adjustEndpoints(w, spec.Endpoints, nil, i)
+	}
+}
+
+// adjust plans the changes of a resource that is there and is ours.
+func (p *planner) adjust(w, o Resource) {
+	w.Fingerprint = o.Fingerprint
+	fields := changed(w, o)
+	if fixed := fixedFields(w, o, fields); len(fixed) > 0 {
+		p.replace(w, o, fixed)
+		return
+	}
+	switch spec := w.Spec.(type) {
+	case Firewall:
+		p.adjustFirewall(w, o)
+		return
+	case Group:
+		p.adjustGroup(w, spec, o)
+		return
+	}
+	w, ok := p.reachable(w, o)
+	if !ok {
+		p.waits = true // it stays as it is, and may be pointed at
+		return
+	}
+	if fields = changed(w, o); len(fields) == 0 {
+		return
+	}
+	p.update(w, o, fields)
+}
+
+// update plans the change of fields, once what the resource points at from then on is
+// there.
+func (p *planner) update(w, o Resource, fields []string) {
+	var after []int
+	had, has := idSet(refsOf(o)), idSet(refsOf(w))
+	for _, ref := range refsOf(w) {
+		if !had[ref] || ref.Kind == KindGroup && p.arriving(ref) {
+			after = append(after, p.ready[ref]...)
+		}
+		if !had[ref] && ref.Kind == KindGroup {
+			after = append(after, p.opened...)
+		}
+	}
+	i := p.add(Action{Verb: Update, Fields: fields, Reason: difference(fields, w.Spec, o.Spec), Want: w}, after...)
+	p.updated[w.ID] = update{action: i, refs: has}
+	p.ready[w.ID] = append(p.ready[w.ID], i)
+	if w.ID.Kind == KindService {
+		p.closing = append(p.closing, i)
+	}
+}
+
+// reachable returns the wanted resource as far as it can be had now, and reports
+// whether that is worth having. Everything that it points at must be usable, or stand
+// in the observed resource already.
+func (p *planner) reachable(w, o Resource) (Resource, bool) {
+	had := idSet(refsOf(o))
+	if s, ok := w.Spec.(Service); ok {
+		if w.Spec, ok = p.serving(s, o.Spec, had); !ok {
+			return w, false
+		}
+	}
+	for _, ref := range refsOf(w) {
+		if !had[ref] && !p.usable(ref) {
+			p.reportUnusable(w, ref)
+			return w, false
+		}
+	}
+	return w, true
+}
+
+// replace deletes and creates a resource that cannot be changed in place. Nothing may
+// point at it; and a forwarding rule is not replaced, since traffic may come by it.
+func (p *planner) replace(w, o Resource, fields []string) {
+	group, isGroup := o.Spec.(Group)
+	switch {
+	case w.ID.Kind == KindRule, len(p.referrers[w.ID]) > 0:
+		p.reportFixed(w, o, fields)
+		p.block(w.ID)
+		return
+	case !p.usersKnown(w.ID.Kind), !p.is.Complete[w.ID.Kind], isGroup && unread(group):
+		p.block(w.ID)
+		return
+	}
+	var after []int
+	if isGroup {
+		after = p.detach(o, group.Endpoints, "the group is replaced")
+	}
+	reason := "differs in " + strings.Join(fields, ", ") + ", which cannot be changed in place"
+	i := p.add(Action{Verb: Delete, Reason: reason, Want: o}, after...)
+	w.Fingerprint = ""
+	p.create(w, i)
+}
+
+// vacate returns the deletions that have to come before a forwarding rule can have
+// its port of the address, and reports whether it can. Those of left-overs wait until
+// what the new one needs is there.
+func (p *planner) vacate(w Resource, rule Rule, after []int) ([]int, bool) {
+	var leave []Resource
+	for _, id := range sortedIDs(p.is.Resources) {
+		o := p.is.Resources[id]
+		other, ok := o.Spec.(Rule)
+		if !ok || rule.IP == "" || other.IP != rule.IP {
+			continue
+		}
+		mine := p.mine(o)
+		if other.Port != rule.Port && (mine || other.Scheme == scheme) {
+			continue
+		}
+		if !mine || !p.leftOver(id) {
+			p.reportTaken(w, o)
+			return nil, false
+		}
+		leave = append(leave, o)
+	}
+	var vacated []int
+	for _, o := range leave {
+		i := p.add(Action{Verb: Delete, Reason: "gives its port of " + rule.IP + " to " + w.ID.Name, Want: o}, after...)
+		p.deleted[o.ID] = i
+		vacated = append(vacated, i)
+	}
+	return vacated, true
+}
+
+// changed names the fields in which an observed resource of ours is not as wanted.
+func changed(w, o Resource) []string {
+	fields := w.Spec.differs(o.Spec)
+	switch w.ID.Kind {
+	case KindFirewall, KindHealthCheck, KindService, KindURLMap:
+		if !sameMark(w.Mark, o.Mark) {
+			fields = set(append(fields, fieldDescription))
+		}
+	case KindCertificate:
+		if w.Mark.Content != o.Mark.Content {
+			fields = set(append(fields, "certificate"))
+		}
+	case KindAddress, KindGroup, KindHTTPProxy, KindHTTPSProxy, KindRule:
+		// Their descriptions cannot be changed, and say whose they are.
+	}
+	return fields
+}
+
+// fixedFields are those of the differing fields that cannot be changed in place.
+func fixedFields(w, o Resource, fields []string) []string {
+	var fixed []string
+	for _, field := range fields {
+		switch w.ID.Kind {
+		case KindGroup, KindCertificate:
+			fixed = append(fixed, field)
+		case KindFirewall:
+			if field == "network" {
+				fixed = append(fixed, field)
+			}
+		case KindRule:
+			want, _ := w.Spec.(Rule)
+			now, _ := o.Spec.(Rule)
+			// A target can be changed to one of the same type.
+			if field != "target" || want.Target.Kind != now.Target.Kind {
+				fixed = append(fixed, field)
+			}
+		case KindAddress, KindHealthCheck, KindService, KindURLMap, KindHTTPProxy, KindHTTPSProxy:
+		}
+	}
+	return fixed
+}
+
+// sameMark compares times by the instant: the clock and the zone do not survive a
+// description.
+func sameMark(a, b Mark) bool {
+	if len(a.Draining) != len(b.Draining) || !a.Rated.Equal(b.Rated) {
+		return false
+	}
+	for cluster, since := range a.Draining {
+		if other, ok := b.Draining[cluster]; !ok || !other.Equal(since) {
+			return false
+		}
+	}
+	a.Draining, b.Draining, a.Rated, b.Rated = nil, nil, time.Time{}, time.Time{}
+	return a.text() == b.text()
+}
+
+func idSet(ids []ID) map[ID]bool {
+	set := make(map[ID]bool, len(ids))
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set
+}

@@ -1,0 +1,169 @@
+package gcp
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// String gives the action in one line, as `fedsync diff` prints it:
+//
+//   - create  URL map fedsync-1a2b3c4d-web  missing
+//     ~ update  backend service fedsync-1a2b3c4d-web-80  fields: timeoutSec
+//   - delete  health check fedsync-1a2b3c4d-old  left over: no Ingress needs it any more
+func (a Action) String() string {
+	sign := "?"
+	switch a.Verb {
+	case Create, Attach:
+		sign = "+"
+	case Update:
+		sign = "~"
+	case Detach, Delete:
+		sign = "-"
+	}
+	detail := a.Reason
+	if rest, ok := strings.CutPrefix(a.Reason, differsIn); ok && a.Verb == Update {
+		detail = "fields: " + rest
+	}
+	return fmt.Sprintf("%s %s  %s  %s", sign, a.Verb, a.ID, detail)
+}
+
+const differsIn = "differs in "
+
+// difference says in which fields an observed spec differs, and what changes in
+// lists.
+func difference(fields []string, want, now Spec) string {
+	var texts []string
+	for _, field := range fields {
+		text := field
+		if detail := listChange(field, want, now); detail != "" {
+			text += ": " + detail
+		}
+		texts = append(texts, text)
+	}
+	return differsIn + strings.Join(texts, "; ")
+}
+
+// listChange says what is added to the list in a field, removed from it and changed.
+func listChange(field string, want, now Spec) string {
+	switch w := want.(type) {
+	case Service:
+		if o, ok := now.(Service); ok && field == "backends" {
+			return backendChange(w.Backends, o.Backends)
+		}
+	case Proxy:
+		if o, ok := now.(Proxy); ok && field == "sslCertificates" {
+			return addsAndRemoves(names(w.Certificates), names(o.Certificates))
+		}
+	case Firewall:
+		o, _ := now.(Firewall)
+		switch field {
+		case "targetTags":
+			return addsAndRemoves(w.Tags, o.Tags)
+		case "sourceRanges":
+			return addsAndRemoves(w.Ranges, o.Ranges)
+		case "allowed":
+			return addsAndRemoves(decimals(w.Ports), append(decimals(o.Ports), o.Extra...))
+		}
+	case URLMap:
+		if o, ok := now.(URLMap); ok && field == "hostRules" {
+			return addsAndRemoves(hostNames(w.Hosts), hostNames(o.Hosts))
+		}
+	}
+	return ""
+}
+
+func backendChange(want, now []Backend) string {
+	has := map[ID]Backend{}
+	for _, b := range now {
+		has[b.Group] = b
+	}
+	var wanted, had, changes []string
+	for _, b := range sortedBackends(want) {
+		wanted = append(wanted, groupName(b.Group))
+		o, ok := has[b.Group]
+		if !ok {
+			continue
+		}
+		if b.Capacity != o.Capacity {
+			changes = append(changes, fmt.Sprintf("%s to capacity %g", groupName(b.Group), b.Capacity))
+		}
+		if b.MaxRate != o.MaxRate {
+			changes = append(changes, fmt.Sprintf("%s to rate %g", groupName(b.Group), b.MaxRate))
+		}
+	}
+	for _, b := range now {
+		had = append(had, groupName(b.Group))
+	}
+	text := addsAndRemoves(wanted, had)
+	if len(changes) > 0 {
+		text = strings.TrimPrefix(text+", sets "+few(changes), ", ")
+	}
+	return text
+}
+
+func addsAndRemoves(want, now []string) string {
+	var texts []string
+	if added := without(want, now); len(added) > 0 {
+		texts = append(texts, "adds "+few(added))
+	}
+	if removed := without(now, want); len(removed) > 0 {
+		texts = append(texts, "removes "+few(removed))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// without returns the elements of a list that another one lacks, sorted and unique.
+func without[T cmp.Ordered](list, other []T) []T {
+	return slices.DeleteFunc(set(list), func(e T) bool { return slices.Contains(other, e) })
+}
+
+// few lists the first three, and how many there are beside them.
+func few(texts []string) string {
+	const shown = 3
+	if len(texts) <= shown {
+		return strings.Join(texts, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(texts[:shown], ", "), len(texts)-shown)
+}
+
+func groupName(id ID) string {
+	if id.Zone == "" {
+		return id.Name
+	}
+	return id.Zone + "/" + id.Name
+}
+
+func names(ids []ID) []string {
+	var list []string
+	for _, id := range ids {
+		list = append(list, id.Name)
+	}
+	return list
+}
+
+func decimals(numbers []int32) []string {
+	var list []string
+	for _, n := range numbers {
+		list = append(list, strconv.Itoa(int(n)))
+	}
+	return list
+}
+
+func hostNames(hosts []HostRule) []string {
+	var list []string
+	for _, h := range hosts {
+		list = append(list, h.Host)
+	}
+	return list
+}
+
+// whyLeft says why a resource of ours is left over.
+func (p *planner) whyLeft(o Resource) string {
+	if cluster := o.Mark.Cluster; cluster != "" && !p.clusters[cluster] {
+		return "left over: cluster " + cluster + " left"
+	}
+	return "left over: no Ingress needs it any more"
+}

@@ -1,0 +1,391 @@
+package gcp
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+)
+
+const testNetwork = "projects/p/global/networks/default"
+
+var (
+	us     = Owner{Federation: "fed", Source: "src"}
+	others = []Owner{{Federation: "fed", Source: "other"}, {Federation: "elsewhere", Source: "src"}}
+)
+
+// world is what Git and the clusters say: what Build would make of it is wanted.
+type world struct {
+	clusters  map[string]*testCluster
+	ingresses map[string]*testIngress
+	firewall  bool
+	bare      bool // what is held is not among what is wanted
+}
+
+type testCluster struct {
+	zones    []string
+	nodes    map[string]string // name to address
+	drained  bool
+	unseen   bool // cannot be read: its groups are held
+	rate     float64
+	replaced int // how many nodes there ever were
+}
+
+type testIngress struct {
+	services map[string]int32 // name to node port
+	tls      int              // version of the certificate; 0 for none
+	address  int              // version
+	renamed  int              // forwarding rules
+	own      bool             // the address is the user's
+	timeout  int64
+}
+
+func mark(ingress string) Mark {
+	return Mark{Federation: us.Federation, Source: us.Source, Ingress: "networking.k8s.io/Ingress/default/" + ingress}
+}
+
+func (w *world) wanted() Wanted {
+	want := Wanted{Owner: us, Resources: map[ID]Resource{}, Held: map[ID]string{}}
+	fw := Firewall{Network: testNetwork, Ranges: []string{"130.211.0.0/22", "35.191.0.0/16"}}
+	for _, name := range slices.Sorted(maps.Keys(w.ingresses)) {
+		in := w.ingresses[name]
+		w.ingress(want, name, in)
+		for _, port := range in.services {
+			fw.Ports = append(fw.Ports, port)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.clusters)) {
+		fw.Tags = append(fw.Tags, "tag-"+name)
+	}
+	if w.firewall && len(fw.Ports) > 0 && len(fw.Tags) > 0 {
+		fw.Ports = set(fw.Ports)
+		put(want, ID{Kind: KindFirewall, Name: "fs-fw"}, mark(""), fw)
+	}
+	return want
+}
+
+func put(want Wanted, id ID, m Mark, spec Spec) ID {
+	want.Resources[id] = Resource{ID: id, Mark: m, Spec: spec}
+	return id
+}
+
+func (w *world) ingress(want Wanted, name string, in *testIngress) {
+	m := mark(name)
+	address := ID{Kind: KindAddress, Name: fmt.Sprintf("fs-%s-%d", name, in.address)}
+	if in.own {
+		address.Name = fmt.Sprintf("user-%s-%d", name, in.address)
+		put(want, address, Mark{}, Address{})
+	} else {
+		put(want, address, m, Address{})
+	}
+	urlMap := URLMap{}
+	for _, service := range slices.Sorted(maps.Keys(in.services)) {
+		id := w.service(want, name+"-"+service, in.services[service], in.timeout)
+		if urlMap.Default.Service == (ID{}) {
+			urlMap.Default.Service = id
+			continue
+		}
+		urlMap.Hosts = append(urlMap.Hosts, HostRule{
+			Host: service + ".example", Default: urlMap.Default,
+			Paths: []PathRule{{Path: "/", Prefix: true, Service: id}},
+		})
+	}
+	um := put(want, ID{Kind: KindURLMap, Name: "fs-" + name}, m, urlMap)
+	proxy := put(want, ID{Kind: KindHTTPProxy, Name: "fs-" + name}, m, Proxy{URLMap: um})
+	rule := func(port int32, target ID) {
+		id := ID{Kind: KindRule, Name: fmt.Sprintf("fs-%d-%s-%d", in.renamed, address.Name, port)}
+		put(want, id, m, Rule{Address: address, Port: port, Target: target})
+	}
+	rule(80, proxy)
+	if in.tls > 0 {
+		content := m
+		content.Content = fmt.Sprint(in.tls)
+		cert := put(want, ID{Kind: KindCertificate, Name: fmt.Sprintf("fs-%s-%d", name, in.tls)}, content, Certificate{Chain: "c", Key: "k"})
+		rule(443, put(want, ID{Kind: KindHTTPSProxy, Name: "fs-" + name}, m, Proxy{URLMap: um, Certificates: []ID{cert}}))
+	}
+}
+
+func (w *world) service(want Wanted, name string, port int32, timeout int64) ID {
+	m := mark("")
+	m.Service = name
+	hc := put(want, ID{Kind: KindHealthCheck, Name: "fs-" + name}, m, HealthCheck{Protocol: "HTTP", Path: "/", Interval: 5, Timeout: 5, Healthy: 1, Unhealthy: 2})
+	s := Service{Protocol: "HTTP", HealthCheck: hc, Timeout: timeout, Drain: 60}
+	for _, cluster := range slices.Sorted(maps.Keys(w.clusters)) {
+		c := w.clusters[cluster]
+		for i, zone := range c.zones {
+			gm := m
+			gm.Cluster = cluster
+			g := Group{Type: GroupOfMachines, Network: testNetwork, Subnetwork: "sub", Endpoints: []Endpoint{}}
+			for j, node := range slices.Sorted(maps.Keys(c.nodes)) {
+				if j%len(c.zones) == i {
+					g.Endpoints = append(g.Endpoints, Endpoint{Instance: node, Address: c.nodes[node], Port: port})
+				}
+			}
+			id := put(want, ID{Kind: KindGroup, Zone: zone, Name: "fs-" + name + "-" + cluster}, gm, g)
+			capacity := 1.0
+			if c.drained {
+				capacity = 0
+			}
+			if c.unseen {
+				want.Held[id] = "cluster " + cluster + " cannot be read"
+				if w.bare {
+					delete(want.Resources, id)
+				}
+			}
+			s.Backends = append(s.Backends, Backend{Group: id, MaxRate: c.rate, Capacity: capacity})
+		}
+	}
+	return put(want, ID{Kind: KindService, Name: "fs-" + name}, m, s)
+}
+
+func newWorld(rng *rand.Rand) *world {
+	w := &world{clusters: map[string]*testCluster{}, ingresses: map[string]*testIngress{}, firewall: rng.IntN(8) > 0, bare: rng.IntN(2) == 0}
+	for range 1 + rng.IntN(3) {
+		w.join(rng)
+	}
+	for range 1 + rng.IntN(2) {
+		w.addIngress(rng)
+	}
+	return w
+}
+
+func (w *world) join(rng *rand.Rand) {
+	name := fmt.Sprintf("c%d", rng.IntN(5))
+	if w.clusters[name] != nil {
+		return
+	}
+	c := &testCluster{nodes: map[string]string{}, rate: 100}
+	for i := range 1 + rng.IntN(2) {
+		c.zones = append(c.zones, fmt.Sprintf("zone-%c", 'a'+i))
+	}
+	for range 1 + rng.IntN(4) {
+		c.addNode(name)
+	}
+	w.clusters[name] = c
+}
+
+func (c *testCluster) addNode(cluster string) {
+	c.replaced++
+	node := fmt.Sprintf("%s-n%d", cluster, c.replaced)
+	c.nodes[node] = fmt.Sprintf("10.%s.0.%d", cluster[1:], c.replaced%7) // addresses come back
+	for other, address := range c.nodes {
+		if other != node && address == c.nodes[node] {
+			delete(c.nodes, other)
+		}
+	}
+}
+
+func (w *world) addIngress(rng *rand.Rand) {
+	name := fmt.Sprintf("web%d", rng.IntN(3))
+	if w.ingresses[name] != nil {
+		return
+	}
+	in := &testIngress{services: map[string]int32{}, timeout: 30, own: rng.IntN(4) == 0, tls: rng.IntN(2)}
+	for i := range 1 + rng.IntN(2) {
+		in.services[fmt.Sprintf("s%d", i)] = 30000 + rng.Int32N(50)
+	}
+	w.ingresses[name] = in
+}
+
+// change makes something happen in Git or in a cluster, and returns what.
+func (w *world) change(rng *rand.Rand) string {
+	cluster, ingress := pick(rng, w.clusters), pick(rng, w.ingresses)
+	c, in := w.clusters[cluster], w.ingresses[ingress]
+	switch kind := rng.IntN(15); {
+	case kind == 0:
+		w.join(rng)
+		return "a cluster joins"
+	case kind == 1 && len(w.clusters) > 1:
+		delete(w.clusters, cluster)
+		return cluster + " leaves"
+	case kind == 2 && c != nil:
+		c.drained = !c.drained && len(w.clusters) > 1
+		return cluster + " drains or not"
+	case kind == 3 && c != nil:
+		c.unseen = !c.unseen
+		return cluster + " unseen or seen"
+	case kind == 4 && c != nil:
+		c.rate += 10
+		return cluster + " rate"
+	case kind <= 6 && c != nil && !c.unseen:
+		c.addNode(cluster)
+		return cluster + " node added"
+	case kind == 7 && c != nil && !c.unseen && len(c.nodes) > 0:
+		delete(c.nodes, pick(rng, c.nodes))
+		return cluster + " node removed"
+	case kind == 8:
+		w.addIngress(rng)
+		return "ingress added"
+	case kind == 9 && in != nil:
+		delete(w.ingresses, ingress)
+		return ingress + " removed"
+	case kind == 10 && in != nil:
+		in.tls = (in.tls + 1) % 4
+		return ingress + " certificate"
+	case kind == 11 && in != nil:
+		in.services[pick(rng, in.services)] = 30000 + rng.Int32N(50)
+		return ingress + " node port"
+	case kind == 12 && in != nil:
+		in.services[fmt.Sprintf("s%d", rng.IntN(3))] = 30000 + rng.Int32N(50)
+		if len(in.services) > 1 && rng.IntN(2) == 0 {
+			delete(in.services, pick(rng, in.services))
+		}
+		return ingress + " services"
+	case kind == 13 && in != nil:
+		in.address++
+		return ingress + " address"
+	case kind == 14 && in != nil:
+		in.renamed++
+		return ingress + " rules renamed"
+	}
+	return "nothing"
+}
+
+func pick[V any](rng *rand.Rand, m map[string]V) string {
+	if len(m) == 0 {
+		return ""
+	}
+	return slices.Sorted(maps.Keys(m))[rng.IntN(len(m))]
+}
+
+// hand is somebody who changes resources by hand.
+type hand struct {
+	m    *model
+	undo []func()
+}
+
+// edit changes something, and returns what.
+func (h *hand) edit(rng *rand.Rand) string {
+	ids := slices.DeleteFunc(sortedIDs(h.m.resources), func(id ID) bool {
+		return !us.owns(h.m.resources[id].Mark)
+	})
+	if len(ids) == 0 {
+		return "nothing"
+	}
+	id := ids[rng.IntN(len(ids))]
+	switch r := h.m.resources[id]; rng.IntN(6) {
+	case 0, 1:
+		if id.Kind == KindAddress {
+			return "nothing"
+		}
+		h.m.remove(id)
+		return "deleted by hand: " + id.String()
+	case 2:
+		m := r.Mark
+		r.Mark, r.Description = Mark{}, "mine now"
+		h.m.resources[id] = r
+		h.undo = append(h.undo, func() {
+			if r, ok := h.m.resources[id]; ok && r.Mark.Federation == "" {
+				r.Mark, r.Description = m, ""
+				h.m.resources[id] = r
+			}
+		})
+		return "mark removed: " + id.String()
+	case 3:
+		return h.use(id, rng)
+	default:
+		r.Spec = spoiled(r.Spec, rng)
+		h.m.resources[id] = h.m.stamp(r)
+		return "edited by hand: " + id.String()
+	}
+}
+
+// use makes a resource of somebody else's that points at ours.
+func (h *hand) use(id ID, rng *rand.Rand) string {
+	user := Resource{ID: ID{Name: fmt.Sprintf("foreign-%d", rng.IntN(1000))}, Description: "k8s-um-x"}
+	switch id.Kind {
+	case KindGroup:
+		user.ID.Kind = KindService
+		user.Spec = Service{Protocol: "HTTP", Backends: []Backend{{Group: id, Capacity: 1}}}
+	case KindService:
+		user.ID.Kind = KindURLMap
+		user.Spec = URLMap{Default: Target{Service: id}}
+	case KindURLMap:
+		user.ID.Kind = KindHTTPProxy
+		user.Spec = Proxy{URLMap: id}
+	default:
+		return "nothing"
+	}
+	if rng.IntN(2) == 0 {
+		user.Mark = Mark{Federation: others[0].Federation, Source: others[0].Source}
+	}
+	h.m.resources[user.ID] = h.m.stamp(user)
+	h.undo = append(h.undo, func() { h.m.remove(user.ID) })
+	return user.ID.String() + " uses " + id.String()
+}
+
+// spoiled is a spec that somebody has changed in what can be changed.
+func spoiled(spec Spec, rng *rand.Rand) Spec {
+	switch s := spec.(type) {
+	case Firewall:
+		switch rng.IntN(4) {
+		case 0:
+			s.Tags = s.Tags[:len(s.Tags)/2]
+		case 1:
+			s.Ports = append(slices.Clone(s.Ports), 22)
+		case 2:
+			s.Disabled = true
+		case 3:
+			s.Ranges, s.Extra = []string{"0.0.0.0/0"}, []string{"udp:53"}
+		}
+		return s
+	case HealthCheck:
+		s.Interval++
+		return s
+	case Service:
+		if rng.IntN(2) == 0 {
+			s.Timeout++
+		} else {
+			s.Backends = slices.Delete(slices.Clone(s.Backends), 0, min(1, len(s.Backends)))
+		}
+		return s
+	case URLMap:
+		s.Hosts = nil
+		return s
+	case Group:
+		s.Endpoints = slices.Delete(slices.Clone(s.Endpoints), 0, rng.IntN(len(s.Endpoints)+1))
+		s.Size = int64(len(s.Endpoints))
+		return s
+	}
+	return spec
+}
+
+// partial is a look of which a part failed.
+func partial(o Observed, rng *rand.Rand) Observed {
+	for _, kind := range Kinds {
+		if rng.IntN(5) > 0 {
+			continue
+		}
+		delete(o.Complete, kind)
+		for _, id := range sortedIDs(o.Resources) {
+			if id.Kind == kind && rng.IntN(2) == 0 {
+				delete(o.Resources, id)
+			}
+		}
+	}
+	for _, id := range sortedIDs(o.Resources) {
+		r := o.Resources[id]
+		if g, ok := r.Spec.(Group); ok && rng.IntN(6) == 0 {
+			g.Endpoints = nil
+			r.Spec = g
+			o.Resources[id] = r
+		}
+	}
+	return o
+}
+
+// bystanders are resources of other owners and of nobody.
+func bystanders() []Resource {
+	var list []Resource
+	for i, owner := range others {
+		m := Mark{Federation: owner.Federation, Source: owner.Source, Cluster: "c0"}
+		g := ID{Kind: KindGroup, Zone: "zone-a", Name: fmt.Sprintf("other-%d", i)}
+		s := ID{Kind: KindService, Name: g.Name}
+		list = append(list,
+			Resource{ID: g, Mark: m, Spec: Group{Type: GroupOfMachines, Network: testNetwork, Endpoints: []Endpoint{}}},
+			Resource{ID: s, Mark: m, Spec: Service{Protocol: "HTTP", Backends: []Backend{{Group: g, Capacity: 1}}}},
+			Resource{ID: ID{Kind: KindFirewall, Name: g.Name}, Mark: m, Spec: Firewall{Network: testNetwork, Tags: []string{"t"}}},
+		)
+	}
+	return append(list, Resource{ID: ID{Kind: KindHealthCheck, Name: "k8s-be-30000--u"}, Spec: HealthCheck{Protocol: "HTTP"}})
+}
