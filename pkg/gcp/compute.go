@@ -40,6 +40,9 @@ const (
 	defaultBurst = 20
 )
 
+// maxPageSize is the largest that the API allows.
+const maxPageSize = 500
+
 // callTimeout is how long one call may take. Waiting for an operation takes up to two
 // minutes by the API.
 const callTimeout = 150 * time.Second
@@ -52,6 +55,8 @@ type Compute struct {
 	limit   *rate.Limiter
 	log     *zap.Logger
 	pace    pace
+	// pageSize is how many items of a list are read at once.
+	pageSize int64
 
 	mu       sync.Mutex           // protects what follows
 	calls    map[string]int       // by method
@@ -99,7 +104,7 @@ func NewCompute(ctx context.Context, o Options) (*Compute, error) {
 		o.Log = zap.NewNop()
 	}
 	return &Compute{
-		api: api, project: o.Project, log: o.Log, pace: usualPace,
+		api: api, project: o.Project, log: o.Log, pace: usualPace, pageSize: maxPageSize,
 		limit:    rate.NewLimiter(rate.Limit(o.QPS), o.Burst),
 		calls:    map[string]int{},
 		requests: map[string]request{},
@@ -148,7 +153,8 @@ func (c *Compute) Calls() map[string]int {
 // once makes one call, as soon as the limiter lets it.
 func (c *Compute) once(ctx context.Context, method string, call func(context.Context) error) error {
 	if err := c.limit.Wait(ctx); err != nil {
-		return err
+		// The limiter also gives up where the context would end before its turn.
+		return cmp.Or(ctx.Err(), context.DeadlineExceeded)
 	}
 	c.mu.Lock()
 	c.calls[method]++

@@ -34,7 +34,7 @@ func (c *Compute) Do(ctx context.Context, a Action) error {
 	default:
 		err = invalid(a, "there is no such action")
 	}
-	c.note(a)
+	c.note(a, err == nil)
 	if err == nil || err.ended {
 		c.forget(key)
 	}
@@ -70,14 +70,15 @@ func refused(a Action) error {
 	return nil
 }
 
-// note remembers what an action, done or not, may have changed.
-func (c *Compute) note(a Action) {
+// note remembers what an action may have changed: the endpoints of a group have to be
+// read again, even if they could not be attached.
+func (c *Compute) note(a Action, done bool) {
 	if a.ID.Kind != KindGroup {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if a.Verb == Create || a.Verb == Attach || a.Verb == Detach {
+	if _, known := c.groups[a.ID]; known || (a.Verb == Create && done) {
 		c.groups[a.ID] = groupRead{}
 	}
 }

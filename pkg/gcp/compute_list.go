@@ -1,7 +1,6 @@
 package gcp
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,12 +44,6 @@ func spread(bound time.Duration) time.Duration {
 	return bound/2 + rand.N(bound/2) //nolint:gosec // spreads load
 }
 
-func byEndpoint(a, b Endpoint) int {
-	return cmp.Or(
-		strings.Compare(a.Instance, b.Instance), strings.Compare(a.Address, b.Address), cmp.Compare(a.Port, b.Port),
-	)
-}
-
 // seenResource is a resource as it is.
 func seenResource(id ID, description, fingerprint string, spec Spec) Resource {
 	r := Resource{ID: id, Mark: readMark(description), Spec: spec, Fingerprint: fingerprint}
@@ -79,14 +72,15 @@ func listOf[T any](c *Compute, kind Kind, method string,
 
 // listCall is a call of the API that reads a page of a list.
 type listCall[T, L any] interface {
+	MaxResults(n int64) T
 	PageToken(token string) T
 	Context(ctx context.Context) T
 	Do(opts ...googleapi.CallOption) (L, error)
 }
 
 // pageOf reads one page.
-func pageOf[L any, T listCall[T, L]](ctx context.Context, call T, token string) (L, error) {
-	return call.PageToken(token).Context(ctx).Do()
+func pageOf[L any, T listCall[T, L]](ctx context.Context, c *Compute, call T, token string) (L, error) {
+	return call.MaxResults(c.pageSize).PageToken(token).Context(ctx).Do()
 }
 
 // listers read one kind each.
@@ -99,7 +93,7 @@ func (c *Compute) listAddresses() func(context.Context) listing {
 	p := c.project
 	return listOf(c, KindAddress, "globalAddresses.list",
 		func(ctx context.Context, token string) ([]*compute.Address, string, error) {
-			l, err := pageOf[*compute.AddressList](ctx, c.api.GlobalAddresses.List(p), token)
+			l, err := pageOf[*compute.AddressList](ctx, c, c.api.GlobalAddresses.List(p), token)
 			if err != nil {
 				return nil, "", err
 			}
@@ -114,7 +108,7 @@ func (c *Compute) listFirewalls(network string) func(context.Context) listing {
 	p, _ := splitNetwork(network, c.project)
 	return listOf(c, KindFirewall, "firewalls.list",
 		func(ctx context.Context, token string) ([]*compute.Firewall, string, error) {
-			l, err := pageOf[*compute.FirewallList](ctx, c.api.Firewalls.List(p), token)
+			l, err := pageOf[*compute.FirewallList](ctx, c, c.api.Firewalls.List(p), token)
 			if err != nil {
 				return nil, "", err
 			}
@@ -128,7 +122,7 @@ func (c *Compute) listHealthChecks() func(context.Context) listing {
 	p := c.project
 	return listOf(c, KindHealthCheck, "healthChecks.list",
 		func(ctx context.Context, token string) ([]*compute.HealthCheck, string, error) {
-			l, err := pageOf[*compute.HealthCheckList](ctx, c.api.HealthChecks.List(p), token)
+			l, err := pageOf[*compute.HealthCheckList](ctx, c, c.api.HealthChecks.List(p), token)
 			if err != nil {
 				return nil, "", err
 			}
@@ -142,7 +136,7 @@ func (c *Compute) listServices() func(context.Context) listing {
 	p := c.project
 	return listOf(c, KindService, "backendServices.list",
 		func(ctx context.Context, token string) ([]*compute.BackendService, string, error) {
-			l, err := pageOf[*compute.BackendServiceList](ctx, c.api.BackendServices.List(p), token)
+			l, err := pageOf[*compute.BackendServiceList](ctx, c, c.api.BackendServices.List(p), token)
 			if err != nil {
 				return nil, "", err
 			}
@@ -159,8 +153,8 @@ func (c *Compute) listGroups(ctx context.Context) listing {
 	silent := map[string]bool{}
 	_, l.err = pages(ctx, c, ID{}, "networkEndpointGroups.aggregatedList",
 		func(ctx context.Context, token string) ([]struct{}, string, error) {
-			page, err := c.api.NetworkEndpointGroups.AggregatedList(c.project).
-				PageToken(token).Context(ctx).Do()
+			page, err := pageOf[*compute.NetworkEndpointGroupAggregatedList](ctx, c,
+				c.api.NetworkEndpointGroups.AggregatedList(c.project), token)
 			if err != nil {
 				return nil, "", err
 			}

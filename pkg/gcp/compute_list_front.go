@@ -19,7 +19,7 @@ func (c *Compute) listURLMaps() func(context.Context) listing {
 	p := c.project
 	return listOf(c, KindURLMap, "urlMaps.list",
 		func(ctx context.Context, token string) ([]*compute.UrlMap, string, error) {
-			l, err := pageOf[*compute.UrlMapList](ctx, c.api.UrlMaps.List(p), token)
+			l, err := pageOf[*compute.UrlMapList](ctx, c, c.api.UrlMaps.List(p), token)
 			if err != nil {
 				return nil, "", err
 			}
@@ -33,7 +33,7 @@ func (c *Compute) listCertificates() func(context.Context) listing {
 	p := c.project
 	return listOf(c, KindCertificate, "sslCertificates.list",
 		func(ctx context.Context, token string) ([]*compute.SslCertificate, string, error) {
-			l, err := pageOf[*compute.SslCertificateList](ctx, c.api.SslCertificates.List(p), token)
+			l, err := pageOf[*compute.SslCertificateList](ctx, c, c.api.SslCertificates.List(p), token)
 			if err != nil {
 				return nil, "", err
 			}
@@ -47,7 +47,7 @@ func (c *Compute) listHTTPProxies() func(context.Context) listing {
 	p := c.project
 	return listOf(c, KindHTTPProxy, "targetHttpProxies.list",
 		func(ctx context.Context, token string) ([]*compute.TargetHttpProxy, string, error) {
-			l, err := pageOf[*compute.TargetHttpProxyList](ctx, c.api.TargetHttpProxies.List(p), token)
+			l, err := pageOf[*compute.TargetHttpProxyList](ctx, c, c.api.TargetHttpProxies.List(p), token)
 			if err != nil {
 				return nil, "", err
 			}
@@ -61,7 +61,7 @@ func (c *Compute) listHTTPSProxies() func(context.Context) listing {
 	p := c.project
 	return listOf(c, KindHTTPSProxy, "targetHttpsProxies.list",
 		func(ctx context.Context, token string) ([]*compute.TargetHttpsProxy, string, error) {
-			l, err := pageOf[*compute.TargetHttpsProxyList](ctx, c.api.TargetHttpsProxies.List(p), token)
+			l, err := pageOf[*compute.TargetHttpsProxyList](ctx, c, c.api.TargetHttpsProxies.List(p), token)
 			if err != nil {
 				return nil, "", err
 			}
@@ -75,7 +75,7 @@ func (c *Compute) listRules() func(context.Context) listing {
 	p := c.project
 	return listOf(c, KindRule, "globalForwardingRules.list",
 		func(ctx context.Context, token string) ([]*compute.ForwardingRule, string, error) {
-			l, err := pageOf[*compute.ForwardingRuleList](ctx, c.api.GlobalForwardingRules.List(p), token)
+			l, err := pageOf[*compute.ForwardingRuleList](ctx, c, c.api.GlobalForwardingRules.List(p), token)
 			if err != nil {
 				return nil, "", err
 			}

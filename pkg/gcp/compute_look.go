@@ -3,12 +3,8 @@ package gcp
 import (
 	"context"
 	"maps"
-	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
-	"google.golang.org/api/compute/v1"
 )
 
 // lookAtOnce is how many questions of a look are under way at once. The limiter says
@@ -130,94 +126,4 @@ func (c *Compute) foreign(seen *Observed, scope Scope) {
 		r.Spec = spec
 		seen.Resources[id] = r
 	}
-}
-
-// groupRead says when the endpoints of a group are to be read again; the zero value
-// means at the next look.
-type groupRead struct{ due time.Time }
-
-// endpointsAge is how old the known endpoints of a group may get. The groups are
-// spread over it.
-const endpointsAge = 5 * time.Minute
-
-// lookEndpoints fills in the endpoints of our groups: those of the look before where
-// nothing speaks against it, else by asking. A failed question leaves what was known.
-func (c *Compute) lookEndpoints(ctx context.Context, seen *Observed, earlier Observed) []LookError {
-	type result struct {
-		endpoints []Endpoint
-		err       error
-	}
-	var due []ID
-	for id, r := range seen.Resources {
-		spec, ok := r.Spec.(Group)
-		if !ok || !c.isOurs(id) {
-			continue
-		}
-		before, _ := earlier.Resources[id].Spec.(Group)
-		spec.Endpoints = before.Endpoints
-		r.Spec = spec
-		seen.Resources[id] = r
-		if before.Endpoints == nil || before.Size != spec.Size || int(spec.Size) != len(before.Endpoints) || c.endpointsDue(id) {
-			due = append(due, id)
-		}
-	}
-	slices.SortFunc(due, ID.Compare)
-	results := make([]result, len(due))
-	var work errgroup.Group
-	work.SetLimit(lookAtOnce)
-	for i, id := range due {
-		work.Go(func() error {
-			results[i].endpoints, results[i].err = c.endpoints(ctx, id)
-			return nil
-		})
-	}
-	_ = work.Wait()
-	var errs []LookError
-	for i, id := range due {
-		if results[i].err != nil {
-			errs = append(errs, LookError{What: "endpoints of " + id.String(), Err: results[i].err})
-			continue
-		}
-		r := seen.Resources[id]
-		spec, _ := r.Spec.(Group)
-		spec.Endpoints = results[i].endpoints
-		r.Spec = spec
-		seen.Resources[id] = r
-	}
-	return errs
-}
-
-func (c *Compute) endpointsDue(id ID) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !time.Now().Before(c.groups[id].due)
-}
-
-// endpoints reads those of a group, sorted; not nil.
-func (c *Compute) endpoints(ctx context.Context, id ID) ([]Endpoint, error) {
-	body := &compute.NetworkEndpointGroupsListEndpointsRequest{HealthStatus: "SKIP"}
-	started := time.Now()
-	list, err := pages(ctx, c, id, "networkEndpointGroups.listNetworkEndpoints",
-		func(ctx context.Context, token string) ([]*compute.NetworkEndpointWithHealthStatus, string, error) {
-			page, err := c.api.NetworkEndpointGroups.ListNetworkEndpoints(c.project, id.Zone, id.Name, body).
-				PageToken(token).Context(ctx).Do()
-			if err != nil {
-				return nil, "", err
-			}
-			return page.Items, page.NextPageToken, nil
-		})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Endpoint, 0, len(list))
-	for _, item := range list {
-		if item.NetworkEndpoint != nil {
-			out = append(out, fromEndpoint(item.NetworkEndpoint, c.project))
-		}
-	}
-	slices.SortFunc(out, byEndpoint)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.groups[id] = groupRead{due: started.Add(spread(endpointsAge))}
-	return out, nil
 }

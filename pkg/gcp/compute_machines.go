@@ -134,7 +134,7 @@ func (c *Compute) machinesOf(ctx context.Context, where place, ids []string) (ma
 func (c *Compute) listMachines(ctx context.Context, where place) (map[string]Machine, error) {
 	list, err := pages(ctx, c, ID{}, "instances.list",
 		func(ctx context.Context, token string) ([]*compute.Instance, string, error) {
-			l, err := pageOf[*compute.InstanceList](ctx, c.api.Instances.List(where.project, where.zone).MaxResults(500), token)
+			l, err := pageOf[*compute.InstanceList](ctx, c, c.api.Instances.List(where.project, where.zone), token)
 			if err != nil {
 				return nil, "", err
 			}
@@ -150,10 +150,11 @@ func (c *Compute) listMachines(ctx context.Context, where place) (map[string]Mac
 	return out, nil
 }
 
-// machine reads one machine. One that there is none of is Missing.
+// machine reads one machine. One that there is none of is Missing; a zone or a project
+// that there is none of is an error.
 func (c *Compute) machine(ctx context.Context, where place, name string) (Machine, error) {
 	i, err := read[*compute.Instance](ctx, c, ID{}, "instances.get", c.api.Instances.Get(where.project, where.zone, name))
-	if absent(err) {
+	if absent(err) && strings.Contains(err.Error(), "/instances/"+name+"'") {
 		return Machine{Project: where.project, Zone: where.zone, Name: name, Missing: true}, nil
 	}
 	if err != nil {

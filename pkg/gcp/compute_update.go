@@ -40,6 +40,9 @@ func (c *Compute) update(ctx context.Context, a Action, request string) *Error {
 	if e := notOurs(a, description); e != nil {
 		return e
 	}
+	if e := stale(a, raw); e != nil {
+		return e
+	}
 	changes, e := c.changes(a, raw, project)
 	if e != nil {
 		return e
@@ -54,6 +57,19 @@ func (c *Compute) update(ctx context.Context, a Action, request string) *Error {
 		}
 	}
 	return c.verify(ctx, a, project)
+}
+
+// stale returns an error if a resource with a lock was written since it was looked at:
+// the plan may not hold for what it is now.
+func stale(a Action, raw any) *Error {
+	lock := reflect.ValueOf(raw).Elem().FieldByName("Fingerprint")
+	if a.Want.Fingerprint == "" || !lock.IsValid() || lock.String() == a.Want.Fingerprint {
+		return nil
+	}
+	return &Error{
+		ID: a.ID, Verb: a.Verb, Class: ClassChanged, ended: true,
+		Err: errors.New("it was changed since it was looked at"),
+	}
 }
 
 // changes are the calls of an update, given what there is.

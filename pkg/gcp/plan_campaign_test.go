@@ -247,7 +247,7 @@ func newBaseline(want Wanted, m *model, look Observed) *baseline {
 			b.serves[id] = true
 		}
 		for _, backend := range s.Backends {
-			if !b.open(m, backend.Group) {
+			if !b.open(m, backend.Group) || !b.tagged(m, backend.Group) {
 				b.closed[id.String()+" "+backend.Group.String()] = true
 			}
 		}
@@ -308,7 +308,13 @@ func (b *baseline) open(m *model, group ID) bool {
 			return false
 		}
 	}
-	return len(g.Endpoints) == 0 || !f.Disabled && slices.Contains(f.Tags, "tag-"+m.resources[group].Mark.Cluster)
+	return len(g.Endpoints) == 0 || b.tagged(m, group)
+}
+
+// tagged reports whether the firewall rule is for the group's cluster.
+func (b *baseline) tagged(m *model, group ID) bool {
+	f, _ := m.resources[ID{Kind: KindFirewall, Name: "fs-fw"}].Spec.(Firewall)
+	return !f.Disabled && slices.Contains(f.Tags, "tag-"+m.resources[group].Mark.Cluster)
 }
 
 func (b *baseline) check(m *model, a Action) error {

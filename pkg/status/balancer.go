@@ -264,7 +264,8 @@ func (s *summary) besideFinding(b *Balancer, byAddr map[string][]string, google 
 	}
 	if google {
 		f.Message = fmt.Sprintf("fedsync's load balancer has the address %s; Google's controllers serve it as well: %s", b.Address, everyOne(others))
-		f.Remedy = fmt.Sprintf("point DNS at %s, and then set the annotation %s: Allowed", b.Address, annotationMove)
+		f.Remedy = fmt.Sprintf("point DNS at %s, and then set the annotation %s: %s",
+			b.Address, federation.AnnotationMove, federation.MoveAllowed)
 	}
 	s.findings = append(s.findings, f)
 }

@@ -74,7 +74,7 @@ func (q *request) joins(r *resource, machine key, members []member) *refusal {
 	if nic := typed[compute.Instance](q.server, machine).NetworkInterfaces[0]; network != "" && nic.Network != network {
 		return badField("instances", machine.url(), "The instance is not in the group's network.")
 	}
-	if !q.server.balanced(q.key) {
+	if !q.server.isBalanced(q.key) {
 		return nil
 	}
 	return q.server.onlyGroup(machine, q.key)
@@ -83,7 +83,7 @@ func (q *request) joins(r *resource, machine key, members []member) *refusal {
 // onlyGroup refuses a machine that another load-balanced instance group has.
 func (s *Server) onlyGroup(machine, group key) *refusal {
 	for _, other := range s.resources {
-		if other.key.collection != instanceGroupsSegment || other.key == group || !s.balanced(other.key) {
+		if other.key.collection != instanceGroupsSegment || other.key == group || !s.isBalanced(other.key) {
 			continue
 		}
 		if slices.ContainsFunc(other.now.members, func(m member) bool { return m.instance == machine }) {
@@ -94,8 +94,8 @@ func (s *Server) onlyGroup(machine, group key) *refusal {
 	return nil
 }
 
-// balanced reports whether a backend service uses a group.
-func (s *Server) balanced(group key) bool { return len(s.users(group)) > 0 }
+// isBalanced reports whether a backend service uses a group.
+func (s *Server) isBalanced(group key) bool { return len(s.users(group)) > 0 }
 
 func removeInstances(q *request) (any, *refusal) {
 	r, no := q.atRest()

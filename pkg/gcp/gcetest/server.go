@@ -61,9 +61,11 @@ type Server struct {
 	listener       net.Listener
 	web            *http.Server
 
-	ruleCache ruleCache // protected by mu
-	probes    probes
-	traffic   traffic
+	ruleCache ruleCache
+	tables    *table
+
+	probes  probes
+	traffic traffic
 }
 
 // New returns a stand-in that keeps everything in memory. Close ends it.
@@ -73,6 +75,11 @@ func New(o Options) *Server {
 		projects: map[string]bool{}, resources: map[key]*resource{},
 		operations: map[key]*operation{}, requests: map[requestKey]*operation{},
 		change: make(chan struct{}), history: map[string][]Change{}, limits: map[string]*bucket{},
+	}
+	s.traffic.names = map[string]string{}
+	s.traffic.balance = balance{
+		credit: map[[2]key]float64{}, turn: map[[2]key]int{},
+		transports: map[endpoint]*pooled{}, under: map[endpoint]map[*flow]bool{},
 	}
 	s.collections = collections()
 	for _, project := range o.Projects {

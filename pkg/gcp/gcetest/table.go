@@ -1,0 +1,181 @@
+package gcetest
+
+import (
+	"crypto/tls"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	compute "google.golang.org/api/compute/v1"
+)
+
+// table is what probes and traffic need of the resources, put together: it is made
+// anew when something has changed, and never changed itself.
+type table struct {
+	generation uint64
+	fronts     map[string]*front // by "IP:port"
+	services   map[key]*balanced // those that a forwarding rule leads to
+}
+
+// front is one forwarding rule with its proxy.
+type front struct {
+	rule         *compute.ForwardingRule
+	urlMap       *compute.UrlMap
+	https        bool
+	certificates []tls.Certificate
+}
+
+// balanced is a backend service with its groups.
+type balanced struct {
+	key     key
+	service *compute.BackendService
+	check   *compute.HealthCheck // nil where it has none
+	groups  []poolGroup
+}
+
+// poolGroup is one backend with its endpoints.
+type poolGroup struct {
+	key       key
+	capacity  float64 // scaler
+	rate      float64 // of the whole group, or of each endpoint
+	each      bool
+	endpoints []endpoint
+}
+
+// endpoint is one address and port behind a backend service, as it is probed.
+type endpoint struct {
+	service, group key
+	machine        key // zero for an address elsewhere
+	address        string
+	port           int64
+}
+
+func (e endpoint) hostPort() string {
+	return net.JoinHostPort(e.address, strconv.FormatInt(e.port, 10))
+}
+
+// table returns the current table. s.mu is held.
+func (s *Server) table() *table {
+	if s.tables == nil || s.tables.generation != s.generation {
+		s.tables = s.newTable()
+	}
+	return s.tables
+}
+
+func (s *Server) newTable() *table {
+	t := &table{generation: s.generation, fronts: map[string]*front{}, services: map[key]*balanced{}}
+	for _, r := range s.resources {
+		rule, ok := r.now.typed.(*compute.ForwardingRule)
+		if !ok || !r.ready {
+			continue
+		}
+		f := s.newFront(rule, r.key.project)
+		if f == nil {
+			continue
+		}
+		port, _, _ := strings.Cut(rule.PortRange, "-")
+		t.fronts[net.JoinHostPort(rule.IPAddress, port)] = f
+		for _, k := range s.servicesOf(s.resources[mustKey(f.urlMap.SelfLink)].now.doc) {
+			if t.services[k] == nil {
+				t.services[k] = s.newPool(k)
+			}
+		}
+	}
+	return t
+}
+
+// mustKey is the key of a reference that has been checked.
+func mustKey(ref string) key {
+	k, _ := parseKey(ref, "")
+	return k
+}
+
+func (s *Server) newFront(rule *compute.ForwardingRule, project string) *front {
+	f := &front{rule: rule}
+	target := mustKey(rule.Target)
+	if proxy := typed[compute.TargetHttpProxy](s, target); proxy != nil {
+		f.urlMap = typed[compute.UrlMap](s, mustKey(proxy.UrlMap))
+	}
+	if proxy := typed[compute.TargetHttpsProxy](s, target); proxy != nil {
+		f.https = true
+		f.urlMap = typed[compute.UrlMap](s, mustKey(proxy.UrlMap))
+		for _, ref := range proxy.SslCertificates {
+			if c := typed[compute.SslCertificate](s, mustKey(ref)); c != nil {
+				if pair, err := tls.X509KeyPair([]byte(c.Certificate), []byte(c.PrivateKey)); err == nil {
+					f.certificates = append(f.certificates, pair)
+				}
+			}
+		}
+	}
+	if f.urlMap == nil {
+		return nil
+	}
+	return f
+}
+
+func (s *Server) newPool(k key) *balanced {
+	service := typed[compute.BackendService](s, k)
+	if service == nil {
+		service = &compute.BackendService{}
+	}
+	p := &balanced{key: k, service: service}
+	if len(service.HealthChecks) > 0 {
+		p.check = typed[compute.HealthCheck](s, mustKey(service.HealthChecks[0]))
+	}
+	for _, b := range service.Backends {
+		g := poolGroup{key: mustKey(b.Group), capacity: b.CapacityScaler}
+		switch {
+		case b.MaxRate > 0:
+			g.rate = float64(b.MaxRate)
+		case b.MaxRatePerEndpoint > 0:
+			g.rate, g.each = b.MaxRatePerEndpoint, true
+		case b.MaxRatePerInstance > 0:
+			g.rate, g.each = b.MaxRatePerInstance, true
+		default:
+			g.rate, g.each = 1, true // by utilization: all machines alike
+		}
+		g.endpoints = s.endpointsOf(k, g.key, service.PortName)
+		p.groups = append(p.groups, g)
+	}
+	return p
+}
+
+// endpointsOf are the endpoints of a group of either kind. The machines of an
+// instance group stand at the named port.
+func (s *Server) endpointsOf(service, group key, portName string) []endpoint {
+	r := s.resources[group]
+	if r == nil {
+		return nil
+	}
+	var port int64
+	if instances, ok := r.now.typed.(*compute.InstanceGroup); ok {
+		i := slices.IndexFunc(instances.NamedPorts, func(p *compute.NamedPort) bool { return p.Name == portName })
+		if i < 0 {
+			return nil
+		}
+		port = instances.NamedPorts[i].Port
+	}
+	var out []endpoint
+	for _, m := range r.now.members {
+		e := endpoint{service: service, group: group, machine: m.instance, address: m.address, port: m.port}
+		if port != 0 {
+			machine := typed[compute.Instance](s, m.instance)
+			if machine == nil {
+				continue
+			}
+			e.address, e.port = machine.NetworkInterfaces[0].NetworkIP, port
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// draining is how long requests under way may last once their endpoint is gone.
+func (p *balanced) draining() time.Duration {
+	if p.service.ConnectionDraining == nil {
+		return 0
+	}
+	return time.Duration(p.service.ConnectionDraining.DrainingTimeoutSec) * time.Second
+}
