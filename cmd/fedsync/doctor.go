@@ -32,7 +32,7 @@ at (usage, settings).`,
   fedsync doctor -o json | jq '.findings[] | select(.severity == "E")'`,
 		Args: cobra.NoArgs,
 	}
-	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
+	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupCloud, daemon.GroupLog)
 	quiet(cmd)
 	output := cmd.Flags().StringP("output", "o", "text", "text or json")
 	timeout := cmd.Flags().Duration("timeout", 15*time.Second, "how long to wait for the clusters' answers")

@@ -20,7 +20,7 @@ type looking struct {
 
 func newLooking(cmd *cobra.Command, environment []string, timeout time.Duration, formats ...string) *looking {
 	l := &looking{formats: formats}
-	l.cfg = settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
+	l.cfg = settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupCloud, daemon.GroupLog)
 	quiet(cmd)
 	l.output = cmd.Flags().StringP("output", "o", formats[0], strings.Join(formats, " or "))
 	l.timeout = cmd.Flags().Duration("timeout", timeout, "how long to wait for the clusters' answers")

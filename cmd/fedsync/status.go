@@ -14,8 +14,10 @@ func newStatus(environment []string) *cobra.Command {
 		Short: "Print what runs in every cluster, and the findings; changes nothing",
 		Long: `Asks every member cluster what it runs of this repository, and prints a table for
 each: NAME HOSTS ADDRESS PORTS READY AGE, below them how the replicas of each workload
-are divided, and what is wrong. It asks the clusters themselves, so it needs no running
-daemon, and it changes nothing.
+are divided, and what is wrong. Where fedsync keeps load balancers on Google Cloud, there
+is a column TRAFFIC with the endpoints that are healthy behind them, and a line for each.
+It asks the clusters themselves, and Compute Engine, so it needs no running daemon, and it
+changes nothing.
 
 Exit status 0 when every cluster runs what the repository says and is well, 1 when one
 does not, 2 when no cluster answers.`,

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,8 +24,9 @@ func writeReport(w io.Writer, r *status.Report) {
 	}
 	for _, c := range r.Clusters {
 		fmt.Fprintf(w, "\n%s  %s\n", c.Name, clusterLine(c))
-		writeObjects(w, c.Objects, r.Time)
+		writeObjects(w, c, r)
 	}
+	writeBalancers(w, r)
 	writeDivisions(w, r)
 	if len(r.Findings) > 0 {
 		fmt.Fprintln(w)
@@ -53,15 +55,24 @@ func clusterLine(c status.Cluster) string {
 	return strings.Join(parts, "  ")
 }
 
-func writeObjects(w io.Writer, objects []federation.Observation, now time.Time) {
-	if len(objects) == 0 {
+// writeObjects prints a cluster's objects; with a column for the traffic of its
+// Ingresses where there are load balancers of fedsync's.
+func writeObjects(w io.Writer, c status.Cluster, r *status.Report) {
+	if len(c.Objects) == 0 {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, "NAME\tHOSTS\tADDRESS\tPORTS\tREADY\tAGE")
-	for _, o := range objects {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n",
-			o.Object, hosts(o), orNone(o.Addresses), ports(o.Ports), ready(o), age(o.Created, now))
+	const trafficAt = 5
+	row := func(cells ...string) {
+		if len(r.Balancers) == 0 {
+			cells = slices.Delete(cells, trafficAt, trafficAt+1)
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	row("NAME", "HOSTS", "ADDRESS", "PORTS", "READY", "TRAFFIC", "AGE")
+	for _, o := range c.Objects {
+		row(o.Object.String(), hosts(o), orNone(o.Addresses), ports(o.Ports), ready(o),
+			traffic(r.Balancers, c.Name, o.Object), age(o.Created, r.Time))
 	}
 	_ = t.Flush() // the error is the writer's, which nobody reads after this
 }

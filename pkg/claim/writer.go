@@ -2,6 +2,8 @@ package claim
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -201,6 +203,22 @@ func (w *Writer) Yielded() (by Token, yielded bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.table.yielded, !w.table.yielded.IsZero()
+}
+
+// HoldsMost reports whether more than half of the members may be written by this
+// instance: it may then write what belongs to no member. Of two instances that is
+// true of one at most.
+func (w *Writer) HoldsMost(now time.Time) bool {
+	w.mu.Lock()
+	claims := slices.Collect(maps.Values(w.claims))
+	w.mu.Unlock()
+	held := 0
+	for _, c := range claims {
+		if c.Verdict(now).Action == Write {
+			held++
+		}
+	}
+	return 2*held > len(claims)
 }
 
 // Changed rings when verdicts, the token or findings may be others.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
+
+	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
 // Config is the operator's word: where the repository is, which clusters may be
@@ -46,6 +48,10 @@ type Config struct {
 	ProbeInterval   time.Duration
 	ProbeTimeout    time.Duration
 
+	// What stands before the clusters.
+	GCPEndpoint string
+	GCPRate     float64
+
 	// Whom to tell.
 	CommitStatus      string
 	ForgeURL          string
@@ -65,13 +71,14 @@ const (
 	GroupRepository = "Repository"
 	GroupPolicy     = "Policy"
 	GroupClusters   = "Clusters"
+	GroupCloud      = "Google Cloud"
 	GroupStatus     = "Status"
 	GroupLog        = "Log"
 )
 
 // Groups lists all groups.
 func Groups() []string {
-	return []string{GroupRepository, GroupPolicy, GroupClusters, GroupStatus, GroupLog}
+	return []string{GroupRepository, GroupPolicy, GroupClusters, GroupCloud, GroupStatus, GroupLog}
 }
 
 // NewConfig gives the settings' defaults.
@@ -108,6 +115,10 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 		fs.DurationVar(&c.RequestTimeout, "request-timeout", 10*time.Second, "how long one request to a cluster may take")
 		fs.DurationVar(&c.ProbeInterval, "probe-interval", 2*time.Second, "how often a cluster's /readyz is asked")
 		fs.DurationVar(&c.ProbeTimeout, "probe-timeout", 2*time.Second, "how long that may take; three failures in a row make a cluster Offline")
+	}
+	if slices.Contains(groups, GroupCloud) {
+		fs.StringVar(&c.GCPEndpoint, "gcp-endpoint", "", "address of a stand-in for Compute Engine on the loopback interface, as http://127.0.0.1:PORT/compute/v1/; it is asked without credentials (default: Google's, with Application Default Credentials)")
+		fs.Float64Var(&c.GCPRate, "gcp-rate", 10, "most calls a second to Compute Engine, whose quota the project shares")
 	}
 	if slices.Contains(groups, GroupStatus) {
 		fs.StringVar(&c.CommitStatus, "commit-status", "none", "where to write commit statuses: gitea, gitnotes (refs/notes/fedsync in the repository) or none")
@@ -224,6 +235,11 @@ func (c *Config) Check() error {
 	atLeast("probe-interval", c.ProbeInterval, 100*time.Millisecond)
 	atLeast("probe-timeout", c.ProbeTimeout, 100*time.Millisecond)
 	atLeast("status-deadline", c.StatusDeadline, time.Second)
+	check(c.GCPRate > 0, "--gcp-rate is %g; want more than 0", c.GCPRate)
+	if c.GCPEndpoint != "" {
+		err := gcp.CheckEndpoint(c.GCPEndpoint)
+		check(err == nil, "--gcp-endpoint: %v", err)
+	}
 	check(c.Concurrency >= 1, "--concurrency is %d; want 1 or more", c.Concurrency)
 	for flag, value := range map[string]int64{
 		"max-repository-bytes": c.MaxRepository, "max-file-bytes": c.MaxFile, "max-files": int64(c.MaxFiles),

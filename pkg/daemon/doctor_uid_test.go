@@ -17,7 +17,6 @@ func sharedUIDs(t *testing.T, s *sandboxtest.Sandbox) {
 	all := s.Clusters()
 	p := newPatient(t, s, func(p *patient) {
 		p.files["fedsync.yaml"] += "  gcp: {project: sandbox, loadBalancer: SharedUID}\n"
-		p.usual = append(p.usual, "unsupported")
 		p.setUID(shared, all...)
 	})
 	uid := federation.ObjectRef{Kind: "ConfigMap", Namespace: "kube-system", Name: "ingress-uid"}

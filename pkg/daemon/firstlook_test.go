@@ -72,7 +72,7 @@ func TestAFirstLookSaysHowBadAFaultIs(t *testing.T) {
 		Observations: []federation.Observation{{Cluster: "a", App: "web", Object: ingress, Created: time.Now().Add(-time.Hour), Health: federation.Healthy}},
 	}}
 	for look := range 2 {
-		l.reschedule()
+		l.reschedule(t.Context())
 		l.tell()
 		r := l.reports.newest()
 		if r.State != status.Failure {

@@ -12,6 +12,7 @@ import (
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -32,6 +33,7 @@ type loop struct {
 
 	renderings *renderings
 	members    *members
+	cloud      *googleCloud
 	scheduler  *schedule.Scheduler
 	diagnoser  diagnose.Diagnoser
 	readOnly   bool                 // look only
@@ -70,6 +72,7 @@ func newLoop(d *Daemon, readOnly bool) *loop {
 	l.members = newMembers(claims, func(f *federation.Federation, c federation.Cluster) keeper {
 		return d.newMember(f, c, readOnly)
 	})
+	l.cloud = d.newGoogleCloud(readOnly)
 	return l
 }
 
@@ -77,6 +80,7 @@ func newLoop(d *Daemon, readOnly bool) *loop {
 func (l *loop) run(ctx context.Context) {
 	var beside sync.WaitGroup
 	defer beside.Wait()
+	defer l.cloud.wait()
 	beside.Go(func() { l.renderings.run(ctx) })
 	clock := time.NewTicker(l.lookAgain)
 	defer clock.Stop()
@@ -99,6 +103,7 @@ func (l *loop) run(ctx context.Context) {
 				continue // there is nothing to tell yet
 			}
 		case <-claimed:
+		case <-l.cloud.changed:
 		case <-l.reload:
 			l.members.reconnect()
 		case <-pace.C:
@@ -115,7 +120,7 @@ func (l *loop) run(ctx context.Context) {
 		}
 		started := time.Now()
 		l.members.look()
-		l.reschedule()
+		l.reschedule(ctx)
 		l.tell()
 		took = time.Since(started)
 	}
@@ -306,9 +311,11 @@ func (l *loop) input(rev *revision) schedule.Input {
 // reschedule plans from scratch, and hands every worker its part. A worker that
 // has it already does nothing. A revision that is being rendered, or refused, changes
 // nothing: the one in force is maintained, and its replicas go on being placed where
-// there is room. It takes milliseconds, and asks nobody.
-func (l *loop) reschedule() {
+// there is room. What stands before the clusters on Google Cloud follows the same plan,
+// at its own pace. It takes milliseconds, and asks nobody.
+func (l *loop) reschedule(ctx context.Context) {
 	started := time.Now()
+	l.lookAtCloud()
 	for name, p := range l.ahead {
 		// A part that was made without the cluster's facts is dropped by the cluster.
 		if p.plan.Early && l.members.facts.Of(name).Synced {
@@ -330,7 +337,21 @@ func (l *loop) reschedule() {
 		}
 		l.members.hand(p)
 	}
+	l.balance(ctx)
 	l.metrics.Stage(web.StageSchedule, time.Since(started))
+}
+
+// lookAtCloud makes facts of what is known of the load balancers.
+func (l *loop) lookAtCloud() {
+	state := l.cloud.state()
+	l.members.facts.Balancers, l.members.facts.BalancersKnown = state.Balancers, state.Known()
+}
+
+// balance says what load balancers there should be, by the plan in force.
+func (l *loop) balance(ctx context.Context) {
+	f := l.live.federation
+	source, _ := sourceDigests(l.source, l.cfg.Revision, f.Name)
+	l.cloud.want(ctx, gcp.Input{Federation: f, Source: source, Plan: l.live.plan, Facts: l.members.facts})
 }
 
 // tell adds up what is known and tells the forge, the page and the metrics: each of
@@ -400,6 +421,8 @@ func (l *loop) known(rev *revision) status.Input {
 		Clusters:   l.members.outcomes,
 		Findings:   slices.Concat(l.members.findings, l.findings()),
 		Deadline:   l.cfg.StatusDeadline,
+		Balancers:  l.members.facts.Balancers,
+		Cloud:      l.cloud.report(),
 	}
 	if rev != nil {
 		in.Snapshot, in.FirstSeen = rev.snapshot, rev.firstSeen
@@ -412,7 +435,7 @@ func (l *loop) known(rev *revision) status.Input {
 func (l *loop) judged(rev *revision) status.Input {
 	in := l.known(rev)
 	in.Plan = &rev.plan
-	in.Findings = slices.Concat(in.Findings, rev.findings(), l.diagnose(rev))
+	in.Findings = slices.Concat(in.Findings, rev.findings(), l.diagnose(rev), l.cloud.state().Findings)
 	return in
 }
 

@@ -42,7 +42,7 @@ func noneReady(f *federation.ClusterFacts) {
 
 func cases() []testCase {
 	var all []testCase
-	for _, some := range [][]testCase{clusterCases(), portCases(), ingressCases(), uidCases(), certificateCases(), serviceCases(), workloadCases(), quotaCases()} {
+	for _, some := range [][]testCase{clusterCases(), portCases(), ingressCases(), uidCases(), balancerCases(), certificateCases(), serviceCases(), workloadCases(), quotaCases()} {
 		all = append(all, some...)
 	}
 	return all
@@ -346,20 +346,11 @@ func ingressCases() []testCase {
 		{
 			name: "one cluster is not Google's, by an overlay", lasted: time.Hour,
 			change: func(w *world) {
-				w.in.Federation.GCP = &federation.GCP{LoadBalancer: "InstanceGroups"}
+				w.in.Federation.GCP = &federation.GCP{LoadBalancer: federation.LoadBalancerNone}
 				w.plan(nginx, "c2")
 				untouched(w, "c2")
 			},
 			want: []want{{id: "D12", severity: warning, cluster: "c2", object: ingressRef, message: "*"}},
-		},
-		{
-			name: "Google's load balancer is asked for, and the class stands in the wrong field",
-			change: func(w *world) {
-				w.in.Federation.GCP = &federation.GCP{LoadBalancer: "InstanceGroups"}
-				w.plan(byField, "c2")
-				untouched(w, "c2")
-			},
-			want: []want{{id: "D12", severity: failure, cluster: "c2", object: ingressRef, message: "*"}},
 		},
 		{
 			name: "one load balancer is to be shared by all",
@@ -541,6 +532,18 @@ func uidCases() []testCase {
 			}},
 		},
 		{name: "UIDs differ and nobody shares them", change: other},
+		{
+			name: "controllers of one UID write one firewall rule",
+			change: func(w *world) {
+				sharedUID(w)
+				w.facts(func(f *federation.ClusterFacts) { f.IngressUID.Provider = "" }, "c1", "c3")
+			},
+			want: []want{{
+				id: "D16", severity: warning, object: uidRef,
+				message: "the controllers of c1, c3 write one firewall rule, k8s-fw-l7--aaaa, each for its own nodes: where the clusters share a network, it flaps",
+				remedy:  `kubectl --context=ctx-c1 -n kube-system patch configmap ingress-uid --type=merge -p '{"data":{"provider-uid":"a9f7e97965d6cf79"}}'; kubectl`,
+			}},
+		},
 		{name: "what stands before the last -- does not count", change: func(w *world) {
 			sharedUID(w)
 			w.facts(func(f *federation.ClusterFacts) { f.IngressUID.UID = "zone--aaaa" }, "c1")

@@ -33,8 +33,8 @@ type tls struct {
 }
 
 // certificates looks at the Secrets that Ingresses name: each must be there, and
-// hold the same certificate wherever Google's controller shares an address, or the
-// load balancer shows one or another. Elsewhere each cluster may have its own.
+// hold the same certificate wherever Google's controller shares an address, or
+// fedsync's load balancer is in front: it shows one or another. Elsewhere each cluster may have its own.
 func (x *diagnosis) certificates() {
 	all := map[shown]*tls{}
 	for _, m := range x.seen() {
@@ -49,7 +49,10 @@ func (x *diagnosis) certificates() {
 				if _, looked := usable[ref]; !looked {
 					usable[ref] = x.usable(m, i, ref, c)
 				}
-				if !usable[ref] || c.Digest == "" || !m.controller(i).google {
+				if !usable[ref] || c.Digest == "" {
+					continue
+				}
+				if served := m.controller(i); !served.google && !served.ours {
 					continue
 				}
 				at := shown{ref, i.Ref, i.ingress.hosts}

@@ -24,6 +24,7 @@ type ingress struct {
 	backends   []backend
 	secrets    []string // of spec.tls, each once
 	hosts      string   // that clients ask for, sorted
+	move       bool     // it may leave Google's controller for fedsync's load balancer
 }
 
 // backend is a Service that an Ingress names, and its port, by number or by name.
@@ -120,7 +121,10 @@ func decodeIngress(data []byte) *ingress {
 	if json.Unmarshal(data, &o) != nil {
 		return nil
 	}
-	i := &ingress{annotation: o.Metadata.Annotations[annotationClass], field: o.Spec.IngressClassName}
+	i := &ingress{
+		annotation: o.Metadata.Annotations[annotationClass], field: o.Spec.IngressClassName,
+		move: o.Metadata.Annotations[federation.AnnotationMove] == federation.MoveAllowed,
+	}
 	add := func(b backendSpec) {
 		if b.Service != nil && b.Service.Name != "" {
 			i.backends = once(i.backends, backend{b.Service.Name, b.Service.Port.Number, b.Service.Port.Name})

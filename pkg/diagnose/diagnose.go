@@ -80,6 +80,7 @@ func (d *Diagnoser) Diagnose(in Input) []federation.Finding {
 	x.nodePorts()
 	x.waitingPorts()
 	x.ingresses()
+	x.balancers()
 	x.uids()
 	x.certificates()
 	x.services()

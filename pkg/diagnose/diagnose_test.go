@@ -342,22 +342,59 @@ func TestEachFindingIsProvoked(t *testing.T) {
 	}
 }
 
+// What other packages find is in the page's tables, or has an entry.
+func TestThePageNamesWhatOtherPackagesFind(t *testing.T) {
+	page, err := os.ReadFile("../../docs/doctor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pkg := range []string{"../gcp", "../status"} {
+		for _, id := range declared(t, pkg) {
+			if !strings.Contains(string(page), "`"+id+"`") {
+				t.Errorf("docs/doctor.md does not name %s, which %s finds", id, pkg)
+			}
+		}
+	}
+}
+
 // identities reads the ids that the package's source declares, sorted.
 func identities(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
+	ids := declared(t, ".")
+	if len(ids) < 10 {
+		t.Fatalf("the source declares %v, which cannot be all", ids)
+	}
+	return ids
+}
+
+// declared reads the ids that a package's source declares as constants, or gives to a
+// Finding by itself, sorted.
+func declared(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ids []string
 	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
+			if pair, ok := n.(*ast.KeyValueExpr); ok {
+				key, named := pair.Key.(*ast.Ident)
+				literal, text := pair.Value.(*ast.BasicLit)
+				if named && text && key.Name == "ID" && literal.Kind == token.STRING {
+					id, _ := strconv.Unquote(literal.Value)
+					ids = append(ids, id)
+				}
+			}
 			spec, ok := n.(*ast.ValueSpec)
-			if !ok || len(spec.Values) == 0 || !regexp.MustCompile("^id[A-Z]").MatchString(spec.Names[0].Name) {
+			if !ok || len(spec.Values) == 0 || !regexp.MustCompile("^(id|find)[A-Z]").MatchString(spec.Names[0].Name) {
 				return true
 			}
 			if literal, ok := spec.Values[0].(*ast.BasicLit); ok {
@@ -368,8 +405,5 @@ func identities(t *testing.T) []string {
 		})
 	}
 	slices.Sort(ids)
-	if len(ids) < 10 {
-		t.Fatalf("the source declares %v, which cannot be all", ids)
-	}
-	return ids
+	return slices.Compact(ids)
 }

@@ -17,6 +17,7 @@ const (
 	idController      = "D12"
 	idUID             = "D13"
 	idBuiltWithUID    = "D15"
+	idFirewall        = "D16"
 	idEndpoints       = "D18"
 	idCertificate     = "D19"
 	idBackend         = "D20"

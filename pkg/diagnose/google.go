@@ -15,7 +15,6 @@ const (
 
 	classGCE          = "gce"
 	classMultiCluster = "gce-multi-cluster"
-	sharedUID         = "SharedUID"
 )
 
 // controller is who takes care of an Ingress in one cluster.
@@ -26,6 +25,8 @@ type controller struct {
 	// other says that it is not. Where neither holds, nobody can tell: an Ingress
 	// without a class is GLBC's in a cluster that has it.
 	other bool
+	// ours says that fedsync's own load balancer serves it, or is to.
+	ours bool
 	// byField says that spec.ingressClassName names GLBC's class, which reads only
 	// the annotation.
 	byField bool
@@ -42,6 +43,9 @@ func (m *member) controller(i *planned) controller {
 	}
 	if c.class == "" {
 		c.class = m.observation(i.Ref).ClassName
+	}
+	if m.balances && federation.MayBalance(i.ingress.annotation, i.ingress.field) {
+		return controller{class: c.class, ours: true}
 	}
 	switch {
 	case m.urlMaps[i.Ref] != "" && (c.class == "" || isGoogles(c.class)):

@@ -21,8 +21,13 @@ func (x *diagnosis) ingresses() {
 			x.missingBackends(m, i)
 			for _, b := range i.ingress.backends {
 				ref := serviceRef(i.Ref.Namespace, b.service)
-				if c.google && !typed[ref] {
-					typed[ref] = true
+				if (!c.google && !c.ours) || typed[ref] {
+					continue
+				}
+				typed[ref] = true
+				if c.ours {
+					x.unreachableService(m, i, ref)
+				} else {
 					x.serviceType(m, i, ref)
 				}
 			}
@@ -34,15 +39,17 @@ func serviceRef(namespace, name string) federation.ObjectRef {
 	return federation.ObjectRef{Kind: "Service", Namespace: namespace, Name: name}
 }
 
-// sharing gives the clusters in which GLBC takes care of an Ingress, by Ingress.
+// sharing gives the clusters in which GLBC, or fedsync's load balancer, takes care of
+// an Ingress, by Ingress.
 // An Ingress without a class says nothing here, even where GLBC was seen; nor does
 // what GLBC left behind on one that is another's by now.
 func (x *diagnosis) sharing() map[federation.ObjectRef][]string {
 	clusters := map[federation.ObjectRef][]string{}
 	for _, m := range x.seen() {
 		for _, i := range m.ingresses {
-			seen := m.urlMaps[i.Ref] != "" || isGoogles(i.ingress.annotation)
-			if seen && !m.controller(i).other {
+			c := m.controller(i)
+			seen := m.urlMaps[i.Ref] != "" || isGoogles(i.ingress.annotation) || c.ours
+			if seen && !c.other {
 				clusters[i.Ref] = append(clusters[i.Ref], m.name)
 			}
 		}
@@ -64,6 +71,9 @@ func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing
 		Message: fmt.Sprintf("cluster %s uses %s: cannot share the IP", m.name, line(c.class)),
 		Remedy:  fmt.Sprintf("set the annotation %s: %s in %s, or exclude the cluster with the app's clusterSelector", annotationClass, classGCE, i.File),
 	}
+	if m.balances {
+		f.Remedy = fmt.Sprintf("take the class out in %s, or exclude the cluster with the app's clusterSelector", i.File)
+	}
 	if len(sharing) > 0 {
 		f.Message += " of " + strings.Join(sharing, ", ")
 	}
@@ -72,8 +82,8 @@ func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing
 		f.Remedy = fmt.Sprintf("in %s replace spec.ingressClassName by the annotation %s: %s", i.File, annotationClass, c.class)
 	}
 	// Another class may be meant, for a cluster that is not Google's; where all are to
-	// share one load balancer, or nobody takes care of the Ingress, it is not.
-	if gcp != nil && (gcp.LoadBalancer == sharedUID || c.byField && gcp.LoadBalancer != "None") {
+	// share one load balancer it is not.
+	if gcp != nil && gcp.LoadBalancer == federation.LoadBalancerSharedUID {
 		f.Severity = federation.SeverityError
 	}
 	x.add(f)

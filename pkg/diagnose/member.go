@@ -13,6 +13,8 @@ import (
 type member struct {
 	name, context string
 	targeted      bool // some app goes there
+	balances      bool // fedsync itself makes the load balancers
+	elsewhere     bool // its nodes are no machines of Compute Engine
 	facts         federation.ClusterFacts
 	now           bool // its facts are those of now
 	fresh         bool // and were not at the last diagnosis
@@ -56,6 +58,7 @@ func members(in Input, before Diagnoser) ([]*member, contents) {
 		}
 		m := &member{
 			name: c.Name, context: cmp.Or(c.Context, c.Name), targeted: in.Federation.Targets(c),
+			balances: in.Federation.Balances(), elsewhere: c.Zone != "",
 			pods:         map[string][]*planned{},
 			withheld:     map[federation.ObjectRef]bool{},
 			observations: in.Observations[c.Name],

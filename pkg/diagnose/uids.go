@@ -1,8 +1,11 @@
 package diagnose
 
 import (
+	"crypto/md5"
+	"encoding/hex"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -14,10 +17,11 @@ var ingressUID = federation.ObjectRef{Kind: "ConfigMap", Namespace: "kube-system
 // uids compares the UIDs of Google's controllers, where clusters share a load
 // balancer by having the same one. Otherwise they are nobody's concern.
 func (x *diagnosis) uids() {
-	if x.Federation.GCP == nil || x.Federation.GCP.LoadBalancer != sharedUID {
+	if x.Federation.GCP == nil || x.Federation.GCP.LoadBalancer != federation.LoadBalancerSharedUID {
 		return
 	}
-	clusters := map[string][]string{} // by effective UID
+	clusters := map[string][]string{}         // by effective UID
+	rules := map[string]map[string][]string{} // by effective UID and provider-uid
 	for _, m := range x.seen() {
 		if !m.targeted || !m.facts.IngressUID.Known {
 			continue
@@ -29,12 +33,18 @@ func (x *diagnosis) uids() {
 		}
 		if m.sharesAddress() {
 			clusters[effective] = append(clusters[effective], m.name)
+			if rules[effective] == nil {
+				rules[effective] = map[string][]string{}
+			}
+			provider := m.facts.IngressUID.Provider
+			rules[effective][provider] = append(rules[effective][provider], m.name)
 		}
 		x.builtWithUID(m, effective)
 	}
 	if len(clusters) > 1 {
 		x.differingUIDs(clusters)
 	}
+	x.firewalls(rules)
 }
 
 // sharesAddress says whether an Ingress of ours is, or may be, GLBC's here.
@@ -142,4 +152,44 @@ func uidOf(urlMap string) string {
 		return ""
 	}
 	return urlMap[at+2:]
+}
+
+// firewalls says of controllers that share a UID that each keeps the one firewall rule
+// as its own cluster needs it: whoever wrote last has its probes let in, and the others'
+// backends are unhealthy.
+func (x *diagnosis) firewalls(sharing map[string]map[string][]string) {
+	for uid, byProvider := range sharing {
+		for provider, clusters := range byProvider {
+			if len(clusters) < 2 {
+				continue
+			}
+			slices.Sort(clusters)
+			x.add(federation.Finding{
+				ID: idFirewall, Severity: federation.SeverityWarning, Object: ingressUID,
+				Message: fmt.Sprintf("the controllers of %s write one firewall rule, k8s-fw-l7--%s, each for its own nodes: where the clusters share a network, it flaps",
+					strings.Join(clusters, ", "), providerOr(provider, uid)),
+				Remedy: "open the node ports by a rule of your own, which fedsync firewall prints, and give each cluster a rule of its own: " + x.setProviders(clusters),
+			})
+		}
+	}
+}
+
+// providerOr is by what a controller names its firewall rule.
+func providerOr(provider, uid string) string {
+	if provider != "" {
+		return line(provider)
+	}
+	return line(uid)
+}
+
+// setProviders gives the commands by which each cluster's controller names its
+// firewall rule for itself.
+func (x *diagnosis) setProviders(clusters []string) string {
+	var commands []string
+	for _, name := range clusters {
+		sum := md5.Sum([]byte(name)) // a short name, as the controllers make it: no secret
+		patch := `{"data":{"provider-uid":"` + hex.EncodeToString(sum[:8]) + `"}}`
+		commands = append(commands, x.member(name).kubectl("-n kube-system patch configmap ingress-uid --type=merge -p %s", patch))
+	}
+	return strings.Join(commands, "; ")
 }

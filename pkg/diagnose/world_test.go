@@ -90,7 +90,9 @@ func newWorld(t testing.TB) *world {
 		w.in.Plan.Clusters = append(w.in.Plan.Clusters, federation.ClusterPlan{
 			Cluster: name, Apps: []federation.AppPlan{{App: "web", Objects: slices.Clone(objects)}},
 		})
-		w.in.Facts.Clusters[name] = healthy()
+		facts := healthy()
+		facts.IngressUID.Provider = "of-" + name
+		w.in.Facts.Clusters[name] = facts
 		w.in.Observations[name] = observed(name)
 		decision.Shares = append(decision.Shares, federation.ReplicasShare{Cluster: name, Share: 2, Replicas: 2, Live: 2})
 	}

@@ -2,6 +2,41 @@ package federation
 
 import "time"
 
+// What fedsync writes into the members for the load balancers that it makes itself.
+const (
+	// ClassGlobal is the spec.ingressClassName of an Ingress whose load balancer
+	// fedsync makes: no controller in the members knows it, so none builds another.
+	ClassGlobal = "fedsync-global"
+	// ClassFedsync is the class by which Git may ask for that by name.
+	ClassFedsync = "fedsync"
+	// ClassGoogle is the class of Google's controller, which reads it in
+	// AnnotationClass alone.
+	ClassGoogle     = "gce"
+	AnnotationClass = "kubernetes.io/ingress.class"
+	// AnnotationMove on an Ingress, with the value MoveAllowed, lets it leave
+	// Google's controller in each cluster that takes traffic behind fedsync's load
+	// balancer: set it when DNS has the new address.
+	AnnotationMove = "fedsync.dev/move"
+	MoveAllowed    = "Allowed"
+	// AddressManager is the field manager of the address in an Ingress's status.
+	AddressManager = "fedsync-address"
+)
+
+// MayBalance reports whether an Ingress with this AnnotationClass and this
+// spec.ingressClassName, as Git has them, is one whose load balancer fedsync makes,
+// where it makes any. The annotation counts before the field, as controllers have it.
+func MayBalance(annotation, field string) bool {
+	class := annotation
+	if class == "" {
+		class = field
+	}
+	switch class {
+	case "", ClassGoogle, ClassFedsync, ClassGlobal:
+		return true
+	}
+	return false
+}
+
 // Node is one node of a cluster, as far as traffic from outside may go to it.
 type Node struct {
 	Name       string

@@ -65,8 +65,10 @@ func (f FailureClass) Absent() bool {
 type Facts struct {
 	Clusters map[string]ClusterFacts // by cluster name
 	// Balancers are the load balancers that fedsync keeps on Google Cloud, sorted by
-	// Ingress: what is known of them, by the last look.
-	Balancers []Balancer
+	// Ingress: what is known of them, by the last look. BalancersKnown says that there
+	// has been one: before, nothing may be concluded from what is missing.
+	Balancers      []Balancer
+	BalancersKnown bool
 }
 
 // Of gives the facts of a cluster: those that are there, else those of a cluster
@@ -75,7 +77,7 @@ func (f Facts) Of(cluster string) ClusterFacts {
 	if facts, ok := f.Clusters[cluster]; ok {
 		return facts
 	}
-	return ClusterFacts{State: ClusterReady, Synced: true, Seen: true, PortsKnown: true}
+	return ClusterFacts{State: ClusterReady, Synced: true, Seen: true, PortsKnown: true, IngressesKnown: true}
 }
 
 // ClusterFacts are what one cluster reports: what it reports now, or, while it is
@@ -118,8 +120,11 @@ type ClusterFacts struct {
 	// have been.
 	NodesKnown bool
 	Nodes      []Node // sorted by name
-	Ingresses  []Ingress
-	Endpoints  []Endpoints // of our Services, sorted
+	// IngressesKnown says that Ingresses are all that there are: they may be listed,
+	// and have been.
+	IngressesKnown bool
+	Ingresses      []Ingress   // sorted by namespace and name
+	Endpoints      []Endpoints // of our Services, sorted
 	// ServicesKnown says that Services are all that there are in the namespaces
 	// where Ingresses of ours stand.
 	ServicesKnown bool
@@ -198,12 +203,25 @@ type Ingress struct {
 	URLMap          string    // the annotation ingress.kubernetes.io/url-map
 	Created         time.Time // by the cluster's clock
 	Addresses       []string  // sorted
-	// Google says that Google's controller serves it: it bears the controller's
-	// annotations or finalizer.
-	Google bool
+	// Google says that Google's controller serves it, or did: it bears the
+	// controller's annotations or finalizer. With the finalizer it is GoogleHeld:
+	// the controller has not let go of it yet.
+	Google, GoogleHeld bool
 	// StatusBy is who wrote the address, by the managed fields of the status; empty
 	// where nobody did. Untrusted text.
 	StatusBy string
+}
+
+// Ingress gives the facts of one Ingress; false where it is not there, or where
+// IngressesKnown is false, not known to be.
+func (f ClusterFacts) Ingress(namespace, name string) (Ingress, bool) {
+	i, found := slices.BinarySearchFunc(f.Ingresses, 0, func(in Ingress, _ int) int {
+		return byName(in.Namespace, in.Name, namespace, name)
+	})
+	if !found {
+		return Ingress{}, false
+	}
+	return f.Ingresses[i], true
 }
 
 // Service is a Service in a cluster, ours or not, as far as an Ingress reads it.

@@ -8,6 +8,7 @@ import (
 
 // facts finds what the schema of a file of facts cannot express.
 func (c *checker) facts(f *factsDocument) {
+	c.balancers(f.Balancers)
 	clusters := map[string]int{}
 	for i := range f.Clusters {
 		cluster := &f.Clusters[i]
@@ -21,6 +22,15 @@ func (c *checker) facts(f *factsDocument) {
 		c.timestamp(cluster.AwaySince, at("awaySince")...)
 		for j := range cluster.Ingresses {
 			c.timestamp(cluster.Ingresses[j].Created, at("ingresses", strconv.Itoa(j), "created")...)
+		}
+		nodes := map[string]int{}
+		for j := range cluster.Nodes {
+			name := cluster.Nodes[j].Name
+			c.timestamp(cluster.Nodes[j].Since, at("nodes", strconv.Itoa(j), "since")...)
+			if first, twice := nodes[name]; twice && name != "" {
+				c.problem(fmt.Sprintf("node %q stands twice, first as nodes[%d]", name, first), at("nodes", strconv.Itoa(j))...)
+			}
+			nodes[name] = j
 		}
 		for app, refs := range cluster.Inventory {
 			for j, ref := range refs {
@@ -37,6 +47,22 @@ func (c *checker) facts(f *factsDocument) {
 			}
 			workloads[ref] = j
 		}
+	}
+}
+
+func (c *checker) balancers(balancers []balancerDocument) {
+	ingresses := map[string]int{}
+	for i := range balancers {
+		b := &balancers[i]
+		at := func(field string) []string { return []string{"balancers", strconv.Itoa(i), field} }
+		c.timestamp(b.Since, at("since")...)
+		if _, err := ParseObjectRef(b.Ingress); err != nil && b.Ingress != "" {
+			c.problem(err.Error(), at("ingress")...)
+		}
+		if first, twice := ingresses[b.Ingress]; twice && b.Ingress != "" {
+			c.problem(fmt.Sprintf("%s stands twice, first as balancers[%d]", b.Ingress, first), at("ingress")...)
+		}
+		ingresses[b.Ingress] = i
 	}
 }
 

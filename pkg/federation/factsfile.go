@@ -47,7 +47,11 @@ func ParseFacts(data []byte) (Facts, error) {
 	if len(found) > 0 {
 		return Facts{}, found.sorted()
 	}
-	facts := Facts{Clusters: make(map[string]ClusterFacts, len(file.Clusters))}
+	facts := Facts{Clusters: make(map[string]ClusterFacts, len(file.Clusters)), BalancersKnown: file.Balancers != nil}
+	for i := range file.Balancers {
+		facts.Balancers = append(facts.Balancers, file.Balancers[i].facts())
+	}
+	slices.SortFunc(facts.Balancers, func(a, b Balancer) int { return a.Ingress.Compare(b.Ingress) })
 	for i := range file.Clusters {
 		facts.Clusters[file.Clusters[i].Name] = file.Clusters[i].facts()
 	}
@@ -115,6 +119,12 @@ func escaped(data []byte) []byte {
 // JSON is YAML in JSON.
 func (f Facts) JSON() ([]byte, error) {
 	file := factsDocument{APIVersion: APIVersion, Kind: FactsKind, Clusters: []clusterDocument{}}
+	if f.BalancersKnown {
+		file.Balancers = make([]balancerDocument, len(f.Balancers))
+		for i := range f.Balancers {
+			file.Balancers[i] = newBalancerDocument(&f.Balancers[i])
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.Clusters)) {
 		file.Clusters = append(file.Clusters, newClusterDocument(name, f.Clusters[name]))
 	}
@@ -135,6 +145,8 @@ type factsDocument struct {
 	APIVersion string            `json:"apiVersion"`
 	Kind       string            `json:"kind"`
 	Clusters   []clusterDocument `json:"clusters"`
+	// Balancers are known where the list is there, however short.
+	Balancers []balancerDocument `json:"balancers,omitzero"`
 }
 
 type clusterDocument struct {
@@ -158,8 +170,12 @@ type clusterDocument struct {
 	Workloads  []workloadDocument  `json:"workloads,omitempty"`
 	Zones      []string            `json:"zones,omitempty"`
 	Regions    []string            `json:"regions,omitempty"`
-	Ingresses  []ingressDocument   `json:"ingresses,omitempty"`
-	Endpoints  []endpointsDocument `json:"endpoints,omitempty"`
+	NodesKnown bool                `json:"nodesKnown,omitempty"`
+	Nodes      []nodeDocument      `json:"nodes,omitempty"`
+
+	IngressesKnown *bool               `json:"ingressesKnown,omitempty"`
+	Ingresses      []ingressDocument   `json:"ingresses,omitempty"`
+	Endpoints      []endpointsDocument `json:"endpoints,omitempty"`
 
 	ServicesKnown bool              `json:"servicesKnown,omitempty"`
 	Services      []serviceDocument `json:"services,omitempty"`
@@ -194,13 +210,16 @@ type workloadDocument struct {
 }
 
 type ingressDocument struct {
-	Namespace string    `json:"namespace"`
-	Name      string    `json:"name"`
-	Ours      bool      `json:"ours,omitempty"`
-	ClassName string    `json:"className,omitempty"`
-	URLMap    string    `json:"urlMap,omitempty"`
-	Created   timestamp `json:"created,omitempty"`
-	Addresses []string  `json:"addresses,omitempty"`
+	Namespace  string    `json:"namespace"`
+	Name       string    `json:"name"`
+	Ours       bool      `json:"ours,omitempty"`
+	ClassName  string    `json:"className,omitempty"`
+	URLMap     string    `json:"urlMap,omitempty"`
+	Created    timestamp `json:"created,omitempty"`
+	Addresses  []string  `json:"addresses,omitempty"`
+	Google     bool      `json:"google,omitempty"`
+	GoogleHeld bool      `json:"googleHeld,omitempty"`
+	StatusBy   string    `json:"statusBy,omitempty"`
 }
 
 type endpointsDocument struct {
@@ -296,7 +315,14 @@ func (d *clusterDocument) facts() ClusterFacts {
 		PortsKnown: orDefault(d.PortsKnown, true),
 		Zones:      sorted(d.Zones),
 		Regions:    sorted(d.Regions),
+		NodesKnown: d.NodesKnown,
+
+		IngressesKnown: orDefault(d.IngressesKnown, true),
 	}
+	for _, n := range d.Nodes {
+		f.Nodes = append(f.Nodes, n.facts())
+	}
+	slices.SortFunc(f.Nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
 	f.Synced = orDefault(d.Synced, f.State.answers())
 	f.Outage = orDefault(d.Outage, f.State == ClusterOffline)
 	for app, texts := range d.Inventory {
@@ -355,6 +381,7 @@ func (d *clusterDocument) addresses(f *ClusterFacts) {
 		f.Ingresses = append(f.Ingresses, Ingress{
 			Namespace: cmp.Or(in.Namespace, defaultNamespace), Name: in.Name, Ours: in.Ours,
 			ClassName: in.ClassName, URLMap: in.URLMap, Created: in.Created.time(), Addresses: sorted(in.Addresses),
+			Google: in.Google, GoogleHeld: in.GoogleHeld, StatusBy: in.StatusBy,
 		})
 	}
 	slices.SortFunc(f.Ingresses, func(a, b Ingress) int { return byName(a.Namespace, a.Name, b.Namespace, b.Name) })
@@ -432,6 +459,12 @@ func newClusterDocument(name string, f ClusterFacts) clusterDocument {
 		PortsKnown: unless(f.PortsKnown, true),
 		Zones:      f.Zones,
 		Regions:    f.Regions,
+		NodesKnown: f.NodesKnown,
+
+		IngressesKnown: unless(f.IngressesKnown, true),
+	}
+	for _, n := range f.Nodes {
+		d.Nodes = append(d.Nodes, newNodeDocument(n))
 	}
 	for app, refs := range f.Inventory {
 		if d.Inventory == nil {
@@ -453,6 +486,7 @@ func newClusterDocument(name string, f ClusterFacts) clusterDocument {
 		d.Ingresses = append(d.Ingresses, ingressDocument{
 			Namespace: in.Namespace, Name: in.Name, Ours: in.Ours, ClassName: in.ClassName,
 			URLMap: in.URLMap, Created: newTimestamp(in.Created), Addresses: in.Addresses,
+			Google: in.Google, GoogleHeld: in.GoogleHeld, StatusBy: in.StatusBy,
 		})
 	}
 	for _, e := range f.Endpoints {

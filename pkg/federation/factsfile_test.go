@@ -34,7 +34,7 @@ clusters:
 	}
 	want := federation.Facts{Clusters: map[string]federation.ClusterFacts{
 		"gce-asia-east1a": {
-			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true,
+			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, IngressesKnown: true,
 			NodePorts: []federation.NodePort{{Protocol: "TCP", Port: 30036, Namespace: "default", Service: "legacy", ServicePort: 80}},
 			Workloads: []federation.Workload{{
 				Object:   federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: "default", Name: "nginx"},
@@ -58,25 +58,25 @@ func TestFactsDefaults(t *testing.T) {
 		},
 		{
 			"one that is away was seen, and is not seen now", `{name: a, state: Offline}`,
-			federation.ClusterFacts{State: federation.ClusterOffline, Outage: true, Seen: true, PortsKnown: true},
+			federation.ClusterFacts{State: federation.ClusterOffline, Outage: true, Seen: true, PortsKnown: true, IngressesKnown: true},
 		},
 		{
 			"one that has missed a probe is taken at its word", `{name: a, state: NotReady}`,
-			federation.ClusterFacts{State: federation.ClusterNotReady, Synced: true, Seen: true, PortsKnown: true},
+			federation.ClusterFacts{State: federation.ClusterNotReady, Synced: true, Seen: true, PortsKnown: true, IngressesKnown: true},
 		},
 		{
 			"one that is back and not seen yet", `{name: a, synced: false, outage: true}`,
-			federation.ClusterFacts{State: federation.ClusterReady, Outage: true, Seen: true, PortsKnown: true},
+			federation.ClusterFacts{State: federation.ClusterReady, Outage: true, Seen: true, PortsKnown: true, IngressesKnown: true},
 		},
 		{
 			"what is said wins", `{name: a, state: Unknown, synced: true, seen: false, portsKnown: false}`,
-			federation.ClusterFacts{State: federation.ClusterUnknown, Synced: true},
+			federation.ClusterFacts{State: federation.ClusterUnknown, Synced: true, IngressesKnown: true},
 		},
 		{
 			"ports are sorted, by TCP in default unless given",
 			`{name: a, nodePorts: [{port: 30002, service: b}, {port: 30001, service: a, protocol: UDP, namespace: web}]}`,
 			federation.ClusterFacts{
-				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true,
+				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, IngressesKnown: true,
 				NodePorts: []federation.NodePort{
 					{Protocol: "UDP", Port: 30001, Namespace: "web", Service: "a"},
 					{Protocol: "TCP", Port: 30002, Namespace: "default", Service: "b"},
@@ -86,7 +86,7 @@ func TestFactsDefaults(t *testing.T) {
 		{
 			"pods that wait for a moment only do not limit", `{name: a, workloads: [{kind: Deployment, name: d, replicas: 3, ready: 1, current: 3, unschedulable: 2, limited: false}]}`,
 			federation.ClusterFacts{
-				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true,
+				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, IngressesKnown: true,
 				Workloads: []federation.Workload{{
 					Object:   federation.ObjectRef{Group: "apps", Kind: "Deployment", Namespace: "default", Name: "d"},
 					Replicas: 3, Ready: 1, Current: 3, Unschedulable: 2,
@@ -96,7 +96,7 @@ func TestFactsDefaults(t *testing.T) {
 		{
 			"more pods wait than replicas are wanted", `{name: a, workloads: [{kind: ReplicaSet, name: r, replicas: 1, unschedulable: 2}]}`,
 			federation.ClusterFacts{
-				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true,
+				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, IngressesKnown: true,
 				Workloads: []federation.Workload{{
 					Object:   federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: "default", Name: "r"},
 					Replicas: 1, Unschedulable: 2, Limited: true,
@@ -106,7 +106,7 @@ func TestFactsDefaults(t *testing.T) {
 		{
 			"a ConfigMap that is known to be missing", `{name: a, ingressUID: {exists: false}}`,
 			federation.ClusterFacts{
-				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true,
+				State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, IngressesKnown: true,
 				IngressUID: federation.IngressUID{Known: true},
 			},
 		},
@@ -139,7 +139,12 @@ clusters:
   - {kind: ReplicaSet, name: nginx, replicas: 1, redy: 1}
   - {kind: ReplicaSet, replicas: 1}
   inventory: {web: [nginx]}
+  nodes: [{name: n, since: noon}, {name: n}]
 - name: a
+balancers:
+- {ingress: web, clusters: [{cluster: a, state: Serves}]}
+- {ingress: Ingress/web/web, since: noon}
+- {ingress: Ingress/web/web}
 `
 	_, err := federation.ParseFacts([]byte(file))
 	var found federation.FileErrors
@@ -157,7 +162,13 @@ f.yaml:13: clusters[0].workloads[1]: apps/ReplicaSet/default/nginx stands twice,
 f.yaml:13: clusters[0].workloads[1].redy: unknown field "redy"; did you mean "ready"?
 f.yaml:14: clusters[0].workloads[2]: "name" is missing
 f.yaml:15: clusters[0].inventory.web[0]: object reference "nginx": want [GROUP/]KIND[/NAMESPACE]/NAME, as in apps/ReplicaSet/web/nginx
-f.yaml:16: clusters[1].name: cluster "a" stands twice, first as clusters[0]`
+f.yaml:16: clusters[0].nodes[0].since: "noon" is no time: write it as 2026-01-02T15:04:05Z
+f.yaml:16: clusters[0].nodes[1]: node "n" stands twice, first as nodes[0]
+f.yaml:17: clusters[1].name: cluster "a" stands twice, first as clusters[0]
+f.yaml:19: balancers[0].clusters[0].state: "Serves" is not known here: want Serving, Waiting, Unhealthy, NoEndpoints, Unknown, Draining or Drained
+f.yaml:19: balancers[0].ingress: object reference "web": want [GROUP/]KIND[/NAMESPACE]/NAME, as in apps/ReplicaSet/web/nginx
+f.yaml:20: balancers[1].since: "noon" is no time: write it as 2026-01-02T15:04:05Z
+f.yaml:21: balancers[2].ingress: Ingress/web/web stands twice, first as balancers[1]`
 	if diff := cmp.Diff(want, found.In("f.yaml").Error()); diff != "" {
 		t.Errorf("ParseFacts (-want +got):\n%s", diff)
 	}
@@ -183,10 +194,10 @@ func TestFactsArePrintedForPeople(t *testing.T) {
 	facts := federation.Facts{Clusters: map[string]federation.ClusterFacts{
 		"b": {
 			State: federation.ClusterOffline, Failure: federation.FailureRefused, Error: "connection refused",
-			Since: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Outage: true, Seen: true, PortsKnown: true,
+			Since: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Outage: true, Seen: true, PortsKnown: true, IngressesKnown: true,
 		},
 		"a": {
-			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, Version: "v1.37.2",
+			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, IngressesKnown: true, Version: "v1.37.2",
 			Inventory: map[string][]federation.ObjectRef{"echo": {{Kind: "Service", Namespace: "web", Name: "echo"}}},
 			NodePorts: []federation.NodePort{{Protocol: "TCP", Port: 30036, Namespace: "default", Service: "legacy", ServicePort: 80}},
 			Workloads: []federation.Workload{{
@@ -246,9 +257,8 @@ func TestFactsSurviveTheirFile(t *testing.T) {
 func TestFactsSurviveTheirFileWithEveryField(t *testing.T) {
 	set := map[string]bool{}
 	for seed := range uint64(300) {
-		for _, f := range randomFacts(rand.New(rand.NewPCG(seed, 1))).Clusters { //nolint:gosec // The same facts each time.
-			fieldsSet(reflect.ValueOf(f), "", set)
-		}
+		facts := randomFacts(rand.New(rand.NewPCG(seed, 1))) //nolint:gosec // The same facts each time.
+		fieldsSet(reflect.ValueOf(facts), "", set)
 	}
 	for _, field := range slices.Sorted(maps.Keys(set)) {
 		if !set[field] {
@@ -303,6 +313,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 				federation.FailureThrottled, federation.FailureServer, federation.FailureContext, federation.FailureNetwork),
 			UID: text(), Error: text(), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
 			Outage: flip(), Synced: flip(), Seen: flip(), PortsKnown: flip(), ServicesKnown: flip(),
+			NodesKnown: flip(), IngressesKnown: flip(),
 		}
 		if flip() {
 			f.IngressUID = federation.IngressUID{Known: true, Exists: flip(), UID: text(), Provider: text()}
@@ -333,6 +344,10 @@ func randomFacts(r *rand.Rand) federation.Facts {
 			f.Ingresses = append(f.Ingresses, federation.Ingress{
 				Namespace: "web", Name: fmt.Sprint("i", j), Ours: flip(), ClassName: text(), URLMap: text(),
 				Created: moment(), Addresses: []string{"203.0.113.1", "203.0.113.2"}[:r.IntN(3)],
+				Google: flip(), GoogleHeld: flip(), StatusBy: text(),
+			})
+			f.Nodes = append(f.Nodes, federation.Node{
+				Name: fmt.Sprint("n", j), ProviderID: text(), Zone: text(), Address: text(), Ready: flip(), Since: moment(), Excluded: flip(),
 			})
 			f.Endpoints = append(f.Endpoints, federation.Endpoints{
 				Namespace: "web", Service: fmt.Sprint("s", j), Ready: r.IntN(3), NotReady: r.IntN(3), Addresses: []string{"[2001:db8::1]:80"}[:r.IntN(2)],
@@ -356,6 +371,23 @@ func randomFacts(r *rand.Rand) federation.Facts {
 		}
 		slices.SortFunc(f.Workloads, func(a, b federation.Workload) int { return a.Object.Compare(b.Object) })
 		facts.Clusters[fmt.Sprint("cluster-", i)] = f
+	}
+	if facts.BalancersKnown = flip(); !facts.BalancersKnown {
+		return facts
+	}
+	for i := range r.IntN(3) {
+		b := federation.Balancer{
+			Ingress: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "web", Name: fmt.Sprint("i", i)},
+			App:     text(), File: text(), Address: text(), AddressName: text(), Complete: flip(), Refused: text(), Since: moment(),
+			Resources: []string{"URL map a", "forwarding rule b"}[:r.IntN(3)],
+		}
+		for j := range r.IntN(3) {
+			b.Clusters = append(b.Clusters, federation.BalancerCluster{
+				Cluster: fmt.Sprint("cluster-", j), State: pick(r, federation.TrafficServing, federation.TrafficDrained),
+				Endpoints: r.IntN(9), Healthy: r.IntN(9), Reason: text(),
+			})
+		}
+		facts.Balancers = append(facts.Balancers, b)
 	}
 	return facts
 }

@@ -178,6 +178,9 @@ type fileCluster struct {
 	Context string            `json:"context"`
 	Labels  map[string]string `json:"labels"`
 	State   string            `json:"state"`
+	Drain   bool              `json:"drain"`
+	Weight  *int64            `json:"weight"`
+	Zone    string            `json:"zone"`
 }
 
 type fileApp struct {
@@ -199,11 +202,16 @@ type fileFailover struct {
 }
 
 type fileGCP struct {
-	Project      string `json:"project"`
-	Network      string `json:"network"`
-	LoadBalancer string `json:"loadBalancer"`
-	Firewall     string `json:"firewall"`
+	Project      string   `json:"project"`
+	Network      string   `json:"network"`
+	LoadBalancer string   `json:"loadBalancer"`
+	Firewall     string   `json:"firewall"`
+	Addresses    string   `json:"addresses"`
+	Tags         []string `json:"tags"`
 }
+
+// defaultWeight lets a cluster have all the traffic that its replicas can take.
+const defaultWeight = 100
 
 type fileCommitStatus struct {
 	Context    string `json:"context"`
@@ -233,6 +241,9 @@ func (f *fedsyncFile) federation() *Federation {
 			Context: cmp.Or(c.Context, c.Name),
 			Labels:  c.Labels,
 			Lost:    c.State == "Lost",
+			Drain:   c.Drain,
+			Weight:  int(orDefault(c.Weight, defaultWeight)),
+			Zone:    c.Zone,
 		})
 	}
 	for _, a := range f.Spec.Apps {
@@ -244,6 +255,8 @@ func (f *fedsyncFile) federation() *Federation {
 			Network:      cmp.Or(g.Network, "default"),
 			LoadBalancer: LoadBalancer(cmp.Or(g.LoadBalancer, string(LoadBalancerNodePorts))),
 			Firewall:     FirewallPolicy(cmp.Or(g.Firewall, string(FirewallManaged))),
+			Addresses:    AddressPolicy(cmp.Or(g.Addresses, string(AddressReserve))),
+			Tags:         sorted(g.Tags),
 		}
 	}
 	return out
@@ -294,7 +307,7 @@ func parseRange(s string) (PortRange, error) {
 	return PortRange{First: int32(from), Last: int32(to)}, nil
 }
 
-func orDefault(v *bool, otherwise bool) bool {
+func orDefault[T any](v *T, otherwise T) T {
 	if v == nil {
 		return otherwise
 	}

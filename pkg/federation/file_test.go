@@ -71,7 +71,7 @@ spec:
 	}
 	want := &federation.Federation{
 		Name:     "web",
-		Clusters: []federation.Cluster{{Name: "a", Context: "a"}},
+		Clusters: []federation.Cluster{{Name: "a", Context: "a", Weight: 100}},
 		Apps: []federation.App{{
 			Name: "echo", Path: "apps/echo",
 			Adoption: federation.AdoptAlways, Prune: true, PruneLimit: federation.PruneLimit{Percent: 10},
@@ -96,16 +96,19 @@ func TestParseReadsEveryField(t *testing.T) {
 		Name:        "web",
 		Annotations: map[string]string{"fedsync.dev/prune": "Allowed"},
 		Clusters: []federation.Cluster{
-			{Name: "asia", Context: "gke_p_asia_one", Labels: map[string]string{"environment": "prod"}},
-			{Name: "europe", Context: "europe", Lost: true},
+			{Name: "asia", Context: "gke_p_asia_one", Labels: map[string]string{"environment": "prod"}, Weight: 50, Zone: "asia-east1-a"},
+			{Name: "europe", Context: "europe", Lost: true, Drain: true, Weight: 100},
 		},
 		Apps: []federation.App{
 			{Name: "echo", Path: "apps/echo", Adoption: federation.AdoptNever, PruneLimit: federation.PruneLimit{Count: 3, IsCount: true}},
 			{Name: "shop", Path: "shop", Adoption: federation.AdoptAlways, Prune: true, PruneLimit: federation.PruneLimit{Percent: 50}},
 		},
-		NodePorts:    federation.PortRange{First: 31000, Last: 31999},
-		Failover:     federation.Failover{Mode: "Off", ConfirmedLost: []string{"asia"}},
-		GCP:          &federation.GCP{Project: "my-project", Network: "prod", LoadBalancer: "NEGs", Firewall: "Report"},
+		NodePorts: federation.PortRange{First: 31000, Last: 31999},
+		Failover:  federation.Failover{Mode: "Off", ConfirmedLost: []string{"asia"}},
+		GCP: &federation.GCP{
+			Project: "my-project", Network: "projects/host-project/global/networks/prod", LoadBalancer: federation.LoadBalancerNodePorts,
+			Firewall: federation.FirewallReport, Addresses: federation.AddressRequireExisting, Tags: []string{"edge", "node"},
+		},
 		CommitStatus: federation.CommitStatus{Context: "deploy", PerCluster: true},
 		OnRemove:     federation.OnRemoveDelete,
 	}
@@ -138,8 +141,11 @@ spec:
   - name: asia
     context: gke_p_asia_one
     labels: {environment: prod}
+    weight: 50
+    zone: asia-east1-a
   - name: europe
     state: Lost
+    drain: true
   apps:
   - name: echo
     path: apps/echo
@@ -155,7 +161,13 @@ spec:
   createNamespaces: false
   nodePorts: {range: 31000-31999}
   failover: {mode: "Off", confirmLost: [asia]}
-  gcp: {project: my-project, network: prod, loadBalancer: NEGs, firewall: Report}
+  gcp:
+    project: my-project
+    network: projects/host-project/global/networks/prod
+    loadBalancer: NodePorts
+    firewall: Report
+    addresses: RequireExisting
+    tags: [node, edge]
   commitStatus: {context: deploy, perCluster: true}
   onRemove: Delete
 `

@@ -31,6 +31,7 @@ func (c *checker) check(f *fedsyncFile) {
 		}
 	}
 	c.confirmLost(f)
+	c.tags(f.Spec.GCP)
 }
 
 func (c *checker) annotations(annotations map[string]string) {
@@ -114,6 +115,21 @@ func (c *checker) confirmLost(f *fedsyncFile) {
 		if !slices.Contains(known, name) {
 			c.problem(fmt.Sprintf("there is no cluster %q%s", name, didYouMean(name, known)), "spec", "failover", "confirmLost", strconv.Itoa(i))
 		}
+	}
+}
+
+// tags finds network tags that stand twice.
+func (c *checker) tags(gcp *fileGCP) {
+	if gcp == nil {
+		return
+	}
+	seen := map[string]int{}
+	for i, tag := range gcp.Tags {
+		if first, twice := seen[tag]; twice && tag != "" {
+			c.problem(fmt.Sprintf("tag %q stands twice, first as spec.gcp.tags[%d]", tag, first), "spec", "gcp", "tags", strconv.Itoa(i))
+			continue
+		}
+		seen[tag] = i
 	}
 }
 

@@ -9,6 +9,9 @@ type Plan struct {
 	// replica count, and why; sorted by object.
 	Ports    []PortDecision
 	Replicas []ReplicasDecision
+	// Ingresses say who serves each Ingress whose load balancer may be fedsync's,
+	// sorted by object; none where fedsync makes no load balancers.
+	Ingresses []IngressDecision
 }
 
 // ClusterPlan is what one cluster should run.
@@ -28,7 +31,9 @@ type ClusterPlan struct {
 	Excluded string
 	Apps     []AppPlan
 	// Addresses are those of fedsync's own load balancers, by Ingress: the status of
-	// the cluster's Ingress is to show them, and nothing else.
+	// the cluster's Ingress is to show them, and nothing else. An Ingress that is
+	// missing shows no address of fedsync's. Nil where nothing is known of the load
+	// balancers: what the statuses show stays.
 	Addresses map[ObjectRef]string
 }
 
@@ -110,6 +115,34 @@ type PortMove struct {
 	Cluster string `json:"cluster"`
 	From    int32  `json:"from"`
 }
+
+// IngressDecision is who serves an Ingress in each of its clusters.
+type IngressDecision struct {
+	App      string         `json:"app"`
+	Ingress  ObjectRef      `json:"ingress"`
+	File     string         `json:"file,omitempty"`
+	Clusters []IngressClass `json:"clusters"` // in the order of fedsync.yaml
+}
+
+// IngressClass is the class that an Ingress has in one cluster.
+type IngressClass struct {
+	Cluster string     `json:"cluster"`
+	Git     string     `json:"git,omitempty"`   // the class in Git; empty for none
+	Class   string     `json:"class,omitempty"` // what the cluster gets; empty for none
+	Basis   ClassBasis `json:"basis"`
+}
+
+// ClassBasis says what made an Ingress's class.
+type ClassBasis string
+
+// What makes a class.
+const (
+	ClassOurs    ClassBasis = "ours"    // fedsync makes its load balancer
+	ClassMoves   ClassBasis = "moves"   // Google's controller serves it, and it may leave now
+	ClassStays   ClassBasis = "stays"   // Google's controller serves it, and it may not leave
+	ClassWaits   ClassBasis = "waits"   // it may leave as soon as the cluster takes traffic behind fedsync's
+	ClassUnknown ClassBasis = "unknown" // it is not known whether Google's controller serves it
+)
 
 // ReplicasDecision is how the replicas of one workload are divided.
 type ReplicasDecision struct {

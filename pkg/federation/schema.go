@@ -145,6 +145,9 @@ func say(e *jsonschema.ValidationError) string {
 // wantPruneLimit explains the one field that may be of two types.
 const wantPruneLimit = "want a share of the app's objects as in 10%, 0% to 100%, or a count of them"
 
+// networkPattern is the schema's for spec.gcp.network.
+const networkPattern = "^(projects/([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]/global/networks/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
+
 // patternMeaning says what a pattern of the schema asks for.
 func patternMeaning(pattern string) string {
 	switch pattern {
@@ -152,6 +155,12 @@ func patternMeaning(pattern string) string {
 		return "want lower-case letters, digits and '-', with a letter or digit at both ends"
 	case "^[0-9]{1,5}-[0-9]{1,5}$":
 		return "want a range as in 30000-32767"
+	case "^[a-z]+-[a-z]+[0-9]+-[a-z]$":
+		return "want a zone as in europe-west1-b"
+	case "^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$":
+		return "want a lower-case letter, then letters, digits and '-', with a letter or digit at the end"
+	case networkPattern:
+		return "want the name of a network, or projects/HOST/global/networks/NAME"
 	}
 	return "it does not match " + pattern
 }

@@ -18,6 +18,10 @@ type Mark struct {
 	Ingress string `json:"ingress,omitempty"`
 	Service string `json:"service,omitempty"` // "default/nginx:80", with the port's name or number
 	Cluster string `json:"cluster,omitempty"` // of a group
+	// NodePort is the port of a group's endpoints, and Secret, as "namespace/name",
+	// what a certificate was made of.
+	NodePort int32  `json:"nodePort,omitempty"`
+	Secret   string `json:"secret,omitempty"`
 	// Content is the digest of what a certificate was made of.
 	Content string `json:"content,omitempty"`
 	// Draining says since when a cluster's backends have no capacity, by cluster;

@@ -55,12 +55,13 @@ type planner struct {
 	// unusable are wanted resources that nothing new may point at: they are not
 	// there and not made by this plan, are not ours, or have not got their endpoints.
 	unusable map[ID]bool
-	ready    map[ID][]int  // actions after which a wanted resource may be pointed at
-	updated  map[ID]update // of wanted resources
-	deleted  map[ID]int    // of left-overs
-	opened   []int         // actions by which firewall rules let in more
-	narrow   []narrowing   // firewall rules that are to let in less, at the end
-	closing  []int         // actions that take traffic away from nodes
+	ready    map[ID][]int   // actions after which a wanted resource may be pointed at
+	updated  map[ID]update  // of wanted resources
+	deleted  map[ID]int     // of left-overs
+	opened   []int          // actions by which firewall rules let in more
+	opening  map[int32]bool // ports that they open
+	narrow   []narrowing    // firewall rules that are to let in less, at the end
+	closing  []int          // actions that take traffic away from nodes
 }
 
 // update is an update of this plan.
@@ -74,7 +75,7 @@ func newPlanner(want Wanted, is Observed) *planner {
 		want: want, is: is,
 		referrers: map[ID][]ID{}, needed: map[ID]bool{}, clusters: map[string]bool{},
 		unusable: map[ID]bool{}, ready: map[ID][]int{},
-		updated: map[ID]update{}, deleted: map[ID]int{},
+		opening: map[int32]bool{}, updated: map[ID]update{}, deleted: map[ID]int{},
 	}
 	for _, id := range sortedIDs(is.Resources) {
 		for _, ref := range refsOf(is.Resources[id]) {
@@ -124,7 +125,7 @@ func (p *planner) block(id ID) {
 }
 
 // usable reports whether a resource may be pointed at once the actions in ready are
-// done.
+// done. One that is not wanted is held, and ours.
 func (p *planner) usable(id ID) bool {
 	if p.unusable[id] {
 		return false
@@ -132,8 +133,7 @@ func (p *planner) usable(id ID) bool {
 	if _, wanted := p.want.Resources[id]; wanted {
 		return true
 	}
-	_, there := p.is.Resources[id]
-	return there
+	return p.mine(p.is.Resources[id])
 }
 
 // users are the kinds that can point at a kind.

@@ -222,7 +222,6 @@ func cloneObserved(o Observed) Observed {
 type baseline struct {
 	want    Wanted
 	blind   bool            // the firewall rule could not be read, which stops nothing
-	anew    bool            // there is no firewall rule: the new one knows wanted ports alone
 	foreign map[ID]Resource // and what is held: they stay exactly as they are
 	stays   map[ID]bool     // wanted and there: never gone
 	serves  map[ID]bool     // backend services that serve, and are to
@@ -231,7 +230,7 @@ type baseline struct {
 
 func newBaseline(want Wanted, m *model, look Observed) *baseline {
 	_, seen := look.Resources[ID{Kind: KindFirewall, Name: "fs-fw"}]
-	b := &baseline{want: want, blind: !seen && !look.Complete[KindFirewall], anew: !seen, foreign: map[ID]Resource{}, stays: map[ID]bool{}, serves: map[ID]bool{}, closed: map[string]bool{}}
+	b := &baseline{want: want, blind: !seen && !look.Complete[KindFirewall], foreign: map[ID]Resource{}, stays: map[ID]bool{}, serves: map[ID]bool{}, closed: map[string]bool{}}
 	for id, r := range m.resources {
 		_, held := want.Held[id]
 		if !us.owns(r.Mark) || held {
@@ -248,7 +247,7 @@ func newBaseline(want Wanted, m *model, look Observed) *baseline {
 			b.serves[id] = true
 		}
 		for _, backend := range s.Backends {
-			if !b.open(m, backend.Group) {
+			if !b.open(m, backend.Group) || !b.tagged(m, backend.Group) {
 				b.closed[id.String()+" "+backend.Group.String()] = true
 			}
 		}
@@ -302,14 +301,20 @@ func (b *baseline) open(m *model, group ID) bool {
 	for _, e := range g.Endpoints {
 		w, wanted := b.want.Resources[group].Spec.(Group)
 		_, held := b.want.Held[group]
-		if wanted && (!held || b.anew) && !slices.Contains(w.Endpoints, e) {
+		if wanted && !held && !slices.Contains(w.Endpoints, e) {
 			continue
 		}
 		if !slices.Contains(f.Ports, e.Port) {
 			return false
 		}
 	}
-	return len(g.Endpoints) == 0 || !f.Disabled && slices.Contains(f.Tags, "tag-"+m.resources[group].Mark.Cluster)
+	return len(g.Endpoints) == 0 || b.tagged(m, group)
+}
+
+// tagged reports whether the firewall rule is for the group's cluster.
+func (b *baseline) tagged(m *model, group ID) bool {
+	f, _ := m.resources[ID{Kind: KindFirewall, Name: "fs-fw"}].Spec.(Firewall)
+	return !f.Disabled && slices.Contains(f.Tags, "tag-"+m.resources[group].Mark.Cluster)
 }
 
 func (b *baseline) check(m *model, a Action) error {

@@ -1,10 +1,8 @@
 package gcp
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // maxEndpoints is how many endpoints one call attaches or detaches.
@@ -53,7 +51,7 @@ func (p *planner) adjustEndpoints(w Resource, want, now []Endpoint, after ...int
 			gone = append(gone, e)
 		}
 	}
-	if newPort(missing, now) {
+	if slices.ContainsFunc(missing, func(e Endpoint) bool { return p.opening[e.Port] }) {
 		after = append(after, p.opened...)
 	}
 
@@ -109,22 +107,13 @@ func (p *planner) attach(w Resource, endpoints []Endpoint, after []int) (actions
 }
 
 func (p *planner) detach(o Resource, endpoints []Endpoint, why string, after ...int) (actions []int) {
-	endpoints = slices.SortedFunc(slices.Values(endpoints), byAddress)
+	endpoints = slices.SortedFunc(slices.Values(endpoints), compareEndpoints)
 	for batch := range slices.Chunk(endpoints, maxEndpoints) {
 		a := Action{Verb: Detach, Reason: why + ": " + endpointList(batch), Want: o, Endpoints: batch}
 		actions = append(actions, p.add(a, after...))
 	}
 	p.closing = append(p.closing, actions...)
 	return actions
-}
-
-// newPort reports whether an endpoint comes with a port that no present one has.
-func newPort(missing, now []Endpoint) bool {
-	ports := map[int32]bool{}
-	for _, e := range now {
-		ports[e.Port] = true
-	}
-	return slices.ContainsFunc(missing, func(e Endpoint) bool { return !ports[e.Port] })
 }
 
 func endpointSet(endpoints []Endpoint) map[Endpoint]bool {
@@ -143,16 +132,8 @@ func endpointsWithout(endpoints []Endpoint, without map[Endpoint]bool) []Endpoin
 			rest = append(rest, e)
 		}
 	}
-	slices.SortFunc(rest, byAddress)
+	slices.SortFunc(rest, compareEndpoints)
 	return slices.Compact(rest)
-}
-
-func byAddress(a, b Endpoint) int {
-	return cmp.Or(
-		strings.Compare(a.Address, b.Address),
-		cmp.Compare(a.Port, b.Port),
-		strings.Compare(a.Instance, b.Instance),
-	)
 }
 
 func endpointList(endpoints []Endpoint) string {

@@ -25,10 +25,19 @@ func (p *planner) adjustFirewall(w, o Resource) {
 	if fields := changed(wide, o); len(fields) > 0 {
 		a := Action{Verb: Update, Fields: fields, Reason: difference(fields, wide.Spec, now), Want: wide}
 		early = append(early, p.add(a))
-		p.opened = append(p.opened, early...)
+		p.open(early[0], without(want.Ports, now.Ports))
 	}
 	if len(want.differs(wide.Spec)) > 0 {
 		p.narrow = append(p.narrow, narrowing{want: w, wide: wide, after: early})
+	}
+}
+
+// open records an action by which a firewall rule lets in more, at these ports among
+// others.
+func (p *planner) open(action int, ports []int32) {
+	p.opened = append(p.opened, action)
+	for _, port := range ports {
+		p.opening[port] = true
 	}
 }
 
@@ -38,7 +47,7 @@ func (p *planner) narrowFirewalls() {
 	for _, n := range p.narrow {
 		want, _ := n.want.Spec.(Firewall)
 		wide, _ := n.wide.Spec.(Firewall)
-		if p.lingers(want.Network) || p.heldAt(want.Network, stillOpen(wide.Ports, want.Ports)) {
+		if p.lingers(want.Network) {
 			p.waits = true
 			continue
 		}
@@ -60,64 +69,72 @@ func (p *planner) narrowFirewalls() {
 	}
 }
 
-// lingers reports whether a group of ours that is not wanted stays in the network, or
-// may do so.
+// lingers reports whether machines in the network stay in a group of ours that is
+// neither wanted nor held, or may do so; or one is held of which the ports are not
+// known.
 func (p *planner) lingers(network string) bool {
 	if !p.usersKnown(KindFirewall) {
 		return true
 	}
 	for id, o := range p.is.Resources {
-		g, ok := o.Spec.(Group)
-		if !ok || !p.mine(o) || g.Network != network {
+		g, ok := machinesIn(o, network)
+		if !ok || !p.mine(o) {
 			continue
 		}
 		_, wanted := p.want.Resources[id]
-		if _, goes := p.deleted[id]; !wanted && !goes {
+		if p.held(id) && unread(g) || !wanted && !p.held(id) && !p.goes(id) {
 			return true
 		}
 	}
 	return false
 }
 
-// exposed reports whether groups are wanted in a network for which no firewall rule
-// is: then the left-over is what lets their traffic in.
+// exposed reports whether machines in the network are to serve, though no firewall
+// rule is wanted there: then the left-over is what lets their traffic in.
 func (p *planner) exposed(network string) bool {
-	needed := false
 	for _, w := range p.want.Resources {
-		switch spec := w.Spec.(type) {
-		case Firewall:
-			if spec.Network == network && !p.unusable[w.ID] {
-				return false
-			}
-		case Group:
-			needed = needed || spec.Network == network
+		if spec, ok := w.Spec.(Firewall); ok && spec.Network == network && !p.unusable[w.ID] {
+			return false
 		}
 	}
-	return needed
+	for _, w := range p.want.Resources {
+		if _, ok := machinesIn(w, network); ok {
+			return true
+		}
+	}
+	for id, o := range p.is.Resources {
+		if _, ok := machinesIn(o, network); ok && p.mine(o) && !p.goes(id) {
+			return true
+		}
+	}
+	return false
 }
 
-// heldAt reports whether a group that is held has, or may have, endpoints at one of
-// the ports: they stay for as long as it is held.
-func (p *planner) heldAt(network string, ports map[int32]bool) bool {
+// machinesIn returns a group of machines in the network. Others need no firewall rule.
+func machinesIn(r Resource, network string) (Group, bool) {
+	g, ok := r.Spec.(Group)
+	return g, ok && g.Type == GroupOfMachines && g.Network == network
+}
+
+// goes reports whether this plan deletes a left-over.
+func (p *planner) goes(id ID) bool {
+	_, deleted := p.deleted[id]
+	return deleted
+}
+
+// withHeldPorts adds to a firewall rule the ports at which groups that are held have
+// endpoints: they serve for as long as they are held.
+func (p *planner) withHeldPorts(f Firewall) Firewall {
+	ports := f.Ports
 	for id := range p.want.Held {
-		g, ok := p.is.Resources[id].Spec.(Group)
-		if !ok || g.Network != network || len(ports) == 0 {
+		g, ok := machinesIn(p.is.Resources[id], f.Network)
+		if !ok {
 			continue
 		}
-		if unread(g) || slices.ContainsFunc(g.Endpoints, func(e Endpoint) bool { return ports[e.Port] }) {
-			return true
+		for _, e := range g.Endpoints {
+			ports = append(slices.Clip(ports), e.Port)
 		}
 	}
-	return false
-}
-
-// stillOpen are the ports that are open and not wanted.
-func stillOpen(now, want []int32) map[int32]bool {
-	ports := map[int32]bool{}
-	for _, port := range now {
-		if !slices.Contains(want, port) {
-			ports[port] = true
-		}
-	}
-	return ports
+	f.Ports = set(ports)
+	return f
 }

@@ -8,7 +8,7 @@ import (
 // place plans what a wanted resource needs. What it points at has been placed before.
 func (p *planner) place(w Resource) {
 	o, there := p.is.Resources[w.ID]
-	w = p.located(w)
+	w = p.completed(w)
 	switch {
 	case there && w.Mark.Federation == "":
 		// The user's own.
@@ -35,15 +35,18 @@ func (p *planner) place(w Resource) {
 	}
 }
 
-// located fills in a forwarding rule's IP, where the address has one already.
-func (p *planner) located(w Resource) Resource {
-	rule, ok := w.Spec.(Rule)
-	if !ok || rule.IP != "" {
-		return w
-	}
-	if address, ok := p.is.Resources[rule.Address].Spec.(Address); ok {
-		rule.IP = address.IP
-		w.Spec = rule
+// completed completes what is wanted by what is known of Compute Engine: a forwarding
+// rule by its IP, where the address has one already, and a firewall rule by the ports
+// of the groups that are held.
+func (p *planner) completed(w Resource) Resource {
+	switch spec := w.Spec.(type) {
+	case Rule:
+		if address, ok := p.is.Resources[spec.Address].Spec.(Address); ok && spec.IP == "" {
+			spec.IP = address.IP
+		}
+		w.Spec = spec
+	case Firewall:
+		w.Spec = p.withHeldPorts(spec)
 	}
 	return w
 }
@@ -81,7 +84,7 @@ func (p *planner) create(w Resource, after ...int) {
 	p.ready[w.ID] = append(p.ready[w.ID], i)
 	switch spec := w.Spec.(type) {
 	case Firewall:
-		p.opened = append(p.opened, i)
+		p.open(i, spec.Ports)
 	case Group:
 		p.adjustEndpoints(w, spec.Endpoints, nil, i)
 	}

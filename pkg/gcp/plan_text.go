@@ -1,6 +1,7 @@
 package gcp
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -105,17 +106,18 @@ func backendChange(want, now []Backend) string {
 
 func addsAndRemoves(want, now []string) string {
 	var texts []string
-	if added := stringsWithout(want, now); len(added) > 0 {
+	if added := without(want, now); len(added) > 0 {
 		texts = append(texts, "adds "+few(added))
 	}
-	if removed := stringsWithout(now, want); len(removed) > 0 {
+	if removed := without(now, want); len(removed) > 0 {
 		texts = append(texts, "removes "+few(removed))
 	}
 	return strings.Join(texts, ", ")
 }
 
-func stringsWithout(list, without []string) []string {
-	return slices.DeleteFunc(set(list), func(s string) bool { return slices.Contains(without, s) })
+// without returns the elements of a list that another one lacks, sorted and unique.
+func without[T cmp.Ordered](list, other []T) []T {
+	return slices.DeleteFunc(set(list), func(e T) bool { return slices.Contains(other, e) })
 }
 
 // few lists the first three, and how many there are beside them.

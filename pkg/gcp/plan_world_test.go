@@ -19,6 +19,7 @@ type world struct {
 	clusters  map[string]*testCluster
 	ingresses map[string]*testIngress
 	firewall  bool
+	bare      bool // what is held is not among what is wanted
 }
 
 type testCluster struct {
@@ -127,6 +128,9 @@ func (w *world) service(want Wanted, name string, port int32, timeout int64) ID 
 			}
 			if c.unseen {
 				want.Held[id] = "cluster " + cluster + " cannot be read"
+				if w.bare {
+					delete(want.Resources, id)
+				}
 			}
 			s.Backends = append(s.Backends, Backend{Group: id, MaxRate: c.rate, Capacity: capacity})
 		}
@@ -135,7 +139,7 @@ func (w *world) service(want Wanted, name string, port int32, timeout int64) ID 
 }
 
 func newWorld(rng *rand.Rand) *world {
-	w := &world{clusters: map[string]*testCluster{}, ingresses: map[string]*testIngress{}, firewall: rng.IntN(8) > 0}
+	w := &world{clusters: map[string]*testCluster{}, ingresses: map[string]*testIngress{}, firewall: rng.IntN(8) > 0, bare: rng.IntN(2) == 0}
 	for range 1 + rng.IntN(3) {
 		w.join(rng)
 	}

@@ -47,6 +47,8 @@ type Observed struct {
 type LookError struct {
 	What string // "endpoint groups", "machines of zone europe-west1-b"
 	Err  error  // without secrets
+	// Since is when it could not be read first.
+	Since time.Time
 }
 
 // Machine is a node's machine.
@@ -78,6 +80,16 @@ type Wanted struct {
 	Balancers []Balancer
 }
 
+// drains reports whether the connections of some cluster are given time to end.
+func (w Wanted) drains() bool {
+	for _, r := range w.Resources {
+		if len(r.Mark.Draining) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Balancer says which resources one Ingress's load balancer consists of.
 type Balancer struct {
 	Ingress federation.ObjectRef
@@ -88,6 +100,9 @@ type Balancer struct {
 	// Services are the backend services, by the Service port that each stands for:
 	// "default/nginx:80".
 	Services map[string]ID
+	// Clusters are those that should stand behind it, sorted; Groups may have others,
+	// which leave.
+	Clusters []string
 	// Groups are the groups of each cluster, sorted.
 	Groups map[string][]ID
 	// Refused says why it is not built, or not changed; empty where it is.

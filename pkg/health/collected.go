@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -25,7 +23,9 @@ func (c *Collector) Facts(now time.Time, f *federation.ClusterFacts) {
 	f.PortsKnown, f.NodePorts = c.facts.PortsKnown, c.facts.NodePorts
 	f.Workloads = c.facts.Workloads
 	f.Zones, f.Regions = c.facts.Zones, c.facts.Regions
+	f.NodesKnown, f.Nodes = c.facts.NodesKnown, c.facts.Nodes
 	f.ServicesKnown, f.Services = c.facts.ServicesKnown, c.facts.Services
+	f.IngressesKnown = c.facts.IngressesKnown
 	f.Ingresses, f.IngressUID = c.facts.Ingresses, c.facts.IngressUID
 	f.Endpoints = c.facts.Endpoints
 	f.Quotas = c.facts.Quotas
@@ -85,8 +85,9 @@ func (c *Collector) refresh() {
 		c.facts.Workloads, c.rework = c.work.facts(ours), false
 		c.resight = true // ReplicaSets may be refused
 	}
-	if c.places.freshen() {
-		c.facts.Zones, c.facts.Regions = placeFacts(c.places.kept)
+	if c.nodes.freshen() {
+		c.facts.Nodes = nodeFacts(c.nodes.kept)
+		c.facts.Zones, c.facts.Regions = placeFacts(c.nodes.kept)
 	}
 	if c.routes.freshen() {
 		c.facts.Ingresses = ingressFacts(c.routes.kept, ours)
@@ -109,7 +110,9 @@ func (c *Collector) refresh() {
 		c.facts.Blind, c.resight = c.blindFacts(), false
 	}
 	c.facts.PortsKnown = c.sees(servicesWatch)
-	c.facts.ServicesKnown = c.sees(servicesWatch) && c.sees(ingressesWatch)
+	c.facts.IngressesKnown = c.sees(ingressesWatch)
+	c.facts.ServicesKnown = c.sees(servicesWatch) && c.facts.IngressesKnown
+	c.facts.NodesKnown = c.sees(nodesWatch)
 	c.facts.IngressUID = c.uid
 	c.facts.IngressUID.Known = c.sees(uidWatch)
 }
@@ -165,16 +168,4 @@ func (c *Collector) blindFacts() []federation.Blind {
 		return cmp.Or(strings.Compare(a.Resource, b.Resource), strings.Compare(a.Error, b.Error))
 	})
 	return slices.CompactFunc(list, func(a, b federation.Blind) bool { return a.Resource == b.Resource })
-}
-
-// placeFacts are the zones and regions of all nodes, each once, sorted.
-func placeFacts(kept map[types.NamespacedName]place) (zones, regions []string) {
-	found := [2]map[string]bool{{}, {}}
-	for _, p := range kept {
-		found[0][p.zone], found[1][p.region] = true, true
-	}
-	for _, set := range found {
-		delete(set, "") // a node that does not say
-	}
-	return slices.Sorted(maps.Keys(found[0])), slices.Sorted(maps.Keys(found[1]))
 }

@@ -56,7 +56,7 @@ type Collector struct {
 	routes     shelf[ingress]
 	slices     shelf[slice]
 	quotas     shelf[federation.Quota]
-	places     shelf[place]
+	nodes      shelf[node]
 	certs      shelf[federation.Certificate]
 	// resight says that facts lack the newest of listed and failed.
 	resight bool
@@ -64,15 +64,6 @@ type Collector struct {
 
 // firstManyLabels is more than federations that share a cluster have.
 const firstManyLabels = 64
-
-// place is where a node is.
-type place struct{ zone, region string }
-
-// The labels of nodes that say where they are.
-const (
-	labelZone   = "topology.kubernetes.io/zone"
-	labelRegion = "topology.kubernetes.io/region"
-)
 
 const ingressUIDName = "ingress-uid"
 
@@ -176,7 +167,7 @@ func (c *Collector) observe(now time.Time, e Event) bool {
 	case w == quotasWatch:
 		changed = c.quotas.take(e, readQuota)
 	case w == nodesWatch:
-		changed = c.places.take(e, readPlace)
+		changed = c.nodes.take(e, readNode)
 	case isSecret(w):
 		changed = c.observeSecret(e)
 	case c.isWorkload(w):
@@ -249,11 +240,6 @@ func (c *Collector) observeSecret(e Event) bool {
 	return c.certs.take(e, func(u *unstructured.Unstructured) (federation.Certificate, bool) {
 		return readCertificate(u), true
 	})
-}
-
-func readPlace(u *unstructured.Unstructured) (place, bool) {
-	p := place{zone: u.GetLabels()[labelZone], region: u.GetLabels()[labelRegion]}
-	return p, p != place{}
 }
 
 // label gives the value of our label, and has it asked about from now on.

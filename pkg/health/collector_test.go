@@ -643,7 +643,7 @@ func TestCollectorListsIngressesOursOrNot(t *testing.T) {
 	fact := func(name string, ours bool) federation.Ingress {
 		return federation.Ingress{
 			Namespace: "web", Name: name, Ours: ours, ClassName: "gce", URLMap: "um-" + name,
-			Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Addresses: []string{"203.0.113.10"},
+			Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Addresses: []string{"203.0.113.10"}, Google: true,
 		}
 	}
 	if diff := cmp.Diff([]federation.Ingress{fact("a", false), fact("b", true), fact("c", false)}, g.now().Ingresses); diff != "" {
@@ -652,6 +652,42 @@ func TestCollectorListsIngressesOursOrNot(t *testing.T) {
 	g.ours = map[string]bool{"bakery": true}
 	if diff := cmp.Diff([]federation.Ingress{fact("a", false), fact("b", false), fact("c", true)}, g.now().Ingresses); diff != "" {
 		t.Errorf("when other apps are ours, Ingresses (-want +got):\n%s", diff)
+	}
+}
+
+func TestCollectorKnowsWhoseAnIngressIs(t *testing.T) {
+	const by = `{manager: %s, operation: Update, subresource: %s, fieldsType: FieldsV1, fieldsV1: {"f:status": {"f:loadBalancer": %s}}}`
+	address := func(manager string) string { return fmt.Sprintf(by, manager, "status", `{"f:ingress": {}}`) }
+	for _, c := range []struct {
+		name, metadata, spec string
+		want                 federation.Ingress
+	}{
+		{"nobody's", "", "", federation.Ingress{}},
+		{"Google's by an annotation", `annotations: {ingress.kubernetes.io/backends: '{}'}`, "", federation.Ingress{Google: true}},
+		{"Google's by its rule for HTTPS", `annotations: {ingress.kubernetes.io/https-forwarding-rule: a}`, "", federation.Ingress{Google: true}},
+		{"an annotation without a value", `annotations: {ingress.kubernetes.io/forwarding-rule: ""}`, "", federation.Ingress{}},
+		{"another's annotation", `annotations: {ingress.kubernetes.io/rewrite: a}`, "", federation.Ingress{}},
+		{"held by Google's controller", `finalizers: [networking.gke.io/ingress-finalizer-V2]`, "", federation.Ingress{Google: true, GoogleHeld: true}},
+		{"held by somebody", `finalizers: [example.com/ingress-finalizer]`, "", federation.Ingress{}},
+		{"the field counts before the annotation", `annotations: {kubernetes.io/ingress.class: gce}`, `ingressClassName: fedsync-global`, federation.Ingress{ClassName: "fedsync-global"}},
+		{"an address by a controller", `managedFields: [` + address("glbc") + `]`, "", federation.Ingress{StatusBy: "glbc"}},
+		{"an address by fedsync", `managedFields: [` + address("fedsync-address") + `]`, "", federation.Ingress{StatusBy: "fedsync-address"}},
+		{"an address by two", `managedFields: [` + address("fedsync-address") + `, ` + address("nginx") + `]`, "", federation.Ingress{StatusBy: "nginx"}},
+		{"an address by two, the other way", `managedFields: [` + address("nginx") + `, ` + address("fedsync-address") + `]`, "", federation.Ingress{StatusBy: "nginx"}},
+		{"a status without an address", `managedFields: [` + fmt.Sprintf(by, "glbc", "status", "{}") + `]`, "", federation.Ingress{}},
+		{"fields of the object itself", `managedFields: [` + fmt.Sprintf(by, "fedsync", `""`, `{"f:ingress": {}}`) + `]`, "", federation.Ingress{}},
+		{"fields that nobody can read", `managedFields: [{manager: a, subresource: status, fieldsV1: {"f:status": 7}}]`, "", federation.Ingress{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := gather(t, nil)
+			g.put(ingressesWatch, fmt.Sprintf("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {namespace: web, name: a, %s}, spec: {%s}}", c.metadata, c.spec))
+			g.tell(ingressesWatch, Listed)
+			got, found := g.now().Ingress("web", "a")
+			c.want.Namespace, c.want.Name = "web", "a"
+			if diff := cmp.Diff(c.want, got); diff != "" || !found {
+				t.Errorf("Ingress, %v (-want +got):\n%s", found, diff)
+			}
+		})
 	}
 }
 
@@ -785,6 +821,88 @@ func TestCollectorNamesZonesAndRegionsOnce(t *testing.T) {
 	got := g.now()
 	want(t, "zones", got.Zones, []string{"asia-east1-a", "europe-west1-b"})
 	want(t, "regions", got.Regions, []string{"asia-east1", "europe-west1"})
+}
+
+func TestCollectorReadsWhereTrafficMayGo(t *testing.T) {
+	for _, c := range []struct {
+		name, metadata, spec, status string
+		want                         federation.Node
+	}{
+		{
+			"a machine of Compute Engine", `labels: {topology.kubernetes.io/zone: asia-east1-a}`, `providerID: "gce://p/asia-east1-a/n"`,
+			`addresses: [{type: Hostname, address: 10.0.0.9}, {type: ExternalIP, address: 203.0.113.1}, {type: InternalIP, address: "2001:db8::1"}, {type: InternalIP, address: 10.0.0.1}, {type: InternalIP, address: 10.0.0.2}],
+			 conditions: [{type: MemoryPressure, status: "True", lastTransitionTime: "2020-01-01T00:00:00Z"}, {type: Ready, status: "True", lastTransitionTime: "2026-01-02T03:04:05Z"}]`,
+			federation.Node{ProviderID: "gce://p/asia-east1-a/n", Zone: "asia-east1-a", Address: "10.0.0.1", Ready: true, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+		},
+		{"not Ready", "", "", `conditions: [{type: Ready, status: "Unknown", lastTransitionTime: "2026-01-02T03:04:05+01:00"}]`, federation.Node{Since: time.Date(2026, 1, 2, 2, 4, 5, 0, time.UTC)}},
+		{"cordoned", "", "unschedulable: true, taints: [{key: node.kubernetes.io/unschedulable, effect: NoSchedule}]", "", federation.Node{}},
+		{"about to be removed", "", "taints: [{key: a}, {key: ToBeDeletedByClusterAutoscaler, effect: NoSchedule}]", "", federation.Node{Excluded: true}},
+		{"excluded, without a value", `labels: {node.kubernetes.io/exclude-from-external-load-balancers: ""}`, "", "", federation.Node{Excluded: true}},
+		{"of no shape", "", "taints: [7], providerID: 7", `addresses: {}, conditions: [{type: Ready, status: true, lastTransitionTime: 7}]`, federation.Node{}},
+		{"an address that is none", "", "", `addresses: [{type: InternalIP, address: nowhere}]`, federation.Node{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := gather(t, nil)
+			g.put(nodesWatch, fmt.Sprintf("{apiVersion: v1, kind: Node, metadata: {name: n1, %s}, spec: {%s}, status: {%s}}", c.metadata, c.spec, c.status))
+			c.want.Name = "n1"
+			if diff := cmp.Diff([]federation.Node{c.want}, g.now().Nodes); diff != "" {
+				t.Errorf("Nodes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestHeartbeatsOfNodesChangeNoFact(t *testing.T) {
+	const beat = `{apiVersion: v1, kind: Node, metadata: {name: n1, resourceVersion: "%d"},
+		status: {conditions: [{type: Ready, status: "%s", lastHeartbeatTime: "2026-01-02T03:%02d:00Z", lastTransitionTime: "2026-01-02T03:00:00Z"}]}}`
+	g := gather(t, nil)
+	g.put(nodesWatch, fmt.Sprintf(beat, 1, "True", 0))
+	g.tell(nodesWatch, Listed)
+	before, nodes := g.changes.Load(), g.now().Nodes
+	for minute := range 10 {
+		g.put(nodesWatch, fmt.Sprintf(beat, minute+2, "True", minute))
+	}
+	if got := g.changes.Load() - before; got != 0 || &g.now().Nodes[0] != &nodes[0] {
+		t.Errorf("10 heartbeats were told %d times, or the facts made anew", got)
+	}
+	g.put(nodesWatch, fmt.Sprintf(beat, 20, "False", 20))
+	if got := g.changes.Load() - before; got != 1 || g.now().Nodes[0].Ready {
+		t.Errorf("a node that is no longer Ready was told %d times, want once", got)
+	}
+}
+
+func TestWhatCannotBeListedIsNotKnownToBeEmpty(t *testing.T) {
+	known := func(f federation.ClusterFacts) string {
+		return fmt.Sprint("nodes ", f.NodesKnown, len(f.Nodes), " ingresses ", f.IngressesKnown, len(f.Ingresses))
+	}
+	g := gather(t, nil)
+	for _, step := range []struct {
+		name string
+		do   func()
+		want string
+	}{
+		{"nothing was listed", func() {
+			g.put(nodesWatch, `{apiVersion: v1, kind: Node, metadata: {name: n1}}`)
+			g.put(ingressesWatch, route("a", "shop", ""))
+		}, "nodes false 1 ingresses false 1"},
+		{"both were", func() { g.tell(nodesWatch, Listed); g.tell(ingressesWatch, Listed) }, "nodes true 1 ingresses true 1"},
+		{"out of sight for a while", func() {
+			g.fail(nodesWatch, federation.FailureNetwork, "reset")
+			g.fail(ingressesWatch, federation.FailureTimeout, "slow")
+		}, "nodes true 1 ingresses true 1"},
+		{"refused", func() {
+			g.fail(nodesWatch, federation.FailureForbidden, "no")
+			g.fail(ingressesWatch, federation.FailureForbidden, "no")
+		}, "nodes false 1 ingresses false 1"},
+	} {
+		step.do()
+		if got := known(g.now()); got != step.want {
+			t.Errorf("%s: %s, want %s", step.name, got, step.want)
+		}
+	}
+	if blind := g.now().Blind; len(blind) != 2 {
+		t.Errorf("Blind = %v, want nodes and ingresses", blind)
+	}
 }
 
 func TestCollectorReadsTheIngressUID(t *testing.T) {

@@ -9,12 +9,23 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // annotationURLMap names the load balancer that Google's controller built.
 const annotationURLMap = "ingress.kubernetes.io/url-map"
+
+// googleAnnotations are those by which Google's controller tells what it built.
+var googleAnnotations = []string{
+	annotationURLMap, "ingress.kubernetes.io/forwarding-rule", "ingress.kubernetes.io/https-forwarding-rule",
+	"ingress.kubernetes.io/backends",
+}
+
+// googleFinalizer begins the names of the finalizers by which Google's controller
+// holds an Ingress until it has taken down what it built.
+const googleFinalizer = "networking.gke.io/ingress-finalizer"
 
 // maxSecrets is how many Secrets of one cluster are watched, each for itself. What
 // Ingresses name beyond that goes unseen.
@@ -36,12 +47,37 @@ func readIngress(u *unstructured.Unstructured, label string) ingress {
 			URLMap:    shorten(u.GetAnnotations()[annotationURLMap]),
 			Created:   u.GetCreationTimestamp().UTC(),
 			Addresses: addresses(u),
+			StatusBy:  shorten(statusWriter(u)),
 		},
 	}
+	i.fact.GoogleHeld = slices.ContainsFunc(u.GetFinalizers(), func(name string) bool { return strings.HasPrefix(name, googleFinalizer) })
+	i.fact.Google = i.fact.GoogleHeld || slices.ContainsFunc(googleAnnotations, func(name string) bool {
+		return u.GetAnnotations()[name] != ""
+	})
 	if label != "" {
 		i.secrets = secretNames(u)
 	}
 	return i
+}
+
+// addressPath is where the address of an Ingress stands: an atomic list, which has
+// one owner unless several applied the same.
+var addressPath = fieldpath.MakePathOrDie("status", "loadBalancer", "ingress")
+
+// statusWriter returns the manager of the address; empty where there is none. Of
+// several it is one that is not fedsync.
+func statusWriter(u *unstructured.Unstructured) string {
+	writer := ""
+	for _, entry := range u.GetManagedFields() {
+		if entry.Subresource != "status" || entry.FieldsV1 == nil || writer != "" && writer != federation.AddressManager {
+			continue
+		}
+		var set fieldpath.Set
+		if err := set.FromJSON(entry.FieldsV1.GetRawReader()); err == nil && set.Has(addressPath) {
+			writer = entry.Manager
+		}
+	}
+	return writer
 }
 
 // ingressFacts are those of all Ingresses, sorted by namespace and name.

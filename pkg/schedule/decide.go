@@ -102,9 +102,11 @@ func (p *pass) decideReplicas() {
 			d.shares = nil
 			continue // autoscalers set all of it
 		}
+		w.keepLast()
 		d.decision = len(p.replicas)
 		p.replicas = append(p.replicas, decide(w))
 		p.short(p.replicas[d.decision])
+		p.undrained(w, p.replicas[d.decision])
 	}
 }
 
@@ -178,6 +180,7 @@ func (p *pass) workload(d *divided) workload {
 			name: c.Name, standing: its, exists: exists,
 			live: facts.Replicas, ready: facts.Ready, current: facts.Current,
 			limited: facts.Limited, capacity: facts.Capacity,
+			drained: its == up && c.Drain && p.trafficAway(c.Name),
 		})
 	}
 	return w

@@ -19,7 +19,7 @@ type placement struct {
 
 // decided says whether something in the object is for all clusters to decide.
 func (p placement) decided() bool {
-	return p.role != nil && (p.role.service != nil || p.role.divided != nil)
+	return p.role != nil && (p.role.service != nil || p.role.divided != nil || p.role.ingress != nil)
 }
 
 // role is what the objects with one reading take part in.
@@ -29,6 +29,7 @@ type role struct {
 	decision *portNumbers // on the ports; nil until it is asked for
 	divided  *divided
 	wish     *variant
+	ingress  *ingressWish // nil where fedsync makes no load balancers
 }
 
 // service is a Service with node ports over the clusters that run it.
@@ -88,6 +89,7 @@ func (p *pass) place() {
 		}
 	}
 	slices.SortFunc(p.services, func(a, b *service) int { return a.Ref.Compare(b.Ref) })
+	p.ingresses = cast.decisions()
 	slices.SortFunc(p.workloads, func(a, b *divided) int { return a.ref.Compare(b.ref) })
 }
 
@@ -97,6 +99,7 @@ type casting struct {
 	roles     map[*reading]*role
 	services  map[federation.ObjectRef]*service
 	workloads map[federation.ObjectRef]*divided
+	ingresses map[federation.ObjectRef]*federation.IngressDecision
 	told      map[misreading]bool
 }
 
@@ -112,6 +115,7 @@ func newCasting(p *pass) casting {
 		roles:     map[*reading]*role{},
 		services:  map[federation.ObjectRef]*service{},
 		workloads: map[federation.ObjectRef]*divided{},
+		ingresses: map[federation.ObjectRef]*federation.IngressDecision{},
 		told:      map[misreading]bool{},
 	}
 }
@@ -128,6 +132,9 @@ func (c casting) in(cluster int, app string, r *reading) *role {
 	}
 	if its.wish != nil {
 		its.wish.clusters = append(its.wish.clusters, cluster)
+	}
+	if its.ingress != nil {
+		c.classify(cluster, app, r)
 	}
 	c.scale(cluster, r.scales)
 	return its
@@ -157,6 +164,9 @@ func (c casting) cast(app string, r *reading) *role {
 		}
 		its.divided, its.wish = w, &variant{wish: r.workload, file: r.file}
 		w.variants = append(w.variants, its.wish)
+	}
+	if c.Federation.Balances() {
+		its.ingress = r.ingress
 	}
 	return its
 }

@@ -32,6 +32,7 @@ type reading struct {
 	selector labels.Selector // nil for every cluster
 	ports    []portSpec      // of a Service that has node ports
 	workload *wish           // of a workload whose replicas are divided
+	ingress  *ingressWish    // of an Ingress whose load balancer fedsync may make
 	scales   federation.ObjectRef
 	err      error // what cannot be understood; the object goes nowhere then
 	field    string
@@ -66,13 +67,14 @@ var (
 	kindService    = schema.GroupKind{Kind: "Service"}
 	kindReplicaSet = schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}
 	kindDeployment = schema.GroupKind{Group: "apps", Kind: "Deployment"}
+	kindIngress    = schema.GroupKind{Group: "networking.k8s.io", Kind: "Ingress"}
 	kindAutoscaler = schema.GroupKind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}
 )
 
 func newReading(o *federation.Object) *reading {
 	kind := o.Ref.GroupKind()
 	switch kind {
-	case kindService, kindReplicaSet, kindDeployment, kindAutoscaler:
+	case kindService, kindReplicaSet, kindDeployment, kindIngress, kindAutoscaler:
 	default:
 		if !bytes.Contains(o.JSON, []byte(annotationSelector)) {
 			return nothing
@@ -95,10 +97,12 @@ func newReading(o *federation.Object) *reading {
 	case r.err != nil:
 	case kind == kindService:
 		r.ports = servicePorts(c.Spec)
+	case kind == kindIngress:
+		r.ingress = newIngressWish(c)
 	case kind == kindReplicaSet, kind == kindDeployment:
 		r.workload, r.field, r.err = newWish(kind, c)
 	}
-	if r.selector == nil && r.ports == nil && r.workload == nil && r.scales == (federation.ObjectRef{}) && r.err == nil {
+	if r.selector == nil && r.ports == nil && r.workload == nil && r.ingress == nil && r.scales == (federation.ObjectRef{}) && r.err == nil {
 		return nothing
 	}
 	r.statement = statement{o.Ref, o.File, r.say(text)}
@@ -108,7 +112,7 @@ func newReading(o *federation.Object) *reading {
 // say writes down all that was read, so that it can be compared.
 func (r *reading) say(selector string) string {
 	w := cmp.Or(r.workload, &wish{})
-	return fmt.Sprintf("%q %v %d %q %v %v", selector, r.ports, w.total, w.asWritten, r.scales, r.err)
+	return fmt.Sprintf("%q %v %d %q %v %v %+v", selector, r.ports, w.total, w.asWritten, r.scales, r.err, cmp.Or(r.ingress, &ingressWish{}))
 }
 
 // newWish reads a workload's replicas and preferences; nil where its replicas are

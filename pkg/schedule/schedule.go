@@ -71,18 +71,20 @@ func New() *Scheduler {
 // Plan says what every cluster of the federation should run.
 func (s *Scheduler) Plan(in Input) federation.Plan {
 	p := s.decisions(in.included())
-	plan := federation.Plan{Revision: in.Revision, Ports: p.ports.Decisions, Replicas: p.replicas}
+	plan := federation.Plan{Revision: in.Revision, Ports: p.ports.Decisions, Replicas: p.replicas, Ingresses: p.ingresses}
 	next := 0 // of p.clusters, which are those of the file without the excluded
 	for _, c := range in.Federation.Clusters {
 		if in.Excluded[c.Name] != "" {
 			plan.Clusters = append(plan.Clusters, in.excluded(c.Name))
 			continue
 		}
-		plan.Clusters = append(plan.Clusters, p.cluster(next, p.verdict))
+		its := p.cluster(next, p.verdict)
+		its.Addresses = p.addresses(next)
+		plan.Clusters = append(plan.Clusters, its)
 		next++
 	}
 	plan.Clusters = append(plan.Clusters, p.leave()...)
-	plan.Findings = slices.Concat(p.findings, unmetSettings(in.Federation))
+	plan.Findings = p.findings
 	s.forget(p)
 	return plan
 }
@@ -149,8 +151,10 @@ type pass struct {
 	departing map[int]map[federation.ObjectRef]bool // by cluster, as far as it was asked for
 	frozen    []string                              // clusters whose going is taken for our own fault
 
-	ports    portResult
-	replicas []federation.ReplicasDecision
+	ports     portResult
+	replicas  []federation.ReplicasDecision
+	ingresses []federation.IngressDecision
+	classes   map[ingressIn]string // that were decided
 }
 
 type key struct{ cluster, app string }
@@ -173,6 +177,7 @@ func (s *Scheduler) begin(in Input) *pass {
 		labels:    make(map[key]labelled, len(in.Bundles)),
 		read:      make(map[key]contents, len(in.Bundles)),
 		scaled:    scaled{},
+		classes:   map[ingressIn]string{},
 		departing: map[int]map[federation.ObjectRef]bool{},
 	}
 	for _, b := range in.Bundles {
@@ -247,17 +252,4 @@ func cautious(verdict func(app string) federation.PruneVerdict) func(app string)
 		}
 		return federation.PruneWaiting
 	}
-}
-
-// unmetSettings names what the file asks for and this version does not do, so
-// that nobody waits for it.
-func unmetSettings(f *federation.Federation) []federation.Finding {
-	if f.GCP == nil {
-		return nil
-	}
-	return []federation.Finding{{
-		ID: "unsupported", Severity: federation.SeverityWarning, File: federation.FileName,
-		Message: "spec.gcp has no effect in this version",
-		Remedy:  "reserve the address and open the firewall by hand",
-	}}
 }

@@ -44,6 +44,7 @@ type simulated struct {
 	gone   int  // ticks since it was away
 	seen   bool // since fedsync's start
 	lost   bool // somebody says so in Git
+	drain  bool // somebody says so in Git, and its traffic is away
 
 	exists bool
 	spec   int64
@@ -98,7 +99,7 @@ func (u *universe) reweigh() {
 // happen lets one thing happen.
 func (u *universe) happen() {
 	m := u.clusters[u.IntN(len(u.clusters))]
-	switch u.IntN(16) {
+	switch u.IntN(18) {
 	case 0, 1:
 		m.away, m.locked, m.gone = !m.away, false, 0
 		u.note("%s away %t", m.name, m.away)
@@ -141,6 +142,9 @@ func (u *universe) happen() {
 	case 14:
 		m.lost = !m.lost
 		u.note("%s lost %t", m.name, m.lost)
+	case 16, 17:
+		m.drain = !m.drain
+		u.note("%s drain %t", m.name, m.drain)
 	case 15: // somebody's hand
 		if m.exists {
 			m.spec = u.Int64N(30)
@@ -286,6 +290,7 @@ func (u *universe) stand() {
 		default:
 			m.facts.standing = kept
 		}
+		m.facts.drained = m.drain && m.facts.standing == up
 	}
 }
 
@@ -299,6 +304,7 @@ func (u *universe) tick() (changed bool, err error) {
 	for _, m := range u.clusters {
 		w.clusters = append(w.clusters, m.facts)
 	}
+	w.keepLast()
 	decision := decide(w)
 	if err := judge(w, decision); err != nil {
 		return false, err
@@ -350,6 +356,9 @@ func judge(w workload, d federation.ReplicasDecision) error {
 			return fmt.Errorf("%s is out of sight and to go from %d to %d", c.name, s.Live, s.Replicas)
 		}
 		p, _ := w.preferences.of(c.name)
+		if c.drained && s.Share > 0 {
+			return fmt.Errorf("%s is drained and has a share of %d", c.name, s.Share)
+		}
 		if c.standing == up && (s.Share > p.Max || c.limited && s.Share > max(0, c.capacity)) {
 			return fmt.Errorf("share %d in %s is over max or capacity", s.Share, c.name)
 		}
@@ -417,21 +426,36 @@ func (u *universe) run() error {
 // healthy judges a world at rest where nothing is wrong: all Ready, nothing held.
 func (u *universe) healthy() error {
 	var spec, ready int64
-	var most int64
+	var most, drained int64
 	for _, m := range u.clusters {
 		if m.away || m.locked || m.lost || m.broken || m.stalled || m.room < 1000 {
 			return nil
 		}
 		spec += m.spec
 		ready += m.ready()
+		if m.facts.drained && slices.ContainsFunc(u.clusters, u.takes) {
+			drained += m.spec
+			continue
+		}
 		if p, named := u.prefs.of(m.name); named && p.Weight > 0 {
 			most = add(most, p.Max)
 		} else if named {
 			most = add(most, p.Min)
 		}
 	}
+	if drained > 0 && most >= u.total {
+		return fmt.Errorf("at rest %d still run in clusters that are drained; total %d, allowed elsewhere %d", drained, u.total, most)
+	}
+	if drained > 0 {
+		return nil // the others may not run all of it
+	}
 	if want := min(u.total, most); ready < want || spec != ready || spec > u.total {
 		return fmt.Errorf("at rest %d run and %d are Ready; total %d, allowed %d", spec, ready, u.total, most)
 	}
 	return nil
+}
+
+// takes reports whether a cluster may run what the drained ones give up.
+func (u *universe) takes(m *simulated) bool {
+	return !m.facts.drained && (&workload{preferences: u.prefs}).mayRun(&m.facts)
 }

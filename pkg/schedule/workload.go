@@ -41,6 +41,8 @@ type workload struct {
 	// set is not lowered.
 	unsure   bool
 	clusters []placed // in the order of fedsync.yaml
+	// refused are clusters that keepLast does not drain.
+	refused []string
 }
 
 // placed is a cluster where the workload belongs. The facts of one that is out of
@@ -54,6 +56,8 @@ type placed struct {
 	current  int64
 	limited  bool
 	capacity int64
+	// drained says that its traffic is away, and that its replicas are to follow.
+	drained bool
 }
 
 // decide says what every cluster should run of the workload, and what to write
@@ -83,6 +87,9 @@ func decide(w workload) federation.ReplicasDecision {
 		}
 		switch c.standing {
 		case up:
+			if c.drained {
+				s.Basis = federation.ShareDrained
+			}
 			if m.written > m.target {
 				s.Basis = federation.ShareHeld
 			}
@@ -114,7 +121,9 @@ func (w *workload) claims() (claims []claim, fixed int64) {
 		claims[i].cluster = c.name
 		switch c.standing {
 		case up, unknown:
-			claims[i].prefs, claims[i].named = w.preferences.of(c.name)
+			if !c.drained {
+				claims[i].prefs, claims[i].named = w.preferences.of(c.name)
+			}
 		case kept:
 			fixed += max(0, c.running())
 		case offline, lost:
@@ -169,7 +178,7 @@ func (w *workload) hold(portions []portion, moves []move) {
 		if w.lacks(portions, moves, i) {
 			elsewhere--
 		}
-		if c := &w.clusters[i]; c.standing == up && c.exists && c.limited && elsewhere > 0 {
+		if c := &w.clusters[i]; c.standing == up && c.exists && c.limited && !c.drained && elsewhere > 0 {
 			moves[i].least = min(c.live, max(0, c.capacity)+1)
 		}
 	}
@@ -256,7 +265,7 @@ func (w *workload) restrain(total int64, moves []move, order []int) {
 
 // why says in one line why not all replicas could be placed.
 func (w *workload) why(claims []claim, portions []portion) string {
-	var full, away []string
+	var full, away, drained []string
 	atMax, named := false, false
 	for i := range w.clusters {
 		switch c := &w.clusters[i]; c.standing {
@@ -264,6 +273,10 @@ func (w *workload) why(claims []claim, portions []portion) string {
 			away = append(away, c.name)
 			continue
 		case up, unknown:
+			if c.drained {
+				drained = append(drained, c.name)
+				continue
+			}
 		}
 		named = named || claims[i].named
 		switch {
@@ -278,6 +291,8 @@ func (w *workload) why(claims []claim, portions []portion) string {
 		return "no cluster is selected"
 	case len(away) == len(w.clusters):
 		return "no cluster is left: " + names(away) + " out of reach"
+	case len(away)+len(drained) == len(w.clusters):
+		return "no cluster is left: " + names(append(away, drained...)) + " out of reach or drained"
 	case !named:
 		return "no cluster that is in reach is named by the preferences"
 	case len(full) > 0 && atMax:

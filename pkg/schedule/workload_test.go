@@ -42,6 +42,7 @@ func TestDecide(t *testing.T) {
 	fivefold := Preferences{Clusters: map[string]ClusterPreferences{"a": {Max: Unbounded, Weight: 1}, "b": {Max: Unbounded, Weight: 5}}}
 	onlyA := Preferences{Clusters: map[string]ClusterPreferences{"a": {Max: Unbounded, Weight: 1}}}
 
+	drained := func(c placed) placed { c.drained = true; return c }
 	cases := []struct {
 		name     string
 		total    int64
@@ -69,6 +70,42 @@ func TestDecide(t *testing.T) {
 			name: "so are those of a lost one", total: 6,
 			clusters: []placed{well("a", 2), well("b", 2), empty("c").as(lost)},
 			want:     "a 3+0→3 weight, b 3+0→3 weight, c 0+0→0 lost",
+		},
+		{
+			name: "a drained cluster is lowered when others are raised and Ready", total: 6, prefs: staying,
+			clusters: []placed{well("a", 2), well("b", 2), drained(well("c", 2))},
+			want:     "a 3+0→3 weight, b 3+0→3 weight, c 0+0→2 held",
+		},
+		{
+			name: "then it runs nothing", total: 6, prefs: staying,
+			clusters: []placed{well("a", 3), well("b", 3), drained(well("c", 2))},
+			want:     "a 3+0→3 current, b 3+0→3 current, c 0+0→0 drained",
+		},
+		{
+			name: "what a drained cluster lacks is made empty there", total: 4,
+			clusters: []placed{well("a", 4), drained(empty("b"))},
+			want:     "a 4+0→4 current, b 0+0→0 drained",
+		},
+		{
+			name: "a drained cluster keeps what the others have no room for", total: 6, prefs: moving,
+			clusters: []placed{crowded("a", 3, 1), drained(well("b", 3))},
+			want:     "a 3+3→6 capacity, b 0+0→3 held",
+			short:    "3: no room: capacity in a",
+		},
+		{
+			name: "pods that wait for room are given up where it is drained", total: 6, prefs: staying,
+			clusters: []placed{starting("a", 6, 1), drained(crowded("b", 2, 1))},
+			want:     "a 6+0→6 current, b 0+0→2 held",
+		},
+		{
+			name: "the last is not drained", total: 3,
+			clusters: []placed{drained(well("a", 2)), drained(well("b", 1)), well("c", 3).as(offline)},
+			want:     "a 2+0→2 current, b 1+0→1 current, c 0+0→3 offline",
+		},
+		{
+			name: "the last that may run it is not drained", total: 3, prefs: onlyA,
+			clusters: []placed{drained(well("a", 3)), empty("b")},
+			want:     "a 3+0→3 current, b 0+0→0 none",
 		},
 		{
 			name: "none is left", total: 6,
@@ -192,7 +229,9 @@ func TestDecide(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			d := decide(workload{key: "default/web", total: c.total, preferences: c.prefs, frozen: c.frozen, clusters: c.clusters})
+			w := workload{key: "default/web", total: c.total, preferences: c.prefs, frozen: c.frozen, clusters: slices.Clone(c.clusters)}
+			w.keepLast()
+			d := decide(w)
 			var got []string
 			for i, s := range d.Shares {
 				got = append(got, fmt.Sprintf("%s %d+%d→%d %s", s.Cluster, s.Share, s.Overflow, s.Replicas, s.Basis))

@@ -27,6 +27,8 @@ func (p *pass) write(i int, b *bundle) ([]*federation.Object, []federation.Withh
 		case !o.decided():
 		case o.role.service != nil:
 			out, w = p.writePorts(i, o)
+		case o.role.ingress != nil:
+			out, w = p.writeIngress(i, o)
 		default:
 			out, w = p.writeReplicas(i, o)
 		}
@@ -164,18 +166,28 @@ func matches(entry map[string]any, port portSpec) bool {
 
 // rewrite gives the object with another spec.
 func rewrite(o *federation.Object, change func(spec map[string]any)) *federation.Object {
+	return rewriteWhole(o, func(object map[string]any) { change(section(object, "spec")) })
+}
+
+// section gives a map within an object, which is made where it is missing.
+func section(object map[string]any, name string) map[string]any {
+	its, ok := object[name].(map[string]any)
+	if !ok {
+		its = map[string]any{}
+		object[name] = its
+	}
+	return its
+}
+
+// rewriteWhole gives the object changed.
+func rewriteWhole(o *federation.Object, change func(object map[string]any)) *federation.Object {
 	var object map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(o.JSON))
 	decoder.UseNumber() // what is not changed stays to the letter
 	if err := decoder.Decode(&object); err != nil {
 		panic(fmt.Sprintf("decode %s of %s: %v", o.Ref, o.File, err)) // it was encoded by NewObject
 	}
-	spec, ok := object["spec"].(map[string]any)
-	if !ok {
-		spec = map[string]any{}
-		object["spec"] = spec
-	}
-	change(spec)
+	change(object)
 	out, err := federation.NewObject(object, o.File)
 	if err != nil {
 		panic(fmt.Sprintf("encode %s of %s: %v", o.Ref, o.File, err))

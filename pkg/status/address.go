@@ -35,13 +35,19 @@ func shares(o federation.Observation) bool {
 	return o.ClassName == "" || o.ClassName == glbcClass
 }
 
-// addresses collects what Ingresses report in clusters that can be seen now.
+// addresses collects those of fedsync's load balancers, and what Ingresses report in
+// clusters that can be seen now.
 func (s *summary) addresses() []Address {
 	type key struct {
 		address string
 		object  federation.ObjectRef
 	}
 	found := map[key][]string{}
+	for i := range s.report.Balancers {
+		if b := &s.report.Balancers[i]; b.Address != "" {
+			found[key{line(b.Address), b.Ingress}] = s.behind(b)
+		}
+	}
 	for _, c := range s.report.Clusters {
 		if !s.members[c.Name] || !c.Visible() {
 			continue
@@ -92,10 +98,11 @@ func (s *summary) addressFindings() {
 			if !isIngress(o.Object) {
 				continue
 			}
-			if len(o.Addresses) == 0 {
+			b := s.balancer[o.Object]
+			if len(o.Addresses) == 0 && b == nil && o.ClassName != federation.ClassGlobal {
 				s.noAddress(c, o)
 			}
-			if !shares(o) {
+			if !shares(o) && b == nil {
 				continue
 			}
 			state := states[o.Object]
@@ -127,6 +134,10 @@ func (i *ingressState) add(cluster string, o federation.Observation, wish ingres
 // sharedFinding says when an Ingress has several addresses, or one that may not
 // last.
 func (s *summary) sharedFinding(object federation.ObjectRef, state *ingressState) {
+	if b := s.balancer[object]; b != nil {
+		s.besideFinding(b, state.byAddr, state.google)
+		return
+	}
 	f := federation.Finding{ID: idNotShared, App: state.app, Object: object}
 	switch {
 	case len(state.byAddr) > 1:
@@ -136,7 +147,7 @@ func (s *summary) sharedFinding(object federation.ObjectRef, state *ingressState
 		if state.static == "" {
 			f.Remedy = reserve(object)
 		}
-	case state.static == "" && len(state.byAddr) == 1 && (state.google || s.Federation.GCP != nil) && s.Plan != nil:
+	case state.static == "" && len(state.byAddr) == 1 && (state.google || s.Federation.GCP != nil) && s.Plan != nil && !s.Federation.Balances():
 		f.Severity = federation.SeverityWarning
 		f.Message = fmt.Sprintf("the address %s is ephemeral: it is lost when the load balancer is made anew", list(state.byAddr))
 		f.Remedy = reserve(object)
@@ -197,11 +208,12 @@ func (s *summary) addressChanges() {
 	if s.Previous == nil {
 		return
 	}
+	s.balancerAddressChanges()
 	before, after := reported(s.Previous.Addresses), reported(s.report.Addresses)
 	for _, c := range s.report.Clusters {
 		for object, now := range after[c.Name] {
 			was := before[c.Name][object]
-			if len(was) == 0 || slices.Equal(was, now) {
+			if len(was) == 0 || slices.Equal(was, now) || s.balancer[object] != nil {
 				continue
 			}
 			s.findings = append(s.findings, federation.Finding{
@@ -213,9 +225,26 @@ func (s *summary) addressChanges() {
 	}
 	for _, f := range s.Previous.Findings {
 		again := s.has(func(g federation.Finding) bool { return g.Key() == f.Key() })
-		if f.ID == idAddressChanged && s.members[f.Cluster] && !again && s.Now.Sub(f.Since) < changeShown {
+		stands := s.members[f.Cluster] || f.Cluster == "" && s.balancer[f.Object] != nil
+		if f.ID == idAddressChanged && stands && !again && s.Now.Sub(f.Since) < changeShown {
 			s.findings = append(s.findings, f)
 		}
+	}
+}
+
+// balancerAddressChanges says that a load balancer of ours has another address than
+// before.
+func (s *summary) balancerAddressChanges() {
+	for _, was := range s.Previous.Balancers {
+		b := s.balancer[was.Ingress]
+		if b == nil || was.Address == "" || b.Address == "" || was.Address == b.Address {
+			continue
+		}
+		s.findings = append(s.findings, federation.Finding{
+			ID: idAddressChanged, Severity: federation.SeverityWarning, Object: b.Ingress, Since: s.Now,
+			Message: fmt.Sprintf("the address changed from %s to %s", was.Address, b.Address),
+			Remedy:  "point DNS at the new address",
+		})
 	}
 }
 

@@ -35,6 +35,10 @@ type Input struct {
 	// only what is observed counts. It is not read unless it is of the snapshot's
 	// revision, which is neither being rendered nor refused.
 	Plan *federation.Plan
+	// Balancers are what is known of the load balancers on Google Cloud, and Cloud what
+	// is done there; nil where nobody asks Compute Engine.
+	Balancers []federation.Balancer
+	Cloud     *Cloud
 	// Findings are those of all stages that hold whatever the revision, and those of
 	// the snapshot's revision.
 	Findings []federation.Finding

@@ -50,6 +50,12 @@ type Report struct {
 	Clusters  []Cluster            `json:"clusters"`  // in the order of fedsync.yaml
 	Findings  []federation.Finding `json:"findings"`  // errors first
 
+	// Balancers are the load balancers that fedsync keeps on Google Cloud, sorted by
+	// Ingress, and Cloud what it does there. Cloud is nil where nobody asks Compute
+	// Engine: nothing of the balancers is judged then.
+	Balancers []Balancer `json:"balancers"`
+	Cloud     *Cloud     `json:"cloud,omitempty"`
+
 	// Ports and Replicas are what was decided for each node port and each replica
 	// count, sorted by object. They are those of the plan in force: while the
 	// report's revision is refused, that is the plan of the one that is maintained.
@@ -57,7 +63,8 @@ type Report struct {
 	Replicas []federation.ReplicasDecision `json:"replicas"`
 }
 
-// Address is one address that Ingresses report, and who reports it.
+// Address is one address that an Ingress has, and where: that of fedsync's own load
+// balancer, with the clusters behind it, or one that clusters report.
 type Address struct {
 	Address  string               `json:"address"` // an IP or a hostname
 	Object   federation.ObjectRef `json:"object"`

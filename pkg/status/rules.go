@@ -28,6 +28,9 @@ const (
 	idPortWaiting    = "port-waiting"
 	idWithheld       = "withheld"
 	idRendering      = "rendering"
+	idBalancer       = "balancer"
+	idTraffic        = "traffic"
+	idCloud          = "cloud"
 )
 
 // sourceFindings speaks of a repository that could not be read. While a revision

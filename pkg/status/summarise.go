@@ -15,8 +15,9 @@ import (
 // The state is a success only when every cluster that counts (some app goes
 // there, and it is not Lost) is Ready and equal to the newest plan, no change
 // failed, no finding is an error, every object is healthy, and each Ingress has
-// one address over all clusters whose controller can share it. An error is a
-// failure at once. Whatever else is missing makes it pending, until the
+// one address: that of fedsync's load balancer, which is complete and has every
+// cluster take traffic, or one over all clusters whose controller can share it. An
+// error is a failure at once. Whatever else is missing makes it pending, until the
 // deadline makes failures of it that name what was missing.
 //
 // A report speaks of one revision. What a cluster was last made to run for another
@@ -24,6 +25,7 @@ import (
 func Summarise(in Input) Report {
 	s := newSummary(in)
 	s.rollUp()
+	s.balancers()
 	s.report.Addresses = s.addresses()
 
 	s.sourceFindings()
@@ -34,6 +36,7 @@ func Summarise(in Input) Report {
 	s.portWaits()
 	s.withheldWaits()
 	s.addressFindings()
+	s.balancerFindings()
 	s.addressChanges()
 	s.contextFindings()
 
@@ -62,6 +65,7 @@ type summary struct {
 	findings []federation.Finding
 	waits    []wait
 	ingress  map[*federation.Object]ingressWish
+	balancer map[federation.ObjectRef]*Balancer
 	overflow map[string]map[federation.ObjectRef]int64 // by cluster
 }
 
@@ -85,6 +89,7 @@ func newSummary(in Input) *summary {
 		Time:       in.Now,
 		Source:     in.Source,
 		Clusters:   []Cluster{},
+		Balancers:  []Balancer{},
 		Ports:      []federation.PortDecision{},
 		Replicas:   []federation.ReplicasDecision{},
 	}

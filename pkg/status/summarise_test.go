@@ -25,6 +25,8 @@ type step struct {
 	Revision string           `json:"revision"`
 	Source   string           `json:"source"`
 	GCP      bool             `json:"gcp"`
+	Cloud    *cloudAsKnown    `json:"cloud"`
+	Shares   map[string]int64 `json:"shares"` // of the app's one workload, by cluster
 	NoFile   bool             `json:"noFederation"`
 	Deadline string           `json:"deadline"`
 	PerOwn   bool             `json:"perCluster"`
@@ -50,11 +52,25 @@ type clusterAsKnown struct {
 	Error     string                  `json:"error"`
 	For       string                  `json:"for"` // how long it has been in its state
 	Lost      bool                    `json:"lost"`
+	Drain     bool                    `json:"drain"`
 	Elsewhere bool                    `json:"elsewhere"` // no app goes there
 	Behind    bool                    `json:"behind"`    // not equal to the newest plan
 	Failed    map[string]string       `json:"failed"`    // changes, with their errors
 	Synced    string                  `json:"synced"`    // the revision that failed is of
 	Objects   []object                `json:"objects"`
+}
+
+// cloudAsKnown is what is known of Compute Engine, and of the Ingress's load balancer.
+type cloudAsKnown struct {
+	Error    string `json:"error"`
+	Behind   bool   `json:"behind"` // another revision was looked at
+	Failed   string `json:"failed"` // the last action on the URL map
+	Balancer *struct {
+		Address  string   `json:"address"`
+		Making   bool     `json:"making"`
+		Refused  string   `json:"refused"`
+		Clusters []string `json:"clusters"` // "c1 Unhealthy: firewall?"; Serving where they say no more
+	} `json:"balancer"`
 }
 
 type object struct {
@@ -165,6 +181,10 @@ func (s step) input(t *testing.T, previous *Report) Input {
 	if s.GCP {
 		in.Federation.GCP = &federation.GCP{}
 	}
+	if s.Cloud != nil {
+		in.Federation.GCP = &federation.GCP{LoadBalancer: federation.LoadBalancerNodePorts}
+		s.Cloud.add(&in)
+	}
 	for i := range s.Copies {
 		c := s.Clusters[0]
 		c.Name = fmt.Sprintf("more-%02d", i+1)
@@ -173,10 +193,44 @@ func (s step) input(t *testing.T, previous *Report) Input {
 	if len(s.Planned) > 0 {
 		in.Plan = &federation.Plan{}
 	}
+	if len(s.Shares) > 0 {
+		in.Plan = cmp.Or(in.Plan, &federation.Plan{})
+		d := federation.ReplicasDecision{App: "nginx"}
+		for name, share := range s.Shares {
+			d.Shares = append(d.Shares, federation.ReplicasShare{Cluster: name, Share: share, Replicas: share})
+		}
+		in.Plan.Replicas = []federation.ReplicasDecision{d}
+	}
 	for _, c := range s.Clusters {
 		s.add(t, &in, c)
 	}
 	return in
+}
+
+func (c cloudAsKnown) add(in *Input) {
+	in.Cloud = &Cloud{Project: "p", Revision: in.Snapshot.Revision, Error: c.Error}
+	if c.Behind {
+		in.Cloud.Revision.SHA = "b000000000000000000000000000000000000000"
+	}
+	if c.Failed != "" {
+		in.Cloud.Done = []CloudAction{{Verb: "create", Resource: "URL map fedsync-nginx", Outcome: CloudFailed, Error: c.Failed}}
+	}
+	if c.Balancer == nil {
+		return
+	}
+	b := federation.Balancer{
+		Ingress: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"}, App: "nginx",
+		Address: c.Balancer.Address, Complete: !c.Balancer.Making, Refused: c.Balancer.Refused,
+		Resources: []string{"address nginx", "URL map fedsync-nginx"},
+	}
+	for _, text := range c.Balancer.Clusters {
+		head, reason, _ := strings.Cut(text, ": ")
+		name, state, _ := strings.Cut(head, " ")
+		b.Clusters = append(b.Clusters, federation.BalancerCluster{
+			Cluster: name, State: federation.TrafficState(cmp.Or(state, "Serving")), Reason: reason,
+		})
+	}
+	in.Balancers = []federation.Balancer{b}
 }
 
 func (s step) add(t *testing.T, in *Input, c clusterAsKnown) {
@@ -185,6 +239,7 @@ func (s step) add(t *testing.T, in *Input, c clusterAsKnown) {
 	if c.Elsewhere {
 		member.Labels = nil
 	}
+	member.Drain = c.Drain
 	in.Federation.Clusters = append(in.Federation.Clusters, member)
 	known := ClusterInput{
 		Facts: federation.ClusterFacts{State: cmp.Or(c.State, federation.ClusterReady), Failure: c.Failure, Error: c.Error},

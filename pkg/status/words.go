@@ -51,7 +51,7 @@ func weight(f federation.Finding) int {
 		return 2
 	case f.ID == idHealth:
 		return 4
-	case f.ID == idNotShared, f.ID == idNoAddress, f.ID == idNotSynced:
+	case f.ID == idNotShared, f.ID == idNoAddress, f.ID == idNotSynced, f.ID == idTraffic:
 		return 5
 	case f.Cluster == "":
 		return 1
@@ -85,6 +85,9 @@ func (s *summary) failureWords(failed []federation.Finding) string {
 	}
 	first := failed[0]
 	same := reasons[reason{first.ID, first.Message, first.Object, first.File}]
+	if first.ID == idTraffic {
+		return s.noTrafficWords(first, same, len(clusters), len(reasons)-1)
+	}
 	if len(same) > 1 && first.Cluster != "" {
 		first.Cluster = fmt.Sprintf("%s and %d more", first.Cluster, len(same)-1)
 	}
@@ -188,6 +191,9 @@ func (s *summary) successWords() string {
 func (s *summary) addressWords() string {
 	reporters := map[string]int{}
 	for _, a := range s.report.Addresses {
+		if b := s.balancer[a.Object]; b != nil && b.Address != "" && a.Address != line(b.Address) {
+			continue // another controller's, beside ours
+		}
 		reporters[a.Address] += len(a.Clusters)
 	}
 	addresses := slices.SortedFunc(maps.Keys(reporters), func(a, b string) int {
@@ -245,8 +251,13 @@ func (s *summary) outcome(c Cluster, failed []federation.Finding) (State, string
 		return Pending, withMore(words[0], len(words)-1, wordsLimit)
 	case pending:
 		return Pending, "not synced yet"
-	case c.Desired > 0:
-		return Success, fmt.Sprintf("%d/%d ready", c.Ready, c.Desired)
 	}
-	return Success, "synced"
+	done := "synced"
+	if c.Desired > 0 {
+		done = fmt.Sprintf("%d/%d ready", c.Ready, c.Desired)
+	}
+	if traffic := s.trafficOf(c.Name); traffic != "" {
+		done += " · " + traffic
+	}
+	return Success, done
 }

@@ -92,6 +92,18 @@ func withoutNil(report *status.Report) *status.Report {
 			r.Replicas[i].Shares = []federation.ReplicasShare{}
 		}
 	}
+	r.Balancers = append([]status.Balancer{}, r.Balancers...)
+	for i := range r.Balancers {
+		if r.Balancers[i].Clusters == nil {
+			r.Balancers[i].Clusters = []federation.BalancerCluster{}
+		}
+	}
+	if r.Cloud != nil {
+		cloud := *r.Cloud
+		cloud.Pending = append([]status.CloudAction{}, cloud.Pending...)
+		cloud.Done = append([]status.CloudAction{}, cloud.Done...)
+		r.Cloud = &cloud
+	}
 	for i := range r.Addresses {
 		if r.Addresses[i].Clusters == nil {
 			r.Addresses[i].Clusters = []string{}

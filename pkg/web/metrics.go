@@ -43,20 +43,27 @@ type Metrics struct {
 	findingIDs   *prometheus.GaugeVec
 	shortfall    prometheus.Gauge
 	wanted       prometheus.Gauge
+	balancers    *prometheus.GaugeVec
+	calls        prometheus.Gauge
 	revision     *prometheus.GaugeVec
 	lastSync     prometheus.Gauge
 	lastGoodSync prometheus.Gauge
 	mu           sync.Mutex      // protects clusters, and the series of clusters against each other
 	clusters     map[string]bool // those that have series
+	behind       map[behind]bool // load balancers and clusters that have series; protected by mu
 	ids          map[string]bool // those of findings that have series; protected by mu
 	revisionSHA  string          // the revision that has the one series, protected by mu
 }
+
+// behind is a cluster behind the load balancer of an Ingress, as labels have them.
+type behind struct{ ingress, cluster string }
 
 // NewMetrics registers the metrics. It fails when the registry has others of
 // the same names.
 func NewMetrics(reg prometheus.Registerer, version string) (*Metrics, error) {
 	m := &Metrics{
 		clusters: map[string]bool{},
+		behind:   map[behind]bool{},
 		ids:      map[string]bool{},
 		syncs: counters("syncs_total",
 			"Syncs that ended, by result.", "result"),
@@ -86,6 +93,12 @@ func NewMetrics(reg prometheus.Registerer, version string) (*Metrics, error) {
 			Namespace: "fedsync", Name: "replicas_shortfall",
 			Help: "Replicas of these that could be placed nowhere.",
 		}),
+		balancers: gauges("balancer_endpoints",
+			"Endpoints of a cluster behind the load balancer of an Ingress, by state.", "ingress", "cluster", "state"),
+		calls: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "fedsync", Name: "gcp_calls_per_minute",
+			Help: "Calls to Compute Engine in the minute before the newest report.",
+		}),
 		revision: gauges("revision_info",
 			"1 for the revision that is being brought to the clusters.", "revision"),
 		lastSync: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -105,7 +118,7 @@ func NewMetrics(reg prometheus.Registerer, version string) (*Metrics, error) {
 
 	for _, c := range []prometheus.Collector{
 		m.syncs, m.stages, m.objects, m.drift, m.posts, m.clusterState, m.reportState,
-		m.findings, m.findingIDs, m.wanted, m.shortfall, m.revision, m.lastSync, m.lastGoodSync, build,
+		m.findings, m.findingIDs, m.wanted, m.shortfall, m.balancers, m.calls, m.revision, m.lastSync, m.lastGoodSync, build,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
@@ -199,6 +212,8 @@ func (m *Metrics) Report(r *status.Report) {
 
 	m.countIDs(byID)
 
+	m.countEndpoints(r)
+
 	var wanted, shortfall int64
 	for _, d := range r.Replicas {
 		wanted, shortfall = wanted+d.Total, shortfall+d.Shortfall
@@ -224,6 +239,30 @@ func (m *Metrics) countIDs(counts map[string]int) {
 	for id := range m.ids {
 		m.findingIDs.WithLabelValues(id).Set(float64(counts[id]))
 	}
+}
+
+// countEndpoints sets the series of the load balancers that there are, and no others.
+func (m *Metrics) countEndpoints(r *status.Report) {
+	gone := m.behind
+	m.behind = map[behind]bool{}
+	for _, b := range r.Balancers {
+		ingress := label(b.Ingress.Namespace + "/" + b.Ingress.Name)
+		for _, c := range b.Clusters {
+			of := behind{ingress, label(c.Cluster)}
+			m.behind[of] = true
+			delete(gone, of)
+			m.balancers.WithLabelValues(of.ingress, of.cluster, "healthy").Set(float64(c.Healthy))
+			m.balancers.WithLabelValues(of.ingress, of.cluster, "unhealthy").Set(float64(c.Endpoints - c.Healthy))
+		}
+	}
+	for of := range gone {
+		m.balancers.DeletePartialMatch(prometheus.Labels{"ingress": of.ingress, "cluster": of.cluster})
+	}
+	calls := 0
+	if r.Cloud != nil {
+		calls = r.Cloud.Calls
+	}
+	m.calls.Set(float64(calls))
 }
 
 // clusterStates are all that there are, so that each has a series.

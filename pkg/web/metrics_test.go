@@ -41,6 +41,11 @@ func recorded(t *testing.T) (*prometheus.Registry, *Metrics) {
 		},
 		Findings: []federation.Finding{{ID: "D11", Severity: federation.SeverityError}, {ID: "held", Severity: federation.SeverityNote}},
 		Replicas: []federation.ReplicasDecision{{Total: 26, Shortfall: 2}, {Total: 3}},
+		Balancers: []status.Balancer{{Balancer: federation.Balancer{
+			Ingress:  federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"},
+			Clusters: []federation.BalancerCluster{{Cluster: "a", State: federation.TrafficServing, Endpoints: 6, Healthy: 4}},
+		}}},
+		Cloud: &status.Cloud{Project: "p", Calls: 12},
 	})
 	return reg, m
 }
@@ -72,6 +77,9 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 		`fedsync_findings_by_id{id="held"} 1`,
 		`fedsync_replicas_wanted 29`,
 		`fedsync_replicas_shortfall 2`,
+		`fedsync_balancer_endpoints{cluster="a",ingress="default/nginx",state="healthy"} 4`,
+		`fedsync_balancer_endpoints{cluster="a",ingress="default/nginx",state="unhealthy"} 2`,
+		`fedsync_gcp_calls_per_minute 12`,
 		`fedsync_revision_info{revision="` + newestSHA + `"} 1`,
 		`fedsync_build_info{goversion="go`,
 	} {
@@ -114,6 +122,9 @@ func TestSeriesOfAClusterThatLeftAreDropped(t *testing.T) {
 	m.Changes([]federation.Change{{Cluster: "b", Action: federation.ActionPruned, Drift: "x"}})
 	m.Report(&status.Report{Clusters: []status.Cluster{{Name: "a", State: federation.ClusterReady}}})
 	got := scrape(t, reg)
+	if strings.Contains(got, "fedsync_balancer_endpoints{") {
+		t.Errorf("the load balancer that is gone is still there:\n%s", got)
+	}
 	if strings.Contains(got, `cluster="b"`) || strings.Contains(got, newestSHA) || strings.Contains(got, earlierSHA) {
 		t.Errorf("what is gone is still there:\n%s", got)
 	}

@@ -24,6 +24,9 @@ const (
 	maxWorkloads = 50   // workloads whose replicas are shown
 	maxShares    = 40   // clusters shown of one workload
 	maxRules     = 400  // rules of all Ingresses on a cluster's page
+	maxBalancers = 50   // load balancers
+	maxActions   = 15   // on Compute Engine, of those that wait and of those that ended
+	maxReason    = 120  // runes of a reason in a cell
 )
 
 // view makes pages of a report. It only arranges: what a report means was
@@ -55,6 +58,9 @@ type reportPage struct {
 	Counts       []count
 	Addresses    []addressRow
 	AddressesCut int
+	Balancers    []balancerRow
+	BalancersCut int
+	Cloud        *cloudView // nil where nobody asks Compute Engine
 	Findings     []findingRow
 	FindingsCut  int
 	Ports        []portRow
@@ -79,6 +85,8 @@ type clusterPage struct {
 	Places      string // regions and zones of the nodes
 	Objects     []objectGroup
 	Shares      []shareRow
+	Traffic     []trafficRow
+	TrafficCut  int // load balancers that are left out
 	Endpoints   []endpointsRow
 	MoreBehind  int // Services whose endpoints are left out
 	Ingresses   []ingressRow
@@ -138,6 +146,8 @@ func (v view) reportPage(f frame, revisions []federation.Revision) reportPage {
 		Revisions: v.otherRevisions(revisions),
 	}
 	p.Addresses, p.AddressesCut = v.addresses()
+	p.Balancers, p.BalancersCut = v.balancers()
+	p.Cloud = v.cloud()
 	p.Findings, p.FindingsCut = v.findings(r.Findings)
 	p.Ports, p.PortsCut = v.ports()
 	p.Workloads, p.WorkloadsCut = v.workloads()
@@ -182,6 +192,7 @@ func (v view) clusterPage(f frame, name string) (clusterPage, bool) {
 			p.Tone = row.Health.Tone
 		}
 		p.Findings, p.FindingsCut = v.findings(own)
+		p.Traffic, p.TrafficCut = v.traffic(c.Name)
 		p.Endpoints, p.MoreBehind = endpointsRows(c)
 		p.Ingresses, p.MoreRouted = ingressRows(c)
 		if len(c.Objects) > 0 {

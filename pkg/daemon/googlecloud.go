@@ -1,0 +1,209 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/health"
+	"github.com/fedsync/fedsync/pkg/member"
+)
+
+// googleCloud keeps the load balancers on Google Cloud beside the loop, for a
+// federation that wants them. The loop owns it; nothing of it waits.
+type googleCloud struct {
+	newCloud func(project string) gcp.Cloud
+	mayWrite func() bool // nil: only look
+	secrets  gcp.KeyReader
+	log      *zap.Logger
+	changed  <-chan struct{} // of the keeper; nil while there is none
+
+	project string
+	keeper  *gcp.Keeper
+	stop    func()
+	running sync.WaitGroup
+}
+
+// newGoogleCloud makes what keeps the load balancers. Compute Engine is asked only
+// when a federation says so.
+func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
+	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.kubeconfig.Connection, d.options.Version}, log: d.log}
+	if claims := d.claims; claims != nil && !readOnly {
+		g.mayWrite = func() bool { return claims.HoldsMost(time.Now()) }
+	}
+	return g
+}
+
+// want hands over what the load balancers should be like. A federation that has none
+// ends the keeping, and leaves what is there as it is.
+func (g *googleCloud) want(ctx context.Context, in gcp.Input) {
+	if in.Federation.GCP == nil || in.Federation.GCP.LoadBalancer == federation.LoadBalancerSharedUID {
+		g.end()
+		return
+	}
+	if g.keeper == nil || g.project != in.Federation.GCP.Project {
+		g.end()
+		g.begin(ctx, in.Federation.GCP.Project)
+	}
+	g.keeper.Want(&in)
+}
+
+func (g *googleCloud) begin(ctx context.Context, project string) {
+	ctx, g.stop = context.WithCancel(ctx)
+	keeper := gcp.NewKeeper(gcp.KeeperOptions{
+		Cloud: g.newCloud(project), MayWrite: g.mayWrite, Keys: g.secrets,
+		Log: g.log.With(zap.String("project", project)),
+	})
+	g.project, g.keeper, g.changed = project, keeper, keeper.Changed()
+	g.running.Go(func() { keeper.Run(ctx) })
+}
+
+func (g *googleCloud) end() {
+	if g.keeper == nil {
+		return
+	}
+	g.stop()
+	g.project, g.keeper, g.changed = "", nil, nil
+}
+
+// state returns what is known of Compute Engine; zero where nobody looks.
+func (g *googleCloud) state() gcp.State {
+	if g.keeper == nil {
+		return gcp.State{}
+	}
+	return g.keeper.State()
+}
+
+// wait returns when everything has ended, after ctx did.
+func (g *googleCloud) wait() {
+	g.end()
+	g.running.Wait()
+}
+
+// compute makes the client of a project when it is asked first: to look for
+// credentials can take seconds.
+func (d *Daemon) compute(project string) gcp.Cloud {
+	return &lateCloud{open: func(ctx context.Context) (gcp.Cloud, error) {
+		return gcp.NewCompute(ctx, gcp.Options{
+			Project: project, Endpoint: d.cfg.GCPEndpoint, QPS: d.cfg.GCPRate,
+			UserAgent: "fedsync/" + d.options.Version, Log: d.log,
+		})
+	}}
+}
+
+// lateCloud is a Cloud that is opened when it is asked first, and again as long as
+// that fails.
+type lateCloud struct {
+	open func(context.Context) (gcp.Cloud, error)
+
+	mu     sync.Mutex
+	cloud  gcp.Cloud
+	failed time.Time // when it could not be opened first
+}
+
+func (c *lateCloud) opened(ctx context.Context) (gcp.Cloud, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cloud != nil {
+		return c.cloud, nil
+	}
+	cloud, err := c.open(ctx)
+	if err != nil {
+		if c.failed.IsZero() {
+			c.failed = time.Now()
+		}
+		return nil, err
+	}
+	c.cloud = cloud
+	return cloud, nil
+}
+
+// Look implements gcp.Cloud. Without credentials nothing can be read, and that is
+// what it says.
+func (c *lateCloud) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
+	cloud, err := c.opened(ctx)
+	if err != nil {
+		return gcp.Observed{
+			At: time.Now(), Resources: map[gcp.ID]gcp.Resource{},
+			Errors: []gcp.LookError{{What: "everything", Err: err, Since: c.failed}},
+		}
+	}
+	return cloud.Look(ctx, scope)
+}
+
+// Do implements gcp.Cloud.
+func (c *lateCloud) Do(ctx context.Context, a gcp.Action) error {
+	cloud, err := c.opened(ctx)
+	if err != nil {
+		return err
+	}
+	return cloud.Do(ctx, a)
+}
+
+// Health implements gcp.Cloud.
+func (c *lateCloud) Health(ctx context.Context, service, group gcp.ID) (gcp.GroupHealth, error) {
+	cloud, err := c.opened(ctx)
+	if err != nil {
+		return gcp.GroupHealth{}, err
+	}
+	return cloud.Health(ctx, service, group)
+}
+
+// Calls returns how often each method was called.
+func (c *lateCloud) Calls() map[string]int {
+	c.mu.Lock()
+	cloud := c.cloud
+	c.mu.Unlock()
+	if counts, ok := cloud.(interface{ Calls() map[string]int }); ok {
+		return counts.Calls()
+	}
+	return nil
+}
+
+// secretReader reads certificates from member clusters.
+type secretReader struct {
+	connect func(context string) (member.Connection, error)
+	version string
+}
+
+// secretTimeout is how long a cluster may take to hand out a Secret.
+const secretTimeout = 10 * time.Second
+
+var secrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+
+// TLSSecret implements gcp.KeyReader.
+func (r secretReader) TLSSecret(ctx context.Context, cluster federation.Cluster, namespace, name string) (chain, key []byte, err error) {
+	connection, err := r.connect(cluster.Context)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := member.NewClient(connection.REST, member.ClientOptions{Version: r.version})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, secretTimeout)
+	defer cancel()
+	u, err := client.Dynamic.Resource(secrets).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, nil, errors.New(health.Redact(err.Error()))
+	}
+	var secret corev1.Secret
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &secret); err != nil {
+		return nil, nil, errors.New("it is no Secret that can be read") // the error may quote it
+	}
+	chain, key = secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]
+	if len(chain) == 0 || len(key) == 0 {
+		return nil, nil, errors.New("it has no tls.crt or no tls.key")
+	}
+	return chain, key, nil
+}

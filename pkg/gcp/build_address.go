@@ -1,0 +1,142 @@
+package gcp
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// assignAddresses finds the address of each front, and refuses those whose address is
+// not to be had.
+func (b *builder) assignAddresses() {
+	taken := map[ID]*front{}
+	for _, f := range b.inOrderOfUse() {
+		name := cmp.Or(f.ingress.Annotations[annotationOwnAddress], f.ingress.Annotations[annotationAddress])
+		if name == "" {
+			f.address = b.frontID(f, KindAddress, "")
+			continue
+		}
+		f.address = ID{Kind: KindAddress, Name: name}
+		if other := taken[f.address]; other != nil {
+			b.refuse(f, findAddress, "", fmt.Sprintf("address %s is that of %s already", name, other.ref),
+				"give each Ingress an address of its own, or write both as rules of one Ingress")
+			continue
+		}
+		taken[f.address] = f
+		b.judgeAddress(f)
+	}
+}
+
+// inOrderOfUse returns the active fronts, those that serve already first: of two that
+// want one address it stays with the one that has it.
+func (b *builder) inOrderOfUse() []*front {
+	var used, unused []*front
+	for _, f := range b.fronts {
+		switch {
+		case !f.active():
+		case len(b.frontResources(f, KindRule)) > 0:
+			used = append(used, f)
+		default:
+			unused = append(unused, f)
+		}
+	}
+	return append(used, unused...)
+}
+
+// frontResources returns what an Ingress has of one kind.
+func (b *builder) frontResources(f *front, kind Kind) []Resource {
+	return slices.DeleteFunc(b.ours(kind), func(r Resource) bool { return r.Mark.Ingress != refText(f.ref) })
+}
+
+// judgeAddress decides about an address that the user names.
+func (b *builder) judgeAddress(f *front) {
+	name := f.address.Name
+	if !validName.MatchString(name) {
+		b.refuse(f, findAddress, "", fmt.Sprintf("%q is no name of an address", name), "correct the annotation "+annotationAddress)
+		return
+	}
+	r, there := b.seen.Resources[f.address]
+	address, _ := r.Spec.(Address)
+	switch {
+	case !there && !b.seen.Complete[KindAddress]:
+		f.wait("the addresses of project " + b.in.Federation.GCP.Project + " cannot be read")
+	case !there && b.in.Federation.GCP.Addresses == federation.AddressRequireExisting:
+		b.refuse(f, findAddress, "", fmt.Sprintf("global address %s does not exist in project %s", name, b.in.Federation.GCP.Project),
+			fmt.Sprintf("gcloud compute addresses create %s --project=%s --global", name, b.in.Federation.GCP.Project))
+	case there:
+		b.judgeUse(f, address)
+	}
+}
+
+// judgeUse refuses an address that somebody else's forwarding rule has.
+func (b *builder) judgeUse(f *front, address Address) {
+	mine := false
+	for _, id := range b.rulesAt(address.IP) {
+		r := b.seen.Resources[id]
+		if b.owner.owns(r.Mark) && r.Mark.Ingress == refText(f.ref) {
+			mine = true
+			continue
+		}
+		b.refuseAddress(f, address, r)
+		return
+	}
+	switch {
+	case mine || !address.InUse:
+	case !b.seen.Complete[KindRule]:
+		f.wait("who uses address " + f.address.Name + " cannot be read")
+	default:
+		b.refuse(f, findAddress, "", fmt.Sprintf("address %s (%s) is in use by something that is no global forwarding rule", f.address.Name, address.IP),
+			"see gcloud compute addresses describe "+f.address.Name+" --global, and release it or name another address")
+	}
+}
+
+// rulesAt returns the observed forwarding rules that have an address.
+func (b *builder) rulesAt(ip string) []ID {
+	var found []ID
+	for id, r := range b.seen.Resources {
+		if rule, ok := r.Spec.(Rule); ok && ip != "" && rule.IP == ip {
+			found = append(found, id)
+		}
+	}
+	slices.SortFunc(found, ID.Compare)
+	return found
+}
+
+func (b *builder) refuseAddress(f *front, address Address, holder Resource) {
+	who, remedy := fmt.Sprintf("forwarding rule %s, which is not fedsync's", holder.ID.Name), "name another address in the annotation "+annotationAddress
+	switch name := holder.ID.Name; {
+	case b.owner.owns(holder.Mark):
+		who = fmt.Sprintf("forwarding rule %s of %s", name, holder.Mark.Ingress)
+	case strings.HasPrefix(name, "k8s-fw-"), strings.HasPrefix(name, "k8s-fws-"), strings.HasPrefix(name, "k8s2-fr-"), strings.HasPrefix(name, "k8s2-fs-"):
+		who = fmt.Sprintf("forwarding rule %s of Google's ingress controller", name)
+		remedy = fmt.Sprintf("name another address in the annotation %s: both load balancers serve then, and DNS can move from one to the other", annotationOwnAddress)
+	case strings.HasPrefix(name, "mci1-"):
+		who = fmt.Sprintf("forwarding rule %s of kubemci", name)
+	case strings.HasPrefix(name, "mci-"):
+		who = fmt.Sprintf("forwarding rule %s of Multi Cluster Ingress", name)
+	}
+	b.refuse(f, findAddress, "", fmt.Sprintf("address %s (%s) belongs to %s: it cannot move without a gap, so nothing is changed", f.address.Name, address.IP, who), remedy)
+}
+
+// wantAddress wants the address of a front. One that the user made is only referred
+// to.
+func (b *builder) wantAddress(f *front) {
+	r, there := b.seen.Resources[f.address]
+	if there && !b.owner.owns(r.Mark) && f.address != b.frontID(f, KindAddress, "") {
+		b.want.Resources[f.address] = Resource{ID: f.address, Spec: Address{}}
+		return
+	}
+	b.add(f.address, b.frontMark(f), Address{})
+}
+
+// holdAddresses keeps every address: one that was given up may stand in DNS.
+func (b *builder) holdAddresses() {
+	for _, r := range b.ours(KindAddress) {
+		if _, wanted := b.want.Resources[r.ID]; !wanted {
+			b.hold(r.ID, "an address is never released by itself")
+		}
+	}
+}

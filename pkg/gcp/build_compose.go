@@ -1,0 +1,363 @@
+package gcp
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// The times of backend services, in seconds.
+const (
+	answerTimeout = 30 // for an answer
+	drainSeconds  = 30 // that connections have to end
+	drainMargin   = 10 // until it is certain that Google's front ends know
+)
+
+// part is what one cluster contributes to a backend service.
+type part int
+
+const (
+	partJoins  part = iota // it takes traffic at its nodes
+	partHolds              // what it has stays
+	partLeaves             // what it has is drained and taken away
+)
+
+// standing decides what a cluster contributes to a Service port.
+func (b *builder) standing(p *servicePort, c *clusterView) part {
+	if c.leaving != "" {
+		return partLeaves
+	}
+	return b.presence(p, c)
+}
+
+// presence decides what a cluster contributes that nobody takes away.
+func (b *builder) presence(p *servicePort, c *clusterView) part {
+	_, withheld := c.withheld[p.service]
+	switch {
+	case !p.placed(c.name) && !b.mayBePlaced(p, c):
+		return partLeaves
+	case !p.placed(c.name) || withheld:
+		return partHolds
+	case c.services[p.service].object == nil:
+		return partLeaves
+	case b.nodePort(p, c) == 0 || c.blind != "":
+		return partHolds
+	}
+	return partJoins
+}
+
+// mayBePlaced reports whether a cluster whose plan lacks the Ingress may have it all
+// the same.
+func (b *builder) mayBePlaced(p *servicePort, c *clusterView) bool {
+	if !c.member {
+		return false
+	}
+	if c.mute != "" || len(c.broken) > 0 || p.shared {
+		return true
+	}
+	return slices.ContainsFunc(p.fronts, func(f *front) bool {
+		_, withheld := c.withheld[f.ref]
+		return withheld || b.unpruned(c, f.ref) != ""
+	})
+}
+
+// compose decides which groups there are and which of them are backends.
+func (b *builder) compose(p *servicePort) {
+	p.groups, p.held, p.backends = map[string][]Resource{}, map[string][]ID{}, map[ID]Backend{}
+	p.joined = map[string]bool{}
+	p.observed, p.exists = ownSpec[Service](b, p.id)
+	earlier := b.seen.Resources[p.id].Mark
+	p.mark = Mark{
+		Federation: b.owner.Federation, Source: b.owner.Source, Service: p.key, Rated: earlier.Rated,
+	}
+	var leavers []*clusterView
+	for _, c := range b.clusters {
+		switch b.standing(p, c) {
+		case partJoins:
+			b.join(p, c)
+		case partHolds:
+			b.keep(p, c)
+		case partLeaves:
+			leavers = append(leavers, c)
+		}
+	}
+	b.drain(p, leavers, earlier)
+	b.keepUnread(p)
+	b.rate(p)
+}
+
+// observedGroups are the groups that a cluster has for a Service port, sorted.
+func (b *builder) observedGroups(p *servicePort, c *clusterView) []Resource {
+	var groups []Resource
+	for _, r := range b.ours(KindGroup) {
+		if r.Mark.Cluster == c.name && r.Mark.Service == p.key {
+			groups = append(groups, r)
+		}
+	}
+	return groups
+}
+
+// join wants the groups of a cluster that takes traffic, and makes backends of those
+// with endpoints.
+func (b *builder) join(p *servicePort, c *clusterView) {
+	p.joined[c.name] = true
+	port := b.nodePort(p, c)
+	places := map[ID]groupPlace{}
+	for _, place := range c.nodes.joins {
+		places[b.groupID(p, c, place, port)] = place
+	}
+	var former []Resource // at another node port
+	for _, r := range b.observedGroups(p, c) {
+		switch place := placeOf(r); {
+		case r.Mark.NodePort != port:
+			former = append(former, r)
+		case places[r.ID] == (groupPlace{}):
+			places[r.ID] = place
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(places), ID.Compare) {
+		b.wantGroup(p, c, id, places[id], port)
+	}
+	for _, r := range former {
+		if b.replaced(p, c, r) {
+			continue
+		}
+		b.wantGroup(p, c, r.ID, placeOf(r), r.Mark.NodePort)
+	}
+}
+
+func placeOf(r Resource) groupPlace {
+	g, _ := r.Spec.(Group)
+	return groupPlace{g.Type, r.ID.Zone, g.Network, g.Subnetwork}
+}
+
+// groupID names the group of a cluster at one place. The node port is part of the
+// name: where it changes, the new group serves before the old one goes.
+func (b *builder) groupID(p *servicePort, c *clusterView, place groupPlace, port int32) ID {
+	readable := fmt.Sprintf("%s-%d-%s", p.service.Name, p.number, c.name)
+	return ID{Kind: KindGroup, Zone: place.zone, Name: resourceName(b.owner, KindGroup, readable,
+		p.key, c.name, place.kind, place.zone, place.network, place.subnetwork, strconv.Itoa(int(port)))}
+}
+
+// wantGroup wants a group where it has endpoints, and makes it a backend.
+func (b *builder) wantGroup(p *servicePort, c *clusterView, id ID, place groupPlace, port int32) {
+	endpoints := b.endpoints(c, id, place, port)
+	if len(endpoints) == 0 {
+		return
+	}
+	p.groups[c.name] = append(p.groups[c.name], Resource{
+		ID: id,
+		Mark: Mark{
+			Federation: b.owner.Federation, Source: b.owner.Source,
+			Service: p.key, Cluster: c.name, NodePort: port,
+		},
+		Spec: Group{Type: place.kind, Network: place.network, Subnetwork: place.subnetwork, Endpoints: endpoints},
+	})
+	p.backends[id] = Backend{Group: id, Capacity: 1}
+}
+
+// endpoints are those of one group: the nodes at its place, and what is in it and may
+// stay.
+func (b *builder) endpoints(c *clusterView, id ID, place groupPlace, port int32) []Endpoint {
+	found := map[Endpoint]bool{}
+	for e, at := range c.nodes.joins {
+		if at == place {
+			found[Endpoint{e.instance, e.address, port}] = true
+		}
+	}
+	if observed, ok := ownSpec[Group](b, id); ok {
+		for _, e := range observed.Endpoints {
+			if e.Port == port && c.nodes.stays[nodeEndpoint{id.Zone, e.Instance, e.Address}] {
+				found[e] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(found), compareEndpoints)
+}
+
+func compareEndpoints(x, y Endpoint) int {
+	return cmp.Or(strings.Compare(x.Instance, y.Instance), strings.Compare(x.Address, y.Address), cmp.Compare(x.Port, y.Port))
+}
+
+// replaced reports whether a group at a former node port can go: the groups at the
+// new one are healthy, or it serves nobody itself.
+func (b *builder) replaced(p *servicePort, c *clusterView, former Resource) bool {
+	if _, backend := p.prior(former.ID); !backend {
+		return true
+	}
+	health := b.seen.Health[p.id]
+	successors := false
+	for _, g := range p.groups[c.name] {
+		if g.Mark.NodePort == former.Mark.NodePort {
+			continue
+		}
+		if health[g.ID].Healthy > 0 {
+			return true
+		}
+		_, backend := p.prior(g.ID)
+		successors = successors || backend
+	}
+	own := health[former.ID]
+	return successors && !own.At.IsZero() && own.Healthy == 0
+}
+
+// prior returns the observed backend of a group.
+func (p *servicePort) prior(group ID) (Backend, bool) {
+	for _, backend := range p.observed.Backends {
+		if backend.Group == group {
+			return backend, true
+		}
+	}
+	return Backend{}, false
+}
+
+// keep leaves what a cluster has behind a Service port. Where its nodes are known,
+// the endpoints of its groups follow them all the same.
+func (b *builder) keep(p *servicePort, c *clusterView) {
+	for _, r := range b.observedGroups(p, c) {
+		b.keepGroup(p, c, r)
+		if backend, ok := p.prior(r.ID); ok {
+			if backend.Capacity == 0 {
+				backend.Capacity = 1 // it was being drained, and is not any more
+			}
+			p.backends[r.ID] = backend
+		}
+	}
+}
+
+func (b *builder) keepGroup(p *servicePort, c *clusterView, r Resource) {
+	if c.blind != "" {
+		p.held[c.name] = append(p.held[c.name], r.ID)
+		return
+	}
+	if followed, ok := b.follow(c, r); ok {
+		p.groups[c.name] = append(p.groups[c.name], followed)
+		return
+	}
+	p.held[c.name] = append(p.held[c.name], r.ID)
+}
+
+// follow returns an observed group with the endpoints that it should have by its
+// nodes; false where it would be left without any.
+func (b *builder) follow(c *clusterView, r Resource) (Resource, bool) {
+	group, ok := r.Spec.(Group)
+	if !ok || c.blind != "" || r.Mark.NodePort == 0 {
+		return r, false
+	}
+	group.Endpoints = b.endpoints(c, r.ID, placeOf(r), r.Mark.NodePort)
+	group.Size = 0
+	return Resource{ID: r.ID, Mark: r.Mark, Spec: group}, len(group.Endpoints) > 0
+}
+
+// keepUnread leaves backends whose groups could not be listed.
+func (b *builder) keepUnread(p *servicePort) {
+	if b.seen.Complete[KindGroup] {
+		return
+	}
+	for _, backend := range p.observed.Backends {
+		_, known := b.seen.Resources[backend.Group]
+		_, wanted := p.backends[backend.Group]
+		if !known && !wanted {
+			p.backends[backend.Group] = backend
+			b.hold(backend.Group, "it could not be read")
+		}
+	}
+}
+
+// drain takes the traffic of clusters away that leave: first their capacity, and when
+// their connections have ended, their backends. It is refused where nobody would be
+// left to serve.
+func (b *builder) drain(p *servicePort, leavers []*clusterView, earlier Mark) {
+	rest := b.serving(p)
+	for _, c := range leavers {
+		if !b.serves(p, c) {
+			if !b.seen.Complete[KindGroup] || !p.exists && !b.seen.Complete[KindService] {
+				b.keep(p, c) // nobody knows whether it serves
+			}
+			continue // not a backend: its groups go
+		}
+		if rest.backends == 0 && !b.seen.Complete[KindGroup] {
+			b.keep(p, c) // nobody knows who else serves
+			continue
+		}
+		if !rest.healthy && (rest.backends == 0 && c.member || b.mayServe(p, c)) {
+			b.refuseDrain(p, c)
+			continue
+		}
+		since := earlier.Draining[c.name]
+		if since.IsZero() {
+			since = b.now()
+		}
+		if b.in.Now.Sub(since) >= (drainSeconds+drainMargin)*time.Second || rest.backends == 0 {
+			continue
+		}
+		if p.mark.Draining == nil {
+			p.mark.Draining = map[string]time.Time{}
+		}
+		p.mark.Draining[c.name] = since
+		for _, r := range b.observedGroups(p, c) {
+			if backend, ok := p.prior(r.ID); ok {
+				backend.Capacity = 0
+				p.backends[r.ID] = backend
+				b.keepGroup(p, c, r)
+			}
+		}
+	}
+}
+
+// serving says who would take the traffic.
+type serving struct {
+	backends int  // that have capacity
+	healthy  bool // one of them has healthy endpoints
+}
+
+func (b *builder) serving(p *servicePort) serving {
+	var s serving
+	for id, backend := range p.backends {
+		if backend.Capacity > 0 {
+			s.backends++
+			s.healthy = s.healthy || b.seen.Health[p.id][id].Healthy > 0
+		}
+	}
+	return s
+}
+
+// serves reports whether a cluster has a backend.
+func (b *builder) serves(p *servicePort, c *clusterView) bool {
+	return slices.ContainsFunc(b.observedGroups(p, c), func(r Resource) bool { _, ok := p.prior(r.ID); return ok })
+}
+
+// mayServe reports whether a cluster has healthy endpoints, or may have: nobody has
+// asked yet.
+func (b *builder) mayServe(p *servicePort, c *clusterView) bool {
+	for _, r := range b.observedGroups(p, c) {
+		if health := b.seen.Health[p.id][r.ID]; health.Healthy > 0 || health.At.IsZero() || health.Unhealthy == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// refuseDrain keeps a cluster's traffic, and says so.
+func (b *builder) refuseDrain(p *servicePort, c *clusterView) {
+	if b.presence(p, c) == partJoins {
+		b.join(p, c)
+	} else {
+		b.keep(p, c)
+	}
+	severity, wish := federation.SeverityWarning, "does not leave"
+	if c.drained {
+		severity, wish = federation.SeverityError, "is not drained"
+	}
+	b.report(federation.Finding{
+		ID: findDrain, Severity: severity, Cluster: c.name, App: p.fronts[0].app, Object: p.service,
+		Message: fmt.Sprintf("cluster %s %s: no other cluster has healthy endpoints for port %d of %s", c.name, wish, p.number, p.service),
+		Remedy:  "bring another cluster to health first; fedsync goes on by itself then",
+	})
+}

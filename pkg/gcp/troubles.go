@@ -1,0 +1,90 @@
+package gcp
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// A failure that may pass is told as a note at first, as an error when it lasts.
+const troubleGrace = 2 * time.Minute
+
+// idCloud is the id of findings about Compute Engine itself.
+const idCloud = "cloud"
+
+// troubles says what cannot be read or done on Compute Engine, and why.
+func (k *Keeper) troubles(s sight) []federation.Finding {
+	var all []federation.Finding
+	if len(s.planned.Actions) > 0 && !k.mayWrite() {
+		all = append(all, federation.Finding{
+			ID: idCloud, Severity: federation.SeverityNote,
+			Message: fmt.Sprintf("%d changes on Compute Engine wait: this instance does not hold the claim in most member clusters", len(s.planned.Actions)),
+			Remedy:  "none, where another instance runs or the clusters have just begun to answer",
+		})
+	}
+	for _, e := range s.seen.Errors {
+		all = append(all, federation.Finding{
+			ID: idCloud, Severity: k.severity(e.Since, s.in.Now),
+			Message: fmt.Sprintf("%s cannot be read on Compute Engine: %v; nothing is removed because of it", e.What, e.Err),
+			Remedy:  remedyOf(e.Err),
+		})
+	}
+	for _, f := range k.tries.failures() {
+		if classOf(f.err).passes() && f.times < 5 {
+			continue
+		}
+		all = append(all, failureFinding(f, k.severity(f.first, s.in.Now)))
+	}
+	for _, r := range k.tries.fights(s.in.Now) {
+		all = append(all, federation.Finding{
+			ID: idCloud, Severity: federation.SeverityError, Object: ingressOf(r.last.Want.Mark),
+			Message: fmt.Sprintf("%s was changed by somebody else %d times within %d minutes and put back each time; it is left alone until %s (last: %s)",
+				r.last.ID, fightRepairs, int(fightWindow.Minutes()), r.until.UTC().Format("15:04 MST"), r.last.Reason),
+			Remedy: "find out who changes it in the audit log of the project, and stop that; another push or a restart of fedsync tries again",
+		})
+	}
+	return all
+}
+
+func (k *Keeper) severity(since, now time.Time) federation.Severity {
+	if !since.IsZero() && now.Sub(since) < troubleGrace {
+		return federation.SeverityWarning
+	}
+	return federation.SeverityError
+}
+
+func failureFinding(f failed, severity federation.Severity) federation.Finding {
+	return federation.Finding{
+		ID: idCloud, Severity: severity, Object: ingressOf(f.action.Want.Mark), Cluster: f.action.Want.Mark.Cluster,
+		Message: fmt.Sprintf("cannot %s %s: %v", f.action.Verb, f.action.ID, f.err),
+		Remedy:  remedyOf(f.err),
+	}
+}
+
+// remedyOf says what to do about an error of Compute Engine.
+func remedyOf(err error) string {
+	switch c := classOf(err); c {
+	case ClassForbidden:
+		return "grant the service account the roles in docs/google-cloud.md"
+	case ClassQuota:
+		return "ask for more quota, or remove what is not needed"
+	case ClassInvalid:
+		return "correct what the message names"
+	case ClassRetry, ClassOrder, ClassChanged, ClassConflict:
+	}
+	return "none: it is tried again"
+}
+
+// ingressOf returns the Ingress that a mark names; zero for none.
+func ingressOf(m Mark) federation.ObjectRef {
+	if m.Ingress == "" || strings.TrimSpace(m.Ingress) == "" {
+		return federation.ObjectRef{}
+	}
+	ref, err := federation.ParseObjectRef(m.Ingress)
+	if err != nil {
+		return federation.ObjectRef{}
+	}
+	return ref
+}

@@ -1,0 +1,298 @@
+package status
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// balancers takes in what is known of the load balancers, and which clusters have
+// served behind them for this revision.
+func (s *summary) balancers() {
+	s.balancer = make(map[federation.ObjectRef]*Balancer, len(s.Balancers))
+	s.report.Balancers = make([]Balancer, 0, len(s.Balancers))
+	for _, b := range s.Balancers {
+		shown := Balancer{Balancer: b}
+		for _, c := range b.Clusters {
+			if c.State == federation.TrafficServing || s.served(b.Ingress, c.Cluster) {
+				shown.Served = append(shown.Served, c.Cluster)
+			}
+		}
+		slices.Sort(shown.Served)
+		s.report.Balancers = append(s.report.Balancers, shown)
+	}
+	slices.SortStableFunc(s.report.Balancers, func(a, b Balancer) int { return a.Ingress.Compare(b.Ingress) })
+	for i := range s.report.Balancers {
+		s.balancer[s.report.Balancers[i].Ingress] = &s.report.Balancers[i]
+	}
+	s.report.Cloud = shownCloud(s.Cloud)
+}
+
+// served reports whether the cluster has taken traffic for the report's revision
+// before.
+func (s *summary) served(ingress federation.ObjectRef, cluster string) bool {
+	if s.previous == nil {
+		return false
+	}
+	i := slices.IndexFunc(s.previous.Balancers, func(b Balancer) bool { return b.Ingress == ingress })
+	return i >= 0 && slices.Contains(s.previous.Balancers[i].Served, cluster)
+}
+
+// balancerFindings waits for every load balancer to be as the revision wants it, and
+// for each cluster behind it to take traffic. A cluster that took some, and now has no
+// healthy endpoint, is a failure at once: the pause before a success is taken back on
+// the forge is the Poster's.
+func (s *summary) balancerFindings() {
+	if s.Cloud == nil || s.Rendering || s.Maintained != nil {
+		return
+	}
+	if s.Cloud.Error != "" {
+		s.cloudWait("Compute Engine cannot be read: "+line(s.Cloud.Error), "see the error; what stands on Compute Engine goes on serving")
+	}
+	if s.Cloud.Revision.SHA != s.Snapshot.Revision.SHA {
+		if s.Cloud.Error == "" && s.Federation != nil && s.Federation.Balances() {
+			s.cloudWait("the load balancers of this revision have not been looked at", "the log says what the keeper of the load balancers is busy with")
+		}
+		return
+	}
+	for i := range s.report.Balancers {
+		b := &s.report.Balancers[i]
+		switch {
+		case b.Refused != "":
+			s.refused(b)
+			continue
+		case !b.Complete:
+			s.incomplete(b)
+		}
+		for _, c := range b.Clusters {
+			s.traffic(b, c)
+		}
+	}
+}
+
+// cloudWait waits for Compute Engine to be read.
+func (s *summary) cloudWait(message, remedy string) {
+	f := federation.Finding{ID: idCloud, Message: message, Remedy: remedy}
+	s.waits = append(s.waits, wait{finding: f, words: message, early: s.Cloud.Error != ""})
+}
+
+// refused says that a load balancer is not built, unless a stage said more.
+func (s *summary) refused(b *Balancer) {
+	said := func(f federation.Finding) bool {
+		return f.Severity == federation.SeverityError && f.Object == b.Ingress
+	}
+	if s.has(said) {
+		return
+	}
+	s.findings = append(s.findings, federation.Finding{
+		ID: idBalancer, Severity: federation.SeverityError, App: b.App, Object: b.Ingress, File: b.File,
+		Message: "its load balancer is not built: " + line(b.Refused),
+	})
+}
+
+// incomplete waits for a load balancer that is being made or changed.
+func (s *summary) incomplete(b *Balancer) {
+	f := federation.Finding{
+		ID: idBalancer, App: b.App, Object: b.Ingress, File: b.File,
+		Message: "its load balancer is still not complete",
+		Remedy:  "the page says what is done on Compute Engine, and what fails there",
+	}
+	words := place(federation.Finding{Object: b.Ingress}) + " load balancer is being made"
+	if a, ok := s.failing(b); ok {
+		f.Message += fmt.Sprintf(": %s %s: %s", a.Verb, line(a.Resource), line(a.Error))
+		words += fmt.Sprintf(": %s %s fails", a.Verb, line(a.Resource))
+	}
+	s.waits = append(s.waits, wait{finding: f, words: words})
+}
+
+// failing gives the newest action on a part of the load balancer that failed, and has
+// not succeeded since.
+func (s *summary) failing(b *Balancer) (CloudAction, bool) {
+	for _, a := range s.Cloud.Done {
+		if slices.Contains(b.Resources, a.Resource) {
+			return a, a.Outcome == CloudFailed
+		}
+	}
+	return CloudAction{}, false
+}
+
+// traffic waits for one cluster to take traffic.
+func (s *summary) traffic(b *Balancer, c federation.BalancerCluster) {
+	if !s.expectsTraffic(b, c) {
+		return
+	}
+	f := federation.Finding{
+		ID: idTraffic, Severity: federation.SeverityError, Cluster: c.Cluster, App: b.App, Object: b.Ingress,
+		Message: "takes no traffic: " + trafficWords(c),
+		Remedy:  s.trafficRemedy(b, c),
+	}
+	lost := c.State == federation.TrafficUnhealthy || c.State == federation.TrafficNone
+	if lost && b.Complete && slices.Contains(b.Served, c.Cluster) {
+		s.findings = append(s.findings, f)
+		return
+	}
+	words := fmt.Sprintf("%s takes no traffic yet (%s)", c.Cluster, trafficWords(c))
+	s.waits = append(s.waits, wait{finding: f, words: words})
+}
+
+// expectsTraffic reports whether a cluster that takes no traffic is worth a word: one
+// that does not count, was drained, or runs nothing that could answer is not. One that
+// is away is spoken of as that.
+func (s *summary) expectsTraffic(b *Balancer, c federation.BalancerCluster) bool {
+	switch c.State {
+	case federation.TrafficServing, federation.TrafficDraining, federation.TrafficDrained:
+		return false
+	case federation.TrafficWaiting, federation.TrafficUnhealthy, federation.TrafficNone, federation.TrafficUnknown:
+	}
+	if !s.members[c.Cluster] || s.drained(c.Cluster) || s.idle(b.App, c.Cluster) {
+		return false
+	}
+	i := slices.IndexFunc(s.report.Clusters, func(m Cluster) bool { return m.Name == c.Cluster })
+	if i >= 0 && s.report.Clusters[i].State != federation.ClusterReady {
+		return false
+	}
+	return c.State != federation.TrafficUnknown || s.Cloud.Error == ""
+}
+
+// drained reports whether fedsync.yaml takes the cluster's traffic away.
+func (s *summary) drained(cluster string) bool {
+	return s.Federation != nil && slices.ContainsFunc(s.Federation.Clusters, func(c federation.Cluster) bool {
+		return c.Name == cluster && c.Drain
+	})
+}
+
+// idle reports whether the plan places none of an app's replicas in the cluster, so
+// that nothing there can answer.
+func (s *summary) idle(app, cluster string) bool {
+	if s.Plan == nil {
+		return false
+	}
+	divided := false
+	for _, d := range s.Plan.Replicas {
+		for _, share := range d.Shares {
+			if d.App != app || share.Cluster != cluster {
+				continue
+			}
+			if share.Share > 0 || share.Replicas > 0 {
+				return false
+			}
+			divided = true
+		}
+	}
+	return divided
+}
+
+// trafficWords say why a cluster takes no traffic: "unhealthy: firewall?".
+func trafficWords(c federation.BalancerCluster) string {
+	words := map[federation.TrafficState]string{
+		federation.TrafficServing:   "serving",
+		federation.TrafficWaiting:   "waiting",
+		federation.TrafficUnhealthy: "unhealthy",
+		federation.TrafficNone:      "no endpoints",
+		federation.TrafficUnknown:   "unknown",
+		federation.TrafficDraining:  "draining",
+		federation.TrafficDrained:   "drained",
+	}[c.State]
+	words = cmp.Or(words, line(string(c.State)))
+	if reason := line(c.Reason); reason != "" && reason != words {
+		words += ": " + reason
+	}
+	return words
+}
+
+// trafficRemedy says what to do about a cluster that takes no traffic.
+func (s *summary) trafficRemedy(b *Balancer, c federation.BalancerCluster) string {
+	switch c.State {
+	case federation.TrafficUnhealthy:
+		return fmt.Sprintf("see that pods are ready there (%s), and that the probes reach the nodes: fedsync firewall %s/%s prints the rule",
+			look(s.context(c.Cluster), b.Ingress), b.Ingress.Namespace, b.Ingress.Name)
+	case federation.TrafficNone:
+		return fmt.Sprintf("see its nodes: kubectl --context=%s get nodes -o wide", s.context(c.Cluster))
+	case federation.TrafficWaiting, federation.TrafficUnknown, federation.TrafficServing,
+		federation.TrafficDraining, federation.TrafficDrained:
+	}
+	return "the page says what is done on Compute Engine, and what fails there"
+}
+
+// behind gives the clusters that count and stand behind a load balancer, sorted.
+func (s *summary) behind(b *Balancer) []string {
+	clusters := []string{}
+	for _, c := range b.Clusters {
+		if s.members[c.Cluster] && c.State != federation.TrafficDrained {
+			clusters = append(clusters, c.Cluster)
+		}
+	}
+	slices.Sort(clusters)
+	return clusters
+}
+
+// trafficOf says in a word how a cluster stands behind its load balancers, the worst
+// first; nothing where it stands behind none.
+func (s *summary) trafficOf(cluster string) string {
+	worst, words := -1, ""
+	order := []federation.TrafficState{
+		federation.TrafficServing, federation.TrafficDrained, federation.TrafficDraining,
+		federation.TrafficWaiting, federation.TrafficUnknown, federation.TrafficNone, federation.TrafficUnhealthy,
+	}
+	for i := range s.report.Balancers {
+		c, ok := s.report.Balancers[i].Cluster(cluster)
+		if rank := slices.Index(order, c.State); ok && rank > worst {
+			worst, words = rank, trafficWords(federation.BalancerCluster{State: c.State})
+		}
+	}
+	return words
+}
+
+// besideFinding notes that an Ingress of ours has another address in members: that
+// of a controller which served it before, or one that fedsync has yet to replace.
+func (s *summary) besideFinding(b *Balancer, byAddr map[string][]string, google bool) {
+	others := map[string][]string{}
+	for address, clusters := range byAddr {
+		if address != b.Address {
+			others[address] = clusters
+		}
+	}
+	if b.Address == "" || len(others) == 0 {
+		return
+	}
+	f := federation.Finding{
+		ID: idNotShared, Severity: federation.SeverityNote, App: b.App, Object: b.Ingress, File: b.File,
+		Message: fmt.Sprintf("fedsync's load balancer has the address %s; members show another beside it: %s", b.Address, everyOne(others)),
+	}
+	if google {
+		f.Message = fmt.Sprintf("fedsync's load balancer has the address %s; Google's controllers serve it as well: %s", b.Address, everyOne(others))
+		f.Remedy = fmt.Sprintf("point DNS at %s, and then set the annotation %s: %s",
+			b.Address, federation.AnnotationMove, federation.MoveAllowed)
+	}
+	s.findings = append(s.findings, f)
+}
+
+// everyOne names each address and its clusters, as list does, also where there is one.
+func everyOne(byAddr map[string][]string) string {
+	if len(byAddr) != 1 {
+		return list(byAddr)
+	}
+	for address, clusters := range byAddr {
+		return address + " in " + strings.Join(slices.Sorted(slices.Values(clusters)), ", ")
+	}
+	return ""
+}
+
+// noTrafficWords gives "1/13 takes no traffic: gce-us-east1b (unhealthy: firewall?)"
+// for the clusters that fail alike in this, and how many further reasons there are.
+func (s *summary) noTrafficWords(first federation.Finding, clusters []string, failed, more int) string {
+	verb := "takes"
+	if failed > 1 {
+		verb = "take"
+	}
+	head := fmt.Sprintf("%d/%d %s no traffic: ", failed, counted(s.report.Clusters), verb)
+	name := first.Cluster
+	if len(clusters) > 1 {
+		name = fmt.Sprintf("%s and %d more", first.Cluster, len(clusters)-1)
+	}
+	reason := strings.TrimPrefix(line(first.Message), "takes no traffic: ")
+	return head + withMore(fmt.Sprintf("%s (%s)", name, reason), more, wordsLimit-len(head))
+}

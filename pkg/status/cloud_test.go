@@ -1,0 +1,72 @@
+package status
+
+import (
+	"fmt"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func TestAReportKeepsTheLastActionsAndChangesNothing(t *testing.T) {
+	known := &Cloud{Project: "p", Error: "two\nlines"}
+	for i := range keptActions + 5 {
+		known.Done = append(known.Done, CloudAction{Verb: "create", Resource: fmt.Sprintf("address a%d", i), Outcome: CloudDone})
+	}
+	r := Summarise(Input{Now: firstSeen, Cloud: known})
+	if got := len(r.Cloud.Done); got != keptActions || r.Cloud.Done[0].Resource != "address a0" {
+		t.Errorf("%d actions from %q, want the %d newest from address a0", got, r.Cloud.Done[0].Resource, keptActions)
+	}
+	if r.Cloud.Error != "two lines" || r.Cloud.Pending == nil {
+		t.Errorf("error %q, pending %#v, want one line and an empty list", r.Cloud.Error, r.Cloud.Pending)
+	}
+	if len(known.Done) != keptActions+5 || known.Error != "two\nlines" {
+		t.Error("the input was changed")
+	}
+	if r := Summarise(Input{Now: firstSeen}); r.Cloud != nil || r.Balancers == nil {
+		t.Errorf("without Compute Engine: cloud %v, balancers %#v, want nil and an empty list", r.Cloud, r.Balancers)
+	}
+}
+
+func TestBalancersAreJudgedOnlyWhereComputeEngineIsAsked(t *testing.T) {
+	ingress := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"}
+	in := step{Clusters: []clusterAsKnown{{Name: "c1"}}}.input(t, nil)
+	in.Federation.GCP = &federation.GCP{LoadBalancer: federation.LoadBalancerNodePorts}
+	in.Balancers = []federation.Balancer{{Ingress: ingress, Clusters: []federation.BalancerCluster{{Cluster: "c1", State: federation.TrafficUnhealthy}}}}
+	for _, c := range []struct {
+		name   string
+		change func(*Input)
+		want   State
+	}{
+		{"nobody asks", func(*Input) {}, Success},
+		{"somebody asks", func(in *Input) { in.Cloud = &Cloud{Revision: in.Snapshot.Revision} }, Pending},
+		{"another way to load balancers was chosen", func(in *Input) {
+			in.Cloud, in.Balancers, in.Federation.GCP = &Cloud{}, nil, &federation.GCP{LoadBalancer: federation.LoadBalancerNone}
+		}, Success},
+	} {
+		in := in
+		c.change(&in)
+		if got := Summarise(in); got.State != c.want {
+			t.Errorf("%s: %s, %q, want %s", c.name, got.State, got.Description, c.want)
+		}
+	}
+}
+
+func TestClustersThatServedAreKnownForOneRevision(t *testing.T) {
+	ingress := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"}
+	report := func(revision string, state federation.TrafficState, previous *Report) Report {
+		in := step{Revision: revision, Clusters: []clusterAsKnown{{Name: "c1"}}}.input(t, previous)
+		in.Cloud = &Cloud{Revision: in.Snapshot.Revision}
+		in.Balancers = []federation.Balancer{{Ingress: ingress, Complete: true, Clusters: []federation.BalancerCluster{{Cluster: "c1", State: state}}}}
+		return Summarise(in)
+	}
+	first := report("a", federation.TrafficServing, nil)
+	second := report("a", federation.TrafficNone, &first)
+	if diff := gocmp.Diff([]string{"c1"}, second.Balancers[0].Served); diff != "" || second.State != Failure {
+		t.Errorf("the same revision: served (-want +got):\n%s, state %s, want failure", diff, second.State)
+	}
+	if next := report("b", federation.TrafficNone, &second); len(next.Balancers[0].Served) > 0 || next.State != Pending {
+		t.Errorf("the next revision: served %v, state %s, want none and pending", next.Balancers[0].Served, next.State)
+	}
+}
