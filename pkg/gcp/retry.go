@@ -17,7 +17,7 @@ type pace struct {
 
 // usualPace is that of Compute Engine.
 var usualPace = pace{
-	first: time.Second, last: time.Minute, total: 2 * time.Minute, question: 15 * time.Second,
+	first: time.Second, last: time.Minute, total: 2 * time.Minute, question: 30 * time.Second,
 	operation: 5 * time.Minute, poll: 500 * time.Millisecond,
 }
 
