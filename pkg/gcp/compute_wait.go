@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -32,8 +33,9 @@ func (c *Compute) requestID(a Action) (key, id string) {
 	key = actionKey(a)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	maps.DeleteFunc(c.requests, func(_ string, r request) bool { return time.Since(r.at) > requestAge })
 	r, found := c.requests[key]
-	if !found || time.Since(r.at) > requestAge {
+	if !found {
 		r = request{id: uuid.NewString(), at: time.Now()}
 		c.requests[key] = r
 	}
