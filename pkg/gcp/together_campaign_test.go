@@ -243,7 +243,8 @@ func (h *sceneHistory) reaches(id ID) bool {
 		return slices.ContainsFunc(spec.Backends, func(b Backend) bool { return b.Capacity > 0 && h.reaches(b.Group) })
 	case Group:
 		return slices.ContainsFunc(spec.Endpoints, func(e Endpoint) bool {
-			return h.exists(r.Mark.Cluster, e) && !h.dead[r.Mark.Cluster]
+			cluster := strings.Split(e.Instance, "-")[1] // a mark may have been removed
+			return h.exists(cluster, e) && !h.dead[cluster]
 		})
 	}
 	return false
