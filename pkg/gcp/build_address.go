@@ -48,7 +48,7 @@ func (b *builder) inOrderOfUse() []*front {
 
 // frontResources returns what an Ingress has of one kind.
 func (b *builder) frontResources(f *front, kind Kind) []Resource {
-	return slices.DeleteFunc(b.ours(kind), func(r Resource) bool { return r.Mark.Ingress != refText(f.ref) })
+	return slices.DeleteFunc(slices.Clone(b.ours(kind)), func(r Resource) bool { return r.Mark.Ingress != refText(f.ref) })
 }
 
 // judgeAddress decides about an address that the user names.
