@@ -88,6 +88,7 @@ func run(m *testing.M) (code int, err error) {
 		Nodes:    3,
 		Forge:    true,
 		Faulty:   true,
+		GCP:      &sandbox.GCP{Outside: 1, OperationTime: 50 * time.Millisecond, ProbeInterval: 50 * time.Millisecond},
 		Webhook:  sandbox.Webhook{URL: hook.URL, Secret: webhookSecret},
 		Paths:    paths,
 		Warden:   []string{os.Args[0], "warden"},

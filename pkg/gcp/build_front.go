@@ -165,6 +165,7 @@ func (b *builder) judgeFront(f *front) {
 			f.wait("the plan of cluster " + c.name + " is provisional")
 		}
 	}
+	b.awaitClusters(f)
 	b.compareClusters(f)
 	b.judgeLosses(f)
 	b.readRoutes(f)
@@ -174,6 +175,21 @@ func (b *builder) judgeFront(f *front) {
 			b.ports[key] = &servicePort{key: key, service: p.service, number: p.number}
 		}
 		b.ports[key].fronts = append(b.ports[key].fronts, f)
+	}
+}
+
+// awaitClusters begins no load balancer before each of its clusters has been read, or
+// is known not to let itself be read: what would be made of some of them would have to
+// be changed for each of the others. Once there is one, it waits for nobody.
+func (b *builder) awaitClusters(f *front) {
+	if len(b.frontResources(f, KindRule)) > 0 {
+		return
+	}
+	for _, name := range f.clusters {
+		c := b.byName[name]
+		if facts := c.facts; facts.State == federation.ClusterPending || facts.State == federation.ClusterReady && !facts.Seen {
+			f.wait("cluster " + name + " has not been read yet")
+		}
 	}
 }
 

@@ -150,10 +150,11 @@ func (c *Compute) listMachines(ctx context.Context, where place) (map[string]Mac
 	return out, nil
 }
 
-// machine reads one machine. One that there is none of is Missing.
+// machine reads one machine. One that there is none of is Missing; a zone or a project
+// that there is none of is an error.
 func (c *Compute) machine(ctx context.Context, where place, name string) (Machine, error) {
 	i, err := read[*compute.Instance](ctx, c, ID{}, "instances.get", c.api.Instances.Get(where.project, where.zone, name))
-	if absent(err) {
+	if absent(err) && strings.Contains(err.Error(), "/instances/"+name+"'") {
 		return Machine{Project: where.project, Zone: where.zone, Name: name, Missing: true}, nil
 	}
 	if err != nil {

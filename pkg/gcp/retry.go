@@ -178,8 +178,10 @@ var (
 
 // fail makes the error of an action or a question.
 func (a answer) fail(verb Verb, id ID) *Error {
-	e := &Error{ID: id, Verb: verb, Class: a.class(), Metric: a.metric, Limit: a.limit, Err: errors.New(a.text())}
-	e.absent = a.absent()
+	e := &Error{ID: id, Verb: verb, Class: a.class(), Metric: a.metric, Limit: a.limit, After: a.after, Err: errors.New(a.text())}
+	if e.absent = a.absent(); e.absent && id == (ID{}) {
+		e.Class = ClassInvalid // a project, or a zone, that there is none of
+	}
 	e.ended = a.ended || e.Class != ClassRetry
 	switch e.Class {
 	case ClassForbidden:
