@@ -79,8 +79,10 @@ func newBuilder(in Input, seen Observed) *builder {
 
 // finish sorts what was gathered.
 func (b *builder) finish() Wanted {
-	for id := range b.want.Resources {
-		delete(b.want.Held, id)
+	for id, r := range b.want.Resources {
+		if r.Mark.Federation != "" {
+			delete(b.want.Held, id)
+		}
 	}
 	slices.SortFunc(b.want.Findings, federation.Finding.Compare)
 	slices.SortFunc(b.want.Balancers, func(x, y Balancer) int { return x.Ingress.Compare(y.Ingress) })
