@@ -34,8 +34,10 @@ func (c *cloudDiff) write(w io.Writer) {
 	}
 	fmt.Fprintf(w, "\nCompute Engine, project %s: ", c.Project)
 	switch {
-	case c.Error != "":
+	case c.Error != "" && len(c.Actions) == 0:
 		fmt.Fprintf(w, "not compared\n  ! %s\n", indented(c.Error, "    "))
+	case c.Error != "":
+		fmt.Fprintf(w, "%s, as far as it could be read\n  ! %s\n", count(len(c.Actions), "change"), indented(c.Error, "    "))
 	case len(c.Actions) == 0:
 		fmt.Fprintln(w, "no difference")
 	default:
