@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,7 +23,7 @@ import (
 //
 // It serves a stand-in for Compute Engine with one project, until the script ends: with
 // the machines that the file lists, or with those that the nodes of the script's clusters
-// name, each with a tag of its cluster. Its address is $FEDSYNC_GCP_ENDPOINT, which the
+// name, each with a tag of its cluster. Every node answers every probe. Its address is $FEDSYNC_GCP_ENDPOINT, which the
 // program takes as a setting.
 func googleCommand(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) == 0 || len(args) > 2, "google PROJECT [FILE]")
@@ -28,7 +33,14 @@ func googleCommand(ts *testscript.TestScript, neg bool, args []string) {
 	} else {
 		machines = machinesOfNodes(ts)
 	}
-	server := gcetest.New(gcetest.Options{Projects: []string{args[0]}})
+	pods := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // all answer 200
+	ts.Defer(pods.Close)
+	server := gcetest.New(gcetest.Options{
+		Projects: []string{args[0]}, ProbeInterval: 100 * time.Millisecond,
+		Dial: func(ctx context.Context, _ string, _ int) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", pods.Listener.Addr().String())
+		},
+	})
 	ts.Check(server.Start())
 	ts.Defer(server.Close)
 	for _, m := range machines {
