@@ -87,8 +87,8 @@ func (b *builder) compose(p *servicePort) {
 			leavers = append(leavers, c)
 		}
 	}
-	b.keepUnread(p)
 	b.drain(p, leavers, earlier)
+	b.keepUnread(p)
 	b.rate(p)
 }
 
@@ -276,12 +276,15 @@ func (b *builder) keepUnread(p *servicePort) {
 func (b *builder) drain(p *servicePort, leavers []*clusterView, earlier Mark) {
 	rest := b.serving(p)
 	for _, c := range leavers {
-		if !p.exists && !b.seen.Complete[KindService] {
-			b.keep(p, c) // nobody knows whether it serves
-			continue
-		}
 		if !b.serves(p, c) {
+			if !b.seen.Complete[KindGroup] || !p.exists && !b.seen.Complete[KindService] {
+				b.keep(p, c) // nobody knows whether it serves
+			}
 			continue // not a backend: its groups go
+		}
+		if rest.backends == 0 && !b.seen.Complete[KindGroup] {
+			b.keep(p, c) // nobody knows who else serves
+			continue
 		}
 		if !rest.healthy && (rest.backends == 0 && c.member || b.mayServe(p, c)) {
 			b.refuseDrain(p, c)

@@ -70,7 +70,8 @@ func (b *builder) wantFirewall() {
 // openings gathers the node ports and tags of all groups that there are or should be.
 // A cluster that leaves loses its tags when its groups are gone, and not before.
 func (b *builder) openings() map[string]*opening {
-	groups := maps.Clone(b.seen.Resources)
+	groups := map[ID]Resource{}
+	maps.Copy(groups, b.seen.Resources)
 	maps.Copy(groups, b.want.Resources)
 	openings := map[string]*opening{}
 	for id, r := range groups {

@@ -33,6 +33,7 @@ type scene struct {
 	health    map[ID]map[ID]GroupHealth
 	unhealthy map[string]bool // clusters whose endpoints fail their probes
 	partial   func(*Observed) // what a look lacks
+	read      map[string]*federation.Object
 }
 
 var sceneStart = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
@@ -91,6 +92,7 @@ func newScene(n int) *scene {
 		special: map[string]map[string]string{}, app: map[string]federation.AppPlan{}, plans: map[string]federation.ClusterPlan{},
 		facts: map[string]federation.ClusterFacts{}, machines: map[string]Machine{}, secrets: map[string]KeyPair{},
 		left: map[string]time.Time{}, now: sceneStart, cloud: newModel(), unhealthy: map[string]bool{},
+		read: map[string]*federation.Object{},
 	}
 	for i := range n {
 		s.join(fmt.Sprintf("c%d", i+1))
@@ -198,17 +200,26 @@ func (s *scene) rendered(cluster string) []*federation.Object {
 		if texts[key] == "" {
 			continue
 		}
-		content := map[string]any{}
-		if err := yaml.Unmarshal([]byte(texts[key]), &content); err != nil {
-			panic(err)
-		}
-		o, err := federation.NewObject(content, "apps/nginx/"+strings.ReplaceAll(key, "/", "-")+".yaml")
-		if err != nil {
-			panic(err)
-		}
-		objects = append(objects, o)
+		objects = append(objects, s.object(key, texts[key]))
 	}
 	return objects
+}
+
+// object reads an object; equal texts are one object, as in a real plan.
+func (s *scene) object(key, text string) *federation.Object {
+	if o := s.read[key+text]; o != nil {
+		return o
+	}
+	content := map[string]any{}
+	if err := yaml.Unmarshal([]byte(text), &content); err != nil {
+		panic(err)
+	}
+	o, err := federation.NewObject(content, "apps/nginx/"+strings.ReplaceAll(key, "/", "-")+".yaml")
+	if err != nil {
+		panic(err)
+	}
+	s.read[key+text] = o
+	return o
 }
 
 func (s *scene) look() Observed {

@@ -76,7 +76,8 @@ type State struct {
 	Findings  []federation.Finding
 	Pending   []Action // planned, and not done yet
 	Done      []Deed   // the last ones, the newest first
-	// Settled says that there is nothing to do, as far as can be seen.
+	// Settled says that there is nothing to do, as far as can be seen, and that no
+	// cluster's connections are waited for.
 	Settled bool
 }
 
@@ -296,7 +297,7 @@ func (k *Keeper) keep(s sight) {
 		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s)),
 		Pending:   s.planned.Actions,
 		Done:      k.deeds.newest(),
-		Settled:   s.planned.Settled && k.complete(),
+		Settled:   s.planned.Settled && k.complete() && !s.want.drains(),
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -80,6 +80,16 @@ type Wanted struct {
 	Balancers []Balancer
 }
 
+// drains reports whether the connections of some cluster are given time to end.
+func (w Wanted) drains() bool {
+	for _, r := range w.Resources {
+		if len(r.Mark.Draining) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Balancer says which resources one Ingress's load balancer consists of.
 type Balancer struct {
 	Ingress federation.ObjectRef
