@@ -31,12 +31,17 @@ type googleCloud struct {
 	keeper  *gcp.Keeper
 	stop    func()
 	running sync.WaitGroup
+
+	// A loop that only looks keeps nothing: it looks once at the end, and this is what
+	// was seen.
+	once bool
+	seen gcp.State
 }
 
 // newGoogleCloud makes what keeps the load balancers. Compute Engine is asked only
 // when a federation says so.
 func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
-	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.kubeconfig.Connection, d.options.Version}, log: d.log}
+	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.kubeconfig.Connection, d.options.Version}, log: d.log, once: readOnly}
 	if claims := d.claims; claims != nil && !readOnly {
 		g.mayWrite = func() bool { return claims.HoldsMost(time.Now()) }
 	}
@@ -46,7 +51,7 @@ func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
 // want hands over what the load balancers should be like. A federation that has none
 // ends the keeping, and leaves what is there as it is.
 func (g *googleCloud) want(ctx context.Context, in gcp.Input) {
-	if in.Federation.GCP == nil || in.Federation.GCP.LoadBalancer == federation.LoadBalancerSharedUID {
+	if g.once || in.Federation.GCP == nil || in.Federation.GCP.LoadBalancer == federation.LoadBalancerSharedUID {
 		g.end()
 		return
 	}
@@ -78,7 +83,7 @@ func (g *googleCloud) end() {
 // state returns what is known of Compute Engine; zero where nobody looks.
 func (g *googleCloud) state() gcp.State {
 	if g.keeper == nil {
-		return gcp.State{}
+		return g.seen
 	}
 	return g.keeper.State()
 }
