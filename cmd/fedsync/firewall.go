@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -45,7 +46,7 @@ the repository, the facts, the clusters or Compute Engine could not be asked.`,
 	cmd.Flags().StringVar(&q.facts, "facts", "", "file with what the clusters report, YAML or JSON; - for standard input")
 	cmd.Flags().StringSliceVar(&q.tags, "tags", nil, "network tags of all nodes, instead of those that Compute Engine says they have")
 	cmd.Flags().StringVar(&q.name, "name", "", "name of the rule, instead of fedsync's own")
-	cmd.Flags().DurationVar(&q.timeout, "timeout", 30*time.Second, "how long to wait for the clusters' answers")
+	cmd.Flags().DurationVar(&q.timeout, "timeout", 30*time.Second, "how long to wait for the clusters, and for Compute Engine")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := q.check(args); err != nil {
 			return err
@@ -190,7 +191,12 @@ func (q *firewallQuestion) seen(cmd *cobra.Command, in *gcp.Input, log *zap.Logg
 		in.Facts = facts
 		return gcp.Observed{Machines: machines}, nil, nil
 	}
-	p, err := daemon.PreviewCloud(cmd.Context(), q.cfg, *in, log)
+	ctx, cancel := context.WithTimeout(cmd.Context(), q.timeout)
+	defer cancel()
+	p, err := daemon.PreviewCloud(ctx, q.cfg, *in, log)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer within %s", q.timeout)
+	}
 	if err != nil {
 		return gcp.Observed{}, nil, fmt.Errorf("read the nodes' network tags: %w\nname them with --tags, or under spec.gcp.tags in %s", err, federation.FileName)
 	}

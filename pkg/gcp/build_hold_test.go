@@ -2,6 +2,7 @@ package gcp
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -18,9 +19,11 @@ func TestWhatCannotBeKnownStays(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*scene){
-		"broken in one cluster":    func(s *scene) { s.app["c1"] = federation.AppPlan{Broken: true} },
-		"broken in all clusters":   func(s *scene) { s.app["c1"], s.app["c2"] = federation.AppPlan{Broken: true}, federation.AppPlan{Broken: true} },
-		"excluded":                 func(s *scene) { s.plans["c1"] = federation.ClusterPlan{Excluded: "its UID is another"} },
+		"broken in one cluster": func(s *scene) { s.app["c1"] = federation.AppPlan{Broken: true} },
+		"broken in all clusters": func(s *scene) {
+			s.app["c1"], s.app["c2"] = federation.AppPlan{Broken: true}, federation.AppPlan{Broken: true}
+		},
+		"excluded": func(s *scene) { s.plans["c1"] = federation.ClusterPlan{Excluded: "its UID is another"} },
 		"gone, and one is excluded": func(s *scene) {
 			delete(s.objects, "Ingress/nginx")
 			s.plans["c1"] = federation.ClusterPlan{Excluded: "its UID is another"}
@@ -165,11 +168,15 @@ func TestRefusals(t *testing.T) {
 			}, `path "/a/*/b" cannot be matched`,
 		},
 		"probes that differ": {
-			func(s *scene) { s.instead("c2", "ReplicaSet/nginx", strings.Replace(replicasYAML, "/healthz", "/other", 1)) },
+			func(s *scene) {
+				s.instead("c2", "ReplicaSet/nginx", strings.Replace(replicasYAML, "/healthz", "/other", 1))
+			},
 			"differ between clusters c1 and c2",
 		},
 		"Ingress that differs": {
-			func(s *scene) { s.instead("c2", "Ingress/nginx", strings.Replace(ingressYAML, "number: 80", "name: http", 1)) },
+			func(s *scene) {
+				s.instead("c2", "Ingress/nginx", strings.Replace(ingressYAML, "number: 80", "name: http", 1))
+			},
 			"differs between clusters c1 and c2",
 		},
 		"nothing to listen at": {func(s *scene) { s.annotate("kubernetes.io/ingress.allow-http", "false") }, "it would listen at no port"},
@@ -207,11 +214,14 @@ func TestRefusals(t *testing.T) {
 			s := newScene(2)
 			test.change(s)
 			want := s.build()
+			if again := s.build(); !reflect.DeepEqual(want, again) {
+				t.Errorf("the second look leads to another end:\n%s\n%s", findings(want), findings(again))
+			}
 			text := findings(want)
 			if !strings.HasPrefix(text, "E ") || !strings.Contains(text, test.want) {
 				t.Errorf("findings:\n%s\nwant one of severity E with %q", text, test.want)
 			}
-			for id := range want.Resources {
+			for id := range made(want) {
 				t.Errorf("half a load balancer: %s", id)
 			}
 			if len(want.Balancers) != 1 || want.Balancers[0].Refused == "" {

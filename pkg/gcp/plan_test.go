@@ -11,8 +11,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// planScene is a small federation: one Ingress with one Service, in clusters c0 and c1.
-func planScene() *world {
+// smallWorld is a small federation: one Ingress with one Service, in clusters c0 and c1.
+func smallWorld() *world {
 	c := func(n string) *testCluster {
 		return &testCluster{zones: []string{"zone-a"}, rate: 100, nodes: map[string]string{n + "-n1": "10." + n[1:] + ".0.1", n + "-n2": "10." + n[1:] + ".0.2"}}
 	}
@@ -65,7 +65,7 @@ var (
 )
 
 func TestAnEmptyProjectGetsTheLoadBalancerInOrder(t *testing.T) {
-	got := lines(Plan(planScene().wanted(), newModel().look()))
+	got := lines(Plan(smallWorld().wanted(), newModel().look()))
 	want := strings.TrimSpace(`
 + create  address fs-web-0  missing
 + create  firewall rule fs-fw  missing
@@ -167,7 +167,7 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 - delete  firewall rule fs-fw  left over: no Ingress needs it any more`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := planScene()
+			w := smallWorld()
 			m := built(t, w)
 			c.change(w)
 			p := Plan(w.wanted(), m.look())
@@ -262,7 +262,7 @@ E balancer-fixed compute/ForwardingRule/fs-0-fs-web-0-80: forwarding rule fs-0-f
 ~ update  firewall rule fs-fw  fields: allowed: adds 30301; sourceRanges: adds 130.211.0.0/22, 35.191.0.0/16; targetTags: adds tag-c1`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := planScene()
+			w := smallWorld()
 			m := built(t, w)
 			is := m.look()
 			c.change(w, m, &is)
@@ -278,7 +278,7 @@ E balancer-fixed compute/ForwardingRule/fs-0-fs-web-0-80: forwarding rule fs-0-f
 }
 
 func TestAFirewallRuleNeverLosesAllItsTags(t *testing.T) {
-	w := planScene()
+	w := smallWorld()
 	m := built(t, w)
 	want := w.wanted()
 	r := want.Resources[idFirewall]
@@ -293,7 +293,7 @@ func TestAFirewallRuleNeverLosesAllItsTags(t *testing.T) {
 }
 
 func TestAFirewallRuleStaysWhileGroupsNeedIt(t *testing.T) {
-	w := planScene()
+	w := smallWorld()
 	m := built(t, w)
 	w.firewall = false
 	if p := Plan(w.wanted(), m.look()); len(p.Actions) > 0 || p.Settled {
@@ -302,7 +302,7 @@ func TestAFirewallRuleStaysWhileGroupsNeedIt(t *testing.T) {
 }
 
 func TestAHandMadeOpeningIsClosed(t *testing.T) {
-	w := planScene()
+	w := smallWorld()
 	m := built(t, w)
 	r := m.resources[idFirewall]
 	f, _ := r.Spec.(Firewall)
@@ -319,7 +319,7 @@ func TestAHandMadeOpeningIsClosed(t *testing.T) {
 }
 
 func TestTheUsersAddressIsAwaited(t *testing.T) {
-	w := planScene()
+	w := smallWorld()
 	w.ingresses["web"].own = true
 	m := newModel()
 	p := Plan(w.wanted(), m.look())
@@ -336,7 +336,7 @@ func TestTheUsersAddressIsAwaited(t *testing.T) {
 }
 
 func TestAnAddressThatAnotherRuleHasIsAConflict(t *testing.T) {
-	w := planScene()
+	w := smallWorld()
 	w.ingresses["web"].own = true
 	m := newModel()
 	address := ID{Kind: KindAddress, Name: "user-web-0"}
@@ -355,7 +355,7 @@ func TestAnAddressThatAnotherRuleHasIsAConflict(t *testing.T) {
 }
 
 func TestAGroupOfAnotherSubnetworkIsReplacedOnlyWhenUnused(t *testing.T) {
-	w := planScene()
+	w := smallWorld()
 	m := built(t, w)
 	r := m.resources[idGroup0]
 	g, _ := r.Spec.(Group)
@@ -379,7 +379,7 @@ func TestAGroupOfAnotherSubnetworkIsReplacedOnlyWhenUnused(t *testing.T) {
 }
 
 func TestEndpointsGoInBatches(t *testing.T) {
-	w := planScene()
+	w := smallWorld()
 	nodes := map[string]string{}
 	for i := range 1201 {
 		nodes[fmt.Sprintf("c0-m%04d", i)] = fmt.Sprintf("10.9.%d.%d", i/250, i%250)
@@ -403,7 +403,7 @@ func TestEndpointsGoInBatches(t *testing.T) {
 }
 
 func TestOtherMarksAreWrittenWhereTheyCanBe(t *testing.T) {
-	w := planScene()
+	w := smallWorld()
 	m := built(t, w)
 	want := w.wanted()
 	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("x", 3600))
@@ -433,7 +433,7 @@ func TestOtherMarksAreWrittenWhereTheyCanBe(t *testing.T) {
 }
 
 func TestAFindingNamesTheIngressesFile(t *testing.T) {
-	w := planScene()
+	w := smallWorld()
 	m := built(t, w)
 	r := m.resources[idMap]
 	r.Mark = Mark{}
@@ -495,7 +495,7 @@ func TestDiffersNamesEachField(t *testing.T) {
 
 func TestUsersAreTheKindsThatRefer(t *testing.T) {
 	// The table of users must hold whatever refs can return.
-	want := planScene().wanted()
+	want := smallWorld().wanted()
 	used := map[Kind]map[Kind]bool{}
 	for id, r := range want.Resources {
 		for _, ref := range r.Spec.refs() {

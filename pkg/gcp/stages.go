@@ -80,6 +80,16 @@ type Wanted struct {
 	Balancers []Balancer
 }
 
+// drains reports whether the connections of some cluster are given time to end.
+func (w Wanted) drains() bool {
+	for _, r := range w.Resources {
+		if len(r.Mark.Draining) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Balancer says which resources one Ingress's load balancer consists of.
 type Balancer struct {
 	Ingress federation.ObjectRef
@@ -97,6 +107,7 @@ type Balancer struct {
 	Groups map[string][]ID
 	// Refused says why it is not built, or not changed; empty where it is.
 	Refused string
+	Waits   bool // Refused passes by itself
 }
 
 // Verb is what an action does.

@@ -1,0 +1,291 @@
+package gcp
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/api/compute/v1"
+	"google.golang.org/api/option"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
+)
+
+// lab is a keeper at work on a stand-in, within a bubble of simulated time. Its scene
+// says what is wanted.
+type lab struct {
+	*scene
+	t      testing.TB
+	server *gcetest.Server
+	nodes  *nodeNet
+	hand   *compute.Service // of another client
+	keys   KeyReader
+	log    *zap.Logger
+	qps    float64 // the client's, unless 0
+	may    atomic.Bool
+
+	broken func() // when the stand-in breaks a connection, unless nil
+
+	ctx    context.Context // of the lab
+	cancel context.CancelFunc
+	wire   *wire // of the keeper that runs
+	keeper *Keeper
+	stop   func()
+}
+
+const labProject = "shop"
+
+// newLab makes a lab of n clusters. The keeper does not run yet.
+func newLab(t testing.TB, n int, options ...func(*gcetest.Options)) *lab {
+	l := &lab{scene: newScene(n), t: t, nodes: &nodeNet{dead: map[string]bool{}}, log: zap.NewNop(), stop: func() {}}
+	o := gcetest.Options{Projects: []string{labProject}, OperationTime: operationTimes, Dial: l.nodes.dial}
+	for _, set := range options {
+		set(&o)
+	}
+	l.server = gcetest.New(o)
+	l.server.AddNetwork(labProject, "default")
+	l.may.Store(true)
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.hand, _ = compute.NewService(t.Context(), option.WithEndpoint("http://127.0.0.1/compute/v1/"), option.WithoutAuthentication(),
+		option.WithHTTPClient(&http.Client{Transport: &wire{handler: l.server.Handler()}}))
+	l.sync()
+	return l
+}
+
+// close ends all that runs in the bubble.
+func (l *lab) close() {
+	l.cancel()
+	l.stop()
+	l.server.Close()
+}
+
+// sync gives the stand-in the machines of the scene.
+func (l *lab) sync() {
+	for _, m := range l.machines {
+		l.server.SetInstance(instanceOf(m))
+	}
+}
+
+// want tells the keeper what the scene wants.
+func (l *lab) want() {
+	l.sync()
+	if l.keeper != nil {
+		l.keeper.Want(l.input())
+	}
+}
+
+// input is the scene's as it is now, of which nothing is shared with it.
+func (l *lab) input() *Input {
+	l.now = time.Now()
+	in := l.scene.input()
+	f := *l.federation
+	f.Clusters = slices.Clone(f.Clusters)
+	in.Federation = &f
+	in.Facts.Clusters = maps.Clone(in.Facts.Clusters)
+	return &in
+}
+
+// start runs a keeper that knows nothing of any before.
+func (l *lab) start() {
+	l.wire = &wire{handler: l.server.Handler(), mutation: time.Now(), broken: l.broken}
+	client, err := NewCompute(l.t.Context(), Options{
+		Project: labProject, Endpoint: "http://127.0.0.1", QPS: l.qps, Log: l.log,
+		HTTPClient: &http.Client{Transport: l.wire},
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.keeper = NewKeeper(KeeperOptions{Cloud: client, MayWrite: l.may.Load, Keys: l.keys, Log: l.log})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	keeper := l.keeper
+	go func() {
+		defer close(done)
+		keeper.Run(ctx)
+	}()
+	l.stop = func() {
+		cancel()
+		<-done
+		l.stop = func() {}
+	}
+	l.keeper.Want(l.input())
+}
+
+// restart kills the keeper and starts another.
+func (l *lab) restart() {
+	l.stop()
+	l.start()
+}
+
+// crash kills the keeper, and starts another a second later.
+func (l *lab) crash() {
+	stop := l.stop
+	go func() { // a call of its own is still under way
+		stop()
+		time.Sleep(time.Second)
+		l.start()
+	}()
+}
+
+// settle waits until nothing is to be done, and nothing was for half a minute, and
+// returns when it was done.
+func (l *lab) settle() time.Duration {
+	began := time.Now()
+	for time.Since(began) < 30*time.Minute {
+		time.Sleep(time.Second)
+		if l.keeper.State().Settled && l.wire.quiet() >= 30*time.Second {
+			return time.Since(began) - l.wire.quiet()
+		}
+	}
+	l.t.Fatalf("not settled after %s:\n%s", time.Since(began), l.status())
+	return 0
+}
+
+// healthy waits until all clusters serve, and returns how long that took.
+func (l *lab) healthy() time.Duration {
+	began := time.Now()
+	for time.Since(began) < 30*time.Minute {
+		if l.serving() == len(l.federation.Clusters) {
+			return time.Since(began)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	l.t.Fatalf("not healthy after %s:\n%s", time.Since(began), l.status())
+	return 0
+}
+
+// serving is how many clusters serve behind every load balancer, by the keeper.
+func (l *lab) serving() int {
+	balancers := l.keeper.State().Balancers
+	if len(balancers) == 0 {
+		return 0
+	}
+	least := len(l.federation.Clusters)
+	for _, b := range balancers {
+		n := 0
+		for _, c := range b.Clusters {
+			if c.State == federation.TrafficServing {
+				n++
+			}
+		}
+		least = min(least, n)
+	}
+	return least
+}
+
+// status is what the keeper knows, for messages.
+func (l *lab) status() string {
+	s := l.keeper.State()
+	var b strings.Builder
+	fmt.Fprintf(&b, "looked %s ago, settled %v, error %q\n", time.Since(s.Looked), s.Settled, s.Error)
+	for _, a := range s.Pending {
+		fmt.Fprintf(&b, "  pending %s\n", a)
+	}
+	for _, f := range s.Findings {
+		fmt.Fprintf(&b, "  finding %s %s: %s\n", f.Severity, f.ID, f.Message)
+	}
+	for i, d := range s.Done {
+		if i < 12 {
+			fmt.Fprintf(&b, "  done %s %s: %s\n", d.At.Format("15:04:05"), d.Action, d.Error)
+		}
+	}
+	for _, balancer := range s.Balancers {
+		for _, c := range balancer.Clusters {
+			fmt.Fprintf(&b, "  cluster %s %s %d/%d %s\n", c.Cluster, c.State, c.Healthy, c.Endpoints, c.Reason)
+		}
+	}
+	return b.String()
+}
+
+// end is what there is on the stand-in, without what differs from run to run: ids,
+// times, locks and numbers of addresses.
+func (l *lab) end() string {
+	snapshot := l.server.Snapshot()
+	snapshot.Operations = nil
+	data, err := json.Marshal(snapshot)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	text := string(data)
+	for _, a := range snapshot.Addresses {
+		text = strings.ReplaceAll(text, `"`+a.Address+`"`, `"IP of `+a.Name+`"`)
+	}
+	var content any
+	if err := json.Unmarshal([]byte(text), &content); err != nil {
+		l.t.Fatal(err)
+	}
+	data, err = json.MarshalIndent(normal(content), "", " ")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return string(data)
+}
+
+// normal drops what differs from run to run.
+func normal(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, field := range []string{"id", "creationTimestamp", "fingerprint", "labelFingerprint", "generatedId"} {
+			delete(v, field)
+		}
+		if text, ok := v["description"].(string); ok {
+			m := readMark(text)
+			m.Rated = time.Time{}
+			v["description"] = m.text()
+		}
+		for key := range v {
+			v[key] = normal(v[key])
+		}
+	case []any:
+		for i := range v {
+			v[i] = normal(v[i])
+		}
+		slices.SortStableFunc(v, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	}
+	return v
+}
+
+// changes are those of the stand-in's history since a time, as "method name".
+func (l *lab) changes(since time.Time) []string {
+	var all []string
+	for path, changes := range l.server.History() {
+		for _, c := range changes {
+			if c.Time.After(since) {
+				all = append(all, c.Method+" "+path[strings.LastIndexByte(path, '/')+1:])
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// callCounts are the calls that the stand-in had, by method.
+func (l *lab) callCounts() map[string]int {
+	counts := map[string]int{}
+	for _, c := range l.server.Calls() {
+		counts[c.Method]++
+	}
+	return counts
+}
+
+// firstDifference is the first line in which two texts differ, with some around it.
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range max(len(g), len(w)) {
+		if i < len(g) && i < len(w) && g[i] == w[i] {
+			continue
+		}
+		from := max(0, i-12)
+		return fmt.Sprintf("line %d: got\n%s\nwant\n%s", i, strings.Join(g[min(from, len(g)):min(i+6, len(g))], "\n"), strings.Join(w[min(from, len(w)):min(i+6, len(w))], "\n"))
+	}
+	return "no difference"
+}
