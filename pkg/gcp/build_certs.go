@@ -169,7 +169,7 @@ func (b *builder) balancer(f *front) Balancer {
 	balancer := Balancer{
 		Ingress: f.ref, App: f.app, File: f.file, Address: f.address,
 		Clusters: b.behind(f),
-		Services: map[string]ID{}, Groups: map[string][]ID{}, Refused: f.idle,
+		Services: map[string]ID{}, Groups: map[string][]ID{}, Refused: f.idle, Waits: f.waits(),
 	}
 	for key := range f.routes.ports {
 		p := b.ports[key]

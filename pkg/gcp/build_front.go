@@ -41,6 +41,8 @@ type front struct {
 
 	// idle is why it is not built or changed; empty where it is.
 	idle string
+	// refused says that only a person can change that.
+	refused bool
 
 	routes  routes
 	address ID
@@ -52,6 +54,9 @@ type front struct {
 // active reports whether the load balancer is built.
 func (f *front) active() bool { return f.idle == "" }
 
+// waits reports whether it is not built for a reason that passes by itself.
+func (f *front) waits() bool { return f.idle != "" && !f.refused }
+
 // wait leaves what there is of the load balancer as it is, for now.
 func (f *front) wait(reason string) {
 	if f.idle == "" {
@@ -62,6 +67,7 @@ func (f *front) wait(reason string) {
 // refuse leaves what there is of the load balancer as it is until a person changes
 // something, and says so.
 func (b *builder) refuse(f *front, id, cluster, message, remedy string) {
+	f.refused = f.refused || f.idle == ""
 	f.wait(message)
 	b.warn(f, federation.SeverityError, id, cluster, message, remedy)
 }

@@ -107,7 +107,7 @@ func (b *builder) holdService(f *front, id ID) {
 // heldBalancer says what the load balancer consists of that is left as it is.
 func (b *builder) heldBalancer(f *front, services []ID) Balancer {
 	balancer := Balancer{
-		Ingress: f.ref, App: f.app, File: f.file, Refused: f.idle,
+		Ingress: f.ref, App: f.app, File: f.file, Refused: f.idle, Waits: f.waits(),
 		Clusters: b.behind(f),
 		Services: map[string]ID{}, Groups: map[string][]ID{},
 	}
