@@ -162,7 +162,7 @@ func (b *builder) judgeFront(f *front) {
 		switch {
 		case c.brokenApp(f.app):
 			f.wait(fmt.Sprintf("app %s cannot be rendered for cluster %s", f.app, c.name))
-		case c.mute == "its plan is provisional":
+		case c.provisional:
 			f.wait("the plan of cluster " + c.name + " is provisional")
 		}
 	}
