@@ -213,7 +213,8 @@ func (v view) shareTone(s federation.ReplicasShare) string {
 		return "warn"
 	case federation.ShareLost, federation.ShareNone, federation.ShareDrained:
 		return "dim"
-	case federation.ShareByWeight, federation.ShareByMin, federation.ShareByMax, federation.ShareByCurrent, federation.ShareHeld:
+	case federation.ShareByWeight, federation.ShareByMin, federation.ShareByMax, federation.ShareByCurrent,
+		federation.ShareHeld, federation.ShareDrained:
 	}
 	switch {
 	case s.Overflow > 0:
@@ -243,6 +244,8 @@ func shareWords(b federation.ShareBasis) string {
 		return "placed elsewhere"
 	case federation.ShareLost:
 		return "declared lost"
+	case federation.ShareDrained:
+		return "drained"
 	case federation.ShareKept:
 		return "cannot be seen"
 	case federation.ShareDrained:
