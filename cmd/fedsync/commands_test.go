@@ -39,7 +39,7 @@ const patience = 90 * time.Second
 //	    reads and changes clusters as other people would: see clusterCommand
 //	kubeconfig …
 //	    changes the script's kubeconfig: see kubeconfigCommand
-//	google PROJECT FILE
+//	google PROJECT [FILE]
 //	    serves a stand-in for Compute Engine: see googleCommand
 //	waitlog FILE REGEXP
 //	    waits until a line of a file, such as the log of a daemon, matches; the

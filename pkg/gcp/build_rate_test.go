@@ -68,6 +68,7 @@ func TestRatesChangeInSteps(t *testing.T) {
 	s := newScene(2)
 	s.annotate("fedsync.dev/max-rate-per-replica", "100")
 	s.settle(t) // 200 and 100
+	s.pass(ratePace)
 	s.change("c1", func(f *federation.ClusterFacts) {
 		f.Workloads = slices.Clone(f.Workloads)
 		f.Workloads[0].Ready = 6
