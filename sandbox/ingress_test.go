@@ -149,17 +149,19 @@ func TestIngressWaitsForANodePort(t *testing.T) {
 func TestOnlyIngressesOfGLBCsClassAreTaken(t *testing.T) {
 	c, ns := client(t, 0), namespace(t, 0)
 	createService(t, c, ns, "web")
-	gce := "gce"
-	named := func(i *networkingv1.Ingress) { i.Spec.IngressClassName = &gce }
+	named := func(class string) func(*networkingv1.Ingress) {
+		return func(i *networkingv1.Ingress) { i.Spec.IngressClassName = &class }
+	}
 	createIngress(t, c, ns, "nginx", map[string]string{classAnnotation: "nginx"})
-	createIngress(t, c, ns, "by-field", nil, named)
+	createIngress(t, c, ns, "by-field", nil, named("gce"))
+	createIngress(t, c, ns, "global", nil, named("fedsync-global"))
 	createIngress(t, c, ns, "by-annotation", map[string]string{classAnnotation: "gce"})
 	createIngress(t, c, ns, "empty", map[string]string{classAnnotation: ""})
 	createIngress(t, c, ns, "last", nil)
 	for _, name := range []string{"by-annotation", "empty", "last"} {
 		address(t, c, ns, name)
 	}
-	for _, name := range []string{"nginx", "by-field"} {
+	for _, name := range []string{"nginx", "by-field", "global"} {
 		i := getIngress(t, c, ns, name)
 		if len(i.Status.LoadBalancer.Ingress) != 0 || i.Annotations[written+"url-map"] != "" {
 			t.Errorf("%s was taken: %v %v", name, i.Status.LoadBalancer.Ingress, i.Annotations)

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,6 +26,7 @@ import (
 	"github.com/fedsync/fedsync/sandbox/control"
 	"github.com/fedsync/fedsync/sandbox/faults"
 	"github.com/fedsync/fedsync/sandbox/forge"
+	"github.com/fedsync/fedsync/sandbox/gcp"
 	"github.com/fedsync/fedsync/sandbox/ingress"
 )
 
@@ -33,6 +35,7 @@ type Options struct {
 	Clusters int
 	Nodes    int // per cluster
 	Forge    bool
+	GCP      *GCP    // nil: no stand-in for Compute Engine, and nodes answer nothing
 	Faulty   bool    // the kubeconfig leads through proxies of package faults
 	Webhook  Webhook // registered with the forge if it has a URL
 	Dir      string  // everything is kept in it, and it is removed at the end; empty means a new temporary one
@@ -55,6 +58,8 @@ type Sandbox struct {
 	etcd      *etcd // the store that all clusters share
 	addresses *ingress.Addresses
 	clusters  []*cluster.Cluster
+	machines  *machines // nil unless asked for, as what follows
+	engine    *gcp.Engine
 	fronts    *faults.Fronts
 	faulty    *faultPort // nil unless asked for
 	control   *control.Server
@@ -104,6 +109,9 @@ func (s *Sandbox) up(ctx context.Context) error {
 	if err := s.prepareFronts(); err != nil {
 		return err
 	}
+	if err := s.startGCP(); err != nil {
+		return err
+	}
 	if err := s.writeKubeconfigs(); err != nil {
 		return err
 	}
@@ -134,7 +142,7 @@ func (s *Sandbox) up(ctx context.Context) error {
 	if err := starting.Wait(); err != nil {
 		return err
 	}
-	if s.control, err = control.Listen(filepath.Join(s.dir, "control.sock"), s.clusters, s.fronts); err != nil {
+	if s.control, err = control.Listen(filepath.Join(s.dir, "control.sock"), s.subjects()); err != nil {
 		return err
 	}
 	s.Description = s.describe(repository)
@@ -169,6 +177,7 @@ func (s *Sandbox) Close() error {
 	for _, c := range s.clusters {
 		errs = append(errs, c.Close())
 	}
+	s.stopGCP()
 	errs = append(errs, s.group.Close())
 	s.fail(nil)
 	if s.etcd != nil {
@@ -215,7 +224,9 @@ func (s *Sandbox) prepareClusters() error {
 			Paths:  s.options.Paths,
 			Group:  s.group,
 			Ended:  s.fail,
-			Beside: s.standIn,
+			Beside: s.beside,
+
+			Outside: s.options.GCP != nil && i >= s.options.Clusters-s.options.GCP.Outside,
 		})
 		if err != nil {
 			return err
@@ -247,9 +258,28 @@ func (s *Sandbox) writeKubeconfigs() error {
 	return nil
 }
 
+// subjects are what can be controlled from outside.
+func (s *Sandbox) subjects() control.Subjects {
+	subjects := control.Subjects{Clusters: s.clusters, Fronts: s.fronts}
+	if s.engine != nil {
+		subjects.Nodes, subjects.GCP = s.machines, s.engine
+	}
+	return subjects
+}
+
+// beside plays what a cluster has beside its control plane.
+func (s *Sandbox) beside(ctx context.Context, c *cluster.Cluster) {
+	var playing sync.WaitGroup
+	playing.Go(func() { s.standIn(ctx, c) })
+	if s.machines != nil {
+		playing.Go(func() { s.playNodes(ctx, c) })
+	}
+	playing.Wait()
+}
+
 // standIn plays GLBC in a cluster.
 func (s *Sandbox) standIn(ctx context.Context, c *cluster.Cluster) {
-	log, err := os.OpenFile(filepath.Join(c.Logs(), "ingress.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := openLog(c.Logs(), "ingress.log")
 	if err != nil {
 		s.fail(fmt.Errorf("stand in for GLBC in %s: %w", c.Name(), err))
 		return
@@ -301,6 +331,7 @@ type Description struct {
 	Repository string            `json:"repository"`       // a bare Git repository, empty
 	Control    string            `json:"control"`          // the Unix socket of package control
 	Faults     string            `json:"faults,omitempty"` // of a faulty sandbox: the URL of its front, as package faults answers
+	GCP        *gcp.Description  `json:"gcp,omitempty"`
 	Forge      *forge.Forge      `json:"forge,omitempty"`
 }
 
@@ -320,6 +351,9 @@ func (s *Sandbox) describe(repository string) Description {
 	}
 	if s.faulty != nil {
 		d.Faults = s.faulty.url()
+	}
+	if s.engine != nil {
+		d.GCP = s.engine.Describe()
 	}
 	for _, c := range s.clusters {
 		d.Clusters = append(d.Clusters, c.Name())

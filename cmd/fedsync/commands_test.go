@@ -39,6 +39,8 @@ const patience = 90 * time.Second
 //	    reads and changes clusters as other people would: see clusterCommand
 //	kubeconfig …
 //	    changes the script's kubeconfig: see kubeconfigCommand
+//	google PROJECT [FILE]
+//	    serves a stand-in for Compute Engine: see googleCommand
 //	waitlog FILE REGEXP
 //	    waits until a line of a file, such as the log of a daemon, matches; the
 //	    first group of the expression becomes $MATCH
@@ -54,6 +56,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"clusters":   clustersCommand,
 		"cluster":    clusterCommand,
 		"kubeconfig": kubeconfigCommand,
+		"google":     googleCommand,
 		"waitlog":    waitlogCommand,
 		"waitreport": waitreportCommand,
 		"waitexec":   waitexecCommand,

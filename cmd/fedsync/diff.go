@@ -29,11 +29,14 @@ adopted (it exists and is not fedsync's yet) or pruned, and the fields with thei
 values before and after. What is equal in several clusters is printed once, with
 their names. What a Secret holds is never shown, only that it would change.
 
+Where fedsync keeps load balancers on Google Cloud, what it would do there follows, in the
+order in which it would.
+
 Only commits are compared: changes that are not committed are named on standard
 error. A controller's own changes, such as a status, are no difference.
 
-Exit status 0 when nothing would change, 1 when something would or a cluster could
-not be compared, 2 when no cluster answers.`,
+Exit status 0 when nothing would change, 1 when something would or a cluster, or Compute
+Engine, could not be compared, 2 when no cluster answers.`,
 		Example: `  fedsync diff
   fedsync diff --revision new-ports --repo https://forge.example/team/web.git
   fedsync diff -o json | jq '.differences[].object'`,
@@ -65,6 +68,7 @@ type diffReport struct {
 	Revision    federation.Revision  `json:"revision"`
 	Differences []objectDiff         `json:"differences"`
 	Clusters    []clusterDiff        `json:"clusters"`
+	Cloud       *cloudDiff           `json:"cloud,omitempty"` // nil where fedsync keeps no load balancers
 	Findings    []federation.Finding `json:"findings"`
 }
 
@@ -129,6 +133,7 @@ func newDiffReport(c *daemon.Comparison) *diffReport {
 		Revision:    c.Report.Revision,
 		Differences: []objectDiff{},
 		Clusters:    make([]clusterDiff, len(c.Report.Clusters)),
+		Cloud:       newCloudDiff(c.Report.Cloud),
 		Findings:    []federation.Finding{},
 	}
 	d.Findings = append(d.Findings, c.Findings...)
@@ -202,10 +207,10 @@ func verb(a federation.Action) string {
 	return string(a)
 }
 
-// equal says whether every cluster was compared, nothing would change and no
+// equal says whether everything was compared, nothing would change and no
 // finding is an error.
 func (d *diffReport) equal() bool {
-	return len(d.Differences) == 0 &&
+	return len(d.Differences) == 0 && d.Cloud.equal() &&
 		!slices.ContainsFunc(d.Clusters, func(c clusterDiff) bool { return !c.Compared }) &&
 		!slices.ContainsFunc(d.Findings, func(f federation.Finding) bool { return f.Severity == federation.SeverityError })
 }
@@ -230,6 +235,7 @@ func (d *diffReport) write(w io.Writer) {
 			f.write(w)
 		}
 	}
+	d.Cloud.write(w)
 	if len(d.Findings) > 0 {
 		fmt.Fprintln(w)
 		_ = writeFindings(w, d.Findings) // equal decides the exit status

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -12,9 +13,10 @@ import (
 
 // explanation is what was decided, and why, in the form of its JSON.
 type explanation struct {
-	Revision federation.Revision           `json:"revision"`
-	Ports    []federation.PortDecision     `json:"ports"`
-	Replicas []federation.ReplicasDecision `json:"replicas"`
+	Revision  federation.Revision           `json:"revision"`
+	Ports     []federation.PortDecision     `json:"ports"`
+	Replicas  []federation.ReplicasDecision `json:"replicas"`
+	Ingresses []federation.IngressDecision  `json:"ingresses,omitempty"`
 }
 
 // newExplanation takes the decisions of a plan; with a cluster, those that concern
@@ -24,6 +26,7 @@ func newExplanation(plan federation.Plan, plans []federation.ClusterPlan, cluste
 	if cluster == "" {
 		e.Ports = append(e.Ports, plan.Ports...)
 		e.Replicas = append(e.Replicas, plan.Replicas...)
+		e.Ingresses = plan.Ingresses
 		return e
 	}
 	there := map[federation.ObjectRef]bool{}
@@ -50,6 +53,12 @@ func newExplanation(plan federation.Plan, plans []federation.ClusterPlan, cluste
 			e.Replicas = append(e.Replicas, d)
 		}
 	}
+	for _, d := range plan.Ingresses {
+		d.Clusters = slices.DeleteFunc(slices.Clone(d.Clusters), func(c federation.IngressClass) bool { return c.Cluster != cluster })
+		if len(d.Clusters) > 0 {
+			e.Ingresses = append(e.Ingresses, d)
+		}
+	}
 	return e
 }
 
@@ -67,7 +76,7 @@ func (e explanation) print(w io.Writer, format string) error {
 // write prints the decisions for people.
 func (e explanation) write(w io.Writer) {
 	fmt.Fprintf(w, "%s\n", e.Revision)
-	if len(e.Ports) == 0 && len(e.Replicas) == 0 {
+	if len(e.Ports) == 0 && len(e.Replicas) == 0 && len(e.Ingresses) == 0 {
 		fmt.Fprintln(w, "no node port and no replica count had to be decided")
 	}
 	for i, d := range e.Ports {
@@ -79,6 +88,10 @@ func (e explanation) write(w io.Writer) {
 	for _, d := range e.Replicas {
 		fmt.Fprintf(w, "\n%s\n", place(d.Object, d.File))
 		writeReplicas(w, d)
+	}
+	for _, d := range e.Ingresses {
+		fmt.Fprintf(w, "\n%s\n", place(d.Ingress, d.File))
+		writeClasses(w, d)
 	}
 }
 
@@ -134,6 +147,37 @@ func writeReplicas(w io.Writer, d federation.ReplicasDecision) {
 		fmt.Fprintf(t, "  %s\t%d\t%d\t%d\t%s\t%s\n", s.Cluster, s.Replicas, s.Share, s.Overflow, live, because(s.Basis))
 	}
 	_ = t.Flush() // the error is the writer's, which nobody reads after this
+}
+
+// writeClasses shows which class each cluster gets for an Ingress, and why.
+func writeClasses(w io.Writer, d federation.IngressDecision) {
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(t, "  CLUSTER\tCLASS IN GIT\tCLASS\tBECAUSE")
+	for _, c := range d.Clusters {
+		class := cmp.Or(c.Class, "none")
+		if c.Basis == federation.ClassUnknown {
+			class = "as it is"
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", c.Cluster, cmp.Or(c.Git, "none"), class, classWords(c.Basis))
+	}
+	_ = t.Flush() // the error is the writer's, which nobody reads after this
+}
+
+// classWords say what made a class.
+func classWords(b federation.ClassBasis) string {
+	switch b {
+	case federation.ClassOurs:
+		return "fedsync makes its load balancer, and no controller there may build another"
+	case federation.ClassMoves:
+		return federation.AnnotationMove + " allows it, and the cluster takes traffic behind fedsync's load balancer"
+	case federation.ClassStays:
+		return "Google's controller serves it there; " + federation.AnnotationMove + ": " + federation.MoveAllowed + " lets it leave"
+	case federation.ClassWaits:
+		return "Google's controller serves it there until the cluster takes traffic behind fedsync's load balancer"
+	case federation.ClassUnknown:
+		return "it is not known whether Google's controller serves it there"
+	}
+	return string(b)
 }
 
 // because says in words what made a share.

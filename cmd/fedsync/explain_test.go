@@ -49,6 +49,13 @@ func decided() federation.Plan {
 				{Cluster: "europe", Share: 14, Replicas: 14, Live: -1, Basis: federation.ShareByMax},
 			},
 		}},
+		Ingresses: []federation.IngressDecision{{
+			App: "nginx", Ingress: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "web", Name: "nginx"}, File: "apps/nginx/ingress.yaml",
+			Clusters: []federation.IngressClass{
+				{Cluster: "asia", Git: "gce", Basis: federation.ClassUnknown},
+				{Cluster: "europe", Class: federation.ClassGlobal, Basis: federation.ClassOurs},
+			},
+		}},
 	}
 }
 
@@ -73,6 +80,11 @@ apps/ReplicaSet/web/nginx  apps/nginx/replicaset.yaml
   CLUSTER   REPLICAS   SHARE   OVERFLOW   LIVE   BECAUSE
   asia      13         10      3          17     it has room for no more
   europe    14         14      0          -      its maxReplicas
+
+networking.k8s.io/Ingress/web/nginx  apps/nginx/ingress.yaml
+  CLUSTER   CLASS IN GIT   CLASS            BECAUSE
+  asia      gce            as it is         it is not known whether Google's controller serves it there
+  europe    none           fedsync-global   fedsync makes its load balancer, and no controller there may build another
 `},
 		{"one cluster", "europe", plan.Clusters[1:], `main@1a2b3c4
 
@@ -86,6 +98,10 @@ apps/ReplicaSet/web/nginx  apps/nginx/replicaset.yaml
   26 in Git, 2 could be placed nowhere: asia has room for 10
   CLUSTER   REPLICAS   SHARE   OVERFLOW   LIVE   BECAUSE
   europe    14         14      0          -      its maxReplicas
+
+networking.k8s.io/Ingress/web/nginx  apps/nginx/ingress.yaml
+  CLUSTER   CLASS IN GIT   CLASS            BECAUSE
+  europe    none           fedsync-global   fedsync makes its load balancer, and no controller there may build another
 `},
 		{"a cluster that has none of it", "africa", nil, "main@1a2b3c4\nno node port and no replica count had to be decided\n"},
 	} {
@@ -112,7 +128,7 @@ func TestExplanationInJSONHasWhatWasDecided(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"nodePort": 30036`, `"basis": "pinned"`, `"holder": {`, `"name": "legacy"`,
-		`"total": 26`, `"shortfall": 2`, `"overflow": 3`, `"basis": "capacity"`,
+		`"total": 26`, `"shortfall": 2`, `"overflow": 3`, `"basis": "capacity"`, `"basis": "unknown"`,
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%s is missing in:\n%s", want, b.String())

@@ -120,6 +120,7 @@ settled in time), 2 it could not be asked (usage, file, repository, no cluster).
 		newStatus(environment),
 		newDoctor(environment),
 		newFacts(environment),
+		newFirewall(environment),
 		newReport(environment),
 		newRestore(environment),
 		newSchema(),

@@ -35,15 +35,16 @@ type running struct {
 }
 
 // start starts a sandbox and returns when it can be used.
-func start(clusters int, forge, shared bool) (*Sandbox, error) {
+func start(o options) (*Sandbox, error) {
 	module, err := sandboxModule()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-C", module, "run", "./cmd/sandbox", "up", "--clusters", strconv.Itoa(clusters)}
-	if forge {
+	args := []string{"-C", module, "run", "./cmd/sandbox", "up", "--clusters", strconv.Itoa(o.clusters)}
+	if o.forge {
 		args = append(args, "--forge")
 	}
+	args = append(args, o.more...)
 	r := &running{cmd: exec.Command("go", args...), done: make(chan struct{})}
 	r.cmd.Stderr = &r.says
 	// Once the go command has ended, its output is of no interest.
@@ -58,7 +59,7 @@ func start(clusters int, forge, shared bool) (*Sandbox, error) {
 	if err := r.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a sandbox: %w", err)
 	}
-	if shared {
+	if o.shared {
 		started.Store(true)
 	}
 	impatient := time.AfterFunc(patience, func() { _ = r.hold.Close() })
@@ -77,7 +78,7 @@ func start(clusters int, forge, shared bool) (*Sandbox, error) {
 		r.stop()
 		return nil, fmt.Errorf("start a sandbox: %w%s", err, r.lastWords())
 	}
-	s, err := newSandbox(said, shared, r)
+	s, err := newSandbox(said, o.shared, r)
 	if err != nil {
 		r.stop()
 		return nil, err

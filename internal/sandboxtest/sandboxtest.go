@@ -59,6 +59,7 @@ type description struct {
 	Restricted map[string]string `json:"restrictedTokens"`
 	Repository string            `json:"repository"`
 	Control    string            `json:"control"`
+	GCP        *gcpDescription   `json:"gcp"`
 	Forge      *Forge            `json:"forge"`
 }
 
@@ -78,7 +79,7 @@ func Shared(tb testing.TB) *Sandbox {
 var shared = sync.OnceValues(func() (*Sandbox, error) {
 	path := os.Getenv(Variable)
 	if path == "" {
-		return start(3, true, true)
+		return start(options{clusters: 3, forge: true, shared: true})
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -108,14 +109,28 @@ func Main(m *testing.M) int {
 
 // Own starts a sandbox for one test, which may pause and kill its clusters. It is
 // stopped at the test's end.
-func Own(tb testing.TB, clusters int, forge bool) *Sandbox {
+func Own(tb testing.TB, clusters int, forge bool, more ...Option) *Sandbox {
 	tb.Helper()
-	s, err := start(clusters, forge, false)
+	o := options{clusters: clusters, forge: forge}
+	for _, option := range more {
+		option(&o)
+	}
+	s, err := start(o)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(s.running.stop)
 	return s
+}
+
+// Option is something that a sandbox of [Own] has besides.
+type Option func(*options)
+
+// options are what a sandbox is to be.
+type options struct {
+	clusters      int
+	forge, shared bool
+	more          []string // arguments of sandbox up
 }
 
 func newSandbox(said description, shared bool, r *running) (*Sandbox, error) {

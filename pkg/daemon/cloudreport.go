@@ -8,7 +8,7 @@ import (
 // reportOf is what a report says of what is done on Google Cloud; nil where nobody
 // asks Compute Engine.
 func (g *googleCloud) report() *status.Cloud {
-	if g.keeper == nil {
+	if g.project == "" {
 		return nil
 	}
 	state := g.state()

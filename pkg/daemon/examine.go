@@ -135,6 +135,7 @@ func (e *Examination) ask(ctx context.Context, cfg *Config, timeout time.Duratio
 		}
 		e.judge(cluster, timeout)
 	}
+	e.judgeCloud()
 	return e.permissions(ctx, d, timeout)
 }
 

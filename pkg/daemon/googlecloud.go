@@ -31,12 +31,17 @@ type googleCloud struct {
 	keeper  *gcp.Keeper
 	stop    func()
 	running sync.WaitGroup
+
+	// A loop that only looks keeps nothing: it looks once at the end, and this is what
+	// was seen.
+	once bool
+	seen gcp.State
 }
 
 // newGoogleCloud makes what keeps the load balancers. Compute Engine is asked only
 // when a federation says so.
 func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
-	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.kubeconfig.Connection, d.options.Version}, log: d.log}
+	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.kubeconfig.Connection, d.options.Version}, log: d.log, once: readOnly}
 	if claims := d.claims; claims != nil && !readOnly {
 		g.mayWrite = func() bool { return claims.HoldsMost(time.Now()) }
 	}
@@ -46,7 +51,7 @@ func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
 // want hands over what the load balancers should be like. A federation that has none
 // ends the keeping, and leaves what is there as it is.
 func (g *googleCloud) want(ctx context.Context, in gcp.Input) {
-	if in.Federation.GCP == nil || in.Federation.GCP.LoadBalancer == federation.LoadBalancerSharedUID {
+	if g.once || in.Federation.GCP == nil || in.Federation.GCP.LoadBalancer == federation.LoadBalancerSharedUID {
 		g.end()
 		return
 	}
@@ -78,7 +83,7 @@ func (g *googleCloud) end() {
 // state returns what is known of Compute Engine; zero where nobody looks.
 func (g *googleCloud) state() gcp.State {
 	if g.keeper == nil {
-		return gcp.State{}
+		return g.seen
 	}
 	return g.keeper.State()
 }
@@ -156,6 +161,36 @@ func (c *lateCloud) Health(ctx context.Context, service, group gcp.ID) (gcp.Grou
 		return gcp.GroupHealth{}, err
 	}
 	return cloud.Health(ctx, service, group)
+}
+
+// Granted says which permissions are missing, where that can be asked.
+func (c *lateCloud) Granted(ctx context.Context, permissions []string) ([]string, error) {
+	cloud, err := c.surveyor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return cloud.Granted(ctx, permissions)
+}
+
+// Quotas returns those of the project.
+func (c *lateCloud) Quotas(ctx context.Context) ([]gcp.Quota, error) {
+	cloud, err := c.surveyor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return cloud.Quotas(ctx)
+}
+
+func (c *lateCloud) surveyor(ctx context.Context) (*gcp.Compute, error) {
+	cloud, err := c.opened(ctx)
+	if err != nil {
+		return nil, err
+	}
+	compute, ok := cloud.(*gcp.Compute)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return compute, nil
 }
 
 // Calls returns how often each method was called.

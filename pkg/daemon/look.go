@@ -159,6 +159,10 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 	if report == nil || l.live == nil {
 		return nil, fmt.Errorf("nothing could be looked at within %s", timeout)
 	}
+	if l.lookAtCloudOnce(ctx, timeout); l.cloud.project != "" {
+		r := l.report()
+		report = &r
+	}
 	c := &Comparison{
 		Report:      report,
 		Facts:       l.members.facts,

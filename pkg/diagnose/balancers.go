@@ -69,7 +69,8 @@ func (x *diagnosis) stillGoogles(m *member, i *planned) {
 	case b.Complete && b.Address != "":
 		f.Severity = federation.SeverityWarning
 		f.Message = fmt.Sprintf("Google's controller serves it in %s beside fedsync's load balancer at %s: both serve", m.name, b.Address)
-		f.Remedy = fmt.Sprintf("point DNS at %s; when no client uses the old address any more, set the annotation %s: Allowed in %s", b.Address, annotationMove, i.File)
+		f.Remedy = fmt.Sprintf("point DNS at %s; when no client uses the old address any more, set the annotation %s: %s in %s",
+			b.Address, federation.AnnotationMove, federation.MoveAllowed, i.File)
 	}
 	x.add(f)
 }

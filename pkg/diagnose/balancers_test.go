@@ -60,6 +60,11 @@ func balancerCases() []testCase {
 	}
 	return []testCase{
 		{name: "fedsync's own load balancer serves", lasted: time.Hour, change: balanced},
+		{name: "the class may stand in either place", lasted: time.Hour, change: func(w *world) {
+			balanced(w)
+			w.plan(strings.Replace(strings.Replace(ingressYAML, "  annotations: {kubernetes.io/ingress.class: gce}\n", "", 1),
+				"  tls:", "  ingressClassName: gce\n  tls:", 1), "c2")
+		}},
 		{name: "as Git has it, the class is Google's or none", lasted: time.Hour, change: func(w *world) {
 			balanced(w)
 			w.plan(ingressYAML, "c1")

@@ -346,20 +346,11 @@ func ingressCases() []testCase {
 		{
 			name: "one cluster is not Google's, by an overlay", lasted: time.Hour,
 			change: func(w *world) {
-				w.in.Federation.GCP = &federation.GCP{LoadBalancer: federation.LoadBalancerNodePorts}
+				w.in.Federation.GCP = &federation.GCP{LoadBalancer: federation.LoadBalancerNone}
 				w.plan(nginx, "c2")
 				untouched(w, "c2")
 			},
 			want: []want{{id: "D12", severity: warning, cluster: "c2", object: ingressRef, message: "*"}},
-		},
-		{
-			name: "Google's load balancer is asked for, and the class stands in the wrong field",
-			change: func(w *world) {
-				w.in.Federation.GCP = &federation.GCP{LoadBalancer: federation.LoadBalancerNodePorts}
-				w.plan(byField, "c2")
-				untouched(w, "c2")
-			},
-			want: []want{{id: "D12", severity: failure, cluster: "c2", object: ingressRef, message: "*"}},
 		},
 		{
 			name: "one load balancer is to be shared by all",

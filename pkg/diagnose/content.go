@@ -123,7 +123,7 @@ func decodeIngress(data []byte) *ingress {
 	}
 	i := &ingress{
 		annotation: o.Metadata.Annotations[annotationClass], field: o.Spec.IngressClassName,
-		move: o.Metadata.Annotations[annotationMove] == "Allowed",
+		move: o.Metadata.Annotations[federation.AnnotationMove] == federation.MoveAllowed,
 	}
 	add := func(b backendSpec) {
 		if b.Service != nil && b.Service.Name != "" {

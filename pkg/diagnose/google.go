@@ -17,13 +17,6 @@ const (
 	classMultiCluster = "gce-multi-cluster"
 )
 
-// What fedsync's own load balancers serve.
-const (
-	annotationMove = "fedsync.dev/move"
-	classBalanced  = "fedsync-global" // as members get it
-	classFedsync   = "fedsync"        // as Git may have it
-)
-
 // controller is who takes care of an Ingress in one cluster.
 type controller struct {
 	class string // as it is named; empty for none
@@ -51,7 +44,7 @@ func (m *member) controller(i *planned) controller {
 	if c.class == "" {
 		c.class = m.observation(i.Ref).ClassName
 	}
-	if m.balances && (c.class == "" || c.class == classGCE || c.class == classFedsync || c.class == classBalanced) {
+	if m.balances && federation.MayBalance(i.ingress.annotation, i.ingress.field) {
 		return controller{class: c.class, ours: true}
 	}
 	switch {

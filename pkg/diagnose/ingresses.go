@@ -82,8 +82,8 @@ func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing
 		f.Remedy = fmt.Sprintf("in %s replace spec.ingressClassName by the annotation %s: %s", i.File, annotationClass, c.class)
 	}
 	// Another class may be meant, for a cluster that is not Google's; where all are to
-	// share one load balancer, or nobody takes care of the Ingress, it is not.
-	if gcp != nil && (gcp.LoadBalancer == federation.LoadBalancerSharedUID || c.byField && gcp.LoadBalancer != federation.LoadBalancerNone) {
+	// share one load balancer it is not.
+	if gcp != nil && gcp.LoadBalancer == federation.LoadBalancerSharedUID {
 		f.Severity = federation.SeverityError
 	}
 	x.add(f)

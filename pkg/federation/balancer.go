@@ -62,6 +62,8 @@ type Balancer struct {
 	Complete bool `json:"complete"`
 	// Refused says why it is not built, or not changed; empty where it is.
 	Refused string `json:"refused,omitempty"`
+	// Waits says that Refused passes by itself, as when a cluster has been read.
+	Waits bool `json:"waits,omitempty"`
 	// Since is when it was first seen to be wanted by this process.
 	Since    time.Time         `json:"since,omitzero"`
 	Clusters []BalancerCluster `json:"clusters"` // that should stand behind it, by name

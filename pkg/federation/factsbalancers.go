@@ -39,6 +39,7 @@ type balancerDocument struct {
 	AddressName string                    `json:"addressName,omitempty"`
 	Complete    bool                      `json:"complete,omitempty"`
 	Refused     string                    `json:"refused,omitempty"`
+	Waits       bool                      `json:"waits,omitempty"`
 	Since       timestamp                 `json:"since,omitempty"`
 	Clusters    []balancerClusterDocument `json:"clusters,omitempty"`
 	Resources   []string                  `json:"resources,omitempty"`
@@ -55,7 +56,7 @@ type balancerClusterDocument struct {
 func newBalancerDocument(b *Balancer) balancerDocument {
 	d := balancerDocument{
 		Ingress: b.Ingress.String(), App: b.App, File: b.File, Address: b.Address, AddressName: b.AddressName,
-		Complete: b.Complete, Refused: b.Refused, Since: newTimestamp(b.Since), Resources: b.Resources,
+		Complete: b.Complete, Refused: b.Refused, Waits: b.Waits, Since: newTimestamp(b.Since), Resources: b.Resources,
 	}
 	for _, c := range b.Clusters {
 		d.Clusters = append(d.Clusters, balancerClusterDocument{
@@ -69,7 +70,7 @@ func (d *balancerDocument) facts() Balancer {
 	ref, _ := ParseObjectRef(d.Ingress) // checked before
 	b := Balancer{
 		Ingress: ref, App: d.App, File: d.File, Address: d.Address, AddressName: d.AddressName,
-		Complete: d.Complete, Refused: d.Refused, Since: d.Since.time(), Resources: d.Resources,
+		Complete: d.Complete, Refused: d.Refused, Waits: d.Waits, Since: d.Since.time(), Resources: d.Resources,
 	}
 	for _, c := range d.Clusters {
 		b.Clusters = append(b.Clusters, BalancerCluster{

@@ -378,7 +378,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 	for i := range r.IntN(3) {
 		b := federation.Balancer{
 			Ingress: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "web", Name: fmt.Sprint("i", i)},
-			App:     text(), File: text(), Address: text(), AddressName: text(), Complete: flip(), Refused: text(), Since: moment(),
+			App:     text(), File: text(), Address: text(), AddressName: text(), Complete: flip(), Refused: text(), Waits: flip(), Since: moment(),
 			Resources: []string{"URL map a", "forwarding rule b"}[:r.IntN(3)],
 		}
 		for j := range r.IntN(3) {

@@ -19,7 +19,6 @@ var errNotPlaced = errors.New("is not in the plan of the cluster")
 
 // The annotations that an Ingress is read by.
 const (
-	annotationClass       = "kubernetes.io/ingress.class"
 	annotationAddress     = "kubernetes.io/ingress.global-static-ip-name"
 	annotationOwnAddress  = "fedsync.dev/address" // for ours alone, beside that of Google's controller
 	annotationAllowHTTP   = "kubernetes.io/ingress.allow-http"
@@ -42,6 +41,8 @@ type front struct {
 
 	// idle is why it is not built or changed; empty where it is.
 	idle string
+	// refused says that only a person can change that.
+	refused bool
 
 	routes  routes
 	address ID
@@ -53,6 +54,9 @@ type front struct {
 // active reports whether the load balancer is built.
 func (f *front) active() bool { return f.idle == "" }
 
+// waits reports whether it is not built for a reason that passes by itself.
+func (f *front) waits() bool { return f.idle != "" && !f.refused }
+
 // wait leaves what there is of the load balancer as it is, for now.
 func (f *front) wait(reason string) {
 	if f.idle == "" {
@@ -63,6 +67,7 @@ func (f *front) wait(reason string) {
 // refuse leaves what there is of the load balancer as it is until a person changes
 // something, and says so.
 func (b *builder) refuse(f *front, id, cluster, message, remedy string) {
+	f.refused = f.refused || f.idle == ""
 	f.wait(message)
 	b.warn(f, federation.SeverityError, id, cluster, message, remedy)
 }
@@ -121,15 +126,11 @@ func (b *builder) place(found map[federation.ObjectRef]*front, c *clusterView, r
 
 // ourClass reports whether an Ingress is of a class that fedsync builds for.
 func ourClass(i *networkingv1.Ingress) bool {
-	class, annotated := i.Annotations[annotationClass]
-	if !annotated && i.Spec.IngressClassName != nil {
-		class = *i.Spec.IngressClassName
+	field := ""
+	if i.Spec.IngressClassName != nil {
+		field = *i.Spec.IngressClassName
 	}
-	switch class {
-	case "", "gce", "fedsync", "fedsync-global":
-		return true
-	}
-	return false
+	return federation.MayBalance(i.Annotations[federation.AnnotationClass], field)
 }
 
 // mayExist returns why an Ingress may still be wanted though no plan has it; empty
@@ -165,6 +166,7 @@ func (b *builder) judgeFront(f *front) {
 			f.wait("the plan of cluster " + c.name + " is provisional")
 		}
 	}
+	b.awaitClusters(f)
 	b.compareClusters(f)
 	b.judgeLosses(f)
 	b.readRoutes(f)
@@ -174,6 +176,21 @@ func (b *builder) judgeFront(f *front) {
 			b.ports[key] = &servicePort{key: key, service: p.service, number: p.number}
 		}
 		b.ports[key].fronts = append(b.ports[key].fronts, f)
+	}
+}
+
+// awaitClusters begins no load balancer before each of its clusters has been read, or
+// is known not to let itself be read: what would be made of some of them would have to
+// be changed for each of the others. Once there is one, it waits for nobody.
+func (b *builder) awaitClusters(f *front) {
+	if len(b.frontResources(f, KindRule)) > 0 {
+		return
+	}
+	for _, name := range f.clusters {
+		c := b.byName[name]
+		if facts := c.facts; facts.State == federation.ClusterPending || facts.State == federation.ClusterReady && !facts.Seen {
+			f.wait("cluster " + name + " has not been read yet")
+		}
 	}
 }
 

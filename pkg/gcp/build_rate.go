@@ -44,7 +44,7 @@ func (b *builder) rate(p *servicePort) {
 			p.backends[g.ID] = backend
 		}
 	}
-	if changed {
+	if changed || !p.exists {
 		p.mark.Rated = b.now()
 	}
 }

@@ -18,10 +18,10 @@ import (
 
 const (
 	standZone    = "europe-west1-b"
-	standNetwork = "projects/" + testProject + "/global/networks/net"
+	standNetwork = "projects/" + standProject + "/global/networks/net"
 )
 
-var standOwner = Owner{Federation: testMark.Federation, Source: testMark.Source}
+var standOwner = Owner{Federation: standMark.Federation, Source: standMark.Source}
 
 // quickPace is for a stand-in that answers at once.
 var quickPace = pace{
@@ -33,7 +33,7 @@ var quickPace = pace{
 // a zone, and a client of it.
 func newStandIn(t *testing.T, o gcetest.Options) (*gcetest.Server, *Compute) {
 	t.Helper()
-	o.Projects = []string{testProject, "host"}
+	o.Projects = []string{standProject, "host"}
 	server := gcetest.New(o)
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func newStandIn(t *testing.T, o gcetest.Options) (*gcetest.Server, *Compute) {
 	t.Cleanup(server.Close)
 	for _, name := range []string{"node-1", "node-2", "node-3"} {
 		server.SetInstance(gcetest.Instance{
-			Project: testProject, Zone: standZone, Name: name, Network: "net", Subnetwork: "sub",
+			Project: standProject, Zone: standZone, Name: name, Network: "net", Subnetwork: "sub",
 			Address: "10.0.0." + name[5:], Tags: []string{"gke-a-node", "extra"},
 		})
 	}
@@ -51,7 +51,7 @@ func newStandIn(t *testing.T, o gcetest.Options) (*gcetest.Server, *Compute) {
 
 func newClient(t *testing.T, server *gcetest.Server) *Compute {
 	t.Helper()
-	c, err := NewCompute(t.Context(), Options{Project: testProject, Endpoint: server.URL(), QPS: 1e6, Burst: 1e6})
+	c, err := NewCompute(t.Context(), Options{Project: standProject, Endpoint: server.URL(), QPS: 1e6, Burst: 1e6})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ type frontend struct {
 func newFrontend(t *testing.T) frontend {
 	t.Helper()
 	id := func(kind Kind, name string) ID { return ID{Kind: kind, Name: name} }
-	of := func(id ID, spec Spec) Resource { return Resource{ID: id, Mark: testMark, Spec: spec} }
+	of := func(id ID, spec Spec) Resource { return Resource{ID: id, Mark: standMark, Spec: spec} }
 	chain, key := newKeyPair(t)
 	var f frontend
 	f.address = of(id(KindAddress, "web-ip"), Address{})
@@ -78,7 +78,7 @@ func newFrontend(t *testing.T) frontend {
 		Protocol: "HTTP", Path: "/healthz", Interval: 10, Timeout: 5, Healthy: 1, Unhealthy: 3,
 	})
 	f.group = of(ID{Kind: KindGroup, Zone: standZone, Name: "web-neg"}, Group{
-		Type: GroupOfMachines, Network: standNetwork, Subnetwork: "projects/" + testProject + "/regions/europe-west1/subnetworks/sub",
+		Type: GroupOfMachines, Network: standNetwork, Subnetwork: "projects/" + standProject + "/regions/europe-west1/subnetworks/sub",
 	})
 	f.service = of(id(KindService, "web-be"), Service{
 		Protocol: "HTTP", HealthCheck: f.check.ID, Timeout: 30, Drain: 60,

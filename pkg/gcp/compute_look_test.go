@@ -76,7 +76,7 @@ func TestZonesThatDoNotAnswerAreNotEmpty(t *testing.T) {
 		"a warning":   `{"warning":{"code":"UNREACHABLE"},`,
 	} {
 		partial, err := NewCompute(t.Context(), Options{
-			Project: testProject, Endpoint: server.URL(),
+			Project: standProject, Endpoint: server.URL(),
 			HTTPClient: &http.Client{Transport: rewrite{"/aggregated/networkEndpointGroups", "{", added}},
 		})
 		if err != nil {
@@ -134,7 +134,7 @@ func TestBackendsOfOthersAreExtra(t *testing.T) {
 		spec, _ := mustLook(t, c, Scope{}).Resources[f.service.ID].Spec.(Service)
 		return spec
 	}
-	want := []string{linkOf(foreign.ID, testProject)}
+	want := []string{linkOf(foreign.ID, standProject)}
 	if s := fresh(); len(s.Backends) != 1 || !slices.Equal(s.Extra, want) {
 		t.Errorf("backends %v, extra %v", s.Backends, s.Extra)
 	}
@@ -194,16 +194,16 @@ func TestEndpointsAreReadWhereTheyMayHaveChanged(t *testing.T) {
 
 func TestMachinesAreReadOnce(t *testing.T) {
 	server, c := newStandIn(t, gcetest.Options{})
-	node := func(n string) string { return "gce://" + testProject + "/" + standZone + "/" + n }
+	node := func(n string) string { return "gce://" + standProject + "/" + standZone + "/" + n }
 	scope := Scope{Owner: standOwner, Nodes: []string{node("node-1"), node("node-2"), node("gone"), "kind://x", "gce://bad"}}
 	calls := func() [2]int { return [2]int{c.Calls()["instances.list"], c.Calls()["instances.get"]} }
 	seen := mustLook(t, c, scope)
 	want := map[string]Machine{
 		node("node-1"): {
-			Project: testProject, Zone: standZone, Name: "node-1", Network: standNetwork, Address: "10.0.0.1",
-			Subnetwork: "projects/" + testProject + "/regions/europe-west1/subnetworks/sub", Tags: []string{"extra", "gke-a-node"},
+			Project: standProject, Zone: standZone, Name: "node-1", Network: standNetwork, Address: "10.0.0.1",
+			Subnetwork: "projects/" + standProject + "/regions/europe-west1/subnetworks/sub", Tags: []string{"extra", "gke-a-node"},
 		},
-		node("gone"): {Project: testProject, Zone: standZone, Name: "gone", Missing: true},
+		node("gone"): {Project: standProject, Zone: standZone, Name: "gone", Missing: true},
 	}
 	want[node("node-2")] = func() Machine {
 		m := want[node("node-1")]
@@ -222,8 +222,8 @@ func TestMachinesAreReadOnce(t *testing.T) {
 
 	// By the clock, all of the zone; a failed question changes nothing.
 	scope.Earlier = seen
-	c.zones[testProject+"/"+standZone] = time.Now().Add(-time.Second)
-	server.RemoveInstance(testProject, standZone, "node-1")
+	c.zones[standProject+"/"+standZone] = time.Now().Add(-time.Second)
+	server.RemoveInstance(standProject, standZone, "node-1")
 	fault := server.Fault(gcetest.Fault{Method: `instances\..*`, Action: gcetest.Answer{Status: 403, Reason: "forbidden"}})
 	failed := c.Look(t.Context(), scope)
 	if diff := cmp.Diff(seen.Machines, failed.Machines); diff != "" || len(failed.Errors) != 1 {

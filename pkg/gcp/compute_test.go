@@ -77,11 +77,11 @@ func updatesOf(t *testing.T, f frontend) []fieldUpdate {
 		return r
 	}
 	chain, key := newKeyPair(t)
-	other := Resource{ID: ID{Kind: KindCertificate, Name: "other-cert"}, Mark: testMark, Spec: Certificate{Chain: chain, Key: key}}
-	otherMap := Resource{ID: ID{Kind: KindURLMap, Name: "other-um"}, Mark: testMark, Spec: URLMap{Default: Target{HTTPS: true}}}
+	other := Resource{ID: ID{Kind: KindCertificate, Name: "other-cert"}, Mark: standMark, Spec: Certificate{Chain: chain, Key: key}}
+	otherMap := Resource{ID: ID{Kind: KindURLMap, Name: "other-um"}, Mark: standMark, Spec: URLMap{Default: Target{HTTPS: true}}}
 	otherCheck := f.check
 	otherCheck.ID.Name = "other-hc"
-	otherProxy := Resource{ID: ID{Kind: KindHTTPProxy, Name: "other-tp"}, Mark: testMark, Spec: Proxy{URLMap: otherMap.ID}}
+	otherProxy := Resource{ID: ID{Kind: KindHTTPProxy, Name: "other-tp"}, Mark: standMark, Spec: Proxy{URLMap: otherMap.ID}}
 	return []fieldUpdate{
 		{"", other}, {"", otherMap}, {"", otherCheck}, {"", otherProxy}, // created first
 		{"sourceRanges", withSpec(f.firewall, func(s *Firewall) { s.Ranges = []string{"35.191.0.0/16"} })},

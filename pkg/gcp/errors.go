@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Class says what is to be done about an error of Compute Engine.
@@ -43,7 +44,9 @@ type Error struct {
 	Permission string
 	// Metric and Limit are of a quota that is used up: "BACKEND_SERVICES", "50".
 	Metric, Limit string
-	Err           error // what Compute Engine answered, in one line
+	// After is how long Compute Engine asks to be left alone; 0 where it does not.
+	After time.Duration
+	Err   error // what Compute Engine answered, in one line
 
 	absent bool // there is no such resource
 	ended  bool // the outcome is known: a repeat is another action
@@ -84,6 +87,9 @@ func (e *Error) remedy() string {
 	case ClassConflict:
 		return "fedsync leaves it alone: remove or rename it, or choose another name"
 	case ClassInvalid:
+		if e.Verb == "" {
+			return ""
+		}
 		return "it is not tried again until something changes"
 	case ClassRetry, ClassChanged, ClassOrder:
 		return ""

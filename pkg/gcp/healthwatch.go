@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // How often a backend service is asked for the health of a group. Where something
@@ -14,9 +16,10 @@ import (
 const (
 	healthInterval = 30 * time.Second
 	healthSoon     = 2 * time.Second
-	healthGap      = time.Second / healthBudget
-	healthBudget   = 4 // calls a second
-	healthAtOnce   = 8 // calls under way
+	healthGap      = 50 * time.Millisecond
+	healthBudget   = 4  // calls a second, over time
+	healthBurst    = 60 // calls at once, as when a load balancer is new
+	healthAtOnce   = 8  // calls under way
 )
 
 // pair is a group behind a backend service.
@@ -99,10 +102,14 @@ func (w *healthWatch) run(ctx context.Context) {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	room := make(chan struct{}, healthAtOnce)
+	budget := rate.NewLimiter(healthBudget, healthBurst)
 	for sleep(ctx, healthGap) == nil {
 		p, due := w.due(time.Now())
 		if !due {
 			continue
+		}
+		if budget.Wait(ctx) != nil {
+			return
 		}
 		select {
 		case room <- struct{}{}:

@@ -54,9 +54,11 @@ type Keeper struct {
 
 	// The goroutine of Run owns what follows.
 	seen   Observed // by the last look; without Health
+	scope  Scope    // of the last look
 	health *healthWatch
 	read   time.Time // when a look last read everything
 	calls  callRate
+	survey survey
 	tries  tries
 	deeds  deeds
 	left   map[string]time.Time // by cluster, when endpoints last left
@@ -201,6 +203,9 @@ func (k *Keeper) hasWork(in *Input) bool {
 		return true
 	}
 	s := k.decide(in)
+	if k.asksMore(s) {
+		return true
+	}
 	return k.mayWrite() && len(k.tries.due(s.planned, s.in.Now)) > 0
 }
 
@@ -238,17 +243,14 @@ func (k *Keeper) round(ctx context.Context, in *Input) {
 // look reads Compute Engine, and the certificates that are wanted.
 func (k *Keeper) look(ctx context.Context, in *Input) bool {
 	k.keys.read(ctx, in)
-	scope := Scope{
-		Owner: ownerOf(in), Network: in.Federation.GCP.Network,
-		Names: map[ID]bool{}, Nodes: providerIDs(in.Facts), Earlier: k.seen,
-	}
-	for id := range k.decide(in).want.Resources {
-		scope.Names[id] = true
-	}
+	scope := scopeOf(k.decide(in))
+	scope.Earlier = k.seen
 	seen := k.cloud.Look(ctx, scope)
 	if ctx.Err() != nil {
 		return false // what was cut short says nothing
 	}
+	scope.Earlier = Observed{}
+	k.scope = scope
 	if !k.seen.At.IsZero() {
 		keepUnread(&seen, k.seen)
 	}
@@ -257,7 +259,35 @@ func (k *Keeper) look(ctx context.Context, in *Input) bool {
 		k.read = seen.At
 	}
 	k.health.watch(seen, ownerOf(in))
+	k.survey.look(ctx, k.cloud, in)
 	return true
+}
+
+// scopeOf is what has to be looked at to judge what is wanted.
+func scopeOf(s sight) Scope {
+	scope := Scope{
+		Owner: ownerOf(s.in), Network: s.in.Federation.GCP.Network,
+		Names: make(map[ID]bool, len(s.want.Resources)), Nodes: providerIDs(s.in.Facts),
+	}
+	for id := range s.want.Resources {
+		scope.Names[id] = true
+	}
+	return scope
+}
+
+// asksMore reports whether a machine is to be known, or may have a name been taken,
+// that the last look did not look for.
+func (k *Keeper) asksMore(s sight) bool {
+	scope := scopeOf(s)
+	for id := range scope.Names {
+		if !k.scope.Names[id] {
+			return true
+		}
+	}
+	return slices.ContainsFunc(scope.Nodes, func(id string) bool {
+		_, asked := slices.BinarySearch(k.scope.Nodes, id)
+		return !asked
+	})
 }
 
 // keepUnread takes over what an earlier look knew of kinds that could not be read
@@ -294,7 +324,7 @@ func (k *Keeper) keep(s sight) {
 		Calls:     k.calls.lastMinute(k.cloud, s.in.Now),
 		Error:     lookError(k.seen),
 		Balancers: k.timed(Traffic(*s.in, s.want, s.seen, s.planned), s.in.Now),
-		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s)),
+		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s), k.survey.findings(s.planned)),
 		Pending:   s.planned.Actions,
 		Done:      k.deeds.newest(),
 		Settled:   s.planned.Settled && k.complete() && !s.want.drains(),

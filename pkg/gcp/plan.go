@@ -125,7 +125,7 @@ func (p *planner) block(id ID) {
 }
 
 // usable reports whether a resource may be pointed at once the actions in ready are
-// done.
+// done. One that is not wanted is held, and ours.
 func (p *planner) usable(id ID) bool {
 	if p.unusable[id] {
 		return false
@@ -133,8 +133,7 @@ func (p *planner) usable(id ID) bool {
 	if _, wanted := p.want.Resources[id]; wanted {
 		return true
 	}
-	_, there := p.is.Resources[id]
-	return there
+	return p.mine(p.is.Resources[id])
 }
 
 // users are the kinds that can point at a kind.

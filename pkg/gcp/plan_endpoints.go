@@ -1,10 +1,8 @@
 package gcp
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // maxEndpoints is how many endpoints one call attaches or detaches.
@@ -109,7 +107,7 @@ func (p *planner) attach(w Resource, endpoints []Endpoint, after []int) (actions
 }
 
 func (p *planner) detach(o Resource, endpoints []Endpoint, why string, after ...int) (actions []int) {
-	endpoints = slices.SortedFunc(slices.Values(endpoints), byAddress)
+	endpoints = slices.SortedFunc(slices.Values(endpoints), compareEndpoints)
 	for batch := range slices.Chunk(endpoints, maxEndpoints) {
 		a := Action{Verb: Detach, Reason: why + ": " + endpointList(batch), Want: o, Endpoints: batch}
 		actions = append(actions, p.add(a, after...))
@@ -134,16 +132,8 @@ func endpointsWithout(endpoints []Endpoint, without map[Endpoint]bool) []Endpoin
 			rest = append(rest, e)
 		}
 	}
-	slices.SortFunc(rest, byAddress)
+	slices.SortFunc(rest, compareEndpoints)
 	return slices.Compact(rest)
-}
-
-func byAddress(a, b Endpoint) int {
-	return cmp.Or(
-		strings.Compare(a.Address, b.Address),
-		cmp.Compare(a.Port, b.Port),
-		strings.Compare(a.Instance, b.Instance),
-	)
 }
 
 func endpointList(endpoints []Endpoint) string {

@@ -70,7 +70,7 @@ func (p *planner) reportUnusable(w Resource, ref ID) {
 	}
 	p.report(w, federation.Finding{
 		ID: idMissing, Severity: federation.SeverityError,
-		Message: fmt.Sprintf("%s needs %s, which does not exist", w.ID, ref),
+		Message: fmt.Sprintf("%s needs %s, which does not exist or is not fedsync's", w.ID, ref),
 		Remedy:  "create it, or correct the annotation that names it",
 	})
 }

@@ -69,41 +69,57 @@ func (p *planner) narrowFirewalls() {
 	}
 }
 
-// lingers reports whether a group of ours that is not wanted stays in the network, or
-// may do so; or one is held of which the ports are not known.
+// lingers reports whether machines in the network stay in a group of ours that is
+// neither wanted nor held, or may do so; or one is held of which the ports are not
+// known.
 func (p *planner) lingers(network string) bool {
 	if !p.usersKnown(KindFirewall) {
 		return true
 	}
 	for id, o := range p.is.Resources {
-		g, ok := o.Spec.(Group)
-		if !ok || !p.mine(o) || g.Network != network {
+		g, ok := machinesIn(o, network)
+		if !ok || !p.mine(o) {
 			continue
 		}
 		_, wanted := p.want.Resources[id]
-		_, goes := p.deleted[id]
-		if !wanted && !goes || p.held(id) && unread(g) {
+		if p.held(id) && unread(g) || !wanted && !p.held(id) && !p.goes(id) {
 			return true
 		}
 	}
 	return false
 }
 
-// exposed reports whether groups are wanted in a network for which no firewall rule
-// is: then the left-over is what lets their traffic in.
+// exposed reports whether machines in the network are to serve, though no firewall
+// rule is wanted there: then the left-over is what lets their traffic in.
 func (p *planner) exposed(network string) bool {
-	needed := false
 	for _, w := range p.want.Resources {
-		switch spec := w.Spec.(type) {
-		case Firewall:
-			if spec.Network == network && !p.unusable[w.ID] {
-				return false
-			}
-		case Group:
-			needed = needed || spec.Network == network
+		if spec, ok := w.Spec.(Firewall); ok && spec.Network == network && !p.unusable[w.ID] {
+			return false
 		}
 	}
-	return needed
+	for _, w := range p.want.Resources {
+		if _, ok := machinesIn(w, network); ok {
+			return true
+		}
+	}
+	for id, o := range p.is.Resources {
+		if _, ok := machinesIn(o, network); ok && p.mine(o) && !p.goes(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// machinesIn returns a group of machines in the network. Others need no firewall rule.
+func machinesIn(r Resource, network string) (Group, bool) {
+	g, ok := r.Spec.(Group)
+	return g, ok && g.Type == GroupOfMachines && g.Network == network
+}
+
+// goes reports whether this plan deletes a left-over.
+func (p *planner) goes(id ID) bool {
+	_, deleted := p.deleted[id]
+	return deleted
 }
 
 // withHeldPorts adds to a firewall rule the ports at which groups that are held have
@@ -111,8 +127,8 @@ func (p *planner) exposed(network string) bool {
 func (p *planner) withHeldPorts(f Firewall) Firewall {
 	ports := f.Ports
 	for id := range p.want.Held {
-		g, ok := p.is.Resources[id].Spec.(Group)
-		if !ok || g.Network != f.Network {
+		g, ok := machinesIn(p.is.Resources[id], f.Network)
+		if !ok {
 			continue
 		}
 		for _, e := range g.Endpoints {

@@ -5,8 +5,7 @@ import "slices"
 // leftOver reports whether an observed resource of ours is to be deleted.
 func (p *planner) leftOver(id ID) bool {
 	_, wanted := p.want.Resources[id]
-	_, deleted := p.deleted[id]
-	return !wanted && !deleted && !p.held(id) && id.Kind != KindAddress
+	return !wanted && !p.goes(id) && !p.held(id) && id.Kind != KindAddress
 }
 
 // removeLeftOvers plans to delete what is ours and not wanted, beginning with what

@@ -78,7 +78,7 @@ func exchange(g Group, a Action) (Group, error) {
 			endpoints = slices.Delete(endpoints, i, i+1)
 		}
 	}
-	slices.SortFunc(endpoints, byAddress)
+	slices.SortFunc(endpoints, compareEndpoints)
 	g.Endpoints, g.Size = endpoints, int64(len(endpoints))
 	return g, nil
 }

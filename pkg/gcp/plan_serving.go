@@ -35,10 +35,12 @@ func anyServes(backends []Backend, filled func(ID) bool) bool {
 	return slices.ContainsFunc(backends, func(b Backend) bool { return b.Capacity > 0 && filled(b.Group) })
 }
 
-// wantedFilled reports whether the group is to have endpoints.
+// wantedFilled reports whether the group is to have endpoints. One that is only
+// pointed at is held, and has some.
 func (p *planner) wantedFilled(id ID) bool {
-	g, _ := p.want.Resources[id].Spec.(Group)
-	return len(g.Endpoints) > 0
+	w, wanted := p.want.Resources[id]
+	g, _ := w.Spec.(Group)
+	return !wanted || len(g.Endpoints) > 0
 }
 
 // filled reports whether the group has endpoints for certain once this plan

@@ -388,7 +388,7 @@ func TestEndpointsGoInBatches(t *testing.T) {
 	for _, a := range p.Actions {
 		if a.Verb == Attach && a.ID == idGroup0 {
 			sizes = append(sizes, len(a.Endpoints))
-			if !slices.IsSortedFunc(a.Endpoints, byAddress) {
+			if !slices.IsSortedFunc(a.Endpoints, compareEndpoints) {
 				t.Error("a batch is not sorted")
 			}
 		}

@@ -19,6 +19,7 @@ type world struct {
 	clusters  map[string]*testCluster
 	ingresses map[string]*testIngress
 	firewall  bool
+	bare      bool // what is held is not among what is wanted
 }
 
 type testCluster struct {
@@ -127,6 +128,9 @@ func (w *world) service(want Wanted, name string, port int32, timeout int64) ID 
 			}
 			if c.unseen {
 				want.Held[id] = "cluster " + cluster + " cannot be read"
+				if w.bare {
+					delete(want.Resources, id)
+				}
 			}
 			s.Backends = append(s.Backends, Backend{Group: id, MaxRate: c.rate, Capacity: capacity})
 		}
@@ -135,7 +139,7 @@ func (w *world) service(want Wanted, name string, port int32, timeout int64) ID 
 }
 
 func newWorld(rng *rand.Rand) *world {
-	w := &world{clusters: map[string]*testCluster{}, ingresses: map[string]*testIngress{}, firewall: rng.IntN(8) > 0}
+	w := &world{clusters: map[string]*testCluster{}, ingresses: map[string]*testIngress{}, firewall: rng.IntN(8) > 0, bare: rng.IntN(2) == 0}
 	for range 1 + rng.IntN(3) {
 		w.join(rng)
 	}
@@ -246,14 +250,15 @@ func pick[V any](rng *rand.Rand, m map[string]V) string {
 
 // hand is somebody who changes resources by hand.
 type hand struct {
-	m    *model
-	undo []func()
+	m     *model
+	owner Owner // whose resources
+	undo  []func()
 }
 
 // edit changes something, and returns what.
 func (h *hand) edit(rng *rand.Rand) string {
 	ids := slices.DeleteFunc(sortedIDs(h.m.resources), func(id ID) bool {
-		return !us.owns(h.m.resources[id].Mark)
+		return !h.owner.owns(h.m.resources[id].Mark)
 	})
 	if len(ids) == 0 {
 		return "nothing"

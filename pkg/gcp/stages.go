@@ -107,6 +107,7 @@ type Balancer struct {
 	Groups map[string][]ID
 	// Refused says why it is not built, or not changed; empty where it is.
 	Refused string
+	Waits   bool // Refused passes by itself
 }
 
 // Verb is what an action does.

@@ -36,7 +36,7 @@ func (t *traffic) balancer(b Balancer) federation.Balancer {
 	out := federation.Balancer{
 		Ingress: b.Ingress, App: b.App, File: b.File,
 		Address: t.address(b), AddressName: b.Address.Name,
-		Complete: b.Refused == "" && t.complete(parts), Refused: b.Refused,
+		Complete: b.Refused == "" && t.complete(parts), Refused: b.Refused, Waits: b.Waits,
 		Clusters: []federation.BalancerCluster{},
 	}
 	for _, id := range parts {

@@ -1,6 +1,7 @@
 package member
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/fedsync/fedsync/pkg/apply"
@@ -52,6 +53,7 @@ func (o Outcome) Settled() bool {
 // samePlan compares by digests: an object of equal content is the same object.
 func samePlan(a, b federation.ClusterPlan) bool {
 	return a.Revision == b.Revision && a.CreateNamespaces == b.CreateNamespaces && a.Early == b.Early && a.Provisional == b.Provisional && a.Excluded == b.Excluded &&
+		(a.Addresses == nil) == (b.Addresses == nil) && maps.Equal(a.Addresses, b.Addresses) &&
 		slices.EqualFunc(a.Apps, b.Apps, func(a, b federation.AppPlan) bool {
 			return a.App == b.App && a.Adoption == b.Adoption && a.Prune == b.Prune && a.Broken == b.Broken &&
 				slices.EqualFunc(a.Withheld, b.Withheld, func(a, b federation.Withheld) bool { return a.Object == b.Object }) &&

@@ -58,7 +58,7 @@ func (s *session) look(o *Outcome) {
 	}
 	o.Begun, o.Tried, o.Done, o.Final = begun.Number, standing.Tried, standing.Complete, standing.Final
 	o.Changes = standing.Changes
-	o.Findings = slices.Concat(standing.Findings, standing.Notes)
+	o.Findings = slices.Concat(standing.Findings, standing.Notes, s.addresses.findings())
 	o.Own = s.own(standing, o.Facts.State)
 	o.Blind = false
 	for _, w := range s.applies() {

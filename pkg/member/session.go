@@ -41,6 +41,7 @@ type session struct {
 	view      *health.View
 	collector *health.Collector
 	applier   *apply.Applier
+	addresses *addresser
 	claim     *claim.Claim // nil where nothing is written
 	watches   watches
 
@@ -123,6 +124,7 @@ func newSession(m *Member, conn Connection) (*session, error) {
 		Forms:          m.Forms,
 		Log:            m.Log,
 	})
+	s.addresses = newAddresser(client.Dynamic, m.Cluster.Name, s.mayWrite, m.RequestTimeout, m.Log)
 	s.prober = health.NewProber(conn.REST, health.ProberOptions{Interval: m.ProbeInterval, Timeout: m.ProbeTimeout, Log: m.Log})
 	s.watcher = health.NewWatcher(client.Dynamic, s.observe)
 	s.collector = health.NewCollector(health.CollectorOptions{
@@ -201,6 +203,7 @@ func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Ti
 		s.compare(ctx, running)
 		return next
 	}
+	wake(s.showAddresses(ctx, running, now))
 	if s.open.Load() && !now.Before(s.keptAt) {
 		s.keptAt = now.Add(keptInterval)
 		running.Go(func() { s.expireKept(ctx) })
@@ -233,6 +236,7 @@ func (s *session) takeOrder(now time.Time) {
 		return
 	}
 	if newest.Revision != s.order.Revision {
+		s.addresses.retry()
 		s.watcher.Poke() // whoever pushes may have removed what a watch was refused for
 	}
 	s.order = newest
@@ -301,6 +305,7 @@ func (s *session) returned() {
 	s.mu.Unlock()
 	s.asking.reset()
 	s.claiming.reset()
+	s.addresses.retry()
 	s.applier.Retry()
 }
 
@@ -397,6 +402,26 @@ func (s *session) compare(ctx context.Context, running *sync.WaitGroup) {
 		s.Changed()
 		return err
 	}, s.news)
+}
+
+// showAddresses writes the addresses of the order into the statuses of Ingresses.
+func (s *session) showAddresses(ctx context.Context, running *sync.WaitGroup, now time.Time) (next time.Time) {
+	addresses := s.order.Addresses
+	if addresses == nil && !s.addresses.isBusy() {
+		return time.Time{} // as nearly always
+	}
+	var facts federation.ClusterFacts
+	if s.collector.Facts(now, &facts); !facts.IngressesKnown {
+		return time.Time{}
+	}
+	send, next := s.addresses.due(now, addresses, facts.Ingresses)
+	if len(send) > 0 {
+		running.Go(func() {
+			s.addresses.send(ctx, send)
+			s.noticed()
+		})
+	}
+	return next
 }
 
 // expireKept deletes the objects whose keeping is over.

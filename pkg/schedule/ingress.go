@@ -188,12 +188,14 @@ func (p *pass) addresses(i int) map[federation.ObjectRef]string {
 	for at := range p.Facts.Balancers {
 		b := &p.Facts.Balancers[at]
 		live, exists := facts.Ingress(namespaceOf(b.Ingress), b.Ingress.Name)
+		ref := b.Ingress
+		ref.Namespace = namespaceOf(ref)
 		switch {
-		case !p.balances(i, b.Ingress, live):
+		case !p.balances(i, ref, live):
 		case b.Address != "":
-			shown[b.Ingress] = b.Address
+			shown[ref] = b.Address
 		case exists && isShown(live) && len(live.Addresses) == 1:
-			shown[b.Ingress] = live.Addresses[0] // it was known, and may only be out of sight
+			shown[ref] = live.Addresses[0] // it was known, and may only be out of sight
 		}
 	}
 	return shown

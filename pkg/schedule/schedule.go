@@ -78,7 +78,9 @@ func (s *Scheduler) Plan(in Input) federation.Plan {
 			plan.Clusters = append(plan.Clusters, in.excluded(c.Name))
 			continue
 		}
-		plan.Clusters = append(plan.Clusters, p.cluster(next, p.verdict))
+		its := p.cluster(next, p.verdict)
+		its.Addresses = p.addresses(next)
+		plan.Clusters = append(plan.Clusters, its)
 		next++
 	}
 	plan.Clusters = append(plan.Clusters, p.leave()...)
@@ -193,7 +195,6 @@ func (p *pass) cluster(i int, verdict func(app string) federation.PruneVerdict) 
 		Revision:         p.Revision,
 		CreateNamespaces: p.Federation.CreateNamespaces,
 		Early:            !c.facts.Synced,
-		Addresses:        p.addresses(i),
 	}
 	inventory := c.facts.Inventory
 	if !c.facts.Synced || p.Unpruned[c.Name] {

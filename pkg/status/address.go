@@ -12,15 +12,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// What Google's ingress controller reads, and the class that names it; and the class
-// of what fedsync's own load balancers serve, which has its address from fedsync.
+// What Google's ingress controller reads, and the class that names it.
 const (
-	balancedClass        = "fedsync-global"
 	glbcClass            = "gce"
 	annotationStaticIP   = "kubernetes.io/ingress.global-static-ip-name"
 	annotationForwarding = "ingress.kubernetes.io/forwarding-rule"
 	annotationURLMap     = "ingress.kubernetes.io/url-map"
-	annotationMove       = "fedsync.dev/move"
 )
 
 // changeShown is how long a changed address is spoken of.
@@ -102,7 +99,7 @@ func (s *summary) addressFindings() {
 				continue
 			}
 			b := s.balancer[o.Object]
-			if len(o.Addresses) == 0 && b == nil && o.ClassName != balancedClass {
+			if len(o.Addresses) == 0 && b == nil && o.ClassName != federation.ClassGlobal {
 				s.noAddress(c, o)
 			}
 			if !shares(o) && b == nil {

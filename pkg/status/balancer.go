@@ -61,6 +61,9 @@ func (s *summary) balancerFindings() {
 	for i := range s.report.Balancers {
 		b := &s.report.Balancers[i]
 		switch {
+		case b.Refused != "" && b.Waits:
+			s.incomplete(b)
+			continue
 		case b.Refused != "":
 			s.refused(b)
 			continue
@@ -101,6 +104,10 @@ func (s *summary) incomplete(b *Balancer) {
 		Remedy:  "the page says what is done on Compute Engine, and what fails there",
 	}
 	words := place(federation.Finding{Object: b.Ingress}) + " load balancer is being made"
+	if b.Waits {
+		f.Message += ": " + line(b.Refused)
+		words = place(federation.Finding{Object: b.Ingress}) + " load balancer waits: " + line(b.Refused)
+	}
 	if a, ok := s.failing(b); ok {
 		f.Message += fmt.Sprintf(": %s %s: %s", a.Verb, line(a.Resource), line(a.Error))
 		words += fmt.Sprintf(": %s %s fails", a.Verb, line(a.Resource))
@@ -264,7 +271,8 @@ func (s *summary) besideFinding(b *Balancer, byAddr map[string][]string, google 
 	}
 	if google {
 		f.Message = fmt.Sprintf("fedsync's load balancer has the address %s; Google's controllers serve it as well: %s", b.Address, everyOne(others))
-		f.Remedy = fmt.Sprintf("point DNS at %s, and then set the annotation %s: Allowed", b.Address, annotationMove)
+		f.Remedy = fmt.Sprintf("point DNS at %s, and then set the annotation %s: %s",
+			b.Address, federation.AnnotationMove, federation.MoveAllowed)
 	}
 	s.findings = append(s.findings, f)
 }

@@ -178,6 +178,8 @@ func (v view) actions(all []status.CloudAction) ([]actionRow, int) {
 
 func balancerBadge(b status.Balancer) badge {
 	switch {
+	case b.Refused != "" && b.Waits:
+		return badge{"wait", "clock", "Waiting"}
 	case b.Refused != "":
 		return badge{"bad", "cross", "Refused"}
 	case b.Complete:

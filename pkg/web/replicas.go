@@ -193,7 +193,7 @@ func writable(s federation.ReplicasShare) bool {
 	case federation.ShareOffline, federation.ShareLost, federation.ShareKept:
 		return false
 	case federation.ShareByWeight, federation.ShareByMin, federation.ShareByMax, federation.ShareByCapacity,
-		federation.ShareByCurrent, federation.ShareNone, federation.ShareHeld:
+		federation.ShareByCurrent, federation.ShareNone, federation.ShareDrained, federation.ShareHeld:
 	}
 	return true
 }
@@ -211,7 +211,7 @@ func (v view) shareTone(s federation.ReplicasShare) string {
 		return "bad"
 	case federation.ShareKept, federation.ShareByCapacity:
 		return "warn"
-	case federation.ShareLost, federation.ShareNone:
+	case federation.ShareLost, federation.ShareNone, federation.ShareDrained:
 		return "dim"
 	case federation.ShareByWeight, federation.ShareByMin, federation.ShareByMax, federation.ShareByCurrent, federation.ShareHeld:
 	}
@@ -245,6 +245,8 @@ func shareWords(b federation.ShareBasis) string {
 		return "declared lost"
 	case federation.ShareKept:
 		return "cannot be seen"
+	case federation.ShareDrained:
+		return "drained"
 	case federation.ShareHeld:
 		return "until others are ready"
 	}

@@ -37,14 +37,16 @@ import (
 // Config says what a cluster is to be.
 type Config struct {
 	Zone  Zone
-	Index int    // its place among the clusters; its addresses derive from it
-	Nodes int    // how many machines it has
-	Dir   string // for its files; made if it is not there
-	Logs  string // for the output of its programs; made if it is not there
-	Etcd  string // URL of the etcd that it shares
-	Paths build.Paths
-	Group *child.Group // what its programs belong to
-	Ended func(error)  // told of a program that ended by itself
+	Index int // its place among the clusters; its addresses derive from it
+	Nodes int // how many machines it has
+	// Outside is a cluster whose machines are not of Compute Engine.
+	Outside bool
+	Dir     string // for its files; made if it is not there
+	Logs    string // for the output of its programs; made if it is not there
+	Etcd    string // URL of the etcd that it shares
+	Paths   build.Paths
+	Group   *child.Group // what its programs belong to
+	Ended   func(error)  // told of a program that ended by itself
 
 	// Beside runs for as long as the control plane does, with a context that
 	// ends before the cluster is paused or killed. It may be nil.
@@ -153,6 +155,12 @@ func (c *Cluster) writeFiles() error {
 
 // Name is also the name of its context.
 func (c *Cluster) Name() string { return c.config.Zone.Name() }
+
+// Zone is where it pretends to run.
+func (c *Cluster) Zone() Zone { return c.config.Zone }
+
+// Outside reports whether its machines are not of Compute Engine.
+func (c *Cluster) Outside() bool { return c.config.Outside }
 
 // Logs is the folder of its programs' output.
 func (c *Cluster) Logs() string { return c.config.Logs }
@@ -441,7 +449,7 @@ func (c *Cluster) register(ctx context.Context) error {
 		return fmt.Errorf("register the nodes of %s: %w", c.Name(), err)
 	}
 	for i := range c.config.Nodes {
-		_, err := client.CoreV1().Nodes().Create(ctx, node(c.config.Zone, c.config.Index, i), metav1.CreateOptions{})
+		_, err := client.CoreV1().Nodes().Create(ctx, node(c.config, i), metav1.CreateOptions{})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("register the nodes of %s: %w", c.Name(), err)
 		}

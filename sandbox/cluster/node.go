@@ -13,12 +13,29 @@ import (
 const Project = "fedsync-sandbox"
 
 // node describes the i-th machine of a cluster as a kubelet on Compute Engine
-// would register it. The names have what Google's have: one prefix per cluster,
-// which is also the network tag of its machines.
-func node(zone Zone, cluster, i int) *corev1.Node {
-	h := fnv.New32a()
-	h.Write([]byte(zone.Name()))
-	name := fmt.Sprintf("gke-%s-%08x-%d", zone.Name(), h.Sum32(), i)
+// would register it, or one elsewhere that no cloud provider knows. The names on
+// Compute Engine have what Google's have: one prefix per cluster, see [Zone.Tag].
+func node(config Config, i int) *corev1.Node {
+	zone, cluster := config.Zone, config.Index
+	name := fmt.Sprintf("%s-%d", prefix(zone), i)
+	provider := fmt.Sprintf("gce://%s/%s/%s", Project, zone, name)
+	labels := map[string]string{
+		corev1.LabelHostname:           name,
+		corev1.LabelOSStable:           "linux",
+		corev1.LabelArchStable:         "amd64",
+		corev1.LabelInstanceTypeStable: "e2-standard-4",
+		corev1.LabelTopologyRegion:     zone.Region,
+		corev1.LabelTopologyZone:       zone.String(),
+	}
+	if config.Outside {
+		name = fmt.Sprintf("rack-%d-%d", cluster, i)
+		provider = fmt.Sprintf("onprem://%s/%s", zone.Name(), name)
+		labels = map[string]string{
+			corev1.LabelHostname:   name,
+			corev1.LabelOSStable:   "linux",
+			corev1.LabelArchStable: "amd64",
+		}
+	}
 	room := corev1.ResourceList{
 		corev1.ResourceCPU:              resource.MustParse("4"),
 		corev1.ResourceMemory:           resource.MustParse("16Gi"),
@@ -27,18 +44,11 @@ func node(zone Zone, cluster, i int) *corev1.Node {
 	}
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: name,
-			Labels: map[string]string{
-				corev1.LabelHostname:           name,
-				corev1.LabelOSStable:           "linux",
-				corev1.LabelArchStable:         "amd64",
-				corev1.LabelInstanceTypeStable: "e2-standard-4",
-				corev1.LabelTopologyRegion:     zone.Region,
-				corev1.LabelTopologyZone:       zone.String(),
-			},
+			Name:   name,
+			Labels: labels,
 		},
 		Spec: corev1.NodeSpec{
-			ProviderID: fmt.Sprintf("gce://%s/%s/%s", Project, zone, name),
+			ProviderID: provider,
 			// Pods of different clusters have different addresses, as they
 			// would in one VPC network.
 			PodCIDR:  fmt.Sprintf("10.%d.%d.0/24", 64+cluster, i),
@@ -53,6 +63,16 @@ func node(zone Zone, cluster, i int) *corev1.Node {
 			},
 		},
 	}
+}
+
+// Tag is the network tag of a cluster's machines on Compute Engine, as GKE makes it.
+func (z Zone) Tag() string { return prefix(z) + "-node" }
+
+// prefix begins the names of a cluster's machines on Compute Engine.
+func prefix(zone Zone) string {
+	h := fnv.New32a()
+	h.Write([]byte(zone.Name()))
+	return fmt.Sprintf("gke-%s-%08x", zone.Name(), h.Sum32())
 }
 
 // ready says whether pods can be placed on n: it is Ready, and the taint that

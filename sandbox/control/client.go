@@ -23,6 +23,10 @@ const (
 	Resume Action = "resume"
 	Kill   Action = "kill"
 	Start  Action = "start"
+
+	// These are of a sandbox whose nodes answer, and leave the API server alone.
+	KillNodes   Action = "kill-nodes"
+	ReviveNodes Action = "revive-nodes"
 )
 
 // Cluster is how a cluster is.
@@ -30,6 +34,8 @@ type Cluster struct {
 	Name   string        `json:"name"`
 	State  cluster.State `json:"state"`
 	Server string        `json:"server"`
+	// Nodes is Running or Killed; empty where nodes answer nothing.
+	Nodes cluster.State `json:"nodes,omitempty"`
 }
 
 // Client speaks to the sandbox behind one socket.

@@ -1,10 +1,13 @@
 // Package control lets others pause, kill and start the clusters of a running
-// sandbox and open proxies with faults, over HTTP on a Unix socket.
+// sandbox, kill their nodes, and open proxies with faults, over HTTP on a Unix socket.
 //
 //	GET  /clusters                   → [{"name":…,"state":…,"server":…}, …]
 //	POST /clusters/NAME/pause        → {"name":…,"state":"Paused",…}
 //	POST /clusters/NAME/resume, kill, start likewise
+//	POST /clusters/NAME/kill-nodes   → {"name":…,"nodes":"Killed",…}
+//	POST /clusters/NAME/revive-nodes likewise
 //	     /fronts…                    as package faults says
+//	     /gcp/…                      as package gcp says
 //
 // An error is text that says what was asked for in vain: 404 for a name that is
 // none, 409 for what the cluster's state does not allow.
@@ -23,9 +26,24 @@ import (
 	"github.com/fedsync/fedsync/sandbox/cluster"
 )
 
+// Subjects are what is controlled.
+type Subjects struct {
+	Clusters []*cluster.Cluster
+	Fronts   http.Handler // below /fronts
+	Nodes    Nodes        // nil if nobody plays nodes
+	GCP      http.Handler // below /gcp; nil without a stand-in for Compute Engine
+}
+
+// Nodes play the nodes of clusters.
+type Nodes interface {
+	KillNodes(cluster string)
+	ReviveNodes(cluster string)
+	NodesKilled(cluster string) bool
+}
+
 // Server answers on a Unix socket.
 type Server struct {
-	clusters []*cluster.Cluster
+	subjects Subjects
 	listener net.Listener
 	http     *http.Server
 	done     chan struct{}
@@ -36,7 +54,7 @@ type Server struct {
 const longest = 103
 
 // Listen starts to answer on a new socket at path.
-func Listen(path string, clusters []*cluster.Cluster, fronts http.Handler) (*Server, error) {
+func Listen(path string, subjects Subjects) (*Server, error) {
 	if len(path) > longest {
 		return nil, fmt.Errorf("listen on %s: the path of a Unix socket has at most %d bytes: use a shorter --dir", path, longest)
 	}
@@ -44,12 +62,15 @@ func Listen(path string, clusters []*cluster.Cluster, fronts http.Handler) (*Ser
 	if err != nil {
 		return nil, fmt.Errorf("listen for control: %w", err)
 	}
-	s := &Server{clusters: clusters, listener: listener, done: make(chan struct{})}
+	s := &Server{subjects: subjects, listener: listener, done: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /clusters", s.list)
 	mux.HandleFunc("POST /clusters/{name}/{action}", s.act)
-	mux.Handle("/fronts", fronts)
-	mux.Handle("/fronts/", fronts)
+	mux.Handle("/fronts", subjects.Fronts)
+	mux.Handle("/fronts/", subjects.Fronts)
+	if subjects.GCP != nil {
+		mux.Handle("/gcp/", subjects.GCP)
+	}
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		defer close(s.done)
@@ -69,9 +90,9 @@ func (s *Server) Close() error {
 }
 
 func (s *Server) list(w http.ResponseWriter, _ *http.Request) {
-	all := make([]Cluster, 0, len(s.clusters))
-	for _, c := range s.clusters {
-		all = append(all, describe(c))
+	all := make([]Cluster, 0, len(s.subjects.Clusters))
+	for _, c := range s.subjects.Clusters {
+		all = append(all, s.describe(c))
 	}
 	answer(w, all)
 }
@@ -83,25 +104,38 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	act, ok := map[Action]func(context.Context, *cluster.Cluster) error{
-		Pause:  func(_ context.Context, c *cluster.Cluster) error { return c.Pause() },
-		Resume: func(_ context.Context, c *cluster.Cluster) error { return c.Resume() },
-		Kill:   func(_ context.Context, c *cluster.Cluster) error { return c.Kill() },
-		Start:  func(ctx context.Context, c *cluster.Cluster) error { return c.Start(ctx) },
+		Pause:       func(_ context.Context, c *cluster.Cluster) error { return c.Pause() },
+		Resume:      func(_ context.Context, c *cluster.Cluster) error { return c.Resume() },
+		Kill:        func(_ context.Context, c *cluster.Cluster) error { return c.Kill() },
+		Start:       func(ctx context.Context, c *cluster.Cluster) error { return c.Start(ctx) },
+		KillNodes:   s.onNodes(Nodes.KillNodes),
+		ReviveNodes: s.onNodes(Nodes.ReviveNodes),
 	}[Action(r.PathValue("action"))]
 	if !ok {
-		http.Error(w, fmt.Sprintf("no action %q; there are pause, resume, kill and start", r.PathValue("action")), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("no action %q; there are pause, resume, kill, start, kill-nodes and revive-nodes", r.PathValue("action")), http.StatusNotFound)
 		return
 	}
 	if err := act(r.Context(), c); err != nil {
 		http.Error(w, err.Error(), http.StatusConflict)
 		return
 	}
-	answer(w, describe(c))
+	answer(w, s.describe(c))
+}
+
+// onNodes is an action on the nodes of a cluster.
+func (s *Server) onNodes(act func(Nodes, string)) func(context.Context, *cluster.Cluster) error {
+	return func(_ context.Context, c *cluster.Cluster) error {
+		if s.subjects.Nodes == nil {
+			return errors.New("the nodes of this sandbox answer nothing: start it with --gcp")
+		}
+		act(s.subjects.Nodes, c.Name())
+		return nil
+	}
 }
 
 func (s *Server) named(name string) (*cluster.Cluster, error) {
 	var names []string
-	for _, c := range s.clusters {
+	for _, c := range s.subjects.Clusters {
 		if c.Name() == name {
 			return c, nil
 		}
@@ -110,8 +144,15 @@ func (s *Server) named(name string) (*cluster.Cluster, error) {
 	return nil, fmt.Errorf("no cluster %q; there are %s", name, strings.Join(names, ", "))
 }
 
-func describe(c *cluster.Cluster) Cluster {
-	return Cluster{Name: c.Name(), State: c.State(), Server: c.Server()}
+func (s *Server) describe(c *cluster.Cluster) Cluster {
+	d := Cluster{Name: c.Name(), State: c.State(), Server: c.Server()}
+	if s.subjects.Nodes != nil {
+		d.Nodes = cluster.Running
+		if s.subjects.Nodes.NodesKilled(c.Name()) {
+			d.Nodes = cluster.Killed
+		}
+	}
+	return d
 }
 
 func answer(w http.ResponseWriter, v any) {

@@ -183,7 +183,8 @@ func (q *request) machineMember(group *compute.NetworkEndpointGroup, e *compute.
 		return m, badField("networkEndpoints.instance", e.Instance, "The instance is not in the subnetwork '%s'.", group.Subnetwork)
 	}
 	if attach && m.address != nic.NetworkIP {
-		return m, badField("networkEndpoints.ipAddress", m.address, "The address does not belong to the instance '%s'.", e.Instance)
+		return m, badField("networkEndpoints.ipAddress", m.address, "Specified IP address %s doesn't belong to the (sub)network %s or to the instance %s.",
+			m.address, parseZone(group.Subnetwork), e.Instance)
 	}
 	return m, nil
 }

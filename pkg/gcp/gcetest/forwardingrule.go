@@ -21,6 +21,7 @@ func forwardingRules() *collection {
 	c.output = []string{"pscConnectionId", "pscConnectionStatus", "baseForwardingRule", "serviceName"}
 	c.check = checkForwardingRule
 	c.readable().writable("patch").labeled()
+	c.methods[0].query = []string{"view"} // of get
 	return c.mutation("setTarget", reflect.TypeFor[compute.TargetReference](), setTarget)
 }
 

@@ -45,7 +45,7 @@ var commonQuery = []string{
 }
 
 var (
-	listQuery      = []string{"filter", "maxResults", "orderBy", "pageToken", "returnPartialSuccess"}
+	listQuery      = []string{"filter", "maxResults", "orderBy", "pageToken"}
 	aggregateQuery = append(slices.Clone(listQuery), "includeAllScopes", "serviceProjectNumber")
 	mutationQuery  = []string{"requestId"}
 )

@@ -189,7 +189,9 @@ func (c *collection) resourceName() string {
 // labeled adds setLabels.
 func (c *collection) labeled() *collection {
 	c.output = append(c.output, "labelFingerprint")
-	return c.mutation("setLabels", reflect.TypeFor[compute.GlobalSetLabelsRequest](), setLabels)
+	c.mutation("setLabels", reflect.TypeFor[compute.GlobalSetLabelsRequest](), setLabels)
+	c.methods[len(c.methods)-1].query = nil // it takes no request id
+	return c
 }
 
 func setLabels(q *request) (any, *refusal) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,9 +34,9 @@ func statusCommand() *cobra.Command {
 				return err
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			_, _ = fmt.Fprintln(w, "CLUSTER\tSTATE\tSERVER") // Flush tells of a failure
+			_, _ = fmt.Fprintln(w, "CLUSTER\tSTATE\tNODES\tSERVER") // Flush tells of a failure
 			for _, c := range clusters {
-				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", c.Name, c.State, c.Server)
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", c.Name, c.State, cmp.Or(c.Nodes, "-"), c.Server)
 			}
 			return w.Flush()
 		},
@@ -54,6 +55,8 @@ func outageCommands() []*cobra.Command {
 		{control.Resume, "Let a paused API server go on"},
 		{control.Kill, "Kill a cluster's API server: connections are refused"},
 		{control.Start, "Start a killed API server again, with the same address and objects"},
+		{control.KillNodes, "Kill a cluster's nodes: they refuse connections, open ones break (with up --gcp)"},
+		{control.ReviveNodes, "Have killed nodes answer again"},
 	} {
 		var dir string
 		cmd := &cobra.Command{
@@ -69,7 +72,11 @@ func outageCommands() []*cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", c.Name, c.State)
+				state := fmt.Sprintf("%s is %s", c.Name, c.State)
+				if a.action == control.KillNodes || a.action == control.ReviveNodes {
+					state = fmt.Sprintf("the nodes of %s are %s", c.Name, c.Nodes)
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), state)
 				return err
 			},
 		}

@@ -33,12 +33,36 @@ A rule matches by cluster, method and path (regular expressions), query, and bod
 (a regular expression); "skip" spares the first requests, "count" ends the rule.
 Its action is forward (with "delay" or "answerDelay"), answer ("status", "header",
 "content", "reason", "message"), hang, withhold (the answer), lose (the answer),
-drop or truncate (after "bytes"). "connection" breaks the whole connection.`
+drop or truncate (after "bytes"). "connection" breaks the whole connection.
+
+With --gcp, a stand-in for Compute Engine answers compute/v1 at gcp.endpoint, for the
+project gcp.project. The nodes are its machines, and answer at the node ports of
+Services with who they are. The proxy gcp.proxy leads to its load balancers, which
+lead to the nodes:
+
+  curl --proxy $(jq -r .gcp.proxy $FEDSYNC_SANDBOX) http://ADDRESS/path
+
+  sandbox kill-nodes gce-asia-east1a       # its nodes refuse; its API server goes on
+  sandbox revive-nodes gce-asia-east1a
+
+Calls of compute/v1 go wrong as the control socket is told, and are listed there:
+
+  S="curl --unix-socket $(jq -r .control $FEDSYNC_SANDBOX)"
+  $S http://s/gcp/faults -d '{"method":"backendServices.patch","times":1,"action":"loseAnswer"}'
+  $S http://s/gcp/faults -d '{"collection":"firewalls","action":"answer","status":403,"reason":"rateLimitExceeded"}'
+  $S -X DELETE http://s/gcp/faults/1       # or /gcp/faults: all
+  $S http://s/gcp/calls                    # all calls; -X DELETE empties the log
+  $S http://s/gcp/history                  # what was changed in each resource
+
+The action of a fault is answer ("status", "reason", "message", "retryAfter"),
+loseAnswer, dropRequest, slowOperation ("time"), failOperation ("code", "message") or
+hang. "name" is the resource's, "nth" the first call that goes wrong, "times" how many.`
 
 func upCommand() *cobra.Command {
 	var options sandbox.Options
 	var programs string
-	var outlive bool
+	var withGCP, outlive bool
+	var engine sandbox.GCP
 	var limit time.Duration
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -55,6 +79,11 @@ func upCommand() *cobra.Command {
 			}
 			if options.Webhook.URL != "" && !options.Forge {
 				return errors.New("--webhook-url is for a forge: add --forge")
+			}
+			if withGCP {
+				options.GCP = &engine
+			} else if engine.Outside != 0 {
+				return errors.New("--outside is of a stand-in for Compute Engine: add --gcp")
 			}
 			self, err := os.Executable()
 			if err != nil {
@@ -73,6 +102,10 @@ func upCommand() *cobra.Command {
 	flags.IntVar(&options.Nodes, "nodes", 3, "how many nodes each cluster has")
 	flags.BoolVar(&options.Forge, "forge", false, "start a forge (Gitea) too")
 	flags.BoolVar(&options.Faulty, "faulty", false, "have the kubeconfig lead through proxies that refuse, delay and drop requests by rules")
+	flags.BoolVar(&withGCP, "gcp", false, "start a stand-in for Compute Engine, with the nodes as machines, which answer at node ports (Linux)")
+	flags.IntVar(&engine.Outside, "outside", 0, "how many clusters, the last ones, have machines that are not of Compute Engine")
+	flags.DurationVar(&engine.OperationTime, "operation-time", 300*time.Millisecond, "how long the slowest operations of Compute Engine take; the others take a share of it")
+	flags.DurationVar(&engine.ProbeInterval, "probe-interval", 250*time.Millisecond, "how often load balancers probe nodes, whatever health checks say; 0 does as they say")
 	flags.StringVar(&options.Webhook.URL, "webhook-url", "", "loopback URL that the forge is to tell of pushes")
 	flags.StringVar(&options.Webhook.Secret, "webhook-secret", "", "what the forge signs those calls with")
 	flags.StringVar(&options.Dir, "dir", "", "folder to keep everything in, new or empty; removed at the end (default: a new temporary one)")

@@ -1,0 +1,343 @@
+package daemon
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// cloudPatience is how long a load balancer may take: two cores play all machines of
+// all clusters, and their load balancer.
+const cloudPatience = 2 * time.Minute
+
+// The guide's 13 clusters stand behind one address, two of them elsewhere than on
+// Google Cloud, and nothing that happens to one of them takes the address away.
+func TestOneAddressThatNoClusterCanTakeDown(t *testing.T) {
+	s := sandboxtest.Own(t, 13, false, sandboxtest.WithGCP(2))
+	w := newCloudWorld(t, s)
+	d := w.start()
+
+	pushed := time.Now()
+	w.push(nil)
+	report := w.served(d)
+	took := time.Since(pushed)
+	address := report.Balancers[0].Address
+	w.writtenOnce(took)
+	w.shownInEveryCluster(address)
+	w.answeredBy(address, s.Clusters())
+	w.idle(d)
+
+	clients := w.load(address)
+	defer clients.stop()
+	t.Run("an unrelated Ingress is deleted in a member", func(t *testing.T) {
+		w.unrelated(s.Clusters()[0])
+		clients.unharmed(t)
+	})
+	t.Run("the federated Ingress is deleted by hand in one", func(t *testing.T) {
+		w.deletedByHand(d, s.Clusters()[1], address)
+		clients.unharmed(t)
+	})
+	t.Run("fedsync is killed and started again", func(t *testing.T) {
+		before := w.mutations()
+		d.stop()
+		d = w.start()
+		w.served(d)
+		w.unchanged(t, before)
+		clients.unharmed(t)
+	})
+	t.Run("a member elsewhere is drained", func(t *testing.T) {
+		drained := w.cloud.Outside[0]
+		w.push(map[string]bool{drained: true})
+		w.awaitTraffic(d, drained, federation.TrafficDrained)
+		clients.unharmed(t)
+		clients.silent(t, drained)
+		w.push(nil)
+		w.awaitTraffic(d, drained, federation.TrafficServing)
+		clients.unharmed(t)
+	})
+	t.Run("an API server is killed", func(t *testing.T) {
+		before := w.mutations()
+		dead := s.Clusters()[2]
+		s.Kill(t, dead)
+		d.await("it is noticed", func(r *status.Report) string {
+			if state := clusterOf(r, dead).State; state != federation.ClusterOffline {
+				return "it is " + string(state)
+			}
+			return ""
+		})
+		w.unchanged(t, before)
+		clients.unharmed(t)
+		clients.heard(t, dead) // its nodes serve on
+		s.Start(t, dead)
+		w.served(d)
+	})
+	t.Run("a cluster's nodes are killed", func(t *testing.T) {
+		dead := s.Clusters()[3]
+		s.KillNodes(t, dead)
+		clients.failuresOnly(t, dead)
+		w.awaitTraffic(d, dead, federation.TrafficUnhealthy)
+		clients.silent(t, dead)
+		s.ReviveNodes(t, dead)
+		w.awaitTraffic(d, dead, federation.TrafficServing)
+		clients.unharmed(t)
+	})
+	clients.stop()
+	t.Log(clients)
+	w.stood()
+}
+
+// cloudWorld is a world whose federation stands behind a load balancer.
+type cloudWorld struct {
+	*world
+
+	cloud *sandboxtest.GCP
+}
+
+func newCloudWorld(t *testing.T, s *sandboxtest.Sandbox) *cloudWorld {
+	w := &cloudWorld{world: newWorld(t, s), cloud: s.GCP(t)}
+	w.cfg.GCPEndpoint = w.cloud.Endpoint
+	w.cfg.GCPRate = 1000 // what is measured is not the limit
+	return w
+}
+
+// push pushes the federation with its app, some of its clusters drained.
+func (w *cloudWorld) push(drained map[string]bool) string {
+	var clusters strings.Builder
+	for _, c := range w.sandbox.Clusters() {
+		fmt.Fprintf(&clusters, "  - {name: %s, drain: %t", c, drained[c])
+		if slices.Contains(w.cloud.Outside, c) {
+			clusters.WriteString(", zone: europe-west1-b")
+		}
+		clusters.WriteString("}\n")
+	}
+	file := fmt.Sprintf(`apiVersion: fedsync.dev/v1alpha1
+kind: Federation
+metadata: {name: %s}
+spec:
+  gcp: {project: %s, network: %s}
+  clusters:
+%s  apps:
+  - {name: web, path: apps/web}
+`, w.name, w.cloud.Project, w.cloud.Network, clusters.String())
+	return w.repo.Push("push", map[string]string{
+		"fedsync.yaml":          file,
+		"apps/web/service.yaml": w.service(),
+		"apps/web/web.yaml":     w.replicaSet(2),
+		"apps/web/ingress.yaml": w.ingress(),
+	})
+}
+
+// served waits until the newest commit is a success, which it is when every cluster
+// takes traffic.
+func (w *cloudWorld) served(d *ran) *status.Report {
+	w.t.Helper()
+	var report *status.Report
+	within(w.t, cloudPatience, "every cluster takes traffic", func() string {
+		report = d.reports.newest()
+		switch {
+		case report == nil || report.Revision.SHA != w.repo.Head():
+			return "no report"
+		case report.State != status.Success:
+			return w.describe(report)
+		case len(report.Balancers) != 1 || report.Balancers[0].Address == "":
+			return "no address"
+		}
+		return ""
+	})
+	return report
+}
+
+func (w *cloudWorld) describe(r *status.Report) string {
+	text := describe(r)
+	for _, b := range r.Balancers {
+		text += fmt.Sprintf("  %s %s complete %t refused %q\n", b.Ingress, b.Address, b.Complete, b.Refused)
+		for _, c := range b.Clusters {
+			text += fmt.Sprintf("    %s %s %d/%d %s\n", c.Cluster, c.State, c.Healthy, c.Endpoints, c.Reason)
+		}
+	}
+	if r.Cloud != nil {
+		text += fmt.Sprintf("  cloud %s, pending %v\n", r.Cloud.Error, r.Cloud.Pending)
+	}
+	return text
+}
+
+func (w *cloudWorld) awaitTraffic(d *ran, cluster string, want federation.TrafficState) {
+	w.t.Helper()
+	within(w.t, cloudPatience, fmt.Sprintf("%s is %s", cluster, want), func() string {
+		r := d.reports.newest()
+		for _, b := range r.Balancers {
+			if c, ok := b.Cluster(cluster); ok && c.State == want {
+				return ""
+			}
+		}
+		return w.describe(r)
+	})
+}
+
+// writing are the calls that change something, without those that attach and detach
+// endpoints.
+func (w *cloudWorld) mutations() []gcetest.Call {
+	return slices.DeleteFunc(w.cloud.Calls(w.t), func(c gcetest.Call) bool { return !changes(c) })
+}
+
+// writtenOnce holds the walk to its bar: every resource is written once, within twice
+// the operation times on the longest path.
+func (w *cloudWorld) writtenOnce(took time.Duration) {
+	w.t.Helper()
+	times := map[string]int{}
+	for _, c := range w.mutations() {
+		if !strings.HasSuffix(c.Method, "NetworkEndpoints") {
+			times[fmt.Sprint(c.Method[:strings.Index(c.Method, ".")], " ", c.Zone, " ", c.Name)]++
+		}
+	}
+	for _, resource := range slices.Sorted(maps.Keys(times)) {
+		if times[resource] != 1 {
+			w.t.Errorf("%s was written %d times", resource, times[resource])
+		}
+	}
+	var path time.Duration
+	for _, collection := range []string{"networkEndpointGroups", "networkEndpointGroups", "backendServices", "urlMaps", "targetHttpProxies", "globalForwardingRules"} {
+		path += w.cloud.OperationTimes[collection]
+	}
+	w.t.Logf("from the push to traffic in all clusters %s; the longest path of operations takes %s", took.Round(time.Millisecond), path)
+}
+
+// shownInEveryCluster waits until kubectl get ingress shows the address everywhere.
+func (w *cloudWorld) shownInEveryCluster(address string) {
+	w.t.Helper()
+	for _, cluster := range w.sandbox.Clusters() {
+		eventually(w.t, "the Ingress in "+cluster+" shows "+address, func() string {
+			u := w.get(cluster, "Ingress", "web")
+			ingresses, _, _ := unstructured.NestedSlice(u.Object, "status", "loadBalancer", "ingress")
+			if got := fmt.Sprint(ingresses); got != fmt.Sprintf("[map[ip:%s]]", address) {
+				return got
+			}
+			return ""
+		})
+	}
+}
+
+// answeredBy asks the address until every cluster has answered.
+func (w *cloudWorld) answeredBy(address string, clusters []string) {
+	w.t.Helper()
+	missing := slices.Clone(clusters)
+	eventually(w.t, "every cluster answers at "+address, func() string {
+		response, err := w.cloud.Get(w.t, "http://"+address+"/")
+		if err != nil {
+			return err.Error()
+		}
+		_ = response.Body.Close()
+		by := response.Header.Get("X-Cluster")
+		missing = slices.DeleteFunc(missing, func(c string) bool { return c == by })
+		return strings.Join(missing, " ")
+	})
+}
+
+// idle holds that nothing is changed while nothing happens, and prints what is read.
+func (w *cloudWorld) idle(d *ran) {
+	w.t.Helper()
+	w.cloud.ResetCalls(w.t)
+	const rest = 12 * time.Second
+	time.Sleep(rest) // there is no event of nothing happening
+	calls := w.cloud.Calls(w.t)
+	for _, c := range calls {
+		if changes(c) {
+			w.t.Errorf("idle, and yet %s %s", c.Method, c.Name)
+		}
+	}
+	w.t.Logf("idle: %d reads in %s", len(calls), rest)
+}
+
+// unchanged holds that Compute Engine has been told nothing since.
+func (w *cloudWorld) unchanged(t *testing.T, before []gcetest.Call) {
+	t.Helper()
+	after := w.mutations()
+	for _, c := range after[min(len(before), len(after)):] {
+		t.Errorf("%s %s was called", c.Method, c.Name)
+	}
+}
+
+// unrelated makes an Ingress that the cluster's own controller serves, and deletes it.
+func (w *cloudWorld) unrelated(cluster string) {
+	w.t.Helper()
+	u := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+		"metadata": map[string]any{"name": "unrelated", "annotations": map[string]any{"kubernetes.io/ingress.class": "gce"}},
+		"spec": map[string]any{"defaultBackend": map[string]any{"service": map[string]any{
+			"name": "web", "port": map[string]any{"number": int64(80)},
+		}}},
+	}}
+	objects := w.dynamic(cluster).Resource(kinds["Ingress"]).Namespace(w.namespace)
+	if _, err := objects.Create(w.t.Context(), u, metav1.CreateOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	eventually(w.t, "the cluster's own controller serves it", func() string {
+		u := w.get(cluster, "Ingress", "unrelated")
+		if addresses, _, _ := unstructured.NestedSlice(u.Object, "status", "loadBalancer", "ingress"); len(addresses) == 0 {
+			return "it has no address"
+		}
+		return ""
+	})
+	if err := objects.Delete(w.t.Context(), "unrelated", metav1.DeleteOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	eventually(w.t, "it is gone", func() string {
+		if w.get(cluster, "Ingress", "unrelated") != nil {
+			return "it is there"
+		}
+		return ""
+	})
+}
+
+// deletedByHand deletes the federated Ingress in one cluster, and waits for its return.
+func (w *cloudWorld) deletedByHand(d *ran, cluster, address string) {
+	w.t.Helper()
+	before := w.mutations()
+	uid := w.get(cluster, "Ingress", "web").GetUID()
+	if err := w.dynamic(cluster).Resource(kinds["Ingress"]).Namespace(w.namespace).Delete(w.t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+		w.t.Fatal(err)
+	}
+	eventually(w.t, "it is back", func() string {
+		if u := w.get(cluster, "Ingress", "web"); u == nil || u.GetUID() == uid {
+			return "it is not"
+		}
+		return ""
+	})
+	w.served(d)
+	w.shownInEveryCluster(address)
+	w.unchanged(w.t, before)
+}
+
+// stood holds that the way from the address to the backends never vanished and, but
+// for the backends of the drained cluster, never changed.
+func (w *cloudWorld) stood() {
+	w.t.Helper()
+	for path, changes := range w.cloud.History(w.t) {
+		for i, c := range changes {
+			switch {
+			case i > 0 && slices.ContainsFunc([]string{"forwardingRules", "targetHttpProxies", "urlMaps", "addresses"},
+				func(kind string) bool { return strings.Contains(path, "/"+kind+"/") }):
+				w.t.Errorf("%s: %s", path, c.Method)
+			case strings.HasSuffix(c.Method, ".delete") && !strings.Contains(path, "networkEndpointGroups"):
+				w.t.Errorf("%s: %s", path, c.Method)
+			}
+		}
+	}
+}
+
+var reading = regexp.MustCompile(`\.(get|list|aggregatedList|wait|getHealth|listNetworkEndpoints|listInstances|validate|testIamPermissions)$`)
+
+// changes reports whether a call changes something.
+func changes(c gcetest.Call) bool { return !reading.MatchString(c.Method) }

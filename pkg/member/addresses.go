@@ -1,0 +1,258 @@
+package member
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	fault "github.com/fedsync/fedsync/pkg/failure"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/health"
+)
+
+var ingresses = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}
+
+// showing is one Ingress whose status is to show an address of fedsync's, or none.
+type showing struct {
+	ingress federation.Ingress // as it is live
+	address string             // empty to take ours away
+}
+
+// refOf returns the reference of a live Ingress.
+func refOf(i federation.Ingress) federation.ObjectRef {
+	return federation.ObjectRef{Group: ingresses.Group, Kind: "Ingress", Namespace: i.Namespace, Name: i.Name}
+}
+
+// showings returns the statuses that differ from the plan and may be written, and
+// those that somebody else writes. Only an Ingress with fedsync's class shows an
+// address of fedsync's: until it has that, it belongs to another controller. One that
+// Google's controller served is taken over when the controller has let go of it.
+func showings(addresses map[federation.ObjectRef]string, live []federation.Ingress) (due, foreign []showing) {
+	if addresses == nil {
+		return nil, nil // nothing is known, so nothing changes
+	}
+	for _, i := range live {
+		s := showing{ingress: i, address: addresses[refOf(i)]}
+		ours := i.StatusBy == federation.AddressManager
+		switch {
+		case !i.Ours:
+		case s.address == "" && ours:
+			due = append(due, s)
+		case s.address == "" || i.ClassName != federation.ClassGlobal || i.GoogleHeld:
+		case slices.Equal(i.Addresses, []string{s.address}):
+		case i.StatusBy == "" || ours || i.Google:
+			due = append(due, s)
+		default:
+			foreign = append(foreign, s)
+		}
+	}
+	return due, foreign
+}
+
+// An addresser writes the addresses of fedsync's load balancers into the statuses of
+// a cluster's Ingresses: one request for each that differs, and none where the watch
+// has not shown yet what the last one did.
+type addresser struct {
+	client   dynamic.Interface
+	cluster  string
+	mayWrite func() bool
+	timeout  time.Duration // of one request
+	log      *zap.Logger
+
+	mu       sync.Mutex // protects what follows
+	sending  bool
+	sent     map[federation.ObjectRef]sent // what came of it is not seen yet
+	taken    map[federation.ObjectRef]bool // from another writer, once
+	foreign  []showing                     // of the last turn
+	failed   map[federation.ObjectRef]error
+	failures int       // of all requests, in a row
+	at       time.Time // when the next may be made
+}
+
+func newAddresser(client dynamic.Interface, cluster string, mayWrite func() bool, timeout time.Duration, log *zap.Logger) *addresser {
+	return &addresser{
+		client: client, cluster: cluster, mayWrite: mayWrite, timeout: timeout, log: log,
+		sent:   map[federation.ObjectRef]sent{},
+		taken:  map[federation.ObjectRef]bool{},
+		failed: map[federation.ObjectRef]error{},
+	}
+}
+
+// due takes what is planned and what is live. It returns what is to be sent now, which
+// is then under way, and when to ask again; zero for when something changes.
+func (a *addresser) due(now time.Time, addresses map[federation.ObjectRef]string, live []federation.Ingress) (send []showing, next time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all, foreign := showings(addresses, live)
+	a.foreign = foreign
+	wanted := map[federation.ObjectRef]bool{}
+	for _, s := range all {
+		ref := refOf(s.ingress)
+		wanted[ref] = true
+		switch before, waits := a.sent[ref]; {
+		case waits && before.covers(s, now):
+			// It is on its way to us.
+		case a.taken[ref] && s.isTakeover():
+			a.foreign = append(a.foreign, s) // they would overwrite each other without end
+		default:
+			send = append(send, s)
+		}
+	}
+	for ref := range a.failed {
+		if !wanted[ref] {
+			delete(a.failed, ref)
+		}
+	}
+	for ref := range a.sent {
+		if !wanted[ref] {
+			delete(a.sent, ref)
+		}
+	}
+	switch {
+	case len(send) == 0 || a.sending || !a.mayWrite():
+		return nil, time.Time{}
+	case now.Before(a.at):
+		return nil, a.at
+	}
+	a.sending = true
+	return send, time.Time{}
+}
+
+// isTakeover reports whether somebody else wrote the status.
+func (s showing) isTakeover() bool {
+	return s.ingress.StatusBy != "" && s.ingress.StatusBy != federation.AddressManager
+}
+
+// unseenMax is how long a watch may take to show what was sent.
+const unseenMax = 10 * time.Minute
+
+// sent is a status that was written.
+type sent struct {
+	showing
+
+	at time.Time
+}
+
+// covers reports whether another request would do what was done already: the Ingress
+// is still seen as it was before.
+func (b sent) covers(s showing, now time.Time) bool {
+	was, is := b.ingress, s.ingress
+	return b.address == s.address && was.StatusBy == is.StatusBy && slices.Equal(was.Addresses, is.Addresses) &&
+		was.Created.Equal(is.Created) && now.Before(b.at.Add(unseenMax))
+}
+
+// send writes statuses, one after the other, until one fails for a reason that is the
+// cluster's.
+func (a *addresser) send(ctx context.Context, all []showing) {
+	for _, s := range all {
+		if !a.mayWrite() || ctx.Err() != nil {
+			break
+		}
+		err := a.write(ctx, s)
+		if ctx.Err() != nil {
+			break // it says nothing of the cluster
+		}
+		if a.answered(s, err) {
+			break
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sending = false
+}
+
+// write sends one status. A field manager of its own owns the address and nothing
+// else, so that the drift of what is applied does not follow from it.
+func (a *addresser) write(ctx context.Context, s showing) error {
+	balancer := map[string]any{}
+	if s.address != "" {
+		balancer["ingress"] = []any{map[string]any{"ip": s.address}}
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	_, err := a.client.Resource(ingresses).Namespace(s.ingress.Namespace).ApplyStatus(ctx, s.ingress.Name,
+		&unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": ingresses.GroupVersion().String(), "kind": "Ingress",
+			"metadata": map[string]any{"namespace": s.ingress.Namespace, "name": s.ingress.Name},
+			"status":   map[string]any{"loadBalancer": balancer},
+		}}, metav1.ApplyOptions{FieldManager: federation.AddressManager, Force: true})
+	return err
+}
+
+// answered takes what came of a request, and reports whether the others would fare
+// no better.
+func (a *addresser) answered(s showing, err error) (stop bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ref := refOf(s.ingress)
+	if err == nil || apierrors.IsNotFound(err) { // one that is gone shows nothing
+		a.sent[ref] = sent{s, time.Now()}
+		a.taken[ref] = a.taken[ref] || err == nil && s.isTakeover()
+		delete(a.failed, ref)
+		a.failures, a.at = 0, time.Time{}
+		if err == nil {
+			a.log.Info("address shown", zap.Stringer("object", ref), zap.String("address", s.address))
+		}
+		return false
+	}
+	f := fault.Of(err)
+	a.failed[ref] = err
+	a.failures++
+	a.at = time.Now().Add(f.Pause(a.failures))
+	return f.Class != federation.FailureInvalid && f.Class != federation.FailureConflict
+}
+
+// retry ends the pause: the cluster is back, or somebody may have changed a role.
+func (a *addresser) retry() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failures, a.at = 0, time.Time{}
+}
+
+// isBusy reports whether something is said of an earlier plan.
+func (a *addresser) isBusy() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.foreign)+len(a.failed)+len(a.sent) > 0
+}
+
+// findings says which statuses cannot be written, and why.
+func (a *addresser) findings() []federation.Finding {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []federation.Finding
+	for _, s := range a.foreign {
+		all = append(all, federation.Finding{
+			ID: "foreign", Severity: federation.SeverityWarning, Cluster: a.cluster, Object: refOf(s.ingress),
+			Message: health.Redact(fmt.Sprintf("status.loadBalancer is written by %q, so the address %s of fedsync's load balancer is not shown",
+				s.ingress.StatusBy, s.address)),
+			Remedy: fmt.Sprintf("have it leave Ingresses of the class %s alone", federation.ClassGlobal),
+		})
+	}
+	for ref, err := range a.failed {
+		f := federation.Finding{
+			ID: "address", Severity: federation.SeverityWarning, Cluster: a.cluster, Object: ref,
+			Message: "the address cannot be written into its status: " + health.Redact(err.Error()),
+			Remedy:  "none: it is tried again; the load balancer serves all the same",
+		}
+		if apierrors.IsForbidden(err) {
+			f.ID = "D07"
+			f.Remedy = "allow the verb patch on ingresses/status (networking.k8s.io); the load balancer serves all the same"
+		}
+		all = append(all, f)
+	}
+	slices.SortFunc(all, func(x, y federation.Finding) int {
+		return cmp.Or(x.Object.Compare(y.Object), cmp.Compare(x.ID, y.ID))
+	})
+	return all
+}

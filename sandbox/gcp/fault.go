@@ -1,0 +1,85 @@
+package gcp
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
+)
+
+// Fault is a [gcetest.Fault] as JSON.
+type Fault struct {
+	Method     string `json:"method,omitempty"` // a regular expression, such as "backendServices\\.(patch|update)"
+	Collection string `json:"collection,omitempty"`
+	Name       string `json:"name,omitempty"`
+	Nth        int    `json:"nth,omitempty"`
+	Times      int    `json:"times,omitempty"`
+
+	Action     string `json:"action"`               // one of the actions below
+	Status     int    `json:"status,omitempty"`     // of answer
+	Reason     string `json:"reason,omitempty"`     // of answer
+	Message    string `json:"message,omitempty"`    // of answer and failOperation
+	RetryAfter string `json:"retryAfter,omitempty"` // of answer: "1s"
+	Time       string `json:"time,omitempty"`       // of slowOperation: "2s"
+	Code       string `json:"code,omitempty"`       // of failOperation
+}
+
+// The actions, as gcetest has them.
+const (
+	actionAnswer        = "answer"
+	actionLoseAnswer    = "loseAnswer"
+	actionDropRequest   = "dropRequest"
+	actionSlowOperation = "slowOperation"
+	actionFailOperation = "failOperation"
+	actionHang          = "hang"
+)
+
+// fault returns what the JSON means.
+func (f Fault) fault() (gcetest.Fault, error) {
+	action, err := f.action()
+	if err != nil {
+		return gcetest.Fault{}, err
+	}
+	return gcetest.Fault{
+		Method: f.Method, Collection: f.Collection, Name: f.Name,
+		Nth: f.Nth, Times: f.Times, Action: action,
+	}, nil
+}
+
+func (f Fault) action() (gcetest.Action, error) {
+	switch f.Action {
+	case actionAnswer:
+		if f.Status < 400 || f.Status > 599 {
+			return nil, fmt.Errorf("the status %d is none of an error: want 400 to 599", f.Status)
+		}
+		after, err := duration("retryAfter", f.RetryAfter)
+		return gcetest.Answer{Status: f.Status, Reason: f.Reason, Message: f.Message, RetryAfter: after}, err
+	case actionLoseAnswer:
+		return gcetest.LoseAnswer{}, nil
+	case actionDropRequest:
+		return gcetest.DropRequest{}, nil
+	case actionSlowOperation:
+		time, err := duration("time", f.Time)
+		return gcetest.SlowOperation(time), err
+	case actionFailOperation:
+		if f.Code == "" {
+			return nil, fmt.Errorf("%s wants a code, such as QUOTA_EXCEEDED", f.Action)
+		}
+		return gcetest.FailOperation{Code: f.Code, Message: f.Message}, nil
+	case actionHang:
+		return gcetest.Hang{}, nil
+	}
+	return nil, fmt.Errorf("no action %q; there are %s, %s, %s, %s, %s and %s", f.Action,
+		actionAnswer, actionLoseAnswer, actionDropRequest, actionSlowOperation, actionFailOperation, actionHang)
+}
+
+func duration(field, text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("%s is %q: want a time such as 1.5s", field, text)
+	}
+	return d, nil
+}
