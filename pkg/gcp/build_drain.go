@@ -22,43 +22,74 @@ const (
 func (b *builder) drain(p *servicePort, leavers []*clusterView, earlier Mark) {
 	rest := b.serving(p)
 	for _, c := range leavers {
-		if !b.serves(p, c) {
-			if !b.seen.Complete[KindGroup] || !p.exists && !b.seen.Complete[KindService] {
-				b.keep(p, c) // nobody knows whether it serves
-			}
-			continue // not a backend: its groups go
-		}
-		if rest.backends == 0 && !b.seen.Complete[KindGroup] {
-			b.keep(p, c) // nobody knows who else serves
-			continue
-		}
-		if !rest.healthy && (rest.backends == 0 && c.member || b.mayServe(p, c)) {
-			b.refuseDrain(p, c)
-			continue
-		}
 		since := earlier.Draining[c.name]
-		if since.IsZero() {
-			since = b.now()
-		}
-		if b.in.Now.Sub(since) >= (drainSeconds+drainMargin)*time.Second || rest.backends == 0 {
-			continue
-		}
-		if !p.markDraining(c.name, since) {
-			b.keep(p, c) // it waits for the others
-			continue
-		}
-		for _, r := range b.observedGroups(p, c) {
-			if backend, ok := p.prior(r.ID); ok {
-				backend.Capacity = 0
-				p.backends[r.ID] = backend
-				b.keepGroup(p, c, r)
+		ended := !since.IsZero() && b.in.Now.Sub(since) >= (drainSeconds+drainMargin)*time.Second
+		switch b.judgeDrain(p, c, rest) {
+		case drainOver:
+		case drainUnsure:
+			if since.IsZero() || !b.takeCapacity(p, c, since) {
+				b.stay(p, c)
+			}
+		case drainRefused:
+			b.stay(p, c)
+			b.reportDrain(p, c)
+		case drainGoesOn:
+			if since.IsZero() {
+				since = b.now()
+			}
+			if !ended && !b.takeCapacity(p, c, since) {
+				b.stay(p, c) // until others have drained
 			}
 		}
 	}
 }
 
-// markDraining notes since when a cluster drains; false where the mark would be too
-// long for a description.
+// drainVerdict says how it goes on with a cluster that leaves.
+type drainVerdict int
+
+const (
+	drainOver    drainVerdict = iota // it has no backends, or nobody misses them: its groups go
+	drainUnsure                      // who serves is not known now: nothing changes
+	drainRefused                     // nobody else serves
+	drainGoesOn
+)
+
+func (b *builder) judgeDrain(p *servicePort, c *clusterView, rest serving) drainVerdict {
+	groupsKnown := b.seen.Complete[KindGroup]
+	switch {
+	case !b.serves(p, c) && groupsKnown && (p.exists || b.seen.Complete[KindService]):
+		return drainOver
+	case !b.serves(p, c), rest.backends == 0 && !groupsKnown:
+		return drainUnsure
+	case rest.healthy:
+		return drainGoesOn
+	case rest.unasked:
+		return drainUnsure
+	case b.mayServe(p, c), rest.backends == 0 && c.member:
+		return drainRefused
+	case rest.backends == 0:
+		return drainOver
+	}
+	return drainGoesOn
+}
+
+// takeCapacity leaves a cluster its backends without capacity; false where the mark
+// that says so would be too long for a description.
+func (b *builder) takeCapacity(p *servicePort, c *clusterView, since time.Time) bool {
+	if !p.markDraining(c.name, since) {
+		return false
+	}
+	for _, r := range b.observedGroups(p, c) {
+		if backend, ok := p.prior(r.ID); ok {
+			backend.Capacity = 0
+			p.backends[r.ID] = backend
+			b.keepGroup(p, c, r)
+		}
+	}
+	return true
+}
+
+// markDraining notes since when a cluster drains, unless the mark would be too long.
 func (p *servicePort) markDraining(cluster string, since time.Time) bool {
 	earlier := p.mark.Draining
 	p.mark.Draining = map[string]time.Time{cluster: since}
@@ -73,6 +104,7 @@ func (p *servicePort) markDraining(cluster string, since time.Time) bool {
 // serving says who would take the traffic.
 type serving struct {
 	backends int  // that have capacity
+	unasked  bool // the health of one of them is not known
 	healthy  bool // one of them has healthy endpoints
 }
 
@@ -81,7 +113,9 @@ func (b *builder) serving(p *servicePort) serving {
 	for id, backend := range p.backends {
 		if backend.Capacity > 0 {
 			s.backends++
-			s.healthy = s.healthy || b.seen.Health[p.id][id].Healthy > 0
+			health := b.seen.Health[p.id][id]
+			s.healthy = s.healthy || health.Healthy > 0
+			s.unasked = s.unasked || health.At.IsZero()
 		}
 	}
 	return s
@@ -103,13 +137,17 @@ func (b *builder) mayServe(p *servicePort, c *clusterView) bool {
 	return false
 }
 
-// refuseDrain keeps a cluster's traffic, and says so.
-func (b *builder) refuseDrain(p *servicePort, c *clusterView) {
+// stay keeps a cluster's traffic although it is to leave.
+func (b *builder) stay(p *servicePort, c *clusterView) {
 	if b.presence(p, c) == partJoins {
 		b.join(p, c)
 	} else {
 		b.keep(p, c)
 	}
+}
+
+// reportDrain says that a cluster keeps its traffic.
+func (b *builder) reportDrain(p *servicePort, c *clusterView) {
 	severity, wish := federation.SeverityWarning, "does not leave"
 	if c.drained {
 		severity, wish = federation.SeverityError, "is not drained"

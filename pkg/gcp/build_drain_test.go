@@ -77,6 +77,57 @@ func TestDrainThatEndsEarlyGivesCapacityBack(t *testing.T) {
 	}
 }
 
+func TestRestartDoesNotChangeADrain(t *testing.T) {
+	s := newScene(3)
+	s.settle(t)
+	s.cluster("c2").Drain = true
+	s.settle(t)
+	s.pass(time.Hour)
+	health := s.health
+	s.health = nil // nobody has been asked since the start
+	look := s.look()
+	want := Build(s.input(), look)
+	if planned := Plan(want, look); len(planned.Actions) > 0 || len(want.Findings) > 0 {
+		t.Errorf("actions %v, findings:\n%s", planned.Actions, findings(want))
+	}
+	s.cluster("c3").Drain = true // does not begin either
+	look = s.look()
+	if planned := Plan(Build(s.input(), look), look); len(planned.Actions) > 0 {
+		t.Errorf("actions: %v", planned.Actions)
+	}
+	s.health = health
+	s.settle(t)
+	if got := s.state("c2"); got.State != federation.TrafficDrained {
+		t.Errorf("in the end: %+v", got)
+	}
+}
+
+func TestManyClustersDrainOneAfterAnother(t *testing.T) {
+	s := newScene(0)
+	for i := range 25 {
+		s.join(strings.Repeat("a-long-name-", 4) + string(rune('a'+i)))
+	}
+	for i := range s.federation.Clusters {
+		s.change(s.federation.Clusters[i].Name, func(f *federation.ClusterFacts) { f.Nodes = f.Nodes[:1] })
+	}
+	s.settle(t)
+	for i := range 24 {
+		s.federation.Clusters[i].Drain = true
+	}
+	for range 3 {
+		want := s.settle(t)
+		id, _ := serviceOf(t, want)
+		if m := want.Resources[id].Mark; readMark(m.text()).Service == "" {
+			t.Fatalf("a mark of %d bytes cannot be read back", len(m.text()))
+		}
+		s.pass(time.Minute)
+	}
+	s.settle(t)
+	if want := s.settle(t); len(kindOf(want, KindGroup)) != 1 {
+		t.Errorf("%d groups are left", len(kindOf(want, KindGroup)))
+	}
+}
+
 func TestLastHealthyClusterIsNotDrained(t *testing.T) {
 	for name, hinder := range map[string]func(*scene){
 		"the other is unhealthy": func(s *scene) { s.unhealthy["c2"] = true; s.cluster("c1").Drain = true },

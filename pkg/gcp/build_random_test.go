@@ -61,7 +61,9 @@ func (h *buildHistory) note(format string, args ...any) {
 func (h *buildHistory) play(steps int) error {
 	for range steps {
 		h.step()
-		h.probe()
+		if h.health = nil; h.rng.IntN(8) > 0 { // else it has just been started
+			h.probe()
+		}
 		if err := h.turn(); err != nil {
 			return err
 		}
@@ -225,6 +227,22 @@ func (h *buildHistory) serving() map[ID][]string {
 		}
 	}
 	return served
+}
+
+// probe asks only nodes that are there.
+func (h *buildHistory) probe() {
+	h.scene.probe()
+	for _, groups := range h.health {
+		for id, health := range groups {
+			for _, e := range h.cloud.resources[id].Spec.(Group).Endpoints {
+				if health.Healthy > 0 && !h.alive(e) {
+					health.Healthy--
+					health.Unhealthy++
+				}
+			}
+			groups[id] = health
+		}
+	}
 }
 
 // alive reports whether an endpoint's node exists and is Ready.
