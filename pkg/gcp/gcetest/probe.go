@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -59,10 +60,7 @@ func (s *Server) adjustProbes() {
 	if s.closed {
 		return
 	}
-	gone := make(map[endpoint]*probe, len(s.probes.running))
-	for e, p := range s.probes.running {
-		gone[e] = p
-	}
+	gone := maps.Clone(s.probes.running)
 	for _, service := range s.table().services {
 		if service.check == nil {
 			continue
@@ -236,7 +234,7 @@ func (s *Server) reach(ctx context.Context, e endpoint) (net.Conn, error) {
 func (s *Server) transportTo(e endpoint, protocol string) *http.Transport {
 	t := &http.Transport{
 		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return s.reach(ctx, e) },
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		Protocols:       new(http.Protocols),
 		IdleConnTimeout: 10 * time.Second, MaxIdleConnsPerHost: 100, DisableCompression: true,
 	}
@@ -262,9 +260,9 @@ func getHealth(q *request) (any, *refusal) {
 		return nil, notFound(q.key)
 	}
 	ref := q.body.text("group")
-	group, no := s.resolve(q.key, "group", ref, []string{groupsSegment, instanceGroupsSegment})
-	if no != nil {
-		return nil, no
+	group, refused := s.resolve(q.key, "group", ref, []string{groupsSegment, instanceGroupsSegment})
+	if refused != nil {
+		return nil, refused
 	}
 	service := as[compute.BackendService](r.now.doc)
 	if !slices.ContainsFunc(service.Backends, func(b *compute.Backend) bool { return b.Group == group.url() }) {

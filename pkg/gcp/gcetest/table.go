@@ -71,7 +71,7 @@ func (s *Server) newTable() *table {
 		if !ok || !r.ready {
 			continue
 		}
-		f := s.newFront(rule, r.key.project)
+		f := s.newFront(rule)
 		if f == nil {
 			continue
 		}
@@ -92,7 +92,7 @@ func mustKey(ref string) key {
 	return k
 }
 
-func (s *Server) newFront(rule *compute.ForwardingRule, project string) *front {
+func (s *Server) newFront(rule *compute.ForwardingRule) *front {
 	f := &front{rule: rule}
 	target := mustKey(rule.Target)
 	if proxy := typed[compute.TargetHttpProxy](s, target); proxy != nil {
