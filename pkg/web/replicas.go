@@ -214,7 +214,7 @@ func (v view) shareTone(s federation.ReplicasShare) string {
 	case federation.ShareLost, federation.ShareNone, federation.ShareDrained:
 		return "dim"
 	case federation.ShareByWeight, federation.ShareByMin, federation.ShareByMax, federation.ShareByCurrent,
-		federation.ShareHeld, federation.ShareDrained:
+		federation.ShareHeld:
 	}
 	switch {
 	case s.Overflow > 0:
@@ -248,8 +248,6 @@ func shareWords(b federation.ShareBasis) string {
 		return "drained"
 	case federation.ShareKept:
 		return "cannot be seen"
-	case federation.ShareDrained:
-		return "drained"
 	case federation.ShareHeld:
 		return "until others are ready"
 	}
