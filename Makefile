@@ -86,8 +86,8 @@ else
 endif
 
 .PHONY: long
-long: sandbox ## the long forms of the tests of refusals and of double starts, on real clusters
-	FEDSYNC_TEST_LONG=1 $(GO) run ./internal/testrun -run 'Together|LeftInPeace|CalledForbidding' ./pkg/daemon
+long: sandbox ## the long forms of the tests of refusals, of double starts and of 13 clusters behind one address
+	FEDSYNC_TEST_LONG=1 $(GO) run ./internal/testrun -run 'Together|LeftInPeace|CalledForbidding|OneAddress' ./pkg/daemon
 	$(GO) test ./pkg/claim -run TestTwoStarts -large -timeout=1h
 
 .PHONY: bench
