@@ -515,7 +515,7 @@ func TestUsersAreTheKindsThatRefer(t *testing.T) {
 }
 
 func TestAHeldLeftOverStays(t *testing.T) {
-	w := planScene()
+	w := smallWorld()
 	m := built(t, w)
 	w.ingresses = nil
 	want := w.wanted()
