@@ -179,9 +179,13 @@ func (h *sceneHistory) round(failing bool) (Planned, error) {
 		}
 		h.note("  %d %s after %v", i, a, a.After)
 		h.count[a.Verb]++
+		there, exists := s.cloud.resources[a.ID]
 		err := s.cloud.do(a)
-		if err != nil && a.Verb == Delete && h.usedElsewhere(a.ID) {
-			state[i] = 2 // a look does not show who else uses it: Compute Engine refuses
+		// A look does not show what is somebody else's under a name that was not wanted
+		// then, nor who else uses what is ours: Compute Engine refuses.
+		taken := a.Verb == Create && exists && !h.hand.owner.owns(there.Mark)
+		if err != nil && (taken || a.Verb == Delete && h.usedElsewhere(a.ID)) {
+			state[i] = 2
 			continue
 		}
 		if err != nil {
