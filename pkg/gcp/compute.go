@@ -94,8 +94,7 @@ func NewCompute(ctx context.Context, o Options) (*Compute, error) {
 	}
 	api, err := compute.NewService(ctx, opts...)
 	if err != nil {
-		var login *auth.Error
-		if errors.As(err, &login) {
+		if _, ok := errors.AsType[*auth.Error](err); ok {
 			err = errors.New(noToken)
 		}
 		return nil, fmt.Errorf("connect to Compute Engine: %w", err)
@@ -183,6 +182,6 @@ func (c *Compute) ask(ctx context.Context, id ID, method string, call func(conte
 
 // absent reports whether an error says that there is no such resource.
 func absent(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.absent
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.absent
 }

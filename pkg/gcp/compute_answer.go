@@ -134,7 +134,8 @@ func (a answer) class() Class {
 		return ClassQuota
 	case a.transient():
 		return ClassRetry
-	case a.is("resourceInUseByAnotherResource", "resourceNotReady", "resourceInUse"), strings.Contains(text, "being used by"):
+	case a.is("resourceInUseByAnotherResource", "resourceNotReady", "resourceInUse"), strings.Contains(text, "being used by"),
+		strings.Contains(text, "referenced") && strings.Contains(text, "cannot be found"):
 		return ClassOrder
 	case strings.Contains(text, "address is in-use"), strings.Contains(text, "address is in use"):
 		return ClassConflict

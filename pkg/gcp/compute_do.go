@@ -86,8 +86,7 @@ func (c *Compute) note(a Action, done bool) {
 // projectOf returns the project of a resource: a firewall rule is of its network's.
 func (c *Compute) projectOf(spec Spec) string {
 	if rule, ok := spec.(Firewall); ok {
-		project, _ := splitNetwork(rule.Network, c.project)
-		return project
+		return networkProject(rule.Network, c.project)
 	}
 	return c.project
 }
@@ -244,8 +243,7 @@ func requestFor(request, method string) string {
 
 // asError returns the error as one of this package.
 func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		copied := *e
 		return &copied
 	}

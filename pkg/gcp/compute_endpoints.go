@@ -70,7 +70,7 @@ func (c *Compute) dueGroups(seen *Observed, earlier Observed) []ID {
 	}
 	slices.SortFunc(changed, ID.Compare)
 	slices.SortFunc(aged, ID.Compare)
-	due := append(changed, aged...)
+	due := slices.Concat(changed, aged)
 	return due[:min(len(due), endpointReads)]
 }
 

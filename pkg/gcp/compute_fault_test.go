@@ -21,8 +21,7 @@ func life(t *testing.T, f frontend) []Action {
 	redirect := Resource{ID: ID{Kind: KindURLMap, Name: "redirect-um"}, Mark: standMark, Spec: URLMap{Default: Target{HTTPS: true}}}
 	renewed := Resource{ID: ID{Kind: KindCertificate, Name: "renewed-cert"}, Mark: standMark, Spec: Certificate{Chain: chain, Key: key}}
 	proxy := Resource{ID: ID{Kind: KindHTTPProxy, Name: "redirect-tp"}, Mark: standMark, Spec: Proxy{URLMap: redirect.ID}}
-	all := append(f.all()[:8:8], redirect, renewed, proxy)
-	all = append(all, f.all()[8:]...)
+	all := slices.Insert(f.all(), 8, redirect, renewed, proxy)
 	var out []Action
 	for _, r := range all {
 		out = append(out, Action{Verb: Create, ID: r.ID, Want: r})
@@ -179,16 +178,19 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		want  []string
 	}{
 		"forbidden": {
-			gcetest.Answer{Status: 403, Reason: "forbidden", Message: denied}, ClassForbidden,
+			gcetest.Answer{Status: 403, Reason: "forbidden", Message: denied},
+			ClassForbidden,
 			[]string{"create backend service web-be", "compute.backendServices.create", "roles/compute.loadBalancerAdmin"},
 		},
 		"unauthorized": {gcetest.Answer{Status: 401, Reason: "authError", Message: "Invalid Credentials"}, ClassForbidden, []string{"credentials"}},
 		"quota": {
-			gcetest.Answer{Status: 403, Reason: "quotaExceeded", Message: "Quota 'BACKEND_SERVICES' exceeded.  Limit: 75.0 globally."}, ClassQuota,
+			gcetest.Answer{Status: 403, Reason: "quotaExceeded", Message: "Quota 'BACKEND_SERVICES' exceeded.  Limit: 75.0 globally."},
+			ClassQuota,
 			[]string{"BACKEND_SERVICES", "75.0"},
 		},
 		"quota of an operation": {
-			gcetest.FailOperation{Code: "QUOTA_EXCEEDED", Message: "Quota 'BACKEND_SERVICES' exceeded.  Limit: 75.0 globally."}, ClassQuota,
+			gcetest.FailOperation{Code: "QUOTA_EXCEEDED", Message: "Quota 'BACKEND_SERVICES' exceeded.  Limit: 75.0 globally."},
+			ClassQuota,
 			[]string{"BACKEND_SERVICES", "75.0"},
 		},
 		"invalid":   {gcetest.Answer{Status: 400, Reason: "invalid", Message: "Invalid value\nfor x"}, ClassInvalid, []string{"Invalid value for x (invalid)"}},

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/api/googleapi"
 )
 
-// maxPages bounds a list that never ends.
+// maxPages bounds the length of a list.
 const maxPages = 1000
 
 // pages reads a list page by page. What was read before an error is returned with it.
@@ -105,7 +105,7 @@ func (c *Compute) listAddresses() func(context.Context) listing {
 
 // listFirewalls reads those of the network's project.
 func (c *Compute) listFirewalls(network string) func(context.Context) listing {
-	p, _ := splitNetwork(network, c.project)
+	p := networkProject(network, c.project)
 	return listOf(c, KindFirewall, "firewalls.list",
 		func(ctx context.Context, token string) ([]*compute.Firewall, string, error) {
 			l, err := pageOf[*compute.FirewallList](ctx, c, c.api.Firewalls.List(p), token)

@@ -56,8 +56,8 @@ func (r rewrite) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || !strings.HasSuffix(req.URL.Path, r.path) {
 		return res, err
 	}
-	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
 	if err != nil {
 		return nil, err
 	}

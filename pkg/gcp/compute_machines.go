@@ -64,9 +64,7 @@ func (c *Compute) lookMachines(ctx context.Context, scope Scope) (map[string]Mac
 			read, err := c.machinesOf(ctx, where, wanted)
 			mu.Lock()
 			defer mu.Unlock()
-			for id, m := range read {
-				known[id] = m
-			}
+			maps.Copy(known, read)
 			if err != nil {
 				errs = append(errs, LookError{What: "machines of zone " + where.zone + " of project " + where.project, Err: err})
 			}

@@ -104,7 +104,7 @@ func (c *Compute) patchService(r Resource, spec Service, now *compute.BackendSer
 	}
 	if fields.has("backends") {
 		kept := foreignBackends(now.Backends, spec.Backends, c.project, c.isOurs)
-		patch.Backends = append(kept, mergeBackends(now.Backends, spec.Backends, c.project)...)
+		patch.Backends = slices.Concat(kept, mergeBackends(now.Backends, spec.Backends, c.project))
 		if len(patch.Backends) == 0 {
 			patch.ForceSendFields = append(patch.ForceSendFields, "Backends")
 		}

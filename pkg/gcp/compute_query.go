@@ -77,9 +77,11 @@ func (c *Compute) testPermissions(ctx context.Context, on Resource, permissions 
 	case KindURLMap:
 		answer, err = read[*compute.TestPermissionsResponse](ctx, c, on.ID, "urlMaps.testIamPermissions",
 			c.api.UrlMaps.TestIamPermissions(project, name, body))
-	default:
+	case KindService:
 		answer, err = read[*compute.TestPermissionsResponse](ctx, c, on.ID, "backendServices.testIamPermissions",
 			c.api.BackendServices.TestIamPermissions(project, name, body))
+	case KindAddress, KindHealthCheck, KindGroup, KindCertificate, KindHTTPProxy, KindHTTPSProxy, KindRule:
+		return permissions, nil // there is no such question
 	}
 	if err != nil {
 		return nil, err

@@ -83,7 +83,10 @@ func updatesOf(t *testing.T, f frontend) []fieldUpdate {
 	otherCheck.ID.Name = "other-hc"
 	otherProxy := Resource{ID: ID{Kind: KindHTTPProxy, Name: "other-tp"}, Mark: standMark, Spec: Proxy{URLMap: otherMap.ID}}
 	return []fieldUpdate{
-		{"", other}, {"", otherMap}, {"", otherCheck}, {"", otherProxy}, // created first
+		{"", other},
+		{"", otherMap},
+		{"", otherCheck},
+		{"", otherProxy}, // created first
 		{"sourceRanges", withSpec(f.firewall, func(s *Firewall) { s.Ranges = []string{"35.191.0.0/16"} })},
 		{"allowed", withSpec(f.firewall, func(s *Firewall) { s.Ports = []int32{30090} })},
 		{"targetTags", withSpec(f.firewall, func(s *Firewall) { s.Tags = []string{"gke-a-node", "gke-b-node"} })},

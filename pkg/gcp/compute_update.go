@@ -119,7 +119,7 @@ func (c *Compute) changes(a Action, raw any, p string) ([]mutation, *Error) {
 		return []mutation{send("healthChecks.patch", p, "", c.api.HealthChecks.Patch(p, name, patchHealthCheck(a.Want, spec, now, fields)))}, nil
 	case *compute.BackendService:
 		if now.LoadBalancingScheme != schemeManaged {
-			return nil, invalid(a, "its scheme is %s, which cannot be changed in place: delete it, and it is made anew", now.LoadBalancingScheme)
+			return nil, invalid(a, "its scheme is %s, which cannot be changed in place: delete it, and fedsync creates it again", now.LoadBalancingScheme)
 		}
 		spec, _ := a.Want.Spec.(Service)
 		patch := c.patchService(a.Want, spec, now, fields)

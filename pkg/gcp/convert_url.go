@@ -108,11 +108,11 @@ func idOf(url, project string, expected ...Kind) ID {
 	return ID{Kind: expected[0], Name: l.String()}
 }
 
-// splitNetwork returns the project and the URL of a network that is given by its name
-// or by its URL. A name is of the given project.
-func splitNetwork(network, project string) (owner, url string) {
+// networkProject returns the project of a network that is given by its name or by its
+// URL. A name is of the given project.
+func networkProject(network, project string) string {
 	if l, ok := parseLink(network, project); ok {
-		return l.Project, l.String()
+		return l.Project
 	}
-	return project, link{Project: project, Scope: "global", Collection: "networks", Name: network}.String()
+	return project
 }

@@ -17,7 +17,7 @@ const (
 	// error, or too many requests. It is tried again by the clock.
 	ClassRetry Class = "Retry"
 	// ClassChanged means that the resource is not as it was seen to be: it is looked
-	// at again, and planned anew.
+	// at again, and the plan is recomputed.
 	ClassChanged Class = "Changed"
 	// ClassOrder means that another resource has to come or go first, or that another
 	// operation runs: again soon.

@@ -56,7 +56,7 @@ type planner struct {
 	// there and not made by this plan, are not ours, or have not got their endpoints.
 	unusable map[ID]bool
 	ready    map[ID][]int   // actions after which a wanted resource may be pointed at
-	updated  map[ID]update  // of wanted resources
+	updated  map[ID]int     // of wanted resources, which then point only at what is needed
 	deleted  map[ID]int     // of left-overs
 	opened   []int          // actions by which firewall rules let in more
 	opening  map[int32]bool // ports that they open
@@ -64,18 +64,12 @@ type planner struct {
 	closing  []int          // actions that take traffic away from nodes
 }
 
-// update is an update of this plan.
-type update struct {
-	action int
-	refs   map[ID]bool // that the resource has after it
-}
-
 func newPlanner(want Wanted, is Observed) *planner {
 	p := &planner{
 		want: want, is: is,
 		referrers: map[ID][]ID{}, needed: map[ID]bool{}, clusters: map[string]bool{},
 		unusable: map[ID]bool{}, ready: map[ID][]int{},
-		opening: map[int32]bool{}, updated: map[ID]update{}, deleted: map[ID]int{},
+		opening: map[int32]bool{}, updated: map[ID]int{}, deleted: map[ID]int{},
 	}
 	for _, id := range sortedIDs(is.Resources) {
 		for _, ref := range refsOf(is.Resources[id]) {

@@ -225,12 +225,13 @@ type baseline struct {
 	foreign map[ID]Resource // and what is held: they stay exactly as they are
 	stays   map[ID]bool     // wanted and there: never gone
 	serves  map[ID]bool     // backend services that serve, and are to
+	filled  map[ID]bool     // groups that have endpoints, and are to have some
 	closed  map[string]bool // "service group": backends that no firewall rule lets in
 }
 
 func newBaseline(want Wanted, m *model, look Observed) *baseline {
 	_, seen := look.Resources[ID{Kind: KindFirewall, Name: "fs-fw"}]
-	b := &baseline{want: want, blind: !seen && !look.Complete[KindFirewall], foreign: map[ID]Resource{}, stays: map[ID]bool{}, serves: map[ID]bool{}, closed: map[string]bool{}}
+	b := &baseline{want: want, blind: !seen && !look.Complete[KindFirewall], foreign: map[ID]Resource{}, stays: map[ID]bool{}, serves: map[ID]bool{}, filled: map[ID]bool{}, closed: map[string]bool{}}
 	for id, r := range m.resources {
 		_, held := want.Held[id]
 		if !us.owns(r.Mark) || held {
@@ -238,6 +239,11 @@ func newBaseline(want Wanted, m *model, look Observed) *baseline {
 		}
 		if _, ok := want.Resources[id]; ok {
 			b.stays[id] = true
+		}
+		if g, ok := r.Spec.(Group); ok {
+			w, _ := want.Resources[id].Spec.(Group)
+			// A single address that gets another port has to leave before it comes back.
+			b.filled[id] = len(g.Endpoints) > 0 && len(w.Endpoints) > 0 && len(g.Endpoints)+len(w.Endpoints) > 2
 		}
 		s, ok := r.Spec.(Service)
 		if !ok || !us.owns(r.Mark) {
@@ -337,6 +343,9 @@ func (b *baseline) check(m *model, a Action) error {
 		if err := m.refers(r); err != nil {
 			return err
 		}
+		if g, ok := r.Spec.(Group); ok && b.filled[id] && len(g.Endpoints) == 0 {
+			return fmt.Errorf("%s is empty", id)
+		}
 		s, ok := r.Spec.(Service)
 		if !ok || !us.owns(r.Mark) {
 			continue
@@ -347,11 +356,11 @@ func (b *baseline) check(m *model, a Action) error {
 			}
 		}
 	}
-	return b.filled(m, a)
+	return b.behind(m, a)
 }
 
-// filled checks that a backend service gets no group before its endpoints are there.
-func (b *baseline) filled(m *model, a Action) error {
+// behind checks that a backend service gets no group before its endpoints are there.
+func (b *baseline) behind(m *model, a Action) error {
 	s, ok := a.Want.Spec.(Service)
 	if !ok || a.Verb != Create {
 		return nil

@@ -57,8 +57,8 @@ func (p *planner) released(o Resource) ([]int, bool) {
 	for _, by := range p.referrers[o.ID] {
 		if i, ok := p.deleted[by]; ok {
 			after = append(after, i)
-		} else if u, ok := p.updated[by]; ok && !u.refs[o.ID] {
-			after = append(after, u.action)
+		} else if i, ok := p.updated[by]; ok {
+			after = append(after, i)
 		} else {
 			free = false
 			if r := p.is.Resources[by]; !p.mine(r) {

@@ -121,7 +121,7 @@ func (p *planner) adjust(w, o Resource) {
 // there.
 func (p *planner) update(w, o Resource, fields []string) {
 	var after []int
-	had, has := idSet(refsOf(o)), idSet(refsOf(w))
+	had := idSet(refsOf(o))
 	for _, ref := range refsOf(w) {
 		if !had[ref] || ref.Kind == KindGroup && p.arriving(ref) {
 			after = append(after, p.ready[ref]...)
@@ -131,7 +131,7 @@ func (p *planner) update(w, o Resource, fields []string) {
 		}
 	}
 	i := p.add(Action{Verb: Update, Fields: fields, Reason: difference(fields, w.Spec, o.Spec), Want: w}, after...)
-	p.updated[w.ID] = update{action: i, refs: has}
+	p.updated[w.ID] = i
 	p.ready[w.ID] = append(p.ready[w.ID], i)
 	if w.ID.Kind == KindService {
 		p.closing = append(p.closing, i)

@@ -106,6 +106,9 @@ func TestPlanFollowsWhatIsWanted(t *testing.T) {
 		}, `
 + attach  endpoint group zone-a/fs-web-s-c0  missing: 10.0.0.3:30301
 - detach  endpoint group zone-a/fs-web-s-c0  not wanted any more: 10.0.0.1:30301`},
+		{"all nodes are others", func(w *world) { w.clusters["c0"].nodes = map[string]string{"c0-n7": "10.0.0.7"} }, `
++ attach  endpoint group zone-a/fs-web-s-c0  missing: 10.0.0.7:30301
+- detach  endpoint group zone-a/fs-web-s-c0  not wanted any more: 10.0.0.1:30301, 10.0.0.2:30301`},
 		{"the node port changes", func(w *world) { w.ingresses["web"].services["s"] = 30400; delete(w.clusters, "c1") }, `
 ~ update  firewall rule fs-fw  fields: allowed: adds 30400
 - detach  endpoint group zone-a/fs-web-s-c0  their addresses come back at another port or machine: 10.0.0.1:30301
@@ -508,5 +511,18 @@ func TestUsersAreTheKindsThatRefer(t *testing.T) {
 				t.Errorf("users(%s) lacks %s", kind, user)
 			}
 		}
+	}
+}
+
+func TestAHeldLeftOverStays(t *testing.T) {
+	w := smallWorld()
+	m := built(t, w)
+	w.ingresses = nil
+	want := w.wanted()
+	for id := range m.resources {
+		want.Held[id] = "its Ingress cannot be read"
+	}
+	if p := Plan(want, m.look()); len(p.Actions) > 0 || !p.Settled {
+		t.Errorf("got\n%s", lines(p))
 	}
 }

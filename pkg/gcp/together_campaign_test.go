@@ -57,11 +57,9 @@ func newSceneHistory(seed uint64) *sceneHistory {
 	rng := rand.New(rand.NewPCG(seed, 9)) //nolint:gosec // a test that can be repeated
 	s := newScene(2 + rng.IntN(2))
 	h := &sceneHistory{rng: rng, scene: s, dead: map[string]bool{}, nodes: 10, count: map[Verb]int{}}
-	h.hand = hand{m: s.cloud, owner: ownerOf(ptr(s.input()))}
+	h.hand = hand{m: s.cloud, owner: ownerOf(new(s.input()))}
 	return h
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func (h *sceneHistory) note(format string, args ...any) {
 	h.log = append(h.log, fmt.Sprintf(format, args...))

@@ -2,14 +2,9 @@ package gcetest
 
 import (
 	"fmt"
-	"net/netip"
 
 	compute "google.golang.org/api/compute/v1"
 )
-
-// pool is where addresses are taken from: TEST-NET-3, which nobody routes, and then
-// the range for benchmarks.
-var pool = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.18.0.0/15")}
 
 func addresses() *collection {
 	c := collectionOf[compute.Address]("globalAddresses", "addresses", "address", "global")
@@ -43,7 +38,8 @@ func checkAddress(d *draft) *refusal {
 	return nil
 }
 
-// freeAddress takes the next address that has never been given.
+// freeAddress takes the next address that has never been given: of TEST-NET-3, which
+// nobody routes, and then of the range for benchmarks.
 func (s *Server) freeAddress() string {
 	s.nextAddress++
 	n := s.nextAddress + 9 // the first is 203.0.113.10

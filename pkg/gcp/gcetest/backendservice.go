@@ -88,13 +88,13 @@ func (d *draft) checkBackends(backends []*compute.Backend) *refusal {
 			return badField(at+"group", b.Group, "Duplicate instance groups or network endpoint groups in backend service.")
 		}
 		seen[k], kinds[k.collection] = true, true
-		if no := checkBackend(at, b, k.collection == groupsSegment); no != nil {
-			return no
+		if refused := checkBackend(at, b, k.collection == groupsSegment); refused != nil {
+			return refused
 		}
 		if k.collection == instanceGroupsSegment {
 			for _, m := range d.server.resources[k].now.members {
-				if no := d.server.onlyGroup(m.instance, k); no != nil {
-					return no
+				if refused := d.server.onlyGroup(m.instance, k); refused != nil {
+					return refused
 				}
 			}
 		}

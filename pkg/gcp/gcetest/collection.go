@@ -183,21 +183,21 @@ func eachRef(v any, path []string, at string, f func(at, ref string) string) {
 
 // resolve checks every reference of the draft and writes it in full.
 func (c *collection) resolve(d *draft) *refusal {
-	var no *refusal
+	var refused *refusal
 	for _, f := range c.refs {
 		eachRef(map[string]any(d.doc), strings.Split(f.path, "."), "", func(at, ref string) string {
-			if no != nil || ref == "" {
+			if refused != nil || ref == "" {
 				return ref
 			}
 			var k key
-			k, no = d.server.resolve(d.key, at, ref, f.collections)
-			if no != nil {
+			k, refused = d.server.resolve(d.key, at, ref, f.collections)
+			if refused != nil {
 				return ref
 			}
 			return k.url()
 		})
 	}
-	return no
+	return refused
 }
 
 // resolve finds what a reference names. From is the resource that has the field.

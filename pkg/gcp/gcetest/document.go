@@ -97,10 +97,10 @@ var fieldCache sync.Map // reflect.Type to map[string]reflect.Type
 // fieldsOf are the JSON fields of a generated type, by their exact names.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	if cached, ok := fieldCache.Load(t); ok {
-		return cached.(map[string]reflect.Type) //nolint:forcetypeassert // what is stored below
+		return cached.(map[string]reflect.Type)
 	}
 	fields := map[string]reflect.Type{}
-	for f := range fieldsIn(t) {
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name != "" && name != "-" {
 			fields[name] = f.Type
@@ -108,16 +108,6 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	}
 	fieldCache.Store(t, fields)
 	return fields
-}
-
-func fieldsIn(t reflect.Type) func(func(reflect.StructField) bool) {
-	return func(yield func(reflect.StructField) bool) {
-		for i := range t.NumField() {
-			if !yield(t.Field(i)) {
-				return
-			}
-		}
-	}
 }
 
 // as decodes a document that has been checked into a generated type.

@@ -37,9 +37,9 @@ func checkEndpointGroup(d *draft) *refusal {
 	kind := d.doc.text("networkEndpointType")
 	d.doc["size"] = 0
 	if d.doc.text("network") == "" {
-		k, no := d.server.resolve(d.key, "network", "global/networks/default", []string{"networks"})
-		if no != nil {
-			return no
+		k, refused := d.server.resolve(d.key, "network", "global/networks/default", []string{"networks"})
+		if refused != nil {
+			return refused
 		}
 		d.doc["network"] = k.url()
 	}
@@ -75,13 +75,13 @@ func (c *collection) sized(doc document, members []member) state {
 }
 
 func attachEndpoints(q *request) (any, *refusal) {
-	r, no := q.atRest()
-	if no != nil {
-		return nil, no
+	r, refused := q.atRest()
+	if refused != nil {
+		return nil, refused
 	}
-	asked, no := q.members(r, as[compute.NetworkEndpointGroupsAttachEndpointsRequest](q.body).NetworkEndpoints, true)
-	if no != nil {
-		return nil, no
+	asked, refused := q.members(r, as[compute.NetworkEndpointGroupsAttachEndpointsRequest](q.body).NetworkEndpoints, true)
+	if refused != nil {
+		return nil, refused
 	}
 	members := slices.Clone(r.now.members)
 	for _, m := range asked {
@@ -93,13 +93,13 @@ func attachEndpoints(q *request) (any, *refusal) {
 }
 
 func detachEndpoints(q *request) (any, *refusal) {
-	r, no := q.atRest()
-	if no != nil {
-		return nil, no
+	r, refused := q.atRest()
+	if refused != nil {
+		return nil, refused
 	}
-	asked, no := q.members(r, as[compute.NetworkEndpointGroupsDetachEndpointsRequest](q.body).NetworkEndpoints, false)
-	if no != nil {
-		return nil, no
+	asked, refused := q.members(r, as[compute.NetworkEndpointGroupsDetachEndpointsRequest](q.body).NetworkEndpoints, false)
+	if refused != nil {
+		return nil, refused
 	}
 	members := slices.Clone(r.now.members)
 	for _, m := range asked {
@@ -128,9 +128,9 @@ func (q *request) members(r *resource, endpoints []*compute.NetworkEndpoint, att
 	group := as[compute.NetworkEndpointGroup](r.now.doc)
 	var out []member
 	for _, e := range endpoints {
-		m, no := q.member(group, e, attach)
-		if no != nil {
-			return nil, no
+		m, refused := q.member(group, e, attach)
+		if refused != nil {
+			return nil, refused
 		}
 		if slices.ContainsFunc(out, m.same) {
 			return nil, badField("networkEndpoints", e.IpAddress, "The endpoint %s:%d is given twice.", m.address, m.port)

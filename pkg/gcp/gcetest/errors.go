@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"time"
-
-	"google.golang.org/api/googleapi"
 )
 
 // refusal is an error answer of the API. A nil refusal is success.
@@ -65,19 +63,8 @@ func (r *refusal) write(w http.ResponseWriter) {
 	}
 	w.WriteHeader(r.code)
 	item := map[string]string{"message": r.message, "domain": "global", "reason": r.reason}
-	//nolint:errchkjson // strings and a number; a client that has gone needs no answer
+
 	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{
 		"code": r.code, "message": r.message, "errors": []any{item},
 	}})
-}
-
-// asError is the refusal as a client of the API sees it.
-func (r *refusal) asError() error {
-	if r == nil {
-		return nil
-	}
-	return &googleapi.Error{
-		Code: r.code, Message: r.message,
-		Errors: []googleapi.ErrorItem{{Reason: r.reason, Message: r.message}},
-	}
 }

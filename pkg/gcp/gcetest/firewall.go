@@ -29,9 +29,9 @@ const (
 
 func checkFirewall(d *draft) *refusal {
 	if d.doc.text("network") == "" {
-		k, no := d.server.resolve(d.key, "network", "global/networks/default", []string{"networks"})
-		if no != nil {
-			return no
+		k, refused := d.server.resolve(d.key, "network", "global/networks/default", []string{"networks"})
+		if refused != nil {
+			return refused
 		}
 		d.doc["network"] = k.url()
 	}
@@ -40,8 +40,8 @@ func checkFirewall(d *draft) *refusal {
 	d.doc.setDefault("disabled", false)
 	d.doc.setDefault("logConfig", map[string]any{"enable": false})
 	f := as[compute.Firewall](d.doc)
-	if no := checkFirewallTargets(f); no != nil {
-		return no
+	if refused := checkFirewallTargets(f); refused != nil {
+		return refused
 	}
 	if f.Priority < 0 || f.Priority > 65535 {
 		return badField("priority", f.Priority, "Must be between 0 and 65535.")
@@ -50,13 +50,13 @@ func checkFirewall(d *draft) *refusal {
 		return badField("allowed", f.Allowed, "Exactly one of allowed and denied must be specified.")
 	}
 	for _, entry := range f.Allowed {
-		if no := checkPorts("allowed", entry.IPProtocol, entry.Ports); no != nil {
-			return no
+		if refused := checkPorts("allowed", entry.IPProtocol, entry.Ports); refused != nil {
+			return refused
 		}
 	}
 	for _, entry := range f.Denied {
-		if no := checkPorts("denied", entry.IPProtocol, entry.Ports); no != nil {
-			return no
+		if refused := checkPorts("denied", entry.IPProtocol, entry.Ports); refused != nil {
+			return refused
 		}
 	}
 	if f.Direction == "INGRESS" && len(f.SourceRanges)+len(f.SourceTags)+len(f.SourceServiceAccounts) == 0 {

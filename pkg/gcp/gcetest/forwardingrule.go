@@ -45,11 +45,11 @@ func checkForwardingRule(d *draft) *refusal {
 	if !ok {
 		return refuse(400, reasonRequired, "Required field 'resource.target' not specified")
 	}
-	if no := d.checkPortRange(rule, target); no != nil {
-		return no
+	if refused := d.checkPortRange(rule, target); refused != nil {
+		return refused
 	}
-	if no := d.checkScheme(rule.LoadBalancingScheme, target); no != nil {
-		return no
+	if refused := d.checkScheme(rule.LoadBalancingScheme, target); refused != nil {
+		return refused
 	}
 	if d.old != nil {
 		return nil
@@ -139,9 +139,9 @@ func (d *draft) checkIP(rule *compute.ForwardingRule) *refusal {
 		if namePattern.MatchString(asked) {
 			ref = "global/addresses/" + asked
 		}
-		k, no := s.resolve(d.key, "IPAddress", ref, []string{"addresses"})
-		if no != nil {
-			return no
+		k, refused := s.resolve(d.key, "IPAddress", ref, []string{"addresses"})
+		if refused != nil {
+			return refused
 		}
 		ip = s.resources[k].now.doc.text("address")
 	} else if reserved := s.addressOf(d.key.project, ip); reserved != nil && !reserved.ready {
@@ -163,13 +163,13 @@ func (d *draft) checkIP(rule *compute.ForwardingRule) *refusal {
 }
 
 func setTarget(q *request) (any, *refusal) {
-	r, no := q.atRest()
-	if no != nil {
-		return nil, no
+	r, refused := q.atRest()
+	if refused != nil {
+		return nil, refused
 	}
-	k, no := q.server.resolve(q.key, "target", q.body.text("target"), q.collection.refs[0].collections)
-	if no != nil {
-		return nil, no
+	k, refused := q.server.resolve(q.key, "target", q.body.text("target"), q.collection.refs[0].collections)
+	if refused != nil {
+		return nil, refused
 	}
 	if old, _ := parseKey(r.now.doc.text("target"), q.key.project); old.collection != k.collection {
 		return nil, badField("target", k.url(), "The target must be of the type that it was, %s.", old.collection)

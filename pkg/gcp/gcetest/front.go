@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -185,7 +186,7 @@ func weighted(action *compute.HttpRouteAction) key {
 	if total == 0 {
 		return key{}
 	}
-	at := rand.Int64N(total) //nolint:gosec // a share of requests, no secret
+	at := rand.Int64N(total)
 	for _, w := range action.WeightedBackendServices {
 		if at -= w.Weight; at < 0 {
 			return mustKey(w.BackendService)
@@ -198,9 +199,8 @@ func weighted(action *compute.HttpRouteAction) key {
 func rewrite(r *httputil.ProxyRequest) {
 	h, _ := r.In.Context().Value(hopKey{}).(*hop)
 	r.Out.Host = r.In.Host
-	r.Out.Header["X-Forwarded-For"] = r.In.Header["X-Forwarded-For"]
 	client, _, _ := net.SplitHostPort(r.In.RemoteAddr)
-	forwarded := append(r.Out.Header["X-Forwarded-For"][:len(r.Out.Header["X-Forwarded-For"]):len(r.Out.Header["X-Forwarded-For"])], client, h.address)
+	forwarded := slices.Concat(r.In.Header["X-Forwarded-For"], []string{client, h.address})
 	r.Out.Header.Set("X-Forwarded-For", strings.Join(forwarded, ", "))
 	r.Out.Header.Set("X-Forwarded-Proto", h.scheme)
 	r.Out.Header.Set("Via", via)
@@ -222,7 +222,7 @@ func aborts(action *compute.HttpRouteAction, w http.ResponseWriter) bool {
 		return false
 	}
 	abort := action.FaultInjectionPolicy.Abort
-	if rand.Float64()*100 >= abort.Percentage { //nolint:gosec // a share of requests, no secret
+	if rand.Float64()*100 >= abort.Percentage {
 		return false
 	}
 	w.Header().Set("Via", via)

@@ -36,8 +36,8 @@ func checkHealthCheck(d *draft) *refusal {
 	d.doc.setDefault(block, map[string]any{})
 	inner, _ := d.doc[block].(map[string]any)
 	h := as[compute.HealthCheck](d.doc)
-	if no := checkTimes(h); no != nil {
-		return no
+	if refused := checkTimes(h); refused != nil {
+		return refused
 	}
 	return checkProbe(kind, block, inner)
 }
@@ -47,8 +47,10 @@ func checkTimes(h *compute.HealthCheck) *refusal {
 		name      string
 		value, to int64
 	}{
-		{"checkIntervalSec", h.CheckIntervalSec, 300}, {"timeoutSec", h.TimeoutSec, 300},
-		{"healthyThreshold", h.HealthyThreshold, 10}, {"unhealthyThreshold", h.UnhealthyThreshold, 10},
+		{"checkIntervalSec", h.CheckIntervalSec, 300},
+		{"timeoutSec", h.TimeoutSec, 300},
+		{"healthyThreshold", h.HealthyThreshold, 10},
+		{"unhealthyThreshold", h.UnhealthyThreshold, 10},
 	} {
 		if f.value < 1 || f.value > f.to {
 			return badField(f.name, f.value, "Must be between 1 and %d.", f.to)

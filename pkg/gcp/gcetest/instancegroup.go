@@ -38,18 +38,18 @@ func checkNamedPorts(ports []*compute.NamedPort) *refusal {
 }
 
 func addInstances(q *request) (any, *refusal) {
-	r, no := q.atRest()
-	if no != nil {
-		return nil, no
+	r, refused := q.atRest()
+	if refused != nil {
+		return nil, refused
 	}
 	members := slices.Clone(r.now.members)
 	for _, ref := range as[compute.InstanceGroupsAddInstancesRequest](q.body).Instances {
-		k, no := q.server.resolve(q.key, "instances", ref.Instance, []string{"instances"})
-		if no != nil {
-			return nil, no
+		k, refused := q.server.resolve(q.key, "instances", ref.Instance, []string{"instances"})
+		if refused != nil {
+			return nil, refused
 		}
-		if no := q.joins(r, k, members); no != nil {
-			return nil, no
+		if refused := q.joins(r, k, members); refused != nil {
+			return nil, refused
 		}
 		members = append(members, member{instance: k})
 	}
@@ -98,9 +98,9 @@ func (s *Server) onlyGroup(machine, group key) *refusal {
 func (s *Server) isBalanced(group key) bool { return len(s.users(group)) > 0 }
 
 func removeInstances(q *request) (any, *refusal) {
-	r, no := q.atRest()
-	if no != nil {
-		return nil, no
+	r, refused := q.atRest()
+	if refused != nil {
+		return nil, refused
 	}
 	members := slices.Clone(r.now.members)
 	for _, ref := range as[compute.InstanceGroupsRemoveInstancesRequest](q.body).Instances {
@@ -115,17 +115,17 @@ func removeInstances(q *request) (any, *refusal) {
 }
 
 func setNamedPorts(q *request) (any, *refusal) {
-	r, no := q.atRest()
-	if no != nil {
-		return nil, no
+	r, refused := q.atRest()
+	if refused != nil {
+		return nil, refused
 	}
 	in := as[compute.InstanceGroupsSetNamedPortsRequest](q.body)
 	// GLBC sends none, and the API takes that; one that is sent has to be right.
 	if in.Fingerprint != "" && in.Fingerprint != r.now.doc.text("fingerprint") {
 		return nil, stale("fingerprint")
 	}
-	if no := checkNamedPorts(in.NamedPorts); no != nil {
-		return nil, no
+	if refused := checkNamedPorts(in.NamedPorts); refused != nil {
+		return nil, refused
 	}
 	doc := r.now.doc.clone()
 	doc["namedPorts"] = deepCopy(q.body["namedPorts"])

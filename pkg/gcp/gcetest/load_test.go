@@ -34,7 +34,7 @@ func (s *standIn) load(u string, stop chan struct{}) (answers, failures *atomic.
 					return
 				default:
 				}
-				answer, err := client.Get(u) //nolint:noctx // a test
+				answer, err := client.Get(u)
 				if err != nil {
 					failures.Add(1)
 					continue
@@ -151,7 +151,7 @@ func TestAConnectionIsUpgraded(t *testing.T) {
 	defer conn.Close() //nolint:errcheck // the test is over
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 	in := bufio.NewReader(conn)
-	answer, err := http.ReadResponse(in, nil)
+	answer, err := http.ReadResponse(in, nil) //nolint:bodyclose // the connection is the body
 	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("got %v, %v", answer, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"slices"
@@ -18,6 +19,7 @@ import (
 // probes are the endpoints that are asked for their health.
 type probes struct {
 	running map[endpoint]*probe // protected by Server.mu
+	pools   map[key]*balanced   // that are probed; protected by Server.mu
 }
 
 // probe asks one endpoint. Everything in it is protected by Server.mu.
@@ -32,7 +34,7 @@ type probe struct {
 
 // startProbes keeps one goroutine for each endpoint that a forwarding rule leads to.
 func (s *Server) startProbes() {
-	s.probes.running = map[endpoint]*probe{}
+	s.probes.running, s.probes.pools = map[endpoint]*probe{}, map[key]*balanced{}
 	s.work.Go(func() {
 		for {
 			change := s.changes()
@@ -51,37 +53,62 @@ func (s *Server) startProbes() {
 	})
 }
 
-// adjustProbes starts probes of new endpoints and ends those of endpoints gone. A
-// changed health check starts over, but what is healthy stays so meanwhile.
+// adjustProbes follows the pools that have changed.
 func (s *Server) adjustProbes() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return
 	}
-	gone := make(map[endpoint]*probe, len(s.probes.running))
-	for e, p := range s.probes.running {
-		gone[e] = p
-	}
-	for _, service := range s.table().services {
-		if service.check == nil {
-			continue
+	services := s.table().services
+	for k, old := range s.probes.pools {
+		if services[k] == nil {
+			s.adjustPool(old, nil)
+			delete(s.probes.pools, k)
 		}
-		for _, group := range service.groups {
-			for _, e := range group.endpoints {
-				delete(gone, e)
-				p := s.probes.running[e]
-				if p == nil {
-					p = s.startProbe(e, service.check)
+	}
+	for k, pool := range services {
+		if old := s.probes.pools[k]; old != pool {
+			s.adjustPool(old, pool)
+			s.probes.pools[k] = pool
+		}
+	}
+}
+
+// adjustPool starts probes of new endpoints and ends those of endpoints gone. What is
+// healthy stays so when its health check changes. Either pool may be nil.
+func (s *Server) adjustPool(old, pool *balanced) {
+	stay := map[endpoint]bool{}
+	for e := range pool.probed() {
+		stay[e] = true
+		p := s.probes.running[e]
+		if p == nil {
+			p = s.startProbe(e, pool.check)
+		}
+		p.check, p.drain = pool.check, pool.draining()
+	}
+	for e := range old.probed() {
+		if p := s.probes.running[e]; p != nil && !stay[e] {
+			p.cancel()
+			delete(s.probes.running, e)
+			s.cutAfter(e, p.drain)
+		}
+	}
+}
+
+// probed are the endpoints of a pool, none where nothing says how to ask them.
+func (b *balanced) probed() iter.Seq[endpoint] {
+	return func(yield func(endpoint) bool) {
+		if b == nil || b.check == nil {
+			return
+		}
+		for _, g := range b.groups {
+			for _, e := range g.endpoints {
+				if !yield(e) {
+					return
 				}
-				p.check, p.drain = service.check, service.draining()
 			}
 		}
-	}
-	for e, p := range gone {
-		p.cancel()
-		delete(s.probes.running, e)
-		s.cutAfter(e, p.drain)
 	}
 }
 
@@ -140,6 +167,9 @@ func (p *probe) count(success bool) {
 
 // ask makes one probe.
 func (s *Server) ask(ctx context.Context, e endpoint, check *compute.HealthCheck) error {
+	if s.options.Dial == nil {
+		return errNoNodes
+	}
 	request := probeOf(check)
 	if request.port != 0 {
 		e.port = request.port
@@ -236,7 +266,7 @@ func (s *Server) reach(ctx context.Context, e endpoint) (net.Conn, error) {
 func (s *Server) transportTo(e endpoint, protocol string) *http.Transport {
 	t := &http.Transport{
 		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return s.reach(ctx, e) },
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		Protocols:       new(http.Protocols),
 		IdleConnTimeout: 10 * time.Second, MaxIdleConnsPerHost: 100, DisableCompression: true,
 	}
@@ -262,9 +292,9 @@ func getHealth(q *request) (any, *refusal) {
 		return nil, notFound(q.key)
 	}
 	ref := q.body.text("group")
-	group, no := s.resolve(q.key, "group", ref, []string{groupsSegment, instanceGroupsSegment})
-	if no != nil {
-		return nil, no
+	group, refused := s.resolve(q.key, "group", ref, []string{groupsSegment, instanceGroupsSegment})
+	if refused != nil {
+		return nil, refused
 	}
 	service := as[compute.BackendService](r.now.doc)
 	if !slices.ContainsFunc(service.Backends, func(b *compute.Backend) bool { return b.Group == group.url() }) {

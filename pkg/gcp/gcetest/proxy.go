@@ -48,8 +48,8 @@ func checkProxy(d *draft) *refusal {
 	}
 	k, _ := parseKey(ref, d.key.project)
 	for _, rule := range d.server.rulesTo(d.key) {
-		if no := d.server.sameScheme(d.server.resources[k].now.doc, rule.LoadBalancingScheme); no != nil {
-			return no
+		if refused := d.server.sameScheme(d.server.resources[k].now.doc, rule.LoadBalancingScheme); refused != nil {
+			return refused
 		}
 	}
 	return nil
@@ -81,9 +81,9 @@ func setCertificates(q *request) (any, *refusal) {
 
 // setField accepts a document in which one field is another. It needs no lock.
 func (q *request) setField(kind, field string, value any) (any, *refusal) {
-	r, no := q.atRest()
-	if no != nil {
-		return nil, no
+	r, refused := q.atRest()
+	if refused != nil {
+		return nil, refused
 	}
 	doc := r.now.doc.clone()
 	doc[field] = deepCopy(value)
@@ -91,11 +91,11 @@ func (q *request) setField(kind, field string, value any) (any, *refusal) {
 		delete(doc, field)
 	}
 	d := &draft{server: q.server, key: q.key, old: r.now.doc, doc: doc}
-	if no := q.collection.resolve(d); no != nil {
-		return nil, no
+	if refused := q.collection.resolve(d); refused != nil {
+		return nil, refused
 	}
-	if no := q.collection.check(d); no != nil {
-		return nil, no
+	if refused := q.collection.check(d); refused != nil {
+		return nil, refused
 	}
 	return q.server.replace(q, r, d.doc, kind), nil
 }

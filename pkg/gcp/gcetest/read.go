@@ -48,9 +48,9 @@ func list(q *request) (any, *refusal) {
 
 // page filters, orders and cuts a list.
 func (q *request) page(all []document, kind string) (any, *refusal) {
-	items, next, no := q.cut(all)
-	if no != nil {
-		return nil, no
+	items, next, refused := q.cut(all)
+	if refused != nil {
+		return nil, refused
 	}
 	out := document{"kind": kind, "id": q.key.path(), "items": items, "selfLink": publicHost + strings.TrimSuffix(q.key.path(), "/")}
 	if len(items) == 0 {
@@ -64,9 +64,9 @@ func (q *request) page(all []document, kind string) (any, *refusal) {
 
 // cut returns the items of the page that was asked for and the token of the next.
 func (q *request) cut(all []document) ([]document, string, *refusal) {
-	keep, no := parseFilter(q.query.Get("filter"))
-	if no != nil {
-		return nil, "", no
+	keep, refused := parseFilter(q.query.Get("filter"))
+	if refused != nil {
+		return nil, "", refused
 	}
 	all = slices.DeleteFunc(slices.Clone(all), func(d document) bool { return !keep(d) })
 	switch order := q.query.Get("orderBy"); order {
@@ -88,9 +88,9 @@ func (q *request) cut(all []document) ([]document, string, *refusal) {
 			size = n
 		}
 	}
-	from, no := q.pageStart(len(all))
-	if no != nil {
-		return nil, "", no
+	from, refused := q.pageStart(len(all))
+	if refused != nil {
+		return nil, "", refused
 	}
 	if from+size >= len(all) {
 		return all[from:], "", nil
@@ -123,9 +123,9 @@ func aggregatedList(q *request) (any, *refusal) {
 		all = append(all, s.shown(r))
 		byLink[r.now.doc.text("selfLink")] = r.key.scope
 	}
-	page, next, no := q.cut(all)
-	if no != nil {
-		return nil, no
+	page, next, refused := q.cut(all)
+	if refused != nil {
+		return nil, refused
 	}
 	items := map[string]document{}
 	for _, scope := range s.scopes(q.key.project, q.collection.scope) {

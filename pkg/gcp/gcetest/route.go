@@ -88,19 +88,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, c *collection, m 
 	}
 	call.Name = callName(call.Name, body)
 	q.fault = s.faultFor(r.Context(), call)
-	answer, no := q.answer(body)
+	answer, refused := q.answer(body)
 	call.Duration = s.clock().Sub(call.Time)
 	if q.fault.broken {
 		s.logCall(call)
 		panic(http.ErrAbortHandler) // the connection ends without an answer
 	}
 	call.Status = http.StatusOK
-	if no != nil {
-		call.Status, call.Reason = no.code, no.reason
+	if refused != nil {
+		call.Status, call.Reason = refused.code, refused.reason
 	}
 	s.logCall(call)
-	if no != nil {
-		no.write(w)
+	if refused != nil {
+		refused.write(w)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
@@ -123,16 +123,16 @@ func callName(name string, body []byte) string {
 func (q *request) answer(body []byte) (any, *refusal) {
 	s := q.server
 	if q.fault.drop {
-		return nil, nil //nolint:nilnil // the connection is broken before the call
+		return nil, nil
 	}
 	if q.fault.refusal != nil {
 		return nil, q.fault.refusal
 	}
-	if no := q.checkQuery(); no != nil {
-		return nil, no
+	if refused := q.checkQuery(); refused != nil {
+		return nil, refused
 	}
-	if no := q.parseBody(body); no != nil {
-		return nil, no
+	if refused := q.parseBody(body); refused != nil {
+		return nil, refused
 	}
 	if q.method.blocks {
 		return q.method.serve(q)
@@ -142,14 +142,14 @@ func (q *request) answer(body []byte) (any, *refusal) {
 	if !s.projects[q.key.project] {
 		return nil, refuse(http.StatusNotFound, reasonNotFound, "The resource 'projects/%s' was not found", q.key.project)
 	}
-	if no := s.limit(q.key.project); no != nil {
-		return nil, no
+	if refused := s.limit(q.key.project); refused != nil {
+		return nil, refused
 	}
 	if zone := q.key.zone(); zone != "" && s.resources[key{q.key.project, "global", "zones", zone}] == nil {
 		return nil, invalid("Invalid value for field 'zone': '%s'. Unknown zone.", zone)
 	}
-	if no, op := q.repeated(); no != nil || op != nil {
-		return op, no
+	if refused, op := q.repeated(); refused != nil || op != nil {
+		return op, refused
 	}
 	return q.method.serve(q)
 }
@@ -186,9 +186,9 @@ func (q *request) parseBody(body []byte) *refusal {
 	if len(body) == 0 {
 		return refuse(http.StatusBadRequest, reasonRequired, "Required field 'resource' not specified")
 	}
-	var no *refusal
-	q.body, no = parseDocument(body, q.method.body)
-	return no
+	var refused *refusal
+	q.body, refused = parseDocument(body, q.method.body)
+	return refused
 }
 
 // repeated answers a call whose request id was accepted before.
@@ -231,10 +231,10 @@ func (s *Server) limit(project string) *refusal {
 	}
 	b.calls++
 	if b.calls > s.options.RateLimit {
-		no := refuse(http.StatusForbidden, reasonRateLimit,
+		refused := refuse(http.StatusForbidden, reasonRateLimit,
 			"Quota exceeded for quota metric 'Queries' and limit 'Queries per second' of project '%s'.", project)
-		no.retryAfter = time.Second
-		return no
+		refused.retryAfter = time.Second
+		return refused
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ func (s *Server) DialTraffic(ctx context.Context, _, address string) (net.Conn, 
 	}
 	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", address, address)
 	// The other side speaks only when spoken to, so nothing behind the answer is lost.
+	//nolint:bodyclose // an answer to CONNECT has no body
 	answer, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodConnect})
 	if err == nil && answer.StatusCode != http.StatusOK {
 		err = fmt.Errorf("connect to %s: %s", address, answer.Status)

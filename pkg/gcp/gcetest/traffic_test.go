@@ -84,7 +84,7 @@ func TestTheProxyServesCurlAndGoClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}}
-	answer, err := client.Post("http://"+ip+"/a?b=c", "text/plain", strings.NewReader("hello")) //nolint:noctx // a test
+	answer, err := client.Post("http://"+ip+"/a?b=c", "text/plain", strings.NewReader("hello"))
 	if err != nil || answer.StatusCode != 200 {
 		t.Fatalf("got %v, %v", answer, err)
 	}
@@ -307,7 +307,7 @@ func TestHTTPSTakesTheCertificateByName(t *testing.T) {
 		client := s.client()
 		transport, _ := client.Transport.(*http.Transport)
 		transport.TLSClientConfig.ServerName = name
-		answer, err := client.Get("https://" + ip + "/") //nolint:noctx // a test
+		answer, err := client.Get("https://" + ip + "/")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,8 +45,8 @@ func checkURLMap(d *draft) *refusal {
 	m := as[compute.UrlMap](d.doc)
 	c := urlMapCheck{server: d.server, project: d.key.project}
 	c.whole(m)
-	if c.no != nil {
-		return c.no
+	if c.refused != nil {
+		return c.refused
 	}
 	if failures := d.server.testURLMap(m); len(failures) > 0 {
 		f := failures[0]
@@ -54,8 +54,8 @@ func checkURLMap(d *draft) *refusal {
 	}
 	for _, proxy := range d.server.users(d.key) {
 		for _, rule := range d.server.rulesTo(proxy) {
-			if no := d.server.sameScheme(d.doc, rule.LoadBalancingScheme); no != nil {
-				return no
+			if refused := d.server.sameScheme(d.doc, rule.LoadBalancingScheme); refused != nil {
+				return refused
 			}
 		}
 	}
@@ -70,15 +70,15 @@ func validateURLMap(q *request) (any, *refusal) {
 	}
 	d := &draft{server: q.server, key: q.key, doc: merged(nil, in)}
 	result := &compute.UrlMapValidationResult{LoadSucceeded: true}
-	no := q.collection.resolve(d)
+	refused := q.collection.resolve(d)
 	m := as[compute.UrlMap](d.doc)
-	if no == nil {
+	if refused == nil {
 		c := urlMapCheck{server: q.server, project: q.key.project}
 		c.whole(m)
-		no = c.no
+		refused = c.refused
 	}
-	if no != nil {
-		result.LoadSucceeded, result.LoadErrors = false, []string{no.message}
+	if refused != nil {
+		result.LoadSucceeded, result.LoadErrors = false, []string{refused.message}
 		return &compute.UrlMapsValidateResponse{Result: result}, nil
 	}
 	result.TestFailures = q.server.testURLMap(m)
@@ -90,12 +90,12 @@ func validateURLMap(q *request) (any, *refusal) {
 type urlMapCheck struct {
 	server  *Server
 	project string
-	no      *refusal
+	refused *refusal
 }
 
-func (c *urlMapCheck) fail(field string, value any, format string, args ...any) {
-	if c.no == nil {
-		c.no = badField(field, value, format, args...)
+func (c *urlMapCheck) fail(field string, value any, why string) {
+	if c.refused == nil {
+		c.refused = badField(field, value, "%s", why)
 	}
 }
 

@@ -1,6 +1,7 @@
 package gcetest
 
 import (
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -24,12 +25,12 @@ func insert(q *request) (any, *refusal) {
 	if s.resources[k] != nil {
 		return nil, refuse(http.StatusConflict, reasonAlreadyExists, "The resource '%s' already exists", k.path())
 	}
-	if no := s.quota(c, k.project); no != nil {
-		return nil, no
+	if refused := s.quota(c, k.project); refused != nil {
+		return nil, refused
 	}
 	d := &draft{server: s, key: k, doc: doc}
-	if no := c.accept(d); no != nil {
-		return nil, no
+	if refused := c.accept(d); refused != nil {
+		return nil, refused
 	}
 	s.stamp(k, d.doc)
 	if c.lock != "" {
@@ -51,8 +52,8 @@ func (c *collection) accept(d *draft) *refusal {
 	if labels, ok := d.doc["labels"]; ok && (d.old == nil || !equalJSON(labels, d.old["labels"])) {
 		return badField("labels", "…", "Labels are set by setLabels.")
 	}
-	if no := c.resolve(d); no != nil {
-		return no
+	if refused := c.resolve(d); refused != nil {
+		return refused
 	}
 	if d.old != nil {
 		for _, field := range c.immutable {
@@ -127,10 +128,7 @@ func update(q *request) (any, *refusal) {
 
 // input is the body without what the service alone sets.
 func (q *request) input() document {
-	in := make(document, len(q.body))
-	for name, value := range q.body {
-		in[name] = value // a null stays: it deletes
-	}
+	in := maps.Clone(q.body) // with its nulls: they delete
 	q.collection.dropOutput(in)
 	return in
 }
@@ -138,9 +136,9 @@ func (q *request) input() document {
 // change accepts a new document for the resource of the path.
 func (q *request) change(kind string, next func(old document) document) (any, *refusal) {
 	s, c := q.server, q.collection
-	r, no := q.atRest()
-	if no != nil {
-		return nil, no
+	r, refused := q.atRest()
+	if refused != nil {
+		return nil, refused
 	}
 	old := r.now.doc
 	if name, ok := q.body["name"]; ok && name != q.key.name {
@@ -150,8 +148,8 @@ func (q *request) change(kind string, next func(old document) document) (any, *r
 		return nil, stale(c.lock)
 	}
 	d := &draft{server: s, key: q.key, old: old, doc: next(old)}
-	if no := c.accept(d); no != nil {
-		return nil, no
+	if refused := c.accept(d); refused != nil {
+		return nil, refused
 	}
 	return s.replace(q, r, d.doc, kind), nil
 }
@@ -166,9 +164,9 @@ func (s *Server) replace(q *request, r *resource, doc document, kind string) *co
 
 func remove(q *request) (any, *refusal) {
 	s := q.server
-	r, no := q.atRest()
-	if no != nil {
-		return nil, no
+	r, refused := q.atRest()
+	if refused != nil {
+		return nil, refused
 	}
 	if users := s.users(q.key); len(users) > 0 {
 		return nil, refuse(http.StatusBadRequest, reasonInUse,
@@ -195,9 +193,9 @@ func (c *collection) labeled() *collection {
 }
 
 func setLabels(q *request) (any, *refusal) {
-	r, no := q.atRest()
-	if no != nil {
-		return nil, no
+	r, refused := q.atRest()
+	if refused != nil {
+		return nil, refused
 	}
 	if q.body.text("labelFingerprint") != r.now.doc.text("labelFingerprint") {
 		return nil, stale("labelFingerprint")
