@@ -54,7 +54,7 @@ func (s *Sandbox) startGCP() error {
 
 // playNodes has the nodes of a cluster answer, and makes machines of them.
 func (s *Sandbox) playNodes(ctx context.Context, c *cluster.Cluster) {
-	err := s.machines.follow(ctx, c, func(all []*corev1.Node) { s.engine.See(c, all) })
+	err := s.machines.follow(ctx, c, func(all []*corev1.Node) { s.engine.SetNodes(c, all) })
 	if err != nil {
 		s.fail(err)
 	}

@@ -27,9 +27,10 @@ import (
 
 func main() {
 	once := flag.Bool("once", false, "do the tour and end")
+	gcp := flag.Bool("gcp", false, "with a stand-in for Compute Engine, and a load balancer in front of all clusters")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *once)
+	err := run(ctx, *once, *gcp)
 	stop()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -46,15 +47,19 @@ type demo struct {
 	repository string // bare
 	work       string // a clone of it
 	page       string
+	cloud      *cloud // nil without --gcp
 }
 
-func run(ctx context.Context, once bool) (err error) {
+func run(ctx context.Context, once, gcp bool) (err error) {
 	dir, err := os.MkdirTemp("", "fedsync-demo-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	d := &demo{dir: dir, sandbox: filepath.Join(dir, "sandbox"), work: filepath.Join(dir, "web")}
+	if gcp {
+		d.cloud = &cloud{}
+	}
 
 	say("Starting three Kubernetes control planes …")
 	stopSandbox, err := d.startSandbox(ctx)
@@ -81,6 +86,11 @@ func run(ctx context.Context, once bool) (err error) {
 	if err := d.divided(ctx); err != nil {
 		return err
 	}
+	if d.cloud != nil {
+		if err := d.oneAddress(ctx, address(report)); err != nil {
+			return err
+		}
+	}
 	if once {
 		return d.tour(ctx)
 	}
@@ -90,6 +100,14 @@ func run(ctx context.Context, once bool) (err error) {
 }
 
 func (d *demo) invite() {
+	if d.cloud != nil {
+		say(`
+Ask the one address, and kill the nodes of a cluster:
+
+  curl --proxy %[1]s http://%[2]s/
+  bin/sandbox kill-nodes %[3]s --dir %[4]s
+  bin/sandbox revive-nodes %[3]s --dir %[4]s`, d.cloud.Proxy, d.cloud.address, d.clusters[2], d.sandbox)
+	}
 	say(`
 The page        %[1]s
 The repository  %[2]s
@@ -117,7 +135,11 @@ Ctrl-C ends everything and leaves nothing behind.`, d.page, d.repository, d.kube
 // startSandbox starts the clusters. They stop when this process ends, however it
 // does.
 func (d *demo) startSandbox(ctx context.Context) (stop func(), err error) {
-	cmd := exec.CommandContext(ctx, "bin/sandbox", "up", "--clusters", "3", "--dir", d.sandbox)
+	args := []string{"up", "--clusters", "3", "--dir", d.sandbox}
+	if d.cloud != nil {
+		args = append(args, "--gcp")
+	}
+	cmd := exec.CommandContext(ctx, "bin/sandbox", args...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -145,7 +167,9 @@ func (d *demo) startSandbox(ctx context.Context) (stop func(), err error) {
 	var box struct {
 		Kubeconfig, Repository string
 		Clusters               []string
+		GCP                    *cloud
 	}
+	box.GCP = d.cloud
 	if err := json.Unmarshal(line, &box); err != nil {
 		stop()
 		return nil, err
@@ -157,6 +181,11 @@ func (d *demo) startSandbox(ctx context.Context) (stop func(), err error) {
 func (d *demo) seed(ctx context.Context) error {
 	if err := os.CopyFS(d.work, os.DirFS("examples/echo")); err != nil {
 		return err
+	}
+	if d.cloud != nil {
+		if err := d.cloud.declare(d.work); err != nil {
+			return err
+		}
 	}
 	for _, args := range [][]string{
 		{"init", "--quiet"},
@@ -183,8 +212,14 @@ func (d *demo) startDaemon() (ended func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("bin/fedsync", "run", "--repo", d.repository, "--kubeconfig", d.kubeconfig,
-		"--commit-status", "gitnotes", "--listen", address)
+	args := []string{
+		"run", "--repo", d.repository, "--kubeconfig", d.kubeconfig,
+		"--commit-status", "gitnotes", "--listen", address,
+	}
+	if d.cloud != nil {
+		args = append(args, "--gcp-endpoint", d.cloud.Endpoint)
+	}
+	cmd := exec.Command("bin/fedsync", args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	ownGroup(cmd)
 	if err := cmd.Start(); err != nil {
@@ -241,6 +276,16 @@ func (d *demo) live(ctx context.Context) (*status.Report, time.Duration, error) 
 		err = fmt.Errorf("%w; last: %s", err, report.Description)
 	}
 	return &report, time.Since(started), err
+}
+
+// address is that of the first load balancer.
+func address(r *status.Report) string {
+	for _, b := range r.Balancers {
+		if b.Address != "" {
+			return b.Address
+		}
+	}
+	return ""
 }
 
 func (d *demo) git(ctx context.Context, dir string, args ...string) error {

@@ -19,7 +19,11 @@ import (
 
 // tour does what the invitation asks for, and shows what comes of it.
 func (d *demo) tour(ctx context.Context) error {
-	for _, stop := range []func(context.Context) error{d.change, d.whatRuns, d.revert, d.outage, d.comeback} {
+	stops := []func(context.Context) error{d.change, d.whatRuns, d.revert, d.outage, d.comeback}
+	if d.cloud != nil {
+		stops = append(stops, d.deadNodes)
+	}
+	for _, stop := range stops {
 		if err := stop(ctx); err != nil {
 			return err
 		}
@@ -132,7 +136,11 @@ func (d *demo) whatRuns(ctx context.Context) error {
 
 // asking gives the arguments of a command that looks at everything once.
 func (d *demo) asking(command string) []string {
-	return []string{command, "--repo", d.repository, "--kubeconfig", d.kubeconfig, "--log-level", "error"}
+	args := []string{command, "--repo", d.repository, "--kubeconfig", d.kubeconfig, "--log-level", "error"}
+	if d.cloud != nil {
+		args = append(args, "--gcp-endpoint", d.cloud.Endpoint)
+	}
+	return args
 }
 
 // revert scales a ReplicaSet by hand and waits until fedsync has set it right.
@@ -198,6 +206,12 @@ func (d *demo) outage(ctx context.Context) error {
 		return err
 	}
 	say("its replicas were placed in the others after %s: %s", since(started), together(others, []int32{7, 7}))
+	if d.cloud != nil {
+		// Nodes do not need the API server: what ran there goes on answering.
+		if err := d.answeredBy(ctx, d.clusters...); err != nil {
+			return err
+		}
+	}
 
 	say("\nWhat is wrong, by `fedsync doctor`:\n")
 	var answer *exec.ExitError

@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -160,7 +161,9 @@ func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan 
 		user = "USER" // a cluster before Kubernetes 1.28
 	}
 	for _, a := range denied {
-		p.denied[a.Resource] = true
+		if a.Subresource == "" {
+			p.denied[a.Resource] = true
+		}
 	}
 	p.findings = health.AccessFindings(c.Name, c.Context, user, denied)
 	return p, nil
@@ -187,13 +190,18 @@ func (p *permissions) ofApp(mapper meta.RESTMapper, app federation.AppPlan) ([]h
 		verbs = slices.Concat(verbs, []string{"delete"})
 	}
 	var refs []federation.ObjectRef
+	var all []health.Access
 	for _, o := range app.Objects {
 		refs = append(refs, o.Ref)
+		if showsAddress(o) {
+			all = append(all, health.Access{
+				Verb: "patch", Resource: schema.GroupResource{Group: o.Ref.Group, Resource: "ingresses"}, Subresource: "status", Namespace: o.Ref.Namespace,
+			})
+		}
 	}
 	for _, w := range app.Withheld {
 		refs = append(refs, w.Object)
 	}
-	var all []health.Access
 	for _, ref := range refs {
 		gk := ref.GroupKind()
 		mapping, err := mapper.RESTMapping(gk)
@@ -215,6 +223,20 @@ func (p *permissions) ofApp(mapper meta.RESTMapper, app federation.AppPlan) ([]h
 	return all, nil
 }
 
+// showsAddress reports whether the status of an object is to show the address of a
+// load balancer of fedsync's.
+func showsAddress(o *federation.Object) bool {
+	if o.Ref.Group != "networking.k8s.io" || o.Ref.Kind != "Ingress" {
+		return false
+	}
+	var content struct {
+		Spec struct {
+			ClassName string `json:"ingressClassName"`
+		} `json:"spec"`
+	}
+	return json.Unmarshal(o.JSON, &content) == nil && content.Spec.ClassName == federation.ClassGlobal
+}
+
 // once drops what was asked before, and puts what belongs together side by side.
 func once(all []health.Access) []health.Access {
 	var out []health.Access
@@ -226,7 +248,7 @@ func once(all []health.Access) []health.Access {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b health.Access) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Resource.String(), b.Resource.String()))
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.What(), b.What()))
 	})
 	return out
 }

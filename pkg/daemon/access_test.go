@@ -14,11 +14,16 @@ import (
 func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 	apps := schema.GroupVersion{Group: "apps", Version: "v1"}
 	rbac := schema.GroupVersion{Group: "rbac.authorization.k8s.io", Version: "v1"}
-	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{apps, rbac})
+	networking := schema.GroupVersion{Group: "networking.k8s.io", Version: "v1"}
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{apps, rbac, networking})
 	mapper.Add(apps.WithKind("ReplicaSet"), meta.RESTScopeNamespace)
 	mapper.Add(rbac.WithKind("ClusterRole"), meta.RESTScopeRoot)
+	mapper.Add(networking.WithKind("Ingress"), meta.RESTScopeNamespace)
 	pods := func(namespace, name string) federation.ObjectRef {
 		return federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: namespace, Name: name}
+	}
+	route := func(namespace string) federation.ObjectRef {
+		return federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: namespace, Name: "e"}
 	}
 	p := &permissions{kinds: map[schema.GroupKind]schema.GroupResource{}}
 	asked, err := p.questions(mapper, federation.ClusterPlan{CreateNamespaces: true, Apps: []federation.AppPlan{{
@@ -27,6 +32,8 @@ func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 			{Ref: pods("web", "b")},
 			{Ref: federation.ObjectRef{Group: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: "c"}},
 			{Ref: federation.ObjectRef{Group: "example.com", Kind: "Unknown", Namespace: "web", Name: "d"}},
+			{Ref: route("ours"), JSON: []byte(`{"spec": {"ingressClassName": "fedsync-global"}}`)},
+			{Ref: route("nginx"), JSON: []byte(`{"spec": {"ingressClassName": "nginx"}}`)},
 		},
 		Withheld: []federation.Withheld{{Object: pods("other", "e")}},
 	}}}, true)
@@ -44,6 +51,10 @@ func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 		"replicasets.apps (all)":                                   {"list", "watch"},
 		"replicasets.apps web":                                     {"get", "create", "patch", "delete"},
 		"replicasets.apps other":                                   {"get", "create", "patch", "delete"},
+		"ingresses.networking.k8s.io (all)":                        {"list", "watch"},
+		"ingresses.networking.k8s.io ours":                         {"get", "create", "patch", "delete"},
+		"ingresses.networking.k8s.io nginx":                        {"get", "create", "patch", "delete"},
+		"ingresses.networking.k8s.io/status ours":                  {"patch"},
 		"clusterroles.rbac.authorization.k8s.io (cluster)":         {"get", "create", "patch", "delete", "list", "watch"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -88,7 +99,7 @@ func verbsByPlace(asked []health.Access) map[string][]string {
 		case place == "":
 			place = "(all)"
 		}
-		what := a.Resource.String() + " " + place
+		what := a.What() + " " + place
 		got[what] = append(got[what], a.Verb)
 	}
 	return got

@@ -63,7 +63,7 @@ func TestAFirstLookSaysHowBadAFaultIs(t *testing.T) {
 
 	ingress := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "web"}
 	facts := federation.ClusterFacts{
-		State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, ServicesKnown: true,
+		State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, ServicesKnown: true, IngressesKnown: true,
 		Certificates: []federation.Certificate{{Namespace: "default", Name: "cert"}},
 	}
 	l.members.facts = federation.Facts{Clusters: map[string]federation.ClusterFacts{"a": facts}}

@@ -163,6 +163,36 @@ func (c *lateCloud) Health(ctx context.Context, service, group gcp.ID) (gcp.Grou
 	return cloud.Health(ctx, service, group)
 }
 
+// Granted says which permissions are missing, where that can be asked.
+func (c *lateCloud) Granted(ctx context.Context, permissions []string) ([]string, error) {
+	cloud, err := c.surveyor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return cloud.Granted(ctx, permissions)
+}
+
+// Quotas returns those of the project.
+func (c *lateCloud) Quotas(ctx context.Context) ([]gcp.Quota, error) {
+	cloud, err := c.surveyor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return cloud.Quotas(ctx)
+}
+
+func (c *lateCloud) surveyor(ctx context.Context) (*gcp.Compute, error) {
+	cloud, err := c.opened(ctx)
+	if err != nil {
+		return nil, err
+	}
+	compute, ok := cloud.(*gcp.Compute)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return compute, nil
+}
+
 // Calls returns how often each method was called.
 func (c *lateCloud) Calls() map[string]int {
 	c.mu.Lock()

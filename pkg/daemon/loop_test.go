@@ -136,7 +136,7 @@ func stage(t *testing.T, cfg *Config) *staged {
 	s.members.claims = nil
 	s.members.newMember = func(_ *federation.Federation, c federation.Cluster) keeper {
 		return &played{name: c.Name, changed: d.changed, outcome: member.Outcome{Facts: federation.ClusterFacts{
-			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, ServicesKnown: true,
+			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, ServicesKnown: true, IngressesKnown: true,
 		}}}
 	}
 	var running sync.WaitGroup

@@ -55,26 +55,34 @@ type builder struct {
 	parsed   map[string]any          // content of the plan's objects, by digest
 	fronts   []*front                // sorted by Ingress
 	ports    map[string]*servicePort // by key: "default/nginx:80"
-	unclean  string                  // why an Ingress that the plan lacks may exist all the same
-	reported map[string]bool         // findings, by key and message
+	owned    map[Kind][]Resource     // what is there of the owner's, sorted; "" is all of it
+	groups   map[groupOwner][]Resource
+	unclean  string          // why an Ingress that the plan lacks may exist all the same
+	reported map[string]bool // findings, by key and message
 }
 
 func newBuilder(in Input, seen Observed) *builder {
 	owner := Owner{Federation: in.Federation.Name, Source: in.Source}
-	return &builder{
+	b := &builder{
 		in: in, seen: seen, owner: owner,
 		want:     Wanted{Owner: owner, Resources: map[ID]Resource{}, Held: map[ID]string{}},
 		byName:   map[string]*clusterView{},
 		parsed:   map[string]any{},
 		ports:    map[string]*servicePort{},
 		reported: map[string]bool{},
+		owned:    map[Kind][]Resource{},
+		groups:   map[groupOwner][]Resource{},
 	}
+	b.index()
+	return b
 }
 
 // finish sorts what was gathered.
 func (b *builder) finish() Wanted {
-	for id := range b.want.Resources {
-		delete(b.want.Held, id)
+	for id, r := range b.want.Resources {
+		if r.Mark.Federation != "" {
+			delete(b.want.Held, id)
+		}
 	}
 	slices.SortFunc(b.want.Findings, federation.Finding.Compare)
 	slices.SortFunc(b.want.Balancers, func(x, y Balancer) int { return x.Ingress.Compare(y.Ingress) })
@@ -104,18 +112,29 @@ func (b *builder) standBack() {
 	}
 }
 
-// ours returns the observed resources that bear the owner's mark, of one kind or,
-// with an empty kind, of all, in the order of creation.
-func (b *builder) ours(kind Kind) []Resource {
-	var found []Resource
+// groupOwner is what the groups of a cluster for a Service port are found by.
+type groupOwner struct{ cluster, service string }
+
+// index finds the observed resources that bear the owner's mark.
+func (b *builder) index() {
 	for _, r := range b.seen.Resources {
-		if b.owner.owns(r.Mark) && (kind == "" || r.ID.Kind == kind) {
-			found = append(found, r)
+		if b.owner.owns(r.Mark) {
+			b.owned[""] = append(b.owned[""], r)
 		}
 	}
-	slices.SortFunc(found, func(x, y Resource) int { return x.ID.Compare(y.ID) })
-	return found
+	slices.SortFunc(b.owned[""], func(x, y Resource) int { return x.ID.Compare(y.ID) })
+	for _, r := range b.owned[""] {
+		b.owned[r.ID.Kind] = append(b.owned[r.ID.Kind], r)
+		if r.ID.Kind == KindGroup {
+			of := groupOwner{r.Mark.Cluster, r.Mark.Service}
+			b.groups[of] = append(b.groups[of], r)
+		}
+	}
 }
+
+// ours returns the observed resources that bear the owner's mark, of one kind or,
+// with an empty kind, of all, in the order of creation. The caller does not change it.
+func (b *builder) ours(kind Kind) []Resource { return b.owned[kind] }
 
 // ownSpec returns the observed spec of a resource of the owner's; false where there
 // is none.

@@ -14,7 +14,7 @@ import (
 func (b *builder) assignAddresses() {
 	taken := map[ID]*front{}
 	for _, f := range b.inOrderOfUse() {
-		name := cmp.Or(f.ingress.Annotations[annotationOwnAddress], f.ingress.Annotations[annotationAddress])
+		name := addressName(f)
 		if name == "" {
 			f.address = b.frontID(f, KindAddress, "")
 			continue
@@ -28,6 +28,11 @@ func (b *builder) assignAddresses() {
 		taken[f.address] = f
 		b.judgeAddress(f)
 	}
+}
+
+// addressName is the name that the Ingress gives its address; empty for none.
+func addressName(f *front) string {
+	return cmp.Or(f.ingress.Annotations[annotationOwnAddress], f.ingress.Annotations[annotationAddress])
 }
 
 // inOrderOfUse returns the active fronts, those that serve already first: of two that
@@ -48,7 +53,7 @@ func (b *builder) inOrderOfUse() []*front {
 
 // frontResources returns what an Ingress has of one kind.
 func (b *builder) frontResources(f *front, kind Kind) []Resource {
-	return slices.DeleteFunc(b.ours(kind), func(r Resource) bool { return r.Mark.Ingress != refText(f.ref) })
+	return slices.DeleteFunc(slices.Clone(b.ours(kind)), func(r Resource) bool { return r.Mark.Ingress != refText(f.ref) })
 }
 
 // judgeAddress decides about an address that the user names.

@@ -27,10 +27,8 @@ func (c *certificates) add(r Resource) {
 // readCertificates finds the certificates of a front: those that the user made, and
 // those of Secrets. Where a Secret gives none, what was made of it before is kept.
 func (b *builder) readCertificates(f *front) {
-	for name := range strings.SplitSeq(f.ingress.Annotations[annotationCertificate], ",") {
-		if name = strings.TrimSpace(name); name != "" {
-			b.readPreShared(f, name)
-		}
+	for _, name := range preShared(f) {
+		b.readPreShared(f, name)
 	}
 	for _, tls := range f.ingress.Spec.TLS {
 		if tls.SecretName != "" {
@@ -41,6 +39,17 @@ func (b *builder) readCertificates(f *front) {
 		b.refuse(f, findBalancer, "", fmt.Sprintf("has %d certificates, and Google Cloud allows %d", n, maxCertificates),
 			"use certificates for several hosts, or several Ingresses")
 	}
+}
+
+// preShared are the names of the certificates that the user made.
+func preShared(f *front) []string {
+	var names []string
+	for name := range strings.SplitSeq(f.ingress.Annotations[annotationCertificate], ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // readPreShared finds a certificate that the user made.
@@ -62,7 +71,8 @@ func (b *builder) readPreShared(f *front, name string) {
 // readSecret finds the certificate of a Secret.
 func (b *builder) readSecret(f *front, secret string) {
 	pair, read := b.in.Secrets[secret]
-	if read && pair.Error == "" {
+	kept := pair.Digest != "" // an error does not take back what was read before
+	if kept {
 		id := ID{Kind: KindCertificate, Name: resourceName(b.owner, KindCertificate, strings.ReplaceAll(secret, "/", "-"),
 			refText(f.ref), secret, pair.Digest)}
 		f.certs.add(Resource{
@@ -73,10 +83,10 @@ func (b *builder) readSecret(f *front, secret string) {
 			},
 			Spec: Certificate{Chain: pair.Chain, Key: pair.Key},
 		})
-		return
+	} else {
+		kept = b.keepCertificates(f, secret)
 	}
-	kept := b.keepCertificates(f, secret)
-	if read {
+	if pair.Error != "" {
 		message := fmt.Sprintf("Secret %s gives no certificate: %s", secret, pair.Error)
 		if kept {
 			message += "; the certificate that is there stays"
@@ -84,7 +94,7 @@ func (b *builder) readSecret(f *front, secret string) {
 		b.warn(f, federation.SeverityError, findSecret, "", message, "create the same TLS Secret in every cluster of the Ingress")
 		return
 	}
-	if !kept {
+	if !read && !kept {
 		f.wait("waits for Secret " + secret + " to be read")
 	}
 }
@@ -141,11 +151,24 @@ func (b *builder) wantRule(f *front, proxy ID, port int32) ID {
 	return id
 }
 
+// behind are the clusters that should stand behind a load balancer, sorted: also those
+// where the Ingress is withheld.
+func (b *builder) behind(f *front) []string {
+	names := slices.Clone(f.clusters)
+	for _, c := range b.clusters {
+		if _, withheld := c.withheld[f.ref]; withheld && !slices.Contains(names, c.name) {
+			names = append(names, c.name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // balancer says what the load balancer of a front consists of.
 func (b *builder) balancer(f *front) Balancer {
 	balancer := Balancer{
 		Ingress: f.ref, App: f.app, File: f.file, Address: f.address,
-		Clusters: slices.Sorted(slices.Values(f.clusters)),
+		Clusters: b.behind(f),
 		Services: map[string]ID{}, Groups: map[string][]ID{}, Refused: f.idle, Waits: f.waits(),
 	}
 	for key := range f.routes.ports {

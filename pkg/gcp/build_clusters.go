@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -51,7 +52,6 @@ type placed struct {
 // podTemplate is what a workload makes pods of.
 type podTemplate struct {
 	workload federation.ObjectRef
-	file     string
 	labels   labels.Set
 	spec     corev1.PodSpec
 }
@@ -126,7 +126,7 @@ func (b *builder) readPlan() {
 				b.soil(fmt.Sprintf("app %s cannot be rendered for cluster %s", app.App, c.name))
 			}
 			for _, w := range app.Withheld {
-				c.withheld[w.Object] = w
+				c.withheld[withNamespace(w.Object)] = w
 			}
 			for _, o := range app.Objects {
 				b.readObject(c, app.App, o)
@@ -155,21 +155,33 @@ func (b *builder) judgePlan(c *clusterView, plan federation.ClusterPlan) {
 func (b *builder) soil(reason string) { b.unclean = cmp.Or(b.unclean, reason) }
 
 func (b *builder) readObject(c *clusterView, app string, o *federation.Object) {
+	ref := withNamespace(o.Ref)
 	switch {
-	case o.Ref.Group == "networking.k8s.io" && o.Ref.Kind == "Ingress":
-		c.ingresses[o.Ref] = placed{app, o}
-	case o.Ref.Group == "" && o.Ref.Kind == "Service":
-		c.services[o.Ref] = placed{app, o}
-	case o.Ref.Group == "apps" || o.Ref.Group == "" && o.Ref.Kind == "Pod":
+	case isIngress(ref):
+		c.ingresses[ref] = placed{app, o}
+	case ref.Group == "" && ref.Kind == "Service":
+		c.services[ref] = placed{app, o}
+	case ref.Group == "apps" || ref.Group == "" && ref.Kind == "Pod":
 		if t, ok := b.template(o); ok {
-			c.pods[o.Ref.Namespace] = append(c.pods[o.Ref.Namespace], t)
+			c.pods[ref.Namespace] = append(c.pods[ref.Namespace], t)
 		}
 	}
 }
 
+func isIngress(ref federation.ObjectRef) bool {
+	return ref.Group == "networking.k8s.io" && ref.Kind == "Ingress"
+}
+
+// withNamespace gives a reference the namespace that the API server gives an object
+// that has none. All objects here have one.
+func withNamespace(ref federation.ObjectRef) federation.ObjectRef {
+	ref.Namespace = cmp.Or(ref.Namespace, metav1.NamespaceDefault)
+	return ref
+}
+
 // template returns what an object makes pods of; false where it makes none.
 func (b *builder) template(o *federation.Object) (podTemplate, bool) {
-	t := podTemplate{workload: o.Ref, file: o.File}
+	t := podTemplate{workload: withNamespace(o.Ref)}
 	switch o.Ref.Kind {
 	case "Pod":
 		pod, err := parse[corev1.Pod](b, o)

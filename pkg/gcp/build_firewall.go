@@ -42,6 +42,11 @@ func (b *builder) wantFirewall() {
 			b.hold(r.ID, "spec.gcp.firewall is "+string(policy))
 		}
 	}
+	if policy == federation.FirewallReport && b.seen.At.IsZero() {
+		// The first look is to find the rule that a person made.
+		network := b.network()
+		b.referTo(Resource{ID: ID{Kind: KindFirewall, Name: firewallName(b.owner, network, 0)}, Spec: Firewall{Network: network}}, "spec.gcp.firewall is Report")
+	}
 	for _, network := range slices.Sorted(maps.Keys(openings)) {
 		o := openings[network]
 		rules := b.rules(network, o)
@@ -239,6 +244,7 @@ func (b *builder) holdFirewalls(network, reason string) {
 func (b *builder) reportFirewall(rules []Resource) {
 	for _, r := range rules {
 		want := r.Spec.(Firewall)
+		b.referTo(Resource{ID: r.ID, Spec: want}, "spec.gcp.firewall is Report")
 		seen, there := b.seen.Resources[r.ID]
 		if is, ok := seen.Spec.(Firewall); ok && there && is.admits(want) {
 			continue

@@ -19,7 +19,6 @@ var errNotPlaced = errors.New("is not in the plan of the cluster")
 
 // The annotations that an Ingress is read by.
 const (
-	annotationClass       = "kubernetes.io/ingress.class"
 	annotationAddress     = "kubernetes.io/ingress.global-static-ip-name"
 	annotationOwnAddress  = "fedsync.dev/address" // for ours alone, beside that of Google's controller
 	annotationAllowHTTP   = "kubernetes.io/ingress.allow-http"
@@ -127,15 +126,11 @@ func (b *builder) place(found map[federation.ObjectRef]*front, c *clusterView, r
 
 // ourClass reports whether an Ingress is of a class that fedsync builds for.
 func ourClass(i *networkingv1.Ingress) bool {
-	class, annotated := i.Annotations[annotationClass]
-	if !annotated && i.Spec.IngressClassName != nil {
-		class = *i.Spec.IngressClassName
+	field := ""
+	if i.Spec.IngressClassName != nil {
+		field = *i.Spec.IngressClassName
 	}
-	switch class {
-	case "", "gce", "fedsync", "fedsync-global":
-		return true
-	}
-	return false
+	return federation.MayBalance(i.Annotations[federation.AnnotationClass], field)
 }
 
 // mayExist returns why an Ingress may still be wanted though no plan has it; empty

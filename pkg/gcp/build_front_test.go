@@ -44,11 +44,14 @@ func TestAddresses(t *testing.T) {
 			s.annotate("kubernetes.io/ingress.global-static-ip-name", "shop")
 			test.change(s)
 			want := s.build()
+			if again := s.build(); !reflect.DeepEqual(want, again) {
+				t.Errorf("the second look leads to another end:\n%s\n%s", findings(want), findings(again))
+			}
 			if got := want.Balancers[0].Refused; !strings.Contains(got, test.refused) || (got == "") != (test.refused == "") {
 				t.Fatalf("refused: %q, want %q", got, test.refused)
 			}
 			if test.refused != "" {
-				if len(want.Resources) > 0 || !strings.HasPrefix(findings(want), "E address") {
+				if len(made(want)) > 0 || !strings.HasPrefix(findings(want), "E address") {
 					t.Errorf("wanted %v, findings:\n%s", want.Resources, findings(want))
 				}
 				return
@@ -165,7 +168,7 @@ func TestCertificates(t *testing.T) {
 	s.annotate("ingress.gcp.kubernetes.io/pre-shared-cert", "shop , ")
 	s.annotate("fedsync.dev/https-redirect", "true")
 	s.edit("Ingress/nginx", "spec:", "spec:\n  tls: [{secretName: web}]")
-	if want := s.build(); len(want.Resources) > 0 || !strings.Contains(want.Balancers[0].Refused, "waits for Secret default/web") {
+	if want := s.build(); len(made(want)) > 0 || !strings.Contains(want.Balancers[0].Refused, "waits for Secret default/web") {
 		t.Errorf("before the Secret was read: %v, %q", want.Resources, want.Balancers[0].Refused)
 	}
 	s.secrets["default/web"] = KeyPair{Chain: "chain", Key: "key", Digest: "one"}

@@ -32,6 +32,32 @@ func (b *builder) holdFronts() {
 			b.holdService(f, id)
 		}
 		b.want.Balancers = append(b.want.Balancers, b.heldBalancer(f, services))
+		b.refer(f)
+	}
+}
+
+// refer keeps what the annotations of an idle front name among the resources that are
+// looked at: what is not known to be there, or to be free, cannot be judged.
+func (b *builder) refer(f *front) {
+	if f.ingress == nil {
+		return
+	}
+	refs := []Resource{{ID: ID{Kind: KindAddress, Name: addressName(f)}, Spec: Address{}}}
+	for _, name := range preShared(f) {
+		refs = append(refs, Resource{ID: ID{Kind: KindCertificate, Name: name}, Spec: Certificate{}})
+	}
+	for _, r := range refs {
+		if validName.MatchString(r.ID.Name) {
+			b.referTo(r, f.idle)
+		}
+	}
+}
+
+// referTo wants somebody else's resource only so that it is looked at.
+func (b *builder) referTo(r Resource, reason string) {
+	if _, wanted := b.want.Resources[r.ID]; !wanted {
+		b.want.Resources[r.ID] = r
+		b.hold(r.ID, reason)
 	}
 }
 
@@ -82,7 +108,7 @@ func (b *builder) holdService(f *front, id ID) {
 func (b *builder) heldBalancer(f *front, services []ID) Balancer {
 	balancer := Balancer{
 		Ingress: f.ref, App: f.app, File: f.file, Refused: f.idle, Waits: f.waits(),
-		Clusters: slices.Sorted(slices.Values(f.clusters)),
+		Clusters: b.behind(f),
 		Services: map[string]ID{}, Groups: map[string][]ID{},
 	}
 	for _, r := range b.frontResources(f, KindRule) {

@@ -2,6 +2,7 @@ package gcp
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -213,11 +214,14 @@ func TestRefusals(t *testing.T) {
 			s := newScene(2)
 			test.change(s)
 			want := s.build()
+			if again := s.build(); !reflect.DeepEqual(want, again) {
+				t.Errorf("the second look leads to another end:\n%s\n%s", findings(want), findings(again))
+			}
 			text := findings(want)
 			if !strings.HasPrefix(text, "E ") || !strings.Contains(text, test.want) {
 				t.Errorf("findings:\n%s\nwant one of severity E with %q", text, test.want)
 			}
-			for id := range want.Resources {
+			for id := range made(want) {
 				t.Errorf("half a load balancer: %s", id)
 			}
 			if len(want.Balancers) != 1 || want.Balancers[0].Refused == "" {

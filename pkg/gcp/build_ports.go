@@ -210,7 +210,7 @@ func (b *builder) agreeOnCheck(p *servicePort, checks []HealthCheck, clusters []
 // is none.
 func (b *builder) awaitNodePort(p *servicePort, withheld string) {
 	for _, d := range b.in.Plan.Ports {
-		if d.Service != p.service || d.Port != p.number || d.NodePort != 0 {
+		if withNamespace(d.Service) != p.service || d.Port != p.number || d.NodePort != 0 {
 			continue
 		}
 		if d.Basis == federation.PortRefused {

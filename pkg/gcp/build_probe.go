@@ -1,11 +1,13 @@
 package gcp
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -28,7 +30,7 @@ func (c *clusterView) templates(service *corev1.Service) []podTemplate {
 	}
 	selector := labels.SelectorFromSet(service.Spec.Selector)
 	var found []podTemplate
-	for _, t := range c.pods[service.Namespace] {
+	for _, t := range c.pods[cmp.Or(service.Namespace, metav1.NamespaceDefault)] {
 		if selector.Matches(t.labels) {
 			found = append(found, t)
 		}

@@ -34,6 +34,7 @@ type scene struct {
 	unhealthy map[string]bool // clusters whose endpoints fail their probes
 	partial   func(*Observed) // what a look lacks
 	read      map[string]*federation.Object
+	earlier   Observed // by the last look
 }
 
 var sceneStart = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
@@ -222,8 +223,24 @@ func (s *scene) object(key, text string) *federation.Object {
 	return o
 }
 
+// look reads what a Keeper reads: what is ours, what has a name that was wanted by the
+// look before, and the rules at those addresses.
 func (s *scene) look() Observed {
 	o := s.cloud.look()
+	named := Build(s.input(), s.earlier).Resources
+	addresses := map[string]bool{}
+	maps.DeleteFunc(o.Resources, func(id ID, r Resource) bool {
+		_, wanted := named[id]
+		address, _ := r.Spec.(Address)
+		keep := wanted || r.Mark.Federation != ""
+		addresses[address.IP] = keep && address.IP != "" || addresses[address.IP]
+		return !keep && id.Kind != KindRule
+	})
+	maps.DeleteFunc(o.Resources, func(id ID, r Resource) bool {
+		rule, is := r.Spec.(Rule)
+		return is && r.Mark.Federation == "" && !addresses[rule.IP]
+	})
+	defer func() { s.earlier = o }()
 	o.At, o.Machines, o.Health = s.now, s.machines, s.health
 	for id, r := range o.Resources {
 		if a, ok := r.Spec.(Address); ok {
@@ -360,4 +377,11 @@ func kindOf(want Wanted, kind Kind) []Resource {
 	}
 	slices.SortFunc(found, func(x, y Resource) int { return x.ID.Compare(y.ID) })
 	return found
+}
+
+// made are the wanted resources that are ours to make.
+func made(want Wanted) map[ID]Resource {
+	ours := maps.Clone(want.Resources)
+	maps.DeleteFunc(ours, func(_ ID, r Resource) bool { return r.Mark.Federation == "" })
+	return ours
 }

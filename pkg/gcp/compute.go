@@ -22,7 +22,7 @@ import (
 
 // Options say how Compute Engine is reached. Only Project is needed.
 type Options struct {
-	Project string // of the load balancer
+	Project string // id of the load balancer's project, not its number
 	// Endpoint is the URL of a stand-in on this machine, which is talked to without
 	// authentication. Empty means Google Cloud, with Application Default Credentials.
 	Endpoint   string
@@ -43,9 +43,12 @@ const (
 // maxPageSize is the largest that the API allows.
 const maxPageSize = 500
 
-// callTimeout is how long one call may take. Waiting for an operation takes up to two
-// minutes by the API.
-const callTimeout = 150 * time.Second
+// How long one call may take.
+const (
+	questionTimeout = 15 * time.Second
+	mutationTimeout = time.Minute
+	waitTimeout     = 150 * time.Second // the API answers after two minutes at most
+)
 
 // Compute is Compute Engine, as the API compute/v1 serves it. It may be used by several
 // goroutines. What it remembers saves calls; nothing is wrong without it.
@@ -74,6 +77,10 @@ var _ Cloud = (*Compute)(nil)
 func NewCompute(ctx context.Context, o Options) (*Compute, error) {
 	if o.Project == "" {
 		return nil, errors.New("no project of Google Cloud is named")
+	}
+	if strings.Trim(o.Project, "0123456789") == "" {
+		// Compute Engine answers with the id: nothing would be recognized as ours.
+		return nil, fmt.Errorf("%s is the number of a project: its id is needed", o.Project)
 	}
 	var opts []option.ClientOption
 	if o.Endpoint != "" {
@@ -151,7 +158,7 @@ func (c *Compute) Calls() map[string]int {
 }
 
 // once makes one call, as soon as the limiter lets it.
-func (c *Compute) once(ctx context.Context, method string, call func(context.Context) error) error {
+func (c *Compute) once(ctx context.Context, timeout time.Duration, method string, call func(context.Context) error) error {
 	if err := c.limit.Wait(ctx); err != nil {
 		// The limiter also gives up where the context would end before its turn.
 		return cmp.Or(ctx.Err(), context.DeadlineExceeded)
@@ -159,7 +166,7 @@ func (c *Compute) once(ctx context.Context, method string, call func(context.Con
 	c.mu.Lock()
 	c.calls[method]++
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return call(ctx)
 }
@@ -167,7 +174,7 @@ func (c *Compute) once(ctx context.Context, method string, call func(context.Con
 // ask makes a call that changes nothing, again where that may help. Its errors are
 // *Error.
 func (c *Compute) ask(ctx context.Context, id ID, method string, call func(context.Context) error) error {
-	err := c.pace.retry(ctx, c.pace.question, func() error { return c.once(ctx, method, call) })
+	err := c.pace.retry(ctx, c.pace.question, func() error { return c.once(ctx, questionTimeout, method, call) })
 	if err == nil {
 		return nil
 	}

@@ -122,7 +122,7 @@ func (c *Compute) existing(ctx context.Context, a Action) *Error {
 		e := asError(err)
 		e.Verb, e.ended = a.Verb, true
 		if e.absent {
-			e.Class = ClassChanged
+			e.Class, e.Err = ClassOrder, errors.New("it is being made, or deleted")
 		}
 		return e
 	}

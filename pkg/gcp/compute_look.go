@@ -109,21 +109,25 @@ func (c *Compute) remember(seen *Observed, owner Owner) {
 // leaves them alone.
 func (c *Compute) foreign(seen *Observed, scope Scope) {
 	for id, r := range seen.Resources {
-		spec, ok := r.Spec.(Service)
-		if !ok {
-			continue
+		if spec, ok := r.Spec.(Service); ok {
+			r.Spec = c.withoutForeign(spec, scope.Names)
+			seen.Resources[id] = r
 		}
-		var ours []Backend
-		for _, b := range spec.Backends {
-			if c.isOurs(b.Group) || scope.Names[b.Group] {
-				ours = append(ours, b)
-			} else {
-				spec.Extra = append(spec.Extra, linkOf(b.Group, c.project))
-			}
-		}
-		spec.Backends = ours
-		sortBackends(&spec)
-		r.Spec = spec
-		seen.Resources[id] = r
 	}
+}
+
+// withoutForeign moves the backends of groups that are neither ours nor wanted to
+// Extra.
+func (c *Compute) withoutForeign(spec Service, wanted map[ID]bool) Service {
+	var ours []Backend
+	for _, b := range spec.Backends {
+		if c.isOurs(b.Group) || wanted[b.Group] {
+			ours = append(ours, b)
+		} else {
+			spec.Extra = append(spec.Extra, linkOf(b.Group, c.project))
+		}
+	}
+	spec.Backends = ours
+	sortBackends(&spec)
+	return spec
 }

@@ -2,6 +2,7 @@ package gcp
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +50,7 @@ func (c *Compute) lookMachines(ctx context.Context, scope Scope) (map[string]Mac
 			known[id] = m
 		}
 	}
+	c.forgetMachines(nodes, known)
 	var mu sync.Mutex // protects known and errs
 	var errs []LookError
 	var work errgroup.Group
@@ -73,6 +75,18 @@ func (c *Compute) lookMachines(ctx context.Context, scope Scope) (map[string]Mac
 	}
 	_ = work.Wait()
 	return known, errs
+}
+
+// forgetMachines drops what is remembered of nodes and zones that are gone.
+func (c *Compute) forgetMachines(nodes map[place][]string, known map[string]Machine) {
+	zones := map[string]bool{}
+	for where := range nodes {
+		zones[where.String()] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.zones, func(zone string, _ time.Time) bool { return !zones[zone] })
+	maps.DeleteFunc(c.missing, func(id string, _ time.Time) bool { return !known[id].Missing })
 }
 
 // dueMachines returns those of a zone's nodes whose machines are to be read.

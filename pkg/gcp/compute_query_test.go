@@ -32,6 +32,9 @@ func TestOnlyLoopbackGoesWithoutCredentials(t *testing.T) {
 	if _, err := NewCompute(t.Context(), Options{Project: "p", Endpoint: "http://10.0.0.1"}); err == nil {
 		t.Error("a client was made of another host")
 	}
+	if _, err := NewCompute(t.Context(), Options{Project: "123456", Endpoint: "http://127.0.0.1:1"}); err == nil {
+		t.Error("a client was made for the number of a project")
+	}
 	for _, endpoint := range []string{"http://127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1/compute/v1", "http://127.0.0.1:1/compute/v1/"} {
 		if got := endpointURL(endpoint); got != "http://127.0.0.1:1/compute/v1/" {
 			t.Errorf("endpointURL(%q) = %q", endpoint, got)

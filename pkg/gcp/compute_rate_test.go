@@ -87,7 +87,7 @@ func TestAttemptsAndOperationsAreWaitedForWithinBounds(t *testing.T) {
 // The bound stands in the documentation: a look every 10 seconds, 13 clusters in a zone
 // each, with 20 nodes each, and 20 Services.
 func TestLookingAtManyGroupsStaysWithinTheLimit(t *testing.T) {
-	const clusters, services, nodes, minutes = 13, 20, 20, 10
+	const clusters, services, nodes, minutes = 13, 20, 20, 4
 	synctest.Test(t, func(t *testing.T) {
 		server, c := newDirect(t)
 		defer server.Close()

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -32,8 +33,9 @@ func (c *Compute) requestID(a Action) (key, id string) {
 	key = actionKey(a)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	maps.DeleteFunc(c.requests, func(_ string, r request) bool { return time.Since(r.at) > requestAge })
 	r, found := c.requests[key]
-	if !found || time.Since(r.at) > requestAge {
+	if !found {
 		r = request{id: uuid.NewString(), at: time.Now()}
 		c.requests[key] = r
 	}
@@ -76,7 +78,7 @@ type mutation struct {
 func (c *Compute) run(ctx context.Context, m mutation, requestID string) *answer {
 	var op *compute.Operation
 	err := c.pace.retry(ctx, c.pace.total, func() error {
-		return c.once(ctx, m.method, func(ctx context.Context) error {
+		return c.once(ctx, mutationTimeout, m.method, func(ctx context.Context) error {
 			var err error
 			op, err = m.call(ctx, requestID)
 			return err
@@ -124,7 +126,7 @@ func (c *Compute) wait(ctx context.Context, m mutation, op *compute.Operation) (
 		started := time.Now()
 		name := op.Name
 		err := c.pace.retry(ctx, c.pace.total, func() error {
-			return c.once(ctx, waitMethod(m.zone), func(ctx context.Context) error {
+			return c.once(ctx, waitTimeout, waitMethod(m.zone), func(ctx context.Context) error {
 				var err error
 				if m.zone != "" {
 					op, err = c.api.ZoneOperations.Wait(m.project, m.zone, name).Context(ctx).Do()

@@ -173,7 +173,7 @@ func TestSpecsSurviveTheWayThroughTheAPI(t *testing.T) {
 			t.Fatalf("%s differs in %v", what, fields)
 		}
 	}
-	for range 2000 {
+	for range 200 {
 		f := g.firewall()
 		check("firewall rule", f, fromFirewall(sent(t, toFirewall(r, f)), standProject))
 		h := g.healthCheck()

@@ -58,6 +58,7 @@ type Keeper struct {
 	health *healthWatch
 	read   time.Time // when a look last read everything
 	calls  callRate
+	survey survey
 	tries  tries
 	deeds  deeds
 	left   map[string]time.Time // by cluster, when endpoints last left
@@ -258,6 +259,7 @@ func (k *Keeper) look(ctx context.Context, in *Input) bool {
 		k.read = seen.At
 	}
 	k.health.watch(seen, ownerOf(in))
+	k.survey.look(ctx, k.cloud, in)
 	return true
 }
 
@@ -322,7 +324,7 @@ func (k *Keeper) keep(s sight) {
 		Calls:     k.calls.lastMinute(k.cloud, s.in.Now),
 		Error:     lookError(k.seen),
 		Balancers: k.timed(Traffic(*s.in, s.want, s.seen, s.planned), s.in.Now),
-		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s)),
+		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s), k.survey.findings(s.planned)),
 		Pending:   s.planned.Actions,
 		Done:      k.deeds.newest(),
 		Settled:   s.planned.Settled && k.complete() && !s.want.drains(),

@@ -59,7 +59,7 @@ type planHistory struct {
 func newPlanHistory(seed uint64) *planHistory {
 	rng := rand.New(rand.NewPCG(seed, 8)) //nolint:gosec // a test that can be repeated
 	h := &planHistory{rng: rng, world: newWorld(rng), model: newModel(), count: map[Verb]int{}}
-	h.hand.m = h.model
+	h.hand = hand{m: h.model, owner: us}
 	for _, r := range bystanders() {
 		h.model.resources[r.ID] = h.model.stamp(r)
 	}

@@ -250,14 +250,15 @@ func pick[V any](rng *rand.Rand, m map[string]V) string {
 
 // hand is somebody who changes resources by hand.
 type hand struct {
-	m    *model
-	undo []func()
+	m     *model
+	owner Owner // whose resources
+	undo  []func()
 }
 
 // edit changes something, and returns what.
 func (h *hand) edit(rng *rand.Rand) string {
 	ids := slices.DeleteFunc(sortedIDs(h.m.resources), func(id ID) bool {
-		return !us.owns(h.m.resources[id].Mark)
+		return !h.owner.owns(h.m.resources[id].Mark)
 	})
 	if len(ids) == 0 {
 		return "nothing"

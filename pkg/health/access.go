@@ -19,11 +19,20 @@ import (
 
 // Access is one thing that credentials may or may not allow.
 type Access struct {
-	Verb      string // "create"
-	Resource  schema.GroupResource
-	Namespace string // empty for all of them, or where Cluster is set
-	Name      string // of the one object; empty for all of them
-	Cluster   bool   // the resource belongs to no namespace
+	Verb        string // "create"
+	Resource    schema.GroupResource
+	Subresource string // "status"; empty for the object itself
+	Namespace   string // empty for all of them, or where Cluster is set
+	Name        string // of the one object; empty for all of them
+	Cluster     bool   // the resource belongs to no namespace
+}
+
+// What names the resource as a role does: "ingresses.networking.k8s.io/status".
+func (a Access) What() string {
+	if a.Subresource == "" {
+		return a.Resource.String()
+	}
+	return a.Resource.String() + "/" + a.Subresource
 }
 
 // AskAccess gives those of the questions that the cluster answers no to, in their
@@ -37,11 +46,12 @@ func AskAccess(ctx context.Context, client dynamic.Interface, questions []Access
 		g.Go(func() error {
 			answer, err := review(ctx, client, "authorization.k8s.io", "SelfSubjectAccessReview", map[string]any{
 				"resourceAttributes": map[string]any{
-					"verb": q.Verb, "group": q.Resource.Group, "resource": q.Resource.Resource, "namespace": q.Namespace, "name": q.Name,
+					"verb": q.Verb, "group": q.Resource.Group, "resource": q.Resource.Resource, "subresource": q.Subresource,
+					"namespace": q.Namespace, "name": q.Name,
 				},
 			})
 			if err != nil {
-				return fmt.Errorf("ask whether %s %s is allowed: %w", q.Verb, q.Resource, err)
+				return fmt.Errorf("ask whether %s %s is allowed: %w", q.Verb, q.What(), err)
 			}
 			allowed[i], _, _ = unstructured.NestedBool(answer, "status", "allowed")
 			return nil
@@ -119,7 +129,7 @@ func lacks(denied []Access) []lack {
 		if verbs[at] == nil {
 			verbs[at] = map[string][]string{}
 		}
-		resource := a.Resource.String()
+		resource := a.What()
 		verbs[at][resource] = append(verbs[at][resource], a.Verb)
 	}
 	var all []lack

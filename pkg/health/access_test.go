@@ -44,6 +44,8 @@ func TestAccessIsAskedOfTheCluster(t *testing.T) {
 	}
 	restricted, _ := newClient(t, m.sandbox.Restricted(m.name))
 	asked := questions("replicasets", "apps", m.namespace, "get", "create", "patch", "delete")
+	scale := Access{Verb: "patch", Resource: asked[0].Resource, Subresource: "scale", Namespace: m.namespace}
+	asked = append(asked, scale)
 
 	// The API server's authorizer reads roles through a cache of its own.
 	var denied []Access
@@ -58,7 +60,7 @@ func TestAccessIsAskedOfTheCluster(t *testing.T) {
 			break
 		}
 	}
-	if diff := cmp.Diff(questions("replicasets", "apps", m.namespace, "create", "delete"), denied); diff != "" {
+	if diff := cmp.Diff(append(questions("replicasets", "apps", m.namespace, "create", "delete"), scale), denied); diff != "" {
 		t.Errorf("denied to the restricted user (-want +got):\n%s", diff)
 	}
 	denied, err := AskAccess(ctx, m.client, asked, 1)
@@ -94,6 +96,10 @@ func TestOneMissingRoleIsOneFinding(t *testing.T) {
 		{"nothing", nil, nil},
 		{"one verb", questions("ingresses", "networking.k8s.io", "web", "create"), []string{`cannot create ingresses.networking.k8s.io in namespace "web"`}},
 		{"all verbs", questions("services", "", "web", all...), []string{`cannot get, create, patch, delete services in namespace "web"`}},
+		{
+			"a status", []Access{{Verb: "patch", Resource: schema.GroupResource{Group: "networking.k8s.io", Resource: "ingresses"}, Subresource: "status", Namespace: "web"}},
+			[]string{`cannot patch ingresses.networking.k8s.io/status in namespace "web"`},
+		},
 		{
 			"resources that lack the same",
 			join(questions("services", "", "web", all...), questions("replicasets", "apps", "web", all...)),
@@ -131,6 +137,14 @@ func TestOneMissingRoleIsOneFinding(t *testing.T) {
 				t.Errorf("findings (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestACommandGrantsAStatusAlone(t *testing.T) {
+	denied := []Access{{Verb: "patch", Resource: schema.GroupResource{Group: "networking.k8s.io", Resource: "ingresses"}, Subresource: "status", Namespace: "web"}}
+	const want = "--verb=patch --resource=ingresses.networking.k8s.io/status"
+	if got := AccessFindings("a", "a", "robot", denied)[0].Remedy; !strings.Contains(got, want) {
+		t.Errorf("the remedy is %q, want %q in it", got, want)
 	}
 }
 

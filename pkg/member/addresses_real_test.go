@@ -214,6 +214,44 @@ func TestAnAddressByAnotherControllerStaysOnARealAPIServer(t *testing.T) {
 	k.await("no finding", func() bool { return !k.finding("foreign") })
 }
 
+// Google's controller, as it leaves an Ingress that is no longer of its class: first
+// it holds it, then its finalizer goes, and its annotations and its status stay.
+func TestAStatusByGooglesControllerIsTakenOverWhenItLetsGoOnARealAPIServer(t *testing.T) {
+	k := newKeeping(t)
+	k.plan(map[federation.ObjectRef]string{})
+	k.await("the Ingress", func() bool { return k.Outcome().Done })
+	api := k.client.NetworkingV1().Ingresses(k.namespace)
+	live := k.shows("nothing")
+	live.Finalizers = []string{"networking.gke.io/ingress-finalizer-V2"}
+	live.Annotations = map[string]string{"ingress.kubernetes.io/url-map": "k8s-um-web"}
+	live, err := api.Update(t.Context(), live, metav1.UpdateOptions{FieldManager: "glbc"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	live.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "203.0.113.9"}}
+	if _, err := api.UpdateStatus(t.Context(), live, metav1.UpdateOptions{FieldManager: "glbc"}); err != nil {
+		t.Fatal(err)
+	}
+	k.await("the fact", func() bool {
+		fact, _ := k.Outcome().Facts.Ingress(k.namespace, "web")
+		return fact.StatusBy == "glbc" && fact.GoogleHeld
+	})
+	k.plan(map[federation.ObjectRef]string{k.ref: "203.0.113.1"})
+	k.await("the plan", func() bool { return k.Outcome().Current() })
+	if got := k.writes(); got != 0 {
+		t.Errorf("%d requests while the controller holds it", got)
+	}
+	live = k.shows("the controller's address", "203.0.113.9")
+	live.Finalizers = nil
+	if _, err := api.Update(t.Context(), live, metav1.UpdateOptions{FieldManager: "glbc"}); err != nil {
+		t.Fatal(err)
+	}
+	k.shows("the address", "203.0.113.1")
+	if got := k.writes(); got != 1 {
+		t.Errorf("%d requests when it has let go", got)
+	}
+}
+
 func TestAnAddressThatMayNotBeWrittenHoldsNothingUpOnARealAPIServer(t *testing.T) {
 	k := newKeeping(t)
 	rule := k.proxy.Add(faults.Rule{Method: http.MethodPatch, Path: "/ingresses/web/status$", Action: faults.Answer, Status: http.StatusForbidden})

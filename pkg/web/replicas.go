@@ -193,7 +193,7 @@ func writable(s federation.ReplicasShare) bool {
 	case federation.ShareOffline, federation.ShareLost, federation.ShareKept:
 		return false
 	case federation.ShareByWeight, federation.ShareByMin, federation.ShareByMax, federation.ShareByCapacity,
-		federation.ShareByCurrent, federation.ShareNone, federation.ShareHeld, federation.ShareDrained:
+		federation.ShareByCurrent, federation.ShareNone, federation.ShareDrained, federation.ShareHeld:
 	}
 	return true
 }
@@ -211,10 +211,9 @@ func (v view) shareTone(s federation.ReplicasShare) string {
 		return "bad"
 	case federation.ShareKept, federation.ShareByCapacity:
 		return "warn"
-	case federation.ShareLost, federation.ShareNone:
+	case federation.ShareLost, federation.ShareNone, federation.ShareDrained:
 		return "dim"
-	case federation.ShareByWeight, federation.ShareByMin, federation.ShareByMax, federation.ShareByCurrent,
-		federation.ShareHeld, federation.ShareDrained:
+	case federation.ShareByWeight, federation.ShareByMin, federation.ShareByMax, federation.ShareByCurrent, federation.ShareHeld:
 	}
 	switch {
 	case s.Overflow > 0:
@@ -244,10 +243,10 @@ func shareWords(b federation.ShareBasis) string {
 		return "placed elsewhere"
 	case federation.ShareLost:
 		return "declared lost"
-	case federation.ShareDrained:
-		return "drained"
 	case federation.ShareKept:
 		return "cannot be seen"
+	case federation.ShareDrained:
+		return "drained"
 	case federation.ShareHeld:
 		return "until others are ready"
 	}

@@ -130,9 +130,9 @@ func (e *Engine) Close() {
 	_ = e.log.Close()
 }
 
-// See makes the machines of a cluster's Nodes, and removes those of Nodes that are
+// SetNodes makes the machines of a cluster's Nodes, and removes those of Nodes that are
 // gone. nodes are all that the cluster has.
-func (e *Engine) See(c *cluster.Cluster, nodes []*corev1.Node) {
+func (e *Engine) SetNodes(c *cluster.Cluster, nodes []*corev1.Node) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	there := map[machine]string{}

@@ -16,9 +16,8 @@ import (
 )
 
 // Follow answers as the cluster's API server says until ctx ends, and tells see of
-// all Nodes whenever one of them changed; see may be nil, and the Nodes are not its
-// to change. Afterwards the nodes answer as they did last. Only one call may be
-// under way.
+// all Nodes first and whenever one of them changed; they are not its to change.
+// Afterwards the nodes answer as they did last. Only one call may be under way.
 func (n *Nodes) Follow(ctx context.Context, config *rest.Config, see func([]*corev1.Node)) error {
 	config = rest.CopyConfig(config)
 	config.UserAgent = "sandbox-nodes"
@@ -34,22 +33,20 @@ func (n *Nodes) Follow(ctx context.Context, config *rest.Config, see func([]*cor
 	if ctx.Err() != nil {
 		return nil // half of what there is must not replace what was known
 	}
-	first := make(chan struct{}, 1)
-	first <- struct{}{}
-	for all := first; ; all = nil {
+	show := func() {
+		k := f.known()
+		n.set(k)
+		see(k.nodes)
+	}
+	show()
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-f.nodesChanged:
+			show()
 		case <-f.othersChanged:
 			n.set(f.known())
-			continue
-		case <-all:
-		}
-		k := f.known()
-		n.set(k)
-		if see != nil {
-			see(k.nodes)
 		}
 	}
 }

@@ -9,7 +9,8 @@
 // turn and stays with it, and a node refuses connections where no pod is ready (with
 // externalTrafficPolicy Local: none on that node). While the API server is away, what
 // it said last goes on. A pod ends as a well-behaved one does: requests under way
-// finish, and then its connections are closed.
+// finish, and then its connections are closed. Only TCP ports answer, and HTTP/1.1
+// without TLS is all that they speak.
 package nodes
 
 import (

@@ -28,6 +28,10 @@ type Change struct {
 	Fields    []string // that an update changed, sorted
 }
 
+// mostKept is how many calls and operations are remembered: a sandbox may run for
+// days.
+const mostKept = 1 << 18
+
 // Calls returns the log of calls, oldest first.
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
@@ -45,6 +49,9 @@ func (s *Server) ResetCalls() {
 func (s *Server) logCall(c Call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.calls) >= mostKept {
+		s.calls = slices.Delete(s.calls, 0, mostKept/2)
+	}
 	s.calls = append(s.calls, c)
 	if s.options.Log != nil {
 		where := c.Project

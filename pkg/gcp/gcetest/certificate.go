@@ -60,6 +60,23 @@ func checkCertificate(d *draft) *refusal {
 	return nil
 }
 
+// pair is the key pair of a stored certificate, parsed once.
+func (s *Server) pair(k key) *tls.Certificate {
+	c := typed[compute.SslCertificate](s, k)
+	if c == nil {
+		return nil
+	}
+	if p, ok := s.pairs[c]; ok {
+		return p
+	}
+	p, err := tls.X509KeyPair([]byte(c.Certificate), []byte(c.PrivateKey))
+	if err != nil {
+		return nil // it was checked when it came
+	}
+	s.pairs[c] = &p
+	return &p
+}
+
 func keyPair(doc document) (chain, secret string) {
 	if managed, ok := doc["selfManaged"].(map[string]any); ok && doc.text("certificate") == "" {
 		doc = managed

@@ -104,12 +104,12 @@ func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 	if f == nil || len(f.certificates) == 0 {
 		return nil, errors.New("no certificate")
 	}
-	for i := range f.certificates {
-		if f.certificates[i].Leaf != nil && f.certificates[i].Leaf.VerifyHostname(hello.ServerName) == nil {
-			return &f.certificates[i], nil
+	for _, c := range f.certificates {
+		if c.Leaf != nil && c.Leaf.VerifyHostname(hello.ServerName) == nil {
+			return c, nil
 		}
 	}
-	return &f.certificates[0], nil
+	return f.certificates[0], nil
 }
 
 const via = "1.1 google"

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -51,6 +52,7 @@ func (s *Server) accept(q *request, r *resource, next state, kind string) *opera
 	about := cmp.Or(next.doc.text("id"), r.now.doc.text("id"))
 	op.about, _ = strconv.ParseUint(about, 10, 64)
 	r.next, r.op = next, op
+	s.forget()
 	s.operations[op.key()] = op
 	s.operationOrder = append(s.operationOrder, op)
 	if op.request != "" {
@@ -60,6 +62,18 @@ func (s *Server) accept(q *request, r *resource, next state, kind string) *opera
 	op.failure = q.fault.failure
 	op.timer = time.AfterFunc(took/2, func() { s.run(op, took-took/2) })
 	return op
+}
+
+// forget drops the older half of the operations when there are too many.
+func (s *Server) forget() {
+	if len(s.operationOrder) < mostKept {
+		return
+	}
+	for _, op := range s.operationOrder[:mostKept/2] {
+		delete(s.operations, op.key())
+		delete(s.requests, requestKey{op.project, op.request})
+	}
+	s.operationOrder = slices.Delete(s.operationOrder, 0, mostKept/2)
 }
 
 type requestKey struct{ project, id string }

@@ -2,12 +2,15 @@ package gcetest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"sync"
 	"time"
+
+	compute "google.golang.org/api/compute/v1"
 )
 
 // Options say how the stand-in behaves. The zero value is a strict one without
@@ -63,6 +66,7 @@ type Server struct {
 
 	ruleCache ruleCache
 	tables    *table
+	pairs     map[*compute.SslCertificate]*tls.Certificate
 
 	probes  probes
 	traffic traffic
@@ -76,6 +80,7 @@ func New(o Options) *Server {
 		operations: map[key]*operation{}, requests: map[requestKey]*operation{},
 		change: make(chan struct{}), history: map[string][]Change{}, limits: map[string]*bucket{},
 	}
+	s.pairs = map[*compute.SslCertificate]*tls.Certificate{}
 	s.traffic.names = map[string]string{}
 	s.traffic.balance = balance{
 		credit: map[[2]key]float64{}, turn: map[[2]key]int{},

@@ -24,7 +24,7 @@ type front struct {
 	rule         *compute.ForwardingRule
 	urlMap       *compute.UrlMap
 	https        bool
-	certificates []tls.Certificate
+	certificates []*tls.Certificate
 }
 
 // balanced is a backend service with its groups.
@@ -102,10 +102,8 @@ func (s *Server) newFront(rule *compute.ForwardingRule, project string) *front {
 		f.https = true
 		f.urlMap = typed[compute.UrlMap](s, mustKey(proxy.UrlMap))
 		for _, ref := range proxy.SslCertificates {
-			if c := typed[compute.SslCertificate](s, mustKey(ref)); c != nil {
-				if pair, err := tls.X509KeyPair([]byte(c.Certificate), []byte(c.PrivateKey)); err == nil {
-					f.certificates = append(f.certificates, pair)
-				}
+			if pair := s.pair(mustKey(ref)); pair != nil {
+				f.certificates = append(f.certificates, pair)
 			}
 		}
 	}

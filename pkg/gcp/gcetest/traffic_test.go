@@ -2,127 +2,20 @@ package gcetest
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	compute "google.golang.org/api/compute/v1"
 )
-
-// nodes are real HTTP servers that stand for the nodes, by address.
-type nodes struct {
-	mu      sync.Mutex
-	servers map[string]*httptest.Server // by address:port
-	sick    map[string]bool             // those that fail the health check, by address
-	seen    chan *http.Request
-	hold    chan struct{} // what /slow waits for
-}
-
-func newNodes(t *testing.T, port int, addresses ...string) *nodes {
-	n := &nodes{servers: map[string]*httptest.Server{}, sick: map[string]bool{}, seen: make(chan *http.Request, 1000), hold: make(chan struct{})}
-	for _, address := range addresses {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { n.serve(w, r, address) }))
-		t.Cleanup(server.Close)
-		n.servers[fmt.Sprintf("%s:%d", address, port)] = server
-	}
-	return n
-}
-
-func (n *nodes) serve(w http.ResponseWriter, r *http.Request, address string) {
-	n.mu.Lock()
-	sick := n.sick[address]
-	n.mu.Unlock()
-	if r.URL.Path == "/healthz" {
-		if sick {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		return
-	}
-	if r.URL.Path == "/slow" {
-		<-n.hold
-	}
-	n.seen <- r
-	fmt.Fprint(w, address)
-}
-
-func (n *nodes) setSick(address string, sick bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.sick[address] = sick
-}
-
-func (n *nodes) dial(ctx context.Context, address string, port int) (net.Conn, error) {
-	n.mu.Lock()
-	server := n.servers[fmt.Sprintf("%s:%d", address, port)]
-	n.mu.Unlock()
-	if server == nil {
-		return nil, errors.New("connection refused")
-	}
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", server.Listener.Addr().String())
-}
-
-// health is the health of a group, by address.
-func (s *standIn) health(serviceName, group string) map[string]string {
-	s.t.Helper()
-	got, err := s.api.BackendServices.GetHealth(project, serviceName, &compute.ResourceGroupReference{Group: backend(group).Group}).Do()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	out := map[string]string{}
-	for _, h := range got.HealthStatus {
-		out[h.IpAddress] = h.HealthState
-	}
-	return out
-}
-
-// until waits until a group's health is as wanted: "HEALTHY" of so many.
-func (s *standIn) until(serviceName, group, state string, n int) {
-	s.t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(20 * time.Second)
-	for {
-		got := 0
-		health := s.health(serviceName, group)
-		for _, h := range health {
-			if h == state {
-				got++
-			}
-		}
-		if got == n {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-limit:
-			s.t.Fatalf("health of %s: %v, want %d %s", group, health, n, state)
-		}
-	}
-}
-
-func threeNodes(t *testing.T) (*nodes, *standIn) {
-	n := newNodes(t, 30080, "10.0.0.1", "10.0.0.2", "10.0.0.3")
-	return n, newStandIn(t, Options{Dial: n.dial, ProbeInterval: 10 * time.Millisecond})
-}
 
 func (s *standIn) client() *http.Client {
 	return &http.Client{
@@ -215,82 +108,6 @@ func TestTheProxyServesCurlAndGoClients(t *testing.T) {
 	if !strings.Contains(string(out), "No forwarding rule") {
 		t.Errorf("curl of no address: %s", out)
 	}
-}
-
-func TestHealthFollowsTheFirewallAndTheMachine(t *testing.T) {
-	tests := []struct {
-		name       string
-		harm, heal func(s *standIn)
-		state      string
-		n          int
-	}{
-		{"one of the two ranges", func(s *standIn) {
-			s.done(s.api.Firewalls.Patch(project, "fw", &compute.Firewall{SourceRanges: []string{"130.211.0.0/22"}}).Do())
-		}, func(s *standIn) {
-			s.done(s.api.Firewalls.Patch(project, "fw", probeRule("fw")).Do())
-		}, "UNHEALTHY", 3},
-		{"disabled", func(s *standIn) {
-			s.done(s.api.Firewalls.Patch(project, "fw", &compute.Firewall{Disabled: true}).Do())
-		}, func(s *standIn) {
-			s.done(s.api.Firewalls.Patch(project, "fw", &compute.Firewall{ForceSendFields: []string{"Disabled"}}).Do())
-		}, "UNHEALTHY", 3},
-		{"another tag", func(s *standIn) {
-			s.done(s.api.Firewalls.Patch(project, "fw", &compute.Firewall{TargetTags: []string{"gke-two-node"}}).Do())
-		}, func(s *standIn) {
-			s.done(s.api.Firewalls.Patch(project, "fw", &compute.Firewall{TargetTags: []string{"gke-one-node", "gke-two-node"}}).Do())
-		}, "UNHEALTHY", 3},
-		{"another port", func(s *standIn) {
-			s.done(s.api.Firewalls.Patch(project, "fw", &compute.Firewall{Allowed: []*compute.FirewallAllowed{{IPProtocol: "tcp", Ports: []string{"30081-30090"}}}}).Do())
-		}, func(s *standIn) {
-			s.done(s.api.Firewalls.Patch(project, "fw", &compute.Firewall{Allowed: []*compute.FirewallAllowed{{IPProtocol: "tcp", Ports: []string{"30000-32767"}}}}).Do())
-		}, "UNHEALTHY", 3},
-		{"a denial of equal priority", func(s *standIn) {
-			deny := &compute.Firewall{Name: "deny", Network: global("networks/vpc"), SourceRanges: []string{"35.191.12.0/24"}, Denied: []*compute.FirewallDenied{{IPProtocol: "all"}}}
-			s.done(s.api.Firewalls.Insert(project, deny).Do())
-		}, func(s *standIn) {
-			s.done(s.api.Firewalls.Patch(project, "deny", &compute.Firewall{Priority: 1001}).Do())
-		}, "UNHEALTHY", 3},
-		{"deleted", func(s *standIn) {
-			s.done(s.api.Firewalls.Delete(project, "fw").Do())
-		}, func(s *standIn) {
-			s.done(s.api.Firewalls.Insert(project, probeRule("fw")).Do())
-		}, "UNHEALTHY", 3},
-		{"a machine gone", func(s *standIn) {
-			s.RemoveInstance(project, zone, "node-1")
-		}, func(s *standIn) {
-			s.SetInstance(Instance{Project: project, Zone: zone, Name: "node-1", Network: "vpc", Subnetwork: "nodes", Address: "10.0.0.1", Tags: []string{"gke-one-node"}})
-		}, "UNHEALTHY", 1},
-		{"a machine with another address", func(s *standIn) {
-			s.SetInstance(Instance{Project: project, Zone: zone, Name: "node-1", Network: "vpc", Subnetwork: "nodes", Address: "10.0.0.9", Tags: []string{"gke-one-node"}})
-		}, func(s *standIn) {
-			s.SetInstance(Instance{Project: project, Zone: zone, Name: "node-1", Network: "vpc", Subnetwork: "nodes", Address: "10.0.0.1", Tags: []string{"gke-one-node"}})
-		}, "UNHEALTHY", 1},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			_, s := threeNodes(t)
-			s.build()
-			s.until("bs", "neg", "HEALTHY", 3)
-			test.harm(s)
-			s.until("bs", "neg", test.state, test.n)
-			test.heal(s)
-			s.until("bs", "neg", "HEALTHY", 3)
-		})
-	}
-}
-
-func TestHealthIsEmptyWithoutAForwardingRule(t *testing.T) {
-	_, s := threeNodes(t)
-	s.build()
-	s.until("bs", "neg", "HEALTHY", 3)
-	s.done(s.api.GlobalForwardingRules.Delete(project, "fr").Do())
-	s.until("bs", "neg", "HEALTHY", 0)
-	if got := s.health("bs", "neg"); len(got) != 0 {
-		t.Errorf("got %v", got)
-	}
-	_, err := s.api.BackendServices.GetHealth(project, "bs", &compute.ResourceGroupReference{Group: "zones/" + zone + "/networkEndpointGroups/none"}).Do()
-	wantRefusal(t, err, 400, reasonInvalid, "cannot be found")
 }
 
 func TestRequestsAreSharedByCapacity(t *testing.T) {
@@ -465,29 +282,6 @@ func TestURLMapsLeadByHostAndPath(t *testing.T) {
 			t.Errorf("%s%s: got %d %s, want %d %s", test.host, test.path, code, body, test.code, test.want)
 		}
 	}
-}
-
-// pemPair is a certificate for a name and its key.
-func pemPair(t *testing.T, name string) (chain, secret string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalECPrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: raw}))
 }
 
 func TestHTTPSTakesTheCertificateByName(t *testing.T) {

@@ -313,3 +313,44 @@ func TestNoRequestFailsWhilePodsComeAndGo(t *testing.T) {
 	close(stop)
 	asking.Wait()
 }
+
+func TestLoopbackStandsForNodesAlone(t *testing.T) {
+	l := reserve(t)
+	for address, want := range map[string]bool{
+		"10.128.3.12": true,
+		"10.129.3.12": false,
+		"10.64.0.1":   false, // a pod
+		"127.0.0.1":   false,
+		"fd00::1":     false,
+	} {
+		got, ok := l.Of(netip.MustParseAddr(address))
+		if ok != want {
+			t.Errorf("Of(%s) = %s, %t; want %t", address, got, ok, want)
+		}
+		if ok && (!got.IsLoopback() || got.As4()[2] != 3 || got.As4()[3] != 12) {
+			t.Errorf("Of(%s) = %s, want 127.N.3.12", address, got)
+		}
+	}
+	if _, err := l.DialContext(t.Context(), "tcp", "127.0.0.1:80"); err == nil {
+		t.Error("something else than a node was reached")
+	}
+}
+
+func TestTwoSandboxesHaveTheirOwnAddresses(t *testing.T) {
+	node := netip.MustParseAddr("10.128.0.10")
+	a, _ := reserve(t).Of(node)
+	b, _ := reserve(t).Of(node)
+	if a == b {
+		t.Errorf("both have %s", a)
+	}
+}
+
+func reserve(t *testing.T) *Loopback {
+	t.Helper()
+	l, err := Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}

@@ -1,0 +1,107 @@
+package gcp
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// surveyInterval is how often permissions and quotas are asked for: people change
+// them, and rarely.
+const surveyInterval = 10 * time.Minute
+
+// surveyor is a Cloud that says what may be done there. *Compute is one.
+type surveyor interface {
+	Granted(ctx context.Context, permissions []string) (missing []string, err error)
+	Quotas(ctx context.Context) ([]Quota, error)
+}
+
+// survey is what was answered last.
+type survey struct {
+	at      time.Time
+	missing []string
+	quotas  map[string]Quota
+}
+
+// verbsOf are the verbs of the permissions that each kind takes, by which part of the
+// permission's name it has.
+var verbsOf = map[string][]string{
+	"backendServices": {"get", "list", "create", "update", "delete", "use"},
+	"urlMaps":         {"get", "list", "create", "update", "delete", "use"},
+	"firewalls":       {"get", "list", "create", "update", "delete"},
+}
+
+// permissions are those that can be asked for, of the federation's needs.
+func permissions(gcp *federation.GCP) []string {
+	var all []string
+	for _, part := range []string{"backendServices", "urlMaps", "firewalls"} {
+		if part == "firewalls" && gcp.Firewall != federation.FirewallManaged {
+			continue
+		}
+		for _, verb := range verbsOf[part] {
+			all = append(all, "compute."+part+"."+verb)
+		}
+	}
+	return all
+}
+
+// look asks, where that is due. What cannot be asked is told by the calls themselves.
+func (s *survey) look(ctx context.Context, cloud Cloud, in *Input) {
+	asks, ok := cloud.(surveyor)
+	if !ok || !s.at.IsZero() && in.Now.Sub(s.at) < surveyInterval {
+		return
+	}
+	if missing, err := asks.Granted(ctx, permissions(in.Federation.GCP)); err == nil {
+		s.missing = missing
+	}
+	if quotas, err := asks.Quotas(ctx); err == nil {
+		s.quotas = map[string]Quota{}
+		for _, q := range quotas {
+			s.quotas[q.Metric] = q
+		}
+	}
+	s.at = in.Now
+}
+
+// metrics are the quotas that creations count against.
+var metrics = map[Kind]string{
+	KindAddress: "STATIC_ADDRESSES", KindFirewall: "FIREWALLS", KindHealthCheck: "HEALTH_CHECKS",
+	KindGroup: "NETWORK_ENDPOINT_GROUPS", KindService: "BACKEND_SERVICES", KindURLMap: "URL_MAPS",
+	KindCertificate: "SSL_CERTIFICATES", KindHTTPProxy: "TARGET_HTTP_PROXIES",
+	KindHTTPSProxy: "TARGET_HTTPS_PROXIES", KindRule: "FORWARDING_RULES",
+}
+
+// findings say what is missing, and what will not fit.
+func (s *survey) findings(p Planned) []federation.Finding {
+	var all []federation.Finding
+	if len(s.missing) > 0 {
+		all = append(all, federation.Finding{
+			ID: idCloud, Severity: federation.SeverityError,
+			Message: "permissions are missing on Compute Engine: " + strings.Join(s.missing, ", "),
+			Remedy:  remedyOf(&Error{Class: ClassForbidden}),
+		})
+	}
+	need := map[Kind]int{}
+	for _, a := range p.Actions {
+		if a.Verb == Create {
+			need[a.ID.Kind]++
+		}
+	}
+	for _, kind := range Kinds {
+		q, known := s.quotas[metrics[kind]]
+		room := int(q.Limit - q.Usage)
+		if !known || need[kind] == 0 || need[kind] <= room {
+			continue
+		}
+		all = append(all, federation.Finding{
+			ID: idCloud, Severity: federation.SeverityError,
+			Message: fmt.Sprintf("the quota %s has room for %d of %d that are to be made (%.0f of %.0f are used)",
+				metrics[kind], max(room, 0), need[kind], q.Usage, q.Limit),
+			Remedy: "ask for more quota, or remove what is not needed",
+		})
+	}
+	return all
+}
