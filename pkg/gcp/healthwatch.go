@@ -20,7 +20,7 @@ const (
 	healthAtOnce   = 8 // calls under way
 
 	turnBudget = 1.5 // calls a second in turn
-	soonBudget = 4   // calls a second out of turn, over time
+	soonBudget = 6   // calls a second out of turn, over time
 	soonBurst  = 60  // calls at once, as when a load balancer is new
 )
 
@@ -186,10 +186,10 @@ func (w *healthWatch) answer(p pair, health GroupHealth, err error, now time.Tim
 		well = health.Healthy > 0 && health.Unhealthy+health.Unknown == 0
 	}
 	switch {
-	case news:
-		a.pause = healthSoon
 	case well:
 		a.pause = healthInterval
+	case news:
+		a.pause = healthSoon
 	default:
 		a.pause = min(2*max(a.pause, healthSoon/2), healthInterval)
 	}
