@@ -3,6 +3,8 @@ package gcp
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,64 +46,153 @@ func withoutKey(s Spec) Spec {
 	return s
 }
 
+// work is what is being done: a plan, as far as it is to be executed, and the calls
+// under way, of this plan and of those before it. The goroutine of Run owns it.
+type work struct {
+	actions   []Action
+	due       map[int]bool // of the actions
+	begun     map[int]bool
+	succeeded map[int]bool
+	plan      int // number of the plan
+
+	running  map[ID]call  // under way
+	outcomes chan outcome // room for all of them: who calls never waits
+	calls    sync.WaitGroup
+}
+
+// call is an action of a plan that is under way.
+type call struct {
+	plan   int
+	action Action
+}
+
 // outcome is what came of one action.
 type outcome struct {
-	at   int
-	took time.Duration
-	err  error
+	plan, at int
+	action   Action
+	took     time.Duration
+	err      error
 }
 
-// act executes those actions that are due, each as soon as those before it have
-// succeeded, and returns how many did. Those that follow from one that failed, or
-// that is not due, are left to the next round. When this instance may write no
-// longer, nothing more is begun.
-func (k *Keeper) act(ctx context.Context, s sight, due map[int]bool) (done int) {
-	actions := s.planned.Actions
-	succeeded := make([]bool, len(actions))
-	begun := make([]bool, len(actions))
-	outcomes := make(chan outcome)
-	var calls sync.WaitGroup
-	defer calls.Wait()
-	running := 0
-	start := func() {
-		for i, a := range actions {
-			if running >= concurrentActions || ctx.Err() != nil || !k.mayWrite() {
-				return
-			}
-			if begun[i] || !due[i] || !allOf(succeeded, a.After) {
-				continue
-			}
-			begun[i] = true
-			running++
-			calls.Go(func() { outcomes <- k.do(ctx, i, a) })
+func newWork() work {
+	return work{running: map[ID]call{}, outcomes: make(chan outcome, concurrentActions)}
+}
+
+// busy returns what is under way.
+func (w *work) busy() map[ID]call { return maps.Clone(w.running) }
+
+// active reports whether something of the newest plan is under way.
+func (w *work) active() bool {
+	for _, i := range w.running {
+		if i.plan == w.plan {
+			return true
 		}
 	}
-	for start(); running > 0; start() {
-		o := <-outcomes
-		running--
-		a := actions[o.at]
-		k.deeds.add(deedOf(a, o))
-		k.told(a, o)
-		k.tries.tried(a, o.err, time.Now())
-		if o.err == nil {
-			succeeded[o.at] = true
-			done++
-			if a.Verb == Detach {
-				k.left[a.Want.Mark.Cluster] = time.Now()
-			}
+	return false
+}
+
+// drop forgets what has not begun.
+func (w *work) drop() {
+	w.plan++
+	w.actions, w.due, w.begun, w.succeeded = nil, nil, nil, nil
+}
+
+// take replaces the plan by one from a newer look. What was under way when the look
+// began may not show in it, so no action of the new plan touches that, needs it, or
+// takes away what it needs; nor do those that follow from such an action.
+func (w *work) take(p Planned, due map[int]bool, busy map[ID]call) {
+	w.drop()
+	w.actions = p.Actions
+	w.due, w.begun, w.succeeded = map[int]bool{}, map[int]bool{}, map[int]bool{}
+	for i, a := range p.Actions {
+		if due[i] && !hampers(a, busy) && !dependsOnUndue(a, w.due) {
+			w.due[i] = true
 		}
 	}
-	return done
 }
 
-func (k *Keeper) do(ctx context.Context, at int, a Action) outcome {
-	began := time.Now()
-	err := k.cloud.Do(ctx, a)
-	return outcome{at: at, took: time.Since(began), err: err}
+// hampers reports whether an action must not run beside those under way.
+func hampers(a Action, busy map[ID]call) bool {
+	if _, same := busy[a.ID]; same {
+		return true
+	}
+	for _, ref := range refsOf(a.Want) {
+		if _, needed := busy[ref]; needed {
+			return true
+		}
+	}
+	if a.Verb != Detach && a.Verb != Delete {
+		return false
+	}
+	for _, other := range busy {
+		if slices.Contains(refsOf(other.action.Want), a.ID) {
+			return true
+		}
+	}
+	return false
 }
 
-func deedOf(a Action, o outcome) Deed {
-	d := Deed{At: time.Now(), Action: a, Took: o.took}
+// differs reports whether something is to be done that is neither under way nor part
+// of the plan that is being executed.
+func (w *work) differs(p Planned, due map[int]bool) bool {
+	taken := map[string]bool{}
+	for i, a := range w.actions {
+		if w.due[i] {
+			taken[key(a)+wish(a)] = true
+		}
+	}
+	for i, a := range p.Actions {
+		if due[i] && !taken[key(a)+wish(a)] && !hampers(a, w.running) {
+			return true
+		}
+	}
+	return false
+}
+
+// begin begins those actions whose turn it is, each as soon as those before it have
+// succeeded. Those that follow from one that failed are left to the next look. When
+// this instance may write no longer, nothing more is begun.
+func (k *Keeper) begin(ctx context.Context) {
+	w := &k.work
+	for i, a := range w.actions {
+		if len(w.running) >= concurrentActions || ctx.Err() != nil || !k.mayWrite() {
+			return
+		}
+		if _, running := w.running[a.ID]; running || w.begun[i] || !w.due[i] || !allOf(w.succeeded, a.After) {
+			continue
+		}
+		plan := w.plan
+		w.begun[i], w.running[a.ID] = true, call{plan, a}
+		w.calls.Go(func() {
+			began := time.Now()
+			err := k.cloud.Do(ctx, a)
+			w.outcomes <- outcome{plan: plan, at: i, action: a, took: time.Since(began), err: err}
+		})
+	}
+}
+
+// finished takes what came of an action. When nothing is under way any more, or the
+// plan that the action was of has been replaced, it is time for another look.
+func (k *Keeper) finished(ctx context.Context, o outcome) {
+	w := &k.work
+	delete(w.running, o.action.ID)
+	k.deeds.add(deedOf(o))
+	k.told(o)
+	k.tries.tried(o.action, o.err, time.Now())
+	if o.err == nil && o.action.Verb == Detach {
+		k.left[o.action.Want.Mark.Cluster] = time.Now()
+	}
+	if o.plan == w.plan && o.err == nil {
+		w.succeeded[o.at] = true
+	}
+	k.begin(ctx)
+	if o.err == nil && (len(w.running) == 0 || o.plan != w.plan) {
+		k.again = true
+	}
+}
+
+func deedOf(o outcome) Deed {
+	d := Deed{At: time.Now(), Action: o.action, Took: o.took}
 	if o.err != nil {
 		d.Error = o.err.Error()
 	}
@@ -109,7 +200,8 @@ func deedOf(a Action, o outcome) Deed {
 }
 
 // told logs what was done.
-func (k *Keeper) told(a Action, o outcome) {
+func (k *Keeper) told(o outcome) {
+	a := o.action
 	fields := []zap.Field{
 		zap.String("verb", string(a.Verb)), zap.Stringer("resource", a.ID),
 		zap.Strings("fields", a.Fields), zap.String("reason", a.Reason), zap.Duration("took", o.took),
@@ -125,7 +217,7 @@ func (k *Keeper) told(a Action, o outcome) {
 	}
 }
 
-func allOf(succeeded []bool, indices []int) bool {
+func allOf(succeeded map[int]bool, indices []int) bool {
 	for _, i := range indices {
 		if !succeeded[i] {
 			return false

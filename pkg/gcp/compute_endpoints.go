@@ -17,7 +17,7 @@ type groupRead struct{ due time.Time }
 const (
 	// endpointsAge is how old the known endpoints of a group may get. The groups are
 	// spread over it.
-	endpointsAge = 5 * time.Minute
+	endpointsAge = 15 * time.Minute
 	// endpointReads is of how many groups one look reads the endpoints. After a start
 	// all are due, and a look that read them all would hold up everything else.
 	endpointReads = 100

@@ -3,23 +3,25 @@ package gcp
 import (
 	"context"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
-// How often a backend service is asked for the health of a group. Where something
-// changed, or is not well, it is asked soon; the calls of all together are kept
-// below healthBudget a second, and are spread over the interval.
+// How often a backend service is asked for the health of a group: all in turn, each
+// every healthInterval or as often as the budget of turns lets it. A group is asked
+// out of turn, soon and then at growing intervals, where it is new or has changed, is
+// not well, or where the health of another group of its cluster has just changed.
 const (
 	healthInterval = 30 * time.Second
 	healthSoon     = 2 * time.Second
-	healthGap      = 50 * time.Millisecond
-	healthBudget   = 4  // calls a second, over time
-	healthBurst    = 60 // calls at once, as when a load balancer is new
-	healthAtOnce   = 8  // calls under way
+	healthTick     = 100 * time.Millisecond
+	healthAtOnce   = 8 // calls under way
+
+	turnBudget = 1.5 // calls a second in turn
+	soonBudget = 6   // calls a second out of turn, over time
+	soonBurst  = 60  // calls at once, as when a load balancer is new
 )
 
 // pair is a group behind a backend service.
@@ -29,21 +31,29 @@ type pair struct{ service, group ID }
 type healthWatch struct {
 	cloud Cloud
 	ring  func()
+	turns *rate.Limiter
+	soon  *rate.Limiter
 
 	mu    sync.Mutex
 	pairs map[pair]*asked
 }
 
+// asked is what is known of a pair, and when it is asked next.
 type asked struct {
-	health   GroupHealth
+	cluster  string
 	content  string // of the group and the service, when it was last watched
-	next     time.Time
-	under    bool // a call is under way
+	health   GroupHealth
 	answered bool
+	next     time.Time
+	pause    time.Duration // before next; healthInterval for one that is asked in turn
+	under    bool          // a call is under way
 }
 
 func newHealthWatch(cloud Cloud, ring func()) *healthWatch {
-	return &healthWatch{cloud: cloud, ring: ring, pairs: map[pair]*asked{}}
+	return &healthWatch{
+		cloud: cloud, ring: ring, pairs: map[pair]*asked{},
+		turns: rate.NewLimiter(turnBudget, 1), soon: rate.NewLimiter(soonBudget, soonBurst),
+	}
 }
 
 // watch takes what there is now.
@@ -60,7 +70,8 @@ func (w *healthWatch) watch(seen Observed, owner Owner) {
 		for _, b := range service.Backends {
 			p := pair{id, b.Group}
 			there[p] = true
-			w.see(p, wishOf(seen.Resources[b.Group])+wishOf(Resource{Spec: Service{HealthCheck: service.HealthCheck}}), now)
+			group := seen.Resources[b.Group]
+			w.see(p, group.Mark.Cluster, wishOf(group)+service.HealthCheck.Name, now)
 		}
 	}
 	if !seen.Complete[KindService] {
@@ -69,14 +80,15 @@ func (w *healthWatch) watch(seen Observed, owner Owner) {
 	maps.DeleteFunc(w.pairs, func(p pair, _ *asked) bool { return !there[p] })
 }
 
-func (w *healthWatch) see(p pair, content string, now time.Time) {
+func (w *healthWatch) see(p pair, cluster, content string, now time.Time) {
 	a := w.pairs[p]
 	if a == nil {
 		a = &asked{}
 		w.pairs[p] = a
 	}
+	a.cluster = cluster
 	if a.content != content {
-		a.content, a.next = content, now
+		a.content, a.next, a.pause = content, now, healthSoon
 	}
 }
 
@@ -102,76 +114,102 @@ func (w *healthWatch) run(ctx context.Context) {
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	room := make(chan struct{}, healthAtOnce)
-	budget := rate.NewLimiter(healthBudget, healthBurst)
-	for sleep(ctx, healthGap) == nil {
-		p, due := w.due(time.Now())
-		if !due {
-			continue
+	for sleep(ctx, healthTick) == nil {
+		for {
+			p, due := w.due(time.Now())
+			if !due {
+				break
+			}
+			select {
+			case room <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			calls.Go(func() {
+				defer func() { <-room }()
+				w.ask(ctx, p)
+			})
 		}
-		if budget.Wait(ctx) != nil {
-			return
-		}
-		select {
-		case room <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
-		calls.Go(func() {
-			defer func() { <-room }()
-			w.ask(ctx, p)
-		})
 	}
 }
 
-// due returns the pair that has waited longest.
+// due returns the pair that has waited longest of those that may be asked now.
 func (w *healthWatch) due(now time.Time) (pair, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var first pair
-	var found *asked
-	for _, p := range slices.SortedFunc(maps.Keys(w.pairs), comparePairs) {
-		a := w.pairs[p]
-		if !a.under && !a.next.After(now) && (found == nil || a.next.Before(found.next)) {
-			first, found = p, a
+	var soon, turn *asked
+	var soonPair, turnPair pair
+	for p, a := range w.pairs {
+		switch {
+		case a.under || a.next.After(now):
+		case a.pause < healthInterval && (soon == nil || a.next.Before(soon.next)):
+			soon, soonPair = a, p
+		case a.pause >= healthInterval && (turn == nil || a.next.Before(turn.next)):
+			turn, turnPair = a, p
 		}
 	}
-	if found == nil {
-		return pair{}, false
+	switch {
+	case soon != nil && w.soon.AllowN(now, 1):
+		soon.under = true
+		return soonPair, true
+	case turn != nil && w.turns.AllowN(now, 1):
+		turn.under = true
+		return turnPair, true
 	}
-	found.under = true
-	return first, true
-}
-
-func comparePairs(a, b pair) int {
-	if c := a.service.Compare(b.service); c != 0 {
-		return c
-	}
-	return a.group.Compare(b.group)
+	return pair{}, false
 }
 
 func (w *healthWatch) ask(ctx context.Context, p pair) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
 	health, err := w.cloud.Health(ctx, p.service, p.group)
-	now := time.Now()
+	if w.answer(p, health, err, time.Now()) {
+		w.ring()
+	}
+}
+
+// answer takes what was answered about a pair, and reports whether it is news.
+func (w *healthWatch) answer(p pair, health GroupHealth, err error, now time.Time) (news bool) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	a := w.pairs[p]
-	news := false
-	if a != nil {
-		a.under = false
-		a.next = now.Add(healthSoon)
-		if err == nil {
-			health.At = now
-			news = !a.answered || !sameHealth(a.health, health)
-			a.health, a.answered = health, true
-			if health.Healthy > 0 && health.Unhealthy+health.Unknown == 0 && !news {
-				a.next = now.Add(healthInterval)
+	if a == nil {
+		return false // it stands behind the service no more
+	}
+	a.under = false
+	before, answered := a.health, a.answered
+	well := false
+	if err == nil {
+		health.At = now
+		a.health, a.answered = health, true
+		news = !answered || !sameHealth(before, health)
+		well = health.Healthy > 0 && health.Unhealthy+health.Unknown == 0
+	}
+	switch {
+	case well:
+		a.pause = healthInterval
+	case news:
+		a.pause = healthSoon
+	default:
+		a.pause = min(2*max(a.pause, healthSoon/2), healthInterval)
+	}
+	a.next = now.Add(a.pause)
+	if news && answered {
+		w.hurry(a.cluster, now)
+	}
+	return news
+}
+
+// hurry has all groups of a cluster asked soon: what happened to one of them has
+// probably happened to others.
+func (w *healthWatch) hurry(cluster string, now time.Time) {
+	for _, a := range w.pairs {
+		if a.cluster == cluster && now.Sub(a.health.At) >= healthSoon {
+			a.pause = healthSoon
+			if a.next.After(now) {
+				a.next = now
 			}
 		}
-	}
-	w.mu.Unlock()
-	if news {
-		w.ring()
 	}
 }
 

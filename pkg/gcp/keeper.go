@@ -3,7 +3,6 @@ package gcp
 import (
 	"context"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -18,11 +17,14 @@ import (
 // changes there is put back after lookInterval at the latest.
 const (
 	lookInterval = 10 * time.Second
+	// workInterval is how often while a plan is being executed: a look replaces it.
+	workInterval = time.Minute
 	// lookGap is the least time between two looks, whatever happens.
 	lookGap = time.Second
-	// thinkGap is how often new facts are thought through: it costs milliseconds and
-	// asks nobody.
+	// thinkGap is how soon new facts are thought through: it asks nobody. What the
+	// health of single groups changes is gathered for newsGap.
 	thinkGap = 100 * time.Millisecond
+	newsGap  = time.Second
 )
 
 // KeeperOptions say what a Keeper works with.
@@ -46,6 +48,7 @@ type Keeper struct {
 	started  time.Time
 
 	wanted  chan struct{} // rings when there is a newer input
+	news    chan struct{} // rings when the health of a group is another
 	changed chan struct{} // rings when State may be another
 
 	mu    sync.Mutex
@@ -53,8 +56,12 @@ type Keeper struct {
 	state State
 
 	// The goroutine of Run owns what follows.
-	seen   Observed // by the last look; without Health
-	scope  Scope    // of the last look
+	work   work
+	looked time.Time // when the last look began
+	again  bool      // a look is due as soon as lookGap has passed
+	think  bool      // there are facts that were not
+	seen   Observed  // by the last look; without Health
+	scope  Scope     // of the last look
 	health *healthWatch
 	read   time.Time // when a look last read everything
 	calls  callRate
@@ -65,39 +72,18 @@ type Keeper struct {
 	since  map[federation.ObjectRef]time.Time
 }
 
-// State is what is known of Compute Engine, and what is being done there.
-type State struct {
-	// Looked is when everything was last read; zero before the first time.
-	Looked time.Time
-	// Revision is the one whose plan it was compared with.
-	Revision federation.Revision
-	Calls    int // to Compute Engine in the last minute
-	// Error is why it cannot be read whole now, without secrets; empty where it can.
-	Error     string
-	Balancers []federation.Balancer
-	Findings  []federation.Finding
-	Pending   []Action // planned, and not done yet
-	Done      []Deed   // the last ones, the newest first
-	// Settled says that there is nothing to do, as far as can be seen, and that no
-	// cluster's connections are waited for.
-	Settled bool
-}
-
-// Known reports whether anything may be concluded from the balancers.
-func (s State) Known() bool { return !s.Looked.IsZero() }
-
 // NewKeeper makes a Keeper; Run makes it work.
 func NewKeeper(o KeeperOptions) *Keeper {
 	k := &Keeper{
 		cloud: o.Cloud, mayWrite: o.MayWrite, log: o.Log, started: time.Now(),
-		wanted: make(chan struct{}, 1), changed: make(chan struct{}, 1),
+		wanted: make(chan struct{}, 1), news: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		left: map[string]time.Time{}, since: map[federation.ObjectRef]time.Time{},
-		keys: newKeys(o.Keys), tries: newTries(),
+		keys: newKeys(o.Keys), tries: newTries(), work: newWork(),
 	}
 	if k.mayWrite == nil {
 		k.mayWrite = func() bool { return false }
 	}
-	k.health = newHealthWatch(o.Cloud, func() { ring(k.wanted) })
+	k.health = newHealthWatch(o.Cloud, func() { ring(k.news) })
 	return k
 }
 
@@ -126,36 +112,64 @@ func (k *Keeper) Run(ctx context.Context) {
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	beside.Go(func() { k.health.run(ctx) })
+	defer k.work.calls.Wait()
 	clock := time.NewTicker(thinkGap)
 	defer clock.Stop()
-	var looked time.Time
+	var news time.Time // the first that was not thought through
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case o := <-k.work.outcomes:
+			k.finished(ctx, o)
+			continue
 		case <-k.wanted:
-		case <-clock.C:
-			if time.Since(looked) < lookInterval {
-				continue
+			k.think = true
+			continue // until the clock: inputs come in numbers
+		case <-k.news:
+			if news.IsZero() {
+				news = time.Now()
+			}
+			continue
+		case now := <-clock.C:
+			if !news.IsZero() && now.Sub(news) >= newsGap {
+				k.think, news = true, time.Time{}
 			}
 		}
-		in := k.newest()
-		if in == nil {
-			continue
-		}
-		due := time.Since(looked) >= lookInterval
-		if !due {
-			due = time.Since(looked) >= lookGap && k.hasWork(in)
-		}
-		if due {
-			k.round(ctx, in)
-			looked = time.Now()
-		} else {
-			k.think(in)
-		}
-		if sleep(ctx, thinkGap) != nil {
-			return
-		}
+		k.step(ctx)
+	}
+}
+
+// step looks, or thinks, where that is due.
+func (k *Keeper) step(ctx context.Context) {
+	since := time.Since(k.looked)
+	interval := lookInterval
+	if k.work.active() {
+		interval = workInterval
+	}
+	due := since >= interval || since >= lookGap && (k.again || k.tries.retries(k.looked, time.Now()))
+	if !due && !k.think {
+		return
+	}
+	in := k.newest()
+	if in == nil {
+		k.think = false
+		k.work.drop()
+		return
+	}
+	if due {
+		k.round(ctx, in)
+		return
+	}
+	k.think = false
+	if k.seen.At.IsZero() {
+		k.again = true
+		return
+	}
+	s := k.decide(in)
+	k.again = k.again || k.asksMore(s) || k.mayWrite() && k.work.differs(s.planned, k.tries.due(s.planned, in.Now))
+	if !k.again || since < lookGap {
+		k.keep(s)
 	}
 }
 
@@ -197,47 +211,19 @@ func (k *Keeper) decide(in *Input) sight {
 	return sight{in: in, want: want, planned: Plan(want, seen), seen: seen}
 }
 
-// hasWork reports whether something that has not failed just now is to be done.
-func (k *Keeper) hasWork(in *Input) bool {
-	if k.seen.At.IsZero() {
-		return true
-	}
-	s := k.decide(in)
-	if k.asksMore(s) {
-		return true
-	}
-	return k.mayWrite() && len(k.tries.due(s.planned, s.in.Now)) > 0
-}
-
-// think makes the state anew from what was seen last.
-func (k *Keeper) think(in *Input) {
-	if k.seen.At.IsZero() {
+// round looks, and begins what is to be done. Actions that are under way go on
+// beside it; those that had not begun are planned anew.
+func (k *Keeper) round(ctx context.Context, in *Input) {
+	k.looked, k.again, k.think = time.Now(), false, false
+	busy := k.work.busy()
+	if !k.look(ctx, in) {
 		return
 	}
-	k.keep(k.decide(in))
-}
-
-// round looks, and does what is to be done, until nothing is left that can be done
-// now. The newest input is taken anew each time.
-func (k *Keeper) round(ctx context.Context, in *Input) {
-	for {
-		if !k.look(ctx, in) {
-			return
-		}
-		s := k.decide(in)
-		k.keep(s)
-		k.tries.saw(s.planned, s.want, s.in.Now)
-		due := k.tries.due(s.planned, s.in.Now)
-		if len(due) == 0 || !k.mayWrite() {
-			return
-		}
-		if k.act(ctx, s, due) == 0 || ctx.Err() != nil {
-			return // what failed is tried again after its pause
-		}
-		if in = k.newest(); in == nil {
-			return
-		}
-	}
+	s := k.decide(in)
+	k.keep(s)
+	k.tries.saw(s.planned, s.want, s.in.Now)
+	k.work.take(s.planned, k.tries.due(s.planned, s.in.Now), busy)
+	k.begin(ctx)
 }
 
 // look reads Compute Engine, and the certificates that are wanted.
@@ -314,58 +300,6 @@ func providerIDs(facts federation.Facts) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// keep makes a sight the state, and rings if that is another.
-func (k *Keeper) keep(s sight) {
-	next := State{
-		Looked:    k.read,
-		Revision:  s.in.Plan.Revision,
-		Calls:     k.calls.lastMinute(k.cloud, s.in.Now),
-		Error:     lookError(k.seen),
-		Balancers: k.timed(Traffic(*s.in, s.want, s.seen, s.planned), s.in.Now),
-		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s), k.survey.findings(s.planned)),
-		Pending:   s.planned.Actions,
-		Done:      k.deeds.newest(),
-		Settled:   s.planned.Settled && k.complete() && !s.want.drains(),
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	last := k.state
-	k.state = next
-	news := last.Known() != next.Known()
-	last.Looked, last.Calls = next.Looked, next.Calls // that we looked again is no news
-	if news || !reflect.DeepEqual(last, next) {
-		ring(k.changed)
-	}
-}
-
-// lookError says what could not be read, in one line.
-func lookError(seen Observed) string {
-	var all []string
-	for _, e := range seen.Errors {
-		all = append(all, e.What+": "+e.Err.Error())
-	}
-	return strings.Join(all, "; ")
-}
-
-// complete reports whether the last look read everything.
-func (k *Keeper) complete() bool {
-	return !slices.ContainsFunc(Kinds, func(kind Kind) bool { return !k.seen.Complete[kind] })
-}
-
-// timed says since when each load balancer is wanted.
-func (k *Keeper) timed(all []federation.Balancer, now time.Time) []federation.Balancer {
-	wanted := map[federation.ObjectRef]time.Time{}
-	for i := range all {
-		since, known := k.since[all[i].Ingress]
-		if !known {
-			since = now
-		}
-		wanted[all[i].Ingress], all[i].Since = since, since
-	}
-	k.since = wanted
-	return all
 }
 
 func ring(bell chan struct{}) {

@@ -121,7 +121,7 @@ func TestTwoFederationsInOneProject(t *testing.T) {
 		l.healthy()
 		l.settle()
 		first := l.server.History()
-		other := &lab{scene: newScene(2), t: t, server: l.server, nodes: l.nodes, log: l.log, ctx: l.ctx, cancel: func() {}, stop: func() {}}
+		other := &lab{scene: newScene(2), t: t, server: l.server, nodes: l.nodes, log: l.log, quiet: l.quiet, ctx: l.ctx, cancel: func() {}, stop: func() {}}
 		other.may.Store(true)
 		other.federation.Name = "intranet"
 		other.start()
@@ -156,7 +156,7 @@ func TestTheRightToWriteGoesFromOneInstanceToAnother(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLab(t, 2)
 			defer l.close()
-			other := &lab{scene: l.scene, t: t, server: l.server, nodes: l.nodes, log: l.log, ctx: l.ctx, cancel: func() {}, stop: func() {}}
+			other := &lab{scene: l.scene, t: t, server: l.server, nodes: l.nodes, log: l.log, quiet: l.quiet, ctx: l.ctx, cancel: func() {}, stop: func() {}}
 			l.start()
 			other.start()
 			defer func() { other.stop() }()

@@ -33,7 +33,8 @@ type lab struct {
 	qps    float64 // the client's, unless 0
 	may    atomic.Bool
 
-	broken func() // when the stand-in breaks a connection, unless nil
+	quiet  time.Duration // without changes that settle waits for
+	broken func()        // when the stand-in breaks a connection, unless nil
 
 	ctx    context.Context // of the lab
 	cancel context.CancelFunc
@@ -46,7 +47,7 @@ const labProject = "shop"
 
 // newLab makes a lab of n clusters. The keeper does not run yet.
 func newLab(t testing.TB, n int, options ...func(*gcetest.Options)) *lab {
-	l := &lab{scene: newScene(n), t: t, nodes: &nodeNet{dead: map[string]bool{}}, log: zap.NewNop(), stop: func() {}}
+	l := &lab{scene: newScene(n), t: t, nodes: &nodeNet{dead: map[string]bool{}}, log: zap.NewNop(), quiet: 30 * time.Second, stop: func() {}}
 	o := gcetest.Options{Projects: []string{labProject}, OperationTime: operationTimes, Dial: l.nodes.dial}
 	for _, set := range options {
 		set(&o)
@@ -136,13 +137,13 @@ func (l *lab) crash() {
 	}()
 }
 
-// settle waits until nothing is to be done, and nothing was for half a minute, and
-// returns when it was done.
+// settle waits until nothing is to be done, and nothing was for a time, and returns
+// when it was done.
 func (l *lab) settle() time.Duration {
 	began := time.Now()
 	for time.Since(began) < 30*time.Minute {
 		time.Sleep(time.Second)
-		if l.keeper.State().Settled && l.wire.quiet() >= 30*time.Second {
+		if l.keeper.State().Settled && l.wire.quiet() >= l.quiet {
 			return time.Since(began) - l.wire.quiet()
 		}
 	}
@@ -230,11 +231,11 @@ func (l *lab) end() string {
 	return string(data)
 }
 
-// normal drops what differs from run to run.
+// normal drops what differs from run to run; rates too, which change once a minute.
 func normal(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, field := range []string{"id", "creationTimestamp", "fingerprint", "labelFingerprint", "generatedId"} {
+		for _, field := range []string{"id", "creationTimestamp", "fingerprint", "labelFingerprint", "generatedId", "maxRate"} {
 			delete(v, field)
 		}
 		if text, ok := v["description"].(string); ok {

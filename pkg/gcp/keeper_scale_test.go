@@ -41,14 +41,14 @@ func TestAnIdleFederationIsQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, 13, quickOperations, func(o *gcetest.Options) { o.ProbeInterval = 30 * time.Second })
 		defer l.close()
-		l.addApps(4, true)
+		l.addApps(19, true)
 		l.start()
 		t.Logf("13 clusters x 20 Services: healthy after %s", l.healthy())
 		l.settle()
 		time.Sleep(15 * time.Minute) // the first readings of all endpoints are due together
 		began := time.Now()
 		l.server.ResetCalls()
-		const minutes = 20
+		const minutes = 10
 		most := 0
 		for range minutes {
 			before := l.wire.calls()

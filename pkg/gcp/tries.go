@@ -93,6 +93,16 @@ func dependsOnUndue(a Action, due map[int]bool) bool {
 	return slices.ContainsFunc(a.After, func(i int) bool { return !due[i] })
 }
 
+// retries reports whether the pause of something that failed has ended since a time.
+func (t *tries) retries(since, now time.Time) bool {
+	for _, f := range t.failed {
+		if f.until.After(since) && !now.Before(f.until) {
+			return true
+		}
+	}
+	return false
+}
+
 // tried takes down what came of an action.
 func (t *tries) tried(a Action, err error, now time.Time) {
 	k := key(a)

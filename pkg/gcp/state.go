@@ -1,0 +1,83 @@
+package gcp
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// State is what is known of Compute Engine, and what is being done there.
+type State struct {
+	// Looked is when everything was last read; zero before the first time.
+	Looked time.Time
+	// Revision is the one whose plan it was compared with.
+	Revision federation.Revision
+	Calls    int // to Compute Engine in the last minute
+	// Error is why it cannot be read whole now, without secrets; empty where it can.
+	Error     string
+	Balancers []federation.Balancer
+	Findings  []federation.Finding
+	Pending   []Action // planned, and not done yet
+	Done      []Deed   // the last ones, the newest first
+	// Settled says that there is nothing to do, as far as can be seen, and that no
+	// cluster's connections are waited for.
+	Settled bool
+}
+
+// Known reports whether anything may be concluded from the balancers.
+func (s State) Known() bool { return !s.Looked.IsZero() }
+
+// keep makes a sight the state, and rings if that is another.
+func (k *Keeper) keep(s sight) {
+	next := State{
+		Looked:    k.read,
+		Revision:  s.in.Plan.Revision,
+		Calls:     k.calls.lastMinute(k.cloud, s.in.Now),
+		Error:     lookError(k.seen),
+		Balancers: k.timed(Traffic(*s.in, s.want, s.seen, s.planned), s.in.Now),
+		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s), k.survey.findings(s.planned)),
+		Pending:   s.planned.Actions,
+		Done:      k.deeds.newest(),
+		Settled:   s.planned.Settled && k.complete() && !s.want.drains(),
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	last := k.state
+	k.state = next
+	news := last.Known() != next.Known()
+	last.Looked, last.Calls = next.Looked, next.Calls // that we looked again is no news
+	if news || !reflect.DeepEqual(last, next) {
+		ring(k.changed)
+	}
+}
+
+// lookError says what could not be read, in one line.
+func lookError(seen Observed) string {
+	var all []string
+	for _, e := range seen.Errors {
+		all = append(all, e.What+": "+e.Err.Error())
+	}
+	return strings.Join(all, "; ")
+}
+
+// complete reports whether the last look read everything.
+func (k *Keeper) complete() bool {
+	return !slices.ContainsFunc(Kinds, func(kind Kind) bool { return !k.seen.Complete[kind] })
+}
+
+// timed says since when each load balancer is wanted.
+func (k *Keeper) timed(all []federation.Balancer, now time.Time) []federation.Balancer {
+	wanted := map[federation.ObjectRef]time.Time{}
+	for i := range all {
+		since, known := k.since[all[i].Ingress]
+		if !known {
+			since = now
+		}
+		wanted[all[i].Ingress], all[i].Since = since, since
+	}
+	k.since = wanted
+	return all
+}
