@@ -29,8 +29,8 @@ clusters:
 	bin/sandbox build
 
 .PHONY: demo
-demo: build clusters ## three real clusters, a repository, the daemon; ONCE=1 does the tour by itself, GCP=1 with a load balancer
-	$(GO) run ./internal/demo $(if $(ONCE),--once) $(if $(GCP),--gcp)
+demo: build clusters ## three real clusters, a repository, the daemon; ONCE=1 does the tour by itself, GCP=0 without a load balancer
+	$(GO) run ./internal/demo $(if $(ONCE),--once) $(if $(GCP),--gcp=$(GCP))
 
 .PHONY: test
 test: sandbox ## all tests, on real clusters and a real Gitea, with the race detector

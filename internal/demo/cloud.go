@@ -16,7 +16,7 @@ import (
 )
 
 // cloud is the sandbox's Compute Engine, and the load balancer that fedsync made in
-// it. The demo has one with --gcp.
+// it. The demo has one unless it is told --gcp=false.
 type cloud struct {
 	Endpoint, Proxy, Project string
 

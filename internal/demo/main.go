@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -27,7 +28,7 @@ import (
 
 func main() {
 	once := flag.Bool("once", false, "do the tour and end")
-	gcp := flag.Bool("gcp", false, "with a stand-in for Compute Engine, and a load balancer in front of all clusters")
+	gcp := flag.Bool("gcp", runtime.GOOS == "linux", "with a stand-in for Compute Engine, and a load balancer in front of all clusters (Linux)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *once, *gcp)
@@ -47,7 +48,7 @@ type demo struct {
 	repository string // bare
 	work       string // a clone of it
 	page       string
-	cloud      *cloud // nil without --gcp
+	cloud      *cloud // nil with --gcp=false
 }
 
 func run(ctx context.Context, once, gcp bool) (err error) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // CloudPreview is what Compute Engine has, what it should have, and what would be done
@@ -162,7 +163,8 @@ func (e *Examination) judgeCloud() {
 	}
 	for _, b := range r.Balancers {
 		for _, c := range b.Clusters {
-			if !b.Complete || c.State != federation.TrafficUnhealthy && c.State != federation.TrafficNone {
+			dead := c.State == federation.TrafficUnhealthy || c.State == federation.TrafficNone
+			if !b.Complete || !dead || status.PlacedNowhere(r.Replicas, b.App, c.Cluster) {
 				continue
 			}
 			e.find(federation.Finding{

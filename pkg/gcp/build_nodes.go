@@ -173,7 +173,7 @@ func (b *builder) network() string {
 }
 
 func (b *builder) reportNodes(c *clusterView, unknown, homeless []string) {
-	if len(unknown) > 0 {
+	if len(unknown) > 0 && !b.blind() {
 		b.warnCluster(c, fmt.Sprintf("the machines of nodes %s are not known: they take no part until they are", listNames(unknown)),
 			"see whether the machines exist and fedsync may read them (compute.instances.get); nodes of Autopilot cannot be used")
 	}
@@ -181,6 +181,12 @@ func (b *builder) reportNodes(c *clusterView, unknown, homeless []string) {
 		b.warnCluster(c, fmt.Sprintf("nodes %s are no machines of Compute Engine, and the cluster has no zone", listNames(homeless)),
 			"set zone: to a zone near the cluster in "+federation.FileName)
 	}
+}
+
+// blind reports whether nothing of Compute Engine could be read: then no word about a
+// single machine is worth saying.
+func (b *builder) blind() bool {
+	return !slices.ContainsFunc(Kinds, func(k Kind) bool { return b.seen.Complete[k] })
 }
 
 func (b *builder) warnCluster(c *clusterView, message, remedy string) {

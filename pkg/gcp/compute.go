@@ -97,7 +97,7 @@ func NewCompute(ctx context.Context, o Options) (*Compute, error) {
 		if _, ok := errors.AsType[*auth.Error](err); ok {
 			err = errors.New(noToken)
 		}
-		return nil, fmt.Errorf("connect to Compute Engine: %w", err)
+		return nil, &connectError{err}
 	}
 	api.UserAgent = cmp.Or(o.UserAgent, "fedsync")
 	if o.QPS <= 0 {

@@ -111,6 +111,14 @@ func roleWith(permission string) string {
 	return "roles/compute.loadBalancerAdmin"
 }
 
+// connectError is why there is no client: nothing was asked, for want of credentials
+// that could be used.
+type connectError struct{ err error }
+
+func (e *connectError) Error() string { return "connect to Compute Engine: " + e.err.Error() }
+
+func (e *connectError) Unwrap() error { return e.err }
+
 // ClassOf returns the class of an error of this package, empty for any other.
 func ClassOf(err error) Class {
 	if e, ok := errors.AsType[*Error](err); ok {

@@ -64,6 +64,7 @@ type Keeper struct {
 	scope  Scope     // of the last look
 	health *healthWatch
 	read   time.Time // when a look last read everything
+	unread string    // what the last look could not read, as the log was told
 	calls  callRate
 	survey survey
 	tries  tries
@@ -247,9 +248,28 @@ func (k *Keeper) look(ctx context.Context, in *Input) bool {
 	if k.complete() {
 		k.read = seen.At
 	}
+	k.logUnread()
 	k.health.watch(seen, ownerOf(in))
 	k.survey.look(ctx, k.cloud, in)
 	return true
+}
+
+// logUnread tells the log when other things than before cannot be read.
+func (k *Keeper) logUnread() {
+	whats := make([]string, 0, len(k.seen.Errors))
+	for _, e := range k.seen.Errors {
+		whats = append(whats, e.What)
+	}
+	unread := strings.Join(whats, ", ")
+	switch {
+	case unread == k.unread:
+		return
+	case unread == "":
+		k.log.Info("Compute Engine is read again")
+	default:
+		k.log.Warn("Compute Engine cannot be read", zap.String("error", lookError(k.seen)))
+	}
+	k.unread = unread
 }
 
 // scopeOf is what has to be looked at to judge what is wanted.

@@ -1,6 +1,7 @@
 package gcp
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -65,9 +66,12 @@ func failureFinding(f failed, severity federation.Severity) federation.Finding {
 
 // remedyOf says what to do about an error of Compute Engine.
 func remedyOf(err error) string {
+	if _, ok := errors.AsType[*connectError](err); ok {
+		return "give fedsync Application Default Credentials, of an account with the roles in docs/google-cloud.md; it is tried again"
+	}
 	switch c := classOf(err); c {
 	case ClassForbidden:
-		return "grant the service account the roles in docs/google-cloud.md"
+		return "see that the credentials are those of an account with the roles in docs/google-cloud.md"
 	case ClassQuota:
 		return "ask for more quota, or remove what is not needed"
 	case ClassInvalid:

@@ -50,7 +50,7 @@ func (s *summary) balancerFindings() {
 		return
 	}
 	if s.Cloud.Error != "" {
-		s.cloudWait("Compute Engine cannot be read: "+line(s.Cloud.Error), "see the error; what stands on Compute Engine goes on serving")
+		s.cloudWait("Compute Engine cannot be read: "+line(s.Cloud.Error), "see that fedsync has credentials for Google Cloud, and the roles in docs/google-cloud.md; what stands on Compute Engine goes on serving")
 	}
 	if s.Cloud.Revision.SHA != s.Snapshot.Revision.SHA {
 		if s.Cloud.Error == "" && s.Federation != nil && s.Federation.Balances() {
@@ -206,11 +206,14 @@ func (s *summary) drained(cluster string) bool {
 // idle reports whether the plan places none of an app's replicas in the cluster, so
 // that nothing there can answer.
 func (s *summary) idle(app, cluster string) bool {
-	if s.Plan == nil {
-		return false
-	}
+	return s.Plan != nil && PlacedNowhere(s.Plan.Replicas, app, cluster)
+}
+
+// PlacedNowhere reports whether the decisions place none of an app's replicas in the
+// cluster, so that no load balancer can expect an answer from there.
+func PlacedNowhere(decisions []federation.ReplicasDecision, app, cluster string) bool {
 	divided := false
-	for _, d := range s.Plan.Replicas {
+	for _, d := range decisions {
 		for _, share := range d.Shares {
 			if d.App != app || share.Cluster != cluster {
 				continue
