@@ -12,7 +12,7 @@ FUZZTIME   ?= 30s
 
 .PHONY: help
 help: ## print this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/fedsync
@@ -84,6 +84,11 @@ ifdef REAL
 else
 	$(GO) test ./pkg/daemon -run '^TestARestartChangesNothing$$' -seed=$(or $(SEED),1) -histories=$(or $(COUNT),500) -shrink -timeout=3h
 endif
+
+.PHONY: gcp-campaign
+gcp-campaign: ## thousands of random histories of load balancers, with failures, against the stand-in
+	FEDSYNC_TEST_LONG=1 $(GO) test ./pkg/gcp -timeout=6h \
+	  -run '^(TestBuildNeverTakesTheSiteDown|TestPlansNeverBreakWhatServes|TestWhatIsBuiltAndPlannedNeverStopsTraffic|TestHistoriesOfKeepers|TestEveryCallOfTheKeeperMayFailOnce)$$'
 
 .PHONY: long
 long: sandbox ## the long forms of the tests of refusals, of double starts and of 13 clusters behind one address
