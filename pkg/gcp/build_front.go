@@ -272,12 +272,16 @@ func (b *builder) judgeProtocols(f *front) {
 	f.http = f.ingress.Annotations[annotationAllowHTTP] != "false"
 	b.readCertificates(f)
 	f.https = len(f.certs.ids) > 0
+	remedy := "add spec.tls or the annotation " + annotationCertificate
+	if len(f.ingress.Spec.TLS) > 0 {
+		remedy = "make the Secret that spec.tls names, the same in every cluster; see " + findSecret
+	}
 	if redirect := f.ingress.Annotations[annotationRedirect]; redirect == "true" && !f.https && f.active() {
-		b.refuse(f, findBalancer, "", "redirects HTTP to HTTPS, but has no certificate", "add spec.tls or the annotation "+annotationCertificate)
+		b.refuse(f, findBalancer, "", "redirects HTTP to HTTPS, but has no certificate", remedy)
 	}
 	if !f.http && !f.https && f.active() {
 		b.refuse(f, findBalancer, "", "allows no HTTP and has no certificate for HTTPS: it would listen at no port",
-			"add spec.tls or the annotation "+annotationCertificate+", or remove "+annotationAllowHTTP)
+			remedy+", or remove "+annotationAllowHTTP)
 	}
 }
 
