@@ -143,8 +143,8 @@ func (l *lab) settle() time.Duration {
 	began := time.Now()
 	for time.Since(began) < 30*time.Minute {
 		time.Sleep(time.Second)
-		if l.keeper.State().Settled && l.wire.quiet() >= l.quiet {
-			return time.Since(began) - l.wire.quiet()
+		if quiet := min(l.wire.quiet(), time.Since(began)); l.keeper.State().Settled && quiet >= l.quiet {
+			return time.Since(began) - quiet
 		}
 	}
 	l.t.Fatalf("not settled after %s:\n%s", time.Since(began), l.status())

@@ -231,11 +231,13 @@ func playFailure(t *testing.T, f failure, want clean) {
 	}
 }
 
-// firm counts the changes that are no patches.
+// firm counts the changes that are no patches. Endpoints that are attached twice, as
+// after a crash, are in the group once: the second time nothing happens.
 func firm(changes []string) int {
 	n := 0
-	for _, change := range changes {
-		if !strings.HasSuffix(methodOf(change), ".patch") {
+	for i, change := range changes {
+		again := i > 0 && changes[i-1] == change && strings.HasSuffix(methodOf(change), ".attachNetworkEndpoints")
+		if !strings.HasSuffix(methodOf(change), ".patch") && !again {
 			n++
 		}
 	}
