@@ -88,7 +88,7 @@ endif
 # It needs nothing but Go, and about half an hour.
 .PHONY: gcp-campaign
 gcp-campaign: ## Google Cloud: every call fails once in every way, COUNT random histories (1000) from SEED (1)
-	FEDSYNC_TEST_LONG=1 $(GO) test ./pkg/gcp -timeout=3h -v \
+	set -o pipefail; FEDSYNC_TEST_LONG=1 $(GO) test ./pkg/gcp -timeout=3h -v \
 	  -run 'MayFailOnce|HistoriesOfKeepers|NeverBreak|NeverStops|Idle|FiftyIngresses|FromNothingToHealthy|TwoWriters' \
 	  -keeperseed=$(or $(SEED),1) -planseed=$(or $(SEED),1) -keepers=$(or $(COUNT),1000) | grep -v '^ *\(=== \|--- PASS\)'
 

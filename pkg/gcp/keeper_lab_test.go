@@ -195,7 +195,7 @@ func (l *lab) status() string {
 		fmt.Fprintf(&b, "  finding %s %s: %s\n", f.Severity, f.ID, f.Message)
 	}
 	for i, d := range s.Done {
-		if i < 12 {
+		if i < 50 {
 			fmt.Fprintf(&b, "  done %s %s: %s\n", d.At.Format("15:04:05"), d.Action, d.Error)
 		}
 	}
