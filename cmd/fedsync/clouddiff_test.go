@@ -18,8 +18,10 @@ func TestDiffPrintsWhatWouldBeDoneOnComputeEngine(t *testing.T) {
 	}{
 		{"no load balancers", nil, true, ""},
 		{"nothing to do", &status.Cloud{Project: "web-prod"}, true, "\nCompute Engine, project web-prod: no difference\n"},
-		{"it cannot be read", &status.Cloud{Project: "web-prod", Error: "403\nforbidden"}, false,
-			"\nCompute Engine, project web-prod: not compared\n  ! 403\n    forbidden\n"},
+		{
+			"it cannot be read", &status.Cloud{Project: "web-prod", Error: "403\nforbidden"}, false,
+			"\nCompute Engine, project web-prod: not compared\n  ! 403\n    forbidden\n",
+		},
 		{"it cannot be read whole", &status.Cloud{Project: "web-prod", Error: "machines: 404", Pending: []status.CloudAction{
 			{Verb: "attach", Resource: "endpoint group a/g"},
 		}}, false, "\nCompute Engine, project web-prod: 1 change, as far as it could be read\n  ! machines: 404\n  + attach  endpoint group a/g\n"},

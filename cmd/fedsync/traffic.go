@@ -35,7 +35,10 @@ func balancerLine(b status.Balancer) string {
 	if b.AddressName != "" {
 		address += " (" + b.AddressName + ")"
 	}
-	if b.Refused != "" {
+	switch {
+	case b.Waits:
+		return address + "  waits: " + b.Refused
+	case b.Refused != "":
 		return address + "  refused: " + b.Refused
 	}
 	state := "being made"

@@ -35,6 +35,7 @@ func TestTheTableSaysWhichClustersTakeTraffic(t *testing.T) {
 				},
 			}},
 			{Balancer: federation.Balancer{Ingress: shop, Refused: "it has no Service"}},
+			{Balancer: federation.Balancer{Ingress: shop, Refused: "a plan is provisional", Waits: true}},
 		},
 	}
 	var b strings.Builder
@@ -55,6 +56,7 @@ LOAD BALANCERS
 networking.k8s.io/Ingress/default/nginx  203.0.113.10 (nginx)  complete  1/2 clusters take traffic
   europe  Unhealthy  0/6 healthy  firewall?` + "\ufffd" + `[2J
 networking.k8s.io/Ingress/default/shop  no address yet  refused: it has no Service
+networking.k8s.io/Ingress/default/shop  no address yet  waits: a plan is provisional
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("writeReport (-want +got):\n%s", diff)

@@ -71,7 +71,11 @@ func TestOwnSandboxWithComputeEngine(t *testing.T) {
 	if calls := g.Calls(t); len(calls) == 0 || calls[0].Method != "globalAddresses.insert" || calls[0].Name != "well" {
 		t.Errorf("the calls are %+v", calls)
 	}
-	if response, err := g.Get(t, "http://203.0.113.200/"); err == nil && response.StatusCode == http.StatusOK {
+	response, err := g.Get(t, "http://203.0.113.200/")
+	if err == nil {
+		_ = response.Body.Close()
+	}
+	if err == nil && response.StatusCode == http.StatusOK {
 		t.Error("an address of no load balancer answered")
 	}
 	s.KillNodes(t, s.Clusters()[0])

@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"internal/bell":               {},
 	"internal/gitssh":             {},
 	"internal/strictyaml":         {},
-	"internal/sandboxtest":        {"internal/sandboxtest/faults"},
+	"internal/sandboxtest":        {"internal/sandboxtest/faults", "pkg/gcp/gcetest"},
 	"internal/sandboxtest/faults": {},
 	"internal/objectstore":        {},
 	"internal/history":            {"internal/objectstore"},

@@ -73,7 +73,7 @@ func (l *loop) lookAtCloudOnce(ctx context.Context, timeout time.Duration) {
 	p.Observed.Health = askHealth(ctx, cloud, p)
 	state := gcp.State{
 		Looked: p.Observed.At, Revision: l.live.plan.Revision, Error: lookErrors(p.Observed, timeout),
-		Findings: slices.Concat(p.Wanted.Findings, p.Planned.Findings),
+		Findings: slices.Concat(p.Wanted.Findings, p.Planned.Findings, gcp.Survey(ctx, cloud, in, p.Planned)),
 		Pending:  p.Planned.Actions, Settled: p.Planned.Settled,
 	}
 	if !p.Observed.At.IsZero() {

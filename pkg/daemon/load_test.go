@@ -101,7 +101,7 @@ func (c *clients) take() []string {
 // unharmed holds that no request failed since the last question.
 func (c *clients) unharmed(t *testing.T) {
 	t.Helper()
-	time.Sleep(time.Second) // what is under way is to be counted
+	<-time.After(time.Second) // what is under way is to be counted
 	if failures := c.take(); len(failures) > 0 {
 		t.Errorf("%d requests failed: %s", len(failures), failures[0])
 	}

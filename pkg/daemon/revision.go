@@ -66,6 +66,7 @@ type part struct {
 func (p part) over(inForce federation.ClusterPlan) federation.ClusterPlan {
 	plan := p.plan
 	plan.Apps = slices.Clone(plan.Apps)
+	plan.Addresses = inForce.Addresses // the load balancers are those of the revision in force
 	taken := map[federation.ObjectRef]bool{}
 	for _, app := range p.plan.Apps {
 		for _, o := range app.Objects {

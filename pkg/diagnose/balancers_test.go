@@ -28,19 +28,19 @@ func balanced(w *world) {
 	w.in.Facts.Balancers = []federation.Balancer{b}
 }
 
-// googles has Google's controller serve the Ingress in a cluster.
-func googles(w *world, cluster string) {
+// googles has Google's controller serve the Ingress in c2.
+func googles(w *world) {
 	balanced(w)
-	w.plan(ingressYAML, cluster)
+	w.plan(ingressYAML, "c2")
 	w.facts(func(f *federation.ClusterFacts) {
 		f.Ingresses = []federation.Ingress{{Namespace: "shop", Name: "web", Ours: true, ClassName: "gce", Google: true}}
-	}, cluster)
+	}, "c2")
 }
 
-// unhealthy has the probes of a cluster fail.
-func unhealthy(w *world, cluster int) {
-	w.in.Facts.Balancers[0].Clusters[cluster].State = federation.TrafficUnhealthy
-	w.in.Facts.Balancers[0].Clusters[cluster].Healthy = 0
+// unhealthy has the probes of c2 fail.
+func unhealthy(w *world) {
+	c2 := &w.in.Facts.Balancers[0].Clusters[1]
+	c2.State, c2.Healthy = federation.TrafficUnhealthy, 0
 }
 
 func balancerCases() []testCase {
@@ -85,7 +85,7 @@ func balancerCases() []testCase {
 			name:   "Google's controller serves it and ours is being made",
 			lasted: time.Hour,
 			change: func(w *world) {
-				googles(w, "c2")
+				googles(w)
 				w.in.Facts.Balancers[0].Complete = false
 			},
 			want: []want{{
@@ -95,7 +95,7 @@ func balancerCases() []testCase {
 		},
 		{
 			name:   "both serve",
-			change: func(w *world) { googles(w, "c2") },
+			change: func(w *world) { googles(w) },
 			want: []want{{
 				id: "D12", severity: warning, cluster: "c2", object: ingressRef, message: byHand,
 				remedy: "point DNS at 203.0.113.10; when no client uses the old address any more, set the annotation fedsync.dev/move: Allowed in apps/web/ingress-web.yaml",
@@ -104,7 +104,7 @@ func balancerCases() []testCase {
 		{
 			name: "it may move and is on its way",
 			change: func(w *world) {
-				googles(w, "c2")
+				googles(w)
 				w.plan(movable, "c2")
 			},
 			want: []want{{id: "D12", severity: note, cluster: "c2", object: ingressRef, message: "*"}},
@@ -112,7 +112,7 @@ func balancerCases() []testCase {
 		{
 			name: "it may move and does not", lasted: 15 * time.Minute,
 			change: func(w *world) {
-				googles(w, "c2")
+				googles(w)
 				w.plan(movable, "c2")
 				w.in.Facts.Balancers[0].Clusters[1].State = federation.TrafficNone
 			},
@@ -159,7 +159,7 @@ func balancerCases() []testCase {
 			name: "the probes reach no node of a cluster", lasted: time.Minute,
 			change: func(w *world) {
 				balanced(w)
-				unhealthy(w, 1)
+				unhealthy(w)
 			},
 			want: []want{{
 				id: "D16", severity: warning, cluster: "c2", message: closed,
@@ -170,7 +170,7 @@ func balancerCases() []testCase {
 			name: "the probes may be on their way",
 			change: func(w *world) {
 				balanced(w)
-				unhealthy(w, 1)
+				unhealthy(w)
 			},
 			want: []want{{id: "D16", severity: note, cluster: "c2", message: closed}},
 		},
@@ -179,20 +179,20 @@ func balancerCases() []testCase {
 			change: func(w *world) {
 				balanced(w)
 				w.in.Federation.Clusters[1].Zone = "europe-west1-b"
-				unhealthy(w, 1)
+				unhealthy(w)
 			},
 			want: []want{{id: "D16", severity: warning, cluster: "c2", message: closed, remedy: "the Cloud Router has to advertise both ranges"}},
 		},
 		{name: "some nodes answer", lasted: time.Hour, change: func(w *world) {
 			balanced(w)
-			unhealthy(w, 1)
+			unhealthy(w)
 			w.in.Facts.Balancers[0].Clusters[1].Healthy = 1
 		}},
 		{
 			name: "nobody could answer", lasted: time.Minute,
 			change: func(w *world) {
 				balanced(w)
-				unhealthy(w, 1)
+				unhealthy(w)
 				w.facts(noEndpoints, "c2")
 			},
 			want: []want{{id: "D18", severity: warning, cluster: "c2", object: serviceRef, message: "*"}},

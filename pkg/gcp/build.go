@@ -184,7 +184,7 @@ const (
 // now is the time in a form that a mark gives back as it was written.
 func (b *builder) now() time.Time { return b.in.Now.UTC().Truncate(time.Second) }
 
-// names joins names for a message, and says how many more there are.
+// listNames joins names for a message: the first few of many.
 func listNames(names []string) string {
 	const most = 5
 	names = slices.Compact(slices.Sorted(slices.Values(names)))

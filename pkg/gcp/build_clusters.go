@@ -33,6 +33,8 @@ type clusterView struct {
 	blind string
 	// mute is why an object that its plan lacks may exist all the same.
 	mute string
+	// provisional says that its plan has apps of two revisions.
+	provisional bool
 
 	ingresses map[federation.ObjectRef]placed
 	services  map[federation.ObjectRef]placed
@@ -144,7 +146,7 @@ func (b *builder) readPlan() {
 func (b *builder) judgePlan(c *clusterView, plan federation.ClusterPlan) {
 	switch {
 	case plan.Provisional:
-		c.mute = "its plan is provisional"
+		c.mute, c.provisional = "its plan is provisional", true
 	case plan.Early && !c.facts.Away():
 		b.soil(fmt.Sprintf("the plan of cluster %s was made before its facts were known", c.name))
 	}

@@ -77,6 +77,20 @@ func TestDrainThatEndsEarlyGivesCapacityBack(t *testing.T) {
 	}
 }
 
+func TestClusterThatCannotBeReadIsUndrained(t *testing.T) {
+	s := newScene(2)
+	s.settle(t)
+	s.cluster("c1").Drain = true
+	s.settle(t)
+	s.change("c1", func(f *federation.ClusterFacts) { f.State = federation.ClusterUnknown })
+	s.cluster("c1").Drain = false
+	for _, b := range backendsOf(t, s.settle(t), "c1") {
+		if b.Capacity != 1 {
+			t.Errorf("%s has capacity %v", b.Group, b.Capacity)
+		}
+	}
+}
+
 func TestRestartDoesNotChangeADrain(t *testing.T) {
 	s := newScene(3)
 	s.settle(t)

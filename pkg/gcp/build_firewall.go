@@ -54,7 +54,7 @@ func (b *builder) wantFirewall() {
 		case federation.FirewallReport:
 			b.reportFirewall(rules)
 		case federation.FirewallOff:
-		default:
+		case federation.FirewallManaged:
 			for _, r := range rules {
 				b.want.Resources[r.ID] = r
 			}
@@ -254,7 +254,6 @@ func (b *builder) reportFirewall(rules []Resource) {
 		}
 		b.report(federation.Finding{
 			ID: findFirewall, Severity: federation.SeverityError,
-			Object:  federation.ObjectRef{},
 			Message: fmt.Sprintf("firewall rule %s of network %s does not let the load balancer in to the nodes at ports %s", r.ID.Name, baseName(want.Network), joinPorts(want.Ports, "")),
 			Remedy:  b.firewallCommand(r, there),
 		})

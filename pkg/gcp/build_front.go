@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -162,7 +163,7 @@ func (b *builder) judgeFront(f *front) {
 		switch {
 		case c.brokenApp(f.app):
 			f.wait(fmt.Sprintf("app %s cannot be rendered for cluster %s", f.app, c.name))
-		case c.mute == "its plan is provisional":
+		case c.provisional:
 			f.wait("the plan of cluster " + c.name + " is provisional")
 		}
 	}
@@ -288,7 +289,7 @@ func maxRate(annotations map[string]string) (rate float64, err error) {
 		return 0, nil
 	}
 	rate, err = strconv.ParseFloat(text, 64)
-	if err != nil || !(rate > 0) || rate > maxGroupRate {
+	if err != nil || math.IsNaN(rate) || rate <= 0 || rate > maxGroupRate {
 		return 0, fmt.Errorf("annotation %s: %q is no number of requests a second", annotationMaxRate, text)
 	}
 	return rate, nil

@@ -2,6 +2,7 @@ package gcp
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -145,7 +146,7 @@ func healthCheck(probe *corev1.Probe) (HealthCheck, error) {
 		}
 	}
 	if len(h.Path) > 1024 || strings.ContainsFunc(h.Path+h.Host, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return HealthCheck{}, fmt.Errorf("the path or host of the readiness probe cannot be used by a health check")
+		return HealthCheck{}, errors.New("the path or host of the readiness probe cannot be used by a health check")
 	}
 	return h, nil
 }

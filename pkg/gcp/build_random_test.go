@@ -116,7 +116,7 @@ func (h *buildHistory) leftOvers() error {
 
 // turn builds, checks what is wanted, and executes it.
 func (h *buildHistory) turn() error {
-	full := h.scene.look()
+	full := h.look()
 	look := cloneObserved(full)
 	if h.rng.IntN(5) == 0 {
 		h.note("a look fails in part")
@@ -321,7 +321,7 @@ func (h *buildHistory) step() {
 		{"a cluster joins", func() {
 			if len(names) < 6 {
 				h.joined++
-				h.scene.join(fmt.Sprintf("d%d", h.joined))
+				h.join(fmt.Sprintf("d%d", h.joined))
 			}
 		}},
 		{name + " leaves the federation", func() {

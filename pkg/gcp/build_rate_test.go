@@ -8,11 +8,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// rateOf is what the groups of a cluster take together.
-func rateOf(t *testing.T, want Wanted, cluster string) float64 {
+// rateOf is what the groups of c1 take together.
+func rateOf(t *testing.T, want Wanted) float64 {
 	t.Helper()
 	sum := 0.0
-	for _, b := range backendsOf(t, want, cluster) {
+	for _, b := range backendsOf(t, want, "c1") {
 		sum += b.MaxRate
 	}
 	return sum
@@ -53,7 +53,7 @@ func TestRates(t *testing.T) {
 				change(s)
 			}
 			want := s.build()
-			if got := rateOf(t, want, "c1"); got != test.want {
+			if got := rateOf(t, want); got != test.want {
 				t.Errorf("rate = %v, want %v", got, test.want)
 			}
 			backends := backendsOf(t, want, "c1")
@@ -75,10 +75,10 @@ func TestRatesChangeInSteps(t *testing.T) {
 	})
 	for i, want := range []float64{330, 363, 399} {
 		got := s.settle(t)
-		if rate := rateOf(t, got, "c1"); rate != want {
+		if rate := rateOf(t, got); rate != want {
 			t.Errorf("step %d: %v, want %v", i, rate, want)
 		}
-		if rate := rateOf(t, s.settle(t), "c1"); rate != want {
+		if rate := rateOf(t, s.settle(t)); rate != want {
 			t.Errorf("step %d within a minute: %v, want %v", i, rate, want)
 		}
 		s.pass(time.Minute)
@@ -90,7 +90,7 @@ func TestRatesChangeInSteps(t *testing.T) {
 	if _, planned, _ := s.round(); len(planned.Actions) > 0 {
 		t.Errorf("it does not come to rest: %v", planned.Actions)
 	}
-	if rate := rateOf(t, s.build(), "c1"); rate != 600 {
+	if rate := rateOf(t, s.build()); rate != 600 {
 		t.Errorf("in the end %v, want 600", rate)
 	}
 }

@@ -167,9 +167,10 @@ func (k *Keeper) step(ctx context.Context) {
 		return
 	}
 	s := k.decide(in)
-	k.again = k.again || k.asksMore(s) || k.mayWrite() && k.work.differs(s.planned, k.tries.due(s.planned, in.Now))
-	if !k.again || since < lookGap {
-		k.keep(s)
+	asks := k.asksMore(s)
+	k.again = k.again || asks || k.mayWrite() && k.work.differs(s.planned, k.tries.due(s.planned, in.Now))
+	if !asks {
+		k.keep(s) // else a look, in a moment, says more
 	}
 }
 
@@ -220,7 +221,9 @@ func (k *Keeper) round(ctx context.Context, in *Input) {
 		return
 	}
 	s := k.decide(in)
-	k.keep(s)
+	if k.again = k.asksMore(s); !k.again {
+		k.keep(s)
+	}
 	k.tries.saw(s.planned, s.want, s.in.Now)
 	k.work.take(s.planned, k.tries.due(s.planned, s.in.Now), busy)
 	k.begin(ctx)

@@ -513,3 +513,16 @@ func TestUsersAreTheKindsThatRefer(t *testing.T) {
 		}
 	}
 }
+
+func TestAHeldLeftOverStays(t *testing.T) {
+	w := smallWorld()
+	m := built(t, w)
+	w.ingresses = nil
+	want := w.wanted()
+	for id := range m.resources {
+		want.Held[id] = "its Ingress cannot be read"
+	}
+	if p := Plan(want, m.look()); len(p.Actions) > 0 || !p.Settled {
+		t.Errorf("got\n%s", lines(p))
+	}
+}

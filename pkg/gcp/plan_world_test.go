@@ -304,7 +304,7 @@ func (h *hand) use(id ID, rng *rand.Rand) string {
 	case KindURLMap:
 		user.ID.Kind = KindHTTPProxy
 		user.Spec = Proxy{URLMap: id}
-	default:
+	case KindAddress, KindFirewall, KindHealthCheck, KindCertificate, KindHTTPProxy, KindHTTPSProxy, KindRule:
 		return "nothing"
 	}
 	if rng.IntN(2) == 0 {

@@ -1,5 +1,7 @@
 package gcp
 
+import "slices"
+
 // refs of an address, firewall rule, health check, group and certificate are none.
 func (Address) refs() []ID     { return nil }
 func (Firewall) refs() []ID    { return nil }
@@ -38,13 +40,8 @@ func (r Rule) refs() []ID { return distinct(distinct(nil, r.Address), r.Target) 
 
 // distinct appends an ID unless it is empty or there already.
 func distinct(ids []ID, id ID) []ID {
-	if id == (ID{}) {
+	if id == (ID{}) || slices.Contains(ids, id) {
 		return ids
-	}
-	for _, have := range ids {
-		if have == id {
-			return ids
-		}
 	}
 	return append(ids, id)
 }

@@ -105,3 +105,11 @@ func (s *survey) findings(p Planned) []federation.Finding {
 	}
 	return all
 }
+
+// Survey asks once which permissions are missing and which quotas are too small for
+// what is planned. What cannot be asked is not in the answer.
+func Survey(ctx context.Context, cloud Cloud, in Input, planned Planned) []federation.Finding {
+	var s survey
+	s.look(ctx, cloud, &in)
+	return s.findings(planned)
+}

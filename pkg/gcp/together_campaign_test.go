@@ -57,11 +57,9 @@ func newSceneHistory(seed uint64) *sceneHistory {
 	rng := rand.New(rand.NewPCG(seed, 9)) //nolint:gosec // a test that can be repeated
 	s := newScene(2 + rng.IntN(2))
 	h := &sceneHistory{rng: rng, scene: s, dead: map[string]bool{}, nodes: 10, count: map[Verb]int{}}
-	h.hand = hand{m: s.cloud, owner: ownerOf(ptr(s.input()))}
+	h.hand = hand{m: s.cloud, owner: ownerOf(new(s.input()))}
 	return h
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func (h *sceneHistory) note(format string, args ...any) {
 	h.log = append(h.log, fmt.Sprintf(format, args...))
@@ -181,7 +179,16 @@ func (h *sceneHistory) round(failing bool) (Planned, error) {
 		}
 		h.note("  %d %s after %v", i, a, a.After)
 		h.count[a.Verb]++
-		if err := s.cloud.do(a); err != nil {
+		there, exists := s.cloud.resources[a.ID]
+		err := s.cloud.do(a)
+		// A look does not show what is somebody else's under a name that was not wanted
+		// then, nor who else uses what is ours: Compute Engine refuses.
+		taken := a.Verb == Create && exists && !h.hand.owner.owns(there.Mark)
+		if err != nil && (taken || a.Verb == Delete && h.usedElsewhere(a.ID)) {
+			state[i] = 2
+			continue
+		}
+		if err != nil {
 			return planned, fmt.Errorf("%v: %w", a, err)
 		}
 		if a.Verb == Detach {
@@ -194,6 +201,13 @@ func (h *sceneHistory) round(failing bool) (Planned, error) {
 			return planned, fmt.Errorf("after %v: %w", a, err)
 		}
 	}
+}
+
+// usedElsewhere reports whether something that is not ours points at a resource.
+func (h *sceneHistory) usedElsewhere(id ID) bool {
+	return slices.ContainsFunc(h.scene.cloud.users(id), func(by ID) bool {
+		return !h.hand.owner.owns(h.scene.cloud.resources[by].Mark)
+	})
 }
 
 // next returns an action that may be executed now, -1 for none.

@@ -97,7 +97,8 @@ func TestOneMissingRoleIsOneFinding(t *testing.T) {
 		{"one verb", questions("ingresses", "networking.k8s.io", "web", "create"), []string{`cannot create ingresses.networking.k8s.io in namespace "web"`}},
 		{"all verbs", questions("services", "", "web", all...), []string{`cannot get, create, patch, delete services in namespace "web"`}},
 		{
-			"a status", []Access{{Verb: "patch", Resource: schema.GroupResource{Group: "networking.k8s.io", Resource: "ingresses"}, Subresource: "status", Namespace: "web"}},
+			"a status",
+			[]Access{{Verb: "patch", Resource: schema.GroupResource{Group: "networking.k8s.io", Resource: "ingresses"}, Subresource: "status", Namespace: "web"}},
 			[]string{`cannot patch ingresses.networking.k8s.io/status in namespace "web"`},
 		},
 		{

@@ -147,12 +147,15 @@ func TestAnIngressLeavesGooglesControllerWhereTrafficIsServed(t *testing.T) {
 		{"not looked at yet", moving, googles, false, nil, "annotation=gce", federation.ClassWaits},
 		{
 			"it has left, is served no more, and still bears the marks", moving,
-			federation.Ingress{ClassName: "fedsync-global", Google: true, GoogleHeld: true}, true,
-			map[string]federation.TrafficState{"a": federation.TrafficUnhealthy}, "field=fedsync-global", federation.ClassOurs,
+			federation.Ingress{ClassName: "fedsync-global", Google: true, GoogleHeld: true},
+			true,
+			map[string]federation.TrafficState{"a": federation.TrafficUnhealthy},
+			"field=fedsync-global", federation.ClassOurs,
 		},
 		{
 			"it has left, and the permission is gone", "kubernetes.io/ingress.class: gce",
-			federation.Ingress{ClassName: "fedsync-global", Google: true}, false, nil, "field=fedsync-global", federation.ClassOurs,
+			federation.Ingress{ClassName: "fedsync-global", Google: true},
+			false, nil, "field=fedsync-global", federation.ClassOurs,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -69,6 +69,7 @@ type cloudAsKnown struct {
 		Address  string   `json:"address"`
 		Making   bool     `json:"making"`
 		Refused  string   `json:"refused"`
+		Waits    bool     `json:"waits"`
 		Clusters []string `json:"clusters"` // "c1 Unhealthy: firewall?"; Serving where they say no more
 	} `json:"balancer"`
 }
@@ -220,7 +221,7 @@ func (c cloudAsKnown) add(in *Input) {
 	}
 	b := federation.Balancer{
 		Ingress: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"}, App: "nginx",
-		Address: c.Balancer.Address, Complete: !c.Balancer.Making, Refused: c.Balancer.Refused,
+		Address: c.Balancer.Address, Complete: !c.Balancer.Making, Refused: c.Balancer.Refused, Waits: c.Balancer.Waits,
 		Resources: []string{"address nginx", "URL map fedsync-nginx"},
 	}
 	for _, text := range c.Balancer.Clusters {

@@ -17,6 +17,7 @@ type balancerRow struct {
 	State       badge
 	Spread      string // "12 of 13 clusters take traffic"
 	Refused     string // why it is not built, or not changed
+	Waits       string // why it is not built yet, or not changed yet
 	Cells       []trafficCell
 	CellsCut    int // clusters that are left out
 }
@@ -85,6 +86,9 @@ func (v view) balancerRow(b status.Balancer) balancerRow {
 		AddressName: cut(b.AddressName, maxName),
 		State:       balancerBadge(b),
 		Refused:     cut(b.Refused, maxText),
+	}
+	if b.Waits {
+		row.Waits, row.Refused = row.Refused, ""
 	}
 	serving := 0
 	for _, c := range b.Clusters {

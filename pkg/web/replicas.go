@@ -213,7 +213,8 @@ func (v view) shareTone(s federation.ReplicasShare) string {
 		return "warn"
 	case federation.ShareLost, federation.ShareNone, federation.ShareDrained:
 		return "dim"
-	case federation.ShareByWeight, federation.ShareByMin, federation.ShareByMax, federation.ShareByCurrent, federation.ShareHeld:
+	case federation.ShareByWeight, federation.ShareByMin, federation.ShareByMax, federation.ShareByCurrent,
+		federation.ShareHeld:
 	}
 	switch {
 	case s.Overflow > 0:
@@ -243,10 +244,10 @@ func shareWords(b federation.ShareBasis) string {
 		return "placed elsewhere"
 	case federation.ShareLost:
 		return "declared lost"
-	case federation.ShareKept:
-		return "cannot be seen"
 	case federation.ShareDrained:
 		return "drained"
+	case federation.ShareKept:
+		return "cannot be seen"
 	case federation.ShareHeld:
 		return "until others are ready"
 	}

@@ -59,8 +59,8 @@ func (f Fault) action() (gcetest.Action, error) {
 	case actionDropRequest:
 		return gcetest.DropRequest{}, nil
 	case actionSlowOperation:
-		time, err := duration("time", f.Time)
-		return gcetest.SlowOperation(time), err
+		took, err := duration("time", f.Time)
+		return gcetest.SlowOperation(took), err
 	case actionFailOperation:
 		if f.Code == "" {
 			return nil, fmt.Errorf("%s wants a code, such as QUOTA_EXCEEDED", f.Action)

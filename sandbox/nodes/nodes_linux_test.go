@@ -154,8 +154,13 @@ func begin(t *testing.T, n *Nodes) *slow {
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	s := &slow{conn: c, in: bufio.NewReader(c)}
 	_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
-	if response, err := http.ReadResponse(s.in, nil); err != nil || response.StatusCode != http.StatusContinue {
+	response, err := http.ReadResponse(s.in, nil)
+	if err != nil {
 		t.Fatalf("the pod does not wait for the body: %v", err)
+	}
+	_ = response.Body.Close() // it has none
+	if response.StatusCode != http.StatusContinue {
+		t.Fatalf("the pod does not wait for the body: %s", response.Status)
 	}
 	return s
 }

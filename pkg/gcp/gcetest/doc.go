@@ -22,7 +22,12 @@
 // unless [Options.Denied] says otherwise, and a 403 comes from a [Fault]. Networks,
 // subnetworks, zones and instances are set by the test, not by calls. All regions
 // are one: the share of a backend is its capacity, wherever it is. The new URL map
-// serves at once instead of minutes later. Managed certificates, CDN, Cloud Armor,
-// IAP, regional and internal load balancers and IPv6 are refused or absent. The
-// fields parameter is accepted and has no effect.
+// serves at once instead of minutes later. Managed certificates, regional and internal
+// load balancers and IPv6 are refused; fields of CDN, IAP and Cloud Armor are stored
+// or refused and have no effect. The fields parameter is accepted and has none either.
+//
+// Three answers are guesses, since no document settles them: detaching an endpoint
+// that is not in the group is 400, the endpoints of a machine that was deleted stay in
+// their group, and a service without a healthy endpoint answers 502 under either
+// scheme.
 package gcetest

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
+	"iter"
 	"net"
 	"net/http"
 	"slices"
@@ -19,6 +19,7 @@ import (
 // probes are the endpoints that are asked for their health.
 type probes struct {
 	running map[endpoint]*probe // protected by Server.mu
+	pools   map[key]*balanced   // that are probed; protected by Server.mu
 }
 
 // probe asks one endpoint. Everything in it is protected by Server.mu.
@@ -33,7 +34,7 @@ type probe struct {
 
 // startProbes keeps one goroutine for each endpoint that a forwarding rule leads to.
 func (s *Server) startProbes() {
-	s.probes.running = map[endpoint]*probe{}
+	s.probes.running, s.probes.pools = map[endpoint]*probe{}, map[key]*balanced{}
 	s.work.Go(func() {
 		for {
 			change := s.changes()
@@ -52,34 +53,62 @@ func (s *Server) startProbes() {
 	})
 }
 
-// adjustProbes starts probes of new endpoints and ends those of endpoints gone. A
-// changed health check starts over, but what is healthy stays so meanwhile.
+// adjustProbes follows the pools that have changed.
 func (s *Server) adjustProbes() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return
 	}
-	gone := maps.Clone(s.probes.running)
-	for _, service := range s.table().services {
-		if service.check == nil {
-			continue
-		}
-		for _, group := range service.groups {
-			for _, e := range group.endpoints {
-				delete(gone, e)
-				p := s.probes.running[e]
-				if p == nil {
-					p = s.startProbe(e, service.check)
-				}
-				p.check, p.drain = service.check, service.draining()
-			}
+	services := s.table().services
+	for k, old := range s.probes.pools {
+		if services[k] == nil {
+			s.adjustPool(old, nil)
+			delete(s.probes.pools, k)
 		}
 	}
-	for e, p := range gone {
-		p.cancel()
-		delete(s.probes.running, e)
-		s.cutAfter(e, p.drain)
+	for k, pool := range services {
+		if old := s.probes.pools[k]; old != pool {
+			s.adjustPool(old, pool)
+			s.probes.pools[k] = pool
+		}
+	}
+}
+
+// adjustPool starts probes of new endpoints and ends those of endpoints gone. What is
+// healthy stays so when its health check changes. Either pool may be nil.
+func (s *Server) adjustPool(old, pool *balanced) {
+	stay := map[endpoint]bool{}
+	for e := range pool.probed() {
+		stay[e] = true
+		p := s.probes.running[e]
+		if p == nil {
+			p = s.startProbe(e, pool.check)
+		}
+		p.check, p.drain = pool.check, pool.draining()
+	}
+	for e := range old.probed() {
+		if p := s.probes.running[e]; p != nil && !stay[e] {
+			p.cancel()
+			delete(s.probes.running, e)
+			s.cutAfter(e, p.drain)
+		}
+	}
+}
+
+// probed are the endpoints of a pool, none where nothing says how to ask them.
+func (b *balanced) probed() iter.Seq[endpoint] {
+	return func(yield func(endpoint) bool) {
+		if b == nil || b.check == nil {
+			return
+		}
+		for _, g := range b.groups {
+			for _, e := range g.endpoints {
+				if !yield(e) {
+					return
+				}
+			}
+		}
 	}
 }
 
@@ -138,6 +167,9 @@ func (p *probe) count(success bool) {
 
 // ask makes one probe.
 func (s *Server) ask(ctx context.Context, e endpoint, check *compute.HealthCheck) error {
+	if s.options.Dial == nil {
+		return errNoNodes
+	}
 	request := probeOf(check)
 	if request.port != 0 {
 		e.port = request.port

@@ -15,8 +15,9 @@ import (
 // anew when something has changed, and never changed itself.
 type table struct {
 	generation uint64
-	fronts     map[string]*front // by "IP:port"
-	services   map[key]*balanced // those that a forwarding rule leads to
+	fronts     map[string]*front         // by "IP:port"
+	services   map[key]*balanced         // those that a forwarding rule leads to
+	reached    map[*compute.UrlMap][]key // the services of each map
 }
 
 // front is one forwarding rule with its proxy.
@@ -38,6 +39,7 @@ type balanced struct {
 // poolGroup is one backend with its endpoints.
 type poolGroup struct {
 	key       key
+	stored    any     // the group as its generated type
 	capacity  float64 // scaler
 	rate      float64 // of the whole group, or of each endpoint
 	each      bool
@@ -64,8 +66,17 @@ func (s *Server) table() *table {
 	return s.tables
 }
 
+// newTable takes over from the table before what rests on the same resources: a
+// stored value is never changed, so the same pointer is the same value.
 func (s *Server) newTable() *table {
-	t := &table{generation: s.generation, fronts: map[string]*front{}, services: map[key]*balanced{}}
+	t := &table{
+		generation: s.generation, fronts: map[string]*front{}, services: map[key]*balanced{},
+		reached: map[*compute.UrlMap][]key{},
+	}
+	before := s.tables
+	if before == nil {
+		before = &table{}
+	}
 	for _, r := range s.resources {
 		rule, ok := r.now.typed.(*compute.ForwardingRule)
 		if !ok || !r.ready {
@@ -77,8 +88,18 @@ func (s *Server) newTable() *table {
 		}
 		port, _, _ := strings.Cut(rule.PortRange, "-")
 		t.fronts[net.JoinHostPort(rule.IPAddress, port)] = f
-		for _, k := range s.servicesOf(s.resources[mustKey(f.urlMap.SelfLink)].now.doc) {
-			if t.services[k] == nil {
+		services, ok := before.reached[f.urlMap]
+		if !ok {
+			services = s.servicesOf(s.resources[mustKey(f.urlMap.SelfLink)].now.doc)
+		}
+		t.reached[f.urlMap] = services
+		for _, k := range services {
+			if t.services[k] != nil {
+				continue
+			}
+			if old := before.services[k]; old != nil && s.current(old) {
+				t.services[k] = old
+			} else {
 				t.services[k] = s.newPool(k)
 			}
 		}
@@ -113,6 +134,19 @@ func (s *Server) newFront(rule *compute.ForwardingRule) *front {
 	return f
 }
 
+// current reports whether all that a pool rests on is still the same.
+func (s *Server) current(b *balanced) bool {
+	if typed[compute.BackendService](s, b.key) != b.service ||
+		len(b.service.HealthChecks) > 0 && typed[compute.HealthCheck](s, mustKey(b.service.HealthChecks[0])) != b.check {
+		return false
+	}
+	return !slices.ContainsFunc(b.groups, func(g poolGroup) bool {
+		r := s.resources[g.key]
+		// The addresses of an instance group are those of its machines.
+		return r == nil || r.now.typed != g.stored || g.key.collection == instanceGroupsSegment
+	})
+}
+
 func (s *Server) newPool(k key) *balanced {
 	service := typed[compute.BackendService](s, k)
 	if service == nil {
@@ -133,6 +167,9 @@ func (s *Server) newPool(k key) *balanced {
 			g.rate, g.each = b.MaxRatePerInstance, true
 		default:
 			g.rate, g.each = 1, true // by utilization: all machines alike
+		}
+		if r := s.resources[g.key]; r != nil {
+			g.stored = r.now.typed
 		}
 		g.endpoints = s.endpointsOf(k, g.key, service.PortName)
 		p.groups = append(p.groups, g)
