@@ -13,7 +13,7 @@ import (
 
 // Calls that run at the same time: an operation takes seconds to minutes, and the
 // client's rate limit is shared by all of them.
-const concurrentActions = 16
+const concurrentActions = 32
 
 // Deed is an action that was done, or tried.
 type Deed struct {
