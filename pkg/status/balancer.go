@@ -58,6 +58,7 @@ func (s *summary) balancerFindings() {
 		}
 		return
 	}
+	s.unseenBalancers()
 	for i := range s.report.Balancers {
 		b := &s.report.Balancers[i]
 		switch {
@@ -73,6 +74,37 @@ func (s *summary) balancerFindings() {
 		for _, c := range b.Clusters {
 			s.traffic(b, c)
 		}
+	}
+}
+
+// unseenBalancers waits for what the plan wants and Compute Engine was not compared
+// with: a plan of the same revision that was made before the clusters were read has no
+// Ingress for them yet.
+func (s *summary) unseenBalancers() {
+	if s.Plan == nil || s.Cloud.Error != "" || s.Federation == nil || !s.Federation.Balances() {
+		return
+	}
+	for _, d := range s.Plan.Ingresses {
+		b := s.balancer[d.Ingress]
+		unseen := slices.ContainsFunc(d.Clusters, func(c federation.IngressClass) bool {
+			if c.Basis == federation.ClassUnknown || !s.members[c.Cluster] {
+				return false
+			}
+			known := false
+			if b != nil {
+				_, known = b.Cluster(c.Cluster)
+			}
+			return !known
+		})
+		if !unseen {
+			continue
+		}
+		f := federation.Finding{
+			ID: idBalancer, App: d.App, Object: d.Ingress, File: d.File,
+			Message: "its load balancer has not been looked at",
+			Remedy:  "the log says what the keeper of the load balancers is busy with",
+		}
+		s.waits = append(s.waits, wait{finding: f, words: place(federation.Finding{Object: d.Ingress}) + " load balancer has not been looked at"})
 	}
 }
 

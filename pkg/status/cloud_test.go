@@ -53,6 +53,42 @@ func TestBalancersAreJudgedOnlyWhereComputeEngineIsAsked(t *testing.T) {
 	}
 }
 
+// A keeper that compared Compute Engine with the plan of a start, before the clusters
+// were read, knows the revision and no load balancer.
+func TestALoadBalancerThatThePlanWantsIsAwaited(t *testing.T) {
+	ingress := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"}
+	serving := func(names ...string) []federation.Balancer {
+		b := federation.Balancer{Ingress: ingress, Complete: true}
+		for _, name := range names {
+			b.Clusters = append(b.Clusters, federation.BalancerCluster{Cluster: name, State: federation.TrafficServing})
+		}
+		return []federation.Balancer{b}
+	}
+	ours := federation.ClassOurs
+	for _, c := range []struct {
+		name   string
+		known  []federation.Balancer
+		second federation.ClassBasis
+		want   State
+	}{
+		{"nothing is known of it", nil, ours, Pending},
+		{"of one cluster nothing is known", serving("c1"), ours, Pending},
+		{"all take traffic", serving("c1", "c2"), ours, Success},
+		{"a cluster that was not read gets no Ingress yet", serving("c1"), federation.ClassUnknown, Success},
+	} {
+		in := step{Clusters: []clusterAsKnown{{Name: "c1"}, {Name: "c2"}}}.input(t, nil)
+		in.Federation.GCP = &federation.GCP{LoadBalancer: federation.LoadBalancerNodePorts}
+		in.Cloud, in.Balancers = &Cloud{Revision: in.Snapshot.Revision}, c.known
+		in.Plan = &federation.Plan{Revision: in.Snapshot.Revision, Ingresses: []federation.IngressDecision{{
+			Ingress:  ingress,
+			Clusters: []federation.IngressClass{{Cluster: "c1", Basis: ours}, {Cluster: "c2", Basis: c.second}},
+		}}}
+		if got := Summarise(in); got.State != c.want {
+			t.Errorf("%s: %s, %q, want %s", c.name, got.State, got.Description, c.want)
+		}
+	}
+}
+
 func TestClustersThatServedAreKnownForOneRevision(t *testing.T) {
 	ingress := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"}
 	report := func(revision string, state federation.TrafficState, previous *Report) Report {
