@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -267,9 +268,10 @@ func TestAtMostSoManyActionsRunAtOnce(t *testing.T) {
 func TestNothingIsBegunOnceTheRightToWriteIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cloud := newPaperCloud()
-		may := true
-		k := NewKeeper(KeeperOptions{Cloud: cloud, MayWrite: func() bool { return may }, Log: zap.NewNop()})
-		cloud.do = func(Action) error { may = false; return nil }
+		var may atomic.Bool
+		may.Store(true)
+		k := NewKeeper(KeeperOptions{Cloud: cloud, MayWrite: may.Load, Log: zap.NewNop()})
+		cloud.do = func(Action) error { may.Store(false); return nil }
 		k.execute(t.Context(), planOf(serviceAction("a"), serviceAction("b", 0)))
 		if len(cloud.begun) != 1 {
 			t.Errorf("begun %v; want the first alone", cloud.begun)
