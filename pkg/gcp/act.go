@@ -13,7 +13,7 @@ import (
 
 // Calls that run at the same time: an operation takes seconds to minutes, and the
 // client's rate limit is shared by all of them.
-const concurrentActions = 16
+const concurrentActions = 32
 
 // Deed is an action that was done, or tried.
 type Deed struct {
@@ -85,6 +85,16 @@ func (w *work) busy() map[ID]call { return maps.Clone(w.running) }
 func (w *work) active() bool {
 	for _, i := range w.running {
 		if i.plan == w.plan {
+			return true
+		}
+	}
+	return false
+}
+
+// older reports whether something of an earlier plan is under way.
+func (w *work) older() bool {
+	for _, i := range w.running {
+		if i.plan != w.plan {
 			return true
 		}
 	}
@@ -163,6 +173,7 @@ func (k *Keeper) begin(ctx context.Context) {
 		}
 		plan := w.plan
 		w.begun[i], w.running[a.ID] = true, call{plan, a}
+		k.tries.begins(a)
 		w.calls.Go(func() {
 			began := time.Now()
 			err := k.cloud.Do(ctx, a)
@@ -171,8 +182,8 @@ func (k *Keeper) begin(ctx context.Context) {
 	}
 }
 
-// finished takes what came of an action. When nothing is under way any more, or the
-// plan that the action was of has been replaced, it is time for another look.
+// finished takes what came of an action. When nothing is under way any more, of this
+// plan and those before it or of those before it, it is time for another look.
 func (k *Keeper) finished(ctx context.Context, o outcome) {
 	w := &k.work
 	delete(w.running, o.action.ID)
@@ -186,7 +197,7 @@ func (k *Keeper) finished(ctx context.Context, o outcome) {
 		w.succeeded[o.at] = true
 	}
 	k.begin(ctx)
-	if o.err == nil && (len(w.running) == 0 || o.plan != w.plan) {
+	if o.err == nil && (len(w.running) == 0 || o.plan != w.plan && !w.older()) {
 		k.again = true
 	}
 }

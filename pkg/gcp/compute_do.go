@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -78,9 +79,21 @@ func (c *Compute) note(a Action, done bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, known := c.groups[a.ID]; known || (a.Verb == Create && done) {
-		c.groups[a.ID] = groupRead{}
+	made := c.groups[a.ID].made
+	if a.Verb == Create && done {
+		made = time.Now()
 	}
+	if _, known := c.groups[a.ID]; known || !made.IsZero() {
+		c.groups[a.ID] = groupRead{made: made}
+	}
+}
+
+// justMade reports whether this process has just made an endpoint group, or seen that
+// it is ours when it was to: that need not be asked again before endpoints are attached.
+func (c *Compute) justMade(id ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Since(c.groups[id].made) < time.Minute
 }
 
 // projectOf returns the project of a resource: a firewall rule is of its network's.
@@ -206,14 +219,16 @@ func (c *Compute) move(ctx context.Context, a Action, request string) *Error {
 	if a.ID.Kind != KindGroup || len(a.Endpoints) == 0 {
 		return invalid(a, "only endpoint groups have endpoints, and there must be some")
 	}
-	_, description, err := c.fetch(ctx, a.ID, c.project)
-	if err != nil {
-		e := asError(err)
-		e.Verb = a.Verb
-		return e
-	}
-	if e := notOurs(a, description); e != nil {
-		return e
+	if a.Verb == Detach || !c.justMade(a.ID) {
+		_, description, err := c.fetch(ctx, a.ID, c.project)
+		if err != nil {
+			e := asError(err)
+			e.Verb = a.Verb
+			return e
+		}
+		if e := notOurs(a, description); e != nil {
+			return e
+		}
 	}
 	endpoints := toEndpoints(a.Endpoints, a.ID, c.project)
 	var m mutation

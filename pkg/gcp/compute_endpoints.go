@@ -11,8 +11,9 @@ import (
 )
 
 // groupRead says when the endpoints of a group are to be read again; the zero value
-// means at the next look.
-type groupRead struct{ due time.Time }
+// means at the next look. Made is when an
+// action of this process made the group, if one did.
+type groupRead struct{ due, made time.Time }
 
 const (
 	// endpointsAge is how old the known endpoints of a group may get. The groups are

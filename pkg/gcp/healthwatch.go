@@ -12,10 +12,12 @@ import (
 // How often a backend service is asked for the health of a group: all in turn, each
 // every healthInterval or as often as the budget of turns lets it. A group is asked
 // out of turn, soon and then at growing intervals, where it is new or has changed, is
-// not well, or where the health of another group of its cluster has just changed.
+// not well, or where the health of another group of its cluster has just changed; and
+// every healthDrain while a cluster is drained, since the others have to serve then.
 const (
 	healthInterval = 30 * time.Second
 	healthSoon     = 2 * time.Second
+	healthDrain    = 5 * time.Second
 	healthTick     = 100 * time.Millisecond
 	healthAtOnce   = 8 // calls under way
 
@@ -47,6 +49,7 @@ type asked struct {
 	next     time.Time
 	pause    time.Duration // before next; healthInterval for one that is asked in turn
 	under    bool          // a call is under way
+	drains   bool          // a cluster behind the service is being drained
 }
 
 func newHealthWatch(cloud Cloud, ring func()) *healthWatch {
@@ -71,7 +74,7 @@ func (w *healthWatch) watch(seen Observed, owner Owner) {
 			p := pair{id, b.Group}
 			there[p] = true
 			group := seen.Resources[b.Group]
-			w.see(p, group.Mark.Cluster, wishOf(group)+service.HealthCheck.Name, now)
+			w.see(p, group.Mark.Cluster, wishOf(group)+service.HealthCheck.Name, len(r.Mark.Draining) > 0, now)
 		}
 	}
 	if !seen.Complete[KindService] {
@@ -80,14 +83,15 @@ func (w *healthWatch) watch(seen Observed, owner Owner) {
 	maps.DeleteFunc(w.pairs, func(p pair, _ *asked) bool { return !there[p] })
 }
 
-func (w *healthWatch) see(p pair, cluster, content string, now time.Time) {
+func (w *healthWatch) see(p pair, cluster, content string, drains bool, now time.Time) {
 	a := w.pairs[p]
 	if a == nil {
 		a = &asked{}
 		w.pairs[p] = a
 	}
-	a.cluster = cluster
-	if a.content != content {
+	begins := drains && !a.drains
+	a.cluster, a.drains = cluster, drains
+	if a.content != content || begins {
 		a.content, a.next, a.pause = content, now, healthSoon
 	}
 }
@@ -192,6 +196,9 @@ func (w *healthWatch) answer(p pair, health GroupHealth, err error, now time.Tim
 		a.pause = healthSoon
 	default:
 		a.pause = min(2*max(a.pause, healthSoon/2), healthInterval)
+	}
+	if a.drains {
+		a.pause = min(a.pause, healthDrain)
 	}
 	a.next = now.Add(a.pause)
 	if news && answered {

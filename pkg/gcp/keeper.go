@@ -218,13 +218,16 @@ func (k *Keeper) decide(in *Input) sight {
 func (k *Keeper) round(ctx context.Context, in *Input) {
 	k.looked, k.again, k.think = time.Now(), false, false
 	busy := k.work.busy()
-	if !k.look(ctx, in) {
-		return
+	var s sight
+	for range 2 { // which names are wanted may follow from the machines that a look reads
+		if !k.look(ctx, in) {
+			return
+		}
+		if s = k.decide(in); !k.asksMore(s) {
+			break
+		}
 	}
-	s := k.decide(in)
-	if k.again = k.asksMore(s); !k.again {
-		k.keep(s)
-	}
+	k.keep(s)
 	k.tries.saw(s.planned, s.want, s.in.Now)
 	k.work.take(s.planned, k.tries.due(s.planned, s.in.Now), busy)
 	k.begin(ctx)

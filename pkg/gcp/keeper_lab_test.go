@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,9 +39,18 @@ type lab struct {
 
 	ctx    context.Context // of the lab
 	cancel context.CancelFunc
-	wire   *wire // of the keeper that runs
+
+	mu     sync.Mutex // a crash replaces what follows beside the test
+	wire   *wire      // of the keeper that runs
 	keeper *Keeper
 	stop   func()
+}
+
+// current returns the keeper that runs, and its wire.
+func (l *lab) current() (*Keeper, *wire) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.keeper, l.wire
 }
 
 const labProject = "shop"
@@ -65,7 +75,7 @@ func newLab(t testing.TB, n int, options ...func(*gcetest.Options)) *lab {
 // close ends all that runs in the bubble.
 func (l *lab) close() {
 	l.cancel()
-	l.stop()
+	l.stopping()()
 	l.server.Close()
 }
 
@@ -79,8 +89,8 @@ func (l *lab) sync() {
 // want tells the keeper what the scene wants.
 func (l *lab) want() {
 	l.sync()
-	if l.keeper != nil {
-		l.keeper.Want(l.input())
+	if keeper, _ := l.current(); keeper != nil {
+		keeper.Want(l.input())
 	}
 }
 
@@ -97,6 +107,8 @@ func (l *lab) input() *Input {
 
 // start runs a keeper that knows nothing of any before.
 func (l *lab) start() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.wire = &wire{handler: l.server.Handler(), mutation: time.Now(), broken: l.broken}
 	client, err := NewCompute(l.t.Context(), Options{
 		Project: labProject, Endpoint: "http://127.0.0.1", QPS: l.qps, Log: l.log,
@@ -116,20 +128,26 @@ func (l *lab) start() {
 	l.stop = func() {
 		cancel()
 		<-done
-		l.stop = func() {}
 	}
 	l.keeper.Want(l.input())
 }
 
 // restart kills the keeper and starts another.
 func (l *lab) restart() {
-	l.stop()
+	l.stopping()()
 	l.start()
+}
+
+// stopping returns what stops the keeper that runs.
+func (l *lab) stopping() func() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stop
 }
 
 // crash kills the keeper, and starts another a second later.
 func (l *lab) crash() {
-	stop := l.stop
+	stop := l.stopping()
 	go func() { // a call of its own is still under way
 		stop()
 		time.Sleep(time.Second)
@@ -143,8 +161,9 @@ func (l *lab) settle() time.Duration {
 	began := time.Now()
 	for time.Since(began) < 30*time.Minute {
 		time.Sleep(time.Second)
-		if l.keeper.State().Settled && l.wire.quiet() >= l.quiet {
-			return time.Since(began) - l.wire.quiet()
+		keeper, wire := l.current()
+		if quiet := min(wire.quiet(), time.Since(began)); keeper.State().Settled && quiet >= l.quiet {
+			return time.Since(began) - quiet
 		}
 	}
 	l.t.Fatalf("not settled after %s:\n%s", time.Since(began), l.status())
@@ -166,7 +185,8 @@ func (l *lab) healthy() time.Duration {
 
 // serving is how many clusters serve behind every load balancer, by the keeper.
 func (l *lab) serving() int {
-	balancers := l.keeper.State().Balancers
+	keeper, _ := l.current()
+	balancers := keeper.State().Balancers
 	if len(balancers) == 0 {
 		return 0
 	}
@@ -185,7 +205,8 @@ func (l *lab) serving() int {
 
 // status is what the keeper knows, for messages.
 func (l *lab) status() string {
-	s := l.keeper.State()
+	keeper, _ := l.current()
+	s := keeper.State()
 	var b strings.Builder
 	fmt.Fprintf(&b, "looked %s ago, settled %v, error %q\n", time.Since(s.Looked), s.Settled, s.Error)
 	for _, a := range s.Pending {
@@ -195,7 +216,7 @@ func (l *lab) status() string {
 		fmt.Fprintf(&b, "  finding %s %s: %s\n", f.Severity, f.ID, f.Message)
 	}
 	for i, d := range s.Done {
-		if i < 12 {
+		if i < 50 {
 			fmt.Fprintf(&b, "  done %s %s: %s\n", d.At.Format("15:04:05"), d.Action, d.Error)
 		}
 	}

@@ -17,8 +17,8 @@ import (
 
 var (
 	keeperSeed  = flag.Uint64("keeperseed", 1, "seed of the first history of keepers, and of the sample of failures")
-	keeperRuns  = flag.Int("keepers", 6, "how many histories of keepers are played; 1000 with FEDSYNC_TEST_LONG=1")
-	keeperFails = flag.Int("failures", 30, "how many failures of single calls are tried; all with FEDSYNC_TEST_LONG=1")
+	keeperRuns  = flag.Int("keepers", short(6), "how many histories of keepers are played; 1000 with FEDSYNC_TEST_LONG=1")
+	keeperFails = flag.Int("failures", short(30), "how many failures of single calls are tried; all with FEDSYNC_TEST_LONG=1")
 )
 
 func longForm() bool { return os.Getenv("FEDSYNC_TEST_LONG") != "" }
@@ -231,11 +231,13 @@ func playFailure(t *testing.T, f failure, want clean) {
 	}
 }
 
-// firm counts the changes that are no patches.
+// firm counts the changes that are no patches. Endpoints that are attached twice, as
+// after a crash, are in the group once: the second time nothing happens.
 func firm(changes []string) int {
 	n := 0
-	for _, change := range changes {
-		if !strings.HasSuffix(methodOf(change), ".patch") {
+	for i, change := range changes {
+		again := i > 0 && changes[i-1] == change && strings.HasSuffix(methodOf(change), ".attachNetworkEndpoints")
+		if !strings.HasSuffix(methodOf(change), ".patch") && !again {
 			n++
 		}
 	}

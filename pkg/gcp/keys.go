@@ -77,6 +77,8 @@ func (k *keys) readOne(ctx context.Context, in *Input, name string, clusters []s
 		return
 	}
 	namespace, secret := splitName(name)
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
 	chain, key, err := k.reader.TLSSecret(ctx, clusterOf(in.Federation, holders[0]), namespace, secret)
 	switch {
 	case err != nil:

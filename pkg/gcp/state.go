@@ -39,7 +39,7 @@ func (k *Keeper) keep(s sight) {
 		Error:     lookError(k.seen),
 		Balancers: k.timed(Traffic(*s.in, s.want, s.seen, s.planned), s.in.Now),
 		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s), k.survey.findings(s.planned)),
-		Pending:   s.planned.Actions,
+		Pending:   withoutKeys(s.planned.Actions),
 		Done:      k.deeds.newest(),
 		Settled:   s.planned.Settled && k.complete() && !s.want.drains(),
 	}
@@ -80,4 +80,13 @@ func (k *Keeper) timed(all []federation.Balancer, now time.Time) []federation.Ba
 	}
 	k.since = wanted
 	return all
+}
+
+// withoutKeys returns actions that hold no private key.
+func withoutKeys(actions []Action) []Action {
+	actions = slices.Clone(actions)
+	for i := range actions {
+		actions[i].Want.Spec = withoutKey(actions[i].Want.Spec)
+	}
+	return actions
 }

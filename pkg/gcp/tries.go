@@ -29,7 +29,8 @@ const (
 type tries struct {
 	failed  map[string]failed // by action
 	repairs map[ID]*repairs
-	settled map[ID]string // what each resource was wanted to be when it last was so
+	settled map[ID]string   // what each resource was wanted to be when it last was so
+	begun   map[string]bool // by action under way, whether it puts something back
 }
 
 type failed struct {
@@ -49,7 +50,7 @@ type repairs struct {
 }
 
 func newTries() tries {
-	return tries{failed: map[string]failed{}, repairs: map[ID]*repairs{}, settled: map[ID]string{}}
+	return tries{failed: map[string]failed{}, repairs: map[ID]*repairs{}, settled: map[ID]string{}, begun: map[string]bool{}}
 }
 
 // wish identifies what an action wants.
@@ -103,12 +104,20 @@ func (t *tries) retries(since, now time.Time) bool {
 	return false
 }
 
+// begins takes down that an action is begun. Whether it puts something back is known
+// now: a look may see what came of it before the answer arrives.
+func (t *tries) begins(a Action) { t.begun[key(a)] = t.isRepair(a) }
+
 // tried takes down what came of an action.
 func (t *tries) tried(a Action, err error, now time.Time) {
 	k := key(a)
+	repair, begun := t.begun[k]
+	delete(t.begun, k)
 	if err == nil {
 		delete(t.failed, k)
-		t.repaired(a, now)
+		if repair || !begun && t.isRepair(a) {
+			t.repaired(a, now)
+		}
 		return
 	}
 	f := t.failed[k]
@@ -175,9 +184,6 @@ func (t *tries) isRepair(a Action) bool {
 
 // repaired counts an action that put something back.
 func (t *tries) repaired(a Action, now time.Time) {
-	if !t.isRepair(a) {
-		return
-	}
 	r := t.repairs[a.ID]
 	if r == nil || r.wish != wishOf(a.Want) {
 		r = &repairs{wish: wishOf(a.Want)}
