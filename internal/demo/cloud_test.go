@@ -1,0 +1,40 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// The demo adds a Compute Engine to an example that has none.
+func TestTheExampleWithAProjectHasALoadBalancer(t *testing.T) {
+	work := t.TempDir()
+	if err := os.CopyFS(work, os.DirFS("../../examples/echo")); err != nil {
+		t.Fatal(err)
+	}
+	c := cloud{Project: "fedsync-sandbox"}
+	if err := c.declare(work); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(work, federation.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := federation.Parse(data)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, data)
+	}
+	if !f.Balances() || f.GCP.Project != c.Project || len(f.Clusters) != 3 || len(f.Apps) == 0 {
+		t.Errorf("the file has project %+v, %d clusters and %d apps, want %s, 3 and some\n%s",
+			f.GCP, len(f.Clusters), len(f.Apps), c.Project, data)
+	}
+}
+
+func TestAnswersAreToldByCluster(t *testing.T) {
+	a := answers{by: map[string]int{"b": 2, "a": 1}, failed: 3}
+	if got, want := a.String(), "a 1, b 2, failed 3"; got != want {
+		t.Errorf("answers are %q, want %q", got, want)
+	}
+}
