@@ -46,6 +46,15 @@ func withoutKey(s Spec) Spec {
 	return s
 }
 
+// withoutKeys returns the actions without private keys.
+func withoutKeys(actions []Action) []Action {
+	shown := slices.Clone(actions)
+	for i := range shown {
+		shown[i].Want.Spec = withoutKey(shown[i].Want.Spec)
+	}
+	return shown
+}
+
 // work is what is being done: a plan, as far as it is to be executed, and the calls
 // under way, of this plan and of those before it. The goroutine of Run owns it.
 type work struct {

@@ -39,7 +39,7 @@ func (k *Keeper) keep(s sight) {
 		Error:     lookError(k.seen),
 		Balancers: k.timed(Traffic(*s.in, s.want, s.seen, s.planned), s.in.Now),
 		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s), k.survey.findings(s.planned)),
-		Pending:   s.planned.Actions,
+		Pending:   withoutKeys(s.planned.Actions),
 		Done:      k.deeds.newest(),
 		Settled:   s.planned.Settled && k.complete() && !s.want.drains(),
 	}

@@ -2,6 +2,7 @@ package gcp
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -31,6 +32,13 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 			Remedy:  remedyOf(e.Err),
 		})
 	}
+	if len(k.copies) > 0 {
+		all = append(all, federation.Finding{
+			ID: idCloud, Severity: federation.SeverityNote,
+			Message: fmt.Sprintf("%s: the description is fedsync's, and the name is not: it is taken for a copy that somebody made, and left alone", idList(k.copies)),
+			Remedy:  "none, if it is wanted; give it another description",
+		})
+	}
 	for _, f := range k.tries.failures() {
 		if classOf(f.err).passes() && f.times < 5 {
 			continue
@@ -46,6 +54,26 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 		})
 	}
 	return all
+}
+
+// silent says since when something cannot be read, by what it is.
+type silent map[string]time.Time
+
+// note takes the errors of a look, and gives each the time of the first of its kind.
+func (u silent) note(errs []LookError, now time.Time) {
+	failing := map[string]bool{}
+	for i := range errs {
+		e := &errs[i]
+		failing[e.What] = true
+		if _, known := u[e.What]; !known {
+			u[e.What] = now
+			if !e.Since.IsZero() {
+				u[e.What] = e.Since
+			}
+		}
+		e.Since = u[e.What]
+	}
+	maps.DeleteFunc(u, func(what string, _ time.Time) bool { return !failing[what] })
 }
 
 func (k *Keeper) severity(since, now time.Time) federation.Severity {
