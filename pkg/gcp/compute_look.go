@@ -34,6 +34,7 @@ func (c *Compute) Look(ctx context.Context, scope Scope) Observed {
 	}
 	work.Go(func() { seen.Machines, machineErrors = c.lookMachines(ctx, scope) })
 	work.Wait()
+	c.doubt(ctx, listings, scope.Owner)
 
 	for _, l := range listings {
 		seen.Complete[l.kind] = l.err == nil
