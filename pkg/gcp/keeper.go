@@ -119,6 +119,11 @@ func (k *Keeper) Run(ctx context.Context) {
 	defer beside.Wait()
 	beside.Go(func() { k.health.run(ctx) })
 	defer k.work.calls.Wait()
+	defer func() {
+		if k.work.cut != nil {
+			k.work.cut()
+		}
+	}()
 	clock := time.NewTicker(thinkGap)
 	defer clock.Stop()
 	var news time.Time // the first that was not thought through
@@ -148,6 +153,7 @@ func (k *Keeper) Run(ctx context.Context) {
 
 // step looks, or thinks, where that is due.
 func (k *Keeper) step(ctx context.Context) {
+	k.yield()
 	since := time.Since(k.looked)
 	interval := lookInterval
 	if k.work.active() {

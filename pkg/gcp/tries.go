@@ -103,12 +103,15 @@ func (t *tries) retries(since, now time.Time) bool {
 	return false
 }
 
-// tried takes down what came of an action.
-func (t *tries) tried(a Action, err error, now time.Time) {
+// tried takes down what came of an action. Whether it was a repair is told by what was
+// known when it began: a look may have shown meanwhile what it did.
+func (t *tries) tried(a Action, err error, repair bool, now time.Time) {
 	k := key(a)
 	if err == nil {
 		delete(t.failed, k)
-		t.repaired(a, now)
+		if repair {
+			t.repaired(a, now)
+		}
 		return
 	}
 	f := t.failed[k]
@@ -119,6 +122,12 @@ func (t *tries) tried(a Action, err error, now time.Time) {
 	f.times++
 	f.until = now.Add(pause(classOf(err), f.times))
 	t.failed[k] = f
+}
+
+// fails reports whether an action has failed before for the same reason.
+func (t *tries) fails(a Action, err error) bool {
+	f, known := t.failed[key(a)]
+	return known && f.wish == wish(a) && classOf(f.err) == classOf(err)
 }
 
 func pause(c Class, times int) time.Duration {
@@ -175,9 +184,6 @@ func (t *tries) isRepair(a Action) bool {
 
 // repaired counts an action that put something back.
 func (t *tries) repaired(a Action, now time.Time) {
-	if !t.isRepair(a) {
-		return
-	}
 	r := t.repairs[a.ID]
 	if r == nil || r.wish != wishOf(a.Want) {
 		r = &repairs{wish: wishOf(a.Want)}

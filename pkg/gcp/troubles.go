@@ -32,6 +32,13 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 			Remedy:  remedyOf(e.Err),
 		})
 	}
+	if n, since, err := k.health.failures(); n > 0 && s.in.Now.Sub(since) >= troubleGrace {
+		all = append(all, federation.Finding{
+			ID: idCloud, Severity: federation.SeverityWarning,
+			Message: fmt.Sprintf("the health of %d endpoint groups cannot be asked for: %v", n, err),
+			Remedy:  remedyOf(err),
+		})
+	}
 	if len(k.copies) > 0 {
 		all = append(all, federation.Finding{
 			ID: idCloud, Severity: federation.SeverityNote,
