@@ -172,6 +172,25 @@ func TestThinkingCostsAShareOfAProcessor(t *testing.T) {
 	}
 }
 
+// The load balancers of a federation that was moved are told from those of strangers.
+func TestWhatAFormerSourceMadeIsSaid(t *testing.T) {
+	s := newScene(1)
+	s.annotate("kubernetes.io/ingress.global-static-ip-name", "web-ip")
+	s.settle(t)
+	for id, r := range s.cloud.resources {
+		r.Mark.Source = "former"
+		s.cloud.resources[id] = r
+	}
+	look := s.look()
+	want := Build(s.input(), look)
+	if text := findings(want); !strings.Contains(text, `which is fedsync's, of federation "web" and source "former"`) {
+		t.Errorf("findings: %s", text)
+	}
+	if found := siblings(sight{want: want, seen: look}); len(found) != 1 || found[0].Severity != federation.SeverityNote {
+		t.Errorf("siblings: %v", found)
+	}
+}
+
 // What succeeded before a look that shows it is no repair.
 func TestTheEndOfACreationIsNoRepair(t *testing.T) {
 	tr, now := newTries(), time.Unix(1000, 0)

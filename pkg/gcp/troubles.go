@@ -3,6 +3,7 @@ package gcp
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,7 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 			Remedy:  remedyOf(err),
 		})
 	}
+	all = append(all, siblings(s)...)
 	if len(k.copies) > 0 {
 		all = append(all, federation.Finding{
 			ID: idCloud, Severity: federation.SeverityNote,
@@ -61,6 +63,26 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 		})
 	}
 	return all
+}
+
+// siblings notes load balancers of a federation of the same name from another
+// repository, branch or path: those of this one, if that is where it was.
+func siblings(s sight) []federation.Finding {
+	var found []ID
+	for id, r := range s.seen.Resources {
+		if id.Kind == KindRule && r.Mark.Federation == s.want.Owner.Federation && r.Mark.Source != s.want.Owner.Source {
+			found = append(found, id)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	slices.SortFunc(found, ID.Compare)
+	return []federation.Finding{{
+		ID: idCloud, Severity: federation.SeverityNote,
+		Message: fmt.Sprintf("%s: made for a federation of this name from another repository, branch or path, and left as it is", idList(found)),
+		Remedy:  "none, if that is still in use; if this federation was moved, move DNS to its new addresses, and then delete the former load balancers by hand",
+	}}
 }
 
 // silent says since when something cannot be read, by what it is.
