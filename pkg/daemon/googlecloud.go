@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,7 +27,8 @@ import (
 // federation that wants them. The loop owns it; nothing of it waits.
 type googleCloud struct {
 	newCloud func(project string) gcp.Cloud
-	mayWrite func() bool // nil: only look
+	mayWrite func() bool  // nil: only look
+	gone     atomic.Value // of []string: the clusters that are declared lost
 	secrets  gcp.KeyReader
 	log      *zap.Logger
 	changed  <-chan struct{} // of the keeper; nil while there is none
@@ -51,7 +53,10 @@ type googleCloud struct {
 func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
 	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.kubeconfig.Connection, d.options.Version}, log: d.log, once: readOnly}
 	if claims := d.claims; claims != nil && !readOnly {
-		g.mayWrite = func() bool { return claims.HoldsMost(time.Now()) }
+		g.mayWrite = func() bool {
+			gone, _ := g.gone.Load().([]string)
+			return claims.HoldsMost(time.Now(), gone...)
+		}
 	}
 	return g
 }
@@ -67,6 +72,13 @@ func (g *googleCloud) want(ctx context.Context, in gcp.Input) {
 		g.leave()
 		g.begin(ctx, in.Federation.GCP.Project)
 	}
+	var gone []string
+	for _, c := range in.Federation.Clusters {
+		if c.Lost {
+			gone = append(gone, c.Name)
+		}
+	}
+	g.gone.Store(gone)
 	g.keeper.Want(&in)
 }
 
