@@ -190,6 +190,9 @@ func (k *Keeper) begin(ctx context.Context) {
 		w.calls.Go(func() {
 			began := time.Now()
 			err := k.cloud.Do(ctx, a)
+			if err != nil && ctx.Err() != nil {
+				err = ctx.Err() // it was cut, which says nothing of the resource
+			}
 			w.outcomes <- outcome{plan: plan, at: i, action: a, took: time.Since(began), err: err}
 		})
 	}
@@ -201,12 +204,17 @@ func (k *Keeper) finished(ctx context.Context, o outcome) {
 	w := &k.work
 	repair := w.running[o.action.ID].repair
 	delete(w.running, o.action.ID)
+	cut := errors.Is(o.err, context.Canceled)
+	if (o.err == nil || cut) && o.action.Verb == Detach {
+		k.left[o.action.Want.Mark.Cluster] = time.Now()
+	}
+	if cut {
+		k.again = true // it may have been done all the same
+		return
+	}
 	k.deeds.add(deedOf(o))
 	k.told(o)
 	k.tries.tried(o.action, o.err, repair, time.Now())
-	if o.err == nil && o.action.Verb == Detach {
-		k.left[o.action.Want.Mark.Cluster] = time.Now()
-	}
 	if o.plan == w.plan && o.err == nil {
 		w.succeeded[o.at] = true
 	}
@@ -234,7 +242,6 @@ func (k *Keeper) told(o outcome) {
 	switch {
 	case o.err == nil:
 		k.log.Info("changed on Compute Engine", fields...)
-	case errors.Is(o.err, context.Canceled):
 	case classOf(o.err).passes() || k.tries.fails(a, o.err):
 		k.log.Debug("not changed on Compute Engine yet", append(fields, zap.Error(o.err))...)
 	default:

@@ -1,14 +1,18 @@
 package gcp
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
 )
 
 // A mark that was written by a clock that was ahead holds up neither a drain nor rates.
@@ -200,5 +204,101 @@ func TestTheEndOfACreationIsNoRepair(t *testing.T) {
 	tr.tried(a, nil, repair, now)
 	if len(tr.repairs) != 0 {
 		t.Errorf("repairs: %v", tr.repairs)
+	}
+}
+
+// An instance that loses the claim while a call is under way does not go on with it:
+// another instance may have begun.
+func TestALostClaimCutsWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, 2, quickOperations)
+		defer l.close()
+		l.server.Fault(gcetest.Fault{
+			Method: `firewalls\.insert`, Times: 20, Action: gcetest.Answer{Status: 503, Reason: "backendError", Message: "try again"},
+		})
+		l.start()
+		for len(l.callsOf("firewalls.insert")) < 2 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		l.may.Store(false)
+		time.Sleep(time.Second)
+		before := len(l.callsOf("firewalls.insert"))
+		time.Sleep(3 * time.Minute)
+		if after := len(l.callsOf("firewalls.insert")); after != before {
+			t.Errorf("%d calls after the claim was lost", after-before)
+		}
+		l.may.Store(true)
+		l.settle()
+		if n := len(l.server.Snapshot().Firewalls); n != 1 {
+			t.Errorf("%d firewall rules in the end", n)
+		}
+	})
+}
+
+// callsOf are the calls of one method.
+func (l *lab) callsOf(method string) []gcetest.Call {
+	return slices.DeleteFunc(l.server.Calls(), func(c gcetest.Call) bool { return c.Method != method })
+}
+
+// vault is a KeyReader of which some members do not answer.
+type vault struct {
+	chain, key []byte
+	silent     map[string]bool
+	asked      []string
+}
+
+func (v *vault) TLSSecret(ctx context.Context, c federation.Cluster, _, _ string) (chain, key []byte, err error) {
+	v.asked = append(v.asked, c.Name)
+	if v.silent[c.Name] {
+		<-ctx.Done()
+		return nil, nil, ctx.Err()
+	}
+	return v.chain, v.key, nil
+}
+
+// A member that does not hand out a Secret holds up neither the look nor the
+// certificate: another one has it too.
+func TestACertificateComesFromTheMemberThatAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(2)
+		s.edit("Ingress/nginx", "spec:", "spec:\n  tls: [{secretName: one}, {secretName: two}, {secretName: three}]")
+		v := &vault{chain: []byte("chain"), key: []byte("key"), silent: map[string]bool{"c1": true}}
+		for _, c := range []string{"c1", "c2"} {
+			s.change(c, func(f *federation.ClusterFacts) {
+				for _, name := range []string{"one", "two", "three"} {
+					f.Certificates = append(f.Certificates, federation.Certificate{Namespace: "default", Name: name, Exists: true, Digest: certDigest(v.chain)})
+				}
+			})
+		}
+		k, in := newKeys(v), s.input()
+		for range 6 {
+			began := time.Now()
+			k.read(t.Context(), &in)
+			if took := time.Since(began); took > keysTimeout {
+				t.Fatalf("a look waited %s", took)
+			}
+		}
+		for name, pair := range k.known() {
+			if pair.Digest == "" || pair.Error != "" {
+				t.Errorf("%s: %+v; asked %v", name, pair, v.asked)
+			}
+		}
+		if len(k.known()) != 3 {
+			t.Errorf("known: %v", k.known())
+		}
+	})
+}
+
+// What goes on failing is logged once.
+func TestTheSameFailureIsNoNewsInTheLog(t *testing.T) {
+	tr, now := newTries(), time.Unix(1000, 0)
+	a := firewallAction(Create, 30061)
+	refused := &Error{Class: ClassForbidden, Err: errors.New("403")}
+	if tr.fails(a, refused) {
+		t.Error("the first failure is none")
+	}
+	tr.tried(a, refused, false, now)
+	if !tr.fails(a, refused) || tr.fails(a, &Error{Class: ClassQuota, Err: errors.New("403")}) || tr.fails(firewallAction(Create, 1), refused) {
+		t.Error("only the same reason for the same wish is no news")
 	}
 }
