@@ -206,19 +206,32 @@ func (w *Writer) Yielded() (by Token, yielded bool) {
 }
 
 // HoldsMost reports whether more than half of the members may be written by this
-// instance: it may then write what belongs to no member. Of two instances that is
-// true of one at most.
-func (w *Writer) HoldsMost(now time.Time) bool {
+// instance, or half of them with the first by name: it may then write what belongs to
+// no member. Of two instances that count the same members it is true of one at most.
+// Those that are gone for good, as everybody reads in Git, do not count.
+func (w *Writer) HoldsMost(now time.Time, gone ...string) bool {
 	w.mu.Lock()
-	claims := slices.Collect(maps.Values(w.claims))
+	claims := maps.Clone(w.claims)
 	w.mu.Unlock()
-	held := 0
-	for _, c := range claims {
-		if c.Verdict(now).Action == Write {
-			held++
+	held := map[string]bool{}
+	for name, c := range claims {
+		if !slices.Contains(gone, name) {
+			held[name] = c.Verdict(now).Action == Write
 		}
 	}
-	return 2*held > len(claims)
+	return isMost(held)
+}
+
+// isMost reports whether more than half of the members are held, or half of them with
+// the first by name.
+func isMost(held map[string]bool) bool {
+	n := 0
+	for _, holds := range held {
+		if holds {
+			n++
+		}
+	}
+	return 2*n > len(held) || n > 0 && 2*n == len(held) && held[slices.Min(slices.Collect(maps.Keys(held)))]
 }
 
 // Changed rings when verdicts, the token or findings may be others.

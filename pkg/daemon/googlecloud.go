@@ -3,7 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,7 +27,8 @@ import (
 // federation that wants them. The loop owns it; nothing of it waits.
 type googleCloud struct {
 	newCloud func(project string) gcp.Cloud
-	mayWrite func() bool // nil: only look
+	mayWrite func() bool  // nil: only look
+	gone     atomic.Value // of []string: the clusters that are declared lost
 	secrets  gcp.KeyReader
 	log      *zap.Logger
 	changed  <-chan struct{} // of the keeper; nil while there is none
@@ -36,6 +42,10 @@ type googleCloud struct {
 	// was seen.
 	once bool
 	seen gcp.State
+
+	// behind is what was left on Compute Engine since the start, by project: nobody
+	// looks after it any more.
+	behind map[string]federation.Finding
 }
 
 // newGoogleCloud makes what keeps the load balancers. Compute Engine is asked only
@@ -43,7 +53,10 @@ type googleCloud struct {
 func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
 	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.kubeconfig.Connection, d.options.Version}, log: d.log, once: readOnly}
 	if claims := d.claims; claims != nil && !readOnly {
-		g.mayWrite = func() bool { return claims.HoldsMost(time.Now()) }
+		g.mayWrite = func() bool {
+			gone, _ := g.gone.Load().([]string)
+			return claims.HoldsMost(time.Now(), gone...)
+		}
 	}
 	return g
 }
@@ -52,13 +65,20 @@ func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
 // ends the keeping, and leaves what is there as it is.
 func (g *googleCloud) want(ctx context.Context, in gcp.Input) {
 	if g.once || in.Federation.GCP == nil || in.Federation.GCP.LoadBalancer == federation.LoadBalancerSharedUID {
-		g.end()
+		g.leave()
 		return
 	}
 	if g.keeper == nil || g.project != in.Federation.GCP.Project {
-		g.end()
+		g.leave()
 		g.begin(ctx, in.Federation.GCP.Project)
 	}
+	var gone []string
+	for _, c := range in.Federation.Clusters {
+		if c.Lost {
+			gone = append(gone, c.Name)
+		}
+	}
+	g.gone.Store(gone)
 	g.keeper.Want(&in)
 }
 
@@ -69,7 +89,46 @@ func (g *googleCloud) begin(ctx context.Context, project string) {
 		Log: g.log.With(zap.String("project", project)),
 	})
 	g.project, g.keeper, g.changed = project, keeper, keeper.Changed()
+	delete(g.behind, project)
 	g.running.Go(func() { keeper.Run(ctx) })
+}
+
+// leave ends the keeping where another way was chosen, or another project, and notes
+// what stays there.
+func (g *googleCloud) leave() {
+	if g.keeper == nil {
+		return
+	}
+	if f, stays := leftBehind(g.project, g.keeper.State().Balancers); stays {
+		if g.behind == nil {
+			g.behind = map[string]federation.Finding{}
+		}
+		g.behind[g.project] = f
+	}
+	g.end()
+}
+
+// leftBehind says which load balancers stay as they are in a project; false where
+// there are none.
+func leftBehind(project string, balancers []federation.Balancer) (federation.Finding, bool) {
+	var serving []string
+	for _, b := range balancers {
+		if b.Address != "" {
+			serving = append(serving, fmt.Sprintf("%s/%s at %s", b.Ingress.Namespace, b.Ingress.Name, b.Address))
+		}
+	}
+	if len(serving) == 0 {
+		return federation.Finding{}, false
+	}
+	shown := strings.Join(serving[:min(3, len(serving))], ", ")
+	if more := len(serving) - 3; more > 0 {
+		shown += fmt.Sprintf(" and %d more", more)
+	}
+	return federation.Finding{
+		ID: "cloud", Severity: federation.SeverityWarning,
+		Message: fmt.Sprintf("fedsync no longer looks after the load balancers in project %s, and leaves them as they are: %s; they serve the endpoints that they have", project, shown),
+		Remedy:  "move DNS first, then delete what bears fedsync's mark there; or restore spec.gcp in " + federation.FileName,
+	}, true
 }
 
 func (g *googleCloud) end() {
@@ -82,10 +141,14 @@ func (g *googleCloud) end() {
 
 // state returns what is known of Compute Engine; zero where nobody looks.
 func (g *googleCloud) state() gcp.State {
-	if g.keeper == nil {
-		return g.seen
+	state := g.seen
+	if g.keeper != nil {
+		state = g.keeper.State()
 	}
-	return g.keeper.State()
+	for _, project := range slices.Sorted(maps.Keys(g.behind)) {
+		state.Findings = append(slices.Clip(state.Findings), g.behind[project])
+	}
+	return state
 }
 
 // wait returns when everything has ended, after ctx did.

@@ -46,6 +46,15 @@ func withoutKey(s Spec) Spec {
 	return s
 }
 
+// yield cuts the calls that are under way where this instance may write no longer:
+// another one may begin. What they did shows in the next look.
+func (k *Keeper) yield() {
+	if k.work.cut != nil && len(k.work.running) > 0 && !k.mayWrite() {
+		k.work.cut()
+		k.work.cut = nil
+	}
+}
+
 // work is what is being done: a plan, as far as it is to be executed, and the calls
 // under way, of this plan and of those before it. The goroutine of Run owns it.
 type work struct {
@@ -55,7 +64,9 @@ type work struct {
 	succeeded map[int]bool
 	plan      int // number of the plan
 
-	running  map[ID]call  // under way
+	running  map[ID]call // under way
+	ctx      context.Context
+	cut      func()       // ends ctx, of the calls under way; nil after that
 	outcomes chan outcome // room for all of them: who calls never waits
 	calls    sync.WaitGroup
 }
@@ -64,6 +75,7 @@ type work struct {
 type call struct {
 	plan   int
 	action Action
+	repair bool // it puts back what was as it is wanted when it began
 }
 
 // outcome is what came of one action.
@@ -171,12 +183,17 @@ func (k *Keeper) begin(ctx context.Context) {
 		if _, running := w.running[a.ID]; running || w.begun[i] || !w.due[i] || !allOf(w.succeeded, a.After) {
 			continue
 		}
-		plan := w.plan
-		w.begun[i], w.running[a.ID] = true, call{plan, a}
-		k.tries.begins(a)
+		if w.cut == nil {
+			w.ctx, w.cut = context.WithCancel(ctx) //nolint:fatcontext // one for the calls of several plans
+		}
+		plan, ctx := w.plan, w.ctx
+		w.begun[i], w.running[a.ID] = true, call{plan, a, k.tries.isRepair(a)}
 		w.calls.Go(func() {
 			began := time.Now()
 			err := k.cloud.Do(ctx, a)
+			if err != nil && ctx.Err() != nil {
+				err = ctx.Err() // it was cut, which says nothing of the resource
+			}
 			w.outcomes <- outcome{plan: plan, at: i, action: a, took: time.Since(began), err: err}
 		})
 	}
@@ -186,13 +203,19 @@ func (k *Keeper) begin(ctx context.Context) {
 // plan and those before it or of those before it, it is time for another look.
 func (k *Keeper) finished(ctx context.Context, o outcome) {
 	w := &k.work
+	repair := w.running[o.action.ID].repair
 	delete(w.running, o.action.ID)
-	k.deeds.add(deedOf(o))
-	k.told(o)
-	k.tries.tried(o.action, o.err, time.Now())
-	if o.err == nil && o.action.Verb == Detach {
+	cut := errors.Is(o.err, context.Canceled)
+	if (o.err == nil || cut) && o.action.Verb == Detach {
 		k.left[o.action.Want.Mark.Cluster] = time.Now()
 	}
+	if cut {
+		k.again = true // it may have been done all the same
+		return
+	}
+	k.deeds.add(deedOf(o))
+	k.told(o)
+	k.tries.tried(o.action, o.err, repair, time.Now())
 	if o.plan == w.plan && o.err == nil {
 		w.succeeded[o.at] = true
 	}
@@ -220,8 +243,7 @@ func (k *Keeper) told(o outcome) {
 	switch {
 	case o.err == nil:
 		k.log.Info("changed on Compute Engine", fields...)
-	case errors.Is(o.err, context.Canceled):
-	case classOf(o.err).passes():
+	case classOf(o.err).passes() || k.tries.fails(a, o.err):
 		k.log.Debug("not changed on Compute Engine yet", append(fields, zap.Error(o.err))...)
 	default:
 		k.log.Warn("not changed on Compute Engine", append(fields, zap.Error(o.err))...)

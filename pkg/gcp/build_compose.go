@@ -64,7 +64,7 @@ func (b *builder) compose(p *servicePort) {
 	p.observed, p.exists = ownSpec[Service](b, p.id)
 	earlier := b.seen.Resources[p.id].Mark
 	p.mark = Mark{
-		Federation: b.owner.Federation, Source: b.owner.Source, Service: p.key, Rated: earlier.Rated,
+		Federation: b.owner.Federation, Source: b.owner.Source, Service: p.key, Rated: b.past(earlier.Rated),
 	}
 	var leavers []*clusterView
 	for _, c := range b.clusters {

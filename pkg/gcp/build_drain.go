@@ -22,7 +22,7 @@ const (
 func (b *builder) drain(p *servicePort, leavers []*clusterView, earlier Mark) {
 	rest := b.serving(p)
 	for _, c := range leavers {
-		since := earlier.Draining[c.name]
+		since := b.past(earlier.Draining[c.name])
 		ended := !since.IsZero() && b.in.Now.Sub(since) >= (drainSeconds+drainMargin)*time.Second
 		switch b.judgeDrain(p, c, rest) {
 		case drainOver:
@@ -42,6 +42,16 @@ func (b *builder) drain(p *servicePort, leavers []*clusterView, earlier Mark) {
 			}
 		}
 	}
+}
+
+// past returns a time that a mark has, unless it is yet to come: then the clock was
+// wrong when it was written, or is now, and nobody waits for it. That it is zero says
+// that nothing is known.
+func (b *builder) past(at time.Time) time.Time {
+	if at.After(b.in.Now.Add(time.Minute)) {
+		return time.Time{}
+	}
+	return at
 }
 
 // drainVerdict says how it goes on with a cluster that leaves.

@@ -60,17 +60,37 @@ func (b *builder) readNodes(c *clusterView) {
 		}
 	}
 	b.reportNodes(c, unknown, homeless)
-	b.pace(c, present, func(e nodeEndpoint) leaveReason {
-		key := nodeEndpoint{zone: e.zone, instance: e.instance}
-		if e.instance == "" {
-			key = nodeEndpoint{address: e.address}
+	gone := 0
+	for e := range present {
+		if _, exists := byMachine[machineOf(e)]; !exists {
+			gone++
 		}
-		n, exists := byMachine[key]
+	}
+	// A cluster that was rebuilt, or restored from a backup, has few of its Nodes at
+	// first.
+	manyGone := gone > 2 && gone*2 > len(present)
+	if manyGone {
+		b.warnCluster(c, fmt.Sprintf("has no Nodes for %d of its %d endpoints: they leave a few at a time", gone, len(present)),
+			"none, where its nodes were replaced; else see whether its nodes register (kubectl get nodes)")
+	}
+	b.pace(c, present, func(e nodeEndpoint) leaveReason {
+		n, exists := byMachine[machineOf(e)]
+		if !exists && manyGone {
+			return leaveNotReady // the machine may well serve on: the probes tell
+		}
 		if exists && e.instance == "" && c.cluster.Zone != "" && c.cluster.Zone != e.zone {
 			return leaveExcluded // it moves to a group of another zone
 		}
 		return b.judgeEndpoint(n, exists, e, manyNotReady)
 	})
+}
+
+// machineOf is the key of an endpoint by which its node is found.
+func machineOf(e nodeEndpoint) nodeEndpoint {
+	if e.instance == "" {
+		return nodeEndpoint{address: e.address}
+	}
+	return nodeEndpoint{zone: e.zone, instance: e.instance}
 }
 
 // present returns the endpoints that the groups of a cluster have, or why they are

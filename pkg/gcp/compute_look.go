@@ -19,7 +19,8 @@ type listing struct {
 }
 
 // Look lists what there is and keeps what concerns the scope: what bears the owner's
-// mark, what has a name that may be wanted, and what uses an address of either. A kind
+// mark, what has a name that may be wanted, what uses an address of either, and the
+// forwarding rules of a federation of the same name from elsewhere. A kind
 // is Complete only if every page of every zone was read.
 func (c *Compute) Look(ctx context.Context, scope Scope) Observed {
 	seen := Observed{
@@ -34,6 +35,7 @@ func (c *Compute) Look(ctx context.Context, scope Scope) Observed {
 	}
 	work.Go(func() { seen.Machines, machineErrors = c.lookMachines(ctx, scope) })
 	work.Wait()
+	c.doubt(ctx, listings, scope.Owner)
 
 	for _, l := range listings {
 		seen.Complete[l.kind] = l.err == nil
@@ -80,7 +82,8 @@ func (c *Compute) keep(seen *Observed, listings []listing, scope Scope) {
 	}
 	for _, r := range byKind[KindRule] {
 		rule, _ := r.Spec.(Rule)
-		if _, known := seen.Resources[rule.Address]; known {
+		_, known := seen.Resources[rule.Address]
+		if sibling := r.Mark.Federation == scope.Owner.Federation && r.Mark.Federation != ""; known || sibling {
 			seen.Resources[r.ID] = r
 		}
 	}

@@ -26,6 +26,25 @@ const (
 	soonBurst  = 60  // calls at once, as when a load balancer is new
 )
 
+// staleHealth is how long the last answer counts while there are none.
+const staleHealth = 5 * time.Minute
+
+// failures says of how many pairs the health cannot be had, since when and why.
+func (w *healthWatch) failures() (pairs int, since time.Time, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.pairs {
+		if a.err == nil {
+			continue
+		}
+		pairs++
+		if since.IsZero() || a.failing.Before(since) {
+			since, err = a.failing, a.err
+		}
+	}
+	return pairs, since, err
+}
+
 // pair is a group behind a backend service.
 type pair struct{ service, group ID }
 
@@ -46,6 +65,8 @@ type asked struct {
 	content  string // of the group and the service, when it was last watched
 	health   GroupHealth
 	answered bool
+	err      error     // why it was not answered last
+	failing  time.Time // since when
 	next     time.Time
 	pause    time.Duration // before next; healthInterval for one that is asked in turn
 	under    bool          // a call is under way
@@ -102,7 +123,7 @@ func (w *healthWatch) known() map[ID]map[ID]GroupHealth {
 	defer w.mu.Unlock()
 	all := map[ID]map[ID]GroupHealth{}
 	for p, a := range w.pairs {
-		if !a.answered {
+		if !a.answered || a.err != nil && time.Since(a.failing) > staleHealth {
 			continue
 		}
 		if all[p.service] == nil {
@@ -183,6 +204,13 @@ func (w *healthWatch) answer(p pair, health GroupHealth, err error, now time.Tim
 	a.under = false
 	before, answered := a.health, a.answered
 	well := false
+	switch {
+	case err != nil && a.err == nil:
+		a.failing = now
+	case err == nil:
+		a.failing = time.Time{}
+	}
+	a.err = err
 	if err == nil {
 		health.At = now
 		a.health, a.answered = health, true

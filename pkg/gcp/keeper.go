@@ -25,6 +25,9 @@ const (
 	// health of single groups changes is gathered for newsGap.
 	thinkGap = 100 * time.Millisecond
 	newsGap  = time.Second
+	// thinkShare bounds what thinking costs: of a large federation, whose facts change
+	// all the time, one part in so many of a processor.
+	thinkShare = 12
 )
 
 // KeeperOptions say what a Keeper works with.
@@ -60,6 +63,7 @@ type Keeper struct {
 	looked time.Time // when the last look began
 	again  bool      // a look is due as soon as lookGap has passed
 	think  bool      // there are facts that were not
+	rested time.Time // until then facts gather, after a thought that took long
 	seen   Observed  // by the last look; without Health
 	scope  Scope     // of the last look
 	health *healthWatch
@@ -69,6 +73,8 @@ type Keeper struct {
 	survey survey
 	tries  tries
 	deeds  deeds
+	silent silent
+	copies []ID                 // what bears our mark and is not ours
 	left   map[string]time.Time // by cluster, when endpoints last left
 	since  map[federation.ObjectRef]time.Time
 }
@@ -78,7 +84,7 @@ func NewKeeper(o KeeperOptions) *Keeper {
 	k := &Keeper{
 		cloud: o.Cloud, mayWrite: o.MayWrite, log: o.Log, started: time.Now(),
 		wanted: make(chan struct{}, 1), news: make(chan struct{}, 1), changed: make(chan struct{}, 1),
-		left: map[string]time.Time{}, since: map[federation.ObjectRef]time.Time{},
+		left: map[string]time.Time{}, since: map[federation.ObjectRef]time.Time{}, silent: silent{},
 		keys: newKeys(o.Keys), tries: newTries(), work: newWork(),
 	}
 	if k.mayWrite == nil {
@@ -114,6 +120,11 @@ func (k *Keeper) Run(ctx context.Context) {
 	defer beside.Wait()
 	beside.Go(func() { k.health.run(ctx) })
 	defer k.work.calls.Wait()
+	defer func() {
+		if k.work.cut != nil {
+			k.work.cut()
+		}
+	}()
 	clock := time.NewTicker(thinkGap)
 	defer clock.Stop()
 	var news time.Time // the first that was not thought through
@@ -143,13 +154,14 @@ func (k *Keeper) Run(ctx context.Context) {
 
 // step looks, or thinks, where that is due.
 func (k *Keeper) step(ctx context.Context) {
+	k.yield()
 	since := time.Since(k.looked)
 	interval := lookInterval
 	if k.work.active() {
 		interval = workInterval
 	}
 	due := since >= interval || since >= lookGap && (k.again || k.tries.retries(k.looked, time.Now()))
-	if !due && !k.think {
+	if !due && (!k.think || time.Now().Before(k.rested)) {
 		return
 	}
 	in := k.newest()
@@ -167,12 +179,19 @@ func (k *Keeper) step(ctx context.Context) {
 		k.again = true
 		return
 	}
+	began := time.Now()
+	defer func() { k.rested = restAfter(began, time.Now()) }()
 	s := k.decide(in)
 	asks := k.asksMore(s)
 	k.again = k.again || asks || k.mayWrite() && k.work.differs(s.planned, k.tries.due(s.planned, in.Now))
 	if !asks {
 		k.keep(s) // else a look, in a moment, says more
 	}
+}
+
+// restAfter is until when nothing is thought again after a thought.
+func restAfter(began, ended time.Time) time.Time {
+	return ended.Add((thinkShare - 1) * ended.Sub(began))
 }
 
 // newest returns the input to work on, with what this process knows beside it.
@@ -247,7 +266,9 @@ func (k *Keeper) look(ctx context.Context, in *Input) bool {
 	if !k.seen.At.IsZero() {
 		keepUnread(&seen, k.seen)
 	}
+	k.copies = disown(&seen, ownerOf(in))
 	k.seen = seen
+	k.silent.note(k.seen.Errors, in.Now)
 	if k.complete() {
 		k.read = seen.At
 	}
@@ -310,6 +331,21 @@ func keepUnread(now *Observed, earlier Observed) {
 			now.Resources[id] = r
 		}
 	}
+}
+
+// disown takes our mark from what has a name that fedsync does not give: somebody
+// copied a resource of ours with its description. It returns what that is.
+func disown(seen *Observed, owner Owner) []ID {
+	var copies []ID
+	for id, r := range seen.Resources {
+		if owner.owns(r.Mark) && !owner.gives(id) {
+			r.Description, r.Mark = r.Mark.text(), Mark{}
+			seen.Resources[id] = r
+			copies = append(copies, id)
+		}
+	}
+	slices.SortFunc(copies, ID.Compare)
+	return copies
 }
 
 func ownerOf(in *Input) Owner { return Owner{in.Federation.Name, in.Source} }

@@ -30,7 +30,12 @@ type keyEntry struct {
 	pair   KeyPair
 	digest string    // of tls.crt in all members
 	retry  time.Time // after a failure
+	tries  int       // that failed in a row: each asks another member
 }
+
+// keysTimeout is how long a look waits for certificates: what a member does not hand
+// out in time is left to a later one.
+const keysTimeout = 10 * time.Second
 
 func newKeys(reader KeyReader) *keys { return &keys{reader: reader, all: map[string]keyEntry{}} }
 
@@ -52,7 +57,12 @@ func (k *keys) read(ctx context.Context, in *Input) {
 			delete(k.all, name)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
+	defer cancel()
 	for name, clusters := range named {
+		if ctx.Err() != nil {
+			return
+		}
 		k.readOne(ctx, in, name, clusters)
 	}
 }
@@ -77,15 +87,18 @@ func (k *keys) readOne(ctx context.Context, in *Input, name string, clusters []s
 		return
 	}
 	namespace, secret := splitName(name)
+	holder := holders[e.tries%len(holders)]
 	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
-	chain, key, err := k.reader.TLSSecret(ctx, clusterOf(in.Federation, holders[0]), namespace, secret)
+	chain, key, err := k.reader.TLSSecret(ctx, clusterOf(in.Federation, holder), namespace, secret)
 	switch {
 	case err != nil:
-		e.pair.Error = fmt.Sprintf("read Secret %s in %s: %v", name, holders[0], err)
-		e.retry = time.Now().Add(longPause / 10)
+		e.pair.Error = fmt.Sprintf("read Secret %s in %s: %v", name, holder, err)
+		if e.tries++; e.tries%len(holders) == 0 {
+			e.retry = time.Now().Add(longPause / 10)
+		}
 	case certDigest(chain) != digest:
-		e.pair.Error = fmt.Sprintf("Secret %s in %s has just changed", name, holders[0])
+		e.pair.Error = fmt.Sprintf("Secret %s in %s has just changed", name, holder)
 	default:
 		sum := sha256.Sum256(append(append(slices.Clone(chain), 0), key...))
 		e = keyEntry{digest: digest, pair: KeyPair{

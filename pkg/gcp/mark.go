@@ -2,7 +2,9 @@ package gcp
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -55,6 +57,11 @@ func readMark(description string) Mark {
 	var m Mark
 	if len(description) > maxDescription || json.Unmarshal([]byte(description), &m) != nil || m.Federation == "" {
 		return Mark{}
+	}
+	for _, text := range []string{m.Federation, m.Source, m.Ingress, m.Service, m.Cluster, m.Secret, m.Content} {
+		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return Mark{} // fedsync writes no such thing, and these are shown
+		}
 	}
 	return m
 }

@@ -32,6 +32,25 @@ func firewallName(o Owner, network string, n int) string {
 	return joinName("fedsync", o.Federation, tail)
 }
 
+// gives reports whether a name is one that fedsync gives to the owner's resources of
+// this kind. An address may have any: the user chooses it.
+func (o Owner) gives(id ID) bool {
+	head := "fedsync-" + shortDigest(o.Federation, o.Source)
+	switch id.Kind {
+	case KindAddress:
+		return true
+	case KindFirewall:
+		head = joinName("fedsync", o.Federation, "00000000")
+		head = strings.TrimSuffix(head, "-00000000")
+	case KindHealthCheck, KindGroup, KindService, KindURLMap, KindCertificate, KindHTTPProxy, KindHTTPSProxy, KindRule:
+	}
+	rest, ok := strings.CutPrefix(id.Name, head+"-")
+	return ok && digestAtEnd.MatchString("-"+rest)
+}
+
+// digestAtEnd is how the names end that fedsync gives.
+var digestAtEnd = regexp.MustCompile(`-[0-9a-f]{8}$`)
+
 // joinName joins three parts with hyphens and shortens the middle one until the name
 // fits.
 func joinName(head, readable, tail string) string {

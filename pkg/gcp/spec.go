@@ -1,5 +1,10 @@
 package gcp
 
+import (
+	"fmt"
+	"io"
+)
+
 // Address is a global static IPv4 address.
 type Address struct {
 	IP string // observed; never compared
@@ -115,14 +120,16 @@ type Certificate struct {
 // Secret is text that never shows: not in an error, a log or a report.
 type Secret string
 
-// String hides the secret.
-func (Secret) String() string { return "(hidden)" }
+const hidden = "(hidden)"
 
-// GoString hides it from %#v.
-func (Secret) GoString() string { return "(hidden)" }
+// String hides the secret.
+func (Secret) String() string { return hidden }
+
+// Format hides it from every verb of fmt.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, hidden) }
 
 // MarshalText hides it from JSON.
-func (Secret) MarshalText() ([]byte, error) { return []byte("(hidden)"), nil }
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // Proxy is a target proxy: for HTTP, or for HTTPS where its ID says so.
 type Proxy struct {

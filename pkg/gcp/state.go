@@ -43,10 +43,10 @@ func (k *Keeper) keep(s sight) {
 		Done:      k.deeds.newest(),
 		Settled:   s.planned.Settled && k.complete() && !s.want.drains(),
 	}
+	last := k.state // only this goroutine writes it: to compare takes no lock
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	last := k.state
 	k.state = next
+	k.mu.Unlock()
 	news := last.Known() != next.Known()
 	last.Looked, last.Calls = next.Looked, next.Calls // that we looked again is no news
 	if news || !reflect.DeepEqual(last, next) {

@@ -29,8 +29,7 @@ const (
 type tries struct {
 	failed  map[string]failed // by action
 	repairs map[ID]*repairs
-	settled map[ID]string   // what each resource was wanted to be when it last was so
-	begun   map[string]bool // by action under way, whether it puts something back
+	settled map[ID]string // what each resource was wanted to be when it last was so
 }
 
 type failed struct {
@@ -50,7 +49,7 @@ type repairs struct {
 }
 
 func newTries() tries {
-	return tries{failed: map[string]failed{}, repairs: map[ID]*repairs{}, settled: map[ID]string{}, begun: map[string]bool{}}
+	return tries{failed: map[string]failed{}, repairs: map[ID]*repairs{}, settled: map[ID]string{}}
 }
 
 // wish identifies what an action wants.
@@ -104,18 +103,13 @@ func (t *tries) retries(since, now time.Time) bool {
 	return false
 }
 
-// begins takes down that an action is begun. Whether it puts something back is known
-// now: a look may see what came of it before the answer arrives.
-func (t *tries) begins(a Action) { t.begun[key(a)] = t.isRepair(a) }
-
-// tried takes down what came of an action.
-func (t *tries) tried(a Action, err error, now time.Time) {
+// tried takes down what came of an action. Whether it was a repair is told by what was
+// known when it began: a look may have shown meanwhile what it did.
+func (t *tries) tried(a Action, err error, repair bool, now time.Time) {
 	k := key(a)
-	repair, begun := t.begun[k]
-	delete(t.begun, k)
 	if err == nil {
 		delete(t.failed, k)
-		if repair || !begun && t.isRepair(a) {
+		if repair {
 			t.repaired(a, now)
 		}
 		return
@@ -128,6 +122,12 @@ func (t *tries) tried(a Action, err error, now time.Time) {
 	f.times++
 	f.until = now.Add(pause(classOf(err), f.times))
 	t.failed[k] = f
+}
+
+// fails reports whether an action has failed before for the same reason.
+func (t *tries) fails(a Action, err error) bool {
+	f, known := t.failed[key(a)]
+	return known && f.wish == wish(a) && classOf(f.err) == classOf(err)
 }
 
 func pause(c Class, times int) time.Duration {

@@ -31,7 +31,7 @@ func TestWhatFailedPausesUntilTheWishChanges(t *testing.T) {
 	a := firewallAction(Create, 30061)
 	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
 		want *= time.Second
-		tr.tried(a, &Error{Class: ClassRetry, Err: errors.New("503")}, now)
+		tr.tried(a, &Error{Class: ClassRetry, Err: errors.New("503")}, tr.isRepair(a), now)
 		if len(tr.due(planOf(a), now.Add(want-time.Millisecond))) != 0 {
 			t.Fatalf("failure %d: due before %s", i+1, want)
 		}
@@ -40,7 +40,7 @@ func TestWhatFailedPausesUntilTheWishChanges(t *testing.T) {
 			t.Fatalf("failure %d: not due after %s", i+1, want)
 		}
 	}
-	tr.tried(a, &Error{Class: ClassForbidden, Err: errors.New("403")}, now)
+	tr.tried(a, &Error{Class: ClassForbidden, Err: errors.New("403")}, tr.isRepair(a), now)
 	if len(tr.due(planOf(a), now.Add(time.Minute))) != 0 {
 		t.Error("what is forbidden is tried again after a minute")
 	}
@@ -57,7 +57,7 @@ func TestWhatFailedPausesUntilTheWishChanges(t *testing.T) {
 func TestWhatDependsOnAPauseWaitsToo(t *testing.T) {
 	tr, now := newTries(), time.Unix(1000, 0)
 	a := firewallAction(Create, 30061)
-	tr.tried(a, errors.New("503"), now)
+	tr.tried(a, errors.New("503"), tr.isRepair(a), now)
 	b := Action{Verb: Create, ID: ID{Kind: KindService, Name: "s"}, After: []int{0}}
 	c := Action{Verb: Create, ID: ID{Kind: KindURLMap, Name: "u"}, After: []int{1}}
 	d := Action{Verb: Create, ID: ID{Kind: KindHealthCheck, Name: "h"}}
@@ -78,7 +78,7 @@ func TestAFightEndsAfterThreeRepairs(t *testing.T) {
 			p := planOf(a)
 			tr.saw(p, wantedOf(a), now)
 			if len(tr.due(p, now)) == 1 {
-				tr.tried(a, nil, now)
+				tr.tried(a, nil, tr.isRepair(a), now)
 				repaired++
 			}
 		}

@@ -3,6 +3,8 @@ package gcp
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +34,21 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 			Remedy:  remedyOf(e.Err),
 		})
 	}
+	if n, since, err := k.health.failures(); n > 0 && s.in.Now.Sub(since) >= troubleGrace {
+		all = append(all, federation.Finding{
+			ID: idCloud, Severity: federation.SeverityWarning,
+			Message: fmt.Sprintf("the health of %d endpoint groups cannot be asked for: %v", n, err),
+			Remedy:  remedyOf(err),
+		})
+	}
+	all = append(all, siblings(s)...)
+	if len(k.copies) > 0 {
+		all = append(all, federation.Finding{
+			ID: idCloud, Severity: federation.SeverityNote,
+			Message: fmt.Sprintf("%s: the description is fedsync's, and the name is not: it is taken for a copy that somebody made, and left alone", idList(k.copies)),
+			Remedy:  "none, if it is wanted; give it another description",
+		})
+	}
 	for _, f := range k.tries.failures() {
 		if classOf(f.err).passes() && f.times < 5 {
 			continue
@@ -47,6 +64,46 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 		})
 	}
 	return all
+}
+
+// siblings notes load balancers of a federation of the same name from another
+// repository, branch or path: those of this one, if that is where it was.
+func siblings(s sight) []federation.Finding {
+	var found []ID
+	for id, r := range s.seen.Resources {
+		if id.Kind == KindRule && r.Mark.Federation == s.want.Owner.Federation && r.Mark.Source != s.want.Owner.Source {
+			found = append(found, id)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	slices.SortFunc(found, ID.Compare)
+	return []federation.Finding{{
+		ID: idCloud, Severity: federation.SeverityNote,
+		Message: fmt.Sprintf("%s: made for a federation of this name from another repository, branch or path, and left as it is", idList(found)),
+		Remedy:  "none, if that is still in use; if this federation was moved, move DNS to its new addresses, and then delete the former load balancers by hand",
+	}}
+}
+
+// silent says since when something cannot be read, by what it is.
+type silent map[string]time.Time
+
+// note takes the errors of a look, and gives each the time of the first of its kind.
+func (u silent) note(errs []LookError, now time.Time) {
+	failing := map[string]bool{}
+	for i := range errs {
+		e := &errs[i]
+		failing[e.What] = true
+		if _, known := u[e.What]; !known {
+			u[e.What] = now
+			if !e.Since.IsZero() {
+				u[e.What] = e.Since
+			}
+		}
+		e.Since = u[e.What]
+	}
+	maps.DeleteFunc(u, func(what string, _ time.Time) bool { return !failing[what] })
 }
 
 func (k *Keeper) severity(since, now time.Time) federation.Severity {

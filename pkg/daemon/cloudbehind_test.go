@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/gcp"
+)
+
+// emptyCloud has nothing.
+type emptyCloud struct{ gcp.Cloud }
+
+func (emptyCloud) Look(context.Context, gcp.Scope) gcp.Observed {
+	return gcp.Observed{At: time.Now(), Resources: map[gcp.ID]gcp.Resource{}, Complete: map[gcp.Kind]bool{}}
+}
+
+// Load balancers that nobody looks after any more are named, until somebody does again.
+func TestLoadBalancersThatAreLeftAreNamed(t *testing.T) {
+	all := []federation.Balancer{{Ingress: federation.ObjectRef{Kind: "Ingress", Namespace: "default", Name: "web"}, Address: "192.0.2.1"}}
+	f, stays := leftBehind("shop", all)
+	if !stays || !strings.Contains(f.Message, "default/web at 192.0.2.1") || !strings.Contains(f.Message, "project shop") {
+		t.Errorf("finding %v: %+v", stays, f)
+	}
+	if _, stays = leftBehind("shop", []federation.Balancer{{}}); stays {
+		t.Error("what was never made is said to stay")
+	}
+	g := &googleCloud{
+		newCloud: func(string) gcp.Cloud { return emptyCloud{} }, log: zap.NewNop(),
+		behind: map[string]federation.Finding{"shop": f},
+	}
+	if found := g.state().Findings; len(found) != 1 {
+		t.Errorf("findings without a keeper: %v", found)
+	}
+	in := func(project string) gcp.Input {
+		return gcp.Input{Federation: &federation.Federation{Name: "web", GCP: &federation.GCP{
+			Project: project, LoadBalancer: federation.LoadBalancerNodePorts,
+		}}}
+	}
+	g.want(t.Context(), in("other"))
+	if found := g.state().Findings; len(found) == 0 || found[len(found)-1].Message != f.Message {
+		t.Errorf("findings with another project: %v", found)
+	}
+	g.want(t.Context(), in("shop"))
+	g.wait()
+	if found := g.state().Findings; len(found) != 0 {
+		t.Errorf("findings of a project that is looked after: %v", found)
+	}
+}
