@@ -21,6 +21,7 @@ func TestLifeOfALoadBalancer(t *testing.T) {
 		run  func(*cloudWorld)
 	}{
 		{"an Ingress of Google's controller moves", (*cloudWorld).moves},
+		{"certificates are renewed", (*cloudWorld).servesTLS},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(newCloudWorld(t, s)) })
 	}
