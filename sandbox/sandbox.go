@@ -36,6 +36,7 @@ type Options struct {
 	Nodes    int // per cluster
 	Forge    bool
 	GCP      *GCP    // nil: no stand-in for Compute Engine, and nodes answer nothing
+	NoGLBC   bool    // nobody stands in for GLBC: a test plays it
 	Faulty   bool    // the kubeconfig leads through proxies of package faults
 	Webhook  Webhook // registered with the forge if it has a URL
 	Dir      string  // everything is kept in it, and it is removed at the end; empty means a new temporary one
@@ -115,7 +116,9 @@ func (s *Sandbox) up(ctx context.Context) error {
 	if err := s.writeKubeconfigs(); err != nil {
 		return err
 	}
-	s.say("ingresses of class gce get addresses from a stand-in, which asks no Compute Engine and makes no load balancer")
+	if !s.options.NoGLBC {
+		s.say("ingresses of class gce get addresses from a stand-in, which asks no Compute Engine and makes no load balancer")
+	}
 	repository := filepath.Join(s.dir, "repository.git")
 	if err := initRepository(ctx, s.dir, repository); err != nil {
 		return err
@@ -270,7 +273,9 @@ func (s *Sandbox) subjects() control.Subjects {
 // beside plays what a cluster has beside its control plane.
 func (s *Sandbox) beside(ctx context.Context, c *cluster.Cluster) {
 	var playing sync.WaitGroup
-	playing.Go(func() { s.standIn(ctx, c) })
+	if !s.options.NoGLBC {
+		playing.Go(func() { s.standIn(ctx, c) })
+	}
 	if s.machines != nil {
 		playing.Go(func() { s.playNodes(ctx, c) })
 	}

@@ -24,6 +24,12 @@ func WithOperationTime(slowest time.Duration) Option {
 	return func(o *options) { o.more = append(o.more, "--operation-time", slowest.String()) }
 }
 
+// WithoutGLBC leaves the stand-in for Google's ingress controller out of the clusters,
+// for a test that plays it.
+func WithoutGLBC() Option {
+	return func(o *options) { o.more = append(o.more, "--no-glbc") }
+}
+
 // GCP is a stand-in for Compute Engine. The methods with a testing.TB fail the test
 // when the sandbox does not do what they ask, so they belong to the goroutine that
 // runs the test.
@@ -123,6 +129,14 @@ func (g *GCP) History(tb testing.TB) map[string][]gcetest.Change {
 	var history map[string][]gcetest.Change
 	g.control(tb, http.MethodGet, "/history", nil, &history)
 	return history
+}
+
+// Snapshot returns what there is now.
+func (g *GCP) Snapshot(tb testing.TB) gcetest.Snapshot {
+	tb.Helper()
+	var all gcetest.Snapshot
+	g.control(tb, http.MethodGet, "/snapshot", nil, &all)
+	return all
 }
 
 // Fault is a fault in force.

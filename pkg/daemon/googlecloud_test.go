@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,13 +14,8 @@ import (
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
-
-// cloudPatience is how long a load balancer may take: two cores play all machines of
-// all clusters, and their load balancer.
-const cloudPatience = 2 * time.Minute
 
 // All clusters stand behind one address, some of them elsewhere than on Google Cloud,
 // and nothing that happens to one of them takes the address away. The long form has
@@ -36,7 +30,7 @@ func TestOneAddressThatNoClusterCanTakeDown(t *testing.T) {
 	d := w.start()
 
 	pushed := time.Now()
-	w.push(nil)
+	w.push()
 	report := w.served(d)
 	took := time.Since(pushed)
 	address := report.Balancers[0].Address
@@ -65,11 +59,13 @@ func TestOneAddressThatNoClusterCanTakeDown(t *testing.T) {
 	})
 	t.Run("a member elsewhere is drained", func(t *testing.T) {
 		drained := w.cloud.Outside[0]
-		w.push(map[string]bool{drained: true})
+		w.said[drained] = "drain: true"
+		w.push()
 		w.awaitTraffic(d, drained, federation.TrafficDrained)
 		clients.unharmed(t)
 		clients.silent(t, drained)
-		w.push(nil)
+		delete(w.said, drained)
+		w.push()
 		w.awaitTraffic(d, drained, federation.TrafficServing)
 		clients.unharmed(t)
 	})
@@ -104,100 +100,6 @@ func TestOneAddressThatNoClusterCanTakeDown(t *testing.T) {
 	w.stood()
 }
 
-// cloudWorld is a world whose federation stands behind a load balancer.
-type cloudWorld struct {
-	*world
-
-	cloud *sandboxtest.GCP
-}
-
-func newCloudWorld(t *testing.T, s *sandboxtest.Sandbox) *cloudWorld {
-	w := &cloudWorld{world: newWorld(t, s), cloud: s.GCP(t)}
-	w.cfg.GCPEndpoint = w.cloud.Endpoint
-	w.cfg.GCPRate = 1000 // what is measured is not the limit
-	return w
-}
-
-// push pushes the federation with its app, some of its clusters drained.
-func (w *cloudWorld) push(drained map[string]bool) {
-	var clusters strings.Builder
-	for _, c := range w.sandbox.Clusters() {
-		fmt.Fprintf(&clusters, "  - {name: %s, drain: %t", c, drained[c])
-		if slices.Contains(w.cloud.Outside, c) {
-			clusters.WriteString(", zone: europe-west1-b")
-		}
-		clusters.WriteString("}\n")
-	}
-	file := fmt.Sprintf(`apiVersion: fedsync.dev/v1alpha1
-kind: Federation
-metadata: {name: %s}
-spec:
-  gcp: {project: %s, network: %s}
-  clusters:
-%s  apps:
-  - {name: web, path: apps/web}
-`, w.name, w.cloud.Project, w.cloud.Network, clusters.String())
-	w.repo.Push("push", map[string]string{
-		"fedsync.yaml":          file,
-		"apps/web/service.yaml": w.service(),
-		"apps/web/web.yaml":     w.replicaSet(2),
-		"apps/web/ingress.yaml": w.ingress(),
-	})
-}
-
-// served waits until the newest commit is a success, which it is when every cluster
-// takes traffic.
-func (w *cloudWorld) served(d *ran) *status.Report {
-	w.t.Helper()
-	var report *status.Report
-	within(w.t, cloudPatience, "every cluster takes traffic", func() string {
-		report = d.reports.newest()
-		switch {
-		case report == nil || report.Revision.SHA != w.repo.Head():
-			return "no report"
-		case report.State != status.Success:
-			return w.describe(report)
-		case len(report.Balancers) != 1 || report.Balancers[0].Address == "":
-			return "no address"
-		}
-		return ""
-	})
-	return report
-}
-
-func (w *cloudWorld) describe(r *status.Report) string {
-	text := describe(r)
-	for _, b := range r.Balancers {
-		text += fmt.Sprintf("  %s %s complete %t refused %q\n", b.Ingress, b.Address, b.Complete, b.Refused)
-		for _, c := range b.Clusters {
-			text += fmt.Sprintf("    %s %s %d/%d %s\n", c.Cluster, c.State, c.Healthy, c.Endpoints, c.Reason)
-		}
-	}
-	if r.Cloud != nil {
-		text += fmt.Sprintf("  cloud %s, pending %v\n", r.Cloud.Error, r.Cloud.Pending)
-	}
-	return text
-}
-
-func (w *cloudWorld) awaitTraffic(d *ran, cluster string, want federation.TrafficState) {
-	w.t.Helper()
-	within(w.t, cloudPatience, fmt.Sprintf("%s is %s", cluster, want), func() string {
-		r := d.reports.newest()
-		for _, b := range r.Balancers {
-			if c, ok := b.Cluster(cluster); ok && c.State == want {
-				return ""
-			}
-		}
-		return w.describe(r)
-	})
-}
-
-// writing are the calls that change something, without those that attach and detach
-// endpoints.
-func (w *cloudWorld) mutations() []gcetest.Call {
-	return slices.DeleteFunc(w.cloud.Calls(w.t), func(c gcetest.Call) bool { return !changes(c) })
-}
-
 // writtenOnce holds the walk to its bar: every resource is written once, within twice
 // the operation times on the longest path.
 func (w *cloudWorld) writtenOnce(took time.Duration) {
@@ -221,37 +123,6 @@ func (w *cloudWorld) writtenOnce(took time.Duration) {
 	w.t.Logf("from the push to traffic in all clusters %s; the longest path of operations takes %s", took.Round(time.Millisecond), path)
 }
 
-// shownInEveryCluster waits until kubectl get ingress shows the address everywhere.
-func (w *cloudWorld) shownInEveryCluster(address string) {
-	w.t.Helper()
-	for _, cluster := range w.sandbox.Clusters() {
-		eventually(w.t, "the Ingress in "+cluster+" shows "+address, func() string {
-			u := w.get(cluster, "Ingress", "web")
-			ingresses, _, _ := unstructured.NestedSlice(u.Object, "status", "loadBalancer", "ingress")
-			if got := fmt.Sprint(ingresses); got != fmt.Sprintf("[map[ip:%s]]", address) {
-				return got
-			}
-			return ""
-		})
-	}
-}
-
-// answeredBy asks the address until every cluster has answered.
-func (w *cloudWorld) answeredBy(address string, clusters []string) {
-	w.t.Helper()
-	missing := slices.Clone(clusters)
-	eventually(w.t, "every cluster answers at "+address, func() string {
-		response, err := w.cloud.Get(w.t, "http://"+address+"/")
-		if err != nil {
-			return err.Error()
-		}
-		_ = response.Body.Close()
-		by := response.Header.Get("X-Cluster")
-		missing = slices.DeleteFunc(missing, func(c string) bool { return c == by })
-		return strings.Join(missing, " ")
-	})
-}
-
 // idle holds that nothing is changed while nothing happens, and prints what is read.
 func (w *cloudWorld) idle() {
 	w.t.Helper()
@@ -265,15 +136,6 @@ func (w *cloudWorld) idle() {
 		}
 	}
 	w.t.Logf("idle: %d reads in %s", len(calls), rest)
-}
-
-// unchanged holds that Compute Engine has been told nothing since.
-func (w *cloudWorld) unchanged(t *testing.T, before []gcetest.Call) {
-	t.Helper()
-	after := w.mutations()
-	for _, c := range after[min(len(before), len(after)):] {
-		t.Errorf("%s %s was called", c.Method, c.Name)
-	}
 }
 
 // unrelated makes an Ingress that the cluster's own controller serves, and deletes it.
@@ -343,8 +205,3 @@ func (w *cloudWorld) stood() {
 		}
 	}
 }
-
-var reading = regexp.MustCompile(`\.(get|list|aggregatedList|wait|getHealth|listNetworkEndpoints|listInstances|validate|testIamPermissions)$`)
-
-// changes reports whether a call changes something.
-func changes(c gcetest.Call) bool { return !reading.MatchString(c.Method) }

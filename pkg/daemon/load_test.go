@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// clients ask an address 200 times a second, each request on its own, and take down
+// clients ask an address many times a second, each request on its own, and take down
 // which cluster answered and what failed.
 type clients struct {
 	t      *testing.T
@@ -30,19 +30,24 @@ type clients struct {
 
 const loadInterval = 5 * time.Millisecond // 200 a second
 
+// load asks an address for its page.
 func (w *cloudWorld) load(address string) *clients {
+	return w.loadBy(w.cloud.Client(), "http://"+address+"/", loadInterval)
+}
+
+// loadBy asks for a page by a client, once in an interval.
+func (w *cloudWorld) loadBy(client *http.Client, url string, interval time.Duration) *clients {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	c := &clients{t: w.t, cancel: cancel, answered: map[string]int{}, last: map[string]time.Time{}}
-	client := w.cloud.Client()
 	c.ended.Go(func() {
-		clock := time.NewTicker(loadInterval)
+		clock := time.NewTicker(interval)
 		defer clock.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-clock.C:
-				c.ended.Go(func() { c.ask(ctx, client, "http://"+address+"/") })
+				c.ended.Go(func() { c.ask(ctx, client, url) })
 			}
 		}
 	})

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -11,10 +12,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,6 +50,7 @@ type world struct {
 	grace     time.Duration      // of the diagnosis; the usual one when zero
 	front     *sandboxtest.Front // proxies between the daemons and the clusters; nil for none
 	change    func(*Daemon)      // of each daemon before it runs; nil for none
+	logs      *lockedBuffer      // gets what the daemons log, every level of it; nil for nobody
 	watch     func(*loop)        // told of each daemon's loop before it runs; nil for nobody
 }
 
@@ -245,7 +249,33 @@ func (w *world) startWith(cfg *Config) *ran {
 }
 
 // log is shown where the test fails.
-func (w *world) log() *zap.Logger { return zaptest.NewLogger(w.t, zaptest.Level(zap.InfoLevel)) }
+func (w *world) log() *zap.Logger {
+	log := zaptest.NewLogger(w.t, zaptest.Level(zap.InfoLevel))
+	if w.logs == nil {
+		return log
+	}
+	kept := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(w.logs), zap.DebugLevel)
+	return zap.New(zapcore.NewTee(log.Core(), kept))
+}
+
+// lockedBuffer may be written by many.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
 
 // await waits until the newest report is as wanted: the question gives what is
 // missing, and nothing when nothing is.

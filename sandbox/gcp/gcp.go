@@ -12,6 +12,7 @@
 //	POST   /faults       a [Fault] as JSON       → {"id":1}
 //	DELETE /faults/1     ends it; /faults: all
 //	GET    /calls        the log of calls, as gcetest.Call; DELETE empties it
+//	GET    /snapshot     what there is now, as gcetest.Snapshot
 //	GET    /history      what was changed in each resource, as gcetest.Change
 package gcp
 

@@ -28,6 +28,7 @@ func newControl(server *gcetest.Server) http.Handler {
 	mux.HandleFunc("DELETE /gcp/faults/{id}", c.remove)
 	mux.HandleFunc("GET /gcp/calls", func(w http.ResponseWriter, _ *http.Request) { answer(w, server.Calls()) })
 	mux.HandleFunc("DELETE /gcp/calls", func(w http.ResponseWriter, _ *http.Request) { server.ResetCalls(); answer(w, struct{}{}) })
+	mux.HandleFunc("GET /gcp/snapshot", func(w http.ResponseWriter, _ *http.Request) { answer(w, server.Snapshot()) })
 	mux.HandleFunc("GET /gcp/history", func(w http.ResponseWriter, _ *http.Request) { answer(w, server.History()) })
 	return mux
 }

@@ -106,6 +106,7 @@ func upCommand() *cobra.Command {
 	flags.IntVar(&engine.Outside, "outside", 0, "how many clusters, the last ones, have machines that are not of Compute Engine")
 	flags.DurationVar(&engine.OperationTime, "operation-time", 300*time.Millisecond, "how long the slowest operations of Compute Engine take; the others take a share of it")
 	flags.DurationVar(&engine.ProbeInterval, "probe-interval", 250*time.Millisecond, "how often load balancers probe nodes, whatever health checks say; 0 does as they say")
+	flags.BoolVar(&options.NoGLBC, "no-glbc", false, "have nobody stand in for Google's ingress controller in the clusters")
 	flags.StringVar(&options.Webhook.URL, "webhook-url", "", "loopback URL that the forge is to tell of pushes")
 	flags.StringVar(&options.Webhook.Secret, "webhook-secret", "", "what the forge signs those calls with")
 	flags.StringVar(&options.Dir, "dir", "", "folder to keep everything in, new or empty; removed at the end (default: a new temporary one)")
