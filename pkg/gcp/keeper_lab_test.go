@@ -143,7 +143,8 @@ func (l *lab) settle() time.Duration {
 	began := time.Now()
 	for time.Since(began) < 30*time.Minute {
 		time.Sleep(time.Second)
-		if l.keeper.State().Settled && l.wire.quiet() >= l.quiet {
+		// A state from before says nothing: the first look may have had to be repeated.
+		if s := l.keeper.State(); s.Settled && !s.Looked.Before(began) && l.wire.quiet() >= l.quiet {
 			return time.Since(began) - l.wire.quiet()
 		}
 	}
