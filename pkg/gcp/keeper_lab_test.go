@@ -161,8 +161,10 @@ func (l *lab) settle() time.Duration {
 	began := time.Now()
 	for time.Since(began) < 30*time.Minute {
 		time.Sleep(time.Second)
+		// A state from before says nothing: the first look may have had to be repeated.
 		keeper, wire := l.current()
-		if quiet := min(wire.quiet(), time.Since(began)); keeper.State().Settled && quiet >= l.quiet {
+		quiet := min(wire.quiet(), time.Since(began))
+		if s := keeper.State(); s.Settled && !s.Looked.Before(began) && quiet >= l.quiet {
 			return time.Since(began) - quiet
 		}
 	}

@@ -177,10 +177,7 @@ func (p *pass) addresses(i int) map[federation.ObjectRef]string {
 	case !facts.IngressesKnown:
 		return nil
 	case !p.Federation.Balances():
-		if slices.ContainsFunc(facts.Ingresses, isShown) {
-			return map[federation.ObjectRef]string{} // what was shown ends with the load balancers
-		}
-		return nil
+		return nil // a load balancer that was made stays, and so does its address
 	case !p.Facts.BalancersKnown:
 		return nil
 	}

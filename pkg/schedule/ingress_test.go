@@ -286,7 +286,7 @@ func TestAClusterShowsTheAddressOfTheIngressesThatAreOurs(t *testing.T) {
 			in.Bundles[0].Objects = nil
 		}, all},
 		{"no longer in Git, and not deleted", "", "203.0.113.1", func(in *Input) { live(*in, shown); in.Bundles[0].Objects = nil }, all},
-		{"load balancers are no longer asked for", "", "203.0.113.1", func(in *Input) { live(*in, shown); in.Federation.GCP = nil }, none},
+		{"load balancers are no longer asked for", "", "203.0.113.1", func(in *Input) { live(*in, shown); in.Federation.GCP = nil }, nil},
 		{"and nothing of ours is shown", "", "203.0.113.1", func(in *Input) {
 			live(*in, federation.Ingress{ClassName: "gce", StatusBy: "glbc"})
 			in.Federation.GCP = nil
