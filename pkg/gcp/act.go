@@ -261,8 +261,7 @@ func allOf(succeeded map[int]bool, indices []int) bool {
 
 // classOf returns the class of a Cloud's error.
 func classOf(err error) Class {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
 	return ClassRetry

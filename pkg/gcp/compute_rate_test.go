@@ -115,7 +115,7 @@ func TestLookingAtManyGroupsStaysWithinTheLimit(t *testing.T) {
 			for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 				next := time.Now().Add(10 * time.Second)
 				scope.Earlier = mustLook(t, c, scope)
-				time.Sleep(time.Until(next)) //nolint:forbidigo // in a bubble
+				time.Sleep(time.Until(next))
 			}
 			made := maps.Clone(c.Calls())
 			for method, n := range before {

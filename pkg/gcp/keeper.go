@@ -285,10 +285,10 @@ func (k *Keeper) logUnread() {
 		whats = append(whats, e.What)
 	}
 	unread := strings.Join(whats, ", ")
-	switch {
-	case unread == k.unread:
+	switch unread {
+	case k.unread:
 		return
-	case unread == "":
+	case "":
 		k.log.Info("Compute Engine is read again")
 	default:
 		k.log.Warn("Compute Engine cannot be read", zap.String("error", lookError(k.seen)))

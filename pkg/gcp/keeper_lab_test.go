@@ -65,7 +65,7 @@ func newLab(t testing.TB, n int, options ...func(*gcetest.Options)) *lab {
 	l.server = gcetest.New(o)
 	l.server.AddNetwork(labProject, "default")
 	l.may.Store(true)
-	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(t.Context())) // close ends it, in order
 	l.hand, _ = compute.NewService(t.Context(), option.WithEndpoint("http://127.0.0.1/compute/v1/"), option.WithoutAuthentication(),
 		option.WithHTTPClient(&http.Client{Transport: &wire{handler: l.server.Handler()}}))
 	l.sync()
