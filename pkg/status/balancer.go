@@ -58,6 +58,7 @@ func (s *summary) balancerFindings() {
 		}
 		return
 	}
+	s.unseenBalancers()
 	for i := range s.report.Balancers {
 		b := &s.report.Balancers[i]
 		switch {
@@ -72,6 +73,21 @@ func (s *summary) balancerFindings() {
 		}
 		for _, c := range b.Clusters {
 			s.traffic(b, c)
+		}
+	}
+}
+
+// unseenBalancers waits for the load balancers of which nothing is known yet, though
+// clusters run their Ingresses: what is known of Compute Engine may be of this revision,
+// and of a plan that was made before the clusters' facts were known.
+func (s *summary) unseenBalancers() {
+	if s.Plan == nil || s.Federation == nil || !s.Federation.Balances() {
+		return
+	}
+	for _, d := range s.Plan.Ingresses {
+		runs := slices.ContainsFunc(d.Clusters, func(c federation.IngressClass) bool { return c.Basis != federation.ClassUnknown })
+		if s.balancer[d.Ingress] == nil && runs {
+			s.incomplete(&Balancer{Balancer: federation.Balancer{Ingress: d.Ingress, App: d.App, File: d.File}})
 		}
 	}
 }
