@@ -50,7 +50,11 @@ func (w *cloudWorld) leaves() {
 	w.web = absent
 	d.live(w.push())
 	within(w.t, cloudPatience, "nothing but the address is left", func() string {
-		return strings.Join(slices.DeleteFunc(w.marked(), func(name string) bool { return name == "address "+w.namespace }), " ")
+		left := slices.DeleteFunc(w.marked(), func(name string) bool { return name == "address "+w.namespace })
+		if len(left) == 0 {
+			return ""
+		}
+		return strings.Join(left, ", ") + "\n" + w.describe(d.reports.newest())
 	})
 	w.leaked()
 }

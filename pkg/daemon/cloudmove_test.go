@@ -22,6 +22,10 @@ func TestLifeOfALoadBalancer(t *testing.T) {
 	}{
 		{"an Ingress of Google's controller moves", (*cloudWorld).moves},
 		{"certificates are renewed", (*cloudWorld).servesTLS},
+		{"clusters leave", (*cloudWorld).leaves},
+		{"somebody meddles", (*cloudWorld).meddled},
+		{"another instance takes over", (*cloudWorld).yields},
+		{"a single pass", (*cloudWorld).once},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(newCloudWorld(t, s)) })
 	}

@@ -82,6 +82,7 @@ spec:
 	case "":
 	case absent:
 		delete(files, "apps/web/ingress.yaml")
+		w.repo.InWork("rm", "--quiet", "apps/web/ingress.yaml")
 	default:
 		files["apps/web/ingress.yaml"] = w.web
 	}

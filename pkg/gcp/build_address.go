@@ -92,10 +92,21 @@ func (b *builder) judgeUse(f *front, address Address) {
 	case mine || !address.InUse:
 	case !b.seen.Complete[KindRule]:
 		f.wait("who uses address " + f.address.Name + " cannot be read")
+	case b.isUser(f, address):
+		// It is being made, or was deleted a moment ago.
+	case len(address.Users) > 0:
+		f.wait(fmt.Sprintf("address %s (%s) is in use by forwarding rule %s, which cannot be read yet", f.address.Name, address.IP, listNames(address.Users)))
 	default:
 		b.refuse(f, findAddress, "", fmt.Sprintf("address %s (%s) is in use by something that is no global forwarding rule", f.address.Name, address.IP),
 			"see gcloud compute addresses describe "+f.address.Name+" --global, and release it or name another address")
 	}
+}
+
+// isUser reports whether nothing but the front's own forwarding rules has an address, by
+// their names. Kinds are listed at different moments, so that a rule may be missing.
+func (b *builder) isUser(f *front, address Address) bool {
+	own := []string{b.frontID(f, KindRule, "80").Name, b.frontID(f, KindRule, "443").Name}
+	return len(address.Users) > 0 && !slices.ContainsFunc(address.Users, func(user string) bool { return !slices.Contains(own, user) })
 }
 
 // rulesAt returns the observed forwarding rules that have an address.

@@ -234,3 +234,24 @@ func TestHTTPSAlone(t *testing.T) {
 		t.Errorf("rules: %v", rules)
 	}
 }
+
+// Addresses and forwarding rules are listed at different moments: what an address says
+// of its users may be newer than the list of rules.
+func TestAnAddressWhoseRuleIsNotListedYetIsNoConflict(t *testing.T) {
+	s := newScene(2)
+	s.annotate("kubernetes.io/ingress.global-static-ip-name", "shop")
+	s.cloud.resources[addressID("shop")] = Resource{ID: addressID("shop"), Spec: Address{IP: "192.0.2.7"}}
+	rule := s.build().Balancers[0].Rules[0]
+	user := ""
+	s.partial = func(o *Observed) {
+		o.Resources[addressID("shop")] = Resource{ID: addressID("shop"), Spec: Address{IP: "192.0.2.7", InUse: true, Users: []string{user}}}
+	}
+	user = rule.Name
+	if want := s.build(); want.Balancers[0].Refused != "" || len(want.Findings) > 0 {
+		t.Errorf("with our own rule: refused %q, findings:\n%s", want.Balancers[0].Refused, findings(want))
+	}
+	user = "website"
+	if want := s.build(); !want.Balancers[0].Waits || !strings.Contains(want.Balancers[0].Refused, "forwarding rule website") || len(want.Findings) > 0 {
+		t.Errorf("with somebody's: refused %q, waits %t, findings:\n%s", want.Balancers[0].Refused, want.Balancers[0].Waits, findings(want))
+	}
+}

@@ -18,7 +18,13 @@ func toAddress(r Resource) *compute.Address {
 }
 
 func fromAddress(a *compute.Address) Address {
-	return Address{IP: a.Address, InUse: a.Status == "IN_USE"}
+	address := Address{IP: a.Address, InUse: a.Status == "IN_USE"}
+	for _, user := range a.Users {
+		if at := strings.LastIndex(user, "/global/forwardingRules/"); at >= 0 {
+			address.Users = append(address.Users, user[strings.LastIndexByte(user, '/')+1:])
+		}
+	}
+	return address
 }
 
 func toFirewall(r Resource, spec Firewall) *compute.Firewall {

@@ -10,6 +10,9 @@ type Address struct {
 	IP string // observed; never compared
 	// InUse says that a forwarding rule has it; observed.
 	InUse bool
+	// Users are the names of the global forwarding rules that have it; observed. One
+	// that is being made stands here before it is listed.
+	Users []string
 }
 
 // Firewall is a rule that lets traffic in to the nodes.
