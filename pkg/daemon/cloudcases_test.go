@@ -64,12 +64,12 @@ func (w *cloudWorld) meddled() {
 func (w *cloudWorld) edit(h *hand) map[string]time.Time {
 	w.t.Helper()
 	s := w.cloud.Snapshot(w.t)
-	ours := func(name, description string) bool { return markIn(description).Federation == w.name }
-	firewall := s.Firewalls[slices.IndexFunc(s.Firewalls, func(r *compute.Firewall) bool { return ours(r.Name, r.Description) })]
-	check := s.HealthChecks[slices.IndexFunc(s.HealthChecks, func(r *compute.HealthCheck) bool { return ours(r.Name, r.Description) })]
-	service := s.BackendServices[slices.IndexFunc(s.BackendServices, func(r *compute.BackendService) bool { return ours(r.Name, r.Description) })]
-	urlMap := s.URLMaps[slices.IndexFunc(s.URLMaps, func(r *compute.UrlMap) bool { return ours(r.Name, r.Description) })]
-	rule := s.ForwardingRules[slices.IndexFunc(s.ForwardingRules, func(r *compute.ForwardingRule) bool { return ours(r.Name, r.Description) })]
+	ours := func(description string) bool { return markIn(description).Federation == w.name }
+	firewall := s.Firewalls[slices.IndexFunc(s.Firewalls, func(r *compute.Firewall) bool { return ours(r.Description) })]
+	check := s.HealthChecks[slices.IndexFunc(s.HealthChecks, func(r *compute.HealthCheck) bool { return ours(r.Description) })]
+	service := s.BackendServices[slices.IndexFunc(s.BackendServices, func(r *compute.BackendService) bool { return ours(r.Description) })]
+	urlMap := s.URLMaps[slices.IndexFunc(s.URLMaps, func(r *compute.UrlMap) bool { return ours(r.Description) })]
+	rule := s.ForwardingRules[slices.IndexFunc(s.ForwardingRules, func(r *compute.ForwardingRule) bool { return ours(r.Description) })]
 	group := s.EndpointGroups[slices.IndexFunc(s.EndpointGroups, func(r *compute.NetworkEndpointGroup) bool {
 		return markIn(r.Description) == mark{w.name, w.sandbox.Clusters()[1]}
 	})]
@@ -89,7 +89,7 @@ func (w *cloudWorld) edit(h *hand) map[string]time.Time {
 	)
 	at, history := map[string]time.Time{}, w.cloud.History(w.t)
 	for _, link := range []string{firewall.SelfLink, check.SelfLink, service.SelfLink, urlMap.SelfLink, rule.SelfLink, group.SelfLink} {
-		path := link[strings.Index(link, "projects/"):]
+		_, path, _ := strings.Cut(link, "/compute/v1/")
 		all := history[path]
 		at[path] = all[len(all)-1].Time
 	}

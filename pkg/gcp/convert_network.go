@@ -20,7 +20,7 @@ func toAddress(r Resource) *compute.Address {
 func fromAddress(a *compute.Address) Address {
 	address := Address{IP: a.Address, InUse: a.Status == "IN_USE"}
 	for _, user := range a.Users {
-		if at := strings.LastIndex(user, "/global/forwardingRules/"); at >= 0 {
+		if strings.Contains(user, "/global/forwardingRules/") {
 			address.Users = append(address.Users, user[strings.LastIndexByte(user, '/')+1:])
 		}
 	}
