@@ -241,5 +241,5 @@ func (w *cloudWorld) once() {
 	if err != nil || report.State != status.Success {
 		w.t.Fatalf("RunOnce = %v\n%s", err, w.describe(report))
 	}
-	w.answers(http.StatusOK, "http://"+report.Balancers[0].Address+"/", shop)
+	w.answeredBy(report.Balancers[0].Address, w.sandbox.Clusters())
 }
