@@ -51,3 +51,23 @@ func TestLoadBalancersThatAreLeftAreNamed(t *testing.T) {
 		t.Errorf("findings of a project that is looked after: %v", found)
 	}
 }
+
+// A federation without load balancers of fedsync's own needs no credentials: Compute
+// Engine is asked nothing.
+func TestComputeEngineIsAskedOnlyForLoadBalancers(t *testing.T) {
+	for name, block := range map[string]*federation.GCP{
+		"no block":  nil,
+		"None":      {Project: "shop", LoadBalancer: federation.LoadBalancerNone},
+		"SharedUID": {Project: "shop", LoadBalancer: federation.LoadBalancerSharedUID},
+	} {
+		g := &googleCloud{log: zap.NewNop(), newCloud: func(string) gcp.Cloud {
+			t.Errorf("%s: Compute Engine is asked", name)
+			return nil
+		}}
+		g.want(t.Context(), gcp.Input{Federation: &federation.Federation{Name: "web", GCP: block}})
+		if g.report() != nil {
+			t.Errorf("%s: the report speaks of Compute Engine", name)
+		}
+		g.wait()
+	}
+}

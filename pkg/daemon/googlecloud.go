@@ -64,7 +64,7 @@ func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
 // want hands over what the load balancers should be like. A federation that has none
 // ends the keeping, and leaves what is there as it is.
 func (g *googleCloud) want(ctx context.Context, in gcp.Input) {
-	if g.once || in.Federation.GCP == nil || in.Federation.GCP.LoadBalancer == federation.LoadBalancerSharedUID {
+	if g.once || !in.Federation.Balances() {
 		g.leave()
 		return
 	}
