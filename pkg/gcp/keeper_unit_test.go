@@ -94,11 +94,10 @@ func behind(services, clusters int) (Observed, []pair) {
 var paperOwner = Owner{Federation: "web", Source: "s"}
 
 // watching runs a watch over groups that are well, until a test ends.
-func watching(t *testing.T, services, clusters int) (*healthWatch, *paperCloud, []pair, *int) {
+func watching(t *testing.T, services, clusters int) (*healthWatch, *paperCloud, []pair, *atomic.Int64) {
 	t.Helper()
-	cloud, rings := newPaperCloud(), 0
-	var mu sync.Mutex
-	w := newHealthWatch(cloud, func() { mu.Lock(); rings++; mu.Unlock() })
+	cloud, rings := newPaperCloud(), new(atomic.Int64)
+	w := newHealthWatch(cloud, func() { rings.Add(1) })
 	seen, pairs := behind(services, clusters)
 	for _, p := range pairs {
 		cloud.set(p, GroupHealth{Healthy: 3})
@@ -108,7 +107,7 @@ func watching(t *testing.T, services, clusters int) (*healthWatch, *paperCloud, 
 	done := make(chan struct{})
 	go func() { defer close(done); w.run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	return w, cloud, pairs, &rings
+	return w, cloud, pairs, rings
 }
 
 func TestHealthIsAskedForInTurnWithinABudget(t *testing.T) {
@@ -141,7 +140,7 @@ func TestTheDeathOfAClusterIsSeenSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, cloud, pairs, rings := watching(t, 20, 13)
 		time.Sleep(3 * time.Minute)
-		before := *rings
+		before := rings.Load()
 		for i, p := range pairs {
 			if i%13 == 4 {
 				cloud.set(p, GroupHealth{Unhealthy: 3})
@@ -164,7 +163,7 @@ func TestTheDeathOfAClusterIsSeenSoon(t *testing.T) {
 		if took := time.Since(began); took > time.Minute {
 			t.Errorf("the failure of 20 groups of one cluster was seen after %s", took)
 		}
-		if *rings == before {
+		if rings.Load() == before {
 			t.Error("nobody was told")
 		}
 		// What stays unwell is asked about at growing intervals.
