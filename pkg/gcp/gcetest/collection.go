@@ -161,7 +161,9 @@ func eachRef(v any, path []string, at string, f func(at, ref string) string) {
 			if len(path) > 1 {
 				eachRef(item, path[1:], here, f)
 			} else if ref, ok := item.(string); ok {
-				list[i] = f(here, ref)
+				if now := f(here, ref); now != ref { // a document that is only looked at may be read beside
+					list[i] = now
+				}
 			}
 		}
 		return
