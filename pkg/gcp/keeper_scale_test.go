@@ -73,25 +73,27 @@ func TestAnIdleFederationIsQuiet(t *testing.T) {
 	})
 }
 
-// Fifty load balancers over thirteen clusters come about under the default limits.
-func TestFiftyIngressesUnderTheDefaultLimits(t *testing.T) {
-	if !longForm() {
-		t.Skip("1300 groups are filled: FEDSYNC_TEST_LONG=1 does it")
+// Many load balancers over many clusters come about under the default limits: in the
+// long form 50 over 13, which fills 1300 groups.
+func TestManyIngressesUnderTheDefaultLimits(t *testing.T) {
+	ingresses, clusters := 3, 4
+	if longForm() {
+		ingresses, clusters = 50, 13
 	}
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, 13, func(o *gcetest.Options) { o.ProbeInterval = time.Minute; o.RateLimit = 20 })
+		l := newLab(t, clusters, func(o *gcetest.Options) { o.ProbeInterval = time.Minute; o.RateLimit = 20 })
 		defer l.close()
-		l.addApps(49, false)
+		l.addApps(ingresses-1, false)
 		l.start()
 		took := l.healthy()
 		settled := l.settle()
-		if n := len(l.server.Snapshot().ForwardingRules); n != 50 {
-			t.Errorf("%d forwarding rules; want 50", n)
+		if n := len(l.server.Snapshot().ForwardingRules); n != ingresses {
+			t.Errorf("%d forwarding rules; want %d", n, ingresses)
 		}
 		mutations := 0
 		for _, changes := range l.server.History() {
 			mutations += len(changes)
 		}
-		t.Logf("50 Ingresses x 13 clusters: healthy after %s, settled %s later; %d mutations, %d calls", took, settled, mutations, l.wire.calls())
+		t.Logf("%d Ingresses x %d clusters: healthy after %s, settled %s later; %d mutations, %d calls", ingresses, clusters, took, settled, mutations, l.wire.calls())
 	})
 }
