@@ -1,13 +1,10 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -71,7 +68,7 @@ func (l *loop) lookAtCloudOnce(ctx context.Context, timeout time.Duration) {
 	in := gcp.Input{Federation: f, Source: source, Plan: l.live.plan, Facts: l.members.facts}
 	cloud := l.cloud.newCloud(f.GCP.Project)
 	p := previewCloud(ctx, cloud, in)
-	p.Observed.Health = askHealth(ctx, cloud, p)
+	p.Observed.Health = gcp.AskHealth(ctx, cloud, p.Wanted, p.Observed)
 	state := gcp.State{
 		Looked: p.Observed.At, Revision: l.live.plan.Revision, Error: lookErrors(p.Observed, timeout),
 		Findings: slices.Concat(p.Wanted.Findings, p.Planned.Findings, gcp.Survey(ctx, cloud, in, p.Planned)),
@@ -86,57 +83,10 @@ func (l *loop) lookAtCloudOnce(ctx context.Context, timeout time.Duration) {
 
 // lookErrors says what could not be read, in one line; empty where all was.
 func lookErrors(seen gcp.Observed, timeout time.Duration) string {
-	var all []string
-	for _, e := range seen.Errors {
-		all = append(all, e.What+": "+e.Err.Error())
-	}
-	if seen.At.IsZero() && len(all) == 0 {
+	if seen.At.IsZero() && len(seen.Errors) == 0 {
 		return fmt.Sprintf("no answer within %s", timeout)
 	}
-	return strings.Join(all, "; ")
-}
-
-// healthAsked is how many groups are asked for at the same time.
-const healthAsked = 8
-
-// askHealth asks every backend service for the health of its groups. What cannot be
-// asked before the context ends is not in the answer.
-func askHealth(ctx context.Context, cloud gcp.Cloud, p CloudPreview) map[gcp.ID]map[gcp.ID]gcp.GroupHealth {
-	type pair struct{ service, group gcp.ID }
-	pairs := map[pair]bool{}
-	for id, r := range p.Wanted.Resources {
-		service, ok := p.Observed.Resources[id].Spec.(gcp.Service)
-		if !ok || r.ID.Kind != gcp.KindService {
-			continue
-		}
-		for _, b := range service.Backends {
-			pairs[pair{id, b.Group}] = true
-		}
-	}
-	var mu sync.Mutex // protects health
-	health := map[gcp.ID]map[gcp.ID]gcp.GroupHealth{}
-	places := make(chan struct{}, healthAsked) // as many as ask at the same time
-	var asking sync.WaitGroup
-	for _, q := range slices.SortedFunc(maps.Keys(pairs), func(a, b pair) int {
-		return cmp.Or(a.service.Compare(b.service), a.group.Compare(b.group))
-	}) {
-		places <- struct{}{}
-		asking.Go(func() {
-			defer func() { <-places }()
-			h, err := cloud.Health(ctx, q.service, q.group)
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if health[q.service] == nil {
-				health[q.service] = map[gcp.ID]gcp.GroupHealth{}
-			}
-			health[q.service][q.group] = h
-		})
-	}
-	asking.Wait()
-	return health
+	return seen.Unread()
 }
 
 // judgeCloud makes findings of what a daemon would wait for on Google Cloud: a single

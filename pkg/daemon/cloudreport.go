@@ -5,7 +5,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// reportOf is what a report says of what is done on Google Cloud; nil where nobody
+// report is what a report says of what is done on Google Cloud; nil where nobody
 // asks Compute Engine.
 func (g *googleCloud) report() *status.Cloud {
 	if g.project == "" {

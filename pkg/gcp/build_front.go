@@ -180,6 +180,11 @@ func (b *builder) judgeFront(f *front) {
 	}
 }
 
+// beingRead reports whether a cluster may show in a moment what it is.
+func beingRead(f federation.ClusterFacts) bool {
+	return f.State == federation.ClusterPending || f.State == federation.ClusterReady && !f.Seen
+}
+
 // awaitClusters begins no load balancer before each of its clusters has been read, or
 // is known not to let itself be read: what would be made of some of them would have to
 // be changed for each of the others. Once there is one, it waits for nobody.
@@ -188,8 +193,7 @@ func (b *builder) awaitClusters(f *front) {
 		return
 	}
 	for _, name := range f.clusters {
-		c := b.byName[name]
-		if facts := c.facts; facts.State == federation.ClusterPending || facts.State == federation.ClusterReady && !facts.Seen {
+		if beingRead(b.byName[name].facts) {
 			f.wait("cluster " + name + " has not been read yet")
 		}
 	}

@@ -21,6 +21,9 @@ const (
 	workInterval = time.Minute
 	// lookGap is the least time between two looks, whatever happens.
 	lookGap = time.Second
+	// firstWait is how long the first look waits for clusters that are being read: what
+	// it has to look for follows from them.
+	firstWait = 2 * time.Second
 	// thinkGap is how soon new facts are thought through: it asks nobody. What the
 	// health of single groups changes is gathered for newsGap.
 	thinkGap = 100 * time.Millisecond
@@ -171,6 +174,9 @@ func (k *Keeper) step(ctx context.Context) {
 		return
 	}
 	if due {
+		if k.seen.At.IsZero() && time.Since(k.started) < firstWait && arrives(in) {
+			return
+		}
 		k.round(ctx, in)
 		return
 	}
@@ -187,6 +193,24 @@ func (k *Keeper) step(ctx context.Context) {
 	if !asks {
 		k.keep(s) // else a look, in a moment, says more
 	}
+}
+
+// arrives reports whether the input may be another in a moment: a cluster is being
+// read, or an object that load balancers follow from waits for that.
+func arrives(in *Input) bool {
+	for _, c := range in.Federation.Clusters {
+		if beingRead(in.Facts.Of(c.Name)) {
+			return true
+		}
+	}
+	for _, c := range in.Plan.Clusters {
+		for _, app := range c.Apps {
+			if slices.ContainsFunc(app.Withheld, func(w federation.Withheld) bool { return len(w.Waits) > 0 }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // restAfter is until when nothing is thought again after a thought.
@@ -291,7 +315,7 @@ func (k *Keeper) logUnread() {
 	case "":
 		k.log.Info("Compute Engine is read again")
 	default:
-		k.log.Warn("Compute Engine cannot be read", zap.String("error", lookError(k.seen)))
+		k.log.Warn("Compute Engine cannot be read", zap.String("error", k.seen.Unread()))
 	}
 	k.unread = unread
 }

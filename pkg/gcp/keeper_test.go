@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // From an empty project to healthy endpoints in all clusters: every resource is
@@ -42,6 +44,34 @@ func TestTheWalkFromNothingToHealthy(t *testing.T) {
 			}
 			t.Logf("%d clusters: healthy after %s (longest path %s), %d mutations, %d calls", clusters, took, longest, mutations, l.wire.calls())
 			t.Logf("%s after the start; calls: %v", time.Since(began).Round(time.Second), l.callCounts())
+		})
+	}
+}
+
+// The first look waits for clusters that are being read, and for none that never
+// answers.
+func TestTheFirstLookWaitsForClustersThatAreBeingRead(t *testing.T) {
+	for name, answers := range map[string]bool{"they answer soon": true, "one never does": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, 2)
+				defer l.close()
+				facts := l.facts["c2"]
+				l.facts["c2"] = federation.ClusterFacts{State: federation.ClusterPending}
+				l.start()
+				time.Sleep(500 * time.Millisecond)
+				if _, wire := l.current(); wire.calls() != 0 {
+					t.Errorf("%d calls before the clusters were read", wire.calls())
+				}
+				if answers {
+					l.facts["c2"] = facts
+					l.want()
+				}
+				time.Sleep(2 * time.Second)
+				if _, wire := l.current(); wire.calls() == 0 {
+					t.Error("nothing was looked at")
+				}
+			})
 		})
 	}
 }

@@ -36,7 +36,7 @@ func (k *Keeper) keep(s sight) {
 		Looked:    k.read,
 		Revision:  s.in.Plan.Revision,
 		Calls:     k.calls.lastMinute(k.cloud, s.in.Now),
-		Error:     lookError(k.seen),
+		Error:     k.seen.Unread(),
 		Balancers: k.timed(Traffic(*s.in, s.want, s.seen, s.planned), s.in.Now),
 		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s), k.survey.findings(s.planned)),
 		Pending:   withoutKeys(s.planned.Actions),
@@ -54,10 +54,10 @@ func (k *Keeper) keep(s sight) {
 	}
 }
 
-// lookError says what could not be read, in one line.
-func lookError(seen Observed) string {
+// Unread says what could not be read, and why, in one line; empty where all was.
+func (o Observed) Unread() string {
 	var all []string
-	for _, e := range seen.Errors {
+	for _, e := range o.Errors {
 		all = append(all, e.What+": "+e.Err.Error())
 	}
 	return strings.Join(all, "; ")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -71,9 +72,9 @@ type addresser struct {
 
 	mu       sync.Mutex // protects what follows
 	sending  bool
-	sent     map[federation.ObjectRef]sent // what came of it is not seen yet
-	taken    map[federation.ObjectRef]bool // from another writer, once
-	foreign  []showing                     // of the last turn
+	sent     map[federation.ObjectRef]sent      // what came of it is not seen yet
+	taken    map[federation.ObjectRef]time.Time // from another writer, once: when the Ingress was created
+	foreign  []showing                          // of the last turn
 	failed   map[federation.ObjectRef]error
 	failures int       // of all requests, in a row
 	at       time.Time // when the next may be made
@@ -83,7 +84,7 @@ func newAddresser(client dynamic.Interface, cluster string, mayWrite func() bool
 	return &addresser{
 		client: client, cluster: cluster, mayWrite: mayWrite, timeout: timeout, log: log,
 		sent:   map[federation.ObjectRef]sent{},
-		taken:  map[federation.ObjectRef]bool{},
+		taken:  map[federation.ObjectRef]time.Time{},
 		failed: map[federation.ObjectRef]error{},
 	}
 }
@@ -102,7 +103,7 @@ func (a *addresser) due(now time.Time, addresses map[federation.ObjectRef]string
 		switch before, waits := a.sent[ref]; {
 		case waits && before.covers(s, now):
 			// It is on its way to us.
-		case a.taken[ref] && s.isTakeover():
+		case s.isTakeover() && a.hasTaken(s.ingress):
 			a.foreign = append(a.foreign, s) // they would overwrite each other without end
 		default:
 			send = append(send, s)
@@ -118,6 +119,7 @@ func (a *addresser) due(now time.Time, addresses map[federation.ObjectRef]string
 			delete(a.sent, ref)
 		}
 	}
+	a.forget(live)
 	switch {
 	case len(send) == 0 || a.sending || !a.mayWrite():
 		return nil, time.Time{}
@@ -126,6 +128,33 @@ func (a *addresser) due(now time.Time, addresses map[federation.ObjectRef]string
 	}
 	a.sending = true
 	return send, time.Time{}
+}
+
+// hasTaken reports whether the status of this very Ingress was taken over before;
+// a.mu is held.
+func (a *addresser) hasTaken(i federation.Ingress) bool {
+	created, taken := a.taken[refOf(i)]
+	return taken && created.Equal(i.Created)
+}
+
+// forget drops what was taken over from Ingresses that are there no more; a.mu is held.
+func (a *addresser) forget(live []federation.Ingress) {
+	if len(a.taken) == 0 {
+		return
+	}
+	there := map[federation.ObjectRef]bool{}
+	for _, i := range live {
+		there[refOf(i)] = true
+	}
+	maps.DeleteFunc(a.taken, func(ref federation.ObjectRef, _ time.Time) bool { return !there[ref] })
+}
+
+// words say what a request does.
+func (s showing) words() string {
+	if s.address == "" {
+		return "address taken away"
+	}
+	return "address shown"
 }
 
 // isTakeover reports whether somebody else wrote the status.
@@ -197,11 +226,13 @@ func (a *addresser) answered(s showing, err error) (stop bool) {
 	ref := refOf(s.ingress)
 	if err == nil || apierrors.IsNotFound(err) { // one that is gone shows nothing
 		a.sent[ref] = sent{s, time.Now()}
-		a.taken[ref] = a.taken[ref] || err == nil && s.isTakeover()
+		if err == nil && s.isTakeover() {
+			a.taken[ref] = s.ingress.Created
+		}
 		delete(a.failed, ref)
 		a.failures, a.at = 0, time.Time{}
 		if err == nil {
-			a.log.Info("address shown", zap.Stringer("object", ref), zap.String("address", s.address))
+			a.log.Info(s.words(), zap.Stringer("object", ref), zap.String("address", s.address))
 		}
 		return false
 	}
