@@ -247,6 +247,7 @@ func (s *session) takeOrder(now time.Time) {
 	s.begun, s.begunAt, s.timed = newest, now, false
 	s.changes++
 	s.mu.Unlock()
+	s.Changed() // an applier that has nothing to do for it tells nothing
 }
 
 // decide opens the cluster for writing, or shuts it. An order that was made before
