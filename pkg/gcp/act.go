@@ -186,6 +186,7 @@ func (k *Keeper) begin(ctx context.Context) {
 		if w.cut == nil {
 			w.ctx, w.cut = context.WithCancel(ctx) //nolint:fatcontext // one for the calls of several plans
 		}
+		k.acted = true
 		plan, ctx := w.plan, w.ctx
 		w.begun[i], w.running[a.ID] = true, call{plan, a, k.tries.isRepair(a)}
 		w.calls.Go(func() {

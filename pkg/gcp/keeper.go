@@ -66,6 +66,7 @@ type Keeper struct {
 	looked time.Time // when the last look began
 	again  bool      // a look is due as soon as lookGap has passed
 	think  bool      // there are facts that were not
+	acted  bool      // something was begun since the last look, or under way at that time
 	rested time.Time // until then facts gather, after a thought that took long
 	seen   Observed  // by the last look; without Health
 	scope  Scope     // of the last look
@@ -189,6 +190,9 @@ func (k *Keeper) step(ctx context.Context) {
 	defer func() { k.rested = restAfter(began, time.Now()) }()
 	s := k.decide(in)
 	asks := k.asksMore(s)
+	if !asks && !k.acted && since < lookGap && k.mayWrite() {
+		k.take(ctx, s, nil) // what was seen is as new as another look would be
+	}
 	k.again = k.again || asks || k.mayWrite() && k.work.differs(s.planned, k.tries.due(s.planned, in.Now))
 	if !asks {
 		k.keep(s) // else a look, in a moment, says more
@@ -261,6 +265,7 @@ func (k *Keeper) decide(in *Input) sight {
 func (k *Keeper) round(ctx context.Context, in *Input) {
 	k.looked, k.again, k.think = time.Now(), false, false
 	busy := k.work.busy()
+	k.acted = len(busy) > 0
 	var s sight
 	for range 2 { // which names are wanted may follow from the machines that a look reads
 		if !k.look(ctx, in) {
@@ -272,6 +277,11 @@ func (k *Keeper) round(ctx context.Context, in *Input) {
 	}
 	k.keep(s)
 	k.tries.saw(s.planned, s.want, s.in.Now)
+	k.take(ctx, s, busy)
+}
+
+// take begins what is to be done. Busy is what was under way when the look began.
+func (k *Keeper) take(ctx context.Context, s sight, busy map[ID]call) {
 	k.work.take(s.planned, k.tries.due(s.planned, s.in.Now), busy)
 	k.begin(ctx)
 }
