@@ -40,7 +40,7 @@ cluster refuses it, 2 when the cluster does not answer.`,
   fedsync restore gce-us-east1b apps/ReplicaSet/web/nginx --federation web`,
 		Args: cobra.RangeArgs(1, 2),
 	}
-	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupClusters, daemon.GroupLog)
+	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
 	quiet(cmd)
 	name := cmd.Flags().String("federation", "", "the federation's name, instead of reading it from the repository")
 	list := cmd.Flags().Bool("list", false, "print what is kept and put nothing back")
@@ -85,7 +85,9 @@ func newRestoration(cmd *cobra.Command, cfg *daemon.Config, cluster, name string
 	}
 	r := &restoration{cluster: cluster}
 	context := cluster
-	if name == "" {
+	if name != "" {
+		cfg.Contexts = nil // they bound what a repository names, and here the operator names it
+	} else {
 		rendering, err := daemon.Render(cmd.Context(), cfg, federation.Facts{})
 		if err != nil {
 			return nil, fmt.Errorf("%w\nwith --federation NAME no repository is read", err)

@@ -43,6 +43,8 @@ type Config struct {
 	Instance        string
 	AllowNamespaces []string
 	AllowKinds      []string
+	Contexts        []string
+	StatusContexts  []string
 	Concurrency     int
 	RequestTimeout  time.Duration
 	ProbeInterval   time.Duration
@@ -107,6 +109,8 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 	if slices.Contains(groups, GroupPolicy) {
 		fs.StringSliceVar(&c.AllowNamespaces, "allow-namespaces", nil, "the only namespaces the repository may touch (default: all)")
 		fs.StringSliceVar(&c.AllowKinds, "allow-kinds", nil, "the only kinds the repository may touch, as KIND or KIND.GROUP (default: all)")
+		fs.StringSliceVar(&c.Contexts, "contexts", nil, "the only contexts of the kubeconfig the repository may name, as patterns in which * stands for any text; set it where committers are not operators of all clusters in the kubeconfig (default: all)")
+		fs.StringSliceVar(&c.StatusContexts, "status-contexts", []string{"fedsync", "fedsync/*"}, "the only contexts of commit statuses the repository may ask for, as patterns; another is posted as fedsync/FEDERATION or, where that is not allowed either, as fedsync")
 	}
 	if slices.Contains(groups, GroupClusters) {
 		fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "kubeconfig with a context for each member cluster (default: $KUBECONFIG, else ~/.kube/config); re-read when it changes")

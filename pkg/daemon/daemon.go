@@ -136,7 +136,7 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	kube, err := newKubeconfig(cfg.Kubeconfig, o.Log)
+	kube, err := newKubeconfig(cfg, o.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ type Examination struct {
 // same. It also asks every cluster what our credentials allow. It changes nothing.
 func Examine(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*Examination, error) {
 	e := &Examination{Repository: source.Redact(cfg.Repository)}
-	_, kubeErr := newKubeconfig(cfg.Kubeconfig, log)
+	_, kubeErr := newKubeconfig(cfg, log)
 	if kubeErr != nil {
 		e.find(federation.Finding{
 			ID: "D01", Severity: federation.SeverityError, Message: kubeErr.Error(),

@@ -11,7 +11,7 @@ import (
 // besides the loop, as for what adoption overwrote. It has no source and no
 // instance, so it is not for Apply. It asks the cluster nothing yet.
 func NewApplier(cfg *Config, federation, context string, o Options) (*apply.Applier, error) {
-	kube, err := newKubeconfig(cfg.Kubeconfig, o.Log)
+	kube, err := newKubeconfig(cfg, o.Log)
 	if err != nil {
 		return nil, err
 	}

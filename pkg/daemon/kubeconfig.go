@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/fedsync/fedsync/internal/glob"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
 	"github.com/fedsync/fedsync/pkg/member"
@@ -26,6 +27,7 @@ import (
 // changed. Safe for concurrent use.
 type kubeconfig struct {
 	rules *clientcmd.ClientConfigLoadingRules
+	only  []string // patterns of the contexts that may be named; none for all
 	log   *zap.Logger
 
 	mu     sync.Mutex // protects what follows
@@ -37,12 +39,12 @@ type kubeconfig struct {
 	plugins map[string]*member.Plugin // by digest of what they are called with
 }
 
-// newKubeconfig loads the file at path, or what kubectl would load when path is
-// empty.
-func newKubeconfig(path string, log *zap.Logger) (*kubeconfig, error) {
+// newKubeconfig loads the file that the settings name, or what kubectl would load
+// where they name none.
+func newKubeconfig(cfg *Config, log *zap.Logger) (*kubeconfig, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = path
-	k := &kubeconfig{rules: rules, log: log, plugins: map[string]*member.Plugin{}}
+	rules.ExplicitPath = cfg.Kubeconfig
+	k := &kubeconfig{rules: rules, only: cfg.Contexts, log: log, plugins: map[string]*member.Plugin{}}
 	k.load()
 	return k, k.err
 }
@@ -100,6 +102,9 @@ func (k *kubeconfig) Err() error {
 
 // Connection gives the way to the cluster of a context.
 func (k *kubeconfig) Connection(name string) (member.Connection, error) {
+	if !k.allows(name) {
+		return member.Connection{}, fmt.Errorf("context %q is not allowed here: it matches no pattern of the operator's setting --contexts", name)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	context, ok := k.config.Contexts[name]
@@ -166,7 +171,7 @@ func (k *kubeconfig) Servers(clusters []federation.Cluster) map[string]string {
 	servers := make(map[string]string, len(clusters))
 	for _, c := range clusters {
 		context := k.config.Contexts[c.Context]
-		if context == nil {
+		if context == nil || !k.allows(c.Context) {
 			continue
 		}
 		if server := k.config.Clusters[context.Cluster]; server != nil && server.Server != "" {
@@ -176,6 +181,12 @@ func (k *kubeconfig) Servers(clusters []federation.Cluster) map[string]string {
 		}
 	}
 	return servers
+}
+
+// allows reports whether a repository may name a context. It is asked before the
+// context is looked for: a refusal must not tell whether there is one.
+func (k *kubeconfig) allows(context string) bool {
+	return len(k.only) == 0 || glob.MatchAny(k.only, context)
 }
 
 func (k *kubeconfig) files() string {

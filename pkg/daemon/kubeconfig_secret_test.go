@@ -26,7 +26,7 @@ users:
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k, err := newKubeconfig(file, zap.NewNop())
+	k, err := newKubeconfig(&Config{Kubeconfig: file}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

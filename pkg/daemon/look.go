@@ -72,7 +72,7 @@ func rendering(ctx context.Context, cfg *Config, snapshot federation.Snapshot, f
 		Federation: f,
 		Snapshot:   snapshot,
 		Plan:       plan,
-		Findings:   slices.Concat(findings, plan.Findings),
+		Findings:   slices.Concat(statusContexts(cfg.StatusContexts).settle(f, snapshot.Files), findings, plan.Findings),
 	}, nil
 }
 

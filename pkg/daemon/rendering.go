@@ -33,6 +33,7 @@ const stoppedInARow = 2
 // None of its methods waits for a file to be read or an object to be rendered.
 type renderings struct {
 	render renderFunc
+	allow  statusContexts
 	load   bell.Bell // there is something to load
 	begin  bell.Bell // there is something to render
 	news   bell.Bell // for the loop: take has something
@@ -57,7 +58,8 @@ type (
 
 		federation *federation.Federation
 		err        error
-		context    string // of the commit status, where the file is refused
+		context    string               // of the commit status, where the file is refused
+		policy     []federation.Finding // what the operator does not grant it
 	}
 	// begun are the bundles of one cluster while others are still being rendered.
 	begun struct {
@@ -74,8 +76,8 @@ type (
 	}
 )
 
-func newRenderings(render renderFunc) *renderings {
-	return &renderings{render: render, load: bell.New(), begin: bell.New(), news: bell.New()}
+func newRenderings(render renderFunc, allow statusContexts) *renderings {
+	return &renderings{render: render, allow: allow, load: bell.New(), begin: bell.New(), news: bell.New()}
 }
 
 // read has the fedsync.yaml of a snapshot read.
@@ -138,7 +140,7 @@ func (r *renderings) loadAll(ctx context.Context) {
 			continue // it came with the ring before
 		}
 		read := make(chan loaded, 1) // nobody may be there to take it
-		go func() { read <- load(*a) }()
+		go func() { read <- load(*a, r.allow) }()
 		late := time.NewTimer(loadTimeout)
 		select {
 		case <-ctx.Done():
@@ -156,13 +158,15 @@ func (r *renderings) loadAll(ctx context.Context) {
 	}
 }
 
-func load(a arrival) loaded {
+func load(a arrival, allow statusContexts) loaded {
 	f, err := render.Load(a.snapshot)
 	l := loaded{arrival: a, federation: f, err: err}
 	if err != nil {
 		data, _ := fs.ReadFile(a.snapshot.Files, federation.FileName) // that it is missing is the error already
-		l.context = federation.StatusContext(data)
+		l.context = federation.ReadStatusContext(data, allow.allowed)
+		return l
 	}
+	l.policy = allow.settle(f, a.snapshot.Files)
 	return l
 }
 

@@ -20,6 +20,7 @@ type revision struct {
 	federation *federation.Federation // nil where fedsync.yaml is refused
 	refusal    []federation.Finding   // why it is
 	context    string                 // of the commit status, where nothing else says
+	policy     []federation.Finding   // what the operator does not grant the file
 
 	// When it is rendered, which ends its way to the clusters.
 	bundles   []federation.Bundle
@@ -37,7 +38,7 @@ func (r *revision) sha() string {
 
 // findings are those of the stages that know the revision alone.
 func (r *revision) findings() []federation.Finding {
-	return slices.Concat(r.refusal, r.rendering, r.plan.Findings)
+	return slices.Concat(r.refusal, r.policy, r.rendering, r.plan.Findings)
 }
 
 // refusal returns a finding for each mistake in fedsync.yaml.

@@ -27,7 +27,7 @@ func Secrets(cfg *Config, plan federation.Plan, files fs.FS) []string {
 		all.file(file)
 	}
 	all.url(cfg.Repository)
-	k, err := newKubeconfig(cfg.Kubeconfig, zap.NewNop())
+	k, err := newKubeconfig(cfg, zap.NewNop())
 	if err == nil {
 		all.kubeconfig(k.config)
 	} else {

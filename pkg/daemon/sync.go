@@ -64,7 +64,7 @@ const (
 
 func newLoop(d *Daemon, readOnly bool) *loop {
 	l := &loop{Daemon: d, scheduler: schedule.New(), readOnly: readOnly, ahead: map[string]part{}}
-	l.renderings = newRenderings(d.render)
+	l.renderings = newRenderings(d.render, d.cfg.StatusContexts)
 	claims := d.claims
 	if readOnly {
 		claims = nil
@@ -179,20 +179,21 @@ func (l *loop) follow(ctx context.Context) (news bool) {
 // before ends here.
 func (l *loop) begin(step loaded) {
 	l.supersede(step.snapshot.Revision)
-	l.newest = &revision{snapshot: step.snapshot, firstSeen: step.at, earlier: l.live.sha(), federation: step.federation}
+	l.newest = &revision{snapshot: step.snapshot, firstSeen: step.at, earlier: l.live.sha(), federation: step.federation, policy: step.policy}
 	if step.err != nil {
 		l.newest.federation, l.newest.refusal, l.newest.context = nil, refusal(step.err), step.context
 		l.log.Warn("revision refused", zap.Stringer("revision", step.snapshot.Revision), zap.Error(step.err))
 	}
 }
 
-// supersede ends the commit statuses of the revision before.
+// supersede ends the commit statuses of the revision before. Those that the operator
+// allowed at the time and no longer does are left as they are.
 func (l *loop) supersede(by federation.Revision) {
 	if l.poster == nil || l.hasYielded() {
 		return
 	}
 	if l.told.SHA != "" && l.told.SHA != by.SHA {
-		l.poster.Supersede(l.told.SHA, by, l.told.Contexts...)
+		l.poster.Supersede(l.told.SHA, by, statusContexts(l.cfg.StatusContexts).granted(l.told.Contexts)...)
 	}
 }
 

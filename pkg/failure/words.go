@@ -68,7 +68,7 @@ func Remedy(class federation.FailureClass, context string) string {
 	case federation.FailureConflict:
 		return "find out who else changes the object: kubectl get --show-managed-fields"
 	case federation.FailureContext:
-		return fmt.Sprintf("add the context to the kubeconfig, or set the cluster's context in %s", federation.FileName)
+		return fmt.Sprintf("add the context to the kubeconfig, and to the setting --contexts where that is given, or set the cluster's context in %s", federation.FileName)
 	case federation.FailureFiles:
 		return "create the file that is named, readable for fedsync; it takes effect at once"
 	case federation.FailureNone:

@@ -159,6 +159,8 @@ func patternMeaning(pattern string) string {
 		return "want a zone as in europe-west1-b"
 	case "^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$":
 		return "want a lower-case letter, then letters, digits and '-', with a letter or digit at the end"
+	case "^([!-~]([ -~]*[!-~])?)?$":
+		return "want printable ASCII characters, without a space at either end"
 	case networkPattern:
 		return "want the name of a network, or projects/HOST/global/networks/NAME"
 	}

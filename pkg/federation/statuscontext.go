@@ -1,6 +1,10 @@
 package federation
 
-import "sigs.k8s.io/yaml"
+import (
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
 
 // DefaultStatusContext is the status context of a federation that asks for none.
 // A federation whose name could not be read yet is plain "fedsync".
@@ -11,10 +15,34 @@ func DefaultStatusContext(name string) string {
 	return "fedsync/" + name
 }
 
-// StatusContext gives the status context that the content of a fedsync.yaml asks
-// for, as far as it can be read: a file with mistakes in it fails its commit under
-// the context by which the forge knows it.
-func StatusContext(data []byte) string {
+// maxStatusContext is the schema's maxLength of spec.commitStatus.context, in bytes.
+const maxStatusContext = 255
+
+// ValidStatusContext reports whether a text may be the context of a commit status:
+// up to 255 printable characters of ASCII without a space at either end. A forge
+// shows it beside the contexts of others, so nothing in it may hide or pretend.
+func ValidStatusContext(context string) bool {
+	printable := func(r rune) bool { return r >= ' ' && r <= '~' }
+	return context != "" && len(context) <= maxStatusContext && strings.TrimSpace(context) == context &&
+		strings.IndexFunc(context, func(r rune) bool { return !printable(r) }) < 0
+}
+
+// StatusContext returns the context for the statuses of a federation that asks for
+// one: that, if it is valid and allowed, or else the default for the federation's
+// name, or else the plain "fedsync", which no repository can ask another for.
+func StatusContext(wanted, name string, allowed func(context string) bool) string {
+	for _, context := range []string{wanted, DefaultStatusContext(name)} {
+		if ValidStatusContext(context) && allowed(context) {
+			return context
+		}
+	}
+	return DefaultStatusContext("")
+}
+
+// ReadStatusContext returns the status context for the content of a fedsync.yaml,
+// as far as it can be read: a file with mistakes in it fails its commit under the
+// context by which the forge knows it.
+func ReadStatusContext(data []byte, allowed func(context string) bool) string {
 	var file struct {
 		Metadata struct{ Name string }
 		Spec     struct{ CommitStatus struct{ Context string } }
@@ -22,8 +50,20 @@ func StatusContext(data []byte) string {
 	if err := yaml.Unmarshal(data, &file); err != nil {
 		return DefaultStatusContext("")
 	}
-	if file.Spec.CommitStatus.Context != "" {
-		return file.Spec.CommitStatus.Context
+	return StatusContext(file.Spec.CommitStatus.Context, file.Metadata.Name, allowed)
+}
+
+// ClusterStatusContext returns the context for the status of one cluster, in a
+// federation with that context.
+func ClusterStatusContext(context, cluster string) string { return context + "/" + cluster }
+
+// StatusContextLine returns the line where a fedsync.yaml asks for its status
+// context, or of the nearest field above where it does not; 0 for a file that is no
+// YAML.
+func StatusContextLine(data []byte) int {
+	doc, _ := federationFormat.document(data)
+	if doc == nil {
+		return 0
 	}
-	return DefaultStatusContext(file.Metadata.Name)
+	return doc.Line("spec", "commitStatus", "context")
 }

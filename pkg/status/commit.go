@@ -48,7 +48,7 @@ func Commits(r Report, settings federation.CommitStatus) []Commit {
 			continue
 		}
 		commits = append(commits, Commit{
-			SHA: r.Revision.SHA, Context: context + "/" + c.Name, State: c.Outcome, Description: c.Reason,
+			SHA: r.Revision.SHA, Context: federation.ClusterStatusContext(context, c.Name), State: c.Outcome, Description: c.Reason,
 		})
 	}
 	return commits

@@ -1,0 +1,60 @@
+package daemon
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/internal/glob"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// statusContexts are the patterns of the contexts that the operator allows. The
+// forge's token is the operator's, and could set a check that others rely on.
+type statusContexts []string
+
+// allowed reports whether a repository may have statuses under a context.
+func (s statusContexts) allowed(context string) bool { return glob.MatchAny(s, context) }
+
+// granted returns those of the contexts that statuses may be posted under: besides
+// what is allowed, the plain one that stands in for all others.
+func (s statusContexts) granted(contexts []string) []string {
+	return slices.DeleteFunc(slices.Clone(contexts), func(context string) bool {
+		return context != federation.DefaultStatusContext("") && !s.allowed(context)
+	})
+}
+
+// settle makes a federation's commit statuses those that are allowed, and returns a
+// finding for each wish that is not granted. The files are those of its revision.
+func (s statusContexts) settle(f *federation.Federation, files fs.FS) []federation.Finding {
+	wanted := f.CommitStatus
+	f.CommitStatus.Context = federation.StatusContext(wanted.Context, f.Name, s.allowed)
+	var found []federation.Finding
+	if f.CommitStatus.Context != wanted.Context {
+		found = append(found, s.refusal(files, fmt.Sprintf("the commit status %q is not allowed here: it is posted as %q",
+			wanted.Context, f.CommitStatus.Context)))
+	}
+	if !wanted.PerCluster {
+		return found
+	}
+	for _, c := range f.Clusters {
+		context := federation.ClusterStatusContext(f.CommitStatus.Context, c.Name)
+		if s.allowed(context) {
+			continue
+		}
+		f.CommitStatus.PerCluster = false
+		return append(found, s.refusal(files, fmt.Sprintf("the commit status %q of a cluster is not allowed here: only %q is posted",
+			context, f.CommitStatus.Context)))
+	}
+	return found
+}
+
+func (s statusContexts) refusal(files fs.FS, message string) federation.Finding {
+	data, _ := fs.ReadFile(files, federation.FileName) // it was read before; without it there is no line
+	return federation.Finding{
+		ID: "policy", Severity: federation.SeverityError, File: federation.FileName, Line: federation.StatusContextLine(data),
+		Message: fmt.Sprintf("%s; the operator's setting --status-contexts allows: %s", message, strings.Join(s, ", ")),
+		Remedy:  "change commitStatus in " + federation.FileName + ", or let the operator of fedsync allow it",
+	}
+}
