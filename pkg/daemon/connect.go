@@ -22,7 +22,7 @@ func (d *Daemon) newMember(f *federation.Federation, c federation.Cluster, readO
 		FormerSources: former,
 		Version:       d.options.Version,
 
-		Connect: d.kubeconfig.Connection,
+		Connect: d.connect(readOnly),
 		Changed: d.changed.Ring,
 		Applied: func(took time.Duration) { d.metrics.Stage(web.StageApply, took) },
 		Change:  func(c federation.Change) { d.metrics.Changes([]federation.Change{c}) },

@@ -58,6 +58,9 @@ type Daemon struct {
 	// A test that has no minute to wait makes these shorter.
 	grace     time.Duration // how long the diagnosis waits for what may mend itself
 	lookAgain time.Duration // how often time alone makes another report
+	maxTurn   time.Duration // how long the loop may go without a turn
+
+	pulse *pulse // the loop's
 
 	events  inbox     // what source found
 	changed bell.Bell // a worker's outcome is another
@@ -162,6 +165,8 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 		reload:     bell.New(),
 		grace:      diagnose.DefaultGrace,
 		lookAgain:  lookInterval,
+		maxTurn:    maxTurn,
+		pulse:      newPulse(),
 	}, nil
 }
 
@@ -247,6 +252,7 @@ func (d *Daemon) page() http.Handler {
 		Report:    d.reports.newest,
 		Revision:  d.reports.of,
 		Revisions: d.reports.revisions,
+		Alive:     d.alive,
 		Ready:     d.ready,
 		Nudge:     d.source.Nudge,
 		WebhookSecret: func() ([]byte, error) {
@@ -259,7 +265,8 @@ func (d *Daemon) page() http.Handler {
 	})
 }
 
-// ready says why the daemon cannot do its work yet: it has read no revision.
+// ready reports why the daemon cannot do its work yet: it has read no revision. Once
+// it has, it maintains that one, whatever becomes of the repository.
 func (d *Daemon) ready() error {
 	if r := d.reports.newest(); r == nil || r.Revision.SHA == "" {
 		if r != nil && r.Source != "" {

@@ -51,7 +51,7 @@ type googleCloud struct {
 // newGoogleCloud makes what keeps the load balancers. Compute Engine is asked only
 // when a federation says so.
 func (d *Daemon) newGoogleCloud(readOnly bool) *googleCloud {
-	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.kubeconfig.Connection, d.options.Version}, log: d.log, once: readOnly}
+	g := &googleCloud{newCloud: d.compute, secrets: secretReader{d.connect(readOnly), d.options.Version}, log: d.log, once: readOnly}
 	if claims := d.claims; claims != nil && !readOnly {
 		g.mayWrite = func() bool {
 			gone, _ := g.gone.Load().([]string)

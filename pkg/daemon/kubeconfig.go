@@ -37,6 +37,7 @@ type kubeconfig struct {
 	// included.
 	content string
 	plugins map[string]*member.Plugin // by digest of what they are called with
+	said    map[string]string         // by context: why it cannot be used, as the log has it
 }
 
 // newKubeconfig loads the file that the settings name, or what kubectl would load
@@ -44,7 +45,7 @@ type kubeconfig struct {
 func newKubeconfig(cfg *Config, log *zap.Logger) (*kubeconfig, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = cfg.Kubeconfig
-	k := &kubeconfig{rules: rules, only: cfg.Contexts, log: log, plugins: map[string]*member.Plugin{}}
+	k := &kubeconfig{rules: rules, only: cfg.Contexts, log: log, plugins: map[string]*member.Plugin{}, said: map[string]string{}}
 	k.load()
 	return k, k.err
 }
@@ -103,14 +104,18 @@ func (k *kubeconfig) Err() error {
 // Connection gives the way to the cluster of a context.
 func (k *kubeconfig) Connection(name string) (member.Connection, error) {
 	if !k.allows(name) {
-		return member.Connection{}, fmt.Errorf("context %q is not allowed here: it matches no pattern of the operator's setting --contexts", name)
+		err := fmt.Errorf("context %q is not allowed here: it matches no pattern of the operator's setting --contexts", name)
+		return member.Connection{}, &contextError{words: err.Error(), err: err}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	context, ok := k.config.Contexts[name]
 	if !ok {
 		have := slices.Sorted(maps.Keys(k.config.Contexts))
-		return member.Connection{}, fmt.Errorf("context %q not in kubeconfig %s; have: %s", name, k.files(), strings.Join(have, ", "))
+		return member.Connection{}, &contextError{
+			words: fmt.Sprintf("context %q is not in fedsync's kubeconfig; fedsync's log names those that are", name),
+			err:   fmt.Errorf("context %q not in kubeconfig %s; have: %s", name, k.files(), strings.Join(have, ", ")),
+		}
 	}
 	config, err := inlined(k.config, name, context)
 	if err != nil {

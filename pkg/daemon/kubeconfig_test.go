@@ -81,8 +81,11 @@ func TestAContextMayComeLaterAndAHalfWrittenKubeconfigLosesNothing(t *testing.T)
 		"apps/web/a.yaml": w.settings("a", "1"),
 	})
 	d.await("the missing context is named", func(r *status.Report) string {
+		if said, err := json.Marshal(r); err != nil || strings.Contains(string(said), w.cfg.Kubeconfig) {
+			t.Errorf("the report has the kubeconfig's path in it: %s, %v", said, err)
+		}
 		c := clusterOf(r, late)
-		if c.State != federation.ClusterUnknown || c.Failure != federation.FailureContext || !strings.Contains(c.Error, w.cfg.Kubeconfig) {
+		if c.State != federation.ClusterUnknown || c.Failure != federation.FailureContext || !strings.Contains(c.Error, late) {
 			return "it is " + string(c.State) + " " + c.Error
 		}
 		return ""

@@ -45,6 +45,8 @@ type staged struct {
 	deaf bool
 
 	began []string // the renderings, by SHA
+	// hang holds the loop in its turn until the channel is closed; nil does not.
+	hang atomic.Pointer[chan struct{}]
 }
 
 // notebook is a forge that notes what is posted.
@@ -132,7 +134,12 @@ func stage(t *testing.T, cfg *Config) *staged {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	s.loop = newLoop(d, false)
-	s.settled = func(*status.Report) { s.inForce.Store(s.live.sha()) }
+	s.settled = func(*status.Report) {
+		s.inForce.Store(s.live.sha())
+		if letGo := s.hang.Load(); letGo != nil {
+			<-*letGo
+		}
+	}
 	s.members.claims = nil
 	s.members.newMember = func(_ *federation.Federation, c federation.Cluster) keeper {
 		return &played{name: c.Name, changed: d.changed, outcome: member.Outcome{Facts: federation.ClusterFacts{
@@ -269,9 +276,14 @@ func (s *staged) slowly(name string, takes time.Duration) {
 
 // pass lets time pass until all has come to rest.
 func (s *staged) pass(d time.Duration) *status.Report {
+	s.wait(d)
+	return s.reports.newest()
+}
+
+// wait is pass for a loop that may hang.
+func (s *staged) wait(d time.Duration) {
 	time.Sleep(d) //nolint:forbidigo // in a bubble this is how time passes
 	synctest.Wait()
-	return s.reports.newest()
 }
 
 // replicas is what each cluster was last told to run of ReplicaSet web.

@@ -93,6 +93,7 @@ func (l *loop) run(ctx context.Context) {
 	changed := bell.Bell(nil) // not listened to until pace rings
 	var took time.Duration
 	for {
+		l.pulse.beat()
 		select {
 		case <-ctx.Done():
 			return
@@ -507,9 +508,13 @@ type outcomeOf struct {
 func (l *loop) findings() []federation.Finding {
 	all := l.roll.findings()
 	if err := l.kubeconfig.Err(); err != nil {
+		message := err.Error()
+		if !l.readOnly {
+			message = "read the kubeconfig: fedsync's log says what is wrong with it" // and where it is
+		}
 		all = append(all, federation.Finding{
 			ID: "D01", Severity: federation.SeverityError,
-			Message: err.Error(), Remedy: "correct the file; until then the one before stays in use",
+			Message: message, Remedy: "correct the file; until then the one before stays in use",
 		})
 	}
 	if l.poster != nil {

@@ -26,6 +26,9 @@ type Options struct {
 	// Revisions lists what Revision knows, newest first. Abbreviations are
 	// looked up in it, and the page links to them.
 	Revisions func() []federation.Revision
+	// Alive reports why the daemon should be started anew; nil when it does its
+	// work. The error's text is shown to anybody.
+	Alive func() error
 	// Ready says why the daemon cannot do its work yet; nil when it can. The
 	// error's text is shown to anybody.
 	Ready func() error
@@ -77,7 +80,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /api/v1/report", s.serveReportJSON)
 	mux.HandleFunc("GET /api/v1/revisions/{sha}", s.serveRevisionJSON)
 	mux.HandleFunc("GET /api/", s.serveNoSuchAPI)
-	mux.HandleFunc("GET /healthz", serveHealthz)
+	mux.HandleFunc("GET /healthz", s.serveHealthz)
 	mux.HandleFunc("GET /readyz", s.serveReadyz)
 	mux.Handle("GET /metrics", s.metrics())
 	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
@@ -97,6 +100,9 @@ func (o Options) withDefaults() Options {
 	if o.Revisions == nil {
 		o.Revisions = func() []federation.Revision { return nil }
 	}
+	if o.Alive == nil {
+		o.Alive = func() error { return nil }
+	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
 	}
@@ -115,10 +121,16 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// serveHealthz says that the process lives, and no more than that.
-func serveHealthz(w http.ResponseWriter, _ *http.Request) {
+// serveHealthz answers who asks whether to start the daemon anew.
+func (s *server) serveHealthz(w http.ResponseWriter, _ *http.Request) {
+	if err := s.opts.Alive(); err != nil {
+		writeText(w, http.StatusServiceUnavailable, "not alive: "+err.Error())
+		return
+	}
 	writeText(w, http.StatusOK, "ok")
 }
+
+// serveReadyz answers who asks whether the daemon has begun its work.
 
 func (s *server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 	if err := s.opts.Ready(); err != nil {

@@ -17,7 +17,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-var errNotFetched = errors.New("fetch https://forge.example/team/web.git: connection refused")
+var (
+	errNotFetched = errors.New("fetch https://forge.example/team/web.git: connection refused")
+	errHung       = errors.New("the loop has not turned for 1m5s")
+)
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -51,6 +54,7 @@ func site(t *testing.T) Options {
 func TestEveryAddressAnswersAsItShould(t *testing.T) {
 	h := New(site(t))
 	starting := New(Options{Ready: func() error { return errNotFetched }})
+	hung := New(Options{Alive: func() error { return errHung }})
 	for _, c := range []struct {
 		name         string
 		h            http.Handler
@@ -86,6 +90,7 @@ func TestEveryAddressAnswersAsItShould(t *testing.T) {
 		{"no report yet", starting, "GET", "/api/v1/report", 503, "application/json", `{"error":`},
 		{"unknown API", h, "GET", "/api/v2", 404, "application/json", `{"error":`},
 		{"healthz", starting, "GET", "/healthz", 200, "text/plain", "ok"},
+		{"healthz of a daemon that hangs", hung, "GET", "/healthz", 503, "text/plain", "not alive: " + errHung.Error()},
 		{"readyz", h, "GET", "/readyz", 200, "text/plain", "ok"},
 		{"not ready", starting, "GET", "/readyz", 503, "text/plain", "not ready: " + errNotFetched.Error()},
 		{"metrics", h, "GET", "/metrics", 200, "text/plain", ""},
