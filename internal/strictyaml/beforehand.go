@@ -53,7 +53,7 @@ type signs struct {
 	n    int
 	flow bool // a bracket was seen: from there on commas may part values
 	sets bool // a brace was seen: from there on they may part keys without values
-	pair bool // a colon was seen since the last comma
+	pair int  // what a colon since the last comma counted for; 0 for none
 }
 
 func (c *signs) count(data []byte, i int) {
@@ -62,20 +62,21 @@ func (c *signs) count(data []byte, i int) {
 		c.flow, c.sets = true, c.sets || data[i] == '{'
 		c.n++
 	case ',':
-		if c.flow {
+		switch {
+		case c.sets:
+			c.n += 2 - c.pair // a key and a value
+		case c.flow && c.pair < 2:
 			c.n++
 		}
-		if c.sets && !c.pair {
-			c.n++
-		}
-		c.pair = false
+		c.pair = 0
 	case ':':
-		c.pair = true
 		switch {
 		case blankAt(data, i+1):
 			c.n += 2 // a key and a value
+			c.pair = 2
 		case c.flow:
 			c.n++
+			c.pair = max(c.pair, 1)
 		}
 	case '?':
 		if blankAt(data, i+1) {

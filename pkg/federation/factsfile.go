@@ -41,9 +41,9 @@ func ParseFacts(data []byte) (Facts, error) {
 		found = append(found, FileError{File: factsFile, Message: err.Error()})
 		return Facts{}, found.sorted()
 	}
-	c := checker{file: factsFile, doc: doc}
+	c := checker{mistakes{file: factsFile, doc: doc}}
 	c.facts(&file)
-	found = append(found, c.found...)
+	found = append(found, c.errors()...)
 	if len(found) > 0 {
 		return Facts{}, found.sorted()
 	}

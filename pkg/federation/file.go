@@ -38,9 +38,9 @@ func Parse(data []byte) (*Federation, error) {
 		found = append(found, FileError{File: FileName, Message: err.Error()})
 		return nil, found.sorted()
 	}
-	c := checker{file: FileName, doc: doc}
+	c := checker{mistakes{file: FileName, doc: doc}}
 	c.check(&file)
-	found = append(found, c.found...)
+	found = append(found, c.errors()...)
 	if len(found) > 0 {
 		return nil, found.sorted()
 	}
@@ -53,6 +53,8 @@ type FileError struct {
 	Line    int    // 0 where no line can be named
 	Field   string // "spec.apps[1].path"; empty for the file as a whole
 	Message string
+
+	more int // mistakes that this one stands for, and that are not told
 }
 
 // Error gives "fedsync.yaml:12: spec.apps[1].path: …".
@@ -70,7 +72,8 @@ func (e FileError) Error() string {
 	return b.String()
 }
 
-// FileErrors are all mistakes in one file, by line.
+// FileErrors are the mistakes in one file, by line: at most limit.Mistakes, and one
+// more that counts the rest.
 type FileErrors []FileError
 
 // Error gives one mistake a line.
@@ -117,20 +120,19 @@ func (e FileErrors) Findings() []Finding {
 	return all
 }
 
-func (e FileErrors) sorted() FileErrors {
-	slices.SortStableFunc(e, func(a, b FileError) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Field, b.Field), strings.Compare(a.Message, b.Message))
-	})
-	return slices.Compact(e)
-}
-
-// document reads the one document that the file may hold.
+// document reads the one document that the file may hold. What has more in it than
+// a file of this format may is not judged any further: then there is no document.
 func (f *format) document(data []byte) (*strictyaml.Document, FileErrors) {
 	var found FileErrors
 	docs, err := strictyaml.Decode(data)
 	if problems, ok := errors.AsType[strictyaml.Problems](err); ok {
 		for _, p := range problems {
 			found = append(found, FileError{File: f.file, Line: p.Line, Message: p.Message})
+		}
+	}
+	if len(docs) > 0 {
+		if tooMuch := f.tooMuch(&docs[0]); len(tooMuch) > 0 {
+			return nil, append(found, tooMuch...)
 		}
 	}
 	switch {
@@ -271,7 +273,7 @@ func (a *fileApp) app() App {
 		PruneLimit: pruneLimit(a.PruneLimit),
 	}
 	if a.ClusterSelector != nil {
-		if s, err := metav1.LabelSelectorAsSelector(a.ClusterSelector); err == nil {
+		if s, err := selectorOf(a.ClusterSelector); err == nil {
 			out.Selector = NewSelector(s)
 		}
 	}

@@ -2,29 +2,26 @@ package federation
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/fedsync/fedsync/internal/strictyaml"
+	"github.com/fedsync/fedsync/internal/limit"
 )
 
 // A checker finds the mistakes that a schema cannot express. It may see a file
 // that the schema refused, so it assumes of no value that it is there.
-type checker struct {
-	file  string // the name in errors
-	doc   *strictyaml.Document
-	found FileErrors
-}
+type checker struct{ mistakes }
 
 func (c *checker) check(f *fedsyncFile) {
 	c.annotations(f.Metadata.Annotations)
 	c.clusters(f.Spec.Clusters)
 	c.apps(f.Spec.Apps)
+	c.pairs(f)
 	if r := f.Spec.NodePorts.Range; r != "" {
 		if _, err := parseRange(r); err != nil {
 			c.problem(err.Error(), "spec", "nodePorts", "range")
@@ -59,14 +56,17 @@ func (c *checker) clusters(clusters []fileCluster) {
 		} else {
 			contexts[context] = i
 		}
-		for key, value := range cluster.Labels {
-			where := append(at("labels"), key)
-			for _, reason := range validation.IsQualifiedName(key) {
-				c.problem(fmt.Sprintf("%q is no label name: %s", key, reason), where...)
-			}
-			for _, reason := range validation.IsValidLabelValue(value) {
-				c.problem(fmt.Sprintf("%q is no label value: %s", value, reason), where...)
-			}
+		c.labels(cluster.Labels, at("labels"))
+	}
+}
+
+func (c *checker) labels(labels map[string]string, at []string) {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		for _, reason := range validation.IsQualifiedName(key) {
+			c.problem(fmt.Sprintf("%s is no label name: %s", limit.Quote(key), reason), append(at, key)...)
+		}
+		for _, reason := range validation.IsValidLabelValue(labels[key]) {
+			c.problem(fmt.Sprintf("%s is no label value: %s", limit.Quote(labels[key]), reason), append(at, key)...)
 		}
 	}
 }
@@ -81,39 +81,74 @@ func (c *checker) apps(apps []fileApp) {
 			names[app.Name] = i
 		}
 		if app.ClusterSelector != nil {
-			if _, err := metav1.LabelSelectorAsSelector(app.ClusterSelector); err != nil {
+			if _, err := selectorOf(app.ClusterSelector); err != nil {
 				c.problem(err.Error(), at("clusterSelector")...)
 			}
 		}
-		if app.Path == "" {
+		if reason := badPath(app.Path); reason != "" && app.Path != "" {
+			c.problem(limit.Quote(app.Path)+" "+reason, at("path")...)
+		}
+	}
+	c.folders(apps)
+}
+
+// folders finds apps whose folders are equal or lie in one another. In the order of
+// their paths, what lies in a folder follows it.
+func (c *checker) folders(apps []fileApp) {
+	var order []int
+	for i, app := range apps {
+		if app.Path != "" && badPath(app.Path) == "" {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(apps[a].Path+"/", apps[b].Path+"/") })
+	told := map[int]bool{}
+	var outer []int // the folders that the one at hand may lie in, each in the one before
+	for _, i := range order {
+		for len(outer) > 0 && !contains(apps[outer[len(outer)-1]].Path, apps[i].Path) {
+			outer = outer[:len(outer)-1]
+		}
+		if len(outer) == 0 {
+			outer = append(outer, i)
 			continue
 		}
-		if reason := badPath(app.Path); reason != "" {
-			c.problem(fmt.Sprintf("%q %s", app.Path, reason), at("path")...)
-			continue
+		near := outer[len(outer)-1]
+		if second := max(near, i); !told[second] {
+			told[second] = true
+			c.overlap(apps, min(near, i), second)
 		}
-		for j, other := range apps[:i] {
-			if other.Path == "" || badPath(other.Path) != "" {
-				continue
-			}
-			switch {
-			case app.Path == other.Path:
-				c.problem(fmt.Sprintf("%q is also the folder of spec.apps[%d] (%s): each app has a folder of its own", app.Path, j, other.Name), at("path")...)
-			case within(app.Path, other.Path) || within(other.Path, app.Path):
-				c.problem(fmt.Sprintf("%q overlaps with %q of spec.apps[%d] (%s): an app's folder lies in no other app's", app.Path, other.Path, j, other.Name), at("path")...)
-			}
+		if apps[near].Path != apps[i].Path {
+			outer = append(outer, i)
 		}
 	}
 }
 
+// contains says whether folder inner is folder outer or lies in it.
+func contains(outer, inner string) bool { return inner == outer || within(inner, outer) }
+
+// overlap says that the folder of an app is no other than that of one before it.
+func (c *checker) overlap(apps []fileApp, first, second int) {
+	app, other := apps[second], apps[first]
+	words := fmt.Sprintf("%s overlaps with %s of spec.apps[%d] (%s): an app's folder lies in no other app's",
+		limit.Quote(app.Path), limit.Quote(other.Path), first, other.Name)
+	if app.Path == other.Path {
+		words = fmt.Sprintf("%s is also the folder of spec.apps[%d] (%s): each app has a folder of its own", limit.Quote(app.Path), first, other.Name)
+	}
+	c.problem(words, "spec", "apps", strconv.Itoa(second), "path")
+}
+
 func (c *checker) confirmLost(f *fedsyncFile) {
-	known := make([]string, 0, len(f.Spec.Clusters))
+	names, known := make([]string, 0, len(f.Spec.Clusters)), map[string]bool{}
 	for _, cluster := range f.Spec.Clusters {
-		known = append(known, cluster.Name)
+		names = append(names, cluster.Name)
+		known[cluster.Name] = true
 	}
 	for i, name := range f.Spec.Failover.ConfirmLost {
-		if !slices.Contains(known, name) {
-			c.problem(fmt.Sprintf("there is no cluster %q%s", name, didYouMean(name, known)), "spec", "failover", "confirmLost", strconv.Itoa(i))
+		if !known[name] {
+			c.add(func() string {
+				return fmt.Sprintf("there is no cluster %s%s", limit.Quote(name), didYouMean(name, names))
+			},
+				"spec", "failover", "confirmLost", strconv.Itoa(i))
 		}
 	}
 }
@@ -134,13 +169,15 @@ func (c *checker) tags(gcp *fileGCP) {
 }
 
 func (c *checker) problem(message string, at ...string) {
-	c.found = append(c.found, FileError{File: c.file, Line: c.doc.Line(at...), Field: fieldOf(at), Message: message})
+	c.add(func() string { return message }, at...)
 }
 
 // badPath says what is wrong with the path of an app's folder; empty for
 // nothing.
 func badPath(p string) string {
 	switch {
+	case len(p) > limit.PathBytes:
+		return fmt.Sprintf("is longer than %s bytes", limit.Number(limit.PathBytes))
 	case strings.HasPrefix(p, "/"):
 		return "must be relative to the root of the repository: leave the leading slash out"
 	case strings.Contains(p, `\`):

@@ -14,6 +14,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/strictyaml"
 )
 
@@ -33,17 +34,18 @@ func Schema() []byte { return bytes.Clone(schemaJSON) }
 type format struct {
 	file     string // the name in errors
 	kind     string
+	size     size
 	schema   []byte
 	compiled func() (*jsonschema.Schema, error)
 }
 
 var (
-	federationFormat = newFormat(FileName, Kind, schemaJSON)
-	factsFormat      = newFormat(factsFile, FactsKind, factsSchemaJSON)
+	federationFormat = newFormat(FileName, Kind, federationSize, schemaJSON)
+	factsFormat      = newFormat(factsFile, FactsKind, factsSize, factsSchemaJSON)
 )
 
-func newFormat(file, kind string, schema []byte) *format {
-	return &format{file: file, kind: kind, schema: schema, compiled: sync.OnceValues(func() (*jsonschema.Schema, error) {
+func newFormat(file, kind string, size size, schema []byte) *format {
+	return &format{file: file, kind: kind, size: size, schema: schema, compiled: sync.OnceValues(func() (*jsonschema.Schema, error) {
 		url := kind + ".schema.json"
 		content, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 		if err != nil {
@@ -69,9 +71,9 @@ func (f *format) validate(doc *strictyaml.Document) FileErrors {
 	case err == nil:
 		return nil
 	case errors.As(err, &invalid):
-		v := refusals{format: f, doc: doc}
+		v := refusals{f, mistakes{file: f.file, doc: doc}}
 		v.collect(invalid)
-		return v.found
+		return v.errors()
 	default:
 		return FileErrors{{File: f.file, Message: err.Error()}}
 	}
@@ -80,29 +82,28 @@ func (f *format) validate(doc *strictyaml.Document) FileErrors {
 // refusals says in plain words what a schema refused.
 type refusals struct {
 	*format
-
-	doc   *strictyaml.Document
-	found FileErrors
+	mistakes
 }
 
 func (v *refusals) collect(e *jsonschema.ValidationError) {
 	switch k := e.ErrorKind.(type) {
 	case *kind.AnyOf:
 		// The alternatives' own complaints would contradict one another.
-		v.add(e.InstanceLocation, wantPruneLimit)
+		v.add(func() string { return wantPruneLimit }, e.InstanceLocation...)
 		return
 	case *kind.AdditionalProperties:
-		known := v.knownFields(e.SchemaURL)
 		for _, name := range k.Properties {
-			v.add(append(slices.Clone(e.InstanceLocation), name), fmt.Sprintf("unknown field %q%s", name, didYouMean(name, known)))
+			v.add(func() string {
+				return fmt.Sprintf("unknown field %s%s", limit.Quote(name), didYouMean(name, v.knownFields(e.SchemaURL)))
+			}, append(slices.Clone(e.InstanceLocation), name)...)
 		}
 	case *kind.Required:
 		for _, name := range k.Missing {
-			v.add(e.InstanceLocation, fmt.Sprintf("%q is missing", name))
+			v.add(func() string { return fmt.Sprintf("%q is missing", name) }, e.InstanceLocation...)
 		}
 	default:
 		if len(e.Causes) == 0 {
-			v.add(e.InstanceLocation, say(e))
+			v.add(func() string { return say(e) }, e.InstanceLocation...)
 		}
 	}
 	for _, cause := range e.Causes {
@@ -110,24 +111,21 @@ func (v *refusals) collect(e *jsonschema.ValidationError) {
 	}
 }
 
-func (v *refusals) add(at []string, text string) {
-	v.found = append(v.found, FileError{File: v.file, Line: v.doc.Line(at...), Field: fieldOf(at), Message: text})
-}
-
 func say(e *jsonschema.ValidationError) string {
 	switch k := e.ErrorKind.(type) {
 	case *kind.Type:
 		return fmt.Sprintf("want %s, got %s", article(k.Want), article([]string{k.Got}))
 	case *kind.Const:
-		return fmt.Sprintf("want %v, got %v", k.Want, k.Got)
+		return fmt.Sprintf("want %v, got %s", k.Want, written(k.Got))
 	case *kind.Enum:
 		want := make([]string, len(k.Want))
 		for i, w := range k.Want {
 			want[i] = fmt.Sprint(w)
 		}
-		return fmt.Sprintf("%v is not known here: want %s%s", quoted(k.Got), oneOf(want), didYouMean(fmt.Sprint(k.Got), want))
+		got, _ := k.Got.(string)
+		return fmt.Sprintf("%s is not known here: want %s%s", quoted(k.Got), oneOf(want), didYouMean(got, want))
 	case *kind.Pattern:
-		return fmt.Sprintf("%q is not valid: %s", k.Got, patternMeaning(k.Want))
+		return fmt.Sprintf("%s is not valid: %s", limit.Quote(k.Got), patternMeaning(k.Want))
 	case *kind.MinItems:
 		return fmt.Sprintf("want %d or more entries, got %d", k.Want, k.Got)
 	case *kind.MinLength:
@@ -207,9 +205,23 @@ func article(types []string) string {
 	return strings.Join(words, " or ")
 }
 
+// quoted is written, with a text in quotes.
 func quoted(v any) string {
 	if s, ok := v.(string); ok {
-		return fmt.Sprintf("%q", s)
+		return limit.Quote(s)
+	}
+	return written(v)
+}
+
+// written gives a value as it stands in the file, but for lists and maps.
+func written(v any) string {
+	switch v := v.(type) {
+	case map[string]any:
+		return "a map"
+	case []any:
+		return "a list"
+	case string:
+		return limit.Text(v, limit.ValueBytes)
 	}
 	return fmt.Sprint(v)
 }

@@ -3,7 +3,7 @@ package federation
 import (
 	"strings"
 
-	"sigs.k8s.io/yaml"
+	"github.com/fedsync/fedsync/internal/strictyaml"
 )
 
 // DefaultStatusContext is the status context of a federation that asks for none.
@@ -43,14 +43,12 @@ func StatusContext(wanted, name string, allowed func(context string) bool) strin
 // as far as it can be read: a file with mistakes in it fails its commit under the
 // context by which the forge knows it.
 func ReadStatusContext(data []byte, allowed func(context string) bool) string {
-	var file struct {
-		Metadata struct{ Name string }
-		Spec     struct{ CommitStatus struct{ Context string } }
-	}
-	if err := yaml.Unmarshal(data, &file); err != nil {
+	docs, _ := strictyaml.Decode(data) // whatever mistakes there are
+	if len(docs) == 0 {
 		return DefaultStatusContext("")
 	}
-	return StatusContext(file.Spec.CommitStatus.Context, file.Metadata.Name, allowed)
+	file := docs[0].Value
+	return StatusContext(textAt(file, "spec", "commitStatus", "context"), textAt(file, "metadata", "name"), allowed)
 }
 
 // ClusterStatusContext returns the context for the status of one cluster, in a
@@ -66,4 +64,14 @@ func StatusContextLine(data []byte) int {
 		return 0
 	}
 	return doc.Line("spec", "commitStatus", "context")
+}
+
+// textAt returns the text under some keys; empty where there is none.
+func textAt(v any, keys ...string) string {
+	for _, key := range keys {
+		m, _ := v.(map[string]any)
+		v = m[key]
+	}
+	text, _ := v.(string)
+	return text
 }

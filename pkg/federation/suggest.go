@@ -9,7 +9,11 @@ import (
 // near to what was written, and nothing otherwise.
 func didYouMean(written string, known []string) string {
 	best, distance := "", max(2, len(written)/3)+1
-	for _, word := range known {
+	for _, word := range known[:min(len(known), suggestedFrom)] {
+		// Nothing nearer than the difference of their lengths is to be found.
+		if abs(len(written)-len(word)) >= distance {
+			continue
+		}
 		if d := editDistance(strings.ToLower(written), strings.ToLower(word)); d < distance {
 			best, distance = word, d
 		}
@@ -19,6 +23,12 @@ func didYouMean(written string, known []string) string {
 	}
 	return fmt.Sprintf("; did you mean %q?", best)
 }
+
+// suggestedFrom is how many words are compared with one that is not known: each
+// takes a microsecond.
+const suggestedFrom = 1000
+
+func abs(n int) int { return max(n, -n) }
 
 // editDistance is Levenshtein's: how many letters are added, dropped or changed.
 func editDistance(a, b string) int {
