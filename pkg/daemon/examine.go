@@ -58,6 +58,7 @@ func Examine(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.L
 		}
 	}
 	slices.SortStableFunc(e.Findings, federation.Finding.Compare)
+	e.Findings = federation.ShortFindings(e.Findings)
 	return e, ctx.Err()
 }
 

@@ -173,6 +173,7 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 	for _, name := range slices.Sorted(maps.Keys(l.members.outcomes)) {
 		c.Findings = append(c.Findings, l.members.outcomes[name].Findings...)
 	}
+	c.Findings = federation.ShortFindings(c.Findings)
 	var unseen []string
 	for name, o := range l.members.seen {
 		if o.Compared {

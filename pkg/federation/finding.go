@@ -30,6 +30,7 @@ type Finding struct {
 	Message  string    `json:"message"`          // what is wrong, with the values seen
 	Remedy   string    `json:"remedy,omitempty"` // a command or an edit
 	Since    time.Time `json:"since,omitzero"`
+	Count    int       `json:"count,omitempty"` // of FindingMore
 }
 
 // String gives the finding in one line, as logs and commit statuses show it.

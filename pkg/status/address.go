@@ -154,7 +154,7 @@ func (s *summary) sharedFinding(object federation.ObjectRef, state *ingressState
 	default:
 		return
 	}
-	s.findings = append(s.findings, f)
+	s.note(f)
 }
 
 func reserve(object federation.ObjectRef) string {
@@ -196,7 +196,7 @@ func (s *summary) noAddress(c Cluster, o federation.Observation) {
 	}
 	if !shares(o) && (o.Created.IsZero() || s.Now.Sub(o.Created) >= s.Deadline) {
 		f.Message = fmt.Sprintf("the controller of class %q reports no address", line(o.ClassName))
-		s.findings = append(s.findings, f)
+		s.note(f)
 		return
 	}
 	s.waits = append(s.waits, wait{finding: f, words: place(f) + " has no address yet", mild: !shares(o)})
@@ -216,7 +216,7 @@ func (s *summary) addressChanges() {
 			if len(was) == 0 || slices.Equal(was, now) || s.balancer[object] != nil {
 				continue
 			}
-			s.findings = append(s.findings, federation.Finding{
+			s.note(federation.Finding{
 				ID: idAddressChanged, Severity: federation.SeverityWarning, Cluster: c.Name, Object: object, Since: s.Now,
 				Message: fmt.Sprintf("the address changed from %s to %s", strings.Join(was, ", "), strings.Join(now, ", ")),
 				Remedy:  "point DNS at the new address; a reserved static address does not change",
@@ -224,10 +224,10 @@ func (s *summary) addressChanges() {
 		}
 	}
 	for _, f := range s.Previous.Findings {
-		again := s.has(func(g federation.Finding) bool { return g.Key() == f.Key() })
+		again := s.says(f)
 		stands := s.members[f.Cluster] || f.Cluster == "" && s.balancer[f.Object] != nil
 		if f.ID == idAddressChanged && stands && !again && s.Now.Sub(f.Since) < changeShown {
-			s.findings = append(s.findings, f)
+			s.note(f)
 		}
 	}
 }
@@ -240,7 +240,7 @@ func (s *summary) balancerAddressChanges() {
 		if b == nil || was.Address == "" || b.Address == "" || was.Address == b.Address {
 			continue
 		}
-		s.findings = append(s.findings, federation.Finding{
+		s.note(federation.Finding{
 			ID: idAddressChanged, Severity: federation.SeverityWarning, Object: b.Ingress, Since: s.Now,
 			Message: fmt.Sprintf("the address changed from %s to %s", was.Address, b.Address),
 			Remedy:  "point DNS at the new address",

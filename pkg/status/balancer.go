@@ -116,13 +116,10 @@ func (s *summary) cloudWait(message, remedy string) {
 
 // refused says that a load balancer is not built, unless a stage said more.
 func (s *summary) refused(b *Balancer) {
-	said := func(f federation.Finding) bool {
-		return f.Severity == federation.SeverityError && f.Object == b.Ingress
-	}
-	if s.has(said) {
+	if s.explainedAnywhere(b.Ingress) {
 		return
 	}
-	s.findings = append(s.findings, federation.Finding{
+	s.note(federation.Finding{
 		ID: idBalancer, Severity: federation.SeverityError, App: b.App, Object: b.Ingress, File: b.File,
 		Message: "its load balancer is not built: " + line(b.Refused),
 	})
@@ -170,7 +167,7 @@ func (s *summary) traffic(b *Balancer, c federation.BalancerCluster) {
 	}
 	lost := c.State == federation.TrafficUnhealthy || c.State == federation.TrafficNone
 	if lost && b.Complete && slices.Contains(b.Served, c.Cluster) {
-		s.findings = append(s.findings, f)
+		s.note(f)
 		return
 	}
 	words := fmt.Sprintf("%s takes no traffic yet (%s)", c.Cluster, trafficWords(c))
@@ -309,7 +306,7 @@ func (s *summary) besideFinding(b *Balancer, byAddr map[string][]string, google 
 		f.Remedy = fmt.Sprintf("point DNS at %s, and then set the annotation %s: %s",
 			b.Address, federation.AnnotationMove, federation.MoveAllowed)
 	}
-	s.findings = append(s.findings, f)
+	s.note(f)
 }
 
 // everyOne names each address and its clusters, as list does, also where there is one.

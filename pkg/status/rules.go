@@ -36,14 +36,15 @@ const (
 // sourceFindings speaks of a repository that could not be read. While a revision
 // is known this says nothing about that revision, so it is a warning.
 func (s *summary) sourceFindings() {
-	if s.Source == "" || s.has(func(f federation.Finding) bool { return f.ID == idSource }) {
+	said := func(f federation.Finding) bool { return f.ID == idSource }
+	if s.Source == "" || slices.ContainsFunc(s.noted.findings, said) {
 		return
 	}
 	severity := federation.SeverityWarning
 	if s.Snapshot.Revision.SHA == "" {
 		severity = federation.SeverityError
 	}
-	s.findings = append(s.findings, federation.Finding{
+	s.note(federation.Finding{
 		ID: idSource, Severity: severity,
 		Message: "the repository cannot be read: " + s.Source,
 		Remedy:  "check the repository's address, its credentials and the network; what runs is kept as it is",
@@ -72,12 +73,12 @@ func (s *summary) maintainedNotes() {
 		return
 	}
 	for _, f := range s.Maintained.Findings {
-		if s.has(func(g federation.Finding) bool { return g.Key() == f.Key() }) {
+		if s.says(f) {
 			continue // it holds whatever the revision
 		}
 		f.Severity = federation.SeverityNote
 		f.Message = fmt.Sprintf("%s, which is in force: %s", s.Maintained.Revision, f.Message)
-		s.findings = append(s.findings, f)
+		s.note(f)
 	}
 }
 
@@ -96,26 +97,13 @@ func (s *summary) changeFindings() {
 			if change.Err != nil {
 				message = change.Err.Error()
 			}
-			s.findings = append(s.findings, federation.Finding{
+			s.note(federation.Finding{
 				ID: idApply, Severity: federation.SeverityError,
 				Cluster: c.Name, App: change.App, Object: change.Object, Message: message,
 				Remedy: "correct the object in Git, or what refuses it in the cluster; it is tried again",
 			})
 		}
 	}
-}
-
-// explained says whether an error finding speaks of the object, or of its
-// namespace, already.
-func (s *summary) explained(cluster string, object federation.ObjectRef) bool {
-	namespace := federation.ObjectRef{Kind: "Namespace", Name: object.Namespace}
-	return s.has(func(f federation.Finding) bool {
-		return f.Severity == federation.SeverityError && f.Cluster == cluster && (f.Object == object || f.Object == namespace)
-	})
-}
-
-func (s *summary) has(matches func(federation.Finding) bool) bool {
-	return slices.ContainsFunc(s.findings, matches)
 }
 
 // healthFindings judges the objects of clusters that can be seen: degraded is an
@@ -141,7 +129,7 @@ func (s *summary) healthFindings() {
 				f.Severity = federation.SeverityError
 				f.Remedy = look(s.context(c.Name), o.Object)
 				if !s.explained(c.Name, o.Object) {
-					s.findings = append(s.findings, f)
+					s.note(f)
 				}
 			case federation.Progressing, federation.Unknown:
 				f.Message = fmt.Sprintf("is still %s: %s", strings.ToLower(string(o.Health)), cmp.Or(line(o.Message), "no reason given"))
@@ -167,12 +155,13 @@ func look(context string, o federation.ObjectRef) string {
 
 // context is the kubeconfig context of a cluster.
 func (s *summary) context(cluster string) string {
-	for _, c := range s.Federation.Clusters {
-		if c.Name == cluster {
-			return cmp.Or(c.Context, c.Name)
+	if s.contexts == nil {
+		s.contexts = make(map[string]string, len(s.Federation.Clusters))
+		for _, c := range s.Federation.Clusters {
+			s.contexts[c.Name] = cmp.Or(c.Context, c.Name)
 		}
 	}
-	return cluster
+	return cmp.Or(s.contexts[cluster], cluster)
 }
 
 // clusterWaits waits for clusters that are not Ready, not equal to the newest
@@ -249,10 +238,7 @@ func (s *summary) withheldWaits() {
 		}
 		for _, app := range plan.Apps {
 			for _, w := range app.Withheld {
-				everywhere := func(f federation.Finding) bool {
-					return f.Severity == federation.SeverityError && f.Cluster == "" && f.Object == w.Object
-				}
-				if waiting[w.Object] || s.explained(plan.Cluster, w.Object) || s.has(everywhere) {
+				if waiting[w.Object] || s.explained(plan.Cluster, w.Object) || s.noted.errors[about{object: w.Object}] {
 					continue
 				}
 				f := federation.Finding{
@@ -263,13 +249,6 @@ func (s *summary) withheldWaits() {
 			}
 		}
 	}
-}
-
-// broken says whether an error keeps the cluster from being equal to the plan.
-func (s *summary) broken(cluster string) bool {
-	return s.has(func(f federation.Finding) bool {
-		return f.Severity == federation.SeverityError && (f.Cluster == cluster || f.Cluster == "")
-	})
 }
 
 // unseen waits for objects of the plan that no watch has shown yet. Only kinds
@@ -310,15 +289,20 @@ func (s *summary) planned(cluster string) []*federation.Object {
 	if s.Plan == nil {
 		return nil
 	}
-	var objects []*federation.Object
-	for _, plan := range s.Plan.Clusters {
-		if plan.Cluster != cluster {
-			continue
+	if s.plans == nil {
+		s.plans = make(map[string]int, len(s.Plan.Clusters))
+		for i, plan := range s.Plan.Clusters {
+			s.plans[plan.Cluster] = i
 		}
-		for _, app := range plan.Apps {
-			if !app.Broken {
-				objects = append(objects, app.Objects...)
-			}
+	}
+	i, has := s.plans[cluster]
+	if !has {
+		return nil
+	}
+	var objects []*federation.Object
+	for _, app := range s.Plan.Clusters[i].Apps {
+		if !app.Broken {
+			objects = append(objects, app.Objects...)
 		}
 	}
 	return objects
@@ -330,7 +314,7 @@ func (s *summary) contextFindings() {
 	if s.Federation == nil || !s.Federation.CommitStatus.PerCluster || counted(s.report.Clusters) <= perClusterLimit {
 		return
 	}
-	s.findings = append(s.findings, federation.Finding{
+	s.note(federation.Finding{
 		ID: idPerCluster, Severity: federation.SeverityWarning, File: federation.FileName,
 		Message: fmt.Sprintf("commitStatus.perCluster is for up to %d clusters, %d are targeted: only the federation's own status is posted",
 			perClusterLimit, counted(s.report.Clusters)),

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -62,23 +63,25 @@ type summary struct {
 	report   Report
 	previous *Report // of the same revision, else nil
 	members  map[string]bool
-	findings []federation.Finding
+	noted    noted
 	waits    []wait
 	ingress  map[*federation.Object]ingressWish
 	balancer map[federation.ObjectRef]*Balancer
 	overflow map[string]map[federation.ObjectRef]int64 // by cluster
+	contexts map[string]string                         // by cluster; nil until asked for
+	plans    map[string]int                            // where a cluster's plan is; nil until asked for
 }
 
 func newSummary(in Input) *summary {
 	s := &summary{
-		Input: in, members: map[string]bool{}, ingress: map[*federation.Object]ingressWish{},
+		Input: in, members: map[string]bool{}, noted: newNoted(), ingress: map[*federation.Object]ingressWish{},
 		overflow: overflow(in.Plan),
 	}
 	s.Deadline = cmp.Or(s.Deadline, DefaultDeadline)
 	if p := in.Previous; p != nil && p.Revision == in.Snapshot.Revision {
 		s.previous = p
 	}
-	s.findings = slices.Clone(in.Findings)
+	s.note(in.Findings...)
 	s.report = Report{
 		Repository: in.Repository,
 		Revision:   in.Snapshot.Revision,
@@ -102,7 +105,7 @@ func newSummary(in Input) *summary {
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Clusters)) {
 		if s.judges(name) {
-			s.findings = append(s.findings, in.Clusters[name].Findings...)
+			s.note(in.Clusters[name].Findings...)
 		}
 	}
 	if s.Plan != nil && len(in.Plan.Ports) > 0 {
@@ -174,7 +177,7 @@ func (s *summary) cluster(member federation.Cluster) Cluster {
 		}
 		shown := Change{Change: change}
 		if change.Err != nil {
-			shown.Error = change.Err.Error()
+			shown.Error = limit.Message(change.Err.Error())
 		}
 		c.Changes = append(c.Changes, shown)
 	}
@@ -223,20 +226,9 @@ func (s *summary) deadline() {
 	s.waits = nil
 }
 
-// add adds a finding unless a stage said the same already. An error takes the
-// place of a warning.
-func (s *summary) add(f federation.Finding) {
-	i := slices.IndexFunc(s.findings, func(g federation.Finding) bool { return g.Key() == f.Key() })
-	switch {
-	case i < 0:
-		s.findings = append(s.findings, f)
-	case f.Severity == federation.SeverityError && s.findings[i].Severity != federation.SeverityError:
-		s.findings[i] = f
-	}
-}
-
 // settleFindings gives every finding the time since when it stands, takes the
-// weight from those about clusters that do not count, and sorts them.
+// weight from those about clusters that do not count, and sorts them. The report has
+// as many of them as a reader can bear.
 func (s *summary) settleFindings() {
 	since := map[string]time.Time{}
 	for _, r := range []*Report{s.Earlier, s.Previous} {
@@ -247,8 +239,9 @@ func (s *summary) settleFindings() {
 			since[f.Key()] = f.Since
 		}
 	}
-	for i := range s.findings {
-		f := &s.findings[i]
+	all := s.noted.findings
+	for i := range all {
+		f := &all[i]
 		if counts, known := s.members[f.Cluster]; known && !counts && f.Severity == federation.SeverityError {
 			f.Severity = federation.SeverityWarning
 		}
@@ -259,8 +252,8 @@ func (s *summary) settleFindings() {
 			f.Since = s.Now
 		}
 	}
-	slices.SortStableFunc(s.findings, federation.Finding.Compare)
-	s.report.Findings = append([]federation.Finding{}, s.findings...)
+	slices.SortStableFunc(all, federation.Finding.Compare)
+	s.report.Findings = append([]federation.Finding{}, federation.ShortFindings(all)...)
 }
 
 // sorted gives the observations in the order of their references: the same slice

@@ -16,7 +16,7 @@ const wordsLimit = 140
 
 // state gives the outcome and its words.
 func (s *summary) state() (State, string) {
-	if failed := failures(s.report.Findings, s.members); len(failed) > 0 {
+	if failed := failures(s.noted.findings, s.members); len(failed) > 0 {
 		return Failure, s.failureWords(failed)
 	}
 	if s.Snapshot.Revision.SHA == "" || s.Federation == nil {
@@ -45,6 +45,8 @@ func failures(findings []federation.Finding, members map[string]bool) []federati
 // does not answer, then what could not be written, then what is unwell.
 func weight(f federation.Finding) int {
 	switch {
+	case f.ID == federation.FindingMore:
+		return 6
 	case f.Cluster == "" && f.File != "":
 		return 0
 	case f.ID == idContext, f.ID == idCredentials, f.ID == idUnreachable, f.ID == idNotReady:
@@ -70,11 +72,15 @@ func (s *summary) failureWords(failed []federation.Finding) string {
 	}
 	clusters := map[string]bool{}
 	reasons := map[reason][]string{}
+	more := -1 // besides the first
 	for _, f := range failed {
 		if s.members[f.Cluster] {
 			clusters[f.Cluster] = true
 		}
 		r := reason{f.ID, f.Message, f.Object, f.File}
+		if len(reasons[r]) == 0 {
+			more += f.Stands()
+		}
 		if !slices.Contains(reasons[r], f.Cluster) {
 			reasons[r] = append(reasons[r], f.Cluster)
 		}
@@ -86,12 +92,12 @@ func (s *summary) failureWords(failed []federation.Finding) string {
 	first := failed[0]
 	same := reasons[reason{first.ID, first.Message, first.Object, first.File}]
 	if first.ID == idTraffic {
-		return s.noTrafficWords(first, same, len(clusters), len(reasons)-1)
+		return s.noTrafficWords(first, same, len(clusters), more)
 	}
 	if len(same) > 1 && first.Cluster != "" {
 		first.Cluster = fmt.Sprintf("%s and %d more", first.Cluster, len(same)-1)
 	}
-	return head + withMore(s.reason(first), len(reasons)-1, wordsLimit-len(head))
+	return head + withMore(s.reason(first), more, wordsLimit-len(head))
 }
 
 // reason says a finding in one line. A cluster that is away is said as pending
@@ -219,7 +225,7 @@ func (s *summary) pods() (ready, desired int64) {
 // outcomes gives each cluster that counts its own state and words.
 func (s *summary) outcomes() {
 	failed := map[string][]federation.Finding{}
-	for _, f := range failures(s.report.Findings, s.members) {
+	for _, f := range failures(s.noted.findings, s.members) {
 		failed[f.Cluster] = append(failed[f.Cluster], f)
 	}
 	for i := range s.report.Clusters {

@@ -203,8 +203,8 @@ func (m *Metrics) Report(r *status.Report) {
 	}
 	counts, byID := map[federation.Severity]int{}, map[string]int{}
 	for _, f := range r.Findings {
-		counts[f.Severity]++
-		byID[label(f.ID)]++
+		counts[f.Severity] += f.Stands()
+		byID[label(f.ID)] += f.Stands()
 	}
 	m.findings.WithLabelValues("error").Set(float64(counts[federation.SeverityError]))
 	m.findings.WithLabelValues("warning").Set(float64(counts[federation.SeverityWarning]))

@@ -243,14 +243,15 @@ func (v view) counts() []count {
 	errs := 0
 	for _, f := range v.report.Findings {
 		if f.Severity == federation.SeverityError {
-			errs++
+			errs += f.Stands()
 		}
 	}
+	all := federation.CountFindings(v.report.Findings)
 	return []count{
 		{Label: "Clusters up to date", Value: fmt.Sprint(current), Of: fmt.Sprintf("of %d", targeted)},
 		{Label: "Pods ready", Value: fmt.Sprint(ready), Of: fmt.Sprintf("of %d", desired)},
 		{Label: plural(len(distinct), "Address", "Addresses"), Value: fmt.Sprint(len(distinct))},
-		{Label: plural(len(v.report.Findings), "Finding", "Findings"), Value: fmt.Sprint(len(v.report.Findings)), Of: errorsOf(errs)},
+		{Label: plural(all, "Finding", "Findings"), Value: fmt.Sprint(all), Of: errorsOf(errs)},
 	}
 }
 
@@ -314,7 +315,7 @@ func (v view) findings(all []federation.Finding) ([]findingRow, int) {
 		}
 		rows = append(rows, row)
 	}
-	return rows, len(all) - len(shown)
+	return rows, federation.CountFindings(all) - federation.CountFindings(shown)
 }
 
 // clusterLink leads to a cluster's own page, of the same revision.

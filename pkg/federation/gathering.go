@@ -1,0 +1,135 @@
+package federation
+
+import (
+	"slices"
+
+	"github.com/fedsync/fedsync/internal/limit"
+)
+
+// FindingMore is the ID of a finding that stands for Count others, which are not told.
+const FindingMore = "more"
+
+// Stands returns how many findings this one stands for: itself, or those that it
+// counts.
+func (f Finding) Stands() int { return max(1, f.Count) }
+
+// CountFindings returns how many findings there are, with those that are only counted.
+func CountFindings(all []Finding) int {
+	n := 0
+	for _, f := range all {
+		n += f.Stands()
+	}
+	return n
+}
+
+// Gathering gathers findings where a repository decides how many there are. Of one
+// kind in one app it keeps limit.Findings and counts the rest. The zero Gathering is
+// empty.
+type Gathering struct {
+	all  []Finding
+	kept map[findingKind]int
+	more map[Severity]int
+}
+
+// findingKind is what findings have in common that one mistake makes many of.
+type findingKind struct {
+	id, app  string
+	severity Severity
+}
+
+func (f Finding) kind() findingKind { return findingKind{f.ID, f.App, f.Severity} }
+
+// Full reports whether a finding like this one would only be counted.
+func (g *Gathering) Full(f Finding) bool { return g.kept[f.kind()] >= limit.Findings }
+
+// Add adds findings.
+func (g *Gathering) Add(all ...Finding) {
+	for _, f := range all {
+		switch {
+		case f.ID == FindingMore:
+			g.count(f)
+		case g.Full(f):
+			g.count(f)
+		default:
+			if g.kept == nil {
+				g.kept = map[findingKind]int{}
+			}
+			g.kept[f.kind()]++
+			g.all = append(g.all, f)
+		}
+	}
+}
+
+func (g *Gathering) count(f Finding) {
+	if g.more == nil {
+		g.more = map[Severity]int{}
+	}
+	g.more[f.Severity] += f.Stands()
+}
+
+// Findings returns what was added, in that order, and last what was only counted.
+func (g *Gathering) Findings() []Finding {
+	return append(slices.Clip(g.all), counted(g.more)...)
+}
+
+// counted makes a finding of each severity of which some are not told.
+func counted(more map[Severity]int) []Finding {
+	var all []Finding
+	for _, severity := range []Severity{SeverityError, SeverityWarning, SeverityNote} {
+		if n := more[severity]; n > 0 {
+			all = append(all, Finding{ID: FindingMore, Severity: severity, Count: n, Message: limit.More(n) + severity.noun()})
+		}
+	}
+	return all
+}
+
+func (s Severity) noun() string {
+	switch s {
+	case SeverityError:
+		return " errors"
+	case SeverityWarning:
+		return " warnings"
+	case SeverityNote:
+	}
+	return " notes"
+}
+
+// ShortFindings returns at most limit.Findings of the findings, sorted where there
+// are more, with messages and remedies that fit a screen. Of each kind in each app
+// some come before all of another's, so that a flood of one hides no other. What is
+// left out is counted by the last ones.
+func ShortFindings(all []Finding) []Finding {
+	const severities, ofKind = 3, limit.Findings / 10
+	short := slices.Clone(all)
+	for i := range short {
+		short[i].Message, short[i].Remedy = limit.Message(short[i].Message), limit.Message(short[i].Remedy)
+	}
+	if len(short) <= limit.Findings {
+		return short
+	}
+	slices.SortStableFunc(short, Finding.Compare)
+	told, room := make([]bool, len(short)), limit.Findings-severities
+	for _, most := range []int{ofKind, limit.Findings} {
+		kept := map[findingKind]int{}
+		for i, f := range short {
+			if room == 0 || f.ID == FindingMore || kept[f.kind()] == most {
+				continue
+			}
+			kept[f.kind()]++
+			if !told[i] {
+				told[i] = true
+				room--
+			}
+		}
+	}
+	more := map[Severity]int{}
+	kept := make([]Finding, 0, limit.Findings)
+	for i, f := range short {
+		if told[i] {
+			kept = append(kept, f)
+			continue
+		}
+		more[f.Severity] += f.Stands()
+	}
+	return append(kept, counted(more)...)
+}
