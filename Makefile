@@ -75,6 +75,11 @@ fuzz: ## every fuzz target, FUZZTIME each (30s)
 	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
 	  done; done
 
+# It needs nothing but Go, and some minutes.
+.PHONY: hostile
+hostile: ## every hostile repository there is (RUN), with time and memory
+	set -o pipefail; $(GO) test ./internal/hostile -run 'TestNoRepositoryDoesHarm$(if $(RUN),/$(RUN))' -whole -v -timeout=2h | grep -v '^=== '
+
 # It needs nothing but Go; with REAL=1 it plays COUNT histories (30) on real clusters.
 .PHONY: campaign
 campaign: $(if $(REAL),sandbox) ## restarts after COUNT random histories (500) from SEED (1) change nothing; REAL=1

@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"internal/sandboxtest/faults": {},
 	"internal/objectstore":        {},
 	"internal/history":            {"internal/objectstore"},
+	"internal/hostile":            {},
 	"internal/testrun":            {},
 	"internal/demo":               {"pkg/status"},
 	"internal/bench":              {"pkg/*"},

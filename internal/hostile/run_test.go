@@ -1,0 +1,126 @@
+package hostile_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fedsync/fedsync/internal/hostile"
+)
+
+// What a program may take that reads a repository.
+const (
+	maxTime   = 10 * time.Second
+	maxMemory = 512 << 20 // bytes, over all processes
+	maxStderr = 1 << 20   // bytes
+	maxStdout = 128 << 20 // bytes
+	maxLine   = 8 << 10   // bytes of one line on standard error
+)
+
+// patience is more than maxTime, since other programs may have the processors.
+var patience = flag.Duration("patience", 3*maxTime, "how long a program is waited for, by the clock")
+
+// A result is what one run came to.
+type result struct {
+	wall, processor time.Duration
+	memory          int64 // bytes
+	stdout, stderr  output
+	killed          string // why the program was killed; empty when it ended by itself
+	status          int
+}
+
+// An output counts what is written, and keeps its beginning.
+type output struct {
+	limit int // of what is kept
+	kept  bytes.Buffer
+	size  int64
+	never [][]byte // what may not be written
+	found []byte   // which of it was
+	last  []byte   // the end of what was written before
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.size += int64(len(p))
+	if room := o.limit - o.kept.Len(); room > 0 {
+		o.kept.Write(p[:min(room, len(p))])
+	}
+	seam := slices.Concat(o.last, p[:min(len(p), 256)])
+	for _, never := range o.never {
+		if bytes.Contains(p, never) || bytes.Contains(seam, never) {
+			o.found = never
+		}
+	}
+	o.last = bytes.Clone(p[max(0, len(p)-256):])
+	return len(p), nil
+}
+
+// run gives a case to the program and measures it.
+func run(t *testing.T, c hostile.Case, w *world) result {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "repository")
+	gitDir := dir
+	if c.Worktree {
+		gitDir = filepath.Join(dir, ".git")
+	}
+	repository := hostile.New()
+	c.Build(repository, w.World)
+	if err := repository.Write(gitDir); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, append([]string{"render", "--repo", dir}, c.Args...)...) //nolint:noctx // Killed with all it started, below.
+	cmd.Dir, cmd.Env = t.TempDir(), w.environment
+	ownGroup(cmd)
+	var r result
+	r.stdout = output{limit: 4 << 20, never: w.never(c)}
+	r.stderr = output{limit: 4 << 20, never: [][]byte{[]byte(w.canary)}}
+	cmd.Stdout, cmd.Stderr = &r.stdout, &r.stderr
+	cmd.WaitDelay = time.Second
+	begun := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.watch(t.Context(), cmd, newFamily(cmd.Process.Pid))
+	r.wall = time.Since(begun)
+	r.processor = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	r.status = cmd.ProcessState.ExitCode()
+	return r
+}
+
+// watch waits for the program, and kills it when it takes far too much.
+func (r *result) watch(ctx context.Context, cmd *exec.Cmd, all *family) {
+	ended := make(chan error, 1) // nobody waits for it when the program is killed
+	go func() { ended <- cmd.Wait() }()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(*patience)
+	for {
+		select {
+		case err := <-ended:
+			if errors.Is(err, exec.ErrWaitDelay) {
+				r.killed = "what it started held its output open"
+			}
+			return
+		case <-late:
+			r.killed = "it ran for " + patience.String()
+		case <-ctx.Done():
+			r.killed = "the test ended"
+		case <-tick.C:
+			r.memory = max(r.memory, all.measure())
+			if r.memory > 3*maxMemory {
+				r.killed = "it took more than three times the memory"
+			}
+		}
+		if r.killed != "" {
+			all.measure()
+			all.kill()
+			<-ended //nolint:errcheck // It is that it was killed.
+			return
+		}
+	}
+}
