@@ -109,9 +109,9 @@ func newDiagnosis(e *daemon.Examination) diagnosis {
 	for _, f := range d.Findings {
 		switch f.Severity {
 		case federation.SeverityError:
-			d.Errors++
+			d.Errors += f.Stands()
 		case federation.SeverityWarning:
-			d.Warnings++
+			d.Warnings += f.Stands()
 		case federation.SeverityNote:
 		}
 	}

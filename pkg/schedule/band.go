@@ -51,6 +51,41 @@ func (b portBand) candidates(hash uint64) iter.Seq[int32] {
 	}
 }
 
+// freeCandidates gives the candidates that are not in taken, in their order. Runs of
+// taken ports cost a step for 64 of them.
+func (b portBand) freeCandidates(hash uint64, taken portSet) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		_ = aroundFree(b.First, b.size, hash, taken, yield) &&
+			aroundFree(b.First+b.size, b.ports()-b.size, hash, taken, yield)
+	}
+}
+
+// position is where a port of the range stands among the candidates.
+func (b portBand) position(hash uint64, port int32) int32 {
+	first, size, before := b.First, b.size, int32(0)
+	if port >= first+size {
+		first, size, before = first+size, b.ports()-size, size
+	}
+	start := int32(hash % uint64(size))
+	return before + (port-first-start+size)%size
+}
+
+// aroundFree is around without the ports in taken.
+func aroundFree(first, size int32, hash uint64, taken portSet, yield func(int32) bool) bool {
+	if size <= 0 {
+		return true
+	}
+	start := first + int32(hash%uint64(size))
+	for _, part := range [][2]int32{{start, first + size}, {first, start}} {
+		for port := taken.gap(part[0], part[1]); port < part[1]; port = taken.gap(port+1, part[1]) {
+			if !yield(port) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // around yields size ports from first on, beginning where the hash points. It says
 // whether more are wanted.
 func around(first, size int32, hash uint64, yield func(int32) bool) bool {

@@ -46,29 +46,27 @@ func (p *portPlanner) warnOfOverflow() {
 // wasChosen says whether an inherited number is the one that would be chosen, had
 // the port none: every candidate before it is taken by others.
 func (p *portPlanner) wasChosen(k *portKey) bool {
-	for number := range p.band.candidates(portHash(p.Services[k.service].Ref, k.port, k.protocol)) {
-		if number == k.number {
-			return true
-		}
-		if !p.reserved.has(int(number)) && !p.usedIn(number).meets(k.targets) {
-			return false
+	hash := portHash(p.Services[k.service].Ref, k.port, k.protocol)
+	for number := range p.band.freeCandidates(hash, p.reserved) {
+		if !p.usedIn(number).meets(k.targets) {
+			return p.band.position(hash, k.number) < p.band.position(hash, number)
 		}
 	}
-	return false
+	return p.band.contains(k.number)
 }
 
 // freePort gives the first candidate of a key that is free wherever it goes, or 0.
 func (p *portPlanner) freePort(k *portKey) int32 {
 	hash := portHash(p.Services[k.service].Ref, k.port, k.protocol)
-	for number := range p.band.candidates(hash) {
-		if !p.reserved.has(int(number)) && !p.usedIn(number).meets(k.targets) {
+	for number := range p.band.freeCandidates(hash, p.reserved) {
+		if !p.usedIn(number).meets(k.targets) {
 			return number
 		}
 	}
 	// What a leaving Service has is free as soon as it is gone. It comes last since
 	// a deletion may take its time.
-	for number := range p.band.candidates(hash) {
-		if !p.reserved.has(int(number)) && p.leaves(number, k.targets) {
+	for number := range p.band.freeCandidates(hash, p.reserved) {
+		if p.leaves(number, k.targets) {
 			return number
 		}
 	}

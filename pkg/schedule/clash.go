@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -26,39 +27,73 @@ func (p *portPlanner) settleDuplicates() {
 }
 
 func (p *portPlanner) settleDuplicate(number int32) {
-	var claimants []int
-	has := map[int]bool{}
-	for i := int(p.claims[number]) - 1; i >= 0; i = p.keys[i].next {
-		claimants = append(claimants, i)
-		has[i] = p.has(i, number)
-	}
-	slices.Sort(claimants)
-	rivals := map[int][]int{}
-	for _, i := range claimants {
-		for _, o := range claimants {
-			if i != o && p.keys[i].rivals(&p.keys[o]) {
-				rivals[i] = append(rivals[i], o)
-			}
-		}
-	}
-	for _, i := range claimants {
+	all := p.claimants(number)
+	for _, i := range all.keys {
 		k := &p.keys[i]
-		owners := slices.DeleteFunc(slices.Clone(rivals[i]), func(o int) bool { return !has[o] })
+		rivals, owners := all.rivals(i, all.at), all.rivals(i, all.running)
 		switch {
-		case len(rivals[i]) == 0:
-		case !has[i] && len(owners) > 0:
+		case len(rivals) == 0:
+		case !all.has[i] && len(owners) > 0:
 			p.refuse(k, "D11b", k.says(number)+" is that of "+p.portsOf(owners)+", which runs with it", p.another(k))
-		case !has[i]:
-			p.refuse(k, "D11b", k.says(number)+" is also asked for by "+p.portsOf(rivals[i]), "give each of them another nodePort")
+		case !all.has[i]:
+			p.refuse(k, "D11b", k.says(number)+" is also asked for by "+p.portsOf(rivals), "give each of them another nodePort")
 		case len(owners) > 0:
 			// Both run with it, in different clusters: each stays where it is.
 			also := p.where(i, func(c int) bool {
-				return !p.hasIn(i, c, number) && slices.ContainsFunc(owners, func(o int) bool { return p.keys[o].targets.has(c) })
+				return !p.hasIn(i, c, number) && slices.ContainsFunc(all.running[c], func(o int) bool { return o != i && k.rivals(&p.keys[o]) })
 			})
 			k.withhold, k.why = also.plus(k.withhold), k.says(number)+" is also that of "+p.portsOf(owners)
 			p.report(k, federation.SeverityError, "D11b", k.why, p.another(k))
 		}
 	}
+}
+
+// claimants are the ports of ours that were given one number.
+type claimants struct {
+	*portPlanner
+
+	keys    []int
+	has     map[int]bool // those that run with it
+	at      [][]int      // by cluster: those that go there
+	running [][]int      // by cluster: those of them that run with it anywhere
+}
+
+func (p *portPlanner) claimants(number int32) claimants {
+	all := claimants{portPlanner: p, has: map[int]bool{}, at: make([][]int, len(p.Clusters)), running: make([][]int, len(p.Clusters))}
+	for i := int(p.claims[number]) - 1; i >= 0; i = p.keys[i].next {
+		all.keys = append(all.keys, i)
+	}
+	slices.Sort(all.keys)
+	for _, i := range all.keys {
+		all.has[i] = p.has(i, number)
+		for c := range p.keys[i].targets.all() {
+			all.at[c] = append(all.at[c], i)
+			if all.has[i] {
+				all.running[c] = append(all.running[c], i)
+			}
+		}
+	}
+	return all
+}
+
+// rivals gives the claimants in by that cannot have the number beside one: all of
+// them, or as many as are more than a message names.
+func (all claimants) rivals(key int, by [][]int) []int {
+	var found []int
+	k := &all.portPlanner.keys[key]
+	for c := range k.targets.all() {
+		for _, o := range by[c] {
+			if o == key || slices.Contains(found, o) || !k.rivals(&all.portPlanner.keys[o]) {
+				continue
+			}
+			if found = append(found, o); len(found) > limit.Names {
+				slices.Sort(found)
+				return found
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
 }
 
 // has says whether the Service of a port runs with a number.
@@ -78,7 +113,7 @@ func (p *portPlanner) hasIn(key, c int, number int32) bool {
 	switch {
 	case row[key] == number:
 		return true
-	case !p.Clusters[c].Known:
+	case !p.Clusters[c].Known, !p.holds(k, c, number):
 		return false
 	}
 	for o := p.keysOf[k.service].from; o < p.keysOf[k.service].to; o++ {
@@ -86,6 +121,12 @@ func (p *portPlanner) hasIn(key, c int, number int32) bool {
 			return false // that one has it
 		}
 	}
+	return true
+}
+
+// holds says whether the Service of a port has a number in a cluster, for this port
+// or for another.
+func (p *portPlanner) holds(k *portKey, c int, number int32) bool {
 	for _, used := range p.Clusters[c].holders(number) {
 		if owner, ours := p.owner(&used); ours && owner == k.service && used.HealthCheck == k.health {
 			return true
@@ -215,7 +256,7 @@ func (p *portPlanner) clash(k *portKey, c int, used *federation.NodePort, held *
 		as = " as its healthCheckNodePort"
 	}
 	held.hold(fmt.Sprintf("nodePort %d held by %s%s", k.number, holder, as), nil)
-	p.findings = append(p.findings, federation.Finding{
+	p.findings.Add(federation.Finding{
 		ID: "D11b", Severity: federation.SeverityError, Cluster: p.Clusters[c].Name,
 		App: p.Services[k.service].App, Object: p.Services[k.service].Ref, File: p.file(k),
 		Message: fmt.Sprintf("%s is held by %s%s", k.says(k.number), holder, as),
@@ -247,7 +288,11 @@ func (p *portPlanner) withhold(c int, held []portHold) {
 // portsOf names ports of ours and where they come from.
 func (p *portPlanner) portsOf(keys []int) string {
 	names := make([]string, 0, len(keys))
-	for _, i := range keys {
+	for at, i := range keys {
+		if at == limit.Names {
+			names = append(names, "others")
+			break
+		}
 		k := &p.keys[i]
 		names = append(names, fmt.Sprintf("%s, %s (%s)", p.Services[k.service].Ref, k, p.file(k)))
 	}

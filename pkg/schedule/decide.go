@@ -30,7 +30,8 @@ func (p *pass) decidePorts() {
 		}
 	}
 	in.Before = p.nodePort
-	for _, s := range p.services {
+	services := p.affordable()
+	for _, s := range services {
 		for _, v := range s.variants {
 			s.Variants = append(s.Variants, *v)
 		}
@@ -38,12 +39,12 @@ func (p *pass) decidePorts() {
 	}
 	p.ports = decidePorts(in)
 	p.Scheduler.ports = p.ports
-	p.findings = append(p.findings, p.ports.Findings...)
-	for _, s := range p.services {
+	p.findings.Add(p.ports.Findings...)
+	for _, s := range services {
 		s.decisions = p.ports.of(s.Ref)
 	}
 	for _, w := range p.ports.Withheld {
-		p.services[w.Service].withheld[w.Cluster] = &w.Withheld
+		services[w.Service].withheld[w.Cluster] = &w.Withheld
 	}
 }
 
@@ -88,7 +89,7 @@ func (p *pass) decideReplicas() {
 	for _, d := range p.workloads {
 		if differences, same := d.agree(p.clusters); !same {
 			d.refusal = "its renderings ask for different totals"
-			p.findings = append(p.findings, federation.Finding{
+			p.findings.Add(federation.Finding{
 				ID: "replicas", Severity: federation.SeverityError, App: d.app, Object: d.ref, File: d.variants[0].file,
 				Message: "spec.replicas is the total of all clusters, and the overlays differ: " + differences,
 				Remedy: fmt.Sprintf("say it once, in the base, and shares by the preferences' weights; or set the annotation %s: %s where each cluster has a count of its own",
@@ -123,7 +124,7 @@ func (p *pass) unknownPreferences(d *divided) {
 		return
 	}
 	slices.Sort(names)
-	p.findings = append(p.findings, federation.Finding{
+	p.findings.Add(federation.Finding{
 		ID: "annotation", Severity: federation.SeverityWarning, App: d.app, Object: d.ref, File: d.variants[0].file,
 		Message: "the preferences name what is no cluster of the federation: " + list(names),
 		Remedy:  "correct the name, or take it out of the annotation",
@@ -136,7 +137,7 @@ func (p *pass) short(d federation.ReplicasDecision) {
 	if d.Shortfall <= 0 || len(d.Waits) > 0 {
 		return
 	}
-	p.findings = append(p.findings, federation.Finding{
+	p.findings.Add(federation.Finding{
 		ID: "replicas", Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
 		Message: fmt.Sprintf("%d of %d replicas are placed nowhere: %s", d.Shortfall, d.Total, d.Reason),
 		Remedy:  "raise the maxima of the preferences, add nodes or clusters, or lower spec.replicas in " + cmp.Or(d.File, "the object"),

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -13,12 +14,40 @@ func (p *pass) trafficAway(cluster string) bool {
 	if !p.Federation.Balances() {
 		return true
 	}
+	return p.Facts.BalancersKnown && !p.balancers().serve[cluster]
+}
+
+// balancing is what is known of the clusters behind the load balancers.
+type balancing struct {
+	states map[ingressOf]map[string]federation.TrafficState // by Ingress and cluster; the first of two
+	serve  map[string]bool                                  // clusters that are not drained behind one of them
+}
+
+// ingressOf names an Ingress as the API server has it.
+type ingressOf struct{ namespace, name string }
+
+func (p *pass) balancers() *balancing {
+	if p.behind != nil {
+		return p.behind
+	}
+	p.behind = &balancing{states: map[ingressOf]map[string]federation.TrafficState{}, serve: map[string]bool{}}
 	for i := range p.Facts.Balancers {
-		if c, behind := p.Facts.Balancers[i].Cluster(cluster); behind && c.State != federation.TrafficDrained {
-			return false
+		b := &p.Facts.Balancers[i]
+		states := make(map[string]federation.TrafficState, len(b.Clusters))
+		for _, c := range slices.Backward(b.Clusters) {
+			states[c.Cluster] = c.State
+		}
+		for cluster, state := range states {
+			if state != federation.TrafficDrained {
+				p.behind.serve[cluster] = true
+			}
+		}
+		of := ingressOf{namespaceOf(b.Ingress), b.Ingress.Name}
+		if _, again := p.behind.states[of]; !again {
+			p.behind.states[of] = states
 		}
 	}
-	return p.Facts.BalancersKnown
+	return p.behind
 }
 
 // keepLast drains no cluster if nothing but drained clusters may run the workload:
@@ -70,5 +99,5 @@ func (p *pass) undrained(w workload, d federation.ReplicasDecision) {
 	default:
 		return
 	}
-	p.findings = append(p.findings, f)
+	p.findings.Add(f)
 }

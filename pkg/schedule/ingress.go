@@ -76,14 +76,7 @@ func (p *pass) classIn(i int, ref federation.ObjectRef, w *ingressWish) federati
 // serving reports whether the cluster takes traffic behind fedsync's own load
 // balancer of the Ingress.
 func (p *pass) serving(ref federation.ObjectRef, cluster string) bool {
-	for i := range p.Facts.Balancers {
-		b := &p.Facts.Balancers[i]
-		if b.Ingress.Name == ref.Name && namespaceOf(b.Ingress) == namespaceOf(ref) {
-			behind, found := b.Cluster(cluster)
-			return found && behind.State == federation.TrafficServing
-		}
-	}
-	return false
+	return p.balancers().states[ingressOf{namespaceOf(ref), ref.Name}][cluster] == federation.TrafficServing
 }
 
 // namespaceOf returns the namespace as the API server has it, to which none is the

@@ -23,7 +23,7 @@ func (p *pass) leave() []federation.ClusterPlan {
 		for i, c := range p.Leaving {
 			names[i] = c.Name
 		}
-		p.findings = append(p.findings, federation.Finding{
+		p.findings.Add(federation.Finding{
 			ID: "held", Severity: federation.SeverityError, File: federation.FileName,
 			Message: fmt.Sprintf("held: %d of %d clusters left the file and would be emptied: %s", len(names), members, strings.Join(names, ", ")),
 			Remedy: fmt.Sprintf("put them back, set onRemove: Orphan, or push the annotation %s: Allowed on %s",
@@ -46,7 +46,7 @@ func (p *pass) leave() []federation.ClusterPlan {
 			plan.Apps = append(plan.Apps, federation.AppPlan{App: app, Adoption: federation.AdoptNever, Prune: its})
 		}
 		plans = append(plans, plan)
-		p.findings = append(p.findings, federation.Finding{
+		p.findings.Add(federation.Finding{
 			ID: "leaving", Severity: federation.SeverityWarning, Cluster: c.Name, File: federation.FileName,
 			Message: fmt.Sprintf("the cluster left the file and is being emptied; it is %s", facts.State),
 			Remedy:  "where it will not come back, set onRemove: Orphan: it is forgotten then",

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -178,10 +179,10 @@ func (c casting) misread(app string, r *reading) {
 		return
 	}
 	c.told[misreading{app, r}] = true
-	c.findings = append(c.findings, federation.Finding{
+	c.findings.Add(federation.Finding{
 		ID: "annotation", Severity: federation.SeverityError, App: app, Object: r.ref, File: r.file,
-		Message: fmt.Sprintf("annotation %s: %s", r.field, r.err),
-		Remedy:  "correct the annotation; until then the object is left as it is in every cluster",
+		Message: fmt.Sprintf("%s: %s", r.field, r.err),
+		Remedy:  "correct it; until then the object is left as it is in every cluster",
 	})
 }
 
@@ -195,8 +196,12 @@ func (w *divided) agree(clusters []member) (string, bool) {
 	if !slices.ContainsFunc(w.variants, func(v *variant) bool { return !same(v) }) {
 		return "", true
 	}
-	parts := make([]string, 0, len(w.variants))
-	for _, v := range w.variants {
+	parts := make([]string, 0, limit.Names+1)
+	for i, v := range w.variants {
+		if i == limit.Names {
+			parts = append(parts, limit.More(len(w.variants)-i))
+			break
+		}
 		names := make([]string, 0, len(v.clusters))
 		for _, i := range v.clusters[:min(3, len(v.clusters))] {
 			names = append(names, clusters[i].Name)
@@ -206,7 +211,7 @@ func (w *divided) agree(clusters []member) (string, bool) {
 		}
 		preferences := ""
 		if v.wish.asWritten != first.asWritten {
-			preferences = fmt.Sprintf(" with preferences %q", cmp.Or(v.wish.asWritten, "none"))
+			preferences = " with preferences " + limit.Quote(cmp.Or(v.wish.asWritten, "none"))
 		}
 		parts = append(parts, fmt.Sprintf("%d%s in %s", v.wish.total, preferences, strings.Join(names, ", ")))
 	}

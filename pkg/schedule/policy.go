@@ -42,7 +42,7 @@ func (p *pass) permitted(b federation.Bundle) *bundle {
 			allowed = append(make([]*federation.Object, 0, len(b.Objects)), b.Objects[:i]...)
 		}
 		f.Cluster, f.App, f.Object, f.File = b.Cluster, b.App, o.Ref, o.File
-		p.findings = append(p.findings, f)
+		p.findings.Add(f)
 	}
 	if out.refused {
 		out.Objects = allowed

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -41,7 +42,7 @@ func (p *portPlanner) fileIn(s, c int) string {
 
 func (p *portPlanner) report(k *portKey, severity federation.Severity, id, message, remedy string) {
 	service := &p.Services[k.service]
-	p.findings = append(p.findings, federation.Finding{
+	p.findings.Add(federation.Finding{
 		ID: id, Severity: severity, App: service.App, Object: service.Ref, File: p.file(k),
 		Message: message, Remedy: remedy,
 	})
@@ -169,18 +170,45 @@ func merged(findings []federation.Finding) []federation.Finding {
 	slices.SortFunc(findings, federation.Finding.Compare)
 	at := make(map[same]int, len(findings))
 	var out []federation.Finding
+	var texts []findingTexts // of each in out
 	for _, f := range findings {
 		key := same{f.ID, f.Cluster, f.App, f.File, f.Object}
 		i, again := at[key]
-		if !again {
-			at[key] = len(out)
-			out = append(out, f)
-			continue
+		if !again || f.ID == federation.FindingMore {
+			i = len(out)
+			at[key] = i
+			out, texts = append(out, f), append(texts, findingTexts{})
 		}
-		out[i].Message += "; " + f.Message
-		if !strings.Contains(out[i].Remedy, f.Remedy) {
-			out[i].Remedy += "; " + f.Remedy
-		}
+		texts[i].add(f)
+	}
+	for i := range out {
+		out[i].Message, out[i].Remedy = texts[i].message(), strings.Join(texts[i].remedies, "; ")
 	}
 	return out
+}
+
+// findingTexts are what findings say that are made one.
+type findingTexts struct {
+	messages, remedies []string
+	more               int // messages that are only counted
+}
+
+func (t *findingTexts) add(f federation.Finding) {
+	if len(t.messages) == limit.Names {
+		t.more++
+		return
+	}
+	t.messages = append(t.messages, f.Message)
+	said := func(remedy string) bool { return strings.Contains(remedy, f.Remedy) }
+	if !slices.ContainsFunc(t.remedies, said) {
+		t.remedies = append(t.remedies, f.Remedy)
+	}
+}
+
+func (t *findingTexts) message() string {
+	all := strings.Join(t.messages, "; ")
+	if t.more > 0 {
+		all += "; " + limit.More(t.more)
+	}
+	return all
 }

@@ -154,7 +154,7 @@ type portPlanner struct {
 	used     portSet // by number of the range: the clusters where it is used; nil until asked for
 
 	withheld []portWithheld
-	findings []federation.Finding
+	findings federation.Gathering
 }
 
 func newPortPlanner(in portInput) *portPlanner {
@@ -187,6 +187,7 @@ func newPortPlanner(in portInput) *portPlanner {
 func (p *portPlanner) addKeys(s int) {
 	service := &p.Services[s]
 	from := len(p.keys)
+	known := map[portOf]int{}
 	if len(service.Variants) > 1 {
 		p.variantOf[s] = make([]int32, len(p.Clusters))
 	}
@@ -202,7 +203,7 @@ func (p *portPlanner) addKeys(s int) {
 		}
 		for _, spec := range variant.Ports {
 			if !spec.HealthCheck || spec.NodePort != 0 {
-				p.addKey(s, from, variant, spec)
+				p.addKey(s, known, variant, spec)
 			}
 		}
 	}
@@ -210,27 +211,43 @@ func (p *portPlanner) addKeys(s int) {
 	slices.SortFunc(keys, func(a, b portKey) int {
 		return cmp.Or(cmp.Compare(a.port, b.port), strings.Compare(a.protocol, b.protocol))
 	})
+	ofProtocol := map[string]int{}
 	for i := range keys {
-		keys[i].only = !slices.ContainsFunc(keys, func(k portKey) bool {
-			return k.protocol == keys[i].protocol && k.port != keys[i].port && !k.health
-		})
+		if !keys[i].health {
+			ofProtocol[keys[i].protocol]++
+		}
+	}
+	for i := range keys {
+		others := ofProtocol[keys[i].protocol]
+		if !keys[i].health {
+			others-- // but for itself
+		}
+		keys[i].only = others == 0
 	}
 	p.keysOf[s] = portKeys{from, len(p.keys)}
 }
 
-func (p *portPlanner) addKey(s, from int, variant *portVariant, spec portSpec) {
+// portOf is what makes two ports of a Service one.
+type portOf struct {
+	protocol string
+	port     int32
+	health   bool
+}
+
+// addKey collects a port; known are the keys of its Service.
+func (p *portPlanner) addKey(s int, known map[portOf]int, variant *portVariant, spec portSpec) {
 	protocol := cmp.Or(spec.Protocol, "TCP")
-	at := slices.IndexFunc(p.keys[from:], func(k portKey) bool {
-		return k.port == spec.Port && k.protocol == protocol && k.health == spec.HealthCheck
-	})
-	if at < 0 {
-		at = len(p.keys) - from
+	name := portOf{protocol, spec.Port, spec.HealthCheck}
+	at, again := known[name]
+	if !again {
+		at = len(p.keys)
+		known[name] = at
 		p.keys = append(p.keys, portKey{
 			service: s, protocol: protocol, port: spec.Port, health: spec.HealthCheck,
 			targets: newPortSet(len(p.Clusters)), next: -1,
 		})
 	}
-	k := &p.keys[from+at]
+	k := &p.keys[at]
 	for _, c := range variant.Clusters {
 		if !p.Clusters[c].Lost {
 			k.targets.add(c)
@@ -420,7 +437,7 @@ func (p *portPlanner) result() portResult {
 	r := portResult{
 		Decisions: make([]federation.PortDecision, 0, len(p.keys)),
 		Withheld:  p.withheld,
-		Findings:  merged(p.findings),
+		Findings:  merged(p.findings.Findings()),
 	}
 	for i := range p.keys {
 		k := &p.keys[i]

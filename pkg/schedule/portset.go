@@ -35,6 +35,19 @@ func (s portSet) empty() bool {
 	return true
 }
 
+// gap gives the first number from on and before end that the set does not have; end
+// where it has all.
+func (s portSet) gap(from, end int32) int32 {
+	for from < end {
+		absent := ^s[from>>6] >> (from & 63)
+		if absent != 0 {
+			return min(end, from+int32(bits.TrailingZeros64(absent)))
+		}
+		from = (from>>6 + 1) << 6
+	}
+	return end
+}
+
 // meets says whether the sets have a number in common.
 func (s portSet) meets(o portSet) bool {
 	for i, w := range s {

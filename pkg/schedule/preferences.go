@@ -8,6 +8,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/fedsync/fedsync/internal/limit"
 )
 
 // Everywhere stands, in preferences, for every cluster that they do not name.
@@ -45,9 +47,12 @@ type ClusterPreferences struct {
 // Federation v1 fell back to its defaults where it could not read the value;
 // here that is an error, which quotes the value.
 func ParsePreferences(annotation string) (Preferences, error) {
+	if len(annotation) > limit.AnnotationBytes {
+		return Preferences{}, tooLong(annotation)
+	}
 	p, err := parsePreferences(annotation)
 	if err != nil {
-		return Preferences{}, fmt.Errorf("preferences %s: %w", excerpt(annotation), err)
+		return Preferences{}, fmt.Errorf("preferences %s: %s", limit.Quote(annotation), limit.Text(err.Error(), limit.MessageBytes/2))
 	}
 	return p, nil
 }
@@ -190,15 +195,6 @@ func describe(t json.Token) string {
 		return "an object"
 	}
 	return fmt.Sprint(t)
-}
-
-// excerpt quotes the beginning of an annotation, whose text is not to be trusted.
-func excerpt(annotation string) string {
-	const most = 300
-	if len(annotation) <= most {
-		return strconv.Quote(annotation)
-	}
-	return strconv.Quote(annotation[:most]) + " and more"
 }
 
 // of gives the preferences for a cluster; false where they do not name it.

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/fedsync/fedsync/internal/limit"
 )
 
 func TestPreferencesAreRead(t *testing.T) {
@@ -57,7 +59,7 @@ func TestMalformedPreferencesAreQuotedWithWhatIsWrong(t *testing.T) {
 			t.Errorf("ParsePreferences(%s) gives no error, want %q", c.annotation, c.want)
 			continue
 		}
-		if got := err.Error(); !strings.Contains(got, c.want) || !strings.Contains(got, excerpt(c.annotation)) {
+		if got := err.Error(); !strings.Contains(got, c.want) || !strings.Contains(got, limit.Quote(c.annotation)) {
 			t.Errorf("ParsePreferences(%s): %s; want %q and the value", c.annotation, got, c.want)
 		}
 	}

@@ -26,7 +26,7 @@ func (p *pass) verdict(app string) federation.PruneVerdict {
 }
 
 func (p *pass) judge(name string) federation.PruneVerdict {
-	app := p.Federation.App(name)
+	app := p.apps[name]
 	if app != nil && !app.Prune {
 		return federation.PruneOff
 	}
@@ -139,7 +139,7 @@ func allowsAll(limit federation.PruneLimit, objects int) bool {
 }
 
 func (p *pass) await(app string, gone []federation.ObjectRef, clusters []string) {
-	p.findings = append(p.findings, federation.Finding{
+	p.findings.Add(federation.Finding{
 		ID: "awaited", Severity: federation.SeverityWarning, App: app,
 		Message: fmt.Sprintf("deleting %s waits until it is known what runs in %s", list(gone), strings.Join(clusters, ", ")),
 	})
@@ -147,7 +147,7 @@ func (p *pass) await(app string, gone []federation.ObjectRef, clusters []string)
 
 // hold says that a person must let the deletions pass; cluster is empty for all.
 func (p *pass) hold(app, cluster, why string) {
-	p.findings = append(p.findings, federation.Finding{
+	p.findings.Add(federation.Finding{
 		ID: "held", Severity: federation.SeverityError, Cluster: cluster, App: app, File: federation.FileName,
 		Message: "held: " + why,
 		Remedy: fmt.Sprintf("restore what was removed, raise pruneLimit of the app, or push the annotation %s: Allowed on %s",

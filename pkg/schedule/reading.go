@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -88,7 +89,7 @@ func newReading(o *federation.Object) *reading {
 	text, selects := c.Metadata.Annotations[annotationSelector]
 	if selects {
 		r.selector, r.err = parseSelector(text)
-		r.field = annotationSelector
+		r.field = "annotation " + annotationSelector
 	}
 	switch {
 	case kind == kindAutoscaler:
@@ -96,11 +97,13 @@ func newReading(o *federation.Object) *reading {
 		r.scales = scaleTarget(o.Ref.Namespace, c.Spec)
 	case r.err != nil:
 	case kind == kindService:
-		r.ports = servicePorts(c.Spec)
+		r.ports, r.err = servicePorts(c.Spec)
+		r.field = "spec.ports"
 	case kind == kindIngress:
 		r.ingress = newIngressWish(c)
 	case kind == kindReplicaSet, kind == kindDeployment:
 		r.workload, r.field, r.err = newWish(kind, c)
+		r.field = "annotation " + r.field
 	}
 	if r.selector == nil && r.ports == nil && r.workload == nil && r.ingress == nil && r.scales == (federation.ObjectRef{}) && r.err == nil {
 		return nothing
@@ -122,7 +125,7 @@ func newWish(kind schema.GroupKind, c content) (*wish, string, error) {
 	case ok && value == replicasPerCluster:
 		return nil, "", nil
 	case ok:
-		return nil, annotationReplicas, fmt.Errorf("%q is not known here; the one value is %s", value, replicasPerCluster)
+		return nil, annotationReplicas, fmt.Errorf("%s is not known here; the one value is %s", limit.Quote(value), replicasPerCluster)
 	}
 	var spec struct {
 		Replicas *int64 `json:"replicas"`
@@ -149,7 +152,7 @@ func newWish(kind schema.GroupKind, c content) (*wish, string, error) {
 }
 
 // servicePorts gives the ports of a Service that has node ports; nil for another.
-func servicePorts(raw json.RawMessage) []portSpec {
+func servicePorts(raw json.RawMessage) ([]portSpec, error) {
 	var spec struct {
 		Type     string `json:"type"`
 		Allocate *bool  `json:"allocateLoadBalancerNodePorts"`
@@ -162,25 +165,32 @@ func servicePorts(raw json.RawMessage) []portSpec {
 		HealthCheckNodePort int32 `json:"healthCheckNodePort"`
 	}
 	if json.Unmarshal(raw, &spec) != nil {
-		return nil // the API server says what is wrong
+		return nil, nil //nolint:nilerr // The API server says what is wrong.
 	}
 	if spec.Type != serviceTypeNodePort && spec.Type != serviceTypeLoadBalancer {
-		return nil
+		return nil, nil
+	}
+	if len(spec.Ports) > limit.ServicePorts {
+		return nil, fmt.Errorf("the Service has %s ports; at most %s are given node ports", limit.Number(len(spec.Ports)), limit.Number(limit.ServicePorts))
 	}
 	var ports []portSpec
 	for _, port := range spec.Ports {
 		if spec.Allocate != nil && !*spec.Allocate && port.NodePort == 0 {
 			continue
 		}
-		if port.Protocol == "" {
+		switch port.Protocol {
+		case "TCP", "UDP", "SCTP":
+		case "":
 			port.Protocol = "TCP"
+		default:
+			return nil, nil // the API server says that it is no protocol
 		}
 		ports = append(ports, portSpec{Name: port.Name, Protocol: port.Protocol, Port: port.Port, NodePort: port.NodePort})
 	}
 	if spec.HealthCheckNodePort != 0 {
 		ports = append(ports, portSpec{Protocol: "TCP", NodePort: spec.HealthCheckNodePort, HealthCheck: true})
 	}
-	return ports
+	return ports, nil
 }
 
 // scaleTarget gives the workload that an autoscaler sets the replicas of.
@@ -205,6 +215,9 @@ func scaleTarget(namespace string, raw json.RawMessage) federation.ObjectRef {
 // parseSelector reads Federation v1's cluster selector: a JSON list of
 // requirements that must all hold.
 func parseSelector(text string) (labels.Selector, error) {
+	if len(text) > limit.AnnotationBytes {
+		return nil, tooLong(text)
+	}
 	var requirements []struct {
 		Key      string   `json:"key"`
 		Operator string   `json:"operator"`
@@ -213,21 +226,35 @@ func parseSelector(text string) (labels.Selector, error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&requirements); err != nil || decoder.More() || requirements == nil {
-		return nil, fmt.Errorf(`%q is no list of requirements; want [{"key": "location", "operator": "in", "values": ["europe"]}]`, text)
+		return nil, fmt.Errorf(`%s is no list of requirements; want [{"key": "location", "operator": "in", "values": ["europe"]}]`, limit.Quote(text))
 	}
-	s := labels.NewSelector()
+	values := 0
+	for _, r := range requirements {
+		values += len(r.Values)
+	}
+	if len(requirements) > limit.Requirements || values > limit.SelectorValues {
+		return nil, fmt.Errorf("it has %s requirements with %s values; at most %s and %s are allowed", limit.Number(len(requirements)),
+			limit.Number(values), limit.Number(limit.Requirements), limit.Number(limit.SelectorValues))
+	}
+	all := make([]labels.Requirement, 0, len(requirements))
 	for _, r := range requirements {
 		operator := selection.Operator(strings.ToLower(r.Operator))
 		if operator == selection.DoesNotExist || operator == selection.Exists {
 			if len(r.Values) > 0 {
-				return nil, fmt.Errorf("%q: operator %q takes no values", text, r.Operator)
+				return nil, fmt.Errorf("%s: operator %s takes no values", limit.Quote(text), limit.Quote(r.Operator))
 			}
 		}
 		requirement, err := labels.NewRequirement(r.Key, operator, r.Values)
 		if err != nil {
-			return nil, fmt.Errorf("%q: %w", text, err)
+			return nil, fmt.Errorf("%s: %s", limit.Quote(text), limit.Text(err.Error(), limit.MessageBytes/2))
 		}
-		s = s.Add(*requirement)
+		all = append(all, *requirement)
 	}
-	return s, nil
+	return labels.NewSelector().Add(all...), nil
+}
+
+// tooLong says that no API server takes an annotation.
+func tooLong(text string) error {
+	return fmt.Errorf("it has %s bytes; an API server takes at most %s for all annotations of an object",
+		limit.Number(len(text)), limit.Number(limit.AnnotationBytes))
 }

@@ -84,7 +84,7 @@ func (s *Scheduler) Plan(in Input) federation.Plan {
 		next++
 	}
 	plan.Clusters = append(plan.Clusters, p.leave()...)
-	plan.Findings = p.findings
+	plan.Findings = p.findings.Findings()
 	s.forget(p)
 	return plan
 }
@@ -118,7 +118,7 @@ func (s *Scheduler) Provisional(in Input, c federation.Cluster) federation.Clust
 	p.clusters = []member{{Cluster: c, facts: in.Facts.Of(c.Name)}}
 	p.place()
 	plan := p.cluster(0, func(app string) federation.PruneVerdict {
-		if app := in.Federation.App(app); app != nil && !app.Prune {
+		if app := p.apps[app]; app != nil && !app.Prune {
 			return federation.PruneOff
 		}
 		return federation.PruneWaiting
@@ -137,10 +137,11 @@ type pass struct {
 	Input
 
 	clusters []member
-	names    map[string]bool // of the clusters
+	names    map[string]bool            // of the clusters
+	apps     map[string]*federation.App // of the file
 	bundles  map[key]*bundle
 	verdicts map[string]federation.PruneVerdict
-	findings []federation.Finding
+	findings federation.Gathering
 
 	labels    map[key]labelled // of the bundles
 	read      map[key]contents // of the bundles
@@ -149,6 +150,8 @@ type pass struct {
 	scaled    scaled                                // workloads that an autoscaler of ours targets
 	unsure    bool                                  // some of it may be missing
 	departing map[int]map[federation.ObjectRef]bool // by cluster, as far as it was asked for
+	holders   map[int]map[federation.ObjectRef]bool // of node ports, by cluster, as far as they were asked for
+	behind    *balancing                            // the load balancers; nil until asked for
 	frozen    []string                              // clusters whose going is taken for our own fault
 
 	ports     portResult
@@ -172,6 +175,7 @@ func (s *Scheduler) begin(in Input) *pass {
 	p := &pass{
 		Scheduler: s,
 		Input:     in,
+		apps:      make(map[string]*federation.App, len(in.Federation.Apps)),
 		bundles:   make(map[key]*bundle, len(in.Bundles)),
 		verdicts:  map[string]federation.PruneVerdict{},
 		labels:    make(map[key]labelled, len(in.Bundles)),
@@ -179,6 +183,12 @@ func (s *Scheduler) begin(in Input) *pass {
 		scaled:    scaled{},
 		classes:   map[ingressIn]string{},
 		departing: map[int]map[federation.ObjectRef]bool{},
+		holders:   map[int]map[federation.ObjectRef]bool{},
+	}
+	for i := range in.Federation.Apps {
+		if app := &in.Federation.Apps[i]; p.apps[app.Name] == nil {
+			p.apps[app.Name] = app
+		}
 	}
 	for _, b := range in.Bundles {
 		p.bundles[key{b.Cluster, b.App}] = p.permitted(b)

@@ -123,7 +123,7 @@ func (p *pass) explainStanding() {
 		}
 	}
 	for _, name := range returned {
-		p.findings = append(p.findings, federation.Finding{
+		p.findings.Add(federation.Finding{
 			ID: "confirm-lost", Severity: federation.SeverityWarning, Cluster: name, File: federation.FileName,
 			Message: "spec.failover.confirmLost names the cluster, which is Ready: it counts again",
 			Remedy:  "take it out of spec.failover.confirmLost, or its next outage moves replicas without the guard",
@@ -140,12 +140,12 @@ func (p *pass) explainStanding() {
 		if len(held) == 0 {
 			f.Severity = federation.SeverityWarning // a few lost probes are no outage yet
 		}
-		p.findings = append(p.findings, f)
+		p.findings.Add(f)
 		return
 	}
 	if len(held) > 0 && !p.automatic() {
 		names := strings.Join(held, ", ")
-		p.findings = append(p.findings, federation.Finding{
+		p.findings.Add(federation.Finding{
 			ID: "failover-off", Severity: federation.SeverityWarning, File: federation.FileName,
 			Message: fmt.Sprintf("%s: Offline, and failover is Off; with Automatic %s would be placed in the other clusters", names, p.displaced(held)),
 			Remedy: fmt.Sprintf("to move them, push spec.failover.confirmLost: [%s] or spec.failover.mode: Automatic in %s",

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -57,7 +58,15 @@ func (p *pass) writePorts(i int, o placement) (*federation.Object, *federation.W
 
 // holds says whether a Service has a node port in a cluster.
 func (p *pass) holds(i int, ref federation.ObjectRef) bool {
-	return slices.ContainsFunc(p.clusters[i].facts.NodePorts, func(n federation.NodePort) bool { return n.Holder() == ref })
+	holders := p.holders[i]
+	if holders == nil {
+		holders = map[federation.ObjectRef]bool{}
+		for _, n := range p.clusters[i].facts.NodePorts {
+			holders[n.Holder()] = true
+		}
+		p.holders[i] = holders
+	}
+	return holders[ref]
 }
 
 // portNumbers are node ports for the ports of a Service, in the order of its
@@ -77,11 +86,13 @@ func (r *role) numbers() *portNumbers {
 		return r.decision
 	}
 	n := &portNumbers{ports: r.ports.Ports, numbers: make([]int32, len(r.ports.Ports))}
+	decided := make(map[portOf]int32, len(r.service.decisions))
+	for _, d := range r.service.decisions {
+		decided[portOf{protocol: d.Protocol, port: d.Port}] = d.NodePort
+	}
 	for at, port := range n.ports {
-		for _, d := range r.service.decisions {
-			if d.Protocol == port.Protocol && d.Port == port.Port && !port.HealthCheck {
-				n.numbers[at] = d.NodePort
-			}
+		if !port.HealthCheck {
+			n.numbers[at] = decided[portOf{protocol: port.Protocol, port: port.Port}]
 		}
 		n.open = n.open || n.numbers[at] == 0 && port.NodePort == 0 && !port.HealthCheck
 		n.changed = n.changed || n.numbers[at] != 0 && n.numbers[at] != port.NodePort
@@ -140,28 +151,30 @@ func (p *pass) withNodePorts(o *federation.Object, n *portNumbers) *federation.O
 	}
 	return p.written.get(writing{o, n.id}, func() *federation.Object {
 		return rewrite(o, func(spec map[string]any) {
-			list, _ := spec["ports"].([]any)
+			decided := make(map[portOf]int32, len(n.ports))
 			for i, port := range n.ports {
-				for _, item := range list {
-					entry, _ := item.(map[string]any)
-					if n.numbers[i] != 0 && matches(entry, port) {
-						entry["nodePort"] = int64(n.numbers[i])
-					}
+				decided[portOf{protocol: port.Protocol, port: port.Port}] = n.numbers[i]
+			}
+			list, _ := spec["ports"].([]any)
+			for _, item := range list {
+				entry, _ := item.(map[string]any)
+				if number := decided[entryOf(entry)]; number != 0 {
+					entry["nodePort"] = int64(number)
 				}
 			}
 		})
 	})
 }
 
-// matches says whether an entry of spec.ports is the port: the list's key is
-// protocol and port.
-func matches(entry map[string]any, port portSpec) bool {
+// entryOf names an entry of spec.ports: the list's key is protocol and port.
+func entryOf(entry map[string]any) portOf {
 	protocol, _ := entry["protocol"].(string)
-	if protocol == "" {
-		protocol = "TCP"
-	}
 	number, _ := entry["port"].(json.Number)
-	return protocol == port.Protocol && number.String() == strconv.Itoa(int(port.Port))
+	port, err := strconv.ParseInt(number.String(), 10, 32)
+	if err != nil {
+		return portOf{} // the port of none
+	}
+	return portOf{protocol: cmp.Or(protocol, "TCP"), port: int32(port)}
 }
 
 // rewrite gives the object with another spec.

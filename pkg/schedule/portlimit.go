@@ -1,0 +1,69 @@
+package schedule
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// affordable gives the Services whose ports can be decided. The work and the memory
+// grow with ports times clusters, so where there are too many the app with the most
+// of them is left as it is in every cluster, and then the next.
+func (p *pass) affordable() []*service {
+	most := min(limit.Ports, limit.PortPlaces/max(1, len(p.clusters)))
+	all, of := 0, map[string]int{}
+	for _, s := range p.services {
+		n := s.distinctPorts()
+		all += n
+		of[s.App] += n
+	}
+	if all <= most {
+		return p.services
+	}
+	apps := slices.SortedFunc(maps.Keys(of), func(a, b string) int { return cmp.Or(cmp.Compare(of[b], of[a]), cmp.Compare(a, b)) })
+	left := map[string]string{} // the reason, by app
+	for _, app := range apps {
+		if all <= most {
+			break
+		}
+		left[app] = fmt.Sprintf("the Services of app %s have %s ports; node ports are decided for %s in %d clusters", app, limit.Number(of[app]), limit.Number(most), len(p.clusters))
+		all -= of[app]
+		p.findings.Add(federation.Finding{
+			ID: "D11b", Severity: federation.SeverityError, App: app, Message: left[app],
+			Remedy: "use fewer ports; until then these Services are left as they are in every cluster",
+		})
+	}
+	var kept []*service
+	for _, s := range p.services {
+		if left[s.App] == "" {
+			kept = append(kept, s)
+			continue
+		}
+		s.leave(left[s.App])
+	}
+	return kept
+}
+
+// distinctPorts counts the ports of a Service over all its variants.
+func (s *service) distinctPorts() int {
+	known := map[portOf]bool{}
+	for _, v := range s.variants {
+		for _, spec := range v.Ports {
+			known[portOf{spec.Protocol, spec.Port, spec.HealthCheck}] = true
+		}
+	}
+	return len(known)
+}
+
+// leave withholds the Service in every cluster.
+func (s *service) leave(reason string) {
+	for _, v := range s.variants {
+		for _, c := range v.Clusters {
+			s.withheld[c] = &federation.Withheld{Object: s.Ref, File: cmp.Or(v.File, s.File), Reason: reason}
+		}
+	}
+}
