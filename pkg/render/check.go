@@ -1,14 +1,11 @@
 package render
 
 import (
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	segment "k8s.io/apimachinery/pkg/api/validate/content"
+	"github.com/fedsync/fedsync/internal/limit"
 )
 
 // A mistake is what is wrong with an object, and where in it.
@@ -46,28 +43,16 @@ func check(content map[string]any) []mistake {
 	case name == "":
 		add("want a name, got "+shown(metadata["name"]), "", "metadata", "name")
 	default:
-		for _, reason := range segment.IsPathSegmentName(name) {
-			add(fmt.Sprintf("%q is no name: it %s", name, reason), "", "metadata", "name")
-		}
+		found = append(found, checkName(refOf(content).GroupKind(), name)...)
 	}
-	if ns, isString := metadata["namespace"].(string); metadata["namespace"] != nil && (!isString || strings.ContainsAny(ns, "/%")) {
-		add("want a namespace, got "+shown(metadata["namespace"]), "", "metadata", "namespace")
-	}
+	found = append(found, checkNamespace(metadata["namespace"])...)
 	for _, field := range []string{"managedFields", "resourceVersion", "uid"} {
 		if metadata[field] != nil {
 			add("belongs to the API server; the manifest was read out of a cluster", "delete the field", "metadata", field)
 		}
 	}
 	for _, field := range []string{"annotations", "labels"} {
-		values, isMap := metadata[field].(map[string]any)
-		if !isMap && metadata[field] != nil {
-			add("want a map, got "+typeName(metadata[field]), "", "metadata", field)
-		}
-		for _, key := range slices.Sorted(maps.Keys(values)) {
-			if _, isString := values[key].(string); !isString && values[key] != nil {
-				add("want a string, got "+typeName(values[key]), "put the value in quotes", "metadata", field, key)
-			}
-		}
+		found = append(found, checkLabels(field, metadata[field])...)
 	}
 	if annotations, _ := metadata["annotations"].(map[string]any); kind == "Ingress" {
 		for _, key := range ingressOutput {
@@ -95,14 +80,14 @@ var ingressOutput = []string{
 // field gives "metadata.annotations[a.b/c]".
 func (m mistake) field() string {
 	if len(m.path) == 3 {
-		return m.path[0] + "." + m.path[1] + "[" + m.path[2] + "]"
+		return m.path[0] + "." + m.path[1] + "[" + limit.Text(m.path[2], limit.ValueBytes) + "]"
 	}
 	return strings.Join(m.path, ".")
 }
 
 func shown(v any) string {
 	if s, ok := v.(string); ok {
-		return fmt.Sprintf("%q", s)
+		return limit.Quote(s)
 	}
 	return typeName(v)
 }
