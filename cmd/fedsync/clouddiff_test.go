@@ -32,7 +32,7 @@ func TestDiffPrintsWhatWouldBeDoneOnComputeEngine(t *testing.T) {
 		}}, false, `
 Compute Engine, project web-prod: 3 changes
   + create  URL map fedsync-web  missing
-  ~ update  backend service fedsync-web-80  differs in backends` + "\ufffd" + `[2J
+  ~ update  backend service fedsync-web-80  differs in backends\x1b[2J
   - delete  health check fedsync-old  left over
 `},
 	} {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -97,9 +98,5 @@ func shareText(s federation.ReplicasShare, visible bool) string {
 
 // some names clusters, and counts those that are too many for a line.
 func some(names []string) string {
-	text := strings.Join(names[:min(maxNamed, len(names))], ", ")
-	if more := len(names) - maxNamed; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
+	return untrusted.Some(names, maxNamed)
 }

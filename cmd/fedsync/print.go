@@ -8,10 +8,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"unicode"
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -44,7 +44,7 @@ func writeFindings(w io.Writer, findings []federation.Finding) error {
 // writeUncommitted names the files whose changes were not looked at.
 func writeUncommitted(w io.Writer, files []string, done string) {
 	for _, path := range files {
-		fmt.Fprintf(plainWriter{w}, "fedsync: %s has changes that are not committed: not %s\n", path, done)
+		fmt.Fprintf(plainWriter{w}, "fedsync: %s has changes that are not committed: not %s\n", untrusted.Line(path), done)
 	}
 }
 
@@ -89,24 +89,13 @@ func onTerminal(w io.Writer) io.Writer {
 	return w
 }
 
-// A plainWriter takes the control characters out of what clusters and
+// A plainWriter makes the control characters visible in what clusters and
 // repositories say, which a terminal would obey.
 type plainWriter struct{ w io.Writer }
 
 func (p plainWriter) Write(data []byte) (int, error) {
-	if _, err := io.WriteString(p.w, plain(string(data))); err != nil {
+	if _, err := p.w.Write(untrusted.Visible(data)); err != nil {
 		return 0, err
 	}
 	return len(data), nil
-}
-
-// plain replaces what is not to be shown: characters that control the terminal
-// or the direction of writing.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
 }

@@ -9,22 +9,33 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-func TestPlainTextObeysNobody(t *testing.T) {
+func TestTerminalsObeyNobody(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"words", "203.0.113.10 · 13/13 clusters…", "203.0.113.10 · 13/13 clusters…"},
 		{"lines and tabs", "a\n\tb", "a\n\tb"},
-		{"escape sequence", "\x1b[2Jgone", "\ufffd[2Jgone"},
-		{"escape sequence in one character", "\u009b2Jgone", "\ufffd2Jgone"},
-		{"bell, carriage return, delete", "a\a\r\x7f", "a\ufffd\ufffd\ufffd"},
-		{"writing from right to left", "a\u202egnp.exe", "a\ufffdgnp.exe"},
-		{"characters that cannot be seen", "ad\u200bmin", "ad\ufffdmin"},
+		{"escape sequence", "\x1b[2Jgone", `\x1b[2Jgone`},
+		{"escape sequence in one character", "\u009b2Jgone", `\u009b2Jgone`},
+		{"bell, carriage return, delete", "a\a\r\x7f", `a\a\r\x7f`},
+		{"writing from right to left", "a\u202egnp.exe", `a\u202egnp.exe`},
+		{"characters that cannot be seen", "ad\u200bmin", `ad\u200bmin`},
 		{"bytes that are no text", "a\x9bb", "a\ufffdb"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := plain(c.text); got != c.want {
-				t.Errorf("plain(%q) = %q, want %q", c.text, got, c.want)
+			var b strings.Builder
+			if n, err := (plainWriter{&b}).Write([]byte(c.text)); n != len(c.text) || err != nil || b.String() != c.want {
+				t.Errorf("%q is written as %q (%d, %v), want %q", c.text, b.String(), n, err, c.want)
 			}
 		})
+	}
+}
+
+func TestFilesThatAreNotCommittedTakeALineEach(t *testing.T) {
+	var b strings.Builder
+	writeUncommitted(&b, []string{"a\nE D99 c1 the cluster is lost", "b"}, "shown")
+	const want = "fedsync: a E D99 c1 the cluster is lost has changes that are not committed: not shown\n" +
+		"fedsync: b has changes that are not committed: not shown\n"
+	if got := b.String(); got != want {
+		t.Errorf("writeUncommitted wrote %q, want %q", got, want)
 	}
 }
 

@@ -16,10 +16,9 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/tools/txtar"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/health"
-	"github.com/fedsync/fedsync/pkg/source"
 )
 
 func newReport(environment []string) *cobra.Command {
@@ -95,7 +94,7 @@ func writePrivate(name string, data []byte) error {
 
 // supportFile puts together what support needs to know.
 func supportFile(cmd *cobra.Command, cfg *daemon.Config, e *daemon.Examination) ([]byte, error) {
-	s := scrubber{secrets: daemon.Secrets(cfg, e.Plan, e.Snapshot.Files)}
+	s := scrubber{secrets: untrusted.NewSecrets(daemon.Secrets(cfg, e.Plan, e.Snapshot.Files)...)}
 	a := &txtar.Archive{Comment: fmt.Appendf(nil, "fedsync %s, %s %s/%s, %s\n\n", buildVersion(),
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format(time.RFC3339))}
 	parts := []struct {
@@ -143,14 +142,14 @@ func givenSettings(cmd *cobra.Command) map[string]string {
 	daemon.NewConfig().Flags(table, daemon.Groups()...)
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if table.Lookup(f.Name) != nil && f.Value.String() != f.DefValue {
-			given[f.Name] = source.Redact(f.Value.String())
+			given[f.Name] = untrusted.URL(f.Value.String())
 		}
 	})
 	return given
 }
 
 // scrubber takes secrets out of what others said.
-type scrubber struct{ secrets []string }
+type scrubber struct{ secrets *untrusted.Secrets }
 
 // json gives a value with every text in it redacted.
 func (s scrubber) json(v any) ([]byte, error) {
@@ -175,7 +174,7 @@ func (s scrubber) json(v any) ([]byte, error) {
 func (s scrubber) clean(v any) any {
 	switch v := v.(type) {
 	case string:
-		return health.Redact(v, s.secrets...)
+		return s.secrets.Clean(v, untrusted.MaxText)
 	case []any:
 		for i := range v {
 			v[i] = s.clean(v[i])
@@ -193,7 +192,7 @@ func (s scrubber) lines(text []byte) []byte {
 	lines := strings.Split(string(text), "\n")
 	for i, line := range lines {
 		words := strings.TrimLeft(line, " ")
-		lines[i] = line[:len(line)-len(words)] + health.Redact(words, s.secrets...)
+		lines[i] = line[:len(line)-len(words)] + s.secrets.Clean(words, untrusted.MaxText)
 	}
 	return []byte(strings.Join(lines, "\n"))
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 func TestScrubberHidesSecretsAndKeepsTheRest(t *testing.T) {
-	s := scrubber{secrets: []string{"hunter2-4711"}}
+	s := scrubber{untrusted.NewSecrets("hunter2-4711")}
 	got, err := s.json(map[string]any{
 		"number": 1234567890123456789,
 		"texts":  []any{"the password hunter2-4711 is wrong", "Bearer abcdefgh12345678", "https://ada:pw4711@forge.example/web.git", "<all> & well"},

@@ -54,7 +54,7 @@ networking.k8s.io/Ingress/default/nginx   *       203.0.113.10   -       Healthy
 
 LOAD BALANCERS
 networking.k8s.io/Ingress/default/nginx  203.0.113.10 (nginx)  complete  1/2 clusters take traffic
-  europe  Unhealthy  0/6 healthy  firewall?` + "\ufffd" + `[2J
+  europe  Unhealthy  0/6 healthy  firewall?\x1b[2J
 networking.k8s.io/Ingress/default/shop  no address yet  refused: it has no Service
 networking.k8s.io/Ingress/default/shop  no address yet  waits: a plan is provisional
 `

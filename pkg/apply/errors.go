@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -70,13 +71,15 @@ type Error struct {
 	RetryAfter time.Duration
 }
 
-// Error gives "apply apps/ReplicaSet/web/nginx (apps/nginx/replicaset.yaml): …".
+// Error gives "apply apps/ReplicaSet/web/nginx (apps/nginx/replicaset.yaml): …", and
+// what the API server said without secrets and not at any length: the report of a
+// change is this text.
 func (e *Error) Error() string {
 	where := e.Object.String()
 	if e.File != "" {
 		where += " (" + e.File + ")"
 	}
-	return fmt.Sprintf("%s %s: %v", e.Verb, where, e.Err)
+	return untrusted.Clean(fmt.Sprintf("%s %s: %v", e.Verb, where, e.Err), untrusted.MaxText)
 }
 
 // Unwrap gives what the API server answered.
@@ -86,7 +89,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) finding(cluster, app string) federation.Finding {
 	f := federation.Finding{
 		ID: "D10", Severity: federation.SeverityError, Cluster: cluster, App: app,
-		Object: e.Object, File: e.File, Message: sanitize(e.Verb + ": " + e.Err.Error()), Remedy: sanitize(e.Remedy),
+		Object: e.Object, File: e.File, Message: untrusted.Clean(e.Verb+": "+e.Err.Error(), untrusted.MaxText), Remedy: untrusted.Clean(e.Remedy, untrusted.MaxText),
 	}
 	switch e.Class {
 	case ClassForbidden:
@@ -246,7 +249,7 @@ func deletionText(v *view) string {
 }
 
 // finalizerText names the finalizers, which are the cluster's words.
-func finalizerText(v *view) string { return sanitize(strings.Join(v.finalizers, ", ")) }
+func finalizerText(v *view) string { return untrusted.Line(strings.Join(v.finalizers, ", ")) }
 
 // heldDefinition is why a definition is not deleted.
 func heldDefinition(ref federation.ObjectRef, n int, more bool) *Error {

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -303,17 +303,8 @@ func driftOf(base *view, live view, object *unstructured.Unstructured) (drift, b
 	if len(d.paths) == 0 {
 		d.paths = []string{"metadata.managedFields"}
 	}
-	d.text = describe(d.paths) + " by " + d.by
+	d.text = untrusted.Line(untrusted.Some(d.paths, 3) + " by " + d.by)
 	return d, true
-}
-
-// describe names a few paths and counts the rest.
-func describe(paths []string) string {
-	const shown = 3
-	if len(paths) <= shown {
-		return strings.Join(paths, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(paths[:shown], ", "), len(paths)-shown)
 }
 
 // noteDrift remembers the drift until it is repaired, and looks whether it has

@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -251,7 +252,7 @@ func (a *Applier) foreignFinding(r *row) federation.Finding {
 	return federation.Finding{
 		ID: "foreign", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app,
 		Object: r.want.object.Ref, File: r.want.object.File,
-		Message: sanitize("fields not in Git: " + strings.Join(parts, ", ")),
+		Message: untrusted.Line("fields not in Git: " + strings.Join(parts, ", ")),
 		Remedy:  "put them into Git, or remove them in the cluster; fedsync leaves them alone",
 	}
 }
@@ -272,7 +273,7 @@ func (a *Applier) spaceFinding(name, app string) (federation.Finding, bool) {
 		f.Message = "read: namespace " + name + " is being terminated"
 		f.Remedy = "wait until the namespace is gone; it is created again then"
 		if s.message != "" {
-			f.Message += ": " + sanitize(s.message)
+			f.Message += ": " + untrusted.Line(s.message)
 		}
 		if !t.mayCreate(name) {
 			f.Remedy = "wait until it is gone, then " + createSpace(name)
@@ -305,7 +306,7 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 	case e.leavesNoInventory() && !t.wide(of):
 		f := e.finding(a.Cluster, of.name)
 		f.ID, f.Severity = "inventory", federation.SeverityWarning
-		f.Message = "no inventory can be kept, so nothing is pruned: " + sanitize(e.Err.Error())
+		f.Message = "no inventory can be kept, so nothing is pruned: " + untrusted.Line(e.Err.Error())
 		f.Remedy = "allow fedsync to create the namespace " + Namespace + " and to write ConfigMaps in it"
 		out = append(out, f)
 	default:
@@ -332,7 +333,7 @@ func (a *Applier) blindFinding(of *app) (federation.Finding, bool) {
 	texts := make([]string, len(kinds))
 	for i, gk := range kinds {
 		err := t.blindness(gk)
-		texts[i] = gk.String() + " (" + sanitize(reason(err)) + ")"
+		texts[i] = gk.String() + " (" + untrusted.Line(reason(err)) + ")"
 		if apierrors.IsForbidden(err) {
 			f.Remedy = "allow fedsync to list and watch them in this cluster"
 		}
@@ -368,7 +369,7 @@ func (a *Applier) keptFinding(of *app, tally *appTally) (federation.Finding, boo
 		return federation.Finding{}, false
 	}
 	f := federation.Finding{ID: "prune", Severity: federation.SeverityNote, Cluster: a.Cluster, App: of.name}
-	objects := fmt.Sprintf("%d objects that left Git (%s)", len(refs), describe(refs))
+	objects := fmt.Sprintf("%d objects that left Git (%s)", len(refs), untrusted.Some(refs, 3))
 	switch {
 	case !of.named:
 		return federation.Finding{}, false // the plan says nothing of the app
@@ -401,13 +402,13 @@ func (a *Applier) own() []federation.Finding {
 	f := federation.Finding{
 		// No answer is no failure yet: the report counts how long there is none.
 		ID: "D03", Severity: federation.SeverityWarning, Cluster: a.Cluster,
-		Message: "the API server does not answer: " + sanitize(e.Err.Error()),
+		Message: "the API server does not answer: " + untrusted.Line(e.Err.Error()),
 	}
 	switch e.Class { //nolint:exhaustive // examine notes these three
 	case ClassThrottled:
-		f.ID, f.Message, f.Remedy = "D10", "the API server has too much to do: "+sanitize(e.Err.Error()), e.Remedy
+		f.ID, f.Message, f.Remedy = "D10", "the API server has too much to do: "+untrusted.Line(e.Err.Error()), e.Remedy
 	case ClassCredentials:
-		f.ID, f.Message = "D02", sanitize(e.Err.Error())
+		f.ID, f.Message = "D02", untrusted.Line(e.Err.Error())
 	}
 	return []federation.Finding{f}
 }

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -105,7 +106,7 @@ func (e *Examination) permissions(ctx context.Context, d *Daemon, timeout time.D
 			if err != nil {
 				e.find(federation.Finding{
 					ID: "D07", Severity: federation.SeverityWarning, Cluster: plan.Cluster,
-					Message: "it cannot be told what our credentials allow: " + health.Redact(err.Error()),
+					Message: "it cannot be told what our credentials allow: " + untrusted.Line(err.Error()),
 				})
 				return
 			}

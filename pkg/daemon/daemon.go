@@ -16,10 +16,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/bell"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/diagnose"
-	"github.com/fedsync/fedsync/pkg/health"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -107,7 +107,7 @@ func (d *Daemon) takeName() error {
 	source, former := sourceDigests(d.source, d.cfg.Revision, "")
 	d.claims = claim.Open(claim.Options{
 		Dir: dir, Source: source, Label: d.cfg.Instance, Version: d.options.Version,
-		Words: func(err error) string { return health.Redact(err.Error()) },
+		Words: func(err error) string { return untrusted.Line(err.Error()) },
 		Log:   d.log,
 	})
 	if err := d.claims.Kept(); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
@@ -33,7 +34,7 @@ type Examination struct {
 // granted: a part that is broken is a finding, and the others are examined all the
 // same. It also asks every cluster what our credentials allow. It changes nothing.
 func Examine(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*Examination, error) {
-	e := &Examination{Repository: source.Redact(cfg.Repository)}
+	e := &Examination{Repository: untrusted.URL(cfg.Repository)}
 	_, kubeErr := newKubeconfig(cfg, log)
 	if kubeErr != nil {
 		e.find(federation.Finding{

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,9 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
-	"github.com/fedsync/fedsync/pkg/health"
 	"github.com/fedsync/fedsync/pkg/member"
 )
 
@@ -120,10 +119,7 @@ func leftBehind(project string, balancers []federation.Balancer) (federation.Fin
 	if len(serving) == 0 {
 		return federation.Finding{}, false
 	}
-	shown := strings.Join(serving[:min(3, len(serving))], ", ")
-	if more := len(serving) - 3; more > 0 {
-		shown += fmt.Sprintf(" and %d more", more)
-	}
+	shown := untrusted.Some(serving, 3)
 	return federation.Finding{
 		ID: "cloud", Severity: federation.SeverityWarning,
 		Message: fmt.Sprintf("fedsync no longer looks after the load balancers in project %s, and leaves them as they are: %s; they serve the endpoints that they have", project, shown),
@@ -293,7 +289,7 @@ func (r secretReader) TLSSecret(ctx context.Context, cluster federation.Cluster,
 	defer cancel()
 	u, err := client.Dynamic.Resource(secrets).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		return nil, nil, errors.New(health.Redact(err.Error()))
+		return nil, nil, errors.New(untrusted.Line(err.Error()))
 	}
 	var secret corev1.Secret
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &secret); err != nil {

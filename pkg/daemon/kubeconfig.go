@@ -18,8 +18,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedsync/fedsync/internal/glob"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/health"
 	"github.com/fedsync/fedsync/pkg/member"
 )
 
@@ -56,7 +56,7 @@ func (k *kubeconfig) load() (news bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err != nil {
-		err = errors.New("read the kubeconfig: " + health.Redact(err.Error()))
+		err = errors.New("read the kubeconfig: " + untrusted.Line(err.Error()))
 		news = k.err == nil || k.err.Error() != err.Error()
 		k.err = err
 	} else {
@@ -124,7 +124,7 @@ func (k *kubeconfig) Connection(name string) (member.Connection, error) {
 	cfg, err := clientcmd.NewNonInteractiveClientConfig(*config, name, &clientcmd.ConfigOverrides{}, k.rules).ClientConfig()
 	if err != nil {
 		// It quotes the file, the password of a proxy included.
-		return member.Connection{}, fmt.Errorf("context %q of kubeconfig %s: %s", name, k.files(), health.Redact(err.Error()))
+		return member.Connection{}, fmt.Errorf("context %q of kubeconfig %s: %s", name, k.files(), untrusted.Line(err.Error()))
 	}
 	// The content of the files is in it.
 	digest, err := digestOf(config.Clusters[context.Cluster], config.AuthInfos[context.AuthInfo])
@@ -181,7 +181,7 @@ func (k *kubeconfig) Servers(clusters []federation.Cluster) map[string]string {
 		}
 		if server := k.config.Clusters[context.Cluster]; server != nil && server.Server != "" {
 			servers[c.Name] = strings.TrimSpace(strings.Join([]string{
-				health.Redact(server.Server), health.Redact(server.ProxyURL), server.TLSServerName,
+				untrusted.Line(server.Server), untrusted.Line(server.ProxyURL), server.TLSServerName,
 			}, " "))
 		}
 	}

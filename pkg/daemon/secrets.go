@@ -19,7 +19,7 @@ import (
 // Secrets are the texts that must not be shown: all credentials that the settings
 // and the kubeconfig lead to, and what the Secrets of a plan hold and those of the
 // repository's files, which may be nil: where they cannot be rendered, or may not
-// be applied, the plan lacks them. It is for health.Redact. What cannot be read
+// be applied, the plan lacks them. It is for untrusted.NewSecrets. What cannot be read
 // gives none.
 func Secrets(cfg *Config, plan federation.Plan, files fs.FS) []string {
 	var all secretTexts

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -101,7 +102,7 @@ func (x *diagnosis) unreachedNodes(m *member) {
 		ID: idFirewall, Severity: federation.SeverityWarning, Cluster: m.name,
 		Message: fmt.Sprintf("none of its %d endpoints is healthy behind the load balancer, while %s: the probes do not reach the nodes", endpoints, ready),
 		Remedy: fmt.Sprintf("let %s in to the node ports: fedsync firewall %s/%s prints the command",
-			proberRanges, quoted(example.Namespace), quoted(example.Name)),
+			proberRanges, untrusted.Quote(example.Namespace), untrusted.Quote(example.Name)),
 	}
 	if m.elsewhere {
 		f.Remedy = fmt.Sprintf("let %s in to the node ports in its own firewall; its nodes have to be reachable from the VPC without NAT, "+

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -103,7 +104,7 @@ func (x *diagnosis) usable(m *member, i *planned, ref federation.ObjectRef, c fe
 		x.await(f, x.seasoned(m, m.observation(i.Ref).Created)) // who issues certificates needs a moment
 		return false
 	case c.Type != secretType:
-		f.Message = fmt.Sprintf("is of type %q; %s names it under spec.tls, which takes %s", line(c.Type), i.Ref, secretType)
+		f.Message = fmt.Sprintf("is of type %q; %s names it under spec.tls, which takes %s", untrusted.Line(c.Type), i.Ref, secretType)
 		f.Remedy = m.retype(ref)
 		x.add(f)
 		return false
@@ -127,7 +128,7 @@ func (m *member) retype(ref federation.ObjectRef) string {
 func (x *diagnosis) differingCertificates(at shown, s *tls) {
 	short := make(map[string][]string, len(s.clusters))
 	for digest, names := range s.clusters {
-		label := "certificate " + line(digest[:min(12, len(digest))])
+		label := "certificate " + untrusted.Line(digest[:min(12, len(digest))])
 		short[label] = append(short[label], names...)
 	}
 	x.await(federation.Finding{

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -82,7 +83,7 @@ func (x *diagnosis) permissions(m *member) {
 	for _, b := range m.facts.Blind {
 		detail := fmt.Sprintf("%s, and so not %s", b.Resource, unseen(b.Resource))
 		if b.Error != "" {
-			detail += fmt.Sprintf(" (%s)", line(b.Error))
+			detail += fmt.Sprintf(" (%s)", untrusted.Line(b.Error))
 		}
 		if b.Refused() {
 			refused = append(refused, detail)
@@ -141,7 +142,7 @@ func (m *member) secretRoles() []string {
 	for _, namespace := range slices.Sorted(maps.Keys(names)) {
 		words := []string{m.kubectl("-n %s create role fedsync-secrets --verb=list,watch --resource=secrets", namespace)}
 		for _, name := range names[namespace] { // the flag takes one name
-			words = append(words, "--resource-name="+quoted(name))
+			words = append(words, "--resource-name="+untrusted.Quote(name))
 		}
 		commands = append(commands, strings.Join(words, " "))
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -68,7 +69,7 @@ func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing
 	f := federation.Finding{
 		ID: idController, Severity: federation.SeverityWarning,
 		Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
-		Message: fmt.Sprintf("cluster %s uses %s: cannot share the IP", m.name, line(c.class)),
+		Message: fmt.Sprintf("cluster %s uses %s: cannot share the IP", m.name, untrusted.Line(c.class)),
 		Remedy:  fmt.Sprintf("set the annotation %s: %s in %s, or exclude the cluster with the app's clusterSelector", annotationClass, classGCE, i.File),
 	}
 	if m.balances {
@@ -216,7 +217,7 @@ func portList(ports []federation.Port) string {
 	for _, p := range ports {
 		text := strconv.Itoa(int(p.Port))
 		if p.Name != "" {
-			text += fmt.Sprintf(" (%q)", line(p.Name))
+			text += fmt.Sprintf(" (%q)", untrusted.Line(p.Name))
 		}
 		list = append(list, text)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -42,9 +43,9 @@ func (x *diagnosis) quota(m *member, q federation.Quota, needs map[string]*need)
 		switch {
 		case n == nil || !counts:
 		case n.total > hard:
-			over = append(over, fmt.Sprintf("%s: %d planned of %d at most, %d used, by %s", resource, n.total, hard, used, atMost(n.of)))
+			over = append(over, fmt.Sprintf("%s: %d planned of %d at most, %d used, by %s", resource, n.total, hard, used, untrusted.Some(n.of, 3)))
 		case n.amount > 0 && used+n.amount > hard:
-			over = append(over, fmt.Sprintf("%s: %d used and %d more needed of %d, by %s", resource, used, n.amount, hard, atMost(n.of)))
+			over = append(over, fmt.Sprintf("%s: %d used and %d more needed of %d, by %s", resource, used, n.amount, hard, untrusted.Some(n.of, 3)))
 		}
 	}
 	if len(over) == 0 {

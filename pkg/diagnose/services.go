@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -58,20 +59,11 @@ func (x *diagnosis) selectsNothing(m *member, p *planned) bool {
 		Finding: federation.Finding{
 			ID: idSelector, Severity: federation.SeverityWarning,
 			Cluster: m.name, App: p.app, Object: p.Ref, File: p.File,
-			Message: fmt.Sprintf("its selector %s takes no pods: %s", selectorText(p.service.selector), atMost(have)),
+			Message: fmt.Sprintf("its selector %s takes no pods: %s", selectorText(p.service.selector), untrusted.Some(have, 3)),
 			Remedy:  fmt.Sprintf("make spec.selector in %s equal to labels of a pod template", p.File),
 		},
 	})
 	return true
-}
-
-// atMost names a few and counts the rest.
-func atMost(list []string) string {
-	const most = 3
-	if len(list) > most {
-		list = append(slices.Clone(list[:most]), fmt.Sprintf("and %d more", len(list)-most))
-	}
-	return strings.Join(list, ", ")
 }
 
 // endpoints are those of a Service of ours; none where nothing is known of it.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -81,7 +82,7 @@ func (x *diagnosis) withoutUID(m *member) {
 func (x *diagnosis) differingUIDs(clusters map[string][]string) {
 	values := make(map[string][]string, len(clusters))
 	for uid, names := range clusters {
-		values[fmt.Sprintf("%q", line(uid))] = names
+		values[fmt.Sprintf("%q", untrusted.Line(uid))] = names
 	}
 	kept := x.keptUID(clusters)
 	remedy := "see who wrote " + ingressUID.String() + ": the UID that most clusters have is none that Google's controller makes"
@@ -136,7 +137,7 @@ func (x *diagnosis) builtWithUID(m *member, effective string) {
 		x.add(federation.Finding{
 			ID: idBuiltWithUID, Severity: federation.SeverityError,
 			Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
-			Message: fmt.Sprintf("in %s was built with UID %q, the cluster now has %q", m.name, line(built), line(effective)),
+			Message: fmt.Sprintf("in %s was built with UID %q, the cluster now has %q", m.name, untrusted.Line(built), untrusted.Line(effective)),
 			Remedy:  "delete it, and fedsync makes it anew: " + m.kubectl("-n %s delete ingress %s", i.Ref.Namespace, i.Ref.Name),
 		})
 	}
@@ -177,9 +178,9 @@ func (x *diagnosis) firewalls(sharing map[string]map[string][]string) {
 // providerOr is by what a controller names its firewall rule.
 func providerOr(provider, uid string) string {
 	if provider != "" {
-		return line(provider)
+		return untrusted.Line(provider)
 	}
-	return line(uid)
+	return untrusted.Line(uid)
 }
 
 // setProviders gives the commands by which each cluster's controller names its

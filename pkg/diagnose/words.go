@@ -5,29 +5,15 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // kubectl is a command against the cluster, for a shell. What it names comes from
 // clusters and from the repository, so each argument is quoted.
 func (m *member) kubectl(format string, args ...string) string {
-	safe := make([]any, len(args))
-	for i, arg := range args {
-		safe[i] = quoted(arg)
-	}
-	return "kubectl --context=" + quoted(m.context) + " " + fmt.Sprintf(format, safe...)
-}
-
-// quoted gives one word for a shell: as it is where it holds nothing that a shell
-// reads, else in single quotes.
-func quoted(word string) string {
-	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:=,@-"
-	if word != "" && strings.Trim(word, plain) == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return "kubectl --context=" + untrusted.Quote(m.context) + " " + untrusted.Command(format, args...)
 }
 
 // describe is the command that shows what an object is up to.
@@ -57,16 +43,6 @@ func byRarity(clusters map[string][]string) []string {
 	values := slices.Sorted(maps.Keys(clusters))
 	slices.SortStableFunc(values, func(a, b string) int { return len(clusters[a]) - len(clusters[b]) })
 	return values
-}
-
-// line makes one short line of what a cluster says.
-func line(s string) string {
-	const most = 300
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
-	if runes := []rune(s); len(runes) > most {
-		s = string(runes[:most-1]) + "…"
-	}
-	return s
 }
 
 // selectorText gives a selector as kubectl takes it.

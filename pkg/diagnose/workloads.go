@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -36,7 +37,7 @@ func divisible(o federation.ObjectRef) bool {
 func (x *diagnosis) unschedulable(m *member, w *planned, runs federation.Workload) {
 	message := fmt.Sprintf("%d of %d pods find no node; there is room for %d", runs.Unschedulable, runs.Replicas, runs.Capacity)
 	if runs.Reason != "" {
-		message += ": " + line(runs.Reason)
+		message += ": " + untrusted.Line(runs.Reason)
 	}
 	x.add(federation.Finding{
 		ID: idUnschedulable, Severity: federation.SeverityWarning,

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -93,22 +94,11 @@ func (b *builder) firewallCommand(r Resource, exists bool) string {
 	if rest, ok := strings.CutPrefix(rule.Network, "projects/"); ok {
 		project, _, _ = strings.Cut(rest, "/")
 	}
-	verb, network := "create", " --network="+shellWord(baseName(rule.Network))
+	verb, network := "create", " --network="+untrusted.Quote(baseName(rule.Network))
 	if exists {
 		verb, network = "update", ""
 	}
 	return fmt.Sprintf("gcloud compute firewall-rules %s %s --project=%s%s --source-ranges=%s --target-tags=%s --allow=%s",
-		verb, r.ID.Name, shellWord(project), network,
-		strings.Join(rule.Ranges, ","), shellWord(strings.Join(rule.Tags, ",")), joinPorts(rule.Ports, "tcp:"))
-}
-
-// shellWord quotes text for a shell, where it needs that.
-func shellWord(text string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.,:/", r)
-	}
-	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+		verb, r.ID.Name, untrusted.Quote(project), network,
+		strings.Join(rule.Ranges, ","), untrusted.Quote(strings.Join(rule.Tags, ",")), joinPorts(rule.Ports, "tcp:"))
 }

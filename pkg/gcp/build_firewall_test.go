@@ -184,13 +184,3 @@ func TestFirewallCommands(t *testing.T) {
 		t.Errorf("commands of an Ingress that is not there: %v", got)
 	}
 }
-
-func TestShellWord(t *testing.T) {
-	for text, want := range map[string]string{
-		"a,b": "a,b", "": "''", "a b": "'a b'", "$(id)": "'$(id)'", "it's": `'it'\''s'`, "a;b": "'a;b'",
-	} {
-		if got := shellWord(text); got != want {
-			t.Errorf("shellWord(%q) = %s, want %s", text, got, want)
-		}
-	}
-}

@@ -12,11 +12,12 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"cloud.google.com/go/auth"
 	"google.golang.org/api/compute/v1"
 	"google.golang.org/api/googleapi"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // answer is a failure as Compute Engine, or the network, tells it: of a call, or of an
@@ -201,15 +202,9 @@ func (a answer) fail(verb Verb, id ID) *Error {
 // maxMessage is how much of a message is shown, in bytes.
 const maxMessage = 400
 
-// text is the message in one line, without what follows the start of PEM data.
+// text is the message in one line, without secrets and PEM data.
 func (a answer) text() string {
-	text, _, _ := strings.Cut(a.message, "-----BEGIN")
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.IsSpace(r)
-	}), " ")
-	if len(text) > maxMessage {
-		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
-	}
+	text := untrusted.Clean(a.message, maxMessage)
 	switch {
 	case a.status == 0 && a.reason == "":
 		return cmp.Or(text, "no answer")

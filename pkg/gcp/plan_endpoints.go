@@ -3,6 +3,8 @@ package gcp
 import (
 	"fmt"
 	"slices"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // maxEndpoints is how many endpoints one call attaches or detaches.
@@ -141,5 +143,5 @@ func endpointList(endpoints []Endpoint) string {
 	for _, e := range endpoints {
 		texts = append(texts, fmt.Sprintf("%s:%d", e.Address, e.Port))
 	}
-	return few(texts)
+	return untrusted.Some(texts, 3)
 }

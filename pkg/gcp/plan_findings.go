@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -154,11 +155,7 @@ func isNameChar(c byte) bool {
 
 // quoted makes untrusted text fit for one line.
 func quoted(text string) string {
-	const most = 120
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + "…"
-	}
-	return strconv.Quote(text)
+	return strconv.Quote(untrusted.Clean(text, 240))
 }
 
 func idList(ids []ID) string {
@@ -166,7 +163,7 @@ func idList(ids []ID) string {
 	for _, id := range ids {
 		texts = append(texts, id.String())
 	}
-	return few(texts)
+	return untrusted.Some(texts, 3)
 }
 
 // apiKind is the kind in the words of Compute Engine.

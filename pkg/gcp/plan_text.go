@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // String gives the action in one line, as `fedsync diff` prints it:
@@ -99,7 +101,7 @@ func backendChange(want, now []Backend) string {
 	}
 	text := addsAndRemoves(wanted, had)
 	if len(changes) > 0 {
-		text = strings.TrimPrefix(text+", sets "+few(changes), ", ")
+		text = strings.TrimPrefix(text+", sets "+untrusted.Some(changes, 3), ", ")
 	}
 	return text
 }
@@ -107,10 +109,10 @@ func backendChange(want, now []Backend) string {
 func addsAndRemoves(want, now []string) string {
 	var texts []string
 	if added := without(want, now); len(added) > 0 {
-		texts = append(texts, "adds "+few(added))
+		texts = append(texts, "adds "+untrusted.Some(added, 3))
 	}
 	if removed := without(now, want); len(removed) > 0 {
-		texts = append(texts, "removes "+few(removed))
+		texts = append(texts, "removes "+untrusted.Some(removed, 3))
 	}
 	return strings.Join(texts, ", ")
 }
@@ -118,15 +120,6 @@ func addsAndRemoves(want, now []string) string {
 // without returns the elements of a list that another one lacks, sorted and unique.
 func without[T cmp.Ordered](list, other []T) []T {
 	return slices.DeleteFunc(set(list), func(e T) bool { return slices.Contains(other, e) })
-}
-
-// few lists the first three, and how many there are beside them.
-func few(texts []string) string {
-	const shown = 3
-	if len(texts) <= shown {
-		return strings.Join(texts, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(texts[:shown], ", "), len(texts)-shown)
 }
 
 func groupName(id ID) string {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -205,32 +206,20 @@ func (l lack) where() string {
 func (l lack) remedy(kubeContext, user string) string {
 	sum := sha256.Sum256([]byte(strings.TrimSpace(strings.Join(l.verbs, ",") + " " + strings.Join(l.resources, ",") + " " + l.name)))
 	name := "fedsync-" + hex.EncodeToString(sum[:3])
-	what := fmt.Sprintf("%s --verb=%s --resource=%s", name, strings.Join(l.verbs, ","), shellWord(strings.Join(l.resources, ",")))
+	what := fmt.Sprintf("%s --verb=%s --resource=%s", name, strings.Join(l.verbs, ","), untrusted.Quote(strings.Join(l.resources, ",")))
 	if l.name != "" {
-		what += " --resource-name=" + shellWord(l.name)
+		what += " --resource-name=" + untrusted.Quote(l.name)
 	}
-	kubectl := "kubectl --context=" + shellWord(kubeContext)
-	user = shellWord(user)
+	kubectl := "kubectl --context=" + untrusted.Quote(kubeContext)
+	user = untrusted.Quote(user)
 	switch len(l.namespaces) {
 	case 0:
 		return fmt.Sprintf("as an administrator: %[1]s create clusterrole %[2]s && %[1]s create clusterrolebinding %[3]s --clusterrole=%[3]s --user=%[4]s",
 			kubectl, what, name, user)
 	case 1:
 		return fmt.Sprintf("as an administrator: %[1]s -n %[2]s create role %[3]s && %[1]s -n %[2]s create rolebinding %[4]s --role=%[4]s --user=%[5]s",
-			kubectl, shellWord(l.namespaces[0]), what, name, user)
+			kubectl, untrusted.Quote(l.namespaces[0]), what, name, user)
 	}
 	return fmt.Sprintf("as an administrator: %[1]s create clusterrole %[2]s, and in each of the namespaces %[1]s -n NAMESPACE create rolebinding %[3]s --clusterrole=%[3]s --user=%[4]s",
 		kubectl, what, name, user)
 }
-
-// shellWord quotes a word for a shell where it needs it: a user's name is the
-// cluster's word, and a command that somebody copies must not be more than it seems.
-func shellWord(word string) string {
-	word = plain(word)
-	if word != "" && strings.Trim(word, shellPlain) == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-const shellPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,@-"

@@ -17,6 +17,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -69,7 +70,7 @@ func (a *asker) get(ctx context.Context, path string) answer {
 		}
 	}
 	if err := a.connect(); err != nil {
-		return answer{failure: federation.FailureContext, message: Redact(err.Error(), a.secrets()...)}
+		return answer{failure: federation.FailureContext, message: untrusted.NewSecrets(a.secrets()...).Line(err.Error())}
 	}
 
 	tried := &attempt{}
@@ -101,7 +102,7 @@ func (a *asker) version(ctx context.Context) (version string, done bool) {
 	if err := json.Unmarshal(answer.body, &v); err != nil {
 		return "", true
 	}
-	return shorten(v.GitVersion[:min(64, len(v.GitVersion))]), true
+	return untrusted.Line(v.GitVersion[:min(64, len(v.GitVersion))]), true
 }
 
 // close waits for the last request, as long as one may take, and closes the
@@ -145,7 +146,7 @@ func (a *asker) request(ctx context.Context, tried *attempt, path string) answer
 	ctx = httptrace.WithClientTrace(context.WithValue(ctx, attemptKey{}, tried), tried.trace())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.base.JoinPath(path).String(), http.NoBody)
 	if err != nil {
-		return answer{failure: federation.FailureContext, message: Redact(err.Error(), a.secrets()...)}
+		return answer{failure: federation.FailureContext, message: untrusted.NewSecrets(a.secrets()...).Line(err.Error())}
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
@@ -156,7 +157,7 @@ func (a *asker) request(ctx context.Context, tried *attempt, path string) answer
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if failure := failure.OfAnswer(resp.StatusCode, resp.Header).Class; failure != federation.FailureNone {
 		text := strings.TrimSuffix(fmt.Sprintf("GET /%s: %s: %s", path, resp.Status, reason(body)), ": ")
-		return answer{failure: failure, message: Redact(text, a.secrets(tried)...)}
+		return answer{failure: failure, message: untrusted.NewSecrets(a.secrets(tried)...).Line(text)}
 	}
 	if err != nil {
 		return a.failed(ctx, tried, err)
@@ -178,7 +179,7 @@ func (a *asker) failed(ctx context.Context, tried *attempt, err error) answer {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
-	return answer{failure: class, message: Redact(err.Error(), a.secrets(tried)...)}
+	return answer{failure: class, message: untrusted.NewSecrets(a.secrets(tried)...).Line(err.Error())}
 }
 
 // late is the answer to a request whose time is over. What hung says the class.

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -16,7 +17,7 @@ import (
 func readCertificate(u *unstructured.Unstructured) federation.Certificate {
 	c := federation.Certificate{
 		Namespace: u.GetNamespace(), Name: u.GetName(),
-		Exists: true, Type: shorten(text(u, "type")),
+		Exists: true, Type: untrusted.Line(text(u, "type")),
 	}
 	encoded := text(u, "data", "tls.crt")
 	if certificate, err := base64.StdEncoding.DecodeString(encoded); err == nil && len(certificate) > 0 {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -44,7 +45,7 @@ func readSlice(u *unstructured.Unstructured, label string) slice {
 			// All of an endpoint's addresses stand for the same.
 			addresses, _, _ := unstructured.NestedStringSlice(endpoint, "addresses")
 			if len(addresses) > 0 {
-				s.addresses = append(s.addresses, join(shorten(addresses[0]), port))
+				s.addresses = append(s.addresses, join(untrusted.Line(addresses[0]), port))
 			}
 		default:
 			s.waiting++

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -43,11 +44,11 @@ func readIngress(u *unstructured.Unstructured, label string) ingress {
 		label: label,
 		fact: federation.Ingress{
 			Namespace: u.GetNamespace(), Name: u.GetName(),
-			ClassName: shorten(className(u)),
-			URLMap:    shorten(u.GetAnnotations()[annotationURLMap]),
+			ClassName: untrusted.Line(className(u)),
+			URLMap:    untrusted.Line(u.GetAnnotations()[annotationURLMap]),
 			Created:   u.GetCreationTimestamp().UTC(),
 			Addresses: addresses(u),
-			StatusBy:  shorten(statusWriter(u)),
+			StatusBy:  untrusted.Line(statusWriter(u)),
 		},
 	}
 	i.fact.GoogleHeld = slices.ContainsFunc(u.GetFinalizers(), func(name string) bool { return strings.HasPrefix(name, googleFinalizer) })
@@ -119,7 +120,7 @@ func compareNames(a, b types.NamespacedName) int {
 func readIngressUID(u *unstructured.Unstructured) federation.IngressUID {
 	return federation.IngressUID{
 		Known: true, Exists: true,
-		UID:      shorten(text(u, "data", "uid")),
-		Provider: shorten(text(u, "data", "provider-uid")),
+		UID:      untrusted.Line(text(u, "data", "uid")),
+		Provider: untrusted.Line(text(u, "data", "provider-uid")),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -72,14 +73,14 @@ func assess(u *unstructured.Unstructured) (health federation.Health, message str
 	// broken member must not end the whole program.
 	defer func() {
 		if r := recover(); r != nil {
-			health, message = federation.Unknown, shorten(fmt.Sprintf("its status cannot be read: %v", r))
+			health, message = federation.Unknown, untrusted.Line(fmt.Sprintf("its status cannot be read: %v", r))
 		}
 	}()
 	result, err := status.Compute(u)
 	if err != nil {
-		return federation.Unknown, shorten(fmt.Sprintf("its status cannot be read: %v", err))
+		return federation.Unknown, untrusted.Line(fmt.Sprintf("its status cannot be read: %v", err))
 	}
-	message = shorten(result.Message)
+	message = untrusted.Line(result.Message)
 	switch result.Status {
 	case status.CurrentStatus:
 		return federation.Healthy, ""
@@ -109,7 +110,7 @@ func complaint(u *unstructured.Unstructured) string {
 				continue
 			}
 			if message, ok := condition["message"].(string); ok && message != "" {
-				return shorten(message)
+				return untrusted.Line(message)
 			}
 		}
 	}
@@ -118,7 +119,7 @@ func complaint(u *unstructured.Unstructured) string {
 
 func terminating(u *unstructured.Unstructured) string {
 	if finalizers := u.GetFinalizers(); len(finalizers) > 0 {
-		return shorten("being deleted, waits for finalizers " + strings.Join(finalizers, ", "))
+		return untrusted.Line("being deleted, waits for finalizers " + strings.Join(finalizers, ", "))
 	}
 	return "being deleted"
 }
@@ -133,10 +134,10 @@ func addresses(u *unstructured.Unstructured) []string {
 			if parsed, err := netip.ParseAddr(ip); err == nil {
 				ip = parsed.String()
 			}
-			found = append(found, shorten(ip))
+			found = append(found, untrusted.Line(ip))
 		}
 		if host, ok := entry["hostname"].(string); ok && host != "" {
-			found = append(found, shorten(host))
+			found = append(found, untrusted.Line(host))
 		}
 	}
 	return sorted(found)

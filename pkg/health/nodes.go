@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -36,7 +37,7 @@ func readNode(u *unstructured.Unstructured) (node, bool) {
 		region: labels[labelRegion],
 		fact: federation.Node{
 			Name:       u.GetName(),
-			ProviderID: shorten(text(u, "spec", "providerID")),
+			ProviderID: untrusted.Line(text(u, "spec", "providerID")),
 			Zone:       labels[labelZone],
 			Address:    internalIPv4(u),
 			Excluded:   excluded || slices.ContainsFunc(objects(u, "spec", "taints"), isDeletion),

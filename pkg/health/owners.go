@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -178,7 +179,7 @@ func (o *owners) fail(now time.Time, set replicaSet, err error) {
 func refusal(set replicaSet, err error) string {
 	text := strings.ReplaceAll(err.Error(), fmt.Sprintf(" %q", set.name), "")
 	text = strings.ReplaceAll(text, fmt.Sprintf(" in the namespace %q", set.namespace), "")
-	return Redact("get replicasets.apps: " + text)
+	return untrusted.Line("get replicasets.apps: " + text)
 }
 
 // forget drops answers that are of no use now, where there are many.

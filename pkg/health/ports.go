@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -26,7 +27,7 @@ func readService(u *unstructured.Unstructured) (liveService, bool) {
 	return liveService{
 		fact: federation.Service{
 			Namespace: u.GetNamespace(), Name: u.GetName(),
-			Type: text(u, "spec", "type"), NEG: shorten(u.GetAnnotations()[annotationNEG]),
+			Type: text(u, "spec", "type"), NEG: untrusted.Line(u.GetAnnotations()[annotationNEG]),
 			Ports: described.Ports,
 		},
 		ports: readPorts(u),

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -137,7 +138,7 @@ func (e *WatchError) Error() string {
 	if e.NotServed {
 		return fmt.Sprintf("watch %s: the cluster does not serve this kind", e.Watch)
 	}
-	return fmt.Sprintf("watch %s: %s", e.Watch, Redact(e.Err.Error()))
+	return fmt.Sprintf("watch %s: %s", e.Watch, untrusted.Line(e.Err.Error()))
 }
 
 // Unwrap gives what the client returned.

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -334,7 +335,7 @@ func readPod(now time.Time, u *unstructured.Unstructured) (pod, bool) {
 			set:    replicaSet{uid: controller.UID, namespace: u.GetNamespace(), name: controller.Name},
 			since:  now,
 			said:   text(c, "lastTransitionTime"),
-			reason: Redact(text(c, "message")),
+			reason: untrusted.Line(text(c, "message")),
 		}
 		// The cluster's clock may be ahead of ours.
 		if since, err := time.Parse(time.RFC3339, p.said); err == nil && since.Before(now) {

@@ -16,9 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	fault "github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/health"
 )
 
 var ingresses = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}
@@ -265,7 +265,7 @@ func (a *addresser) findings() []federation.Finding {
 	for _, s := range a.foreign {
 		all = append(all, federation.Finding{
 			ID: "foreign", Severity: federation.SeverityWarning, Cluster: a.cluster, Object: refOf(s.ingress),
-			Message: health.Redact(fmt.Sprintf("status.loadBalancer is written by %q, so the address %s of fedsync's load balancer is not shown",
+			Message: untrusted.Line(fmt.Sprintf("status.loadBalancer is written by %q, so the address %s of fedsync's load balancer is not shown",
 				s.ingress.StatusBy, s.address)),
 			Remedy: fmt.Sprintf("have it leave Ingresses of the class %s alone", federation.ClassGlobal),
 		})
@@ -273,7 +273,7 @@ func (a *addresser) findings() []federation.Finding {
 	for ref, err := range a.failed {
 		f := federation.Finding{
 			ID: "address", Severity: federation.SeverityWarning, Cluster: a.cluster, Object: ref,
-			Message: "the address cannot be written into its status: " + health.Redact(err.Error()),
+			Message: "the address cannot be written into its status: " + untrusted.Line(err.Error()),
 			Remedy:  "none: it is tried again; the load balancer serves all the same",
 		}
 		if apierrors.IsForbidden(err) {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/health"
 )
 
@@ -110,7 +111,7 @@ func (n noRedirects) RoundTrip(req *http.Request) (*http.Response, error) {
 	_ = resp.Body.Close()
 	redirect := &RedirectError{Code: resp.StatusCode}
 	if target, err := resp.Location(); err == nil && target.Host != req.URL.Host {
-		redirect.Host = health.Redact(target.Host)
+		redirect.Host = untrusted.Line(target.Host)
 	}
 	return nil, redirect
 }

@@ -25,7 +25,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/fedsync/fedsync/pkg/health"
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // The most that is kept of what a plugin writes.
@@ -125,7 +125,7 @@ func (c command) run(ctx context.Context) (*credentials, string, error) {
 	if err != nil {
 		return nil, "", c.words(err.Error(), stderr.String())
 	}
-	return creds, health.Redact(opaque.ReplaceAllString(stderr.String(), "***"), append(slices.Clone(c.secrets), creds.token)...), nil
+	return creds, untrusted.NewSecrets(append(slices.Clone(c.secrets), creds.token)...).Line(opaque.ReplaceAllString(stderr.String(), "***")), nil
 }
 
 // failed says why a run came to nothing.
@@ -157,7 +157,7 @@ func (c command) words(reason, said string) error {
 	if said = strings.TrimSpace(said); said != "" {
 		text += ": " + opaque.ReplaceAllString(said, "***")
 	}
-	return errors.New(health.Redact(text, c.secrets...))
+	return errors.New(untrusted.NewSecrets(c.secrets...).Line(text))
 }
 
 // parse reads what a plugin answered.

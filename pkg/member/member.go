@@ -10,10 +10,10 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/fedsync/fedsync/internal/bell"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/health"
 )
 
 // Connection is how to reach one cluster. Equal digests are equal connections.
@@ -165,7 +165,7 @@ func (m *Member) Run(ctx context.Context) {
 		s, digest, err := m.begin()
 		if err != nil {
 			// It quotes the configuration, passwords of proxies included.
-			reason := health.Redact(err.Error())
+			reason := untrusted.Line(err.Error())
 			class := federation.FailureContext
 			if _, ok := errors.AsType[*FileError](err); ok {
 				class = federation.FailureFiles

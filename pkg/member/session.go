@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/fedsync/fedsync/internal/bell"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/claim"
@@ -331,7 +332,7 @@ func (s *session) learnUID(uid string, err error) error {
 	refused := ""
 	switch {
 	case apierrors.IsForbidden(err) || apierrors.IsNotFound(err):
-		refused = health.Redact(err.Error())
+		refused = untrusted.Line(err.Error())
 	case err != nil:
 		return err
 	}
@@ -429,7 +430,7 @@ func (s *session) showAddresses(ctx context.Context, running *sync.WaitGroup, no
 func (s *session) expireKept(ctx context.Context) {
 	if err := s.applier.ExpireKept(ctx); err != nil && ctx.Err() == nil {
 		// They only take up room until tomorrow.
-		s.Log.Warn("kept objects not expired", zap.String("error", health.Redact(err.Error())))
+		s.Log.Warn("kept objects not expired", zap.String("error", untrusted.Line(err.Error())))
 	}
 }
 

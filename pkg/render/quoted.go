@@ -2,7 +2,8 @@ package render
 
 import (
 	"regexp"
-	"strings"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // What kustomize quotes of the files in its errors. It may be a Secret's value, and
@@ -37,11 +38,12 @@ var quoted = []struct {
 	{regexp.MustCompile(`(?s)strconv\.\w+: parsing ".*":`), "it is no number:"},
 }
 
-// plainText gives an error in one line, without what it quotes of the files.
+// plainText gives an error in one line of a bounded length, without what it quotes of
+// the files.
 func plainText(err error) string {
 	text := err.Error()
 	for _, q := range quoted {
 		text = q.pattern.ReplaceAllString(text, q.instead)
 	}
-	return strings.Join(strings.Fields(text), " ")
+	return untrusted.Line(text)
 }

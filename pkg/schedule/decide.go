@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -126,7 +127,7 @@ func (p *pass) unknownPreferences(d *divided) {
 	slices.Sort(names)
 	p.findings.Add(federation.Finding{
 		ID: "annotation", Severity: federation.SeverityWarning, App: d.app, Object: d.ref, File: d.variants[0].file,
-		Message: "the preferences name what is no cluster of the federation: " + list(names),
+		Message: "the preferences name what is no cluster of the federation: " + untrusted.Some(names, 5),
 		Remedy:  "correct the name, or take it out of the annotation",
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -93,7 +94,7 @@ func (p *pass) undrained(w workload, d federation.ReplicasDecision) {
 	case d.Total == 0 || len(d.Waits) > 0:
 		return
 	case len(w.refused) > 0:
-		f.Message = list(w.refused) + ": not drained of it, since no other cluster in reach may run it"
+		f.Message = untrusted.Some(w.refused, 5) + ": not drained of it, since no other cluster in reach may run it"
 	case d.Shortfall > 0 && len(keeping) > 0:
 		f.Message = "not drained: " + strings.Join(keeping, ", ") + ", for which the others have no room"
 	default:

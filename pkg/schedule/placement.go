@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -206,14 +207,11 @@ func (w *divided) agree(clusters []member) (string, bool) {
 		for _, i := range v.clusters[:min(3, len(v.clusters))] {
 			names = append(names, clusters[i].Name)
 		}
-		if more := len(v.clusters) - len(names); more > 0 {
-			names = append(names, fmt.Sprintf("and %d more", more))
-		}
 		preferences := ""
 		if v.wish.asWritten != first.asWritten {
 			preferences = " with preferences " + limit.Quote(cmp.Or(v.wish.asWritten, "none"))
 		}
-		parts = append(parts, fmt.Sprintf("%d%s in %s", v.wish.total, preferences, strings.Join(names, ", ")))
+		parts = append(parts, fmt.Sprintf("%d%s in %s", v.wish.total, preferences, untrusted.SomeOf(names, len(v.clusters))))
 	}
 	return strings.Join(parts, "; "), false
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -53,7 +54,7 @@ func inheritedReason(live, of int) string {
 }
 
 func waitingReason(clusters []string) string {
-	return "waits for " + portNames(clusters) + ", whose ports are not known"
+	return "waits for " + untrusted.Some(clusters, 12) + ", whose ports are not known"
 }
 
 func (p *portPlanner) chosenReason(basis federation.PortBasis, clusters int) string {
@@ -137,7 +138,7 @@ func portTable(clusters map[portPin][]string) string {
 	for _, pin := range pins[:min(most, len(pins))] {
 		names := clusters[pin]
 		slices.Sort(names)
-		row := fmt.Sprintf("%d in %s", pin.number, portNames(names))
+		row := fmt.Sprintf("%d in %s", pin.number, untrusted.Some(names, 12))
 		if pin.file != "" {
 			row += " (" + pin.file + ")"
 		}
@@ -147,15 +148,6 @@ func portTable(clusters map[portPin][]string) string {
 		rows = append(rows, fmt.Sprintf("and %d more", len(pins)-most))
 	}
 	return strings.Join(rows, "; ")
-}
-
-// portNames lists names, and counts those that would not fit into a line.
-func portNames(names []string) string {
-	const most = 12
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func portRangeText(r federation.PortRange) string { return fmt.Sprintf("%d-%d", r.First, r.Last) }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -90,7 +91,7 @@ func (p *pass) judge(name string) federation.PruneVerdict {
 	case p.Federation.PruneAllowed():
 		return federation.PruneAllowed
 	case exceeds(len(gone), len(had), limit):
-		p.hold(name, "", fmt.Sprintf("%d of %d objects of app %s would be deleted: %s", len(gone), len(had), name, list(gone)))
+		p.hold(name, "", fmt.Sprintf("%d of %d objects of app %s would be deleted: %s", len(gone), len(had), name, untrusted.Some(gone, 5)))
 		return federation.PruneHeld
 	case app != nil && takesPlacement(left, hadIn, limit):
 		p.hold(name, "", fmt.Sprintf("app %s would leave %d of its %d clusters", name, left, hadIn))
@@ -141,7 +142,7 @@ func allowsAll(limit federation.PruneLimit, objects int) bool {
 func (p *pass) await(app string, gone []federation.ObjectRef, clusters []string) {
 	p.findings.Add(federation.Finding{
 		ID: "awaited", Severity: federation.SeverityWarning, App: app,
-		Message: fmt.Sprintf("deleting %s waits until it is known what runs in %s", list(gone), strings.Join(clusters, ", ")),
+		Message: fmt.Sprintf("deleting %s waits until it is known what runs in %s", untrusted.Some(gone, 5), strings.Join(clusters, ", ")),
 	})
 }
 
@@ -153,17 +154,4 @@ func (p *pass) hold(app, cluster, why string) {
 		Remedy: fmt.Sprintf("restore what was removed, raise pruneLimit of the app, or push the annotation %s: Allowed on %s",
 			federation.AnnotationPrune, federation.FileName),
 	})
-}
-
-// list names some things, references or clusters, and counts the rest.
-func list[T any](things []T) string {
-	const most = 5
-	names := make([]string, 0, most+1)
-	for _, thing := range things[:min(most, len(things))] {
-		names = append(names, fmt.Sprint(thing))
-	}
-	if len(things) > most {
-		names = append(names, fmt.Sprintf("and %d more", len(things)-most))
-	}
-	return strings.Join(names, ", ")
 }

@@ -16,6 +16,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -249,7 +250,7 @@ func (p *pass) app(i int, app federation.App, verdict func(app string) federatio
 		len(b.Objects) == 0 && len(had) > 0 && !p.Federation.PruneAllowed() && !allowsAll(app.PruneLimit, len(had)) {
 		// Nothing at all is what a mistake looks like.
 		plan.Prune = federation.PruneHeld
-		p.hold(app.Name, c.Name, fmt.Sprintf("nothing was rendered of app %s for the cluster, which would delete %s", app.Name, list(had)))
+		p.hold(app.Name, c.Name, fmt.Sprintf("nothing was rendered of app %s for the cluster, which would delete %s", app.Name, untrusted.Some(had, 5)))
 	}
 	return plan
 }

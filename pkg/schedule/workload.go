@@ -1,10 +1,9 @@
 package schedule
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -290,26 +289,17 @@ func (w *workload) why(claims []claim, portions []portion) string {
 	case len(w.clusters) == 0:
 		return "no cluster is selected"
 	case len(away) == len(w.clusters):
-		return "no cluster is left: " + names(away) + " out of reach"
+		return "no cluster is left: " + untrusted.Some(away, 5) + " out of reach"
 	case len(away)+len(drained) == len(w.clusters):
-		return "no cluster is left: " + names(append(away, drained...)) + " out of reach or drained"
+		return "no cluster is left: " + untrusted.Some(append(away, drained...), 5) + " out of reach or drained"
 	case !named:
 		return "no cluster that is in reach is named by the preferences"
 	case len(full) > 0 && atMax:
-		return "no room: capacity in " + names(full) + "; max of every other cluster reached"
+		return "no room: capacity in " + untrusted.Some(full, 5) + "; max of every other cluster reached"
 	case len(full) > 0:
-		return "no room: capacity in " + names(full)
+		return "no room: capacity in " + untrusted.Some(full, 5)
 	case !atMax:
 		return "no cluster that is in reach has a weight"
 	}
 	return "max of every cluster reached"
-}
-
-// names lists some names and counts the rest.
-func names(all []string) string {
-	const most = 5
-	if len(all) <= most {
-		return strings.Join(all, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), len(all)-most)
 }

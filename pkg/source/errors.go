@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // The kinds of failure to read a repository that need nothing but a name. They
@@ -74,10 +76,7 @@ func (e *RefError) Error() string {
 	}
 	there := e.Remedy
 	if there == "" {
-		there = "branches: " + strings.Join(e.Branches, ", ")
-		if more := e.Total - len(e.Branches); more > 0 {
-			there += fmt.Sprintf(" and %d more", more)
-		}
+		there = "branches: " + untrusted.SomeOf(e.Branches, e.Total)
 		if e.Total == 0 {
 			there = "it has no branches"
 		}

@@ -17,6 +17,7 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
 	"github.com/fedsync/fedsync/internal/gitssh"
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // errTimeout is the cause of a context that ended because the remote was slow.
@@ -52,7 +53,7 @@ func (c *conversation) explain(err error) error {
 		}
 	}
 	kind, detail, remedy := c.kindOf(unwrapped(err))
-	return &Error{Repository: c.at.text, Kind: kind, Detail: scrub(detail, c.secrets), Remedy: remedy}
+	return &Error{Repository: c.at.text, Kind: kind, Detail: untrusted.NewSecrets(c.secrets...).Line(detail), Remedy: remedy}
 }
 
 // kindOf sorts an error that somebody else made.

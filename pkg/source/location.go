@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 type scheme int
@@ -68,21 +70,21 @@ func parseLocation(raw string) (location, error) {
 		return localLocation(rest)
 	case "http", "https", "ssh":
 	default:
-		return location{}, fmt.Errorf("repository %s: want https://, ssh://, USER@HOST:PATH or a local path", Redact(raw))
+		return location{}, fmt.Errorf("repository %s: want https://, ssh://, USER@HOST:PATH or a local path", untrusted.URL(raw))
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		// The error of url.Parse quotes the URL.
-		return location{}, fmt.Errorf("repository %s: not a valid URL", Redact(raw))
+		return location{}, fmt.Errorf("repository %s: not a valid URL", untrusted.URL(raw))
 	}
 	_, hasPassword := u.User.Password()
 	switch {
 	case hasPassword || u.User != nil && scheme != "ssh":
 		return location{}, credentialsInURL(raw)
 	case u.RawQuery != "" || u.Fragment != "":
-		return location{}, fmt.Errorf("repository %s: a URL with a query or fragment names no repository", Redact(raw))
+		return location{}, fmt.Errorf("repository %s: a URL with a query or fragment names no repository", untrusted.URL(raw))
 	case u.Hostname() == "" || strings.Trim(u.Path, "/") == "":
-		return location{}, fmt.Errorf("repository %s: want a host and a path", Redact(raw))
+		return location{}, fmt.Errorf("repository %s: want a host and a path", untrusted.URL(raw))
 	case scheme == "ssh":
 		// A server takes /~user/ for a home only without the slash before it.
 		path := u.Path
@@ -91,13 +93,13 @@ func parseLocation(raw string) (location, error) {
 		}
 		return sshLocation(raw, u.User.Username(), u.Hostname(), u.Port(), path)
 	case scheme == "http" && !loopback(u.Hostname()):
-		return location{}, fmt.Errorf("repository %s: http is not encrypted and is taken for loopback hosts only; use https", Redact(raw))
+		return location{}, fmt.Errorf("repository %s: http is not encrypted and is taken for loopback hosts only; use https", untrusted.URL(raw))
 	}
 	return location{scheme: schemeHTTP, text: raw}, nil
 }
 
 func credentialsInURL(raw string) error {
-	return fmt.Errorf("repository %s: credentials do not belong in a URL; put the token into a file and name that", Redact(raw))
+	return fmt.Errorf("repository %s: credentials do not belong in a URL; put the token into a file and name that", untrusted.URL(raw))
 }
 
 func localLocation(path string) (location, error) {
@@ -110,13 +112,13 @@ func localLocation(path string) (location, error) {
 
 func sshLocation(raw, user, host, port, path string) (location, error) {
 	if strings.HasPrefix(host, "-") || strings.HasPrefix(path, "-") || strings.ContainsAny(path, "\x00\n") {
-		return location{}, fmt.Errorf("repository %s: host and path must not begin with a dash", Redact(raw))
+		return location{}, fmt.Errorf("repository %s: host and path must not begin with a dash", untrusted.URL(raw))
 	}
 	if port == "" {
 		port = "22"
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return location{}, fmt.Errorf("repository %s: %q is no port", Redact(raw), port)
+		return location{}, fmt.Errorf("repository %s: %q is no port", untrusted.URL(raw), port)
 	}
 	if user == "" {
 		user = "git"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -45,7 +46,7 @@ func (s *summary) absent(c Cluster) wait {
 	}
 	f.Message = cause
 	if c.Error != "" {
-		f.Message += ": " + line(c.Error)
+		f.Message += ": " + untrusted.Line(c.Error)
 	}
 	words := c.Name + " " + state
 	if age := s.Now.Sub(c.Since); !c.Since.IsZero() && age >= time.Minute {

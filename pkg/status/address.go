@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -45,7 +46,7 @@ func (s *summary) addresses() []Address {
 	found := map[key][]string{}
 	for i := range s.report.Balancers {
 		if b := &s.report.Balancers[i]; b.Address != "" {
-			found[key{line(b.Address), b.Ingress}] = s.behind(b)
+			found[key{untrusted.Line(b.Address), b.Ingress}] = s.behind(b)
 		}
 	}
 	for _, c := range s.report.Clusters {
@@ -57,7 +58,7 @@ func (s *summary) addresses() []Address {
 				continue
 			}
 			for _, a := range o.Addresses {
-				k := key{line(a), o.Object}
+				k := key{untrusted.Line(a), o.Object}
 				if !slices.Contains(found[k], c.Name) {
 					found[k] = append(found[k], c.Name)
 				}
@@ -126,7 +127,7 @@ func (i *ingressState) add(cluster string, o federation.Observation, wish ingres
 	i.google = i.google || o.ClassName == glbcClass || forwarding || urlMap
 	if len(o.Addresses) > 0 {
 		addresses := slices.Sorted(slices.Values(o.Addresses))
-		key := line(strings.Join(slices.Compact(addresses), ", "))
+		key := untrusted.Line(strings.Join(slices.Compact(addresses), ", "))
 		i.byAddr[key] = append(i.byAddr[key], cluster)
 	}
 }
@@ -192,10 +193,10 @@ func (s *summary) noAddress(c Cluster, o federation.Observation) {
 		Remedy:  "see the ingress controller's events: " + look(s.context(c.Name), o.Object),
 	}
 	if o.Message != "" {
-		f.Message += ": " + line(o.Message)
+		f.Message += ": " + untrusted.Line(o.Message)
 	}
 	if !shares(o) && (o.Created.IsZero() || s.Now.Sub(o.Created) >= s.Deadline) {
-		f.Message = fmt.Sprintf("the controller of class %q reports no address", line(o.ClassName))
+		f.Message = fmt.Sprintf("the controller of class %q reports no address", untrusted.Line(o.ClassName))
 		s.note(f)
 		return
 	}

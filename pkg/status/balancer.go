@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -50,7 +51,7 @@ func (s *summary) balancerFindings() {
 		return
 	}
 	if s.Cloud.Error != "" {
-		s.cloudWait("Compute Engine cannot be read: "+line(s.Cloud.Error), "see that fedsync has credentials for Google Cloud, and the roles in docs/google-cloud.md; what stands on Compute Engine goes on serving")
+		s.cloudWait("Compute Engine cannot be read: "+untrusted.Line(s.Cloud.Error), "see that fedsync has credentials for Google Cloud, and the roles in docs/google-cloud.md; what stands on Compute Engine goes on serving")
 	}
 	if s.Cloud.Revision.SHA != s.Snapshot.Revision.SHA {
 		if s.Cloud.Error == "" && s.Federation != nil && s.Federation.Balances() {
@@ -121,7 +122,7 @@ func (s *summary) refused(b *Balancer) {
 	}
 	s.note(federation.Finding{
 		ID: idBalancer, Severity: federation.SeverityError, App: b.App, Object: b.Ingress, File: b.File,
-		Message: "its load balancer is not built: " + line(b.Refused),
+		Message: "its load balancer is not built: " + untrusted.Line(b.Refused),
 	})
 }
 
@@ -134,12 +135,12 @@ func (s *summary) incomplete(b *Balancer) {
 	}
 	words := place(federation.Finding{Object: b.Ingress}) + " load balancer is being made"
 	if b.Waits {
-		f.Message += ": " + line(b.Refused)
-		words = place(federation.Finding{Object: b.Ingress}) + " load balancer waits: " + line(b.Refused)
+		f.Message += ": " + untrusted.Line(b.Refused)
+		words = place(federation.Finding{Object: b.Ingress}) + " load balancer waits: " + untrusted.Line(b.Refused)
 	}
 	if a, ok := s.failing(b); ok {
-		f.Message += fmt.Sprintf(": %s %s: %s", a.Verb, line(a.Resource), line(a.Error))
-		words += fmt.Sprintf(": %s %s fails", a.Verb, line(a.Resource))
+		f.Message += fmt.Sprintf(": %s %s: %s", a.Verb, untrusted.Line(a.Resource), untrusted.Line(a.Error))
+		words += fmt.Sprintf(": %s %s fails", a.Verb, untrusted.Line(a.Resource))
 	}
 	s.waits = append(s.waits, wait{finding: f, words: words})
 }
@@ -235,8 +236,8 @@ func trafficWords(c federation.BalancerCluster) string {
 		federation.TrafficDraining:  "draining",
 		federation.TrafficDrained:   "drained",
 	}[c.State]
-	words = cmp.Or(words, line(string(c.State)))
-	if reason := line(c.Reason); reason != "" && reason != words {
+	words = cmp.Or(words, untrusted.Line(string(c.State)))
+	if reason := untrusted.Line(c.Reason); reason != "" && reason != words {
 		words += ": " + reason
 	}
 	return words
@@ -332,6 +333,6 @@ func (s *summary) noTrafficWords(first federation.Finding, clusters []string, fa
 	if len(clusters) > 1 {
 		name = fmt.Sprintf("%s and %d more", first.Cluster, len(clusters)-1)
 	}
-	reason := strings.TrimPrefix(line(first.Message), "takes no traffic: ")
+	reason := strings.TrimPrefix(untrusted.Line(first.Message), "takes no traffic: ")
 	return head + withMore(fmt.Sprintf("%s (%s)", name, reason), more, wordsLimit-len(head))
 }

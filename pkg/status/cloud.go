@@ -3,6 +3,7 @@ package status
 import (
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -60,7 +61,7 @@ func shownCloud(c *Cloud) *Cloud {
 		return nil
 	}
 	shown := *c
-	shown.Error = line(shown.Error)
+	shown.Error = untrusted.Line(shown.Error)
 	shown.Pending = append([]CloudAction{}, c.Pending...)
 	shown.Done = append([]CloudAction{}, c.Done[:min(keptActions, len(c.Done))]...)
 	return &shown

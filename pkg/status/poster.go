@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -183,7 +184,7 @@ func (p *Poster) Run(ctx context.Context) {
 	}
 }
 
-func (p *Poster) trim(s string) string { return Trim(s, p.provider.Limit()) }
+func (p *Poster) trim(s string) string { return untrusted.Clean(s, p.provider.Limit()) }
 
 func (p *Poster) nudge() {
 	select {

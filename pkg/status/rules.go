@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -121,7 +122,7 @@ func (s *summary) healthFindings() {
 			}
 			f := federation.Finding{
 				ID: idHealth, Cluster: c.Name, App: o.App, Object: o.Object,
-				Message: cmp.Or(line(o.Message), "is "+strings.ToLower(string(o.Health))),
+				Message: cmp.Or(untrusted.Line(o.Message), "is "+strings.ToLower(string(o.Health))),
 			}
 			switch o.Health {
 			case federation.Healthy:
@@ -132,7 +133,7 @@ func (s *summary) healthFindings() {
 					s.note(f)
 				}
 			case federation.Progressing, federation.Unknown:
-				f.Message = fmt.Sprintf("is still %s: %s", strings.ToLower(string(o.Health)), cmp.Or(line(o.Message), "no reason given"))
+				f.Message = fmt.Sprintf("is still %s: %s", strings.ToLower(string(o.Health)), cmp.Or(untrusted.Line(o.Message), "no reason given"))
 				f.Remedy = look(s.context(c.Name), o.Object)
 				s.waits = append(s.waits, wait{finding: f, words: place(f) + " " + strings.ToLower(string(o.Health))})
 			}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -110,7 +111,7 @@ func (s *summary) reason(f federation.Finding) string {
 			}
 		}
 	}
-	return strings.TrimSpace(place(f) + " " + line(f.Message))
+	return strings.TrimSpace(place(f) + " " + untrusted.Line(f.Message))
 }
 
 // place says where a finding is: cluster, object, or file.
@@ -133,7 +134,7 @@ func place(f federation.Finding) string {
 		}
 		parts = append(parts, file)
 	}
-	return line(strings.Join(parts, " "))
+	return untrusted.Line(strings.Join(parts, " "))
 }
 
 // withMore adds how many further reasons there are, and cuts the first one so
@@ -143,7 +144,7 @@ func withMore(words string, more, limit int) string {
 		return words
 	}
 	suffix := fmt.Sprintf(" (+%d more)", more)
-	return Trim(words, limit-len(suffix)) + suffix
+	return untrusted.Clean(words, limit-len(suffix)) + suffix
 }
 
 // pendingWords gives "12/13 synced, eu-3 unreachable 4m". Who does not answer
@@ -197,7 +198,7 @@ func (s *summary) successWords() string {
 func (s *summary) addressWords() string {
 	reporters := map[string]int{}
 	for _, a := range s.report.Addresses {
-		if b := s.balancer[a.Object]; b != nil && b.Address != "" && a.Address != line(b.Address) {
+		if b := s.balancer[a.Object]; b != nil && b.Address != "" && a.Address != untrusted.Line(b.Address) {
 			continue // another controller's, beside ours
 		}
 		reporters[a.Address] += len(a.Clusters)

@@ -2,10 +2,10 @@ package web
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -59,11 +59,10 @@ func endpointsBadge(e federation.Endpoints) badge {
 }
 
 func endpointAddresses(e federation.Endpoints) string {
-	words := strings.Join(e.Addresses, ", ")
-	if more := e.Ready - len(e.Addresses); more > 0 && len(e.Addresses) > 0 {
-		words += fmt.Sprintf(" and %d more", more)
+	if len(e.Addresses) == 0 {
+		return ""
 	}
-	return cut(words, maxText)
+	return untrusted.Shorten(untrusted.SomeOf(e.Addresses, e.Ready), maxText)
 }
 
 // ingressRows leaves out what is more than a page of rules, and counts the
@@ -81,7 +80,7 @@ func ingressRows(c status.Cluster) (rows []ingressRow, left int) {
 		rules += len(o.Rules) + len(o.TLS)
 		row := ingressRow{Object: o.Object.String()}
 		for _, secret := range o.TLS {
-			row.TLS = append(row.TLS, cut(secret, maxName))
+			row.TLS = append(row.TLS, untrusted.Shorten(secret, maxName))
 		}
 		for _, r := range o.Rules {
 			row.Rules = append(row.Rules, newRuleRow(r, o.Object.Namespace, c.Endpoints))
@@ -93,9 +92,9 @@ func ingressRows(c status.Cluster) (rows []ingressRow, left int) {
 
 func newRuleRow(r federation.Rule, namespace string, endpoints []federation.Endpoints) ruleRow {
 	row := ruleRow{
-		Host:    cut(cmp.Or(r.Host, "*"), maxName),
-		Path:    cut(cmp.Or(r.Path, "*"), maxText),
-		Backend: cut(r.Service+":"+r.Port, maxText),
+		Host:    untrusted.Shorten(cmp.Or(r.Host, "*"), maxName),
+		Path:    untrusted.Shorten(cmp.Or(r.Path, "*"), maxText),
+		Backend: untrusted.Shorten(r.Service+":"+r.Port, maxText),
 	}
 	i, known := slices.BinarySearchFunc(endpoints, r.Service, func(e federation.Endpoints, service string) int {
 		return cmp.Or(strings.Compare(e.Namespace, namespace), strings.Compare(e.Service, service))

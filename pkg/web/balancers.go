@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -82,10 +83,10 @@ func (v view) balancerRow(b status.Balancer) balancerRow {
 	row := balancerRow{
 		objectName:  nameOf(b.Ingress),
 		App:         b.App,
-		Address:     cut(b.Address, maxName),
-		AddressName: cut(b.AddressName, maxName),
+		Address:     untrusted.Shorten(b.Address, maxName),
+		AddressName: untrusted.Shorten(b.AddressName, maxName),
 		State:       balancerBadge(b),
-		Refused:     cut(b.Refused, maxText),
+		Refused:     untrusted.Shorten(b.Refused, maxText),
 	}
 	if b.Waits {
 		row.Waits, row.Refused = row.Refused, ""
@@ -111,7 +112,7 @@ func (v view) trafficCell(c federation.BalancerCluster) trafficCell {
 		Tone:    trafficBadge(c.State).Tone,
 		Healthy: fmt.Sprintf("%d/%d", c.Healthy, c.Endpoints),
 		State:   trafficBadge(c.State).Text,
-		Reason:  cut(c.Reason, maxReason),
+		Reason:  untrusted.Shorten(c.Reason, maxReason),
 	}
 	switch {
 	case cell.Tone != "good":
@@ -137,10 +138,10 @@ func (v view) traffic(cluster string) ([]trafficRow, int) {
 		}
 		rows = append(rows, trafficRow{
 			objectName: nameOf(b.Ingress),
-			Address:    cut(b.Address, maxName),
+			Address:    untrusted.Shorten(b.Address, maxName),
 			State:      trafficBadge(c.State),
 			Healthy:    fmt.Sprintf("%d of %d", c.Healthy, c.Endpoints),
-			Reason:     cut(c.Reason, maxText),
+			Reason:     untrusted.Shorten(c.Reason, maxText),
 		})
 	}
 	return rows, behind - len(rows)
@@ -153,9 +154,9 @@ func (v view) cloud() *cloudView {
 		return nil
 	}
 	shown := &cloudView{
-		Project: cut(c.Project, maxName),
+		Project: untrusted.Shorten(c.Project, maxName),
 		Looked:  at(c.Looked, v.now),
-		Error:   cut(c.Error, maxText),
+		Error:   untrusted.Shorten(c.Error, maxText),
 		Calls:   fmt.Sprintf("%d %s in the last minute", c.Calls, plural(c.Calls, "call", "calls")),
 	}
 	shown.Pending, shown.PendingCut = v.actions(c.Pending)
@@ -169,12 +170,12 @@ func (v view) actions(all []status.CloudAction) ([]actionRow, int) {
 	for _, a := range shown {
 		rows = append(rows, actionRow{
 			Time:     at(a.Time, v.now),
-			Verb:     cut(a.Verb, maxName),
-			Resource: cut(a.Resource, maxName),
-			Fields:   cut(named(a.Fields), maxReason),
-			Reason:   cut(a.Reason, maxText),
+			Verb:     untrusted.Shorten(a.Verb, maxName),
+			Resource: untrusted.Shorten(a.Resource, maxName),
+			Fields:   untrusted.Shorten(named(a.Fields), maxReason),
+			Reason:   untrusted.Shorten(a.Reason, maxText),
 			Outcome:  outcomeBadge(a.Outcome),
-			Error:    cut(a.Error, maxText),
+			Error:    untrusted.Shorten(a.Error, maxText),
 		})
 	}
 	return rows, len(all) - len(shown)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -82,7 +83,7 @@ func (v view) clusterRow(c status.Cluster, addresses []string) clusterRow {
 		State:     clusterBadge(c.State),
 		Failure:   string(c.Failure),
 		Since:     at(c.Since, v.now),
-		Error:     cut(c.Error, maxText),
+		Error:     untrusted.Shorten(c.Error, maxText),
 		Applied:   c.Applied.Short(),
 		Failed:    c.Outcome == status.Failure,
 		Current:   c.Current,
@@ -98,7 +99,7 @@ func (v view) clusterRow(c status.Cluster, addresses []string) clusterRow {
 		row.Pods = fmt.Sprintf("%d/%d", c.Ready, c.Desired)
 	}
 	if c.Outcome != status.Success && (c.Error == "" || !strings.Contains(c.Reason, c.Error)) {
-		row.Reason = cut(c.Reason, maxText)
+		row.Reason = untrusted.Shorten(c.Reason, maxText)
 	}
 	return row
 }
@@ -138,12 +139,12 @@ func (v view) objectGroup(c status.Cluster) objectGroup {
 			Namespace: o.Object.Namespace,
 			Name:      o.Object.Name,
 			Hosts:     hosts(o),
-			Addresses: cut(strings.Join(o.Addresses, ", "), maxText),
+			Addresses: untrusted.Shorten(strings.Join(o.Addresses, ", "), maxText),
 			Ports:     ports(o.Ports),
 			Ready:     readyPods(o),
 			Age:       at(o.Created, v.now),
 			Health:    healthBadge(o.Health),
-			Message:   cut(o.Message, maxText),
+			Message:   untrusted.Shorten(o.Message, maxText),
 		})
 	}
 	return g
@@ -154,7 +155,7 @@ func hosts(o federation.Observation) string {
 	if len(o.Hosts) == 0 && o.Object.Kind == "Ingress" {
 		return "*"
 	}
-	return cut(strings.Join(o.Hosts, ", "), maxText)
+	return untrusted.Shorten(strings.Join(o.Hosts, ", "), maxText)
 }
 
 // ports are written as kubectl writes them: 80, 443 for an Ingress and
@@ -171,7 +172,7 @@ func ports(all []federation.Port) string {
 		}
 		words = append(words, word)
 	}
-	return cut(strings.Join(words, ", "), maxText)
+	return untrusted.Shorten(strings.Join(words, ", "), maxText)
 }
 
 // readyPods is empty for what is no workload.
@@ -192,7 +193,7 @@ func annotationGroups(objects []federation.Observation) []annotationGroup {
 		}
 		g := annotationGroup{Object: o.Object.String()}
 		for _, key := range slices.Sorted(maps.Keys(o.Annotations)) {
-			g.Pairs = append(g.Pairs, pair{Key: key, Value: cut(o.Annotations[key], maxText)})
+			g.Pairs = append(g.Pairs, pair{Key: key, Value: untrusted.Shorten(o.Annotations[key], maxText)})
 		}
 		groups = append(groups, g)
 	}
@@ -210,8 +211,8 @@ func changeRows(changes []status.Change) []changeRow {
 			Action: actionBadge(c.Action),
 			App:    c.App,
 			Object: c.Object.String(),
-			Drift:  cut(c.Drift, maxText),
-			Error:  cut(c.Error, maxText),
+			Drift:  untrusted.Shorten(c.Drift, maxText),
+			Error:  untrusted.Shorten(c.Error, maxText),
 		})
 	}
 	return rows

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -90,7 +91,7 @@ func (s *server) serveReport(w http.ResponseWriter, r *http.Request, report *sta
 	}
 	page, ok := v.clusterPage(f, name)
 	if !ok {
-		s.serveNotFound(w, r, fmt.Sprintf("%s has no member cluster %q at %s.", report.Federation, cut(name, 80), report.Revision), false)
+		s.serveNotFound(w, r, fmt.Sprintf("%s has no member cluster %q at %s.", report.Federation, untrusted.Shorten(name, 80), report.Revision), false)
 		return
 	}
 	s.write(w, http.StatusOK, "cluster", page)
@@ -156,7 +157,7 @@ func (s *server) write(w http.ResponseWriter, code int, name string, page any) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
 	// A reader that has gone away is nobody's to tell.
-	_, _ = w.Write(visible(b.Bytes()))
+	_, _ = w.Write(untrusted.Visible(b.Bytes()))
 }
 
 // serveAsset serves the style sheet and the icons.

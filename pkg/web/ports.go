@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -47,7 +48,7 @@ func (v view) portRow(d federation.PortDecision) portRow {
 		Name:      d.Service.Name,
 		Port:      fmt.Sprintf("%d/%s", d.Port, d.Protocol),
 		State:     portBadge(d),
-		Origin:    cut(d.Reason, maxText),
+		Origin:    untrusted.Shorten(d.Reason, maxText),
 	}
 	if d.NodePort != 0 {
 		row.NodePort = fmt.Sprint(d.NodePort)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -94,7 +95,7 @@ func (v view) workloadRow(d federation.ReplicasDecision, ready int64) workloadRo
 	if d.Shortfall > 0 {
 		row.Shortfall = fmt.Sprintf("%d could be placed nowhere", d.Shortfall)
 		if d.Reason != "" {
-			row.Shortfall += ": " + cut(d.Reason, maxText)
+			row.Shortfall += ": " + untrusted.Shorten(d.Reason, maxText)
 		}
 	}
 	parts := slices.DeleteFunc(slices.Clone(d.Shares), unnamed)
@@ -251,7 +252,7 @@ func shareWords(b federation.ShareBasis) string {
 	case federation.ShareHeld:
 		return "until others are ready"
 	}
-	return cut(string(b), maxText)
+	return untrusted.Shorten(string(b), maxText)
 }
 
 // shares are one cluster's parts of all workloads.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -23,7 +24,7 @@ type found struct {
 func (s *server) find(sha string) found {
 	sha = strings.ToLower(sha)
 	if !isHex(sha) || len(sha) > 64 {
-		return found{why: fmt.Sprintf("%q is no commit: want its SHA, or the first seven characters of it or more", cut(sha, 80))}
+		return found{why: fmt.Sprintf("%q is no commit: want its SHA, or the first seven characters of it or more", untrusted.Shorten(sha, 80))}
 	}
 	if len(sha) < minAbbreviation {
 		return found{why: fmt.Sprintf("%q is too short: want the first seven characters of a commit's SHA or more", sha)}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -141,7 +142,7 @@ func (v view) reportPage(f frame, revisions []federation.Revision) reportPage {
 	p := reportPage{
 		frame:     f,
 		Summary:   v.summary(),
-		Source:    cut(r.Source, maxText),
+		Source:    untrusted.Shorten(r.Source, maxText),
 		Counts:    v.counts(),
 		Revisions: v.otherRevisions(revisions),
 	}
@@ -210,8 +211,8 @@ func (v view) summary() summary {
 		Repository:  r.Repository,
 		Revision:    r.Revision.String(),
 		SHA:         r.Revision.SHA,
-		Subject:     cut(r.Subject, 200),
-		Description: cut(r.Description, maxText),
+		Subject:     untrusted.Shorten(r.Subject, 200),
+		Description: untrusted.Shorten(r.Description, maxText),
 		State:       stateBadge(r.State),
 		Forced:      r.Forced,
 		Earlier:     !v.current,
@@ -267,7 +268,7 @@ func (v view) addresses() ([]addressRow, int) {
 	rows := make([]addressRow, 0, len(shown))
 	for _, a := range shown {
 		rows = append(rows, addressRow{
-			Address:  cut(a.Address, maxName),
+			Address:  untrusted.Shorten(a.Address, maxName),
 			Object:   a.Object.String(),
 			Clusters: named(a.Clusters),
 			Count: fmt.Sprintf("%d of %d %s", len(a.Clusters), len(v.report.Clusters),
@@ -300,8 +301,8 @@ func (v view) findings(all []federation.Finding) ([]findingRow, int) {
 			ID:       f.ID,
 			App:      f.App,
 			File:     f.File,
-			Message:  cut(f.Message, maxText),
-			Remedy:   cut(f.Remedy, maxText),
+			Message:  untrusted.Shorten(f.Message, maxText),
+			Remedy:   untrusted.Shorten(f.Remedy, maxText),
 			Since:    at(f.Since, v.now),
 		}
 		if f.Cluster != "" {
@@ -359,16 +360,12 @@ func placeWords(c status.Cluster) string {
 	if len(c.Zones) > 0 {
 		words = append(words, plural(len(c.Zones), "zone ", "zones ")+named(c.Zones))
 	}
-	return cut(strings.Join(words, ", "), maxText)
+	return untrusted.Shorten(strings.Join(words, ", "), maxText)
 }
 
 // named lists names, and counts those that are too many.
 func named(names []string) string {
-	words := strings.Join(names[:min(maxNamed, len(names))], ", ")
-	if more := len(names) - maxNamed; more > 0 {
-		words += fmt.Sprintf(" and %d more", more)
-	}
-	return words
+	return untrusted.Some(names, maxNamed)
 }
 
 // oddFirst gives at most limit of all, and how many are left out. Where some are,

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -180,7 +181,7 @@ func (s *server) logged(next http.Handler) http.Handler {
 		next.ServeHTTP(rec, r)
 		s.log.Debug("request served",
 			zap.String("method", r.Method),
-			zap.String("path", cut(r.URL.Path, 200)),
+			zap.String("path", untrusted.Shorten(r.URL.Path, 200)),
 			zap.Int("status", rec.status),
 			zap.Duration("took", time.Since(start)),
 			zap.String("remote", r.RemoteAddr))
@@ -199,7 +200,7 @@ func (s *server) recovered(next http.Handler) http.Handler {
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v) // the server's own way to drop a connection
 			}
-			s.log.Error("request failed", zap.String("path", cut(r.URL.Path, 200)),
+			s.log.Error("request failed", zap.String("path", untrusted.Shorten(r.URL.Path, 200)),
 				zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
 			http.Error(w, "internal error", http.StatusInternalServerError)
 		}()
@@ -227,5 +228,5 @@ func writeText(w http.ResponseWriter, code int, line string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
 	// A reader that has gone away is nobody's to tell.
-	_, _ = w.Write(append(visible([]byte(line)), '\n'))
+	_, _ = w.Write(append(untrusted.Visible([]byte(line)), '\n'))
 }

@@ -17,6 +17,7 @@ import (
 
 	sdk "code.gitea.io/sdk/gitea"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -111,7 +112,7 @@ func (p *Provider) Post(ctx context.Context, c status.Commit) error {
 	_, response, err := api.CreateStatus(p.owner, p.repository, c.SHA, sdk.CreateStatusOption{
 		State:       stateOf(c.State),
 		TargetURL:   c.TargetURL,
-		Description: status.Trim(c.Description, limit),
+		Description: untrusted.Clean(c.Description, limit),
 		Context:     c.Context,
 	})
 	if err == nil {
@@ -247,7 +248,7 @@ func (p *Provider) explain(ctx context.Context, response *sdk.Response, err erro
 
 // clean makes one short line without the token of what a forge said.
 func clean(s, token string) string {
-	return status.Trim(strings.ReplaceAll(s, token, "[token]"), 300)
+	return untrusted.NewSecrets(token).Clean(s, 300)
 }
 
 func codeOf(r *sdk.Response) int {

@@ -25,6 +25,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -202,7 +203,7 @@ func (p *Provider) try(ctx context.Context, commits []status.Commit) error {
 	now := time.Now().UTC().Truncate(time.Second)
 	after := before
 	for _, c := range commits {
-		c.Description = status.Trim(c.Description, limit)
+		c.Description = untrusted.Clean(c.Description, limit)
 		after, err = n.edit(after, c.SHA, func(note []byte) ([]byte, error) { return setLine(note, c, now) })
 		if err != nil {
 			return fmt.Errorf("write the note of %.7s: %w", c.SHA, err)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -14,7 +15,7 @@ func FuzzSetLineKeepsForeignLines(f *testing.F) {
 	f.Add([]byte("\n\n"), "line\nbreak")
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, note []byte, words string) {
-		c := status.Commit{SHA: "1", Context: "fedsync/web", State: status.Failure, Description: status.Trim(words, limit)}
+		c := status.Commit{SHA: "1", Context: "fedsync/web", State: status.Failure, Description: untrusted.Clean(words, limit)}
 		got, err := setLine(note, c, now)
 		if err != nil {
 			t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/go-git/go-git/v5/storage/memory"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -262,12 +263,7 @@ func (r *remote) explain(ctx context.Context, err error) error {
 
 // clean makes one short line without secrets of what a remote said.
 func (r *remote) clean(s string) string {
-	for _, secret := range r.secrets {
-		if secret != "" {
-			s = strings.ReplaceAll(s, secret, "[secret]")
-		}
-	}
-	return status.Trim(s, 300)
+	return untrusted.NewSecrets(r.secrets...).Clean(s, 300)
 }
 
 type readCloser struct{ *bytes.Buffer }

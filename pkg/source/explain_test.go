@@ -10,33 +10,12 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-func TestRedactHidesCredentialsAndNothingElse(t *testing.T) {
-	for _, c := range []struct{ in, want string }{
-		{"https://example.com/a/b.git", "https://example.com/a/b.git"},
-		{"https://token@example.com/a", "https://[redacted]@example.com/a"},
-		{"https://me:pass@example.com/a", "https://[redacted]@example.com/a"},
-		{"https://me:p@ss/w:rd@example.com/a", "https://[redacted]@example.com/a"},
-		{"https://example.com/a?private_token=x", "https://example.com/a?[redacted]"},
-		{"https://example.com/a#x", "https://example.com/a#[redacted]"},
-		{"ssh://git@example.com/a", "ssh://git@example.com/a"},
-		{"ssh://git:pass@example.com/a", "ssh://[redacted]@example.com/a"},
-		{"git@example.com:a/b", "git@example.com:a/b"},
-		{"git:pass@example.com:a/b", "[redacted]@example.com:a/b"},
-		{"/srv/git/a@b", "/srv/git/a@b"},
-		{"", ""},
-	} {
-		if got := Redact(c.in); got != c.want {
-			t.Errorf("Redact(%q) = %q, want %q", c.in, got, c.want)
-		}
-	}
-}
-
-func FuzzRedactNeverLeaks(f *testing.F) {
+func FuzzErrorsNeverLeak(f *testing.F) {
 	f.Add("https", "me", "s3cret-token", "example.com", "fatal: cannot read")
 	f.Add("ssh", "git", "p@ss/word:?#", "example.com", "x")
 	f.Add("https", "", "ghp_abcdefghij", "h", "Authorization: Basic ")
 	f.Fuzz(func(t *testing.T, scheme, user, secret, host, text string) {
-		const known = redacted + "https://ssh://user:repository the cannot be read : example.com/a.git 0123456789"
+		const known = "***https://ssh://user:repository the cannot be read : example.com/a.git 0123456789"
 		// Of a secret that is part of what is written anyway nothing can be told.
 		if len(secret) < 6 || strings.Contains(known+scheme+host+text+user, secret) || strings.ContainsAny(host, "@:/?#") {
 			return
@@ -49,9 +28,6 @@ func FuzzRedactNeverLeaks(f *testing.F) {
 			scheme + "://" + url.UserPassword(user, secret).String() + "@" + host + "/a.git",
 			"https://" + secret + "@" + host + "/a.git",
 		} {
-			if got := Redact(in); strings.Contains(got, secret) || strings.Contains(got, url.QueryEscape(secret)) {
-				t.Errorf("Redact(%q) = %q, which holds the secret", in, got)
-			}
 			if _, err := Open(Options{URL: in}, nil); err != nil && strings.Contains(err.Error(), secret) {
 				t.Errorf("Open(%q) = %q, which holds the secret", in, err)
 			}

@@ -1,0 +1,91 @@
+package untrusted
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A shape is what a kind of secret looks like wherever it turns up. Its expression
+// has two groups: what stays in front of the secret, and the secret.
+type shape struct {
+	hints   []string // one of them is in the text, in lower case, or there is no match
+	pattern *regexp.Regexp
+}
+
+// named is the end of a name that is given to secrets.
+const named = `(?:token|passw(?:or)?d|passphrase|secret|(?:api|access|private|signing)[_-]?key)`
+
+var namedHints = []string{"token", "passw", "passphrase", "secret", "key"}
+
+// shapes are tried in this order. Where something closes the secret, it need not be
+// there: the text may be cut.
+var shapes = []shape{
+	{[]string{"-----begin"}, regexp.MustCompile(`(?i)()(-----BEGIN.*?(?:-----END[^-]*(?:-----|$)|$))`)},
+	{[]string{"bearer", "basic", "negotiate"}, regexp.MustCompile(`(?i)(\b(?:bearer|basic|negotiate)\s+)([A-Za-z0-9._~+/=-]{4,})`)},
+	{[]string{"authorization"}, regexp.MustCompile(`(?i)(\bauthorization\\?["']?\s*[:=]\s*(?:\\?["'\[])*[a-z]+\s+)([^\s"',}\]\\]+)`)},
+	{[]string{"token"}, regexp.MustCompile(`(?i)(\btoken\s+)([A-Za-z0-9._~+/=-]{16,})`)}, // a shorter one may be a word
+	{[]string{"://"}, regexp.MustCompile(`(://)([^\s"']+)@`)},                            // up to the last @, since a password may hold others
+	{[]string{"?", "&"}, regexp.MustCompile(`(?i)([?&](?:[a-z_-]*token|[a-z_-]*key|password|secret|sig|signature|code)=)([^&\s"']+)`)},
+	{namedHints, regexp.MustCompile(`(?i)([a-z0-9_-]*` + named + `\s*=\s*)("[^"]*"?|'[^']*'?|[^\s"'&,;]+)`)},
+	{namedHints, regexp.MustCompile(`(?i)("[a-z0-9_-]*` + named + `"\s*:\s*")((?:[^"\\]|\\.)+)`)},
+	{namedHints, regexp.MustCompile(`(?i)(\\"[a-z0-9_-]*` + named + `\\"\s*:\s*\\")((?:[^"\\]|\\[^"])+)`)},
+	{namedHints, regexp.MustCompile(`(?i)('[a-z0-9_-]*` + named + `'\s*:\s*')([^']+)`)},
+	// Of headers and of validation.
+	{[]string{"cookie", "-token", "-key"}, regexp.MustCompile(`(?i)(\b(?:(?:set-)?cookie|[a-z]+-(?:[a-z]+-)*(?:token|api-?key))\s*:\s*)([^\s"',;]+(?:;\s*[^\s"',;]+=[^\s"',;]+)*)`)},
+	{[]string{"invalid value"}, regexp.MustCompile(`(?i)(` + named + `\]?: invalid value: )("(?:[^"\\]|\\.)*"?)`)},
+	{[]string{"passw"}, regexp.MustCompile(`(?i)(\bpassw(?:or)?d:)([^\s"',;\]}]+)`)}, // as Go prints a map or a struct
+	// Of JSON web tokens the head suffices: {" in base64 and what follows.
+	{[]string{"eyj"}, regexp.MustCompile(`()(\beyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]+){1,4}|\beyJ[A-Za-z0-9_-]{17,})`)},
+	{
+		[]string{"gh", "glpat-", "ya29.", "aiza", "akia", "xox"},
+		regexp.MustCompile(`()(\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}|ya29\.[A-Za-z0-9_-]{16,}|AIza[A-Za-z0-9_-]{30,}|AKIA[A-Z0-9]{12,}|xox[abeoprs]-[A-Za-z0-9-]{10,}))`),
+	},
+}
+
+// withoutShapes masks what looks like a secret in a line. All shapes are looked for in
+// the same text, so that what one of them takes out does not hide another.
+func withoutShapes(line string) string {
+	lower := strings.ToLower(line)
+	var found [][2]int
+	for i := range shapes {
+		if shapes[i].hinted(lower) {
+			found = shapes[i].find(found, line)
+		}
+	}
+	return masked(line, found)
+}
+
+func (s *shape) hinted(lower string) bool {
+	return slices.ContainsFunc(s.hints, func(hint string) bool { return strings.Contains(lower, hint) })
+}
+
+// find appends where the secrets of this shape stand. A mask is none, so that a line
+// does not change when it is cleaned again.
+func (s *shape) find(found [][2]int, line string) [][2]int {
+	for _, at := range s.pattern.FindAllStringSubmatchIndex(line, -1) {
+		from, to := at[4], at[5]
+		if strings.Trim(line[from:to], `*…"'`) != "" {
+			found = append(found, [2]int{from, to})
+		}
+	}
+	return found
+}
+
+// masked returns the text with a mask for each of the ranges; those that meet share
+// one.
+func masked(text string, ranges [][2]int) string {
+	if len(ranges) == 0 {
+		return text
+	}
+	slices.SortFunc(ranges, func(a, b [2]int) int { return a[0] - b[0] })
+	var b strings.Builder
+	end := 0
+	for i, r := range ranges {
+		if i == 0 || r[0] > end {
+			b.WriteString(text[end:r[0]] + mask)
+		}
+		end = max(end, r[1])
+	}
+	return b.String() + text[end:]
+}
