@@ -75,6 +75,9 @@ func judgeCost(t *testing.T, r result) {
 	if r.killed != "" {
 		t.Errorf("killed: %s", r.killed)
 	}
+	if r.left > 0 {
+		t.Errorf("%d processes that it started outlived it", r.left)
+	}
 	// By the clock it may take longer where others have the processors.
 	if r.processor > maxTime || r.wall > *patience {
 		t.Errorf("it took %v, %v of the processor; want at most %v", r.wall.Round(time.Millisecond), r.processor.Round(time.Millisecond), maxTime)

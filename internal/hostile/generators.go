@@ -71,14 +71,16 @@ func appsOf60MiB() Case {
 	return Case{
 		Name: "generator/200-apps-of-60m", Want: Want{Refused: `apps/.*\d`},
 		Build: func(r *Repository, _ World) {
-			blob := r.Blob([]byte(strings.Repeat("# xxxxx\n", fileSize/8)))
 			var apps []string
+			text := "configMapGenerator:\n" + repeated(15, func(i int) string { return fmt.Sprintf("- {name: innocent-%d, files: [f%d]}\n", i, i) })
 			for i := range 200 {
 				app := fmt.Sprintf("a%d", i)
 				apps = append(apps, app)
+				blob := r.Blob([]byte(app + strings.Repeat("x", fileSize)))
 				for j := range 15 {
-					r.Put(fmt.Sprintf("apps/%s/f%d.yaml", app, j), blob)
+					r.Put(fmt.Sprintf("apps/%s/f%d", app, j), blob)
 				}
+				r.File("apps/"+app+"/kustomization.yaml", text)
 			}
 			r.federation(apps...)
 		},

@@ -100,8 +100,8 @@ func copiesOverPatches() Case {
 	return Case{
 		Name: "patch/copies-over-patches", Want: Want{Refused: `apps/a/`, All: true},
 		Build: func(r *Repository, _ World) {
-			text := kustomization("patches:\n- {target: {kind: ConfigMap}, patch: '[{op: add, path: /b, value: [x]}]'}\n")
-			text += strings.Repeat("- {target: {kind: ConfigMap}, patch: '[{op: copy, from: /b, path: /b/-}]'}\n", 40)
+			text := kustomization("patches:\n- {target: {kind: ConfigMap}, patch: '[{\"op\": \"add\", \"path\": \"/b\", \"value\": [\"x\"]}]'}\n")
+			text += strings.Repeat("- {target: {kind: ConfigMap}, patch: '[{\"op\": \"copy\", \"from\": \"/b\", \"path\": \"/b/-\"}]'}\n", 40)
 			r.app(map[string]string{"innocent.yaml": innocent, "kustomization.yaml": text})
 		},
 	}
@@ -116,7 +116,7 @@ func copiesOverFolders() Case {
 			dir := "apps/a/"
 			for range 12 {
 				r.File(dir+"kustomization.yaml", "resources: [d]\npatches:\n- {target: {kind: ConfigMap}, path: p.yaml}\n- {target: {kind: ConfigMap}, path: p.yaml}\n- {target: {kind: ConfigMap}, path: p.yaml}\n")
-				r.File(dir+"p.yaml", "[{op: copy, from: /data, path: /data/a}, {op: copy, from: /data, path: /data/b}]")
+				r.File(dir+"p.yaml", "- {op: copy, from: /data, path: /data/a}\n- {op: copy, from: /data, path: /data/b}\n")
 				dir += "d/"
 			}
 			r.File(dir+"kustomization.yaml", kustomization(""))
@@ -132,7 +132,7 @@ func manyPatches() Case {
 		Name: "patch/many-for-many", Want: Want{Refused: `apps/a.*\d`},
 		Build: func(r *Repository, _ World) {
 			text := "resources: [all.yaml]\npatches:\n" + repeated(3000, func(i int) string {
-				return fmt.Sprintf("- {target: {kind: ConfigMap}, patch: '[{op: add, path: /data/k%d, value: v}]'}\n", i)
+				return fmt.Sprintf("- {target: {kind: ConfigMap}, patch: '[{\"op\": \"add\", \"path\": \"/data/k%d\", \"value\": \"v\"}]'}\n", i)
 			})
 			r.app(map[string]string{"all.yaml": configMaps(3000, "v"), "kustomization.yaml": text})
 		},

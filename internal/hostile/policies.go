@@ -72,11 +72,13 @@ func beyondKinds() Case {
 		Want: Want{Refused: `Secret|Role`, Never: []string{"kind: Secret", "kind: secret", "kind: ClusterRole", "kind: SecretList"}},
 		Build: func(r *Repository, _ World) {
 			kinds := []string{"v1 Secret", "v1 secret", "/v1 Secret", "core/v1 Secret", "v1 SecretList", "example.com/v1 ConfigMap", "rbac.authorization.k8s.io/v1 ClusterRole", "v1 Configmap"}
-			text := repeated(len(kinds), func(i int) string {
-				version, kind, _ := strings.Cut(kinds[i], " ")
-				return fmt.Sprintf("---\napiVersion: %s\nkind: %s\nmetadata: {name: x%d}\nitems: []\n", version, kind, i)
-			})
-			r.app(map[string]string{"all.yaml": text})
+			var apps []string
+			for i, kind := range kinds {
+				version, kind, _ := strings.Cut(kind, " ")
+				apps = append(apps, letters(i))
+				r.File("apps/"+letters(i)+"/x.yaml", fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: x%d}\nitems: []\n", version, kind, i))
+			}
+			r.federation(apps...)
 		},
 	}
 }
@@ -85,13 +87,13 @@ func beyondKinds() Case {
 func patchedBeyond() Case {
 	return Case{
 		Name: "policy/patched", Args: []string{"--allow-namespaces", "default", "--allow-kinds", "ConfigMap"},
-		Want: Want{Refused: `apps/|Secret|kube-system`, Never: []string{"kube-system", "kind: Secret"}},
+		Want: Want{Refused: `apps/|Secret|kube-system`, Never: []string{"namespace: kube-system", "kind: Secret"}},
 		Build: func(r *Repository, _ World) {
 			var apps []string
 			for i, more := range []string{
-				"patches: [{target: {kind: ConfigMap}, options: {allowKindChange: true}, patch: '[{op: replace, path: /kind, value: Secret}]'}]\n",
-				"patches: [{target: {kind: ConfigMap}, options: {allowKindChange: true}, patch: '[{op: replace, path: \"\", value: {apiVersion: v1, kind: Secret, metadata: {name: z}}}]'}]\n",
-				"patches: [{target: {kind: ConfigMap}, patch: '[{op: add, path: /metadata/namespace, value: kube-system}]'}]\n",
+				"patches: [{target: {kind: ConfigMap}, options: {allowKindChange: true}, patch: '[{\"op\": \"replace\", \"path\": \"/kind\", \"value\": \"Secret\"}]'}]\n",
+				"patches: [{target: {kind: ConfigMap}, options: {allowKindChange: true}, patch: '[{\"op\": \"replace\", \"path\": \"\", \"value\": {\"apiVersion\": \"v1\", \"kind\": \"Secret\", \"metadata\": {\"name\": \"z\"}}}]'}]\n",
+				"patches: [{target: {kind: ConfigMap}, patch: '[{\"op\": \"add\", \"path\": \"/metadata/namespace\", \"value\": \"kube-system\"}]'}]\n",
 				"namespace: kube-system\n",
 				"replacements: [{source: {kind: ConfigMap, fieldPath: data.k}, targets: [{select: {kind: ConfigMap}, fieldPaths: [metadata.namespace], options: {create: true}}]}]\n",
 				"configMapGenerator: [{name: g, namespace: kube-system, literals: [a=b]}]\n", "secretGenerator: [{name: g, literals: [a=b]}]\n",

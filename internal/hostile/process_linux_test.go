@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // ownGroup lets the program and all that it starts be killed at once, and ends it
@@ -18,28 +19,38 @@ func ownGroup(cmd *exec.Cmd) {
 
 // A family is a process and what it started, however deep.
 type family struct {
-	members   map[int]int64 // the most memory of each so far, in bytes
-	strangers map[int]bool  // processes that are known not to belong
+	members   map[int]usage
+	strangers map[int]bool // processes that are known not to belong
+}
+
+// usage is what one process took so far.
+type usage struct {
+	memory    int64 // the most it had, in bytes
+	processor time.Duration
 }
 
 func newFamily(pid int) *family {
-	return &family{members: map[int]int64{pid: 0}, strangers: map[int]bool{}}
+	return &family{members: map[int]usage{pid: {}}, strangers: map[int]bool{}}
 }
 
-// measure returns how much memory the members had at most, added up, in bytes. Who
-// ended counts with what it had: this is an upper bound of what they had at once.
-// (The kernel's own account for a parent begins with the memory of whoever started
-// the process, which is a test here.)
-func (f *family) measure() int64 {
+// measure returns what the members took, added up. Who ended counts with what it
+// had, so the memory is an upper bound of what they had at once. (The kernel's own
+// account for a parent begins with the memory of whoever started the process, which
+// is a test here.)
+func (f *family) measure() (memory int64, processor time.Duration) {
 	f.find()
-	var sum int64
-	for pid := range f.members {
+	for pid, u := range f.members {
 		if now := peak(pid); now > 0 {
-			f.members[pid] = now
+			u.memory = now
 		}
-		sum += f.members[pid]
+		if now := processorTime(pid); now > 0 {
+			u.processor = now
+		}
+		f.members[pid] = u
+		memory += u.memory
+		processor += u.processor
 	}
-	return sum
+	return memory, processor
 }
 
 // find adds the processes whose parent is a member.
@@ -59,7 +70,7 @@ func (f *family) find() {
 			continue
 		}
 		if _, ours := f.members[parent(pid)]; ours {
-			f.members[pid] = 0
+			f.members[pid] = usage{}
 		} else {
 			f.strangers[pid] = true
 		}
@@ -67,18 +78,28 @@ func (f *family) find() {
 }
 
 // parent returns a process's parent; 0 where it is gone.
-func parent(pid int) int {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+func parent(pid int) int { return int(stat(pid, 4)) }
+
+// processorTime returns the time that a process used; 0 where it is gone.
+func processorTime(pid int) time.Duration {
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on all that Linux runs on
+	return time.Duration(stat(pid, 14)+stat(pid, 15)) * tick
+}
+
+// stat returns a number of a process by its place in proc_pid_stat(5); 0 where the
+// process is gone.
+func stat(pid, place int) int64 {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return 0
 	}
-	// The program's name, in brackets, may hold anything.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 2 {
+	// The second, the program's name in brackets, may hold anything.
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < place-2 {
 		return 0
 	}
-	p, _ := strconv.Atoi(fields[1])
-	return p
+	n, _ := strconv.ParseInt(fields[place-3], 10, 64)
+	return n
 }
 
 // peak returns the most memory a process had, in bytes; 0 where it is gone.
@@ -94,6 +115,17 @@ func peak(pid int) int64 {
 	}
 	kib, _ := strconv.ParseInt(string(fields[0]), 10, 64)
 	return kib << 10
+}
+
+// living returns how many members there are still.
+func (f *family) living() int {
+	n := 0
+	for pid := range f.members {
+		if parent(pid) != 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // kill ends all members.

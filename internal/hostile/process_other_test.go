@@ -5,9 +5,10 @@ package hostile_test
 import (
 	"os"
 	"os/exec"
+	"time"
 )
 
-// Memory is only measured on Linux.
+// What a process takes while it runs is only measured on Linux.
 
 func ownGroup(*exec.Cmd) {}
 
@@ -15,7 +16,9 @@ type family struct{ pid int }
 
 func newFamily(pid int) *family { return &family{pid} }
 
-func (f *family) measure() int64 { return 0 }
+func (f *family) measure() (memory int64, processor time.Duration) { return 0, 0 }
+
+func (f *family) living() int { return 0 }
 
 func (f *family) kill() {
 	if p, err := os.FindProcess(f.pid); err == nil {

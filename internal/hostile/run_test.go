@@ -24,7 +24,7 @@ const (
 )
 
 // patience is more than maxTime, since other programs may have the processors.
-var patience = flag.Duration("patience", 3*maxTime, "how long a program is waited for, by the clock")
+var patience = flag.Duration("patience", 6*maxTime, "how long a program is waited for, by the clock")
 
 // A result is what one run came to.
 type result struct {
@@ -33,6 +33,7 @@ type result struct {
 	stdout, stderr  output
 	killed          string // why the program was killed; empty when it ended by itself
 	status          int
+	left            int // processes that it started and that outlived it
 }
 
 // An output counts what is written, and keeps its beginning.
@@ -87,9 +88,29 @@ func run(t *testing.T, c hostile.Case, w *world) result {
 	}
 	r.watch(t.Context(), cmd, newFamily(cmd.Process.Pid))
 	r.wall = time.Since(begun)
-	r.processor = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	r.processor = max(r.processor, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
 	r.status = cmd.ProcessState.ExitCode()
 	return r
+}
+
+func (r *result) measure(all *family) {
+	memory, processor := all.measure()
+	r.memory, r.processor = max(r.memory, memory), max(r.processor, processor)
+}
+
+// left waits for what the program started to end with it, and returns how many
+// processes did not.
+func left(all *family, tick <-chan time.Time) int {
+	const ticks = 400 // two seconds
+	for range ticks {
+		if all.living() == 0 {
+			return 0
+		}
+		<-tick
+	}
+	n := all.living()
+	all.kill()
+	return n
 }
 
 // watch waits for the program, and kills it when it takes far too much.
@@ -105,19 +126,19 @@ func (r *result) watch(ctx context.Context, cmd *exec.Cmd, all *family) {
 			if errors.Is(err, exec.ErrWaitDelay) {
 				r.killed = "what it started held its output open"
 			}
+			r.left = left(all, tick.C)
 			return
 		case <-late:
 			r.killed = "it ran for " + patience.String()
 		case <-ctx.Done():
 			r.killed = "the test ended"
 		case <-tick.C:
-			r.memory = max(r.memory, all.measure())
-			if r.memory > 3*maxMemory {
-				r.killed = "it took more than three times the memory"
+			r.measure(all)
+			if r.memory > 3*maxMemory || r.processor > 3*maxTime/2 {
+				r.killed = "it took far more than it may"
 			}
 		}
 		if r.killed != "" {
-			all.measure()
 			all.kill()
 			<-ended //nolint:errcheck // It is that it was killed.
 			return
