@@ -142,6 +142,9 @@ func (f *files) content(name string, e entry) ([]byte, error) {
 	if tooLarge, ok := errors.AsType[errTooLarge](err); ok {
 		return nil, &RefusedError{Path: name, Reason: TooLarge, Size: tooLarge.size, Limit: f.fileBytes}
 	}
+	if heavy, ok := errors.AsType[errHeavy](err); ok {
+		return nil, &RefusedError{Path: name, Reason: HeavyDelta, Size: heavy.bytes, Limit: heavy.limit}
+	}
 	if err != nil {
 		return nil, missing(e.id, err)
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +12,6 @@ import (
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/storer"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 )
 
@@ -181,89 +180,64 @@ func (l *local) wrap(err error) error {
 func (l *local) close() { l.objects.close() }
 
 // localObjects are the objects of a repository that others change while it is
-// read: a push adds packs, and gc moves objects from one place to another.
-// go-git lists the packs once, so what it does not find is looked for again in
-// a storage that is opened anew.
+// read: a push adds packs, and gc moves objects from one place to another. The packs
+// are listed once, so what is not found is looked for again where everything is
+// opened anew.
 type localObjects struct {
 	path string
 
-	mu      sync.Mutex          // protects storage, which is made for one goroutine
-	storage *filesystem.Storage // nil until it is needed
+	mu  sync.Mutex // protects odb, which is made for one goroutine
+	odb *odb       // nil until it is needed
 }
 
-func (o *localObjects) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
-	var kind plumbing.ObjectType
-	var content []byte
-	err := o.use(func(s *filesystem.Storage) error {
-		size, err := s.EncodedObjectSize(id)
-		if err == nil && size > limit {
-			return errTooLarge{size}
-		}
-		// It looks into alternates, which EncodedObjectSize does not.
-		object, err := s.EncodedObject(plumbing.AnyObject, id)
-		if err != nil {
-			return err
-		}
-		if size = object.Size(); size > limit {
-			return errTooLarge{size}
-		}
-		kind = object.Type()
-		r, err := object.Reader()
-		if err != nil {
-			return err
-		}
-		defer func() { _ = r.Close() }()
-		content, err = io.ReadAll(io.LimitReader(r, limit+1))
-		if err == nil && int64(len(content)) != size {
-			err = fmt.Errorf("it has %d bytes, not %d", len(content), size)
-		}
+func (o *localObjects) read(id plumbing.Hash, limit int64) (kind plumbing.ObjectType, content []byte, err error) {
+	err = o.use(func(odb *odb) (err error) {
+		kind, content, err = odb.read(id, limit)
 		return err
 	})
 	return kind, content, err
 }
 
-func (o *localObjects) size(id plumbing.Hash) (int64, error) {
-	var size int64
-	err := o.use(func(s *filesystem.Storage) (err error) {
-		size, err = s.EncodedObjectSize(id)
-		if errors.Is(err, plumbing.ErrObjectNotFound) {
-			var object plumbing.EncodedObject
-			if object, err = s.EncodedObject(plumbing.AnyObject, id); err == nil {
-				size = object.Size()
-			}
-		}
+func (o *localObjects) size(id plumbing.Hash) (size int64, err error) {
+	err = o.use(func(odb *odb) (err error) {
+		size, err = odb.size(id)
 		return err
 	})
 	return size, err
 }
 
-// use does something with the storage, and does it again with a new one when it
-// failed: whatever the old one remembers may be gone.
-func (o *localObjects) use(do func(*filesystem.Storage) error) error {
+// use does something with the objects, and does it again with all opened anew when
+// it failed: whatever was remembered may be gone.
+func (o *localObjects) use(do func(*odb) error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.storage != nil {
-		err := do(o.storage)
-		if _, tooLarge := errors.AsType[errTooLarge](err); err == nil || tooLarge {
+	if o.odb != nil {
+		err := do(o.odb)
+		_, tooLarge := errors.AsType[errTooLarge](err)
+		_, heavy := errors.AsType[errHeavy](err)
+		if err == nil || tooLarge || heavy {
 			return err
 		}
-		_ = o.storage.Close()
-		o.storage = nil
+		o.odb.close()
+		o.odb = nil
 	}
 	dir, err := findGitDir(o.path)
 	if err != nil {
 		return err
 	}
-	o.storage = dir.storage()
-	return do(o.storage)
+	o.odb, err = openODB(filepath.Join(dir.common, "objects"))
+	if err != nil {
+		return err
+	}
+	return do(o.odb)
 }
 
 func (o *localObjects) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.storage != nil {
-		_ = o.storage.Close()
-		o.storage = nil
+	if o.odb != nil {
+		o.odb.close()
+		o.odb = nil
 	}
 }
 

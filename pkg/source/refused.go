@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"github.com/fedsync/fedsync/internal/limit"
 )
 
 // Refusal is why a file of a repository is not read.
@@ -23,6 +25,7 @@ const (
 	Submodule   Refusal = "submodule"    // a commit of another repository
 	LFSPointer  Refusal = "LFS pointer"  // Git LFS keeps the content elsewhere
 	TooLarge    Refusal = "too large"    // above Limits.FileBytes
+	HeavyDelta  Refusal = "heavy delta"  // kept as a difference from what is too large
 )
 
 // RefusedError says that a file of the repository is not read, and why. It comes
@@ -31,25 +34,29 @@ type RefusedError struct {
 	Path   string // of the link, submodule or file within the repository
 	Reason Refusal
 	Target string // of a symbolic link
-	Size   int64  // of a file that is too large, in bytes
+	Size   int64  // of a file that is too large, or of what it differs from, in bytes
 	Limit  int64  // that it is above, in bytes
 }
 
 // Error says what the file is and what to do about it.
 func (e *RefusedError) Error() string {
+	path, target := short(e.Path), limit.Quote(e.Target)
 	switch e.Reason {
 	case LinkOutside:
-		return fmt.Sprintf("%s is a symbolic link to %q, which leaves the repository; put a copy of the file there", e.Path, e.Target)
+		return fmt.Sprintf("%s is a symbolic link to %s, which leaves the repository; put a copy of the file there", path, target)
 	case LinkLoop:
-		return fmt.Sprintf("%s is a symbolic link to %q, which leads back to itself; let it name a file", e.Path, e.Target)
+		return fmt.Sprintf("%s is a symbolic link to %s, which leads back to itself; let it name a file", path, target)
 	case Submodule:
-		return fmt.Sprintf("%s is a submodule, and submodules are not fetched; put its files into this repository", e.Path)
+		return fmt.Sprintf("%s is a submodule, and submodules are not fetched; put its files into this repository", path)
 	case LFSPointer:
-		return fmt.Sprintf("%s is a Git LFS pointer, and its content is not in the repository; take it out of LFS (git lfs migrate export)", e.Path)
+		return fmt.Sprintf("%s is a Git LFS pointer, and its content is not in the repository; take it out of LFS (git lfs migrate export)", path)
 	case TooLarge:
-		return fmt.Sprintf("%s has %d bytes, more than the %d that a file may have; make it smaller, or raise --max-file-bytes", e.Path, e.Size, e.Limit)
+		return fmt.Sprintf("%s has %d bytes, more than the %d that a file may have; make it smaller, or raise --max-file-bytes", path, e.Size, e.Limit)
+	case HeavyDelta:
+		return fmt.Sprintf("%s is kept as a difference from objects of %d bytes, more than the %d that are unpacked for one file; "+
+			"keep large files apart (git -c core.bigFileThreshold=16m repack -adf)", path, e.Size, e.Limit)
 	}
-	return fmt.Sprintf("%s is refused: %s", e.Path, e.Reason)
+	return fmt.Sprintf("%s is refused: %s", path, e.Reason)
 }
 
 // Check looks for files below root that would be refused when opened, and gives

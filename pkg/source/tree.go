@@ -9,6 +9,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/fedsync/fedsync/internal/limit"
 )
 
 // node is one folder of a revision. Nodes never change, so revisions share those
@@ -18,6 +20,8 @@ type node struct {
 	entries []entry // by name, in byte order, as io/fs sorts them
 	files   int64   // in it and below, counting a folder as often as it occurs
 	links   bool    // there is a symbolic link in it or below
+	height  int     // how deep folders nest in it
+	longest int     // bytes of the longest path in it
 }
 
 // entry is one name in a folder.
@@ -66,14 +70,14 @@ func readTree(o objects, root plumbing.Hash, known map[plumbing.Hash]*node, maxF
 
 func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*node, error) {
 	if n, ok := r.nodes[id]; ok {
-		return n, nil
+		return n, fits(n, path, depth)
 	}
 	if n, ok := r.known[id]; ok {
 		r.keep(n)
-		return n, nil
+		return n, fits(n, path, depth)
 	}
-	if depth > maxTreeDepth {
-		return nil, fmt.Errorf("folder %s: folders are nested more than %d deep", path[:min(len(path), 100)], maxTreeDepth)
+	if err := fits(&node{}, path, depth); err != nil {
+		return nil, err
 	}
 	n, err := r.parse(id, path)
 	if err != nil {
@@ -90,6 +94,8 @@ func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*node, erro
 			n.entries[i].dir = sub
 			n.files += sub.files
 			n.links = n.links || sub.links
+			n.height = max(n.height, sub.height+1)
+			n.longest = max(n.longest, len(e.name)+1+sub.longest)
 		case filemode.Symlink:
 			n.links = true
 			n.files++
@@ -103,7 +109,41 @@ func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*node, erro
 		}
 	}
 	r.nodes[id] = n
-	return n, nil
+	return n, fits(n, path, depth)
+}
+
+// fits reports as an error that a folder at a path has too long paths in it, or too
+// deep ones. A folder that is known may be found again far below where it was first.
+func fits(n *node, path string, depth int) error {
+	if depth+n.height > maxTreeDepth {
+		return fmt.Errorf("folder /%s: folders are nested more than %d deep", short(path), maxTreeDepth)
+	}
+	if len(path)+n.longest > limit.PathBytes {
+		return fmt.Errorf("folder /%s: a path is longer than %s bytes", short(path), limit.Number(limit.PathBytes))
+	}
+	return nil
+}
+
+// short is a path as a message holds it: the name of a file has no limit in Git.
+func short(path string) string { return limit.Text(path, limit.ValueBytes) }
+
+// folders counts the folders below a node as often as they occur, up to most.
+func (n *node) folders(most int64) int64 {
+	return n.countFolders(most, map[*node]int64{})
+}
+
+func (n *node) countFolders(most int64, known map[*node]int64) int64 {
+	if count, ok := known[n]; ok {
+		return count
+	}
+	var count int64
+	for _, e := range n.entries {
+		if e.dir != nil && count < most {
+			count = min(most, count+1+e.dir.countFolders(most, known))
+		}
+	}
+	known[n] = count
+	return count
 }
 
 // keep takes over a folder of the revision before, with all below it: an equal
@@ -125,26 +165,28 @@ func (r *treeReader) keep(n *node) {
 func (r *treeReader) parse(id plumbing.Hash, path string) (*node, error) {
 	kind, content, err := r.objects.read(id, maxTreeBytes)
 	if err != nil {
-		return nil, fmt.Errorf("folder /%s (%s): %w", path, id, err)
+		return nil, fmt.Errorf("folder /%s (%s): %w", short(path), id, err)
 	}
 	if kind != plumbing.TreeObject {
-		return nil, fmt.Errorf("folder /%s (%s) is a %s", path, id, kind)
+		return nil, fmt.Errorf("folder /%s (%s) is a %s", short(path), id, kind)
 	}
 	var t object.Tree
 	if err := t.Decode(encoded(kind, content)); err != nil {
-		return nil, fmt.Errorf("folder /%s (%s): %w", path, id, err)
+		return nil, fmt.Errorf("folder /%s (%s): %w", short(path), id, err)
 	}
 	n := &node{id: id, entries: make([]entry, 0, len(t.Entries))}
 	for _, e := range t.Entries {
-		if e.Name == "." || e.Name == ".." || strings.Contains(e.Name, "/") {
-			return nil, fmt.Errorf("folder /%s: %q is no name for a file", path, e.Name)
+		// Git checks none of these out.
+		if e.Name == "." || e.Name == ".." || strings.Contains(e.Name, "/") || strings.EqualFold(e.Name, ".git") {
+			return nil, fmt.Errorf("folder /%s: %s is no name for a file", short(path), limit.Quote(e.Name))
 		}
 		n.entries = append(n.entries, entry{name: e.Name, mode: e.Mode, id: e.Hash})
+		n.longest = max(n.longest, len(e.Name))
 	}
 	slices.SortFunc(n.entries, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
 	for i := 1; i < len(n.entries); i++ {
 		if n.entries[i].name == n.entries[i-1].name {
-			return nil, fmt.Errorf("folder /%s: two files are named %q", path, n.entries[i].name)
+			return nil, fmt.Errorf("folder /%s: two files are named %s", short(path), limit.Quote(n.entries[i].name))
 		}
 	}
 	return n, nil

@@ -10,12 +10,16 @@ import (
 	"strings"
 
 	git "github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // Uncommitted gives the paths, sorted and relative to the work tree at dir, that
 // differ from the commit it is at: modified, staged, removed, or neither tracked
 // nor ignored. Only those at or below one of the slash-separated paths in under
 // are given; without any, all are. A bare repository has none.
+//
+// A commit whose folders would unfold to more than most people have files is not
+// compared: that is a *LimitError.
 func Uncommitted(dir string, under []string) ([]string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -35,6 +39,9 @@ func Uncommitted(dir string, under []string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", dir, err)
 	}
+	if err := checkComparable(repository, abs); err != nil {
+		return nil, err
+	}
 	status, err := tree.Status()
 	if err != nil {
 		return nil, fmt.Errorf("compare %s with its commit: %w", dir, err)
@@ -48,6 +55,40 @@ func Uncommitted(dir string, under []string) ([]string, error) {
 	}
 	return paths, nil
 }
+
+// checkComparable reports as an error that the commit of a work tree cannot be compared
+// with it: Status walks every folder as often as it occurs, without an end to that.
+func checkComparable(repository *git.Repository, dir string) error {
+	head, err := repository.Head()
+	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+		return nil // there is no commit yet
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", dir, err)
+	}
+	objects := &localObjects{path: dir}
+	defer objects.close()
+	c, err := peel(objects, head.Hash())
+	if err != nil {
+		return fmt.Errorf("read %s: %w", dir, err)
+	}
+	root, _, err := readTree(objects, c.tree, nil, comparedFiles)
+	if limit, ok := errors.AsType[*LimitError](err); ok {
+		limit.Repository, limit.Setting = dir, ""
+		return limit
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", dir, err)
+	}
+	if root.folders(comparedFiles+1) > comparedFiles {
+		return &LimitError{Repository: dir, What: "folders", Limit: comparedFiles}
+	}
+	return nil
+}
+
+// comparedFiles is how many files, and how many folders, a commit may have that is
+// compared with its work tree: some seconds.
+const comparedFiles = 1_000_000
 
 func isUnder(name string, under []string) bool {
 	return len(under) == 0 || slices.ContainsFunc(under, func(u string) bool {

@@ -1,0 +1,378 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+)
+
+// odb are the folders where a local repository keeps its objects: its own, and those
+// that it borrows from (gitrepository-layout, objects/info/alternates).
+//
+// They are not read by go-git's storage, which unpacks the base of a delta whatever
+// its size, and a loose object whatever it says of its size. A committer could stop
+// the daemon with a file of some bytes that is a delta of a gigabyte. Not safe for
+// concurrent use.
+type odb struct {
+	folders []string
+	packs   []*localPack
+}
+
+// maxFolders bounds the folders that one repository borrows from.
+const maxFolders = 32
+
+// openODB finds the folders and the indices of the packs in them. What is in the
+// indices is read now, 28 bytes an object, and stays until it is closed.
+func openODB(objects string) (*odb, error) {
+	o := &odb{folders: []string{objects}}
+	for i := 0; i < len(o.folders); i++ {
+		more, err := alternates(o.folders[i])
+		if err != nil {
+			return nil, err
+		}
+		for _, folder := range more {
+			if !slices.Contains(o.folders, folder) {
+				o.folders = append(o.folders, folder)
+			}
+		}
+		if len(o.folders) > maxFolders {
+			return nil, fmt.Errorf("%s: it borrows objects from more than %d folders", objects, maxFolders)
+		}
+	}
+	for _, folder := range o.folders {
+		if err := o.addPacks(filepath.Join(folder, "pack")); err != nil {
+			o.close()
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// alternates lists the folders that a folder of objects names as its alternates.
+func alternates(objects string) ([]string, error) {
+	content, err := os.ReadFile(filepath.Join(objects, "info", "alternates"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var folders []string
+	for line := range strings.Lines(string(content)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			folders = append(folders, filepath.Clean(from(objects, line)))
+		}
+	}
+	return folders, nil
+}
+
+func (o *odb) addPacks(folder string) error {
+	indices, err := filepath.Glob(filepath.Join(escapeGlob(folder), "pack-*.idx"))
+	if err != nil {
+		return err
+	}
+	for _, index := range indices {
+		p := &localPack{path: strings.TrimSuffix(index, "idx") + "pack", index: idxfile.NewMemoryIndex()}
+		file, err := os.Open(index)
+		if err != nil {
+			return err
+		}
+		err = idxfile.NewDecoder(file).Decode(p.index)
+		_ = file.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", index, err)
+		}
+		o.packs = append(o.packs, p)
+	}
+	return nil
+}
+
+// escapeGlob takes the meaning from a path's characters that filepath.Glob gives one.
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}
+
+func (o *odb) close() {
+	for _, p := range o.packs {
+		p.close()
+	}
+}
+
+// read gives the type and content of an object of at most limit bytes.
+func (o *odb) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
+	for _, p := range o.packs {
+		if offset, err := p.index.FindOffset(id); err == nil {
+			return o.readPacked(p, offset, limit)
+		}
+	}
+	kind, size, content, err := o.openLoose(id)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = content.Close() }()
+	if size > limit {
+		return 0, nil, errTooLarge{size}
+	}
+	text, err := io.ReadAll(io.LimitReader(content, size+1))
+	if err == nil && int64(len(text)) != size {
+		err = fmt.Errorf("it has %d bytes or more, not %d", len(text), size)
+	}
+	return kind, text, err
+}
+
+// size gives the size of an object. Of a delta it unpacks no more than its beginning.
+func (o *odb) size(id plumbing.Hash) (int64, error) {
+	for _, p := range o.packs {
+		if offset, err := p.index.FindOffset(id); err == nil {
+			return p.size(offset)
+		}
+	}
+	_, size, content, err := o.openLoose(id)
+	if err != nil {
+		return 0, err
+	}
+	return size, content.Close()
+}
+
+// readPacked unpacks an object: the deltas from the last one down to their base, and
+// up again. All that is held at once counts, so what it is made of is bounded as the
+// object is.
+func (o *odb) readPacked(p *localPack, offset, limit int64) (plumbing.ObjectType, []byte, error) {
+	held := holding{result: limit}
+	for len(held.deltas) <= maxDeltaDepth {
+		header, err := p.header(offset)
+		if err != nil {
+			return 0, nil, err
+		}
+		if err := held.room(header.Length, header.Type); err != nil {
+			return 0, nil, err
+		}
+		content, err := p.content(header)
+		if err != nil {
+			return 0, nil, err
+		}
+		if header.Type != plumbing.OFSDeltaObject && header.Type != plumbing.REFDeltaObject {
+			content, err = held.patched(content)
+			return header.Type, content, err
+		}
+		if err := held.add(content); err != nil {
+			return 0, nil, err
+		}
+		if header.Type == plumbing.OFSDeltaObject {
+			offset = header.OffsetReference
+			continue
+		}
+		if offset, err = p.index.FindOffset(header.Reference); err == nil {
+			continue
+		}
+		// A pack on disk is whole; a base elsewhere is read all the same.
+		kind, base, err := o.read(header.Reference, held.limit()-held.bytes-held.largest)
+		if err != nil {
+			return 0, nil, err
+		}
+		content, err = held.patched(base)
+		return kind, content, err
+	}
+	return 0, nil, fmt.Errorf("a chain of more than %d deltas", maxDeltaDepth)
+}
+
+// holding is what is unpacked of one object.
+type holding struct {
+	result  int64    // the most that the object itself may have
+	deltas  [][]byte // the last one first
+	bytes   int64    // of them
+	largest int64    // of what they result in
+}
+
+// errHeavy is what is given for an object that takes more memory to unpack than it
+// may, whatever its own size.
+type errHeavy struct{ bytes, limit int64 }
+
+func (e errHeavy) Error() string {
+	return fmt.Sprintf("it is a difference from objects of %d bytes, more than the %d that are unpacked for one", e.bytes, e.limit)
+}
+
+// limit is how much may be held at once: two versions of the object, and what is
+// left for its base and the deltas.
+func (h *holding) limit() int64 { return maxLive + 2*h.result }
+
+// room reports as an error that an entry of so many bytes does not fit. The first
+// one is the object itself, if it is no delta.
+func (h *holding) room(size int64, kind plumbing.ObjectType) error {
+	delta := kind == plumbing.OFSDeltaObject || kind == plumbing.REFDeltaObject
+	switch held := h.bytes + h.largest; {
+	case size < 0:
+		return fmt.Errorf("an entry of %d bytes", size)
+	case len(h.deltas) == 0 && !delta && size > h.result:
+		return errTooLarge{size}
+	case size > h.limit()-held:
+		return errHeavy{held + size, h.limit()}
+	}
+	return nil
+}
+
+// add holds a delta.
+func (h *holding) add(delta []byte) error {
+	size, err := deltaResult(delta)
+	switch {
+	case err != nil:
+		return err
+	case size < 0:
+		return packfile.ErrInvalidDelta
+	case len(h.deltas) == 0 && size > h.result:
+		return errTooLarge{size}
+	}
+	h.deltas = append(h.deltas, delta)
+	h.bytes, h.largest = h.bytes+int64(len(delta)), max(h.largest, size)
+	return h.room(0, plumbing.OFSDeltaObject)
+}
+
+// patched applies the deltas to their base.
+func (h *holding) patched(base []byte) ([]byte, error) { return patched(base, h.deltas) }
+
+// openLoose opens an object that has a file of its own. Its content is as long as it
+// says, or a lie.
+func (o *odb) openLoose(id plumbing.Hash) (plumbing.ObjectType, int64, io.ReadCloser, error) {
+	name := id.String()
+	for _, folder := range o.folders {
+		file, err := os.Open(filepath.Join(folder, name[:2], name[2:]))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, 0, nil, err
+		}
+		kind, size, content, err := looseHeader(file)
+		if err != nil {
+			_ = file.Close()
+			return 0, 0, nil, err
+		}
+		return kind, size, loose{content, file}, nil
+	}
+	return 0, 0, nil, plumbing.ErrObjectNotFound
+}
+
+// loose is the content of an object in a file of its own.
+type loose struct {
+	io.Reader
+	io.Closer
+}
+
+// looseHeader reads "blob 12" and a NUL.
+func looseHeader(file io.Reader) (plumbing.ObjectType, int64, io.Reader, error) {
+	const longest = 32 // "commit " and 19 digits fit
+	inflated, err := zlib.NewReader(file)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	content := bufio.NewReader(inflated)
+	start, err := content.Peek(longest)
+	end := bytes.IndexByte(start, 0)
+	if end < 0 {
+		return 0, 0, nil, errors.Join(errors.New("its header has no end"), err)
+	}
+	name, digits, _ := strings.Cut(string(start[:end]), " ")
+	kind, err := plumbing.ParseObjectType(name)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	size, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || size < 0 {
+		return 0, 0, nil, fmt.Errorf("its header gives the size %q", digits)
+	}
+	_, err = content.Discard(end + 1)
+	return kind, size, content, err
+}
+
+// localPack is a pack in a local repository, with Git's index of it.
+type localPack struct {
+	path    string
+	index   *idxfile.MemoryIndex
+	file    *os.File          // nil until it is needed; open, it stays readable when gc removes it
+	scanner *packfile.Scanner // of the file
+}
+
+func (p *localPack) close() {
+	if p.file != nil {
+		_ = p.file.Close()
+	}
+}
+
+// header reads what stands before an entry.
+func (p *localPack) header(offset int64) (*packfile.ObjectHeader, error) {
+	if p.file == nil {
+		file, err := os.Open(p.path)
+		if err != nil {
+			return nil, err
+		}
+		p.file, p.scanner = file, packfile.NewScanner(file)
+	}
+	header, err := p.scanner.SeekObjectHeader(offset)
+	if err == nil && header.Type == plumbing.OFSDeltaObject && (header.OffsetReference <= 0 || header.OffsetReference >= offset) {
+		err = fmt.Errorf("the delta at %d names no base before it", offset)
+	}
+	return header, err
+}
+
+// content unpacks the entry whose header was read last.
+func (p *localPack) content(header *packfile.ObjectHeader) ([]byte, error) {
+	content := bytes.NewBuffer(make([]byte, 0, header.Length+bytes.MinRead))
+	n, _, err := p.scanner.NextObject(&atMost{content, header.Length})
+	if err == nil && n != header.Length {
+		err = fmt.Errorf("an entry has %d bytes, not %d", n, header.Length)
+	}
+	return content.Bytes(), err
+}
+
+// size gives that of the object at an offset.
+func (p *localPack) size(offset int64) (int64, error) {
+	header, err := p.header(offset)
+	if err != nil {
+		return 0, err
+	}
+	if header.Type != plumbing.OFSDeltaObject && header.Type != plumbing.REFDeltaObject {
+		return header.Length, nil
+	}
+	const longest = 20 // two numbers
+	var start bytes.Buffer
+	_, _, err = p.scanner.NextObject(&atMost{&start, min(longest, header.Length)})
+	if err != nil && !errors.Is(err, errEnough) {
+		return 0, err
+	}
+	return deltaResult(start.Bytes())
+}
+
+// atMost writes so many bytes, and gives errEnough for more.
+type atMost struct {
+	to   io.Writer
+	left int64
+}
+
+var errEnough = errors.New("more bytes than it says")
+
+// Write writes what there is room for.
+func (w *atMost) Write(p []byte) (int, error) {
+	if int64(len(p)) <= w.left {
+		w.left -= int64(len(p))
+		return w.to.Write(p)
+	}
+	n, err := w.to.Write(p[:w.left])
+	w.left -= int64(n)
+	if err == nil {
+		err = errEnough
+	}
+	return n, err
+}
