@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 	"sync"
-	"time"
 
 	"sigs.k8s.io/kustomize/api/provider"
 	"sigs.k8s.io/kustomize/api/resource"
@@ -20,6 +19,7 @@ type base struct {
 	objects []*federation.Object          // as they were built
 	names   map[federation.ObjectRef]bool // of the objects, without hashes
 	err     error
+	refused bool // err says that it was not to be built
 	used    uint64
 
 	// pure says that patching what this base builds is the same as patching its
@@ -36,87 +36,59 @@ type baseFlight struct {
 	*base // may be read once done is closed
 
 	done chan struct{} // closed when the base is built
-	over chan struct{} // closed when it has had its time
 
 	mu     sync.Mutex // protects parsed
 	parsed []*resource.Resource
 }
 
 // baseOf builds a folder alone, once in a rendering and not at all where it is
-// known from the last. All who need it wait as long as one build may take; then
-// p.late is set, and the build is to end.
-func (p *build) baseOf(dir string) *baseFlight {
+// known from the last. Whoever needs it first builds it, and all others wait.
+func (p *pass) baseOf(dir string) *baseFlight {
 	key, err := p.key(dir)
 	if err != nil {
 		return &baseFlight{base: &base{err: err}}
 	}
-	key = dir + "@" + key // its objects name its files
 	p.passMu.Lock()
 	f, ok := p.bases[dir]
 	if !ok {
-		f = p.beginBase(key, dir)
+		f = &baseFlight{done: make(chan struct{})}
 		p.bases[dir] = f
 	}
 	p.passMu.Unlock()
-	select {
-	case <-f.done:
-		return f
-	case <-f.over:
-		p.late = p.tooLong(dir)
-	case <-p.flight.over:
-		p.late = p.flight.late
-	case <-p.ctx.Done():
-		p.late = p.ctx.Err()
-	}
-	return &baseFlight{base: &base{err: p.late}}
-}
-
-// beginBase starts the build of a base, for the flight that needs it first.
-func (p *build) beginBase(key, dir string) *baseFlight {
-	f := &baseFlight{done: make(chan struct{}), over: make(chan struct{})}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if known, ok := p.cache.bases[key]; ok {
-		known.used = p.generation
-		f.base = known
-		close(f.done)
+	if ok {
+		<-f.done
 		return f
 	}
-	if _, ok := p.overdue[key]; ok {
-		close(f.over)
-		return f
-	}
-	p.flight.holders.Add(1)
-	timer := time.AfterFunc(p.limits.Time, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if f.base == nil {
-			p.overdue[key] = dir
-			close(f.over)
-		}
-	})
-	// It goes on when this build has stopped waiting for it, so what it waits for is
-	// its own matter.
-	own := &build{pass: p.pass, flight: p.flight}
-	go func() {
-		defer p.release(p.flight)
-		b := &base{}
-		b.err = own.buildBase(dir, b)
-		timer.Stop()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.overdue, key)
-		if b.err == nil {
-			b.used = p.cache.generation
-			p.cache.bases[key] = b
-		}
-		f.base = b
-		close(f.done)
-	}()
+	defer close(f.done)
+	f.base = p.knownBase(dir, key)
 	return f
 }
 
-func (p *build) buildBase(dir string, b *base) error {
+// knownBase returns a base from the cache, or builds it.
+func (p *pass) knownBase(dir, key string) *base {
+	key = dir + "@" + key // its objects name its files
+	p.mu.Lock()
+	b, ok := p.cache.bases[key]
+	if ok {
+		b.used = p.generation
+	}
+	p.mu.Unlock()
+	if ok {
+		return b
+	}
+	b = &base{}
+	if b.err = p.begin(dir, key); b.err != nil {
+		b.refused = true
+	} else if b.err = p.buildBase(dir, b); b.err == nil {
+		b.used = p.generation
+		p.mu.Lock()
+		p.cache.bases[key] = b
+		p.mu.Unlock()
+	}
+	return b
+}
+
+func (p *pass) buildBase(dir string, b *base) error {
 	if len(p.files.kustomizations(dir)) == 0 {
 		// Read as plain files its mistakes have lines.
 		objects, err := p.plain(dir)

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -264,7 +263,6 @@ func TestLimitsNameWhatExceedsThem(t *testing.T) {
 		{"objects", files, render.Limits{Objects: 5}, "the build has more than 5 objects"},
 		{"depth", deep, render.Limits{}, "deeper than 16"},
 		{"kustomizations", wide, render.Limits{Depth: 50, Kustomizations: 100}, "visits more than 100 kustomizations"},
-		{"time", files, render.Limits{Time: time.Nanosecond}, "the build takes longer than 1ns"},
 		{"plain bytes", flat, render.Limits{Bytes: 1000}, "more than 1000 bytes"},
 		{"plain objects", flat, render.Limits{Objects: 5}, "more than 5 objects"},
 		{"plain file", flat, render.Limits{FileBytes: 300}, "apps/web/000.yaml: has"},

@@ -14,13 +14,10 @@ import (
 // of its base: names and namespaces are equal in every cluster. An overlay may
 // add objects and delete them, and the hash in the name of a generated object may
 // differ.
-func (p *build) compare(a *app, t tree, objects []*federation.Object) error {
+func (p *pass) compare(a *app, t tree, objects []*federation.Object) error {
 	// A base that is broken when built alone has no names to hold its overlay to,
 	// which mended it.
 	names := p.baseOf(a.base).names
-	if p.late != nil {
-		return p.late
-	}
 	kept, unknown := map[federation.ObjectRef]bool{}, map[federation.ObjectRef]bool{}
 	for _, o := range objects {
 		if ref := t.unhashed(o.Ref); names[ref] {
@@ -37,7 +34,7 @@ func (p *build) compare(a *app, t tree, objects []*federation.Object) error {
 
 // renamed asks kustomize which file each unknown object came from: one that came
 // from the base has lost the name it had there.
-func (p *build) renamed(a *app, t tree, objects []*federation.Object, unknown map[federation.ObjectRef]bool) error {
+func (p *pass) renamed(a *app, t tree, objects []*federation.Object, unknown map[federation.ObjectRef]bool) error {
 	k, dir := t[0], t[0].dir
 	traced := k.Kustomization
 	traced.BuildMetadata = []string{"originAnnotations"}

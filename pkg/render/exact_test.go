@@ -206,19 +206,13 @@ func kustomizeItself(files fstest.MapFS, dir string) (string, error) {
 func built1(ctx context.Context, files fs.FS, dir string) (text string, quick bool, err error) {
 	p := newPass(ctx, New(Options{}), files)
 	defer p.finish()
-	f := p.fly("", dir, func(b *build) error {
-		objects, t, err := b.kustomize(dir)
-		if err != nil {
-			return err
-		}
-		_, quick = b.patched(t)
-		text, err = asYAML(objects)
-		return err
-	})
-	if err := p.wait(f); err != nil {
+	objects, t, err := p.kustomize(dir)
+	if err != nil {
 		return "", false, err
 	}
-	return text, quick, f.err
+	_, quick = p.patched(t)
+	text, err = asYAML(objects)
+	return text, quick, err
 }
 
 func asYAML(objects []*federation.Object) (string, error) {

@@ -9,19 +9,16 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
 // A buildFS shows kustomize the repository's files, with the root of the
 // repository as "/". It refuses every write, counts what is read, and lets
-// nothing be read once the build has had its time, so that a build which was left
-// behind ends at the next file.
+// nothing be read once the rendering is to stop.
 type buildFS struct {
 	ctx    context.Context
 	files  *files
-	until  time.Time
 	bytes  *atomic.Int64     // that may still be read
 	extra  map[string][]byte // files that are made up, by their name in the repository
 	limits Limits
@@ -32,7 +29,7 @@ type buildFS struct {
 }
 
 func newBuildFS(ctx context.Context, f *files, limits Limits, extra map[string][]byte) *buildFS {
-	b := &buildFS{ctx: ctx, files: f, until: time.Now().Add(limits.Time), bytes: new(atomic.Int64), extra: extra, limits: limits}
+	b := &buildFS{ctx: ctx, files: f, bytes: new(atomic.Int64), extra: extra, limits: limits}
 	b.bytes.Store(limits.Bytes)
 	return b
 }
@@ -54,9 +51,6 @@ func (b *buildFS) name(p string) string {
 func (b *buildFS) ReadFile(p string) ([]byte, error) {
 	if err := b.ctx.Err(); err != nil {
 		return nil, b.stop(err)
-	}
-	if time.Now().After(b.until) {
-		return nil, b.stop(errors.New("the build takes longer than " + minutes(b.limits.Time)))
 	}
 	name := b.name(p)
 	content, made := b.extra[name]

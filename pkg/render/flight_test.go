@@ -2,13 +2,15 @@ package render_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
-	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -49,142 +51,127 @@ func heavy(others ...string) (hanging, *federation.Federation) {
 	return h, f
 }
 
-// rendered renders, and returns each bundle's error by app and how long it took.
-func rendered(ctx context.Context, r *render.Renderer, files fs.FS, f *federation.Federation) (map[string]error, time.Duration) {
-	started := time.Now()
+// rendered renders, and returns each app's errors: of its last cluster.
+func rendered(ctx context.Context, r *render.Renderer, files fs.FS, f *federation.Federation) map[string]error {
 	bundles, _ := r.Render(ctx, federation.Snapshot{Files: files}, f, nil)
 	errs := map[string]error{}
 	for _, b := range bundles {
 		errs[b.App] = b.Err
 	}
-	return errs, time.Since(started)
+	return errs
 }
 
-func TestABuildThatHadItsTimeIsLeftBehind(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		files, f := heavy("slow")
-		r := render.New(render.Options{})
-		errs, took := rendered(t.Context(), r, files, f)
-		if errs["web"] != nil || took != time.Minute {
-			t.Errorf("web: %v after %s, want it rendered after a minute", errs["web"], took)
-		}
-		if err := errs["slow"]; err == nil || !strings.Contains(err.Error(), "slow: the build takes longer than 1m") {
-			t.Errorf("slow: %v, want that it takes longer than 1m", err)
-		}
-
-		// While it runs, the next rendering does not try it again.
-		errs, took = rendered(t.Context(), r, files, f)
-		if errs["web"] != nil || errs["slow"] == nil || took != 0 {
-			t.Errorf("again: web %v, slow %v after %s, want the same at once", errs["web"], errs["slow"], took)
-		}
-
-		// What it built is right all the same.
-		close(files.letGo)
-		synctest.Wait()
-		if errs, took = rendered(t.Context(), r, files, f); errs["slow"] != nil || took != 0 {
-			t.Errorf("when it has ended: %v after %s, want it rendered at once", errs["slow"], took)
-		}
-	})
-}
-
-func TestARenderingThatIsStoppedWaitsForNoBuild(t *testing.T) {
+func TestARenderingThatIsStoppedBeginsNoFurtherBuild(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		files, f := heavy("slow", "later")
-		r := render.New(render.Options{Workers: 1})
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		errs, took := rendered(ctx, r, files, f)
-		if took != 5*time.Second || errs["slow"] == nil || errs["later"] == nil {
-			t.Errorf("%v after %s, want both unrendered after 5s", errs, took)
-		}
-		// It left one behind, so there is a place, and no other was begun.
-		without := *f
-		without.Apps = f.Apps[:1]
-		if errs, took = rendered(t.Context(), r, files, &without); errs["web"] != nil || took != 0 {
-			t.Errorf("the next rendering: %v after %s, want it rendered at once", errs["web"], took)
-		}
-		close(files.letGo)
+		var begun []string
+		r := render.New(render.Options{Workers: 1, Begin: func(dir, _ string) error {
+			begun = append(begun, dir)
+			return nil
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan map[string]error)
+		go func() { ended <- rendered(ctx, r, files, f) }()
 		synctest.Wait()
-		if errs, took = rendered(t.Context(), r, files, f); errs["slow"] != nil || errs["later"] != nil || took != 0 {
-			t.Errorf("when all have ended: %v after %s, want them rendered at once", errs, took)
-		}
-	})
-}
-
-func TestNoMoreBuildsAreLeftBehindThanThereArePlaces(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		files, f := heavy("s1", "s2", "s3", "s4", "s5")
-		r := render.New(render.Options{})
-		mustRender(t, r, files, &federation.Federation{Clusters: f.Clusters, Apps: f.Apps[:1]})
-		errs, took := rendered(t.Context(), r, files, f)
-		// Two are begun, and when they have had their time one more: each has a minute.
-		// The other two wait for a place in that last minute.
-		if want := 2 * time.Minute; took != want {
-			t.Errorf("took %s, want %s", took, want)
-		}
-		for _, name := range []string{"s1", "s2", "s3"} {
-			if err := errs[name]; err == nil || !strings.Contains(err.Error(), "takes longer than 1m") {
-				t.Errorf("%s: %v, want that it takes longer than 1m", name, err)
-			}
-		}
-		for _, name := range []string{"s4", "s5"} {
-			if err := errs[name]; err == nil || !strings.Contains(err.Error(), "not built: 3 earlier builds have had their time and still run: s1, s2") {
-				t.Errorf("%s: %v, want that there is no place", name, err)
-			}
-		}
-		if errs["web"] != nil {
-			t.Errorf("web: %v, want what was built before", errs["web"])
-		}
-		close(files.letGo)
+		cancel()
 		synctest.Wait()
-		if errs, took = rendered(t.Context(), r, files, f); took != 0 {
-			t.Errorf("when all have ended: %v after %s, want them rendered at once", errs, took)
-		}
-		for name, err := range errs {
-			if err != nil {
-				t.Errorf("%s: %v, want it rendered", name, err)
-			}
-		}
-	})
-}
-
-// Kustomize itself takes the time here, and looks at no clock.
-func TestOverlaysOfOneHeavyBaseFailTogether(t *testing.T) {
-	files, f := repository(7, 2)
-	f.Apps = append(f.Apps, federation.App{Name: "heavy", Path: "heavy"})
-	for _, c := range f.Clusters {
-		files["heavy/clusters/"+c.Name+"/kustomization.yaml"] = &fstest.MapFile{
-			Data: fmt.Appendf(nil, "resources: [../../base]\npatches:\n- patch: '{apiVersion: v1, kind: ConfigMap, metadata: {name: c1, namespace: heavy}, data: {cluster: %s}}'\n", c.Name),
-		}
-	}
-	files["heavy/base/kustomization.yaml"] = &fstest.MapFile{Data: []byte("resources: [all.yaml]\n")}
-	var all strings.Builder
-	for i := range 2000 {
-		fmt.Fprintf(&all, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d, namespace: heavy}\n", i)
-	}
-	files["heavy/base/all.yaml"] = &fstest.MapFile{Data: []byte(all.String())}
-
-	const limit = 300 * time.Millisecond
-	r := render.New(render.Options{Limits: render.Limits{Time: limit}})
-	light := &federation.Federation{Clusters: f.Clusters, Apps: f.Apps[:1]}
-	mustRender(t, r, files, light)
-	errs, took := rendered(t.Context(), r, files, f)
-	t.Logf("rendered in %s", took)
-	if err := errs["heavy"]; err == nil || !strings.Contains(err.Error(), "takes longer than 300ms") || took > 10*limit {
-		t.Errorf("heavy: %v after %s, want that it takes longer than 300ms, for all clusters together", err, took)
-	}
-	if errs["web"] != nil {
-		t.Errorf("web: %v", errs["web"])
-	}
-	// One goroutine works on the base, for all: it ends, and what it built counts.
-	deadline := time.After(2 * time.Minute)
-	for again := time.NewTicker(limit); errs["heavy"] != nil; {
 		select {
-		case <-again.C:
-			one := &federation.Federation{Clusters: []federation.Cluster{{Name: "without-overlay"}}, Apps: f.Apps[1:]}
-			errs, _ = rendered(t.Context(), r, files, one)
-		case <-deadline:
-			t.Fatalf("heavy: %v, want it rendered when the base is built", errs["heavy"])
+		case <-ended:
+			t.Error("the rendering ends while a build of it is under way")
+		default:
 		}
+		close(files.letGo)
+		if errs := <-ended; !errors.Is(errs["slow"], context.Canceled) || !errors.Is(errs["later"], context.Canceled) {
+			t.Errorf("%v, want both unrendered", errs)
+		}
+		if slices.Contains(begun, "later") {
+			t.Errorf("begun: %v, want no build after the end", begun)
+		}
+		if errs := rendered(t.Context(), r, files, f); errs["web"] != nil || errs["slow"] != nil || errs["later"] != nil {
+			t.Errorf("the next rendering: %v, want all rendered", errs)
+		}
+	})
+}
+
+// builds has an app with base and overlays of its own in every cluster, and a flat
+// one.
+func builds(clusters int) (fstest.MapFS, *federation.Federation) {
+	files, f := repository(clusters, 2)
+	f.Apps = append(f.Apps, federation.App{Name: "flat", Path: "flat"})
+	files["flat/a.yaml"] = &fstest.MapFile{Data: []byte(strings.ReplaceAll(object(1), "namespace: web", "namespace: flat"))}
+	return files, f
+}
+
+func TestEachBuildIsToldBeforeItBegins(t *testing.T) {
+	files, f := builds(3)
+	var begun []string
+	r := render.New(render.Options{Workers: 1, Begin: func(dir, key string) error {
+		if key == "" {
+			t.Errorf("%s has no key", dir)
+		}
+		begun = append(begun, dir)
+		return nil
+	}})
+	if errs := rendered(t.Context(), r, files, f); errs["web"] != nil || errs["flat"] != nil {
+		t.Fatal(errs)
+	}
+	want := []string{"apps/web/base", "apps/web/clusters/" + f.Clusters[0].Name, "flat"}
+	if len(begun) < 5 || !slices.Equal(begun[:3], want) {
+		t.Errorf("begun: %v, want %v first and then the other overlays", begun, want)
+	}
+	// What is known is not built.
+	before := len(begun)
+	rendered(t.Context(), r, files, f)
+	if len(begun) != before {
+		t.Errorf("again: %v, want no build", begun[before:])
+	}
+}
+
+func TestABuildThatIsRefusedFailsAloneAndIsAskedForAgain(t *testing.T) {
+	files, f := builds(3)
+	first, second := f.Clusters[0].Name, f.Clusters[1].Name
+	for _, c := range []struct {
+		refused string
+		want    []string // APP in CLUSTER that fail
+	}{
+		{"apps/web/clusters/" + first, []string{"web in " + first}},
+		{"flat", []string{"flat in " + first, "flat in " + second, "flat in " + f.Clusters[2].Name}},
+		// An overlay's build has its base's in it.
+		{"apps/web/base", []string{"web in " + first, "web in " + second, "web in " + f.Clusters[2].Name}},
+	} {
+		t.Run(strings.ReplaceAll(c.refused, "/", "-"), func(t *testing.T) {
+			var mu sync.Mutex
+			refuse := true
+			r := render.New(render.Options{Begin: func(dir, _ string) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if refuse && dir == c.refused {
+					return fmt.Errorf("%s is not to be built", dir)
+				}
+				return nil
+			}})
+			bundles, findings := r.Render(t.Context(), federation.Snapshot{Files: files}, f, nil)
+			var failed []string
+			for _, b := range bundles {
+				if b.Err != nil {
+					failed = append(failed, b.App+" in "+b.Cluster)
+					if want := c.refused + " is not to be built"; b.Err.Error() != want {
+						t.Errorf("%s in %s: %q, want %q", b.App, b.Cluster, b.Err, want)
+					}
+				}
+			}
+			slices.Sort(failed)
+			slices.Sort(c.want)
+			if !slices.Equal(failed, c.want) {
+				t.Errorf("not rendered: %v, want %v", failed, c.want)
+			}
+			if len(findings) == 0 {
+				t.Error("nothing is reported")
+			}
+			refuse = false
+			if errs := rendered(t.Context(), r, files, f); errs["web"] != nil || errs["flat"] != nil {
+				t.Errorf("when it is no longer refused: %v", errs)
+			}
+		})
 	}
 }

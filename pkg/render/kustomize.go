@@ -14,7 +14,7 @@ import (
 
 // kustomize builds a folder with a kustomization, and gives its tree. The tree is
 // judged first, so kustomize only sees what it may do.
-func (p *build) kustomize(dir string) (objects []*federation.Object, t tree, err error) {
+func (p *pass) kustomize(dir string) (objects []*federation.Object, t tree, err error) {
 	// A panic in kustomize is a mistake of one app, and must not stop the others.
 	defer func() {
 		if r := recover(); r != nil {
@@ -27,9 +27,6 @@ func (p *build) kustomize(dir string) (objects []*federation.Object, t tree, err
 	}
 	if objects, ok := p.patched(t); ok {
 		return objects, t, nil
-	}
-	if p.late != nil {
-		return nil, nil, p.late // kustomize's whole build would build the base once more
 	}
 	m, err := p.krusty(dir, p.made)
 	if err != nil {

@@ -22,10 +22,9 @@ type pass struct {
 	files      *files
 	made       map[string][]byte // kustomization files made up for plain bases; fixed once builds run
 
-	slots    chan struct{}      // as many as builds may run at a time
-	flights  map[string]*flight // by key; used by the goroutine that starts builds, alone
-	full     chan struct{}      // closed when a place was waited for in vain
-	fullOnce sync.Once
+	slots   chan struct{}      // as many as builds may run at a time
+	flights map[string]*flight // by key; used by the goroutine that starts builds, alone
+	running sync.WaitGroup     // the flights
 
 	passMu sync.Mutex // protects scans and bases
 	scans  map[scanKey]result[*kustomization]
@@ -45,14 +44,14 @@ func newPass(ctx context.Context, r *Renderer, fsys fs.FS) *pass {
 		made:       map[string][]byte{},
 		slots:      make(chan struct{}, r.workers),
 		flights:    map[string]*flight{},
-		full:       make(chan struct{}),
 		scans:      map[scanKey]result[*kustomization]{},
 		bases:      map[string]*baseFlight{},
 	}
 }
 
-// finish forgets what is not needed. What still runs was left behind.
+// finish waits for what still runs, and forgets what is not needed.
 func (p *pass) finish() {
+	p.running.Wait()
 	p.passMu.Lock()
 	for _, b := range p.bases {
 		b.rest()
@@ -68,7 +67,7 @@ func (p *pass) finish() {
 func (p *pass) build(a *app, c federation.Cluster) task {
 	dir, err := a.folder(c.Name)
 	if err != nil {
-		return task{app: a, dir: dir, build: landed(&built{dir: dir, err: err})}
+		return task{app: a, dir: dir, build: landed("", &built{dir: dir, err: err})}
 	}
 	return task{app: a, dir: dir, build: p.launch(a, dir)}
 }
@@ -82,48 +81,53 @@ func (p *pass) launch(a *app, dir string) *flight {
 		key += baseKey
 	}
 	if err != nil {
-		return landed(&built{dir: dir, err: fmt.Errorf("app %s: %w", a.Name, err)})
+		return landed("", &built{dir: dir, err: fmt.Errorf("app %s: %w", a.Name, err)})
 	}
 	if f, ok := p.flights[key]; ok {
 		return f
 	}
-	if known := p.recallBuild(key, dir); known != nil {
-		return landed(known)
+	if known := p.recallBuild(key); known != nil {
+		return landed(key, known)
 	}
-	f := p.fly(key, dir, func(b *build) error { return b.run(a) })
+	f := p.fly(key, dir, func(b *built) (err error) {
+		if err = p.prepare(a, dir, key); err != nil {
+			return err
+		}
+		if b.raw, err = p.objects(a, dir); err != nil {
+			return err
+		}
+		return b.finish(p.limits)
+	})
 	p.flights[key] = f
 	return f
 }
 
-// recallBuild returns what the cache has of a build, or that the build runs still
-// since an earlier rendering and has had its time: another try would take as long.
-func (p *pass) recallBuild(key, dir string) *built {
+// prepare builds the base that a build needs, and then begins the build, so that
+// whoever is told of builds knows which of the two is under way. An overlay of a
+// base that may not be built may not be built either: its build has the base's in
+// it.
+func (p *pass) prepare(a *app, dir, key string) error {
+	if a.base == dir {
+		return nil // building the base is all there is to do
+	}
+	if a.base != "" {
+		if base := p.baseOf(a.base); base.refused {
+			return base.err
+		}
+	}
+	return p.begin(dir, key)
+}
+
+// recallBuild returns what the cache has of a build, or nil.
+func (p *pass) recallBuild(key string) *built {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if known, ok := p.cache.builds[key]; ok {
-		known.used = p.generation
-		return known
+	known, ok := p.cache.builds[key]
+	if !ok {
+		return nil
 	}
-	if _, ok := p.overdue[key]; ok {
-		return &built{dir: dir, err: p.tooLong(dir)}
-	}
-	return nil
-}
-
-// A build is one flight's work. It runs on when nobody waits for it any more.
-type build struct {
-	*pass
-	flight *flight
-	late   error // why a base that it needs is not waited for any longer
-}
-
-// run builds the flight's folder.
-func (p *build) run(a *app) (err error) {
-	b := p.flight.built
-	if b.raw, err = p.objects(a, b.dir); err != nil {
-		return err
-	}
-	return b.finish(p.limits)
+	known.used = p.generation
+	return known
 }
 
 // finish makes the objects that clusters get of those that were built.
@@ -166,7 +170,7 @@ func joinedOrNil(errs []error) error {
 }
 
 // objects builds a folder.
-func (p *build) objects(a *app, dir string) ([]*federation.Object, error) {
+func (p *pass) objects(a *app, dir string) ([]*federation.Object, error) {
 	if err := p.ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -227,8 +231,11 @@ func (p *pass) await(t task) error {
 	if err == nil || t.dir == t.build.dir || p.ctx.Err() != nil {
 		return err
 	}
-	again := p.fly("", t.dir, func(b *build) error {
-		_, err := b.objects(t.app, t.dir)
+	again := p.fly("", t.dir, func(*built) error {
+		if err := p.prepare(t.app, t.dir, t.build.key); err != nil {
+			return err
+		}
+		_, err := p.objects(t.app, t.dir)
 		return err
 	})
 	if p.wait(again) == nil && again.err != nil {

@@ -30,7 +30,7 @@ import (
 // earlier name, equal to the present one; the step then writes nothing but a
 // namespace into maps that refer to the object, which is why no such map may be
 // there.
-func (p *build) patched(t tree) (objects []*federation.Object, ok bool) {
+func (p *pass) patched(t tree) (objects []*federation.Object, ok bool) {
 	// What makes kustomize panic is for its whole build to say.
 	defer func() {
 		if r := recover(); r != nil {

@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
-	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -29,16 +28,19 @@ import (
 type Options struct {
 	Limits  Limits
 	Workers int // builds that run at a time; 2 unless given, as more gain nothing
+	// Begin is told of each build before it begins, with its folder and the key of
+	// what it reads, and may refuse it: its error is then the build's. It may be
+	// called by several goroutines at a time. Nil lets all builds begin.
+	Begin func(dir, key string) error
 }
 
 // Limits bound what a repository may cost. A limit that is zero has its default.
 type Limits struct {
-	FileBytes      int64         // of one file; 4 MiB
-	Bytes          int64         // of all files that one build reads; 64 MiB
-	Objects        int           // of one app in one cluster; 10,000
-	Depth          int           // of kustomizations built on one another; 16
-	Kustomizations int           // that one build visits; 500
-	Time           time.Duration // of one build; 1 minute
+	FileBytes      int64 // of one file; 4 MiB
+	Bytes          int64 // of all files that one build reads; 64 MiB
+	Objects        int   // of one app in one cluster; 10,000
+	Depth          int   // of kustomizations built on one another; 16
+	Kustomizations int   // that one build visits; 500
 }
 
 func (l Limits) withDefaults() Limits {
@@ -48,7 +50,6 @@ func (l Limits) withDefaults() Limits {
 		Objects:        cmp.Or(l.Objects, 10_000),
 		Depth:          cmp.Or(l.Depth, 16),
 		Kustomizations: cmp.Or(l.Kustomizations, 500),
-		Time:           cmp.Or(l.Time, time.Minute),
 	}
 }
 
@@ -68,31 +69,28 @@ func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
 // Renderer renders revision after revision and remembers what it built for the
 // last two. It is safe for concurrent use; renderings wait for one another.
 //
-// Kustomize cannot be interrupted. A build that takes longer than Limits.Time, or
-// that runs when its rendering is told to stop, is left behind: nobody waits for
-// it, and it keeps its place until it ends. There is one place more than workers,
-// so one such build costs the next rendering nothing. Two cost it a worker; while
-// there are three, nothing is built, and what would have to be fails and says why.
+// Kustomize cannot be interrupted, and what it needs of time and memory cannot be
+// bounded from within. Whoever renders what others wrote does it in a process that
+// can be ended: see package worker.
 type Renderer struct {
 	limits  Limits
 	workers int
+	begin   func(dir, key string) error
 
-	turn   sync.Mutex    // held by one rendering
-	places chan struct{} // one for each build that runs, left behind or not
+	turn sync.Mutex // held by one rendering
 
-	mu      sync.Mutex // protects what follows; builds that were left behind use it too
-	cache   cache
-	overdue map[string]string // by key: the folders of builds that had their time and still run
+	mu    sync.Mutex // protects cache
+	cache cache
 }
 
 // New makes a Renderer.
 func New(o Options) *Renderer {
 	limitCopies()
-	workers := cmp.Or(o.Workers, 2)
-	return &Renderer{
-		limits: o.Limits.withDefaults(), workers: workers, places: make(chan struct{}, workers+1),
-		cache: newCache(), overdue: map[string]string{},
+	begin := o.Begin
+	if begin == nil {
+		begin = func(string, string) error { return nil }
 	}
+	return &Renderer{limits: o.Limits.withDefaults(), workers: cmp.Or(o.Workers, 2), begin: begin, cache: newCache()}
 }
 
 // Render returns one Bundle for every app and every cluster that the app's selector
@@ -105,9 +103,9 @@ func New(o Options) *Renderer {
 // and all earlier ones' are complete, one call at a time and in the order of the
 // federation, before Render returns. A cluster without apps gets an empty list.
 //
-// When ctx ends, Render begins no further build and returns without waiting for
-// those under way. The bundles not yet rendered then have the context's error,
-// ready is not called for them, and nothing is reported.
+// When ctx ends, Render begins no further build and returns when those under way
+// have ended. The bundles not yet rendered then have the context's error, ready is
+// not called for them, and nothing is reported.
 func (r *Renderer) Render(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
 	ready func(federation.Cluster, []federation.Bundle),
 ) ([]federation.Bundle, []federation.Finding) {
