@@ -77,9 +77,12 @@ func (p *pass) knownBase(dir, key string) *base {
 		return b
 	}
 	b = &base{}
-	if b.err = p.begin(dir, key); b.err != nil {
-		b.refused = true
-	} else if b.err = p.buildBase(dir, b); b.err == nil {
+	end, err := p.enter(dir, key)
+	if err != nil {
+		return &base{err: err, refused: true}
+	}
+	defer end()
+	if b.err = p.buildBase(dir, b); b.err == nil {
 		b.used = p.generation
 		p.mu.Lock()
 		p.cache.bases[key] = b

@@ -46,18 +46,30 @@ func newFiles(fsys fs.FS, limit int64) *files {
 // read gives a file's content, which nobody may change.
 func (f *files) read(name string) ([]byte, error) {
 	return remember(f, f.content, name, func() ([]byte, error) {
-		info, err := fs.Stat(f.fsys, name)
-		if err != nil {
-			return nil, err
-		}
-		if !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0 {
-			return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("is not a file")}
-		}
-		if info.Size() > f.limit {
-			return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("has %d bytes; %d are allowed", info.Size(), f.limit)}
-		}
-		return fs.ReadFile(f.fsys, name)
+		return ReadFile(f.fsys, name, f.limit)
 	})
+}
+
+// ReadFile reads a file of no more bytes than limit, without taking the memory for a
+// larger one. Files that know a cheaper way than asking for the size first have a
+// method ReadFileLimit that does the same.
+func ReadFile(files fs.FS, name string, limit int64) ([]byte, error) {
+	if l, ok := files.(interface {
+		ReadFileLimit(name string, limit int64) ([]byte, error)
+	}); ok {
+		return l.ReadFileLimit(name, limit)
+	}
+	info, err := fs.Stat(files, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0 {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("is not a file")}
+	}
+	if info.Size() > limit {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("has %d bytes; %d are allowed", info.Size(), limit)}
+	}
+	return fs.ReadFile(files, name)
 }
 
 func (f *files) readDir(name string) ([]fs.DirEntry, error) {

@@ -65,9 +65,9 @@ func TestARenderingThatIsStoppedBeginsNoFurtherBuild(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		files, f := heavy("slow", "later")
 		var begun []string
-		r := render.New(render.Options{Workers: 1, Begin: func(dir, _ string) error {
+		r := render.New(render.Options{Workers: 1, Begin: func(dir, _ string) (func(), error) {
 			begun = append(begun, dir)
-			return nil
+			return func() {}, nil
 		}})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan map[string]error)
@@ -102,28 +102,50 @@ func builds(clusters int) (fstest.MapFS, *federation.Federation) {
 	return files, f
 }
 
-func TestEachBuildIsToldBeforeItBegins(t *testing.T) {
+func TestWorkIsToldBeforeItBeginsAndOnePieceAfterTheOther(t *testing.T) {
 	files, f := builds(3)
-	var begun []string
-	r := render.New(render.Options{Workers: 1, Begin: func(dir, key string) error {
+	var begun, under []string
+	r := render.New(render.Options{Workers: 1, Begin: func(dir, key string) (func(), error) {
 		if key == "" {
 			t.Errorf("%s has no key", dir)
 		}
-		begun = append(begun, dir)
-		return nil
+		what, _, _ := strings.Cut(key, " ")
+		if what != "read" {
+			what = "build"
+			if len(under) > 0 {
+				t.Errorf("%s is built within %s, want bases first", dir, under)
+			}
+		}
+		begun = append(begun, what+" "+dir)
+		under = append(under, dir)
+		return func() {
+			if last := len(under) - 1; last < 0 || under[last] != dir {
+				t.Fatalf("%s ends while %v are under way", dir, under)
+			}
+			under = under[:len(under)-1]
+		}, nil
 	}})
 	if errs := rendered(t.Context(), r, files, f); errs["web"] != nil || errs["flat"] != nil {
 		t.Fatal(errs)
 	}
-	want := []string{"apps/web/base", "apps/web/clusters/" + f.Clusters[0].Name, "flat"}
-	if len(begun) < 5 || !slices.Equal(begun[:3], want) {
-		t.Errorf("begun: %v, want %v first and then the other overlays", begun, want)
+	for _, want := range []string{"read apps/web/base", "build apps/web/base", "build flat"} {
+		if !slices.Contains(begun, want) {
+			t.Errorf("begun: %v, lacks %q", begun, want)
+		}
 	}
-	// What is known is not built.
+	for _, c := range f.Clusters {
+		if want := "build apps/web/clusters/" + c.Name; !slices.Contains(begun, want) {
+			t.Errorf("begun: %v, lacks %q", begun, want)
+		}
+	}
+	if len(under) > 0 {
+		t.Errorf("%v never ended", under)
+	}
+	// What is known is not done again.
 	before := len(begun)
 	rendered(t.Context(), r, files, f)
 	if len(begun) != before {
-		t.Errorf("again: %v, want no build", begun[before:])
+		t.Errorf("again: %v, want nothing", begun[before:])
 	}
 }
 
@@ -142,13 +164,13 @@ func TestABuildThatIsRefusedFailsAloneAndIsAskedForAgain(t *testing.T) {
 		t.Run(strings.ReplaceAll(c.refused, "/", "-"), func(t *testing.T) {
 			var mu sync.Mutex
 			refuse := true
-			r := render.New(render.Options{Begin: func(dir, _ string) error {
+			r := render.New(render.Options{Begin: func(dir, key string) (func(), error) {
 				mu.Lock()
 				defer mu.Unlock()
-				if refuse && dir == c.refused {
-					return fmt.Errorf("%s is not to be built", dir)
+				if refuse && dir == c.refused && !strings.HasPrefix(key, "read ") {
+					return nil, fmt.Errorf("%s is not to be built", dir)
 				}
-				return nil
+				return func() {}, nil
 			}})
 			bundles, findings := r.Render(t.Context(), federation.Snapshot{Files: files}, f, nil)
 			var failed []string

@@ -82,7 +82,11 @@ func (p *pass) scan(dir string, r role) (*kustomization, error) {
 		return k, nil
 	}
 	k := &kustomization{dir: dir, role: r}
-	err = p.scanInto(k)
+	end, err := p.enter(dir, "read "+digest)
+	if err == nil {
+		err = p.scanInto(k)
+		end()
+	}
 	p.passMu.Lock()
 	p.scans[key] = result[*kustomization]{k, err}
 	p.passMu.Unlock()

@@ -2,6 +2,7 @@ package render
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -73,13 +74,7 @@ func (p *pass) build(a *app, c federation.Cluster) task {
 }
 
 func (p *pass) launch(a *app, dir string) *flight {
-	key, err := p.key(dir)
-	if err == nil && a.base != "" && dir != a.base {
-		// An overlay is compared with its base, even one that does not use it.
-		var baseKey string
-		baseKey, err = p.key(a.base)
-		key += baseKey
-	}
+	key, err := p.keyOf(a, dir)
 	if err != nil {
 		return landed("", &built{dir: dir, err: fmt.Errorf("app %s: %w", a.Name, err)})
 	}
@@ -89,10 +84,12 @@ func (p *pass) launch(a *app, dir string) *flight {
 	if known := p.recallBuild(key); known != nil {
 		return landed(key, known)
 	}
-	f := p.fly(key, dir, func(b *built) (err error) {
-		if err = p.prepare(a, dir, key); err != nil {
+	f := p.fly(key, dir, func(b *built) error {
+		end, err := p.prepare(a, dir, key)
+		if err != nil {
 			return err
 		}
+		defer end()
 		if b.raw, err = p.objects(a, dir); err != nil {
 			return err
 		}
@@ -102,20 +99,56 @@ func (p *pass) launch(a *app, dir string) *flight {
 	return f
 }
 
-// prepare builds the base that a build needs, and then begins the build, so that
-// whoever is told of builds knows which of the two is under way. An overlay of a
-// base that may not be built may not be built either: its build has the base's in
-// it.
-func (p *pass) prepare(a *app, dir, key string) error {
+// keyOf identifies what an app builds in a folder. Reading the kustomizations for
+// it takes a worker's time, like a build.
+func (p *pass) keyOf(a *app, dir string) (string, error) {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-p.ctx.Done():
+		return "", p.ctx.Err()
+	}
+	key, err := p.key(dir)
+	if err != nil || a.base == "" || dir == a.base {
+		return key, err
+	}
+	// An overlay is compared with its base, even one that does not use it.
+	baseKey, err := p.key(a.base)
+	return key + baseKey, err
+}
+
+// prepare builds the base that a build needs, and then begins the build. An
+// overlay of a base that may not be built may not be built either: its build has the
+// base's in it.
+func (p *pass) prepare(a *app, dir, key string) (end func(), err error) {
 	if a.base == dir {
-		return nil // building the base is all there is to do
+		return func() {}, nil // building the base is all there is to do
 	}
 	if a.base != "" {
 		if base := p.baseOf(a.base); base.refused {
-			return base.err
+			return nil, base.err
 		}
 	}
-	return p.begin(dir, key)
+	return p.enter(dir, key)
+}
+
+// enter begins a piece of work in a folder.
+func (p *pass) enter(dir, key string) (end func(), err error) {
+	end, err = p.begin(dir, key)
+	if e, ok := errors.AsType[*Error](err); ok && e.File == "" {
+		blamed := *e
+		blamed.File = p.blamed(dir)
+		err = &blamed
+	}
+	return end, err
+}
+
+// blamed is the file that stands for a folder.
+func (p *pass) blamed(dir string) string {
+	if files := p.files.kustomizations(dir); len(files) > 0 {
+		return files[0]
+	}
+	return dir
 }
 
 // recallBuild returns what the cache has of a build, or nil.
@@ -232,10 +265,12 @@ func (p *pass) await(t task) error {
 		return err
 	}
 	again := p.fly("", t.dir, func(*built) error {
-		if err := p.prepare(t.app, t.dir, t.build.key); err != nil {
+		end, err := p.prepare(t.app, t.dir, t.build.key)
+		if err != nil {
 			return err
 		}
-		_, err := p.objects(t.app, t.dir)
+		defer end()
+		_, err = p.objects(t.app, t.dir)
 		return err
 	})
 	if p.wait(again) == nil && again.err != nil {

@@ -28,10 +28,12 @@ import (
 type Options struct {
 	Limits  Limits
 	Workers int // builds that run at a time; 2 unless given, as more gain nothing
-	// Begin is told of each build before it begins, with its folder and the key of
-	// what it reads, and may refuse it: its error is then the build's. It may be
-	// called by several goroutines at a time. Nil lets all builds begin.
-	Begin func(dir, key string) error
+	// Begin is called before each piece of work whose cost depends on what the files
+	// say: reading a kustomization and building a folder. It gets the folder and a
+	// key, and equal keys are equal work. The work is done unless there is an error,
+	// which is then its own, and end is called after it. Work may have other work
+	// within; with one worker, no two pieces run side by side. Nil lets all begin.
+	Begin func(dir, key string) (end func(), err error)
 }
 
 // Limits bound what a repository may cost. A limit that is zero has its default.
@@ -75,7 +77,7 @@ func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
 type Renderer struct {
 	limits  Limits
 	workers int
-	begin   func(dir, key string) error
+	begin   func(dir, key string) (end func(), err error)
 
 	turn sync.Mutex // held by one rendering
 
@@ -88,7 +90,7 @@ func New(o Options) *Renderer {
 	limitCopies()
 	begin := o.Begin
 	if begin == nil {
-		begin = func(string, string) error { return nil }
+		begin = func(string, string) (func(), error) { return func() {}, nil }
 	}
 	return &Renderer{limits: o.Limits.withDefaults(), workers: cmp.Or(o.Workers, 2), begin: begin, cache: newCache()}
 }

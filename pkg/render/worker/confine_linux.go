@@ -1,0 +1,133 @@
+package worker
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"github.com/elastic/go-seccomp-bpf"
+	"github.com/elastic/go-seccomp-bpf/arch"
+	"golang.org/x/sys/unix"
+)
+
+// niceness is added for all threads of the process: what applies goes first.
+const niceness = 10
+
+// confine takes from the process what a rendering does not need, before it reads a
+// byte of a repository.
+func confine(memory int64) *hello {
+	// The process is the leader of a group of its own, whose threads these are. What
+	// fails here costs others a little time, or a core file.
+	_ = unix.Setpriority(unix.PRIO_PGRP, 0, niceness)
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // when the machine lacks memory, rather this than the parent
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+	_ = unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{})
+
+	h := &hello{}
+	if err := limitMemory(memory); err != nil {
+		h.Memory = err.Error()
+	}
+	if err := filter(); err != nil {
+		h.Filter = err.Error()
+	}
+	return h
+}
+
+// limitMemory bounds the private writable memory of the process. RLIMIT_AS would
+// count what the runtime reserves and never uses, and no Go program of this size
+// starts under a sensible one.
+func limitMemory(memory int64) error {
+	if raceDetector {
+		return errors.New("the race detector takes memory of its own")
+	}
+	taken, err := dataSize()
+	if err != nil {
+		return err
+	}
+	limit := uint64(taken + memory)
+	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
+		return fmt.Errorf("set RLIMIT_DATA: %w", err)
+	}
+	return nil
+}
+
+// dataSize is what RLIMIT_DATA counts of the process, in bytes.
+func dataSize() (int64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(status)); lines.Scan(); {
+		if text, ok := bytes.CutPrefix(lines.Bytes(), []byte("VmData:")); ok {
+			kilobytes, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(text, []byte("kB")))), 10, 64)
+			return kilobytes << 10, err
+		}
+	}
+	return 0, errors.New("/proc/self/status has no VmData")
+}
+
+// needed are the system calls of a Go program that computes, and reads and writes
+// pipes: of its memory, its threads, their signals and its clocks. Everything else
+// is refused with EPERM: files, sockets, programs, other processes.
+var needed = []string{
+	"brk", "madvise", "mincore", "mmap", "mprotect", "mremap", "munmap",
+	"exit", "exit_group", "futex", "get_robust_list", "getpid", "gettid", "rseq", "sched_getaffinity", "sched_yield",
+	"set_robust_list", "set_tid_address", "tgkill",
+	"restart_syscall", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
+	"clock_gettime", "clock_nanosleep", "gettimeofday", "nanosleep",
+	"close", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "fcntl", "fstat", "poll", "ppoll", "read", "write",
+	"getrandom", "getrusage",
+}
+
+// filter installs the filter of system calls for all threads, and tries it.
+func filter() error {
+	info, err := arch.GetInfo("")
+	if err != nil {
+		return err
+	}
+	var allowed []string
+	for _, name := range needed { // some exist on some architectures only
+		if _, ok := info.SyscallNames[name]; ok {
+			allowed = append(allowed, name)
+		}
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err = seccomp.LoadFilter(seccomp.Filter{
+		NoNewPrivs: true,
+		Flag:       seccomp.FilterFlagTSync,
+		Policy: seccomp.Policy{
+			DefaultAction: seccomp.ActionErrno, // EPERM
+			Syscalls: []seccomp.SyscallGroup{
+				{Names: allowed, Action: seccomp.ActionAllow},
+				{Action: seccomp.ActionAllow, NamesWithCondtions: []seccomp.NameWithConditions{
+					// Threads, but no processes.
+					{Name: "clone", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}}},
+					// The runtime names its memory.
+					{Name: "prctl", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.Equal, Value: unix.PR_SET_VMA}}},
+				}},
+				// Its arguments are out of a filter's reach; the C library takes clone when
+				// it is missing.
+				{Names: []string{"clone3"}, Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS)},
+			},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	// When one of the threads cannot take the filter, none has it, and the call says
+	// so in a way that is easily overlooked.
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	if !errors.Is(err, syscall.EPERM) {
+		return errors.New("the filter of system calls does not take effect")
+	}
+	return nil
+}

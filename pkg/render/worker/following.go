@@ -1,0 +1,262 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// A following listens to a process in one attempt.
+type following struct {
+	*rendering
+
+	process  *process
+	fresh    bool    // the process has rendered nothing else
+	finished bool    // it came to the end, also when it was told to stop
+	next     int     // the cluster that comes next
+	outcome  outcome // complete when follow has returned without an error
+
+	writing sync.Mutex // held while the process is told something
+
+	mu    sync.Mutex // protects what follows
+	under []underWay // work that was begun, the outermost first
+	heard underWay   // without work: when the process said something last
+	over  bool       // the attempt was given up
+}
+
+// underWay is work, and what the clocks were when it was begun.
+type underWay struct {
+	work
+
+	processor time.Duration
+	at        time.Time
+}
+
+const (
+	// stopTimeout is how long a process that is told to stop may go on with the work
+	// under way. Another process costs more than that.
+	stopTimeout = 300 * time.Millisecond
+	// patience is how many times its time a piece of work may take without a processor:
+	// the machine may be busy, a disk slow.
+	patience = 20
+)
+
+// watch waits for the end, keeps the time of what is under way, and gives the
+// attempt up when that takes too long or ctx ends.
+func (f *following) watch(ctx context.Context, ended <-chan error) error {
+	tick := time.NewTicker(f.o.Time / 50)
+	defer tick.Stop()
+	stopping := ctx.Done()
+	var late <-chan time.Time
+	for {
+		select {
+		case err := <-ended:
+			f.finished = err == nil
+			if err != nil {
+				return f.died(err)
+			}
+			return ctx.Err()
+		case <-tick.C:
+			if d := f.overdue(); d != nil {
+				f.giveUp()
+				return d
+			}
+		case <-stopping:
+			stopping = nil
+			f.giveUp()
+			late = time.After(stopTimeout)
+			go func() { _ = f.tell(toProcess{Stop: true}) }() // who does not listen is ended
+		case <-late:
+			return ctx.Err()
+		}
+	}
+}
+
+// giveUp keeps what the process still says from whoever takes the clusters.
+func (f *following) giveUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.over = true
+}
+
+// overdue returns the death that the process is to die for what it does; nil where
+// it may go on.
+func (f *following) overdue() *death {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now, processor := time.Now(), processorTime(f.process.pid, f.process.started)
+	for _, u := range f.under {
+		limit := tooLong(f.o.Time)
+		if processor-u.processor <= f.o.Time {
+			if now.Sub(u.at) <= patience*f.o.Time {
+				continue
+			}
+			limit = refusal{Reason: fmt.Sprintf("the build stands still for %s", patience*f.o.Time), Remedy: remedy}
+		}
+		return &death{guilty: &u.work, refusal: &limit, fresh: f.fresh, err: errors.New("it was ended")}
+	}
+	if len(f.under) == 0 && processor-f.heard.processor > f.o.Time && now.Sub(f.heard.at) > f.o.Time {
+		return &death{fresh: f.fresh, err: fmt.Errorf("it says nothing for %s of processor time", f.o.Time)}
+	}
+	return nil
+}
+
+// died says why a process ended by itself, or says what makes no sense.
+func (f *following) died(err error) *death {
+	f.process.end()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := &death{fresh: f.fresh, err: fmt.Errorf("%w (%s)", err, f.process.last.text())}
+	if len(f.under) > 0 {
+		d.guilty = &f.under[len(f.under)-1].work
+	}
+	if f.process.outOfMemory() && f.fresh {
+		limit := tooMuch(f.o.Memory)
+		d.refusal = &limit
+	}
+	return d
+}
+
+// tell tells the process something.
+func (f *following) tell(m toProcess, behind ...[]byte) error {
+	f.writing.Lock()
+	defer f.writing.Unlock()
+	return writeFrame(f.process.in, m, behind...)
+}
+
+// follow has the request rendered: it answers the process's questions and takes what
+// it gives, to the end.
+func (f *following) follow(r *request) error {
+	f.hear()
+	if err := f.tell(toProcess{Render: r}); err != nil {
+		return err
+	}
+	for {
+		var m fromProcess
+		if err := readFrame(f.process.out, &m); err != nil {
+			return err
+		}
+		if m.End != nil {
+			return f.end(*m.End)
+		}
+		if err := f.take(m); err != nil {
+			return err
+		}
+	}
+}
+
+// take takes what a process says before its end.
+func (f *following) take(m fromProcess) error {
+	f.hear()
+	switch {
+	case m.Ask != nil:
+		a, content := answerTo(f.snapshot.Files, *m.Ask)
+		return f.tell(toProcess{Answer: &a}, content)
+	case m.Begin != nil:
+		return f.began(*m.Begin)
+	case m.Ended:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.under = f.under[:max(0, len(f.under)-1)]
+		return nil
+	case m.Given != nil:
+		return f.cluster(*m.Given)
+	}
+	return errors.New("the process says nothing that has a meaning")
+}
+
+// hear notes that the process lives.
+func (f *following) hear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heard = f.since(work{})
+}
+
+func (f *following) since(w work) underWay {
+	return underWay{work: w, at: time.Now(), processor: processorTime(f.process.pid, f.process.started)}
+}
+
+// maxNested bounds how much work may be within other work: kustomizations nest no
+// deeper than the renderer lets them.
+const maxNested = 1000
+
+func (f *following) began(w work) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.under) >= maxNested {
+		return errors.New("the process begins work without end")
+	}
+	f.under = append(f.under, f.since(w))
+	return nil
+}
+
+// cluster takes the bundles of the next cluster. Those that an attempt before has
+// given already are only taken again.
+func (f *following) cluster(g given) error {
+	if g.Cluster != f.next || f.next >= len(f.federation.Clusters) {
+		return errors.New("the process gives a cluster out of turn")
+	}
+	c := f.federation.Clusters[f.next]
+	f.next++
+	for _, l := range g.Lists {
+		if err := f.process.store.put(l, f.process.out); err != nil {
+			return err
+		}
+	}
+	bundles, err := f.bundles(c, g.Bundles)
+	if err != nil {
+		return err
+	}
+	f.outcome.bundles = append(f.outcome.bundles, bundles...)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.next > f.given && !f.over {
+		f.given = f.next
+		if f.ready != nil {
+			f.ready(c, bundles)
+		}
+	}
+	return nil
+}
+
+// bundles holds what is given for a cluster to the apps that it has.
+func (f *following) bundles(c federation.Cluster, given []bundle) ([]federation.Bundle, error) {
+	all := make([]federation.Bundle, 0, len(given))
+	at := 0
+	for i, a := range f.federation.Apps {
+		if !a.Selector.Matches(c) {
+			continue
+		}
+		if at >= len(given) || given[at].App != i {
+			return nil, fmt.Errorf("the process does not give app %s in cluster %s", a.Name, c.Name)
+		}
+		b := federation.Bundle{Cluster: c.Name, App: a.Name}
+		if len(given[at].Errors) > 0 {
+			b.Err = given[at].err()
+		} else {
+			var err error
+			if b.Objects, err = f.process.store.get(given[at].List); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, b)
+		at++
+	}
+	if at != len(given) {
+		return nil, fmt.Errorf("the process gives cluster %s apps that it does not have", c.Name)
+	}
+	return all, nil
+}
+
+// end takes the end of a rendering.
+func (f *following) end(e end) error {
+	if !e.Stopped && f.next != len(f.federation.Clusters) {
+		return errors.New("the process ends before it has given every cluster")
+	}
+	f.outcome.findings = e.Findings
+	return nil
+}

@@ -1,0 +1,116 @@
+package worker
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A process is a worker's process, from the parent's side.
+type process struct {
+	cmd     *exec.Cmd
+	pid     int
+	in      io.WriteCloser
+	out     *bufio.Reader
+	last    *lastWords
+	hello   hello
+	started time.Time
+	store   *store
+	used    bool // it has rendered a revision
+
+	kill  sync.Once
+	ended chan struct{} // closed when it is gone
+}
+
+// helloTimeout is how long a process may take to start. It waits for a processor
+// like any other.
+const helloTimeout = 30 * time.Second
+
+// start starts a process of this program, bounded to memory bytes.
+func start(memory int64) (*process, error) {
+	path, err := program()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(path)
+	cmd.Args = []string{processName, strconv.FormatInt(memory, 10)}
+	cmd.Env = []string{} // nil would be the parent's
+	cmd.Dir = "/"
+	cmd.SysProcAttr = attributes()
+	p := &process{cmd: cmd, last: &lastWords{}, started: time.Now(), store: newStore(), ended: make(chan struct{})}
+	cmd.Stderr = p.last
+	if p.in, err = cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p.pid = cmd.Process.Pid
+	// What it wrote to its pipes can be read after its end, so Wait, which closes
+	// them, is called by end.
+	p.out = bufio.NewReaderSize(out, 1<<16)
+	late := time.AfterFunc(helloTimeout, func() { _ = cmd.Process.Kill() })
+	var m fromProcess
+	err = readFrame(p.out, &m)
+	late.Stop()
+	if err != nil || m.Hello == nil {
+		p.end()
+		return nil, fmt.Errorf("it ended at once: %s", p.last.text())
+	}
+	p.hello = *m.Hello
+	return p, nil
+}
+
+// end ends the process, and returns when it is gone.
+func (p *process) end() {
+	p.kill.Do(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.in.Close()
+		_ = p.cmd.Wait() // that it was killed
+		close(p.ended)
+	})
+	<-p.ended
+}
+
+// outOfMemory says whether a process that ended by itself did so for want of memory:
+// the runtime says so, or the kernel has killed it.
+func (p *process) outOfMemory() bool {
+	return strings.Contains(p.last.text(), "out of memory") || strings.Contains(p.last.text(), "cannot allocate memory")
+}
+
+// lastWords keeps the beginning of what a process writes to its standard error: the
+// runtime's reason for its end. What follows may quote what was rendered.
+type lastWords struct {
+	mu   sync.Mutex
+	kept []byte
+}
+
+// Write keeps what there is room for.
+func (l *lastWords) Write(data []byte) (int, error) {
+	const room = 4 << 10
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = append(l.kept, data[:min(len(data), room-len(l.kept))]...)
+	return len(data), nil
+}
+
+// text returns the first line; nothing of a stack.
+func (l *lastWords) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(string(l.kept)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "fatal error:") || strings.HasPrefix(line, "runtime:") {
+			return line
+		}
+	}
+	return "it gave no reason"
+}

@@ -1,0 +1,109 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// A rendering is one revision's, in as many attempts as it takes: each ends with the
+// rendering or with its process.
+type rendering struct {
+	*Worker
+
+	snapshot   federation.Snapshot
+	federation *federation.Federation
+	ready      func(federation.Cluster, []federation.Bundle)
+
+	given  int // clusters that ready was called for
+	stops  int // pieces of work that had to be stopped
+	deaths int // ends of processes for which no work is to blame
+}
+
+// An outcome is what a rendering comes to.
+type outcome struct {
+	bundles  []federation.Bundle
+	findings []federation.Finding
+}
+
+// A death is the end of a process before that of the rendering.
+type death struct {
+	guilty  *work    // what was under way; nil where nothing was
+	refusal *refusal // the limit that it exceeded; nil where it is not known
+	fresh   bool     // the process had rendered nothing else
+	err     error
+}
+
+func (d *death) Error() string { return d.err.Error() }
+func (d *death) Unwrap() error { return d.err }
+
+// attempt renders in the process there is, or in a new one. The process is gone
+// afterwards unless it came to the rendering's end.
+func (r *rendering) attempt(ctx context.Context) (*outcome, error) {
+	p, err := r.running()
+	if err != nil {
+		return nil, err
+	}
+	p.store.turn()
+	f := &following{rendering: r, process: p, fresh: !p.used}
+	p.used = true
+	request := newRequest(digest(r.snapshot.Files, "."), r.federation)
+	request.Refused = r.stopped.refusals()
+	if r.stops >= maxStops {
+		request.Nothing = fmt.Sprintf("not built: %d other builds of the revision exceed a limit", r.stops)
+	}
+	ended := make(chan error, 1) // nobody may wait for it any longer
+	go func() { ended <- f.follow(request) }()
+	err = f.watch(ctx, ended)
+	if !f.finished {
+		r.discard()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &f.outcome, nil
+}
+
+// learn draws the conclusion from the end of a process. Its error says that there is
+// nothing more to try.
+func (r *rendering) learn(err error) error {
+	d, ok := errors.AsType[*death](err)
+	if !ok {
+		return err // no process starts
+	}
+	if d.guilty == nil || d.refusal == nil && !d.fresh {
+		// It may have been full of the revisions before, or the system has ended it.
+		const tries = 3
+		if r.deaths++; r.deaths >= tries {
+			return fmt.Errorf("the process that renders has ended %d times: %w", r.deaths, d.err)
+		}
+		return nil
+	}
+	refused := refusal{Reason: "the renderer fails in it", Remedy: "simplify it; until then what runs is kept as it is"}
+	if d.refusal != nil {
+		refused = *d.refusal
+	}
+	r.o.Log.Warn("a build was stopped", zap.Stringer("revision", r.snapshot.Revision),
+		zap.String("folder", d.guilty.Dir), zap.String("reason", refused.Reason), zap.NamedError("end", d.err))
+	refused.Key = d.guilty.Key
+	r.stopped[refused.Key] = &stop{refusal: refused}
+	r.stops++
+	return nil
+}
+
+// failed returns bundles that all have the same error.
+func (r *rendering) failed(err error) []federation.Bundle {
+	var all []federation.Bundle
+	for _, c := range r.federation.Clusters {
+		for _, a := range r.federation.Apps {
+			if a.Selector.Matches(c) {
+				all = append(all, federation.Bundle{Cluster: c.Name, App: a.Name, Err: err})
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,230 @@
+package worker
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render"
+)
+
+// A frame is a length of four bytes, most significant first, that many bytes of
+// JSON, and after it the raw bytes whose lengths the JSON gives.
+//
+// The conversation: the process says hello. The parent sends a request to render;
+// the process asks questions and gets an answer to each, says which work it begins
+// and ends, gives clusters in the order of the federation, and comes to the end.
+// The parent may tell it to stop before that, and then gets the end soon.
+
+// maxHeader is the most bytes of a frame's JSON. The largest list a folder of the
+// most files that a repository may have.
+const maxHeader = 32 << 20
+
+// toProcess is what the parent says: one of these.
+type toProcess struct {
+	Render *request `json:"render,omitempty"`
+	Answer *answer  `json:"answer,omitempty"`
+	Stop   bool     `json:"stop,omitempty"`
+}
+
+// A request has a revision rendered.
+type request struct {
+	Root     string    `json:"root"` // the digest of the tree; empty where it has none
+	Clusters []cluster `json:"clusters"`
+	Apps     []app     `json:"apps"`
+	Refused  []refusal `json:"refused,omitempty"`
+	// Nothing, when it is not empty, is why nothing that is not known already is
+	// begun.
+	Nothing string `json:"nothing,omitempty"`
+}
+
+type cluster struct {
+	Name   string            `json:"name"`
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+type app struct {
+	Name     string `json:"name"`
+	Path     string `json:"path"`
+	Selector string `json:"selector,omitempty"`
+}
+
+// A refusal is work that is not to be begun, and why.
+type refusal struct {
+	Key    string `json:"key"`
+	Reason string `json:"reason"`
+	Remedy string `json:"remedy"`
+}
+
+// fromProcess is what the process says: one of these.
+type fromProcess struct {
+	Hello *hello    `json:"hello,omitempty"`
+	Ask   *question `json:"ask,omitempty"`
+	Begin *work     `json:"begin,omitempty"`
+	Ended bool      `json:"ended,omitempty"` // the work that was begun last
+	Given *given    `json:"given,omitempty"`
+	End   *end      `json:"end,omitempty"`
+}
+
+// hello says how the process is confined.
+type hello struct {
+	Filter string `json:"filter,omitempty"` // why there is no filter of system calls; empty where there is one
+	Memory string `json:"memory,omitempty"` // why there is no limit of memory
+}
+
+type work struct {
+	Dir string `json:"dir"`
+	Key string `json:"key"`
+}
+
+// given is one cluster's bundles, with the lists that are new in them.
+type given struct {
+	Cluster int      `json:"cluster"`
+	Lists   []list   `json:"lists,omitempty"`
+	Bundles []bundle `json:"bundles"`
+}
+
+// A list has an id by which later bundles name it.
+type list struct {
+	ID      uint64   `json:"id"`
+	Objects []object `json:"objects"`
+}
+
+// An object has an id by which later lists name it. The first time it has a file
+// and a size, and its JSON stands behind the frame.
+type object struct {
+	ID   uint64 `json:"id"`
+	File string `json:"file,omitempty"`
+	Size int    `json:"size,omitempty"`
+}
+
+type bundle struct {
+	App    int       `json:"app"`
+	List   uint64    `json:"list,omitempty"`
+	Errors []problem `json:"errors,omitempty"`
+}
+
+// A problem is an error of a bundle: a render.Error, or a text.
+type problem struct {
+	*render.Error
+
+	Text string `json:"text,omitempty"`
+}
+
+type end struct {
+	Stopped  bool                 `json:"stopped,omitempty"`
+	Findings []federation.Finding `json:"findings,omitempty"`
+}
+
+// A question is about the files of the revision.
+type question struct {
+	Op    string `json:"op"` // list, read, stat
+	Name  string `json:"name"`
+	Limit int64  `json:"limit,omitempty"` // most bytes to read
+}
+
+// An answer has the content of a file behind its frame.
+type answer struct {
+	Entry   entry   `json:"entry,omitzero"`    // to stat
+	Entries []entry `json:"entries,omitempty"` // to list
+	Size    int     `json:"size,omitempty"`    // of the content, to read
+	Error   string  `json:"error,omitempty"`
+	Missing bool    `json:"missing,omitempty"` // the error is that there is nothing
+}
+
+// An entry describes a file or a folder. Links are not followed in a list.
+type entry struct {
+	Name   string      `json:"name,omitempty"`
+	Mode   fs.FileMode `json:"mode,omitempty"`
+	Digest string      `json:"digest,omitempty"`
+	Size   int64       `json:"size,omitempty"` // only to stat
+}
+
+// writeFrame writes a frame and what stands behind it.
+func writeFrame(w io.Writer, header any, behind ...[]byte) error {
+	data, err := json.Marshal(header)
+	if err != nil {
+		return err
+	}
+	if len(data) > maxHeader {
+		return fmt.Errorf("a frame of %d bytes is more than %d", len(data), maxHeader)
+	}
+	frame := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(data)), uint32(len(data))), data...)
+	if _, err := w.Write(frame); err != nil {
+		return err
+	}
+	for _, b := range behind {
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readFrame reads a frame's JSON, but not what stands behind it.
+func readFrame(r *bufio.Reader, header any) error {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return err
+	}
+	n := binary.BigEndian.Uint32(size[:])
+	if n > maxHeader {
+		return fmt.Errorf("a frame of %d bytes is more than %d", n, maxHeader)
+	}
+	data, err := readBytes(r, int(n))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, header)
+}
+
+// readBytes reads n bytes. It takes memory as they come, not as they are announced.
+func readBytes(r io.Reader, n int) ([]byte, error) {
+	const piece = 1 << 20
+	data := make([]byte, 0, min(n, piece))
+	for len(data) < n {
+		from := len(data)
+		data = append(data, make([]byte, min(n-from, piece))...)
+		if _, err := io.ReadFull(r, data[from:]); err != nil {
+			return nil, errors.Join(io.ErrUnexpectedEOF, err)
+		}
+	}
+	return data, nil
+}
+
+// problems writes an error for the wire.
+func problems(err error) []problem {
+	errs := []error{err}
+	var several interface{ Unwrap() []error }
+	if errors.As(err, &several) {
+		errs = several.Unwrap()
+	}
+	all := make([]problem, len(errs))
+	for i, err := range errs {
+		if e, ok := errors.AsType[*render.Error](err); ok {
+			all[i] = problem{Error: e}
+		} else {
+			all[i] = problem{Text: err.Error()}
+		}
+	}
+	return all
+}
+
+// err reads an error back.
+func (b bundle) err() error {
+	errs := make([]error, len(b.Errors))
+	for i, p := range b.Errors {
+		if errs[i] = p.Error; p.Error == nil {
+			errs[i] = errors.New(p.Text)
+		}
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,137 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Options tune a Worker. The zero value is fit for use.
+type Options struct {
+	// Memory is what a process may take for its renderings, in bytes, besides what
+	// it has when it starts; DefaultMemory unless given.
+	Memory int64
+	// Time is how long one piece of work may keep a processor: reading one
+	// kustomization, or building one folder; DefaultTime unless given.
+	Time time.Duration
+	// Require refuses to render where the system does not give a filter of system
+	// calls, or no limit of memory.
+	Require bool
+	Log     *zap.Logger // nil for none
+}
+
+// The limits unless Options has others. A repository of some thousand objects
+// needs a tenth of them.
+const (
+	DefaultMemory = 320 << 20
+	DefaultTime   = 6 * time.Second
+)
+
+// Worker renders revisions in a process of its own, which it starts when there is
+// something to render and keeps. It is safe for concurrent use; renderings wait for
+// one another. The program's main function must call Serve.
+type Worker struct {
+	o Options
+
+	turn    sync.Mutex // held by one rendering; protects what follows
+	process *process   // nil when none runs
+	stopped stopped
+	said    bool // how the process is confined
+	closed  bool
+}
+
+// New makes a Worker. Close ends its process.
+func New(o Options) *Worker {
+	o.Memory = cmp.Or(o.Memory, DefaultMemory)
+	o.Time = cmp.Or(o.Time, DefaultTime)
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return &Worker{o: o, stopped: stopped{}}
+}
+
+// Close ends the process once the rendering under way has ended. Later renderings
+// fail.
+func (w *Worker) Close() {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	w.closed = true
+	w.discard()
+}
+
+// Render does what render.Renderer.Render does. Work that exceeds a limit fails,
+// and what needs it with it; the rest is rendered all the same.
+func (w *Worker) Render(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
+	ready func(federation.Cluster, []federation.Bundle),
+) ([]federation.Bundle, []federation.Finding) {
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	w.stopped.turn()
+	r := &rendering{Worker: w, snapshot: snapshot, federation: f, ready: ready}
+	for {
+		done, err := r.attempt(ctx)
+		switch {
+		case err == nil:
+			return done.bundles, done.findings
+		case ctx.Err() != nil:
+			return r.failed(ctx.Err()), nil
+		}
+		if err := r.learn(err); err != nil {
+			w.o.Log.Error("a revision cannot be rendered", zap.Stringer("revision", snapshot.Revision), zap.Error(err))
+			bundles := r.failed(err)
+			return bundles, []federation.Finding{{
+				ID: "render", Severity: federation.SeverityError, Message: err.Error(),
+				Remedy: "see fedsync's log; what runs is kept as it is",
+			}}
+		}
+	}
+}
+
+// running returns the process, and starts one where there is none.
+func (w *Worker) running() (*process, error) {
+	if w.closed {
+		return nil, errors.New("the renderer is closed")
+	}
+	if w.process != nil {
+		return w.process, nil
+	}
+	p, err := start(w.o.Memory)
+	if err != nil {
+		return nil, fmt.Errorf("start a process to render in: %w", err)
+	}
+	weak := cmp.Or(p.hello.Filter, p.hello.Memory)
+	if weak != "" && w.o.Require {
+		p.end()
+		return nil, fmt.Errorf("the process to render in cannot be confined, as --sandbox=require wants it: %s", weak)
+	}
+	if !w.said {
+		w.said = true
+		w.say(p.hello)
+	}
+	w.process = p
+	return p, nil
+}
+
+func (w *Worker) say(h hello) {
+	if h.Filter == "" && h.Memory == "" {
+		w.o.Log.Debug("the process that renders is confined")
+		return
+	}
+	w.o.Log.Warn("the process that renders is not wholly confined",
+		zap.String("system-calls", cmp.Or(h.Filter, "filtered")), zap.String("memory", cmp.Or(h.Memory, "limited")))
+}
+
+// discard ends the process.
+func (w *Worker) discard() {
+	if w.process != nil {
+		w.process.end()
+		w.process = nil
+	}
+}

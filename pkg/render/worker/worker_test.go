@@ -1,0 +1,429 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render"
+)
+
+func TestAConfinedProcessCanDoNothing(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+	file := filepath.Join(t.TempDir(), "file")
+	cmd.Args = []string{probeName, listener.Addr().String(), file}
+	cmd.SysProcAttr = attributes()
+	out, err := cmd.CombinedOutput()
+	if err != nil || string(out) != "done\n" {
+		t.Errorf("it can: %s (%v)", out, err)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("it wrote a file")
+	}
+}
+
+// counted are files that count how often they are asked.
+type counted struct {
+	fs.FS
+
+	revision string
+	asked    atomic.Int64
+	hang     chan struct{} // files named hang.yaml wait for it
+}
+
+func (c *counted) ReadDir(name string) ([]fs.DirEntry, error) {
+	c.asked.Add(1)
+	return fs.ReadDir(c.FS, name)
+}
+
+func (c *counted) ReadFile(name string) ([]byte, error) {
+	c.asked.Add(1)
+	if c.hang != nil && strings.HasSuffix(name, "hang.yaml") {
+		<-c.hang
+	}
+	return fs.ReadFile(c.FS, name)
+}
+
+// Digest is the content: of a folder, of all below it.
+func (c *counted) Digest(name string) (string, error) {
+	var b strings.Builder
+	err := fs.WalkDir(c.FS, name, func(at string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(c.FS, at)
+		fmt.Fprintf(&b, "%s %x\n", strings.TrimPrefix(at, name), content)
+		return err
+	})
+	return shorten(b.String()), err
+}
+
+func shorten(text string) string {
+	return fmt.Sprintf("%x", sum([]byte(text)))
+}
+
+const clusters = 4
+
+// repository has an app with overlays, which differ in each cluster but the last, a
+// flat one, and one that is wrong in one cluster.
+func repository() (fstest.MapFS, *federation.Federation) {
+	files := fstest.MapFS{}
+	put := func(name, format string, args ...any) {
+		files[name] = &fstest.MapFile{Data: fmt.Appendf(nil, format, args...)}
+	}
+	f := &federation.Federation{}
+	for i := range clusters {
+		name := fmt.Sprintf("c%d", i)
+		f.Clusters = append(f.Clusters, federation.Cluster{Name: name, Labels: map[string]string{"region": fmt.Sprintf("r%d", i%2)}})
+		if i < clusters-1 {
+			put("apps/web/clusters/"+name+"/kustomization.yaml", "resources: [../../base, own.yaml]\npatches:\n- patch: '{apiVersion: v1, kind: ConfigMap, metadata: {name: web}, data: {cluster: %s}}'\n", name)
+			put("apps/web/clusters/"+name+"/own.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: own, namespace: %s}}", name)
+		}
+	}
+	put("apps/web/base/web.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: web}, data: {a: b}}")
+	put("apps/web/base/kustomization.yaml", "resources: [web.yaml]\n")
+	put("apps/flat/all.yaml", "{apiVersion: v1, kind: Service, metadata: {name: flat}}\n---\n{apiVersion: v1, kind: Namespace, metadata: {name: web}}\n")
+	put("apps/wrong/clusters/c1/kustomization.yaml", "resources: [missing.yaml]\nhelmCharts: []\n")
+	put("apps/wrong/base/a.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: wrong}}")
+	f.Apps = []federation.App{{Name: "web", Path: "apps/web"}, {Name: "flat", Path: "apps/flat"}, {Name: "wrong", Path: "apps/wrong"}}
+	return files, f
+}
+
+// shown writes everything about bundles and findings.
+func shown(bundles []federation.Bundle, findings []federation.Finding) string {
+	var b strings.Builder
+	for _, one := range bundles {
+		fmt.Fprintf(&b, "%s/%s: %v\n", one.Cluster, one.App, one.Err)
+		for _, o := range one.Objects {
+			fmt.Fprintf(&b, "  %s %s %s %s %s\n", o.Ref, o.Version, o.File, o.Digest, o.JSON)
+		}
+	}
+	for _, f := range findings {
+		fmt.Fprintf(&b, "%+v\n", f)
+	}
+	return b.String()
+}
+
+func newWorker(t *testing.T, o Options) *Worker {
+	t.Helper()
+	w := New(o)
+	t.Cleanup(w.Close)
+	return w
+}
+
+func TestAWorkerGivesWhatARendererGives(t *testing.T) {
+	files, f := repository()
+	w := newWorker(t, Options{})
+	r := render.New(render.Options{})
+	for i := range 5 {
+		switch i {
+		case 1: // an overlay changes
+			files["apps/web/clusters/c1/own.yaml"].Data = []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: own2}}")
+		case 2: // an app goes
+			f.Apps = f.Apps[:2]
+		case 3: // a cluster goes
+			f.Clusters = f.Clusters[1:]
+		}
+		for _, of := range []fs.FS{files, &counted{FS: files}} {
+			snapshot := federation.Snapshot{Files: of}
+			var ready []federation.Bundle
+			bundles, findings := w.Render(t.Context(), snapshot, f, func(c federation.Cluster, bundles []federation.Bundle) {
+				ready = append(ready, bundles...)
+				if len(bundles) > 0 && bundles[0].Cluster != c.Name {
+					t.Errorf("cluster %s gets what is %s's", c.Name, bundles[0].Cluster)
+				}
+			})
+			wantBundles, wantFindings := r.Render(t.Context(), snapshot, f, nil)
+			got, want := shown(bundles, findings), shown(wantBundles, wantFindings)
+			if got != want {
+				t.Errorf("revision %d: got\n%s\nwant\n%s", i, got, want)
+			}
+			if shown(ready, nil) != shown(bundles, nil) {
+				t.Errorf("revision %d: ready was told\n%s", i, shown(ready, nil))
+			}
+		}
+	}
+}
+
+func TestAPushCostsFewQuestions(t *testing.T) {
+	files, f := repository()
+	w := newWorker(t, Options{})
+	render := func() int64 {
+		of := &counted{FS: files}
+		if bundles, _ := w.Render(t.Context(), federation.Snapshot{Files: of}, f, nil); len(bundles) != 12 {
+			t.Fatalf("%d bundles", len(bundles))
+		}
+		return of.asked.Load()
+	}
+	f.Apps = f.Apps[:2] // a mistake is not remembered
+	f.Apps = append(f.Apps, federation.App{Name: "more", Path: "apps/wrong/base"})
+	first := render()
+	if again := render(); again != 0 {
+		t.Errorf("the same revision: %d questions after %d, want none", again, first)
+	}
+	files["apps/web/clusters/c1/own.yaml"].Data = []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: own2}}")
+	// Five folders on the way, the two files of the last, and those of its base.
+	if changed := render(); changed > 9 {
+		t.Errorf("one file changed: %d questions after %d, want 9 at most", changed, first)
+	}
+}
+
+// endless adds an app whose build takes minutes, in every cluster.
+func endless(files fstest.MapFS, f *federation.Federation) {
+	var all strings.Builder
+	for i := range 9900 {
+		fmt.Fprintf(&all, "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}}\n", i)
+	}
+	files["apps/endless/all.yaml"] = &fstest.MapFile{Data: []byte(all.String())}
+	files["apps/endless/kustomization.yaml"] = &fstest.MapFile{Data: []byte("namePrefix: a-\nresources: [all.yaml]\n")}
+	f.Apps = slices.Insert(f.Apps, 0, federation.App{Name: "endless", Path: "apps/endless"})
+}
+
+// errorsOf returns each app's errors of the cluster that is last.
+func errorsOf(bundles []federation.Bundle) map[string]string {
+	errs := map[string]string{}
+	for _, b := range bundles {
+		errs[b.App] = ""
+		if b.Err != nil {
+			errs[b.App] = b.Err.Error()
+		}
+	}
+	return errs
+}
+
+func TestABuildIsEndedWhenItHasHadItsTime(t *testing.T) {
+	files, f := repository()
+	endless(files, f)
+	f.Apps = f.Apps[:3]
+	w := newWorker(t, Options{Time: time.Second})
+	var ready int
+	bundles, findings := w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f,
+		func(federation.Cluster, []federation.Bundle) { ready++ })
+	errs := errorsOf(bundles)
+	if want := "apps/endless/kustomization.yaml: the build takes longer than 1s of processor time"; !strings.HasPrefix(errs["endless"], want) {
+		t.Errorf("got %q, want %q", errs["endless"], want)
+	}
+	if errs["web"] != "" || errs["flat"] != "" {
+		t.Errorf("the others: %v", errs)
+	}
+	if ready != clusters {
+		t.Errorf("%d clusters were told, want %d", ready, clusters)
+	}
+	if len(findings) != 1 || findings[0].File != "apps/endless/kustomization.yaml" || findings[0].Remedy == "" {
+		t.Errorf("findings: %+v", findings)
+	}
+	// It is not tried with each push that has it in it.
+	began := time.Now()
+	bundles, _ = w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
+	if took := time.Since(began); took > 900*time.Millisecond || errorsOf(bundles)["endless"] == "" {
+		t.Errorf("again: %v after %s, want the same at once", errorsOf(bundles), took)
+	}
+	// What was changed is.
+	files["apps/endless/kustomization.yaml"].Data = []byte("resources: []\nconfigMapGenerator: [{name: a}]\n")
+	bundles, _ = w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
+	if errs := errorsOf(bundles); errs["endless"] != "" {
+		t.Errorf("mended: %v", errs)
+	}
+}
+
+func TestABuildIsEndedWhenItTakesTooMuchMemory(t *testing.T) {
+	if raceDetector {
+		t.Log("the race detector takes memory of its own, so there is no limit")
+		return
+	}
+	files, f := repository()
+	f.Apps = append(f.Apps[:2], federation.App{Name: "large", Path: "apps/large"})
+	// The parser's nodes are a hundred times the text.
+	files["apps/large/all.yaml"] = &fstest.MapFile{Data: []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {a: [" + strings.Repeat("1,", 900_000) + "1]}}")}
+	w := newWorker(t, Options{Memory: 96 << 20})
+	for range 2 {
+		bundles, _ := w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
+		errs := errorsOf(bundles)
+		if want := "the build takes more than 96 MiB of memory"; !strings.Contains(errs["large"], want) || errs["web"] != "" || errs["flat"] != "" {
+			t.Errorf("got %v, want large: %q", errs, want)
+		}
+	}
+}
+
+func TestANewerRevisionEndsABuild(t *testing.T) {
+	files, f := repository()
+	endless(files, f)
+	w := newWorker(t, Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	bundles, findings := w.Render(ctx, federation.Snapshot{Files: &counted{FS: files}}, f, nil)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("it took %s to stop", took)
+	}
+	if len(bundles) != clusters*len(f.Apps) || len(findings) > 0 {
+		t.Errorf("%d bundles, %v", len(bundles), findings)
+	}
+	for _, b := range bundles {
+		if !errors.Is(b.Err, context.DeadlineExceeded) {
+			t.Errorf("%s in %s: %v", b.App, b.Cluster, b.Err)
+		}
+	}
+	f.Apps = f.Apps[1:3]
+	if bundles, _ = w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil); errorsOf(bundles)["web"] != "" {
+		t.Errorf("the next revision: %v", errorsOf(bundles))
+	}
+}
+
+func TestFilesThatHangDoNotHoldUpTheEnd(t *testing.T) {
+	files, f := repository()
+	files["apps/flat/hang.yaml"] = &fstest.MapFile{Data: []byte("{}")}
+	of := &counted{FS: files, hang: make(chan struct{})}
+	defer close(of.hang)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	w := newWorker(t, Options{})
+	began := time.Now()
+	w.Render(ctx, federation.Snapshot{Files: of}, f, nil)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("it took %s to stop", took)
+	}
+}
+
+// A process may be ended by the system at any time, or by somebody.
+func TestAProcessThatIsKilledIsReplaced(t *testing.T) {
+	files, f := repository()
+	f.Apps = f.Apps[:2]
+	w := newWorker(t, Options{})
+	r := func(ready func(federation.Cluster, []federation.Bundle)) map[string]string {
+		bundles, _ := w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, ready)
+		return errorsOf(bundles)
+	}
+	kill := func() { _ = syscall.Kill(w.process.pid, syscall.SIGKILL) }
+	if errs := r(nil); errs["web"] != "" {
+		t.Fatal(errs)
+	}
+	kill() // between renderings
+	if errs := r(nil); errs["web"] != "" || errs["flat"] != "" {
+		t.Errorf("killed at rest: %v", errs)
+	}
+	for at := range clusters { // and within one
+		w.discard()
+		told := map[string]int{}
+		errs := r(func(c federation.Cluster, _ []federation.Bundle) {
+			if told[c.Name]++; len(told) == at+1 && told[c.Name] == 1 {
+				kill()
+			}
+		})
+		if errs["web"] != "" || errs["flat"] != "" {
+			t.Errorf("killed at cluster %d: %v", at, errs)
+		}
+		for name, times := range told {
+			if times != 1 {
+				t.Errorf("cluster %s was told %d times", name, times)
+			}
+		}
+	}
+}
+
+func TestAProcessEndsWithItsPipe(t *testing.T) {
+	p, err := start(DefaultMemory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.cmd.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Errorf("it ends with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it goes on")
+		p.end()
+	}
+}
+
+func TestManyBuildsBeyondTheLimitsCostNoMoreThanAFew(t *testing.T) {
+	files, f := repository()
+	for i := range 6 {
+		name := fmt.Sprintf("apps/endless%d", i)
+		endless(files, f)
+		f.Apps[0] = federation.App{Name: fmt.Sprintf("endless%d", i), Path: name}
+		files[name+"/all.yaml"] = files["apps/endless/all.yaml"]
+		files[name+"/kustomization.yaml"] = &fstest.MapFile{Data: fmt.Appendf(nil, "namePrefix: a%d-\nresources: [all.yaml]\n", i)}
+	}
+	w := newWorker(t, Options{Time: 300 * time.Millisecond})
+	bundles, _ := w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
+	var ended, left int
+	for app, text := range errorsOf(bundles) {
+		switch {
+		case strings.Contains(text, "takes longer than"):
+			ended++
+		case strings.Contains(text, "3 other builds of the revision exceed a limit"):
+			left++
+		default:
+			t.Errorf("%s: %q", app, text)
+		}
+	}
+	if ended != maxStops || left == 0 {
+		t.Errorf("%d were ended and %d not begun, want %d and the others", ended, left, maxStops)
+	}
+}
+
+// FuzzFollow has the parent listen to whatever a process may say.
+func FuzzFollow(f *testing.F) {
+	files, fed := repository()
+	of := &counted{FS: files}
+	seed := func(messages ...any) {
+		var b bytes.Buffer
+		for _, m := range messages {
+			if data, raw := m.([]byte); raw {
+				b.Write(data)
+			} else if err := writeFrame(&b, m); err != nil {
+				f.Fatal(err)
+			}
+		}
+		f.Add(b.Bytes())
+	}
+	cm := []byte(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`)
+	seed(fromProcess{Ask: &question{Op: "list", Name: "."}}, fromProcess{End: &end{Stopped: true}})
+	seed(fromProcess{Ask: &question{Op: "read", Name: "../../etc/passwd", Limit: -1}})
+	seed(fromProcess{Begin: &work{Dir: "a", Key: "b"}}, fromProcess{Ended: true}, fromProcess{Ended: true})
+	seed(fromProcess{Given: &given{Lists: []list{{ID: 1, Objects: []object{{ID: 2, File: "f", Size: len(cm)}}}},
+		Bundles: []bundle{{App: 0, List: 1}, {App: 1, Errors: []problem{{Text: "x"}}}, {App: 2}}}}, cm, fromProcess{End: &end{}})
+	f.Fuzz(func(t *testing.T, said []byte) {
+		w := New(Options{})
+		p := &process{pid: os.Getpid(), in: nowhere{}, last: &lastWords{}, store: newStore(), started: time.Now()}
+		p.store.turn()
+		p.out = reader(said)
+		follow := &following{rendering: &rendering{Worker: w, snapshot: federation.Snapshot{Files: of}, federation: fed}, process: p}
+		if follow.follow(&request{}) != nil {
+			return
+		}
+		for _, b := range follow.outcome.bundles {
+			for _, o := range b.Objects {
+				if o.Unstructured().GetName() != o.Ref.Name { // it panics where it cannot be decoded
+					t.Errorf("%s is called %s", o.JSON, o.Ref)
+				}
+			}
+		}
+	})
+}
