@@ -23,6 +23,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/render/worker"
 )
 
 // version is set by the linker; a plain `go build` or `go install` leaves it to
@@ -46,6 +47,7 @@ type noError struct{ error }
 func (e noError) Unwrap() error { return e.error }
 
 func main() {
+	worker.Serve() // where this is the process that renders
 	// Half of Go's usual head-room: a daemon that mostly waits need not hold twice
 	// what it uses, and the price is some 8 % more of little work.
 	if os.Getenv("GOGC") == "" {

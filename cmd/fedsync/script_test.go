@@ -7,11 +7,14 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/fedsync/fedsync/pkg/render/worker"
 )
 
 var update = flag.Bool("update", false, "rewrite what the scripts and docs/reference expect")
 
 func TestMain(m *testing.M) {
+	worker.Serve()
 	testscript.Main(m, map[string]func(){"fedsync": main})
 }
 

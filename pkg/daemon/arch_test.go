@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"pkg/source":                  {"internal/untrusted", "pkg/federation", "internal/gitssh"},
 	"pkg/source/sourcetest":       {},
 	"pkg/render":                  {"internal/untrusted", "pkg/federation", "internal/strictyaml"},
+	"pkg/render/worker":           {"pkg/federation", "pkg/render"},
 	"pkg/schedule":                {"internal/untrusted", "pkg/federation"},
 	"pkg/claim":                   {"internal/bell", "pkg/federation"},
 	"pkg/apply":                   {"internal/untrusted", "pkg/apply/inventory", "pkg/apply/ownership", "pkg/failure", "pkg/federation"},

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/render/worker"
 )
 
 // Config is the operator's word: where the repository is, which clusters may be
@@ -25,18 +26,21 @@ import (
 // precedence, and the reference in docs/ is generated from it.
 type Config struct {
 	// What to read.
-	Repository     string
-	Revision       string
-	Interval       time.Duration
-	Username       string
-	TokenFile      string
-	SSHKeyFile     string
-	KnownHostsFile string
-	CAFile         string
-	NonFastForward string
-	MaxRepository  int64
-	MaxFile        int64
-	MaxFiles       int
+	Repository      string
+	Revision        string
+	Interval        time.Duration
+	Username        string
+	TokenFile       string
+	SSHKeyFile      string
+	KnownHostsFile  string
+	CAFile          string
+	NonFastForward  string
+	MaxRepository   int64
+	MaxFile         int64
+	MaxRenderMemory int64
+	MaxRenderTime   time.Duration
+	Sandbox         string
+	MaxFiles        int
 
 	// Where to bring it.
 	Kubeconfig      string
@@ -105,6 +109,9 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 		fs.Int64Var(&c.MaxRepository, "max-repository-bytes", 256<<20, "most bytes to receive in one fetch")
 		fs.Int64Var(&c.MaxFile, "max-file-bytes", 4<<20, "most bytes of one file")
 		fs.IntVar(&c.MaxFiles, "max-files", 100_000, "most files in the repository")
+		fs.Int64Var(&c.MaxRenderMemory, "max-render-bytes", worker.DefaultMemory, "most bytes of memory to render with")
+		fs.DurationVar(&c.MaxRenderTime, "max-render-time", worker.DefaultTime, "most processor time to build one folder with")
+		fs.StringVar(&c.Sandbox, "sandbox", "try", "what to do where the system cannot confine the process that renders: try it all the same, or require it and render nothing")
 	}
 	if slices.Contains(groups, GroupPolicy) {
 		fs.StringSliceVar(&c.AllowNamespaces, "allow-namespaces", nil, "the only namespaces the repository may touch (default: all)")
@@ -231,10 +238,12 @@ func (c *Config) Check() error {
 		check(value >= least, "--%s is %s; want %s or more", flag, value, least)
 	}
 	oneOf("non-fast-forward", c.NonFastForward, "follow", "refuse")
+	oneOf("sandbox", c.Sandbox, "require", "try")
 	oneOf("commit-status", c.CommitStatus, "gitea", "gitnotes", "none")
 	oneOf("log-format", c.LogFormat, "console", "json")
 	oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error")
 	atLeast("interval", c.Interval, time.Second)
+	atLeast("max-render-time", c.MaxRenderTime, 100*time.Millisecond)
 	atLeast("request-timeout", c.RequestTimeout, time.Second)
 	atLeast("probe-interval", c.ProbeInterval, 100*time.Millisecond)
 	atLeast("probe-timeout", c.ProbeTimeout, 100*time.Millisecond)
@@ -245,6 +254,7 @@ func (c *Config) Check() error {
 		check(err == nil, "--gcp-endpoint: %v", err)
 	}
 	check(c.Concurrency >= 1, "--concurrency is %d; want 1 or more", c.Concurrency)
+	check(c.MaxRenderMemory >= leastRenderMemory, "--max-render-bytes is %d; want %d or more", c.MaxRenderMemory, leastRenderMemory)
 	for flag, value := range map[string]int64{
 		"max-repository-bytes": c.MaxRepository, "max-file-bytes": c.MaxFile, "max-files": int64(c.MaxFiles),
 	} {
@@ -261,6 +271,9 @@ func (c *Config) Check() error {
 	slices.Sort(wrong)
 	return fmt.Errorf("settings: %s", strings.Join(wrong, "; "))
 }
+
+// leastRenderMemory is what kustomize needs for a few objects, in bytes.
+const leastRenderMemory = 64 << 20
 
 // cacheDir is where fedsync keeps what it can make again: below the user's cache.
 func cacheDir() (string, error) {

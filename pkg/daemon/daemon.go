@@ -20,7 +20,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/diagnose"
-	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/web"
@@ -40,6 +40,7 @@ type Daemon struct {
 
 	source     *source.Source
 	render     renderFunc
+	renderer   *worker.Worker // does it, unless a test puts another in its place
 	kubeconfig *kubeconfig
 	forms      *apply.Forms // what is sent to clusters, shared where it is equal
 	reports    *reports
@@ -149,12 +150,14 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	renderer := newRenderer(cfg, o.Log)
 	return &Daemon{
 		cfg:        cfg,
 		options:    o,
 		log:        o.Log,
 		source:     src,
-		render:     render.New(render.Options{}).Render,
+		render:     renderer.Render,
+		renderer:   renderer,
 		kubeconfig: kube,
 		forms:      apply.NewForms(),
 		reports:    newReports(),
@@ -233,6 +236,7 @@ func (d *Daemon) Close() {
 		_ = d.claims.Close() // the lock goes with the process at the latest
 	}
 	d.kubeconfig.Close()
+	d.renderer.Close()
 }
 
 // publicURL is the address of the page as others reach it.

@@ -57,7 +57,9 @@ func Render(ctx context.Context, cfg *Config, facts federation.Facts) (*Renderin
 
 // rendering renders a snapshot and plans it.
 func rendering(ctx context.Context, cfg *Config, snapshot federation.Snapshot, f *federation.Federation, facts federation.Facts) (*Rendering, error) {
-	bundles, findings := render.New(render.Options{}).Render(ctx, snapshot, f, nil)
+	renderer := newRenderer(cfg, zap.NewNop())
+	defer renderer.Close()
+	bundles, findings := renderer.Render(ctx, snapshot, f, nil)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

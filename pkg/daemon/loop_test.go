@@ -22,6 +22,7 @@ import (
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
+	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -108,7 +109,7 @@ func stage(t *testing.T, cfg *Config) *staged {
 	s := &staged{t: t, forge: &notebook{}, files: fstest.MapFS{}, slow: map[string]time.Duration{}}
 	d.toldFile, d.rosterFile = filepath.Join(t.TempDir(), "told"), filepath.Join(t.TempDir(), "roster")
 	d.poster = status.NewPoster(s.forge, status.Options{})
-	render := d.render
+	render := render.New(render.Options{}).Render // a bubble's time stands still for a process
 	d.render = func(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle)) ([]federation.Bundle, []federation.Finding) {
 		sha := snapshot.Revision.SHA
 		s.mu.Lock()

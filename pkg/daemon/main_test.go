@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/render/worker"
 )
 
 // childConfig names a file with the settings, in JSON, of a daemon that the test
@@ -18,6 +19,7 @@ import (
 const childConfig = "FEDSYNC_TEST_CHILD"
 
 func TestMain(m *testing.M) {
+	worker.Serve()
 	if file := os.Getenv(childConfig); file != "" {
 		fmt.Fprintln(os.Stderr, runChild(file))
 		os.Exit(1)

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/gitea"
@@ -45,6 +46,16 @@ func newSource(cfg *Config, log *zap.Logger) (*source.Source, error) {
 			Files:           int64(cfg.MaxFiles),
 		},
 	}, log)
+}
+
+// newRenderer makes the renderer that the settings ask for. Close ends its process.
+func newRenderer(cfg *Config, log *zap.Logger) *worker.Worker {
+	return worker.New(worker.Options{
+		Memory:  cfg.MaxRenderMemory,
+		Time:    cfg.MaxRenderTime,
+		Require: cfg.Sandbox == "require",
+		Log:     log,
+	})
 }
 
 // newProvider makes the provider of commit statuses that the settings name; nil

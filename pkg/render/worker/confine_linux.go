@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"github.com/elastic/go-seccomp-bpf"
 	"github.com/elastic/go-seccomp-bpf/arch"
@@ -24,6 +25,7 @@ func confine(memory int64) *hello {
 	// The process is the leader of a group of its own, whose threads these are. What
 	// fails here costs others a little time, or a core file.
 	_ = unix.Setpriority(unix.PRIO_PGRP, 0, niceness)
+	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData(processName+"\x00"))), 0, 0, 0)
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0) // when the machine lacks memory, rather this than the parent
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 	_ = unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{})
