@@ -29,19 +29,25 @@ func TestMain(m *testing.M) {
 func probe() {
 	before, err := os.Open("/proc/self/status") // so that no thread's first file is what fails
 	if err != nil {
-		fmt.Println("open before:", err)
+		fmt.Fprintln(os.Stdout, "open before:", err)
 		return
 	}
 	_ = before.Close()
 	h := confine(DefaultMemory)
 	if h.Filter != "" {
-		fmt.Println("no filter:", h.Filter)
+		fmt.Fprintln(os.Stdout, "no filter:", h.Filter)
 		return
 	}
 	results := make(chan string)
 	for name, try := range map[string]func() error{
-		"dial":       func() error { _, err := net.Dial("tcp", os.Args[1]); return err },
-		"get":        func() error { _, err := http.Get("http://" + os.Args[1]); return err },
+		"dial": func() error { _, err := net.Dial("tcp", os.Args[1]); return err },
+		"get": func() error {
+			answer, err := http.Get("http://" + os.Args[1])
+			if err == nil {
+				_ = answer.Body.Close()
+			}
+			return err
+		},
 		"listen":     func() error { _, err := net.Listen("tcp", "127.0.0.1:0"); return err },
 		"unix":       func() error { _, err := net.Listen("unix", "@probe"); return err },
 		"read":       func() error { _, err := os.ReadFile("/etc/passwd"); return err },
@@ -68,10 +74,10 @@ func probe() {
 	}
 	for range 17 {
 		if text := <-results; text != "" {
-			fmt.Println(text)
+			fmt.Fprintln(os.Stdout, text)
 		}
 	}
-	fmt.Println("done")
+	fmt.Fprintln(os.Stdout, "done")
 }
 
 func errno(e syscall.Errno) error {

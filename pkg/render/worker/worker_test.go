@@ -27,7 +27,7 @@ func TestAConfinedProcessCanDoNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
 	file := filepath.Join(t.TempDir(), "file")
 	cmd.Args = []string{probeName, listener.Addr().String(), file}
@@ -45,9 +45,8 @@ func TestAConfinedProcessCanDoNothing(t *testing.T) {
 type counted struct {
 	fs.FS
 
-	revision string
-	asked    atomic.Int64
-	hang     chan struct{} // files named hang.yaml wait for it
+	asked atomic.Int64
+	hang  chan struct{} // files named hang.yaml wait for it
 }
 
 func (c *counted) ReadDir(name string) ([]fs.DirEntry, error) {
@@ -407,8 +406,10 @@ func FuzzFollow(f *testing.F) {
 	seed(fromProcess{Ask: &question{Op: "list", Name: "."}}, fromProcess{End: &end{Stopped: true}})
 	seed(fromProcess{Ask: &question{Op: "read", Name: "../../etc/passwd", Limit: -1}})
 	seed(fromProcess{Begin: &work{Dir: "a", Key: "b"}}, fromProcess{Ended: true}, fromProcess{Ended: true})
-	seed(fromProcess{Given: &given{Lists: []list{{ID: 1, Objects: []object{{ID: 2, File: "f", Size: len(cm)}}}},
-		Bundles: []bundle{{App: 0, List: 1}, {App: 1, Errors: []problem{{Text: "x"}}}, {App: 2}}}}, cm, fromProcess{End: &end{}})
+	seed(fromProcess{Given: &given{
+		Lists:   []list{{ID: 1, Objects: []object{{ID: 2, File: "f", Size: len(cm)}}}},
+		Bundles: []bundle{{App: 0, List: 1}, {App: 1, Errors: []problem{{Text: "x"}}}, {App: 2}},
+	}}, cm, fromProcess{End: &end{}})
 	f.Fuzz(func(t *testing.T, said []byte) {
 		w := New(Options{})
 		p := &process{pid: os.Getpid(), in: nowhere{}, last: &lastWords{}, store: newStore(), started: time.Now()}
