@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -38,12 +37,12 @@ func FuzzKustomizationsReachNothing(f *testing.F) {
 			return // what is long is for other tests
 		}
 		files := &watchedFS{FS: fuzzedApp(kustomization, other)}
-		r := New(Options{Limits: Limits{Time: 5 * time.Second}})
+		r := New(Options{})
 		bundles, _ := r.Render(t.Context(), federation.Snapshot{Files: files}, federated, nil)
 		if len(bundles) != 1 {
 			t.Fatalf("%d bundles, want 1", len(bundles))
 		}
-		if err := bundles[0].Err; err != nil && (len(bundles[0].Objects) > 0 || strings.Contains(err.Error(), "takes longer")) {
+		if err := bundles[0].Err; err != nil && len(bundles[0].Objects) > 0 {
 			t.Errorf("%d objects and the error %v", len(bundles[0].Objects), err)
 		}
 		if address := dialed.Swap(nil); address != nil {

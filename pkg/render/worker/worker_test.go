@@ -251,8 +251,13 @@ func TestABuildIsEndedWhenItTakesTooMuchMemory(t *testing.T) {
 	}
 	files, f := repository()
 	f.Apps = append(f.Apps[:2], federation.App{Name: "large", Path: "apps/large"})
-	// The parser's nodes are a hundred times the text.
-	files["apps/large/all.yaml"] = &fstest.MapFile{Data: []byte("{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {a: [" + strings.Repeat("1,", 900_000) + "1]}}")}
+	// Kustomize copies what it reads many times.
+	files["apps/large/large.txt"] = &fstest.MapFile{Data: bytes.Repeat([]byte("0123456789abcde\n"), 60_000)}
+	kustomization := []byte("configMapGenerator:\n")
+	for i := range 60 {
+		kustomization = fmt.Appendf(kustomization, "- {name: c%d, files: [large.txt]}\n", i)
+	}
+	files["apps/large/kustomization.yaml"] = &fstest.MapFile{Data: kustomization}
 	w := newWorker(t, Options{Memory: 96 << 20})
 	for range 2 {
 		bundles, _ := w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
