@@ -98,8 +98,9 @@ gcp-campaign: ## Google Cloud: every call fails once in every way, COUNT random 
 	  -keeperseed=$(or $(SEED),1) -planseed=$(or $(SEED),1) -keepers=$(or $(COUNT),1000) | grep -v '^ *\(=== \|--- PASS\)'
 
 .PHONY: long
-long: sandbox ## the long forms of the tests of refusals, of double starts and of load balancers
+long: sandbox ## the long forms of the tests of refusals, of double starts, of load balancers and of crowds
 	FEDSYNC_TEST_LONG=1 $(GO) run ./internal/testrun -run 'Together|LeftInPeace|CalledForbidding|OneAddress|LifeOfALoadBalancer' ./pkg/daemon
+	FEDSYNC_TEST_LONG=1 $(GO) test -v -run 'CrowdOfAllKinds' ./pkg/web
 	$(GO) test ./pkg/claim -run TestTwoStarts -large -timeout=1h
 
 .PHONY: bench

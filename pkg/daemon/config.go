@@ -16,6 +16,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/render/worker"
+	"github.com/fedsync/fedsync/pkg/web"
 )
 
 // Config is the operator's word: where the repository is, which clusters may be
@@ -59,16 +60,18 @@ type Config struct {
 	GCPRate     float64
 
 	// Whom to tell.
-	CommitStatus      string
-	ForgeURL          string
-	ForgeRepository   string
-	ForgeTokenFile    string
-	WebhookSecretFile string
-	StatusDeadline    time.Duration
-	Listen            string
-	PublicURL         string
-	LogFormat         string
-	LogLevel          string
+	CommitStatus             string
+	ForgeURL                 string
+	ForgeRepository          string
+	ForgeTokenFile           string
+	WebhookSecretFile        string
+	StatusDeadline           time.Duration
+	Listen                   string
+	PublicURL                string
+	MaxConnections           int
+	MaxConnectionsPerAddress int
+	LogFormat                string
+	LogLevel                 string
 }
 
 // Groups of settings, in the order in which a reader wants them. The CLI gives a
@@ -139,6 +142,8 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 		fs.StringVar(&c.WebhookSecretFile, "webhook-secret-file", "", "file with the secret that webhooks are signed with; without it they are refused")
 		fs.DurationVar(&c.StatusDeadline, "status-deadline", 15*time.Minute, "how long a commit status may stay pending before it is a failure")
 		fs.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "address for the page, the API, webhooks and metrics; empty for none")
+		fs.IntVar(&c.MaxConnections, "max-connections", web.DefaultConnections, "most connections to --listen at a time; for one more, that which was quiet for the longest is closed")
+		fs.IntVar(&c.MaxConnectionsPerAddress, "max-connections-per-address", web.DefaultConnectionsPerAddress, "most of them from one IPv4 address or one /64 of IPv6; raise it where all come through one proxy")
 		fs.StringVar(&c.PublicURL, "public-url", "", "address of the page as others reach it, for the links in commit statuses (default: from --listen)")
 	}
 	if slices.Contains(groups, GroupLog) {
@@ -257,6 +262,7 @@ func (c *Config) Check() error {
 	check(c.MaxRenderMemory >= leastRenderMemory, "--max-render-bytes is %d; want %d or more", c.MaxRenderMemory, leastRenderMemory)
 	for flag, value := range map[string]int64{
 		"max-repository-bytes": c.MaxRepository, "max-file-bytes": c.MaxFile, "max-files": int64(c.MaxFiles),
+		"max-connections": int64(c.MaxConnections), "max-connections-per-address": int64(c.MaxConnectionsPerAddress),
 	} {
 		check(value >= 1, "--%s is %d; want 1 or more", flag, value)
 	}

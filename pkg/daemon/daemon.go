@@ -199,7 +199,7 @@ func (d *Daemon) runLoop(ctx context.Context, l *loop) error {
 	}
 	if d.listener != nil {
 		d.log.Info("listening", zap.String("address", d.listener.Addr().String()), zap.String("page", d.publicURL()))
-		start("serve", func(ctx context.Context) error { return web.Serve(ctx, d.listener, d.page(), d.log) })
+		start("serve", d.serve)
 	}
 	start("keep the claim's token", func(ctx context.Context) error { d.claims.Run(ctx); return nil })
 	d.log.Info("started", zap.String("version", d.options.Version), zap.String("repository", d.source.String()))
@@ -250,6 +250,15 @@ func (d *Daemon) publicURL() string {
 	return ""
 }
 
+// serve answers requests until ctx ends.
+func (d *Daemon) serve(ctx context.Context) error {
+	return web.Serve(ctx, d.listener, d.page(), web.ServeOptions{
+		Limits:  web.Limits{Connections: d.cfg.MaxConnections, ConnectionsPerAddress: d.cfg.MaxConnectionsPerAddress},
+		Metrics: d.metrics,
+		Log:     d.log,
+	})
+}
+
 // page is what is served.
 func (d *Daemon) page() http.Handler {
 	return web.New(web.Options{
@@ -264,6 +273,7 @@ func (d *Daemon) page() http.Handler {
 			return []byte(secret), err
 		},
 		Gatherer: d.registry,
+		Metrics:  d.metrics,
 		Log:      d.log,
 		Version:  d.options.Version,
 	})

@@ -5,21 +5,21 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
+	"weak"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// encoding is a report as JSON. Reports never change, so the newest one's is
-// kept until there is a newer.
-type encoding struct {
-	report *status.Report
-	body   []byte
-	etag   string
-}
+// encodingKey is a report as JSON. Reports never change, so that the newest one's is
+// kept until there is a newer. The report itself is not kept by it.
+type encodingKey struct{ report weak.Pointer[status.Report] }
 
 func (s *server) serveReportJSON(w http.ResponseWriter, r *http.Request) {
 	report := s.opts.Report()
@@ -45,31 +45,48 @@ func (s *server) serveNoSuchAPI(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *server) serveEncoded(w http.ResponseWriter, r *http.Request, report *status.Report) {
-	e := s.encoded.Load()
-	if e == nil || e.report != report {
-		var err error
-		if e, err = encode(report); err != nil {
-			panic(err) // a report holds nothing that JSON cannot: answered with 500 and logged
-		}
-		if report == s.opts.Report() {
-			s.encoded.Store(e)
-		}
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-cache") // keep it, but ask every time
-	h.Set("ETag", e.etag)
-	// ServeContent answers If-None-Match, HEAD and ranges.
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(e.body))
+	s.print(w, r, "application/json", order{
+		key:     encodingKey{weak.Make(report)},
+		lasting: true,
+		keep:    report == s.opts.Report(),
+		make:    func() ([]byte, error) { return encode(report) },
+	})
 }
 
-func encode(report *status.Report) (*encoding, error) {
+func encode(report *status.Report) ([]byte, error) {
 	body, err := json.MarshalIndent(withoutNil(report), "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode the report on %s: %w", report.Revision, err)
 	}
-	body = append(body, '\n')
-	return &encoding{report: report, body: body, etag: etag(body)}, nil
+	return append(untrusted.VisibleJSON(body), '\n'), nil
+}
+
+// print answers with an edition of the press.
+func (s *server) print(w http.ResponseWriter, r *http.Request, contentType string, o order) {
+	reader, err := s.press.read(r.Context(), o, http.NewResponseController(w))
+	switch {
+	case errors.Is(err, errGone):
+		return
+	case errors.Is(err, errBusy):
+		w.Header().Set("Retry-After", "10")
+		writeText(w, http.StatusServiceUnavailable, err.Error())
+		return
+	case err != nil:
+		panic(err) // no report and no page fails to be made: answered with 500 and logged
+	}
+	defer s.press.leave(reader)
+	e, h := reader.edition, w.Header()
+	h.Set("Content-Type", contentType)
+	if !e.lasting {
+		h.Set("Content-Length", strconv.Itoa(len(e.body)))
+		// A reader that has gone away is nobody's to tell.
+		_, _ = w.Write(e.body)
+		return
+	}
+	h.Set("Cache-Control", "no-cache") // keep it, but ask every time
+	h.Set("ETag", e.etag)
+	// ServeContent answers If-None-Match, HEAD and ranges.
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(e.body))
 }
 
 // etag names content by its digest, in the form of the header.

@@ -48,6 +48,9 @@ type Metrics struct {
 	revision     *prometheus.GaugeVec
 	lastSync     prometheus.Gauge
 	lastGoodSync prometheus.Gauge
+	connections  prometheus.Gauge
+	shed         *prometheus.CounterVec
+	answers      prometheus.Gauge
 	mu           sync.Mutex      // protects clusters, and the series of clusters against each other
 	clusters     map[string]bool // those that have series
 	behind       map[behind]bool // load balancers and clusters that have series; protected by mu
@@ -110,6 +113,7 @@ func NewMetrics(reg prometheus.Registerer, version string) (*Metrics, error) {
 			Help: "When the last sync without an error ended; 0 before the first.",
 		}),
 	}
+	m.countListener()
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "fedsync", Name: "build_info",
 		Help:        "1, with the version of fedsync and of the Go that built it.",
@@ -118,7 +122,8 @@ func NewMetrics(reg prometheus.Registerer, version string) (*Metrics, error) {
 
 	for _, c := range []prometheus.Collector{
 		m.syncs, m.stages, m.objects, m.drift, m.posts, m.clusterState, m.reportState,
-		m.findings, m.findingIDs, m.wanted, m.shortfall, m.balancers, m.calls, m.revision, m.lastSync, m.lastGoodSync, build,
+		m.findings, m.findingIDs, m.wanted, m.shortfall, m.balancers, m.calls, m.revision, m.lastSync, m.lastGoodSync,
+		m.connections, m.shed, m.answers, build,
 	} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
@@ -128,7 +133,42 @@ func NewMetrics(reg prometheus.Registerer, version string) (*Metrics, error) {
 	for _, result := range []string{resultSuccess, resultFailure} {
 		m.syncs.WithLabelValues(result)
 	}
+	for _, limit := range []string{shedAddress, shedTotal} {
+		m.shed.WithLabelValues(limit)
+	}
 	return m, nil
+}
+
+// countListener makes the metrics of what clients take of the server.
+func (m *Metrics) countListener() {
+	m.connections = prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "fedsync", Name: "http_connections",
+		Help: "Connections to the page, the API, the webhook and the metrics that are open.",
+	})
+	m.shed = counters("http_connections_shed_total",
+		"Connections that were closed for newer ones, by the limit that was reached.", "limit")
+	m.answers = prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "fedsync", Name: "http_answer_bytes",
+		Help: "Bytes of the pages and reports that are kept for those who read them.",
+	})
+}
+
+// The limits on connections, as labels have them.
+const (
+	shedAddress = "address"
+	shedTotal   = "total"
+)
+
+// orUnread returns m, or, where it is nil, metrics that nobody reads.
+func (m *Metrics) orUnread() *Metrics {
+	if m != nil {
+		return m
+	}
+	unread, err := NewMetrics(prometheus.NewRegistry(), "")
+	if err != nil {
+		panic(err) // a new registry has no others of the same names
+	}
+	return unread
 }
 
 const (

@@ -89,7 +89,7 @@ func (v view) clusterRow(c status.Cluster, addresses []string) clusterRow {
 		Current:   c.Current,
 		Behind:    c.Targeted && !c.Lost && !c.Current && c.Applied.SHA != "",
 		Health:    healthBadge(c.Health),
-		Addresses: addresses,
+		Addresses: someAddresses(addresses),
 		LastSync:  syncWords(c.Changes),
 	}
 	if row.LastSync == "" && c.Applied.SHA != "" {
@@ -102,6 +102,22 @@ func (v view) clusterRow(c status.Cluster, addresses []string) clusterRow {
 		row.Reason = untrusted.Shorten(c.Reason, maxText)
 	}
 	return row
+}
+
+// someAddresses cuts a list to what fits into a cell.
+func someAddresses(all []string) []string {
+	shown := make([]string, 0, min(maxNamed, len(all))+1)
+	for _, address := range all[:min(maxNamed, len(all))] {
+		shown = append(shown, untrusted.Shorten(address, maxName))
+	}
+	if more := len(all) - maxNamed; more > 0 {
+		shown = append(shown, fmt.Sprintf("and %d more", more))
+	}
+	return shown
+}
+
+func oddObject(o federation.Observation) bool {
+	return o.Health != federation.Healthy && o.Health != ""
 }
 
 // objectGroups gives the objects of all clusters, or, where those are too many
@@ -185,28 +201,33 @@ func readyPods(o federation.Observation) string {
 	return fmt.Sprintf("%d/%d", o.Ready, o.Desired)
 }
 
-func annotationGroups(objects []federation.Observation) []annotationGroup {
-	var groups []annotationGroup
+// annotationGroups leaves out what is more than a page of annotations, and counts it.
+func annotationGroups(objects []federation.Observation) (groups []annotationGroup, left int) {
+	shown := 0
 	for _, o := range objects {
-		if len(o.Annotations) == 0 {
-			continue
-		}
 		g := annotationGroup{Object: o.Object.String()}
 		for _, key := range slices.Sorted(maps.Keys(o.Annotations)) {
+			if shown == maxOwn {
+				left++
+				continue
+			}
+			shown++
 			g.Pairs = append(g.Pairs, pair{Key: key, Value: untrusted.Shorten(o.Annotations[key], maxText)})
 		}
-		groups = append(groups, g)
+		if len(g.Pairs) > 0 {
+			groups = append(groups, g)
+		}
 	}
-	return groups
+	return groups, left
 }
 
-// changeRows are sorted by object, with failures first.
-func changeRows(changes []status.Change) []changeRow {
+// changeRows are sorted by object, with failures first. It counts those that are left
+// out.
+func changeRows(changes []status.Change) (rows []changeRow, left int) {
 	changes = slices.SortedStableFunc(slices.Values(changes), func(a, b status.Change) int {
 		return cmp.Or(failedFirst(a)-failedFirst(b), a.Object.Compare(b.Object))
 	})
-	rows := make([]changeRow, 0, len(changes))
-	for _, c := range changes {
+	for _, c := range changes[:min(maxOwn, len(changes))] {
 		rows = append(rows, changeRow{
 			Action: actionBadge(c.Action),
 			App:    c.App,
@@ -215,7 +236,7 @@ func changeRows(changes []status.Change) []changeRow {
 			Error:  untrusted.Shorten(c.Error, maxText),
 		})
 	}
-	return rows
+	return rows, len(changes) - len(rows)
 }
 
 func failedFirst(c status.Change) int {

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
+	"weak"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -77,24 +80,35 @@ func (s *server) serveReport(w http.ResponseWriter, r *http.Request, report *sta
 	if !current {
 		f.JSON = "api/v1/revisions/" + report.Revision.SHA
 	}
-	v := newView(report, time.Now())
-	v.current, v.root = current, f.Root
-	if r.PathValue("sha") != "" {
-		v.revision = report.Revision.SHA
+	key := pageKey{frame: f, report: weak.Make(report), cluster: r.PathValue("cluster"), current: current, pinned: r.PathValue("sha") != ""}
+	i := slices.IndexFunc(report.Clusters, func(c status.Cluster) bool { return c.Name == key.cluster })
+	if key.cluster != "" && i < 0 {
+		s.serveNotFound(w, r, fmt.Sprintf("%s has no member cluster %q at %s.", report.Federation, untrusted.Shorten(key.cluster, 80), report.Revision), false)
+		return
 	}
+	s.print(w, r, contentTypeHTML, order{key: key, make: func() ([]byte, error) {
+		v := newView(report, time.Now())
+		v.current, v.root = current, f.Root
+		if key.pinned {
+			v.revision = report.Revision.SHA
+		}
+		if key.cluster == "" {
+			f.Title = fmt.Sprintf("%s: %s, %s", title(string(report.State)), report.Federation, report.Revision)
+			page := v.reportPage(f, s.opts.Revisions())
+			return s.pages.make("report", &page)
+		}
+		page := v.clusterPage(f, report.Clusters[i])
+		return s.pages.make("cluster", &page)
+	}})
+}
 
-	name := r.PathValue("cluster")
-	if name == "" {
-		f.Title = fmt.Sprintf("%s: %s, %s", title(string(report.State)), report.Federation, report.Revision)
-		s.write(w, http.StatusOK, "report", v.reportPage(f, s.opts.Revisions()))
-		return
-	}
-	page, ok := v.clusterPage(f, name)
-	if !ok {
-		s.serveNotFound(w, r, fmt.Sprintf("%s has no member cluster %q at %s.", report.Federation, untrusted.Shorten(name, 80), report.Revision), false)
-		return
-	}
-	s.write(w, http.StatusOK, "cluster", page)
+// pageKey is all that a page is made of, but for the time.
+type pageKey struct {
+	frame   frame
+	report  weak.Pointer[status.Report]
+	cluster string // empty for the page of all
+	current bool
+	pinned  bool // its address names the revision
 }
 
 func (s *server) serveStarting(w http.ResponseWriter, r *http.Request) {
@@ -108,7 +122,7 @@ func (s *server) serveStarting(w http.ResponseWriter, r *http.Request) {
 	if err := s.opts.Ready(); err != nil {
 		p.Reason = err.Error()
 	}
-	s.write(w, http.StatusOK, "message", p)
+	s.write(w, http.StatusOK, p)
 }
 
 // serveNoSuchPage gets what no other pattern fits: an unknown path, or a method
@@ -127,7 +141,7 @@ func (s *server) serveNoSuchPage(w http.ResponseWriter, r *http.Request) {
 func (s *server) serveNotFound(w http.ResponseWriter, r *http.Request, why string, maybe bool) {
 	f := s.frame(r, maybe)
 	f.Title = "Not found"
-	s.write(w, http.StatusNotFound, "message", messagePage{frame: f, Heading: "Not found", Text: why})
+	s.write(w, http.StatusNotFound, messagePage{frame: f, Heading: "Not found", Text: why})
 }
 
 func (s *server) frame(r *http.Request, live bool) frame {
@@ -147,17 +161,30 @@ func root(r *http.Request) string {
 	return strings.Repeat("../", depth)
 }
 
-// write runs the template before the first byte is sent, so that an error is
-// an error and not half a page.
-func (s *server) write(w http.ResponseWriter, code int, name string, page any) {
+// make runs a template on what page points to, all of it before the first byte is
+// sent, so that an error is an error and not half a page. No text that it shows is
+// longer than maxText: whoever adds one to a page need not think of it.
+func (p *pages) make(name string, page any) ([]byte, error) {
+	shorten(reflect.ValueOf(page).Elem())
 	var b bytes.Buffer
-	if err := s.pages.templates.ExecuteTemplate(&b, name, page); err != nil {
-		panic(fmt.Errorf("write page %s: %w", name, err)) // answered with 500 and logged
+	if err := p.templates.ExecuteTemplate(&b, name, page); err != nil {
+		return nil, fmt.Errorf("write page %s: %w", name, err)
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	return untrusted.Visible(b.Bytes()), nil
+}
+
+const contentTypeHTML = "text/html; charset=utf-8"
+
+// write answers with a page that is small, whatever there is to report.
+func (s *server) write(w http.ResponseWriter, code int, page messagePage) {
+	body, err := s.pages.make("message", &page)
+	if err != nil {
+		panic(err) // answered with 500 and logged
+	}
+	w.Header().Set("Content-Type", contentTypeHTML)
 	w.WriteHeader(code)
 	// A reader that has gone away is nobody's to tell.
-	_, _ = w.Write(untrusted.Visible(b.Bytes()))
+	_, _ = w.Write(body)
 }
 
 // serveAsset serves the style sheet and the icons.

@@ -255,12 +255,15 @@ func shareWords(b federation.ShareBasis) string {
 	return untrusted.Shorten(string(b), maxText)
 }
 
-// shares are one cluster's parts of all workloads.
-func (v view) shares(c status.Cluster) []shareRow {
-	var rows []shareRow
+// shares are one cluster's parts of all workloads. It counts those that are left out.
+func (v view) shares(c status.Cluster) (rows []shareRow, left int) {
 	for _, d := range v.report.Replicas {
 		for _, s := range d.Shares {
 			if s.Cluster != c.Name {
+				continue
+			}
+			if len(rows) == maxOwn {
+				left++
 				continue
 			}
 			row := shareRow{
@@ -273,5 +276,5 @@ func (v view) shares(c status.Cluster) []shareRow {
 			rows = append(rows, row)
 		}
 	}
-	return rows
+	return rows, left
 }

@@ -22,22 +22,36 @@ const (
 	drainTimeout      = 10 * time.Second
 )
 
+// ServeOptions are what Serve works with besides a listener and a handler.
+type ServeOptions struct {
+	Limits  Limits
+	Metrics *Metrics    // counts connections; nil for nobody
+	Log     *zap.Logger // what the server has to say about connections; nil for nobody
+}
+
+func (o ServeOptions) withDefaults() ServeOptions {
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	o.Metrics = o.Metrics.orUnread()
+	return o
+}
+
 // Serve answers requests on the listener until the context ends. Then it takes
 // no more of them, gives those under way ten seconds, and returns nil when all
-// were answered. It closes the listener. A nil log discards what the server
-// has to say about connections.
-func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger) error {
-	if log == nil {
-		log = zap.NewNop()
-	}
+// were answered. It closes the listener.
+func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
+	o = o.withDefaults()
+	g := newGate(l, o.Limits, o.Metrics)
 	srv := &http.Server{
+		ConnState:         g.follow,
 		Handler:           h,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          zap.NewStdLog(log),
+		ErrorLog:          zap.NewStdLog(o.Log),
 	}
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -48,7 +62,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger)
 		drained <- drain(ctx, srv)
 	}()
 
-	err := srv.Serve(l)
+	err := srv.Serve(g)
 	cancel() // the listener may have failed by itself: the drain must end in any case
 	drainErr := <-drained
 	if !errors.Is(err, http.ErrServerClosed) {

@@ -1,10 +1,35 @@
 package web
 
 import (
+	"reflect"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
+
+// shorten cuts every text in a page to maxText.
+func shorten(v reflect.Value) {
+	switch v.Kind() { //nolint:exhaustive // The others are no text, and a page has no maps.
+	case reflect.String:
+		if v.Len() > maxText {
+			v.SetString(untrusted.Shorten(v.String(), maxText))
+		}
+	case reflect.Struct:
+		for _, field := range v.Fields() {
+			shorten(field)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			shorten(v.Index(i))
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			shorten(v.Elem())
+		}
+	}
+}
 
 // moment is a point in time as the page shows it.
 type moment struct {

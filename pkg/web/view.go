@@ -17,6 +17,8 @@ const (
 	maxAddresses = 50
 	maxFindings  = 200
 	maxObjects   = 400  // rows on the page of the whole federation
+	maxOwn       = 1000 // rows of each list on a cluster's own page
+	maxClusters  = 1000 // rows on the page of the whole federation
 	maxRevisions = 10   // links to earlier ones
 	maxNamed     = 20   // clusters named at an address
 	maxText      = 2000 // runes of one message
@@ -69,6 +71,7 @@ type reportPage struct {
 	Workloads    []workloadRow
 	WorkloadsCut int
 	Clusters     []clusterRow
+	ClustersCut  int
 	Objects      []objectGroup
 	ObjectsCut   int // clusters whose objects are left out
 	Revisions    []link
@@ -85,7 +88,9 @@ type clusterPage struct {
 	Probes      string // how many failed; empty where none did
 	Places      string // regions and zones of the nodes
 	Objects     []objectGroup
+	ObjectsCut  int
 	Shares      []shareRow
+	SharesCut   int
 	Traffic     []trafficRow
 	TrafficCut  int // load balancers that are left out
 	Endpoints   []endpointsRow
@@ -93,7 +98,9 @@ type clusterPage struct {
 	Ingresses   []ingressRow
 	MoreRouted  int // Ingresses whose rules are left out
 	Annotations []annotationGroup
+	Unquoted    int // annotations that are left out
 	Changes     []changeRow
+	ChangesCut  int
 	Overview    string // path of the page it belongs to
 }
 
@@ -153,55 +160,51 @@ func (v view) reportPage(f frame, revisions []federation.Revision) reportPage {
 	p.Ports, p.PortsCut = v.ports()
 	p.Workloads, p.WorkloadsCut = v.workloads()
 	addresses := v.addressesByCluster()
-	for _, c := range r.Clusters {
+	clusters, left := oddFirst(r.Clusters, maxClusters, oddCluster)
+	p.ClustersCut = left
+	for _, c := range clusters {
 		p.Clusters = append(p.Clusters, v.clusterRow(c, addresses[c.Name]))
 	}
 	p.Objects, p.ObjectsCut = v.objectGroups(r.Clusters)
 	return p
 }
 
-// clusterPage gives false when the report has no such cluster.
-func (v view) clusterPage(f frame, name string) (clusterPage, bool) {
-	for _, c := range v.report.Clusters {
-		if c.Name != name {
-			continue
+func (v view) clusterPage(f frame, c status.Cluster) clusterPage {
+	f.Title = fmt.Sprintf("%s: %s, %s", c.Name, v.report.Federation, v.report.Revision)
+	var own []federation.Finding
+	for _, finding := range v.report.Findings {
+		if finding.Cluster == c.Name {
+			own = append(own, finding)
 		}
-		f.Title = fmt.Sprintf("%s: %s, %s", c.Name, v.report.Federation, v.report.Revision)
-		var own []federation.Finding
-		for _, finding := range v.report.Findings {
-			if finding.Cluster == name {
-				own = append(own, finding)
-			}
-		}
-		row := v.clusterRow(c, v.addressesByCluster()[name])
-		p := clusterPage{
-			frame:       f,
-			Summary:     v.summary(),
-			Cluster:     row,
-			Tone:        row.State.Tone,
-			Probes:      probeWords(c.Probes),
-			Places:      placeWords(c),
-			Shares:      v.shares(c),
-			Annotations: annotationGroups(c.Objects),
-			Changes:     changeRows(c.Changes),
-			Overview:    v.root,
-		}
-		if v.revision != "" {
-			p.Overview = v.root + "revisions/" + url.PathEscape(v.revision)
-		}
-		if c.State == federation.ClusterReady && row.Health.Tone != "" {
-			p.Tone = row.Health.Tone
-		}
-		p.Findings, p.FindingsCut = v.findings(own)
-		p.Traffic, p.TrafficCut = v.traffic(c.Name)
-		p.Endpoints, p.MoreBehind = endpointsRows(c)
-		p.Ingresses, p.MoreRouted = ingressRows(c)
-		if len(c.Objects) > 0 {
-			p.Objects = []objectGroup{v.objectGroup(c)}
-		}
-		return p, true
 	}
-	return clusterPage{}, false
+	row := v.clusterRow(c, v.addressesByCluster()[c.Name])
+	p := clusterPage{
+		frame:    f,
+		Summary:  v.summary(),
+		Cluster:  row,
+		Tone:     row.State.Tone,
+		Probes:   probeWords(c.Probes),
+		Places:   placeWords(c),
+		Overview: v.root,
+	}
+	if v.revision != "" {
+		p.Overview = v.root + "revisions/" + url.PathEscape(v.revision)
+	}
+	if c.State == federation.ClusterReady && row.Health.Tone != "" {
+		p.Tone = row.Health.Tone
+	}
+	p.Findings, p.FindingsCut = v.findings(own)
+	p.Shares, p.SharesCut = v.shares(c)
+	p.Annotations, p.Unquoted = annotationGroups(c.Objects)
+	p.Changes, p.ChangesCut = changeRows(c.Changes)
+	p.Traffic, p.TrafficCut = v.traffic(c.Name)
+	p.Endpoints, p.MoreBehind = endpointsRows(c)
+	p.Ingresses, p.MoreRouted = ingressRows(c)
+	if len(c.Objects) > 0 {
+		c.Objects, p.ObjectsCut = oddFirst(c.Objects, maxOwn, oddObject)
+		p.Objects = []objectGroup{v.objectGroup(c)}
+	}
+	return p
 }
 
 func (v view) summary() summary {
@@ -312,7 +315,7 @@ func (v view) findings(all []federation.Finding) ([]findingRow, int) {
 			row.Object = f.Object.String()
 		}
 		if f.File != "" && f.Line > 0 {
-			row.File = fmt.Sprintf("%s:%d", f.File, f.Line)
+			row.File = fmt.Sprintf("%s:%d", row.File, f.Line)
 		}
 		rows = append(rows, row)
 	}
@@ -361,6 +364,10 @@ func placeWords(c status.Cluster) string {
 		words = append(words, plural(len(c.Zones), "zone ", "zones ")+named(c.Zones))
 	}
 	return untrusted.Shorten(strings.Join(words, ", "), maxText)
+}
+
+func oddCluster(c status.Cluster) bool {
+	return c.State != federation.ClusterReady || c.Health != federation.Healthy
 }
 
 // named lists names, and counts those that are too many.

@@ -1,14 +1,15 @@
 package web
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -42,17 +43,19 @@ type Options struct {
 	WebhookSecret func() ([]byte, error)
 	// Gatherer gives what /metrics shows.
 	Gatherer prometheus.Gatherer
-	Log      *zap.Logger
-	Version  string // of fedsync, for the foot of the page
+	// Metrics counts what is kept for readers; nil for nobody.
+	Metrics *Metrics
+	Log     *zap.Logger
+	Version string // of fedsync, for the foot of the page
 }
 
-// server answers requests. It keeps nothing between two of them but an
-// encoding that would come out the same again.
+// server answers requests. It keeps nothing between two of them but what would come
+// out the same again.
 type server struct {
-	opts    Options
-	log     *zap.Logger
-	pages   *pages
-	encoded atomic.Pointer[encoding]
+	opts  Options
+	log   *zap.Logger
+	pages *pages
+	press *press
 	// deliveries has room for the webhook bodies that may be read at a time.
 	deliveries chan struct{}
 }
@@ -71,7 +74,7 @@ type server struct {
 // A SHA may be abbreviated to seven characters or more.
 func New(o Options) http.Handler {
 	s := &server{opts: o.withDefaults(), pages: newPages(), deliveries: make(chan struct{}, maxDeliveries)}
-	s.log = s.opts.Log
+	s.log, s.press = s.opts.Log, newPress(s.opts.Metrics)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.serveOverview)
@@ -83,7 +86,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /api/", s.serveNoSuchAPI)
 	mux.HandleFunc("GET /healthz", s.serveHealthz)
 	mux.HandleFunc("GET /readyz", s.serveReadyz)
-	mux.Handle("GET /metrics", s.metrics())
+	mux.HandleFunc("GET /metrics", s.serveMetrics)
 	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
 	// Without a method, these two answer the wrong ones themselves.
 	mux.HandleFunc("/webhook/gitea", s.serveGiteaWebhook)
@@ -116,6 +119,7 @@ func (o Options) withDefaults() Options {
 	if o.Gatherer == nil {
 		o.Gatherer = prometheus.NewRegistry()
 	}
+	o.Metrics = o.Metrics.orUnread()
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -141,12 +145,25 @@ func (s *server) serveReadyz(w http.ResponseWriter, _ *http.Request) {
 	writeText(w, http.StatusOK, "ok")
 }
 
-func (s *server) metrics() http.Handler {
-	return promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{
-		ErrorLog:            zap.NewStdLog(s.log),
-		MaxRequestsInFlight: 8, // a scrape is seldom, and a crowd of them no scrape
-		Timeout:             10 * time.Second,
-	})
+// metricsKey is the metrics in one of the formats that there are.
+type metricsKey struct{ format expfmt.Format }
+
+func (s *server) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultAcceptedFormats()...)
+	s.print(w, r, string(format), order{key: metricsKey{format}, make: func() ([]byte, error) {
+		families, err := s.opts.Gatherer.Gather()
+		if err != nil {
+			return nil, fmt.Errorf("gather the metrics: %w", err)
+		}
+		var b bytes.Buffer
+		encoder := expfmt.NewEncoder(&b, format)
+		for _, family := range families {
+			if err := encoder.Encode(family); err != nil {
+				return nil, fmt.Errorf("encode the metrics: %w", err)
+			}
+		}
+		return b.Bytes(), nil
+	}})
 }
 
 // contentSecurityPolicy lets a page load our style sheet and icons and nothing

@@ -3,8 +3,10 @@ package web
 import (
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -22,7 +24,15 @@ var (
 	errHung       = errors.New("the loop has not turned for 1m5s")
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(servesEnv) != "" {
+		if err := serveStrangers(); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	newestSHA  = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"

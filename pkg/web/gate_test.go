@@ -1,0 +1,191 @@
+package web
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// street is a listener at which clients of any address call.
+type street struct {
+	pipes
+
+	next net.Addr
+}
+
+// caller is the server's end of a pipe, which knows where it leads.
+type caller struct {
+	net.Conn
+
+	from   net.Addr
+	closed bool
+}
+
+func (c *caller) RemoteAddr() net.Addr { return c.from }
+func (c *caller) Close() error         { c.closed = true; return c.Conn.Close() }
+
+func (s *street) Accept() (net.Conn, error) {
+	_, server := net.Pipe()
+	return &caller{Conn: server, from: s.next}, nil
+}
+
+// doors is a gate, and those who came in.
+type doors struct {
+	*gate
+
+	t      *testing.T
+	street *street
+}
+
+func newDoors(t *testing.T, limits Limits) *doors {
+	s := &street{}
+	return &doors{newGate(s, limits, (*Metrics)(nil).orUnread()), t, s}
+}
+
+func (d *doors) call(from string) *visitor {
+	d.t.Helper()
+	d.street.next = net.TCPAddrFromAddrPort(netip.MustParseAddrPort(from))
+	conn, err := d.Accept()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	v := conn.(*visitor)
+	v.hear()
+	return v
+}
+
+func shut(v *visitor) bool { return v.Conn.(*caller).closed }
+
+func value(t *testing.T, c prometheus.Metric) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+}
+
+func TestAnAddressTakesNothingFromOthers(t *testing.T) {
+	d := newDoors(t, Limits{Connections: 100, ConnectionsPerAddress: 3})
+	honest := d.call("192.0.2.1:1000")
+	var strangers []*visitor
+	for i := range 20 {
+		strangers = append(strangers, d.call(fmt.Sprintf("192.0.2.2:%d", 2000+i)))
+	}
+	if shut(honest) {
+		t.Error("who came first was closed for a crowd from another address")
+	}
+	for i, s := range strangers {
+		if want := i < 17; shut(s) != want {
+			t.Errorf("stranger %d of 20 is closed: %t, want the newest three open", i, shut(s))
+		}
+	}
+	if open, shed := value(t, d.metrics.connections), value(t, d.metrics.shed.WithLabelValues(shedAddress)); open != 4 || shed != 17 {
+		t.Errorf("%g are open and %g were closed, want 4 and 17", open, shed)
+	}
+}
+
+func TestAnAddressOfIPv6IsItsNetwork(t *testing.T) {
+	d := newDoors(t, Limits{ConnectionsPerAddress: 1})
+	for _, c := range []struct {
+		first, second string
+		closes        bool
+	}{
+		{"[2001:db8:1:1::1]:1", "[2001:db8:1:1:2::2]:1", true},
+		{"[2001:db8:1:2::1]:1", "[2001:db8:1:3::1]:1", false},
+		{"[::ffff:192.0.2.1]:1", "192.0.2.1:1", true},
+		{"[::ffff:192.0.2.2]:1", "[::ffff:192.0.2.3]:1", false},
+		{"[fe80::1%eth0]:1", "[fe80::2%eth0]:1", true},
+	} {
+		first := d.call(c.first)
+		d.call(c.second)
+		if shut(first) != c.closes {
+			t.Errorf("%s is closed for %s: %t, want %t", c.first, c.second, shut(first), c.closes)
+		}
+	}
+}
+
+func TestTheLongestQuietGoesFirst(t *testing.T) {
+	d := newDoors(t, Limits{Connections: 3})
+	a, b, c := d.call("192.0.2.1:1"), d.call("192.0.2.2:1"), d.call("192.0.2.3:1")
+	d.follow(a, http.StateActive)
+	d.follow(b, http.StateActive)
+	d.follow(a, http.StateIdle)
+	for i, want := range [][3]bool{{false, false, true}, {false, true, true}, {true, true, true}} {
+		d.call(fmt.Sprintf("192.0.2.%d:1", 10+i))
+		if got := [3]bool{shut(a), shut(b), shut(c)}; got != want {
+			t.Errorf("after %d more, closed are %v, want %v", i+1, got, want)
+		}
+	}
+}
+
+// Whatever clients do in whatever order, the limits hold and nothing is left of those
+// who have gone.
+func TestTheGateCountsWhoeverIsInside(t *testing.T) {
+	limits := Limits{Connections: 20, ConnectionsPerAddress: 5}
+	d := newDoors(t, limits)
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	var inside []*visitor // whose goroutine has not ended
+	for range 5000 {
+		if len(inside) < endings*limits.Connections && random.IntN(2) == 0 {
+			inside = append(inside, d.call(fmt.Sprintf("192.0.2.%d:1", random.IntN(8))))
+		} else if len(inside) > 0 {
+			i := random.IntN(len(inside))
+			state := []http.ConnState{http.StateActive, http.StateIdle, http.StateClosed}[random.IntN(3)]
+			d.follow(inside[i], state)
+			if state == http.StateClosed {
+				inside = append(inside[:i], inside[i+1:]...)
+			}
+		}
+		open, from := 0, map[netip.Prefix]int{}
+		for _, v := range inside {
+			if !shut(v) {
+				open++
+				from[v.address]++
+			}
+		}
+		if open > limits.Connections || open != d.quiet.Len() || len(from) != len(d.from) || len(d.room) != len(inside) {
+			t.Fatalf("seed %d: %d open, the gate counts %d; %v, it counts %v", seed, open, d.quiet.Len(), from, d.from)
+		}
+		for address, n := range from {
+			if n > limits.ConnectionsPerAddress || n != d.from[address] {
+				t.Fatalf("seed %d: %d open from %s, the gate counts %d", seed, n, address, d.from[address])
+			}
+		}
+	}
+}
+
+func TestTheGateLetsNobodyInWhileTooManyHaveNotEnded(t *testing.T) {
+	d := newDoors(t, Limits{Connections: 1})
+	var all []*visitor
+	for i := range endings {
+		all = append(all, d.call(fmt.Sprintf("192.0.2.%d:1", i)))
+	}
+	let := make(chan error, 1) // one result, which is read at the end
+	go func() { _, err := d.Accept(); let <- err }()
+	select {
+	case err := <-let:
+		t.Fatalf("another was let in, %v", err)
+	default:
+	}
+	d.follow(all[0], http.StateClosed)
+	if err := <-let; err != nil {
+		t.Errorf("after one has ended: %v", err)
+	}
+	// A server that ends does not wait for them.
+	go func() { _, err := d.Accept(); let <- err }()
+	d.street.closed = make(chan struct{})
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-let; err == nil {
+		t.Error("a gate that is closed lets in")
+	}
+}
