@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -214,7 +215,7 @@ func (s *summary) portWaits() {
 		}
 		s.waits = append(s.waits, wait{
 			finding: f, early: true,
-			words: fmt.Sprintf("%s waits for the ports of %s", d.Service, strings.Join(d.Waits, ", ")),
+			words: fmt.Sprintf("%s waits for the ports of %s", d.Service, limit.List(d.Waits, ", ")),
 		})
 	}
 }

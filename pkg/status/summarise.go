@@ -70,6 +70,7 @@ type summary struct {
 	overflow map[string]map[federation.ObjectRef]int64 // by cluster
 	contexts map[string]string                         // by cluster; nil until asked for
 	plans    map[string]int                            // where a cluster's plan is; nil until asked for
+	places   map[string]int                            // where a cluster is in the report; nil until asked for
 }
 
 func newSummary(in Input) *summary {

@@ -71,8 +71,12 @@ func (s *summary) failureWords(failed []federation.Finding) string {
 		object      federation.ObjectRef
 		file        string
 	}
+	type failing struct {
+		reason
+		cluster string
+	}
 	clusters := map[string]bool{}
-	reasons := map[reason][]string{}
+	reasons, known := map[reason][]string{}, map[failing]bool{}
 	more := -1 // besides the first
 	for _, f := range failed {
 		if s.members[f.Cluster] {
@@ -82,7 +86,8 @@ func (s *summary) failureWords(failed []federation.Finding) string {
 		if len(reasons[r]) == 0 {
 			more += f.Stands()
 		}
-		if !slices.Contains(reasons[r], f.Cluster) {
+		if at := (failing{r, f.Cluster}); !known[at] {
+			known[at] = true
 			reasons[r] = append(reasons[r], f.Cluster)
 		}
 	}
@@ -104,14 +109,29 @@ func (s *summary) failureWords(failed []federation.Finding) string {
 // reason says a finding in one line. A cluster that is away is said as pending
 // descriptions say it.
 func (s *summary) reason(f federation.Finding) string {
-	for _, c := range s.report.Clusters {
-		if c.Name == f.Cluster && f.Object == (federation.ObjectRef{}) && c.State != federation.ClusterReady {
+	if f.Cluster != "" && f.Object == (federation.ObjectRef{}) {
+		if c, shown := s.shown(f.Cluster); shown && c.State != federation.ClusterReady {
 			if w := s.absent(c); w.finding.ID == f.ID {
 				return w.words
 			}
 		}
 	}
 	return strings.TrimSpace(place(f) + " " + untrusted.Line(f.Message))
+}
+
+// shown returns a cluster of the report.
+func (s *summary) shown(name string) (Cluster, bool) {
+	if s.places == nil {
+		s.places = make(map[string]int, len(s.report.Clusters))
+		for i, c := range slices.Backward(s.report.Clusters) {
+			s.places[c.Name] = i
+		}
+	}
+	i, found := s.places[name]
+	if !found {
+		return Cluster{}, false
+	}
+	return s.report.Clusters[i], true
 }
 
 // place says where a finding is: cluster, object, or file.
@@ -229,25 +249,26 @@ func (s *summary) outcomes() {
 	for _, f := range failures(s.noted.findings, s.members) {
 		failed[f.Cluster] = append(failed[f.Cluster], f)
 	}
+	waits := map[string][]wait{}
+	for _, w := range s.waits {
+		waits[w.finding.Cluster] = append(waits[w.finding.Cluster], w)
+	}
 	for i := range s.report.Clusters {
 		c := &s.report.Clusters[i]
 		if !s.members[c.Name] {
 			continue
 		}
-		c.Outcome, c.Reason = s.outcome(*c, failed[c.Name])
+		c.Outcome, c.Reason = s.outcome(*c, failed[c.Name], waits[c.Name])
 	}
 }
 
-func (s *summary) outcome(c Cluster, failed []federation.Finding) (State, string) {
+func (s *summary) outcome(c Cluster, failed []federation.Finding, waits []wait) (State, string) {
 	if len(failed) > 0 {
 		reason := strings.TrimPrefix(s.reason(failed[0]), c.Name+" ")
 		return Failure, withMore(reason, len(failed)-1, wordsLimit)
 	}
 	pending, words := !c.Current, []string{}
-	for _, w := range s.waits {
-		if w.finding.Cluster != c.Name {
-			continue
-		}
+	for _, w := range waits {
 		pending = true
 		if w.words != "" {
 			words = append(words, strings.TrimPrefix(w.words, c.Name+" "))
