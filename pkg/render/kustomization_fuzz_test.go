@@ -23,6 +23,8 @@ func FuzzKustomizationsReachNothing(f *testing.F) {
 		{"resources: [http://127.0.0.1:1/x]\nbases: [\"git@127.0.0.1:a/b\"]\n", ""},
 		{"resources: [a.yaml]\npatches: [{path: other.yaml, target: {kind: ConfigMap}}]\n", "- {op: add, path: /data/x, value: y}\n"},
 		{"generators: [base, other.yaml]\n", "apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: x}\nfiles: [\"k=http://127.0.0.1:1/\"]\n"},
+		{"generators: [plugins]\n", "- {op: replace, path: /files/0, value: \"k=http://127.0.0.1:1/\"}\n"},
+		{"transformers: [plugins]\nresources: [a.yaml]\n", "- {op: add, path: /metadata/annotations, value: {config.kubernetes.io/function: \"exec: {path: ./x}\"}}\n"},
 		{"resources: [a.yaml]\nreplacements: [{path: other.yaml}]\n", "source: {kind: ConfigMap, fieldPath: data}\ntargets: [{select: {kind: ConfigMap}, fieldPaths: [data.k], options: {create: true}}]\n"},
 		{"configMapGenerator: [{name: x, files: [../../../etc/passwd], envs: [other.yaml], literals: [a=b]}]\n", "a=b\n"},
 		{"helmCharts: [{name: x}]\nopenapi: {path: other.yaml}\ncrds: [other.yaml]\nconfigurations: [other.yaml]\n", "{}"},
@@ -33,8 +35,8 @@ func FuzzKustomizationsReachNothing(f *testing.F) {
 	dialed, ran := forbid(f)
 	federated := &federation.Federation{Clusters: []federation.Cluster{{Name: "c"}}, Apps: []federation.App{{Name: "a", Path: "apps/a"}}}
 	f.Fuzz(func(t *testing.T, kustomization, other []byte) {
-		if len(kustomization)+len(other) > 4000 {
-			return // what is long is for other tests
+		if len(kustomization)+len(other) > 1500 {
+			return // what is long may take what only a process of its own can be kept from
 		}
 		files := &watchedFS{FS: fuzzedApp(kustomization, other)}
 		r := New(Options{})

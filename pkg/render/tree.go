@@ -19,8 +19,9 @@ type tree []*kustomization
 // grow reads the tree of a folder, within the limits.
 func (p *pass) grow(dir string) (tree, error) {
 	var (
-		t    tree
-		errs []error
+		t       tree
+		errs    []error
+		plugins []pluginFolder // those that others use come first
 	)
 	total := 0
 	var visit func(dir string, r role, above []reference)
@@ -45,6 +46,9 @@ func (p *pass) grow(dir string) (tree, error) {
 				blame.Reason = fmt.Sprintf("the build has more than %d objects", p.limits.Objects)
 			default:
 				visit(child.dir, child.role, next)
+				if child.configures() {
+					plugins = append(plugins, pluginFolder{k, child})
+				}
 				continue
 			}
 			errs = append(errs, blame)
@@ -59,6 +63,9 @@ func (p *pass) grow(dir string) (tree, error) {
 			File: t.copier(), Reason: fmt.Sprintf("the copy operations of the build's JSON patches may make more than %d MiB of its objects", maxGrowth>>20),
 			Remedy: "add the values instead of copying them, or patch fewer objects",
 		})
+	}
+	if len(errs) == 0 {
+		errs = p.judgeBuilt(plugins)
 	}
 	if len(errs) > 0 {
 		return nil, joined(slices.CompactFunc(errs, func(a, b error) bool { return a.Error() == b.Error() }))
