@@ -24,9 +24,9 @@ func changes() map[string]func(plugin, string) map[string]string {
 // builtRemotes put addresses into plugins while these are built.
 func builtRemotes() []Case {
 	var all []Case
-	for _, p := range plugins() {
+	for i, p := range plugins() {
 		all = append(all, Case{
-			Name: "built/" + p.name(),
+			Name: "built/" + p.name(), Short: i == 0 || i == 4,
 			Want: Want{Refused: `apps/a0/`, All: true},
 			Build: func(r *Repository, w World) {
 				var ways []builtPlugin

@@ -29,7 +29,7 @@ func fanOuts() []Case {
 			"all.yaml": configMaps(1500, "v"), "big.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: big, annotations: {a: " + big + "}}\n",
 			"kustomization.yaml": "resources: [all.yaml, big.yaml]\nreplacements:\n- source: {kind: Service, fieldPath: metadata.annotations.a}\n  targets: [{select: {kind: ConfigMap}, fieldPaths: [data.k]}]\n",
 		}),
-		growing(), replacementsTimesTargets(), variables(), overlaysOfOneBase(), imagesTimesContainers(), longIndex(), generatedNames(),
+		short(growing()), replacementsTimesTargets(), variables(), overlaysOfOneBase(), imagesTimesContainers(), longIndex(), generatedNames(),
 	}
 }
 

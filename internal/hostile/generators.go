@@ -10,7 +10,7 @@ const fileSize = 4<<20 - 64 // a little less than what one file may have
 // generators read one large content under many names, or make many objects.
 func generators() []Case {
 	return []Case{
-		generatedFiles(), generatedFilesOf("secret", 1000), resourcesOf4MiB(), appsOf60MiB(),
+		generatedFiles(), short(generatedFilesOf("secret", 1000)), resourcesOf4MiB(), appsOf60MiB(),
 		simple("generator/literals", Want{Refused: `apps/a.*\d`, All: true}, map[string]string{
 			"kustomization.yaml": "configMapGenerator:\n- name: innocent\n  literals:\n" + repeated(150_000, func(i int) string { return fmt.Sprintf("  - k%d=v\n", i) }),
 		}),

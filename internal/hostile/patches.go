@@ -20,7 +20,7 @@ func patchBombs() []Case {
 			})
 		}
 	}
-	return append(all, copiesOverPatches(), copiesOverFolders(), manyPatches())
+	return append(all, short(copiesOverPatches()), copiesOverFolders(), manyPatches())
 }
 
 func patchPlaces() []place {

@@ -25,7 +25,7 @@ type family struct {
 
 // usage is what one process took so far.
 type usage struct {
-	memory    int64 // the most it had, in bytes
+	memory    int64 // the most it had of its own, in bytes
 	processor time.Duration
 }
 
@@ -33,24 +33,28 @@ func newFamily(pid int) *family {
 	return &family{members: map[int]usage{pid: {}}, strangers: map[int]bool{}}
 }
 
-// measure returns what the members took, added up. Who ended counts with what it
-// had, so the memory is an upper bound of what they had at once. (The kernel's own
-// account for a parent begins with the memory of whoever started the process, which
-// is a test here.)
+// measure returns what the members took, added up. The memory is that of those who
+// live, each with the most it had, so it is an upper bound of what they have at once.
+// Pages of files, which is the program itself, are the same for all and count once.
+// (The kernel's own account for a parent is of no use here: it begins with the memory
+// of whoever started the process, which is a test.)
 func (f *family) measure() (memory int64, processor time.Duration) {
 	f.find()
+	var files int64
 	for pid, u := range f.members {
-		if now := peak(pid); now > 0 {
-			u.memory = now
-		}
 		if now := processorTime(pid); now > 0 {
 			u.processor = now
 		}
+		own, ofFiles := memoryOf(pid)
+		u.memory = max(u.memory, own)
 		f.members[pid] = u
-		memory += u.memory
 		processor += u.processor
+		if own > 0 {
+			memory += u.memory
+			files = max(files, ofFiles)
+		}
 	}
-	return memory, processor
+	return memory + files, processor
 }
 
 // find adds the processes whose parent is a member.
@@ -102,19 +106,26 @@ func stat(pid, place int) int64 {
 	return n
 }
 
-// peak returns the most memory a process had, in bytes; 0 where it is gone.
-func peak(pid int) int64 {
+// memoryOf returns the most memory that a process had of its own, and what it has of
+// files, in bytes; 0 where it is gone.
+func memoryOf(pid int) (own, files int64) {
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
+	files = kibibytes(status, "RssFile")
+	return max(kibibytes(status, "VmHWM")-files, 0), files
+}
+
+// kibibytes reads a line of proc_pid_status(5), and returns bytes.
+func kibibytes(status []byte, name string) int64 {
+	_, rest, _ := bytes.Cut(status, []byte("\n"+name+":"))
 	fields := bytes.Fields(rest)
 	if len(fields) == 0 {
 		return 0
 	}
-	kib, _ := strconv.ParseInt(string(fields[0]), 10, 64)
-	return kib << 10
+	n, _ := strconv.ParseInt(string(fields[0]), 10, 64)
+	return n << 10
 }
 
 // living returns how many members there are still.

@@ -19,7 +19,7 @@ func selectors() []Case {
 	const selector = "federation.alpha.kubernetes.io/cluster-selector: "
 	const preferences = "federation.kubernetes.io/replica-set-preferences: "
 	return []Case{
-		annotated("requirements", selector+requirements(50_000, `{"key":"k%d","operator":"exists"}`)),
+		short(annotated("requirements", selector+requirements(50_000, `{"key":"k%d","operator":"exists"}`))),
 		annotated("values", selector+`'[{"key":"k","operator":"in","values":[`+strings.TrimSuffix(repeated(150_000, func(i int) string { return fmt.Sprintf(`"v%d",`, i) }), ",")+`]}]'`),
 		annotated("nested", selector+"'"+strings.Repeat("[", 500_000)+"'"),
 		harmless(annotated("equal-keys", selector+`'[{`+strings.Repeat(`"key":"k",`, 200_000)+`"operator":"exists"}]'`)),

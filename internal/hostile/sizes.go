@@ -9,7 +9,7 @@ import (
 func sizes() []Case {
 	refused := Want{Refused: `apps/a.*\d`}
 	return []Case{
-		prefixed(9900),
+		short(prefixed(9900)),
 		simple("size/3000-built", Want{}, map[string]string{"all.yaml": configMaps(3000, "v"), "kustomization.yaml": "resources: [all.yaml]\n"}),
 		simple("size/9900-plain", Want{}, map[string]string{"all.yaml": configMaps(9900, "v")}),
 		simple("size/11000-plain", refused, map[string]string{"all.yaml": configMaps(11_000, "v")}),
