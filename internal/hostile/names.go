@@ -128,7 +128,7 @@ func statusContexts() Case {
 // oddKustomizations have odd text in each field that is text.
 func oddKustomizations() Case {
 	return Case{
-		Name: "name/kustomization", Short: true, Want: Want{Refused: `apps/a`},
+		Name: "name/kustomization", Want: Want{Refused: `apps/a`},
 		Build: func(r *Repository, _ World) {
 			var apps []string
 			for i, n := range odd() {
