@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -56,9 +57,15 @@ type server struct {
 	log   *zap.Logger
 	pages *pages
 	press *press
+	// refused is log for what strangers can have written: some lines a minute, and no
+	// more, or a crowd of them would fill the disk.
+	refused *zap.Logger
 	// deliveries has room for the webhook bodies that may be read at a time.
 	deliveries chan struct{}
 }
+
+// refusalsLogged is how many refusals the log has of one minute.
+const refusalsLogged = 10
 
 // New gives the handler for all that is served:
 //
@@ -75,6 +82,9 @@ type server struct {
 func New(o Options) http.Handler {
 	s := &server{opts: o.withDefaults(), pages: newPages(), deliveries: make(chan struct{}, maxDeliveries)}
 	s.log, s.press = s.opts.Log, newPress(s.opts.Metrics)
+	s.refused = s.log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Minute, refusalsLogged, 0)
+	}))
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.serveOverview)

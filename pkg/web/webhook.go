@@ -86,11 +86,7 @@ func (s *server) serveGiteaWebhook(w http.ResponseWriter, r *http.Request) {
 // refuseDelivery closes the connection, so that the server does not read what is
 // left of the body.
 func (s *server) refuseDelivery(w http.ResponseWriter, r *http.Request, code int, why string) {
-	level := zap.WarnLevel
-	if code == http.StatusServiceUnavailable {
-		level = zap.DebugLevel // a crowd would fill the log
-	}
-	s.log.Log(level, "webhook delivery refused", zap.String("remote", r.RemoteAddr), zap.Int("status", code),
+	s.refused.Log(zap.WarnLevel, "webhook delivery refused", zap.String("remote", r.RemoteAddr), zap.Int("status", code),
 		zap.Bool("signature", r.Header.Get("X-Gitea-Signature") != ""))
 	w.Header().Set("Connection", "close")
 	writeText(w, code, why)

@@ -15,6 +15,22 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
+func TestACrowdDoesNotFillTheLog(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	h := New(Options{
+		WebhookSecret: func() ([]byte, error) { return []byte("a secret that nobody knows"), nil },
+		Log:           zap.New(core),
+	})
+	for range 1000 {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhook/gitea", strings.NewReader("{}"))
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	// The minute may end in between.
+	if n := logs.FilterMessage("webhook delivery refused").Len(); n < refusalsLogged || n > 2*refusalsLogged {
+		t.Errorf("1000 refusals are %d lines in the log, want %d a minute", n, refusalsLogged)
+	}
+}
+
 func TestWebhook(t *testing.T) {
 	secret := []byte("a secret that nobody knows")
 	sign := func(body string, secret []byte) string {
