@@ -17,7 +17,7 @@ type dimension struct {
 }
 
 // dimensions are all rows. A package has a file of its own for its rows.
-var dimensions = slices.Concat(fileRows, federationRows, scheduleRows, statusRows)
+var dimensions = slices.Concat(fileRows, federationRows, scheduleRows, diagnoseRows, statusRows)
 
 // factor is by how much an input grows. What is quadratic grows by its square.
 const factor = 4
@@ -88,7 +88,7 @@ type ratio struct{ bytes, time float64 }
 // growth compares two costs. What takes less than these is lost among what
 // everything costs, and counts as them.
 func growth(c []cost) ratio {
-	const leastBytes, leastTime = 64 << 10, 2 * time.Millisecond
+	const leastBytes, leastTime = 64 << 10, 4 * time.Millisecond
 	return ratio{
 		bytes: float64(c[1].bytes) / float64(max(c[0].bytes, leastBytes)),
 		time:  float64(c[1].time) / float64(max(c[0].time, leastTime)),

@@ -31,21 +31,26 @@ func (x *diagnosis) balancers() {
 // servedByGoogle reports whether Google's controller takes care of the live Ingress.
 // What it left on one that has another class by now says nothing.
 func (m *member) servedByGoogle(ref federation.ObjectRef) bool {
-	for _, i := range m.facts.Ingresses {
-		if i.Namespace == ref.Namespace && i.Name == ref.Name {
-			return (i.Google || i.URLMap != "") && (i.ClassName == "" || isGoogles(i.ClassName))
+	if m.googles == nil {
+		m.googles = make(map[federation.ObjectRef]bool, len(m.facts.Ingresses))
+		for _, i := range slices.Backward(m.facts.Ingresses) {
+			its := federation.ObjectRef{Namespace: i.Namespace, Name: i.Name}
+			m.googles[its] = (i.Google || i.URLMap != "") && (i.ClassName == "" || isGoogles(i.ClassName))
 		}
 	}
-	return false
+	return m.googles[federation.ObjectRef{Namespace: ref.Namespace, Name: ref.Name}]
 }
 
 // balancer gives what is known of the load balancer of an Ingress.
 func (x *diagnosis) balancer(ref federation.ObjectRef) (federation.Balancer, bool) {
-	i := slices.IndexFunc(x.Facts.Balancers, func(b federation.Balancer) bool { return b.Ingress == ref })
-	if i < 0 {
-		return federation.Balancer{}, false
+	if x.behind == nil {
+		x.behind = make(map[federation.ObjectRef]federation.Balancer, len(x.Facts.Balancers))
+		for _, b := range slices.Backward(x.Facts.Balancers) {
+			x.behind[b.Ingress] = b
+		}
 	}
-	return x.Facts.Balancers[i], true
+	b, known := x.behind[ref]
+	return b, known
 }
 
 // stillGoogles says that Google's controller serves an Ingress in a cluster beside

@@ -106,7 +106,9 @@ type diagnosis struct {
 	Input
 	before   Diagnoser // as the last diagnosis left it
 	standing map[string]standing
-	members  []*member // that count, in the order of fedsync.yaml
+	members  []*member                                    // that count, in the order of fedsync.yaml
+	byName   map[string]*member                           // of them; nil until asked for
+	behind   map[federation.ObjectRef]federation.Balancer // by Ingress; nil until asked for
 	ports    map[federation.ObjectRef][]federation.PortDecision
 	replicas map[federation.ObjectRef]federation.ReplicasDecision
 	found    []found

@@ -24,7 +24,8 @@ type member struct {
 	byRef     map[federation.ObjectRef]*planned // the same; made when it is first asked for
 	ingresses []*planned
 	services  map[federation.ObjectRef]*planned
-	pods      map[string][]*planned // what makes pods, by namespace
+	googles   map[federation.ObjectRef]bool // Ingresses that Google serves; made when it is first asked for
+	pods      map[string][]*planned         // what makes pods, by namespace
 	// partial says that the plan does not hold all that Git says: an app could not
 	// be rendered, or something is withheld.
 	partial  bool

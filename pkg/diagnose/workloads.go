@@ -113,10 +113,11 @@ func (x *diagnosis) waiting(d federation.ReplicasDecision) {
 }
 
 func (x *diagnosis) member(name string) *member {
-	for _, m := range x.members {
-		if m.name == name {
-			return m
+	if x.byName == nil {
+		x.byName = make(map[string]*member, len(x.members))
+		for _, m := range x.members {
+			x.byName[m.name] = m
 		}
 	}
-	return nil
+	return x.byName[name]
 }

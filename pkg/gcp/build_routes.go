@@ -24,6 +24,7 @@ type hostRoutes struct {
 	host   string
 	normal string // of all other paths; empty for the default of the Ingress
 	paths  []pathRoute
+	known  map[pathRoute]bool // paths without their ports; an Ingress may have thousands
 }
 
 type pathRoute struct {
@@ -58,7 +59,7 @@ func (b *builder) readRoutes(f *front) {
 		host := cmp.Or(strings.ToLower(rule.Host), "*")
 		h := byHost[host]
 		if h == nil {
-			h = &hostRoutes{host: host}
+			h = &hostRoutes{host: host, known: map[pathRoute]bool{}}
 			byHost[host] = h
 		}
 		if rule.HTTP == nil {
@@ -87,8 +88,8 @@ func (b *builder) readPath(f *front, h *hostRoutes, p networkingv1.HTTPIngressPa
 		h.normal = cmp.Or(h.normal, port)
 		return
 	}
-	same := func(o pathRoute) bool { return o.path == path && o.prefix == prefix }
-	if !slices.ContainsFunc(h.paths, same) {
+	if key := (pathRoute{path: path, prefix: prefix}); !h.known[key] {
+		h.known[key] = true
 		h.paths = append(h.paths, pathRoute{path, prefix, port})
 	}
 }
