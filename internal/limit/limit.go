@@ -47,6 +47,24 @@ const (
 	PathBytes = 4096
 )
 
+// The limits on what a revision renders. The process that renders has a limit of
+// memory besides; these have a reason that names the file.
+const (
+	// RevisionBytes is how many bytes of files may be read for one revision. A file that
+	// stands under several names counts once.
+	RevisionBytes = 128 << 20
+	// RevisionValues is how many bytes the values of all its files may take, with what
+	// aliases stand for.
+	RevisionValues = 1 << 30
+	// ObjectBytes is how large one object may be as JSON: what etcd takes (its
+	// --max-request-bytes).
+	ObjectBytes = 3 << 19
+	// RenderedBytes is how many bytes all objects may have that differ.
+	RenderedBytes = 64 << 20
+	// Rendered is how many objects all clusters may be given in all.
+	Rendered = 2_000_000
+)
+
 // The limits on selectors.
 const (
 	// Requirements is how many requirements a selector may have.

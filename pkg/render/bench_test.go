@@ -1,6 +1,7 @@
 package render_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -33,7 +34,7 @@ func (d digested) Digest(name string) (string, error) {
 func withDigests(files fstest.MapFS, changed map[string]string) digested {
 	d := digested{MapFS: files, digests: map[string]string{".": "root"}}
 	for name, f := range files {
-		d.digests[name] = fmt.Sprintf("%x", f.Data)[:8]
+		d.digests[name] = fmt.Sprintf("%x", sha256.Sum256(f.Data))
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			d.digests[dir] = dir
 		}

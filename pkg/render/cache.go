@@ -43,6 +43,7 @@ type built struct {
 	// clusters get: in the namespace default where they name none and their kind
 	// is known to be namespaced.
 	raw    []*federation.Object
+	size   int64 // bytes of raw
 	final  []*federation.Object
 	scopes scopes // that CustomResourceDefinitions among the objects give
 	open   bool   // some object names no namespace and is of an unknown kind

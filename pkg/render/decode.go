@@ -18,10 +18,15 @@ type manifest struct {
 	at      []string // where the object is in the document: in a List, its item
 }
 
-// decode reads the objects of a file: several documents, Lists opened, empty
+// decode reads YAML, and draws what it says from the revision's budget.
+func (f *files) decode(data []byte) ([]strictyaml.Document, error) {
+	return strictyaml.DecodeWithin(data, f.values)
+}
+
+// manifestsIn reads the objects of a file: several documents, Lists opened, empty
 // documents left out. Its error names every line that is wrong.
-func decode(file string, data []byte) ([]manifest, error) {
-	docs, err := strictyaml.Decode(data)
+func (f *files) manifestsIn(file string, data []byte) ([]manifest, error) {
+	docs, err := f.decode(data)
 	if err != nil {
 		return nil, yamlErrors(file, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/strictyaml"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -17,6 +18,8 @@ type Error struct {
 	Field  string // "helmCharts"; empty for the file as a whole
 	Reason string
 	Remedy string // an edit; may be empty
+	// Exceeds says that a limit is exceeded, so that what is built on it exceeds it, too.
+	Exceeds bool
 }
 
 // Error gives "apps/echo/kustomization.yaml:3: helmCharts: …".
@@ -50,12 +53,39 @@ func yamlErrors(file string, err error) error {
 	return joined(all)
 }
 
-// joined is errors.Join without a wrapper around a single error.
+// joined joins errors: one is itself, and of many some are counted only.
 func joined(all []error) error {
+	all = flat(all)
 	if len(all) == 1 {
 		return all[0]
 	}
+	if more := len(all) - limit.Findings; more > 0 {
+		all = append(slices.Clip(all[:limit.Findings]), errors.New(limit.More(more)+" mistakes"))
+	}
 	return errors.Join(all...)
+}
+
+// exceeds reports whether an error says that a limit is exceeded.
+func exceeds(err error) bool {
+	for _, one := range flat([]error{err}) {
+		if e, ok := errors.AsType[*Error](one); ok && e.Exceeds {
+			return true
+		}
+	}
+	return false
+}
+
+// flat opens errors that were joined.
+func flat(all []error) []error {
+	var out []error
+	for _, err := range all {
+		if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what wraps several says more than they
+			out = append(out, flat(several.Unwrap())...)
+		} else if err != nil {
+			out = append(out, err)
+		}
+	}
+	return out
 }
 
 // findings reports the bundles that could not be rendered and the overlays that
@@ -65,56 +95,53 @@ func findings(f *federation.Federation, apps []*app, bundles []federation.Bundle
 	for _, b := range bundles {
 		byApp[b.App] = append(byApp[b.App], b)
 	}
-	var all []federation.Finding
+	var all federation.Gathering
 	for _, a := range apps {
-		all = append(all, a.strays(f)...)
-		all = append(all, bundleFindings(byApp[a.Name])...)
+		all.Add(a.strays(f)...)
+		bundleFindings(&all, byApp[a.Name])
 	}
-	slices.SortStableFunc(all, federation.Finding.Compare)
-	return all
+	found := all.Findings()
+	slices.SortStableFunc(found, federation.Finding.Compare)
+	return found
 }
 
 // bundleFindings says once what is wrong with an app in all of its clusters.
-func bundleFindings(bundles []federation.Bundle) []federation.Finding {
-	var all []federation.Finding
-	same, total := true, 0
-	first := ""
-	for _, b := range bundles {
-		total++
-		text := ""
-		if b.Err != nil {
-			text = b.Err.Error()
-			all = append(all, errorFindings(b)...)
+func bundleFindings(all *federation.Gathering, bundles []federation.Bundle) {
+	if !alike(bundles) {
+		for _, b := range bundles {
+			if b.Err != nil {
+				all.Add(errorFindings(b)...)
+			}
 		}
-		if total == 1 {
-			first = text
+		return
+	}
+	b := bundles[0]
+	b.Cluster = ""
+	all.Add(errorFindings(b)...)
+}
+
+// alike reports whether an app has more than one cluster, and the same error in each.
+func alike(bundles []federation.Bundle) bool {
+	if len(bundles) < 2 || bundles[0].Err == nil {
+		return false
+	}
+	first := bundles[0].Err.Error()
+	for _, b := range bundles[1:] {
+		if b.Err == nil || b.Err != bundles[0].Err && b.Err.Error() != first { //nolint:errorlint // the same error has the same text
+			return false
 		}
-		same = same && text == first
 	}
-	if !same || total < 2 {
-		return all
-	}
-	all = all[:len(all)/total]
-	for i := range all {
-		all[i].Cluster = ""
-	}
-	return all
+	return true
 }
 
 func errorFindings(b federation.Bundle) []federation.Finding {
-	finding := federation.Finding{
-		ID: "render", Severity: federation.SeverityError, Cluster: b.Cluster, App: b.App,
-		Message: b.Err.Error(), Remedy: "correct the files; until then what runs is kept as it is",
-	}
-	var several interface{ Unwrap() []error }
-	errs := []error{b.Err}
-	if errors.As(b.Err, &several) {
-		errs = several.Unwrap()
-	}
+	errs := flat([]error{b.Err})
 	all := make([]federation.Finding, len(errs))
 	for i, err := range errs {
-		all[i] = finding
-		all[i].Message = err.Error()
+		all[i] = federation.Finding{
+			ID: "render", Severity: federation.SeverityError, Cluster: b.Cluster, App: b.App,
+			Message: limit.Message(err.Error()), Remedy: "correct the files; until then what runs is kept as it is",
+		}
 		if e, ok := errors.AsType[*Error](err); ok {
 			all[i].File, all[i].Line, all[i].Message = e.File, e.Line, e.Reason
 			if e.Field != "" {

@@ -13,14 +13,17 @@ import (
 
 	"sigs.k8s.io/kustomize/api/konfig"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // files are a revision's files during one rendering. What was read once is kept
 // until the rendering ends.
 type files struct {
-	fsys  fs.FS
-	limit int64 // bytes of one file
+	fsys   fs.FS
+	limit  int64         // bytes of one file
+	bytes  *limit.Budget // of all files
+	values *limit.Budget // bytes of what they say
 
 	mu         sync.Mutex // protects all below
 	content    map[string]result[[]byte]
@@ -34,30 +37,60 @@ type result[T any] struct {
 	err   error
 }
 
-func newFiles(fsys fs.FS, limit int64) *files {
+func newFiles(fsys fs.FS, most int64) *files {
 	return &files{
-		fsys: fsys, limit: limit,
+		fsys: fsys, limit: most,
+		bytes: limit.NewBudget(limit.RevisionBytes), values: limit.NewBudget(limit.RevisionValues),
 		content: map[string]result[[]byte]{},
 		digests: map[string]result[string]{},
 		entries: map[string]result[[]fs.DirEntry]{}, kustomized: map[string]result[[]string]{},
 	}
 }
 
-// read gives a file's content, which nobody may change.
+// read gives a file's content, which nobody may change. What stands under several
+// names is read once where the files have digests.
 func (f *files) read(name string) ([]byte, error) {
-	return remember(f, f.content, name, func() ([]byte, error) {
-		return ReadFile(f.fsys, name, f.limit)
+	key := "name " + name
+	if _, ok := f.fsys.(federation.Digester); ok {
+		if digest, err := f.digest(name); err == nil && digest != absent {
+			key = "digest " + digest
+		}
+	}
+	return remember(f, f.content, key, func() ([]byte, error) {
+		content, err := ReadFile(f.fsys, name, f.limit)
+		if err == nil && !f.bytes.Take(int64(len(content))) {
+			return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("with it the revision has more than %d MiB of files to read", limit.RevisionBytes>>20)}
+		}
+		return content, err
 	})
 }
 
-// ReadFile reads a file of no more bytes than limit, without taking the memory for a
+// size gives the bytes of a file that may be read.
+func (f *files) size(name string) (int64, error) {
+	info, err := fs.Stat(f.fsys, name)
+	switch {
+	case err != nil:
+		return 0, err
+	case info.IsDir():
+		return 0, &fs.PathError{Op: "read", Path: name, Err: errors.New("is a folder")}
+	case info.Size() > f.limit:
+		return 0, tooLarge(name, info.Size(), f.limit)
+	}
+	return info.Size(), nil
+}
+
+func tooLarge(name string, size, most int64) error {
+	return &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("has %d bytes; %d are allowed", size, most)}
+}
+
+// ReadFile reads a file of at most so many bytes, without taking the memory for a
 // larger one. Files that know a cheaper way than asking for the size first have a
 // method ReadFileLimit that does the same.
-func ReadFile(files fs.FS, name string, limit int64) ([]byte, error) {
+func ReadFile(files fs.FS, name string, most int64) ([]byte, error) {
 	if l, ok := files.(interface {
-		ReadFileLimit(name string, limit int64) ([]byte, error)
+		ReadFileLimit(name string, most int64) ([]byte, error)
 	}); ok {
-		return l.ReadFileLimit(name, limit)
+		return l.ReadFileLimit(name, most)
 	}
 	info, err := fs.Stat(files, name)
 	if err != nil {
@@ -66,8 +99,8 @@ func ReadFile(files fs.FS, name string, limit int64) ([]byte, error) {
 	if !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0 {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("is not a file")}
 	}
-	if info.Size() > limit {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("has %d bytes; %d are allowed", info.Size(), limit)}
+	if info.Size() > most {
+		return nil, tooLarge(name, info.Size(), most)
 	}
 	return fs.ReadFile(files, name)
 }
@@ -109,6 +142,9 @@ func (f *files) kustomizations(dir string) []string {
 	return found
 }
 
+// absent is the digest of what is not there.
+const absent = "absent"
+
 // digest identifies the content of a file or folder. What is not there has a
 // digest, too: it says that there is nothing.
 func (f *files) digest(name string) (string, error) {
@@ -116,7 +152,7 @@ func (f *files) digest(name string) (string, error) {
 		if d, ok := f.fsys.(federation.Digester); ok {
 			digest, err := d.Digest(name)
 			if errors.Is(err, fs.ErrNotExist) {
-				return "absent", nil
+				return absent, nil
 			}
 			return digest, err
 		}

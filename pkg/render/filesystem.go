@@ -61,7 +61,7 @@ func (b *buildFS) ReadFile(p string) ([]byte, error) {
 		}
 	}
 	if b.bytes.Add(-int64(len(content))) < 0 {
-		return nil, b.stop(fmt.Errorf("the build reads more than %d bytes", b.limits.Bytes))
+		return nil, b.stop(&Error{Reason: fmt.Sprintf("the build reads more than %d bytes", b.limits.Bytes), Exceeds: true})
 	}
 	return content, nil
 }

@@ -107,7 +107,7 @@ func FuzzDecodeNeverPanics(f *testing.F) {
 	f.Add([]byte("a: &a {b: *a}\n---\n- x\n---\nkind: XList\nitems: 1"))
 	f.Add([]byte("metadata: {annotations: [], labels: {a: 1}, name: /, generateName: x}\nkind: Ingress"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		manifests, err := decode("a.yaml", data)
+		manifests, err := newFiles(fstest.MapFS{}, 1<<20).manifestsIn("a.yaml", data)
 		if err != nil {
 			return
 		}

@@ -123,7 +123,7 @@ func (p *pass) scanInto(k *kustomization) error {
 	}
 	k.special = steers(content)
 	k.bytes = int64(len(content))
-	docs, err := strictyaml.Decode(content)
+	docs, err := p.files.decode(content)
 	if err != nil {
 		return yamlErrors(k.file, err)
 	}
@@ -263,7 +263,7 @@ func (s *scanner) resource(field string, i int, entry string, r role) {
 	if !ok {
 		return
 	}
-	manifests, err := decode(name, content)
+	manifests, err := s.pass.files.manifestsIn(name, content)
 	if err != nil {
 		s.errs = append(s.errs, err)
 		return

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
 
 	"github.com/fedsync/fedsync/internal/strictyaml"
@@ -93,7 +92,7 @@ func (s *scanner) yamlFile(field string, i int, entry string) []strictyaml.Docum
 	if !ok {
 		return nil
 	}
-	docs, err := strictyaml.Decode(content)
+	docs, err := s.pass.files.decode(content)
 	if err != nil {
 		s.errs = append(s.errs, yamlErrors(path.Join(s.k.dir, entry), err))
 	}
@@ -107,7 +106,7 @@ func (s *scanner) text(field string, i int, text string) []strictyaml.Document {
 		s.refuse(at(field, i), s.line(field, i), "this begins like a URL, and nothing is fetched for a build", "")
 		return nil
 	}
-	docs, err := strictyaml.Decode([]byte(text))
+	docs, err := s.pass.files.decode([]byte(text))
 	if err != nil {
 		s.refuse(at(field, i), s.line(field, i), plainText(err), "")
 	}
@@ -134,109 +133,9 @@ func (s *scanner) generator(field string, i int, sources types.KvPairSources) {
 }
 
 func (s *scanner) exists(field string, i int, entry string) {
-	content, err := s.pass.files.read(path.Join(s.k.dir, entry))
-	s.k.bytes += int64(len(content))
+	size, err := s.pass.files.size(path.Join(s.k.dir, entry))
+	s.k.bytes += size
 	if err != nil {
 		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, cause(err)), "add the file, or take the entry out")
 	}
-}
-
-// inlinePlugin checks the configuration of a generator, transformer or validator
-// that stands in the kustomization itself.
-func (s *scanner) inlinePlugin(field string, i int, text string) {
-	for _, doc := range s.text(field, i, text) {
-		content, isMap := doc.Value.(map[string]any)
-		if !isMap {
-			s.refuse(at(field, i), s.line(field, i), "want an object, got "+typeName(doc.Value), "")
-			continue
-		}
-		s.plugin(content, s.k.file, s.line(field, i), at(field, i))
-	}
-}
-
-// plugin refuses what is no part of kustomize itself, and what of it runs
-// programs or reads from elsewhere.
-func (s *scanner) plugin(content map[string]any, file string, line int, field string) {
-	refuse := func(reason string) {
-		s.errs = append(s.errs, &Error{File: file, Line: line, Field: field, Reason: reason, Remedy: "use the fields of the kustomization, or kustomize's builtin plugins"})
-	}
-	kind, _ := content["kind"].(string)
-	apiVersion, _ := content["apiVersion"].(string)
-	metadata, _ := content["metadata"].(map[string]any)
-	annotations, _ := metadata["annotations"].(map[string]any)
-	for key := range annotations {
-		if strings.HasPrefix(key, "config.kubernetes.io/") || strings.HasPrefix(key, "config.k8s.io/") {
-			refuse(fmt.Sprintf("the annotation %s asks for a function to be run, and no program is run for a build", key))
-			return
-		}
-	}
-	switch {
-	case apiVersion != "builtin" || !slices.Contains(krusty.GetBuiltinPluginNames(), kind):
-		refuse(fmt.Sprintf("%s %s is a plugin, and no program is run for a build", apiVersion, kind))
-	case kind == "HelmChartInflationGenerator":
-		refuse("Helm is not run")
-	default:
-		if entry := remoteIn(content); entry != "" {
-			refuse(fmt.Sprintf("%q is not in this repository, and nothing is fetched for a build", entry))
-			return
-		}
-		s.pluginPatch(content, file, line, field)
-	}
-}
-
-// pluginPatch counts the operations of a JSON patch in a plugin's configuration.
-// Mistakes in it are kustomize's to report.
-func (s *scanner) pluginPatch(content map[string]any, file string, line int, field string) {
-	for _, key := range []string{"patch", "jsonOp", "path"} {
-		text, _ := content[key].(string)
-		if text == "" {
-			continue
-		}
-		patch := []byte(text)
-		if key == "path" {
-			// kustomize looks below the folder of the configuration, or of the
-			// kustomization that names it.
-			patch, _ = s.pass.files.read(path.Join(path.Dir(file), text))
-			if patch == nil {
-				patch, _ = s.pass.files.read(path.Join(s.k.dir, text))
-			}
-		}
-		docs, err := strictyaml.Decode(patch)
-		if err != nil {
-			continue
-		}
-		for _, doc := range docs {
-			if operations, isList := doc.Value.([]any); isList {
-				s.jsonPatch(operations, field, line)
-			}
-		}
-	}
-}
-
-// remoteIn finds an entry of a plugin's configuration that kustomize would fetch.
-func remoteIn(v any) string {
-	switch v := v.(type) {
-	case string:
-		_, file, _ := strings.Cut(v, "=") // as in key=file
-		if fetched(v) || fetched(file) {
-			return v
-		}
-	case []any:
-		for _, item := range v {
-			if found := remoteIn(item); found != "" {
-				return found
-			}
-		}
-	case map[string]any:
-		for key, item := range v {
-			// Values of annotations and literals may well be URLs.
-			switch strings.ToLower(key) {
-			case "path", "paths", "files", "envs", "env", "replacements":
-				if found := remoteIn(item); found != "" {
-					return found
-				}
-			}
-		}
-	}
-	return ""
 }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -25,6 +26,9 @@ func (p *pass) kustomize(dir string) (objects []*federation.Object, t tree, err 
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := p.judgePlugins(t); err != nil {
+		return nil, nil, err
+	}
 	if objects, ok := p.patched(t); ok {
 		return objects, t, nil
 	}
@@ -32,6 +36,10 @@ func (p *pass) kustomize(dir string) (objects []*federation.Object, t tree, err 
 	if err != nil {
 		if p.ctx.Err() != nil {
 			return nil, nil, p.ctx.Err()
+		}
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.File = t[0].file
+			return nil, nil, e
 		}
 		return nil, nil, &Error{File: t[0].file, Reason: plainText(err)}
 	}

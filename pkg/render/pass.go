@@ -27,6 +27,8 @@ type pass struct {
 	flights map[string]*flight // by key; used by the goroutine that starts builds, alone
 	running sync.WaitGroup     // the flights
 
+	tally tally // what clusters were given; used by the goroutine that assembles, alone
+
 	passMu sync.Mutex // protects scans and bases
 	scans  map[scanKey]result[*kustomization]
 	bases  map[string]*baseFlight // by folder
@@ -45,6 +47,7 @@ func newPass(ctx context.Context, r *Renderer, fsys fs.FS) *pass {
 		made:       map[string][]byte{},
 		slots:      make(chan struct{}, r.workers),
 		flights:    map[string]*flight{},
+		tally:      tally{builds: map[*built]bool{}},
 		scans:      map[scanKey]result[*kustomization]{},
 		bases:      map[string]*baseFlight{},
 	}
@@ -125,7 +128,7 @@ func (p *pass) prepare(a *app, dir, key string) (end func(), err error) {
 		return func() {}, nil // building the base is all there is to do
 	}
 	if a.base != "" {
-		if base := p.baseOf(a.base); base.refused {
+		if base := p.baseOf(a.base); base.refused || exceeds(base.err) {
 			return nil, base.err
 		}
 	}
@@ -166,11 +169,14 @@ func (p *pass) recallBuild(key string) *built {
 // finish makes the objects that clusters get of those that were built.
 func (b *built) finish(limits Limits) error {
 	if len(b.raw) > limits.Objects {
-		return &Error{File: b.dir, Reason: fmt.Sprintf("the app has %d objects; %d are allowed", len(b.raw), limits.Objects)}
+		return &Error{File: b.dir, Exceeds: true, Reason: fmt.Sprintf("the app has %d objects; %d are allowed", len(b.raw), limits.Objects)}
 	}
 	var err error
 	if b.scopes, err = definedScopes(b.raw); err != nil {
 		return err
+	}
+	for _, o := range b.raw {
+		b.size += int64(len(o.JSON))
 	}
 	b.final = make([]*federation.Object, len(b.raw))
 	first := make(map[federation.ObjectRef]*federation.Object, len(b.raw))
@@ -248,7 +254,7 @@ func (p *pass) assemble(c federation.Cluster, tasks []task) []federation.Bundle 
 	}
 	for i, t := range tasks {
 		if bundles[i].Err == nil {
-			bundles[i].Objects, bundles[i].Err = t.place(all)
+			bundles[i].Objects, bundles[i].Err = p.given(t, all)
 		}
 	}
 	return disputed(bundles)
@@ -277,6 +283,14 @@ func (p *pass) await(t task) error {
 		return again.err
 	}
 	return err
+}
+
+// given gives a task's objects as far as the revision may have so many.
+func (p *pass) given(t task, all scopes) ([]*federation.Object, error) {
+	if err := p.tally.add(t); err != nil {
+		return nil, err
+	}
+	return t.place(all)
 }
 
 // place gives the objects for a cluster in which other apps define kinds, and

@@ -26,9 +26,9 @@ func (p *pass) plain(dir string) ([]*federation.Object, error) {
 			continue
 		}
 		if total += int64(len(data)); total > p.limits.Bytes {
-			return nil, &Error{File: name, Reason: fmt.Sprintf("with this file the app's folder has more than %d bytes", p.limits.Bytes)}
+			return nil, &Error{File: name, Exceeds: true, Reason: fmt.Sprintf("with this file the app's folder has more than %d bytes", p.limits.Bytes)}
 		}
-		manifests, err := decode(name, data)
+		manifests, err := p.files.manifestsIn(name, data)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -42,15 +42,15 @@ func (p *pass) plain(dir string) ([]*federation.Object, error) {
 				}
 				continue
 			}
-			o, err := federation.NewObject(m.content, name)
+			o, err := newObject(m.content, name)
 			if err != nil {
-				errs = append(errs, m.problem("", err.Error()))
+				errs = append(errs, err)
 				continue
 			}
 			objects = append(objects, o)
 		}
 		if len(objects) > p.limits.Objects {
-			return nil, &Error{File: name, Reason: fmt.Sprintf("with this file the app has more than %d objects", p.limits.Objects)}
+			return nil, &Error{File: name, Exceeds: true, Reason: fmt.Sprintf("with this file the app has more than %d objects", p.limits.Objects)}
 		}
 	}
 	if len(errs) > 0 {

@@ -1,0 +1,155 @@
+package render
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+)
+
+// judgePlugins judges the configurations of plugins that folders build. What stands in
+// a folder's files is judged when it is read, but the folder may patch it, or generate
+// it. Each folder is built alone, as kustomize does before it runs a plugin: those
+// deepest in the tree first, so that nothing runs that was not judged.
+func (p *pass) judgePlugins(t tree) error {
+	for _, k := range slices.Backward(t) {
+		for _, r := range k.folders {
+			if !r.configures() {
+				continue
+			}
+			if err := p.judgeBuilt(k, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// configures reports whether a folder is named as configuration of plugins.
+func (r reference) configures() bool {
+	field, _, _ := strings.Cut(r.field, "[")
+	return field == "generators" || field == "transformers" || field == "validators"
+}
+
+func (p *pass) judgeBuilt(k *kustomization, r reference) error {
+	m, err := p.krusty(r.dir, p.made)
+	if err != nil {
+		return &Error{File: k.file, Line: r.line, Field: r.field, Reason: plainText(err)}
+	}
+	judged := *k // which others share
+	s := scanner{pass: p, k: &judged}
+	for _, built := range m.Resources() {
+		data, err := built.MarshalJSON()
+		if err != nil {
+			return &Error{File: k.file, Line: r.line, Field: r.field, Reason: plainText(err)}
+		}
+		content, err := contentOf(data)
+		if err != nil {
+			return &Error{File: k.file, Line: r.line, Field: r.field, Reason: plainText(err)}
+		}
+		s.plugin(content, k.file, r.line, r.field)
+	}
+	return joinedOrNil(s.errs)
+}
+
+// inlinePlugin checks the configuration of a generator, transformer or validator
+// that stands in the kustomization itself.
+func (s *scanner) inlinePlugin(field string, i int, text string) {
+	for _, doc := range s.text(field, i, text) {
+		content, isMap := doc.Value.(map[string]any)
+		if !isMap {
+			s.refuse(at(field, i), s.line(field, i), "want an object, got "+typeName(doc.Value), "")
+			continue
+		}
+		s.plugin(content, s.k.file, s.line(field, i), at(field, i))
+	}
+}
+
+// plugin refuses what is no part of kustomize itself, and what of it runs
+// programs or reads from elsewhere.
+func (s *scanner) plugin(content map[string]any, file string, line int, field string) {
+	refuse := func(reason string) {
+		s.errs = append(s.errs, &Error{File: file, Line: line, Field: field, Reason: reason, Remedy: "use the fields of the kustomization, or kustomize's builtin plugins"})
+	}
+	kind, _ := content["kind"].(string)
+	apiVersion, _ := content["apiVersion"].(string)
+	metadata, _ := content["metadata"].(map[string]any)
+	annotations, _ := metadata["annotations"].(map[string]any)
+	for key := range annotations {
+		if strings.HasPrefix(key, "config.kubernetes.io/") || strings.HasPrefix(key, "config.k8s.io/") {
+			refuse(fmt.Sprintf("the annotation %s asks for a function to be run, and no program is run for a build", key))
+			return
+		}
+	}
+	switch {
+	case apiVersion != "builtin" || !slices.Contains(krusty.GetBuiltinPluginNames(), kind):
+		refuse(fmt.Sprintf("%s %s is a plugin, and no program is run for a build", apiVersion, kind))
+	case kind == "HelmChartInflationGenerator":
+		refuse("Helm is not run")
+	default:
+		if entry := remoteIn(content); entry != "" {
+			refuse(fmt.Sprintf("%q is not in this repository, and nothing is fetched for a build", entry))
+			return
+		}
+		s.pluginPatch(content, file, line, field)
+	}
+}
+
+// pluginPatch counts the operations of a JSON patch in a plugin's configuration.
+// Mistakes in it are kustomize's to report.
+func (s *scanner) pluginPatch(content map[string]any, file string, line int, field string) {
+	for _, key := range []string{"patch", "jsonOp", "path"} {
+		text, _ := content[key].(string)
+		if text == "" {
+			continue
+		}
+		patch := []byte(text)
+		if key == "path" {
+			// kustomize looks below the folder of the configuration, or of the
+			// kustomization that names it.
+			patch, _ = s.pass.files.read(path.Join(path.Dir(file), text))
+			if patch == nil {
+				patch, _ = s.pass.files.read(path.Join(s.k.dir, text))
+			}
+		}
+		docs, err := s.pass.files.decode(patch)
+		if err != nil {
+			continue
+		}
+		for _, doc := range docs {
+			if operations, isList := doc.Value.([]any); isList {
+				s.jsonPatch(operations, field, line)
+			}
+		}
+	}
+}
+
+// remoteIn finds an entry of a plugin's configuration that kustomize would fetch.
+func remoteIn(v any) string {
+	switch v := v.(type) {
+	case string:
+		_, file, _ := strings.Cut(v, "=") // as in key=file
+		if fetched(v) || fetched(file) {
+			return v
+		}
+	case []any:
+		for _, item := range v {
+			if found := remoteIn(item); found != "" {
+				return found
+			}
+		}
+	case map[string]any:
+		for key, item := range v {
+			// Values of annotations and literals may well be URLs.
+			switch strings.ToLower(key) {
+			case "path", "paths", "files", "envs", "env", "replacements":
+				if found := remoteIn(item); found != "" {
+					return found
+				}
+			}
+		}
+	}
+	return ""
+}

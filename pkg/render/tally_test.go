@@ -1,0 +1,41 @@
+package render
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+func TestAnObjectThatOverlaysShareCountsOnce(t *testing.T) {
+	large := &federation.Object{JSON: make([]byte, limit.RenderedBytes-1000)}
+	y := tally{builds: map[*built]bool{}}
+	add := func(own int, objects ...*federation.Object) error {
+		b := &built{raw: append(objects, &federation.Object{JSON: make([]byte, own)})}
+		for _, o := range b.raw {
+			b.size += int64(len(o.JSON))
+		}
+		b.final = b.raw
+		return y.add(task{app: &app{}, dir: "apps/a", build: landed("", b)})
+	}
+	for i := range 9 {
+		if err := add(100, large); err != nil {
+			t.Fatalf("overlay %d: %v", i, err)
+		}
+	}
+	if err := add(101, large); err == nil || !exceeds(err) || !strings.Contains(err.Error(), "more than 64 MiB of objects that differ") {
+		t.Errorf("got %v, want that there are too many bytes", err)
+	}
+}
+
+func TestTheObjectsOfAllClustersAreCounted(t *testing.T) {
+	b := &built{final: make([]*federation.Object, limit.Rendered/4)}
+	y := tally{builds: map[*built]bool{}}
+	for i := range 5 {
+		err := y.add(task{app: &app{}, dir: "apps/a", build: landed("", b)})
+		if want := i == 4; (err != nil) != want {
+			t.Errorf("cluster %d: %v", i, err)
+		}
+	}
+}
