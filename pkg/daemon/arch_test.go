@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"pkg/failure":                 {"pkg/federation"},
 	"pkg/source":                  {"internal/untrusted", "pkg/federation", "internal/gitssh"},
 	"pkg/source/sourcetest":       {},
-	"pkg/render":                  {"internal/untrusted", "pkg/federation", "internal/strictyaml"},
+	"pkg/render":                  {"internal/limit", "internal/untrusted", "pkg/federation", "internal/strictyaml"},
 	"pkg/render/worker":           {"pkg/federation", "pkg/render"},
 	"pkg/schedule":                {"internal/untrusted", "pkg/federation"},
 	"pkg/claim":                   {"internal/bell", "pkg/federation"},
