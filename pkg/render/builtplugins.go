@@ -32,7 +32,8 @@ func (p *pass) judgeBuilt(folders []pluginFolder) []error {
 		if err != nil {
 			return []error{&Error{File: f.k.file, Line: f.at.line, Field: f.at.field, Reason: plainText(err)}}
 		}
-		s := scanner{pass: p, k: f.k}
+		judged := *f.k // which other builds share
+		s := scanner{pass: p, k: &judged}
 		for _, content := range contents(m) {
 			s.plugin(content, f.k.file, f.at.line, f.at.field)
 		}

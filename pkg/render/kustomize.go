@@ -26,9 +26,6 @@ func (p *pass) kustomize(dir string) (objects []*federation.Object, t tree, err 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := p.judgePlugins(t); err != nil {
-		return nil, nil, err
-	}
 	if objects, ok := p.patched(t); ok {
 		return objects, t, nil
 	}

@@ -9,51 +9,6 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 )
 
-// judgePlugins judges the configurations of plugins that folders build. What stands in
-// a folder's files is judged when it is read, but the folder may patch it, or generate
-// it. Each folder is built alone, as kustomize does before it runs a plugin: those
-// deepest in the tree first, so that nothing runs that was not judged.
-func (p *pass) judgePlugins(t tree) error {
-	for _, k := range slices.Backward(t) {
-		for _, r := range k.folders {
-			if !r.configures() {
-				continue
-			}
-			if err := p.judgeBuilt(k, r); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// configures reports whether a folder is named as configuration of plugins.
-func (r reference) configures() bool {
-	field, _, _ := strings.Cut(r.field, "[")
-	return field == "generators" || field == "transformers" || field == "validators"
-}
-
-func (p *pass) judgeBuilt(k *kustomization, r reference) error {
-	m, err := p.krusty(r.dir, p.made)
-	if err != nil {
-		return &Error{File: k.file, Line: r.line, Field: r.field, Reason: plainText(err)}
-	}
-	judged := *k // which others share
-	s := scanner{pass: p, k: &judged}
-	for _, built := range m.Resources() {
-		data, err := built.MarshalJSON()
-		if err != nil {
-			return &Error{File: k.file, Line: r.line, Field: r.field, Reason: plainText(err)}
-		}
-		content, err := contentOf(data)
-		if err != nil {
-			return &Error{File: k.file, Line: r.line, Field: r.field, Reason: plainText(err)}
-		}
-		s.plugin(content, k.file, r.line, r.field)
-	}
-	return joinedOrNil(s.errs)
-}
-
 // inlinePlugin checks the configuration of a generator, transformer or validator
 // that stands in the kustomization itself.
 func (s *scanner) inlinePlugin(field string, i int, text string) {
