@@ -26,6 +26,12 @@ func newRestore(environment []string) *cobra.Command {
 is kept for 30 days in Secrets of the namespace fedsync-system; --list prints what is
 kept of all objects in the cluster, without touching any.
 
+What is put back is what fedsync kept: the digest of each object is in the inventory,
+in a ConfigMap of that namespace with the Secret's name. What was changed since is
+never put back. What an earlier version kept has no digest, is listed as unproved, and
+is put back only with --unproved: look at the Secret first, for whoever could make one
+there may have made it.
+
 The repository says which context of the kubeconfig the cluster has and what the
 federation is called. With --federation no repository is read: CLUSTER is then the
 context itself.
@@ -43,6 +49,7 @@ cluster refuses it, 2 when the cluster does not answer.`,
 	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
 	quiet(cmd)
 	name := cmd.Flags().String("federation", "", "the federation's name, instead of reading it from the repository")
+	unproved := cmd.Flags().Bool("unproved", false, "put back also what the inventory has no digest of, as an earlier version kept it")
 	list := cmd.Flags().Bool("list", false, "print what is kept and put nothing back")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var ref federation.ObjectRef
@@ -64,7 +71,7 @@ cluster refuses it, 2 when the cluster does not answer.`,
 		if *list {
 			return r.list(cmd.Context(), plainWriter{cmd.OutOrStdout()})
 		}
-		return r.restore(cmd.Context(), plainWriter{cmd.OutOrStdout()}, ref)
+		return r.restore(cmd.Context(), plainWriter{cmd.OutOrStdout()}, ref, *unproved)
 	}
 	return cmd
 }
@@ -118,15 +125,15 @@ func (r *restoration) list(ctx context.Context, w io.Writer) error {
 		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, "OBJECT\tKEPT\tUNTIL\tSECRET")
+	fmt.Fprintln(t, "OBJECT\tKEPT\tUNTIL\tSTATE\tSECRET")
 	for _, k := range all {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s/%s\n", k.Object,
-			k.At.UTC().Format(time.RFC3339), k.Expires.UTC().Format(time.RFC3339), apply.Namespace, k.Secret)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s/%s\n", k.Object,
+			k.At.UTC().Format(time.RFC3339), k.Expires.UTC().Format(time.RFC3339), k.State, apply.Namespace, k.Secret)
 	}
 	return t.Flush()
 }
 
-func (r *restoration) restore(ctx context.Context, w io.Writer, ref federation.ObjectRef) error {
+func (r *restoration) restore(ctx context.Context, w io.Writer, ref federation.ObjectRef, unproved bool) error {
 	all, err := r.applier.ListKept(ctx)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", r.cluster, err)
@@ -134,15 +141,25 @@ func (r *restoration) restore(ctx context.Context, w io.Writer, ref federation.O
 	if !slices.ContainsFunc(all, func(k apply.Kept) bool { return k.Object == ref }) {
 		return noError{fmt.Errorf("nothing is kept of %s in %s; --list prints what is", ref, r.cluster)}
 	}
-	kept, err := r.applier.Restore(ctx, ref)
+	kept, err := r.applier.Restore(ctx, ref, unproved)
+	var notProved *apply.NotProvedError
 	var refused *apply.Error
 	switch {
+	case errors.As(err, &notProved) && notProved.Kept.State == apply.KeptUnproved:
+		return noError{fmt.Errorf("%s: %w; look at it, and give --unproved if it is as it should be", r.cluster, err)}
+	case errors.As(err, &notProved):
+		return noError{fmt.Errorf("%s: %w", r.cluster, err)}
 	case errors.As(err, &refused) && refused.Class != apply.ClassUnreachable && refused.Class != apply.ClassCredentials:
 		return noError{fmt.Errorf("%s: %w", r.cluster, err)}
 	case err != nil:
 		return fmt.Errorf("%s: %w", r.cluster, err)
 	}
 	fmt.Fprintf(w, "%s in %s is as it was before it was adopted on %s\n", ref, r.cluster, kept.At.UTC().Format(time.RFC3339))
+	for _, k := range all {
+		if k.Object == ref && k.At.After(kept.At) {
+			fmt.Fprintf(w, "Secret %s/%s is newer and was passed over: it is %s.\n", apply.Namespace, k.Secret, k.State)
+		}
+	}
 	r.warn(w, ref)
 	return nil
 }

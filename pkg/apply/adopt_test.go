@@ -186,7 +186,7 @@ func TestRestorePutsBackWhatWasThere(t *testing.T) {
 	before := f.create("kubectl-client-side-apply", earlier)
 	f.mustSync(f.app("web", nginx))
 	ref := federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "nginx"}
-	if _, err := f.Restore(t.Context(), ref); err != nil {
+	if _, err := f.Restore(t.Context(), ref, false); err != nil {
 		t.Fatal(err)
 	}
 	after := f.get(services, "nginx")
@@ -207,13 +207,13 @@ func TestRestorePutsBackWhatWasThere(t *testing.T) {
 	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Restore(t.Context(), ref); err != nil {
+	if _, err := f.Restore(t.Context(), ref, false); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.get(services, "nginx").GetLabels()["tier"]; got != "gold" {
 		t.Errorf("label tier = %q, want gold", got)
 	}
-	if _, err := f.Restore(t.Context(), federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "none"}); err == nil {
+	if _, err := f.Restore(t.Context(), federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "none"}, false); err == nil {
 		t.Error("Restore of what is not kept gives no error")
 	}
 }
@@ -232,17 +232,22 @@ func TestKeptObjectsExpire(t *testing.T) {
 	if kept, _ = f.ListKept(t.Context()); len(kept) != 1 {
 		t.Fatal("a kept object expired before its time")
 	}
-	past := `{"metadata":{"annotations":{"` + annotationExpires + `":"` + time.Now().Add(-time.Minute).UTC().Format(time.RFC3339) + `"}}}`
-	_, err = f.admin.Resource(secrets).Namespace(Namespace).Patch(t.Context(), kept[0].Secret, types.MergePatchType, []byte(past), metav1.PatchOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	past := `{"metadata":{"annotations":{"` + inventory.AnnotationExpires + `":"` + time.Now().Add(-time.Minute).UTC().Format(time.RFC3339) + `"}}}`
+	f.patchOwn(secrets, kept[0].Secret, past)
 	f.open.Store(true)
 	if err := f.ExpireKept(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if kept, _ = f.ListKept(t.Context()); len(kept) != 0 {
-		t.Errorf("kept after its time = %v, want none", kept)
+	if kept, _ = f.ListKept(t.Context()); len(kept) != 1 {
+		t.Fatal("a kept object expired by what somebody wrote on its Secret")
+	}
+	f.patchOwn(configMaps, kept[0].Secret, past)
+	if err := f.ExpireKept(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	kept, proofs, err := f.listKept(t.Context())
+	if err != nil || len(kept) != 0 || len(proofs) != 0 {
+		t.Errorf("kept after its time = %v, %v, %v, want none", kept, proofs, err)
 	}
 }
 

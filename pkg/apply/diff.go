@@ -206,7 +206,7 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 			v := q.table.viewOf(&list.Items[i])
 			ref := federation.RefOf(&list.Items[i])
 			app, ours := apps[v.partOf]
-			if !ours || wanted[ref] || !v.Owned || v.controlled || v.terminating || gk == namespaceKind || !parents[app].Kinds[gk] {
+			if !ours || wanted[ref] || !v.Owned || v.controlled || v.terminating || gk == namespaceKind || isOurs(ref) || !parents[app].Kinds[gk] {
 				continue
 			}
 			out = append(out, Difference{Cluster: q.Cluster, App: app, Object: ref, Action: federation.ActionPruned})

@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
@@ -30,101 +31,187 @@ const keptFor = 30 * 24 * time.Hour
 // may be larger than a Secret can be.
 const keptKey = "object.json.gz"
 
-// labelKept is on every Secret that keeps an object, and the annotations say which it
-// is and for how long.
-const (
-	labelKept         = "fedsync.dev/kept"
-	annotationObject  = "fedsync.dev/object"
-	annotationExpires = "fedsync.dev/expires"
-)
-
 // Kept is an object as it was before it was adopted.
 type Kept struct {
 	Object  federation.ObjectRef
 	Secret  string // its name in the namespace fedsync-system
 	At      time.Time
 	Expires time.Time
-	content *unstructured.Unstructured
+	State   KeptState
+	content *unstructured.Unstructured // nil where it was changed
+	digest  string
 }
+
+// KeptState tells how certain it is that fedsync kept an object.
+type KeptState string
+
+// The states of a kept object.
+const (
+	// KeptProved: its digest is that in the inventory.
+	KeptProved KeptState = "proved"
+	// KeptUnproved: the inventory knows nothing of it. A version of fedsync kept it
+	// that wrote no digests, or somebody else made the Secret.
+	KeptUnproved KeptState = "unproved"
+	// KeptChanged: the inventory has another digest. Somebody changed the Secret.
+	KeptChanged KeptState = "changed"
+)
 
 // keep writes the object as it is into a Secret, and gives its name. The name
 // stands for this very state of the object: keeping it twice is keeping it once,
-// and nothing that was kept is overwritten.
+// and nothing that was kept is overwritten. The inventory has its digest first, so
+// that no Secret of ours is ever without proof.
 func (a *Applier) keep(ctx context.Context, ref federation.ObjectRef, live *unstructured.Unstructured) (string, error) {
 	data, err := live.MarshalJSON()
 	if err != nil {
 		return "", fmt.Errorf("encode: %w", err)
 	}
+	sum := sha256.Sum256([]byte(ref.String() + "\x00" + string(live.GetUID()) + "\x00" + live.GetResourceVersion() + "\x00" + string(data)))
+	proof := inventory.Proof{
+		Federation: a.Federation, Secret: "kept-" + hex.EncodeToString(sum[:12]), Object: ref,
+		Digest: inventory.KeptDigest(ref, data), Expires: time.Now().Add(keptFor),
+	}
+	secret, err := a.keptSecret(proof, data)
+	if err != nil {
+		return "", err
+	}
+	there, err := a.createOnce(ctx, configMaps, proof.ConfigMap())
+	if err != nil {
+		return "", err
+	}
+	if found := inventory.ReadProof(there); found.Digest != proof.Digest {
+		return "", foreign("ConfigMap", proof.Secret)
+	}
+	if there, err = a.createOnce(ctx, secrets, secret); err != nil {
+		return "", err
+	}
+	if found, err := readKept(there); err != nil || found.digest != proof.Digest {
+		return "", foreign("Secret", proof.Secret)
+	}
+	return proof.Secret, nil
+}
+
+// foreign is the error for an object that stands where one of ours is to be.
+func foreign(kind, name string) error {
+	return fmt.Errorf("%s %s/%s is not what fedsync kept: somebody else made it; delete it", kind, Namespace, name)
+}
+
+// keptSecret is the Secret that keeps an object.
+func (a *Applier) keptSecret(proof inventory.Proof, data []byte) (*unstructured.Unstructured, error) {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	if _, err := z.Write(data); err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := z.Close(); err != nil {
-		return "", err
+		return nil, err
 	}
-	sum := sha256.Sum256([]byte(ref.String() + "\x00" + string(live.GetUID()) + "\x00" + live.GetResourceVersion()))
 	u := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Secret", "type": "fedsync.dev/kept-object", "immutable": true,
 		"data": map[string]any{keptKey: base64.StdEncoding.EncodeToString(packed.Bytes())},
 	}}
-	u.SetName("kept-" + hex.EncodeToString(sum[:12]))
+	u.SetName(proof.Secret)
 	u.SetNamespace(Namespace)
-	u.SetLabels(map[string]string{labelKept: "true", inventory.LabelFederation: inventory.FederationLabel(a.Federation)})
+	u.SetLabels(map[string]string{inventory.LabelKept: "true", inventory.LabelFederation: inventory.FederationLabel(a.Federation)})
 	u.SetAnnotations(map[string]string{
-		annotationObject:  ref.String(),
-		annotationExpires: time.Now().Add(keptFor).UTC().Format(time.RFC3339),
+		inventory.AnnotationObject:  proof.Object.String(),
+		inventory.AnnotationExpires: proof.Expires.UTC().Format(time.RFC3339),
 	})
+	return u, nil
+}
+
+// createOnce creates an object of our own, and returns the one that is there then. It
+// makes the namespace where that is missing.
+func (a *Applier) createOnce(ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	var there *unstructured.Unstructured
+	var err error
 	for range 2 {
-		_, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-			return a.Client.Resource(secrets).Namespace(Namespace).Create(ctx, u, metav1.CreateOptions{FieldManager: ownership.FieldManager})
+		there, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
+			return a.Client.Resource(resource).Namespace(Namespace).Create(ctx, u, metav1.CreateOptions{FieldManager: ownership.FieldManager})
 		})
 		if !apierrors.IsNotFound(err) {
 			break
 		}
 		if _, err := a.createNamespace(ctx, Namespace); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return "", err
+	if apierrors.IsAlreadyExists(err) {
+		return a.get(ctx, resource, federation.ObjectRef{Namespace: Namespace, Name: u.GetName()})
 	}
-	return u.GetName(), nil
+	return there, err
 }
 
 // ListKept gives what is kept in the cluster for this federation, oldest first.
 func (a *Applier) ListKept(ctx context.Context) ([]Kept, error) {
+	all, _, err := a.listKept(ctx)
+	return all, err
+}
+
+// listKept returns the proofs too, by the names of their Secrets.
+func (a *Applier) listKept(ctx context.Context) ([]Kept, map[string]inventory.Proof, error) {
+	proofs := map[string]inventory.Proof{}
+	err := a.eachOwn(ctx, configMaps, inventory.ProofSelector(a.Federation), func(u *unstructured.Unstructured) {
+		proofs[u.GetName()] = inventory.ReadProof(u)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the proofs of kept objects in %s: %w", Namespace, err)
+	}
 	var out []Kept
-	token := ""
-	for {
+	selector := inventory.LabelKept + "=true," + inventory.ParentSelector(a.Federation)
+	err = a.eachOwn(ctx, secrets, selector, func(u *unstructured.Unstructured) {
+		k, err := readKept(u)
+		proof, known := proofs[u.GetName()]
+		switch {
+		case known && (err != nil || k.digest != proof.Digest):
+			k = Kept{Object: proof.Object, Secret: u.GetName(), At: u.GetCreationTimestamp().Time, State: KeptChanged}
+		case known:
+			k.State = KeptProved
+		case err != nil:
+			return // it keeps nothing, whoever made it
+		}
+		if known && !proof.Expires.IsZero() {
+			k.Expires = proof.Expires // labels and annotations of a Secret can be changed
+		}
+		out = append(out, k)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the kept objects in %s: %w", Namespace, err)
+	}
+	slices.SortStableFunc(out, func(a, b Kept) int { return a.At.Compare(b.At) })
+	return out, proofs, nil
+}
+
+// maxPages bounds a list whose pages have no end.
+const maxPages = 1000
+
+// eachOwn calls f for each object in our namespace that the selector selects.
+func (a *Applier) eachOwn(ctx context.Context, resource schema.GroupVersionResource, selector string, f func(*unstructured.Unstructured)) error {
+	o := metav1.ListOptions{LabelSelector: selector, Limit: 50}
+	for range maxPages {
 		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-			return a.Client.Resource(secrets).Namespace(Namespace).List(ctx, metav1.ListOptions{
-				LabelSelector: labelKept + "=true," + inventory.ParentSelector(a.Federation), Limit: 50, Continue: token,
-			})
+			return a.Client.Resource(resource).Namespace(Namespace).List(ctx, o)
 		})
 		if err != nil {
-			return nil, fmt.Errorf("list the kept objects in %s: %w", Namespace, err)
+			return err
 		}
 		for i := range list.Items {
-			if k, err := readKept(&list.Items[i]); err == nil {
-				out = append(out, k)
-			}
+			f(&list.Items[i])
 		}
-		if token = list.GetContinue(); token == "" {
-			slices.SortFunc(out, func(a, b Kept) int { return a.At.Compare(b.At) })
-			return out, nil
+		if o.Continue = list.GetContinue(); o.Continue == "" {
+			return nil
 		}
 	}
+	return fmt.Errorf("the list of %s has more than %d pages", resource.Resource, maxPages)
 }
 
 func readKept(secret *unstructured.Unstructured) (Kept, error) {
-	ref, err := federation.ParseObjectRef(secret.GetAnnotations()[annotationObject])
+	ref, err := federation.ParseObjectRef(secret.GetAnnotations()[inventory.AnnotationObject])
 	if err != nil {
 		return Kept{}, err
 	}
-	expires, err := time.Parse(time.RFC3339, secret.GetAnnotations()[annotationExpires])
+	expires, err := time.Parse(time.RFC3339, secret.GetAnnotations()[inventory.AnnotationExpires])
 	if err != nil {
-		return Kept{}, fmt.Errorf("annotation %s: %w", annotationExpires, err)
+		return Kept{}, fmt.Errorf("annotation %s: %w", inventory.AnnotationExpires, err)
 	}
 	text, _, _ := unstructured.NestedString(secret.Object, "data", keptKey)
 	z, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(text)))
@@ -140,52 +227,99 @@ func readKept(secret *unstructured.Unstructured) (Kept, error) {
 	if err := content.UnmarshalJSON(data); err != nil {
 		return Kept{}, fmt.Errorf("decode %s: %w", secret.GetName(), err)
 	}
-	return Kept{Object: ref, Secret: secret.GetName(), At: secret.GetCreationTimestamp().Time, Expires: expires, content: content}, nil
+	if found := federation.RefOf(content); found != ref {
+		return Kept{}, fmt.Errorf("%s says that it keeps %s, and keeps %s", secret.GetName(), ref, found)
+	}
+	return Kept{
+		Object: ref, Secret: secret.GetName(), At: secret.GetCreationTimestamp().Time, Expires: expires,
+		State: KeptUnproved, content: content, digest: inventory.KeptDigest(ref, data),
+	}, nil
 }
 
-// ExpireKept deletes kept objects whose time is up. The daemon calls it at the
-// start and once a day.
+// ExpireKept deletes kept objects whose time is up, and what proves them. The daemon
+// calls it at the start and once a day.
 func (a *Applier) ExpireKept(ctx context.Context) error {
-	all, err := a.ListKept(ctx)
+	all, proofs, err := a.listKept(ctx)
 	if err != nil {
 		return err
 	}
+	isOver := func(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 	var errs []error
 	for _, k := range all {
-		if time.Now().Before(k.Expires) {
-			continue
+		if isOver(k.Expires) {
+			errs = append(errs, a.deleteOwn(ctx, secrets, k.Secret))
 		}
-		_, err := write(ctx, a, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, a.Client.Resource(secrets).Namespace(Namespace).Delete(ctx, k.Secret, metav1.DeleteOptions{})
-		})
-		if err != nil && !apierrors.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("delete the kept object %s: %w", k.Secret, err))
+	}
+	for name, proof := range proofs {
+		if isOver(proof.Expires) {
+			errs = append(errs, a.deleteOwn(ctx, configMaps, name))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// Restore puts an object back as it was before it was adopted last. A fedsync
-// that still has the object in Git, and may adopt, adopts it again: take it out
-// of Git or set adoption: Never first.
-func (a *Applier) Restore(ctx context.Context, ref federation.ObjectRef) (Kept, error) {
+// deleteOwn deletes an object in our namespace that may be gone already.
+func (a *Applier) deleteOwn(ctx context.Context, resource schema.GroupVersionResource, name string) error {
+	_, err := write(ctx, a, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, a.Client.Resource(resource).Namespace(Namespace).Delete(ctx, name, metav1.DeleteOptions{})
+	})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete the kept object %s: %w", name, err)
+	}
+	return nil
+}
+
+// NotProvedError is the error for an object of which only such is kept that fedsync
+// may not have kept.
+type NotProvedError struct {
+	Kept Kept // the newest
+}
+
+// Error says what is wrong with it.
+func (e *NotProvedError) Error() string {
+	why := "the inventory knows nothing of it, so an earlier version of fedsync kept it, or somebody else made it"
+	if e.Kept.State == KeptChanged {
+		why = "somebody changed it: its digest is not the one in the inventory"
+	}
+	return fmt.Sprintf("restore %s: Secret %s/%s is not certain to be what fedsync kept: %s", e.Kept.Object, Namespace, e.Kept.Secret, why)
+}
+
+// Restore puts an object back as it was before it was adopted last, as far as that
+// is proved: whoever can make a Secret must not make fedsync write with its rights.
+// Unproved also takes what an earlier version kept without proof. What was changed
+// is never taken. A fedsync that still has the object in Git, and may adopt, adopts
+// it again: take it out of Git or set adoption: Never first.
+func (a *Applier) Restore(ctx context.Context, ref federation.ObjectRef, unproved bool) (Kept, error) {
 	all, err := a.ListKept(ctx)
 	if err != nil {
 		return Kept{}, err
 	}
-	var kept *Kept
+	var kept, newest *Kept
 	for i := range all {
-		if all[i].Object == ref {
-			kept = &all[i]
+		k := &all[i]
+		if k.Object != ref {
+			continue
+		}
+		newest = k
+		if k.State == KeptProved || k.State == KeptUnproved && unproved {
+			kept = k
 		}
 	}
-	if kept == nil {
+	switch {
+	case newest == nil:
 		return Kept{}, fmt.Errorf("restore %s: nothing is kept of it in %s", ref, Namespace)
+	case kept == nil:
+		return Kept{}, &NotProvedError{Kept: *newest}
 	}
-	gvk := kept.content.GroupVersionKind()
+	return *kept, a.putBack(ctx, kept)
+}
+
+// putBack writes a kept object.
+func (a *Applier) putBack(ctx context.Context, kept *Kept) error {
+	ref, gvk := kept.Object, kept.content.GroupVersionKind()
 	mapping, err := a.mapping(ctx, gvk.GroupKind(), gvk.Version)
 	if err != nil {
-		return Kept{}, fmt.Errorf("restore %s: %w", ref, err)
+		return fmt.Errorf("restore %s: %w", ref, err)
 	}
 	objects := a.Client.Resource(mapping.Resource).Namespace(ref.Namespace)
 	for range putTries {
@@ -204,13 +338,13 @@ func (a *Applier) Restore(ctx context.Context, ref federation.ObjectRef) (Kept, 
 			})
 		}
 		if err == nil {
-			return *kept, nil
+			return nil
 		}
 		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
-			return Kept{}, newError("restore", ref, "", err)
+			return newError("restore", ref, "", err)
 		}
 	}
-	return Kept{}, newError("restore", ref, "", errEnough)
+	return newError("restore", ref, "", errEnough)
 }
 
 // asBefore is what is sent to put the object back in place of the live one, if

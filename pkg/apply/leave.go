@@ -13,9 +13,10 @@ import (
 // What leaves: objects of an inventory that Git no longer wants.
 
 // ownerOf returns the app whose inventory the object is in: it bears the app's
-// label and an entry of ours, and no controller made it.
+// label and an entry of ours, and no controller made it. What stands in our own
+// namespace is no app's, though an earlier version may have let one write there.
 func (t *table) ownerOf(r *row) (name string, ok bool) {
-	if r.live == nil || !r.live.Owned || r.live.controlled {
+	if r.live == nil || !r.live.Owned || r.live.controlled || isOurs(r.ref) {
 		return "", false
 	}
 	name, ok = t.sets[r.live.partOf]

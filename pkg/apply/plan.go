@@ -51,6 +51,10 @@ func (t *table) take(plan federation.ClusterPlan) {
 			k := t.kind(o.Ref.GroupKind())
 			k.ask(versions[o.Ref.GroupKind()])
 			ref := scoped(o.Ref, k.mapping)
+			if isOurs(o.Ref) || isOurs(ref) {
+				t.clashes = append(t.clashes, ownedByUs(p.App, o))
+				continue
+			}
 			d := t.rows[ref].wants(p.App, p.Adoption, o)
 			if d == nil {
 				d = &desired{app: p.App, partOf: inventory.PartOf(t.federation, p.App), adoption: p.Adoption, object: o, ref: ref}
@@ -69,6 +73,19 @@ func (t *table) take(plan federation.ClusterPlan) {
 		}
 	}
 	t.adopt(taken)
+}
+
+// isOurs reports whether an object is fedsync's own: our namespace, and whatever is
+// in it. No plan has such an object; this holds whatever the plan says.
+func isOurs(ref federation.ObjectRef) bool {
+	return ref.Namespace == Namespace || ref.GroupKind() == namespaceKind && ref.Name == Namespace
+}
+
+func ownedByUs(app string, o *federation.Object) *Error {
+	return &Error{
+		Verb: "apply", App: app, Object: o.Ref, File: o.File, Class: ClassOwned,
+		Err: fmt.Errorf("namespace %s is fedsync's own", Namespace), Remedy: "take the object out of the repository",
+	}
 }
 
 // plannedVersions returns the versions in which the plan has each kind.

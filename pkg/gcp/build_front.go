@@ -21,11 +21,11 @@ var errNotPlaced = errors.New("is not in the plan of the cluster")
 // The annotations that an Ingress is read by.
 const (
 	annotationAddress     = "kubernetes.io/ingress.global-static-ip-name"
-	annotationOwnAddress  = "fedsync.dev/address" // for ours alone, beside that of Google's controller
+	annotationOwnAddress  = federation.AnnotationAddress // for ours alone, beside that of Google's controller
 	annotationAllowHTTP   = "kubernetes.io/ingress.allow-http"
 	annotationCertificate = "ingress.gcp.kubernetes.io/pre-shared-cert"
-	annotationRedirect    = "fedsync.dev/https-redirect"
-	annotationMaxRate     = "fedsync.dev/max-rate-per-replica"
+	annotationRedirect    = federation.AnnotationRedirect
+	annotationMaxRate     = federation.AnnotationMaxRate
 )
 
 // honouredAnnotations are those of an Ingress that make a difference here.

@@ -13,7 +13,7 @@ type library struct {
 	bundles  map[key]contents                // read by the last plan
 	objects  map[*federation.Object]*reading // read since then
 	readings map[statement]*reading
-	labels   map[key]labelled // of the last plan
+	marks    map[key]marked // of the last plan
 }
 
 // contents is what was read in a bundle.

@@ -20,12 +20,12 @@ type Policy struct {
 func (p *pass) permitted(b federation.Bundle) *bundle {
 	out := &bundle{Bundle: b}
 	k := key{b.Cluster, b.App}
-	labelled := p.library.reservedLabels(k, b.Objects)
-	p.labels[k] = labelled
+	marked := p.library.reservedMarks(k, b.Objects)
+	p.marks[k] = marked
 	var allowed []*federation.Object
 	for i, o := range b.Objects {
 		f := federation.Finding{ID: "reserved", Severity: federation.SeverityError}
-		f.Message, f.Remedy = reserved(o.Ref, labelled.labels[i])
+		f.Message, f.Remedy = reserved(o.Ref, marked.marks[i])
 		if f.Message == "" {
 			f.ID = "policy"
 			f.Message = p.Policy.refusal(o.Ref)

@@ -20,7 +20,7 @@ const (
 	annotationSelector      = "federation.alpha.kubernetes.io/cluster-selector"
 	annotationReplicaSet    = "federation.kubernetes.io/replica-set-preferences"
 	annotationDeployment    = "federation.kubernetes.io/deployment-preferences"
-	annotationReplicas      = "fedsync.dev/replicas"
+	annotationReplicas      = federation.AnnotationReplicas
 	replicasPerCluster      = "PerCluster"
 	serviceTypeNodePort     = "NodePort"
 	serviceTypeLoadBalancer = "LoadBalancer"

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -14,13 +17,35 @@ import (
 // delete what it does not own, or take what was kept.
 const ReservedNamespace = "fedsync-system"
 
-// ReservedLabels are how fedsync finds the objects that it keeps in clusters.
-var ReservedLabels = []string{"applyset.kubernetes.io/id", "fedsync.dev/federation", "fedsync.dev/kept"}
+// The prefixes of the labels and annotations by which fedsync, and other tools that
+// keep ApplySets, find what is theirs.
+const (
+	ownPrefix      = "fedsync.dev/"
+	applySetPrefix = "applyset.kubernetes.io/"
+)
+
+// foreignToUs are the labels of the ApplySet specification that a repository may set:
+// the first is overwritten by the app's own, and the second marks kinds for kubectl.
+var foreignToUs = []string{"applyset.kubernetes.io/part-of", "applyset.kubernetes.io/is-parent-type"}
+
+// ReservesLabel reports whether a label is one by which fedsync knows what it keeps.
+func ReservesLabel(key string) bool {
+	return strings.HasPrefix(key, ownPrefix) || strings.HasPrefix(key, applySetPrefix) && !slices.Contains(foreignToUs, key)
+}
+
+// ReservesAnnotation reports whether an annotation is one by which fedsync knows what
+// it keeps. Those by which people tell it what to do are not.
+func ReservesAnnotation(key string) bool {
+	if strings.HasPrefix(key, ownPrefix) {
+		return !federation.IsSetting(key)
+	}
+	return strings.HasPrefix(key, applySetPrefix) && !slices.Contains(foreignToUs, key)
+}
 
 // reserved returns why an object is fedsync's own to write, and what to do; empty
-// if it is not. No policy allows it. The label is one of the reserved, if the
-// object has one.
-func reserved(ref federation.ObjectRef, label string) (reason, remedy string) {
+// if it is not. No policy allows it. The mark is a label or an annotation that is
+// reserved, if the object has one.
+func reserved(ref federation.ObjectRef, mark string) (reason, remedy string) {
 	switch {
 	case ref.Namespace == ReservedNamespace:
 		return "namespace " + ReservedNamespace + " is fedsync's own: a repository may put nothing there",
@@ -28,52 +53,62 @@ func reserved(ref federation.ObjectRef, label string) (reason, remedy string) {
 	case ref.Group == "" && ref.Kind == "Namespace" && ref.Name == ReservedNamespace:
 		return "namespace " + ReservedNamespace + " is fedsync's own: a repository may not change it",
 			"remove the object from the repository: fedsync creates the namespace"
-	case label != "":
-		return fmt.Sprintf("the label %s is fedsync's own: it marks what fedsync keeps in a cluster", label),
-			"remove the label from the object"
+	case mark == "":
+		return "", ""
 	}
-	return "", ""
+	remedy = "remove it from the object"
+	if strings.HasPrefix(mark, "annotation "+ownPrefix) {
+		remedy += "; the annotations that tell fedsync what to do are " + strings.Join(federation.Settings(), ", ")
+	}
+	return fmt.Sprintf("the %s is fedsync's own: it marks what fedsync keeps in a cluster", limit.Text(mark, limit.ValueBytes)), remedy
 }
 
-// labelled is what is known of the reserved labels in a bundle.
-type labelled struct {
+// marked is what is known of the reserved labels and annotations in a bundle.
+type marked struct {
 	objects []*federation.Object
-	labels  map[int]string // by the object's index; nil where no object has one
+	marks   map[int]string // by the object's index; nil where no object has one
 }
 
-// reservedLabels finds them in a bundle, once for as long as it stays the same.
-func (l *library) reservedLabels(k key, objects []*federation.Object) labelled {
-	if known := l.labels[k]; slices.Equal(known.objects, objects) {
+// reservedMarks finds them in a bundle, once for as long as it stays the same.
+func (l *library) reservedMarks(k key, objects []*federation.Object) marked {
+	if known := l.marks[k]; slices.Equal(known.objects, objects) {
 		return known
 	}
-	found := labelled{objects: slices.Clone(objects)}
+	found := marked{objects: slices.Clone(objects)}
 	for i, o := range objects {
-		if label := reservedLabel(o); label != "" {
-			if found.labels == nil {
-				found.labels = map[int]string{}
+		if mark := reservedMark(o); mark != "" {
+			if found.marks == nil {
+				found.marks = map[int]string{}
 			}
-			found.labels[i] = label
+			found.marks[i] = mark
 		}
 	}
 	return found
 }
 
-func reservedLabel(o *federation.Object) string {
+// reservedMark returns the first reserved label or annotation of an object, as
+// "label fedsync.dev/kept"; empty for none.
+func reservedMark(o *federation.Object) string {
 	// Few objects hold such a word anywhere, and only those are decoded.
-	if !slices.ContainsFunc(ReservedLabels, func(label string) bool { return bytes.Contains(o.JSON, []byte(label)) }) {
+	if !bytes.Contains(o.JSON, []byte(ownPrefix)) && !bytes.Contains(o.JSON, []byte(applySetPrefix)) {
 		return ""
 	}
-	var content struct {
-		Metadata struct {
-			Labels map[string]any `json:"labels"`
-		} `json:"metadata"`
-	}
+	// Maps, since fields of a struct would be found in any case.
+	var content map[string]any
 	if json.Unmarshal(o.JSON, &content) != nil {
-		return "" // labels that are no map: the API server refuses them
+		return ""
 	}
-	for _, label := range ReservedLabels {
-		if _, has := content.Metadata.Labels[label]; has {
-			return label
+	metadata, _ := content["metadata"].(map[string]any)
+	labels, _ := metadata["labels"].(map[string]any)
+	annotations, _ := metadata["annotations"].(map[string]any)
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if ReservesLabel(key) {
+			return "label " + key
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if ReservesAnnotation(key) {
+			return "annotation " + key
 		}
 	}
 	return ""

@@ -103,7 +103,7 @@ func (s *Scheduler) decisions(in Input) *pass {
 // forget drops what a whole plan did not read or write.
 func (s *Scheduler) forget(p *pass) {
 	s.library.keep(p.read)
-	s.library.labels = p.labels
+	s.library.marks = p.marks
 	s.written.forget()
 }
 
@@ -144,7 +144,7 @@ type pass struct {
 	verdicts map[string]federation.PruneVerdict
 	findings federation.Gathering
 
-	labels    map[key]labelled // of the bundles
+	marks     map[key]marked   // of the bundles
 	read      map[key]contents // of the bundles
 	services  []*service
 	workloads []*divided
@@ -179,7 +179,7 @@ func (s *Scheduler) begin(in Input) *pass {
 		apps:      make(map[string]*federation.App, len(in.Federation.Apps)),
 		bundles:   make(map[key]*bundle, len(in.Bundles)),
 		verdicts:  map[string]federation.PruneVerdict{},
-		labels:    make(map[key]labelled, len(in.Bundles)),
+		marks:     make(map[key]marked, len(in.Bundles)),
 		read:      make(map[key]contents, len(in.Bundles)),
 		scaled:    scaled{},
 		classes:   map[ingressIn]string{},

@@ -1,0 +1,159 @@
+package apply
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// patchOwn changes an object in fedsync's own namespace, by an administrator's hand.
+func (f *fixture) patchOwn(resource schema.GroupVersionResource, name, patch string) {
+	f.Helper()
+	if _, err := f.admin.Resource(resource).Namespace(Namespace).Patch(f.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		f.Fatal(err)
+	}
+}
+
+func (f *fixture) deleteOwnByHand(resource schema.GroupVersionResource, name string) {
+	f.Helper()
+	if err := f.admin.Resource(resource).Namespace(Namespace).Delete(f.Context(), name, metav1.DeleteOptions{}); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// forge makes a Secret as fedsync makes them, without a word in the inventory.
+func (f *fixture) forge(name string, content map[string]any) {
+	f.Helper()
+	data, err := json.Marshal(content)
+	if err != nil {
+		f.Fatal(err)
+	}
+	secret, err := f.keptSecret(inventory.Proof{
+		Secret: name, Object: federation.RefOf(&unstructured.Unstructured{Object: content}), Expires: time.Now().Add(keptFor),
+	}, data)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := f.admin.Resource(secrets).Namespace(Namespace).Create(f.Context(), secret, metav1.CreateOptions{}); err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		_ = f.admin.Resource(secrets).Namespace(Namespace).Delete(context.WithoutCancel(f.Context()), name, metav1.DeleteOptions{})
+	})
+}
+
+func (f *fixture) forgedService() map[string]any {
+	return map[string]any{
+		"apiVersion": "v1", "kind": "Service",
+		"metadata": map[string]any{"name": "nginx", "namespace": f.namespace, "labels": map[string]any{"tier": "forged"}},
+		"spec":     map[string]any{"ports": []any{map[string]any{"port": int64(80)}}},
+	}
+}
+
+func (f *fixture) wantNotProved(err error, state KeptState) {
+	f.Helper()
+	var not *NotProvedError
+	if !errors.As(err, &not) || not.Kept.State != state || !strings.Contains(err.Error(), Namespace+"/"+not.Kept.Secret) {
+		f.Errorf("Restore: %v, want it refused as %s, with the Secret's name", err, state)
+	}
+}
+
+func TestRestoreTakesOnlyWhatFedsyncKept(t *testing.T) {
+	f := newFixture(t)
+	ref := federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "nginx"}
+	forged := "kept-" + f.namespace
+	f.forge(forged, f.forgedService())
+	_, err := f.Restore(t.Context(), ref, false)
+	f.wantNotProved(err, KeptUnproved)
+	if _, err := f.admin.Resource(services).Namespace(f.namespace).Get(t.Context(), "nginx", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the forged Service: %v, want it not made", err)
+	}
+
+	// What fedsync kept is put back, though the forged one is there and newer.
+	f.deleteOwnByHand(secrets, forged)
+	f.create("kubectl-client-side-apply", earlier)
+	f.mustSync(f.app("web", nginx))
+	f.forge(forged, f.forgedService())
+	kept, err := f.Restore(t.Context(), ref, false)
+	if err != nil || kept.Secret == forged || kept.State != KeptProved {
+		t.Fatalf("Restore = %+v, %v, want what fedsync kept", kept, err)
+	}
+	if got := f.get(services, "nginx").GetLabels()["tier"]; got != "gold" {
+		t.Errorf("label tier = %q, want gold", got)
+	}
+
+	// A person may take what an earlier version kept.
+	f.deleteOwnByHand(configMaps, kept.Secret)
+	f.deleteOwnByHand(secrets, forged)
+	_, err = f.Restore(t.Context(), ref, false)
+	f.wantNotProved(err, KeptUnproved)
+	if again, err := f.Restore(t.Context(), ref, true); err != nil || again.Secret != kept.Secret {
+		t.Errorf("Restore of what is unproved = %+v, %v, want it put back for one who asks", again, err)
+	}
+}
+
+func TestRestoreRefusesWhatWasChanged(t *testing.T) {
+	f := newFixture(t)
+	ref := federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "nginx"}
+	f.create("kubectl-client-side-apply", earlier)
+	f.mustSync(f.app("web", nginx))
+	kept, err := f.ListKept(t.Context())
+	if err != nil || len(kept) != 1 || kept[0].State != KeptProved {
+		t.Fatalf("ListKept = %v, %v, want one that is proved", kept, err)
+	}
+	name := kept[0].Secret
+	elsewhere := federation.ObjectRef{Kind: "Secret", Namespace: "kube-system", Name: "x"}
+	refuse := func(way string) {
+		t.Helper()
+		for _, unproved := range []bool{false, true} {
+			_, err := f.Restore(t.Context(), ref, unproved)
+			f.wantNotProved(err, KeptChanged)
+			if _, err = f.Restore(t.Context(), elsewhere, unproved); err == nil {
+				t.Errorf("%s: put back as another object, want it refused", way)
+			}
+		}
+	}
+	f.patchOwn(secrets, name, `{"metadata":{"annotations":{"`+inventory.AnnotationObject+`":"`+elsewhere.String()+`"}}}`)
+	refuse("the name of another object")
+	f.deleteOwnByHand(secrets, name)
+	f.forge(name, f.forgedService())
+	refuse("another content")
+	f.patchOwn(secrets, name, `{"metadata":{"annotations":{"`+inventory.AnnotationExpires+`":"never"}}}`)
+	refuse("what cannot be read")
+}
+
+func TestNobodyStandsInTheWayOfKeeping(t *testing.T) {
+	f := newFixture(t)
+	live := f.create("kubectl-client-side-apply", earlier)
+	ref := federation.RefOf(live)
+	f.open.Store(true)
+	name, err := f.keep(t.Context(), ref, live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Again, as after a restart between keeping and writing: it is the same.
+	if again, err := f.keep(t.Context(), ref, live); err != nil || again != name {
+		t.Errorf("keep again = %q, %v, want %q", again, err, name)
+	}
+	f.deleteOwnByHand(secrets, name)
+	f.forge(name, f.forgedService())
+	if _, err := f.keep(t.Context(), ref, live); err == nil || !strings.Contains(err.Error(), "is not what fedsync kept") {
+		t.Errorf("keep where another's Secret stands: %v, want an error: what is overwritten would be lost", err)
+	}
+	f.deleteOwnByHand(secrets, name)
+	if _, err := f.keep(t.Context(), ref, live); err != nil {
+		t.Errorf("keep after that was deleted: %v", err)
+	}
+}
