@@ -33,6 +33,10 @@ func gitFolders() []Case {
 		own("packed-refs", func(r *Repository, _ World) {
 			r.Own("packed-refs", repeated(500_000, func(i int) string { return fmt.Sprintf("%040x refs/heads/b%d\n", i, i) }))
 		}),
+		own("packed-refs-without-head", func(r *Repository, _ World) {
+			r.Own("HEAD", "ref: refs/heads/nothing\n")
+			r.Own("packed-refs", repeated(500_000, func(i int) string { return fmt.Sprintf("%040x refs/heads/b%d\n", i, i) }))
+		}),
 		own("long-head", func(r *Repository, _ World) { r.Own("HEAD", "ref: refs/heads/"+strings.Repeat("a/", 1_000_000)+"\n") }),
 		own("odd-branches", func(r *Repository, _ World) {
 			r.Own("HEAD", "ref: refs/heads/nothing\n")

@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -74,7 +75,7 @@ func isGitDir(path string) bool {
 // linkedGitDir reads the file .git of a work tree whose repository is elsewhere.
 func linkedGitDir(path, file string) (gitDir, error) {
 	broken := &NotRepositoryError{Path: path, Reason: "its file .git names no repository", Remedy: "repair it: git worktree repair"}
-	content, err := os.ReadFile(file)
+	content, err := readOwn(file)
 	if err != nil {
 		return gitDir{}, broken
 	}
@@ -84,7 +85,7 @@ func linkedGitDir(path, file string) (gitDir, error) {
 	}
 	own := from(path, target)
 	common := own
-	if content, err := os.ReadFile(filepath.Join(own, "commondir")); err == nil {
+	if content, err := readOwn(filepath.Join(own, "commondir")); err == nil {
 		common = from(own, strings.TrimSpace(string(content)))
 	}
 	if _, err := os.Stat(filepath.Join(common, "objects")); err != nil {
@@ -109,7 +110,7 @@ func (d gitDir) checkFormat(path string) error {
 	if _, err := os.Stat(filepath.Join(d.common, "reftable")); err == nil {
 		return refuse("its refs are in the reftable format, which is not supported", "git refs migrate --ref-format=files")
 	}
-	content, err := os.ReadFile(filepath.Join(d.common, "config"))
+	content, err := readOwn(filepath.Join(d.common, "config"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // Git takes such a repository too.
 	}
@@ -143,17 +144,37 @@ func (d gitDir) branches() []plumbing.ReferenceName {
 		}
 		return nil
 	})
-	packed, err := os.ReadFile(filepath.Join(d.common, "packed-refs"))
+	packed, err := readOwn(filepath.Join(d.common, "packed-refs"))
 	if err != nil {
 		return names
 	}
 	for line := range strings.Lines(string(packed)) {
 		_, name, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if n := plumbing.ReferenceName(name); n.IsBranch() && !slices.Contains(names, n) {
+		if n := plumbing.ReferenceName(name); n.IsBranch() {
 			names = append(names, n)
 		}
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names) // a branch may be in both
+}
+
+// maxOwnFile bounds a file of Git's own that is read whole, in bytes: a million refs
+// that are packed.
+const maxOwnFile = 64 << 20
+
+// readOwn reads a file of the Git folder. What is no file, such as a device that a
+// link leads to, might have no end.
+func readOwn(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no file", path)
+	case info.Size() > maxOwnFile:
+		return nil, fmt.Errorf("%s has %d bytes; %d are read", path, info.Size(), maxOwnFile)
+	}
+	return os.ReadFile(path)
 }
 
 // storage opens what Git keeps there. Nothing is read before it is needed, and

@@ -63,7 +63,7 @@ func openODB(objects string) (*odb, error) {
 
 // alternates lists the folders that a folder of objects names as its alternates.
 func alternates(objects string) ([]string, error) {
-	content, err := os.ReadFile(filepath.Join(objects, "info", "alternates"))
+	content, err := readOwn(filepath.Join(objects, "info", "alternates"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
