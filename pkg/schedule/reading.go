@@ -225,7 +225,8 @@ func parseSelector(text string) (labels.Selector, error) {
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&requirements); err != nil || decoder.More() || requirements == nil {
+	// Decode stops behind the list, and More overlooks a bracket there.
+	if err := decoder.Decode(&requirements); err != nil || requirements == nil || !json.Valid([]byte(text)) {
 		return nil, fmt.Errorf(`%s is no list of requirements; want [{"key": "location", "operator": "in", "values": ["europe"]}]`, limit.Quote(text))
 	}
 	values := 0
