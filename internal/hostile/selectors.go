@@ -96,7 +96,7 @@ func filesOfMistakes() Case {
 // clustersOfMistakes has each mistake in each cluster.
 func clustersOfMistakes() Case {
 	return Case{
-		Name: "finding/clusters", Want: Want{Refused: `apps/`, All: true},
+		Name: "finding/clusters", Args: []string{"--cluster", "c500"}, Want: Want{Refused: `apps/`, All: true},
 		Build: func(r *Repository, _ World) {
 			var apps []string
 			for i := range 50 {

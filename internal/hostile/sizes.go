@@ -72,7 +72,7 @@ func clustersTimesApps() Case {
 
 func clustersTimesObjects() Case {
 	return Case{
-		Name: "size/1000-clusters-9000-objects", Want: Want{Refused: `\d`},
+		Name: "size/1000-clusters-9000-objects", Args: []string{"--cluster", "c1000"}, Want: Want{Refused: `\d`},
 		Build: func(r *Repository, _ World) {
 			r.clusters(1000, "a")
 			r.File("apps/a/all.yaml", configMaps(9000, "v"))
@@ -83,7 +83,7 @@ func clustersTimesObjects() Case {
 // clustersTimesOverlays makes the objects of each cluster its own.
 func clustersTimesOverlays() Case {
 	return Case{
-		Name: "size/1000-overlays-1000-objects", Want: Want{Refused: `\d`},
+		Name: "size/1000-overlays-1000-objects", Args: []string{"--cluster", "c1000"}, Want: Want{Refused: `\d`},
 		Build: func(r *Repository, _ World) {
 			r.clusters(1000, "a")
 			r.File("apps/a/base/all.yaml", configMaps(1000, strings.Repeat("v", 1000)))

@@ -8,6 +8,7 @@ import (
 
 	"sigs.k8s.io/kustomize/api/types"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/strictyaml"
 )
 
@@ -125,17 +126,25 @@ func (s *scanner) generator(field string, i int, sources types.KvPairSources) {
 		}
 		entries = append(entries, entry)
 	}
+	var size int64
 	for _, entry := range entries {
 		if s.local(field, i, entry) && s.inside(field, i, entry) {
-			s.exists(field, i, entry)
+			size += s.exists(field, i, entry)
 		}
+	}
+	// What is built of them would be refused, after it was quoted and copied.
+	if size > limit.ObjectBytes {
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("the files have %s bytes, and an API server takes %s for an object",
+			limit.Number(size), limit.Number(limit.ObjectBytes)), "leave files out, or spread them over several generators")
 	}
 }
 
-func (s *scanner) exists(field string, i int, entry string) {
+// exists returns the size of a file that must be there, in bytes.
+func (s *scanner) exists(field string, i int, entry string) int64 {
 	size, err := s.pass.files.size(path.Join(s.k.dir, entry))
 	s.k.bytes += size
 	if err != nil {
 		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, cause(err)), "add the file, or take the entry out")
 	}
+	return size
 }
