@@ -17,9 +17,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// patched builds an overlay that only patches one base, by patching the objects
-// that its patches choose with kustomize's own plugins and sharing all others
-// with the base. It says false where that is not certain to be what kustomize's
+// patched builds an overlay that only patches one base, or adds labels, annotations,
+// images and replica counts to it, by giving the objects concerned to kustomize's own
+// plugins and sharing all others with the base. It says false where that is not certain to be what kustomize's
 // whole build gives; then that is to be run, which also words all errors.
 //
 // Why it may be done: kustomize builds an overlay by accumulating the base's
@@ -49,6 +49,11 @@ func (p *pass) patched(t tree) (objects []*federation.Object, ok bool) {
 	if !ok {
 		return nil, false
 	}
+	common, ok := o.commonSteps()
+	if !ok {
+		return nil, false
+	}
+	steps = append(steps, common...)
 
 	var chosen, byJSON []int
 	for _, s := range steps {
@@ -92,12 +97,12 @@ func (p *pass) patched(t tree) (objects []*federation.Object, ok bool) {
 }
 
 // onlyPatches says whether a kustomization has one base and, besides it, nothing
-// but patches.
+// but patches and what is added to objects alike.
 func (k *kustomization) onlyPatches() bool {
 	if k.special || k.Kind != types.KustomizationKind || len(k.Resources) != 1 || len(k.folders) != 1 || len(k.declared) > 0 {
 		return false
 	}
-	return isZero(k.unpatched())
+	return isZero(k.uncommon())
 }
 
 // A step is one of an overlay's patches.
@@ -105,6 +110,7 @@ type step struct {
 	plugin    resmap.TransformerPlugin
 	ids       []resid.ResId   // what a merge patch without a target is for
 	target    *types.Selector // what a patch with one is for
+	every     bool            // it is for every object
 	json      bool
 	annotates bool // a JSON patch of annotations
 }
@@ -219,6 +225,12 @@ func (s *step) readJSON(operations []any) bool {
 // of a target goes by labels and annotations is left to the patch itself.
 func (s *step) choose(ids []resid.ResId) ([]int, bool) {
 	var hits []int
+	if s.every {
+		for i := range ids {
+			hits = append(hits, i)
+		}
+		return hits, true
+	}
 	if s.target == nil {
 		for _, want := range s.ids {
 			i := slices.IndexFunc(ids, want.Equals)

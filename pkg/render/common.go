@@ -1,0 +1,95 @@
+package render
+
+import (
+	"sigs.k8s.io/kustomize/api/builtins" //nolint:staticcheck // deprecated for an API v1 that is not there; the version is pinned
+	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/resid"
+	"sigs.k8s.io/yaml"
+)
+
+// uncommon is the kustomization without its patches and without what is given to its
+// objects one by one: such an overlay changes no name, so nothing that one object
+// gets depends on another.
+func (k *kustomization) uncommon() types.Kustomization {
+	left := k.unpatched()
+	left.CommonAnnotations = nil
+	left.Labels = nil
+	left.Images = nil
+	left.Replicas = nil
+	return left
+}
+
+// commonSteps are the steps of what an overlay gives to its objects besides patches,
+// in the order in which kustomize takes them. It says false where a label goes
+// anywhere but into an object's own metadata.
+func (k *kustomization) commonSteps() ([]step, bool) {
+	var steps []step
+	good := true
+	add := func(plugin resmap.TransformerPlugin, config any) {
+		data, err := yaml.Marshal(config)
+		if err == nil {
+			err = plugin.Config(nil, data)
+		}
+		good = good && err == nil
+		steps = append(steps, step{plugin: plugin, every: true})
+	}
+	for _, l := range k.Labels {
+		if l.IncludeSelectors || l.IncludeTemplates || l.IncludeVolumeClaimTemplates || len(l.FieldSpecs) > 0 {
+			return nil, false
+		}
+		add(&builtins.LabelTransformerPlugin{}, builtins.LabelTransformerPlugin{
+			Labels: l.Pairs, FieldSpecs: []types.FieldSpec{created("metadata/labels", "", "")},
+		})
+	}
+	if len(k.CommonAnnotations) > 0 {
+		add(&builtins.AnnotationsTransformerPlugin{}, builtins.AnnotationsTransformerPlugin{
+			Annotations: k.CommonAnnotations, FieldSpecs: annotated,
+		})
+	}
+	for _, r := range k.Replicas {
+		add(&builtins.ReplicaCountTransformerPlugin{}, builtins.ReplicaCountTransformerPlugin{Replica: r, FieldSpecs: counted})
+	}
+	for _, i := range k.Images {
+		add(&builtins.ImageTagTransformerPlugin{}, builtins.ImageTagTransformerPlugin{ImageTag: i, FieldSpecs: imaged})
+	}
+	return steps, good
+}
+
+// Where kustomize puts annotations, replica counts and images: its defaults, which it
+// keeps to itself (api/internal/konfig/builtinpluginconsts). The comparison with
+// kustomize in the tests holds these to them.
+var (
+	annotated = []types.FieldSpec{
+		created("metadata/annotations", "", ""),
+		{Gvk: resid.Gvk{Version: "v1", Kind: "ReplicationController"}, Path: podAnnotations, CreateIfNotPresent: true},
+		created(podAnnotations, "", "Deployment"),
+		created(podAnnotations, "", "ReplicaSet"),
+		created(podAnnotations, "", "DaemonSet"),
+		created(podAnnotations, "", "StatefulSet"),
+		created(podAnnotations, "batch", "Job"),
+		created("spec/jobTemplate/metadata/annotations", "batch", "CronJob"),
+		created("spec/jobTemplate/"+podAnnotations, "batch", "CronJob"),
+	}
+	counted = []types.FieldSpec{
+		created("spec/replicas", "", "Deployment"),
+		created("spec/replicas", "", "ReplicationController"),
+		created("spec/replicas", "", "ReplicaSet"),
+		created("spec/replicas", "", "StatefulSet"),
+	}
+	imaged = []types.FieldSpec{
+		created("spec/containers[]/image", "", ""),
+		created("spec/initContainers[]/image", "", ""),
+		created("spec/volumes[]/image/reference", "", ""),
+		created("spec/template/spec/containers[]/image", "", ""),
+		created("spec/template/spec/initContainers[]/image", "", ""),
+		created("spec/template/spec/volumes[]/image/reference", "", ""),
+		created("spec/jobTemplate/spec/template/spec/volumes[]/image/reference", "", ""),
+	}
+)
+
+const podAnnotations = "spec/template/metadata/annotations"
+
+func created(path, group, kind string) types.FieldSpec {
+	return types.FieldSpec{Gvk: resid.Gvk{Group: group, Kind: kind}, Path: path, CreateIfNotPresent: true}
+}
