@@ -79,7 +79,7 @@ func exceeds(err error) bool {
 func flat(all []error) []error {
 	var out []error
 	for _, err := range all {
-		if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what wraps several says more than they
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
 			out = append(out, flat(several.Unwrap())...)
 		} else if err != nil {
 			out = append(out, err)
