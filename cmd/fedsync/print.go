@@ -72,10 +72,17 @@ func checkOutput(value string, words ...string) error {
 	return fmt.Errorf("--output is %q; want %s", value, strings.Join(words, " or "))
 }
 
+// maxPrinted is how much of one line of a message is printed, in runes.
+const maxPrinted = 2000
+
 // indented gives a text whose further lines, which it may have of others, cannot
-// be taken for lines of our own.
+// be taken for lines of our own. What is too long in a line is left out.
 func indented(text, margin string) string {
-	return strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+margin)
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = untrusted.Shorten(line, maxPrinted)
+	}
+	return strings.Join(lines, "\n"+margin)
 }
 
 // onTerminal gives a writer that is harmless where a person would read it, and

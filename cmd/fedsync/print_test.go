@@ -47,6 +47,15 @@ func TestErrorsOfOthersCannotPassForLinesOfOurs(t *testing.T) {
 	}
 }
 
+func TestALongLineOfOthersIsCut(t *testing.T) {
+	var b strings.Builder
+	writeError(&b, fmt.Errorf("read %s: no such file\nand more", strings.Repeat("a/", 1_000_000)))
+	first, rest, _ := strings.Cut(b.String(), "\n")
+	if len(first) > 4*maxPrinted || !strings.HasPrefix(first, "fedsync: read a/a/") || !strings.HasSuffix(first, "…") || rest != "  and more\n" {
+		t.Errorf("writeError wrote a line of %d bytes and %q", len(first), rest)
+	}
+}
+
 func TestErrorsSayAllThereIsToSay(t *testing.T) {
 	for _, c := range []struct {
 		name string
