@@ -36,7 +36,7 @@ import (
 
 // Variable names the description of a running sandbox, the file sandbox.json in
 // its folder, that [Shared] uses instead of starting one.
-const Variable = "FEDSYNC_SANDBOX"
+const Variable = "FEDSYNC_TEST_SANDBOX"
 
 // RestrictedUser is a user of every cluster who may do nothing until a test binds
 // a role to that name.
@@ -64,7 +64,7 @@ type description struct {
 }
 
 // Shared returns the sandbox that all tests of a run share: the one that
-// $FEDSYNC_SANDBOX names, else one of three clusters and a forge that this test
+// $FEDSYNC_TEST_SANDBOX names, else one of three clusters and a forge that this test
 // binary starts once. It ends with the test binary, however that ends.
 func Shared(tb testing.TB) *Sandbox {
 	tb.Helper()

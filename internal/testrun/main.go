@@ -1,6 +1,6 @@
 // Command testrun runs all tests on one sandbox.
 //
-// It starts real clusters and a real forge once, names them in FEDSYNC_SANDBOX,
+// It starts real clusters and a real forge once, names them in FEDSYNC_TEST_SANDBOX,
 // and runs `go test -race` for every module with them. It prints a line for each
 // package and, in full, what failed. A test that was skipped fails the run: what
 // is not tested is not known to work.
@@ -129,7 +129,7 @@ func (t *tally) test(ctx context.Context, dir, sandboxFile string, wanted tests)
 	cmd := exec.CommandContext(ctx, "go", append(args, wanted.packages...)...)
 	cmd.Dir, cmd.Stderr, cmd.Env = dir, os.Stderr, os.Environ()
 	if sandboxFile != "" {
-		cmd.Env = append(cmd.Env, "FEDSYNC_SANDBOX="+sandboxFile)
+		cmd.Env = append(cmd.Env, "FEDSYNC_TEST_SANDBOX="+sandboxFile)
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -37,7 +37,7 @@ allow-namespaces: [shop, web]
 `)
 	environment := []string{
 		"FEDSYNC_REPO=of-environment", "FEDSYNC_REVISION=of-environment", "REVISION=of-nobody",
-		"FEDSYNC_SANDBOX=of-another-program",
+		"FEDSYNC_TEST_SANDBOX=of-another-program",
 	}
 	if err := Complete(fs, table, environment, file); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 )
 
 // locationVariable names a running sandbox's description.
-const locationVariable = "FEDSYNC_SANDBOX"
+const locationVariable = "FEDSYNC_TEST_SANDBOX"
 
 func statusCommand() *cobra.Command {
 	var dir string

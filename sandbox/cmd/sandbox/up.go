@@ -40,14 +40,14 @@ project gcp.project. The nodes are its machines, and answer at the node ports of
 Services with who they are. The proxy gcp.proxy leads to its load balancers, which
 lead to the nodes:
 
-  curl --proxy $(jq -r .gcp.proxy $FEDSYNC_SANDBOX) http://ADDRESS/path
+  curl --proxy $(jq -r .gcp.proxy $FEDSYNC_TEST_SANDBOX) http://ADDRESS/path
 
   sandbox kill-nodes gce-asia-east1a       # its nodes refuse; its API server goes on
   sandbox revive-nodes gce-asia-east1a
 
 Calls of compute/v1 go wrong as the control socket is told, and are listed there:
 
-  S="curl --unix-socket $(jq -r .control $FEDSYNC_SANDBOX)"
+  S="curl --unix-socket $(jq -r .control $FEDSYNC_TEST_SANDBOX)"
   $S http://s/gcp/faults -d '{"method":"backendServices.patch","times":1,"action":"loseAnswer"}'
   $S http://s/gcp/faults -d '{"collection":"firewalls","action":"answer","status":403,"reason":"rateLimitExceeded"}'
   $S -X DELETE http://s/gcp/faults/1       # or /gcp/faults: all
