@@ -157,20 +157,19 @@ func (q *question) silence() error {
 // readParents reads the inventories of the federation, by app; none where they may
 // not be read.
 func (a *Applier) readParents(ctx context.Context) (map[string]*parent, error) {
-	list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-		return a.Client.Resource(configMaps).Namespace(Namespace).List(ctx, metav1.ListOptions{LabelSelector: inventory.ParentSelector(a.Federation)})
+	out := map[string]*parent{}
+	o := metav1.ListOptions{LabelSelector: inventory.ParentSelector(a.Federation)}
+	err := a.each(ctx, a.Client.Resource(configMaps).Namespace(Namespace), o, func(u *unstructured.Unstructured) bool {
+		if app := inventory.AppOf(a.Federation, u); app != "" {
+			out[app] = a.parentOf(app, u)
+		}
+		return true
 	})
 	if apierrors.IsForbidden(err) {
 		return map[string]*parent{}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list the inventories of federation %s in %s: %w", a.Federation, Namespace, err)
-	}
-	out := map[string]*parent{}
-	for i := range list.Items {
-		if app := inventory.AppOf(a.Federation, &list.Items[i]); app != "" {
-			out[app] = a.parentOf(app, &list.Items[i])
-		}
 	}
 	return out, nil
 }
@@ -193,23 +192,19 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 		if err != nil {
 			continue
 		}
-		list, err := request(ctx, q.Applier, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-			return q.Client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{LabelSelector: inventory.LabelPartOf})
+		err = q.each(ctx, q.Client.Resource(mapping.Resource), metav1.ListOptions{LabelSelector: inventory.LabelPartOf}, func(u *unstructured.Unstructured) bool {
+			v, ref := q.table.viewOf(u), federation.RefOf(u)
+			app, ours := apps[v.partOf]
+			if ours && !wanted[ref] && v.Owned && !v.controlled && !v.terminating && gk != namespaceKind && !isOurs(ref) && parents[app].Kinds[gk] {
+				out = append(out, Difference{Cluster: q.Cluster, App: app, Object: ref, Action: federation.ActionPruned})
+			}
+			return true
 		})
 		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("list %s in cluster %s: %w", mapping.Resource.GroupResource(), q.Cluster, err)
-		}
-		for i := range list.Items {
-			v := q.table.viewOf(&list.Items[i])
-			ref := federation.RefOf(&list.Items[i])
-			app, ours := apps[v.partOf]
-			if !ours || wanted[ref] || !v.Owned || v.controlled || v.terminating || gk == namespaceKind || isOurs(ref) || !parents[app].Kinds[gk] {
-				continue
-			}
-			out = append(out, Difference{Cluster: q.Cluster, App: app, Object: ref, Action: federation.ActionPruned})
 		}
 	}
 	return out, nil

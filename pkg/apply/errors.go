@@ -20,6 +20,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -271,6 +272,9 @@ func (e *Error) classify(err error) {
 		return
 	case errors.Is(err, context.Canceled):
 		e.Class = ClassCanceled
+		return
+	case failure.Of(err).Class == federation.FailureMisbehaves:
+		e.Class = ClassUnreachable // it is told of the whole cluster
 		return
 	case isUnreachable(err):
 		e.Class = ClassUnreachable

@@ -21,6 +21,8 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/bounds"
+	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -181,13 +183,10 @@ func (a *Applier) listKept(ctx context.Context) ([]Kept, map[string]inventory.Pr
 	return out, proofs, nil
 }
 
-// maxPages bounds a list whose pages have no end.
-const maxPages = 1000
-
 // eachOwn calls f for each object in our namespace that the selector selects.
 func (a *Applier) eachOwn(ctx context.Context, resource schema.GroupVersionResource, selector string, f func(*unstructured.Unstructured)) error {
 	o := metav1.ListOptions{LabelSelector: selector, Limit: 50}
-	for range maxPages {
+	for range bounds.Pages {
 		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
 			return a.Client.Resource(resource).Namespace(Namespace).List(ctx, o)
 		})
@@ -201,7 +200,7 @@ func (a *Applier) eachOwn(ctx context.Context, resource schema.GroupVersionResou
 			return nil
 		}
 	}
-	return fmt.Errorf("the list of %s has more than %d pages", resource.Resource, maxPages)
+	return failure.Misbehaves("lists %s without end, on more than %d pages", resource.Resource, bounds.Pages)
 }
 
 func readKept(secret *unstructured.Unstructured) (Kept, error) {

@@ -147,27 +147,18 @@ func (a *Applier) nameHolder(ctx context.Context, e *Error) {
 
 // findHolder looks for the Service that has a node port. Where Services may not be
 // listed, the holder stays unnamed.
-func (a *Applier) findHolder(ctx context.Context, port int32) (federation.ObjectRef, bool) {
-	const page = 500
-	for next := ""; ; {
-		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-			return a.Client.Resource(services).List(ctx, metav1.ListOptions{Limit: page, Continue: next})
+func (a *Applier) findHolder(ctx context.Context, port int32) (holder federation.ObjectRef, found bool) {
+	err := a.each(ctx, a.Client.Resource(services), metav1.ListOptions{}, func(u *unstructured.Unstructured) (more bool) {
+		ports, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ports")
+		items, _ := ports.([]any)
+		found = slices.ContainsFunc(items, func(item any) bool {
+			s, ok := nodePortOf(item)
+			return ok && s.nodePort == port
 		})
-		if err != nil {
-			return federation.ObjectRef{}, false
+		if found {
+			holder = federation.ObjectRef{Kind: serviceKind.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}
 		}
-		for i := range list.Items {
-			ports, _, _ := unstructured.NestedFieldNoCopy(list.Items[i].Object, "spec", "ports")
-			items, _ := ports.([]any)
-			if slices.ContainsFunc(items, func(item any) bool {
-				s, ok := nodePortOf(item)
-				return ok && s.nodePort == port
-			}) {
-				return federation.ObjectRef{Kind: serviceKind.Kind, Namespace: list.Items[i].GetNamespace(), Name: list.Items[i].GetName()}, true
-			}
-		}
-		if next = list.GetContinue(); next == "" {
-			return federation.ObjectRef{}, false
-		}
-	}
+		return !found
+	})
+	return holder, found && err == nil
 }

@@ -46,6 +46,9 @@ func Of(err error) Failure {
 	if err == nil {
 		return Failure{}
 	}
+	if _, ok := errors.AsType[*Misbehaviour](err); ok {
+		return Failure{Class: federation.FailureMisbehaves}
+	}
 	var answer apierrors.APIStatus
 	if !errors.As(err, &answer) || answer.Status().Code == 0 {
 		return Failure{Class: classOf(err)}
@@ -103,6 +106,8 @@ func ofCode(code int, after time.Duration) Failure {
 		class = federation.FailureForbidden
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable && after > 0:
 		class = federation.FailureThrottled
+	case code >= 300 && code < 400:
+		class = federation.FailureMisbehaves // an API server sends nobody elsewhere
 	case code >= 500:
 		class = federation.FailureServer
 	}

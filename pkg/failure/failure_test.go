@@ -33,7 +33,8 @@ func TestAnswersHaveAClass(t *testing.T) {
 		502: federation.FailureServer,
 		503: federation.FailureServer,
 		504: federation.FailureServer,
-		302: federation.FailureContext,
+		302: federation.FailureMisbehaves,
+		307: federation.FailureMisbehaves,
 		400: federation.FailureContext,
 		404: federation.FailureContext,
 	} {

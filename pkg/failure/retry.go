@@ -27,7 +27,7 @@ func RetryOf(class federation.FailureClass) Retry {
 	case federation.FailureThrottled:
 		return RetryTold
 	case federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden,
-		federation.FailureInvalid, federation.FailureContext, federation.FailureFiles:
+		federation.FailureInvalid, federation.FailureContext, federation.FailureFiles, federation.FailureMisbehaves:
 		return RetryChanged
 	case federation.FailureNone, federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout,
 		federation.FailureNetwork, federation.FailureServer, federation.FailureConflict:

@@ -36,6 +36,8 @@ func Words(class federation.FailureClass) string {
 		return "no usable kubeconfig context"
 	case federation.FailureFiles:
 		return "a file that the kubeconfig names cannot be used"
+	case federation.FailureMisbehaves:
+		return "it misbehaves"
 	case federation.FailureNone:
 	}
 	return ""
@@ -71,6 +73,9 @@ func Remedy(class federation.FailureClass, context string) string {
 		return fmt.Sprintf("add the context to the kubeconfig, and to the setting --contexts where that is given, or set the cluster's context in %s", federation.FileName)
 	case federation.FailureFiles:
 		return "create the file that is named, readable for fedsync; it takes effect at once"
+	case federation.FailureMisbehaves:
+		return fmt.Sprintf("look at the server that context %q leads to, and at what stands before it: "+
+			"no API server answers so; nothing is moved away meanwhile", context)
 	case federation.FailureNone:
 	}
 	return ""

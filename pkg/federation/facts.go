@@ -22,7 +22,8 @@ const (
 	// means absence: dns, refused, timeout or a server error.
 	ClusterOffline ClusterState = "Offline"
 	// ClusterUnknown may be well, but does not let us look: unauthorised,
-	// forbidden, tls or a missing context. Nothing is moved because of it.
+	// forbidden, tls or a missing context; or what it answers is not to be used.
+	// Nothing is moved because of it.
 	ClusterUnknown ClusterState = "Unknown"
 )
 
@@ -38,13 +39,14 @@ const (
 	FailureTLS          FailureClass = "tls"
 	FailureUnauthorised FailureClass = "unauthorised"
 	FailureForbidden    FailureClass = "forbidden"
-	FailureThrottled    FailureClass = "throttled" // it answers that we should ask less often
-	FailureServer       FailureClass = "server"    // it answers with a server error
-	FailureInvalid      FailureClass = "invalid"   // it does not accept what was sent
-	FailureConflict     FailureClass = "conflict"  // what was sent contradicts what is there
-	FailureContext      FailureClass = "context"   // not in the kubeconfig, or unusable there
-	FailureFiles        FailureClass = "files"     // a file that the kubeconfig names is missing or unusable
-	FailureNetwork      FailureClass = "network"   // unreachable, reset, and whatever else a connection dies of
+	FailureThrottled    FailureClass = "throttled"  // it answers that we should ask less often
+	FailureServer       FailureClass = "server"     // it answers with a server error
+	FailureInvalid      FailureClass = "invalid"    // it does not accept what was sent
+	FailureConflict     FailureClass = "conflict"   // what was sent contradicts what is there
+	FailureContext      FailureClass = "context"    // not in the kubeconfig, or unusable there
+	FailureFiles        FailureClass = "files"      // a file that the kubeconfig names is missing or unusable
+	FailureMisbehaves   FailureClass = "misbehaves" // it answers as no API server does: without end, or with a redirect
+	FailureNetwork      FailureClass = "network"    // unreachable, reset, and whatever else a connection dies of
 )
 
 // Absent reports whether a failure of this class means that the cluster is away,
@@ -54,7 +56,7 @@ func (f FailureClass) Absent() bool {
 	case FailureDNS, FailureRefused, FailureTimeout, FailureServer, FailureNetwork:
 		return true
 	case FailureNone, FailureTLS, FailureUnauthorised, FailureForbidden, FailureThrottled,
-		FailureInvalid, FailureConflict, FailureContext, FailureFiles:
+		FailureInvalid, FailureConflict, FailureContext, FailureFiles, FailureMisbehaves:
 		return false
 	}
 	return false

@@ -10,14 +10,15 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -34,6 +35,7 @@ type answer struct {
 type asker struct {
 	cfg     *rest.Config
 	timeout time.Duration
+	secrets *secret.Set
 
 	client *http.Client // made at the first request whose cfg can be used
 	base   *url.URL
@@ -43,8 +45,8 @@ type asker struct {
 	pending chan struct{}
 }
 
-func newAsker(cfg *rest.Config, timeout time.Duration) *asker {
-	cfg = rest.CopyConfig(cfg)
+func newAsker(cfg *rest.Config, timeout time.Duration, guard *bounds.Guard) *asker {
+	cfg = guard.Attach(cfg)
 	cfg.Timeout = 0 // the context's deadline is the timeout
 	// HTTP/1.1 gives each probe a connection, and closes it when the probe fails:
 	// the next one cannot inherit a connection that hangs.
@@ -53,7 +55,7 @@ func newAsker(cfg *rest.Config, timeout time.Duration) *asker {
 	// is given its own dialer, and with it a transport of its own.
 	cfg.Dial = ownDialer(cfg.Dial)
 	cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper { return &wire{rt} })
-	return &asker{cfg: cfg, timeout: timeout}
+	return &asker{cfg: cfg, timeout: timeout, secrets: guard.Secrets()}
 }
 
 // get asks for one path. The answer comes within the timeout, also where the
@@ -70,7 +72,7 @@ func (a *asker) get(ctx context.Context, path string) answer {
 		}
 	}
 	if err := a.connect(); err != nil {
-		return answer{failure: federation.FailureContext, message: untrusted.NewSecrets(a.secrets()...).Line(err.Error())}
+		return answer{failure: federation.FailureContext, message: a.clean(err.Error())}
 	}
 
 	tried := &attempt{}
@@ -102,8 +104,12 @@ func (a *asker) version(ctx context.Context) (version string, done bool) {
 	if err := json.Unmarshal(answer.body, &v); err != nil {
 		return "", true
 	}
-	return untrusted.Line(v.GitVersion[:min(64, len(v.GitVersion))]), true
+	// A secret that is cut cannot be recognised.
+	return untrusted.Clean(a.secrets.Mask(v.GitVersion), maxVersion), true
 }
+
+// maxVersion is how long a version may be, in bytes. The rest is left out.
+const maxVersion = 64
 
 // close waits for the last request, as long as one may take, and closes the
 // connections.
@@ -136,7 +142,7 @@ func (a *asker) connect() error {
 	a.base = base
 	a.client = &http.Client{
 		Transport: transport,
-		// An API server does not redirect; to follow would hand our token on.
+		// The guard answers first. This holds whatever is wrapped around it later.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return nil
@@ -144,9 +150,10 @@ func (a *asker) connect() error {
 
 func (a *asker) request(ctx context.Context, tried *attempt, path string) answer {
 	ctx = httptrace.WithClientTrace(context.WithValue(ctx, attemptKey{}, tried), tried.trace())
+	ctx = failure.Catching(ctx, func(*failure.Misbehaviour) {}) // it is in the answer
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.base.JoinPath(path).String(), http.NoBody)
 	if err != nil {
-		return answer{failure: federation.FailureContext, message: untrusted.NewSecrets(a.secrets()...).Line(err.Error())}
+		return answer{failure: federation.FailureContext, message: a.clean(err.Error())}
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
@@ -157,7 +164,7 @@ func (a *asker) request(ctx context.Context, tried *attempt, path string) answer
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if failure := failure.OfAnswer(resp.StatusCode, resp.Header).Class; failure != federation.FailureNone {
 		text := strings.TrimSuffix(fmt.Sprintf("GET /%s: %s: %s", path, resp.Status, reason(body)), ": ")
-		return answer{failure: failure, message: untrusted.NewSecrets(a.secrets(tried)...).Line(text)}
+		return answer{failure: failure, message: a.clean(text)}
 	}
 	if err != nil {
 		return a.failed(ctx, tried, err)
@@ -175,11 +182,14 @@ func (a *asker) failed(ctx context.Context, tried *attempt, err error) answer {
 		// not the cluster's, which must not be evacuated for it.
 		class = federation.FailureUnauthorised
 	}
+	if m, ok := errors.AsType[*failure.Misbehaviour](err); ok {
+		return answer{failure: class, message: a.clean(m.What)}
+	}
 	// The URL is the kubeconfig's, which the reader knows; it makes texts long.
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
-	return answer{failure: class, message: untrusted.NewSecrets(a.secrets(tried)...).Line(err.Error())}
+	return answer{failure: class, message: a.clean(err.Error())}
 }
 
 // late is the answer to a request whose time is over. What hung says the class.
@@ -204,17 +214,8 @@ func (a *asker) late(tried *attempt) answer {
 	return answer{failure: class, message: fmt.Sprintf("no answer within %v: %s", a.timeout, phase)}
 }
 
-// secrets are those that are known to be in use.
-func (a *asker) secrets(attempts ...*attempt) []string {
-	secrets := []string{a.cfg.BearerToken, a.cfg.Password}
-	for _, tried := range attempts {
-		tried.mu.Lock()
-		_, value, _ := strings.Cut(tried.authorization, " ")
-		secrets = append(secrets, tried.authorization, value)
-		tried.mu.Unlock()
-	}
-	return secrets
-}
+// clean makes a text of the cluster's one that may be shown.
+func (a *asker) clean(text string) string { return untrusted.Line(a.secrets.Mask(text)) }
 
 // reason takes from a failed answer what says why: the message of a Status, the
 // failed checks of a /readyz, or else the first line.
@@ -270,9 +271,6 @@ func (p phase) String() string {
 type attempt struct {
 	at     atomic.Int32 // a phase
 	status atomic.Int32 // of the answer, 0 before
-
-	mu            sync.Mutex // protects authorization
-	authorization string     // the header that was sent
 }
 
 type attemptKey struct{}
@@ -287,18 +285,7 @@ func (a *attempt) trace() *httptrace.ClientTrace {
 		DNSDone:           func(httptrace.DNSDoneInfo) { reach(phaseConnection) },
 		TLSHandshakeStart: func() { reach(phaseHandshake) },
 		GotConn:           func(httptrace.GotConnInfo) { reach(phaseAnswer) },
-		WroteHeaderField:  a.wrote,
 	}
-}
-
-// wrote notes the credentials that were sent, whoever added them.
-func (a *attempt) wrote(header string, values []string) {
-	if len(values) == 0 || !strings.EqualFold(header, "Authorization") {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.authorization = values[0]
 }
 
 // wire stands below client-go's credentials and sees what is really answered.

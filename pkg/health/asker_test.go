@@ -21,6 +21,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -114,7 +115,7 @@ func TestProbeClassifiesRealFailures(t *testing.T) {
 			message: "GET /readyz: 404 Not Found: 404 page not found",
 		},
 		"redirect": {
-			host: serveTLS(t, http.RedirectHandler("https://elsewhere.invalid/", http.StatusFound).ServeHTTP, good, nil), class: federation.FailureContext,
+			host: serveTLS(t, http.RedirectHandler("https://elsewhere.invalid/", http.StatusFound).ServeHTTP, good, nil), class: federation.FailureMisbehaves,
 			message: "GET /readyz: 302 Found",
 		},
 		"no address":     {host: "://", class: federation.FailureContext, message: "read the cluster's address"},
@@ -133,7 +134,7 @@ func TestProbeClassifiesRealFailures(t *testing.T) {
 			if c.cfg != nil {
 				c.cfg(cfg)
 			}
-			asker := newAsker(cfg, cmp.Or(c.timeout, 20*time.Second))
+			asker := askerOf(cfg, cmp.Or(c.timeout, 20*time.Second))
 			defer asker.close()
 			// A second time, since the first may leave a connection behind.
 			for range 2 {
@@ -258,3 +259,8 @@ func closedPort(t *testing.T) string {
 // silent keeps the servers' complaints about their clients, which are meant, out
 // of the tests' output.
 var silent = log.New(io.Discard, "", 0)
+
+// askerOf is an asker with a guard of its own.
+func askerOf(cfg *rest.Config, timeout time.Duration) *asker {
+	return newAsker(cfg, timeout, bounds.New(cfg, nil))
+}

@@ -7,6 +7,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/bounds"
+	"github.com/fedsync/fedsync/pkg/failure"
 )
 
 // keys remember what a watch has brought. Of each object they keep no more than
@@ -15,7 +18,10 @@ import (
 //
 // One goroutine uses them, so they have no lock.
 type keys struct {
+	what  string // the watch
 	known map[types.NamespacedName]version
+	load  *load // of all watches of the cluster
+	list  list  // the one that is being read
 	emit  func(Event)
 	// What all objects of a watch have in common.
 	apiVersion, kind string
@@ -28,20 +34,23 @@ type keys struct {
 type version struct {
 	uid             types.UID
 	resourceVersion string
+	weight          int // as weigh has it
 }
 
-// list is what the cluster has of what a watch selects.
+// list is what has come of a list so far. Objects are passed on as they come and are
+// not kept: a list may be larger than what there is memory for.
 type list struct {
-	resourceVersion string
-	asked           time.Time
-	objects         []*unstructured.Unstructured
+	asked   time.Time
+	objects map[types.NamespacedName]types.UID
+	newest  uint64 // of keys when it began
+	highest uint64 // the greatest resourceVersion of its objects
 }
 
 // errRestored ends a watch that brings an object older than what is known of it.
 var errRestored = errors.New("an object is older than before: the cluster was restored from a backup, or is another one")
 
-func newKeys(emit func(Event)) *keys {
-	return &keys{known: map[types.NamespacedName]version{}, emit: emit}
+func newKeys(what string, l *load, emit func(Event)) *keys {
+	return &keys{what: what, known: map[types.NamespacedName]version{}, load: l, emit: emit}
 }
 
 // put takes in an object that is new or changed.
@@ -49,8 +58,7 @@ func (k *keys) put(u *unstructured.Unstructured) error {
 	if err := k.check(u); err != nil {
 		return err
 	}
-	k.update(u)
-	return nil
+	return k.update(u)
 }
 
 // drop takes in an object that is gone, or no longer selected.
@@ -58,12 +66,16 @@ func (k *keys) drop(u *unstructured.Unstructured) error {
 	if err := k.check(u); err != nil {
 		return err
 	}
+	k.forget(u)
+	return nil
+}
+
+func (k *keys) forget(u *unstructured.Unstructured) {
 	key := keyOf(u)
 	if _, ok := k.known[key]; ok {
-		delete(k.known, key)
+		k.unload(key)
 		k.emit(Event{Type: Deleted, Object: u})
 	}
-	return nil
 }
 
 // check notes how far the cluster has come, and fails where it has gone back.
@@ -79,30 +91,60 @@ func (k *keys) check(u *unstructured.Unstructured) error {
 // reach notes a resourceVersion that was seen.
 func (k *keys) reach(resourceVersion string) { k.newest = max(k.newest, number64(resourceVersion)) }
 
-// replace takes in a list, up to the Listed event, which is the caller's to emit.
-// What the list lacks was deleted at some time before the list's resourceVersion,
-// which the tombstone bears: by its own, the deletion would seem older than the
-// last change.
-func (k *keys) replace(l list) *Listing {
-	listed := make(map[types.NamespacedName]types.UID, len(l.objects))
-	for _, u := range l.objects {
-		listed[keyOf(u)] = u.GetUID()
-	}
-	if k.wentBack(l) {
+// begin takes in the beginning of a list.
+func (k *keys) begin() {
+	if k.restored {
 		k.renew()
 		k.emit(Event{Type: Restored})
 	}
-	k.reach(l.resourceVersion)
+	k.list = list{asked: time.Now(), objects: make(map[types.NamespacedName]types.UID, len(k.known)), newest: k.newest}
+}
+
+// add takes in an object of the list.
+func (k *keys) add(u *unstructured.Unstructured) error {
+	if k.older(u) {
+		k.restored = true
+		return errRestored
+	}
+	if err := k.update(u); err != nil {
+		return err
+	}
+	k.list.objects[keyOf(u)] = u.GetUID()
+	k.list.highest = max(k.list.highest, number64(u.GetResourceVersion()))
+	return nil
+}
+
+// remove takes in that an object of the list is gone before the list has ended.
+func (k *keys) remove(u *unstructured.Unstructured) error {
+	if k.older(u) {
+		k.restored = true
+		return errRestored
+	}
+	delete(k.list.objects, keyOf(u))
+	k.forget(u)
+	return nil
+}
+
+// end takes in the end of the list, up to the Listed event, which is the caller's to
+// emit. What the list lacks was deleted at some time before the list's
+// resourceVersion, which the tombstone bears: by its own, the deletion would seem
+// older than the last change. A list that shows an earlier state than was seen before
+// has to be begun again: then every object follows.
+func (k *keys) end(resourceVersion string) (*Listing, error) {
+	if k.wentBack(resourceVersion) {
+		k.restored = true
+		return nil, errRestored
+	}
+	k.reach(resourceVersion)
 	for key, before := range k.known {
-		if _, ok := listed[key]; !ok {
-			delete(k.known, key)
-			k.emit(Event{Type: Deleted, Object: k.tombstone(key, version{before.uid, l.resourceVersion})})
+		if _, ok := k.list.objects[key]; !ok {
+			k.unload(key)
+			k.emit(Event{Type: Deleted, Object: k.tombstone(key, version{uid: before.uid, resourceVersion: resourceVersion})})
 		}
 	}
-	for _, u := range l.objects {
-		k.update(u)
-	}
-	return &Listing{ResourceVersion: l.resourceVersion, Asked: l.asked, Objects: listed}
+	listed := k.list
+	k.list = list{}
+	return &Listing{ResourceVersion: resourceVersion, Asked: listed.asked, Objects: listed.objects}, nil
 }
 
 // wentBack reports whether a list shows an earlier state than was seen before.
@@ -111,14 +153,9 @@ func (k *keys) replace(l list) *Listing {
 // cannot be the reason. Resource versions that are no numbers tell nothing; nor
 // does a list's where its objects have greater ones: the API server behind it
 // counts in another way.
-func (k *keys) wentBack(l list) bool {
-	at := number64(l.resourceVersion)
-	back, ordered := k.restored, true
-	for _, u := range l.objects {
-		back = back || k.older(u)
-		ordered = ordered && number64(u.GetResourceVersion()) <= at
-	}
-	return back || ordered && at > 0 && at < k.newest
+func (k *keys) wentBack(resourceVersion string) bool {
+	at := number64(resourceVersion)
+	return k.list.highest <= at && at > 0 && at < k.list.newest
 }
 
 // older reports whether an object is older than what is known of the same one.
@@ -132,23 +169,45 @@ func (k *keys) older(u *unstructured.Unstructured) bool {
 // deletion of those that it lacks.
 func (k *keys) renew() {
 	for key, before := range k.known {
-		k.known[key] = version{uid: before.uid}
+		k.known[key] = version{uid: before.uid, weight: before.weight}
 	}
 	k.newest, k.restored = 0, false
 }
 
-func (k *keys) update(u *unstructured.Unstructured) {
-	k.apiVersion, k.kind = u.GetAPIVersion(), u.GetKind()
-	key, now := keyOf(u), version{u.GetUID(), u.GetResourceVersion()}
+func (k *keys) update(u *unstructured.Unstructured) error {
+	key, now := keyOf(u), version{u.GetUID(), u.GetResourceVersion(), 0}
 	before, ok := k.known[key]
-	if ok && before == now {
-		return
+	if ok && before.uid == now.uid && before.resourceVersion == now.resourceVersion {
+		return nil
 	}
+	now.weight = weigh(u.Object)
+	if err := k.load.bear(k.what, now.weight-before.weight, key, now); err != nil {
+		return err
+	}
+	if !ok && len(k.known) >= bounds.Objects {
+		k.load.drop(now.weight)
+		return failure.Misbehaves("shows more than %d %s", bounds.Objects, k.what)
+	}
+	k.apiVersion, k.kind = u.GetAPIVersion(), u.GetKind()
 	if ok && before.uid != now.uid {
 		k.emit(Event{Type: Deleted, Object: k.tombstone(key, before)})
 	}
 	k.known[key] = now
 	k.emit(Event{Type: Upserted, Object: u})
+	return nil
+}
+
+// unload forgets an object.
+func (k *keys) unload(key types.NamespacedName) {
+	k.load.drop(k.known[key].weight)
+	delete(k.known, key)
+}
+
+// close forgets all of them.
+func (k *keys) close() {
+	for key := range k.known {
+		k.unload(key)
+	}
 }
 
 func (k *keys) tombstone(key types.NamespacedName, last version) *unstructured.Unstructured {

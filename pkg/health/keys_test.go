@@ -4,10 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/failure"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func configMap(name, uid, resourceVersion string) *unstructured.Unstructured {
@@ -21,15 +26,40 @@ func configMap(name, uid, resourceVersion string) *unstructured.Unstructured {
 	return u
 }
 
-// listAt is a list as an API server gives it.
-func listAt(resourceVersion string, objects ...*unstructured.Unstructured) list {
-	return list{resourceVersion: resourceVersion, objects: objects}
+// listed is a list as an API server gives it.
+type listed struct {
+	resourceVersion string
+	objects         []*unstructured.Unstructured
+}
+
+func listAt(resourceVersion string, objects ...*unstructured.Unstructured) listed {
+	return listed{resourceVersion: resourceVersion, objects: objects}
+}
+
+// replace takes a list in as a stream does, from the beginning again where the
+// cluster went back.
+func (k *keys) replace(l listed) (*Listing, error) {
+	listing, err := k.replaceOnce(l)
+	if errors.Is(err, errRestored) {
+		return k.replaceOnce(l)
+	}
+	return listing, err
+}
+
+func (k *keys) replaceOnce(l listed) (*Listing, error) {
+	k.begin()
+	for _, u := range l.objects {
+		if err := k.add(u); err != nil {
+			return nil, err
+		}
+	}
+	return k.end(l.resourceVersion)
 }
 
 // described returns keys, and what they emitted since the last call.
 func described() (*keys, func() []string) {
 	var got []string
-	store := newKeys(func(e Event) {
+	store := newKeys("configmaps", &load{}, func(e Event) {
 		if u := e.Object; u != nil {
 			got = append(got, fmt.Sprintf("%s %s %s/%s %s@%s",
 				e.Type, u.GetKind(), u.GetNamespace(), u.GetName(), u.GetUID(), u.GetResourceVersion()))
@@ -46,9 +76,12 @@ func described() (*keys, func() []string) {
 
 func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
 	store, said := described()
-	replace := func(l list) func() error {
+	replace := func(l listed) func() error {
 		return func() error {
-			listing := store.replace(l)
+			listing, err := store.replace(l)
+			if err != nil {
+				return err
+			}
 			if listing.ResourceVersion != l.resourceVersion || len(listing.Objects) != len(l.objects) {
 				t.Errorf("listing = %v, want what was listed at %s", listing, l.resourceVersion)
 			}
@@ -74,13 +107,13 @@ func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
 		{"deleted", func() error { return store.drop(configMap("c", "3", "14")) }, []string{"deleted ConfigMap web/c 3@14"}},
 		{"deleted twice", func() error { return store.drop(configMap("c", "3", "14")) }, nil},
 		{"listed again", replace(listAt("16", configMap("b", "20", "15"), configMap("d", "4", "16"))), []string{
-			"deleted ConfigMap web/a 1@16", "deleted ConfigMap web/b 2@11",
-			"upserted ConfigMap web/b 20@15", "upserted ConfigMap web/d 4@16",
+			"deleted ConfigMap web/b 2@11", "upserted ConfigMap web/b 20@15", "upserted ConfigMap web/d 4@16",
+			"deleted ConfigMap web/a 1@16",
 		}},
 		{"listed again from scratch", func() error {
 			store.renew()
 			return replace(listAt("16", configMap("b", "20", "15")))()
-		}, []string{"deleted ConfigMap web/d 4@16", "upserted ConfigMap web/b 20@15"}},
+		}, []string{"upserted ConfigMap web/b 20@15", "deleted ConfigMap web/d 4@16"}},
 		{"again", func() error { return store.put(configMap("d", "4", "16")) }, []string{"upserted ConfigMap web/d 4@16"}},
 		{"empty list", replace(listAt("17")), []string{"deleted ConfigMap web/b 20@17", "deleted ConfigMap web/d 4@17"}},
 	}
@@ -101,7 +134,7 @@ func TestKeysTellWhatChangedBetweenTwoLists(t *testing.T) {
 func TestKeysNoticeThatTheClusterWentBack(t *testing.T) {
 	for name, c := range map[string]struct {
 		events []*unstructured.Unstructured // between the two lists, the first being a 1@90 at 100
-		list   list
+		list   listed
 		want   []string
 	}{
 		"a later list": {
@@ -125,7 +158,7 @@ func TestKeysNoticeThatTheClusterWentBack(t *testing.T) {
 		"a list earlier than an event": {
 			events: []*unstructured.Unstructured{configMap("b", "2", "150")},
 			list:   listAt("120", configMap("a", "1", "90")),
-			want:   []string{"upserted ConfigMap web/b 2@150", "restored", "deleted ConfigMap web/b 2@120", "upserted ConfigMap web/a 1@90"},
+			want:   []string{"upserted ConfigMap web/b 2@150", "restored", "upserted ConfigMap web/a 1@90", "deleted ConfigMap web/b 2@120"},
 		},
 		"an event with an older object": {
 			events: []*unstructured.Unstructured{configMap("a", "1", "80")},
@@ -146,20 +179,59 @@ func TestKeysNoticeThatTheClusterWentBack(t *testing.T) {
 		},
 	} {
 		store, said := described()
-		store.replace(listAt("100", configMap("a", "1", "90")))
+		again := func(l listed) {
+			if _, err := store.replace(l); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		again(listAt("100", configMap("a", "1", "90")))
 		said()
 		for _, u := range c.events {
 			if err := store.put(u); err != nil && !errors.Is(err, errRestored) {
 				t.Fatal(err)
 			}
 		}
-		store.replace(c.list)
+		again(c.list)
 		if got := said(); !slices.Equal(got, c.want) {
 			t.Errorf("%s:\n got %q\nwant %q", name, got, c.want)
 		}
-		store.replace(c.list)
+		again(c.list)
 		if got := said(); len(got) > 0 {
 			t.Errorf("%s: the same list again gives %q, want nothing", name, got)
+		}
+	}
+}
+
+func TestWhatAWatchKeepsIsBounded(t *testing.T) {
+	long := strings.Repeat("x", 2000)
+	for want, object := range map[string]func(i int) *unstructured.Unstructured{
+		"shows more than 100000 configmaps": func(i int) *unstructured.Unstructured {
+			return configMap(strconv.Itoa(i), "u", "1")
+		},
+		"shows an object with a name of more than 1024 bytes": func(int) *unstructured.Unstructured {
+			return configMap(long, "u", "1")
+		},
+		"shows an object with a uid or resourceVersion": func(int) *unstructured.Unstructured {
+			return configMap("a", long, "1")
+		},
+		"shows objects of more than 256 MiB": func(i int) *unstructured.Unstructured {
+			u := configMap(strconv.Itoa(i), "u", "1")
+			u.SetLabels(map[string]string{"a": strings.Repeat("x", 64<<10)})
+			return u
+		},
+	} {
+		whole := &load{}
+		store := newKeys("configmaps", whole, func(Event) {})
+		store.begin()
+		var err error
+		for i := 0; err == nil && i < 200_000; i++ {
+			err = store.add(object(i))
+		}
+		if f := failure.Of(err); f.Class != federation.FailureMisbehaves || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+		if store.close(); whole.bytes.Load() != 0 || len(store.known) > 0 {
+			t.Errorf("%s: %d bytes are left of a watch that has ended", want, whole.bytes.Load())
 		}
 	}
 }

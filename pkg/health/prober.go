@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/client-go/rest"
 
+	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -19,6 +20,7 @@ type ProberOptions struct {
 	Timeout  time.Duration // of one probe, hard; 2 s
 	Offline  int           // failed probes in a row until a cluster is Offline; 3
 	Back     int           // good probes in a row until it is back; 2
+	Guard    *bounds.Guard // of the cluster's other clients, whose secrets it knows; one of its own
 	Log      *zap.Logger   // gets each failed probe, at debug level; none
 }
 
@@ -46,8 +48,11 @@ func NewProber(cfg *rest.Config, o ProberOptions) *Prober {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
+	if o.Guard == nil {
+		o.Guard = bounds.New(cfg, nil)
+	}
 	return &Prober{
-		ask:     newAsker(cfg, o.Timeout),
+		ask:     newAsker(cfg, o.Timeout, o.Guard),
 		options: o,
 		probe:   Probe{State: federation.ClusterPending},
 	}

@@ -232,7 +232,7 @@ func TestProberTakesAHangingCredentialsPluginForNoAbsence(t *testing.T) {
 }
 
 func TestProbeEndsInTimeThoughTheCredentialsPluginHangs(t *testing.T) {
-	asker := newAsker(hangingConfig(t), 100*time.Millisecond)
+	asker := askerOf(hangingConfig(t), 100*time.Millisecond)
 	defer asker.close()
 	for range 3 {
 		started := time.Now()
@@ -266,7 +266,7 @@ func TestProbeUsesWhatACredentialsPluginPrints(t *testing.T) {
 	}, ca.issue(t, "127.0.0.1", time.Now().Add(time.Hour)), nil)
 	cfg := execConfig(t, host, `echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"s3cr3t-of-the-plugin"}}'`)
 	cfg.CAData = ca.pem
-	asker := newAsker(cfg, patience)
+	asker := askerOf(cfg, patience)
 	defer asker.close()
 	got := asker.get(t.Context(), "readyz")
 	if sent.Load() != "Bearer s3cr3t-of-the-plugin" {
@@ -278,7 +278,7 @@ func TestProbeUsesWhatACredentialsPluginPrints(t *testing.T) {
 }
 
 func TestProbeSaysThatACredentialsPluginFailed(t *testing.T) {
-	asker := newAsker(execConfig(t, "https://"+closedPort(t), "exit 3"), patience)
+	asker := askerOf(execConfig(t, "https://"+closedPort(t), "exit 3"), patience)
 	defer asker.close()
 	got := asker.get(t.Context(), "readyz")
 	if got.failure != federation.FailureUnauthorised || !strings.Contains(got.message, "exit code 3") {
@@ -293,7 +293,7 @@ func TestProbeReadsTheTokenFile(t *testing.T) {
 		ca.issue(t, "127.0.0.1", time.Now().Add(time.Hour)), nil)
 	file := filepath.Join(t.TempDir(), "token")
 	cfg := &rest.Config{Host: host, BearerTokenFile: file, TLSClientConfig: rest.TLSClientConfig{CAData: ca.pem}}
-	asker := newAsker(cfg, patience)
+	asker := askerOf(cfg, patience)
 	defer asker.close()
 	if got := asker.get(t.Context(), "readyz"); got.failure != federation.FailureContext {
 		t.Errorf("without the file, probe = %q, %q; want context", got.failure, got.message)

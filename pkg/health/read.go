@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/fedsync/fedsync/pkg/bounds"
+	"github.com/fedsync/fedsync/pkg/failure"
 )
 
 const (
@@ -41,24 +44,42 @@ var (
 type opened struct {
 	watch.Interface
 	cancel context.CancelCauseFunc
-	began  time.Time     // when it was asked for
-	last   time.Duration // how long it was asked to stand
+	caught atomic.Pointer[failure.Misbehaviour] // nil for none
+	began  time.Time                            // when it was asked for
+	last   time.Duration                        // how long it was asked to stand
 }
 
 // isOver reports whether the watch has stood for as long as it was asked to.
 func (o *opened) isOver() bool { return time.Since(o.began) >= o.last }
+
+// ended is why a watch is over of which nothing more comes.
+func (o *opened) ended() error {
+	if m := o.caught.Load(); m != nil {
+		return m
+	}
+	return errEnded
+}
 
 func (o *opened) stop() {
 	o.Stop()
 	o.cancel(nil)
 }
 
-// list returns what there is, and the watch of what follows.
+// list takes in what there is, and returns the watch of what follows.
 //
 // Lists are the truth about what was there when they were asked for. So both ways
 // ask for the most recent state, as a quorum of etcd has it, and never for what
 // one API server's cache happens to hold.
-func (s *stream) list(ctx context.Context, paced bool) (list, *opened, error) {
+func (s *stream) list(ctx context.Context, paced bool) (*Listing, *opened, error) {
+	l, w, err := s.listOnce(ctx, paced)
+	if errors.Is(err, errRestored) {
+		// Everything is to be seen again, which the next list shows.
+		l, w, err = s.listOnce(ctx, true)
+	}
+	return l, w, err
+}
+
+func (s *stream) listOnce(ctx context.Context, paced bool) (*Listing, *opened, error) {
 	if !s.plain {
 		l, w, err := s.streamList(ctx)
 		if err == nil || !mayBePlain(err) {
@@ -70,9 +91,9 @@ func (s *stream) list(ctx context.Context, paced bool) (list, *opened, error) {
 	}
 	l, err := s.pages(ctx)
 	if err != nil {
-		return list{}, nil, err
+		return nil, nil, err
 	}
-	w, err := s.watchFrom(ctx, openTimeout, metav1.ListOptions{ResourceVersion: l.resourceVersion, AllowWatchBookmarks: true})
+	w, err := s.watchFrom(ctx, openTimeout, metav1.ListOptions{ResourceVersion: l.ResourceVersion, AllowWatchBookmarks: true})
 	return l, w, err
 }
 
@@ -88,8 +109,8 @@ func (s *stream) resume(ctx context.Context, resourceVersion string) (*opened, e
 }
 
 // streamList asks for a watch that begins with what there is.
-func (s *stream) streamList(ctx context.Context) (list, *opened, error) {
-	l := list{asked: time.Now()}
+func (s *stream) streamList(ctx context.Context) (*Listing, *opened, error) {
+	s.keys.begin()
 	sendInitialEvents := true
 	w, err := s.watchFrom(ctx, openTimeout, metav1.ListOptions{
 		SendInitialEvents:    &sendInitialEvents,
@@ -97,19 +118,18 @@ func (s *stream) streamList(ctx context.Context) (list, *opened, error) {
 		AllowWatchBookmarks:  true,
 	})
 	if err != nil {
-		return list{}, nil, err
+		return nil, nil, err
 	}
-	if err = l.collect(ctx, w); err != nil {
+	l, err := s.collect(ctx, w)
+	if err != nil {
 		w.stop()
-		return list{}, nil, err
+		return nil, nil, err
 	}
 	return l, w, nil
 }
 
 // collect reads the list that a watch begins with.
-func (l *list) collect(ctx context.Context, w *opened) error {
-	index := map[types.NamespacedName]int{}
-	gone := map[int]bool{}
+func (s *stream) collect(ctx context.Context, w *opened) (*Listing, error) {
 	silence := time.NewTimer(openTimeout)
 	defer silence.Stop()
 	for {
@@ -117,87 +137,78 @@ func (l *list) collect(ctx context.Context, w *opened) error {
 		var ok bool
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-silence.C:
-			return errUnmarked
+			return nil, errUnmarked
 		case event, ok = <-w.ResultChan():
 		}
 		if !ok {
-			return errEnded
+			return nil, w.ended()
 		}
-		u, err := objectOf(event)
+		u, err := s.objectOf(w, event)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		key := keyOf(u)
-		i, known := index[key]
 		switch event.Type {
 		case watch.Added, watch.Modified:
 			silence.Reset(openTimeout)
-			if known {
-				l.objects[i] = u
-				delete(gone, i)
-				continue
-			}
-			index[key] = len(l.objects)
-			l.objects = append(l.objects, u)
+			err = s.keys.add(u)
 		case watch.Deleted:
-			if known {
-				gone[i] = true
-			}
+			err = s.keys.remove(u)
 		case watch.Bookmark:
 			if u.GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true" {
-				l.resourceVersion = u.GetResourceVersion()
-				l.leaveOut(gone)
-				return nil
+				return s.keys.end(u.GetResourceVersion())
 			}
 		case watch.Error:
 		}
-	}
-}
-
-func (l *list) leaveOut(gone map[int]bool) {
-	if len(gone) == 0 {
-		return
-	}
-	var rest []*unstructured.Unstructured
-	for i, u := range l.objects {
-		if !gone[i] {
-			rest = append(rest, u)
+		if err != nil {
+			return nil, err
 		}
 	}
-	l.objects = rest
 }
 
 // pages lists page by page, as one state of the cluster.
-func (s *stream) pages(ctx context.Context) (list, error) {
-	l := list{asked: time.Now()}
+func (s *stream) pages(ctx context.Context) (*Listing, error) {
+	s.keys.begin()
 	o := metav1.ListOptions{Limit: pageSize}
-	seen := map[types.NamespacedName]bool{}
-	for {
+	for range bounds.Pages {
 		page, err := s.page(ctx, o)
-		if apierrors.IsResourceExpired(err) && o.Continue != "" {
-			// It took so long that the rest of that state is gone: all at once then.
-			l, o = list{asked: time.Now()}, metav1.ListOptions{}
-			clear(seen)
+		switch smaller, larger := o.Limit/pageStep, o.Limit*pageStep; {
+		case err == nil:
+		case isTooLarge(err) && smaller > 0:
+			o.Limit = smaller
 			continue
+		case apierrors.IsResourceExpired(err) && o.Continue != "" && o.Limit >= pageSize && larger <= bounds.Objects:
+			// It took so long that the rest of that state is gone: in fewer pages then.
+			s.keys.begin()
+			o = metav1.ListOptions{Limit: larger}
+			continue
+		default:
+			return nil, err
 		}
-		if err != nil {
-			return list{}, err
-		}
+		listed := len(s.keys.list.objects)
 		for i := range page.Items {
-			seen[keyOf(&page.Items[i])] = true
-			l.objects = append(l.objects, &page.Items[i])
+			if err := s.keys.add(&page.Items[i]); err != nil {
+				return nil, err
+			}
 		}
-		l.resourceVersion = page.GetResourceVersion()
-		o.Continue = page.GetContinue()
-		if o.Continue == "" {
-			return l, nil
+		if o.Continue = page.GetContinue(); o.Continue == "" {
+			return s.keys.end(page.GetResourceVersion())
 		}
-		if len(page.Items) == 0 || len(seen) != len(l.objects) {
-			return list{}, errors.New("the list has no end")
+		if len(s.keys.list.objects) != listed+len(page.Items) {
+			return nil, failure.Misbehaves("lists %s without end: what was on a page is on the next one too", s.watch)
 		}
 	}
+	return nil, failure.Misbehaves("lists %s without end, on more than %d pages", s.watch, bounds.Pages)
+}
+
+// pageStep is by how much pages become smaller that are too large, or larger where
+// they took too long.
+const pageStep = 10
+
+func isTooLarge(err error) bool {
+	_, ok := errors.AsType[*failure.Misbehaviour](err)
+	return ok
 }
 
 func (s *stream) page(ctx context.Context, o metav1.ListOptions) (*unstructured.UnstructuredList, error) {
@@ -206,7 +217,7 @@ func (s *stream) page(ctx context.Context, o metav1.ListOptions) (*unstructured.
 		fmt.Errorf("no list within %v: %w", 2*openTimeout, context.DeadlineExceeded))
 	defer cancel()
 	o.LabelSelector, o.FieldSelector = s.watch.LabelSelector, s.watch.FieldSelector
-	page, err := s.client.List(timed, o)
+	page, err := s.client.List(failure.Catching(timed, func(*failure.Misbehaviour) {}), o)
 	if err != nil && timed.Err() != nil {
 		err = context.Cause(timed)
 	}
@@ -225,7 +236,7 @@ func (s *stream) watchFrom(ctx context.Context, timeout time.Duration, o metav1.
 	late := time.AfterFunc(timeout, func() {
 		cancel(fmt.Errorf("no answer within %v: %w", timeout, context.DeadlineExceeded))
 	})
-	inner, err := s.client.Watch(ctx, o)
+	inner, err := s.client.Watch(failure.Catching(ctx, w.caught.Store), o)
 	if !late.Stop() && err == nil {
 		inner.Stop()
 		err = context.Cause(ctx)
@@ -257,10 +268,13 @@ func (s *stream) read(ctx context.Context, w *opened, at string) (string, error)
 			return at, nil
 		case event, ok = <-w.ResultChan():
 		}
+		if m := w.caught.Load(); !ok && m != nil {
+			return "", m
+		}
 		if !ok {
 			return at, nil
 		}
-		u, err := objectOf(event)
+		u, err := s.objectOf(w, event)
 		if err != nil {
 			return "", err
 		}
@@ -284,9 +298,16 @@ func (s *stream) read(ctx context.Context, w *opened, at string) (string, error)
 }
 
 // objectOf returns what an event is about, or the error that it brings.
-func objectOf(event watch.Event) (*unstructured.Unstructured, error) {
+func (s *stream) objectOf(w *opened, event watch.Event) (*unstructured.Unstructured, error) {
 	if event.Type == watch.Error {
-		return nil, apierrors.FromObject(event.Object)
+		if m := w.caught.Load(); m != nil {
+			return nil, m // the client has other words for it
+		}
+		err := apierrors.FromObject(event.Object)
+		if answer, ok := errors.AsType[*apierrors.StatusError](err); ok {
+			bounds.CleanStatus(&answer.ErrStatus, s.secrets)
+		}
+		return nil, err
 	}
 	u, ok := event.Object.(*unstructured.Unstructured)
 	if !ok {

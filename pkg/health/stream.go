@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/watchlist"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -38,6 +39,7 @@ type stream struct {
 	release func(federation.FailureClass) // a watch that failed for it stands again
 	stop    context.CancelFunc            // set before run
 	keys    *keys                         // run's goroutine alone uses them
+	secrets *secret.Set                   // of the connection
 
 	// poked wakes a stream that pauses: one token does for any number of pokes.
 	poked chan struct{}
@@ -50,21 +52,20 @@ type stream struct {
 	again    bool               // the next list gives every object
 }
 
-func newStream(
-	client dynamic.Interface, w Watch, sink func(Event), p *pace, release func(federation.FailureClass),
-) *stream {
-	resource := client.Resource(w.Resource).Namespace(w.Namespace)
+// newStream returns the stream of one watch of a watcher.
+func (w *Watcher) newStream(watch Watch) *stream {
 	s := &stream{
-		watch:   w,
-		client:  resource,
-		plain:   watchlist.DoesClientNotSupportWatchListSemantics(client),
-		sink:    sink,
-		pace:    p,
-		release: release,
+		watch:   watch,
+		client:  w.client.Resource(watch.Resource).Namespace(watch.Namespace),
+		plain:   watchlist.DoesClientNotSupportWatchListSemantics(w.client),
+		sink:    w.sink,
+		pace:    &w.pace,
+		release: w.release,
+		secrets: w.Secrets,
 		poked:   make(chan struct{}, 1),
 		state:   State{Since: time.Now()},
 	}
-	s.keys = newKeys(s.emit)
+	s.keys = newKeys(watch.String(), &w.load, s.emit)
 	return s
 }
 
@@ -106,6 +107,7 @@ func (s *stream) poke() {
 }
 
 func (s *stream) run(ctx context.Context) {
+	defer s.keys.close()
 	var told *WatchError // by the last event, if that was Failed
 	failures := 0        // in a row, and since the last poke
 	for ctx.Err() == nil {
@@ -182,7 +184,7 @@ func (s *stream) follow(ctx context.Context, paced bool) (listed bool, err error
 		stands := time.AfterFunc(young, func() { s.release(failed.Failure) })
 		defer stands.Stop()
 	}
-	at := l.resourceVersion
+	at := l.ResourceVersion
 	for {
 		if at, err = s.read(ctx, w, at); err != nil {
 			return true, err
@@ -201,10 +203,9 @@ func (s *stream) follow(ctx context.Context, paced bool) (listed bool, err error
 	}
 }
 
-// open takes in a list, whose watch stands, and returns why the watch did not stand
-// before; nil where it did, or is new.
-func (s *stream) open(l list) *WatchError {
-	listing := s.keys.replace(l)
+// open takes in that a list is there and its watch stands, and returns why the watch
+// did not stand before; nil where it did, or is new.
+func (s *stream) open(listing *Listing) *WatchError {
 	s.mu.Lock()
 	failed := s.state.Err
 	s.state.Synced, s.state.Since, s.state.Err = true, time.Now(), nil

@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/klog/v2"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -20,9 +21,14 @@ import (
 // turns. When one of them stands again, those that failed for the same reason try
 // at once. Poke cuts the pauses short.
 type Watcher struct {
+	// Secrets are taken out of what the cluster says of failures. It is set before
+	// Run; nil is none.
+	Secrets *secret.Set
+
 	client dynamic.Interface
 	sink   func(Event)
 	pace   pace
+	load   load
 
 	mu      sync.Mutex // protects wanted and streams
 	wanted  map[Watch]bool
@@ -163,7 +169,7 @@ func (w *Watcher) update() []*stream {
 		// One that is just stopping stays in the map until it has stopped, so that
 		// two streams of a watch never run at a time.
 		if w.streams[watch] == nil {
-			s := newStream(w.client, watch, w.sink, &w.pace, w.release)
+			s := w.newStream(watch)
 			w.streams[watch] = s
 			begin = append(begin, s)
 		}

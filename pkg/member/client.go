@@ -2,7 +2,6 @@ package member
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -11,7 +10,9 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
-	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/pkg/bounds"
+	fault "github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/health"
 )
 
@@ -20,6 +21,8 @@ import (
 type Client struct {
 	Dynamic dynamic.Interface
 	Kinds   *Kinds
+	// Secrets are those of the connection, which the cluster may send back.
+	Secrets *secret.Set
 
 	connections *health.Connections
 }
@@ -29,6 +32,11 @@ type ClientOptions struct {
 	Version string        // of fedsync, for the User-Agent
 	Timeout time.Duration // of one request that looks up kinds; 10 s when zero
 	Log     *zap.Logger   // gets what the API server warns of, at debug level; none when nil
+	// Guard bounds the answers; one of its own when nil.
+	Guard *bounds.Guard
+	// Misbehaved is told of kinds without end. Of other answers the guard tells. It must
+	// not block; nil is allowed.
+	Misbehaved func(*fault.Misbehaviour)
 }
 
 // NewClient returns a client of the cluster that cfg leads to. It sends nothing yet.
@@ -39,19 +47,22 @@ func NewClient(cfg *rest.Config, o ClientOptions) (*Client, error) {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	cfg, connections := health.TrackConnections(cfg)
+	if o.Guard == nil {
+		o.Guard = bounds.New(cfg, o.Misbehaved)
+	}
+	cfg, connections := health.TrackConnections(o.Guard.Attach(cfg))
 	cfg.QPS = -1 // the applier limits what is under way, and watches must not wait
 	cfg.Timeout = 0
 	if o.Version != "" {
 		cfg.UserAgent = "fedsync/" + o.Version
 	}
 	cfg.WarningHandlerWithContext = warnings{o.Log}
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return noRedirects{plainWatches{next}} })
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return plainWatches{next} })
 	client, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		return nil, err
 	}
-	// noRedirects answers first. This holds whatever is wrapped around it later.
+	// The guard answers first. This holds whatever is wrapped around it later.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 	objects, err := dynamic.NewForConfigAndClient(cfg, client)
@@ -62,7 +73,9 @@ func NewClient(cfg *rest.Config, o ClientOptions) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Dynamic: objects, Kinds: NewKinds(kinds, o.Timeout), connections: connections}, nil
+	c := &Client{Dynamic: objects, Kinds: NewKinds(kinds, o.Timeout), Secrets: o.Guard.Secrets(), connections: connections}
+	c.Kinds.misbehaved = o.Misbehaved
+	return c, nil
 }
 
 // Disconnect cuts every connection. Requests and watches that use one fail, and
@@ -74,50 +87,6 @@ func (c *Client) Close() {
 	c.Kinds.Close()
 	c.connections.Close()
 }
-
-// RedirectError is the answer of a server that sends us elsewhere. An API server
-// never does. Whatever does so in its place is not followed, since it would be
-// sent our credentials and what we write.
-type RedirectError struct {
-	Code int    // of the answer
-	Host string // where it points; empty for the same host, or none
-}
-
-// Error implements error.
-func (e *RedirectError) Error() string {
-	target := ""
-	if e.Host != "" {
-		target = " to " + e.Host
-	}
-	return fmt.Sprintf("the server redirects%s (%d %s), which is not followed: an API server does not redirect; "+
-		"correct the server's address in the kubeconfig", target, e.Code, http.StatusText(e.Code))
-}
-
-// noRedirects turns an answer that redirects into a RedirectError.
-type noRedirects struct{ next http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (n noRedirects) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := n.next.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	switch resp.StatusCode {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
-		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-	default:
-		return resp, nil
-	}
-	_ = resp.Body.Close()
-	redirect := &RedirectError{Code: resp.StatusCode}
-	if target, err := resp.Location(); err == nil && target.Host != req.URL.Host {
-		redirect.Host = untrusted.Line(target.Host)
-	}
-	return nil, redirect
-}
-
-// WrappedRoundTripper lets client-go find the transport.
-func (n noRedirects) WrappedRoundTripper() http.RoundTripper { return n.next }
 
 // plainWatches asks for watches that are not compressed. A compressed one keeps a
 // window of 32 KiB and more for as long as it lasts, on both sides, and there are a

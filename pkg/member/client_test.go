@@ -2,6 +2,7 @@ package member
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+
+	fault "github.com/fedsync/fedsync/pkg/failure"
 )
 
 var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
@@ -48,9 +51,9 @@ func TestNoRequestFollowsARedirect(t *testing.T) {
 			},
 		} {
 			err := ask()
-			redirect := (*RedirectError)(nil)
-			if !errors.As(err, &redirect) || redirect.Code != code || redirect.Host == "" {
-				t.Errorf("%s after %d: %v, want a RedirectError with the code and the host", name, code, err)
+			m, ok := errors.AsType[*fault.Misbehaviour](err)
+			if want := fmt.Sprintf("with a redirect to %s (%d ", strings.TrimPrefix(other.URL, "http://"), code); !ok || !strings.Contains(m.What, want) {
+				t.Errorf("%s after %d: %v, want %q", name, code, err, want)
 			}
 			if err != nil && strings.Contains(err.Error(), "canary") {
 				t.Errorf("%s: the error holds the token: %v", name, err)

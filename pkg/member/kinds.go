@@ -14,6 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/restmapper"
+
+	"github.com/fedsync/fedsync/pkg/bounds"
+	fault "github.com/fedsync/fedsync/pkg/failure"
 )
 
 // How long a group, or the list of all of them, is left alone after it could not
@@ -70,8 +73,10 @@ func (e *DiscoveryError) Unwrap() error { return e.Err }
 type Kinds struct {
 	client  discoverer
 	timeout time.Duration
-	open    context.Context // ends what is under way at Close
-	close   context.CancelFunc
+	// misbehaved is told of more groups than a cluster has; nil for nobody.
+	misbehaved func(*fault.Misbehaviour)
+	open       context.Context // ends what is under way at Close
+	close      context.CancelFunc
 
 	reading turn // held while the groups are listed, so that it happens once
 
@@ -285,6 +290,13 @@ func (k *Kinds) ask(ctx context.Context) (*kindTable, error) {
 	groups, resources, failed, err := k.client.GroupsAndMaybeResourcesWithContext(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if n := len(groups.Groups); n > bounds.Groups {
+		m := fault.Misbehaves("lists %d API groups, more than %d", n, bounds.Groups)
+		if k.misbehaved != nil {
+			k.misbehaved(m)
+		}
+		return nil, m
 	}
 	t := &kindTable{
 		unread: map[string][]metav1.GroupVersionForDiscovery{},

@@ -82,6 +82,7 @@ type Member struct {
 	newest  Order
 	now     Outcome
 	session *session // the one that runs; nil in between
+	offence offence
 }
 
 // New makes a Member. It asks the cluster nothing until it runs.
@@ -162,7 +163,7 @@ const (
 func (m *Member) Run(ctx context.Context) {
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
-		s, digest, err := m.begin()
+		s, conn, err := m.begin()
 		if err != nil {
 			// It quotes the configuration, passwords of proxies included.
 			reason := untrusted.Line(err.Error())
@@ -186,9 +187,13 @@ func (m *Member) Run(ctx context.Context) {
 			continue
 		}
 		began := time.Now()
-		reason := m.runSession(ctx, s, digest)
+		reason := m.runSession(ctx, s, conn.Digest)
 		if ctx.Err() != nil {
 			return
+		}
+		if what := s.offenceNow(); what != "" {
+			m.leaveAlone(ctx, what, m.offend(what, began), conn)
+			continue
 		}
 		m.Log.Info("session ended", zap.String("reason", reason))
 		if time.Since(began) > sessionSettled || reason == connectionChanged {
@@ -210,20 +215,20 @@ func wait(ctx context.Context, d time.Duration) {
 }
 
 // begin makes a session of the way to the cluster that is configured now.
-func (m *Member) begin() (s *session, digest string, err error) {
-	conn, err := m.Connect(m.Cluster.Context)
+func (m *Member) begin() (s *session, conn Connection, err error) {
+	conn, err = m.Connect(m.Cluster.Context)
 	if err != nil {
-		return nil, "", err
+		return nil, conn, err
 	}
 	s, err = newSession(m, conn)
-	return s, conn.Digest, err
+	return s, conn, err
 }
 
 // connectionChanged is why a session ends where the configuration gives another way.
 const connectionChanged = "connection changed"
 
-// runSession runs a session until ctx ends, the configuration gives another way, or
-// another cluster answers, and returns which of these it was.
+// runSession runs a session until ctx ends, the configuration gives another way,
+// another cluster answers, or it misbehaves, and returns which of these it was.
 func (m *Member) runSession(ctx context.Context, s *session, digest string) (reason string) {
 	ctx, cancel := context.WithCancel(ctx)
 	m.enter(s)
@@ -238,6 +243,8 @@ func (m *Member) runSession(ctx context.Context, s *session, digest string) (rea
 		select {
 		case <-ctx.Done():
 			return ""
+		case <-s.ended:
+			return "the cluster misbehaves"
 		case <-s.replaced:
 			return "another cluster answers, or the same as it was earlier"
 		case <-m.reconnect:

@@ -7,6 +7,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -15,8 +16,21 @@ import (
 
 // What a session reports.
 
-// look adds what the applier and the watches know by now.
+// look adds what the applier and the watches know by now, without the secrets of the
+// connection.
 func (s *session) look(o *Outcome) {
+	s.see(o)
+	secrets := s.client.Secrets
+	if secrets.Found() {
+		*o = secret.Value(secrets, *o)
+		return
+	}
+	// What comes of answers to writes was not looked at before.
+	o.Findings, o.Own, o.Changes = secret.Value(secrets, o.Findings), secret.Value(secrets, o.Own), secret.Value(secrets, o.Changes)
+	o.Differences = secret.Value(secrets, o.Differences)
+}
+
+func (s *session) see(o *Outcome) {
 	now := time.Now()
 	s.mu.Lock()
 	changes := s.changes

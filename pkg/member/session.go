@@ -15,7 +15,9 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/claim"
+	fault "github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
 )
@@ -35,6 +37,7 @@ const (
 // heard of by a bell.
 type session struct {
 	*Member
+	Log *zap.Logger // takes the secrets of the connection out
 
 	client    *Client
 	prober    *health.Prober
@@ -46,7 +49,11 @@ type session struct {
 	claim     *claim.Claim // nil where nothing is written
 	watches   watches
 
+	guard     *bounds.Guard
+	probation time.Time // until when a cluster that misbehaved is watched; zero for one that did not
+
 	replaced bell.Bell // another cluster answers
+	ended    bell.Bell // it misbehaves
 	news     bell.Bell // something may have changed what there is to do
 	back     bell.Bell // the cluster answers again
 	open     atomic.Bool
@@ -66,6 +73,7 @@ type session struct {
 	uid        string                // of the cluster, where it is known
 	uidKnown   bool                  // it was read since the cluster answers, or may not be
 	refused    string                // why the uid may not be read
+	offence    string                // how the cluster misbehaves; empty for not at all
 	parentsIn  bool                  // the inventories were seen, or cannot be
 	kinds      map[health.Watch]bool // of our objects, wanted at some time: their end must be heard of
 	seen       bool                  // the collector has been told all, at some time
@@ -90,18 +98,23 @@ type comparison struct {
 
 // newSession makes a session of a connection. It asks the cluster nothing yet.
 func newSession(m *Member, conn Connection) (*session, error) {
-	client, err := NewClient(conn.REST, ClientOptions{Version: m.Version, Timeout: m.RequestTimeout, Log: m.Log})
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", m.Cluster.Name, err)
-	}
 	s := &session{
 		Member:   m,
-		client:   client,
 		replaced: bell.New(),
+		ended:    bell.New(),
 		news:     bell.New(),
 		back:     bell.New(),
 		kinds:    map[health.Watch]bool{},
 	}
+	s.guard = bounds.New(conn.REST, s.misbehaves)
+	s.Log = s.guard.Secrets().Logger(m.Log)
+	client, err := NewClient(conn.REST, ClientOptions{
+		Version: m.Version, Timeout: m.RequestTimeout, Log: s.Log, Guard: s.guard, Misbehaved: s.misbehaves,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", m.Cluster.Name, err)
+	}
+	s.client = client
 	if !m.ReadOnly {
 		s.claim = m.Claim(m.Cluster.Name)
 	}
@@ -123,11 +136,12 @@ func newSession(m *Member, conn Connection) (*session, error) {
 		Deadline:       m.StatusDeadline,
 		NodePorts:      m.NodePorts,
 		Forms:          m.Forms,
-		Log:            m.Log,
+		Log:            s.Log,
 	})
-	s.addresses = newAddresser(client.Dynamic, m.Cluster.Name, s.mayWrite, m.RequestTimeout, m.Log)
-	s.prober = health.NewProber(conn.REST, health.ProberOptions{Interval: m.ProbeInterval, Timeout: m.ProbeTimeout, Log: m.Log})
+	s.addresses = newAddresser(client.Dynamic, m.Cluster.Name, s.mayWrite, m.RequestTimeout, s.Log)
+	s.prober = health.NewProber(conn.REST, m.proberOptions(s.guard))
 	s.watcher = health.NewWatcher(client.Dynamic, s.observe)
+	s.watcher.Secrets = client.Secrets
 	s.collector = health.NewCollector(health.CollectorOptions{
 		Label:      inventory.LabelPartOf,
 		Ours:       s.ours,
@@ -153,6 +167,7 @@ func (s *session) run(ctx context.Context) {
 // loop looks what there is to do whenever something has changed.
 func (s *session) loop(ctx context.Context, running *sync.WaitGroup) {
 	s.awaited = time.Now().Add(s.RequestTimeout)
+	s.probation = s.probationOf(time.Now())
 	claimed := (<-chan struct{})(nil)
 	if s.claim != nil {
 		claimed = s.claim.Changed()
@@ -199,6 +214,7 @@ func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Ti
 	}
 	wake(s.identify(ctx, running, now))
 	wake(s.decide(now))
+	wake(s.trust(now))
 	wake(s.takeClaim(ctx, running, now))
 	if s.ReadOnly {
 		s.compare(ctx, running)
@@ -322,7 +338,7 @@ func (s *session) identify(ctx context.Context, running *sync.WaitGroup, now tim
 	return s.asking.ask(running, now, func() error {
 		timed, cancel := context.WithTimeout(ctx, s.RequestTimeout)
 		defer cancel()
-		uid, err := ClusterUID(timed, s.client.Dynamic)
+		uid, err := ClusterUID(bounds.Cleaned(timed), s.client.Dynamic)
 		return s.learnUID(uid, err)
 	}, s.news)
 }
@@ -371,7 +387,7 @@ func (s *session) takeClaim(ctx context.Context, running *sync.WaitGroup, now ti
 	return s.claiming.ask(running, now, func() error {
 		timed, cancel := context.WithTimeout(ctx, s.RequestTimeout)
 		defer cancel()
-		err := do(timed, s.client.Dynamic)
+		err := do(bounds.Cleaned(timed), s.client.Dynamic)
 		s.applier.Wake()
 		if err == nil && s.claim.Verdict(time.Now()).Action == action {
 			err = errNotYet // not at once again
@@ -428,7 +444,12 @@ func (s *session) showAddresses(ctx context.Context, running *sync.WaitGroup, no
 
 // expireKept deletes the objects whose keeping is over.
 func (s *session) expireKept(ctx context.Context) {
-	if err := s.applier.ExpireKept(ctx); err != nil && ctx.Err() == nil {
+	err := s.applier.ExpireKept(ctx)
+	if m, ok := errors.AsType[*fault.Misbehaviour](err); ok {
+		s.misbehaves(m)
+		return
+	}
+	if err != nil && ctx.Err() == nil {
 		// They only take up room until tomorrow.
 		s.Log.Warn("kept objects not expired", zap.String("error", untrusted.Line(err.Error())))
 	}
@@ -450,6 +471,7 @@ func (s *session) noticed() {
 
 // probe takes what the probes add up to. It must not block.
 func (s *session) probe(p health.Probe) {
+	p = s.held(p)
 	before := s.facts().State
 	if p.State != before {
 		s.Log.Info("cluster state", zap.String("state", string(p.State)),

@@ -31,6 +31,12 @@ type (
 		reason string
 		at     time.Time
 	}
+	// misbehaved: the cluster answers as no API server does. What it ran last, it is
+	// taken to run still.
+	misbehaved struct {
+		what string
+		at   time.Time
+	}
 	// probed: the probes add up to something else.
 	probed struct{ health.Probe }
 	// identified: it is known which cluster answers.
@@ -51,6 +57,10 @@ func (e disconnected) apply(f *federation.ClusterFacts) {
 	}
 	f.State, f.Failure, f.Error = federation.ClusterUnknown, e.class, e.reason
 	f.Synced = false
+}
+
+func (e misbehaved) apply(f *federation.ClusterFacts) {
+	disconnected{class: federation.FailureMisbehaves, reason: e.what, at: e.at}.apply(f)
 }
 
 func (e probed) apply(f *federation.ClusterFacts) {

@@ -12,6 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/claim"
+	fault "github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
 )
@@ -154,6 +155,15 @@ func (s *session) observe(e health.Event) {
 		s.replaced.Ring()
 		return
 	}
+	if e.Object != nil {
+		s.client.Secrets.In(e.Object.Object) // look cleans what is told then
+	}
+	if e.Type == health.Failed {
+		if m, ok := errors.AsType[*fault.Misbehaviour](e.Err.Err); ok {
+			s.misbehaves(m)
+			return
+		}
+	}
 	s.collector.Observe(e)
 	switch {
 	case e.Watch == s.watches.claim:
@@ -175,7 +185,7 @@ func (s *session) observe(e health.Event) {
 func (s *session) observeClaim(e health.Event) {
 	switch e.Type {
 	case health.Upserted:
-		s.claim.Saw(claim.FromLease(e.Object))
+		s.claim.Saw(claim.FromLease(s.cleaned(e.Object)))
 	case health.Deleted:
 		s.claim.Saw(claim.FromLease(nil))
 	case health.Listed:
@@ -186,6 +196,13 @@ func (s *session) observeClaim(e health.Event) {
 		s.claim.Lost(errStopped)
 	case health.Restored:
 	}
+}
+
+// cleaned returns an object without the secrets of the connection, for those who
+// write nothing of it back.
+func (s *session) cleaned(u *unstructured.Unstructured) *unstructured.Unstructured {
+	object, _ := s.client.Secrets.Object(u.Object).(map[string]any) // it is one
+	return &unstructured.Unstructured{Object: object}
 }
 
 func (s *session) observeNamespace(e health.Event) {

@@ -30,6 +30,8 @@ func (s *summary) absent(c Cluster) wait {
 		f.ID, state = idNotReady, "throttled"
 	case federation.FailureServer, federation.FailureInvalid, federation.FailureConflict:
 		f.ID, state = idNotReady, "not ready"
+	case federation.FailureMisbehaves:
+		f.ID, state = idNotReady, "misbehaves"
 	case federation.FailureFiles:
 		f.ID, state = idContext, "credentials missing"
 	case federation.FailureNone:

@@ -1,0 +1,283 @@
+package secret
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"iter"
+	"strings"
+)
+
+const (
+	// window is how long, in letters and digits, a piece of a long secret is that is
+	// recognised by itself: a text may be cut within a secret.
+	window = 32
+	// stride is how far apart the pieces begin. Any window+stride-1 characters in a
+	// row hold a whole one.
+	stride = 16
+	// heads is how many bits tell whether a needle may begin somewhere.
+	heads = 1 << 16
+)
+
+// matcher finds secrets. It does not change.
+type matcher struct {
+	short   *strings.Replacer // of secrets too short for a needle; nil for none
+	needles map[uint32][]string
+	may     [heads / 64]uint64 // which hashes of four bytes begin a needle
+}
+
+// newMatcher returns nil where there is nothing to find.
+func newMatcher(secrets []string) *matcher {
+	m := &matcher{needles: map[uint32][]string{}}
+	var exact []string
+	for _, s := range secrets {
+		if len(s) < shortestExact {
+			continue
+		}
+		if bare := bareOf(s); len(bare) >= shortest {
+			m.add(bare)
+			for _, encoded := range encodings(s) {
+				m.add(encoded)
+			}
+			continue
+		}
+		for _, shape := range shapes(s) {
+			exact = append(exact, shape, mask)
+		}
+	}
+	if len(exact) > 0 {
+		m.short = strings.NewReplacer(exact...)
+	}
+	if m.short == nil && len(m.needles) == 0 {
+		return nil
+	}
+	return m
+}
+
+// encodings are the skeletons of a secret in base64, wherever in an encoded text it
+// begins, and in hexadecimal digits.
+func encodings(secret string) []string {
+	all := []string{hex.EncodeToString([]byte(secret))}
+	for before := range 3 {
+		encoded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("\x00", before) + secret))
+		// What the bytes before and after it share a character with is not the secret's.
+		encoded = encoded[(before*8+5)/6:]
+		if (before+len(secret))%3 != 0 {
+			encoded = encoded[:len(encoded)-1]
+		}
+		if bare := bareOf(encoded); len(bare) >= shortest {
+			all = append(all, bare)
+		}
+	}
+	return all
+}
+
+// add adds a needle, or the pieces of a long one.
+func (m *matcher) add(bare string) {
+	for len(bare) > window {
+		m.addOne(bare[:window])
+		bare = bare[min(stride, len(bare)-window):]
+	}
+	m.addOne(bare)
+}
+
+func (m *matcher) addOne(needle string) {
+	head := binary.LittleEndian.Uint32([]byte(needle[:4]))
+	m.needles[head] = append(m.needles[head], needle)
+	h := hash(head)
+	m.may[h/64] |= 1 << (h % 64)
+}
+
+func hash(head uint32) uint32 { return head * 2654435761 >> 16 } // Knuth's multiplier
+
+// exact takes out the short secrets.
+func (m *matcher) exact(text string) string {
+	if m.short == nil {
+		return text
+	}
+	return m.short.Replace(text)
+}
+
+// span is a part of a text.
+type span struct{ from, to int }
+
+// replace masks what is found in a text, with the word around it: the end of an
+// encoded secret shares a character with what follows.
+func (m *matcher) replace(text string) string {
+	if !m.in(text) {
+		return text
+	}
+	secret := make([]bool, len(text)) // which bytes are
+	for undo := range eachOf(escapesIn(text)) {
+		at := make([]int, 0, len(text))
+		for _, found := range m.find(skeleton(make([]byte, 0, len(text)), text, undo, &at)) {
+			for i := at[found.from]; i <= at[found.to-1]; i++ {
+				secret[i] = true
+			}
+		}
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		end := i
+		for end < len(text) && !secret[end] {
+			end++
+		}
+		if end == len(text) {
+			b.WriteString(text[i:])
+			break
+		}
+		from := end
+		for from > i && isWord(text[from-1]) {
+			from--
+		}
+		b.WriteString(text[i:from])
+		b.WriteString(mask)
+		for i = end; i < len(text) && (secret[i] || isWord(text[i])); {
+			i++
+		}
+	}
+	return b.String()
+}
+
+// in reports whether a text holds a needle.
+func (m *matcher) in(text string) bool {
+	if len(m.needles) == 0 || len(text) < shortest || !m.maybe(text) {
+		return false
+	}
+	var buffer [512]byte
+	for undo := range eachOf(escapesIn(text)) {
+		if m.holds(skeleton(buffer[:0], text, undo, nil)) {
+			return true
+		}
+	}
+	return false
+}
+
+// maybe reports whether a text may hold a needle. It is quick, and nearly always the
+// answer is no.
+func (m *matcher) maybe(text string) bool {
+	var last uint32 // four characters of the skeleton, the oldest in the lowest byte
+	for i := range len(text) {
+		switch c := letters[text[i]]; c {
+		case 0:
+		case escape:
+			return true
+		default:
+			last = last>>8 | uint32(c)<<24
+			if h := hash(last); m.may[h/64]&(1<<(h%64)) != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// escape marks the characters by which escapes begin.
+const escape = 1
+
+// letters is what the skeleton has of each byte, zero for nothing.
+var letters = func() (table [256]byte) {
+	for c := range table {
+		switch c := byte(c); {
+		case c >= 'A' && c <= 'Z':
+			table[c] = c + 'a' - 'A'
+		case c >= '0' && c <= '9' || c >= 'a' && c <= 'z':
+			table[c] = c
+		case escapesIn(string([]byte{c})) != 0:
+			table[c] = escape
+		}
+	}
+	return table
+}()
+
+// eachOf are all selections of some of the escapes, none of them included.
+func eachOf(all escapes) iter.Seq[escapes] {
+	return func(yield func(escapes) bool) {
+		for some := escapes(0); some <= all; some++ {
+			if some&^all == 0 && !yield(some) {
+				return
+			}
+		}
+	}
+}
+
+// isWord reports whether a character may be one of an encoded secret.
+func isWord(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.IndexByte("+/=_-.~%", c) >= 0
+}
+
+// holds reports whether a skeleton holds a needle.
+func (m *matcher) holds(bare []byte) bool {
+	for i := 0; i+shortest <= len(bare); i++ {
+		if m.at(bare[i:]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// find returns where needles are in a skeleton, in order.
+func (m *matcher) find(bare []byte) []span {
+	var all []span
+	for i := 0; i+shortest <= len(bare); i++ {
+		if n := m.at(bare[i:]); n > 0 {
+			all = append(all, span{i, i + n})
+		}
+	}
+	return all
+}
+
+// at returns the length of the longest needle that a skeleton begins with.
+func (m *matcher) at(bare []byte) (length int) {
+	head := binary.LittleEndian.Uint32(bare)
+	if h := hash(head); m.may[h/64]&(1<<(h%64)) == 0 {
+		return 0
+	}
+	for _, n := range m.needles[head] {
+		if len(n) > length && len(bare) >= len(n) && string(bare[:len(n)]) == n {
+			length = len(n)
+		}
+	}
+	return length
+}
+
+// within reports whether a string of a JSON value holds a needle.
+func (m *matcher) within(value any) bool {
+	switch v := value.(type) {
+	case string:
+		return m.in(v)
+	case map[string]any:
+		for key, one := range v {
+			if m.within(key) || m.within(one) {
+				return true
+			}
+		}
+	case []any:
+		for _, one := range v {
+			if m.within(one) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *matcher) cleaned(value any) any {
+	switch v := value.(type) {
+	case string:
+		return m.replace(v)
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, one := range v {
+			out[m.replace(key)] = m.cleaned(one)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, one := range v {
+			out[i] = m.cleaned(one)
+		}
+		return out
+	}
+	return value
+}

@@ -1,0 +1,149 @@
+package secret
+
+import "strings"
+
+// escapes are ways to write a character by others, of which a text may use several.
+// A secret may hold what only looks like one.
+type escapes uint8
+
+const (
+	escapesURL  escapes = 1 << iota // %2B
+	escapesJSON                     // \u002b, \n
+	escapesHTML                     // &#43;, &amp;
+)
+
+// escapesIn returns those that a text may use.
+func escapesIn(text string) (all escapes) {
+	for i := range len(text) {
+		switch text[i] {
+		case '%':
+			all |= escapesURL
+		case '\\':
+			all |= escapesJSON
+		case '&':
+			all |= escapesHTML
+		}
+	}
+	return all
+}
+
+// skeleton appends what is left of a text without its shape: its ASCII letters, in
+// lower case, and digits. Escapes are undone first; blanks, line ends, quotes and
+// invisible characters are left out like everything else. At gets the position of
+// each in the text, where it is not nil.
+func skeleton(out []byte, text string, undo escapes, at *[]int) []byte {
+	for i := 0; i < len(text); {
+		c, width := unescaped(text[i:], undo)
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' {
+			out = append(out, c)
+			if at != nil {
+				*at = append(*at, i)
+			}
+		}
+		i += width
+	}
+	return out
+}
+
+// bareOf is the skeleton of a text in which nothing is escaped.
+func bareOf(text string) string { return string(skeleton(nil, text, 0, nil)) }
+
+// unescaped returns the first character of a text, and how many bytes it takes; zero
+// for one that the skeleton leaves out anyway.
+func unescaped(text string, undo escapes) (c byte, width int) {
+	switch c = text[0]; {
+	case c == '%' && undo&escapesURL != 0:
+		if c, ok := digits(text, 1, 2); ok {
+			return c, 3
+		}
+		return 0, 1
+	case c == '\\' && undo&escapesJSON != 0:
+		return unescapedJSON(text)
+	case c == '&' && undo&escapesHTML != 0:
+		return unescapedHTML(text)
+	}
+	return c, 1
+}
+
+// unescapedJSON leaves out a control character like the character itself. Of more
+// backslashes in a row, all but the last are left out: it may be escaped twice.
+func unescapedJSON(text string) (c byte, width int) {
+	if len(text) < 2 {
+		return 0, 1
+	}
+	switch text[1] {
+	case 'n', 'r', 't', 'b', 'f':
+		return 0, 2
+	case 'u':
+		if high, ok := digits(text, 2, 2); ok {
+			if low, ok := digits(text, 4, 2); ok {
+				if high == 0 {
+					return low, 6
+				}
+				return 0, 6
+			}
+		}
+	}
+	return 0, 1
+}
+
+// unescapedHTML reads &amp; and &#43; and &#x2b;.
+func unescapedHTML(text string) (c byte, width int) {
+	end := strings.IndexByte(text[:min(len(text), 10)], ';')
+	if end < 0 {
+		return 0, 1
+	}
+	name, numeric := strings.CutPrefix(text[1:end], "#")
+	if !numeric {
+		switch name {
+		case "amp", "lt", "gt", "quot", "apos":
+			return 0, end + 1
+		}
+		return 0, 1
+	}
+	base, digits := 10, name
+	if x := strings.TrimLeft(name, "xX"); x != name {
+		base, digits = 16, x
+	}
+	n := 0
+	for i := range len(digits) {
+		d, ok := digit(digits[i])
+		if !ok || d >= base {
+			return 0, 1
+		}
+		if n = n*base + d; n > 0x7f {
+			n = 0x80
+		}
+	}
+	return byte(n), end + 1
+}
+
+// digits reads so many hexadecimal digits of a text, two at most.
+func digits(text string, from, count int) (c byte, ok bool) {
+	if len(text) < from+count {
+		return 0, false
+	}
+	for i := range count {
+		d, ok := digit(text[from+i])
+		if !ok {
+			return 0, false
+		}
+		c = c<<4 | byte(d)
+	}
+	return c, true
+}
+
+func digit(c byte) (value int, ok bool) {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0'), true
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10, true
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10, true
+	}
+	return 0, false
+}

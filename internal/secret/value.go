@@ -1,0 +1,116 @@
+package secret
+
+import (
+	"encoding"
+	"errors"
+	"reflect"
+)
+
+// Value returns a value of any type with every string in it cleaned, and every
+// error. Nothing of the value itself is changed: what has to be is copied. Fields
+// that are not exported stay as they are.
+func Value[T any](s *Set, value T) T {
+	if s.matcher() == nil {
+		return value
+	}
+	out := reflect.New(reflect.TypeFor[T]()).Elem()
+	out.Set(s.cleaned(reflect.ValueOf(&value).Elem()))
+	result, _ := out.Interface().(T) // it is one
+	return result
+}
+
+var errorType = reflect.TypeFor[error]()
+
+func (s *Set) cleaned(v reflect.Value) reflect.Value {
+	switch v.Kind() { //nolint:exhaustive // the others hold no strings
+	case reflect.String:
+		return reflect.ValueOf(s.Clean(v.String())).Convert(v.Type())
+	case reflect.Struct:
+		if text, ok := s.cleanedText(v); ok {
+			return text
+		}
+		out := reflect.New(v.Type()).Elem()
+		out.Set(v)
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				out.Field(i).Set(s.cleaned(v.Field(i)))
+			}
+		}
+		return out
+	case reflect.Slice:
+		return s.cleanedSlice(v)
+	case reflect.Map:
+		if v.IsNil() {
+			return v
+		}
+		out := reflect.MakeMapWithSize(v.Type(), v.Len())
+		for key, one := range v.Seq2() {
+			out.SetMapIndex(s.cleaned(key), s.cleaned(one))
+		}
+		return out
+	case reflect.Interface:
+		if err, ok := reflect.TypeAssert[error](v); ok && v.Type() == errorType && err != nil {
+			return reflect.ValueOf(s.Error(err))
+		}
+	}
+	return v
+}
+
+// cleanedText cleans what is a text by its methods, whatever fields it has; false where
+// it is none.
+func (s *Set) cleanedText(v reflect.Value) (reflect.Value, bool) {
+	from, ok := reflect.TypeAssert[encoding.TextMarshaler](v)
+	if !ok {
+		return v, false
+	}
+	out := reflect.New(v.Type())
+	to, ok := reflect.TypeAssert[encoding.TextUnmarshaler](out)
+	if !ok {
+		return v, false
+	}
+	text, err := from.MarshalText()
+	cleaned := s.Clean(string(text))
+	if err != nil || cleaned == string(text) || to.UnmarshalText([]byte(cleaned)) != nil {
+		return v, true
+	}
+	return out.Elem(), true
+}
+
+func (s *Set) cleanedSlice(v reflect.Value) reflect.Value {
+	if v.IsNil() || v.Type().Elem().Kind() == reflect.Uint8 {
+		return v
+	}
+	out := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+	for i := range v.Len() {
+		out.Index(i).Set(s.cleaned(v.Index(i)))
+	}
+	return out
+}
+
+// Error returns an error without the secrets, which is what it was before in every
+// other respect.
+func (s *Set) Error(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if cleaned := s.Clean(text); cleaned != text {
+		return &cleanError{text: cleaned, err: err}
+	}
+	return err
+}
+
+// cleanError is an error in other words.
+type cleanError struct {
+	text string
+	err  error
+}
+
+// Error implements error.
+func (e *cleanError) Error() string { return e.text }
+
+// Is implements what errors.Is asks for. The error itself is not given away.
+func (e *cleanError) Is(target error) bool { return errors.Is(e.err, target) }
+
+// As implements what errors.As asks for.
+func (e *cleanError) As(target any) bool { return errors.As(e.err, target) }

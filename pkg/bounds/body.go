@@ -1,0 +1,127 @@
+package bounds
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/failure"
+)
+
+// largeFrom is how much of a body, or of one event of a watch, is read without
+// waiting. Of what is larger, one at a time is read in a cluster: what a server may
+// send at most is then no multiple of the requests that are under way.
+const largeFrom = 1 << 20
+
+// body is the body of an answer, and who asked for it.
+type body struct {
+	io.ReadCloser
+	guard *Guard
+	req   *http.Request
+
+	has     count
+	err     error // of all later reads; nil while there is none
+	release func()
+}
+
+func (g *Guard) body(req *http.Request, resp *http.Response) *body {
+	return &body{ReadCloser: resp.Body, guard: g, req: req}
+}
+
+// read reads no more than is needed to exceed most.
+func (b *body) read(p []byte, most limit) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	if b.has.bytes > largeFrom && b.release == nil {
+		if err := b.take(); err != nil {
+			return 0, err
+		}
+	}
+	if left := most.bytes + 1 - b.has.bytes; len(p) > left {
+		p = p[:left]
+	}
+	return b.ReadCloser.Read(p)
+}
+
+// fail breaks the body off.
+func (b *body) fail(m *failure.Misbehaviour) error {
+	_ = b.Close()
+	b.err = b.guard.caught(b.req, m)
+	return b.err
+}
+
+// decoding is how long the turn of a large body lasts after it was closed, where its
+// request's context does not end before. What was read is decoded by then.
+const decoding = time.Second
+
+// take waits until no other large body is read.
+func (b *body) take() error {
+	ctx := b.req.Context()
+	select {
+	case b.guard.large <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	release := sync.OnceFunc(func() { <-b.guard.large })
+	stop := context.AfterFunc(ctx, release)
+	b.release = func() { stop(); release() }
+	return nil
+}
+
+// leave ends the turn.
+func (b *body) leave() {
+	if b.release != nil {
+		b.release()
+		b.release = nil
+	}
+}
+
+// whole is a body that is one value.
+type whole struct {
+	*body
+	most limit
+}
+
+// Read implements io.Reader.
+func (w *whole) Read(p []byte) (int, error) {
+	n, err := w.read(p, w.most)
+	w.has.add(p[:n], false)
+	if w.has.exceeds(w.most) {
+		return n, w.fail(w.guard.tooLarge(w.req, w.most, w.has))
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (w *whole) Close() error {
+	if w.release != nil {
+		time.AfterFunc(decoding, w.release)
+	}
+	return w.ReadCloser.Close()
+}
+
+// events is the body of a watch: one value after the other, each of which is bounded.
+type events struct{ *body }
+
+// Read implements io.Reader.
+func (e *events) Read(p []byte) (int, error) {
+	if e.has.bytes <= largeFrom { // the large event before was decoded, or this would not be called
+		e.leave()
+	}
+	n, err := e.read(p, objectLimit)
+	e.has.add(p[:n], true)
+	if e.has.exceeds(objectLimit) {
+		return n, e.fail(failure.Misbehaves("sends an event of more than %s on the watch %s",
+			objectLimit.figure(e.has), e.guard.name(e.req)))
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (e *events) Close() error {
+	e.leave()
+	return e.ReadCloser.Close()
+}

@@ -1,0 +1,150 @@
+package bounds
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/fedsync/fedsync/pkg/failure"
+)
+
+// guarding is the guard as a transport.
+type guarding struct {
+	guard *Guard
+	next  http.RoundTripper
+}
+
+// WrappedRoundTripper lets client-go find the transport.
+func (t *guarding) WrappedRoundTripper() http.RoundTripper { return t.next }
+
+// RoundTrip implements http.RoundTripper.
+func (t *guarding) RoundTrip(req *http.Request) (*http.Response, error) {
+	g := t.guard
+	g.secrets.LearnHeader(req.Header.Get("Authorization"))
+	resp, err := t.next.RoundTrip(req)
+	if err != nil {
+		switch {
+		case isEndlessHeader(err):
+			return nil, g.caught(req, failure.Misbehaves("answers %s with headers of more than %s", g.name(req), size(HeaderBytes)))
+		case strings.Contains(err.Error(), "connection error: PROTOCOL_ERROR"):
+			// Headers that are much longer come out as this, too.
+			return nil, g.caught(req, failure.Misbehaves("answers %s as no HTTP/2 server does, or with headers of more than %s", g.name(req), size(HeaderBytes)))
+		}
+		return nil, g.secrets.Error(err)
+	}
+	g.cleanHeader(resp)
+	switch {
+	case resp.StatusCode >= 400:
+		g.replaceBody(resp, RefusalBytes, g.cleanRefusal)
+	case isRedirect(resp.StatusCode):
+		_ = resp.Body.Close()
+		return nil, g.caught(req, g.redirect(req, resp))
+	case isWatch(req) && resp.StatusCode == http.StatusOK:
+		resp.Body = &events{g.body(req, resp)}
+	default:
+		most := limitOf(req)
+		if resp.ContentLength > int64(most.bytes) {
+			_ = resp.Body.Close()
+			return nil, g.caught(req, g.tooLarge(req, most, count{bytes: int(resp.ContentLength)}))
+		}
+		resp.Body = &whole{body: g.body(req, resp), most: most}
+		if isCleaned(req) {
+			g.replaceBody(resp, objectLimit.bytes+1, g.cleanObject)
+		}
+	}
+	return resp, nil
+}
+
+// limit is the most that one answer may have.
+type limit struct{ bytes, values int }
+
+// figure is which of the two is exceeded.
+func (l limit) figure(has count) string {
+	if has.bytes > l.bytes {
+		return size(l.bytes)
+	}
+	return fmt.Sprintf("%d values", l.values)
+}
+
+var objectLimit = limit{ObjectBytes, ObjectValues}
+
+// limitOf tells lists by what is asked for: all of them are asked for in pages.
+func limitOf(req *http.Request) limit {
+	if req.Method == http.MethodGet && req.URL.Query().Has("limit") {
+		return limit{ListBytes, ListValues}
+	}
+	return objectLimit
+}
+
+func isWatch(req *http.Request) bool {
+	watch := req.URL.Query().Get("watch")
+	return watch == "true" || watch == "1"
+}
+
+func isRedirect(code int) bool { return code >= 300 && code < 400 && code != http.StatusNotModified }
+
+// redirect says where an answer points. An API server never redirects; whatever does
+// so in its place is not followed, since it would be sent our credentials and what we
+// write.
+func (g *Guard) redirect(req *http.Request, resp *http.Response) *failure.Misbehaviour {
+	target := ""
+	if to, err := resp.Location(); err == nil && to.Host != req.URL.Host {
+		target = " to " + g.secrets.Mask(short(to.Host))
+	}
+	return failure.Misbehaves("answers %s with a redirect%s (%d %s), which is not followed: "+
+		"correct the server's address in the kubeconfig", g.name(req), target, resp.StatusCode, http.StatusText(resp.StatusCode))
+}
+
+// caught tells of a misbehaviour whoever is to know, and returns it.
+func (g *Guard) caught(req *http.Request, m *failure.Misbehaviour) *failure.Misbehaviour {
+	if !failure.Caught(req.Context(), m) {
+		g.misbehaved(m)
+	}
+	return m
+}
+
+// tooLarge says which bound an answer exceeds.
+func (g *Guard) tooLarge(req *http.Request, most limit, has count) *failure.Misbehaviour {
+	return failure.Misbehaves("answers %s with more than %s", g.name(req), most.figure(has))
+}
+
+// name names a request: "GET /apis".
+func (g *Guard) name(req *http.Request) string {
+	return req.Method + " " + g.secrets.Mask(short(req.URL.Path))
+}
+
+// shortMost is how much is shown of a name.
+const shortMost = 200
+
+func short(text string) string {
+	if len(text) > shortMost {
+		text = strings.ToValidUTF8(text[:shortMost], "") + "…"
+	}
+	return text
+}
+
+func size(bytes int) string {
+	if bytes >= 1<<20 {
+		return fmt.Sprintf("%d MiB", bytes>>20)
+	}
+	return fmt.Sprintf("%d KiB", bytes>>10)
+}
+
+// isEndlessHeader recognises the errors of net/http, which have no type.
+func isEndlessHeader(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "server response headers exceeded") ||
+		strings.Contains(text, "response header list larger than advertised limit") ||
+		strings.Contains(text, "too many 1xx informational responses")
+}
+
+// cleanHeader takes the secrets out of what an answer says besides its body. Warnings
+// are logged, and the status line is quoted.
+func (g *Guard) cleanHeader(resp *http.Response) {
+	resp.Status = g.secrets.Mask(resp.Status)
+	for _, values := range resp.Header {
+		for i, value := range values {
+			values[i] = g.secrets.Clean(value)
+		}
+	}
+}

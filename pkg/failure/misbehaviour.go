@@ -1,0 +1,41 @@
+package failure
+
+import (
+	"context"
+	"fmt"
+)
+
+// Misbehaviour means that a server answers as no API server does: with more than
+// one ever sends, or with a redirect. What it answered is not used, and nothing is
+// concluded from it: its class moves no replicas.
+type Misbehaviour struct {
+	// What says what it does, with the figure: "answers GET /apis with more than 4 MiB".
+	What string
+}
+
+// Misbehaves returns a Misbehaviour whose What is formatted as by fmt.Sprintf.
+func Misbehaves(format string, args ...any) *Misbehaviour {
+	return &Misbehaviour{What: fmt.Sprintf(format, args...)}
+}
+
+// Error implements error.
+func (m *Misbehaviour) Error() string { return "the server misbehaves: it " + m.What }
+
+type catcherKey struct{}
+
+// Catching returns a context for one request, of which catch is told how its answer
+// misbehaves. Clients replace the error of a watch by words of their own, so that
+// this is the only way to know; and whoever catches decides what follows from it.
+func Catching(ctx context.Context, catch func(*Misbehaviour)) context.Context {
+	return context.WithValue(ctx, catcherKey{}, catch)
+}
+
+// Caught tells whoever made the request with Catching, and reports whether there is
+// one.
+func Caught(ctx context.Context, m *Misbehaviour) bool {
+	catch, ok := ctx.Value(catcherKey{}).(func(*Misbehaviour))
+	if ok {
+		catch(m)
+	}
+	return ok
+}
