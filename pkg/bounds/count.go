@@ -1,5 +1,7 @@
 package bounds
 
+import "bytes"
+
 // count counts the bytes and the values of JSON while it passes. It knows no more of
 // JSON than where strings and values end. What is no JSON it may count wrongly; then
 // the decoder behind it stops.
@@ -22,21 +24,15 @@ func (c *count) exceeds(most limit) bool {
 // with nothing.
 func (c *count) add(p []byte, events bool) {
 	c.bytes += len(p)
-	for i, b := range p {
+	for i := 0; i < len(p); i++ {
 		if c.quoted {
-			switch {
-			case c.escaped:
-				c.escaped = false
-			case b == '\\':
-				c.escaped = true
-			case b == '"':
-				c.quoted = false
+			if i += c.unquote(p[i:]); i == len(p) {
+				return
 			}
-			continue
 		}
-		switch b {
+		switch p[i] {
 		case '"':
-			c.quoted = true
+			c.quoted = !c.quoted
 		case ',':
 			c.values++
 		case '{', '[':
@@ -49,5 +45,33 @@ func (c *count) add(p []byte, events bool) {
 				c.bytes, c.values, c.depth = len(p)-i-1, 0, 0
 			}
 		}
+	}
+}
+
+// unquote returns where the quote is that ends a string; the length of p where it does
+// not end there.
+func (c *count) unquote(p []byte) (end int) {
+	if c.escaped {
+		c.escaped = false
+		end = 1
+	}
+	for {
+		n := bytes.IndexByte(p[end:], '"')
+		text := p[end:]
+		if n >= 0 {
+			text = text[:n]
+		}
+		odd := false // backslashes before it
+		for i := len(text); i > 0 && text[i-1] == '\\'; i-- {
+			odd = !odd
+		}
+		switch {
+		case n < 0:
+			c.escaped = odd
+			return len(p)
+		case !odd:
+			return end + n
+		}
+		end += n + 1 // an escaped quote
 	}
 }
