@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -253,11 +254,7 @@ func (m *matcher) within(value any) bool {
 			}
 		}
 	case []any:
-		for _, one := range v {
-			if m.within(one) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, m.within)
 	}
 	return false
 }

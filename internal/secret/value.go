@@ -15,7 +15,7 @@ func Value[T any](s *Set, value T) T {
 	}
 	out := reflect.New(reflect.TypeFor[T]()).Elem()
 	out.Set(s.cleaned(reflect.ValueOf(&value).Elem()))
-	result, _ := out.Interface().(T) // it is one
+	result, _ := reflect.TypeAssert[T](out) // it is one
 	return result
 }
 

@@ -43,7 +43,7 @@ func (b *body) read(p []byte, most limit) (int, error) {
 	if left := most.bytes + 1 - b.has.bytes; len(p) > left {
 		p = p[:left]
 	}
-	return b.ReadCloser.Read(p)
+	return b.Read(p)
 }
 
 // fail breaks the body off.
