@@ -20,7 +20,7 @@ import (
 func (s *Store) Serve(ctx context.Context) *rest.Config {
 	pipes := &pipes{accepted: make(chan net.Conn), ended: ctx.Done()}
 	server := &http.Server{ //nolint:gosec // its clients are the test's own
-		Handler:  http.HandlerFunc(s.serveHTTP),
+		Handler:  s,
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	go func() {
@@ -40,8 +40,8 @@ func (s *Store) Serve(ctx context.Context) *rest.Config {
 	}
 }
 
-// serveHTTP answers as RoundTrip does. Where that fails, the connection ends.
-func (s *Store) serveHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP implements http.Handler: it answers as RoundTrip does. Where that fails, the connection ends.
+func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer, err := s.RoundTrip(r)
 	if err != nil {
 		panic(http.ErrAbortHandler)

@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"internal/sandboxtest":        {"internal/sandboxtest/faults", "pkg/gcp/gcetest"},
 	"internal/sandboxtest/faults": {},
 	"internal/objectstore":        {},
+	"internal/badmember":          {"internal/objectstore"},
 	"internal/history":            {"internal/objectstore"},
 	"internal/hostile":            {},
 	"internal/testrun":            {},

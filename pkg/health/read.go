@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -177,8 +178,9 @@ func (s *stream) pages(ctx context.Context) (*Listing, error) {
 		case err == nil:
 		case isTooLarge(err) && smaller > 0:
 			o.Limit = smaller
+			debug.FreeOSMemory() // what was read of it is of no use, and so large that it must not wait
 			continue
-		case apierrors.IsResourceExpired(err) && o.Continue != "" && o.Limit >= pageSize && larger <= bounds.Objects:
+		case apierrors.IsResourceExpired(err) && o.Continue != "" && o.Limit >= pageSize && larger <= bounds.Objects/2:
 			// It took so long that the rest of that state is gone: in fewer pages then.
 			s.keys.begin()
 			o = metav1.ListOptions{Limit: larger}
@@ -204,7 +206,7 @@ func (s *stream) pages(ctx context.Context) (*Listing, error) {
 
 // pageStep is by how much pages become smaller that are too large, or larger where
 // they took too long.
-const pageStep = 10
+const pageStep = 100
 
 func isTooLarge(err error) bool {
 	_, ok := errors.AsType[*failure.Misbehaviour](err)

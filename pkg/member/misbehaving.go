@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -121,6 +122,7 @@ func (m *Member) probationOf(now time.Time) time.Time {
 // before.
 func (m *Member) leaveAlone(ctx context.Context, what string, pause time.Duration, conn Connection) {
 	m.Log.Warn("cluster misbehaves", zap.String("error", what), zap.Duration("pause", pause))
+	debug.FreeOSMemory() // at once: it may be hundreds of megabytes, and this is rare
 	m.stand(misbehaved{what: what, at: time.Now()})
 	if !m.ReadOnly {
 		if c := m.Claim(m.Cluster.Name); c != nil {
