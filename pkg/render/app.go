@@ -10,6 +10,7 @@ import (
 
 	"sigs.k8s.io/kustomize/api/konfig"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -117,7 +118,7 @@ func (a *app) strays(f *federation.Federation) []federation.Finding {
 			all = append(all, federation.Finding{
 				ID: "D04", Severity: federation.SeverityError, App: a.Name, File: folder,
 				Message: fmt.Sprintf("overlay for cluster %q, which %s does not name", overlay, federation.FileName),
-				Remedy:  "rename the folder, add the cluster, or delete the folder; the clusters are: " + strings.Join(names, ", "),
+				Remedy:  "rename the folder, add the cluster, or delete the folder; the clusters are: " + limit.List(names, ", "),
 			})
 		case !goes:
 			all = append(all, federation.Finding{

@@ -11,6 +11,7 @@ import (
 
 	"sigs.k8s.io/kustomize/api/types"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/strictyaml"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -211,6 +212,9 @@ func (s *scanner) refuseFields() {
 // references checks the entries that may name a folder.
 func (s *scanner) references() {
 	for i, entry := range s.k.Resources {
+		if len(s.errs) > limit.Mistakes {
+			break // nobody reads more, and each costs
+		}
 		field := "resources"
 		if i >= s.resources {
 			field, i = "bases", i-s.resources
