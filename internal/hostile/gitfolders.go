@@ -41,7 +41,7 @@ func gitFolders() []Case {
 		own("odd-branches", func(r *Repository, _ World) {
 			r.Own("HEAD", "ref: refs/heads/nothing\n")
 			for i, n := range odd() {
-				r.Own(fmt.Sprintf("refs/heads/%d-%.200s", i, strings.NewReplacer("/", "|", "\x00", "").Replace(n)), strings.Repeat("1", 40)+"\n")
+				r.Own(fmt.Sprintf("refs/heads/%d-%.80s", i, strings.NewReplacer("/", "|", "\x00", "").Replace(n)), strings.Repeat("1", 40)+"\n")
 			}
 		}),
 		own("commondir", func(r *Repository, w World) { r.Own("commondir", w.Secret+"\n"); r.Own("gitdir", "/etc\n") }),

@@ -195,6 +195,9 @@ func (r *Repository) writeOwn(dir string) error {
 		}
 	}
 	for path, target := range r.links {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o755); err != nil {
+			return err
+		}
 		if err := os.Symlink(target, filepath.Join(dir, path)); err != nil {
 			return err
 		}
