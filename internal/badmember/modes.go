@@ -80,6 +80,7 @@ func isStreamed(r *http.Request) bool  { return r.URL.Query().Has("sendInitialEv
 func isWrite(r *http.Request) bool {
 	return r.Method == http.MethodPatch || r.Method == http.MethodPost
 }
+
 func isGet(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.URL.Path == "/api/v1/namespaces/kube-system"
 }

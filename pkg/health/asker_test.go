@@ -116,7 +116,7 @@ func TestProbeClassifiesRealFailures(t *testing.T) {
 		},
 		"redirect": {
 			host: serveTLS(t, http.RedirectHandler("https://elsewhere.invalid/", http.StatusFound).ServeHTTP, good, nil), class: federation.FailureMisbehaves,
-			message: "GET /readyz: 302 Found",
+			message: "answers GET /readyz with a redirect to elsewhere.invalid (302 Found)",
 		},
 		"no address":     {host: "://", class: federation.FailureContext, message: "read the cluster's address"},
 		"no certificate": {host: "https://127.0.0.1:1", cfg: func(c *rest.Config) { c.CAData = []byte("x") }, class: federation.FailureContext, message: "read the cluster's credentials"},
