@@ -27,7 +27,7 @@ type pass struct {
 	flights map[string]*flight // by key; used by the goroutine that starts builds, alone
 	running sync.WaitGroup     // the flights
 
-	tally tally // what clusters were given; used by the goroutine that assembles, alone
+	tally tally // of what is built and given
 
 	passMu sync.Mutex // protects scans and bases
 	scans  map[scanKey]result[*kustomization]
@@ -85,9 +85,15 @@ func (p *pass) launch(a *app, dir string) *flight {
 		return f
 	}
 	if known := p.recallBuild(key); known != nil {
+		if err := p.tally.add(known); err != nil {
+			return landed("", &built{dir: dir, err: err})
+		}
 		return landed(key, known)
 	}
 	f := p.fly(key, dir, func(b *built) error {
+		if err := p.tally.full(dir); err != nil {
+			return err
+		}
 		end, err := p.prepare(a, dir, key)
 		if err != nil {
 			return err
@@ -96,7 +102,10 @@ func (p *pass) launch(a *app, dir string) *flight {
 		if b.raw, err = p.objects(a, dir); err != nil {
 			return err
 		}
-		return b.finish(p.limits)
+		if err := b.finish(p.limits); err != nil {
+			return err
+		}
+		return p.tally.add(b)
 	})
 	p.flights[key] = f
 	return f
@@ -287,7 +296,7 @@ func (p *pass) await(t task) error {
 
 // given gives a task's objects as far as the revision may have so many.
 func (p *pass) given(t task, all scopes) ([]*federation.Object, error) {
-	if err := p.tally.add(t); err != nil {
+	if err := p.tally.place(t); err != nil {
 		return nil, err
 	}
 	return t.place(all)

@@ -2,14 +2,16 @@ package render
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A tally counts what the clusters of one revision are given.
+// A tally counts what one revision builds, and what its clusters are given of it.
 type tally struct {
-	placed int // objects, in all clusters
+	mu     sync.Mutex // protects what follows
+	placed int        // objects, in all clusters
 	builds map[*built]bool
 	bytes  int64 // of the objects of builds; once objects is there, of those in it
 	// objects are those of builds, each once: overlays share what they do not patch.
@@ -17,10 +19,12 @@ type tally struct {
 	objects map[*federation.Object]bool
 }
 
-// add counts what a task gives a cluster. It fails when the revision may not have so
-// much.
-func (y *tally) add(t task) error {
+// place counts what a task gives a cluster. It fails when the revision may not have
+// so much.
+func (y *tally) place(t task) error {
 	b := t.build.built
+	y.mu.Lock()
+	defer y.mu.Unlock()
 	if y.placed += len(b.final); y.placed > limit.Rendered {
 		return &Error{
 			File: t.dir, Exceeds: true,
@@ -28,18 +32,33 @@ func (y *tally) add(t task) error {
 			Remedy: "split the repository",
 		}
 	}
+	return nil
+}
+
+// add counts what was built, or known.
+func (y *tally) add(b *built) error {
+	y.mu.Lock()
 	if !y.builds[b] {
 		y.builds[b] = true
 		y.count(b)
 	}
-	if y.bytes > limit.RenderedBytes {
-		return &Error{
-			File: t.dir, Exceeds: true,
-			Reason: fmt.Sprintf("with app %s here the revision has more than %d MiB of objects that differ", t.app.Name, limit.RenderedBytes>>20),
-			Remedy: "let overlays patch less, or split the repository",
-		}
+	y.mu.Unlock()
+	return y.full(b.dir)
+}
+
+// full returns the error of a folder that the revision has no room for, or nil.
+// Nothing more is to be built then.
+func (y *tally) full(dir string) error {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.bytes <= limit.RenderedBytes {
+		return nil
 	}
-	return nil
+	return &Error{
+		File: dir, Exceeds: true,
+		Reason: fmt.Sprintf("with this folder the revision has more than %d MiB of objects that differ", limit.RenderedBytes>>20),
+		Remedy: "let overlays patch less, or split the repository",
+	}
 }
 
 func (y *tally) count(b *built) {

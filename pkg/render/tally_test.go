@@ -16,8 +16,7 @@ func TestAnObjectThatOverlaysShareCountsOnce(t *testing.T) {
 		for _, o := range b.raw {
 			b.size += int64(len(o.JSON))
 		}
-		b.final = b.raw
-		return y.add(task{app: &app{}, dir: "apps/a", build: landed("", b)})
+		return y.add(b)
 	}
 	for i := range 9 {
 		if err := add(100, large); err != nil {
@@ -33,7 +32,7 @@ func TestTheObjectsOfAllClustersAreCounted(t *testing.T) {
 	b := &built{final: make([]*federation.Object, limit.Rendered/4)}
 	y := tally{builds: map[*built]bool{}}
 	for i := range 5 {
-		err := y.add(task{app: &app{}, dir: "apps/a", build: landed("", b)})
+		err := y.place(task{app: &app{}, dir: "apps/a", build: landed("", b)})
 		if want := i == 4; (err != nil) != want {
 			t.Errorf("cluster %d: %v", i, err)
 		}

@@ -15,10 +15,12 @@ type following struct {
 	*rendering
 
 	process  *process
-	fresh    bool    // the process has rendered nothing else
-	finished bool    // it came to the end, also when it was told to stop
-	next     int     // the cluster that comes next
-	outcome  outcome // complete when follow has returned without an error
+	fresh    bool          // the process has rendered nothing else
+	from     time.Duration // processor time that the process had had before
+	seen     time.Duration // and when it was looked at last
+	finished bool          // it came to the end, also when it was told to stop
+	next     int           // the cluster that comes next
+	outcome  outcome       // complete when follow has returned without an error
 
 	writing sync.Mutex // held while the process is told something
 
@@ -50,6 +52,7 @@ const (
 func (f *following) watch(ctx context.Context, ended <-chan error) error {
 	tick := time.NewTicker(f.o.Time / 50)
 	defer tick.Stop()
+	defer func() { f.spent += max(0, f.seen-f.from) }()
 	stopping := ctx.Done()
 	var late <-chan time.Time
 	for {
@@ -61,6 +64,10 @@ func (f *following) watch(ctx context.Context, ended <-chan error) error {
 			}
 			return ctx.Err()
 		case <-tick.C:
+			if err := f.exhausted(); err != nil {
+				f.giveUp()
+				return err
+			}
 			if d := f.overdue(); d != nil {
 				f.giveUp()
 				return d
@@ -83,12 +90,27 @@ func (f *following) giveUp() {
 	f.over = true
 }
 
+// total is how many times the time of one piece of work all of a revision may take.
+const total = 20
+
+// exhausted returns an error when the revision has had all of its time.
+func (f *following) exhausted() error {
+	f.seen = f.processor()
+	if f.spent+f.seen-f.from > total*f.o.Time {
+		return fmt.Errorf("rendering takes longer than %s of processor time in all, so nothing of the revision is used: fewer and smaller apps and overlays take less", total*f.o.Time)
+	}
+	return nil
+}
+
+// processor returns the time that the process has had a processor.
+func (f *following) processor() time.Duration { return processorTime(f.process.pid, f.process.started) }
+
 // overdue returns the death that the process is to die for what it does; nil where
 // it may go on.
 func (f *following) overdue() *death {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now, processor := time.Now(), processorTime(f.process.pid, f.process.started)
+	now, processor := time.Now(), f.processor()
 	for _, u := range f.under {
 		limit := tooLong(f.o.Time)
 		if processor-u.processor <= f.o.Time {
@@ -177,7 +199,7 @@ func (f *following) hear() {
 }
 
 func (f *following) since(w work) underWay {
-	return underWay{work: w, at: time.Now(), processor: processorTime(f.process.pid, f.process.started)}
+	return underWay{work: w, at: time.Now(), processor: f.processor()}
 }
 
 // maxNested bounds how much work may be within other work: kustomizations nest no
@@ -207,6 +229,12 @@ func (f *following) cluster(g given) error {
 			return err
 		}
 	}
+	for _, e := range g.Errors {
+		if len(e.Problems) == 0 {
+			return errors.New("the process gives an error without a reason")
+		}
+		f.process.store.errors[e.ID] = e.err()
+	}
 	bundles, err := f.bundles(c, g.Bundles)
 	if err != nil {
 		return err
@@ -235,13 +263,14 @@ func (f *following) bundles(c federation.Cluster, given []bundle) ([]federation.
 			return nil, fmt.Errorf("the process does not give app %s in cluster %s", a.Name, c.Name)
 		}
 		b := federation.Bundle{Cluster: c.Name, App: a.Name}
-		if len(given[at].Errors) > 0 {
-			b.Err = given[at].err()
+		var err error
+		if id := given[at].Error; id != 0 {
+			b.Err, err = f.process.store.failure(id)
 		} else {
-			var err error
-			if b.Objects, err = f.process.store.get(given[at].List); err != nil {
-				return nil, err
-			}
+			b.Objects, err = f.process.store.get(given[at].List)
+		}
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, b)
 		at++

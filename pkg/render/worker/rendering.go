@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -19,9 +20,10 @@ type rendering struct {
 	federation *federation.Federation
 	ready      func(federation.Cluster, []federation.Bundle)
 
-	given  int // clusters that ready was called for
-	stops  int // pieces of work that had to be stopped
-	deaths int // ends of processes for which no work is to blame
+	given  int           // clusters that ready was called for
+	stops  int           // pieces of work that had to be stopped
+	deaths int           // ends of processes for which no work is to blame
+	spent  time.Duration // processor time of the processes that have ended
 }
 
 // An outcome is what a rendering comes to.
@@ -51,6 +53,7 @@ func (r *rendering) attempt(ctx context.Context) (*outcome, error) {
 	p.store.turn()
 	f := &following{rendering: r, process: p, fresh: !p.used}
 	p.used = true
+	f.from = f.processor()
 	request := newRequest(digest(r.snapshot.Files, "."), r.federation)
 	request.Refused = r.stopped.refusals()
 	if r.stops >= maxStops {
@@ -73,7 +76,7 @@ func (r *rendering) attempt(ctx context.Context) (*outcome, error) {
 func (r *rendering) learn(err error) error {
 	d, ok := errors.AsType[*death](err)
 	if !ok {
-		return err // no process starts
+		return err // no process starts, or the revision has had its time
 	}
 	if d.guilty == nil || d.refusal == nil && !d.fresh {
 		// It may have been full of the revisions before, or the system has ended it.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -212,7 +213,11 @@ func (p *peer) give(cluster int, apps map[string]int, bundles []federation.Bundl
 	for i, b := range bundles {
 		g.Bundles[i].App = apps[b.App]
 		if b.Err != nil {
-			g.Bundles[i].Errors = problems(b.Err)
+			id, known := p.told.failure(b.Err)
+			if !known {
+				g.Errors = append(g.Errors, failure{ID: id, Problems: problems(b.Err)})
+			}
+			g.Bundles[i].Error = id
 			continue
 		}
 		id, l, content := p.told.list(b.Objects)
@@ -232,6 +237,7 @@ type told struct {
 	next       uint64
 	objects    map[*federation.Object]*toldObject
 	lists      map[listKey]*toldList
+	errors     map[error]uint64 // of this rendering
 }
 
 // A listKey tells lists apart: the renderer gives equal lists as the same slice.
@@ -259,6 +265,7 @@ func newTold() *told {
 // turn begins a rendering.
 func (t *told) turn() {
 	t.generation++
+	t.errors = map[error]uint64{}
 	for key, l := range t.lists {
 		if l.used+2 < t.generation {
 			delete(t.lists, key)
@@ -269,6 +276,22 @@ func (t *told) turn() {
 			delete(t.objects, o)
 		}
 	}
+}
+
+// failure returns the id of an error, and whether the parent knows it: clusters share
+// the error of what they share.
+func (t *told) failure(err error) (id uint64, known bool) {
+	comparable := reflect.TypeOf(err).Comparable()
+	if comparable {
+		if id, known = t.errors[err]; known {
+			return id, true
+		}
+	}
+	t.next++
+	if comparable {
+		t.errors[err] = t.next
+	}
+	return t.next, false
 }
 
 // list returns the id of a list and, where the parent does not know it, the list

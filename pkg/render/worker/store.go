@@ -14,7 +14,8 @@ type store struct {
 	generation uint64
 	objects    map[uint64]*storedObject
 	lists      map[uint64]*storedList
-	fresh      int64 // bytes of the objects that came in this rendering
+	fresh      int64            // bytes of the objects that came in this rendering
+	errors     map[uint64]error // that came in this rendering
 }
 
 type storedObject struct {
@@ -41,6 +42,7 @@ func newStore() *store {
 func (s *store) turn() {
 	s.generation++
 	s.fresh = 0
+	s.errors = map[uint64]error{}
 	for id, l := range s.lists {
 		if l.used+2 < s.generation {
 			delete(s.lists, id)
@@ -51,6 +53,15 @@ func (s *store) turn() {
 			delete(s.objects, id)
 		}
 	}
+}
+
+// failure returns an error that was given.
+func (s *store) failure(id uint64) (given, err error) {
+	given, ok := s.errors[id]
+	if !ok {
+		return nil, errors.New("it names an error that it did not give")
+	}
+	return given, nil
 }
 
 // get returns a list that was given.

@@ -82,11 +82,19 @@ type work struct {
 	Key string `json:"key"`
 }
 
-// given is one cluster's bundles, with the lists that are new in them.
+// given is one cluster's bundles, with the lists and errors that are new in them.
 type given struct {
-	Cluster int      `json:"cluster"`
-	Lists   []list   `json:"lists,omitempty"`
-	Bundles []bundle `json:"bundles"`
+	Cluster int       `json:"cluster"`
+	Lists   []list    `json:"lists,omitempty"`
+	Errors  []failure `json:"errors,omitempty"`
+	Bundles []bundle  `json:"bundles"`
+}
+
+// A failure has an id by which later bundles of the rendering name it: many clusters
+// may have one app's.
+type failure struct {
+	ID       uint64    `json:"id"`
+	Problems []problem `json:"problems"`
 }
 
 // A list has an id by which later bundles name it.
@@ -104,9 +112,9 @@ type object struct {
 }
 
 type bundle struct {
-	App    int       `json:"app"`
-	List   uint64    `json:"list,omitempty"`
-	Errors []problem `json:"errors,omitempty"`
+	App   int    `json:"app"`
+	List  uint64 `json:"list,omitempty"`
+	Error uint64 `json:"error,omitempty"` // 0 for none
 }
 
 // A problem is an error of a bundle: a render.Error, or a text.
@@ -216,9 +224,9 @@ func problems(err error) []problem {
 }
 
 // err reads an error back.
-func (b bundle) err() error {
-	errs := make([]error, len(b.Errors))
-	for i, p := range b.Errors {
+func (f failure) err() error {
+	errs := make([]error, len(f.Problems))
+	for i, p := range f.Problems {
 		if errs[i] = p.Error; p.Error == nil {
 			errs[i] = errors.New(p.Text)
 		}

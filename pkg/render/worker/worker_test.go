@@ -200,7 +200,7 @@ func endless(files fstest.MapFS, f *federation.Federation) {
 // patient gives what is honest the time that the race detector makes it take.
 func patient(d time.Duration) time.Duration {
 	if raceDetector {
-		return 10 * d
+		return 5 * d
 	}
 	return d
 }
@@ -400,6 +400,32 @@ func TestManyBuildsBeyondTheLimitsCostNoMoreThanAFew(t *testing.T) {
 	}
 }
 
+func TestARevisionHasItsTimeInAll(t *testing.T) {
+	files, f := repository()
+	// Each folder is within its own time.
+	var all strings.Builder
+	for i := range 150 {
+		fmt.Fprintf(&all, "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: c%d}}\n", i)
+	}
+	f.Apps = f.Apps[1:2]
+	for i := range 400 {
+		name := fmt.Sprintf("a%d", i)
+		files[name+"/all.yaml"] = &fstest.MapFile{Data: []byte(all.String())}
+		files[name+"/kustomization.yaml"] = &fstest.MapFile{Data: fmt.Appendf(nil, "namePrefix: a%d-\nresources: [all.yaml]\n", i)}
+		f.Apps = append(f.Apps, federation.App{Name: name, Path: name})
+	}
+	f.Clusters = f.Clusters[:1]
+	w := newWorker(t, Options{Time: patient(200 * time.Millisecond)})
+	bundles, findings := w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
+	if len(bundles) != len(f.Apps) || len(findings) != 1 || !strings.Contains(findings[0].Message, "processor time in all") {
+		t.Fatalf("%d bundles, findings %v", len(bundles), findings)
+	}
+	f.Apps = f.Apps[:1]
+	if bundles, _ = w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil); bundles[0].Err != nil {
+		t.Errorf("the next revision: %v", bundles[0].Err)
+	}
+}
+
 // FuzzFollow has the parent listen to whatever a process may say.
 func FuzzFollow(f *testing.F) {
 	files, fed := repository()
@@ -421,7 +447,7 @@ func FuzzFollow(f *testing.F) {
 	seed(fromProcess{Begin: &work{Dir: "a", Key: "b"}}, fromProcess{Ended: true}, fromProcess{Ended: true})
 	seed(fromProcess{Given: &given{
 		Lists:   []list{{ID: 1, Objects: []object{{ID: 2, File: "f", Size: len(cm)}}}},
-		Bundles: []bundle{{App: 0, List: 1}, {App: 1, Errors: []problem{{Text: "x"}}}, {App: 2}},
+		Bundles: []bundle{{App: 0, List: 1}, {App: 1, Error: 3}, {App: 2}},
 	}}, cm, fromProcess{End: &end{}})
 	f.Fuzz(func(t *testing.T, said []byte) {
 		w := New(Options{})
