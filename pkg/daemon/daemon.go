@@ -236,7 +236,9 @@ func (d *Daemon) Close() {
 		_ = d.claims.Close() // the lock goes with the process at the latest
 	}
 	d.kubeconfig.Close()
-	d.renderer.Close()
+	if d.renderer != nil {
+		d.renderer.Close()
+	}
 }
 
 // publicURL is the address of the page as others reach it.
