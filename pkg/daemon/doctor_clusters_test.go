@@ -94,7 +94,7 @@ func clusterFaults(p *patient) []fault {
 			cause: func(p *patient) {
 				p.rewrite(func(c *clientcmdapi.Config) { delete(c.Contexts, lost) })
 			},
-			want: []symptom{warning("D01", lost, none, "context \""+lost+"\" not in kubeconfig", "have: "+all[0]+", "+other, "add the context")},
+			want: []symptom{warning("D01", lost, none, "context \""+lost+"\" is not in fedsync's kubeconfig", "fedsync's log names those that are", "add the context")},
 			mend: mend,
 		},
 		{
