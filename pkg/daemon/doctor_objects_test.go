@@ -75,7 +75,7 @@ func replicaFaults(p *patient) []fault {
 		{
 			name:  "preferences that cannot be read",
 			files: p.preferring(`{"*": {"wieght": 1}}`),
-			want:  []symptom{failing("annotation", "", web, "wieght", "correct the annotation")},
+			want:  []symptom{failing("annotation", "", web, "wieght", "correct it")},
 		},
 		{
 			name:  "a cluster without a share",
