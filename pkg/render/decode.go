@@ -3,9 +3,11 @@ package render
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/strictyaml"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -48,9 +50,18 @@ func (f *files) manifestsIn(file string, data []byte) ([]manifest, error) {
 		all = append(all, opened...)
 	}
 	if len(errs) > 0 {
-		return nil, joined(errs)
+		return nil, someOf(file, errs)
 	}
 	return all, nil
+}
+
+// someOf joins the first mistakes of a file, and counts the rest.
+func someOf(file string, errs []error) error {
+	errs = flat(errs)
+	if more := len(errs) - limit.Mistakes; more > 0 {
+		errs = append(slices.Clip(errs[:limit.Mistakes]), &Error{File: file, Reason: limit.More(more) + " mistakes"})
+	}
+	return joined(errs)
 }
 
 // openList gives the objects of a "kind: List" or "kind: ServiceList", and any

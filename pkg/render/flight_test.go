@@ -197,3 +197,40 @@ func TestABuildThatIsRefusedFailsAloneAndIsAskedForAgain(t *testing.T) {
 		})
 	}
 }
+
+// Equal apps share a build. Where it fails, each says so of its own files, which takes
+// one more build for each app and not for each cluster of each.
+func TestEqualAppsThatFailAreEachBuiltOnce(t *testing.T) {
+	const apps, clusters = 10, 20
+	files, f := fstest.MapFS{}, &federation.Federation{}
+	for i := range clusters {
+		f.Clusters = append(f.Clusters, federation.Cluster{Name: fmt.Sprintf("c%d", i)})
+	}
+	for i := range apps {
+		name := fmt.Sprintf("a%d", i)
+		files[name+"/x.yaml"] = &fstest.MapFile{Data: []byte(strings.Repeat("--- 1\n", 200))}
+		f.Apps = append(f.Apps, federation.App{Name: name, Path: name})
+	}
+	builds := map[string]int{}
+	r := render.New(render.Options{Workers: 1, Begin: func(dir, _ string) (func(), error) {
+		builds[dir]++
+		return func() {}, nil
+	}})
+	bundles, _ := r.Render(t.Context(), federation.Snapshot{Files: files}, f, nil)
+	for _, b := range bundles {
+		if b.Err == nil || !strings.HasPrefix(b.Err.Error(), b.App+"/x.yaml:1: ") {
+			t.Fatalf("%s in %s: %v", b.App, b.Cluster, b.Err)
+		}
+		if n := strings.Count(b.Err.Error(), "\n") + 1; n != 51 || !strings.Contains(b.Err.Error(), "and 150 more mistakes") {
+			t.Fatalf("%s in %s has %d mistakes, want 50 and how many more", b.App, b.Cluster, n)
+		}
+	}
+	for dir, n := range builds {
+		if n != 1 {
+			t.Errorf("%s is built %d times", dir, n)
+		}
+	}
+	if len(builds) != apps {
+		t.Errorf("%d folders are built, want %d", len(builds), apps)
+	}
+}

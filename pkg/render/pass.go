@@ -25,6 +25,7 @@ type pass struct {
 
 	slots   chan struct{}      // as many as builds may run at a time
 	flights map[string]*flight // by key; used by the goroutine that starts builds, alone
+	again   map[string]*flight // by folder: builds that failed for another; used by the goroutine that assembles, alone
 	running sync.WaitGroup     // the flights
 
 	tally tally // of what is built and given
@@ -47,6 +48,7 @@ func newPass(ctx context.Context, r *Renderer, fsys fs.FS) *pass {
 		made:       map[string][]byte{},
 		slots:      make(chan struct{}, r.workers),
 		flights:    map[string]*flight{},
+		again:      map[string]*flight{},
 		tally:      tally{builds: map[*built]bool{}},
 		scans:      map[scanKey]result[*kustomization]{},
 		bases:      map[string]*baseFlight{},
@@ -279,15 +281,19 @@ func (p *pass) await(t task) error {
 	if err == nil || t.dir == t.build.dir || p.ctx.Err() != nil {
 		return err
 	}
-	again := p.fly("", t.dir, func(*built) error {
-		end, err := p.prepare(t.app, t.dir, t.build.key)
-		if err != nil {
+	again, ok := p.again[t.dir]
+	if !ok {
+		again = p.fly("", t.dir, func(*built) error {
+			end, err := p.prepare(t.app, t.dir, t.build.key)
+			if err != nil {
+				return err
+			}
+			defer end()
+			_, err = p.objects(t.app, t.dir)
 			return err
-		}
-		defer end()
-		_, err = p.objects(t.app, t.dir)
-		return err
-	})
+		})
+		p.again[t.dir] = again
+	}
 	if p.wait(again) == nil && again.err != nil {
 		return again.err
 	}
