@@ -112,8 +112,8 @@ func (f *following) overdue() *death {
 	defer f.mu.Unlock()
 	now, processor := time.Now(), f.processor()
 	for _, u := range f.under {
-		limit := tooLong(f.o.Time)
-		if processor-u.processor <= f.o.Time {
+		limit := tooLong(f.time(), len(f.ended))
+		if processor-u.processor <= f.time() {
 			if now.Sub(u.at) <= patience*f.o.Time {
 				continue
 			}
@@ -242,7 +242,7 @@ func (f *following) cluster(g given) error {
 	f.outcome.bundles = append(f.outcome.bundles, bundles...)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.next > f.given && !f.over {
+	if !f.over && f.next > f.given { // once it is over, given is the next attempt's
 		f.given = f.next
 		if f.ready != nil {
 			f.ready(c, bundles)

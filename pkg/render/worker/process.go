@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os/exec"
@@ -31,8 +32,9 @@ type process struct {
 // like any other.
 const helloTimeout = 30 * time.Second
 
-// start starts a process of this program, bounded to memory bytes.
-func start(memory int64) (*process, error) {
+// start starts a process of this program, bounded to memory bytes. When ctx ends
+// before it has said hello, it is ended.
+func start(ctx context.Context, memory int64) (*process, error) {
 	path, err := program()
 	if err != nil {
 		return nil, err
@@ -58,10 +60,12 @@ func start(memory int64) (*process, error) {
 	// What it wrote to its pipes can be read after its end, so Wait, which closes
 	// them, is called by end.
 	p.out = bufio.NewReaderSize(out, 1<<16)
-	late := time.AfterFunc(helloTimeout, func() { _ = cmd.Process.Kill() })
+	starting, cancel := context.WithTimeout(ctx, helloTimeout)
+	stop := context.AfterFunc(starting, func() { _ = cmd.Process.Kill() })
 	var m fromProcess
 	err = readFrame(p.out, &m)
-	late.Stop()
+	stop()
+	cancel()
 	if err != nil || m.Hello == nil {
 		p.end()
 		return nil, fmt.Errorf("it ended at once: %s", p.last.text())

@@ -21,9 +21,19 @@ type rendering struct {
 	ready      func(federation.Cluster, []federation.Bundle)
 
 	given  int           // clusters that ready was called for
-	stops  int           // pieces of work that had to be stopped
+	ended  []refusal     // work that had to be stopped
 	deaths int           // ends of processes for which no work is to blame
 	spent  time.Duration // processor time of the processes that have ended
+}
+
+// time is how long the next piece of work may take. When several had their time in
+// vain the others get little, so that many cannot take the revision's: what is honest
+// is mostly quick. Those that are stopped then are not remembered.
+func (r *rendering) time() time.Duration {
+	if len(r.ended) < patientStops {
+		return r.o.Time
+	}
+	return r.o.Time / 10
 }
 
 // An outcome is what a rendering comes to.
@@ -46,7 +56,7 @@ func (d *death) Unwrap() error { return d.err }
 // attempt renders in the process there is, or in a new one. The process is gone
 // afterwards unless it came to the rendering's end.
 func (r *rendering) attempt(ctx context.Context) (*outcome, error) {
-	p, err := r.running()
+	p, err := r.running(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -55,10 +65,7 @@ func (r *rendering) attempt(ctx context.Context) (*outcome, error) {
 	p.used = true
 	f.from = f.processor()
 	request := newRequest(digest(r.snapshot.Files, "."), r.federation)
-	request.Refused = r.stopped.refusals()
-	if r.stops >= maxStops {
-		request.Nothing = fmt.Sprintf("not built: %d other builds of the revision exceed a limit", r.stops)
-	}
+	request.Refused = append(r.stopped.refusals(), r.ended...)
 	ended := make(chan error, 1) // nobody may wait for it any longer
 	go func() { ended <- f.follow(request) }()
 	err = f.watch(ctx, ended)
@@ -93,8 +100,10 @@ func (r *rendering) learn(err error) error {
 	r.o.Log.Warn("a build was stopped", zap.Stringer("revision", r.snapshot.Revision),
 		zap.String("folder", d.guilty.Dir), zap.String("reason", refused.Reason), zap.NamedError("end", d.err))
 	refused.Key = d.guilty.Key
-	r.stopped[refused.Key] = &stop{refusal: refused}
-	r.stops++
+	if len(r.ended) < patientStops {
+		r.stopped[refused.Key] = &stop{refusal: refused}
+	}
+	r.ended = append(r.ended, refused)
 	return nil
 }
 

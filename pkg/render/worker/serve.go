@@ -79,7 +79,6 @@ type peer struct {
 	mu      sync.Mutex // protects what follows
 	stop    context.CancelFunc
 	refused map[string]refusal
-	nothing string
 }
 
 type reply struct {
@@ -108,7 +107,6 @@ func (p *peer) listen() {
 			ctx, stop := context.WithCancel(context.Background())
 			p.mu.Lock()
 			p.stop = stop
-			p.nothing = m.Render.Nothing
 			p.refused = make(map[string]refusal, len(m.Render.Refused))
 			for _, r := range m.Render.Refused {
 				p.refused[r.Key] = r
@@ -161,13 +159,9 @@ func (p *peer) ask(q question) (answer, []byte, error) {
 func (p *peer) begin(dir, key string) (func(), error) {
 	p.mu.Lock()
 	r, refused := p.refused[key]
-	nothing := p.nothing
 	p.mu.Unlock()
-	switch {
-	case refused:
+	if refused {
 		return nil, &render.Error{Reason: r.Reason, Remedy: r.Remedy}
-	case nothing != "":
-		return nil, &render.Error{Reason: nothing, Remedy: "correct those, and push again"}
 	}
 	if err := p.say(fromProcess{Begin: &work{Dir: dir, Key: key}}); err != nil {
 		return nil, err

@@ -17,9 +17,9 @@ type stop struct {
 	renderings int // since it was stopped
 }
 
-// maxStops is how many pieces of work may be stopped in one rendering. The next one
-// ends what is not known already: the push costs the time of these and no more.
-const maxStops = 3
+// patientStops is how many pieces of work get all of their time in one rendering
+// before they are stopped.
+const patientStops = 3
 
 // maxRemembered bounds what is remembered, and with it the size of a request.
 const maxRemembered = 1000
@@ -46,8 +46,12 @@ func (s stopped) refusals() []refusal {
 
 const remedy = "make it smaller: fewer objects and copies in one kustomization, or plain manifests; until then what runs is kept as it is"
 
-func tooLong(limit time.Duration) refusal {
-	return refusal{Reason: fmt.Sprintf("the build takes longer than %s of processor time", limit), Remedy: remedy}
+func tooLong(limit time.Duration, before int) refusal {
+	reason := fmt.Sprintf("the build takes longer than %s of processor time", limit)
+	if before >= patientStops {
+		reason += fmt.Sprintf(", which is what there is after %d others exceeded a limit", before)
+	}
+	return refusal{Reason: reason, Remedy: remedy}
 }
 
 func tooMuch(limit int64) refusal {

@@ -38,9 +38,6 @@ type request struct {
 	Clusters []cluster `json:"clusters"`
 	Apps     []app     `json:"apps"`
 	Refused  []refusal `json:"refused,omitempty"`
-	// Nothing, when it is not empty, is why nothing that is not known already is
-	// begun.
-	Nothing string `json:"nothing,omitempty"`
 }
 
 type cluster struct {

@@ -95,14 +95,14 @@ func (w *Worker) Render(ctx context.Context, snapshot federation.Snapshot, f *fe
 }
 
 // running returns the process, and starts one where there is none.
-func (w *Worker) running() (*process, error) {
+func (w *Worker) running(ctx context.Context) (*process, error) {
 	if w.closed {
 		return nil, errors.New("the renderer is closed")
 	}
 	if w.process != nil {
 		return w.process, nil
 	}
-	p, err := start(w.o.Memory)
+	p, err := start(ctx, w.o.Memory)
 	if err != nil {
 		return nil, fmt.Errorf("start a process to render in: %w", err)
 	}
