@@ -1,10 +1,8 @@
 package bounds
 
 import (
-	"context"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/failure"
@@ -21,13 +19,13 @@ type body struct {
 	guard *Guard
 	req   *http.Request
 
-	has     count
-	err     error // of all later reads; nil while there is none
-	release func()
+	has  count
+	err  error // of all later reads; nil while there is none
+	turn *turn
 }
 
 func (g *Guard) body(req *http.Request, resp *http.Response) *body {
-	return &body{ReadCloser: resp.Body, guard: g, req: req}
+	return &body{ReadCloser: resp.Body, guard: g, req: req, turn: newTurn(g.large)}
 }
 
 // read reads no more than is needed to exceed most.
@@ -35,8 +33,8 @@ func (b *body) read(p []byte, most limit) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	if b.has.bytes > largeFrom && b.release == nil {
-		if err := b.take(); err != nil {
+	if b.has.bytes > largeFrom {
+		if err := b.turn.take(b.req.Context()); err != nil {
 			return 0, err
 		}
 	}
@@ -57,28 +55,6 @@ func (b *body) fail(m *failure.Misbehaviour) error {
 // request's context does not end before. What was read is decoded by then.
 const decoding = time.Second
 
-// take waits until no other large body is read.
-func (b *body) take() error {
-	ctx := b.req.Context()
-	select {
-	case b.guard.large <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	release := sync.OnceFunc(func() { <-b.guard.large })
-	stop := context.AfterFunc(ctx, release)
-	b.release = func() { stop(); release() }
-	return nil
-}
-
-// leave ends the turn.
-func (b *body) leave() {
-	if b.release != nil {
-		b.release()
-		b.release = nil
-	}
-}
-
 // whole is a body that is one value.
 type whole struct {
 	*body
@@ -97,9 +73,7 @@ func (w *whole) Read(p []byte) (int, error) {
 
 // Close implements io.Closer.
 func (w *whole) Close() error {
-	if w.release != nil {
-		time.AfterFunc(decoding, w.release)
-	}
+	w.turn.end(decoding)
 	return w.ReadCloser.Close()
 }
 
@@ -109,7 +83,7 @@ type events struct{ *body }
 // Read implements io.Reader.
 func (e *events) Read(p []byte) (int, error) {
 	if e.has.bytes <= largeFrom { // the large event before was decoded, or this would not be called
-		e.leave()
+		e.turn.leave()
 	}
 	n, err := e.read(p, objectLimit)
 	e.has.add(p[:n], true)
@@ -122,6 +96,6 @@ func (e *events) Read(p []byte) (int, error) {
 
 // Close implements io.Closer.
 func (e *events) Close() error {
-	e.leave()
+	e.turn.end(0)
 	return e.ReadCloser.Close()
 }
