@@ -200,7 +200,7 @@ func endless(files fstest.MapFS, f *federation.Federation) {
 // patient gives what is honest the time that the race detector makes it take.
 func patient(d time.Duration) time.Duration {
 	if raceDetector {
-		return 5 * d
+		return 3 * d
 	}
 	return d
 }
@@ -376,14 +376,14 @@ func TestAProcessEndsWithItsPipe(t *testing.T) {
 func TestManyBuildsBeyondTheirTimeLeaveTheOthersWhatTheyNeed(t *testing.T) {
 	files, f := repository()
 	f.Apps = f.Apps[:2]
-	for i := range 6 {
+	for i := range patientStops + 1 {
 		name := fmt.Sprintf("apps/endless%d", i)
 		endless(files, f)
 		f.Apps[0] = federation.App{Name: fmt.Sprintf("endless%d", i), Path: name}
 		files[name+"/all.yaml"] = files["apps/endless/all.yaml"]
 		files[name+"/kustomization.yaml"] = &fstest.MapFile{Data: fmt.Appendf(nil, "namePrefix: a%d-\nresources: [all.yaml]\n", i)}
 	}
-	w := newWorker(t, Options{Time: patient(2 * time.Second)})
+	w := newWorker(t, Options{Time: patient(time.Second)})
 	bundles, _ := w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
 	for app, text := range errorsOf(bundles) {
 		if bad := strings.HasPrefix(app, "endless"); bad != strings.Contains(text, "takes longer than") {
@@ -410,7 +410,7 @@ func TestARevisionHasItsTimeInAll(t *testing.T) {
 		f.Apps = append(f.Apps, federation.App{Name: name, Path: name})
 	}
 	f.Clusters = f.Clusters[:1]
-	w := newWorker(t, Options{Time: patient(200 * time.Millisecond)})
+	w := newWorker(t, Options{Time: patient(150 * time.Millisecond)})
 	bundles, findings := w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
 	if len(bundles) != len(f.Apps) || len(findings) != 1 || !strings.Contains(findings[0].Message, "processor time in all") {
 		t.Fatalf("%d bundles, findings %v", len(bundles), findings)
