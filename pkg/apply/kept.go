@@ -22,7 +22,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/bounds"
-	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -186,21 +185,10 @@ func (a *Applier) listKept(ctx context.Context) ([]Kept, map[string]inventory.Pr
 // eachOwn calls f for each object in our namespace that the selector selects.
 func (a *Applier) eachOwn(ctx context.Context, resource schema.GroupVersionResource, selector string, f func(*unstructured.Unstructured)) error {
 	o := metav1.ListOptions{LabelSelector: selector, Limit: 50}
-	for range bounds.Pages {
-		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-			return a.Client.Resource(resource).Namespace(Namespace).List(ctx, o)
-		})
-		if err != nil {
-			return err
-		}
-		for i := range list.Items {
-			f(&list.Items[i])
-		}
-		if o.Continue = list.GetContinue(); o.Continue == "" {
-			return nil
-		}
-	}
-	return failure.Misbehaves("lists %s without end, on more than %d pages", resource.Resource, bounds.Pages)
+	return a.each(ctx, a.Client.Resource(resource).Namespace(Namespace), o, func(u *unstructured.Unstructured) (more bool) {
+		f(u)
+		return true
+	})
 }
 
 func readKept(secret *unstructured.Unstructured) (Kept, error) {
@@ -217,10 +205,12 @@ func readKept(secret *unstructured.Unstructured) (Kept, error) {
 	if err != nil {
 		return Kept{}, fmt.Errorf("unpack %s: %w", secret.GetName(), err)
 	}
-	// An API server takes no object larger than this.
-	data, err := io.ReadAll(io.LimitReader(z, 16<<20))
+	data, err := io.ReadAll(io.LimitReader(z, bounds.ObjectBytes+1))
 	if err != nil {
 		return Kept{}, fmt.Errorf("unpack %s: %w", secret.GetName(), err)
+	}
+	if !bounds.IsObject(data) {
+		return Kept{}, fmt.Errorf("unpack %s: it is more than an object may be", secret.GetName())
 	}
 	content := &unstructured.Unstructured{}
 	if err := content.UnmarshalJSON(data); err != nil {

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -14,22 +15,30 @@ import (
 // pageSize is how many objects are listed at once.
 const pageSize = 500
 
+// errSeen ends a list of which enough was seen.
+var errSeen = errors.New("enough was seen")
+
 // each lists page by page, and gives each object to visit until that has seen enough.
 func (a *Applier) each(ctx context.Context, from dynamic.ResourceInterface, o metav1.ListOptions, visit func(*unstructured.Unstructured) (more bool)) error {
 	if o.Limit == 0 {
 		o.Limit = pageSize
 	}
 	for range bounds.Pages {
-		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) { return from.List(ctx, o) })
-		if err != nil {
+		page, err := request(ctx, a, func(ctx context.Context) (bounds.Page, error) {
+			return bounds.List(ctx, from, o, func(u *unstructured.Unstructured) error {
+				if !visit(u) {
+					return errSeen
+				}
+				return nil
+			})
+		})
+		switch {
+		case errors.Is(err, errSeen):
+			return nil
+		case err != nil:
 			return err
 		}
-		for i := range list.Items {
-			if !visit(&list.Items[i]) {
-				return nil
-			}
-		}
-		if o.Continue = list.GetContinue(); o.Continue == "" {
+		if o.Continue = page.Continue; o.Continue == "" {
 			return nil
 		}
 	}

@@ -278,14 +278,17 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 // nameParent finds the parent of an ApplySet; empty where it is not to be found.
 func (a *Applier) nameParent(ctx context.Context, id string) string {
 	for _, gvr := range []schema.GroupVersionResource{configMaps, secrets} {
-		list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-			return a.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: inventory.LabelParentID + "=" + id, Limit: 1})
+		parent := ""
+		o := metav1.ListOptions{LabelSelector: inventory.LabelParentID + "=" + id, Limit: 1}
+		err := a.each(ctx, a.Client.Resource(gvr), o, func(u *unstructured.Unstructured) (more bool) {
+			parent = federation.RefOf(u).String()
+			return false
 		})
-		if err != nil {
+		switch {
+		case err != nil:
 			return id // it may be there
-		}
-		if len(list.Items) > 0 {
-			return federation.RefOf(&list.Items[0]).String()
+		case parent != "":
+			return parent
 		}
 	}
 	return ""

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -293,16 +294,17 @@ func (a *Applier) mayDelete(ctx context.Context, d deletion) error {
 		return nil // no version of it is served: there are no objects to be seen
 	}
 	const most = 500
-	list, err := request(ctx, a, func(ctx context.Context) (*unstructured.UnstructuredList, error) {
-		return a.Client.Resource(gvr).List(ctx, metav1.ListOptions{LabelSelector: inventory.LabelPartOf + " notin (" + strings.Join(d.sets, ",") + ")", Limit: most})
+	page, err := request(ctx, a, func(ctx context.Context) (bounds.Page, error) {
+		o := metav1.ListOptions{LabelSelector: inventory.LabelPartOf + " notin (" + strings.Join(d.sets, ",") + ")", Limit: most}
+		return bounds.List(ctx, a.Client.Resource(gvr), o, func(*unstructured.Unstructured) error { return nil })
 	})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil // not served: it never was established, or is going
 	case err != nil:
 		return err
-	case len(list.Items) > 0:
-		return heldDefinition(d.ref, len(list.Items), list.GetContinue() != "")
+	case page.Objects > 0:
+		return heldDefinition(d.ref, page.Objects, page.Continue != "")
 	}
 	return nil
 }

@@ -9,9 +9,13 @@ import (
 )
 
 // largeFrom is how much of a body, or of one event of a watch, is read without
-// waiting. Of what is larger, one at a time is read in a cluster: what a server may
-// send at most is then no multiple of the requests that are under way.
-const largeFrom = 1 << 20
+// waiting; longFrom is how much of a refusal. Of what is larger, one at a time is read
+// in a cluster: what a server may send at most is then no multiple of the requests that
+// are under way.
+const (
+	largeFrom = 1 << 20
+	longFrom  = 64 << 10
+)
 
 // body is the body of an answer, and who asked for it.
 type body struct {
@@ -28,12 +32,13 @@ func (g *Guard) body(req *http.Request, resp *http.Response) *body {
 	return &body{ReadCloser: resp.Body, guard: g, req: req, turn: newTurn(g.large)}
 }
 
-// read reads no more than is needed to exceed most.
-func (b *body) read(p []byte, most limit) (int, error) {
+// read reads no more than is needed to exceed most, and takes its turn after so much
+// without.
+func (b *body) read(p []byte, most limit, without int) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	if b.has.bytes > largeFrom {
+	if b.has.bytes > without {
 		if err := b.turn.take(b.req.Context()); err != nil {
 			return 0, err
 		}
@@ -63,7 +68,7 @@ type whole struct {
 
 // Read implements io.Reader.
 func (w *whole) Read(p []byte) (int, error) {
-	n, err := w.read(p, w.most)
+	n, err := w.read(p, w.most, largeFrom)
 	w.has.add(p[:n], false)
 	if w.has.exceeds(w.most) {
 		return n, w.fail(w.guard.tooLarge(w.req, w.most, w.has))
@@ -85,7 +90,7 @@ func (e *events) Read(p []byte) (int, error) {
 	if e.has.bytes <= largeFrom { // the large event before was decoded, or this would not be called
 		e.turn.leave()
 	}
-	n, err := e.read(p, objectLimit)
+	n, err := e.read(p, objectLimit, largeFrom)
 	e.has.add(p[:n], true)
 	if e.has.exceeds(objectLimit) {
 		return n, e.fail(failure.Misbehaves("sends an event of more than %s on the watch %s",
@@ -98,4 +103,21 @@ func (e *events) Read(p []byte) (int, error) {
 func (e *events) Close() error {
 	e.turn.end(0)
 	return e.ReadCloser.Close()
+}
+
+// refusal is the body of an answer that reports a failure. The end of a long one is
+// left out.
+type refusal struct{ *body }
+
+// Read implements io.Reader.
+func (r *refusal) Read(p []byte) (int, error) {
+	n, err := r.read(p[:min(len(p), longFrom)], limit{bytes: RefusalBytes}, longFrom)
+	r.has.bytes += n
+	return n, err
+}
+
+// Close implements io.Closer.
+func (r *refusal) Close() error {
+	r.turn.end(0)
+	return r.ReadCloser.Close()
 }

@@ -20,6 +20,13 @@ func (c *count) exceeds(most limit) bool {
 	return c.bytes > most.bytes || max(c.values, c.most) > most.values
 }
 
+// IsObject reports whether JSON is no larger than an object may be.
+func IsObject(raw []byte) bool {
+	var has count
+	has.add(raw, false)
+	return !has.exceeds(objectLimit)
+}
+
 // add takes in what follows. Where events are counted, each value at the top begins
 // with nothing.
 func (c *count) add(p []byte, events bool) {

@@ -3,11 +3,12 @@
 //
 // A Guard is the transport of all clients of one cluster. It passes on what an API
 // server answers, and breaks off what none does: a body, an event or headers without
-// end, or a redirect, which would be sent our credentials. That is a
+// end, what is not JSON, or a redirect, which would be sent our credentials. That is a
 // failure.Misbehaviour, with the figure. Bodies are counted behind decompression and
-// while they are read, so that no more than a bound is ever held. Of answers that
-// report a failure the Guard takes the connection's secrets, and all but the words
-// that a reader has time for.
+// while they are read, so that no more than a bound is ever held. List reads a page
+// object by object, so that a page is never held at all. Of answers that report a
+// failure the Guard takes the connection's secrets, and all but the words that a reader
+// has time for.
 package bounds
 
 import (
@@ -40,6 +41,9 @@ const (
 	RefusalBytes = 1 << 20
 	// HeaderBytes bounds the headers of an answer.
 	HeaderBytes = 256 << 10
+	// StreamBytes bounds what a server may send of an answer that nobody reads yet.
+	// Go's own would be 4 MiB for each request that is under way.
+	StreamBytes = 512 << 10
 	// Objects bounds how many objects one watch or list has.
 	Objects = 100_000
 	// Pages bounds the pages of one list.
@@ -77,18 +81,19 @@ func (g *Guard) Secrets() *secret.Set { return g.secrets }
 func (g *Guard) Attach(cfg *rest.Config) *rest.Config {
 	guarded := rest.CopyConfig(cfg)
 	guarded.WrapTransport = transport.Wrappers(func(next http.RoundTripper) http.RoundTripper {
-		boundHeaders(next)
+		boundTransport(next)
 		return &guarding{guard: g, next: next}
 	}, cfg.WrapTransport)
 	return guarded
 }
 
-// boundHeaders bounds the headers that a transport reads. Go's own would take 10 MiB.
-// It is called before the transport is used.
-func boundHeaders(rt http.RoundTripper) {
+// boundTransport bounds what a transport reads before anybody asks for it. Go's own
+// would take headers of 10 MiB. It is called before the transport is used.
+func boundTransport(rt http.RoundTripper) {
 	for rt != http.DefaultTransport { // which is not ours
 		if t, ok := rt.(*http.Transport); ok {
 			t.MaxResponseHeaderBytes = HeaderBytes
+			t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: StreamBytes}
 			return
 		}
 		wrapper, ok := rt.(utilnet.RoundTripperWrapper)

@@ -1,9 +1,13 @@
 package bounds
 
 import (
+	"cmp"
 	"fmt"
+	"mime"
 	"net/http"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/fedsync/fedsync/pkg/failure"
 )
@@ -35,10 +39,15 @@ func (t *guarding) RoundTrip(req *http.Request) (*http.Response, error) {
 	g.cleanHeader(resp)
 	switch {
 	case resp.StatusCode >= 400:
+		resp.Body = &refusal{g.body(req, resp)}
 		g.replaceBody(resp, RefusalBytes, g.cleanRefusal)
 	case isRedirect(resp.StatusCode):
 		_ = resp.Body.Close()
 		return nil, g.caught(req, g.redirect(req, resp))
+	case !isWhatWasAskedFor(req, resp):
+		_ = resp.Body.Close()
+		return nil, g.caught(req, failure.Misbehaves("answers %s with %s, which is not JSON",
+			g.name(req), g.secrets.Mask(short(cmp.Or(resp.Header.Get("Content-Type"), resp.Status)))))
 	case isWatch(req) && resp.StatusCode == http.StatusOK:
 		resp.Body = &events{g.body(req, resp)}
 	default:
@@ -48,7 +57,10 @@ func (t *guarding) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, g.caught(req, g.tooLarge(req, most, count{bytes: int(resp.ContentLength)}))
 		}
 		resp.Body = &whole{body: g.body(req, resp), most: most}
-		if isCleaned(req) {
+		switch page := visitingOf(req); {
+		case page != nil:
+			resp.Body = &visited{ReadCloser: resp.Body, guard: g, req: req, page: page}
+		case isCleaned(req):
 			g.replaceBody(resp, objectLimit.bytes+1, g.cleanObject)
 		}
 	}
@@ -82,6 +94,16 @@ func isWatch(req *http.Request) bool {
 }
 
 func isRedirect(code int) bool { return code >= 300 && code < 400 && code != http.StatusNotModified }
+
+// isWhatWasAskedFor reports whether an answer is JSON where that was asked for. Only
+// JSON is counted right, so nothing else is decoded, whatever decoders there are.
+func isWhatWasAskedFor(req *http.Request, resp *http.Response) bool {
+	if !strings.Contains(req.Header.Get("Accept"), runtime.ContentTypeJSON) {
+		return true // a probe
+	}
+	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return err == nil && kind == runtime.ContentTypeJSON && resp.StatusCode != http.StatusSwitchingProtocols
+}
 
 // redirect says where an answer points. An API server never redirects; whatever does
 // so in its place is not followed, since it would be sent our credentials and what we

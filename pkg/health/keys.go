@@ -181,11 +181,11 @@ func (k *keys) update(u *unstructured.Unstructured) error {
 		return nil
 	}
 	now.weight = weigh(u.Object)
-	if err := k.load.bear(k.what, now.weight-before.weight, key, now); err != nil {
+	if err := k.load.bear(k.what, !ok, now.weight-before.weight, key, now); err != nil {
 		return err
 	}
 	if !ok && len(k.known) >= bounds.Objects {
-		k.load.drop(now.weight)
+		k.load.drop(1, now.weight)
 		return failure.Misbehaves("shows more than %d %s", bounds.Objects, k.what)
 	}
 	k.apiVersion, k.kind = u.GetAPIVersion(), u.GetKind()
@@ -199,8 +199,10 @@ func (k *keys) update(u *unstructured.Unstructured) error {
 
 // unload forgets an object.
 func (k *keys) unload(key types.NamespacedName) {
-	k.load.drop(k.known[key].weight)
-	delete(k.known, key)
+	if before, ok := k.known[key]; ok {
+		k.load.drop(1, before.weight)
+		delete(k.known, key)
+	}
 }
 
 // close forgets all of them.

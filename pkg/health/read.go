@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -146,7 +145,7 @@ func (s *stream) collect(ctx context.Context, w *opened) (*Listing, error) {
 		if !ok {
 			return nil, w.ended()
 		}
-		u, err := s.objectOf(w, event)
+		u, err := s.objectOf(ctx, w, event)
 		if err != nil {
 			return nil, err
 		}
@@ -172,13 +171,24 @@ func (s *stream) collect(ctx context.Context, w *opened) (*Listing, error) {
 func (s *stream) pages(ctx context.Context) (*Listing, error) {
 	s.keys.begin()
 	o := metav1.ListOptions{Limit: pageSize}
-	for range bounds.Pages {
-		page, err := s.page(ctx, o)
+	for n := range bounds.Pages {
+		if n == longFrom {
+			leave, err := s.long.take(ctx)
+			if err != nil {
+				return nil, err
+			}
+			defer leave()
+		}
+		listed := len(s.keys.list.objects)
+		page, found, err := s.page(ctx, o)
+		if found != nil {
+			return nil, found
+		}
 		switch smaller, larger := o.Limit/pageStep, o.Limit*pageStep; {
 		case err == nil:
 		case isTooLarge(err) && smaller > 0:
-			o.Limit = smaller
-			debug.FreeOSMemory() // what was read of it is of no use, and so large that it must not wait
+			s.keys.begin()
+			o = metav1.ListOptions{Limit: smaller}
 			continue
 		case apierrors.IsResourceExpired(err) && o.Continue != "" && o.Limit >= pageSize && larger <= bounds.Objects/2:
 			// It took so long that the rest of that state is gone: in fewer pages then.
@@ -188,16 +198,10 @@ func (s *stream) pages(ctx context.Context) (*Listing, error) {
 		default:
 			return nil, err
 		}
-		listed := len(s.keys.list.objects)
-		for i := range page.Items {
-			if err := s.keys.add(&page.Items[i]); err != nil {
-				return nil, err
-			}
+		if o.Continue = page.Continue; o.Continue == "" {
+			return s.keys.end(page.ResourceVersion)
 		}
-		if o.Continue = page.GetContinue(); o.Continue == "" {
-			return s.keys.end(page.GetResourceVersion())
-		}
-		if len(s.keys.list.objects) != listed+len(page.Items) {
+		if len(s.keys.list.objects) != listed+page.Objects {
 			return nil, failure.Misbehaves("lists %s without end: what was on a page is on the next one too", s.watch)
 		}
 	}
@@ -213,17 +217,42 @@ func isTooLarge(err error) bool {
 	return ok
 }
 
-func (s *stream) page(ctx context.Context, o metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+// page takes in a page, or returns why it was not answered. Found is what is wrong with
+// an object of it.
+func (s *stream) page(ctx context.Context, o metav1.ListOptions) (page bounds.Page, found, err error) {
 	s.ask()
 	timed, cancel := context.WithTimeoutCause(ctx, 2*openTimeout,
 		fmt.Errorf("no list within %v: %w", 2*openTimeout, context.DeadlineExceeded))
 	defer cancel()
 	o.LabelSelector, o.FieldSelector = s.watch.LabelSelector, s.watch.FieldSelector
-	page, err := s.client.List(failure.Catching(timed, func(*failure.Misbehaviour) {}), o)
+	page, err = bounds.List(failure.Catching(timed, func(*failure.Misbehaviour) {}), s.client, o, func(u *unstructured.Unstructured) error {
+		if err := s.load.pace(timed); err != nil {
+			return err
+		}
+		found = s.keys.add(u)
+		return found
+	})
 	if err != nil && timed.Err() != nil {
 		err = context.Cause(timed)
 	}
-	return page, err
+	return page, found, err
+}
+
+// longFrom is how many pages of a list are read without waiting. Of the lists that are
+// longer, one at a time is read in a cluster: those without end are then no more than
+// one, whatever the number of watches.
+const longFrom = 20
+
+// long is held by the one long list that is being read.
+type long chan struct{}
+
+func (l long) take(ctx context.Context) (leave func(), err error) {
+	select {
+	case l <- struct{}{}:
+		return func() { <-l }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // watchFrom opens a watch, which ends after 5 to 10 minutes, so that those of many
@@ -276,7 +305,7 @@ func (s *stream) read(ctx context.Context, w *opened, at string) (string, error)
 		if !ok {
 			return at, nil
 		}
-		u, err := s.objectOf(w, event)
+		u, err := s.objectOf(ctx, w, event)
 		if err != nil {
 			return "", err
 		}
@@ -299,8 +328,12 @@ func (s *stream) read(ctx context.Context, w *opened, at string) (string, error)
 	}
 }
 
-// objectOf returns what an event is about, or the error that it brings.
-func (s *stream) objectOf(w *opened, event watch.Event) (*unstructured.Unstructured, error) {
+// objectOf returns what an event is about, or the error that it brings. It takes its
+// time where there are more events than there ever are.
+func (s *stream) objectOf(ctx context.Context, w *opened, event watch.Event) (*unstructured.Unstructured, error) {
+	if err := s.load.pace(ctx); err != nil {
+		return nil, err
+	}
 	if event.Type == watch.Error {
 		if m := w.caught.Load(); m != nil {
 			return nil, m // the client has other words for it

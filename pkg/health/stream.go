@@ -39,6 +39,8 @@ type stream struct {
 	release func(federation.FailureClass) // a watch that failed for it stands again
 	stop    context.CancelFunc            // set before run
 	keys    *keys                         // run's goroutine alone uses them
+	load    *load                         // of all watches of the cluster
+	long    long                          // likewise
 	secrets *secret.Set                   // of the connection
 
 	// poked wakes a stream that pauses: one token does for any number of pokes.
@@ -62,10 +64,12 @@ func (w *Watcher) newStream(watch Watch) *stream {
 		pace:    &w.pace,
 		release: w.release,
 		secrets: w.Secrets,
+		load:    w.load,
+		long:    w.long,
 		poked:   make(chan struct{}, 1),
 		state:   State{Since: time.Now()},
 	}
-	s.keys = newKeys(watch.String(), &w.load, s.emit)
+	s.keys = newKeys(watch.String(), w.load, s.emit)
 	return s
 }
 

@@ -28,7 +28,8 @@ type Watcher struct {
 	client dynamic.Interface
 	sink   func(Event)
 	pace   pace
-	load   load
+	load   *load
+	long   long
 
 	mu      sync.Mutex // protects wanted and streams
 	wanted  map[Watch]bool
@@ -52,6 +53,8 @@ func NewWatcher(client dynamic.Interface, sink func(Event)) *Watcher {
 		wanted:  map[Watch]bool{},
 		streams: map[Watch]*stream{},
 		changed: make(chan struct{}, 1),
+		load:    newLoad(),
+		long:    make(long, 1), // one holder
 	}
 }
 
