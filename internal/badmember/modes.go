@@ -8,8 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
+	"slices"
 	"strings"
-	"time"
 )
 
 // Mode is a way to misbehave.
@@ -18,8 +19,16 @@ type Mode struct {
 	// Words are a part of what fedsync says of it; empty where no bound is exceeded
 	// and the cluster may stay Ready, or fail in a usual way.
 	Words string
+	// Start is whether it shows only to who connects anew, as in what is asked once.
+	Start bool
+	// Away is whether it does not answer probes either, so that it is Offline.
+	Away bool
+	// Old is whether it speaks no HTTP/2.
+	Old bool
 	// answer answers in place of the store, or returns false.
 	answer func(s *Server, w http.ResponseWriter, r *http.Request) bool
+	// frames speaks HTTP/2 in place of the server; nil for none.
+	frames func(*framer)
 }
 
 // Good is the mode of a cluster that behaves.
@@ -27,29 +36,101 @@ var Good = Mode{Name: "good"}
 
 // Modes are all ways to misbehave.
 func Modes() []Mode {
+	return slices.Concat(discoveryModes(), listModes(), eventModes(), objectModes(), writeModes(), answerModes(), frameModes(), oldModes())
+}
+
+func discoveryModes() []Mode {
 	return []Mode{
-		{"endless discovery", "answers GET /api with more than 4 MiB", at(isDiscovery, endless(`{"kind":"APIVersions","versions":["`, "x"))},
-		{"compressed discovery", "answers GET /api with more than 4 MiB", at(isDiscovery, bomb)},
-		{"many groups", "lists 20001 API groups, more than 1000", at(isGroups, groups(20_000))},
-		{"endless list", "with more than 64 MiB", both(at(isStreamed, refuse(http.StatusBadRequest, "no")), at(isList, endless(`{"kind":"List","apiVersion":"v1","metadata":{},"items":[{"a":"`, "x")))},
-		{"list of small values", "with more than 1000000 values", both(at(isStreamed, refuse(http.StatusBadRequest, "no")), at(isList, endless(`{"kind":"List","apiVersion":"v1","metadata":{},"items":[`, "{},")))},
-		{"endless pages", "without end", both(at(isStreamed, refuse(http.StatusBadRequest, "no")), at(isList, pages))},
-		{"endless event", "sends an event of more than 4 MiB", at(isWatch, endless(`{"type":"ADDED","object":{"a":"`, "x"))},
-		{"event of small values", "sends an event of more than 250000 values", at(isWatch, endless(`{"type":"ADDED","object":{"a":[`, "{},"))},
-		{"endless events", "shows more than 100000", at(isWatch, events)},
-		{"endless object", "answers GET /api/v1/namespaces/kube-system with more than 4 MiB", at(isGet, endless(`{"kind":"Namespace","apiVersion":"v1","metadata":{"uid":"`, "x"))},
-		{"endless answer to a write", "with more than 4 MiB", at(isWrite, endless(`{"kind":"ConfigMap","apiVersion":"v1","data":{"a":"`, "x"))},
-		{"endless headers", "headers of more than 256 KiB", at(isResource, headers)},
-		{"redirect of reads", "with a redirect to", at(isList, redirect)},
-		{"redirect of writes", "with a redirect to", at(isWrite, redirect)},
-		{"redirect of everything", "with a redirect to", at(always, redirect)},
-		{"long message", "", at(isResource, longMessage)},
-		{"echo in refusals", "", at(isWrite, echo)},
-		{"echo in objects", "", at(isWatch, echoEvents)},
-		{"throttled for ever", "", at(isResource, throttle)},
-		{"slow bodies", "", at(isWatch, slow)},
-		{"no events", "", at(isWatch, endless("", "garbage\n"))},
-		{"long version", "", at(isVersion, endless(`{"gitVersion":"v1.`, "9"))},
+		{Name: "endless discovery", Start: true, Words: "answers GET /api with more than 4 MiB", answer: at(isDiscovery, endless(`{"kind":"APIVersions","versions":["`, "x"))},
+		{Name: "compressed discovery", Start: true, Words: "answers GET /api with more than 4 MiB", answer: at(isDiscovery, bomb)},
+		{Name: "many groups", Start: true, Words: "lists 20001 API groups, more than 1000", answer: at(isGroups, groups(20_000))},
+		{Name: "odd groups", Start: true, answer: at(isGroups, oddGroups)},
+		{Name: "long version", Start: true, answer: at(isVersion, endless(`{"gitVersion":"v1.`, "9"))},
+	}
+}
+
+func listModes() []Mode {
+	// Lists that are not streamed are asked for where streams are refused.
+	lists := func(a answer) func(*Server, http.ResponseWriter, *http.Request) bool {
+		return both(at(isStreamed, refuse(http.StatusBadRequest, "no")), at(isList, a))
+	}
+	return []Mode{
+		{Name: "endless list", Words: "with an object of more than 4 MiB", answer: lists(endless(`{"kind":"List","apiVersion":"v1","metadata":{},"items":[{"a":"`, "x"))},
+		{Name: "list of small values", Words: "with an object of more than 4 MiB", answer: lists(endless(`{"kind":"List","apiVersion":"v1","metadata":{},"items":[{"a":[`, "{},"))},
+		{Name: "list of small objects", Words: "shows an object without a name", answer: lists(endless(`{"kind":"List","apiVersion":"v1","metadata":{},"items":[`, "{},"))},
+		{Name: "endless objects of a list", Words: "misbehaves", answer: lists(objects)},
+		{Name: "endless rest of a list", Words: "with an object of more than 4 MiB", answer: lists(rest)},
+		{Name: "endless pages", Words: "without end", answer: lists(pages)},
+		{Name: "empty pages", Words: "without end, on more than 1000 pages", answer: lists(emptyPages)},
+		{Name: "the same page", Words: "without end: what was on a page is on the next one too", answer: lists(samePage)},
+		{Name: "long continue token", Words: "with a continue token of more than", answer: lists(longToken)},
+		{Name: "other lists each time", answer: both(at(isWatch, refuse(http.StatusBadRequest, "no")), at(isList, otherList))},
+	}
+}
+
+func eventModes() []Mode {
+	return []Mode{
+		{Name: "endless event", Words: "sends an event of more than 4 MiB", answer: at(isWatch, endless(`{"type":"ADDED","object":{"a":"`, "x"))},
+		{Name: "event of small values", Words: "sends an event of more than 250000 values", answer: at(isWatch, endless(`{"type":"ADDED","object":{"a":[`, "{},"))},
+		{Name: "deep events", answer: at(isWatch, deep)},
+		{Name: "huge numbers", answer: at(isWatch, numbers)},
+		{Name: "duplicate keys", answer: at(isWatch, duplicates)},
+		{Name: "endless events", Words: "shows more than 1", answer: at(isWatch, events)},
+		{Name: "large events", Words: "shows objects of more than 256 MiB", answer: at(isWatch, largeEvents)},
+		{Name: "the same event", answer: at(isWatch, sameEvent)},
+		{Name: "bookmarks", answer: at(isWatch, endless("", bookmark))},
+		{Name: "error events", answer: at(isWatch, errorEvents)},
+		{Name: "short watches", answer: at(isWatch, shortWatch)},
+		{Name: "older and older", answer: at(isWatch, older)},
+		{Name: "no events", answer: at(isWatch, endless("", "garbage\n"))},
+		{Name: "slow bodies", answer: at(isWatch, slow)},
+		{Name: "echo in objects", answer: at(isWatch, echoEvents)},
+	}
+}
+
+func objectModes() []Mode {
+	return []Mode{
+		{Name: "endless object", Start: true, Words: "answers GET /api/v1/namespaces/kube-system with more than 4 MiB", answer: at(isGet, endless(`{"kind":"Namespace","apiVersion":"v1","metadata":{"uid":"`, "x"))},
+		{Name: "another uid each time", Start: true, answer: at(isGet, otherUID)},
+		{Name: "odd names", answer: at(isWatch, oddNames)},
+		{Name: "flapping workloads", answer: at(isWatchOf("replicasets"), flapping)},
+		{Name: "forged inventories", answer: at(isWatchOf("configmaps"), inventories)},
+		{Name: "odd leases", answer: at(isWatchOf("leases"), leases)},
+	}
+}
+
+func writeModes() []Mode {
+	return []Mode{
+		{Name: "endless answer to a write", Words: "with more than 4 MiB", answer: at(isWrite, endless(`{"kind":"ConfigMap","apiVersion":"v1","data":{"a":"`, "x"))},
+		{Name: "another object for a write", answer: at(isWrite, otherObject)},
+		{Name: "another content for a write", answer: otherContent},
+		{Name: "conflicts", answer: at(isWrite, refuse(http.StatusConflict, "the object has been modified"))},
+		{Name: "nothing for a write", answer: at(isWrite, refuse(http.StatusNotFound, "it is not there"))},
+		{Name: "writes that do nothing", answer: at(isWrite, unwritten)},
+		{Name: "deletions without end", answer: at(isDelete, undeleted)},
+		{Name: "echo in refusals", answer: at(isWrite, echo)},
+	}
+}
+
+func answerModes() []Mode {
+	return []Mode{
+		{Name: "endless headers", Words: "headers of more than 256 KiB", answer: at(isResource, headers)},
+		{Name: "endless trailers", answer: at(isResource, trailers)},
+		{Name: "informational answers", Words: "misbehaves", answer: at(isResource, informational)},
+		{Name: "redirect of reads", Words: "with a redirect to", answer: at(isList, redirect)},
+		{Name: "redirect of writes", Words: "with a redirect to", answer: at(isWrite, redirect)},
+		{Name: "redirect of watches", Words: "with a redirect to", answer: at(isWatch, redirects)},
+		{Name: "redirect of everything", Words: "with a redirect to", answer: at(always, redirects)},
+		{Name: "other hosts in headers", answer: elsewhere},
+		{Name: "challenges", answer: at(isResource, challenge)},
+		{Name: "pages for people", Words: "with text/html, which is not JSON", answer: at(isResource, people)},
+		{Name: "other encodings", Words: "with application/cbor-seq, which is not JSON", answer: at(isWatch, encoded)},
+		{Name: "long message", answer: at(isResource, longMessage)},
+		{Name: "throttled for ever", answer: at(isResource, throttle("1000000000"))},
+		{Name: "throttled for less than nothing", answer: at(isResource, throttle("-1"))},
+		{Name: "throttled for no time", answer: at(isResource, throttle("0"))},
+		{Name: "slow answers", answer: at(isResource, slow)},
+		{Name: "comes and goes", answer: comesAndGoes},
 	}
 }
 
@@ -77,6 +158,11 @@ func isGroups(r *http.Request) bool    { return r.URL.Path == "/apis" }
 func isVersion(r *http.Request) bool   { return r.URL.Path == "/version" }
 func isWatch(r *http.Request) bool     { return r.URL.Query().Has("watch") }
 func isStreamed(r *http.Request) bool  { return r.URL.Query().Has("sendInitialEvents") }
+func isDelete(r *http.Request) bool    { return r.Method == http.MethodDelete }
+func isWatchOf(resource string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return isWatch(r) && path.Base(r.URL.Path) == resource }
+}
+
 func isWrite(r *http.Request) bool {
 	return r.Method == http.MethodPatch || r.Method == http.MethodPost
 }
@@ -127,22 +213,6 @@ func groups(n int) answer {
 			_, _ = fmt.Fprintf(w, `{"name":"g%d.example.com","versions":[{"groupVersion":"g%[1]d.example.com/v1","version":"v1"}]}`, i)
 		}
 		_, _ = io.WriteString(w, `]}`)
-	}
-}
-
-// pages are lists that go on.
-func pages(s *Server, w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	n := s.next.Add(1)
-	_, _ = fmt.Fprintf(w, `{"kind":"List","apiVersion":"v1","metadata":{"resourceVersion":"1000","continue":"c%d"},"items":[`+
-		`{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"n%[1]d","namespace":"default","uid":"u%[1]d","resourceVersion":"1"}}]}`, n)
-}
-
-// events are objects without end.
-func events(s *Server, w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	for err := error(nil); err == nil; {
-		_, err = fmt.Fprintf(w, `{"type":"ADDED","object":{"kind":"Thing","apiVersion":"v1","metadata":{"name":"n%d","namespace":"default","uid":"u%[1]d","resourceVersion":"1"}}}`+"\n", s.next.Add(1))
 	}
 }
 
@@ -212,24 +282,9 @@ func echoEvents(s *Server, w http.ResponseWriter, r *http.Request) {
 	_ = s
 }
 
-func throttle(_ *Server, w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Retry-After", "1000000000")
-	status(w, http.StatusTooManyRequests, "later")
-}
-
-// slow is a byte a second.
-func slow(_ *Server, w http.ResponseWriter, r *http.Request) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	out := http.NewResponseController(w)
-	for {
-		if _, err := io.WriteString(w, "{"); err != nil || out.Flush() != nil {
-			return
-		}
-		select {
-		case <-r.Context().Done():
-			return
-		case <-tick.C:
-		}
+func throttle(after string) answer {
+	return func(_ *Server, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", after)
+		status(w, http.StatusTooManyRequests, "later")
 	}
 }

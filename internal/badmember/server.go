@@ -1,6 +1,7 @@
 package badmember
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/net/http2"
 
 	"github.com/fedsync/fedsync/internal/objectstore"
 )
@@ -27,7 +30,7 @@ type Server struct {
 
 	mu      sync.Mutex // protects what follows
 	mode    Mode
-	strayed []string // what came to Elsewhere
+	strayed []string // what should not have come
 }
 
 // New starts a server of a store's objects that behaves. It ends with the test.
@@ -37,12 +40,22 @@ func New(t testing.TB, store *objectstore.Store, token string) *Server {
 	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.server.EnableHTTP2 = true
 	s.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if err := http2.ConfigureServer(s.server.Config, nil); err != nil { //nolint:staticcheck // what is newer does not let a connection be taken over
+		t.Fatal(err)
+	}
+	usual := s.server.Config.TLSNextProto[http2.NextProtoTLS]
+	s.server.Config.TLSNextProto[http2.NextProtoTLS] = func(server *http.Server, conn *tls.Conn, h http.Handler) {
+		if frames := s.modeNow().frames; frames != nil {
+			s.asked.Add(1) // more cannot be counted
+			frames(newFramer(conn))
+			_ = conn.Close()
+			return
+		}
+		usual(server, conn, h)
+	}
+	s.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.protocols}
 	s.server.StartTLS()
-	s.elsewhere = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.strayed = append(s.strayed, fmt.Sprintf("%s %s %q", r.Method, r.URL, r.Header))
-	}))
+	s.elsewhere = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { s.stray(r) }))
 	t.Cleanup(func() {
 		s.server.CloseClientConnections()
 		s.server.Close()
@@ -51,17 +64,41 @@ func New(t testing.TB, store *objectstore.Store, token string) *Server {
 	return s
 }
 
-// SetMode has the server answer otherwise from the next request on.
+// protocols returns how a connection is spoken.
+func (s *Server) protocols(*tls.ClientHelloInfo) (*tls.Config, error) {
+	own := s.server.TLS.Clone()
+	if own.NextProtos = []string{http2.NextProtoTLS, "http/1.1"}; s.modeNow().Old {
+		own.NextProtos = []string{"http/1.1"}
+	}
+	return own, nil
+}
+
+// SetMode has the server answer otherwise from now on. Connections and watches that
+// stand are cut.
 func (s *Server) SetMode(m Mode) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.mode = m
+	s.mu.Unlock()
+	s.server.CloseClientConnections()
+}
+
+func (s *Server) modeNow() Mode {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mode
 }
 
 // Elsewhere is the address of another host.
 func (s *Server) Elsewhere() string { return s.elsewhere.URL }
 
-// Strayed returns the requests that came to Elsewhere.
+func (s *Server) stray(r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.strayed = append(s.strayed, fmt.Sprintf("%s %s %q", r.Method, r.URL, r.Header))
+}
+
+// Strayed returns the requests that came to Elsewhere, or with other credentials than
+// the server's.
 func (s *Server) Strayed() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,10 +110,10 @@ func (s *Server) Asked() int { return int(s.asked.Load()) }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.asked.Add(1)
-	s.mu.Lock()
-	mode := s.mode
-	s.mu.Unlock()
-	if mode.answer == nil || !mode.answer(s, w, r) {
+	if got := r.Header.Get("Authorization"); got != "Bearer "+s.Token {
+		s.stray(r)
+	}
+	if mode := s.modeNow(); mode.answer == nil || !mode.answer(s, w, r) {
 		s.Store.ServeHTTP(w, r)
 	}
 }

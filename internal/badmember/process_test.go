@@ -1,0 +1,127 @@
+package badmember_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a daemon, the real program.
+type process struct {
+	cmd  *exec.Cmd
+	logs *buffer
+}
+
+// program is the fedsync that is tried.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(withProgram(m.Run)) }
+
+// withProgram builds fedsync for the tests, without the race detector, which takes a
+// multiple of the memory.
+func withProgram(run func() int) int {
+	dir, err := os.MkdirTemp("", "badmember-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	program = filepath.Join(dir, "fedsync")
+	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/fedsync").CombinedOutput(); err != nil { //nolint:noctx // There is no test yet.
+		fmt.Fprintf(os.Stderr, "build fedsync: %v\n%s", err, out)
+		return 1
+	}
+	return run()
+}
+
+// run starts a daemon, which ends with the test or with end.
+func run(t *testing.T, logs *buffer, cache string, args ...string) *process {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, args...)
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+cache)
+	cmd.Stdout, cmd.Stderr = logs, logs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: cmd, logs: logs}
+	t.Cleanup(p.end)
+	return p
+}
+
+// end stops the daemon, once.
+func (p *process) end() {
+	if p.cmd.ProcessState != nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	late := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
+	_ = p.cmd.Wait() // how it ended the test has seen
+}
+
+// memory returns the most that the daemon had in memory so far, in bytes; 0 where the
+// system does not tell.
+func (p *process) memory() int64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)) // what there is not says nothing
+	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
+	fields := bytes.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(string(fields[0]), 10, 64) // a number
+	return n << 10
+}
+
+// processor returns the time that the daemon used so far; 0 where the system does not
+// tell.
+func (p *process) processor() time.Duration {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid)) // what there is not says nothing
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11]) // numbers
+	system, _ := strconv.Atoi(fields[12])
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on all that Linux runs on
+	return time.Duration(user+system) * tick
+}
+
+// buffer may be written by many.
+type buffer struct {
+	mu    sync.Mutex
+	text  bytes.Buffer
+	lines int
+}
+
+// Write implements io.Writer. What is more than a log may be is left out.
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lines += bytes.Count(p, []byte("\n"))
+	if b.text.Len() < 64<<20 {
+		b.text.Write(p)
+	}
+	return len(p), nil
+}
+
+// String returns what was written.
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func (b *buffer) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lines
+}

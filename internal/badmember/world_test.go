@@ -1,0 +1,249 @@
+package badmember_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/fedsync/fedsync/internal/badmember"
+	"github.com/fedsync/fedsync/internal/objectstore"
+	"github.com/fedsync/fedsync/pkg/source/sourcetest"
+)
+
+// world is a daemon with two members that behave and one that does not.
+type world struct {
+	t       *testing.T
+	members map[string]*badmember.Server
+	clients map[string]dynamic.Interface // of what is in the members' stores
+	repo    *sourcetest.Repo
+	address string // of the page
+	logs    *buffer
+	daemon  *process
+	cache   string
+	config  string // of the clusters
+	pushes  int
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{
+		t: t, members: map[string]*badmember.Server{}, clients: map[string]dynamic.Interface{},
+		repo: sourcetest.New(t), logs: &buffer{}, cache: t.TempDir(),
+	}
+	for i, name := range []string{"asia", "bad", "europe"} {
+		token := "token-of-" + name
+		if name == "bad" {
+			token = canary
+		}
+		store := objectstore.New(objectstore.Options{Name: name, Seed: uint64(i + 1)})
+		w.members[name] = badmember.New(t, store, token)
+		client, err := dynamic.NewForConfig(store.Config())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.clients[name] = client
+	}
+	w.config = filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(w.config, []byte(badmember.Kubeconfig(w.members)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.address = free.Addr().String()
+	_ = free.Close() // for the daemon to take
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log: %.20000s", w.logs.String())
+		}
+	})
+	return w
+}
+
+// start runs a daemon until the test's end, in place of the one that runs.
+func (w *world) start() {
+	w.t.Helper()
+	if w.daemon != nil {
+		w.daemon.end()
+	}
+	w.daemon = run(w.t, w.logs, w.cache, "run", "--repo", w.repo.Path, "--kubeconfig", w.config, "--listen", w.address,
+		"--instance", "test", "--interval", "1s", "--probe-interval", "200ms", "--probe-timeout", "10s", "--request-timeout", "30s",
+		"--log-format", "json", "--log-level", "debug")
+}
+
+// push changes the value of the app's ConfigMap, and returns it.
+func (w *world) push() (value string) {
+	w.pushes++
+	value = fmt.Sprint(w.pushes)
+	w.repo.Push("value "+value, map[string]string{
+		"fedsync.yaml": "apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: web}\nspec:\n" +
+			"  clusters: [{name: asia}, {name: bad}, {name: europe}]\n  apps: [{name: web, path: apps/web}]\n",
+		"apps/web/settings.yaml": fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: default}\ndata: {value: %q}\n", value),
+		// Another one each time, so that there is something to delete.
+		"apps/web/other.yaml": fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other-%s, namespace: default}\n", value),
+		"apps/web/replicas.yaml": `apiVersion: apps/v1
+kind: ReplicaSet
+metadata:
+  name: web
+  namespace: default
+  annotations:
+    federation.kubernetes.io/replica-set-preferences: '{"rebalance": true, "clusters": {"*": {"weight": 1}}}'
+spec:
+  replicas: 6
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers: [{name: web, image: "example.com/web:1"}]
+`,
+	})
+	return value
+}
+
+// live reads an object of a member as its store has it.
+func (w *world) live(cluster, group, resource, name string) *unstructured.Unstructured {
+	u, err := w.clients[cluster].Resource(schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}).
+		Namespace("default").Get(w.t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		return &unstructured.Unstructured{Object: map[string]any{}}
+	}
+	return u
+}
+
+func (w *world) replicas(cluster string) int64 {
+	n, _, _ := unstructured.NestedInt64(w.live(cluster, "apps", "replicasets", "web").Object, "spec", "replicas")
+	return n
+}
+
+// reached waits until a value is in the clusters, by default those that behave.
+func (w *world) reached(value string, clusters ...string) {
+	w.t.Helper()
+	if len(clusters) == 0 {
+		clusters = []string{"asia", "europe"}
+	}
+	w.eventually("value "+value+" is in "+strings.Join(clusters, ", "), func() bool {
+		return !slices.ContainsFunc(clusters, func(cluster string) bool {
+			got, _, _ := unstructured.NestedString(w.live(cluster, "", "configmaps", "settings").Object, "data", "value")
+			return got != value
+		})
+	})
+}
+
+// divided waits until the clusters have so many replicas.
+func (w *world) divided(asia, bad, europe int64) {
+	w.t.Helper()
+	w.eventually(fmt.Sprintf("there are %d, %d and %d replicas", asia, bad, europe), func() bool {
+		return w.replicas("asia") == asia && w.replicas("bad") == bad && w.replicas("europe") == europe
+	})
+}
+
+// pushed returns how long a few pushes took until they were in the good clusters, the
+// one in the middle.
+func (w *world) pushed() time.Duration {
+	w.t.Helper()
+	var took []time.Duration
+	for range 5 {
+		began := time.Now()
+		w.reached(w.push())
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	return took[len(took)/2]
+}
+
+// page reads a path of the daemon's page.
+func (w *world) page(path string) string {
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, "http://"+w.address+path, http.NoBody)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, _ := io.ReadAll(resp.Body) // what cannot be read is not there
+	return string(body)
+}
+
+// facts are how the report says that a cluster is.
+func (w *world) facts(cluster string) (state, class, reason string) {
+	var report struct {
+		Clusters []struct {
+			Name, State, Failure, Error string
+		}
+	}
+	_ = json.Unmarshal([]byte(w.page("/api/v1/report")), &report) // before there is one, it is empty
+	for _, c := range report.Clusters {
+		if c.Name == cluster {
+			return c.State, c.Failure, c.Error
+		}
+	}
+	return "", "", ""
+}
+
+// misbehaves waits until the report says so.
+func (w *world) misbehaves(words string) {
+	w.t.Helper()
+	w.eventually("the report says: "+words, func() bool {
+		state, class, reason := w.facts("bad")
+		return state == "Unknown" && class == "misbehaves" && strings.Contains("misbehaves: "+reason, words)
+	})
+}
+
+func (w *world) eventually(what string, done func() bool) {
+	w.t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	for !done() {
+		select {
+		case <-deadline.C:
+			w.t.Fatalf("waited %s until %s; report: %.5000s", patience, what, w.page("/api/v1/report"))
+		case <-again.C:
+		}
+	}
+}
+
+// clean fails where a secret of the bad member can be seen, or what fools a terminal.
+func (w *world) clean() {
+	w.t.Helper()
+	for where, text := range map[string]string{
+		"log": w.logs.String(), "report": w.page("/api/v1/report"), "page": w.page("/"), "metrics": w.page("/metrics"), "cluster": w.page("/clusters/bad"),
+	} {
+		for _, shape := range append(badmember.Shapes(canary), "0123456789abcdef") {
+			if i := strings.Index(text, shape); i >= 0 {
+				w.t.Errorf("%s holds the token as %q: %.300s", where, shape, text[max(0, i-150):])
+			}
+		}
+		odd := func(r rune) bool {
+			return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r))
+		}
+		if i := strings.IndexFunc(text, odd); i >= 0 {
+			w.t.Errorf("%s fools a terminal: %q", where, text[max(0, i-50):min(len(text), i+50)])
+		}
+		if i := strings.Index(text, "panic"); i >= 0 && where == "log" {
+			w.t.Errorf("it panicked: %.3000s", text[i:])
+		}
+	}
+	for name, m := range w.members {
+		if strayed := m.Strayed(); len(strayed) > 0 {
+			w.t.Errorf("%s: another host was asked, or with another token: %.500s", name, strings.Join(strayed, "; "))
+		}
+	}
+}
