@@ -79,11 +79,16 @@ func dataSize() (int64, error) {
 var needed = []string{
 	"brk", "madvise", "mincore", "mmap", "mprotect", "mremap", "munmap",
 	"exit", "exit_group", "futex", "get_robust_list", "getpid", "gettid", "rseq", "sched_getaffinity", "sched_yield",
-	"set_robust_list", "set_tid_address", "tgkill",
+	"set_robust_list", "set_tid_address",
 	"restart_syscall", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
 	"clock_gettime", "clock_nanosleep", "gettimeofday", "nanosleep",
-	"close", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "fcntl", "fstat", "poll", "ppoll", "read", "write",
+	"close", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "fstat", "poll", "ppoll", "read", "write",
 	"getrandom", "getrusage",
+}
+
+// flags allows one of the commands of fcntl that read and set flags.
+func flags(command uint64) seccomp.NameWithConditions {
+	return seccomp.NameWithConditions{Name: "fcntl", Conditions: seccomp.ArgumentConditions{{Argument: 1, Operation: seccomp.Equal, Value: command}}}
 }
 
 // filter installs the filter of system calls for all threads, and tries it.
@@ -112,6 +117,11 @@ func filter() error {
 					{Name: "clone", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}}},
 					// The runtime names its memory.
 					{Name: "prctl", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.Equal, Value: unix.PR_SET_VMA}}},
+					// The runtime interrupts its own threads. Others could be killed by it:
+					// whoever started this process, to begin with.
+					{Name: "tgkill", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.Equal, Value: uint64(os.Getpid())}}},
+					// F_SETOWN and F_SETSIG would have a pipe send a signal to anybody.
+					flags(unix.F_GETFL), flags(unix.F_SETFL), flags(unix.F_GETFD), flags(unix.F_SETFD),
 				}},
 				// Its arguments are out of a filter's reach; the C library takes clone when
 				// it is missing.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // probeName is the program's name, its first argument, when it is to try what a
@@ -59,6 +61,9 @@ func probe() {
 		"exec":       func() error { return syscall.Exec("/bin/true", []string{"true"}, nil) },
 		"trace":      func() error { return syscall.PtraceAttach(os.Getppid()) },
 		"kill":       func() error { return syscall.Kill(os.Getppid(), 0) },
+		"thread":     func() error { return unix.Tgkill(os.Getppid(), os.Getppid(), 0) },
+		"owner":      func() error { _, err := unix.FcntlInt(0, unix.F_SETOWN, os.Getppid()); return err },
+		"signal":     func() error { _, err := unix.FcntlInt(0, unix.F_SETSIG, int(unix.SIGKILL)); return err },
 		"limits":     func() error { return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 10, Max: 10}) },
 		"chdir":      func() error { return os.Chdir("/tmp") },
 		"unprotect":  func() error { _, _, e := syscall.Syscall(syscall.SYS_PERSONALITY, 0xffffffff, 0, 0); return errno(e) },
@@ -72,7 +77,7 @@ func probe() {
 			results <- ""
 		}()
 	}
-	for range 17 {
+	for range 20 {
 		if text := <-results; text != "" {
 			fmt.Fprintln(os.Stdout, text)
 		}
