@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,7 +54,32 @@ type placed struct {
 type podTemplate struct {
 	workload federation.ObjectRef
 	labels   labels.Set
-	spec     corev1.PodSpec
+	spec     podSpec
+}
+
+// podContent is what is read of a pod, or of the template of one, and nothing else:
+// to parse the quantities of its resources may take hours.
+type podContent struct {
+	Metadata struct {
+		Labels map[string]string `json:"labels"`
+	} `json:"metadata"`
+	Spec podSpec `json:"spec"`
+}
+
+type podSpec struct {
+	Containers []container `json:"containers"`
+}
+
+type container struct {
+	Ports          []corev1.ContainerPort `json:"ports"`
+	ReadinessProbe *corev1.Probe          `json:"readinessProbe"`
+}
+
+// workloadContent is what is read of a ReplicaSet, and of what is like one.
+type workloadContent struct {
+	Spec struct {
+		Template podContent `json:"template"`
+	} `json:"spec"`
 }
 
 // readClusters lists the clusters and says which of them can be relied on.
@@ -186,19 +210,19 @@ func (b *builder) template(o *federation.Object) (podTemplate, bool) {
 	t := podTemplate{workload: withNamespace(o.Ref)}
 	switch o.Ref.Kind {
 	case "Pod":
-		pod, err := parse[corev1.Pod](b, o)
+		pod, err := parse[podContent](b, o)
 		if err != nil {
 			return t, false
 		}
-		t.labels, t.spec = pod.Labels, pod.Spec
+		t.labels, t.spec = pod.Metadata.Labels, pod.Spec
 		return t, true
 	case "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet":
 		// All of them have spec.template at the same place.
-		workload, err := parse[appsv1.ReplicaSet](b, o)
+		workload, err := parse[workloadContent](b, o)
 		if err != nil {
 			return t, false
 		}
-		t.labels, t.spec = workload.Spec.Template.Labels, workload.Spec.Template.Spec
+		t.labels, t.spec = workload.Spec.Template.Metadata.Labels, workload.Spec.Template.Spec
 		return t, true
 	}
 	return t, false

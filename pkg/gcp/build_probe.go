@@ -101,7 +101,7 @@ func probePort(probe *corev1.Probe) (intstr.IntOrString, bool) {
 
 // containerPort returns the number of a port that may be a name, of one container or,
 // with nil, of any.
-func (t podTemplate) containerPort(of *corev1.Container, port intstr.IntOrString) (int32, bool) {
+func (t podTemplate) containerPort(of *container, port intstr.IntOrString) (int32, bool) {
 	if port.Type == intstr.Int {
 		return port.IntVal, true
 	}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -40,7 +41,7 @@ func counts(u *unstructured.Unstructured, of string) map[string]int64 {
 	found := map[string]int64{}
 	for name, value := range quantities {
 		written, ok := value.(string)
-		if !ok || !isCount(name) {
+		if !ok || !isCount(name) || !limit.Quantity(written) {
 			continue
 		}
 		if quantity, err := resource.ParseQuantity(written); err == nil {

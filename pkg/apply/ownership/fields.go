@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
+
+	"github.com/fedsync/fedsync/internal/limit"
 )
 
 // A digest stands for the value at one path of a field set.
@@ -340,6 +342,9 @@ func amount(v any) (string, bool) {
 			return "", false
 		}
 		return resource.NewQuantity(i, resource.DecimalSI).AsDec().String(), true
+	}
+	if !limit.Quantity(s) {
+		return "", false
 	}
 	q, err := resource.ParseQuantity(s)
 	if err != nil {

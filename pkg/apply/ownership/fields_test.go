@@ -261,3 +261,14 @@ func BenchmarkLeaves(b *testing.B) {
 		_ = h.leaves(s, o)
 	}
 }
+
+// The exponent says how long it takes to parse a quantity.
+func TestAQuantityOfAnySizeIsDigestedAtOnce(t *testing.T) {
+	h := NewHasher()
+	of := func(text string) []digest {
+		return h.leaves(set(t, `{"f:limits": {"f:cpu": {}}}`), object(t, `limits: {cpu: "`+text+`"}`))
+	}
+	if slices.Equal(of("1e2147483647"), of("1e2147483646")) || !slices.Equal(of("1e3"), of("1000")) {
+		t.Error("quantities do not differ by their amount")
+	}
+}

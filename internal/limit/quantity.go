@@ -1,0 +1,29 @@
+package limit
+
+import (
+	"strconv"
+	"strings"
+)
+
+const (
+	quantityBytes    = 100
+	quantityExponent = 100
+)
+
+// Quantity reports whether a text is one that resource.ParseQuantity may be given.
+// What that takes grows with the square of the digits and with ten to the power of
+// the exponent: "1e2147483647" keeps it busy for hours.
+func Quantity(text string) bool {
+	if len(text) > quantityBytes {
+		return false
+	}
+	at := strings.IndexAny(text, "eE")
+	if at < 0 {
+		return true
+	}
+	exponent, err := strconv.ParseInt(text[at+1:], 10, 64)
+	if err != nil { // a suffix, such as Ei, or no quantity, or an exponent of many digits
+		return !strings.ContainsAny(text[at+1:], "0123456789")
+	}
+	return -quantityExponent <= exponent && exponent <= quantityExponent
+}
