@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-git/go-billy/v5"
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -110,7 +111,7 @@ func (d gitDir) checkFormat(path string) error {
 	if _, err := os.Stat(filepath.Join(d.common, "reftable")); err == nil {
 		return refuse("its refs are in the reftable format, which is not supported", "git refs migrate --ref-format=files")
 	}
-	content, err := readOwn(filepath.Join(d.common, "config"))
+	content, err := readAtMost(filepath.Join(d.common, "config"), maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // Git takes such a repository too.
 	}
@@ -162,27 +163,73 @@ func (d gitDir) branches() []plumbing.ReferenceName {
 // that are packed.
 const maxOwnFile = 64 << 20
 
-// readOwn reads a file of the Git folder. What is no file, such as a device that a
-// link leads to, might have no end.
-func readOwn(path string) ([]byte, error) {
+const (
+	// maxConfig bounds the settings, in bytes: those of some thousand branches. What
+	// go-git takes to read them grows with their square.
+	maxConfig = 256 << 10
+	// maxRef bounds the file of a ref, in bytes: a name of another or of an object.
+	maxRef = 64 << 10
+)
+
+// readOwn reads a file of the Git folder.
+func readOwn(path string) ([]byte, error) { return readAtMost(path, maxOwnFile) }
+
+func readAtMost(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is no file", path)
-	case info.Size() > maxOwnFile:
-		return nil, fmt.Errorf("%s has %d bytes; %d are read", path, info.Size(), maxOwnFile)
+	}
+	if err := readable(path, info, most); err != nil {
+		return nil, err
 	}
 	return os.ReadFile(path)
+}
+
+// readable reports as an error that a file of the Git folder is not to be read. What
+// is no file, such as a device that a link leads to, might have no end.
+func readable(path string, info fs.FileInfo, most int64) error {
+	switch {
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no file", path)
+	case info.Size() > most:
+		return fmt.Errorf("%s has %d bytes; %d are read", path, info.Size(), most)
+	}
+	return nil
+}
+
+// ownFiles are the files of a Git folder as go-git may open them: it reads its own
+// files whole, whatever they are.
+type ownFiles struct{ billy.Filesystem }
+
+// Open opens a file that may be read.
+func (f ownFiles) Open(name string) (billy.File, error) {
+	most := int64(maxOwnFile)
+	switch first, _, _ := strings.Cut(filepath.ToSlash(name), "/"); first {
+	case "objects":
+		return f.Filesystem.Open(name) // they are not read whole
+	case "HEAD", "refs":
+		most = maxRef
+	case "config":
+		most = maxConfig
+	}
+	info, err := f.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		if err := readable(f.Join(f.Root(), name), info, most); err != nil {
+			return nil, err
+		}
+	}
+	return f.Filesystem.Open(name)
 }
 
 // storage opens what Git keeps there. Nothing is read before it is needed, and
 // what is read of packs is kept until the storage is closed.
 func (d gitDir) storage() *filesystem.Storage {
-	dot := osfs.New(d.own)
+	var dot billy.Filesystem = ownFiles{osfs.New(d.own)}
 	if d.common != d.own {
-		dot = dotgit.NewRepositoryFilesystem(dot, osfs.New(d.common))
+		dot = dotgit.NewRepositoryFilesystem(dot, ownFiles{osfs.New(d.common)})
 	}
 	return filesystem.NewStorageWithOptions(dot, cache.NewObjectLRU(objectCacheBytes), filesystem.Options{
 		KeepDescriptors: true, // A pack that gc removes stays readable while it is open.

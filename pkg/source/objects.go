@@ -1,7 +1,9 @@
 package source
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +53,7 @@ func peel(o objects, id plumbing.Hash) (commit, error) {
 			return parseCommit(id, content)
 		case plumbing.TagObject:
 			var tag object.Tag
-			if err := tag.Decode(encoded(kind, content)); err != nil {
+			if err := tag.Decode(encoded(kind, read(content, "object", "type", "tag", "tagger"))); err != nil {
 				return commit{}, fmt.Errorf("tag %s: %w", id, err)
 			}
 			id = tag.Target
@@ -64,6 +66,7 @@ func peel(o objects, id plumbing.Hash) (commit, error) {
 
 func parseCommit(id plumbing.Hash, content []byte) (commit, error) {
 	var c object.Commit
+	content = read(content, "tree", "parent", "author", "committer")
 	if err := c.Decode(encoded(plumbing.CommitObject, content)); err != nil {
 		return commit{}, fmt.Errorf("commit %s: %w", id, err)
 	}
@@ -73,8 +76,39 @@ func parseCommit(id plumbing.Hash, content []byte) (commit, error) {
 		tree:    c.TreeHash,
 		parents: c.ParentHashes,
 		subject: strings.ToValidUTF8(strings.TrimSpace(subject), "\uFFFD"),
-		time:    c.Committer.When,
+		time:    writable(c.Committer.When),
 	}, nil
+}
+
+// read returns a commit or a tag with the headers of these names and no others. Some
+// are as long as whoever makes the commit wants, signatures above all, and what
+// go-git takes to read them grows with the square of their lines.
+func read(content []byte, names ...string) []byte {
+	var kept []byte
+	for len(content) > 0 && content[0] != '\n' {
+		end := bytes.IndexByte(content, '\n') + 1
+		if end == 0 {
+			end = len(content)
+		}
+		// What belongs to the line before begins with a blank, and so has no name.
+		if name, _, _ := bytes.Cut(content[:end], []byte(" ")); slices.Contains(names, string(name)) {
+			kept = append(kept, content[:end]...)
+		}
+		content = content[end:]
+	}
+	return append(kept, content...)
+}
+
+// writable returns a time that reports can hold. A commit may name any year, and any
+// distance from UTC.
+func writable(t time.Time) time.Time {
+	if _, err := t.MarshalText(); err == nil {
+		return t
+	}
+	if _, err := t.UTC().MarshalText(); err == nil {
+		return t.UTC()
+	}
+	return time.Time{}
 }
 
 func encoded(kind plumbing.ObjectType, content []byte) plumbing.EncodedObject {

@@ -47,9 +47,9 @@ func openODB(objects string) (*odb, error) {
 			if !slices.Contains(o.folders, folder) {
 				o.folders = append(o.folders, folder)
 			}
-		}
-		if len(o.folders) > maxFolders {
-			return nil, fmt.Errorf("%s: it borrows objects from more than %d folders", objects, maxFolders)
+			if len(o.folders) > maxFolders {
+				return nil, fmt.Errorf("%s: it borrows objects from more than %d folders", objects, maxFolders)
+			}
 		}
 	}
 	for _, folder := range o.folders {
@@ -113,11 +113,14 @@ func (o *odb) close() {
 
 // read gives the type and content of an object of at most limit bytes.
 func (o *odb) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
-	for _, p := range o.packs {
-		if offset, err := p.index.FindOffset(id); err == nil {
-			return o.readPacked(p, offset, limit)
-		}
+	if p, offset, packed := o.find(id, nil); packed {
+		return o.readPacked(p, offset, limit)
 	}
+	return o.readLoose(id, limit)
+}
+
+// readLoose reads an object that has a file of its own.
+func (o *odb) readLoose(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
 	kind, size, content, err := o.openLoose(id)
 	if err != nil {
 		return 0, nil, err
@@ -135,10 +138,8 @@ func (o *odb) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, 
 
 // size gives the size of an object. Of a delta it unpacks no more than its beginning.
 func (o *odb) size(id plumbing.Hash) (int64, error) {
-	for _, p := range o.packs {
-		if offset, err := p.index.FindOffset(id); err == nil {
-			return p.size(offset)
-		}
+	if p, offset, packed := o.find(id, nil); packed {
+		return p.size(offset)
 	}
 	_, size, content, err := o.openLoose(id)
 	if err != nil {
@@ -149,7 +150,7 @@ func (o *odb) size(id plumbing.Hash) (int64, error) {
 
 // readPacked unpacks an object: the deltas from the last one down to their base, and
 // up again. All that is held at once counts, so what it is made of is bounded as the
-// object is.
+// object is, whichever packs it is in.
 func (o *odb) readPacked(p *localPack, offset, limit int64) (plumbing.ObjectType, []byte, error) {
 	held := holding{result: limit}
 	for len(held.deltas) <= maxDeltaDepth {
@@ -175,18 +176,35 @@ func (o *odb) readPacked(p *localPack, offset, limit int64) (plumbing.ObjectType
 			offset = header.OffsetReference
 			continue
 		}
-		if offset, err = p.index.FindOffset(header.Reference); err == nil {
-			continue
-		}
 		// A pack on disk is whole; a base elsewhere is read all the same.
-		kind, base, err := o.read(header.Reference, held.limit()-held.bytes-held.largest)
-		if err != nil {
-			return 0, nil, err
+		in, at, packed := o.find(header.Reference, p)
+		if !packed {
+			kind, base, err := o.readLoose(header.Reference, held.limit()-held.bytes-held.largest)
+			if err != nil {
+				return 0, nil, err
+			}
+			content, err = held.patched(base)
+			return kind, content, err
 		}
-		content, err = held.patched(base)
-		return kind, content, err
+		p, offset = in, at
 	}
 	return 0, nil, fmt.Errorf("a chain of more than %d deltas", maxDeltaDepth)
+}
+
+// find finds the pack that an object is in, and where. It looks into first before all
+// others, unless that is nil.
+func (o *odb) find(id plumbing.Hash, first *localPack) (*localPack, int64, bool) {
+	if first != nil {
+		if offset, err := first.index.FindOffset(id); err == nil {
+			return first, offset, true
+		}
+	}
+	for _, p := range o.packs {
+		if offset, err := p.index.FindOffset(id); err == nil {
+			return p, offset, true
+		}
+	}
+	return nil, 0, false
 }
 
 // holding is what is unpacked of one object.
