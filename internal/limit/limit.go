@@ -23,6 +23,8 @@ const (
 	Mistakes = 50
 	// Findings is how many findings one report has.
 	Findings = 1000
+	// Gathered is how many findings are kept at all, for a report to choose from.
+	Gathered = 20 * Findings
 	// MessageBytes is how long a message may be, and MessageBytes of a remedy too.
 	MessageBytes = 2000
 	// ValueBytes is how much of a value is quoted in a message.

@@ -23,8 +23,8 @@ func CountFindings(all []Finding) int {
 }
 
 // Gathering gathers findings where a repository decides how many there are. Of one
-// kind in one app it keeps limit.Findings and counts the rest. The zero Gathering is
-// empty.
+// kind in one app it keeps limit.Findings and counts the rest; once it has
+// limit.Gathered, only the first few. The zero Gathering is empty.
 type Gathering struct {
 	all  []Finding
 	kept map[findingKind]int
@@ -40,7 +40,16 @@ type findingKind struct {
 func (f Finding) kind() findingKind { return findingKind{f.ID, f.App, f.Severity} }
 
 // Full reports whether a finding like this one would only be counted.
-func (g *Gathering) Full(f Finding) bool { return g.kept[f.kind()] >= limit.Findings }
+func (g *Gathering) Full(f Finding) bool {
+	most := limit.Findings
+	if len(g.all) >= limit.Gathered {
+		most = fewOfKind
+	}
+	return g.kept[f.kind()] >= most
+}
+
+// fewOfKind is enough to say that something is wrong with an app.
+const fewOfKind = 2
 
 // Add adds findings.
 func (g *Gathering) Add(all ...Finding) {

@@ -12,7 +12,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	utiljson "sigs.k8s.io/json"
 )
 
 // ObjectRef names one Kubernetes object within a cluster. The version of its
@@ -119,38 +118,6 @@ func NewObject(content map[string]any, file string) (*Object, error) {
 	return &Object{
 		Ref:     RefOf(&u),
 		Version: u.GroupVersionKind().Version,
-		File:    file,
-		JSON:    data,
-		Digest:  hex.EncodeToString(sum[:16]),
-	}, nil
-}
-
-// DecodeObject makes an Object of the JSON that another process's NewObject gave. It
-// holds it to what Unstructured needs, and takes reference and version from what it
-// says. It keeps data.
-func DecodeObject(data []byte, file string) (*Object, error) {
-	var said struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-		Metadata   struct {
-			Name      string `json:"name"`
-			Namespace string `json:"namespace"`
-		} `json:"metadata"`
-	}
-	if err := utiljson.UnmarshalCaseSensitivePreserveInts(data, &said); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	version, err := schema.ParseGroupVersion(said.APIVersion)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", file, err)
-	case said.APIVersion == "" || !isKind(said.Kind) || said.Metadata.Name == "":
-		return nil, fmt.Errorf("%s: an object lacks apiVersion, kind or name", file)
-	}
-	sum := sha256.Sum256(data)
-	return &Object{
-		Ref:     ObjectRef{Group: version.Group, Kind: said.Kind, Namespace: said.Metadata.Namespace, Name: said.Metadata.Name},
-		Version: version.Version,
 		File:    file,
 		JSON:    data,
 		Digest:  hex.EncodeToString(sum[:16]),

@@ -21,6 +21,9 @@ func contentOf(data []byte) (map[string]any, error) {
 
 // newObject makes an object that an API server may take.
 func newObject(content map[string]any, file string) (*federation.Object, error) {
+	if number := unreadable(content); number != "" {
+		return nil, &Error{File: file, Field: refOf(content).String(), Reason: limit.Quote(number) + " is no number that an API server reads"}
+	}
 	o, err := federation.NewObject(content, file)
 	if err != nil {
 		return nil, err
@@ -35,6 +38,29 @@ func newObject(content map[string]any, file string) (*federation.Object, error) 
 	return o, nil
 }
 
+// unreadable returns a number that is beyond those of 64 bits; empty for none.
+func unreadable(value any) string {
+	switch value := value.(type) {
+	case json.Number:
+		if _, err := value.Float64(); err != nil {
+			return value.String()
+		}
+	case map[string]any:
+		for _, one := range value {
+			if number := unreadable(one); number != "" {
+				return number
+			}
+		}
+	case []any:
+		for _, one := range value {
+			if number := unreadable(one); number != "" {
+				return number
+			}
+		}
+	}
+	return ""
+}
+
 // encodedSize is the size of an object as others encode it: Go writes six bytes for
 // each of < > &.
 func encodedSize(data []byte) int {
@@ -42,6 +68,28 @@ func encodedSize(data []byte) int {
 		return len(data)
 	}
 	return len(data) - 5*bytes.Count(data, []byte(`\u00`))
+}
+
+// Decoded makes an Object of the JSON of another, which another process rendered, and
+// holds it to what this package holds its own to: that process may have been taken
+// over. The JSON has to be as NewObject writes it, since whoever looks for a word in it
+// is not to miss it for its spelling.
+func Decoded(data []byte, file string) (*federation.Object, error) {
+	content, err := contentOf(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if found := check(content); len(found) > 0 {
+		return nil, &Error{File: file, Field: found[0].field(), Reason: found[0].reason}
+	}
+	o, err := newObject(content, file)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(o.JSON, data) {
+		return nil, &Error{File: file, Field: o.Ref.String(), Reason: "the object is not written as fedsync writes objects"}
+	}
+	return o, nil
 }
 
 // objectOf makes an Object of what kustomize built, and judges it.

@@ -2,9 +2,12 @@ package worker
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
+	"strings"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
 )
@@ -16,6 +19,23 @@ func answerTo(files fs.FS, q question) (answer, []byte) {
 		content []byte
 		err     error
 	)
+	switch {
+	case len(q.Name) > limit.PathBytes:
+		err = fs.ErrInvalid
+	default:
+		a, content, err = answered(files, q)
+	}
+	if err != nil {
+		text := err.Error()
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			text = e.Err.Error()
+		}
+		return answer{Error: limit.Message(text), Missing: errors.Is(err, fs.ErrNotExist)}, nil
+	}
+	return a, content
+}
+
+func answered(files fs.FS, q question) (a answer, content []byte, err error) {
 	switch q.Op {
 	case "list":
 		a.Entries, err = listed(files, q.Name)
@@ -27,14 +47,7 @@ func answerTo(files fs.FS, q question) (answer, []byte) {
 	default:
 		err = errors.New("no such question")
 	}
-	if err != nil {
-		text := err.Error()
-		if e, ok := errors.AsType[*fs.PathError](err); ok {
-			text = e.Err.Error()
-		}
-		return answer{Error: text, Missing: errors.Is(err, fs.ErrNotExist)}, nil
-	}
-	return a, content
+	return a, content, err
 }
 
 func listed(files fs.FS, name string) ([]entry, error) {
@@ -43,11 +56,30 @@ func listed(files fs.FS, name string) ([]entry, error) {
 		return nil, err
 	}
 	entries := make([]entry, len(list))
+	size := 0
 	for i, e := range list {
+		if size += encoded(e.Name()); size > maxHeader {
+			return nil, fmt.Errorf("the names in the folder have more than %d MiB", maxHeader>>20)
+		}
 		entries[i] = entry{Name: e.Name(), Mode: e.Type(), Digest: digest(files, path.Join(name, e.Name()))}
 	}
 	return entries, nil
 }
+
+// encoded is about how many bytes an entry of that name has in JSON, and no fewer.
+func encoded(name string) int {
+	const escaped = 6 // bytes
+	size := len(`{"name":"","mode":1234567890,"digest":""},`) + digestBytes
+	for _, b := range []byte(name) {
+		if b < ' ' || b > '~' || strings.IndexByte(`<>&"\`, b) >= 0 {
+			size += escaped - 1
+		}
+	}
+	return size + len(name)
+}
+
+// digestBytes is more than a digest has: two of Git's ids.
+const digestBytes = 100
 
 func described(files fs.FS, name string) (entry, error) {
 	info, err := fs.Stat(files, name)

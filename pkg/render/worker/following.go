@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -20,6 +21,7 @@ type following struct {
 	seen     time.Duration // and when it was looked at last
 	finished bool          // it came to the end, also when it was told to stop
 	next     int           // the cluster that comes next
+	answered time.Duration // what its questions took
 	outcome  outcome       // complete when follow has returned without an error
 
 	writing sync.Mutex // held while the process is told something
@@ -121,8 +123,13 @@ func (f *following) overdue() *death {
 		}
 		return &death{guilty: &u.work, refusal: &limit, fresh: f.fresh, err: errors.New("it was ended")}
 	}
-	if len(f.under) == 0 && processor-f.heard.processor > f.o.Time && now.Sub(f.heard.at) > f.o.Time {
+	silence := now.Sub(f.heard.at)
+	switch {
+	case len(f.under) > 0:
+	case processor-f.heard.processor > f.o.Time && silence > f.o.Time:
 		return &death{fresh: f.fresh, err: fmt.Errorf("it says nothing for %s of processor time", f.o.Time)}
+	case silence > patience*f.o.Time:
+		return &death{fresh: f.fresh, err: fmt.Errorf("it says nothing for %s", patience*f.o.Time)}
 	}
 	return nil
 }
@@ -159,7 +166,7 @@ func (f *following) follow(r *request) error {
 	}
 	for {
 		var m fromProcess
-		if err := readFrame(f.process.out, &m); err != nil {
+		if err := readFrame(f.process.out, &m, maxSaid); err != nil {
 			return err
 		}
 		if m.End != nil {
@@ -176,8 +183,7 @@ func (f *following) take(m fromProcess) error {
 	f.hear()
 	switch {
 	case m.Ask != nil:
-		a, content := answerTo(f.snapshot.Files, *m.Ask)
-		return f.tell(toProcess{Answer: &a}, content)
+		return f.answer(*m.Ask)
 	case m.Begin != nil:
 		return f.began(*m.Begin)
 	case m.Ended:
@@ -185,10 +191,43 @@ func (f *following) take(m fromProcess) error {
 		defer f.mu.Unlock()
 		f.under = f.under[:max(0, len(f.under)-1)]
 		return nil
+	case len(m.Objects) > 0:
+		return f.process.store.add(m.Objects, f.process.out)
+	case m.List != nil:
+		return f.process.store.put(*m.List)
+	case m.Failure != nil:
+		return f.process.store.fail(*m.Failure)
 	case m.Given != nil:
 		return f.cluster(*m.Given)
+	case len(m.Findings) > 0:
+		return f.find(m.Findings)
 	}
 	return errors.New("the process says nothing that has a meaning")
+}
+
+// answer answers a question. Whoever asks without end is told no more: it costs the
+// process next to nothing, and us the work.
+func (f *following) answer(q question) error {
+	begun := time.Now()
+	a, content := answerTo(f.snapshot.Files, q)
+	if f.answered += time.Since(begun); f.answered > total*f.o.Time {
+		return fmt.Errorf("the process asks for more than can be answered in %s", total*f.o.Time)
+	}
+	return f.tell(toProcess{Answer: &a}, content)
+}
+
+// maxFindings is how many a process may give. The renderer gives fewer.
+const maxFindings = 3 * limit.Gathered
+
+// find takes findings.
+func (f *following) find(found []federation.Finding) error {
+	if len(f.outcome.findings)+len(found) > maxFindings {
+		return fmt.Errorf("the process gives more than %d findings", maxFindings)
+	}
+	for _, one := range found {
+		f.outcome.findings = append(f.outcome.findings, short(one))
+	}
+	return nil
 }
 
 // hear notes that the process lives.
@@ -206,11 +245,17 @@ func (f *following) since(w work) underWay {
 // deeper than the renderer lets them.
 const maxNested = 1000
 
+// maxWork bounds what work is called: a folder, and a key with a folder and a digest.
+const maxWork = 3 * limit.PathBytes
+
 func (f *following) began(w work) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.under) >= maxNested {
 		return errors.New("the process begins work without end")
+	}
+	if len(w.Dir)+len(w.Key) > maxWork {
+		return errors.New("the process begins work whose name has no end")
 	}
 	f.under = append(f.under, f.since(w))
 	return nil
@@ -224,17 +269,6 @@ func (f *following) cluster(g given) error {
 	}
 	c := f.federation.Clusters[f.next]
 	f.next++
-	for _, l := range g.Lists {
-		if err := f.process.store.put(l, f.process.out); err != nil {
-			return err
-		}
-	}
-	for _, e := range g.Errors {
-		if len(e.Problems) == 0 {
-			return errors.New("the process gives an error without a reason")
-		}
-		f.process.store.errors[e.ID] = e.err()
-	}
 	bundles, err := f.bundles(c, g.Bundles)
 	if err != nil {
 		return err
@@ -286,6 +320,5 @@ func (f *following) end(e end) error {
 	if !e.Stopped && f.next != len(f.federation.Clusters) {
 		return errors.New("the process ends before it has given every cluster")
 	}
-	f.outcome.findings = e.Findings
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -97,8 +98,11 @@ func (r *remoteDigests) Digest(name string) (string, error) {
 
 // find describes a file or folder, following links.
 func (r *remote) find(op, name string) (entry, error) {
-	if !fs.ValidPath(name) {
+	switch {
+	case !fs.ValidPath(name):
 		return entry{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	case len(name) > limit.PathBytes:
+		return entry{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
 	}
 	e := entry{Name: ".", Mode: fs.ModeDir, Digest: r.root}
 	if name == "." {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
 )
@@ -99,7 +101,7 @@ func newPeer(in io.Reader, out io.Writer) *peer {
 func (p *peer) listen() {
 	for {
 		var m toProcess
-		if err := readFrame(p.in, &m); err != nil {
+		if err := readFrame(p.in, &m, maxHeader); err != nil {
 			return
 		}
 		switch {
@@ -135,13 +137,20 @@ func (p *peer) listen() {
 }
 
 // say sends a frame at once.
-func (p *peer) say(m fromProcess, behind ...[]byte) error {
+func (p *peer) say(m fromProcess) error {
 	p.outMu.Lock()
 	defer p.outMu.Unlock()
-	if err := writeFrame(p.out, m, behind...); err != nil {
+	if err := writeFrame(p.out, m); err != nil {
 		return err
 	}
 	return p.out.Flush()
+}
+
+// add sends a frame with the next one that is said.
+func (p *peer) add(m fromProcess, behind ...[]byte) error {
+	p.outMu.Lock()
+	defer p.outMu.Unlock()
+	return writeFrame(p.out, m, behind...)
 }
 
 // ask has the parent answer a question.
@@ -197,31 +206,96 @@ func (p *peer) render(ctx context.Context, r *request) error {
 	if failed != nil {
 		return failed
 	}
-	return p.say(fromProcess{End: &end{Stopped: ctx.Err() != nil, Findings: findings}})
-}
-
-// give sends a cluster's bundles.
-func (p *peer) give(cluster int, apps map[string]int, bundles []federation.Bundle) error {
-	g := given{Cluster: cluster, Bundles: make([]bundle, len(bundles))}
-	var behind [][]byte
-	for i, b := range bundles {
-		g.Bundles[i].App = apps[b.App]
-		if b.Err != nil {
-			id, known := p.told.failure(b.Err)
-			if !known {
-				g.Errors = append(g.Errors, failure{ID: id, Problems: problems(b.Err)})
-			}
-			g.Bundles[i].Error = id
-			continue
+	for f := range slices.Chunk(findings, 50) {
+		for i := range f {
+			f[i] = short(f[i])
 		}
-		id, l, content := p.told.list(b.Objects)
-		g.Bundles[i].List = id
-		if l != nil {
-			g.Lists = append(g.Lists, *l)
-			behind = slices.Concat(behind, content)
+		if err := p.add(fromProcess{Findings: f}); err != nil {
+			return err
 		}
 	}
-	return p.say(fromProcess{Given: &g}, behind...)
+	return p.say(fromProcess{End: &end{Stopped: ctx.Err() != nil}})
+}
+
+// give sends a cluster's bundles, after what is new in them.
+func (p *peer) give(cluster int, apps map[string]int, bundles []federation.Bundle) error {
+	g := given{Cluster: cluster, Bundles: make([]bundle, len(bundles))}
+	for i, b := range bundles {
+		g.Bundles[i].App = apps[b.App]
+		var err error
+		if b.Err != nil {
+			g.Bundles[i].Error, err = p.fail(b.Err)
+		} else {
+			g.Bundles[i].List, err = p.list(b.Objects)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return p.say(fromProcess{Given: &g})
+}
+
+// fail has the parent know an error, and returns its id.
+func (p *peer) fail(err error) (uint64, error) {
+	id, known := p.told.failure(err)
+	if known {
+		return id, nil
+	}
+	found := problems(err)
+	if p.told.problems += len(found); p.told.problems > toldProblems {
+		shared, failed := p.shared()
+		if reflect.TypeOf(err).Comparable() {
+			p.told.errors[err] = shared
+		}
+		return shared, failed
+	}
+	return id, p.add(fromProcess{Failure: &failure{ID: id, Problems: found}})
+}
+
+// toldProblems is how many problems one rendering tells with its bundles; the findings
+// name fewer.
+const toldProblems = 20 * limit.Findings
+
+// shared is the error of all bundles whose own would be too many.
+func (p *peer) shared() (uint64, error) {
+	if p.told.shared != 0 {
+		return p.told.shared, nil
+	}
+	p.told.next++
+	p.told.shared = p.told.next
+	text := fmt.Sprintf("what is wrong here is not told: the revision has more than %s mistakes", limit.Number(toldProblems))
+	return p.told.shared, p.add(fromProcess{Failure: &failure{ID: p.told.shared, Problems: []problem{{Text: text}}}})
+}
+
+// list has the parent know a list and its objects, and returns its id; 0 for one that
+// is empty.
+func (p *peer) list(objects []*federation.Object) (uint64, error) {
+	id, l, fresh := p.told.list(objects)
+	var (
+		piece  []object
+		behind [][]byte
+		size   int
+	)
+	say := func() error {
+		if len(piece) == 0 {
+			return nil
+		}
+		err := p.add(fromProcess{Objects: piece}, behind...)
+		piece, behind, size = nil, nil, 0
+		return err
+	}
+	for i, o := range fresh {
+		piece, behind = append(piece, o), append(behind, l.objects[i].JSON)
+		if size += encoded(o.File); size > maxPiece {
+			if err := say(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if err := say(); err != nil || l == nil {
+		return id, err
+	}
+	return id, p.add(fromProcess{List: &l.list})
 }
 
 // told is what the parent knows of objects and lists: those of the last two
@@ -231,7 +305,11 @@ type told struct {
 	next       uint64
 	objects    map[*federation.Object]*toldObject
 	lists      map[listKey]*toldList
-	errors     map[error]uint64 // of this rendering
+
+	// Of this rendering.
+	errors   map[error]uint64
+	problems int
+	shared   uint64 // the error of those whose own was one too many; 0 for none
 }
 
 // A listKey tells lists apart: the renderer gives equal lists as the same slice.
@@ -259,7 +337,7 @@ func newTold() *told {
 // turn begins a rendering.
 func (t *told) turn() {
 	t.generation++
-	t.errors = map[error]uint64{}
+	t.errors, t.problems, t.shared = map[error]uint64{}, 0, 0
 	for key, l := range t.lists {
 		if l.used+2 < t.generation {
 			delete(t.lists, key)
@@ -288,9 +366,16 @@ func (t *told) failure(err error) (id uint64, known bool) {
 	return t.next, false
 }
 
-// list returns the id of a list and, where the parent does not know it, the list
-// and the content of those objects that it does not know either.
-func (t *told) list(objects []*federation.Object) (uint64, *list, [][]byte) {
+// A newList is a list that the parent does not know, with those objects that it does
+// not know either.
+type newList struct {
+	list
+	objects []*federation.Object
+}
+
+// list returns the id of a list and, where the parent does not know it, the list and
+// what it does not know of its objects.
+func (t *told) list(objects []*federation.Object) (uint64, *newList, []object) {
 	if len(objects) == 0 {
 		return 0, nil, nil
 	}
@@ -305,20 +390,20 @@ func (t *told) list(objects []*federation.Object) (uint64, *list, [][]byte) {
 		return known.id, nil, nil
 	}
 	t.next++
-	l := &list{ID: t.next, Objects: make([]object, len(objects))}
+	l := &newList{list: list{ID: t.next, Objects: make([]uint64, len(objects))}}
 	t.lists[key] = &toldList{id: t.next, used: t.generation, objects: objects}
-	var content [][]byte
+	var fresh []object
 	for i, o := range objects {
 		known, ok := t.objects[o]
 		if !ok {
 			t.next++
 			known = &toldObject{id: t.next}
 			t.objects[o] = known
-			l.Objects[i].File, l.Objects[i].Size = o.File, len(o.JSON)
-			content = append(content, o.JSON)
+			fresh = append(fresh, object{ID: known.id, File: o.File, Size: len(o.JSON)})
+			l.objects = append(l.objects, o)
 		}
 		known.used = t.generation
-		l.Objects[i].ID = known.id
+		l.list.Objects[i] = known.id
 	}
-	return l.ID, l, content
+	return l.ID, l, fresh
 }

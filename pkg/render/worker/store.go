@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render"
 )
 
 // A store has the objects and lists that a process has given, by the ids that it
@@ -14,8 +16,12 @@ type store struct {
 	generation uint64
 	objects    map[uint64]*storedObject
 	lists      map[uint64]*storedList
-	fresh      int64            // bytes of the objects that came in this rendering
 	errors     map[uint64]error // that came in this rendering
+
+	// What came in this rendering.
+	bytes    int64 // of objects
+	entries  int   // of lists
+	problems int   // of errors
 }
 
 type storedObject struct {
@@ -30,9 +36,14 @@ type storedList struct {
 	used    uint64
 }
 
-// maxFresh bounds the objects of one rendering, in bytes. The renderer has a
-// smaller limit, with a reason for people; this one is for a process that lies.
-const maxFresh = 256 << 20
+// The limits on one rendering. The renderer has smaller ones, with reasons for people;
+// these are for a process that lies.
+const (
+	maxBytes    = 256 << 20 // of objects, each with objectBytes
+	objectBytes = 500       // what an object takes besides its JSON
+	maxEntries  = limit.Rendered
+	maxProblems = 2 * toldProblems
+)
 
 func newStore() *store {
 	return &store{objects: map[uint64]*storedObject{}, lists: map[uint64]*storedList{}}
@@ -41,7 +52,7 @@ func newStore() *store {
 // turn begins a rendering.
 func (s *store) turn() {
 	s.generation++
-	s.fresh = 0
+	s.bytes, s.entries, s.problems = 0, 0, 0
 	s.errors = map[uint64]error{}
 	for id, l := range s.lists {
 		if l.used+2 < s.generation {
@@ -82,27 +93,50 @@ func (s *store) get(id uint64) ([]*federation.Object, error) {
 	return l.objects, nil
 }
 
-// put takes a list, and the objects that stand behind its frame.
-func (s *store) put(l list, behind io.Reader) error {
+// add takes new objects, whose JSON stands behind their frame.
+func (s *store) add(objects []object, behind io.Reader) error {
+	for _, o := range objects {
+		if _, twice := s.objects[o.ID]; twice {
+			return errors.New("it gives an object twice")
+		}
+		if o.Size <= 0 || o.Size > maxBytes || len(o.File) > limit.PathBytes {
+			return errors.New("it gives an object without content, or without end")
+		}
+		if s.bytes += objectBytes + int64(len(o.File)) + int64(o.Size); s.bytes > maxBytes {
+			return fmt.Errorf("it gives more than %d MiB of objects", maxBytes>>20)
+		}
+		data, err := readBytes(behind, o.Size)
+		if err != nil {
+			return err
+		}
+		read, err := render.Decoded(data, o.File)
+		if err != nil {
+			return err
+		}
+		s.objects[o.ID] = &storedObject{Object: read, used: s.generation}
+	}
+	return nil
+}
+
+// put takes a list.
+func (s *store) put(l list) error {
 	if _, twice := s.lists[l.ID]; twice || l.ID == 0 {
 		return errors.New("it gives a list twice")
+	}
+	if s.entries += len(l.Objects); s.entries > maxEntries {
+		return fmt.Errorf("its lists have more than %s objects", limit.Number(maxEntries))
 	}
 	stored := &storedList{
 		objects: make([]*federation.Object, len(l.Objects)), stored: make([]*storedObject, len(l.Objects)), used: s.generation,
 	}
 	seen := make(map[federation.ObjectRef]bool, len(l.Objects))
-	for i, o := range l.Objects {
-		known, ok := s.objects[o.ID]
+	for i, id := range l.Objects {
+		known, ok := s.objects[id]
 		if !ok {
-			read, err := s.read(o, behind)
-			if err != nil {
-				return err
-			}
-			known = &storedObject{Object: read}
-			s.objects[o.ID] = known
+			return errors.New("it names an object that it did not give")
 		}
 		if seen[known.Ref] {
-			return fmt.Errorf("it gives %s twice in one app", known.Ref)
+			return fmt.Errorf("it gives %s twice in one app", limit.Text(known.Ref.String(), limit.ValueBytes))
 		}
 		seen[known.Ref] = true
 		known.used = s.generation
@@ -112,14 +146,14 @@ func (s *store) put(l list, behind io.Reader) error {
 	return nil
 }
 
-func (s *store) read(o object, behind io.Reader) (*federation.Object, error) {
-	if o.Size <= 0 || s.fresh+int64(o.Size) > maxFresh {
-		return nil, fmt.Errorf("it gives more than %d MiB of objects, or one without content", maxFresh>>20)
+// fail takes an error.
+func (s *store) fail(f failure) error {
+	switch s.problems += len(f.Problems); {
+	case len(f.Problems) == 0:
+		return errors.New("it gives an error without a reason")
+	case s.problems > maxProblems:
+		return fmt.Errorf("its errors have more than %s reasons", limit.Number(maxProblems))
 	}
-	s.fresh += int64(o.Size)
-	data, err := readBytes(behind, o.Size)
-	if err != nil {
-		return nil, err
-	}
-	return federation.DecodeObject(data, o.File)
+	s.errors[f.ID] = f.err()
+	return nil
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
 )
@@ -18,12 +20,51 @@ import (
 //
 // The conversation: the process says hello. The parent sends a request to render;
 // the process asks questions and gets an answer to each, says which work it begins
-// and ends, gives clusters in the order of the federation, and comes to the end.
-// The parent may tell it to stop before that, and then gets the end soon.
+// and ends, gives clusters in the order of the federation, each after the objects,
+// lists and errors that are new in it, and comes to the end. The parent may tell it to
+// stop before that, and then gets the end soon.
+//
+// Somebody may have taken the process over. So what it says is bounded in each frame
+// and over the rendering, and nothing that it says is taken for more than it is.
 
-// maxHeader is the most bytes of a frame's JSON. The largest list a folder of the
-// most files that a repository may have.
-const maxHeader = 32 << 20
+const (
+	// maxHeader is the most bytes of the JSON of a frame to the process. The largest
+	// lists a folder of the most files that a repository may have.
+	maxHeader = 32 << 20
+	// maxSaid is the most of a frame from it. What may be long comes in pieces.
+	maxSaid = 4 << 20
+	// maxPiece is how many bytes a piece has, about.
+	maxPiece = 256 << 10
+	// maxSome is how many elements a list in a frame from the process may have.
+	maxSome = 1 << 14
+)
+
+// some is a list of at most maxSome elements. In JSON one is three bytes, and may be a
+// hundred times as much in memory.
+type some[T any] []T
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *some[T]) UnmarshalJSON(data []byte) error {
+	*s = nil
+	if string(data) == "null" {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if begin, err := decoder.Token(); err != nil || begin != json.Delim('[') {
+		return errors.Join(errors.New("a frame has no list where it should have one"), err)
+	}
+	for decoder.More() {
+		if len(*s) == maxSome {
+			return fmt.Errorf("a frame has a list of more than %d elements", maxSome)
+		}
+		var one T
+		if err := decoder.Decode(&one); err != nil {
+			return err
+		}
+		*s = append(*s, one)
+	}
+	return nil
+}
 
 // toProcess is what the parent says: one of these.
 type toProcess struct {
@@ -66,6 +107,11 @@ type fromProcess struct {
 	Ended bool      `json:"ended,omitempty"` // the work that was begun last
 	Given *given    `json:"given,omitempty"`
 	End   *end      `json:"end,omitempty"`
+
+	Objects  some[object]             `json:"objects,omitempty"` // their JSON stands behind the frame
+	List     *list                    `json:"list,omitempty"`
+	Failure  *failure                 `json:"failure,omitempty"`
+	Findings some[federation.Finding] `json:"findings,omitempty"`
 }
 
 // hello says how the process is confined.
@@ -79,33 +125,30 @@ type work struct {
 	Key string `json:"key"`
 }
 
-// given is one cluster's bundles, with the lists and errors that are new in them.
+// given is one cluster's bundles.
 type given struct {
-	Cluster int       `json:"cluster"`
-	Lists   []list    `json:"lists,omitempty"`
-	Errors  []failure `json:"errors,omitempty"`
-	Bundles []bundle  `json:"bundles"`
+	Cluster int          `json:"cluster"`
+	Bundles some[bundle] `json:"bundles"`
 }
 
 // A failure has an id by which later bundles of the rendering name it: many clusters
 // may have one app's.
 type failure struct {
-	ID       uint64    `json:"id"`
-	Problems []problem `json:"problems"`
+	ID       uint64        `json:"id"`
+	Problems some[problem] `json:"problems"`
 }
 
-// A list has an id by which later bundles name it.
+// A list has an id by which later bundles name it. It names objects.
 type list struct {
-	ID      uint64   `json:"id"`
-	Objects []object `json:"objects"`
+	ID      uint64       `json:"id"`
+	Objects some[uint64] `json:"objects"`
 }
 
-// An object has an id by which later lists name it. The first time it has a file
-// and a size, and its JSON stands behind the frame.
+// An object has an id by which later lists name it.
 type object struct {
 	ID   uint64 `json:"id"`
-	File string `json:"file,omitempty"`
-	Size int    `json:"size,omitempty"`
+	File string `json:"file"`
+	Size int    `json:"size"`
 }
 
 type bundle struct {
@@ -122,8 +165,7 @@ type problem struct {
 }
 
 type end struct {
-	Stopped  bool                 `json:"stopped,omitempty"`
-	Findings []federation.Finding `json:"findings,omitempty"`
+	Stopped bool `json:"stopped,omitempty"`
 }
 
 // A question is about the files of the revision.
@@ -171,15 +213,16 @@ func writeFrame(w io.Writer, header any, behind ...[]byte) error {
 	return nil
 }
 
-// readFrame reads a frame's JSON, but not what stands behind it.
-func readFrame(r *bufio.Reader, header any) error {
+// readFrame reads a frame's JSON of at most so many bytes, but not what stands behind
+// it.
+func readFrame(r *bufio.Reader, header any, most uint32) error {
 	var size [4]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
 		return err
 	}
 	n := binary.BigEndian.Uint32(size[:])
-	if n > maxHeader {
-		return fmt.Errorf("a frame of %d bytes is more than %d", n, maxHeader)
+	if n > most {
+		return fmt.Errorf("a frame of %d bytes is more than %d", n, most)
 	}
 	data, err := readBytes(r, int(n))
 	if err != nil {
@@ -202,28 +245,56 @@ func readBytes(r io.Reader, n int) ([]byte, error) {
 	return data, nil
 }
 
-// problems writes an error for the wire.
+// problems writes an error for the wire: its first mistakes, and how many more it has.
+// The findings have all that are told.
 func problems(err error) []problem {
 	errs := []error{err}
 	var several interface{ Unwrap() []error }
 	if errors.As(err, &several) {
 		errs = several.Unwrap()
 	}
+	more := len(errs) - limit.Mistakes
+	if more > 0 {
+		errs = errs[:limit.Mistakes]
+	}
 	all := make([]problem, len(errs))
 	for i, err := range errs {
 		if e, ok := errors.AsType[*render.Error](err); ok {
-			all[i] = problem{Error: e}
+			all[i] = problem{Error: e}.short()
 		} else {
-			all[i] = problem{Text: err.Error()}
+			all[i] = problem{Text: err.Error()}.short()
 		}
 	}
+	if more > 0 {
+		all = append(all, problem{Text: limit.More(more)})
+	}
 	return all
+}
+
+// short shortens the texts of a problem.
+func (p problem) short() problem {
+	p.Text = limit.Message(p.Text)
+	if p.Error != nil {
+		e := *p.Error
+		e.File, e.Field = limit.Text(e.File, limit.PathBytes), limit.Message(e.Field)
+		e.Reason, e.Remedy = limit.Message(e.Reason), limit.Message(e.Remedy)
+		p.Error = &e
+	}
+	return p
+}
+
+// short shortens the texts of a finding.
+func short(f federation.Finding) federation.Finding {
+	f.File = limit.Text(f.File, limit.PathBytes)
+	f.Message, f.Remedy = limit.Message(f.Message), limit.Message(f.Remedy)
+	return f
 }
 
 // err reads an error back.
 func (f failure) err() error {
 	errs := make([]error, len(f.Problems))
 	for i, p := range f.Problems {
+		p = p.short()
 		if errs[i] = p.Error; p.Error == nil {
 			errs[i] = errors.New(p.Text)
 		}

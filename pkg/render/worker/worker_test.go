@@ -440,10 +440,11 @@ func FuzzFollow(f *testing.F) {
 	seed(fromProcess{Ask: &question{Op: "list", Name: "."}}, fromProcess{End: &end{Stopped: true}})
 	seed(fromProcess{Ask: &question{Op: "read", Name: "../../etc/passwd", Limit: -1}})
 	seed(fromProcess{Begin: &work{Dir: "a", Key: "b"}}, fromProcess{Ended: true}, fromProcess{Ended: true})
-	seed(fromProcess{Given: &given{
-		Lists:   []list{{ID: 1, Objects: []object{{ID: 2, File: "f", Size: len(cm)}}}},
-		Bundles: []bundle{{App: 0, List: 1}, {App: 1, Error: 3}, {App: 2}},
-	}}, cm, fromProcess{End: &end{}})
+	seed(fromProcess{Objects: []object{{ID: 2, File: "f", Size: len(cm)}}}, cm,
+		fromProcess{List: &list{ID: 1, Objects: []uint64{2}}},
+		fromProcess{Failure: &failure{ID: 3, Problems: []problem{{Text: "no"}}}},
+		fromProcess{Given: &given{Bundles: []bundle{{App: 0, List: 1}, {App: 1, Error: 3}, {App: 2}}}},
+		fromProcess{Findings: []federation.Finding{{ID: "x", Message: "m"}}}, fromProcess{End: &end{}})
 	f.Fuzz(func(t *testing.T, said []byte) {
 		w := New(Options{})
 		p := &process{pid: os.Getpid(), in: nowhere{}, last: &lastWords{}, store: newStore(), started: time.Now()}
