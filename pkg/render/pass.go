@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -101,11 +102,11 @@ func (p *pass) launch(a *app, dir string) *flight {
 			return err
 		}
 		defer end()
-		if b.raw, err = p.objects(a, dir); err != nil {
-			return err
+		if b.raw, err = p.objects(a, dir); err == nil {
+			err = b.finish(p.limits)
 		}
-		if err := b.finish(p.limits); err != nil {
-			return err
+		if err != nil {
+			return p.tally.blame(err)
 		}
 		return p.tally.add(b)
 	})
@@ -187,7 +188,7 @@ func (b *built) finish(limits Limits) error {
 		return err
 	}
 	for _, o := range b.raw {
-		b.size += int64(len(o.JSON))
+		b.size += weight(o)
 	}
 	b.final = make([]*federation.Object, len(b.raw))
 	first := make(map[federation.ObjectRef]*federation.Object, len(b.raw))
@@ -362,7 +363,14 @@ func disputed(bundles []federation.Bundle) []federation.Bundle {
 		object *federation.Object
 	}
 	owners := map[federation.ObjectRef]owner{}
-	errs := make([][]error, len(bundles))
+	errs, more := make([][]error, len(bundles)), make([]int, len(bundles))
+	claim := func(i int, by, against *federation.Object, app string) {
+		if len(errs[i]) == limit.Names { // each cluster has them, and nobody reads more
+			more[i]++
+			return
+		}
+		errs[i] = append(errs[i], &Error{File: by.File, Field: by.Ref.String(), Reason: fmt.Sprintf("app %s has the same object, in %s", app, against.File), Remedy: "delete one"})
+	}
 	for i, b := range bundles {
 		if b.Err != nil {
 			continue
@@ -373,14 +381,14 @@ func disputed(bundles []federation.Bundle) []federation.Bundle {
 				owners[o.Ref] = owner{i, o}
 				continue
 			}
-			claim := func(by, against *federation.Object, app string) error {
-				return &Error{File: by.File, Field: by.Ref.String(), Reason: fmt.Sprintf("app %s has the same object, in %s", app, against.File), Remedy: "delete one"}
-			}
-			errs[i] = append(errs[i], claim(o, other.object, bundles[other.bundle].App))
-			errs[other.bundle] = append(errs[other.bundle], claim(other.object, o, b.App))
+			claim(i, o, other.object, bundles[other.bundle].App)
+			claim(other.bundle, other.object, o, b.App)
 		}
 	}
 	for i := range bundles {
+		if more[i] > 0 {
+			errs[i] = append(errs[i], errors.New(limit.More(more[i])+" objects that another app has"))
+		}
 		if len(errs[i]) > 0 {
 			bundles[i].Objects, bundles[i].Err = nil, joined(errs[i])
 		}

@@ -20,6 +20,9 @@ func (p *pass) plain(dir string) ([]*federation.Object, error) {
 		total   int64
 	)
 	for _, name := range names {
+		if len(errs) > 0 && p.tally.blamed() {
+			break // what is wrong is wrong
+		}
 		data, err := p.files.read(name)
 		if err != nil {
 			errs = append(errs, &Error{File: name, Reason: cause(err)})

@@ -1,7 +1,9 @@
 package render
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/fedsync/fedsync/internal/limit"
@@ -10,10 +12,11 @@ import (
 
 // A tally counts what one revision builds, and what its clusters are given of it.
 type tally struct {
-	mu     sync.Mutex // protects what follows
-	placed int        // objects, in all clusters
-	builds map[*built]bool
-	bytes  int64 // of the objects of builds; once objects is there, of those in it
+	mu       sync.Mutex // protects what follows
+	placed   int        // objects, in all clusters
+	mistakes int        // of builds, told or not
+	builds   map[*built]bool
+	bytes    int64 // of the objects of builds; once objects is there, of those in it
 	// objects are those of builds, each once: overlays share what they do not patch.
 	// They are counted when it matters.
 	objects map[*federation.Object]bool
@@ -56,7 +59,7 @@ func (y *tally) full(dir string) error {
 	}
 	return &Error{
 		File: dir, Exceeds: true,
-		Reason: fmt.Sprintf("with this folder the revision has more than %d MiB of objects that differ", limit.RenderedBytes>>20),
+		Reason: fmt.Sprintf("with this folder the revision has more than %d MiB of objects that differ, each counted with %d bytes more", limit.RenderedBytes>>20, objectBytes),
 		Remedy: "let overlays patch less, or split the repository",
 	}
 }
@@ -79,7 +82,33 @@ func (y *tally) countObjects(b *built) {
 	for _, o := range b.raw {
 		if !y.objects[o] {
 			y.objects[o] = true
-			y.bytes += int64(len(o.JSON))
+			y.bytes += weight(o)
 		}
 	}
+}
+
+// objectBytes is what an object counts for besides its JSON: it costs time and memory
+// that do not depend on what it says.
+const objectBytes = 500
+
+func weight(o *federation.Object) int64 { return objectBytes + int64(len(o.JSON)) }
+
+// blame counts the mistakes of a build, and leaves of its error what the revision may
+// have.
+func (y *tally) blame(err error) error {
+	all := flat([]error{err})
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.mistakes += len(all); y.mistakes <= limit.Gathered || len(all) <= limit.Names {
+		return err
+	}
+	return joined(append(slices.Clip(all[:limit.Names]), errors.New(limit.More(len(all)-limit.Names)+" mistakes")))
+}
+
+// blamed reports whether the revision has so many mistakes that of a build only the
+// first are told.
+func (y *tally) blamed() bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.mistakes > limit.Gathered
 }

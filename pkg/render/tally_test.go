@@ -9,12 +9,12 @@ import (
 )
 
 func TestAnObjectThatOverlaysShareCountsOnce(t *testing.T) {
-	large := &federation.Object{JSON: make([]byte, limit.RenderedBytes-1000)}
+	large := &federation.Object{JSON: make([]byte, limit.RenderedBytes-1000-11*objectBytes)}
 	y := tally{builds: map[*built]bool{}}
 	add := func(own int, objects ...*federation.Object) error {
 		b := &built{raw: append(objects, &federation.Object{JSON: make([]byte, own)})}
 		for _, o := range b.raw {
-			b.size += int64(len(o.JSON))
+			b.size += weight(o)
 		}
 		return y.add(b)
 	}
