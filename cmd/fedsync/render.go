@@ -88,9 +88,9 @@ read.`,
 			return err
 		}
 		stderr := plainWriter{cmd.ErrOrStderr()}
-		findings := slices.Concat(of(*cluster, r.Findings), strangers(*facts, reported, r.Federation))
+		findings := federation.ShortFindings(slices.Concat(of(*cluster, r.Findings), strangers(*facts, reported, r.Federation)))
 		left := withheld(plans)
-		err = writeFindings(stderr, slices.Concat(findings, untold(left, findings)))
+		err = writeFindings(stderr, slices.Concat(findings, federation.ShortFindings(untold(left, findings))))
 		if err == nil && len(left) > 0 {
 			err = errNo
 		}

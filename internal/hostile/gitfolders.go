@@ -7,6 +7,7 @@ import (
 
 // gitFolders are Git folders whose own files lead elsewhere.
 func gitFolders() []Case {
+	refused := func(text string, c Case) Case { c.Want.Refused = text; return c }
 	own := func(name string, write func(r *Repository, w World)) Case {
 		return Case{Name: "gitfolder/" + name, Build: func(r *Repository, w World) {
 			r.app(map[string]string{"innocent.yaml": innocent})
@@ -45,6 +46,16 @@ func gitFolders() []Case {
 			}
 		}),
 		own("commondir", func(r *Repository, w World) { r.Own("commondir", w.Secret+"\n"); r.Own("gitdir", "/etc\n") }),
+		refused(`objects.* more than 32 folders`, own("alternates-many", func(r *Repository, _ World) {
+			r.Own("objects/info/alternates", repeated(2_000_000, func(i int) string { return fmt.Sprintf("/x%d\n", i) }))
+		})),
+		refused(`config has \d+ bytes`, own("config-large", func(r *Repository, _ World) { r.Own("config", strings.Repeat("[a]\n\tb = c\n", 3_000_000)) })),
+		refused(`config has \d+ bytes`, own("config-sections", func(r *Repository, _ World) {
+			r.Own("config", repeated(500_000, func(i int) string { return fmt.Sprintf("[branch \"b%d\"]\n\tremote = x\n", i) }))
+		})),
+		refused(`HEAD has \d+ bytes`, own("head-large", func(r *Repository, _ World) { r.Own("HEAD", strings.Repeat("1", 300<<20)) })),
+		short(own("ref-large", func(r *Repository, _ World) { r.Own("refs/heads/main", strings.Repeat("1", 300<<20)) })),
+		own("ref-device", func(r *Repository, _ World) { r.OwnLink("refs/heads/main", "/dev/zero") }),
 		own("shallow", func(r *Repository, _ World) { r.Own("shallow", strings.Repeat("x\n", 1_000_000)) }),
 	}
 }

@@ -21,7 +21,7 @@ func trees() []Case {
 		oddTree("dotdot", "..", `"\.\."`), oddTree("dot", ".", `"\."`), oddTree("slash", "a/b", `"a/b"`), oddTree("root", "/", `name`), oddTree("empty", "", ``),
 		short(oddTree("git", ".git", ``)), oddTree("GIT", ".GIT", ``), oddTree("git-short", "git~1", ``), oddTree("git-joiner", ".g\u200cit", ``),
 		worktree(oddTree("git-in-worktree", ".git", ``)), worktree(oddTree("dotdot-in-worktree", "..", `"\.\."`)),
-		equalNames(), wrongModes(), missingObjects(),
+		equalNames(), wrongModes(), missingObjects(), escapedNames(),
 	}
 }
 
@@ -110,6 +110,24 @@ func wrongModes() Case {
 	}
 }
 
+// escapedNames is a folder of as many bytes as Git's may have, in names whose every byte
+// takes six where they are written as JSON.
+func escapedNames() Case {
+	return Case{
+		Name: "tree/escaped-names", Want: Want{Refused: `apps/a.*\d`},
+		Build: func(r *Repository, _ World) {
+			blob := r.Blob([]byte(innocent))
+			entries := make([]Entry, 5000)
+			for i := range entries {
+				entries[i] = Entry{fmt.Sprintf("%s%04d.yaml", strings.Repeat("\x01", 2500), i), filemode.Regular, blob}
+			}
+			r.Folder("apps/a", r.Tree(entries...))
+			r.File("apps/b/b.yaml", configMap("b", ""))
+			r.federation("a", "b")
+		},
+	}
+}
+
 func missingObjects() Case {
 	return Case{
 		Name: "tree/missing-objects", Want: Want{Refused: `apps/b`},
@@ -125,7 +143,7 @@ func missingObjects() Case {
 func objectsOfGit() []Case {
 	return []Case{
 		zeroBlob("resource", "resources: [big]\n"), zeroBlob("generated", "configMapGenerator: [{name: innocent, files: [big]}]\n"),
-		zeroFederation(), smallOnLarge(), short(largeByDelta()), longDeltaChain(), lyingSize(), short(largeCommit()), wrongHead(), manyParents(), manyTags(),
+		zeroFederation(), smallOnLarge(), short(largeByDelta()), longDeltaChain(), deltaOverPacks(), lyingSize(), longHeader("gpgsig"), short(longHeader("mergetag")), oddDates(), short(largeCommit()), wrongHead(), manyParents(), manyTags(),
 	}
 }
 
@@ -199,6 +217,50 @@ func longDeltaChain() Case {
 			}
 			r.Put("apps/a/x.yaml", id)
 			r.federation("a")
+		},
+	}
+}
+
+// deltaOverPacks is a small file that is made of one in another pack, and so on, to a
+// gigabyte in the last.
+func deltaOverPacks() Case {
+	return Case{
+		Name: "object/delta-over-packs", Want: Want{Refused: `apps/a.*\d`, All: true},
+		Build: func(r *Repository, _ World) {
+			const size, packs, kept = 1 << 30, 6, 100
+			id := r.Zeros(size)
+			of := uint64(size)
+			for i := range packs {
+				r.NextPack()
+				delta := binary.AppendUvarint(binary.AppendUvarint(nil, of), kept)
+				id = r.Delta(id, append(delta, 0x80|0x10, kept), plumbing.ComputeHash(plumbing.BlobObject, fmt.Append(nil, i)))
+				of = kept
+			}
+			r.Put("apps/a/x.yaml", id)
+			r.federation("a")
+		},
+	}
+}
+
+// longHeader is a commit whose header has a field of as many lines as fit.
+func longHeader(field string) Case {
+	return Case{
+		Name: "object/long-" + field,
+		Build: func(r *Repository, _ World) {
+			r.app(map[string]string{"innocent.yaml": innocent})
+			r.Head(r.pack.add(plumbing.CommitObject, fmt.Appendf(nil, "tree %s\nauthor a <b> 1 +0000\ncommitter a <b> 1 +0000\n%s%s\nx\n",
+				r.Files(), field, strings.Repeat(" x\n", 300_000))))
+		},
+	}
+}
+
+// oddDates is a commit of no year and of no zone.
+func oddDates() Case {
+	return Case{
+		Name: "object/odd-dates",
+		Build: func(r *Repository, _ World) {
+			r.app(map[string]string{"innocent.yaml": innocent})
+			r.Head(r.pack.add(plumbing.CommitObject, fmt.Appendf(nil, "tree %s\nauthor a <b> -99999999999999 -9999\ncommitter a <b> 9223372036854775807 +9959\n\nx\n", r.Files())))
 		},
 	}
 }

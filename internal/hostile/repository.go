@@ -16,7 +16,8 @@ import (
 // A Repository is a Git repository in the making: one commit on the branch main.
 // What stands in it may be what git itself would refuse to make.
 type Repository struct {
-	pack    pack
+	packs   []*pack // that are complete
+	pack    *pack
 	loose   map[ID][]byte     // objects in files of their own, before compression
 	entries map[string]Entry  // of the commit, by path
 	root    ID                // the commit's tree, instead of entries
@@ -34,7 +35,7 @@ type Entry struct {
 
 // New begins a repository.
 func New() *Repository {
-	return &Repository{loose: map[ID][]byte{}, entries: map[string]Entry{}, own: map[string]string{}, links: map[string]string{}}
+	return &Repository{pack: &pack{}, loose: map[ID][]byte{}, entries: map[string]Entry{}, own: map[string]string{}, links: map[string]string{}}
 }
 
 // File adds a file with a content. Equal contents are one blob.
@@ -73,6 +74,12 @@ func (r *Repository) Tree(entries ...Entry) ID {
 		fmt.Fprintf(&b, "%o %s\x00%s", e.Mode, e.Name, e.ID[:])
 	}
 	return r.pack.add(plumbing.TreeObject, b.Bytes())
+}
+
+// NextPack has what is added from now on stand in another pack.
+func (r *Repository) NextPack() {
+	r.packs = append(r.packs, r.pack)
+	r.pack = &pack{}
 }
 
 // Root makes a tree the commit's, instead of what was added by path.
@@ -164,8 +171,10 @@ func (r *Repository) Write(dir string) error {
 	if err := os.MkdirAll(packs, 0o755); err != nil {
 		return err
 	}
-	if err := r.pack.write(packs); err != nil {
-		return err
+	for _, p := range append(r.packs, r.pack) {
+		if err := p.write(packs); err != nil {
+			return err
+		}
 	}
 	for id, content := range r.loose {
 		if err := writeLoose(filepath.Join(dir, "objects"), id, content); err != nil {

@@ -62,7 +62,7 @@ func findings() []Case {
 			"innocent.yaml": innocent, "kustomization.yaml": "resources:\n- innocent.yaml\n" + repeated(100_000, func(i int) string { return fmt.Sprintf("- nothing%d.yaml\n", i) }),
 		}),
 		simple("finding/twice", Want{Refused: `apps/a/`, All: true}, map[string]string{"x.yaml": strings.Repeat("---\n"+innocent, 9000)}),
-		filesOfMistakes(), clustersOfMistakes(), overlaysOfNobody(),
+		filesOfMistakes(), clustersOfMistakes(), overlaysOfNobody(), appsOfMistakes(), overlaysOfMistakes(), disputes(),
 		{
 			Name: "finding/federation", Want: Want{Refused: `fedsync\.yaml`, All: true},
 			Build: func(r *Repository, _ World) {
@@ -120,6 +120,62 @@ func overlaysOfNobody() Case {
 			for i := range 30_000 {
 				r.Put(fmt.Sprintf("apps/a/clusters/x%d/kustomization.yaml", i), blob)
 			}
+		},
+	}
+}
+
+// mistakes is a file with one more mistake than are told, unlike all others.
+func mistakes(i, j int) string {
+	return repeated(51, func(n int) string { return fmt.Sprintf("---\n- %d %d %d\n", n, i, j) })
+}
+
+// appsOfMistakes are a thousand apps with a thousand mistakes each.
+func appsOfMistakes() Case {
+	return Case{
+		Name: "finding/apps", Want: Want{Refused: `apps/`, All: true},
+		Build: func(r *Repository, _ World) {
+			apps := make([]string, 1000)
+			for i := range apps {
+				apps[i] = fmt.Sprintf("a%d", i)
+				for j := range 20 {
+					r.File(fmt.Sprintf("apps/%s/f%d.yaml", apps[i], j), mistakes(i, j))
+				}
+			}
+			r.federation(apps...)
+		},
+	}
+}
+
+// overlaysOfMistakes are five hundred overlays with a thousand mistakes each.
+func overlaysOfMistakes() Case {
+	return Case{
+		Name: "finding/overlays", Want: Want{Refused: `apps/`, All: true},
+		Build: func(r *Repository, _ World) {
+			r.clusters(500, "a")
+			r.File("apps/a/base/innocent.yaml", innocent)
+			for i := range 500 {
+				dir := fmt.Sprintf("apps/a/clusters/c%d/", i+1)
+				r.File(dir+"kustomization.yaml", "resources: [../../base, "+repeated(20, func(j int) string { return fmt.Sprintf("f%d.yaml,", j) })+"]\n")
+				for j := range 20 {
+					r.File(fmt.Sprintf("%sf%d.yaml", dir, j), mistakes(i, j))
+				}
+			}
+		},
+	}
+}
+
+// disputes are twenty apps that all have the same objects, in three hundred clusters.
+func disputes() Case {
+	return Case{
+		Name: "finding/disputes", Want: Want{Refused: `has the same object`, All: true},
+		Build: func(r *Repository, _ World) {
+			apps := make([]string, 20)
+			blob := r.Blob([]byte(configMaps(900, "v")))
+			for i := range apps {
+				apps[i] = fmt.Sprintf("a%d", i)
+				r.Put("apps/"+apps[i]+"/x.yaml", blob)
+			}
+			r.clusters(300, apps...)
 		},
 	}
 }

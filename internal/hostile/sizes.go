@@ -17,7 +17,7 @@ func sizes() []Case {
 		simple("size/large-labels", Want{}, map[string]string{
 			"innocent.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: innocent\n  labels:\n" + repeated(100_000, func(i int) string { return fmt.Sprintf("    k%d: v\n", i) }),
 		}),
-		manyApps(30_000), clustersTimesApps(), clustersTimesObjects(), clustersTimesOverlays(), manyFiles(), manyPorts(), manyLists(),
+		manyApps(30_000), clustersTimesApps(), clustersTimesObjects(), clustersTimesOverlays(), manyFiles(), manyPorts(), manyLists(), short(tinyObjects()), longPath(),
 		simple("size/definitions", Want{}, map[string]string{
 			"all.yaml": repeated(4000, func(i int) string {
 				return fmt.Sprintf("---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: k%ds.example.com}\nspec: {group: example.com, scope: Namespaced, names: {kind: K%d, plural: k%ds}, versions: [{name: v1}]}\n---\napiVersion: example.com/v1\nkind: K%d\nmetadata: {name: innocent}\n", i, i, i, i)
@@ -106,6 +106,36 @@ func manyFiles() Case {
 			}
 			r.Folder("apps/a", r.Tree(entries...))
 			r.federation("a")
+		},
+	}
+}
+
+// tinyObjects are as many objects as can be, of as few bytes.
+func tinyObjects() Case {
+	return Case{
+		Name: "size/90-apps-of-9900-objects", Want: Want{Refused: `apps/.*\d`},
+		Build: func(r *Repository, _ World) {
+			apps := make([]string, 90)
+			for i := range apps {
+				apps[i] = fmt.Sprintf("a%d", i)
+				r.File("apps/"+apps[i]+"/x.yaml", repeated(9900, func(j int) string {
+					return fmt.Sprintf("---\n{apiVersion: v1, kind: A, metadata: {name: x%d-%d}}\n", i, j)
+				}))
+			}
+			r.federation(apps...)
+		},
+	}
+}
+
+// longPath is a file of many objects whose path each of them has.
+func longPath() Case {
+	return Case{
+		Name: "size/9900-objects-of-a-long-path",
+		Build: func(r *Repository, _ World) {
+			dir := "apps/a/" + strings.Repeat(strings.Repeat("\x01", 250)+"/", 15)
+			r.File(dir+"base/all.yaml", configMaps(9900, "v"))
+			r.File("apps/b/b.yaml", configMap("b", ""))
+			r.File("fedsync.yaml", federationHead+"  - name: c1\n  apps:\n  - {name: a, path: "+quoted(strings.TrimSuffix(dir, "/"))+"}\n  - {name: b, path: apps/b}\n")
 		},
 	}
 }

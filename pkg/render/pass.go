@@ -106,7 +106,7 @@ func (p *pass) launch(a *app, dir string) *flight {
 			err = b.finish(p.limits)
 		}
 		if err != nil {
-			return p.tally.blame(err)
+			return p.tally.blame(dir, err)
 		}
 		return p.tally.add(b)
 	})
@@ -387,7 +387,7 @@ func disputed(bundles []federation.Bundle) []federation.Bundle {
 	}
 	for i := range bundles {
 		if more[i] > 0 {
-			errs[i] = append(errs[i], errors.New(limit.More(more[i])+" objects that another app has"))
+			errs[i] = append(errs[i], &Error{File: bundles[i].Objects[0].File, Reason: limit.More(more[i]) + " objects that another app has"})
 		}
 		if len(errs[i]) > 0 {
 			bundles[i].Objects, bundles[i].Err = nil, joined(errs[i])

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -93,16 +92,16 @@ const objectBytes = 500
 
 func weight(o *federation.Object) int64 { return objectBytes + int64(len(o.JSON)) }
 
-// blame counts the mistakes of a build, and leaves of its error what the revision may
-// have.
-func (y *tally) blame(err error) error {
+// blame counts the mistakes of a folder's build, and leaves of its error what the
+// revision may have.
+func (y *tally) blame(dir string, err error) error {
 	all := flat([]error{err})
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if y.mistakes += len(all); y.mistakes <= limit.Gathered || len(all) <= limit.Names {
 		return err
 	}
-	return joined(append(slices.Clip(all[:limit.Names]), errors.New(limit.More(len(all)-limit.Names)+" mistakes")))
+	return joined(append(slices.Clip(all[:limit.Names]), &Error{File: dir, Reason: limit.More(len(all)-limit.Names) + " mistakes"}))
 }
 
 // blamed reports whether the revision has so many mistakes that of a build only the

@@ -111,12 +111,18 @@ func (d gitDir) checkFormat(path string) error {
 	if _, err := os.Stat(filepath.Join(d.common, "reftable")); err == nil {
 		return refuse("its refs are in the reftable format, which is not supported", "git refs migrate --ref-format=files")
 	}
+	head := filepath.Join(d.own, "HEAD")
+	if info, err := os.Stat(head); err == nil {
+		if err := readable(head, info, maxRef); err != nil {
+			return refuse("its HEAD cannot be read: "+err.Error(), "repair it: git symbolic-ref HEAD refs/heads/main")
+		}
+	}
 	content, err := readAtMost(filepath.Join(d.common, "config"), maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // Git takes such a repository too.
 	}
 	if err != nil {
-		return refuse("its config cannot be read: "+err.Error(), "let this user read it")
+		return refuse("its config cannot be read: "+err.Error(), "let this user read it, or make it shorter")
 	}
 	cfg, err := config.ReadConfig(bytes.NewReader(content))
 	if err != nil {

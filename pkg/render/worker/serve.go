@@ -285,7 +285,7 @@ func (p *peer) list(objects []*federation.Object) (uint64, error) {
 		return err
 	}
 	for i, o := range fresh {
-		piece, behind = append(piece, o), append(behind, l.objects[i].JSON)
+		piece, behind = append(piece, o), append(behind, l.fresh[i].JSON)
 		if size += encoded(o.File); size > maxPiece {
 			if err := say(); err != nil {
 				return 0, err
@@ -369,8 +369,8 @@ func (t *told) failure(err error) (id uint64, known bool) {
 // A newList is a list that the parent does not know, with those objects that it does
 // not know either.
 type newList struct {
-	list
-	objects []*federation.Object
+	list  list
+	fresh []*federation.Object
 }
 
 // list returns the id of a list and, where the parent does not know it, the list and
@@ -400,10 +400,10 @@ func (t *told) list(objects []*federation.Object) (uint64, *newList, []object) {
 			known = &toldObject{id: t.next}
 			t.objects[o] = known
 			fresh = append(fresh, object{ID: known.id, File: o.File, Size: len(o.JSON)})
-			l.objects = append(l.objects, o)
+			l.fresh = append(l.fresh, o)
 		}
 		known.used = t.generation
 		l.list.Objects[i] = known.id
 	}
-	return l.ID, l, fresh
+	return l.list.ID, l, fresh
 }
