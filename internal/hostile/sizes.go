@@ -17,7 +17,7 @@ func sizes() []Case {
 		simple("size/large-labels", Want{}, map[string]string{
 			"innocent.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: innocent\n  labels:\n" + repeated(100_000, func(i int) string { return fmt.Sprintf("    k%d: v\n", i) }),
 		}),
-		manyApps(30_000), clustersTimesApps(), clustersTimesObjects(), clustersTimesOverlays(), manyFiles(), manyPorts(), manyLists(), short(tinyObjects()), longPath(),
+		manyApps(30_000), clustersTimesApps(), clustersTimesObjects(), clustersTimesOverlays(), manyFiles(), manyPorts(), manyLists(), tinyObjects(), longPath(),
 		simple("size/definitions", Want{}, map[string]string{
 			"all.yaml": repeated(4000, func(i int) string {
 				return fmt.Sprintf("---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: k%ds.example.com}\nspec: {group: example.com, scope: Namespaced, names: {kind: K%d, plural: k%ds}, versions: [{name: v1}]}\n---\napiVersion: example.com/v1\nkind: K%d\nmetadata: {name: innocent}\n", i, i, i, i)
