@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -107,7 +108,7 @@ func TestStatusPrintsReplicasAfterTheClusters(t *testing.T) {
 	r := &status.Report{
 		Federation: "web", State: status.Success,
 		Clusters: []status.Cluster{{Name: "a", Targeted: true, State: federation.ClusterReady, Current: true}},
-		Findings: []federation.Finding{{ID: "held", Severity: federation.SeverityNote, Message: "held"}},
+		Findings: []federation.Finding{{ID: "held", Severity: federation.SeverityNote, Message: untrusted.New("held")}},
 		Replicas: []federation.ReplicasDecision{{
 			Object: federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: "default", Name: "nginx"}, Total: 1,
 			Shares: []federation.ReplicasShare{{Cluster: "a", Share: 1, Replicas: 1, Live: 1, Basis: federation.ShareByWeight}},

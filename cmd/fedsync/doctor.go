@@ -143,8 +143,8 @@ func (d diagnosis) write(w io.Writer) {
 		f.Cluster = "" // it stands above
 		const margin = "          "
 		fmt.Fprintf(w, "    %-5s %s\n", f.ID, indented(f.String(), margin))
-		if f.Remedy != "" {
-			fmt.Fprintf(w, margin+"→ %s\n", indented(f.Remedy, margin+"  "))
+		if !f.Remedy.IsZero() {
+			fmt.Fprintf(w, margin+"→ %s\n", indented(f.Remedy.String(), margin+"  "))
 		}
 	}
 	if len(d.Findings) > 0 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -32,11 +33,11 @@ func examined(findings ...federation.Finding) *daemon.Examination {
 
 func TestDoctorGroupsItsFindings(t *testing.T) {
 	d := newDiagnosis(examined(
-		federation.Finding{ID: "config", Severity: federation.SeverityError, File: "fedsync.yaml", Line: 3, Message: "no\nsuch thing", Remedy: "correct it"},
-		federation.Finding{ID: "D11b", Severity: federation.SeverityError, Cluster: "asia", Object: nginxService, Message: "nodePort 30036 is held by Service/default/legacy", Remedy: "take another\nport"},
-		federation.Finding{ID: "D10", Severity: federation.SeverityError, Cluster: "asia", Message: "refused"},
-		federation.Finding{ID: "D21", Severity: federation.SeverityWarning, Cluster: "asia", Object: nginxPods, Message: "7 pods wait"},
-		federation.Finding{ID: "D13", Severity: federation.SeverityNote, Cluster: "europe", Message: "has no UID"},
+		federation.Finding{ID: "config", Severity: federation.SeverityError, File: "fedsync.yaml", Line: 3, Message: untrusted.New("no\nsuch thing"), Remedy: untrusted.New("correct it")},
+		federation.Finding{ID: "D11b", Severity: federation.SeverityError, Cluster: "asia", Object: nginxService, Message: untrusted.New("nodePort 30036 is held by Service/default/legacy"), Remedy: untrusted.New("take another\nport")},
+		federation.Finding{ID: "D10", Severity: federation.SeverityError, Cluster: "asia", Message: untrusted.New("refused")},
+		federation.Finding{ID: "D21", Severity: federation.SeverityWarning, Cluster: "asia", Object: nginxPods, Message: untrusted.New("7 pods wait")},
+		federation.Finding{ID: "D13", Severity: federation.SeverityNote, Cluster: "europe", Message: untrusted.New("has no UID")},
 	))
 	var b strings.Builder
 	d.write(&b)
@@ -44,13 +45,11 @@ func TestDoctorGroupsItsFindings(t *testing.T) {
 
 ERRORS
   everywhere
-    config fedsync.yaml:3: no
-          such thing
+    config fedsync.yaml:3: no such thing
           → correct it
   asia
     D11b  Service/web/nginx: nodePort 30036 is held by Service/default/legacy
-          → take another
-            port
+          → take another port
     D10   refused
 
 WARNINGS

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -145,11 +146,11 @@ func TestWhatIsWithheldIsNamedOnce(t *testing.T) {
 	want := []federation.Finding{
 		{
 			ID: "withheld", Severity: federation.SeverityError, Cluster: "asia", App: "nginx", Object: nginxService,
-			File: "apps/nginx/service.yaml", Message: "nodePort 30036 held by Service/default/legacy",
+			File: "apps/nginx/service.yaml", Message: untrusted.New("nodePort 30036 held by Service/default/legacy"),
 		},
 		{
 			ID: "withheld", Severity: federation.SeverityWarning, Cluster: "europe", App: "nginx", Object: nginxPods,
-			Message: "the replicas of 1 cluster are not known", Remedy: "it waits for the facts of asia",
+			Message: untrusted.New("the replicas of 1 cluster are not known"), Remedy: untrusted.New("it waits for the facts of asia"),
 		},
 	}
 	if diff := cmp.Diff(want, left); diff != "" {
@@ -160,10 +161,10 @@ func TestWhatIsWithheldIsNamedOnce(t *testing.T) {
 		finding federation.Finding
 		want    int
 	}{
-		{"a finding that says the same", federation.Finding{Cluster: "asia", Object: nginxService, Message: "withheld: " + want[0].Message}, 1},
+		{"a finding that says the same", federation.Finding{Cluster: "asia", Object: nginxService, Message: untrusted.New("withheld: " + want[0].Message.String())}, 1},
 		{"one for all clusters", federation.Finding{Object: nginxService, Message: want[0].Message}, 1},
 		{"one about another cluster", federation.Finding{Cluster: "europe", Object: nginxService, Message: want[0].Message}, 2},
-		{"one about something else", federation.Finding{Cluster: "asia", Object: nginxService, Message: "has no endpoints"}, 2},
+		{"one about something else", federation.Finding{Cluster: "asia", Object: nginxService, Message: untrusted.New("has no endpoints")}, 2},
 	} {
 		if got := untold(left, []federation.Finding{c.finding}); len(got) != c.want {
 			t.Errorf("%s: %d are named besides, want %d: %v", c.name, len(got), c.want, got)

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
@@ -131,8 +132,8 @@ func (q *firewallQuestion) answer(cmd *cobra.Command, log *zap.Logger) error {
 	if len(commands) == 0 {
 		findings = append(findings, federation.Finding{
 			ID: "D16", Severity: federation.SeverityError, Object: q.only,
-			Message: "there is nothing to let in: no Ingress of class gce, fedsync or none leads to a node port of a cluster on Compute Engine",
-			Remedy:  "fedsync render --explain says which node ports there are",
+			Message: untrusted.Const("there is nothing to let in: no Ingress of class gce, fedsync or none leads to a node port of a cluster on Compute Engine"),
+			Remedy:  untrusted.Const("fedsync render --explain says which node ports there are"),
 		})
 	}
 	return writeFindings(stderr, findings)
@@ -276,8 +277,8 @@ func leftOut(f *federation.Federation, facts federation.Facts) []federation.Find
 		}
 		findings = append(findings, federation.Finding{
 			ID: "D16", Severity: federation.SeverityError, Cluster: c.Name,
-			Message: "is left out, as its nodes are not known: " + silence(of),
-			Remedy:  "bring it back and ask again, or name the tags with --tags",
+			Message: untrusted.New("is left out, as its nodes are not known: " + silence(of)),
+			Remedy:  untrusted.Const("bring it back and ask again, or name the tags with --tags"),
 		})
 	}
 	return findings

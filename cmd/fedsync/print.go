@@ -31,8 +31,8 @@ func writeFindings(w io.Writer, findings []federation.Finding) error {
 	var err error
 	for _, f := range findings {
 		fmt.Fprintf(w, "%s %-4s %s\n", f.Severity, f.ID, indented(f.String(), margin))
-		if f.Remedy != "" {
-			fmt.Fprintf(w, margin+"%s\n", indented(f.Remedy, margin))
+		if !f.Remedy.IsZero() {
+			fmt.Fprintf(w, margin+"%s\n", indented(f.Remedy.String(), margin))
 		}
 		if f.Severity == federation.SeverityError {
 			err = errNo

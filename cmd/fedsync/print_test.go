@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -79,16 +80,16 @@ func TestErrorsSayAllThereIsToSay(t *testing.T) {
 }
 
 func TestFindingsThatAreErrorsMakeTheAnswerNo(t *testing.T) {
-	note := federation.Finding{ID: "adopted", Severity: federation.SeverityNote, Message: "taken over"}
-	warning := federation.Finding{ID: "D03", Severity: federation.SeverityWarning, Cluster: "asia", Message: "away", Remedy: "start it\nor wait"}
-	wrong := federation.Finding{ID: "held", Severity: federation.SeverityError, Message: "held"}
+	note := federation.Finding{ID: "adopted", Severity: federation.SeverityNote, Message: untrusted.New("taken over")}
+	warning := federation.Finding{ID: "D03", Severity: federation.SeverityWarning, Cluster: "asia", Message: untrusted.New("away"), Remedy: untrusted.New("start it\nor wait")}
+	wrong := federation.Finding{ID: "held", Severity: federation.SeverityError, Message: untrusted.New("held")}
 	for _, c := range []struct {
 		findings []federation.Finding
 		want     error
 		text     string
 	}{
 		{nil, nil, ""},
-		{[]federation.Finding{note, warning}, nil, "I adopted taken over\nW D03  asia: away\n       start it\n       or wait\n"},
+		{[]federation.Finding{note, warning}, nil, "I adopted taken over\nW D03  asia: away\n       start it or wait\n"},
 		{[]federation.Finding{wrong, note}, errNo, "E held held\nI adopted taken over\n"},
 	} {
 		var b strings.Builder

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -130,7 +131,7 @@ func strangers(file string, facts federation.Facts, f *federation.Federation) []
 		if !slices.ContainsFunc(f.Clusters, func(c federation.Cluster) bool { return c.Name == name }) {
 			findings = append(findings, federation.Finding{
 				ID: "facts", Severity: federation.SeverityWarning, File: file,
-				Message: noCluster(name, f).Error(), Remedy: "correct the cluster's name in the facts",
+				Message: untrusted.New(noCluster(name, f).Error()), Remedy: untrusted.Const("correct the cluster's name in the facts"),
 			})
 		}
 	}
@@ -145,11 +146,11 @@ func withheld(plans []federation.ClusterPlan) []federation.Finding {
 			for _, w := range app.Withheld {
 				f := federation.Finding{
 					ID: "withheld", Severity: federation.SeverityError,
-					Cluster: plan.Cluster, App: app.App, Object: w.Object, File: w.File, Message: w.Reason,
+					Cluster: plan.Cluster, App: app.App, Object: w.Object, File: w.File, Message: untrusted.New(w.Reason),
 				}
 				if len(w.Waits) > 0 {
 					f.Severity = federation.SeverityWarning
-					f.Remedy = "it waits for the facts of " + strings.Join(w.Waits, ", ")
+					f.Remedy = untrusted.New("it waits for the facts of " + strings.Join(w.Waits, ", "))
 				}
 				findings = append(findings, f)
 			}
@@ -164,7 +165,7 @@ func untold(left, findings []federation.Finding) []federation.Finding {
 	return slices.DeleteFunc(slices.Clone(left), func(w federation.Finding) bool {
 		return slices.ContainsFunc(findings, func(f federation.Finding) bool {
 			return f.Object == w.Object && (f.Cluster == w.Cluster || f.Cluster == "") &&
-				(f.Severity == federation.SeverityError && w.Severity == f.Severity || strings.Contains(f.Message, w.Message))
+				(f.Severity == federation.SeverityError && w.Severity == f.Severity || strings.Contains(f.Message.String(), w.Message.String()))
 		})
 	})
 }

@@ -91,7 +91,7 @@ func (u *unpinned) judge(ctx context.Context) (v verdict, err error) {
 	}
 	warned := map[string]bool{}
 	for _, f := range report.Findings {
-		if f.ID == "D11b" && f.Severity == federation.SeverityWarning && strings.Contains(f.Message, "above the static band") {
+		if f.ID == "D11b" && f.Severity == federation.SeverityWarning && strings.Contains(f.Message.String(), "above the static band") {
 			warned[f.Object.Name] = true
 		}
 	}

@@ -61,7 +61,7 @@ func (u *unpinned) awaited(ctx context.Context, name, away string) (early int, t
 	defer seen.drop()
 	err = u.fedsync.until(ctx, time.Minute, "say for whom the choice waits", func(r *status.Report) bool {
 		return r.Revision.SHA == u.repo.head && r.State == status.Pending && slices.ContainsFunc(r.Findings, func(f federation.Finding) bool {
-			return f.ID == "port-waiting" && f.Object.Name == name && strings.Contains(f.Message, away)
+			return f.ID == "port-waiting" && f.Object.Name == name && strings.Contains(f.Message.String(), away)
 		})
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fedsync/fedsync/internal/strictyaml"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -125,7 +126,7 @@ var federationRows = []dimension{
 	{"findings", 10_000, func(_ testing.TB, n int) func() {
 		all := make([]federation.Finding, n)
 		for i := range all {
-			all[i] = federation.Finding{ID: "render", Severity: federation.SeverityError, App: fmt.Sprint(i % 100), Line: i, Message: "wrong"}
+			all[i] = federation.Finding{ID: "render", Severity: federation.SeverityError, App: fmt.Sprint(i % 100), Line: i, Message: untrusted.New("wrong")}
 		}
 		return func() { federation.ShortFindings(all) }
 	}},

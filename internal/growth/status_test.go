@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -13,7 +14,7 @@ import (
 // statusRows are what a report may add up many of.
 var statusRows = []dimension{
 	{"findings of a report", 2_000, reportOf(func(in *status.Input, i int) {
-		in.Findings = append(in.Findings, federation.Finding{ID: "render", Severity: federation.SeverityError, App: "a", Object: ref(i), Message: fmt.Sprint("wrong ", i)})
+		in.Findings = append(in.Findings, federation.Finding{ID: "render", Severity: federation.SeverityError, App: "a", Object: ref(i), Message: untrusted.New(fmt.Sprint("wrong ", i))})
 	})},
 	{"changes that failed", 1_000, reportOf(func(in *status.Input, i int) {
 		c := in.Clusters["c0"]

@@ -123,21 +123,42 @@ func Shorten(text string, n int) string {
 
 // oneLine makes valid UTF-8 of a text, in one line: runs of white space and control
 // characters become one blank. What nobody sees goes, since it can split a secret, or
-// make a line read as another.
+// make a line read as another, but for the joiners where a language has them.
 func oneLine(text string) string {
 	if isOneLine(text) {
 		return text
 	}
-	text = strings.Map(func(r rune) rune {
+	text = strings.ToValidUTF8(text, string(utf8.RuneError))
+	var b strings.Builder
+	b.Grow(len(text))
+	last := ' ' // that was kept
+	for i, r := range text {
 		switch {
 		case unicode.IsSpace(r), unicode.IsControl(r):
-			return ' '
+			if r = ' '; last == ' ' {
+				continue
+			}
+		case joiner(r):
+			next, _ := utf8.DecodeRuneInString(text[i+utf8.RuneLen(r):])
+			if !joined(last) || !joined(next) {
+				continue
+			}
 		case invisible(r):
-			return -1
+			continue
 		}
-		return r
-	}, strings.ToValidUTF8(text, string(utf8.RuneError)))
-	return strings.Join(strings.Fields(text), " ")
+		b.WriteRune(r)
+		last = r
+	}
+	return strings.TrimSuffix(b.String(), " ")
+}
+
+// joiner reports whether a character is one of those that Persian, Hindi and emoji
+// need between two others. Elsewhere they are invisible.
+func joiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
+
+// joined reports whether a joiner may stand beside a character.
+func joined(r rune) bool {
+	return r > unicode.MaxASCII && r != utf8.RuneError && unicode.In(r, unicode.L, unicode.M, unicode.S)
 }
 
 // isOneLine reports whether oneLine would change nothing, for ASCII at least.

@@ -15,6 +15,8 @@ func TestLineTakesOutSecrets(t *testing.T) {
 		"bad header Authorization: Bearer abc.def-ghi":                                      "bad header Authorization: Bearer ***",
 		"sent basic dXNlcjpwYXNz to it":                                                     "sent basic *** to it",
 		`Get "https://bob:pa55@cluster:6443/readyz": EOF`:                                   `Get "https://***@cluster:6443/readyz": EOF`,
+		"clone ssh://git@host/a and ssh://git:pa55@host/b":                                  "clone ssh://git@host/a and ssh://***@host/b",
+		"ssh://git@host,https://bob:pa55@host":                                              "ssh://***@host",
 		"GET /x?access_token=s3cr3t&watch=1":                                                "GET /x?access_token=***&watch=1",
 		"token eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl":                       "token ***",
 		"the known one is hunter2!":                                                         "the known one is ***",
@@ -143,8 +145,23 @@ func checkLine(t *testing.T, in, got string, most int) {
 	if !utf8.ValidString(got) || len(got) > max(most, 0) {
 		t.Errorf("Clean(%q, %d) = %q: %d bytes, valid %v", in, most, got, len(got), utf8.ValidString(got))
 	}
-	if strings.ContainsFunc(got, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || Hidden(r) }) {
+	if strings.ContainsFunc(got, func(r rune) bool { return unicode.IsControl(r) || invisible(r) && !joiner(r) || Hidden(r) }) {
 		t.Errorf("Clean(%q, %d) = %q has characters that nobody sees", in, most, got)
+	}
+}
+
+func TestJoinersStayWhereALanguageHasThem(t *testing.T) {
+	for text, want := range map[string]string{
+		"می\u200cخواهم":                  "می\u200cخواهم",
+		"👩🏽\u200d💻":                      "👩🏽\u200d💻",
+		"to\u200bken=\u200da\u200cb":     "token=***",
+		"\u200da \u200c日":                "a 日",
+		"日\u200c\u200d\u200c日\u200d":     "日\u200c日",
+		"日\u200c" + "\u202e" + "\u200d日": "日\u200d日",
+	} {
+		if got := Line(text); got != want {
+			t.Errorf("Line(%q) = %q, want %q", text, got, want)
+		}
 	}
 }
 

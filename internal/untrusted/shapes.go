@@ -65,11 +65,17 @@ func (s *shape) hinted(lower string) bool {
 func (s *shape) find(found [][2]int, line string) [][2]int {
 	for _, at := range s.pattern.FindAllStringSubmatchIndex(line, -1) {
 		from, to := at[4], at[5]
-		if strings.Trim(line[from:to], `*…"'`) != "" {
+		if strings.Trim(line[from:to], `*…"'`) != "" && !sshUser(line[:from], line[from:to]) {
 			found = append(found, [2]int{from, to})
 		}
 	}
 	return found
+}
+
+// sshUser reports whether a word is the user of an ssh URL that has no password. That
+// is no secret: nearly always it is git.
+func sshUser(before, word string) bool {
+	return strings.HasSuffix(before, "ssh://") && plainUser.MatchString(word)
 }
 
 // masked returns the text with a mask for each of the ranges; those that meet share

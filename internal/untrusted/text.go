@@ -14,11 +14,39 @@ const MaxText = 2 * MaxLine
 // else wrote as he wrote it. The zero Text is empty. Texts are compared with ==.
 type Text struct{ line string }
 
+// Const returns a text that is all ours. Only a constant can be given, so there is
+// nothing to clean.
+func Const(text constant) Text { return Text{string(text)} }
+
+// constant is a type that no other package has a variable of.
+type constant string
+
 // New cleans a text.
 func New(text string) Text { return Text{Clean(text, MaxText)} }
 
 // Textf formats a text, and cleans it.
 func Textf(format string, args ...any) Text { return New(fmt.Sprintf(format, args...)) }
+
+// List returns a head and a list after it, of as many things as a Text has room for
+// whole, and counts the rest: "see each: a; b; and 3 more". So of commands none is cut
+// in its middle.
+func List(head string, things []string, separator string) Text {
+	const room = MaxText - 32 // for the count
+	var b strings.Builder
+	b.WriteString(head)
+	for i, thing := range things {
+		next := thing
+		if i > 0 {
+			next = separator + thing
+		}
+		if i > 0 && b.Len()+len(next) > room {
+			fmt.Fprintf(&b, "%sand %d more", separator, len(things)-i)
+			break
+		}
+		b.WriteString(next)
+	}
+	return New(b.String())
+}
 
 // Text cleans a text, and takes the secrets out.
 func (s *Secrets) Text(text string) Text { return Text{s.Clean(text, MaxText)} }

@@ -2,6 +2,7 @@ package untrusted
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -112,6 +113,24 @@ func TestSomeCountsTheRest(t *testing.T) {
 	}
 	if got := Some[string](nil, 3); got != "" {
 		t.Errorf("Some of none = %q", got)
+	}
+}
+
+func TestAListNamesThingsWholeOrCountsThem(t *testing.T) {
+	things := strings.Split(strings.Repeat("kubectl get pods|", 200), "|")[:200]
+	got := List("look: ", things, "; ").String()
+	head, count, _ := strings.Cut(got, "; and ")
+	if n := strings.Count(head, "kubectl get pods"); len(got) > MaxText || count != fmt.Sprintf("%d more", 200-n) || n < 80 || !strings.HasSuffix(head, "; kubectl get pods") {
+		t.Errorf("List of 200 has %d bytes and %d of them: %q", len(got), n, got)
+	}
+	if got, want := List("look: ", things[:2], "; ").String(), "look: kubectl get pods; kubectl get pods"; got != want {
+		t.Errorf("List = %q, want %q", got, want)
+	}
+	if got := List("", nil, "; "); !got.IsZero() {
+		t.Errorf("List of none = %q", got)
+	}
+	if got := List("", []string{strings.Repeat("long ", 1000), "b"}, "; ").String(); len(got) > MaxText || !strings.HasSuffix(got, "…") {
+		t.Errorf("List of a long one has %d bytes: %q", len(got), got)
 	}
 }
 

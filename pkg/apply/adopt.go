@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -40,8 +41,8 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 	out.answer, err = a.tidy(ctx, k, answer)
 	out.note = &federation.Finding{
 		ID: "adopted", Severity: federation.SeverityNote, Cluster: a.Cluster, App: k.app, Object: k.object.Ref, File: k.object.File,
-		Message: fmt.Sprintf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(keptFor.Hours()/24), Namespace, secret),
-		Remedy:  fmt.Sprintf("to put it back: fedsync restore %s %s", a.Cluster, k.ref),
+		Message: untrusted.Textf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(keptFor.Hours()/24), Namespace, secret),
+		Remedy:  untrusted.Textf("to put it back: fedsync restore %s %s", a.Cluster, k.ref),
 	}
 	return out, err
 }

@@ -60,7 +60,7 @@ func TestAdoptionMakesTheObjectWhatCreationWouldHaveMade(t *testing.T) {
 			r := f.mustSync(f.app("web", nginx))
 			f.wantChanges(r.Changes, "adopted Service/nginx", "created ReplicaSet/nginx", "created Ingress/nginx")
 			note := f.wantFinding(r.Findings, "adopted", "30 days")
-			if want := "fedsync restore " + f.cluster + " Service/" + f.namespace + "/nginx"; !strings.Contains(note.Remedy, want) {
+			if want := "fedsync restore " + f.cluster + " Service/" + f.namespace + "/nginx"; !strings.Contains(note.Remedy.String(), want) {
 				t.Errorf("remedy = %q, want it to say %q", note.Remedy, want)
 			}
 
@@ -258,7 +258,7 @@ func TestNeverLeavesWhatExists(t *testing.T) {
 	app.Adoption = federation.AdoptNever
 	r := f.sync(app)
 	got := f.wantFinding(r.Findings, "AlreadyExists", "it exists already and is not ours")
-	if !strings.Contains(got.Remedy, "adoption: Always") {
+	if !strings.Contains(got.Remedy.String(), "adoption: Always") {
 		t.Errorf("remedy = %q, want it to name the setting", got.Remedy)
 	}
 	if after := f.get(services, "nginx"); after.GetResourceVersion() != before.GetResourceVersion() {

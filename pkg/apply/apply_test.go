@@ -173,7 +173,7 @@ func TestNamespacesAreMadeIfThePlanSaysSo(t *testing.T) {
 	manifest := strings.ReplaceAll(nginx, "NAMESPACE", other)
 	r := f.sync(f.app("web", manifest))
 	got := f.wantFinding(r.Findings, "D09", other)
-	if !strings.Contains(got.Remedy, "kubectl create namespace "+other) {
+	if !strings.Contains(got.Remedy.String(), "kubectl create namespace "+other) {
 		t.Errorf("remedy = %q, want the command that creates it", got.Remedy)
 	}
 	f.plan.CreateNamespaces = true

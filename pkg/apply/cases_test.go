@@ -191,7 +191,7 @@ func TestWhatIsBeingDeletedIsSaidUntilItIsGone(t *testing.T) {
 	}
 	check(r)
 	for _, x := range f.Standing(time.Now().Add(time.Hour)).Findings {
-		if x.ID == "deleting" && (x.Severity != federation.SeverityError || !strings.Contains(x.Remedy, "example.com/load-balancer")) {
+		if x.ID == "deleting" && (x.Severity != federation.SeverityError || !strings.Contains(x.Remedy.String(), "example.com/load-balancer")) {
 			t.Errorf("after the deadline: %+v, want a failure that says who must act", x)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -73,7 +74,7 @@ func (d Difference) Finding() (federation.Finding, bool) {
 	}
 	return federation.Finding{
 		ID: "D10", Severity: federation.SeverityError, Cluster: d.Cluster, App: d.App,
-		Object: d.Object, File: d.File, Message: d.Err.Error(),
+		Object: d.Object, File: d.File, Message: untrusted.New(d.Err.Error()),
 	}, true
 }
 

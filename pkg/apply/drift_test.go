@@ -143,10 +143,10 @@ func TestWhatUsersAddBesideIsReportedAndLeft(t *testing.T) {
 	f.patchAs("glbc", ingresses, "nginx", `{"metadata":{"annotations":{"ingress.kubernetes.io/url-map":"x"},"finalizers":["networking.gke.io/ingress-finalizer"]}}`)
 	f.patchAs("kubectl-rollout", replicaSets, "nginx", `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}`)
 	f.until("the additions are found", func() bool {
-		return len(f.now().Findings) == 1 && strings.Contains(f.now().Findings[0].Message, "tier")
+		return len(f.now().Findings) == 1 && strings.Contains(f.now().Findings[0].Message.String(), "tier")
 	})
 	got := f.wantFinding(f.now().Findings, "foreign", "metadata.labels.tier (set by kubectl-label)")
-	if want := `spec.ports[port=90,protocol="TCP"] (set by kubectl-edit)`; !strings.Contains(got.Message, want) {
+	if want := `spec.ports[port=90,protocol="TCP"] (set by kubectl-edit)`; !strings.Contains(got.Message.String(), want) {
 		t.Errorf("message = %s, want it to name %s", got.Message, want)
 	}
 	f.mustSync(f.app("web", nginx))

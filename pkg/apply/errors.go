@@ -90,7 +90,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) finding(cluster, app string) federation.Finding {
 	f := federation.Finding{
 		ID: "D10", Severity: federation.SeverityError, Cluster: cluster, App: app,
-		Object: e.Object, File: e.File, Message: untrusted.Clean(e.Verb+": "+e.Err.Error(), untrusted.MaxText), Remedy: untrusted.Clean(e.Remedy, untrusted.MaxText),
+		Object: e.Object, File: e.File, Message: untrusted.New(e.Verb + ": " + e.Err.Error()), Remedy: untrusted.New(e.Remedy),
 	}
 	switch e.Class {
 	case ClassForbidden:
@@ -114,7 +114,7 @@ func (e *Error) finding(cluster, app string) federation.Finding {
 	case ClassFenced:
 		f.ID = "fenced"
 	case ClassInvalid, ClassAdmission:
-		f.Remedy = cmp.Or(f.Remedy, e.correction())
+		f.Remedy = untrusted.New(cmp.Or(f.Remedy.String(), e.correction()))
 	case ClassHeld:
 		f.ID, f.Severity = "held", federation.SeverityWarning
 	case ClassThrottled:

@@ -64,7 +64,7 @@ func TestAKindThatIsForbiddenStopsThatKindAlone(t *testing.T) {
 	f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", nginx)}}
 	r := f.Apply(f.plan)
 	got := f.wantFinding(r.Findings, "D07", `cannot patch resource "ingresses"`)
-	if !strings.Contains(got.Message, `in the namespace "`+f.namespace+`"`) || got.Remedy == "" {
+	if !strings.Contains(got.Message.String(), `in the namespace "`+f.namespace+`"`) || got.Remedy.IsZero() {
 		t.Errorf("finding = %+v, want the namespace and a remedy", got)
 	}
 	if !f.exists(services, "nginx") || !f.exists(replicaSets, "nginx") || f.exists(ingresses, "nginx") {

@@ -469,7 +469,7 @@ func (f *fixture) create(who, manifest string) *unstructured.Unstructured {
 func (f *fixture) wantFinding(findings []federation.Finding, id, text string) federation.Finding {
 	f.Helper()
 	for _, x := range findings {
-		if x.ID == id && strings.Contains(x.Message, text) {
+		if x.ID == id && strings.Contains(x.Message.String(), text) {
 			return x
 		}
 	}

@@ -157,7 +157,7 @@ func TestAPortThatIsTakenIsAClashAndNothingIsDeleted(t *testing.T) {
 	}
 	// Out of the range the setting is named.
 	r = f.sync(f.app("web", serviceWith("a", 20000)))
-	if got := f.wantFinding(r.Findings, "D10", "20000"); !strings.Contains(got.Remedy, "nodePorts.range") {
+	if got := f.wantFinding(r.Findings, "D10", "20000"); !strings.Contains(got.Remedy.String(), "nodePorts.range") {
 		t.Errorf("remedy = %q, want it to name nodePorts.range", got.Remedy)
 	}
 }

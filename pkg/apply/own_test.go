@@ -34,7 +34,7 @@ func TestNoPlanReachesFedsyncsOwnObjects(t *testing.T) {
 	r := f.sync(f.app("web", append(own, nginx)...))
 	refused := 0
 	for _, x := range r.Findings {
-		if strings.Contains(x.Message, "fedsync's own") {
+		if strings.Contains(x.Message.String(), "fedsync's own") {
 			refused++
 		}
 	}

@@ -166,8 +166,8 @@ func (a *Applier) rowFindings(r *row, deleting map[servicePort]*row, now time.Ti
 	if holder := deletingHolder(r, deleting); holder != nil && e == nil && !r.settled() {
 		out = append(out, federation.Finding{
 			ID: "D11b", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app, Object: r.want.object.Ref, File: r.want.object.File,
-			Message: fmt.Sprintf("its node port is still held by %s, which is being deleted: %s", holder.ref, deletionText(holder.live)),
-			Remedy:  "let who set the finalizer finish, or remove it",
+			Message: untrusted.Textf("its node port is still held by %s, which is being deleted: %s", holder.ref, deletionText(holder.live)),
+			Remedy:  untrusted.Const("let who set the finalizer finish, or remove it"),
 		})
 	}
 	if r.live != nil && len(r.live.Foreign) > 0 {
@@ -228,8 +228,8 @@ func (a *Applier) leavingFindings(r *row, now time.Time) []federation.Finding {
 func (a *Applier) deletionFinding(r *row, app, why string, now time.Time) federation.Finding {
 	f := federation.Finding{
 		ID: "deleting", Severity: federation.SeverityNote, Cluster: a.Cluster, App: app, Object: r.ref,
-		Message: why + "; " + deletionText(r.live),
-		Remedy:  "wait for who set the finalizer, or find out why it does not finish",
+		Message: untrusted.New(why + "; " + deletionText(r.live)),
+		Remedy:  untrusted.Const("wait for who set the finalizer, or find out why it does not finish"),
 		Since:   r.live.deletedAt,
 	}
 	if r.want != nil {
@@ -238,7 +238,7 @@ func (a *Applier) deletionFinding(r *row, app, why string, now time.Time) federa
 	if now.Sub(r.live.deletedAt) >= a.Deadline {
 		f.Severity = federation.SeverityError
 		if len(r.live.finalizers) > 0 {
-			f.Remedy = "who set the finalizer " + finalizerText(r.live) + " must act: find out why its controller does not finish; if there is none any more, remove the finalizer"
+			f.Remedy = untrusted.New("who set the finalizer " + finalizerText(r.live) + " must act: find out why its controller does not finish; if there is none any more, remove the finalizer")
 		}
 	}
 	return f
@@ -252,8 +252,8 @@ func (a *Applier) foreignFinding(r *row) federation.Finding {
 	return federation.Finding{
 		ID: "foreign", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app,
 		Object: r.want.object.Ref, File: r.want.object.File,
-		Message: untrusted.Line("fields not in Git: " + strings.Join(parts, ", ")),
-		Remedy:  "put them into Git, or remove them in the cluster; fedsync leaves them alone",
+		Message: untrusted.New("fields not in Git: " + strings.Join(parts, ", ")),
+		Remedy:  untrusted.Const("put them into Git, or remove them in the cluster; fedsync leaves them alone"),
 	}
 }
 
@@ -270,21 +270,21 @@ func (a *Applier) spaceFinding(name, app string) (federation.Finding, bool) {
 	}
 	switch {
 	case s.terminating:
-		f.Message = "read: namespace " + name + " is being terminated"
-		f.Remedy = "wait until the namespace is gone; it is created again then"
+		f.Message = untrusted.New("read: namespace " + name + " is being terminated")
+		f.Remedy = untrusted.Const("wait until the namespace is gone; it is created again then")
 		if s.message != "" {
-			f.Message += ": " + untrusted.Line(s.message)
+			f.Message = untrusted.Textf("%s: %s", f.Message, untrusted.Line(s.message))
 		}
 		if !t.mayCreate(name) {
-			f.Remedy = "wait until it is gone, then " + createSpace(name)
+			f.Remedy = untrusted.New("wait until it is gone, then " + createSpace(name))
 		}
 	case s.last.err != nil:
 		return s.last.err.finding(a.Cluster, app), true
 	case t.mayCreate(name):
 		return federation.Finding{}, false // it is about to be made
 	default:
-		f.Message = fmt.Sprintf("read: namespaces %q not found", name)
-		f.Remedy = createSpace(name) + ", or set createNamespaces: true in " + federation.FileName
+		f.Message = untrusted.Textf("read: namespaces %q not found", name)
+		f.Remedy = untrusted.New(createSpace(name) + ", or set createNamespaces: true in " + federation.FileName)
 	}
 	return f, true
 }
@@ -306,8 +306,8 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 	case e.leavesNoInventory() && !t.wide(of):
 		f := e.finding(a.Cluster, of.name)
 		f.ID, f.Severity = "inventory", federation.SeverityWarning
-		f.Message = "no inventory can be kept, so nothing is pruned: " + untrusted.Line(e.Err.Error())
-		f.Remedy = "allow fedsync to create the namespace " + Namespace + " and to write ConfigMaps in it"
+		f.Message = untrusted.New("no inventory can be kept, so nothing is pruned: " + untrusted.Line(e.Err.Error()))
+		f.Remedy = untrusted.Const("allow fedsync to create the namespace " + Namespace + " and to write ConfigMaps in it")
 		out = append(out, f)
 	default:
 		out = append(out, e.finding(a.Cluster, of.name))
@@ -335,12 +335,12 @@ func (a *Applier) blindFinding(of *app) (federation.Finding, bool) {
 		err := t.blindness(gk)
 		texts[i] = gk.String() + " (" + untrusted.Line(reason(err)) + ")"
 		if apierrors.IsForbidden(err) {
-			f.Remedy = "allow fedsync to list and watch them in this cluster"
+			f.Remedy = untrusted.Const("allow fedsync to list and watch them in this cluster")
 		}
 	}
-	f.Message = "nothing is pruned of kinds that are not seen: " + strings.Join(texts, ", ")
-	if f.Remedy == "" {
-		f.Remedy = "look why the cluster does not serve them; what left Git is pruned when it does"
+	f.Message = untrusted.New("nothing is pruned of kinds that are not seen: " + strings.Join(texts, ", "))
+	if f.Remedy.IsZero() {
+		f.Remedy = untrusted.Const("look why the cluster does not serve them; what left Git is pruned when it does")
 	}
 	return f, true
 }
@@ -375,18 +375,18 @@ func (a *Applier) keptFinding(of *app, tally *appTally) (federation.Finding, boo
 		return federation.Finding{}, false // the plan says nothing of the app
 	case of.plan.Prune == federation.PruneHeld:
 		f.ID, f.Severity = "held", federation.SeverityWarning
-		f.Message = objects + " are left: these are too many at once"
-		f.Remedy = fmt.Sprintf("if they are to go, annotate %s with %s: Allowed", federation.FileName, federation.AnnotationPrune)
+		f.Message = untrusted.New(objects + " are left: these are too many at once")
+		f.Remedy = untrusted.Textf("if they are to go, annotate %s with %s: Allowed", federation.FileName, federation.AnnotationPrune)
 	case of.plan.Prune == federation.PruneOff:
-		f.Message = objects + " are left: the app does not prune"
+		f.Message = untrusted.New(objects + " are left: the app does not prune")
 	case of.plan.Prune == federation.PruneWaiting:
-		f.Message = objects + " are left until all clusters are known"
+		f.Message = untrusted.New(objects + " are left until all clusters are known")
 	case t.broken():
-		f.Message = objects + " are left: an app that could not be rendered may have taken them over"
+		f.Message = untrusted.New(objects + " are left: an app that could not be rendered may have taken them over")
 	case tally.unsettled > 0, len(of.plan.Withheld) > 0:
-		f.Message = objects + " are left until every object of the app is applied"
+		f.Message = untrusted.New(objects + " are left until every object of the app is applied")
 	case !t.wide(of):
-		f.Message = objects + " are left: no inventory can be kept"
+		f.Message = untrusted.New(objects + " are left: no inventory can be kept")
 	default:
 		return federation.Finding{}, false // they are about to be deleted
 	}
@@ -402,13 +402,13 @@ func (a *Applier) own() []federation.Finding {
 	f := federation.Finding{
 		// No answer is no failure yet: the report counts how long there is none.
 		ID: "D03", Severity: federation.SeverityWarning, Cluster: a.Cluster,
-		Message: "the API server does not answer: " + untrusted.Line(e.Err.Error()),
+		Message: untrusted.New("the API server does not answer: " + untrusted.Line(e.Err.Error())),
 	}
 	switch e.Class { //nolint:exhaustive // examine notes these three
 	case ClassThrottled:
-		f.ID, f.Message, f.Remedy = "D10", "the API server has too much to do: "+untrusted.Line(e.Err.Error()), e.Remedy
+		f.ID, f.Message, f.Remedy = "D10", untrusted.New("the API server has too much to do: "+untrusted.Line(e.Err.Error())), untrusted.New(e.Remedy)
 	case ClassCredentials:
-		f.ID, f.Message = "D02", untrusted.Line(e.Err.Error())
+		f.ID, f.Message = "D02", untrusted.New(e.Err.Error())
 	}
 	return []federation.Finding{f}
 }

@@ -25,7 +25,7 @@ func TestWhatAnAPIServerSaysIsCleanedInFindingsAndErrors(t *testing.T) {
 		e := &Error{Verb: "apply", Object: federation.ObjectRef{Kind: "Service", Name: "s"}, Err: errors.New(c.text), Remedy: c.text}
 		f := e.finding("a", "x")
 		for of, text := range map[string]struct{ got, before string }{
-			"message": {f.Message, "apply: "}, "remedy": {f.Remedy, ""}, "error": {e.Error(), "apply Service/s: "},
+			"message": {f.Message.String(), "apply: "}, "remedy": {f.Remedy.String(), ""}, "error": {e.Error(), "apply Service/s: "},
 		} {
 			want := text.before + c.want
 			if c.want == "" {

@@ -6,6 +6,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -40,30 +41,30 @@ func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 	switch v.Action {
 	case Yield:
 		f.ID, f.Object = "fenced", federation.ObjectRef{}
-		f.Message = fmt.Sprintf("instance %s writes this federation now: this instance (%s, %s) has stopped writing",
+		f.Message = untrusted.Textf("instance %s writes this federation now: this instance (%s, %s) has stopped writing",
 			c.describe(v.By), v.Token.Short(), c.writer.holder.label)
-		f.Remedy = "stop one of the two; if the other one has ended, start this one again"
+		f.Remedy = untrusted.Const("stop one of the two; if the other one has ended, start this one again")
 	case Damaged:
 		found := fmt.Sprintf("holder %q is not one that fedsync writes", s.Text)
 		if s.Kind == Held {
 			found = fmt.Sprintf("generation %d is far above that of the other clusters", s.Holder.generation)
 		}
-		f.Message = fmt.Sprintf("nothing is written to this cluster: the claim is damaged: %s", found)
-		f.Remedy = "see who changed it, then " + remove
+		f.Message = untrusted.Textf("nothing is written to this cluster: the claim is damaged: %s", found)
+		f.Remedy = untrusted.New("see who changed it, then " + remove)
 	case Foreign:
 		f.ID = "owned"
-		f.Message = fmt.Sprintf("nothing is written to this cluster: instance %s claims it for another source (repository, ref and federation): %q, and this is %q",
+		f.Message = untrusted.Textf("nothing is written to this cluster: instance %s claims it for another source (repository, ref and federation): %q, and this is %q",
 			c.describe(s.Holder), clean(s.Source, 80), c.table.source)
-		f.Remedy = fmt.Sprintf("stop the other fedsync, or rename the federation; to take over, kubectl annotate --overwrite lease -n %s %s %s=%s",
+		f.Remedy = untrusted.Textf("stop the other fedsync, or rename the federation; to take over, kubectl annotate --overwrite lease -n %s %s %s=%s",
 			Namespace, name, annotationSource, c.table.source)
 	case Blind:
-		f.Message = "nothing is written to this cluster: the claim cannot be watched"
+		f.Message = untrusted.Const("nothing is written to this cluster: the claim cannot be watched")
 		c.failed(&f, v.Err, "list, watch")
 	case Look:
-		f.Message = "nothing is written to this cluster: the claim cannot be read"
+		f.Message = untrusted.Const("nothing is written to this cluster: the claim cannot be read")
 		c.failed(&f, v.Err, "get")
 	case Take:
-		f.Message = "nothing is written to this cluster: the claim cannot be written"
+		f.Message = untrusted.Const("nothing is written to this cluster: the claim cannot be written")
 		c.failed(&f, v.Err, "create, update")
 	case Wait, Write, Left:
 		return federation.Finding{}, false
@@ -73,10 +74,10 @@ func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 
 // failed adds to the finding why a request failed.
 func (c *Claim) failed(f *federation.Finding, err error, verbs string) {
-	f.Message += ": " + c.writer.options.Words(err)
+	f.Message = untrusted.Textf("%s: %s", f.Message, c.writer.options.Words(err))
 	if apierrors.IsForbidden(err) {
 		f.ID = "D07"
-		f.Remedy = fmt.Sprintf("allow the verbs %s on leases.coordination.k8s.io in namespace %s; fedsync needs get, list, watch, create and update there", verbs, Namespace)
+		f.Remedy = untrusted.Textf("allow the verbs %s on leases.coordination.k8s.io in namespace %s; fedsync needs get, list, watch, create and update there", verbs, Namespace)
 	}
 }
 

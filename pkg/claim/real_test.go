@@ -320,7 +320,7 @@ func TestWhoMayNotWatchTheClaimDoesNotWrite(t *testing.T) {
 		t.Errorf("the verdict is %d, want Blind", got)
 	}
 	findings := i.Findings()
-	if len(findings) != 1 || findings[0].ID != "D07" || findings[0].Cluster != blind || !strings.Contains(findings[0].Remedy, "list, watch on leases.coordination.k8s.io") {
+	if len(findings) != 1 || findings[0].ID != "D07" || findings[0].Cluster != blind || !strings.Contains(findings[0].Remedy.String(), "list, watch on leases.coordination.k8s.io") {
 		t.Errorf("findings = %v", findings)
 	}
 }

@@ -106,7 +106,7 @@ func (e *Examination) permissions(ctx context.Context, d *Daemon, timeout time.D
 			if err != nil {
 				e.find(federation.Finding{
 					ID: "D07", Severity: federation.SeverityWarning, Cluster: plan.Cluster,
-					Message: "it cannot be told what our credentials allow: " + untrusted.Line(err.Error()),
+					Message: untrusted.New("it cannot be told what our credentials allow: " + untrusted.Line(err.Error())),
 				})
 				return
 			}

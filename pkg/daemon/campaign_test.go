@@ -356,7 +356,7 @@ func essence(r *status.Report) []string {
 	}
 	for _, f := range r.Findings {
 		if exempt[f.ID] == "" {
-			lines = append(lines, strings.Join([]string{f.ID, string(f.Severity), f.Cluster, f.App, f.Object.String(), f.File, f.Message, f.Remedy}, " | "))
+			lines = append(lines, strings.Join([]string{f.ID, string(f.Severity), f.Cluster, f.App, f.Object.String(), f.File, f.Message.String(), f.Remedy.String()}, " | "))
 		}
 	}
 	return lines

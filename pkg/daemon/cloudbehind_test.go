@@ -23,7 +23,7 @@ func (emptyCloud) Look(context.Context, gcp.Scope) gcp.Observed {
 func TestLoadBalancersThatAreLeftAreNamed(t *testing.T) {
 	all := []federation.Balancer{{Ingress: federation.ObjectRef{Kind: "Ingress", Namespace: "default", Name: "web"}, Address: "192.0.2.1"}}
 	f, stays := leftBehind("shop", all)
-	if !stays || !strings.Contains(f.Message, "default/web at 192.0.2.1") || !strings.Contains(f.Message, "project shop") {
+	if !stays || !strings.Contains(f.Message.String(), "default/web at 192.0.2.1") || !strings.Contains(f.Message.String(), "project shop") {
 		t.Errorf("finding %v: %+v", stays, f)
 	}
 	if _, stays = leftBehind("shop", []federation.Balancer{{}}); stays {

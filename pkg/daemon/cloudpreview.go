@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -107,8 +108,8 @@ func (e *Examination) judgeCloud() {
 	if n := len(r.Cloud.Pending); n > 0 {
 		e.find(federation.Finding{
 			ID: "balancer", Severity: federation.SeverityWarning,
-			Message: fmt.Sprintf("fedsync would make %d changes on Compute Engine", n),
-			Remedy:  "fedsync diff prints them; a running fedsync makes them",
+			Message: untrusted.Textf("fedsync would make %d changes on Compute Engine", n),
+			Remedy:  untrusted.Const("fedsync diff prints them; a running fedsync makes them"),
 		})
 	}
 	for _, b := range r.Balancers {
@@ -119,7 +120,7 @@ func (e *Examination) judgeCloud() {
 			}
 			e.find(federation.Finding{
 				ID: "traffic", Severity: federation.SeverityWarning, Cluster: c.Cluster, App: b.App, Object: b.Ingress, File: b.File,
-				Message: strings.TrimSuffix(fmt.Sprintf("takes no traffic: %s: %s", c.State, c.Reason), ": "),
+				Message: untrusted.New(strings.TrimSuffix(fmt.Sprintf("takes no traffic: %s: %s", c.State, c.Reason), ": ")),
 			})
 		}
 	}

@@ -42,8 +42,8 @@ func TestCredentialFilesMayComeAfterTheStart(t *testing.T) {
 			return "it is " + string(c.Failure) + " " + c.Error
 		}
 		for _, f := range r.Findings {
-			if strings.Contains(f.Message+f.Remedy, "not in the kubeconfig") || strings.Contains(f.Message, "no usable kubeconfig context") {
-				return "wrong words: " + f.Message
+			if strings.Contains(f.Message.String()+f.Remedy.String(), "not in the kubeconfig") || strings.Contains(f.Message.String(), "no usable kubeconfig context") {
+				return "wrong words: " + f.Message.String()
 			}
 		}
 		return hasFinding("D01", late, "fedsync's log names the file", "create the file")(r)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -38,8 +37,8 @@ func Examine(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.L
 	_, kubeErr := newKubeconfig(cfg, log)
 	if kubeErr != nil {
 		e.find(federation.Finding{
-			ID: "D01", Severity: federation.SeverityError, Message: kubeErr.Error(),
-			Remedy: "give a kubeconfig that has a context for each member cluster: --kubeconfig FILE, or $KUBECONFIG",
+			ID: "D01", Severity: federation.SeverityError, Message: untrusted.New(kubeErr.Error()),
+			Remedy: untrusted.Const("give a kubeconfig that has a context for each member cluster: --kubeconfig FILE, or $KUBECONFIG"),
 		})
 	}
 	e.read(ctx, cfg, log)
@@ -72,8 +71,8 @@ func (e *Examination) read(ctx context.Context, cfg *Config, log *zap.Logger) {
 	src, err := newSource(cfg, log)
 	if err != nil {
 		e.find(federation.Finding{
-			ID: "D01", Severity: federation.SeverityError, Message: err.Error(),
-			Remedy: "correct --repo and the settings of its credentials",
+			ID: "D01", Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
+			Remedy: untrusted.Const("correct --repo and the settings of its credentials"),
 		})
 		return
 	}
@@ -97,17 +96,17 @@ func (e *Examination) read(ctx context.Context, cfg *Config, log *zap.Logger) {
 // sourceFinding says why the repository cannot be read.
 func sourceFinding(err error) federation.Finding {
 	f := federation.Finding{
-		ID: "source", Severity: federation.SeverityError, Message: err.Error(),
-		Remedy: "correct --repo or --revision",
+		ID: "source", Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
+		Remedy: untrusted.Const("correct --repo or --revision"),
 	}
 	if wrong, ok := errors.AsType[*source.NotRepositoryError](err); ok {
-		f.Message, f.Remedy = fmt.Sprintf("read %s: %s", wrong.Path, wrong.Reason), wrong.Remedy
+		f.Message, f.Remedy = untrusted.Textf("read %s: %s", wrong.Path, wrong.Reason), untrusted.New(wrong.Remedy)
 	}
 	if failed, ok := errors.AsType[*source.Error](err); ok {
 		short := *failed
 		short.Remedy = ""
-		f.Message = short.Error()
-		f.Remedy = cmp.Or(failed.Remedy, "check the repository's address, its credentials and the network")
+		f.Message = untrusted.New(short.Error())
+		f.Remedy = untrusted.New(cmp.Or(failed.Remedy, "check the repository's address, its credentials and the network"))
 	}
 	if errors.Is(err, source.ErrUnauthorised) || errors.Is(err, source.ErrCredentials) {
 		f.ID = "D02"
@@ -156,8 +155,8 @@ func (e *Examination) judge(c status.Cluster, timeout time.Duration) {
 		return
 	case c.State == federation.ClusterPending:
 		f.ID, f.Severity = "D05", federation.SeverityError
-		f.Message = fmt.Sprintf("no answer within %s", timeout)
-		f.Remedy = "check the network between here and the API server, or wait longer: --timeout"
+		f.Message = untrusted.Textf("no answer within %s", timeout)
+		f.Remedy = untrusted.Const("check the network between here and the API server, or wait longer: --timeout")
 	case c.State != federation.ClusterReady:
 		for i := range e.Findings {
 			if found := &e.Findings[i]; found.Cluster == c.Name && slices.Contains(absence, found.ID) {
@@ -169,12 +168,12 @@ func (e *Examination) judge(c status.Cluster, timeout time.Duration) {
 		return // which says why
 	case !compared:
 		f.ID = "not-synced"
-		f.Message = fmt.Sprintf("was not compared with %s within %s", e.Snapshot.Revision, timeout)
-		f.Remedy = "wait longer: --timeout"
+		f.Message = untrusted.Textf("was not compared with %s within %s", e.Snapshot.Revision, timeout)
+		f.Remedy = untrusted.Const("wait longer: --timeout")
 	case differ > 0:
 		f.ID = "not-synced"
-		f.Message = fmt.Sprintf("is not equal to %s: fedsync would change %d of its objects", e.Snapshot.Revision, differ)
-		f.Remedy = "fedsync diff prints the differences; a running fedsync mends them"
+		f.Message = untrusted.Textf("is not equal to %s: fedsync would change %d of its objects", e.Snapshot.Revision, differ)
+		f.Remedy = untrusted.Const("fedsync diff prints the differences; a running fedsync mends them")
 	default:
 		return
 	}

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/bell"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -221,7 +222,7 @@ func carry(o *member.Outcome, order member.Order) {
 					Cluster: order.Cluster, App: app.App, Object: object.Ref, Action: federation.ActionFailed, Err: errors.New("the API server refuses it"),
 				})
 				o.Findings = append(o.Findings, federation.Finding{
-					ID: "D10", Severity: federation.SeverityError, Cluster: order.Cluster, App: app.App, Object: object.Ref, Message: "the API server refuses it",
+					ID: "D10", Severity: federation.SeverityError, Cluster: order.Cluster, App: app.App, Object: object.Ref, Message: untrusted.New("the API server refuses it"),
 				})
 				continue
 			}
@@ -556,7 +557,7 @@ func TestACommitThatBreaksTheFileIsToldThatAndNothingElse(t *testing.T) {
 			}
 		}
 		noted := slices.ContainsFunc(r.Findings, func(f federation.Finding) bool {
-			return f.File == "web/web.yaml" && f.Severity == federation.SeverityNote && strings.Contains(f.Message, shaOf("bad")[:7])
+			return f.File == "web/web.yaml" && f.Severity == federation.SeverityNote && strings.Contains(f.Message.String(), shaOf("bad")[:7])
 		})
 		if !noted {
 			t.Errorf("no note names the revision in force: %s", describe(r))

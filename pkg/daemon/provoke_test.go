@@ -46,7 +46,7 @@ func (s symptom) about(f federation.Finding) bool {
 
 func (s symptom) shown(r *status.Report) bool {
 	return slices.ContainsFunc(r.Findings, func(f federation.Finding) bool {
-		lacks := func(word string) bool { return !strings.Contains(f.Message+"\n"+f.Remedy, word) }
+		lacks := func(word string) bool { return !strings.Contains(f.Message.String()+"\n"+f.Remedy.String(), word) }
 		return s.about(f) && f.Severity == s.severity && !slices.ContainsFunc(s.words, lacks)
 	})
 }
@@ -160,7 +160,7 @@ func (p *patient) show(symptoms ...symptom) {
 			return fmt.Sprintf("it is a failure: %t, want %t", !fails, fails)
 		}
 		for _, f := range r.Findings {
-			if f.Severity != federation.SeverityNote && f.Remedy == "" {
+			if f.Severity != federation.SeverityNote && f.Remedy.IsZero() {
 				return "there is no remedy for: " + f.String()
 			}
 		}

@@ -83,7 +83,7 @@ func TestAKubeconfigThatCannotBeReadIsAFindingWithoutItsPath(t *testing.T) {
 		if len(findings) != 1 || findings[0].ID != "D01" || findings[0].Severity != federation.SeverityError {
 			t.Fatalf("findings = %v, want one error D01", findings)
 		}
-		if told := strings.Contains(findings[0].Message, dir); told != readOnly {
+		if told := strings.Contains(findings[0].Message.String(), dir); told != readOnly {
 			t.Errorf("read-only %t: the path is in %q: %t", readOnly, findings[0].Message, told)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -48,7 +49,7 @@ func refusal(err error) []federation.Finding {
 	}
 	return []federation.Finding{{
 		ID: "federation", Severity: federation.SeverityError, File: federation.FileName,
-		Message: err.Error(), Remedy: "correct " + federation.FileName + "; until then the revision before goes on being maintained",
+		Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct " + federation.FileName + "; until then the revision before goes on being maintained"),
 	}}
 }
 

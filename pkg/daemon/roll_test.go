@@ -194,7 +194,7 @@ func TestRollSaysWhatMayBeDoneWithEachCluster(t *testing.T) {
 				}
 			}
 			for _, f := range r.findings() {
-				if f.Message == "" || f.Remedy == "" || f.Cluster == "" || strings.Contains(f.Message, "secret") {
+				if f.Message.IsZero() || f.Remedy.IsZero() || f.Cluster == "" || strings.Contains(f.Message.String(), "secret") {
 					t.Errorf("finding %+v lacks something, or shows a secret", f)
 				}
 			}

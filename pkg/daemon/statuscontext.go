@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fedsync/fedsync/internal/glob"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -54,7 +55,7 @@ func (s statusContexts) refusal(files fs.FS, message string) federation.Finding 
 	data, _ := fs.ReadFile(files, federation.FileName) // it was read before; without it there is no line
 	return federation.Finding{
 		ID: "policy", Severity: federation.SeverityError, File: federation.FileName, Line: federation.StatusContextLine(data),
-		Message: fmt.Sprintf("%s; the operator's setting --status-contexts allows: %s", message, strings.Join(s, ", ")),
-		Remedy:  "change commitStatus in " + federation.FileName + ", or let the operator of fedsync allow it",
+		Message: untrusted.Textf("%s; the operator's setting --status-contexts allows: %s", message, strings.Join(s, ", ")),
+		Remedy:  untrusted.Const("change commitStatus in " + federation.FileName + ", or let the operator of fedsync allow it"),
 	}
 }

@@ -69,7 +69,7 @@ func TestAStatusIsPostedUnderNoContextThatTheOperatorDoesNotAllow(t *testing.T) 
 					t.Errorf("findings %v, want one of the policy", r.Findings)
 				default:
 					f := r.Findings[i]
-					if !strings.Contains(f.Message, c.refused) || !strings.Contains(f.Message, "--status-contexts") || f.File != "fedsync.yaml" || f.Line != 5 && c.commitStatus != "{}" {
+					if !strings.Contains(f.Message.String(), c.refused) || !strings.Contains(f.Message.String(), "--status-contexts") || f.File != "fedsync.yaml" || f.Line != 5 && c.commitStatus != "{}" {
 						t.Errorf("finding %+v, want file, line 5, the setting and %q", f, c.refused)
 					}
 					if r.State != status.Failure {

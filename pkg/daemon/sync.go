@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/bell"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
@@ -514,7 +515,7 @@ func (l *loop) findings() []federation.Finding {
 		}
 		all = append(all, federation.Finding{
 			ID: "D01", Severity: federation.SeverityError,
-			Message: message, Remedy: "correct the file; until then the one before stays in use",
+			Message: untrusted.New(message), Remedy: untrusted.Const("correct the file; until then the one before stays in use"),
 		})
 	}
 	if l.poster != nil {

@@ -60,22 +60,22 @@ func (x *diagnosis) stillGoogles(m *member, i *planned) {
 	f := federation.Finding{
 		ID: idController, Severity: federation.SeverityNote,
 		Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
-		Message: fmt.Sprintf("Google's controller serves it in %s; fedsync's load balancer is made beside it, and takes nothing away", m.name),
+		Message: untrusted.Textf("Google's controller serves it in %s; fedsync's load balancer is made beside it, and takes nothing away", m.name),
 	}
 	switch {
 	case i.ingress.move:
 		f.Severity = federation.SeverityWarning
-		f.Message = fmt.Sprintf("it may move to fedsync's load balancer, and Google's controller still serves it in %s", m.name)
+		f.Message = untrusted.Textf("it may move to fedsync's load balancer, and Google's controller still serves it in %s", m.name)
 		if c, ok := b.Cluster(m.name); ok && c.State != federation.TrafficServing {
-			f.Message += fmt.Sprintf(": behind fedsync's it is %s", c.State)
+			f.Message = untrusted.Textf("%s: behind fedsync's it is %s", f.Message, c.State)
 		}
-		f.Remedy = "its class changes as soon as its endpoints are healthy behind fedsync's load balancer: see why they are not"
+		f.Remedy = untrusted.Const("its class changes as soon as its endpoints are healthy behind fedsync's load balancer: see why they are not")
 		x.found = append(x.found, found{Finding: f, patience: patience{grace: x.Deadline}})
 		return
 	case b.Complete && b.Address != "":
 		f.Severity = federation.SeverityWarning
-		f.Message = fmt.Sprintf("Google's controller serves it in %s beside fedsync's load balancer at %s: both serve", m.name, b.Address)
-		f.Remedy = fmt.Sprintf("point DNS at %s; when no client uses the old address any more, set the annotation %s: %s in %s",
+		f.Message = untrusted.Textf("Google's controller serves it in %s beside fedsync's load balancer at %s: both serve", m.name, b.Address)
+		f.Remedy = untrusted.Textf("point DNS at %s; when no client uses the old address any more, set the annotation %s: %s in %s",
 			b.Address, federation.AnnotationMove, federation.MoveAllowed, i.File)
 	}
 	x.add(f)
@@ -105,12 +105,12 @@ func (x *diagnosis) unreachedNodes(m *member) {
 	}
 	f := federation.Finding{
 		ID: idFirewall, Severity: federation.SeverityWarning, Cluster: m.name,
-		Message: fmt.Sprintf("none of its %d endpoints is healthy behind the load balancer, while %s: the probes do not reach the nodes", endpoints, ready),
-		Remedy: fmt.Sprintf("let %s in to the node ports: fedsync firewall %s/%s prints the command",
+		Message: untrusted.Textf("none of its %d endpoints is healthy behind the load balancer, while %s: the probes do not reach the nodes", endpoints, ready),
+		Remedy: untrusted.Textf("let %s in to the node ports: fedsync firewall %s/%s prints the command",
 			proberRanges, untrusted.Quote(example.Namespace), untrusted.Quote(example.Name)),
 	}
 	if m.elsewhere {
-		f.Remedy = fmt.Sprintf("let %s in to the node ports in its own firewall; its nodes have to be reachable from the VPC without NAT, "+
+		f.Remedy = untrusted.Textf("let %s in to the node ports in its own firewall; its nodes have to be reachable from the VPC without NAT, "+
 			"and the Cloud Router has to advertise both ranges to it", proberRanges)
 	}
 	x.await(f, false)
@@ -141,12 +141,12 @@ func (x *diagnosis) unreachableService(m *member, i *planned, ref federation.Obj
 	f := federation.Finding{
 		ID: idServiceType, Severity: federation.SeverityError,
 		Cluster: m.name, App: i.app, Object: ref,
-		Message: fmt.Sprintf("is of type ClusterIP: fedsync's load balancer of %s reaches pods by node ports alone", i.Ref),
-		Remedy:  "set type: NodePort",
+		Message: untrusted.Textf("is of type ClusterIP: fedsync's load balancer of %s reaches pods by node ports alone", i.Ref),
+		Remedy:  untrusted.Const("set type: NodePort"),
 	}
 	if ours != nil {
 		f.App, f.File = ours.app, ours.File
-		f.Remedy += " in " + ours.File
+		f.Remedy = untrusted.Textf("%s in %s", f.Remedy, ours.File)
 	}
 	x.await(f, x.seasoned(m, m.observation(ref).Created))
 }

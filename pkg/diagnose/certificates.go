@@ -99,13 +99,13 @@ func (x *diagnosis) usable(m *member, i *planned, ref federation.ObjectRef, c fe
 	case !c.Exists && (m.plans(ref) || m.withheld[ref]):
 		return false // it is on its way
 	case !c.Exists:
-		f.Message = fmt.Sprintf("is missing; %s names it under spec.tls", i.Ref)
-		f.Remedy = m.kubectl("-n %s create secret tls %s --cert=tls.crt --key=tls.key", ref.Namespace, ref.Name)
+		f.Message = untrusted.Textf("is missing; %s names it under spec.tls", i.Ref)
+		f.Remedy = untrusted.New(m.kubectl("-n %s create secret tls %s --cert=tls.crt --key=tls.key", ref.Namespace, ref.Name))
 		x.await(f, x.seasoned(m, m.observation(i.Ref).Created)) // who issues certificates needs a moment
 		return false
 	case c.Type != secretType:
-		f.Message = fmt.Sprintf("is of type %q; %s names it under spec.tls, which takes %s", untrusted.Line(c.Type), i.Ref, secretType)
-		f.Remedy = m.retype(ref)
+		f.Message = untrusted.Textf("is of type %q; %s names it under spec.tls, which takes %s", untrusted.Line(c.Type), i.Ref, secretType)
+		f.Remedy = untrusted.New(m.retype(ref))
 		x.add(f)
 		return false
 	}
@@ -133,7 +133,7 @@ func (x *diagnosis) differingCertificates(at shown, s *tls) {
 	}
 	x.await(federation.Finding{
 		ID: idCertificate, Severity: federation.SeverityError, App: s.app, Object: at.secret, File: s.file,
-		Message: fmt.Sprintf("holds different certificates, while clients of %s reach any cluster: %s", at.ingress, table(short)),
-		Remedy:  "put the same certificate into every cluster, from the repository or by whoever issues it",
+		Message: untrusted.List(fmt.Sprintf("holds different certificates, while clients of %s reach any cluster: ", at.ingress), rows(short), "; "),
+		Remedy:  untrusted.Const("put the same certificate into every cluster, from the repository or by whoever issues it"),
 	}, s.old && s.fresh)
 }

@@ -34,7 +34,7 @@ func (x *diagnosis) probes(m *member) {
 	}
 	x.add(federation.Finding{
 		ID: idProbes, Severity: federation.SeverityNote, Cluster: m.name,
-		Message: message, Remedy: m.kubectl("get --raw /readyz"),
+		Message: untrusted.New(message), Remedy: untrusted.New(m.kubectl("get --raw /readyz")),
 	})
 }
 
@@ -91,8 +91,8 @@ func (x *diagnosis) permissions(m *member) {
 		}
 		x.add(federation.Finding{
 			ID: idUnseen, Severity: federation.SeverityWarning, Cluster: m.name,
-			Message: "fedsync cannot watch " + detail + "; what was known is kept",
-			Remedy:  failure.Remedy(b.Failure, m.context),
+			Message: untrusted.New("fedsync cannot watch " + detail + "; what was known is kept"),
+			Remedy:  untrusted.New(failure.Remedy(b.Failure, m.context)),
 		})
 	}
 	if len(refused) == 0 {
@@ -100,8 +100,8 @@ func (x *diagnosis) permissions(m *member) {
 	}
 	x.add(federation.Finding{
 		ID: idPermission, Severity: federation.SeverityWarning, Cluster: m.name,
-		Message: "fedsync may not see " + strings.Join(refused, "; "),
-		Remedy:  "grant it to its user, and bind each role: " + strings.Join(m.roles(), "; "),
+		Message: untrusted.List("fedsync may not see ", refused, "; "),
+		Remedy:  untrusted.List("grant it to its user, and bind each role: ", m.roles(), "; "),
 	})
 }
 

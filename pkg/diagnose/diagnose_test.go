@@ -54,10 +54,10 @@ func (w want) compare(t *testing.T, f federation.Finding) {
 	if f.ID != w.id || f.Severity != w.severity || f.Cluster != w.cluster || f.Object != w.object {
 		t.Errorf("got %s %s %q %s, want %s %s %q %s", f.ID, f.Severity, f.Cluster, f.Object, w.id, w.severity, w.cluster, w.object)
 	}
-	if w.message != "*" && f.Message != w.message {
+	if w.message != "*" && f.Message.String() != w.message {
 		t.Errorf("got message  %s\nwant message %s", f.Message, w.message)
 	}
-	if !strings.Contains(f.Remedy, w.remedy) {
+	if !strings.Contains(f.Remedy.String(), w.remedy) {
 		t.Errorf("got remedy  %s\nwant in it %s", f.Remedy, w.remedy)
 	}
 }
@@ -284,7 +284,7 @@ func TestSeveralFaultsOfOneObjectAreOneFinding(t *testing.T) {
 	w.in.Plan.Ports[1].Port = 443
 	var messages []string
 	for _, f := range w.after(time.Minute) {
-		messages = append(messages, f.Message)
+		messages = append(messages, f.Message.String())
 	}
 	want := []string{
 		`Service/shop/missing exists neither in the repository nor in the cluster; Service/shop/web has no port "nope"; it has 80 ("http")`,

@@ -143,7 +143,7 @@ func (x *diagnosis) fold() {
 		id, message string
 		object      federation.ObjectRef
 	}
-	of := func(f found) fault { return fault{f.ID, f.Message, f.Object} }
+	of := func(f found) fault { return fault{f.ID, f.Message.String(), f.Object} }
 	faults := map[fault][]found{}
 	for _, f := range x.found {
 		if f.folds {

@@ -69,18 +69,18 @@ func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing
 	f := federation.Finding{
 		ID: idController, Severity: federation.SeverityWarning,
 		Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
-		Message: fmt.Sprintf("cluster %s uses %s: cannot share the IP", m.name, untrusted.Line(c.class)),
-		Remedy:  fmt.Sprintf("set the annotation %s: %s in %s, or exclude the cluster with the app's clusterSelector", annotationClass, classGCE, i.File),
+		Message: untrusted.Textf("cluster %s uses %s: cannot share the IP", m.name, untrusted.Line(c.class)),
+		Remedy:  untrusted.Textf("set the annotation %s: %s in %s, or exclude the cluster with the app's clusterSelector", annotationClass, classGCE, i.File),
 	}
 	if m.balances {
-		f.Remedy = fmt.Sprintf("take the class out in %s, or exclude the cluster with the app's clusterSelector", i.File)
+		f.Remedy = untrusted.Textf("take the class out in %s, or exclude the cluster with the app's clusterSelector", i.File)
 	}
 	if len(sharing) > 0 {
-		f.Message += " of " + strings.Join(sharing, ", ")
+		f.Message = untrusted.Textf("%s of %s", f.Message, strings.Join(sharing, ", "))
 	}
 	if c.byField {
-		f.Message = fmt.Sprintf("spec.ingressClassName: %s is not read by Google's controller in cluster %s: nobody takes care of it, and it cannot share the IP", c.class, m.name)
-		f.Remedy = fmt.Sprintf("in %s replace spec.ingressClassName by the annotation %s: %s", i.File, annotationClass, c.class)
+		f.Message = untrusted.Textf("spec.ingressClassName: %s is not read by Google's controller in cluster %s: nobody takes care of it, and it cannot share the IP", c.class, m.name)
+		f.Remedy = untrusted.Textf("in %s replace spec.ingressClassName by the annotation %s: %s", i.File, annotationClass, c.class)
 	}
 	// Another class may be meant, for a cluster that is not Google's; where all are to
 	// share one load balancer it is not.
@@ -105,12 +105,12 @@ func (x *diagnosis) serviceType(m *member, i *planned, ref federation.ObjectRef)
 	f := federation.Finding{
 		ID: idServiceType, Severity: federation.SeverityError,
 		Cluster: m.name, App: i.app, Object: ref,
-		Message: fmt.Sprintf("is of type ClusterIP without network endpoint groups: Google's load balancer of %s cannot reach it", i.Ref),
-		Remedy:  fmt.Sprintf(`set type: NodePort, or the annotation %s: '{"ingress":true}'`, annotationNEG),
+		Message: untrusted.Textf("is of type ClusterIP without network endpoint groups: Google's load balancer of %s cannot reach it", i.Ref),
+		Remedy:  untrusted.Textf(`set type: NodePort, or the annotation %s: '{"ingress":true}'`, annotationNEG),
 	}
 	if ours != nil {
 		f.App, f.File = ours.app, ours.File
-		f.Remedy += " in " + ours.File
+		f.Remedy = untrusted.Textf("%s in %s", f.Remedy, ours.File)
 	}
 	x.await(f, x.seasoned(m, m.observation(ref).Created))
 }
@@ -142,7 +142,7 @@ func (x *diagnosis) missingBackends(m *member, i *planned) {
 	f := found{folds: true, Finding: federation.Finding{
 		ID: idBackend, Severity: federation.SeverityError,
 		Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
-		Message: strings.Join(messages, "; "), Remedy: strings.Join(remedies, "; "),
+		Message: untrusted.List("", messages, "; "), Remedy: untrusted.List("", remedies, "; "),
 	}}
 	if !sure {
 		f.patience = patience{grace: x.Grace, seasoned: x.seasoned(m, m.observation(i.Ref).Created)}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -64,7 +65,7 @@ func (x *diagnosis) differing(ref federation.ObjectRef, s *livePorts) {
 	f := found{Finding: federation.Finding{
 		ID: idNodePorts, Severity: federation.SeverityWarning,
 		App: s.app, Object: ref, File: s.file,
-		Remedy: "none is needed while it lasts: clients of the old port must follow",
+		Remedy: untrusted.Const("none is needed while it lasts: clients of the old port must follow"),
 	}}
 	sure := false // no waiting mends it
 	var rows []string
@@ -80,7 +81,7 @@ func (x *diagnosis) differing(ref federation.ObjectRef, s *livePorts) {
 			until, seasoned := x.until(decision.Waits, true)
 			row += ", and none is chosen until " + until
 			if !sure {
-				f.Remedy = awaitedRemedy(s.file)
+				f.Remedy = untrusted.New(awaitedRemedy(s.file))
 				f.patience = patience{grace: x.Grace, seasoned: seasoned}
 			}
 		case moving(decision, clusters):
@@ -88,7 +89,7 @@ func (x *diagnosis) differing(ref federation.ObjectRef, s *livePorts) {
 		default:
 			sure = true
 			f.Severity = federation.SeverityError
-			f.Remedy = x.pin(ref, s, decision, clusters)
+			f.Remedy = untrusted.New(x.pin(ref, s, decision, clusters))
 			f.patience = patience{}
 		}
 		rows = append(rows, row)
@@ -96,7 +97,7 @@ func (x *diagnosis) differing(ref federation.ObjectRef, s *livePorts) {
 	if len(rows) == 0 {
 		return
 	}
-	f.Message = "the node ports differ between clusters: " + strings.Join(rows, "; ")
+	f.Message = untrusted.List("the node ports differ between clusters: ", rows, "; ")
 	x.found = append(x.found, f)
 }
 
@@ -175,8 +176,8 @@ func (x *diagnosis) waitingPorts() {
 		until, seasoned := x.until(waits, true)
 		x.await(federation.Finding{
 			ID: idPortWaiting, Severity: federation.SeverityWarning, App: first.App, Object: service, File: first.File,
-			Message: fmt.Sprintf("no node port is chosen for port %s until %s", strings.Join(numbers, ", "), until),
-			Remedy:  awaitedRemedy(first.File),
+			Message: untrusted.Textf("no node port is chosen for port %s until %s", strings.Join(numbers, ", "), until),
+			Remedy:  untrusted.New(awaitedRemedy(first.File)),
 		}, seasoned)
 	}
 }

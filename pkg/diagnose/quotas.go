@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -54,8 +53,8 @@ func (x *diagnosis) quota(m *member, q federation.Quota, needs map[string]*need)
 	x.await(federation.Finding{
 		ID: idQuota, Severity: federation.SeverityError, Cluster: m.name,
 		Object:  federation.ObjectRef{Kind: "ResourceQuota", Namespace: q.Namespace, Name: q.Name},
-		Message: "has too little room: " + strings.Join(over, "; "),
-		Remedy:  "raise it, or ask for less: " + m.kubectl("-n %s edit resourcequota %s", q.Namespace, q.Name),
+		Message: untrusted.List("has too little room: ", over, "; "),
+		Remedy:  untrusted.New("raise it, or ask for less: " + m.kubectl("-n %s edit resourcequota %s", q.Namespace, q.Name)),
 	}, m.fresh)
 }
 

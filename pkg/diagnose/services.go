@@ -59,8 +59,8 @@ func (x *diagnosis) selectsNothing(m *member, p *planned) bool {
 		Finding: federation.Finding{
 			ID: idSelector, Severity: federation.SeverityWarning,
 			Cluster: m.name, App: p.app, Object: p.Ref, File: p.File,
-			Message: fmt.Sprintf("its selector %s takes no pods: %s", selectorText(p.service.selector), untrusted.Some(have, 3)),
-			Remedy:  fmt.Sprintf("make spec.selector in %s equal to labels of a pod template", p.File),
+			Message: untrusted.Textf("its selector %s takes no pods: %s", selectorText(p.service.selector), untrusted.Some(have, 3)),
+			Remedy:  untrusted.Textf("make spec.selector in %s equal to labels of a pod template", p.File),
 		},
 	})
 	return true
@@ -87,19 +87,20 @@ func (x *diagnosis) noEndpoints(m *member, p *planned, ingress federation.Object
 	f := federation.Finding{Cluster: m.name, App: p.app, Object: p.Ref, File: p.File}
 	if x.sharesNothing(m, matching) {
 		f.ID, f.Severity = idNoShare, federation.SeverityNote
-		f.Message = fmt.Sprintf("no replica of it is placed here, so %s sends nobody to this cluster", ingress)
+		f.Message = untrusted.Textf("no replica of it is placed here, so %s sends nobody to this cluster", ingress)
 		x.add(f)
 		return
 	}
 	selector := selectorText(p.service.selector)
 	f.ID, f.Severity = idEndpoints, federation.SeverityWarning
-	f.Message = fmt.Sprintf("no ready endpoint for %s: selector %s, 0 ready and %d not ready", ingress, selector, e.NotReady)
+	message := []string{fmt.Sprintf("no ready endpoint for %s: selector %s, 0 ready and %d not ready", ingress, selector, e.NotReady)}
 	for _, w := range matching {
 		if runs, ok := m.facts.Workload(w.Ref); ok {
-			f.Message += fmt.Sprintf("; %s %d of %d ready", w.Ref, runs.Ready, runs.Replicas)
+			message = append(message, fmt.Sprintf("%s %d of %d ready", w.Ref, runs.Ready, runs.Replicas))
 		}
 	}
-	f.Remedy = m.kubectl("-n %s get pods -l %s -o wide", p.Ref.Namespace, selector)
+	f.Message = untrusted.List("", message, "; ")
+	f.Remedy = untrusted.New(m.kubectl("-n %s get pods -l %s -o wide", p.Ref.Namespace, selector))
 	x.found = append(x.found, found{Finding: f, patience: patience{grace: x.Grace, deadline: x.Deadline, seasoned: x.seasoned(m, live.Created)}})
 }
 

@@ -63,15 +63,15 @@ func (m *member) sharesAddress() bool {
 func (x *diagnosis) withoutUID(m *member) {
 	f := federation.Finding{
 		ID: idUID, Severity: federation.SeverityNote, Cluster: m.name, Object: ingressUID,
-		Message: "does not exist: Google's ingress controller does not run here",
+		Message: untrusted.Const("does not exist: Google's ingress controller does not run here"),
 	}
 	if m.facts.IngressUID.Exists {
-		f.Message = "holds no uid: Google's ingress controller does not run here"
+		f.Message = untrusted.Const("holds no uid: Google's ingress controller does not run here")
 	}
 	if m.sharesAddress() {
 		f.Severity = federation.SeverityError
-		f.Message += ", and no address can be shared with the other clusters"
-		f.Remedy = "run the controller in the cluster, which makes the ConfigMap, or exclude the cluster with the app's clusterSelector"
+		f.Message = untrusted.Textf("%s, and no address can be shared with the other clusters", f.Message)
+		f.Remedy = untrusted.Const("run the controller in the cluster, which makes the ConfigMap, or exclude the cluster with the app's clusterSelector")
 	}
 	x.add(f)
 }
@@ -85,13 +85,13 @@ func (x *diagnosis) differingUIDs(clusters map[string][]string) {
 		values[fmt.Sprintf("%q", untrusted.Line(uid))] = names
 	}
 	kept := x.keptUID(clusters)
-	remedy := "see who wrote " + ingressUID.String() + ": the UID that most clusters have is none that Google's controller makes"
+	remedy := untrusted.New("see who wrote " + ingressUID.String() + ": the UID that most clusters have is none that Google's controller makes")
 	if wellFormedUID.MatchString(kept) {
-		remedy = "while the cluster has no Ingress at all, since one that exists keeps its old names: " + x.setUID(kept)
+		remedy = untrusted.List("while the cluster has no Ingress at all, since one that exists keeps its old names: ", x.setUID(kept), "; ")
 	}
 	x.add(federation.Finding{
 		ID: idUID, Severity: federation.SeverityError, Object: ingressUID,
-		Message: "the UIDs of Google's ingress controllers differ, so each makes a load balancer of its own: " + table(values),
+		Message: untrusted.List("the UIDs of Google's ingress controllers differ, so each makes a load balancer of its own: ", rows(values), "; "),
 		Remedy:  remedy,
 	})
 }
@@ -100,14 +100,14 @@ func (x *diagnosis) differingUIDs(clusters map[string][]string) {
 var wellFormedUID = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 
 // setUID gives the commands that make a UID that of every cluster which has another.
-func (x *diagnosis) setUID(kept string) string {
+func (x *diagnosis) setUID(kept string) []string {
 	var commands []string
 	for _, m := range x.seen() {
 		if m.facts.IngressUID.Known && m.sharesAddress() && m.facts.IngressUID.Effective() != kept {
 			commands = append(commands, m.kubectl("-n kube-system patch configmap ingress-uid --type=merge -p %s", `{"data":{"uid":"`+kept+`"}}`))
 		}
 	}
-	return strings.Join(commands, "; ")
+	return commands
 }
 
 // keptUID is the UID that most clusters have; among equals, that of the first
@@ -137,8 +137,8 @@ func (x *diagnosis) builtWithUID(m *member, effective string) {
 		x.add(federation.Finding{
 			ID: idBuiltWithUID, Severity: federation.SeverityError,
 			Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
-			Message: fmt.Sprintf("in %s was built with UID %q, the cluster now has %q", m.name, untrusted.Line(built), untrusted.Line(effective)),
-			Remedy:  "delete it, and fedsync makes it anew: " + m.kubectl("-n %s delete ingress %s", i.Ref.Namespace, i.Ref.Name),
+			Message: untrusted.Textf("in %s was built with UID %q, the cluster now has %q", m.name, untrusted.Line(built), untrusted.Line(effective)),
+			Remedy:  untrusted.New("delete it, and fedsync makes it anew: " + m.kubectl("-n %s delete ingress %s", i.Ref.Namespace, i.Ref.Name)),
 		})
 	}
 }
@@ -167,9 +167,9 @@ func (x *diagnosis) firewalls(sharing map[string]map[string][]string) {
 			slices.Sort(clusters)
 			x.add(federation.Finding{
 				ID: idFirewall, Severity: federation.SeverityWarning, Object: ingressUID,
-				Message: fmt.Sprintf("the controllers of %s write one firewall rule, k8s-fw-l7--%s, each for its own nodes: where the clusters share a network, it flaps",
+				Message: untrusted.Textf("the controllers of %s write one firewall rule, k8s-fw-l7--%s, each for its own nodes: where the clusters share a network, it flaps",
 					strings.Join(clusters, ", "), providerOr(provider, uid)),
-				Remedy: "open the node ports by a rule of your own, which fedsync firewall prints, and give each cluster a rule of its own: " + x.setProviders(clusters),
+				Remedy: untrusted.List("open the node ports by a rule of your own, which fedsync firewall prints, and give each cluster a rule of its own: ", x.setProviders(clusters), "; "),
 			})
 		}
 	}
@@ -185,12 +185,12 @@ func providerOr(provider, uid string) string {
 
 // setProviders gives the commands by which each cluster's controller names its
 // firewall rule for itself.
-func (x *diagnosis) setProviders(clusters []string) string {
+func (x *diagnosis) setProviders(clusters []string) []string {
 	var commands []string
 	for _, name := range clusters {
 		sum := md5.Sum([]byte(name)) // a short name, as the controllers make it: no secret
 		patch := `{"data":{"provider-uid":"` + hex.EncodeToString(sum[:8]) + `"}}`
 		commands = append(commands, x.member(name).kubectl("-n kube-system patch configmap ingress-uid --type=merge -p %s", patch))
 	}
-	return strings.Join(commands, "; ")
+	return commands
 }

@@ -28,14 +28,17 @@ func (m *member) describe(o federation.ObjectRef) string {
 	return m.kubectl("-n %s describe %s %s", o.Namespace, kind, o.Name)
 }
 
-// table gives each value and the clusters that have it, the rarest first: that is
+// table returns rows in one line.
+func table(clusters map[string][]string) string { return strings.Join(rows(clusters), "; ") }
+
+// rows returns each value and the clusters that have it, the rarest first: that is
 // the one to look at.
-func table(clusters map[string][]string) string {
+func rows(clusters map[string][]string) []string {
 	rows := make([]string, 0, len(clusters))
 	for _, value := range byRarity(clusters) {
 		rows = append(rows, value+" in "+strings.Join(clusters[value], ", "))
 	}
-	return strings.Join(rows, "; ")
+	return rows
 }
 
 // byRarity gives the values, those of the fewest clusters first.

@@ -42,9 +42,9 @@ func (x *diagnosis) unschedulable(m *member, w *planned, runs federation.Workloa
 	x.add(federation.Finding{
 		ID: idUnschedulable, Severity: federation.SeverityWarning,
 		Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
-		Message: message,
-		Remedy: "add nodes, or ask for less in the pod template: " +
-			m.kubectl("-n %s get pods --field-selector=status.phase=Pending -o wide", w.Ref.Namespace),
+		Message: untrusted.New(message),
+		Remedy: untrusted.New("add nodes, or ask for less in the pod template: " +
+			m.kubectl("-n %s get pods --field-selector=status.phase=Pending -o wide", w.Ref.Namespace)),
 	})
 }
 
@@ -57,8 +57,8 @@ func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
 	x.await(federation.Finding{
 		ID: idNotReady, Severity: federation.SeverityWarning,
 		Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
-		Message: fmt.Sprintf("0 of %d ready", n),
-		Remedy:  m.describe(w.Ref),
+		Message: untrusted.Textf("0 of %d ready", n),
+		Remedy:  untrusted.New(m.describe(w.Ref)),
 	}, x.seasoned(m, m.observation(w.Ref).Created))
 }
 
@@ -95,8 +95,8 @@ func (x *diagnosis) held(d federation.ReplicasDecision) {
 	}
 	x.found = append(x.found, found{patience: patience{grace: progressDeadline}, Finding: federation.Finding{
 		ID: idReplicasHeld, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
-		Message: message,
-		Remedy:  "see why the pods elsewhere do not become Ready; nothing is taken away before they are",
+		Message: untrusted.New(message),
+		Remedy:  untrusted.Const("see why the pods elsewhere do not become Ready; nothing is taken away before they are"),
 	}})
 }
 
@@ -107,8 +107,8 @@ func (x *diagnosis) waiting(d federation.ReplicasDecision) {
 	until, seasoned := x.until(d.Waits, false)
 	x.await(federation.Finding{
 		ID: idReplicasWaiting, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
-		Message: fmt.Sprintf("its %d replicas are not divided anew until %s", d.Total, until),
-		Remedy:  "mend the clusters that it waits for; one that is gone for good is declared so by state: Lost in " + federation.FileName,
+		Message: untrusted.Textf("its %d replicas are not divided anew until %s", d.Total, until),
+		Remedy:  untrusted.Const("mend the clusters that it waits for; one that is gone for good is declared so by state: Lost in " + federation.FileName),
 	}, seasoned)
 }
 

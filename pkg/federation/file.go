@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fedsync/fedsync/internal/strictyaml"
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // Parse reads the content of fedsync.yaml and fills the defaults in. It is
@@ -113,8 +114,8 @@ func (e FileErrors) Findings() []Finding {
 		}
 		all[i] = Finding{
 			ID: "config", Severity: SeverityError,
-			File: one.File, Line: one.Line, Message: message,
-			Remedy: "correct the file and push; until then the last good revision is kept",
+			File: one.File, Line: one.Line, Message: untrusted.New(message),
+			Remedy: untrusted.Const("correct the file and push; until then the last good revision is kept"),
 		}
 	}
 	return all

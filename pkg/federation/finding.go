@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // Severity says what a finding means for the federation's state.
@@ -18,22 +20,23 @@ const (
 )
 
 // Finding names something that is wrong, where, and the remedy. Its texts may
-// hold what clusters and repositories say: whoever shows them escapes them.
+// hold what clusters and repositories say, cleaned. Names stay as they are there:
+// whoever shows them escapes them.
 type Finding struct {
-	ID       string    `json:"id"` // "D10"; findings without a number have a word: "render", "held"
-	Severity Severity  `json:"severity"`
-	Cluster  string    `json:"cluster,omitempty"`
-	App      string    `json:"app,omitempty"`
-	Object   ObjectRef `json:"object,omitzero"`
-	File     string    `json:"file,omitempty"` // within the repository
-	Line     int       `json:"line,omitempty"`
-	Message  string    `json:"message"`          // what is wrong, with the values seen
-	Remedy   string    `json:"remedy,omitempty"` // a command or an edit
-	Since    time.Time `json:"since,omitzero"`
-	Count    int       `json:"count,omitempty"` // of FindingMore
+	ID       string         `json:"id"` // "D10"; findings without a number have a word: "render", "held"
+	Severity Severity       `json:"severity"`
+	Cluster  string         `json:"cluster,omitempty"`
+	App      string         `json:"app,omitempty"`
+	Object   ObjectRef      `json:"object,omitzero"`
+	File     string         `json:"file,omitempty"` // within the repository
+	Line     int            `json:"line,omitempty"`
+	Message  untrusted.Text `json:"message"`         // what is wrong, with the values seen
+	Remedy   untrusted.Text `json:"remedy,omitzero"` // a command or an edit
+	Since    time.Time      `json:"since,omitzero"`
+	Count    int            `json:"count,omitempty"` // of FindingMore
 }
 
-// String gives the finding in one line, as logs and commit statuses show it.
+// String gives the finding in one line, as logs and commands show it.
 func (f Finding) String() string {
 	var b strings.Builder
 	if f.Cluster != "" {
@@ -48,11 +51,11 @@ func (f Finding) String() string {
 	case f.File != "":
 		b.WriteString(f.File + " ")
 	}
-	where := strings.TrimSuffix(b.String(), " ")
+	where := untrusted.Line(b.String())
 	if where == "" {
-		return f.Message
+		return f.Message.String()
 	}
-	return where + ": " + f.Message
+	return where + ": " + f.Message.String()
 }
 
 // Key identifies the finding over time: the same key is the same problem,
@@ -70,7 +73,7 @@ func (f Finding) Compare(o Finding) int {
 		strings.Compare(f.File, o.File),
 		cmp.Compare(f.Line, o.Line),
 		strings.Compare(f.ID, o.ID),
-		strings.Compare(f.Message, o.Message),
+		strings.Compare(f.Message.String(), o.Message.String()),
 	)
 }
 

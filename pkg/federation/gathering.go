@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // FindingMore is the ID of a finding that stands for Count others, which are not told.
@@ -86,7 +87,7 @@ func counted(more map[Severity]int) []Finding {
 	var all []Finding
 	for _, severity := range []Severity{SeverityError, SeverityWarning, SeverityNote} {
 		if n := more[severity]; n > 0 {
-			all = append(all, Finding{ID: FindingMore, Severity: severity, Count: n, Message: limit.More(n) + severity.noun()})
+			all = append(all, Finding{ID: FindingMore, Severity: severity, Count: n, Message: untrusted.New(limit.More(n) + severity.noun())})
 		}
 	}
 	return all
@@ -104,15 +105,11 @@ func (s Severity) noun() string {
 }
 
 // ShortFindings returns at most limit.Findings of the findings, sorted where there
-// are more, with messages and remedies that fit a screen. Of each kind in each app
-// some come before all of another's, so that a flood of one hides no other. What is
-// left out is counted by the last ones.
+// are more. Of each kind in each app some come before all of another's, so that a
+// flood of one hides no other. What is left out is counted by the last ones.
 func ShortFindings(all []Finding) []Finding {
 	const severities, ofKind = 3, limit.Findings / 10
 	short := slices.Clone(all)
-	for i := range short {
-		short[i].Message, short[i].Remedy = limit.Message(short[i].Message), limit.Message(short[i].Remedy)
-	}
 	if len(short) <= limit.Findings {
 		return short
 	}

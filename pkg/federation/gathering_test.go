@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func flood(id, app string, n int, severity federation.Severity) []federation.Finding {
 	all := make([]federation.Finding, n)
 	for i := range all {
-		all[i] = federation.Finding{ID: id, App: app, Severity: severity, Line: i, Message: fmt.Sprint(i)}
+		all[i] = federation.Finding{ID: id, App: app, Severity: severity, Line: i, Message: untrusted.New(fmt.Sprint(i))}
 	}
 	return all
 }
@@ -20,7 +21,7 @@ func flood(id, app string, n int, severity federation.Severity) []federation.Fin
 func TestShortFindingsKeepsTheCountAndEveryKind(t *testing.T) {
 	all := flood("render", "hog", 600_000, federation.SeverityError)
 	all = append(all, flood("D05", "", 3, federation.SeverityError)...)
-	all = append(all, federation.Finding{ID: "D05", Cluster: "z", Severity: federation.SeverityError, Message: strings.Repeat("x", 1_000_000)})
+	all = append(all, federation.Finding{ID: "D05", Cluster: "z", Severity: federation.SeverityError, Message: untrusted.New(strings.Repeat("x", 1_000_000))})
 	all = append(all, flood("annotation", "a", 5000, federation.SeverityWarning)...)
 	short := federation.ShortFindings(all)
 	if len(short) > limit.Findings {
@@ -32,15 +33,15 @@ func TestShortFindingsKeepsTheCountAndEveryKind(t *testing.T) {
 	ids := map[string]int{}
 	for i, f := range short {
 		ids[f.ID]++
-		if len(f.Message) > 2*limit.MessageBytes {
-			t.Errorf("finding %d has a message of %d bytes", i, len(f.Message))
+		if len(f.Message.String()) > 2*limit.MessageBytes {
+			t.Errorf("finding %d has a message of %d bytes", i, len(f.Message.String()))
 		}
 	}
 	if ids["D05"] != 4 || ids["annotation"] == 0 || ids["render"] < 700 {
 		t.Errorf("findings by ID are %v: a flood hides the others", ids)
 	}
 	last := short[len(short)-2:]
-	if last[0].Severity != federation.SeverityError || !strings.HasPrefix(last[0].Message, "and 599,") || !strings.HasSuffix(last[0].Message, "more errors") {
+	if last[0].Severity != federation.SeverityError || !strings.HasPrefix(last[0].Message.String(), "and 599,") || !strings.HasSuffix(last[0].Message.String(), "more errors") {
 		t.Errorf("the last error is %q", last[0].Message)
 	}
 	again := federation.ShortFindings(append(short, flood("D05", "", 10, federation.SeverityError)...))

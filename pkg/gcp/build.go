@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -106,8 +107,8 @@ func (b *builder) standBack() {
 		}
 		b.report(federation.Finding{
 			ID: findBalancer, Severity: federation.SeverityWarning, Object: ref,
-			Message: "has a load balancer of fedsync's, which is left as it is because spec.gcp.loadBalancer is " + string(b.in.Federation.GCP.LoadBalancer),
-			Remedy:  "to remove it, set spec.gcp.loadBalancer: NodePorts in " + federation.FileName + " and delete the Ingress, then change the mode",
+			Message: untrusted.New("has a load balancer of fedsync's, which is left as it is because spec.gcp.loadBalancer is " + string(b.in.Federation.GCP.LoadBalancer)),
+			Remedy:  untrusted.Const("to remove it, set spec.gcp.loadBalancer: NodePorts in " + federation.FileName + " and delete the Ingress, then change the mode"),
 		})
 	}
 }
@@ -161,7 +162,7 @@ func (b *builder) hold(id ID, reason string) {
 
 // report adds a finding, once.
 func (b *builder) report(f federation.Finding) {
-	key := f.Key() + "|" + f.Message
+	key := f.Key() + "|" + f.Message.String()
 	if b.reported[key] {
 		return
 	}

@@ -1,11 +1,11 @@
 package gcp
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -164,7 +164,7 @@ func (b *builder) reportDrain(p *servicePort, c *clusterView) {
 	}
 	b.report(federation.Finding{
 		ID: findDrain, Severity: severity, Cluster: c.name, App: p.fronts[0].app, Object: p.service,
-		Message: fmt.Sprintf("cluster %s %s: no other cluster has healthy endpoints for port %d of %s", c.name, wish, p.number, p.service),
-		Remedy:  "bring another cluster to health first; fedsync goes on by itself then",
+		Message: untrusted.Textf("cluster %s %s: no other cluster has healthy endpoints for port %d of %s", c.name, wish, p.number, p.service),
+		Remedy:  untrusted.Const("bring another cluster to health first; fedsync goes on by itself then"),
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -124,7 +125,7 @@ func (b *builder) addTags(o *opening, cluster, network string) {
 		o.unsure = true
 		b.report(federation.Finding{
 			ID: findFirewall, Severity: federation.SeverityError, Cluster: c.name,
-			Message: why, Remedy: "give all nodes of the cluster one network tag, or name tags under spec.gcp.tags in " + federation.FileName,
+			Message: untrusted.New(why), Remedy: untrusted.Const("give all nodes of the cluster one network tag, or name tags under spec.gcp.tags in " + federation.FileName),
 		})
 	}
 }
@@ -254,8 +255,8 @@ func (b *builder) reportFirewall(rules []Resource) {
 		}
 		b.report(federation.Finding{
 			ID: findFirewall, Severity: federation.SeverityError,
-			Message: fmt.Sprintf("firewall rule %s of network %s does not let the load balancer in to the nodes at ports %s", r.ID.Name, baseName(want.Network), joinPorts(want.Ports, "")),
-			Remedy:  b.firewallCommand(r, there),
+			Message: untrusted.Textf("firewall rule %s of network %s does not let the load balancer in to the nodes at ports %s", r.ID.Name, baseName(want.Network), joinPorts(want.Ports, "")),
+			Remedy:  untrusted.New(b.firewallCommand(r, there)),
 		})
 	}
 }

@@ -117,13 +117,13 @@ func TestFirewallPolicies(t *testing.T) {
 	}
 	command := "gcloud compute firewall-rules create fedsync-web-21dee986 --project=shop --network=default " +
 		"--source-ranges=130.211.0.0/22,35.191.0.0/16 --target-tags=gke-c1-node,gke-c2-node --allow=tcp:30080"
-	if got := want.Findings[0].Remedy; got != command {
+	if got := want.Findings[0].Remedy.String(); got != command {
 		t.Errorf("remedy:\n%s\nwant\n%s", got, command)
 	}
 	id := ID{Kind: KindFirewall, Name: "fedsync-web-21dee986"}
 	rule := Firewall{Network: sceneNetwork, Ranges: probeRanges, Ports: []int32{30080}, Tags: []string{"gke-c1-node"}}
 	s.cloud.resources[id] = Resource{ID: id, Spec: rule}
-	if want = s.build(); len(want.Findings) != 1 || !strings.Contains(want.Findings[0].Remedy, "firewall-rules update fedsync-web-21dee986 --project=shop --source-ranges") {
+	if want = s.build(); len(want.Findings) != 1 || !strings.Contains(want.Findings[0].Remedy.String(), "firewall-rules update fedsync-web-21dee986 --project=shop --source-ranges") {
 		t.Errorf("a rule that lacks a tag: %s", findings(want))
 	}
 	rule.Tags = append(rule.Tags, "gke-c2-node")

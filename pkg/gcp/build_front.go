@@ -12,6 +12,7 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -77,7 +78,7 @@ func (b *builder) refuse(f *front, id, cluster, message, remedy string) {
 func (b *builder) warn(f *front, severity federation.Severity, id, cluster, message, remedy string) {
 	b.report(federation.Finding{
 		ID: id, Severity: severity, Cluster: cluster, App: f.app, Object: f.ref, File: f.file,
-		Message: message, Remedy: remedy,
+		Message: untrusted.New(message), Remedy: untrusted.New(remedy),
 	})
 }
 

@@ -1,9 +1,9 @@
 package gcp
 
 import (
-	"fmt"
 	"slices"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -156,9 +156,9 @@ func (b *builder) judgeHealth() {
 			b.report(federation.Finding{
 				ID: findBalancer, Severity: federation.SeverityWarning, Cluster: c.name,
 				App: balancer.App, Object: balancer.Ingress, File: balancer.File,
-				Message: fmt.Sprintf("all endpoints of cluster %s, which is outside Google Cloud, fail their health checks", c.name),
-				Remedy: "see that its nodes can be reached from the VPC by VPN or Interconnect without NAT, that its firewall admits " +
-					probeRanges[0] + " and " + probeRanges[1] + " at the node ports, and that the Cloud Router advertises both ranges to it",
+				Message: untrusted.Textf("all endpoints of cluster %s, which is outside Google Cloud, fail their health checks", c.name),
+				Remedy: untrusted.New("see that its nodes can be reached from the VPC by VPN or Interconnect without NAT, that its firewall admits " +
+					probeRanges[0] + " and " + probeRanges[1] + " at the node ports, and that the Cloud Router advertises both ranges to it"),
 			})
 		}
 	}

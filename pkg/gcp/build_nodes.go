@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -210,13 +211,13 @@ func (b *builder) blind() bool {
 }
 
 func (b *builder) warnCluster(c *clusterView, message, remedy string) {
-	b.report(federation.Finding{ID: findNodes, Severity: federation.SeverityWarning, Cluster: c.name, Message: message, Remedy: remedy})
+	b.report(federation.Finding{ID: findNodes, Severity: federation.SeverityWarning, Cluster: c.name, Message: untrusted.New(message), Remedy: untrusted.New(remedy)})
 }
 
 func (b *builder) warnNode(c *clusterView, n federation.Node, message, remedy string) {
 	b.report(federation.Finding{
 		ID: findNodes, Severity: federation.SeverityWarning, Cluster: c.name,
-		Object: federation.ObjectRef{Kind: "Node", Name: n.Name}, Message: message, Remedy: remedy,
+		Object: federation.ObjectRef{Kind: "Node", Name: n.Name}, Message: untrusted.New(message), Remedy: untrusted.New(remedy),
 	})
 }
 

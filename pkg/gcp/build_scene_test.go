@@ -362,7 +362,7 @@ func endpointsOf(want Wanted, cluster string) []string {
 func findings(want Wanted) string {
 	var lines []string
 	for _, f := range want.Findings {
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Severity, f.ID, f.Cluster))+": "+f.Message)
+		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Severity, f.ID, f.Cluster))+": "+f.Message.String())
 	}
 	return strings.Join(lines, "\n")
 }

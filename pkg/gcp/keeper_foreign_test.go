@@ -98,7 +98,7 @@ func TestWhatStandsUnderOurNamesIsLeftAlone(t *testing.T) {
 					}
 				}
 				told := slices.ContainsFunc(l.keeper.State().Findings, func(f federation.Finding) bool {
-					return f.Severity == federation.SeverityError && strings.Contains(f.Message, what)
+					return f.Severity == federation.SeverityError && strings.Contains(f.Message.String(), what)
 				})
 				if !told {
 					t.Errorf("no finding on the %s:\n%s", what, l.status())

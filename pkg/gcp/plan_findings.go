@@ -25,8 +25,8 @@ func (p *planner) reportConflict(w, o Resource) {
 		message += "; it differs from what is wanted in " + strings.Join(fields, ", ")
 	}
 	p.report(w, federation.Finding{
-		ID: idConflict, Severity: federation.SeverityError, Message: message,
-		Remedy: "see what it is for: " + gcloud(w.ID, "describe") + "; if nobody needs it: " + gcloud(w.ID, "delete"),
+		ID: idConflict, Severity: federation.SeverityError, Message: untrusted.New(message),
+		Remedy: untrusted.New("see what it is for: " + gcloud(w.ID, "describe") + "; if nobody needs it: " + gcloud(w.ID, "delete")),
 	})
 }
 
@@ -35,9 +35,9 @@ func (p *planner) reportTaken(w, o Resource) {
 	rule, _ := o.Spec.(Rule)
 	p.report(w, federation.Finding{
 		ID: idConflict, Severity: federation.SeverityError,
-		Message: fmt.Sprintf("the address %s is used by %s (port %d), which is %s: two load balancers cannot share an address, and nothing is changed",
+		Message: untrusted.Textf("the address %s is used by %s (port %d), which is %s: two load balancers cannot share an address, and nothing is changed",
 			rule.IP, o.ID, rule.Port, whose(o)),
-		Remedy: "name another address in the annotation kubernetes.io/ingress.global-static-ip-name, or remove the other load balancer: " + gcloud(o.ID, "describe"),
+		Remedy: untrusted.New("name another address in the annotation kubernetes.io/ingress.global-static-ip-name, or remove the other load balancer: " + gcloud(o.ID, "describe")),
 	})
 }
 
@@ -50,16 +50,16 @@ func (p *planner) reportFixed(w, o Resource, fields []string) {
 		message += "; it is not deleted, since traffic may come by it"
 	}
 	p.report(o, federation.Finding{
-		ID: idFixed, Severity: federation.SeverityError, Message: message,
-		Remedy: "when its traffic has moved elsewhere, delete it, and it is made as wanted: " + gcloud(w.ID, "delete"),
+		ID: idFixed, Severity: federation.SeverityError, Message: untrusted.New(message),
+		Remedy: untrusted.New("when its traffic has moved elsewhere, delete it, and it is made as wanted: " + gcloud(w.ID, "delete")),
 	})
 }
 
 func (p *planner) reportMissing(w Resource) {
 	p.report(w, federation.Finding{
 		ID: idMissing, Severity: federation.SeverityError,
-		Message: fmt.Sprintf("%s does not exist", w.ID),
-		Remedy:  "create it (" + gcloud(w.ID, "create") + "), or correct the annotation that names it",
+		Message: untrusted.Textf("%s does not exist", w.ID),
+		Remedy:  untrusted.New("create it (" + gcloud(w.ID, "create") + "), or correct the annotation that names it"),
 	})
 }
 
@@ -71,24 +71,24 @@ func (p *planner) reportUnusable(w Resource, ref ID) {
 	}
 	p.report(w, federation.Finding{
 		ID: idMissing, Severity: federation.SeverityError,
-		Message: fmt.Sprintf("%s needs %s, which does not exist or is not fedsync's", w.ID, ref),
-		Remedy:  "create it, or correct the annotation that names it",
+		Message: untrusted.Textf("%s needs %s, which does not exist or is not fedsync's", w.ID, ref),
+		Remedy:  untrusted.Const("create it, or correct the annotation that names it"),
 	})
 }
 
 func (p *planner) reportUntagged(w Resource) {
 	p.report(w, federation.Finding{
 		ID: idUntagged, Severity: federation.SeverityError,
-		Message: fmt.Sprintf("%s would have no target tags, and so let traffic in to every machine of the network: it is left as it is", w.ID),
-		Remedy:  "give the nodes a network tag that all of a cluster's have, or name their tags under gcp.tags in fedsync.yaml",
+		Message: untrusted.Textf("%s would have no target tags, and so let traffic in to every machine of the network: it is left as it is", w.ID),
+		Remedy:  untrusted.Const("give the nodes a network tag that all of a cluster's have, or name their tags under gcp.tags in fedsync.yaml"),
 	})
 }
 
 func (p *planner) reportInUse(o, by Resource) {
 	p.report(o, federation.Finding{
 		ID: idInUse, Severity: federation.SeverityWarning,
-		Message: fmt.Sprintf("%s is left over and cannot be deleted: it is used by %s, which is %s", o.ID, by.ID, whose(by)),
-		Remedy:  "point that elsewhere, or delete it, and the left-over is removed: " + gcloud(by.ID, "describe"),
+		Message: untrusted.Textf("%s is left over and cannot be deleted: it is used by %s, which is %s", o.ID, by.ID, whose(by)),
+		Remedy:  untrusted.New("point that elsewhere, or delete it, and the left-over is removed: " + gcloud(by.ID, "describe")),
 	})
 }
 

@@ -2,10 +2,9 @@ package gcp
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -80,8 +79,8 @@ func (s *survey) findings(p Planned) []federation.Finding {
 	if len(s.missing) > 0 {
 		all = append(all, federation.Finding{
 			ID: idCloud, Severity: federation.SeverityError,
-			Message: "permissions are missing on Compute Engine: " + strings.Join(s.missing, ", "),
-			Remedy:  remedyOf(&Error{Class: ClassForbidden}),
+			Message: untrusted.List("permissions are missing on Compute Engine: ", s.missing, ", "),
+			Remedy:  untrusted.New(remedyOf(&Error{Class: ClassForbidden})),
 		})
 	}
 	need := map[Kind]int{}
@@ -98,9 +97,9 @@ func (s *survey) findings(p Planned) []federation.Finding {
 		}
 		all = append(all, federation.Finding{
 			ID: idCloud, Severity: federation.SeverityError,
-			Message: fmt.Sprintf("the quota %s has room for %d of %d that are to be made (%.0f of %.0f are used)",
+			Message: untrusted.Textf("the quota %s has room for %d of %d that are to be made (%.0f of %.0f are used)",
 				metrics[kind], max(room, 0), need[kind], q.Usage, q.Limit),
-			Remedy: "ask for more quota, or remove what is not needed",
+			Remedy: untrusted.Const("ask for more quota, or remove what is not needed"),
 		})
 	}
 	return all

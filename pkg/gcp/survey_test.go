@@ -37,8 +37,8 @@ func TestSurveyNamesWhatIsMissingAndWhatWillNotFit(t *testing.T) {
 	var s survey
 	s.look(t.Context(), cloud, in)
 	found := s.findings(planned)
-	if len(found) != 2 || !strings.Contains(found[0].Message, "compute.urlMaps.update") ||
-		!strings.Contains(found[1].Message, "BACKEND_SERVICES has room for 1 of 2") {
+	if len(found) != 2 || !strings.Contains(found[0].Message.String(), "compute.urlMaps.update") ||
+		!strings.Contains(found[1].Message.String(), "BACKEND_SERVICES has room for 1 of 2") {
 		t.Errorf("found %v", found)
 	}
 	s.look(t.Context(), cloud, in)

@@ -2,12 +2,12 @@ package gcp
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -23,30 +23,30 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 	if len(s.planned.Actions) > 0 && !k.mayWrite() {
 		all = append(all, federation.Finding{
 			ID: idCloud, Severity: federation.SeverityNote,
-			Message: fmt.Sprintf("%d changes on Compute Engine wait: this instance does not hold the claim in most member clusters", len(s.planned.Actions)),
-			Remedy:  "none, where another instance runs or the clusters have just begun to answer",
+			Message: untrusted.Textf("%d changes on Compute Engine wait: this instance does not hold the claim in most member clusters", len(s.planned.Actions)),
+			Remedy:  untrusted.Const("none, where another instance runs or the clusters have just begun to answer"),
 		})
 	}
 	for _, e := range s.seen.Errors {
 		all = append(all, federation.Finding{
 			ID: idCloud, Severity: k.severity(e.Since, s.in.Now),
-			Message: fmt.Sprintf("%s cannot be read on Compute Engine: %v; nothing is removed because of it", e.What, e.Err),
-			Remedy:  remedyOf(e.Err),
+			Message: untrusted.Textf("%s cannot be read on Compute Engine: %v; nothing is removed because of it", e.What, e.Err),
+			Remedy:  untrusted.New(remedyOf(e.Err)),
 		})
 	}
 	if n, since, err := k.health.failures(); n > 0 && s.in.Now.Sub(since) >= troubleGrace {
 		all = append(all, federation.Finding{
 			ID: idCloud, Severity: federation.SeverityWarning,
-			Message: fmt.Sprintf("the health of %d endpoint groups cannot be asked for: %v", n, err),
-			Remedy:  remedyOf(err),
+			Message: untrusted.Textf("the health of %d endpoint groups cannot be asked for: %v", n, err),
+			Remedy:  untrusted.New(remedyOf(err)),
 		})
 	}
 	all = append(all, siblings(s)...)
 	if len(k.copies) > 0 {
 		all = append(all, federation.Finding{
 			ID: idCloud, Severity: federation.SeverityNote,
-			Message: fmt.Sprintf("%s: the description is fedsync's, and the name is not: it is taken for a copy that somebody made, and left alone", idList(k.copies)),
-			Remedy:  "none, if it is wanted; give it another description",
+			Message: untrusted.Textf("%s: the description is fedsync's, and the name is not: it is taken for a copy that somebody made, and left alone", idList(k.copies)),
+			Remedy:  untrusted.Const("none, if it is wanted; give it another description"),
 		})
 	}
 	for _, f := range k.tries.failures() {
@@ -58,9 +58,9 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 	for _, r := range k.tries.fights(s.in.Now) {
 		all = append(all, federation.Finding{
 			ID: idCloud, Severity: federation.SeverityError, Object: ingressOf(r.last.Want.Mark),
-			Message: fmt.Sprintf("%s was changed by somebody else %d times within %d minutes and put back each time; it is left alone until %s (last: %s)",
+			Message: untrusted.Textf("%s was changed by somebody else %d times within %d minutes and put back each time; it is left alone until %s (last: %s)",
 				r.last.ID, fightRepairs, int(fightWindow.Minutes()), r.until.UTC().Format("15:04 MST"), r.last.Reason),
-			Remedy: "find out who changes it in the audit log of the project, and stop that; another push or a restart of fedsync tries again",
+			Remedy: untrusted.Const("find out who changes it in the audit log of the project, and stop that; another push or a restart of fedsync tries again"),
 		})
 	}
 	return all
@@ -81,8 +81,8 @@ func siblings(s sight) []federation.Finding {
 	slices.SortFunc(found, ID.Compare)
 	return []federation.Finding{{
 		ID: idCloud, Severity: federation.SeverityNote,
-		Message: fmt.Sprintf("%s: made for a federation of this name from another repository, branch or path, and left as it is", idList(found)),
-		Remedy:  "none, if that is still in use; if this federation was moved, move DNS to its new addresses, and then delete the former load balancers by hand",
+		Message: untrusted.Textf("%s: made for a federation of this name from another repository, branch or path, and left as it is", idList(found)),
+		Remedy:  untrusted.Const("none, if that is still in use; if this federation was moved, move DNS to its new addresses, and then delete the former load balancers by hand"),
 	}}
 }
 
@@ -116,8 +116,8 @@ func (k *Keeper) severity(since, now time.Time) federation.Severity {
 func failureFinding(f failed, severity federation.Severity) federation.Finding {
 	return federation.Finding{
 		ID: idCloud, Severity: severity, Object: ingressOf(f.action.Want.Mark), Cluster: f.action.Want.Mark.Cluster,
-		Message: fmt.Sprintf("cannot %s %s: %v", f.action.Verb, f.action.ID, f.err),
-		Remedy:  remedyOf(f.err),
+		Message: untrusted.Textf("cannot %s %s: %v", f.action.Verb, f.action.ID, f.err),
+		Remedy:  untrusted.New(remedyOf(f.err)),
 	}
 }
 

@@ -102,8 +102,8 @@ func AccessFindings(cluster, kubeContext, user string, denied []Access) []federa
 	for _, l := range lacks(denied) {
 		findings = append(findings, federation.Finding{
 			ID: "D07", Severity: federation.SeverityError, Cluster: cluster,
-			Message: fmt.Sprintf("cannot %s %s%s", strings.Join(l.verbs, ", "), strings.Join(l.resources, ", "), l.where()),
-			Remedy:  l.remedy(kubeContext, user),
+			Message: untrusted.Textf("cannot %s %s%s", strings.Join(l.verbs, ", "), strings.Join(l.resources, ", "), l.where()),
+			Remedy:  untrusted.New(l.remedy(kubeContext, user)),
 		})
 	}
 	return findings

@@ -126,11 +126,11 @@ func TestOneMissingRoleIsOneFinding(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
 			for _, f := range AccessFindings("asia", "asia-context", "robot", c.denied) {
-				got = append(got, f.Message)
+				got = append(got, f.Message.String())
 				if f.ID != "D07" || f.Severity != federation.SeverityError || f.Cluster != "asia" {
 					t.Errorf("finding %s %s of %s, want E D07 of asia", f.Severity, f.ID, f.Cluster)
 				}
-				if !strings.Contains(f.Remedy, "kubectl --context=asia-context ") || !strings.Contains(f.Remedy, "--user=robot") {
+				if !strings.Contains(f.Remedy.String(), "kubectl --context=asia-context ") || !strings.Contains(f.Remedy.String(), "--user=robot") {
 					t.Errorf("remedy %q, want a command for this context and user", f.Remedy)
 				}
 			}
@@ -144,7 +144,7 @@ func TestOneMissingRoleIsOneFinding(t *testing.T) {
 func TestACommandGrantsAStatusAlone(t *testing.T) {
 	denied := []Access{{Verb: "patch", Resource: schema.GroupResource{Group: "networking.k8s.io", Resource: "ingresses"}, Subresource: "status", Namespace: "web"}}
 	const want = "--verb=patch --resource=ingresses.networking.k8s.io/status"
-	if got := AccessFindings("a", "a", "robot", denied)[0].Remedy; !strings.Contains(got, want) {
+	if got := AccessFindings("a", "a", "robot", denied)[0].Remedy.String(); !strings.Contains(got, want) {
 		t.Errorf("the remedy is %q, want %q in it", got, want)
 	}
 }
@@ -161,7 +161,7 @@ func TestCommandsQuoteWhatTheClusterSays(t *testing.T) {
 			{Verb: "create", Resource: schema.GroupResource{Resource: "namespaces"}, Cluster: true},
 			{Verb: "create", Resource: schema.GroupResource{Resource: "services"}, Namespace: "web"},
 		} {
-			got := AccessFindings("a", "my context", user, []Access{denied})[0].Remedy
+			got := AccessFindings("a", "my context", user, []Access{denied})[0].Remedy.String()
 			if !strings.HasSuffix(got, want) || !strings.Contains(got, "--context='my context' ") {
 				t.Errorf("the remedy for %q is %q, want %q at its end", user, got, want)
 			}

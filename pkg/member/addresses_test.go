@@ -201,7 +201,7 @@ func TestARefusedAddressIsAFindingAndTriedAgainWithPauses(t *testing.T) {
 		t.Fatalf("%d requests, want one for all that it refuses", got)
 	}
 	findings := a.findings()
-	if len(findings) != 1 || findings[0].ID != "D07" || findings[0].Object != shownRef || !strings.Contains(findings[0].Remedy, "patch on ingresses/status") {
+	if len(findings) != 1 || findings[0].ID != "D07" || findings[0].Object != shownRef || !strings.Contains(findings[0].Remedy.String(), "patch on ingresses/status") {
 		t.Fatalf("findings %v, want one that names the permission", findings)
 	}
 	for range 20 {

@@ -1,13 +1,13 @@
 package member
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -136,8 +136,8 @@ func (s *session) own(standing apply.Standing, state federation.ClusterState) []
 		all = append(all, federation.Finding{
 			ID: "D07", Severity: federation.SeverityWarning, Cluster: s.Cluster.Name,
 			Object:  federation.ObjectRef{Kind: "Namespace", Name: "kube-system"},
-			Message: "the cluster cannot be told from another: " + s.refused,
-			Remedy:  "allow the verb get on the Namespace kube-system; until then no cluster that left " + federation.FileName + " is emptied",
+			Message: untrusted.New("the cluster cannot be told from another: " + s.refused),
+			Remedy:  untrusted.Const("allow the verb get on the Namespace kube-system; until then no cluster that left " + federation.FileName + " is emptied"),
 		})
 	}
 	return all
@@ -148,20 +148,20 @@ func (s *session) watchFinding(w health.Watch, err *health.WatchError) federatio
 	f := federation.Finding{
 		ID: "D07", Severity: federation.SeverityError, Cluster: s.Cluster.Name,
 		Object:  federation.ObjectRef{Group: w.Resource.Group, Kind: w.Resource.Resource},
-		Message: err.Error() + ": drift and what should be pruned of this kind go unseen",
-		Remedy:  fmt.Sprintf("allow the verbs list and watch on %s", w.Resource.GroupResource()),
+		Message: untrusted.New(err.Error() + ": drift and what should be pruned of this kind go unseen"),
+		Remedy:  untrusted.Textf("allow the verbs list and watch on %s", w.Resource.GroupResource()),
 	}
 	if w == s.watches.namespaces || w == s.watches.definitions {
 		f.Severity = federation.SeverityWarning
-		f.Message = err.Error() + ": what waits for one of them is only tried again from time to time"
+		f.Message = untrusted.New(err.Error() + ": what waits for one of them is only tried again from time to time")
 	}
 	switch {
 	case err.NotServed:
 		f.Severity = federation.SeverityWarning
-		f.Remedy = "install its CustomResourceDefinition, or remove the objects from the repository"
+		f.Remedy = untrusted.Const("install its CustomResourceDefinition, or remove the objects from the repository")
 	case !err.Blocked():
 		f.ID, f.Severity = "D06", federation.SeverityWarning
-		f.Remedy = "none: it is tried again; if it lasts, look at the API server and at what stands before it"
+		f.Remedy = untrusted.Const("none: it is tried again; if it lasts, look at the API server and at what stands before it")
 	}
 	return f
 }

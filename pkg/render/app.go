@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/kustomize/api/konfig"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -117,22 +118,22 @@ func (a *app) strays(f *federation.Federation) []federation.Finding {
 		case !known:
 			all = append(all, federation.Finding{
 				ID: "D04", Severity: federation.SeverityError, App: a.Name, File: folder,
-				Message: fmt.Sprintf("overlay for cluster %q, which %s does not name", overlay, federation.FileName),
-				Remedy:  "rename the folder, add the cluster, or delete the folder; the clusters are: " + limit.List(names, ", "),
+				Message: untrusted.Textf("overlay for cluster %q, which %s does not name", overlay, federation.FileName),
+				Remedy:  untrusted.New("rename the folder, add the cluster, or delete the folder; the clusters are: " + limit.List(names, ", ")),
 			})
 		case !goes:
 			all = append(all, federation.Finding{
 				ID: "D04", Severity: federation.SeverityWarning, App: a.Name, File: folder,
-				Message: fmt.Sprintf("overlay for cluster %q, which the app's clusterSelector (%s) does not choose", overlay, a.Selector),
-				Remedy:  "change the selector or the cluster's labels, or delete the folder",
+				Message: untrusted.Textf("overlay for cluster %q, which the app's clusterSelector (%s) does not choose", overlay, a.Selector),
+				Remedy:  untrusted.Const("change the selector or the cluster's labels, or delete the folder"),
 			})
 		}
 	}
 	for _, file := range a.stray {
 		all = append(all, federation.Finding{
 			ID: "render", Severity: federation.SeverityWarning, App: a.Name, File: file,
-			Message: fmt.Sprintf("not read: beside %s/ and %s/ only what is in them counts", baseFolder, overlaysFolder),
-			Remedy:  "move it to " + path.Join(a.Path, baseFolder),
+			Message: untrusted.Textf("not read: beside %s/ and %s/ only what is in them counts", baseFolder, overlaysFolder),
+			Remedy:  untrusted.New("move it to " + path.Join(a.Path, baseFolder)),
 		})
 	}
 	return all

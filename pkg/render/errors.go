@@ -8,6 +8,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/strictyaml"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -140,15 +141,15 @@ func errorFindings(b federation.Bundle) []federation.Finding {
 	for i, err := range errs {
 		all[i] = federation.Finding{
 			ID: "render", Severity: federation.SeverityError, Cluster: b.Cluster, App: b.App,
-			Message: limit.Message(err.Error()), Remedy: "correct the files; until then what runs is kept as it is",
+			Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct the files; until then what runs is kept as it is"),
 		}
 		if e, ok := errors.AsType[*Error](err); ok {
-			all[i].File, all[i].Line, all[i].Message = e.File, e.Line, e.Reason
+			all[i].File, all[i].Line, all[i].Message = e.File, e.Line, untrusted.New(e.Reason)
 			if e.Field != "" {
-				all[i].Message = e.Field + ": " + e.Reason
+				all[i].Message = untrusted.New(e.Field + ": " + e.Reason)
 			}
 			if e.Remedy != "" {
-				all[i].Remedy = e.Remedy
+				all[i].Remedy = untrusted.New(e.Remedy)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -259,8 +260,8 @@ func (p *portPlanner) clash(k *portKey, c int, used *federation.NodePort, held *
 	p.findings.Add(federation.Finding{
 		ID: "D11b", Severity: federation.SeverityError, Cluster: p.Clusters[c].Name,
 		App: p.Services[k.service].App, Object: p.Services[k.service].Ref, File: p.file(k),
-		Message: fmt.Sprintf("%s is held by %s%s", k.says(k.number), holder, as),
-		Remedy:  fmt.Sprintf("%s, or free %d in this cluster", p.another(k), k.number),
+		Message: untrusted.Textf("%s is held by %s%s", k.says(k.number), holder, as),
+		Remedy:  untrusted.Textf("%s, or free %d in this cluster", p.another(k), k.number),
 	})
 }
 

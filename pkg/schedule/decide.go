@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -92,8 +91,8 @@ func (p *pass) decideReplicas() {
 			d.refusal = "its renderings ask for different totals"
 			p.findings.Add(federation.Finding{
 				ID: "replicas", Severity: federation.SeverityError, App: d.app, Object: d.ref, File: d.variants[0].file,
-				Message: "spec.replicas is the total of all clusters, and the overlays differ: " + differences,
-				Remedy: fmt.Sprintf("say it once, in the base, and shares by the preferences' weights; or set the annotation %s: %s where each cluster has a count of its own",
+				Message: untrusted.New("spec.replicas is the total of all clusters, and the overlays differ: " + differences),
+				Remedy: untrusted.Textf("say it once, in the base, and shares by the preferences' weights; or set the annotation %s: %s where each cluster has a count of its own",
 					annotationReplicas, replicasPerCluster),
 			})
 			continue
@@ -127,8 +126,8 @@ func (p *pass) unknownPreferences(d *divided) {
 	slices.Sort(names)
 	p.findings.Add(federation.Finding{
 		ID: "annotation", Severity: federation.SeverityWarning, App: d.app, Object: d.ref, File: d.variants[0].file,
-		Message: "the preferences name what is no cluster of the federation: " + untrusted.Some(names, 5),
-		Remedy:  "correct the name, or take it out of the annotation",
+		Message: untrusted.New("the preferences name what is no cluster of the federation: " + untrusted.Some(names, 5)),
+		Remedy:  untrusted.Const("correct the name, or take it out of the annotation"),
 	})
 }
 
@@ -140,8 +139,8 @@ func (p *pass) short(d federation.ReplicasDecision) {
 	}
 	p.findings.Add(federation.Finding{
 		ID: "replicas", Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
-		Message: fmt.Sprintf("%d of %d replicas are placed nowhere: %s", d.Shortfall, d.Total, d.Reason),
-		Remedy:  "raise the maxima of the preferences, add nodes or clusters, or lower spec.replicas in " + cmp.Or(d.File, "the object"),
+		Message: untrusted.Textf("%d of %d replicas are placed nowhere: %s", d.Shortfall, d.Total, d.Reason),
+		Remedy:  untrusted.New("raise the maxima of the preferences, add nodes or clusters, or lower spec.replicas in " + cmp.Or(d.File, "the object")),
 	})
 }
 

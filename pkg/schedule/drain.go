@@ -82,7 +82,7 @@ func (w *workload) mayRun(c *placed) bool {
 func (p *pass) undrained(w workload, d federation.ReplicasDecision) {
 	f := federation.Finding{
 		ID: "drain", Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
-		Remedy: fmt.Sprintf("add room or clusters, or take drain out of %s", federation.FileName),
+		Remedy: untrusted.Textf("add room or clusters, or take drain out of %s", federation.FileName),
 	}
 	var keeping []string
 	for i, s := range d.Shares {
@@ -94,9 +94,9 @@ func (p *pass) undrained(w workload, d federation.ReplicasDecision) {
 	case d.Total == 0 || len(d.Waits) > 0:
 		return
 	case len(w.refused) > 0:
-		f.Message = untrusted.Some(w.refused, 5) + ": not drained of it, since no other cluster in reach may run it"
+		f.Message = untrusted.New(untrusted.Some(w.refused, 5) + ": not drained of it, since no other cluster in reach may run it")
 	case d.Shortfall > 0 && len(keeping) > 0:
-		f.Message = "not drained: " + strings.Join(keeping, ", ") + ", for which the others have no room"
+		f.Message = untrusted.New("not drained: " + strings.Join(keeping, ", ") + ", for which the others have no room")
 	default:
 		return
 	}

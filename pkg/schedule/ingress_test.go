@@ -358,7 +358,7 @@ func TestTheLastClusterIsNotDrained(t *testing.T) {
 		t.Errorf("%d of 7 replicas are placed", total)
 	}
 	if len(plan.Findings) != 1 || plan.Findings[0].ID != "drain" || plan.Findings[0].Severity != federation.SeverityError ||
-		!strings.Contains(plan.Findings[0].Message, "a, b, c") {
+		!strings.Contains(plan.Findings[0].Message.String(), "a, b, c") {
 		t.Errorf("findings %v, want one that names all three", plan.Findings)
 	}
 }

@@ -1,11 +1,11 @@
 package schedule
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -25,8 +25,8 @@ func (p *pass) leave() []federation.ClusterPlan {
 		}
 		p.findings.Add(federation.Finding{
 			ID: "held", Severity: federation.SeverityError, File: federation.FileName,
-			Message: fmt.Sprintf("held: %d of %d clusters left the file and would be emptied: %s", len(names), members, strings.Join(names, ", ")),
-			Remedy: fmt.Sprintf("put them back, set onRemove: Orphan, or push the annotation %s: Allowed on %s",
+			Message: untrusted.Textf("held: %d of %d clusters left the file and would be emptied: %s", len(names), members, strings.Join(names, ", ")),
+			Remedy: untrusted.Textf("put them back, set onRemove: Orphan, or push the annotation %s: Allowed on %s",
 				federation.AnnotationPrune, federation.FileName),
 		})
 	}
@@ -48,8 +48,8 @@ func (p *pass) leave() []federation.ClusterPlan {
 		plans = append(plans, plan)
 		p.findings.Add(federation.Finding{
 			ID: "leaving", Severity: federation.SeverityWarning, Cluster: c.Name, File: federation.FileName,
-			Message: fmt.Sprintf("the cluster left the file and is being emptied; it is %s", facts.State),
-			Remedy:  "where it will not come back, set onRemove: Orphan: it is forgotten then",
+			Message: untrusted.Textf("the cluster left the file and is being emptied; it is %s", facts.State),
+			Remedy:  untrusted.Const("where it will not come back, set onRemove: Orphan: it is forgotten then"),
 		})
 	}
 	return plans

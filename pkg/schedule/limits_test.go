@@ -69,11 +69,11 @@ func TestSelectorsOfTooManyRequirementsAreRefused(t *testing.T) {
 		"bytes":        {many, "an API server takes at most 262,144"},
 	} {
 		plan := New().Plan(limited(t, map[string][]map[string]any{"a": {selecting("x", c.selector)}}))
-		if len(plan.Findings) != 1 || !strings.Contains(plan.Findings[0].Message, c.want) {
+		if len(plan.Findings) != 1 || !strings.Contains(plan.Findings[0].Message.String(), c.want) {
 			t.Errorf("%s: findings = %.500v, want %q", name, plan.Findings, c.want)
 			continue
 		}
-		if n := len(plan.Findings[0].Message); n > limit.MessageBytes {
+		if n := len(plan.Findings[0].Message.String()); n > limit.MessageBytes {
 			t.Errorf("%s: the message has %d bytes", name, n)
 		}
 		if got := plan.Clusters[0].Apps[0].Withheld; len(got) != 1 || len(plan.Clusters[0].Apps[0].Objects) > 0 {
@@ -91,7 +91,7 @@ func TestServicesOfTooManyPortsAreLeftAsTheyAre(t *testing.T) {
 	if len(plan.Ports) != 2 {
 		t.Errorf("%d ports are decided, want the 2 of the small Service", len(plan.Ports))
 	}
-	if want := "the Service has 1,001 ports; at most 1,000 are given node ports"; len(plan.Findings) != 1 || !strings.Contains(plan.Findings[0].Message, want) {
+	if want := "the Service has 1,001 ports; at most 1,000 are given node ports"; len(plan.Findings) != 1 || !strings.Contains(plan.Findings[0].Message.String(), want) {
 		t.Errorf("findings = %v, want %q", plan.Findings, want)
 	}
 }
@@ -109,7 +109,7 @@ func TestAppOfTooManyPortsIsLeftAsItIs(t *testing.T) {
 			t.Errorf("%s of app %s has node port %d; want the three of web, and no others", d.Service, d.App, d.NodePort)
 		}
 	}
-	if want := "the Services of app hog have 70,000 ports; node ports are decided for 65,536 in 1 clusters"; len(plan.Findings) != 1 || plan.Findings[0].Message != want {
+	if want := "the Services of app hog have 70,000 ports; node ports are decided for 65,536 in 1 clusters"; len(plan.Findings) != 1 || plan.Findings[0].Message.String() != want {
 		t.Errorf("findings = %v, want %q", plan.Findings, want)
 	}
 	for _, app := range plan.Clusters[0].Apps {
@@ -129,8 +129,8 @@ func TestPortsThatClashAllAreToldInFewWords(t *testing.T) {
 		t.Errorf("%d findings, want at most %d", len(plan.Findings), limit.Findings+1)
 	}
 	for _, f := range federation.ShortFindings(plan.Findings) {
-		if len(f.Message) > 2*limit.MessageBytes {
-			t.Errorf("a message has %d bytes", len(f.Message))
+		if len(f.Message.String()) > 2*limit.MessageBytes {
+			t.Errorf("a message has %d bytes", len(f.Message.String()))
 		}
 	}
 	if got := len(plan.Clusters[0].Apps[0].Withheld); got != len(services) {

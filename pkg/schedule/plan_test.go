@@ -128,7 +128,7 @@ func TestAnnotationThatCannotBeUnderstoodIsQuotedAndWithheld(t *testing.T) {
 	} {
 		plan := New().Plan(given(t, abc(), parse(t, fmt.Sprintf(deployment, annotation))...))
 		found := slices.IndexFunc(plan.Findings, func(f federation.Finding) bool { return f.ID == "annotation" })
-		if found < 0 || !strings.Contains(plan.Findings[found].Message, want) || plan.Findings[found].Severity != federation.SeverityError {
+		if found < 0 || !strings.Contains(plan.Findings[found].Message.String(), want) || plan.Findings[found].Severity != federation.SeverityError {
 			t.Errorf("%s: findings = %v, want one with %q", annotation, plan.Findings, want)
 		}
 		for _, c := range plan.Clusters {
@@ -192,7 +192,7 @@ func TestOverlaysThatAskForDifferentTotalsAreRefused(t *testing.T) {
 	input.Bundles[1].Objects = parse(t, strings.Replace(fmt.Sprintf(deployment, ""), "replicas: 7", "replicas: 3", 1))
 	plan := New().Plan(input)
 	found := slices.IndexFunc(plan.Findings, func(f federation.Finding) bool { return f.ID == "replicas" })
-	if found < 0 || !strings.Contains(plan.Findings[found].Message, "7 in a, c; 3 in b") || !strings.Contains(plan.Findings[found].Remedy, "PerCluster") {
+	if found < 0 || !strings.Contains(plan.Findings[found].Message.String(), "7 in a, c; 3 in b") || !strings.Contains(plan.Findings[found].Remedy.String(), "PerCluster") {
 		t.Errorf("findings = %v, want one that names 7 in a, c and 3 in b", plan.Findings)
 	}
 	for _, c := range plan.Clusters {
@@ -220,8 +220,8 @@ func TestReplicasThatArePlacedNowhereAreAnError(t *testing.T) {
 		plan := New().Plan(input)
 		var got string
 		for _, f := range plan.Findings {
-			got += f.Message
-			if f.ID != "replicas" || f.Severity != federation.SeverityError || f.Object.Name != "web" || !strings.Contains(f.Remedy, "lower spec.replicas in apps/web/0.yaml") {
+			got += f.Message.String()
+			if f.ID != "replicas" || f.Severity != federation.SeverityError || f.Object.Name != "web" || !strings.Contains(f.Remedy.String(), "lower spec.replicas in apps/web/0.yaml") {
 				t.Errorf("%s: got %s %s %s, remedy %s", name, f.ID, f.Severity, f, f.Remedy)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -26,12 +27,12 @@ func (p *pass) permitted(b federation.Bundle) *bundle {
 	for i, o := range b.Objects {
 		f := federation.Finding{ID: "reserved", Severity: federation.SeverityError}
 		f.Message, f.Remedy = reserved(o.Ref, marked.marks[i])
-		if f.Message == "" {
+		if f.Message.IsZero() {
 			f.ID = "policy"
-			f.Message = p.Policy.refusal(o.Ref)
-			f.Remedy = "remove the object from the repository, or let the operator of fedsync allow it"
+			f.Message = untrusted.New(p.Policy.refusal(o.Ref))
+			f.Remedy = untrusted.Const("remove the object from the repository, or let the operator of fedsync allow it")
 		}
-		if f.Message == "" {
+		if f.Message.IsZero() {
 			if out.refused {
 				allowed = append(allowed, o)
 			}

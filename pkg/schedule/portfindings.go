@@ -45,7 +45,7 @@ func (p *portPlanner) report(k *portKey, severity federation.Severity, id, messa
 	service := &p.Services[k.service]
 	p.findings.Add(federation.Finding{
 		ID: id, Severity: severity, App: service.App, Object: service.Ref, File: p.file(k),
-		Message: message, Remedy: remedy,
+		Message: untrusted.New(message), Remedy: untrusted.New(remedy),
 	})
 }
 
@@ -173,34 +173,21 @@ func merged(findings []federation.Finding) []federation.Finding {
 		}
 		texts[i].add(f)
 	}
-	for i := range out {
-		out[i].Message, out[i].Remedy = texts[i].message(), strings.Join(texts[i].remedies, "; ")
+	for i, t := range texts {
+		if len(t.messages) > 1 {
+			out[i].Message, out[i].Remedy = untrusted.List("", t.messages, "; "), untrusted.List("", t.remedies, "; ")
+		}
 	}
 	return out
 }
 
 // findingTexts are what findings say that are made one.
-type findingTexts struct {
-	messages, remedies []string
-	more               int // messages that are only counted
-}
+type findingTexts struct{ messages, remedies []string }
 
 func (t *findingTexts) add(f federation.Finding) {
-	if len(t.messages) == limit.Names {
-		t.more++
-		return
+	t.messages = append(t.messages, f.Message.String())
+	said := func(remedy string) bool { return strings.Contains(remedy, f.Remedy.String()) }
+	if len(t.messages) <= limit.Names && !slices.ContainsFunc(t.remedies, said) {
+		t.remedies = append(t.remedies, f.Remedy.String())
 	}
-	t.messages = append(t.messages, f.Message)
-	said := func(remedy string) bool { return strings.Contains(remedy, f.Remedy) }
-	if !slices.ContainsFunc(t.remedies, said) {
-		t.remedies = append(t.remedies, f.Remedy)
-	}
-}
-
-func (t *findingTexts) message() string {
-	all := strings.Join(t.messages, "; ")
-	if t.more > 0 {
-		all += "; " + limit.More(t.more)
-	}
-	return all
 }

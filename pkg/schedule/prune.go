@@ -142,7 +142,7 @@ func allowsAll(limit federation.PruneLimit, objects int) bool {
 func (p *pass) await(app string, gone []federation.ObjectRef, clusters []string) {
 	p.findings.Add(federation.Finding{
 		ID: "awaited", Severity: federation.SeverityWarning, App: app,
-		Message: fmt.Sprintf("deleting %s waits until it is known what runs in %s", untrusted.Some(gone, 5), strings.Join(clusters, ", ")),
+		Message: untrusted.Textf("deleting %s waits until it is known what runs in %s", untrusted.Some(gone, 5), strings.Join(clusters, ", ")),
 	})
 }
 
@@ -150,8 +150,8 @@ func (p *pass) await(app string, gone []federation.ObjectRef, clusters []string)
 func (p *pass) hold(app, cluster, why string) {
 	p.findings.Add(federation.Finding{
 		ID: "held", Severity: federation.SeverityError, Cluster: cluster, App: app, File: federation.FileName,
-		Message: "held: " + why,
-		Remedy: fmt.Sprintf("restore what was removed, raise pruneLimit of the app, or push the annotation %s: Allowed on %s",
+		Message: untrusted.New("held: " + why),
+		Remedy: untrusted.Textf("restore what was removed, raise pruneLimit of the app, or push the annotation %s: Allowed on %s",
 			federation.AnnotationPrune, federation.FileName),
 	})
 }

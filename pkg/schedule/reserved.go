@@ -3,12 +3,12 @@ package schedule
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -45,22 +45,22 @@ func ReservesAnnotation(key string) bool {
 // reserved returns why an object is fedsync's own to write, and what to do; empty
 // if it is not. No policy allows it. The mark is a label or an annotation that is
 // reserved, if the object has one.
-func reserved(ref federation.ObjectRef, mark string) (reason, remedy string) {
+func reserved(ref federation.ObjectRef, mark string) (reason, remedy untrusted.Text) {
 	switch {
 	case ref.Namespace == ReservedNamespace:
-		return "namespace " + ReservedNamespace + " is fedsync's own: a repository may put nothing there",
-			"remove the object from the repository, or put it into another namespace"
+		return untrusted.Const("namespace " + ReservedNamespace + " is fedsync's own: a repository may put nothing there"),
+			untrusted.Const("remove the object from the repository, or put it into another namespace")
 	case ref.Group == "" && ref.Kind == "Namespace" && ref.Name == ReservedNamespace:
-		return "namespace " + ReservedNamespace + " is fedsync's own: a repository may not change it",
-			"remove the object from the repository: fedsync creates the namespace"
+		return untrusted.Const("namespace " + ReservedNamespace + " is fedsync's own: a repository may not change it"),
+			untrusted.Const("remove the object from the repository: fedsync creates the namespace")
 	case mark == "":
-		return "", ""
+		return reason, remedy
 	}
-	remedy = "remove it from the object"
+	remedy = untrusted.Const("remove it from the object")
 	if strings.HasPrefix(mark, "annotation "+ownPrefix) {
-		remedy += "; the annotations that tell fedsync what to do are " + strings.Join(federation.Settings(), ", ")
+		remedy = untrusted.Textf("%s; the annotations that tell fedsync what to do are %s", remedy, strings.Join(federation.Settings(), ", "))
 	}
-	return fmt.Sprintf("the %s is fedsync's own: it marks what fedsync keeps in a cluster", limit.Text(mark, limit.ValueBytes)), remedy
+	return untrusted.Textf("the %s is fedsync's own: it marks what fedsync keeps in a cluster", limit.Text(mark, limit.ValueBytes)), remedy
 }
 
 // marked is what is known of the reserved labels and annotations in a bundle.

@@ -89,8 +89,8 @@ func TestWhatIsFedsyncsOwnIsRefusedWhateverThePolicySays(t *testing.T) {
 						}
 					case planned || len(found) != 1:
 						t.Errorf("planned: %t, findings %v, want one finding instead", planned, found)
-					case found[0].Object != o.Ref || found[0].File != "apps/a/x.yaml" || !strings.Contains(found[0].Message, c.refused) ||
-						found[0].Severity != federation.SeverityError || found[0].Remedy == "":
+					case found[0].Object != o.Ref || found[0].File != "apps/a/x.yaml" || !strings.Contains(found[0].Message.String(), c.refused) ||
+						found[0].Severity != federation.SeverityError || found[0].Remedy.IsZero():
 						t.Errorf("finding %+v, want one that names object, file and %q", found[0], c.refused)
 					}
 				}

@@ -161,7 +161,7 @@ func TestPruneVerdict(t *testing.T) {
 			}
 			var messages []string
 			for _, f := range plan.Findings {
-				messages = append(messages, f.Message)
+				messages = append(messages, f.Message.String())
 			}
 			if got := strings.Join(messages, "; "); !strings.Contains(got, c.finding) || c.finding == "" && got != "" {
 				t.Errorf("findings = %q, want %q", got, c.finding)

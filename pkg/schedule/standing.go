@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -125,16 +126,16 @@ func (p *pass) explainStanding() {
 	for _, name := range returned {
 		p.findings.Add(federation.Finding{
 			ID: "confirm-lost", Severity: federation.SeverityWarning, Cluster: name, File: federation.FileName,
-			Message: "spec.failover.confirmLost names the cluster, which is Ready: it counts again",
-			Remedy:  "take it out of spec.failover.confirmLost, or its next outage moves replicas without the guard",
+			Message: untrusted.Const("spec.failover.confirmLost names the cluster, which is Ready: it counts again"),
+			Remedy:  untrusted.Const("take it out of spec.failover.confirmLost, or its next outage moves replicas without the guard"),
 		})
 	}
 	if len(p.frozen) > 0 {
 		f := federation.Finding{
 			ID: "frozen", Severity: federation.SeverityError, File: federation.FileName,
-			Message: fmt.Sprintf("more than half of the clusters went away within %d s (%s): this is taken for a fault of fedsync's own network, and nothing is moved; it would be %s",
+			Message: untrusted.Textf("more than half of the clusters went away within %d s (%s): this is taken for a fault of fedsync's own network, and nothing is moved; it would be %s",
 				int(guardWindow.Seconds()), strings.Join(p.frozen, ", "), p.displaced(p.frozen)),
-			Remedy: fmt.Sprintf("mend the network; or, if they are lost, push spec.failover.confirmLost: [%s] in %s",
+			Remedy: untrusted.Textf("mend the network; or, if they are lost, push spec.failover.confirmLost: [%s] in %s",
 				strings.Join(p.frozen, ", "), federation.FileName),
 		}
 		if len(held) == 0 {
@@ -147,8 +148,8 @@ func (p *pass) explainStanding() {
 		names := strings.Join(held, ", ")
 		p.findings.Add(federation.Finding{
 			ID: "failover-off", Severity: federation.SeverityWarning, File: federation.FileName,
-			Message: fmt.Sprintf("%s: Offline, and failover is Off; with Automatic %s would be placed in the other clusters", names, p.displaced(held)),
-			Remedy: fmt.Sprintf("to move them, push spec.failover.confirmLost: [%s] or spec.failover.mode: Automatic in %s",
+			Message: untrusted.Textf("%s: Offline, and failover is Off; with Automatic %s would be placed in the other clusters", names, p.displaced(held)),
+			Remedy: untrusted.Textf("to move them, push spec.failover.confirmLost: [%s] or spec.failover.mode: Automatic in %s",
 				names, federation.FileName),
 		})
 	}

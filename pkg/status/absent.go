@@ -15,7 +15,7 @@ func (s *summary) absent(c Cluster) wait {
 	f := federation.Finding{Cluster: c.Name, Since: c.Since}
 	context := s.context(c.Name)
 	state, cause := "unreachable", failure.Words(c.Failure)
-	f.ID, f.Remedy = idUnreachable, failure.Remedy(c.Failure, context)
+	f.ID, f.Remedy = idUnreachable, untrusted.New(failure.Remedy(c.Failure, context))
 	switch c.Failure {
 	case federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout, federation.FailureNetwork:
 	case federation.FailureTLS:
@@ -36,7 +36,7 @@ func (s *summary) absent(c Cluster) wait {
 		f.ID, state = idContext, "credentials missing"
 	case federation.FailureNone:
 		f.ID = idNotReady
-		f.Remedy = fmt.Sprintf("kubectl --context=%s get --raw /readyz", context)
+		f.Remedy = untrusted.Textf("kubectl --context=%s get --raw /readyz", context)
 		switch c.State {
 		case federation.ClusterOffline, federation.ClusterNotReady:
 			state, cause = "unreachable", "its probes fail"
@@ -46,9 +46,9 @@ func (s *summary) absent(c Cluster) wait {
 			state, cause = "not probed yet", "it has not been judged yet"
 		}
 	}
-	f.Message = cause
+	f.Message = untrusted.New(cause)
 	if c.Error != "" {
-		f.Message += ": " + untrusted.Line(c.Error)
+		f.Message = untrusted.Textf("%s: %s", f.Message, untrusted.Line(c.Error))
 	}
 	words := c.Name + " " + state
 	if age := s.Now.Sub(c.Since); !c.Since.IsZero() && age >= time.Minute {

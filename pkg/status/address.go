@@ -143,15 +143,15 @@ func (s *summary) sharedFinding(object federation.ObjectRef, state *ingressState
 	switch {
 	case len(state.byAddr) > 1:
 		f.Severity = federation.SeverityError
-		f.Message = fmt.Sprintf("%d addresses instead of one: %s", len(state.byAddr), list(state.byAddr))
-		f.Remedy = fmt.Sprintf("check that the address %q is a global one and exists in the project of every cluster", state.static)
+		f.Message = untrusted.Textf("%d addresses instead of one: %s", len(state.byAddr), list(state.byAddr))
+		f.Remedy = untrusted.Textf("check that the address %q is a global one and exists in the project of every cluster", state.static)
 		if state.static == "" {
-			f.Remedy = reserve(object)
+			f.Remedy = untrusted.New(reserve(object))
 		}
 	case state.static == "" && len(state.byAddr) == 1 && (state.google || s.Federation.GCP != nil) && s.Plan != nil && !s.Federation.Balances():
 		f.Severity = federation.SeverityWarning
-		f.Message = fmt.Sprintf("the address %s is ephemeral: it is lost when the load balancer is made anew", list(state.byAddr))
-		f.Remedy = reserve(object)
+		f.Message = untrusted.Textf("the address %s is ephemeral: it is lost when the load balancer is made anew", list(state.byAddr))
+		f.Remedy = untrusted.New(reserve(object))
 	default:
 		return
 	}
@@ -189,14 +189,14 @@ func (s *summary) noAddress(c Cluster, o federation.Observation) {
 	}
 	f := federation.Finding{
 		ID: idNoAddress, Severity: federation.SeverityWarning, Cluster: c.Name, App: o.App, Object: o.Object,
-		Message: "still has no address",
-		Remedy:  "see the ingress controller's events: " + look(s.context(c.Name), o.Object),
+		Message: untrusted.Const("still has no address"),
+		Remedy:  untrusted.New("see the ingress controller's events: " + look(s.context(c.Name), o.Object)),
 	}
 	if o.Message != "" {
-		f.Message += ": " + untrusted.Line(o.Message)
+		f.Message = untrusted.Textf("%s: %s", f.Message, untrusted.Line(o.Message))
 	}
 	if !shares(o) && (o.Created.IsZero() || s.Now.Sub(o.Created) >= s.Deadline) {
-		f.Message = fmt.Sprintf("the controller of class %q reports no address", untrusted.Line(o.ClassName))
+		f.Message = untrusted.Textf("the controller of class %q reports no address", untrusted.Line(o.ClassName))
 		s.note(f)
 		return
 	}
@@ -219,8 +219,8 @@ func (s *summary) addressChanges() {
 			}
 			s.note(federation.Finding{
 				ID: idAddressChanged, Severity: federation.SeverityWarning, Cluster: c.Name, Object: object, Since: s.Now,
-				Message: fmt.Sprintf("the address changed from %s to %s", strings.Join(was, ", "), strings.Join(now, ", ")),
-				Remedy:  "point DNS at the new address; a reserved static address does not change",
+				Message: untrusted.Textf("the address changed from %s to %s", strings.Join(was, ", "), strings.Join(now, ", ")),
+				Remedy:  untrusted.Const("point DNS at the new address; a reserved static address does not change"),
 			})
 		}
 	}
@@ -243,8 +243,8 @@ func (s *summary) balancerAddressChanges() {
 		}
 		s.note(federation.Finding{
 			ID: idAddressChanged, Severity: federation.SeverityWarning, Object: b.Ingress, Since: s.Now,
-			Message: fmt.Sprintf("the address changed from %s to %s", was.Address, b.Address),
-			Remedy:  "point DNS at the new address",
+			Message: untrusted.Textf("the address changed from %s to %s", was.Address, b.Address),
+			Remedy:  untrusted.Const("point DNS at the new address"),
 		})
 	}
 }

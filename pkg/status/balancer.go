@@ -102,8 +102,8 @@ func (s *summary) unseenBalancers() {
 		}
 		f := federation.Finding{
 			ID: idBalancer, App: d.App, Object: d.Ingress, File: d.File,
-			Message: "its load balancer has not been looked at",
-			Remedy:  "the log says what the keeper of the load balancers is busy with",
+			Message: untrusted.Const("its load balancer has not been looked at"),
+			Remedy:  untrusted.Const("the log says what the keeper of the load balancers is busy with"),
 		}
 		s.waits = append(s.waits, wait{finding: f, words: place(federation.Finding{Object: d.Ingress}) + " load balancer has not been looked at"})
 	}
@@ -111,7 +111,7 @@ func (s *summary) unseenBalancers() {
 
 // cloudWait waits for Compute Engine to be read.
 func (s *summary) cloudWait(message, remedy string) {
-	f := federation.Finding{ID: idCloud, Message: message, Remedy: remedy}
+	f := federation.Finding{ID: idCloud, Message: untrusted.New(message), Remedy: untrusted.New(remedy)}
 	s.waits = append(s.waits, wait{finding: f, words: message, early: s.Cloud.Error != ""})
 }
 
@@ -122,7 +122,7 @@ func (s *summary) refused(b *Balancer) {
 	}
 	s.note(federation.Finding{
 		ID: idBalancer, Severity: federation.SeverityError, App: b.App, Object: b.Ingress, File: b.File,
-		Message: "its load balancer is not built: " + untrusted.Line(b.Refused),
+		Message: untrusted.New("its load balancer is not built: " + untrusted.Line(b.Refused)),
 	})
 }
 
@@ -130,16 +130,16 @@ func (s *summary) refused(b *Balancer) {
 func (s *summary) incomplete(b *Balancer) {
 	f := federation.Finding{
 		ID: idBalancer, App: b.App, Object: b.Ingress, File: b.File,
-		Message: "its load balancer is still not complete",
-		Remedy:  "the page says what is done on Compute Engine, and what fails there",
+		Message: untrusted.Const("its load balancer is still not complete"),
+		Remedy:  untrusted.Const("the page says what is done on Compute Engine, and what fails there"),
 	}
 	words := place(federation.Finding{Object: b.Ingress}) + " load balancer is being made"
 	if b.Waits {
-		f.Message += ": " + untrusted.Line(b.Refused)
+		f.Message = untrusted.Textf("%s: %s", f.Message, untrusted.Line(b.Refused))
 		words = place(federation.Finding{Object: b.Ingress}) + " load balancer waits: " + untrusted.Line(b.Refused)
 	}
 	if a, ok := s.failing(b); ok {
-		f.Message += fmt.Sprintf(": %s %s: %s", a.Verb, untrusted.Line(a.Resource), untrusted.Line(a.Error))
+		f.Message = untrusted.Textf("%s: %s %s: %s", f.Message, a.Verb, untrusted.Line(a.Resource), untrusted.Line(a.Error))
 		words += fmt.Sprintf(": %s %s fails", a.Verb, untrusted.Line(a.Resource))
 	}
 	s.waits = append(s.waits, wait{finding: f, words: words})
@@ -163,8 +163,8 @@ func (s *summary) traffic(b *Balancer, c federation.BalancerCluster) {
 	}
 	f := federation.Finding{
 		ID: idTraffic, Severity: federation.SeverityError, Cluster: c.Cluster, App: b.App, Object: b.Ingress,
-		Message: "takes no traffic: " + trafficWords(c),
-		Remedy:  s.trafficRemedy(b, c),
+		Message: untrusted.New("takes no traffic: " + trafficWords(c)),
+		Remedy:  untrusted.New(s.trafficRemedy(b, c)),
 	}
 	lost := c.State == federation.TrafficUnhealthy || c.State == federation.TrafficNone
 	if lost && b.Complete && slices.Contains(b.Served, c.Cluster) {
@@ -300,11 +300,11 @@ func (s *summary) besideFinding(b *Balancer, byAddr map[string][]string, google 
 	}
 	f := federation.Finding{
 		ID: idNotShared, Severity: federation.SeverityNote, App: b.App, Object: b.Ingress, File: b.File,
-		Message: fmt.Sprintf("fedsync's load balancer has the address %s; members show another beside it: %s", b.Address, everyOne(others)),
+		Message: untrusted.Textf("fedsync's load balancer has the address %s; members show another beside it: %s", b.Address, everyOne(others)),
 	}
 	if google {
-		f.Message = fmt.Sprintf("fedsync's load balancer has the address %s; Google's controllers serve it as well: %s", b.Address, everyOne(others))
-		f.Remedy = fmt.Sprintf("point DNS at %s, and then set the annotation %s: %s",
+		f.Message = untrusted.Textf("fedsync's load balancer has the address %s; Google's controllers serve it as well: %s", b.Address, everyOne(others))
+		f.Remedy = untrusted.Textf("point DNS at %s, and then set the annotation %s: %s",
 			b.Address, federation.AnnotationMove, federation.MoveAllowed)
 	}
 	s.note(f)
@@ -333,6 +333,6 @@ func (s *summary) noTrafficWords(first federation.Finding, clusters []string, fa
 	if len(clusters) > 1 {
 		name = fmt.Sprintf("%s and %d more", first.Cluster, len(clusters)-1)
 	}
-	reason := strings.TrimPrefix(untrusted.Line(first.Message), "takes no traffic: ")
+	reason := strings.TrimPrefix(untrusted.Line(first.Message.String()), "takes no traffic: ")
 	return head + withMore(fmt.Sprintf("%s (%s)", name, reason), more, wordsLimit-len(head))
 }

@@ -2,9 +2,9 @@ package status
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -36,9 +36,9 @@ func (p *Poster) Findings() []federation.Finding {
 		if e.by == "" && e.count >= budget-1 {
 			findings = append(findings, federation.Finding{
 				ID: idStatusBudget, Severity: federation.SeverityWarning,
-				Message: fmt.Sprintf("%s: %d statuses %q were posted for %.7s: no more until another commit takes its place",
+				Message: untrusted.Textf("%s: %d statuses %q were posted for %.7s: no more until another commit takes its place",
 					name, e.count, k.context, k.sha),
-				Remedy: "read the page for the state as it is; find out why it changes so often",
+				Remedy: untrusted.Const("read the page for the state as it is; find out why it changes so often"),
 			})
 		}
 	}
@@ -66,12 +66,12 @@ func (p *Poster) failing() (since time.Time, failure error) {
 func failureFinding(name string, failure error, since time.Time) federation.Finding {
 	f := federation.Finding{
 		ID: idStatus, Severity: federation.SeverityWarning, Since: since,
-		Message: fmt.Sprintf("%s: statuses cannot be posted and wait: %v", name, failure),
-		Remedy:  "none is lost: the newest of each commit is posted when the forge is back",
+		Message: untrusted.Textf("%s: statuses cannot be posted and wait: %v", name, failure),
+		Remedy:  untrusted.Const("none is lost: the newest of each commit is posted when the forge is back"),
 	}
 	if errors.Is(failure, ErrUnauthorized) {
-		f.Message = fmt.Sprintf("%s: forge token refused, statuses wait: %v", name, failure)
-		f.Remedy = "put a token with permission to write commit statuses to this repository into the token file; no restart is needed"
+		f.Message = untrusted.Textf("%s: forge token refused, statuses wait: %v", name, failure)
+		f.Remedy = untrusted.Const("put a token with permission to write commit statuses to this repository into the token file; no restart is needed")
 	}
 	return f
 }
@@ -79,7 +79,7 @@ func failureFinding(name string, failure error, since time.Time) federation.Find
 func rejection(name string, k key, e *entry) federation.Finding {
 	return federation.Finding{
 		ID: idStatusRejected, Severity: federation.SeverityWarning, Since: e.rejectedSince,
-		Message: fmt.Sprintf("%s: the status %q of %.7s is not taken: %v", name, k.context, k.sha, e.rejected),
-		Remedy:  "it is tried again, ever more rarely; check that the forge's repository is the one that is synced",
+		Message: untrusted.Textf("%s: the status %q of %.7s is not taken: %v", name, k.context, k.sha, e.rejected),
+		Remedy:  untrusted.Const("it is tried again, ever more rarely; check that the forge's repository is the one that is synced"),
 	}
 }

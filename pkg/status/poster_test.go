@@ -237,7 +237,7 @@ func TestPosterPostsTheNewestStateOfAForgeThatWasAwayForAnHour(t *testing.T) {
 		if n := f.lists + len(f.attempts); n > 80 || n < 30 {
 			t.Errorf("%d requests to a forge that was away for an hour, want one every minute or two", n)
 		}
-		if got := p.Findings(); len(got) != 1 || got[0].Severity != federation.SeverityWarning || !strings.Contains(got[0].Message, "502") {
+		if got := p.Findings(); len(got) != 1 || got[0].Severity != federation.SeverityWarning || !strings.Contains(got[0].Message.String(), "502") {
 			t.Errorf("findings = %v, want one warning with the forge's answer", got)
 		}
 		f.mend()

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -13,7 +14,7 @@ import (
 func twoRevisions() (before, next federation.Revision, in Input) {
 	before, next = federation.Revision{Ref: "main", SHA: shaA}, federation.Revision{Ref: "main", SHA: shaB}
 	web := federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "web"}
-	wrong := federation.Finding{ID: "D10", Severity: federation.SeverityError, Cluster: "c1", Object: web, Message: "refused"}
+	wrong := federation.Finding{ID: "D10", Severity: federation.SeverityError, Cluster: "c1", Object: web, Message: untrusted.New("refused")}
 	in = Input{
 		Federation: &federation.Federation{
 			Name: "web", Clusters: []federation.Cluster{{Name: "c1"}}, Apps: []federation.App{{Name: "nginx"}},
@@ -72,7 +73,7 @@ func TestARefusedRevisionNamesTheOneInForce(t *testing.T) {
 	maintained := Summarise(in)
 	in.Snapshot.Revision, in.Maintained = next, &maintained
 	in.Findings = []federation.Finding{{
-		ID: "federation", Severity: federation.SeverityError, File: federation.FileName, Line: 8, Message: "oops",
+		ID: "federation", Severity: federation.SeverityError, File: federation.FileName, Line: 8, Message: untrusted.New("oops"),
 	}}
 	r := Summarise(in)
 	if r.State != Failure || r.Description != "failed: fedsync.yaml:8 oops" || r.Maintained != before {
@@ -80,7 +81,7 @@ func TestARefusedRevisionNamesTheOneInForce(t *testing.T) {
 	}
 	for _, f := range r.Findings {
 		own := f.ID == "federation"
-		if !own && (f.Severity != federation.SeverityNote || !strings.HasPrefix(f.Message, before.String()+", which is in force: ")) {
+		if !own && (f.Severity != federation.SeverityNote || !strings.HasPrefix(f.Message.String(), before.String()+", which is in force: ")) {
 			t.Errorf("finding %s %v, want a note that names %s", f.Severity, f, before)
 		}
 	}

@@ -48,8 +48,8 @@ func (s *summary) sourceFindings() {
 	}
 	s.note(federation.Finding{
 		ID: idSource, Severity: severity,
-		Message: "the repository cannot be read: " + s.Source,
-		Remedy:  "check the repository's address, its credentials and the network; what runs is kept as it is",
+		Message: untrusted.New("the repository cannot be read: " + s.Source),
+		Remedy:  untrusted.Const("check the repository's address, its credentials and the network; what runs is kept as it is"),
 	})
 }
 
@@ -62,8 +62,8 @@ func (s *summary) renderingWait() {
 		words: "being rendered",
 		finding: federation.Finding{
 			ID:      idRendering,
-			Message: fmt.Sprintf("%s is still being rendered", s.Snapshot.Revision),
-			Remedy:  "make its apps smaller, above all those with kustomizations of thousands of objects",
+			Message: untrusted.Textf("%s is still being rendered", s.Snapshot.Revision),
+			Remedy:  untrusted.Const("make its apps smaller, above all those with kustomizations of thousands of objects"),
 		},
 	})
 }
@@ -79,7 +79,7 @@ func (s *summary) maintainedNotes() {
 			continue // it holds whatever the revision
 		}
 		f.Severity = federation.SeverityNote
-		f.Message = fmt.Sprintf("%s, which is in force: %s", s.Maintained.Revision, f.Message)
+		f.Message = untrusted.Textf("%s, which is in force: %s", s.Maintained.Revision, f.Message)
 		s.note(f)
 	}
 }
@@ -101,8 +101,8 @@ func (s *summary) changeFindings() {
 			}
 			s.note(federation.Finding{
 				ID: idApply, Severity: federation.SeverityError,
-				Cluster: c.Name, App: change.App, Object: change.Object, Message: message,
-				Remedy: "correct the object in Git, or what refuses it in the cluster; it is tried again",
+				Cluster: c.Name, App: change.App, Object: change.Object, Message: untrusted.New(message),
+				Remedy: untrusted.Const("correct the object in Git, or what refuses it in the cluster; it is tried again"),
 			})
 		}
 	}
@@ -123,19 +123,19 @@ func (s *summary) healthFindings() {
 			}
 			f := federation.Finding{
 				ID: idHealth, Cluster: c.Name, App: o.App, Object: o.Object,
-				Message: cmp.Or(untrusted.Line(o.Message), "is "+strings.ToLower(string(o.Health))),
+				Message: untrusted.New(cmp.Or(untrusted.Line(o.Message), "is "+strings.ToLower(string(o.Health)))),
 			}
 			switch o.Health {
 			case federation.Healthy:
 			case federation.Degraded:
 				f.Severity = federation.SeverityError
-				f.Remedy = look(s.context(c.Name), o.Object)
+				f.Remedy = untrusted.New(look(s.context(c.Name), o.Object))
 				if !s.explained(c.Name, o.Object) {
 					s.note(f)
 				}
 			case federation.Progressing, federation.Unknown:
-				f.Message = fmt.Sprintf("is still %s: %s", strings.ToLower(string(o.Health)), cmp.Or(untrusted.Line(o.Message), "no reason given"))
-				f.Remedy = look(s.context(c.Name), o.Object)
+				f.Message = untrusted.Textf("is still %s: %s", strings.ToLower(string(o.Health)), cmp.Or(untrusted.Line(o.Message), "no reason given"))
+				f.Remedy = untrusted.New(look(s.context(c.Name), o.Object))
 				s.waits = append(s.waits, wait{finding: f, words: place(f) + " " + strings.ToLower(string(o.Health))})
 			}
 		}
@@ -189,8 +189,8 @@ func (s *summary) clusterWaits() {
 			}
 			s.waits = append(s.waits, wait{finding: federation.Finding{
 				ID: idNotSynced, Cluster: c.Name,
-				Message: fmt.Sprintf("is not equal to %s yet", s.Snapshot.Revision),
-				Remedy:  "the log says what its sync is busy with",
+				Message: untrusted.Textf("is not equal to %s yet", s.Snapshot.Revision),
+				Remedy:  untrusted.Const("the log says what its sync is busy with"),
 			}})
 			continue
 		}
@@ -210,8 +210,8 @@ func (s *summary) portWaits() {
 		}
 		f := federation.Finding{
 			ID: idPortWaiting, App: d.App, Object: d.Service, File: d.File,
-			Message: fmt.Sprintf("no node port for port %d/%s: %s", d.Port, d.Protocol, d.Reason),
-			Remedy:  fmt.Sprintf("bring the cluster back, declare it lost (state: Lost in %s), or pin a nodePort in the Service", federation.FileName),
+			Message: untrusted.Textf("no node port for port %d/%s: %s", d.Port, d.Protocol, d.Reason),
+			Remedy:  untrusted.Textf("bring the cluster back, declare it lost (state: Lost in %s), or pin a nodePort in the Service", federation.FileName),
 		}
 		s.waits = append(s.waits, wait{
 			finding: f, early: true,
@@ -245,7 +245,7 @@ func (s *summary) withheldWaits() {
 				}
 				f := federation.Finding{
 					ID: idWithheld, Cluster: plan.Cluster, App: app.App, Object: w.Object, File: w.File,
-					Message: "is not written: " + w.Reason,
+					Message: untrusted.New("is not written: " + w.Reason),
 				}
 				s.waits = append(s.waits, wait{finding: f, words: place(f) + " " + w.Reason})
 			}
@@ -266,8 +266,8 @@ func (s *summary) unseen(c Cluster) {
 		}
 		f := federation.Finding{
 			ID: idHealth, Cluster: c.Name, Object: o.Ref, File: o.File,
-			Message: "was applied and is still not seen in the cluster",
-			Remedy:  "check that fedsync may watch this kind: " + look(s.context(c.Name), o.Ref),
+			Message: untrusted.Const("was applied and is still not seen in the cluster"),
+			Remedy:  untrusted.New("check that fedsync may watch this kind: " + look(s.context(c.Name), o.Ref)),
 		}
 		s.waits = append(s.waits, wait{finding: f, words: place(f) + " not seen yet"})
 	}
@@ -318,9 +318,9 @@ func (s *summary) contextFindings() {
 	}
 	s.note(federation.Finding{
 		ID: idPerCluster, Severity: federation.SeverityWarning, File: federation.FileName,
-		Message: fmt.Sprintf("commitStatus.perCluster is for up to %d clusters, %d are targeted: only the federation's own status is posted",
+		Message: untrusted.Textf("commitStatus.perCluster is for up to %d clusters, %d are targeted: only the federation's own status is posted",
 			perClusterLimit, counted(s.report.Clusters)),
-		Remedy: "set commitStatus.perCluster to false; the page shows every cluster",
+		Remedy: untrusted.Const("set commitStatus.perCluster to false; the page shows every cluster"),
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -319,7 +320,7 @@ func finding(t *testing.T, s string) federation.Finding {
 	if !ok || len(words) < 2 {
 		t.Fatalf("finding %q", s)
 	}
-	f := federation.Finding{Severity: federation.Severity(words[0]), ID: words[1], Message: message}
+	f := federation.Finding{Severity: federation.Severity(words[0]), ID: words[1], Message: untrusted.New(message)}
 	for _, w := range words[2:] {
 		switch ref, err := federation.ParseObjectRef(w); {
 		case err == nil:

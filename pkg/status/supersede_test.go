@@ -141,7 +141,7 @@ func TestAStatusTheForgeRejectsIsTriedEverMoreRarely(t *testing.T) {
 		p.Want(want(shaB, Pending, "0/3 synced"))
 		advance(t, time.Second)
 		got := p.Findings()
-		if len(got) != 1 || !strings.Contains(got[0].Message, "1a2b3c4") || !strings.Contains(got[0].Message, "no such commit") {
+		if len(got) != 1 || !strings.Contains(got[0].Message.String(), "1a2b3c4") || !strings.Contains(got[0].Message.String(), "no such commit") {
 			t.Errorf("findings = %v, want one that names the commit and the reason", got)
 		}
 		for i := range 3600 {
@@ -173,7 +173,7 @@ func TestARefusedTokenIsAFindingUntilItIsReplaced(t *testing.T) {
 			t.Errorf("%d attempts in an hour with a refused token, want one every minute or two", n)
 		}
 		got := p.Findings()
-		if len(got) != 1 || !strings.Contains(got[0].Message, "forge token refused") || got[0].Remedy == "" {
+		if len(got) != 1 || !strings.Contains(got[0].Message.String(), "forge token refused") || got[0].Remedy.IsZero() {
 			t.Errorf("findings = %v, want one of a refused token with a remedy", got)
 		}
 		f.mend()

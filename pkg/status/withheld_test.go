@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -33,7 +34,7 @@ func TestRevisionIsNoSuccessWhileSomethingIsWithheld(t *testing.T) {
 	if r := Summarise(in); r.State != Pending || !strings.Contains(r.Description, "waits for b") {
 		t.Errorf("the report is %s %q, want it pending with the reason", r.State, r.Description)
 	}
-	in.Findings = []federation.Finding{{ID: "D11b", Severity: federation.SeverityError, Cluster: "a", Object: service, Message: "held"}}
+	in.Findings = []federation.Finding{{ID: "D11b", Severity: federation.SeverityError, Cluster: "a", Object: service, Message: untrusted.New("held")}}
 	if r := Summarise(in); r.State != Failure || len(r.Findings) != 1 {
 		t.Errorf("the report is %s with %v, want a failure by the one finding", r.State, r.Findings)
 	}

@@ -82,7 +82,7 @@ func (s *summary) failureWords(failed []federation.Finding) string {
 		if s.members[f.Cluster] {
 			clusters[f.Cluster] = true
 		}
-		r := reason{f.ID, f.Message, f.Object, f.File}
+		r := reason{f.ID, f.Message.String(), f.Object, f.File}
 		if len(reasons[r]) == 0 {
 			more += f.Stands()
 		}
@@ -96,7 +96,7 @@ func (s *summary) failureWords(failed []federation.Finding) string {
 		head = fmt.Sprintf("%d/%d failed: ", len(clusters), counted(s.report.Clusters))
 	}
 	first := failed[0]
-	same := reasons[reason{first.ID, first.Message, first.Object, first.File}]
+	same := reasons[reason{first.ID, first.Message.String(), first.Object, first.File}]
 	if first.ID == idTraffic {
 		return s.noTrafficWords(first, same, len(clusters), more)
 	}
@@ -116,7 +116,7 @@ func (s *summary) reason(f federation.Finding) string {
 			}
 		}
 	}
-	return strings.TrimSpace(place(f) + " " + untrusted.Line(f.Message))
+	return strings.TrimSpace(place(f) + " " + untrusted.Line(f.Message.String()))
 }
 
 // shown returns a cluster of the report.
@@ -147,7 +147,7 @@ func place(f federation.Finding) string {
 		}
 		parts = append(parts, f.Object.Kind+"/"+name)
 	}
-	if f.File != "" && f.Cluster == "" && !strings.HasPrefix(f.Message, f.File) {
+	if f.File != "" && f.Cluster == "" && !strings.HasPrefix(f.Message.String(), f.File) {
 		file := f.File
 		if f.Line > 0 {
 			file = fmt.Sprintf("%s:%d", f.File, f.Line)

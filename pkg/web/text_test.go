@@ -111,6 +111,8 @@ func fill(v reflect.Value, text string) {
 		entry := reflect.New(v.Type().Elem()).Elem()
 		fill(entry, text)
 		v.SetMapIndex(reflect.ValueOf(text).Convert(v.Type().Key()), entry)
+	case v.Type() == reflect.TypeFor[untrusted.Text]():
+		v.Set(reflect.ValueOf(untrusted.New(text)))
 	case v.Type() == reflect.TypeFor[time.Time]():
 		v.Set(reflect.ValueOf(time.Unix(1, 0)))
 	case kind == reflect.Struct:
@@ -167,7 +169,7 @@ func TestLargeFederationsFitOnAPage(t *testing.T) {
 			c.Objects = append(c.Objects, federation.Observation{Object: federation.ObjectRef{Kind: "Service", Name: "of-" + c.Name}})
 		}
 		r.Clusters = append(r.Clusters, c)
-		r.Findings = append(r.Findings, federation.Finding{Severity: federation.SeverityWarning, Message: "m"})
+		r.Findings = append(r.Findings, federation.Finding{Severity: federation.SeverityWarning, Message: untrusted.New("m")})
 		r.Addresses = append(r.Addresses, status.Address{Address: "192.0.2.1", Clusters: []string{c.Name}})
 	}
 	page := get(t, New(Options{Report: func() *status.Report { return r }}), "/").Body.String()

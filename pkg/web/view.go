@@ -304,8 +304,8 @@ func (v view) findings(all []federation.Finding) ([]findingRow, int) {
 			ID:       f.ID,
 			App:      f.App,
 			File:     f.File,
-			Message:  untrusted.Shorten(f.Message, maxText),
-			Remedy:   untrusted.Shorten(f.Remedy, maxText),
+			Message:  untrusted.Shorten(f.Message.String(), maxText),
+			Remedy:   untrusted.Shorten(f.Remedy.String(), maxText),
 			Since:    at(f.Since, v.now),
 		}
 		if f.Cluster != "" {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -64,7 +65,7 @@ func TestWhatAProcessSaysIsBounded(t *testing.T) {
 		"many objects":             {[]any{`{"objects":[` + repeat("{}", 1_000_000) + `]}`}, "list of more than"},
 		"many reasons":             {[]any{`{"failure":{"id":1,"problems":[` + repeat("{}", 1_000_000) + `]}}`}, "list of more than"},
 		"a list that is a map":     {[]any{`{"findings":{}}`}, "has no list"},
-		"findings without end":     {frames(5000, fromProcess{Findings: slices.Repeat([]federation.Finding{{Message: "x"}}, 50)}), "more than 60000 findings"},
+		"findings without end":     {frames(5000, fromProcess{Findings: slices.Repeat([]federation.Finding{{Message: untrusted.New("x")}}, 50)}), "more than 60000 findings"},
 		"errors without end":       {frames(50_000, fromProcess{Failure: &failure{ID: 1, Problems: []problem{{Text: "x"}}}}), "more than 40,000 reasons"},
 		"work without end":         {frames(2000, fromProcess{Begin: &work{Dir: "a", Key: "b"}}), "work without end"},
 		"work of a long name":      {[]any{fromProcess{Begin: &work{Dir: "a", Key: strings.Repeat("b", 1<<20)}}}, "name has no end"},

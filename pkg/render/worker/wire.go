@@ -283,10 +283,9 @@ func (p problem) short() problem {
 	return p
 }
 
-// short shortens the texts of a finding.
+// short shortens the name of the file of a finding. What it says is bounded by its type.
 func short(f federation.Finding) federation.Finding {
 	f.File = limit.Text(f.File, limit.PathBytes)
-	f.Message, f.Remedy = limit.Message(f.Message), limit.Message(f.Remedy)
 	return f
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -87,8 +88,8 @@ func (w *Worker) Render(ctx context.Context, snapshot federation.Snapshot, f *fe
 			w.o.Log.Error("a revision cannot be rendered", zap.Stringer("revision", snapshot.Revision), zap.Error(err))
 			bundles := r.failed(err)
 			return bundles, []federation.Finding{{
-				ID: "render", Severity: federation.SeverityError, Message: err.Error(),
-				Remedy: "see fedsync's log; what runs is kept as it is",
+				ID: "render", Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
+				Remedy: untrusted.Const("see fedsync's log; what runs is kept as it is"),
 			}}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
 )
@@ -235,7 +236,7 @@ func TestABuildIsEndedWhenItHasHadItsTime(t *testing.T) {
 	if ready != clusters {
 		t.Errorf("%d clusters were told, want %d", ready, clusters)
 	}
-	if len(findings) != 1 || findings[0].File != "apps/endless/kustomization.yaml" || findings[0].Remedy == "" {
+	if len(findings) != 1 || findings[0].File != "apps/endless/kustomization.yaml" || findings[0].Remedy.IsZero() {
 		t.Errorf("findings: %+v", findings)
 	}
 	// It is not tried with each push that has it in it.
@@ -412,7 +413,7 @@ func TestARevisionHasItsTimeInAll(t *testing.T) {
 	f.Clusters = f.Clusters[:1]
 	w := newWorker(t, Options{Time: patient(150 * time.Millisecond)})
 	bundles, findings := w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
-	if len(bundles) != len(f.Apps) || len(findings) != 1 || !strings.Contains(findings[0].Message, "processor time in all") {
+	if len(bundles) != len(f.Apps) || len(findings) != 1 || !strings.Contains(findings[0].Message.String(), "processor time in all") {
 		t.Fatalf("%d bundles, findings %v", len(bundles), findings)
 	}
 	f.Apps = f.Apps[:1]
@@ -444,7 +445,7 @@ func FuzzFollow(f *testing.F) {
 		fromProcess{List: &list{ID: 1, Objects: []uint64{2}}},
 		fromProcess{Failure: &failure{ID: 3, Problems: []problem{{Text: "no"}}}},
 		fromProcess{Given: &given{Bundles: []bundle{{App: 0, List: 1}, {App: 1, Error: 3}, {App: 2}}}},
-		fromProcess{Findings: []federation.Finding{{ID: "x", Message: "m"}}}, fromProcess{End: &end{}})
+		fromProcess{Findings: []federation.Finding{{ID: "x", Message: untrusted.New("m")}}}, fromProcess{End: &end{}})
 	f.Fuzz(func(t *testing.T, said []byte) {
 		w := New(Options{})
 		p := &process{pid: os.Getpid(), in: nowhere{}, last: &lastWords{}, store: newStore(), started: time.Now()}
