@@ -20,7 +20,7 @@ func newCloudDiff(c *status.Cloud) *cloudDiff {
 	if c == nil {
 		return nil
 	}
-	return &cloudDiff{Project: c.Project, Error: c.Error, Actions: append([]status.CloudAction{}, c.Pending...)}
+	return &cloudDiff{Project: c.Project, Error: c.Error.String(), Actions: append([]status.CloudAction{}, c.Pending...)}
 }
 
 // equal reports whether Compute Engine was compared and is as it should be; so is one
@@ -45,8 +45,8 @@ func (c *cloudDiff) write(w io.Writer) {
 	}
 	for _, a := range c.Actions {
 		words := a.Resource
-		if a.Reason != "" {
-			words += "  " + a.Reason
+		if !a.Reason.IsZero() {
+			words += "  " + a.Reason.String()
 		}
 		fmt.Fprintf(w, "  %s %-6s  %s\n", sign(a.Verb), a.Verb, indented(strings.TrimSpace(words), "    "))
 	}

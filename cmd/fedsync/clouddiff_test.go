@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -19,20 +20,20 @@ func TestDiffPrintsWhatWouldBeDoneOnComputeEngine(t *testing.T) {
 		{"no load balancers", nil, true, ""},
 		{"nothing to do", &status.Cloud{Project: "web-prod"}, true, "\nCompute Engine, project web-prod: no difference\n"},
 		{
-			"it cannot be read", &status.Cloud{Project: "web-prod", Error: "403\nforbidden"}, false,
-			"\nCompute Engine, project web-prod: not compared\n  ! 403\n    forbidden\n",
+			"it cannot be read", &status.Cloud{Project: "web-prod", Error: untrusted.New("403\nforbidden")}, false,
+			"\nCompute Engine, project web-prod: not compared\n  ! 403 forbidden\n",
 		},
-		{"it cannot be read whole", &status.Cloud{Project: "web-prod", Error: "machines: 404", Pending: []status.CloudAction{
+		{"it cannot be read whole", &status.Cloud{Project: "web-prod", Error: untrusted.New("machines: 404"), Pending: []status.CloudAction{
 			{Verb: "attach", Resource: "endpoint group a/g"},
 		}}, false, "\nCompute Engine, project web-prod: 1 change, as far as it could be read\n  ! machines: 404\n  + attach  endpoint group a/g\n"},
 		{"changes", &status.Cloud{Project: "web-prod", Pending: []status.CloudAction{
-			{Verb: "create", Resource: "URL map fedsync-web", Reason: "missing"},
-			{Verb: "update", Resource: "backend service fedsync-web-80", Reason: "differs in backends\x1b[2J"},
-			{Verb: "delete", Resource: "health check fedsync-old", Reason: "left over"},
+			{Verb: "create", Resource: "URL map fedsync-web", Reason: untrusted.New("missing")},
+			{Verb: "update", Resource: "backend service fedsync-web-80", Reason: untrusted.New("differs in backends\x1b[2J")},
+			{Verb: "delete", Resource: "health check fedsync-old", Reason: untrusted.New("left over")},
 		}}, false, `
 Compute Engine, project web-prod: 3 changes
   + create  URL map fedsync-web  missing
-  ~ update  backend service fedsync-web-80  differs in backends\x1b[2J
+  ~ update  backend service fedsync-web-80  differs in backends [2J
   - delete  health check fedsync-old  left over
 `},
 	} {

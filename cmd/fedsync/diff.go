@@ -156,8 +156,8 @@ func whyNot(c status.Cluster, compared bool) string {
 	switch {
 	case compared:
 		return ""
-	case c.Error != "":
-		return strings.TrimPrefix(string(c.Failure)+": "+c.Error, ": ")
+	case !c.Error.IsZero():
+		return strings.TrimPrefix(string(c.Failure)+": "+c.Error.String(), ": ")
 	}
 	return "it did not answer in time"
 }

@@ -57,7 +57,7 @@ Exit status 0 when some cluster answers, 2 when none does.`,
 // silence says why a cluster does not answer.
 func silence(f federation.ClusterFacts) string {
 	switch {
-	case f.Error != "":
+	case !f.Error.IsZero():
 		return fmt.Sprintf("%s, %s: %s", f.State, f.Failure, f.Error)
 	case f.State == federation.ClusterPending:
 		return "no answer in time"

@@ -19,7 +19,7 @@ import (
 func writeReport(w io.Writer, r *status.Report) {
 	w = plainWriter{w}
 	fmt.Fprintf(w, "%s  %s  %s\n", r.Federation, r.Revision, r.State)
-	if r.Description != "" {
+	if !r.Description.IsZero() {
 		fmt.Fprintf(w, "%s\n", r.Description)
 	}
 	for _, c := range r.Clusters {
@@ -49,8 +49,8 @@ func clusterLine(c status.Cluster) string {
 	if c.Desired > 0 {
 		parts = append(parts, fmt.Sprintf("%d/%d ready", c.Ready, c.Desired))
 	}
-	if c.Error != "" {
-		parts = append(parts, string(c.Failure)+": "+c.Error)
+	if !c.Error.IsZero() {
+		parts = append(parts, string(c.Failure)+": "+c.Error.String())
 	}
 	return strings.Join(parts, "  ")
 }

@@ -37,9 +37,9 @@ func balancerLine(b status.Balancer) string {
 	}
 	switch {
 	case b.Waits:
-		return address + "  waits: " + b.Refused
-	case b.Refused != "":
-		return address + "  refused: " + b.Refused
+		return address + "  waits: " + b.Refused.String()
+	case !b.Refused.IsZero():
+		return address + "  refused: " + b.Refused.String()
 	}
 	state := "being made"
 	if b.Complete {
@@ -57,8 +57,8 @@ func balancerLine(b status.Balancer) string {
 // trafficLine gives "Unhealthy  0/6 healthy  firewall?".
 func trafficLine(c federation.BalancerCluster) string {
 	parts := []string{string(c.State), fmt.Sprintf("%d/%d healthy", c.Healthy, c.Endpoints)}
-	if c.Reason != "" {
-		parts = append(parts, c.Reason)
+	if !c.Reason.IsZero() {
+		parts = append(parts, c.Reason.String())
 	}
 	return strings.Join(parts, "  ")
 }

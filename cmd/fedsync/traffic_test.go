@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -31,11 +32,11 @@ func TestTheTableSaysWhichClustersTakeTraffic(t *testing.T) {
 				Ingress: ingress, Address: "203.0.113.10", AddressName: "nginx", Complete: true,
 				Clusters: []federation.BalancerCluster{
 					{Cluster: "asia", State: federation.TrafficServing, Endpoints: 6, Healthy: 6},
-					{Cluster: "europe", State: federation.TrafficUnhealthy, Endpoints: 6, Reason: "firewall?\x1b[2J"},
+					{Cluster: "europe", State: federation.TrafficUnhealthy, Endpoints: 6, Reason: untrusted.New("firewall?\x1b[2J")},
 				},
 			}},
-			{Balancer: federation.Balancer{Ingress: shop, Refused: "it has no Service"}},
-			{Balancer: federation.Balancer{Ingress: shop, Refused: "a plan is provisional", Waits: true}},
+			{Balancer: federation.Balancer{Ingress: shop, Refused: untrusted.New("it has no Service")}},
+			{Balancer: federation.Balancer{Ingress: shop, Refused: untrusted.New("a plan is provisional"), Waits: true}},
 		},
 	}
 	var b strings.Builder
@@ -54,7 +55,7 @@ networking.k8s.io/Ingress/default/nginx   *       203.0.113.10   -       Healthy
 
 LOAD BALANCERS
 networking.k8s.io/Ingress/default/nginx  203.0.113.10 (nginx)  complete  1/2 clusters take traffic
-  europe  Unhealthy  0/6 healthy  firewall?\x1b[2J
+  europe  Unhealthy  0/6 healthy  firewall? [2J
 networking.k8s.io/Ingress/default/shop  no address yet  refused: it has no Service
 networking.k8s.io/Ingress/default/shop  no address yet  waits: a plan is provisional
 `

@@ -273,7 +273,7 @@ func (d *demo) live(ctx context.Context) (*status.Report, time.Duration, error) 
 		}
 		return report.Revision.SHA == strings.TrimSpace(string(head)) && report.State == status.Success, nil
 	})
-	if err != nil && report.Description != "" {
+	if err != nil && !report.Description.IsZero() {
 		err = fmt.Errorf("%w; last: %s", err, report.Description)
 	}
 	return &report, time.Since(started), err

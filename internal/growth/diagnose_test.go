@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/schedule"
@@ -41,7 +42,7 @@ func (w world) diagnosis(t testing.TB, contents ...map[string]any) func() {
 		facts.ServicesKnown = true
 		for i, o := range planned.Bundles[0].Objects {
 			in.Observations[c.Name] = append(in.Observations[c.Name], federation.Observation{
-				Cluster: c.Name, App: "app0", Object: o.Ref, Health: federation.Degraded, Message: "no",
+				Cluster: c.Name, App: "app0", Object: o.Ref, Health: federation.Degraded, Message: untrusted.New("no"),
 			})
 			switch o.Ref.Kind {
 			case "Service":

@@ -27,7 +27,7 @@ var statusRows = []dimension{
 		if i%2 == 0 {
 			health = federation.Progressing
 		}
-		c.Observations = append(c.Observations, federation.Observation{Cluster: "c0", App: "a", Object: ref(i), Health: health, Message: "no"})
+		c.Observations = append(c.Observations, federation.Observation{Cluster: "c0", App: "a", Object: ref(i), Health: health, Message: untrusted.New("no")})
 		in.Clusters["c0"] = c
 	})},
 	{"objects that are withheld", 1_000, reportOf(func(in *status.Input, i int) {

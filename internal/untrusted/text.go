@@ -24,6 +24,10 @@ type constant string
 // New cleans a text.
 func New(text string) Text { return Text{Clean(text, MaxText)} }
 
+// Said cleans what somebody else said, and keeps no more of it than MaxLine, so that
+// a Text that quotes it has room for as much of ours.
+func Said(text string) Text { return Text{Line(text)} }
+
 // Textf formats a text, and cleans it.
 func Textf(format string, args ...any) Text { return New(fmt.Sprintf(format, args...)) }
 

@@ -482,8 +482,8 @@ func describeChanges(changes []federation.Change) []string {
 	var out []string
 	for _, c := range changes {
 		text := string(c.Action) + " " + c.Object.Kind + "/" + c.Object.Name
-		if c.Drift != "" {
-			text += " (" + c.Drift + ")"
+		if !c.Drift.IsZero() {
+			text += " (" + c.Drift.String() + ")"
 		}
 		if c.Err != nil {
 			text += ": " + c.Err.Error()

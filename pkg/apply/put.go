@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -103,7 +104,7 @@ func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool
 		s.known = !t.listings.spaces.done
 	}
 	a.record(federation.Change{
-		Cluster: a.Cluster, App: k.app, Object: k.object.Ref, Action: out.action, Drift: out.drift, Took: now.Sub(f.since),
+		Cluster: a.Cluster, App: k.app, Object: k.object.Ref, Action: out.action, Drift: untrusted.New(out.drift), Took: now.Sub(f.since),
 	})
 	if out.action != federation.ActionUnchanged {
 		a.Log.Info("object applied", zap.String("app", k.app), zap.Stringer("object", k.object.Ref),

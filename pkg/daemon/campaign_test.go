@@ -340,7 +340,7 @@ func without(want, got any) string {
 
 // essence returns, line by line, what two daemons must agree on.
 func essence(r *status.Report) []string {
-	lines := []string{string(r.State) + " " + r.Description}
+	lines := []string{string(r.State) + " " + r.Description.String()}
 	for _, a := range r.Addresses {
 		lines = append(lines, fmt.Sprintf("%+v", a))
 	}

@@ -71,7 +71,7 @@ func (l *loop) lookAtCloudOnce(ctx context.Context, timeout time.Duration) {
 	p := previewCloud(ctx, cloud, in)
 	p.Observed.Health = gcp.AskHealth(ctx, cloud, p.Wanted, p.Observed)
 	state := gcp.State{
-		Looked: p.Observed.At, Revision: l.live.plan.Revision, Error: lookErrors(p.Observed, timeout),
+		Looked: p.Observed.At, Revision: l.live.plan.Revision, Error: untrusted.Said(lookErrors(p.Observed, timeout)),
 		Findings: slices.Concat(p.Wanted.Findings, p.Planned.Findings, gcp.Survey(ctx, cloud, in, p.Planned)),
 		Pending:  p.Planned.Actions, Settled: p.Planned.Settled,
 	}
@@ -97,7 +97,7 @@ func (e *Examination) judgeCloud() {
 	if r.Cloud == nil {
 		return
 	}
-	if r.Cloud.Error != "" {
+	if !r.Cloud.Error.IsZero() {
 		for i := range e.Findings {
 			if f := &e.Findings[i]; f.ID == "cloud" && f.Cluster == "" && f.Object == (federation.ObjectRef{}) {
 				f.Severity = federation.SeverityError

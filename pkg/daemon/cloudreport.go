@@ -22,7 +22,7 @@ func (g *googleCloud) report() *status.Cloud {
 	for _, d := range state.Done {
 		done := cloudAction(d.Action, status.CloudDone)
 		done.Time, done.Error = d.At, d.Error
-		if d.Error != "" {
+		if !d.Error.IsZero() {
 			done.Outcome = status.CloudFailed
 		}
 		c.Done = append(c.Done, done)

@@ -38,8 +38,8 @@ func TestCredentialFilesMayComeAfterTheStart(t *testing.T) {
 	})
 	d.await("the missing file is named", func(r *status.Report) string {
 		c := clusterOf(r, late)
-		if c.Failure != federation.FailureFiles || !strings.Contains(c.Error, "no such file") {
-			return "it is " + string(c.Failure) + " " + c.Error
+		if c.Failure != federation.FailureFiles || !strings.Contains(c.Error.String(), "no such file") {
+			return "it is " + string(c.Failure) + " " + c.Error.String()
 		}
 		for _, f := range r.Findings {
 			if strings.Contains(f.Message.String()+f.Remedy.String(), "not in the kubeconfig") || strings.Contains(f.Message.String(), "no usable kubeconfig context") {
@@ -102,8 +102,8 @@ func TestAPluginThatHangsStopsNeitherOtherClustersNorTheEnd(t *testing.T) {
 	}
 	d.await("the plugin is named", func(r *status.Report) string {
 		c := clusterOf(r, all[0])
-		if c.State != federation.ClusterUnknown || !strings.Contains(c.Error, "plugin") || strings.Contains(c.Error, said) {
-			return "it is " + string(c.State) + " " + c.Error
+		if c.State != federation.ClusterUnknown || !strings.Contains(c.Error.String(), "plugin") || strings.Contains(c.Error.String(), said) {
+			return "it is " + string(c.State) + " " + c.Error.String()
 		}
 		return ""
 	})

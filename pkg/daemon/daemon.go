@@ -285,8 +285,8 @@ func (d *Daemon) page() http.Handler {
 // it has, it maintains that one, whatever becomes of the repository.
 func (d *Daemon) ready() error {
 	if r := d.reports.newest(); r == nil || r.Revision.SHA == "" {
-		if r != nil && r.Source != "" {
-			return errors.New(r.Source)
+		if r != nil && !r.Source.IsZero() {
+			return errors.New(r.Source.String())
 		}
 		return errors.New("the repository has not been read yet")
 	}

@@ -106,7 +106,7 @@ func relocation(t *testing.T, s *sandboxtest.Sandbox, away, back func(testing.TB
 	w.awaitReplicas(others, 3, 3)
 	t.Logf("moved %s after the outage began", time.Since(started))
 	d.await("the commit waits for "+lost, func(r *status.Report) string {
-		if r.State != status.Pending || !strings.Contains(r.Description, lost) {
+		if r.State != status.Pending || !strings.Contains(r.Description.String(), lost) {
 			return "it does not"
 		}
 		return ""

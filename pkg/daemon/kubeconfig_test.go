@@ -44,7 +44,7 @@ func TestAnExpiredTokenMovesNothingAndAMendedOneNeedsNoRestart(t *testing.T) {
 				return name + " is not current"
 			}
 		}
-		if r.Revision.SHA != second || r.State == status.Success || !strings.Contains(r.Description, locked) {
+		if r.Revision.SHA != second || r.State == status.Success || !strings.Contains(r.Description.String(), locked) {
 			return "the description does not name it"
 		}
 		return ""
@@ -85,8 +85,8 @@ func TestAContextMayComeLaterAndAHalfWrittenKubeconfigLosesNothing(t *testing.T)
 			t.Errorf("the report has the kubeconfig's path in it: %s, %v", said, err)
 		}
 		c := clusterOf(r, late)
-		if c.State != federation.ClusterUnknown || c.Failure != federation.FailureContext || !strings.Contains(c.Error, late) {
-			return "it is " + string(c.State) + " " + c.Error
+		if c.State != federation.ClusterUnknown || c.Failure != federation.FailureContext || !strings.Contains(c.Error.String(), late) {
+			return "it is " + string(c.State) + " " + c.Error.String()
 		}
 		return ""
 	})

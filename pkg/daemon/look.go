@@ -198,7 +198,7 @@ func reasons(ms *members, names []string) string {
 	for i, name := range names {
 		facts := ms.seen[name].Facts
 		parts[i] = fmt.Sprintf("%s: %s", name, facts.State)
-		if facts.Error != "" {
+		if !facts.Error.IsZero() {
 			parts[i] = fmt.Sprintf("%s: %s", name, facts.Error)
 		}
 	}

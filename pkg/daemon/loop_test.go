@@ -356,7 +356,7 @@ func TestTheLoopGoesOnWhileAPushIsRenderedForAMinute(t *testing.T) {
 		s.slowly("two", time.Minute)
 		s.push("two", map[string]string{"settings/settings.yaml": stagedSettings("two")})
 		r := s.pass(time.Second)
-		if r.Revision.SHA != shaOf("two") || r.State != status.Pending || !strings.Contains(r.Description, "being rendered") {
+		if r.Revision.SHA != shaOf("two") || r.State != status.Pending || !strings.Contains(r.Description.String(), "being rendered") {
 			t.Errorf("the second push after a second: %s, want it pending, being rendered", describe(r))
 		}
 
@@ -414,7 +414,7 @@ func TestTheLoopGoesOnWhileAFileIsRead(t *testing.T) {
 		if r := s.pass(30 * time.Second); time.Since(r.Time) > lookInterval || r.Revision.SHA != shaOf("one") {
 			t.Errorf("while the file is read the report is %s old and of %s", time.Since(r.Time), r.Revision)
 		}
-		if r := s.pass(time.Minute); r.Revision.SHA != shaOf("hangs") || !strings.Contains(r.Description, "longer than a minute to read") {
+		if r := s.pass(time.Minute); r.Revision.SHA != shaOf("hangs") || !strings.Contains(r.Description.String(), "longer than a minute to read") {
 			t.Errorf("after a minute: %s, want it refused", describe(r))
 		}
 		s.push("three", map[string]string{"settings/settings.yaml": stagedSettings("three")})
@@ -548,7 +548,7 @@ func TestACommitThatBreaksTheFileIsToldThatAndNothingElse(t *testing.T) {
 		s.pass(time.Minute)
 		s.push("B", map[string]string{"web/web.yaml": stagedReplicas("well"), "fedsync.yaml": stagedFile + "  oops: 1\n"})
 		r := s.pass(time.Minute)
-		if r.State != status.Failure || !strings.Contains(r.Description, "oops") || strings.Contains(r.Description, "more") {
+		if r.State != status.Failure || !strings.Contains(r.Description.String(), "oops") || strings.Contains(r.Description.String(), "more") {
 			t.Errorf("the commit that breaks the file: %s, want that alone", describe(r))
 		}
 		for _, post := range s.forge.of("B") {

@@ -116,7 +116,7 @@ func TestAPortThatSomebodyHoldsIsRefusedThereAndServedElsewhere(t *testing.T) {
 		}
 		return hasFinding("D11b", held, "Service/"+w.namespace+"/web", "Service/"+w.namespace+"/legacy")(r)
 	})
-	if !strings.Contains(report.Description, held) || !strings.Contains(report.Description, "legacy") {
+	if !strings.Contains(report.Description.String(), held) || !strings.Contains(report.Description.String(), "legacy") {
 		t.Errorf("the status says %q, want it to name %s and the holder", report.Description, held)
 	}
 	for _, cluster := range others {

@@ -58,7 +58,7 @@ func outage(t *testing.T, s *sandboxtest.Sandbox, away, back func(testing.TB, st
 			switch {
 			case r.Revision.SHA != sha || c.State != federation.ClusterOffline:
 				return "the cluster is " + string(c.State)
-			case r.State != status.Pending || !strings.Contains(r.Description, lost):
+			case r.State != status.Pending || !strings.Contains(r.Description.String(), lost):
 				return "it is not pending for the cluster"
 			}
 			for _, name := range others {

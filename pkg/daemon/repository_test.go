@@ -36,7 +36,7 @@ func TestTheLastGoodRevisionIsMaintainedWhateverBecomesOfTheRepository(t *testin
 		w.awaitValue(cluster, "a", value)
 	}
 	cannotRead := func(r *status.Report) string {
-		if r.Source == "" {
+		if r.Source.IsZero() {
 			return "it does not say why the repository cannot be read"
 		}
 		return ""
@@ -47,7 +47,7 @@ func TestTheLastGoodRevisionIsMaintainedWhateverBecomesOfTheRepository(t *testin
 		d.await("the report says so", cannotRead)
 		maintained(t, "1")
 		w.repo.PushTo("main")
-		d.await("it is read again", func(r *status.Report) string { return r.Source })
+		d.await("it is read again", func(r *status.Report) string { return r.Source.String() })
 		d.live(good)
 	})
 	t.Run("it is gone", func(t *testing.T) {

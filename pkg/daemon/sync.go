@@ -420,7 +420,7 @@ func (l *loop) known(rev *revision) status.Input {
 		Federation: l.federation(rev),
 		Repository: l.source.String(),
 		Now:        time.Now(),
-		Source:     errorText(l.sourceErr),
+		Source:     untrusted.Said(errorText(l.sourceErr)),
 		Clusters:   l.members.outcomes,
 		Findings:   slices.Concat(l.members.findings, l.findings()),
 		Deadline:   l.cfg.StatusDeadline,
@@ -492,11 +492,11 @@ func (l *loop) count(r *status.Report) {
 	l.ended = end
 	var err error
 	if r.State == status.Failure {
-		err = errors.New(r.Description)
+		err = errors.New(r.Description.String())
 	}
 	l.metrics.Sync(time.Now(), err)
 	l.log.Info("sync ended", zap.Stringer("revision", r.Revision), zap.String("state", string(r.State)),
-		zap.String("description", r.Description))
+		zap.String("description", r.Description.String()))
 }
 
 // outcomeOf is what became of a revision.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -90,7 +91,7 @@ func clusterCases() []testCase {
 			change: func(w *world) {
 				w.facts(func(f *federation.ClusterFacts) {
 					f.PortsKnown, f.ServicesKnown, f.NodePorts, f.Services, f.Certificates = false, false, nil, nil, nil
-					f.Blind = []federation.Blind{{Resource: "secrets"}, {Resource: "services", Error: "services is forbidden"}}
+					f.Blind = []federation.Blind{{Resource: "secrets"}, {Resource: "services", Error: untrusted.New("services is forbidden")}}
 				}, "c1")
 			},
 			want: []want{{
@@ -105,7 +106,7 @@ func clusterCases() []testCase {
 				w.facts(func(f *federation.ClusterFacts) {
 					f.Quotas = nil
 					f.Blind = []federation.Blind{{
-						Resource: "resourcequotas", Failure: federation.FailureThrottled, Error: "watch resourcequotas: slow down",
+						Resource: "resourcequotas", Failure: federation.FailureThrottled, Error: untrusted.New("watch resourcequotas: slow down"),
 					}}
 				}, "c1")
 			},
@@ -846,7 +847,7 @@ func workloadCases() []testCase {
 			change: func(w *world) {
 				w.facts(func(f *federation.ClusterFacts) {
 					f.Workloads = []federation.Workload{{
-						Object: replicaSetRef, Replicas: 17, Ready: 0, Limited: true, Capacity: 10, Unschedulable: 7, Reason: "0/3 nodes are available:\n3 Insufficient cpu.",
+						Object: replicaSetRef, Replicas: 17, Ready: 0, Limited: true, Capacity: 10, Unschedulable: 7, Reason: untrusted.New("0/3 nodes are available:\n3 Insufficient cpu."),
 					}}
 				}, "c1")
 			},

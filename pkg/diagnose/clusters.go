@@ -82,8 +82,8 @@ func (x *diagnosis) permissions(m *member) {
 	var refused []string
 	for _, b := range m.facts.Blind {
 		detail := fmt.Sprintf("%s, and so not %s", b.Resource, unseen(b.Resource))
-		if b.Error != "" {
-			detail += fmt.Sprintf(" (%s)", untrusted.Line(b.Error))
+		if !b.Error.IsZero() {
+			detail += fmt.Sprintf(" (%s)", b.Error.String())
 		}
 		if b.Refused() {
 			refused = append(refused, detail)

@@ -36,8 +36,8 @@ func divisible(o federation.ObjectRef) bool {
 // unschedulable says that the cluster has no room for pods.
 func (x *diagnosis) unschedulable(m *member, w *planned, runs federation.Workload) {
 	message := fmt.Sprintf("%d of %d pods find no node; there is room for %d", runs.Unschedulable, runs.Replicas, runs.Capacity)
-	if runs.Reason != "" {
-		message += ": " + untrusted.Line(runs.Reason)
+	if !runs.Reason.IsZero() {
+		message += ": " + runs.Reason.String()
 	}
 	x.add(federation.Finding{
 		ID: idUnschedulable, Severity: federation.SeverityWarning,

@@ -1,6 +1,10 @@
 package federation
 
-import "time"
+import (
+	"time"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+)
 
 // What fedsync writes into the members for the load balancers that it makes itself.
 const (
@@ -61,7 +65,7 @@ type Balancer struct {
 	// Complete says that everything is as it should be on Compute Engine.
 	Complete bool `json:"complete"`
 	// Refused says why it is not built, or not changed; empty where it is.
-	Refused string `json:"refused,omitempty"`
+	Refused untrusted.Text `json:"refused,omitzero"`
 	// Waits says that Refused passes by itself, as when a cluster has been read.
 	Waits bool `json:"waits,omitempty"`
 	// Since is when it was first seen to be wanted by this process.
@@ -85,11 +89,11 @@ func (b Balancer) Cluster(name string) (BalancerCluster, bool) {
 
 // BalancerCluster is one cluster behind a load balancer.
 type BalancerCluster struct {
-	Cluster   string       `json:"cluster"`
-	State     TrafficState `json:"state"`
-	Endpoints int          `json:"endpoints"` // nodes at node ports, over all its backend services
-	Healthy   int          `json:"healthy"`   // of them, by the load balancer's health checks
-	Reason    string       `json:"reason,omitempty"`
+	Cluster   string         `json:"cluster"`
+	State     TrafficState   `json:"state"`
+	Endpoints int            `json:"endpoints"` // nodes at node ports, over all its backend services
+	Healthy   int            `json:"healthy"`   // of them, by the load balancer's health checks
+	Reason    untrusted.Text `json:"reason,omitzero"`
 }
 
 // TrafficState says whether a cluster takes traffic.

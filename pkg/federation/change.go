@@ -1,6 +1,10 @@
 package federation
 
-import "time"
+import (
+	"time"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+)
 
 // Action is what apply did with an object.
 type Action string
@@ -23,7 +27,7 @@ type Change struct {
 	Action  Action    `json:"action"`
 	// Drift says what had been changed by somebody else when the change is a
 	// repair, as in "spec.ports by kubectl-edit"; empty for a change from Git.
-	Drift string        `json:"drift,omitempty"`
-	Err   error         `json:"-"` // set when, and only when, the action is failed
-	Took  time.Duration `json:"-"`
+	Drift untrusted.Text `json:"drift,omitzero"`
+	Err   error          `json:"-"` // set when, and only when, the action is failed
+	Took  time.Duration  `json:"-"`
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // ClusterState is what the probes of a member cluster add up to.
@@ -90,8 +92,8 @@ type ClusterFacts struct {
 	UID     string
 	State   ClusterState
 	Failure FailureClass
-	Error   string    // the last probe's, without secrets
-	Since   time.Time // when State began
+	Error   untrusted.Text // the last probe's
+	Since   time.Time      // when State began
 	// Outage says that the cluster is Offline, or was and has not been seen since:
 	// what is known of it is from before. It ends when its facts are those of now.
 	Outage bool
@@ -192,9 +194,9 @@ type Workload struct {
 	Limited  bool
 	Capacity int64
 	// Unschedulable pods wait for room now, and Reason is the scheduler's word on
-	// one of them: untrusted text.
+	// one of them.
 	Unschedulable int64
-	Reason        string
+	Reason        untrusted.Text
 }
 
 // Ingress is an Ingress in a cluster, ours or not.
@@ -210,8 +212,8 @@ type Ingress struct {
 	// the controller has not let go of it yet.
 	Google, GoogleHeld bool
 	// StatusBy is who wrote the address, by the managed fields of the status; empty
-	// where nobody did. Untrusted text.
-	StatusBy string
+	// where nobody did.
+	StatusBy untrusted.Text
 }
 
 // Ingress gives the facts of one Ingress; false where it is not there, or where
@@ -280,7 +282,7 @@ type Certificate struct {
 type Blind struct {
 	Resource string       // "services", "ingresses.networking.k8s.io"
 	Failure  FailureClass // why; none where the cluster does not serve it, or nobody said
-	Error    string       // without secrets
+	Error    untrusted.Text
 }
 
 // Refused reports whether the resource may not be watched, rather than that the

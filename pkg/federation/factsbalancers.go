@@ -3,6 +3,8 @@ package federation
 import (
 	"slices"
 	"strings"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // What a file of facts says of nodes and of load balancers.
@@ -56,11 +58,11 @@ type balancerClusterDocument struct {
 func newBalancerDocument(b *Balancer) balancerDocument {
 	d := balancerDocument{
 		Ingress: b.Ingress.String(), App: b.App, File: b.File, Address: b.Address, AddressName: b.AddressName,
-		Complete: b.Complete, Refused: b.Refused, Waits: b.Waits, Since: newTimestamp(b.Since), Resources: b.Resources,
+		Complete: b.Complete, Refused: b.Refused.String(), Waits: b.Waits, Since: newTimestamp(b.Since), Resources: b.Resources,
 	}
 	for _, c := range b.Clusters {
 		d.Clusters = append(d.Clusters, balancerClusterDocument{
-			Cluster: c.Cluster, State: string(c.State), Endpoints: int64(c.Endpoints), Healthy: int64(c.Healthy), Reason: c.Reason,
+			Cluster: c.Cluster, State: string(c.State), Endpoints: int64(c.Endpoints), Healthy: int64(c.Healthy), Reason: c.Reason.String(),
 		})
 	}
 	return d
@@ -70,11 +72,11 @@ func (d *balancerDocument) facts() Balancer {
 	ref, _ := ParseObjectRef(d.Ingress) // checked before
 	b := Balancer{
 		Ingress: ref, App: d.App, File: d.File, Address: d.Address, AddressName: d.AddressName,
-		Complete: d.Complete, Refused: d.Refused, Waits: d.Waits, Since: d.Since.time(), Resources: d.Resources,
+		Complete: d.Complete, Refused: untrusted.Said(d.Refused), Waits: d.Waits, Since: d.Since.time(), Resources: d.Resources,
 	}
 	for _, c := range d.Clusters {
 		b.Clusters = append(b.Clusters, BalancerCluster{
-			Cluster: c.Cluster, State: TrafficState(c.State), Endpoints: int(c.Endpoints), Healthy: int(c.Healthy), Reason: c.Reason,
+			Cluster: c.Cluster, State: TrafficState(c.State), Endpoints: int(c.Endpoints), Healthy: int(c.Healthy), Reason: untrusted.Said(c.Reason),
 		})
 	}
 	slices.SortFunc(b.Clusters, func(a, b BalancerCluster) int { return strings.Compare(a.Cluster, b.Cluster) })

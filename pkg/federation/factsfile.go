@@ -13,6 +13,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // FactsKind is the kind of a file that holds Facts.
@@ -304,7 +306,7 @@ func (d *clusterDocument) facts() ClusterFacts {
 	f := ClusterFacts{
 		State:      ClusterState(cmp.Or(d.State, string(ClusterReady))),
 		Failure:    FailureClass(d.Failure),
-		Error:      d.Error,
+		Error:      untrusted.Said(d.Error),
 		Since:      d.Since.time(),
 		AwaySince:  d.AwaySince.time(),
 		Failed:     int(d.Failed),
@@ -365,7 +367,7 @@ func (d *clusterDocument) facts() ClusterFacts {
 	}
 	slices.SortFunc(f.Certificates, func(a, b Certificate) int { return byName(a.Namespace, a.Name, b.Namespace, b.Name) })
 	for _, b := range d.Blind {
-		f.Blind = append(f.Blind, Blind(b))
+		f.Blind = append(f.Blind, Blind{Resource: b.Resource, Failure: b.Failure, Error: untrusted.Said(b.Error)})
 	}
 	slices.SortFunc(f.Blind, func(a, b Blind) int { return strings.Compare(a.Resource, b.Resource) })
 	return f
@@ -381,7 +383,7 @@ func (d *clusterDocument) addresses(f *ClusterFacts) {
 		f.Ingresses = append(f.Ingresses, Ingress{
 			Namespace: cmp.Or(in.Namespace, defaultNamespace), Name: in.Name, Ours: in.Ours,
 			ClassName: in.ClassName, URLMap: in.URLMap, Created: in.Created.time(), Addresses: sorted(in.Addresses),
-			Google: in.Google, GoogleHeld: in.GoogleHeld, StatusBy: in.StatusBy,
+			Google: in.Google, GoogleHeld: in.GoogleHeld, StatusBy: untrusted.Said(in.StatusBy),
 		})
 	}
 	slices.SortFunc(f.Ingresses, func(a, b Ingress) int { return byName(a.Namespace, a.Name, b.Namespace, b.Name) })
@@ -413,7 +415,7 @@ func (d *workloadDocument) facts() Workload {
 		Ready:         d.Ready,
 		Current:       d.Ready,
 		Unschedulable: d.Unschedulable,
-		Reason:        d.Reason,
+		Reason:        untrusted.Said(d.Reason),
 		Limited:       orDefault(d.Limited, d.Unschedulable > 0 || d.Capacity != nil),
 	}
 	if d.Current != nil {
@@ -450,7 +452,7 @@ func (w Workload) room() int64 { return max(0, w.Replicas-w.Unschedulable) }
 // newClusterDocument leaves out what facts would fill in.
 func newClusterDocument(name string, f ClusterFacts) clusterDocument {
 	d := clusterDocument{
-		Name: name, UID: f.UID, State: string(f.State), Failure: string(f.Failure), Error: f.Error,
+		Name: name, UID: f.UID, State: string(f.State), Failure: string(f.Failure), Error: f.Error.String(),
 		Since: newTimestamp(f.Since), AwaySince: newTimestamp(f.AwaySince),
 		Failed: int64(f.Failed), Probes: int64(f.Probes), Version: f.Version,
 		Outage:     unless(f.Outage, f.State == ClusterOffline),
@@ -486,7 +488,7 @@ func newClusterDocument(name string, f ClusterFacts) clusterDocument {
 		d.Ingresses = append(d.Ingresses, ingressDocument{
 			Namespace: in.Namespace, Name: in.Name, Ours: in.Ours, ClassName: in.ClassName,
 			URLMap: in.URLMap, Created: newTimestamp(in.Created), Addresses: in.Addresses,
-			Google: in.Google, GoogleHeld: in.GoogleHeld, StatusBy: in.StatusBy,
+			Google: in.Google, GoogleHeld: in.GoogleHeld, StatusBy: in.StatusBy.String(),
 		})
 	}
 	for _, e := range f.Endpoints {
@@ -515,7 +517,7 @@ func newClusterDocument(name string, f ClusterFacts) clusterDocument {
 		})
 	}
 	for _, b := range f.Blind {
-		d.Blind = append(d.Blind, blindDocument(b))
+		d.Blind = append(d.Blind, blindDocument{Resource: b.Resource, Failure: b.Failure, Error: b.Error.String()})
 	}
 	return d
 }
@@ -525,7 +527,7 @@ func newWorkloadDocument(w Workload) workloadDocument {
 		Kind: w.Object.Kind, Namespace: w.Object.Namespace, Name: w.Object.Name,
 		Group:    unless(w.Object.Group, defaultGroup(w.Object.Kind)),
 		Replicas: w.Replicas, Ready: w.Ready, Current: unless(w.Current, w.Ready),
-		Unschedulable: w.Unschedulable, Reason: w.Reason,
+		Unschedulable: w.Unschedulable, Reason: w.Reason.String(),
 	}
 	if w.Limited {
 		d.Capacity = unless(w.Capacity, w.room())

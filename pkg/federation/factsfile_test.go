@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -193,7 +194,7 @@ func TestParseFactsRefusesWhatIsNoFileOfFacts(t *testing.T) {
 func TestFactsArePrintedForPeople(t *testing.T) {
 	facts := federation.Facts{Clusters: map[string]federation.ClusterFacts{
 		"b": {
-			State: federation.ClusterOffline, Failure: federation.FailureRefused, Error: "connection refused",
+			State: federation.ClusterOffline, Failure: federation.FailureRefused, Error: untrusted.New("connection refused"),
 			Since: time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC), Outage: true, Seen: true, PortsKnown: true, IngressesKnown: true,
 		},
 		"a": {
@@ -269,7 +270,7 @@ func TestFactsSurviveTheirFileWithEveryField(t *testing.T) {
 
 // fieldsSet notes which fields of a value are not zero anywhere.
 func fieldsSet(v reflect.Value, at string, set map[string]bool) {
-	if _, isTime := reflect.TypeAssert[time.Time](v); isTime || v.Kind() != reflect.Struct {
+	if v.Kind() != reflect.Struct || v.Type() == reflect.TypeFor[time.Time]() || v.Type() == reflect.TypeFor[untrusted.Text]() {
 		set[at] = set[at] || !v.IsZero()
 		switch v.Kind() { //nolint:exhaustive // Only these hold further structs.
 		case reflect.Slice:
@@ -311,7 +312,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 			Failure: pick(r, federation.FailureNone, federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout,
 				federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden,
 				federation.FailureThrottled, federation.FailureServer, federation.FailureContext, federation.FailureNetwork),
-			UID: text(), Error: text(), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
+			UID: text(), Error: untrusted.New(text()), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
 			Outage: flip(), Synced: flip(), Seen: flip(), PortsKnown: flip(), ServicesKnown: flip(),
 			NodesKnown: flip(), IngressesKnown: flip(),
 		}
@@ -335,7 +336,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 					Namespace: name(), Name: fmt.Sprint("w", j),
 				},
 				Replicas: number(20), Ready: number(20), Current: number(20), Unschedulable: number(3),
-				Limited: flip(), Reason: text(),
+				Limited: flip(), Reason: untrusted.New(text()),
 			}
 			if w.Limited {
 				w.Capacity = number(20)
@@ -344,7 +345,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 			f.Ingresses = append(f.Ingresses, federation.Ingress{
 				Namespace: "web", Name: fmt.Sprint("i", j), Ours: flip(), ClassName: text(), URLMap: text(),
 				Created: moment(), Addresses: []string{"203.0.113.1", "203.0.113.2"}[:r.IntN(3)],
-				Google: flip(), GoogleHeld: flip(), StatusBy: text(),
+				Google: flip(), GoogleHeld: flip(), StatusBy: untrusted.New(text()),
 			})
 			f.Nodes = append(f.Nodes, federation.Node{
 				Name: fmt.Sprint("n", j), ProviderID: text(), Zone: text(), Address: text(), Ready: flip(), Since: moment(), Excluded: flip(),
@@ -363,7 +364,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 				Namespace: "web", Name: fmt.Sprint("c", j), Exists: flip(), Type: text(), Digest: text(),
 			})
 			f.Blind = append(f.Blind, federation.Blind{
-				Resource: fmt.Sprint("r", j), Error: text(),
+				Resource: fmt.Sprint("r", j), Error: untrusted.New(text()),
 				Failure: pick(r, federation.FailureNone, federation.FailureForbidden, federation.FailureInvalid, federation.FailureConflict),
 			})
 			f.Zones = append(f.Zones, fmt.Sprint("z", j))
@@ -378,13 +379,13 @@ func randomFacts(r *rand.Rand) federation.Facts {
 	for i := range r.IntN(3) {
 		b := federation.Balancer{
 			Ingress: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "web", Name: fmt.Sprint("i", i)},
-			App:     text(), File: text(), Address: text(), AddressName: text(), Complete: flip(), Refused: text(), Waits: flip(), Since: moment(),
+			App:     text(), File: text(), Address: text(), AddressName: text(), Complete: flip(), Refused: untrusted.New(text()), Waits: flip(), Since: moment(),
 			Resources: []string{"URL map a", "forwarding rule b"}[:r.IntN(3)],
 		}
 		for j := range r.IntN(3) {
 			b.Clusters = append(b.Clusters, federation.BalancerCluster{
 				Cluster: fmt.Sprint("cluster-", j), State: pick(r, federation.TrafficServing, federation.TrafficDrained),
-				Endpoints: r.IntN(9), Healthy: r.IntN(9), Reason: text(),
+				Endpoints: r.IntN(9), Healthy: r.IntN(9), Reason: untrusted.New(text()),
 			})
 		}
 		facts.Balancers = append(facts.Balancers, b)

@@ -1,6 +1,10 @@
 package federation
 
-import "time"
+import (
+	"time"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+)
 
 // Health is the state of a live object.
 type Health string
@@ -16,11 +20,11 @@ const (
 
 // Observation is one live object of ours, judged.
 type Observation struct {
-	Cluster string    `json:"cluster"`
-	App     string    `json:"app"`
-	Object  ObjectRef `json:"object"`
-	Health  Health    `json:"health"`
-	Message string    `json:"message,omitempty"` // why it is not healthy; untrusted text
+	Cluster string         `json:"cluster"`
+	App     string         `json:"app"`
+	Object  ObjectRef      `json:"object"`
+	Health  Health         `json:"health"`
+	Message untrusted.Text `json:"message,omitzero"` // why it is not healthy
 
 	Created   time.Time `json:"created,omitzero"`
 	Hosts     []string  `json:"hosts,omitempty"`     // Ingress: of its rules

@@ -3,6 +3,8 @@ package federation
 import (
 	"io/fs"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // Revision is one commit and the ref it was reached by.
@@ -25,8 +27,8 @@ func (r Revision) String() string {
 // Snapshot is a repository's content at one revision.
 type Snapshot struct {
 	Revision Revision
-	Subject  string    // first line of the commit's message, untrusted text
-	Time     time.Time // of the commit
+	Subject  untrusted.Text // first line of the commit's message
+	Time     time.Time      // of the commit
 	// Forced says that Revision does not descend from the one before it, or
 	// could not be proved to.
 	Forced bool

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // Calls that run at the same time: an operation takes seconds to minutes, and the
@@ -20,7 +22,7 @@ type Deed struct {
 	At     time.Time
 	Action Action
 	Took   time.Duration
-	Error  string // empty where it succeeded
+	Error  untrusted.Text // empty where it succeeded
 }
 
 // deeds are the last ones, the newest first.
@@ -229,7 +231,7 @@ func (k *Keeper) finished(ctx context.Context, o outcome) {
 func deedOf(o outcome) Deed {
 	d := Deed{At: time.Now(), Action: o.action, Took: o.took}
 	if o.err != nil {
-		d.Error = o.err.Error()
+		d.Error = untrusted.Said(o.err.Error())
 	}
 	return d
 }
@@ -239,7 +241,7 @@ func (k *Keeper) told(o outcome) {
 	a := o.action
 	fields := []zap.Field{
 		zap.String("verb", string(a.Verb)), zap.Stringer("resource", a.ID),
-		zap.Strings("fields", a.Fields), zap.String("reason", a.Reason), zap.Duration("took", o.took),
+		zap.Strings("fields", a.Fields), zap.Stringer("reason", a.Reason), zap.Duration("took", o.took),
 	}
 	switch {
 	case o.err == nil:

@@ -216,7 +216,7 @@ func TestDeadClusterStaysBehindTheAddress(t *testing.T) {
 	if got, want := backendsOf(t, want, "c2"), backendsOf(t, before, "c2"); !slices.Equal(got, want) {
 		t.Errorf("backends %+v, want %+v", got, want)
 	}
-	if got := s.state("c2"); got.State != federation.TrafficUnhealthy || got.Reason == "" {
+	if got := s.state("c2"); got.State != federation.TrafficUnhealthy || got.Reason.IsZero() {
 		t.Errorf("state: %+v", got)
 	}
 }

@@ -102,7 +102,7 @@ func (p *planner) move(w Resource, moving, back []Endpoint, others bool, after [
 
 func (p *planner) attach(w Resource, endpoints []Endpoint, after []int) (actions []int) {
 	for batch := range slices.Chunk(endpoints, maxEndpoints) {
-		a := Action{Verb: Attach, Reason: "missing: " + endpointList(batch), Want: w, Endpoints: batch}
+		a := Action{Verb: Attach, Reason: untrusted.New("missing: " + endpointList(batch)), Want: w, Endpoints: batch}
 		actions = append(actions, p.add(a, after...))
 	}
 	return actions
@@ -111,7 +111,7 @@ func (p *planner) attach(w Resource, endpoints []Endpoint, after []int) (actions
 func (p *planner) detach(o Resource, endpoints []Endpoint, why string, after ...int) (actions []int) {
 	endpoints = slices.SortedFunc(slices.Values(endpoints), compareEndpoints)
 	for batch := range slices.Chunk(endpoints, maxEndpoints) {
-		a := Action{Verb: Detach, Reason: why + ": " + endpointList(batch), Want: o, Endpoints: batch}
+		a := Action{Verb: Detach, Reason: untrusted.New(why + ": " + endpointList(batch)), Want: o, Endpoints: batch}
 		actions = append(actions, p.add(a, after...))
 	}
 	p.closing = append(p.closing, actions...)

@@ -1,6 +1,10 @@
 package gcp
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+)
 
 // narrowing is a firewall rule that is to let in less, when that is needed no more.
 type narrowing struct {
@@ -23,7 +27,7 @@ func (p *planner) adjustFirewall(w, o Resource) {
 	}
 	var early []int
 	if fields := changed(wide, o); len(fields) > 0 {
-		a := Action{Verb: Update, Fields: fields, Reason: difference(fields, wide.Spec, now), Want: wide}
+		a := Action{Verb: Update, Fields: fields, Reason: untrusted.New(difference(fields, wide.Spec, now)), Want: wide}
 		early = append(early, p.add(a))
 		p.open(early[0], without(want.Ports, now.Ports))
 	}
@@ -52,7 +56,7 @@ func (p *planner) narrowFirewalls() {
 			continue
 		}
 		fields := want.differs(wide)
-		a := Action{Verb: Update, Fields: fields, Reason: difference(fields, want, wide), Want: n.want}
+		a := Action{Verb: Update, Fields: fields, Reason: untrusted.New(difference(fields, want, wide)), Want: n.want}
 		p.add(a, append(n.after, p.closing...)...)
 	}
 	for _, id := range sortedIDs(p.is.Resources) {
@@ -65,7 +69,7 @@ func (p *planner) narrowFirewalls() {
 			p.waits = true
 			continue
 		}
-		p.add(Action{Verb: Delete, Reason: p.whyLeft(o), Want: o}, append(p.closing, p.opened...)...)
+		p.add(Action{Verb: Delete, Reason: untrusted.New(p.whyLeft(o)), Want: o}, append(p.closing, p.opened...)...)
 	}
 }
 

@@ -1,6 +1,10 @@
 package gcp
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+)
 
 // leftOver reports whether an observed resource of ours is to be deleted.
 func (p *planner) leftOver(id ID) bool {
@@ -39,7 +43,7 @@ func (p *planner) remove(o Resource) {
 		}
 		after = append(after, p.detach(o, g.Endpoints, why, after...)...)
 	}
-	i := p.add(Action{Verb: Delete, Reason: why, Want: o}, after...)
+	i := p.add(Action{Verb: Delete, Reason: untrusted.New(why), Want: o}, after...)
 	p.deleted[o.ID] = i
 	if o.ID.Kind == KindGroup || o.ID.Kind == KindService {
 		p.closing = append(p.closing, i)

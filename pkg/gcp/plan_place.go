@@ -3,6 +3,8 @@ package gcp
 import (
 	"strings"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
 // place plans what a wanted resource needs. What it points at has been placed before.
@@ -80,7 +82,7 @@ func (p *planner) create(w Resource, after ...int) {
 		}
 		after = append(after, vacated...)
 	}
-	i := p.add(Action{Verb: Create, Reason: "missing", Want: w}, after...)
+	i := p.add(Action{Verb: Create, Reason: untrusted.Const("missing"), Want: w}, after...)
 	p.ready[w.ID] = append(p.ready[w.ID], i)
 	switch spec := w.Spec.(type) {
 	case Firewall:
@@ -130,7 +132,7 @@ func (p *planner) update(w, o Resource, fields []string) {
 			after = append(after, p.opened...)
 		}
 	}
-	i := p.add(Action{Verb: Update, Fields: fields, Reason: difference(fields, w.Spec, o.Spec), Want: w}, after...)
+	i := p.add(Action{Verb: Update, Fields: fields, Reason: untrusted.New(difference(fields, w.Spec, o.Spec)), Want: w}, after...)
 	p.updated[w.ID] = i
 	p.ready[w.ID] = append(p.ready[w.ID], i)
 	if w.ID.Kind == KindService {
@@ -175,7 +177,7 @@ func (p *planner) replace(w, o Resource, fields []string) {
 		after = p.detach(o, group.Endpoints, "the group is replaced")
 	}
 	reason := "differs in " + strings.Join(fields, ", ") + ", which cannot be changed in place"
-	i := p.add(Action{Verb: Delete, Reason: reason, Want: o}, after...)
+	i := p.add(Action{Verb: Delete, Reason: untrusted.New(reason), Want: o}, after...)
 	w.Fingerprint = ""
 	p.create(w, i)
 }
@@ -203,7 +205,7 @@ func (p *planner) vacate(w Resource, rule Rule, after []int) ([]int, bool) {
 	}
 	var vacated []int
 	for _, o := range leave {
-		i := p.add(Action{Verb: Delete, Reason: "gives its port of " + rule.IP + " to " + w.ID.Name, Want: o}, after...)
+		i := p.add(Action{Verb: Delete, Reason: untrusted.New("gives its port of " + rule.IP + " to " + w.ID.Name), Want: o}, after...)
 		p.deleted[o.ID] = i
 		vacated = append(vacated, i)
 	}

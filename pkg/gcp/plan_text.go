@@ -25,8 +25,8 @@ func (a Action) String() string {
 	case Detach, Delete:
 		sign = "-"
 	}
-	detail := a.Reason
-	if rest, ok := strings.CutPrefix(a.Reason, differsIn); ok && a.Verb == Update {
+	detail := a.Reason.String()
+	if rest, ok := strings.CutPrefix(detail, differsIn); ok && a.Verb == Update {
 		detail = "fields: " + rest
 	}
 	return fmt.Sprintf("%s %s  %s  %s", sign, a.Verb, a.ID, detail)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -126,8 +127,8 @@ const (
 type Action struct {
 	Verb   Verb
 	ID     ID
-	Fields []string // that an update changes, sorted
-	Reason string   // in one line, for people
+	Fields []string       // that an update changes, sorted
+	Reason untrusted.Text // for people
 	// Want is the resource as it should be; of a deletion, as it is. Its Fingerprint
 	// is the observed one.
 	Want      Resource

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -16,8 +17,8 @@ type State struct {
 	// Revision is the one whose plan it was compared with.
 	Revision federation.Revision
 	Calls    int // to Compute Engine in the last minute
-	// Error is why it cannot be read whole now, without secrets; empty where it can.
-	Error     string
+	// Error is why it cannot be read whole now; empty where it can.
+	Error     untrusted.Text
 	Balancers []federation.Balancer
 	Findings  []federation.Finding
 	Pending   []Action // planned, and not done yet
@@ -36,7 +37,7 @@ func (k *Keeper) keep(s sight) {
 		Looked:    k.read,
 		Revision:  s.in.Plan.Revision,
 		Calls:     k.calls.lastMinute(k.cloud, s.in.Now),
-		Error:     k.seen.Unread(),
+		Error:     untrusted.New(k.seen.Unread()),
 		Balancers: k.timed(Traffic(*s.in, s.want, s.seen, s.planned), s.in.Now),
 		Findings:  slices.Concat(s.want.Findings, s.planned.Findings, k.troubles(s), k.survey.findings(s.planned)),
 		Pending:   withoutKeys(s.planned.Actions),

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -36,7 +37,7 @@ func (t *traffic) balancer(b Balancer) federation.Balancer {
 	out := federation.Balancer{
 		Ingress: b.Ingress, App: b.App, File: b.File,
 		Address: t.address(b), AddressName: b.Address.Name,
-		Complete: b.Refused == "" && t.complete(parts), Refused: b.Refused, Waits: b.Waits,
+		Complete: b.Refused == "" && t.complete(parts), Refused: untrusted.New(b.Refused), Waits: b.Waits,
 		Clusters: []federation.BalancerCluster{},
 	}
 	for _, id := range parts {
@@ -115,7 +116,7 @@ func (t *traffic) cluster(b Balancer, name string) federation.BalancerCluster {
 		out.Endpoints += p.endpoints
 		out.Healthy += p.healthy
 		if rank := slices.Index(worstFirst, p.state); worst < 0 || rank < worst {
-			worst, out.State, out.Reason = rank, p.state, p.reason
+			worst, out.State, out.Reason = rank, p.state, untrusted.New(p.reason)
 		}
 	}
 	switch known := t.seen.Complete[KindURLMap] && t.seen.Complete[KindService]; {
@@ -123,17 +124,17 @@ func (t *traffic) cluster(b Balancer, name string) federation.BalancerCluster {
 	case known && t.drains(name):
 		out.State = federation.TrafficDrained // nothing leads to it
 	default:
-		out.State, out.Reason = federation.TrafficWaiting, cmp.Or(b.Refused, "no Service port is known yet")
+		out.State, out.Reason = federation.TrafficWaiting, untrusted.New(cmp.Or(b.Refused, "no Service port is known yet"))
 	}
 	blind := t.blindness(name)
 	switch {
 	case blind == "" || out.State == federation.TrafficDrained:
 	case out.State == federation.TrafficServing || out.State == federation.TrafficDraining:
-		out.Reason = blind
+		out.Reason = untrusted.New(blind)
 	case out.State == federation.TrafficUnhealthy:
-		out.Reason = blind + "; " + out.Reason
+		out.Reason = untrusted.Textf("%s; %s", blind, out.Reason)
 	default:
-		out.State, out.Reason = federation.TrafficUnknown, blind
+		out.State, out.Reason = federation.TrafficUnknown, untrusted.New(blind)
 	}
 	return out
 }

@@ -26,7 +26,7 @@ func TestTrafficOfAWholeLoadBalancer(t *testing.T) {
 	}
 	s.settle(t)
 	got := s.traffic()
-	if !got.Complete || got.Address == "" || got.AddressName == "" || got.Refused != "" || got.App != "nginx" || got.Ingress != sceneIngress {
+	if !got.Complete || got.Address == "" || got.AddressName == "" || !got.Refused.IsZero() || got.App != "nginx" || got.Ingress != sceneIngress {
 		t.Errorf("balancer: %+v", got)
 	}
 	want := []string{"address", "health check", "endpoint group", "backend service", "URL map", "HTTP proxy", "forwarding rule"}
@@ -39,7 +39,7 @@ func TestTrafficOfAWholeLoadBalancer(t *testing.T) {
 		t.Errorf("resources: %v, want %v", kinds, want)
 	}
 	for _, c := range got.Clusters {
-		if c.State != federation.TrafficServing || c.Endpoints != 3 || c.Healthy != 3 || c.Reason != "" {
+		if c.State != federation.TrafficServing || c.Endpoints != 3 || c.Healthy != 3 || !c.Reason.IsZero() {
 			t.Errorf("cluster: %+v", c)
 		}
 	}
@@ -101,7 +101,7 @@ func TestTrafficStates(t *testing.T) {
 			s.settle(t)
 			test.change(s)
 			got := s.state("c1")
-			if got.State != test.state || !strings.Contains(got.Reason, test.reason) {
+			if got.State != test.state || !strings.Contains(got.Reason.String(), test.reason) {
 				t.Errorf("%+v, want %s with %q", got, test.state, test.reason)
 			}
 			if other := s.state("c2").State; other != federation.TrafficServing && name != "nobody can be asked" &&

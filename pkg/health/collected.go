@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -157,15 +158,15 @@ func (c *Collector) blindFacts() []federation.Blind {
 		if !err.Lasting() || c.isWorkload(w) {
 			continue
 		}
-		list = append(list, federation.Blind{Resource: w.Resource.GroupResource().String(), Failure: err.Failure, Error: err.Error()})
+		list = append(list, federation.Blind{Resource: w.Resource.GroupResource().String(), Failure: err.Failure, Error: untrusted.Said(err.Error())})
 	}
 	if refused := c.work.owners.refused; refused != "" {
 		list = append(list, federation.Blind{
-			Resource: replicaSetsResource.GroupResource().String(), Failure: federation.FailureForbidden, Error: refused,
+			Resource: replicaSetsResource.GroupResource().String(), Failure: federation.FailureForbidden, Error: untrusted.Said(refused),
 		})
 	}
 	slices.SortFunc(list, func(a, b federation.Blind) int {
-		return cmp.Or(strings.Compare(a.Resource, b.Resource), strings.Compare(a.Error, b.Error))
+		return cmp.Or(strings.Compare(a.Resource, b.Resource), strings.Compare(a.Error.String(), b.Error.String()))
 	})
 	return slices.CompactFunc(list, func(a, b federation.Blind) bool { return a.Resource == b.Resource })
 }

@@ -141,7 +141,7 @@ func TestCollectorReadsTheFactsOfARealCluster(t *testing.T) {
 
 	facts := f.wait(t, "workloads", f.workloads, "Deployment 3 of 4, 1 wait, capacity -; ReplicaSet 3 of 5, 2 wait, capacity -")
 	for _, w := range facts.Workloads {
-		if w.Object.Namespace == m.namespace && !strings.Contains(w.Reason, "nodes are available") {
+		if w.Object.Namespace == m.namespace && !strings.Contains(w.Reason.String(), "nodes are available") {
 			t.Errorf("%s: Reason = %q, want the scheduler's", w.Object, w.Reason)
 		}
 	}

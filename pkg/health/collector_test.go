@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -354,7 +355,7 @@ func TestCollectorDoesNotTrustTheClustersClock(t *testing.T) {
 		want(t, "after 59 s", []string{g.workload()}, []string{"3/2/3 - 1"})
 		<-time.After(time.Second)
 		want(t, "after a minute", []string{g.workload()}, []string{"3/2/2 2 1"})
-		if got := g.now().Workloads[0].Reason; got != "no room at all for p, says https://***@x/" {
+		if got := g.now().Workloads[0].Reason.String(); got != "no room at all for p, says https://***@x/" {
 			t.Errorf("Reason = %q", got)
 		}
 	})
@@ -484,7 +485,7 @@ func TestCollectorAsksAFewAtATimeAndHardlyWhereItIsRefused(t *testing.T) {
 		refused := []federation.Blind{{
 			Failure:  federation.FailureForbidden,
 			Resource: "replicasets.apps",
-			Error:    `get replicasets.apps: replicasets.apps is forbidden: token Bearer *** is nobody's`,
+			Error:    untrusted.New(`get replicasets.apps: replicasets.apps is forbidden: token Bearer *** is nobody's`),
 		}}
 		if diff := cmp.Diff(refused, g.now().Blind); diff != "" {
 			t.Errorf("Blind (-want +got):\n%s", diff)
@@ -670,10 +671,10 @@ func TestCollectorKnowsWhoseAnIngressIs(t *testing.T) {
 		{"held by Google's controller", `finalizers: [networking.gke.io/ingress-finalizer-V2]`, "", federation.Ingress{Google: true, GoogleHeld: true}},
 		{"held by somebody", `finalizers: [example.com/ingress-finalizer]`, "", federation.Ingress{}},
 		{"the field counts before the annotation", `annotations: {kubernetes.io/ingress.class: gce}`, `ingressClassName: fedsync-global`, federation.Ingress{ClassName: "fedsync-global"}},
-		{"an address by a controller", `managedFields: [` + address("glbc") + `]`, "", federation.Ingress{StatusBy: "glbc"}},
-		{"an address by fedsync", `managedFields: [` + address("fedsync-address") + `]`, "", federation.Ingress{StatusBy: "fedsync-address"}},
-		{"an address by two", `managedFields: [` + address("fedsync-address") + `, ` + address("nginx") + `]`, "", federation.Ingress{StatusBy: "nginx"}},
-		{"an address by two, the other way", `managedFields: [` + address("nginx") + `, ` + address("fedsync-address") + `]`, "", federation.Ingress{StatusBy: "nginx"}},
+		{"an address by a controller", `managedFields: [` + address("glbc") + `]`, "", federation.Ingress{StatusBy: untrusted.New("glbc")}},
+		{"an address by fedsync", `managedFields: [` + address("fedsync-address") + `]`, "", federation.Ingress{StatusBy: untrusted.New("fedsync-address")}},
+		{"an address by two", `managedFields: [` + address("fedsync-address") + `, ` + address("nginx") + `]`, "", federation.Ingress{StatusBy: untrusted.New("nginx")}},
+		{"an address by two, the other way", `managedFields: [` + address("nginx") + `, ` + address("fedsync-address") + `]`, "", federation.Ingress{StatusBy: untrusted.New("nginx")}},
 		{"a status without an address", `managedFields: [` + fmt.Sprintf(by, "glbc", "status", "{}") + `]`, "", federation.Ingress{}},
 		{"fields of the object itself", `managedFields: [` + fmt.Sprintf(by, "fedsync", `""`, `{"f:ingress": {}}`) + `]`, "", federation.Ingress{}},
 		{"fields that nobody can read", `managedFields: [{manager: a, subresource: status, fieldsV1: {"f:status": 7}}]`, "", federation.Ingress{}},
@@ -943,11 +944,11 @@ func TestCollectorNamesEachResourceThatItCannotWatch(t *testing.T) {
 	slow := &WatchError{Watch: quotasWatch, Failure: federation.FailureServer, Failures: 2, Err: errors.New("etcd")}
 	g.Observe(Event{Watch: quotasWatch, Type: Failed, Err: slow})
 	wanted := []federation.Blind{
-		{Resource: "ingresses.networking.k8s.io", Error: "watch ingresses.networking.k8s.io: the cluster does not serve this kind"},
-		{Resource: "resourcequotas", Failure: federation.FailureServer, Error: "watch resourcequotas: etcd"},
+		{Resource: "ingresses.networking.k8s.io", Error: untrusted.New("watch ingresses.networking.k8s.io: the cluster does not serve this kind")},
+		{Resource: "resourcequotas", Failure: federation.FailureServer, Error: untrusted.New("watch resourcequotas: etcd")},
 		{
 			Resource: "secrets", Failure: federation.FailureForbidden,
-			Error: "watch secrets in web, fields metadata.name=a: Bearer *** may not",
+			Error: untrusted.New("watch secrets in web, fields metadata.name=a: Bearer *** may not"),
 		},
 	}
 	if diff := cmp.Diff(wanted, g.now().Blind); diff != "" {
@@ -957,7 +958,7 @@ func TestCollectorNamesEachResourceThatItCannotWatch(t *testing.T) {
 	g.tell(secretWatch("a"), Stopped)
 	g.tell(quotasWatch, Listed)
 	wanted = []federation.Blind{{
-		Resource: "secrets", Failure: federation.FailureForbidden, Error: "watch secrets in web, fields metadata.name=b: no",
+		Resource: "secrets", Failure: federation.FailureForbidden, Error: untrusted.New("watch secrets in web, fields metadata.name=b: no"),
 	}}
 	if diff := cmp.Diff(wanted, g.now().Blind); diff != "" {
 		t.Errorf("after some are allowed, Blind (-want +got):\n%s", diff)

@@ -48,7 +48,7 @@ func readIngress(u *unstructured.Unstructured, label string) ingress {
 			URLMap:    untrusted.Line(u.GetAnnotations()[annotationURLMap]),
 			Created:   u.GetCreationTimestamp().UTC(),
 			Addresses: addresses(u),
-			StatusBy:  untrusted.Line(statusWriter(u)),
+			StatusBy:  untrusted.Said(statusWriter(u)),
 		},
 	}
 	i.fact.GoogleHeld = slices.ContainsFunc(u.GetFinalizers(), func(name string) bool { return strings.HasPrefix(name, googleFinalizer) })

@@ -1,7 +1,7 @@
 package health
 
 import (
-	"fmt"
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -41,7 +41,7 @@ func Judge(cluster, app string, u *unstructured.Unstructured) federation.Observa
 	}
 	o.Health, o.Message = assess(u)
 	if o.Health == federation.Healthy && wantsAddress(u) && len(o.Addresses) == 0 {
-		o.Health, o.Message = federation.Progressing, "no address yet"
+		o.Health, o.Message = federation.Progressing, untrusted.Const("no address yet")
 	}
 	return o
 }
@@ -68,32 +68,30 @@ func wantsAddress(u *unstructured.Unstructured) bool {
 }
 
 // assess gives an object's health by kstatus, and why where it is not healthy.
-func assess(u *unstructured.Unstructured) (health federation.Health, message string) {
+func assess(u *unstructured.Unstructured) (health federation.Health, message untrusted.Text) {
 	// kstatus trusts the shape of what it reads, which is a cluster's to choose: a
 	// broken member must not end the whole program.
 	defer func() {
 		if r := recover(); r != nil {
-			health, message = federation.Unknown, untrusted.Line(fmt.Sprintf("its status cannot be read: %v", r))
+			health, message = federation.Unknown, untrusted.Textf("its status cannot be read: %v", r)
 		}
 	}()
 	result, err := status.Compute(u)
 	if err != nil {
-		return federation.Unknown, untrusted.Line(fmt.Sprintf("its status cannot be read: %v", err))
+		return federation.Unknown, untrusted.Textf("its status cannot be read: %v", err)
 	}
-	message = untrusted.Line(result.Message)
 	switch result.Status {
 	case status.CurrentStatus:
-		return federation.Healthy, ""
+		return federation.Healthy, message
 	case status.InProgressStatus:
-		return federation.Progressing, firstOf(complaint(u), message)
+		return federation.Progressing, untrusted.Said(cmp.Or(complaint(u), result.Message))
 	case status.TerminatingStatus:
-		return federation.Progressing, terminating(u)
+		return federation.Progressing, untrusted.Said(terminating(u))
 	case status.FailedStatus:
-		return federation.Degraded, firstOf(complaint(u), message)
+		return federation.Degraded, untrusted.Said(cmp.Or(complaint(u), result.Message))
 	case status.NotFoundStatus, status.UnknownStatus:
-		return federation.Unknown, message
 	}
-	return federation.Unknown, message
+	return federation.Unknown, untrusted.Said(result.Message)
 }
 
 // complaint gives what a workload's controller says of pods that it cannot make or
@@ -110,7 +108,7 @@ func complaint(u *unstructured.Unstructured) string {
 				continue
 			}
 			if message, ok := condition["message"].(string); ok && message != "" {
-				return untrusted.Line(message)
+				return message
 			}
 		}
 	}
@@ -119,7 +117,7 @@ func complaint(u *unstructured.Unstructured) string {
 
 func terminating(u *unstructured.Unstructured) string {
 	if finalizers := u.GetFinalizers(); len(finalizers) > 0 {
-		return untrusted.Line("being deleted, waits for finalizers " + strings.Join(finalizers, ", "))
+		return "being deleted, waits for finalizers " + strings.Join(finalizers, ", ")
 	}
 	return "being deleted"
 }
@@ -147,15 +145,6 @@ func addresses(u *unstructured.Unstructured) []string {
 func sorted(list []string) []string {
 	slices.Sort(list)
 	return slices.Compact(list)
-}
-
-func firstOf(list ...string) string {
-	for _, s := range list {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 // The readers below take what has the right shape and skip the rest.

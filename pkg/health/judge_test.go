@@ -95,7 +95,7 @@ func TestJudgeShortensWhatAClusterSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := Judge("c1", "shop", u).Message
+	got := Judge("c1", "shop", u).Message.String()
 	if len(got) > 1024 || strings.Contains(got, "\n") || !strings.HasPrefix(got, "é é") {
 		t.Errorf("message has %d bytes, %q …; want one line of at most 1024", len(got), got[:20])
 	}

@@ -48,7 +48,7 @@ type pod struct {
 	set    replicaSet
 	since  time.Time // when that was found, never later than we saw it
 	said   string    // the same, as the cluster writes it
-	reason string
+	reason untrusted.Text
 }
 
 // replicaSet names what made a pod.
@@ -258,7 +258,7 @@ func (w *workloads) judgeOwner(now time.Time, set replicaSet) bool {
 func (w *workloads) judge(now time.Time, one *workload) bool {
 	before := one.fact
 	one.pods.waiting, one.pods.long = 0, 0
-	one.fact.Reason, one.next = "", time.Time{}
+	one.fact.Reason, one.next = untrusted.Text{}, time.Time{}
 	var oldest time.Time
 	var oldestKey types.NamespacedName
 	groups, certain := w.groupsOf(one)
@@ -335,7 +335,7 @@ func readPod(now time.Time, u *unstructured.Unstructured) (pod, bool) {
 			set:    replicaSet{uid: controller.UID, namespace: u.GetNamespace(), name: controller.Name},
 			since:  now,
 			said:   text(c, "lastTransitionTime"),
-			reason: untrusted.Line(text(c, "message")),
+			reason: untrusted.Said(text(c, "message")),
 		}
 		// The cluster's clock may be ahead of ours.
 		if since, err := time.Parse(time.RFC3339, p.said); err == nil && since.Before(now) {

@@ -44,14 +44,14 @@ func showings(addresses map[federation.ObjectRef]string, live []federation.Ingre
 	}
 	for _, i := range live {
 		s := showing{ingress: i, address: addresses[refOf(i)]}
-		ours := i.StatusBy == federation.AddressManager
+		ours := i.StatusBy.String() == federation.AddressManager
 		switch {
 		case !i.Ours:
 		case s.address == "" && ours:
 			due = append(due, s)
 		case s.address == "" || i.ClassName != federation.ClassGlobal || i.GoogleHeld:
 		case slices.Equal(i.Addresses, []string{s.address}):
-		case i.StatusBy == "" || ours || i.Google:
+		case i.StatusBy.IsZero() || ours || i.Google:
 			due = append(due, s)
 		default:
 			foreign = append(foreign, s)
@@ -159,7 +159,7 @@ func (s showing) words() string {
 
 // isTakeover reports whether somebody else wrote the status.
 func (s showing) isTakeover() bool {
-	return s.ingress.StatusBy != "" && s.ingress.StatusBy != federation.AddressManager
+	return !s.ingress.StatusBy.IsZero() && s.ingress.StatusBy.String() != federation.AddressManager
 }
 
 // unseenMax is how long a watch may take to show what was sent.

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -40,40 +41,40 @@ func TestAddressesAreWrittenWhereTheyDifferAndNobodyElseWrites(t *testing.T) {
 	}{
 		{"it shows none", planned, func(*federation.Ingress) {}, "due 203.0.113.1"},
 		{"it shows it", planned, func(i *federation.Ingress) {
-			i.Addresses, i.StatusBy = []string{balancerAddress}, federation.AddressManager
+			i.Addresses, i.StatusBy = []string{balancerAddress}, untrusted.New(federation.AddressManager)
 		}, ""},
 		{"somebody else wrote the same", planned, func(i *federation.Ingress) {
-			i.Addresses, i.StatusBy = []string{balancerAddress}, "kubectl"
+			i.Addresses, i.StatusBy = []string{balancerAddress}, untrusted.New("kubectl")
 		}, ""},
 		{"it shows the one before", planned, func(i *federation.Ingress) {
-			i.Addresses, i.StatusBy = []string{"203.0.113.9"}, federation.AddressManager
+			i.Addresses, i.StatusBy = []string{"203.0.113.9"}, untrusted.New(federation.AddressManager)
 		}, "due 203.0.113.1"},
 		{"it shows one more", planned, func(i *federation.Ingress) {
-			i.Addresses, i.StatusBy = []string{balancerAddress, "203.0.113.9"}, federation.AddressManager
+			i.Addresses, i.StatusBy = []string{balancerAddress, "203.0.113.9"}, untrusted.New(federation.AddressManager)
 		}, "due 203.0.113.1"},
 		{"another controller wrote it", planned, func(i *federation.Ingress) {
-			i.Addresses, i.StatusBy = []string{"203.0.113.9"}, "nginx-ingress-controller"
+			i.Addresses, i.StatusBy = []string{"203.0.113.9"}, untrusted.New("nginx-ingress-controller")
 		}, "foreign 203.0.113.1"},
-		{"another controller emptied it", planned, func(i *federation.Ingress) { i.StatusBy = "nginx-ingress-controller" }, "foreign 203.0.113.1"},
+		{"another controller emptied it", planned, func(i *federation.Ingress) { i.StatusBy = untrusted.New("nginx-ingress-controller") }, "foreign 203.0.113.1"},
 		{"Google's controller holds it", planned, func(i *federation.Ingress) {
-			i.Google, i.GoogleHeld, i.Addresses, i.StatusBy = true, true, []string{"203.0.113.9"}, "glbc"
+			i.Google, i.GoogleHeld, i.Addresses, i.StatusBy = true, true, []string{"203.0.113.9"}, untrusted.New("glbc")
 		}, ""},
 		{"Google's controller has let go of it", planned, func(i *federation.Ingress) {
-			i.Google, i.Addresses, i.StatusBy = true, []string{"203.0.113.9"}, "glbc"
+			i.Google, i.Addresses, i.StatusBy = true, []string{"203.0.113.9"}, untrusted.New("glbc")
 		}, "due 203.0.113.1"},
 		{"the class is not applied yet", planned, func(i *federation.Ingress) { i.ClassName = "gce" }, ""},
 		{"it is not ours", planned, func(i *federation.Ingress) { i.Ours = false }, ""},
 		{"it shows an address of ours that is gone", none, func(i *federation.Ingress) {
-			i.Addresses, i.StatusBy = []string{balancerAddress}, federation.AddressManager
+			i.Addresses, i.StatusBy = []string{balancerAddress}, untrusted.New(federation.AddressManager)
 		}, "due "},
 		{"it is another's by now, and still shows ours", none, func(i *federation.Ingress) {
-			i.ClassName, i.Addresses, i.StatusBy = "nginx", []string{balancerAddress}, federation.AddressManager
+			i.ClassName, i.Addresses, i.StatusBy = "nginx", []string{balancerAddress}, untrusted.New(federation.AddressManager)
 		}, "due "},
 		{"it shows another's, and none of ours is planned", none, func(i *federation.Ingress) {
-			i.Addresses, i.StatusBy = []string{"203.0.113.9"}, "nginx"
+			i.Addresses, i.StatusBy = []string{"203.0.113.9"}, untrusted.New("nginx")
 		}, ""},
 		{"nothing is known", nil, func(i *federation.Ingress) {
-			i.Addresses, i.StatusBy = []string{balancerAddress}, federation.AddressManager
+			i.Addresses, i.StatusBy = []string{balancerAddress}, untrusted.New(federation.AddressManager)
 		}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -148,7 +149,7 @@ func TestAnAddressIsWrittenWithOneRequest(t *testing.T) {
 	planned := map[federation.ObjectRef]string{shownRef: balancerAddress}
 	bare := liveIngress(func(*federation.Ingress) {})
 	shown := liveIngress(func(i *federation.Ingress) {
-		i.Addresses, i.StatusBy = []string{balancerAddress}, federation.AddressManager
+		i.Addresses, i.StatusBy = []string{balancerAddress}, untrusted.New(federation.AddressManager)
 	})
 	for _, step := range []struct {
 		name    string
@@ -240,10 +241,10 @@ func TestAStatusIsTakenFromAnotherWriterOnlyOnce(t *testing.T) {
 	a := newAddressing(t)
 	planned := map[federation.ObjectRef]string{shownRef: balancerAddress}
 	theirs := liveIngress(func(i *federation.Ingress) {
-		i.Google, i.Addresses, i.StatusBy = true, []string{"203.0.113.9"}, "glbc"
+		i.Google, i.Addresses, i.StatusBy = true, []string{"203.0.113.9"}, untrusted.New("glbc")
 	})
 	ours := liveIngress(func(i *federation.Ingress) {
-		i.Google, i.Addresses, i.StatusBy = true, []string{balancerAddress}, federation.AddressManager
+		i.Google, i.Addresses, i.StatusBy = true, []string{balancerAddress}, untrusted.New(federation.AddressManager)
 	})
 	for i, step := range []struct {
 		live federation.Ingress

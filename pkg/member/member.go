@@ -166,13 +166,13 @@ func (m *Member) Run(ctx context.Context) {
 		s, conn, err := m.begin()
 		if err != nil {
 			// It quotes the configuration, passwords of proxies included.
-			reason := untrusted.Line(err.Error())
+			reason := untrusted.Said(err.Error())
 			class := federation.FailureContext
 			if _, ok := errors.AsType[*FileError](err); ok {
 				class = federation.FailureFiles
 			}
 			if before := m.facts(); before.State != federation.ClusterUnknown || before.Failure != class || before.Error != reason {
-				m.Log.Warn("no way to the cluster", zap.String("error", reason))
+				m.Log.Warn("no way to the cluster", zap.Stringer("error", reason))
 			}
 			m.stand(disconnected{class: class, reason: reason, at: time.Now()})
 			if !m.ReadOnly {

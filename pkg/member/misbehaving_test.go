@@ -124,7 +124,7 @@ func (k *kept) until(t *testing.T, most time.Duration, is func(federation.Cluste
 
 func misbehaves(f federation.ClusterFacts) bool {
 	return f.State == federation.ClusterUnknown && f.Failure == federation.FailureMisbehaves &&
-		strings.Contains(f.Error, "with a redirect to elsewhere") && !f.Synced && !f.Outage
+		strings.Contains(f.Error.String(), "with a redirect to elsewhere") && !f.Synced && !f.Outage
 }
 
 func isReady(f federation.ClusterFacts) bool { return f.State == federation.ClusterReady }
@@ -174,7 +174,7 @@ func TestAClusterThatMisbehavedIsOnProbation(t *testing.T) {
 		if took := k.until(t, time.Minute, isReady); took < 2*misbehavedFirst || took > 2*misbehavedFirst+5*time.Second {
 			t.Errorf("it is Ready again after %v, want %v", took, 2*misbehavedFirst)
 		}
-		if f := k.Outcome().Facts; !f.Synced || f.Error != "" || f.Outage {
+		if f := k.Outcome().Facts; !f.Synced || !f.Error.IsZero() || f.Outage {
 			t.Errorf("then it is %+v", f)
 		}
 

@@ -3,6 +3,7 @@ package member
 import (
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
 )
@@ -28,7 +29,7 @@ type (
 	// ran last, it is taken to run still.
 	disconnected struct {
 		class  federation.FailureClass
-		reason string
+		reason untrusted.Text
 		at     time.Time
 	}
 	// misbehaved: the cluster answers as no API server does. What it ran last, it is
@@ -60,7 +61,7 @@ func (e disconnected) apply(f *federation.ClusterFacts) {
 }
 
 func (e misbehaved) apply(f *federation.ClusterFacts) {
-	disconnected{class: federation.FailureMisbehaves, reason: e.what, at: e.at}.apply(f)
+	disconnected{class: federation.FailureMisbehaves, reason: untrusted.Said(e.what), at: e.at}.apply(f)
 }
 
 func (e probed) apply(f *federation.ClusterFacts) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
 )
@@ -97,18 +98,18 @@ func TestHowAMemberStandsFollowsFromItsEvents(t *testing.T) {
 		},
 		{
 			"without a way to it a cluster is Unknown, and not absent",
-			[]event{probe(ready, 1), listed{}, disconnected{federation.FailureContext, "no context", after(5)}},
+			[]event{probe(ready, 1), listed{}, disconnected{federation.FailureContext, untrusted.New("no context"), after(5)}},
 			federation.ClusterFacts{
-				State: unknown, Since: after(5), Failure: federation.FailureContext, Error: "no context", Seen: true,
+				State: unknown, Since: after(5), Failure: federation.FailureContext, Error: untrusted.New("no context"), Seen: true,
 			},
 		},
 		{
 			"another reason of the same class is not another state",
 			[]event{
-				disconnected{federation.FailureFiles, "no token", after(5)},
-				disconnected{federation.FailureFiles, "an empty token", after(6)},
+				disconnected{federation.FailureFiles, untrusted.New("no token"), after(5)},
+				disconnected{federation.FailureFiles, untrusted.New("an empty token"), after(6)},
 			},
-			federation.ClusterFacts{State: unknown, Since: after(5), Failure: federation.FailureFiles, Error: "an empty token"},
+			federation.ClusterFacts{State: unknown, Since: after(5), Failure: federation.FailureFiles, Error: untrusted.New("an empty token")},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

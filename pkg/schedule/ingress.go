@@ -192,7 +192,9 @@ func (p *pass) addresses(i int) map[federation.ObjectRef]string {
 }
 
 // isShown reports whether fedsync has written the address of an Ingress of ours.
-func isShown(in federation.Ingress) bool { return in.Ours && in.StatusBy == federation.AddressManager }
+func isShown(in federation.Ingress) bool {
+	return in.Ours && in.StatusBy.String() == federation.AddressManager
+}
 
 // balances reports whether the cluster runs the Ingress with fedsync's class: by this
 // plan or, where it says nothing of the Ingress, as it is live.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -259,7 +260,7 @@ func TestAProvisionalPlanHasNoAppsWithIngresses(t *testing.T) {
 }
 
 func TestAClusterShowsTheAddressOfTheIngressesThatAreOurs(t *testing.T) {
-	shown := federation.Ingress{ClassName: "fedsync-global", Addresses: []string{"203.0.113.1"}, StatusBy: "fedsync-address"}
+	shown := federation.Ingress{ClassName: "fedsync-global", Addresses: []string{"203.0.113.1"}, StatusBy: untrusted.New("fedsync-address")}
 	all := map[federation.ObjectRef]string{webIngress: "203.0.113.1"}
 	none := map[federation.ObjectRef]string{}
 	for _, c := range []struct {
@@ -288,7 +289,7 @@ func TestAClusterShowsTheAddressOfTheIngressesThatAreOurs(t *testing.T) {
 		{"no longer in Git, and not deleted", "", "203.0.113.1", func(in *Input) { live(*in, shown); in.Bundles[0].Objects = nil }, all},
 		{"load balancers are no longer asked for", "", "203.0.113.1", func(in *Input) { live(*in, shown); in.Federation.GCP = nil }, nil},
 		{"and nothing of ours is shown", "", "203.0.113.1", func(in *Input) {
-			live(*in, federation.Ingress{ClassName: "gce", StatusBy: "glbc"})
+			live(*in, federation.Ingress{ClassName: "gce", StatusBy: untrusted.New("glbc")})
 			in.Federation.GCP = nil
 		}, nil},
 	} {

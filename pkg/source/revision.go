@@ -3,6 +3,7 @@ package source
 import (
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -48,7 +49,7 @@ func newRevision(o objects, t tip, last *revision, opts Options) (*revision, err
 func (r *revision) snapshot() federation.Snapshot {
 	return federation.Snapshot{
 		Revision: federation.Revision{Ref: r.tip.ref, SHA: r.commit.id.String()},
-		Subject:  r.commit.subject,
+		Subject:  untrusted.Said(r.commit.subject),
 		Time:     r.commit.time,
 		Forced:   r.forced,
 		Files:    r.files,

@@ -131,7 +131,7 @@ func TestRunGivesEachRevisionByAnyTransport(t *testing.T) {
 			repo.PushTo("main")
 			f := follow(t, opts)
 			one := f.wantRevision(first)
-			if one.Revision.Ref != "main" || one.Subject != "say hello" || one.Forced || one.Time.IsZero() {
+			if one.Revision.Ref != "main" || one.Subject.String() != "say hello" || one.Forced || one.Time.IsZero() {
 				t.Errorf("snapshot = %+v, want ref main, subject %q, not forced, a time", one, "say hello")
 			}
 			wantFile(t, one.Files, "apps/web/a.yaml", "one\n")

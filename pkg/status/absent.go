@@ -47,8 +47,8 @@ func (s *summary) absent(c Cluster) wait {
 		}
 	}
 	f.Message = untrusted.New(cause)
-	if c.Error != "" {
-		f.Message = untrusted.Textf("%s: %s", f.Message, untrusted.Line(c.Error))
+	if !c.Error.IsZero() {
+		f.Message = untrusted.Textf("%s: %s", f.Message, c.Error)
 	}
 	words := c.Name + " " + state
 	if age := s.Now.Sub(c.Since); !c.Since.IsZero() && age >= time.Minute {

@@ -192,8 +192,8 @@ func (s *summary) noAddress(c Cluster, o federation.Observation) {
 		Message: untrusted.Const("still has no address"),
 		Remedy:  untrusted.New("see the ingress controller's events: " + look(s.context(c.Name), o.Object)),
 	}
-	if o.Message != "" {
-		f.Message = untrusted.Textf("%s: %s", f.Message, untrusted.Line(o.Message))
+	if !o.Message.IsZero() {
+		f.Message = untrusted.Textf("%s: %s", f.Message, o.Message.String())
 	}
 	if !shares(o) && (o.Created.IsZero() || s.Now.Sub(o.Created) >= s.Deadline) {
 		f.Message = untrusted.Textf("the controller of class %q reports no address", untrusted.Line(o.ClassName))

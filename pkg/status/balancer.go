@@ -50,11 +50,11 @@ func (s *summary) balancerFindings() {
 	if s.Cloud == nil || s.Rendering || s.Maintained != nil {
 		return
 	}
-	if s.Cloud.Error != "" {
-		s.cloudWait("Compute Engine cannot be read: "+untrusted.Line(s.Cloud.Error), "see that fedsync has credentials for Google Cloud, and the roles in docs/google-cloud.md; what stands on Compute Engine goes on serving")
+	if !s.Cloud.Error.IsZero() {
+		s.cloudWait("Compute Engine cannot be read: "+s.Cloud.Error.String(), "see that fedsync has credentials for Google Cloud, and the roles in docs/google-cloud.md; what stands on Compute Engine goes on serving")
 	}
 	if s.Cloud.Revision.SHA != s.Snapshot.Revision.SHA {
-		if s.Cloud.Error == "" && s.Federation != nil && s.Federation.Balances() {
+		if s.Cloud.Error.IsZero() && s.Federation != nil && s.Federation.Balances() {
 			s.cloudWait("the load balancers of this revision have not been looked at", "the log says what the keeper of the load balancers is busy with")
 		}
 		return
@@ -63,10 +63,10 @@ func (s *summary) balancerFindings() {
 	for i := range s.report.Balancers {
 		b := &s.report.Balancers[i]
 		switch {
-		case b.Refused != "" && b.Waits:
+		case !b.Refused.IsZero() && b.Waits:
 			s.incomplete(b)
 			continue
-		case b.Refused != "":
+		case !b.Refused.IsZero():
 			s.refused(b)
 			continue
 		case !b.Complete:
@@ -82,7 +82,7 @@ func (s *summary) balancerFindings() {
 // with: a plan of the same revision that was made before the clusters were read has no
 // Ingress for them yet.
 func (s *summary) unseenBalancers() {
-	if s.Plan == nil || s.Cloud.Error != "" || s.Federation == nil || !s.Federation.Balances() {
+	if s.Plan == nil || !s.Cloud.Error.IsZero() || s.Federation == nil || !s.Federation.Balances() {
 		return
 	}
 	for _, d := range s.Plan.Ingresses {
@@ -112,7 +112,7 @@ func (s *summary) unseenBalancers() {
 // cloudWait waits for Compute Engine to be read.
 func (s *summary) cloudWait(message, remedy string) {
 	f := federation.Finding{ID: idCloud, Message: untrusted.New(message), Remedy: untrusted.New(remedy)}
-	s.waits = append(s.waits, wait{finding: f, words: message, early: s.Cloud.Error != ""})
+	s.waits = append(s.waits, wait{finding: f, words: message, early: !s.Cloud.Error.IsZero()})
 }
 
 // refused says that a load balancer is not built, unless a stage said more.
@@ -122,7 +122,7 @@ func (s *summary) refused(b *Balancer) {
 	}
 	s.note(federation.Finding{
 		ID: idBalancer, Severity: federation.SeverityError, App: b.App, Object: b.Ingress, File: b.File,
-		Message: untrusted.New("its load balancer is not built: " + untrusted.Line(b.Refused)),
+		Message: untrusted.New("its load balancer is not built: " + b.Refused.String()),
 	})
 }
 
@@ -135,11 +135,11 @@ func (s *summary) incomplete(b *Balancer) {
 	}
 	words := place(federation.Finding{Object: b.Ingress}) + " load balancer is being made"
 	if b.Waits {
-		f.Message = untrusted.Textf("%s: %s", f.Message, untrusted.Line(b.Refused))
-		words = place(federation.Finding{Object: b.Ingress}) + " load balancer waits: " + untrusted.Line(b.Refused)
+		f.Message = untrusted.Textf("%s: %s", f.Message, b.Refused.String())
+		words = place(federation.Finding{Object: b.Ingress}) + " load balancer waits: " + b.Refused.String()
 	}
 	if a, ok := s.failing(b); ok {
-		f.Message = untrusted.Textf("%s: %s %s: %s", f.Message, a.Verb, untrusted.Line(a.Resource), untrusted.Line(a.Error))
+		f.Message = untrusted.Textf("%s: %s %s: %s", f.Message, a.Verb, untrusted.Line(a.Resource), a.Error)
 		words += fmt.Sprintf(": %s %s fails", a.Verb, untrusted.Line(a.Resource))
 	}
 	s.waits = append(s.waits, wait{finding: f, words: words})
@@ -191,7 +191,7 @@ func (s *summary) expectsTraffic(b *Balancer, c federation.BalancerCluster) bool
 	if i >= 0 && s.report.Clusters[i].State != federation.ClusterReady {
 		return false
 	}
-	return c.State != federation.TrafficUnknown || s.Cloud.Error == ""
+	return c.State != federation.TrafficUnknown || s.Cloud.Error.IsZero()
 }
 
 // drained reports whether fedsync.yaml takes the cluster's traffic away.
@@ -237,7 +237,7 @@ func trafficWords(c federation.BalancerCluster) string {
 		federation.TrafficDrained:   "drained",
 	}[c.State]
 	words = cmp.Or(words, untrusted.Line(string(c.State)))
-	if reason := untrusted.Line(c.Reason); reason != "" && reason != words {
+	if reason := c.Reason.String(); reason != "" && reason != words {
 		words += ": " + reason
 	}
 	return words
@@ -333,6 +333,6 @@ func (s *summary) noTrafficWords(first federation.Finding, clusters []string, fa
 	if len(clusters) > 1 {
 		name = fmt.Sprintf("%s and %d more", first.Cluster, len(clusters)-1)
 	}
-	reason := strings.TrimPrefix(untrusted.Line(first.Message.String()), "takes no traffic: ")
+	reason := strings.TrimPrefix(first.Message.String(), "takes no traffic: ")
 	return head + withMore(fmt.Sprintf("%s (%s)", name, reason), more, wordsLimit-len(head))
 }

@@ -17,9 +17,9 @@ type Cloud struct {
 	// another revision does not judge them, and waits. Zero before the first look.
 	Revision federation.Revision `json:"revision,omitzero"`
 	Looked   time.Time           `json:"looked,omitzero"` // when all of it was last read
-	// Error is why it cannot be read now, without secrets; empty where it can.
-	Error string `json:"error,omitempty"`
-	Calls int    `json:"calls"` // in the last minute
+	// Error is why it cannot be read now; empty where it can.
+	Error untrusted.Text `json:"error,omitzero"`
+	Calls int            `json:"calls"` // in the last minute
 	// Pending are the actions that are under way or come next, in their order.
 	Pending []CloudAction `json:"pending"`
 	Done    []CloudAction `json:"done"` // the last 50 that ended, the newest first
@@ -27,13 +27,13 @@ type Cloud struct {
 
 // CloudAction is one call to Compute Engine that changes something.
 type CloudAction struct {
-	Time     time.Time    `json:"time,omitzero"` // when it ended, or began where it has not
-	Verb     string       `json:"verb"`          // "create", "update", "attach", "detach" or "delete"
-	Resource string       `json:"resource"`      // "backend service NAME"
-	Fields   []string     `json:"fields,omitempty"`
-	Reason   string       `json:"reason"` // in one line
-	Outcome  CloudOutcome `json:"outcome"`
-	Error    string       `json:"error,omitempty"` // why it failed, without secrets
+	Time     time.Time      `json:"time,omitzero"` // when it ended, or began where it has not
+	Verb     string         `json:"verb"`          // "create", "update", "attach", "detach" or "delete"
+	Resource string         `json:"resource"`      // "backend service NAME"
+	Fields   []string       `json:"fields,omitempty"`
+	Reason   untrusted.Text `json:"reason"`
+	Outcome  CloudOutcome   `json:"outcome"`
+	Error    untrusted.Text `json:"error,omitzero"` // why it failed
 }
 
 // CloudOutcome says how far an action got.
@@ -61,7 +61,6 @@ func shownCloud(c *Cloud) *Cloud {
 		return nil
 	}
 	shown := *c
-	shown.Error = untrusted.Line(shown.Error)
 	shown.Pending = append([]CloudAction{}, c.Pending...)
 	shown.Done = append([]CloudAction{}, c.Done[:min(keptActions, len(c.Done))]...)
 	return &shown

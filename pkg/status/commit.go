@@ -39,7 +39,7 @@ func Commits(r Report, settings federation.CommitStatus) []Commit {
 	if context == "" {
 		context = federation.DefaultStatusContext(r.Federation)
 	}
-	commits := []Commit{{SHA: r.Revision.SHA, Context: context, State: r.State, Description: r.Description}}
+	commits := []Commit{{SHA: r.Revision.SHA, Context: context, State: r.State, Description: r.Description.String()}}
 	if !settings.PerCluster || counted(r.Clusters) > perClusterLimit {
 		return commits
 	}
@@ -48,7 +48,7 @@ func Commits(r Report, settings federation.CommitStatus) []Commit {
 			continue
 		}
 		commits = append(commits, Commit{
-			SHA: r.Revision.SHA, Context: federation.ClusterStatusContext(context, c.Name), State: c.Outcome, Description: c.Reason,
+			SHA: r.Revision.SHA, Context: federation.ClusterStatusContext(context, c.Name), State: c.Outcome, Description: c.Reason.String(),
 		})
 	}
 	return commits

@@ -6,15 +6,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func TestCommitsHasOneContextUnlessMoreAreAskedFor(t *testing.T) {
 	report := Report{
-		Federation: "web", Revision: federation.Revision{Ref: "main", SHA: shaA}, State: Failure, Description: "1/2 failed: c2 …",
+		Federation: "web", Revision: federation.Revision{Ref: "main", SHA: shaA}, State: Failure, Description: untrusted.New("1/2 failed: c2 …"),
 		Clusters: []Cluster{
-			{Name: "c1", Targeted: true, Outcome: Success, Reason: "2/2 ready"},
-			{Name: "c2", Targeted: true, Outcome: Failure, Reason: "unreachable 20m"},
+			{Name: "c1", Targeted: true, Outcome: Success, Reason: untrusted.New("2/2 ready")},
+			{Name: "c2", Targeted: true, Outcome: Failure, Reason: untrusted.New("unreachable 20m")},
 			{Name: "c3", Targeted: true, Lost: true},
 			{Name: "c4"},
 		},

@@ -3,6 +3,7 @@ package status
 import (
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -27,7 +28,7 @@ type Input struct {
 	Maintained *Report
 	FirstSeen  time.Time // of the snapshot's revision
 	Now        time.Time
-	Source     string // the last failure to read the repository; empty when it was read
+	Source     untrusted.Text // the last failure to read the repository; empty when it was read
 
 	Clusters map[string]ClusterInput // by name
 	// Plan is what the clusters should run. It says which objects must be seen

@@ -1,9 +1,9 @@
 package status
 
 import (
-	"fmt"
 	"slices"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -45,7 +45,7 @@ func withoutOverflow(observations []federation.Observation, extra map[federation
 		o.Desired = max(0, o.Desired-n)
 		if o.Health == federation.Progressing && o.Ready >= o.Desired {
 			o.Health = federation.Healthy
-			o.Message = fmt.Sprintf("%d more pods wait for room", n)
+			o.Message = untrusted.Textf("%d more pods wait for room", n)
 		}
 	}
 	return out

@@ -9,6 +9,7 @@ package status
 import (
 	"time"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -31,20 +32,20 @@ type Report struct {
 	Revision   federation.Revision `json:"revision"`   // the one being brought to the clusters
 	// Maintained is the revision in force, where the report's is refused.
 	Maintained federation.Revision `json:"maintained,omitzero"`
-	Subject    string              `json:"subject,omitempty"`
+	Subject    untrusted.Text      `json:"subject,omitzero"`
 	Committed  time.Time           `json:"committed,omitzero"`
 	Forced     bool                `json:"forced,omitempty"` // it does not descend from the one before
 	FirstSeen  time.Time           `json:"firstSeen,omitzero"`
 	Time       time.Time           `json:"time"` // when the report was made
 
-	State       State  `json:"state"`
-	Description string `json:"description"` // the outcome in one line, the reason first
+	State       State          `json:"state"`
+	Description untrusted.Text `json:"description"` // the outcome in one line, the reason first
 	// WaitingSince is when the report began to wait for what it needs for a
 	// success; zero while it waits for nothing. The deadline counts from here.
 	WaitingSince time.Time `json:"waitingSince,omitzero"`
 
 	// Source is the last failure to read the repository; empty when it was read.
-	Source string `json:"source,omitempty"`
+	Source untrusted.Text `json:"source,omitzero"`
 
 	Addresses []Address            `json:"addresses"` // of all Ingresses, sorted by address
 	Clusters  []Cluster            `json:"clusters"`  // in the order of fedsync.yaml
@@ -78,7 +79,7 @@ type Cluster struct {
 	Lost     bool                    `json:"lost,omitempty"`
 	State    federation.ClusterState `json:"state"`
 	Failure  federation.FailureClass `json:"failure,omitempty"`
-	Error    string                  `json:"error,omitempty"`
+	Error    untrusted.Text          `json:"error,omitzero"`
 	Since    time.Time               `json:"since,omitzero"`
 	Version  string                  `json:"version,omitempty"`
 	Probes   Probes                  `json:"probes,omitzero"`
@@ -92,8 +93,8 @@ type Cluster struct {
 	Health  Health `json:"health"`
 	// Outcome is what the cluster contributes to the report's state, and Reason
 	// says it in one line. A cluster that does not count has none.
-	Outcome State  `json:"outcome,omitempty"`
-	Reason  string `json:"reason,omitempty"`
+	Outcome State          `json:"outcome,omitempty"`
+	Reason  untrusted.Text `json:"reason,omitzero"`
 
 	// Ready and Desired count the pods of workloads that are ready and wanted.
 	// A cluster that cannot be seen has none that is known to be ready.
@@ -126,5 +127,5 @@ type Health = federation.Health
 // Change is a federation.Change in a form that encodes.
 type Change struct {
 	federation.Change
-	Error string `json:"error,omitempty"`
+	Error untrusted.Text `json:"error,omitzero"`
 }

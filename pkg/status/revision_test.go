@@ -28,7 +28,7 @@ func twoRevisions() (before, next federation.Revision, in Input) {
 			}},
 			Findings: []federation.Finding{wrong},
 			Observations: []federation.Observation{
-				{Cluster: "c1", App: "nginx", Object: web, Health: federation.Degraded, Message: "broken"},
+				{Cluster: "c1", App: "nginx", Object: web, Health: federation.Degraded, Message: untrusted.New("broken")},
 			},
 		}},
 	}
@@ -48,11 +48,11 @@ func TestNothingOfTheRevisionBeforeIsToldOfTheNext(t *testing.T) {
 
 	in.Rendering = true
 	r := Summarise(in)
-	if r.State != Pending || r.Description != "0/1 synced, being rendered" || len(r.Findings) > 0 {
+	if r.State != Pending || r.Description.String() != "0/1 synced, being rendered" || len(r.Findings) > 0 {
 		t.Errorf("while it is rendered: %s %q %v, want it pending without findings", r.State, r.Description, r.Findings)
 	}
 	in.Rendering = false
-	if r = Summarise(in); r.State != Pending || r.Description != "0/1 synced" || len(r.Findings) > 0 {
+	if r = Summarise(in); r.State != Pending || r.Description.String() != "0/1 synced" || len(r.Findings) > 0 {
 		t.Errorf("before it is applied: %s %q %v, want it pending without findings", r.State, r.Description, r.Findings)
 	}
 
@@ -76,7 +76,7 @@ func TestARefusedRevisionNamesTheOneInForce(t *testing.T) {
 		ID: "federation", Severity: federation.SeverityError, File: federation.FileName, Line: 8, Message: untrusted.New("oops"),
 	}}
 	r := Summarise(in)
-	if r.State != Failure || r.Description != "failed: fedsync.yaml:8 oops" || r.Maintained != before {
+	if r.State != Failure || r.Description.String() != "failed: fedsync.yaml:8 oops" || r.Maintained != before {
 		t.Errorf("%s %q maintained %s, want a failure for fedsync.yaml alone, and %s", r.State, r.Description, r.Maintained, before)
 	}
 	for _, f := range r.Findings {
@@ -95,7 +95,7 @@ func TestARenderingThatTakesTooLongFailsAtTheDeadline(t *testing.T) {
 	in.Rendering = true
 	first := Summarise(in)
 	in.Previous, in.Now = &first, in.Now.Add(DefaultDeadline)
-	if r := Summarise(in); r.State != Failure || !strings.Contains(r.Description, "is still being rendered") {
+	if r := Summarise(in); r.State != Failure || !strings.Contains(r.Description.String(), "is still being rendered") {
 		t.Errorf("%s %q, want a failure that says so", r.State, r.Description)
 	}
 }

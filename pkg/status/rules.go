@@ -39,7 +39,7 @@ const (
 // is known this says nothing about that revision, so it is a warning.
 func (s *summary) sourceFindings() {
 	said := func(f federation.Finding) bool { return f.ID == idSource }
-	if s.Source == "" || slices.ContainsFunc(s.noted.findings, said) {
+	if s.Source.IsZero() || slices.ContainsFunc(s.noted.findings, said) {
 		return
 	}
 	severity := federation.SeverityWarning
@@ -48,7 +48,7 @@ func (s *summary) sourceFindings() {
 	}
 	s.note(federation.Finding{
 		ID: idSource, Severity: severity,
-		Message: untrusted.New("the repository cannot be read: " + s.Source),
+		Message: untrusted.New("the repository cannot be read: " + s.Source.String()),
 		Remedy:  untrusted.Const("check the repository's address, its credentials and the network; what runs is kept as it is"),
 	})
 }
@@ -123,7 +123,7 @@ func (s *summary) healthFindings() {
 			}
 			f := federation.Finding{
 				ID: idHealth, Cluster: c.Name, App: o.App, Object: o.Object,
-				Message: untrusted.New(cmp.Or(untrusted.Line(o.Message), "is "+strings.ToLower(string(o.Health)))),
+				Message: untrusted.New(cmp.Or(o.Message.String(), "is "+strings.ToLower(string(o.Health)))),
 			}
 			switch o.Health {
 			case federation.Healthy:
@@ -134,7 +134,7 @@ func (s *summary) healthFindings() {
 					s.note(f)
 				}
 			case federation.Progressing, federation.Unknown:
-				f.Message = untrusted.Textf("is still %s: %s", strings.ToLower(string(o.Health)), cmp.Or(untrusted.Line(o.Message), "no reason given"))
+				f.Message = untrusted.Textf("is still %s: %s", strings.ToLower(string(o.Health)), cmp.Or(o.Message.String(), "no reason given"))
 				f.Remedy = untrusted.New(look(s.context(c.Name), o.Object))
 				s.waits = append(s.waits, wait{finding: f, words: place(f) + " " + strings.ToLower(string(o.Health))})
 			}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -45,7 +45,8 @@ func Summarise(in Input) Report {
 	s.maintainedNotes()
 	s.settleFindings()
 	s.outcomes()
-	s.report.State, s.report.Description = s.state()
+	state, words := s.state()
+	s.report.State, s.report.Description = state, untrusted.New(words)
 	return s.report
 }
 
@@ -178,7 +179,7 @@ func (s *summary) cluster(member federation.Cluster) Cluster {
 		}
 		shown := Change{Change: change}
 		if change.Err != nil {
-			shown.Error = limit.Message(change.Err.Error())
+			shown.Error = untrusted.New(change.Err.Error())
 		}
 		c.Changes = append(c.Changes, shown)
 	}

@@ -141,7 +141,7 @@ func heard(r Report, s step) map[string]any {
 		}
 	}
 	return map[string]any{
-		"state": r.State, "description": r.Description,
+		"state": r.State, "description": r.Description.String(),
 		"addresses": orEmpty(addresses), "findings": orEmpty(findings), "clusters": orEmpty(clusters),
 	}
 }
@@ -155,10 +155,10 @@ func (s step) input(t *testing.T, previous *Report) Input {
 	sha := cmp.Or(s.Revision, shaA)
 	in := Input{
 		Repository: "https://git.example/team/web",
-		Snapshot:   federation.Snapshot{Revision: federation.Revision{Ref: "main", SHA: sha}, Subject: "web: two more pods"},
+		Snapshot:   federation.Snapshot{Revision: federation.Revision{Ref: "main", SHA: sha}, Subject: untrusted.New("web: two more pods")},
 		FirstSeen:  firstSeen,
 		Now:        firstSeen.Add(duration(t, s.At)),
-		Source:     s.Source,
+		Source:     untrusted.New(s.Source),
 		Clusters:   map[string]ClusterInput{},
 		Deadline:   duration(t, s.Deadline),
 		Previous:   previous,
@@ -210,26 +210,26 @@ func (s step) input(t *testing.T, previous *Report) Input {
 }
 
 func (c cloudAsKnown) add(in *Input) {
-	in.Cloud = &Cloud{Project: "p", Revision: in.Snapshot.Revision, Error: c.Error}
+	in.Cloud = &Cloud{Project: "p", Revision: in.Snapshot.Revision, Error: untrusted.New(c.Error)}
 	if c.Behind {
 		in.Cloud.Revision.SHA = "b000000000000000000000000000000000000000"
 	}
 	if c.Failed != "" {
-		in.Cloud.Done = []CloudAction{{Verb: "create", Resource: "URL map fedsync-nginx", Outcome: CloudFailed, Error: c.Failed}}
+		in.Cloud.Done = []CloudAction{{Verb: "create", Resource: "URL map fedsync-nginx", Outcome: CloudFailed, Error: untrusted.New(c.Failed)}}
 	}
 	if c.Balancer == nil {
 		return
 	}
 	b := federation.Balancer{
 		Ingress: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "default", Name: "nginx"}, App: "nginx",
-		Address: c.Balancer.Address, Complete: !c.Balancer.Making, Refused: c.Balancer.Refused, Waits: c.Balancer.Waits,
+		Address: c.Balancer.Address, Complete: !c.Balancer.Making, Refused: untrusted.New(c.Balancer.Refused), Waits: c.Balancer.Waits,
 		Resources: []string{"address nginx", "URL map fedsync-nginx"},
 	}
 	for _, text := range c.Balancer.Clusters {
 		head, reason, _ := strings.Cut(text, ": ")
 		name, state, _ := strings.Cut(head, " ")
 		b.Clusters = append(b.Clusters, federation.BalancerCluster{
-			Cluster: name, State: federation.TrafficState(cmp.Or(state, "Serving")), Reason: reason,
+			Cluster: name, State: federation.TrafficState(cmp.Or(state, "Serving")), Reason: untrusted.New(reason),
 		})
 	}
 	in.Balancers = []federation.Balancer{b}
@@ -244,7 +244,7 @@ func (s step) add(t *testing.T, in *Input, c clusterAsKnown) {
 	member.Drain = c.Drain
 	in.Federation.Clusters = append(in.Federation.Clusters, member)
 	known := ClusterInput{
-		Facts: federation.ClusterFacts{State: cmp.Or(c.State, federation.ClusterReady), Failure: c.Failure, Error: c.Error},
+		Facts: federation.ClusterFacts{State: cmp.Or(c.State, federation.ClusterReady), Failure: c.Failure, Error: untrusted.New(c.Error)},
 	}
 	if c.For != "" {
 		known.Facts.Since = in.Now.Add(-duration(t, c.For))
@@ -268,7 +268,7 @@ func (s step) add(t *testing.T, in *Input, c clusterAsKnown) {
 	for _, o := range objects {
 		observed := federation.Observation{
 			Cluster: c.Name, App: "nginx", Object: reference(t, o.Ref), Health: cmp.Or(o.Health, federation.Healthy),
-			Message: o.Message, Addresses: o.Addresses, ClassName: o.Class, Annotations: o.Annotations,
+			Message: untrusted.New(o.Message), Addresses: o.Addresses, ClassName: o.Class, Annotations: o.Annotations,
 		}
 		if o.Pods != "" {
 			if _, err := fmt.Sscanf(o.Pods, "%d/%d", &observed.Ready, &observed.Desired); err != nil {

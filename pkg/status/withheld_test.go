@@ -31,7 +31,7 @@ func TestRevisionIsNoSuccessWhileSomethingIsWithheld(t *testing.T) {
 		App: "web", Withheld: []federation.Withheld{{Object: service, Reason: "waits for b, whose ports are not known"}},
 	}}}}}
 	in := oneCluster(plan)
-	if r := Summarise(in); r.State != Pending || !strings.Contains(r.Description, "waits for b") {
+	if r := Summarise(in); r.State != Pending || !strings.Contains(r.Description.String(), "waits for b") {
 		t.Errorf("the report is %s %q, want it pending with the reason", r.State, r.Description)
 	}
 	in.Findings = []federation.Finding{{ID: "D11b", Severity: federation.SeverityError, Cluster: "a", Object: service, Message: untrusted.New("held")}}
@@ -52,7 +52,7 @@ func TestPodsThatWaitForRoomOnTopAreNotWaitedFor(t *testing.T) {
 	c := in.Clusters["a"]
 	c.Observations = []federation.Observation{{Object: workload, Health: federation.Progressing, Ready: 10, Desired: 17}}
 	in.Clusters["a"] = c
-	if r := Summarise(in); r.State != Success || !strings.Contains(r.Description, "10/10 ready") {
+	if r := Summarise(in); r.State != Success || !strings.Contains(r.Description.String(), "10/10 ready") {
 		t.Errorf("the report is %s %q, want a success with 10/10 ready", r.State, r.Description)
 	}
 	c.Observations[0].Ready = 9

@@ -262,10 +262,10 @@ func (s *summary) outcomes() {
 	}
 }
 
-func (s *summary) outcome(c Cluster, failed []federation.Finding, waits []wait) (State, string) {
+func (s *summary) outcome(c Cluster, failed []federation.Finding, waits []wait) (State, untrusted.Text) {
 	if len(failed) > 0 {
 		reason := strings.TrimPrefix(s.reason(failed[0]), c.Name+" ")
-		return Failure, withMore(reason, len(failed)-1, wordsLimit)
+		return Failure, untrusted.New(withMore(reason, len(failed)-1, wordsLimit))
 	}
 	pending, words := !c.Current, []string{}
 	for _, w := range waits {
@@ -276,9 +276,9 @@ func (s *summary) outcome(c Cluster, failed []federation.Finding, waits []wait) 
 	}
 	switch {
 	case len(words) > 0:
-		return Pending, withMore(words[0], len(words)-1, wordsLimit)
+		return Pending, untrusted.New(withMore(words[0], len(words)-1, wordsLimit))
 	case pending:
-		return Pending, "not synced yet"
+		return Pending, untrusted.Const("not synced yet")
 	}
 	done := "synced"
 	if c.Desired > 0 {
@@ -287,5 +287,5 @@ func (s *summary) outcome(c Cluster, failed []federation.Finding, waits []wait) 
 	if traffic := s.trafficOf(c.Name); traffic != "" {
 		done += " · " + traffic
 	}
-	return Success, done
+	return Success, untrusted.New(done)
 }

@@ -74,7 +74,7 @@ func (v view) balancers() ([]balancerRow, int) {
 }
 
 func oddBalancer(b status.Balancer) bool {
-	return !b.Complete || b.Refused != "" || slices.ContainsFunc(b.Clusters, oddTraffic)
+	return !b.Complete || !b.Refused.IsZero() || slices.ContainsFunc(b.Clusters, oddTraffic)
 }
 
 func oddTraffic(c federation.BalancerCluster) bool { return trafficBadge(c.State).Tone != "good" }
@@ -86,7 +86,7 @@ func (v view) balancerRow(b status.Balancer) balancerRow {
 		Address:     untrusted.Shorten(b.Address, maxName),
 		AddressName: untrusted.Shorten(b.AddressName, maxName),
 		State:       balancerBadge(b),
-		Refused:     untrusted.Shorten(b.Refused, maxText),
+		Refused:     untrusted.Shorten(b.Refused.String(), maxText),
 	}
 	if b.Waits {
 		row.Waits, row.Refused = row.Refused, ""
@@ -112,7 +112,7 @@ func (v view) trafficCell(c federation.BalancerCluster) trafficCell {
 		Tone:    trafficBadge(c.State).Tone,
 		Healthy: fmt.Sprintf("%d/%d", c.Healthy, c.Endpoints),
 		State:   trafficBadge(c.State).Text,
-		Reason:  untrusted.Shorten(c.Reason, maxReason),
+		Reason:  untrusted.Shorten(c.Reason.String(), maxReason),
 	}
 	switch {
 	case cell.Tone != "good":
@@ -141,7 +141,7 @@ func (v view) traffic(cluster string) ([]trafficRow, int) {
 			Address:    untrusted.Shorten(b.Address, maxName),
 			State:      trafficBadge(c.State),
 			Healthy:    fmt.Sprintf("%d of %d", c.Healthy, c.Endpoints),
-			Reason:     untrusted.Shorten(c.Reason, maxText),
+			Reason:     untrusted.Shorten(c.Reason.String(), maxText),
 		})
 	}
 	return rows, behind - len(rows)
@@ -156,7 +156,7 @@ func (v view) cloud() *cloudView {
 	shown := &cloudView{
 		Project: untrusted.Shorten(c.Project, maxName),
 		Looked:  at(c.Looked, v.now),
-		Error:   untrusted.Shorten(c.Error, maxText),
+		Error:   untrusted.Shorten(c.Error.String(), maxText),
 		Calls:   fmt.Sprintf("%d %s in the last minute", c.Calls, plural(c.Calls, "call", "calls")),
 	}
 	shown.Pending, shown.PendingCut = v.actions(c.Pending)
@@ -173,9 +173,9 @@ func (v view) actions(all []status.CloudAction) ([]actionRow, int) {
 			Verb:     untrusted.Shorten(a.Verb, maxName),
 			Resource: untrusted.Shorten(a.Resource, maxName),
 			Fields:   untrusted.Shorten(named(a.Fields), maxReason),
-			Reason:   untrusted.Shorten(a.Reason, maxText),
+			Reason:   untrusted.Shorten(a.Reason.String(), maxText),
 			Outcome:  outcomeBadge(a.Outcome),
-			Error:    untrusted.Shorten(a.Error, maxText),
+			Error:    untrusted.Shorten(a.Error.String(), maxText),
 		})
 	}
 	return rows, len(all) - len(shown)
@@ -183,9 +183,9 @@ func (v view) actions(all []status.CloudAction) ([]actionRow, int) {
 
 func balancerBadge(b status.Balancer) badge {
 	switch {
-	case b.Refused != "" && b.Waits:
+	case !b.Refused.IsZero() && b.Waits:
 		return badge{"wait", "clock", "Waiting"}
-	case b.Refused != "":
+	case !b.Refused.IsZero():
 		return badge{"bad", "cross", "Refused"}
 	case b.Complete:
 		return badge{"good", "check", "Complete"}

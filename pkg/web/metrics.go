@@ -203,7 +203,7 @@ func (m *Metrics) Changes(changes []federation.Change) {
 		name := label(c.Cluster)
 		m.clusters[name] = true
 		m.objects.WithLabelValues(name, string(c.Action)).Inc()
-		if c.Drift != "" && c.Action != federation.ActionFailed {
+		if !c.Drift.IsZero() && c.Action != federation.ActionFailed {
 			m.drift.WithLabelValues(name).Inc()
 		}
 	}

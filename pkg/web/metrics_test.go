@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -27,8 +28,8 @@ func recorded(t *testing.T) (*prometheus.Registry, *Metrics) {
 	m.Changes([]federation.Change{
 		{Cluster: "a", Action: federation.ActionCreated},
 		{Cluster: "a", Action: federation.ActionUnchanged},
-		{Cluster: "b", Action: federation.ActionConfigured, Drift: "spec.replicas by kubectl-edit"},
-		{Cluster: "b", Action: federation.ActionFailed, Drift: "spec.ports by kubectl-edit", Err: errors.New("conflict")},
+		{Cluster: "b", Action: federation.ActionConfigured, Drift: untrusted.New("spec.replicas by kubectl-edit")},
+		{Cluster: "b", Action: federation.ActionFailed, Drift: untrusted.New("spec.ports by kubectl-edit"), Err: errors.New("conflict")},
 	})
 	m.CommitStatusPost("gitea", status.Posted)
 	m.CommitStatusPost("gitea", status.Retry)
@@ -119,7 +120,7 @@ func TestSeriesOfAClusterThatLeftAreDropped(t *testing.T) {
 		Clusters: []status.Cluster{{Name: "a", State: federation.ClusterReady}},
 	})
 	// A worker that was still at it when its cluster left.
-	m.Changes([]federation.Change{{Cluster: "b", Action: federation.ActionPruned, Drift: "x"}})
+	m.Changes([]federation.Change{{Cluster: "b", Action: federation.ActionPruned, Drift: untrusted.New("x")}})
 	m.Report(&status.Report{Clusters: []status.Cluster{{Name: "a", State: federation.ClusterReady}}})
 	got := scrape(t, reg)
 	if strings.Contains(got, "fedsync_balancer_endpoints{") {

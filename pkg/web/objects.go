@@ -83,7 +83,7 @@ func (v view) clusterRow(c status.Cluster, addresses []string) clusterRow {
 		State:     clusterBadge(c.State),
 		Failure:   string(c.Failure),
 		Since:     at(c.Since, v.now),
-		Error:     untrusted.Shorten(c.Error, maxText),
+		Error:     untrusted.Shorten(c.Error.String(), maxText),
 		Applied:   c.Applied.Short(),
 		Failed:    c.Outcome == status.Failure,
 		Current:   c.Current,
@@ -98,8 +98,8 @@ func (v view) clusterRow(c status.Cluster, addresses []string) clusterRow {
 	if c.Desired > 0 || c.Ready > 0 {
 		row.Pods = fmt.Sprintf("%d/%d", c.Ready, c.Desired)
 	}
-	if c.Outcome != status.Success && (c.Error == "" || !strings.Contains(c.Reason, c.Error)) {
-		row.Reason = untrusted.Shorten(c.Reason, maxText)
+	if c.Outcome != status.Success && (c.Error.IsZero() || !strings.Contains(c.Reason.String(), c.Error.String())) {
+		row.Reason = untrusted.Shorten(c.Reason.String(), maxText)
 	}
 	return row
 }
@@ -160,7 +160,7 @@ func (v view) objectGroup(c status.Cluster) objectGroup {
 			Ready:     readyPods(o),
 			Age:       at(o.Created, v.now),
 			Health:    healthBadge(o.Health),
-			Message:   untrusted.Shorten(o.Message, maxText),
+			Message:   untrusted.Shorten(o.Message.String(), maxText),
 		})
 	}
 	return g
@@ -232,8 +232,8 @@ func changeRows(changes []status.Change) (rows []changeRow, left int) {
 			Action: actionBadge(c.Action),
 			App:    c.App,
 			Object: c.Object.String(),
-			Drift:  untrusted.Shorten(c.Drift, maxText),
-			Error:  untrusted.Shorten(c.Error, maxText),
+			Drift:  untrusted.Shorten(c.Drift.String(), maxText),
+			Error:  untrusted.Shorten(c.Error.String(), maxText),
 		})
 	}
 	return rows, len(changes) - len(rows)

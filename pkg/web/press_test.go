@@ -235,7 +235,7 @@ func largeReport(objects int) *status.Report {
 
 func TestTheReportHoldsNoTextThatReordersOrHides(t *testing.T) {
 	const tricky = "invoice\u202egnp.exe\u2066\u200b\u00ad\U000e0041\u009b\x7f\ufeff\xff"
-	r := &status.Report{Subject: tricky, Findings: []federation.Finding{{Message: untrusted.New(tricky)}}}
+	r := &status.Report{Repository: tricky, Findings: []federation.Finding{{File: tricky, Message: untrusted.New(tricky)}}}
 	body := get(t, New(Options{Report: func() *status.Report { return r }}), "/api/v1/report").Body.String()
 	for _, c := range body {
 		if untrusted.Hidden(c) {
@@ -246,12 +246,12 @@ func TestTheReportHoldsNoTextThatReordersOrHides(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &back); err != nil {
 		t.Fatal(err)
 	}
-	if want := strings.ToValidUTF8(tricky, "\ufffd"); back.Subject != want {
-		t.Errorf("a program reads %q, want %q", back.Subject, want)
+	if want := strings.ToValidUTF8(tricky, "\ufffd"); back.Repository != want || back.Findings[0].File != want {
+		t.Errorf("a program reads %q and %q, want %q", back.Repository, back.Findings[0].File, want)
 	}
 	// The joiners that languages need stay as they are.
-	r = &status.Report{Subject: "می\u200cخواهم"}
-	if body := get(t, New(Options{Report: func() *status.Report { return r }}), "/api/v1/report").Body.String(); !strings.Contains(body, r.Subject) {
+	r = &status.Report{Subject: untrusted.New("می\u200cخواهم")}
+	if body := get(t, New(Options{Report: func() *status.Report { return r }}), "/api/v1/report").Body.String(); !strings.Contains(body, r.Subject.String()) {
 		t.Errorf("the report does not hold %q as it is", r.Subject)
 	}
 }

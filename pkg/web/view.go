@@ -149,7 +149,7 @@ func (v view) reportPage(f frame, revisions []federation.Revision) reportPage {
 	p := reportPage{
 		frame:     f,
 		Summary:   v.summary(),
-		Source:    untrusted.Shorten(r.Source, maxText),
+		Source:    untrusted.Shorten(r.Source.String(), maxText),
 		Counts:    v.counts(),
 		Revisions: v.otherRevisions(revisions),
 	}
@@ -214,8 +214,8 @@ func (v view) summary() summary {
 		Repository:  r.Repository,
 		Revision:    r.Revision.String(),
 		SHA:         r.Revision.SHA,
-		Subject:     untrusted.Shorten(r.Subject, 200),
-		Description: untrusted.Shorten(r.Description, maxText),
+		Subject:     untrusted.Shorten(r.Subject.String(), 200),
+		Description: untrusted.Shorten(r.Description.String(), maxText),
 		State:       stateBadge(r.State),
 		Forced:      r.Forced,
 		Earlier:     !v.current,

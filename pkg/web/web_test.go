@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -48,7 +49,7 @@ func site(t *testing.T) Options {
 	for _, sha := range []string{earlierSHA, similarSHA} {
 		r := *reports(t)["success"]
 		r.Revision.SHA = sha
-		r.Description = "this was " + sha
+		r.Description = untrusted.New("this was " + sha)
 		earlier[sha] = &r
 	}
 	return Options{
@@ -217,7 +218,7 @@ func TestTheReportIsSentOnlyWhenItChanged(t *testing.T) {
 		}
 	}
 	changed := *report
-	changed.Description = "another"
+	changed.Description = untrusted.New("another")
 	report = &changed
 	if w := ask(tag); w.Code != 200 || !strings.Contains(w.Body.String(), "another") {
 		t.Errorf("the changed report = %d, want 200 and its text", w.Code)
