@@ -20,6 +20,7 @@ func TestLineTakesOutSecrets(t *testing.T) {
 		"GET /x?access_token=s3cr3t&watch=1":                                                "GET /x?access_token=***&watch=1",
 		"token eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlIn0.c2lnbmF0dXJl":                       "token ***",
 		"the known one is hunter2!":                                                         "the known one is ***",
+		"TO\u212aEN=abcdefgh":                                                               "TO\u212aEN=***",
 		"Authorization: token abcdefgh":                                                     "Authorization: token ***",
 		"the token expired at noon":                                                         "the token expired at noon",
 		"sent token 0123456789abcdef0123":                                                   "sent token ***",

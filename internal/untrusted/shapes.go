@@ -46,18 +46,78 @@ var shapes = []shape{
 // withoutShapes masks what looks like a secret in a line. All shapes are looked for in
 // the same text, so that what one of them takes out does not hide another.
 func withoutShapes(line string) string {
-	lower := strings.ToLower(line)
+	hinted := hintedIn(line)
+	if hinted == 0 {
+		return line
+	}
 	var found [][2]int
 	for i := range shapes {
-		if shapes[i].hinted(lower) {
+		if hinted&(1<<i) != 0 {
 			found = shapes[i].find(found, line)
 		}
 	}
 	return masked(line, found)
 }
 
-func (s *shape) hinted(lower string) bool {
-	return slices.ContainsFunc(s.hints, func(hint string) bool { return strings.Contains(lower, hint) })
+// hintedIn returns the shapes of which a hint is in the line, a bit each. It goes
+// over the line once: nearly always there is none, and reports are full of lines.
+func hintedIn(line string) (hinted uint32) {
+	if strings.Contains(line, kelvin) {
+		line = strings.ReplaceAll(line, kelvin, "k")
+	}
+	for i := range len(line) {
+		for _, h := range hints[lower(line[i])] {
+			if hinted&h.shapes != h.shapes && hasFold(line[i:], h.text) {
+				hinted |= h.shapes
+			}
+		}
+	}
+	return hinted
+}
+
+// kelvin is the sign that an expression which ignores case takes for a k.
+const kelvin = "\u212a"
+
+// hint is a text, in lower case, that is in every text of some shapes.
+type hint struct {
+	text   string
+	shapes uint32 // a bit each
+}
+
+// hints are those of all shapes, by their first byte.
+var hints = func() (table [256][]hint) {
+	for i, shape := range shapes {
+		for _, text := range shape.hints {
+			list := &table[text[0]]
+			at := slices.IndexFunc(*list, func(h hint) bool { return h.text == text })
+			if at < 0 {
+				at = len(*list)
+				*list = append(*list, hint{text: text})
+			}
+			(*list)[at].shapes |= 1 << i
+		}
+	}
+	return table
+}()
+
+// hasFold reports whether a text begins with a prefix in lower case, in any case.
+func hasFold(text, prefix string) bool {
+	if len(text) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		if lower(text[i]) != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
 }
 
 // find appends where the secrets of this shape stand. A mask is none, so that a line

@@ -36,20 +36,16 @@ func Textf(format string, args ...any) Text { return New(fmt.Sprintf(format, arg
 // in its middle.
 func List(head string, things []string, separator string) Text {
 	const room = MaxText - 32 // for the count
-	var b strings.Builder
-	b.WriteString(head)
-	for i, thing := range things {
-		next := thing
-		if i > 0 {
-			next = separator + thing
-		}
-		if i > 0 && b.Len()+len(next) > room {
-			fmt.Fprintf(&b, "%sand %d more", separator, len(things)-i)
-			break
-		}
-		b.WriteString(next)
+	size, fit := len(head), 0
+	for fit < len(things) && (fit == 0 || size+len(separator)+len(things[fit]) <= room) {
+		size += len(separator) + len(things[fit])
+		fit++
 	}
-	return New(b.String())
+	list := head + strings.Join(things[:fit], separator)
+	if fit < len(things) {
+		list += fmt.Sprintf("%sand %d more", separator, len(things)-fit)
+	}
+	return New(list)
 }
 
 // Text cleans a text, and takes the secrets out.
