@@ -289,7 +289,7 @@ func (a *Applier) spaceFinding(name, app string) (federation.Finding, bool) {
 	return f, true
 }
 
-func createSpace(name string) string { return "kubectl create namespace " + name }
+func createSpace(name string) string { return untrusted.Command("kubectl create namespace %s", name) }
 
 // appFindings are about an app's inventory, and what it keeps of what left Git.
 func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {

@@ -37,7 +37,7 @@ func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 		ID: "claim", Severity: federation.SeverityError, Cluster: c.cluster,
 		Object: federation.ObjectRef{Group: Resource.Group, Kind: "Lease", Namespace: Namespace, Name: name},
 	}
-	remove := fmt.Sprintf("kubectl delete lease -n %s %s", Namespace, name)
+	remove := untrusted.Command("kubectl delete lease -n %s %s", Namespace, name)
 	switch v.Action {
 	case Yield:
 		f.ID, f.Object = "fenced", federation.ObjectRef{}
@@ -55,8 +55,8 @@ func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 		f.ID = "owned"
 		f.Message = untrusted.Textf("nothing is written to this cluster: instance %s claims it for another source (repository, ref and federation): %q, and this is %q",
 			c.describe(s.Holder), clean(s.Source, 80), c.table.source)
-		f.Remedy = untrusted.Textf("stop the other fedsync, or rename the federation; to take over, kubectl annotate --overwrite lease -n %s %s %s=%s",
-			Namespace, name, annotationSource, c.table.source)
+		f.Remedy = untrusted.New("stop the other fedsync, or rename the federation; to take over, " +
+			untrusted.Command("kubectl annotate --overwrite lease -n %s %s %s", Namespace, name, annotationSource+"="+c.table.source))
 	case Blind:
 		f.Message = untrusted.Const("nothing is written to this cluster: the claim cannot be watched")
 		c.failed(&f, v.Err, "list, watch")

@@ -3,6 +3,7 @@ package failure
 import (
 	"fmt"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -64,7 +65,7 @@ func Remedy(class federation.FailureClass, context string) string {
 	case federation.FailureThrottled:
 		return "wait, or raise the limit for fedsync's user in the API server's priority levels or in the gateway before it"
 	case federation.FailureServer:
-		return fmt.Sprintf("kubectl --context=%s get --raw '/readyz?verbose'", context)
+		return untrusted.Command("kubectl --context=%s get --raw '/readyz?verbose'", context)
 	case federation.FailureInvalid:
 		return "correct what the message names"
 	case federation.FailureConflict:

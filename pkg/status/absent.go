@@ -36,7 +36,7 @@ func (s *summary) absent(c Cluster) wait {
 		f.ID, state = idContext, "credentials missing"
 	case federation.FailureNone:
 		f.ID = idNotReady
-		f.Remedy = untrusted.Textf("kubectl --context=%s get --raw /readyz", context)
+		f.Remedy = untrusted.New(untrusted.Command("kubectl --context=%s get --raw /readyz", context))
 		switch c.State {
 		case federation.ClusterOffline, federation.ClusterNotReady:
 			state, cause = "unreachable", "its probes fail"

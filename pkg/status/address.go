@@ -159,8 +159,8 @@ func (s *summary) sharedFinding(object federation.ObjectRef, state *ingressState
 }
 
 func reserve(object federation.ObjectRef) string {
-	return fmt.Sprintf("reserve a global address (gcloud compute addresses create %s --global) and set the annotation %s: %s",
-		object.Name, annotationStaticIP, object.Name)
+	return fmt.Sprintf("reserve a global address (%s) and set the annotation %s: %s",
+		untrusted.Command("gcloud compute addresses create %s --global", object.Name), annotationStaticIP, object.Name)
 }
 
 // list names each address and the clusters that report it, the rarest first:

@@ -247,10 +247,10 @@ func trafficWords(c federation.BalancerCluster) string {
 func (s *summary) trafficRemedy(b *Balancer, c federation.BalancerCluster) string {
 	switch c.State {
 	case federation.TrafficUnhealthy:
-		return fmt.Sprintf("see that pods are ready there (%s), and that the probes reach the nodes: fedsync firewall %s/%s prints the rule",
-			look(s.context(c.Cluster), b.Ingress), b.Ingress.Namespace, b.Ingress.Name)
+		return fmt.Sprintf("see that pods are ready there (%s), and that the probes reach the nodes: fedsync firewall %s prints the rule",
+			look(s.context(c.Cluster), b.Ingress), untrusted.Quote(b.Ingress.Namespace+"/"+b.Ingress.Name))
 	case federation.TrafficNone:
-		return fmt.Sprintf("see its nodes: kubectl --context=%s get nodes -o wide", s.context(c.Cluster))
+		return untrusted.Command("see its nodes: kubectl --context=%s get nodes -o wide", s.context(c.Cluster))
 	case federation.TrafficWaiting, federation.TrafficUnknown, federation.TrafficServing,
 		federation.TrafficDraining, federation.TrafficDrained:
 	}

@@ -148,11 +148,10 @@ func look(context string, o federation.ObjectRef) string {
 	if o.Group != "" {
 		kind += "." + o.Group
 	}
-	in := ""
-	if o.Namespace != "" {
-		in = " -n " + o.Namespace
+	if o.Namespace == "" {
+		return untrusted.Command("kubectl --context=%s describe %s %s", context, kind, o.Name)
 	}
-	return fmt.Sprintf("kubectl --context=%s%s describe %s %s", context, in, kind, o.Name)
+	return untrusted.Command("kubectl --context=%s -n %s describe %s %s", context, o.Namespace, kind, o.Name)
 }
 
 // context is the kubeconfig context of a cluster.

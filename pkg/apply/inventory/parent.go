@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -116,8 +117,8 @@ func (o Owner) Refusal(app string, p Parent) (why, remedy string) {
 		return fmt.Sprintf("it belongs to app %q of federation %q", p.App, p.Federation), "rename the federation or the app"
 	case p.Source != o.Source && !slices.Contains(o.FormerSources, p.Source):
 		why = fmt.Sprintf("it belongs to another source (repository, ref and federation): %q, and this is %q", p.Source, o.Source)
-		remedy = fmt.Sprintf("stop the other fedsync; to take over, kubectl annotate --overwrite configmap -n %s %s %s=%s",
-			federation.SystemNamespace, p.name, annotationSource, o.Source)
+		remedy = "stop the other fedsync; to take over, " + untrusted.Command("kubectl annotate --overwrite configmap -n %s %s %s",
+			federation.SystemNamespace, p.name, annotationSource+"="+o.Source)
 	}
 	return why, remedy
 }
