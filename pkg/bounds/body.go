@@ -1,8 +1,10 @@
 package bounds
 
 import (
+	"context"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/failure"
@@ -83,7 +85,21 @@ func (w *whole) Close() error {
 }
 
 // events is the body of a watch: one value after the other, each of which is bounded.
-type events struct{ *body }
+type events struct {
+	*body
+
+	stop func() bool // of what looks after a watch that nobody closes
+
+	mu      sync.Mutex // protects what follows
+	longest int64      // event, in the guard's account
+	ended   bool
+}
+
+func (g *Guard) events(req *http.Request, resp *http.Response) *events {
+	e := &events{body: g.body(req, resp)}
+	e.stop = context.AfterFunc(req.Context(), e.release)
+	return e
+}
 
 // Read implements io.Reader.
 func (e *events) Read(p []byte) (int, error) {
@@ -91,16 +107,46 @@ func (e *events) Read(p []byte) (int, error) {
 		e.turn.leave()
 	}
 	n, err := e.read(p, objectLimit, largeFrom)
+	long := e.has.bytes + n
 	e.has.add(p[:n], true)
-	if e.has.exceeds(objectLimit) {
+	switch {
+	case e.has.exceeds(objectLimit):
 		return n, e.fail(failure.Misbehaves("sends an event of more than %s on the watch %s",
 			objectLimit.figure(e.has), e.guard.name(e.req)))
+	case long > longFrom && e.hold(int64(long)) > WatchBytes:
+		return n, e.fail(failure.Misbehaves("sends large events on all watches, of more than %s together (at last %s)",
+			size(WatchBytes), e.guard.name(e.req)))
 	}
 	return n, err
 }
 
+// hold enters into the account how long an event is, and returns what there is of all
+// watches.
+func (e *events) hold(long int64) int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended || long <= e.longest {
+		return 0
+	}
+	more := long - e.longest
+	e.longest = long
+	return e.guard.longest.Add(more)
+}
+
+// release takes the watch out of the account.
+func (e *events) release() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.ended {
+		e.ended = true
+		e.guard.longest.Add(-e.longest)
+	}
+}
+
 // Close implements io.Closer.
 func (e *events) Close() error {
+	e.stop()
+	e.release()
 	e.turn.end(0)
 	return e.ReadCloser.Close()
 }

@@ -193,6 +193,52 @@ func TestLargeAnswersAreReadOneAfterTheOther(t *testing.T) {
 	}
 }
 
+// Watches keep buffers that are as large as their largest event, whatever comes after it.
+func TestTheLargestEventsOfAllWatchesAreBounded(t *testing.T) {
+	large := `{"type":"ADDED","object":{"a":"` + strings.Repeat("x", 3<<20) + `"}}` + "\n"
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, large)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	// watch reads one event, and goes on reading until ctx ends.
+	watch := func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/api/v1/services?watch=1", http.NoBody)
+		if err != nil {
+			return err
+		}
+		resp, err := s.Do(req)
+		if err != nil {
+			return err
+		}
+		if _, err = io.ReadFull(resp.Body, make([]byte, len(large))); err != nil {
+			_ = resp.Body.Close()
+			return err
+		}
+		go func() {
+			_, _ = io.Copy(io.Discard, resp.Body) // until it ends
+			_ = resp.Body.Close()
+		}()
+		return nil
+	}
+	// One after the other, they are no more than one.
+	for range 2 * WatchBytes / (3 << 20) {
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := watch(ctx); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+	}
+	n, err := 0, error(nil)
+	for ; err == nil && n < 20; n++ {
+		err = watch(t.Context())
+	}
+	if m, ok := errors.AsType[*failure.Misbehaviour](err); !ok || n != 8 || !strings.Contains(m.What, "large events on all watches, of more than 24 MiB together") {
+		t.Errorf("watch %d: %v", n, err)
+	}
+}
+
 func TestRefusalsHoldNoSecretsAndNoMoreThanIsRead(t *testing.T) {
 	encoded := base64.StdEncoding.EncodeToString([]byte("u:" + token))
 	for name, c := range map[string]struct {

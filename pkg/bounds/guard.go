@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
@@ -43,7 +44,12 @@ const (
 	HeaderBytes = 256 << 10
 	// StreamBytes bounds what a server may send of an answer that nobody reads yet.
 	// Go's own would be 4 MiB for each request that is under way.
-	StreamBytes = 512 << 10
+	StreamBytes = 256 << 10
+	// WatchBytes bounds the largest events of all watches of a cluster that are open,
+	// added up. Each watch has buffers until its end that are a multiple of its largest
+	// event. Of a cluster that is honest they are ConfigMaps and Secrets, of 1 MiB, and
+	// definitions.
+	WatchBytes = 24 << 20
 	// Objects bounds how many objects one watch or list has.
 	Objects = 100_000
 	// Pages bounds the pages of one list.
@@ -57,6 +63,7 @@ type Guard struct {
 	secrets    *secret.Set
 	misbehaved func(*failure.Misbehaviour)
 	large      chan struct{} // held by the one large body that is being read
+	longest    atomic.Int64  // event of each watch, added up
 }
 
 // New returns the guard of the cluster that cfg leads to. Misbehaved is told of each

@@ -49,7 +49,7 @@ func (t *guarding) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, g.caught(req, failure.Misbehaves("answers %s with %s, which is not JSON",
 			g.name(req), g.secrets.Mask(short(cmp.Or(resp.Header.Get("Content-Type"), resp.Status)))))
 	case isWatch(req) && resp.StatusCode == http.StatusOK:
-		resp.Body = &events{g.body(req, resp)}
+		resp.Body = g.events(req, resp)
 	default:
 		most := limitOf(req)
 		if resp.ContentLength > int64(most.bytes) {

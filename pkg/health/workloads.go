@@ -13,6 +13,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
+// maxGroups is of how many ReplicaSets pods are counted that wait for a node. Whose
+// each of them is has to be asked for. Where more wait the cluster is full, which the
+// pods of these tell as well.
+const maxGroups = 5000
+
 // workloads are the ReplicaSets and Deployments that bear our label, and all pods
 // of the cluster that no node has room for.
 //
@@ -134,6 +139,9 @@ func (w *workloads) putPod(now time.Time, u *unstructured.Unstructured) bool {
 		changed = w.dropPod(now, key)
 	}
 	group := w.groups[after.set.uid]
+	if group == nil && len(w.groups) >= maxGroups {
+		return changed
+	}
 	if group == nil {
 		group = map[types.NamespacedName]pod{}
 		w.groups[after.set.uid] = group
