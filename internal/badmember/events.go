@@ -31,6 +31,15 @@ func largeEvents(s *Server, w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
+// oneLargeEvent is a list of one object, as large as one may be, and then nothing.
+func oneLargeEvent(s *Server, w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintf(w, event+event, "ADDED", fmt.Sprintf(`{"kind":"Thing","apiVersion":"v1","metadata":{"name":"n%d","namespace":"default","uid":"u%[1]d","resourceVersion":"1"},"a":"%s"}`,
+		s.next.Add(1), strings.Repeat("x", 39<<20/10)), "BOOKMARK", `{"kind":"Thing","apiVersion":"v1","metadata":{"resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"true"}}}`)
+	_ = http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+}
+
 // sameEvent is one object that changes without end.
 func sameEvent(s *Server, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")

@@ -23,6 +23,8 @@ type Mode struct {
 	Start bool
 	// Away is whether it does not answer probes either, so that it is Offline.
 	Away bool
+	// Long is whether it takes a while until all of it is seen.
+	Long bool
 	// Old is whether it speaks no HTTP/2.
 	Old bool
 	// answer answers in place of the store, or returns false.
@@ -36,7 +38,7 @@ var Good = Mode{Name: "good"}
 
 // Modes are all ways to misbehave.
 func Modes() []Mode {
-	return slices.Concat(discoveryModes(), listModes(), eventModes(), objectModes(), writeModes(), answerModes(), frameModes(), oldModes())
+	return slices.Concat(discoveryModes(), listModes(), eventModes(), objectModes(), crowdModes(), writeModes(), answerModes(), frameModes(), oldModes())
 }
 
 func discoveryModes() []Mode {
@@ -77,6 +79,7 @@ func eventModes() []Mode {
 		{Name: "duplicate keys", answer: at(isWatch, duplicates)},
 		{Name: "endless events", Words: "shows more than 1", answer: at(isWatch, events)},
 		{Name: "large events", Words: "shows objects of more than 256 MiB", answer: at(isWatch, largeEvents)},
+		{Name: "one large event on each watch", Words: "sends large events on all watches, of more than 24 MiB together", answer: at(isWatch, oneLargeEvent)},
 		{Name: "the same event", answer: at(isWatch, sameEvent)},
 		{Name: "bookmarks", answer: at(isWatch, endless("", bookmark))},
 		{Name: "error events", answer: at(isWatch, errorEvents)},
@@ -117,20 +120,20 @@ func answerModes() []Mode {
 		{Name: "endless headers", Words: "headers of more than 256 KiB", answer: at(isResource, headers)},
 		{Name: "endless trailers", answer: at(isResource, trailers)},
 		{Name: "informational answers", Words: "misbehaves", answer: at(isResource, informational)},
-		{Name: "redirect of reads", Words: "with a redirect to", answer: at(isList, redirect)},
+		{Name: "redirect of reads", Words: "with a redirect to", answer: both(at(isStreamed, refuse(http.StatusBadRequest, "no")), at(isList, redirect))},
 		{Name: "redirect of writes", Words: "with a redirect to", answer: at(isWrite, redirect)},
 		{Name: "redirect of watches", Words: "with a redirect to", answer: at(isWatch, redirects)},
 		{Name: "redirect of everything", Words: "with a redirect to", answer: at(always, redirects)},
 		{Name: "other hosts in headers", answer: elsewhere},
 		{Name: "challenges", answer: at(isResource, challenge)},
-		{Name: "pages for people", Words: "with text/html, which is not JSON", answer: at(isResource, people)},
+		{Name: "pages for people", Words: "with text/html; charset=utf-8, which is not JSON", answer: at(isResource, people)},
 		{Name: "other encodings", Words: "with application/cbor-seq, which is not JSON", answer: at(isWatch, encoded)},
 		{Name: "long message", answer: at(isResource, longMessage)},
 		{Name: "throttled for ever", answer: at(isResource, throttle("1000000000"))},
 		{Name: "throttled for less than nothing", answer: at(isResource, throttle("-1"))},
 		{Name: "throttled for no time", answer: at(isResource, throttle("0"))},
 		{Name: "slow answers", answer: at(isResource, slow)},
-		{Name: "comes and goes", answer: comesAndGoes},
+		{Name: "comes and goes", Away: true, answer: comesAndGoes},
 	}
 }
 
