@@ -58,7 +58,7 @@ func listModes() []Mode {
 	}
 	return []Mode{
 		{Name: "endless list", Words: "with an object of more than 4 MiB", answer: lists(endless(`{"kind":"List","apiVersion":"v1","metadata":{},"items":[{"a":"`, "x"))},
-		{Name: "list of small values", Words: "with an object of more than 4 MiB", answer: lists(endless(`{"kind":"List","apiVersion":"v1","metadata":{},"items":[{"a":[`, "{},"))},
+		{Name: "list of small values", Words: "with more than 1000000 values", answer: lists(endless(`{"kind":"List","apiVersion":"v1","metadata":{},"items":[{"a":[`, "{},"))},
 		{Name: "list of small objects", Words: "shows an object without a name", answer: lists(endless(`{"kind":"List","apiVersion":"v1","metadata":{},"items":[`, "{},"))},
 		{Name: "endless objects of a list", Words: "misbehaves", answer: lists(objects)},
 		{Name: "endless rest of a list", Words: "with an object of more than 4 MiB", answer: lists(rest)},
