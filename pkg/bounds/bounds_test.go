@@ -208,7 +208,7 @@ func TestTheLargestEventsOfAllWatchesAreBounded(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		resp, err := s.Do(req)
+		resp, err := s.Do(req) //nolint:bodyclose // the goroutine closes it
 		if err != nil {
 			return err
 		}

@@ -508,6 +508,26 @@ func TestCollectorAsksAFewAtATimeAndHardlyWhereItIsRefused(t *testing.T) {
 	})
 }
 
+// What is kept of pods that wait does not grow with the ReplicaSets that somebody names.
+func TestPodsOfSoManyReplicaSetsAreCounted(t *testing.T) {
+	now, w := time.Now(), newWorkloads()
+	put := func(i int) {
+		w.putPod(now, liveObject(t, []byte(waiting(fmt.Sprint("p", i), fmt.Sprint("set-", i), time.Hour))))
+	}
+	for i := range maxGroups + 100 {
+		put(i)
+	}
+	if len(w.groups) != maxGroups || len(w.pods) != maxGroups {
+		t.Errorf("%d pods of %d ReplicaSets are kept, want %d", len(w.pods), len(w.groups), maxGroups)
+	}
+	// One that is gone makes room.
+	w.dropPod(now, types.NamespacedName{Namespace: "web", Name: "p0"})
+	put(maxGroups + 100)
+	if got := w.groups[types.UID(fmt.Sprint("uid-set-", maxGroups+100))]; len(got) != 1 {
+		t.Errorf("the next has %d pods, want 1", len(got))
+	}
+}
+
 func TestCollectorAsksAgainWhatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		known := &sets{err: errors.New("no answer")}
