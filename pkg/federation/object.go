@@ -124,6 +124,33 @@ func NewObject(content map[string]any, file string) (*Object, error) {
 	}, nil
 }
 
+// InNamespace returns the object in another namespace. What is below its metadata is
+// not decoded: a rendering may do this with every object of every cluster.
+func (o *Object) InNamespace(namespace string) (*Object, error) {
+	var content, metadata map[string]json.RawMessage
+	if err := json.Unmarshal(o.JSON, &content); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", o.Ref, err)
+	}
+	if err := json.Unmarshal(content["metadata"], &metadata); err != nil {
+		return nil, fmt.Errorf("decode %s: metadata: %w", o.Ref, err)
+	}
+	var err error
+	if metadata["namespace"], err = json.Marshal(namespace); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", o.Ref, err)
+	}
+	if content["metadata"], err = json.Marshal(metadata); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", o.Ref, err)
+	}
+	moved := *o
+	if moved.JSON, err = json.Marshal(content); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", o.Ref, err)
+	}
+	sum := sha256.Sum256(moved.JSON)
+	moved.Digest = hex.EncodeToString(sum[:16])
+	moved.Ref.Namespace = namespace
+	return &moved, nil
+}
+
 // GVK is the object's group, version and kind.
 func (o *Object) GVK() schema.GroupVersionKind {
 	return o.Ref.GroupKind().WithVersion(o.Version)

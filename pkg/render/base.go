@@ -17,6 +17,7 @@ import (
 // with and patched onto.
 type base struct {
 	objects []*federation.Object          // as they were built
+	taken   int                           // how many of them kustomize built
 	names   map[federation.ObjectRef]bool // of the objects, without hashes
 	err     error
 	refused bool // err says that it was not to be built
@@ -27,6 +28,7 @@ type base struct {
 	pure  bool
 	ids   []resid.ResId // by object
 	bare  []bool        // by object: it has no annotations
+	pods  []int         // the objects that may have images
 	named namedMaps     // in any object
 }
 
@@ -37,8 +39,9 @@ type baseFlight struct {
 
 	done chan struct{} // closed when the base is built
 
-	mu     sync.Mutex // protects parsed
-	parsed []*resource.Resource
+	mu      sync.Mutex // protects what follows
+	parsed  []*resource.Resource
+	decoded []map[string]any // nobody changes them
 }
 
 // baseOf builds a folder alone, once in a rendering and not at all where it is
@@ -104,15 +107,18 @@ func (p *pass) buildBase(dir string, b *base) error {
 		t   tree
 		err error
 	)
-	if b.objects, t, err = p.kustomize(dir); err != nil {
+	if b.objects, t, b.taken, err = p.kustomize(dir); err != nil {
 		return err
 	}
 	b.pure = t.pure()
 	b.names = make(map[federation.ObjectRef]bool, len(b.objects))
-	for _, o := range b.objects {
+	for i, o := range b.objects {
 		content, err := contentOf(o.JSON)
 		if err != nil {
 			return err
+		}
+		if mayHaveImages(content, o.JSON) {
+			b.pods = append(b.pods, i)
 		}
 		metadata, _ := content["metadata"].(map[string]any)
 		b.bare = append(b.bare, metadata["annotations"] == nil)
@@ -132,7 +138,20 @@ func idOf(o *federation.Object) resid.ResId {
 func (f *baseFlight) rest() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.parsed = nil
+	f.parsed, f.decoded = nil, nil
+}
+
+// content returns object i decoded, or nil. It is not to be changed.
+func (f *baseFlight) content(i int) map[string]any {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.decoded == nil {
+		f.decoded = make([]map[string]any, len(f.objects))
+	}
+	if f.decoded[i] == nil {
+		f.decoded[i], _ = contentOf(f.objects[i].JSON) // what cannot be decoded is nil
+	}
+	return f.decoded[i]
 }
 
 // resource gives a copy of object i as kustomize holds it, or nil where reading

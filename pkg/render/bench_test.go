@@ -235,3 +235,20 @@ func BenchmarkNothingChanged(b *testing.B) {
 		mustRender(b, r, snapshot, f)
 	}
 }
+
+// BenchmarkEveryObjectChanged renders overlays that annotate every object of a base,
+// so that no cluster shares one with another.
+func BenchmarkEveryObjectChanged(b *testing.B) {
+	const clusters, objects = 50, 300
+	files, f := repository(clusters, objects)
+	for i, c := range f.Clusters {
+		files["apps/web/clusters/"+c.Name+"/kustomization.yaml"] = &fstest.MapFile{
+			Data: fmt.Appendf(nil, "resources: [../../base]\ncommonAnnotations: {example.com/cluster: c%d}\n", i),
+		}
+	}
+	snapshot := withDigests(files, nil)
+	for b.Loop() {
+		mustRender(b, render.New(render.Options{Workers: 1}), snapshot, f)
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/(clusters*objects), "µs/object")
+}

@@ -44,6 +44,7 @@ type built struct {
 	// is known to be namespaced.
 	raw    []*federation.Object
 	size   int64 // bytes of raw
+	taken  int   // objects that kustomize built or patched for it
 	final  []*federation.Object
 	scopes scopes // that CustomResourceDefinitions among the objects give
 	open   bool   // some object names no namespace and is of an unknown kind

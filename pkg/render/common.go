@@ -1,8 +1,10 @@
 package render
 
 import (
+	"bytes"
+	"slices"
+
 	"sigs.k8s.io/kustomize/api/builtins" //nolint:staticcheck // deprecated for an API v1 that is not there; the version is pinned
-	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/resid"
 	"sigs.k8s.io/yaml"
@@ -26,40 +28,41 @@ func (k *kustomization) uncommon() types.Kustomization {
 func (k *kustomization) commonSteps() ([]step, bool) {
 	var steps []step
 	good := true
-	add := func(plugin resmap.TransformerPlugin, config any) {
+	add := func(s step, config any) {
 		data, err := yaml.Marshal(config)
 		if err == nil {
-			err = plugin.Config(nil, data)
+			err = s.plugin.Config(nil, data)
 		}
 		good = good && err == nil
-		steps = append(steps, step{plugin: plugin, every: true})
+		steps = append(steps, s)
 	}
 	for _, l := range k.Labels {
 		if l.IncludeSelectors || l.IncludeTemplates || l.IncludeVolumeClaimTemplates || len(l.FieldSpecs) > 0 {
 			return nil, false
 		}
-		add(&builtins.LabelTransformerPlugin{}, builtins.LabelTransformerPlugin{
-			Labels: l.Pairs, FieldSpecs: []types.FieldSpec{created("metadata/labels", "", "")},
+		add(step{plugin: &builtins.LabelTransformerPlugin{}, gift: &gift{l.Pairs, labelled}}, builtins.LabelTransformerPlugin{
+			Labels: l.Pairs, FieldSpecs: labelled,
 		})
 	}
 	if len(k.CommonAnnotations) > 0 {
-		add(&builtins.AnnotationsTransformerPlugin{}, builtins.AnnotationsTransformerPlugin{
+		add(step{plugin: &builtins.AnnotationsTransformerPlugin{}, gift: &gift{k.CommonAnnotations, annotated}}, builtins.AnnotationsTransformerPlugin{
 			Annotations: k.CommonAnnotations, FieldSpecs: annotated,
 		})
 	}
 	for _, r := range k.Replicas {
-		add(&builtins.ReplicaCountTransformerPlugin{}, builtins.ReplicaCountTransformerPlugin{Replica: r, FieldSpecs: counted})
+		add(step{plugin: &builtins.ReplicaCountTransformerPlugin{}, replicas: &r}, builtins.ReplicaCountTransformerPlugin{Replica: r, FieldSpecs: counted})
 	}
 	for _, i := range k.Images {
-		add(&builtins.ImageTagTransformerPlugin{}, builtins.ImageTagTransformerPlugin{ImageTag: i, FieldSpecs: imaged})
+		add(step{plugin: &builtins.ImageTagTransformerPlugin{}, images: true}, builtins.ImageTagTransformerPlugin{ImageTag: i, FieldSpecs: imaged})
 	}
 	return steps, good
 }
 
-// Where kustomize puts annotations, replica counts and images: its defaults, which it
+// Where kustomize puts labels, annotations, replica counts and images: its defaults, which it
 // keeps to itself (api/internal/konfig/builtinpluginconsts). The comparison with
 // kustomize in the tests holds these to them.
 var (
+	labelled  = []types.FieldSpec{created("metadata/labels", "", "")}
 	annotated = []types.FieldSpec{
 		created("metadata/annotations", "", ""),
 		{Gvk: resid.Gvk{Version: "v1", Kind: "ReplicationController"}, Path: podAnnotations, CreateIfNotPresent: true},
@@ -92,4 +95,24 @@ const podAnnotations = "spec/template/metadata/annotations"
 
 func created(path, group, kind string) types.FieldSpec {
 	return types.FieldSpec{Gvk: resid.Gvk{Group: group, Kind: kind}, Path: path, CreateIfNotPresent: true}
+}
+
+// counts reports whether kustomize sets replica counts of a kind.
+func counts(kind resid.Gvk) bool {
+	return slices.ContainsFunc(counted, func(s types.FieldSpec) bool { return kind.IsSelected(&s.Gvk) })
+}
+
+// mayHaveImages reports whether the fields that images are put into may be in an
+// object, or fields of their names that are something else, which is an error.
+func mayHaveImages(content map[string]any, data []byte) bool {
+	for _, name := range []string{`"containers":`, `"initContainers":`} { // wherever they are
+		if bytes.Contains(data, []byte(name)) {
+			return true
+		}
+	}
+	spec, isMap := content["spec"].(map[string]any)
+	if !isMap {
+		return content["spec"] != nil
+	}
+	return spec["volumes"] != nil || spec["template"] != nil || spec["jobTemplate"] != nil
 }

@@ -206,11 +206,11 @@ func kustomizeItself(files fstest.MapFS, dir string) (string, error) {
 func built1(ctx context.Context, files fs.FS, dir string) (text string, quick bool, err error) {
 	p := newPass(ctx, New(Options{}), files)
 	defer p.finish()
-	objects, t, err := p.kustomize(dir)
+	objects, t, _, err := p.kustomize(dir)
 	if err != nil {
 		return "", false, err
 	}
-	_, quick = p.patched(t)
+	_, _, quick = p.patched(t)
 	text, err = asYAML(objects)
 	return text, quick, err
 }

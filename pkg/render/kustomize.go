@@ -15,33 +15,34 @@ import (
 
 // kustomize builds a folder with a kustomization, and gives its tree. The tree is
 // judged first, so kustomize only sees what it may do.
-func (p *pass) kustomize(dir string) (objects []*federation.Object, t tree, err error) {
+// It returns how many objects kustomize built or patched.
+func (p *pass) kustomize(dir string) (objects []*federation.Object, t tree, taken int, err error) {
 	// A panic in kustomize is a mistake of one app, and must not stop the others.
 	defer func() {
 		if r := recover(); r != nil {
-			objects, t, err = nil, nil, &Error{File: dir, Reason: plainText(fmt.Errorf("kustomize failed: %v", r))}
+			objects, t, taken, err = nil, nil, 0, &Error{File: dir, Reason: plainText(fmt.Errorf("kustomize failed: %v", r))}
 		}
 	}()
 	t, err = p.grow(dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
-	if objects, ok := p.patched(t); ok {
-		return objects, t, nil
+	if objects, taken, ok := p.patched(t); ok {
+		return objects, t, taken, nil
 	}
 	m, err := p.krusty(dir, p.made)
 	if err != nil {
 		if p.ctx.Err() != nil {
-			return nil, nil, p.ctx.Err()
+			return nil, nil, 0, p.ctx.Err()
 		}
 		if e, ok := errors.AsType[*Error](err); ok {
 			e.File = t[0].file
-			return nil, nil, e
+			return nil, nil, 0, e
 		}
-		return nil, nil, &Error{File: t[0].file, Reason: plainText(err)}
+		return nil, nil, 0, &Error{File: t[0].file, Reason: plainText(err)}
 	}
 	objects, err = objectsOf(m, t)
-	return objects, t, err
+	return objects, t, m.Size(), err
 }
 
 // krusty runs kustomize's own build.

@@ -102,7 +102,7 @@ func (p *pass) launch(a *app, dir string) *flight {
 			return err
 		}
 		defer end()
-		if b.raw, err = p.objects(a, dir); err == nil {
+		if b.raw, b.taken, err = p.objects(a, dir); err == nil {
 			err = b.finish(p.limits)
 		}
 		if err != nil {
@@ -199,7 +199,7 @@ func (b *built) finish(limits Limits) error {
 			in, known := b.scopes.of(o)
 			b.open = b.open || !known
 			if known && in == namespaced {
-				if o, err = inDefault(o); err != nil {
+				if o, err = o.InNamespace(defaultNamespace); err != nil {
 					return err
 				}
 			}
@@ -220,27 +220,28 @@ func joinedOrNil(errs []error) error {
 	return joined(errs)
 }
 
-// objects builds a folder.
-func (p *pass) objects(a *app, dir string) ([]*federation.Object, error) {
+// objects builds a folder. It returns how many objects kustomize built or patched.
+func (p *pass) objects(a *app, dir string) ([]*federation.Object, int, error) {
 	if err := p.ctx.Err(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if dir == a.base {
 		base := p.baseOf(dir)
-		return base.objects, base.err
+		return base.objects, base.taken, base.err
 	}
 	overlay := a.base != ""
 	if len(p.files.kustomizations(dir)) == 0 {
 		if overlay {
-			return nil, &Error{File: dir, Reason: "the overlay has no kustomization.yaml", Remedy: "add one with resources: [" + relative(dir, a.base) + "]"}
+			return nil, 0, &Error{File: dir, Reason: "the overlay has no kustomization.yaml", Remedy: "add one with resources: [" + relative(dir, a.base) + "]"}
 		}
-		return p.plain(dir)
+		objects, err := p.plain(dir)
+		return objects, 0, err
 	}
-	objects, t, err := p.kustomize(dir)
+	objects, t, taken, err := p.kustomize(dir)
 	if err == nil && overlay {
 		err = p.compare(a, t, objects)
 	}
-	return objects, err
+	return objects, taken, err
 }
 
 // unrendered are a cluster's bundles when its rendering was stopped.
@@ -290,7 +291,7 @@ func (p *pass) await(t task) error {
 				return err
 			}
 			defer end()
-			_, err = p.objects(t.app, t.dir)
+			_, _, err = p.objects(t.app, t.dir)
 			return err
 		})
 		p.again[t.dir] = again
@@ -341,7 +342,7 @@ func (b *built) placedObject(o *federation.Object) (*federation.Object, error) {
 	if known, ok := b.placed[o]; ok {
 		return known, nil
 	}
-	in, err := inDefault(o)
+	in, err := o.InNamespace(defaultNamespace)
 	if err != nil {
 		return nil, err
 	}

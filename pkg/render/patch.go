@@ -11,7 +11,9 @@ import (
 	"sigs.k8s.io/kustomize/api/provider"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/kio"
 	"sigs.k8s.io/kustomize/kyaml/resid"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/fedsync/fedsync/internal/strictyaml"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -30,36 +32,47 @@ import (
 // earlier name, equal to the present one; the step then writes nothing but a
 // namespace into maps that refer to the object, which is why no such map may be
 // there.
-func (p *pass) patched(t tree) (objects []*federation.Object, ok bool) {
+// It returns how many objects the plugins were given.
+func (p *pass) patched(t tree) (objects []*federation.Object, taken int, ok bool) {
 	// What makes kustomize panic is for its whole build to say.
 	defer func() {
 		if r := recover(); r != nil {
-			objects, ok = nil, false
+			objects, taken, ok = nil, 0, false
 		}
 	}()
 	o := t[0]
 	if !o.onlyPatches() {
-		return nil, false
+		return nil, 0, false
 	}
 	b := p.baseOf(o.folders[0].dir)
 	if b.err != nil || !b.pure {
-		return nil, false
+		return nil, 0, false
 	}
 	steps, ok := p.steps(o)
 	if !ok {
-		return nil, false
+		return nil, 0, false
 	}
 	common, ok := o.commonSteps()
 	if !ok {
-		return nil, false
+		return nil, 0, false
 	}
 	steps = append(steps, common...)
 
-	var chosen, byJSON []int
+	var (
+		chosen, byJSON []int
+		gifts          []gift
+	)
 	for _, s := range steps {
-		hits, ok := s.choose(b.ids)
+		if s.gift != nil {
+			if !s.gift.plain(s) {
+				return nil, 0, false
+			}
+			gifts = append(gifts, *s.gift)
+			continue
+		}
+		hits, ok := s.choose(b.base)
 		if !ok {
-			return nil, false
+			return nil, 0, false
 		}
 		chosen = append(chosen, hits...)
 		if !s.json {
@@ -67,7 +80,7 @@ func (p *pass) patched(t tree) (objects []*federation.Object, ok bool) {
 		}
 		for _, i := range hits {
 			if b.bare[i] && s.annotates || b.ids[i].Namespace != "" && b.named.refer(b.ids[i]) {
-				return nil, false
+				return nil, 0, false
 			}
 		}
 		byJSON = append(byJSON, hits...)
@@ -75,25 +88,31 @@ func (p *pass) patched(t tree) (objects []*federation.Object, ok bool) {
 	slices.Sort(chosen)
 	chosen = slices.Compact(chosen)
 
-	results, ok := b.apply(steps, chosen)
+	given, rest, ok := b.give(gifts, chosen, byJSON)
 	if !ok {
-		return nil, false
+		return nil, 0, false
+	}
+	results, ok := b.apply(steps, rest)
+	if !ok {
+		return nil, 0, false
 	}
 	objects = make([]*federation.Object, 0, len(b.objects))
 	for i, object := range b.objects {
 		data, patched := results[i]
 		switch {
+		case given[i] != nil:
+			objects = append(objects, given[i])
 		case !patched:
 			objects = append(objects, object)
 		case data != nil:
 			changed, ok := b.changed(object, data, byJSON)
 			if !ok {
-				return nil, false
+				return nil, 0, false
 			}
 			objects = append(objects, changed)
 		}
 	}
-	return objects, true
+	return objects, len(rest), true
 }
 
 // onlyPatches says whether a kustomization has one base and, besides it, nothing
@@ -110,7 +129,9 @@ type step struct {
 	plugin    resmap.TransformerPlugin
 	ids       []resid.ResId   // what a merge patch without a target is for
 	target    *types.Selector // what a patch with one is for
-	every     bool            // it is for every object
+	replicas  *types.Replica  // whose count it sets
+	images    bool            // it is for what may have images
+	gift      *gift           // what it puts into every object
 	json      bool
 	annotates bool // a JSON patch of annotations
 }
@@ -223,15 +244,20 @@ func (s *step) readJSON(operations []any) bool {
 
 // choose gives the objects that a patch may be for, going by their identity. What
 // of a target goes by labels and annotations is left to the patch itself.
-func (s *step) choose(ids []resid.ResId) ([]int, bool) {
+func (s *step) choose(b *base) ([]int, bool) {
 	var hits []int
-	if s.every {
-		for i := range ids {
-			hits = append(hits, i)
+	ids := b.ids
+	switch {
+	case s.images:
+		return b.pods, true
+	case s.replicas != nil:
+		for i, id := range ids {
+			if id.Name == s.replicas.Name && counts(id.Gvk) {
+				hits = append(hits, i)
+			}
 		}
-		return hits, true
-	}
-	if s.target == nil {
+		return hits, len(hits) > 0 // none is an error, which the whole build words
+	case s.target == nil:
 		for _, want := range s.ids {
 			i := slices.IndexFunc(ids, want.Equals)
 			if i < 0 {
@@ -256,25 +282,28 @@ func (s *step) choose(ids []resid.ResId) ([]int, bool) {
 // apply gives what the patches make of the chosen objects, as JSON; nil for one
 // that they delete.
 func (f *baseFlight) apply(steps []step, chosen []int) (map[int][]byte, bool) {
-	m := resmap.New()
+	if len(chosen) == 0 {
+		return nil, true
+	}
+	nodes := make([]*kyaml.RNode, len(chosen))
 	results := make(map[int][]byte, len(chosen))
-	index := make(map[any]int, len(chosen))
-	for _, i := range chosen {
+	for n, i := range chosen {
 		r := f.resource(i)
-		if r == nil || m.Append(r) != nil {
+		if r == nil {
 			return nil, false
 		}
-		index[r] = i
+		nodes[n] = &r.RNode
 		results[i] = nil
 	}
-	for _, s := range steps {
-		if err := s.plugin.Transform(m); err != nil {
-			return nil, false
-		}
-		m.DropEmpties()
+	m, ok := mapOf(nodes)
+	if !ok {
+		return nil, false
 	}
-	m.RemoveBuildAnnotations()
-	if m.RemoveOriginAnnotations() != nil || m.RemoveTransformerAnnotations() != nil {
+	index := make(map[any]int, len(chosen))
+	for n, r := range m.Resources() {
+		index[r] = chosen[n]
+	}
+	if !transform(m, steps) {
 		return nil, false
 	}
 	for _, r := range m.Resources() {
@@ -294,20 +323,49 @@ func (f *baseFlight) apply(steps []step, chosen []int) (map[int][]byte, bool) {
 	return results, true
 }
 
+// mapOf makes a map of nodes that are known to have names of their own. To add them one
+// by one compares each with all others.
+func mapOf(nodes []*kyaml.RNode) (resmap.ResMap, bool) {
+	m := resmap.New()
+	err := m.ApplyFilter(kio.FilterFunc(func([]*kyaml.RNode) ([]*kyaml.RNode, error) { return nodes, nil }))
+	return m, err == nil && m.Size() == len(nodes)
+}
+
+// transform takes the steps, and takes off what kustomize notes meanwhile.
+func transform(m resmap.ResMap, steps []step) bool {
+	for _, s := range steps {
+		if err := s.plugin.Transform(m); err != nil {
+			return false
+		}
+		m.DropEmpties()
+	}
+	m.RemoveBuildAnnotations()
+	return m.RemoveOriginAnnotations() == nil && m.RemoveTransformerAnnotations() == nil
+}
+
 // changed makes the object that a patch made of another.
 func (f *baseFlight) changed(object *federation.Object, data []byte, byJSON []int) (*federation.Object, bool) {
 	if string(data) == string(object.JSON) {
 		return object, true
 	}
-	changed, wrong := objectOf(data, func(federation.ObjectRef) string { return object.File })
-	if len(wrong) > 0 {
+	content, err := contentOf(data)
+	if err != nil {
+		return nil, false
+	}
+	return f.made(content, object.File, byJSON)
+}
+
+// made makes an object of what an overlay made of one of the base. It says false
+// where the whole build is to judge it.
+func (f *baseFlight) made(content map[string]any, file string, byJSON []int) (*federation.Object, bool) {
+	if len(check(content)) > 0 {
+		return nil, false
+	}
+	o, err := newObject(content, file)
+	if err != nil {
 		return nil, false
 	}
 	if len(byJSON) > 0 {
-		content, err := contentOf(data)
-		if err != nil {
-			return nil, false
-		}
 		var named namedMaps
 		named.collect(content)
 		for _, i := range byJSON {
@@ -316,7 +374,7 @@ func (f *baseFlight) changed(object *federation.Object, data []byte, byJSON []in
 			}
 		}
 	}
-	return changed, true
+	return o, true
 }
 
 // noLoader loads nothing: the patches are given as text.

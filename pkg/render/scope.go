@@ -61,14 +61,3 @@ func definedScopes(objects []*federation.Object) (scopes, error) {
 	}
 	return all, nil
 }
-
-// inDefault gives a copy of o in the default namespace.
-func inDefault(o *federation.Object) (*federation.Object, error) {
-	content, err := contentOf(o.JSON)
-	if err != nil {
-		return nil, fmt.Errorf("decode %s: %w", o.Ref, err)
-	}
-	metadata, _ := content["metadata"].(map[string]any)
-	metadata["namespace"] = defaultNamespace
-	return federation.NewObject(content, o.File)
-}
