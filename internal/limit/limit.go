@@ -63,6 +63,9 @@ const (
 	ObjectBytes = 3 << 19
 	// RenderedBytes is how many bytes all objects may have that differ.
 	RenderedBytes = 64 << 20
+	// Kustomized is how many objects kustomize may build or patch, which takes many times
+	// as long as to put a label or an annotation into one.
+	Kustomized = 40_000
 	// Rendered is how many objects all clusters may be given in all.
 	Rendered = 2_000_000
 )

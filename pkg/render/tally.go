@@ -15,6 +15,7 @@ type tally struct {
 	placed   int        // objects, in all clusters
 	mistakes int        // of builds, told or not
 	builds   map[*built]bool
+	taken    int   // objects that kustomize built or patched
 	bytes    int64 // of the objects of builds; once objects is there, of those in it
 	// objects are those of builds, each once: overlays share what they do not patch.
 	// They are counted when it matters.
@@ -42,6 +43,7 @@ func (y *tally) add(b *built) error {
 	y.mu.Lock()
 	if !y.builds[b] {
 		y.builds[b] = true
+		y.taken += b.taken
 		y.count(b)
 	}
 	y.mu.Unlock()
@@ -53,7 +55,14 @@ func (y *tally) add(b *built) error {
 func (y *tally) full(dir string) error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.bytes <= limit.RenderedBytes {
+	switch {
+	case y.taken > limit.Kustomized:
+		return &Error{
+			File: dir, Exceeds: true,
+			Reason: fmt.Sprintf("with this folder kustomize builds and patches more than %s objects of the revision", limit.Number(limit.Kustomized)),
+			Remedy: "let overlays have less than their base, patch less, or split the repository",
+		}
+	case y.bytes <= limit.RenderedBytes:
 		return nil
 	}
 	return &Error{

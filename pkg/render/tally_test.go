@@ -28,6 +28,16 @@ func TestAnObjectThatOverlaysShareCountsOnce(t *testing.T) {
 	}
 }
 
+func TestObjectsThatKustomizeBuildsAreCounted(t *testing.T) {
+	y := tally{builds: map[*built]bool{}}
+	for i := range 4 {
+		err := y.add(&built{dir: "apps/a", taken: limit.Kustomized / 3})
+		if want := i == 3; (err != nil) != want || want && !strings.Contains(err.Error(), "apps/a: with this folder kustomize builds and patches more than 40,000 objects") {
+			t.Errorf("overlay %d: %v", i, err)
+		}
+	}
+}
+
 func TestTheObjectsOfAllClustersAreCounted(t *testing.T) {
 	b := &built{final: make([]*federation.Object, limit.Rendered/4)}
 	y := tally{builds: map[*built]bool{}}
