@@ -93,12 +93,14 @@ func (f *following) giveUp() {
 }
 
 // total is how many times the time of one piece of work all of a revision may take.
+// The process keeps to it: it begins nothing more then, and what it has built is used.
 const total = 20
 
-// exhausted returns an error when the revision has had all of its time.
+// exhausted returns an error when the process has not kept to the revision's time,
+// with the last piece of work.
 func (f *following) exhausted() error {
 	f.seen = f.processor()
-	if f.spent+f.seen-f.from > total*f.o.Time {
+	if f.spent+f.seen-f.from > (total+2)*f.o.Time {
 		return fmt.Errorf("rendering takes longer than %s of processor time in all, so nothing of the revision is used: fewer and smaller apps and overlays take less", total*f.o.Time)
 	}
 	return nil

@@ -66,6 +66,7 @@ func (r *rendering) attempt(ctx context.Context) (*outcome, error) {
 	f.from = f.processor()
 	request := newRequest(digest(r.snapshot.Files, "."), r.federation)
 	request.Refused = append(r.stopped.refusals(), r.ended...)
+	request.Left = max(total*r.o.Time-r.spent, 1)
 	ended := make(chan error, 1) // nobody may wait for it any longer
 	go func() { ended <- f.follow(request) }()
 	err = f.watch(ctx, ended)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -74,6 +75,7 @@ type peer struct {
 	renderer *render.Renderer
 	shelf    *shelf
 	told     *told
+	started  time.Time
 
 	outMu sync.Mutex // protects out
 	out   *bufio.Writer
@@ -81,6 +83,8 @@ type peer struct {
 	mu      sync.Mutex // protects what follows
 	stop    context.CancelFunc
 	refused map[string]refusal
+	left    time.Duration // for the rendering
+	until   time.Duration // the processor time at which that is used up
 }
 
 type reply struct {
@@ -91,7 +95,7 @@ type reply struct {
 func newPeer(in io.Reader, out io.Writer) *peer {
 	p := &peer{
 		in: bufio.NewReaderSize(in, 1<<16), out: bufio.NewWriterSize(out, 1<<16), answers: make(chan reply),
-		shelf: &shelf{folders: map[string]*folder{}}, told: newTold(),
+		shelf: &shelf{folders: map[string]*folder{}}, told: newTold(), started: time.Now(),
 	}
 	p.renderer = render.New(render.Options{Workers: 1, Begin: p.begin})
 	return p
@@ -113,6 +117,8 @@ func (p *peer) listen() {
 			for _, r := range m.Render.Refused {
 				p.refused[r.Key] = r
 			}
+			p.left = m.Render.Left
+			p.until = p.processor() + p.left
 			p.mu.Unlock()
 			go func() {
 				defer stop()
@@ -168,15 +174,22 @@ func (p *peer) ask(q question) (answer, []byte, error) {
 func (p *peer) begin(dir, key string) (func(), error) {
 	p.mu.Lock()
 	r, refused := p.refused[key]
+	left, until := p.left, p.until
 	p.mu.Unlock()
-	if refused {
+	switch {
+	case refused:
 		return nil, &render.Error{Reason: r.Reason, Remedy: r.Remedy}
+	case left > 0 && p.processor() > until:
+		return nil, &render.Error{Exceeds: true, Reason: fmt.Sprintf("the revision had %s of processor time before this, which is what there is for all of it", left.Round(time.Second/10)), Remedy: remedyForAll}
 	}
 	if err := p.say(fromProcess{Begin: &work{Dir: dir, Key: key}}); err != nil {
 		return nil, err
 	}
 	return func() { _ = p.say(fromProcess{Ended: true}) }, nil // what fails fails again
 }
+
+// processor returns the time that this process has had a processor.
+func (p *peer) processor() time.Duration { return processorTime(os.Getpid(), p.started) }
 
 // render renders what a request asks for, and gives it.
 func (p *peer) render(ctx context.Context, r *request) error {

@@ -46,6 +46,8 @@ func (s stopped) refusals() []refusal {
 
 const remedy = "make it smaller: fewer objects and copies in one kustomization, or plain manifests; until then what runs is kept as it is"
 
+const remedyForAll = "fewer and smaller apps and overlays take less; until then what runs is kept as it is"
+
 func tooLong(limit time.Duration, before int) refusal {
 	reason := fmt.Sprintf("the build takes longer than %s of processor time", limit)
 	if before >= patientStops {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"time"
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -79,6 +80,9 @@ type request struct {
 	Clusters []cluster `json:"clusters"`
 	Apps     []app     `json:"apps"`
 	Refused  []refusal `json:"refused,omitempty"`
+	// Left is the processor time that there is for it; zero for any. Then no further
+	// work begins.
+	Left time.Duration `json:"left,omitempty"`
 }
 
 type cluster struct {
