@@ -55,7 +55,7 @@ const Marker = "innocent"
 func Cases() []Case {
 	return slices.Concat(
 		traversals(), remotes(), builtRemotes(), programs(), links(), cycles(),
-		yamlBombs(), patchBombs(), fanOuts(), generators(), sizes(), selectors(), findings(),
+		yamlBombs(), patchBombs(), fanOuts(), generators(), sizes(), overlays(), selectors(), findings(),
 		names(), policies(), trees(), objectsOfGit(), gitFolders(),
 	)
 }

@@ -24,6 +24,8 @@ type Repository struct {
 	commit  ID                // what main names, instead of a commit that is made
 	own     map[string]string // files of the Git folder, by path
 	links   map[string]string // symbolic links of the Git folder, by path
+
+	federationFile string // the content of fedsync.yaml, where it was added by path
 }
 
 // An Entry is what a name in a tree stands for.
@@ -39,7 +41,12 @@ func New() *Repository {
 }
 
 // File adds a file with a content. Equal contents are one blob.
-func (r *Repository) File(path, content string) { r.Put(path, r.Blob([]byte(content))) }
+func (r *Repository) File(path, content string) {
+	r.Put(path, r.Blob([]byte(content)))
+	if path == "fedsync.yaml" {
+		r.federationFile = content
+	}
+}
 
 // Put adds a file whose content is a blob.
 func (r *Repository) Put(path string, blob ID) {
@@ -167,6 +174,14 @@ func (r *Repository) Write(dir string) error {
 		}
 		r.commit = r.Commit(r.root, "a commit")
 	}
+	if err := r.writeObjects(dir); err != nil {
+		return err
+	}
+	return r.writeOwn(dir)
+}
+
+// writeObjects adds the objects to a Git folder.
+func (r *Repository) writeObjects(dir string) error {
 	packs := filepath.Join(dir, "objects", "pack")
 	if err := os.MkdirAll(packs, 0o755); err != nil {
 		return err
@@ -181,7 +196,7 @@ func (r *Repository) Write(dir string) error {
 			return err
 		}
 	}
-	return r.writeOwn(dir)
+	return nil
 }
 
 // writeOwn writes what is no object.

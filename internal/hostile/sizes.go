@@ -17,7 +17,7 @@ func sizes() []Case {
 		simple("size/large-labels", Want{}, map[string]string{
 			"innocent.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: innocent\n  labels:\n" + repeated(100_000, func(i int) string { return fmt.Sprintf("    k%d: v\n", i) }),
 		}),
-		manyApps(30_000), clustersTimesApps(), clustersTimesObjects(), clustersTimesOverlays(), manyFiles(), manyPorts(), manyLists(), tinyObjects(), longPath(),
+		manyApps(30_000), clustersTimesApps(), clustersTimesObjects(), manyFiles(), manyPorts(), manyLists(), tinyObjects(), longPath(),
 		simple("size/definitions", Want{}, map[string]string{
 			"all.yaml": repeated(4000, func(i int) string {
 				return fmt.Sprintf("---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: k%ds.example.com}\nspec: {group: example.com, scope: Namespaced, names: {kind: K%d, plural: k%ds}, versions: [{name: v1}]}\n---\napiVersion: example.com/v1\nkind: K%d\nmetadata: {name: innocent}\n", i, i, i, i)
@@ -76,20 +76,6 @@ func clustersTimesObjects() Case {
 		Build: func(r *Repository, _ World) {
 			r.clusters(1000, "a")
 			r.File("apps/a/all.yaml", configMaps(9000, "v"))
-		},
-	}
-}
-
-// clustersTimesOverlays makes the objects of each cluster its own.
-func clustersTimesOverlays() Case {
-	return Case{
-		Name: "size/1000-overlays-1000-objects", Args: []string{"--cluster", "c1000"}, Want: Want{Refused: `\d`},
-		Build: func(r *Repository, _ World) {
-			r.clusters(1000, "a")
-			r.File("apps/a/base/all.yaml", configMaps(1000, strings.Repeat("v", 1000)))
-			for i := range 1000 {
-				r.File(fmt.Sprintf("apps/a/clusters/c%d/kustomization.yaml", i+1), fmt.Sprintf("resources: [../../base]\ncommonAnnotations: {a: v%d}\n", i))
-			}
 		},
 	}
 }
