@@ -156,7 +156,7 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 		options:    o,
 		log:        o.Log,
 		source:     src,
-		render:     renderer.Render,
+		render:     renderer.RenderInSteps,
 		renderer:   renderer,
 		kubeconfig: kube,
 		forms:      apply.NewForms(),

@@ -156,7 +156,7 @@ func (w *memoryWorld) start(name string) *lived {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	d.render = render.New(render.Options{}).Render // a bubble's time stands still for a process
+	d.render = inOneStep(render.New(render.Options{}).Render) // a bubble's time stands still for a process
 	d.toldFile, d.rosterFile = w.folder+"/told", w.folder+"/roster"
 	d.told, d.roster = readLastTold(d.toldFile), readRoster(d.rosterFile)
 	d.claims = claim.Open(claim.Options{Dir: w.folder, Source: "source", Label: "label", Version: testVersion, Log: log})

@@ -78,11 +78,11 @@ func TestReplicasMoveWhileAPushIsRendered(t *testing.T) {
 	release := make(chan struct{})
 	w.change = func(d *Daemon) {
 		render := d.render
-		d.render = func(ctx context.Context, s federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle)) ([]federation.Bundle, []federation.Finding) {
+		d.render = func(ctx context.Context, s federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle), sofar func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding) {
 			if _, err := s.Files.Open("slow"); err == nil {
 				<-release // and it does not end with its context: kustomize does not either
 			}
-			return render(ctx, s, f, ready)
+			return render(ctx, s, f, ready, sofar)
 		}
 	}
 	d := w.start()

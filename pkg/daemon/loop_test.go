@@ -51,6 +51,13 @@ type staged struct {
 	hang atomic.Pointer[chan struct{}]
 }
 
+// inOneStep is a renderer that gives a revision as a whole.
+func inOneStep(render func(context.Context, federation.Snapshot, *federation.Federation, func(federation.Cluster, []federation.Bundle)) ([]federation.Bundle, []federation.Finding)) renderFunc {
+	return func(ctx context.Context, s federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle), _ func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding) {
+		return render(ctx, s, f, ready)
+	}
+}
+
 // notebook is a forge that notes what is posted.
 type notebook struct {
 	mu    sync.Mutex
@@ -111,7 +118,7 @@ func stage(t *testing.T, cfg *Config) *staged {
 	d.toldFile, d.rosterFile = filepath.Join(t.TempDir(), "told"), filepath.Join(t.TempDir(), "roster")
 	d.poster = status.NewPoster(s.forge, status.Options{})
 	render := render.New(render.Options{}).Render // a bubble's time stands still for a process
-	d.render = func(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle)) ([]federation.Bundle, []federation.Finding) {
+	d.render = func(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle), _ func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding) {
 		sha := snapshot.Revision.SHA
 		s.mu.Lock()
 		slow, deaf := s.slow[sha], s.deaf

@@ -14,10 +14,11 @@ import (
 
 // A renderFunc turns files into objects: a revision's tree and federation go in,
 // the bundles of its clusters come out, those of each cluster as soon as they are
-// there. It must return soon after ctx ends. It is all that the loop knows of
-// rendering, so that a process which can be killed could do it.
+// there. Where an app takes long, sofar may get what there is of all others first. It
+// must return soon after ctx ends. It is all that the loop knows of rendering, so that a
+// process which can be killed could do it.
 type renderFunc func(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
-	ready func(federation.Cluster, []federation.Bundle)) ([]federation.Bundle, []federation.Finding)
+	ready func(federation.Cluster, []federation.Bundle), sofar func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding)
 
 // loadTimeout is how long reading a fedsync.yaml may take: it is text of at most a
 // few megabytes.
@@ -67,12 +68,14 @@ type (
 		cluster federation.Cluster
 		bundles []federation.Bundle
 	}
-	// rendered is the end of a rendering that was not stopped.
+	// rendered is the end of a rendering that was not stopped, or what there is of all
+	// apps but those that take long.
 	rendered struct {
 		of       *revision
 		bundles  []federation.Bundle
 		findings []federation.Finding
 		took     time.Duration
+		partly   bool
 	}
 )
 
@@ -188,17 +191,15 @@ func (r *renderings) renderAll(ctx context.Context) {
 		}
 		r.mu.Unlock()
 		if rev != nil {
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				r.renderOne(its, rev)
-			}()
+			ended := make(chan bool, 1) // nobody may wait for it
+			go func() { ended <- r.renderOne(its, rev) }()
+			used := false
 			select {
-			case <-ended:
+			case used = <-ended:
 			case <-ctx.Done(): // whoever stops the daemon waits for no build
 			}
 			stopped++
-			if its.Err() == nil {
+			if used {
 				stopped = 0
 			}
 		}
@@ -209,14 +210,20 @@ func (r *renderings) renderAll(ctx context.Context) {
 	}
 }
 
-func (r *renderings) renderOne(ctx context.Context, rev *revision) {
+// renderOne reports whether there was an end to tell of, of all or of a part.
+func (r *renderings) renderOne(ctx context.Context, rev *revision) (used bool) {
 	started := time.Now()
+	done := func(bundles []federation.Bundle, findings []federation.Finding, partly bool) {
+		if ctx.Err() == nil {
+			used = true
+			r.tell(rendered{rev, bundles, findings, time.Since(started), partly})
+		}
+	}
 	bundles, findings := r.render(ctx, rev.snapshot, rev.federation, func(c federation.Cluster, bundles []federation.Bundle) {
 		if ctx.Err() == nil {
 			r.tell(begun{rev, c, bundles})
 		}
-	})
-	if ctx.Err() == nil {
-		r.tell(rendered{rev, bundles, findings, time.Since(started)})
-	}
+	}, func(bundles []federation.Bundle, findings []federation.Finding) { done(bundles, findings, true) })
+	done(bundles, findings, false)
+	return used
 }

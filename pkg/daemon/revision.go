@@ -23,7 +23,9 @@ type revision struct {
 	context    string                 // of the commit status, where nothing else says
 	policy     []federation.Finding   // what the operator does not grant the file
 
-	// When it is rendered, which ends its way to the clusters.
+	// When it is rendered, which ends its way to the clusters. Partly means that there are
+	// apps still to come, which stay as they are in the clusters.
+	partly    bool
 	bundles   []federation.Bundle
 	rendering []federation.Finding // what render had to say
 	plan      federation.Plan      // the newest; made again whenever a fact changes
@@ -51,6 +53,21 @@ func refusal(err error) []federation.Finding {
 		ID: "federation", Severity: federation.SeverityError, File: federation.FileName,
 		Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct " + federation.FileName + "; until then the revision before goes on being maintained"),
 	}}
+}
+
+// unpruned returns plans that prune nothing yet: an app that is still to be rendered may
+// have what another lost, or define the kinds of its objects.
+func unpruned(plans []federation.ClusterPlan) []federation.ClusterPlan {
+	plans = slices.Clone(plans)
+	for i := range plans {
+		plans[i].Apps = slices.Clone(plans[i].Apps)
+		for j := range plans[i].Apps {
+			if app := &plans[i].Apps[j]; app.Prune == federation.PruneAllowed {
+				app.Prune = federation.PruneWaiting
+			}
+		}
+	}
+	return plans
 }
 
 // A part is what is certain of a revision in one cluster, while the revision is

@@ -255,10 +255,15 @@ func (l *loop) handAhead(cluster string) {
 // where pushes come faster than they can be rendered.
 func (l *loop) enforce(ctx context.Context, step rendered) {
 	rev := step.of
-	rev.earlier, rev.bundles, rev.rendering = l.live.sha(), step.bundles, step.findings
-	l.metrics.Stage(web.StageRender, step.took)
+	if l.live != rev {
+		rev.earlier = l.live.sha()
+	}
+	rev.bundles, rev.rendering, rev.partly = step.bundles, step.findings, step.partly
 	l.live = rev
-	if l.wanted == rev {
+	if !rev.partly {
+		l.metrics.Stage(web.StageRender, step.took)
+	}
+	if l.wanted == rev && !rev.partly {
 		l.wanted = nil
 	}
 	clear(l.ahead)
@@ -334,6 +339,9 @@ func (l *loop) reschedule(ctx context.Context) {
 	l.judge()
 	l.dismiss()
 	l.live.plan = l.scheduler.Plan(l.input(l.live))
+	if l.live.partly {
+		l.live.plan.Clusters = unpruned(l.live.plan.Clusters)
+	}
 	for _, p := range l.live.plan.Clusters {
 		if ahead, ok := l.ahead[p.Cluster]; ok && len(ahead.plan.Apps) > 0 {
 			p = ahead.over(p)
@@ -404,7 +412,7 @@ func (l *loop) report() status.Report {
 		in.Findings = append(in.Findings, l.newest.refusal...)
 	case l.newest.refusal != nil:
 		in.Findings = append(in.Findings, l.newest.refusal...)
-	case l.newest == l.live:
+	case l.newest == l.live && !l.live.partly:
 		judged := l.judged(l.live)
 		judged.Previous = in.Previous
 		in = judged

@@ -74,12 +74,20 @@ func (f *following) watch(ctx context.Context, ended <-chan error) error {
 				f.giveUp()
 				return d
 			}
+			if t := f.tardy(); t != nil {
+				f.giveUp()
+				return t
+			}
 		case <-stopping:
 			stopping = nil
 			f.giveUp()
 			late = time.After(stopTimeout)
+			if f.beside {
+				late = time.After(stopAtOnce)
+			}
 			go func() { _ = f.tell(toProcess{Stop: true}) }() // who does not listen is ended
 		case <-late:
+			f.interrupted()
 			return ctx.Err()
 		}
 	}

@@ -20,6 +20,10 @@ type rendering struct {
 	federation *federation.Federation
 	ready      func(federation.Cluster, []federation.Bundle)
 
+	steps  bool     // what is quick is of use before the rest is there
+	late   []string // the folders of apps that are put off
+	beside bool     // in a process that is of no use for anything else
+
 	given  int           // clusters that ready was called for
 	ended  []refusal     // work that had to be stopped
 	deaths int           // ends of processes for which no work is to blame
@@ -66,6 +70,7 @@ func (r *rendering) attempt(ctx context.Context) (*outcome, error) {
 	f.from = f.processor()
 	request := newRequest(digest(r.snapshot.Files, "."), r.federation)
 	request.Refused = append(r.stopped.refusals(), r.ended...)
+	request.Late = r.late
 	request.Left = max(total*r.o.Time-r.spent, 1)
 	ended := make(chan error, 1) // nobody may wait for it any longer
 	go func() { ended <- f.follow(request) }()
@@ -82,6 +87,12 @@ func (r *rendering) attempt(ctx context.Context) (*outcome, error) {
 // learn draws the conclusion from the end of a process. Its error says that there is
 // nothing more to try.
 func (r *rendering) learn(err error) error {
+	if t, ok := errors.AsType[*tardiness](err); ok {
+		r.late = append(r.late, t.app)
+		r.Worker.late[t.app] = digest(r.snapshot.Files, t.app)
+		r.o.Log.Info("an app takes long to render, so the others go first", zap.Stringer("revision", r.snapshot.Revision), zap.String("folder", t.app))
+		return nil
+	}
 	d, ok := errors.AsType[*death](err)
 	if !ok {
 		return err // no process starts, or the revision has had its time

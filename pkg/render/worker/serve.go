@@ -83,6 +83,7 @@ type peer struct {
 	mu      sync.Mutex // protects what follows
 	stop    context.CancelFunc
 	refused map[string]refusal
+	late    []string
 	left    time.Duration // for the rendering
 	until   time.Duration // the processor time at which that is used up
 }
@@ -117,7 +118,7 @@ func (p *peer) listen() {
 			for _, r := range m.Render.Refused {
 				p.refused[r.Key] = r
 			}
-			p.left = m.Render.Left
+			p.late, p.left = m.Render.Late, m.Render.Left
 			p.until = p.processor() + p.left
 			p.mu.Unlock()
 			go func() {
@@ -175,10 +176,13 @@ func (p *peer) begin(dir, key string) (func(), error) {
 	p.mu.Lock()
 	r, refused := p.refused[key]
 	left, until := p.left, p.until
+	late := slices.ContainsFunc(p.late, func(app string) bool { return within(dir, app) })
 	p.mu.Unlock()
 	switch {
 	case refused:
 		return nil, &render.Error{Reason: r.Reason, Remedy: r.Remedy}
+	case late:
+		return nil, &render.Error{Exceeds: true, Reason: putOff}
 	case left > 0 && p.processor() > until:
 		return nil, &render.Error{Exceeds: true, Reason: fmt.Sprintf("the revision had %s of processor time before this, which is what there is for all of it", left.Round(time.Second/10)), Remedy: remedyForAll}
 	}

@@ -80,6 +80,8 @@ type request struct {
 	Clusters []cluster `json:"clusters"`
 	Apps     []app     `json:"apps"`
 	Refused  []refusal `json:"refused,omitempty"`
+	// Late are the folders of apps of which no work is to be begun.
+	Late []string `json:"late,omitempty"`
 	// Left is the processor time that there is for it; zero for any. Then no further
 	// work begins.
 	Left time.Duration `json:"left,omitempty"`

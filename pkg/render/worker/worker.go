@@ -44,6 +44,7 @@ type Worker struct {
 	turn    sync.Mutex // held by one rendering; protects what follows
 	process *process   // nil when none runs
 	stopped stopped
+	late    late
 	said    bool // how the process is confined
 	closed  bool
 }
@@ -55,7 +56,7 @@ func New(o Options) *Worker {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	return &Worker{o: o, stopped: stopped{}}
+	return &Worker{o: o, stopped: stopped{}, late: late{}}
 }
 
 // Close ends the process once the rendering under way has ended. Later renderings
@@ -72,25 +73,63 @@ func (w *Worker) Close() {
 func (w *Worker) Render(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
 	ready func(federation.Cluster, []federation.Bundle),
 ) ([]federation.Bundle, []federation.Finding) {
+	return w.RenderInSteps(ctx, snapshot, f, ready, nil)
+}
+
+// RenderInSteps is Render for whom a part of a revision is of use. When building one app
+// takes long, all others are rendered first, and sofar gets what there is then, before
+// the whole is rendered and returned: the bundles of that app have an error, and nothing
+// is said of it. It is called once at most.
+func (w *Worker) RenderInSteps(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
+	ready func(federation.Cluster, []federation.Bundle), sofar func([]federation.Bundle, []federation.Finding),
+) ([]federation.Bundle, []federation.Finding) {
 	w.turn.Lock()
 	defer w.turn.Unlock()
 	w.stopped.turn()
-	r := &rendering{Worker: w, snapshot: snapshot, federation: f, ready: ready}
+	r := &rendering{Worker: w, snapshot: snapshot, federation: f, ready: ready, steps: sofar != nil}
+	if r.steps {
+		r.late = w.late.in(snapshot, f)
+	}
+	done := r.run(ctx)
+	if len(r.late) == 0 || ctx.Err() != nil {
+		return done.bundles, done.findings
+	}
+	if done.partial() {
+		sofar(done.sofar())
+		known := w.process
+		w.process = nil
+		done = r.rest().run(ctx)
+		if ctx.Err() != nil && known != nil {
+			w.discard()
+		}
+		if w.process != nil && known != nil {
+			known.end() // the other knows more
+		} else if w.process == nil {
+			w.process = known
+		}
+	}
+	if ctx.Err() == nil {
+		r.forgetLate(done)
+	}
+	return done.bundles, done.findings
+}
+
+// run renders in as many attempts as it takes.
+func (r *rendering) run(ctx context.Context) *outcome {
 	for {
 		done, err := r.attempt(ctx)
 		switch {
 		case err == nil:
-			return done.bundles, done.findings
+			return done
 		case ctx.Err() != nil:
-			return r.failed(ctx.Err()), nil
+			return &outcome{bundles: r.failed(ctx.Err())}
 		}
 		if err := r.learn(err); err != nil {
-			w.o.Log.Error("a revision cannot be rendered", zap.Stringer("revision", snapshot.Revision), zap.Error(err))
-			bundles := r.failed(err)
-			return bundles, []federation.Finding{{
+			r.o.Log.Error("a revision cannot be rendered", zap.Stringer("revision", r.snapshot.Revision), zap.Error(err))
+			return &outcome{bundles: r.failed(err), findings: []federation.Finding{{
 				ID: "render", Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
 				Remedy: untrusted.Const("see fedsync's log; what runs is kept as it is"),
-			}}
+			}}}
 		}
 	}
 }

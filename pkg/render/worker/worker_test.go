@@ -396,6 +396,49 @@ func TestManyBuildsBeyondTheirTimeLeaveTheOthersWhatTheyNeed(t *testing.T) {
 	}
 }
 
+func TestAnAppThatTakesLongIsRenderedAfterTheOthers(t *testing.T) {
+	files, f := repository()
+	f.Apps = f.Apps[:2]
+	endless(files, f)
+	w := newWorker(t, Options{Time: patient(3 * time.Second)})
+	render := func(ctx context.Context, value string, sofar func()) (called int, errs map[string]string) {
+		files["apps/flat/more.yaml"] = &fstest.MapFile{Data: fmt.Appendf(nil, "{apiVersion: v1, kind: ConfigMap, metadata: {name: more}, data: {a: %q}}\n", value)}
+		bundles, _ := w.RenderInSteps(ctx, federation.Snapshot{Files: &counted{FS: files}}, f, nil, func(bundles []federation.Bundle, findings []federation.Finding) {
+			called++
+			for app, text := range errorsOf(bundles) {
+				if late := app == "endless"; late != (text != "") {
+					t.Errorf("so far %s: %q", app, text)
+				}
+			}
+			if len(findings) > 0 {
+				t.Errorf("so far: %v", findings)
+			}
+			sofar()
+		})
+		return called, errorsOf(bundles)
+	}
+	// A newer revision comes while only the slow one is missing.
+	var known *process
+	for _, value := range []string{"a", "b", "c"} {
+		ctx, stop := context.WithCancel(t.Context())
+		if called, _ := render(ctx, value, stop); called != 1 {
+			t.Errorf("%s: told %d times what there is, want once", value, called)
+		}
+		stop()
+		if w.process == nil || known != nil && w.process != known {
+			t.Errorf("%s: the process that knows the others is gone", value)
+		}
+		known = w.process
+	}
+	if called, errs := render(t.Context(), "d", func() {}); called != 1 || errs["flat"] != "" || !strings.Contains(errs["endless"], "takes longer than") {
+		t.Errorf("told %d times what there is, at the end: %v", called, errs)
+	}
+	// It is known by now what becomes of it.
+	if called, errs := render(t.Context(), "e", func() {}); called != 0 || errs["flat"] != "" || errs["endless"] == "" {
+		t.Errorf("told %d times what there is, at the end: %v", called, errs)
+	}
+}
+
 func TestARevisionHasItsTimeInAll(t *testing.T) {
 	files, f := repository()
 	// Each folder is within its own time.
