@@ -75,10 +75,15 @@ fuzz: ## every fuzz target, FUZZTIME each (30s)
 	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) || exit 1; \
 	  done; done
 
-# It needs nothing but Go, and some minutes.
+# It needs nothing but Go, and some minutes; with REAL=1 besides it, real clusters.
 .PHONY: hostile
-hostile: ## every hostile repository there is (RUN), with time and memory
+hostile: $(if $(REAL),sandbox) ## every hostile repository there is (RUN), with time and memory; BESIDE=1 what it costs others, REAL=1
+ifdef BESIDE
+	set -o pipefail; FEDSYNC_TEST_LONG=1 FEDSYNC_TEST_BESIDE='$(RUN)' $(GO) test -v -timeout=4h \
+	  -run '^TestAHostilePushLeavesTheOthersAlone$$' ./pkg/daemon $(if $(REAL),-beside.real) | grep -E 'beside_test|^ *--- |^(ok|FAIL)'
+else
 	set -o pipefail; $(GO) test ./internal/hostile -run 'TestNoRepositoryDoesHarm$(if $(RUN),/$(RUN))' -whole -v -timeout=2h | grep -v '^=== '
+endif
 
 # It needs nothing but Go; with REAL=1 it plays COUNT histories (30) on real clusters.
 .PHONY: campaign

@@ -8,7 +8,6 @@ import (
 // overlays are what many honest ones have, as often as it goes: each patches,
 // labels or generates for its cluster, and none is remarkable.
 func overlays() []Case {
-	const clusters = 1000
 	differ := Want{Refused: `apps/a/clusters/c\d+: .*64 MiB of objects that differ`}
 	kustomized := Want{Refused: `apps/a/clusters/c\d+\S*: .*(more than 40,000 objects|the revision had .* of processor time)`}
 	many, few := configMaps(1000, "v"), configMaps(300, "v")
@@ -16,9 +15,9 @@ func overlays() []Case {
 		return fmt.Sprintf("---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: innocent-%d}\nspec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: nginx}]}}}\n", i)
 	})
 	return []Case{
-		overlaid("overlays/annotations", clusters, differ, configMaps(1000, strings.Repeat("v", 1000)), func(i int) string { return fmt.Sprintf("commonAnnotations: {a: v%d}\n", i) }),
-		overlaid("overlays/annotations-of-small-objects", clusters, differ, many, func(i int) string { return fmt.Sprintf("commonAnnotations: {a: v%d}\n", i) }),
-		overlaid("overlays/labels", clusters, differ, many, func(i int) string { return fmt.Sprintf("labels: [{pairs: {a: v%d}}]\n", i) }),
+		overlaid("overlays/annotations", differ, configMaps(1000, strings.Repeat("v", 1000)), func(i int) string { return fmt.Sprintf("commonAnnotations: {a: v%d}\n", i) }),
+		overlaid("overlays/annotations-of-small-objects", differ, many, func(i int) string { return fmt.Sprintf("commonAnnotations: {a: v%d}\n", i) }),
+		overlaid("overlays/labels", differ, many, func(i int) string { return fmt.Sprintf("labels: [{pairs: {a: v%d}}]\n", i) }),
 		timed("overlays/images", kustomized, pods, func(i int) string { return fmt.Sprintf("images: [{name: nginx, newTag: v%d}]\n", i) }),
 		timed("overlays/merge-patch", kustomized, few, func(i int) string {
 			return fmt.Sprintf("patches: [{target: {kind: ConfigMap}, patch: '{apiVersion: v1, kind: ConfigMap, metadata: {name: x}, data: {a: v%d}}'}]\n", i)
@@ -34,13 +33,14 @@ func overlays() []Case {
 // timed is overlaid with a part of the usual time. What kustomize patches or builds one
 // by one may take more of it by default than a case may, since honest overlays do.
 func timed(name string, want Want, base string, more func(i int) string) Case {
-	c := overlaid(name, 1000, want, base, more)
+	c := overlaid(name, want, base, more)
 	c.Args = append(c.Args, "--max-render-time=300ms")
 	return c
 }
 
-// overlaid is an app with so many overlays, each of which adds something to its base.
-func overlaid(name string, clusters int, want Want, base string, more func(i int) string) Case {
+// overlaid is an app with 1,000 overlays, each of which adds something to its base.
+func overlaid(name string, want Want, base string, more func(i int) string) Case {
+	const clusters = 1000
 	return Case{Name: name, Want: want, Args: []string{"--cluster", fmt.Sprintf("c%d", clusters)}, Build: func(r *Repository, _ World) {
 		r.clusters(clusters, "a")
 		r.File("apps/a/base/all.yaml", base)

@@ -42,6 +42,9 @@ func (w *world) proxy(i int) *sandboxtest.Proxy {
 // dynamic returns a client of what a cluster's name leads to, past the proxies.
 func (w *world) dynamic(cluster string) dynamic.Interface {
 	w.t.Helper()
+	if w.direct != nil {
+		return w.direct(cluster)
+	}
 	if w.front != nil {
 		return w.front.Proxy(cluster).Dynamic()
 	}

@@ -23,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/apply"
@@ -47,11 +48,12 @@ type world struct {
 	namespace string
 	name      string // of the federation
 	nodePort  int
-	grace     time.Duration      // of the diagnosis; the usual one when zero
-	front     *sandboxtest.Front // proxies between the daemons and the clusters; nil for none
-	change    func(*Daemon)      // of each daemon before it runs; nil for none
-	logs      *lockedBuffer      // gets what the daemons log, every level of it; nil for nobody
-	watch     func(*loop)        // told of each daemon's loop before it runs; nil for nobody
+	grace     time.Duration                          // of the diagnosis; the usual one when zero
+	front     *sandboxtest.Front                     // proxies between the daemons and the clusters; nil for none
+	direct    func(cluster string) dynamic.Interface // a client of a cluster that is in no sandbox; nil for none
+	change    func(*Daemon)                          // of each daemon before it runs; nil for none
+	logs      *lockedBuffer                          // gets what the daemons log, every level of it; nil for nobody
+	watch     func(*loop)                            // told of each daemon's loop before it runs; nil for nobody
 }
 
 func newWorld(t *testing.T, s *sandboxtest.Sandbox) *world {

@@ -1,0 +1,86 @@
+package hostile
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// A Neighbour is an honest app that has its place in the same repository.
+type Neighbour struct {
+	Federation string            // the name that the federation is to have
+	Clusters   []string          // where the app runs, and what is hostile as well
+	App        string            // the name of the app; its folder is at the root
+	Files      map[string]string // the app's, by their path in the repository
+}
+
+// file is a fedsync.yaml of the honest app alone.
+func (n Neighbour) file() string {
+	return n.head() + "  apps:\n" + n.app()
+}
+
+func (n Neighbour) head() string {
+	var b strings.Builder
+	b.WriteString(strings.Replace(federationHead, "{name: web}", "{name: "+n.Federation+"}", 1))
+	for _, c := range n.Clusters {
+		fmt.Fprintf(&b, "  - {name: %s, labels: {honest: \"yes\"}}\n", c)
+	}
+	return b.String()
+}
+
+func (n Neighbour) app() string {
+	return fmt.Sprintf("  - {name: %s, path: %[1]s, clusterSelector: {matchLabels: {honest: \"yes\"}}}\n", n.App)
+}
+
+// Honest commits the neighbour alone.
+func (r *Repository) Honest(n Neighbour, parents ...ID) {
+	r.File("fedsync.yaml", n.file())
+	for path, content := range n.Files {
+		r.File(path, content)
+	}
+	r.commit = r.Commit(r.Files(), "honest", parents...)
+}
+
+// Beside commits what was added with the neighbour beside it. It reports whether it
+// could: some repositories are what they are as a whole, and are committed so.
+func (r *Repository) Beside(n Neighbour, parents ...ID) bool {
+	own, apps, found := strings.Cut(r.federationFile, "  apps:\n")
+	own, plain := strings.CutPrefix(own, federationHead)
+	switch {
+	case !r.commit.IsZero():
+		return false
+	case !r.root.IsZero():
+		r.commit = r.Commit(r.root, "hostile", parents...)
+		return false
+	case !found || !plain:
+		r.commit = r.Commit(r.Files(), "hostile", parents...)
+		return false
+	case own == "  - name: c1\n":
+		own = "" // the neighbour's clusters are enough
+	}
+	r.File("fedsync.yaml", n.head()+own+"  apps:\n"+n.app()+apps)
+	for path, content := range n.Files {
+		r.File(path, content)
+	}
+	r.commit = r.Commit(r.Files(), "hostile", parents...)
+	return true
+}
+
+// Pushable reports whether the repository can be pushed to another: what stands in the
+// Git folder itself cannot.
+func (r *Repository) Pushable() bool { return len(r.own) == 0 && len(r.links) == 0 }
+
+// Push adds the objects to the bare repository in dir, and makes the commit that Honest
+// or Beside made its branch main.
+func (r *Repository) Push(dir string) (ID, error) {
+	if err := r.writeObjects(dir); err != nil {
+		return ID{}, err
+	}
+	// As git does it: who reads the ref finds the one or the other.
+	ref := filepath.Join(dir, "refs", "heads", "main")
+	if err := os.WriteFile(ref+".lock", []byte(r.commit.String()+"\n"), 0o600); err != nil {
+		return ID{}, err
+	}
+	return r.commit, os.Rename(ref+".lock", ref)
+}
