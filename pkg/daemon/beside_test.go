@@ -210,7 +210,6 @@ func (b *beside) round(t *testing.T, name string, build func(*hostile.Repository
 		return r
 	}
 	both := b.push(t, repository(), build)
-	hostileHead := b.head.String()
 	if both {
 		b.push(t, repository(), build)
 		f.live = b.live(t, b.clusters())
@@ -237,6 +236,7 @@ func (b *beside) round(t *testing.T, name string, build func(*hostile.Repository
 		b.push(t, repository(), build)
 		f.settled = b.live(t, b.clusters())
 	}
+	hostileHead := b.head.String() // those before may have been overtaken before they were read
 
 	b.push(t, repository())
 	began = time.Now()
