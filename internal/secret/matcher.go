@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"iter"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -12,10 +13,10 @@ import (
 const (
 	// window is how long, in letters and digits, a piece of a long secret is that is
 	// recognised by itself: a text may be cut within a secret.
-	window = 32
+	window = 12
 	// stride is how far apart the pieces begin. Any window+stride-1 characters in a
 	// row hold a whole one.
-	stride = 16
+	stride = 4
 	// heads is how many bits tell whether a needle may begin somewhere.
 	heads = 1 << 16
 )
@@ -23,6 +24,7 @@ const (
 // matcher finds secrets. It does not change.
 type matcher struct {
 	short   *strings.Replacer // of secrets too short for a needle; nil for none
+	split   *regexp.Regexp    // finds them split by blanks; nil for none
 	needles map[uint32][]string
 	may     [heads / 64]uint64 // which hashes of four bytes begin a needle
 }
@@ -30,7 +32,7 @@ type matcher struct {
 // newMatcher returns nil where there is nothing to find.
 func newMatcher(secrets []string) *matcher {
 	m := &matcher{needles: map[uint32][]string{}}
-	var exact []string
+	var exact, split []string
 	for _, s := range secrets {
 		if len(s) < shortestExact {
 			continue
@@ -45,6 +47,21 @@ func newMatcher(secrets []string) *matcher {
 		for _, shape := range shapes(s) {
 			exact = append(exact, shape, mask)
 		}
+		for _, encoded := range encodings(s) {
+			if len(encoded) >= shortest {
+				m.add(encoded)
+			}
+		}
+		if len(s) >= shortest {
+			var letters []string
+			for _, letter := range strings.Split(s, "") {
+				letters = append(letters, regexp.QuoteMeta(letter))
+			}
+			split = append(split, strings.Join(letters, `(?:\s|\\[nrt])*`))
+		}
+	}
+	if len(split) > 0 {
+		m.split = regexp.MustCompile(strings.Join(split, "|"))
 	}
 	if len(exact) > 0 {
 		m.short = strings.NewReplacer(exact...)
@@ -96,7 +113,11 @@ func (m *matcher) exact(text string) string {
 	if m.short == nil {
 		return text
 	}
-	return m.short.Replace(text)
+	text = m.short.Replace(text)
+	if m.split != nil {
+		text = m.split.ReplaceAllLiteralString(text, mask)
+	}
+	return text
 }
 
 // span is a part of a text.
@@ -109,14 +130,17 @@ func (m *matcher) replace(text string) string {
 		return text
 	}
 	secret := make([]bool, len(text)) // which bytes are
-	for undo := range eachOf(escapesIn(text)) {
-		at := make([]int, 0, len(text))
-		for _, found := range m.find(skeleton(make([]byte, 0, len(text)), text, undo, &at)) {
-			for i := at[found.from]; i <= at[found.to-1]; i++ {
-				secret[i] = true
+	eachLayer(layer{text: text}, func(l layer) (more bool) {
+		for undo := range eachOf(escapesIn(l.text)) {
+			at := make([]int, 0, len(l.text))
+			for _, found := range m.find(skeleton(make([]byte, 0, len(l.text)), l.text, undo, &at)) {
+				for i := l.from(at[found.from]); i <= l.from(at[found.to-1]); i++ {
+					secret[i] = true
+				}
 			}
 		}
-	}
+		return true
+	})
 	var b strings.Builder
 	for i := 0; i < len(text); {
 		end := i
@@ -146,12 +170,16 @@ func (m *matcher) in(text string) bool {
 		return false
 	}
 	var buffer [512]byte
-	for undo := range eachOf(escapesIn(text)) {
-		if m.holds(skeleton(buffer[:0], text, undo, nil)) {
-			return true
+	found := false
+	eachLayer(layer{text: text}, func(l layer) (more bool) {
+		for undo := range eachOf(escapesIn(l.text)) {
+			if m.holds(skeleton(buffer[:0], l.text, undo, nil)) {
+				found = true
+			}
 		}
-	}
-	return false
+		return !found
+	})
+	return found
 }
 
 // maybe reports whether a text may hold a needle. It is quick, and nearly always the

@@ -17,6 +17,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/fedsync/fedsync/internal/canary"
 )
 
 // written are the ways in which somebody may send a secret back.
@@ -90,6 +92,19 @@ func TestNoShapeOfASecretIsLeft(t *testing.T) {
 				if !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") || !strings.Contains(got, mask) {
 					t.Errorf("%s of %q as %s = %q, want the text around it", name, canary, shape, got)
 				}
+			}
+		}
+	}
+}
+
+func TestNoShapeOfACanaryIsLeft(t *testing.T) {
+	token := canary.New("a token")
+	search := canary.NewSearch(map[string]string{"token": token})
+	set := New(token)
+	for _, shape := range canary.Shapes() {
+		for name, got := range map[string]string{"Mask": set.Mask(shape.Write(token)), "Clean": set.Clean("x: " + shape.Write(token) + ".")} {
+			if found := search.In(got); len(found) > 0 {
+				t.Errorf("%s of %s = %q, which holds %q", name, shape.Name, got, found[0].Near)
 			}
 		}
 	}

@@ -11,6 +11,7 @@ package secret
 import (
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -55,11 +56,16 @@ func New(secrets ...string) *Set {
 func (s *Set) Learn(secrets ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	news := false
 	for _, one := range secrets {
 		if one == "" || slices.Contains(s.fixed, one) {
 			continue
 		}
+		news = news || !slices.Contains(s.learnt, one)
 		s.learnt = append(slices.DeleteFunc(s.learnt, func(have string) bool { return have == one }), one)
+	}
+	if !news {
+		return
 	}
 	s.learnt = s.learnt[max(0, len(s.learnt)-learntMost):]
 	s.now.Store(newMatcher(slices.Concat(s.fixed, s.learnt)))
@@ -76,7 +82,10 @@ func (s *Set) LearnHeader(header string) {
 	found := []string{value}
 	if strings.EqualFold(scheme, "Basic") {
 		if plain, err := base64.StdEncoding.DecodeString(value); err == nil {
-			_, password, _ := strings.Cut(string(plain), ":")
+			user, password, _ := strings.Cut(string(plain), ":")
+			if password == "" || password == "x-oauth-basic" {
+				password = user // forges take a token for the user's name
+			}
 			found = append(found, password)
 		}
 	}
@@ -140,6 +149,15 @@ func (s *Set) matcher() *matcher {
 	return s.now.Load()
 }
 
+// OfProxy returns what is secret of the proxy that the environment names for a request.
+func OfProxy(req *http.Request) []string {
+	proxy, err := http.ProxyFromEnvironment(req)
+	if err != nil {
+		return nil // the request fails of it, and nobody is sent anything
+	}
+	return OfURL(proxy)
+}
+
 // OfURL returns what is secret of a URL: its password, or else its user, which may
 // be a token.
 func OfURL(u *url.URL) []string {
@@ -160,5 +178,6 @@ func shapes(secret string) []string {
 		base64.StdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
 	}
 	slices.Sort(all)
+	slices.Reverse(all) // what begins with another comes before it
 	return slices.Compact(all)
 }

@@ -7,9 +7,10 @@ import "strings"
 type escapes uint8
 
 const (
-	escapesURL  escapes = 1 << iota // %2B
-	escapesJSON                     // \u002b, \n
-	escapesHTML                     // &#43;, &amp;
+	escapesURL   escapes = 1 << iota // %2B
+	escapesJSON                      // \u002b, \n
+	escapesHTML                      // &#43;, &amp;
+	escapesTwice                     // %252B, where the percent sign is escaped as well
 )
 
 // escapesIn returns those that a text may use.
@@ -18,6 +19,9 @@ func escapesIn(text string) (all escapes) {
 		switch text[i] {
 		case '%':
 			all |= escapesURL
+			if strings.HasPrefix(text[i:], "%25") {
+				all |= escapesTwice
+			}
 		case '\\':
 			all |= escapesJSON
 		case '&':
@@ -56,16 +60,28 @@ func bareOf(text string) string { return string(skeleton(nil, text, 0, nil)) }
 func unescaped(text string, undo escapes) (c byte, width int) {
 	switch c = text[0]; {
 	case c == '%' && undo&escapesURL != 0:
-		if c, ok := digits(text, 1, 2); ok {
-			return c, 3
-		}
-		return 0, 1
+		return unescapedURL(text, undo&escapesTwice != 0)
 	case c == '\\' && undo&escapesJSON != 0:
 		return unescapedJSON(text)
 	case c == '&' && undo&escapesHTML != 0:
 		return unescapedHTML(text)
 	}
 	return c, 1
+}
+
+// unescapedURL reads %2B, and %252B and %25252B where it may have been escaped before.
+func unescapedURL(text string, twice bool) (c byte, width int) {
+	from := 1
+	for twice && strings.HasPrefix(text[from:], "25") {
+		if _, ok := digits(text, from+2, 2); !ok {
+			break
+		}
+		from += 2
+	}
+	if c, ok := digits(text, from, 2); ok {
+		return c, from + 2
+	}
+	return 0, 1
 }
 
 // unescapedJSON leaves out a control character like the character itself. Of more

@@ -39,6 +39,13 @@ func (s *Set) cleaned(v reflect.Value) reflect.Value {
 		return out
 	case reflect.Slice:
 		return s.cleanedSlice(v)
+	case reflect.Pointer:
+		if v.IsNil() || v.Type().Elem().Kind() != reflect.Struct {
+			return v
+		}
+		out := reflect.New(v.Type().Elem())
+		out.Elem().Set(s.cleaned(v.Elem()))
+		return out
 	case reflect.Map:
 		if v.IsNil() {
 			return v

@@ -39,7 +39,7 @@ func TestKnownSecretsAreHiddenInEveryShape(t *testing.T) {
 		for name, text := range echoes(secret) {
 			got := s.Line(text)
 			for what, form := range echoes(secret) {
-				if form = strings.TrimPrefix(form, "got "); what != "as a name of others" && len(form) >= minEncoded && strings.Contains(got, form) {
+				if form = strings.TrimPrefix(form, "got "); what != "as a name of others" && len(form) >= 8 && strings.Contains(got, form) {
 					t.Errorf("%q, %s: the line %q holds it", secret, name, got)
 				}
 			}
@@ -65,7 +65,7 @@ func FuzzCleanNeverLeaksAndStaysText(f *testing.F) {
 	f.Add("https://user:%s@host/", "p%40ss")
 	f.Add("\xff\xfe %s", "0123456789")
 	f.Fuzz(func(t *testing.T, text, secret string) {
-		if len(secret) < minSecret {
+		if len(secret) < 4 {
 			return
 		}
 		s := NewSecrets(secret)
