@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/fedsync/fedsync/internal/canary"
 )
 
 // Mode is a way to misbehave.
@@ -248,34 +249,42 @@ func longMessage(_ *Server, w http.ResponseWriter, _ *http.Request) {
 
 // Shapes returns a secret as somebody may send it back.
 func Shapes(secret string) []string {
-	quoted, _ := json.Marshal(secret) // a string always can be
-	half := len(secret) / 2
-	return []string{
-		secret, url.QueryEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret)),
-		base64.StdEncoding.EncodeToString([]byte("u:" + secret)), string(quoted),
-		secret[:half] + "\n" + secret[half:], secret[:half] + "\u200b" + secret[half:], "Authorization: Bearer " + secret,
-		"name-" + strings.ToLower(secret), `{"token":"` + secret + `"}`,
+	var all []string
+	for _, shape := range canary.Shapes() {
+		all = append(all, shape.Write(secret))
 	}
+	return all
+}
+
+// credential is what a request proves itself by.
+func credential(r *http.Request) string {
+	_, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if plain, err := base64.StdEncoding.DecodeString(value); err == nil {
+		if _, password, ok := strings.Cut(string(plain), ":"); ok {
+			return password
+		}
+	}
+	return value
 }
 
 // echo refuses every write in words that hold the token, in another shape each time.
 func echo(s *Server, w http.ResponseWriter, r *http.Request) {
-	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	token := credential(r)
 	shapes := Shapes(token)
 	n := int(s.next.Add(1))
 	text := shapes[n%len(shapes)]
-	w.Header().Set("Warning", fmt.Sprintf("299 - %q", "you are "+token))
+	w.Header().Set("Warning", fmt.Sprintf("299 - %q", "you are "+strings.NewReplacer("\n", " ", "\u202e", "").Replace(text)))
 	code := []int{http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusInternalServerError}[n%3]
 	if n%5 == 0 {
 		http.Error(w, text, code)
 		return
 	}
-	status(w, code, `admission webhook "a.example.com" denied the request: `+text+" and "+strings.Join(shapes, ", "))
+	status(w, code, `admission webhook "a.example.com" denied the request: `+text)
 }
 
 // echoEvents begins every watch with an object whose words hold the token.
 func echoEvents(s *Server, w http.ResponseWriter, r *http.Request) {
-	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	token := credential(r)
 	w.Header().Set("Content-Type", "application/json")
 	text, _ := json.Marshal(strings.Join(Shapes(token), ", ")) // a string always can be
 	_, _ = fmt.Fprintf(w, `{"type":"ADDED","object":{"kind":"Service","apiVersion":"v1","metadata":{"name":"%s","namespace":"default","uid":"u","resourceVersion":"1",`+

@@ -122,10 +122,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 func Kubeconfig(servers map[string]*Server) string {
 	var clusters, users, contexts strings.Builder
 	for name, s := range servers {
-		ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.server.Certificate().Raw})
-		fmt.Fprintf(&clusters, "- name: %s\n  cluster: {server: %q, certificate-authority-data: %s}\n", name, s.server.URL, base64.StdEncoding.EncodeToString(ca))
+		fmt.Fprintf(&clusters, "- name: %s\n  cluster: {server: %q, certificate-authority-data: %s}\n", name, s.server.URL, base64.StdEncoding.EncodeToString(s.CA()))
 		fmt.Fprintf(&users, "- name: %s\n  user: {token: %q}\n", name, s.Token)
 		fmt.Fprintf(&contexts, "- name: %s\n  context: {cluster: %[1]s, user: %[1]s}\n", name)
 	}
 	return "apiVersion: v1\nkind: Config\nclusters:\n" + clusters.String() + "users:\n" + users.String() + "contexts:\n" + contexts.String()
+}
+
+// URL is the server's address.
+func (s *Server) URL() string { return s.server.URL }
+
+// CA is the certificate that it is known by, in PEM form.
+func (s *Server) CA() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.server.Certificate().Raw})
 }

@@ -117,10 +117,10 @@ func secretsOf(cfg *rest.Config) []string {
 	secrets := []string{cfg.BearerToken, cfg.Password}
 	if server, err := url.Parse(cfg.Host); err == nil {
 		secrets = append(secrets, secret.OfURL(server)...)
-		if cfg.Proxy != nil {
-			if proxy, err := cfg.Proxy(&http.Request{URL: server}); err == nil {
-				secrets = append(secrets, secret.OfURL(proxy)...)
-			}
+		if cfg.Proxy == nil {
+			secrets = append(secrets, secret.OfProxy(&http.Request{URL: server})...)
+		} else if proxy, err := cfg.Proxy(&http.Request{URL: server}); err == nil {
+			secrets = append(secrets, secret.OfURL(proxy)...)
 		}
 	}
 	// A line of a key is as secret as the key.

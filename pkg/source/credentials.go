@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+
+	"github.com/fedsync/fedsync/pkg/bounds"
 )
 
 // maxCredentialBytes is more than any token, key, known_hosts or bundle of
@@ -34,27 +35,25 @@ type credentials struct {
 	ca        []byte          // what transport trusts besides the system's
 }
 
-// http gives basic authentication, or nil without a token file, and the secrets
-// in it for scrub.
-func (c *credentials) http() (*githttp.BasicAuth, []string, error) {
+// http gives basic authentication, or nil without a token file.
+func (c *credentials) http() (*githttp.BasicAuth, error) {
 	if c.opts.TokenFile == "" {
-		return nil, nil, nil
+		return nil, nil //nolint:nilnil // None is what was asked for.
 	}
 	token, err := c.line("token", c.opts.TokenFile)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	user := c.opts.Username
 	if c.opts.UsernameFile != "" {
 		if user, err = c.line("username", c.opts.UsernameFile); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	if user == "" {
 		user = defaultUsername
 	}
-	header := base64.StdEncoding.EncodeToString([]byte(user + ":" + token))
-	return &githttp.BasicAuth{Username: user, Password: token}, []string{header, token}, nil
+	return &githttp.BasicAuth{Username: user, Password: token}, nil
 }
 
 // ssh gives the key with what verifies the host.
@@ -85,7 +84,7 @@ func (c *credentials) auth() (transport.AuthMethod, error) {
 	switch c.at.scheme {
 	case schemeHTTP:
 		// A nil pointer in the interface would not be nil.
-		auth, _, err := c.http()
+		auth, err := c.http()
 		if auth == nil || err != nil {
 			return nil, err
 		}
@@ -124,7 +123,7 @@ func (c *credentials) client() (http.RoundTripper, error) {
 	if !ok {
 		return nil, errors.New("the program's default HTTP transport was replaced by one of another type")
 	}
-	t = t.Clone()
+	t = bounds.Headers(t)
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	t.IdleConnTimeout = time.Minute
 	t.MaxIdleConnsPerHost = 1 // One poll at a time.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/gitssh"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/failure"
 )
 
 // errTimeout is the cause of a context that ended because the remote was slow.
@@ -39,6 +40,9 @@ func (c *conversation) explain(err error) error {
 	if ref, ok := errors.AsType[*RefError](err); ok {
 		return ref
 	}
+	if m, ok := errors.AsType[*failure.Misbehaviour](unwrapped(err)); ok {
+		return &Error{Repository: c.at.text, Kind: ErrUnreadable, Detail: m.Error()}
+	}
 	if limit, ok := errors.AsType[*LimitError](err); ok {
 		limit.Repository = c.at.text
 		return limit
@@ -53,7 +57,7 @@ func (c *conversation) explain(err error) error {
 		}
 	}
 	kind, detail, remedy := c.kindOf(unwrapped(err))
-	return &Error{Repository: c.at.text, Kind: kind, Detail: untrusted.NewSecrets(c.secrets...).Line(detail), Remedy: remedy}
+	return &Error{Repository: c.at.text, Kind: kind, Detail: untrusted.Known(c.opts.Secrets).Line(detail), Remedy: remedy}
 }
 
 // kindOf sorts an error that somebody else made.

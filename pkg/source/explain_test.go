@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	masking "github.com/fedsync/fedsync/internal/secret"
 )
 
 func FuzzErrorsNeverLeak(f *testing.F) {
@@ -33,7 +35,7 @@ func FuzzErrorsNeverLeak(f *testing.F) {
 			}
 		}
 		header := base64.StdEncoding.EncodeToString([]byte(user + ":" + secret))
-		c := &conversation{at: location{text: "https://example.com/a.git"}, secrets: []string{header, secret}, ctx: t.Context()}
+		c := &conversation{at: location{text: "https://example.com/a.git"}, opts: Options{Secrets: masking.New(header, secret)}, ctx: t.Context()}
 		for _, message := range []string{
 			text + secret, text + url.QueryEscape(secret) + text, "Basic " + header + text, url.PathEscape(secret) + text,
 			text + " https://" + user + ":" + url.PathEscape(secret) + "@" + host + "/a.git: EOF",

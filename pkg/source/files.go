@@ -11,6 +11,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -29,6 +30,7 @@ type files struct {
 	objects   objects
 	time      time.Time // of the commit, for every file: Git keeps no other
 	fileBytes int64
+	secrets   *secret.Set // notes what is found in files
 }
 
 var (
@@ -154,6 +156,9 @@ func (f *files) content(name string, e entry) ([]byte, error) {
 	if lfsPointer(content) {
 		return nil, &RefusedError{Path: name, Reason: LFSPointer}
 	}
+	// What may be quoted of it is cleaned only where a secret was ever found.
+	f.secrets.In(name)
+	f.secrets.In(string(content))
 	return content, nil
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
+
+	"github.com/fedsync/fedsync/internal/secret"
 )
 
 // local reads a repository on this machine's disk, with go-git and never with
@@ -114,7 +116,7 @@ func (l *local) noSuchRef(ref string, dir gitDir) error {
 	if slices.ContainsFunc(candidates(ref), func(n plumbing.ReferenceName) bool { return slices.Contains(branches, n) }) {
 		return errMoved // It was made just now.
 	}
-	return newRefError(l.at.text, ref, branches)
+	return newRefError(l.at.text, ref, branches, l.opts.Secrets)
 }
 
 func (l *local) unreadable(err error) error {
@@ -250,11 +252,11 @@ func candidates(ref string) []plumbing.ReferenceName {
 	return []plumbing.ReferenceName{plumbing.NewBranchReferenceName(ref), plumbing.NewTagReferenceName(ref)}
 }
 
-func newRefError(repository, ref string, all []plumbing.ReferenceName) *RefError {
+func newRefError(repository, ref string, all []plumbing.ReferenceName, secrets *secret.Set) *RefError {
 	var branches []string
 	for _, n := range all {
 		if n.IsBranch() {
-			branches = append(branches, n.Short())
+			branches = append(branches, secrets.Clean(n.Short()))
 		}
 	}
 	slices.Sort(branches)

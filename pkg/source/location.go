@@ -81,6 +81,9 @@ func parseLocation(raw string) (location, error) {
 	switch {
 	case hasPassword || u.User != nil && scheme != "ssh":
 		return location{}, credentialsInURL(raw)
+	case strings.Contains(rest, "@") && u.User == nil:
+		// A password with a slash in it ends the host.
+		return location{}, fmt.Errorf("%w; an @ that is part of a path is written %%40", credentialsInURL(raw))
 	case u.RawQuery != "" || u.Fragment != "":
 		return location{}, fmt.Errorf("repository %s: a URL with a query or fragment names no repository", untrusted.URL(raw))
 	case u.Hostname() == "" || strings.Trim(u.Path, "/") == "":
@@ -105,9 +108,9 @@ func credentialsInURL(raw string) error {
 func localLocation(path string) (location, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return location{}, fmt.Errorf("repository %s: %w", path, err)
+		return location{}, fmt.Errorf("repository %s: %w", untrusted.URL(path), err)
 	}
-	return location{scheme: schemeLocal, text: path, path: abs}, nil
+	return location{scheme: schemeLocal, text: untrusted.URL(path), path: abs}, nil
 }
 
 func sshLocation(raw, user, host, port, path string) (location, error) {

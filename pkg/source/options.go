@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/secret"
 )
 
 // Options say which repository is read, how and within which limits. Zero
@@ -41,6 +43,10 @@ type Options struct {
 	// Timeout is how long the remote may take to list its refs, and again to
 	// send what is fetched; 60 s by default.
 	Timeout time.Duration
+
+	// Secrets learns what credentials the remote is sent, and takes them out of what it
+	// says; one of the Source's own when nil.
+	Secrets *secret.Set
 
 	Limits Limits
 	// NonFastForward says what happens when the ref moves to a commit that does
@@ -85,6 +91,9 @@ const (
 	// maxBackoff bounds the time between polls of a repository that cannot be
 	// read; with a longer interval, the interval does.
 	maxBackoff = 2 * time.Minute
+	// maxListBytes is the most that a remote's list of refs takes: half a million of
+	// them have room in it.
+	maxListBytes = 32 << 20
 	// inflateFactor is how much larger than RepositoryBytes a fetch may unpack
 	// to. Manifests compress to a fifth or so; a bomb to a thousandth.
 	inflateFactor = 16
@@ -96,6 +105,9 @@ func (o Options) withDefaults() Options {
 	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
 	o.DeepenLimit = cmp.Or(o.DeepenLimit, defaultDeepenLimit)
 	o.NonFastForward = cmp.Or(o.NonFastForward, Follow)
+	if o.Secrets == nil {
+		o.Secrets = secret.New()
+	}
 	o.Limits.RepositoryBytes = cmp.Or(o.Limits.RepositoryBytes, defaultRepositoryBytes)
 	o.Limits.FileBytes = cmp.Or(o.Limits.FileBytes, defaultFileBytes)
 	o.Limits.Files = cmp.Or(o.Limits.Files, defaultFiles)

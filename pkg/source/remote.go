@@ -68,7 +68,7 @@ func (r *remote) resolve(ctx context.Context, revision string) (*revision, error
 	}
 	rev, err := r.readWhole(c, t, nil)
 	if errors.Is(err, errMoved) && t.ref == "" {
-		return nil, newRefError(r.at.text, revision, r.names(c))
+		return nil, newRefError(r.at.text, revision, r.names(c), r.opts.Secrets)
 	}
 	return rev, err
 }
@@ -88,7 +88,7 @@ func (r *remote) tip(c *conversation, ref string) (tip, error) {
 			return r.head(c)
 		}
 	}
-	return tip{}, newRefError(r.at.text, ref, r.names(c))
+	return tip{}, newRefError(r.at.text, ref, r.names(c), r.opts.Secrets)
 }
 
 // head finds the branch that the remote's HEAD names.
@@ -102,7 +102,7 @@ func (r *remote) head(c *conversation) (tip, error) {
 	if c.adv.Head != nil { // detached
 		return tip{id: *c.adv.Head}, nil
 	}
-	return tip{}, newRefError(r.at.text, "", r.names(c))
+	return tip{}, newRefError(r.at.text, "", r.names(c), r.opts.Secrets)
 }
 
 func (r *remote) names(c *conversation) []plumbing.ReferenceName {

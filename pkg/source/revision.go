@@ -3,6 +3,7 @@ package source
 import (
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -40,16 +41,16 @@ func newRevision(o objects, t tip, last *revision, opts Options) (*revision, err
 	return &revision{
 		tip:    t,
 		commit: c,
-		files:  &files{root: root, objects: o, time: c.time, fileBytes: opts.Limits.FileBytes},
+		files:  &files{root: root, objects: o, time: c.time, fileBytes: opts.Limits.FileBytes, secrets: opts.Secrets},
 		nodes:  nodes,
 	}, nil
 }
 
-// snapshot gives the revision in the words that stages share.
-func (r *revision) snapshot() federation.Snapshot {
+// snapshot gives the revision in the words that stages share, without the secrets.
+func (r *revision) snapshot(secrets *secret.Set) federation.Snapshot {
 	return federation.Snapshot{
-		Revision: federation.Revision{Ref: r.tip.ref, SHA: r.commit.id.String()},
-		Subject:  untrusted.Said(r.commit.subject),
+		Revision: federation.Revision{Ref: secrets.Clean(r.tip.ref), SHA: r.commit.id.String()},
+		Subject:  untrusted.Said(secrets.Clean(r.commit.subject)),
 		Time:     r.commit.time,
 		Forced:   r.forced,
 		Files:    r.files,

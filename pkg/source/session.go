@@ -12,6 +12,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"github.com/fedsync/fedsync/pkg/bounds"
 )
 
 // session is one conversation with a remote's git-upload-pack: it lists its
@@ -30,7 +32,6 @@ type conversation struct {
 
 	at       location
 	opts     Options
-	secrets  []string    // for scrub
 	exceeded atomic.Bool // more bytes were received than the limit allows
 
 	ctx    context.Context // the conversation's lifetime; a slow remote ends it
@@ -81,11 +82,10 @@ func (r *remote) open(c *conversation) (err error) {
 }
 
 func (r *remote) openHTTP(c *conversation) (session, error) {
-	auth, secrets, err := r.credentials.http()
+	auth, err := r.credentials.http()
 	if err != nil {
 		return nil, err
 	}
-	c.secrets = secrets
 	base, err := r.credentials.client()
 	if err != nil {
 		return nil, err
@@ -95,7 +95,16 @@ func (r *remote) openHTTP(c *conversation) (session, error) {
 		return nil, err
 	}
 	client := githttp.NewClient(&http.Client{
-		Transport:     &limitedTransport{base: base, max: r.opts.Limits.RepositoryBytes, exceeded: &c.exceeded},
+		Transport: &bounds.Outside{
+			Next:    &limitedTransport{base: base, max: r.opts.Limits.RepositoryBytes, exceeded: &c.exceeded},
+			Secrets: r.opts.Secrets,
+			Most: func(req *http.Request) int64 {
+				if req.Method == http.MethodGet {
+					return maxListBytes
+				}
+				return 0 // the transport below has the bound
+			},
+		},
 		CheckRedirect: refuseCleartext,
 	})
 	if auth == nil {
@@ -127,16 +136,9 @@ func (t *limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	if err != nil {
 		return nil, err
 	}
-	limit := t.max
-	if res.StatusCode >= http.StatusBadRequest {
-		limit = min(limit, maxErrorBytes) // go-git reads all of it into the error.
-	}
-	res.Body = &limitedReader{r: res.Body, left: limit, exceeded: t.exceeded, closer: res.Body}
+	res.Body = &limitedReader{r: res.Body, left: t.max, exceeded: t.exceeded, closer: res.Body}
 	return res, nil
 }
-
-// maxErrorBytes is what is read of a page that explains an error.
-const maxErrorBytes = 4096
 
 // limitedReader gives an error, and says so in exceeded, once more than left
 // bytes were read. go-git does not always wrap errors, so the error alone would

@@ -143,7 +143,7 @@ func (s *Source) Run(ctx context.Context, emit func(Event)) error {
 			}
 		case isNew:
 			failures, failing = 0, ""
-			snapshot := rev.snapshot()
+			snapshot := rev.snapshot(s.opts.Secrets)
 			emit(Event{Snapshot: &snapshot, Took: time.Since(started)})
 		case failing != "":
 			failures, failing = 0, ""
@@ -236,7 +236,7 @@ func (s *Source) Snapshot(ctx context.Context, revision string) (federation.Snap
 	if err != nil {
 		return federation.Snapshot{}, err
 	}
-	return rev.snapshot(), nil
+	return rev.snapshot(s.opts.Secrets), nil
 }
 
 // watched gives the files and folders whose changes make a poll worth while.

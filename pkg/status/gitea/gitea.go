@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,7 +16,9 @@ import (
 
 	sdk "code.gitea.io/sdk/gitea"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -51,6 +52,9 @@ type Config struct {
 	Token func() (string, error)
 	// Client makes the requests; nil for one of this package's own.
 	Client *http.Client
+	// Secrets learns the tokens, and takes them out of what the forge says; one of the
+	// provider's own when nil.
+	Secrets *secret.Set
 }
 
 // Provider posts to one repository of a Gitea. It is safe for concurrent use.
@@ -58,6 +62,7 @@ type Provider struct {
 	base, owner, repository string
 	token                   func() (string, error)
 	client                  *http.Client
+	secrets                 *secret.Set
 }
 
 var _ status.Provider = (*Provider)(nil)
@@ -65,7 +70,7 @@ var _ status.Provider = (*Provider)(nil)
 // New makes a provider. It makes no request: whether the forge answers and the
 // token is good shows when the first status is posted.
 func New(c Config) (*Provider, error) {
-	p := &Provider{base: c.BaseURL, owner: c.Owner, repository: c.Repository, token: c.Token}
+	p := &Provider{base: c.BaseURL, owner: c.Owner, repository: c.Repository, token: c.Token, secrets: cmp.Or(c.Secrets, secret.New())}
 	if c.URL != "" {
 		base, owner, repository, err := parse(c.URL)
 		if err != nil && (p.base == "" || p.owner == "" || p.repository == "") {
@@ -89,7 +94,17 @@ func New(c Config) (*Provider, error) {
 	if c.Client != nil {
 		client = *c.Client
 	}
-	client.Transport = limited{client.Transport}
+	if client.Transport == nil {
+		base, ok := http.DefaultTransport.(*http.Transport)
+		if !ok {
+			return nil, errors.New("the program's default HTTP transport was replaced by one of another type")
+		}
+		client.Transport = bounds.Headers(base)
+	}
+	client.Transport = &bounds.Outside{
+		Next: client.Transport, Secrets: p.secrets,
+		Most: func(*http.Request) int64 { return maxAnswer },
+	}
 	// A POST that is redirected becomes a GET, and succeeds without doing
 	// anything.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -105,20 +120,20 @@ func (p *Provider) Limit() int { return limit }
 
 // Post records a status on the commit.
 func (p *Provider) Post(ctx context.Context, c status.Commit) error {
-	api, token, err := p.api(ctx)
+	api, err := p.api(ctx)
 	if err != nil {
 		return fmt.Errorf("post status to gitea: %w", err)
 	}
 	_, response, err := api.CreateStatus(p.owner, p.repository, c.SHA, sdk.CreateStatusOption{
 		State:       stateOf(c.State),
 		TargetURL:   c.TargetURL,
-		Description: untrusted.Clean(c.Description, limit),
+		Description: untrusted.Known(p.secrets).Clean(c.Description, limit),
 		Context:     c.Context,
 	})
 	if err == nil {
 		return nil
 	}
-	err = p.explain(ctx, response, err, token)
+	err = p.explain(ctx, response, err)
 	if unknown := p.unknown(ctx, api, response, c.SHA); unknown != nil {
 		err = unknown
 	}
@@ -127,7 +142,7 @@ func (p *Provider) Post(ctx context.Context, c status.Commit) error {
 
 // List gives the commit's statuses under the context, newest first.
 func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]status.Commit, error) {
-	api, token, err := p.api(ctx)
+	api, err := p.api(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list statuses of gitea: %w", err)
 	}
@@ -144,15 +159,15 @@ func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]statu
 			if errors.Is(p.unknown(ctx, api, response, sha), status.ErrRejected) {
 				return nil, nil
 			}
-			return nil, fmt.Errorf("list statuses of gitea: %w", p.explain(ctx, response, err, token))
+			return nil, fmt.Errorf("list statuses of gitea: %w", p.explain(ctx, response, err))
 		}
 		for _, s := range statuses {
 			if s.Context != statusContext {
 				continue
 			}
 			found = append(found, numbered{s.ID, status.Commit{
-				SHA: sha, Context: s.Context, State: stateFrom(s.State), Description: s.Description,
-				TargetURL: s.TargetURL, Time: s.Created,
+				SHA: sha, Context: s.Context, State: stateFrom(s.State), Description: p.secrets.Clean(s.Description),
+				TargetURL: p.secrets.Clean(s.TargetURL), Time: s.Created,
 			}})
 		}
 		// A forge may give fewer than it is asked for, so only its own word
@@ -173,24 +188,24 @@ func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]statu
 // api makes a client for one call. The SDK's client holds a context and a token,
 // both of which are the call's here; it is no more than a struct. An empty
 // version keeps it from asking the forge for its own.
-func (p *Provider) api(ctx context.Context) (*sdk.Client, string, error) {
+func (p *Provider) api(ctx context.Context) (*sdk.Client, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	token, err := p.token()
 	if err != nil {
-		return nil, "", fmt.Errorf("get the token: %w", err)
+		return nil, fmt.Errorf("get the token: %w", err)
 	}
 	token = strings.TrimSpace(token)
 	if token == "" {
-		return nil, "", fmt.Errorf("%w: the token is empty", status.ErrUnauthorized)
+		return nil, fmt.Errorf("%w: the token is empty", status.ErrUnauthorized)
 	}
 	api, err := sdk.NewClient(p.base, sdk.SetContext(ctx), sdk.SetToken(token),
 		sdk.SetHTTPClient(p.client), sdk.SetGiteaVersion(""), sdk.SetUserAgent("fedsync"))
 	if err != nil {
-		return nil, "", fmt.Errorf("make a client: %w", err)
+		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	return api, token, nil
+	return api, nil
 }
 
 // unknown finds out why a request about a commit failed in a way that has two
@@ -219,15 +234,15 @@ func (p *Provider) unknown(ctx context.Context, api *sdk.Client, failed *sdk.Res
 
 // explain tells what a failed request means to the Poster. Of the forge's words
 // nothing is passed on but its answer to what we sent, without the token.
-func (p *Provider) explain(ctx context.Context, response *sdk.Response, err error, token string) error {
+func (p *Provider) explain(ctx context.Context, response *sdk.Response, err error) error {
 	code := codeOf(response)
 	if code == 0 {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return errors.New(clean(err.Error(), token))
+		return errors.New(p.clean(err.Error()))
 	}
-	said := fmt.Errorf("%d %s: %s", code, http.StatusText(code), clean(err.Error(), token))
+	said := fmt.Errorf("%d %s: %s", code, http.StatusText(code), p.clean(err.Error()))
 	switch {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		return fmt.Errorf("%w: %w", status.ErrUnauthorized, said)
@@ -247,9 +262,7 @@ func (p *Provider) explain(ctx context.Context, response *sdk.Response, err erro
 }
 
 // clean makes one short line without the token of what a forge said.
-func clean(s, token string) string {
-	return untrusted.NewSecrets(token).Clean(s, 300)
-}
+func (p *Provider) clean(s string) string { return untrusted.Known(p.secrets).Clean(s, 300) }
 
 func codeOf(r *sdk.Response) int {
 	if r == nil || r.Response == nil {
@@ -300,23 +313,4 @@ func parse(repository string) (base, owner, name string, err error) {
 	owner = parts[len(parts)-2]
 	root := url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/" + strings.Join(parts[:len(parts)-2], "/")}
 	return strings.TrimSuffix(root.String(), "/"), owner, name, nil
-}
-
-// limited keeps an answer from filling the memory.
-type limited struct{ next http.RoundTripper }
-
-func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
-	next := l.next
-	if next == nil {
-		next = http.DefaultTransport
-	}
-	response, err := next.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	response.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(response.Body, maxAnswer), response.Body}
-	return response, nil
 }

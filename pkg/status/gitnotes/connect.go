@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -15,7 +16,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	"github.com/go-git/go-git/v5/plumbing/transport/client"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	sshauth "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 
 	"github.com/fedsync/fedsync/internal/gitssh"
@@ -38,26 +39,18 @@ type pushing interface {
 	ReceivePack(ctx context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error)
 }
 
-func connectToFetch(ctx context.Context, at *transport.Endpoint, auth transport.AuthMethod) (fetching, error) {
+func connectToFetch(ctx context.Context, web *http.Client, at *transport.Endpoint, auth transport.AuthMethod) (fetching, error) {
 	if at.Protocol == "ssh" {
 		return overSSH(ctx, gitssh.UploadPack, at, auth)
 	}
-	c, err := client.NewClient(at)
-	if err != nil {
-		return nil, err
-	}
-	return c.NewUploadPackSession(copyOf(at), auth)
+	return githttp.NewClient(web).NewUploadPackSession(copyOf(at), auth)
 }
 
-func connectToPush(ctx context.Context, at *transport.Endpoint, auth transport.AuthMethod) (pushing, error) {
+func connectToPush(ctx context.Context, web *http.Client, at *transport.Endpoint, auth transport.AuthMethod) (pushing, error) {
 	if at.Protocol == "ssh" {
 		return overSSH(ctx, gitssh.ReceivePack, at, auth)
 	}
-	c, err := client.NewClient(at)
-	if err != nil {
-		return nil, err
-	}
-	return c.NewReceivePackSession(copyOf(at), auth)
+	return githttp.NewClient(web).NewReceivePackSession(copyOf(at), auth)
 }
 
 // copyOf keeps a redirect to the one conversation that meets it: go-git writes
@@ -86,6 +79,7 @@ func overSSH(ctx context.Context, program string, at *transport.Endpoint, auth t
 	}
 	return gitssh.Open(ctx, program, gitssh.Options{
 		Host: net.JoinHostPort(strings.Trim(at.Host, "[]"), strconv.Itoa(port)), Path: path, Auth: key,
+		Limit: func(in io.Reader) io.Reader { return &io.LimitedReader{R: in, N: maxAnswer} },
 	})
 }
 

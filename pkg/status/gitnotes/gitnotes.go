@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -25,6 +26,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -54,6 +56,9 @@ type Config struct {
 	Auth func() (transport.AuthMethod, error)
 	// CABundle holds PEM certificates to trust besides the system's.
 	CABundle []byte
+	// Secrets learns the credentials, and takes them out of what the remote says; one
+	// of the provider's own when nil.
+	Secrets *secret.Set
 	// Name and Email are the author of the notes' commits; fedsync by default.
 	Name, Email string
 }
@@ -105,7 +110,14 @@ func New(c Config) (*Provider, error) {
 		p.place = &local{path: endpoint.Path}
 		return p, nil
 	}
-	p.place = newRemote(endpoint, c.Auth, c.CABundle)
+	if !slices.Contains([]string{"https", "http", "ssh"}, endpoint.Protocol) {
+		return nil, fmt.Errorf("git notes are not pushed over %q: want https, ssh or a path", endpoint.Protocol)
+	}
+	place, err := newRemote(endpoint, c)
+	if err != nil {
+		return nil, err
+	}
+	p.place = place
 	return p, nil
 }
 

@@ -2,9 +2,13 @@ package gitnotes
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -16,9 +20,15 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/go-git/go-git/v5/storage/memory"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/status"
 )
+
+// maxAnswer bounds the bytes of one answer. What is fetched is the newest notes, without
+// their history; a thousand of them are a megabyte.
+const maxAnswer = 64 << 20
 
 // freshAfter is how many of our own pushes a copy in memory takes before it is
 // fetched anew, so that it does not grow for ever.
@@ -30,25 +40,55 @@ const freshAfter = 500
 type remote struct {
 	endpoint *transport.Endpoint
 	auth     func() (transport.AuthMethod, error)
-	secrets  []string // that no error may hold
+	web      *http.Client // asks where it is not over ssh
+	secrets  *secret.Set  // that no error may hold
 
 	copy   *memory.Storage
 	at     plumbing.Hash // the ref, as in the copy
 	pushes int
 }
 
-func newRemote(endpoint *transport.Endpoint, auth func() (transport.AuthMethod, error), ca []byte) *remote {
-	r := &remote{endpoint: endpoint, auth: auth}
-	endpoint.CaBundle = ca
+func newRemote(endpoint *transport.Endpoint, c Config) (*remote, error) {
+	r := &remote{endpoint: endpoint, auth: c.Auth, secrets: cmp.Or(c.Secrets, secret.New())}
+	base, err := trusting(c.CABundle)
+	if err != nil {
+		return nil, err
+	}
+	r.web = &http.Client{Transport: &bounds.Outside{
+		Next: base, Secrets: r.secrets,
+		Most: func(*http.Request) int64 { return maxAnswer },
+	}}
 	if web := endpoint.Protocol == "http" || endpoint.Protocol == "https"; web && endpoint.User+endpoint.Password != "" {
 		// A credential in the URL would come back in errors.
 		basic := &githttp.BasicAuth{Username: endpoint.User, Password: endpoint.Password}
 		endpoint.User, endpoint.Password = "", ""
-		if auth == nil {
+		if c.Auth == nil {
 			r.auth = func() (transport.AuthMethod, error) { return basic, nil }
 		}
 	}
-	return r
+	return r, nil
+}
+
+// trusting returns a transport that trusts further certificates.
+func trusting(ca []byte) (*http.Transport, error) {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return nil, errors.New("the program's default HTTP transport was replaced by one of another type")
+	}
+	t = bounds.Headers(t)
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	if len(ca) == 0 {
+		return t, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, errors.New("there is no certificate in PEM form among the authorities for git notes")
+	}
+	t.TLSClientConfig.RootCAs = pool
+	return t, nil
 }
 
 // knows says yes: to find out would be to fetch the repository.
@@ -79,7 +119,7 @@ func (r *remote) open(ctx context.Context, write bool) (session, error) {
 	return s, nil
 }
 
-// credential asks for what the remote wants, and notes what must stay secret.
+// credential asks for what the remote wants.
 func (r *remote) credential() (transport.AuthMethod, error) {
 	var none transport.AuthMethod
 	if r.auth == nil {
@@ -88,15 +128,6 @@ func (r *remote) credential() (transport.AuthMethod, error) {
 	auth, err := r.auth()
 	if err != nil {
 		return nil, fmt.Errorf("get the credential: %w", err)
-	}
-	switch a := auth.(type) {
-	case *githttp.BasicAuth:
-		r.secrets = []string{a.Password}
-		if a.Password == "" || a.Password == "x-oauth-basic" {
-			r.secrets = []string{a.Username} // a token in the name's place
-		}
-	case *githttp.TokenAuth:
-		r.secrets = []string{a.Token}
 	}
 	return auth, nil
 }
@@ -121,7 +152,7 @@ func (s *remoteSession) close() {
 // openToPush connects as a push does, so that a lack of permission shows before
 // anything is done, and reads the ref.
 func (s *remoteSession) openToPush(ctx context.Context) (plumbing.Hash, error) {
-	push, err := connectToPush(ctx, s.endpoint, s.auth)
+	push, err := connectToPush(ctx, s.web, s.endpoint, s.auth)
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("connect: %w", s.explain(ctx, err))
 	}
@@ -137,7 +168,7 @@ func (s *remoteSession) openToPush(ctx context.Context) (plumbing.Hash, error) {
 
 // lookUp reads the ref as a fetch does.
 func (s *remoteSession) lookUp(ctx context.Context) (plumbing.Hash, error) {
-	fetch, err := connectToFetch(ctx, s.endpoint, s.auth)
+	fetch, err := connectToFetch(ctx, s.web, s.endpoint, s.auth)
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("connect: %w", s.explain(ctx, err))
 	}
@@ -160,7 +191,7 @@ func (s *remoteSession) fetch(ctx context.Context, tip plumbing.Hash) error {
 		s.copy = fresh
 		return nil
 	}
-	fetch, err := connectToFetch(ctx, s.endpoint, s.auth)
+	fetch, err := connectToFetch(ctx, s.web, s.endpoint, s.auth)
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", Ref, s.explain(ctx, err))
 	}
@@ -263,7 +294,7 @@ func (r *remote) explain(ctx context.Context, err error) error {
 
 // clean makes one short line without secrets of what a remote said.
 func (r *remote) clean(s string) string {
-	return untrusted.NewSecrets(r.secrets...).Clean(s, 300)
+	return untrusted.Known(r.secrets).Clean(s, 300)
 }
 
 type readCloser struct{ *bytes.Buffer }

@@ -1,0 +1,90 @@
+package bounds
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/pkg/failure"
+)
+
+// Outside is the transport of a client of anybody but a cluster: a forge, a Git server,
+// a cloud. It learns the credential that a request bears and takes it out of what
+// reports a failure, and it breaks off answers without end. It follows no redirect:
+// whoever does must not send a credential to another host.
+type Outside struct {
+	Next    http.RoundTripper // what asks; it must bound headers, as Headers does
+	Secrets *secret.Set       // learns credentials
+	// Most bounds the bytes of the answer to a request, behind decompression. Nil, or
+	// zero, is no bound.
+	Most func(*http.Request) int64
+}
+
+// Headers returns a copy of a transport that bounds the headers of answers.
+func Headers(t *http.Transport) *http.Transport {
+	t = t.Clone()
+	t.MaxResponseHeaderBytes = HeaderBytes
+	return t
+}
+
+// RoundTrip implements http.RoundTripper.
+func (o *Outside) RoundTrip(req *http.Request) (*http.Response, error) {
+	o.Secrets.LearnHeader(req.Header.Get("Authorization"))
+	o.Secrets.Learn(secret.OfProxy(req)...)
+	resp, err := o.Next.RoundTrip(req)
+	if err != nil {
+		if isEndlessHeader(err) {
+			return nil, failure.Misbehaves("answers %s with headers of more than %s", o.name(req), size(HeaderBytes))
+		}
+		return nil, o.Secrets.Error(err)
+	}
+	g := Guard{secrets: o.Secrets}
+	g.cleanHeader(resp)
+	if resp.StatusCode >= 400 {
+		g.replaceBody(resp, RefusalBytes, g.cleanRefusal)
+		return resp, nil
+	}
+	if most := o.most(req); most > 0 {
+		resp.Body = &ended{ReadCloser: resp.Body, left: most, exceeded: func() error {
+			return failure.Misbehaves("answers %s with more than %s", o.name(req), size(int(most)))
+		}}
+	}
+	return resp, nil
+}
+
+func (o *Outside) most(req *http.Request) int64 {
+	if o.Most == nil {
+		return 0
+	}
+	return o.Most(req)
+}
+
+func (o *Outside) name(req *http.Request) string {
+	return req.Method + " " + o.Secrets.Mask(short(strings.ToValidUTF8(req.URL.Path, "\uFFFD")))
+}
+
+// ended is a body that ends with an error once more than left bytes were read.
+type ended struct {
+	io.ReadCloser
+	left     int64
+	exceeded func() error
+	err      error // of all later reads; nil while there is none
+}
+
+// Read implements io.Reader.
+func (e *ended) Read(p []byte) (int, error) {
+	if e.err != nil {
+		return 0, e.err
+	}
+	if int64(len(p)) > e.left+1 {
+		p = p[:e.left+1]
+	}
+	n, err := e.ReadCloser.Read(p)
+	if e.left -= int64(n); e.left < 0 {
+		_ = e.Close()
+		e.err = e.exceeded()
+		return n - 1, e.err
+	}
+	return n, err
+}
