@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
@@ -26,7 +27,7 @@ type CloudPreview struct {
 // SourceDigest returns what tells the source of the settings from any other: names and
 // marks on Compute Engine hold it.
 func SourceDigest(cfg *Config, federation string) (string, error) {
-	src, err := newSource(cfg, zap.NewNop())
+	src, err := newSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {
 		return "", err
 	}

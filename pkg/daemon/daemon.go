@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/bell"
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
@@ -30,6 +31,8 @@ import (
 type Options struct {
 	Version string
 	Log     *zap.Logger
+
+	secrets *secret.Set // the Daemon's own when nil
 }
 
 // Daemon keeps member clusters equal to a repository. It runs once.
@@ -37,6 +40,9 @@ type Daemon struct {
 	cfg     *Config
 	options Options
 	log     *zap.Logger
+	// secrets are what the repository's server and the forge are sent, and what the forge
+	// signs with. Those of clusters are each cluster's own.
+	secrets *secret.Set
 
 	source     *source.Source
 	render     renderFunc
@@ -84,7 +90,7 @@ func New(cfg *Config, o Options) (*Daemon, error) {
 		d.Close()
 		return nil, err
 	}
-	provider, err := newProvider(cfg, d.source)
+	provider, err := newProvider(cfg, d.source, d.secrets)
 	if err != nil {
 		d.Close()
 		return nil, fmt.Errorf("commit statuses: %w", err)
@@ -136,7 +142,11 @@ func inherit(file, earlier string) {
 
 // newParts makes what every command needs that asks clusters.
 func newParts(cfg *Config, o Options) (*Daemon, error) {
-	src, err := newSource(cfg, o.Log)
+	if o.secrets == nil {
+		o.secrets = secret.New()
+	}
+	o.Log = o.secrets.Logger(o.Log)
+	src, err := newSource(cfg, o.secrets, o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +165,7 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 		cfg:        cfg,
 		options:    o,
 		log:        o.Log,
+		secrets:    o.secrets,
 		source:     src,
 		render:     renderer.RenderInSteps,
 		renderer:   renderer,
@@ -271,8 +282,9 @@ func (d *Daemon) page() http.Handler {
 		Ready:     d.ready,
 		Nudge:     d.source.Nudge,
 		WebhookSecret: func() ([]byte, error) {
-			secret, err := fileText(d.cfg.WebhookSecretFile)()
-			return []byte(secret), err
+			text, err := fileText(d.cfg.WebhookSecretFile)()
+			d.secrets.Learn(text)
+			return []byte(text), err
 		},
 		Gatherer: d.registry,
 		Metrics:  d.metrics,

@@ -24,8 +24,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// secret is what no finding may show.
-const secret = "s3cr3t-t0k3n-of-the-operator"
+// hidden is what no finding may show.
+const hidden = "s3cr3t-t0k3n-of-the-operator"
 
 func TestFindingsOfClustersComeAndGo(t *testing.T) {
 	t.Parallel()
@@ -87,7 +87,7 @@ func clusterFaults(p *patient) []fault {
 	lost, other := all[1], all[2]
 	mend := func(p *patient) { p.rewrite(func(*clientcmdapi.Config) {}) }
 	probes := note("probes", lost, none, "probes failed", "--context="+lost+" get --raw /readyz")
-	overloaded := serve(t, http.StatusInternalServerError, "[-]etcd failed: Bearer "+secret+" was not let in")
+	overloaded := serve(t, http.StatusInternalServerError, "[-]etcd failed: Bearer "+hidden+" was not let in")
 	return []fault{
 		{
 			name: "no context",
@@ -99,7 +99,7 @@ func clusterFaults(p *patient) []fault {
 		},
 		{
 			name:  "a token that is not accepted",
-			cause: func(p *patient) { p.user(lost, func(u *clientcmdapi.AuthInfo) { u.Token = secret }) },
+			cause: func(p *patient) { p.user(lost, func(u *clientcmdapi.AuthInfo) { u.Token = hidden }) },
 			want:  []symptom{warning("D02", lost, none, "401 Unauthorized", "renew the credentials"), probes},
 			mend:  mend,
 		},

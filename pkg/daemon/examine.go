@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -27,13 +28,16 @@ type Examination struct {
 	Findings   []federation.Finding   // sorted
 	// Uncommitted are files of the work tree whose changes are not in the revision.
 	Uncommitted []string
+
+	secrets *secret.Set // of the repository's server
 }
 
 // Examine looks at everything once, as Look does, and at what Look takes for
 // granted: a part that is broken is a finding, and the others are examined all the
 // same. It also asks every cluster what our credentials allow. It changes nothing.
 func Examine(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*Examination, error) {
-	e := &Examination{Repository: untrusted.URL(cfg.Repository)}
+	e := &Examination{Repository: untrusted.URL(cfg.Repository), secrets: secret.New()}
+	log = e.secrets.Logger(log)
 	_, kubeErr := newKubeconfig(cfg, log)
 	if kubeErr != nil {
 		e.find(federation.Finding{
@@ -58,7 +62,7 @@ func Examine(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.L
 		}
 	}
 	slices.SortStableFunc(e.Findings, federation.Finding.Compare)
-	e.Findings = federation.ShortFindings(e.Findings)
+	e.Findings = secret.Value(e.secrets, federation.ShortFindings(e.Findings))
 	return e, ctx.Err()
 }
 
@@ -68,7 +72,7 @@ func (e *Examination) find(findings ...federation.Finding) {
 
 // read reads the repository's fedsync.yaml.
 func (e *Examination) read(ctx context.Context, cfg *Config, log *zap.Logger) {
-	src, err := newSource(cfg, log)
+	src, err := newSource(cfg, e.secrets, log)
 	if err != nil {
 		e.find(federation.Finding{
 			ID: "D01", Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
@@ -116,7 +120,7 @@ func sourceFinding(err error) federation.Finding {
 
 // ask looks at the clusters.
 func (e *Examination) ask(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) error {
-	d, err := newParts(cfg, Options{Log: log})
+	d, err := newParts(cfg, Options{Log: log, secrets: e.secrets})
 	if err != nil {
 		return err
 	}

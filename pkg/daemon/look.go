@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -31,7 +32,8 @@ type Rendering struct {
 // Render reads and renders one revision, and schedules it for clusters that report
 // these facts; without any they are Ready and empty.
 func Render(ctx context.Context, cfg *Config, facts federation.Facts) (*Rendering, error) {
-	src, err := newSource(cfg, zap.NewNop())
+	secrets := secret.New()
+	src, err := newSource(cfg, secrets, zap.NewNop())
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +53,7 @@ func Render(ctx context.Context, cfg *Config, facts federation.Facts) (*Renderin
 	if err != nil {
 		return nil, err
 	}
-	r.Uncommitted = uncommitted
+	r.Uncommitted, r.Findings = uncommitted, secret.Value(secrets, r.Findings)
 	return r, nil
 }
 
@@ -175,7 +177,7 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 	for _, name := range slices.Sorted(maps.Keys(l.members.outcomes)) {
 		c.Findings = append(c.Findings, l.members.outcomes[name].Findings...)
 	}
-	c.Findings = federation.ShortFindings(c.Findings)
+	c.Findings = secret.Value(d.secrets, federation.ShortFindings(c.Findings))
 	var unseen []string
 	for name, o := range l.members.seen {
 		if o.Compared {

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/bell"
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -407,6 +408,7 @@ func (l *loop) report() status.Report {
 		inForce := l.judged(l.live)
 		inForce.Previous, _ = l.reports.of(l.live.sha())
 		r := status.Summarise(inForce)
+		l.clean(&r)
 		l.reports.update(&r)
 		in.Maintained = &r
 		in.Findings = append(in.Findings, l.newest.refusal...)
@@ -419,7 +421,17 @@ func (l *loop) report() status.Report {
 	default:
 		in.Rendering = true
 	}
-	return status.Summarise(in)
+	r := status.Summarise(in)
+	l.clean(&r)
+	return r
+}
+
+// clean takes the secrets out of a report. A repository whose server sends them back may
+// have them anywhere; it is looked through only after that was seen.
+func (l *loop) clean(r *status.Report) {
+	if l.secrets.Found() {
+		*r = secret.Value(l.secrets, *r)
+	}
 }
 
 // known is what a report adds up whatever has come of its revision.
@@ -469,6 +481,9 @@ func (l *loop) post(report status.Report) {
 	settings := federation.CommitStatus{Context: l.newest.context}
 	if f := l.federation(l.newest); f != nil {
 		settings = f.CommitStatus
+	}
+	if l.secrets.Found() {
+		settings = secret.Value(l.secrets, settings)
 	}
 	commits := status.Commits(report, settings)
 	for _, c := range commits {

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -19,8 +20,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/gitnotes"
 )
 
-// newSource makes the reader of the repository that the settings name.
-func newSource(cfg *Config, log *zap.Logger) (*source.Source, error) {
+// newSource makes the reader of the repository that the settings name. The set learns
+// what it proves itself by.
+func newSource(cfg *Config, secrets *secret.Set, log *zap.Logger) (*source.Source, error) {
 	dir, err := cacheDir()
 	if err != nil {
 		return nil, err
@@ -40,6 +42,7 @@ func newSource(cfg *Config, log *zap.Logger) (*source.Source, error) {
 		Interval:       cfg.Interval,
 		NonFastForward: nonFastForward,
 		CacheDir:       dir,
+		Secrets:        secrets,
 		Limits: source.Limits{
 			RepositoryBytes: cfg.MaxRepository,
 			FileBytes:       cfg.MaxFile,
@@ -60,7 +63,7 @@ func newRenderer(cfg *Config, log *zap.Logger) *worker.Worker {
 
 // newProvider makes the provider of commit statuses that the settings name; nil
 // for none.
-func newProvider(cfg *Config, src *source.Source) (status.Provider, error) {
+func newProvider(cfg *Config, src *source.Source, secrets *secret.Set) (status.Provider, error) {
 	switch cfg.CommitStatus {
 	case "none":
 		return nil, nil //nolint:nilnil // No provider is what was asked for.
@@ -69,7 +72,7 @@ func newProvider(cfg *Config, src *source.Source) (status.Provider, error) {
 		if err != nil {
 			return nil, err
 		}
-		return gitnotes.New(gitnotes.Config{URL: cfg.Repository, Auth: src.Auth, CABundle: authorities})
+		return gitnotes.New(gitnotes.Config{URL: cfg.Repository, Auth: src.Auth, CABundle: authorities, Secrets: secrets})
 	case "gitea":
 		owner, name, _ := strings.Cut(cfg.ForgeRepository, "/")
 		return gitea.New(gitea.Config{
@@ -78,6 +81,7 @@ func newProvider(cfg *Config, src *source.Source) (status.Provider, error) {
 			Owner:      owner,
 			Repository: name,
 			Token:      fileText(cmp.Or(cfg.ForgeTokenFile, cfg.TokenFile)),
+			Secrets:    secrets,
 		})
 	}
 	return nil, fmt.Errorf("--commit-status is %q", cfg.CommitStatus)

@@ -125,7 +125,7 @@ func (c command) run(ctx context.Context) (*credentials, string, error) {
 	if err != nil {
 		return nil, "", c.words(err.Error(), stderr.String())
 	}
-	return creds, untrusted.NewSecrets(append(slices.Clone(c.secrets), creds.token)...).Line(opaque.ReplaceAllString(stderr.String(), "***")), nil
+	return creds, c.clean(stderr.String(), creds.token), nil
 }
 
 // failed says why a run came to nothing.
@@ -155,9 +155,15 @@ var opaque = regexp.MustCompile(`[A-Za-z0-9_+=-]{24,}`)
 func (c command) words(reason, said string) error {
 	text := reason
 	if said = strings.TrimSpace(said); said != "" {
-		text += ": " + opaque.ReplaceAllString(said, "***")
+		text += ": " + c.clean(said)
 	}
-	return errors.New(untrusted.NewSecrets(c.secrets...).Line(text))
+	return errors.New(c.clean(text))
+}
+
+// clean makes one line of what a plugin said, without secrets and what may be one.
+func (c command) clean(said string, more ...string) string {
+	known := untrusted.NewSecrets(append(more, c.secrets...)...)
+	return untrusted.Line(opaque.ReplaceAllString(known.Line(said), "***"))
 }
 
 // parse reads what a plugin answered.
