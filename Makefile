@@ -107,6 +107,7 @@ long: sandbox ## the long forms of the tests of refusals, of double starts, of l
 	FEDSYNC_TEST_LONG=1 $(GO) run ./internal/testrun -run 'Together|LeftInPeace|CalledForbidding|OneAddress|LifeOfALoadBalancer' ./pkg/daemon
 	FEDSYNC_TEST_LONG=1 $(GO) test -v -run 'CrowdOfAllKinds' ./pkg/web
 	$(GO) test ./pkg/claim -run TestTwoStarts -large -timeout=1h
+	FEDSYNC_TEST_LONG=1 $(GO) test ./cmd/fedsync -run TestNoSecretComesOut -timeout=2h
 
 .PHONY: bench
 bench: sandbox ## the figures in bench/, on 13 real clusters

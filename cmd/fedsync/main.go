@@ -48,6 +48,8 @@ func (e noError) Unwrap() error { return e.error }
 
 func main() {
 	worker.Serve() // where this is the process that renders
+	// What kills the process leaves no file with the credentials in it.
+	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 	// Half of Go's usual head-room: a daemon that mostly waits need not hold twice
 	// what it uses, and the price is some 8 % more of little work.
 	if os.Getenv("GOGC") == "" {

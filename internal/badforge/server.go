@@ -16,8 +16,8 @@ import (
 type Server struct {
 	*httptest.Server
 
-	good, elsewhere http.Handler
-	other           *httptest.Server
+	good  http.Handler
+	other *httptest.Server
 
 	mu      sync.Mutex // protects what follows
 	mode    Mode

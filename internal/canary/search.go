@@ -6,6 +6,7 @@ import (
 	"html"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -77,7 +78,7 @@ func (s *Search) search(text string, by []string, found map[string]Found, tried 
 		return
 	}
 	for _, d := range decoders {
-		s.search(d.decode(text), append(by[:len(by):len(by)], d.name), found, tried)
+		s.search(d.decode(text), append(slices.Clip(by), d.name), found, tried)
 	}
 }
 

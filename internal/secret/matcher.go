@@ -54,7 +54,7 @@ func newMatcher(secrets []string) *matcher {
 		}
 		if len(s) >= shortest {
 			var letters []string
-			for _, letter := range strings.Split(s, "") {
+			for letter := range strings.SplitSeq(s, "") {
 				letters = append(letters, regexp.QuoteMeta(letter))
 			}
 			split = append(split, strings.Join(letters, `(?:\s|\\[nrt])*`))

@@ -73,12 +73,12 @@ func unescaped(text string, undo escapes) (c byte, width int) {
 func unescapedURL(text string, twice bool) (c byte, width int) {
 	from := 1
 	for twice && strings.HasPrefix(text[from:], "25") {
-		if _, ok := digits(text, from+2, 2); !ok {
+		if _, ok := digits(text, from+2); !ok {
 			break
 		}
 		from += 2
 	}
-	if c, ok := digits(text, from, 2); ok {
+	if c, ok := digits(text, from); ok {
 		return c, from + 2
 	}
 	return 0, 1
@@ -94,8 +94,8 @@ func unescapedJSON(text string) (c byte, width int) {
 	case 'n', 'r', 't', 'b', 'f':
 		return 0, 2
 	case 'u':
-		if high, ok := digits(text, 2, 2); ok {
-			if low, ok := digits(text, 4, 2); ok {
+		if high, ok := digits(text, 2); ok {
+			if low, ok := digits(text, 4); ok {
 				if high == 0 {
 					return low, 6
 				}
@@ -137,12 +137,12 @@ func unescapedHTML(text string) (c byte, width int) {
 	return byte(n), end + 1
 }
 
-// digits reads so many hexadecimal digits of a text, two at most.
-func digits(text string, from, count int) (c byte, ok bool) {
-	if len(text) < from+count {
+// digits reads two hexadecimal digits of a text.
+func digits(text string, from int) (c byte, ok bool) {
+	if len(text) < from+2 {
 		return 0, false
 	}
-	for i := range count {
+	for i := range 2 {
 		d, ok := digit(text[from+i])
 		if !ok {
 			return 0, false

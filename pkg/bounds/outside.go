@@ -9,6 +9,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/failure"
 )
 
+// RefsBytes bounds a Git server's list of refs: half a million have room in it.
+const RefsBytes = 32 << 20
+
 // Outside is the transport of a client of anybody but a cluster: a forge, a Git server,
 // a cloud. It learns the credential that a request bears and takes it out of what
 // reports a failure, and it breaks off answers without end. It follows no redirect:

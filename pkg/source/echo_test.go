@@ -54,7 +54,7 @@ func TestNothingThatAGitServerSendsBackIsSaid(t *testing.T) {
 			if err == nil && server.Asked() == 0 {
 				t.Fatalf("%s: the server was not asked", mode.Name)
 			}
-			said := snapshot.Revision.Ref + " " + snapshot.Subject
+			said := snapshot.Revision.Ref + " " + snapshot.Subject.String()
 			if err != nil {
 				said = err.Error()
 			}

@@ -127,7 +127,7 @@ func sshLocation(raw, user, host, port, path string) (location, error) {
 		user = "git"
 	}
 	host = strings.Trim(host, "[]")
-	return location{scheme: schemeSSH, text: raw, path: path, user: user, host: net.JoinHostPort(host, port)}, nil
+	return location{scheme: schemeSSH, text: untrusted.URL(raw), path: path, user: user, host: net.JoinHostPort(host, port)}, nil
 }
 
 // loopback says whether a host is this machine whatever the network does.

@@ -91,9 +91,6 @@ const (
 	// maxBackoff bounds the time between polls of a repository that cannot be
 	// read; with a longer interval, the interval does.
 	maxBackoff = 2 * time.Minute
-	// maxListBytes is the most that a remote's list of refs takes: half a million of
-	// them have room in it.
-	maxListBytes = 32 << 20
 	// inflateFactor is how much larger than RepositoryBytes a fetch may unpack
 	// to. Manifests compress to a fifth or so; a bomb to a thousandth.
 	inflateFactor = 16

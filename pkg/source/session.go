@@ -100,7 +100,7 @@ func (r *remote) openHTTP(c *conversation) (session, error) {
 			Secrets: r.opts.Secrets,
 			Most: func(req *http.Request) int64 {
 				if req.Method == http.MethodGet {
-					return maxListBytes
+					return bounds.RefsBytes
 				}
 				return 0 // the transport below has the bound
 			},

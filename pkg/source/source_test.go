@@ -359,6 +359,7 @@ func TestOpenRefusesWhatCannotWork(t *testing.T) {
 		{"password in URL", source.Options{URL: "https://me:s3cret@example.com/a"}, "do not belong in a URL"},
 		{"token in URL", source.Options{URL: "https://s3cret@example.com/a"}, "do not belong in a URL"},
 		{"password for ssh", source.Options{URL: "ssh://git:s3cret@example.com/a"}, "do not belong in a URL"},
+		{"password with a slash in URL", source.Options{URL: "https://me:s3/cret@example.com/a"}, "do not belong in a URL"},
 		{"password for scp", source.Options{URL: "git:s3cret@example.com:a"}, "do not belong in a URL"},
 		{"query", source.Options{URL: "https://example.com/a?private_token=s3cret"}, "query"},
 		{"unparsable", source.Options{URL: "https://me:s3cret%zz@example.com/a"}, "not a valid URL"},

@@ -56,7 +56,12 @@ func newRemote(endpoint *transport.Endpoint, c Config) (*remote, error) {
 	}
 	r.web = &http.Client{Transport: &bounds.Outside{
 		Next: base, Secrets: r.secrets,
-		Most: func(*http.Request) int64 { return maxAnswer },
+		Most: func(req *http.Request) int64 {
+			if req.Method == http.MethodGet {
+				return bounds.RefsBytes
+			}
+			return maxAnswer
+		},
 	}}
 	if web := endpoint.Protocol == "http" || endpoint.Protocol == "https"; web && endpoint.User+endpoint.Password != "" {
 		// A credential in the URL would come back in errors.
