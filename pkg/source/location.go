@@ -74,7 +74,11 @@ func parseLocation(raw string) (location, error) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		// The error of url.Parse quotes the URL.
+		// The error of url.Parse quotes the URL. A password with a slash or a percent
+		// sign in it makes one of it that has no port.
+		if strings.Contains(rest, "@") {
+			return location{}, fmt.Errorf("repository %s: not a valid URL; credentials do not belong in a URL: put the token into a file and name that", untrusted.URL(raw))
+		}
 		return location{}, fmt.Errorf("repository %s: not a valid URL", untrusted.URL(raw))
 	}
 	_, hasPassword := u.User.Password()
