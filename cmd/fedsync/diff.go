@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/fields"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -79,14 +79,8 @@ type objectDiff struct {
 	App      string               `json:"app"`
 	File     string               `json:"file,omitempty"`
 	Clusters []string             `json:"clusters"` // in the order of fedsync.yaml
-	Fields   []fieldDiff          `json:"fields,omitempty"`
+	Fields   []fields.Difference  `json:"fields,omitempty"`
 	Error    string               `json:"error,omitempty"` // why it cannot be done
-}
-
-type fieldDiff struct {
-	Path   string `json:"path"`
-	Before value  `json:"before,omitempty"`
-	After  value  `json:"after,omitempty"`
 }
 
 // clusterDiff says whether a cluster was compared at all.
@@ -95,36 +89,6 @@ type clusterDiff struct {
 	Compared bool                    `json:"compared"`
 	State    federation.ClusterState `json:"state"`
 	Error    string                  `json:"error,omitempty"`
-}
-
-// value is a field's value: JSON as a rule, and words such as *** where it is not
-// shown.
-type value string
-
-// MarshalJSON gives the value itself, or its words as a string.
-func (v value) MarshalJSON() ([]byte, error) {
-	if json.Valid([]byte(v)) {
-		return []byte(v), nil
-	}
-	return json.Marshal(string(v))
-}
-
-// text gives a text of several lines, and false for any other value.
-func (v value) text() ([]byte, bool) {
-	var text string
-	if err := json.Unmarshal([]byte(v), &text); err != nil || !strings.Contains(text, "\n") {
-		return nil, false
-	}
-	return []byte(text), true
-}
-
-// shown gives a value as it is printed: a text of several lines as YAML has it.
-func (v value) shown() string {
-	text, ok := v.text()
-	if !ok {
-		return string(v)
-	}
-	return "|\n      " + indented(string(text), "      ")
 }
 
 func newDiffReport(c *daemon.Comparison) *diffReport {
@@ -165,10 +129,7 @@ func whyNot(c status.Cluster, compared bool) string {
 // add puts a cluster's difference with its likes in other clusters.
 func (d *diffReport) add(cluster string, one apply.Difference) {
 	next := objectDiff{
-		Action: verb(one.Action), Object: one.Object, App: one.App, File: one.File, Clusters: []string{cluster},
-	}
-	for _, f := range one.Fields {
-		next.Fields = append(next.Fields, fieldDiff{Path: f.Path, Before: value(f.Before), After: value(f.After)})
+		Action: verb(one.Action), Object: one.Object, App: one.App, File: one.File, Clusters: []string{cluster}, Fields: one.Fields,
 	}
 	if one.Err != nil {
 		next.Error = one.Err.Error()
@@ -232,7 +193,7 @@ func (d *diffReport) write(w io.Writer) {
 			fmt.Fprintf(w, "  ! %s\n", indented(o.Error, "    "))
 		}
 		for _, f := range o.Fields {
-			f.write(w)
+			writeField(w, f)
 		}
 	}
 	d.Cloud.write(w)
@@ -242,13 +203,13 @@ func (d *diffReport) write(w io.Writer) {
 	}
 }
 
-// write prints a field on a line, or two when it changes, and a text of several
+// writeField prints a field on a line, or two when it changes, and a text of several
 // lines, such as a file in a ConfigMap, as the lines that change.
-func (f fieldDiff) write(w io.Writer) {
-	before, wasText := f.Before.text()
-	after, isText := f.After.text()
+func writeField(w io.Writer, f fields.Difference) {
+	before, wasText := f.Before.Lines()
+	after, isText := f.After.Lines()
 	if wasText && isText {
-		changed := diff.Diff("before", before, "after", after)
+		changed := diff.Diff("before", []byte(before), "after", []byte(after))
 		for range 3 { // the names
 			_, changed, _ = bytes.Cut(changed, []byte("\n"))
 		}
@@ -256,11 +217,20 @@ func (f fieldDiff) write(w io.Writer) {
 		return
 	}
 	if f.Before != "" {
-		fmt.Fprintf(w, "  - %s: %s\n", f.Path, f.Before.shown())
+		fmt.Fprintf(w, "  - %s: %s\n", f.Path, shown(f.Before))
 	}
 	if f.After != "" {
-		fmt.Fprintf(w, "  + %s: %s\n", f.Path, f.After.shown())
+		fmt.Fprintf(w, "  + %s: %s\n", f.Path, shown(f.After))
 	}
+}
+
+// shown gives a value as it is printed: a text of several lines as YAML has it.
+func shown(v fields.Value) string {
+	text, ok := v.Lines()
+	if !ok {
+		return string(v)
+	}
+	return "|\n      " + indented(text, "      ")
 }
 
 // summary gives "1 to create, 2 to configure in 3 of 3 clusters".

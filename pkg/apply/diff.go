@@ -2,7 +2,6 @@ package apply
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/fields"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
@@ -31,15 +31,8 @@ type Difference struct {
 	Object  federation.ObjectRef
 	File    string // within the repository; empty for an object that left it
 	Action  federation.Action
-	Fields  []FieldDifference
+	Fields  []fields.Difference
 	Err     error // why it cannot be done, or not be known
-}
-
-// FieldDifference is a field that an Apply would change. Values are JSON, of a
-// Secret's content only whether there is any; an empty one stands for none.
-type FieldDifference struct {
-	Path          string
-	Before, After string
 }
 
 // String gives the difference as a reader of unified diffs expects it.
@@ -218,7 +211,7 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 	_, defined := q.definitions[d.ref.GroupKind()]
 	if meta.IsNoMatchError(err) && defined {
 		out.Action = federation.ActionCreated // the cluster cannot judge what it will know only then
-		out.Fields = differences(d.ref, nil, d.unstructured().Object)
+		out.Fields = fields.Compare(d.ref.GroupKind(), nil, d.unstructured().Object)
 		return out
 	}
 	var live *unstructured.Unstructured
@@ -247,17 +240,17 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 	}
 	answer, err := q.dryRun(ctx, d, mapping)
 	if e := newError(verb, d.object.Ref, d.object.File, err); err != nil && e.Class == ClassNamespace && live == nil && q.namespaceComes(d) {
-		out.Fields = differences(d.ref, nil, d.unstructured().Object)
+		out.Fields = fields.Compare(d.ref.GroupKind(), nil, d.unstructured().Object)
 		return out
 	}
 	if err != nil {
 		return q.failDiff(ctx, out, verb, err)
 	}
 	if live == nil {
-		out.Fields = differences(d.ref, nil, answer.Object)
+		out.Fields = fields.Compare(d.ref.GroupKind(), nil, answer.Object)
 		return out
 	}
-	out.Fields = differences(d.ref, live.Object, answer.Object)
+	out.Fields = fields.Compare(d.ref.GroupKind(), live.Object, answer.Object)
 	if out.Action == federation.ActionAdopted {
 		out.Fields = append(out.Fields, releasedFields(answer)...)
 	}
@@ -269,11 +262,11 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 
 // releasedFields returns what users had set and adoption takes away: a dry run of
 // an apply leaves it in place.
-func releasedFields(answer *unstructured.Unstructured) []FieldDifference {
-	var out []FieldDifference
-	c := comparison{secret: answer.GroupVersionKind().GroupKind() == secretKind}
+func releasedFields(answer *unstructured.Unstructured) []fields.Difference {
+	var out []fields.Difference
+	kind := answer.GroupVersionKind().GroupKind()
 	for _, f := range ownership.Taken(answer) {
-		d := FieldDifference{Path: f.Path, Before: c.text(f.Path, f.Value)}
+		d := fields.Difference{Path: f.Path, Before: fields.ValueOf(kind, f.Path, f.Value)}
 		if f.Defaulted {
 			d.After = "the default"
 		}
@@ -324,99 +317,4 @@ func (q *question) dryRun(ctx context.Context, d *desired, mapping *meta.RESTMap
 		return q.Client.Resource(mapping.Resource).Namespace(d.ref.Namespace).Patch(ctx, d.ref.Name, types.ApplyPatchType, data,
 			metav1.PatchOptions{FieldManager: ownership.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}})
 	})
-}
-
-// differences compares two states of an object, field by field.
-func differences(ref federation.ObjectRef, before, after map[string]any) []FieldDifference {
-	c := comparison{secret: ref.GroupKind() == secretKind}
-	c.compare("", judged(before), judged(after))
-	return c.out
-}
-
-// judged is an object without what the API server keeps in its own hands.
-func judged(object map[string]any) any {
-	if object == nil {
-		return nil
-	}
-	out := maps.Clone(object)
-	delete(out, "status")
-	if metadata, ok := out["metadata"].(map[string]any); ok {
-		metadata = maps.Clone(metadata)
-		for _, name := range []string{"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"} {
-			delete(metadata, name)
-		}
-		out["metadata"] = metadata
-	}
-	return out
-}
-
-// comparison collects the differences of two values.
-type comparison struct {
-	secret bool
-	out    []FieldDifference
-}
-
-func (c *comparison) compare(path string, before, after any) {
-	b, bIsMap := before.(map[string]any)
-	a, aIsMap := after.(map[string]any)
-	if (bIsMap || before == nil) && (aIsMap || after == nil) && len(a)+len(b) > 0 {
-		names := slices.AppendSeq(slices.Collect(maps.Keys(b)), maps.Keys(a))
-		slices.Sort(names)
-		for _, name := range slices.Compact(names) {
-			c.compare(fieldPath(path, name), b[name], a[name])
-		}
-		return
-	}
-	bList, bIsList := before.([]any)
-	aList, aIsList := after.([]any)
-	if (bIsList || before == nil) && (aIsList || after == nil) && len(aList)+len(bList) > 0 {
-		for i := range max(len(bList), len(aList)) {
-			c.compare(fmt.Sprintf("%s[%d]", path, i), itemAt(bList, i), itemAt(aList, i))
-		}
-		return
-	}
-	x, y := c.text(path, before), c.text(path, after)
-	if x == y && !c.masked(path) || string(mustEncode(before)) == string(mustEncode(after)) {
-		return
-	}
-	if x == y {
-		x, y = x+" before", y+" after"
-	}
-	c.out = append(c.out, FieldDifference{Path: path, Before: x, After: y})
-}
-
-func (c *comparison) masked(path string) bool {
-	return c.secret && (strings.HasPrefix(path, "data") || strings.HasPrefix(path, "stringData"))
-}
-
-func (c *comparison) text(path string, v any) string {
-	switch {
-	case v == nil:
-		return ""
-	case c.masked(path):
-		return "***"
-	}
-	return string(mustEncode(v))
-}
-
-func mustEncode(v any) []byte {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return []byte("null") // it came from JSON
-	}
-	return data
-}
-
-func itemAt(items []any, i int) any {
-	if i < len(items) {
-		return items[i]
-	}
-	return nil
-}
-
-func fieldPath(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
 }
