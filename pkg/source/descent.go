@@ -30,7 +30,7 @@ func (r *remote) forced(ctx context.Context, rev *revision, old plumbing.Hash) (
 	}
 	for depth := firstDeepening; ; depth *= deepenFactor {
 		depth = min(depth, r.opts.DeepenLimit)
-		commits, whole, err := r.history(ctx, rev, old, depth)
+		commits, whole, err := r.history(ctx, wanted{id: rev.tip.id, have: old, depth: depth})
 		if err != nil {
 			return true, err
 		}
@@ -49,18 +49,19 @@ func (r *remote) forced(ctx context.Context, rev *revision, old plumbing.Hash) (
 // errMoved says that the ref moved on while it was being read: read it again.
 var errMoved = errors.New("the ref moved while it was being read")
 
-// history fetches the commits from a revision back, and says whether they are
-// all that there are.
-func (r *remote) history(ctx context.Context, rev *revision, old plumbing.Hash, depth int) (commits map[plumbing.Hash]commit, whole bool, err error) {
+// history fetches commits alone, without files where the server can leave them out, and
+// says whether they are all that there are.
+func (r *remote) history(ctx context.Context, w wanted) (commits map[plumbing.Hash]commit, whole bool, err error) {
 	c, err := r.list(ctx)
 	if err != nil {
 		return nil, false, err
 	}
 	defer c.end()
-	if !slices.Contains(slices.Collect(maps.Values(c.adv.References)), rev.tip.id) {
+	if w.have != plumbing.ZeroHash && !slices.Contains(slices.Collect(maps.Values(c.adv.References)), w.id) {
 		return nil, false, errMoved
 	}
-	p, res, err := r.fetch(c, wanted{id: rev.tip.id, depth: depth, have: old, commits: true, memory: packMemory})
+	w.commits, w.memory = true, packMemory
+	p, res, err := r.fetch(c, w)
 	if err != nil {
 		return nil, false, err
 	}

@@ -206,6 +206,7 @@ func (r *remote) revision(c *conversation, p packs, t tip, last *revision) (*rev
 // wanted is what is asked of a remote.
 type wanted struct {
 	id      plumbing.Hash
+	also    plumbing.Hash // another, besides; may be zero
 	depth   int           // commits from id back
 	have    plumbing.Hash // what this leads to is not sent; may be zero
 	below   packs         // what of have is here: its files, without its history
@@ -269,6 +270,9 @@ func (r *remote) tryFetch(c *conversation, w wanted) (*pack, *packp.UploadPackRe
 func request(adv *packp.AdvRefs, w wanted) (*packp.UploadPackRequest, error) {
 	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
 	req.Wants = []plumbing.Hash{w.id}
+	if !w.also.IsZero() && w.also != w.id {
+		req.Wants = append(req.Wants, w.also)
+	}
 	req.Depth = packp.DepthCommits(w.depth)
 	if !w.have.IsZero() {
 		req.Haves = []plumbing.Hash{w.have}

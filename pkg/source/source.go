@@ -59,6 +59,9 @@ type repository interface {
 	poll(ctx context.Context, ref string, last *revision, skip plumbing.Hash) (*revision, tip, error)
 	// resolve gives what any revision leads to.
 	resolve(ctx context.Context, revision string) (*revision, error)
+	// propose gives the revisions that merging head into base needs; errNoCommon where
+	// they have nothing in common.
+	propose(ctx context.Context, base, head string) (sides, error)
 	close()
 }
 

@@ -43,6 +43,23 @@ func (n *node) find(name string) (entry, bool) {
 	return n.entries[i], true
 }
 
+// count adds an entry to what the folder says of all below it.
+func (n *node) count(e entry) {
+	n.longest = max(n.longest, len(e.name))
+	switch {
+	case e.dir != nil:
+		n.files += e.dir.files
+		n.links = n.links || e.dir.links
+		n.height = max(n.height, e.dir.height+1)
+		n.longest = max(n.longest, len(e.name)+1+e.dir.longest)
+	case e.mode == filemode.Symlink:
+		n.links = true
+		n.files++
+	default: // all else counts as one file
+		n.files++
+	}
+}
+
 // maxTreeDepth bounds the nesting of folders.
 const maxTreeDepth = 256
 
@@ -85,23 +102,15 @@ func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*node, erro
 	}
 	r.entries += int64(len(n.entries))
 	for i, e := range n.entries {
-		switch e.mode { //nolint:exhaustive // All else counts as one file.
-		case filemode.Dir:
+		if e.mode == filemode.Dir {
 			sub, err := r.read(e.id, path+e.name+"/", depth+1)
 			if err != nil {
 				return nil, err
 			}
+			e.dir = sub
 			n.entries[i].dir = sub
-			n.files += sub.files
-			n.links = n.links || sub.links
-			n.height = max(n.height, sub.height+1)
-			n.longest = max(n.longest, len(e.name)+1+sub.longest)
-		case filemode.Symlink:
-			n.links = true
-			n.files++
-		default:
-			n.files++
 		}
+		n.count(e)
 		// A tree of a few objects can name itself into billions of files, so
 		// files counts names; and a folder without files still takes memory.
 		if n.files > r.maxFiles || r.entries > 2*r.maxFiles {
@@ -181,7 +190,6 @@ func (r *treeReader) parse(id plumbing.Hash, path string) (*node, error) {
 			return nil, fmt.Errorf("folder /%s: %s is no name for a file", short(path), limit.Quote(e.Name))
 		}
 		n.entries = append(n.entries, entry{name: e.Name, mode: e.Mode, id: e.Hash})
-		n.longest = max(n.longest, len(e.Name))
 	}
 	slices.SortFunc(n.entries, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
 	for i := 1; i < len(n.entries); i++ {

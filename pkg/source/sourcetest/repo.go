@@ -104,8 +104,14 @@ func (r *Repo) Commits(branch string, n int) string {
 			fmt.Fprintf(&in, "from refs/heads/%s^0\n", branch)
 		}
 	}
-	r.run(r.Path, &in, "fast-import", "--quiet", "--force")
+	r.Import(in.String())
 	return strings.TrimSpace(r.Git("rev-parse", branch))
+}
+
+// Import makes whatever a stream of git fast-import says in the bare repository.
+func (r *Repo) Import(stream string) {
+	r.t.Helper()
+	r.run(r.Path, bytes.NewBufferString(stream), "fast-import", "--quiet", "--force")
 }
 
 // Git runs git in the bare repository and gives its output.

@@ -1,0 +1,139 @@
+package source
+
+import (
+	"bytes"
+	"container/heap"
+	"errors"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// How a commit was reached.
+const (
+	fromA = 1 << iota
+	fromB
+	stale // behind a common ancestor: it is one too, but not the best
+)
+
+// errNoCommon says that two commits have no common ancestor among those looked at.
+var errNoCommon = errors.New("no common ancestor")
+
+// mergeBase gives the newest of the best common ancestors of two commits: where the two
+// sides parted. It goes back in time from both at once, as Git does
+// (paint_down_to_common in commit-reach.c), and looks at no more than limit commits. A
+// commit that is not found ends its line: it is behind the end of a shallow history. The
+// error is errNoCommon where there is none.
+func mergeBase(read func(plumbing.Hash) (commit, error), a, b plumbing.Hash, limit int) (commit, error) {
+	w := walk{read: read, limit: limit, seen: map[plumbing.Hash]*step{}}
+	if err := errors.Join(w.reach(a, fromA), w.reach(b, fromB)); err != nil {
+		return commit{}, err
+	}
+	var common []*step
+	for w.fresh > 0 {
+		s := w.next()
+		flags := s.flags
+		if flags == fromA|fromB {
+			common = append(common, s)
+			flags |= stale
+		}
+		for _, parent := range s.parents {
+			if err := w.reach(parent, flags); err != nil {
+				return commit{}, err
+			}
+		}
+	}
+	var best *step
+	for _, s := range common {
+		if s.flags&stale == 0 && (best == nil || s.before(best)) {
+			best = s
+		}
+	}
+	if best == nil {
+		return commit{}, errNoCommon
+	}
+	return best.commit, nil
+}
+
+// step is a commit on the way back.
+type step struct {
+	commit
+	flags  int
+	queued bool
+}
+
+// before orders commits from the newest to the oldest.
+func (s *step) before(o *step) bool {
+	if !s.time.Equal(o.time) {
+		return s.time.After(o.time)
+	}
+	return bytes.Compare(s.id[:], o.id[:]) < 0
+}
+
+// walk goes back from commits to their parents.
+type walk struct {
+	read  func(plumbing.Hash) (commit, error)
+	limit int
+	seen  map[plumbing.Hash]*step // nil for those that are not there
+	queue steps
+	fresh int // of the queue, those that are not stale
+}
+
+// reach marks a commit with how it was reached, and queues it where that is news.
+func (w *walk) reach(id plumbing.Hash, flags int) error {
+	s, known := w.seen[id]
+	if !known {
+		if len(w.seen) >= w.limit {
+			return nil
+		}
+		c, err := w.read(id)
+		switch {
+		case err == nil:
+			s = &step{commit: c}
+		case !errors.Is(err, plumbing.ErrObjectNotFound):
+			return err
+		}
+		w.seen[id] = s
+	}
+	if s == nil || s.flags|flags == s.flags {
+		return nil
+	}
+	wasFresh := s.queued && s.flags&stale == 0
+	s.flags |= flags
+	isFresh := s.flags&stale == 0
+	switch {
+	case isFresh && !wasFresh:
+		w.fresh++
+	case wasFresh && !isFresh:
+		w.fresh--
+	}
+	if !s.queued {
+		s.queued = true
+		heap.Push(&w.queue, s)
+	}
+	return nil
+}
+
+// next takes the newest commit out of the queue.
+func (w *walk) next() *step {
+	s := heap.Pop(&w.queue).(*step) //nolint:errcheck,forcetypeassert // nothing else is put there
+	s.queued = false
+	if s.flags&stale == 0 {
+		w.fresh--
+	}
+	return s
+}
+
+// steps are a heap, the newest first.
+type steps []*step
+
+func (s steps) Len() int           { return len(s) }
+func (s steps) Less(i, j int) bool { return s[i].before(s[j]) }
+func (s steps) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s *steps) Push(x any)        { *s = append(*s, x.(*step)) } //nolint:errcheck,forcetypeassert // by reach alone
+
+func (s *steps) Pop() any {
+	last := len(*s) - 1
+	popped := (*s)[last]
+	*s = (*s)[:last]
+	return popped
+}

@@ -1,0 +1,255 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Proposal is a change that is proposed to a branch, as by a pull request, and what the
+// branch becomes by it.
+type Proposal struct {
+	// Base is the branch as it is, Head the newest commit of the proposed change, and
+	// From the commit where the two parted.
+	Base federation.Snapshot
+	Head federation.Revision
+	From federation.Revision
+	// Merged is the branch with the change, as git merge would make it. Its revision is
+	// Head: nobody has made this commit.
+	Merged federation.Snapshot
+	// Conflicts are the files, sorted, that both sides changed and that do not merge. In
+	// Merged they are as the change has them.
+	Conflicts []string
+	// Both are the other files that both sides changed, sorted.
+	Both []string
+}
+
+// Propose reads what merging head into base would give. Both are revisions as Snapshot
+// takes them; an empty base stands for Options.Ref. Nothing is written, and files that
+// were renamed are not looked for. It neither needs Run nor disturbs it.
+func (s *Source) Propose(ctx context.Context, base, head string) (_ *Proposal, err error) {
+	if base == "" {
+		base = s.opts.Ref
+	}
+	defer func() { // as in poll
+		if p := recover(); p != nil {
+			s.log.Error("reading the repository panicked", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			err = &Error{Repository: s.at.text, Kind: ErrUnreadable, Detail: "reading it panicked; the log has the details"}
+		}
+	}()
+	sides, err := s.repository.propose(ctx, base, head)
+	for range 3 {
+		if !errors.Is(err, errMoved) {
+			break
+		}
+		sides, err = s.repository.propose(ctx, base, head)
+	}
+	if errors.Is(err, errNoCommon) {
+		return nil, &UnrelatedError{Repository: s.at.text, Base: base, Head: head}
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := sides.merge(s.opts)
+	if limit, ok := errors.AsType[*LimitError](err); ok {
+		limit.Repository = s.at.text
+		return nil, limit
+	}
+	if err != nil {
+		return nil, &Error{Repository: s.at.text, Kind: ErrUnreadable, Detail: fmt.Sprintf("merge %s into %s: %v", head, base, err)}
+	}
+	return p, nil
+}
+
+// UnrelatedError says that two revisions have no common ancestor, or none that is near
+// enough to be found.
+type UnrelatedError struct {
+	Repository string
+	Base, Head string // as they were asked for
+}
+
+// Error names both revisions.
+func (e *UnrelatedError) Error() string {
+	return fmt.Sprintf("read %s: %q and %q have no common ancestor that could be found; fetch more history (git fetch --unshallow), or bring %s up to date with %s",
+		e.Repository, e.Base, e.Head, e.Head, e.Base)
+}
+
+// sides are the three revisions that a merge needs.
+type sides struct{ base, head, from *revision }
+
+// merge merges the head into the base.
+func (s sides) merge(opts Options) (*Proposal, error) {
+	p := &Proposal{
+		Base: s.base.snapshot(opts.Secrets),
+		Head: s.head.snapshot(opts.Secrets).Revision,
+		From: federation.Revision{SHA: s.from.commit.id.String()},
+	}
+	m := &merger{
+		fileBytes: opts.Limits.FileBytes,
+		maxFiles:  opts.Limits.Files,
+		made:      made{},
+		merged:    map[[3]*node]*node{},
+	}
+	all := several{stores: []objects{s.head.files.objects, s.base.files.objects, s.from.files.objects}, made: m.made}
+	m.objects = all
+	root, err := m.root(s.from.files.root, s.base.files.root, s.head.files.root)
+	if err != nil {
+		return nil, err
+	}
+	p.Conflicts, p.Both = m.conflicts, m.both
+	merged := *s.head
+	merged.files = &files{root: root, objects: all, time: s.head.commit.time, fileBytes: opts.Limits.FileBytes}
+	p.Merged = merged.snapshot(opts.Secrets)
+	return p, nil
+}
+
+// propose reads the three revisions of a local repository.
+func (l *local) propose(_ context.Context, base, head string) (sides, error) {
+	b, err := l.find(base)
+	if err != nil {
+		return sides{}, err
+	}
+	h, err := l.find(head)
+	if err != nil {
+		return sides{}, err
+	}
+	var s sides
+	if s.base, err = newRevision(l.objects, b, nil, l.opts); err != nil {
+		return sides{}, l.wrap(err)
+	}
+	if s.head, err = newRevision(l.objects, h, s.base, l.opts); err != nil {
+		return sides{}, l.wrap(err)
+	}
+	from, err := mergeBase(l.commit, s.base.commit.id, s.head.commit.id, maxMergeWalk)
+	if errors.Is(err, errNoCommon) {
+		return sides{}, err
+	}
+	if err != nil {
+		return sides{}, l.wrap(err)
+	}
+	if s.from, err = newRevision(l.objects, tip{id: from.id}, s.base, l.opts); err != nil {
+		return sides{}, l.wrap(err)
+	}
+	return s, nil
+}
+
+// maxMergeWalk is how many commits of a local repository are looked at to find where two
+// revisions parted: about a second, and more than most histories have.
+const maxMergeWalk = 100_000
+
+func (l *local) commit(id plumbing.Hash) (commit, error) { return peel(l.objects, id) }
+
+// propose fetches the three revisions of a remote: the base, and of the others what it
+// lacks.
+func (r *remote) propose(ctx context.Context, base, head string) (s sides, err error) {
+	if s.base, err = r.resolve(ctx, base); err != nil {
+		return sides{}, err
+	}
+	if s.head, err = r.also(ctx, head, s.base); err != nil {
+		return sides{}, err
+	}
+	from, depth, err := r.parted(ctx, s.base.commit.id, s.head.commit.id)
+	if err != nil {
+		return sides{}, err
+	}
+	for _, known := range []*revision{s.base, s.head} {
+		if known.commit.id == from.id {
+			s.from = known
+			return s, nil
+		}
+	}
+	s.from, err = r.also(ctx, from.id.String(), s.base)
+	if _, ok := errors.AsType[*RefError](err); ok {
+		s.from, err = r.behind(ctx, s.base, from, depth)
+	}
+	return s, err
+}
+
+// behind fetches a commit from a remote that sends the tips of refs alone: with all that
+// lies between a tip and the commit.
+func (r *remote) behind(ctx context.Context, base *revision, from commit, depth int) (*revision, error) {
+	c, err := r.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.end()
+	p, _, err := r.fetch(c, wanted{id: base.commit.id, depth: depth, memory: packMemory})
+	if err != nil {
+		return nil, err
+	}
+	rev, err := r.revision(c, packs{p}, tip{id: from.id}, base)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return nil, c.explain(fmt.Errorf("%w: the remote left something out: %w", ErrUnreadable, err))
+	}
+	return rev, err
+}
+
+// also fetches what a revision has and another that was fetched has not.
+func (r *remote) also(ctx context.Context, revision string, near *revision) (*revision, error) {
+	c, err := r.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.end()
+	t, err := r.find(c, revision)
+	if err != nil {
+		return nil, err
+	}
+	if t.id == near.commit.id {
+		return newRevision(near.packs, t, near, r.opts)
+	}
+	return r.read(ctx, c, t, near)
+}
+
+// parted finds where the base and the head of a change parted, by their newest
+// DeepenLimit commits at most, and how many commits from the base back that is.
+func (r *remote) parted(ctx context.Context, base, head plumbing.Hash) (from commit, depth int, err error) {
+	for depth := firstDeepening; ; depth *= deepenFactor {
+		depth = min(depth, r.opts.DeepenLimit)
+		commits, whole, err := r.history(ctx, wanted{id: base, also: head, depth: depth})
+		if err != nil {
+			return commit{}, 0, err
+		}
+		from, err := mergeBase(func(id plumbing.Hash) (commit, error) {
+			c, ok := commits[id]
+			if !ok {
+				return commit{}, plumbing.ErrObjectNotFound
+			}
+			return c, nil
+		}, base, head, 2*len(commits)+2)
+		if err == nil {
+			return from, distance(commits, base, from.id), nil
+		}
+		if !errors.Is(err, errNoCommon) || whole || depth == r.opts.DeepenLimit {
+			return commit{}, 0, err
+		}
+	}
+}
+
+// distance counts the commits on the shortest way back from one to another, both
+// included.
+func distance(commits map[plumbing.Hash]commit, from, to plumbing.Hash) int {
+	seen := map[plumbing.Hash]bool{from: true}
+	for n, level := 1, []plumbing.Hash{from}; len(level) > 0; n++ {
+		var next []plumbing.Hash
+		for _, id := range level {
+			if id == to {
+				return n
+			}
+			for _, parent := range commits[id].parents {
+				if !seen[parent] {
+					seen[parent] = true
+					next = append(next, parent)
+				}
+			}
+		}
+		level = next
+	}
+	return len(commits)
+}
