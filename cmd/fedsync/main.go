@@ -35,6 +35,7 @@ const (
 	statusYes     = 0
 	statusNo      = 1
 	statusUnasked = 2
+	statusChanges = 2 // of a plan
 )
 
 // errNo is returned by a command whose answer is no, and which has said why.
@@ -70,13 +71,15 @@ func run(args, environment []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	asked, err := root.ExecuteContextC(ctx)
 	var no noError
 	switch {
 	case err == nil:
 		return statusYes
 	case errors.Is(err, errNo):
 		return statusNo
+	case errors.Is(err, errChanges):
+		return statusChanges
 	case errors.As(err, &no):
 		writeError(stderr, err)
 		return statusNo
@@ -84,6 +87,9 @@ func run(args, environment []string, stdout, stderr io.Writer) int {
 		err = errors.New("interrupted")
 	}
 	writeError(stderr, err)
+	if asked.Name() == planName {
+		return statusNo
+	}
 	return statusUnasked
 }
 
@@ -121,6 +127,7 @@ settled in time), 2 it could not be asked (usage, file, repository, no cluster).
 		newRun(environment),
 		newRender(environment),
 		newDiff(environment),
+		newPlan(environment),
 		newStatus(environment),
 		newDoctor(environment),
 		newFacts(environment),

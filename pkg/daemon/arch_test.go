@@ -15,7 +15,7 @@ const module = "github.com/fedsync/fedsync/"
 // mayImport is the drawing in docs/architecture.md: which packages of ours each
 // package may import. A package that is missing here has not been thought about.
 var mayImport = map[string][]string{
-	"cmd/fedsync":                 {"pkg/*"},
+	"cmd/fedsync":                 {"internal/fields", "pkg/*"},
 	"pkg/federation":              {"internal/strictyaml"},
 	"pkg/failure":                 {"pkg/federation"},
 	"pkg/source":                  {"internal/secret", "internal/untrusted", "pkg/bounds", "pkg/failure", "pkg/federation", "internal/gitssh"},
@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"pkg/render/worker":           {"pkg/federation", "pkg/render"},
 	"pkg/schedule":                {"pkg/federation"},
 	"pkg/claim":                   {"internal/bell", "pkg/federation"},
-	"pkg/apply":                   {"pkg/apply/inventory", "pkg/apply/ownership", "pkg/bounds", "pkg/failure", "pkg/federation"},
+	"pkg/apply":                   {"internal/fields", "pkg/apply/inventory", "pkg/apply/ownership", "pkg/bounds", "pkg/failure", "pkg/federation"},
 	"pkg/apply/inventory":         {"pkg/federation"},
 	"pkg/apply/ownership":         {},
 	"pkg/bounds":                  {"internal/secret", "pkg/failure"},
@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"pkg/member":                  {"internal/bell", "internal/secret", "pkg/apply", "pkg/apply/inventory", "pkg/bounds", "pkg/claim", "pkg/failure", "pkg/federation", "pkg/health"},
 	"pkg/gcp":                     {"pkg/failure", "pkg/federation"},
 	"pkg/gcp/gcetest":             {},
+	"pkg/plan":                    {"internal/fields", "pkg/federation"},
 	"pkg/status":                  {"pkg/failure", "pkg/federation"},
 	"pkg/status/statustest":       {"pkg/federation", "pkg/status"},
 	"pkg/status/gitea":            {"internal/secret", "internal/untrusted", "pkg/bounds", "pkg/federation", "pkg/status"},
@@ -41,6 +42,7 @@ var mayImport = map[string][]string{
 	"pkg/daemon":                  {"internal/secret", "internal/untrusted", "internal/bell", "internal/glob", "pkg/*"},
 	"internal/bell":               {},
 	"internal/canary":             {},
+	"internal/fields":             {},
 	"internal/glob":               {},
 	"internal/secret":             {},
 	"internal/gitssh":             {},

@@ -1,0 +1,284 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/plan"
+	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/schedule"
+)
+
+// PlanOptions say what is planned, and by what.
+type PlanOptions struct {
+	Base, Head string // revisions, as source.Source.Propose takes them
+	// Facts are what the clusters report. Nil asks them, and tries the change there
+	// without writing, for at most the timeout.
+	Facts   *federation.Facts
+	Timeout time.Duration
+	Log     *zap.Logger
+	Version string
+}
+
+// Plan says what a proposed change would do. It writes nothing. Clusters are asked as the
+// base names them, whatever the change says, since a change is anybody's.
+func Plan(ctx context.Context, cfg *Config, o PlanOptions) (*plan.Plan, error) {
+	d, err := newParts(cfg, Options{Version: o.Version, Log: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	proposal, err := d.source.Propose(ctx, o.Base, o.Head)
+	if err != nil {
+		return nil, err
+	}
+	base, err := d.renderSide(ctx, proposal.Base)
+	if err != nil {
+		return nil, err
+	}
+	head, err := d.renderSide(ctx, proposal.Merged)
+	if err != nil {
+		return nil, err
+	}
+	in := plan.Input{From: proposal.From, Conflicts: proposal.Conflicts, Both: proposal.Both}
+	if o.Facts != nil {
+		in.Facts = *o.Facts
+		base.schedule(cfg, in.Facts)
+		in.Facts = plan.Assume(in.Facts, base.Plan)
+		in.Base, in.Head = base.schedule(cfg, in.Facts), head.schedule(cfg, in.Facts)
+		return plan.Of(in), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	asking := d.askMembers(ctx, base)
+	defer asking.end()
+	if err := asking.wait(asking.known); err != nil {
+		return nil, err
+	}
+	in.Facts = asking.facts
+	in.Base, in.Head = base.schedule(cfg, in.Facts), head.schedule(cfg, in.Facts)
+	asking.try(in)
+	if err := asking.wait(asking.tried); err != nil {
+		return nil, err
+	}
+	in.Answers = asking.answers(in)
+	return plan.Of(in), nil
+}
+
+// side is one side of a proposed change.
+type side struct {
+	plan.Side
+
+	bundles   []federation.Bundle
+	rendering []federation.Finding
+}
+
+// renderSide renders a revision. One whose fedsync.yaml is refused has no clusters, and a
+// finding that says so.
+func (d *Daemon) renderSide(ctx context.Context, snapshot federation.Snapshot) (*side, error) {
+	s := &side{Side: plan.Side{Revision: snapshot.Revision}}
+	f, err := render.Load(snapshot)
+	if err != nil {
+		s.Refused, s.Federation, s.rendering = true, &federation.Federation{}, refusal(err)
+		return s, nil
+	}
+	s.Federation = f
+	bundles, findings := d.render(ctx, snapshot, f, nil, nil)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.bundles = bundles
+	s.rendering = slices.Concat(statusContexts(d.cfg.StatusContexts).settle(f, snapshot.Files), findings)
+	return s, nil
+}
+
+// schedule schedules the side by facts.
+func (s *side) schedule(cfg *Config, facts federation.Facts) plan.Side {
+	if s.Refused {
+		s.Findings = s.rendering
+		return s.Side
+	}
+	s.Plan = schedule.New().Plan(schedule.Input{
+		Federation: s.Federation,
+		Revision:   s.Revision,
+		Bundles:    s.bundles,
+		Facts:      facts,
+		Policy:     schedule.Policy{Namespaces: cfg.AllowNamespaces, Kinds: cfg.AllowKinds},
+	})
+	s.Findings = slices.Concat(s.rendering, s.Plan.Findings)
+	return s.Side
+}
+
+// asking asks clusters what they report, and what they would say to a change.
+type asking struct {
+	*members
+
+	ctx     context.Context
+	cancel  context.CancelFunc
+	daemon  *Daemon
+	started time.Time
+	handed  map[string]bool // who was handed the change
+}
+
+// askMembers begins to ask the members of the base what they report.
+func (d *Daemon) askMembers(ctx context.Context, base *side) *asking {
+	a := &asking{daemon: d, started: time.Now(), handed: map[string]bool{}}
+	a.ctx, a.cancel = context.WithCancel(ctx)
+	a.members = newMembers(nil, func(f *federation.Federation, c federation.Cluster) keeper {
+		return d.newMember(f, c, true)
+	})
+	source, _ := sourceDigests(d.source, d.cfg.Revision, base.Federation.Name)
+	a.meet(a.ctx, base.Federation, nil, source)
+	for _, c := range base.Federation.Clusters {
+		a.hand(federation.ClusterPlan{Cluster: c.Name, Revision: base.Revision})
+	}
+	return a
+}
+
+// wait waits until it is done, or the time is up. Its error says that the caller gave up,
+// or that not one member answers.
+func (a *asking) wait(done func() bool) error {
+	for {
+		a.look()
+		if done() {
+			break
+		}
+		select {
+		case <-a.ctx.Done():
+			if !errors.Is(a.ctx.Err(), context.DeadlineExceeded) {
+				return a.ctx.Err()
+			}
+		case <-a.daemon.changed:
+			continue
+		}
+		break
+	}
+	var silent []string
+	for name, o := range a.seen {
+		if !o.Facts.Synced && o.Facts.State != federation.ClusterReady {
+			silent = append(silent, name)
+		}
+	}
+	if len(silent) == len(a.seen) && len(silent) > 0 {
+		slices.Sort(silent)
+		return fmt.Errorf("%w: %s", errNoAnswer, reasons(a.members, silent))
+	}
+	return nil
+}
+
+// known reports whether the facts of every member are there, or it does not answer.
+func (a *asking) known() bool {
+	for _, o := range a.seen {
+		if o.Facts.State == federation.ClusterPending || o.Facts.State == federation.ClusterReady && !o.Facts.Synced {
+			return false
+		}
+	}
+	return true
+}
+
+// try hands each member the objects that the change changes there: it tries them without
+// writing. All others stay as they are.
+func (a *asking) try(in plan.Input) {
+	was := plansByCluster(in.Base.Plan)
+	for _, p := range in.Head.Plan.Clusters {
+		if a.byName[p.Cluster] == nil {
+			continue
+		}
+		a.hand(onlyChanged(was[p.Cluster], p))
+		a.handed[p.Cluster] = true
+	}
+	a.look()
+}
+
+// tried reports whether every member that was handed the change has tried it, or does not
+// answer.
+func (a *asking) tried() bool {
+	for name := range a.handed {
+		if o := a.seen[name]; !o.Compared && o.Facts.State == federation.ClusterReady {
+			return false
+		}
+	}
+	return true
+}
+
+func plansByCluster(p federation.Plan) map[string]federation.ClusterPlan {
+	all := make(map[string]federation.ClusterPlan, len(p.Clusters))
+	for _, c := range p.Clusters {
+		all[c.Cluster] = c
+	}
+	return all
+}
+
+// onlyChanged returns a cluster's plan without the objects that another plan has as well.
+func onlyChanged(before, after federation.ClusterPlan) federation.ClusterPlan {
+	had := map[federation.ObjectRef]string{}
+	for _, app := range before.Apps {
+		for _, o := range app.Objects {
+			had[o.Ref] = o.Digest
+		}
+	}
+	after.Apps = slices.Clone(after.Apps)
+	for i := range after.Apps {
+		app := &after.Apps[i]
+		var changed []*federation.Object
+		app.Withheld = slices.Clone(app.Withheld)
+		for _, o := range app.Objects {
+			if had[o.Ref] == o.Digest {
+				app.Withheld = append(app.Withheld, federation.Withheld{Object: o.Ref, File: o.File, Reason: "it does not change"})
+				continue
+			}
+			changed = append(changed, o)
+		}
+		app.Objects = changed
+	}
+	return after
+}
+
+// answers gives what the members said to the change.
+func (a *asking) answers(in plan.Input) map[string]plan.Answer {
+	all := make(map[string]plan.Answer, len(a.byName))
+	for _, name := range slices.Sorted(maps.Keys(a.byName)) {
+		o := a.seen[name]
+		var answer plan.Answer
+		if !a.handed[name] {
+			continue // it leaves: nothing of the change is for it
+		}
+		if !o.Compared {
+			answer.Unasked = silence(o.Facts, a.started)
+		}
+		for _, d := range o.Differences {
+			if d.Action == federation.ActionAdopted {
+				answer.Adopted = append(answer.Adopted, d.Object)
+			}
+			if f, failed := d.Finding(); failed {
+				answer.Findings = append(answer.Findings, f)
+			}
+		}
+		all[name] = answer
+	}
+	return all
+}
+
+// silence says why a cluster was not asked.
+func silence(f federation.ClusterFacts, since time.Time) string {
+	if f.State != federation.ClusterReady && !f.Error.IsZero() {
+		return fmt.Sprintf("%s, %s: %s", f.State, f.Failure, f.Error)
+	}
+	if f.State != federation.ClusterReady && f.State != federation.ClusterPending {
+		return string(f.State)
+	}
+	return fmt.Sprintf("no answer within %s", time.Since(since).Round(time.Second))
+}
+
+// end ends the members.
+func (a *asking) end() {
+	a.cancel()
+	a.members.wait()
+}

@@ -1,0 +1,202 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/fedsync/fedsync/internal/fields"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// clusterOrder names all clusters of both sides: those of the head's file in its order,
+// then those that leave it.
+func clusterOrder(in Input) []string {
+	var names []string
+	for _, side := range []Side{in.Head, in.Base} {
+		for _, c := range side.Federation.Clusters {
+			if !slices.Contains(names, c.Name) {
+				names = append(names, c.Name)
+			}
+		}
+	}
+	return names
+}
+
+// placed is an object that a cluster is to run.
+type placed struct {
+	app    string
+	object *federation.Object // nil where it is withheld
+	file   string
+}
+
+// placement is what one cluster is to run, and the apps of which that is not known.
+type placement struct {
+	objects map[federation.ObjectRef]placed
+	broken  map[string]bool
+	prune   map[string]federation.PruneVerdict // by app
+}
+
+// placements reads a plan, by cluster.
+func placements(p federation.Plan) map[string]placement {
+	all := map[string]placement{}
+	for _, c := range p.Clusters {
+		it := placement{objects: map[federation.ObjectRef]placed{}, broken: map[string]bool{}, prune: map[string]federation.PruneVerdict{}}
+		for _, app := range c.Apps {
+			it.prune[app.App] = app.Prune
+			if app.Broken {
+				it.broken[app.App] = true
+				continue
+			}
+			for _, o := range app.Objects {
+				it.objects[o.Ref] = placed{app.App, o, o.File}
+			}
+			for _, w := range app.Withheld {
+				if _, there := it.objects[w.Object]; !there {
+					it.objects[w.Object] = placed{app: app.App, file: w.File}
+				}
+			}
+		}
+		all[c.Cluster] = it
+	}
+	return all
+}
+
+// objectChanges compares what each cluster is to run, and tells alike changes once.
+func objectChanges(in Input, order []string) []ObjectChange {
+	before, after := placements(in.Base.Plan), placements(in.Head.Plan)
+	g := grouping{changes: []ObjectChange{}, both: in.Both, divided: map[federation.ObjectRef]bool{}, index: map[string]int{}, fields: map[[2]string][]fields.Difference{}}
+	for _, side := range []Side{in.Base, in.Head} {
+		for _, d := range side.Plan.Replicas {
+			g.divided[d.Object] = true
+		}
+	}
+	for _, cluster := range order {
+		a, stays := after[cluster]
+		if !stays {
+			continue // what becomes of its objects is told of the cluster
+		}
+		b := before[cluster]
+		refs := make([]federation.ObjectRef, 0, len(b.objects)+len(a.objects))
+		for ref := range b.objects {
+			refs = append(refs, ref)
+		}
+		for ref := range a.objects {
+			if _, there := b.objects[ref]; !there {
+				refs = append(refs, ref)
+			}
+		}
+		slices.SortFunc(refs, federation.ObjectRef.Compare)
+		for _, ref := range refs {
+			was, had := b.objects[ref]
+			is, has := a.objects[ref]
+			switch {
+			case !had && !b.broken[is.app]:
+				g.add(cluster, ObjectChange{Action: Create, Object: ref, App: is.app, File: is.file})
+			case had && !has && !a.broken[was.app]:
+				g.add(cluster, ObjectChange{Action: Delete, Object: ref, App: was.app, File: was.file, Prune: verdictOf(a, was.app)})
+			case had && has && differ(was, is):
+				if all := g.compare(was, is); len(all) > 0 { // else its replicas are divided otherwise
+					g.add(cluster, ObjectChange{Action: Change, Object: ref, App: is.app, File: is.file, Fields: all})
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(g.changes, func(x, y ObjectChange) int {
+		return cmp.Or(strings.Compare(x.App, y.App), x.Object.Compare(y.Object))
+	})
+	return g.changes
+}
+
+// verdictOf is what becomes of an object that an app of the cluster no longer has. An app
+// that is not even mentioned is in nobody's inventory.
+func verdictOf(p placement, app string) federation.PruneVerdict {
+	return cmp.Or(p.prune[app], federation.PruneAllowed)
+}
+
+// differ reports whether what Git says of an object differs. Of one that is withheld it is
+// not known what would have been written.
+func differ(was, is placed) bool {
+	if was.app != is.app {
+		return true
+	}
+	return was.object != nil && is.object != nil && was.object.Digest != is.object.Digest
+}
+
+// grouping puts alike changes together.
+type grouping struct {
+	both    []string
+	divided map[federation.ObjectRef]bool // workloads whose replicas the schedule writes
+	changes []ObjectChange
+	index   map[string]int                    // of changes, by what they have in common
+	fields  map[[2]string][]fields.Difference // by the digests of both states
+}
+
+func (g *grouping) add(cluster string, c ObjectChange) {
+	c.Both = slices.Contains(g.both, c.File)
+	key := strings.Join([]string{string(c.Action), c.Object.String(), c.App, c.File, string(c.Prune)}, "\x00")
+	for _, f := range c.Fields {
+		key += "\x00" + f.Path + "\x00" + string(f.Before) + "\x00" + string(f.After)
+	}
+	i, ok := g.index[key]
+	if !ok {
+		i = len(g.changes)
+		g.index[key] = i
+		g.changes = append(g.changes, c)
+	}
+	g.changes[i].Clusters = append(g.changes[i].Clusters, cluster)
+}
+
+// compare gives the fields that differ, without the replicas where they are divided: these
+// are told as decisions. Clusters that have the same objects are compared once.
+func (g *grouping) compare(was, is placed) []fields.Difference {
+	var all []fields.Difference
+	if was.app != is.app {
+		all = append(all, fields.Difference{Path: "app", Before: fields.Value(was.app), After: fields.Value(is.app)})
+	}
+	if was.object == nil || is.object == nil || was.object.Digest == is.object.Digest {
+		return all
+	}
+	key := [2]string{was.object.Digest, is.object.Digest}
+	found, ok := g.fields[key]
+	if !ok {
+		found = fields.Compare(is.object.Ref.GroupKind(), was.object.Unstructured().Object, is.object.Unstructured().Object)
+		if g.divided[is.object.Ref] {
+			found = slices.DeleteFunc(found, func(f fields.Difference) bool { return f.Path == "spec.replicas" })
+		}
+		g.fields[key] = found
+	}
+	return append(all, found...)
+}
+
+// clusterChanges says what the change means to each cluster.
+func clusterChanges(in Input, order []string, objects []ObjectChange) []Cluster {
+	count := map[string]int{}
+	for _, o := range objects {
+		for _, c := range o.Clusters {
+			count[c]++
+		}
+	}
+	has := func(f *federation.Federation, name string) bool {
+		return slices.ContainsFunc(f.Clusters, func(c federation.Cluster) bool { return c.Name == name })
+	}
+	all := make([]Cluster, len(order))
+	for i, name := range order {
+		c := Cluster{Name: name, State: in.Facts.Clusters[name].State, Objects: count[name]}
+		switch was, is := has(in.Base.Federation, name), has(in.Head.Federation, name); {
+		case !was:
+			c.Change = "joins"
+		case !is:
+			c.Change = "leaves"
+		}
+		if in.Answers != nil {
+			answer, ok := in.Answers[name]
+			c.Asked, c.Unasked = ok && answer.Unasked == "", answer.Unasked
+			if !ok && count[name] > 0 {
+				c.Unasked = "it is no member before the change is merged"
+			}
+		}
+		all[i] = c
+	}
+	return all
+}

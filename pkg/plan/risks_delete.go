@@ -1,0 +1,87 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// deletionRisks says what becomes of objects that are no longer in Git: for each app once,
+// and one by one for those whose going takes more with it than themselves.
+func deletionRisks(changes []ObjectChange) []Risk {
+	type fate struct {
+		app   string
+		prune federation.PruneVerdict
+	}
+	var all []Risk
+	var fates []fate
+	gone := map[fate][]federation.ObjectRef{}
+	clusters := map[fate][]string{}
+	for _, o := range changes {
+		if o.Action != Delete {
+			continue
+		}
+		if r, ok := special(o); ok {
+			all = append(all, r)
+			continue
+		}
+		f := fate{o.App, o.Prune}
+		if len(gone[f]) == 0 {
+			fates = append(fates, f)
+		}
+		if n := len(gone[f]); n == 0 || gone[f][n-1] != o.Object {
+			gone[f] = append(gone[f], o.Object)
+		}
+		clusters[f] = union(clusters[f], o.Clusters)
+	}
+	for _, f := range fates {
+		r := Risk{Severity: federation.SeverityWarning, App: f.app, Clusters: clusters[f]}
+		names := untrusted.Some(gone[f], 5)
+		switch f.prune {
+		case federation.PruneHeld:
+			r.Kind, r.Message = RiskHeld, fmt.Sprintf("the deletion of %s will be held until a person lets it pass", names)
+		case federation.PruneOff:
+			r.Kind, r.Message = RiskOrphan, fmt.Sprintf("app %s does not prune: %s will stay, and nobody keeps it", f.app, names)
+		case federation.PruneWaiting:
+			r.Kind, r.Message = RiskDelete, fmt.Sprintf("%s will be deleted as soon as it is known what runs everywhere", names)
+		case federation.PruneAllowed:
+			r.Kind, r.Message = RiskDelete, names+" will be deleted"
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// special says what goes with an object, where that is more than the object.
+func special(o ObjectChange) (Risk, bool) {
+	r := Risk{Severity: federation.SeverityWarning, Object: o.Object, App: o.App, Clusters: o.Clusters}
+	goes := o.Prune == federation.PruneAllowed || o.Prune == federation.PruneWaiting
+	switch {
+	case o.Object.Group == "" && o.Object.Kind == "Namespace":
+		r.Kind, r.Severity, r.Message = RiskOrphan, federation.SeverityNote, "a Namespace is never deleted: it stays, with all that is in it"
+	case !goes:
+		return Risk{}, false
+	case o.Object.Group == "apiextensions.k8s.io" && o.Object.Kind == "CustomResourceDefinition":
+		r.Kind, r.Message = RiskDefinition, "the kind that it defines goes with it, as soon as all of its objects are ours"
+	case o.Object.Kind == "Ingress":
+		r.Kind, r.Message = RiskAddress, "the Ingress will be deleted: its address answers no more"
+	default:
+		return Risk{}, false
+	}
+	return r, true
+}
+
+// union appends the names that are missing.
+func union(names, more []string) []string {
+	known := make(map[string]bool, len(names))
+	for _, n := range names {
+		known[n] = true
+	}
+	for _, n := range more {
+		if !known[n] {
+			names = append(names, n)
+		}
+	}
+	return names
+}
