@@ -68,7 +68,7 @@ func Plan(ctx context.Context, cfg *Config, o PlanOptions) (*plan.Plan, error) {
 	if err := asking.wait(asking.tried); err != nil {
 		return nil, err
 	}
-	in.Answers = asking.answers(in)
+	in.Answers = asking.answers()
 	return plan.Of(in), nil
 }
 
@@ -242,7 +242,7 @@ func onlyChanged(before, after federation.ClusterPlan) federation.ClusterPlan {
 }
 
 // answers gives what the members said to the change.
-func (a *asking) answers(in plan.Input) map[string]plan.Answer {
+func (a *asking) answers() map[string]plan.Answer {
 	all := make(map[string]plan.Answer, len(a.byName))
 	for _, name := range slices.Sorted(maps.Keys(a.byName)) {
 		o := a.seen[name]

@@ -134,10 +134,11 @@ type grouping struct {
 
 func (g *grouping) add(cluster string, c ObjectChange) {
 	c.Both = slices.Contains(g.both, c.File)
-	key := strings.Join([]string{string(c.Action), c.Object.String(), c.App, c.File, string(c.Prune)}, "\x00")
+	parts := []string{string(c.Action), c.Object.String(), c.App, c.File, string(c.Prune)}
 	for _, f := range c.Fields {
-		key += "\x00" + f.Path + "\x00" + string(f.Before) + "\x00" + string(f.After)
+		parts = append(parts, f.Path, string(f.Before), string(f.After))
 	}
+	key := strings.Join(parts, "\x00")
 	i, ok := g.index[key]
 	if !ok {
 		i = len(g.changes)

@@ -79,7 +79,7 @@ const (
 // Cluster says what the change means to one cluster.
 type Cluster struct {
 	Name    string                  `json:"name"`
-	State   federation.ClusterState `json:"state,omitempty"` // empty where nobody knows
+	State   federation.ClusterState `json:"state,omitempty"`   // empty where nobody knows
 	Objects int                     `json:"objects"`           // that change there
 	Change  string                  `json:"change,omitempty"`  // "joins", "leaves"
 	Asked   bool                    `json:"asked"`             // the change was tried there, without writing
@@ -149,7 +149,7 @@ func Of(in Input) *Plan {
 	p.Findings, p.Mended = findingChanges(in)
 	if in.Head.Refused {
 		p.Clusters, p.Risks, p.Objects, p.Ports, p.Replicas = []Cluster{}, []Risk{}, []ObjectChange{}, []PortChange{}, []ReplicasChange{}
-		p.decide(in)
+		p.decide()
 		return p
 	}
 	order := clusterOrder(in)
@@ -158,6 +158,6 @@ func Of(in Input) *Plan {
 	p.Replicas = replicasChanges(in.Base.Plan.Replicas, in.Head.Plan.Replicas)
 	p.Clusters = clusterChanges(in, order, p.Objects)
 	p.Risks = risks(in, p)
-	p.decide(in)
+	p.decide()
 	return p
 }

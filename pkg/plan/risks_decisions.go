@@ -70,8 +70,8 @@ func clusterRisks(in Input) []Risk {
 		was[c.Name] = c
 	}
 	var all []Risk
-	risk := func(severity federation.Severity, cluster, message string) {
-		all = append(all, Risk{Kind: RiskCluster, Severity: severity, Clusters: []string{cluster}, Message: message})
+	risk := func(cluster, message string) {
+		all = append(all, Risk{Kind: RiskCluster, Severity: federation.SeverityWarning, Clusters: []string{cluster}, Message: message})
 	}
 	for _, c := range in.Head.Federation.Clusters {
 		old, had := was[c.Name]
@@ -80,11 +80,11 @@ func clusterRisks(in Input) []Risk {
 		case !had:
 			continue
 		case c.Context != old.Context:
-			risk(federation.SeverityWarning, c.Name, fmt.Sprintf("the name leads to another context: %s instead of %s", c.Context, old.Context))
+			risk(c.Name, fmt.Sprintf("the name leads to another context: %s instead of %s", c.Context, old.Context))
 		case c.Lost && !old.Lost:
-			risk(federation.SeverityWarning, c.Name, "is declared lost: what it runs is placed elsewhere")
+			risk(c.Name, "is declared lost: what it runs is placed elsewhere")
 		case c.Drain && !old.Drain:
-			risk(federation.SeverityWarning, c.Name, "is drained: its traffic is taken away, and then its replicas")
+			risk(c.Name, "is drained: its traffic is taken away, and then its replicas")
 		}
 	}
 	for _, c := range in.Base.Federation.Clusters {
@@ -95,7 +95,7 @@ func clusterRisks(in Input) []Risk {
 		if in.Head.Federation.OnRemove == federation.OnRemoveDelete {
 			message = "leaves the federation: all that fedsync made there will be deleted"
 		}
-		risk(federation.SeverityWarning, c.Name, message)
+		risk(c.Name, message)
 	}
 	return all
 }

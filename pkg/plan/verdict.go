@@ -10,7 +10,7 @@ import (
 )
 
 // decide makes the verdict and the one line that matters.
-func (p *Plan) decide(in Input) {
+func (p *Plan) decide() {
 	var reasons []string
 	for _, r := range p.Risks {
 		if r.Severity == federation.SeverityError {

@@ -115,7 +115,7 @@ func (w *walk) reach(id plumbing.Hash, flags int) error {
 
 // next takes the newest commit out of the queue.
 func (w *walk) next() *step {
-	s := heap.Pop(&w.queue).(*step) //nolint:errcheck,forcetypeassert // nothing else is put there
+	s := heap.Pop(&w.queue).(*step) //nolint:forcetypeassert // nothing else is put there
 	s.queued = false
 	if s.flags&stale == 0 {
 		w.fresh--
@@ -129,7 +129,7 @@ type steps []*step
 func (s steps) Len() int           { return len(s) }
 func (s steps) Less(i, j int) bool { return s[i].before(s[j]) }
 func (s steps) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
-func (s *steps) Push(x any)        { *s = append(*s, x.(*step)) } //nolint:errcheck,forcetypeassert // by reach alone
+func (s *steps) Push(x any)        { *s = append(*s, x.(*step)) } //nolint:forcetypeassert // by reach alone
 
 func (s *steps) Pop() any {
 	last := len(*s) - 1
