@@ -89,9 +89,10 @@ read.`,
 			return err
 		}
 		stderr := plainWriter{cmd.ErrOrStderr()}
-		findings := federation.ShortFindings(slices.Concat(of(*cluster, r.Findings), strangers(*facts, reported, r.Federation)))
+		findings := slices.Concat(of(*cluster, r.Findings), strangers(*facts, reported, r.Federation))
 		left := withheld(plans)
-		err = writeFindings(stderr, slices.Concat(findings, federation.ShortFindings(untold(left, findings))))
+		more := untold(left, federation.ShortFindings(findings))
+		err = writeFindings(stderr, federation.ShortFindings(slices.Concat(findings, more)))
 		if err == nil && len(left) > 0 {
 			err = errNo
 		}

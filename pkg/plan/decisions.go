@@ -115,5 +115,5 @@ func findingChanges(in Input) (brought, mended []federation.Finding) {
 	for _, answer := range in.Answers {
 		head = append(head, answer.Findings...)
 	}
-	return without(head, keys(in.Base.Findings)), without(in.Base.Findings, keys(head))
+	return federation.ShortFindings(without(head, keys(in.Base.Findings))), federation.ShortFindings(without(in.Base.Findings, keys(head)))
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -43,6 +44,7 @@ const (
 	RiskTLS        RiskKind = "certificate" // other certificates are served
 	RiskCluster    RiskKind = "cluster"     // a cluster leaves, or is drained
 	RiskEverywhere RiskKind = "everywhere"  // all clusters at once
+	RiskMore       RiskKind = "more"        // what was left out
 )
 
 var riskOrder = []RiskKind{
@@ -84,6 +86,9 @@ func risks(in Input, p *Plan) []Risk {
 	all = append(all, adoptions(in)...)
 	all = append(all, everywhere(p)...)
 	slices.SortStableFunc(all, Risk.compare)
+	if more := len(all) - limit.Findings; more > 0 {
+		all = append(all[:limit.Findings], Risk{Kind: RiskMore, Severity: federation.SeverityNote, Message: limit.More(more)})
+	}
 	return all
 }
 
