@@ -69,7 +69,7 @@ func TestAFileThatIsADeltaOfALargeOneIsRefused(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Commit("first", map[string]string{"a": "1"})
 	pack := filepath.Join(repo.Work, ".git", "objects", "pack", "pack-1111111111111111111111111111111111111111.pack")
-	if err := os.WriteFile(pack, heavyPack(t, 300<<20), 0o444); err != nil {
+	if err := os.WriteFile(pack, heavyPack(t, 100<<20), 0o444); err != nil {
 		t.Fatal(err)
 	}
 	repo.InWork("index-pack", pack)
@@ -119,9 +119,9 @@ func TestLooseObjectsThatLieAreErrors(t *testing.T) {
 		"too short": "blob 5\x00", "negative": "blob -1\x00", "no end": "blob 5", "no number": "blob x\x00", "no kind": "5\x00", "huge": "blob 99999999999\x00",
 	} {
 		var content bytes.Buffer
-		deflated := zlib.NewWriter(&content)
+		deflated, _ := zlib.NewWriterLevel(&content, zlib.BestSpeed) // which is a level
 		_, _ = deflated.Write([]byte(header))
-		_, _ = io.Copy(deflated, io.LimitReader(zeros{}, 300<<20))
+		_, _ = io.Copy(deflated, io.LimitReader(zeros{}, 32<<20))
 		_ = deflated.Close()
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)

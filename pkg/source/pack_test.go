@@ -144,14 +144,14 @@ func heldWhile(f func()) int64 {
 	}
 }
 
-func TestAFileThatUnpacksToAGigabyteCostsNoMemory(t *testing.T) {
+func TestAFileThatUnpacksToALotCostsNoMemory(t *testing.T) {
 	repo := sourcetest.New(t)
 	name := filepath.Join(repo.Work, "bomb")
 	bomb, err := os.Create(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := bomb.Truncate(300 << 20); err != nil {
+	if err := bomb.Truncate(100 << 20); err != nil {
 		t.Fatal(err)
 	}
 	if err := bomb.Close(); err != nil {
@@ -162,7 +162,7 @@ func TestAFileThatUnpacksToAGigabyteCostsNoMemory(t *testing.T) {
 	for _, c := range []struct {
 		limit int64
 		fails bool
-	}{{16 << 20, true}, {32 << 20, false}} {
+	}{{4 << 20, true}, {8 << 20, false}} {
 		s, err := Open(Options{URL: server.CloneURL(), Limits: Limits{RepositoryBytes: c.limit}}, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
