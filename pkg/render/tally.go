@@ -97,7 +97,7 @@ func (y *tally) countObjects(b *built) {
 
 // objectBytes is what an object counts for besides its JSON: it costs time and memory
 // that do not depend on what it says.
-const objectBytes = 500
+const objectBytes = 600
 
 func weight(o *federation.Object) int64 { return objectBytes + int64(len(o.JSON)) }
 
