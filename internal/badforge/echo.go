@@ -28,7 +28,7 @@ type Echo struct {
 // Mode is the echo of one shape.
 func (e Echo) Mode(shape canary.Shape) Mode {
 	return Mode{Name: e.Name + ", " + shape.Name, at: e.at, answer: func(s *Server, w http.ResponseWriter, r *http.Request) {
-		e.say(s, w, shape.Write(credential(r)))
+		e.say(s, w, shape.Write(canary.Credential(r)))
 	}}
 }
 

@@ -1,7 +1,6 @@
 package badforge
 
 import (
-	"encoding/base64"
 	"fmt"
 	"io"
 	"log"
@@ -86,17 +85,6 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.asked++
 	s.mu.Unlock()
 	mode.answer(s, w, r)
-}
-
-// credential is what a request proves itself by.
-func credential(r *http.Request) string {
-	_, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if plain, err := base64.StdEncoding.DecodeString(value); err == nil {
-		if _, password, ok := strings.Cut(string(plain), ":"); ok {
-			return password
-		}
-	}
-	return value
 }
 
 // raw answers with bytes that net/http would not write.

@@ -2,7 +2,6 @@ package badmember
 
 import (
 	"compress/gzip"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -256,20 +255,9 @@ func Shapes(secret string) []string {
 	return all
 }
 
-// credential is what a request proves itself by.
-func credential(r *http.Request) string {
-	_, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if plain, err := base64.StdEncoding.DecodeString(value); err == nil {
-		if _, password, ok := strings.Cut(string(plain), ":"); ok {
-			return password
-		}
-	}
-	return value
-}
-
 // echo refuses every write in words that hold the token, in another shape each time.
 func echo(s *Server, w http.ResponseWriter, r *http.Request) {
-	token := credential(r)
+	token := canary.Credential(r)
 	shapes := Shapes(token)
 	n := int(s.next.Add(1))
 	text := shapes[n%len(shapes)]
@@ -284,7 +272,7 @@ func echo(s *Server, w http.ResponseWriter, r *http.Request) {
 
 // echoEvents begins every watch with an object whose words hold the token.
 func echoEvents(s *Server, w http.ResponseWriter, r *http.Request) {
-	token := credential(r)
+	token := canary.Credential(r)
 	w.Header().Set("Content-Type", "application/json")
 	text, _ := json.Marshal(strings.Join(Shapes(token), ", ")) // a string always can be
 	_, _ = fmt.Fprintf(w, `{"type":"ADDED","object":{"kind":"Service","apiVersion":"v1","metadata":{"name":"%s","namespace":"default","uid":"u","resourceVersion":"1",`+

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/testprogram"
 )
 
 // process is a daemon, the real program.
@@ -24,23 +25,11 @@ type process struct {
 // program is the fedsync that is tried.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(withProgram(m.Run)) }
-
-// withProgram builds fedsync for the tests, without the race detector, which takes a
-// multiple of the memory.
-func withProgram(run func() int) int {
-	dir, err := os.MkdirTemp("", "badmember-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	program = filepath.Join(dir, "fedsync")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/fedsync").CombinedOutput(); err != nil { //nolint:noctx // There is no test yet.
-		fmt.Fprintf(os.Stderr, "build fedsync: %v\n%s", err, out)
-		return 1
-	}
-	return run()
+func TestMain(m *testing.M) {
+	os.Exit(testprogram.With(func(built string) int {
+		program = built
+		return m.Run()
+	}))
 }
 
 // run starts a daemon, which ends with the test or with end.

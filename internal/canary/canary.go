@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"net/http"
 	"net/url"
 	"strings"
 )
@@ -29,6 +30,15 @@ func New(place string) string {
 // NewWord returns the canary of a place that takes letters and digits only.
 func NewWord(place string) string {
 	return strings.NewReplacer("+", "", "/", "", "=", "").Replace(New(place))
+}
+
+// Credential is the password or token that a request proves itself by.
+func Credential(r *http.Request) string {
+	if _, password, ok := r.BasicAuth(); ok {
+		return password
+	}
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return token
 }
 
 // A Shape is a way to write a secret.

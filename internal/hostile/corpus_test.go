@@ -3,10 +3,7 @@ package hostile_test
 import (
 	"bytes"
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
@@ -14,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fedsync/fedsync/internal/hostile"
+	"github.com/fedsync/fedsync/internal/testprogram"
 )
 
 var (
@@ -24,26 +22,14 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(withProgram(m.Run))
-}
-
-// withProgram builds fedsync for the tests.
-func withProgram(run func() int) int {
-	if program = *binary; program != "" {
-		return run()
+	run := func(built string) int {
+		program = built
+		return m.Run()
 	}
-	dir, err := os.MkdirTemp("", "hostile-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	if *binary != "" {
+		os.Exit(run(*binary))
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	program = filepath.Join(dir, "fedsync")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/fedsync").CombinedOutput(); err != nil { //nolint:noctx // There is no test yet.
-		fmt.Fprintf(os.Stderr, "build fedsync: %v\n%s", err, out)
-		return 1
-	}
-	return run()
+	os.Exit(testprogram.With(run))
 }
 
 // TestNoRepositoryDoesHarm gives hostile repositories to the real program. With

@@ -67,9 +67,13 @@ func (r *Repository) Beside(n Neighbour, parents ...ID) bool {
 	return true
 }
 
-// Pushable reports whether the repository can be pushed to another: what stands in the
-// Git folder itself cannot.
-func (r *Repository) Pushable() bool { return len(r.own) == 0 && len(r.links) == 0 }
+// Pushable reports whether the case's repository can be pushed to another: what stands
+// in the Git folder itself cannot.
+func (c Case) Pushable(w World) bool {
+	r := New()
+	c.Build(r, w)
+	return len(r.own) == 0 && len(r.links) == 0
+}
 
 // Push adds the objects to the bare repository in dir, and makes the commit that Honest
 // or Beside made its branch main.

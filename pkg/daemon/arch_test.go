@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"internal/badmember":          {"internal/canary", "internal/objectstore"},
 	"internal/history":            {"internal/objectstore"},
 	"internal/hostile":            {},
+	"internal/testprogram":        {},
 	"internal/testrun":            {},
 	"internal/untrusted":          {"internal/secret"},
 	"internal/demo":               {"pkg/status"},
