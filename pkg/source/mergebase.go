@@ -76,19 +76,23 @@ type walk struct {
 	seen  map[plumbing.Hash]*step // nil for those that are not there
 	queue steps
 	fresh int // of the queue, those that are not stale
+	// parents counts those of all commits: one commit may name thousands.
+	parents int
 }
 
 // reach marks a commit with how it was reached, and queues it where that is news.
 func (w *walk) reach(id plumbing.Hash, flags int) error {
 	s, known := w.seen[id]
 	if !known {
-		if len(w.seen) >= w.limit {
+		if len(w.seen) >= w.limit || w.parents > 4*w.limit {
 			return nil
 		}
 		c, err := w.read(id)
 		switch {
 		case err == nil:
+			c.subject = "" // which may be long, and nobody reads
 			s = &step{commit: c}
+			w.parents += len(c.parents)
 		case !errors.Is(err, plumbing.ErrObjectNotFound):
 			return err
 		}

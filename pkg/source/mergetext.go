@@ -10,14 +10,33 @@ import (
 	"github.com/sergi/go-diff/diffmatchpatch"
 )
 
-// The limits on merging a file line by line. Above them, a file that both sides changed
-// does not merge. The time bounds what a file made to be slow costs; what is not compared
-// within it counts as changed.
+// The limits on merging a file line by line, and all files of a proposal. Above them, a
+// file that both sides changed does not merge. The time bounds what a file made to be slow
+// costs; what is not compared within it counts as changed.
 const (
 	mergeBytes = 1 << 20
 	mergeLines = 20_000
 	mergeTime  = time.Second
+
+	mergeAllBytes = 64 << 20
+	mergeAllLines = 300_000
 )
+
+// allowance is what is left for merging files line by line. A slow file has many lines.
+type allowance struct{ bytes, lines int }
+
+// take takes three texts out of the allowance, and reports whether they may be merged.
+func (a *allowance) take(texts ...[]byte) bool {
+	for _, text := range texts {
+		lines := bytes.Count(text, []byte("\n"))
+		if len(text) > mergeBytes || lines > mergeLines || bytes.IndexByte(text, 0) >= 0 {
+			return false
+		}
+		a.bytes -= len(text)
+		a.lines -= lines
+	}
+	return a.bytes >= 0 && a.lines >= 0
+}
 
 // edit puts other lines in the place of some of a text's.
 type edit struct {
@@ -28,11 +47,6 @@ type edit struct {
 // mergeText merges what two sides made of a text, and reports whether their changes
 // stand apart. As for git merge, changes of neighbouring lines do not.
 func mergeText(base, ours, theirs []byte) ([]byte, bool) {
-	for _, text := range [][]byte{base, ours, theirs} {
-		if len(text) > mergeBytes || bytes.Count(text, []byte("\n")) > mergeLines || bytes.IndexByte(text, 0) >= 0 {
-			return nil, false
-		}
-	}
 	mine, yours := edits(string(base), string(ours)), edits(string(base), string(theirs))
 	lines := strings.SplitAfter(string(base), "\n")
 	var out bytes.Buffer

@@ -17,6 +17,7 @@ type merger struct {
 	fileBytes int64
 	maxFiles  int64
 
+	left      allowance
 	made      made
 	merged    map[[3]*node]*node // nil where nothing is left of a folder
 	visits    int64              // entries that were looked at
@@ -133,6 +134,9 @@ func (m *merger) file(base, ours, theirs entry) (entry, bool, error) {
 	case base.id == ours.id:
 		return entry{mode: mode, id: theirs.id}, true, nil
 	}
+	if !m.left.take(content[:]...) {
+		return entry{}, false, nil
+	}
 	text, ok := mergeText(content[0], content[1], content[2])
 	if !ok {
 		return entry{}, false, nil
@@ -221,14 +225,13 @@ func (s several) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byt
 		}
 		return plumbing.BlobObject, slices.Clone(content), nil
 	}
-	err := plumbing.ErrObjectNotFound
 	for _, store := range s.stores {
-		kind, content, found := store.read(id, limit)
-		if !errors.Is(found, plumbing.ErrObjectNotFound) {
-			return kind, content, found
+		kind, content, err := store.read(id, limit)
+		if !errors.Is(err, plumbing.ErrObjectNotFound) {
+			return kind, content, err
 		}
 	}
-	return 0, nil, err
+	return 0, nil, plumbing.ErrObjectNotFound
 }
 
 func (s several) size(id plumbing.Hash) (int64, error) {

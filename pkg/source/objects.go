@@ -23,6 +23,7 @@ type objects interface {
 const (
 	maxCommitBytes = 1 << 20  // a message is text that somebody wrote
 	maxTreeBytes   = 16 << 20 // about 400,000 entries
+	maxSubject     = 8 << 10  // which is more than anybody shows
 	maxLinkBytes   = 4096     // PATH_MAX
 	maxTagDepth    = 8        // tags of tags; Git itself makes one
 )
@@ -75,7 +76,7 @@ func parseCommit(id plumbing.Hash, content []byte) (commit, error) {
 		id:      id,
 		tree:    c.TreeHash,
 		parents: c.ParentHashes,
-		subject: strings.ToValidUTF8(strings.TrimSpace(subject), "\uFFFD"),
+		subject: strings.ToValidUTF8(strings.TrimSpace(strings.Clone(subject[:min(len(subject), maxSubject)])), "\uFFFD"),
 		time:    writable(c.Committer.When),
 	}, nil
 }

@@ -93,6 +93,7 @@ func (s sides) merge(opts Options) (*Proposal, error) {
 	m := &merger{
 		fileBytes: opts.Limits.FileBytes,
 		maxFiles:  opts.Limits.Files,
+		left:      allowance{bytes: mergeAllBytes, lines: mergeAllLines},
 		made:      made{},
 		merged:    map[[3]*node]*node{},
 	}
@@ -110,7 +111,7 @@ func (s sides) merge(opts Options) (*Proposal, error) {
 }
 
 // propose reads the three revisions of a local repository.
-func (l *local) propose(_ context.Context, base, head string) (sides, error) {
+func (l *local) propose(ctx context.Context, base, head string) (sides, error) {
 	b, err := l.find(base)
 	if err != nil {
 		return sides{}, err
@@ -126,8 +127,13 @@ func (l *local) propose(_ context.Context, base, head string) (sides, error) {
 	if s.head, err = newRevision(l.objects, h, s.base, l.opts); err != nil {
 		return sides{}, l.wrap(err)
 	}
-	from, err := mergeBase(l.commit, s.base.commit.id, s.head.commit.id, maxMergeWalk)
-	if errors.Is(err, errNoCommon) {
+	from, err := mergeBase(func(id plumbing.Hash) (commit, error) {
+		if err := ctx.Err(); err != nil {
+			return commit{}, err
+		}
+		return peel(l.objects, id)
+	}, s.base.commit.id, s.head.commit.id, maxMergeWalk)
+	if errors.Is(err, errNoCommon) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return sides{}, err
 	}
 	if err != nil {
@@ -142,8 +148,6 @@ func (l *local) propose(_ context.Context, base, head string) (sides, error) {
 // maxMergeWalk is how many commits of a local repository are looked at to find where two
 // revisions parted: about a second, and more than most histories have.
 const maxMergeWalk = 100_000
-
-func (l *local) commit(id plumbing.Hash) (commit, error) { return peel(l.objects, id) }
 
 // propose fetches the three revisions of a remote: the base, and of the others what it
 // lacks.
@@ -179,15 +183,7 @@ func (r *remote) behind(ctx context.Context, base *revision, from commit, depth 
 		return nil, err
 	}
 	defer c.end()
-	p, _, err := r.fetch(c, wanted{id: base.commit.id, depth: depth, memory: packMemory})
-	if err != nil {
-		return nil, err
-	}
-	rev, err := r.revision(c, packs{p}, tip{id: from.id}, base)
-	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return nil, c.explain(fmt.Errorf("%w: the remote left something out: %w", ErrUnreadable, err))
-	}
-	return rev, err
+	return r.readFrom(c, wanted{id: base.commit.id, depth: depth, memory: packMemory}, tip{id: from.id}, base)
 }
 
 // also fetches what a revision has and another that was fetched has not.
@@ -222,7 +218,7 @@ func (r *remote) parted(ctx context.Context, base, head plumbing.Hash) (from com
 				return commit{}, plumbing.ErrObjectNotFound
 			}
 			return c, nil
-		}, base, head, 2*len(commits)+2)
+		}, base, head, 2*len(commits)+2) // every commit, and those that are not there
 		if err == nil {
 			return from, distance(commits, base, from.id), nil
 		}

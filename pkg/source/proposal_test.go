@@ -135,6 +135,34 @@ func TestAProposalThatIsFarBehind(t *testing.T) {
 	}
 }
 
+// Whoever proposes a change decides how many files there are to merge line by line.
+func TestNoMoreIsMergedThanThereIsTimeFor(t *testing.T) {
+	const files, lines = 8, 19_000
+	text := strings.Repeat("a\n", lines)
+	write := func(h *history, branch, first, last string) {
+		for i := range files {
+			h.files[branch][fmt.Sprintf("f%d", i)] = first + text + last
+		}
+	}
+	h := &history{files: map[string]map[string]string{"one": {}, "two": {}}}
+	write(h, "one", "", "")
+	h.commit("one", "", "")
+	write(h, "two", "", "two\n")
+	h.commit("two", "one", "")
+	write(h, "one", "one\n", "")
+	h.commit("one", "", "")
+	repo := sourcetest.New(t)
+	repo.Import(h.stream.String())
+	p, err := open(t, source.Options{URL: repo.Path}).Propose(t.Context(), "one", "two")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 300,000 lines are enough for five of them, three times each.
+	if len(p.Both) != 5 || len(p.Conflicts) != 3 {
+		t.Errorf("%d files merged and %d not, want 5 and 3", len(p.Both), len(p.Conflicts))
+	}
+}
+
 // history is a random history of two branches, of which one may be merged into the
 // other.
 type history struct {

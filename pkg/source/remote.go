@@ -165,7 +165,12 @@ func (r *remote) roomFor(p packs) bool {
 
 // readWhole fetches all that a tip leads to.
 func (r *remote) readWhole(c *conversation, t tip, last *revision) (*revision, error) {
-	fetched, _, err := r.fetch(c, wanted{id: t.id, depth: 1, memory: packMemory})
+	return r.readFrom(c, wanted{id: t.id, depth: 1, memory: packMemory}, t, last)
+}
+
+// readFrom fetches a pack that has all that a tip leads to.
+func (r *remote) readFrom(c *conversation, w wanted, t tip, last *revision) (*revision, error) {
+	fetched, _, err := r.fetch(c, w)
 	if err != nil {
 		return nil, err
 	}
