@@ -67,10 +67,12 @@ could not be found out.`,
 			}
 			o.Facts = &reported
 		}
-		p, err := daemon.Plan(cmd.Context(), cfg, o)
+		planning, err := daemon.Plan(cmd.Context(), cfg, o)
 		if err != nil {
 			return err
 		}
+		writeUncommitted(cmd.ErrOrStderr(), planning.Uncommitted, "planned")
+		p := planning.Plan
 		switch *output {
 		case "json":
 			err = writeJSON(cmd.OutOrStdout(), p)
@@ -101,8 +103,8 @@ var errChanges = errors.New("something would change")
 func writePlan(w io.Writer, p *plan.Plan) {
 	fmt.Fprintf(w, "%s  %s → %s  %s\n%s\n", p.Federation, p.Head, p.Base, p.Verdict, p.Summary)
 	for _, c := range p.Clusters {
-		if c.Unasked != "" {
-			fmt.Fprintf(w, "not asked: %s  %s  %s\n", c.Name, c.State, indented(c.Unasked, "  "))
+		if !c.Unasked.IsZero() {
+			fmt.Fprintf(w, "not asked: %s  %s  %s\n", c.Name, c.State, indented(c.Unasked.String(), "  "))
 		}
 	}
 	if len(p.Risks) > 0 {
@@ -147,8 +149,8 @@ func writePorts(w io.Writer, p *plan.Plan) {
 	}
 	for _, c := range p.Ports {
 		fmt.Fprintf(w, "node port  %s  port %d/%s  %s", c.Service, c.Port, c.Protocol, plan.FromTo(int64(c.Before), int64(c.After)))
-		if c.Reason != "" {
-			fmt.Fprintf(w, "  %s", indented(c.Reason, "  "))
+		if !c.Reason.IsZero() {
+			fmt.Fprintf(w, "  %s", indented(c.Reason.String(), "  "))
 		}
 		fmt.Fprintln(w)
 	}

@@ -17,18 +17,12 @@ func (l *loop) judge() {
 	if l.live != nil {
 		sha = l.live.sha()
 	}
-	var anonymous []federation.Cluster
-	for _, c := range l.met.Clusters {
-		if l.members.facts.Clusters[c.Name].UID == "" {
-			anonymous = append(anonymous, c)
-		}
-	}
 	l.roll = newRoll(rollInput{
 		Members:  l.met.Clusters,
 		Leaving:  l.leaving,
 		Roster:   l.roster,
 		Facts:    l.members.facts,
-		Servers:  l.kubeconfig.Servers(anonymous),
+		Servers:  l.servers(l.met.Clusters, l.members.facts),
 		Revision: sha,
 	})
 	if l.readOnly {
@@ -41,6 +35,13 @@ func (l *loop) judge() {
 		l.members.release(name)
 	}
 	l.remember(l.roll.Roster)
+}
+
+// servers says where the contexts lead of the clusters that are not known by their uid.
+func (d *Daemon) servers(clusters []federation.Cluster, facts federation.Facts) map[string]string {
+	return d.kubeconfig.Servers(slices.DeleteFunc(slices.Clone(clusters), func(c federation.Cluster) bool {
+		return facts.Clusters[c.Name].UID != ""
+	}))
 }
 
 // unpruned returns the clusters where nothing is pruned now.

@@ -61,23 +61,28 @@ func Render(ctx context.Context, cfg *Config, facts federation.Facts) (*Renderin
 func rendering(ctx context.Context, cfg *Config, snapshot federation.Snapshot, f *federation.Federation, facts federation.Facts) (*Rendering, error) {
 	renderer := newRenderer(cfg, zap.NewNop())
 	defer renderer.Close()
-	bundles, findings := renderer.Render(ctx, snapshot, f, nil)
-	if err := ctx.Err(); err != nil {
+	bundles, findings, err := renderOnce(ctx, cfg, renderer.RenderInSteps, snapshot, f)
+	if err != nil {
 		return nil, err
 	}
 	plan := schedule.New().Plan(schedule.Input{
-		Federation: f,
-		Revision:   snapshot.Revision,
-		Bundles:    bundles,
-		Facts:      facts,
-		Policy:     schedule.Policy{Namespaces: cfg.AllowNamespaces, Kinds: cfg.AllowKinds},
+		Federation: f, Revision: snapshot.Revision, Bundles: bundles, Facts: facts, Policy: cfg.policy(),
 	})
-	return &Rendering{
-		Federation: f,
-		Snapshot:   snapshot,
-		Plan:       plan,
-		Findings:   slices.Concat(statusContexts(cfg.StatusContexts).settle(f, snapshot.Files), findings, plan.Findings),
-	}, nil
+	return &Rendering{Federation: f, Snapshot: snapshot, Plan: plan, Findings: slices.Concat(findings, plan.Findings)}, nil
+}
+
+// renderOnce renders a snapshot as a whole, with what the operator does not grant its file.
+func renderOnce(ctx context.Context, cfg *Config, with renderFunc, snapshot federation.Snapshot, f *federation.Federation) ([]federation.Bundle, []federation.Finding, error) {
+	bundles, findings := with(ctx, snapshot, f, nil, nil)
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	return bundles, slices.Concat(statusContexts(cfg.StatusContexts).settle(f, snapshot.Files), findings), nil
+}
+
+// policy is what a repository may touch.
+func (c *Config) policy() schedule.Policy {
+	return schedule.Policy{Namespaces: c.AllowNamespaces, Kinds: c.AllowKinds}
 }
 
 // uncommittedFiles names the files of a work tree that the federation would read
@@ -178,31 +183,31 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 		c.Findings = append(c.Findings, l.members.outcomes[name].Findings...)
 	}
 	c.Findings = secret.Value(d.secrets, federation.ShortFindings(c.Findings))
-	var unseen []string
 	for name, o := range l.members.seen {
 		if o.Compared {
 			c.Differences[name] = o.Differences
 		}
-		if !o.Facts.Synced && o.Facts.State != federation.ClusterReady {
-			unseen = append(unseen, name)
-		}
 	}
-	if len(unseen) == len(l.members.seen) && len(unseen) > 0 {
-		slices.Sort(unseen)
-		return c, fmt.Errorf("%w: %s", errNoAnswer, reasons(l.members, unseen))
-	}
-	return c, nil
+	return c, l.members.silence()
 }
 
-// reasons says why clusters do not answer.
-func reasons(ms *members, names []string) string {
-	parts := make([]string, len(names))
-	for i, name := range names {
+// silence returns errNoAnswer, with the reasons, where not one member was to be seen when
+// look asked them.
+func (ms *members) silence() error {
+	var reasons []string
+	for _, name := range slices.Sorted(maps.Keys(ms.seen)) {
 		facts := ms.seen[name].Facts
-		parts[i] = fmt.Sprintf("%s: %s", name, facts.State)
-		if !facts.Error.IsZero() {
-			parts[i] = fmt.Sprintf("%s: %s", name, facts.Error)
+		switch {
+		case facts.Synced || facts.State == federation.ClusterReady:
+			return nil
+		case !facts.Error.IsZero():
+			reasons = append(reasons, fmt.Sprintf("%s: %s", name, facts.Error))
+		default:
+			reasons = append(reasons, fmt.Sprintf("%s: %s", name, facts.State))
 		}
 	}
-	return strings.Join(parts, "; ")
+	if len(reasons) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errNoAnswer, strings.Join(reasons, "; "))
 }

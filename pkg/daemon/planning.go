@@ -3,13 +3,14 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/plan"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -27,9 +28,15 @@ type PlanOptions struct {
 	Version string
 }
 
+// Planning is a plan, and what it does not speak of.
+type Planning struct {
+	Plan        *plan.Plan
+	Uncommitted []string // files of the work tree whose changes are not in the head
+}
+
 // Plan says what a proposed change would do. It writes nothing. Clusters are asked as the
 // base names them, whatever the change says, since a change is anybody's.
-func Plan(ctx context.Context, cfg *Config, o PlanOptions) (*plan.Plan, error) {
+func Plan(ctx context.Context, cfg *Config, o PlanOptions) (*Planning, error) {
 	d, err := newParts(cfg, Options{Version: o.Version, Log: o.Log})
 	if err != nil {
 		return nil, err
@@ -49,27 +56,22 @@ func Plan(ctx context.Context, cfg *Config, o PlanOptions) (*plan.Plan, error) {
 	}
 	in := plan.Input{From: proposal.From, Conflicts: proposal.Conflicts, Both: proposal.Both}
 	if o.Facts != nil {
-		in.Facts = *o.Facts
-		base.schedule(cfg, in.Facts)
-		in.Facts = plan.Assume(in.Facts, base.Plan)
-		in.Base, in.Head = base.schedule(cfg, in.Facts), head.schedule(cfg, in.Facts)
-		return plan.Of(in), nil
+		base.schedule(cfg, *o.Facts, nil)
+		in.Facts = plan.Assume(*o.Facts, base.Plan)
+		in.Base, in.Head = base.schedule(cfg, in.Facts, nil), head.schedule(cfg, in.Facts, nil)
+	} else {
+		timed, cancel := context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+		if err := d.askAbout(timed, &in, base, head); err != nil {
+			return nil, err
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
-	asking := d.askMembers(ctx, base)
-	defer asking.end()
-	if err := asking.wait(asking.known); err != nil {
-		return nil, err
+	// What a Git server sends back of a credential may stand in a manifest.
+	planning := &Planning{Plan: secret.Value(d.secrets, plan.Of(in))}
+	if o.Head == "HEAD" {
+		planning.Uncommitted, err = uncommittedFiles(d.source, head.Federation)
 	}
-	in.Facts = asking.facts
-	in.Base, in.Head = base.schedule(cfg, in.Facts), head.schedule(cfg, in.Facts)
-	asking.try(in)
-	if err := asking.wait(asking.tried); err != nil {
-		return nil, err
-	}
-	in.Answers = asking.answers()
-	return plan.Of(in), nil
+	return planning, err
 }
 
 // side is one side of a proposed change.
@@ -90,30 +92,43 @@ func (d *Daemon) renderSide(ctx context.Context, snapshot federation.Snapshot) (
 		return s, nil
 	}
 	s.Federation = f
-	bundles, findings := d.render(ctx, snapshot, f, nil, nil)
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	s.bundles = bundles
-	s.rendering = slices.Concat(statusContexts(d.cfg.StatusContexts).settle(f, snapshot.Files), findings)
-	return s, nil
+	s.bundles, s.rendering, err = renderOnce(ctx, d.cfg, d.render, snapshot, f)
+	return s, err
 }
 
-// schedule schedules the side by facts.
-func (s *side) schedule(cfg *Config, facts federation.Facts) plan.Side {
+// schedule schedules the side by facts, without the clusters that are not to be written.
+func (s *side) schedule(cfg *Config, facts federation.Facts, excluded map[string]string) plan.Side {
 	if s.Refused {
 		s.Findings = s.rendering
 		return s.Side
 	}
 	s.Plan = schedule.New().Plan(schedule.Input{
-		Federation: s.Federation,
-		Revision:   s.Revision,
-		Bundles:    s.bundles,
-		Facts:      facts,
-		Policy:     schedule.Policy{Namespaces: cfg.AllowNamespaces, Kinds: cfg.AllowKinds},
+		Federation: s.Federation, Revision: s.Revision, Bundles: s.bundles, Facts: facts, Policy: cfg.policy(), Excluded: excluded,
 	})
 	s.Findings = slices.Concat(s.rendering, s.Plan.Findings)
 	return s.Side
+}
+
+// askAbout schedules both sides by what the members of the base report, and tries the
+// difference in them without writing.
+func (d *Daemon) askAbout(ctx context.Context, in *plan.Input, base, head *side) error {
+	a := d.askMembers(ctx, base)
+	defer a.end()
+	if err := a.wait(a.known); err != nil {
+		return err
+	}
+	in.Facts = a.facts
+	excluded := newRoll(rollInput{
+		Members: base.Federation.Clusters, Facts: a.facts, Revision: base.Revision.SHA,
+		Servers: d.servers(base.Federation.Clusters, a.facts),
+	}).excluded()
+	in.Base, in.Head = base.schedule(d.cfg, in.Facts, excluded), head.schedule(d.cfg, in.Facts, excluded)
+	a.try(*in)
+	if err := a.wait(a.tried); err != nil {
+		return err
+	}
+	in.Answers = a.answers()
+	return nil
 }
 
 // asking asks clusters what they report, and what they would say to a change.
@@ -160,17 +175,7 @@ func (a *asking) wait(done func() bool) error {
 		}
 		break
 	}
-	var silent []string
-	for name, o := range a.seen {
-		if !o.Facts.Synced && o.Facts.State != federation.ClusterReady {
-			silent = append(silent, name)
-		}
-	}
-	if len(silent) == len(a.seen) && len(silent) > 0 {
-		slices.Sort(silent)
-		return fmt.Errorf("%w: %s", errNoAnswer, reasons(a.members, silent))
-	}
-	return nil
+	return a.silence()
 }
 
 // known reports whether the facts of every member are there, or it does not answer.
@@ -201,7 +206,8 @@ func (a *asking) try(in plan.Input) {
 // answer.
 func (a *asking) tried() bool {
 	for name := range a.handed {
-		if o := a.seen[name]; !o.Compared && o.Facts.State == federation.ClusterReady {
+		excluded := a.byName[name].Newest().Excluded != ""
+		if o := a.seen[name]; !o.Compared && !excluded && o.Facts.State == federation.ClusterReady {
 			return false
 		}
 	}
@@ -250,7 +256,10 @@ func (a *asking) answers() map[string]plan.Answer {
 		if !a.handed[name] {
 			continue // it leaves: nothing of the change is for it
 		}
-		if !o.Compared {
+		switch why := a.byName[name].Newest().Excluded; {
+		case why != "":
+			answer.Unasked = untrusted.New(why)
+		case !o.Compared:
 			answer.Unasked = silence(o.Facts, a.started)
 		}
 		for _, d := range o.Differences {
@@ -267,14 +276,14 @@ func (a *asking) answers() map[string]plan.Answer {
 }
 
 // silence says why a cluster was not asked.
-func silence(f federation.ClusterFacts, since time.Time) string {
-	if f.State != federation.ClusterReady && !f.Error.IsZero() {
-		return fmt.Sprintf("%s, %s: %s", f.State, f.Failure, f.Error)
+func silence(f federation.ClusterFacts, since time.Time) untrusted.Text {
+	switch {
+	case f.State == federation.ClusterReady || f.State == federation.ClusterPending:
+		return untrusted.Textf("no answer within %s", time.Since(since).Round(time.Second))
+	case !f.Error.IsZero():
+		return untrusted.Textf("%s: %s", f.Failure, f.Error)
 	}
-	if f.State != federation.ClusterReady && f.State != federation.ClusterPending {
-		return string(f.State)
-	}
-	return fmt.Sprintf("no answer within %s", time.Since(since).Round(time.Second))
+	return untrusted.Const("it does not answer")
 }
 
 // end ends the members.

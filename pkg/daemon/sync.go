@@ -310,7 +310,7 @@ func (l *loop) input(rev *revision) schedule.Input {
 		Revision:   rev.snapshot.Revision,
 		Bundles:    rev.bundles,
 		Facts:      l.members.facts,
-		Policy:     schedule.Policy{Namespaces: l.cfg.AllowNamespaces, Kinds: l.cfg.AllowKinds},
+		Policy:     l.cfg.policy(),
 		Leaving:    l.leaving,
 		Excluded:   l.roll.excluded(),
 		Unpruned:   l.roll.unpruned(),

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -32,7 +33,7 @@ func portChanges(before, after []federation.PortDecision) []PortChange {
 		}
 		all = append(all, PortChange{
 			Service: d.Service, Protocol: d.Protocol, Port: d.Port,
-			Before: old.NodePort, After: d.NodePort, Basis: d.Basis, Reason: d.Reason, Clashes: d.Clashes,
+			Before: old.NodePort, After: d.NodePort, Basis: d.Basis, Reason: untrusted.New(d.Reason), Clashes: d.Clashes,
 		})
 	}
 	for k, d := range was {
@@ -72,7 +73,7 @@ func replicasChanges(before, after []federation.ReplicasDecision) []ReplicasChan
 
 // replicasChange compares the shares that are meant, not those that are held meanwhile.
 func replicasChange(ref federation.ObjectRef, old, d federation.ReplicasDecision) ReplicasChange {
-	c := ReplicasChange{Object: ref, Before: old.Total, After: d.Total, Shares: []ShareChange{}, Shortfall: d.Shortfall, Reason: d.Reason}
+	c := ReplicasChange{Object: ref, Before: old.Total, After: d.Total, Shares: []ShareChange{}, Shortfall: d.Shortfall, Reason: untrusted.New(d.Reason)}
 	had := map[string]int64{}
 	for _, s := range old.Shares {
 		had[s.Cluster] = s.Share

@@ -55,7 +55,7 @@ func (p *Plan) Shares(r ReplicasChange) string {
 // matters, what is dangerous, and all else folded. What has no room is counted.
 func (p *Plan) Markdown(most int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s fedsync plan: %s\n\n", p.Verdict.mark(), inline(p.Summary))
+	fmt.Fprintf(&b, "### %s fedsync plan: %s\n\n", p.Verdict.mark(), inline(p.Summary.String()))
 	fmt.Fprintf(&b, "`%s` into `%s` · federation %s\n", code(p.Head.String()), code(p.Base.String()), inline(p.Federation))
 	s := sheet{b: &b, most: most}
 	s.list("", rows(p.Risks, func(r Risk) string {
@@ -65,8 +65,8 @@ func (p *Plan) Markdown(most int) string {
 		}
 		return line
 	}))
-	s.list("Could not be asked", rows(slices.DeleteFunc(slices.Clone(p.Clusters), func(c Cluster) bool { return c.Unasked == "" }), func(c Cluster) string {
-		return fmt.Sprintf("- %s: %s", inline(c.Name), inline(c.Unasked))
+	s.list("Could not be asked", rows(slices.DeleteFunc(slices.Clone(p.Clusters), func(c Cluster) bool { return c.Unasked.IsZero() }), func(c Cluster) string {
+		return fmt.Sprintf("- %s: %s", inline(c.Name), inline(c.Unasked.String()))
 	}))
 	s.list("Found", rows(p.Findings, func(f federation.Finding) string {
 		line := fmt.Sprintf("- %s %s", f.ID, inline(f.String()))
@@ -77,7 +77,7 @@ func (p *Plan) Markdown(most int) string {
 	}))
 	s.fold(fmt.Sprintf("Objects: %s", p.counts()), len(p.Objects), func(i int) string { return p.object(p.Objects[i]) })
 	s.table("Node ports", []string{"Service", "port", "node port", "why"}, rows(p.Ports, func(c PortChange) string {
-		return row(c.Service.String(), fmt.Sprintf("%d/%s", c.Port, c.Protocol), FromTo(int64(c.Before), int64(c.After)), c.Reason)
+		return row(c.Service.String(), fmt.Sprintf("%d/%s", c.Port, c.Protocol), FromTo(int64(c.Before), int64(c.After)), c.Reason.String())
 	}))
 	s.table("Replicas", []string{"workload", "in all", "clusters"}, rows(p.Replicas, func(r ReplicasChange) string {
 		return row(r.Object.String(), FromTo(r.Before, r.After), p.Shares(r))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fedsync/fedsync/internal/fields"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -192,9 +193,9 @@ func clusterChanges(in Input, order []string, objects []ObjectChange) []Cluster 
 		}
 		if in.Answers != nil {
 			answer, ok := in.Answers[name]
-			c.Asked, c.Unasked = ok && answer.Unasked == "", answer.Unasked
+			c.Asked, c.Unasked = ok && answer.Unasked.IsZero(), answer.Unasked
 			if !ok && count[name] > 0 {
-				c.Unasked = "it is no member before the change is merged"
+				c.Unasked = untrusted.Const("it is no member before the change is merged")
 			}
 		}
 		all[i] = c

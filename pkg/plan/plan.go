@@ -11,6 +11,7 @@ import (
 	"cmp"
 
 	"github.com/fedsync/fedsync/internal/fields"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -40,7 +41,7 @@ type Input struct {
 
 // Answer is what one cluster said to a dry run of the change.
 type Answer struct {
-	Unasked  string // why it could not be asked; empty where it was
+	Unasked  untrusted.Text // why it could not be asked; empty where it was
 	Adopted  []federation.ObjectRef
 	Findings []federation.Finding // why an object could not be applied
 }
@@ -53,7 +54,7 @@ type Plan struct {
 	Head       federation.Revision `json:"head"` // the newest commit of the change
 	From       federation.Revision `json:"from"` // where the change began
 	Verdict    Verdict             `json:"verdict"`
-	Summary    string              `json:"summary"` // one line, the reason first
+	Summary    untrusted.Text      `json:"summary"` // one line, the reason first
 	Clusters   []Cluster           `json:"clusters"`
 	Conflicts  []string            `json:"conflicts"`
 
@@ -79,11 +80,11 @@ const (
 // Cluster says what the change means to one cluster.
 type Cluster struct {
 	Name    string                  `json:"name"`
-	State   federation.ClusterState `json:"state,omitempty"`   // empty where nobody knows
-	Objects int                     `json:"objects"`           // that change there
-	Change  string                  `json:"change,omitempty"`  // "joins", "leaves"
-	Asked   bool                    `json:"asked"`             // the change was tried there, without writing
-	Unasked string                  `json:"unasked,omitempty"` // why it was not; empty where nobody meant to
+	State   federation.ClusterState `json:"state,omitempty"`  // empty where nobody knows
+	Objects int                     `json:"objects"`          // that change there
+	Change  string                  `json:"change,omitempty"` // "joins", "leaves"
+	Asked   bool                    `json:"asked"`            // the change was tried there, without writing
+	Unasked untrusted.Text          `json:"unasked,omitzero"` // why it was not; empty where nobody meant to
 }
 
 // Action is what happens to an object.
@@ -118,7 +119,7 @@ type PortChange struct {
 	Before   int32                  `json:"before"` // 0 for none
 	After    int32                  `json:"after"`  // 0 for none
 	Basis    federation.PortBasis   `json:"basis,omitempty"`
-	Reason   string                 `json:"reason,omitempty"`
+	Reason   untrusted.Text         `json:"reason,omitzero"`
 	Clashes  []federation.PortClash `json:"clashes,omitempty"`
 }
 
@@ -129,7 +130,7 @@ type ReplicasChange struct {
 	After     int64                `json:"after"`
 	Shares    []ShareChange        `json:"shares"` // of clusters where it changes
 	Shortfall int64                `json:"shortfall,omitempty"`
-	Reason    string               `json:"reason,omitempty"` // of the shortfall
+	Reason    untrusted.Text       `json:"reason,omitzero"` // of the shortfall
 }
 
 // ShareChange is one cluster's part of it.

@@ -165,7 +165,7 @@ func TestRisks(t *testing.T) {
 		},
 		{
 			name: "a cluster that is away", head: with(secret, edit(secret, "canary-one", "canary-two")),
-			answers: map[string]plan.Answer{"a": {}, "b": {Unasked: "Offline, timeout"}, "c": {}},
+			answers: map[string]plan.Answer{"a": {}, "b": {Unasked: untrusted.Const("Offline, timeout")}, "c": {}},
 			verdict: plan.Unsure, want: "I everywhere",
 		},
 		{
@@ -247,7 +247,7 @@ func TestReplicasAreToldByTotalAndShare(t *testing.T) {
 	if len(p.Objects) != 0 || len(p.Replicas) != 1 || p.Replicas[0].Before != 6 || p.Replicas[0].After != 7 || len(p.Replicas[0].Shares) != 1 {
 		t.Errorf("objects %v, replicas %+v, want one share more and no object", p.Objects, p.Replicas)
 	}
-	if p.Verdict != plan.Changes || !strings.Contains(p.Summary, "web 6 → 7") {
+	if p.Verdict != plan.Changes || !strings.Contains(p.Summary.String(), "web 6 → 7") {
 		t.Errorf("%s: %s", p.Verdict, p.Summary)
 	}
 }

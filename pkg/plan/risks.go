@@ -2,7 +2,6 @@ package plan
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -20,7 +19,7 @@ type Risk struct {
 	Object   federation.ObjectRef `json:"object,omitzero"`
 	App      string               `json:"app,omitempty"`
 	Clusters []string             `json:"clusters,omitempty"` // none: it concerns no one in particular
-	Message  string               `json:"message"`
+	Message  untrusted.Text       `json:"message"`
 }
 
 // RiskKind says what a risk is about.
@@ -59,7 +58,7 @@ func (r Risk) compare(o Risk) int {
 		slices.Index(riskOrder, r.Kind)-slices.Index(riskOrder, o.Kind),
 		strings.Compare(r.App, o.App),
 		r.Object.Compare(o.Object),
-		strings.Compare(r.Message, o.Message),
+		r.Message.Compare(o.Message),
 	)
 }
 
@@ -69,7 +68,7 @@ func risks(in Input, p *Plan) []Risk {
 	for _, path := range p.Conflicts {
 		all = append(all, Risk{
 			Kind: RiskConflict, Severity: federation.SeverityError,
-			Message: path + " was changed on the base too, and does not merge: the plan has it as the change does",
+			Message: untrusted.Textf("%s was changed on the base too, and does not merge: the plan has it as the change does", path),
 		})
 	}
 	for _, o := range p.Objects {
@@ -87,7 +86,7 @@ func risks(in Input, p *Plan) []Risk {
 	all = append(all, everywhere(p)...)
 	slices.SortStableFunc(all, Risk.compare)
 	if more := len(all) - limit.Findings; more > 0 {
-		all = append(all[:limit.Findings], Risk{Kind: RiskMore, Severity: federation.SeverityNote, Message: limit.More(more)})
+		all = append(all[:limit.Findings], Risk{Kind: RiskMore, Severity: federation.SeverityNote, Message: untrusted.New(limit.More(more))})
 	}
 	return all
 }
@@ -95,7 +94,7 @@ func risks(in Input, p *Plan) []Risk {
 // objectRisks says what is dangerous about the change of one object.
 func objectRisks(o ObjectChange) []Risk {
 	risk := func(kind RiskKind, severity federation.Severity, format string, args ...any) Risk {
-		return Risk{Kind: kind, Severity: severity, Object: o.Object, App: o.App, Clusters: o.Clusters, Message: fmt.Sprintf(format, args...)}
+		return Risk{Kind: kind, Severity: severity, Object: o.Object, App: o.App, Clusters: o.Clusters, Message: untrusted.Textf(format, args...)}
 	}
 	if o.Action != Change {
 		return nil

@@ -25,15 +25,15 @@ func portRisks(c PortChange) []Risk {
 		for _, holder := range slices.SortedFunc(maps.Keys(holders), federation.ObjectRef.Compare) {
 			parts = append(parts, fmt.Sprintf("%s in %s", holder, untrusted.Some(holders[holder], 3)))
 		}
-		risk.Message = fmt.Sprintf("node port %d of %s is held by %s", c.After, name, untrusted.Some(parts, 3))
+		risk.Message = untrusted.Textf("node port %d of %s is held by %s", c.After, name, untrusted.Some(parts, 3))
 	case c.Basis == federation.PortRefused:
-		risk.Kind, risk.Severity, risk.Message = RiskPortClash, federation.SeverityError, fmt.Sprintf("%s gets no node port: %s", name, c.Reason)
+		risk.Kind, risk.Severity, risk.Message = RiskPortClash, federation.SeverityError, untrusted.Textf("%s gets no node port: %s", name, c.Reason)
 	case c.Before == 0 || c.Before == c.After:
 		return nil // nobody uses it yet
 	case c.After == 0 && c.Basis == "":
 		return nil // it is gone with its Service, or with its port
 	default:
-		risk.Message = fmt.Sprintf("the node port of %s changes from %d to %d: whoever sends to the old one is refused", name, c.Before, c.After)
+		risk.Message = untrusted.Textf("the node port of %s changes from %d to %d: whoever sends to the old one is refused", name, c.Before, c.After)
 	}
 	return []Risk{risk}
 }
@@ -50,14 +50,14 @@ func replicasRisks(in Input, r ReplicasChange) []Risk {
 	if r.Shortfall > before {
 		all = append(all, Risk{
 			Kind: RiskCapacity, Severity: federation.SeverityError, Object: r.Object,
-			Message: fmt.Sprintf("%d of %d replicas find no place: %s", r.Shortfall, r.After, r.Reason),
+			Message: untrusted.Textf("%d of %d replicas find no place: %s", r.Shortfall, r.After, r.Reason),
 		})
 	}
 	goes := !slices.ContainsFunc(in.Head.Plan.Replicas, func(d federation.ReplicasDecision) bool { return d.Object == r.Object })
 	if r.Before > 0 && r.After == 0 && !goes {
 		all = append(all, Risk{
 			Kind: RiskZero, Severity: federation.SeverityWarning, Object: r.Object,
-			Message: fmt.Sprintf("nothing of it runs any more: replicas go from %d to 0", r.Before),
+			Message: untrusted.Textf("nothing of it runs any more: replicas go from %d to 0", r.Before),
 		})
 	}
 	return all
@@ -71,7 +71,7 @@ func clusterRisks(in Input) []Risk {
 	}
 	var all []Risk
 	risk := func(cluster, message string) {
-		all = append(all, Risk{Kind: RiskCluster, Severity: federation.SeverityWarning, Clusters: []string{cluster}, Message: message})
+		all = append(all, Risk{Kind: RiskCluster, Severity: federation.SeverityWarning, Clusters: []string{cluster}, Message: untrusted.New(message)})
 	}
 	for _, c := range in.Head.Federation.Clusters {
 		old, had := was[c.Name]
@@ -112,7 +112,7 @@ func adoptions(in Input) []Risk {
 	for _, ref := range slices.SortedFunc(maps.Keys(clusters), federation.ObjectRef.Compare) {
 		all = append(all, Risk{
 			Kind: RiskAdoption, Severity: federation.SeverityWarning, Object: ref, Clusters: clusters[ref],
-			Message: "exists and is not fedsync's: it would be taken over, and made as Git says",
+			Message: untrusted.Const("exists and is not fedsync's: it would be taken over, and made as Git says"),
 		})
 	}
 	return all
@@ -134,6 +134,6 @@ func everywhere(p *Plan) []Risk {
 	}
 	return []Risk{{
 		Kind: RiskEverywhere, Severity: federation.SeverityNote,
-		Message: fmt.Sprintf("all %d clusters change at once: there is none left to compare with", clusters),
+		Message: untrusted.Textf("all %d clusters change at once: there is none left to compare with", clusters),
 	}}
 }

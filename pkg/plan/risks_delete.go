@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -40,13 +39,13 @@ func deletionRisks(changes []ObjectChange) []Risk {
 		names := untrusted.Some(gone[f], 5)
 		switch f.prune {
 		case federation.PruneHeld:
-			r.Kind, r.Message = RiskHeld, fmt.Sprintf("the deletion of %s will be held until a person lets it pass", names)
+			r.Kind, r.Message = RiskHeld, untrusted.Textf("the deletion of %s will be held until a person lets it pass", names)
 		case federation.PruneOff:
-			r.Kind, r.Message = RiskOrphan, fmt.Sprintf("app %s does not prune: %s will stay, and nobody keeps it", f.app, names)
+			r.Kind, r.Message = RiskOrphan, untrusted.Textf("app %s does not prune: %s will stay, and nobody keeps it", f.app, names)
 		case federation.PruneWaiting:
-			r.Kind, r.Message = RiskDelete, fmt.Sprintf("%s will be deleted as soon as it is known what runs everywhere", names)
+			r.Kind, r.Message = RiskDelete, untrusted.Textf("%s will be deleted as soon as it is known what runs everywhere", names)
 		case federation.PruneAllowed:
-			r.Kind, r.Message = RiskDelete, names+" will be deleted"
+			r.Kind, r.Message = RiskDelete, untrusted.New(names+" will be deleted")
 		}
 		all = append(all, r)
 	}
@@ -59,13 +58,13 @@ func special(o ObjectChange) (Risk, bool) {
 	goes := o.Prune == federation.PruneAllowed || o.Prune == federation.PruneWaiting
 	switch {
 	case o.Object.Group == "" && o.Object.Kind == "Namespace":
-		r.Kind, r.Severity, r.Message = RiskOrphan, federation.SeverityNote, "a Namespace is never deleted: it stays, with all that is in it"
+		r.Kind, r.Severity, r.Message = RiskOrphan, federation.SeverityNote, untrusted.Const("a Namespace is never deleted: it stays, with all that is in it")
 	case !goes:
 		return Risk{}, false
 	case o.Object.Group == "apiextensions.k8s.io" && o.Object.Kind == "CustomResourceDefinition":
-		r.Kind, r.Message = RiskDefinition, "the kind that it defines goes with it, as soon as all of its objects are ours"
+		r.Kind, r.Message = RiskDefinition, untrusted.Const("the kind that it defines goes with it, as soon as all of its objects are ours")
 	case o.Object.Kind == "Ingress":
-		r.Kind, r.Message = RiskAddress, "the Ingress will be deleted: its address answers no more"
+		r.Kind, r.Message = RiskAddress, untrusted.Const("the Ingress will be deleted: its address answers no more")
 	default:
 		return Risk{}, false
 	}

@@ -24,26 +24,25 @@ func (p *Plan) decide() {
 	}
 	var unasked []string
 	for _, c := range p.Clusters {
-		if c.Unasked != "" && c.Objects > 0 && c.Change == "" {
+		if !c.Unasked.IsZero() && c.Objects > 0 && c.Change == "" {
 			unasked = append(unasked, c.Name)
 		}
 	}
 	switch {
 	case len(reasons) > 0:
-		p.Verdict = Fails
-		p.Summary = untrusted.Line(reasons[0])
+		p.Verdict, p.Summary = Fails, untrusted.Said(reasons[0])
 		if n := len(reasons) - 1; n > 0 {
-			p.Summary = fmt.Sprintf("%s; and %d more", p.Summary, n)
+			p.Summary = untrusted.Textf("%s; and %d more", p.Summary, n)
 		}
 	case len(unasked) > 0:
-		p.Verdict, p.Summary = Unsure, fmt.Sprintf("could not ask %s; %s", untrusted.Some(unasked, 3), p.counts())
+		p.Verdict, p.Summary = Unsure, untrusted.Textf("could not ask %s; %s", untrusted.Some(unasked, 3), p.counts())
 	case len(p.Objects) == 0 && len(p.Ports) == 0 && len(p.Replicas) == 0 && !p.reshapes():
-		p.Verdict, p.Summary = Same, "no cluster changes"
+		p.Verdict, p.Summary = Same, untrusted.Const("no cluster changes")
 	default:
-		p.Verdict, p.Summary = Changes, p.counts()
+		p.Verdict, p.Summary = Changes, untrusted.New(p.counts())
 		for _, r := range p.Risks {
 			if r.Severity == federation.SeverityWarning {
-				p.Summary = r.String() + "; " + p.Summary
+				p.Summary = untrusted.Textf("%s; %s", r, p.Summary)
 				break
 			}
 		}
@@ -115,7 +114,7 @@ func (r Risk) String() string {
 		where = append(where, r.Clusters[0])
 	}
 	if len(where) == 0 {
-		return r.Message
+		return r.Message.String()
 	}
-	return strings.Join(where, " ") + ": " + r.Message
+	return strings.Join(where, " ") + ": " + r.Message.String()
 }
