@@ -151,10 +151,11 @@ func cleanUpCluster(ctx context.Context, client kubernetes.Interface, ns, fed st
 //	kubeconfig CLUSTER token TEXT     another token
 //	kubeconfig CLUSTER user NAME      another user, by impersonation
 //	kubeconfig CLUSTER server URL     another address
+//	kubeconfig CLUSTER as CLUSTER     the name leads to another cluster
 //	kubeconfig CLUSTER remove         no context
 //	kubeconfig CLUSTER reset          as it was
 func kubeconfigCommand(ts *testscript.TestScript, neg bool, args []string) {
-	const form = "kubeconfig CLUSTER token|user|server|remove|reset [VALUE]"
+	const form = "kubeconfig CLUSTER token|user|server|as|remove|reset [VALUE]"
 	usage(ts, neg || len(args) < 2, form)
 	name, action, value := args[0], args[1], strings.Join(args[2:], " ")
 	file := ts.Getenv("KUBECONFIG")
@@ -174,6 +175,10 @@ func kubeconfigCommand(ts *testscript.TestScript, neg bool, args []string) {
 		user.Impersonate = value
 	case "server":
 		at.Server = value
+	case "as": // the name leads to another cluster
+		usage(ts, original.Contexts[value] == nil, form)
+		user = original.AuthInfos[original.Contexts[value].AuthInfo].DeepCopy()
+		at = original.Clusters[original.Contexts[value].Cluster].DeepCopy()
 	case "remove":
 		delete(config.Contexts, name)
 	case "reset":

@@ -1,7 +1,6 @@
 package plan
 
 import (
-
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
