@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"pkg/gcp":                     {"pkg/failure", "pkg/federation"},
 	"pkg/gcp/gcetest":             {},
 	"pkg/plan":                    {"internal/fields", "pkg/federation"},
+	"pkg/forges":                  {"internal/secret", "pkg/status", "pkg/status/gitea"},
 	"pkg/status":                  {"pkg/failure", "pkg/federation"},
 	"pkg/status/statustest":       {"pkg/federation", "pkg/status"},
 	"pkg/status/gitea":            {"internal/secret", "internal/untrusted", "pkg/bounds", "pkg/federation", "pkg/status"},

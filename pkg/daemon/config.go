@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
+	"github.com/fedsync/fedsync/pkg/forges"
 	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/web"
@@ -135,10 +136,10 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 		fs.Float64Var(&c.GCPRate, "gcp-rate", 10, "most calls a second to Compute Engine, whose quota the project shares")
 	}
 	if slices.Contains(groups, GroupStatus) {
-		fs.StringVar(&c.CommitStatus, "commit-status", "none", "where to write commit statuses: gitea, gitnotes (refs/notes/fedsync in the repository) or none")
+		fs.StringVar(&c.CommitStatus, "commit-status", "none", commitStatusHelp())
 		fs.StringVar(&c.ForgeURL, "forge-url", "", "address of the forge (default: that of --repo)")
 		fs.StringVar(&c.ForgeRepository, "forge-repository", "", "owner/name on the forge (default: from --repo)")
-		fs.StringVar(&c.ForgeTokenFile, "forge-token-file", "", "file with the forge's token (default: --token-file); re-read when it changes")
+		fs.StringVar(&c.ForgeTokenFile, "forge-token-file", "", "file with the forge's token (default: --token-file); re-read when it changes; it needs, on "+forgeRights())
 		fs.StringVar(&c.WebhookSecretFile, "webhook-secret-file", "", "file with the secret that webhooks are signed with; without it they are refused")
 		fs.DurationVar(&c.StatusDeadline, "status-deadline", 15*time.Minute, "how long a commit status may stay pending before it is a failure")
 		fs.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "address for the page, the API, webhooks and metrics; empty for none")
@@ -244,7 +245,8 @@ func (c *Config) Check() error {
 	}
 	oneOf("non-fast-forward", c.NonFastForward, "follow", "refuse")
 	oneOf("sandbox", c.Sandbox, "require", "try")
-	oneOf("commit-status", c.CommitStatus, "gitea", "gitnotes", "none")
+	oneOf("commit-status", c.CommitStatus, append(forges.Names(), forges.Auto, "gitnotes", "none")...)
+	check(c.ForgeURL == "" || takesURL(c.CommitStatus), "--forge-url: %s has one address", c.CommitStatus)
 	oneOf("log-format", c.LogFormat, "console", "json")
 	oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error")
 	atLeast("interval", c.Interval, time.Second)
@@ -276,6 +278,31 @@ func (c *Config) Check() error {
 	}
 	slices.Sort(wrong)
 	return fmt.Errorf("settings: %s", strings.Join(wrong, "; "))
+}
+
+// commitStatusHelp describes where commit statuses can be written.
+func commitStatusHelp() string {
+	help := "where to write commit statuses: "
+	for _, f := range forges.All() {
+		help += f.Name + " (" + f.Title + "), "
+	}
+	return help + forges.Auto + " (the forge whose public server --repo is on), gitnotes (refs/notes/fedsync in the repository) or none"
+}
+
+// forgeRights lists what each forge's token must be allowed.
+func forgeRights() string {
+	var rights []string
+	for _, f := range forges.All() {
+		rights = append(rights, f.Name+": "+f.Rights)
+	}
+	return strings.Join(rights, "; on ")
+}
+
+// takesURL reports whether a value of --commit-status goes with a --forge-url. One
+// that is no forge does, as nothing is asked then.
+func takesURL(commitStatus string) bool {
+	f, err := forges.Find(commitStatus, forges.Config{})
+	return err != nil || f.TakesURL
 }
 
 // leastRenderMemory is what kustomize needs for a few objects, in bytes.

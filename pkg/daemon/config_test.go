@@ -91,7 +91,7 @@ func TestCheckNamesAllMistakesAtOnce(t *testing.T) {
 		t.Errorf("the defaults are wrong: %v", err)
 	}
 	c := NewConfig()
-	c.NonFastForward, c.CommitStatus, c.LogFormat, c.LogLevel = "merge", "github", "xml", "loud"
+	c.NonFastForward, c.CommitStatus, c.LogFormat, c.LogLevel = "merge", "pigeon", "xml", "loud"
 	c.Interval, c.RequestTimeout, c.ProbeInterval, c.ProbeTimeout, c.StatusDeadline = 1, 0, 1, 1, 0
 	c.Concurrency, c.MaxFile = 0, 0
 	c.PublicURL, c.ForgeURL = "fedsync.example.com", "https://user:secret-4711@forge.example.com"

@@ -13,10 +13,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/pkg/forges"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
-	"github.com/fedsync/fedsync/pkg/status/gitea"
 	"github.com/fedsync/fedsync/pkg/status/gitnotes"
 )
 
@@ -73,18 +73,19 @@ func newProvider(cfg *Config, src *source.Source, secrets *secret.Set) (status.P
 			return nil, err
 		}
 		return gitnotes.New(gitnotes.Config{URL: cfg.Repository, Auth: src.Auth, CABundle: authorities, Secrets: secrets})
-	case "gitea":
-		owner, name, _ := strings.Cut(cfg.ForgeRepository, "/")
-		return gitea.New(gitea.Config{
-			URL:        cfg.Repository,
-			BaseURL:    cfg.ForgeURL,
-			Owner:      owner,
-			Repository: name,
-			Token:      fileText(cmp.Or(cfg.ForgeTokenFile, cfg.TokenFile)),
-			Secrets:    secrets,
-		})
 	}
-	return nil, fmt.Errorf("--commit-status is %q", cfg.CommitStatus)
+	settings := forges.Config{
+		Repository: cfg.Repository,
+		URL:        cfg.ForgeURL,
+		Name:       cfg.ForgeRepository,
+		Token:      fileText(cmp.Or(cfg.ForgeTokenFile, cfg.TokenFile)),
+		Secrets:    secrets,
+	}
+	forge, err := forges.Find(cfg.CommitStatus, settings)
+	if err != nil {
+		return nil, err
+	}
+	return forge.New(settings)
 }
 
 // fileText reads a credential anew each time, so that a new one takes effect
