@@ -59,7 +59,27 @@ func (g *Guard) cleanRefusal(raw []byte) []byte {
 			return cleaned
 		}
 	}
+	if cleaned, ok := g.cleanShortJSON(raw); ok {
+		return cleaned
+	}
 	return []byte(words(string(raw), textMost, g.secrets))
+}
+
+// cleanShortJSON takes the secrets out of the strings of a document that is short enough
+// to be passed on whole: a client reads the reason of a refusal from its fields.
+func (g *Guard) cleanShortJSON(raw []byte) ([]byte, bool) {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) > messageMost || !bytes.HasPrefix(raw, []byte("{")) {
+		return nil, false
+	}
+	var document map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	if decoder.Decode(&document) != nil || decoder.More() {
+		return nil, false
+	}
+	cleaned, err := json.Marshal(g.secrets.Object(document))
+	return cleaned, err == nil
 }
 
 type cleanedKey struct{}

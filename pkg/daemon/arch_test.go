@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"pkg/health":                  {"internal/secret", "pkg/bounds", "pkg/failure", "pkg/federation"},
 	"pkg/diagnose":                {"pkg/failure", "pkg/federation"},
 	"pkg/member":                  {"internal/bell", "internal/secret", "pkg/apply", "pkg/apply/inventory", "pkg/bounds", "pkg/claim", "pkg/failure", "pkg/federation", "pkg/health"},
-	"pkg/gcp":                     {"pkg/failure", "pkg/federation"},
+	"pkg/gcp":                     {"internal/secret", "pkg/bounds", "pkg/failure", "pkg/federation"},
 	"pkg/gcp/gcetest":             {},
 	"pkg/plan":                    {"internal/fields", "pkg/federation"},
 	"pkg/forges":                  {"internal/secret", "pkg/status", "pkg/status/gitea"},

@@ -159,7 +159,7 @@ func (d *Daemon) compute(project string) gcp.Cloud {
 	return &lateCloud{open: func(ctx context.Context) (gcp.Cloud, error) {
 		return gcp.NewCompute(ctx, gcp.Options{
 			Project: project, Endpoint: d.cfg.GCPEndpoint, QPS: d.cfg.GCPRate,
-			UserAgent: "fedsync/" + d.options.Version, Log: d.log,
+			UserAgent: "fedsync/" + d.options.Version, Log: d.log, Secrets: d.secrets,
 		})
 	}}
 }

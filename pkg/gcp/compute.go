@@ -17,7 +17,8 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
 	"google.golang.org/api/compute/v1"
-	"google.golang.org/api/option"
+
+	"github.com/fedsync/fedsync/internal/secret"
 )
 
 // Options say how Compute Engine is reached. Only Project is needed.
@@ -31,6 +32,7 @@ type Options struct {
 	UserAgent  string
 	Log        *zap.Logger  // nil: nothing is logged
 	HTTPClient *http.Client // of tests
+	Secrets    *secret.Set  // learns the tokens; the client's own when nil
 }
 
 // The limits of calls unless the options say otherwise. The quotas of Compute Engine
@@ -82,17 +84,12 @@ func NewCompute(ctx context.Context, o Options) (*Compute, error) {
 		// Compute Engine answers with the id: nothing would be recognized as ours.
 		return nil, fmt.Errorf("%s is the number of a project: its id is needed", o.Project)
 	}
-	var opts []option.ClientOption
 	if o.Endpoint != "" {
 		if err := CheckEndpoint(o.Endpoint); err != nil {
 			return nil, err
 		}
-		opts = append(opts, option.WithEndpoint(endpointURL(o.Endpoint)), option.WithoutAuthentication())
 	}
-	if o.HTTPClient != nil {
-		opts = append(opts, option.WithHTTPClient(o.HTTPClient))
-	}
-	api, err := compute.NewService(ctx, opts...)
+	api, err := newService(ctx, o)
 	if err != nil {
 		if _, ok := errors.AsType[*auth.Error](err); ok {
 			err = errors.New(noToken)

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/api/googleapi"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/failure"
 )
 
 // answer is a failure as Compute Engine, or the network, tells it: of a call, or of an
@@ -64,7 +65,10 @@ const noToken = "no access token can be had with the Application Default Credent
 func networkText(err error) string {
 	var lookup *net.DNSError
 	var timeout net.Error
+	var misbehaves *failure.Misbehaviour
 	switch {
+	case errors.As(err, &misbehaves):
+		return "whatever answers in its place " + misbehaves.What
 	case errors.As(err, &lookup):
 		return "the name " + lookup.Name + " cannot be resolved"
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -81,8 +81,8 @@ var waysToFail = []way{
 	{name: "crash after", action: gcetest.LoseAnswer{}, crash: true},
 }
 
-// failure is one call of a change that fails in one way.
-type failure struct {
+// failedCall is one call of a change that fails in one way.
+type failedCall struct {
 	change change
 	way    way
 	method string
@@ -90,7 +90,7 @@ type failure struct {
 	nth    int    // of the calls of this method and name
 }
 
-func (f failure) String() string {
+func (f failedCall) String() string {
 	return fmt.Sprintf("%s/%s of %s %s %d", f.change.name, f.way.name, f.method, f.name, f.nth)
 }
 
@@ -136,10 +136,10 @@ func (l *lab) begin(c change) time.Time {
 
 // failuresOf are all calls of a clean run, each failing in every way. A call that is
 // repeated by the clock fails the first time only.
-func failuresOf(c change, run clean) []failure {
+func failuresOf(c change, run clean) []failedCall {
 	type named struct{ method, name string }
 	seen := map[named]int{}
-	var all []failure
+	var all []failedCall
 	for _, call := range run.calls {
 		at := named{call.Method, call.Name}
 		if strings.HasSuffix(call.Method, "Operations.wait") {
@@ -151,7 +151,7 @@ func failuresOf(c change, run clean) []failure {
 		}
 		for _, w := range waysToFail {
 			if w.only == nil || w.only(call.Method) {
-				all = append(all, failure{c, w, at.method, at.name, seen[at]})
+				all = append(all, failedCall{c, w, at.method, at.name, seen[at]})
 			}
 		}
 	}
@@ -162,7 +162,7 @@ func failuresOf(c change, run clean) []failure {
 // removes it, while one call fails in one way, for all calls and ways. It must end as
 // if nothing had failed, with nothing done twice and nothing left over.
 func TestEveryCallOfTheKeeperMayFailOnce(t *testing.T) {
-	var all []failure
+	var all []failedCall
 	cleans := map[string]clean{}
 	for _, c := range changesOfLab {
 		run := playClean(t, c)
@@ -187,7 +187,7 @@ func TestEveryCallOfTheKeeperMayFailOnce(t *testing.T) {
 	})
 }
 
-func playFailure(t *testing.T, f failure, want clean) {
+func playFailure(t *testing.T, f failedCall, want clean) {
 	l := newLab(t, matrixClusters)
 	defer l.close()
 	c := f.change
@@ -266,7 +266,7 @@ func gone(change string) bool {
 }
 
 // arm has a call fail, and reports later whether it did.
-func (l *lab) arm(f failure) (hit func() bool) {
+func (l *lab) arm(f failedCall) (hit func() bool) {
 	h := l.server.Fault(gcetest.Fault{
 		Method: regexp.QuoteMeta(f.method), Name: f.name, Nth: f.nth, Times: 1, Action: f.way.action,
 	})
