@@ -3,6 +3,7 @@ package bounds
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -25,9 +26,10 @@ type body struct {
 	guard *Guard
 	req   *http.Request
 
-	has  count
-	err  error // of all later reads; nil while there is none
-	turn *turn
+	has      count
+	err      error // of all later reads; nil while there is none
+	turn     *turn
+	returned time.Time // when what was read last was handed out; zero before
 }
 
 func (g *Guard) body(req *http.Request, resp *http.Response) *body {
@@ -35,11 +37,15 @@ func (g *Guard) body(req *http.Request, resp *http.Response) *body {
 }
 
 // read reads no more than is needed to exceed most, and takes its turn after so much
-// without.
+// without. It pauses where the cluster keeps us busy.
 func (b *body) read(p []byte, most limit, without int) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
+	if err := b.pause(); err != nil {
+		return 0, err
+	}
+	defer func() { b.returned = time.Now() }()
 	if b.has.bytes > without {
 		if err := b.turn.take(b.req.Context()); err != nil {
 			return 0, err
@@ -49,6 +55,29 @@ func (b *body) read(p []byte, most limit, without int) (int, error) {
 		p = p[:left]
 	}
 	return b.Read(p)
+}
+
+// pause waits where what was read before made more work than a cluster's share. It fails
+// when the request's context ends, or the body is closed.
+func (b *body) pause() error {
+	if b.returned.IsZero() {
+		return nil
+	}
+	now := time.Now()
+	pause := b.guard.pace.work(now.Sub(b.returned), now)
+	if pause <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-b.req.Context().Done():
+		return context.Cause(b.req.Context())
+	case <-b.turn.over:
+		return net.ErrClosed
+	}
 }
 
 // fail breaks the body off.

@@ -64,6 +64,7 @@ type Guard struct {
 	misbehaved func(*failure.Misbehaviour)
 	large      chan struct{} // held by the one large body that is being read
 	longest    atomic.Int64  // event of each watch, added up
+	pace       pace          // of reading, all bodies together
 }
 
 // New returns the guard of the cluster that cfg leads to. Misbehaved is told of each
