@@ -52,7 +52,7 @@ const (
 // watch waits for the end, keeps the time of what is under way, and gives the
 // attempt up when that takes too long or ctx ends.
 func (f *following) watch(ctx context.Context, ended <-chan error) error {
-	tick := time.NewTicker(f.o.Time / 50)
+	tick := time.NewTicker(f.o.Time / 100)
 	defer tick.Stop()
 	defer func() { f.spent += max(0, f.seen-f.from) }()
 	stopping := ctx.Done()
@@ -74,7 +74,7 @@ func (f *following) watch(ctx context.Context, ended <-chan error) error {
 				f.giveUp()
 				return d
 			}
-			if t := f.tardy(); t != nil {
+			if t := f.tardy(); t != nil && !f.overtake(ctx, t.app) {
 				f.giveUp()
 				return t
 			}
@@ -82,7 +82,7 @@ func (f *following) watch(ctx context.Context, ended <-chan error) error {
 			stopping = nil
 			f.giveUp()
 			late = time.After(stopTimeout)
-			if f.beside {
+			if f.beside || f.overtaken.isDone() {
 				late = time.After(stopAtOnce)
 			}
 			go func() { _ = f.tell(toProcess{Stop: true}) }() // who does not listen is ended

@@ -17,9 +17,12 @@ import (
 type late map[string]string
 
 const (
-	// soon is what part of its time a piece of work may take before the others go first. On
-	// a busy machine, a part of that is enough when the clock says twice as long.
+	// soon is what part of its time a piece of work may take before the others go first: it
+	// is ended for them. On a busy machine, a part of that is enough when the clock says
+	// twice as long.
 	soon = 6
+	// sooner is the same where the others can be rendered beside it, which costs little.
+	sooner = 40
 	// maxLate is how many apps of a rendering may be put off. Each costs a process.
 	maxLate = 3
 )
@@ -39,17 +42,21 @@ func (l late) in(files federation.Snapshot, f *federation.Federation) []string {
 	return dirs
 }
 
-// A tardiness ends a process that builds an app for long while others wait.
+// A tardiness is what ends a process that builds an app for long while others wait, where
+// they cannot be rendered beside it.
 type tardiness struct{ app string }
 
 func (t *tardiness) Error() string { return fmt.Sprintf("app %s takes long", t.app) }
 
 // tardy returns the app that is to be put off for what the process does; nil for none.
 func (f *following) tardy() *tardiness {
-	if !f.steps || len(f.late) >= min(maxLate, len(f.federation.Apps)-1) {
+	if !f.steps || f.overtaken != nil || len(f.late) >= min(maxLate, len(f.federation.Apps)-1) {
 		return nil
 	}
 	long := f.time() / soon
+	if f.sofar != nil && len(f.late) == 0 {
+		long = f.time() / sooner
+	}
 	app := f.underWay(func(processor, clock time.Duration) bool {
 		return processor > long || processor > long/4 && clock > 2*long
 	})

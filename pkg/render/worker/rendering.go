@@ -20,9 +20,12 @@ type rendering struct {
 	federation *federation.Federation
 	ready      func(federation.Cluster, []federation.Bundle)
 
-	steps  bool     // what is quick is of use before the rest is there
+	steps  bool // what is quick is of use before the rest is there
+	sofar  func([]federation.Bundle, []federation.Finding)
 	late   []string // the folders of apps that are put off
 	beside bool     // in a process that is of no use for anything else
+
+	overtaken *overtaking // renders what is quick meanwhile; nil for none
 
 	given  int           // clusters that ready was called for
 	ended  []refusal     // work that had to be stopped

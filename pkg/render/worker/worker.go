@@ -77,20 +77,22 @@ func (w *Worker) Render(ctx context.Context, snapshot federation.Snapshot, f *fe
 }
 
 // RenderInSteps is Render for whom a part of a revision is of use. When building one app
-// takes long, all others are rendered first, and sofar gets what there is then, before
+// takes long, all others are rendered beside it, and sofar gets what there is then, before
 // the whole is rendered and returned: the bundles of that app have an error, and nothing
-// is said of it. It is called once at most.
+// is said of it. It is called once at most, by another goroutine, and never after the
+// return.
 func (w *Worker) RenderInSteps(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
 	ready func(federation.Cluster, []federation.Bundle), sofar func([]federation.Bundle, []federation.Finding),
 ) ([]federation.Bundle, []federation.Finding) {
 	w.turn.Lock()
 	defer w.turn.Unlock()
 	w.stopped.turn()
-	r := &rendering{Worker: w, snapshot: snapshot, federation: f, ready: ready, steps: sofar != nil}
+	r := &rendering{Worker: w, snapshot: snapshot, federation: f, ready: once(ready), steps: sofar != nil, sofar: sofar}
 	if r.steps {
 		r.late = w.late.in(snapshot, f)
 	}
 	done := r.run(ctx)
+	r.end(ctx)
 	if len(r.late) == 0 || ctx.Err() != nil {
 		return done.bundles, done.findings
 	}
