@@ -75,6 +75,9 @@ func (c Case) Pushable(w World) bool {
 	return len(r.own) == 0 && len(r.links) == 0
 }
 
+// FederationFile is the content of fedsync.yaml, empty where it is no plain file.
+func (r *Repository) FederationFile() string { return r.federationFile }
+
 // Push adds the objects to the bare repository in dir, and makes the commit that Honest
 // or Beside made its branch main.
 func (r *Repository) Push(dir string) (ID, error) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/internal/hostile"
+	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/gitnotes"
 )
@@ -173,6 +174,9 @@ func (b *beside) push(t *testing.T, r *hostile.Repository, build ...func(*hostil
 	} else {
 		build[0](r, b.around)
 		both = r.Beside(b.neighbour(), parents...)
+		// Of a fedsync.yaml that is refused as a whole, nobody can have anything.
+		_, err := federation.Parse([]byte(r.FederationFile()))
+		both = both && err == nil
 	}
 	var err error
 	if b.head, err = r.Push(b.repo.Path); err != nil {
