@@ -20,6 +20,9 @@ const (
 	memory = 192 << 20
 	// patience is how long a test waits for what should take a second.
 	patience = 30 * time.Second
+	// longPatience is how long it waits until a member is found out that floods the daemon:
+	// what it sends is read slowly, for the sake of the others.
+	longPatience = 3 * patience
 	// atRest is how long after it began something is tried no more than now and then,
 	// and few is how many requests in restFor that is, probes included, of which there
 	// are five in a second, and what the HTTP/2 of Go tries again by itself.

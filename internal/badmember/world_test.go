@@ -199,7 +199,7 @@ func (w *world) facts(cluster string) (state, class, reason string) {
 // misbehaves waits until the report says so.
 func (w *world) misbehaves(words string) {
 	w.t.Helper()
-	w.eventually("the report says: "+words, func() bool {
+	w.within(longPatience, "the report says: "+words, func() bool {
 		state, class, reason := w.facts("bad")
 		return state == "Unknown" && class == "misbehaves" && strings.Contains("misbehaves: "+reason, words)
 	})
@@ -207,14 +207,19 @@ func (w *world) misbehaves(words string) {
 
 func (w *world) eventually(what string, done func() bool) {
 	w.t.Helper()
-	deadline := time.NewTimer(patience)
+	w.within(patience, what, done)
+}
+
+func (w *world) within(limit time.Duration, what string, done func() bool) {
+	w.t.Helper()
+	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()
 	for !done() {
 		select {
 		case <-deadline.C:
-			w.t.Fatalf("waited %s until %s; report: %.5000s", patience, what, w.page("/api/v1/report"))
+			w.t.Fatalf("waited %s until %s; report: %.5000s", limit, what, w.page("/api/v1/report"))
 		case <-again.C:
 		}
 	}

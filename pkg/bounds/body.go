@@ -3,7 +3,6 @@ package bounds
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -64,20 +63,7 @@ func (b *body) pause() error {
 		return nil
 	}
 	now := time.Now()
-	pause := b.guard.pace.work(now.Sub(b.returned), now)
-	if pause <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-b.req.Context().Done():
-		return context.Cause(b.req.Context())
-	case <-b.turn.over:
-		return net.ErrClosed
-	}
+	return wait(b.req.Context(), b.guard.pace.work(now.Sub(b.returned), now), b.turn.over)
 }
 
 // fail breaks the body off.

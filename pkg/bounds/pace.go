@@ -1,6 +1,8 @@
 package bounds
 
 import (
+	"context"
+	"net"
 	"sync"
 	"time"
 )
@@ -12,7 +14,9 @@ const (
 	// freeWork is how long may be worked at once without a pause.
 	freeWork = 250 * time.Millisecond
 	// workShare is how much of the time may be worked after that.
-	workShare = 0.25
+	workShare = 0.4
+	// pageWork is what a further page of a list costs besides its objects, here and there.
+	pageWork = 3 * time.Millisecond
 	// longestPause bounds one pause, whatever the clock says.
 	longestPause = 500 * time.Millisecond
 )
@@ -35,4 +39,21 @@ func (p *pace) work(busy time.Duration, now time.Time) time.Duration {
 	}
 	p.at, p.spent = now, max(0, p.spent)+min(busy, longestPause)
 	return min(longestPause, time.Duration(float64(p.spent-freeWork)/workShare))
+}
+
+// wait waits so long, or until ctx ends or the channel is closed, which is an error.
+func wait(ctx context.Context, pause time.Duration, over <-chan struct{}) error {
+	if pause <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-over:
+		return net.ErrClosed
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -25,6 +26,11 @@ func (t *guarding) WrappedRoundTripper() http.RoundTripper { return t.next }
 func (t *guarding) RoundTrip(req *http.Request) (*http.Response, error) {
 	g := t.guard
 	g.secrets.LearnHeader(req.Header.Get("Authorization"))
+	if visitingOf(req) != nil && req.URL.Query().Has("continue") {
+		if err := wait(req.Context(), g.pace.work(pageWork, time.Now()), nil); err != nil {
+			return nil, err
+		}
+	}
 	resp, err := t.next.RoundTrip(req)
 	if err != nil {
 		switch {

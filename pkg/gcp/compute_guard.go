@@ -6,9 +6,10 @@ import (
 	"errors"
 	"net/http"
 
+	"cloud.google.com/go/auth/credentials"
+	"cloud.google.com/go/auth/httptransport"
 	"google.golang.org/api/compute/v1"
 	"google.golang.org/api/option"
-	htransport "google.golang.org/api/transport/http"
 
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/bounds"
@@ -24,8 +25,6 @@ func newService(ctx context.Context, o Options) (*compute.Service, error) {
 	var opts []option.ClientOption
 	if o.Endpoint != "" {
 		opts = append(opts, option.WithEndpoint(endpointURL(o.Endpoint)), option.WithoutAuthentication())
-	} else {
-		opts = append(opts, option.WithScopes(compute.ComputeScope))
 	}
 	next, err := network(o.HTTPClient)
 	if err != nil {
@@ -36,10 +35,15 @@ func newService(ctx context.Context, o Options) (*compute.Service, error) {
 		Most: func(*http.Request) int64 { return answerBytes },
 	}
 	client := &http.Client{Transport: guard, CheckRedirect: followNone}
-	if o.HTTPClient == nil {
-		if client.Transport, err = htransport.NewTransport(ctx, guard, opts...); err != nil {
+	if o.HTTPClient == nil && o.Endpoint == "" {
+		client, err = httptransport.NewClient(&httptransport.Options{
+			BaseRoundTripper: guard,
+			DetectOpts:       &credentials.DetectOptions{Scopes: []string{compute.ComputeScope}},
+		})
+		if err != nil {
 			return nil, err
 		}
+		client.CheckRedirect = followNone
 	}
 	return compute.NewService(ctx, append(opts, option.WithHTTPClient(client))...)
 }
