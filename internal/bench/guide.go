@@ -39,8 +39,18 @@ func (b *bench) openGuide(ctx context.Context) (*guide, error) {
 // move of the branch until somebody outside fedsync has seen the last of an
 // expected cluster's objects, by cluster.
 func (g *guide) push(ctx context.Context, expected []string) (map[string]time.Duration, error) {
+	return g.pushAs(ctx, expected, guideFiles)
+}
+
+// pushAnnotated is push to all clusters with overlays that have nothing but annotations
+// for all objects.
+func (g *guide) pushAnnotated(ctx context.Context) (map[string]time.Duration, error) {
+	return g.pushAs(ctx, g.names(), annotatedFiles)
+}
+
+func (g *guide) pushAs(ctx context.Context, expected []string, files func([]string, int) map[string]string) (map[string]time.Duration, error) {
 	g.round++
-	id, err := g.prepare(ctx, guideFiles(g.names(), g.round), fmt.Sprintf("Round %d", g.round))
+	id, err := g.prepare(ctx, files(g.names(), g.round), fmt.Sprintf("Round %d", g.round))
 	if err != nil {
 		return nil, err
 	}

@@ -111,6 +111,17 @@ func guideFiles(clusters []string, round int) map[string]string {
 	return files
 }
 
+// annotatedFiles are guideFiles whose overlays annotate all objects instead of patching
+// each.
+func annotatedFiles(clusters []string, round int) map[string]string {
+	files := guideFiles(clusters, round)
+	for _, c := range clusters {
+		files[overlayFile(c)] = fmt.Sprintf("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n- ../../base\n"+
+			"commonAnnotations:\n  %s: \"%s-%d\"\n", placeAnnotation, c, round)
+	}
+	return files
+}
+
 const (
 	guideName = "nginx"
 	guidePort = 30036

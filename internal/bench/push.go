@@ -24,6 +24,7 @@ func measurePush(ctx context.Context, b *bench) ([]Row, error) {
 	answered := Row{What: "floor: bare applies, until all are answered", Unit: "ms", Of: "rounds"}
 	seen := Row{What: "floor: bare applies, until seen", Unit: "ms", Of: "rounds"}
 	pushed := Row{What: "push to live, until seen", Unit: "ms", Of: "pushes"}
+	annotated := Row{What: "the same where each overlay has commonAnnotations instead of patches", Unit: "ms", Of: "pushes"}
 	cpu := Row{What: "processor time of fedsync for a push", Unit: "ms", Of: "pushes"}
 	for range b.runs {
 		if err := g.settle(ctx); err != nil {
@@ -52,13 +53,22 @@ func measurePush(ctx context.Context, b *bench) ([]Row, error) {
 		seen.Values = append(seen.Values, milliseconds(s))
 		pushed.Values = append(pushed.Values, slowest(took))
 		cpu.Values = append(cpu.Values, milliseconds(after-before))
-		b.tell("floor %.0f ms (seen %.0f ms), push %.0f ms", milliseconds(a), milliseconds(s), slowest(took))
+		if err := g.settle(ctx); err != nil {
+			return nil, err
+		}
+		same, err := g.pushAnnotated(ctx)
+		if err != nil {
+			return nil, err
+		}
+		annotated.Values = append(annotated.Values, slowest(same))
+		b.tell("floor %.0f ms (seen %.0f ms), push %.0f ms, annotated %.0f ms", milliseconds(a), milliseconds(s), slowest(took), slowest(same))
 	}
 	ratio := pushed.Median() / answered.Median()
 	return []Row{
 		answered.medianWithin(floorLimit),
 		seen,
 		pushed.must("median", ratio, 4, "× floor").medianWithin(1000),
+		annotated.must("median", annotated.Median()/answered.Median(), 3, "× floor"),
 		cpu,
 	}, nil
 }
