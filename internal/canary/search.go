@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"html"
+	"iter"
 	"net/url"
 	"regexp"
 	"slices"
@@ -137,13 +138,38 @@ func visible(r rune) rune {
 	return r
 }
 
-var words64 = regexp.MustCompile(`[A-Za-z0-9+/_-]{12,}`)
+// words returns each longest run of bytes that may be in it, of so many at least. An
+// expression would take most of the time of a search.
+func words(s string, least int, in func(byte) bool) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		begin := 0
+		for i := 0; i <= len(s); i++ {
+			if i < len(s) && in(s[i]) {
+				continue
+			}
+			if i-begin >= least && !yield(s[begin:i]) {
+				return
+			}
+			begin = i + 1
+		}
+	}
+}
+
+func in64(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '_' || c == '-'
+}
+
+func inHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+var urlTo64 = strings.NewReplacer("-", "+", "_", "/")
 
 // base64Words decodes every word that may be base64, wherever in it that begins.
 func base64Words(s string) string {
 	var b strings.Builder
-	for _, word := range words64.FindAllString(s, -1) {
-		word = strings.NewReplacer("-", "+", "_", "/").Replace(word)
+	for word := range words(s, 12, in64) {
+		word = urlTo64.Replace(word)
 		for from := range 4 {
 			part := word[from:]
 			if len(part)%4 == 1 {
@@ -157,11 +183,9 @@ func base64Words(s string) string {
 	return b.String()
 }
 
-var wordsHex = regexp.MustCompile(`[0-9A-Fa-f]{16,}`)
-
 func hexWords(s string) string {
 	var b strings.Builder
-	for _, word := range wordsHex.FindAllString(s, -1) {
+	for word := range words(s, 16, inHex) {
 		for from := range 2 {
 			part := word[from:]
 			if plain, err := hex.DecodeString(part[:len(part)/2*2]); err == nil {
