@@ -1,9 +1,9 @@
 // Command testrun runs all tests on one sandbox.
 //
 // It starts real clusters and a real forge once, names them in FEDSYNC_TEST_SANDBOX,
-// and runs `go test -race` for every module with them. It prints a line for each
-// package and, in full, what failed. A test that was skipped fails the run: what
-// is not tested is not known to work.
+// and runs `go test -race` for every module with them; what computes in one goroutine
+// runs without the race detector. It prints a line for each package and, in full, what
+// failed. A test that was skipped fails the run: what is not tested is not known to work.
 package main
 
 import (
@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -37,8 +38,12 @@ func main() {
 }
 
 // runAll runs the packages of the main module and, when these are all, the tests
-// of the sandbox's own module too.
+// of the sandbox's own module too. What only computes runs beside what mostly waits.
 func runAll(ctx context.Context, wanted tests) error {
+	passes, err := plan(ctx, wanted)
+	if err != nil {
+		return fmt.Errorf("find the packages: %w", err)
+	}
 	box, err := startSandbox(ctx)
 	if err != nil {
 		return fmt.Errorf("start the sandbox: %w", err)
@@ -46,11 +51,23 @@ func runAll(ctx context.Context, wanted tests) error {
 	defer box.stop()
 
 	var t tally
-	err = t.test(ctx, ".", box.file, wanted)
-	if len(wanted.packages) == 1 && wanted.packages[0] == "./..." && wanted.run == "" {
-		err = errors.Join(err, t.test(ctx, "sandbox", "", wanted))
+	began := time.Now()
+	ended := make(chan error)
+	for _, lane := range passes {
+		go func() {
+			var all error
+			for _, p := range lane {
+				all = errors.Join(all, t.test(ctx, p, box.file))
+			}
+			ended <- all
+		}()
 	}
-	fmt.Printf("%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped) //nolint:forbidigo // The answer of this program.
+	for range passes {
+		err = errors.Join(err, <-ended)
+	}
+	//nolint:forbidigo // The answer of this program.
+	fmt.Printf("%d passed, %d failed, %d skipped in %s, with %s of processor\n",
+		t.passed, t.failed, t.skipped, time.Since(began).Round(time.Second), t.processor.Round(time.Second))
 	switch {
 	case err != nil:
 		return err
@@ -111,8 +128,10 @@ func startSandbox(ctx context.Context) (*sandbox, error) {
 
 // tally adds up the tests.
 type tally struct {
+	mu                      sync.Mutex // protects what follows, and the order of what is printed
 	passed, failed, skipped int
-	names                   []string // of the skipped
+	names                   []string      // of the skipped
+	processor               time.Duration // that all of it took, but for the sandbox
 }
 
 // event is one line of `go test -json` (cmd/test2json documents it).
@@ -121,14 +140,10 @@ type event struct {
 	Elapsed                                   float64
 }
 
-func (t *tally) test(ctx context.Context, dir, sandboxFile string, wanted tests) error {
-	args := []string{"test", "-race", "-json", "-timeout", wanted.timeout.String()}
-	if wanted.run != "" {
-		args = append(args, "-run", wanted.run)
-	}
-	cmd := exec.CommandContext(ctx, "go", append(args, wanted.packages...)...)
-	cmd.Dir, cmd.Stderr, cmd.Env = dir, os.Stderr, os.Environ()
-	if sandboxFile != "" {
+func (t *tally) test(ctx context.Context, p pass, sandboxFile string) error {
+	cmd := exec.CommandContext(ctx, "go", p.arguments()...)
+	cmd.Dir, cmd.Stderr, cmd.Env = p.dir, os.Stderr, os.Environ()
+	if p.dir == "." {
 		cmd.Env = append(cmd.Env, "FEDSYNC_TEST_SANDBOX="+sandboxFile)
 	}
 	stdout, err := cmd.StdoutPipe()
@@ -138,17 +153,21 @@ func (t *tally) test(ctx context.Context, dir, sandboxFile string, wanted tests)
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	if err := t.read(stdout); err != nil {
+	if err := t.read(stdout, p.race); err != nil {
 		return fmt.Errorf("read the results: %w", err)
 	}
-	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("go test in %s: %w", dir, err)
+	err = cmd.Wait()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.processor += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	if err != nil {
+		return fmt.Errorf("go test in %s: %w", p.dir, err)
 	}
 	return nil
 }
 
 // read prints what a person wants to see of the events, and counts the tests.
-func (t *tally) read(r io.Reader) error {
+func (t *tally) read(r io.Reader, race bool) error {
 	output := map[[2]string]*strings.Builder{} // by package and test
 	decoder := json.NewDecoder(r)
 	for {
@@ -168,18 +187,24 @@ func (t *tally) read(r io.Reader) error {
 			}
 			output[key].WriteString(e.Output)
 		case "pass", "fail", "skip":
-			t.end(e, output[key])
+			t.end(e, race, output[key])
 			delete(output, key)
 		}
 	}
 }
 
-func (t *tally) end(e event, output *strings.Builder) {
+func (t *tally) end(e event, race bool, output *strings.Builder) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if e.Test == "" && e.Action == "skip" {
 		return // a package without tests
 	}
 	if e.Test == "" {
-		fmt.Printf("%-4s  %s  %.1fs\n", e.Action, e.Package, e.Elapsed) //nolint:forbidigo // The answer of this program.
+		how := ""
+		if !race {
+			how = ", without the race detector"
+		}
+		fmt.Printf("%-4s  %s  %.1fs%s\n", e.Action, e.Package, e.Elapsed, how) //nolint:forbidigo // The answer of this program.
 		if e.Action == "fail" && output != nil {
 			fmt.Print(output.String()) //nolint:forbidigo // The answer of this program.
 		}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A pass is one run of go test.
+type pass struct {
+	dir       string // of the module
+	race      bool
+	run, skip string // as for go test; empty for all and none
+	processes int    // packages that are tested, or built, at the same time
+	options   []string
+	packages  []string // and, after -args, what the tests are given
+}
+
+// arguments are those of the go command.
+func (p pass) arguments() []string {
+	args := []string{"test", "-json", "-p", strconv.Itoa(p.processes), "-parallel", strconv.Itoa(parallel())}
+	if p.race {
+		args = append(args, "-race")
+	}
+	if p.run != "" {
+		args = append(args, "-run", p.run)
+	}
+	if p.skip != "" {
+		args = append(args, "-skip", p.skip)
+	}
+	return slices.Concat(args, p.options, p.packages)
+}
+
+// parallel is how many tests that call Parallel run at the same time, in one package.
+// They wait for clusters more than they compute, so two for each processor are few.
+func parallel() int { return 2 * runtime.GOMAXPROCS(0) }
+
+// plan returns the passes that are to be made: those of one list one after the other,
+// beside those of the other lists.
+func plan(ctx context.Context, wanted tests) ([][]pass, error) {
+	usual := pass{dir: ".", race: true, run: wanted.run, processes: runtime.GOMAXPROCS(0), options: []string{"-timeout", wanted.timeout.String()}}
+	if wanted.run != "" || slices.Contains(wanted.packages, "-args") {
+		usual.packages = wanted.packages
+		return [][]pass{{usual}}, nil
+	}
+	out, err := exec.CommandContext(ctx, "go", append([]string{"list"}, wanted.packages...)...).Output()
+	if err != nil {
+		return nil, err
+	}
+	var packages []string
+	for line := range bytes.Lines(out) {
+		packages = append(packages, strings.TrimSpace(string(line)))
+	}
+	lanes := split(usual, packages)
+	if len(wanted.packages) == 1 && wanted.packages[0] == "./..." {
+		usual.dir, usual.packages = "sandbox", wanted.packages
+		lanes[1] = append(lanes[1], usual)
+	}
+	return lanes, nil
+}
+
+const module = "github.com/fedsync/fedsync/"
+
+// split divides the tests of packages into those with the race detector and, in the
+// second list, those without.
+func split(usual pass, packages []string) [][]pass {
+	// The go command starts packages in the order in which they are given.
+	slices.SortStableFunc(packages, func(a, b string) int { return rank(a) - rank(b) })
+	raced, whole, some := usual, usual, usual
+	whole.race, some.race = false, false
+	whole.processes, some.processes = 1, 1
+	var names []string
+	for _, name := range packages {
+		path := strings.TrimPrefix(name, module)
+		_, computes := computing[path]
+		apart := heavy[path]
+		if computes {
+			whole.packages = append(whole.packages, name)
+			continue
+		}
+		raced.packages = append(raced.packages, name)
+		if len(apart) > 0 {
+			some.packages = append(some.packages, name)
+			names = append(names, apart...)
+		}
+	}
+	if len(names) > 0 {
+		some.run = "^(" + strings.Join(names, "|") + ")$"
+		raced.skip = some.run
+	}
+	lanes := make([][]pass, 2)
+	for i, lane := range [][]pass{{raced}, {some, whole}} {
+		lanes[i] = slices.DeleteFunc(lane, func(p pass) bool { return len(p.packages) == 0 })
+	}
+	return lanes
+}
+
+// rank is lower for what takes longer: that begins first, so that nothing is waited
+// for at the end.
+func rank(name string) int {
+	i := slices.Index(longest, strings.TrimPrefix(name, module))
+	if i < 0 {
+		return len(longest)
+	}
+	return i
+}
+
+var longest = []string{"pkg/daemon", "cmd/fedsync", "pkg/apply", "pkg/health", "pkg/render/worker", "pkg/source", "pkg/gcp"}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var root = filepath.Join("..", "..")
+
+// parsed are the Go files of a folder of the module.
+func parsed(t *testing.T, path string) []*ast.File {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(root, path, "*.go"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no package in %s: %v", path, err)
+	}
+	files := make([]*ast.File, len(names))
+	for i, name := range names {
+		if files[i], err = parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+func TestPackagesWithoutTheRaceDetectorStartNoGoroutine(t *testing.T) {
+	for path, why := range computing {
+		if why != alone {
+			continue
+		}
+		for _, file := range parsed(t, path) {
+			for _, i := range file.Imports {
+				if strings.HasSuffix(i.Path.Value, `/httptest"`) || strings.HasSuffix(i.Path.Value, `/errgroup"`) || strings.HasSuffix(i.Path.Value, `/synctest"`) {
+					t.Errorf("%s imports %s", path, i.Path.Value)
+				}
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				if starts(n) {
+					t.Errorf("%s starts a goroutine in package %s", path, file.Name)
+				}
+				return true
+			})
+		}
+	}
+}
+
+// starts reports whether a piece of code starts a goroutine.
+func starts(n ast.Node) bool {
+	if _, ok := n.(*ast.GoStmt); ok {
+		return true
+	}
+	called, ok := n.(*ast.SelectorExpr)
+	return ok && slices.Contains([]string{"Go", "Parallel", "AfterFunc"}, called.Sel.Name)
+}
+
+func TestGoroutinesAreSeen(t *testing.T) {
+	if !slices.ContainsFunc(parsed(t, "internal/testrun"), func(f *ast.File) bool {
+		found := false
+		ast.Inspect(f, func(n ast.Node) bool {
+			found = found || starts(n)
+			return true
+		})
+		return found
+	}) {
+		t.Error("this package starts some")
+	}
+}
+
+// A test that runs without the race detector is left out with it by its name alone.
+func TestTestsWithoutTheRaceDetectorAreThereAndNoOthersAreCalledSo(t *testing.T) {
+	in := map[string][]string{} // the packages that have a test of a name
+	files, err := filepath.Glob(filepath.Join(root, "*", "*", "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	deeper, err := filepath.Glob(filepath.Join(root, "*", "*", "*", "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Concat(files, deeper) {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
+				dir, _ := filepath.Rel(root, filepath.Dir(name))
+				in[f.Name.Name] = append(in[f.Name.Name], filepath.ToSlash(dir))
+			}
+		}
+	}
+	for path, names := range heavy {
+		for _, name := range names {
+			if got := in[name]; !slices.Equal(got, []string{path}) {
+				t.Errorf("%s is in %v, want %s", name, got, path)
+			}
+		}
+	}
+}
+
+func TestEachTestRunsOnce(t *testing.T) {
+	const a, b, c = module + "internal/growth", module + "pkg/render", module + "pkg/daemon"
+	lanes := split(pass{dir: ".", race: true, processes: 2}, []string{a, b, c})
+	if len(lanes) != 2 || len(lanes[0]) != 1 || len(lanes[1]) != 2 {
+		t.Fatalf("got %+v", lanes)
+	}
+	raced, some, whole := lanes[0][0], lanes[1][0], lanes[1][1]
+	if !raced.race || !slices.Equal(raced.packages, []string{c, b}) || raced.skip != some.run || raced.run != "" {
+		t.Errorf("with the race detector: %+v", raced)
+	}
+	if some.race || !slices.Contains(some.packages, b) || !strings.Contains(some.run, "TestRandomOverlaysEqualKustomize") || some.skip != "" {
+		t.Errorf("tests without: %+v", some)
+	}
+	if whole.race || !slices.Equal(whole.packages, []string{a}) || whole.run != "" || whole.skip != "" {
+		t.Errorf("packages without: %+v", whole)
+	}
+	got := strings.Join(raced.arguments(), " ")
+	if !strings.HasPrefix(got, "test -json -p 2 ") || !strings.Contains(got, "-race -skip ^(") || !strings.HasSuffix(got, c+" "+b) {
+		t.Errorf("arguments: %s", got)
+	}
+}
