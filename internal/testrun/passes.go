@@ -73,30 +73,42 @@ func split(usual pass, packages []string) [][]pass {
 	raced, whole, some := usual, usual, usual
 	whole.race, some.race = false, false
 	whole.processes, some.processes = 1, 1
-	var names []string
 	for _, name := range packages {
-		path := strings.TrimPrefix(name, module)
-		_, computes := computing[path]
-		apart := heavy[path]
-		if computes {
+		if _, computes := computing[strings.TrimPrefix(name, module)]; computes {
 			whole.packages = append(whole.packages, name)
-			continue
-		}
-		raced.packages = append(raced.packages, name)
-		if len(apart) > 0 {
-			some.packages = append(some.packages, name)
-			names = append(names, apart...)
+		} else {
+			raced.packages = append(raced.packages, name)
 		}
 	}
-	if len(names) > 0 {
-		some.run = "^(" + strings.Join(names, "|") + ")$"
-		raced.skip = some.run
-	}
+	without, leave := namesOf(packages, apart), namesOf(packages, twice)
+	some.packages = slices.DeleteFunc(slices.Clone(raced.packages), func(name string) bool {
+		return len(namesOf([]string{name}, apart))+len(namesOf([]string{name}, twice)) == 0
+	})
+	raced.skip, some.run = exactly(without), exactly(slices.Concat(without, leave))
 	lanes := make([][]pass, 2)
 	for i, lane := range [][]pass{{raced}, {some, whole}} {
 		lanes[i] = slices.DeleteFunc(lane, func(p pass) bool { return len(p.packages) == 0 })
 	}
 	return lanes
+}
+
+// namesOf returns the names of the tests that are in one of the packages.
+func namesOf(packages []string, parts []part) []string {
+	var names []string
+	for _, p := range parts {
+		if slices.Contains(packages, module+p.path) {
+			names = append(names, p.names...)
+		}
+	}
+	return names
+}
+
+// exactly is a regular expression of names; empty for none.
+func exactly(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
 }
 
 // rank is lower for what takes longer: that begins first, so that nothing is waited

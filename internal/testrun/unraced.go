@@ -21,12 +21,42 @@ var computing = map[string]string{
 
 const alone = "neither it nor its tests start a goroutine"
 
-// heavy are tests that run without the race detector, in packages of which the others
-// run with it.
-var heavy = map[string][]string{
-	// The daemon is a process of its own, whose races nobody would see: all it prints is
-	// searched for secrets, in all ways of writing.
-	"cmd/fedsync": {"TestNoSecretComesOut"},
+// A part is some tests of a package, by name.
+type part struct {
+	path  string // of the package
+	names []string
+}
+
+// apart are tests that run without the race detector only, in packages of which the
+// others run with it.
+var apart = []part{
+	// The daemon is a process of its own, whose races nobody would see: all that it
+	// prints is searched for secrets, in all ways of writing.
+	{"cmd/fedsync", []string{"TestNoSecretComesOut"}},
+	// Here too it is one whose races nobody would see. With the race detector it would be
+	// killed when it has hardly begun.
+	{"pkg/daemon", []string{"TestADaemonKilledAtAnyMomentConverges"}},
+	// What is measured is what the process that renders may take from others.
+	{"pkg/daemon", []string{"TestAHostilePushLeavesTheOthersAlone"}},
+	// The process that renders uses up its time or its memory, of which the race detector
+	// takes much more; or one goroutine reads what a process may say.
+	{"pkg/render/worker", []string{
+		"TestABuildIsEndedWhenItTakesTooMuchMemory", "TestARevisionHasItsTimeInAll",
+		"TestManyBuildsBeyondTheirTimeLeaveTheOthersWhatTheyNeed",
+		"TestManyObjectsAndMistakesCrossThePipe", "TestWhatAProcessSaysIsBounded",
+	}},
 	// Kustomize builds what the renderer is compared with, in one goroutine.
-	"pkg/render": {"TestBuildEqualsKustomizeByteForByte", "TestRandomOverlaysEqualKustomize"},
+	{"pkg/render", []string{"TestBuildEqualsKustomizeByteForByte", "TestRandomOverlaysEqualKustomize"}},
+	// These explore a model, in one goroutine.
+	{"pkg/claim", []string{"TestRandomLivesEndWithOneWriter", "TestTwoStartsEndWithOneWriterWhateverTheOrder"}},
+	{"pkg/gcp", []string{"TestBuildNeverTakesTheSiteDown", "TestPlansNeverBreakWhatServes", "TestWhatIsBuiltAndPlannedNeverStopsTraffic"}},
+	// What Git merges is compared with what is merged here, in one goroutine.
+	{"pkg/source", []string{"TestProposalsMergeAsGitDoes"}},
+}
+
+// twice are tests of random histories that run in both ways: fewer with the race
+// detector (see internal/raced).
+var twice = []part{
+	{"pkg/apply", []string{"TestAnyHistoryConverges"}},
+	{"pkg/daemon", []string{"TestARestartChangesNothing"}},
 }

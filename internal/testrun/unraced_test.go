@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -94,33 +95,44 @@ func TestTestsWithoutTheRaceDetectorAreThereAndNoOthersAreCalledSo(t *testing.T)
 			}
 		}
 	}
-	for path, names := range heavy {
-		for _, name := range names {
-			if got := in[name]; !slices.Equal(got, []string{path}) {
-				t.Errorf("%s is in %v, want %s", name, got, path)
+	for _, p := range slices.Concat(apart, twice) {
+		for _, name := range p.names {
+			if got := in[name]; !slices.Equal(got, []string{p.path}) {
+				t.Errorf("%s is in %v, want %s", name, got, p.path)
 			}
 		}
 	}
 }
 
-func TestEachTestRunsOnce(t *testing.T) {
-	const a, b, c = module + "internal/growth", module + "pkg/render", module + "pkg/daemon"
-	lanes := split(pass{dir: ".", race: true, processes: 2}, []string{a, b, c})
+func TestEachTestRunsOnceOrInBothWays(t *testing.T) {
+	const a, b, c, d = module + "internal/growth", module + "pkg/render", module + "pkg/daemon", module + "pkg/web"
+	lanes := split(pass{dir: ".", race: true, processes: 2}, []string{a, b, c, d})
 	if len(lanes) != 2 || len(lanes[0]) != 1 || len(lanes[1]) != 2 {
 		t.Fatalf("got %+v", lanes)
 	}
 	raced, some, whole := lanes[0][0], lanes[1][0], lanes[1][1]
-	if !raced.race || !slices.Equal(raced.packages, []string{c, b}) || raced.skip != some.run || raced.run != "" {
+	const kill, history, random = "TestADaemonKilledAtAnyMomentConverges", "TestARestartChangesNothing", "TestRandomOverlaysEqualKustomize"
+	has := func(expression, name string) bool { return regexp.MustCompile(expression).MatchString(name) }
+	if !raced.race || raced.run != "" || !slices.Equal(raced.packages, []string{c, b, d}) ||
+		!has(raced.skip, kill) || !has(raced.skip, random) || has(raced.skip, history) || has(raced.skip, history+"OnRealClusters") {
 		t.Errorf("with the race detector: %+v", raced)
 	}
-	if some.race || !slices.Contains(some.packages, b) || !strings.Contains(some.run, "TestRandomOverlaysEqualKustomize") || some.skip != "" {
+	if some.race || some.skip != "" || !slices.Equal(some.packages, []string{c, b}) ||
+		!has(some.run, kill) || !has(some.run, random) || !has(some.run, history) || has(some.run, history+"OnRealClusters") {
 		t.Errorf("tests without: %+v", some)
 	}
 	if whole.race || !slices.Equal(whole.packages, []string{a}) || whole.run != "" || whole.skip != "" {
 		t.Errorf("packages without: %+v", whole)
 	}
 	got := strings.Join(raced.arguments(), " ")
-	if !strings.HasPrefix(got, "test -json -p 2 ") || !strings.Contains(got, "-race -skip ^(") || !strings.HasSuffix(got, c+" "+b) {
+	if !strings.HasPrefix(got, "test -json -p 2 ") || !strings.Contains(got, "-race -skip ^(") || !strings.HasSuffix(got, c+" "+b+" "+d) {
 		t.Errorf("arguments: %s", got)
+	}
+	for _, lane := range split(pass{dir: ".", race: true, processes: 2}, []string{d}) {
+		for _, p := range lane {
+			if !p.race || p.skip != "" || !slices.Equal(p.packages, []string{d}) {
+				t.Errorf("of a package that has none without: %+v", p)
+			}
+		}
 	}
 }

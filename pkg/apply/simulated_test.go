@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/internal/objectstore"
+	"github.com/fedsync/fedsync/internal/raced"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -550,7 +551,7 @@ func TestWhatSomebodyMendsIsSeenWithinFiveSeconds(t *testing.T) {
 // while Git and people change things, and checks that what is there in the end is
 // what Git says, soon, and without a finding.
 func TestAnyHistoryConverges(t *testing.T) {
-	const histories = 120
+	histories := raced.Share(120)
 	names := make([]string, 0, len(refusals))
 	for name := range refusals {
 		names = append(names, name)

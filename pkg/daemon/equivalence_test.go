@@ -20,6 +20,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/history"
 	"github.com/fedsync/fedsync/internal/objectstore"
+	"github.com/fedsync/fedsync/internal/raced"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
@@ -28,7 +29,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 8, "how many histories are played")
+	histories = flag.Int("histories", raced.Share(10), "how many histories are played")
 	shrink    = flag.Bool("shrink", false, "make a history that fails as small as it goes")
 	talk      = flag.Bool("talk", false, "show the log of the daemons")
 )

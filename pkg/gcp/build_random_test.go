@@ -12,12 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/raced"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 var (
 	buildSeed = flag.Uint64("buildseed", 1, "seed of the first history of federations")
-	buildRuns = flag.Int("builds", short(40), "how many histories of federations are played; 1000 with FEDSYNC_TEST_LONG=1")
+	buildRuns = flag.Int("builds", raced.Share(40), "how many histories of federations are played; 1000 with FEDSYNC_TEST_LONG=1")
 )
 
 // TestBuildNeverTakesTheSiteDown plays random histories of federations: clusters join,

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/api/compute/v1"
 
+	"github.com/fedsync/fedsync/internal/raced"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -153,7 +154,7 @@ func TestTwoFederationsInOneProject(t *testing.T) {
 // work too: what comes of it is the same, and nothing is made twice.
 func TestTheRightToWriteGoesFromOneInstanceToAnother(t *testing.T) {
 	turns := []time.Duration{3 * time.Second, 500 * time.Millisecond, 6 * time.Second, 11 * time.Second, 17 * time.Second, time.Minute}
-	for _, after := range turns[:short(len(turns))] {
+	for _, after := range turns[:raced.Share(len(turns))] {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLab(t, 2)
 			defer l.close()

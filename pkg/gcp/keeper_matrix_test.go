@@ -12,13 +12,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/raced"
 	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
 )
 
 var (
 	keeperSeed  = flag.Uint64("keeperseed", 1, "seed of the first history of keepers, and of the sample of failures")
-	keeperRuns  = flag.Int("keepers", short(6), "how many histories of keepers are played; 1000 with FEDSYNC_TEST_LONG=1")
-	keeperFails = flag.Int("failures", short(30), "how many failures of single calls are tried; all with FEDSYNC_TEST_LONG=1")
+	keeperRuns  = flag.Int("keepers", raced.Share(6), "how many histories of keepers are played; 1000 with FEDSYNC_TEST_LONG=1")
+	keeperFails = flag.Int("failures", raced.Share(30), "how many failures of single calls are tried; all with FEDSYNC_TEST_LONG=1")
 )
 
 func longForm() bool { return os.Getenv("FEDSYNC_TEST_LONG") != "" }

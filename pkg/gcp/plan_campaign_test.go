@@ -10,11 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fedsync/fedsync/internal/raced"
 )
 
 var (
 	planSeed = flag.Uint64("planseed", 1, "seed of the first history of plans")
-	planRuns = flag.Int("plans", short(60), "how many histories of plans are played; 1000 with FEDSYNC_TEST_LONG=1")
+	planRuns = flag.Int("plans", raced.Share(60), "how many histories of plans are played; 1000 with FEDSYNC_TEST_LONG=1")
 )
 
 // TestPlansNeverBreakWhatServes plays random histories: clusters join, drain, leave

@@ -14,6 +14,8 @@ import (
 	"github.com/elastic/go-seccomp-bpf"
 	"github.com/elastic/go-seccomp-bpf/arch"
 	"golang.org/x/sys/unix"
+
+	"github.com/fedsync/fedsync/internal/raced"
 )
 
 // niceness is added for all threads of the process: what applies goes first.
@@ -44,7 +46,7 @@ func confine(memory int64) *hello {
 // count what the runtime reserves and never uses, and no Go program of this size
 // starts under a sensible one.
 func limitMemory(memory int64) error {
-	if raceDetector {
+	if raced.Detector {
 		return errors.New("the race detector takes memory of its own")
 	}
 	taken, err := dataSize()

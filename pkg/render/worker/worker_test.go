@@ -18,6 +18,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/raced"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -200,7 +201,7 @@ func endless(files fstest.MapFS, f *federation.Federation) {
 
 // patient gives what is honest the time that the race detector makes it take.
 func patient(d time.Duration) time.Duration {
-	if raceDetector {
+	if raced.Detector {
 		return 3 * d
 	}
 	return d
@@ -254,7 +255,7 @@ func TestABuildIsEndedWhenItHasHadItsTime(t *testing.T) {
 }
 
 func TestABuildIsEndedWhenItTakesTooMuchMemory(t *testing.T) {
-	if raceDetector {
+	if raced.Detector {
 		t.Log("the race detector takes memory of its own, so there is no limit")
 		return
 	}
