@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,18 +37,18 @@ type running struct {
 
 // start starts a sandbox and returns when it can be used.
 func start(o options) (*Sandbox, error) {
-	module, err := sandboxModule()
+	command, err := sandboxCommand()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"-C", module, "run", "./cmd/sandbox", "up", "--clusters", strconv.Itoa(o.clusters)}
+	args := slices.Concat(command, []string{"up", "--clusters", strconv.Itoa(o.clusters)})
 	if o.forge {
 		args = append(args, "--forge")
 	}
 	args = append(args, o.more...)
-	r := &running{cmd: exec.Command("go", args...), done: make(chan struct{})}
+	r := &running{cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{})}
 	r.cmd.Stderr = &r.says
-	// Once the go command has ended, its output is of no interest.
+	// Once the command has ended, its output is of no interest.
 	r.cmd.WaitDelay = 10 * time.Second
 	if r.hold, err = r.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start a sandbox: %w", err)
@@ -101,6 +102,19 @@ func (r *running) lastWords() string {
 		return "\nthe sandbox wrote:\n" + said
 	}
 	return ""
+}
+
+// sandboxCommand is what runs the sandbox's program: the one that [ProgramVariable]
+// names, else the go command, which looks each time whether it is to be built anew.
+func sandboxCommand() ([]string, error) {
+	if program := os.Getenv(ProgramVariable); program != "" {
+		return []string{program}, nil
+	}
+	module, err := sandboxModule()
+	if err != nil {
+		return nil, err
+	}
+	return []string{"go", "-C", module, "run", "./cmd/sandbox"}, nil
 }
 
 // sandboxModule finds the sandbox's module from a package of this one, where the

@@ -38,6 +38,10 @@ import (
 // its folder, that [Shared] uses instead of starting one.
 const Variable = "FEDSYNC_TEST_SANDBOX"
 
+// ProgramVariable names the sandbox's program, for the sandboxes that tests start. It
+// may be unset.
+const ProgramVariable = "FEDSYNC_TEST_SANDBOX_PROGRAM"
+
 // RestrictedUser is a user of every cluster who may do nothing until a test binds
 // a role to that name.
 const RestrictedUser = "restricted"

@@ -1,9 +1,10 @@
 // Command testrun runs all tests on one sandbox.
 //
-// It starts real clusters and a real forge once, names them in FEDSYNC_TEST_SANDBOX,
-// and runs `go test -race` for every module with them; what computes in one goroutine
-// runs without the race detector. It prints a line for each package and, in full, what
-// failed. A test that was skipped fails the run: what is not tested is not known to work.
+// It starts real clusters and a real forge once, names them in FEDSYNC_TEST_SANDBOX, and
+// the program that starts more of them in FEDSYNC_TEST_SANDBOX_PROGRAM. With them it runs
+// `go test -race` for every module; what computes in one goroutine runs without the race
+// detector. It prints a line for each package and, in full, what failed. A test that was
+// skipped fails the run: what is not tested is not known to work.
 package main
 
 import (
@@ -57,7 +58,7 @@ func runAll(ctx context.Context, wanted tests) error {
 		go func() {
 			var all error
 			for _, p := range lane {
-				all = errors.Join(all, t.test(ctx, p, box.file))
+				all = errors.Join(all, t.test(ctx, p, box))
 			}
 			ended <- all
 		}()
@@ -88,8 +89,8 @@ type tests struct {
 
 // sandbox is a running one.
 type sandbox struct {
-	file string // its sandbox.json
-	stop func()
+	program, file string // what started it, and its sandbox.json
+	stop          func()
 }
 
 func startSandbox(ctx context.Context) (*sandbox, error) {
@@ -98,7 +99,11 @@ func startSandbox(ctx context.Context) (*sandbox, error) {
 		return nil, err
 	}
 	dir = filepath.Join(dir, "sandbox")
-	cmd := exec.CommandContext(ctx, filepath.Join("bin", "sandbox"), "up", "--clusters", "3", "--forge", "--dir", dir)
+	program, err := filepath.Abs(filepath.Join("bin", "sandbox"))
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, program, "up", "--clusters", "3", "--forge", "--dir", dir)
 	cmd.Stderr = os.Stderr
 	// It stops when its standard input closes, however this process ends.
 	stdin, err := cmd.StdinPipe()
@@ -123,7 +128,7 @@ func startSandbox(ctx context.Context) (*sandbox, error) {
 		stop()
 		return nil, fmt.Errorf("it did not say that it is ready: %w", err)
 	}
-	return &sandbox{file: filepath.Join(dir, "sandbox.json"), stop: stop}, nil
+	return &sandbox{program: program, file: filepath.Join(dir, "sandbox.json"), stop: stop}, nil
 }
 
 // tally adds up the tests.
@@ -140,11 +145,11 @@ type event struct {
 	Elapsed                                   float64
 }
 
-func (t *tally) test(ctx context.Context, p pass, sandboxFile string) error {
+func (t *tally) test(ctx context.Context, p pass, box *sandbox) error {
 	cmd := exec.CommandContext(ctx, "go", p.arguments()...)
 	cmd.Dir, cmd.Stderr, cmd.Env = p.dir, os.Stderr, os.Environ()
 	if p.dir == "." {
-		cmd.Env = append(cmd.Env, "FEDSYNC_TEST_SANDBOX="+sandboxFile)
+		cmd.Env = append(cmd.Env, "FEDSYNC_TEST_SANDBOX="+box.file, "FEDSYNC_TEST_SANDBOX_PROGRAM="+box.program)
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
