@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -108,6 +109,12 @@ func (d *running) strangers() {
 		{http.MethodPost, "/webhook/gitea?secret=" + wrong, map[string]string{"Authorization": "Bearer " + wrong}, `{"secret":"` + wrong + `"}`},
 		{http.MethodPost, "/webhook/gitea", map[string]string{"X-Gitea-Signature": strings.Repeat("ab", 32), "Cookie": wrong}, wrong},
 		{http.MethodGet, "/webhook/gitea", map[string]string{"X-Gitlab-Token": wrong}, ""},
+		{http.MethodPost, "/webhook/gitlab", map[string]string{"X-Gitlab-Token": wrong}, wrong},
+		{http.MethodPost, "/webhook/gitlab", map[string]string{"Webhook-Id": wrong, "Webhook-Timestamp": wrong, "Webhook-Signature": "v1," + wrong}, ""},
+		{http.MethodPost, "/webhook/github", map[string]string{"X-Hub-Signature-256": "sha256=" + wrong, "X-GitHub-Event": wrong}, wrong},
+		{http.MethodPost, "/webhook/azuredevops", map[string]string{"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte(wrong+":"+wrong))}, wrong},
+		{http.MethodPost, "/webhook/bitbucket", map[string]string{"X-Event-Key": "diagnostics:ping", "X-Request-Id": wrong}, wrong},
+		{http.MethodPost, "/webhook/generic", map[string]string{"X-Signature": "sha256=" + strings.Repeat("ab", 32), "X-Api-Key": wrong}, wrong},
 		{http.MethodGet, "/?token=" + wrong, map[string]string{"Referer": "https://" + wrong + "/", "User-Agent": wrong}, ""},
 		{http.MethodGet, "/api/v1/report?access_token=" + wrong, map[string]string{"If-None-Match": wrong, "Accept": wrong}, ""},
 		{http.MethodGet, "/metrics", map[string]string{"Accept": wrong, "Accept-Encoding": wrong}, ""},

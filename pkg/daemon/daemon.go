@@ -272,6 +272,13 @@ func (d *Daemon) serve(ctx context.Context) error {
 	})
 }
 
+// A forge tells of one push several times, and of many pushes at once: the repository is
+// polled once for what comes within nudgeQuiet of each other, or after nudgeMost.
+const (
+	nudgeQuiet = 50 * time.Millisecond
+	nudgeMost  = 500 * time.Millisecond
+)
+
 // page is what is served.
 func (d *Daemon) page() http.Handler {
 	return web.New(web.Options{
@@ -280,7 +287,7 @@ func (d *Daemon) page() http.Handler {
 		Revisions: d.reports.revisions,
 		Alive:     d.alive,
 		Ready:     d.ready,
-		Nudge:     d.source.Nudge,
+		Nudge:     bell.Gather(d.source.Nudge, nudgeQuiet, nudgeMost),
 		WebhookSecret: func() ([]byte, error) {
 			text, err := fileText(d.cfg.WebhookSecretFile)()
 			d.secrets.Learn(text)

@@ -28,7 +28,7 @@ func signature(body string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func webhook(nudge func()) http.Handler {
+func deliveryHandler(nudge func()) http.Handler {
 	return New(Options{Nudge: nudge, WebhookSecret: func() ([]byte, error) { return crowdSecret, nil }})
 }
 
@@ -41,7 +41,7 @@ func begin(conn net.Conn, length int, signature string) error {
 func TestACrowdOfStrangersCostsLittleMemory(t *testing.T) {
 	const crowd = 2000
 	var nudges atomic.Int64
-	server := httptest.NewServer(webhook(func() { nudges.Add(1) }))
+	server := httptest.NewServer(deliveryHandler(func() { nudges.Add(1) }))
 	defer server.Close()
 	part := make([]byte, maxDelivery-1000)
 
@@ -148,7 +148,7 @@ func TestSlowDeliveriesKeepOthersOutForSecondsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nudges := 0
 		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		server := &http.Server{Handler: webhook(func() { nudges++ }), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout}
+		server := &http.Server{Handler: deliveryHandler(func() { nudges++ }), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout}
 		var running sync.WaitGroup
 		running.Go(func() { _ = server.Serve(l) })
 		defer func() { _ = server.Close(); running.Wait() }()
@@ -204,7 +204,7 @@ func TestADeliveryWithoutSignatureIsNotRead(t *testing.T) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhook/gitea", body)
 		r.Header.Set("X-Gitea-Signature", signature)
 		w := httptest.NewRecorder()
-		webhook(func() {}).ServeHTTP(w, r)
+		deliveryHandler(func() {}).ServeHTTP(w, r)
 		if w.Code != http.StatusForbidden || body.reads > 0 {
 			t.Errorf("signature %q: %d after %d reads, want 403 after none", signature, w.Code, body.reads)
 		}

@@ -86,12 +86,21 @@ func send(conn net.Conn, pause func(), parts ...string) {
 
 func strangers() []stranger {
 	get := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: fedsync\r\n\r\n" }
-	delivery := func(signature, body string) []string {
-		half := strings.Repeat("x", maxDelivery/2)
-		return []string{fmt.Sprintf("POST /webhook/gitea HTTP/1.1\r\nHost: fedsync\r\nX-Gitea-Signature: %s\r\nContent-Length: %d\r\n\r\n",
-			signature, len(half)+len(body)), half, body}
-	}
 	wait := func(conn net.Conn, _ func()) { _, _ = io.Copy(io.Discard, conn) }
+	post := func(path, proof, body string) []string {
+		half := strings.Repeat("x", maxDelivery/2)
+		return []string{fmt.Sprintf("POST %s HTTP/1.1\r\nHost: fedsync\r\n%s\r\nContent-Length: %d\r\n\r\n",
+			path, proof, len(half)+len(body)), half, body}
+	}
+	delivery := func(signature, body string) []string {
+		return post("/webhook/gitea", "X-Gitea-Signature: "+signature, body)
+	}
+	posted := func(path, proof string) func(net.Conn, func()) {
+		return func(conn net.Conn, pause func()) {
+			send(conn, pause, post(path, proof, "y")...)
+			wait(conn, pause)
+		}
+	}
 	unread := func(path string) func(net.Conn, func()) {
 		return func(conn net.Conn, pause func()) {
 			for range 100 {
@@ -142,6 +151,11 @@ func strangers() []stranger {
 			wait(conn, pause)
 		}},
 		{"deliveries, wrongly signed", signed("x")},
+		{"deliveries, wrongly signed, of another forge", posted("/webhook/github", "X-Hub-Signature-256: sha256="+signature("x"))},
+		{"deliveries with another token", posted("/webhook/gitlab", "X-Gitlab-Token: "+strings.Repeat("x", 16<<10))},
+		{"deliveries with the token", posted("/webhook/gitlab", "X-Gitlab-Token: "+string(crowdSecret))},
+		{"deliveries with another password", posted("/webhook/azuredevops", "Authorization: Basic eDp4")},
+		{"pings without a signature", posted("/webhook/bitbucket", "X-Event-Key: diagnostics:ping")},
 		{"deliveries, well signed", signed(strings.Repeat("x", maxDelivery/2) + "y")},
 	}
 }

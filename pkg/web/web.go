@@ -76,7 +76,7 @@ const refusalsLogged = 10
 //	GET  /api/v1/report                     the status.Report as JSON
 //	GET  /api/v1/revisions/{sha}            the same for a revision
 //	GET  /healthz  /readyz  /metrics
-//	POST /webhook/gitea                     a hint to poll now
+//	POST /webhook/{forge}                   a hint to poll now
 //
 // A SHA may be abbreviated to seven characters or more.
 func New(o Options) http.Handler {
@@ -98,8 +98,10 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /readyz", s.serveReadyz)
 	mux.HandleFunc("GET /metrics", s.serveMetrics)
 	mux.HandleFunc("GET /assets/{file}", s.serveAsset)
-	// Without a method, these two answer the wrong ones themselves.
-	mux.HandleFunc("/webhook/gitea", s.serveGiteaWebhook)
+	// Without a method, these answer the wrong ones themselves.
+	for _, hook := range webhooks {
+		mux.HandleFunc(hook.path, s.serveWebhook(hook))
+	}
 	mux.HandleFunc("/", s.serveNoSuchPage)
 	return s.recovered(s.logged(hardened(mux)))
 }
