@@ -1,0 +1,101 @@
+// Package markdown writes what forges show of a plan or a report: Markdown in which what
+// others wrote is harmless, and that is never longer than a forge takes.
+package markdown
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+)
+
+// Sheet writes parts as long as there is room for them. What has none is counted.
+type Sheet struct {
+	b    strings.Builder
+	most int
+}
+
+// tail is what is left for the words that say what was left out.
+const tail = 200
+
+// New makes an empty sheet of at most so many bytes.
+func New(most int) *Sheet { return &Sheet{most: most} }
+
+// String returns what was written.
+func (s *Sheet) String() string { return s.b.String() }
+
+// Headf writes what begins a sheet, which must be short. Its arguments are Markdown.
+func (s *Sheet) Headf(format string, args ...any) { fmt.Fprintf(&s.b, format, args...) }
+
+// List writes lines below a title, which may be empty. They are Markdown.
+func (s *Sheet) List(title string, lines []string) {
+	s.write(title, "", "", len(lines), func(i int) string { return lines[i] + "\n" })
+}
+
+// Table writes rows that Row made below a title.
+func (s *Sheet) Table(title string, head, rows []string) {
+	rule := strings.Repeat("|---", len(head)) + "|\n"
+	s.write(title, Row(head...)+"\n"+rule, "", len(rows), func(i int) string { return rows[i] + "\n" })
+}
+
+// Fold writes n lines of Markdown that are folded away below a title.
+func (s *Sheet) Fold(title string, n int, line func(int) string) {
+	s.write("", "<details><summary>"+Inline(title)+"</summary>\n\n", "\n</details>\n", n, func(i int) string { return line(i) + "\n" })
+}
+
+// write writes a part with as many of its n lines as there is room for.
+func (s *Sheet) write(title, head, foot string, n int, line func(int) string) {
+	if n == 0 || !s.fits(title+head+foot) {
+		return
+	}
+	s.b.WriteString("\n")
+	if title != "" {
+		fmt.Fprintf(&s.b, "**%s**\n\n", title)
+	}
+	s.b.WriteString(head)
+	for i := range n {
+		text := line(i)
+		if !s.fits(text + foot) {
+			fmt.Fprintf(&s.b, "\n_and %d more_\n", n-i)
+			break
+		}
+		s.b.WriteString(text)
+	}
+	s.b.WriteString(foot)
+}
+
+func (s *Sheet) fits(text string) bool { return s.b.Len()+len(text)+tail <= s.most }
+
+// Lines makes a line of each.
+func Lines[T any](all []T, line func(T) string) []string {
+	lines := make([]string, len(all))
+	for i, one := range all {
+		lines[i] = line(one)
+	}
+	return lines
+}
+
+// Row makes a row of a table of texts that may be anybody's.
+func Row(cells ...string) string {
+	row := make([]string, len(cells))
+	for i := range cells {
+		row[i] = Inline(cells[i])
+	}
+	return "| " + strings.Join(row, " | ") + " |"
+}
+
+// marks are what Markdown, HTML and the forges read in a line: mentions and references to
+// issues among them, which would send mail to whom an attacker likes.
+var marks = strings.NewReplacer(
+	"\\", `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;",
+	"|", `\|`, "~", `\~`, "#", "&#35;", "@", "&#64;", "!", `\!`, "$", "&#36;", "://", "&#58;//", "www.", "www&#46;",
+)
+
+// Inline makes a text of others harmless within a line.
+func Inline(text string) string { return marks.Replace(untrusted.Line(text)) }
+
+// Code makes it harmless between backticks.
+func Code(text string) string { return strings.ReplaceAll(untrusted.Line(text), "`", "'") }
+
+// Block makes it harmless within a block of code.
+func Block(text string) string { return strings.ReplaceAll(untrusted.Line(text), "```", "'''") }
