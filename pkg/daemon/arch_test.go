@@ -34,10 +34,12 @@ var mayImport = map[string][]string{
 	"pkg/gcp":                     {"internal/secret", "pkg/bounds", "pkg/failure", "pkg/federation"},
 	"pkg/gcp/gcetest":             {},
 	"pkg/plan":                    {"internal/fields", "internal/markdown", "pkg/federation"},
-	"pkg/forges":                  {"internal/secret", "pkg/status", "pkg/status/gitea"},
-	"pkg/status":                  {"pkg/failure", "pkg/federation"},
+	"pkg/forges":                  {"internal/secret", "pkg/status", "pkg/status/gitea", "pkg/status/github"},
+	"pkg/status":                  {"internal/markdown", "pkg/failure", "pkg/federation"},
 	"pkg/status/statustest":       {"pkg/federation", "pkg/status"},
-	"pkg/status/gitea":            {"internal/secret", "internal/untrusted", "pkg/bounds", "pkg/federation", "pkg/status"},
+	"pkg/status/gitea":            {"internal/secret", "pkg/federation", "pkg/status", "pkg/status/forgeclient"},
+	"pkg/status/github":           {"internal/secret", "pkg/status", "pkg/status/forgeclient"},
+	"pkg/status/forgeclient":      {"internal/secret", "pkg/bounds", "pkg/status"},
 	"pkg/status/gitnotes":         {"internal/secret", "internal/untrusted", "pkg/bounds", "pkg/federation", "pkg/status", "internal/gitssh"},
 	"pkg/web":                     {"internal/untrusted", "pkg/federation", "pkg/status"},
 	"pkg/daemon":                  {"internal/secret", "internal/untrusted", "internal/bell", "internal/glob", "pkg/*"},
@@ -64,6 +66,8 @@ var mayImport = map[string][]string{
 	"internal/demo":               {"pkg/status"},
 	"internal/bench":              {"pkg/*"},
 	"internal/growth":             {},
+
+	"pkg/status/github/githubtest": {},
 }
 
 func TestPackagesImportOnlyWhatTheDrawingShows(t *testing.T) {

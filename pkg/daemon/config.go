@@ -65,6 +65,8 @@ type Config struct {
 	ForgeURL                 string
 	ForgeRepository          string
 	ForgeTokenFile           string
+	GitHubAppID              int64
+	GitHubAppKeyFile         string
 	WebhookSecretFile        string
 	StatusDeadline           time.Duration
 	Listen                   string
@@ -140,6 +142,8 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 		fs.StringVar(&c.ForgeURL, "forge-url", "", "address of the forge (default: that of --repo)")
 		fs.StringVar(&c.ForgeRepository, "forge-repository", "", "owner/name on the forge (default: from --repo)")
 		fs.StringVar(&c.ForgeTokenFile, "forge-token-file", "", "file with the forge's token (default: --token-file); re-read when it changes; it needs, on "+forgeRights())
+		fs.Int64Var(&c.GitHubAppID, "github-app-id", 0, "number of the GitHub App that posts check runs in place of commit statuses; it is installed for the repository, and needs checks: write")
+		fs.StringVar(&c.GitHubAppKeyFile, "github-app-key-file", "", "file with the App's private key, PEM; re-read when it changes")
 		fs.StringVar(&c.WebhookSecretFile, "webhook-secret-file", "", "file with the secret that webhooks are signed with; without it they are refused")
 		fs.DurationVar(&c.StatusDeadline, "status-deadline", 15*time.Minute, "how long a commit status may stay pending before it is a failure")
 		fs.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "address for the page, the API, webhooks and metrics; empty for none")
@@ -247,6 +251,8 @@ func (c *Config) Check() error {
 	oneOf("sandbox", c.Sandbox, "require", "try")
 	oneOf("commit-status", c.CommitStatus, append(forges.Names(), forges.Auto, "gitnotes", "none")...)
 	check(c.ForgeURL == "" || takesURL(c.CommitStatus), "--forge-url: %s has one address", c.CommitStatus)
+	check((c.GitHubAppID != 0) == (c.GitHubAppKeyFile != ""), "--github-app-id and --github-app-key-file are set together")
+	check(c.GitHubAppID == 0 || c.CommitStatus == "github" || c.CommitStatus == forges.Auto, "--github-app-id is for --commit-status github")
 	oneOf("log-format", c.LogFormat, "console", "json")
 	oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error")
 	atLeast("interval", c.Interval, time.Second)

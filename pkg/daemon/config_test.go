@@ -1,12 +1,17 @@
 package daemon
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+
+	"github.com/fedsync/fedsync/pkg/forges"
+	"github.com/fedsync/fedsync/pkg/web"
 )
 
 // flagsOf gives the flags of a command, set as on its command line, and the table
@@ -109,5 +114,16 @@ func TestCheckNamesAllMistakesAtOnce(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "secret-4711") {
 		t.Errorf("the error has a password in it: %v", err)
+	}
+}
+
+func TestTheWebhooksOfAllForgesAreTaken(t *testing.T) {
+	h := web.New(web.Options{WebhookSecret: func() ([]byte, error) { return nil, nil }})
+	for _, f := range forges.All() {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, f.Webhook, strings.NewReader("{}"))
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != http.StatusNotImplemented {
+			t.Errorf("%s of %s is answered with %d, want 501 without a secret", f.Webhook, f.Name, w.Code)
+		}
 	}
 }

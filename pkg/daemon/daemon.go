@@ -100,9 +100,20 @@ func New(cfg *Config, o Options) (*Daemon, error) {
 			PublicURL: d.publicURL(),
 			Log:       d.log,
 			OnPost:    d.metrics.CommitStatusPost,
+			Details:   d.details,
 		})
 	}
 	return d, nil
+}
+
+// details gives what the newest report of a commit has to say beyond its status; nothing
+// where that is of another state, as of a commit that another took the place of.
+func (d *Daemon) details(c status.Commit) status.Details {
+	r, ok := d.reports.of(c.SHA)
+	if !ok || r.State != c.State || c.Cluster != "" {
+		return status.Details{}
+	}
+	return secret.Value(d.secrets, status.DetailsOf(*r))
 }
 
 // takeName gives this process its name and the lock that goes with it.
@@ -207,6 +218,7 @@ func (d *Daemon) runLoop(ctx context.Context, l *loop) error {
 	start("watch the kubeconfig", func(ctx context.Context) error { return d.kubeconfig.Watch(ctx, d.reload.Ring) })
 	if d.poster != nil {
 		start("post commit statuses", func(ctx context.Context) error { d.poster.Run(ctx); return nil })
+		start("probe the forge", func(ctx context.Context) error { d.poster.Probe(ctx); return nil })
 	}
 	if d.listener != nil {
 		d.log.Info("listening", zap.String("address", d.listener.Addr().String()), zap.String("page", d.publicURL()))

@@ -23,7 +23,7 @@ import (
 // gives none.
 func Secrets(cfg *Config, plan federation.Plan, files fs.FS) []string {
 	var all secretTexts
-	for _, file := range []string{cfg.TokenFile, cfg.SSHKeyFile, cfg.ForgeTokenFile, cfg.WebhookSecretFile} {
+	for _, file := range []string{cfg.TokenFile, cfg.SSHKeyFile, cfg.ForgeTokenFile, cfg.GitHubAppKeyFile, cfg.WebhookSecretFile} {
 		all.file(file)
 	}
 	all.url(cfg.Repository)

@@ -79,6 +79,8 @@ func newProvider(cfg *Config, src *source.Source, secrets *secret.Set) (status.P
 		URL:        cfg.ForgeURL,
 		Name:       cfg.ForgeRepository,
 		Token:      fileText(cmp.Or(cfg.ForgeTokenFile, cfg.TokenFile)),
+		AppID:      cfg.GitHubAppID,
+		AppKey:     keyFile(cfg.GitHubAppKeyFile),
 		Secrets:    secrets,
 	}
 	forge, err := forges.Find(cfg.CommitStatus, settings)
@@ -86,6 +88,15 @@ func newProvider(cfg *Config, src *source.Source, secrets *secret.Set) (status.P
 		return nil, err
 	}
 	return forge.New(settings)
+}
+
+// keyFile reads a private key anew each time.
+func keyFile(file string) func() ([]byte, error) {
+	text := fileText(file)
+	return func() ([]byte, error) {
+		key, err := text()
+		return []byte(key), err
+	}
 }
 
 // fileText reads a credential anew each time, so that a new one takes effect

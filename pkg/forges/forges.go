@@ -46,13 +46,17 @@ type Config struct {
 	// Token gives the forge's token. It is called for each request, so that one that
 	// was replaced takes effect.
 	Token func() (string, error)
+	// AppID is the number of a GitHub App, which posts in the place of the token's
+	// account, and AppKey gives its private key. Zero for none.
+	AppID  int64
+	AppKey func() ([]byte, error)
 	// Secrets learns what is sent as a credential.
 	Secrets *secret.Set
 }
 
 // All returns the rows in the order of their names.
 func All() []Forge {
-	rows := []Forge{giteaRow()}
+	rows := []Forge{giteaRow(), githubRow()}
 	slices.SortFunc(rows, func(a, b Forge) int { return strings.Compare(a.Name, b.Name) })
 	return rows
 }

@@ -14,11 +14,13 @@ type Commit struct {
 	Description string    // one line
 	TargetURL   string    // where to read more; may be empty
 	Time        time.Time // when it was posted; set by List, ignored by Post
+	Cluster     string    // that it is of alone; the forge does not keep it
 }
 
 // Same says whether two statuses tell a reader the same.
 func (c Commit) Same(o Commit) bool {
 	c.Time, o.Time = time.Time{}, time.Time{}
+	c.Cluster, o.Cluster = "", ""
 	return c == o
 }
 
@@ -49,6 +51,7 @@ func Commits(r Report, settings federation.CommitStatus) []Commit {
 		}
 		commits = append(commits, Commit{
 			SHA: r.Revision.SHA, Context: federation.ClusterStatusContext(context, c.Name), State: c.Outcome, Description: c.Reason.String(),
+			Cluster: c.Name,
 		})
 	}
 	return commits

@@ -32,8 +32,8 @@ func TestCommitsHasOneContextUnlessMoreAreAskedFor(t *testing.T) {
 		{"named", federation.CommitStatus{Context: "deploy/web"}, []Commit{named}},
 		{"per cluster", federation.CommitStatus{PerCluster: true}, []Commit{
 			whole,
-			{SHA: shaA, Context: "fedsync/web/c1", State: Success, Description: "2/2 ready"},
-			{SHA: shaA, Context: "fedsync/web/c2", State: Failure, Description: "unreachable 20m"},
+			{SHA: shaA, Context: "fedsync/web/c1", State: Success, Description: "2/2 ready", Cluster: "c1"},
+			{SHA: shaA, Context: "fedsync/web/c2", State: Failure, Description: "unreachable 20m", Cluster: "c2"},
 		}},
 	}
 	for _, tt := range tests {

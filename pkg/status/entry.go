@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -304,6 +305,9 @@ func (e *entry) reject(err error, now time.Time) {
 	}
 	e.rejected = err
 	e.retryAt = now.Add(min(max(e.rejectedFor()/4, rejectPauseMin), rejectPauseMax))
+	if errors.Is(err, ErrFull) {
+		e.retryAt = now.Add(rejectPauseFull)
+	}
 }
 
 // rejectedFor is how long the forge has not been taking the status.

@@ -32,6 +32,8 @@ const (
 	rejectPauseMax = time.Hour
 	rejectPauseNew = time.Minute // at most, once another state is wanted
 	rejectedMax    = time.Hour   // then a superseded commit's last status is given up
+
+	rejectPauseFull = 24 * time.Hour // where the forge takes no more of the commit
 )
 
 // Options are what a Poster needs besides its provider. The zero Options make a
@@ -44,6 +46,9 @@ type Options struct {
 	// post, when the forge did not say what is posted already, counts. It must
 	// not block.
 	OnPost func(provider string, result Result)
+	// Details gives what a forge that has checks shows with a status. It is asked when
+	// the status is sent; nil for nothing.
+	Details func(Commit) Details
 }
 
 // Result is how an attempt to post ended.
@@ -77,6 +82,7 @@ type Poster struct {
 	failures int       // in a row, of the forge as a whole
 	retryAt  time.Time // the forge is left alone until then
 	pauseEnd time.Time // a batcher is left alone until then
+	refused  refusal   // what Probe found
 
 	busy chan struct{} // has room for the one request that may be under way
 }
@@ -118,7 +124,7 @@ func (p *Poster) Want(c Commit) {
 	p.mu.Lock()
 	e := p.entry(c.SHA, c.Context)
 	e.by = ""
-	if e.rejected != nil && e.want.State != c.State {
+	if e.rejected != nil && e.want.State != c.State && !errors.Is(e.rejected, ErrFull) {
 		e.retryAt = earliest(e.retryAt, time.Now().Add(rejectPauseNew))
 	}
 	e.want = c
@@ -258,6 +264,9 @@ func ask[T any](ctx context.Context, busy chan struct{}, request func(context.Co
 func (p *Poster) send(ctx context.Context, commits []Commit) error {
 	if len(commits) > 1 {
 		return p.batcher.PostAll(ctx, commits)
+	}
+	if checker, ok := p.provider.(Checker); ok && p.options.Details != nil {
+		return checker.PostCheck(ctx, commits[0], p.options.Details(commits[0]))
 	}
 	return p.provider.Post(ctx, commits[0])
 }

@@ -23,9 +23,11 @@ func (p *Poster) Findings() []federation.Finding {
 	defer p.mu.Unlock()
 	var findings []federation.Finding
 	name := p.provider.Name()
-	if since, failure := p.failing(); failure != nil {
+	since, failure := p.failing()
+	if failure != nil {
 		findings = append(findings, failureFinding(name, failure, since))
 	}
+	findings = append(findings, p.refusalFinding(failure)...)
 	rejected := false
 	for _, k := range p.order() {
 		e := p.entries[k]
@@ -73,13 +75,21 @@ func failureFinding(name string, failure error, since time.Time) federation.Find
 		f.Message = untrusted.Textf("%s: forge token refused, statuses wait: %v", name, failure)
 		f.Remedy = untrusted.Const("put a token with permission to write commit statuses to this repository into the token file; no restart is needed")
 	}
+	if m, ok := moved(failure); ok {
+		f.Message = untrusted.Textf("%s: statuses cannot be posted and wait: %v", name, m)
+		f.Remedy = m.Remedy()
+	}
 	return f
 }
 
 func rejection(name string, k key, e *entry) federation.Finding {
-	return federation.Finding{
+	f := federation.Finding{
 		ID: idStatusRejected, Severity: federation.SeverityWarning, Since: e.rejectedSince,
 		Message: untrusted.Textf("%s: the status %q of %.7s is not taken: %v", name, k.context, k.sha, e.rejected),
 		Remedy:  untrusted.Const("it is tried again, ever more rarely; check that the forge's repository is the one that is synced"),
 	}
+	if errors.Is(e.rejected, ErrFull) {
+		f.Remedy = untrusted.Const("read the page for the state as it is, and push another commit: this one takes no more")
+	}
+	return f
 }

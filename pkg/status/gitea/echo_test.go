@@ -16,7 +16,7 @@ import (
 func misbehaving(t *testing.T, token string) (*badforge.Server, *gitea.Provider) {
 	t.Helper()
 	server := badforge.New(t, http.NotFoundHandler())
-	p, err := gitea.New(gitea.Config{URL: server.URL + "/team/web.git", Token: func() (string, error) { return token, nil }})
+	p, err := gitea.New(gitea.Config{BaseURL: server.URL, Owner: "team", Repository: "web", Token: func() (string, error) { return token, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,16 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 
 	sdk "code.gitea.io/sdk/gitea"
 
 	"github.com/fedsync/fedsync/internal/secret"
-	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
 
 const (
@@ -31,18 +28,10 @@ const (
 	// context, times the contexts it may have.
 	pageSize = 50
 	maxPages = 100
-	// maxAnswer is the longest answer that is read.
-	maxAnswer = 4 << 20
 )
 
 // Config says which repository's commits get the statuses.
 type Config struct {
-	// URL is the repository's, as it is cloned or browsed over HTTP:
-	// "https://git.example/team/web.git". What stands before the last two
-	// parts of its path is the forge's address.
-	URL string
-	// BaseURL, Owner and Repository say the same in parts and go before URL,
-	// for a repository that is cloned over SSH or from a mirror.
 	BaseURL    string // of the forge: "https://git.example"
 	Owner      string
 	Repository string
@@ -59,57 +48,23 @@ type Config struct {
 
 // Provider posts to one repository of a Gitea. It is safe for concurrent use.
 type Provider struct {
-	base, owner, repository string
-	token                   func() (string, error)
-	client                  *http.Client
-	secrets                 *secret.Set
+	owner, repository string
+	forge             *forgeclient.Client
 }
 
-var _ status.Provider = (*Provider)(nil)
+var _ status.Prober = (*Provider)(nil)
 
 // New makes a provider. It makes no request: whether the forge answers and the
-// token is good shows when the first status is posted.
+// token is good shows when the first status is posted, or by Probe.
 func New(c Config) (*Provider, error) {
-	p := &Provider{base: c.BaseURL, owner: c.Owner, repository: c.Repository, token: c.Token, secrets: cmp.Or(c.Secrets, secret.New())}
-	if c.URL != "" {
-		base, owner, repository, err := parse(c.URL)
-		if err != nil && (p.base == "" || p.owner == "" || p.repository == "") {
-			return nil, err
-		}
-		p.base, p.owner, p.repository = cmp.Or(p.base, base), cmp.Or(p.owner, owner), cmp.Or(p.repository, repository)
-	}
-	u, err := url.Parse(p.base)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("the forge's base URL must be like https://git.example")
-	}
-	u.User = nil // the token is all that is sent
-	p.base = strings.TrimSuffix(u.String(), "/")
-	if p.owner == "" || p.repository == "" {
+	if c.Owner == "" || c.Repository == "" {
 		return nil, errors.New("the forge needs the repository's owner and name")
 	}
-	if p.token == nil {
-		return nil, errors.New("the forge needs a token to post commit statuses")
+	forge, err := forgeclient.New(forgeclient.Config{Base: c.BaseURL, Token: c.Token, HTTP: c.Client, Secrets: c.Secrets})
+	if err != nil {
+		return nil, err
 	}
-	client := http.Client{}
-	if c.Client != nil {
-		client = *c.Client
-	}
-	if client.Transport == nil {
-		base, ok := http.DefaultTransport.(*http.Transport)
-		if !ok {
-			return nil, errors.New("the program's default HTTP transport was replaced by one of another type")
-		}
-		client.Transport = bounds.Headers(base)
-	}
-	client.Transport = &bounds.Outside{
-		Next: client.Transport, Secrets: p.secrets,
-		Most: func(*http.Request) int64 { return maxAnswer },
-	}
-	// A POST that is redirected becomes a GET, and succeeds without doing
-	// anything.
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	p.client = &client
-	return p, nil
+	return &Provider{owner: c.Owner, repository: c.Repository, forge: forge}, nil
 }
 
 // Name is "gitea".
@@ -127,7 +82,7 @@ func (p *Provider) Post(ctx context.Context, c status.Commit) error {
 	_, response, err := api.CreateStatus(p.owner, p.repository, c.SHA, sdk.CreateStatusOption{
 		State:       stateOf(c.State),
 		TargetURL:   c.TargetURL,
-		Description: untrusted.Known(p.secrets).Clean(c.Description, limit),
+		Description: p.forge.Description(c.Description, limit),
 		Context:     c.Context,
 	})
 	if err == nil {
@@ -166,8 +121,8 @@ func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]statu
 				continue
 			}
 			found = append(found, numbered{s.ID, status.Commit{
-				SHA: sha, Context: s.Context, State: stateFrom(s.State), Description: p.secrets.Clean(s.Description),
-				TargetURL: p.secrets.Clean(s.TargetURL), Time: s.Created,
+				SHA: sha, Context: s.Context, State: stateFrom(s.State), Description: p.forge.Secrets.Clean(s.Description),
+				TargetURL: p.forge.Secrets.Clean(s.TargetURL), Time: s.Created,
 			}})
 		}
 		// A forge may give fewer than it is asked for, so only its own word
@@ -192,16 +147,12 @@ func (p *Provider) api(ctx context.Context) (*sdk.Client, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	token, err := p.token()
+	token, err := p.forge.Token()
 	if err != nil {
-		return nil, fmt.Errorf("get the token: %w", err)
+		return nil, err
 	}
-	token = strings.TrimSpace(token)
-	if token == "" {
-		return nil, fmt.Errorf("%w: the token is empty", status.ErrUnauthorized)
-	}
-	api, err := sdk.NewClient(p.base, sdk.SetContext(ctx), sdk.SetToken(token),
-		sdk.SetHTTPClient(p.client), sdk.SetGiteaVersion(""), sdk.SetUserAgent("fedsync"))
+	api, err := sdk.NewClient(p.forge.Base, sdk.SetContext(ctx), sdk.SetToken(token),
+		sdk.SetHTTPClient(p.forge.HTTP), sdk.SetGiteaVersion(""), sdk.SetUserAgent("fedsync"))
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
@@ -220,14 +171,13 @@ func (p *Provider) unknown(ctx context.Context, api *sdk.Client, failed *sdk.Res
 	switch {
 	case err == nil:
 	case codeOf(response) == http.StatusNotFound:
-		return fmt.Errorf("%w: the repository %s/%s is not there, or the token may not see it",
-			status.ErrUnauthorized, p.owner, p.repository)
+		return p.forge.Missing(p.owner + "/" + p.repository)
 	default:
 		return nil
 	}
 	_, response, err = api.GetSingleCommit(p.owner, p.repository, sha)
 	if code := codeOf(response); err != nil && (code == http.StatusNotFound || code == http.StatusUnprocessableEntity) {
-		return fmt.Errorf("%w: %s/%s has no commit %.12s", status.ErrRejected, p.owner, p.repository, sha)
+		return p.forge.UnknownCommit(p.owner+"/"+p.repository, sha)
 	}
 	return ctx.Err()
 }
@@ -236,33 +186,14 @@ func (p *Provider) unknown(ctx context.Context, api *sdk.Client, failed *sdk.Res
 // nothing is passed on but its answer to what we sent, without the token.
 func (p *Provider) explain(ctx context.Context, response *sdk.Response, err error) error {
 	code := codeOf(response)
-	if code == 0 {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return errors.New(p.clean(err.Error()))
-	}
-	said := fmt.Errorf("%d %s: %s", code, http.StatusText(code), p.clean(err.Error()))
 	switch {
-	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return fmt.Errorf("%w: %w", status.ErrUnauthorized, said)
-	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
-		if after, ok := status.RetryAfter(response.Header.Get("Retry-After")); ok {
-			return &status.RetryAfterError{After: after, Err: said}
-		}
-		return said
-	case code == http.StatusNotFound, code == http.StatusRequestTimeout:
-		return said
+	case code == 0:
+		return p.forge.Unanswered(ctx, err)
 	case code >= 300 && code < 400:
-		return fmt.Errorf("%w: the forge has moved: correct its base URL", said)
-	case code >= 400 && code < 500:
-		return fmt.Errorf("%w: %w", status.ErrRejected, said)
+		return p.moved(ctx)
 	}
-	return said
+	return p.forge.Explain(code, response.Header, err.Error())
 }
-
-// clean makes one short line without the token of what a forge said.
-func (p *Provider) clean(s string) string { return untrusted.Known(p.secrets).Clean(s, 300) }
 
 func codeOf(r *sdk.Response) int {
 	if r == nil || r.Response == nil {
@@ -295,22 +226,4 @@ func stateFrom(s sdk.StatusState) status.State {
 		return status.Failure
 	}
 	return status.Failure
-}
-
-// parse takes a repository's URL apart.
-func parse(repository string) (base, owner, name string, err error) {
-	const want = "want http(s)://HOST/OWNER/NAME, or the forge's base URL, owner and repository"
-	u, err := url.Parse(repository)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		// The URL is not repeated: it may hold a credential.
-		return "", "", "", errors.New("the repository's URL does not say which forge to post to: " + want)
-	}
-	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
-	if len(parts) < 2 {
-		return "", "", "", fmt.Errorf("the repository's URL %s has no owner and name: %s", u.Host+u.Path, want)
-	}
-	name = strings.TrimSuffix(parts[len(parts)-1], ".git")
-	owner = parts[len(parts)-2]
-	root := url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/" + strings.Join(parts[:len(parts)-2], "/")}
-	return strings.TrimSuffix(root.String(), "/"), owner, name, nil
 }

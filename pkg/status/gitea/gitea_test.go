@@ -2,6 +2,7 @@ package gitea_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -28,7 +29,7 @@ func TestProviderConforms(t *testing.T) {
 		return statustest.Fixture{
 			Forge: f.handler(),
 			New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
-				p, err := gitea.New(gitea.Config{URL: baseURL + "/team/web.git", Token: token})
+				p, err := gitea.New(gitea.Config{BaseURL: baseURL, Owner: "team", Repository: "web", Token: token})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -152,67 +153,75 @@ func say(w http.ResponseWriter, code int, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-func TestNewFindsTheForgeInTheRepositorysURL(t *testing.T) {
+func TestNewRefusesWhatItCannotReach(t *testing.T) {
 	token := func() (string, error) { return "t", nil }
-	tests := []struct {
-		config gitea.Config
-		want   string // path of a request, or the beginning of an error
-	}{
-		{gitea.Config{URL: "{}/team/web.git"}, "/api/v1/repos/team/web/statuses/" + shaA},
-		{gitea.Config{URL: "{}/team/web/"}, "/api/v1/repos/team/web/statuses/" + shaA},
-		{gitea.Config{URL: "{}/git/forge/team/web"}, "/git/forge/api/v1/repos/team/web/statuses/" + shaA},
-		{gitea.Config{URL: "git@git.example:team/web.git", BaseURL: "{}/", Owner: "team", Repository: "web"}, "/api/v1/repos/team/web/statuses/" + shaA},
-		{gitea.Config{URL: "{}/mirror/copy.git", Owner: "team", Repository: "web"}, "/api/v1/repos/team/web/statuses/" + shaA},
-		{gitea.Config{URL: "git@git.example:team/web.git"}, "error: the repository's URL does not say"},
-		{gitea.Config{URL: "/srv/git/web.git"}, "error: the repository's URL does not say"},
-		{gitea.Config{URL: "https://git.example/web"}, "error: the repository's URL git.example/web has no owner"},
-		{gitea.Config{BaseURL: "https://git.example"}, "error: the forge needs the repository's owner"},
-		{gitea.Config{BaseURL: "ftp://git.example", Owner: "a", Repository: "b"}, "error: the forge's base URL must be like"},
-	}
-	for _, tt := range tests {
-		var asked string
-		client := &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
-			asked = r.URL.Path
-			return nil, http.ErrServerClosed
-		})}
-		c := tt.config
-		c.Token, c.Client = token, client
-		c.URL = strings.ReplaceAll(c.URL, "{}", "https://user:secret@git.example")
-		c.BaseURL = strings.ReplaceAll(c.BaseURL, "{}", "https://git.example")
-		p, err := gitea.New(c)
-		if err != nil {
-			asked = "error: " + err.Error()
-		} else if err := p.Post(t.Context(), status.Commit{SHA: shaA}); strings.Contains(err.Error(), "secret") {
-			t.Errorf("the error holds the password: %v", err)
+	for _, c := range []gitea.Config{
+		{BaseURL: "https://git.example", Token: token},
+		{BaseURL: "https://git.example", Owner: "team", Token: token},
+		{BaseURL: "ftp://git.example", Owner: "team", Repository: "web", Token: token},
+		{BaseURL: "https://git.example", Owner: "team", Repository: "web"},
+	} {
+		if _, err := gitea.New(c); err == nil {
+			t.Errorf("New(%+v) = no error", c)
 		}
-		if asked != tt.want && (!strings.HasPrefix(tt.want, "error") || !strings.HasPrefix(asked, tt.want)) {
-			t.Errorf("%+v asked %q, want %q", tt.config, asked, tt.want)
-		}
-	}
-	if _, err := gitea.New(gitea.Config{URL: "https://git.example/team/web"}); err == nil {
-		t.Error("New without a token = no error")
 	}
 }
 
-type transport func(*http.Request) (*http.Response, error)
-
-func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func TestARedirectIsNoSuccess(t *testing.T) {
+func TestARenamedRepositoryIsNamed(t *testing.T) {
+	const old, renamed = "/api/v1/repos/team/web", "/api/v1/repos/team/site"
 	moved := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost {
-			http.Redirect(w, r, "/elsewhere", http.StatusMovedPermanently)
-			return
+		rest, isOld := strings.CutPrefix(r.URL.Path, old)
+		switch {
+		case isOld:
+			w.Header().Set("Location", renamed+rest)
+			w.WriteHeader(http.StatusMovedPermanently)
+		case r.URL.Path == renamed && r.Header.Get("Authorization") == "token t":
+			say(w, http.StatusOK, map[string]any{"full_name": "team/site"})
+		default:
+			say(w, http.StatusNotFound, map[string]any{})
 		}
-		say(w, http.StatusOK, map[string]any{})
 	}))
 	t.Cleanup(moved.Close)
-	p, err := gitea.New(gitea.Config{URL: moved.URL + "/team/web", Token: func() (string, error) { return "t", nil }})
+	p, err := gitea.New(gitea.Config{BaseURL: moved.URL, Owner: "team", Repository: "web", Token: func() (string, error) { return "t", nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.Post(t.Context(), status.Commit{SHA: shaA, Context: "fedsync/web", State: status.Success})
-	if err == nil || !strings.Contains(err.Error(), "correct its base URL") {
-		t.Errorf("Post that is redirected = %v, want an error with the remedy", err)
+	for what, err := range map[string]error{
+		"Post":  p.Post(t.Context(), status.Commit{SHA: shaA, Context: "fedsync/web", State: status.Success}),
+		"Probe": p.Probe(t.Context()),
+	} {
+		if moved, ok := errors.AsType[*status.MovedError](err); !ok || moved.Name != "team/site" {
+			t.Errorf("%s of a repository that was renamed = %v, want its name", what, err)
+		}
+	}
+}
+
+func TestAProbeNamesTheScope(t *testing.T) {
+	const lacking = "token does not have at least one of required scope(s): [write:repository]"
+	f := &fake{}
+	for _, tt := range []struct{ token, want string }{{statustest.Token, ""}, {"reader", "write:repository"}, {"wrong", "401"}} {
+		forge := f.handler()
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/version") {
+				t.Error("the forge was asked for its version, which may be anything")
+			}
+			if r.Header.Get("Authorization") == "token reader" && r.Method == http.MethodPost {
+				say(w, http.StatusForbidden, map[string]any{"message": lacking})
+				return
+			}
+			forge.ServeHTTP(w, r)
+		}))
+		t.Cleanup(server.Close)
+		p, err := gitea.New(gitea.Config{BaseURL: server.URL, Owner: "team", Repository: "web", Token: func() (string, error) { return tt.token, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.Probe(t.Context())
+		if tt.want == "" && err != nil || tt.want != "" && (!errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("Probe with the token %q = %v, want %q", tt.token, err, tt.want)
+		}
+	}
+	if len(f.posted) != 0 {
+		t.Errorf("probes posted %d statuses", len(f.posted))
 	}
 }

@@ -89,7 +89,7 @@ func push(t *testing.T, f *sandboxtest.Forge) [2]string {
 func (r *real) provider(t *testing.T, token string) *gitea.Provider {
 	t.Helper()
 	p, err := gitea.New(gitea.Config{
-		URL:   r.proxy.URL + "/" + r.forge.Owner + "/" + r.forge.Repository + ".git",
+		BaseURL: r.proxy.URL, Owner: r.forge.Owner, Repository: r.forge.Repository,
 		Token: func() (string, error) { return token, nil },
 	})
 	if err != nil {
@@ -228,6 +228,21 @@ func TestTheRealForgesErrorsAreTold(t *testing.T) {
 	}
 	if err := elsewhere.Post(t.Context(), known); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("Post to a repository that is not there = %v, want ErrUnauthorized that names it", err)
+	}
+}
+
+func TestTheRealForgeIsProbed(t *testing.T) {
+	r := newReal(t)
+	if err := r.provider(t, r.forge.Token).Probe(t.Context()); err != nil {
+		t.Errorf("Probe with a good token = %v", err)
+	}
+	if err := r.provider(t, "0000000000000000000000000000000000000000").Probe(t.Context()); !errors.Is(err, status.ErrUnauthorized) {
+		t.Errorf("Probe with a wrong token = %v, want ErrUnauthorized", err)
+	}
+	for _, sha := range r.shas {
+		if n := len(r.forge.Statuses(t, sha)); n != 0 {
+			t.Errorf("probes posted %d statuses", n)
+		}
 	}
 }
 

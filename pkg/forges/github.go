@@ -1,0 +1,26 @@
+package forges
+
+import (
+	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/github"
+)
+
+func githubRow() Forge {
+	return Forge{
+		Name:     "github",
+		Title:    "GitHub, GitHub Enterprise",
+		Rights:   "commit statuses: write, and pull requests: write for comments",
+		Hosts:    []string{"github.com"},
+		TakesURL: true,
+		Webhook:  "/webhook/github",
+		New: func(c Config) (status.Provider, error) {
+			at, err := c.Address(2)
+			if err != nil {
+				return nil, err
+			}
+			return github.New(github.Config{
+				BaseURL: at.Base, Owner: at.Name[0], Repository: at.Name[1], Token: c.Token, AppID: c.AppID, AppKey: c.AppKey, Secrets: c.Secrets,
+			})
+		},
+	}
+}

@@ -1,0 +1,151 @@
+// Package forgeclient is what the providers of forges have in common: the HTTP client
+// by which they ask, and what an answer means to the Poster.
+//
+// It takes what the operator set and what a forge answered, and returns the errors of
+// package status. What a forge says is cleaned before it is part of one.
+package forgeclient
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/bounds"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+const (
+	maxAnswer = 4 << 20 // bytes of the longest answer that is read
+	maxSaid   = 300     // bytes of what a forge says that an error repeats
+)
+
+// Client asks one forge. It is safe for concurrent use.
+type Client struct {
+	HTTP    *http.Client // bounded; follows no redirect
+	Base    string       // the forge's address, without a slash at its end
+	Secrets *secret.Set
+	token   func() (string, error)
+}
+
+// Config says how a forge is asked.
+type Config struct {
+	Base    string                 // the forge's address: "https://git.example"
+	Token   func() (string, error) // called for each request
+	HTTP    *http.Client           // nil for one of this package's own
+	Secrets *secret.Set            // nil for a set of the client's own
+}
+
+// New makes a client. It makes no request.
+func New(c Config) (*Client, error) {
+	u, err := url.Parse(c.Base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("the forge's base URL must be like https://git.example")
+	}
+	if c.Token == nil {
+		return nil, errors.New("the forge needs a token to post commit statuses")
+	}
+	u.User = nil // the token is all that is sent
+	client := &Client{Base: strings.TrimSuffix(u.String(), "/"), Secrets: cmp.Or(c.Secrets, secret.New()), token: c.Token}
+	client.HTTP, err = bounded(c.HTTP, client.Secrets)
+	return client, err
+}
+
+// bounded returns a copy of a client that reads no answer without end.
+func bounded(given *http.Client, secrets *secret.Set) (*http.Client, error) {
+	client := http.Client{}
+	if given != nil {
+		client = *given
+	}
+	if client.Transport == nil {
+		base, ok := http.DefaultTransport.(*http.Transport)
+		if !ok {
+			return nil, errors.New("the program's default HTTP transport was replaced by one of another type")
+		}
+		client.Transport = bounds.Headers(base)
+	}
+	client.Transport = &bounds.Outside{
+		Next: client.Transport, Secrets: secrets,
+		Most: func(*http.Request) int64 { return maxAnswer },
+	}
+	// A POST that is redirected becomes a GET, and succeeds without doing anything.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client, nil
+}
+
+// Token reads the token for one request. An empty one is status.ErrUnauthorized.
+func (c *Client) Token() (string, error) {
+	token, err := c.token()
+	if err != nil {
+		return "", fmt.Errorf("get the token: %w", err)
+	}
+	if token = strings.TrimSpace(token); token == "" {
+		return "", fmt.Errorf("%w: the token is empty", status.ErrUnauthorized)
+	}
+	return token, nil
+}
+
+// Clean makes one short line without a secret of what a forge said.
+func (c *Client) Clean(said string) string { return untrusted.Known(c.Secrets).Clean(said, maxSaid) }
+
+// Description makes a status's description fit for a forge, in at most most bytes.
+func (c *Client) Description(text string, most int) string {
+	return untrusted.Known(c.Secrets).Clean(text, most)
+}
+
+// Unanswered is the error of a request that got no answer: the context's where that
+// ended.
+func (c *Client) Unanswered(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errors.New(c.Clean(err.Error()))
+}
+
+// Explain returns what a refusal means to the Poster: its code, its headers, and the
+// forge's words, which are cleaned.
+func (c *Client) Explain(code int, header http.Header, words string) error {
+	said := fmt.Errorf("%d %s", code, http.StatusText(code))
+	if words = c.Clean(words); words != "" {
+		said = fmt.Errorf("%w: %s", said, words)
+	}
+	switch {
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		return fmt.Errorf("%w: %w", status.ErrUnauthorized, said)
+	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
+		if after, ok := status.RetryAfter(header.Get("Retry-After")); ok {
+			return &status.RetryAfterError{After: after, Err: said}
+		}
+		return said
+	case code == http.StatusNotFound, code == http.StatusRequestTimeout:
+		return said
+	case code >= 300 && code < 400:
+		return fmt.Errorf("%w: the forge has moved: correct its base URL", said)
+	case code >= 400 && code < 500:
+		return fmt.Errorf("%w: %w", status.ErrRejected, said)
+	}
+	return said
+}
+
+// Moved is the error for a repository that has another name by now, or another place.
+// The name is the forge's word.
+func (c *Client) Moved(name string) error {
+	name = c.Clean(name)
+	return fmt.Errorf("the repository is now %s: set --forge-repository to that, and --repo to its new URL", untrusted.Quote(name))
+}
+
+// Missing is the error for a repository that the forge does not show: forges hide what
+// a token may not see.
+func (c *Client) Missing(name string) error {
+	return fmt.Errorf("%w: the repository %s is not there, or the token may not see it", status.ErrUnauthorized, name)
+}
+
+// UnknownCommit is the error for a commit that the repository does not have.
+func (c *Client) UnknownCommit(repository, sha string) error {
+	return fmt.Errorf("%w: %s has no commit %.12s", status.ErrRejected, repository, sha)
+}

@@ -1,0 +1,68 @@
+package forgeclient
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// maxHops is how many redirects are followed to learn a repository's name.
+const maxHops = 3
+
+// FindMoved returns the error for a repository that the forge redirects: it asks at the
+// repository's URL in the API and follows to where the forge says that it is now, but to
+// no other host, since ask adds the credential.
+func (c *Client) FindMoved(ctx context.Context, ask *http.Client, repository string) error {
+	at, err := url.Parse(repository)
+	if err != nil {
+		return &status.MovedError{}
+	}
+	for range maxHops {
+		next, name := c.look(ctx, ask, at)
+		switch {
+		case name != "":
+			return &status.MovedError{Name: name}
+		case next == nil:
+			return &status.MovedError{}
+		case next.Host != at.Host || next.Scheme != at.Scheme:
+			return &status.MovedError{Host: c.Clean((&url.URL{Scheme: next.Scheme, Host: next.Host}).String())}
+		}
+		at = next
+	}
+	return &status.MovedError{}
+}
+
+// look asks at one address: for the name of the repository there, or where else it is.
+func (c *Client) look(ctx context.Context, ask *http.Client, at *url.URL) (next *url.URL, name string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
+	if err != nil {
+		return nil, ""
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "fedsync")
+	resp, err := ask.Do(req)
+	if err != nil {
+		return nil, ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		next, err := resp.Location()
+		if err != nil {
+			return nil, ""
+		}
+		return next, ""
+	}
+	var found struct {
+		FullName string `json:"full_name"`
+	}
+	if resp.StatusCode != http.StatusOK || json.NewDecoder(resp.Body).Decode(&found) != nil {
+		return nil, ""
+	}
+	if name := c.Clean(found.FullName); status.IsName(name) {
+		return nil, name
+	}
+	return nil, ""
+}

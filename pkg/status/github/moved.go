@@ -1,0 +1,12 @@
+package github
+
+import "context"
+
+// moved finds out where the repository is that GitHub redirects.
+func (r *repository) moved(ctx context.Context) error {
+	api, err := r.proof.sdk(ctx)
+	if err != nil {
+		return err
+	}
+	return r.client.FindMoved(ctx, api.Client(), r.api+"repos/"+r.full())
+}

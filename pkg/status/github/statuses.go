@@ -1,0 +1,132 @@
+package github
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	sdk "github.com/google/go-github/v88/github"
+
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// Statuses posts commit statuses with a token. It is safe for concurrent use.
+type Statuses struct{ repository }
+
+var (
+	_ status.Reviewer = (*Statuses)(nil)
+	_ status.Prober   = (*Statuses)(nil)
+)
+
+// Post records a status on the commit.
+func (p *Statuses) Post(ctx context.Context, c status.Commit) error {
+	if err := p.post(ctx, c); err != nil {
+		return fmt.Errorf("post status to github: %w", err)
+	}
+	return nil
+}
+
+func (p *Statuses) post(ctx context.Context, c status.Commit) error {
+	api, err := p.proof.sdk(ctx)
+	if err != nil {
+		return err
+	}
+	_, resp, err := api.Repositories.CreateStatus(ctx, p.owner, p.name, c.SHA, sdk.RepoStatus{
+		State:       sdk.Ptr(stateOf(c.State)),
+		TargetURL:   orNone(c.TargetURL),
+		Description: sdk.Ptr(p.client.Description(c.Description, limit)),
+		Context:     sdk.Ptr(c.Context),
+	})
+	if err != nil {
+		return p.ofCommit(ctx, resp, err, c.SHA)
+	}
+	return nil
+}
+
+// List gives the commit's statuses under the context, newest first, as GitHub does.
+func (p *Statuses) List(ctx context.Context, sha, statusContext string) ([]status.Commit, error) {
+	commits, err := p.list(ctx, sha, statusContext)
+	if err != nil {
+		return nil, fmt.Errorf("list statuses of github: %w", err)
+	}
+	return commits, nil
+}
+
+func (p *Statuses) list(ctx context.Context, sha, statusContext string) ([]status.Commit, error) {
+	api, err := p.proof.sdk(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var commits []status.Commit
+	for page := 1; page <= maxPages; page++ {
+		statuses, resp, err := api.Repositories.ListStatuses(ctx, p.owner, p.name, sha, &sdk.ListOptions{Page: page, PerPage: pageSize})
+		if err != nil {
+			return nil, p.unlessUnknown(ctx, api, resp, err, sha)
+		}
+		for _, s := range statuses {
+			// GitHub does not tell contexts apart by their case.
+			if !strings.EqualFold(s.GetContext(), statusContext) {
+				continue
+			}
+			commits = append(commits, status.Commit{
+				SHA: sha, Context: statusContext, State: stateFrom(s.GetState()),
+				Description: p.client.Secrets.Clean(s.GetDescription()), TargetURL: p.client.Secrets.Clean(s.GetTargetURL()),
+				Time: s.GetCreatedAt().Time,
+			})
+		}
+		if resp.NextPage == 0 || len(statuses) == 0 {
+			break
+		}
+	}
+	return commits, nil
+}
+
+// unlessUnknown is failed, and nil where the repository is there and the commit is not.
+func (r *repository) unlessUnknown(ctx context.Context, api *sdk.Client, resp *sdk.Response, err error, sha string) error {
+	switch codeOf(resp) {
+	case http.StatusUnprocessableEntity:
+		if strings.Contains(strings.ToLower(said(err)), "no commit found") {
+			return nil
+		}
+	case http.StatusNotFound:
+		_, second, seen := api.Repositories.Get(ctx, r.owner, r.name)
+		if seen == nil {
+			return nil
+		}
+		return r.failed(ctx, second, seen)
+	}
+	return r.ofCommit(ctx, resp, err, sha)
+}
+
+func stateOf(s status.State) string {
+	switch s {
+	case status.Pending:
+		return "pending"
+	case status.Success:
+		return "success"
+	case status.Failure:
+		return "failure"
+	}
+	return "error"
+}
+
+// stateFrom reads a state of GitHub's. "error" means that somebody else posted under our
+// context.
+func stateFrom(s string) status.State {
+	switch s {
+	case "pending":
+		return status.Pending
+	case "success":
+		return status.Success
+	}
+	return status.Failure
+}
+
+// orNone leaves out what is empty: GitHub takes a missing URL, but not an empty one.
+func orNone(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
