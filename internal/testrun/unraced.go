@@ -50,8 +50,9 @@ var apart = []part{
 	// These explore a model, in one goroutine.
 	{"pkg/claim", []string{"TestRandomLivesEndWithOneWriter", "TestTwoStartsEndWithOneWriterWhateverTheOrder"}},
 	{"pkg/gcp", []string{"TestBuildNeverTakesTheSiteDown", "TestPlansNeverBreakWhatServes", "TestWhatIsBuiltAndPlannedNeverStopsTraffic"}},
-	// What Git merges is compared with what is merged here, in one goroutine.
-	{"pkg/source", []string{"TestProposalsMergeAsGitDoes"}},
+	// What Git merges is compared with what is merged here, in one goroutine; and what is
+	// measured is memory, of which the race detector takes its own.
+	{"pkg/source", []string{"TestProposalsMergeAsGitDoes", "TestAFileThatUnpacksToALotCostsNoMemory"}},
 }
 
 // twice are tests of random histories that run in both ways: fewer with the race

@@ -268,7 +268,7 @@ func TestABuildIsEndedWhenItTakesTooMuchMemory(t *testing.T) {
 		kustomization = fmt.Appendf(kustomization, "- {name: c%d, files: [large.txt]}\n", i)
 	}
 	files["apps/large/kustomization.yaml"] = &fstest.MapFile{Data: kustomization}
-	w := newWorker(t, Options{Memory: 96 << 20})
+	w := newWorker(t, Options{Memory: 96 << 20, Time: time.Minute}) // a slow processor is another limit
 	for range 2 {
 		bundles, _ := w.Render(t.Context(), federation.Snapshot{Files: &counted{FS: files}}, f, nil)
 		errs := errorsOf(bundles)
