@@ -53,19 +53,7 @@ func runAll(ctx context.Context, wanted tests) error {
 
 	var t tally
 	began := time.Now()
-	ended := make(chan error)
-	for _, lane := range passes {
-		go func() {
-			var all error
-			for _, p := range lane {
-				all = errors.Join(all, t.test(ctx, p, box))
-			}
-			ended <- all
-		}()
-	}
-	for range passes {
-		err = errors.Join(err, <-ended)
-	}
+	err = t.testAll(ctx, passes, box)
 	//nolint:forbidigo // The answer of this program.
 	fmt.Printf("%d passed, %d failed, %d skipped in %s, with %s of processor\n",
 		t.passed, t.failed, t.skipped, time.Since(began).Round(time.Second), t.processor.Round(time.Second))
@@ -143,6 +131,25 @@ type tally struct {
 type event struct {
 	Action, Package, Test, Output, ImportPath string
 	Elapsed                                   float64
+}
+
+// testAll makes the passes of each list one after the other, beside those of the others.
+func (t *tally) testAll(ctx context.Context, lanes [][]pass, box *sandbox) error {
+	ended := make(chan error)
+	for _, lane := range lanes {
+		go func() {
+			var err error
+			for _, p := range lane {
+				err = errors.Join(err, t.test(ctx, p, box))
+			}
+			ended <- err
+		}()
+	}
+	var all error
+	for range lanes {
+		all = errors.Join(all, <-ended)
+	}
+	return all
 }
 
 func (t *tally) test(ctx context.Context, p pass, box *sandbox) error {
