@@ -88,10 +88,10 @@ func message(w http.ResponseWriter, code int, text string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"message": "denied: " + text, "url": text, "errors": []string{text}}) // who does not read it has gone
 }
 
-// ForgeEchoes are places in what Gitea answers that went well.
+// ForgeEchoes are places in what forges answer that went well.
 func ForgeEchoes() []Echo {
 	get := func(r *http.Request) bool {
-		return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/statuses")
+		return r.Method == http.MethodGet && strings.Contains(r.URL.Path+"/", "/statuses/")
 	}
 	return []Echo{
 		{"listed statuses", get, func(_ *Server, w http.ResponseWriter, text string) {
@@ -99,6 +99,12 @@ func ForgeEchoes() []Echo {
 			_ = json.NewEncoder(w).Encode([]map[string]any{{ // likewise
 				"id": 1, "status": text, "context": text, "description": text, "target_url": text, "created_at": "2026-01-01T00:00:00Z",
 			}})
+		}},
+		{"one status", get, func(_ *Server, w http.ResponseWriter, text string) {
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(map[string]any{ // likewise
+				"state": text, "key": text, "name": text, "description": text, "url": text, "updated_on": "2026-01-01T00:00:00Z",
+			})
 		}},
 		{"no statuses", get, func(_ *Server, w http.ResponseWriter, text string) { _, _ = fmt.Fprintf(w, "[%q, %s", text, text) }},
 		{"time of a status", get, func(_ *Server, w http.ResponseWriter, text string) {

@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"pkg/plan":                    {"internal/fields", "internal/markdown", "pkg/federation"},
 	"pkg/forges":                  {"internal/secret", "pkg/status", "pkg/status/gitea", "pkg/status/github"},
 	"pkg/status":                  {"internal/markdown", "pkg/failure", "pkg/federation"},
-	"pkg/status/statustest":       {"pkg/federation", "pkg/status"},
+	"pkg/status/statustest":       {"internal/badforge", "internal/canary", "pkg/federation", "pkg/status"},
 	"pkg/status/gitea":            {"internal/secret", "pkg/federation", "pkg/status", "pkg/status/forgeclient"},
 	"pkg/status/github":           {"internal/secret", "pkg/status", "pkg/status/forgeclient"},
 	"pkg/status/forgeclient":      {"internal/secret", "pkg/bounds", "pkg/status"},
@@ -67,7 +67,11 @@ var mayImport = map[string][]string{
 	"internal/bench":              {"pkg/*"},
 	"internal/growth":             {},
 
-	"pkg/status/github/githubtest": {},
+	"pkg/status/github/githubtest":       {},
+	"pkg/status/bitbucket":               {"internal/secret", "pkg/status", "pkg/status/forgeclient"},
+	"pkg/status/bitbucket/bitbuckettest": {},
+	"pkg/status/gitlab":                  {"internal/secret", "pkg/status", "pkg/status/forgeclient"},
+	"pkg/status/gitlab/gitlabtest":       {},
 }
 
 func TestPackagesImportOnlyWhatTheDrawingShows(t *testing.T) {

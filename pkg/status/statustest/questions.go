@@ -49,8 +49,12 @@ func (s *suite) listsTheNewestFirst(t *testing.T) {
 	if s.LatestOnly {
 		want = 1
 	}
+	state := status.Pending
+	if s.WordsStay {
+		state = status.Failure
+	}
 	for i := range posts {
-		c := s.commit(status.Pending)
+		c := s.commit(state)
 		c.Description = fmt.Sprintf("%d/%d synced", i, posts)
 		if s.LatestOnly && i%20 != 0 && i != posts-1 {
 			continue

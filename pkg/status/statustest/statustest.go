@@ -42,6 +42,8 @@ type Fixture struct {
 	LatestOnly bool
 	// AnyCommit says that the forge takes statuses for commits it does not know.
 	AnyCommit bool
+	// WordsStay says that a status that is pending keeps its description until it is not.
+	WordsStay bool
 	// Git says that statuses travel as Git objects: there is no request that
 	// the forge could find unprocessable.
 	Git bool

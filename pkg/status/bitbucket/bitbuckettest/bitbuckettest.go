@@ -1,0 +1,315 @@
+// Package bitbuckettest is a Bitbucket Cloud for tests: it speaks the protocol of its
+// API, as far as build statuses and pull requests go, and refuses what Bitbucket refuses.
+// What was asked in a form that Bitbucket does not take is in Faults.
+package bitbuckettest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Build is a build status: of one key and commit Bitbucket keeps the latest.
+type Build struct {
+	SHA         string    `json:"-"`
+	Key         string    `json:"key"`
+	State       string    `json:"state"`
+	Name        string    `json:"name"`
+	URL         string    `json:"url"`
+	Description string    `json:"description"`
+	UpdatedOn   time.Time `json:"updated_on"`
+}
+
+// PullRequest is a pull request into a branch of the repository.
+type PullRequest struct {
+	ID     int64
+	Title  string
+	State  string // "OPEN" unless set
+	SHA    string // in full; lists have its beginning
+	Source string // branch
+	Fork   string // its repository, where that is another
+	Dest   string // branch
+	Edited time.Time
+}
+
+// Comment is a comment on a pull request.
+type Comment struct {
+	ID      int64
+	Author  string
+	Raw     string
+	Deleted bool
+	pull    int64
+}
+
+// Forge is a Bitbucket with one repository. Its settings are made before it is asked.
+type Forge struct {
+	Token      string // that it takes, as Bearer or as a password
+	Repository string // "team/web"
+	Old        string // a name that it had before; it redirects
+	Commits    []string
+	// Account is the UUID of the token's account. Anonymous says that the token may not
+	// ask for it.
+	Account   string
+	Anonymous bool
+
+	mu       sync.Mutex // protects what follows
+	builds   []*Build
+	pulls    []*PullRequest
+	comments []*Comment
+	faults   []string
+	asked    []string
+}
+
+// New returns a Bitbucket that knows a repository and its commits.
+func New(token, repository string, commits ...string) *Forge {
+	return &Forge{Token: token, Repository: repository, Commits: commits, Account: "{fedsync}"}
+}
+
+// Builds returns the statuses of a commit.
+func (f *Forge) Builds(sha string) []Build {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var found []Build
+	for _, b := range f.builds {
+		if b.SHA == sha {
+			found = append(found, *b)
+		}
+	}
+	return found
+}
+
+// SetPullRequest makes a pull request, or changes one.
+func (f *Forge) SetPullRequest(p PullRequest) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p.State == "" {
+		p.State = "OPEN"
+	}
+	p.Edited = time.Now()
+	f.pulls = slices.DeleteFunc(f.pulls, func(o *PullRequest) bool { return o.ID == p.ID })
+	f.pulls = append(f.pulls, &p)
+}
+
+// AddComment adds somebody's comment to a pull request.
+func (f *Forge) AddComment(pull int64, author, raw string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.comments = append(f.comments, &Comment{ID: int64(100 + len(f.comments)), Author: author, Raw: raw, pull: pull})
+}
+
+// Comments returns what an author said on a pull request, the oldest first.
+func (f *Forge) Comments(pull int64, author string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var found []string
+	for _, c := range f.comments {
+		if c.pull == pull && c.Author == author && !c.Deleted {
+			found = append(found, c.Raw)
+		}
+	}
+	return found
+}
+
+// Faults returns what was asked in a form that Bitbucket does not take.
+func (f *Forge) Faults() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.faults)
+}
+
+// Asked returns the requests since the last call: method, path and answer's code.
+func (f *Forge) Asked() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	asked := f.asked
+	f.asked = nil
+	return asked
+}
+
+func (f *Forge) fault(format string, args ...any) {
+	f.faults = append(f.faults, fmt.Sprintf(format, args...))
+}
+
+// ServeHTTP answers as Bitbucket does.
+func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	recorder := &recorder{ResponseWriter: w}
+	defer func() {
+		f.asked = append(f.asked, fmt.Sprintf("%s %s %d", r.Method, strings.TrimPrefix(r.URL.Path, "/2.0/repositories/"), recorder.code))
+	}()
+	_, password, _ := r.BasicAuth()
+	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if password != f.Token && bearer != f.Token {
+		refuse(recorder, http.StatusUnauthorized, "Token is invalid or not supported for this endpoint.")
+		return
+	}
+	if r.ContentLength > 0 && r.Header.Get("Content-Type") != "application/json" {
+		f.fault("%s %s: Content-Type is %q", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
+	}
+	f.routes().ServeHTTP(recorder, r)
+}
+
+type recorder struct {
+	http.ResponseWriter
+	code int
+}
+
+func (r *recorder) WriteHeader(code int) {
+	r.code = code
+	r.ResponseWriter.WriteHeader(code)
+}
+
+func (f *Forge) routes() http.Handler {
+	mux := http.NewServeMux()
+	in := func(pattern string, serve http.HandlerFunc) {
+		method, path, _ := strings.Cut(pattern, " ")
+		mux.HandleFunc(method+" /2.0/repositories/{workspace}/{repository}"+path, f.inRepository(serve))
+	}
+	mux.HandleFunc("GET /2.0/user", func(w http.ResponseWriter, _ *http.Request) {
+		if f.Anonymous {
+			refuse(w, http.StatusForbidden, "Your credentials lack one or more required privilege scopes.")
+			return
+		}
+		say(w, http.StatusOK, map[string]any{"uuid": f.Account})
+	})
+	in("GET ", func(w http.ResponseWriter, _ *http.Request) {
+		say(w, http.StatusOK, map[string]any{"full_name": f.Repository})
+	})
+	in("GET /commit/{sha}", f.commit)
+	in("POST /commit/{sha}/statuses/build", f.setBuild)
+	in("GET /commit/{sha}/statuses/build/{key}", f.getBuild)
+	in("GET /pullrequests", f.listPulls)
+	in("GET /pullrequests/{id}/comments", f.listComments)
+	in("POST /pullrequests/{id}/comments", f.createComment)
+	in("PUT /pullrequests/{id}/comments/{comment}", f.editComment)
+	in("DELETE /pullrequests/{id}/comments/{comment}", f.deleteComment)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		f.fault("%s %s: there is no such endpoint", r.Method, r.URL.Path)
+		refuse(w, http.StatusNotFound, "Resource not found")
+	})
+	return mux
+}
+
+func (f *Forge) inRepository(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		asked := r.PathValue("workspace") + "/" + r.PathValue("repository")
+		switch {
+		case strings.EqualFold(asked, f.Repository):
+			serve(w, r)
+		case f.Old != "" && strings.EqualFold(asked, f.Old):
+			http.Redirect(w, r, strings.Replace(r.URL.Path, asked, f.Repository, 1), http.StatusMovedPermanently)
+		default:
+			refuse(w, http.StatusNotFound, "Repository "+asked+" not found")
+		}
+	}
+}
+
+// whole returns the commit that a beginning stands for.
+func (f *Forge) whole(short string) string {
+	for _, c := range f.Commits {
+		if len(short) >= 7 && strings.HasPrefix(c, short) {
+			return c
+		}
+	}
+	return ""
+}
+
+func (f *Forge) commit(w http.ResponseWriter, r *http.Request) {
+	sha := f.whole(r.PathValue("sha"))
+	if sha == "" {
+		refuse(w, http.StatusNotFound, "Commit not found")
+		return
+	}
+	say(w, http.StatusOK, map[string]any{"hash": sha})
+}
+
+func (f *Forge) setBuild(w http.ResponseWriter, r *http.Request) {
+	b, ok := read[Build](f, w, r)
+	if !ok {
+		return
+	}
+	b.SHA, b.UpdatedOn = f.whole(r.PathValue("sha")), time.Now()
+	link, err := url.Parse(b.URL)
+	switch {
+	case b.SHA == "":
+		refuse(w, http.StatusNotFound, "Commit not found")
+		return
+	case b.Key == "" || len(b.Key) > 40:
+		refuse(w, http.StatusBadRequest, "key: Ensure this value has at most 40 characters.")
+		return
+	case b.URL == "":
+		refuse(w, http.StatusBadRequest, "url: required key not provided")
+		return
+	case err != nil || link.Host == "":
+		refuse(w, http.StatusBadRequest, "url: Enter a valid URL.")
+		return
+	case !slices.Contains([]string{"INPROGRESS", "SUCCESSFUL", "FAILED", "STOPPED"}, b.State):
+		refuse(w, http.StatusBadRequest, "state: is not one of the allowed values")
+		return
+	case len(b.Name) > 255:
+		refuse(w, http.StatusBadRequest, "name: Ensure this value has at most 255 characters.")
+		return
+	}
+	f.builds = slices.DeleteFunc(f.builds, func(o *Build) bool { return o.SHA == b.SHA && o.Key == b.Key })
+	f.builds = append(f.builds, &b)
+	say(w, http.StatusCreated, b)
+}
+
+func (f *Forge) getBuild(w http.ResponseWriter, r *http.Request) {
+	sha := f.whole(r.PathValue("sha"))
+	for _, b := range f.builds {
+		if b.SHA == sha && b.Key == r.PathValue("key") {
+			say(w, http.StatusOK, b)
+			return
+		}
+	}
+	refuse(w, http.StatusNotFound, "Build not found")
+}
+
+func read[T any](f *Forge, w http.ResponseWriter, r *http.Request) (body T, ok bool) {
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&body); err != nil {
+		f.fault("%s %s: %v", r.Method, r.URL.Path, err)
+		refuse(w, http.StatusBadRequest, "Bad request")
+		return body, false
+	}
+	return body, true
+}
+
+// page answers with a part of a list, at most most of it.
+func page[T any](w http.ResponseWriter, r *http.Request, all []T, most int) {
+	number, _ := strconv.Atoi(r.URL.Query().Get("page"))
+	size, _ := strconv.Atoi(r.URL.Query().Get("pagelen"))
+	if size <= 0 {
+		size = 10
+	}
+	if size > most {
+		refuse(w, http.StatusBadRequest, "Invalid pagelen")
+		return
+	}
+	number = max(number, 1)
+	first, last := min((number-1)*size, len(all)), min(number*size, len(all))
+	answer := map[string]any{"pagelen": size, "page": number, "values": all[first:last]}
+	if last < len(all) {
+		answer["next"] = "https://elsewhere.example" + r.URL.Path // nobody should ask there
+	}
+	say(w, http.StatusOK, answer)
+}
+
+func refuse(w http.ResponseWriter, code int, message string) {
+	say(w, code, map[string]any{"type": "error", "error": map[string]any{"message": message}})
+}
+
+func say(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body) // who does not read it has gone
+}

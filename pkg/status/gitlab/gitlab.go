@@ -1,0 +1,214 @@
+// Package gitlab posts commit statuses to GitLab, and comments on its merge requests.
+//
+// It takes statuses from the Poster of package status and makes requests to GitLab's
+// API of them; what GitLab answers it tells in that package's errors.
+//
+// In GitLab a commit status is a job of a pipeline. It goes to the newest pipeline of
+// its commit and ref, so the ref is always sent, and for a merge request's commit the
+// merge request's own pipeline. Where there is none GitLab makes one of the source
+// "external". While a job is pending its description stays as it is.
+package gitlab
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	sdk "gitlab.com/gitlab-org/api/client-go"
+
+	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
+)
+
+const (
+	// limit is the longest description, and maxURL the longest target URL, that
+	// GitLab takes.
+	limit  = 255
+	maxURL = 255
+	// pageSize is the most that GitLab gives at once, and maxPages is more than the
+	// Poster ever posts under one context.
+	pageSize = 100
+	maxPages = 50
+)
+
+// Config says which project's commits get the statuses.
+type Config struct {
+	BaseURL string // GitLab's address: "https://gitlab.com"
+	Project string // its full path, with all its groups: "team/edge/web"
+	// Ref is the branch or tag that is followed: its commits' statuses belong to it.
+	// Empty is the project's default branch.
+	Ref string
+
+	// Token gives a token with the scope api. It is called for each request, so that
+	// one that was replaced takes effect.
+	Token func() (string, error)
+	// Client makes the requests; nil for one of this package's own.
+	Client *http.Client
+	// Secrets learns the tokens, and takes them out of what GitLab says; one of the
+	// provider's own when nil.
+	Secrets *secret.Set
+}
+
+// Provider posts to one project of a GitLab. It is used by one goroutine at a time.
+type Provider struct {
+	client       *forgeclient.Client
+	api          *sdk.Client
+	project, ref string
+	merges       merges
+}
+
+var _ status.Reviewer = (*Provider)(nil)
+
+// New makes a provider. It makes no request: whether GitLab answers and the token is
+// good shows when the first status is posted.
+func New(c Config) (*Provider, error) {
+	client, err := forgeclient.New(forgeclient.Config{Base: c.BaseURL, Token: c.Token, HTTP: c.Client, Secrets: c.Secrets})
+	if err != nil {
+		return nil, err
+	}
+	project := strings.Trim(c.Project, "/")
+	if !strings.Contains(project, "/") {
+		return nil, errors.New("GitLab needs the project's full path: GROUP/NAME, or GROUP/SUBGROUP/NAME")
+	}
+	web := *client.HTTP
+	web.Transport = withoutLinks{web.Transport}
+	// The library's own retries, pauses and log are the Poster's business.
+	api, err := sdk.NewAuthSourceClient(bearer{client}, sdk.WithBaseURL(client.Base), sdk.WithHTTPClient(&web),
+		sdk.WithoutRetries(), sdk.WithCustomLimiter(unlimited{}), sdk.WithUserAgent("fedsync"),
+		sdk.WithURLWarningLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return nil, errors.New("the forge's base URL must be like https://gitlab.example")
+	}
+	ref := strings.TrimPrefix(strings.TrimPrefix(c.Ref, "refs/heads/"), "refs/tags/")
+	return &Provider{client: client, api: api, project: project, ref: ref}, nil
+}
+
+// bearer proves who asks by the token that is valid now.
+type bearer struct{ client *forgeclient.Client }
+
+// Init implements the library's AuthSource.
+func (bearer) Init(context.Context, *sdk.Client) error { return nil }
+
+// Header implements the library's AuthSource. GitLab takes every kind of token so, and
+// it is the header whose credential the transport keeps secret.
+func (b bearer) Header(context.Context) (key, value string, err error) {
+	token, err := b.client.Token()
+	return "Authorization", "Bearer " + token, err
+}
+
+// withoutLinks takes the header Link out of answers. The library's reader panics at one
+// that it does not expect, and which page is next another header says.
+type withoutLinks struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (t withoutLinks) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	if err == nil {
+		resp.Header.Del("Link")
+	}
+	return resp, err
+}
+
+type unlimited struct{}
+
+// Wait implements the library's RateLimiter.
+func (unlimited) Wait(ctx context.Context) error { return ctx.Err() }
+
+// Name is "gitlab".
+func (p *Provider) Name() string { return "gitlab" }
+
+// Limit is the longest description that GitLab takes.
+func (p *Provider) Limit() int { return limit }
+
+// Post records a status on the commit.
+func (p *Provider) Post(ctx context.Context, c status.Commit) error {
+	if err := p.post(ctx, c); err != nil {
+		return fmt.Errorf("post status to gitlab: %w", err)
+	}
+	return nil
+}
+
+func (p *Provider) post(ctx context.Context, c status.Commit) error {
+	options, err := p.options(ctx, c)
+	if err != nil {
+		return err
+	}
+	response, err := p.set(ctx, c.SHA, options)
+	from, stuck := stuckIn(response, err)
+	if stuck && c.State == status.Pending && from == sdk.Pending {
+		// A pending job keeps its words, but for once: when it begins to run.
+		options.State = sdk.Running
+		response, err = p.set(ctx, c.SHA, options)
+		from, stuck = stuckIn(response, err)
+	}
+	if err == nil || stuck && stateFrom(string(from)) == c.State {
+		return nil
+	}
+	return p.explain(ctx, response, err, c.SHA)
+}
+
+func (p *Provider) options(ctx context.Context, c status.Commit) (*sdk.SetCommitStatusOptions, error) {
+	at, err := p.place(ctx, c.SHA)
+	if err != nil {
+		return nil, err
+	}
+	options := &sdk.SetCommitStatusOptions{State: stateOf(c.State), Name: &c.Context, Ref: &at.ref}
+	if at.pipeline != 0 {
+		options.PipelineID = &at.pipeline
+	}
+	if words := p.client.Description(c.Description, limit); words != "" {
+		options.Description = &words
+	}
+	// A status without a link is better than none.
+	if c.TargetURL != "" && len(c.TargetURL) <= maxURL {
+		options.TargetURL = &c.TargetURL
+	}
+	return options, nil
+}
+
+func (p *Provider) set(ctx context.Context, sha string, o *sdk.SetCommitStatusOptions) (*sdk.Response, error) {
+	_, response, err := p.api.Commits.SetCommitStatus(p.project, sha, o, sdk.WithContext(ctx))
+	return response, err
+}
+
+// List gives the commit's statuses under the context, in whatever pipeline, newest
+// first.
+func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]status.Commit, error) {
+	var found []*sdk.CommitStatus
+	all := true
+	for page := int64(1); page <= maxPages; page++ {
+		statuses, response, err := p.api.Commits.GetCommitStatuses(p.project, sha, &sdk.GetCommitStatusesOptions{
+			ListOptions: sdk.ListOptions{Page: page, PerPage: pageSize}, Name: &statusContext, All: &all,
+		}, sdk.WithContext(ctx))
+		if err != nil {
+			err = p.explain(ctx, response, err, sha)
+			if codeOf(response) == http.StatusNotFound && errors.Is(err, status.ErrRejected) {
+				return nil, nil // it does not know the commit
+			}
+			return nil, fmt.Errorf("list statuses of gitlab: %w", err)
+		}
+		for _, s := range statuses {
+			if s != nil && s.Name == statusContext {
+				found = append(found, s)
+			}
+		}
+		if response.NextPage == 0 || len(statuses) == 0 {
+			break
+		}
+	}
+	slices.SortFunc(found, func(a, b *sdk.CommitStatus) int { return cmp.Compare(b.ID, a.ID) })
+	commits := make([]status.Commit, 0, len(found))
+	for _, s := range found {
+		commits = append(commits, status.Commit{
+			SHA: sha, Context: s.Name, State: stateFrom(s.Status), Description: p.client.Secrets.Clean(s.Description),
+			TargetURL: p.client.Secrets.Clean(s.TargetURL), Time: lastOf(s.CreatedAt, s.StartedAt, s.FinishedAt),
+		})
+	}
+	return commits, nil
+}

@@ -1,0 +1,190 @@
+package gitlabtest
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// wanted is the body of a status that is set.
+type wanted struct {
+	State       string `json:"state"`
+	Ref         string `json:"ref"`
+	Name        string `json:"name"`
+	TargetURL   string `json:"target_url"`
+	Description string `json:"description"`
+	PipelineID  int64  `json:"pipeline_id"`
+}
+
+// read decodes a request's body, of which GitLab ignores what it does not know.
+func read[T any](f *Forge, w http.ResponseWriter, r *http.Request) (body T, ok bool) {
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&body); err != nil {
+		f.fault("%s %s: %v", r.Method, r.URL.Path, err)
+		say(w, http.StatusBadRequest, message("400 Bad request"))
+		return body, false
+	}
+	return body, true
+}
+
+func (f *Forge) setStatus(w http.ResponseWriter, r *http.Request) {
+	want, ok := read[wanted](f, w, r)
+	if !ok {
+		return
+	}
+	sha := r.PathValue("sha")
+	link, err := url.Parse(want.TargetURL)
+	switch {
+	case f.Level < 30:
+		say(w, http.StatusForbidden, message("403 Forbidden"))
+		return
+	case !slices.Contains(f.Commits, sha):
+		say(w, http.StatusNotFound, message("404 Commit Not Found"))
+		return
+	case !slices.Contains([]string{"pending", "running", "success", "failed", "canceled", "skipped"}, want.State):
+		say(w, http.StatusBadRequest, map[string]any{"error": "state does not have a valid value"})
+		return
+	case want.Ref == "":
+		f.fault("a status of %s has no ref", sha) // GitLab would guess
+	case len(want.Description) > 255:
+		say(w, http.StatusBadRequest, message("description is too long (maximum is 255 characters)"))
+		return
+	case want.TargetURL != "" && (err != nil || link.Host == "" || len(want.TargetURL) > 255):
+		say(w, http.StatusBadRequest, message("target_url is blocked: Only allowed schemes are http, https"))
+		return
+	}
+	f.apply(w, sha, want)
+}
+
+// apply moves the job that is not over yet, or makes one.
+func (f *Forge) apply(w http.ResponseWriter, sha string, want wanted) {
+	pipeline := f.pipelineOf(sha, want)
+	at := slices.IndexFunc(f.jobs, func(j *Job) bool {
+		return j.PipelineID == pipeline.ID && j.Name == want.Name && j.Ref == want.Ref && (j.Status == "pending" || j.Status == "running")
+	})
+	if at >= 0 {
+		job := f.jobs[at]
+		if event, ok := move(job.Status, want.State); !ok {
+			say(w, http.StatusBadRequest, message(fmt.Sprintf(
+				`Cannot transition status via :%s from :%s (Reason(s): Status cannot transition via "%s")`, event, job.Status, event)))
+			return
+		}
+		job.set(want)
+		say(w, http.StatusCreated, job)
+		return
+	}
+	if f.JobLimit > 0 && f.jobsOf(pipeline.ID) >= f.JobLimit {
+		say(w, http.StatusUnprocessableEntity, message(fmt.Sprintf("The number of jobs has exceeded the limit of %d", f.JobLimit)))
+		return
+	}
+	job := &Job{ID: int64(1 + len(f.jobs)), SHA: sha, Ref: want.Ref, Name: want.Name, PipelineID: pipeline.ID, CreatedAt: time.Now()}
+	job.set(want)
+	f.jobs = append(f.jobs, job)
+	say(w, http.StatusCreated, job)
+}
+
+// pipelineOf finds the newest pipeline that is meant, or makes one.
+func (f *Forge) pipelineOf(sha string, want wanted) *Pipeline {
+	for _, p := range slices.Backward(f.pipelines) {
+		if p.SHA == sha && p.Ref == want.Ref && (want.PipelineID == 0 || want.PipelineID == p.ID) {
+			return p
+		}
+	}
+	if want.PipelineID != 0 {
+		f.fault("pipeline %d is not one of %s on %s", want.PipelineID, sha, want.Ref)
+	}
+	return f.addPipeline(sha, want.Ref, "external")
+}
+
+func (f *Forge) jobsOf(pipeline int64) (n int) {
+	for _, j := range f.jobs {
+		if j.PipelineID == pipeline {
+			n++
+		}
+	}
+	return n
+}
+
+// move returns the event that leads to a state, and whether there is that way.
+func move(from, to string) (event string, ok bool) {
+	switch to {
+	case "pending":
+		return "enqueue", false // only from a job that was not begun
+	case "running":
+		return "run", from == "pending"
+	case "success":
+		return "success", true
+	case "failed":
+		return "drop", true
+	case "canceled":
+		return "cancel", true
+	}
+	return "skip", from == "pending"
+}
+
+// set takes over a state, and with it what is said about it.
+func (j *Job) set(want wanted) {
+	j.Status = want.State
+	if want.Description != "" {
+		j.Description = want.Description
+	}
+	if want.TargetURL != "" {
+		j.TargetURL = want.TargetURL
+	}
+	if want.State != "pending" && want.State != "running" {
+		now := time.Now()
+		j.FinishedAt = &now
+	}
+}
+
+func (f *Forge) listStatuses(w http.ResponseWriter, r *http.Request) {
+	sha, query := r.PathValue("sha"), r.URL.Query()
+	if !slices.Contains(f.Commits, sha) {
+		say(w, http.StatusNotFound, message("404 Commit Not Found"))
+		return
+	}
+	found := []*Job{}
+	latest := map[string]int{} // by name and pipeline
+	for _, j := range f.jobs {
+		if j.SHA != sha || query.Has("name") && j.Name != query.Get("name") || query.Has("ref") && j.Ref != query.Get("ref") {
+			continue
+		}
+		key := fmt.Sprint(j.PipelineID, j.Name)
+		if at, ok := latest[key]; ok && query.Get("all") != "true" {
+			found[at] = j
+			continue
+		}
+		latest[key] = len(found)
+		found = append(found, j)
+	}
+	page(w, r, found)
+}
+
+// page answers with a part of a list: at most 100, 20 unless asked for.
+func page[T any](w http.ResponseWriter, r *http.Request, all []T) {
+	number, _ := strconv.Atoi(r.URL.Query().Get("page"))
+	size, _ := strconv.Atoi(r.URL.Query().Get("per_page"))
+	if size <= 0 {
+		size = 20
+	}
+	size, number = min(size, 100), max(number, 1)
+	first, last := min((number-1)*size, len(all)), min(number*size, len(all))
+	if last < len(all) {
+		w.Header().Set("X-Next-Page", strconv.Itoa(number+1))
+	}
+	part := all[first:last]
+	body, _ := json.Marshal(part) // our own types
+	etag := fmt.Sprintf(`W/"%x"`, sha256.Sum256(body))
+	w.Header().Set("ETag", etag)
+	if r.Header.Get("If-None-Match") == etag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	say(w, http.StatusOK, part)
+}

@@ -1,0 +1,147 @@
+package gitlab
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	sdk "gitlab.com/gitlab-org/api/client-go"
+
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+const (
+	// maxMerges is how many pages of open merge requests are read, the newest first.
+	maxMerges = 20
+	// recent is how many of those that changed last are looked at to tell whether any
+	// did.
+	recent = 20
+)
+
+// merges is what was last heard of a branch's open merge requests.
+type merges struct {
+	branch, etag string
+	heads        map[string]int64 // number of the newest by its head
+}
+
+// place is where a commit's status belongs.
+type place struct {
+	ref      string
+	pipeline int64 // 0: the newest of the commit and ref
+}
+
+// place finds where a commit's status belongs. Whether it still is a merge request's
+// is asked each time: once merged, it is the branch's.
+func (p *Provider) place(ctx context.Context, sha string) (place, error) {
+	if number, ok := p.merges.heads[sha]; ok {
+		merge, response, err := p.api.MergeRequests.GetMergeRequest(p.project, number, nil, sdk.WithContext(ctx))
+		switch {
+		case err != nil && codeOf(response) != http.StatusNotFound:
+			return place{}, p.explain(ctx, response, err, "")
+		case err == nil && merge.State == "opened" && merge.SHA == sha:
+			return placeOf(merge), nil
+		}
+	}
+	if p.ref != "" && p.ref != "HEAD" {
+		return place{ref: p.ref}, nil
+	}
+	project, response, err := p.api.Projects.GetProject(p.project, nil, sdk.WithContext(ctx))
+	if err != nil {
+		return place{}, p.explain(ctx, response, err, "")
+	}
+	return place{ref: project.DefaultBranch}, nil
+}
+
+// placeOf returns where the status of a merge request's head belongs. Its pipeline is
+// of the ref that it has, and of another commit where it is that of a merged result.
+func placeOf(merge *sdk.MergeRequest) place {
+	if p := merge.HeadPipeline; p != nil && p.ID != 0 && p.SHA == merge.SHA {
+		return place{ref: cmp.Or(p.Ref, merge.SourceBranch), pipeline: p.ID}
+	}
+	return place{ref: merge.SourceBranch}
+}
+
+// Open lists the open merge requests into a branch, the newest first.
+//
+// GitLab's answer about those that changed last, whatever became of them, is equal only
+// where none changed, so one conditional request tells.
+func (p *Provider) Open(ctx context.Context, branch string) ([]status.PullRequest, bool, error) {
+	etag, changed, err := p.changed(ctx, branch)
+	if err != nil || !changed {
+		return nil, false, wrapMerges(err)
+	}
+	state, order := "opened", "created_at"
+	var found []*sdk.BasicMergeRequest
+	for page := int64(1); page <= maxMerges; page++ {
+		merges, response, err := p.listMerges(ctx, &sdk.ListProjectMergeRequestsOptions{
+			ListOptions: sdk.ListOptions{Page: page, PerPage: pageSize}, State: &state, TargetBranch: &branch, OrderBy: &order,
+		})
+		if err != nil {
+			return nil, false, wrapMerges(p.explain(ctx, response, err, ""))
+		}
+		found = append(found, merges...)
+		if response.NextPage == 0 || len(merges) == 0 {
+			break
+		}
+	}
+	open := p.pullRequests(found, branch)
+	p.merges = merges{branch: branch, etag: etag, heads: map[string]int64{}}
+	for _, m := range slices.Backward(open) { // the newest wins
+		p.merges.heads[m.Head] = m.Number
+	}
+	return open, true, nil
+}
+
+// changed reports whether a merge request into the branch may have changed since Open
+// last returned them, and by what to ask the next time.
+func (p *Provider) changed(ctx context.Context, branch string) (etag string, changed bool, err error) {
+	var only []sdk.RequestOptionFunc
+	if p.merges.branch == branch && p.merges.etag != "" {
+		only = append(only, sdk.WithHeader("If-None-Match", p.merges.etag))
+	}
+	state, order := "all", "updated_at"
+	_, response, err := p.listMerges(ctx, &sdk.ListProjectMergeRequestsOptions{
+		ListOptions: sdk.ListOptions{Page: 1, PerPage: recent}, State: &state, TargetBranch: &branch, OrderBy: &order,
+	}, only...)
+	if codeOf(response) == http.StatusNotModified { // the library reads its body, which is none
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, p.explain(ctx, response, err, "")
+	}
+	return response.Header.Get("ETag"), true, nil
+}
+
+func (p *Provider) listMerges(
+	ctx context.Context, o *sdk.ListProjectMergeRequestsOptions, more ...sdk.RequestOptionFunc,
+) ([]*sdk.BasicMergeRequest, *sdk.Response, error) {
+	sort := "desc"
+	o.Sort = &sort
+	return p.api.MergeRequests.ListProjectMergeRequests(p.project, o, append(more, sdk.WithContext(ctx))...)
+}
+
+// pullRequests are those of GitLab's merge requests that are what was asked for.
+func (p *Provider) pullRequests(found []*sdk.BasicMergeRequest, branch string) []status.PullRequest {
+	var open []status.PullRequest
+	for _, m := range found {
+		if m == nil || m.SHA == "" || m.TargetBranch != branch || m.State != "opened" {
+			continue
+		}
+		open = append(open, status.PullRequest{
+			Number: m.IID, Title: p.client.Secrets.Clean(m.Title), Head: m.SHA, Ref: fmt.Sprintf("refs/merge-requests/%d/head", m.IID),
+			Base: m.TargetBranch, Fork: m.SourceProjectID != m.TargetProjectID,
+		})
+	}
+	// A page that shifts while it is read gives one twice.
+	slices.SortFunc(open, func(a, b status.PullRequest) int { return cmp.Compare(b.Number, a.Number) })
+	return slices.CompactFunc(open, func(a, b status.PullRequest) bool { return a.Number == b.Number })
+}
+
+func wrapMerges(err error) error {
+	if err != nil {
+		return fmt.Errorf("list merge requests of gitlab: %w", err)
+	}
+	return nil
+}
