@@ -27,7 +27,7 @@ type location struct {
 	scheme scheme
 	text   string // as it is shown, and for http as it is asked
 	path   string // local: the absolute path; ssh: as the server is asked for it
-	user   string // ssh only
+	user   string // ssh, and http where the URL has one
 	host   string // with the port, ssh only
 }
 
@@ -83,8 +83,8 @@ func parseLocation(raw string) (location, error) {
 	}
 	_, hasPassword := u.User.Password()
 	switch {
-	case hasPassword || u.User != nil && scheme != "ssh":
-		return location{}, credentialsInURL(raw)
+	case hasPassword || u.User != nil && scheme != "ssh" && !isUserName(u.User.Username()):
+		return location{}, fmt.Errorf("%w; a user name is given as --username", credentialsInURL(raw))
 	case strings.Contains(rest, "@") && u.User == nil:
 		// A password with a slash in it ends the host.
 		return location{}, fmt.Errorf("%w; an @ that is part of a path is written %%40", credentialsInURL(raw))
@@ -102,7 +102,20 @@ func parseLocation(raw string) (location, error) {
 	case scheme == "http" && !loopback(u.Hostname()):
 		return location{}, fmt.Errorf("repository %s: http is not encrypted and is taken for loopback hosts only; use https", untrusted.URL(raw))
 	}
-	return location{scheme: schemeHTTP, text: raw}, nil
+	if u.User == nil {
+		return location{scheme: schemeHTTP, text: raw}, nil
+	}
+	_, place, _ := strings.Cut(rest, "@")
+	return location{scheme: schemeHTTP, text: scheme + "://" + place, user: u.User.Username()}, nil
+}
+
+// userName is what names of users and of organizations look like.
+var userName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// isUserName reports whether a text is a name of somebody, and none of the tokens that
+// are known by their form.
+func isUserName(text string) bool {
+	return userName.MatchString(text) && untrusted.Line(text) == text
 }
 
 func credentialsInURL(raw string) error {

@@ -15,7 +15,8 @@ type Options struct {
 	// URL is https://HOST/PATH, ssh://[USER@]HOST[:PORT]/PATH, [USER@]HOST:PATH,
 	// or a local path (file:///PATH too). http:// is taken for loopback hosts
 	// only. Credentials within a URL are refused: they would end up in process
-	// lists and logs.
+	// lists and logs. A user name in an https URL is the Username, where there is a
+	// TokenFile.
 	URL string
 	// Ref is the branch or tag to follow, short or in full ("refs/heads/main").
 	// Empty follows the branch that the remote's HEAD names, or, for a local
@@ -109,6 +110,21 @@ func (o Options) withDefaults() Options {
 	o.Limits.FileBytes = cmp.Or(o.Limits.FileBytes, defaultFileBytes)
 	o.Limits.Files = cmp.Or(o.Limits.Files, defaultFiles)
 	return o
+}
+
+// takeUser takes the user name of an http URL, unless the options have one. Alone it may
+// be a token, which forges take in its place.
+func (o *Options) takeUser(at location) error {
+	if at.scheme != schemeHTTP || at.user == "" {
+		return nil
+	}
+	if o.TokenFile == "" {
+		return fmt.Errorf("%w; a user name may stand there beside a token file, or be given as --username", credentialsInURL(at.text))
+	}
+	if o.Username == "" && o.UsernameFile == "" {
+		o.Username = at.user
+	}
+	return nil
 }
 
 // check finds what is wrong with the options without asking disk or network.

@@ -12,6 +12,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/multiack"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -73,6 +74,9 @@ func Open(opts Options, log *zap.Logger) (*Source, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
+	if err := opts.takeUser(at); err != nil {
+		return nil, err
+	}
 	if err := opts.check(at); err != nil {
 		return nil, err
 	}
@@ -84,6 +88,7 @@ func Open(opts Options, log *zap.Logger) (*Source, error) {
 	if at.scheme == schemeLocal {
 		s.repository = &local{at: at, opts: opts, objects: &localObjects{path: at.path}}
 	} else {
+		multiack.Allow()
 		s.repository = &remote{at: at, opts: opts, credentials: s.credentials}
 	}
 	return s, nil

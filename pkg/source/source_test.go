@@ -357,6 +357,8 @@ func TestOpenRefusesWhatCannotWork(t *testing.T) {
 	}{
 		{"nothing", source.Options{}, "no repository"},
 		{"password in URL", source.Options{URL: "https://me:s3cret@example.com/a"}, "do not belong in a URL"},
+		{"token for a user name", source.Options{URL: "https://glpat-s3cretS3cretS3cret12@example.com/a", TokenFile: "t"}, "do not belong in a URL"},
+		{"user name without a token", source.Options{URL: "https://s3cret@example.com/a"}, "--username"},
 		{"token in URL", source.Options{URL: "https://s3cret@example.com/a"}, "do not belong in a URL"},
 		{"password for ssh", source.Options{URL: "ssh://git:s3cret@example.com/a"}, "do not belong in a URL"},
 		{"password with a slash in URL", source.Options{URL: "https://me:s3/cret@example.com/a"}, "do not belong in a URL"},

@@ -1,6 +1,7 @@
 package sourcetest
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -28,6 +29,8 @@ type HTTP struct {
 	*httptest.Server
 
 	Username string
+	// NeedsMultiACK has it refuse what does not ask for multi_ack, as Azure DevOps does.
+	NeedsMultiACK bool
 	// Received counts the bytes sent in answers to git-upload-pack requests.
 	Received atomic.Int64
 	// Packs counts these requests.
@@ -97,9 +100,25 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	if strings.HasSuffix(req.URL.Path, "/git-upload-pack") {
 		h.Packs.Add(1)
+		if h.NeedsMultiACK && !asksMultiACK(req) {
+			http.Error(w, "", http.StatusBadRequest)
+			return
+		}
 		w = &countingWriter{ResponseWriter: w, n: &h.Received}
 	}
 	backend.ServeHTTP(w, req)
+}
+
+// asksMultiACK reports whether a fetch asks for multi_ack. It leaves the request's body
+// as it was.
+func asksMultiACK(req *http.Request) bool {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return false
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	first, _, _ := bytes.Cut(body, []byte("\n")) // its line of capabilities
+	return bytes.Contains(first, []byte(" multi_ack"))
 }
 
 type countingWriter struct {
@@ -120,6 +139,8 @@ type SSH struct {
 	OtherKey   string // of one that is not
 	KnownHosts string // a file with the server's key
 	OtherHosts string // a file with another key for its address
+	// NeedsMultiACK has it break off what does not ask for multi_ack.
+	NeedsMultiACK bool
 
 	repo     *Repo
 	listener net.Listener
@@ -235,7 +256,11 @@ func (s *SSH) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 		}
 		var copied sync.WaitGroup
 		copied.Go(func() {
-			_, _ = io.Copy(stdin, channel)
+			in := bufio.NewReader(channel)
+			if s.NeedsMultiACK && program == "git-upload-pack" && !firstAsksMultiACK(in) {
+				_ = channel.Close()
+			}
+			_, _ = io.Copy(stdin, in)
 			_ = stdin.Close()
 		})
 		status := struct{ Code uint32 }{}
@@ -247,6 +272,22 @@ func (s *SSH) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 		copied.Wait()
 		return
 	}
+}
+
+// firstAsksMultiACK reports whether what begins a fetch asks for multi_ack, or whether
+// nothing is fetched. It reads nothing away.
+func firstAsksMultiACK(in *bufio.Reader) bool {
+	const most = 4096 // the buffer's
+	for n := 4; n <= most; n++ {
+		ahead, err := in.Peek(n)
+		if err != nil || string(ahead[:4]) == "0000" {
+			return true
+		}
+		if ahead[n-1] == '\n' {
+			return bytes.Contains(ahead, []byte(" multi_ack"))
+		}
+	}
+	return false
 }
 
 // newKey makes a key pair and writes the private key to a file, if one is named.

@@ -20,6 +20,7 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/go-git/go-git/v5/storage/memory"
 
+	"github.com/fedsync/fedsync/internal/multiack"
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/bounds"
@@ -50,6 +51,7 @@ type remote struct {
 
 func newRemote(endpoint *transport.Endpoint, c Config) (*remote, error) {
 	r := &remote{endpoint: endpoint, auth: c.Auth, secrets: cmp.Or(c.Secrets, secret.New())}
+	multiack.Allow()
 	base, err := trusting(c.CABundle)
 	if err != nil {
 		return nil, err
