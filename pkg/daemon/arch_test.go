@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"pkg/gcp":                     {"internal/secret", "pkg/bounds", "pkg/failure", "pkg/federation"},
 	"pkg/gcp/gcetest":             {},
 	"pkg/plan":                    {"internal/fields", "internal/markdown", "pkg/federation"},
-	"pkg/forges":                  {"internal/secret", "pkg/status", "pkg/status/gitea", "pkg/status/github"},
+	"pkg/forges":                  {"internal/secret", "pkg/status", "pkg/status/*"},
 	"pkg/status":                  {"internal/markdown", "pkg/failure", "pkg/federation"},
 	"pkg/status/statustest":       {"internal/badforge", "internal/canary", "pkg/federation", "pkg/status"},
 	"pkg/status/gitea":            {"internal/secret", "pkg/federation", "pkg/status", "pkg/status/forgeclient"},
@@ -69,6 +69,9 @@ var mayImport = map[string][]string{
 	"internal/multiack":           {},
 
 	"pkg/status/github/githubtest":       {},
+	"pkg/takeover":                       {"pkg/apply/inventory", "pkg/claim", "pkg/federation"},
+	"pkg/status/azure":                   {"internal/secret", "pkg/status", "pkg/status/forgeclient"},
+	"pkg/status/azure/azuretest":         {},
 	"pkg/status/bitbucket":               {"internal/secret", "pkg/status", "pkg/status/forgeclient"},
 	"pkg/status/bitbucket/bitbuckettest": {},
 	"pkg/status/gitlab":                  {"internal/secret", "pkg/status", "pkg/status/forgeclient"},

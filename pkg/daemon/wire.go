@@ -78,6 +78,7 @@ func newProvider(cfg *Config, src *source.Source, secrets *secret.Set) (status.P
 		Repository: cfg.Repository,
 		URL:        cfg.ForgeURL,
 		Name:       cfg.ForgeRepository,
+		Ref:        cfg.Revision,
 		Token:      fileText(cmp.Or(cfg.ForgeTokenFile, cfg.TokenFile)),
 		AppID:      cfg.GitHubAppID,
 		AppKey:     keyFile(cfg.GitHubAppKeyFile),

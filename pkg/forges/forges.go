@@ -43,6 +43,8 @@ type Config struct {
 	// URL is the forge's address, and Name the repository's full name on it, such as
 	// "team/web". Where they are empty, Repository says them.
 	URL, Name string
+	// Ref is the branch or tag that is followed; empty for the default branch.
+	Ref string
 	// Token gives the forge's token. It is called for each request, so that one that
 	// was replaced takes effect.
 	Token func() (string, error)
@@ -56,7 +58,7 @@ type Config struct {
 
 // All returns the rows in the order of their names.
 func All() []Forge {
-	rows := []Forge{giteaRow(), githubRow()}
+	rows := []Forge{azureRow(), bitbucketRow(), giteaRow(), githubRow(), gitlabRow()}
 	slices.SortFunc(rows, func(a, b Forge) int { return strings.Compare(a.Name, b.Name) })
 	return rows
 }

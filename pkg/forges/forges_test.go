@@ -36,6 +36,10 @@ func TestFindKnowsPublicServers(t *testing.T) {
 		{"git@codeberg.org:team/web.git", "", "gitea"},
 		{"ssh://git@gitea.com:2222/team/web", "", "gitea"},
 		{"https://mirror.example/team/web", "https://gitea.com", "gitea"},
+		{"https://contoso@dev.azure.com/contoso/shop/_git/web", "", "azure"},
+		{"git@ssh.dev.azure.com:v3/contoso/shop/web", "", "azure"},
+		{"git@bitbucket.org:team/web.git", "", "bitbucket"},
+		{"https://gitlab.com/group/sub/web.git", "", "gitlab"},
 		{"https://git.example/team/web", "", ""},
 		{"https://codeberg.org.example/team/web", "", ""},
 		{"/srv/codeberg.org/web", "", ""},
@@ -104,6 +108,9 @@ func TestProvidersAreMadeFromTheSettings(t *testing.T) {
 		if len(f.Hosts) > 0 {
 			c.Repository = "https://" + f.Hosts[0] + "/team/web.git"
 		}
+		if f.Name == "azure" { // its names have three parts
+			c.Repository = "https://" + f.Hosts[0] + "/contoso/shop/_git/web"
+		}
 		p, err := f.New(c)
 		if err != nil {
 			t.Errorf("%s: %v", f.Name, err)
@@ -115,5 +122,33 @@ func TestProvidersAreMadeFromTheSettings(t *testing.T) {
 		if _, err := f.New(forges.Config{Repository: "/srv/git/web", Token: c.Token}); err == nil {
 			t.Errorf("%s was made for a path, want an error", f.Name)
 		}
+	}
+}
+
+func TestAzuresNames(t *testing.T) {
+	token := func() (string, error) { return "t", nil }
+	for _, c := range []forges.Config{
+		{Repository: "https://contoso@dev.azure.com/contoso/shop/_git/web"},
+		{Repository: "https://dev.azure.com/contoso/_git/web"},
+		{Repository: "git@ssh.dev.azure.com:v3/contoso/shop/web"},
+		{Repository: "https://azure.example/tfs/Collection/shop/_git/web", URL: "https://azure.example/tfs"},
+		{Repository: "https://contoso.visualstudio.com/shop/_git/web", URL: "https://dev.azure.com", Name: "contoso/shop/web"},
+	} {
+		f, err := forges.Find("azure", c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Token = token
+		if _, err := f.New(c); err != nil {
+			t.Errorf("%+v: %v", c.Repository, err)
+		}
+	}
+	f, err := forges.Find("azure", forges.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.New(forges.Config{Repository: "https://dev.azure.com/contoso/web", Token: token})
+	if err == nil || !strings.Contains(err.Error(), "--forge-repository, as in contoso/shop/web") {
+		t.Errorf("New for a name of two parts = %v, want what to set", err)
 	}
 }

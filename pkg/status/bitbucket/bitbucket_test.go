@@ -204,3 +204,19 @@ func TestOneCommentOfOursIsKept(t *testing.T) {
 		}
 	}
 }
+
+func TestProbeNamesWhatTheTokenLacks(t *testing.T) {
+	f := newForge(t)
+	p := serve(t, f)
+	if err := p.Probe(t.Context()); err != nil {
+		t.Errorf("Probe of a token that has all = %v", err)
+	}
+	f.Scopes = "account, pullrequest"
+	if err := p.Probe(t.Context()); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "lacks the scope repository") {
+		t.Errorf("Probe of a token without the scope = %v", err)
+	}
+	f.Token = "another"
+	if err := p.Probe(t.Context()); !errors.Is(err, status.ErrUnauthorized) {
+		t.Errorf("Probe of a token that is not taken = %v", err)
+	}
+}

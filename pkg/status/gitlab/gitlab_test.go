@@ -288,3 +288,23 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+func TestProbeNamesWhatTheTokenLacks(t *testing.T) {
+	f := newForge()
+	p := serve(t, f)
+	if err := p.Probe(t.Context()); err != nil {
+		t.Errorf("Probe of a token that has all = %v", err)
+	}
+	f.Scopes = []string{"read_api", "read_repository"}
+	if err := p.Probe(t.Context()); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "lacks the scope api") {
+		t.Errorf("Probe of a token without the scope = %v", err)
+	}
+	f.Scopes, f.Level = []string{"api"}, 20
+	if err := p.Probe(t.Context()); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "lacks the role Developer in "+project) {
+		t.Errorf("Probe of a Reporter's token = %v", err)
+	}
+	f.Level, f.Token = 30, "another"
+	if err := p.Probe(t.Context()); !errors.Is(err, status.ErrUnauthorized) {
+		t.Errorf("Probe of a token that is not taken = %v", err)
+	}
+}

@@ -57,6 +57,7 @@ type Forge struct {
 	// ask for it.
 	Account   string
 	Anonymous bool
+	Scopes    string // of the token, in the header that every answer has
 
 	mu       sync.Mutex // protects what follows
 	builds   []*Build
@@ -68,7 +69,7 @@ type Forge struct {
 
 // New returns a Bitbucket that knows a repository and its commits.
 func New(token, repository string, commits ...string) *Forge {
-	return &Forge{Token: token, Repository: repository, Commits: commits, Account: "{fedsync}"}
+	return &Forge{Token: token, Repository: repository, Commits: commits, Account: "{fedsync}", Scopes: "repository, pullrequest:write"}
 }
 
 // Builds returns the statuses of a commit.
@@ -150,6 +151,7 @@ func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(recorder, http.StatusUnauthorized, "Token is invalid or not supported for this endpoint.")
 		return
 	}
+	w.Header().Set("X-OAuth-Scopes", f.Scopes)
 	if r.ContentLength > 0 && r.Header.Get("Content-Type") != "application/json" {
 		f.fault("%s %s: Content-Type is %q", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
 	}

@@ -1,0 +1,78 @@
+package azure_test
+
+import (
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/azure"
+	"github.com/fedsync/fedsync/pkg/status/azure/azuretest"
+	"github.com/fedsync/fedsync/pkg/status/statustest"
+)
+
+const (
+	shaA = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
+	shaB = "b000000000000000000000000000000000000000"
+)
+
+func provider(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
+	t.Helper()
+	p, err := azure.New(azure.Config{BaseURL: baseURL, Organization: "contoso", Project: "shop", Repository: "web", Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestProviderConforms(t *testing.T) {
+	states := map[string]status.State{"pending": status.Pending, "succeeded": status.Success, "failed": status.Failure}
+	statustest.Run(t, func(t *testing.T) statustest.Fixture {
+		f := azuretest.New(statustest.Token, shaA, shaB)
+		t.Cleanup(func() {
+			for _, fault := range f.Faults() {
+				t.Errorf("Azure DevOps was asked wrongly: %s", fault)
+			}
+		})
+		return statustest.Fixture{
+			Forge: f, New: provider,
+			Posted: func(_ *testing.T, sha, context string) []status.Commit {
+				var commits []status.Commit
+				for _, s := range f.Statuses(sha, context) {
+					commits = append(commits, status.Commit{
+						SHA: sha, Context: context, State: states[s.State], Description: s.Description, TargetURL: s.TargetURL, Time: s.Created,
+					})
+				}
+				return commits
+			},
+			SHA: shaA, OtherSHA: shaB,
+		}
+	})
+}
+
+func TestAForgeThatMisbehavesLearnsAndSaysNothing(t *testing.T) {
+	statustest.Misbehave(t, shaA, provider)
+}
+
+func TestNewSaysWhatIsMissing(t *testing.T) {
+	_, err := azure.New(azure.Config{BaseURL: "https://dev.azure.com", Organization: "contoso", Project: "shop", Token: func() (string, error) { return "t", nil }})
+	if err == nil || !strings.Contains(err.Error(), "ORGANIZATION/PROJECT/REPOSITORY") {
+		t.Errorf("New without a repository = %v, want what its name is like", err)
+	}
+}
+
+func TestProbeTellsATokenThatIsNotTaken(t *testing.T) {
+	f := azuretest.New(statustest.Token, shaA)
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	for token, want := range map[string]error{statustest.Token: nil, "expired-0123456789": status.ErrUnauthorized} {
+		p, ok := provider(t, server.URL, func() (string, error) { return token, nil }).(*azure.Provider)
+		if !ok {
+			t.Fatal("the provider is of another type")
+		}
+		if err := p.Probe(t.Context()); !errors.Is(err, want) || err != nil && strings.Contains(err.Error(), token) {
+			t.Errorf("Probe = %v, want %v", err, want)
+		}
+	}
+}
