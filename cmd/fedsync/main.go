@@ -134,6 +134,7 @@ settled in time), 2 it could not be asked (usage, file, repository, no cluster).
 		newFirewall(environment),
 		newReport(environment),
 		newRestore(environment),
+		newTakeover(environment),
 		newSchema(),
 		newVersion(),
 		newReference(),

@@ -141,7 +141,7 @@ func TestAnotherSourceIsRefused(t *testing.T) {
 	f.start("two", func(o *Options) { o.Source = "source-2" })
 	r := f.sync(f.app("web", strings.Replace(nginx, "8080", "8081", 1)))
 	got := f.wantFinding(r.Findings, "owned", "another source")
-	if !strings.Contains(got.Remedy.String(), "kubectl annotate") {
+	if !strings.Contains(got.Remedy.String(), "fedsync takeover") {
 		t.Errorf("remedy = %q, want the command that takes over", got.Remedy)
 	}
 	if r.Complete {

@@ -10,6 +10,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
+// takeOver is what to do where another source claims the federation.
+const takeOver = "stop the other fedsync, or rename the federation; where this is the same repository at another address, " +
+	"run `fedsync takeover` with these settings: it shows what it would move, and moves it with --yes"
+
 // Findings returns what keeps this instance from writing, cluster by cluster.
 func (w *Writer) Findings() []federation.Finding {
 	now := time.Now()
@@ -55,8 +59,7 @@ func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 		f.ID = "owned"
 		f.Message = untrusted.Textf("nothing is written to this cluster: instance %s claims it for another source (repository, ref and federation): %q, and this is %q",
 			c.describe(s.Holder), clean(s.Source, 80), c.table.source)
-		f.Remedy = untrusted.New("stop the other fedsync, or rename the federation; to take over, " +
-			untrusted.Command("kubectl annotate --overwrite lease -n %s %s %s", Namespace, name, annotationSource+"="+c.table.source))
+		f.Remedy = untrusted.Const(takeOver)
 	case Blind:
 		f.Message = untrusted.Const("nothing is written to this cluster: the claim cannot be watched")
 		c.failed(&f, v.Err, "list, watch")

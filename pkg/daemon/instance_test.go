@@ -91,7 +91,7 @@ func TestAnotherRepositoryWithTheSameNamesIsRefused(t *testing.T) {
 				if r.State != status.Failure {
 					return "it is not a failure"
 				}
-				return hasFinding("E owned", cluster, "another source", "kubectl annotate")(r)
+				return hasFinding("E owned", cluster, "another source", "fedsync takeover")(r)
 			})
 		}
 		o.stop()

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -26,7 +26,6 @@ type Parent struct {
 	UID             types.UID
 	ResourceVersion string
 
-	name    string
 	tooling string // what made it, and the version of that
 }
 
@@ -41,7 +40,6 @@ func Read(u *unstructured.Unstructured) Parent {
 		Contents:        Contents{Kinds: map[schema.GroupKind]bool{}, Namespaces: map[string]bool{}},
 		UID:             u.GetUID(),
 		ResourceVersion: u.GetResourceVersion(),
-		name:            u.GetName(),
 		tooling:         annotations[annotationTooling],
 	}
 	for _, name := range splitList(annotations[annotationGroupKinds]) {
@@ -98,6 +96,18 @@ func (p Parent) Object(version string) *unstructured.Unstructured {
 	return u
 }
 
+// TakeOver is what to do where a federation belongs to another source.
+const TakeOver = "stop the other fedsync, or rename the federation; where this is the same repository at another address, " +
+	"run `fedsync takeover` with these settings: it shows what it would move, and moves it with --yes"
+
+// MoveTo returns a JSON merge patch that makes the parent another source's, where it is
+// still as it was read.
+func (p Parent) MoveTo(source string) ([]byte, error) {
+	return json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": p.UID, "resourceVersion": p.ResourceVersion, "annotations": map[string]any{annotationSource: source},
+	}})
+}
+
 // Owner is a fedsync with inventories of its own.
 type Owner struct {
 	Federation string
@@ -117,8 +127,7 @@ func (o Owner) Refusal(app string, p Parent) (why, remedy string) {
 		return fmt.Sprintf("it belongs to app %q of federation %q", p.App, p.Federation), "rename the federation or the app"
 	case p.Source != o.Source && !slices.Contains(o.FormerSources, p.Source):
 		why = fmt.Sprintf("it belongs to another source (repository, ref and federation): %q, and this is %q", p.Source, o.Source)
-		remedy = "stop the other fedsync; to take over, " + untrusted.Command("kubectl annotate --overwrite configmap -n %s %s %s",
-			federation.SystemNamespace, p.name, annotationSource+"="+o.Source)
+		remedy = TakeOver
 	}
 	return why, remedy
 }

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,9 +130,8 @@ func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]statu
 	err := p.do(ctx, forgeclient.Request{
 		Method: http.MethodGet, Path: p.commit(sha) + "/statuses/build/" + keyOf(statusContext), Into: &found,
 	}, sha)
-	var refused *refusal
 	switch {
-	case errors.As(err, &refused) && refused.code == http.StatusNotFound && !errors.Is(err, status.ErrUnauthorized):
+	case isRefusal(err, http.StatusNotFound) && !errors.Is(err, status.ErrUnauthorized):
 		return nil, nil // neither the status, nor perhaps the commit, is there
 	case err != nil:
 		return nil, fmt.Errorf("list statuses of bitbucket: %w", err)
@@ -163,6 +163,12 @@ func (r *refusal) Error() string { return r.err.Error() }
 
 // Unwrap returns what it means.
 func (r *refusal) Unwrap() error { return r.err }
+
+// isRefusal reports whether an error is a refusal with one of the codes.
+func isRefusal(err error, codes ...int) bool {
+	r, ok := errors.AsType[*refusal](err)
+	return ok && slices.Contains(codes, r.code)
+}
 
 // do makes a request. A refusal is a *refusal. Sha is the commit that it is about, if
 // any.

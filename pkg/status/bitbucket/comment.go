@@ -2,7 +2,6 @@ package bitbucket
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
 
@@ -64,7 +62,7 @@ func (p *Provider) comment(ctx context.Context, number int64, marker, text strin
 			r = forgeclient.Request{Method: http.MethodDelete, Path: path}
 		}
 		err := p.do(ctx, r, "")
-		if refused := (*refusal)(nil); errors.As(err, &refused) && (refused.code == http.StatusForbidden || refused.code == http.StatusNotFound) {
+		if isRefusal(err, http.StatusForbidden, http.StatusNotFound) {
 			continue // somebody else's, or gone
 		}
 		return err
@@ -122,7 +120,7 @@ func (p *Provider) ours(ctx context.Context, number int64, first string) ([]comm
 func (p *Provider) self(ctx context.Context) (string, error) {
 	var self user
 	err := p.do(ctx, forgeclient.Request{Method: http.MethodGet, Path: "/2.0/user", Into: &self}, "")
-	if refused := (*refusal)(nil); errors.As(err, &refused) && refused.code == http.StatusForbidden && errors.Is(err, status.ErrUnauthorized) {
+	if isRefusal(err, http.StatusForbidden) {
 		return "", nil
 	}
 	return self.UUID, err

@@ -43,7 +43,8 @@ func (c *Client) Do(ctx context.Context, r Request, authorize func(*http.Request
 		_ = resp.Body.Close()
 	}()
 	a := Answer{Code: resp.StatusCode, Header: resp.Header}
-	if a.Code < 200 || a.Code > 299 {
+	// 203 is somebody else's answer than the forge's: a proxy's, or a page to sign in at.
+	if a.Code < 200 || a.Code > 299 || a.Code == http.StatusNonAuthoritativeInfo {
 		// The transport bounds it.
 		words, _ := io.ReadAll(resp.Body) // what was read of it is better than nothing
 		a.Words = string(words)

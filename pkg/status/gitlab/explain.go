@@ -82,7 +82,7 @@ func (p *Provider) missing(ctx context.Context, sha string) error {
 func (p *Provider) moved(ctx context.Context, location string) error {
 	u, err := url.Parse(location)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // what is no URL is no news
 	}
 	_, rest, found := strings.Cut(u.EscapedPath(), "/api/v4/projects/")
 	if !found {
@@ -90,7 +90,7 @@ func (p *Provider) moved(ctx context.Context, location string) error {
 	}
 	id, _, _ := strings.Cut(rest, "/")
 	if id, err = url.PathUnescape(id); err != nil || id == "" || id == p.project {
-		return nil //nolint:nilerr // what is no path is no news
+		return nil
 	}
 	project, _, err := p.api.Projects.GetProject(id, nil, sdk.WithContext(ctx))
 	if err != nil || project.PathWithNamespace == "" || project.PathWithNamespace == p.project {

@@ -1,0 +1,181 @@
+// Package takeover moves what a federation has in its clusters from one source to
+// another: from the repository where it was to the one where it is now.
+//
+// It takes a client of each cluster, and gives back what each has of another source, and
+// what became of it. That is the federation's claim (package claim) and the inventories
+// of its apps (package inventory). The claim goes first: with it the other source stops
+// writing, and only then is anything else moved. Each step leaves what the next run of it
+// goes on from, so it may be cut off anywhere.
+package takeover
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/claim"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+const (
+	// answerWithin is how long an instance that runs may take to put its claim back. It
+	// takes the time of a request, and is not believed to be gone before.
+	answerWithin = 10 * time.Second
+	// pollInterval is the pause between two looks at claims that were challenged.
+	pollInterval = 250 * time.Millisecond
+	// requestTimeout bounds one request where the options give no bound.
+	requestTimeout = 10 * time.Second
+	// atOnce is how many clusters are asked at the same time.
+	atOnce = 32
+	// pageSize is how many inventories are listed at once, and maxPages bounds them.
+	pageSize = 500
+	maxPages = 20
+)
+
+var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+
+// Options say what is moved, to which source, and where.
+type Options struct {
+	Owner inventory.Owner // the federation, and the source that it is moved to
+	// Clients are those of the clusters by name. Of one that has none, Errors say why.
+	Clients map[string]dynamic.Interface
+	Errors  map[string]error
+	Timeout time.Duration // of one request; 10 s where it is zero
+	// AnswerWithin is how long an instance of the other source may take to show that it
+	// runs; 10 s where it is zero.
+	AnswerWithin time.Duration
+}
+
+// Cluster is what one cluster has of the federation.
+type Cluster struct {
+	Name  string
+	Claim claim.Sight
+	// Foreign are the inventories that belong to another source, by app, and Ours the
+	// apps whose inventories are this source's. Refused are those that are not this
+	// federation's at all, with the reason: they stay as they are.
+	Foreign []inventory.Parent
+	Ours    []string
+	Refused map[string]string
+	Err     error // why it could not be looked at
+}
+
+// Source returns the other source; empty where there is none.
+func (c Cluster) Source(own string) string {
+	if c.Claim.OfAnother(own) {
+		return c.Claim.Source
+	}
+	for _, p := range c.Foreign {
+		return p.Source
+	}
+	return ""
+}
+
+// Settled reports whether there is nothing of another source.
+func (c Cluster) Settled(own string) bool { return c.Err == nil && c.Source(own) == "" }
+
+// Look asks each cluster what it has of the federation, and writes nothing. The clusters
+// are in the order of their names.
+func Look(ctx context.Context, o Options) []Cluster {
+	return each(ctx, o, func(ctx context.Context, name string, client dynamic.Interface) Cluster {
+		c := Cluster{Name: name, Refused: map[string]string{}}
+		c.Err = c.look(ctx, o, client)
+		return c
+	})
+}
+
+func (c *Cluster) look(ctx context.Context, o Options, client dynamic.Interface) (err error) {
+	err = o.request(ctx, func(ctx context.Context) error {
+		c.Claim, err = claim.Read(ctx, client, o.Owner.Federation)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	options := metav1.ListOptions{LabelSelector: inventory.ParentSelector(o.Owner.Federation), Limit: pageSize}
+	for range maxPages {
+		var list *unstructured.UnstructuredList
+		err := o.request(ctx, func(ctx context.Context) (err error) {
+			list, err = client.Resource(configMaps).Namespace(federation.SystemNamespace).List(ctx, options)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("list the inventories: %w", err)
+		}
+		for i := range list.Items {
+			c.sort(o.Owner, &list.Items[i])
+		}
+		if options.Continue = list.GetContinue(); options.Continue == "" {
+			break
+		}
+	}
+	return nil
+}
+
+// sort says whose an inventory is.
+func (c *Cluster) sort(owner inventory.Owner, u *unstructured.Unstructured) {
+	app := inventory.AppOf(owner.Federation, u)
+	if app == "" {
+		return
+	}
+	p := inventory.Read(u)
+	why, _ := owner.Refusal(app, p)
+	as := owner
+	as.Source = p.Source
+	notOurs, _ := as.Refusal(app, p) // whatever the source
+	switch {
+	case why == "":
+		c.Ours = append(c.Ours, app)
+	case notOurs != "" || p.Source == "" || u.GetName() != inventory.ParentName(owner.Federation, app):
+		c.Refused[app] = why
+	default:
+		c.Foreign = append(c.Foreign, p)
+	}
+}
+
+// each calls a function for each cluster that has a client, several at once.
+func each(ctx context.Context, o Options, f func(ctx context.Context, name string, client dynamic.Interface) Cluster) []Cluster {
+	names := slices.Collect(maps.Keys(o.Clients))
+	for name := range o.Errors {
+		if o.Clients[name] == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	clusters := make([]Cluster, len(names))
+	slots := make(chan struct{}, atOnce) // one for each cluster that is being asked
+	var running sync.WaitGroup
+	for i, name := range names {
+		client := o.Clients[name]
+		if client == nil {
+			clusters[i] = Cluster{Name: name, Err: o.Errors[name]}
+			continue
+		}
+		running.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			clusters[i] = f(ctx, name, client)
+		})
+	}
+	running.Wait()
+	return clusters
+}
+
+// request bounds one request.
+func (o Options) request(ctx context.Context, ask func(context.Context) error) error {
+	timeout := o.Timeout
+	if timeout <= 0 {
+		timeout = requestTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return ask(ctx)
+}
