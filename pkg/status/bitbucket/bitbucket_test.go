@@ -140,8 +140,8 @@ func TestARepositoryThatMovedIsNamed(t *testing.T) {
 	f := newForge(t)
 	f.Repository, f.Old = "edge/shop", "team/web"
 	err := serve(t, f).Post(t.Context(), commit("fedsync/web"))
-	if err == nil || !strings.Contains(err.Error(), "the repository is now edge/shop: set --forge-repository") {
-		t.Errorf("Post to a repository that moved = %v, want its new name and what to set", err)
+	if moved, ok := errors.AsType[*status.MovedError](err); !ok || moved.Name != "edge/shop" {
+		t.Errorf("Post to a repository that moved = %v, want its new name", err)
 	}
 }
 

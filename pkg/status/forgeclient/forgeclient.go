@@ -132,11 +132,13 @@ func (c *Client) Explain(code int, header http.Header, words string) error {
 	return said
 }
 
-// Moved is the error for a repository that has another name by now, or another place.
-// The name is the forge's word.
+// Moved is the error for a repository that has another name by now: the forge's word,
+// which is left out where it can be no name.
 func (c *Client) Moved(name string) error {
-	name = c.Clean(name)
-	return fmt.Errorf("the repository is now %s: set --forge-repository to that, and --repo to its new URL", untrusted.Quote(name))
+	if name = c.Clean(name); !status.IsName(name) {
+		name = ""
+	}
+	return &status.MovedError{Name: name}
 }
 
 // Missing is the error for a repository that the forge does not show: forges hide what

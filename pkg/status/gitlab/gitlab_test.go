@@ -169,8 +169,8 @@ func TestAProjectThatMovedIsNamed(t *testing.T) {
 		f := newForge()
 		f.Project, f.Old = "team/new/web", project
 		err := serveRef(t, f, ref).Post(t.Context(), commit(status.Success, "well"))
-		if err == nil || !strings.Contains(err.Error(), "the repository is now team/new/web: set --forge-repository") {
-			t.Errorf("Post to a project that moved = %v, want its new path and what to set", err)
+		if moved, ok := errors.AsType[*status.MovedError](err); !ok || moved.Name != "team/new/web" {
+			t.Errorf("Post to a project that moved = %v, want its new path", err)
 		}
 	}
 }
