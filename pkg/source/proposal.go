@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"go.uber.org/zap"
@@ -33,22 +34,61 @@ type Proposal struct {
 // Propose reads what merging head into base would give. Both are revisions as Snapshot
 // takes them; an empty base stands for Options.Ref. Nothing is written, and files that
 // were renamed are not looked for. It neither needs Run nor disturbs it.
-func (s *Source) Propose(ctx context.Context, base, head string) (_ *Proposal, err error) {
+func (s *Source) Propose(ctx context.Context, base, head string) (*Proposal, error) {
 	if base == "" {
 		base = s.opts.Ref
 	}
+	return s.proposal(base, head, func() (sides, error) { return s.repository.propose(ctx, base, head) })
+}
+
+// ProposeRef is Propose for a change of which a forge keeps the head under a ref of its
+// own, such as refs/pull/7/head, into the revision that Run read last. Of the repository it
+// fetches that ref and what lies between, and nothing else. Where the ref leads to another
+// commit than head by now, the error is a *MovedError.
+func (s *Source) ProposeRef(ctx context.Context, ref, head string) (*Proposal, error) {
+	if !strings.HasPrefix(ref, "refs/") {
+		return nil, &RefError{Repository: s.at.text, Ref: s.opts.Secrets.Clean(ref), Remedy: "the head of a pull request is named in full, as refs/pull/7/head"}
+	}
+	s.mu.Lock()
+	base := s.last
+	s.mu.Unlock()
+	if base == nil {
+		return nil, &Error{Repository: s.at.text, Kind: ErrUnreadable, Detail: "it has not been read yet"}
+	}
+	return s.proposal(base.tip.ref, ref, func() (sides, error) {
+		all, err := s.repository.proposeTo(ctx, base, ref)
+		if err == nil && all.head.commit.id.String() != head {
+			err = &MovedError{Repository: s.at.text, Ref: ref, Want: head, Is: all.head.commit.id.String()}
+		}
+		return all, err
+	})
+}
+
+// MovedError says that a ref leads to another commit than the one that was asked for.
+type MovedError struct {
+	Repository, Ref string
+	Want, Is        string // commits
+}
+
+// Error names the ref and both commits.
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("read %s: %s leads to %.12s and not to %.12s any more", e.Repository, e.Ref, e.Is, e.Want)
+}
+
+// proposal merges what read gives. Base and head are named in errors.
+func (s *Source) proposal(base, head string, read func() (sides, error)) (_ *Proposal, err error) {
 	defer func() { // as in poll
 		if p := recover(); p != nil {
 			s.log.Error("reading the repository panicked", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 			err = &Error{Repository: s.at.text, Kind: ErrUnreadable, Detail: "reading it panicked; the log has the details"}
 		}
 	}()
-	sides, err := s.repository.propose(ctx, base, head)
+	sides, err := read()
 	for range 3 {
 		if !errors.Is(err, errMoved) {
 			break
 		}
-		sides, err = s.repository.propose(ctx, base, head)
+		sides, err = read()
 	}
 	if errors.Is(err, errNoCommon) {
 		return nil, &UnrelatedError{Repository: s.at.text, Base: base, Head: head}
@@ -116,14 +156,20 @@ func (l *local) propose(ctx context.Context, base, head string) (sides, error) {
 	if err != nil {
 		return sides{}, err
 	}
+	rev, err := newRevision(l.objects, b, nil, l.opts)
+	if err != nil {
+		return sides{}, l.wrap(err)
+	}
+	return l.proposeTo(ctx, rev, head)
+}
+
+// proposeTo reads the other two revisions, besides the base.
+func (l *local) proposeTo(ctx context.Context, base *revision, head string) (sides, error) {
 	h, err := l.find(head)
 	if err != nil {
 		return sides{}, err
 	}
-	var s sides
-	if s.base, err = newRevision(l.objects, b, nil, l.opts); err != nil {
-		return sides{}, l.wrap(err)
-	}
+	s := sides{base: base}
 	if s.head, err = newRevision(l.objects, h, s.base, l.opts); err != nil {
 		return sides{}, l.wrap(err)
 	}
@@ -151,10 +197,17 @@ const maxMergeWalk = 100_000
 
 // propose fetches the three revisions of a remote: the base, and of the others what it
 // lacks.
-func (r *remote) propose(ctx context.Context, base, head string) (s sides, err error) {
-	if s.base, err = r.resolve(ctx, base); err != nil {
+func (r *remote) propose(ctx context.Context, base, head string) (sides, error) {
+	rev, err := r.resolve(ctx, base)
+	if err != nil {
 		return sides{}, err
 	}
+	return r.proposeTo(ctx, rev, head)
+}
+
+// proposeTo fetches of the other two revisions what the base lacks.
+func (r *remote) proposeTo(ctx context.Context, base *revision, head string) (s sides, err error) {
+	s.base = base
 	if s.head, err = r.also(ctx, head, s.base); err != nil {
 		return sides{}, err
 	}

@@ -63,6 +63,8 @@ type repository interface {
 	// propose gives the revisions that merging head into base needs; errNoCommon where
 	// they have nothing in common.
 	propose(ctx context.Context, base, head string) (sides, error)
+	// proposeTo is propose for a base that was read.
+	proposeTo(ctx context.Context, base *revision, head string) (sides, error)
 	close()
 }
 
@@ -113,6 +115,17 @@ func (s *Source) Auth() (transport.AuthMethod, error) { return s.credentials.aut
 // CABundle gives the certificates of the CA file as they are now, in PEM form,
 // for go-git's CABundle options; nil without a CA file.
 func (s *Source) CABundle() ([]byte, error) { return s.credentials.caBundle() }
+
+// Branch gives the short name of the ref that Run read last; empty before it has. It waits
+// for a poll that is under way.
+func (s *Source) Branch() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		return ""
+	}
+	return s.last.tip.ref
+}
 
 // Nudge makes Run poll now. It never blocks.
 func (s *Source) Nudge() {
