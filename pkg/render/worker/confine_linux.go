@@ -18,12 +18,9 @@ import (
 	"github.com/fedsync/fedsync/internal/raced"
 )
 
-// niceness is added for all threads of the process: what applies goes first.
-const niceness = 10
-
 // confine takes from the process what a rendering does not need, before it reads a
-// byte of a repository.
-func confine(memory int64) *hello {
+// byte of a repository. The niceness is that of all of its threads.
+func confine(memory int64, niceness int) *hello {
 	// The process is the leader of a group of its own, whose threads these are. What
 	// fails here costs others a little time, or a core file.
 	_ = unix.Setpriority(unix.PRIO_PGRP, 0, niceness)

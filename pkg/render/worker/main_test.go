@@ -35,7 +35,7 @@ func probe() {
 		return
 	}
 	_ = before.Close()
-	h := confine(DefaultMemory)
+	h := confine(DefaultMemory, DefaultNiceness)
 	if h.Filter != "" {
 		fmt.Fprintln(os.Stdout, "no filter:", h.Filter)
 		return

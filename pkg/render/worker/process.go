@@ -32,15 +32,15 @@ type process struct {
 // like any other.
 const helloTimeout = 30 * time.Second
 
-// start starts a process of this program, bounded to memory bytes. When ctx ends
-// before it has said hello, it is ended.
-func start(ctx context.Context, memory int64) (*process, error) {
+// start starts a process of this program, bounded to memory bytes, that stands back behind
+// others. When ctx ends before it has said hello, it is ended.
+func start(ctx context.Context, memory int64, niceness int) (*process, error) {
 	path, err := program()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(path)
-	cmd.Args = []string{processName, strconv.FormatInt(memory, 10)}
+	cmd.Args = []string{processName, strconv.FormatInt(memory, 10), strconv.Itoa(niceness)}
 	cmd.Env = []string{} // nil would be the parent's
 	cmd.Dir = "/"
 	cmd.SysProcAttr = attributes()

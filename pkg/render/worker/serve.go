@@ -28,17 +28,18 @@ const processName = "fedsync-worker"
 // calls. It returns at once, but not in the process that a Worker has started: that
 // one renders and ends with its pipe.
 func Serve() {
-	if len(os.Args) != 2 || os.Args[0] != processName {
+	if len(os.Args) != 3 || os.Args[0] != processName {
 		return
 	}
 	memory, err := strconv.ParseInt(os.Args[1], 10, 64)
-	if err != nil {
+	niceness, niceErr := strconv.Atoi(os.Args[2])
+	if err != nil || niceErr != nil {
 		os.Exit(2)
 	}
-	os.Exit(serve(memory))
+	os.Exit(serve(memory, niceness))
 }
 
-func serve(memory int64) int {
+func serve(memory int64, niceness int) int {
 	runtime.GOMAXPROCS(1) // and another for those who apply
 	debug.SetGCPercent(100)
 	// The limit of the kernel ends the process: the garbage is to go before it.
@@ -46,7 +47,7 @@ func serve(memory int64) int {
 	debug.SetMaxStack(maxStack)
 	http.DefaultTransport = refusing{}
 	p := newPeer(os.Stdin, os.Stdout)
-	if err := p.say(fromProcess{Hello: confine(memory)}); err != nil {
+	if err := p.say(fromProcess{Hello: confine(memory, niceness)}); err != nil {
 		return 1
 	}
 	p.listen()

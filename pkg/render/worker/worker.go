@@ -25,7 +25,10 @@ type Options struct {
 	// Require refuses to render where the system does not give a filter of system
 	// calls, or no limit of memory.
 	Require bool
-	Log     *zap.Logger // nil for none
+	// Niceness is how far the process stands back behind others, from 1 to 19;
+	// DefaultNiceness unless given.
+	Niceness int
+	Log      *zap.Logger // nil for none
 }
 
 // The limits unless Options has others. A repository of some thousand objects
@@ -33,6 +36,9 @@ type Options struct {
 const (
 	DefaultMemory = 320 << 20
 	DefaultTime   = 6 * time.Second
+
+	// DefaultNiceness lets what applies go first.
+	DefaultNiceness = 10
 )
 
 // Worker renders revisions in a process of its own, which it starts when there is
@@ -53,6 +59,7 @@ type Worker struct {
 func New(o Options) *Worker {
 	o.Memory = cmp.Or(o.Memory, DefaultMemory)
 	o.Time = cmp.Or(o.Time, DefaultTime)
+	o.Niceness = cmp.Or(o.Niceness, DefaultNiceness)
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -144,7 +151,7 @@ func (w *Worker) running(ctx context.Context) (*process, error) {
 	if w.process != nil {
 		return w.process, nil
 	}
-	p, err := start(ctx, w.o.Memory)
+	p, err := start(ctx, w.o.Memory, w.o.Niceness)
 	if err != nil {
 		return nil, fmt.Errorf("start a process to render in: %w", err)
 	}

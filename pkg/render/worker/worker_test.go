@@ -355,7 +355,7 @@ func TestAProcessThatIsKilledIsReplaced(t *testing.T) {
 }
 
 func TestAProcessEndsWithItsPipe(t *testing.T) {
-	p, err := start(t.Context(), DefaultMemory)
+	p, err := start(t.Context(), DefaultMemory, DefaultNiceness)
 	if err != nil {
 		t.Fatal(err)
 	}
