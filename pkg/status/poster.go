@@ -163,6 +163,14 @@ func (p *Poster) Supersede(sha string, by federation.Revision, contexts ...strin
 	p.nudge()
 }
 
+// Drop says that nobody cares any more for the status of a commit under a context: what
+// was posted stays.
+func (p *Poster) Drop(sha, context string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.entries, key{sha, context})
+}
+
 // Withdraw drops all that is not posted yet: another instance speaks of these
 // commits now.
 func (p *Poster) Withdraw() {

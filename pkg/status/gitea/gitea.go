@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 
 	sdk "code.gitea.io/sdk/gitea"
 
@@ -50,6 +51,9 @@ type Config struct {
 type Provider struct {
 	owner, repository string
 	forge             *forgeclient.Client
+
+	reviewing sync.Mutex // protects what follows, and that one look is made at a time
+	pulls     pulls
 }
 
 var _ status.Prober = (*Provider)(nil)

@@ -1,0 +1,224 @@
+package gitea
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	sdk "code.gitea.io/sdk/gitea"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+const (
+	// lookSize is how many pull requests a look has, those that changed last. More than
+	// these between two looks cost a listing.
+	lookSize = 10
+	// maxPulls is how many open ones are listed.
+	maxPulls = 1000
+	// sameMoment is how near two changes may be for the forge to give them one time, in
+	// whole seconds, and for its clock to be read late.
+	sameMoment = 2 * time.Second
+	maxTitle   = 200
+)
+
+// pulls is what is known of a repository's pull requests.
+type pulls struct {
+	branch string
+	open   map[int64]status.PullRequest // into the branch, by number
+	look   string                       // what the last look showed
+	newest time.Time                    // when that one changed which changed last
+	again  bool                         // something may have changed at the same moment, after the look
+}
+
+var _ status.Reviewer = (*Provider)(nil)
+
+// Open lists the open pull requests into a branch, the newest first. Gitea tells by no
+// ETag whether something changed, so that a look is a page of those, open or not, that
+// changed last.
+func (p *Provider) Open(ctx context.Context, branch string) (open []status.PullRequest, changed bool, err error) {
+	p.reviewing.Lock()
+	defer p.reviewing.Unlock()
+	api, err := p.api(ctx)
+	if err != nil {
+		return nil, false, fmt.Errorf("list pull requests of gitea: %w", err)
+	}
+	found, response, err := api.ListRepoPullRequests(p.owner, p.repository, sdk.ListPullRequestsOptions{
+		ListOptions: sdk.ListOptions{Page: 1, PageSize: lookSize}, State: sdk.StateAll, Sort: "recentupdate",
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("list pull requests of gitea: %w", p.explain(ctx, response, err))
+	}
+	known := p.pulls
+	next := pulls{branch: branch, look: shown(found, response), newest: newestOf(found), again: recent(found, response)}
+	first := known.open == nil || known.branch != branch
+	if !first && !known.again && known.look == next.look {
+		return nil, false, nil
+	}
+	if first || known.again || !covers(found, response, known.newest) {
+		next.open, err = p.list(ctx, api, branch)
+	} else {
+		next.open = merged(known.open, found, branch)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	p.pulls = next
+	if !first && maps.Equal(known.open, next.open) {
+		return nil, false, nil
+	}
+	return slices.SortedFunc(maps.Values(next.open), func(a, b status.PullRequest) int { return cmp.Compare(b.Number, a.Number) }), true, nil
+}
+
+// list reads all that are open.
+func (p *Provider) list(ctx context.Context, api *sdk.Client, branch string) (map[int64]status.PullRequest, error) {
+	open := map[int64]status.PullRequest{}
+	for page := 1; page <= maxPulls/pageSize; page++ {
+		found, response, err := api.ListRepoPullRequests(p.owner, p.repository, sdk.ListPullRequestsOptions{
+			ListOptions: sdk.ListOptions{Page: page, PageSize: pageSize}, State: sdk.StateOpen,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list pull requests of gitea: %w", p.explain(ctx, response, err))
+		}
+		open = merged(open, found, branch)
+		if response.NextPage == 0 || len(found) == 0 {
+			break
+		}
+	}
+	return open, nil
+}
+
+// merged gives what is open by what was known and what was found since.
+func merged(known map[int64]status.PullRequest, found []*sdk.PullRequest, branch string) map[int64]status.PullRequest {
+	open := maps.Clone(known)
+	for _, pr := range found {
+		if pr == nil {
+			continue
+		}
+		delete(open, pr.Index)
+		if pr.State == sdk.StateOpen && pr.Index > 0 && pr.Base != nil && pr.Base.Ref == branch && pr.Head != nil && isCommit(pr.Head.Sha) {
+			open[pr.Index] = status.PullRequest{
+				Number: pr.Index, Title: untrusted.Clean(pr.Title, maxTitle),
+				Head: pr.Head.Sha, Ref: fmt.Sprintf("refs/pull/%d/head", pr.Index), Base: branch,
+				Fork: pr.Head.RepoID != pr.Base.RepoID, // -1 where it was deleted
+			}
+		}
+	}
+	return open
+}
+
+func isCommit(sha string) bool { return len(sha) == 40 && strings.Trim(sha, "0123456789abcdef") == "" }
+
+// shown gives in one line what a look showed.
+func shown(found []*sdk.PullRequest, response *sdk.Response) string {
+	var b strings.Builder
+	b.WriteString(response.Header.Get("X-Total-Count"))
+	for _, pr := range found {
+		if pr == nil || pr.Head == nil || pr.Base == nil {
+			continue
+		}
+		fmt.Fprintf(&b, " %d %s %s %q %d %d %q", pr.Index, pr.State, pr.Head.Sha, pr.Base.Ref, pr.Head.RepoID, updated(pr).Unix(), pr.Title)
+	}
+	return b.String()
+}
+
+func updated(pr *sdk.PullRequest) time.Time {
+	if pr == nil || pr.Updated == nil {
+		return time.Time{}
+	}
+	return *pr.Updated
+}
+
+func newestOf(found []*sdk.PullRequest) time.Time {
+	if len(found) == 0 {
+		return time.Time{}
+	}
+	return updated(found[0])
+}
+
+// covers reports whether a look has all that changed since some time.
+func covers(found []*sdk.PullRequest, response *sdk.Response, since time.Time) bool {
+	return response.NextPage == 0 || len(found) == 0 || updated(found[len(found)-1]).Before(since)
+}
+
+// recent reports whether something changed so near to the look, by the forge's own clock,
+// that what changes after it may bear the same time.
+func recent(found []*sdk.PullRequest, response *sdk.Response) bool {
+	now, err := http.ParseTime(response.Header.Get("Date"))
+	return len(found) > 0 && (err != nil || now.Sub(newestOf(found)) < sameMoment)
+}
+
+// cleared is what stands in a comment that has nothing to say any more.
+const cleared = "_This does not apply any more._"
+
+// Comment makes a text the one comment of ours on a pull request.
+func (p *Provider) Comment(ctx context.Context, number int64, marker, text string) error {
+	p.reviewing.Lock()
+	defer p.reviewing.Unlock()
+	err := p.comment(ctx, number, marker, text)
+	if err != nil {
+		return fmt.Errorf("comment on pull request %d of gitea: %w", number, err)
+	}
+	return nil
+}
+
+func (p *Provider) comment(ctx context.Context, number int64, marker, text string) error {
+	api, err := p.api(ctx)
+	if err != nil {
+		return err
+	}
+	me, response, err := api.GetMyUserInfo()
+	if err != nil {
+		err = p.explain(ctx, response, err)
+		if codeOf(response) == http.StatusForbidden {
+			err = fmt.Errorf("%w: the token needs the scope read:user, to tell our own comment from others", err)
+		}
+		return err
+	}
+	all, response, err := api.ListIssueComments(p.owner, p.repository, number, sdk.ListIssueCommentOptions{})
+	if err != nil {
+		return p.explain(ctx, response, err)
+	}
+	body := marker + "\n" + p.forge.Secrets.Clean(text)
+	if text == "" {
+		body = marker + "\n" + cleared
+	}
+	for _, c := range all {
+		if c.Poster == nil || c.Poster.ID != me.ID || !begins(c.Body, marker) {
+			continue
+		}
+		if strings.TrimSpace(c.Body) == strings.TrimSpace(body) {
+			return nil
+		}
+		_, response, err = api.EditIssueComment(p.owner, p.repository, c.ID, sdk.EditIssueCommentOption{Body: body})
+		return p.commented(ctx, response, err)
+	}
+	if text == "" {
+		return nil
+	}
+	_, response, err = api.CreateIssueComment(p.owner, p.repository, number, sdk.CreateIssueCommentOption{Body: body})
+	return p.commented(ctx, response, err)
+}
+
+func (p *Provider) commented(ctx context.Context, response *sdk.Response, err error) error {
+	if err == nil {
+		return nil
+	}
+	explained := p.explain(ctx, response, err)
+	if codeOf(response) == http.StatusForbidden {
+		return fmt.Errorf("%w: the token needs the scope write:issue", explained)
+	}
+	return explained
+}
+
+// begins reports whether a text's first line is the marker.
+func begins(text, marker string) bool {
+	first, _, _ := strings.Cut(text, "\n")
+	return strings.TrimSpace(first) == marker
+}
