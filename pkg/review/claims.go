@@ -1,0 +1,156 @@
+package review
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/plan"
+)
+
+// Claims are what a change takes of the clusters that others may want as well.
+type Claims struct {
+	Ports     []Port
+	Amounts   map[Amount]int64
+	Workloads []federation.ObjectRef // whose replicas are divided otherwise
+}
+
+// Port is a node port that a Service gets.
+type Port struct {
+	Protocol string
+	Port     int32
+	Service  federation.ObjectRef
+}
+
+// Amount is something of which a cluster may limit how much a namespace has, as its
+// quotas name it: "pods".
+type Amount struct{ Cluster, Namespace, Resource string }
+
+// claimsOf reads a plan.
+func claimsOf(p *plan.Plan) Claims {
+	c := Claims{Amounts: map[Amount]int64{}}
+	for _, port := range p.Ports {
+		if port.After != 0 && port.After != port.Before {
+			c.Ports = append(c.Ports, Port{Protocol: port.Protocol, Port: port.After, Service: port.Service})
+		}
+	}
+	for _, o := range p.Objects {
+		by := map[plan.Action]int64{plan.Create: 1, plan.Delete: -1}[o.Action]
+		for _, cluster := range o.Clusters {
+			for _, resource := range counted[o.Object.GroupKind().String()] {
+				c.add(Amount{cluster, o.Object.Namespace, resource}, by)
+			}
+		}
+	}
+	for _, r := range p.Replicas {
+		c.Workloads = append(c.Workloads, r.Object)
+		for _, share := range r.Shares {
+			c.add(Amount{share.Cluster, r.Object.Namespace, "pods"}, share.After-share.Before)
+		}
+	}
+	return c
+}
+
+func (c Claims) add(a Amount, by int64) {
+	if by == 0 {
+		return
+	}
+	if c.Amounts[a] += by; c.Amounts[a] == 0 {
+		delete(c.Amounts, a)
+	}
+}
+
+// counted are the names by which quotas count objects of a kind.
+var counted = map[string][]string{
+	"Service":                             {"services", "count/services"},
+	"ConfigMap":                           {"configmaps", "count/configmaps"},
+	"Secret":                              {"secrets", "count/secrets"},
+	"PersistentVolumeClaim":               {"persistentvolumeclaims", "count/persistentvolumeclaims"},
+	"ReplicaSet.apps":                     {"count/replicasets.apps"},
+	"Deployment.apps":                     {"count/deployments.apps"},
+	"StatefulSet.apps":                    {"count/statefulsets.apps"},
+	"DaemonSet.apps":                      {"count/daemonsets.apps"},
+	"Job.batch":                           {"count/jobs.batch"},
+	"CronJob.batch":                       {"count/cronjobs.batch"},
+	"Ingress.networking.k8s.io":           {"count/ingresses.networking.k8s.io"},
+	"HorizontalPodAutoscaler.autoscaling": {"count/horizontalpodautoscalers.autoscaling"},
+}
+
+// left is how much of an amount is not used; false where nothing limits it.
+func left(f federation.Facts, a Amount) (int64, bool) {
+	least, limited := int64(0), false
+	for _, q := range f.Clusters[a.Cluster].Quotas {
+		hard, ok := q.Hard[a.Resource]
+		if q.Namespace != a.Namespace || q.Scoped || !ok {
+			continue
+		}
+		if free := max(0, hard-q.Used[a.Resource]); !limited || free < least {
+			least, limited = free, true
+		}
+	}
+	return least, limited
+}
+
+// digests gives the digest of the facts that matter to claims.
+type digests struct {
+	facts   federation.Facts
+	holders map[federation.NodePort][]string // by protocol and port: who has it, and where
+}
+
+func digest(f federation.Facts, c Claims) string {
+	d := digests{facts: f}
+	return d.of(c)
+}
+
+// standing is what matters of a cluster to every plan.
+type standing struct {
+	Name, UID      string
+	State          federation.ClusterState
+	Synced, Outage bool
+	Ports          bool
+}
+
+func (d *digests) of(c Claims) string {
+	if d.holders == nil {
+		d.index()
+	}
+	var all []any
+	for _, name := range slices.Sorted(maps.Keys(d.facts.Clusters)) {
+		f := d.facts.Clusters[name]
+		all = append(all, standing{Name: name, UID: f.UID, State: f.State, Synced: f.Synced, Outage: f.Outage, Ports: f.PortsKnown})
+		for _, w := range c.Workloads {
+			if have, ok := f.Workload(w); ok {
+				all = append(all, w, have.Replicas, have.Limited, have.Capacity, have.Unschedulable)
+			}
+		}
+	}
+	for _, p := range c.Ports {
+		all = append(all, p, d.holders[federation.NodePort{Protocol: p.Protocol, Port: p.Port}])
+	}
+	for _, a := range slices.SortedFunc(maps.Keys(c.Amounts), Amount.compare) {
+		if free, limited := left(d.facts, a); limited {
+			all = append(all, a, free)
+		}
+	}
+	text, _ := json.Marshal(all) // of plain values
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
+}
+
+func (d *digests) index() {
+	d.holders = map[federation.NodePort][]string{}
+	for _, name := range slices.Sorted(maps.Keys(d.facts.Clusters)) {
+		for _, p := range d.facts.Clusters[name].NodePorts {
+			at := federation.NodePort{Protocol: p.Protocol, Port: p.Port}
+			d.holders[at] = append(d.holders[at], name+" "+p.Holder().String())
+		}
+	}
+}
+
+func (a Amount) compare(o Amount) int {
+	return cmp.Or(cmp.Compare(a.Cluster, o.Cluster), cmp.Compare(a.Namespace, o.Namespace), cmp.Compare(a.Resource, o.Resource))
+}

@@ -1,0 +1,103 @@
+package review
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+)
+
+// Clash is what two open pull requests cannot both have.
+type Clash struct {
+	With int64 // the other's number
+	What string
+}
+
+// String gives it in a few words.
+func (c Clash) String() string { return fmt.Sprintf("clashes with #%d: %s", c.With, c.What) }
+
+// Clashes gives what each open pull request, by number, cannot have beside another. Each
+// might be merged by itself: whichever is first, the other fails then.
+func (s State) Clashes() map[int64][]Clash {
+	all := map[int64][]Clash{}
+	s.portClashes(all)
+	s.amountClashes(all)
+	for number, clashes := range all {
+		slices.SortFunc(clashes, func(a, b Clash) int { return cmp.Or(cmp.Compare(a.With, b.With), cmp.Compare(a.What, b.What)) })
+		all[number] = slices.Compact(clashes)
+	}
+	return all
+}
+
+// claim is what one pull request claims.
+type claim struct {
+	number int64
+	head   string
+	port   Port
+	amount int64
+}
+
+func (s State) portClashes(all map[int64][]Clash) {
+	type key struct {
+		protocol string
+		port     int32
+	}
+	claims := map[key][]claim{}
+	for _, pr := range s.wanted() {
+		for _, p := range s.Made[pr.Head].Claims.Ports {
+			k := key{p.Protocol, p.Port}
+			claims[k] = append(claims[k], claim{number: pr.Number, head: pr.Head, port: p})
+		}
+	}
+	for k, these := range claims {
+		what := fmt.Sprintf("node port %d/%s", k.port, k.protocol)
+		for _, a := range these {
+			for _, b := range these {
+				if a.head != b.head && a.port.Service != b.port.Service && len(all[a.number]) < mostClashes {
+					all[a.number] = append(all[a.number], Clash{With: b.number, What: fmt.Sprintf("%s is %s there", what, b.port.Service)})
+				}
+			}
+		}
+	}
+}
+
+// mostClashes is how many of one pull request are told.
+const mostClashes = 20
+
+func (s State) amountClashes(all map[int64][]Clash) {
+	claims := map[Amount][]claim{}
+	for _, pr := range s.wanted() {
+		for a, n := range s.Made[pr.Head].Claims.Amounts {
+			if n > 0 {
+				claims[a] = append(claims[a], claim{number: pr.Number, head: pr.Head, amount: n})
+			}
+		}
+	}
+	for _, a := range slices.SortedFunc(maps.Keys(claims), Amount.compare) {
+		free, limited := left(s.Facts, a)
+		if !limited {
+			continue
+		}
+		for _, x := range claims[a] {
+			for _, y := range claims[a] {
+				// One that does not fit by itself is told so by its own plan.
+				if x.head == y.head || x.amount > free || y.amount > free || x.amount+y.amount <= free || len(all[x.number]) >= mostClashes {
+					continue
+				}
+				all[x.number] = append(all[x.number], Clash{With: y.number, What: fmt.Sprintf("%d and %d %s, of which %s has %d left in %s",
+					x.amount, y.amount, a.Resource, a.Namespace, free, a.Cluster)})
+			}
+		}
+	}
+}
+
+// told gives clashes in one line; empty for none.
+func told(clashes []Clash) string {
+	words := make([]string, len(clashes))
+	for i, c := range clashes {
+		words[i] = c.String()
+	}
+	return untrusted.Some(words, 2)
+}
