@@ -75,6 +75,12 @@ func (d Difference) Finding() (federation.Finding, bool) {
 // run, and writes nothing. Objects that stay as they are, are not in it. It reads
 // the inventory itself.
 func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Difference, error) {
+	return a.DiffBeside(ctx, plan, a.Concurrency)
+}
+
+// DiffBeside is Diff with at most so many requests at a time, for whom something else
+// that is done in the cluster must not be held up.
+func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, most int) ([]Difference, error) {
 	q := &question{Applier: a, plan: plan, definitions: definedKinds(plan), sets: map[string]bool{}}
 	parents, err := a.readParents(ctx)
 	if err != nil {
@@ -105,7 +111,7 @@ func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Diff
 	}
 	out := make([]Difference, len(objects))
 	var asking errgroup.Group
-	asking.SetLimit(a.Concurrency)
+	asking.SetLimit(most)
 	for i, d := range objects {
 		asking.Go(func() error {
 			if q.silence() == nil && ctx.Err() == nil {

@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"pkg/plan":                    {"internal/fields", "internal/markdown", "pkg/federation"},
 	"pkg/forges":                  {"internal/secret", "pkg/status", "pkg/status/*"},
 	"pkg/status":                  {"internal/markdown", "pkg/failure", "pkg/federation"},
+	"pkg/review":                  {"internal/markdown", "pkg/federation", "pkg/plan", "pkg/status"},
 	"pkg/status/statustest":       {"internal/badforge", "internal/canary", "pkg/federation", "pkg/status"},
 	"pkg/status/gitea":            {"internal/secret", "pkg/federation", "pkg/status", "pkg/status/forgeclient"},
 	"pkg/status/github":           {"internal/secret", "pkg/status", "pkg/status/forgeclient"},

@@ -17,6 +17,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/forges"
 	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/render/worker"
+	"github.com/fedsync/fedsync/pkg/review"
 	"github.com/fedsync/fedsync/pkg/web"
 )
 
@@ -69,6 +70,8 @@ type Config struct {
 	GitHubAppKeyFile         string
 	WebhookSecretFile        string
 	StatusDeadline           time.Duration
+	PlanPullRequests         string
+	PlanUnknown              string
 	Listen                   string
 	PublicURL                string
 	MaxConnections           int
@@ -146,6 +149,8 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 		fs.StringVar(&c.GitHubAppKeyFile, "github-app-key-file", "", "file with the App's private key, PEM; re-read when it changes")
 		fs.StringVar(&c.WebhookSecretFile, "webhook-secret-file", "", "file with the secret that webhooks are signed with; without it they are refused")
 		fs.DurationVar(&c.StatusDeadline, "status-deadline", 15*time.Minute, "how long a commit status may stay pending before it is a failure")
+		fs.StringVar(&c.PlanPullRequests, "plan-pull-requests", planNone, "say on each pull request into --revision what merging it would do, as a commit status and a comment: off, own (those from the repository itself) or forks (those from other repositories, too, which are anybody's)")
+		fs.StringVar(&c.PlanUnknown, "plan-unknown", string(review.Wait), "what becomes of a plan that a cluster could not be asked about: pass, fail or wait, which is pending until --status-deadline and a failure then")
 		fs.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "address for the page, the API, webhooks and metrics; empty for none")
 		fs.IntVar(&c.MaxConnections, "max-connections", web.DefaultConnections, "most connections to --listen at a time; for one more, that which was quiet for the longest is closed")
 		fs.IntVar(&c.MaxConnectionsPerAddress, "max-connections-per-address", web.DefaultConnectionsPerAddress, "most of them from one IPv4 address or one /64 of IPv6; raise it where all come through one proxy")
@@ -253,6 +258,8 @@ func (c *Config) Check() error {
 	check(c.ForgeURL == "" || takesURL(c.CommitStatus), "--forge-url: %s has one address", c.CommitStatus)
 	check((c.GitHubAppID != 0) == (c.GitHubAppKeyFile != ""), "--github-app-id and --github-app-key-file are set together")
 	check(c.GitHubAppID == 0 || c.CommitStatus == "github" || c.CommitStatus == forges.Auto, "--github-app-id is for --commit-status github")
+	oneOf("plan-pull-requests", c.PlanPullRequests, planNone, planOwn, planForks)
+	oneOf("plan-unknown", c.PlanUnknown, string(review.Pass), string(review.Fail), string(review.Wait))
 	oneOf("log-format", c.LogFormat, "console", "json")
 	oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error")
 	atLeast("interval", c.Interval, time.Second)

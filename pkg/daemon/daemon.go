@@ -51,6 +51,7 @@ type Daemon struct {
 	forms      *apply.Forms // what is sent to clusters, shared where it is equal
 	reports    *reports
 	poster     *status.Poster // nil where no commit statuses are wanted
+	reviewer   *reviewer      // nil where no pull requests are planned
 	claims     *claim.Writer  // which clusters this process may write
 	instance   string         // its name for people
 	beside     bool           // another process of this source runs on this machine
@@ -102,6 +103,10 @@ func New(cfg *Config, o Options) (*Daemon, error) {
 			OnPost:    d.metrics.CommitStatusPost,
 			Details:   d.details,
 		})
+	}
+	if d.reviewer, err = d.newReviewer(); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("pull requests: %w", err)
 	}
 	return d, nil
 }
@@ -220,6 +225,9 @@ func (d *Daemon) runLoop(ctx context.Context, l *loop) error {
 		start("post commit statuses", func(ctx context.Context) error { d.poster.Run(ctx); return nil })
 		start("probe the forge", func(ctx context.Context) error { d.poster.Probe(ctx); return nil })
 	}
+	if d.reviewer != nil {
+		start("plan pull requests", func(ctx context.Context) error { d.reviewer.run(ctx); return nil })
+	}
 	if d.listener != nil {
 		d.log.Info("listening", zap.String("address", d.listener.Addr().String()), zap.String("page", d.publicURL()))
 		start("serve", d.serve)
@@ -262,6 +270,9 @@ func (d *Daemon) Close() {
 	if d.renderer != nil {
 		d.renderer.Close()
 	}
+	if d.reviewer != nil {
+		d.reviewer.renderer.Close()
+	}
 }
 
 // publicURL is the address of the page as others reach it.
@@ -297,9 +308,10 @@ func (d *Daemon) page() http.Handler {
 		Report:    d.reports.newest,
 		Revision:  d.reports.of,
 		Revisions: d.reports.revisions,
+		Plan:      d.planOf,
 		Alive:     d.alive,
 		Ready:     d.ready,
-		Nudge:     bell.Gather(d.source.Nudge, nudgeQuiet, nudgeMost),
+		Nudge:     bell.Gather(d.nudge, nudgeQuiet, nudgeMost),
 		WebhookSecret: func() ([]byte, error) {
 			text, err := fileText(d.cfg.WebhookSecretFile)()
 			d.secrets.Learn(text)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/plan"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -82,9 +83,13 @@ type side struct {
 	rendering []federation.Finding
 }
 
+func (d *Daemon) renderSide(ctx context.Context, snapshot federation.Snapshot) (*side, error) {
+	return renderSide(ctx, d.cfg, d.render, snapshot)
+}
+
 // renderSide renders a revision. One whose fedsync.yaml is refused has no clusters, and a
 // finding that says so.
-func (d *Daemon) renderSide(ctx context.Context, snapshot federation.Snapshot) (*side, error) {
+func renderSide(ctx context.Context, cfg *Config, with renderFunc, snapshot federation.Snapshot) (*side, error) {
 	s := &side{Side: plan.Side{Revision: snapshot.Revision}}
 	f, err := render.Load(snapshot)
 	if err != nil {
@@ -92,7 +97,7 @@ func (d *Daemon) renderSide(ctx context.Context, snapshot federation.Snapshot) (
 		return s, nil
 	}
 	s.Federation = f
-	s.bundles, s.rendering, err = renderOnce(ctx, d.cfg, d.render, snapshot, f)
+	s.bundles, s.rendering, err = renderOnce(ctx, cfg, with, snapshot, f)
 	return s, err
 }
 
@@ -252,27 +257,32 @@ func (a *asking) answers() map[string]plan.Answer {
 	all := make(map[string]plan.Answer, len(a.byName))
 	for _, name := range slices.Sorted(maps.Keys(a.byName)) {
 		o := a.seen[name]
-		var answer plan.Answer
 		if !a.handed[name] {
 			continue // it leaves: nothing of the change is for it
 		}
+		answer := answerOf(o.Differences)
 		switch why := a.byName[name].Newest().Excluded; {
 		case why != "":
 			answer.Unasked = untrusted.New(why)
 		case !o.Compared:
 			answer.Unasked = silence(o.Facts, a.started)
 		}
-		for _, d := range o.Differences {
-			if d.Action == federation.ActionAdopted {
-				answer.Adopted = append(answer.Adopted, d.Object)
-			}
-			if f, failed := d.Finding(); failed {
-				answer.Findings = append(answer.Findings, f)
-			}
-		}
 		all[name] = answer
 	}
 	return all
+}
+
+// answerOf says what a cluster said to a dry run.
+func answerOf(differences []apply.Difference) (answer plan.Answer) {
+	for _, d := range differences {
+		if d.Action == federation.ActionAdopted {
+			answer.Adopted = append(answer.Adopted, d.Object)
+		}
+		if f, failed := d.Finding(); failed {
+			answer.Findings = append(answer.Findings, f)
+		}
+	}
+	return answer
 }
 
 // silence says why a cluster was not asked.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -382,6 +383,9 @@ func (l *loop) tell() {
 	default:
 		l.post(report)
 	}
+	if l.reviewer != nil {
+		l.reviewer.see(l.view(&report))
+	}
 	if l.settled != nil {
 		l.settled(&report)
 	}
@@ -478,14 +482,7 @@ func (l *loop) post(report status.Report) {
 	if l.newest == nil {
 		return
 	}
-	settings := federation.CommitStatus{Context: l.newest.context}
-	if f := l.federation(l.newest); f != nil {
-		settings = f.CommitStatus
-	}
-	if l.secrets.Found() {
-		settings = secret.Value(l.secrets, settings)
-	}
-	commits := status.Commits(report, settings)
+	commits := status.Commits(report, l.statusSettings())
 	for _, c := range commits {
 		l.poster.Want(c)
 	}
@@ -503,6 +500,19 @@ func (l *loop) post(report status.Report) {
 			l.log.Warn("newest commit not remembered", zap.Error(err))
 		}
 	}
+}
+
+// statusSettings are those of the newest revision, without secrets.
+func (l *loop) statusSettings() federation.CommitStatus {
+	settings := federation.CommitStatus{Context: l.newest.context}
+	if f := l.federation(l.newest); f != nil {
+		settings = f.CommitStatus
+		settings.Context = cmp.Or(settings.Context, federation.DefaultStatusContext(f.Name))
+	}
+	if l.secrets.Found() {
+		settings = secret.Value(l.secrets, settings)
+	}
+	return settings
 }
 
 // count counts a sync when it has come to an end: a revision is live, or has

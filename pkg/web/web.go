@@ -29,6 +29,9 @@ type Options struct {
 	// Revisions lists what Revision knows, newest first. Abbreviations are
 	// looked up in it, and the page links to them.
 	Revisions func() []federation.Revision
+	// Plan gives what merging a pull request would do, in Markdown whose texts are
+	// harmless, by the full SHA of its head.
+	Plan func(sha string) (string, bool)
 	// Alive reports why the daemon should be started anew; nil when it does its
 	// work. The error's text is shown to anybody.
 	Alive func() error
@@ -91,6 +94,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /clusters/{cluster}", s.serveOverview)
 	mux.HandleFunc("GET /revisions/{sha}", s.serveRevision)
 	mux.HandleFunc("GET /revisions/{sha}/clusters/{cluster}", s.serveRevision)
+	mux.HandleFunc("GET /plans/{sha}", s.servePlan)
 	mux.HandleFunc("GET /api/v1/report", s.serveReportJSON)
 	mux.HandleFunc("GET /api/v1/revisions/{sha}", s.serveRevisionJSON)
 	mux.HandleFunc("GET /api/", s.serveNoSuchAPI)
@@ -112,6 +116,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Revision == nil {
 		o.Revision = func(string) (*status.Report, bool) { return nil, false }
+	}
+	if o.Plan == nil {
+		o.Plan = func(string) (string, bool) { return "", false }
 	}
 	if o.Revisions == nil {
 		o.Revisions = func() []federation.Revision { return nil }

@@ -1,0 +1,327 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/internal/bell"
+	"github.com/fedsync/fedsync/pkg/render/worker"
+	"github.com/fedsync/fedsync/pkg/review"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// The values of --plan-pull-requests.
+const (
+	planNone  = "off"
+	planOwn   = "own"   // those from the repository itself
+	planForks = "forks" // those from other repositories, too
+)
+
+const (
+	// factsInterval is how often it is looked whether facts changed that matter to a plan.
+	factsInterval = time.Second
+	// forgeTimeout is how long a request about pull requests may take.
+	forgeTimeout = 30 * time.Second
+	// commentPause is between two tries at a comment that the forge does not take.
+	commentPause = time.Minute
+	// standBack is the niceness of the process that renders plans: the lowest there is.
+	standBack = 19
+)
+
+// reviewer plans the open pull requests, beside the loop: the loop shows it what it knows
+// and goes on. What is to be done is decided by pkg/review from what is open, what is in
+// force and what was planned; one goroutine runs it and owns that. Requests to the forge,
+// one at a time, and plans, two at a time, are made by goroutines of their own.
+type reviewer struct {
+	*Daemon
+
+	forge    status.Reviewer
+	renderer *worker.Worker
+	nudged   bell.Bell // a webhook says that something changed
+	news     bell.Bell // the loop has shown something
+
+	mu    sync.Mutex // protects what follows
+	seen  view
+	texts map[string]string // by head, for the page
+
+	bases baseSides
+
+	// Owned by run.
+	state    review.State
+	context  string // of the statuses that were asked for
+	stop     map[string]context.CancelFunc
+	ended    chan review.Made
+	told     map[string]status.Commit // by head: what the poster was told
+	calling  bool                     // the forge is asked something
+	answers  chan func()              // what came of that
+	listAt   time.Time                // when the pull requests are listed again
+	failures int                      // of listing, in a row
+	comments comments
+}
+
+// newReviewer makes the reviewer that the settings ask for; nil for none.
+func (d *Daemon) newReviewer() (*reviewer, error) {
+	if d.cfg.PlanPullRequests == planNone {
+		return nil, nil //nolint:nilnil // none is what was asked for
+	}
+	// A provider does one thing at a time, and the poster's is busy with its own.
+	provider, err := newProvider(d.cfg, d.source, d.secrets)
+	if err != nil {
+		return nil, err
+	}
+	forge, ok := provider.(status.Reviewer)
+	if !ok {
+		return nil, fmt.Errorf("--plan-pull-requests=%s needs a forge with pull requests in --commit-status, which is %q", d.cfg.PlanPullRequests, d.cfg.CommitStatus)
+	}
+	r := &reviewer{
+		Daemon: d, forge: forge, nudged: bell.New(), news: bell.New(),
+		stop: map[string]context.CancelFunc{}, ended: make(chan review.Made, review.AtATime),
+		told: map[string]status.Commit{}, answers: make(chan func(), 1), comments: newComments(),
+		renderer: worker.New(worker.Options{
+			Memory: d.cfg.MaxRenderMemory, Time: d.cfg.MaxRenderTime, Require: d.cfg.Sandbox == "require",
+			Niceness: standBack, Log: d.log,
+		}),
+	}
+	r.state = review.State{
+		Policy: review.Policy{
+			Forks: d.cfg.PlanPullRequests == planForks, Unknown: review.Unknown(d.cfg.PlanUnknown), Deadline: d.cfg.StatusDeadline,
+		},
+		Made: map[string]review.Made{}, Doing: map[string]string{},
+	}
+	return r, nil
+}
+
+// nudge asks for the repository and its pull requests to be looked at now.
+func (d *Daemon) nudge() {
+	d.source.Nudge()
+	if d.reviewer != nil {
+		d.reviewer.nudged.Ring()
+	}
+}
+
+// run goes on until ctx ends.
+func (r *reviewer) run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var last view
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.nudged:
+			r.listAt, r.failures = time.Time{}, 0
+		case <-r.news:
+			v := r.view()
+			if v.tip == last.tip && v.quiet == last.quiet && v.context == last.context && v.yielded == last.yielded {
+				// Facts alone are looked at by the clock, however often they change.
+				if r.state.Now.Add(factsInterval).After(time.Now()) {
+					timer.Reset(factsInterval)
+					continue
+				}
+			}
+		case m := <-r.ended:
+			r.end(m)
+		case answer := <-r.answers:
+			r.calling = false
+			answer()
+		case <-timer.C:
+		}
+		last = r.view()
+		next := r.turn(ctx, &running, last)
+		timer.Reset(max(time.Until(next), time.Millisecond))
+	}
+}
+
+// turn does what is due, and says when something is again.
+func (r *reviewer) turn(ctx context.Context, running *sync.WaitGroup, v view) (next time.Time) {
+	now := time.Now()
+	r.state.Now, r.state.Facts, r.state.Tip = now, v.facts, ""
+	if v.quiet && !v.yielded {
+		r.state.Tip = v.tip
+	}
+	begin, stop, again := r.state.Next()
+	for _, head := range stop {
+		r.stop[head]()
+	}
+	for _, pr := range begin {
+		r.begin(ctx, running, pr, v)
+	}
+	if v.yielded || v.tip == "" {
+		clear(r.told)
+		return now.Add(r.cfg.Interval)
+	}
+	if v.context != "" {
+		r.post(v.context)
+	}
+	next = r.call(ctx, running, now)
+	if !again.IsZero() && again.Before(next) {
+		next = again
+	}
+	return next
+}
+
+// begin has a head planned.
+func (r *reviewer) begin(ctx context.Context, running *sync.WaitGroup, pr status.PullRequest, v view) {
+	its, stop := context.WithCancel(ctx)
+	r.stop[pr.Head], r.state.Doing[pr.Head] = stop, v.tip
+	earlier := r.state.Made[pr.Head]
+	running.Go(func() {
+		m := r.plan(its, pr, v, earlier)
+		if its.Err() != nil {
+			m = review.Made{Head: pr.Head} // it was stopped, and says nothing
+		}
+		r.ended <- m // there is room for each that is under way
+	})
+}
+
+// end takes what came of planning a head.
+func (r *reviewer) end(m review.Made) {
+	r.stop[m.Head]()
+	delete(r.stop, m.Head)
+	delete(r.state.Doing, m.Head)
+	if !m.At.IsZero() {
+		r.state.Made[m.Head] = m
+		r.show()
+	}
+}
+
+// show gives the page what there is to read.
+func (r *reviewer) show() {
+	texts := make(map[string]string, len(r.state.Made))
+	for head, m := range r.state.Made {
+		texts[head] = m.Page()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.texts = texts
+}
+
+// planOf is the text of a head's newest plan, for the page.
+func (d *Daemon) planOf(head string) (string, bool) {
+	r := d.reviewer
+	if r == nil {
+		return "", false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text, ok := r.texts[head]
+	return text, ok
+}
+
+// post tells the poster what statuses the heads should have.
+func (r *reviewer) post(context string) {
+	context = statusContexts(r.cfg.StatusContexts).plan(context)
+	if context != r.context {
+		clear(r.told)
+		r.context = context
+	}
+	wanted := map[string]bool{}
+	for _, c := range r.state.Statuses() {
+		c.Context = context
+		if url := r.publicURL(); url != "" {
+			c.TargetURL = strings.TrimSuffix(url, "/") + "/plans/" + c.SHA
+		}
+		wanted[c.SHA] = true
+		if r.told[c.SHA] != c {
+			r.told[c.SHA] = c
+			r.poster.Want(c)
+		}
+	}
+	for head := range r.told {
+		if !wanted[head] {
+			r.poster.Drop(head, context)
+			delete(r.told, head)
+		}
+	}
+}
+
+// call asks the forge one thing, if it is not being asked something: what is open, or to
+// change a comment. It says when there is something to ask again.
+func (r *reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.Time) (next time.Time) {
+	if r.calling {
+		return now.Add(forgeTimeout)
+	}
+	if !r.listAt.After(now) {
+		r.calling = true
+		running.Go(func() { r.answers <- r.list(ctx) })
+		return now.Add(forgeTimeout)
+	}
+	next = r.listAt
+	if r.context == "" {
+		return next
+	}
+	number, text, at := r.comments.due(r.state.Comments(), now)
+	if number == 0 {
+		if !at.IsZero() && at.Before(next) {
+			next = at
+		}
+		return next
+	}
+	marker := "<!-- fedsync:plan:" + shortDigest(r.context) + " -->"
+	r.calling = true
+	running.Go(func() {
+		timed, cancel := context.WithTimeout(ctx, forgeTimeout)
+		defer cancel()
+		err := r.forge.Comment(timed, number, marker, text)
+		r.answers <- func() { r.commented(ctx, number, text, err) }
+	})
+	return next
+}
+
+// list asks what is open. What it returns takes the answer.
+func (r *reviewer) list(ctx context.Context) func() {
+	timed, cancel := context.WithTimeout(ctx, forgeTimeout)
+	defer cancel()
+	open, changed, err := r.forge.Open(timed, r.source.Branch())
+	return func() {
+		if ctx.Err() != nil {
+			return
+		}
+		r.listAt = time.Now().Add(r.cfg.Interval)
+		if err != nil {
+			r.failures++
+			pause := min(r.cfg.Interval<<min(r.failures, 10), 2*time.Minute)
+			if wait, ok := errors.AsType[*status.RetryAfterError](err); ok {
+				pause = min(max(pause, wait.After), time.Hour)
+			}
+			r.listAt = time.Now().Add(pause)
+			r.log.Warn("pull requests not listed", zap.Error(err))
+			return
+		}
+		r.failures = 0
+		if changed {
+			r.open(open)
+		}
+	}
+}
+
+// open takes what is open. What is known of others is forgotten.
+func (r *reviewer) open(open []status.PullRequest) {
+	r.state.Open = open
+	heads, numbers := map[string]bool{}, map[int64]bool{}
+	for _, pr := range open {
+		heads[pr.Head], numbers[pr.Number] = true, true
+	}
+	maps.DeleteFunc(r.state.Made, func(head string, _ review.Made) bool { return !heads[head] })
+	r.comments.keep(numbers)
+	r.show()
+}
+
+func (r *reviewer) commented(ctx context.Context, number int64, text string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		r.log.Warn("comment on a pull request not made", zap.Int64("pull request", number), zap.Error(err))
+	}
+	r.comments.made(number, text, err, time.Now())
+}

@@ -1,0 +1,245 @@
+package daemon
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+// A pulled world has a repository on a real forge, whose pull requests are planned.
+type pulled struct {
+	*world
+	forge *sandboxtest.Forge
+	since time.Time // the step began
+}
+
+func newPulled(t *testing.T) *pulled {
+	t.Helper()
+	s := sandboxtest.Shared(t)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections) // those of sandboxtest.Forge, after its last request
+	p := &pulled{world: newWorld(t, s), forge: s.Forge(t).NewRepository(t), since: time.Now()}
+	// Its end ends the connections that the daemon's provider keeps.
+	p.cfg.ForgeURL, p.cfg.ForgeRepository = newDoor(t, p.forge.URL).server.URL, p.forge.Owner+"/"+p.forge.Repository
+	p.cfg.Repository, p.cfg.Revision = p.forge.CloneURL, "main"
+	p.cfg.Username = p.forge.Owner
+	p.cfg.TokenFile = writeFile(t, "token", p.forge.Token)
+	p.cfg.CommitStatus, p.cfg.PlanPullRequests = "gitea", planOwn
+	p.cfg.WebhookSecretFile = writeFile(t, "secret", "hook-secret")
+	p.cfg.Interval = time.Hour // only a webhook tells
+	return p
+}
+
+// push commits files to a branch, which begins at main where it is new.
+func (p *pulled) push(branch string, files map[string]string) (sha string) {
+	p.t.Helper()
+	sha = p.repo.Commit(branch, files)
+	p.repo.InWork("push", "--quiet", p.forge.PushURL(), "HEAD:refs/heads/"+branch)
+	return sha
+}
+
+// call asks the forge's API about the repository.
+func (p *pulled) call(method, path string, body, into any) {
+	p.t.Helper()
+	if err := p.forge.Call(p.t.Context(), method, "/repos/"+p.forge.Owner+"/"+p.forge.Repository+path, body, into); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// propose opens a pull request into main, and gives its number.
+func (p *pulled) propose(branch string) int64 {
+	p.t.Helper()
+	var pr struct {
+		Number int64 `json:"number"`
+	}
+	p.call(http.MethodPost, "/pulls", map[string]any{"head": branch, "base": "main", "title": "Change " + branch}, &pr)
+	return pr.Number
+}
+
+func (p *pulled) merge(number int64) error {
+	return p.forge.Call(p.t.Context(), http.MethodPost, fmt.Sprintf("/repos/%s/%s/pulls/%d/merge", p.forge.Owner, p.forge.Repository, number), map[string]any{"Do": "merge"}, nil)
+}
+
+// status waits until a commit's newest status under a context has a state, and all of the
+// words.
+func (p *pulled) status(sha, context string, state status.State, words ...string) string {
+	p.t.Helper()
+	said := ""
+	eventually(p.t, fmt.Sprintf("%s of %.7s is %s with %q", context, sha, state, words), func() string {
+		for _, s := range p.latest(sha) {
+			if s.Context != context {
+				continue
+			}
+			said = s.State + ": " + s.Description
+			if s.State != string(state) {
+				return said
+			}
+			for _, word := range words {
+				if !strings.Contains(s.Description, word) {
+					return said
+				}
+			}
+			return ""
+		}
+		return "there is none"
+	})
+	return said
+}
+
+// latest gives the newest status of a commit under each context, as the forge judges by.
+func (p *pulled) latest(sha string) []sandboxtest.Status {
+	p.t.Helper()
+	var all struct {
+		Statuses []sandboxtest.Status `json:"statuses"`
+	}
+	p.call(http.MethodGet, "/commits/"+sha+"/status", nil, &all)
+	return all.Statuses
+}
+
+// comments gives the bodies of a pull request's comments.
+func (p *pulled) comments(number int64) []string {
+	p.t.Helper()
+	var all []struct {
+		Body string `json:"body"`
+	}
+	p.call(http.MethodGet, fmt.Sprintf("/issues/%d/comments", number), nil, &all)
+	var bodies []string
+	for _, c := range all {
+		bodies = append(bodies, c.Body)
+	}
+	return bodies
+}
+
+// comment waits until there is one comment that has all of the words.
+func (p *pulled) comment(number int64, words ...string) {
+	p.t.Helper()
+	eventually(p.t, fmt.Sprintf("the comment on #%d has %q", number, words), func() string {
+		all := p.comments(number)
+		if len(all) != 1 {
+			return fmt.Sprintf("there are %d: %q", len(all), all)
+		}
+		for _, word := range words {
+			if !strings.Contains(all[0], word) {
+				return all[0]
+			}
+		}
+		return ""
+	})
+}
+
+// step logs how long the step before took.
+func (p *pulled) step(what string) {
+	p.t.Logf("%6.2fs  %s", time.Since(p.since).Seconds(), what)
+	p.since = time.Now()
+}
+
+func TestAPullRequestIsPlannedMendedAndMergedOnARealForge(t *testing.T) {
+	p := newPulled(t)
+	holder := p.sandbox.Clusters()[1]
+	taken := freeNodePorts(t, p.sandbox, 1)
+	p.occupy(holder, p.sandbox.Namespace(t), "legacy", taken)
+	first := p.push("main", map[string]string{"fedsync.yaml": p.file("web"), "apps/web/config.yaml": p.settings("config", "one")})
+	d := p.start()
+	d.live(first)
+	p.forge.AddWebhook(t, d.publicURL()+"/webhook/gitea", "hook-secret")
+	context, check := "fedsync/"+p.name, "fedsync/"+p.name+"/plan"
+	p.call(http.MethodPost, "/branch_protections", map[string]any{
+		"rule_name": "main", "branch_name": "main", "enable_push": true, "enable_status_check": true, "status_check_contexts": []string{check},
+	}, nil)
+	before, written := p.versions(), p.written()
+	p.step("the daemon runs, and the branch is protected")
+
+	port := p.nodePort
+	p.nodePort = taken
+	files := func() map[string]string {
+		return map[string]string{"apps/web/all.yaml": p.service() + "---\n" + p.replicaSet(1) + "---\n" + p.ingress()}
+	}
+	clash := p.push("ports", files())
+	number := p.propose("ports")
+	p.step("a pull request is open whose node port somebody has")
+	said := p.status(clash, check, status.Failure, "legacy", holder, fmt.Sprint(taken))
+	p.step("its head is red: " + said)
+	if err := p.merge(number); err == nil {
+		t.Fatal("the forge merged a pull request that is red")
+	} else {
+		p.step("it is not merged: " + err.Error())
+	}
+	p.comment(number, "legacy", "port clash")
+	p.step("the comment says so")
+
+	p.nodePort = port
+	mended := p.push("ports", files())
+	p.status(mended, check, status.Success, "3 to create")
+	p.step("mended, the new head is green")
+	p.comment(number, "3 to create", "Ingress")
+	if diff := cmp.Diff(before, p.versions()); diff != "" {
+		t.Errorf("a plan wrote something (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff(written, p.written()); diff != "" {
+		t.Errorf("the API servers count requests that write (-before +after):\n%s", diff)
+	}
+	p.step("the comment is another, and nothing was written to a cluster")
+
+	if err := p.merge(number); err != nil {
+		t.Fatalf("merge: %v", err)
+	}
+	var branch struct {
+		Commit struct {
+			ID string `json:"id"`
+		} `json:"commit"`
+	}
+	p.call(http.MethodGet, "/branches/main", nil, &branch)
+	p.step("it is merged")
+	address := d.live(branch.Commit.ID).Addresses[0].Address
+	p.status(branch.Commit.ID, context, status.Success, address, "3/3 clusters")
+	states := []string{}
+	for _, s := range p.forge.Statuses(t, branch.Commit.ID) {
+		if s.Context == context {
+			states = append(states, s.State)
+		}
+	}
+	if !slices.Contains(states, string(status.Pending)) || !slices.Contains(states, string(status.Success)) {
+		t.Errorf("the merged commit's statuses: %v; want pending and success", states)
+	}
+	p.step("the merged commit is live, with " + address)
+}
+
+// written counts the requests of each cluster that changed an object of a kind that the
+// tests have, by the API server's own count.
+func (w *world) written() map[string]int {
+	w.t.Helper()
+	counts := map[string]int{}
+	for _, cluster := range w.sandbox.Clusters() {
+		body, err := w.sandbox.Client(w.t, cluster).Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(w.t.Context())
+		if err != nil {
+			w.t.Fatalf("read the metrics of %s: %v", cluster, err)
+		}
+		lines := bufio.NewScanner(bytes.NewReader(body))
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			labels, found := strings.CutPrefix(lines.Text(), "apiserver_request_total{")
+			if !found || !strings.Contains(labels, `dry_run=""`) || !strings.Contains(labels, `subresource=""`) || strings.Contains(labels, `verb="WATCH"`) ||
+				strings.Contains(labels, `verb="GET"`) || strings.Contains(labels, `verb="LIST"`) {
+				continue
+			}
+			for _, resource := range []string{"configmaps", "services", "replicasets", "ingresses", "namespaces", "secrets"} {
+				if strings.Contains(labels, `resource="`+resource+`"`) {
+					counts[cluster+" "+labels[:strings.LastIndexByte(labels, '}')]+lines.Text()[strings.LastIndexByte(lines.Text(), ' '):]]++
+				}
+			}
+		}
+		if err := lines.Err(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return counts
+}

@@ -1,0 +1,200 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/plan"
+	"github.com/fedsync/fedsync/pkg/review"
+	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+const (
+	// planTimeout is how long one plan may take, fetching, rendering and asking.
+	planTimeout = time.Minute
+	// askTimeout is how long the clusters may take for their answers.
+	askTimeout = 20 * time.Second
+)
+
+// plan plans a pull request. Of a context that ended it says nothing of use.
+func (r *reviewer) plan(ctx context.Context, pr status.PullRequest, v view, earlier review.Made) (m review.Made) {
+	started := time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.Error("planning a pull request panicked", zap.Int64("pull request", pr.Number), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			m = review.Not(pr.Head, v.tip, untrusted.Const("planning it panicked; fedsync's log has the details"), true, time.Now())
+		}
+		m.Took = time.Since(started)
+	}()
+	timed, cancel := context.WithTimeout(ctx, planTimeout)
+	defer cancel()
+	p, err := r.planned(timed, pr, v)
+	if err == nil {
+		err = timed.Err()
+	}
+	if err != nil {
+		return r.notPlanned(ctx, pr, v, err)
+	}
+	r.log.Info("pull request planned", zap.Int64("pull request", pr.Number), zap.String("head", pr.Head),
+		zap.String("verdict", string(p.Verdict)), zap.Stringer("summary", p.Summary), zap.Duration("took", time.Since(started)))
+	return review.Of(p, v.facts, earlier, time.Now())
+}
+
+// notPlanned says why there is no plan.
+func (r *reviewer) notPlanned(ctx context.Context, pr status.PullRequest, v view, err error) review.Made {
+	if ctx.Err() != nil {
+		return review.Made{Head: pr.Head}
+	}
+	r.log.Warn("pull request not planned", zap.Int64("pull request", pr.Number), zap.String("head", pr.Head), zap.Error(err))
+	why, lasting := untrusted.New(err.Error()), false
+	if errors.Is(err, context.DeadlineExceeded) {
+		why, lasting = untrusted.Textf("it took longer than %s", planTimeout), true
+	}
+	if _, large := errors.AsType[*source.LimitError](err); large {
+		lasting = true
+	}
+	if _, unrelated := errors.AsType[*source.UnrelatedError](err); unrelated {
+		lasting = true
+	}
+	m := review.Not(pr.Head, v.tip, why, lasting, time.Now())
+	if _, moved := errors.AsType[*source.MovedError](err); moved {
+		m.Moved = true
+		r.nudged.Ring() // there is a newer head to be found
+	}
+	return m
+}
+
+// planned makes the plan, by the facts that the loop has shown.
+func (r *reviewer) planned(ctx context.Context, pr status.PullRequest, v view) (*plan.Plan, error) {
+	proposal, err := r.source.ProposeRef(ctx, pr.Ref, pr.Head)
+	if err != nil {
+		return nil, err
+	}
+	base, err := r.bases.of(ctx, proposal.Base, r.renderSide)
+	if err != nil {
+		return nil, err
+	}
+	head, err := r.renderSide(ctx, proposal.Merged)
+	if err != nil {
+		return nil, err
+	}
+	in := plan.Input{From: proposal.From, Conflicts: proposal.Conflicts, Both: proposal.Both, Facts: v.facts}
+	in.Base, in.Head = base.schedule(r.cfg, in.Facts, v.excluded), head.schedule(r.cfg, in.Facts, v.excluded)
+	in.Answers = r.try(ctx, v, in)
+	return secret.Value(r.secrets, plan.Of(in)), nil
+}
+
+func (r *reviewer) renderSide(ctx context.Context, snapshot federation.Snapshot) (*side, error) {
+	return renderSide(ctx, r.cfg, r.renderer.RenderInSteps, snapshot)
+}
+
+// baseSides keeps what all pull requests have in common, the rendered base.
+type baseSides struct {
+	mu  sync.Mutex // held while one is rendered; protects what follows
+	sha string
+	its *side
+}
+
+// of returns a side that the caller may schedule.
+func (b *baseSides) of(ctx context.Context, snapshot federation.Snapshot, renderSide func(context.Context, federation.Snapshot) (*side, error)) (*side, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sha != snapshot.Revision.SHA {
+		its, err := renderSide(ctx, snapshot)
+		if err != nil {
+			return nil, err
+		}
+		b.sha, b.its = snapshot.Revision.SHA, its
+	}
+	own := *b.its
+	return &own, nil
+}
+
+// trier is a member that can be asked what a plan would do.
+type trier interface {
+	Try(ctx context.Context, plan federation.ClusterPlan) ([]apply.Difference, error)
+}
+
+// try asks the members of the base, and no others, what they say to the difference, over
+// the connections that they have.
+func (r *reviewer) try(ctx context.Context, v view, in plan.Input) map[string]plan.Answer {
+	timed, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	was := plansByCluster(in.Base.Plan)
+	contexts := map[string]string{}
+	for _, c := range in.Base.Federation.Clusters {
+		contexts[c.Name] = c.Context
+	}
+	var mu sync.Mutex
+	answers := map[string]plan.Answer{}
+	var asking sync.WaitGroup
+	for _, p := range in.Head.Plan.Clusters {
+		at, isMember := contexts[p.Cluster]
+		if !isMember {
+			continue
+		}
+		asking.Go(func() {
+			defer r.recovered(p.Cluster)
+			answer := r.ask(timed, v, onlyChanged(was[p.Cluster], p), known{at, in.Base.Federation.Name})
+			mu.Lock()
+			defer mu.Unlock()
+			answers[p.Cluster] = answer
+		})
+	}
+	asking.Wait()
+	return answers
+}
+
+// recovered keeps what somebody proposes from ending the daemon.
+func (r *reviewer) recovered(cluster string) {
+	if p := recover(); p != nil {
+		r.log.Error("trying a change panicked", zap.String("cluster", cluster), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+	}
+}
+
+// known is what a cluster must be known as to be asked.
+type known struct{ context, federation string }
+
+// ask asks one cluster.
+func (r *reviewer) ask(ctx context.Context, v view, changed federation.ClusterPlan, its known) plan.Answer {
+	if why := v.excluded[changed.Cluster]; why != "" {
+		return plan.Answer{Unasked: untrusted.New(why)}
+	}
+	m := v.members[changed.Cluster]
+	if m == nil || m.cluster.Context != its.context || m.federation != its.federation {
+		return plan.Answer{Unasked: untrusted.Const("fedsync is not connected to it yet")}
+	}
+	cluster, can := m.keeper.(trier)
+	facts := m.Outcome().Facts
+	if !can || facts.State != federation.ClusterReady {
+		return plan.Answer{Unasked: silence(facts, facts.Since)}
+	}
+	if !slices.ContainsFunc(changed.Apps, func(a federation.AppPlan) bool { return len(a.Objects) > 0 }) {
+		return plan.Answer{}
+	}
+	differences, err := cluster.Try(ctx, changed)
+	if err != nil {
+		return plan.Answer{Unasked: untrusted.Said(err.Error())}
+	}
+	return answerOf(differences)
+}
+
+// plan returns the context under which plans are posted beside a federation's own.
+func (s statusContexts) plan(context string) string {
+	if its := fmt.Sprintf("%s/plan", context); s.allowed(its) {
+		return its
+	}
+	return federation.DefaultStatusContext("") + "/plan"
+}
