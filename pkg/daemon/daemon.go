@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -55,8 +56,7 @@ type Daemon struct {
 	claims     *claim.Writer  // which clusters this process may write
 	instance   string         // its name for people
 	beside     bool           // another process of this source runs on this machine
-	told       lastTold       // the loop's
-	toldFile   string         // keeps told
+	outboxFile string         // the poster's
 	roster     roster         // the loop's
 	rosterFile string         // keeps roster
 	registry   *prometheus.Registry
@@ -102,6 +102,9 @@ func New(cfg *Config, o Options) (*Daemon, error) {
 			Log:       d.log,
 			OnPost:    d.metrics.CommitStatusPost,
 			Details:   d.details,
+			Outbox:    d.outboxFile,
+			Grants:    statusContexts(cfg.StatusContexts).grants,
+			Older:     d.source.Ancestors,
 		})
 	}
 	if d.reviewer, err = d.newReviewer(); err != nil {
@@ -137,15 +140,20 @@ func (d *Daemon) takeName() error {
 		d.log.Warn("every start will be a new instance", zap.Error(err))
 	}
 	d.instance, d.beside = d.claims.Label(), d.claims.Number() > 0
-	d.toldFile = lastToldFile(dir, source, d.instance)
+	d.outboxFile = outboxFile(dir, source, d.instance)
 	d.rosterFile = rosterFile(dir, source)
 	for _, earlier := range former {
-		inherit(d.toldFile, lastToldFile(dir, earlier, d.instance))
+		inherit(d.outboxFile, outboxFile(dir, earlier, d.instance))
 		inherit(d.rosterFile, rosterFile(dir, earlier))
 	}
-	d.told = readLastTold(d.toldFile)
 	d.roster = readRoster(d.rosterFile)
 	return nil
+}
+
+// outboxFile is where one instance of one source keeps what it has to tell the forge.
+// Earlier versions kept the newest commit there, which the poster reads as well.
+func outboxFile(dir, source, instance string) string {
+	return filepath.Join(dir, "told-"+shortDigest(source, instance, "")+".json")
 }
 
 // inherit takes over the file that an earlier version kept under another name.

@@ -158,8 +158,8 @@ func (w *memoryWorld) start(name string) *lived {
 		w.t.Fatal(err)
 	}
 	d.render = inOneStep(render.New(render.Options{}).Render) // a bubble's time stands still for a process
-	d.toldFile, d.rosterFile = w.folder+"/told", w.folder+"/roster"
-	d.told, d.roster = readLastTold(d.toldFile), readRoster(d.rosterFile)
+	d.rosterFile = w.folder + "/roster"
+	d.roster = readRoster(d.rosterFile)
 	d.claims = claim.Open(claim.Options{Dir: w.folder, Source: "source", Label: "label", Version: testVersion, Log: log})
 	if err := d.claims.Kept(); err != nil {
 		w.t.Fatal(err)

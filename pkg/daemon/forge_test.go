@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -109,9 +111,11 @@ func TestAForgeNudgesAndIsToldEvenIfItIsAwayForAWhile(t *testing.T) {
 	third := push("3")
 	d.live(third)
 	d.await("the report says that the forge is not told", hasFinding("W status", "cannot be posted and wait"))
+	fourth := push("4")
+	d.live(fourth)
 	d.stop()
 	d = w.start()
-	report := d.live(third)
+	report := d.live(fourth)
 	said, err := json.Marshal(report)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +127,17 @@ func TestAForgeNudgesAndIsToldEvenIfItIsAwayForAWhile(t *testing.T) {
 		t.Fatalf("the forge was told while it was away: %+v", got)
 	}
 	door.shut.Store(false)
-	told(third)
+	told(fourth)
+	for sha, by := range map[string]string{second: third, third: fourth} {
+		eventually(t, "the forge shows what took the place of "+sha[:7], func() string {
+			got := forge.Statuses(t, sha)
+			ends := slices.DeleteFunc(slices.Clone(got), func(s sandboxtest.Status) bool { return !strings.HasPrefix(s.Description, "superseded by ") })
+			if len(ends) == 1 && got[0].State == "success" && strings.HasPrefix(got[0].Description, "superseded by "+by[:7]) {
+				return ""
+			}
+			return fmt.Sprintf("it shows %+v", got)
+		})
+	}
 }
 
 // door stands before the forge's API and can be shut.

@@ -115,8 +115,8 @@ func stage(t *testing.T, cfg *Config) *staged {
 		t.Fatal(err)
 	}
 	s := &staged{t: t, forge: &notebook{}, files: fstest.MapFS{}, slow: map[string]time.Duration{}}
-	d.toldFile, d.rosterFile = filepath.Join(t.TempDir(), "told"), filepath.Join(t.TempDir(), "roster")
-	d.poster = status.NewPoster(s.forge, status.Options{})
+	d.rosterFile = filepath.Join(t.TempDir(), "roster")
+	d.poster = status.NewPoster(s.forge, status.Options{Outbox: filepath.Join(t.TempDir(), "outbox")})
 	render := render.New(render.Options{}).Render // a bubble's time stands still for a process
 	d.render = func(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle), _ func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding) {
 		sha := snapshot.Revision.SHA

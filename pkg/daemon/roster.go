@@ -86,3 +86,15 @@ func (r roster) without(name string) roster {
 func (r roster) equal(o roster) bool {
 	return r.Federation == o.Federation && maps.Equal(r.Clusters, o.Clusters) && maps.Equal(r.Brought, o.Brought)
 }
+
+// writeJSON replaces a file as a whole: a crash leaves the one before.
+func writeJSON(file string, content any) error {
+	data, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".new", data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}

@@ -3,7 +3,6 @@ package daemon
 import (
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/fedsync/fedsync/internal/glob"
@@ -18,12 +17,10 @@ type statusContexts []string
 // allowed reports whether a repository may have statuses under a context.
 func (s statusContexts) allowed(context string) bool { return glob.MatchAny(s, context) }
 
-// granted returns those of the contexts that statuses may be posted under: besides
-// what is allowed, the plain one that stands in for all others.
-func (s statusContexts) granted(contexts []string) []string {
-	return slices.DeleteFunc(slices.Clone(contexts), func(context string) bool {
-		return context != federation.DefaultStatusContext("") && !s.allowed(context)
-	})
+// grants reports whether statuses may be posted under a context: besides what is
+// allowed, the plain one that stands in for all others.
+func (s statusContexts) grants(context string) bool {
+	return context == federation.DefaultStatusContext("") || s.allowed(context)
 }
 
 // settle makes a federation's commit statuses those that are allowed, and returns a

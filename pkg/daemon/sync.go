@@ -190,15 +190,15 @@ func (l *loop) begin(step loaded) {
 	}
 }
 
-// supersede ends the commit statuses of the revision before. Those that the operator
-// allowed at the time and no longer does are left as they are.
+// supersede ends the commit statuses of the revisions before.
 func (l *loop) supersede(by federation.Revision) {
-	if l.poster == nil || l.hasYielded() {
+	if l.poster == nil {
 		return
 	}
-	if l.told.SHA != "" && l.told.SHA != by.SHA {
-		l.poster.Supersede(l.told.SHA, by, statusContexts(l.cfg.StatusContexts).granted(l.told.Contexts)...)
+	if l.hasYielded() {
+		l.poster.Withdraw()
 	}
+	l.poster.Begin(by)
 }
 
 // meet makes a federation's clusters those that there are workers for: each
@@ -482,23 +482,8 @@ func (l *loop) post(report status.Report) {
 	if l.newest == nil {
 		return
 	}
-	commits := status.Commits(report, l.statusSettings())
-	for _, c := range commits {
+	for _, c := range status.Commits(report, l.statusSettings()) {
 		l.poster.Want(c)
-	}
-	if len(commits) == 0 {
-		return
-	}
-	told := lastTold{SHA: commits[0].SHA}
-	for _, c := range commits {
-		told.Contexts = append(told.Contexts, c.Context)
-	}
-	if !told.equal(l.told) {
-		l.told = told
-		// A small file, once for each revision.
-		if err := told.write(l.toldFile); err != nil {
-			l.log.Warn("newest commit not remembered", zap.Error(err))
-		}
 	}
 }
 

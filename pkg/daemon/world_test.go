@@ -244,7 +244,7 @@ func (w *world) startWith(cfg *Config) *ran {
 				_ = os.Remove(file)
 			}
 		}
-		_ = os.Remove(d.toldFile)
+		_ = os.Remove(d.outboxFile)
 		_ = os.Remove(d.rosterFile)
 	})
 	return r

@@ -65,6 +65,8 @@ type repository interface {
 	propose(ctx context.Context, base, head string) (sides, error)
 	// proposeTo is propose for a base that was read.
 	proposeTo(ctx context.Context, base *revision, head string) (sides, error)
+	// ancestors gives up to n commits that one has behind it, the nearest first.
+	ancestors(ctx context.Context, of plumbing.Hash, n int) ([]plumbing.Hash, error)
 	close()
 }
 

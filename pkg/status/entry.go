@@ -24,10 +24,17 @@ type key struct{ sha, context string }
 // entry is one status: what is wanted and what was posted.
 type entry struct {
 	sequence uint64
-	want     Commit // State is empty when only Supersede asked for the entry
-	by       string // the revision that took the commit's place; empty while none did
+	want     Commit    // State is empty when only Supersede asked for the entry
+	by       string    // the revision that took the commit's place; empty while none did
+	byTime   time.Time // when it did
+
+	branch    bool      // of a revision of the branch: it is kept over a restart
+	resting   bool      // an earlier process wanted it, and this one has not confirmed it
+	wantSince time.Time // since when it has been wanted as a success, or as none
+	ifPending bool      // it is superseded only where what is posted is pending
 
 	listed   bool // what is posted is known
+	unsure   bool // it was, and the last post may have been taken all the same
 	posted   Commit
 	postedAt time.Time
 	count    int // posts so far
@@ -74,21 +81,25 @@ func (p *Poster) entry(sha, context string) *entry {
 func (p *Poster) next(now time.Time) (task, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	wait := p.keeping.saveIn(now)
 	if len(p.entries) > 0 && now.Before(p.retryAt) {
-		return task{}, p.retryAt.Sub(now)
+		return task{}, min(wait, p.retryAt.Sub(now))
 	}
-	wait := forever
 	var posts []Commit
 	for _, k := range p.order() {
 		e := p.entries[k]
-		if !e.listed && e.retryAt.After(now) {
+		if e.resting && e.by == "" {
+			continue
+		}
+		unknown := !e.listed || e.unsure
+		if unknown && e.retryAt.After(now) {
 			wait = min(wait, e.retryAt.Sub(now))
 			continue
 		}
-		if !e.listed && len(posts) > 0 && p.batcher == nil {
+		if unknown && len(posts) > 0 && p.batcher == nil {
 			break // what is newer goes first
 		}
-		if !e.listed {
+		if unknown {
 			return task{list: &k}, 0
 		}
 		c, at, wanted := e.due(p.trim)
@@ -153,7 +164,7 @@ func (p *Poster) forget() {
 		}
 	}
 	for _, k := range waiting[min(len(waiting), keptSuperseded):] {
-		delete(p.entries, k)
+		p.remove(k)
 	}
 }
 
@@ -178,6 +189,9 @@ func (e *entry) due(trim func(string) string) (Commit, time.Time, bool) {
 	if e.by != "" {
 		return e.last(trim), e.retryAt, !e.finished()
 	}
+	if e.resting {
+		return Commit{}, time.Time{}, false
+	}
 	if e.want.State == "" || e.want.Same(e.posted) || e.count >= budget {
 		return Commit{}, time.Time{}, false
 	}
@@ -192,7 +206,7 @@ func (e *entry) due(trim func(string) string) (Commit, time.Time, bool) {
 // waits reports whether a status is wanted that is not known to be posted.
 func (e *entry) waits(trim func(string) string) bool {
 	_, _, wanted := e.due(trim)
-	return wanted || !e.listed
+	return wanted || !e.listed && (!e.resting || e.by != "")
 }
 
 // earliest is when the wanted status may be posted. Going back from an outcome
@@ -234,8 +248,8 @@ func (e *entry) last(trim func(string) string) Commit {
 	if e.want.State != "" {
 		c, before = e.want, e.want
 	}
-	// A success whose loss was not posted yet counts as one.
-	if e.posted.State == Success && !e.stateSince.IsZero() && time.Since(e.stateSince) < hold {
+	// A success whose loss was too short to be posted counts as one.
+	if e.posted.State == Success && !e.stateSince.IsZero() && e.byTime.Sub(e.stateSince) < hold {
 		before = e.posted
 	}
 	c.Time = time.Time{}
@@ -260,9 +274,28 @@ func (e *entry) finished() bool {
 	if !e.listed {
 		return false
 	}
-	nothing := e.posted.State == "" && e.want.State == ""
+	nothing := e.posted.State == "" && e.want.State == "" || e.ifPending && e.posted.State != Pending
 	said := strings.HasPrefix(e.posted.Description, superseded)
 	return nothing || said || e.count >= budget
+}
+
+// learn takes what the forge has, newest first.
+func (e *entry) learn(posted []Commit, now time.Time) {
+	e.count = len(posted)
+	if len(posted) == 0 {
+		return
+	}
+	e.posted = posted[0]
+	e.postedAt = earliest(posted[0].Time, now) // the forge's clock may be ahead
+	e.posted.Time = time.Time{}
+	// Another instance had the last word after the process that wanted this.
+	if e.resting && e.posted.State != Pending && e.postedAt.After(e.wantSince) {
+		e.want = Commit{}
+	}
+	e.observe(now)
+	if e.posted.State == Success && !e.stateSince.IsZero() {
+		e.stateSince = earliest(e.stateSince, e.wantSince) // it was lost before we came to know of it
+	}
 }
 
 // record notes that c was posted.

@@ -49,6 +49,16 @@ type Options struct {
 	// Details gives what a forge that has checks shows with a status. It is asked when
 	// the status is sent; nil for nothing.
 	Details func(Commit) Details
+
+	// Outbox is the file in which what waits outlives this process; empty for none. It
+	// is one process's at a time.
+	Outbox string
+	// Grants reports whether a status that an earlier process kept may still be posted
+	// under its context; nil for yes.
+	Grants func(context string) bool
+	// Older gives up to n commits that a commit has behind it, the newest first; nil
+	// where nobody knows. It is asked where the outbox is missing or damaged.
+	Older func(ctx context.Context, sha string, n int) ([]string, error)
 }
 
 // Result is how an attempt to post ended.
@@ -67,8 +77,9 @@ const (
 // be told the same thing any number of times.
 //
 // Nothing is lost while the forge is away: the newest status of each commit and
-// context waits. After a restart the Poster asks the forge what is posted
-// already, and posts only what differs.
+// context waits, and what waits stands in the outbox until it is posted. After a
+// restart the Poster asks the forge what is posted already, and posts only what
+// differs. It asks, too, when an answer was lost.
 type Poster struct {
 	provider Provider
 	batcher  Batcher // the provider, when it takes several at once; else nil
@@ -78,11 +89,16 @@ type Poster struct {
 
 	mu       sync.Mutex // protects what follows
 	entries  map[key]*entry
-	sequence uint64    // of Want: the newest has the highest
-	failures int       // in a row, of the forge as a whole
-	retryAt  time.Time // the forge is left alone until then
-	pauseEnd time.Time // a batcher is left alone until then
-	refused  refusal   // what Probe found
+	sequence uint64              // of Want: the newest has the highest
+	failures int                 // in a row, of the forge as a whole
+	retryAt  time.Time           // the forge is left alone until then
+	pauseEnd time.Time           // a batcher is left alone until then
+	head     federation.Revision // the branch's newest
+	keeping  keeping
+	refused  refusal // what Probe found
+
+	wanted     chan struct{} // closed once a status of the newest revision is wanted
+	wantedOnce sync.Once
 
 	busy chan struct{} // has room for the one request that may be under way
 }
@@ -96,12 +112,17 @@ func NewPoster(provider Provider, options Options) *Poster {
 		wake:     make(chan struct{}, 1),
 		entries:  map[key]*entry{},
 		busy:     make(chan struct{}, 1),
+		wanted:   make(chan struct{}),
+		keeping:  keeping{outbox: outbox{options.Outbox}},
 	}
 	p.batcher, _ = provider.(Batcher)
 	if p.log == nil {
 		p.log = zap.NewNop()
 	}
 	p.log = p.log.With(zap.String("provider", provider.Name()))
+	if options.Outbox != "" {
+		p.load()
+	}
 	return p
 }
 
@@ -115,22 +136,48 @@ func (p *Poster) Want(c Commit) {
 	if c.Context == "" {
 		c.Context = p.options.Context
 	}
-	if c.TargetURL == "" && p.options.PublicURL != "" {
-		c.TargetURL = strings.TrimSuffix(p.options.PublicURL, "/") + "/revisions/" + c.SHA
+	if c.TargetURL == "" {
+		c.TargetURL = p.link(c.SHA)
 	}
 	c.Description = p.trim(c.Description)
 	c.Time = time.Time{}
 
 	p.mu.Lock()
 	e := p.entry(c.SHA, c.Context)
-	e.by = ""
+	e.branch = e.branch || c.SHA == p.head.SHA
+	p.keep(e, c)
 	if e.rejected != nil && e.want.State != c.State && !errors.Is(e.rejected, ErrFull) {
 		e.retryAt = earliest(e.retryAt, time.Now().Add(rejectPauseNew))
 	}
 	e.want = c
 	e.observe(time.Now())
+	if e.branch {
+		p.wantedOnce.Do(func() { close(p.wanted) })
+	}
 	p.mu.Unlock()
 	p.nudge()
+}
+
+// keep notes what the outbox lacks when an entry comes to want c. The caller holds mu.
+func (p *Poster) keep(e *entry, c Commit) {
+	if was := e.want.State; e.wantSince.IsZero() || (was == Success) != (c.State == Success) {
+		e.wantSince = time.Now()
+	}
+	switch {
+	case e.want.State != c.State || e.by != "" || e.resting:
+		p.keeping.unsaved = p.keeping.unsaved || e.branch
+	case e.want.Description != c.Description:
+		p.keeping.words = p.keeping.words || e.branch
+	}
+	e.by, e.byTime, e.ifPending, e.resting = "", time.Time{}, false, false
+}
+
+// link is the page of a commit; empty where there is no page.
+func (p *Poster) link(sha string) string {
+	if p.options.PublicURL == "" {
+		return ""
+	}
+	return strings.TrimSuffix(p.options.PublicURL, "/") + "/revisions/" + sha
 }
 
 // Supersede says that another revision took the commit's place: each of its
@@ -155,7 +202,7 @@ func (p *Poster) Supersede(sha string, by federation.Revision, contexts ...strin
 	}
 	for k, e := range p.entries {
 		if k.sha == sha {
-			e.by = by.Short()
+			p.overtake(e, by)
 		}
 	}
 	p.forget()
@@ -176,11 +223,17 @@ func (p *Poster) Drop(sha, context string) {
 func (p *Poster) Withdraw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	clear(p.entries)
+	if len(p.entries) > 0 {
+		clear(p.entries)
+		p.keeping.unsaved = true
+	}
 }
 
 // Run posts until ctx ends.
 func (p *Poster) Run(ctx context.Context) {
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { p.lookBack(ctx) })
 	for {
 		next := p.pass(ctx)
 		timer := time.NewTimer(next)
@@ -210,6 +263,7 @@ func (p *Poster) nudge() {
 // pass does all that is due and says how long nothing will be.
 func (p *Poster) pass(ctx context.Context) time.Duration {
 	for ctx.Err() == nil {
+		p.save(time.Now())
 		task, next := p.next(time.Now())
 		if task.empty() {
 			return next
@@ -299,21 +353,14 @@ func (p *Poster) listed(ctx context.Context, k key, posted []Commit, err error) 
 		p.fail(err)
 		return
 	}
-	p.answered()
-	e.answered()
-	e.listed = true
-	e.count = len(posted)
-	if len(posted) > 0 {
-		e.posted = posted[0]
-		e.postedAt = posted[0].Time
-		if e.postedAt.After(time.Now()) {
-			e.postedAt = time.Now() // the forge's clock is ahead
-		}
-		e.posted.Time = time.Time{}
-		e.observe(time.Now())
+	e.learn(posted, time.Now())
+	if _, _, due := e.due(p.trim); !e.unsure || !due {
+		p.answered() // else only a post shows whether posts are taken again
+		e.answered()
 	}
+	e.listed, e.unsure = true, false
 	if e.by != "" && e.finished() {
-		delete(p.entries, k)
+		p.remove(k)
 	}
 }
 
@@ -368,6 +415,7 @@ func (p *Poster) settle(commits []Commit, result Result, err error) {
 		for _, c := range commits {
 			if e := p.entries[key{c.SHA, c.Context}]; e != nil {
 				e.fail(err, now)
+				e.unsure = e.unsure || !answers(err)
 			}
 		}
 		p.fail(err)
@@ -395,9 +443,16 @@ func (p *Poster) settle(commits []Commit, result Result, err error) {
 			e.record(c, now)
 		}
 		if e.by != "" && (e.finished() || e.rejectedFor() >= rejectedMax) {
-			delete(p.entries, k)
+			p.remove(k)
 		}
 	}
+}
+
+// answers reports whether an error is the forge's word that it has not taken a status.
+// After any other it may have: the answer was lost.
+func answers(err error) bool {
+	_, later := errors.AsType[*RetryAfterError](err)
+	return later || errors.Is(err, ErrUnauthorized)
 }
 
 // fail leaves the forge alone for a while: as long as it asks for, or longer

@@ -2,6 +2,8 @@ package status
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -14,6 +16,7 @@ const (
 	idStatus         = "status"
 	idStatusRejected = "status-rejected"
 	idStatusBudget   = "status-budget"
+	idStatusOutbox   = "status-outbox"
 )
 
 // Findings says what keeps statuses from being posted. It belongs into the next
@@ -28,6 +31,9 @@ func (p *Poster) Findings() []federation.Finding {
 		findings = append(findings, failureFinding(name, failure, since))
 	}
 	findings = append(findings, p.refusalFinding(failure)...)
+	if p.keeping.err != nil {
+		findings = append(findings, unkept(name, p.keeping.err, p.keeping.since))
+	}
 	rejected := false
 	for _, k := range p.order() {
 		e := p.entries[k]
@@ -80,6 +86,21 @@ func failureFinding(name string, failure error, since time.Time) federation.Find
 		f.Remedy = m.Remedy()
 	}
 	return f
+}
+
+// unkept says why, and not where: that is for the log.
+func unkept(name string, err error, since time.Time) federation.Finding {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err
+	}
+	if link, ok := errors.AsType[*os.LinkError](err); ok {
+		err = link.Err
+	}
+	return federation.Finding{
+		ID: idStatusOutbox, Severity: federation.SeverityWarning, Since: since,
+		Message: untrusted.Textf("%s: statuses that wait cannot be kept, and a restart would lose them: %v", name, err),
+		Remedy:  untrusted.Const("make room in fedsync's cache folder, or make it writable; until then statuses are posted all the same, and fedsync's log says where"),
+	}
 }
 
 func rejection(name string, k key, e *entry) federation.Finding {

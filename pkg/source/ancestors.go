@@ -1,0 +1,79 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"go.uber.org/zap"
+)
+
+// Ancestors gives up to n of the commits that a commit has behind it, the nearest first.
+// Where less is known of the history than that, it is what is known. Of a remote that
+// sends commits alone it fetches no files. It neither needs Run nor disturbs it.
+func (s *Source) Ancestors(ctx context.Context, sha string, n int) (found []string, err error) {
+	defer func() { // as in poll
+		if p := recover(); p != nil {
+			s.log.Error("reading the repository panicked", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			err = &Error{Repository: s.at.text, Kind: ErrUnreadable, Detail: "reading it panicked; the log has the details"}
+		}
+	}()
+	ids, err := s.repository.ancestors(ctx, plumbing.NewHash(sha), n)
+	for _, id := range ids {
+		found = append(found, id.String())
+	}
+	return found, err
+}
+
+func (l *local) ancestors(ctx context.Context, of plumbing.Hash, n int) ([]plumbing.Hash, error) {
+	found, err := behind(of, n, func(id plumbing.Hash) (commit, error) {
+		if err := ctx.Err(); err != nil {
+			return commit{}, err
+		}
+		return peel(l.objects, id)
+	})
+	if err != nil && ctx.Err() == nil {
+		err = l.wrap(err)
+	}
+	return found, err
+}
+
+func (r *remote) ancestors(ctx context.Context, of plumbing.Hash, n int) ([]plumbing.Hash, error) {
+	commits, _, err := r.history(ctx, wanted{id: of, depth: n + 1})
+	if err != nil {
+		return nil, err
+	}
+	return behind(of, n, func(id plumbing.Hash) (commit, error) {
+		c, known := commits[id]
+		if !known {
+			return commit{}, plumbing.ErrObjectNotFound
+		}
+		return c, nil
+	})
+}
+
+// behind walks back from a commit, breadth first, until it has found n others. A commit
+// that is not found ends its line: it is behind the end of a shallow history.
+func behind(of plumbing.Hash, n int, read func(plumbing.Hash) (commit, error)) ([]plumbing.Hash, error) {
+	var found []plumbing.Hash
+	seen := map[plumbing.Hash]bool{of: true}
+	for queue := []plumbing.Hash{of}; len(queue) > 0 && len(found) < n; queue = queue[1:] {
+		c, err := read(queue[0])
+		switch {
+		case errors.Is(err, plumbing.ErrObjectNotFound):
+			continue
+		case err != nil:
+			return nil, err
+		case queue[0] != of:
+			found = append(found, queue[0])
+		}
+		for _, parent := range c.parents {
+			if !seen[parent] {
+				seen[parent] = true
+				queue = append(queue, parent)
+			}
+		}
+	}
+	return found, nil
+}

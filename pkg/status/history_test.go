@@ -1,0 +1,317 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// A past is a history of pushes, outcomes, outages and restarts, and what must have
+// become of each commit at its end.
+type past struct {
+	t      *testing.T
+	random *rand.Rand
+	forge  *forge
+	down   bool
+	lossy  bool // it takes statuses, and the answers are lost
+	kill   bool // it takes the next one, and this process ends before the answer comes
+
+	file    string
+	poster  *Poster
+	stop    func()
+	commits []*told // in order of their pushes
+	log     []string
+}
+
+// told is one commit, and what is known of it.
+type told struct {
+	sha      string
+	written  bool // all that is wanted of it is in the outbox
+	want     State
+	words    string
+	leftAt   time.Time // when it was no longer wanted as a success, having been; zero while it is
+	overAt   time.Time // when another revision took its place
+	forgiven bool      // a restart lost what was not written yet, or the folder
+}
+
+func (p *past) say(format string, args ...any) {
+	p.log = append(p.log, fmt.Sprintf(format, args...))
+}
+
+func (p *past) start() {
+	p.poster = NewPoster(p.forge, Options{
+		Context: web, PublicURL: "https://fedsync.example", Outbox: p.file,
+		Older: func(_ context.Context, sha string, n int) ([]string, error) {
+			var older []string
+			for _, c := range p.commits {
+				if c.sha == sha {
+					break
+				}
+				older = append(older, c.sha)
+			}
+			slices.Reverse(older)
+			return older[:min(n, len(older))], nil
+		},
+	})
+	ctx, cancel := context.WithCancel(p.t.Context())
+	done := make(chan struct{})
+	running := p.poster
+	go func() { defer close(done); running.Run(ctx) }()
+	p.stop = func() { cancel(); <-done }
+}
+
+// answer is the forge's to a post that it would take.
+func (p *past) answer(c Commit) error {
+	taken := func() {
+		c.Time = time.Now()
+		p.forge.posted = append(p.forge.posted, c)
+	}
+	switch {
+	case p.down:
+		return errors.New("502 Bad Gateway")
+	case p.kill:
+		p.kill = false
+		taken()
+		go p.stop()
+		return errors.New("the connection was closed")
+	case p.lossy && p.random.IntN(2) == 0:
+		taken()
+		return errors.New("the answer did not come in time")
+	}
+	return nil
+}
+
+func (p *past) tip() *told {
+	if len(p.commits) == 0 {
+		return nil
+	}
+	return p.commits[len(p.commits)-1]
+}
+
+// begin makes the newest commit known to the poster, as at a push and after a start.
+func (p *past) begin() {
+	if c := p.tip(); c != nil {
+		p.poster.Begin(federation.Revision{Ref: "main", SHA: c.sha})
+		p.want(c, Pending, "0/3 synced")
+	}
+}
+
+func (p *past) want(c *told, s State, words string) {
+	if c.want == Success && s != Success {
+		c.leftAt = time.Now()
+	} else if s == Success {
+		c.leftAt = time.Time{}
+	}
+	c.want, c.words, c.written = s, words, false
+	p.poster.Want(want(c.sha, s, words))
+}
+
+func (p *past) push() {
+	if c := p.tip(); c != nil {
+		c.overAt, c.written = time.Now(), false
+	}
+	p.commits = append(p.commits, &told{sha: fmt.Sprintf("%040x", len(p.commits)+1)})
+}
+
+// restart ends the process and starts another, perhaps after a push.
+func (p *past) restart(pushed, abrupt, folderless bool) {
+	if !abrupt {
+		p.pass(0) // what was wanted is written, which takes milliseconds
+	}
+	p.say("restart, pushed %t, abrupt %t, without the folder %t", pushed, abrupt, folderless)
+	p.stop()
+	for _, c := range p.commits {
+		c.forgiven = c.forgiven || folderless || abrupt && !c.written
+	}
+	if folderless {
+		_ = os.Remove(p.file)
+	}
+	if pushed {
+		p.push()
+	}
+	p.start()
+	if pushed && p.random.IntN(2) == 0 {
+		p.pass(time.Duration(p.random.IntN(100)) * time.Second) // the repository cannot be read at once
+		if len(p.commits) > 1 {
+			p.commits[len(p.commits)-2].overAt = time.Now() // that is when it is known
+		}
+	}
+	p.begin()
+}
+
+func (p *past) pass(d time.Duration) {
+	advance(p.t, d)
+	for _, c := range p.commits {
+		c.written = true
+	}
+}
+
+// step does one thing.
+func (p *past) step(folder bool) {
+	outcomes := []struct {
+		state State
+		words string
+	}{{Success, "3/3 clusters"}, {Failure, "1/3 failed: c2"}, {Pending, "2/3 synced"}, {Failure, "2/3 failed: c1"}}
+	switch n := p.random.IntN(12); n {
+	case 0, 1, 2:
+		p.say("push")
+		p.push()
+		p.begin()
+	case 3, 4, 5:
+		if c := p.tip(); c != nil {
+			o := outcomes[p.random.IntN(len(outcomes))]
+			p.say("%s %s", o.state, o.words)
+			p.want(c, o.state, o.words)
+		}
+	case 6:
+		p.down = !p.down
+		p.say("down: %t", p.down)
+	case 7:
+		p.lossy = !p.lossy
+		p.say("answers are lost: %t", p.lossy)
+	case 8, 9:
+		p.restart(p.random.IntN(2) == 0, p.random.IntN(4) == 0, !folder && p.random.IntN(2) == 0)
+	case 10:
+		p.say("killed within the next post")
+		p.kill = true
+		p.pass(5 * time.Second)
+		p.kill = false
+		p.restart(p.random.IntN(2) == 0, false, false)
+	case 11:
+		p.say("a long time")
+		p.pass(time.Duration(p.random.IntN(3600)) * time.Second)
+	}
+	if p.random.IntN(3) > 0 {
+		p.pass(time.Duration(p.random.IntN(20_000)) * time.Millisecond)
+	}
+}
+
+// of returns what the forge has of a commit, oldest first.
+func (p *past) of(sha string) []Commit {
+	var found []Commit
+	for _, c := range p.forge.posted {
+		if c.SHA == sha {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// judge returns what is wrong with a commit at the end.
+func (p *past) judge(c *told) string {
+	posts := p.of(c.sha)
+	finals := 0
+	for i, post := range posts {
+		if strings.HasPrefix(post.Description, superseded) {
+			finals++
+		}
+		if i > 0 && post.Same(withoutTime(posts[i-1])) {
+			return "one status twice in a row"
+		}
+		if post.TargetURL != "https://fedsync.example/revisions/"+c.sha {
+			return "it links to " + post.TargetURL
+		}
+	}
+	last := Commit{}
+	if len(posts) > 0 {
+		last = posts[len(posts)-1]
+	}
+	ended := strings.HasPrefix(last.Description, superseded)
+	switch {
+	case c == p.tip() && (last.State != c.want || last.Description != c.words):
+		return fmt.Sprintf("want %s %q at last", c.want, c.words)
+	case c == p.tip():
+		return ""
+	case c.forgiven && len(posts) == 0:
+		return "" // nobody knows of it any more
+	case finals > 1:
+		return "more than one last status"
+	case c.forgiven && last.State == Pending:
+		return "it stays pending"
+	case !c.forgiven && !ended:
+		return "no last status"
+	case !c.forgiven && last.State != p.final(c, posts):
+		return fmt.Sprintf("its last state should be %s", p.final(c, posts))
+	}
+	return ""
+}
+
+// final is the state that a superseded commit ends in.
+func (p *past) final(c *told, posts []Commit) State {
+	before := Commit{}
+	if len(posts) > 1 {
+		before = posts[len(posts)-2]
+	}
+	flap := before.State == Success && !c.leftAt.IsZero() && c.overAt.Sub(c.leftAt) < hold
+	if c.want == Success || flap {
+		return Success
+	}
+	return Failure
+}
+
+func withoutTime(c Commit) Commit {
+	c.Time = time.Time{}
+	return c
+}
+
+// live plays one past, and returns what is wrong at its end.
+func live(t *testing.T, seed uint64, folder bool) (wrong []string) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &past{t: t, random: rand.New(rand.NewPCG(seed, 1)), forge: &forge{}, file: filepath.Join(t.TempDir(), "outbox")} //nolint:gosec // A seed makes it again.
+		p.forge.answer = p.answer
+		p.forge.listing = func() error {
+			if p.down {
+				return errors.New("502 Bad Gateway")
+			}
+			return nil
+		}
+		p.start()
+		for range 12 + p.random.IntN(30) {
+			p.step(folder)
+		}
+		p.say("the end")
+		p.down, p.lossy, p.kill = false, false, false
+		p.pass(24 * time.Hour) // what changes often is posted ever more rarely
+		for i, c := range p.commits {
+			if w := p.judge(c); w != "" {
+				wrong = append(wrong, fmt.Sprintf("commit %d, wanted %s: %s; it has %v", i+1, c.want, w, p.of(c.sha)))
+			}
+		}
+		if n := len(p.poster.entries); n > 1 {
+			wrong = append(wrong, fmt.Sprintf("%d statuses are kept at the end, want the newest commit's alone", n))
+		}
+		if letters, err := (outbox{p.file}).read(); err != nil || len(letters) != len(p.poster.entries) {
+			wrong = append(wrong, fmt.Sprintf("the outbox has %v, %v", letters, err))
+		}
+		if len(wrong) > 0 {
+			wrong = append(wrong, strings.Join(p.log, "\n\t"))
+		}
+		p.stop()
+	})
+	return wrong
+}
+
+// Every commit that was ever wanted has the right last status once, whatever happened
+// meanwhile to the forge, its answers, this process and its folder.
+func TestEveryCommitHasItsLastStatusOnceAfterAnyHistory(t *testing.T) {
+	count := uint64(60)
+	if os.Getenv("FEDSYNC_TEST_LONG") != "" {
+		count = 20_000
+	}
+	for seed := range count {
+		if wrong := live(t, seed, seed%3 > 0); len(wrong) > 0 {
+			t.Fatalf("seed %d: %s", seed, strings.Join(wrong, "\n"))
+		}
+	}
+	t.Logf("%d histories", count)
+}

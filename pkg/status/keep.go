@@ -1,0 +1,195 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+const (
+	keepWordsEvery = time.Second      // changes of words alone are kept no more often
+	keepAgain      = 10 * time.Second // after it failed
+	lookBackTime   = time.Minute      // for the commits before the newest to be read
+	lookBackMost   = 20               // commits before the newest
+	lookBackKeys   = 100              // statuses of them
+)
+
+// keeping is what a Poster knows of its outbox. The Poster's mutex protects it.
+type keeping struct {
+	outbox   outbox
+	complete bool      // no status is missing that an earlier process kept
+	unsaved  bool      // the outbox lacks something
+	words    bool      // it lacks words alone
+	savedAt  time.Time // when it was last written
+	retryAt  time.Time // it is not written again before
+	since    time.Time // since when it cannot be written
+	err      error     // why; nil when it could
+}
+
+// load makes entries of what an earlier process kept. They rest until the newest
+// revision is known: what was wanted then may be wrong by now.
+func (p *Poster) load() {
+	letters, err := p.keeping.outbox.read()
+	p.keeping.complete = err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.log.Warn("statuses that waited may be lost", zap.Error(err))
+	}
+	for _, l := range slices.Backward(letters) { // the most important has the highest sequence
+		if p.options.Grants != nil && !p.options.Grants(l.Context) {
+			continue
+		}
+		e := p.entry(l.SHA, l.Context)
+		e.branch, e.resting, e.by, e.byTime, e.ifPending = true, true, l.By, l.ByTime, l.IfPending
+		e.wantSince = earliest(l.Since, time.Now())
+		if l.State != "" {
+			e.want = Commit{SHA: l.SHA, Context: l.Context, State: l.State, Description: p.trim(l.Description), TargetURL: p.link(l.SHA)}
+		}
+	}
+	p.keeping.unsaved = true
+}
+
+// save writes what a restart must not lose, before anything of it is posted. Where that
+// fails it is a finding, and posting goes on.
+func (p *Poster) save(now time.Time) {
+	p.mu.Lock()
+	k := &p.keeping
+	due := k.outbox.file != "" && !now.Before(k.retryAt) && (k.unsaved || k.words && now.Sub(k.savedAt) >= keepWordsEvery)
+	if !due {
+		p.mu.Unlock()
+		return
+	}
+	c := content{Letters: p.letters(), Partial: !k.complete}
+	k.unsaved, k.words = false, false
+	p.mu.Unlock()
+
+	err := k.outbox.write(c) // its file never changes
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k.savedAt = now
+	if err == nil {
+		k.err, k.since = nil, time.Time{}
+		return
+	}
+	if k.err == nil {
+		k.since = now
+		p.log.Warn("statuses that wait are not kept", zap.Error(err))
+	}
+	k.err, k.unsaved, k.retryAt = err, true, now.Add(keepAgain)
+}
+
+// saveIn is how long until the outbox is to be written. The caller holds mu.
+func (k *keeping) saveIn(now time.Time) time.Duration {
+	switch {
+	case k.outbox.file == "":
+	case k.unsaved:
+		return max(0, k.retryAt.Sub(now))
+	case k.words:
+		return max(0, latest(k.retryAt, k.savedAt.Add(keepWordsEvery)).Sub(now))
+	}
+	return forever
+}
+
+// letters are the statuses of the branch. The caller holds mu.
+func (p *Poster) letters() []letter {
+	letters := []letter{}
+	for _, k := range p.order() {
+		if e := p.entries[k]; e.branch {
+			letters = append(letters, letter{
+				SHA: k.sha, Context: k.context, State: e.want.State, Description: e.want.Description,
+				Since: e.wantSince, By: e.by, ByTime: e.byTime, IfPending: e.ifPending,
+			})
+		}
+	}
+	return letters
+}
+
+// Begin says which revision of the branch is the newest: the statuses that are wanted
+// of it are kept over a restart, and those of every other revision of the branch are
+// superseded. It does not block.
+func (p *Poster) Begin(rev federation.Revision) {
+	if rev.SHA == "" {
+		return
+	}
+	p.mu.Lock()
+	p.head = rev
+	for k, e := range p.entries {
+		if e.branch && k.sha != rev.SHA && e.by == "" {
+			p.overtake(e, rev)
+		}
+	}
+	p.forget()
+	p.mu.Unlock()
+	p.nudge()
+}
+
+// overtake makes an entry that of a superseded commit. The caller holds mu.
+func (p *Poster) overtake(e *entry, by federation.Revision) {
+	e.by, e.byTime = by.Short(), time.Now()
+	p.keeping.unsaved = true
+}
+
+// remove forgets an entry. The caller holds mu.
+func (p *Poster) remove(k key) {
+	delete(p.entries, k)
+	p.keeping.unsaved = true
+}
+
+// lookBack ends the commits before the newest that still bear our pending, where what
+// waited was not kept: nobody else would.
+func (p *Poster) lookBack(ctx context.Context) {
+	if p.options.Older == nil || p.keeping.complete {
+		return
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case <-p.wanted:
+	}
+	p.mu.Lock()
+	head := p.head
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, lookBackTime)
+	defer cancel()
+	older, err := p.options.Older(ctx, head.SHA, lookBackMost)
+	if err != nil {
+		if ctx.Err() == nil {
+			p.log.Warn("earlier commits not looked at", zap.Error(err))
+		}
+		return
+	}
+	p.mu.Lock()
+	p.suspect(older, head)
+	p.keeping.complete, p.keeping.unsaved = true, true
+	p.mu.Unlock()
+	p.nudge()
+}
+
+// suspect has the forge asked about older commits, the newest of them first. The caller
+// holds mu.
+func (p *Poster) suspect(older []string, head federation.Revision) {
+	var contexts []string
+	for k, e := range p.entries {
+		if e.branch && k.sha == head.SHA {
+			contexts = append(contexts, k.context)
+		}
+	}
+	slices.Sort(contexts) // the federation's own is the shortest
+	older = older[:min(len(older), lookBackMost, lookBackKeys/max(1, len(contexts)))]
+	for _, sha := range slices.Backward(older) { // the newest has the highest sequence
+		for _, context := range contexts {
+			if p.entries[key{sha, context}] == nil && sha != head.SHA {
+				e := p.entry(sha, context)
+				e.branch, e.ifPending = true, true
+				p.overtake(e, head)
+			}
+		}
+	}
+	p.forget()
+}
