@@ -36,8 +36,9 @@ func (p pass) arguments() []string {
 }
 
 // parallel is how many tests that call Parallel run at the same time, in one package.
-// They wait for clusters more than they compute, so two for each processor are few.
-func parallel() int { return 2 * runtime.GOMAXPROCS(0) }
+// Two packages do, and each test has a daemon with the race detector: with more of them
+// what a test waits for comes too late.
+func parallel() int { return runtime.GOMAXPROCS(0) }
 
 // plan returns the passes that are to be made: those of one list one after the other,
 // beside those of the other lists.
