@@ -29,6 +29,7 @@ type body struct {
 	err      error // of all later reads; nil while there is none
 	turn     *turn
 	returned time.Time // when what was read last was handed out; zero before
+	handed   int       // bytes of it
 }
 
 func (g *Guard) body(req *http.Request, resp *http.Response) *body {
@@ -44,7 +45,6 @@ func (b *body) read(p []byte, most limit, without int) (int, error) {
 	if err := b.pause(); err != nil {
 		return 0, err
 	}
-	defer func() { b.returned = time.Now() }()
 	if b.has.bytes > without {
 		if err := b.turn.take(b.req.Context()); err != nil {
 			return 0, err
@@ -53,7 +53,9 @@ func (b *body) read(p []byte, most limit, without int) (int, error) {
 	if left := most.bytes + 1 - b.has.bytes; len(p) > left {
 		p = p[:left]
 	}
-	return b.Read(p)
+	n, err := b.Read(p)
+	b.returned, b.handed = time.Now(), n
+	return n, err
 }
 
 // pause waits where what was read before made more work than a cluster's share. It fails
@@ -63,7 +65,8 @@ func (b *body) pause() error {
 		return nil
 	}
 	now := time.Now()
-	return wait(b.req.Context(), b.guard.pace.work(now.Sub(b.returned), now), b.turn.over)
+	busy := min(now.Sub(b.returned), time.Duration(b.handed)*byteWork)
+	return wait(b.req.Context(), b.guard.pace.work(busy, now), b.turn.over)
 }
 
 // fail breaks the body off.

@@ -17,6 +17,9 @@ const (
 	workShare = 0.4
 	// pageWork is what a further page of a list costs besides its objects, here and there.
 	pageWork = 3 * time.Millisecond
+	// byteWork is the most that a byte can cost, as of small objects: what takes longer
+	// waits for a processor, or for whoever reads, and must not wait here as well.
+	byteWork = 200 * time.Nanosecond
 	// longestPause bounds one pause, whatever the clock says.
 	longestPause = 500 * time.Millisecond
 )
