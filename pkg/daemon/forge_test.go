@@ -132,7 +132,7 @@ func TestAForgeNudgesAndIsToldEvenIfItIsAwayForAWhile(t *testing.T) {
 		eventually(t, "the forge shows what took the place of "+sha[:7], func() string {
 			got := forge.Statuses(t, sha)
 			ends := slices.DeleteFunc(slices.Clone(got), func(s sandboxtest.Status) bool { return !strings.HasPrefix(s.Description, "superseded by ") })
-			if len(ends) == 1 && got[0].State == "success" && strings.HasPrefix(got[0].Description, "superseded by "+by[:7]) {
+			if len(ends) == 1 && ends[0].State == "success" && strings.HasPrefix(ends[0].Description, "superseded by "+by[:7]) {
 				return ""
 			}
 			return fmt.Sprintf("it shows %+v", got)
