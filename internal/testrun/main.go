@@ -20,7 +20,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -39,7 +38,7 @@ func main() {
 }
 
 // runAll runs the packages of the main module and, when these are all, the tests
-// of the sandbox's own module too. What only computes runs beside what mostly waits.
+// of the sandbox's own module too.
 func runAll(ctx context.Context, wanted tests) error {
 	passes, err := plan(ctx, wanted)
 	if err != nil {
@@ -121,7 +120,6 @@ func startSandbox(ctx context.Context) (*sandbox, error) {
 
 // tally adds up the tests.
 type tally struct {
-	mu                      sync.Mutex // protects what follows, and the order of what is printed
 	passed, failed, skipped int
 	names                   []string      // of the skipped
 	processor               time.Duration // that all of it took, but for the sandbox
@@ -133,21 +131,12 @@ type event struct {
 	Elapsed                                   float64
 }
 
-// testAll makes the passes of each list one after the other, beside those of the others.
-func (t *tally) testAll(ctx context.Context, lanes [][]pass, box *sandbox) error {
-	ended := make(chan error)
-	for _, lane := range lanes {
-		go func() {
-			var err error
-			for _, p := range lane {
-				err = errors.Join(err, t.test(ctx, p, box))
-			}
-			ended <- err
-		}()
-	}
+// testAll makes one pass after the other, also after one that failed: beside each other
+// they would keep the processors from what tests wait for.
+func (t *tally) testAll(ctx context.Context, passes []pass, box *sandbox) error {
 	var all error
-	for range lanes {
-		all = errors.Join(all, <-ended)
+	for _, p := range passes {
+		all = errors.Join(all, t.test(ctx, p, box))
 	}
 	return all
 }
@@ -169,8 +158,6 @@ func (t *tally) test(ctx context.Context, p pass, box *sandbox) error {
 		return fmt.Errorf("read the results: %w", err)
 	}
 	err = cmd.Wait()
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.processor += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if err != nil {
 		return fmt.Errorf("go test in %s: %w", p.dir, err)
@@ -206,8 +193,6 @@ func (t *tally) read(r io.Reader, race bool) error {
 }
 
 func (t *tally) end(e event, race bool, output *strings.Builder) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if e.Test == "" && e.Action == "skip" {
 		return // a package without tests
 	}

@@ -40,13 +40,12 @@ func (p pass) arguments() []string {
 // what a test waits for comes too late.
 func parallel() int { return runtime.GOMAXPROCS(0) }
 
-// plan returns the passes that are to be made: those of one list one after the other,
-// beside those of the other lists.
-func plan(ctx context.Context, wanted tests) ([][]pass, error) {
+// plan returns the passes that are to be made, in their order.
+func plan(ctx context.Context, wanted tests) ([]pass, error) {
 	usual := pass{dir: ".", race: true, run: wanted.run, processes: runtime.GOMAXPROCS(0), options: []string{"-timeout", wanted.timeout.String()}}
 	if wanted.run != "" || slices.Contains(wanted.packages, "-args") {
 		usual.packages = wanted.packages
-		return [][]pass{{usual}}, nil
+		return []pass{usual}, nil
 	}
 	out, err := exec.CommandContext(ctx, "go", append([]string{"list"}, wanted.packages...)...).Output()
 	if err != nil {
@@ -56,24 +55,23 @@ func plan(ctx context.Context, wanted tests) ([][]pass, error) {
 	for line := range bytes.Lines(out) {
 		packages = append(packages, strings.TrimSpace(string(line)))
 	}
-	lanes := split(usual, packages)
+	passes := split(usual, packages)
 	if len(wanted.packages) == 1 && wanted.packages[0] == "./..." {
 		usual.dir, usual.packages = "sandbox", wanted.packages
-		lanes[1] = append(lanes[1], usual)
+		passes = append(passes, usual)
 	}
-	return lanes, nil
+	return passes, nil
 }
 
 const module = "github.com/fedsync/fedsync/"
 
-// split divides the tests of packages into those with the race detector and, in the
-// second list, those without.
-func split(usual pass, packages []string) [][]pass {
+// split divides the tests of packages into those with the race detector and those
+// without.
+func split(usual pass, packages []string) []pass {
 	// The go command starts packages in the order in which they are given.
 	slices.SortStableFunc(packages, func(a, b string) int { return rank(a) - rank(b) })
 	raced, whole, some := usual, usual, usual
 	whole.race, some.race = false, false
-	whole.processes, some.processes = 1, 1
 	for _, name := range packages {
 		if _, computes := computing[strings.TrimPrefix(name, module)]; computes {
 			whole.packages = append(whole.packages, name)
@@ -86,11 +84,7 @@ func split(usual pass, packages []string) [][]pass {
 		return len(namesOf([]string{name}, apart))+len(namesOf([]string{name}, twice)) == 0
 	})
 	raced.skip, some.run = exactly(without), exactly(slices.Concat(without, leave))
-	lanes := make([][]pass, 2)
-	for i, lane := range [][]pass{{raced}, {some, whole}} {
-		lanes[i] = slices.DeleteFunc(lane, func(p pass) bool { return len(p.packages) == 0 })
-	}
-	return lanes
+	return slices.DeleteFunc([]pass{raced, some, whole}, func(p pass) bool { return len(p.packages) == 0 })
 }
 
 // namesOf returns the names of the tests that are in one of the packages.

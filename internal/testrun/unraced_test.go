@@ -60,7 +60,7 @@ func starts(n ast.Node) bool {
 }
 
 func TestGoroutinesAreSeen(t *testing.T) {
-	if !slices.ContainsFunc(parsed(t, "internal/testrun"), func(f *ast.File) bool {
+	if !slices.ContainsFunc(parsed(t, "pkg/daemon"), func(f *ast.File) bool {
 		found := false
 		ast.Inspect(f, func(n ast.Node) bool {
 			found = found || starts(n)
@@ -68,7 +68,7 @@ func TestGoroutinesAreSeen(t *testing.T) {
 		})
 		return found
 	}) {
-		t.Error("this package starts some")
+		t.Error("the daemon starts some")
 	}
 }
 
@@ -106,11 +106,11 @@ func TestTestsWithoutTheRaceDetectorAreThereAndNoOthersAreCalledSo(t *testing.T)
 
 func TestEachTestRunsOnceOrInBothWays(t *testing.T) {
 	const a, b, c, d = module + "internal/growth", module + "pkg/render", module + "pkg/daemon", module + "pkg/web"
-	lanes := split(pass{dir: ".", race: true, processes: 2}, []string{a, b, c, d})
-	if len(lanes) != 2 || len(lanes[0]) != 1 || len(lanes[1]) != 2 {
-		t.Fatalf("got %+v", lanes)
+	passes := split(pass{dir: ".", race: true, processes: 2}, []string{a, b, c, d})
+	if len(passes) != 3 {
+		t.Fatalf("got %+v", passes)
 	}
-	raced, some, whole := lanes[0][0], lanes[1][0], lanes[1][1]
+	raced, some, whole := passes[0], passes[1], passes[2]
 	const kill, history, random = "TestADaemonKilledAtAnyMomentConverges", "TestARestartChangesNothing", "TestRandomOverlaysEqualKustomize"
 	has := func(expression, name string) bool { return regexp.MustCompile(expression).MatchString(name) }
 	if !raced.race || raced.run != "" || !slices.Equal(raced.packages, []string{c, b, d}) ||
@@ -128,11 +128,9 @@ func TestEachTestRunsOnceOrInBothWays(t *testing.T) {
 	if !strings.HasPrefix(got, "test -json -p 2 ") || !strings.Contains(got, "-race -skip ^(") || !strings.HasSuffix(got, c+" "+b+" "+d) {
 		t.Errorf("arguments: %s", got)
 	}
-	for _, lane := range split(pass{dir: ".", race: true, processes: 2}, []string{d}) {
-		for _, p := range lane {
-			if !p.race || p.skip != "" || !slices.Equal(p.packages, []string{d}) {
-				t.Errorf("of a package that has none without: %+v", p)
-			}
+	for _, p := range split(pass{dir: ".", race: true, processes: 2}, []string{d}) {
+		if !p.race || p.skip != "" || !slices.Equal(p.packages, []string{d}) {
+			t.Errorf("of a package that has none without: %+v", p)
 		}
 	}
 }
