@@ -295,11 +295,11 @@ func (c *Config) Check() error {
 
 // commitStatusHelp describes where commit statuses can be written.
 func commitStatusHelp() string {
-	help := "where to write commit statuses: "
+	var all []string
 	for _, f := range forges.All() {
-		help += f.Name + " (" + f.Title + "), "
+		all = append(all, f.Name+" ("+f.Title+")")
 	}
-	return help + forges.Auto + " (the forge whose public server --repo is on), gitnotes (refs/notes/fedsync in the repository) or none"
+	return "where to write commit statuses: " + strings.Join(all, ", ") + ", " + forges.Auto + " (the forge whose public server --repo is on), gitnotes (refs/notes/fedsync in the repository) or none"
 }
 
 // forgeRights lists what each forge's token must be allowed.

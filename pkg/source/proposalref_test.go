@@ -22,7 +22,12 @@ func TestTheHeadOfAPullRequestIsFetchedByItsRef(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			read, ended := make(chan source.Event, 10), make(chan error, 1)
 			go func() { ended <- s.Run(ctx, func(e source.Event) { read <- e }) }()
-			defer func() { cancel(); <-ended }()
+			defer func() {
+				cancel()
+				if err := <-ended; err != nil && ctx.Err() == nil {
+					t.Error(err)
+				}
+			}()
 			if e := <-read; e.Err != nil || e.Snapshot.Revision.SHA != main || s.Branch() != "main" {
 				t.Fatalf("read %+v of %q, want main", e, s.Branch())
 			}

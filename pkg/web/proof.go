@@ -86,11 +86,13 @@ func tokenInHeader(header string) proof {
 
 // basicPassword is the secret as a password, with any name of a user.
 func basicPassword() proof {
-	return proof{header: "Authorization", form: "basic authentication, with the secret as its password",
+	return proof{
+		header: "Authorization", form: "basic authentication, with the secret as its password",
 		read: func(r *http.Request, secret []byte) (evidence, bool) {
 			_, password, found := r.BasicAuth()
 			return evidence{}, equal([]byte(password), secret) && found
-		}}
+		},
+	}
 }
 
 // equal takes the same time whatever a and b have in common, also their length.
@@ -110,7 +112,8 @@ const (
 // who sends one again gains a poll.
 func standardSignature() proof {
 	const header = "Webhook-Signature"
-	return proof{header: header, form: "the signature by a signing token, which begins with " + signingTokenPrefix,
+	return proof{
+		header: header, form: "the signature by a signing token, which begins with " + signingTokenPrefix,
 		read: func(r *http.Request, secret []byte) (evidence, bool) {
 			id, timestamp := r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp")
 			key, err := base64.StdEncoding.DecodeString(string(bytes.TrimPrefix(secret, []byte(signingTokenPrefix))))
@@ -128,7 +131,8 @@ func standardSignature() proof {
 			}
 			_, _ = e.mac.Write([]byte(id + "." + timestamp + ".")) // a hash takes all
 			return e, len(e.sums) > 0
-		}}
+		},
+	}
 }
 
 // bitbucketPing is the test of a connection by Bitbucket Data Center.

@@ -111,7 +111,7 @@ func (p *Checks) runs(ctx context.Context, api *sdk.Client, sha, name string) ([
 	var all []*sdk.CheckRun
 	for page := 1; page <= maxPages; page++ {
 		found, resp, err := api.Checks.ListCheckRunsForRef(ctx, p.owner, p.name, sha, &sdk.ListCheckRunsOptions{
-			CheckName: &name, AppID: &p.app.id, Filter: sdk.Ptr("all"), ListOptions: sdk.ListOptions{Page: page, PerPage: pageSize},
+			CheckName: &name, AppID: &p.app.id, Filter: new("all"), ListOptions: sdk.ListOptions{Page: page, PerPage: pageSize},
 		})
 		if err != nil {
 			return nil, resp, err
@@ -151,15 +151,15 @@ func (p *Checks) written(c status.Commit, details status.Details) *writing {
 	case status.Pending:
 		return w
 	case status.Success:
-		w.conclusion = sdk.Ptr("success")
+		w.conclusion = new("success")
 	case status.Failure:
-		w.conclusion = sdk.Ptr("failure")
+		w.conclusion = new("failure")
 	}
 	w.status = statusCompleted
 	for _, a := range details.Annotations[:min(len(details.Annotations), maxAnnotations)] {
 		w.rest = append(w.rest, &sdk.CheckRunAnnotation{
-			Path: sdk.Ptr(a.File), StartLine: sdk.Ptr(a.Line), EndLine: sdk.Ptr(a.Line), AnnotationLevel: sdk.Ptr(levelOf(a.Level)),
-			Title: orNone(p.client.Secrets.Clean(a.Title)), Message: sdk.Ptr(p.client.Secrets.Clean(a.Message)),
+			Path: new(a.File), StartLine: new(a.Line), EndLine: new(a.Line), AnnotationLevel: new(levelOf(a.Level)),
+			Title: orNone(p.client.Secrets.Clean(a.Title)), Message: new(p.client.Secrets.Clean(a.Message)),
 		})
 	}
 	return w

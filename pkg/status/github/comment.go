@@ -32,7 +32,7 @@ func (r *repository) comment(ctx context.Context, number int, marker, text strin
 	if err != nil {
 		return err
 	}
-	body := &sdk.IssueComment{Body: sdk.Ptr(untrusted.Shorten(marker+"\n"+text, maxComment))}
+	body := &sdk.IssueComment{Body: new(untrusted.Shorten(marker+"\n"+text, maxComment))}
 	var resp *sdk.Response
 	switch {
 	case text == "" && there == nil, there != nil && text != "" && same(there.GetBody(), *body.Body):

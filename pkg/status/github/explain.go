@@ -23,7 +23,7 @@ const secondaryPause = time.Minute
 func (r *repository) failed(ctx context.Context, resp *sdk.Response, err error) error {
 	code := codeOf(resp)
 	switch {
-	case code == http.StatusUnauthorized, tokenRefused(err) != nil:
+	case code == http.StatusUnauthorized, tokenRefused(err) != nil: //nolint:bodyclose // explain closes it.
 		r.proof.refused()
 	case code == http.StatusNotFound:
 		// GitHub hides what a credential may not see, or may not write to.
@@ -96,11 +96,11 @@ func limitedFor(resp *sdk.Response, err error) (time.Duration, bool) {
 // said is what GitHub said, as it was sent.
 func said(err error) string {
 	if e, ok := errors.AsType[*sdk.ErrorResponse](err); ok {
-		words := e.Message
+		words := []string{e.Message}
 		for _, detail := range e.Errors {
-			words += " " + strings.TrimSpace(strings.Join([]string{detail.Field, detail.Code, detail.Message}, " "))
+			words = append(words, strings.TrimSpace(strings.Join([]string{detail.Field, detail.Code, detail.Message}, " ")))
 		}
-		return words
+		return strings.Join(words, " ")
 	}
 	if e, ok := errors.AsType[*sdk.RateLimitError](err); ok {
 		return e.Message

@@ -33,10 +33,10 @@ func (p *Statuses) post(ctx context.Context, c status.Commit) error {
 		return err
 	}
 	_, resp, err := api.Repositories.CreateStatus(ctx, p.owner, p.name, c.SHA, sdk.RepoStatus{
-		State:       sdk.Ptr(stateOf(c.State)),
+		State:       new(stateOf(c.State)),
 		TargetURL:   orNone(c.TargetURL),
-		Description: sdk.Ptr(p.client.Description(c.Description, limit)),
-		Context:     sdk.Ptr(c.Context),
+		Description: new(p.client.Description(c.Description, limit)),
+		Context:     new(c.Context),
 	})
 	if err != nil {
 		return p.ofCommit(ctx, resp, err, c.SHA)

@@ -89,8 +89,9 @@ func (p *Provider) moved(ctx context.Context, location string) error {
 		return nil
 	}
 	id, _, _ := strings.Cut(rest, "/")
-	if id, err = url.PathUnescape(id); err != nil || id == "" || id == p.project {
-		return nil
+	id, err = url.PathUnescape(id)
+	if err != nil || id == "" || id == p.project {
+		return nil //nolint:nilerr // what is no name is no news
 	}
 	project, _, err := p.api.Projects.GetProject(id, nil, sdk.WithContext(ctx))
 	if err != nil || project.PathWithNamespace == "" || project.PathWithNamespace == p.project {

@@ -2,6 +2,7 @@ package githubtest
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,7 +68,7 @@ const conclusions = " action_required cancelled failure neutral success skipped 
 // wrong returns what GitHub does not take of it.
 func (r run) wrong() (field, message string) {
 	switch {
-	case r.Status != nil && !strings.Contains(" queued in_progress completed ", " "+*r.Status+" "):
+	case r.Status != nil && !slices.Contains([]string{"queued", "in_progress", "completed"}, *r.Status):
 		return "status", "is not included in the list"
 	case r.Conclusion != nil && !strings.Contains(conclusions, " "+*r.Conclusion+" "):
 		return "conclusion", "is not included in the list"
@@ -86,7 +87,7 @@ func (r run) wrong() (field, message string) {
 	}
 	for _, a := range r.Output.Annotations {
 		if a.Path == "" || strings.HasPrefix(a.Path, "/") || a.StartLine < 1 || a.EndLine < a.StartLine || a.Message == "" ||
-			!strings.Contains(" notice warning failure ", " "+a.Level+" ") || a.Level == "" {
+			!slices.Contains([]string{"notice", "warning", "failure"}, a.Level) {
 			return "annotations", "an annotation is not valid"
 		}
 	}
@@ -100,7 +101,7 @@ func (s *Server) changes(q *request) (run, bool) {
 		q.refuse(http.StatusForbidden, "You must authenticate via a GitHub App.")
 		return r, false
 	}
-	if !q.may("checks", "write") || !q.read(&r) {
+	if !q.may("checks") || !q.read(&r) {
 		return r, false
 	}
 	if field, message := r.wrong(); field != "" {
@@ -198,8 +199,7 @@ func (s *Server) listChecks(q *request) {
 	}
 	var found []*Check
 	seen := map[string]bool{}
-	for i := len(s.checks) - 1; i >= 0; i-- {
-		c := s.checks[i]
+	for _, c := range slices.Backward(s.checks) {
 		app := strconv.FormatInt(c.App, 10)
 		if c.SHA != sha || values.Has("check_name") && values.Get("check_name") != c.Name || values.Has("app_id") && values.Get("app_id") != app {
 			continue

@@ -70,7 +70,7 @@ func (s *Server) comment(q *request) (string, bool) {
 	var body struct {
 		Body string `json:"body"`
 	}
-	if !q.may("pull_requests", "write") || !q.read(&body) {
+	if !q.may("pull_requests") || !q.read(&body) {
 		return "", false
 	}
 	if body.Body == "" || utf8.RuneCountInString(body.Body) > 65_536 {
@@ -107,7 +107,7 @@ func (s *Server) mine(q *request) *Comment {
 		if c.ID != id {
 			continue
 		}
-		if c.Author == q.by.login && q.may("pull_requests", "write") {
+		if c.Author == q.by.login && q.may("pull_requests") {
 			return c
 		}
 		if c.Author != q.by.login {

@@ -88,7 +88,7 @@ func (s *Server) Merge(number int64) error {
 func (s *Server) merge(p *pull) (string, error) {
 	rules := s.rules[p.base]
 	if p.state != "open" {
-		return "", errors.New("Pull Request is not mergeable") //nolint:staticcheck // GitHub's words.
+		return "", errors.New("Pull Request is not mergeable")
 	}
 	if rules.Queue {
 		return "", errors.New("Changes must be made through the merge queue") //nolint:staticcheck // GitHub's words.
@@ -101,7 +101,7 @@ func (s *Server) merge(p *pull) (string, error) {
 		_, err = s.git("update-ref", "refs/heads/"+p.base, sha)
 	}
 	if err != nil {
-		return "", errors.New("Pull Request is not mergeable") //nolint:staticcheck // GitHub's words.
+		return "", errors.New("Pull Request is not mergeable")
 	}
 	p.state, p.merged = "closed", true
 	s.changed(p)
@@ -115,7 +115,7 @@ func (s *Server) mergePull(q *request) {
 		q.refuse(http.StatusNotFound, "Not Found")
 		return
 	}
-	if !q.may("contents", "write") {
+	if !q.may("contents") {
 		return
 	}
 	sha, err := s.merge(p)

@@ -163,7 +163,7 @@ func (s *Server) postPull(q *request) {
 		Base  string `json:"base"`
 		Body  string `json:"body"`
 	}
-	if !q.may("pull_requests", "write") || !q.read(&body) || !s.creates(q) {
+	if !q.may("pull_requests") || !q.read(&body) || !s.creates(q) {
 		return
 	}
 	number, err := s.openPull(body.Title, body.Head, body.Base)

@@ -224,12 +224,13 @@ func (s *Server) whoIs(r *http.Request) *caller {
 	return s.appOf(token)
 }
 
-// may reports whether the caller has a permission, and answers when not.
-func (q *request) may(permission, level string) bool {
-	if has := q.by.may[permission]; has == level || has == "write" {
+// may reports whether the caller may write what a permission is about, and answers when
+// not.
+func (q *request) may(permission string) bool {
+	if q.by.may[permission] == "write" {
 		return true
 	}
-	q.w.Header().Set("X-Accepted-GitHub-Permissions", permission+"="+level)
+	q.w.Header().Set("X-Accepted-GitHub-Permissions", permission+"=write")
 	who := "personal access token"
 	if q.by.app != nil {
 		who = "integration"

@@ -3,6 +3,7 @@ package githubtest
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -35,7 +36,7 @@ func (s *Server) statusesOf(sha, context string) []Status {
 
 func (s *Server) postStatus(q *request) {
 	sha := q.PathValue("sha")
-	if !q.may("statuses", "write") {
+	if !q.may("statuses") {
 		return
 	}
 	var body struct {
@@ -66,7 +67,7 @@ func (s *Server) postStatus(q *request) {
 		}
 	}
 	switch {
-	case !strings.Contains(" error failure pending success ", " "+one.State+" ") || one.State == "":
+	case !slices.Contains([]string{"error", "failure", "pending", "success"}, one.State):
 		q.invalid("Status", "state", "state is not included in the list")
 	case utf8.RuneCountInString(one.Description) > 140:
 		q.invalid("Status", "description", "description is too long (maximum is 140 characters)")
@@ -92,9 +93,9 @@ func (s *Server) listStatuses(q *request) {
 		return
 	}
 	var found []Status
-	for i := len(s.statuses) - 1; i >= 0; i-- {
-		if s.statuses[i].SHA == sha {
-			found = append(found, s.statuses[i])
+	for _, one := range slices.Backward(s.statuses) {
+		if one.SHA == sha {
+			found = append(found, one)
 		}
 	}
 	list(q, found, func(one Status) any { return one.show() }, plainly)
