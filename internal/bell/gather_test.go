@@ -1,6 +1,7 @@
 package bell
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,9 +24,14 @@ func TestGatherRingsOnceForManyCalls(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var rings []time.Duration
+				var mu sync.Mutex
+				var rings []time.Duration // protected by mu
 				start, last := time.Now(), time.Time{}
-				call := Gather(func() { rings = append(rings, time.Since(start)) }, quiet, most)
+				call := Gather(func() {
+					mu.Lock()
+					defer mu.Unlock()
+					rings = append(rings, time.Since(start))
+				}, quiet, most)
 				for i := range c.calls {
 					if i > 0 && c.every > 0 {
 						<-time.After(c.every)
@@ -35,6 +41,8 @@ func TestGatherRingsOnceForManyCalls(t *testing.T) {
 				}
 				<-time.After(time.Minute)
 				synctest.Wait()
+				mu.Lock()
+				defer mu.Unlock()
 				if len(rings) != c.rings || rings[0] != c.first {
 					t.Errorf("%d calls rang at %v, want %d times, first after %s", c.calls, rings, c.rings, c.first)
 				}

@@ -36,6 +36,8 @@ var apart = []part{
 	// Here too it is one whose races nobody would see. With the race detector it would be
 	// killed when it has hardly begun.
 	{"pkg/daemon", []string{"TestADaemonKilledAtAnyMomentConverges"}},
+	// So it is here: how long a prober waits beside a crowd, and what memory that costs.
+	{"pkg/web", []string{"TestAProberIsAnsweredBesideACrowdOfAllKinds"}},
 	// What is measured is what the process that renders may take from others.
 	{"pkg/daemon", []string{"TestAHostilePushLeavesTheOthersAlone"}},
 	// The process that renders uses up its time or its memory, of which the race detector

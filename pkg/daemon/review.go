@@ -47,9 +47,9 @@ type reviewer struct {
 	nudged   bell.Bell // a webhook says that something changed
 	news     bell.Bell // the loop has shown something
 
-	mu    sync.Mutex // protects what follows
-	seen  view
-	texts map[string]string // by head, for the page
+	mu   sync.Mutex // protects what follows
+	seen view
+	made map[string]review.Made // by head, for the page
 
 	bases baseSides
 
@@ -196,13 +196,9 @@ func (r *reviewer) end(m review.Made) {
 
 // show gives the page what there is to read.
 func (r *reviewer) show() {
-	texts := make(map[string]string, len(r.state.Made))
-	for head, m := range r.state.Made {
-		texts[head] = m.Page()
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.texts = texts
+	r.made = maps.Clone(r.state.Made)
 }
 
 // planOf is the text of a head's newest plan, for the page.
@@ -212,9 +208,12 @@ func (d *Daemon) planOf(head string) (string, bool) {
 		return "", false
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	text, ok := r.texts[head]
-	return text, ok
+	m, ok := r.made[head]
+	r.mu.Unlock()
+	if !ok {
+		return "", false
+	}
+	return m.Page(), true
 }
 
 // post tells the poster what statuses the heads should have.

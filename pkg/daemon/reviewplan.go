@@ -146,11 +146,14 @@ func (r *reviewer) try(ctx context.Context, v view, in plan.Input) map[string]pl
 			continue
 		}
 		asking.Go(func() {
+			answer := plan.Answer{Unasked: untrusted.Const("trying it there panicked; fedsync's log has the details")}
+			defer func() {
+				mu.Lock()
+				defer mu.Unlock()
+				answers[p.Cluster] = answer
+			}()
 			defer r.recovered(p.Cluster)
-			answer := r.ask(timed, v, onlyChanged(was[p.Cluster], p), known{at, in.Base.Federation.Name})
-			mu.Lock()
-			defer mu.Unlock()
-			answers[p.Cluster] = answer
+			answer = r.ask(timed, v, onlyChanged(was[p.Cluster], p), known{at, in.Base.Federation.Name})
 		})
 	}
 	asking.Wait()

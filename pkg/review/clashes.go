@@ -40,27 +40,45 @@ type claim struct {
 }
 
 func (s State) portClashes(all map[int64][]Clash) {
-	type key struct {
-		protocol string
-		port     int32
-	}
-	claims := map[key][]claim{}
+	claims := map[portKey][]claim{}
 	for _, pr := range s.wanted() {
 		for _, p := range s.Made[pr.Head].Claims.Ports {
-			k := key{p.Protocol, p.Port}
+			k := portKey{p.Port, p.Protocol}
 			claims[k] = append(claims[k], claim{number: pr.Number, head: pr.Head, port: p})
 		}
 	}
-	for k, these := range claims {
-		what := fmt.Sprintf("node port %d/%s", k.port, k.protocol)
+	// In one order, so that the same ones are told each time where there are too many.
+	for _, k := range slices.SortedFunc(maps.Keys(claims), portKey.compare) {
+		these := claims[k]
+		if !slices.ContainsFunc(these, func(c claim) bool { return c.port.Service != these[0].port.Service }) {
+			continue
+		}
 		for _, a := range these {
-			for _, b := range these {
-				if a.head != b.head && a.port.Service != b.port.Service && len(all[a.number]) < mostClashes {
-					all[a.number] = append(all[a.number], Clash{With: b.number, What: fmt.Sprintf("%s is %s there", what, b.port.Service)})
-				}
-			}
+			addPortClashes(all, k, a, these)
 		}
 	}
+}
+
+// addPortClashes adds those of one claim with others on the same port.
+func addPortClashes(all map[int64][]Clash, k portKey, a claim, others []claim) {
+	for _, b := range others {
+		if len(all[a.number]) >= mostClashes {
+			return
+		}
+		if a.head != b.head && a.port.Service != b.port.Service {
+			all[a.number] = append(all[a.number], Clash{With: b.number, What: fmt.Sprintf("node port %d/%s is %s there", k.port, k.protocol, b.port.Service)})
+		}
+	}
+}
+
+// portKey is what one Service alone can have.
+type portKey struct {
+	port     int32
+	protocol string
+}
+
+func (k portKey) compare(other portKey) int {
+	return cmp.Or(cmp.Compare(k.port, other.port), cmp.Compare(k.protocol, other.protocol))
 }
 
 // mostClashes is how many of one pull request are told.

@@ -185,6 +185,49 @@ func TestTwoThatTakeOneNodePortAreToldOfEachOther(t *testing.T) {
 	}
 }
 
+func TestOfManyClashesTheSameAreTold(t *testing.T) {
+	const ports = 3 * mostClashes
+	var pulls []status.PullRequest
+	for number := int64(1); number <= 2; number++ {
+		pulls = append(pulls, pull(number))
+	}
+	s := stateOf(pulls...)
+	for _, pr := range pulls {
+		m := Made{Head: pr.Head, Verdict: plan.Changes}
+		for i := range int32(ports) {
+			m.Claims.Ports = append(m.Claims.Ports, Port{Port: 30000 + i, Protocol: "TCP", Service: federation.ObjectRef{Kind: "Service", Name: fmt.Sprint(pr.Number)}})
+		}
+		s.Made[pr.Head] = m
+	}
+	first := s.Clashes()
+	if n := len(first[1]); n != mostClashes {
+		t.Fatalf("%d clashes are told, want %d", n, mostClashes)
+	}
+	for range 50 {
+		if diff := cmp.Diff(first, s.Clashes()); diff != "" {
+			t.Fatalf("others are told the next time (-first +then):\n%s", diff)
+		}
+	}
+}
+
+func TestStrangersCauseFewPosts(t *testing.T) {
+	var pulls []status.PullRequest
+	for number := range int64(5000) {
+		pr := pull(number)
+		pr.Fork = true
+		pulls = append(pulls, pr)
+	}
+	own := pull(5000)
+	s := stateOf(append(pulls, own)...)
+	statuses := s.Statuses()
+	if n := len(statuses); n != mostRefused+1 {
+		t.Errorf("%d statuses for %d strangers and one of the repository's own, want %d", n, len(pulls), mostRefused+1)
+	}
+	if !slices.ContainsFunc(statuses, func(c status.Commit) bool { return c.SHA == own.Head }) {
+		t.Error("the repository's own has none")
+	}
+}
+
 func TestTwoWhoseSumIsMoreThanAQuotaLeavesAreToldOfEachOther(t *testing.T) {
 	s := stateOf(pull(9), pull(8))
 	facts := s.Facts.Clusters["c1"]

@@ -15,6 +15,10 @@ import (
 // posts where one would do.
 const mostPending = 20
 
+// mostRefused is how many heads from other repositories are told that they are not planned:
+// anybody may open thousands of them.
+const mostRefused = 50
+
 // Statuses gives the status that each head should have, without a context: the newest
 // first. A head that has none here keeps what it has.
 func (s State) Statuses() []status.Commit {
@@ -24,15 +28,18 @@ func (s State) Statuses() []status.Commit {
 		numbers[pr.Head] = append(numbers[pr.Head], pr.Number)
 	}
 	var all []status.Commit
-	pending := 0
+	seen := map[string]bool{}
+	pending, refused := 0, 0
 	for _, pr := range s.Open {
-		these := numbers[pr.Head]
-		if slices.ContainsFunc(all, func(c status.Commit) bool { return c.SHA == pr.Head }) {
+		if seen[pr.Head] {
 			continue
 		}
+		seen[pr.Head] = true
+		these := numbers[pr.Head]
 		m, made := s.Made[pr.Head]
 		switch {
-		case len(these) == 0 && pr.Fork && !s.Forks:
+		case len(these) == 0 && pr.Fork && !s.Forks && refused < mostRefused:
+			refused++
 			all = append(all, status.Commit{SHA: pr.Head, State: status.Pending, Description: "not planned: it comes from another repository, and fedsync's operator did not turn these on"})
 		case len(these) == 0:
 		case made && !m.Moved:

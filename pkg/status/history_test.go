@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 // become of each commit at its end.
 type past struct {
 	t      *testing.T
+	mu     sync.Mutex // held by the poster's goroutine while it looks here; see handOver
 	random *rand.Rand
 	forge  *forge
 	down   bool
@@ -52,6 +54,8 @@ func (p *past) start() {
 	p.poster = NewPoster(p.forge, Options{
 		Context: web, PublicURL: "https://fedsync.example", Outbox: p.file,
 		Older: func(_ context.Context, sha string, n int) ([]string, error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			var older []string
 			for _, c := range p.commits {
 				if c.sha == sha {
@@ -67,11 +71,20 @@ func (p *past) start() {
 	done := make(chan struct{})
 	running := p.poster
 	go func() { defer close(done); running.Run(ctx) }()
-	p.stop = func() { cancel(); <-done }
+	p.stop = func() { p.handOver(); cancel(); <-done }
+}
+
+// handOver makes what was changed here known to the poster's goroutine, which runs only
+// while this one waits: synctest orders the two in the other direction alone.
+func (p *past) handOver() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 }
 
 // answer is the forge's to a post that it would take.
 func (p *past) answer(c Commit) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	taken := func() {
 		c.Time = time.Now()
 		p.forge.posted = append(p.forge.posted, c)
@@ -150,6 +163,7 @@ func (p *past) restart(pushed, abrupt, folderless bool) {
 }
 
 func (p *past) pass(d time.Duration) {
+	p.handOver()
 	advance(p.t, d)
 	for _, c := range p.commits {
 		c.written = true
@@ -270,6 +284,8 @@ func live(t *testing.T, seed uint64, folder bool) (wrong []string) {
 		p := &past{t: t, random: rand.New(rand.NewPCG(seed, 1)), forge: &forge{}, file: filepath.Join(t.TempDir(), "outbox")} //nolint:gosec // A seed makes it again.
 		p.forge.answer = p.answer
 		p.forge.listing = func() error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			if p.down {
 				return errors.New("502 Bad Gateway")
 			}

@@ -74,9 +74,11 @@ func TestAThousandReadersShareOneEncoding(t *testing.T) {
 				})
 			}
 			synctest.Wait()
+			p.mu.Lock()
 			if n := len(p.waiting); n != 1 {
 				t.Errorf("%d keys are waited for, want one", n)
 			}
+			p.mu.Unlock()
 			running.Wait()
 			// The first of them began it before the others had asked.
 			want := int64(2)
@@ -86,6 +88,8 @@ func TestAThousandReadersShareOneEncoding(t *testing.T) {
 			if got := p.made.Load(); got > want {
 				t.Errorf("lasting %t: made %d times for a thousand readers, want %d", lasting, got, want)
 			}
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			if left := len(p.editions); left != 0 && !lasting || lasting && (left != 1 || p.kept == nil) || len(p.waiting) > 0 {
 				t.Errorf("lasting %t: %d editions are kept, and %v", lasting, left, p.waiting)
 			}

@@ -242,22 +242,14 @@ const (
 )
 
 func TestAProberIsAnsweredBesideACrowdOfAllKinds(t *testing.T) {
-	n, lasting := 600, 4*time.Second
+	// The bar is for a machine that has nothing else to do. Beside other tests a prober
+	// waits for a processor as well, which nobody can tell from waiting for the server.
+	n, lasting, patience := 600, 4*time.Second, 5*crowdPatient
 	if os.Getenv("FEDSYNC_TEST_LONG") != "" {
-		n, lasting = 5000, 90*time.Second
+		n, lasting, patience = 5000, 90*time.Second, crowdPatient
 	}
 	address := startServer(t)
 	usual := memoryOf(t, address)
-
-	// On a busy machine a prober waits with nobody beside it, too.
-	patience := crowdPatient
-	for range 5 {
-		took, _, err := probe(t.Context(), address, "127.0.0.1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		patience = max(patience, crowdPatient+20*took)
-	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), lasting)
 	defer cancel()

@@ -97,7 +97,7 @@ type statusContext struct {
 func (p *Provider) Post(ctx context.Context, c status.Commit) error {
 	var made gitStatus
 	want := gitStatus{
-		State: stateOf(c.State), Description: p.client.Description(c.Description, limit), TargetURL: c.TargetURL,
+		State: states.Of(c.State), Description: p.client.Description(c.Description, limit), TargetURL: c.TargetURL,
 		Context: statusContext{Name: c.Context, Genre: genre},
 	}
 	err := p.do(ctx, forgeclient.Request{Method: http.MethodPost, Path: p.statuses(c.SHA, nil), Body: want, Into: &made}, c.SHA)
@@ -138,7 +138,7 @@ func (p *Provider) List(ctx context.Context, sha, context string) ([]status.Comm
 	commits := make([]status.Commit, 0, len(found))
 	for _, s := range found {
 		commits = append(commits, status.Commit{
-			SHA: sha, Context: s.Context.Name, State: stateFrom(s.State), Description: p.client.Secrets.Clean(s.Description),
+			SHA: sha, Context: s.Context.Name, State: states.From(s.State), Description: p.client.Secrets.Clean(s.Description),
 			TargetURL: p.client.Secrets.Clean(s.TargetURL), Time: s.CreationDate,
 		})
 	}
@@ -215,26 +215,5 @@ func (p *Provider) missing(ctx context.Context, sha string) error {
 	return ctx.Err()
 }
 
-func stateOf(s status.State) string {
-	switch s {
-	case status.Pending:
-		return "pending"
-	case status.Success:
-		return "succeeded"
-	case status.Failure:
-		return "failed"
-	}
-	return "error"
-}
-
-// stateFrom reads a state. Those we never post mean that somebody else posted under our
-// context; a failure is what they come closest to.
-func stateFrom(s string) status.State {
-	switch s {
-	case "pending":
-		return status.Pending
-	case "succeeded":
-		return status.Success
-	}
-	return status.Failure
-}
+// states are Azure DevOps' words.
+var states = forgeclient.States[string]{Pending: "pending", Success: "succeeded", Failure: "failed"}

@@ -109,7 +109,7 @@ func (p *Provider) Post(ctx context.Context, c status.Commit) error {
 	}
 	var made build
 	want := build{
-		Key: keyOf(c.Context), State: stateOf(c.State), Name: c.Context, URL: link,
+		Key: keyOf(c.Context), State: states.Of(c.State), Name: c.Context, URL: link,
 		Description: p.client.Description(c.Description, limit),
 	}
 	err := p.do(ctx, forgeclient.Request{
@@ -145,7 +145,7 @@ func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]statu
 		at = found.CreatedOn
 	}
 	return []status.Commit{{
-		SHA: sha, Context: statusContext, State: stateFrom(found.State),
+		SHA: sha, Context: statusContext, State: states.From(found.State),
 		Description: p.client.Secrets.Clean(found.Description), TargetURL: link, Time: at,
 	}}, nil
 }

@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 
-	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
 
 const (
@@ -29,26 +29,5 @@ func keyOf(context string) string {
 	return readable + "-" + hex.EncodeToString(sum[:])[:hashLen]
 }
 
-func stateOf(s status.State) string {
-	switch s {
-	case status.Pending:
-		return "INPROGRESS"
-	case status.Success:
-		return "SUCCESSFUL"
-	case status.Failure:
-		return "FAILED"
-	}
-	return "FAILED"
-}
-
-// stateFrom reads a state of Bitbucket's. One that we never post means that somebody
-// else posted under our key; a failure is what it comes closest to.
-func stateFrom(s string) status.State {
-	switch s {
-	case "INPROGRESS":
-		return status.Pending
-	case "SUCCESSFUL":
-		return status.Success
-	}
-	return status.Failure
-}
+// states are Bitbucket's words.
+var states = forgeclient.States[string]{Pending: "INPROGRESS", Success: "SUCCESSFUL", Failure: "FAILED"}

@@ -84,7 +84,7 @@ func (p *Provider) Post(ctx context.Context, c status.Commit) error {
 		return fmt.Errorf("post status to gitea: %w", err)
 	}
 	_, response, err := api.CreateStatus(p.owner, p.repository, c.SHA, sdk.CreateStatusOption{
-		State:       stateOf(c.State),
+		State:       states.Of(c.State),
 		TargetURL:   c.TargetURL,
 		Description: p.forge.Description(c.Description, limit),
 		Context:     c.Context,
@@ -125,7 +125,7 @@ func (p *Provider) List(ctx context.Context, sha, statusContext string) ([]statu
 				continue
 			}
 			found = append(found, numbered{s.ID, status.Commit{
-				SHA: sha, Context: s.Context, State: stateFrom(s.State), Description: p.forge.Secrets.Clean(s.Description),
+				SHA: sha, Context: s.Context, State: states.From(s.State), Description: p.forge.Secrets.Clean(s.Description),
 				TargetURL: p.forge.Secrets.Clean(s.TargetURL), Time: s.Created,
 			}})
 		}
@@ -206,28 +206,5 @@ func codeOf(r *sdk.Response) int {
 	return r.StatusCode
 }
 
-func stateOf(s status.State) sdk.StatusState {
-	switch s {
-	case status.Pending:
-		return sdk.StatusPending
-	case status.Success:
-		return sdk.StatusSuccess
-	case status.Failure:
-		return sdk.StatusFailure
-	}
-	return sdk.StatusError
-}
-
-// stateFrom reads a state of the forge's. Those we never post mean that somebody
-// else posted under our context; a failure is what they come closest to.
-func stateFrom(s sdk.StatusState) status.State {
-	switch s {
-	case sdk.StatusPending:
-		return status.Pending
-	case sdk.StatusSuccess:
-		return status.Success
-	case sdk.StatusFailure, sdk.StatusError, sdk.StatusWarning:
-		return status.Failure
-	}
-	return status.Failure
-}
+// states are Gitea's words. It has "error" and "warning" besides.
+var states = forgeclient.States[sdk.StatusState]{Pending: sdk.StatusPending, Success: sdk.StatusSuccess, Failure: sdk.StatusFailure}

@@ -9,6 +9,7 @@ import (
 	sdk "github.com/google/go-github/v88/github"
 
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
 
 // Statuses posts commit statuses with a token. It is safe for concurrent use.
@@ -33,7 +34,7 @@ func (p *Statuses) post(ctx context.Context, c status.Commit) error {
 		return err
 	}
 	_, resp, err := api.Repositories.CreateStatus(ctx, p.owner, p.name, c.SHA, sdk.RepoStatus{
-		State:       new(stateOf(c.State)),
+		State:       new(states.Of(c.State)),
 		TargetURL:   orNone(c.TargetURL),
 		Description: new(p.client.Description(c.Description, limit)),
 		Context:     new(c.Context),
@@ -70,7 +71,7 @@ func (p *Statuses) list(ctx context.Context, sha, statusContext string) ([]statu
 				continue
 			}
 			commits = append(commits, status.Commit{
-				SHA: sha, Context: statusContext, State: stateFrom(s.GetState()),
+				SHA: sha, Context: statusContext, State: states.From(s.GetState()),
 				Description: p.client.Secrets.Clean(s.GetDescription()), TargetURL: p.client.Secrets.Clean(s.GetTargetURL()),
 				Time: s.GetCreatedAt().Time,
 			})
@@ -99,30 +100,6 @@ func (r *repository) unlessUnknown(ctx context.Context, api *sdk.Client, resp *s
 	return r.ofCommit(ctx, resp, err, sha)
 }
 
-func stateOf(s status.State) string {
-	switch s {
-	case status.Pending:
-		return "pending"
-	case status.Success:
-		return "success"
-	case status.Failure:
-		return "failure"
-	}
-	return "error"
-}
-
-// stateFrom reads a state of GitHub's. "error" means that somebody else posted under our
-// context.
-func stateFrom(s string) status.State {
-	switch s {
-	case "pending":
-		return status.Pending
-	case "success":
-		return status.Success
-	}
-	return status.Failure
-}
-
 // orNone leaves out what is empty: GitHub takes a missing URL, but not an empty one.
 func orNone(s string) *string {
 	if s == "" {
@@ -130,3 +107,6 @@ func orNone(s string) *string {
 	}
 	return &s
 }
+
+// states are GitHub's words for a status. "error", its fourth, is what others post.
+var states = forgeclient.States[string]{Pending: "pending", Success: "success", Failure: "failure"}

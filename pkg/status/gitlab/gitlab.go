@@ -158,7 +158,7 @@ func (p *Provider) options(ctx context.Context, c status.Commit) (*sdk.SetCommit
 	if err != nil {
 		return nil, err
 	}
-	options := &sdk.SetCommitStatusOptions{State: stateOf(c.State), Name: &c.Context, Ref: &at.ref}
+	options := &sdk.SetCommitStatusOptions{State: states.Of(c.State), Name: &c.Context, Ref: &at.ref}
 	if at.pipeline != 0 {
 		options.PipelineID = &at.pipeline
 	}

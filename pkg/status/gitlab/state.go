@@ -8,19 +8,8 @@ import (
 	sdk "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
-
-func stateOf(s status.State) sdk.BuildStateValue {
-	switch s {
-	case status.Pending:
-		return sdk.Pending
-	case status.Success:
-		return sdk.Success
-	case status.Failure:
-		return sdk.Failed
-	}
-	return sdk.Failed
-}
 
 // stateFrom reads a state of GitLab's. Those we never post mean that somebody else
 // posted under our context; a failure is what those that ended come closest to.
@@ -60,3 +49,6 @@ func lastOf(times ...*time.Time) (last time.Time) {
 	}
 	return last
 }
+
+// states are GitLab's words. It has more for what goes on, or ended otherwise: see stateFrom.
+var states = forgeclient.States[sdk.BuildStateValue]{Pending: sdk.Pending, Success: sdk.Success, Failure: sdk.Failed}
