@@ -9,6 +9,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -53,6 +55,9 @@ func runAll(ctx context.Context, wanted tests) error {
 	var t tally
 	began := time.Now()
 	err = t.testAll(ctx, passes, box)
+	if wanted.run == "" {
+		t.longest()
+	}
 	//nolint:forbidigo // The answer of this program.
 	fmt.Printf("%d passed, %d failed, %d skipped in %s, with %s of processor\n",
 		t.passed, t.failed, t.skipped, time.Since(began).Round(time.Second), t.processor.Round(time.Second))
@@ -123,6 +128,32 @@ type tally struct {
 	passed, failed, skipped int
 	names                   []string      // of the skipped
 	processor               time.Duration // that all of it took, but for the sandbox
+	times                   []timed       // of each test that is no part of another
+}
+
+// timed is how long a test took.
+type timed struct {
+	name  string
+	took  float64 // seconds
+	raced bool
+}
+
+// mostTimes is how many of those that took longest are printed.
+const mostTimes = 40
+
+// longest prints which tests took longest: where time can be won.
+func (t *tally) longest() {
+	slices.SortFunc(t.times, func(a, b timed) int { return cmp.Compare(b.took, a.took) })
+	for _, its := range t.times[:min(len(t.times), mostTimes)] {
+		fmt.Printf("%6.1fs  %s%s\n", its.took, its.name, howTested(its.raced)) //nolint:forbidigo // The answer of this program.
+	}
+}
+
+func howTested(race bool) string {
+	if race {
+		return ""
+	}
+	return ", without the race detector"
 }
 
 // event is one line of `go test -json` (cmd/test2json documents it).
@@ -197,15 +228,14 @@ func (t *tally) end(e event, race bool, output *strings.Builder) {
 		return // a package without tests
 	}
 	if e.Test == "" {
-		how := ""
-		if !race {
-			how = ", without the race detector"
-		}
-		fmt.Printf("%-4s  %s  %.1fs%s\n", e.Action, e.Package, e.Elapsed, how) //nolint:forbidigo // The answer of this program.
+		fmt.Printf("%-4s  %s  %.1fs%s\n", e.Action, e.Package, e.Elapsed, howTested(race)) //nolint:forbidigo // The answer of this program.
 		if e.Action == "fail" && output != nil {
 			fmt.Print(output.String()) //nolint:forbidigo // The answer of this program.
 		}
 		return
+	}
+	if !strings.Contains(e.Test, "/") {
+		t.times = append(t.times, timed{name: strings.TrimPrefix(e.Package, module) + " " + e.Test, took: e.Elapsed, raced: race})
 	}
 	switch e.Action {
 	case "pass":
