@@ -30,9 +30,12 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/render/worker"
 )
 
 func main() {
+	worker.Serve() // where this is the process that renders
 	o := options{}
 	flag.Func("only", "measure these alone, separated by commas: "+strings.Join(names(), ", "), func(s string) error {
 		o.only = strings.Split(s, ",")

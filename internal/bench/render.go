@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -15,16 +16,17 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/source"
 )
 
-// measureRender measures package render in this process, on revisions that
+// measureRender measures package render in this process, and what another costs, on revisions that
 // package source reads from real repositories. The first rendering by anybody is
 // no part of it: it parses kustomize's schema, once in a process.
 func measureRender(ctx context.Context, b *bench) ([]Row, error) {
 	var rows []Row
 	for _, n := range []int{3, 30, 300} {
-		r, err := newRendering(ctx, b, 13, n)
+		r, err := newRendering(ctx, b, fmt.Sprintf("render-13-%d", n), manyFiles(clusterNames(13), n, 0))
 		if err != nil {
 			return nil, err
 		}
@@ -39,14 +41,64 @@ func measureRender(ctx context.Context, b *bench) ([]Row, error) {
 		b.tell("%s: median %.1f ms", row.What, row.Median())
 		rows = append(rows, row)
 	}
+	apart, err := measureWorker(ctx, b)
+	if err != nil {
+		return nil, err
+	}
 	many, err := measureManyOverlays(ctx, b)
-	return append(rows, many...), err
+	return slices.Concat(rows, apart, many), err
+}
+
+// measureWorker measures what a push pays for being rendered in a process of its own: the
+// guide's objects, all of which changed, here and there in turns.
+func measureWorker(ctx context.Context, b *bench) ([]Row, error) {
+	names := clusterNames(13)
+	r, err := newRendering(ctx, b, "render-guide", guideFiles(names, 0))
+	if err != nil {
+		return nil, err
+	}
+	its := worker.New(worker.Options{})
+	defer its.Close()
+	here := Row{What: "a push of the guide's 13 × 3 objects, in this process", Unit: "ms", Of: "renderings"}
+	there := Row{What: "the same in the process that renders", Unit: "ms", Of: "renderings"}
+	if _, err := r.render(ctx, its); err != nil { // it starts
+		return nil, err
+	}
+	for run := range b.runs {
+		id, err := r.repo.commit(ctx, guideFiles(names, run+1), "Change")
+		if err != nil {
+			return nil, err
+		}
+		if err := r.read(ctx, id); err != nil {
+			return nil, err
+		}
+		took, err := r.render(ctx, r.renderer)
+		if err != nil {
+			return nil, err
+		}
+		here.Values = append(here.Values, milliseconds(took))
+		if took, err = r.render(ctx, its); err != nil {
+			return nil, err
+		}
+		there.Values = append(there.Values, milliseconds(took))
+	}
+	b.tell("a push of the guide: %.1f ms in this process, %.1f ms in its own", here.Median(), there.Median())
+	return []Row{here, there.must("median above that", there.Median()-here.Median(), 5, "ms")}, nil
+}
+
+// clusterNames makes n of them.
+func clusterNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("cluster-%04d", i)
+	}
+	return names
 }
 
 // measureManyOverlays measures against kustomize itself.
 func measureManyOverlays(ctx context.Context, b *bench) ([]Row, error) {
 	const clusters, objects = 1000, 30
-	r, err := newRendering(ctx, b, clusters, objects)
+	r, err := newRendering(ctx, b, "render-many", manyFiles(clusterNames(clusters), objects, 0))
 	if err != nil {
 		return nil, err
 	}
@@ -89,13 +141,8 @@ type rendering struct {
 	snapshot   federation.Snapshot
 }
 
-func newRendering(ctx context.Context, b *bench, clusters, objects int) (*rendering, error) {
-	names := make([]string, clusters)
-	for i := range names {
-		names[i] = fmt.Sprintf("cluster-%04d", i)
-	}
-	dir := filepath.Join(b.dir, fmt.Sprintf("render-%d-%d", clusters, objects))
-	repo, err := newRepository(ctx, dir, manyFiles(names, objects, 0))
+func newRendering(ctx context.Context, b *bench, dir string, files map[string]string) (*rendering, error) {
+	repo, err := newRepository(ctx, filepath.Join(b.dir, dir), files)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +170,7 @@ func (r *rendering) read(ctx context.Context, id string) (err error) {
 // afresh renders with a renderer that knows nothing yet.
 func (r *rendering) afresh(ctx context.Context) (time.Duration, error) {
 	r.renderer = render.New(render.Options{})
-	return r.render(ctx)
+	return r.render(ctx, r.renderer)
 }
 
 // change commits another patch of one overlay and renders again.
@@ -137,13 +184,19 @@ func (r *rendering) change(ctx context.Context, run int) (time.Duration, error) 
 	if err := r.read(ctx, id); err != nil {
 		return 0, err
 	}
-	return r.render(ctx)
+	return r.render(ctx, r.renderer)
 }
 
-func (r *rendering) render(ctx context.Context) (time.Duration, error) {
+// renders is what renders, in this process or in another.
+type renders interface {
+	Render(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
+		ready func(federation.Cluster, []federation.Bundle)) ([]federation.Bundle, []federation.Finding)
+}
+
+func (r *rendering) render(ctx context.Context, by renders) (time.Duration, error) {
 	runtime.GC() // what was before is not this run's to clean up
 	began := time.Now()
-	bundles, findings := r.renderer.Render(ctx, r.snapshot, r.federation, nil)
+	bundles, findings := by.Render(ctx, r.snapshot, r.federation, nil)
 	took := time.Since(began)
 	for _, f := range findings {
 		return 0, fmt.Errorf("render: %s", f)

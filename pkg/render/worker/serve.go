@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fedsync/fedsync/internal/limit"
@@ -41,18 +42,39 @@ func Serve() {
 
 func serve(memory int64, niceness int) int {
 	runtime.GOMAXPROCS(1) // and another for those who apply
-	debug.SetGCPercent(100)
+	collect()
 	// The limit of the kernel ends the process: the garbage is to go before it.
 	debug.SetMemoryLimit(memory - memory/8)
 	debug.SetMaxStack(maxStack)
 	http.DefaultTransport = refusing{}
-	p := newPeer(os.Stdin, os.Stdout)
+	p := newPeer(polled(os.Stdin), os.Stdout)
 	if err := p.say(fromProcess{Hello: confine(memory, niceness)}); err != nil {
 		return 1
 	}
 	p.listen()
 	return 0 // the parent is gone
 }
+
+// polled gives a pipe that is waited for without a thread: one that waits in a read keeps
+// the only processor from others until the runtime notices.
+func polled(pipe *os.File) io.Reader {
+	if err := syscall.SetNonblock(int(pipe.Fd()), true); err != nil {
+		return pipe
+	}
+	return os.NewFile(pipe.Fd(), pipe.Name())
+}
+
+// collect collects the garbage, and lets so much more come together before the next time
+// that a usual push is rendered without.
+func collect() {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	debug.SetGCPercent(int(max(100, 100*garbage/m.HeapAlloc)))
+}
+
+// garbage is how many bytes of it may come together.
+const garbage = 64 << 20
 
 // maxStack is the most bytes of a goroutine's stack: what nests deeper than that is
 // no manifest. It is a quarter of Go's own, so that it is met before the memory is.
@@ -127,6 +149,7 @@ func (p *peer) listen() {
 				if p.render(ctx, m.Render) != nil {
 					os.Exit(1) // the parent is gone
 				}
+				collect() // now that nobody waits for it
 			}()
 		case m.Answer != nil:
 			content, err := readBytes(p.in, m.Answer.Size)
