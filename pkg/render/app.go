@@ -23,6 +23,7 @@ type app struct {
 	flat     bool
 	base     string              // the folder of the base; empty without one
 	overlays map[string]struct{} // the clusters that have an overlay
+	broken   map[string]error    // by cluster: an overlay that is there, and cannot be read
 	stray    []string            // files beside base/ and clusters/, which nobody reads
 	err      error               // why nothing can be rendered
 }
@@ -33,52 +34,99 @@ const (
 	overlaysFolder = "clusters"
 )
 
-// open looks at an app's folder.
+// open looks at an app's folder. What stands where the layout has a folder, and is none,
+// is a mistake: a cluster whose overlay cannot be read is not to run base instead.
 func (p *pass) open(a federation.App) *app {
-	out := &app{App: a, overlays: map[string]struct{}{}}
+	out := &app{App: a, overlays: map[string]struct{}{}, broken: map[string]error{}}
 	entries, err := p.files.readDir(a.Path)
 	if err != nil {
-		out.err = &Error{File: a.Path, Reason: "the folder of app " + a.Name + " cannot be read: " + cause(err), Remedy: "add it, or correct spec.apps[].path in " + federation.FileName}
+		out.err = p.unreadable(a, err)
 		return out
 	}
-	var hasBase, hasOverlays, hasKustomization bool
+	var base, overlays fs.DirEntry
+	hasKustomization := false
 	for _, e := range entries {
 		name := e.Name()
 		folder := p.files.isFolder(a.Path, e)
 		switch {
-		case folder && name == baseFolder:
-			hasBase = true
-		case folder && name == overlaysFolder:
-			hasOverlays = true
+		case name == baseFolder:
+			base = e
+		case name == overlaysFolder:
+			overlays = e
 		case !folder && isKustomization(name):
 			hasKustomization = true
 		case !folder && isManifest(name):
 			out.stray = append(out.stray, path.Join(a.Path, name))
 		}
 	}
-	out.flat = hasKustomization || !hasBase && !hasOverlays
+	out.flat = hasKustomization || base == nil && overlays == nil
 	if out.flat {
 		out.stray = nil
 		return out
 	}
-	if hasBase {
-		out.base = path.Join(a.Path, baseFolder)
-		if names, err := p.files.manifests(out.base); err == nil && len(names) > 0 && len(p.files.kustomizations(out.base)) == 0 {
-			p.made[path.Join(out.base, madeFile)] = plainKustomization(names)
-		}
+	if base != nil {
+		out.err = p.openBase(out, base)
 	}
-	if hasOverlays {
-		overlays, err := p.files.readDir(path.Join(a.Path, overlaysFolder))
-		if err != nil {
-			out.err = &Error{File: path.Join(a.Path, overlaysFolder), Reason: "cannot be read: " + cause(err)}
-		}
-		for _, e := range overlays {
-			if p.files.isFolder(path.Join(a.Path, overlaysFolder), e) {
-				out.overlays[e.Name()] = struct{}{}
-			}
-		}
+	if overlays != nil && out.err == nil {
+		out.err = p.openOverlays(out, overlays)
 	}
 	return out
+}
+
+func (p *pass) openBase(a *app, e fs.DirEntry) error {
+	if err := p.files.noFolder(a.Path, e); err != nil {
+		return err
+	}
+	a.base = path.Join(a.Path, baseFolder)
+	if names, err := p.files.manifests(a.base); err == nil && len(names) > 0 && len(p.files.kustomizations(a.base)) == 0 {
+		p.made[path.Join(a.base, madeFile)] = plainKustomization(names)
+	}
+	return nil
+}
+
+func (p *pass) openOverlays(a *app, e fs.DirEntry) error {
+	if err := p.files.noFolder(a.Path, e); err != nil {
+		return err
+	}
+	folder := path.Join(a.Path, overlaysFolder)
+	overlays, err := p.files.readDir(folder)
+	if err != nil {
+		return &Error{File: folder, Reason: "cannot be read: " + cause(err)}
+	}
+	for _, e := range overlays {
+		if err := p.files.noFolder(folder, e); err != nil {
+			a.broken[e.Name()] = err
+			if isManifest(e.Name()) {
+				a.stray = append(a.stray, path.Join(folder, e.Name()))
+			}
+			continue
+		}
+		a.overlays[e.Name()] = struct{}{}
+	}
+	return nil
+}
+
+// unreadable says why an app's folder cannot be read: what it is, or which folder above it
+// is none.
+func (p *pass) unreadable(a federation.App, err error) error {
+	wrong := &Error{File: a.Path, Reason: "the folder of app " + a.Name + " cannot be read: " + cause(err), Remedy: "add it, or correct spec.apps[].path in " + federation.FileName}
+	at := "."
+	for step := range strings.SplitSeq(a.Path, "/") {
+		entries, err := p.files.readDir(at)
+		if err != nil {
+			break
+		}
+		i := slices.IndexFunc(entries, func(e fs.DirEntry) bool { return e.Name() == step })
+		if i < 0 {
+			break
+		}
+		if e, ok := errors.AsType[*Error](p.files.noFolder(at, entries[i])); ok {
+			wrong.Reason, wrong.Remedy = fmt.Sprintf("the folder of app %s cannot be read: %s %s", a.Name, e.File, e.Reason), e.Remedy
+			break
+		}
+		at = path.Join(at, step)
+	}
+	return wrong
 }
 
 // folder gives the folder that a cluster's objects are built from.
@@ -88,6 +136,9 @@ func (a *app) folder(cluster string) (string, error) {
 	}
 	if a.flat {
 		return a.Path, nil
+	}
+	if err := a.broken[cluster]; err != nil {
+		return "", err
 	}
 	if _, own := a.overlays[cluster]; own {
 		return path.Join(a.Path, overlaysFolder, cluster), nil
@@ -100,6 +151,24 @@ func (a *app) folder(cluster string) (string, error) {
 		}
 	}
 	return a.base, nil
+}
+
+// folders are those that its objects are built from.
+func (a *app) folders() []string {
+	switch {
+	case a.err != nil:
+		return nil
+	case a.flat:
+		return []string{a.Path}
+	}
+	var all []string
+	if a.base != "" {
+		all = append(all, a.base)
+	}
+	for overlay := range a.overlays {
+		all = append(all, path.Join(a.Path, overlaysFolder, overlay))
+	}
+	return all
 }
 
 // strays reports what stands in the app's folder and reaches no cluster.
@@ -132,11 +201,47 @@ func (a *app) strays(f *federation.Federation) []federation.Finding {
 	for _, file := range a.stray {
 		all = append(all, federation.Finding{
 			ID: "render", Severity: federation.SeverityWarning, App: a.Name, File: file,
-			Message: untrusted.Textf("not read: beside %s/ and %s/ only what is in them counts", baseFolder, overlaysFolder),
+			Message: untrusted.Textf("not read: of the app's folder only what is in %s/ and in %s/<cluster>/ counts", baseFolder, overlaysFolder),
 			Remedy:  untrusted.New("move it to " + path.Join(a.Path, baseFolder)),
 		})
 	}
 	return all
+}
+
+// unread reports what of a folder that is read as plain manifests looks like manifests and
+// is not read: files of another extension, and folders.
+func (p *pass) unread(app, dir string) []federation.Finding {
+	if len(p.files.kustomizations(dir)) > 0 {
+		return nil
+	}
+	entries, err := p.files.readDir(dir)
+	if err != nil {
+		return nil // the build says so
+	}
+	var names []string
+	for _, e := range entries {
+		name := e.Name()
+		folder := p.files.isFolder(dir, e)
+		switch {
+		case folder && p.hasManifests(path.Join(dir, name)):
+			names = append(names, name+"/")
+		case !folder && !isManifest(name) && isManifest(strings.ToLower(name)):
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []federation.Finding{{
+		ID: "render", Severity: federation.SeverityWarning, App: app, File: dir,
+		Message: untrusted.New("not read: " + limit.List(names, ", ") + "; of a folder without a kustomization the files count that are in it and end in .yaml, .yml or .json"),
+		Remedy:  untrusted.Const("move or rename them, or add a kustomization.yaml that names what counts"),
+	}}
+}
+
+func (p *pass) hasManifests(dir string) bool {
+	entries, err := p.files.readDir(dir)
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isManifest(strings.ToLower(e.Name())) })
 }
 
 func isKustomization(name string) bool {

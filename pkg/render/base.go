@@ -28,6 +28,7 @@ type base struct {
 	pure  bool
 	ids   []resid.ResId // by object
 	bare  []bool        // by object: it has no annotations
+	nulls []bool        // by object: kustomize drops something from it that is null once it patches it
 	pods  []int         // the objects that may have images
 	named namedMaps     // in any object
 }
@@ -103,13 +104,11 @@ func (p *pass) buildBase(dir string, b *base) error {
 			return err
 		}
 	}
-	var (
-		t   tree
-		err error
-	)
-	if b.objects, t, b.taken, err = p.kustomize(dir); err != nil {
+	made, t, err := p.kustomize(dir)
+	if err != nil {
 		return err
 	}
+	b.objects, b.nulls, b.taken = made.objects, made.nulls, made.taken
 	b.pure = t.pure()
 	b.names = make(map[federation.ObjectRef]bool, len(b.objects))
 	for i, o := range b.objects {

@@ -89,9 +89,9 @@ func flat(all []error) []error {
 	return out
 }
 
-// findings reports the bundles that could not be rendered and the overlays that
-// nobody asks for.
-func findings(f *federation.Federation, apps []*app, bundles []federation.Bundle) []federation.Finding {
+// findings reports the bundles that could not be rendered, the apps that come to nothing,
+// and what nobody reads.
+func (p *pass) findings(f *federation.Federation, apps []*app, bundles []federation.Bundle) []federation.Finding {
 	byApp := map[string][]federation.Bundle{}
 	for _, b := range bundles {
 		byApp[b.App] = append(byApp[b.App], b)
@@ -99,11 +99,26 @@ func findings(f *federation.Federation, apps []*app, bundles []federation.Bundle
 	var all federation.Gathering
 	for _, a := range apps {
 		all.Add(a.strays(f)...)
+		for _, dir := range a.folders() {
+			all.Add(p.unread(a.Name, dir)...)
+		}
 		bundleFindings(&all, byApp[a.Name])
+		if empty(byApp[a.Name]) {
+			all.Add(federation.Finding{
+				ID: "render", Severity: federation.SeverityWarning, App: a.Name, File: a.Path,
+				Message: untrusted.Const("nothing comes of it: the app has no object in any cluster"),
+				Remedy:  untrusted.New("add its manifests, or take the app out of " + federation.FileName),
+			})
+		}
 	}
 	found := all.Findings()
 	slices.SortStableFunc(found, federation.Finding.Compare)
 	return found
+}
+
+// empty reports whether an app was rendered, and has no object anywhere.
+func empty(bundles []federation.Bundle) bool {
+	return len(bundles) > 0 && !slices.ContainsFunc(bundles, func(b federation.Bundle) bool { return b.Err != nil || len(b.Objects) > 0 })
 }
 
 // bundleFindings says once what is wrong with an app in all of its clusters.

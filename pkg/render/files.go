@@ -122,6 +122,28 @@ func (f *files) isFolder(dir string, e fs.DirEntry) bool {
 	return e.IsDir()
 }
 
+// noFolder says what an entry of dir is where a folder should be; nil for a folder.
+func (f *files) noFolder(dir string, e fs.DirEntry) error {
+	name := path.Join(dir, e.Name())
+	wrong := &Error{File: name, Remedy: "make it a folder, or delete it"}
+	switch {
+	case f.isFolder(dir, e):
+		return nil
+	case e.Type()&fs.ModeSymlink != 0:
+		wrong.Reason = "is a link that leads to no folder"
+		if _, err := fs.Stat(f.fsys, name); err != nil {
+			wrong.Reason = "is a link that cannot be followed: " + cause(err)
+		}
+		wrong.Remedy = "correct where it leads, or delete it"
+	case e.Type()&fs.ModeIrregular != 0:
+		wrong.Reason = "is a submodule, and submodules are not fetched"
+		wrong.Remedy = "copy its files into the repository, or delete it"
+	default:
+		wrong.Reason = "is a file where a folder should be"
+	}
+	return wrong
+}
+
 func (f *files) isFile(name string) bool {
 	info, err := fs.Stat(f.fsys, name)
 	return err == nil && !info.IsDir()

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -13,36 +14,46 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
+// A product is what a kustomization comes to.
+type product struct {
+	objects []*federation.Object
+	nulls   []bool // by object: something in it was null, before it was settled
+	taken   int    // how many of them kustomize built or patched
+}
+
+func (p *product) add(o *federation.Object, null bool) {
+	p.objects, p.nulls = append(p.objects, o), append(p.nulls, null)
+}
+
 // kustomize builds a folder with a kustomization, and gives its tree. The tree is
 // judged first, so kustomize only sees what it may do.
-// It returns how many objects kustomize built or patched.
-func (p *pass) kustomize(dir string) (objects []*federation.Object, t tree, taken int, err error) {
+func (p *pass) kustomize(dir string) (made product, t tree, err error) {
 	// A panic in kustomize is a mistake of one app, and must not stop the others.
 	defer func() {
 		if r := recover(); r != nil {
-			objects, t, taken, err = nil, nil, 0, &Error{File: dir, Reason: plainText(fmt.Errorf("kustomize failed: %v", r))}
+			made, t, err = product{}, nil, &Error{File: dir, Reason: plainText(fmt.Errorf("kustomize failed: %v", r))}
 		}
 	}()
 	t, err = p.grow(dir)
 	if err != nil {
-		return nil, nil, 0, err
+		return product{}, nil, err
 	}
-	if objects, taken, ok := p.patched(t); ok {
-		return objects, t, taken, nil
+	if made, ok := p.patched(t); ok {
+		return made, t, nil
 	}
 	m, err := p.krusty(dir, p.made)
 	if err != nil {
 		if p.ctx.Err() != nil {
-			return nil, nil, 0, p.ctx.Err()
+			return product{}, nil, p.ctx.Err()
 		}
 		if e, ok := errors.AsType[*Error](err); ok {
 			e.File = t[0].file
-			return nil, nil, 0, e
+			return product{}, nil, e
 		}
-		return nil, nil, 0, &Error{File: t[0].file, Reason: plainText(err)}
+		return product{}, nil, &Error{File: t[0].file, Reason: plainText(err)}
 	}
-	objects, err = objectsOf(m, t)
-	return objects, t, m.Size(), err
+	made, err = productOf(m, t)
+	return made, t, err
 }
 
 // krusty runs kustomize's own build.
@@ -55,14 +66,14 @@ func (p *pass) krusty(dir string, made map[string][]byte) (resmap.ResMap, error)
 	return m, err
 }
 
-// objectsOf makes Objects of what kustomize built.
-func objectsOf(m resmap.ResMap, t tree) ([]*federation.Object, error) {
-	objects := make([]*federation.Object, 0, m.Size())
+// productOf makes Objects of what kustomize built.
+func productOf(m resmap.ResMap, t tree) (product, error) {
+	made := product{taken: m.Size()}
 	var errs []error
 	for _, r := range m.Resources() {
 		data, err := r.MarshalJSON()
 		if err != nil {
-			return nil, &Error{
+			return product{}, &Error{
 				File: t.file(refOfID(r.CurId())), Field: refOfID(r.CurId()).String(),
 				Reason: "kustomize cannot encode the object: " + plainText(err),
 				Remedy: "where a key is y, n, yes, no, on or off, kustomize takes it for true or false: use another",
@@ -73,10 +84,14 @@ func objectsOf(m resmap.ResMap, t tree) ([]*federation.Object, error) {
 			errs = append(errs, wrong...)
 			continue
 		}
-		objects = append(objects, o)
+		made.add(o, bytes.Contains(data, null))
 	}
-	return objects, joinedOrNil(errs)
+	return made, joinedOrNil(errs)
 }
+
+// null stands in the JSON of every object in which something is null, and in that of a
+// few others.
+var null = []byte("null")
 
 func refOfID(id resid.ResId) federation.ObjectRef {
 	return federation.ObjectRef{Group: id.Group, Kind: id.Kind, Namespace: id.Namespace, Name: id.Name}

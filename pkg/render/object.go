@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -21,7 +22,11 @@ func contentOf(data []byte) (map[string]any, error) {
 
 // newObject makes an object that an API server may take.
 func newObject(content map[string]any, file string) (*federation.Object, error) {
-	if number := unreadable(content); number != "" {
+	number, null := odd(content)
+	if null {
+		settle(content)
+	}
+	if number != "" {
 		return nil, &Error{File: file, Field: refOf(content).String(), Reason: limit.Quote(number) + " is no number that an API server reads"}
 	}
 	o, err := federation.NewObject(content, file)
@@ -38,27 +43,28 @@ func newObject(content map[string]any, file string) (*federation.Object, error) 
 	return o, nil
 }
 
-// unreadable returns a number that is beyond those of 64 bits; empty for none.
-func unreadable(value any) string {
+// odd returns a number that is beyond those of 64 bits, empty for none, and whether
+// anything is null.
+func odd(value any) (number string, null bool) {
 	switch value := value.(type) {
+	case nil:
+		return "", true
 	case json.Number:
 		if _, err := value.Float64(); err != nil {
-			return value.String()
+			return value.String(), false
 		}
 	case map[string]any:
 		for _, one := range value {
-			if number := unreadable(one); number != "" {
-				return number
-			}
+			n, nothing := odd(one)
+			number, null = cmp.Or(number, n), null || nothing
 		}
 	case []any:
 		for _, one := range value {
-			if number := unreadable(one); number != "" {
-				return number
-			}
+			n, nothing := odd(one)
+			number, null = cmp.Or(number, n), null || nothing
 		}
 	}
-	return ""
+	return number, null
 }
 
 // encodedSize is the size of an object as others encode it: Go writes six bytes for

@@ -237,11 +237,11 @@ func (p *pass) objects(a *app, dir string) ([]*federation.Object, int, error) {
 		objects, err := p.plain(dir)
 		return objects, 0, err
 	}
-	objects, t, taken, err := p.kustomize(dir)
+	made, t, err := p.kustomize(dir)
 	if err == nil && overlay {
-		err = p.compare(a, t, objects)
+		err = p.compare(a, t, made.objects)
 	}
-	return objects, taken, err
+	return made.objects, made.taken, err
 }
 
 // unrendered are a cluster's bundles when its rendering was stopped.

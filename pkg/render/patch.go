@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"slices"
@@ -32,29 +33,28 @@ import (
 // earlier name, equal to the present one; the step then writes nothing but a
 // namespace into maps that refer to the object, which is why no such map may be
 // there.
-// It returns how many objects the plugins were given.
-func (p *pass) patched(t tree) (objects []*federation.Object, taken int, ok bool) {
+func (p *pass) patched(t tree) (made product, ok bool) {
 	// What makes kustomize panic is for its whole build to say.
 	defer func() {
 		if r := recover(); r != nil {
-			objects, taken, ok = nil, 0, false
+			made, ok = product{}, false
 		}
 	}()
 	o := t[0]
 	if !o.onlyPatches() {
-		return nil, 0, false
+		return product{}, false
 	}
 	b := p.baseOf(o.folders[0].dir)
 	if b.err != nil || !b.pure {
-		return nil, 0, false
+		return product{}, false
 	}
 	steps, ok := p.steps(o)
 	if !ok {
-		return nil, 0, false
+		return product{}, false
 	}
 	common, ok := o.commonSteps()
 	if !ok {
-		return nil, 0, false
+		return product{}, false
 	}
 	steps = append(steps, common...)
 
@@ -65,14 +65,14 @@ func (p *pass) patched(t tree) (objects []*federation.Object, taken int, ok bool
 	for _, s := range steps {
 		if s.gift != nil {
 			if !s.gift.plain(s) {
-				return nil, 0, false
+				return product{}, false
 			}
 			gifts = append(gifts, *s.gift)
 			continue
 		}
 		hits, ok := s.choose(b.base)
 		if !ok {
-			return nil, 0, false
+			return product{}, false
 		}
 		chosen = append(chosen, hits...)
 		if !s.json {
@@ -80,7 +80,7 @@ func (p *pass) patched(t tree) (objects []*federation.Object, taken int, ok bool
 		}
 		for _, i := range hits {
 			if b.bare[i] && s.annotates || b.ids[i].Namespace != "" && b.named.refer(b.ids[i]) {
-				return nil, 0, false
+				return product{}, false
 			}
 		}
 		byJSON = append(byJSON, hits...)
@@ -90,29 +90,34 @@ func (p *pass) patched(t tree) (objects []*federation.Object, taken int, ok bool
 
 	given, rest, ok := b.give(gifts, chosen, byJSON)
 	if !ok {
-		return nil, 0, false
+		return product{}, false
+	}
+	// What is null here was a null or nothing at all there, of which kustomize drops one
+	// when it touches the object.
+	if slices.ContainsFunc(rest, func(i int) bool { return b.nulls[i] }) {
+		return product{}, false
 	}
 	results, ok := b.apply(steps, rest)
 	if !ok {
-		return nil, 0, false
+		return product{}, false
 	}
-	objects = make([]*federation.Object, 0, len(b.objects))
+	made.taken = len(rest)
 	for i, object := range b.objects {
 		data, patched := results[i]
 		switch {
 		case given[i] != nil:
-			objects = append(objects, given[i])
+			made.add(given[i], b.nulls[i])
 		case !patched:
-			objects = append(objects, object)
+			made.add(object, b.nulls[i])
 		case data != nil:
 			changed, ok := b.changed(object, data, byJSON)
 			if !ok {
-				return nil, 0, false
+				return product{}, false
 			}
-			objects = append(objects, changed)
+			made.add(changed, bytes.Contains(data, null))
 		}
 	}
-	return objects, len(rest), true
+	return made, true
 }
 
 // onlyPatches says whether a kustomization has one base and, besides it, nothing

@@ -140,7 +140,7 @@ func (r *Renderer) Render(ctx context.Context, snapshot federation.Snapshot, f *
 	if ctx.Err() != nil {
 		return all, nil
 	}
-	return all, findings(f, apps, all)
+	return all, p.findings(f, apps, all)
 }
 
 // A task is one app's build for one cluster, on its way.
