@@ -36,6 +36,8 @@ type kustomization struct {
 	// note the earlier name of what it patches.
 	jsonPatches bool
 
+	deprecated []deprecated // the fields that kustomize warns of
+
 	bytes   int64 // of the files that it names
 	copies  int   // operations of its JSON patches that copy
 	copying int   // JSON patches that have some
@@ -135,6 +137,7 @@ func (p *pass) scanInto(k *kustomization) error {
 	if err := k.Unmarshal(content); err != nil {
 		return k.invalid(err)
 	}
+	k.deprecated = deprecatedIn(k.doc)
 	resources := len(k.Resources)
 	k.FixKustomization() // which puts bases behind the resources
 	if errs := k.EnforceFields(); len(errs) > 0 {

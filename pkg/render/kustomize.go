@@ -39,7 +39,7 @@ func (p *pass) kustomize(dir string) (made product, t tree, err error) {
 		return product{}, nil, err
 	}
 	if made, ok := p.patched(t); ok {
-		return made, t, nil
+		return made, t, joinedOrNil(p.rounded(t, made.objects))
 	}
 	m, err := p.krusty(dir, p.made)
 	if err != nil {
@@ -52,7 +52,9 @@ func (p *pass) kustomize(dir string) (made product, t tree, err error) {
 		}
 		return product{}, nil, &Error{File: t[0].file, Reason: plainText(err)}
 	}
-	made, err = productOf(m, t)
+	if made, err = productOf(m, t); err == nil {
+		err = joinedOrNil(p.rounded(t, made.objects))
+	}
 	return made, t, err
 }
 
