@@ -21,6 +21,7 @@ type base struct {
 	names   map[federation.ObjectRef]bool // of the objects, without hashes
 	err     error
 	refused bool // err says that it was not to be built
+	losses  []loss
 	used    uint64
 
 	// pure says that patching what this base builds is the same as patching its
@@ -108,7 +109,7 @@ func (p *pass) buildBase(dir string, b *base) error {
 	if err != nil {
 		return err
 	}
-	b.objects, b.nulls, b.taken = made.objects, made.nulls, made.taken
+	b.objects, b.nulls, b.taken, b.losses = made.objects, made.nulls, made.taken, made.losses
 	b.pure = t.pure()
 	b.names = make(map[federation.ObjectRef]bool, len(b.objects))
 	for i, o := range b.objects {

@@ -45,6 +45,7 @@ type built struct {
 	raw    []*federation.Object
 	size   int64 // bytes of raw
 	taken  int   // objects that kustomize built or patched for it
+	losses []loss
 	final  []*federation.Object
 	scopes scopes // that CustomResourceDefinitions among the objects give
 	open   bool   // some object names no namespace and is of an unknown kind

@@ -102,7 +102,7 @@ func (p *pass) findings(f *federation.Federation, apps []*app, bundles []federat
 		for _, dir := range a.folders() {
 			all.Add(p.unread(a.Name, dir)...)
 		}
-		all.Add(p.deprecations(a)...)
+		all.Add(p.remarks(a)...)
 		bundleFindings(&all, byApp[a.Name])
 		if empty(byApp[a.Name]) {
 			all.Add(federation.Finding{

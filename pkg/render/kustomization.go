@@ -29,6 +29,7 @@ type kustomization struct {
 	folders   []reference // the kustomizations that it builds on
 	elsewhere []string    // what its build depends on besides its own folder
 	declared  []declared  // the objects of its resource files
+	twice     []declared  // those of them that have a list of ports with a number twice, the first
 	// special says that a file holds what steers kustomize: its annotations, or a
 	// comment that could be a schema.
 	special bool
@@ -36,7 +37,8 @@ type kustomization struct {
 	// note the earlier name of what it patches.
 	jsonPatches bool
 
-	deprecated []deprecated // the fields that kustomize warns of
+	deprecated  []deprecated // the fields that kustomize warns of
+	portPatches []portPatch
 
 	bytes   int64 // of the files that it names
 	copies  int   // operations of its JSON patches that copy
@@ -61,8 +63,9 @@ type reference struct {
 
 // A declared object stands in a file that a kustomization names.
 type declared struct {
-	ref  federation.ObjectRef
-	file string
+	ref   federation.ObjectRef
+	file  string
+	twice []string // its lists of ports that have a number twice
 }
 
 // scan reads the kustomization of a folder, without those that it builds on. One
@@ -279,7 +282,11 @@ func (s *scanner) resource(field string, i int, entry string, r role) {
 		if r == forPlugins {
 			s.plugin(m.content, name, m.doc.Line(m.at...), field)
 		}
-		s.k.declared = append(s.k.declared, declared{ref: m.ref(), file: name})
+		d := declared{ref: m.ref(), file: name}
+		s.k.declared = append(s.k.declared, d)
+		if d.twice = twiceIn(m.content); len(d.twice) > 0 && len(s.k.twice) < mostTwice {
+			s.k.twice = append(s.k.twice, d)
+		}
 	}
 }
 

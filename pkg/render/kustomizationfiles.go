@@ -34,10 +34,14 @@ func (s *scanner) files() {
 		s.patch("patchesJson6902", i, patch)
 	}
 	for i, patch := range merge {
+		docs := []strictyaml.Document(nil)
 		if inline(string(patch)) {
-			s.text("patchesStrategicMerge", i, string(patch))
+			docs = s.text("patchesStrategicMerge", i, string(patch))
 		} else {
-			s.yamlFile("patchesStrategicMerge", i, string(patch))
+			docs = s.yamlFile("patchesStrategicMerge", i, string(patch))
+		}
+		for _, doc := range docs {
+			s.portPatch("patchesStrategicMerge", i, doc, nil)
 		}
 	}
 	for i, g := range s.k.ConfigMapGenerator {
@@ -78,9 +82,20 @@ func (s *scanner) patch(field string, i int, patch types.Patch) {
 		if _, isMap := doc.Value.(map[string]any); !isMap {
 			s.k.jsonPatches = true
 		}
+		s.portPatch(field, i, doc, patch.Target)
 		if operations, isList := doc.Value.([]any); isList {
 			s.jsonPatch(operations, at(field, i), s.line(field, i))
 		}
+	}
+}
+
+// portPatch notes a merge patch of ports.
+func (s *scanner) portPatch(field string, i int, doc strictyaml.Document, target *types.Selector) {
+	content, _ := doc.Value.(map[string]any)
+	if lists := portLists(content); len(lists) > 0 && len(s.k.portPatches) < mostTwice {
+		s.k.portPatches = append(s.k.portPatches, portPatch{
+			ref: refOf(content), target: target, lists: lists, line: s.line(field, i), field: at(field, i),
+		})
 	}
 }
 

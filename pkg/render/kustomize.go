@@ -19,6 +19,7 @@ type product struct {
 	objects []*federation.Object
 	nulls   []bool // by object: something in it was null, before it was settled
 	taken   int    // how many of them kustomize built or patched
+	losses  []loss
 }
 
 func (p *product) add(o *federation.Object, null bool) {
@@ -39,6 +40,7 @@ func (p *pass) kustomize(dir string) (made product, t tree, err error) {
 		return product{}, nil, err
 	}
 	if made, ok := p.patched(t); ok {
+		made.losses = t.losses()
 		return made, t, joinedOrNil(p.rounded(t, made.objects))
 	}
 	m, err := p.krusty(dir, p.made)
@@ -53,6 +55,7 @@ func (p *pass) kustomize(dir string) (made product, t tree, err error) {
 		return product{}, nil, &Error{File: t[0].file, Reason: plainText(err)}
 	}
 	if made, err = productOf(m, t); err == nil {
+		made.losses = t.losses()
 		err = joinedOrNil(p.rounded(t, made.objects))
 	}
 	return made, t, err

@@ -29,6 +29,8 @@ type pass struct {
 	again   map[string]*flight // by folder: builds that failed for another; used by the goroutine that assembles, alone
 	running sync.WaitGroup     // the flights
 
+	losses map[string]map[loss]bool // by app; used by the goroutine that assembles, alone
+
 	tally tally // of what is built and given
 
 	passMu sync.Mutex // protects scans and bases
@@ -50,6 +52,7 @@ func newPass(ctx context.Context, r *Renderer, fsys fs.FS) *pass {
 		slots:      make(chan struct{}, r.workers),
 		flights:    map[string]*flight{},
 		again:      map[string]*flight{},
+		losses:     map[string]map[loss]bool{},
 		tally:      tally{builds: map[*built]bool{}},
 		scans:      map[scanKey]result[*kustomization]{},
 		bases:      map[string]*baseFlight{},
@@ -102,7 +105,9 @@ func (p *pass) launch(a *app, dir string) *flight {
 			return err
 		}
 		defer end()
-		if b.raw, b.taken, err = p.objects(a, dir); err == nil {
+		made, err := p.objects(a, dir)
+		b.raw, b.taken, b.losses = made.objects, made.taken, made.losses
+		if err == nil {
 			err = b.finish(p.limits)
 		}
 		if err != nil {
@@ -220,28 +225,28 @@ func joinedOrNil(errs []error) error {
 	return joined(errs)
 }
 
-// objects builds a folder. It returns how many objects kustomize built or patched.
-func (p *pass) objects(a *app, dir string) ([]*federation.Object, int, error) {
+// objects builds a folder.
+func (p *pass) objects(a *app, dir string) (product, error) {
 	if err := p.ctx.Err(); err != nil {
-		return nil, 0, err
+		return product{}, err
 	}
 	if dir == a.base {
 		base := p.baseOf(dir)
-		return base.objects, base.taken, base.err
+		return product{objects: base.objects, taken: base.taken, losses: base.losses}, base.err
 	}
 	overlay := a.base != ""
 	if len(p.files.kustomizations(dir)) == 0 {
 		if overlay {
-			return nil, 0, &Error{File: dir, Reason: "the overlay has no kustomization.yaml", Remedy: "add one with resources: [" + relative(dir, a.base) + "]"}
+			return product{}, &Error{File: dir, Reason: "the overlay has no kustomization.yaml", Remedy: "add one with resources: [" + relative(dir, a.base) + "]"}
 		}
 		objects, err := p.plain(dir)
-		return objects, 0, err
+		return product{objects: objects}, err
 	}
 	made, t, err := p.kustomize(dir)
 	if err == nil && overlay {
 		err = p.compare(a, t, made.objects)
 	}
-	return made.objects, made.taken, err
+	return made, err
 }
 
 // unrendered are a cluster's bundles when its rendering was stopped.
@@ -263,6 +268,7 @@ func (p *pass) assemble(c federation.Cluster, tasks []task) []federation.Bundle 
 		bundles[i] = federation.Bundle{Cluster: c.Name, App: t.app.Name}
 		if bundles[i].Err = p.await(t); bundles[i].Err == nil {
 			maps.Copy(all, t.build.scopes)
+			p.note(t.app.Name, t.build.losses)
 		}
 	}
 	for i, t := range tasks {
@@ -271,6 +277,16 @@ func (p *pass) assemble(c federation.Cluster, tasks []task) []federation.Bundle 
 		}
 	}
 	return disputed(bundles)
+}
+
+// note keeps what is to be said of an app's builds, once each.
+func (p *pass) note(app string, losses []loss) {
+	for _, l := range losses {
+		if p.losses[app] == nil {
+			p.losses[app] = map[loss]bool{}
+		}
+		p.losses[app][l] = true
+	}
 }
 
 // await returns a task's error as it is for its cluster: where the build was made
@@ -291,7 +307,7 @@ func (p *pass) await(t task) error {
 				return err
 			}
 			defer end()
-			_, _, err = p.objects(t.app, t.dir)
+			_, err = p.objects(t.app, t.dir)
 			return err
 		})
 		p.again[t.dir] = again

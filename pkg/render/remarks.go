@@ -38,45 +38,50 @@ func deprecatedIn(doc strictyaml.Document) []deprecated {
 	return all
 }
 
-// deprecations notes once for an app what kustomize would warn of at every build, each
-// field where it stands first.
-func (p *pass) deprecations(a *app) []federation.Finding {
-	found := map[string][]federation.Finding{} // by field
+// remarks are what there is to say of an app that is built all the same: merge patches
+// that may lose something, and what kustomize would warn of at every build, each field
+// where it stands first.
+func (p *pass) remarks(a *app) []federation.Finding {
+	var all []federation.Finding
+	for l := range p.losses[a.Name] {
+		all = append(all, l.finding(a.Name))
+	}
+	found := map[string][]federation.Finding{} // by deprecated field
 	seen := map[string]bool{}
 	queue := a.folders()
 	for len(queue) > 0 && len(seen) < p.limits.Kustomizations+len(a.overlays) {
 		dir := queue[0]
 		queue = queue[1:]
-		if seen[dir] {
+		digest, err := p.files.digest(dir)
+		if seen[dir] || err != nil {
 			continue
 		}
 		seen[dir] = true
-		digest, err := p.files.digest(dir)
-		if err != nil {
-			continue // the build says so
-		}
 		k := p.recall(scanKey{dir, forObjects}, digest)
 		if k == nil {
-			continue // it has none, or is made up, or wrong
+			continue // it has none, or is wrong
 		}
 		for _, d := range k.deprecated {
-			found[d.field] = append(found[d.field], federation.Finding{
-				ID: "render", Severity: federation.SeverityNote, App: a.Name, File: k.file, Line: d.line,
-				Message: untrusted.New("kustomize calls " + d.field + " deprecated"),
-				Remedy:  untrusted.New("use " + replacedBy[d.field] + "; kustomize edit fix rewrites the file"),
-			})
+			found[d.field] = append(found[d.field], d.note(a.Name, k.file))
 		}
 		for _, f := range k.folders {
 			queue = append(queue, f.dir)
 		}
 	}
-	var all []federation.Finding
 	for _, field := range slices.Sorted(maps.Keys(found)) {
 		first := slices.MinFunc(found[field], func(a, b federation.Finding) int { return cmp.Compare(a.File, b.File) })
-		if more := len(found[field]) - 1; more > 0 {
-			first.Message = untrusted.Textf("%s, here and in %d more files", first.Message, more)
+		if files := len(found[field]); files > 1 {
+			first.Message = untrusted.Textf("%s, here as the first of %d files", first.Message, files)
 		}
 		all = append(all, first)
 	}
 	return all
+}
+
+func (d deprecated) note(app, file string) federation.Finding {
+	return federation.Finding{
+		ID: "render", Severity: federation.SeverityNote, App: app, File: file, Line: d.line,
+		Message: untrusted.New("kustomize calls " + d.field + " deprecated"),
+		Remedy:  untrusted.New("use " + replacedBy[d.field] + "; kustomize edit fix rewrites the file"),
+	}
 }
