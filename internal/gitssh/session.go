@@ -156,12 +156,20 @@ func (s *Session) AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, 
 		// An empty repository may be pushed to.
 	case errors.Is(err, packp.ErrEmptyAdvRefs) || err == nil && adv.IsEmpty():
 		return nil, transport.ErrEmptyRemoteRepository
+	case isMalformed(err):
+		return nil, err // why the server complains then is nothing to go by
 	case err != nil:
 		return nil, s.failed(err)
 	}
 	transport.FilterUnsupportedCapabilities(adv.Capabilities)
 	s.adv = adv
 	return adv, nil
+}
+
+// isMalformed says whether there was a list of refs that cannot be read.
+func isMalformed(err error) bool {
+	_, ok := errors.AsType[*packp.ErrUnexpectedData](err)
+	return ok
 }
 
 // UploadPack asks for a pack and gives the answer up to where the pack begins.

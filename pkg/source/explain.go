@@ -81,6 +81,8 @@ func (c *conversation) kindOf(err error) (kind error, detail, remedy string) { /
 		return ErrUntrusted, err.Error(), "name the authority that signed it in a CA file"
 	case errors.As(err, &status):
 		return ErrUnreachable, fmt.Sprintf("it answered %d %s", status.StatusCode(), http.StatusText(status.StatusCode())), ""
+	case strings.Contains(err.Error(), "object-format=sha256"): // in the list of refs, whose first line cannot be read
+		return ErrUnreadable, notSHA1("sha256"), likeSHA1
 	case errors.Is(err, ErrUnreadable):
 		return ErrUnreadable, strings.TrimPrefix(err.Error(), ErrUnreadable.Error()+": "), ""
 	}

@@ -133,7 +133,7 @@ func (d gitDir) checkFormat(path string) error {
 		case key == "refstorage" && value != "files":
 			return refuse("its refs are in the "+value+" format, which is not supported", "git refs migrate --ref-format=files")
 		case key == "objectformat" && value != "sha1":
-			return refuse("its objects are named by "+value+", which is not supported", "make a repository with git init --object-format=sha1")
+			return refuse(notSHA1(value), likeSHA1)
 		}
 	}
 	return nil
@@ -246,3 +246,8 @@ func (d gitDir) storage() *filesystem.Storage {
 // objectCacheBytes bounds go-git's cache, whose default is 96 MiB. It is of use
 // for the bases of deltas only, and those are near one another.
 const objectCacheBytes = 4 * cache.MiByte
+
+// notSHA1 and likeSHA1 are for repositories of another hash than go-git reads.
+func notSHA1(hash string) string { return "its objects are named by " + hash + ", which is not supported" }
+
+const likeSHA1 = "make a repository with git init --object-format=sha1"

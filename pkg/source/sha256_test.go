@@ -1,0 +1,33 @@
+package source_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/source/sourcetest"
+)
+
+func TestARepositoryOfSHA256IsRefusedByThatName(t *testing.T) {
+	repo := sourcetest.New(t)
+	if err := os.RemoveAll(repo.Path); err != nil {
+		t.Fatal(err)
+	}
+	repo.InWork("init", "--quiet", "--bare", "--object-format=sha256", repo.Path)
+	work := filepath.Join(t.TempDir(), "work")
+	repo.InWork("init", "--quiet", "--object-format=sha256", "--initial-branch=main", work)
+	repo.InWork("-C", work, "commit", "--quiet", "--allow-empty", "-m", "first")
+	repo.InWork("-C", work, "push", "--quiet", repo.Path, "main")
+	for name, opts := range transports(t, repo) {
+		_, err := open(t, opts).Snapshot(t.Context(), "")
+		if err == nil || !strings.Contains(err.Error(), "sha256") || !strings.Contains(err.Error(), "--object-format=sha1") {
+			t.Errorf("%s: Snapshot = %v, want what is wrong and what to do", name, err)
+		}
+		if errors.Is(err, source.ErrUnreachable) {
+			t.Errorf("%s: Snapshot = %v, but it was reached", name, err)
+		}
+	}
+}
