@@ -78,7 +78,7 @@ func (c *conversation) kindOf(err error) (kind error, detail, remedy string) { /
 	case strings.Contains(err.Error(), "ssh: unable to authenticate"):
 		return ErrUnauthorised, "the server does not take the key", c.renew()
 	case untrustedCertificate(err):
-		return ErrUntrusted, err.Error(), "name the authority that signed it in a CA file"
+		return ErrUntrusted, err.Error(), certificateRemedy(err)
 	case errors.As(err, &status):
 		return ErrUnreachable, fmt.Sprintf("it answered %d %s", status.StatusCode(), http.StatusText(status.StatusCode())), ""
 	case strings.Contains(err.Error(), "object-format=sha256"): // in the list of refs, whose first line cannot be read
@@ -141,6 +141,18 @@ func untrustedCertificate(err error) bool {
 		invalid      x509.CertificateInvalidError
 	)
 	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid)
+}
+
+// certificateRemedy says what helps: an authority alone mends neither the name nor the
+// time that a certificate is for.
+func certificateRemedy(err error) string {
+	if _, other := errors.AsType[x509.HostnameError](err); other {
+		return "use a name that the certificate is for, or have one issued for this name"
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return "have the server's certificate renewed, and compare the clocks"
+	}
+	return "name the authority that signed it in a CA file"
 }
 
 // networkReason gives the innermost reason of a network error. The addresses

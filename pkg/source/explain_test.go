@@ -1,6 +1,8 @@
 package source
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"net/url"
@@ -51,4 +53,17 @@ func FuzzErrorsNeverLeak(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestACertificateThatIsRefusedIsMendedByItsReason(t *testing.T) {
+	for want, err := range map[string]error{
+		"use a name":         x509.HostnameError{Certificate: &x509.Certificate{}, Host: "git.example"},
+		"renewed":            x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired},
+		"name the authority": x509.UnknownAuthorityError{},
+	} {
+		wrapped := &tls.CertificateVerificationError{Err: err}
+		if !untrustedCertificate(wrapped) || !strings.Contains(certificateRemedy(wrapped), want) {
+			t.Errorf("%T: remedy %q, want %q", err, certificateRemedy(wrapped), want)
+		}
+	}
 }
