@@ -70,7 +70,7 @@ func (c contents) of(o *federation.Object, before contents) content {
 // says nothing here.
 func decode(o *federation.Object) content {
 	switch {
-	case isIngress(o.Ref):
+	case o.Ref.IsIngress():
 		return content{ingress: decodeIngress(o.JSON)}
 	case isService(o.Ref):
 		return content{service: decodeService(o.JSON)}
@@ -78,11 +78,6 @@ func decode(o *federation.Object) content {
 		return content{pods: decodePods(o)}
 	}
 	return content{}
-}
-
-// isIngress tells a Kubernetes Ingress from other kinds of that name.
-func isIngress(o federation.ObjectRef) bool {
-	return o.Kind == "Ingress" && (o.Group == "networking.k8s.io" || o.Group == "extensions")
 }
 
 func isService(o federation.ObjectRef) bool { return o.Kind == "Service" && o.Group == "" }

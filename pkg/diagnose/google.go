@@ -80,7 +80,7 @@ func (m *member) traces() {
 		add(federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: i.Namespace, Name: i.Name}, i.URLMap, i.Ours)
 	}
 	for ref, o := range m.live {
-		if isIngress(ref) {
+		if ref.IsIngress() {
 			add(ref, o.Annotations[annotationURLMap], true)
 		}
 	}

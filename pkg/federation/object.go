@@ -23,6 +23,29 @@ type ObjectRef struct {
 	Name      string `json:"name"`
 }
 
+// GatewayGroup is the API group of the Gateway API.
+const GatewayGroup = "gateway.networking.k8s.io"
+
+// IsIngress reports whether it is a Kubernetes Ingress, and no other kind of that name.
+func (r ObjectRef) IsIngress() bool {
+	return r.Kind == "Ingress" && (r.Group == "networking.k8s.io" || r.Group == "extensions")
+}
+
+// IsGateway reports whether it is a Gateway of the Gateway API.
+func (r ObjectRef) IsGateway() bool { return r.Group == GatewayGroup && r.Kind == "Gateway" }
+
+// IsRoute reports whether it is one of the routes of the Gateway API.
+func (r ObjectRef) IsRoute() bool {
+	if r.Group != GatewayGroup {
+		return false
+	}
+	switch r.Kind {
+	case "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute":
+		return true
+	}
+	return false
+}
+
 // RefOf reads the reference of a live or rendered object.
 func RefOf(u *unstructured.Unstructured) ObjectRef {
 	gvk := u.GroupVersionKind()

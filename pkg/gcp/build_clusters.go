@@ -183,7 +183,7 @@ func (b *builder) soil(reason string) { b.unclean = cmp.Or(b.unclean, reason) }
 func (b *builder) readObject(c *clusterView, app string, o *federation.Object) {
 	ref := withNamespace(o.Ref)
 	switch {
-	case isIngress(ref):
+	case ref.IsIngress():
 		c.ingresses[ref] = placed{app, o}
 	case ref.Group == "" && ref.Kind == "Service":
 		c.services[ref] = placed{app, o}
@@ -192,10 +192,6 @@ func (b *builder) readObject(c *clusterView, app string, o *federation.Object) {
 			c.pods[ref.Namespace] = append(c.pods[ref.Namespace], t)
 		}
 	}
-}
-
-func isIngress(ref federation.ObjectRef) bool {
-	return ref.Group == "networking.k8s.io" && ref.Kind == "Ingress"
 }
 
 // withNamespace gives a reference the namespace that the API server gives an object

@@ -8,15 +8,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Address is one address of an Ingress, and the clusters that report it.
+// Address is one address of an Ingress or a Gateway, and the clusters that report it.
 type Address struct {
 	Address  string // an IP or a hostname
 	Object   federation.ObjectRef
 	Clusters []string // sorted
 }
 
-// Aggregate gives the addresses that Ingresses report over all clusters, each
-// once for an Ingress, sorted by address and then by Ingress. An Ingress with one
+// Aggregate gives the addresses that Ingresses and Gateways report over all clusters, each
+// once for an object, sorted by address and then by object. An Ingress with one
 // entry that names every cluster has what it is meant to have.
 func Aggregate(observations []federation.Observation) []Address {
 	type key struct {
@@ -25,7 +25,7 @@ func Aggregate(observations []federation.Observation) []Address {
 	}
 	clusters := map[key][]string{}
 	for _, o := range observations {
-		if !isIngress(o.Object) {
+		if !o.Object.IsIngress() && !o.Object.IsGateway() {
 			continue
 		}
 		for _, address := range o.Addresses {
@@ -41,8 +41,4 @@ func Aggregate(observations []federation.Observation) []Address {
 		return cmp.Or(strings.Compare(a.Address, b.Address), a.Object.Compare(b.Object))
 	})
 	return list
-}
-
-func isIngress(r federation.ObjectRef) bool {
-	return r.Kind == "Ingress" && (r.Group == "networking.k8s.io" || r.Group == "extensions")
 }

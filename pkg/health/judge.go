@@ -16,9 +16,10 @@ import (
 // Judge says how a live object is and what it shows of itself. It keeps no
 // reference to u.
 //
-// Health follows kstatus, with one rule of our own: an Ingress, or a Service of
-// type LoadBalancer, is healthy when it has an address, whatever the class that
-// gives it, and is progressing until then. One rule of kstatus's looks at the
+// Health follows kstatus, with two rules of our own: an Ingress, a Gateway, or a Service
+// of type LoadBalancer, is healthy when it has an address, whatever the class that
+// gives it, and is progressing until then; and a Gateway and its routes are what their
+// controllers say of their present generation. One rule of kstatus's looks at the
 // clock: a Pod counts as unschedulable 15 s after its creation.
 func Judge(cluster, app string, u *unstructured.Unstructured) federation.Observation {
 	o := federation.Observation{
@@ -39,6 +40,12 @@ func Judge(cluster, app string, u *unstructured.Unstructured) federation.Observa
 		o.Desired = number(u, 0, "status", "desiredNumberScheduled")
 		o.Ready = number(u, 0, "status", "numberReady")
 	}
+	switch {
+	case o.Object.IsGateway():
+		describeGateway(&o, u)
+	case o.Object.IsRoute():
+		describeRoute(&o, u)
+	}
 	o.Health, o.Message = assess(u)
 	if o.Health == federation.Healthy && wantsAddress(u) && len(o.Addresses) == 0 {
 		o.Health, o.Message = federation.Progressing, untrusted.Const("no address yet")
@@ -58,6 +65,9 @@ func kind(u *unstructured.Unstructured) string {
 }
 
 func wantsAddress(u *unstructured.Unstructured) bool {
+	if federation.RefOf(u).IsGateway() {
+		return true
+	}
 	switch kind(u) {
 	case "Ingress":
 		return true
@@ -82,6 +92,13 @@ func assess(u *unstructured.Unstructured) (health federation.Health, message unt
 	}
 	switch result.Status {
 	case status.CurrentStatus:
+		// Of the Gateway API kstatus knows nothing but that it is there.
+		switch ref := federation.RefOf(u); {
+		case ref.IsGateway():
+			return judgeGateway(u)
+		case ref.IsRoute():
+			return judgeRoute(u)
+		}
 		return federation.Healthy, message
 	case status.InProgressStatus:
 		return federation.Progressing, untrusted.Said(cmp.Or(complaint(u), result.Message))

@@ -248,6 +248,8 @@ func (d gitDir) storage() *filesystem.Storage {
 const objectCacheBytes = 4 * cache.MiByte
 
 // notSHA1 and likeSHA1 are for repositories of another hash than go-git reads.
-func notSHA1(hash string) string { return "its objects are named by " + hash + ", which is not supported" }
+func notSHA1(hash string) string {
+	return "its objects are named by " + hash + ", which is not supported"
+}
 
 const likeSHA1 = "make a repository with git init --object-format=sha1"

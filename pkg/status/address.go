@@ -24,11 +24,6 @@ const (
 // changeShown is how long a changed address is spoken of.
 const changeShown = 24 * time.Hour
 
-// isIngress tells a Kubernetes Ingress from other kinds of that name.
-func isIngress(o federation.ObjectRef) bool {
-	return o.Kind == "Ingress" && (o.Group == "networking.k8s.io" || o.Group == "extensions")
-}
-
 // shares says whether the Ingress is for Google's controller, which alone can
 // share one address over clusters. An Ingress without a class is: a cluster with
 // another default class has it written into the object by its API server.
@@ -36,8 +31,8 @@ func shares(o federation.Observation) bool {
 	return o.ClassName == "" || o.ClassName == glbcClass
 }
 
-// addresses collects those of fedsync's load balancers, and what Ingresses report in
-// clusters that can be seen now.
+// addresses collects those of fedsync's load balancers, and what Ingresses and Gateways
+// report in clusters that can be seen now.
 func (s *summary) addresses() []Address {
 	type key struct {
 		address string
@@ -54,7 +49,7 @@ func (s *summary) addresses() []Address {
 			continue
 		}
 		for _, o := range c.Objects {
-			if !isIngress(o.Object) {
+			if !o.Object.IsIngress() && !o.Object.IsGateway() {
 				continue
 			}
 			for _, a := range o.Addresses {
@@ -96,7 +91,7 @@ func (s *summary) addressFindings() {
 		}
 		wishes := s.wishes(c.Name)
 		for _, o := range c.Objects {
-			if !isIngress(o.Object) {
+			if !o.Object.IsIngress() {
 				continue
 			}
 			b := s.balancer[o.Object]
@@ -273,7 +268,7 @@ type ingressWish struct {
 func (s *summary) wishes(cluster string) map[federation.ObjectRef]ingressWish {
 	wishes := map[federation.ObjectRef]ingressWish{}
 	for _, o := range s.planned(cluster) {
-		if !isIngress(o.Ref) {
+		if !o.Ref.IsIngress() {
 			continue
 		}
 		wish, known := s.ingress[o]

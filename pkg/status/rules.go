@@ -117,7 +117,7 @@ func (s *summary) healthFindings() {
 			continue
 		}
 		for _, o := range c.Objects {
-			waitsForAddress := isIngress(o.Object) && len(o.Addresses) == 0 && o.Health != federation.Degraded
+			waitsForAddress := o.Object.IsIngress() && len(o.Addresses) == 0 && o.Health != federation.Degraded
 			if o.Health == federation.Healthy || waitsForAddress {
 				continue
 			}
@@ -273,9 +273,10 @@ func (s *summary) unseen(c Cluster) {
 }
 
 func judged(o federation.ObjectRef) bool {
+	if o.IsIngress() || o.IsGateway() || o.IsRoute() {
+		return true
+	}
 	switch o.Kind {
-	case "Ingress":
-		return isIngress(o)
 	case "Service", "Pod":
 		return o.Group == ""
 	case "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet":

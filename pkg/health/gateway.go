@@ -1,0 +1,196 @@
+package health
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// describeGateway reads where a Gateway listens.
+func describeGateway(o *federation.Observation, u *unstructured.Unstructured) {
+	o.ClassName = text(u, "spec", "gatewayClassName")
+	for _, entry := range objects(u, "status", "addresses") {
+		value, _ := entry["value"].(string)
+		if ip, err := netip.ParseAddr(value); err == nil {
+			value = ip.String()
+		}
+		if value != "" {
+			o.Addresses = append(o.Addresses, untrusted.Line(value))
+		}
+	}
+	o.Addresses = sorted(o.Addresses)
+	var secrets []string
+	for _, listener := range objects(u, "spec", "listeners") {
+		l := &unstructured.Unstructured{Object: listener}
+		if host := text(l, "hostname"); host != "" {
+			o.Hosts = append(o.Hosts, host)
+		}
+		o.Ports = append(o.Ports, federation.Port{Name: text(l, "name"), Protocol: text(l, "protocol"), Port: portNumber(listener["port"])})
+		for _, ref := range objects(l, "tls", "certificateRefs") {
+			if name, ok := ref["name"].(string); ok && name != "" {
+				secrets = append(secrets, name)
+			}
+		}
+	}
+	o.Hosts, o.TLS = sorted(o.Hosts), sorted(secrets)
+}
+
+// describeRoute reads which requests a route of the Gateway API takes, and where it sends
+// them.
+func describeRoute(o *federation.Observation, u *unstructured.Unstructured) {
+	hosts, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "hostnames")
+	o.Hosts = sorted(hosts)
+	for _, rule := range objects(u, "spec", "rules") {
+		r := &unstructured.Unstructured{Object: rule}
+		path := ""
+		for _, match := range objects(r, "matches") {
+			if path == "" {
+				path = text(&unstructured.Unstructured{Object: match}, "path", "value")
+			}
+		}
+		for _, backend := range objects(r, "backendRefs") {
+			b := &unstructured.Unstructured{Object: backend}
+			if kind := text(b, "kind"); kind != "" && kind != "Service" || len(o.Rules) == maxRules {
+				continue
+			}
+			o.Rules = append(o.Rules, federation.Rule{Path: path, Service: text(b, "name"), Port: fmt.Sprint(number(b, 0, "port"))})
+		}
+	}
+}
+
+// judgeGateway says whether a Gateway listens as its spec has it.
+func judgeGateway(u *unstructured.Unstructured) (federation.Health, untrusted.Text) {
+	conditions := objects(u, "status", "conditions")
+	if accepted := conditionOf(conditions, "Accepted", u.GetGeneration()); accepted.refuses() {
+		return federation.Degraded, accepted.text()
+	}
+	switch programmed := conditionOf(conditions, "Programmed", u.GetGeneration()); {
+	case programmed.status == "True":
+		return federation.Healthy, untrusted.Text{}
+	case programmed.refuses():
+		return federation.Degraded, programmed.text()
+	case programmed.outdated:
+		return federation.Progressing, untrusted.Const("its controller has not looked at it since it changed")
+	case programmed.status == "":
+		return federation.Progressing, untrusted.Const("no controller has taken it")
+	default:
+		return federation.Progressing, programmed.text()
+	}
+}
+
+// maxParents is how many parents of a route, and how many answers, are looked at. The API
+// allows 32 of each.
+const maxParents = 64
+
+// judgeRoute says whether every parent that a route names has taken it. Several
+// controllers may write, also about parents that the route has left.
+func judgeRoute(u *unstructured.Unstructured) (federation.Health, untrusted.Text) {
+	health, message := federation.Healthy, untrusted.Text{}
+	parents := objects(u, "spec", "parentRefs")
+	for _, wanted := range parents[:min(len(parents), maxParents)] {
+		switch one, why := judgeParent(u, wanted); {
+		case one == federation.Degraded:
+			return one, why
+		case one != federation.Healthy && health == federation.Healthy:
+			health, message = one, why
+		}
+	}
+	return health, message
+}
+
+// judgeParent says what became of a route at one of its parents. When several controllers
+// answer for it, one that takes it is enough.
+func judgeParent(u *unstructured.Unstructured, wanted map[string]any) (federation.Health, untrusted.Text) {
+	at := parentOf(wanted, u.GetNamespace())
+	health, message := federation.Progressing, untrusted.Textf("no controller has taken it for %s", at)
+	answers := objects(u, "status", "parents")
+	for _, parent := range answers[:min(len(answers), maxParents)] {
+		ref, _ := parent["parentRef"].(map[string]any)
+		if parentOf(ref, u.GetNamespace()) != at {
+			continue
+		}
+		conditions := objects(&unstructured.Unstructured{Object: parent}, "conditions")
+		taken := true
+		for _, name := range []string{"Accepted", "ResolvedRefs"} {
+			switch c := conditionOf(conditions, name, u.GetGeneration()); {
+			case c.status == "True":
+				continue
+			case c.refuses():
+				health, message = federation.Degraded, untrusted.Textf("%s: %s", at, c.text())
+			case health != federation.Degraded && c.outdated:
+				message = untrusted.Textf("the controller of %s has not looked at it since it changed", at)
+			}
+			taken = false
+		}
+		if taken {
+			return federation.Healthy, untrusted.Text{}
+		}
+	}
+	return health, message
+}
+
+// parent is what a route is attached to.
+type parent struct{ group, kind, namespace, name, section, port string }
+
+// parentOf reads a reference to a parent, with the defaults of the API.
+func parentOf(ref map[string]any, namespace string) parent {
+	r := &unstructured.Unstructured{Object: ref}
+	p := parent{group: federation.GatewayGroup, kind: "Gateway", namespace: namespace, name: text(r, "name"), section: text(r, "sectionName")}
+	for field, value := range map[string]*string{"group": &p.group, "kind": &p.kind, "namespace": &p.namespace} {
+		if s, ok := ref[field].(string); ok {
+			*value = s
+		}
+	}
+	if port := number(r, 0, "port"); port != 0 {
+		p.port = fmt.Sprint(port)
+	}
+	return p
+}
+
+// String gives "Gateway/infra/web", with the listener where there is one.
+func (p parent) String() string {
+	words := []string{p.kind + "/" + p.namespace + "/" + p.name}
+	if p.section != "" {
+		words = append(words, "listener "+p.section)
+	}
+	if p.port != "" {
+		words = append(words, "port "+p.port)
+	}
+	return strings.Join(words, ", ")
+}
+
+// condition is what a controller says of one aspect of an object.
+type condition struct {
+	status, reason, message string
+	outdated                bool // it speaks of an earlier generation; then status is empty
+}
+
+// conditionOf returns a condition by its type; empty where there is none.
+func conditionOf(conditions []map[string]any, kind string, generation int64) condition {
+	for _, one := range conditions {
+		c := &unstructured.Unstructured{Object: one}
+		if text(c, "type") != kind {
+			continue
+		}
+		if number(c, 0, "observedGeneration") < generation {
+			return condition{outdated: true}
+		}
+		return condition{status: text(c, "status"), reason: text(c, "reason"), message: text(c, "message")}
+	}
+	return condition{}
+}
+
+// refuses says whether a controller has decided against an object, and not just begun.
+func (c condition) refuses() bool { return c.status == "False" && c.reason != "Pending" }
+
+func (c condition) text() untrusted.Text {
+	if c.message == "" {
+		return untrusted.Said(c.reason)
+	}
+	return untrusted.Said(c.reason + ": " + c.message)
+}
