@@ -28,9 +28,13 @@ func (d *desired) leavesReplicas() bool {
 
 // letGo takes the replicas out of our entry before an apply that no longer says
 // them: dropped by the apply itself, they would fall back to the API's default of
-// one pod before the autoscaler is there to raise them.
+// one pod before the autoscaler is there to raise them. Of none that is what is
+// wanted: at zero an autoscaler does nothing.
 func (a *Applier) letGo(ctx context.Context, k known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	if !k.leavesReplicas() {
+		return live, nil
+	}
+	if n, stated, _ := unstructured.NestedInt64(live.Object, "spec", "replicas"); stated && n == 0 {
 		return live, nil
 	}
 	entries, changed, err := ownership.Without(live.GetManagedFields(), replicasPath)

@@ -1,6 +1,9 @@
 package render
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -54,14 +57,55 @@ func check(content map[string]any) []mistake {
 	for _, field := range []string{"annotations", "labels"} {
 		found = append(found, checkLabels(field, metadata[field])...)
 	}
-	if annotations, _ := metadata["annotations"].(map[string]any); kind == "Ingress" {
-		for _, key := range ingressOutput {
-			if _, listed := annotations[key]; listed {
-				add("the ingress controller writes this annotation in every cluster; a sync would undo it", "delete the annotation", "metadata", "annotations", key)
-			}
+	annotations, _ := metadata["annotations"].(map[string]any)
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if writer := writerOf(kind, key); writer != "" {
+			add(writer+" writes this annotation in every cluster; a sync would undo it", "delete the annotation", "metadata", "annotations", key)
 		}
 	}
+	if builtIn(content) && says(content["status"]) {
+		add("what an object has come to is written by its controller in every cluster; the manifest was read out of one", "delete the field", "status")
+	}
 	return found
+}
+
+// says reports whether there is anything in a value but what is empty or zero, such as
+// generators of manifests leave it.
+func says(value any) bool {
+	switch value := value.(type) {
+	case nil:
+		return false
+	case string:
+		return value != ""
+	case bool:
+		return value
+	case map[string]any:
+		for _, one := range value {
+			if says(one) {
+				return true
+			}
+		}
+		return false
+	case []any:
+		return slices.ContainsFunc(value, says)
+	}
+	return fmt.Sprint(value) != "0"
+}
+
+// writerOf returns who writes an annotation in each cluster; empty for one that is a
+// person's to write.
+func writerOf(kind, key string) string {
+	switch {
+	case kind == "Ingress" && slices.Contains(ingressOutput, key):
+		return "the ingress controller"
+	case strings.HasPrefix(key, "deployment.kubernetes.io/"):
+		return "the Deployments' controller"
+	case strings.HasPrefix(key, "pv.kubernetes.io/"), key == "volume.kubernetes.io/selected-node", strings.HasSuffix(key, ".kubernetes.io/storage-provisioner"):
+		return "the volumes' controller"
+	case key == "cloud.google.com/neg-status":
+		return "Google's controller of network endpoint groups"
+	}
+	return ""
 }
 
 // ingressOutput are the annotations by which the ingress controller of Google

@@ -17,10 +17,24 @@ import (
 // another one than that with the default of the field, and the next apply adds it once
 // more. Kinds that are not built in say themselves what null means.
 func settle(content map[string]any) bool {
+	t, known := typeOf(content)
+	return known && settleMap(content, t)
+}
+
+// typeOf returns the type of an object of a built-in kind.
+func typeOf(content map[string]any) (t reflect.Type, known bool) {
 	apiVersion, _ := content["apiVersion"].(string)
 	kind, _ := content["kind"].(string)
-	t, builtIn := scheme.Scheme.AllKnownTypes()[schema.FromAPIVersionAndKind(apiVersion, kind)]
-	return builtIn && settleMap(content, t)
+	t, known = builtInTypes()[schema.FromAPIVersionAndKind(apiVersion, kind)]
+	return t, known
+}
+
+var builtInTypes = sync.OnceValue(scheme.Scheme.AllKnownTypes)
+
+// builtIn reports whether an object is of a built-in kind.
+func builtIn(content map[string]any) bool {
+	_, known := typeOf(content)
+	return known
 }
 
 // settleValue settles what is below a value of a type.

@@ -97,6 +97,9 @@ func (p *pass) decideReplicas() {
 			})
 			continue
 		}
+		if !d.variants[0].wish.stated {
+			continue // they are others' to set, in every cluster
+		}
 		p.unknownPreferences(d)
 		w := p.workload(d)
 		if len(w.clusters) == 0 {

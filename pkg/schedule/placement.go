@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -192,7 +193,7 @@ func (c casting) misread(app string, r *reading) {
 func (w *divided) agree(clusters []member) (string, bool) {
 	first := w.variants[0].wish
 	same := func(v *variant) bool {
-		return v.wish.total == first.total && v.wish.asWritten == first.asWritten
+		return v.wish.stated == first.stated && v.wish.total == first.total && v.wish.asWritten == first.asWritten
 	}
 	if !slices.ContainsFunc(w.variants, func(v *variant) bool { return !same(v) }) {
 		return "", true
@@ -211,7 +212,11 @@ func (w *divided) agree(clusters []member) (string, bool) {
 		if v.wish.asWritten != first.asWritten {
 			preferences = " with preferences " + limit.Quote(cmp.Or(v.wish.asWritten, "none"))
 		}
-		parts = append(parts, fmt.Sprintf("%d%s in %s", v.wish.total, preferences, untrusted.SomeOf(names, len(v.clusters))))
+		total := "none"
+		if v.wish.stated {
+			total = strconv.FormatInt(v.wish.total, 10)
+		}
+		parts = append(parts, fmt.Sprintf("%s%s in %s", total, preferences, untrusted.SomeOf(names, len(v.clusters))))
 	}
 	return strings.Join(parts, "; "), false
 }

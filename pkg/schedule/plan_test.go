@@ -178,11 +178,54 @@ spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}`
 	}{
 		"each cluster has its own":   {fmt.Sprintf(deployment, annotationReplicas+": PerCluster"), int64(7)},
 		"an autoscaler sets them":    {fmt.Sprintf(deployment, "") + scaler, nil},
+		"Git does not state them":    {unstated(""), nil},
 		"another workload is scaled": {fmt.Sprintf(deployment, `federation.kubernetes.io/deployment-preferences: '{"clusters":{"a":{"weight":1}}}'`) + strings.Replace(scaler, "kind: Deployment, name: web", "kind: Deployment, name: other", 1), int64(7)},
 	} {
 		plan := New().Plan(given(t, abc(), parse(t, c.text)...))
 		if got := replicasIn(plan, "a"); got != c.want {
 			t.Errorf("%s: replicas in a = %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// unstated is a Deployment that leaves its replicas to others.
+func unstated(annotations string) string {
+	return strings.Replace(fmt.Sprintf(deployment, annotations), "  replicas: 7\n", "", 1)
+}
+
+// What Git does not state is others' to set, whatever becomes of clusters.
+func TestReplicasThatGitDoesNotStateAreNeverWritten(t *testing.T) {
+	objects := parse(t, unstated(""))
+	input := given(t, abc(), objects...)
+	for i, state := range []federation.ClusterState{federation.ClusterReady, federation.ClusterOffline, federation.ClusterPending} {
+		input.Facts.Clusters[abc()[i].Name] = federation.ClusterFacts{State: state, Seen: true, Synced: true, Workloads: []federation.Workload{
+			{Object: objects[0].Ref, Replicas: int64(5 * i), Ready: int64(5 * i), Current: int64(5 * i)},
+		}}
+	}
+	plan := New().Plan(input)
+	for _, c := range []string{"a", "b", "c"} {
+		if o := in(plan, c, "Deployment", "web"); o != objects[0] {
+			t.Errorf("cluster %s gets %v, want the object as it is", c, o)
+		}
+	}
+	if len(plan.Replicas) > 0 || len(plan.Findings) > 0 {
+		t.Errorf("decided: %v, found: %v", plan.Replicas, plan.Findings)
+	}
+
+	// In some clusters only, or with preferences, it is a mistake.
+	input.Bundles[1].Objects = parse(t, fmt.Sprintf(deployment, ""))
+	preferences := given(t, abc(), parse(t, unstated(`federation.kubernetes.io/deployment-preferences: '{"clusters":{"*":{"weight":1}}}'`))...)
+	for want, in := range map[string]Input{"none in a, c; 7 in b": input, "spec.replicas, which the object does not state": preferences} {
+		plan := New().Plan(in)
+		if !slices.ContainsFunc(plan.Findings, func(f federation.Finding) bool {
+			return f.Severity == federation.SeverityError && strings.Contains(f.Message.String(), want)
+		}) {
+			t.Errorf("findings = %v, want an error with %q", plan.Findings, want)
+		}
+		for _, c := range plan.Clusters {
+			if len(c.Apps[0].Objects) != 0 || len(c.Apps[0].Withheld) != 1 {
+				t.Errorf("%s: cluster %s gets %d objects, want the Deployment withheld", want, c.Cluster, len(c.Apps[0].Objects))
+			}
 		}
 	}
 }

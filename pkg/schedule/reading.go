@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -48,7 +49,8 @@ type statement struct {
 
 // wish is what Git says of a workload's replicas.
 type wish struct {
-	total       int64
+	stated      bool  // without a number the replicas are not ours, and nothing else is said
+	total       int64 // of all clusters
 	preferences Preferences
 	asWritten   string // the preferences' annotation, to compare overlays
 }
@@ -115,7 +117,7 @@ func newReading(o *federation.Object) *reading {
 // say writes down all that was read, so that it can be compared.
 func (r *reading) say(selector string) string {
 	w := cmp.Or(r.workload, &wish{})
-	return fmt.Sprintf("%q %v %d %q %v %v %+v", selector, r.ports, w.total, w.asWritten, r.scales, r.err, cmp.Or(r.ingress, &ingressWish{}))
+	return fmt.Sprintf("%q %v %t %d %q %v %v %+v", selector, r.ports, w.stated, w.total, w.asWritten, r.scales, r.err, cmp.Or(r.ingress, &ingressWish{}))
 }
 
 // newWish reads a workload's replicas and preferences; nil where its replicas are
@@ -133,17 +135,20 @@ func newWish(kind schema.GroupKind, c content) (*wish, string, error) {
 	if json.Unmarshal(c.Spec, &spec) != nil || spec.Replicas != nil && *spec.Replicas < 0 {
 		return nil, "", nil //nolint:nilerr // The API server says what is wrong.
 	}
-	w := &wish{total: 1} // the API's default
+	w := &wish{}
 	if spec.Replicas != nil {
-		w.total = *spec.Replicas
+		w.stated, w.total = true, *spec.Replicas
 	}
 	name := annotationReplicaSet
 	if kind == kindDeployment {
 		name = annotationDeployment
 	}
 	text, ok := c.Metadata.Annotations[name]
-	if !ok {
+	switch {
+	case !ok:
 		return w, "", nil
+	case !w.stated:
+		return nil, name, errors.New("it divides spec.replicas, which the object does not state")
 	}
 	var err error
 	w.asWritten = text
