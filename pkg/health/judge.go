@@ -101,6 +101,9 @@ func assess(u *unstructured.Unstructured) (health federation.Health, message unt
 		}
 		return federation.Healthy, message
 	case status.InProgressStatus:
+		if why := onPurpose(u); why != "" {
+			return federation.Healthy, untrusted.New(why)
+		}
 		return federation.Progressing, untrusted.Said(cmp.Or(complaint(u), result.Message))
 	case status.TerminatingStatus:
 		return federation.Progressing, untrusted.Said(terminating(u))
@@ -109,6 +112,18 @@ func assess(u *unstructured.Unstructured) (health federation.Health, message unt
 	case status.NotFoundStatus, status.UnknownStatus:
 	}
 	return federation.Unknown, untrusted.Said(result.Message)
+}
+
+// onPurpose says why an object stands still because Git says so: nobody works on it, and
+// what waits for it would wait for ever. Empty for one that does not.
+func onPurpose(u *unstructured.Unstructured) string {
+	switch gk := u.GroupVersionKind().GroupKind(); {
+	case gk.Group == "batch" && gk.Kind == "Job" && flag(u, false, "spec", "suspend"):
+		return "suspended by spec.suspend"
+	case gk.Group == "apps" && gk.Kind == kindDeployment && flag(u, false, "spec", "paused"):
+		return "paused by spec.paused: its pods are as they were"
+	}
+	return ""
 }
 
 // complaint gives what a workload's controller says of pods that it cannot make or

@@ -118,6 +118,9 @@ func (s *summary) healthFindings() {
 		}
 		for _, o := range c.Objects {
 			waitsForAddress := o.Object.IsIngress() && len(o.Addresses) == 0 && o.Health != federation.Degraded
+			if o.Health == federation.Healthy && !o.Message.IsZero() {
+				s.note(federation.Finding{ID: idHealth, Severity: federation.SeverityNote, Cluster: c.Name, App: o.App, Object: o.Object, Message: o.Message})
+			}
 			if o.Health == federation.Healthy || waitsForAddress {
 				continue
 			}
