@@ -135,6 +135,7 @@ settled in time), 2 it could not be asked (usage, file, repository, no cluster).
 		newReport(environment),
 		newRestore(environment),
 		newTakeover(environment),
+		newInit(),
 		newSchema(),
 		newVersion(),
 		newReference(),

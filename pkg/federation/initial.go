@@ -1,0 +1,87 @@
+package federation
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Initial writes a fedsync.yaml with a cluster for each context of a kubeconfig and an app
+// for each folder. Every cluster has a name of its own, which is told by its context: what
+// managed Kubernetes puts around a cluster's name is left away where that leaves it unique.
+func Initial(name string, contexts, folders []string) string {
+	short := map[string]int{}
+	for _, context := range contexts {
+		short[clusterOf(context)]++
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "apiVersion: %s\nkind: %s\nmetadata:\n  name: %s\nspec:\n  clusters:\n", APIVersion, Kind, labelOf(name))
+	taken := map[string]bool{}
+	for _, context := range contexts {
+		cluster := clusterOf(context)
+		if short[cluster] > 1 {
+			cluster = labelOf(context)
+		}
+		for n, first := 2, cluster; taken[cluster]; n++ {
+			cluster = fmt.Sprintf("%.60s-%d", first, n)
+		}
+		taken[cluster] = true
+		fmt.Fprintf(&b, "  - name: %s\n", scalar(cluster))
+		if cluster != context {
+			fmt.Fprintf(&b, "    context: %s\n", scalar(context))
+		}
+	}
+	if len(folders) == 0 {
+		b.WriteString("  # Each app is a folder of manifests:\n  # - name: web\n  #   path: apps/web\n  apps: []\n")
+		return b.String()
+	}
+	b.WriteString("  apps:\n")
+	for _, folder := range folders {
+		fmt.Fprintf(&b, "  - name: %s\n    path: %s\n", scalar(labelOf(path.Base(folder))), scalar(folder))
+	}
+	return b.String()
+}
+
+// scalar writes a string in YAML, with quotes where it needs some.
+func scalar(text string) string {
+	line, err := yaml.Marshal(text)
+	if err != nil || strings.Count(string(line), "\n") > 1 {
+		return strconv.Quote(text)
+	}
+	return strings.TrimSpace(string(line))
+}
+
+// managed are the forms of the contexts that the tools of GKE and EKS write, and where the
+// cluster's name is in them.
+var managed = []*regexp.Regexp{
+	regexp.MustCompile(`^gke_[^_]+_[^_]+_(.+)$`),
+	regexp.MustCompile(`^arn:aws[^:]*:eks:[^:]+:[^:]+:cluster/(.+)$`),
+}
+
+func clusterOf(context string) string {
+	for _, form := range managed {
+		if found := form.FindStringSubmatch(context); found != nil {
+			return labelOf(found[1])
+		}
+	}
+	return labelOf(context)
+}
+
+// labelOf makes a name of any text that names may be: a DNS label.
+func labelOf(text string) string {
+	label := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(text))
+	label = strings.Trim(label[:min(len(label), 63)], "-")
+	if label == "" {
+		return "x"
+	}
+	return label
+}
