@@ -317,3 +317,38 @@ func TestARightThatIsGrantedLaterIsUsedWithinAMinute(t *testing.T) {
 	f.untilWithin(time.Minute, "no finding is left", func() bool { return len(f.now().Findings) == 0 })
 	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
 }
+
+// What a person is to do is said with the object's name, in a line.
+func TestRemediesNameWhatHelps(t *testing.T) {
+	job := func(image string) string {
+		return fmt.Sprintf(`
+apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate, namespace: NAMESPACE}
+spec:
+  suspend: true
+  template:
+    spec: {restartPolicy: Never, containers: [{name: c, image: %q}]}`, image)
+	}
+	f := newFixture(t)
+	f.mustSync(f.app("web", job("one")))
+	r := f.sync(f.app("web", job("two"), `
+apiVersion: extensions/v1beta1
+kind: Ingress
+metadata: {name: old, namespace: NAMESPACE}`, `
+apiVersion: policy/v1beta1
+kind: PodDisruptionBudget
+metadata: {name: old, namespace: NAMESPACE}`))
+	found := f.wantFinding(r.Findings, "D10", "field is immutable")
+	if remedy, want := found.Remedy.String(), "kubectl -n "+f.namespace+" delete job.batch migrate"; !strings.Contains(remedy, want) || !strings.Contains(remedy, "restore the field in apps/web/all.yaml") {
+		t.Errorf("remedy = %q, want %q", remedy, want)
+	}
+	if text := found.Message.String(); len(text) > 300 || strings.Contains(text, "PodTemplateSpec") {
+		t.Errorf("message = %q, want it without the template", text)
+	}
+	for kind, want := range map[string]string{"Ingress": "networking.k8s.io/v1", "PodDisruptionBudget": "policy/v1"} {
+		if found := f.wantFinding(r.Findings, "D10", `no matches for kind "`+kind+`"`); found.Remedy.String() != "write apiVersion: "+want+", which this cluster serves" {
+			t.Errorf("remedy for %s = %q, want %s", kind, found.Remedy, want)
+		}
+	}
+}

@@ -327,6 +327,9 @@ func (e *Error) classifyStatus(s metav1.Status) {
 	case metav1.StatusReasonInvalid:
 		e.Class = ClassInvalid
 		e.classifyPort(message)
+		if strings.Contains(message, "field is immutable") || strings.Contains(message, "is immutable after creation") || strings.Contains(message, "updates to statefulset spec for fields other than") {
+			e.immutable()
+		}
 		return
 	case metav1.StatusReasonBadRequest, metav1.StatusReasonRequestEntityTooLarge:
 		e.Class = ClassInvalid
@@ -372,6 +375,37 @@ func (e *Error) classifyForbidden(s metav1.Status) {
 		e.Class = ClassAdmission
 	}
 }
+
+// immutableValue is the value of an immutable field, which may be a whole pod template, as
+// Go prints it.
+var immutableValue = regexp.MustCompile(`(?s)Invalid value: .*?: (field is immutable)`)
+
+// immutable says how to change what cannot be changed: the object is made anew, which
+// nobody but a person may decide.
+func (e *Error) immutable() {
+	e.Err = &shortened{text: untrusted.Line(immutableValue.ReplaceAllString(e.Err.Error(), "$1")), err: e.Err}
+	kind := strings.ToLower(e.Object.Kind)
+	if e.Object.Group != "" {
+		kind += "." + e.Object.Group
+	}
+	command := untrusted.Command("kubectl delete %s %s", kind, e.Object.Name)
+	if e.Object.Namespace != "" {
+		command = untrusted.Command("kubectl -n %s delete %s %s", e.Object.Namespace, kind, e.Object.Name)
+	}
+	e.Remedy = "restore the field in " + cmp.Or(e.File, "Git") + ", or delete the object in this cluster, and it is made anew: " + command
+}
+
+// shortened is an error in fewer words than the API server's.
+type shortened struct {
+	text string
+	err  error
+}
+
+// Error gives the words.
+func (s *shortened) Error() string { return s.text }
+
+// Unwrap gives the whole.
+func (s *shortened) Unwrap() error { return s.err }
 
 func (e *Error) classifyNotFound(s metav1.Status) {
 	if s.Details != nil && s.Details.Kind == "namespaces" {

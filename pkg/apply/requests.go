@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/bounds"
@@ -56,6 +57,7 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 
 	type answer struct {
 		mapping *meta.RESTMapping
+		served  string // what the cluster has in place of what it does not know
 		err     error
 	}
 	answers := map[schema.GroupKind]answer{}
@@ -71,10 +73,14 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 			fresh = true
 			mapping, err = a.mapping(ctx, gk, wanted[gk])
 		}
-		if err != nil && !meta.IsNoMatchError(err) {
+		its := answer{mapping: mapping, err: err}
+		switch {
+		case meta.IsNoMatchError(err):
+			its.served = a.served(ctx, gk)
+		case err != nil:
 			failed = err
 		}
-		answers[gk] = answer{mapping, err}
+		answers[gk] = its
 	}
 
 	now := time.Now()
@@ -91,13 +97,32 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 				k.last = try{} // another definition: its pauses begin afresh
 			}
 			k.asked = asked[gk]
-			k.last.failed(now, newError("discover", federation.ObjectRef{Group: gk.Group, Kind: gk.Kind}, "", got.err), f)
+			e := newError("discover", federation.ObjectRef{Group: gk.Group, Kind: gk.Kind}, "", got.err)
+			if got.served != "" {
+				e.Remedy = "write apiVersion: " + got.served + ", which this cluster serves"
+			}
+			k.last.failed(now, e, f)
 		default:
 			k.mapping, k.watched, k.last, k.since, k.doubted = got.mapping, got.mapping, try{}, now, false
 			t.rescope(gk, got.mapping)
 			t.release(func(r *row) bool { return r.ref.GroupKind() == gk && r.last.err.Class == ClassKind })
 		}
 	}
+}
+
+// successors are groups to which kinds have moved, by the group that they left
+// (https://kubernetes.io/docs/reference/using-api/deprecation-guide).
+var successors = map[string][]string{"extensions": {"networking.k8s.io", "apps", "policy"}}
+
+// served returns the version of a kind that the cluster has where it does not have the
+// one that Git names, as an apiVersion; empty where it has none.
+func (a *Applier) served(ctx context.Context, gk schema.GroupKind) string {
+	for _, group := range append([]string{gk.Group}, successors[gk.Group]...) {
+		if m, err := a.mapping(ctx, schema.GroupKind{Group: group, Kind: gk.Kind}, ""); err == nil {
+			return untrusted.Line(m.GroupVersionKind.GroupVersion().String())
+		}
+	}
+	return ""
 }
 
 // mapping finds out how a kind is served. An empty version stands for the
