@@ -68,6 +68,9 @@ func TestAdoptionMakesTheObjectWhatCreationWouldHaveMade(t *testing.T) {
 			if diff := cmp.Diff(f.createdAnew(), ownedFields(after)); diff != "" {
 				t.Errorf("the adopted object is not what creation makes (-created +adopted):\n%s", diff)
 			}
+			if _, kept := after.GetAnnotations()["note"]; kept {
+				t.Errorf("annotations = %v, want the user's gone", after.GetAnnotations())
+			}
 			if after.GetUID() != before.GetUID() {
 				t.Error("the object was recreated, want it to be the same")
 			}

@@ -87,7 +87,8 @@ func encodeSet(e metav1.ManagedFieldsEntry, set *fieldpath.Set) (metav1.ManagedF
 }
 
 // conformable is the part of a set that adoption takes over from users: the
-// labels and everything outside metadata and status.
+// labels, the annotations but those that are written for others, and everything outside
+// metadata and status.
 func conformable(set *fieldpath.Set) *fieldpath.Set {
 	out := fieldpath.NewSet()
 	copyBelow := func(to, from *fieldpath.Set, pe fieldpath.PathElement) {
@@ -111,11 +112,37 @@ func conformable(set *fieldpath.Set) *fieldpath.Set {
 	set.Members.Iterate(root)
 	set.Children.Iterate(root)
 
-	metadata, labels := fieldpath.FieldNameElement("metadata"), fieldpath.FieldNameElement("labels")
-	if m, ok := set.Children.Get(metadata); ok && !m.WithPrefix(labels).Empty() {
+	metadata, labels, annotations := fieldpath.FieldNameElement("metadata"), fieldpath.FieldNameElement("labels"), fieldpath.FieldNameElement("annotations")
+	m, ok := set.Children.Get(metadata)
+	if !ok {
+		return out
+	}
+	if !m.WithPrefix(labels).Empty() {
 		copyBelow(out.Children.Descend(metadata), m, labels)
 	}
+	m.WithPrefix(annotations).Members.Iterate(func(pe fieldpath.PathElement) {
+		if pe.FieldName != nil && !writtenFor(*pe.FieldName) {
+			out.Children.Descend(metadata).Children.Descend(annotations).Members.Insert(pe)
+		}
+	})
 	return out
+}
+
+// writtenFor reports whether an annotation is kubectl's own or a controller's: who
+// exported an object and applied it again seems to own them, and never meant to.
+func writtenFor(annotation string) bool {
+	if annotation == "cloud.google.com/neg-status" {
+		return true
+	}
+	for _, domain := range []string{
+		"kubectl.kubernetes.io/", "deployment.kubernetes.io/", "ingress.kubernetes.io/", "pv.kubernetes.io/", "volume.kubernetes.io/",
+		"volume.beta.kubernetes.io/", "endpoints.kubernetes.io/", "autoscaling.alpha.kubernetes.io/", "control-plane.alpha.kubernetes.io/",
+	} {
+		if strings.HasPrefix(annotation, domain) {
+			return true
+		}
+	}
+	return false
 }
 
 // Transfer moves what users own under spec and labels into our entry, so that the
