@@ -51,14 +51,37 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 // what users added. Where the API server does not let go of what they set (it may
 // be immutable), that is left to them.
 func (a *Applier) conform(ctx context.Context, k known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	before := live.GetManagedFields()
-	entries, moved, err := ownership.Transfer(before, k.object.GVK().GroupVersion().String())
+	entries, moved, err := ownership.Transfer(live.GetManagedFields(), k.object.GVK().GroupVersion().String())
 	if err != nil {
 		return nil, err
 	}
 	if !moved {
 		return a.patch(ctx, k, live.GetUID(), live.GetResourceVersion())
 	}
+	return a.patchOwning(ctx, k, live, entries)
+}
+
+// restate puts back what an apply could not, since it left beside ours what users made of
+// our items of lists. It returns refused where that is not the reason.
+func (a *Applier) restate(ctx context.Context, k known, refused error) (*unstructured.Unstructured, error) {
+	if class := newError("apply", k.ref, "", refused).Class; class != ClassInvalid && class != ClassPortTaken {
+		return nil, refused
+	}
+	live, err := a.get(ctx, k.resource, k.ref)
+	if err != nil || k.live != "" && live.GetUID() != k.live {
+		return nil, refused
+	}
+	entries, moved, err := ownership.TransferItems(live.GetManagedFields(), k.object.GVK().GroupVersion().String(), k.unstructured().Object)
+	if err != nil || !moved {
+		return nil, refused
+	}
+	return a.patchOwning(ctx, k, live, entries)
+}
+
+// patchOwning applies the object once the managed fields are such that what it does not
+// have goes. Where the API server refuses that, they are as before.
+func (a *Applier) patchOwning(ctx context.Context, k known, live *unstructured.Unstructured, entries []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
+	before := live.GetManagedFields()
 	transferred, err := a.setManagedFields(ctx, k, live.GetResourceVersion(), entries)
 	if err != nil {
 		return nil, err

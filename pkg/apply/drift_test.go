@@ -1,17 +1,20 @@
 package apply
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/fedsync/fedsync/pkg/apply/ownership"
-
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
@@ -249,4 +252,51 @@ func TestAnObjectThatIsGoneIsMadeAgainBeforeItsEventComes(t *testing.T) {
 	r := f.Apply(f.plan)
 	f.wantChanges(r.Changes, "created Service/nginx")
 	f.wantRequests("PATCH services/nginx", "GET services/nginx", "PATCH services/nginx")
+}
+
+// Who changes the key of a list's item makes another one, beside which the API server
+// does not take ours: it goes, and what users added elsewhere stays.
+func TestAnItemWhoseKeySomebodyChangedIsPutBack(t *testing.T) {
+	for name, change := range map[string]string{
+		"the port of a Service":  `[{"name":"http","port":83,"targetPort":8080}]`,
+		"the port of a NodePort": `[{"name":"http","port":83,"targetPort":8080,"nodePort":NODEPORT}]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			service := strings.Split(nginx, "\n---\n")[0]
+			if strings.Contains(change, "NODEPORT") {
+				service = strings.Replace(service, "spec:\n", "spec:\n  type: NodePort\n", 1)
+			}
+			f.mustSync(f.app("web", service))
+			live := f.get(services, "nginx")
+			port, _, _ := unstructured.NestedSlice(live.Object, "spec", "ports")
+			number := "0"
+			if n, ok := port[0].(map[string]any)["nodePort"].(int64); ok {
+				number = strconv.FormatInt(n, 10)
+			}
+			f.patchAs("dashboard", services, "nginx", `{"metadata":{"annotations":{"note":"kept"}}}`)
+			// As kubectl replace does: the list is another one.
+			f.mergeAs("dashboard", services, "nginx", `{"spec":{"ports":`+strings.ReplaceAll(change, "NODEPORT", number)+`}}`)
+			f.repair()
+			f.until("the port is back", func() bool {
+				ports, _, _ := unstructured.NestedSlice(f.get(services, "nginx").Object, "spec", "ports")
+				return len(ports) == 1 && ports[0].(map[string]any)["port"] == int64(80)
+			})
+			if note := f.get(services, "nginx").GetAnnotations()["note"]; note != "kept" {
+				t.Errorf("the annotation that somebody added is %q", note)
+			}
+			if s := f.complete(10 * time.Second); slices.ContainsFunc(s.Findings, func(one federation.Finding) bool { return one.ID != "foreign" }) {
+				t.Errorf("findings = %v", s.Findings)
+			}
+		})
+	}
+}
+
+// mergeAs changes an object by a JSON merge patch, which takes lists as a whole.
+func (f *fixture) mergeAs(who string, gvr schema.GroupVersionResource, name, patch string) {
+	f.Helper()
+	_, err := f.admin.Resource(gvr).Namespace(f.namespace).Patch(f.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: who})
+	if err != nil {
+		f.Fatal(err)
+	}
 }

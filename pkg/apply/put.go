@@ -174,6 +174,9 @@ func (a *Applier) send(ctx context.Context, k known) (outcome, error) {
 		out := outcome{verb: "apply", action: federation.ActionConfigured}
 		// By its uid: one that somebody deletes and recreates is not ours.
 		answer, err := a.patch(ctx, k, k.live, "")
+		if err != nil && !isAnother(err) {
+			answer, err = a.restate(ctx, k, err)
+		}
 		if err == nil {
 			if answer.GetResourceVersion() == k.version {
 				out.action = federation.ActionUnchanged
@@ -238,6 +241,9 @@ func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
 		return out, err
 	}
 	answer, err := a.patch(ctx, k, live.GetUID(), "")
+	if err != nil && !isAnother(err) {
+		answer, err = a.restate(ctx, k, err)
+	}
 	if err != nil {
 		return out, err
 	}

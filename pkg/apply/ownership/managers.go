@@ -145,11 +145,16 @@ func writtenFor(annotation string) bool {
 	return false
 }
 
-// Transfer moves what users own under spec and labels into our entry, so that the
+// Transfer moves what users own under spec, labels and annotations into our entry, so that the
 // next apply removes what the rendering does not have. It returns false if there is
 // nothing to move. Entries of an API version other than ours are left: their paths
 // need not mean the same.
 func Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
+	return transfer(entries, apiVersion, conformable)
+}
+
+// transfer moves what users own, as far as part gives it, into our entry.
+func transfer(entries []metav1.ManagedFieldsEntry, apiVersion string, part func(*fieldpath.Set) *fieldpath.Set) ([]metav1.ManagedFieldsEntry, bool, error) {
 	ours, owned, err := ourEntry(entries)
 	if err != nil {
 		return nil, false, err
@@ -171,7 +176,7 @@ func Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.
 		if err != nil {
 			return nil, false, err
 		}
-		taken := conformable(set)
+		taken := part(set)
 		if taken.Empty() {
 			out = append(out, e)
 			continue
