@@ -26,9 +26,7 @@ func newObject(content map[string]any, file string) (*federation.Object, error) 
 	if null {
 		settle(content)
 	}
-	if content["kind"] == "ClusterRole" && content["aggregationRule"] != nil {
-		delete(content, "rules") // the control plane fills them in, whatever is stated for form
-	}
+	yield(content)
 	if number != "" {
 		return nil, &Error{File: file, Field: refOf(content).String(), Reason: limit.Quote(number) + " is no number that an API server reads"}
 	}

@@ -115,7 +115,7 @@ func conformable(set *fieldpath.Set) *fieldpath.Set {
 	metadata, labels, annotations := fieldpath.FieldNameElement("metadata"), fieldpath.FieldNameElement("labels"), fieldpath.FieldNameElement("annotations")
 	m, ok := set.Children.Get(metadata)
 	if !ok {
-		return out
+		return withoutAuthorities(out)
 	}
 	if !m.WithPrefix(labels).Empty() {
 		copyBelow(out.Children.Descend(metadata), m, labels)
@@ -125,7 +125,19 @@ func conformable(set *fieldpath.Set) *fieldpath.Set {
 			out.Children.Descend(metadata).Children.Descend(annotations).Members.Insert(pe)
 		}
 	})
-	return out
+	return withoutAuthorities(out)
+}
+
+// withoutAuthorities leaves out the certificates of authorities by which API servers know
+// webhooks: whoever injected one would be unknown without it.
+func withoutAuthorities(set *fieldpath.Set) *fieldpath.Set {
+	authorities := fieldpath.NewSet()
+	set.Iterate(func(p fieldpath.Path) {
+		if last := p[len(p)-1]; last.FieldName != nil && *last.FieldName == "caBundle" {
+			authorities.Insert(p.Copy())
+		}
+	})
+	return set.Difference(authorities)
 }
 
 // writtenFor reports whether an annotation is kubectl's own or a controller's: who

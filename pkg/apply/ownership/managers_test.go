@@ -34,7 +34,7 @@ func TestTransferAndDisown(t *testing.T) {
 		return &f
 	}
 	entries := []metav1.ManagedFieldsEntry{
-		{Manager: "kubectl", Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:metadata":{"f:annotations":{"f:a":{},"f:kubectl.kubernetes.io/last-applied-configuration":{}},"f:labels":{"f:b":{}}},"f:spec":{"f:type":{}}}`)},
+		{Manager: "kubectl", Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:metadata":{"f:annotations":{"f:a":{},"f:kubectl.kubernetes.io/last-applied-configuration":{}},"f:labels":{"f:b":{}}},"f:spec":{"f:type":{}},"f:webhooks":{"k:{\"name\":\"w\"}":{"f:clientConfig":{"f:caBundle":{}}}}}`)},
 		{Manager: "kube-controller-manager", Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:x":{}}}`)},
 		{Manager: "kubectl", Operation: "Update", APIVersion: "v1", Subresource: "status", FieldsV1: raw(`{"f:status":{"f:y":{}}}`)},
 		{Manager: "kubectl", Operation: "Update", APIVersion: "v2", FieldsV1: raw(`{"f:spec":{"f:z":{}}}`)},
@@ -45,7 +45,7 @@ func TestTransferAndDisown(t *testing.T) {
 		t.Fatalf("Transfer = moved %v, %v", moved, err)
 	}
 	want := `
-- {manager: kubectl, operation: Update, apiVersion: v1, fieldsV1: {"f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/last-applied-configuration": {}}}}, fieldsType: FieldsV1}
+- {manager: kubectl, operation: Update, apiVersion: v1, fieldsV1: {"f:metadata": {"f:annotations": {"f:kubectl.kubernetes.io/last-applied-configuration": {}}}, "f:webhooks": {"k:{\"name\":\"w\"}": {"f:clientConfig": {"f:caBundle": {}}}}}, fieldsType: FieldsV1}
 - {manager: kube-controller-manager, operation: Update, apiVersion: v1, fieldsV1: {"f:spec": {"f:x": {}}}}
 - {manager: kubectl, operation: Update, apiVersion: v1, subresource: status, fieldsV1: {"f:status": {"f:y": {}}}}
 - {manager: kubectl, operation: Update, apiVersion: v2, fieldsV1: {"f:spec": {"f:z": {}}}}
