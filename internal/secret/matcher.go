@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 const (
@@ -55,6 +56,9 @@ func newMatcher(secrets []string) *matcher {
 		if len(s) >= shortest {
 			var letters []string
 			for letter := range strings.SplitSeq(s, "") {
+				if !utf8.ValidString(letter) {
+					letter = string(utf8.RuneError) // which is what a byte that is no character matches
+				}
 				letters = append(letters, regexp.QuoteMeta(letter))
 			}
 			split = append(split, strings.Join(letters, `(?:\s|\\[nrt])*`))

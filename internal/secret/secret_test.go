@@ -271,3 +271,15 @@ func BenchmarkObjectWithoutASecret(b *testing.B) {
 		set.Object(object)
 	}
 }
+
+// A token file may hold anything, also what is no text.
+func TestASecretThatIsNoTextIsTakenOut(t *testing.T) {
+	for _, secret := range []string{"0000\xac000", "\xff\xfe\xfd\xfc\xfb\xfa\xf9\xf8", "päss\x80wort!", "\x00\x01\x02\x03!?!?"} {
+		s := New(secret)
+		for _, text := range []string{"a " + secret + " b", "a " + strings.Join(strings.Split(secret, ""), "\n") + " b"} {
+			if got := s.Mask(text); strings.Contains(got, secret) || !strings.Contains(got, mask) {
+				t.Errorf("Mask(%q) = %q", text, got)
+			}
+		}
+	}
+}
