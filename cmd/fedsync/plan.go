@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +20,7 @@ const planName = "plan"
 
 func newPlan(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   planName + " --base REVISION",
+		Use:   planName + " [--base REVISION]",
 		Short: "Say what merging a change would do in every cluster; changes nothing",
 		Long: `Says what merging one revision into another would do: to the objects of every cluster,
 to node ports and replicas, and what of it is dangerous. The change is taken from where
@@ -26,15 +28,23 @@ the two parted, and merged into the base as git merge would, so that a head whic
 behind deletes nothing. Objects that change alike in several clusters are printed once,
 with their names. What a Secret holds is never shown.
 
+The head is what is committed. With --working-tree it is what the clone holds besides: as
+git add --all and a commit would take it, with files that are neither tracked nor ignored.
+Without --base that is compared with the commit that the clone is at.
+
 Every member cluster of the base is asked what it reports, and for a dry run of the
 objects that change; nothing is written. With --facts, or --offline, no cluster is asked.
+What becomes of the plan where one cannot be asked, --plan-unknown says: fail, which is exit
+status 1; pass, which takes the change there to be what it says; or wait, which asks again
+until --timeout, and fails then.
 
 What differs in the clusters without the change, fedsync diff prints.
 
 Unlike those of the other commands, the exit statuses are those that a check in a CI
 wants: 0 when nothing would change, 2 when something would, 1 when it would not work or
 could not be found out.`,
-		Example: `  fedsync plan --base origin/main
+		Example: `  fedsync plan --working-tree
+  fedsync plan --base origin/main
   fedsync plan --base main --head new-ports --repo https://forge.example/team/web.git
   fedsync plan --base origin/main --offline -o markdown > comment.md
   fedsync plan --base origin/main -o json | jq '.risks[].message'`,
@@ -42,15 +52,18 @@ could not be found out.`,
 	}
 	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
 	quiet(cmd)
-	base := cmd.Flags().String("base", "", "the revision to merge into: a branch, a tag or a commit")
-	head := cmd.Flags().String("head", "HEAD", "the revision to merge")
+	o := daemon.PlanOptions{Version: buildVersion()}
+	cmd.Flags().StringVar(&o.Base, "base", "", "the revision to merge into: a branch, a tag or a commit (default with --working-tree: HEAD)")
+	cmd.Flags().StringVar(&o.Head, "head", "HEAD", "the revision to merge")
+	cmd.Flags().BoolVar(&o.WorkingTree, "working-tree", false, "merge what the clone at --repo holds, committed or not")
 	facts := cmd.Flags().String("facts", "", "file with what the clusters report, in place of asking them; - for standard input")
 	offline := cmd.Flags().Bool("offline", false, "ask no cluster: take each to run what the base says")
-	timeout := cmd.Flags().Duration("timeout", 30*time.Second, "how long to wait for the clusters' answers")
+	cmd.Flags().DurationVar(&o.Timeout, "timeout", 30*time.Second, "how long to wait for the clusters' reports, and then for their dry runs")
+	unknown := cmd.Flags().String("plan-unknown", unknownFail, "what becomes of a plan that a cluster could not be asked about: "+unknownHelp)
 	output := cmd.Flags().StringP("output", "o", "text", "text, markdown or json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *base == "" {
-			return errors.New("plan needs --base: the revision to merge into, such as origin/main")
+		if err := checkPlan(cmd, &o, *unknown); err != nil {
+			return err
 		}
 		if err := checkOutput(*output, "text", "markdown", "json"); err != nil {
 			return err
@@ -59,7 +72,7 @@ could not be found out.`,
 		if err != nil {
 			return err
 		}
-		o := daemon.PlanOptions{Base: *base, Head: *head, Timeout: *timeout, Log: log, Version: buildVersion()}
+		o.Log, o.Patient = log, *unknown == unknownWait
 		if *offline || *facts != "" {
 			reported, err := readFacts(cmd, *facts)
 			if err != nil {
@@ -72,28 +85,64 @@ could not be found out.`,
 			return err
 		}
 		writeUncommitted(cmd.ErrOrStderr(), planning.Uncommitted, "planned")
-		p := planning.Plan
-		switch *output {
-		case "json":
-			err = writeJSON(cmd.OutOrStdout(), p)
-		case "markdown":
-			_, err = io.WriteString(onTerminal(cmd.OutOrStdout()), p.Markdown(plan.CommentBytes))
-		default:
-			writePlan(plainWriter{cmd.OutOrStdout()}, p)
-		}
-		if err != nil {
+		if err := printPlan(cmd.OutOrStdout(), planning.Plan, *output); err != nil {
 			return err
 		}
-		switch p.Verdict {
-		case plan.Same:
-			return nil
-		case plan.Changes:
-			return errChanges
-		case plan.Unsure, plan.Fails:
-		}
-		return errNo
+		return planStatus(planning.Plan, *unknown)
 	}
 	return cmd
+}
+
+// The values of --plan-unknown.
+const (
+	unknownPass = "pass"
+	unknownFail = "fail"
+	unknownWait = "wait"
+	unknownHelp = "pass, fail, or wait, which asks it again until --timeout and fails then"
+)
+
+// checkPlan checks what is asked for, and sets what follows from it.
+func checkPlan(cmd *cobra.Command, o *daemon.PlanOptions, unknown string) error {
+	switch {
+	case o.WorkingTree && cmd.Flags().Changed("head"):
+		return errors.New("--working-tree and --head name two heads: give one of them")
+	case o.WorkingTree && o.Base == "":
+		o.Base = "HEAD"
+	case o.Base == "":
+		return errors.New("plan needs --base: the revision to merge into, such as origin/main")
+	}
+	if all := []string{unknownPass, unknownFail, unknownWait}; !slices.Contains(all, unknown) {
+		return fmt.Errorf("--plan-unknown is %q; want %s", unknown, strings.Join(all, " or "))
+	}
+	return nil
+}
+
+func printPlan(w io.Writer, p *plan.Plan, format string) error {
+	switch format {
+	case "json":
+		return writeJSON(w, p)
+	case "markdown":
+		_, err := io.WriteString(onTerminal(w), p.Markdown(plan.CommentBytes))
+		return err
+	}
+	writePlan(plainWriter{w}, p)
+	return nil
+}
+
+// planStatus is the exit status of a plan, as an error.
+func planStatus(p *plan.Plan, unknown string) error {
+	switch p.Verdict {
+	case plan.Same:
+		return nil
+	case plan.Changes:
+		return errChanges
+	case plan.Unsure:
+		if unknown == unknownPass {
+			return errChanges // of a plan that changes nothing nobody has to be asked
+		}
+	case plan.Fails:
+	}
+	return errNo
 }
 
 // errChanges is returned by a plan that would change something.

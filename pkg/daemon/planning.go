@@ -16,13 +16,19 @@ import (
 	"github.com/fedsync/fedsync/pkg/plan"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/schedule"
+	"github.com/fedsync/fedsync/pkg/source"
 )
 
 // PlanOptions say what is planned, and by what.
 type PlanOptions struct {
 	Base, Head string // revisions, as source.Source.Propose takes them
-	// Facts are what the clusters report. Nil asks them, and tries the change there
-	// without writing, for at most the timeout.
+	// WorkingTree takes the working tree in place of Head.
+	WorkingTree bool
+	// Patient asks again until the timeout where a cluster could not be asked about what
+	// changes there.
+	Patient bool
+	// Facts are what the clusters report. Nil asks them, for at most the timeout, and
+	// then tries the change there without writing, for at most the timeout again.
 	Facts   *federation.Facts
 	Timeout time.Duration
 	Log     *zap.Logger
@@ -43,7 +49,7 @@ func Plan(ctx context.Context, cfg *Config, o PlanOptions) (*Planning, error) {
 		return nil, err
 	}
 	defer d.Close()
-	proposal, err := d.source.Propose(ctx, o.Base, o.Head)
+	proposal, err := d.propose(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -60,19 +66,22 @@ func Plan(ctx context.Context, cfg *Config, o PlanOptions) (*Planning, error) {
 		base.schedule(cfg, *o.Facts, nil)
 		in.Facts = plan.Assume(*o.Facts, base.Plan)
 		in.Base, in.Head = base.schedule(cfg, in.Facts, nil), head.schedule(cfg, in.Facts, nil)
-	} else {
-		timed, cancel := context.WithTimeout(ctx, o.Timeout)
-		defer cancel()
-		if err := d.askAbout(timed, &in, base, head); err != nil {
-			return nil, err
-		}
+	} else if err := d.askUntilSure(ctx, &in, base, head, o); err != nil {
+		return nil, err
 	}
 	// What a Git server sends back of a credential may stand in a manifest.
 	planning := &Planning{Plan: secret.Value(d.secrets, plan.Of(in))}
-	if o.Head == "HEAD" {
+	if o.Head == "HEAD" && !o.WorkingTree {
 		planning.Uncommitted, err = uncommittedFiles(d.source, head.Federation)
 	}
 	return planning, err
+}
+
+func (d *Daemon) propose(ctx context.Context, o PlanOptions) (*source.Proposal, error) {
+	if o.WorkingTree {
+		return d.source.ProposeWorkTree(ctx, o.Base)
+	}
+	return d.source.Propose(ctx, o.Base, o.Head)
 }
 
 // side is one side of a proposed change.
@@ -114,12 +123,35 @@ func (s *side) schedule(cfg *Config, facts federation.Facts, excluded map[string
 	return s.Side
 }
 
+// askPause is between two rounds of asking.
+const askPause = 2 * time.Second
+
+// askUntilSure asks once or, where that is wanted, until there is an answer of every cluster
+// that the change concerns, or the time is up.
+func (d *Daemon) askUntilSure(ctx context.Context, in *plan.Input, base, head *side, o PlanOptions) error {
+	deadline := time.Now().Add(o.Timeout)
+	for {
+		err := d.askAbout(ctx, in, base, head, o.Timeout)
+		if !o.Patient || time.Now().Add(askPause).After(deadline) {
+			return err
+		}
+		if err == nil && plan.Of(*in).Verdict != plan.Unsure || err != nil && !errors.Is(err, errNoAnswer) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(askPause):
+		}
+	}
+}
+
 // askAbout schedules both sides by what the members of the base report, and tries the
 // difference in them without writing.
-func (d *Daemon) askAbout(ctx context.Context, in *plan.Input, base, head *side) error {
+func (d *Daemon) askAbout(ctx context.Context, in *plan.Input, base, head *side, timeout time.Duration) error {
 	a := d.askMembers(ctx, base)
 	defer a.end()
-	if err := a.wait(a.known); err != nil {
+	if err := a.wait(timeout, a.known); err != nil {
 		return err
 	}
 	in.Facts = a.facts
@@ -129,7 +161,7 @@ func (d *Daemon) askAbout(ctx context.Context, in *plan.Input, base, head *side)
 	}).excluded()
 	in.Base, in.Head = base.schedule(d.cfg, in.Facts, excluded), head.schedule(d.cfg, in.Facts, excluded)
 	a.try(*in)
-	if err := a.wait(a.tried); err != nil {
+	if err := a.wait(timeout, a.tried); err != nil {
 		return err
 	}
 	in.Answers = a.answers()
@@ -164,21 +196,17 @@ func (d *Daemon) askMembers(ctx context.Context, base *side) *asking {
 
 // wait waits until it is done, or the time is up. Its error says that the caller gave up,
 // or that not one member answers.
-func (a *asking) wait(done func() bool) error {
-	for {
-		a.look()
-		if done() {
-			break
-		}
+func (a *asking) wait(most time.Duration, done func() bool) error {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	for a.look(); !done(); a.look() {
 		select {
 		case <-a.ctx.Done():
-			if !errors.Is(a.ctx.Err(), context.DeadlineExceeded) {
-				return a.ctx.Err()
-			}
+			return a.ctx.Err()
+		case <-timer.C:
+			return a.silence()
 		case <-a.daemon.changed:
-			continue
 		}
-		break
 	}
 	return a.silence()
 }

@@ -3,10 +3,14 @@ package source_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -291,4 +295,86 @@ func mergeTree(repo *sourcetest.Repo, ours, theirs string) (tree string, conflic
 	out := repo.Git("-c", "alias.try=!git -c merge.renames=false merge-tree --write-tree "+ours+" "+theirs+" || true", "try")
 	tree, rest, _ := strings.Cut(out, "\n")
 	return tree, strings.Contains(rest, "CONFLICT")
+}
+
+// What a work tree holds is what git add --all would make of it.
+func TestAWorkTreeIsProposedAsGitWouldAddIt(t *testing.T) {
+	repo := sourcetest.New(t)
+	base := repo.Commit("first", map[string]string{
+		"fedsync.yaml": "1\n", ".gitignore": "*.tmp\nbuild/\n",
+		"apps/web/a.yaml": "1\n", "apps/web/b.yaml": "1\n", "apps/web/gone.yaml": "1\n", "apps/web/staged.yaml": "1\n",
+		"apps/web/untracked.yaml": "1\n", "apps/was-file": "1\n", "apps/was-folder/x.yaml": "1\n", "apps/left/x.yaml": "1\n",
+	})
+	repo.Write(map[string]string{
+		"apps/web/a.yaml": "changed\n", "apps/web/new/deep.yaml": "2\n", "apps/web/gone.yaml": sourcetest.Removed, "apps/web/staged.yaml": "2\n",
+		"apps/web/x.tmp": "2\n", "build/out.yaml": "2\n", "apps/was-file": sourcetest.Removed, "apps/was-folder/x.yaml": sourcetest.Removed,
+		"apps/left/x.yaml": sourcetest.Removed,
+	})
+	repo.InWork("add", "apps/web/staged.yaml")
+	repo.InWork("rm", "--quiet", "--cached", "apps/web/untracked.yaml")
+	repo.Write(map[string]string{"apps/web/staged.yaml": "3\n", "apps/was-file/x.yaml": "2\n"})
+	repo.InWork("-c", "init.defaultBranch=main", "init", "--quiet", "apps/nested")
+	repo.Write(map[string]string{"apps/nested/in/x.yaml": "2\n"})
+	repo.Link("apps/web/link.yaml", "a.yaml")
+	if err := os.RemoveAll(filepath.Join(repo.Work, "apps/was-folder")); err != nil {
+		t.Fatal(err)
+	}
+	repo.Write(map[string]string{"apps/was-folder": "2\n"})
+	if err := os.Chmod(filepath.Join(repo.Work, "apps/web/b.yaml"), 0o755); err != nil { //nolint:gosec // a script
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(repo.Work, "apps/web/pipe.yaml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	p, err := open(t, source.Options{URL: repo.Work}).ProposeWorkTree(t.Context(), "HEAD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Base.Revision.SHA != base || p.From.SHA != base {
+		t.Errorf("base %s, from %s, want %s", p.Base.Revision.SHA, p.From.SHA, base)
+	}
+	for name, want := range map[string]string{
+		"apps/web/a.yaml": "changed\n", "apps/web/new/deep.yaml": "2\n", "apps/web/staged.yaml": "3\n", "apps/web/untracked.yaml": "1\n",
+		"apps/web/link.yaml": "changed\n", "apps/was-file/x.yaml": "2\n", "apps/was-folder": "2\n",
+	} {
+		wantFile(t, p.Merged.Files, name, want)
+	}
+	repo.InWork("-c", "advice.addEmbeddedRepo=false", "add", "--all", "--", ".", ":!apps/nested")
+	if want := strings.TrimSpace(repo.InWork("write-tree")); p.Head.SHA != want {
+		t.Errorf("the tree is %s, and git's %s:\n%s", p.Head.SHA, want, repo.InWork("ls-tree", "-r", want))
+	}
+	if p.Head.Ref != source.WorkTreeRef {
+		t.Errorf("ref = %q, want %q", p.Head.Ref, source.WorkTreeRef)
+	}
+
+	// What changes between is not taken for what was there.
+	repo.Write(map[string]string{"apps/web/a.yaml": "4\n"})
+	if _, err := fs.ReadFile(p.Merged.Files, "apps/web/a.yaml"); err == nil || !strings.Contains(err.Error(), "changed while it was read") {
+		t.Errorf("a file that changed since is read: %v", err)
+	}
+}
+
+func TestOnlyACloneHasAWorkTree(t *testing.T) {
+	repo := sourcetest.New(t)
+	repo.Push("first", map[string]string{"a": "1"})
+	for url, want := range map[string]string{repo.Path: "bare", "https://forge.example/web.git": "no working tree here"} {
+		_, err := open(t, source.Options{URL: url}).ProposeWorkTree(t.Context(), "main")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want it to say %q", url, err, want)
+		}
+	}
+}
+
+// A work tree is merged into a base that went on, as a commit of it would be.
+func TestAWorkTreeIsMergedIntoABaseThatWentOn(t *testing.T) {
+	repo, _, main, head := proposed(t)
+	repo.InWork("checkout", "--quiet", head)
+	repo.Write(map[string]string{"apps/nginx/web.yaml": "kind: Ingress\n"})
+	p, err := open(t, source.Options{URL: repo.Work}).ProposeWorkTree(t.Context(), main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, p.Merged.Files, "apps/nginx/web.yaml", "kind: Ingress\n")
+	wantFile(t, p.Merged.Files, "apps/other/x.yaml", "x: y\n")
 }

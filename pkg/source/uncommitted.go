@@ -25,26 +25,12 @@ func Uncommitted(dir string, under []string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", dir, err)
 	}
-	if _, err := findGitDir(abs); err != nil {
-		return nil, err
-	}
-	repository, err := git.PlainOpenWithOptions(abs, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", dir, err)
-	}
-	tree, err := repository.Worktree()
+	status, err := workTreeStatus(abs)
 	if errors.Is(err, git.ErrIsBareRepository) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", dir, err)
-	}
-	if err := checkComparable(repository, abs); err != nil {
 		return nil, err
-	}
-	status, err := tree.Status()
-	if err != nil {
-		return nil, fmt.Errorf("compare %s with its commit: %w", dir, err)
 	}
 	var paths []string
 	for _, name := range slices.Sorted(maps.Keys(status)) {
@@ -54,6 +40,30 @@ func Uncommitted(dir string, under []string) ([]string, error) {
 		}
 	}
 	return paths, nil
+}
+
+// workTreeStatus compares a work tree with the commit it is at. A bare repository is
+// git.ErrIsBareRepository.
+func workTreeStatus(dir string) (git.Status, error) {
+	if _, err := findGitDir(dir); err != nil {
+		return nil, err
+	}
+	repository, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", dir, err)
+	}
+	tree, err := repository.Worktree()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", dir, err)
+	}
+	if err := checkComparable(repository, dir); err != nil {
+		return nil, err
+	}
+	status, err := tree.Status()
+	if err != nil {
+		return nil, fmt.Errorf("compare %s with its commit: %w", dir, err)
+	}
+	return status, nil
 }
 
 // checkComparable reports as an error that the commit of a work tree cannot be compared
