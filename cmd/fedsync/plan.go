@@ -38,6 +38,9 @@ What becomes of the plan where one cannot be asked, --plan-unknown says: fail, w
 status 1; pass, which takes the change there to be what it says; or wait, which asks again
 until --timeout, and fails then.
 
+Where fedsync makes load balancers on Google Cloud, Compute Engine is asked as well, in the
+project that the base names, and what the change does there is listed by itself.
+
 What differs in the clusters without the change, fedsync diff prints.
 
 Unlike those of the other commands, the exit statuses are those that a check in a CI
@@ -50,7 +53,7 @@ could not be found out.`,
   fedsync plan --base origin/main -o json | jq '.risks[].message'`,
 		Args: cobra.NoArgs,
 	}
-	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
+	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupCloud, daemon.GroupLog)
 	quiet(cmd)
 	o := daemon.PlanOptions{Version: buildVersion()}
 	cmd.Flags().StringVar(&o.Base, "base", "", "the revision to merge into: a branch, a tag or a commit (default with --working-tree: HEAD)")
@@ -180,6 +183,7 @@ func writePlan(w io.Writer, p *plan.Plan) {
 	}
 	writePorts(w, p)
 	writeShares(w, p)
+	writePlanCloud(w, p.Cloud)
 	if len(p.Findings) > 0 {
 		fmt.Fprintln(w)
 		_ = writeFindings(w, p.Findings) // the verdict decides the exit status
@@ -215,5 +219,30 @@ func writeShares(w io.Writer, p *plan.Plan) {
 			fmt.Fprintf(w, ": %s", p.Shares(r))
 		}
 		fmt.Fprintln(w)
+	}
+}
+
+// writePlanCloud prints what would be done on Google Cloud, as fedsync diff does.
+func writePlanCloud(w io.Writer, c *plan.Cloud) {
+	if c == nil {
+		return
+	}
+	fmt.Fprintf(w, "\nCompute Engine, project %s: ", indented(c.Project, "  "))
+	switch {
+	case !c.Unasked.IsZero() && len(c.Changes) == 0:
+		fmt.Fprintf(w, "not compared\n  ! %s\n", indented(c.Unasked.String(), "    "))
+	case len(c.Changes) == 0:
+		fmt.Fprintln(w, "no difference")
+	default:
+		fmt.Fprintln(w, count(len(c.Changes), "change"))
+	}
+	if !c.Unasked.IsZero() && len(c.Changes) > 0 {
+		fmt.Fprintf(w, "  ! %s\n", indented(c.Unasked.String(), "    "))
+	}
+	for _, change := range c.Changes {
+		fmt.Fprintf(w, "  %s %-6s  %s\n", sign(change.Verb), change.Verb, indented(strings.TrimSpace(change.Resource+"  "+change.Detail.String()), "    "))
+	}
+	if more := c.More(); more != "" {
+		fmt.Fprintf(w, "  %s\n", more)
 	}
 }

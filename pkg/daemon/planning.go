@@ -66,6 +66,7 @@ func Plan(ctx context.Context, cfg *Config, o PlanOptions) (*Planning, error) {
 		base.schedule(cfg, *o.Facts, nil)
 		in.Facts = plan.Assume(*o.Facts, base.Plan)
 		in.Base, in.Head = base.schedule(cfg, in.Facts, nil), head.schedule(cfg, in.Facts, nil)
+		d.cloudUnasked(&in)
 	} else if err := d.askUntilSure(ctx, &in, base, head, o); err != nil {
 		return nil, err
 	}
@@ -165,7 +166,8 @@ func (d *Daemon) askAbout(ctx context.Context, in *plan.Input, base, head *side,
 		return err
 	}
 	in.Answers = a.answers()
-	return nil
+	d.askCloud(ctx, in, timeout)
+	return ctx.Err()
 }
 
 // asking asks clusters what they report, and what they would say to a change.

@@ -93,6 +93,7 @@ func (r *reviewer) planned(ctx context.Context, pr status.PullRequest, v view) (
 	in := plan.Input{From: proposal.From, Conflicts: proposal.Conflicts, Both: proposal.Both, Facts: v.facts}
 	in.Base, in.Head = base.schedule(r.cfg, in.Facts, v.excluded), head.schedule(r.cfg, in.Facts, v.excluded)
 	in.Answers = r.try(ctx, v, in)
+	r.cloud(ctx, &in, v)
 	return secret.Value(r.secrets, plan.Of(in)), nil
 }
 

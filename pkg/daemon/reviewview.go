@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -23,13 +24,16 @@ type view struct {
 	facts    federation.Facts
 	excluded map[string]string
 	members  map[string]*running
+
+	keeper  *gcp.Keeper // nil where there is none
+	project string      // where it keeps the load balancers
 }
 
 // view is made at the end of each turn, and asks nobody.
 func (l *loop) view(report *status.Report) view {
 	v := view{
 		tip: l.found.SHA, facts: l.members.facts, excluded: l.roll.excluded(), members: maps.Clone(l.members.byName),
-		yielded: l.hasYielded(),
+		yielded: l.hasYielded(), keeper: l.cloud.keeper, project: l.cloud.project,
 	}
 	if l.newest == nil || l.newest.sha() != v.tip {
 		return v

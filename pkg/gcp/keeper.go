@@ -60,6 +60,7 @@ type Keeper struct {
 	mu    sync.Mutex
 	input *Input // the newest; nil before the first, and where nothing is to be kept
 	state State
+	shown sight // what state was made of
 
 	// The goroutine of Run owns what follows.
 	work   work

@@ -46,7 +46,7 @@ func (k *Keeper) keep(s sight) {
 	}
 	last := k.state // only this goroutine writes it: to compare takes no lock
 	k.mu.Lock()
-	k.state = next
+	k.state, k.shown = next, s
 	k.mu.Unlock()
 	news := last.Known() != next.Known()
 	last.Looked, last.Calls = next.Looked, next.Calls // that we looked again is no news

@@ -82,6 +82,7 @@ func (p *Plan) Markdown(most int) string {
 	s.Table("Replicas", []string{"workload", "in all", "clusters"}, markdown.Lines(p.Replicas, func(r ReplicasChange) string {
 		return markdown.Row(r.Object.String(), FromTo(r.Before, r.After), p.Shares(r))
 	}))
+	p.cloudMarkdown(s)
 	s.List("Mended by this change", markdown.Lines(p.Mended, func(f federation.Finding) string {
 		return fmt.Sprintf("- %s %s", f.ID, markdown.Inline(f.String()))
 	}))

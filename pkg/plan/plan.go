@@ -37,6 +37,7 @@ type Input struct {
 	Facts           federation.Facts // by which both were scheduled
 	// Answers are what clusters said to the change, by name; nil where none was asked.
 	Answers map[string]Answer
+	Cloud   *Cloud // nil where fedsync makes no load balancers
 }
 
 // Answer is what one cluster said to a dry run of the change.
@@ -64,6 +65,8 @@ type Plan struct {
 	Replicas []ReplicasChange     `json:"replicas"`
 	Findings []federation.Finding `json:"findings"` // those that the change brings
 	Mended   []federation.Finding `json:"mended"`   // those that it ends
+
+	Cloud *Cloud `json:"cloud,omitempty"` // nil where fedsync makes no load balancers
 }
 
 // Verdict is the outcome of a plan.
@@ -145,7 +148,7 @@ func Of(in Input) *Plan {
 	p := &Plan{
 		Federation: cmp.Or(in.Head.Federation.Name, in.Base.Federation.Name),
 		Base:       in.Base.Revision, Head: in.Head.Revision, From: in.From,
-		Conflicts: append([]string{}, in.Conflicts...),
+		Conflicts: append([]string{}, in.Conflicts...), Cloud: in.Cloud.shortened(),
 	}
 	p.Findings, p.Mended = findingChanges(in)
 	if in.Head.Refused {

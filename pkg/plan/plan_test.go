@@ -86,16 +86,20 @@ spec: {type: NodePort, selector: {app: web}, ports: [{name: http, port: 80, node
 spec: {replicas: 6, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: "web:1"}]}}}}`
 	ingress = `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web, namespace: default, annotations: {kubernetes.io/ingress.global-static-ip-name: web}},
 spec: {tls: [{secretName: web}], defaultBackend: {service: {name: web, port: {number: 80}}}}}`
-	secret     = `{apiVersion: v1, kind: Secret, metadata: {name: web, namespace: default}, type: Opaque, stringData: {password: canary-one}}`
-	configMap  = `{apiVersion: v1, kind: ConfigMap, metadata: {name: %s, namespace: default}, data: {a: b}}`
-	definition = `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: things.example.com}, spec: {group: example.com}}`
+	secret      = `{apiVersion: v1, kind: Secret, metadata: {name: web, namespace: default}, type: Opaque, stringData: {password: canary-one}}`
+	statefulSet = `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db, namespace: default}, spec: {replicas: 2, serviceName: db, selector: {matchLabels: {app: db}}}}`
+	certificate = `{apiVersion: v1, kind: Secret, metadata: {name: tls, namespace: default}, type: kubernetes.io/tls, stringData: {tls.crt: canary-cert, tls.key: canary-key}}`
+	balancer    = `{apiVersion: v1, kind: Service, metadata: {name: balancer, namespace: default}, spec: {type: LoadBalancer, selector: {app: web}, ports: [{name: http, port: 80}]}}`
+	namespace   = `{apiVersion: v1, kind: Namespace, metadata: {name: apart}}`
+	configMap   = `{apiVersion: v1, kind: ConfigMap, metadata: {name: %s, namespace: default}, data: {a: b}}`
+	definition  = `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: things.example.com}, spec: {group: example.com}}`
 )
 
 func edit(text string, pairs ...string) string { return strings.NewReplacer(pairs...).Replace(text) }
 
 // What is dangerous is said, in words, and of everything else nothing.
 func TestRisks(t *testing.T) {
-	all := []string{service, replicaSet, ingress, secret, definition}
+	all := []string{service, replicaSet, ingress, secret, definition, statefulSet, certificate, balancer, namespace}
 	for i := range 20 {
 		all = append(all, fmt.Sprintf(configMap, fmt.Sprintf("c%02d", i)))
 	}
@@ -157,6 +161,14 @@ func TestRisks(t *testing.T) {
 			w.f.Clusters, w.f.OnRemove = w.f.Clusters[:2], federation.OnRemoveDelete
 		}, verdict: plan.Changes, want: "W cluster leaves the federation: all that fedsync made there will be deleted"},
 		{name: "another context", head: all, change: func(w *world) { w.f.Clusters[1].Context = "x" }, verdict: plan.Same, want: "W cluster the name leads to another context: x instead of b"},
+		{name: "a port that a Service gives up", head: with(service, edit(service, "type: NodePort", "type: ClusterIP", ", nodePort: 30080", "")), verdict: plan.Changes, want: "W node port node port 30080 of port 80/TCP is given up: whoever sends to it is refused"},
+		{name: "a Service that goes", head: without(service), verdict: plan.Changes, want: "W delete Service/default/web will be deleted"},
+		{name: "no replicas of what is not divided", head: with(statefulSet, edit(statefulSet, "replicas: 2", "replicas: 0")), verdict: plan.Changes, want: "W no replicas nothing of it runs any more: spec.replicas 2 → 0"},
+		{name: "what a StatefulSet cannot change", head: with(statefulSet, edit(statefulSet, "serviceName: db", "serviceName: data")), verdict: plan.Fails, want: "E immutable spec.serviceName cannot be changed"},
+		{name: "another certificate in a Secret", head: with(certificate, edit(certificate, "canary-cert", "canary-other")), verdict: plan.Changes, want: "W certificate another certificate is served where it is used: its tls.crt changes"},
+		{name: "another address of a Service", head: with(balancer, edit(balancer, "type: LoadBalancer", "type: LoadBalancer, loadBalancerIP: 203.0.113.7")), verdict: plan.Changes, want: `W address its address may change: spec.loadBalancerIP none → "203.0.113.7"`},
+		{name: "another class", head: with(ingress, edit(ingress, "spec: {tls", "spec: {ingressClassName: nginx, tls")), verdict: plan.Changes, want: `W address its address may change: spec.ingressClassName none → "nginx"`},
+		{name: "a namespace that goes", head: without(namespace), change: func(*world) {}, verdict: plan.Changes, want: "I orphan a Namespace is never deleted"},
 		{name: "a drain", head: all, change: func(w *world) { w.f.Clusters[1].Drain = true }, verdict: plan.Changes, want: "W cluster is drained"},
 		{
 			name: "an object of somebody's", head: with(secret, edit(secret, "canary-one", "canary-two")),

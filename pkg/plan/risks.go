@@ -76,13 +76,14 @@ func risks(in Input, p *Plan) []Risk {
 	}
 	all = append(all, deletionRisks(p.Objects)...)
 	for _, c := range p.Ports {
-		all = append(all, portRisks(c)...)
+		all = append(all, portRisks(c, p.deletes(c.Service))...)
 	}
 	for _, r := range p.Replicas {
 		all = append(all, replicasRisks(in, r)...)
 	}
 	all = append(all, clusterRisks(in)...)
 	all = append(all, adoptions(in)...)
+	all = append(all, cloudRisks(p.Cloud)...)
 	all = append(all, everywhere(p)...)
 	slices.SortStableFunc(all, Risk.compare)
 	if more := len(all) - limit.Findings; more > 0 {
@@ -104,21 +105,41 @@ func objectRisks(o ObjectChange) []Risk {
 		all = append(all, risk(RiskImmutable, federation.SeverityError,
 			"%s cannot be changed: the API server will refuse it; give the object another name, or delete it first", untrusted.Some(paths, 5)))
 	}
-	if o.Object.Group == "" && o.Object.Kind == "Service" && changed(o, "spec.selector") {
-		all = append(all, risk(RiskSelector, federation.SeverityWarning, "the Service selects other pods: %s", told(o, "spec.selector")))
-	}
-	if o.Object.Kind == "Ingress" {
+	switch {
+	case o.Object.Group == "" && o.Object.Kind == "Service":
+		if changed(o, "spec.selector") {
+			all = append(all, risk(RiskSelector, federation.SeverityWarning, "the Service selects other pods: %s", told(o, "spec.selector")))
+		}
+		if was(o, "spec.type", "LoadBalancer") || changed(o, "spec.loadBalancerIP") {
+			all = append(all, risk(RiskAddress, federation.SeverityWarning, "its address may change: %s", told(o, "spec.type", "spec.loadBalancerIP")))
+		}
+	case o.Object.Group == "" && o.Object.Kind == "Secret":
+		if changed(o, "data.tls\\.crt") || changed(o, "data.tls.crt") || changed(o, "stringData.tls.crt") {
+			all = append(all, risk(RiskTLS, federation.SeverityWarning, "another certificate is served where it is used: its tls.crt changes"))
+		}
+	case o.Object.Kind == "Ingress":
 		for _, key := range addressAnnotations {
 			if changed(o, "metadata.annotations."+key) {
 				all = append(all, risk(RiskAddress, federation.SeverityWarning, "its address may change: %s", told(o, "metadata.annotations."+key)))
 			}
+		}
+		if changed(o, "spec.ingressClassName") {
+			all = append(all, risk(RiskAddress, federation.SeverityWarning, "its address may change: %s", told(o, "spec.ingressClassName")))
 		}
 		if changed(o, "spec.tls") || changed(o, "metadata.annotations.ingress.gcp.kubernetes.io/pre-shared-cert") {
 			all = append(all, risk(RiskTLS, federation.SeverityWarning, "other certificates are served: %s",
 				told(o, "spec.tls", "metadata.annotations.ingress.gcp.kubernetes.io/pre-shared-cert")))
 		}
 	}
+	if becomes(o, "spec.replicas", "0") {
+		all = append(all, risk(RiskZero, federation.SeverityWarning, "nothing of it runs any more: %s", told(o, "spec.replicas")))
+	}
 	return all
+}
+
+// deletes reports whether an object is deleted anywhere.
+func (p *Plan) deletes(ref federation.ObjectRef) bool {
+	return slices.ContainsFunc(p.Objects, func(o ObjectChange) bool { return o.Action == Delete && o.Object == ref })
 }
 
 // addressAnnotations are those that give an Ingress its address or its controller.

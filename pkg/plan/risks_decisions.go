@@ -9,8 +9,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// portRisks says what is dangerous about another node port.
-func portRisks(c PortChange) []Risk {
+// portRisks says what is dangerous about another node port of a Service that is deleted or
+// stays.
+func portRisks(c PortChange, deleted bool) []Risk {
 	name := fmt.Sprintf("port %d/%s", c.Port, c.Protocol)
 	risk := Risk{Object: c.Service, Severity: federation.SeverityWarning, Kind: RiskPort}
 	switch {
@@ -30,8 +31,10 @@ func portRisks(c PortChange) []Risk {
 		risk.Kind, risk.Severity, risk.Message = RiskPortClash, federation.SeverityError, untrusted.Textf("%s gets no node port: %s", name, c.Reason)
 	case c.Before == 0 || c.Before == c.After:
 		return nil // nobody uses it yet
+	case c.After == 0 && c.Basis == "" && deleted:
+		return nil // it is gone with its Service
 	case c.After == 0 && c.Basis == "":
-		return nil // it is gone with its Service, or with its port
+		risk.Message = untrusted.Textf("node port %d of %s is given up: whoever sends to it is refused", c.Before, name)
 	default:
 		risk.Message = untrusted.Textf("the node port of %s changes from %d to %d: whoever sends to the old one is refused", name, c.Before, c.After)
 	}

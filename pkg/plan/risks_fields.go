@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -41,6 +42,16 @@ func immutable(o ObjectChange) []string {
 // changed reports whether a field, or one within it, changes.
 func changed(o ObjectChange, path string) bool {
 	return slices.ContainsFunc(o.Fields, func(f fields.Difference) bool { return within(f.Path, path) })
+}
+
+// was reports whether a field had a text before, and has another now.
+func was(o ObjectChange, path, text string) bool {
+	return slices.ContainsFunc(o.Fields, func(f fields.Difference) bool { return f.Path == path && string(f.Before) == strconv.Quote(text) })
+}
+
+// becomes reports whether a field has a value now, and had another before.
+func becomes(o ObjectChange, path, value string) bool {
+	return slices.ContainsFunc(o.Fields, func(f fields.Difference) bool { return f.Path == path && string(f.After) == value })
 }
 
 func within(path, parent string) bool {

@@ -36,7 +36,7 @@ func (p *Plan) decide() {
 		}
 	case len(unasked) > 0:
 		p.Verdict, p.Summary = Unsure, untrusted.Textf("could not ask %s; %s", untrusted.Some(unasked, 3), p.counts())
-	case len(p.Objects) == 0 && len(p.Ports) == 0 && len(p.Replicas) == 0 && !p.reshapes():
+	case len(p.Objects) == 0 && len(p.Ports) == 0 && len(p.Replicas) == 0 && p.Cloud.count() == 0 && !p.reshapes():
 		p.Verdict, p.Summary = Same, untrusted.Const("no cluster changes")
 	default:
 		p.Verdict, p.Summary = Changes, untrusted.New(p.counts())
@@ -85,6 +85,9 @@ func (p *Plan) counts() string {
 	}
 	if n := len(p.Replicas); n > 0 {
 		parts = append(parts, fmt.Sprintf("replicas of %s", some(p.Replicas)))
+	}
+	if n := p.Cloud.count(); n > 0 {
+		parts = append(parts, changes(n)+" on Google Cloud")
 	}
 	if len(parts) == 0 {
 		return "clusters join or leave"
