@@ -84,11 +84,17 @@ func Row(cells ...string) string {
 	return "| " + strings.Join(row, " | ") + " |"
 }
 
+// apart stands behind a sign that a forge reads once the Markdown is HTML: what was escaped
+// is a plain sign again by then. It is a space without width.
+const apart = "&#8203;"
+
 // marks are what Markdown, HTML and the forges read in a line: mentions and references to
 // issues among them, which would send mail to whom an attacker likes.
 var marks = strings.NewReplacer(
 	"\\", `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "&", "&amp;",
-	"|", `\|`, "~", `\~`, "#", "&#35;", "@", "&#64;", "!", `\!`, "$", "&#36;", "://", "&#58;//", "www.", "www&#46;",
+	"|", `\|`, "~", `\~`, "!", `\!`+apart, "$", "&#36;", "%", "&#37;"+apart,
+	"#", "&#35;"+apart, "@", "&#64;"+apart, "GH-", "GH"+apart+"-", "gh-", "gh"+apart+"-", "Gh-", "Gh"+apart+"-", "gH-", "gH"+apart+"-",
+	"://", "&#58;"+apart+"//", "www.", "www"+apart+"&#46;",
 )
 
 // Inline makes a text of others harmless within a line.

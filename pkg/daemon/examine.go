@@ -132,6 +132,7 @@ func (e *Examination) ask(ctx context.Context, cfg *Config, timeout time.Duratio
 	c.Uncommitted = e.Uncommitted
 	e.Comparison, e.Plan = c, c.Plan
 	e.find(c.Report.Findings...)
+	e.judgeSource(ctx, cfg, d)
 	for _, cluster := range c.Report.Clusters {
 		for _, difference := range c.Differences[cluster.Name] {
 			if f, refused := difference.Finding(); refused {
