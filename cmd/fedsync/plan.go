@@ -186,11 +186,11 @@ func writePlan(w io.Writer, p *plan.Plan) {
 	writePlanCloud(w, p.Cloud)
 	if len(p.Findings) > 0 {
 		fmt.Fprintln(w)
-		_ = writeFindings(w, p.Findings) // the verdict decides the exit status
+		_ = writeFindings(w, p.Told(p.Findings)) // the verdict decides the exit status
 	}
 	if len(p.Mended) > 0 {
 		fmt.Fprintln(w, "\nmended:")
-		for _, f := range p.Mended {
+		for _, f := range p.Told(p.Mended) {
 			fmt.Fprintf(w, "  %-4s %s\n", f.ID, indented(f.String(), "  "))
 		}
 	}

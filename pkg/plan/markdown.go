@@ -68,7 +68,7 @@ func (p *Plan) Markdown(most int) string {
 	s.List("Could not be asked", markdown.Lines(slices.DeleteFunc(slices.Clone(p.Clusters), func(c Cluster) bool { return c.Unasked.IsZero() }), func(c Cluster) string {
 		return fmt.Sprintf("- %s: %s", markdown.Inline(c.Name), markdown.Inline(c.Unasked.String()))
 	}))
-	s.List("Found", markdown.Lines(p.Findings, func(f federation.Finding) string {
+	s.List("Found", markdown.Lines(p.Told(p.Findings), func(f federation.Finding) string {
 		line := fmt.Sprintf("- %s %s", f.ID, markdown.Inline(f.String()))
 		if !f.Remedy.IsZero() {
 			line += "<br>" + markdown.Inline(f.Remedy.String())
@@ -83,7 +83,7 @@ func (p *Plan) Markdown(most int) string {
 		return markdown.Row(r.Object.String(), FromTo(r.Before, r.After), p.Shares(r))
 	}))
 	p.cloudMarkdown(s)
-	s.List("Mended by this change", markdown.Lines(p.Mended, func(f federation.Finding) string {
+	s.List("Mended by this change", markdown.Lines(p.Told(p.Mended), func(f federation.Finding) string {
 		return fmt.Sprintf("- %s %s", f.ID, markdown.Inline(f.String()))
 	}))
 	return s.String()

@@ -264,6 +264,28 @@ func TestReplicasAreToldByTotalAndShare(t *testing.T) {
 	}
 }
 
+// What each of many clusters says is told once.
+func TestAlikeFindingsAreToldOnce(t *testing.T) {
+	answers := map[string]plan.Answer{}
+	for _, c := range []string{"a", "b", "c"} {
+		refused := federation.Finding{ID: "D10", Severity: federation.SeverityError, Cluster: c, File: "web.yaml", Message: untrusted.Const("denied by policy")}
+		other := refused
+		other.Message = untrusted.New("denied in " + c)
+		answers[c] = plan.Answer{Findings: []federation.Finding{refused, other}}
+	}
+	p := planOf(t, newWorld(service), newWorld(service, secret), nil, answers)
+	text := p.Markdown(plan.CommentBytes)
+	if n := strings.Count(text, "denied by policy"); n != 2 || !strings.Contains(text, "- D10 all 3 clusters web.yaml: denied by policy") {
+		t.Errorf("it is told %d times, want once beside the summary:\n%s", n, text)
+	}
+	if got, want := p.Summary.String(), "all 3 clusters web.yaml: denied by policy; and 3 more"; got != want {
+		t.Errorf("summary = %q, want %q", got, want)
+	}
+	if len(p.Findings) != 6 {
+		t.Errorf("%d findings, want each cluster's", len(p.Findings))
+	}
+}
+
 // A comment has a limit, and a place for everything that a committer may write.
 func TestAComment(t *testing.T) {
 	var many []string

@@ -17,8 +17,8 @@ func (p *Plan) decide() {
 			reasons = append(reasons, r.String())
 		}
 	}
-	for _, f := range p.Findings {
-		if f.Severity == federation.SeverityError && !p.tells(f) {
+	for _, f := range p.Told(slices.DeleteFunc(slices.Clone(p.Findings), p.tells)) {
+		if f.Severity == federation.SeverityError {
 			reasons = append(reasons, f.String())
 		}
 	}

@@ -128,6 +128,14 @@ func (s *server) serveStarting(w http.ResponseWriter, r *http.Request) {
 // serveNoSuchPage gets what no other pattern fits: an unknown path, or a method
 // that would change something.
 func (s *server) serveNoSuchPage(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/webhook") {
+		var paths []string
+		for _, h := range webhooks {
+			paths = append(paths, h.path)
+		}
+		writeText(w, http.StatusNotFound, "a webhook is taken at the address of its forge: "+strings.Join(paths, ", "))
+		return
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		writeText(w, http.StatusMethodNotAllowed, "there is nothing to change here: the page is read-only")

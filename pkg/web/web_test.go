@@ -106,6 +106,7 @@ func TestEveryAddressAnswersAsItShould(t *testing.T) {
 		{"not ready", starting, "GET", "/readyz", 503, "text/plain", "not ready: " + errNotFetched.Error()},
 		{"metrics", h, "GET", "/metrics", 200, "text/plain", ""},
 		{"post to the page", h, "POST", "/", 405, "text/plain", "read-only"},
+		{"post to no forge's webhook", h, "POST", "/webhook", 404, "text/plain", "/webhook/gitea"},
 		{"delete a revision", h, "DELETE", "/revisions/" + newestSHA, 405, "text/plain", ""},
 		{"put a report", h, "PUT", "/api/v1/report", 405, "text/plain", ""},
 		{"post to healthz", h, "POST", "/healthz", 405, "text/plain", ""},
