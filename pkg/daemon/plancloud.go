@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -58,8 +59,8 @@ func addCloud(in *plan.Input, c *plan.Cloud, p gcp.Proposed) {
 		c.Besides = 0
 		c.Unasked = untrusted.Const("nothing is there of what the base wants: where a daemon made it, give --repo and --revision as the daemon has them, since all of it is named after these")
 	}
-	in.Head.Findings = append(in.Head.Findings[:len(in.Head.Findings):len(in.Head.Findings)], p.Brought...)
-	in.Base.Findings = append(in.Base.Findings[:len(in.Base.Findings):len(in.Base.Findings)], p.Ended...)
+	in.Head.Findings = append(slices.Clip(in.Head.Findings), p.Brought...)
+	in.Base.Findings = append(slices.Clip(in.Base.Findings), p.Ended...)
 }
 
 // askCloud looks at Compute Engine once, for at most the timeout, and changes nothing.
