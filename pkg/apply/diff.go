@@ -79,7 +79,8 @@ func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Diff
 }
 
 // DiffBeside is Diff with at most so many requests at a time, for whom something else
-// that is done in the cluster must not be held up.
+// that is done in the cluster must not be held up. When ctx ends it returns the error, and
+// the differences that were found until then.
 func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, most int) ([]Difference, error) {
 	q := &question{Applier: a, plan: plan, definitions: definedKinds(plan), sets: map[string]bool{}}
 	parents, err := a.readParents(ctx)
@@ -121,8 +122,8 @@ func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, m
 		})
 	}
 	_ = asking.Wait() // what failed is in the differences
-	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
+	if ctx.Err() != nil {
+		return answered(out, context.Cause(ctx))
 	}
 	if err := q.silence(); err != nil {
 		return nil, fmt.Errorf("ask cluster %s for a dry run: %w", a.Cluster, err)
@@ -135,6 +136,24 @@ func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, m
 	out = slices.DeleteFunc(out, func(d Difference) bool { return d.Action == federation.ActionUnchanged })
 	slices.SortFunc(out, func(x, y Difference) int { return x.Object.Compare(y.Object) })
 	return out, nil
+}
+
+// answered returns the differences that there was an answer about when the time was up, and
+// an error that says how many there were.
+func answered(all []Difference, cause error) ([]Difference, error) {
+	var known []Difference
+	unchanged := 0
+	for _, d := range all {
+		switch {
+		case d.Object == (federation.ObjectRef{}), errors.Is(d.Err, context.Canceled), errors.Is(d.Err, context.DeadlineExceeded):
+		case d.Action == federation.ActionUnchanged:
+			unchanged++
+		default:
+			known = append(known, d)
+		}
+	}
+	slices.SortFunc(known, func(x, y Difference) int { return x.Object.Compare(y.Object) })
+	return known, fmt.Errorf("%d of %d objects were tried in time: %w", len(known)+unchanged, len(all), cause)
 }
 
 // question is one Diff.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -189,10 +190,16 @@ func (r *reviewer) ask(ctx context.Context, v view, changed federation.ClusterPl
 		return plan.Answer{}
 	}
 	differences, err := cluster.Try(ctx, changed)
-	if err != nil {
-		return plan.Answer{Unasked: untrusted.Said(err.Error())}
+	// What was refused until the time was up is refused: a change may be so large that
+	// there is never time for all of it.
+	answer := answerOf(differences)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		answer.Unasked = untrusted.Textf("%s (%s)", untrusted.Line(strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())), askTimeout)
+	case err != nil:
+		answer.Unasked = untrusted.Said(err.Error())
 	}
-	return answerOf(differences)
+	return answer
 }
 
 // plan returns the context under which plans are posted beside a federation's own.

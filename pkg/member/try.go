@@ -17,7 +17,8 @@ var errNotThere = errors.New("it does not answer now")
 
 // Try asks the cluster what an apply of a plan would do, by dry runs over the connection
 // that there is, and writes nothing. It holds up nothing that the member does. Its error
-// says that the cluster could not be asked.
+// says that the cluster could not be asked, or not about everything before ctx ended: what
+// it said until then is returned as well.
 func (m *Member) Try(ctx context.Context, plan federation.ClusterPlan) ([]apply.Difference, error) {
 	s := m.sessionNow()
 	if s == nil || m.facts().State != federation.ClusterReady {
