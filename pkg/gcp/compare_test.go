@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
 )
 
 // What a change would do is told apart from what differs without it, and equal wants are
@@ -100,5 +102,24 @@ func TestAProposalOfANewIngressNamesAllThatIsMade(t *testing.T) {
 		if made[kind] == 0 {
 			t.Errorf("no %s is made: %v", kind, made)
 		}
+	}
+}
+
+// A keeper says by what it saw what a change would do, and nothing before it has looked.
+func TestAKeeperProposesByWhatItSaw(t *testing.T) {
+	s := newScene(2)
+	s.settle(t)
+	k := NewKeeper(KeeperOptions{Log: zap.NewNop()})
+	base := s.input()
+	s.edit("ReplicaSet/nginx", "/healthz", "/ready")
+	head := s.input()
+	if _, known := k.Propose(base, head); known {
+		t.Error("it is known before the first look")
+	}
+	k.state.Looked, k.shown = s.now, sight{in: &base, seen: s.look()}
+	base.Left, head.Left = nil, nil // the keeper's own is taken
+	p, known := k.Propose(base, head)
+	if !known || len(p.Changes) != 1 || p.Changes[0].ID.Kind != KindHealthCheck {
+		t.Errorf("known %t, changes %v; want the health check's", known, p.Changes)
 	}
 }

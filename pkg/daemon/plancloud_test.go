@@ -1,0 +1,55 @@
+package daemon
+
+import (
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/plan"
+)
+
+// A change is anybody's: it may not say which project is looked at with the daemon's
+// credentials.
+func TestOnlyTheProjectOfTheBaseIsAsked(t *testing.T) {
+	with := func(project string) *federation.Federation {
+		f := &federation.Federation{Name: "web"}
+		if project != "" {
+			f.GCP = &federation.GCP{Project: project, LoadBalancer: federation.LoadBalancerNodePorts}
+		}
+		return f
+	}
+	cfg := NewConfig()
+	cfg.Repository = "https://forge.example/team/web.git"
+	src, err := newSource(cfg, secret.New(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &Daemon{cfg: cfg, source: src}
+	for _, c := range []struct {
+		name, base, head string
+		refused, asked   bool
+		notice, unasked  string
+	}{
+		{name: "the same", base: "shop", head: "shop", asked: true},
+		{name: "another", base: "shop", head: "theirs", notice: "will be made in project theirs", unasked: "project theirs is not asked"},
+		{name: "new", head: "theirs", notice: "will make load balancers in project theirs", unasked: "no project is asked"},
+		{name: "gone", base: "shop", notice: "no longer look after the load balancers in project shop"},
+		{name: "none"},
+		{name: "refused", base: "shop", head: "shop", refused: true},
+	} {
+		in := plan.Input{Base: plan.Side{Federation: with(c.base)}, Head: plan.Side{Federation: with(c.head), Refused: c.refused}}
+		got, asked := d.proposeCloud(in)
+		if (asked != nil) != c.asked {
+			t.Errorf("%s: asked = %t, want %t", c.name, asked != nil, c.asked)
+		}
+		if none := c.base == "" && c.head == "" || c.refused; none != (got == nil) {
+			t.Errorf("%s: answer = %+v, want none: %t", c.name, got, none)
+		}
+		if got != nil && (!strings.Contains(got.Notice.String(), c.notice) || !strings.Contains(got.Unasked.String(), c.unasked)) {
+			t.Errorf("%s: notice %q, unasked %q, want %q and %q", c.name, got.Notice, got.Unasked, c.notice, c.unasked)
+		}
+	}
+}
