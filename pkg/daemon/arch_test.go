@@ -69,14 +69,15 @@ var mayImport = map[string][]string{
 	"internal/growth":             {},
 	"internal/multiack":           {},
 
+	"pkg/status/forgetest":               {},
 	"pkg/status/github/githubtest":       {},
 	"pkg/takeover":                       {"pkg/apply/inventory", "pkg/claim", "pkg/federation"},
 	"pkg/status/azure":                   {"internal/secret", "pkg/status", "pkg/status/forgeclient"},
-	"pkg/status/azure/azuretest":         {},
+	"pkg/status/azure/azuretest":         {"pkg/status/forgetest"},
 	"pkg/status/bitbucket":               {"internal/secret", "pkg/status", "pkg/status/forgeclient"},
-	"pkg/status/bitbucket/bitbuckettest": {},
+	"pkg/status/bitbucket/bitbuckettest": {"pkg/status/forgetest"},
 	"pkg/status/gitlab":                  {"internal/secret", "pkg/status", "pkg/status/forgeclient"},
-	"pkg/status/gitlab/gitlabtest":       {},
+	"pkg/status/gitlab/gitlabtest":       {"pkg/status/forgetest"},
 }
 
 func TestPackagesImportOnlyWhatTheDrawingShows(t *testing.T) {

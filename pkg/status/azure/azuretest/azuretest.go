@@ -4,13 +4,12 @@
 package azuretest
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/status/forgetest"
 )
 
 // Status is a commit status.
@@ -32,9 +31,8 @@ type Forge struct {
 	Token   string
 	Commits []string
 
-	mu       sync.Mutex // protects what follows
-	statuses []Status
-	faults   []string
+	forgetest.Stand // its mutex protects what follows
+	statuses        []Status
 }
 
 // Repository is the path of the repository below the address.
@@ -46,8 +44,8 @@ func New(token string, commits ...string) *Forge { return &Forge{Token: token, C
 
 // Statuses returns the statuses of a commit under a name, the oldest first.
 func (f *Forge) Statuses(sha, name string) []Status {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	var found []Status
 	for _, s := range f.statuses {
 		if s.SHA == sha && s.Context.Name == name {
@@ -57,17 +55,12 @@ func (f *Forge) Statuses(sha, name string) []Status {
 	return found
 }
 
-// Faults returns what was asked in a form that is not taken.
-func (f *Forge) Faults() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.faults)
-}
-
 // ServeHTTP answers as Azure DevOps does.
 func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Answer(w, r, Repository, f.answer)
+}
+
+func (f *Forge) answer(w http.ResponseWriter, r *http.Request) {
 	if _, token, _ := r.BasicAuth(); token != f.Token {
 		// Whoever is not known gets the page to sign in at.
 		w.WriteHeader(http.StatusNonAuthoritativeInfo)
@@ -75,19 +68,21 @@ func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.URL.Query().Get("api-version") != "7.1" {
-		f.faults = append(f.faults, fmt.Sprintf("%s %s: no api-version", r.Method, r.URL))
-		say(w, http.StatusBadRequest, message("The requested version is not supported."))
+		f.Fault("%s %s: no api-version", r.Method, r.URL)
+		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("The requested version is not supported."))
 		return
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+Repository, func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, map[string]any{"name": "web"}) })
+	mux.HandleFunc("GET "+Repository, func(w http.ResponseWriter, _ *http.Request) {
+		forgetest.Say(w, http.StatusOK, map[string]any{"name": "web"})
+	})
 	mux.HandleFunc("GET "+Repository+"/commits/{sha}", f.known(func(w http.ResponseWriter, r *http.Request) {
-		say(w, http.StatusOK, map[string]any{"commitId": r.PathValue("sha")})
+		forgetest.Say(w, http.StatusOK, map[string]any{"commitId": r.PathValue("sha")})
 	}))
 	mux.HandleFunc("GET "+Repository+"/commits/{sha}/statuses", f.known(f.list))
 	mux.HandleFunc("POST "+Repository+"/commits/{sha}/statuses", f.known(f.create))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		say(w, http.StatusNotFound, message("TF200016: The following project does not exist."))
+		forgetest.Say(w, http.StatusNotFound, forgetest.Message("TF200016: The following project does not exist."))
 	})
 	mux.ServeHTTP(w, r)
 }
@@ -95,7 +90,7 @@ func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (f *Forge) known(serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !slices.Contains(f.Commits, r.PathValue("sha")) {
-			say(w, http.StatusNotFound, message("TF401175: The commit does not exist."))
+			forgetest.Say(w, http.StatusNotFound, forgetest.Message("TF401175: The commit does not exist."))
 			return
 		}
 		serve(w, r)
@@ -103,25 +98,21 @@ func (f *Forge) known(serve http.HandlerFunc) http.HandlerFunc {
 }
 
 func (f *Forge) create(w http.ResponseWriter, r *http.Request) {
-	var s Status
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&s)
+	s, ok := forgetest.Read[Status](&f.Stand, r)
 	switch {
-	case err != nil || r.Header.Get("Content-Type") != "application/json":
-		f.faults = append(f.faults, fmt.Sprintf("%s %s: %v", r.Method, r.URL, err))
-		say(w, http.StatusBadRequest, message("Value cannot be null. Parameter name: gitCommitStatusToCreate"))
+	case !ok:
+		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("Value cannot be null. Parameter name: gitCommitStatusToCreate"))
 		return
 	case s.Context.Name == "":
-		say(w, http.StatusBadRequest, message("The status context name is missing."))
+		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("The status context name is missing."))
 		return
 	case !slices.Contains([]string{"notSet", "pending", "succeeded", "failed", "error", "notApplicable"}, s.State):
-		say(w, http.StatusBadRequest, message("The state is not valid."))
+		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("The state is not valid."))
 		return
 	}
 	s.SHA, s.ID, s.Created = r.PathValue("sha"), int64(1+len(f.statuses)), time.Now()
 	f.statuses = append(f.statuses, s)
-	say(w, http.StatusCreated, s)
+	forgetest.Say(w, http.StatusCreated, s)
 }
 
 func (f *Forge) list(w http.ResponseWriter, r *http.Request) {
@@ -137,13 +128,5 @@ func (f *Forge) list(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	part := found[min(skip, len(found)):min(skip+top, len(found))]
-	say(w, http.StatusOK, map[string]any{"count": len(part), "value": part})
-}
-
-func message(text string) map[string]any { return map[string]any{"message": text} }
-
-func say(w http.ResponseWriter, code int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // who does not read it has gone
+	forgetest.Say(w, http.StatusOK, map[string]any{"count": len(part), "value": part})
 }

@@ -4,15 +4,13 @@
 package bitbuckettest
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/status/forgetest"
 )
 
 // Build is a build status: of one key and commit Bitbucket keeps the latest.
@@ -59,12 +57,10 @@ type Forge struct {
 	Anonymous bool
 	Scopes    string // of the token, in the header that every answer has
 
-	mu       sync.Mutex // protects what follows
-	builds   []*Build
-	pulls    []*PullRequest
-	comments []*Comment
-	faults   []string
-	asked    []string
+	forgetest.Stand // its mutex protects what follows
+	builds          []*Build
+	pulls           []*PullRequest
+	comments        []*Comment
 }
 
 // New returns a Bitbucket that knows a repository and its commits.
@@ -74,8 +70,8 @@ func New(token, repository string, commits ...string) *Forge {
 
 // Builds returns the statuses of a commit.
 func (f *Forge) Builds(sha string) []Build {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	var found []Build
 	for _, b := range f.builds {
 		if b.SHA == sha {
@@ -87,8 +83,8 @@ func (f *Forge) Builds(sha string) []Build {
 
 // SetPullRequest makes a pull request, or changes one.
 func (f *Forge) SetPullRequest(p PullRequest) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	if p.State == "" {
 		p.State = "OPEN"
 	}
@@ -99,15 +95,15 @@ func (f *Forge) SetPullRequest(p PullRequest) {
 
 // AddComment adds somebody's comment to a pull request.
 func (f *Forge) AddComment(pull int64, author, raw string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	f.comments = append(f.comments, &Comment{ID: int64(100 + len(f.comments)), Author: author, Raw: raw, pull: pull})
 }
 
 // Comments returns what an author said on a pull request, the oldest first.
 func (f *Forge) Comments(pull int64, author string) []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	var found []string
 	for _, c := range f.comments {
 		if c.pull == pull && c.Author == author && !c.Deleted {
@@ -117,55 +113,18 @@ func (f *Forge) Comments(pull int64, author string) []string {
 	return found
 }
 
-// Faults returns what was asked in a form that Bitbucket does not take.
-func (f *Forge) Faults() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.faults)
-}
-
-// Asked returns the requests since the last call: method, path and answer's code.
-func (f *Forge) Asked() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	asked := f.asked
-	f.asked = nil
-	return asked
-}
-
-func (f *Forge) fault(format string, args ...any) {
-	f.faults = append(f.faults, fmt.Sprintf(format, args...))
-}
-
 // ServeHTTP answers as Bitbucket does.
 func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	recorder := &recorder{ResponseWriter: w}
-	defer func() {
-		f.asked = append(f.asked, fmt.Sprintf("%s %s %d", r.Method, strings.TrimPrefix(r.URL.Path, "/2.0/repositories/"), recorder.code))
-	}()
-	_, password, _ := r.BasicAuth()
-	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if password != f.Token && bearer != f.Token {
-		refuse(recorder, http.StatusUnauthorized, "Token is invalid or not supported for this endpoint.")
-		return
-	}
-	w.Header().Set("X-OAuth-Scopes", f.Scopes)
-	if r.ContentLength > 0 && r.Header.Get("Content-Type") != "application/json" {
-		f.fault("%s %s: Content-Type is %q", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
-	}
-	f.routes().ServeHTTP(recorder, r)
-}
-
-type recorder struct {
-	http.ResponseWriter
-	code int
-}
-
-func (r *recorder) WriteHeader(code int) {
-	r.code = code
-	r.ResponseWriter.WriteHeader(code)
+	f.Answer(w, r, "/2.0/repositories/", func(w http.ResponseWriter, r *http.Request) {
+		_, password, _ := r.BasicAuth()
+		bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if password != f.Token && bearer != f.Token {
+			refuse(w, http.StatusUnauthorized, "Token is invalid or not supported for this endpoint.")
+			return
+		}
+		w.Header().Set("X-OAuth-Scopes", f.Scopes)
+		f.routes().ServeHTTP(w, r)
+	})
 }
 
 func (f *Forge) routes() http.Handler {
@@ -179,10 +138,10 @@ func (f *Forge) routes() http.Handler {
 			refuse(w, http.StatusForbidden, "Your credentials lack one or more required privilege scopes.")
 			return
 		}
-		say(w, http.StatusOK, map[string]any{"uuid": f.Account})
+		forgetest.Say(w, http.StatusOK, map[string]any{"uuid": f.Account})
 	})
 	in("GET ", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, http.StatusOK, map[string]any{"full_name": f.Repository})
+		forgetest.Say(w, http.StatusOK, map[string]any{"full_name": f.Repository})
 	})
 	in("GET /commit/{sha}", f.commit)
 	in("POST /commit/{sha}/statuses/build", f.setBuild)
@@ -193,7 +152,7 @@ func (f *Forge) routes() http.Handler {
 	in("PUT /pullrequests/{id}/comments/{comment}", f.editComment)
 	in("DELETE /pullrequests/{id}/comments/{comment}", f.deleteComment)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		f.fault("%s %s: there is no such endpoint", r.Method, r.URL.Path)
+		f.Fault("%s %s: there is no such endpoint", r.Method, r.URL.Path)
 		refuse(w, http.StatusNotFound, "Resource not found")
 	})
 	return mux
@@ -229,7 +188,7 @@ func (f *Forge) commit(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "Commit not found")
 		return
 	}
-	say(w, http.StatusOK, map[string]any{"hash": sha})
+	forgetest.Say(w, http.StatusOK, map[string]any{"hash": sha})
 }
 
 func (f *Forge) setBuild(w http.ResponseWriter, r *http.Request) {
@@ -261,57 +220,43 @@ func (f *Forge) setBuild(w http.ResponseWriter, r *http.Request) {
 	}
 	f.builds = slices.DeleteFunc(f.builds, func(o *Build) bool { return o.SHA == b.SHA && o.Key == b.Key })
 	f.builds = append(f.builds, &b)
-	say(w, http.StatusCreated, b)
+	forgetest.Say(w, http.StatusCreated, b)
 }
 
 func (f *Forge) getBuild(w http.ResponseWriter, r *http.Request) {
 	sha := f.whole(r.PathValue("sha"))
 	for _, b := range f.builds {
 		if b.SHA == sha && b.Key == r.PathValue("key") {
-			say(w, http.StatusOK, b)
+			forgetest.Say(w, http.StatusOK, b)
 			return
 		}
 	}
 	refuse(w, http.StatusNotFound, "Build not found")
 }
 
-func read[T any](f *Forge, w http.ResponseWriter, r *http.Request) (body T, ok bool) {
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&body); err != nil {
-		f.fault("%s %s: %v", r.Method, r.URL.Path, err)
+// read reads a request's body, and refuses one that is not right.
+func read[T any](f *Forge, w http.ResponseWriter, r *http.Request) (T, bool) {
+	body, ok := forgetest.Read[T](&f.Stand, r)
+	if !ok {
 		refuse(w, http.StatusBadRequest, "Bad request")
-		return body, false
 	}
-	return body, true
+	return body, ok
 }
 
 // page answers with a part of a list, at most most of it.
 func page[T any](w http.ResponseWriter, r *http.Request, all []T, most int) {
-	number, _ := strconv.Atoi(r.URL.Query().Get("page"))
-	size, _ := strconv.Atoi(r.URL.Query().Get("pagelen"))
-	if size <= 0 {
-		size = 10
-	}
+	part, size, number, next := forgetest.Page(r, all, "pagelen", 10, most+1)
 	if size > most {
 		refuse(w, http.StatusBadRequest, "Invalid pagelen")
 		return
 	}
-	number = max(number, 1)
-	first, last := min((number-1)*size, len(all)), min(number*size, len(all))
-	answer := map[string]any{"pagelen": size, "page": number, "values": all[first:last]}
-	if last < len(all) {
+	answer := map[string]any{"pagelen": size, "page": number, "values": part}
+	if next > 0 {
 		answer["next"] = "https://elsewhere.example" + r.URL.Path // nobody should ask there
 	}
-	say(w, http.StatusOK, answer)
+	forgetest.Say(w, http.StatusOK, answer)
 }
 
 func refuse(w http.ResponseWriter, code int, message string) {
-	say(w, code, map[string]any{"type": "error", "error": map[string]any{"message": message}})
-}
-
-func say(w http.ResponseWriter, code int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // who does not read it has gone
+	forgetest.Say(w, code, map[string]any{"type": "error", "error": map[string]any{"message": message}})
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/fedsync/fedsync/pkg/status/forgetest"
 )
 
 var destination = regexp.MustCompile(`^destination\.branch\.name = "([^"\\]*)"$`)
@@ -16,7 +18,7 @@ func (f *Forge) listPulls(w http.ResponseWriter, r *http.Request) {
 	states := query["state"]
 	branch := destination.FindStringSubmatch(query.Get("q"))
 	if branch == nil || len(states) == 0 {
-		f.fault("pull requests were asked for by %s", r.URL.RawQuery)
+		f.Fault("pull requests were asked for by %s", r.URL.RawQuery)
 		refuse(w, http.StatusBadRequest, "Invalid query")
 		return
 	}
@@ -73,7 +75,7 @@ func (f *Forge) listComments(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if r.URL.Query().Get("sort") != "created_on" {
-		f.fault("comments were asked for by %s", r.URL.RawQuery)
+		f.Fault("comments were asked for by %s", r.URL.RawQuery)
 	}
 	page(w, r, listed, 100)
 }
@@ -87,7 +89,7 @@ func (f *Forge) createComment(w http.ResponseWriter, r *http.Request) {
 	if raw, ok := f.raw(w, r); ok {
 		c := &Comment{ID: int64(100 + len(f.comments)), Author: f.Account, Raw: raw, pull: f.pulls[at].ID}
 		f.comments = append(f.comments, c)
-		say(w, http.StatusCreated, shownComment(c))
+		forgetest.Say(w, http.StatusCreated, shownComment(c))
 	}
 }
 
@@ -126,7 +128,7 @@ func (f *Forge) editComment(w http.ResponseWriter, r *http.Request) {
 	}
 	if raw, ok := f.raw(w, r); ok {
 		c.Raw = raw
-		say(w, http.StatusOK, shownComment(c))
+		forgetest.Say(w, http.StatusOK, shownComment(c))
 	}
 }
 

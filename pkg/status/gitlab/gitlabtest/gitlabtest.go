@@ -6,13 +6,13 @@
 package gitlabtest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/status/forgetest"
 )
 
 // Job is a commit status. Of those of one name in one pipeline the newest counts.
@@ -78,13 +78,13 @@ type Forge struct {
 	// User is the number of the token's account.
 	User int64
 
-	mu        sync.Mutex // protects what follows
-	jobs      []*Job
-	pipelines []*Pipeline
-	merges    []*MergeRequest
-	notes     []*Note
-	faults    []string
-	asked     []string
+	forgetest.Stand // its mutex protects what follows
+	jobs            []*Job
+	pipelines       []*Pipeline
+	merges          []*MergeRequest
+	notes           []*Note
+	deploys         []*Deployment
+	urls            map[string]string // of environments, by name
 }
 
 const (
@@ -94,13 +94,13 @@ const (
 
 // New returns a GitLab that knows a project and its commits.
 func New(token, project string, commits ...string) *Forge {
-	return &Forge{Token: token, Project: project, Commits: commits, Scopes: []string{"api"}, Level: 30, User: 7}
+	return &Forge{Token: token, Project: project, Commits: commits, Scopes: []string{"api"}, Level: 30, User: 7, urls: map[string]string{}}
 }
 
 // Jobs returns the jobs of a commit under a name, the oldest first.
 func (f *Forge) Jobs(sha, name string) []Job {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	var found []Job
 	for _, j := range f.jobs {
 		if j.SHA == sha && j.Name == name {
@@ -112,8 +112,8 @@ func (f *Forge) Jobs(sha, name string) []Job {
 
 // Pipelines returns all pipelines, the oldest first.
 func (f *Forge) Pipelines() []Pipeline {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	var found []Pipeline
 	for _, p := range f.pipelines {
 		found = append(found, *p)
@@ -123,8 +123,8 @@ func (f *Forge) Pipelines() []Pipeline {
 
 // AddPipeline starts a pipeline, as a push to a project with a .gitlab-ci.yml does.
 func (f *Forge) AddPipeline(sha, ref, source string) Pipeline {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	return *f.addPipeline(sha, ref, source)
 }
 
@@ -134,10 +134,18 @@ func (f *Forge) addPipeline(sha, ref, source string) *Pipeline {
 	return p
 }
 
+// AddJob adds a job of somebody's to the newest pipeline of a commit on a branch.
+func (f *Forge) AddJob(sha, ref, name string) {
+	f.Lock()
+	defer f.Unlock()
+	want := wanted{State: "success", Ref: ref, Name: name}
+	f.addJob(f.pipelineOf(sha, want), want)
+}
+
 // SetMergeRequest makes a merge request, or changes one.
 func (f *Forge) SetMergeRequest(m MergeRequest) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	if m.State == "" {
 		m.State = "opened"
 	}
@@ -154,8 +162,8 @@ func (f *Forge) SetMergeRequest(m MergeRequest) {
 
 // AddNote adds a comment of somebody's to a merge request.
 func (f *Forge) AddNote(merge, author int64, body string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	f.addNote(merge, author, body)
 }
 
@@ -168,8 +176,8 @@ func (f *Forge) addNote(merge, author int64, body string) *Note {
 
 // Notes returns the bodies of a merge request's comments by an author, the oldest first.
 func (f *Forge) Notes(merge, author int64) []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.Lock()
+	defer f.Unlock()
 	var found []string
 	for _, n := range f.notes {
 		if n.merge == merge && n.Author.ID == author {
@@ -179,56 +187,19 @@ func (f *Forge) Notes(merge, author int64) []string {
 	return found
 }
 
-// Faults returns what was asked in a form that GitLab does not take.
-func (f *Forge) Faults() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.faults)
-}
-
-// Asked returns the requests since the last call: method, path and answer's code.
-func (f *Forge) Asked() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	asked := f.asked
-	f.asked = nil
-	return asked
-}
-
-func (f *Forge) fault(format string, args ...any) {
-	f.faults = append(f.faults, fmt.Sprintf(format, args...))
-}
-
 // ServeHTTP answers as GitLab does.
 func (f *Forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	recorder := &recorder{ResponseWriter: w}
-	defer func() {
-		f.asked = append(f.asked, fmt.Sprintf("%s %s %d", r.Method, strings.TrimPrefix(r.URL.Path, "/api/v4"), recorder.code))
-	}()
-	token := r.Header.Get("Private-Token")
-	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		token = bearer
-	}
-	if token != f.Token {
-		say(recorder, http.StatusUnauthorized, message("401 Unauthorized"))
-		return
-	}
-	if r.Body != http.NoBody && r.ContentLength != 0 && r.Header.Get("Content-Type") != "application/json" {
-		f.fault("%s %s: Content-Type is %q", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
-	}
-	f.routes().ServeHTTP(recorder, r)
-}
-
-type recorder struct {
-	http.ResponseWriter
-	code int
-}
-
-func (r *recorder) WriteHeader(code int) {
-	r.code = code
-	r.ResponseWriter.WriteHeader(code)
+	f.Answer(w, r, "/api/v4", func(w http.ResponseWriter, r *http.Request) {
+		token := r.Header.Get("Private-Token")
+		if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+			token = bearer
+		}
+		if token != f.Token {
+			forgetest.Say(w, http.StatusUnauthorized, forgetest.Message("401 Unauthorized"))
+			return
+		}
+		f.routes().ServeHTTP(w, r)
+	})
 }
 
 func (f *Forge) routes() http.Handler {
@@ -238,15 +209,19 @@ func (f *Forge) routes() http.Handler {
 		mux.HandleFunc(method+" /api/v4/projects/{project}"+path, f.inProject(serve))
 	}
 	mux.HandleFunc("GET /api/v4/user", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, http.StatusOK, map[string]any{"id": f.User, "username": "fedsync"})
+		forgetest.Say(w, http.StatusOK, map[string]any{"id": f.User, "username": "fedsync"})
 	})
 	mux.HandleFunc("GET /api/v4/personal_access_tokens/self", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, http.StatusOK, map[string]any{"id": 1, "scopes": f.Scopes, "active": true, "user_id": f.User})
+		forgetest.Say(w, http.StatusOK, map[string]any{"id": 1, "scopes": f.Scopes, "active": true, "user_id": f.User})
 	})
 	in("GET ", f.project)
 	in("GET /repository/commits/{sha}", f.commit)
 	in("GET /repository/commits/{sha}/statuses", f.listStatuses)
 	in("POST /statuses/{sha}", f.setStatus)
+	in("GET /deployments", f.listDeployments)
+	in("POST /deployments", f.createDeployment)
+	in("PUT /deployments/{id}", f.updateDeployment)
+	in("PUT /environments/{id}", f.editEnvironment)
 	in("GET /merge_requests", f.listMerges)
 	in("GET /merge_requests/{iid}", f.getMerge)
 	in("GET /merge_requests/{iid}/notes", f.listNotes)
@@ -254,8 +229,8 @@ func (f *Forge) routes() http.Handler {
 	in("PUT /merge_requests/{iid}/notes/{note}", f.updateNote)
 	in("DELETE /merge_requests/{iid}/notes/{note}", f.deleteNote)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		f.fault("%s %s: there is no such endpoint", r.Method, r.URL.Path)
-		say(w, http.StatusNotFound, map[string]any{"error": "404 Not Found"})
+		f.Fault("%s %s: there is no such endpoint", r.Method, r.URL.Path)
+		forgetest.Say(w, http.StatusNotFound, map[string]any{"error": "404 Not Found"})
 	})
 	return mux
 }
@@ -268,18 +243,18 @@ func (f *Forge) inProject(serve http.HandlerFunc) http.HandlerFunc {
 			serve(w, r)
 		case f.Old:
 			if f.Old == "" || r.Method != http.MethodGet {
-				say(w, http.StatusMethodNotAllowed, message("Non GET methods are not allowed for moved projects"))
+				forgetest.Say(w, http.StatusMethodNotAllowed, forgetest.Message("Non GET methods are not allowed for moved projects"))
 				return
 			}
 			http.Redirect(w, r, fmt.Sprintf("http://%s/api/v4/projects/%d", r.Host, projectID), http.StatusMovedPermanently)
 		default:
-			say(w, http.StatusNotFound, message("404 Project Not Found"))
+			forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Project Not Found"))
 		}
 	}
 }
 
 func (f *Forge) project(w http.ResponseWriter, _ *http.Request) {
-	say(w, http.StatusOK, map[string]any{
+	forgetest.Say(w, http.StatusOK, map[string]any{
 		"id": projectID, "path_with_namespace": f.Project, "default_branch": branch,
 		"permissions": map[string]any{"project_access": map[string]any{"access_level": f.Level}},
 	})
@@ -287,16 +262,8 @@ func (f *Forge) project(w http.ResponseWriter, _ *http.Request) {
 
 func (f *Forge) commit(w http.ResponseWriter, r *http.Request) {
 	if !slices.Contains(f.Commits, r.PathValue("sha")) {
-		say(w, http.StatusNotFound, message("404 Commit Not Found"))
+		forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Commit Not Found"))
 		return
 	}
-	say(w, http.StatusOK, map[string]any{"id": r.PathValue("sha")})
-}
-
-func message(text string) map[string]any { return map[string]any{"message": text} }
-
-func say(w http.ResponseWriter, code int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // who does not read it has gone
+	forgetest.Say(w, http.StatusOK, map[string]any{"id": r.PathValue("sha")})
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/fedsync/fedsync/pkg/status/forgetest"
 )
 
 func (f *Forge) listMerges(w http.ResponseWriter, r *http.Request) {
@@ -38,13 +40,13 @@ func (f *Forge) merge(w http.ResponseWriter, r *http.Request) *MergeRequest {
 			return m
 		}
 	}
-	say(w, http.StatusNotFound, message("404 Not found"))
+	forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Not found"))
 	return nil
 }
 
 func (f *Forge) getMerge(w http.ResponseWriter, r *http.Request) {
 	if m := f.merge(w, r); m != nil {
-		say(w, http.StatusOK, m)
+		forgetest.Say(w, http.StatusOK, m)
 	}
 }
 
@@ -75,7 +77,7 @@ func (f *Forge) createNote(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if body, ok := f.noteBody(w, r); ok {
-		say(w, http.StatusCreated, f.addNote(m.IID, f.User, body))
+		forgetest.Say(w, http.StatusCreated, f.addNote(m.IID, f.User, body))
 	}
 }
 
@@ -85,7 +87,7 @@ func (f *Forge) noteBody(w http.ResponseWriter, r *http.Request) (string, bool) 
 		return "", false
 	}
 	if body.Body == "" || len(body.Body) > 1_000_000 {
-		say(w, http.StatusBadRequest, message("400 Bad request - Note is invalid"))
+		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("400 Bad request - Note is invalid"))
 		return "", false
 	}
 	return body.Body, true
@@ -98,12 +100,12 @@ func (f *Forge) note(w http.ResponseWriter, r *http.Request) *Note {
 			continue
 		}
 		if n.Author.ID != f.User {
-			say(w, http.StatusForbidden, message("403 Forbidden"))
+			forgetest.Say(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
 			return nil
 		}
 		return n
 	}
-	say(w, http.StatusNotFound, message("404 Note Not Found"))
+	forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Note Not Found"))
 	return nil
 }
 
@@ -114,7 +116,7 @@ func (f *Forge) updateNote(w http.ResponseWriter, r *http.Request) {
 	}
 	if body, ok := f.noteBody(w, r); ok {
 		n.Body = body
-		say(w, http.StatusOK, n)
+		forgetest.Say(w, http.StatusOK, n)
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
+
+	"github.com/fedsync/fedsync/pkg/status/forgetest"
 )
 
 // wanted is the body of a status that is set.
@@ -21,18 +24,6 @@ type wanted struct {
 	PipelineID  int64  `json:"pipeline_id"`
 }
 
-// read decodes a request's body, of which GitLab ignores what it does not know.
-func read[T any](f *Forge, w http.ResponseWriter, r *http.Request) (body T, ok bool) {
-	decoder := json.NewDecoder(r.Body)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&body); err != nil {
-		f.fault("%s %s: %v", r.Method, r.URL.Path, err)
-		say(w, http.StatusBadRequest, message("400 Bad request"))
-		return body, false
-	}
-	return body, true
-}
-
 func (f *Forge) setStatus(w http.ResponseWriter, r *http.Request) {
 	want, ok := read[wanted](f, w, r)
 	if !ok {
@@ -42,21 +33,24 @@ func (f *Forge) setStatus(w http.ResponseWriter, r *http.Request) {
 	link, err := url.Parse(want.TargetURL)
 	switch {
 	case f.Level < 30:
-		say(w, http.StatusForbidden, message("403 Forbidden"))
+		forgetest.Say(w, http.StatusForbidden, forgetest.Message("403 Forbidden"))
 		return
 	case !slices.Contains(f.Commits, sha):
-		say(w, http.StatusNotFound, message("404 Commit Not Found"))
+		forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Commit Not Found"))
 		return
 	case !slices.Contains([]string{"pending", "running", "success", "failed", "canceled", "skipped"}, want.State):
-		say(w, http.StatusBadRequest, map[string]any{"error": "state does not have a valid value"})
+		forgetest.Say(w, http.StatusBadRequest, map[string]any{"error": "state does not have a valid value"})
 		return
 	case want.Ref == "":
-		f.fault("a status of %s has no ref", sha) // GitLab would guess
-	case len(want.Description) > 255:
-		say(w, http.StatusBadRequest, message("description is too long (maximum is 255 characters)"))
+		f.Fault("a status of %s has no ref", sha) // GitLab would guess
+	case utf8.RuneCountInString(want.Description) > 255:
+		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("description is too long (maximum is 255 characters)"))
+		return
+	case utf8.RuneCountInString(want.Name) > 255:
+		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("name is too long (maximum is 255 characters)"))
 		return
 	case want.TargetURL != "" && (err != nil || link.Host == "" || len(want.TargetURL) > 255):
-		say(w, http.StatusBadRequest, message("target_url is blocked: Only allowed schemes are http, https"))
+		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("target_url is blocked: Only allowed schemes are http, https"))
 		return
 	}
 	f.apply(w, sha, want)
@@ -71,22 +65,26 @@ func (f *Forge) apply(w http.ResponseWriter, sha string, want wanted) {
 	if at >= 0 {
 		job := f.jobs[at]
 		if event, ok := move(job.Status, want.State); !ok {
-			say(w, http.StatusBadRequest, message(fmt.Sprintf(
+			forgetest.Say(w, http.StatusBadRequest, forgetest.Message(fmt.Sprintf(
 				`Cannot transition status via :%s from :%s (Reason(s): Status cannot transition via "%s")`, event, job.Status, event)))
 			return
 		}
 		job.set(want)
-		say(w, http.StatusCreated, job)
+		forgetest.Say(w, http.StatusCreated, job)
 		return
 	}
 	if f.JobLimit > 0 && f.jobsOf(pipeline.ID) >= f.JobLimit {
-		say(w, http.StatusUnprocessableEntity, message(fmt.Sprintf("The number of jobs has exceeded the limit of %d", f.JobLimit)))
+		forgetest.Say(w, http.StatusUnprocessableEntity, forgetest.Message(fmt.Sprintf("The number of jobs has exceeded the limit of %d", f.JobLimit)))
 		return
 	}
-	job := &Job{ID: int64(1 + len(f.jobs)), SHA: sha, Ref: want.Ref, Name: want.Name, PipelineID: pipeline.ID, CreatedAt: time.Now()}
+	forgetest.Say(w, http.StatusCreated, f.addJob(pipeline, want))
+}
+
+func (f *Forge) addJob(pipeline *Pipeline, want wanted) *Job {
+	job := &Job{ID: int64(1 + len(f.jobs)), SHA: pipeline.SHA, Ref: want.Ref, Name: want.Name, PipelineID: pipeline.ID, CreatedAt: time.Now()}
 	job.set(want)
 	f.jobs = append(f.jobs, job)
-	say(w, http.StatusCreated, job)
+	return job
 }
 
 // pipelineOf finds the newest pipeline that is meant, or makes one.
@@ -97,7 +95,7 @@ func (f *Forge) pipelineOf(sha string, want wanted) *Pipeline {
 		}
 	}
 	if want.PipelineID != 0 {
-		f.fault("pipeline %d is not one of %s on %s", want.PipelineID, sha, want.Ref)
+		f.Fault("pipeline %d is not one of %s on %s", want.PipelineID, sha, want.Ref)
 	}
 	return f.addPipeline(sha, want.Ref, "external")
 }
@@ -146,7 +144,7 @@ func (j *Job) set(want wanted) {
 func (f *Forge) listStatuses(w http.ResponseWriter, r *http.Request) {
 	sha, query := r.PathValue("sha"), r.URL.Query()
 	if !slices.Contains(f.Commits, sha) {
-		say(w, http.StatusNotFound, message("404 Commit Not Found"))
+		forgetest.Say(w, http.StatusNotFound, forgetest.Message("404 Commit Not Found"))
 		return
 	}
 	found := []*Job{}
@@ -166,19 +164,21 @@ func (f *Forge) listStatuses(w http.ResponseWriter, r *http.Request) {
 	page(w, r, found)
 }
 
+// read reads a request's body, and refuses one that is not right.
+func read[T any](f *Forge, w http.ResponseWriter, r *http.Request) (T, bool) {
+	body, ok := forgetest.Read[T](&f.Stand, r)
+	if !ok {
+		forgetest.Say(w, http.StatusBadRequest, forgetest.Message("400 Bad request"))
+	}
+	return body, ok
+}
+
 // page answers with a part of a list: at most 100, 20 unless asked for.
 func page[T any](w http.ResponseWriter, r *http.Request, all []T) {
-	number, _ := strconv.Atoi(r.URL.Query().Get("page"))
-	size, _ := strconv.Atoi(r.URL.Query().Get("per_page"))
-	if size <= 0 {
-		size = 20
+	part, _, _, next := forgetest.Page(r, all, "per_page", 20, 100)
+	if next > 0 {
+		w.Header().Set("X-Next-Page", strconv.Itoa(next))
 	}
-	size, number = min(size, 100), max(number, 1)
-	first, last := min((number-1)*size, len(all)), min(number*size, len(all))
-	if last < len(all) {
-		w.Header().Set("X-Next-Page", strconv.Itoa(number+1))
-	}
-	part := all[first:last]
 	body, _ := json.Marshal(part) // our own types
 	etag := fmt.Sprintf(`W/"%x"`, sha256.Sum256(body))
 	w.Header().Set("ETag", etag)
@@ -186,5 +186,5 @@ func page[T any](w http.ResponseWriter, r *http.Request, all []T) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	say(w, http.StatusOK, part)
+	forgetest.Say(w, http.StatusOK, part)
 }
