@@ -91,7 +91,7 @@ func message(w http.ResponseWriter, code int, text string) {
 // ForgeEchoes are places in what forges answer that went well.
 func ForgeEchoes() []Echo {
 	get := func(r *http.Request) bool {
-		return r.Method == http.MethodGet && strings.Contains(r.URL.Path+"/", "/statuses/")
+		return r.Method == http.MethodGet && (strings.Contains(r.URL.Path+"/", "/statuses/") || strings.HasSuffix(r.URL.Path, "/deployments"))
 	}
 	return []Echo{
 		{"listed statuses", get, func(_ *Server, w http.ResponseWriter, text string) {

@@ -1,8 +1,6 @@
 package azure_test
 
 import (
-	"errors"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -51,28 +49,9 @@ func TestProviderConforms(t *testing.T) {
 	})
 }
 
-func TestAForgeThatMisbehavesLearnsAndSaysNothing(t *testing.T) {
-	statustest.Misbehave(t, shaA, provider)
-}
-
 func TestNewSaysWhatIsMissing(t *testing.T) {
 	_, err := azure.New(azure.Config{BaseURL: "https://dev.azure.com", Organization: "contoso", Project: "shop", Token: func() (string, error) { return "t", nil }})
 	if err == nil || !strings.Contains(err.Error(), "ORGANIZATION/PROJECT/REPOSITORY") {
 		t.Errorf("New without a repository = %v, want what its name is like", err)
-	}
-}
-
-func TestProbeTellsATokenThatIsNotTaken(t *testing.T) {
-	f := azuretest.New(statustest.Token, shaA)
-	server := httptest.NewServer(f)
-	t.Cleanup(server.Close)
-	for token, want := range map[string]error{statustest.Token: nil, "expired-0123456789": status.ErrUnauthorized} {
-		p, ok := provider(t, server.URL, func() (string, error) { return token, nil }).(*azure.Provider)
-		if !ok {
-			t.Fatal("the provider is of another type")
-		}
-		if err := p.Probe(t.Context()); !errors.Is(err, want) || err != nil && strings.Contains(err.Error(), token) {
-			t.Errorf("Probe = %v, want %v", err, want)
-		}
 	}
 }

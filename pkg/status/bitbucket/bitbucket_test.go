@@ -29,6 +29,11 @@ func TestProviderConforms(t *testing.T) {
 			},
 			Posted: func(_ *testing.T, sha, context string) []status.Commit { return posted(f, sha, context) },
 			SHA:    shaA, OtherSHA: shaB, LatestOnly: true,
+			Rename: func() string {
+				f.Repository, f.Old = "edge/shop", "team/web"
+				return f.Repository
+			},
+			Lacking: []statustest.Lack{{Words: "lacks the scope repository", Take: func() { f.Scopes = "account, pullrequest" }}},
 		}
 	})
 }
@@ -74,12 +79,6 @@ func serve(t *testing.T, f *bitbuckettest.Forge) *bitbucket.Provider {
 
 func commit(context string) status.Commit {
 	return status.Commit{SHA: shaA, Context: context, State: status.Success, Description: "well"}
-}
-
-func TestAForgeThatMisbehavesLearnsAndSaysNothing(t *testing.T) {
-	statustest.Misbehave(t, shaA, func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
-		return provider(t, baseURL, token)
-	})
 }
 
 // The keys are for ever: another would leave the statuses of before as they are.
@@ -133,15 +132,6 @@ func TestAnAccountsTokenGoesWithItsName(t *testing.T) {
 	p = provider(t, server.URL, func() (string, error) { return "ada@example.com:wrong-token-0123", nil })
 	if err := p.Post(t.Context(), commit("fedsync/web")); !errors.Is(err, status.ErrUnauthorized) || strings.Contains(err.Error(), "wrong-token") {
 		t.Errorf("Post with a wrong token = %v, want ErrUnauthorized without it", err)
-	}
-}
-
-func TestARepositoryThatMovedIsNamed(t *testing.T) {
-	f := newForge(t)
-	f.Repository, f.Old = "edge/shop", "team/web"
-	err := serve(t, f).Post(t.Context(), commit("fedsync/web"))
-	if moved, ok := errors.AsType[*status.MovedError](err); !ok || moved.Name != "edge/shop" {
-		t.Errorf("Post to a repository that moved = %v, want its new name", err)
 	}
 }
 
@@ -202,21 +192,5 @@ func TestOneCommentOfOursIsKept(t *testing.T) {
 		if got := f.Comments(5, "{mallory}"); len(got) != 1 || got[0] != hidden+"\n\nby somebody else" {
 			t.Errorf("somebody else's comment is %q", got)
 		}
-	}
-}
-
-func TestProbeNamesWhatTheTokenLacks(t *testing.T) {
-	f := newForge(t)
-	p := serve(t, f)
-	if err := p.Probe(t.Context()); err != nil {
-		t.Errorf("Probe of a token that has all = %v", err)
-	}
-	f.Scopes = "account, pullrequest"
-	if err := p.Probe(t.Context()); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "lacks the scope repository") {
-		t.Errorf("Probe of a token without the scope = %v", err)
-	}
-	f.Token = "another"
-	if err := p.Probe(t.Context()); !errors.Is(err, status.ErrUnauthorized) {
-		t.Errorf("Probe of a token that is not taken = %v", err)
 	}
 }

@@ -125,6 +125,9 @@ func (c *Client) Explain(code int, header http.Header, words string) error {
 	case code == http.StatusNotFound, code == http.StatusRequestTimeout:
 		return said
 	case code >= 300 && code < 400:
+		if host := c.elsewhere(c.Base, header.Get("Location")); host != "" {
+			return &status.MovedError{Host: host}
+		}
 		return fmt.Errorf("%w: the forge has moved: correct its base URL", said)
 	case code >= 400 && code < 500:
 		return fmt.Errorf("%w: %w", status.ErrRejected, said)

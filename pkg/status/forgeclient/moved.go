@@ -27,12 +27,24 @@ func (c *Client) FindMoved(ctx context.Context, ask *http.Client, repository str
 			return &status.MovedError{Name: name}
 		case next == nil:
 			return &status.MovedError{}
-		case next.Host != at.Host || next.Scheme != at.Scheme:
-			return &status.MovedError{Host: c.Clean((&url.URL{Scheme: next.Scheme, Host: next.Host}).String())}
+		}
+		if host := c.elsewhere(at.String(), next.String()); host != "" {
+			return &status.MovedError{Host: host}
 		}
 		at = next
 	}
 	return &status.MovedError{}
+}
+
+// elsewhere returns the address of the host that a redirect leads to; empty where that is
+// the one it came from, or none.
+func (c *Client) elsewhere(from, location string) string {
+	at, err := url.Parse(from)
+	to, wrong := url.Parse(location)
+	if err != nil || wrong != nil || to.Host == "" || to.Host == at.Host && to.Scheme == at.Scheme {
+		return ""
+	}
+	return c.Clean((&url.URL{Scheme: to.Scheme, Host: to.Host}).String())
 }
 
 // look asks at one address: for the name of the repository there, or where else it is.

@@ -2,10 +2,8 @@ package gitea_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +35,11 @@ func TestProviderConforms(t *testing.T) {
 			},
 			Posted: func(_ *testing.T, sha, context string) []status.Commit { return f.of(sha, context) },
 			SHA:    shaA, OtherSHA: shaB,
+			Rename: func() string {
+				f.renamed = "site"
+				return "team/site"
+			},
+			Lacking: []statustest.Lack{{Words: "write:repository", Take: func() { f.readOnly = true }}},
 		}
 	})
 }
@@ -44,6 +47,9 @@ func TestProviderConforms(t *testing.T) {
 // fake answers as Gitea 1.26 does, errors included: a status for a commit that
 // it does not have is answered with 500 and no reason.
 type fake struct {
+	renamed  string // what the repository is called by now
+	readOnly bool   // the token lacks the scope
+
 	mu     sync.Mutex // protects posted
 	posted []record
 }
@@ -115,7 +121,21 @@ func (f *fake) handler() http.Handler {
 			say(w, http.StatusUnauthorized, map[string]any{"message": "invalid username, password or token"})
 			return
 		}
-		mux.ServeHTTP(w, r)
+		if strings.HasSuffix(r.URL.Path, "/version") {
+			panic("the forge was asked for its version, which may be anything")
+		}
+		rest, isOld := strings.CutPrefix(r.URL.Path, repo)
+		switch {
+		case f.readOnly && r.Method == http.MethodPost:
+			say(w, http.StatusForbidden, map[string]any{"message": "token does not have at least one of required scope(s): [write:repository]"})
+		case f.renamed != "" && isOld:
+			w.Header().Set("Location", "/api/v1/repos/team/"+f.renamed+rest)
+			w.WriteHeader(http.StatusMovedPermanently)
+		case f.renamed != "":
+			say(w, http.StatusOK, map[string]any{"full_name": "team/" + f.renamed})
+		default:
+			mux.ServeHTTP(w, r)
+		}
 	})
 }
 
@@ -164,64 +184,5 @@ func TestNewRefusesWhatItCannotReach(t *testing.T) {
 		if _, err := gitea.New(c); err == nil {
 			t.Errorf("New(%+v) = no error", c)
 		}
-	}
-}
-
-func TestARenamedRepositoryIsNamed(t *testing.T) {
-	const old, renamed = "/api/v1/repos/team/web", "/api/v1/repos/team/site"
-	moved := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rest, isOld := strings.CutPrefix(r.URL.Path, old)
-		switch {
-		case isOld:
-			w.Header().Set("Location", renamed+rest)
-			w.WriteHeader(http.StatusMovedPermanently)
-		case r.URL.Path == renamed && r.Header.Get("Authorization") == "token t":
-			say(w, http.StatusOK, map[string]any{"full_name": "team/site"})
-		default:
-			say(w, http.StatusNotFound, map[string]any{})
-		}
-	}))
-	t.Cleanup(moved.Close)
-	p, err := gitea.New(gitea.Config{BaseURL: moved.URL, Owner: "team", Repository: "web", Token: func() (string, error) { return "t", nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for what, err := range map[string]error{
-		"Post":  p.Post(t.Context(), status.Commit{SHA: shaA, Context: "fedsync/web", State: status.Success}),
-		"Probe": p.Probe(t.Context()),
-	} {
-		if moved, ok := errors.AsType[*status.MovedError](err); !ok || moved.Name != "team/site" {
-			t.Errorf("%s of a repository that was renamed = %v, want its name", what, err)
-		}
-	}
-}
-
-func TestAProbeNamesTheScope(t *testing.T) {
-	const lacking = "token does not have at least one of required scope(s): [write:repository]"
-	f := &fake{}
-	for _, tt := range []struct{ token, want string }{{statustest.Token, ""}, {"reader", "write:repository"}, {"wrong", "401"}} {
-		forge := f.handler()
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasSuffix(r.URL.Path, "/version") {
-				t.Error("the forge was asked for its version, which may be anything")
-			}
-			if r.Header.Get("Authorization") == "token reader" && r.Method == http.MethodPost {
-				say(w, http.StatusForbidden, map[string]any{"message": lacking})
-				return
-			}
-			forge.ServeHTTP(w, r)
-		}))
-		t.Cleanup(server.Close)
-		p, err := gitea.New(gitea.Config{BaseURL: server.URL, Owner: "team", Repository: "web", Token: func() (string, error) { return tt.token, nil }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = p.Probe(t.Context())
-		if tt.want == "" && err != nil || tt.want != "" && (!errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), tt.want)) {
-			t.Errorf("Probe with the token %q = %v, want %q", tt.token, err, tt.want)
-		}
-	}
-	if len(f.posted) != 0 {
-		t.Errorf("probes posted %d statuses", len(f.posted))
 	}
 }

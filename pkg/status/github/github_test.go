@@ -13,7 +13,7 @@ import (
 )
 
 // everything is all that fedsync may ask for.
-var everything = map[string]string{"statuses": "write", "checks": "write", "contents": "read", "pull_requests": "write"}
+var everything = map[string]string{"statuses": "write", "checks": "write", "contents": "read", "pull_requests": "write", "deployments": "write"}
 
 // forge is a stand-in for GitHub with a repository that has two commits on main.
 type forge struct {
@@ -36,6 +36,11 @@ func (f *forge) again(t *testing.T) *forge {
 	other.Server = githubtest.New(t, f.repo.Path)
 	other.AddToken(statustest.Token, "fedsync-bot", everything)
 	return &other
+}
+
+func (f *forge) rename() string {
+	f.Rename("platform/web2")
+	return "platform/web2"
 }
 
 func (f *forge) config() github.Config {
@@ -83,48 +88,60 @@ func TestStatusesConform(t *testing.T) {
 				return posted
 			},
 			SHA: f.first, OtherSHA: f.second,
+			Fill:    func() { f.Fill(f.first, "fedsync/web") },
+			Rename:  f.rename,
+			Lacking: []statustest.Lack{{Words: "statuses=write", Take: func() { f.AddToken(statustest.Token, "ada", map[string]string{"contents": "read"}) }}},
 		}
 	})
 }
 
-// An App has a private key where others have a token, which the suite takes away and
-// replaces.
 func TestChecksConform(t *testing.T) {
 	first := newForge(t)
 	statustest.Run(t, func(t *testing.T) statustest.Fixture {
 		f := first.again(t)
-		app := f.AddApp(t, "fedsync", everything)
-		other := f.AddApp(t, "other", nil)
-		return statustest.Fixture{
-			Forge: f.Server,
-			New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
-				c := f.asApp(app)
-				c.BaseURL = baseURL
-				c.Secrets = secret.New(statustest.Token) // which is none of the App's
-				c.AppKey = func() ([]byte, error) {
-					shown, err := token()
-					if err != nil || shown == statustest.Token {
-						return app.Key, err
-					}
-					return other.Key, nil
+		fixture, app := f.app(t)
+		fixture.LatestOnly = true
+		fixture.Posted = func(_ *testing.T, sha, context string) []status.Commit {
+			var posted []status.Commit
+			for _, c := range f.Checks(sha, context) {
+				state := status.Pending
+				if c.Status == "completed" {
+					state = status.State(c.Conclusion)
 				}
-				return mustNew(t, c)
-			},
-			Posted: func(_ *testing.T, sha, context string) []status.Commit {
-				var posted []status.Commit
-				for _, c := range f.Checks(sha, context) {
-					state := status.Pending
-					if c.Status == "completed" {
-						state = status.State(c.Conclusion)
-					}
-					posted = append(posted, status.Commit{SHA: sha, Context: context, State: state, Description: c.Title, TargetURL: c.DetailsURL, Time: c.Started})
-				}
-				return posted
-			},
-			SHA: f.first, OtherSHA: f.second,
-			LatestOnly: true,
+				posted = append(posted, status.Commit{SHA: sha, Context: context, State: state, Description: c.Title, TargetURL: c.DetailsURL, Time: c.Started})
+			}
+			return posted
 		}
+		fixture.Lacking = []statustest.Lack{
+			{Words: "checks: write", Take: func() { f.Install(app, map[string]string{"checks": "read"}) }},
+			{Words: "not installed", Take: func() { f.Uninstall(app) }},
+		}
+		return fixture
 	})
+}
+
+// app is the fixture of an App, which has a private key where others have a token: the
+// suite takes it away and replaces it.
+func (f *forge) app(t *testing.T) (statustest.Fixture, *githubtest.App) {
+	app := f.AddApp(t, "fedsync", everything)
+	other := f.AddApp(t, "other", nil)
+	return statustest.Fixture{
+		Forge: f.Server,
+		New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
+			c := f.asApp(app)
+			c.BaseURL = baseURL
+			c.Secrets = secret.New(statustest.Token) // which is none of the App's
+			c.AppKey = func() ([]byte, error) {
+				shown, err := token()
+				if err != nil || shown == statustest.Token {
+					return app.Key, err
+				}
+				return other.Key, nil
+			}
+			return mustNew(t, c)
+		},
+		SHA: f.first, OtherSHA: f.second, Key: true, Rename: f.rename,
+	}, app
 }
 
 func TestNewFindsTheAPI(t *testing.T) {

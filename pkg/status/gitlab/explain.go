@@ -3,11 +3,14 @@ package gitlab
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
 	sdk "gitlab.com/gitlab-org/api/client-go"
+
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func codeOf(r *sdk.Response) int {
@@ -33,7 +36,11 @@ func (p *Provider) explain(ctx context.Context, response *sdk.Response, failed e
 			return why
 		}
 	}
-	return p.client.Explain(code, response.Header, wordsOf(failed))
+	why := p.client.Explain(code, response.Header, wordsOf(failed))
+	if code == http.StatusUnprocessableEntity && strings.Contains(wordsOf(failed), "exceeded the limit") {
+		return fmt.Errorf("%w: %w", status.ErrFull, why)
+	}
+	return why
 }
 
 // unanswered keeps what the token's reader says, which is not the forge's word.

@@ -20,22 +20,35 @@ const (
 )
 
 func TestProviderConforms(t *testing.T) {
-	statustest.Run(t, func(t *testing.T) statustest.Fixture {
-		f := gitlabtest.New(statustest.Token, project, shaA, shaB)
-		t.Cleanup(func() { noFaults(t, f) })
-		return statustest.Fixture{
-			Forge: f,
-			New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
-				p, err := gitlab.New(gitlab.Config{BaseURL: baseURL, Project: project, Ref: "refs/heads/main", Token: token})
-				if err != nil {
-					t.Fatal(err)
-				}
-				return p
-			},
-			Posted: func(_ *testing.T, sha, context string) []status.Commit { return posted(f, sha, context) },
-			SHA:    shaA, OtherSHA: shaB, WordsStay: true,
-		}
-	})
+	statustest.Run(t, func(t *testing.T) statustest.Fixture { return fixtureOf(t, newForge()) })
+}
+
+func fixtureOf(t *testing.T, f *gitlabtest.Forge) statustest.Fixture {
+	t.Cleanup(func() { noFaults(t, f) })
+	return statustest.Fixture{
+		Forge: f,
+		New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
+			p, err := gitlab.New(gitlab.Config{BaseURL: baseURL, Project: project, Ref: "refs/heads/main", Token: token})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		},
+		Posted: func(_ *testing.T, sha, context string) []status.Commit { return posted(f, sha, context) },
+		SHA:    shaA, OtherSHA: shaB, WordsStay: true,
+		Fill: func() {
+			f.JobLimit = 1
+			f.AddJob(shaA, "main", "build")
+		},
+		Rename: func() string {
+			f.Project, f.Old = "team/new/web", project
+			return f.Project
+		},
+		Lacking: []statustest.Lack{
+			{Words: "lacks the scope api", Take: func() { f.Scopes = []string{"read_api", "read_repository"} }},
+			{Words: "lacks the role Developer in " + project, Take: func() { f.Scopes, f.Level = []string{"api"}, 20 }},
+		},
+	}
 }
 
 func posted(f *gitlabtest.Forge, sha, context string) []status.Commit {
@@ -151,45 +164,11 @@ func TestAMergeRequestsStatusGoesToItsPipelineWhileItIsOpen(t *testing.T) {
 	}
 }
 
-func TestAFullPipelineIsARejection(t *testing.T) {
-	f := newForge()
-	f.JobLimit = 2
-	p := serve(t, f)
-	for range 2 {
-		mustPost(t, p, commit(status.Failure, "no"))
-	}
-	err := p.Post(t.Context(), commit(status.Failure, "no"))
-	if !errors.Is(err, status.ErrRejected) || !strings.Contains(err.Error(), "exceeded the limit of 2") {
-		t.Errorf("Post to a full pipeline = %v, want ErrRejected with GitLab's words", err)
-	}
-}
-
-func TestAProjectThatMovedIsNamed(t *testing.T) {
-	for _, ref := range []string{"main", ""} {
-		f := newForge()
-		f.Project, f.Old = "team/new/web", project
-		err := serveRef(t, f, ref).Post(t.Context(), commit(status.Success, "well"))
-		if moved, ok := errors.AsType[*status.MovedError](err); !ok || moved.Name != "team/new/web" {
-			t.Errorf("Post to a project that moved = %v, want its new path", err)
-		}
-	}
-}
-
 func TestAnAccountWithoutTheRoleIsUnauthorized(t *testing.T) {
 	f := newForge()
 	f.Level = 20
 	if err := serve(t, f).Post(t.Context(), commit(status.Success, "well")); !errors.Is(err, status.ErrUnauthorized) {
 		t.Errorf("Post as a Reporter = %v, want ErrUnauthorized", err)
-	}
-}
-
-func TestALinkThatGitLabDoesNotTakeIsLeftOut(t *testing.T) {
-	f := newForge()
-	c := commit(status.Success, "well")
-	c.TargetURL = "https://fedsync.example/" + strings.Repeat("x", 300)
-	mustPost(t, serve(t, f), c)
-	if jobs := f.Jobs(shaA, "fedsync/web"); len(jobs) != 1 || jobs[0].TargetURL != "" {
-		t.Errorf("jobs = %+v, want one without a link", jobs)
 	}
 }
 
@@ -286,25 +265,5 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 		if _, err := gitlab.New(c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New(%+v) = %v, want %q", c, err, want)
 		}
-	}
-}
-
-func TestProbeNamesWhatTheTokenLacks(t *testing.T) {
-	f := newForge()
-	p := serve(t, f)
-	if err := p.Probe(t.Context()); err != nil {
-		t.Errorf("Probe of a token that has all = %v", err)
-	}
-	f.Scopes = []string{"read_api", "read_repository"}
-	if err := p.Probe(t.Context()); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "lacks the scope api") {
-		t.Errorf("Probe of a token without the scope = %v", err)
-	}
-	f.Scopes, f.Level = []string{"api"}, 20
-	if err := p.Probe(t.Context()); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "lacks the role Developer in "+project) {
-		t.Errorf("Probe of a Reporter's token = %v", err)
-	}
-	f.Level, f.Token = 30, "another"
-	if err := p.Probe(t.Context()); !errors.Is(err, status.ErrUnauthorized) {
-		t.Errorf("Probe of a token that is not taken = %v", err)
 	}
 }

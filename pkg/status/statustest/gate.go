@@ -3,12 +3,16 @@ package statustest
 import (
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // gate stands before the fake forge.
 type gate struct {
-	forge http.Handler
+	forge  http.Handler
+	writes atomic.Int32 // requests that change what the forge has
 
 	mu      sync.Mutex       // protects what follows
 	fault   http.HandlerFunc // answers in the forge's place; nil lets requests through
@@ -27,6 +31,9 @@ func (g *gate) set(fault http.HandlerFunc) {
 
 // ServeHTTP answers with the fault, or as the forge does.
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if writes(r) {
+		g.writes.Add(1)
+	}
 	g.mu.Lock()
 	fault, changed := g.fault, g.changed
 	g.mu.Unlock()
@@ -43,10 +50,37 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// writes reports whether a request changes what the forge has: one for a token does not,
+// nor one for what a repository holds.
+func writes(r *http.Request) bool {
+	return r.Method != http.MethodGet && !strings.HasSuffix(r.URL.Path, "/access_tokens") && !strings.HasSuffix(r.URL.Path, "/git-upload-pack")
+}
+
+// loseAnswer lets the forge do what it is asked, and loses the answer to the first
+// request that changes something.
+func (g *gate) loseAnswer() {
+	var lost atomic.Bool
+	g.set(func(w http.ResponseWriter, r *http.Request) {
+		if !writes(r) || lost.Swap(true) {
+			g.forge.ServeHTTP(w, r)
+			return
+		}
+		g.forge.ServeHTTP(httptest.NewRecorder(), r)
+		reset(w, r)
+	})
+}
+
 // hung marks an answer that does not come.
 const hung = "X-Hung"
 
 func hang(w http.ResponseWriter, _ *http.Request) { w.Header().Set(hung, "yes") }
+
+// stall begins an answer that does not go on.
+func stall(w http.ResponseWriter, r *http.Request) {
+	_, _ = w.Write([]byte(`[{"id": 1, "state": "`))
+	_ = http.NewResponseController(w).Flush() // of HTTP/1.1, which can
+	hang(w, r)
+}
 
 // answer answers with the code and the header, and repeats what it was sent: a
 // provider must not pass on a forge's words as they are.

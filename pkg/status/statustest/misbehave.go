@@ -11,30 +11,37 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// Misbehave asks a provider of a forge that sends its credential back, in every place
-// and shape, and of one that answers without end: nothing of the credential is said,
-// and no answer is read to an end that it has not. Sha is any commit.
-func Misbehave(t *testing.T, sha string, newProvider func(t *testing.T, baseURL string, token func() (string, error)) status.Provider) {
-	t.Helper()
+// misbehaving returns a provider of a forge that misbehaves, and the token that the
+// provider was given; nil where there is none to send back, and for Git, whose answers
+// are of another kind.
+func (s *suite) misbehaving(t *testing.T) (*badforge.Server, status.Provider, string) {
+	if s.Git || s.Key {
+		return nil, nil, ""
+	}
 	token := canary.New("token of the forge")
 	server := badforge.New(t, http.NotFoundHandler())
-	p := newProvider(t, server.URL, func() (string, error) { return token, nil })
-	commit := status.Commit{SHA: sha, Context: "fedsync", State: status.Success, Description: "well"}
-	t.Run("EchoesAreNotSaid", func(t *testing.T) { echoes(t, server, p, commit, token) })
-	t.Run("EndlessAnswersAreBrokenOff", func(t *testing.T) { endless(t, server, p, commit) })
-	if strayed := server.Strayed(); len(strayed) > 0 {
-		t.Errorf("another host was sent the token: %.300s", strayed[0])
-	}
+	p := s.New(t, server.URL, func() (string, error) { return token, nil })
+	t.Cleanup(func() {
+		if strayed := server.Strayed(); len(strayed) > 0 {
+			t.Errorf("another host was sent the token: %.300s", strayed[0])
+		}
+	})
+	return server, p, token
 }
 
-func echoes(t *testing.T, server *badforge.Server, p status.Provider, commit status.Commit, token string) {
+// repeatsNothing asks a forge that sends back its credential, in every place and shape.
+func (s *suite) repeatsNothing(t *testing.T) {
+	server, p, token := s.misbehaving(t)
+	if server == nil {
+		return
+	}
 	search := canary.NewSearch(map[string]string{"token": token})
 	for _, echo := range append(badforge.Echoes(), badforge.ForgeEchoes()...) {
 		for _, shape := range canary.Shapes() {
 			mode := echo.Mode(shape)
 			server.SetMode(mode)
-			listed, list := p.List(t.Context(), commit.SHA, shape.Write(token))
-			posted := p.Post(t.Context(), commit)
+			listed, list := p.List(t.Context(), s.SHA, shape.Write(token))
+			posted := p.Post(t.Context(), s.commit(status.Success))
 			if server.Asked() == 0 {
 				t.Fatalf("%s: the forge was not asked", mode.Name)
 			}
@@ -48,12 +55,17 @@ func echoes(t *testing.T, server *badforge.Server, p status.Provider, commit sta
 	}
 }
 
-func endless(t *testing.T, server *badforge.Server, p status.Provider, commit status.Commit) {
+// breaksOff asks a forge that answers without end.
+func (s *suite) breaksOff(t *testing.T) {
+	server, p, _ := s.misbehaving(t)
+	if server == nil {
+		return
+	}
 	for _, mode := range badforge.Endless() {
 		server.SetMode(mode)
 		more, began := badforge.WatchMemory(t), time.Now()
-		_, list := p.List(t.Context(), commit.SHA, commit.Context)
-		posted := p.Post(t.Context(), commit)
+		_, list := p.List(t.Context(), s.SHA, "fedsync/web")
+		posted := p.Post(t.Context(), s.commit(status.Success))
 		took, peak := time.Since(began), more()
 		if list == nil || posted == nil || took > 10*time.Second || peak > 64<<20 {
 			t.Errorf("%s: %v, %d MiB: %v, %v", mode.Name, took, peak>>20, list, posted)

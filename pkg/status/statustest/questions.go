@@ -44,6 +44,9 @@ func (s *suite) keepsApart(t *testing.T) {
 }
 
 func (s *suite) listsTheNewestFirst(t *testing.T) {
+	if s.Wordless {
+		return // nothing tells one from another
+	}
 	const posts = 60 // more than a page of most forges
 	want := posts
 	if s.LatestOnly {
@@ -79,6 +82,9 @@ func (s *suite) listsNothing(t *testing.T) {
 }
 
 func (s *suite) carriesAnyText(t *testing.T) {
+	if s.Wordless {
+		return
+	}
 	for _, words := range []string{`<script>alert("x")</script>`, `back\slash "quotes" %s %2F`, "Größe 日本語 👍", "-"} {
 		c := s.commit(status.Failure)
 		c.Description = words
@@ -88,6 +94,9 @@ func (s *suite) carriesAnyText(t *testing.T) {
 }
 
 func (s *suite) trims(t *testing.T) {
+	if s.Wordless {
+		return
+	}
 	c := s.commit(status.Failure)
 	c.Description = "1/13 failed: " + strings.Repeat("größer ", s.p.Limit())
 	s.mustPost(t, c)

@@ -47,6 +47,25 @@ type Fixture struct {
 	// Git says that statuses travel as Git objects: there is no request that
 	// the forge could find unprocessable.
 	Git bool
+	// Key says that the credential is a private key, which is sent to nobody.
+	Key bool
+	// Wordless says that a status has a state and nothing else.
+	Wordless bool
+
+	// Fill gives SHA as many statuses as the forge takes under the suite's context; nil
+	// where there is no limit.
+	Fill func()
+	// Rename gives the repository another name and returns it; nil where the forge does
+	// not redirect.
+	Rename func() string
+	// Lacking are the ways in which the forge can be made to allow Token too little.
+	Lacking []Lack
+}
+
+// Lack is something that the credential may not do.
+type Lack struct {
+	Take  func()
+	Words string // by which Probe names it
 }
 
 // Run asks everything of the providers that newFixture makes, one for each
@@ -64,14 +83,22 @@ func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
 		{"ListsNothingOfAnUnknownCommit", (*suite).listsNothing},
 		{"CarriesAnyText", (*suite).carriesAnyText},
 		{"TrimsALongDescription", (*suite).trims},
+		{"TakesTheLongestContextAndAnyLink", (*suite).takesTheLongest},
+		{"PostsNothingTwice", (*suite).postsNothingTwice},
 		{"ReturnsWhenItsContextEnds", (*suite).returns},
 		{"ReadsTheTokenAnew", (*suite).readsTheTokenAnew},
 		{"FailsWithoutAToken", (*suite).failsWithoutToken},
 		{"SaysUnauthorized", (*suite).saysUnauthorized},
 		{"SaysRejected", (*suite).saysRejected},
+		{"SaysFull", (*suite).saysFull},
 		{"SaysWhenToComeBack", (*suite).saysWhenToComeBack},
 		{"ComesBackAfterAServerError", (*suite).comesBack},
+		{"FollowsNobodyElsewhere", (*suite).staysWithItsHost},
+		{"NamesARepositoryThatMoved", (*suite).namesWhatMoved},
+		{"ProbesWithoutWriting", (*suite).probes},
 		{"PostsSeveralAtOnce", (*suite).postsSeveral},
+		{"SaysNothingThatIsSentBack", (*suite).repeatsNothing},
+		{"BreaksEndlessAnswersOff", (*suite).breaksOff},
 	} {
 		t.Run(q.name, func(t *testing.T) { q.ask(newSuite(t, newFixture(t)), t) })
 	}
@@ -80,6 +107,7 @@ func Run(t *testing.T, newFixture func(t *testing.T) Fixture) {
 type suite struct {
 	Fixture
 	gate  *gate
+	url   string // of the gate
 	token string
 	p     status.Provider
 }
@@ -88,21 +116,31 @@ func newSuite(t *testing.T, f Fixture) *suite {
 	t.Helper()
 	s := &suite{Fixture: f, gate: &gate{forge: f.Forge}, token: Token}
 	server := httptest.NewServer(s.gate)
+	s.url = server.URL
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { s.gate.set(nil) }) // lets go of what hangs
-	s.p = f.New(t, server.URL, func() (string, error) {
-		if s.token == "" {
-			return "", errors.New("read the token file: no such file")
-		}
-		return s.token, nil
-	})
+	s.p = s.another(t)
 	if s.p.Name() == "" || s.p.Limit() < 1 {
 		t.Errorf("Name() = %q and Limit() = %d, want a name and a limit", s.p.Name(), s.p.Limit())
 	}
 	return s
 }
 
+// another is another provider for the same forge, as after a restart.
+func (s *suite) another(t *testing.T) status.Provider {
+	t.Helper()
+	return s.New(t, s.url, func() (string, error) {
+		if s.token == "" {
+			return "", errors.New("read the token file: no such file")
+		}
+		return s.token, nil
+	})
+}
+
 func (s *suite) commit(state status.State) status.Commit {
+	if s.Wordless {
+		return status.Commit{SHA: s.SHA, Context: "fedsync/web", State: state}
+	}
 	return status.Commit{
 		SHA: s.SHA, Context: "fedsync/web", State: state, Description: "203.0.113.10 · 13/13 clusters",
 		TargetURL: "https://fedsync.example/revisions/" + s.SHA,
@@ -166,7 +204,6 @@ func within(t *testing.T, f func() error) error {
 }
 
 func (s *suite) returns(t *testing.T) {
-	s.gate.set(hang)
 	calls := map[string]func(context.Context) error{
 		"Post": func(ctx context.Context) error { return s.p.Post(ctx, s.commit(status.Pending)) },
 		"List": func(ctx context.Context) error {
@@ -174,13 +211,23 @@ func (s *suite) returns(t *testing.T) {
 			return err
 		},
 	}
+	if prober, ok := s.p.(status.Prober); ok {
+		calls["Probe"] = prober.Probe
+	}
 	for name, call := range calls {
+		s.gate.set(hang)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		err := within(t, func() error { return call(ctx) })
 		cancel()
 		if !errors.Is(s.clean(t, err), context.DeadlineExceeded) {
 			t.Errorf("%s of a forge that hangs = %v, want the context's error", name, err)
 		}
+		s.gate.set(stall)
+		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+		if err := within(t, func() error { return call(ctx) }); s.clean(t, err) == nil && name != "Probe" {
+			t.Errorf("%s of a forge that stops in its answer = no error", name)
+		}
+		cancel()
 		ctx, cancel = context.WithCancel(t.Context())
 		cancel()
 		if err := within(t, func() error { return call(ctx) }); !errors.Is(s.clean(t, err), context.Canceled) {

@@ -51,12 +51,14 @@ type Server struct {
 	number   int64 // the last that was given out
 	statuses []Status
 	checks   []*Check
-	pulls    []*pull
-	comments []*Comment
-	rules    map[string]Protection
-	created  []time.Time // of content
-	requests []string
-	known    map[string]bool // commits that the repository has
+
+	deployments []*Deployment
+	pulls       []*pull
+	comments    []*Comment
+	rules       map[string]Protection
+	created     []time.Time // of content
+	requests    []string
+	known       map[string]bool // commits that the repository has
 }
 
 // caller is who a request comes from.
@@ -136,6 +138,10 @@ func (s *Server) routes() {
 	handle("POST "+repo+"/check-runs", (*Server).postCheck)
 	handle("PATCH "+repo+"/check-runs/{id}", (*Server).patchCheck)
 	handle("GET "+repo+"/commits/{sha}/check-runs", (*Server).listChecks)
+	handle("GET "+repo+"/deployments", (*Server).listDeployments)
+	handle("POST "+repo+"/deployments", (*Server).postDeployment)
+	handle("GET "+repo+"/deployments/{id}/statuses", (*Server).listDeploymentStatuses)
+	handle("POST "+repo+"/deployments/{id}/statuses", (*Server).postDeploymentStatus)
 	handle("GET "+repo+"/pulls", (*Server).listPulls)
 	handle("POST "+repo+"/pulls", (*Server).postPull)
 	handle("PUT "+repo+"/pulls/{number}/merge", (*Server).mergePull)
