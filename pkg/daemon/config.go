@@ -63,6 +63,7 @@ type Config struct {
 
 	// Whom to tell.
 	CommitStatus             string
+	Deployments              bool
 	ForgeURL                 string
 	ForgeRepository          string
 	ForgeTokenFile           string
@@ -142,6 +143,7 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 	}
 	if slices.Contains(groups, GroupStatus) {
 		fs.StringVar(&c.CommitStatus, "commit-status", "none", commitStatusHelp())
+		fs.BoolVar(&c.Deployments, "deployments", false, "show each revision as a deployment to the environment federation/NAME, with the federation's address, too; on github, where it needs deployments: write, and gitlab")
 		fs.StringVar(&c.ForgeURL, "forge-url", "", "address of the forge (default: that of --repo)")
 		fs.StringVar(&c.ForgeRepository, "forge-repository", "", "owner/name on the forge (default: from --repo)")
 		fs.StringVar(&c.ForgeTokenFile, "forge-token-file", "", "file with the forge's token (default: --token-file); re-read when it changes; it needs, on "+forgeRights())

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,11 +54,13 @@ type Daemon struct {
 	forms      *apply.Forms // what is sent to clusters, shared where it is equal
 	reports    *reports
 	poster     *status.Poster // nil where no commit statuses are wanted
+	deployer   *status.Poster // nil where no deployments are wanted
 	reviewer   *reviewer      // nil where no pull requests are planned
 	claims     *claim.Writer  // which clusters this process may write
 	instance   string         // its name for people
 	beside     bool           // another process of this source runs on this machine
 	outboxFile string         // the poster's
+	deployedIn string         // the deployer's
 	roster     roster         // the loop's
 	rosterFile string         // keeps roster
 	registry   *prometheus.Registry
@@ -91,10 +95,23 @@ func New(cfg *Config, o Options) (*Daemon, error) {
 		d.Close()
 		return nil, err
 	}
-	provider, err := newProvider(cfg, d.source, d.secrets)
-	if err != nil {
+	if err := d.newPosters(); err != nil {
 		d.Close()
-		return nil, fmt.Errorf("commit statuses: %w", err)
+		return nil, err
+	}
+	if d.reviewer, err = d.newReviewer(); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("pull requests: %w", err)
+	}
+	return d, nil
+}
+
+// newPosters makes what tells the forge: of commit statuses, and of deployments where they
+// are asked for. A provider does one thing at a time, so each has its own.
+func (d *Daemon) newPosters() error {
+	provider, err := newProvider(d.cfg, d.source, d.secrets)
+	if err != nil {
+		return fmt.Errorf("commit statuses: %w", err)
 	}
 	if provider != nil {
 		d.poster = status.NewPoster(provider, status.Options{
@@ -103,15 +120,41 @@ func New(cfg *Config, o Options) (*Daemon, error) {
 			OnPost:    d.metrics.CommitStatusPost,
 			Details:   d.details,
 			Outbox:    d.outboxFile,
-			Grants:    statusContexts(cfg.StatusContexts).grants,
+			Grants:    statusContexts(d.cfg.StatusContexts).grants,
 			Older:     d.source.Ancestors,
 		})
 	}
-	if d.reviewer, err = d.newReviewer(); err != nil {
-		d.Close()
-		return nil, fmt.Errorf("pull requests: %w", err)
+	if !d.cfg.Deployments {
+		return nil
 	}
-	return d, nil
+	if provider, err = newProvider(d.cfg, d.source, d.secrets); err != nil {
+		return fmt.Errorf("deployments: %w", err)
+	}
+	forge, ok := provider.(status.Deployer)
+	if !ok {
+		return fmt.Errorf("--deployments needs a forge with deployments in --commit-status, which is %q", d.cfg.CommitStatus)
+	}
+	d.deployer = status.NewPoster(forge.Deployments(d.revisionURL), status.Options{
+		Deployments: true,
+		Log:         d.log,
+		OnPost:      d.metrics.CommitStatusPost,
+		Outbox:      d.deployedIn,
+		Older:       d.source.Ancestors,
+	})
+	return nil
+}
+
+// posters are all that tell the forge.
+func (d *Daemon) posters() []*status.Poster {
+	return slices.DeleteFunc([]*status.Poster{d.poster, d.deployer}, func(p *status.Poster) bool { return p == nil })
+}
+
+// revisionURL is the page of a commit; empty where there is no page.
+func (d *Daemon) revisionURL(sha string) string {
+	if d.publicURL() == "" {
+		return ""
+	}
+	return strings.TrimSuffix(d.publicURL(), "/") + "/revisions/" + sha
 }
 
 // details gives what the newest report of a commit has to say beyond its status; nothing
@@ -141,6 +184,7 @@ func (d *Daemon) takeName() error {
 	}
 	d.instance, d.beside = d.claims.Label(), d.claims.Number() > 0
 	d.outboxFile = outboxFile(dir, source, d.instance)
+	d.deployedIn = filepath.Join(dir, "deployed-"+shortDigest(source, d.instance, "")+".json")
 	d.rosterFile = rosterFile(dir, source)
 	for _, earlier := range former {
 		inherit(d.outboxFile, outboxFile(dir, earlier, d.instance))
@@ -229,9 +273,9 @@ func (d *Daemon) runLoop(ctx context.Context, l *loop) error {
 	}
 	start("read the repository", func(ctx context.Context) error { return d.source.Run(ctx, d.events.put) })
 	start("watch the kubeconfig", func(ctx context.Context) error { return d.kubeconfig.Watch(ctx, d.reload.Ring) })
-	if d.poster != nil {
-		start("post commit statuses", func(ctx context.Context) error { d.poster.Run(ctx); return nil })
-		start("probe the forge", func(ctx context.Context) error { d.poster.Probe(ctx); return nil })
+	for _, p := range d.posters() {
+		start("post to the forge", func(ctx context.Context) error { p.Run(ctx); return nil })
+		start("probe the forge", func(ctx context.Context) error { p.Probe(ctx); return nil })
 	}
 	if d.reviewer != nil {
 		start("plan pull requests", func(ctx context.Context) error { d.reviewer.run(ctx); return nil })

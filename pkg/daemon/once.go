@@ -37,8 +37,8 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	var posting sync.WaitGroup // and keeping the claim
-	if d.poster != nil {
-		posting.Go(func() { d.poster.Run(running) })
+	for _, p := range d.posters() {
+		posting.Go(func() { p.Run(running) })
 	}
 	posting.Go(func() { d.claims.Run(running) })
 	loopCtx, settled := context.WithCancel(running)
@@ -56,11 +56,11 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 	l.members.wait()
 	stop()
 	posting.Wait()
-	if d.poster != nil {
-		// A forge that is away must not hold up whoever waits for the answer.
-		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-		defer cancel()
-		if err := d.poster.Flush(flush); err != nil {
+	// A forge that is away must not hold up whoever waits for the answer.
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	for _, p := range d.posters() {
+		if err := p.Flush(flush); err != nil {
 			d.log.Warn("commit status not posted", zap.Error(err))
 		}
 	}

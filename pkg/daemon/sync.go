@@ -192,13 +192,12 @@ func (l *loop) begin(step loaded) {
 
 // supersede ends the commit statuses of the revisions before.
 func (l *loop) supersede(by federation.Revision) {
-	if l.poster == nil {
-		return
+	for _, p := range l.posters() {
+		if l.hasYielded() {
+			p.Withdraw()
+		}
+		p.Begin(by)
 	}
-	if l.hasYielded() {
-		l.poster.Withdraw()
-	}
-	l.poster.Begin(by)
 }
 
 // meet makes a federation's clusters those that there are workers for: each
@@ -376,11 +375,11 @@ func (l *loop) tell() {
 	l.reports.keep(&report)
 	l.metrics.Report(&report)
 	l.count(&report)
-	switch {
-	case l.poster == nil:
-	case l.hasYielded():
-		l.poster.Withdraw()
-	default:
+	if l.hasYielded() {
+		for _, p := range l.posters() {
+			p.Withdraw()
+		}
+	} else {
 		l.post(report)
 	}
 	if l.reviewer != nil {
@@ -476,14 +475,19 @@ func (l *loop) federation(rev *revision) *federation.Federation {
 	return nil
 }
 
-// post says what statuses the report's revision should have. The poster posts them
-// on its own time.
+// post says what statuses, and what deployment, the report's revision should have. The
+// posters post them on their own time.
 func (l *loop) post(report status.Report) {
 	if l.newest == nil {
 		return
 	}
-	for _, c := range status.Commits(report, l.statusSettings()) {
-		l.poster.Want(c)
+	if l.poster != nil {
+		for _, c := range status.Commits(report, l.statusSettings()) {
+			l.poster.Want(c)
+		}
+	}
+	if l.deployer != nil {
+		l.deployer.Want(status.Deployment(report))
 	}
 }
 
@@ -536,8 +540,8 @@ func (l *loop) findings() []federation.Finding {
 			Message: untrusted.New(message), Remedy: untrusted.Const("correct the file; until then the one before stays in use"),
 		})
 	}
-	if l.poster != nil {
-		all = append(all, l.poster.Findings()...)
+	for _, p := range l.posters() {
+		all = append(all, p.Findings()...)
 	}
 	return all
 }

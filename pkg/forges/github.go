@@ -9,7 +9,7 @@ func githubRow() Forge {
 	return Forge{
 		Name:     "github",
 		Title:    "GitHub, GitHub Enterprise",
-		Rights:   "commit statuses: write, and pull requests: write for comments",
+		Rights:   "commit statuses: write, pull requests: write for comments, and deployments: write with --deployments",
 		Hosts:    []string{"github.com"},
 		TakesURL: true,
 		Webhook:  "/webhook/github",

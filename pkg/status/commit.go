@@ -15,6 +15,9 @@ type Commit struct {
 	TargetURL   string    // where to read more; may be empty
 	Time        time.Time // when it was posted; set by List, ignored by Post
 	Cluster     string    // that it is of alone; the forge does not keep it
+	// Superseded says that another revision took the commit's place: what has a word for
+	// that, as a deployment that is inactive, uses it in the place of the state.
+	Superseded bool
 }
 
 // Same says whether two statuses tell a reader the same.

@@ -215,7 +215,7 @@ func (e *entry) waits(trim func(string) string) bool {
 func (e *entry) earliest() time.Time {
 	at := time.Time{}
 	switch {
-	case e.posted.State == "":
+	case e.posted.State == "" || e.posted.Superseded:
 		return at
 	case e.want.State == e.posted.State:
 		at = e.postedAt.Add(pauseOfWords(e.words))
@@ -252,18 +252,20 @@ func (e *entry) last(trim func(string) string) Commit {
 	if e.posted.State == Success && !e.stateSince.IsZero() && e.byTime.Sub(e.stateSince) < hold {
 		before = e.posted
 	}
-	c.Time = time.Time{}
+	c.Time, c.Superseded = time.Time{}, true
 	c.Description = superseded + e.by
+	words := ""
 	switch before.State {
 	case Success:
-		c.State = Success
-		c.Description += " · it was: " + before.Description
+		c.State, words = Success, " · it was: "
 	case Failure:
-		c.State = Failure
-		c.Description += " · it had failed: " + before.Description
+		c.State, words = Failure, " · it had failed: "
 	case Pending:
 		c.State = Failure
 		c.Description += " before it was in sync"
+	}
+	if words != "" && before.Description != "" {
+		c.Description += words + before.Description
 	}
 	c.Description = trim(c.Description)
 	return c
@@ -275,7 +277,7 @@ func (e *entry) finished() bool {
 		return false
 	}
 	nothing := e.posted.State == "" && e.want.State == "" || e.ifPending && e.posted.State != Pending
-	said := strings.HasPrefix(e.posted.Description, superseded)
+	said := e.posted.Superseded || strings.HasPrefix(e.posted.Description, superseded)
 	return nothing || said || e.count >= budget
 }
 

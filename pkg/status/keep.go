@@ -186,7 +186,7 @@ func (p *Poster) suspect(older []string, head federation.Revision) {
 		for _, context := range contexts {
 			if p.entries[key{sha, context}] == nil && sha != head.SHA {
 				e := p.entry(sha, context)
-				e.branch, e.ifPending = true, true
+				e.branch, e.ifPending = true, !p.options.Deployments
 				p.overtake(e, head)
 			}
 		}

@@ -50,6 +50,10 @@ type Options struct {
 	// the status is sent; nil for nothing.
 	Details func(Commit) Details
 
+	// Deployments says that the provider's statuses are deployments: one that was a success
+	// is ended too when another revision takes its place and what waited was not kept.
+	Deployments bool
+
 	// Outbox is the file in which what waits outlives this process; empty for none. It
 	// is one process's at a time.
 	Outbox string
@@ -140,7 +144,7 @@ func (p *Poster) Want(c Commit) {
 		c.TargetURL = p.link(c.SHA)
 	}
 	c.Description = p.trim(c.Description)
-	c.Time = time.Time{}
+	c.Time, c.Superseded = time.Time{}, false
 
 	p.mu.Lock()
 	e := p.entry(c.SHA, c.Context)

@@ -28,7 +28,7 @@ func (p *Poster) Findings() []federation.Finding {
 	name := p.provider.Name()
 	since, failure := p.failing()
 	if failure != nil {
-		findings = append(findings, failureFinding(name, failure, since))
+		findings = append(findings, p.failureFinding(failure, since))
 	}
 	findings = append(findings, p.refusalFinding(failure)...)
 	if p.keeping.err != nil {
@@ -71,7 +71,11 @@ func (p *Poster) failing() (since time.Time, failure error) {
 	return since, failure
 }
 
-func failureFinding(name string, failure error, since time.Time) federation.Finding {
+func (p *Poster) failureFinding(failure error, since time.Time) federation.Finding {
+	name, written := p.provider.Name(), "commit statuses"
+	if p.options.Deployments {
+		written = "deployments"
+	}
 	f := federation.Finding{
 		ID: idStatus, Severity: federation.SeverityWarning, Since: since,
 		Message: untrusted.Textf("%s: statuses cannot be posted and wait: %v", name, failure),
@@ -79,7 +83,7 @@ func failureFinding(name string, failure error, since time.Time) federation.Find
 	}
 	if errors.Is(failure, ErrUnauthorized) {
 		f.Message = untrusted.Textf("%s: forge token refused, statuses wait: %v", name, failure)
-		f.Remedy = untrusted.Const("put a token with permission to write commit statuses to this repository into the token file; no restart is needed")
+		f.Remedy = untrusted.New("put a token with permission to write " + written + " to this repository into the token file; no restart is needed")
 	}
 	if m, ok := moved(failure); ok {
 		f.Message = untrusted.Textf("%s: statuses cannot be posted and wait: %v", name, m)

@@ -72,7 +72,7 @@ func (p *Poster) refusalFinding(failure error) []federation.Finding {
 	if err == nil || isMoved || errors.Is(failure, ErrUnauthorized) {
 		return nil
 	}
-	f := failureFinding(p.provider.Name(), err, p.refused.since)
+	f := p.failureFinding(err, p.refused.since)
 	f.ID = idStatusToken
 	if errors.Is(err, ErrUnauthorized) {
 		f.Message = untrusted.Textf("%s: no status can be posted: %v", p.provider.Name(), err)

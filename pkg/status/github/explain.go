@@ -39,7 +39,7 @@ func (r *repository) failed(ctx context.Context, resp *sdk.Response, err error) 
 func (r *repository) ofCommit(ctx context.Context, resp *sdk.Response, err error, sha string) error {
 	if codeOf(resp) == http.StatusUnprocessableEntity {
 		switch words := strings.ToLower(said(err)); {
-		case strings.Contains(words, "no commit found"):
+		case strings.Contains(words, "no commit found"), strings.Contains(words, "no ref found"):
 			return r.client.UnknownCommit(r.full(), sha)
 		case strings.Contains(words, "maximum number of statuses"):
 			return fmt.Errorf("%w: %w", status.ErrFull, r.client.Explain(http.StatusUnprocessableEntity, nil, said(err)))

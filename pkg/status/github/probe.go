@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	sdk "github.com/google/go-github/v88/github"
+
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -30,12 +32,17 @@ func (p *Checks) Probe(ctx context.Context) error {
 }
 
 func (p *Checks) probe(ctx context.Context) error {
+	return p.lacks(ctx, "checks", (*sdk.InstallationPermissions).GetChecks)
+}
+
+// lacks returns an error where the installation may not write what a permission is about.
+func (p *Checks) lacks(ctx context.Context, permission string, get func(*sdk.InstallationPermissions) string) error {
 	granted, err := p.app.permissions(ctx)
 	if err != nil {
 		return err
 	}
-	if granted.GetChecks() != "write" {
-		return fmt.Errorf("%w: the App's installation lacks the permission checks: write", status.ErrUnauthorized)
+	if get(granted) != "write" {
+		return fmt.Errorf("%w: the App's installation lacks the permission %s: write", status.ErrUnauthorized, permission)
 	}
 	api, err := p.proof.sdk(ctx)
 	if err != nil {

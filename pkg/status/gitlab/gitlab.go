@@ -60,6 +60,7 @@ type Provider struct {
 	client       *forgeclient.Client
 	api          *sdk.Client
 	project, ref string
+	tag          bool // ref is a tag
 	merges       merges
 }
 
@@ -85,8 +86,9 @@ func New(c Config) (*Provider, error) {
 	if err != nil {
 		return nil, errors.New("the forge's base URL must be like https://gitlab.example")
 	}
+	tag := strings.HasPrefix(c.Ref, "refs/tags/")
 	ref := strings.TrimPrefix(strings.TrimPrefix(c.Ref, "refs/heads/"), "refs/tags/")
-	return &Provider{client: client, api: api, project: project, ref: ref}, nil
+	return &Provider{client: client, api: api, project: project, ref: ref, tag: tag}, nil
 }
 
 // bearer proves who asks by the token that is valid now.

@@ -44,6 +44,11 @@ func (p *Provider) place(ctx context.Context, sha string) (place, error) {
 			return placeOf(merge), nil
 		}
 	}
+	return p.followed(ctx)
+}
+
+// followed is the branch or tag that is followed.
+func (p *Provider) followed(ctx context.Context) (place, error) {
 	if p.ref != "" && p.ref != "HEAD" {
 		return place{ref: p.ref}, nil
 	}

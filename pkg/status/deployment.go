@@ -1,0 +1,61 @@
+package status
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// Deployer is implemented by providers of forges that have deployments.
+type Deployer interface {
+	Provider
+
+	// Deployments returns a provider whose statuses are those of deployments: a context is
+	// the name of an environment, and a target URL is the environment's. What is superseded
+	// becomes inactive. Page returns the page of a commit; empty for none.
+	Deployments(page func(sha string) string) Provider
+}
+
+// environments begins the names of the environments: "federation/web".
+const environments = "federation/"
+
+// Deployment returns the deployment that a report's revision should have, as a status: of
+// the environment of its federation, with the federation's address once it is in sync. A
+// report without a revision or a federation has none, and the status has no commit then.
+func Deployment(r Report) Commit {
+	if r.Federation == "" {
+		return Commit{}
+	}
+	c := Commit{SHA: r.Revision.SHA, Context: environments + r.Federation, State: r.State}
+	if r.State == Success {
+		c.TargetURL = addressURL(r.Addresses)
+	}
+	return c
+}
+
+// addressURL is where the federation is reached; empty where it has more than one address.
+func addressURL(addresses []Address) string {
+	host := ""
+	for _, a := range addresses {
+		if host != "" && a.Address != host {
+			return ""
+		}
+		host = a.Address
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
+		if ip.Is6() {
+			host = "[" + host + "]"
+		}
+	} else if !isHostname(host) {
+		return ""
+	}
+	return (&url.URL{Scheme: "http", Host: host, Path: "/"}).String()
+}
+
+// isHostname reports whether a text that a cluster sent can be a name in DNS.
+func isHostname(text string) bool {
+	const most = 253
+	return text != "" && len(text) <= most && strings.Trim(text, ".-") == text && !strings.ContainsFunc(text, func(r rune) bool {
+		return r != '-' && r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+}
