@@ -158,8 +158,14 @@ func (d *Daemon) revisionURL(sha string) string {
 }
 
 // details gives what the newest report of a commit has to say beyond its status; nothing
-// where that is of another state, as of a commit that another took the place of.
+// where that is of another state, as of a commit that another took the place of. Of a
+// proposed commit it is the plan.
 func (d *Daemon) details(c status.Commit) status.Details {
+	if d.reviewer != nil {
+		if plan, ok := d.reviewer.details(c); ok {
+			return secret.Value(d.secrets, plan)
+		}
+	}
 	r, ok := d.reports.of(c.SHA)
 	if !ok || r.State != c.State || c.Cluster != "" {
 		return status.Details{}

@@ -48,6 +48,12 @@ func TestAMergeQueueWaitsForThePlanOfItsHead(t *testing.T) {
 	good, bad := propose("good", w.settings("good", "1")), propose("bad", w.settings("bad", "1")+"oops: 1\n")
 	planned(forge.Pull(good).Head, "success")
 	planned(forge.Pull(bad).Head, "failure")
+	for _, number := range []int64{good, bad} {
+		all := forge.Checks(forge.Pull(number).Head, check)
+		if got := all[len(all)-1].Summary; !strings.Contains(got, "fedsync plan") {
+			t.Errorf("the check of #%d shows %q, want the plan", number, got)
+		}
+	}
 	if err := forge.Enqueue(bad); err == nil || !strings.Contains(err.Error(), "failing") {
 		t.Errorf("the queue takes what fails: %v", err)
 	}

@@ -49,7 +49,9 @@ type reviewer struct {
 
 	mu   sync.Mutex // protects what follows
 	seen view
-	made map[string]review.Made // by head, for the page
+	made map[string]review.Made // by head, for the page and the checks
+	text map[string]string      // by head: what its check is to show
+	its  string                 // the context of the checks
 
 	bases baseSides
 
@@ -58,11 +60,11 @@ type reviewer struct {
 	context  string // of the statuses that were asked for
 	stop     map[string]context.CancelFunc
 	ended    chan review.Made
-	told     map[string]status.Commit // by head: what the poster was told
-	calling  bool                     // the forge is asked something
-	answers  chan func()              // what came of that
-	listAt   time.Time                // when the pull requests are listed again
-	failures int                      // of listing, in a row
+	told     map[string]told // by head: what the poster was told
+	calling  bool            // the forge is asked something
+	answers  chan func()     // what came of that
+	listAt   time.Time       // when the pull requests are listed again
+	failures int             // of listing, in a row
 	comments comments
 }
 
@@ -83,7 +85,7 @@ func (d *Daemon) newReviewer() (*reviewer, error) {
 	r := &reviewer{
 		Daemon: d, forge: forge, nudged: bell.New(), news: bell.New(),
 		stop: map[string]context.CancelFunc{}, ended: make(chan review.Made, review.AtATime),
-		told: map[string]status.Commit{}, answers: make(chan func(), 1), comments: newComments(),
+		told: map[string]told{}, answers: make(chan func(), 1), comments: newComments(),
 		renderer: worker.New(worker.Options{
 			Memory: d.cfg.MaxRenderMemory, Time: d.cfg.MaxRenderTime, Require: d.cfg.Sandbox == "require",
 			Niceness: standBack, Log: d.log,
@@ -194,11 +196,32 @@ func (r *reviewer) end(m review.Made) {
 	}
 }
 
-// show gives the page what there is to read.
+// show gives the page, and the checks, what there is to read.
 func (r *reviewer) show() {
+	var texts map[string]string
+	if _, ok := r.forge.(status.Checker); ok {
+		texts = r.state.Texts()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.made = maps.Clone(r.state.Made)
+	r.made, r.text, r.its = maps.Clone(r.state.Made), texts, r.context
+}
+
+// details are what the check of a head shows: the plan, and a remark on each line that a
+// finding names. They are not those of a status that does not follow from the plan.
+func (r *reviewer) details(c status.Commit) (status.Details, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.Context != r.its || r.its == "" {
+		return status.Details{}, false
+	}
+	return status.Details{Summary: r.text[c.SHA], Annotations: status.Annotations(r.made[c.SHA].Findings)}, true
+}
+
+// told is what the poster was told of a head.
+type told struct {
+	status.Commit
+	text string // of its check
 }
 
 // planOf is the text of a head's newest plan, for the page.
@@ -223,6 +246,7 @@ func (r *reviewer) post(context string) {
 		clear(r.told)
 		r.context = context
 	}
+	r.show()
 	wanted := map[string]bool{}
 	for _, c := range r.state.Statuses() {
 		c.Context = context
@@ -230,8 +254,8 @@ func (r *reviewer) post(context string) {
 			c.TargetURL = strings.TrimSuffix(url, "/") + "/plans/" + c.SHA
 		}
 		wanted[c.SHA] = true
-		if r.told[c.SHA] != c {
-			r.told[c.SHA] = c
+		if its := (told{c, r.text[c.SHA]}); r.told[c.SHA] != its {
+			r.told[c.SHA] = its
 			r.poster.Want(c)
 		}
 	}

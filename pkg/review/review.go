@@ -63,6 +63,8 @@ type Made struct {
 	Verdict plan.Verdict // empty where there is no plan
 	Summary untrusted.Text
 	Text    string // the plan in Markdown
+	// Findings are those that the change brings.
+	Findings []federation.Finding
 	// Lasting says that there is no plan for a reason that the two commits alone are.
 	Lasting bool
 	// Moved says that the head is another by now, or will be: nothing is told of it.
@@ -75,7 +77,7 @@ type Made struct {
 func Of(p *plan.Plan, facts federation.Facts, earlier Made, at time.Time) Made {
 	m := Made{
 		Head: p.Head.SHA, Tip: p.Base.SHA, At: at,
-		Verdict: p.Verdict, Summary: p.Summary, Text: p.Markdown(textBytes), Claims: claimsOf(p),
+		Verdict: p.Verdict, Summary: p.Summary, Text: p.Markdown(textBytes), Findings: p.Findings, Claims: claimsOf(p),
 	}
 	m.Facts = digest(facts, m.Claims)
 	if m.Verdict == plan.Unsure {

@@ -178,6 +178,9 @@ func TestTwoThatTakeOneNodePortAreToldOfEachOther(t *testing.T) {
 	if text := s.Comments()[8]; !strings.Contains(text, "clashes with #9") {
 		t.Errorf("comment = %q, want #9 named", text)
 	}
+	if text := s.Texts()[head(8)]; text != s.Comments()[8] {
+		t.Errorf("the check shows %q, want what the comment says", text)
+	}
 	s.Open = s.Open[1:]
 	delete(s.Made, head(9))
 	if got := s.Clashes(); len(got) > 0 {
@@ -286,6 +289,9 @@ func TestNothingIsSaidWhereNothingChanges(t *testing.T) {
 	s.Made[head(9)] = Of(&plan.Plan{Base: federation.Revision{SHA: "tip"}, Head: federation.Revision{SHA: head(9)}, Verdict: plan.Same}, s.Facts, Made{}, now)
 	if diff := cmp.Diff(map[int64]string{9: ""}, s.Comments()); diff != "" {
 		t.Errorf("comments (-want +got):\n%s", diff)
+	}
+	if texts := s.Texts(); len(texts) != 1 || !strings.Contains(texts[head(9)], "fedsync plan") {
+		t.Errorf("the checks show %q, want the plan of #9", texts)
 	}
 }
 

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -107,6 +108,19 @@ func (s State) Comments() map[int64]string {
 		m, made := s.Made[pr.Head]
 		if made && !m.Moved {
 			all[pr.Number] = m.comment(clashes[pr.Number])
+		}
+	}
+	return all
+}
+
+// Texts gives what the check of each head that was planned shows: what the comments say,
+// and the plan where these have nothing to say.
+func (s State) Texts() map[string]string {
+	clashes := s.Clashes()
+	all := map[string]string{}
+	for _, pr := range s.wanted() {
+		if m, made := s.Made[pr.Head]; made && !m.Moved {
+			all[pr.Head] = cmp.Or(m.comment(clashes[pr.Number]), m.Text)
 		}
 	}
 	return all

@@ -27,7 +27,7 @@ func DetailsOf(r Report) Details {
 	s.Table("Replicas", []string{"Workload", "In all", "Clusters", "Not placed"}, markdown.Lines(r.Replicas, func(d federation.ReplicasDecision) string {
 		return markdown.Row(d.Object.String(), fmt.Sprint(d.Total), parts(d.Shares), orDash(d.Shortfall))
 	}))
-	return Details{Summary: s.String(), Annotations: annotations(r.Findings)}
+	return Details{Summary: s.String(), Annotations: Annotations(r.Findings)}
 }
 
 func findingLine(f federation.Finding) string {
@@ -87,9 +87,9 @@ func sortedDown(by map[int64][]string) []int64 {
 	return keys
 }
 
-// annotations are the remarks on lines of files. A finding of several clusters is one
-// remark that names them.
-func annotations(findings []federation.Finding) []Annotation {
+// Annotations are the remarks that findings make on lines of files. A finding of several
+// clusters is one remark that names them.
+func Annotations(findings []federation.Finding) []Annotation {
 	var all []Annotation
 	clusters := map[Annotation][]string{}
 	for _, f := range findings {

@@ -43,6 +43,8 @@ type entry struct {
 	stateSince time.Time // since when the wanted state has not been the posted one
 	wordsSince time.Time // since when only the wanted words have not been the posted ones
 
+	shown shown
+
 	alone bool // not to be posted together with others
 
 	failures int       // of requests about it, in a row
@@ -104,6 +106,8 @@ func (p *Poster) next(now time.Time) (task, time.Duration) {
 		}
 		c, at, wanted := e.due(p.trim)
 		switch {
+		case !wanted && e.keepsWords() && e.shown.asked:
+			wait = min(wait, max(0, e.shown.lookAt(e.postedAt).Sub(now)))
 		case !wanted:
 		case at.After(now):
 			wait = min(wait, at.Sub(now))
@@ -192,7 +196,10 @@ func (e *entry) due(trim func(string) string) (Commit, time.Time, bool) {
 	if e.resting {
 		return Commit{}, time.Time{}, false
 	}
-	if e.want.State == "" || e.want.Same(e.posted) || e.count >= budget {
+	if e.keepsWords() {
+		return e.want, e.retryAt, e.shown.changed
+	}
+	if e.want.State == "" || e.count >= budget {
 		return Commit{}, time.Time{}, false
 	}
 	// The last post is kept for the commit's last status, unless that is what
@@ -201,6 +208,11 @@ func (e *entry) due(trim func(string) string) (Commit, time.Time, bool) {
 		return Commit{}, time.Time{}, false
 	}
 	return e.want, latest(e.earliest(), e.retryAt), true
+}
+
+// keepsWords reports whether what is wanted is posted already, but for its details.
+func (e *entry) keepsWords() bool {
+	return e.by == "" && !e.resting && e.listed && e.want.State != "" && e.want.Same(e.posted)
 }
 
 // waits reports whether a status is wanted that is not known to be posted.
@@ -302,13 +314,17 @@ func (e *entry) learn(posted []Commit, now time.Time) {
 
 // record notes that c was posted.
 func (e *entry) record(c Commit, now time.Time) {
-	if c.State == e.posted.State {
+	switch {
+	case c.Same(e.posted):
+		e.shown.posts++ // of its details: the status is the one that is there
+	case c.State == e.posted.State:
 		e.words++
-	} else {
-		e.words = 0
+		e.count++
+	default:
+		e.words, e.shown.posts = 0, 0
+		e.count++
 	}
 	e.posted, e.postedAt = c, now
-	e.count++
 	e.rejected, e.rejectedSince = nil, time.Time{}
 	e.stateSince, e.wordsSince = time.Time{}, time.Time{}
 	e.answered()

@@ -47,7 +47,8 @@ type Options struct {
 	// not block.
 	OnPost func(provider string, result Result)
 	// Details gives what a forge that has checks shows with a status. It is asked when
-	// the status is sent; nil for nothing.
+	// the status is sent, and at most once a minute when it is wanted again: where only
+	// they have changed the status is posted again. Nil for nothing.
 	Details func(Commit) Details
 
 	// Deployments says that the provider's statuses are deployments: one that was a success
@@ -154,6 +155,7 @@ func (p *Poster) Want(c Commit) {
 		e.retryAt = earliest(e.retryAt, time.Now().Add(rejectPauseNew))
 	}
 	e.want = c
+	e.shown.asked = p.shows()
 	e.observe(time.Now())
 	if e.branch {
 		p.wantedOnce.Do(func() { close(p.wanted) })
@@ -268,6 +270,7 @@ func (p *Poster) nudge() {
 func (p *Poster) pass(ctx context.Context) time.Duration {
 	for ctx.Err() == nil {
 		p.save(time.Now())
+		p.compareDetails(time.Now())
 		task, next := p.next(time.Now())
 		if task.empty() {
 			return next
@@ -279,9 +282,13 @@ func (p *Poster) pass(ctx context.Context) time.Duration {
 			p.listed(ctx, *task.list, posted, err)
 			continue
 		}
+		details := p.details(task.post)
 		_, err := ask(ctx, p.busy, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, p.send(ctx, task.post)
+			return struct{}{}, p.send(ctx, task.post, details)
 		})
+		if err == nil {
+			p.sent(task.post, details)
+		}
 		p.posted(ctx, task.post, err)
 	}
 	return forever
@@ -327,12 +334,12 @@ func ask[T any](ctx context.Context, busy chan struct{}, request func(context.Co
 	}
 }
 
-func (p *Poster) send(ctx context.Context, commits []Commit) error {
+func (p *Poster) send(ctx context.Context, commits []Commit, details Details) error {
 	if len(commits) > 1 {
 		return p.batcher.PostAll(ctx, commits)
 	}
-	if checker, ok := p.provider.(Checker); ok && p.options.Details != nil {
-		return checker.PostCheck(ctx, commits[0], p.options.Details(commits[0]))
+	if checker, ok := p.provider.(Checker); ok {
+		return checker.PostCheck(ctx, commits[0], details)
 	}
 	return p.provider.Post(ctx, commits[0])
 }
