@@ -18,6 +18,7 @@ func TestAPushIsADeploymentUntilTheNext(t *testing.T) {
 	forge.AddToken(token, "fedsync-bot", map[string]string{"statuses": "write", "deployments": "write"})
 	w.cfg.CommitStatus, w.cfg.ForgeURL, w.cfg.ForgeRepository = "github", forge.URL, githubtest.Owner+"/"+githubtest.Name
 	w.cfg.ForgeTokenFile, w.cfg.Deployments = writeFile(t, "token", token), true
+	w.cfg.PublicURL = "https://fedsync.example.com"
 	d := w.start()
 
 	states := func(sha string) []string {
@@ -25,7 +26,7 @@ func TestAPushIsADeploymentUntilTheNext(t *testing.T) {
 		for _, made := range forge.Deployments(sha, "federation/"+w.name) {
 			for _, s := range made.Statuses {
 				all = append(all, s.State)
-				if s.LogURL != d.publicURL()+"/revisions/"+sha {
+				if s.LogURL != w.cfg.PublicURL+"/revisions/"+sha {
 					t.Errorf("%s of %.7s leads to %q", s.State, sha, s.LogURL)
 				}
 			}

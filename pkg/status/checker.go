@@ -104,7 +104,11 @@ func (p *Poster) compareDetails(now time.Time) {
 	}
 	p.mu.Unlock()
 	for _, c := range due {
-		digest := digestOf(p.options.Details(c))
+		details := p.options.Details(c)
+		if details.Summary == "" {
+			continue // nobody knows them now
+		}
+		digest := digestOf(details)
 		p.mu.Lock()
 		if e := p.entries[key{c.SHA, c.Context}]; e != nil {
 			e.shown.compare(digest)

@@ -70,7 +70,7 @@ func Read[T any](s *Stand, r *http.Request) (body T, ok bool) {
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(&body)
 	if kind := r.Header.Get("Content-Type"); err == nil && kind != "application/json" {
-		err = fmt.Errorf("Content-Type is %q", kind) //nolint:staticcheck // the header's name
+		err = fmt.Errorf("Content-Type is %q", kind)
 	}
 	if err != nil {
 		s.Fault("%s %s: %v", r.Method, r.URL.Path, err)
