@@ -35,7 +35,7 @@ func azureRow() Forge {
 				at.Base = "https://" + azureHost
 			}
 			return azure.New(azure.Config{
-				BaseURL: at.Base, Organization: name[0], Project: name[1], Repository: name[2], Token: c.Token, Secrets: c.Secrets,
+				Config: c.client(at), Organization: name[0], Project: name[1], Repository: name[2],
 			})
 		},
 	}

@@ -18,7 +18,7 @@ func bitbucketRow() Forge {
 				return nil, err
 			}
 			return bitbucket.New(bitbucket.Config{
-				BaseURL: at.Base, Workspace: at.Name[0], Repository: at.Name[1], Token: c.Token, Secrets: c.Secrets,
+				Config: c.client(at), Workspace: at.Name[0], Repository: at.Name[1],
 			})
 		},
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
 
 // Auto is the name that stands for the forge that the repository's URL leads to.
@@ -54,6 +55,11 @@ type Config struct {
 	AppKey func() ([]byte, error)
 	// Secrets learns what is sent as a credential.
 	Secrets *secret.Set
+}
+
+// client is what the provider of a forge at an address is made from.
+func (c Config) client(at Address) forgeclient.Config {
+	return forgeclient.Config{Base: at.Base, Token: c.Token, Secrets: c.Secrets}
 }
 
 // All returns the rows in the order of their names.

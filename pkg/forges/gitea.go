@@ -19,7 +19,7 @@ func giteaRow() Forge {
 				return nil, err
 			}
 			return gitea.New(gitea.Config{
-				BaseURL: at.Base, Owner: at.Name[0], Repository: at.Name[1], Token: c.Token, Secrets: c.Secrets,
+				Config: c.client(at), Owner: at.Name[0], Repository: at.Name[1],
 			})
 		},
 	}

@@ -19,7 +19,7 @@ func githubRow() Forge {
 				return nil, err
 			}
 			return github.New(github.Config{
-				BaseURL: at.Base, Owner: at.Name[0], Repository: at.Name[1], Token: c.Token, AppID: c.AppID, AppKey: c.AppKey, Secrets: c.Secrets,
+				Config: c.client(at), Owner: at.Name[0], Repository: at.Name[1], AppID: c.AppID, AppKey: c.AppKey,
 			})
 		},
 	}

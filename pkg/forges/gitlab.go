@@ -21,7 +21,7 @@ func gitlabRow() Forge {
 				return nil, err
 			}
 			return gitlab.New(gitlab.Config{
-				BaseURL: at.Base, Project: strings.Join(at.Name, "/"), Ref: c.Ref, Token: c.Token, Secrets: c.Secrets,
+				Config: c.client(at), Project: strings.Join(at.Name, "/"), Ref: c.Ref,
 			})
 		},
 	}

@@ -18,7 +18,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
@@ -33,19 +32,13 @@ const (
 
 // Config says which repository's commits get the statuses.
 type Config struct {
-	BaseURL      string // "https://dev.azure.com", or that of a server
+	// Base is "https://dev.azure.com", or that of a server. Token gives a personal access
+	// token with the scope "Code (status)".
+	forgeclient.Config
+
 	Organization string // or collection
 	Project      string
 	Repository   string
-
-	// Token gives a personal access token with the scope "Code (status)". It is called
-	// for each request, so that one that was replaced takes effect.
-	Token func() (string, error)
-	// Client makes the requests; nil for one of this package's own.
-	Client *http.Client
-	// Secrets learns the tokens, and takes them out of what the service says; one of
-	// the provider's own when nil.
-	Secrets *secret.Set
 }
 
 // Provider posts to one repository of Azure DevOps. It is safe for concurrent use.
@@ -59,7 +52,7 @@ var _ status.Provider = (*Provider)(nil)
 
 // New makes a provider. It makes no request.
 func New(c Config) (*Provider, error) {
-	client, err := forgeclient.New(forgeclient.Config{Base: c.BaseURL, Token: c.Token, HTTP: c.Client, Secrets: c.Secrets})
+	client, err := forgeclient.New(c.Config)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/azure"
 	"github.com/fedsync/fedsync/pkg/status/azure/azuretest"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
 
@@ -17,7 +18,7 @@ const (
 
 func provider(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
 	t.Helper()
-	p, err := azure.New(azure.Config{BaseURL: baseURL, Organization: "contoso", Project: "shop", Repository: "web", Token: token})
+	p, err := azure.New(azure.Config{Config: forgeclient.Config{Base: baseURL, Token: token}, Organization: "contoso", Project: "shop", Repository: "web"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,8 @@ func TestProviderConforms(t *testing.T) {
 }
 
 func TestNewSaysWhatIsMissing(t *testing.T) {
-	_, err := azure.New(azure.Config{BaseURL: "https://dev.azure.com", Organization: "contoso", Project: "shop", Token: func() (string, error) { return "t", nil }})
+	client := forgeclient.Config{Base: "https://dev.azure.com", Token: func() (string, error) { return "t", nil }}
+	_, err := azure.New(azure.Config{Config: client, Organization: "contoso", Project: "shop"})
 	if err == nil || !strings.Contains(err.Error(), "ORGANIZATION/PROJECT/REPOSITORY") {
 		t.Errorf("New without a repository = %v, want what its name is like", err)
 	}

@@ -21,7 +21,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
@@ -36,19 +35,12 @@ const (
 
 // Config says which repository's commits get the statuses.
 type Config struct {
-	BaseURL    string // of the forge: "https://bitbucket.org"
+	// Base is the forge's address, "https://bitbucket.org". Token gives an access token of
+	// the repository, project or workspace, or "EMAIL:TOKEN" for an account's API token.
+	forgeclient.Config
+
 	Workspace  string
 	Repository string
-
-	// Token gives an access token of the repository, project or workspace, or
-	// "EMAIL:TOKEN" for an account's API token. It is called for each request, so that
-	// one that was replaced takes effect.
-	Token func() (string, error)
-	// Client makes the requests; nil for one of this package's own.
-	Client *http.Client
-	// Secrets learns the tokens, and takes them out of what Bitbucket says; one of the
-	// provider's own when nil.
-	Secrets *secret.Set
 }
 
 // Provider posts to one repository of Bitbucket. It is used by one goroutine at a time.
@@ -65,11 +57,10 @@ var _ status.Reviewer = (*Provider)(nil)
 // New makes a provider. It makes no request: whether Bitbucket answers and the token is
 // good shows when the first status is posted.
 func New(c Config) (*Provider, error) {
-	base := c.BaseURL
-	if u, err := url.Parse(base); err == nil && strings.EqualFold(u.Host, Host) {
-		base = apiBase
+	if u, err := url.Parse(c.Base); err == nil && strings.EqualFold(u.Host, Host) {
+		c.Base = apiBase
 	}
-	client, err := forgeclient.New(forgeclient.Config{Base: base, Token: c.Token, HTTP: c.Client, Secrets: c.Secrets})
+	client, err := forgeclient.New(c.Config)
 	if err != nil {
 		return nil, err
 	}

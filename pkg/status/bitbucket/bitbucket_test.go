@@ -11,6 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/bitbucket"
 	"github.com/fedsync/fedsync/pkg/status/bitbucket/bitbuckettest"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
 
@@ -50,7 +51,7 @@ func newForge(t *testing.T) *bitbuckettest.Forge {
 
 func provider(t *testing.T, baseURL string, token func() (string, error)) *bitbucket.Provider {
 	t.Helper()
-	p, err := bitbucket.New(bitbucket.Config{BaseURL: baseURL, Workspace: "team", Repository: "web", Token: token})
+	p, err := bitbucket.New(bitbucket.Config{Config: forgeclient.Config{Base: baseURL, Token: token}, Workspace: "team", Repository: "web"})
 	if err != nil {
 		t.Fatal(err)
 	}

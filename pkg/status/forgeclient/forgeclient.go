@@ -35,10 +35,14 @@ type Client struct {
 
 // Config says how a forge is asked.
 type Config struct {
-	Base    string                 // the forge's address: "https://git.example"
-	Token   func() (string, error) // called for each request
-	HTTP    *http.Client           // nil for one of this package's own
-	Secrets *secret.Set            // nil for a set of the client's own
+	Base string // the forge's address: "https://git.example"
+	// Token gives the credential. It is called for each request, so that one that was
+	// replaced takes effect.
+	Token func() (string, error)
+	HTTP  *http.Client // makes the requests; nil for one of this package's own
+	// Secrets learns what is sent as a credential, and takes it out of what the forge
+	// says; nil for a set of the client's own.
+	Secrets *secret.Set
 }
 
 // New makes a client. It makes no request.

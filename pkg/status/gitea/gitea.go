@@ -15,7 +15,6 @@ import (
 
 	sdk "code.gitea.io/sdk/gitea"
 
-	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
@@ -33,18 +32,12 @@ const (
 
 // Config says which repository's commits get the statuses.
 type Config struct {
-	BaseURL    string // of the forge: "https://git.example"
+	// Base is the forge's address: "https://git.example". Token gives a token with the
+	// scope write:repository.
+	forgeclient.Config
+
 	Owner      string
 	Repository string
-
-	// Token gives a token with the scope write:repository. It is called for
-	// each request, so that one that was replaced takes effect.
-	Token func() (string, error)
-	// Client makes the requests; nil for one of this package's own.
-	Client *http.Client
-	// Secrets learns the tokens, and takes them out of what the forge says; one of the
-	// provider's own when nil.
-	Secrets *secret.Set
 }
 
 // Provider posts to one repository of a Gitea. It is safe for concurrent use.
@@ -64,7 +57,7 @@ func New(c Config) (*Provider, error) {
 	if c.Owner == "" || c.Repository == "" {
 		return nil, errors.New("the forge needs the repository's owner and name")
 	}
-	forge, err := forgeclient.New(forgeclient.Config{Base: c.BaseURL, Token: c.Token, HTTP: c.Client, Secrets: c.Secrets})
+	forge, err := forgeclient.New(c.Config)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 	"github.com/fedsync/fedsync/pkg/status/gitea"
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
@@ -27,7 +28,7 @@ func TestProviderConforms(t *testing.T) {
 		return statustest.Fixture{
 			Forge: f.handler(),
 			New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
-				p, err := gitea.New(gitea.Config{BaseURL: baseURL, Owner: "team", Repository: "web", Token: token})
+				p, err := gitea.New(gitea.Config{Config: forgeclient.Config{Base: baseURL, Token: token}, Owner: "team", Repository: "web"})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -176,10 +177,10 @@ func say(w http.ResponseWriter, code int, body any) {
 func TestNewRefusesWhatItCannotReach(t *testing.T) {
 	token := func() (string, error) { return "t", nil }
 	for _, c := range []gitea.Config{
-		{BaseURL: "https://git.example", Token: token},
-		{BaseURL: "https://git.example", Owner: "team", Token: token},
-		{BaseURL: "ftp://git.example", Owner: "team", Repository: "web", Token: token},
-		{BaseURL: "https://git.example", Owner: "team", Repository: "web"},
+		{Config: forgeclient.Config{Base: "https://git.example", Token: token}},
+		{Config: forgeclient.Config{Base: "https://git.example", Token: token}, Owner: "team"},
+		{Config: forgeclient.Config{Base: "ftp://git.example", Token: token}, Owner: "team", Repository: "web"},
+		{Config: forgeclient.Config{Base: "https://git.example"}, Owner: "team", Repository: "web"},
 	} {
 		if _, err := gitea.New(c); err == nil {
 			t.Errorf("New(%+v) = no error", c)

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 	"github.com/fedsync/fedsync/pkg/status/gitea"
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
@@ -123,7 +124,7 @@ func (f *pullFake) provider(t *testing.T) *gitea.Provider {
 	t.Helper()
 	server := httptest.NewServer(f.handler())
 	t.Cleanup(server.Close)
-	p, err := gitea.New(gitea.Config{BaseURL: server.URL, Owner: "team", Repository: "web", Token: func() (string, error) { return statustest.Token, nil }})
+	p, err := gitea.New(gitea.Config{Config: forgeclient.Config{Base: server.URL, Token: func() (string, error) { return statustest.Token, nil }}, Owner: "team", Repository: "web"})
 	if err != nil {
 		t.Fatal(err)
 	}

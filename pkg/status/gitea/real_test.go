@@ -20,6 +20,7 @@ import (
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 	"github.com/fedsync/fedsync/pkg/status/gitea"
 )
 
@@ -89,8 +90,8 @@ func push(t *testing.T, f *sandboxtest.Forge) [2]string {
 func (r *real) provider(t *testing.T, token string) *gitea.Provider {
 	t.Helper()
 	p, err := gitea.New(gitea.Config{
-		BaseURL: r.proxy.URL, Owner: r.forge.Owner, Repository: r.forge.Repository,
-		Token: func() (string, error) { return token, nil },
+		Config: forgeclient.Config{Base: r.proxy.URL, Token: func() (string, error) { return token, nil }},
+		Owner:  r.forge.Owner, Repository: r.forge.Repository,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -220,8 +221,8 @@ func TestTheRealForgesErrorsAreTold(t *testing.T) {
 		t.Errorf("Post with a wrong token = %v, want ErrUnauthorized without the token", err)
 	}
 	elsewhere, err := gitea.New(gitea.Config{
-		BaseURL: r.proxy.URL, Owner: r.forge.Owner, Repository: "nowhere",
-		Token: func() (string, error) { return r.forge.Token, nil },
+		Config: forgeclient.Config{Base: r.proxy.URL, Token: func() (string, error) { return r.forge.Token, nil }},
+		Owner:  r.forge.Owner, Repository: "nowhere",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -39,18 +39,9 @@ func TestDeploymentsConform(t *testing.T) {
 	first := newForge(t)
 	statustest.Run(t, func(t *testing.T) statustest.Fixture {
 		f := first.again(t)
-		return statustest.Fixture{
-			Forge: f.Server,
-			New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
-				c := f.config()
-				c.BaseURL, c.Token = baseURL, token
-				return deploying(t, mustNew(t, c))
-			},
-			Posted: func(_ *testing.T, sha, context string) []status.Commit { return deployed(f, sha, context) },
-			SHA:    f.first, OtherSHA: f.second,
-			Rename:  f.rename,
-			Lacking: []statustest.Lack{{Words: "deployments=write", Take: func() { f.AddToken(statustest.Token, "ada", map[string]string{"statuses": "write"}) }}},
-		}
+		fixture := f.deploying(f.fixture())
+		fixture.Lacking = []statustest.Lack{{Words: "deployments=write", Take: func() { f.AddToken(statustest.Token, "ada", map[string]string{"statuses": "write"}) }}}
+		return fixture
 	})
 }
 
@@ -59,14 +50,20 @@ func TestDeploymentsOfAnAppConform(t *testing.T) {
 	statustest.Run(t, func(t *testing.T) statustest.Fixture {
 		f := first.again(t)
 		fixture, app := f.app(t)
-		made := fixture.New
-		fixture.New = func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
-			return deploying(t, made(t, baseURL, token))
-		}
-		fixture.Posted = func(_ *testing.T, sha, context string) []status.Commit { return deployed(f, sha, context) }
+		fixture = f.deploying(fixture)
 		fixture.Lacking = []statustest.Lack{{Words: "deployments: write", Take: func() { f.Install(app, map[string]string{"checks": "write"}) }}}
 		return fixture
 	})
+}
+
+// deploying is a fixture of the deployments of another's provider.
+func (f *forge) deploying(fixture statustest.Fixture) statustest.Fixture {
+	made := fixture.New
+	fixture.New = func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
+		return deploying(t, made(t, baseURL, token))
+	}
+	fixture.Posted = func(_ *testing.T, sha, context string) []status.Commit { return deployed(f, sha, context) }
+	return fixture
 }
 
 // A commit whose checks are not well, behind its branch, is deployed all the same: GitHub

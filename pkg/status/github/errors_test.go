@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 	"github.com/fedsync/fedsync/pkg/status/github"
 	"github.com/fedsync/fedsync/pkg/status/github/githubtest"
 	"github.com/fedsync/fedsync/pkg/status/statustest"
@@ -38,7 +39,7 @@ func answering(t *testing.T, code int, header map[string]string, body string) st
 		_, _ = w.Write([]byte(body))
 	}))
 	t.Cleanup(server.Close)
-	return mustNew(t, github.Config{BaseURL: server.URL, Owner: "team", Repository: "web", Token: func() (string, error) { return statustest.Token, nil }})
+	return mustNew(t, github.Config{Config: forgeclient.Config{Base: server.URL, Token: func() (string, error) { return statustest.Token, nil }}, Owner: "team", Repository: "web"})
 }
 
 func TestAForbiddenAnswerIsToldFromALimit(t *testing.T) {

@@ -17,7 +17,6 @@ import (
 
 	sdk "github.com/google/go-github/v88/github"
 
-	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
@@ -34,23 +33,17 @@ const (
 
 // Config says which repository's commits get the statuses, and who posts them.
 type Config struct {
-	// BaseURL is GitHub's address as people see it: "https://github.com", or that of a
-	// GitHub Enterprise Server.
-	BaseURL           string
+	// Base is GitHub's address as people see it: "https://github.com", or that of a GitHub
+	// Enterprise Server. Token gives a token that may write commit statuses; an App needs
+	// none.
+	forgeclient.Config
+
 	Owner, Repository string
 
-	// Token gives a token that may write commit statuses. It is called for each
-	// request, so that one that was replaced takes effect. An App needs none.
-	Token func() (string, error)
 	// AppID is the number of a GitHub App that is installed for the repository, and
 	// AppKey gives its private key in PEM. Zero for a token.
 	AppID  int64
 	AppKey func() ([]byte, error)
-
-	// Client makes the requests; nil for one of this package's own.
-	Client *http.Client
-	// Secrets learns what is sent as a credential; one of the provider's own when nil.
-	Secrets *secret.Set
 }
 
 // New makes a provider: Statuses with a token, Checks as an App. It makes no request:
@@ -60,11 +53,10 @@ func New(c Config) (status.Reviewer, error) {
 	if c.Owner == "" || c.Repository == "" {
 		return nil, errors.New("GitHub needs the repository's owner and name")
 	}
-	token := c.Token
 	if c.AppID != 0 {
-		token = func() (string, error) { return "", nil } // the App's own is used
+		c.Token = func() (string, error) { return "", nil } // the App's own is used
 	}
-	client, err := forgeclient.New(forgeclient.Config{Base: c.BaseURL, Token: token, HTTP: c.Client, Secrets: c.Secrets})
+	client, err := forgeclient.New(c.Config)
 	if err != nil {
 		return nil, err
 	}

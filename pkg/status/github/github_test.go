@@ -7,6 +7,7 @@ import (
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 	"github.com/fedsync/fedsync/pkg/status/github"
 	"github.com/fedsync/fedsync/pkg/status/github/githubtest"
 	"github.com/fedsync/fedsync/pkg/status/statustest"
@@ -45,8 +46,8 @@ func (f *forge) rename() string {
 
 func (f *forge) config() github.Config {
 	return github.Config{
-		BaseURL: f.URL, Owner: githubtest.Owner, Repository: githubtest.Name,
-		Token: func() (string, error) { return statustest.Token, nil },
+		Config: forgeclient.Config{Base: f.URL, Token: func() (string, error) { return statustest.Token, nil }},
+		Owner:  githubtest.Owner, Repository: githubtest.Name,
 	}
 }
 
@@ -73,26 +74,31 @@ func TestStatusesConform(t *testing.T) {
 	first := newForge(t)
 	statustest.Run(t, func(t *testing.T) statustest.Fixture {
 		f := first.again(t)
-		return statustest.Fixture{
-			Forge: f.Server,
-			New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
-				c := f.config()
-				c.BaseURL, c.Token = baseURL, token
-				return mustNew(t, c)
-			},
-			Posted: func(_ *testing.T, sha, context string) []status.Commit {
-				var posted []status.Commit
-				for _, s := range f.Statuses(sha, context) {
-					posted = append(posted, status.Commit{SHA: sha, Context: context, State: status.State(s.State), Description: s.Description, TargetURL: s.TargetURL, Time: s.At})
-				}
-				return posted
-			},
-			SHA: f.first, OtherSHA: f.second,
-			Fill:    func() { f.Fill(f.first, "fedsync/web") },
-			Rename:  f.rename,
-			Lacking: []statustest.Lack{{Words: "statuses=write", Take: func() { f.AddToken(statustest.Token, "ada", map[string]string{"contents": "read"}) }}},
+		fixture := f.fixture()
+		fixture.Posted = func(_ *testing.T, sha, context string) []status.Commit {
+			var posted []status.Commit
+			for _, s := range f.Statuses(sha, context) {
+				posted = append(posted, status.Commit{SHA: sha, Context: context, State: status.State(s.State), Description: s.Description, TargetURL: s.TargetURL, Time: s.At})
+			}
+			return posted
 		}
+		fixture.Fill = func() { f.Fill(f.first, "fedsync/web") }
+		fixture.Lacking = []statustest.Lack{{Words: "statuses=write", Take: func() { f.AddToken(statustest.Token, "ada", map[string]string{"contents": "read"}) }}}
+		return fixture
 	})
+}
+
+// fixture is that of a token.
+func (f *forge) fixture() statustest.Fixture {
+	return statustest.Fixture{
+		Forge: f.Server,
+		New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
+			c := f.config()
+			c.Base, c.Token = baseURL, token
+			return mustNew(t, c)
+		},
+		SHA: f.first, OtherSHA: f.second, Rename: f.rename,
+	}
 }
 
 func TestChecksConform(t *testing.T) {
@@ -129,7 +135,7 @@ func (f *forge) app(t *testing.T) (statustest.Fixture, *githubtest.App) {
 		Forge: f.Server,
 		New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
 			c := f.asApp(app)
-			c.BaseURL = baseURL
+			c.Base = baseURL
 			c.Secrets = secret.New(statustest.Token) // which is none of the App's
 			c.AppKey = func() ([]byte, error) {
 				shown, err := token()
@@ -154,7 +160,7 @@ func TestNewFindsTheAPI(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var asked string
-		p := mustNew(t, github.Config{BaseURL: tt.base, Owner: "team", Repository: "web", Token: token, Client: recorder(&asked)})
+		p := mustNew(t, github.Config{Config: forgeclient.Config{Base: tt.base, Token: token, HTTP: recorder(&asked)}, Owner: "team", Repository: "web"})
 		if err := p.Post(t.Context(), status.Commit{SHA: strings.Repeat("1", 40), Context: "fedsync", State: status.Success}); err == nil {
 			t.Errorf("%s: no error from a forge that is closed", tt.base)
 		}
@@ -163,10 +169,10 @@ func TestNewFindsTheAPI(t *testing.T) {
 		}
 	}
 	for _, c := range []github.Config{
-		{BaseURL: "https://github.com", Owner: "team", Token: token},
-		{BaseURL: "github.com", Owner: "team", Repository: "web", Token: token},
-		{BaseURL: "https://github.com", Owner: "team", Repository: "web"},
-		{BaseURL: "https://github.com", Owner: "team", Repository: "web", AppID: 1},
+		{Config: forgeclient.Config{Base: "https://github.com", Token: token}, Owner: "team"},
+		{Config: forgeclient.Config{Base: "github.com", Token: token}, Owner: "team", Repository: "web"},
+		{Config: forgeclient.Config{Base: "https://github.com"}, Owner: "team", Repository: "web"},
+		{Config: forgeclient.Config{Base: "https://github.com"}, Owner: "team", Repository: "web", AppID: 1},
 	} {
 		if _, err := github.New(c); err == nil {
 			t.Errorf("New(%+v) = no error", c)

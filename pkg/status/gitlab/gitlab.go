@@ -21,7 +21,6 @@ import (
 
 	sdk "gitlab.com/gitlab-org/api/client-go"
 
-	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
@@ -39,20 +38,14 @@ const (
 
 // Config says which project's commits get the statuses.
 type Config struct {
-	BaseURL string // GitLab's address: "https://gitlab.com"
+	// Base is GitLab's address: "https://gitlab.com". Token gives a token with the scope
+	// api.
+	forgeclient.Config
+
 	Project string // its full path, with all its groups: "team/edge/web"
 	// Ref is the branch or tag that is followed: its commits' statuses belong to it.
 	// Empty is the project's default branch.
 	Ref string
-
-	// Token gives a token with the scope api. It is called for each request, so that
-	// one that was replaced takes effect.
-	Token func() (string, error)
-	// Client makes the requests; nil for one of this package's own.
-	Client *http.Client
-	// Secrets learns the tokens, and takes them out of what GitLab says; one of the
-	// provider's own when nil.
-	Secrets *secret.Set
 }
 
 // Provider posts to one project of a GitLab. It is used by one goroutine at a time.
@@ -69,7 +62,7 @@ var _ status.Reviewer = (*Provider)(nil)
 // New makes a provider. It makes no request: whether GitLab answers and the token is
 // good shows when the first status is posted.
 func New(c Config) (*Provider, error) {
-	client, err := forgeclient.New(forgeclient.Config{Base: c.BaseURL, Token: c.Token, HTTP: c.Client, Secrets: c.Secrets})
+	client, err := forgeclient.New(c.Config)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 	"github.com/fedsync/fedsync/pkg/status/gitlab"
 	"github.com/fedsync/fedsync/pkg/status/gitlab/gitlabtest"
 	"github.com/fedsync/fedsync/pkg/status/statustest"
@@ -28,7 +29,7 @@ func fixtureOf(t *testing.T, f *gitlabtest.Forge) statustest.Fixture {
 	return statustest.Fixture{
 		Forge: f,
 		New: func(t *testing.T, baseURL string, token func() (string, error)) status.Provider {
-			p, err := gitlab.New(gitlab.Config{BaseURL: baseURL, Project: project, Ref: "refs/heads/main", Token: token})
+			p, err := gitlab.New(gitlab.Config{Config: forgeclient.Config{Base: baseURL, Token: token}, Project: project, Ref: "refs/heads/main"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +82,7 @@ func serveRef(t *testing.T, f *gitlabtest.Forge, ref string) *gitlab.Provider {
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { noFaults(t, f) })
 	p, err := gitlab.New(gitlab.Config{
-		BaseURL: server.URL, Project: project, Ref: ref, Token: func() (string, error) { return statustest.Token, nil },
+		Config: forgeclient.Config{Base: server.URL, Token: func() (string, error) { return statustest.Token, nil }}, Project: project, Ref: ref,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -258,9 +259,9 @@ func TestOneNoteOfOursIsKept(t *testing.T) {
 func TestNewSaysWhatIsMissing(t *testing.T) {
 	token := func() (string, error) { return "t", nil }
 	for want, c := range map[string]gitlab.Config{
-		"base URL must be like":         {BaseURL: "gitlab.com", Project: project, Token: token},
-		"needs the project's full path": {BaseURL: "https://gitlab.com", Project: "web", Token: token},
-		"needs a token":                 {BaseURL: "https://gitlab.com", Project: project},
+		"base URL must be like":         {Config: forgeclient.Config{Base: "gitlab.com", Token: token}, Project: project},
+		"needs the project's full path": {Config: forgeclient.Config{Base: "https://gitlab.com", Token: token}, Project: "web"},
+		"needs a token":                 {Config: forgeclient.Config{Base: "https://gitlab.com"}, Project: project},
 	} {
 		if _, err := gitlab.New(c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New(%+v) = %v, want %q", c, err, want)
