@@ -58,14 +58,17 @@ func TestOpenTellsWhatChanged(t *testing.T) {
 	if n := len(f.Requests()) - before; n != 6 {
 		t.Errorf("%d requests for 3 calls where nothing changed, want 2 each: %v", n, f.Requests()[before:])
 	}
-	for name, change := range map[string]func(){
-		"a push":    func() { f.branch("one"); f.repo.Git("update-ref", "refs/heads/one", f.branch("three")) },
-		"a closing": func() { f.ClosePull(second) },
-		"another":   func() { f.open(t, "three") },
+	for _, step := range []struct {
+		name   string
+		change func()
+	}{
+		{"a push", func() { f.branch("one"); f.repo.Git("update-ref", "refs/heads/one", f.branch("three")) }},
+		{"a closing", func() { f.ClosePull(second) }},
+		{"another", func() { f.open(t, "three") }},
 	} {
-		change()
+		step.change()
 		if _, changed := mustOpen(t, p); !changed {
-			t.Errorf("Open after %s = nothing changed", name)
+			t.Errorf("Open after %s = nothing changed", step.name)
 		}
 	}
 	open, _ := mustOpen(t, mustNew(t, f.config()))
