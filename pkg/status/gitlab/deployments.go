@@ -52,20 +52,25 @@ func (p *Deployments) deploy(ctx context.Context, c status.Commit) error {
 		last = made[0]
 	}
 	switch {
-	case c.Superseded && (last == nil || last.Status != string(sdk.DeploymentStatusRunning)):
+	case c.Superseded && (last == nil || !goesOn(last)):
 		return nil // it has ended, and GitLab knows which is active
 	case c.Superseded:
 		return p.change(ctx, last, sdk.DeploymentStatusCanceled)
-	case last == nil, last.Status != string(want) && last.Status != string(sdk.DeploymentStatusRunning):
+	case last == nil, last.Status != string(want) && !goesOn(last):
 		if last, err = p.make(ctx, c, want); err != nil {
 			return err
 		}
-	case last.Status != string(want):
+	case last.Status != string(want) && c.State != status.Pending:
 		if err := p.change(ctx, last, want); err != nil {
 			return err
 		}
 	}
 	return p.link(ctx, last.Environment, c.TargetURL)
+}
+
+// goesOn reports whether a deployment has not ended: one may wait for an approval.
+func goesOn(d *sdk.Deployment) bool {
+	return slices.Contains([]string{"created", "blocked", string(sdk.DeploymentStatusRunning)}, d.Status)
 }
 
 func (p *Deployments) make(ctx context.Context, c status.Commit, want sdk.DeploymentStatusValue) (*sdk.Deployment, error) {
@@ -138,6 +143,9 @@ func (p *Deployments) List(ctx context.Context, sha, environment string) ([]stat
 		c := status.Commit{
 			SHA: sha, Context: environment, State: deploymentStates.From(sdk.DeploymentStatusValue(d.Status)),
 			Superseded: d.Status == string(sdk.DeploymentStatusCanceled), Time: lastOf(d.CreatedAt, d.UpdatedAt),
+		}
+		if goesOn(d) {
+			c.State = status.Pending
 		}
 		if i == 0 && c.State == status.Success {
 			c.TargetURL = p.client.Secrets.Clean(d.Environment.ExternalURL)

@@ -76,6 +76,12 @@ func TestADeploymentGoesOnOrIsMadeAgain(t *testing.T) {
 	if got := f.Deployments(shaA, environment); got[2].Environment.ExternalURL != address {
 		t.Errorf("the environment's URL is %q, want %q", got[2].Environment.ExternalURL, address)
 	}
+	f.Approvals = true
+	post(shaB, status.Pending, false, "canceled", "blocked")
+	list, err = p.List(t.Context(), shaB, environment)
+	if err != nil || len(list) != 2 || list[0].State != status.Pending {
+		t.Errorf("List = %+v, %v, want one that is pending while it waits for an approval", list, err)
+	}
 	list, err = p.List(t.Context(), shaA, environment)
 	if err != nil || len(list) != 3 || list[0].TargetURL != address || list[1].State != status.Failure {
 		t.Errorf("List = %+v, %v", list, err)

@@ -89,6 +89,9 @@ func (f *Forge) createDeployment(w http.ResponseWriter, r *http.Request) {
 		d := &Deployment{
 			ID: int64(9000 + len(f.deploys)), SHA: body.SHA, Ref: body.Ref, Tag: *body.Tag, Status: body.Status, CreatedAt: now, UpdatedAt: now,
 		}
+		if f.Approvals && d.Status == "running" {
+			d.Status = "blocked"
+		}
 		d.Environment.ID, d.Environment.Name = environmentID(body.Environment), body.Environment
 		f.deploys = append(f.deploys, d)
 		forgetest.Say(w, http.StatusCreated, f.shownDeployment(d))

@@ -75,6 +75,8 @@ type Forge struct {
 	// project: 30 is Developer.
 	Scopes []string
 	Level  int
+	// Approvals says that a deployment waits for somebody's approval.
+	Approvals bool
 	// User is the number of the token's account.
 	User int64
 

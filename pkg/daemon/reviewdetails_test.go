@@ -1,0 +1,34 @@
+package daemon
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/review"
+	"github.com/fedsync/fedsync/pkg/status"
+)
+
+func TestTheCheckOfAPlanRemarksOnLines(t *testing.T) {
+	const head, its = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d", "fedsync/web/plan"
+	finding := federation.Finding{
+		ID: "D11b", Severity: federation.SeverityError, Cluster: "eu", File: "apps/web/service.yaml", Line: 9,
+		Message: untrusted.Const("node port 30036 is held by legacy/old"),
+	}
+	d := &Daemon{reports: newReports()}
+	d.reviewer = &reviewer{
+		Daemon: d, its: its, text: map[string]string{head: "### fedsync plan"},
+		made: map[string]review.Made{head: {Head: head, Findings: []federation.Finding{finding, {ID: "render", Message: untrusted.Const("of no line")}}}},
+	}
+	want := status.Details{Summary: "### fedsync plan", Annotations: []status.Annotation{
+		{File: finding.File, Line: 9, Level: status.LevelError, Title: "D11b", Message: "eu: node port 30036 is held by legacy/old"},
+	}}
+	if diff := cmp.Diff(want, d.details(status.Commit{SHA: head, Context: its})); diff != "" {
+		t.Errorf("details (-want +got):\n%s", diff)
+	}
+	if got := d.details(status.Commit{SHA: head, Context: "fedsync/web"}); got.Summary != "" {
+		t.Errorf("the federation's own check shows %q, want nothing of the plan", got.Summary)
+	}
+}
