@@ -2,6 +2,7 @@ package sandboxtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,9 +107,19 @@ type Status struct {
 // Statuses returns the statuses of a commit, newest first.
 func (f *Forge) Statuses(tb testing.TB, sha string) []Status {
 	tb.Helper()
-	var all []Status
-	if err := f.Call(tb.Context(), http.MethodGet, f.path("/commits/"+sha+"/statuses?sort=highestindex"), nil, &all); err != nil {
+	type numbered struct {
+		ID int64 `json:"id"`
+		Status
+	}
+	var found []numbered
+	if err := f.Call(tb.Context(), http.MethodGet, f.path("/commits/"+sha+"/statuses"), nil, &found); err != nil {
 		tb.Fatalf("read the statuses of %s: %v", sha, err)
+	}
+	// Whatever Gitea sorts by: its "highestindex" is the oldest first.
+	slices.SortFunc(found, func(a, b numbered) int { return cmp.Compare(b.ID, a.ID) })
+	var all []Status
+	for _, s := range found {
+		all = append(all, s.Status)
 	}
 	return all
 }
