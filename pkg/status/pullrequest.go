@@ -10,6 +10,9 @@ type PullRequest struct {
 	Ref    string // where the repository has it: "refs/pull/7/head"
 	Base   string // the branch it is to be merged into: "main"
 	Fork   bool   // it comes from another repository
+	// Version changes when something about it does, what is written about it included, as
+	// far and as soon as the forge tells.
+	Version string
 	// Queued says that it stands for the head of a merge queue: Number is that of the
 	// pull request that is merged next, 0 where the forge does not tell.
 	Queued bool

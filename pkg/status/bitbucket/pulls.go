@@ -155,7 +155,7 @@ func (p *Provider) pullRequests(ctx context.Context, found []pull, branch string
 		known[short] = sha
 		open = append(open, status.PullRequest{
 			Number: f.ID, Title: p.client.Secrets.Clean(f.Title), Head: sha,
-			Ref: "refs/heads/" + f.Source.Branch.Name, Base: branch,
+			Ref: "refs/heads/" + f.Source.Branch.Name, Base: branch, Version: p.client.Clean(f.UpdatedOn),
 		})
 	}
 	p.pulls.whole = known

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	sdk "code.gitea.io/sdk/gitea"
 
@@ -38,15 +39,20 @@ type Config struct {
 
 	Owner      string
 	Repository string
+	// Sweep is how often pull requests are looked at for comments of ours that somebody
+	// edited or deleted; five minutes when zero.
+	Sweep time.Duration
 }
 
 // Provider posts to one repository of a Gitea. It is safe for concurrent use.
 type Provider struct {
 	owner, repository string
 	forge             *forgeclient.Client
+	sweep             time.Duration
 
 	reviewing sync.Mutex // protects what follows, and that one look is made at a time
 	pulls     pulls
+	me        account
 }
 
 var _ status.Prober = (*Provider)(nil)
@@ -61,7 +67,7 @@ func New(c Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Provider{owner: c.Owner, repository: c.Repository, forge: forge}, nil
+	return &Provider{owner: c.Owner, repository: c.Repository, forge: forge, sweep: cmp.Or(c.Sweep, sweepEvery)}, nil
 }
 
 // Name is "gitea".

@@ -3,10 +3,13 @@ package gitea
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"net/http"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +28,9 @@ const (
 	// sameMoment is how near two changes may be for the forge to give them one time, in
 	// whole seconds, and for its clock to be read late.
 	sameMoment = 2 * time.Second
+	// sweepEvery is how often all that are open are listed, and the comments that changed:
+	// for the edit or the end of a comment Gitea gives a pull request no new time.
+	sweepEvery = 5 * time.Minute
 	maxTitle   = 200
 )
 
@@ -35,6 +41,16 @@ type pulls struct {
 	look   string                       // what the last look showed
 	newest time.Time                    // when that one changed which changed last
 	again  bool                         // something may have changed at the same moment, after the look
+
+	sweptAt time.Time       // when all were listed last
+	since   time.Time       // that, by the forge's clock
+	edited  map[int64]int64 // when our comments were found to be changed, by number
+}
+
+// account is whose a token is.
+type account struct {
+	token [sha256.Size]byte // its digest
+	id    int64
 }
 
 var _ status.Reviewer = (*Provider)(nil)
@@ -56,15 +72,23 @@ func (p *Provider) Open(ctx context.Context, branch string) (open []status.PullR
 		return nil, false, fmt.Errorf("list pull requests of gitea: %w", p.explain(ctx, response, err))
 	}
 	known := p.pulls
-	next := pulls{branch: branch, look: shown(found, response), newest: newestOf(found), again: recent(found, response)}
+	next := known
+	next.branch, next.look, next.newest, next.again = branch, shown(found, response), newestOf(found), recent(found, response)
 	first := known.open == nil || known.branch != branch
-	if !first && !known.again && known.look == next.look {
+	sweep := first || time.Since(known.sweptAt) >= p.sweep
+	if !sweep && !known.again && known.look == next.look {
 		return nil, false, nil
 	}
-	if first || known.again || !covers(found, response, known.newest) {
-		next.open, err = p.list(ctx, api, branch)
-	} else {
-		next.open = merged(known.open, found, branch)
+	if sweep {
+		next.sweptAt, next.since = time.Now(), clock(response).Add(-sameMoment)
+		next.edited, err = p.edited(ctx, api, known)
+	}
+	switch {
+	case err != nil:
+	case sweep || known.again || !covers(found, response, known.newest):
+		next.open, err = p.list(ctx, api, next)
+	default:
+		next.open = next.with(known.open, found)
 	}
 	if err != nil {
 		return nil, false, err
@@ -77,7 +101,7 @@ func (p *Provider) Open(ctx context.Context, branch string) (open []status.PullR
 }
 
 // list reads all that are open.
-func (p *Provider) list(ctx context.Context, api *sdk.Client, branch string) (map[int64]status.PullRequest, error) {
+func (p *Provider) list(ctx context.Context, api *sdk.Client, its pulls) (map[int64]status.PullRequest, error) {
 	open := map[int64]status.PullRequest{}
 	for page := 1; page <= maxPulls/pageSize; page++ {
 		found, response, err := api.ListRepoPullRequests(p.owner, p.repository, sdk.ListPullRequestsOptions{
@@ -86,7 +110,7 @@ func (p *Provider) list(ctx context.Context, api *sdk.Client, branch string) (ma
 		if err != nil {
 			return nil, fmt.Errorf("list pull requests of gitea: %w", p.explain(ctx, response, err))
 		}
-		open = merged(open, found, branch)
+		open = its.with(open, found)
 		if response.NextPage == 0 || len(found) == 0 {
 			break
 		}
@@ -94,23 +118,60 @@ func (p *Provider) list(ctx context.Context, api *sdk.Client, branch string) (ma
 	return open, nil
 }
 
-// merged gives what is open by what was known and what was found since.
-func merged(known map[int64]status.PullRequest, found []*sdk.PullRequest, branch string) map[int64]status.PullRequest {
+// with gives what is open by what was known and what was found since.
+func (p pulls) with(known map[int64]status.PullRequest, found []*sdk.PullRequest) map[int64]status.PullRequest {
 	open := maps.Clone(known)
 	for _, pr := range found {
 		if pr == nil {
 			continue
 		}
 		delete(open, pr.Index)
-		if pr.State == sdk.StateOpen && pr.Index > 0 && pr.Base != nil && pr.Base.Ref == branch && pr.Head != nil && isCommit(pr.Head.Sha) {
+		if pr.State == sdk.StateOpen && pr.Index > 0 && pr.Base != nil && pr.Base.Ref == p.branch && pr.Head != nil && isCommit(pr.Head.Sha) {
 			open[pr.Index] = status.PullRequest{
 				Number: pr.Index, Title: untrusted.Clean(pr.Title, maxTitle),
-				Head: pr.Head.Sha, Ref: fmt.Sprintf("refs/pull/%d/head", pr.Index), Base: branch,
-				Fork: pr.Head.RepoID != pr.Base.RepoID, // -1 where it was deleted
+				Head: pr.Head.Sha, Ref: fmt.Sprintf("refs/pull/%d/head", pr.Index), Base: p.branch,
+				Fork:    pr.Head.RepoID != pr.Base.RepoID, // -1 where it was deleted
+				Version: fmt.Sprintf("%d %d %d", updated(pr).Unix(), pr.Comments, p.edited[pr.Index]),
 			}
 		}
 	}
 	return open
+}
+
+// edited gives when comments of ours were changed last, by the number of what they are on.
+func (p *Provider) edited(ctx context.Context, api *sdk.Client, known pulls) (map[int64]int64, error) {
+	if p.me.id == 0 {
+		return nil, nil //nolint:nilnil // we have written nothing yet
+	}
+	edited := map[int64]int64{}
+	for page := 1; page <= maxPulls/pageSize; page++ {
+		found, response, err := api.ListRepoIssueComments(p.owner, p.repository, sdk.ListIssueCommentOptions{
+			ListOptions: sdk.ListOptions{Page: page, PageSize: pageSize}, Since: known.since,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list comments of gitea: %w", p.explain(ctx, response, err))
+		}
+		for _, c := range found {
+			if number, ours := numberOf(c), c.Poster != nil && c.Poster.ID == p.me.id; ours && known.open[number].Number != 0 {
+				edited[number] = max(edited[number], c.Updated.Unix())
+			}
+		}
+		if response.NextPage == 0 || len(found) == 0 {
+			break
+		}
+	}
+	for number, at := range known.edited {
+		if known.open[number].Number != 0 {
+			edited[number] = max(edited[number], at)
+		}
+	}
+	return edited, nil
+}
+
+// numberOf reads on what a comment is; 0 where that cannot be told.
+func numberOf(c *sdk.Comment) int64 {
+	n, _ := strconv.ParseInt(path.Base(cmp.Or(c.PRURL, c.IssueURL)), 10, 64)
+	return n
 }
 
 func isCommit(sha string) bool { return len(sha) == 40 && strings.Trim(sha, "0123456789abcdef") == "" }
@@ -150,8 +211,13 @@ func covers(found []*sdk.PullRequest, response *sdk.Response, since time.Time) b
 // recent reports whether something changed so near to the look, by the forge's own clock,
 // that what changes after it may bear the same time.
 func recent(found []*sdk.PullRequest, response *sdk.Response) bool {
-	now, err := http.ParseTime(response.Header.Get("Date"))
-	return len(found) > 0 && (err != nil || now.Sub(newestOf(found)) < sameMoment)
+	return len(found) > 0 && clock(response).Sub(newestOf(found)) < sameMoment
+}
+
+// clock is the forge's; zero where it does not tell.
+func clock(response *sdk.Response) time.Time {
+	now, _ := http.ParseTime(response.Header.Get("Date"))
+	return now
 }
 
 // cleared is what stands in a comment that has nothing to say any more.
@@ -173,37 +239,70 @@ func (p *Provider) comment(ctx context.Context, number int64, marker, text strin
 	if err != nil {
 		return err
 	}
-	me, response, err := api.GetMyUserInfo()
+	ours, err := p.ours(ctx, api, number, marker)
 	if err != nil {
-		err = p.explain(ctx, response, err)
-		if codeOf(response) == http.StatusForbidden {
-			err = fmt.Errorf("%w: the token needs the scope read:user, to tell our own comment from others", err)
-		}
 		return err
-	}
-	all, response, err := api.ListIssueComments(p.owner, p.repository, number, sdk.ListIssueCommentOptions{})
-	if err != nil {
-		return p.explain(ctx, response, err)
 	}
 	body := marker + "\n" + p.forge.Secrets.Clean(text)
 	if text == "" {
 		body = marker + "\n" + cleared
 	}
-	for _, c := range all {
-		if c.Poster == nil || c.Poster.ID != me.ID || !begins(c.Body, marker) {
-			continue
-		}
-		if strings.TrimSpace(c.Body) == strings.TrimSpace(body) {
-			return nil
-		}
-		_, response, err = api.EditIssueComment(p.owner, p.repository, c.ID, sdk.EditIssueCommentOption{Body: body})
-		return p.commented(ctx, response, err)
-	}
-	if text == "" {
+	if len(ours) == 0 && text == "" {
 		return nil
 	}
-	_, response, err = api.CreateIssueComment(p.owner, p.repository, number, sdk.CreateIssueCommentOption{Body: body})
+	if len(ours) == 0 {
+		_, response, err := api.CreateIssueComment(p.owner, p.repository, number, sdk.CreateIssueCommentOption{Body: body})
+		return p.commented(ctx, response, err)
+	}
+	// Of a process that was killed a second one may have come late.
+	for _, c := range ours[1:] {
+		if response, err := api.DeleteIssueComment(p.owner, p.repository, c.ID); codeOf(response) != http.StatusNotFound && err != nil {
+			return p.commented(ctx, response, err)
+		}
+	}
+	if strings.TrimSpace(ours[0].Body) == strings.TrimSpace(body) {
+		return nil
+	}
+	_, response, err := api.EditIssueComment(p.owner, p.repository, ours[0].ID, sdk.EditIssueCommentOption{Body: body})
 	return p.commented(ctx, response, err)
+}
+
+// ours lists the comments that begin with the marker and that our account wrote. Anybody
+// can write a marker.
+func (p *Provider) ours(ctx context.Context, api *sdk.Client, number int64, marker string) ([]*sdk.Comment, error) {
+	me, err := p.account(ctx, api)
+	if err != nil {
+		return nil, err
+	}
+	all, response, err := api.ListIssueComments(p.owner, p.repository, number, sdk.ListIssueCommentOptions{})
+	if err != nil {
+		return nil, p.explain(ctx, response, err)
+	}
+	return slices.DeleteFunc(all, func(c *sdk.Comment) bool {
+		return c == nil || c.Poster == nil || c.Poster.ID != me || !begins(c.Body, marker)
+	}), nil
+}
+
+// account is the number of the token's account. It is asked for once for each token.
+func (p *Provider) account(ctx context.Context, api *sdk.Client) (int64, error) {
+	token, err := p.forge.Token()
+	if err != nil {
+		return 0, err
+	}
+	its := sha256.Sum256([]byte(token))
+	if p.me.id != 0 && p.me.token == its {
+		return p.me.id, nil
+	}
+	user, response, err := api.GetMyUserInfo()
+	if err != nil {
+		err = p.explain(ctx, response, err)
+		if codeOf(response) == http.StatusForbidden {
+			err = fmt.Errorf("%w: the token needs the scope read:user, to tell our own comment from others", err)
+		}
+		return 0, err
+	}
+	p.me = account{its, user.ID}
+	return user.ID, nil
 }
 
 func (p *Provider) commented(ctx context.Context, response *sdk.Response, err error) error {

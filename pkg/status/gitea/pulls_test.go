@@ -27,6 +27,7 @@ type pullFake struct {
 	now      time.Time
 	pulls    []pullRecord
 	comments []commentRecord
+	last     int64 // comment's number
 	me       int64 // 0: the token may not tell
 	asked    []string
 }
@@ -95,13 +96,19 @@ func (f *pullFake) handler() http.Handler {
 		return b.Body
 	}
 	mux.HandleFunc("POST /api/v1/repos/team/web/issues/7/comments", func(w http.ResponseWriter, r *http.Request) {
-		f.comments = append(f.comments, commentRecord{ID: int64(len(f.comments) + 1), User: map[string]int64{"id": f.me}, Body: body(r)})
+		f.last++
+		f.comments = append(f.comments, commentRecord{ID: f.last, User: map[string]int64{"id": f.me}, Body: body(r)})
 		say(w, http.StatusCreated, f.comments[len(f.comments)-1])
 	})
 	mux.HandleFunc("PATCH /api/v1/repos/team/web/issues/comments/{id}", func(w http.ResponseWriter, r *http.Request) {
-		id, _ := strconv.Atoi(r.PathValue("id"))
-		f.comments[id-1].Body = body(r)
-		say(w, http.StatusOK, f.comments[id-1])
+		c := f.comment(r.PathValue("id"))
+		c.Body = body(r)
+		say(w, http.StatusOK, c)
+	})
+	mux.HandleFunc("DELETE /api/v1/repos/team/web/issues/comments/{id}", func(w http.ResponseWriter, r *http.Request) {
+		c := *f.comment(r.PathValue("id"))
+		f.comments = slices.DeleteFunc(f.comments, func(other commentRecord) bool { return other.ID == c.ID })
+		w.WriteHeader(http.StatusNoContent)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
@@ -109,6 +116,12 @@ func (f *pullFake) handler() http.Handler {
 		f.asked = append(f.asked, r.Method+" "+r.URL.Path)
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// comment finds one that is there.
+func (f *pullFake) comment(id string) *commentRecord {
+	at := slices.IndexFunc(f.comments, func(c commentRecord) bool { return strconv.FormatInt(c.ID, 10) == id })
+	return &f.comments[at]
 }
 
 // requests gives how many there were since the last call.
@@ -158,7 +171,10 @@ func TestOpenPullRequestsAreListedAndFollowedByOneRequest(t *testing.T) {
 	if len(open) != 46 || open[0].Number != 49 || open[45].Number != 1 {
 		t.Fatalf("Open = %d, from %d; want 46 from 49 to 1", len(open), open[0].Number)
 	}
-	want := status.PullRequest{Number: 49, Title: "Change 49", Head: sha(49), Ref: "refs/pull/49/head", Base: "main", Fork: true}
+	want := status.PullRequest{Number: 49, Title: "Change 49", Head: sha(49), Ref: "refs/pull/49/head", Base: "main", Fork: true, Version: open[0].Version}
+	if open[0].Version == "" {
+		t.Error("it has no version")
+	}
 	if diff := cmp.Diff(want, open[0]); diff != "" {
 		t.Errorf("the newest (-want +got):\n%s", diff)
 	}
@@ -186,13 +202,13 @@ func TestOpenPullRequestsAreListedAndFollowedByOneRequest(t *testing.T) {
 	f.mu.Lock()
 	f.pulls[len(f.pulls)-1].Updated = f.now
 	f.mu.Unlock()
-	look(1, false)
+	look(1, true) // its version is another
 	look(4, false)
 }
 
 func TestThereIsOneCommentOfOurs(t *testing.T) {
 	const marker = "<!-- marker -->"
-	f := &pullFake{me: 5}
+	f := &pullFake{me: 5, last: 100}
 	f.comments = []commentRecord{
 		{ID: 1, User: map[string]int64{"id": 6}, Body: marker + "\nsomebody else's copy"},
 		{ID: 2, User: map[string]int64{"id": 5}, Body: "ours, about something else: " + marker},
@@ -216,15 +232,22 @@ func TestThereIsOneCommentOfOurs(t *testing.T) {
 	say("two", marker+"\ntwo")
 	f.requests()
 	say("two", marker+"\ntwo")
-	if n := f.requests(); n != 2 {
-		t.Errorf("%d requests where it says so already, want two that ask", n)
+	if n := f.requests(); n != 1 {
+		t.Errorf("%d requests where it says so already, want one that asks", n)
 	}
+	f.comments[2].Body = "edited by somebody\n" + marker // it is ours no more
+	say("two", "edited by somebody\n"+marker, marker+"\ntwo")
+	f.comments = slices.Delete(f.comments, 2, 4)
+	say("two", marker+"\ntwo")
+	// That of a process that was killed comes late.
+	f.comments = append(f.comments, commentRecord{ID: 9, User: map[string]int64{"id": 5}, Body: marker + "\none"})
+	say("two", marker+"\ntwo")
 	say("", marker+"\n_This does not apply any more._")
 	if !strings.Contains(f.comments[0].Body, "somebody else's copy") || !strings.Contains(f.comments[1].Body, "something else") {
 		t.Errorf("other comments were changed: %+v", f.comments[:2])
 	}
 	f.me = 0
-	if err := p.Comment(t.Context(), 7, marker, "three"); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "read:user") {
+	if err := f.provider(t).Comment(t.Context(), 7, marker, "three"); !errors.Is(err, status.ErrUnauthorized) || !strings.Contains(err.Error(), "read:user") {
 		t.Errorf("Comment by a token that may not tell whose it is = %v, want the scope that it lacks", err)
 	}
 }

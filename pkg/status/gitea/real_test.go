@@ -3,6 +3,7 @@ package gitea_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -267,4 +268,58 @@ func TestTheRealForgeKeepsItsStatusesInOrder(t *testing.T) {
 	if list[0].State != status.Success || list[0].Description != "the last" {
 		t.Errorf("List begins with %+v, want the last one posted", list[0])
 	}
+}
+
+// Gitea gives a pull request no new time when a comment is edited or deleted.
+func TestWhatBecomesOfOurCommentIsAnotherVersion(t *testing.T) {
+	const marker = "<!-- marker -->"
+	r := newReal(t)
+	call := func(method, path string, body, into any) {
+		t.Helper()
+		if err := r.forge.Call(t.Context(), method, "/repos/"+r.forge.Owner+"/"+r.forge.Repository+path, body, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call(http.MethodPost, "/contents/new.yaml", map[string]any{"content": "YQ==", "message": "new", "new_branch": "change"}, nil)
+	var pr struct {
+		Number int64 `json:"number"`
+	}
+	call(http.MethodPost, "/pulls", map[string]any{"head": "change", "base": "main", "title": "Change"}, &pr)
+	p, err := gitea.New(gitea.Config{
+		BaseURL: r.proxy.URL, Owner: r.forge.Owner, Repository: r.forge.Repository, Sweep: time.Nanosecond,
+		Token: func() (string, error) { return r.forge.Token, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	look := func(after string) {
+		t.Helper()
+		open, changed, err := p.Open(t.Context(), "main")
+		if err != nil || !changed || len(open) != 1 || open[0].Version == last {
+			t.Fatalf("Open after %s = %+v, %t, %v, want another version", after, open, changed, err)
+		}
+		last = open[0].Version
+	}
+	look("the start")
+	if err := p.Comment(t.Context(), pr.Number, marker, "a plan"); err != nil {
+		t.Fatal(err)
+	}
+	look("our comment")
+	if open, changed, err := p.Open(t.Context(), "main"); err != nil || changed {
+		t.Errorf("Open where nothing changed = %+v, %t, %v", open, changed, err)
+	}
+	var all []struct {
+		ID int64 `json:"id"`
+	}
+	comments := fmt.Sprintf("/issues/%d/comments", pr.Number)
+	call(http.MethodGet, comments, nil, &all)
+	if len(all) != 1 {
+		t.Fatalf("there are %d comments", len(all))
+	}
+	time.Sleep(1100 * time.Millisecond) //nolint:forbidigo // Gitea's times are in seconds
+	call(http.MethodPatch, fmt.Sprintf("/issues/comments/%d", all[0].ID), map[string]any{"body": "edited"}, nil)
+	look("somebody's edit")
+	call(http.MethodDelete, fmt.Sprintf("/issues/comments/%d", all[0].ID), nil, nil)
+	look("its end")
 }

@@ -121,7 +121,8 @@ func (r *repository) listOpen(ctx context.Context, api *sdk.Client, branch strin
 				Number: int64(p.GetNumber()), Title: r.client.Secrets.Clean(p.GetTitle()), Head: p.GetHead().GetSHA(),
 				Ref: fmt.Sprintf("refs/pull/%d/head", p.GetNumber()), Base: branch,
 				// The repository of a fork that was deleted is none.
-				Fork: p.GetHead().GetRepo().GetID() == 0 || p.GetHead().GetRepo().GetID() != p.GetBase().GetRepo().GetID(),
+				Fork:    p.GetHead().GetRepo().GetID() == 0 || p.GetHead().GetRepo().GetID() != p.GetBase().GetRepo().GetID(),
+				Version: p.GetUpdatedAt().UTC().String(),
 			})
 		}
 		if resp.NextPage == 0 || len(found) == 0 {

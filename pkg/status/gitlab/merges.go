@@ -136,12 +136,19 @@ func (p *Provider) pullRequests(found []*sdk.BasicMergeRequest, branch string) [
 		}
 		open = append(open, status.PullRequest{
 			Number: m.IID, Title: p.client.Secrets.Clean(m.Title), Head: m.SHA, Ref: fmt.Sprintf("refs/merge-requests/%d/head", m.IID),
-			Base: m.TargetBranch, Fork: m.SourceProjectID != m.TargetProjectID,
+			Base: m.TargetBranch, Fork: m.SourceProjectID != m.TargetProjectID, Version: version(m),
 		})
 	}
 	// A page that shifts while it is read gives one twice.
 	slices.SortFunc(open, func(a, b status.PullRequest) int { return cmp.Compare(b.Number, a.Number) })
 	return slices.CompactFunc(open, func(a, b status.PullRequest) bool { return a.Number == b.Number })
+}
+
+func version(m *sdk.BasicMergeRequest) string {
+	if m.UpdatedAt == nil {
+		return ""
+	}
+	return m.UpdatedAt.UTC().String()
 }
 
 func wrapMerges(err error) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -238,4 +239,17 @@ func (s *suite) postsSeveral(t *testing.T) {
 	for _, c := range commits {
 		s.mustHold(t, c)
 	}
+}
+
+// Unversioned returns pull requests without their versions, which each must have.
+func Unversioned(t *testing.T, open []status.PullRequest) []status.PullRequest {
+	t.Helper()
+	all := slices.Clone(open)
+	for i := range all {
+		if all[i].Version == "" {
+			t.Errorf("#%d has no version", all[i].Number)
+		}
+		all[i].Version = ""
+	}
+	return all
 }
