@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -144,6 +146,35 @@ func TestAForgeNudgesAndIsToldEvenIfItIsAwayForAWhile(t *testing.T) {
 type door struct {
 	server *httptest.Server
 	shut   atomic.Bool
+	asked  counter
+
+	hanging atomic.Int32 // requests that wait for the door to open
+	opens   atomic.Pointer[chan struct{}]
+}
+
+// hang keeps all requests waiting until the returned function is called, which may be
+// called again.
+func (d *door) hang() (open func()) {
+	opens := make(chan struct{})
+	d.opens.Store(&opens)
+	return sync.OnceFunc(func() {
+		d.opens.Store(nil)
+		close(opens)
+	})
+}
+
+// wait waits until the door is open, or whoever asks gives up.
+func (d *door) wait(ctx context.Context) {
+	opens := d.opens.Load()
+	if opens == nil {
+		return
+	}
+	d.hanging.Add(1)
+	defer d.hanging.Add(-1)
+	select {
+	case <-*opens:
+	case <-ctx.Done():
+	}
 }
 
 func newDoor(t *testing.T, forge string) *door {
@@ -161,6 +192,8 @@ func newDoor(t *testing.T, forge string) *door {
 		if d.shut.Load() {
 			panic(http.ErrAbortHandler) // no answer at all
 		}
+		d.asked.note(r)
+		d.wait(r.Context())
 		proxy.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(func() {

@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +33,8 @@ const (
 	forgeTimeout = 30 * time.Second
 	// commentPause is between two tries at a comment that the forge does not take.
 	commentPause = time.Minute
+	// commentLook is between two looks at a comment that says what it should.
+	commentLook = 5 * time.Second
 	// standBack is the niceness of the process that renders plans: the lowest there is.
 	standBack = 19
 )
@@ -47,11 +51,11 @@ type reviewer struct {
 	nudged   bell.Bell // a webhook says that something changed
 	news     bell.Bell // the loop has shown something
 
-	mu   sync.Mutex // protects what follows
-	seen view
-	made map[string]review.Made // by head, for the page and the checks
-	text map[string]string      // by head: what its check is to show
-	its  string                 // the context of the checks
+	mu     sync.Mutex // protects what follows
+	seen   view
+	made   map[string]review.Made    // by head, for the page
+	checks map[string]review.Comment // by head, for its check
+	its    string                    // the context of the checks
 
 	bases baseSides
 
@@ -158,13 +162,16 @@ func (r *reviewer) turn(ctx context.Context, running *sync.WaitGroup, v view) (n
 		r.begin(ctx, running, pr, v)
 	}
 	if v.yielded || v.tip == "" {
+		// Whoever speaks meanwhile may say something else.
 		clear(r.told)
+		clear(r.comments.shown)
 		return now.Add(r.cfg.Interval)
 	}
+	told := r.state.Tell()
 	if v.context != "" {
-		r.post(v.context)
+		r.post(v.context, told)
 	}
-	next = r.call(ctx, running, now)
+	next = r.call(ctx, running, now, told.Comments)
 	if !again.IsZero() && again.Before(next) {
 		next = again
 	}
@@ -196,15 +203,18 @@ func (r *reviewer) end(m review.Made) {
 	}
 }
 
-// show gives the page, and the checks, what there is to read.
+// show gives the page what there is to read.
 func (r *reviewer) show() {
-	var texts map[string]string
-	if _, ok := r.forge.(status.Checker); ok {
-		texts = r.state.Texts()
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.made, r.text, r.its = maps.Clone(r.state.Made), texts, r.context
+	r.made = maps.Clone(r.state.Made)
+}
+
+// showChecks gives the poster what there is to read in checks.
+func (r *reviewer) showChecks(checks map[string]review.Comment) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.checks, r.its = checks, r.context
 }
 
 // details are what the check of a head shows: the plan, and a remark on each line that a
@@ -215,13 +225,21 @@ func (r *reviewer) details(c status.Commit) (status.Details, bool) {
 	if c.Context != r.its || r.its == "" {
 		return status.Details{}, false
 	}
-	return status.Details{Summary: r.text[c.SHA], Annotations: status.Annotations(r.made[c.SHA].Findings)}, true
+	its := r.checks[c.SHA]
+	return status.Details{Summary: its.Check(), Annotations: status.Annotations(its.Findings())}, true
 }
 
 // told is what the poster was told of a head.
 type told struct {
 	status.Commit
-	text string // of its check
+	check [sha256.Size]byte // a digest of what its check shows
+}
+
+// plans gives what there is to read, by head.
+func (r *reviewer) plans() map[string]review.Made {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.made
 }
 
 // planOf is the text of a head's newest plan, for the page.
@@ -230,9 +248,7 @@ func (d *Daemon) planOf(head string) (string, bool) {
 	if r == nil {
 		return "", false
 	}
-	r.mu.Lock()
-	m, ok := r.made[head]
-	r.mu.Unlock()
+	m, ok := r.plans()[head]
 	if !ok {
 		return "", false
 	}
@@ -240,21 +256,28 @@ func (d *Daemon) planOf(head string) (string, bool) {
 }
 
 // post tells the poster what statuses the heads should have.
-func (r *reviewer) post(context string) {
+func (r *reviewer) post(context string, all review.Told) {
 	context = statusContexts(r.cfg.StatusContexts).plan(context)
 	if context != r.context {
 		clear(r.told)
 		r.context = context
 	}
-	r.show()
+	_, shows := r.forge.(status.Checker)
+	if shows {
+		r.showChecks(all.Checks)
+	}
 	wanted := map[string]bool{}
-	for _, c := range r.state.Statuses() {
+	for _, c := range slices.Backward(all.Statuses) { // the poster begins with what it was told last
 		c.Context = context
 		if url := r.publicURL(); url != "" {
 			c.TargetURL = strings.TrimSuffix(url, "/") + "/plans/" + c.SHA
 		}
 		wanted[c.SHA] = true
-		if its := (told{c, r.text[c.SHA]}); r.told[c.SHA] != its {
+		its := told{Commit: c}
+		if shows {
+			its.check = all.Checks[c.SHA].Digest()
+		}
+		if r.told[c.SHA] != its {
 			r.told[c.SHA] = its
 			r.poster.Want(c)
 		}
@@ -269,7 +292,7 @@ func (r *reviewer) post(context string) {
 
 // call asks the forge one thing, if it is not being asked something: what is open, or to
 // change a comment. It says when there is something to ask again.
-func (r *reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.Time) (next time.Time) {
+func (r *reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.Time, wanted map[int64]review.Comment) (next time.Time) {
 	if r.calling {
 		return now.Add(forgeTimeout)
 	}
@@ -282,20 +305,20 @@ func (r *reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.T
 	if r.context == "" {
 		return next
 	}
-	number, text, at := r.comments.due(r.state.Comments(), now)
+	number, at := r.comments.due(wanted, now)
 	if number == 0 {
 		if !at.IsZero() && at.Before(next) {
 			next = at
 		}
 		return next
 	}
-	marker := "<!-- fedsync:plan:" + shortDigest(r.context) + " -->"
+	marker, comment := "<!-- fedsync:plan:"+shortDigest(r.context)+" -->", wanted[number]
 	r.calling = true
 	running.Go(func() {
 		timed, cancel := context.WithTimeout(ctx, forgeTimeout)
 		defer cancel()
-		err := r.forge.Comment(timed, number, marker, text)
-		r.answers <- func() { r.commented(ctx, number, text, err) }
+		err := r.forge.Comment(timed, number, marker, comment.Text())
+		r.answers <- func() { r.commented(ctx, number, comment, err) }
 	})
 	return next
 }
@@ -330,21 +353,21 @@ func (r *reviewer) list(ctx context.Context) func() {
 // open takes what is open. What is known of others is forgotten.
 func (r *reviewer) open(open []status.PullRequest) {
 	r.state.Open = open
-	heads, numbers := map[string]bool{}, map[int64]bool{}
+	heads := map[string]bool{}
 	for _, pr := range open {
-		heads[pr.Head], numbers[pr.Number] = true, true
+		heads[pr.Head] = true
 	}
 	maps.DeleteFunc(r.state.Made, func(head string, _ review.Made) bool { return !heads[head] })
-	r.comments.keep(numbers)
+	r.comments.keep(open)
 	r.show()
 }
 
-func (r *reviewer) commented(ctx context.Context, number int64, text string, err error) {
+func (r *reviewer) commented(ctx context.Context, number int64, comment review.Comment, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	if err != nil {
 		r.log.Warn("comment on a pull request not made", zap.Int64("pull request", number), zap.Error(err))
 	}
-	r.comments.made(number, text, err, time.Now())
+	r.comments.made(number, comment, err, time.Now())
 }

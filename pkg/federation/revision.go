@@ -16,10 +16,13 @@ type Revision struct {
 // Short is the abbreviated commit: seven characters, as Git prints it.
 func (r Revision) Short() string { return r.SHA[:min(7, len(r.SHA))] }
 
-// String gives "main@1a2b3c4".
+// String gives "main@1a2b3c4", or what there is of it.
 func (r Revision) String() string {
-	if r.Ref == "" {
+	switch {
+	case r.Ref == "":
 		return r.Short()
+	case r.SHA == "":
+		return r.Ref
 	}
 	return r.Ref + "@" + r.Short()
 }

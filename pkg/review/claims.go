@@ -95,10 +95,13 @@ func left(f federation.Facts, a Amount) (int64, bool) {
 	return least, limited
 }
 
-// digests gives the digest of the facts that matter to claims.
+// digests gives the digests of the facts that matter to claims. What all have in common is
+// encoded once.
 type digests struct {
-	facts   federation.Facts
-	holders map[federation.NodePort][]string // by protocol and port: who has it, and where
+	facts    federation.Facts
+	clusters []string                         // their names, sorted
+	standing []byte                           // of the clusters, encoded; nil before
+	holders  map[federation.NodePort][]string // by protocol and port: who has it, and where
 }
 
 func digest(f federation.Facts, c Claims) string {
@@ -115,16 +118,14 @@ type standing struct {
 }
 
 func (d *digests) of(c Claims) string {
-	if d.holders == nil {
+	if d.standing == nil {
 		d.index()
 	}
 	var all []any
-	for _, name := range slices.Sorted(maps.Keys(d.facts.Clusters)) {
-		f := d.facts.Clusters[name]
-		all = append(all, standing{Name: name, UID: f.UID, State: f.State, Synced: f.Synced, Outage: f.Outage, Ports: f.PortsKnown})
-		for _, w := range c.Workloads {
-			if have, ok := f.Workload(w); ok {
-				all = append(all, w, have.Replicas, have.Limited, have.Capacity, have.Unschedulable)
+	for _, w := range c.Workloads {
+		for _, name := range d.clusters {
+			if have, ok := d.facts.Clusters[name].Workload(w); ok {
+				all = append(all, name, w, have.Replicas, have.Limited, have.Capacity, have.Unschedulable)
 			}
 		}
 	}
@@ -137,18 +138,22 @@ func (d *digests) of(c Claims) string {
 		}
 	}
 	text, _ := json.Marshal(all) // of plain values
-	sum := sha256.Sum256(text)
+	sum := sha256.Sum256(slices.Concat(d.standing, text))
 	return hex.EncodeToString(sum[:16])
 }
 
 func (d *digests) index() {
-	d.holders = map[federation.NodePort][]string{}
-	for _, name := range slices.Sorted(maps.Keys(d.facts.Clusters)) {
-		for _, p := range d.facts.Clusters[name].NodePorts {
+	d.clusters, d.holders = slices.Sorted(maps.Keys(d.facts.Clusters)), map[federation.NodePort][]string{}
+	var all []standing
+	for _, name := range d.clusters {
+		f := d.facts.Clusters[name]
+		all = append(all, standing{Name: name, UID: f.UID, State: f.State, Synced: f.Synced, Outage: f.Outage, Ports: f.PortsKnown})
+		for _, p := range f.NodePorts {
 			at := federation.NodePort{Protocol: p.Protocol, Port: p.Port}
 			d.holders[at] = append(d.holders[at], name+" "+p.Holder().String())
 		}
 	}
+	d.standing, _ = json.Marshal(all) // of plain values
 }
 
 func (a Amount) compare(o Amount) int {

@@ -58,7 +58,11 @@ func (s State) Next() (begin []status.PullRequest, stop []string, again time.Tim
 		}
 	}
 	stop = s.useless(heads)
-	slices.SortStableFunc(all, func(a, b due) int { return cmp.Compare(a.urgency, b.urgency) })
+	// Of those that were planned, the one whose plan is the oldest: were it the newest pull
+	// request, a base that is pushed often would leave the others behind for good.
+	slices.SortStableFunc(all, func(a, b due) int {
+		return cmp.Or(cmp.Compare(a.urgency, b.urgency), s.Made[a.Head].At.Compare(s.Made[b.Head].At))
+	})
 	free, slowOnes := AtATime-len(s.Doing), 0
 	for head := range s.Doing {
 		if s.Made[head].Took > slow {

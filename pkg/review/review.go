@@ -8,6 +8,7 @@
 package review
 
 import (
+	"crypto/sha256"
 	"time"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -62,7 +63,8 @@ type Made struct {
 
 	Verdict plan.Verdict // empty where there is no plan
 	Summary untrusted.Text
-	Text    string // the plan in Markdown
+	Text    string            // the plan in Markdown
+	sum     [sha256.Size]byte // of Text
 	// Findings are those that the change brings.
 	Findings []federation.Finding
 	// Lasting says that there is no plan for a reason that the two commits alone are.
@@ -77,8 +79,9 @@ type Made struct {
 func Of(p *plan.Plan, facts federation.Facts, earlier Made, at time.Time) Made {
 	m := Made{
 		Head: p.Head.SHA, Tip: p.Base.SHA, At: at,
-		Verdict: p.Verdict, Summary: p.Summary, Text: p.Markdown(textBytes), Findings: p.Findings, Claims: claimsOf(p),
+		Verdict: p.Verdict, Summary: p.Summary, Text: text(p), Findings: p.Findings, Claims: claimsOf(p),
 	}
+	m.sum = sha256.Sum256([]byte(m.Text))
 	m.Facts = digest(facts, m.Claims)
 	if m.Verdict == plan.Unsure {
 		m.Unsure = at
@@ -87,6 +90,14 @@ func Of(p *plan.Plan, facts federation.Facts, earlier Made, at time.Time) Made {
 		}
 	}
 	return m
+}
+
+// text gives a plan without the commit of its base: a push that changes nothing of what the
+// plan says must not change a comment on each pull request.
+func text(p *plan.Plan) string {
+	its := *p
+	its.Base.SHA = ""
+	return its.Markdown(textBytes)
 }
 
 // textBytes leaves room in a comment for what is said of other pull requests.

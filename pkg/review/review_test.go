@@ -110,6 +110,28 @@ func TestAPlanIsOfNoUseForAnotherTipOrAHeadThatNobodyProposes(t *testing.T) {
 	}
 }
 
+// A base that is pushed again before all are planned leaves none behind.
+func TestABaseThatIsPushedOftenLeavesNoneBehind(t *testing.T) {
+	s := stateOf(pull(9), pull(8), pull(7), pull(6), pull(5), pull(4), pull(3), pull(2))
+	times := map[string]int{}
+	for push := range 12 {
+		s.Tip = fmt.Sprint("tip ", push)
+		for range 2 { // and then the next push comes
+			begin, _, _ := s.Next()
+			for _, pr := range begin {
+				s.Now = s.Now.Add(time.Second)
+				s.Made[pr.Head] = Made{Head: pr.Head, Tip: s.Tip, At: s.Now, Verdict: plan.Same, Facts: digest(s.Facts, Claims{})}
+				times[pr.Head]++
+			}
+		}
+	}
+	for _, pr := range s.Open {
+		if times[pr.Head] != 6 {
+			t.Errorf("#%d was planned %d times, want 6 as all of them: %v", pr.Number, times[pr.Head], times)
+		}
+	}
+}
+
 func TestWhatCameToNothingIsTriedAgainUnlessItLasts(t *testing.T) {
 	s := stateOf(pull(9), pull(8))
 	s.Made[head(9)] = Not(head(9), "tip", untrusted.Const("no answer"), false, now)
@@ -142,7 +164,7 @@ func TestForksAreTurnedOnByTheOperator(t *testing.T) {
 	if got := begun(s); !slices.Equal(got, []int64{8}) {
 		t.Errorf("begun = %v, want the repository's own", got)
 	}
-	if got := s.Statuses(); len(got) != 2 || got[0].State != status.Pending || !strings.Contains(got[0].Description, "another repository") {
+	if got := s.Tell().Statuses; len(got) != 2 || got[0].State != status.Pending || !strings.Contains(got[0].Description, "another repository") {
 		t.Errorf("statuses = %+v, want the fork's to say why it waits", got)
 	}
 	s.Forks = true
@@ -154,7 +176,7 @@ func TestForksAreTurnedOnByTheOperator(t *testing.T) {
 	fork.Head = head(8)
 	s.Open = []status.PullRequest{fork, pull(8)}
 	s.plan(8, 30008, plan.Changes)
-	if got := s.Statuses(); len(got) != 1 || got[0].State != status.Success {
+	if got := s.Tell().Statuses; len(got) != 1 || got[0].State != status.Success {
 		t.Errorf("statuses = %+v, want the plan's", got)
 	}
 }
@@ -171,15 +193,15 @@ func TestTwoThatTakeOneNodePortAreToldOfEachOther(t *testing.T) {
 	if diff := cmp.Diff(want, s.Clashes()); diff != "" {
 		t.Errorf("clashes (-want +got):\n%s", diff)
 	}
-	got := s.Statuses()
+	got := s.Tell().Statuses
 	if got[0].State != status.Success || !strings.HasPrefix(got[0].Description, "clashes with #8: node port 30080/TCP") {
 		t.Errorf("status = %+v, want a success that names #8", got[0])
 	}
-	if text := s.Comments()[8]; !strings.Contains(text, "clashes with #9") {
+	if text := s.Tell().Comments[8].Text(); !strings.Contains(text, "clashes with #9") {
 		t.Errorf("comment = %q, want #9 named", text)
 	}
-	if text := s.Texts()[head(8)]; text != s.Comments()[8] {
-		t.Errorf("the check shows %q, want what the comment says", text)
+	if told := s.Tell(); told.Checks[head(8)].Check() != told.Comments[8].Text() {
+		t.Errorf("the check shows %q, want what the comment says", told.Checks[head(8)].Check())
 	}
 	s.Open = s.Open[1:]
 	delete(s.Made, head(9))
@@ -222,7 +244,7 @@ func TestStrangersCauseFewPosts(t *testing.T) {
 	}
 	own := pull(5000)
 	s := stateOf(append(pulls, own)...)
-	statuses := s.Statuses()
+	statuses := s.Tell().Statuses
 	if n := len(statuses); n != mostRefused+1 {
 		t.Errorf("%d statuses for %d strangers and one of the repository's own, want %d", n, len(pulls), mostRefused+1)
 	}
@@ -253,7 +275,7 @@ func TestOneHeadOfTwoPullRequestsNamesBoth(t *testing.T) {
 	other.Number = 12
 	s := stateOf(other, pull(8))
 	s.plan(8, 30008, plan.Fails)
-	got := s.Statuses()
+	got := s.Tell().Statuses
 	if len(got) != 1 || got[0].State != status.Failure || !strings.HasPrefix(got[0].Description, "#8, #12: ") {
 		t.Errorf("statuses = %+v, want one failure that names both", got)
 	}
@@ -278,20 +300,49 @@ func TestWhatCouldNotBeAskedPassesFailsOrWaits(t *testing.T) {
 		s.plan(9, 30009, plan.Unsure)
 		s.Now = now.Add(test.after)
 		s.plan(9, 30009, plan.Unsure) // made again, it has not been asked since then
-		if got := s.Statuses()[0].State; got != test.want {
+		if got := s.Tell().Statuses[0].State; got != test.want {
 			t.Errorf("%s after %s = %s, want %s", test.unknown, test.after, got, test.want)
 		}
+	}
+}
+
+// A push that changes nothing of what a plan says leaves the comment on each of many pull
+// requests alone.
+func TestAnotherBaseAloneIsNoOtherComment(t *testing.T) {
+	s := stateOf(pull(9), pull(8))
+	comment := func(tip string, port int32) Comment {
+		p := planOf(9, port, plan.Changes)
+		p.Base = federation.Revision{Ref: "main", SHA: tip}
+		s.Made[head(9)] = Of(p, s.Facts, s.Made[head(9)], s.Now)
+		return s.Tell().Comments[9]
+	}
+	first, second, third := comment("1a2b3c4d", 30009), comment("5e6f7a8b", 30009), comment("5e6f7a8b", 30010)
+	if first.Text() != second.Text() || first.Digest() != second.Digest() {
+		t.Errorf("for another base the comment is another:\n%s\n%s", first.Text(), second.Text())
+	}
+	if !strings.Contains(first.Text(), "into `main`") || strings.Contains(first.Text(), "1a2b3c4") {
+		t.Errorf("the comment names the base's commit:\n%s", first.Text())
+	}
+	if page := s.Made[head(9)].Page(); !strings.Contains(page, "5e6f7a8") {
+		t.Errorf("the page does not name the base's commit:\n%s", page)
+	}
+	if third.Digest() == second.Digest() {
+		t.Error("another plan has the same digest")
+	}
+	s.plan(8, 30010, plan.Changes) // they clash
+	if got := s.Tell().Comments[9]; got.Digest() == third.Digest() || got.Text() == third.Text() {
+		t.Error("a clash changes nothing")
 	}
 }
 
 func TestNothingIsSaidWhereNothingChanges(t *testing.T) {
 	s := stateOf(pull(9), pull(8))
 	s.Made[head(9)] = Of(&plan.Plan{Base: federation.Revision{SHA: "tip"}, Head: federation.Revision{SHA: head(9)}, Verdict: plan.Same}, s.Facts, Made{}, now)
-	if diff := cmp.Diff(map[int64]string{9: ""}, s.Comments()); diff != "" {
-		t.Errorf("comments (-want +got):\n%s", diff)
+	if got := s.Tell().Comments; len(got) != 1 || got[9].Text() != "" {
+		t.Errorf("comments = %v, want one that says nothing", got)
 	}
-	if texts := s.Texts(); len(texts) != 1 || !strings.Contains(texts[head(9)], "fedsync plan") {
-		t.Errorf("the checks show %q, want the plan of #9", texts)
+	if checks := s.Tell().Checks; len(checks) != 1 || !strings.Contains(checks[head(9)].Check(), "fedsync plan") {
+		t.Errorf("the checks show %v, want the plan of #9", checks)
 	}
 }
 

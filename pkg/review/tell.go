@@ -2,12 +2,15 @@ package review
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fedsync/fedsync/internal/markdown"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/plan"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -20,10 +23,33 @@ const mostPending = 20
 // anybody may open thousands of them.
 const mostRefused = 50
 
-// Statuses gives the status that each head should have, without a context: the newest
-// first. A head that has none here keeps what it has.
-func (s State) Statuses() []status.Commit {
+// Told is what is said of the open pull requests.
+type Told struct {
+	// Statuses are those that the heads should have, without a context, the newest first.
+	// A head that has none here keeps what it has.
+	Statuses []status.Commit
+	// Comments are those of the pull requests that were planned, by number. One that is
+	// missing is left as it is.
+	Comments map[int64]Comment
+	// Checks are what the check of each head that was planned shows.
+	Checks map[string]Comment
+}
+
+// Tell gives what is said of the open pull requests.
+func (s State) Tell() Told {
 	clashes := s.Clashes()
+	told := Told{Statuses: s.statuses(clashes), Comments: map[int64]Comment{}, Checks: map[string]Comment{}}
+	for _, pr := range s.wanted() {
+		m, made := s.Made[pr.Head]
+		if made && !m.Moved {
+			c := Comment{m, clashes[pr.Number]}
+			told.Comments[pr.Number], told.Checks[pr.Head] = c, c
+		}
+	}
+	return told
+}
+
+func (s State) statuses(clashes map[int64][]Clash) []status.Commit {
 	numbers := map[string][]int64{}
 	for _, pr := range s.wanted() {
 		numbers[pr.Head] = append(numbers[pr.Head], pr.Number)
@@ -99,31 +125,21 @@ func (s State) unsure(m Made) status.State {
 	return status.Pending
 }
 
-// Comments gives what is to stand in the comment of each pull request that was planned, by
-// number: nothing where there is nothing to say. One that is missing is left as it is.
-func (s State) Comments() map[int64]string {
-	clashes := s.Clashes()
-	all := map[int64]string{}
-	for _, pr := range s.wanted() {
-		m, made := s.Made[pr.Head]
-		if made && !m.Moved {
-			all[pr.Number] = m.comment(clashes[pr.Number])
-		}
-	}
-	return all
+// Comment is what is to stand in the comment on a pull request. It is cheap to make and to
+// compare; its text is rendered when it is asked for.
+type Comment struct {
+	made    Made
+	clashes []Clash
 }
 
-// Texts gives what the check of each head that was planned shows: what the comments say,
-// and the plan where these have nothing to say.
-func (s State) Texts() map[string]string {
-	clashes := s.Clashes()
-	all := map[string]string{}
-	for _, pr := range s.wanted() {
-		if m, made := s.Made[pr.Head]; made && !m.Moved {
-			all[pr.Head] = cmp.Or(m.comment(clashes[pr.Number]), m.Text)
-		}
+// Digest tells one text from another without rendering it.
+func (c Comment) Digest() [sha256.Size]byte {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %x", c.made.Verdict, c.made.Summary.String(), c.made.sum)
+	for _, clash := range c.clashes {
+		fmt.Fprintf(h, " %q", clash.String())
 	}
-	return all
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // Page gives the plan as it is, or why there is none.
@@ -131,22 +147,30 @@ func (m Made) Page() string {
 	if m.Verdict == "" {
 		return "cannot be planned: " + m.Summary.String() + "\n"
 	}
-	return m.Text
+	return m.Text + fmt.Sprintf("\nPlanned at %s, for the base %.7s.\n", m.At.UTC().Format(time.RFC3339), m.Tip)
 }
 
-func (m Made) comment(clashes []Clash) string {
+// Check gives what the check of the head shows: what the comment says, and the plan where
+// that has nothing to say.
+func (c Comment) Check() string { return cmp.Or(c.Text(), c.made.Text) }
+
+// Findings are those that the change brings.
+func (c Comment) Findings() []federation.Finding { return c.made.Findings }
+
+// Text gives the comment: nothing where there is nothing to say.
+func (c Comment) Text() string {
 	var b strings.Builder
 	switch {
-	case m.Verdict == "":
-		fmt.Fprintf(&b, "### ❌ fedsync plan: cannot be planned\n\n%s\n", markdown.Inline(m.Summary.String()))
-	case m.Verdict != plan.Same || len(clashes) > 0:
-		b.WriteString(m.Text)
+	case c.made.Verdict == "":
+		fmt.Fprintf(&b, "### ❌ fedsync plan: cannot be planned\n\n%s\n", markdown.Inline(c.made.Summary.String()))
+	case c.made.Verdict != plan.Same || len(c.clashes) > 0:
+		b.WriteString(c.made.Text)
 	}
-	if len(clashes) > 0 {
+	if len(c.clashes) > 0 {
 		b.WriteString("\n**Beside other open pull requests**\n\n")
 	}
-	for _, c := range clashes {
-		fmt.Fprintf(&b, "- ⚠️ clashes with #%d: %s\n", c.With, markdown.Inline(c.What))
+	for _, clash := range c.clashes {
+		fmt.Fprintf(&b, "- ⚠️ clashes with #%d: %s\n", clash.With, markdown.Inline(clash.What))
 	}
 	return b.String()
 }
