@@ -14,13 +14,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// started pushes a first revision, has a daemon run it, and gives its commit.
-func (p *pulled) started() (*ran, string) {
+// started pushes a first revision, and has a daemon run it.
+func (p *pulled) started() *ran {
 	p.t.Helper()
 	first := p.push("main", map[string]string{"fedsync.yaml": p.file("web"), "apps/web/config.yaml": p.settings("config", "one")})
 	d := p.start()
 	d.live(first)
-	return d, first
+	return d
 }
 
 // ours waits until one comment of a pull request is the plan's, beside so many others, and
@@ -100,7 +100,7 @@ func (p *pulled) awaitAsked(paths ...string) {
 func TestAForgeThatHangsWhilePlansAreMadeHoldsUpNothingElse(t *testing.T) {
 	p := newPulled(t)
 	p.cfg.Interval = time.Second
-	d, _ := p.started()
+	d := p.started()
 	_, without := p.pushLive("before")
 	heads := p.proposeMany(3)
 	p.awaitAsked("/pulls")
@@ -132,7 +132,7 @@ func TestAForgeThatHangsWhilePlansAreMadeHoldsUpNothingElse(t *testing.T) {
 func TestOnlyTheInstanceThatHasTheClaimSpeaksOfPullRequests(t *testing.T) {
 	p := newPulled(t)
 	p.cfg.Interval, p.cfg.WebhookSecretFile = time.Second, ""
-	older, _ := p.started()
+	older := p.started()
 	newer := *p.cfg
 	newer.Instance = "second"
 	its := newDoor(t, p.forge.URL)

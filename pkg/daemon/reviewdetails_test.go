@@ -7,6 +7,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/plan"
 	"github.com/fedsync/fedsync/pkg/review"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -18,10 +19,14 @@ func TestTheCheckOfAPlanRemarksOnLines(t *testing.T) {
 		Message: untrusted.Const("node port 30036 is held by legacy/old"),
 	}
 	d := &Daemon{reports: newReports()}
-	d.reviewer = &reviewer{
-		Daemon: d, its: its, text: map[string]string{head: "### fedsync plan"},
-		made: map[string]review.Made{head: {Head: head, Findings: []federation.Finding{finding, {ID: "render", Message: untrusted.Const("of no line")}}}},
+	planned := review.State{
+		Open: []status.PullRequest{{Number: 7, Head: head}},
+		Made: map[string]review.Made{head: {
+			Head: head, Verdict: plan.Changes, Text: "### fedsync plan",
+			Findings: []federation.Finding{finding, {ID: "render", Message: untrusted.Const("of no line")}},
+		}},
 	}
+	d.reviewer = &reviewer{Daemon: d, its: its, checks: planned.Tell().Checks}
 	want := status.Details{Summary: "### fedsync plan", Annotations: []status.Annotation{
 		{File: finding.File, Line: 9, Level: status.LevelError, Title: "D11b", Message: "eu: node port 30036 is held by legacy/old"},
 	}}

@@ -174,8 +174,9 @@ func (p *pulled) oneMore() {
 	began := time.Now()
 	head := p.push("more", map[string]string{"apps/web/more.yaml": p.settings("more", "1")})
 	number := p.propose("more")
+	opened := time.Now()
 	p.status(head, "fedsync/"+p.name+"/plan", status.Success, "1 to create")
-	p.t.Logf("the plan of one more is posted %.2f s after its push began", time.Since(began).Seconds())
+	p.t.Logf("the plan of one more is posted %.2f s after its push began, and %.2f s after it was opened", time.Since(began).Seconds(), time.Since(opened).Seconds())
 	p.comment(number, "1 to create")
 }
 
