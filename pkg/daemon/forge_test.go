@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -148,32 +147,38 @@ type door struct {
 	shut   atomic.Bool
 	asked  counter
 
-	hanging atomic.Int32 // requests that wait for the door to open
-	opens   atomic.Pointer[chan struct{}]
+	hanging atomic.Int32 // requests that wait
+	hangs   atomic.Pointer[hang]
 }
 
-// hang keeps all requests waiting until the returned function is called, which may be
-// called again.
-func (d *door) hang() (open func()) {
-	opens := make(chan struct{})
-	d.opens.Store(&opens)
+// hang is what keeps requests waiting.
+type hang struct {
+	path string // that is a part of theirs
+	ends chan struct{}
+}
+
+// hang keeps the requests waiting whose path has that part, until the returned function is
+// called, which may be called again.
+func (d *door) hang(path string) (end func()) {
+	h := &hang{path, make(chan struct{})}
+	d.hangs.Store(h)
 	return sync.OnceFunc(func() {
-		d.opens.Store(nil)
-		close(opens)
+		d.hangs.Store(nil)
+		close(h.ends)
 	})
 }
 
-// wait waits until the door is open, or whoever asks gives up.
-func (d *door) wait(ctx context.Context) {
-	opens := d.opens.Load()
-	if opens == nil {
+// wait keeps a request waiting that hangs, until whoever asks gives up.
+func (d *door) wait(r *http.Request) {
+	h := d.hangs.Load()
+	if h == nil || !strings.Contains(r.URL.Path, h.path) {
 		return
 	}
 	d.hanging.Add(1)
 	defer d.hanging.Add(-1)
 	select {
-	case <-*opens:
-	case <-ctx.Done():
+	case <-h.ends:
+	case <-r.Context().Done():
 	}
 }
 
@@ -193,7 +198,7 @@ func newDoor(t *testing.T, forge string) *door {
 			panic(http.ErrAbortHandler) // no answer at all
 		}
 		d.asked.note(r)
-		d.wait(r.Context())
+		d.wait(r)
 		proxy.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(func() {

@@ -102,16 +102,18 @@ func TestAForgeThatHangsWhilePlansAreMadeHoldsUpNothingElse(t *testing.T) {
 	p.cfg.Interval = time.Second
 	d := p.started()
 	_, without := p.pushLive("before")
+	statuses := p.door.hang("/statuses")
+	defer statuses()
 	heads := p.proposeMany(3)
-	p.awaitAsked("/pulls")
-	open := p.door.hang()
-	defer open()
 	eventually(t, "a request hangs", func() string {
 		if p.door.hanging.Load() == 0 {
 			return "none does"
 		}
 		return ""
 	})
+	p.planned(d, heads, p.repo.Head())
+	rest := p.door.hang("/")
+	defer rest()
 	tip, with := p.pushLive("while it hangs")
 	d.live(tip)
 	t.Logf("a push is in the clusters after %.2f s, and after %.2f s while the forge hangs", without.Seconds(), with.Seconds())
@@ -123,7 +125,8 @@ func TestAForgeThatHangsWhilePlansAreMadeHoldsUpNothingElse(t *testing.T) {
 			t.Fatalf("the forge was told while it hangs: %+v", all)
 		}
 	}
-	open()
+	rest()
+	statuses()
 	p.since = time.Now()
 	p.posted(heads)
 	p.step("the forge answers again, and has the plans")
@@ -155,6 +158,7 @@ func TestOnlyTheInstanceThatHasTheClaimSpeaksOfPullRequests(t *testing.T) {
 }
 
 func TestACommentThatSomebodyEditsOrDeletesIsMadeAgain(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	p := newPulled(t)
 	p.cfg.Interval, p.cfg.WebhookSecretFile = time.Second, ""
 	p.started()
