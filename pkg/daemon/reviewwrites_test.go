@@ -90,6 +90,7 @@ func (w serverWrites) real() serverWrites {
 // A plan writes nothing to a cluster, by what the cluster's API server itself counts.
 func TestAPlanMakesOnlyDryRuns(t *testing.T) {
 	t.Parallel() // it waits more than it works
+
 	p := newPulledOn(t, sandboxtest.Own(t, 1, false)) // nobody else asks it anything
 	first := p.push("main", map[string]string{"fedsync.yaml": p.file("web"), "apps/web/config.yaml": p.settings("config", "one")})
 	d := p.start()

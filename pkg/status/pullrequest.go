@@ -25,7 +25,8 @@ type Reviewer interface {
 
 	// Open lists the open pull requests into a branch, and the heads of its merge queue,
 	// the newest first. It makes one request where nothing changed since the last call,
-	// and returns false with no list then: a conditional one where the forge has them.
+	// and returns false with no list then: a conditional one where the forge has them. Some
+	// more, every few minutes, are for what the forge tells in no other way.
 	Open(ctx context.Context, branch string) (open []PullRequest, changed bool, err error)
 
 	// Comment makes a text the one comment of ours on a pull request: the comment whose
