@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,8 +22,19 @@ type checkForge struct {
 }
 
 func (f *checkForge) PostCheck(ctx context.Context, c Commit, details Details) error {
+	f.mu.Lock()
 	f.summaries = append(f.summaries, details.Summary)
+	f.mu.Unlock()
 	return f.Post(ctx, c)
+}
+
+// shown returns the summaries since the last call.
+func (f *checkForge) shown() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.summaries
+	f.summaries = nil
+	return all
 }
 
 func TestACheckHasTheDetailsOfWhenItIsPosted(t *testing.T) {
@@ -44,11 +56,12 @@ func TestACheckHasTheDetailsOfWhenItIsPosted(t *testing.T) {
 
 func TestDetailsThatChangeAreShownAtMostOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, text := &checkForge{}, "0"
-		o := Options{Details: func(Commit) Details { return Details{Summary: text} }}
+		f := &checkForge{}
+		var text atomic.Value
+		o := Options{Details: func(Commit) Details { return Details{Summary: fmt.Sprint(text.Load())} }}
 		poster, stop := run(t, f, o)
 		tell := func(summary string) {
-			text = summary
+			text.Store(summary)
 			poster.Want(want(shaA, Failure, "1/2 failed"))
 			advance(t, time.Second)
 		}
@@ -56,40 +69,29 @@ func TestDetailsThatChangeAreShownAtMostOnceAMinute(t *testing.T) {
 		for i := range 55 { // within the first minute
 			tell(fmt.Sprint("soon ", i))
 		}
-		if got := strings.Join(f.summaries, "; "); got != "0" {
-			t.Errorf("within a minute: %s", got)
-		}
+		check(t, f.shown(), []string{"0"})
 		advance(t, time.Minute)
 		for range 600 {
 			tell("the same")
 		}
-		if got := strings.Join(f.summaries, "; "); got != "0; soon 54; the same" {
-			t.Errorf("details: %s, want the newest after a minute, and the same once", got)
-		}
-		before := len(f.summaries)
+		check(t, f.shown(), []string{"soon 54", "the same"}) // the newest after a minute, and the same once
 		for i := range 3 * 3600 {
 			tell(fmt.Sprint("later ", i))
 		}
-		if n := len(f.summaries) - before; n < 3 || n > 12 {
-			t.Errorf("%d posts in three hours of changes, want a few, and fewer and fewer", n)
+		if all := f.shown(); len(all) < 3 || len(all) > 12 {
+			t.Errorf("%d posts in three hours of changes, want a few, and fewer and fewer", len(all))
 		}
 		stop()
-		if len(f.posted) > 0 && poster.Findings() != nil {
-			t.Errorf("findings: %v", poster.Findings())
-		}
 
 		// After a restart nothing is posted that is there already.
-		before = len(f.summaries)
 		poster, stop = run(t, f, o)
 		for range 600 {
-			tell(text)
+			tell("later 10799")
 		}
 		tell("another")
 		advance(t, time.Minute)
 		stop()
-		if got := strings.Join(f.summaries[before:], "; "); got != "another" {
-			t.Errorf("after a restart: %s, want what changed since", got)
-		}
+		check(t, f.shown(), []string{"another"})
 	})
 }
 
@@ -107,25 +109,26 @@ func TestADeploymentEndsWhateverItWas(t *testing.T) {
 		begin(shaA, Success)
 		begin(shaB, Pending)
 		check(t, f.told(start), []string{"0s 1 success: ", "3s b pending: ", "3s 1 success: superseded by b000000"})
-		if f.posted[0].Superseded || f.posted[1].Superseded || !f.posted[2].Superseded {
-			t.Errorf("posted %+v, want the last alone superseded", f.posted)
-		}
 		// The commit comes back, as after a revert of a revert.
 		begin(shaA, Pending)
-		if last := f.posted[len(f.posted)-1]; len(f.posted) != 5 {
-			t.Errorf("%d posts, the last %+v; want shaA pending at once and shaB ended", len(f.posted), last)
-		}
 		stop()
+		var ended []bool
+		for _, c := range f.posted {
+			ended = append(ended, c.Superseded)
+		}
+		if !slices.Equal(ended, []bool{false, false, true, false, true}) {
+			t.Errorf("posted %+v, want those that are superseded ended, and the last pending at once", f.posted)
+		}
 		// What waited was not kept: the one before is ended, though it was a success.
 		g := &forge{posted: []Commit{want(shaA, Success, "")}}
-		poster, _ = run(t, g, Options{
+		poster, stop = run(t, g, Options{
 			Deployments: true, Outbox: filepath.Join(t.TempDir(), "outbox"),
 			Older: func(context.Context, string, int) ([]string, error) { return []string{shaA}, nil },
 		})
 		begin(shaB, Success)
 		advance(t, time.Minute)
-		ended := slices.ContainsFunc(g.posted, func(c Commit) bool { return c.SHA == shaA && c.Superseded })
-		if !ended || len(g.posted) != 3 {
+		stop()
+		if !slices.ContainsFunc(g.posted, func(c Commit) bool { return c.SHA == shaA && c.Superseded }) || len(g.posted) != 3 {
 			t.Errorf("after a restart without an outbox: %+v, want the one before ended", g.posted)
 		}
 	})
