@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -42,9 +43,13 @@ func writeFindings(w io.Writer, findings []federation.Finding) error {
 }
 
 // writeUncommitted names the files whose changes were not looked at.
-func writeUncommitted(w io.Writer, files []string, done string) {
-	for _, path := range files {
-		fmt.Fprintf(plainWriter{w}, "fedsync: %s has changes that are not committed: not %s\n", untrusted.Line(path), done)
+func writeUncommitted(w io.Writer, u daemon.Uncommitted, done string) {
+	w = plainWriter{w}
+	if u.Unknown != "" {
+		fmt.Fprintf(w, "fedsync: what is not committed is not %s, and whether there is any is not known: %s\n", done, untrusted.Line(u.Unknown))
+	}
+	for _, path := range u.Files {
+		fmt.Fprintf(w, "fedsync: %s has changes that are not committed: not %s\n", untrusted.Line(path), done)
 	}
 }
 

@@ -19,15 +19,14 @@ import (
 
 // Examination is what can be said of a set-up, whatever state it is in.
 type Examination struct {
-	Repository string                 // URL or path, without credentials
-	Snapshot   federation.Snapshot    // its Revision is empty where none could be read
-	Federation *federation.Federation // nil where none could be read
-	Plan       federation.Plan        // by the facts of the clusters, where they could be asked
-	Comparison *Comparison            // nil where the clusters were not asked
-	Permitted  int                    // clusters that were asked what they allow
-	Findings   []federation.Finding   // sorted
-	// Uncommitted are files of the work tree whose changes are not in the revision.
-	Uncommitted []string
+	Repository  string                 // URL or path, without credentials
+	Snapshot    federation.Snapshot    // its Revision is empty where none could be read
+	Federation  *federation.Federation // nil where none could be read
+	Plan        federation.Plan        // by the facts of the clusters, where they could be asked
+	Comparison  *Comparison            // nil where the clusters were not asked
+	Permitted   int                    // clusters that were asked what they allow
+	Findings    []federation.Finding   // sorted
+	Uncommitted Uncommitted
 
 	secrets *secret.Set // of the repository's server
 }
@@ -92,9 +91,7 @@ func (e *Examination) read(ctx context.Context, cfg *Config, log *zap.Logger) {
 		return
 	}
 	e.Federation = f
-	if e.Uncommitted, err = uncommittedFiles(src, f); err != nil {
-		e.find(sourceFinding(err))
-	}
+	e.Uncommitted = uncommittedFiles(src, f)
 }
 
 // sourceFinding says why the repository cannot be read.

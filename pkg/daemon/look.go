@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -26,7 +27,7 @@ type Rendering struct {
 	Snapshot    federation.Snapshot
 	Plan        federation.Plan
 	Findings    []federation.Finding
-	Uncommitted []string // files of the work tree whose changes are not in the revision
+	Uncommitted Uncommitted
 }
 
 // Render reads and renders one revision, and schedules it for clusters that report
@@ -45,15 +46,11 @@ func Render(ctx context.Context, cfg *Config, facts federation.Facts) (*Renderin
 	if err != nil {
 		return nil, err
 	}
-	uncommitted, err := uncommittedFiles(src, f)
-	if err != nil {
-		return nil, err
-	}
 	r, err := rendering(ctx, cfg, snapshot, f, facts)
 	if err != nil {
 		return nil, err
 	}
-	r.Uncommitted, r.Findings = uncommitted, secret.Value(secrets, r.Findings)
+	r.Uncommitted, r.Findings = uncommittedFiles(src, f), secret.Value(secrets, r.Findings)
 	return r, nil
 }
 
@@ -85,18 +82,28 @@ func (c *Config) policy() schedule.Policy {
 	return schedule.Policy{Namespaces: c.AllowNamespaces, Kinds: c.AllowKinds}
 }
 
-// uncommittedFiles names the files of a work tree that the federation would read
-// and whose changes no commit has.
-func uncommittedFiles(src *source.Source, f *federation.Federation) ([]string, error) {
+// Uncommitted is what of a work tree no commit has.
+type Uncommitted struct {
+	Files   []string // those that the federation would read, and whose changes are not in the revision
+	Unknown string   // why they are not known; empty where they are
+}
+
+// uncommittedFiles compares a work tree with its commit. It is a courtesy to whoever forgot
+// to commit: what is asked for is answered where it cannot be done, as in a sparse checkout.
+func uncommittedFiles(src *source.Source, f *federation.Federation) Uncommitted {
 	path, local := src.LocalPath()
 	if !local {
-		return nil, nil
+		return Uncommitted{}
 	}
 	under := []string{federation.FileName}
 	for _, app := range f.Apps {
 		under = append(under, app.Path)
 	}
-	return source.Uncommitted(path, under)
+	files, err := source.Uncommitted(path, under)
+	if err != nil {
+		return Uncommitted{Unknown: untrusted.Line(err.Error())}
+	}
+	return Uncommitted{Files: files}
 }
 
 // errNoAnswer is returned when not one cluster could be asked.
@@ -114,7 +121,7 @@ type Comparison struct {
 	// Findings are those of the rendering, the plan and the comparing. The report
 	// has more, about what runs.
 	Findings    []federation.Finding
-	Uncommitted []string // files of the work tree whose changes are not in the revision
+	Uncommitted Uncommitted
 }
 
 // Look asks every cluster what it runs and what an apply would change, and changes
@@ -134,15 +141,11 @@ func Look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logg
 	if err != nil {
 		return nil, err
 	}
-	uncommitted, err := uncommittedFiles(d.source, f)
-	if err != nil {
-		return nil, err
-	}
 	c, err := d.look(ctx, snapshot, timeout)
 	if err != nil {
 		return nil, err
 	}
-	c.Uncommitted = uncommitted
+	c.Uncommitted = uncommittedFiles(d.source, f)
 	return c, nil
 }
 

@@ -38,7 +38,7 @@ type PlanOptions struct {
 // Planning is a plan, and what it does not speak of.
 type Planning struct {
 	Plan        *plan.Plan
-	Uncommitted []string // files of the work tree whose changes are not in the head
+	Uncommitted Uncommitted
 }
 
 // Plan says what a proposed change would do. It writes nothing. Clusters are asked as the
@@ -73,9 +73,9 @@ func Plan(ctx context.Context, cfg *Config, o PlanOptions) (*Planning, error) {
 	// What a Git server sends back of a credential may stand in a manifest.
 	planning := &Planning{Plan: secret.Value(d.secrets, plan.Of(in))}
 	if o.Head == "HEAD" && !o.WorkingTree {
-		planning.Uncommitted, err = uncommittedFiles(d.source, head.Federation)
+		planning.Uncommitted = uncommittedFiles(d.source, head.Federation)
 	}
-	return planning, err
+	return planning, nil
 }
 
 func (d *Daemon) propose(ctx context.Context, o PlanOptions) (*source.Proposal, error) {

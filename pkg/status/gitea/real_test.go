@@ -286,8 +286,8 @@ func TestWhatBecomesOfOurCommentIsAnotherVersion(t *testing.T) {
 	}
 	call(http.MethodPost, "/pulls", map[string]any{"head": "change", "base": "main", "title": "Change"}, &pr)
 	p, err := gitea.New(gitea.Config{
-		BaseURL: r.proxy.URL, Owner: r.forge.Owner, Repository: r.forge.Repository, Sweep: time.Nanosecond,
-		Token: func() (string, error) { return r.forge.Token, nil },
+		Config: forgeclient.Config{Base: r.proxy.URL, Token: func() (string, error) { return r.forge.Token, nil }},
+		Owner:  r.forge.Owner, Repository: r.forge.Repository, Sweep: time.Nanosecond,
 	})
 	if err != nil {
 		t.Fatal(err)
