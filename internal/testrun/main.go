@@ -28,7 +28,7 @@ import (
 
 func main() {
 	run := flag.String("run", "", "only tests that match, as for go test")
-	timeout := flag.Duration("timeout", 25*time.Minute, "how long the tests of a package may take")
+	timeout := flag.Duration("timeout", 45*time.Minute, "how long the tests of a package may take")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := runAll(ctx, tests{run: *run, timeout: *timeout, packages: flag.Args()})
