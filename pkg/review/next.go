@@ -63,21 +63,24 @@ func (s State) Next() (begin []status.PullRequest, stop []string, again time.Tim
 	slices.SortStableFunc(all, func(a, b due) int {
 		return cmp.Or(cmp.Compare(a.urgency, b.urgency), s.Made[a.Head].At.Compare(s.Made[b.Head].At))
 	})
-	free, slowOnes := AtATime-len(s.Doing), 0
+	// Of those that were planned one is made again at a time, and one of the slow beside it:
+	// they are hundreds after each push, and what is fetched for them keeps the forge from
+	// the next push and from new pull requests.
+	free, busy := AtATime-len(s.Doing), map[bool]bool{} // by whether it is slow
 	for head := range s.Doing {
-		if s.Made[head].Took > slow {
-			slowOnes++
+		if m, made := s.Made[head]; made {
+			busy[m.Took > slow] = true
 		}
 	}
 	for _, d := range all {
 		if len(begin) >= free {
 			break
 		}
-		if d.urgency == isSlow {
-			if slowOnes > 0 {
+		if d.urgency != isNew {
+			if busy[d.urgency == isSlow] {
 				continue
 			}
-			slowOnes++
+			busy[d.urgency == isSlow] = true
 		}
 		begin = append(begin, d.PullRequest)
 	}

@@ -110,6 +110,26 @@ func TestAPlanIsOfNoUseForAnotherTipOrAHeadThatNobodyProposes(t *testing.T) {
 	}
 }
 
+// What was planned leaves a place to what nobody knows yet.
+func TestOneThatWasPlannedIsMadeAgainAtATime(t *testing.T) {
+	s := stateOf(pull(9), pull(8), pull(7))
+	for number := range int64(3) {
+		s.plan(7+number, int32(30000+number), plan.Changes)
+	}
+	s.Tip = "other"
+	if got := begun(s); len(got) != 1 {
+		t.Errorf("begun = %v, want one of those that were planned", got)
+	}
+	s.Doing[head(7)] = s.Tip
+	if got := begun(s); len(got) != 0 {
+		t.Errorf("beside one begun = %v, want none", got)
+	}
+	s.Open = append(s.Open, pull(10))
+	if got := begun(s); !slices.Equal(got, []int64{10}) {
+		t.Errorf("beside one begun = %v, want the new one", got)
+	}
+}
+
 // A base that is pushed again before all are planned leaves none behind.
 func TestABaseThatIsPushedOftenLeavesNoneBehind(t *testing.T) {
 	s := stateOf(pull(9), pull(8), pull(7), pull(6), pull(5), pull(4), pull(3), pull(2))
@@ -126,8 +146,8 @@ func TestABaseThatIsPushedOftenLeavesNoneBehind(t *testing.T) {
 		}
 	}
 	for _, pr := range s.Open {
-		if times[pr.Head] != 6 {
-			t.Errorf("#%d was planned %d times, want 6 as all of them: %v", pr.Number, times[pr.Head], times)
+		if n := times[pr.Head]; n < 3 || n > 4 { // 8 new ones two at a time, and then one at a time
+			t.Errorf("#%d was planned %d times, want 3 or 4 as all of them: %v", pr.Number, n, times)
 		}
 	}
 }
