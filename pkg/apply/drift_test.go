@@ -263,7 +263,7 @@ func TestAnItemWhoseKeySomebodyChangedIsPutBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			service := strings.Split(nginx, "\n---\n")[0]
+			service, _, _ := strings.Cut(nginx, "\n---\n")
 			if strings.Contains(change, "NODEPORT") {
 				service = strings.Replace(service, "spec:\n", "spec:\n  type: NodePort\n", 1)
 			}
