@@ -34,7 +34,8 @@ func FuzzURLNeverLeaks(f *testing.F) {
 	f.Add("https", "me", "s3cret-token", "example.com")
 	f.Add("ssh", "git", "p@ss/word:?#", "example.com")
 	f.Fuzz(func(t *testing.T, scheme, user, secret, host string) {
-		if len(secret) < 6 || strings.Contains(scheme+user+host+mask+"https://ssh://@.git/a", secret) || strings.ContainsAny(host, "@:/?#") {
+		// Of a secret that is part of what is written anyway nothing can be told.
+		if len(secret) < 6 || strings.Contains(scheme+user+mask+"https://ssh://@"+host+"/a.git", secret) || strings.ContainsAny(host, "@:/?#") {
 			return
 		}
 		if scheme != "https" && scheme != "http" && scheme != "ssh" {
