@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -62,9 +63,11 @@ func (a *Applier) conform(ctx context.Context, k known, live *unstructured.Unstr
 }
 
 // restate puts back what an apply could not, since it left beside ours what users made of
-// our items of lists. It returns refused where that is not the reason.
+// our items of lists. It returns refused where that is not the reason: then what users own
+// is not to become ours, not even for as long as an apply takes.
 func (a *Applier) restate(ctx context.Context, k known, refused error) (*unstructured.Unstructured, error) {
-	if class := newError("apply", k.ref, "", refused).Class; class != ClassInvalid && class != ClassPortTaken {
+	class := newError("apply", k.ref, "", refused).Class
+	if class != ClassInvalid && class != ClassPortTaken || !strings.Contains(strings.ToLower(refused.Error()), "duplicate") {
 		return nil, refused
 	}
 	live, err := a.get(ctx, k.resource, k.ref)

@@ -219,12 +219,17 @@ func (p *pass) unread(app, dir string) []federation.Finding {
 		return nil // the build says so
 	}
 	var names []string
+	looked := 0 // folders: a committer decides how many there are
 	for _, e := range entries {
 		name := e.Name()
 		folder := p.files.isFolder(dir, e)
 		switch {
-		case folder && p.hasManifests(path.Join(dir, name)):
-			names = append(names, name+"/")
+		case folder && looked == mostLooked:
+		case folder:
+			looked++
+			if p.hasManifests(path.Join(dir, name)) {
+				names = append(names, name+"/")
+			}
 		case !folder && !isManifest(name) && isManifest(strings.ToLower(name)):
 			names = append(names, name)
 		}
@@ -238,6 +243,9 @@ func (p *pass) unread(app, dir string) []federation.Finding {
 		Remedy:  untrusted.Const("move or rename them, or add a kustomization.yaml that names what counts"),
 	}}
 }
+
+// mostLooked is how many folders in one are looked into for what nobody reads.
+const mostLooked = 100
 
 func (p *pass) hasManifests(dir string) bool {
 	entries, err := p.files.readDir(dir)

@@ -1,16 +1,19 @@
 package render
 
 import (
-	"bytes"
+	"encoding/json"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// largeInteger matches integers in JSON from 16 digits up. A float64, of which JSON patches
-// make every number, holds those up to 2^53, which has as many.
-var largeInteger = regexp.MustCompile(`[:,\[](-?[0-9]{16,})`)
+// largeDigits matches what may be an integer from 16 digits up. A float64, of which JSON
+// patches make every number, holds those up to 2^53, which has as many.
+var largeDigits = regexp.MustCompile(`[0-9]{16,}`)
 
 // rounded gives an error for each object that has an integer which nobody wrote: a JSON
 // patch has rounded one. What is not rounded stands in a file as it is.
@@ -19,25 +22,54 @@ func (p *pass) rounded(t tree, objects []*federation.Object) []error {
 		return nil
 	}
 	var (
-		errs  []error
-		texts [][]byte // of the files that numbers may come from
+		errs    []error
+		written map[string]bool // nil until it is needed
 	)
 	for _, o := range objects {
-		for _, found := range largeInteger.FindAllSubmatch(o.JSON, -1) {
-			if texts == nil {
-				texts = p.texts(t)
-			}
-			if !containsAny(texts, found[1]) {
-				errs = append(errs, &Error{
-					File: o.File, Field: o.Ref.String(),
-					Reason: "a JSON patch rounds an integer of the object to " + string(found[1]) + ": it takes numbers for floating point, which ends at 2^53",
-					Remedy: "change the object by a merge patch, or in the base",
-				})
-				break
-			}
+		if !largeDigits.Match(o.JSON) {
+			continue
+		}
+		if written == nil {
+			written = p.digits(t)
+		}
+		content, err := contentOf(o.JSON)
+		if err != nil {
+			errs = append(errs, &Error{File: o.File, Field: o.Ref.String(), Reason: plainText(err)})
+			continue
+		}
+		if number := unwritten(content, written); number != "" {
+			errs = append(errs, &Error{
+				File: o.File, Field: o.Ref.String(),
+				Reason: "a JSON patch rounds an integer of the object to " + number + ": it takes numbers for floating point, which ends at 2^53",
+				Remedy: "change the object by a merge patch, or in the base",
+			})
 		}
 	}
 	return errs
+}
+
+// unwritten returns a large integer of a value, not of its strings, whose digits are
+// written nowhere; empty for none.
+func unwritten(value any, written map[string]bool) string {
+	switch value := value.(type) {
+	case json.Number:
+		if digits := strings.TrimPrefix(value.String(), "-"); largeDigits.FindString(digits) == digits && !written[digits] {
+			return value.String()
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			if number := unwritten(value[name], written); number != "" {
+				return number
+			}
+		}
+	case []any:
+		for _, one := range value {
+			if number := unwritten(one, written); number != "" {
+				return number
+			}
+		}
+	}
+	return ""
 }
 
 func (t tree) patchedByJSON() bool {
@@ -49,17 +81,22 @@ func (t tree) patchedByJSON() bool {
 	return false
 }
 
-// texts are the files of a tree in which objects and patches stand.
-func (p *pass) texts(t tree) [][]byte {
-	var all [][]byte
+// digits are the large integers, without their signs, of the files of a tree in which
+// objects and patches stand.
+func (p *pass) digits(t tree) map[string]bool {
+	all := map[string]bool{}
 	seen := map[string]bool{}
 	read := func(name string) {
 		if seen[name] {
 			return
 		}
 		seen[name] = true
-		if text, err := p.files.read(name); err == nil {
-			all = append(all, text)
+		text, err := p.files.read(name)
+		if err != nil {
+			return // it is no file, or the build says so
+		}
+		for _, digits := range largeDigits.FindAll(text, -1) {
+			all[string(digits)] = true
 		}
 	}
 	for _, k := range t {
@@ -68,7 +105,7 @@ func (p *pass) texts(t tree) [][]byte {
 			read(d.file)
 		}
 		merge, jsonPatches := k.olderPatches()
-		for _, patch := range append(jsonPatches, k.Patches...) {
+		for _, patch := range slices.Concat(jsonPatches, k.Patches) {
 			read(path.Join(k.dir, patch.Path))
 		}
 		for _, patch := range merge {
@@ -76,13 +113,4 @@ func (p *pass) texts(t tree) [][]byte {
 		}
 	}
 	return all
-}
-
-func containsAny(texts [][]byte, word []byte) bool {
-	for _, text := range texts {
-		if bytes.Contains(text, word) {
-			return true
-		}
-	}
-	return false
 }

@@ -25,10 +25,12 @@ func TestAnIntegerThatAJSONPatchRoundsIsAMistake(t *testing.T) {
 		"a patch of another kind's objects": {"9123456789012345678", strings.Replace(strings.Replace(byJSON, "VALUE", "1", 1), "kind: Number", "kind: Other", 1), false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			// What stands in a string is none, wherever the string comes from.
 			files := fstest.MapFS{
+				"overlay/dashboard.json":     {Data: []byte(`{"id": 1,"from":1876543210987654321}`)},
 				"base/kustomization.yaml":    {Data: []byte("resources: [n.yaml]\n")},
 				"base/n.yaml":                {Data: []byte(strings.Replace(object, "NUMBER", c.number, 1))},
-				"overlay/kustomization.yaml": {Data: []byte("resources: [../base]\n" + c.patch)},
+				"overlay/kustomization.yaml": {Data: []byte("resources: [../base]\nconfigMapGenerator: [{name: d, files: [dashboard.json]}]\n" + c.patch)},
 			}
 			_, _, err := built1(t.Context(), files, "overlay")
 			if c.rounds != (err != nil && strings.Contains(err.Error(), "a JSON patch rounds")) || !c.rounds && err != nil {
