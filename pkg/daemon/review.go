@@ -317,7 +317,7 @@ func (r *reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.T
 	running.Go(func() {
 		timed, cancel := context.WithTimeout(ctx, forgeTimeout)
 		defer cancel()
-		err := r.forge.Comment(timed, number, marker, comment.Text())
+		err := status.Survive(r.log, func() error { return r.forge.Comment(timed, number, marker, comment.Text()) })
 		r.answers <- func() { r.commented(ctx, number, comment, err) }
 	})
 	return next
@@ -327,7 +327,14 @@ func (r *reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.T
 func (r *reviewer) list(ctx context.Context) func() {
 	timed, cancel := context.WithTimeout(ctx, forgeTimeout)
 	defer cancel()
-	open, changed, err := r.forge.Open(timed, r.source.Branch())
+	var (
+		open    []status.PullRequest
+		changed bool
+	)
+	err := status.Survive(r.log, func() (err error) {
+		open, changed, err = r.forge.Open(timed, r.source.Branch())
+		return err
+	})
 	return func() {
 		if ctx.Err() != nil {
 			return

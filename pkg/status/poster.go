@@ -276,14 +276,14 @@ func (p *Poster) pass(ctx context.Context) time.Duration {
 			return next
 		}
 		if task.list != nil {
-			posted, err := ask(ctx, p.busy, func(ctx context.Context) ([]Commit, error) {
+			posted, err := ask(ctx, p, func(ctx context.Context) ([]Commit, error) {
 				return p.provider.List(ctx, task.list.sha, task.list.context)
 			})
 			p.listed(ctx, *task.list, posted, err)
 			continue
 		}
 		details := p.details(task.post)
-		_, err := ask(ctx, p.busy, func(ctx context.Context) (struct{}, error) {
+		_, err := ask(ctx, p, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, p.send(ctx, task.post, details)
 		})
 		if err == nil {
@@ -298,7 +298,7 @@ func (p *Poster) pass(ctx context.Context) time.Duration {
 // that does not end with its context, as on a file system that hangs, is left
 // behind: then neither this Poster's end nor its findings wait for it. As a
 // provider does one thing at a time, the next request waits for it.
-func ask[T any](ctx context.Context, busy chan struct{}, request func(context.Context) (T, error)) (T, error) {
+func ask[T any](ctx context.Context, p *Poster, request func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
@@ -306,7 +306,7 @@ func ask[T any](ctx context.Context, busy chan struct{}, request func(context.Co
 	var none T
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	select {
-	case busy <- struct{}{}:
+	case p.busy <- struct{}{}:
 	case <-ctx.Done():
 		cancel()
 		return none, fmt.Errorf("the request before has not ended: %w", ctx.Err())
@@ -314,9 +314,13 @@ func ask[T any](ctx context.Context, busy chan struct{}, request func(context.Co
 	answers := make(chan answer, 1) // has room for an answer that nobody waits for
 	go func() {
 		defer cancel()
-		defer func() { <-busy }()
-		value, err := request(ctx)
-		answers <- answer{value, err}
+		defer func() { <-p.busy }()
+		var a answer
+		a.err = Survive(p.log, func() (err error) {
+			a.value, err = request(ctx)
+			return err
+		})
+		answers <- a
 	}()
 	select {
 	case a := <-answers:

@@ -29,7 +29,7 @@ type refusal struct {
 func (p *Poster) Probe(ctx context.Context) {
 	prober, ok := p.provider.(Prober)
 	for ok && ctx.Err() == nil {
-		_, err := ask(ctx, p.busy, func(ctx context.Context) (struct{}, error) { return struct{}{}, prober.Probe(ctx) })
+		_, err := ask(ctx, p, func(ctx context.Context) (struct{}, error) { return struct{}{}, prober.Probe(ctx) })
 		if ctx.Err() != nil {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -152,6 +153,9 @@ func (p *Provider) edited(ctx context.Context, api *sdk.Client, known pulls) (ma
 			return nil, fmt.Errorf("list comments of gitea: %w", p.explain(ctx, response, err))
 		}
 		for _, c := range found {
+			if c == nil {
+				continue
+			}
 			if number, ours := numberOf(c), c.Poster != nil && c.Poster.ID == p.me.id; ours && known.open[number].Number != 0 {
 				edited[number] = max(edited[number], c.Updated.Unix())
 			}
@@ -300,6 +304,9 @@ func (p *Provider) account(ctx context.Context, api *sdk.Client) (int64, error) 
 			err = fmt.Errorf("%w: the token needs the scope read:user, to tell our own comment from others", err)
 		}
 		return 0, err
+	}
+	if user == nil || user.ID == 0 {
+		return 0, errors.New("the forge does not say whose the token is")
 	}
 	p.me = account{its, user.ID}
 	return user.ID, nil
