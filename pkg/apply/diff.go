@@ -87,6 +87,7 @@ func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, m
 	if err != nil {
 		return nil, err
 	}
+	q.parents = parents
 	for _, app := range plan.Apps {
 		q.sets[inventory.PartOf(a.Federation, app.App)] = true
 	}
@@ -162,6 +163,7 @@ type question struct {
 	plan        federation.ClusterPlan
 	definitions map[schema.GroupKind]federation.ObjectRef
 	sets        map[string]bool // the part-of labels of our apps
+	parents     map[string]*parent
 
 	mu     sync.Mutex // protects silent
 	silent error      // the API server does not answer: no more requests
@@ -245,6 +247,9 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 	}
 	verb := "apply"
 	switch {
+	case apierrors.IsNotFound(err) && q.isOver(d):
+		out.Action = federation.ActionUnchanged
+		return out
 	case apierrors.IsNotFound(err):
 		live, out.Action, verb = nil, federation.ActionCreated, "create"
 	case err != nil:
@@ -298,6 +303,13 @@ func releasedFields(answer *unstructured.Unstructured) []fields.Difference {
 		out = append(out, d)
 	}
 	return out
+}
+
+// isOver reports whether the object is a Job that ended as Git has it, and is not created
+// again.
+func (q *question) isOver(d *desired) bool {
+	p := q.parents[d.app]
+	return d.ref.GroupKind() == jobKind && p.exists() && p.Ended[inventory.EndedKey(d.ref)].Digest == d.object.Digest
 }
 
 func (q *question) failDiff(ctx context.Context, out Difference, verb string, err error) Difference {

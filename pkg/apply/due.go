@@ -71,6 +71,7 @@ func (t *table) agendaAt(now time.Time) agenda {
 	x := t.reckoningAt(now)
 	x.reckon()
 	x.inventories()
+	x.records()
 	x.remove()
 	x.narrow()
 	tasks := slices.Concat(x.groundwork(), x.tasks, x.again())
@@ -134,7 +135,7 @@ func (t *table) reckoningAt(now time.Time) *reckoning {
 		defines: map[schema.GroupKind]standing{}, wides: map[*app]bool{},
 	}
 	for _, r := range x.rows {
-		if r.flight == nil && r.last.err == nil && (r.want == nil || r.settled()) {
+		if r.flight == nil && r.last.err == nil && (r.want == nil || x.settled(r)) {
 			continue
 		}
 		gk := r.ref.GroupKind()
@@ -272,7 +273,7 @@ func (x *reckoning) definedBy(r *row) (schema.GroupKind, bool) {
 
 // standing judges a row that Git wants, and returns when time alone changes that.
 func (x *reckoning) standing(r *row) (standing, time.Time) {
-	if r.flight == nil && r.settled() {
+	if r.flight == nil && x.settled(r) {
 		return atRest, time.Time{}
 	}
 	k := x.kind(r.ref.GroupKind())

@@ -15,6 +15,10 @@ const (
 	fightPauseMax = time.Hour
 )
 
+// wholeObject stands for the path where an object as a whole was changed: it was deleted,
+// or lost our label.
+const wholeObject = "the object"
+
 // flip is one change by somebody else of a field that we had set.
 type flip struct {
 	path string
@@ -24,6 +28,7 @@ type flip struct {
 // fight is a field that we no longer set, for a while.
 type fight struct {
 	path, by string
+	deleted  bool   // what somebody does to it is to delete it
 	want     string // what we wanted then: another wish from Git is another chance
 	since    time.Time
 	until    time.Time
@@ -62,7 +67,7 @@ func (r *row) flip(now time.Time, d drift) {
 			}
 		}
 		if count >= fightFlips && !r.stopped(now) {
-			r.fight = &fight{path: path, by: d.by, want: r.made, since: now, until: now.Add(fightPause), pause: fightPause}
+			r.fight = &fight{path: path, by: d.by, deleted: path == wholeObject && r.remade, want: r.made, since: now, until: now.Add(fightPause), pause: fightPause}
 		}
 	}
 	r.flips = recent
@@ -79,9 +84,17 @@ func (r *row) settleFight(want string) {
 }
 
 func (f *fight) error(d *desired) *Error {
+	until := f.until.UTC().Format(time.TimeOnly + " MST")
+	if f.deleted {
+		return &Error{
+			Verb: "apply", Object: d.object.Ref, File: d.object.File, Class: ClassFight,
+			Err:    fmt.Errorf("%s keeps deleting it: it is not created again until %s", f.by, until),
+			Remedy: "take it out of Git, or stop who deletes it: the audit log of the API server names them",
+		}
+	}
 	return &Error{
 		Verb: "apply", Object: d.object.Ref, File: d.object.File, Class: ClassFight,
-		Err:    fmt.Errorf("%s keeps changing %s: left as it is until %s", f.by, f.path, f.until.UTC().Format(time.TimeOnly+" MST")),
+		Err:    fmt.Errorf("%s keeps changing %s: left as it is until %s", f.by, f.path, until),
 		Remedy: fmt.Sprintf("let one of the two own %s: take it out of Git, or stop %s", f.path, f.by),
 	}
 }

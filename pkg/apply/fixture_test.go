@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -512,21 +513,41 @@ type counter struct {
 	next http.RoundTripper
 	mu   sync.Mutex // protects all
 	all  []string
-	fail func(*http.Request) error // before the request is made; may be nil
+	fail func(*http.Request) error                                             // before the request is made; may be nil
+	in   func(r *http.Request, next http.RoundTripper) (*http.Response, error) // makes the request; may be nil
 }
 
 func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	c.mu.Lock()
 	c.all = append(c.all, r.Method+" "+strings.Join(parts[len(parts)-min(2, len(parts)):], "/"))
-	fail := c.fail
+	fail, in := c.fail, c.in
 	c.mu.Unlock()
 	if fail != nil {
 		if err := fail(r); err != nil {
 			return nil, err
 		}
 	}
+	if in != nil {
+		return in(r, c.next)
+	}
 	return c.next.RoundTrip(r)
+}
+
+// between has requests made by f; nil ends that.
+func (c *counter) between(f func(r *http.Request, next http.RoundTripper) (*http.Response, error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.in = f
+}
+
+// forbidden is the API server's answer to one who may not.
+func forbidden(r *http.Request) *http.Response {
+	body := `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"user cannot do this"}`
+	return &http.Response{
+		StatusCode: http.StatusForbidden, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(body)), Request: r, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
 }
 
 func (c *counter) requests() []string {

@@ -21,5 +21,6 @@ var (
 	secretKind     = schema.GroupKind{Kind: "Secret"}
 	serviceKind    = schema.GroupKind{Kind: "Service"}
 	namespaceKind  = schema.GroupKind{Kind: "Namespace"}
+	jobKind        = schema.GroupKind{Group: "batch", Kind: "Job"}
 	definitionKind = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
 )

@@ -222,7 +222,7 @@ func (t *table) tallies() map[string]*appTally {
 	for _, r := range t.sorted() {
 		if r.want != nil {
 			of(r.want.app).wanted++
-			if !r.settled() {
+			if !t.settled(r) {
 				of(r.want.app).unsettled++
 			}
 		} else if name, ok := t.ownerOf(r); ok {

@@ -26,6 +26,7 @@ type view struct {
 	finalizers  []string      // what a deletion waits for
 	established bool          // of a CustomResourceDefinition: its kind is served
 	ports       []servicePort // of a Service
+	end         jobEnd        // of a Job
 }
 
 // mark is comparable, and changes with what we judge of an object: not with its
@@ -59,6 +60,8 @@ func (t *table) viewOf(u *unstructured.Unstructured) view {
 		v.ports = servicePorts(u)
 	case definitionKind:
 		v.established = isEstablished(u)
+	case jobKind:
+		v.end = endOfJob(u)
 	}
 	return v
 }

@@ -230,10 +230,14 @@ func (a *Applier) lost(r *row) Drift {
 	r.live, r.seen = nil, time.Now()
 	a.Wake()
 	out.Findings = known
+	if _, over := t.over(r); over {
+		r.drift, r.last = nil, try{}
+		return out // a Job that did what it was for
+	}
 	if r.want == nil || r.made == "" || !known {
 		return out // it was not to be, or is due already
 	}
-	return t.noteDrift(r, drift{text: "deleted, or its label removed", paths: []string{"the object"}, by: "somebody"})
+	return t.noteDrift(r, drift{text: "deleted, or its label removed", paths: []string{wholeObject}, by: "somebody"})
 }
 
 // judge compares a state of an object with what our apply made of it; t.mu is
@@ -248,10 +252,17 @@ func (a *Applier) judge(r *row, e Event, v view) Drift {
 		return out // we know better
 	}
 	if e.Deleted {
+		if last := t.viewOf(e.Object); r.live == nil || r.live.uid == last.uid {
+			t.noteEnd(r, last) // it may have ended and gone in one event
+		}
 		return a.lost(r)
 	}
 	before := r.live
 	r.live, r.seen = &v, time.Now()
+	t.noteEnd(r, v)
+	if before != nil && before.end != v.end {
+		a.Wake()
+	}
 	changed := before == nil || before.mark() != v.mark()
 	if changed || before.established != v.established || !slices.Equal(before.ports, v.ports) {
 		a.Wake()
@@ -290,6 +301,7 @@ func (t *table) recognize(r *row) {
 	}
 	if t.says(*r.live, r.want.unstructured().Object) {
 		r.base, r.made, r.drift, r.last = r.live, r.want.want(), nil, try{}
+		t.noteEnd(r, *r.live)
 	}
 }
 

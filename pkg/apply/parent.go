@@ -3,9 +3,9 @@ package apply
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +84,9 @@ type parentWish struct {
 	as       string  // the instance's name
 	exact    bool    // and nothing besides; with no kinds it is deleted
 	known    *parent // as it was seen last
+
+	ended map[string]inventory.Ended // of Jobs that ended, and that it is to list
+	jobs  map[string]bool            // those it may list; nil for all
 }
 
 // parentWish is what the app's parent is to list: all that the app has besides what
@@ -98,10 +101,16 @@ func (t *table) parentWish(a *app, exact bool) parentWish {
 			left.Add(r.ref)
 		}
 	}
-	return parentWish{contents: a.has.Union(left), as: t.instance, exact: exact, known: a.parent}
+	w := parentWish{contents: a.has.Union(left), as: t.instance, exact: exact, known: a.parent}
+	w.ended, w.jobs = t.jobsOf(a)
+	return w
 }
 
-const verbNarrow = "narrow"
+// What is done to a parent, besides claiming it.
+const (
+	verbNarrow = "narrow"
+	verbRecord = "record"
+)
 
 // writeInventory sees to it that the app's parent lists what it is to.
 func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *flight) {
@@ -109,8 +118,11 @@ func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *
 	var p *parent
 	var err error
 	verb := "claim"
-	if w.exact {
+	switch {
+	case w.exact:
 		verb = verbNarrow
+	case w.known.exists() && w.known.Instance == w.as && w.known.Covers(w.contents):
+		verb = verbRecord
 	}
 	if w.exact && len(w.contents.Kinds) == 0 {
 		p, err = a.deleteParent(ctx, of.name, w.known)
@@ -149,6 +161,7 @@ func (t *table) takeParent(a *app, p *parent) {
 		return
 	}
 	a.parent = p
+	t.forgetRecorded(a)
 }
 
 // leavesNoInventory says whether the error is about a parent that may not be
@@ -194,26 +207,26 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 		if p.refusal() != nil {
 			return p, p.refused
 		}
-		wish := inventory.Parent{Federation: a.Federation, App: app, Source: a.Source, Instance: w.as, Contents: w.contents}
+		wish := inventory.Parent{Federation: a.Federation, App: app, Source: a.Source, Instance: w.as, Contents: w.contents, Ended: w.endedAfter(p)}
 		if p != nil {
 			wish.ResourceVersion = p.ResourceVersion
 			if !w.exact {
 				wish.Contents = p.Union(w.contents)
 			}
-			if p.Instance == wish.Instance && p.Source == wish.Source && p.ListsJust(wish.Contents) {
+			if p.Instance == wish.Instance && p.Source == wish.Source && p.ListsJust(wish.Contents) && maps.Equal(p.Ended, wish.Ended) {
 				return p, nil
 			}
 		}
-		content := wish.Object(a.Version)
 		var answer *unstructured.Unstructured
 		var err error
 		if p == nil {
+			content := wish.Object(a.Version)
 			answer, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
 				return parents.Create(ctx, content, metav1.CreateOptions{FieldManager: ownership.FieldManager})
 			})
 		} else {
 			var data []byte
-			if data, err = json.Marshal(content.Object); err != nil {
+			if data, err = wish.Change(a.Version, p.Parent); err != nil {
 				return nil, fmt.Errorf("encode: %w", err)
 			}
 			answer, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {

@@ -128,7 +128,7 @@ func (t *table) claim(taken map[federation.ObjectRef]*desired, d *desired) {
 func (t *table) adopt(taken map[federation.ObjectRef]*desired) {
 	for ref, r := range t.rows {
 		if r.want != nil && taken[ref] == nil {
-			r.want, r.made, r.drift, r.last = nil, "", nil, try{} // wanted again, it is looked at again
+			r.want, r.made, r.drift, r.last, r.ended = nil, "", nil, try{}, inventory.Ended{} // wanted again, it is looked at again
 			t.sweep(r)
 		}
 	}

@@ -99,6 +99,8 @@ func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool
 	t.released(r)
 	r.base, r.live, r.seen, r.made, r.drift, r.last = &v, &v, now, k.want(), nil, try{}
 	r.resource = k.resource
+	r.remade = out.action == federation.ActionCreated && out.drift != ""
+	t.noteEnd(r, v)
 	if s := t.spaces[r.ref.Namespace]; s != nil && !s.known {
 		s.exists, s.last = true, try{}
 		s.known = !t.listings.spaces.done

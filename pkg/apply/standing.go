@@ -93,8 +93,11 @@ func (r *row) failure() *Error {
 // why is the reason why a row is not as it should be: its own failure, or that of
 // what it stands on.
 func (t *table) why(r *row) *Error {
+	if r.want != nil && t.settled(r) {
+		return nil
+	}
 	e := r.failure()
-	if e != nil || r.want == nil || r.settled() {
+	if e != nil || r.want == nil {
 		return e
 	}
 	var ground *Error
@@ -149,7 +152,11 @@ func (a *Applier) rowFindings(r *row, deleting map[servicePort]*row, now time.Ti
 	e := t.why(r)
 	switch {
 	case r.live != nil && r.live.terminating:
-		out = append(out, a.deletionFinding(r, r.want.app, "it is created again when it is gone", now))
+		why := "it is created again when it is gone"
+		if _, over := t.over(r); over {
+			why = "it ended, and is not created again"
+		}
+		out = append(out, a.deletionFinding(r, r.want.app, why, now))
 	case e != nil && e.Class == ClassDeleting:
 		f := e.finding(a.Cluster, r.want.app)
 		f.Severity = federation.SeverityWarning
@@ -162,6 +169,9 @@ func (a *Applier) rowFindings(r *row, deleting map[servicePort]*row, now time.Ti
 		// The namespace has a finding of its own.
 	case e != nil && e.Class != ClassFight:
 		out = append(out, e.finding(a.Cluster, r.want.app))
+	}
+	if f, ok := a.failedJobFinding(r); ok {
+		out = append(out, f)
 	}
 	if holder := deletingHolder(r, deleting); holder != nil && e == nil && !r.settled() {
 		out = append(out, federation.Finding{
@@ -301,6 +311,12 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 	e := of.last.err
 	switch {
 	case e == nil:
+	case e.Verb == verbRecord && t.isRecorded(of):
+	case e.Verb == verbRecord:
+		f := e.finding(a.Cluster, of.name)
+		f.ID, f.Severity = "inventory", federation.SeverityWarning
+		f.Message = untrusted.New("it cannot be recorded which Jobs ended, so they run again when their TTL has deleted them and fedsync starts again: " + untrusted.Line(e.Err.Error()))
+		out = append(out, f)
 	case e.Verb == verbNarrow && t.isNarrow(of), e.Verb != verbNarrow && t.wide(of) && (tally == nil || of.parent.lists(t.leaving(of, tally.leaving))):
 		// It was about what is done by now.
 	case e.leavesNoInventory() && !t.wide(of):

@@ -64,10 +64,15 @@ type row struct {
 	flight *flight // the request that is under way; nil for none
 	queued *Event  // the newest event that waits for its answer
 
+	ended inventory.Ended // how a Job ended, where the inventory does not say it yet
+
 	drift *drift // what somebody else changed since base
 	flips []flip
 	fight *fight
 	last  try
+
+	remade   bool                // the last repair had to create it again
+	adopting *federation.Finding // what is to be said when its adoption is done; nil for none begun
 }
 
 // flight is a request under way.

@@ -68,7 +68,7 @@ func (s *session) see(o *Outcome) {
 	o.Facts.Failed, o.Facts.Probes = last.Failed, last.Probes
 	if o.Facts.Synced || len(o.Observations) == 0 {
 		o.Facts.Inventory = s.applier.Inventory()
-		o.Observations = s.view.Snapshot()
+		o.Observations = s.observations()
 	}
 	o.Begun, o.Tried, o.Done, o.Final = begun.Number, standing.Tried, standing.Complete, standing.Final
 	o.Changes = standing.Changes
@@ -104,6 +104,23 @@ func (s *session) see(o *Outcome) {
 			o.Applied = begun.Revision
 		}
 	}
+}
+
+// observations are what the watches see of our objects, and what is known of Jobs that
+// ended and are gone.
+func (s *session) observations() []federation.Observation {
+	seen, ended := s.view.Snapshot(), s.applier.Ended()
+	if len(ended) == 0 {
+		return seen // shared by all who ask
+	}
+	there := map[federation.ObjectRef]bool{}
+	for _, o := range seen {
+		there[o.Object] = true
+	}
+	ended = slices.DeleteFunc(ended, func(o federation.Observation) bool { return there[o.Object] })
+	all := slices.Concat(seen, ended)
+	slices.SortFunc(all, func(x, y federation.Observation) int { return x.Object.Compare(y.Object) })
+	return all
 }
 
 // isRefused reports whether nothing is written to the cluster until somebody changes

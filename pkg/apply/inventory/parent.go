@@ -21,6 +21,8 @@ type Parent struct {
 	Source     string // a digest of repository, ref and federation
 	Instance   string // the name of the fedsync that wrote it last
 	Contents
+	// Ended are the Jobs that ended and may be deleted, by EndedKey.
+	Ended map[string]Ended
 
 	// These are the API server's.
 	UID             types.UID
@@ -38,6 +40,7 @@ func Read(u *unstructured.Unstructured) Parent {
 		Source:          annotations[annotationSource],
 		Instance:        annotations[annotationInstance],
 		Contents:        Contents{Kinds: map[schema.GroupKind]bool{}, Namespaces: map[string]bool{}},
+		Ended:           readEnded(u),
 		UID:             u.GetUID(),
 		ResourceVersion: u.GetResourceVersion(),
 		tooling:         annotations[annotationTooling],
@@ -93,7 +96,28 @@ func (p Parent) Object(version string) *unstructured.Unstructured {
 		annotationSource:     p.Source,
 		annotationInstance:   p.Instance,
 	})
+	if len(p.Ended) > 0 {
+		data := map[string]any{}
+		for key, e := range p.Ended {
+			data[key] = e.text()
+		}
+		u.Object["data"] = data
+	}
 	return u
+}
+
+// Change returns a JSON merge patch that makes the parent say all this in place of what
+// it said before.
+func (p Parent) Change(version string, before Parent) ([]byte, error) {
+	u := p.Object(version)
+	for key := range before.Ended {
+		if _, stays := p.Ended[key]; !stays {
+			if err := unstructured.SetNestedField(u.Object, nil, "data", key); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return json.Marshal(u.Object)
 }
 
 // TakeOver is what to do where a federation belongs to another source.

@@ -12,6 +12,7 @@ func webParent(t *testing.T) Parent {
 	return Parent{
 		Federation: "shop", App: "web", Source: "source", Instance: "one",
 		Contents: contents(t, "apps/ReplicaSet/b/nginx", "Service/a/nginx", "Namespace/c"), ResourceVersion: "5",
+		Ended: map[string]Ended{"job.a.migrate": {Digest: "1f"}, "job.b.check": {Digest: "2f", Failed: true}},
 	}
 }
 
@@ -31,6 +32,7 @@ func TestAParentIsWrittenAsTheApplySetSpecificationWantsIt(t *testing.T) {
 				"fedsync.dev/instance":                         "one",
 			},
 		},
+		"data": map[string]any{"job.a.migrate": "Complete 1f", "job.b.check": "Failed 2f"},
 	}
 	if diff := cmp.Diff(want, webParent(t).Object("v1.2.3").Object); diff != "" {
 		t.Errorf("parent (-want +got):\n%s", diff)

@@ -1,0 +1,219 @@
+package apply
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// A Job with a TTL (spec.ttlSecondsAfterFinished) is deleted by Kubernetes some time after
+// it ended. To create it again would run it again, and again after its next TTL. So how
+// it ended, and for which rendering, is written into the inventory, and it is not created
+// until its rendering is another one.
+//
+// A Job that failed for good is treated alike: its backoffLimit says how often it may be
+// tried, and a Job that is run after each TTL has none. Its failure is reported until
+// Git changes it, or somebody removes its record.
+//
+// A Job without a TTL goes only where somebody deletes it, which is the usual way to have
+// it run again: it is created again. With a TTL nobody can tell who deleted it: the
+// event is the same, and fedsync may not have been there to see it.
+
+// jobEnd is what a live Job shows of its end.
+type jobEnd int
+
+const (
+	jobRuns jobEnd = iota // or it has no TTL, and stays
+	jobCompleted
+	jobFailed
+)
+
+// endOfJob returns how a Job ended that its TTL will delete.
+func endOfJob(u *unstructured.Unstructured) jobEnd {
+	if _, has, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ttlSecondsAfterFinished"); !has {
+		return jobRuns
+	}
+	conditions, _, _ := unstructured.NestedFieldNoCopy(u.Object, "status", "conditions")
+	items, _ := conditions.([]any)
+	for _, item := range items {
+		c, _ := item.(map[string]any)
+		if c["status"] != string(corev1.ConditionTrue) {
+			continue
+		}
+		switch c["type"] {
+		case "Complete":
+			return jobCompleted
+		case "Failed":
+			return jobFailed
+		}
+	}
+	return jobRuns
+}
+
+// noteEnd notes that the row's Job shows, or showed before it was deleted, that it ended
+// for the rendering that Git wants; t.mu is held.
+func (t *table) noteEnd(r *row, v view) {
+	if v.end == jobRuns || r.want == nil {
+		return
+	}
+	if r.made != r.want.want() && (v.partOf != r.want.partOf || !t.hasher.Matches(v.View, r.want.unstructured().Object)) {
+		return // it ended for an earlier rendering
+	}
+	r.ended = inventory.Ended{Failed: v.end == jobFailed, Digest: r.want.object.Digest}
+	if t.recorded(r) == r.ended {
+		r.ended = inventory.Ended{}
+	}
+}
+
+// recorded is what the inventory says of the end of the row's Job.
+func (t *table) recorded(r *row) inventory.Ended {
+	a := t.apps[r.want.app]
+	if a == nil || !a.parent.exists() {
+		return inventory.Ended{}
+	}
+	return a.parent.Ended[inventory.EndedKey(r.ref)]
+}
+
+// over returns how the row's Job ended, where it ended for the rendering that Git wants
+// and is gone, or about to go.
+func (t *table) over(r *row) (inventory.Ended, bool) {
+	if r.want == nil || r.ref.GroupKind() != jobKind || r.live != nil && !r.live.terminating {
+		return inventory.Ended{}, false
+	}
+	for _, e := range []inventory.Ended{r.ended, t.recorded(r)} {
+		if e.Digest == r.want.object.Digest {
+			return e, true
+		}
+	}
+	return inventory.Ended{}, false
+}
+
+// settled reports whether there is nothing to be done for the row: the cluster shows what
+// Git wants, or showed it for as long as that lasts.
+func (t *table) settled(r *row) bool {
+	if r.settled() {
+		return true
+	}
+	_, over := t.over(r)
+	return over
+}
+
+// jobsOf returns how Jobs of the app ended, as far as that is not in its inventory yet,
+// and the keys of those that the inventory may list; nil where it is not known what the
+// app has.
+func (t *table) jobsOf(a *app) (ended map[string]inventory.Ended, jobs map[string]bool) {
+	ended, jobs = map[string]inventory.Ended{}, map[string]bool{}
+	for _, r := range t.rows {
+		if r.want == nil || r.want.app != a.name || r.ref.GroupKind() != jobKind {
+			continue
+		}
+		key := inventory.EndedKey(r.ref)
+		jobs[key] = true
+		if r.ended != (inventory.Ended{}) {
+			ended[key] = r.ended
+		}
+	}
+	if prune := a.plan.Prune; !a.named || a.plan.Broken || len(a.plan.Withheld) > 0 || prune != federation.PruneAllowed && prune != federation.PruneOff {
+		jobs = nil
+	}
+	return ended, jobs
+}
+
+// endedAfter is what the parent is to say of ended Jobs in place of what it says.
+func (w parentWish) endedAfter(p *parent) map[string]inventory.Ended {
+	out := map[string]inventory.Ended{}
+	if p.exists() {
+		maps.Copy(out, p.Ended)
+	}
+	if w.jobs != nil {
+		maps.DeleteFunc(out, func(key string, _ inventory.Ended) bool { return !w.jobs[key] })
+	}
+	maps.Copy(out, w.ended)
+	return inventory.Bounded(out)
+}
+
+// records finds the inventories that do not say which Jobs ended, or speak of such that
+// left Git.
+func (x *reckoning) records() {
+	for _, a := range x.sortedApps() {
+		if a.flight != nil || !x.isWide(a) || x.isRecorded(a) {
+			continue
+		}
+		if a.last.err != nil {
+			x.againAt(a.last, task{typ: taskWiden, app: a})
+			continue
+		}
+		x.holds = true
+		x.tasks = append(x.tasks, task{typ: taskWiden, app: a})
+	}
+}
+
+// isRecorded reports whether the app's inventory says which of its Jobs ended, and
+// speaks of no others.
+func (t *table) isRecorded(a *app) bool {
+	if !a.parent.exists() || !a.has.Kinds[jobKind] && len(a.parent.Ended) == 0 {
+		return true
+	}
+	var w parentWish
+	w.ended, w.jobs = t.jobsOf(a)
+	return maps.Equal(w.endedAfter(a.parent), a.parent.Ended)
+}
+
+// forgetRecorded drops what is remembered of ended Jobs beside the inventory that says it:
+// who removes a record has the Job run again.
+func (t *table) forgetRecorded(a *app) {
+	if !a.parent.exists() || len(a.parent.Ended) == 0 {
+		return
+	}
+	for _, r := range t.rows {
+		if r.want != nil && r.want.app == a.name && r.ended != (inventory.Ended{}) && t.recorded(r) == r.ended {
+			r.ended = inventory.Ended{}
+		}
+	}
+}
+
+// Ended returns the Jobs of the plan that ended and were deleted after that, sorted, as
+// an observer of the cluster would tell of them if they were still there.
+func (a *Applier) Ended() []federation.Observation {
+	t := a.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []federation.Observation
+	for _, r := range t.rows {
+		e, over := t.over(r)
+		if !over || r.live != nil {
+			continue
+		}
+		o := federation.Observation{
+			Cluster: a.Cluster, App: r.want.app, Object: r.ref, Health: federation.Healthy,
+			Message: untrusted.Const("completed; its TTL removed it"),
+		}
+		if e.Failed {
+			o.Health, o.Message = federation.Degraded, untrusted.Const("failed; its TTL removed it")
+		}
+		out = append(out, o)
+	}
+	slices.SortFunc(out, func(x, y federation.Observation) int { return x.Object.Compare(y.Object) })
+	return out
+}
+
+// failedJobFinding says of a Job that failed and is gone how to have it run again.
+func (a *Applier) failedJobFinding(r *row) (federation.Finding, bool) {
+	e, over := a.table.over(r)
+	if !over || !e.Failed || r.live != nil {
+		return federation.Finding{}, false
+	}
+	patch := untrusted.Command(`kubectl -n %s patch configmap %s --type=merge -p %s`,
+		Namespace, inventory.ParentName(a.Federation, r.want.app), `{"data":{"`+inventory.EndedKey(r.ref)+`":null}}`)
+	return federation.Finding{
+		ID: "health", Severity: federation.SeverityError, Cluster: a.Cluster, App: r.want.app, Object: r.want.object.Ref, File: r.want.object.File,
+		Message: untrusted.Const("it failed, and its TTL removed it; it is not run again"),
+		Remedy:  untrusted.New("change it in Git, or to run it again as it is: " + patch),
+	}, true
+}

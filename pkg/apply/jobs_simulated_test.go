@@ -1,0 +1,193 @@
+package apply
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/internal/objectstore"
+	"github.com/fedsync/fedsync/internal/raced"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// theJob returns the Job as it is in the cluster; nil where it is not.
+func (s *simulated) theJob() *unstructured.Unstructured {
+	s.Helper()
+	u, err := s.somebody.Resource(jobs).Namespace("default").Get(s.Context(), "migrate", metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+	return u
+}
+
+// recorded returns the rendering for which the inventory says that the Job ended.
+func (s *simulated) recorded() string {
+	s.Helper()
+	u, err := s.somebody.Resource(configMaps).Namespace(Namespace).Get(s.Context(), inventory.ParentName("web", "web"), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return ""
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+	return inventory.Read(u).Ended["job.default.migrate"].Digest
+}
+
+// knowsEnd reports whether it is known that the Job ended for what Git has.
+func (s *simulated) knowsEnd() bool {
+	t := s.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.rows[federation.ObjectRef{Group: "batch", Kind: "Job", Namespace: "default", Name: "migrate"}]
+	if r == nil || r.want == nil {
+		return false
+	}
+	digest := r.want.object.Digest
+	return r.ended.Digest == digest || t.recorded(r).Digest == digest
+}
+
+// A Job with a TTL runs once for each rendering, whatever history of ends, deletions,
+// faults and restarts it has, unless it ended and went with nobody to write that down.
+func TestAJobRunsOnceForEachRendering(t *testing.T) {
+	for seed := range uint64(raced.Share(60)) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { playJob(simulate(t, seed), rand.New(rand.NewPCG(seed, 1))) })
+		})
+	}
+}
+
+func playJob(s *simulated, random *rand.Rand) {
+	defer func() { s.stop() }()
+	version, faulty := 0, false
+	var story []string
+	manifest := func() string {
+		return strings.ReplaceAll(migration(fmt.Sprint(version), ttl), "NAMESPACE", "default")
+	}
+	push := func() {
+		s.push(manifest())
+	}
+	image := func(u *unstructured.Unstructured) string {
+		containers, _, _ := unstructured.NestedSlice(u.Object, "spec", "template", "spec", "containers")
+		image, _, _ := unstructured.NestedString(containers[0].(map[string]any), "image")
+		return image
+	}
+	uids, excused := map[string]types.UID{}, map[string]bool{}
+	look := func() {
+		u := s.theJob()
+		if u == nil {
+			return
+		}
+		if before := uids[image(u)]; before != "" && before != u.GetUID() && !excused[image(u)] {
+			s.Fatalf("%s runs again after %q", image(u), story)
+		}
+		uids[image(u)], excused[image(u)] = u.GetUID(), false
+	}
+	ended := func(u *unstructured.Unstructured) bool { return u != nil && endOfJob(u) != jobRuns }
+	gone := "" // the image of the Job that ended and is gone, while it is the newest
+	push()
+	s.completeWithin(time.Minute)
+	for range 40 {
+		look()
+		u := s.theJob()
+		switch step := random.IntN(6); {
+		case step == 0 && u != nil && !ended(u):
+			story = append(story, "end")
+			patch := `{"status":{"conditions":[{"type":"Complete","status":"True"}]}}`
+			if _, err := s.somebody.Resource(jobs).Namespace("default").Patch(s.Context(), "migrate", types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); err != nil {
+				s.Fatal(err)
+			}
+		case step == 1 && ended(u):
+			story = append(story, "delete")
+			gone = image(u)
+			excused[gone] = !s.knowsEnd() // nobody saw it
+			if err := s.somebody.Resource(jobs).Namespace("default").Delete(s.Context(), "migrate", metav1.DeleteOptions{}); err != nil {
+				s.Fatal(err)
+			}
+		case step == 2:
+			story = append(story, "restart")
+			s.stop()
+			if u == nil && gone != "" && s.recorded() != s.plan.Apps[0].Objects[0].Digest {
+				excused[gone] = true // nobody could write it down
+			}
+			s.start()
+		case step == 3:
+			faulty = !faulty
+			story = append(story, fmt.Sprintf("faults %v", faulty))
+			s.store.SetFaults()
+			if faulty {
+				fault := objectstore.Action{Drop: true}
+				if random.IntN(2) == 0 {
+					fault = objectstore.Action{LoseAnswer: true}
+				}
+				s.store.SetFaults(forApplier(func(*objectstore.Request) objectstore.Action { return fault }))
+			}
+		case step == 4 && u == nil && s.knowsEnd():
+			version++
+			story = append(story, "push")
+			push()
+		}
+		s.after(time.Duration(random.IntN(5000)) * time.Millisecond)
+	}
+	s.store.SetFaults()
+	look()
+	s.completeWithin(2 * time.Minute)
+	look()
+	here := s.Standing(time.Now())
+	told := fmt.Sprint(s.Ended())
+	s.stop()
+	s.start()
+	s.completeWithin(2 * time.Minute)
+	look()
+	fresh := s.Standing(time.Now())
+	if fmt.Sprint(here.Findings) != fmt.Sprint(fresh.Findings) || here.Complete != fresh.Complete || told != fmt.Sprint(s.Ended()) {
+		s.Errorf("before a restart: %v %v, after it: %v %v; %q", here.Findings, told, fresh.Findings, s.Ended(), story)
+	}
+	s.push(configMapText)
+	s.completeWithin(2 * time.Minute)
+	if digest := s.recorded(); digest != "" {
+		s.Errorf("the inventory speaks of the Job after it left Git; %q", story)
+	}
+}
+
+const configMapText = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: left, namespace: NAMESPACE}\ndata: {v: x}"
+
+// A Job may end and go between two events: the last one shows how it was.
+func TestAJobThatGoesWithTheEventThatShowsItsEndIsNotRunAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := simulate(t, 1)
+		defer func() { s.stop() }()
+		s.push(strings.ReplaceAll(migration("1", ttl), "NAMESPACE", "default"))
+		s.completeWithin(time.Minute)
+		s.blind()
+		u := s.theJob()
+		if err := s.somebody.Resource(jobs).Namespace("default").Delete(t.Context(), "migrate", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := unstructured.SetNestedSlice(u.Object, []any{map[string]any{"type": "Failed", "status": "True"}}, "status", "conditions"); err != nil {
+			t.Fatal(err)
+		}
+		u.SetResourceVersion(u.GetResourceVersion() + "0") // of the deletion
+		if d := s.Observe(Event{Resource: jobs, Object: u, Deleted: true}); d.Repair {
+			t.Errorf("Observe = %+v, want nothing to repair", d)
+		}
+		s.after(time.Minute)
+		if s.theJob() != nil || s.recorded() == "" {
+			t.Errorf("the Job is there %v, its record is %q; want it gone and recorded", s.theJob() != nil, s.recorded())
+		}
+		if ended := s.Ended(); len(ended) != 1 || ended[0].Health != federation.Degraded {
+			t.Errorf("Ended = %v, want the failure", ended)
+		}
+	})
+}
