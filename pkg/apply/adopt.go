@@ -25,7 +25,7 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 	if k.adoption == federation.AdoptNever {
 		return out, alreadyExists(k.desired)
 	}
-	secret, err := a.keep(ctx, k.ref, live)
+	kept, err := a.keep(ctx, k.ref, live)
 	if err != nil {
 		return out, fmt.Errorf("keep the object as it is: %w", err)
 	}
@@ -42,7 +42,7 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 	out.answer, err = a.tidy(ctx, k, answer)
 	out.note = &federation.Finding{
 		ID: "adopted", Severity: federation.SeverityNote, Cluster: a.Cluster, App: k.app, Object: k.object.Ref, File: k.object.File,
-		Message: untrusted.Textf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(keptFor.Hours()/24), Namespace, secret),
+		Message: untrusted.Textf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(keptFor.Hours()/24), Namespace, kept.Secret),
 		Remedy:  untrusted.Textf("to put it back: fedsync restore %s %s", a.Cluster, k.ref),
 	}
 	return out, err

@@ -7,9 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
@@ -35,8 +38,8 @@ const keptKey = "object.json.gz"
 // Kept is an object as it was before it was adopted.
 type Kept struct {
 	Object  federation.ObjectRef
-	Secret  string // its name in the namespace fedsync-system
-	At      time.Time
+	Secret  string    // its name in the namespace fedsync-system
+	At      time.Time // when it was kept last
 	Expires time.Time
 	State   KeptState
 	content *unstructured.Unstructured // nil where it was changed
@@ -57,38 +60,109 @@ const (
 	KeptChanged KeptState = "changed"
 )
 
-// keep writes the object as it is into a Secret, and gives its name. The name
-// stands for this very state of the object: keeping it twice is keeping it once,
-// and nothing that was kept is overwritten. The inventory has its digest first, so
-// that no Secret of ours is ever without proof.
-func (a *Applier) keep(ctx context.Context, ref federation.ObjectRef, live *unstructured.Unstructured) (string, error) {
+// keep writes the object as it is into a Secret, and returns what is kept. The name
+// stands for what may be overwritten of just this object: however often an adoption is
+// tried, its content is kept once, as it was at the first try, and nothing that was kept
+// is overwritten. The inventory has its digest first, so that no Secret of ours is ever
+// without proof.
+func (a *Applier) keep(ctx context.Context, ref federation.ObjectRef, live *unstructured.Unstructured) (Kept, error) {
 	data, err := live.MarshalJSON()
 	if err != nil {
-		return "", fmt.Errorf("encode: %w", err)
+		return Kept{}, fmt.Errorf("encode: %w", err)
 	}
-	sum := sha256.Sum256([]byte(ref.String() + "\x00" + string(live.GetUID()) + "\x00" + live.GetResourceVersion() + "\x00" + string(data)))
+	name, err := keptName(ref, live)
+	if err != nil {
+		return Kept{}, err
+	}
 	proof := inventory.Proof{
-		Federation: a.Federation, Secret: "kept-" + hex.EncodeToString(sum[:12]), Object: ref,
+		Federation: a.Federation, Secret: name, Object: ref,
 		Digest: inventory.KeptDigest(ref, data), Expires: time.Now().Add(keptFor),
 	}
 	secret, err := a.keptSecret(proof, data)
 	if err != nil {
-		return "", err
+		return Kept{}, err
 	}
-	there, err := a.createOnce(ctx, configMaps, proof.ConfigMap())
+	for range putTries {
+		there, err := a.createOnce(ctx, configMaps, proof.ConfigMap())
+		if err != nil {
+			return Kept{}, err
+		}
+		found := inventory.ReadProof(there)
+		if found.Digest == "" || found.Object != ref {
+			return Kept{}, foreign("ConfigMap", name)
+		}
+		var packed *unstructured.Unstructured
+		if found.Digest == proof.Digest {
+			packed, err = a.createOnce(ctx, secrets, secret)
+		} else {
+			packed, err = a.get(ctx, secrets, federation.ObjectRef{Namespace: Namespace, Name: name})
+		}
+		if apierrors.IsNotFound(err) {
+			// An earlier try ended before it kept the object, which was another in
+			// what is not overwritten, such as its status.
+			if err = a.disprove(ctx, there); err != nil {
+				return Kept{}, err
+			}
+			continue
+		}
+		if err != nil {
+			return Kept{}, err
+		}
+		kept, err := readKept(packed)
+		if err != nil || kept.digest != found.Digest {
+			return Kept{}, foreign("Secret", name)
+		}
+		return kept, a.keepLonger(ctx, found, proof.Expires)
+	}
+	return Kept{}, errEnough
+}
+
+// keptName is the name of the Secret that keeps what an object's adoption may overwrite:
+// all but its status and what an API server says of it.
+func keptName(ref federation.ObjectRef, u *unstructured.Unstructured) (string, error) {
+	content := maps.Clone(u.Object)
+	delete(content, "status")
+	metadata := map[string]any{}
+	for _, name := range []string{"labels", "annotations", "finalizers", "ownerReferences"} {
+		if v, ok, _ := unstructured.NestedFieldNoCopy(u.Object, "metadata", name); ok {
+			metadata[name] = v
+		}
+	}
+	content["metadata"] = metadata
+	data, err := json.Marshal(content)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("encode: %w", err)
 	}
-	if found := inventory.ReadProof(there); found.Digest != proof.Digest {
-		return "", foreign("ConfigMap", proof.Secret)
+	sum := sha256.Sum256([]byte(ref.String() + "\x00" + string(u.GetUID()) + "\x00" + string(data)))
+	return "kept-" + hex.EncodeToString(sum[:12]), nil
+}
+
+// disprove deletes a proof of what is not kept.
+func (a *Applier) disprove(ctx context.Context, proof *unstructured.Unstructured) error {
+	_, err := write(ctx, a, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, a.Client.Resource(configMaps).Namespace(Namespace).Delete(ctx, proof.GetName(), preconditions(proof.GetUID(), proof.GetResourceVersion()))
+	})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
 	}
-	if there, err = a.createOnce(ctx, secrets, secret); err != nil {
-		return "", err
+	return err
+}
+
+// keepLonger has what was kept before kept for its whole time from now on. The proof
+// decides when it expires.
+func (a *Applier) keepLonger(ctx context.Context, proof inventory.Proof, until time.Time) error {
+	if until.Sub(proof.Expires) < time.Second {
+		return nil // to the second, as it is written
 	}
-	if found, err := readKept(there); err != nil || found.digest != proof.Digest {
-		return "", foreign("Secret", proof.Secret)
+	data, err := proof.Extend(until)
+	if err != nil {
+		return err
 	}
-	return proof.Secret, nil
+	_, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
+		return a.Client.Resource(configMaps).Namespace(Namespace).Patch(ctx, proof.Secret, types.MergePatchType, data,
+			metav1.PatchOptions{FieldManager: ownership.FieldManager})
+	})
+	return err
 }
 
 // foreign is the error for an object that stands where one of ours is to be.
@@ -171,7 +245,9 @@ func (a *Applier) listKept(ctx context.Context) ([]Kept, map[string]inventory.Pr
 			return // it keeps nothing, whoever made it
 		}
 		if known && !proof.Expires.IsZero() {
-			k.Expires = proof.Expires // labels and annotations of a Secret can be changed
+			// Labels and annotations of a Secret can be changed, and the same object
+			// may have been adopted again.
+			k.Expires, k.At = proof.Expires, proof.Expires.Add(-keptFor)
 		}
 		out = append(out, k)
 	})

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -139,13 +141,14 @@ func TestNobodyStandsInTheWayOfKeeping(t *testing.T) {
 	live := f.create("kubectl-client-side-apply", earlier)
 	ref := federation.RefOf(live)
 	f.open.Store(true)
-	name, err := f.keep(t.Context(), ref, live)
+	first, err := f.keep(t.Context(), ref, live)
 	if err != nil {
 		t.Fatal(err)
 	}
+	name := first.Secret
 	// Again, as after a restart between keeping and writing: it is the same.
-	if again, err := f.keep(t.Context(), ref, live); err != nil || again != name {
-		t.Errorf("keep again = %q, %v, want %q", again, err, name)
+	if again, err := f.keep(t.Context(), ref, live); err != nil || again.Secret != name {
+		t.Errorf("keep again = %q, %v, want %q", again.Secret, err, name)
 	}
 	f.deleteOwnByHand(secrets, name)
 	f.forge(name, f.forgedService())
@@ -155,5 +158,139 @@ func TestNobodyStandsInTheWayOfKeeping(t *testing.T) {
 	f.deleteOwnByHand(secrets, name)
 	if _, err := f.keep(t.Context(), ref, live); err != nil {
 		t.Errorf("keep after that was deleted: %v", err)
+	}
+}
+
+// seen is a status that a controller gives a Service.
+const seen = `{"status":{"conditions":[{"type":"example.com/Seen","status":"True","reason":"Test","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`
+
+// Whatever happens to an object between two tries but to its content, it is kept once.
+func TestAnObjectIsKeptOncePerContent(t *testing.T) {
+	f := newFixture(t)
+	f.create("kubectl-client-side-apply", earlier)
+	before := f.get(services, "nginx")
+	f.counter.between(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/services/nginx") {
+			return forbidden(r), nil
+		}
+		return next.RoundTrip(r)
+	})
+	app := f.app("web", nginx)
+	for _, touch := range []func(){
+		func() {},
+		func() {},
+		func() {
+			f.patchAs("cloud-controller-manager", services, "nginx", seen, "status")
+		},
+		func() { f.applyAs("another", earlier) }, // owns the same fields
+		func() { f.patchAs("kubectl", services, "nginx", `{"metadata":{"finalizers":[]}}`) },
+	} {
+		touch()
+		f.wantFinding(f.sync(app).Findings, "D07", "cannot do this")
+	}
+	kept, proofs, err := f.listKept(t.Context())
+	if err != nil || len(kept) != 1 || len(proofs) != 1 || kept[0].State != KeptProved {
+		t.Fatalf("kept %d with %d proofs, %v, want one", len(kept), len(proofs), err)
+	}
+	if diff := cmp.Diff(before.Object, kept[0].content.Object); diff != "" {
+		t.Errorf("it is not kept as it was at the first try (-want +got):\n%s", diff)
+	}
+	f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"another":"content"}}}`)
+	f.sync(app)
+	if kept, _ = f.ListKept(t.Context()); len(kept) != 2 {
+		t.Errorf("kept %d, want another one for another content", len(kept))
+	}
+}
+
+// A try that was cut after the proof does not stand in the way of a later one.
+func TestAnObjectIsKeptAfterATryThatWasCut(t *testing.T) {
+	f := newFixture(t)
+	live := f.create("kubectl-client-side-apply", earlier)
+	f.open.Store(true)
+	f.counter.failWith(func(r *http.Request) error {
+		if strings.HasSuffix(r.URL.Path, "/secrets") {
+			return errCut
+		}
+		return nil
+	})
+	if _, err := f.keep(t.Context(), federation.RefOf(live), live); err == nil {
+		t.Fatal("kept without a Secret")
+	}
+	f.counter.failWith(nil)
+	live = f.patchAs("cloud-controller-manager", services, "nginx", seen, "status")
+	if _, err := f.keep(t.Context(), federation.RefOf(live), live); err != nil {
+		t.Fatal(err)
+	}
+	kept, proofs, err := f.listKept(t.Context())
+	if err != nil || len(kept) != 1 || len(proofs) != 1 || kept[0].State != KeptProved {
+		t.Errorf("kept %v with %d proofs, %v, want one that is proved", kept, len(proofs), err)
+	}
+}
+
+// An earlier version named a Secret by the resourceVersion of what it keeps.
+func TestRestoreTakesWhatWasKeptUnderAnotherName(t *testing.T) {
+	f := newFixture(t)
+	live := f.create("kubectl-client-side-apply", earlier)
+	ref := federation.RefOf(live)
+	data, err := json.Marshal(live.Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof := inventory.Proof{
+		Federation: f.federation, Secret: "kept-" + f.namespace, Object: ref,
+		Digest: inventory.KeptDigest(ref, data), Expires: time.Now().Add(keptFor),
+	}
+	f.forge(proof.Secret, live.Object)
+	if _, err := f.admin.Resource(configMaps).Namespace(Namespace).Create(t.Context(), proof.ConfigMap(), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.Cleanup(func() {
+		_ = f.admin.Resource(configMaps).Namespace(Namespace).Delete(context.WithoutCancel(f.Context()), proof.Secret, metav1.DeleteOptions{})
+	})
+	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := f.Restore(t.Context(), ref, false); err != nil || kept.Secret != proof.Secret {
+		t.Errorf("Restore = %+v, %v, want what is kept in %s", kept, err, proof.Secret)
+	}
+	if got := f.get(services, "nginx").GetLabels()["tier"]; got != "gold" {
+		t.Errorf("label tier = %q, want gold", got)
+	}
+}
+
+// What was kept long ago and is adopted again is what was adopted last, and is kept for
+// its whole time from then on.
+func TestWhatIsAdoptedAgainIsKeptForItsWholeTimeAgain(t *testing.T) {
+	f := newFixture(t)
+	live := f.create("kubectl-client-side-apply", earlier)
+	ref := federation.RefOf(live)
+	f.open.Store(true)
+	age := func(name string, left time.Duration) {
+		f.patchOwn(configMaps, name, `{"metadata":{"annotations":{"`+inventory.AnnotationExpires+`":"`+time.Now().Add(left).UTC().Format(time.RFC3339)+`"}}}`)
+	}
+	first, err := f.keep(t.Context(), ref, live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	age(first.Secret, 24*time.Hour)
+	live = f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"tier":"silver"}}}`)
+	second, err := f.keep(t.Context(), ref, live)
+	if err != nil || second.Secret == first.Secret {
+		t.Fatalf("keep = %s, %v, want another than %s", second.Secret, err, first.Secret)
+	}
+	age(second.Secret, 48*time.Hour)
+	live = f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"tier":"gold"}}}`)
+	if again, err := f.keep(t.Context(), ref, live); err != nil || again.Secret != first.Secret {
+		t.Fatalf("keep = %s, %v, want %s again", again.Secret, err, first.Secret)
+	}
+	kept, err := f.ListKept(t.Context())
+	if err != nil || len(kept) != 2 || kept[1].Secret != first.Secret {
+		t.Fatalf("ListKept = %v, %v, want what was kept last at the end", kept, err)
+	}
+	if left := time.Until(kept[1].Expires); left < keptFor-time.Hour || left > keptFor {
+		t.Errorf("it is kept for %s, want %s", left, keptFor)
+	}
+	if took, err := f.Restore(t.Context(), ref, false); err != nil || took.Secret != first.Secret {
+		t.Errorf("Restore took %s, %v, want %s", took.Secret, err, first.Secret)
 	}
 }

@@ -3,6 +3,7 @@ package inventory
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -62,6 +63,13 @@ func (p Proof) ConfigMap() *unstructured.Unstructured {
 		AnnotationExpires:    p.Expires.UTC().Format(time.RFC3339),
 	})
 	return u
+}
+
+// Extend returns a JSON merge patch that has the proof, and what it proves, expire later.
+func (p Proof) Extend(until time.Time) ([]byte, error) {
+	return json.Marshal(map[string]any{"metadata": map[string]any{
+		"annotations": map[string]any{AnnotationExpires: until.UTC().Format(time.RFC3339)},
+	}})
 }
 
 // ReadProof returns what a proof says. One that cannot be read proves nothing: its
