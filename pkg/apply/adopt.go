@@ -17,9 +17,13 @@ import (
 )
 
 // adopt takes over an object that existed before and makes it conform. A forced
-// apply alone would leave what other clients added, so what users own under spec
-// and the labels goes to us first. The object as it was is kept, and every write
+// apply alone would leave what other clients added, so what users own under spec,
+// labels and annotations goes to us first. The object as it was is kept, and every write
 // carries the resourceVersion: what is kept is what was overwritten.
+//
+// These are several requests, between which the process may end. The label that makes
+// the object ours comes with the last of them, the apply: an object with our entry and
+// without our label is one whose adoption is under way, and is adopted again.
 func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstructured) (outcome, error) {
 	out := outcome{verb: "adopt", action: federation.ActionAdopted}
 	if k.adoption == federation.AdoptNever {
@@ -29,43 +33,75 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 	if err != nil {
 		return out, fmt.Errorf("keep the object as it is: %w", err)
 	}
-	answer, err := a.conform(ctx, k, live)
-	if err != nil {
-		return out, err
-	}
-	// What nobody owned is known as before-first-apply only after the apply.
-	if _, others, err := ownership.Transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
-		if answer, err = a.conform(ctx, k, answer); err != nil {
-			return out, err
-		}
-	}
-	out.answer, err = a.tidy(ctx, k, answer)
 	out.note = &federation.Finding{
 		ID: "adopted", Severity: federation.SeverityNote, Cluster: a.Cluster, App: k.app, Object: k.object.Ref, File: k.object.File,
 		Message: untrusted.Textf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(keptFor.Hours()/24), Namespace, kept.Secret),
 		Remedy:  untrusted.Textf("to put it back: fedsync restore %s %s", a.Cluster, k.ref),
 	}
+	if live, err = a.nameOwners(ctx, k, live); err != nil {
+		return out, err
+	}
+	before, err := ownership.GiveBack(live.GetManagedFields(), kept.content.GetManagedFields())
+	if err != nil {
+		return out, err
+	}
+	answer, err := a.conform(ctx, k, live, before)
+	if err != nil && !isAnother(err) {
+		answer, err = a.restate(ctx, k, err, ownership.Transfer)
+	}
+	if err != nil {
+		return out, err
+	}
+	out.answer, err = a.tidy(ctx, k, answer)
 	return out, err
+}
+
+// nameOwners has the API server name an owner of what nobody owns, which it does, as
+// before-first-apply, at the first apply to an object without managed fields. The apply
+// states nothing, and so changes nothing else.
+func (a *Applier) nameOwners(ctx context.Context, k known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	if len(live.GetManagedFields()) > 0 {
+		return live, nil
+	}
+	gvk := k.object.GVK()
+	data, err := json.Marshal(map[string]any{
+		"apiVersion": gvk.GroupVersion().String(), "kind": gvk.Kind,
+		"metadata": map[string]any{"name": k.ref.Name, "uid": live.GetUID(), "resourceVersion": live.GetResourceVersion()},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	return a.patchData(ctx, k, data)
 }
 
 // conform makes the live object what the rendering says, and nothing besides of
 // what users added. Where the API server does not let go of what they set (it may
-// be immutable), that is left to them.
-func (a *Applier) conform(ctx context.Context, k known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+// be immutable), that is left to them: the managed fields are as before then.
+func (a *Applier) conform(ctx context.Context, k known, live *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
 	entries, moved, err := ownership.Transfer(live.GetManagedFields(), k.object.GVK().GroupVersion().String())
 	if err != nil {
 		return nil, err
 	}
-	if !moved {
+	if !moved && !ownership.IsOurs(live.GetManagedFields()) {
 		return a.patch(ctx, k, live.GetUID(), live.GetResourceVersion())
 	}
-	return a.patchOwning(ctx, k, live, entries)
+	if moved {
+		if live, err = a.setManagedFields(ctx, k, live.GetResourceVersion(), entries); err != nil {
+			return nil, err
+		}
+	}
+	return a.patchOwning(ctx, k, live, before)
 }
+
+// transfer returns managed fields in which something of others has become ours, and whether
+// that is so.
+type transfer func(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error)
 
 // restate puts back what an apply could not, since it left beside ours what users made of
 // our items of lists. It returns refused where that is not the reason: then what users own
-// is not to become ours, not even for as long as an apply takes.
-func (a *Applier) restate(ctx context.Context, k known, refused error) (*unstructured.Unstructured, error) {
+// is not to become ours, not even for as long as an apply takes. What else is to become
+// ours with it, besides says; nil for nothing.
+func (a *Applier) restate(ctx context.Context, k known, refused error, besides transfer) (*unstructured.Unstructured, error) {
 	class := newError("apply", k.ref, "", refused).Class
 	if class != ClassInvalid && class != ClassPortTaken || !strings.Contains(strings.ToLower(refused.Error()), "duplicate") {
 		return nil, refused
@@ -74,22 +110,25 @@ func (a *Applier) restate(ctx context.Context, k known, refused error) (*unstruc
 	if err != nil || k.live != "" && live.GetUID() != k.live {
 		return nil, refused
 	}
-	entries, moved, err := ownership.TransferItems(live.GetManagedFields(), k.object.GVK().GroupVersion().String(), k.unstructured().Object)
+	apiVersion := k.object.GVK().GroupVersion().String()
+	entries, moved, err := ownership.TransferItems(live.GetManagedFields(), apiVersion, k.unstructured().Object)
+	if err == nil && moved && besides != nil {
+		entries, _, err = besides(entries, apiVersion)
+	}
 	if err != nil || !moved {
 		return nil, refused
 	}
-	return a.patchOwning(ctx, k, live, entries)
-}
-
-// patchOwning applies the object once the managed fields are such that what it does not
-// have goes. Where the API server refuses that, they are as before.
-func (a *Applier) patchOwning(ctx context.Context, k known, live *unstructured.Unstructured, entries []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
 	before := live.GetManagedFields()
-	transferred, err := a.setManagedFields(ctx, k, live.GetResourceVersion(), entries)
-	if err != nil {
+	if live, err = a.setManagedFields(ctx, k, live.GetResourceVersion(), entries); err != nil {
 		return nil, err
 	}
-	answer, err := a.patch(ctx, k, live.GetUID(), transferred.GetResourceVersion())
+	return a.patchOwning(ctx, k, live, before)
+}
+
+// patchOwning applies the object, whose managed fields are such that what the rendering
+// does not have goes. Where the API server refuses that, they become what they were before.
+func (a *Applier) patchOwning(ctx context.Context, k known, transferred *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
+	answer, err := a.patch(ctx, k, transferred.GetUID(), transferred.GetResourceVersion())
 	if !apierrors.IsInvalid(err) || isAnother(err) {
 		return answer, err
 	}
@@ -97,7 +136,7 @@ func (a *Applier) patchOwning(ctx context.Context, k known, live *unstructured.U
 	if undoErr != nil {
 		return nil, err
 	}
-	if answer, patchErr := a.patch(ctx, k, live.GetUID(), returned.GetResourceVersion()); patchErr == nil {
+	if answer, patchErr := a.patch(ctx, k, returned.GetUID(), returned.GetResourceVersion()); patchErr == nil {
 		return answer, nil
 	}
 	return nil, err

@@ -254,8 +254,23 @@ func (a *Applier) listKept(ctx context.Context) ([]Kept, map[string]inventory.Pr
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the kept objects in %s: %w", Namespace, err)
 	}
-	slices.SortStableFunc(out, func(a, b Kept) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(out, Kept.compare)
 	return out, proofs, nil
+}
+
+// compare orders what is kept by when it was kept last and, within a second, by what
+// came later of one object.
+func (k Kept) compare(other Kept) int {
+	if d := k.At.Compare(other.At); d != 0 || k.content == nil || other.content == nil || k.content.GetUID() != other.content.GetUID() {
+		return d
+	}
+	switch a, b := k.content.GetResourceVersion(), other.content.GetResourceVersion(); {
+	case a == b:
+		return 0
+	case newer(a, b):
+		return 1
+	}
+	return -1
 }
 
 // eachOwn calls f for each object in our namespace that the selector selects.

@@ -227,7 +227,7 @@ func (a *Applier) lost(r *row) Drift {
 	out := Drift{Object: r.ref}
 	t := a.table
 	known := r.live != nil
-	r.live, r.seen = nil, time.Now()
+	r.live, r.seen, r.adopting = nil, time.Now(), nil
 	a.Wake()
 	out.Findings = known
 	if _, over := t.over(r); over {
@@ -298,6 +298,9 @@ func (a *Applier) judge(r *row, e Event, v view) Drift {
 func (t *table) recognize(r *row) {
 	if r.made != "" || r.live == nil || r.want == nil || r.flight != nil || r.live.partOf != r.want.partOf {
 		return
+	}
+	if r.live.Untidy || r.adopting != nil {
+		return // there is still something to be done, or said
 	}
 	if t.says(*r.live, r.want.unstructured().Object) {
 		r.base, r.made, r.drift, r.last = r.live, r.want.want(), nil, try{}

@@ -93,6 +93,11 @@ func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool
 		a.replay(r)
 		return false // it was about another cluster
 	}
+	if r.adopting != nil && out.note == nil && out.action != federation.ActionCreated {
+		// It was adopted by a request whose answer was lost.
+		out.note, out.action = r.adopting, federation.ActionAdopted
+	}
+	r.adopting = nil
 	now := time.Now()
 	done = r.last.err == nil && t.silent.err == nil && !t.kind(r.ref.GroupKind()).hung
 	t.silent = try{}
@@ -135,6 +140,7 @@ func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out
 		a.replay(r)
 		return
 	}
+	r.adopting = cmp.Or(out.note, r.adopting)
 	if e.Class == ClassDeleting && out.answer != nil {
 		v := t.viewOf(out.answer)
 		r.live, r.seen = &v, time.Now()
@@ -177,7 +183,7 @@ func (a *Applier) send(ctx context.Context, k known) (outcome, error) {
 		// By its uid: one that somebody deletes and recreates is not ours.
 		answer, err := a.patch(ctx, k, k.live, "")
 		if err != nil && !isAnother(err) {
-			answer, err = a.restate(ctx, k, err)
+			answer, err = a.restate(ctx, k, err, nil)
 		}
 		if err == nil {
 			if answer.GetResourceVersion() == k.version {
@@ -237,14 +243,15 @@ func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
 	}
 	if v.partOf == k.partOf && a.table.says(v, k.unstructured().Object) {
 		out.action = federation.ActionUnchanged
-		return out, nil
+		out.answer, err = a.tidy(ctx, k, live)
+		return out, err
 	}
 	if live, err = a.letGo(ctx, k, live); err != nil {
 		return out, err
 	}
 	answer, err := a.patch(ctx, k, live.GetUID(), "")
 	if err != nil && !isAnother(err) {
-		answer, err = a.restate(ctx, k, err)
+		answer, err = a.restate(ctx, k, err, nil)
 	}
 	if err != nil {
 		return out, err
@@ -257,8 +264,8 @@ func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
 }
 
 // judgeOwner says whether a live object is ours, or an error where it is not to
-// be touched at all. It is ours by our label or by our entry; with another set's
-// label only if it is the very object that we applied before.
+// be touched at all. It is ours by our label; without it, or with another set's, only if
+// it is the very object that we applied before.
 func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Unstructured, v view) (bool, error) {
 	if c := metav1.GetControllerOfNoCopy(live); c != nil {
 		return false, &Error{
@@ -281,7 +288,9 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", inventory.LabelPartOf),
 		}
 	}
-	return v.Owned, nil
+	// With our entry, and without our label, its adoption is under way. Where nothing
+	// is adopted, somebody has taken the label away.
+	return v.Owned && k.adoption == federation.AdoptNever, nil
 }
 
 // nameParent finds the parent of an ApplySet; empty where it is not to be found.
@@ -329,7 +338,7 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 	if k.adoption != federation.AdoptNever {
 		if _, others, err := ownership.Transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
 			// Somebody made it between our look and our apply.
-			answer, err = a.conform(ctx, k, answer)
+			answer, err = a.conform(ctx, k, answer, answer.GetManagedFields())
 			if err != nil {
 				return out, err
 			}

@@ -3,6 +3,7 @@ package ownership
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -210,6 +211,59 @@ func transfer(entries []metav1.ManagedFieldsEntry, apiVersion string, part func(
 		return nil, false, err
 	}
 	return append(out, taken), true, nil
+}
+
+// IsOurs reports whether there is an entry of our applies.
+func IsOurs(entries []metav1.ManagedFieldsEntry) bool { return slices.ContainsFunc(entries, isOurs) }
+
+// GiveBack undoes transfers: what our entry owns goes back to those who own it in earlier,
+// the entries of the object before that, and the rest to before-first-apply, as what is
+// there and nobody is known to own. Without an entry of ours nothing changes.
+func GiveBack(entries, earlier []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, error) {
+	ours, rest, err := ourEntry(entries)
+	if err != nil || ours == nil {
+		return entries, err
+	}
+	owned := rest
+	out := slices.DeleteFunc(slices.Clone(entries), isOurs)
+	give := func(to metav1.ManagedFieldsEntry, set *fieldpath.Set) error {
+		i := slices.IndexFunc(out, func(e metav1.ManagedFieldsEntry) bool {
+			return e.Manager == to.Manager && e.Operation == to.Operation && e.APIVersion == to.APIVersion && e.Subresource == to.Subresource
+		})
+		if i < 0 {
+			e, err := encodeSet(to, set)
+			out = append(out, e)
+			return err
+		}
+		has, err := decodeSet(out[i])
+		if err != nil {
+			return err
+		}
+		out[i], err = encodeSet(out[i], has.Union(set))
+		return err
+	}
+	for _, e := range earlier {
+		if isOurs(e) || e.Subresource != "" || e.APIVersion != ours.APIVersion {
+			continue // nothing was taken from it
+		}
+		set, err := decodeSet(e)
+		if err != nil {
+			return nil, err
+		}
+		if back := set.Intersection(owned); !back.Empty() {
+			rest = rest.Difference(back)
+			if err := give(e, back); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if !rest.Empty() {
+		e := metav1.ManagedFieldsEntry{Manager: beforeFirstApply, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: ours.APIVersion}
+		if err := give(e, rest); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // Disown takes our paths out of what before-first-apply owns, and drops what our

@@ -23,6 +23,9 @@ type View struct {
 	fields unique.Handle[string]
 	leaves []digest
 
+	// Untidy reports whether Disown would change something.
+	Untidy bool
+
 	// Foreign are the first few of the fields that users own and we do not.
 	Foreign []Field
 }
@@ -56,6 +59,7 @@ func (h Hasher) View(u *unstructured.Unstructured) View {
 	}
 	if v.Owned {
 		v.Foreign = foreignFields(entries, owned)
+		_, v.Untidy, _ = Disown(entries) // of an entry that cannot be read nothing is known
 	}
 	return v
 }
