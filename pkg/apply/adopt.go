@@ -47,7 +47,7 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 	}
 	answer, err := a.conform(ctx, k, live, before)
 	if err != nil && !isAnother(err) {
-		answer, err = a.restate(ctx, k, err, ownership.Transfer)
+		answer, err = a.restate(ctx, k, err, a.table.people.Transfer)
 	}
 	if err != nil {
 		return out, err
@@ -78,7 +78,7 @@ func (a *Applier) nameOwners(ctx context.Context, k known, live *unstructured.Un
 // what users added. Where the API server does not let go of what they set (it may
 // be immutable), that is left to them: the managed fields are as before then.
 func (a *Applier) conform(ctx context.Context, k known, live *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
-	entries, moved, err := ownership.Transfer(live.GetManagedFields(), k.object.GVK().GroupVersion().String())
+	entries, moved, err := a.table.people.Transfer(live.GetManagedFields(), k.object.GVK().GroupVersion().String())
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (a *Applier) restate(ctx context.Context, k known, refused error, besides t
 		return nil, refused
 	}
 	apiVersion := k.object.GVK().GroupVersion().String()
-	entries, moved, err := ownership.TransferItems(live.GetManagedFields(), apiVersion, k.unstructured().Object)
+	entries, moved, err := a.table.people.TransferItems(live.GetManagedFields(), apiVersion, k.unstructured().Object)
 	if err == nil && moved && besides != nil {
 		entries, _, err = besides(entries, apiVersion)
 	}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -51,6 +52,9 @@ type Options struct {
 	RequestTimeout time.Duration        // of one request; 10 s if 0
 	Deadline       time.Duration        // after which a deletion that waits is a failure; 15 min if 0
 	NodePorts      federation.PortRange // 30000-32767 if zero
+	// AdoptFrom are further field managers from which adoption takes over what they own,
+	// besides the usual tools of people; see ownership.NewPeople.
+	AdoptFrom []string
 	// Forms may be shared by the appliers of all clusters; its own if nil.
 	Forms *Forms
 	Log   *zap.Logger // which names the cluster; silent if nil
@@ -93,9 +97,11 @@ func New(o Options) *Applier {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
+	t := newTable(o.Federation, o.Instance, o.Source, o.RequestTimeout)
+	t.people = ownership.NewPeople(o.AdoptFrom)
 	return &Applier{
 		Options: o,
-		table:   newTable(o.Federation, o.Instance, o.Source, o.RequestTimeout),
+		table:   t,
 		woken:   make(chan struct{}, 1), // one token
 	}
 }

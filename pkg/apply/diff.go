@@ -282,7 +282,7 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 	}
 	out.Fields = fields.Compare(d.ref.GroupKind(), live.Object, answer.Object)
 	if out.Action == federation.ActionAdopted {
-		out.Fields = append(out.Fields, releasedFields(answer)...)
+		out.Fields = append(out.Fields, releasedFields(answer, q.table.people)...)
 	}
 	if len(out.Fields) == 0 && out.Action == federation.ActionConfigured {
 		out.Action = federation.ActionUnchanged
@@ -290,12 +290,12 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 	return out
 }
 
-// releasedFields returns what users had set and adoption takes away: a dry run of
+// releasedFields returns what people's tools had set and adoption takes away: a dry run of
 // an apply leaves it in place.
-func releasedFields(answer *unstructured.Unstructured) []fields.Difference {
+func releasedFields(answer *unstructured.Unstructured, people ownership.People) []fields.Difference {
 	var out []fields.Difference
 	kind := answer.GroupVersionKind().GroupKind()
-	for _, f := range ownership.Taken(answer) {
+	for _, f := range people.Taken(answer) {
 		d := fields.Difference{Path: f.Path, Before: fields.ValueOf(kind, f.Path, f.Value)}
 		if f.Defaulted {
 			d.After = "the default"

@@ -257,11 +257,14 @@ func TestAnObjectThatIsGoneIsMadeAgainBeforeItsEventComes(t *testing.T) {
 // Who changes the key of a list's item makes another one, beside which the API server
 // does not take ours: it goes, and what users added elsewhere stays.
 func TestAnItemWhoseKeySomebodyChangedIsPutBack(t *testing.T) {
-	for name, change := range map[string]string{
-		"the port of a Service":  `[{"name":"http","port":83,"targetPort":8080}]`,
-		"the port of a NodePort": `[{"name":"http","port":83,"targetPort":8080,"nodePort":NODEPORT}]`,
+	const other, otherNodePort = `[{"name":"http","port":83,"targetPort":8080}]`, `[{"name":"http","port":83,"targetPort":8080,"nodePort":NODEPORT}]`
+	for _, c := range []struct{ name, who, change string }{
+		{"the port of a Service", "dashboard", other},
+		{"the port of a NodePort", "dashboard", otherNodePort},
+		{"the port of a NodePort, by an unknown tool", "manager", otherNodePort},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
+			change := c.change
 			f := newFixture(t)
 			service, _, _ := strings.Cut(nginx, "\n---\n")
 			if strings.Contains(change, "NODEPORT") {
@@ -274,9 +277,9 @@ func TestAnItemWhoseKeySomebodyChangedIsPutBack(t *testing.T) {
 			if n, ok := port[0].(map[string]any)["nodePort"].(int64); ok {
 				number = strconv.FormatInt(n, 10)
 			}
-			f.patchAs("dashboard", services, "nginx", `{"metadata":{"annotations":{"note":"kept"}}}`)
+			f.patchAs(c.who, services, "nginx", `{"metadata":{"annotations":{"note":"kept"}}}`)
 			// As kubectl replace does: the list is another one.
-			f.mergeAs("dashboard", services, "nginx", `{"spec":{"ports":`+strings.ReplaceAll(change, "NODEPORT", number)+`}}`)
+			f.mergeAs(c.who, services, "nginx", `{"spec":{"ports":`+strings.ReplaceAll(change, "NODEPORT", number)+`}}`)
 			f.repair()
 			f.until("the port is back", func() bool {
 				ports, _, _ := unstructured.NestedSlice(f.get(services, "nginx").Object, "spec", "ports")

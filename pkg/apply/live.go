@@ -42,11 +42,11 @@ func (v *view) mark() mark {
 	return mark{uid: v.uid, partOf: v.partOf, ours: v.Mark(), terminating: v.terminating}
 }
 
-// viewOf returns what is kept of a live object. It takes no lock: the hasher never
-// changes.
+// viewOf returns what is kept of a live object. It takes no lock: the hasher and the
+// people never change.
 func (t *table) viewOf(u *unstructured.Unstructured) view {
 	v := view{
-		View:       t.hasher.View(u),
+		View:       t.hasher.View(u, t.people),
 		uid:        u.GetUID(),
 		version:    u.GetResourceVersion(),
 		partOf:     u.GetLabels()[inventory.LabelPartOf],

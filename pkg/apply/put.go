@@ -336,7 +336,7 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 		return out, err
 	}
 	if k.adoption != federation.AdoptNever {
-		if _, others, err := ownership.Transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
+		if _, others, err := a.table.people.Transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
 			// Somebody made it between our look and our apply.
 			answer, err = a.conform(ctx, k, answer, answer.GetManagedFields())
 			if err != nil {
@@ -392,7 +392,7 @@ func (a *Applier) tidy(ctx context.Context, k known, answer *unstructured.Unstru
 		if err != nil {
 			return nil, err
 		}
-		if hasher := a.table.hasher; len(ownership.Compare(hasher.View(answer), hasher.View(now), nil).Paths) > 0 {
+		if hasher := a.table.hasher; len(ownership.Compare(hasher.View(answer, a.table.people), hasher.View(now, a.table.people), nil).Paths) > 0 {
 			return answer, nil // not only faster, but against us: its event tells
 		}
 		answer = now

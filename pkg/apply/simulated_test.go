@@ -501,7 +501,7 @@ func TestAStormOfEventsOnARefusedObjectIsNoStormOfRequests(t *testing.T) {
 		})
 		edit := func(i, n int, field string) {
 			_, err := s.somebody.Resource(configMaps).Namespace("default").Patch(t.Context(), fmt.Sprintf("c%d", i), types.MergePatchType,
-				fmt.Appendf(nil, field, fmt.Sprint(n)), metav1.PatchOptions{FieldManager: "some-controller"})
+				fmt.Appendf(nil, field, fmt.Sprint(n)), metav1.PatchOptions{FieldManager: "kube-controller-manager"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -26,6 +26,7 @@ type table struct {
 	source      string
 	listTimeout time.Duration
 	hasher      ownership.Hasher // never changes
+	people      ownership.People // likewise
 
 	since       time.Time // when the cluster's lists were first waited for
 	incarnation int       // counts the clusters that were behind the address

@@ -52,6 +52,7 @@ type Config struct {
 	AllowKinds      []string
 	Contexts        []string
 	StatusContexts  []string
+	AdoptFrom       []string
 	Concurrency     int
 	RequestTimeout  time.Duration
 	ProbeInterval   time.Duration
@@ -132,6 +133,7 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 	if slices.Contains(groups, GroupClusters) {
 		fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "kubeconfig with a context for each member cluster (default: $KUBECONFIG, else ~/.kube/config); re-read when it changes")
 		fs.StringVar(&c.Instance, "instance", "", "name of this instance for people, in claims and messages; it decides nothing (default: the host's name and a number that is free)")
+		fs.StringSliceVar(&c.AdoptFrom, "adopt-from", nil, "further field managers whose fields adoption takes over, as it does those of kubectl, Helm and other tools of people; NAME, or NAME* for all that begin so")
 		fs.IntVar(&c.Concurrency, "concurrency", 8, "most requests at a time to one cluster")
 		fs.DurationVar(&c.RequestTimeout, "request-timeout", 10*time.Second, "how long one request to a cluster may take")
 		fs.DurationVar(&c.ProbeInterval, "probe-interval", 2*time.Second, "how often a cluster's /readyz is asked")
@@ -274,6 +276,9 @@ func (c *Config) Check() error {
 	if c.GCPEndpoint != "" {
 		err := gcp.CheckEndpoint(c.GCPEndpoint)
 		check(err == nil, "--gcp-endpoint: %v", err)
+	}
+	for _, name := range c.AdoptFrom {
+		check(strings.Trim(name, "* ") != "", "--adopt-from: %q is every field manager, controllers too; want names", name)
 	}
 	check(c.Concurrency >= 1, "--concurrency is %d; want 1 or more", c.Concurrency)
 	check(c.MaxRenderMemory >= leastRenderMemory, "--max-render-bytes is %d; want %d or more", c.MaxRenderMemory, leastRenderMemory)

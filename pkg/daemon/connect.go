@@ -27,6 +27,7 @@ func (d *Daemon) newMember(f *federation.Federation, c federation.Cluster, readO
 		Applied: func(took time.Duration) { d.metrics.Stage(web.StageApply, took) },
 		Change:  func(c federation.Change) { d.metrics.Changes([]federation.Change{c}) },
 
+		AdoptFrom:      d.cfg.AdoptFrom,
 		Forms:          d.forms,
 		Concurrency:    d.cfg.Concurrency,
 		RequestTimeout: d.cfg.RequestTimeout,

@@ -55,6 +55,7 @@ type Options struct {
 	Applied func(time.Duration)
 	Change  func(federation.Change)
 
+	AdoptFrom      []string // see apply.Options
 	Forms          *apply.Forms
 	Concurrency    int
 	RequestTimeout time.Duration

@@ -135,6 +135,7 @@ func newSession(m *Member, conn Connection) (*session, error) {
 		RequestTimeout: m.RequestTimeout,
 		Deadline:       m.StatusDeadline,
 		NodePorts:      m.NodePorts,
+		AdoptFrom:      m.AdoptFrom,
 		Forms:          m.Forms,
 		Log:            s.Log,
 	})

@@ -7,16 +7,21 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
-// TransferItems moves the items that users own of the rendered object's lists into our
+// TransferItems moves the items that others own of the rendered object's lists into our
 // entry, so that the next apply removes those that the rendering does not have. Who
 // changes the key of an item, such as the number of a port, has made another one, which
 // may not stand beside ours. It returns false if there is nothing to move.
-func TransferItems(entries []metav1.ManagedFieldsEntry, apiVersion string, rendered map[string]any) ([]metav1.ManagedFieldsEntry, bool, error) {
-	return transfer(entries, apiVersion, func(set *fieldpath.Set) *fieldpath.Set {
+//
+// This is no matter of who may add something beside Git: an item stands where ours has to
+// be, and Git's could not be applied at all. So it goes whatever tool wrote it, that of a
+// person or an unknown one. What a known controller has of these lists stays: it puts
+// items there by its office, and would put them there again.
+func (p People) TransferItems(entries []metav1.ManagedFieldsEntry, apiVersion string, rendered map[string]any) ([]metav1.ManagedFieldsEntry, bool, error) {
+	return transfer(entries, apiVersion, p.isForeign, func(set *fieldpath.Set) *fieldpath.Set {
 		items := fieldpath.NewSet()
-		conformable(set).Iterate(func(p fieldpath.Path) {
-			if isItemOf(p, rendered) {
-				items.Insert(p.Copy())
+		conformable(set).Iterate(func(path fieldpath.Path) {
+			if isItemOf(path, rendered) {
+				items.Insert(path.Copy())
 			}
 		})
 		return items

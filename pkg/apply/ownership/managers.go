@@ -22,31 +22,6 @@ func isOurs(e metav1.ManagedFieldsEntry) bool {
 	return e.Manager == FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
 }
 
-// isUser reports whether the entry stands for a person or a person's tool: whoever
-// writes through the object itself and is no known controller.
-func isUser(e metav1.ManagedFieldsEntry) bool {
-	return e.Subresource == "" && e.Manager != FieldManager && !isController(e.Manager)
-}
-
-// isController reports whether a field manager is a part of the cluster that writes
-// into objects by its office.
-func isController(name string) bool {
-	name = strings.ToLower(name)
-	switch name {
-	case "kustomize-controller", "helm-controller", "argocd-controller", "argocd-application-controller":
-		return false // they carry out what a person wrote, as we do
-	case "glbc", "kubelet", "kube-scheduler", "kube-apiserver", "kube-proxy", "coredns", "pilot-discovery", "istiod", "cilium-agent",
-		"cluster-proportional-autoscaler":
-		return true
-	}
-	for _, part := range []string{"controller", "operator", "autoscaler", "cainjector", "vpa-", "endpointslice"} {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-	return false
-}
-
 // decodeSet reads an entry's fields.
 func decodeSet(e metav1.ManagedFieldsEntry) (*fieldpath.Set, error) {
 	if e.FieldsV1 == nil {
@@ -87,7 +62,7 @@ func encodeSet(e metav1.ManagedFieldsEntry, set *fieldpath.Set) (metav1.ManagedF
 	return e, nil
 }
 
-// conformable is the part of a set that adoption takes over from users: the
+// conformable is the part of a set that adoption takes over: the
 // labels, the annotations but those that are written for others, and everything outside
 // metadata and status.
 func conformable(set *fieldpath.Set) *fieldpath.Set {
@@ -158,16 +133,16 @@ func writtenFor(annotation string) bool {
 	return false
 }
 
-// Transfer moves what users own under spec, labels and annotations into our entry, so that the
-// next apply removes what the rendering does not have. It returns false if there is
-// nothing to move. Entries of an API version other than ours are left: their paths
+// Transfer moves what people's tools own under spec, labels and annotations into our entry, so
+// that the next apply removes what the rendering does not have. It returns false if there
+// is nothing to move. Entries of an API version other than ours are left: their paths
 // need not mean the same.
-func Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
-	return transfer(entries, apiVersion, conformable)
+func (p People) Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
+	return transfer(entries, apiVersion, p.gives, conformable)
 }
 
-// transfer moves what users own, as far as part gives it, into our entry.
-func transfer(entries []metav1.ManagedFieldsEntry, apiVersion string, part func(*fieldpath.Set) *fieldpath.Set) ([]metav1.ManagedFieldsEntry, bool, error) {
+// transfer moves what some entries own, as far as part gives it, into our entry.
+func transfer(entries []metav1.ManagedFieldsEntry, apiVersion string, from func(metav1.ManagedFieldsEntry) bool, part func(*fieldpath.Set) *fieldpath.Set) ([]metav1.ManagedFieldsEntry, bool, error) {
 	ours, owned, err := ourEntry(entries)
 	if err != nil {
 		return nil, false, err
@@ -181,7 +156,7 @@ func transfer(entries []metav1.ManagedFieldsEntry, apiVersion string, part func(
 		if isOurs(e) {
 			continue
 		}
-		if !isUser(e) || e.APIVersion != ours.APIVersion {
+		if !from(e) || e.APIVersion != ours.APIVersion {
 			out = append(out, e)
 			continue
 		}

@@ -2,6 +2,10 @@ package ownership
 
 import (
 	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,18 +14,60 @@ import (
 )
 
 func TestManagersAreToldApart(t *testing.T) {
-	for name, user := range map[string]bool{
-		"kubectl": true, "kubectl-client-side-apply": true, "helm": true, "Helm": true, "terraform": true, "before-first-apply": true,
-		"kustomize-controller": true, "argocd-controller": true,
-		"kube-controller-manager": false, "glbc": false, "endpointslice-controller": false, "ingress-nginx-controller": false,
-		"cert-manager-cainjector": false, "vpa-updater": false, "prometheus-operator": false, "fedsync": false,
+	p := NewPeople([]string{"our-deployer", "team-*"})
+	for name, want := range map[string]struct{ gives, foreign bool }{
+		"kubectl": {true, true}, "kubectl-client-side-apply": {true, true}, "kubectl-edit": {true, true}, "helm": {true, true}, "Helm": {true, true},
+		"terraform-provider-kubernetes": {true, true}, "HashiCorp": {true, true}, "pulumi-kubernetes-1f2e": {true, true}, "before-first-apply": {true, true},
+		"kustomize-controller": {true, true}, "helm-controller": {true, true}, "argocd-controller": {true, true}, "node-fetch": {true, true},
+		"our-deployer": {true, true}, "team-tool": {true, true},
+		// What the name says decides nothing.
+		"manager": {false, true}, "controller": {false, true}, "shop-controller": {false, true}, "some-operator": {false, true},
+		"my-autoscaler": {false, true}, "helmet": {false, true}, "our-deployers": {false, true}, "python-requests": {false, true}, "Go-http-client": {false, true},
+		"kube-controller-manager": {false, false}, "glbc": {false, false}, "endpointslice-controller": {false, false},
+		"ingress-nginx-controller": {false, false}, "cert-manager-certificates-issuing": {false, false}, "gatekeeper": {false, false},
+		"vpa-updater": {false, false}, "prometheus-operator": {false, false}, "fedsync": {false, false},
 	} {
-		if got := isUser(metav1.ManagedFieldsEntry{Manager: name}); got != user {
-			t.Errorf("isUser(%s) = %v, want %v", name, got, user)
+		e := metav1.ManagedFieldsEntry{Manager: name}
+		if p.gives(e) != want.gives || p.isForeign(e) != want.foreign {
+			t.Errorf("%s: gives %v, foreign %v, want %+v", name, p.gives(e), p.isForeign(e), want)
+		}
+		e.Subresource = "scale"
+		if p.gives(e) || p.isForeign(e) {
+			t.Errorf("%s: the entry of a subresource counts", name)
 		}
 	}
-	if isUser(metav1.ManagedFieldsEntry{Manager: "kubectl", Subresource: "scale"}) {
-		t.Error("a subresource's entry counts as a user's")
+}
+
+func TestTheDocumentListsEveryKnownManager(t *testing.T) {
+	data, err := os.ReadFile("../../../docs/adoption.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(data), "## The field managers")
+	people, rest, ok := strings.Cut(text, "Known controllers")
+	if !ok {
+		t.Fatal("docs/adoption.md has no list of known controllers")
+	}
+	listed := func(text string) []string {
+		var out []string
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(text, -1) {
+			if !strings.HasPrefix(m[1], "--") {
+				out = append(out, m[1])
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	controllersText, _, _ := strings.Cut(rest, "\n## ")
+	for _, c := range []struct {
+		what      string
+		text      string
+		inTheCode []string
+	}{{"people's tools", people, peoplesTools}, {"controllers", controllersText, controllers}} {
+		want := slices.Sorted(slices.Values(c.inTheCode))
+		if diff := cmp.Diff(want, listed(c.text)); diff != "" {
+			t.Errorf("%s in docs/adoption.md (-code +document):\n%s", c.what, diff)
+		}
 	}
 }
 
@@ -40,7 +86,7 @@ func TestTransferAndDisown(t *testing.T) {
 		{Manager: "kubectl", Operation: "Update", APIVersion: "v2", FieldsV1: raw(`{"f:spec":{"f:z":{}}}`)},
 		{Manager: FieldManager, Operation: "Apply", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:mine":{}}}`)},
 	}
-	got, moved, err := Transfer(entries, "v1")
+	got, moved, err := People{}.Transfer(entries, "v1")
 	if err != nil || !moved {
 		t.Fatalf("Transfer = moved %v, %v", moved, err)
 	}
@@ -73,6 +119,58 @@ func TestTransferAndDisown(t *testing.T) {
 	}
 	if _, changed, _ = Disown(got); changed {
 		t.Error("Disown changes what it has tidied up")
+	}
+}
+
+func TestWhatWasTransferredGoesBack(t *testing.T) {
+	raw := func(s string) *metav1.FieldsV1 {
+		var f metav1.FieldsV1
+		if err := json.Unmarshal([]byte(s), &f); err != nil {
+			t.Fatal(err)
+		}
+		return &f
+	}
+	earlier := []metav1.ManagedFieldsEntry{
+		{Manager: "kubectl", Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:metadata":{"f:finalizers":{},"f:labels":{"f:b":{}}},"f:spec":{"f:type":{}}}`)},
+		{Manager: "helm", Operation: "Apply", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:type":{},"f:x":{}}}`)},
+		{Manager: "glbc", Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:y":{}}}`)},
+		{Manager: "kubectl", Operation: "Update", APIVersion: "v1", Subresource: "status", FieldsV1: raw(`{"f:status":{"f:z":{}}}`)},
+	}
+	transferred, moved, err := People{}.Transfer(earlier, "v1")
+	if err != nil || !moved {
+		t.Fatalf("Transfer = moved %v, %v", moved, err)
+	}
+	byManager := func(entries []metav1.ManagedFieldsEntry) map[string]any {
+		out := map[string]any{}
+		for _, e := range entries {
+			out[e.Manager+" "+string(e.Operation)+" "+e.Subresource] = normalYAML(t, e.FieldsV1.GetRawString())
+		}
+		return out
+	}
+	got, err := GiveBack(transferred, earlier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(byManager(earlier), byManager(got)); diff != "" {
+		t.Errorf("GiveBack (-before the transfer +after it):\n%s", diff)
+	}
+	// Whom it was taken from may not be known, and others go on meanwhile.
+	transferred = append(transferred, metav1.ManagedFieldsEntry{Manager: "helm", Operation: "Apply", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:new":{}}}`)})
+	if got, err = GiveBack(transferred, earlier[1:]); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"kubectl Update ":            normalYAML(t, `{"f:metadata":{"f:finalizers":{}}}`),
+		"helm Apply ":                normalYAML(t, `{"f:spec":{"f:new":{},"f:type":{},"f:x":{}}}`),
+		"glbc Update ":               normalYAML(t, `{"f:spec":{"f:y":{}}}`),
+		"kubectl Update status":      normalYAML(t, `{"f:status":{"f:z":{}}}`),
+		"before-first-apply Update ": normalYAML(t, `{"f:metadata":{"f:labels":{"f:b":{}}}}`),
+	}
+	if diff := cmp.Diff(want, byManager(got)); diff != "" {
+		t.Errorf("GiveBack of what is known in part (-want +got):\n%s", diff)
+	}
+	if again, err := GiveBack(got, earlier); err != nil || !cmp.Equal(got, again) {
+		t.Errorf("GiveBack of what is back changes it: %v, %v", again, err)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // View is what one state of a live object shows of our fields: which they are,
-// digests of their values, and what users added. It never holds the object. The zero
+// digests of their values, and what others added. It never holds the object. The zero
 // View is that of an object in which nothing is ours.
 type View struct {
 	// Owned reports whether there is an entry of our applies. Then fields is the
@@ -26,11 +26,12 @@ type View struct {
 	// Untidy reports whether Disown would change something.
 	Untidy bool
 
-	// Foreign are the first few of the fields that users own and we do not.
+	// Foreign are the first few of the fields that others own and we do not, but for
+	// known controllers.
 	Foreign []Field
 }
 
-// Field is a field that a user added, and the field manager that owns it.
+// Field is a field that somebody added, and the field manager that owns it.
 type Field struct{ Path, Manager string }
 
 // foreignShown bounds what is kept of an object's foreign fields: a finding names
@@ -38,7 +39,7 @@ type Field struct{ Path, Manager string }
 const foreignShown = 5
 
 // View returns what a live object shows.
-func (h Hasher) View(u *unstructured.Unstructured) View {
+func (h Hasher) View(u *unstructured.Unstructured, people People) View {
 	var v View
 	entries := u.GetManagedFields()
 	owned := fieldpath.NewSet()
@@ -58,7 +59,7 @@ func (h Hasher) View(u *unstructured.Unstructured) View {
 		}
 	}
 	if v.Owned {
-		v.Foreign = foreignFields(entries, owned)
+		v.Foreign = foreignFields(entries, owned, people)
 		_, v.Untidy, _ = Disown(entries) // of an entry that cannot be read nothing is known
 	}
 	return v
@@ -190,16 +191,17 @@ func appendPaths(out []fieldpath.Path, prefix fieldpath.Path, set *fieldpath.Set
 	return out
 }
 
-// foreignPath is a path that a user owns and we do not.
+// foreignPath is a path that somebody owns and we do not.
 type foreignPath struct {
 	path    fieldpath.Path
 	manager string
 }
 
-// foreignFields returns the first few of the fields that users own and we do not.
-func foreignFields(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set) []Field {
+// foreignFields returns the first few of the fields that others own and we do not, but for
+// known controllers.
+func foreignFields(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set, people People) []Field {
 	var out []Field
-	for _, f := range foreignPaths(entries, owned) {
+	for _, f := range foreignPaths(entries, owned, people.isForeign) {
 		// What stood there before the first apply is mostly defaults, and
 		// nobody's addition.
 		if f.manager != beforeFirstApply {
@@ -212,12 +214,11 @@ func foreignFields(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set) []
 	return slices.Clone(out[:min(len(out), foreignShown)])
 }
 
-// foreignPaths returns what users own and we do not, of the labels and of all but
-// metadata and status.
-func foreignPaths(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set) []foreignPath {
+// foreignPaths returns what some entries own and we do not, of what adoption may take over.
+func foreignPaths(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set, of func(metav1.ManagedFieldsEntry) bool) []foreignPath {
 	var out []foreignPath
 	for _, e := range entries {
-		if !isUser(e) {
+		if !of(e) {
 			continue
 		}
 		set, err := decodeSet(e)
@@ -233,7 +234,7 @@ func foreignPaths(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set) []f
 	return out
 }
 
-// TakenField is a field that adoption takes from the user who set it.
+// TakenField is a field that adoption takes from the tool that set it.
 type TakenField struct {
 	Path  string
 	Value any
@@ -241,16 +242,16 @@ type TakenField struct {
 	Defaulted bool
 }
 
-// Taken returns what users own of a live object and we do not. A dry run of an apply
-// leaves it in place, and adoption removes it.
-func Taken(u *unstructured.Unstructured) []TakenField {
+// Taken returns what people's tools own of a live object and we do not. A dry run of an
+// apply leaves it in place, and adoption removes it.
+func (p People) Taken(u *unstructured.Unstructured) []TakenField {
 	entries := u.GetManagedFields()
 	_, owned, err := ourEntry(entries)
 	if err != nil {
 		owned = fieldpath.NewSet() // not ours to follow: the next apply rewrites it
 	}
 	var out []TakenField
-	for _, f := range foreignPaths(entries, owned) {
+	for _, f := range foreignPaths(entries, owned, p.gives) {
 		at := leaf{value: u.Object, present: true}
 		for _, pe := range f.path {
 			at = descend(at, pe)

@@ -33,7 +33,7 @@ func liveObject(t *testing.T) *unstructured.Unstructured {
 }
 
 func TestAViewShowsWhatIsOursAndWhatUsersAdded(t *testing.T) {
-	v := NewHasher().View(liveObject(t))
+	v := NewHasher().View(liveObject(t), People{})
 	if !v.Owned {
 		t.Fatal("Owned = false, want true")
 	}
@@ -52,7 +52,7 @@ func TestAViewShowsWhatIsOursAndWhatUsersAdded(t *testing.T) {
 
 func TestARenderingMatchesWhatItMade(t *testing.T) {
 	h := NewHasher()
-	v := h.View(liveObject(t))
+	v := h.View(liveObject(t), People{})
 	for text, want := range map[string]bool{
 		`{metadata: {name: web, labels: {app: web}}, spec: {paused: true}}`:              true,
 		`{metadata: {name: web, labels: {app: web}}, spec: {paused: false}}`:             false,
@@ -70,7 +70,7 @@ func TestARenderingMatchesWhatItMade(t *testing.T) {
 
 func TestAChangeNamesItsPathsAndWhoMadeIt(t *testing.T) {
 	h := NewHasher()
-	base := h.View(liveObject(t))
+	base := h.View(liveObject(t), People{})
 	fields := func(text string) *metav1.FieldsV1 {
 		var f metav1.FieldsV1
 		if err := json.Unmarshal([]byte(text), &f); err != nil {
@@ -108,7 +108,7 @@ func TestAChangeNamesItsPathsAndWhoMadeIt(t *testing.T) {
 	} {
 		u := liveObject(t)
 		c.change(u)
-		v := h.View(u)
+		v := h.View(u, People{})
 		got := Compare(base, v, u.GetManagedFields())
 		if !slices.Equal(got.Paths, c.paths) || c.paths != nil && got.By != c.by {
 			t.Errorf("%s: change = %v, want %v by %s", c.name, got, c.paths, c.by)
@@ -124,7 +124,7 @@ func TestAdoptionTakesWhatUsersSet(t *testing.T) {
 		{Path: "spec.strategy.type", Value: "Recreate", Defaulted: true},
 		{Path: "spec.minReadySeconds", Value: float64(0), Defaulted: true},
 	}
-	if diff := cmp.Diff(want, Taken(liveObject(t))); diff != "" {
+	if diff := cmp.Diff(want, People{}.Taken(liveObject(t))); diff != "" {
 		t.Errorf("taken (-want +got):\n%s", diff)
 	}
 }
