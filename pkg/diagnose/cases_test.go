@@ -43,7 +43,7 @@ func noneReady(f *federation.ClusterFacts) {
 
 func cases() []testCase {
 	var all []testCase
-	for _, some := range [][]testCase{clusterCases(), portCases(), ingressCases(), uidCases(), balancerCases(), certificateCases(), serviceCases(), workloadCases(), quotaCases()} {
+	for _, some := range [][]testCase{clusterCases(), portCases(), ingressCases(), uidCases(), balancerCases(), certificateCases(), serviceCases(), workloadCases(), quotaCases(), autoscalerCases(), retiredCases()} {
 		all = append(all, some...)
 	}
 	return all

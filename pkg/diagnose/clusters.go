@@ -67,6 +67,12 @@ func unseen(resource string) string {
 		return "whether TLS Secrets exist and are equal everywhere"
 	case "resourcequotas":
 		return "whether a quota has room"
+	case "horizontalpodautoscalers.autoscaling":
+		return "which autoscalers there are: those in Git count as accepted, others are not named"
+	case "storageclasses.storage.k8s.io":
+		return "which claims wait for a first consumer: the plan alone tells"
+	case "ingressclasses.networking.k8s.io":
+		return "which controllers serve the Ingresses"
 	case "replicasets.apps", "deployments.apps":
 		return "how many replicas run, and how many could"
 	}

@@ -30,6 +30,8 @@ const (
 	idReplicasWaiting = "replicas-waiting"
 	idNoShare         = "no-share"
 	idSelector        = "selector"
+	idAutoscaler      = "autoscaler"
+	idRetired         = "retired"
 )
 
 // found is a finding and what its weight depends on.

@@ -136,7 +136,19 @@ type ClusterFacts struct {
 	IngressUID    IngressUID
 	Quotas        []Quota       // sorted by namespace and name
 	Certificates  []Certificate // Secrets that our Ingresses name, sorted
-	Blind         []Blind       // what cannot be watched, sorted by resource
+	// AutoscalersKnown says that Autoscalers are all that there are: they may be
+	// listed, and have been.
+	AutoscalersKnown bool
+	Autoscalers      []Autoscaler // ours or not, sorted by namespace and name
+	// StorageClassesKnown says that StorageClasses are all that there are. They are
+	// looked for only while a claim of ours waits for its volume.
+	StorageClassesKnown bool
+	StorageClasses      []StorageClass // sorted by name
+	// IngressClassesKnown says that IngressClasses are all that there are. They are
+	// looked for only while there are Ingresses of ours.
+	IngressClassesKnown bool
+	IngressClasses      []IngressController // sorted by class
+	Blind               []Blind             // what cannot be watched, sorted by resource
 }
 
 // Away says whether the cluster is Offline, or has not been seen since it was:
@@ -189,6 +201,9 @@ type Workload struct {
 	// Current is what counts as running: spec.replicas less the pods that have
 	// not been Ready for a minute or longer.
 	Current int64
+	// Scaled says that Replicas was set through the subresource scale, as by an
+	// autoscaler, and by no apply since.
+	Scaled bool
 	// Limited says that pods could not be scheduled for a minute or longer, and
 	// Capacity is then the most that the cluster can run.
 	Limited  bool

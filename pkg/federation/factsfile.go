@@ -185,7 +185,15 @@ type clusterDocument struct {
 	IngressUID   *uidDocument          `json:"ingressUID,omitempty"`
 	Quotas       []quotaDocument       `json:"quotas,omitempty"`
 	Certificates []certificateDocument `json:"certificates,omitempty"`
-	Blind        []blindDocument       `json:"blind,omitempty"`
+
+	AutoscalersKnown    bool                   `json:"autoscalersKnown,omitempty"`
+	Autoscalers         []autoscalerDocument   `json:"autoscalers,omitempty"`
+	StorageClassesKnown bool                   `json:"storageClassesKnown,omitempty"`
+	StorageClasses      []storageClassDocument `json:"storageClasses,omitempty"`
+	IngressClassesKnown bool                   `json:"ingressClassesKnown,omitempty"`
+	IngressClasses      []ingressClassDocument `json:"ingressClasses,omitempty"`
+
+	Blind []blindDocument `json:"blind,omitempty"`
 }
 
 type nodePortDocument struct {
@@ -205,6 +213,7 @@ type workloadDocument struct {
 	Replicas      int64   `json:"replicas"`
 	Ready         int64   `json:"ready"`
 	Current       *int64  `json:"current,omitempty"`
+	Scaled        bool    `json:"scaled,omitempty"`
 	Unschedulable int64   `json:"unschedulable,omitempty"`
 	Limited       *bool   `json:"limited,omitempty"`
 	Capacity      *int64  `json:"capacity,omitempty"`
@@ -366,6 +375,7 @@ func (d *clusterDocument) facts() ClusterFacts {
 		})
 	}
 	slices.SortFunc(f.Certificates, func(a, b Certificate) int { return byName(a.Namespace, a.Name, b.Namespace, b.Name) })
+	d.classes(&f)
 	for _, b := range d.Blind {
 		f.Blind = append(f.Blind, Blind{Resource: b.Resource, Failure: b.Failure, Error: untrusted.Said(b.Error)})
 	}
@@ -414,6 +424,7 @@ func (d *workloadDocument) facts() Workload {
 		Replicas:      d.Replicas,
 		Ready:         d.Ready,
 		Current:       d.Ready,
+		Scaled:        d.Scaled,
 		Unschedulable: d.Unschedulable,
 		Reason:        untrusted.Said(d.Reason),
 		Limited:       orDefault(d.Limited, d.Unschedulable > 0 || d.Capacity != nil),
@@ -516,6 +527,7 @@ func newClusterDocument(name string, f ClusterFacts) clusterDocument {
 			Namespace: c.Namespace, Name: c.Name, Exists: unless(c.Exists, true), Type: c.Type, Digest: c.Digest,
 		})
 	}
+	d.setClasses(&f)
 	for _, b := range f.Blind {
 		d.Blind = append(d.Blind, blindDocument{Resource: b.Resource, Failure: b.Failure, Error: b.Error.String()})
 	}
@@ -527,7 +539,7 @@ func newWorkloadDocument(w Workload) workloadDocument {
 		Kind: w.Object.Kind, Namespace: w.Object.Namespace, Name: w.Object.Name,
 		Group:    unless(w.Object.Group, defaultGroup(w.Object.Kind)),
 		Replicas: w.Replicas, Ready: w.Ready, Current: unless(w.Current, w.Ready),
-		Unschedulable: w.Unschedulable, Reason: w.Reason.String(),
+		Scaled: w.Scaled, Unschedulable: w.Unschedulable, Reason: w.Reason.String(),
 	}
 	if w.Limited {
 		d.Capacity = unless(w.Capacity, w.room())

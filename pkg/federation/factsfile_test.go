@@ -314,7 +314,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 				federation.FailureThrottled, federation.FailureServer, federation.FailureContext, federation.FailureNetwork),
 			UID: text(), Error: untrusted.New(text()), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
 			Outage: flip(), Synced: flip(), Seen: flip(), PortsKnown: flip(), ServicesKnown: flip(),
-			NodesKnown: flip(), IngressesKnown: flip(),
+			NodesKnown: flip(), IngressesKnown: flip(), AutoscalersKnown: flip(), StorageClassesKnown: flip(), IngressClassesKnown: flip(),
 		}
 		if flip() {
 			f.IngressUID = federation.IngressUID{Known: true, Exists: flip(), UID: text(), Provider: text()}
@@ -336,7 +336,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 					Namespace: name(), Name: fmt.Sprint("w", j),
 				},
 				Replicas: number(20), Ready: number(20), Current: number(20), Unschedulable: number(3),
-				Limited: flip(), Reason: untrusted.New(text()),
+				Limited: flip(), Reason: untrusted.New(text()), Scaled: flip(),
 			}
 			if w.Limited {
 				w.Capacity = number(20)
@@ -363,6 +363,13 @@ func randomFacts(r *rand.Rand) federation.Facts {
 			f.Certificates = append(f.Certificates, federation.Certificate{
 				Namespace: "web", Name: fmt.Sprint("c", j), Exists: flip(), Type: text(), Digest: text(),
 			})
+			namespace := name()
+			f.Autoscalers = append(f.Autoscalers, federation.Autoscaler{
+				Namespace: namespace, Name: fmt.Sprint("h", j), Ours: flip(), Owner: text(),
+				Target: federation.ObjectRef{Group: pick(r, "apps", "", "b"), Kind: pick(r, "Deployment", "Rollout"), Namespace: namespace, Name: name()},
+			})
+			f.StorageClasses = append(f.StorageClasses, federation.StorageClass{Name: fmt.Sprint("c", j), WaitsForConsumer: flip()})
+			f.IngressClasses = append(f.IngressClasses, federation.IngressController{Class: fmt.Sprint("c", j), Controller: text()})
 			f.Blind = append(f.Blind, federation.Blind{
 				Resource: fmt.Sprint("r", j), Error: untrusted.New(text()),
 				Failure: pick(r, federation.FailureNone, federation.FailureForbidden, federation.FailureInvalid, federation.FailureConflict),
@@ -371,6 +378,9 @@ func randomFacts(r *rand.Rand) federation.Facts {
 			f.Regions = append(f.Regions, fmt.Sprint("r", j))
 		}
 		slices.SortFunc(f.Workloads, func(a, b federation.Workload) int { return a.Object.Compare(b.Object) })
+		slices.SortFunc(f.Autoscalers, func(a, b federation.Autoscaler) int {
+			return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
+		})
 		facts.Clusters[fmt.Sprint("cluster-", i)] = f
 	}
 	if facts.BalancersKnown = flip(); !facts.BalancersKnown {

@@ -38,6 +38,15 @@ type Observation struct {
 	ClassName string `json:"className,omitempty"`
 	// TLS are the Secrets that an Ingress names under spec.tls, sorted.
 	TLS []string `json:"tls,omitempty"`
+	// StorageClass is that of a PersistentVolumeClaim; empty for none.
+	StorageClass string `json:"storageClass,omitempty"`
+	// Provisioner is who was asked for a PersistentVolumeClaim's volume; empty where
+	// nobody was.
+	Provisioner string `json:"provisioner,omitempty"`
+	// AwaitsConsumer says that a PersistentVolumeClaim has no volume, and that no node
+	// was chosen for it: if its class makes volumes only where a pod needs them, it
+	// waits for the first pod that mounts it.
+	AwaitsConsumer bool `json:"awaitsConsumer,omitempty"`
 	// Rules are an Ingress's, in its order, with the default backend first; at most
 	// 50.
 	Rules []Rule `json:"rules,omitempty"`

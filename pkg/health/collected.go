@@ -31,6 +31,9 @@ func (c *Collector) Facts(now time.Time, f *federation.ClusterFacts) {
 	f.Endpoints = c.facts.Endpoints
 	f.Quotas = c.facts.Quotas
 	f.Certificates = c.facts.Certificates
+	f.AutoscalersKnown, f.Autoscalers = c.facts.AutoscalersKnown, c.facts.Autoscalers
+	f.StorageClassesKnown, f.StorageClasses = c.facts.StorageClassesKnown, c.facts.StorageClasses
+	f.IngressClassesKnown, f.IngressClasses = c.facts.IngressClassesKnown, c.facts.IngressClasses
 	f.Blind = c.facts.Blind
 }
 
@@ -62,7 +65,8 @@ func (c *Collector) Asking() bool {
 }
 
 // Settled says whether the facts are complete by what the watches have brought:
-// each that is required has listed, or may not, and none is Asking.
+// each that is required has listed, or may not, that of autoscalers has been tried,
+// and none is Asking.
 func (c *Collector) Settled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,6 +74,11 @@ func (c *Collector) Settled() bool {
 		if err := c.failed[w]; !c.listed[w] && (err == nil || !err.Blocked()) {
 			return false
 		}
+	}
+	// Whether an autoscaler in Git is there decides who sets replicas. Where they cannot
+	// be listed, all that are in Git are taken to be there.
+	if err := c.failed[scalersWatch]; !c.listed[scalersWatch] && (err == nil || !err.Lasting()) {
+		return false
 	}
 	return !c.work.owners.open()
 }
@@ -94,6 +103,7 @@ func (c *Collector) refresh() {
 		c.facts.Ingresses = ingressFacts(c.routes.kept, ours)
 		c.names = namedSecrets(c.routes.kept, ours)
 		c.certs.stale, services = true, true
+		c.routed = slices.ContainsFunc(c.facts.Ingresses, func(i federation.Ingress) bool { return i.Ours })
 	}
 	if services {
 		c.facts.Services = serviceFacts(c.services.kept, c.facts.Ingresses)
@@ -107,6 +117,7 @@ func (c *Collector) refresh() {
 	if c.certs.freshen() || c.resight {
 		c.facts.Certificates = certificateFacts(c.names, c.certs.kept, c.listed)
 	}
+	c.refreshClasses(ours)
 	if c.resight {
 		c.facts.Blind, c.resight = c.blindFacts(), false
 	}
@@ -118,6 +129,28 @@ func (c *Collector) refresh() {
 	c.facts.IngressUID.Known = c.sees(uidWatch)
 }
 
+// refreshClasses makes what is known of autoscalers and classes anew.
+func (c *Collector) refreshClasses(ours func(label string) bool) {
+	if c.scalers.freshen() {
+		c.facts.Autoscalers = scalerFacts(c.scalers.kept, ours)
+	}
+	if c.claims.freshen() {
+		c.waits = false
+		for _, label := range c.claims.kept {
+			c.waits = c.waits || ours(label)
+		}
+	}
+	if c.storage.freshen() {
+		c.facts.StorageClasses = inOrder(c.storage.kept)
+	}
+	if c.classes.freshen() {
+		c.facts.IngressClasses = inOrder(c.classes.kept)
+	}
+	c.facts.AutoscalersKnown = c.sees(scalersWatch)
+	c.facts.StorageClassesKnown = c.sees(storageWatch)
+	c.facts.IngressClassesKnown = c.sees(classesWatch)
+}
+
 // relabel asks anew what is ours.
 func (c *Collector) relabel() {
 	c.forgetLabels()
@@ -125,6 +158,7 @@ func (c *Collector) relabel() {
 		if now := c.options.Ours(label); now != before {
 			c.labels[label] = now
 			c.rework, c.routes.stale, c.slices.stale = true, true, true
+			c.scalers.stale, c.claims.stale = true, true
 		}
 	}
 }
@@ -145,17 +179,23 @@ func (c *Collector) forgetLabels() {
 	for _, w := range c.work.byName {
 		used[w.label] = true
 	}
+	for _, s := range c.scalers.kept {
+		used[s.label] = true
+	}
+	for _, label := range c.claims.kept {
+		used[label] = true
+	}
 	maps.DeleteFunc(c.labels, func(label string, _ bool) bool { return !used[label] })
 	c.manyLabels = max(firstManyLabels, 2*len(c.labels))
 }
 
 // blindFacts names each resource once, however many of its watches do not see. One
 // failure that may pass by itself is not worth a word, and whoever wants the
-// watches of our workloads reports on those.
+// watches of our workloads and claims reports on those.
 func (c *Collector) blindFacts() []federation.Blind {
 	var list []federation.Blind
 	for w, err := range c.failed {
-		if !err.Lasting() || c.isWorkload(w) {
+		if !err.Lasting() || c.isWorkload(w) || c.isClaims(w) {
 			continue
 		}
 		list = append(list, federation.Blind{Resource: w.Resource.GroupResource().String(), Failure: err.Failure, Error: untrusted.Said(err.Error())})

@@ -58,6 +58,14 @@ type Collector struct {
 	quotas     shelf[federation.Quota]
 	nodes      shelf[node]
 	certs      shelf[federation.Certificate]
+	scalers    shelf[scaler]
+	// claims are the values of our label of those that wait for a volume: while there
+	// are any of ours, storage is watched.
+	claims  shelf[string]
+	storage shelf[federation.StorageClass]
+	classes shelf[federation.IngressController]
+	// waits says that claims of ours wait, and routed that there are Ingresses of ours.
+	waits, routed bool
 	// resight says that facts lack the newest of listed and failed.
 	resight bool
 }
@@ -79,11 +87,19 @@ var (
 	replicaSetsResource = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
 	deploymentsResource = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 
+	scalersResource        = schema.GroupVersionResource{Group: "autoscaling", Version: "v2", Resource: "horizontalpodautoscalers"}
+	claimsResource         = schema.GroupVersionResource{Version: "v1", Resource: "persistentvolumeclaims"}
+	storageClassesResource = schema.GroupVersionResource{Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses"}
+	ingressClassesResource = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingressclasses"}
+
 	servicesWatch  = Watch{Resource: servicesResource}
 	podsWatch      = Watch{Resource: podsResource, FieldSelector: "spec.nodeName=,status.phase=Pending"}
 	ingressesWatch = Watch{Resource: ingressesResource}
 	quotasWatch    = Watch{Resource: quotasResource}
 	nodesWatch     = Watch{Resource: nodesResource}
+	scalersWatch   = Watch{Resource: scalersResource}
+	storageWatch   = Watch{Resource: storageClassesResource}
+	classesWatch   = Watch{Resource: ingressClassesResource}
 	uidWatch       = oneObject(configMapsResource, types.NamespacedName{Namespace: "kube-system", Name: ingressUIDName})
 )
 
@@ -114,12 +130,19 @@ func NewCollector(o CollectorOptions) *Collector {
 func (c *Collector) Required() []Watch { return []Watch{servicesWatch, podsWatch} }
 
 // Watches are those that the collector needs now, in an order that stays. Besides,
-// it needs those that whoever applies has: of our ReplicaSets and Deployments.
+// it needs those that whoever applies has: of our ReplicaSets, Deployments and
+// PersistentVolumeClaims.
 func (c *Collector) Watches() []Watch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refresh()
-	list := append(c.Required(), ingressesWatch, c.slicesWatch(), uidWatch, quotasWatch, nodesWatch)
+	list := append(c.Required(), ingressesWatch, c.slicesWatch(), uidWatch, quotasWatch, nodesWatch, scalersWatch)
+	if c.waits {
+		list = append(list, storageWatch)
+	}
+	if c.routed {
+		list = append(list, classesWatch)
+	}
 	for _, name := range c.names {
 		list = append(list, oneObject(secretsResource, name))
 	}
@@ -168,6 +191,14 @@ func (c *Collector) observe(now time.Time, e Event) bool {
 		changed = c.quotas.take(e, readQuota)
 	case w == nodesWatch:
 		changed = c.nodes.take(e, readNode)
+	case w == scalersWatch:
+		changed = c.scalers.take(e, func(u *unstructured.Unstructured) (scaler, bool) { return readScaler(u, c.label(u)) })
+	case w == storageWatch:
+		changed = c.storage.take(e, readStorageClass)
+	case w == classesWatch:
+		changed = c.classes.take(e, readIngressClass)
+	case c.isClaims(w):
+		changed = c.claims.take(e, c.readClaim)
 	case isSecret(w):
 		changed = c.observeSecret(e)
 	case c.isWorkload(w):
@@ -186,6 +217,18 @@ func isSecret(w Watch) bool {
 // isWorkload says whether a watch is one of those that bring our workloads.
 func (c *Collector) isWorkload(w Watch) bool {
 	return w.LabelSelector == c.options.Label && (w.Resource == replicaSetsResource || w.Resource == deploymentsResource)
+}
+
+// isClaims says whether a watch is the one that brings our claims.
+func (c *Collector) isClaims(w Watch) bool {
+	return w == Watch{Resource: claimsResource, LabelSelector: c.options.Label}
+}
+
+// readClaim gives the value of our label of a claim that waits; false for another.
+func (c *Collector) readClaim(u *unstructured.Unstructured) (string, bool) {
+	var described federation.Observation
+	describeClaim(&described, u)
+	return c.label(u), described.AwaitsConsumer
 }
 
 func (c *Collector) observePods(now time.Time, e Event) bool {

@@ -580,7 +580,9 @@ func TestCollectorWatchesTheSecretsThatOurIngressesName(t *testing.T) {
 		}
 		var got []string
 		for _, w := range list[len(always):] {
-			got = append(got, w.String())
+			if w.Resource == secretsResource {
+				got = append(got, w.String())
+			}
 		}
 		return got
 	}

@@ -41,6 +41,8 @@ func Judge(cluster, app string, u *unstructured.Unstructured) federation.Observa
 		o.Ready = number(u, 0, "status", "numberReady")
 	}
 	switch {
+	case isClaim(u):
+		describeClaim(&o, u)
 	case o.Object.IsGateway():
 		describeGateway(&o, u)
 	case o.Object.IsRoute():

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -95,10 +96,13 @@ func (w *workloads) put(now time.Time, watch Watch, label string, u *unstructure
 	relabelled := one.label != label
 	one.label, one.watch = label, watch
 	one.pods.replicas = bounded(number(u, 1, "spec", "replicas")) // 1 is the API's default
+	scaled := isScaled(u)
+	rescaled := one.fact.Scaled != scaled
+	one.fact.Scaled = scaled
 	one.pods.made = bounded(number(u, 0, "status", "replicas"))
 	one.pods.ready = bounded(number(u, 0, "status", "readyReplicas"))
 	one.missing.observe(now, max(0, one.pods.replicas-one.pods.ready-unavailable(u, one.pods.replicas)))
-	return w.judge(now, one) || relabelled || fresh
+	return w.judge(now, one) || relabelled || rescaled || fresh
 }
 
 // drop forgets a workload, if it came by this watch.
@@ -352,6 +356,21 @@ func readPod(now time.Time, u *unstructured.Unstructured) (pod, bool) {
 		return p, true
 	}
 	return pod{}, false
+}
+
+// replicasPath is the field that autoscalers set.
+var replicasPath = fieldpath.MakePathOrDie("spec", "replicas")
+
+// isScaled reports whether spec.replicas was set through the subresource scale: an
+// apply that sets another number takes the field away.
+func isScaled(u *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(u.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
+		if entry.Subresource != "scale" || entry.FieldsV1 == nil {
+			return false
+		}
+		var set fieldpath.Set
+		return set.FromJSON(entry.FieldsV1.GetRawReader()) == nil && set.Has(replicasPath)
+	})
 }
 
 // bounded keeps a number of pods within what the API allows: a cluster may say anything,

@@ -165,7 +165,7 @@ func (p *pass) workload(d *divided) workload {
 	w.clusters = make([]placed, 0, len(p.clusters))
 	for i := range p.clusters {
 		c := &p.clusters[i]
-		if p.scaled[d.ref][c.Name] {
+		if p.scaling(i, d.ref) != unscaled {
 			continue
 		}
 		facts, exists := c.workload(d.ref)

@@ -505,3 +505,55 @@ func TestAppThatLeftAClusterNotYetSeenAwaitsIt(t *testing.T) {
 		t.Errorf("pruning is %s while b has not been seen, want %s", got, federation.PruneWaiting)
 	}
 }
+
+func TestAnAutoscalerInGitCountsOnceTheClusterHasIt(t *testing.T) {
+	web := federation.ObjectRef{Group: "apps", Kind: "Deployment", Namespace: "default", Name: "web"}
+	live := func(target federation.ObjectRef) func(f *federation.ClusterFacts) {
+		return func(f *federation.ClusterFacts) {
+			f.Autoscalers = []federation.Autoscaler{{Namespace: "default", Name: "web", Target: target, Ours: true}}
+		}
+	}
+	known := func(changes ...func(f *federation.ClusterFacts)) federation.ClusterFacts {
+		f := running(2)
+		f.AutoscalersKnown = true
+		for _, change := range changes {
+			change(&f)
+		}
+		return f
+	}
+	other := web
+	other.Name = "other"
+	for name, c := range map[string]struct {
+		b    federation.ClusterFacts
+		want any // of the 7, in b
+	}{
+		"the cluster has it":             {known(live(web)), nil},
+		"the cluster has none":           {known(), int64(7)},
+		"it scales something else there": {known(live(other)), int64(7)},
+		"it is gone, and what it set last stays": {known(func(f *federation.ClusterFacts) {
+			f.Workloads[0].Scaled = true
+		}), nil},
+		"they may not be listed":            {running(2), nil},
+		"the cluster was not seen yet":      {federation.ClusterFacts{State: federation.ClusterReady}, "no object"},
+		"the cluster had it when it left":   {known(live(web), func(f *federation.ClusterFacts) { f.State, f.Synced = federation.ClusterUnknown, false }), nil},
+		"the cluster is empty, as it seems": {known(func(f *federation.ClusterFacts) { f.Workloads = nil }), int64(7)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			input := given(t, abc(), parse(t, fmt.Sprintf(deployment, "")+"\n---\n"+fmt.Sprintf(autoscaler, ""))...)
+			input.Facts.Clusters["a"], input.Facts.Clusters["b"], input.Facts.Clusters["c"] = known(live(web)), c.b, known(live(web))
+			s := New()
+			for range 2 { // the second plan remembers the first
+				plan := s.Plan(input)
+				if got := replicasIn(plan, "b"); got != c.want {
+					t.Errorf("b gets %v replicas, want %v", got, c.want)
+				}
+				if got := replicasIn(plan, "a"); got != nil {
+					t.Errorf("a gets %v replicas, want none said", got)
+				}
+				if slices.ContainsFunc(plan.Findings, func(f federation.Finding) bool { return f.Severity != federation.SeverityNote }) {
+					t.Errorf("findings %v, want none", plan.Findings)
+				}
+			}
+		})
+	}
+}

@@ -21,6 +21,39 @@ func (p *pass) scale(cluster int, ref federation.ObjectRef) {
 	p.scaled[ref][p.clusters[cluster].Name] = true
 }
 
+// scaling is whether an autoscaler of ours sets the replicas of a workload in a cluster.
+type scaling int
+
+const (
+	// unscaled: Git has none there, or the cluster has not accepted it.
+	unscaled scaling = iota
+	// autoscaled: the replicas are the autoscaler's.
+	autoscaled
+	// undecided: Git has one, and it is not known yet whether the cluster has.
+	undecided
+)
+
+// scaling says who sets the replicas of a workload in a cluster. An autoscaler in Git
+// counts once the cluster has it: one that is refused scales nothing. The count that an
+// autoscaler set last stays if it goes away: it is about to be made again, and to go to
+// Git's number and back would stop or start pods for nothing.
+func (p *pass) scaling(cluster int, ref federation.ObjectRef) scaling {
+	c := &p.clusters[cluster]
+	if !p.scaled[ref][c.Name] {
+		return unscaled
+	}
+	switch {
+	case !c.facts.Seen:
+		return undecided
+	case !c.facts.AutoscalersKnown, c.facts.Autoscaled(ref):
+		return autoscaled
+	}
+	if runs, exists := c.facts.Workload(ref); exists && runs.Scaled {
+		return autoscaled
+	}
+	return unscaled
+}
+
 // recallScalers takes autoscalers that could not be read now to be as they were in
 // the last plan of which everything could: a broken file must not scale down what
 // it was there to scale. Before there was such a plan, nothing is scaled down.

@@ -106,12 +106,20 @@ func (r *role) numbers() *portNumbers {
 // sets the replicas they are left out, for it to own them.
 func (p *pass) writeReplicas(i int, placed placement) (*federation.Object, *federation.Withheld) {
 	o, w := placed.object, placed.role.divided
-	switch {
-	case w.refusal != "":
+	if w.refusal != "" {
 		return nil, &federation.Withheld{Object: o.Ref, File: o.File, Reason: w.refusal}
-	case p.scaled[o.Ref][p.clusters[i].Name]:
+	}
+	switch p.scaling(i, o.Ref) {
+	case autoscaled:
 		return p.withReplicas(o, nil), nil
-	case w.shares == nil:
+	case undecided:
+		return nil, &federation.Withheld{
+			Object: o.Ref, File: o.File,
+			Reason: "waits until it is known whether its autoscaler is there", Waits: []string{p.clusters[i].Name},
+		}
+	case unscaled:
+	}
+	if w.shares == nil {
 		return o, nil
 	}
 	share := p.replicas[w.decision].Shares[w.shares[i]]

@@ -157,7 +157,7 @@ func (s *summary) cluster(member federation.Cluster) Cluster {
 		Applied: in.Applied,
 		Current: in.Current && in.Applied.SHA == s.Snapshot.Revision.SHA && s.judges(member.Name),
 		Health:  federation.Healthy,
-		Objects: sorted(withoutOverflow(in.Observations, s.overflow[member.Name])),
+		Objects: sorted(s.withoutConsumers(member.Name, in.Facts, withoutOverflow(in.Observations, s.overflow[member.Name]))),
 		Changes: []Change{},
 	}
 	for _, o := range c.Objects {

@@ -1,0 +1,35 @@
+package diagnose
+
+import (
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// autoscalers names the autoscalers that set replicas which Git states: each of the two
+// takes back what the other writes.
+func (x *diagnosis) autoscalers() {
+	for _, m := range x.seen() {
+		if !m.facts.AutoscalersKnown {
+			continue
+		}
+		for _, a := range m.facts.Autoscalers {
+			if a.Ours || m.plans(a.Object()) {
+				continue // in Git, or about to be pruned
+			}
+			w := m.plannedAs(a.Target)
+			if w == nil || w.pods == nil || w.pods.replicas == nil {
+				continue
+			}
+			name := "HorizontalPodAutoscaler " + a.Name
+			if a.Owner != "" {
+				name += " of " + a.Owner
+			}
+			x.found = append(x.found, found{folds: true, Finding: federation.Finding{
+				ID: idAutoscaler, Severity: federation.SeverityNote,
+				Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
+				Message: untrusted.Textf("%s, which is not in Git, sets the replicas that Git states", name),
+				Remedy:  untrusted.Textf("state no spec.replicas in %s, and the count is left to it in every cluster; or add it to Git", w.File),
+			}})
+		}
+	}
+}
