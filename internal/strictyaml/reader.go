@@ -15,6 +15,7 @@ type reader struct {
 	file    *limit.Budget // of bytes, for this file
 	shared  *limit.Budget // for others too; may be nil
 	depth   int
+	begins  int  // the line of the document's root
 	stopped bool // a limit was met, and nothing more is read
 	found   Problems
 	more    int // problems that were left out of found
@@ -72,6 +73,11 @@ func (r *reader) value(n *yaml.Node) any {
 
 	switch n.Kind {
 	case yaml.AliasNode:
+		if r.begins > n.Alias.Line {
+			// The parser keeps anchors for a whole file. YAML does not, nor do kubectl and kustomize.
+			r.problem(n, "*%s names an anchor of another document of the file: state the value in this one", limit.Text(n.Value, limit.ValueBytes))
+			return nil
+		}
 		return r.value(n.Alias)
 	case yaml.MappingNode:
 		if r.afford(n, mapCost(len(n.Content)/2)) {
@@ -114,6 +120,10 @@ func (r *reader) mapping(n *yaml.Node) map[string]any {
 			continue
 		}
 		if key.ShortTag() == "!!merge" {
+			if len(merged) > 0 {
+				r.problem(n.Content[i], `"<<" stands twice in a map: name what it merges in one list`)
+				continue
+			}
 			merged = append(merged, value)
 			continue
 		}

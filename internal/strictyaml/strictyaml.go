@@ -65,6 +65,7 @@ func DecodeWithin(data []byte, budget *limit.Budget) ([]Document, error) {
 		if len(root.Content) == 0 {
 			continue
 		}
+		r.begins = root.Content[0].Line
 		if value := r.value(root.Content[0]); value != nil {
 			docs = append(docs, Document{Value: value, Root: root.Content[0], lines: &lines{}})
 		}

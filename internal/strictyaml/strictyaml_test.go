@@ -68,6 +68,10 @@ func TestDecodeNamesTheLineOfEachProblem(t *testing.T) {
 		{"tag", "a: !secret b\n", "line 1: the value's tag is not known here: quote it where it is a string"},
 		{"bomb", bomb, "unfolds to more than"},
 		{"itself", "a: &a [*a]\n", "an alias contains itself"},
+		{"two merges", "x: &x {one: 1}\ny: &y {two: 2}\nz:\n  <<: *x\n  a: b\n  <<: *y\n", `line 6: "<<" stands twice in a map: name what it merges in one list`},
+		{"an anchor of another document", "a: &x 1\n---\na: &y 2\nb: [*y, *x]\n", "line 4: *x names an anchor of another document of the file: state the value in this one"},
+		{"a merge of another document", "a: &x {b: c}\n---\nd:\n  <<: *x\n", "line 4: *x names an anchor of another document of the file: state the value in this one\nline 4: \"<<\" must name a map"},
+		{"an anchor that two documents have", "--- &x {a: b}\n--- &x\nd: &y {e: f}\ng: *y\n", ""},
 		{"too big", "a: 18446744073709551616000\n", ""},
 	}
 	for _, c := range cases {

@@ -79,6 +79,11 @@ func (p *pass) openBase(a *app, e fs.DirEntry) error {
 	}
 	a.base = path.Join(a.Path, baseFolder)
 	if names, err := p.files.manifests(a.base); err == nil && len(names) > 0 && len(p.files.kustomizations(a.base)) == 0 {
+		for _, name := range names {
+			if e := misnamed(name); e != nil && !p.files.isFile(name) {
+				return e
+			}
+		}
 		p.made[path.Join(a.base, madeFile)] = plainKustomization(names)
 	}
 	return nil

@@ -162,6 +162,9 @@ func (k *kustomization) invalid(err error) *Error {
 			return &Error{File: k.file, Line: k.doc.Line(name), Field: name, Reason: "kustomize has no field of this name", Remedy: "correct the name, or take the field out"}
 		}
 	}
+	if e := k.mistyped(text); e != nil {
+		return e
+	}
 	return &Error{File: k.file, Reason: text}
 }
 
@@ -279,6 +282,10 @@ func (s *scanner) resource(field string, i int, entry string, r role) {
 		return
 	}
 	for _, m := range manifests {
+		if e := m.stray(); e != nil && r == forObjects {
+			s.errs = append(s.errs, e)
+			continue
+		}
 		if r == forPlugins {
 			s.plugin(m.content, name, m.doc.Line(m.at...), field)
 		}

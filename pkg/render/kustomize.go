@@ -54,7 +54,7 @@ func (p *pass) kustomize(dir string) (made product, t tree, err error) {
 		}
 		return product{}, nil, &Error{File: t[0].file, Reason: plainText(err)}
 	}
-	if made, err = productOf(m, t); err == nil {
+	if made, err = p.productOf(m, t); err == nil {
 		made.losses = t.losses()
 		err = joinedOrNil(p.rounded(t, made.objects))
 	}
@@ -72,14 +72,18 @@ func (p *pass) krusty(dir string, made map[string][]byte) (resmap.ResMap, error)
 }
 
 // productOf makes Objects of what kustomize built.
-func productOf(m resmap.ResMap, t tree) (product, error) {
+func (p *pass) productOf(m resmap.ResMap, t tree) (product, error) {
 	made := product{taken: m.Size()}
 	var errs []error
 	for _, r := range m.Resources() {
 		data, err := r.MarshalJSON()
 		if err != nil {
+			file := t.file(refOfID(r.CurId()))
+			if e := p.unquotedKey(file); e != nil {
+				return product{}, e
+			}
 			return product{}, &Error{
-				File: t.file(refOfID(r.CurId())), Field: refOfID(r.CurId()).String(),
+				File: file, Field: refOfID(r.CurId()).String(),
 				Reason: "kustomize cannot encode the object: " + plainText(err),
 				Remedy: "where a key is y, n, yes, no, on or off, kustomize takes it for true or false: use another",
 			}

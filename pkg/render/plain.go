@@ -24,6 +24,10 @@ func (p *pass) plain(dir string) ([]*federation.Object, error) {
 			break // what is wrong is wrong
 		}
 		data, err := p.files.read(name)
+		if e := misnamed(name); e != nil && err != nil {
+			errs = append(errs, e)
+			continue
+		}
 		if err != nil {
 			errs = append(errs, &Error{File: name, Reason: cause(err)})
 			continue
@@ -37,6 +41,10 @@ func (p *pass) plain(dir string) ([]*federation.Object, error) {
 			continue
 		}
 		for _, m := range manifests {
+			if e := m.stray(); e != nil {
+				errs = append(errs, e)
+				continue
+			}
 			if found := check(m.content); len(found) > 0 {
 				for _, one := range found {
 					e := m.problem(one.field(), one.reason, one.path...)

@@ -3,9 +3,11 @@ package render
 import (
 	"encoding/json"
 	"maps"
+	"math"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -14,6 +16,22 @@ import (
 // largeDigits matches what may be an integer from 16 digits up. A float64, of which JSON
 // patches make every number, holds those up to 2^53, which has as many.
 var largeDigits = regexp.MustCompile(`[0-9]{16,}`)
+
+// numbers matches what may be a large number in a file, in any notation of YAML.
+var numbers = regexp.MustCompile(`0[xX][0-9a-fA-F_]{13,}|0[oO]?[0-7_]{17,}|0[bB][01_]{53,}|[0-9][0-9_]{15,}|[0-9][0-9_]*\.?[0-9_]*[eE]\+?[0-9]{1,3}`)
+
+// spelt returns the digits of a number, as JSON has them, without its sign; empty for
+// one that is no large integer.
+func spelt(number string) string {
+	digits := strings.ReplaceAll(number, "_", "")
+	if n, err := strconv.ParseUint(digits, 0, 64); err == nil {
+		return strconv.FormatUint(n, 10)
+	}
+	if f, err := strconv.ParseFloat(digits, 64); err == nil && f == math.Trunc(f) && f < 1e21 {
+		return strconv.FormatFloat(f, 'f', -1, 64) // as encoding/json writes it
+	}
+	return ""
+}
 
 // rounded gives an error for each object that has an integer which nobody wrote: a JSON
 // patch has rounded one. What is not rounded stands in a file as it is.
@@ -81,8 +99,8 @@ func (t tree) patchedByJSON() bool {
 	return false
 }
 
-// digits are the large integers, without their signs, of the files of a tree in which
-// objects and patches stand.
+// digits are the large integers, in decimal and without their signs, of the files of a
+// tree in which objects and patches stand.
 func (p *pass) digits(t tree) map[string]bool {
 	all := map[string]bool{}
 	seen := map[string]bool{}
@@ -97,6 +115,9 @@ func (p *pass) digits(t tree) map[string]bool {
 		}
 		for _, digits := range largeDigits.FindAll(text, -1) {
 			all[string(digits)] = true
+		}
+		for _, number := range numbers.FindAll(text, -1) {
+			all[spelt(string(number))] = true
 		}
 	}
 	for _, k := range t {

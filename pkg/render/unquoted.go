@@ -1,0 +1,43 @@
+package render
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/fedsync/fedsync/internal/limit"
+)
+
+// unquotedKey is the mistake of the first key of a file that kustomize does not take for
+// a string, since YAML has it as a number or a truth value; nil where there is none.
+func (p *pass) unquotedKey(file string) *Error {
+	content, _ := p.files.read(file) // of one that cannot be read, nothing is said
+	docs, _ := p.files.decode(content)
+	for _, doc := range docs {
+		if key := unquotedIn(doc.Root); key != nil {
+			return &Error{
+				File: file, Line: key.Line,
+				Reason: fmt.Sprintf("the key %s is no string to kustomize", limit.Quote(key.Value)), Remedy: "quote it",
+			}
+		}
+	}
+	return nil
+}
+
+// unquotedIn returns the first key of a node that is no string; nil for none.
+func unquotedIn(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			switch n.Content[i].ShortTag() {
+			case "!!int", "!!float", "!!bool", "!!timestamp":
+				return n.Content[i]
+			}
+		}
+	}
+	for _, child := range n.Content {
+		if key := unquotedIn(child); key != nil {
+			return key
+		}
+	}
+	return nil
+}
