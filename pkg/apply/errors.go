@@ -36,6 +36,7 @@ const (
 	ClassQuota       Class = "quota"        // a ResourceQuota is used up
 	ClassNamespace   Class = "namespace"    // the namespace is missing or terminating
 	ClassPortTaken   Class = "port taken"   // another Service has the node port
+	ClassPortLeaked  Class = "port leaked"  // the node port counts as taken, and no Service has it
 	ClassPortRange   Class = "port range"   // the node port is out of the cluster's range
 	ClassKind        Class = "kind"         // the cluster does not know the kind
 	ClassExists      Class = "exists"       // it exists, is not ours, and is not to be adopted
@@ -64,7 +65,7 @@ type Error struct {
 
 	App     string // whose object it is, where the object is not known by a row
 	Webhook string // ClassAdmission: the name of the webhook or policy, where it says one
-	Port    string // ClassPortTaken and ClassPortRange: "30061", where the API server says it
+	Port    string // ClassPortTaken, ClassPortLeaked and ClassPortRange: "30061", where the API server says it
 	// Remedy is a command or an edit, where there is one.
 	Remedy string
 	// RetryAfter is the pause that the API server asked for, at most a few minutes;
@@ -101,6 +102,8 @@ func (e *Error) finding(cluster, app string) federation.Finding {
 		f.ID = "D09"
 	case ClassPortTaken:
 		f.ID = "D11b"
+	case ClassPortLeaked:
+		f.ID, f.Severity = "D11b", federation.SeverityWarning
 	case ClassCredentials:
 		f.ID = "D02"
 	case ClassUnreachable:
@@ -191,7 +194,7 @@ func (e *Error) reason() string {
 		return timeoutReason(e.Object.GroupKind())
 	case ClassThrottled, ClassCredentials, ClassUnreachable:
 		return string(e.Class)
-	case ClassConflict, ClassInvalid, ClassPortTaken, ClassPortRange, ClassExists, ClassOwned, ClassFight,
+	case ClassConflict, ClassInvalid, ClassPortTaken, ClassPortLeaked, ClassPortRange, ClassExists, ClassOwned, ClassFight,
 		ClassDeleting, ClassHeld, ClassFenced, ClassCanceled, classUnknown:
 	}
 	return ""
@@ -219,7 +222,8 @@ func (e *Error) byHand() bool {
 		return true
 	case ClassNamespace:
 		return !strings.Contains(e.Err.Error(), "is being terminated")
-	case ClassConflict, ClassServer, ClassUnreachable, ClassTimeout, ClassThrottled, ClassCredentials, ClassDeleting, ClassFenced, ClassCanceled:
+	case ClassConflict, ClassServer, ClassUnreachable, ClassTimeout, ClassThrottled, ClassCredentials, ClassDeleting, ClassFenced, ClassCanceled,
+		ClassPortLeaked:
 	}
 	return false
 }
@@ -417,10 +421,13 @@ func (e *Error) classifyNotFound(s metav1.Status) {
 	}
 }
 
+// portAllocated is what the API server says of a node port that it has given away.
+const portAllocated = "provided port is already allocated"
+
 func (e *Error) classifyPort(message string) {
 	m := portNumber.FindStringSubmatch(message)
 	switch {
-	case strings.Contains(message, "provided port is already allocated"):
+	case strings.Contains(message, portAllocated):
 		e.Class = ClassPortTaken
 		e.Remedy = "choose another nodePort, or free this one in this cluster"
 	case strings.Contains(message, "provided port is not in the valid range"):

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -133,32 +134,42 @@ func parkedForm(d *desired, held map[servicePort]bool, next func() int32) ([]byt
 }
 
 // nameHolder says who has the node port that an object asked for in vain. The API
-// server does not, so that it may take a list of all Services to know.
+// server does not, so that it may take a list of all Services to know. Where no Service
+// has it, the API server lost track of one: it allocates a port before it writes the
+// Service, and if it ends in between, its repair loop frees the port.
 func (a *Applier) nameHolder(ctx context.Context, e *Error) {
 	n, err := strconv.ParseInt(e.Port, 10, 32)
 	if err != nil {
 		return
 	}
 	port := int32(n)
-	if holder, ok := a.findHolder(ctx, port); ok && holder != e.Object {
+	holder, found, err := a.findHolder(ctx, port)
+	switch {
+	case err != nil: // the holder stays unnamed
+	case found && holder != e.Object:
 		e.Err = fmt.Errorf("nodePort %d is held by %s: %w", port, holder, e.Err)
+	case !found && strings.Contains(e.Err.Error(), portAllocated):
+		e.Class = ClassPortLeaked
+		e.Err = fmt.Errorf("nodePort %d is allocated although no Service has it: %w", port, e.Err)
+		e.Remedy = "none: the API server's repair loop frees it within some ten minutes, and it is tried again"
 	}
 }
 
-// findHolder looks for the Service that has a node port. Where Services may not be
-// listed, the holder stays unnamed.
-func (a *Applier) findHolder(ctx context.Context, port int32) (holder federation.ObjectRef, found bool) {
-	err := a.each(ctx, a.Client.Resource(services), metav1.ListOptions{}, func(u *unstructured.Unstructured) (more bool) {
+// findHolder looks for the Service that has a node port, in a list of all.
+func (a *Applier) findHolder(ctx context.Context, port int32) (holder federation.ObjectRef, found bool, err error) {
+	err = a.each(ctx, a.Client.Resource(services), metav1.ListOptions{}, func(u *unstructured.Unstructured) (more bool) {
 		ports, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ports")
 		items, _ := ports.([]any)
 		found = slices.ContainsFunc(items, func(item any) bool {
 			s, ok := nodePortOf(item)
 			return ok && s.nodePort == port
 		})
+		check, _, _ := unstructured.NestedInt64(u.Object, "spec", "healthCheckNodePort")
+		found = found || check == int64(port)
 		if found {
 			holder = federation.ObjectRef{Kind: serviceKind.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}
 		}
 		return !found
 	})
-	return holder, found && err == nil
+	return holder, found, err
 }

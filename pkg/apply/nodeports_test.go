@@ -2,11 +2,15 @@ package apply
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -159,5 +163,51 @@ func TestAPortThatIsTakenIsAClashAndNothingIsDeleted(t *testing.T) {
 	r = f.sync(f.app("web", serviceWith("a", 20000)))
 	if got := f.wantFinding(r.Findings, "D10", "20000"); !strings.Contains(got.Remedy.String(), "nodePorts.range") {
 		t.Errorf("remedy = %q, want it to name nodePorts.range", got.Remedy)
+	}
+}
+
+// An API server that ends while it changes a node port may leave one allocated that no
+// Service has.
+func TestAPortThatNoServiceHasIsAwaited(t *testing.T) {
+	f := newFixture(t)
+	port := freePorts(t, f, 1)[0]
+	f.start("one")
+	f.counter.failWith(func(r *http.Request) error {
+		if r.Method != http.MethodPatch && r.Method != http.MethodPost || !strings.Contains(r.URL.Path, "/services") {
+			return nil
+		}
+		return apierrors.NewInvalid(serviceKind, "a", field.ErrorList{
+			field.Invalid(field.NewPath("spec", "ports").Index(0).Child("nodePort"), port, portAllocated),
+		})
+	})
+	r := f.sync(f.app("web", serviceWith("a", port)))
+	got := f.wantFinding(r.Findings, "D11b", fmt.Sprintf("nodePort %d is allocated although no Service has it", port))
+	if got.Severity != federation.SeverityWarning || strings.Contains(got.Remedy.String(), "another nodePort") {
+		t.Errorf("severity %s, remedy %q; want a warning that asks for nothing", got.Severity, got.Remedy)
+	}
+	if f.exists(services, "a") {
+		t.Error("the Service is there")
+	}
+	if f.now().Final {
+		t.Error("nothing more is expected, although the API server frees the port")
+	}
+
+	// A health check's port is one that a Service has.
+	f.create("kubectl", fmt.Sprintf(`
+apiVersion: v1
+kind: Service
+metadata: {name: legacy, namespace: NAMESPACE}
+spec: {type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: %d, ports: [{port: 80}]}`, port))
+	r = f.sync(f.app("web", serviceWith("a", port), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other, namespace: NAMESPACE}"))
+	f.wantFinding(r.Findings, "D11b", fmt.Sprintf("nodePort %d is held by Service/%s/legacy", port, f.namespace))
+	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "legacy", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	// The repair loop has freed it.
+	f.counter.failWith(nil)
+	f.mustSync(f.app("web", serviceWith("a", port)))
+	if got := fmt.Sprint(f.nodePorts("a")); got != fmt.Sprint([]int{port}) {
+		t.Errorf("node ports of a = %s, want %d", got, port)
 	}
 }
