@@ -3,6 +3,7 @@ package apply
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -92,9 +93,13 @@ func (f *fight) error(d *desired) *Error {
 			Remedy: "take it out of Git, or stop who deletes it: the audit log of the API server names them",
 		}
 	}
-	return &Error{
+	e := &Error{
 		Verb: "apply", Object: d.object.Ref, File: d.object.File, Class: ClassFight,
 		Err:    fmt.Errorf("%s keeps changing %s: left as it is until %s", f.by, f.path, until),
 		Remedy: fmt.Sprintf("let one of the two own %s: take it out of Git, or stop %s", f.path, f.by),
 	}
+	if f.path == strings.TrimPrefix(replicasPath.String(), ".") {
+		e.Remedy = "let one of the two own " + f.path + ": take it out of Git, and the count is left to others in every cluster; or delete the autoscaler that sets it"
+	}
+	return e
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,6 +46,18 @@ func TestAFightPausesLongerEachTime(t *testing.T) {
 			t.Error("a single change after a quiet time is taken for the old fight")
 		}
 	})
+}
+
+func TestAFightOverReplicasIsAnAutoscalers(t *testing.T) {
+	d := &desired{object: &federation.Object{Ref: federation.ObjectRef{Group: "apps", Kind: "Deployment", Namespace: "web", Name: "shop"}}}
+	for path, want := range map[string]string{
+		"spec.replicas": "delete the autoscaler that sets it", "spec.paused": "stop kube-controller-manager (through scale)",
+	} {
+		f := &fight{path: path, by: "kube-controller-manager (through scale)"}
+		if got := f.error(d).Remedy; !strings.HasPrefix(got, "let one of the two own "+path+": take it out of Git, ") || !strings.HasSuffix(got, want) {
+			t.Errorf("over %s: remedy %q, want one that ends with %q", path, got, want)
+		}
+	}
 }
 
 func TestAFightIsTheSameFieldWithinFiveMinutes(t *testing.T) {

@@ -220,7 +220,7 @@ func (w *world) grant(cluster string, services ...string) {
 			{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: services},
 			{APIGroups: []string{""}, Resources: []string{"configmaps", "namespaces", "secrets", "pods", "nodes", "resourcequotas"}, Verbs: []string{"*"}},
 			{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "list", "watch", "create", "update"}},
-			{APIGroups: []string{"apps", "networking.k8s.io", "discovery.k8s.io"}, Resources: []string{"*"}, Verbs: []string{"*"}},
+			{APIGroups: []string{"apps", "networking.k8s.io", "discovery.k8s.io", "autoscaling"}, Resources: []string{"*"}, Verbs: []string{"*"}},
 		},
 	}
 	_, err := roles.ClusterRoles().Update(w.t.Context(), role, metav1.UpdateOptions{})
