@@ -108,10 +108,29 @@ func (p *pass) decideReplicas() {
 		}
 		w.keepLast()
 		d.decision = len(p.replicas)
-		p.replicas = append(p.replicas, decide(w))
-		p.short(p.replicas[d.decision])
-		p.undrained(w, p.replicas[d.decision])
+		decision := decide(w)
+		p.short(decision)
+		p.undrained(w, decision)
+		p.replicas = append(p.replicas, d.withoutScaled(w, decision))
 	}
+}
+
+// withoutScaled takes the clusters out of a decision where an autoscaler sets the
+// replicas: they took part so that the others have no share of theirs.
+func (d *divided) withoutScaled(w workload, decision federation.ReplicasDecision) federation.ReplicasDecision {
+	shares := decision.Shares[:0]
+	for i, s := range decision.Shares {
+		for cluster, at := range d.shares {
+			if at == i {
+				d.shares[cluster] = len(shares)
+			}
+		}
+		if !w.clusters[i].scaled {
+			shares = append(shares, s)
+		}
+	}
+	decision.Shares = shares
+	return decision
 }
 
 // unknownPreferences names clusters that the preferences speak of and that are
@@ -161,11 +180,13 @@ func (p *pass) workload(d *divided) workload {
 			runs[i] = true
 		}
 	}
+	pending := p.pending(d.ref)
 	d.shares = make([]int, len(p.clusters))
 	w.clusters = make([]placed, 0, len(p.clusters))
 	for i := range p.clusters {
 		c := &p.clusters[i]
-		if p.scaling(i, d.ref) != unscaled {
+		scaling := p.scaling(i, d.ref)
+		if scaling != unscaled && !pending {
 			continue
 		}
 		facts, exists := c.workload(d.ref)
@@ -185,7 +206,12 @@ func (p *pass) workload(d *divided) workload {
 			live: facts.Replicas, ready: facts.Ready, current: facts.Current,
 			limited: facts.Limited, capacity: facts.Capacity,
 			drained: its == up && c.Drain && p.trafficAway(c.Name),
+			scaled:  scaling != unscaled,
 		})
+		if scaling != unscaled {
+			// What an autoscaler runs is not what the cluster would run without.
+			w.clusters[len(w.clusters)-1].current = 0
+		}
 	}
 	return w
 }

@@ -54,6 +54,18 @@ func (p *pass) scaling(cluster int, ref federation.ObjectRef) scaling {
 	return unscaled
 }
 
+// pending reports whether an autoscaler in Git is missing in a cluster for which it is
+// meant: it is on its way, or refused. Until all of them are there, the clusters that
+// have theirs keep their part of the number in Git, or it would go to the others.
+func (p *pass) pending(ref federation.ObjectRef) bool {
+	for i := range p.clusters {
+		if p.scaled[ref][p.clusters[i].Name] && p.scaling(i, ref) == unscaled {
+			return true
+		}
+	}
+	return false
+}
+
 // recallScalers takes autoscalers that could not be read now to be as they were in
 // the last plan of which everything could: a broken file must not scale down what
 // it was there to scale. Before there was such a plan, nothing is scaled down.

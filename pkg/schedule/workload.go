@@ -57,6 +57,8 @@ type placed struct {
 	capacity int64
 	// drained says that its traffic is away, and that its replicas are to follow.
 	drained bool
+	// scaled says that an autoscaler sets the replicas, whatever is decided.
+	scaled bool
 }
 
 // decide says what every cluster should run of the workload, and what to write
