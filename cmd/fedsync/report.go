@@ -18,7 +18,6 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/daemon"
-	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func newReport(environment []string) *cobra.Command {
@@ -127,8 +126,8 @@ func supportFile(cmd *cobra.Command, cfg *daemon.Config, e *daemon.Examination) 
 		a.Files = append(a.Files, txtar.File{Name: p.name, Data: data})
 	}
 	if e.Snapshot.Files != nil {
-		if data, err := fs.ReadFile(e.Snapshot.Files, federation.FileName); err == nil { // that it is missing is a finding
-			a.Files = append(a.Files, txtar.File{Name: federation.FileName, Data: s.lines(data)})
+		if data, err := fs.ReadFile(e.Snapshot.Files, e.Snapshot.FederationFile()); err == nil { // that it is missing is a finding
+			a.Files = append(a.Files, txtar.File{Name: e.Snapshot.FederationFile(), Data: s.lines(data)})
 		}
 	}
 	return txtar.Format(a), nil

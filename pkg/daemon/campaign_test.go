@@ -74,6 +74,8 @@ type ground interface {
 	start(name string) *lived
 	// push makes a commit, which the daemon finds that runs, and returns its id.
 	push(e history.Event) (sha string)
+	// spoil makes a commit whose fedsync.yaml is broken: the one before stays in force.
+	spoil()
 	// reach returns a client that goes to a cluster past all faults.
 	reach(cluster string) (dynamic.Interface, error)
 	// wait lets time pass.
@@ -100,11 +102,15 @@ type campaign struct {
 	agrees time.Duration // how much longer a daemon that has just started may take
 }
 
-// live plays the history to one daemon, then starts another. It returns what was
+// live plays the history to one daemon, then starts another. Every second history ends
+// with a commit that breaks fedsync.yaml. It returns what was
 // wrong, and how long the clusters took to become equal to Git.
 func (c *campaign) live() (wrong string, took time.Duration) {
 	veteran := c.start("veteran")
 	history.Play(c.ctx, c.history, c.clusters, func(e history.Event) { c.newest = c.push(e) })
+	if c.history.Seed%2 == 0 {
+		c.spoil()
+	}
 	began := time.Now()
 	if wrong = veteran.converge(c.within); wrong != "" {
 		took = time.Since(began)

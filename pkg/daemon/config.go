@@ -31,6 +31,7 @@ type Config struct {
 	// What to read.
 	Repository      string
 	Revision        string
+	Path            string
 	Interval        time.Duration
 	Username        string
 	TokenFile       string
@@ -110,6 +111,7 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 	if slices.Contains(groups, GroupRepository) {
 		fs.StringVar(&c.Repository, "repo", ".", "repository to read: a path, https://…, ssh://… or user@host:path")
 		fs.StringVar(&c.Revision, "revision", "", "branch or tag to follow, or a commit for a single look (default: HEAD of the repository)")
+		fs.StringVar(&c.Path, "path", "", "folder of the repository that the federation lives in: it has fedsync.yaml, paths there are relative to it, and nothing outside it is read (default: the root)")
 		fs.DurationVar(&c.Interval, "interval", 15*time.Second, "how often to list the remote's refs; a webhook, or a change of a local repository, is seen at once")
 		fs.StringVar(&c.Username, "username", "", "user name for https (default: git, which forges take beside a token)")
 		fs.StringVar(&c.TokenFile, "token-file", "", "file with the token or password for https; re-read when it changes")

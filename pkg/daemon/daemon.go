@@ -49,6 +49,7 @@ type Daemon struct {
 
 	source     *source.Source
 	render     renderFunc
+	before     beforeFunc     // the source's, unless a test puts another in its place
 	renderer   *worker.Worker // does it, unless a test puts another in its place
 	kubeconfig *kubeconfig
 	forms      *apply.Forms // what is sent to clusters, shared where it is equal
@@ -242,6 +243,7 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 		secrets:    o.secrets,
 		source:     src,
 		render:     renderer.RenderInSteps,
+		before:     src.Before,
 		renderer:   renderer,
 		kubeconfig: kube,
 		forms:      apply.NewForms(),

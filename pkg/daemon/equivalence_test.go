@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,7 +99,7 @@ type memoryWorld struct {
 	ctx      context.Context
 	close    func()
 	events   inbox // of the daemon that runs
-	newest   *federation.Snapshot
+	pushed   pushed
 }
 
 func newMemoryWorld(t *testing.T, cfg *Config, h history.History) *memoryWorld {
@@ -120,9 +122,19 @@ func newMemoryWorld(t *testing.T, cfg *Config, h history.History) *memoryWorld {
 
 // push implements [ground].
 func (w *memoryWorld) push(e history.Event) string {
-	w.newest = w.snapshot(e)
-	w.events.put(source.Event{Snapshot: w.newest})
-	return w.newest.Revision.SHA
+	s := w.pushed.add(*w.snapshot(e))
+	w.events.put(source.Event{Snapshot: &s})
+	return s.Revision.SHA
+}
+
+// spoil implements [ground].
+func (w *memoryWorld) spoil() {
+	s := w.pushed.tip()
+	files := maps.Clone(s.Files.(fstest.MapFS))
+	files["fedsync.yaml"] = &fstest.MapFile{Data: append(slices.Clone(files["fedsync.yaml"].Data), "  oops: 1\n"...)}
+	s.Revision.SHA, s.Files = strings.Repeat("e", 40), files
+	w.pushed.add(s)
+	w.events.put(source.Event{Snapshot: &s})
 }
 
 // snapshot is the commit that a push makes.
@@ -158,6 +170,7 @@ func (w *memoryWorld) start(name string) *lived {
 		w.t.Fatal(err)
 	}
 	d.render = inOneStep(render.New(render.Options{}).Render) // a bubble's time stands still for a process
+	d.before = w.pushed.before
 	d.rosterFile = w.folder + "/roster"
 	d.roster = readRoster(d.rosterFile)
 	d.claims = claim.Open(claim.Options{Dir: w.folder, Source: "source", Label: "label", Version: testVersion, Log: log})
@@ -181,8 +194,9 @@ func (w *memoryWorld) start(name string) *lived {
 		d.Close()
 	}}
 	l.settled = one.show
-	if w.events = d.events; w.newest != nil {
-		w.events.put(source.Event{Snapshot: w.newest})
+	if w.events = d.events; len(w.pushed.all) > 0 {
+		s := w.pushed.tip()
+		w.events.put(source.Event{Snapshot: &s})
 	}
 	running.Go(func() { l.run(ctx) })
 	running.Go(func() { d.claims.Run(ctx) })

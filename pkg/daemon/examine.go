@@ -87,7 +87,7 @@ func (e *Examination) read(ctx context.Context, cfg *Config, log *zap.Logger) {
 	e.Snapshot = snapshot
 	f, err := render.Load(snapshot)
 	if err != nil {
-		e.find(refusal(err)...)
+		e.find(refusal(snapshot, err)...)
 		return
 	}
 	e.Federation = f

@@ -95,7 +95,7 @@ func uncommittedFiles(src *source.Source, f *federation.Federation) Uncommitted 
 	if !local {
 		return Uncommitted{}
 	}
-	under := []string{federation.FileName}
+	under := []string{f.File()}
 	for _, app := range f.Apps {
 		under = append(under, app.Path)
 	}

@@ -40,6 +40,8 @@ type staged struct {
 	stop  func()
 	forge *notebook
 	files fstest.MapFS // of the last push
+	// pushed are all commits, of which each is the parent of the next.
+	pushed *pushed
 	// slow says how long a revision's rendering takes; deaf that it does not end
 	// when it is told to.
 	mu   sync.Mutex
@@ -108,13 +110,17 @@ func stagedConfig(t *testing.T) *Config {
 }
 
 // stage starts a loop in a bubble.
-func stage(t *testing.T, cfg *Config) *staged {
+func stage(t *testing.T, cfg *Config) *staged { return stageAt(t, cfg, &pushed{}) }
+
+// stageAt is stage for a repository that has commits already.
+func stageAt(t *testing.T, cfg *Config, repository *pushed) *staged {
 	t.Helper()
 	d, err := newParts(cfg, Options{Log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &staged{t: t, forge: &notebook{}, files: fstest.MapFS{}, slow: map[string]time.Duration{}}
+	s := &staged{t: t, forge: &notebook{}, files: fstest.MapFS{}, slow: map[string]time.Duration{}, pushed: repository}
+	d.before = repository.before
 	d.rosterFile = filepath.Join(t.TempDir(), "roster")
 	d.poster = status.NewPoster(s.forge, status.Options{Outbox: filepath.Join(t.TempDir(), "outbox")})
 	render := render.New(render.Options{}).Render // a bubble's time stands still for a process
@@ -271,9 +277,46 @@ func (s *staged) push(name string, files map[string]string) {
 		}
 		s.files[file] = &fstest.MapFile{Data: []byte(content)}
 	}
-	s.events.put(source.Event{Snapshot: &federation.Snapshot{
+	s.find(s.pushed.add(federation.Snapshot{
 		Revision: federation.Revision{Ref: "main", SHA: shaOf(name)}, Files: s.files,
-	}})
+	}))
+}
+
+// find is what source does with a commit.
+func (s *staged) find(snapshot federation.Snapshot) { s.events.put(source.Event{Snapshot: &snapshot}) }
+
+// pushed is the history of a branch.
+type pushed struct {
+	mu  sync.Mutex // protects all
+	all []federation.Snapshot
+}
+
+func (p *pushed) add(s federation.Snapshot) federation.Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = append(p.all, s)
+	return s
+}
+
+// tip returns the newest commit.
+func (p *pushed) tip() federation.Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all[len(p.all)-1]
+}
+
+// before is a beforeFunc.
+func (p *pushed) before(_ context.Context, of federation.Revision, use func(federation.Snapshot) bool) error {
+	p.mu.Lock()
+	all := slices.Clone(p.all)
+	p.mu.Unlock()
+	i := slices.IndexFunc(all, func(s federation.Snapshot) bool { return s.Revision == of })
+	for _, s := range slices.Backward(all[:max(i, 0)]) {
+		if use(s) {
+			return nil
+		}
+	}
+	return nil
 }
 
 // slowly makes the rendering of a commit take a time.

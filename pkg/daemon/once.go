@@ -44,6 +44,7 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 	loopCtx, settled := context.WithCancel(running)
 	defer settled()
 	l := newLoop(d, false)
+	l.renderings.before = nil // this one, or none
 	l.settled = func(r *status.Report) {
 		// A mistake in the repository fails the commit at once; what a cluster
 		// refused is tried again as long as that may help.

@@ -103,7 +103,7 @@ func renderSide(ctx context.Context, cfg *Config, with renderFunc, snapshot fede
 	s := &side{Side: plan.Side{Revision: snapshot.Revision}}
 	f, err := render.Load(snapshot)
 	if err != nil {
-		s.Refused, s.Federation, s.rendering = true, &federation.Federation{}, refusal(err)
+		s.Refused, s.Federation, s.rendering = true, &federation.Federation{}, refusal(snapshot, err)
 		return s, nil
 	}
 	s.Federation = f

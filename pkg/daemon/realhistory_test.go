@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ import (
 	"github.com/fedsync/fedsync/internal/history"
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
+	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
@@ -130,6 +132,16 @@ func (w *realWorld) push(e history.Event) string {
 	}
 	files["fedsync.yaml"] = w.file(apps...)
 	return w.repo.Push(fmt.Sprint("number ", e.Number), files)
+}
+
+// spoil implements [ground].
+func (w *realWorld) spoil() {
+	w.t.Helper()
+	good, err := os.ReadFile(filepath.Join(w.repo.Work, federation.FileName))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.repo.Push("broken", map[string]string{federation.FileName: string(good) + "  oops: 1\n"})
 }
 
 // reach implements [ground].

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -34,7 +36,9 @@ const stoppedInARow = 2
 // None of its methods waits for a file to be read or an object to be rendered.
 type renderings struct {
 	render renderFunc
+	before beforeFunc // nil where no revision stands in for a refused one
 	allow  statusContexts
+	log    *zap.Logger
 	load   bell.Bell // there is something to load
 	begin  bell.Bell // there is something to render
 	news   bell.Bell // for the loop: take has something
@@ -42,6 +46,7 @@ type renderings struct {
 	mu       sync.Mutex // protects what follows
 	unread   *arrival
 	wanted   *revision
+	leave    func() // ends the search behind a refused revision; nil when there is none
 	stop     func() // ends the rendering under way; nil when there is none, or it is to be finished
 	progress []any  // what take gives
 }
@@ -79,8 +84,8 @@ type (
 	}
 )
 
-func newRenderings(render renderFunc, allow statusContexts) *renderings {
-	return &renderings{render: render, allow: allow, load: bell.New(), begin: bell.New(), news: bell.New()}
+func newRenderings(render renderFunc, before beforeFunc, allow statusContexts, log *zap.Logger) *renderings {
+	return &renderings{render: render, before: before, allow: allow, log: log, load: bell.New(), begin: bell.New(), news: bell.New()}
 }
 
 // read has the fedsync.yaml of a snapshot read.
@@ -88,6 +93,9 @@ func (r *renderings) read(a arrival) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unread = &a
+	if r.leave != nil {
+		r.leave()
+	}
 	r.load.Ring()
 }
 
@@ -149,6 +157,7 @@ func (r *renderings) loadAll(ctx context.Context) {
 		case <-ctx.Done():
 		case l := <-read:
 			r.tell(l)
+			r.searchBehind(ctx, l)
 		case <-late.C:
 			r.tell(loaded{arrival: *a, err: fmt.Errorf("%s takes longer than a minute to read", federation.FileName)})
 			// It is left behind, and another one is read when it has ended.
@@ -161,12 +170,31 @@ func (r *renderings) loadAll(ctx context.Context) {
 	}
 }
 
+// searchBehind searches behind a revision that is refused, unless there is a newer one.
+func (r *renderings) searchBehind(ctx context.Context, l loaded) {
+	if l.err == nil || r.before == nil {
+		return
+	}
+	its, leave := context.WithCancel(ctx)
+	defer leave()
+	r.mu.Lock()
+	newer := r.unread != nil
+	r.leave = leave
+	r.mu.Unlock()
+	if !newer {
+		r.search(its, l.snapshot.Revision)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leave = nil
+}
+
 func load(a arrival, allow statusContexts) loaded {
 	f, err := render.Load(a.snapshot)
 	l := loaded{arrival: a, federation: f, err: err}
 	if err != nil {
-		data, _ := fs.ReadFile(a.snapshot.Files, federation.FileName) // that it is missing is the error already
-		l.context = federation.ReadStatusContext(data, allow.allowed)
+		data, _ := fs.ReadFile(a.snapshot.Files, a.snapshot.FederationFile()) // that it is missing is the error already
+		l.context = federation.ReadStatusContext(a.snapshot.Folder, data, allow.allowed)
 		return l
 	}
 	l.policy = allow.settle(f, a.snapshot.Files)

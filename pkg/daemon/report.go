@@ -40,20 +40,31 @@ func (rs *reports) keep(r *status.Report) {
 		// A revision may come back, by a push that does not descend from the last.
 		rs.order = slices.DeleteFunc(rs.order, func(known federation.Revision) bool { return known.SHA == sha })
 		rs.order = slices.Insert(rs.order, 0, r.Revision)
-		if len(rs.order) > keptReports {
-			delete(rs.bySHA, rs.order[keptReports].SHA)
-			rs.order = rs.order[:keptReports]
-		}
+		rs.trim()
 	}
 	rs.bySHA[sha] = r
 }
 
-// update replaces what is kept of a revision that is not the newest.
+// update replaces what is kept of a revision that is not the newest. One that this
+// process has not seen as the newest stands behind that.
 func (rs *reports) update(r *status.Report) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if _, known := rs.bySHA[r.Revision.SHA]; known {
-		rs.bySHA[r.Revision.SHA] = r
+	if _, known := rs.bySHA[r.Revision.SHA]; !known {
+		if len(rs.order) == 0 {
+			return
+		}
+		rs.order = slices.Insert(rs.order, 1, r.Revision)
+		rs.trim()
+	}
+	rs.bySHA[r.Revision.SHA] = r
+}
+
+// trim forgets the oldest revision where there are too many.
+func (rs *reports) trim() {
+	if len(rs.order) > keptReports {
+		delete(rs.bySHA, rs.order[keptReports].SHA)
+		rs.order = rs.order[:keptReports]
 	}
 }
 

@@ -312,7 +312,7 @@ func (r *reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.T
 		}
 		return next
 	}
-	marker, comment := "<!-- fedsync:plan:"+shortDigest(r.context)+" -->", wanted[number]
+	marker, comment := "<!-- fedsync:plan:"+r.commentDigest()+" -->", wanted[number]
 	r.calling = true
 	running.Go(func() {
 		timed, cancel := context.WithTimeout(ctx, forgeTimeout)
@@ -321,6 +321,14 @@ func (r *reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.T
 		r.answers <- func() { r.commented(ctx, number, comment, err) }
 	})
 	return next
+}
+
+// commentDigest tells our comment from those of other federations.
+func (r *reviewer) commentDigest() string {
+	if folder := r.source.Path(); folder != "" {
+		return shortDigest(r.context, folder)
+	}
+	return shortDigest(r.context)
 }
 
 // list asks what is open. What it returns takes the answer.

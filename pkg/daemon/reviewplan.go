@@ -207,5 +207,5 @@ func (s statusContexts) plan(context string) string {
 	if its := fmt.Sprintf("%s/plan", context); s.allowed(its) {
 		return its
 	}
-	return federation.DefaultStatusContext("") + "/plan"
+	return federation.DefaultStatusContext("", "") + "/plan"
 }

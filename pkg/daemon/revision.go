@@ -45,12 +45,12 @@ func (r *revision) findings() []federation.Finding {
 }
 
 // refusal returns a finding for each mistake in fedsync.yaml.
-func refusal(err error) []federation.Finding {
+func refusal(snapshot federation.Snapshot, err error) []federation.Finding {
 	if mistakes, ok := errors.AsType[federation.FileErrors](err); ok {
 		return mistakes.Findings()
 	}
 	return []federation.Finding{{
-		ID: "federation", Severity: federation.SeverityError, File: federation.FileName,
+		ID: "federation", Severity: federation.SeverityError, File: snapshot.FederationFile(),
 		Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct " + federation.FileName + "; until then the revision before goes on being maintained"),
 	}}
 }

@@ -218,12 +218,12 @@ func (r roll) those(a clusterAction) []string {
 }
 
 // findings says what the verdicts mean for whoever reads the report.
-func (r roll) findings() []federation.Finding {
+func (r roll) findings(file string) []federation.Finding {
 	var all []federation.Finding
 	for _, name := range r.those(clusterDuplicate) {
 		v := r.Verdicts[name]
 		all = append(all, federation.Finding{
-			ID: "D04", Severity: federation.SeverityError, Cluster: name, File: federation.FileName,
+			ID: "D04", Severity: federation.SeverityError, Cluster: name, File: file,
 			Message: untrusted.Textf("is the same cluster as %s: %s; %s is written, %s is not and has no share", v.Member, v.Why, v.Member, name),
 			Remedy:  untrusted.Textf("take %s or %s out of %s, or correct the context of one of them in the kubeconfig", name, v.Member, federation.FileName),
 		})
@@ -237,7 +237,7 @@ func (r roll) findings() []federation.Finding {
 	}
 	for _, name := range r.those(clusterWait) {
 		all = append(all, federation.Finding{
-			ID: "leaving", Severity: federation.SeverityNote, Cluster: name, File: federation.FileName,
+			ID: "leaving", Severity: federation.SeverityNote, Cluster: name, File: file,
 			Message: untrusted.New("left the file and is not emptied yet: " + r.Verdicts[name].Why),
 			Remedy:  untrusted.Const("wait until these clusters answer, or take the unreachable ones out of " + federation.FileName + "; with onRemove: Orphan nothing is deleted"),
 		})

@@ -193,7 +193,7 @@ func TestRollSaysWhatMayBeDoneWithEachCluster(t *testing.T) {
 					t.Errorf("a second look at %s says %v, the first said %v", name, v, r.Verdicts[name])
 				}
 			}
-			for _, f := range r.findings() {
+			for _, f := range r.findings(federation.FileName) {
 				if f.Message.IsZero() || f.Remedy.IsZero() || f.Cluster == "" || strings.Contains(f.Message.String(), "secret") {
 					t.Errorf("finding %+v lacks something, or shows a secret", f)
 				}

@@ -11,6 +11,8 @@ import (
 
 	"go.uber.org/zap/zaptest"
 
+	"go.uber.org/zap"
+
 	"github.com/fedsync/fedsync/pkg/source"
 )
 
@@ -121,5 +123,23 @@ func TestAnUpgradeFindsWhatTheEarlierVersionKept(t *testing.T) {
 		if !maps.Equal(d.roster.Clusters, kept) {
 			t.Errorf("--repo %s: clusters = %v, want %v", typed, d.roster.Clusters, kept)
 		}
+	}
+}
+
+func TestAFolderIsASourceOfItsOwn(t *testing.T) {
+	const repository = "https://git.example/shop/web.git"
+	digests := map[string]string{}
+	for _, folder := range []string{"", "fleet/prod", "fleet/staging", "./fleet/prod/"} {
+		src, err := source.Open(source.Options{URL: repository, Path: folder}, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests[folder], _ = sourceDigests(src, "main", "shop")
+	}
+	if digests[""] != formerDigest(repository, "main", "shop") {
+		t.Error("without a folder the digest is another than that of earlier versions")
+	}
+	if digests["fleet/prod"] == digests[""] || digests["fleet/prod"] == digests["fleet/staging"] || digests["fleet/prod"] != digests["./fleet/prod/"] {
+		t.Errorf("digests by folder = %v, want one for each folder, however it is written", digests)
 	}
 }

@@ -20,17 +20,17 @@ func (s statusContexts) allowed(context string) bool { return glob.MatchAny(s, c
 // grants reports whether statuses may be posted under a context: besides what is
 // allowed, the plain one that stands in for all others.
 func (s statusContexts) grants(context string) bool {
-	return context == federation.DefaultStatusContext("") || s.allowed(context)
+	return context == federation.DefaultStatusContext("", "") || s.allowed(context)
 }
 
 // settle makes a federation's commit statuses those that are allowed, and returns a
 // finding for each wish that is not granted. The files are those of its revision.
 func (s statusContexts) settle(f *federation.Federation, files fs.FS) []federation.Finding {
 	wanted := f.CommitStatus
-	f.CommitStatus.Context = federation.StatusContext(wanted.Context, f.Name, s.allowed)
+	f.CommitStatus.Context = federation.StatusContext(wanted.Context, f.Folder, f.Name, s.allowed)
 	var found []federation.Finding
 	if f.CommitStatus.Context != wanted.Context {
-		found = append(found, s.refusal(files, fmt.Sprintf("the commit status %q is not allowed here: it is posted as %q",
+		found = append(found, s.refusal(f, files, fmt.Sprintf("the commit status %q is not allowed here: it is posted as %q",
 			wanted.Context, f.CommitStatus.Context)))
 	}
 	if !wanted.PerCluster {
@@ -42,16 +42,16 @@ func (s statusContexts) settle(f *federation.Federation, files fs.FS) []federati
 			continue
 		}
 		f.CommitStatus.PerCluster = false
-		return append(found, s.refusal(files, fmt.Sprintf("the commit status %q of a cluster is not allowed here: only %q is posted",
+		return append(found, s.refusal(f, files, fmt.Sprintf("the commit status %q of a cluster is not allowed here: only %q is posted",
 			context, f.CommitStatus.Context)))
 	}
 	return found
 }
 
-func (s statusContexts) refusal(files fs.FS, message string) federation.Finding {
-	data, _ := fs.ReadFile(files, federation.FileName) // it was read before; without it there is no line
+func (s statusContexts) refusal(f *federation.Federation, files fs.FS, message string) federation.Finding {
+	data, _ := fs.ReadFile(files, f.File()) // it was read before; without it there is no line
 	return federation.Finding{
-		ID: "policy", Severity: federation.SeverityError, File: federation.FileName, Line: federation.StatusContextLine(data),
+		ID: "policy", Severity: federation.SeverityError, File: f.File(), Line: federation.StatusContextLine(data),
 		Message: untrusted.Textf("%s; the operator's setting --status-contexts allows: %s", message, strings.Join(s, ", ")),
 		Remedy:  untrusted.Const("change commitStatus in " + federation.FileName + ", or let the operator of fedsync allow it"),
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"path"
 	"slices"
 	"sync"
 	"time"
@@ -67,10 +68,10 @@ const (
 
 func newLoop(d *Daemon, readOnly bool) *loop {
 	l := &loop{Daemon: d, scheduler: schedule.New(), readOnly: readOnly, ahead: map[string]part{}}
-	l.renderings = newRenderings(d.render, d.cfg.StatusContexts)
+	l.renderings = newRenderings(d.render, d.before, d.cfg.StatusContexts, d.log)
 	claims := d.claims
 	if readOnly {
-		claims = nil
+		claims, l.renderings.before = nil, nil
 	}
 	l.members = newMembers(claims, func(f *federation.Federation, c federation.Cluster) keeper {
 		return d.newMember(f, c, readOnly)
@@ -165,6 +166,10 @@ func (l *loop) follow(ctx context.Context) (news bool) {
 				}
 			}
 			news = true
+		case resort:
+			// Behind a refused revision, the newest is in force that can be read, whether or
+			// not this process has seen it.
+			l.resort(ctx, step)
 		case begun:
 			// A cluster's worker starts on its own as soon as its objects are known, with
 			// those that are certain; nothing is pruned yet.
@@ -185,8 +190,24 @@ func (l *loop) begin(step loaded) {
 	l.supersede(step.snapshot.Revision)
 	l.newest = &revision{snapshot: step.snapshot, firstSeen: step.at, earlier: l.live.sha(), federation: step.federation, policy: step.policy}
 	if step.err != nil {
-		l.newest.federation, l.newest.refusal, l.newest.context = nil, refusal(step.err), step.context
+		l.newest.federation, l.newest.refusal, l.newest.context = nil, refusal(step.snapshot, step.err), step.context
 		l.log.Warn("revision refused", zap.Stringer("revision", step.snapshot.Revision), zap.Error(step.err))
+	}
+}
+
+// resort brings the revision that stands in for the newest one to the clusters.
+func (l *loop) resort(ctx context.Context, step resort) {
+	if l.newest == nil || l.newest.refusal == nil || l.newest.snapshot.Revision != step.of {
+		return // there is a newer one
+	}
+	if on := cmp.Or(l.wanted, l.live); on.sha() == step.snapshot.Revision.SHA {
+		return
+	}
+	l.log.Info("revision before it maintained", zap.Stringer("revision", step.snapshot.Revision), zap.Stringer("refused", step.of))
+	l.wanted = &revision{snapshot: step.snapshot, firstSeen: step.at, earlier: l.live.sha(), federation: step.federation, policy: step.policy}
+	l.renderings.want(l.wanted)
+	if l.live == nil {
+		l.meet(ctx, l.wanted.federation)
 	}
 }
 
@@ -496,7 +517,7 @@ func (l *loop) statusSettings() federation.CommitStatus {
 	settings := federation.CommitStatus{Context: l.newest.context}
 	if f := l.federation(l.newest); f != nil {
 		settings = f.CommitStatus
-		settings.Context = cmp.Or(settings.Context, federation.DefaultStatusContext(f.Name))
+		settings.Context = cmp.Or(settings.Context, federation.DefaultStatusContext(f.Folder, f.Name))
 	}
 	if l.secrets.Found() {
 		settings = secret.Value(l.secrets, settings)
@@ -529,7 +550,7 @@ type outcomeOf struct {
 
 // findings are those of what belongs to no revision and no cluster.
 func (l *loop) findings() []federation.Finding {
-	all := l.roll.findings()
+	all := l.roll.findings(path.Join(l.source.Path(), federation.FileName))
 	if err := l.kubeconfig.Err(); err != nil {
 		message := err.Error()
 		if !l.readOnly {

@@ -34,6 +34,7 @@ func newSource(cfg *Config, secrets *secret.Set, log *zap.Logger) (*source.Sourc
 	return source.Open(source.Options{
 		URL:            cfg.Repository,
 		Ref:            cfg.Revision,
+		Path:           cfg.Path,
 		TokenFile:      cfg.TokenFile,
 		Username:       cfg.Username,
 		CAFile:         cfg.CAFile,
@@ -118,11 +119,18 @@ func fileText(file string) func() (string, error) {
 // sourceDigests returns what tells this source from any other that may want to
 // write to the same clusters: it is part of the inventory, and names the files in
 // the cache folder. Earlier versions took a local path as it was typed; what they
-// would have computed for this source is in former.
+// would have computed for this source is in former. A folder of the repository is a
+// source of its own; the root has the digest that it had before there were folders.
 func sourceDigests(src *source.Source, ref, federation string) (current string, former []string) {
-	current = shortDigest(src.Identity(), ref, federation)
+	digest := func(repository string) string {
+		if src.Path() == "" {
+			return shortDigest(repository, ref, federation)
+		}
+		return shortDigest(repository, ref, federation, src.Path())
+	}
+	current = digest(src.Identity())
 	for _, repository := range formerSpellings(src) {
-		if d := shortDigest(repository, ref, federation); d != current && !slices.Contains(former, d) {
+		if d := digest(repository); d != current && !slices.Contains(former, d) {
 			former = append(former, d)
 		}
 	}

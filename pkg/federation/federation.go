@@ -1,5 +1,7 @@
 package federation
 
+import "path"
+
 // What a repository's fedsync.yaml says of itself.
 const (
 	APIVersion = "fedsync.dev/v1alpha1"
@@ -15,6 +17,7 @@ const (
 // apps they run. Defaults have been filled in.
 type Federation struct {
 	Name        string
+	Folder      string // of the repository that it lives in; empty for its root
 	Annotations map[string]string
 
 	Clusters         []Cluster
@@ -26,6 +29,9 @@ type Federation struct {
 	CommitStatus     CommitStatus
 	OnRemove         OnRemove
 }
+
+// File is the name of the file that has the Federation, within the repository.
+func (f *Federation) File() string { return path.Join(f.Folder, FileName) }
 
 // PruneAllowed says whether this revision lets held deletions pass.
 func (f *Federation) PruneAllowed() bool { return f.Annotations[AnnotationPrune] == "Allowed" }
@@ -49,7 +55,7 @@ type Cluster struct {
 // App is one folder of manifests that clusters run together.
 type App struct {
 	Name       string
-	Path       string // of its folder, slash-separated, relative to the root
+	Path       string // of its folder, slash-separated, relative to the repository's root
 	Selector   Selector
 	Adoption   Adoption
 	Prune      bool

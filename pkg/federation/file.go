@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,10 +20,22 @@ import (
 // strict: what it does not know is a mistake. Its error is of type FileErrors
 // and holds every mistake there is, each with its line, unless the file is no
 // YAML at all.
-func Parse(data []byte) (*Federation, error) {
+func Parse(data []byte) (*Federation, error) { return ParseIn("", data) }
+
+// ParseIn is Parse for a file in a folder of the repository, which is slash-separated and
+// clean, and empty for the root.
+func ParseIn(folder string, data []byte) (*Federation, error) {
+	file, found := parse(data)
+	if len(found) > 0 {
+		return nil, found.sorted().In(path.Join(folder, FileName))
+	}
+	return file.federation(folder), nil
+}
+
+func parse(data []byte) (*fedsyncFile, FileErrors) {
 	doc, found := federationFormat.document(data)
 	if doc == nil {
-		return nil, found.sorted()
+		return nil, found
 	}
 	found = append(found, federationFormat.validate(doc)...)
 
@@ -36,21 +49,16 @@ func Parse(data []byte) (*Federation, error) {
 	// A value of the wrong type is left out and the rest is decoded.
 	var wrongType *json.UnmarshalTypeError
 	if err != nil && (len(found) == 0 || !errors.As(err, &wrongType)) {
-		found = append(found, FileError{File: FileName, Message: err.Error()})
-		return nil, found.sorted()
+		return nil, append(found, FileError{File: FileName, Message: err.Error()})
 	}
 	c := checker{mistakes{file: FileName, doc: doc}}
 	c.check(&file)
-	found = append(found, c.errors()...)
-	if len(found) > 0 {
-		return nil, found.sorted()
-	}
-	return file.federation(), nil
+	return &file, append(found, c.errors()...)
 }
 
 // FileError is one mistake in fedsync.yaml or in a file of facts.
 type FileError struct {
-	File    string // FileName, or "facts"
+	File    string // FileName in its folder, or "facts"
 	Line    int    // 0 where no line can be named
 	Field   string // "spec.apps[1].path"; empty for the file as a whole
 	Message string
@@ -222,9 +230,10 @@ type fileCommitStatus struct {
 }
 
 // federation fills the defaults in. It is called for a file without mistakes.
-func (f *fedsyncFile) federation() *Federation {
+func (f *fedsyncFile) federation(folder string) *Federation {
 	out := &Federation{
 		Name:             f.Metadata.Name,
+		Folder:           folder,
 		Annotations:      f.Metadata.Annotations,
 		CreateNamespaces: orDefault(f.Spec.CreateNamespaces, true),
 		Failover: Failover{
@@ -232,7 +241,7 @@ func (f *fedsyncFile) federation() *Federation {
 			ConfirmedLost: f.Spec.Failover.ConfirmLost,
 		},
 		CommitStatus: CommitStatus{
-			Context:    cmp.Or(f.Spec.CommitStatus.Context, DefaultStatusContext(f.Metadata.Name)),
+			Context:    cmp.Or(f.Spec.CommitStatus.Context, DefaultStatusContext(folder, f.Metadata.Name)),
 			PerCluster: f.Spec.CommitStatus.PerCluster,
 		},
 		OnRemove: OnRemove(cmp.Or(f.Spec.OnRemove, string(OnRemoveOrphan))),
@@ -250,7 +259,9 @@ func (f *fedsyncFile) federation() *Federation {
 		})
 	}
 	for _, a := range f.Spec.Apps {
-		out.Apps = append(out.Apps, a.app())
+		app := a.app()
+		app.Path = path.Join(folder, app.Path)
+		out.Apps = append(out.Apps, app)
 	}
 	if g := f.Spec.GCP; g != nil {
 		out.GCP = &GCP{

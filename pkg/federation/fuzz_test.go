@@ -49,8 +49,8 @@ func FuzzStatusContextIsValidAndAllowed(f *testing.F) {
 	f.Add([]byte("metadata: {name: [1]}\nspec: {}\n---\nspec: x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		allowed := func(context string) bool { return len(context)%2 == 0 }
-		got := federation.ReadStatusContext(data, allowed)
-		if got != federation.DefaultStatusContext("") && !allowed(got) || !federation.ValidStatusContext(got) {
+		got := federation.ReadStatusContext("", data, allowed)
+		if got != federation.DefaultStatusContext("", "") && !allowed(got) || !federation.ValidStatusContext(got) {
 			t.Errorf("ReadStatusContext = %q, which is not valid or not allowed", got)
 		}
 		if line := federation.StatusContextLine(data); line < 0 {

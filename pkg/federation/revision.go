@@ -2,6 +2,7 @@ package federation
 
 import (
 	"io/fs"
+	"path"
 	"time"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -35,10 +36,16 @@ type Snapshot struct {
 	// Forced says that Revision does not descend from the one before it, or
 	// could not be proved to.
 	Forced bool
-	// Files are the repository's files, read-only and safe for concurrent use.
-	// They may implement Digester.
+	// Folder is the part of the repository that the federation lives in, slash-separated;
+	// empty for its root.
+	Folder string
+	// Files are the files of that folder, read-only and safe for concurrent use. Their
+	// names are relative to the repository. They may implement Digester.
 	Files fs.FS
 }
+
+// FederationFile is the name of the file that has the Federation, within the repository.
+func (s Snapshot) FederationFile() string { return path.Join(s.Folder, FileName) }
 
 // Digester is implemented by files that know a digest of their content without
 // reading it, as a Git tree does: equal digests are equal files or equal trees.

@@ -1,19 +1,17 @@
 package federation
 
 import (
+	"path"
 	"strings"
 
 	"github.com/fedsync/fedsync/internal/strictyaml"
 )
 
-// DefaultStatusContext is the status context of a federation that asks for none.
-// A federation whose name could not be read yet is plain "fedsync".
-func DefaultStatusContext(name string) string {
-	if name == "" {
-		return "fedsync"
-	}
-	return "fedsync/" + name
-}
+// DefaultStatusContext is the status context of a federation that asks for none:
+// "fedsync/NAME", or "fedsync/FOLDER/NAME" where it lives in a folder of its repository,
+// since another folder may have a federation of the same name for other clusters. One
+// whose name could not be read yet is "fedsync" or "fedsync/FOLDER".
+func DefaultStatusContext(folder, name string) string { return path.Join("fedsync", folder, name) }
 
 // maxStatusContext is the schema's maxLength of spec.commitStatus.context, in bytes.
 const maxStatusContext = 255
@@ -29,26 +27,26 @@ func ValidStatusContext(context string) bool {
 
 // StatusContext returns the context for the statuses of a federation that asks for
 // one: that, if it is valid and allowed, or else the default for the federation's
-// name, or else the plain "fedsync", which no repository can ask another for.
-func StatusContext(wanted, name string, allowed func(context string) bool) string {
-	for _, context := range []string{wanted, DefaultStatusContext(name)} {
+// folder and name, or for its name, or else the plain "fedsync", which no repository can
+// ask another for.
+func StatusContext(wanted, folder, name string, allowed func(context string) bool) string {
+	for _, context := range []string{wanted, DefaultStatusContext(folder, name), DefaultStatusContext("", name)} {
 		if ValidStatusContext(context) && allowed(context) {
 			return context
 		}
 	}
-	return DefaultStatusContext("")
+	return DefaultStatusContext("", "")
 }
 
-// ReadStatusContext returns the status context for the content of a fedsync.yaml,
-// as far as it can be read: a file with mistakes in it fails its commit under the
+// ReadStatusContext returns the status context for the content of a fedsync.yaml in a
+// folder, as far as it can be read: a file with mistakes in it fails its commit under the
 // context by which the forge knows it.
-func ReadStatusContext(data []byte, allowed func(context string) bool) string {
-	docs, _ := strictyaml.Decode(data) // whatever mistakes there are
-	if len(docs) == 0 {
-		return DefaultStatusContext("")
+func ReadStatusContext(folder string, data []byte, allowed func(context string) bool) string {
+	var file any
+	if docs, _ := strictyaml.Decode(data); len(docs) > 0 { // whatever mistakes there are
+		file = docs[0].Value
 	}
-	file := docs[0].Value
-	return StatusContext(textAt(file, "spec", "commitStatus", "context"), textAt(file, "metadata", "name"), allowed)
+	return StatusContext(textAt(file, "spec", "commitStatus", "context"), folder, textAt(file, "metadata", "name"), allowed)
 }
 
 // ClusterStatusContext returns the context for the status of one cluster, in a

@@ -19,7 +19,7 @@ func TestStatusContextIsReadFromABrokenFile(t *testing.T) {
 		"": "fedsync",
 	}
 	for file, want := range cases {
-		if got := ReadStatusContext([]byte(file), all); got != want {
+		if got := ReadStatusContext("", []byte(file), all); got != want {
 			t.Errorf("ReadStatusContext(%q) = %q, want %q", file, got, want)
 		}
 	}

@@ -55,17 +55,25 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// Load reads the Federation that a snapshot keeps in fedsync.yaml at its root.
-// The mistakes in it are of type federation.FileErrors.
+// Load reads the Federation that a snapshot keeps in fedsync.yaml. The mistakes in it
+// are of type federation.FileErrors.
 func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
-	data, err := fs.ReadFile(snapshot.Files, federation.FileName)
+	file := snapshot.FederationFile()
+	data, err := fs.ReadFile(snapshot.Files, file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is missing at the root of the repository: add one with apiVersion: %s and kind: %s", federation.FileName, federation.APIVersion, federation.Kind)
+		where, or := "at the root of the repository", ", or name its folder with --path"
+		if snapshot.Folder != "" {
+			where, or = "in the folder "+snapshot.Folder, ""
+		}
+		return nil, fmt.Errorf("%s is missing %s: add one with apiVersion: %s and kind: %s%s", federation.FileName, where, federation.APIVersion, federation.Kind, or)
+	}
+	if wrong, ok := errors.AsType[*fs.PathError](err); ok {
+		err = wrong.Err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", federation.FileName, err)
+		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
-	return federation.Parse(data)
+	return federation.ParseIn(snapshot.Folder, data)
 }
 
 // Renderer renders revision after revision and remembers what it built for the

@@ -149,7 +149,7 @@ func (p *pass) await(app string, gone []federation.ObjectRef, clusters []string)
 // hold says that a person must let the deletions pass; cluster is empty for all.
 func (p *pass) hold(app, cluster, why string) {
 	p.findings.Add(federation.Finding{
-		ID: "held", Severity: federation.SeverityError, Cluster: cluster, App: app, File: federation.FileName,
+		ID: "held", Severity: federation.SeverityError, Cluster: cluster, App: app, File: p.Federation.File(),
 		Message: untrusted.New("held: " + why),
 		Remedy: untrusted.Textf("restore what was removed, raise pruneLimit of the app, or push the annotation %s: Allowed on %s",
 			federation.AnnotationPrune, federation.FileName),

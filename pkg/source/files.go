@@ -21,12 +21,14 @@ import (
 // file is opened. Nothing in it changes, and objects lock for themselves, so it
 // may be used by many goroutines.
 //
-// A symbolic link is followed where it stays within the repository. Links that
-// leave it or go round in circles, submodules, Git LFS pointers and files above
+// A symbolic link is followed where it stays within the folder that is read. Links that
+// leave that or go round in circles, submodules, Git LFS pointers and files above
 // the limit are listed like other files, and give a *fs.PathError with a
 // *RefusedError when they are opened.
 type files struct {
 	root      *node
+	folder    string // all that is read; empty for all that there is
+	wrong     error  // why the folder cannot be read; nil where it can
 	objects   objects
 	time      time.Time // of the commit, for every file: Git keeps no other
 	fileBytes int64
@@ -40,6 +42,13 @@ var (
 	_ fs.ReadLinkFS       = (*files)(nil)
 	_ federation.Digester = (*files)(nil)
 )
+
+func newFiles(root *node, o objects, at time.Time, opts Options) *files {
+	return &files{
+		root: root, folder: opts.Path, wrong: root.checkFolder(opts.Path),
+		objects: o, time: at, fileBytes: opts.Limits.FileBytes, secrets: opts.Secrets,
+	}
+}
 
 // Open opens a file or folder. An open file has its content already, and
 // implements io.Seeker and io.ReaderAt.

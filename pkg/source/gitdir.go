@@ -55,13 +55,25 @@ func lookupGitDir(path string) (gitDir, error) {
 	}
 	for above := filepath.Dir(path); above != filepath.Dir(above); above = filepath.Dir(above) {
 		if _, err := os.Stat(filepath.Join(above, ".git")); err == nil || isGitDir(above) {
-			return gitDir{}, &NotRepositoryError{Path: path, Reason: "it is a folder within a Git repository, not its root", Remedy: "give " + above}
+			return gitDir{}, &NotRepositoryError{Path: path, Reason: "it is a folder within a Git repository, not its root", Remedy: "give " + withinRepository(above, path)}
 		}
 	}
 	return gitDir{}, &NotRepositoryError{
 		Path: path, Reason: "it is no Git repository",
 		Remedy: "make it one: git init, git add, git commit",
 	}
+}
+
+// withinRepository gives the settings for a folder below a repository.
+func withinRepository(repository, folder string) string {
+	below, err := filepath.Rel(repository, folder)
+	if err != nil {
+		return "--repo " + repository
+	}
+	if here, err := os.Getwd(); err == nil && here == repository {
+		repository = "."
+	}
+	return "--repo " + repository + " --path " + filepath.ToSlash(below)
 }
 
 func isGitDir(path string) bool {

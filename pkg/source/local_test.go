@@ -152,7 +152,7 @@ func TestAFolderThatIsNoRepositoryIsAnErrorWithItsRemedy(t *testing.T) {
 	for _, c := range []struct{ name, path, want string }{
 		{"plain folder", t.TempDir(), "git init"},
 		{"no folder", filepath.Join(t.TempDir(), "gone"), "no such folder"},
-		{"folder within", filepath.Join(repo.Work, "apps"), "give " + repo.Work},
+		{"folder within", filepath.Join(repo.Work, "apps"), "give --repo " + repo.Work + " --path apps"},
 		{"reftable", reftable.Path, "--ref-format=files"},
 		{"sha256", sha256, "--object-format=sha1"},
 	} {

@@ -23,6 +23,12 @@ type Options struct {
 	// path, its HEAD.
 	Ref string
 
+	// Path is the folder to read, slash-separated and relative to the repository's root;
+	// empty for all of it. Nothing else is in Snapshot.Files, where names stay relative to
+	// the repository, and nothing else counts for Limits.Files. It is no symbolic link and
+	// no submodule.
+	Path string
+
 	// TokenFile holds the token or password for https. Username, or the content
 	// of UsernameFile, goes with it; "git" by default, which forges take with a
 	// token. All files named here are watched and read again before each use, so

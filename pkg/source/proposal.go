@@ -145,7 +145,7 @@ func (s sides) merge(opts Options) (*Proposal, error) {
 	}
 	p.Conflicts, p.Both = m.conflicts, m.both
 	merged := *s.head
-	merged.files = &files{root: root, objects: all, time: s.head.commit.time, fileBytes: opts.Limits.FileBytes, secrets: opts.Secrets}
+	merged.files = newFiles(root, all, s.head.commit.time, opts)
 	p.Merged = merged.snapshot(opts.Secrets)
 	return p, nil
 }

@@ -20,12 +20,14 @@ type Refusal string
 
 // The reasons to refuse a file.
 const (
-	LinkOutside Refusal = "link outside" // a symbolic link that leaves the repository
+	LinkOutside Refusal = "link outside" // a symbolic link that leaves the repository, or the folder that is read
 	LinkLoop    Refusal = "link loop"    // a symbolic link that leads back to itself
 	Submodule   Refusal = "submodule"    // a commit of another repository
 	LFSPointer  Refusal = "LFS pointer"  // Git LFS keeps the content elsewhere
 	TooLarge    Refusal = "too large"    // above Limits.FileBytes
 	HeavyDelta  Refusal = "heavy delta"  // kept as a difference from what is too large
+
+	OutsideFolder Refusal = "outside the folder" // not in Options.Path
 )
 
 // RefusedError says that a file of the repository is not read, and why. It comes
@@ -34,6 +36,7 @@ type RefusedError struct {
 	Path   string // of the link, submodule or file within the repository
 	Reason Refusal
 	Target string // of a symbolic link
+	Folder string // Options.Path
 	Size   int64  // of a file that is too large, or of what it differs from, in bytes
 	Limit  int64  // that it is above, in bytes
 }
@@ -43,7 +46,13 @@ func (e *RefusedError) Error() string {
 	path, target := short(e.Path), limit.Quote(e.Target)
 	switch e.Reason {
 	case LinkOutside:
-		return fmt.Sprintf("%s is a symbolic link to %s, which leaves the repository; put a copy of the file there", path, target)
+		left := "the repository"
+		if e.Folder != "" {
+			left = e.Folder + ", and nothing else of the repository is read"
+		}
+		return fmt.Sprintf("%s is a symbolic link to %s, which leaves %s; put a copy of the file there", path, target, left)
+	case OutsideFolder:
+		return fmt.Sprintf("%s is outside %s, and nothing else of the repository is read; put it there, or let --path name a folder that has both", path, e.Folder)
 	case LinkLoop:
 		return fmt.Sprintf("%s is a symbolic link to %s, which leads back to itself; let it name a file", path, target)
 	case Submodule:
@@ -113,8 +122,17 @@ func (f *files) resolve(op, name string, follow bool) (entry, error) {
 	fail := func(err error) (entry, error) {
 		return entry{}, &fs.PathError{Op: op, Path: name, Err: err}
 	}
-	if !fs.ValidPath(name) {
+	switch {
+	case !fs.ValidPath(name):
 		return fail(fs.ErrInvalid)
+	case isOutside(f.folder, name):
+		return fail(f.errOutside(name))
+	case f.wrong != nil && name != ".":
+		return fail(f.wrong)
+	}
+	floor := 1 // folders that no link leads out of
+	if f.folder != "" {
+		floor += strings.Count(f.folder, "/") + 1
 	}
 	dirs := []entry{{name: ".", mode: filemode.Dir, id: f.root.id, dir: f.root}} // from the root to here
 	rest := split(name)
@@ -124,8 +142,8 @@ func (f *files) resolve(op, name string, follow bool) (entry, error) {
 		step := rest[0]
 		rest = rest[1:]
 		if step == ".." { // Only links bring these.
-			if len(dirs) == 1 {
-				link.Reason = LinkOutside
+			if len(dirs) == floor {
+				link.Reason, link.Folder = LinkOutside, f.folder
 				return fail(&link)
 			}
 			dirs = dirs[:len(dirs)-1]
@@ -142,7 +160,7 @@ func (f *files) resolve(op, name string, follow bool) (entry, error) {
 			}
 			link = RefusedError{Path: pathTo(dirs, step), Target: target}
 			if path.IsAbs(target) {
-				link.Reason = LinkOutside
+				link.Reason, link.Folder = LinkOutside, f.folder
 				return fail(&link)
 			}
 			if links++; links > maxLinks {

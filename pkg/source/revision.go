@@ -34,14 +34,14 @@ func newRevision(o objects, t tip, last *revision, opts Options) (*revision, err
 	if last != nil {
 		known = last.nodes
 	}
-	root, nodes, err := readTree(o, c.tree, known, opts.Limits.Files)
+	root, nodes, err := readFolder(o, c.tree, opts.Path, known, opts.Limits.Files)
 	if err != nil {
 		return nil, err
 	}
 	return &revision{
 		tip:    t,
 		commit: c,
-		files:  &files{root: root, objects: o, time: c.time, fileBytes: opts.Limits.FileBytes, secrets: opts.Secrets},
+		files:  newFiles(root, o, c.time, opts),
 		nodes:  nodes,
 	}, nil
 }
@@ -53,6 +53,7 @@ func (r *revision) snapshot(secrets *secret.Set) federation.Snapshot {
 		Subject:  untrusted.Said(secrets.Clean(r.commit.subject)),
 		Time:     r.commit.time,
 		Forced:   r.forced,
+		Folder:   r.files.folder,
 		Files:    r.files,
 	}
 }

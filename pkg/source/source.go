@@ -67,6 +67,9 @@ type repository interface {
 	proposeTo(ctx context.Context, base *revision, head string) (sides, error)
 	// ancestors gives up to n commits that one has behind it, the nearest first.
 	ancestors(ctx context.Context, of plumbing.Hash, n int) ([]plumbing.Hash, error)
+	// before calls use with the commits that one has behind it, each the first parent of
+	// the one before, until it returns true.
+	before(ctx context.Context, of tip, use func(*revision) bool) error
 	close()
 }
 
@@ -78,6 +81,9 @@ func Open(opts Options, log *zap.Logger) (*Source, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
+	if opts.Path, err = cleanFolder(opts.Path); err != nil {
+		return nil, err
+	}
 	if err := opts.takeUser(at); err != nil {
 		return nil, err
 	}
@@ -104,6 +110,9 @@ func (s *Source) String() string { return s.at.text }
 // Identity returns the URL, or the absolute path of a local repository: two
 // sources with one identity read the same repository, however it was spelled.
 func (s *Source) Identity() string { return s.at.identity() }
+
+// Path returns the folder that is read of the repository; empty for all of it.
+func (s *Source) Path() string { return s.opts.Path }
 
 // LocalPath gives the absolute path of a local repository, and false for a
 // remote one.

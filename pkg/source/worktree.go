@@ -59,6 +59,7 @@ func (l *local) workTree(at *revision) (*revision, error) {
 	if err != nil {
 		return nil, l.unreadable(fmt.Errorf("working tree: %w", err))
 	}
+	maps.DeleteFunc(changes, func(name string, _ entry) bool { return isOutside(l.opts.Path, name) })
 	root := at.files.root.with(changes)
 	if root == nil {
 		root = newNode(nil)
@@ -72,10 +73,7 @@ func (l *local) workTree(at *revision) (*revision, error) {
 	rev := *at
 	rev.tip = tip{ref: WorkTreeRef, id: root.id}
 	rev.commit = commit{id: root.id, tree: root.id, subject: "what is not committed", time: at.commit.time}
-	rev.files = &files{
-		root: root, objects: several{stores: []objects{disk, l.objects}}, time: at.commit.time,
-		fileBytes: l.opts.Limits.FileBytes, secrets: l.opts.Secrets,
-	}
+	rev.files = newFiles(root, several{stores: []objects{disk, l.objects}}, at.commit.time, l.opts)
 	return &rev, nil
 }
 

@@ -42,7 +42,7 @@ func Commits(r Report, settings federation.CommitStatus) []Commit {
 	}
 	context := settings.Context
 	if context == "" {
-		context = federation.DefaultStatusContext(r.Federation)
+		context = federation.DefaultStatusContext(r.Folder, r.Federation)
 	}
 	commits := []Commit{{SHA: r.Revision.SHA, Context: context, State: r.State, Description: r.Description.String()}}
 	if !settings.PerCluster || counted(r.Clusters) > perClusterLimit {

@@ -3,6 +3,7 @@ package status
 import (
 	"net/netip"
 	"net/url"
+	"path"
 	"strings"
 )
 
@@ -16,7 +17,8 @@ type Deployer interface {
 	Deployments(page func(sha string) string) Provider
 }
 
-// environments begins the names of the environments: "federation/web".
+// environments begins the names of the environments: "federation/web", or
+// "federation/FOLDER/web" where the federation lives in a folder.
 const environments = "federation/"
 
 // Deployment returns the deployment that a report's revision should have, as a status: of
@@ -26,7 +28,7 @@ func Deployment(r Report) Commit {
 	if r.Federation == "" {
 		return Commit{}
 	}
-	c := Commit{SHA: r.Revision.SHA, Context: environments + r.Federation, State: r.State}
+	c := Commit{SHA: r.Revision.SHA, Context: environments + path.Join(r.Folder, r.Federation), State: r.State}
 	if r.State == Success {
 		c.TargetURL = addressURL(r.Addresses)
 	}

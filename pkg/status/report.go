@@ -28,8 +28,9 @@ const (
 // keep it and must not change it.
 type Report struct {
 	Federation string              `json:"federation"`
-	Repository string              `json:"repository"` // URL or path, without credentials
-	Revision   federation.Revision `json:"revision"`   // the one being brought to the clusters
+	Folder     string              `json:"folder,omitempty"` // of the repository, that it lives in
+	Repository string              `json:"repository"`       // URL or path, without credentials
+	Revision   federation.Revision `json:"revision"`         // the one being brought to the clusters
 	// Maintained is the revision in force, where the report's is refused.
 	Maintained federation.Revision `json:"maintained,omitzero"`
 	Subject    untrusted.Text      `json:"subject,omitzero"`

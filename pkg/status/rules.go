@@ -320,7 +320,7 @@ func (s *summary) contextFindings() {
 		return
 	}
 	s.note(federation.Finding{
-		ID: idPerCluster, Severity: federation.SeverityWarning, File: federation.FileName,
+		ID: idPerCluster, Severity: federation.SeverityWarning, File: s.Federation.File(),
 		Message: untrusted.Textf("commitStatus.perCluster is for up to %d clusters, %d are targeted: only the federation's own status is posted",
 			perClusterLimit, counted(s.report.Clusters)),
 		Remedy: untrusted.Const("set commitStatus.perCluster to false; the page shows every cluster"),

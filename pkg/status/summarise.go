@@ -117,7 +117,7 @@ func newSummary(in Input) *summary {
 		s.report.Replicas = in.Plan.Replicas
 	}
 	if in.Federation != nil {
-		s.report.Federation = in.Federation.Name
+		s.report.Federation, s.report.Folder = in.Federation.Name, in.Federation.Folder
 	}
 	return s
 }
