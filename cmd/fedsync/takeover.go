@@ -19,7 +19,7 @@ import (
 func newTakeover(environment []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "takeover",
-		Short: "Move a federation from the repository where it was to the one where it is now",
+		Short: "Move a federation from the repository, or from the name, that it had to the one it has now",
 		Long: `Moves what a federation has in its clusters from another source to this one.
 
 A source is a repository's address with the branch that is followed. fedsync writes to
@@ -41,18 +41,26 @@ that runs is then locked out, and says so.
 It may be cut off anywhere and run again, and so where a cluster did not answer. A fedsync
 of this source that runs already goes on by itself.
 
+With --federation it moves what the clusters have of this same source (repository, branch
+and path) under the name that the federation had before metadata.name was changed: the
+label of each object, the inventories, what adoption kept, and the claim, which is handed
+over first and deleted at the end. A federation of that name that still runs is found out
+in the same way.
+
 Load balancers, addresses and certificates that the other source made on Google Cloud are
 not moved: they are named after it. This source makes its own, beside them.
 
 Exit status 0 when every cluster belongs to this source, 1 when one does not or was not
 asked, 2 when the repository or the kubeconfig cannot be read.`,
 		Example: `  fedsync takeover --repo https://git.example/new/web.git --token-file token
-  fedsync takeover --repo https://git.example/new/web.git --token-file token --yes`,
+  fedsync takeover --repo https://git.example/new/web.git --token-file token --yes
+  fedsync takeover --federation web --yes`,
 		Args: cobra.NoArgs,
 	}
 	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupClusters, daemon.GroupLog)
 	quiet(cmd)
 	yes := cmd.Flags().Bool("yes", false, "move it, instead of saying what would be moved")
+	former := cmd.Flags().String("federation", "", "the name that the federation had before, in this same source")
 	force := cmd.Flags().Bool("force", false, "with --yes: do not find out whether an instance of the other source runs")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *force && !*yes {
@@ -61,6 +69,9 @@ asked, 2 when the repository or the kubeconfig cannot be read.`,
 		log, err := newLog(cmd, cfg)
 		if err != nil {
 			return err
+		}
+		if *former != "" {
+			return takeOverName(cmd, cfg, daemon.Options{Version: buildVersion(), Log: log}, *former, *yes, *force)
 		}
 		t, err := daemon.LookAtTakeover(cmd.Context(), cfg, daemon.Options{Version: buildVersion(), Log: log})
 		if err != nil {
@@ -169,6 +180,12 @@ func hasApp(f *federation.Federation, name string) bool {
 // doTakeover moves what belongs to another source, and says of each cluster what was done.
 func doTakeover(cmd *cobra.Command, w io.Writer, t *daemon.Takeover, force bool) error {
 	moved, err := t.Move(cmd.Context(), force)
+	return printMoved(w, moved, err, "belong to this source")
+}
+
+// printMoved says of each cluster what was done, and that those that failed do not what
+// they should.
+func printMoved(w io.Writer, moved []takeover.Moved, err error, should string) error {
 	if alive, ok := errors.AsType[*takeover.AliveError](err); ok {
 		return noError{fmt.Errorf("%w\nnothing was moved: stop it first; or lock it out with --force", alive)}
 	}
@@ -198,7 +215,7 @@ func doTakeover(cmd *cobra.Command, w io.Writer, t *daemon.Takeover, force bool)
 		return err
 	}
 	if failed > 0 {
-		return noError{fmt.Errorf("%d of %d clusters do not belong to this source, or not wholly: run it again when they answer", failed, len(moved))}
+		return noError{fmt.Errorf("%d of %d clusters do not %s, or not wholly: run it again when they answer", failed, len(moved), should)}
 	}
 	return nil
 }

@@ -66,6 +66,7 @@ type Error struct {
 	App     string // whose object it is, where the object is not known by a row
 	Webhook string // ClassAdmission: the name of the webhook or policy, where it says one
 	Port    string // ClassPortTaken, ClassPortLeaked and ClassPortRange: "30061", where the API server says it
+	Former  string // ClassOwned: the federation of fedsync that has the object, which may be this one's name before
 	// Remedy is a command or an edit, where there is one.
 	Remedy string
 	// RetryAfter is the pause that the API server asked for, at most a few minutes;
@@ -84,11 +85,23 @@ func (e *Error) Error() string {
 	return untrusted.Clean(fmt.Sprintf("%s %s: %v", e.Verb, where, e.Err), untrusted.MaxText)
 }
 
+// OneOfMany reports whether the cluster has one finding for this failure and others.
+func (e *Error) OneOfMany() bool { return e.Former != "" }
+
 // Unwrap gives what the API server answered.
 func (e *Error) Unwrap() error { return e.Err }
 
-// finding puts the error into the report's words.
+// finding puts the error into the report's words. What another name of the federation
+// has is one finding for all objects.
 func (e *Error) finding(cluster, app string) federation.Finding {
+	if e.Former != "" {
+		return federation.Finding{
+			ID: "owned", Severity: federation.SeverityError, Cluster: cluster,
+			Message: untrusted.Textf("objects of this revision are those of federation %s in this cluster", untrusted.Clean(e.Former, 80)),
+			Remedy: untrusted.Textf("where this federation was named %[1]s before, run %[2]s with these settings: it shows what it would move, and moves it with --yes; where %[1]s is another one, take the objects out of one of the two",
+				untrusted.Clean(e.Former, 80), untrusted.Command("fedsync takeover --federation %s", e.Former)),
+		}
+	}
 	f := federation.Finding{
 		ID: "D10", Severity: federation.SeverityError, Cluster: cluster, App: app,
 		Object: e.Object, File: e.File, Message: untrusted.New(e.Verb + ": " + e.Err.Error()), Remedy: untrusted.New(e.Remedy),

@@ -278,12 +278,15 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 	case k.sets[v.partOf], v.Owned && k.uid != "" && k.uid == live.GetUID():
 		return true, nil
 	case v.partOf != "":
-		parent := a.nameParent(ctx, v.partOf)
+		parent, former := a.nameParent(ctx, v.partOf)
 		if parent == "" && v.Owned {
 			return true, nil // it was ours, in an app that is no more
 		}
+		if former == a.Federation || !v.Owned {
+			former = ""
+		}
 		return false, &Error{
-			Verb: "adopt", Object: k.object.Ref, File: k.object.File, Class: ClassOwned,
+			Verb: "adopt", Object: k.object.Ref, File: k.object.File, Class: ClassOwned, Former: former,
 			Err:    fmt.Errorf("it belongs to another ApplySet, %s", cmp.Or(parent, v.partOf)),
 			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", inventory.LabelPartOf),
 		}
@@ -293,23 +296,23 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 	return v.Owned && k.adoption == federation.AdoptNever, nil
 }
 
-// nameParent finds the parent of an ApplySet; empty where it is not to be found.
-func (a *Applier) nameParent(ctx context.Context, id string) string {
+// nameParent finds the parent of an ApplySet, and the federation whose inventory it is;
+// empty where it is not to be found.
+func (a *Applier) nameParent(ctx context.Context, id string) (parent, federationName string) {
 	for _, gvr := range []schema.GroupVersionResource{configMaps, secrets} {
-		parent := ""
 		o := metav1.ListOptions{LabelSelector: inventory.LabelParentID + "=" + id, Limit: 1}
 		err := a.each(ctx, a.Client.Resource(gvr), o, func(u *unstructured.Unstructured) (more bool) {
-			parent = federation.RefOf(u).String()
+			parent, federationName = federation.RefOf(u).String(), inventory.FederationOf(u)
 			return false
 		})
 		switch {
 		case err != nil:
-			return id // it may be there
+			return id, "" // it may be there
 		case parent != "":
-			return parent
+			return parent, federationName
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // create makes an object that does not exist. Where nothing may be adopted it is

@@ -139,7 +139,10 @@ func (a *Applier) findings(now time.Time) []federation.Finding {
 		out = append(out, a.appFindings(t.apps[name], tallies[name])...)
 	}
 	slices.SortFunc(out, federation.Finding.Compare)
-	return out
+	// What is said of the cluster is said once, whatever number of objects it is about.
+	return slices.CompactFunc(out, func(x, y federation.Finding) bool {
+		return x.Object == federation.ObjectRef{} && x.Compare(y) == 0
+	})
 }
 
 // rowFindings are what is wrong with one object.

@@ -57,6 +57,29 @@ func HandOver(ctx context.Context, client dynamic.Interface, federation string, 
 	})
 }
 
+// Remove deletes the claim where it is the source's and held by the lowest token, as
+// HandOver leaves it. One that is not there is removed.
+func Remove(ctx context.Context, client dynamic.Interface, federation, source string) error {
+	now, err := read(ctx, client, federation)
+	if err != nil || now.object == nil {
+		return err
+	}
+	if s := now.sight(); s.Kind == Held && (s.Source != source || s.Holder != lowest) {
+		return fmt.Errorf("delete Lease %s/%s: %w", Namespace, Name(federation), ErrAnswered)
+	}
+	uid, version := now.object.GetUID(), now.object.GetResourceVersion()
+	err = client.Resource(Resource).Namespace(Namespace).Delete(ctx, Name(federation), metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version},
+	})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("delete Lease %s/%s: %w", Namespace, Name(federation), err)
+	}
+	return nil
+}
+
 // replace writes what is made of a Lease that is still the one that was found.
 func replace(
 	ctx context.Context, client dynamic.Interface, federation string, found Sight,

@@ -61,6 +61,9 @@ func Examine(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.L
 		}
 	}
 	slices.SortStableFunc(e.Findings, federation.Finding.Compare)
+	e.Findings = slices.CompactFunc(e.Findings, func(x, y federation.Finding) bool {
+		return x.Object == federation.ObjectRef{} && x.Compare(y) == 0 // of each of several objects
+	})
 	e.Findings = secret.Value(e.secrets, federation.ShortFindings(e.Findings))
 	return e, ctx.Err()
 }
@@ -103,6 +106,9 @@ func sourceFinding(err error) federation.Finding {
 	if wrong, ok := errors.AsType[*source.NotRepositoryError](err); ok {
 		f.Message, f.Remedy = untrusted.Textf("read %s: %s", wrong.Path, wrong.Reason), untrusted.New(wrong.Remedy)
 	}
+	if _, gone := errors.AsType[*source.RefError](err); gone {
+		f.Remedy = sourceRemedy(err)
+	}
 	if failed, ok := errors.AsType[*source.Error](err); ok {
 		short := *failed
 		short.Remedy = ""
@@ -113,6 +119,18 @@ func sourceFinding(err error) federation.Finding {
 		f.ID = "D02"
 	}
 	return f
+}
+
+// sourceRemedy says what a daemon's operator does about an error that says nothing about
+// it itself; empty where nothing special is known.
+func sourceRemedy(err error) untrusted.Text {
+	if _, gone := errors.AsType[*source.RefError](err); gone {
+		return untrusted.Const("push the branch again, or let --revision name one that there is")
+	}
+	if failed, ok := errors.AsType[*source.Error](err); ok && failed.Remedy != "" {
+		return untrusted.New(failed.Remedy)
+	}
+	return untrusted.Text{}
 }
 
 // ask looks at the clusters.

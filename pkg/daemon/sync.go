@@ -471,6 +471,9 @@ func (l *loop) known(rev *revision) status.Input {
 		Balancers:  l.members.facts.Balancers,
 		Cloud:      l.cloud.report(),
 	}
+	if l.sourceErr != nil {
+		in.SourceRemedy = sourceRemedy(l.sourceErr)
+	}
 	if rev != nil {
 		in.Snapshot, in.FirstSeen = rev.snapshot, rev.firstSeen
 		in.Earlier, _ = l.reports.of(rev.earlier)

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"go.uber.org/zap"
@@ -47,6 +48,70 @@ func LookAtTakeover(ctx context.Context, cfg *Config, o Options) (*Takeover, err
 	return takeoverOf(ctx, cfg, o, src, snapshot.Revision, f, f.Clusters)
 }
 
+// Rename is a federation that had another name in this repository, and what its clusters
+// have under that.
+type Rename struct {
+	Federation *federation.Federation
+	Former     string
+	Revision   federation.Revision
+	Repository string // as it is shown
+	Clusters   []takeover.Cluster
+
+	options takeover.RenameOptions
+}
+
+// LookAtRename reads the repository and asks every cluster of its federation what it has
+// under the name that the federation had before. It writes nothing.
+func LookAtRename(ctx context.Context, cfg *Config, o Options, former string) (*Rename, error) {
+	src, err := newSource(cfg, secret.New(), zap.NewNop())
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := src.Snapshot(ctx, cfg.Revision)
+	if err != nil {
+		return nil, err
+	}
+	f, err := render.Load(snapshot)
+	if err != nil {
+		return nil, err
+	}
+	if f.Name == former {
+		return nil, fmt.Errorf("%s is the federation's name in %s, and not one that it had before", former, snapshot.Revision)
+	}
+	kube, err := newKubeconfig(cfg, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	r := &Rename{Federation: f, Former: former, Revision: snapshot.Revision, Repository: src.String()}
+	r.options = takeover.RenameOptions{
+		Options: takeover.Options{Clients: map[string]dynamic.Interface{}, Errors: map[string]error{}, Timeout: cfg.RequestTimeout},
+		Mappers: map[string]takeover.Mapper{},
+	}
+	r.options.Owner = owner(src, cfg.Revision, f.Name)
+	r.options.Former = owner(src, cfg.Revision, former)
+	for _, c := range f.Clusters {
+		client, err := takeoverClient(kube, c.Context, cfg, o)
+		if err != nil {
+			r.options.Errors[c.Name] = err
+			continue
+		}
+		r.options.Clients[c.Name], r.options.Mappers[c.Name] = client.Dynamic, client.Kinds
+	}
+	r.Clusters = takeover.LookBefore(ctx, r.options)
+	return r, ctx.Err()
+}
+
+// owner is this source as inventories name it.
+func owner(src *source.Source, ref, federation string) inventory.Owner {
+	current, former := sourceDigests(src, ref, federation)
+	return inventory.Owner{Federation: federation, Source: current, FormerSources: former}
+}
+
+// Move makes what was found that of the federation's name now; see takeover.Rename.
+func (r *Rename) Move(ctx context.Context, force bool) ([]takeover.Moved, error) {
+	return takeover.Rename(ctx, r.options, r.Clusters, force)
+}
+
 // takeoverOf asks some clusters of a federation to which source they belong.
 func takeoverOf(ctx context.Context, cfg *Config, o Options, src *source.Source, at federation.Revision, f *federation.Federation, clusters []federation.Cluster) (*Takeover, error) {
 	kube, err := newKubeconfig(cfg, o.Log)
@@ -54,19 +119,18 @@ func takeoverOf(ctx context.Context, cfg *Config, o Options, src *source.Source,
 		return nil, err
 	}
 	t := &Takeover{Federation: f, Revision: at, Repository: src.String()}
-	var former []string
-	t.Source, former = sourceDigests(src, cfg.Revision, f.Name)
 	t.options = takeover.Options{
-		Owner:   inventory.Owner{Federation: f.Name, Source: t.Source, FormerSources: former},
+		Owner:   owner(src, cfg.Revision, f.Name),
 		Clients: map[string]dynamic.Interface{}, Errors: map[string]error{}, Timeout: cfg.RequestTimeout,
 	}
+	t.Source = t.options.Owner.Source
 	for _, c := range clusters {
 		client, err := takeoverClient(kube, c.Context, cfg, o)
 		if err != nil {
 			t.options.Errors[c.Name] = err
 			continue
 		}
-		t.options.Clients[c.Name] = client
+		t.options.Clients[c.Name] = client.Dynamic
 	}
 	t.Clusters = takeover.Look(ctx, t.options)
 	return t, ctx.Err()
@@ -101,16 +165,12 @@ func (e *Examination) judgeSource(ctx context.Context, cfg *Config, d *Daemon) {
 	})
 }
 
-func takeoverClient(kube *kubeconfig, context string, cfg *Config, o Options) (dynamic.Interface, error) {
+func takeoverClient(kube *kubeconfig, context string, cfg *Config, o Options) (*member.Client, error) {
 	conn, err := kube.Connection(context)
 	if err != nil {
 		return nil, err
 	}
-	client, err := member.NewClient(conn.REST, member.ClientOptions{Version: o.Version, Timeout: cfg.RequestTimeout, Log: o.Log})
-	if err != nil {
-		return nil, err
-	}
-	return client.Dynamic, nil
+	return member.NewClient(conn.REST, member.ClientOptions{Version: o.Version, Timeout: cfg.RequestTimeout, Log: o.Log})
 }
 
 // Move moves what was found of another source to this one; see takeover.Move.

@@ -25,10 +25,11 @@ type Input struct {
 	// Maintained is the report of the revision in force, where the snapshot's is
 	// refused: what is wrong with that one is told as notes that name it. It is nil
 	// where nothing is in force, or the snapshot's revision is.
-	Maintained *Report
-	FirstSeen  time.Time // of the snapshot's revision
-	Now        time.Time
-	Source     untrusted.Text // the last failure to read the repository; empty when it was read
+	Maintained   *Report
+	FirstSeen    time.Time // of the snapshot's revision
+	Now          time.Time
+	Source       untrusted.Text // the last failure to read the repository; empty when it was read
+	SourceRemedy untrusted.Text // what to do about that; empty where nothing special helps
 
 	Clusters map[string]ClusterInput // by name
 	// Plan is what the clusters should run. It says which objects must be seen

@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,10 +47,14 @@ func (s *summary) sourceFindings() {
 	if s.Snapshot.Revision.SHA == "" {
 		severity = federation.SeverityError
 	}
+	remedy := s.SourceRemedy
+	if remedy.IsZero() {
+		remedy = untrusted.Const("check the repository's address, its credentials and the network")
+	}
 	s.note(federation.Finding{
 		ID: idSource, Severity: severity,
 		Message: untrusted.New("the repository cannot be read: " + s.Source.String()),
-		Remedy:  untrusted.Const("check the repository's address, its credentials and the network; what runs is kept as it is"),
+		Remedy:  untrusted.Textf("%s; what runs is kept as it is", remedy),
 	})
 }
 
@@ -84,6 +89,13 @@ func (s *summary) maintainedNotes() {
 	}
 }
 
+// isOneOfMany reports whether a failure is one of those that their cluster has one
+// finding for.
+func isOneOfMany(err error) bool {
+	var one interface{ OneOfMany() bool }
+	return errors.As(err, &one) && one.OneOfMany()
+}
+
 // changeFindings makes a finding of each failed change that no stage explained.
 // What failed in a cluster that does not answer is explained by that.
 func (s *summary) changeFindings() {
@@ -92,7 +104,7 @@ func (s *summary) changeFindings() {
 			continue
 		}
 		for _, change := range s.Clusters[c.Name].Changes {
-			if change.Action != federation.ActionFailed || s.explained(c.Name, change.Object) {
+			if change.Action != federation.ActionFailed || s.explained(c.Name, change.Object) || isOneOfMany(change.Err) {
 				continue
 			}
 			message := "could not be applied"

@@ -66,6 +66,9 @@ type Cluster struct {
 	Ours    []string
 	Refused map[string]string
 	Err     error // why it could not be looked at
+
+	// Inventories are those of Ours.
+	Inventories []inventory.Parent
 }
 
 // Source returns the other source; empty where there is none.
@@ -133,7 +136,7 @@ func (c *Cluster) sort(owner inventory.Owner, u *unstructured.Unstructured) {
 	notOurs, _ := as.Refusal(app, p) // whatever the source
 	switch {
 	case why == "":
-		c.Ours = append(c.Ours, app)
+		c.Ours, c.Inventories = append(c.Ours, app), append(c.Inventories, p)
 	case notOurs != "" || p.Source == "" || u.GetName() != inventory.ParentName(owner.Federation, app):
 		c.Refused[app] = why
 	default:

@@ -67,6 +67,17 @@ func AppOf(federationName string, u *unstructured.Unstructured) string {
 	return u.GetAnnotations()[annotationApp]
 }
 
+// FederationOf returns the federation that an object heads an inventory of; empty where it
+// is not fedsync's, or not where that keeps them.
+func FederationOf(u *unstructured.Unstructured) string {
+	p := Read(u)
+	whatever := Owner{Federation: p.Federation, Source: p.Source}
+	if why, _ := whatever.Refusal(p.App, p); why != "" || AppOf(p.Federation, u) == "" {
+		return ""
+	}
+	return p.Federation
+}
+
 // Object returns the ConfigMap that says all this, as the ApplySet specification
 // wants it. The version is that of fedsync, as in v0.1.0; it may be empty. With a
 // ResourceVersion, the object is about that state of the parent only.

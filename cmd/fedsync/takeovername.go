@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/takeover"
+)
+
+// takeOverName moves what a federation has under the name that it had before, or says
+// what it would move.
+func takeOverName(cmd *cobra.Command, cfg *daemon.Config, o daemon.Options, former string, yes, force bool) error {
+	r, err := daemon.LookAtRename(cmd.Context(), cfg, o, former)
+	if err != nil {
+		return err
+	}
+	out := plainWriter{cmd.OutOrStdout()}
+	if !yes {
+		return printRename(out, r)
+	}
+	moved, err := r.Move(cmd.Context(), force)
+	return printMoved(out, moved, err, "have all under the name "+r.Federation.Name)
+}
+
+// printRename prints what each cluster has under the name before.
+func printRename(w io.Writer, r *daemon.Rename) error {
+	fmt.Fprintf(w, "federation %s, %s at %s: it was %s\n\n", r.Federation.Name, r.Revision, r.Repository, untrusted.Clean(r.Former, 64))
+	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "CLUSTER\tCLAIM\tINVENTORIES")
+	other, unasked := 0, 0
+	for _, c := range r.Clusters {
+		if c.Err != nil {
+			unasked++
+			fmt.Fprintf(table, "%s\tnot asked: %s\t\n", c.Name, untrusted.Line(c.Err.Error()))
+			continue
+		}
+		if c.HasBefore() {
+			other++
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", c.Name, formerClaim(c), formerInventories(c))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, c := range r.Clusters {
+		for app, why := range c.Refused {
+			fmt.Fprintf(w, "\n%s: the inventory of app %s stays as it is: %s\n", c.Name, untrusted.Clean(app, 64), untrusted.Line(why))
+		}
+	}
+	if r.Federation.GCP != nil {
+		fmt.Fprintln(w, "\nWhat was made on Google Cloud is named after the federation and is not moved: it is made anew, with addresses of its own.")
+	}
+	switch {
+	case other > 0:
+		fmt.Fprintf(w, "\n%d of %d clusters have objects of federation %s. Nothing was written; --yes makes them those of %s.\n",
+			other, len(r.Clusters), untrusted.Clean(r.Former, 64), r.Federation.Name)
+	case unasked > 0:
+		fmt.Fprintf(w, "\n%d of %d clusters were not asked; the others have nothing under that name.\n", unasked, len(r.Clusters))
+	default:
+		fmt.Fprintln(w, "\nNothing is to be moved: no cluster has anything of this source under that name.")
+		return nil
+	}
+	return errNo
+}
+
+func formerClaim(c takeover.Cluster) string {
+	if c.Claim.Version == "" {
+		return "none"
+	}
+	return "of " + c.Claim.Who
+}
+
+func formerInventories(c takeover.Cluster) string {
+	if len(c.Ours) == 0 {
+		return "none"
+	}
+	return untrusted.Line(untrusted.Some(c.Ours, 10))
+}

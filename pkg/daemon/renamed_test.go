@@ -1,0 +1,202 @@
+package daemon
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/restmapper"
+
+	"github.com/fedsync/fedsync/internal/history"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/claim"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/takeover"
+)
+
+// A federation whose name changed finds all its objects to be those of its name before.
+// It says so once for each cluster, and goes on by itself when they are taken over.
+func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
+	cfg := stagedConfig(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, cfg, history.New(1, history.Options{}))
+		defer w.close()
+		d := w.start("daemon")
+		defer d.stop()
+		push := func(name, file string, more string) {
+			s := federation.Snapshot{Revision: federation.Revision{Ref: "main", SHA: shaOf(name)}, Files: fstest.MapFS{
+				"fedsync.yaml":     {Data: []byte(file)},
+				"apps/web/a.yaml":  {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n")},
+				"apps/web/b.yaml":  {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: default}\n" + more)},
+				"apps/echo/c.yaml": {Data: []byte("apiVersion: v1\nkind: Service\nmetadata: {name: c, namespace: default}\nspec: {ports: [{port: 80}]}\n")},
+			}}
+			w.pushed.add(s)
+			w.events.put(source.Event{Snapshot: &s})
+		}
+		live := func(name string) {
+			t.Helper()
+			w.wait(2 * time.Minute)
+			r := d.reports.newest()
+			if r.Revision.SHA != shaOf(name) || r.State != status.Success {
+				t.Errorf("%s is not live: %s", name, describe(r))
+			}
+		}
+		clusters := strings.Join(w.campaign.history.Clusters, "}, {name: ")
+		file := "apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: %s}\nspec:\n  clusters: [{name: " + clusters + "}]\n  apps: [{name: web, path: apps/web}, {name: echo, path: apps/echo}]\n"
+		push("one", fmt.Sprintf(file, "web"), "")
+		live("one")
+		before := w.uids()
+
+		push("two", fmt.Sprintf(file, "shop"), "")
+		w.wait(2 * time.Minute)
+		r := d.reports.newest()
+		for _, cluster := range w.campaign.history.Clusters {
+			var found []string
+			for _, f := range r.Findings {
+				if f.Cluster == cluster && f.Severity == federation.SeverityError {
+					found = append(found, f.String()+"; "+f.Remedy.String())
+				}
+			}
+			if len(found) != 1 || !strings.Contains(found[0], "federation web") || !strings.Contains(found[0], "fedsync takeover --federation web") {
+				t.Errorf("%s has the errors\n%s\nwant one that says how the objects are taken over", cluster, strings.Join(found, "\n"))
+			}
+		}
+
+		o := takeover.RenameOptions{
+			Options: takeover.Options{Owner: owner(d.source, cfg.Revision, "shop"), Clients: map[string]dynamic.Interface{}},
+			Former:  owner(d.source, cfg.Revision, "web"), Mappers: map[string]takeover.Mapper{},
+		}
+		// The claims of this world have a source of their own.
+		o.Former.FormerSources = append(o.Former.FormerSources, "source")
+		for name, store := range w.stores {
+			kinds, err := discovery.NewDiscoveryClientForConfig(store.Config())
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Mappers[name] = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds))
+			if o.Clients[name], err = w.reach(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		moved, err := takeover.Rename(t.Context(), o, takeover.LookBefore(t.Context(), o), false)
+		for _, m := range moved {
+			if err != nil || m.Err != nil || !slices.Equal(m.Apps, []string{"echo", "web"}) {
+				t.Errorf("Rename = %+v, %v, want both apps moved", m, err)
+			}
+		}
+		live("two")
+		if after := w.uids(); !maps.Equal(after, before) {
+			t.Errorf("the objects are %v, want those that there were: %v", after, before)
+		}
+		w.wantInventories("fedsync-shop-echo", "fedsync-shop-web")
+
+		// They are the federation's in all: what leaves Git goes.
+		push("three", strings.Replace(fmt.Sprintf(file, "shop"), ", {name: echo, path: apps/echo}", "", 1), "data: {a: b}\n")
+		live("three")
+		w.wantInventories("fedsync-shop-web")
+		for name := range w.uids() {
+			if strings.Contains(name, "/Service/") {
+				t.Errorf("%s is there still, and its app left Git", name)
+			}
+		}
+	})
+}
+
+// The inventory of an app that has another name now goes when it has no object left.
+func TestTheInventoryOfARenamedAppGoes(t *testing.T) {
+	cfg := stagedConfig(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, cfg, history.New(1, history.Options{}))
+		defer w.close()
+		d := w.start("daemon")
+		clusters := strings.Join(w.campaign.history.Clusters, "}, {name: ")
+		push := func(name, app string) {
+			s := federation.Snapshot{Revision: federation.Revision{Ref: "main", SHA: shaOf(name)}, Files: fstest.MapFS{
+				"fedsync.yaml": {Data: []byte("apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: web}\nspec:\n  clusters: [{name: " +
+					clusters + "}]\n  apps: [{name: " + app + ", path: apps/web}]\n")},
+				"apps/web/a.yaml": {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n")},
+				"apps/web/b.yaml": {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: default}\n")},
+			}}
+			w.pushed.add(s)
+			w.events.put(source.Event{Snapshot: &s})
+		}
+		push("one", "one")
+		w.wait(2 * time.Minute)
+		w.wantInventories("fedsync-web-one")
+		before := w.uids()
+		push("two", "two")
+		w.wait(5 * time.Minute)
+		if r := d.reports.newest(); r.State != status.Success {
+			t.Errorf("the app has another name: %s", describe(r))
+		}
+		if after := w.uids(); !maps.Equal(after, before) {
+			t.Errorf("the objects are %v, want those that there were: %v", after, before)
+		}
+		w.wantInventories("fedsync-web-two")
+		d.stop()
+		// A restart sees nothing of it either.
+		d = w.start("again")
+		defer d.stop()
+		w.wait(2 * time.Minute)
+		w.wantInventories("fedsync-web-two")
+	})
+}
+
+// uids are those of the objects in namespace default, by cluster, kind and name.
+func (w *memoryWorld) uids() map[string]string {
+	w.t.Helper()
+	all := map[string]string{}
+	for name := range w.stores {
+		client, err := w.reach(name)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, kind := range []string{"ConfigMap", "Service"} {
+			list, err := client.Resource(kinds[kind]).Namespace("default").List(w.ctx, metav1.ListOptions{})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			for _, u := range list.Items {
+				all[name+"/"+kind+"/"+u.GetName()] = string(u.GetUID())
+			}
+		}
+	}
+	return all
+}
+
+// wantInventories judges the names of the inventories, and that there is one claim.
+func (w *memoryWorld) wantInventories(want ...string) {
+	w.t.Helper()
+	for name := range w.stores {
+		client, err := w.reach(name)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		var got []string
+		list, err := client.Resource(kinds["ConfigMap"]).Namespace(claim.Namespace).List(w.ctx, metav1.ListOptions{LabelSelector: inventory.LabelParentID})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, u := range list.Items {
+			got = append(got, u.GetName())
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			w.t.Errorf("%s has the inventories %q, want %q", name, got, want)
+		}
+		claims, err := client.Resource(claim.Resource).Namespace(claim.Namespace).List(w.ctx, metav1.ListOptions{})
+		if err != nil || len(claims.Items) != 1 {
+			w.t.Errorf("%s has %d claims, %v, want one", name, len(claims.Items), err)
+		}
+	}
+}
