@@ -72,6 +72,9 @@ func (c *conversation) kindOf(err error) (kind error, detail, remedy string) { /
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return ErrNotFound, "", "check the URL, and that these credentials may read it"
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed):
+		if host, _ := c.elsewhere.Load().(string); host != "" && c.opts.TokenFile != "" {
+			return ErrUnauthorised, "it redirects to " + host + ", which is another host and is not sent the token", "give the repository's address there, if that is where it is now"
+		}
 		return ErrUnauthorised, c.refusal(err), c.renew()
 	case errors.As(err, &hostKey):
 		return ErrUntrusted, hostKey.Error(), "put the host's key into " + c.opts.KnownHostsFile + " if it is the right one"
@@ -79,6 +82,8 @@ func (c *conversation) kindOf(err error) (kind error, detail, remedy string) { /
 		return ErrUnauthorised, "the server does not take the key", c.renew()
 	case untrustedCertificate(err):
 		return ErrUntrusted, err.Error(), certificateRemedy(err)
+	case c.webPage.Load():
+		return ErrUnreadable, "it answers with a web page, such as that for a login, and not as a Git server does", "check the URL, and that these credentials may read it"
 	case errors.As(err, &status):
 		return ErrUnreachable, fmt.Sprintf("it answered %d %s", status.StatusCode(), http.StatusText(status.StatusCode())), ""
 	case strings.Contains(err.Error(), "object-format=sha256"): // in the list of refs, whose first line cannot be read

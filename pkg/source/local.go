@@ -120,7 +120,11 @@ func (l *local) noSuchRef(ref string, dir gitDir) error {
 }
 
 func (l *local) unreadable(err error) error {
-	return &Error{Repository: l.at.text, Kind: ErrUnreadable, Detail: err.Error()}
+	remedy := ""
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		remedy = "where the clone is partial (git clone --filter), fetch what it lacks: git fetch --refetch --filter=blob:limit=1g; else see what git fsck says"
+	}
+	return &Error{Repository: l.at.text, Kind: ErrUnreadable, Detail: err.Error(), Remedy: remedy}
 }
 
 // read gives a revision. Its files are read from the repository when they are

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,6 +47,9 @@ type commit struct {
 func peel(o objects, id plumbing.Hash) (commit, error) {
 	for range maxTagDepth {
 		kind, content, err := o.read(id, maxCommitBytes)
+		if large, ok := errors.AsType[errTooLarge](err); ok {
+			return commit{}, fmt.Errorf("commit %s has %d bytes, more than the %d that one may have: its message is too long (git commit --amend)", id, large.size, maxCommitBytes)
+		}
 		if err != nil {
 			return commit{}, fmt.Errorf("object %s: %w", id, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,9 +31,11 @@ type conversation struct {
 	session
 	adv *packp.AdvRefs // the refs
 
-	at       location
-	opts     Options
-	exceeded atomic.Bool // more bytes were received than the limit allows
+	at        location
+	opts      Options
+	exceeded  atomic.Bool  // more bytes were received than the limit allows
+	webPage   atomic.Bool  // it answered with a page for people
+	elsewhere atomic.Value // the other host that it redirects to, a string
 
 	ctx    context.Context // the conversation's lifetime; a slow remote ends it
 	cancel context.CancelCauseFunc
@@ -90,13 +93,14 @@ func (r *remote) openHTTP(c *conversation) (session, error) {
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := transport.NewEndpoint(r.at.text)
+	// Below a path with a slash at its end, git http-backend finds nothing.
+	endpoint, err := transport.NewEndpoint(strings.TrimRight(r.at.text, "/"))
 	if err != nil {
 		return nil, err
 	}
 	client := githttp.NewClient(&http.Client{
 		Transport: &bounds.Outside{
-			Next:    &limitedTransport{base: base, max: r.opts.Limits.RepositoryBytes, exceeded: &c.exceeded},
+			Next:    &limitedTransport{base: base, max: r.opts.Limits.RepositoryBytes, exceeded: &c.exceeded, webPage: &c.webPage},
 			Secrets: r.opts.Secrets,
 			Most: func(req *http.Request) int64 {
 				if req.Method == http.MethodGet {
@@ -105,7 +109,12 @@ func (r *remote) openHTTP(c *conversation) (session, error) {
 				return 0 // the transport below has the bound
 			},
 		},
-		CheckRedirect: refuseCleartext,
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if req.URL.Host != via[0].URL.Host {
+				c.elsewhere.Store(req.URL.Host)
+			}
+			return refuseCleartext(req)
+		},
 	})
 	if auth == nil {
 		return client.NewUploadPackSession(endpoint, nil)
@@ -116,7 +125,7 @@ func (r *remote) openHTTP(c *conversation) (session, error) {
 // refuseCleartext keeps a redirect from leading to where Options.URL may not.
 // go-git itself refuses to go from https to http and drops the credentials when
 // the host changes.
-func refuseCleartext(req *http.Request, _ []*http.Request) error {
+func refuseCleartext(req *http.Request) error {
 	if req.URL.Scheme == "http" && !loopback(req.URL.Hostname()) {
 		return errors.New("redirected to http, which is not encrypted")
 	}
@@ -128,6 +137,7 @@ type limitedTransport struct {
 	base     http.RoundTripper
 	max      int64
 	exceeded *atomic.Bool
+	webPage  *atomic.Bool
 }
 
 // RoundTrip does one request.
@@ -135,6 +145,9 @@ func (t *limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	res, err := t.base.RoundTrip(req)
 	if err != nil {
 		return nil, err
+	}
+	if res.StatusCode == http.StatusOK && strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+		t.webPage.Store(true)
 	}
 	res.Body = &limitedReader{r: res.Body, left: t.max, exceeded: t.exceeded, closer: res.Body}
 	return res, nil
