@@ -20,11 +20,11 @@ const (
 	searchPause = 30 * time.Second
 )
 
-// resort is the newest revision behind a refused one whose fedsync.yaml can be read.
+// resort is the newest revision behind a refused one whose fedsync.yaml can be read; nil
+// where none is known.
 type resort struct {
-	loaded
-
-	of federation.Revision // the one that is refused
+	found *loaded
+	of    federation.Revision // the one that is refused
 }
 
 // search looks for the resort of a refused revision until it has looked at all there is.
@@ -33,11 +33,12 @@ type resort struct {
 func (r *renderings) search(ctx context.Context, of federation.Revision) {
 	for {
 		found, err := r.searchOnce(ctx, of)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
+		}
+		r.tell(resort{found, of})
+		switch {
 		case found != nil:
-			r.tell(resort{*found, of})
 			return
 		case err == nil:
 			r.log.Warn("no revision before it can be read", zap.Stringer("revision", of))

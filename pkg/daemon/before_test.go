@@ -100,6 +100,9 @@ func TestAStartAtABrokenFileMaintainsTheRevisionBefore(t *testing.T) {
 					if after.State != status.Failure || after.Revision.SHA != shaOf("bad") || after.Maintained.SHA != shaOf(inForce) || after.Maintained.Ref != "main" {
 						t.Errorf("the report is of %s %s and says that %s is maintained, want the failure of bad and %s", after.Revision, after.State, after.Maintained, inForce)
 					}
+					if was, is := veteran.forge.contexts("bad"), novice.forge.contexts("bad"); !slices.Equal(was, is) {
+						t.Errorf("a daemon that has just started posts under %q, want %q", is, was)
+					}
 					if posts := novice.forge.of(inForce); len(posts) > 0 {
 						t.Errorf("the revision that is maintained got statuses: %q", posts)
 					}

@@ -92,6 +92,19 @@ func (n *notebook) of(name string) []string {
 	return posts
 }
 
+// contexts are those under which something was posted for a commit.
+func (n *notebook) contexts(name string) []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []string
+	for _, c := range n.posts {
+		if c.SHA == shaOf(name) && !slices.Contains(all, c.Context) {
+			all = append(all, c.Context)
+		}
+	}
+	return all
+}
+
 func shaOf(name string) string { return fmt.Sprintf("%x%040d", name, 0)[:40] }
 
 // stagedConfig is made outside of the bubble, where programs may run.

@@ -64,6 +64,7 @@ type (
 
 		federation *federation.Federation
 		err        error
+		searching  bool                 // a resort follows
 		context    string               // of the commit status, where the file is refused
 		policy     []federation.Finding // what the operator does not grant it
 	}
@@ -156,6 +157,7 @@ func (r *renderings) loadAll(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case l := <-read:
+			l.searching = l.err != nil && r.before != nil
 			r.tell(l)
 			r.searchBehind(ctx, l)
 		case <-late.C:
@@ -172,7 +174,7 @@ func (r *renderings) loadAll(ctx context.Context) {
 
 // searchBehind searches behind a revision that is refused, unless there is a newer one.
 func (r *renderings) searchBehind(ctx context.Context, l loaded) {
-	if l.err == nil || r.before == nil {
+	if !l.searching {
 		return
 	}
 	its, leave := context.WithCancel(ctx)

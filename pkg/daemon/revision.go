@@ -21,6 +21,7 @@ type revision struct {
 	federation *federation.Federation // nil where fedsync.yaml is refused
 	refusal    []federation.Finding   // why it is
 	context    string                 // of the commit status, where nothing else says
+	searching  bool                   // for the revision behind a refused one
 	policy     []federation.Finding   // what the operator does not grant the file
 
 	// When it is rendered, which ends its way to the clusters. Partly means that there are

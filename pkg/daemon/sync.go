@@ -170,6 +170,7 @@ func (l *loop) follow(ctx context.Context) (news bool) {
 			// Behind a refused revision, the newest is in force that can be read, whether or
 			// not this process has seen it.
 			l.resort(ctx, step)
+			news = true
 		case begun:
 			// A cluster's worker starts on its own as soon as its objects are known, with
 			// those that are certain; nothing is pruned yet.
@@ -191,6 +192,7 @@ func (l *loop) begin(step loaded) {
 	l.newest = &revision{snapshot: step.snapshot, firstSeen: step.at, earlier: l.live.sha(), federation: step.federation, policy: step.policy}
 	if step.err != nil {
 		l.newest.federation, l.newest.refusal, l.newest.context = nil, refusal(step.snapshot, step.err), step.context
+		l.newest.searching = step.searching
 		l.log.Warn("revision refused", zap.Stringer("revision", step.snapshot.Revision), zap.Error(step.err))
 	}
 }
@@ -200,11 +202,15 @@ func (l *loop) resort(ctx context.Context, step resort) {
 	if l.newest == nil || l.newest.refusal == nil || l.newest.snapshot.Revision != step.of {
 		return // there is a newer one
 	}
-	if on := cmp.Or(l.wanted, l.live); on.sha() == step.snapshot.Revision.SHA {
+	l.newest.searching = false
+	if step.found == nil {
 		return
 	}
-	l.log.Info("revision before it maintained", zap.Stringer("revision", step.snapshot.Revision), zap.Stringer("refused", step.of))
-	l.wanted = &revision{snapshot: step.snapshot, firstSeen: step.at, earlier: l.live.sha(), federation: step.federation, policy: step.policy}
+	if on := cmp.Or(l.wanted, l.live); on.sha() == step.found.snapshot.Revision.SHA {
+		return
+	}
+	l.log.Info("revision before it maintained", zap.Stringer("revision", step.found.snapshot.Revision), zap.Stringer("refused", step.of))
+	l.wanted = &revision{snapshot: step.found.snapshot, firstSeen: step.found.at, earlier: l.live.sha(), federation: step.found.federation, policy: step.found.policy}
 	l.renderings.want(l.wanted)
 	if l.live == nil {
 		l.meet(ctx, l.wanted.federation)
@@ -502,8 +508,8 @@ func (l *loop) federation(rev *revision) *federation.Federation {
 // post says what statuses, and what deployment, the report's revision should have. The
 // posters post them on their own time.
 func (l *loop) post(report status.Report) {
-	if l.newest == nil {
-		return
+	if l.newest == nil || l.newest.searching && l.federation(l.newest) == nil {
+		return // what its context is follows from the one that is searched for
 	}
 	if l.poster != nil {
 		for _, c := range status.Commits(report, l.statusSettings()) {

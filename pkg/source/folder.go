@@ -21,7 +21,7 @@ func cleanFolder(folder string) (string, error) {
 	case strings.HasPrefix(folder, "/"):
 		return "", fmt.Errorf("path %q: want a folder within the repository, relative to its root", folder)
 	case !fs.ValidPath(trimmed), strings.ContainsAny(trimmed, "\\\x00\n"):
-		return "", fmt.Errorf("path %q: want names between single slashes, without . and ..", folder)
+		return "", fmt.Errorf("path %q: want names between single slashes, and neither . nor .. among them", folder)
 	case len(trimmed) > limit.PathBytes:
 		return "", fmt.Errorf("path %.40q…: it is longer than %d bytes", folder, limit.PathBytes)
 	}
