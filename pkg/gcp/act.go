@@ -39,15 +39,6 @@ func (d *deeds) add(deed Deed) {
 // newest returns them as they are now: what add does later makes another slice.
 func (d *deeds) newest() []Deed { return d.all }
 
-// withoutKey drops the private key: what is reported must not hold it at all.
-func withoutKey(s Spec) Spec {
-	if c, ok := s.(Certificate); ok {
-		c.Key = ""
-		return c
-	}
-	return s
-}
-
 // yield cuts the calls that are under way where this instance may write no longer:
 // another one may begin. What they did shows in the next look.
 func (k *Keeper) yield() {
@@ -140,7 +131,7 @@ func hampers(a Action, busy map[ID]call) bool {
 	if _, same := busy[a.ID]; same {
 		return true
 	}
-	for _, ref := range refsOf(a.Want) {
+	for _, ref := range a.Want.References() {
 		if _, needed := busy[ref]; needed {
 			return true
 		}
@@ -149,7 +140,7 @@ func hampers(a Action, busy map[ID]call) bool {
 		return false
 	}
 	for _, other := range busy {
-		if slices.Contains(refsOf(other.action.Want), a.ID) {
+		if slices.Contains(other.action.Want.References(), a.ID) {
 			return true
 		}
 	}
@@ -269,7 +260,3 @@ func classOf(err error) Class {
 	}
 	return ClassRetry
 }
-
-// passes reports whether an error of this class is part of the order of things, and
-// is gone after another look.
-func (c Class) passes() bool { return c == ClassOrder || c == ClassChanged || c == ClassConflict }

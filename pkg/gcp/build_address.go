@@ -127,7 +127,7 @@ func (b *builder) refuseAddress(f *front, address Address, holder Resource) {
 	case b.owner.owns(holder.Mark):
 		who = fmt.Sprintf("forwarding rule %s of %s", name, holder.Mark.Ingress)
 	case holder.Mark.Federation != "":
-		who = fmt.Sprintf("forwarding rule %s, which is %s", name, whose(holder))
+		who = fmt.Sprintf("forwarding rule %s, which is %s", name, holder.Holder())
 	case strings.HasPrefix(name, "k8s-fw-"), strings.HasPrefix(name, "k8s-fws-"), strings.HasPrefix(name, "k8s2-fr-"), strings.HasPrefix(name, "k8s2-fs-"):
 		who = fmt.Sprintf("forwarding rule %s of Google's ingress controller", name)
 		remedy = fmt.Sprintf("name another address in the annotation %s: both load balancers serve then, and DNS can move from one to the other", annotationOwnAddress)

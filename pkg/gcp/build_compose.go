@@ -1,12 +1,10 @@
 package gcp
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // part is what one cluster contributes to a backend service.
@@ -162,11 +160,7 @@ func (b *builder) endpoints(c *clusterView, id ID, place groupPlace, port int32)
 			}
 		}
 	}
-	return slices.SortedFunc(maps.Keys(found), compareEndpoints)
-}
-
-func compareEndpoints(x, y Endpoint) int {
-	return cmp.Or(strings.Compare(x.Instance, y.Instance), strings.Compare(x.Address, y.Address), cmp.Compare(x.Port, y.Port))
+	return slices.SortedFunc(maps.Keys(found), Endpoint.Compare)
 }
 
 // replaced reports whether a group at a former node port can go: the groups at the

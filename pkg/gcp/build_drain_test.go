@@ -9,18 +9,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// state is that of a cluster behind the load balancer of nginx.
-func (s *scene) state(cluster string) federation.BalancerCluster {
-	look := s.look()
-	want := Build(s.input(), look)
-	for _, b := range Traffic(s.input(), want, look, Plan(want, look)) {
-		if c, ok := b.Cluster(cluster); ok {
-			return c
-		}
-	}
-	return federation.BalancerCluster{}
-}
-
 func TestDrainTakesTrafficAwayInSteps(t *testing.T) {
 	s := newScene(3)
 	s.settle(t)

@@ -260,13 +260,3 @@ func (b *builder) reportFirewall(rules []Resource) {
 		})
 	}
 }
-
-// admits reports whether the rule lets in all that another one does.
-func (f Firewall) admits(want Firewall) bool {
-	return !f.Disabled && f.Network == want.Network &&
-		containsAll(f.Ranges, want.Ranges) && containsAll(f.Ports, want.Ports) && containsAll(f.Tags, want.Tags)
-}
-
-func containsAll[T comparable](list, items []T) bool {
-	return !slices.ContainsFunc(items, func(item T) bool { return !slices.Contains(list, item) })
-}

@@ -10,15 +10,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// tag sets the tags of the machines of c1.
-func (s *scene) tag(tags ...[]string) {
-	for i, n := range s.facts["c1"].Nodes {
-		m := s.machines[n.ProviderID]
-		m.Tags = tags[i%len(tags)]
-		s.machines[n.ProviderID] = m
-	}
-}
-
 func TestTagsOfACluster(t *testing.T) {
 	for name, test := range map[string]struct {
 		tags    [][]string

@@ -10,11 +10,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// node edits the i-th node of c1.
-func (s *scene) node(i int, edit func(*federation.Node)) {
-	s.change("c1", func(f *federation.ClusterFacts) { edit(&f.Nodes[i]) })
-}
-
 func TestEndpointsFollowNodes(t *testing.T) {
 	all := []string{"gke-c1-0", "gke-c1-1", "gke-c1-2"}
 	for name, test := range map[string]struct {

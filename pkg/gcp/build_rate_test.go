@@ -8,16 +8,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// rateOf is what the groups of c1 take together.
-func rateOf(t *testing.T, want Wanted) float64 {
-	t.Helper()
-	sum := 0.0
-	for _, b := range backendsOf(t, want, "c1") {
-		sum += b.MaxRate
-	}
-	return sum
-}
-
 func TestRates(t *testing.T) {
 	ready := func(n int64) func(*scene) {
 		return func(s *scene) {

@@ -385,3 +385,39 @@ func made(want Wanted) map[ID]Resource {
 	maps.DeleteFunc(ours, func(_ ID, r Resource) bool { return r.Mark.Federation == "" })
 	return ours
 }
+
+// state is that of a cluster behind the load balancer of nginx.
+func (s *scene) state(cluster string) federation.BalancerCluster {
+	look := s.look()
+	want := Build(s.input(), look)
+	for _, b := range Traffic(s.input(), want, look, Plan(want, look)) {
+		if c, ok := b.Cluster(cluster); ok {
+			return c
+		}
+	}
+	return federation.BalancerCluster{}
+}
+
+// tag sets the tags of the machines of c1.
+func (s *scene) tag(tags ...[]string) {
+	for i, n := range s.facts["c1"].Nodes {
+		m := s.machines[n.ProviderID]
+		m.Tags = tags[i%len(tags)]
+		s.machines[n.ProviderID] = m
+	}
+}
+
+// node edits the i-th node of c1.
+func (s *scene) node(i int, edit func(*federation.Node)) {
+	s.change("c1", func(f *federation.ClusterFacts) { edit(&f.Nodes[i]) })
+}
+
+// rateOf is what the groups of c1 take together.
+func rateOf(t *testing.T, want Wanted) float64 {
+	t.Helper()
+	sum := 0.0
+	for _, b := range backendsOf(t, want, "c1") {
+		sum += b.MaxRate
+	}
+	return sum
+}

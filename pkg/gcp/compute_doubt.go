@@ -39,7 +39,7 @@ func references(listings []listing, owner Owner) []ID {
 	for _, l := range listings {
 		for _, r := range l.resources {
 			if owner.owns(r.Mark) {
-				all = append(all, refsOf(r)...)
+				all = append(all, r.References()...)
 			}
 		}
 	}

@@ -126,3 +126,7 @@ func ClassOf(err error) Class {
 	}
 	return ""
 }
+
+// passes reports whether an error of this class is part of the order of things, and
+// is gone after another look.
+func (c Class) passes() bool { return c == ClassOrder || c == ClassChanged || c == ClassConflict }

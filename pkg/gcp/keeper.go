@@ -301,14 +301,14 @@ func (k *Keeper) look(ctx context.Context, in *Input) bool {
 	if !k.seen.At.IsZero() {
 		keepUnread(&seen, k.seen)
 	}
-	k.copies = disown(&seen, ownerOf(in))
+	k.copies = disown(&seen, in.Owner())
 	k.seen = seen
 	k.silent.note(k.seen.Errors, in.Now)
 	if k.complete() {
 		k.read = seen.At
 	}
 	k.logUnread()
-	k.health.watch(seen, ownerOf(in))
+	k.health.watch(seen, in.Owner())
 	k.survey.look(ctx, k.cloud, in)
 	return true
 }
@@ -334,7 +334,7 @@ func (k *Keeper) logUnread() {
 // scopeOf is what has to be looked at to judge what is wanted.
 func scopeOf(s sight) Scope {
 	scope := Scope{
-		Owner: ownerOf(s.in), Network: s.in.Federation.GCP.Network,
+		Owner: s.in.Owner(), Network: s.in.Federation.GCP.Network,
 		Names: make(map[ID]bool, len(s.want.Resources)), Nodes: providerIDs(s.in.Facts),
 	}
 	for id := range s.want.Resources {
@@ -383,7 +383,12 @@ func disown(seen *Observed, owner Owner) []ID {
 	return copies
 }
 
-func ownerOf(in *Input) Owner { return Owner{in.Federation.Name, in.Source} }
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default: // it rings already
+	}
+}
 
 // providerIDs are the machines of all nodes, sorted.
 func providerIDs(facts federation.Facts) []string {
@@ -397,11 +402,4 @@ func providerIDs(facts federation.Facts) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-func ring(bell chan struct{}) {
-	select {
-	case bell <- struct{}{}:
-	default: // it rings already
-	}
 }

@@ -1,7 +1,6 @@
 package gcp
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -26,15 +25,6 @@ func Plan(want Wanted, is Observed) Planned {
 	p.narrowFirewalls()
 	slices.SortStableFunc(p.findings, federation.Finding.Compare)
 	return Planned{Actions: p.actions, Findings: p.findings, Settled: len(p.actions) == 0 && !p.waits}
-}
-
-// Count returns how many actions there are of each verb.
-func (p Planned) Count() map[Verb]int {
-	count := map[Verb]int{}
-	for _, a := range p.Actions {
-		count[a.Verb]++
-	}
-	return count
 }
 
 // planner makes one plan. Actions are only appended, and wait only for those before
@@ -72,28 +62,17 @@ func newPlanner(want Wanted, is Observed) *planner {
 		opening: map[int32]bool{}, updated: map[ID]int{}, deleted: map[ID]int{},
 	}
 	for _, id := range sortedIDs(is.Resources) {
-		for _, ref := range refsOf(is.Resources[id]) {
+		for _, ref := range is.Resources[id].References() {
 			p.referrers[ref] = append(p.referrers[ref], id)
 		}
 	}
 	for _, w := range want.Resources {
 		p.clusters[w.Mark.Cluster] = true
-		for _, ref := range refsOf(w) {
+		for _, ref := range w.References() {
 			p.needed[ref] = true
 		}
 	}
 	return p
-}
-
-func sortedIDs(resources map[ID]Resource) []ID {
-	return slices.SortedFunc(maps.Keys(resources), ID.Compare)
-}
-
-func refsOf(r Resource) []ID {
-	if r.Spec == nil {
-		return nil
-	}
-	return r.Spec.refs()
 }
 
 // mine reports whether the resource bears the owner's mark.
@@ -107,7 +86,7 @@ func (p *planner) held(id ID) bool {
 // add appends an action, and returns its index.
 func (p *planner) add(a Action, after ...int) int {
 	a.ID = a.Want.ID
-	a.After = set(after)
+	a.After = sortedSet(after)
 	p.actions = append(p.actions, a)
 	return len(p.actions) - 1
 }

@@ -210,16 +210,6 @@ func (h *planHistory) round(look Observed, failing bool) (Planned, error) {
 	}
 }
 
-// cloneObserved is the same look in other maps, whose order of iteration is another.
-func cloneObserved(o Observed) Observed {
-	resources := map[ID]Resource{}
-	for _, id := range slices.Backward(sortedIDs(o.Resources)) {
-		resources[id] = o.Resources[id]
-	}
-	o.Resources = resources
-	return o
-}
-
 // baseline is how things were when a plan was made.
 type baseline struct {
 	want    Wanted

@@ -7,9 +7,6 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// maxEndpoints is how many endpoints one call attaches or detaches.
-const maxEndpoints = 500
-
 // unread reports whether the endpoints of an observed group are not known.
 func unread(g Group) bool { return g.Endpoints == nil && g.Size > 0 }
 
@@ -80,7 +77,7 @@ func (p *planner) move(w Resource, moving, back []Endpoint, others bool, after [
 	if len(back) == 0 {
 		return nil
 	}
-	size := maxEndpoints
+	size := MaxEndpoints
 	if !others {
 		size = min(size, (len(moving)+1)/2)
 	}
@@ -101,7 +98,7 @@ func (p *planner) move(w Resource, moving, back []Endpoint, others bool, after [
 }
 
 func (p *planner) attach(w Resource, endpoints []Endpoint, after []int) (actions []int) {
-	for batch := range slices.Chunk(endpoints, maxEndpoints) {
+	for batch := range slices.Chunk(endpoints, MaxEndpoints) {
 		a := Action{Verb: Attach, Reason: untrusted.New("missing: " + endpointList(batch)), Want: w, Endpoints: batch}
 		actions = append(actions, p.add(a, after...))
 	}
@@ -109,8 +106,8 @@ func (p *planner) attach(w Resource, endpoints []Endpoint, after []int) (actions
 }
 
 func (p *planner) detach(o Resource, endpoints []Endpoint, why string, after ...int) (actions []int) {
-	endpoints = slices.SortedFunc(slices.Values(endpoints), compareEndpoints)
-	for batch := range slices.Chunk(endpoints, maxEndpoints) {
+	endpoints = slices.SortedFunc(slices.Values(endpoints), Endpoint.Compare)
+	for batch := range slices.Chunk(endpoints, MaxEndpoints) {
 		a := Action{Verb: Detach, Reason: untrusted.New(why + ": " + endpointList(batch)), Want: o, Endpoints: batch}
 		actions = append(actions, p.add(a, after...))
 	}
@@ -134,7 +131,7 @@ func endpointsWithout(endpoints []Endpoint, without map[Endpoint]bool) []Endpoin
 			rest = append(rest, e)
 		}
 	}
-	slices.SortFunc(rest, compareEndpoints)
+	slices.SortFunc(rest, Endpoint.Compare)
 	return slices.Compact(rest)
 }
 

@@ -2,7 +2,6 @@ package gcp
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -20,7 +19,7 @@ const (
 
 // reportConflict says that what stands under a wanted name is not ours.
 func (p *planner) reportConflict(w, o Resource) {
-	message := fmt.Sprintf("%s exists and is %s: it is not touched, and nothing is built on it", w.ID, whose(o))
+	message := fmt.Sprintf("%s exists and is %s: it is not touched, and nothing is built on it", w.ID, o.Holder())
 	if fields := w.Spec.differs(o.Spec); len(fields) > 0 {
 		message += "; it differs from what is wanted in " + strings.Join(fields, ", ")
 	}
@@ -36,7 +35,7 @@ func (p *planner) reportTaken(w, o Resource) {
 	p.report(w, federation.Finding{
 		ID: idConflict, Severity: federation.SeverityError,
 		Message: untrusted.Textf("the address %s is used by %s (port %d), which is %s: two load balancers cannot share an address, and nothing is changed",
-			rule.IP, o.ID, rule.Port, whose(o)),
+			rule.IP, o.ID, rule.Port, o.Holder()),
 		Remedy: untrusted.New("name another address in the annotation kubernetes.io/ingress.global-static-ip-name, or remove the other load balancer: " + gcloud(o.ID, "describe")),
 	})
 }
@@ -87,7 +86,7 @@ func (p *planner) reportUntagged(w Resource) {
 func (p *planner) reportInUse(o, by Resource) {
 	p.report(o, federation.Finding{
 		ID: idInUse, Severity: federation.SeverityWarning,
-		Message: untrusted.Textf("%s is left over and cannot be deleted: it is used by %s, which is %s", o.ID, by.ID, whose(by)),
+		Message: untrusted.Textf("%s is left over and cannot be deleted: it is used by %s, which is %s", o.ID, by.ID, by.Holder()),
 		Remedy:  untrusted.New("point that elsewhere, or delete it, and the left-over is removed: " + gcloud(by.ID, "describe")),
 	})
 }
@@ -101,61 +100,6 @@ func (p *planner) report(r Resource, f federation.Finding) {
 		}
 	}
 	p.findings = append(p.findings, f)
-}
-
-// whose says to whom a resource seems to belong.
-func whose(r Resource) string {
-	if m := r.Mark; m.Federation != "" {
-		text := "fedsync's, of federation " + quoted(m.Federation) + " and source " + quoted(m.Source)
-		if m.Ingress != "" {
-			text += ", for " + quoted(m.Ingress)
-		}
-		return text
-	}
-	who := "not fedsync's"
-	for _, maker := range []struct{ prefix, name string }{
-		{"mci1-", "made by kubemci"},
-		{"mci-", "made by GKE's Multi Cluster Ingress"},
-		{"k8s-", "made by GKE's Ingress controller"},
-		{"k8s1-", "made by GKE's Ingress controller"},
-		{"k8s2-", "made by GKE's Ingress controller"},
-		{"kubernetes.io/", "made by GKE's Ingress controller"},
-	} {
-		if hasWord(r.ID.Name, maker.prefix) || hasWord(r.Description, maker.prefix) {
-			who = "probably " + maker.name
-			break
-		}
-	}
-	if r.Description == "" {
-		return who + " (it has no description)"
-	}
-	return who + " (its description: " + quoted(r.Description) + ")"
-}
-
-// hasWord reports whether a word of the text begins with the prefix.
-func hasWord(text, prefix string) bool {
-	for rest := text; ; {
-		i := strings.Index(rest, prefix)
-		if i < 0 {
-			return false
-		}
-		if i == 0 || !isNameChar(rest[i-1]) {
-			return true
-		}
-		rest = rest[i+len(prefix):]
-		if rest == "" {
-			return false
-		}
-	}
-}
-
-func isNameChar(c byte) bool {
-	return c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-}
-
-// quoted makes untrusted text fit for one line.
-func quoted(text string) string {
-	return strconv.Quote(untrusted.Clean(text, 240))
 }
 
 func idList(ids []ID) string {

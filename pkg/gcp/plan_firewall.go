@@ -22,8 +22,8 @@ func (p *planner) adjustFirewall(w, o Resource) {
 	wide.Spec = Firewall{
 		Network: want.Network,
 		Ranges:  want.Ranges,
-		Ports:   set(append(set(want.Ports), now.Ports...)),
-		Tags:    set(append(set(want.Tags), now.Tags...)),
+		Ports:   sortedSet(append(sortedSet(want.Ports), now.Ports...)),
+		Tags:    sortedSet(append(sortedSet(want.Tags), now.Tags...)),
 	}
 	var early []int
 	if fields := changed(wide, o); len(fields) > 0 {
@@ -139,6 +139,6 @@ func (p *planner) withHeldPorts(f Firewall) Firewall {
 			ports = append(slices.Clip(ports), e.Port)
 		}
 	}
-	f.Ports = set(ports)
+	f.Ports = sortedSet(ports)
 	return f
 }

@@ -50,7 +50,7 @@ func (m *model) do(a Action) error {
 		if !ok {
 			return fmt.Errorf("404: no %s", a.ID)
 		}
-		if len(a.Endpoints) == 0 || len(a.Endpoints) > maxEndpoints {
+		if len(a.Endpoints) == 0 || len(a.Endpoints) > MaxEndpoints {
 			return fmt.Errorf("400: %d endpoints", len(a.Endpoints))
 		}
 		g, err := exchange(g, a)
@@ -78,7 +78,7 @@ func exchange(g Group, a Action) (Group, error) {
 			endpoints = slices.Delete(endpoints, i, i+1)
 		}
 	}
-	slices.SortFunc(endpoints, compareEndpoints)
+	slices.SortFunc(endpoints, Endpoint.Compare)
 	g.Endpoints, g.Size = endpoints, int64(len(endpoints))
 	return g, nil
 }

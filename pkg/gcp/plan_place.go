@@ -2,7 +2,6 @@ package gcp
 
 import (
 	"strings"
-	"time"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
@@ -66,7 +65,7 @@ func (p *planner) create(w Resource, after ...int) {
 		p.block(w.ID)
 		return
 	}
-	for _, ref := range refsOf(w) {
+	for _, ref := range w.References() {
 		after = append(after, p.ready[ref]...)
 	}
 	switch spec := w.Spec.(type) {
@@ -123,8 +122,8 @@ func (p *planner) adjust(w, o Resource) {
 // there.
 func (p *planner) update(w, o Resource, fields []string) {
 	var after []int
-	had := idSet(refsOf(o))
-	for _, ref := range refsOf(w) {
+	had := idSet(o.References())
+	for _, ref := range w.References() {
 		if !had[ref] || ref.Kind == KindGroup && p.arriving(ref) {
 			after = append(after, p.ready[ref]...)
 		}
@@ -144,13 +143,13 @@ func (p *planner) update(w, o Resource, fields []string) {
 // whether that is worth having. Everything that it points at must be usable, or stand
 // in the observed resource already.
 func (p *planner) reachable(w, o Resource) (Resource, bool) {
-	had := idSet(refsOf(o))
+	had := idSet(o.References())
 	if s, ok := w.Spec.(Service); ok {
 		if w.Spec, ok = p.serving(s, o.Spec, had); !ok {
 			return w, false
 		}
 	}
-	for _, ref := range refsOf(w) {
+	for _, ref := range w.References() {
 		if !had[ref] && !p.usable(ref) {
 			p.reportUnusable(w, ref)
 			return w, false
@@ -210,63 +209,6 @@ func (p *planner) vacate(w Resource, rule Rule, after []int) ([]int, bool) {
 		vacated = append(vacated, i)
 	}
 	return vacated, true
-}
-
-// changed names the fields in which an observed resource of ours is not as wanted.
-func changed(w, o Resource) []string {
-	fields := w.Spec.differs(o.Spec)
-	switch w.ID.Kind {
-	case KindFirewall, KindHealthCheck, KindService, KindURLMap:
-		if !sameMark(w.Mark, o.Mark) {
-			fields = set(append(fields, fieldDescription))
-		}
-	case KindCertificate:
-		if w.Mark.Content != o.Mark.Content {
-			fields = set(append(fields, "certificate"))
-		}
-	case KindAddress, KindGroup, KindHTTPProxy, KindHTTPSProxy, KindRule:
-		// Their descriptions cannot be changed, and say whose they are.
-	}
-	return fields
-}
-
-// fixedFields are those of the differing fields that cannot be changed in place.
-func fixedFields(w, o Resource, fields []string) []string {
-	var fixed []string
-	for _, field := range fields {
-		switch w.ID.Kind {
-		case KindGroup, KindCertificate:
-			fixed = append(fixed, field)
-		case KindFirewall:
-			if field == "network" {
-				fixed = append(fixed, field)
-			}
-		case KindRule:
-			want, _ := w.Spec.(Rule)
-			now, _ := o.Spec.(Rule)
-			// A target can be changed to one of the same type.
-			if field != "target" || want.Target.Kind != now.Target.Kind {
-				fixed = append(fixed, field)
-			}
-		case KindAddress, KindHealthCheck, KindService, KindURLMap, KindHTTPProxy, KindHTTPSProxy:
-		}
-	}
-	return fixed
-}
-
-// sameMark compares times by the instant: the clock and the zone do not survive a
-// description.
-func sameMark(a, b Mark) bool {
-	if len(a.Draining) != len(b.Draining) || !a.Rated.Equal(b.Rated) {
-		return false
-	}
-	for cluster, since := range a.Draining {
-		if other, ok := b.Draining[cluster]; !ok || !other.Equal(since) {
-			return false
-		}
-	}
-	a.Draining, b.Draining, a.Rated, b.Rated = nil, nil, time.Time{}, time.Time{}
-	return a.text() == b.text()
 }
 
 func idSet(ids []ID) map[ID]bool {

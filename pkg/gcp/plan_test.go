@@ -391,7 +391,7 @@ func TestEndpointsGoInBatches(t *testing.T) {
 	for _, a := range p.Actions {
 		if a.Verb == Attach && a.ID == idGroup0 {
 			sizes = append(sizes, len(a.Endpoints))
-			if !slices.IsSortedFunc(a.Endpoints, compareEndpoints) {
+			if !slices.IsSortedFunc(a.Endpoints, Endpoint.Compare) {
 				t.Error("a batch is not sorted")
 			}
 		}

@@ -10,30 +10,6 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// String gives the action in one line, as `fedsync diff` prints it:
-//
-//   - create  URL map fedsync-1a2b3c4d-web  missing
-//     ~ update  backend service fedsync-1a2b3c4d-web-80  fields: timeoutSec
-//   - delete  health check fedsync-1a2b3c4d-old  left over: no Ingress needs it any more
-func (a Action) String() string {
-	sign := "?"
-	switch a.Verb {
-	case Create, Attach:
-		sign = "+"
-	case Update:
-		sign = "~"
-	case Detach, Delete:
-		sign = "-"
-	}
-	detail := a.Reason.String()
-	if rest, ok := strings.CutPrefix(detail, differsIn); ok && a.Verb == Update {
-		detail = "fields: " + rest
-	}
-	return fmt.Sprintf("%s %s  %s  %s", sign, a.Verb, a.ID, detail)
-}
-
-const differsIn = "differs in "
-
 // difference says in which fields an observed spec differs, and what changes in
 // lists.
 func difference(fields []string, want, now Spec) string {
@@ -119,7 +95,7 @@ func addsAndRemoves(want, now []string) string {
 
 // without returns the elements of a list that another one lacks, sorted and unique.
 func without[T cmp.Ordered](list, other []T) []T {
-	return slices.DeleteFunc(set(list), func(e T) bool { return slices.Contains(other, e) })
+	return slices.DeleteFunc(sortedSet(list), func(e T) bool { return slices.Contains(other, e) })
 }
 
 func groupName(id ID) string {

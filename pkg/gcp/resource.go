@@ -2,6 +2,8 @@ package gcp
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -83,4 +85,17 @@ type Spec interface {
 	// differs names the fields, as Compute Engine does, in which the observed spec
 	// of the same kind is not as this one, sorted.
 	differs(observed Spec) []string
+}
+
+// References returns the resources that this one points at.
+func (r Resource) References() []ID {
+	if r.Spec == nil {
+		return nil
+	}
+	return r.Spec.refs()
+}
+
+// sortedIDs returns the IDs in their order.
+func sortedIDs(resources map[ID]Resource) []ID {
+	return slices.SortedFunc(maps.Keys(resources), ID.Compare)
 }

@@ -1,8 +1,11 @@
 package gcp
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 )
 
 // Address is a global static IPv4 address.
@@ -147,4 +150,37 @@ type Rule struct {
 	Port    int32  // 80 or 443
 	Target  ID
 	Scheme  string // observed: "EXTERNAL_MANAGED", or "EXTERNAL" of a rule that is not ours
+}
+
+// admits reports whether the rule lets in all that another one does.
+func (f Firewall) admits(want Firewall) bool {
+	return !f.Disabled && f.Network == want.Network &&
+		containsAll(f.Ranges, want.Ranges) && containsAll(f.Ports, want.Ports) && containsAll(f.Tags, want.Tags)
+}
+
+func containsAll[T comparable](list, items []T) bool {
+	return !slices.ContainsFunc(items, func(item T) bool { return !slices.Contains(list, item) })
+}
+
+// withoutKey drops the private key: what is reported must not hold it at all.
+func withoutKey(s Spec) Spec {
+	if c, ok := s.(Certificate); ok {
+		c.Key = ""
+		return c
+	}
+	return s
+}
+
+// MaxEndpoints is how many endpoints one call attaches or detaches at most, by the
+// reference of networkEndpointGroups.
+const MaxEndpoints = 500
+
+// Compare orders endpoints by instance, address and port.
+func (e Endpoint) Compare(o Endpoint) int {
+	return cmp.Or(strings.Compare(e.Instance, o.Instance), strings.Compare(e.Address, o.Address), cmp.Compare(e.Port, o.Port))
+}
+
+// sortedSet returns the elements sorted and unique, in a list of its own.
+func sortedSet[T cmp.Ordered](list []T) []T {
+	return slices.Compact(slices.Sorted(slices.Values(list)))
 }

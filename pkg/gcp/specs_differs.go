@@ -123,10 +123,5 @@ func (r Rule) differs(observed Spec) []string {
 // sameSet reports whether two lists have the same elements, in whatever order and
 // however often.
 func sameSet[T cmp.Ordered](a, b []T) bool {
-	return slices.Equal(set(a), set(b))
-}
-
-// set returns the elements sorted and unique, in a list of its own.
-func set[T cmp.Ordered](list []T) []T {
-	return slices.Compact(slices.Sorted(slices.Values(list)))
+	return slices.Equal(sortedSet(a), sortedSet(b))
 }

@@ -165,3 +165,6 @@ type Scope struct {
 	Nodes   []string // providerIDs whose machines are to be known
 	Earlier Observed // of the look before: what it has of machines and endpoints need not be read again unless it changed
 }
+
+// Owner returns whose resources the input is about.
+func (in *Input) Owner() Owner { return Owner{in.Federation.Name, in.Source} }

@@ -3,7 +3,6 @@ package gcp
 import (
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -53,15 +52,6 @@ func (k *Keeper) keep(s sight) {
 	if news || !reflect.DeepEqual(last, next) {
 		ring(k.changed)
 	}
-}
-
-// Unread says what could not be read, and why, in one line; empty where all was.
-func (o Observed) Unread() string {
-	var all []string
-	for _, e := range o.Errors {
-		all = append(all, e.What+": "+e.Err.Error())
-	}
-	return strings.Join(all, "; ")
 }
 
 // complete reports whether the last look read everything.

@@ -57,7 +57,7 @@ func newSceneHistory(seed uint64) *sceneHistory {
 	rng := rand.New(rand.NewPCG(seed, 9)) //nolint:gosec // a test that can be repeated
 	s := newScene(2 + rng.IntN(2))
 	h := &sceneHistory{rng: rng, scene: s, dead: map[string]bool{}, nodes: 10, count: map[Verb]int{}}
-	h.hand = hand{m: s.cloud, owner: ownerOf(new(s.input()))}
+	h.hand = hand{m: s.cloud, owner: new(s.input()).Owner()}
 	return h
 }
 

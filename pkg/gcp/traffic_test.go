@@ -8,8 +8,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// traffic is what Traffic says of the first load balancer.
-func (s *scene) traffic() federation.Balancer {
+// trafficOf is what Traffic says of the first load balancer.
+func trafficOf(s *scene) federation.Balancer {
 	look := s.look()
 	want := Build(s.input(), look)
 	all := Traffic(s.input(), want, look, Plan(want, look))
@@ -21,11 +21,11 @@ func (s *scene) traffic() federation.Balancer {
 
 func TestTrafficOfAWholeLoadBalancer(t *testing.T) {
 	s := newScene(2)
-	if got := s.traffic(); got.Complete || got.Address != "" || got.Clusters[0].State != federation.TrafficWaiting {
+	if got := trafficOf(s); got.Complete || got.Address != "" || got.Clusters[0].State != federation.TrafficWaiting {
 		t.Errorf("before it is made: %+v", got)
 	}
 	s.settle(t)
-	got := s.traffic()
+	got := trafficOf(s)
 	if !got.Complete || got.Address == "" || got.AddressName == "" || !got.Refused.IsZero() || got.App != "nginx" || got.Ingress != sceneIngress {
 		t.Errorf("balancer: %+v", got)
 	}

@@ -1,0 +1,60 @@
+package gcp
+
+import "time"
+
+// changed names the fields in which an observed resource of ours is not as wanted.
+func changed(w, o Resource) []string {
+	fields := w.Spec.differs(o.Spec)
+	switch w.ID.Kind {
+	case KindFirewall, KindHealthCheck, KindService, KindURLMap:
+		if !sameMark(w.Mark, o.Mark) {
+			fields = sortedSet(append(fields, fieldDescription))
+		}
+	case KindCertificate:
+		if w.Mark.Content != o.Mark.Content {
+			fields = sortedSet(append(fields, "certificate"))
+		}
+	case KindAddress, KindGroup, KindHTTPProxy, KindHTTPSProxy, KindRule:
+		// Their descriptions cannot be changed, and say whose they are.
+	}
+	return fields
+}
+
+// sameMark compares times by the instant: the clock and the zone do not survive a
+// description.
+func sameMark(a, b Mark) bool {
+	if len(a.Draining) != len(b.Draining) || !a.Rated.Equal(b.Rated) {
+		return false
+	}
+	for cluster, since := range a.Draining {
+		if other, ok := b.Draining[cluster]; !ok || !other.Equal(since) {
+			return false
+		}
+	}
+	a.Draining, b.Draining, a.Rated, b.Rated = nil, nil, time.Time{}, time.Time{}
+	return a.text() == b.text()
+}
+
+// fixedFields are those of the differing fields that cannot be changed in place.
+func fixedFields(w, o Resource, fields []string) []string {
+	var fixed []string
+	for _, field := range fields {
+		switch w.ID.Kind {
+		case KindGroup, KindCertificate:
+			fixed = append(fixed, field)
+		case KindFirewall:
+			if field == "network" {
+				fixed = append(fixed, field)
+			}
+		case KindRule:
+			want, _ := w.Spec.(Rule)
+			now, _ := o.Spec.(Rule)
+			// A target can be changed to one of the same type.
+			if field != "target" || want.Target.Kind != now.Target.Kind {
+				fixed = append(fixed, field)
+			}
+		case KindAddress, KindHealthCheck, KindService, KindURLMap, KindHTTPProxy, KindHTTPSProxy:
+		}
+	}
+	return fixed
+}

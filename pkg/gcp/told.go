@@ -1,0 +1,48 @@
+package gcp
+
+import (
+	"fmt"
+	"strings"
+)
+
+// String gives the action in one line, as `fedsync diff` prints it:
+//
+//   - create  URL map fedsync-1a2b3c4d-web  missing
+//     ~ update  backend service fedsync-1a2b3c4d-web-80  fields: timeoutSec
+//   - delete  health check fedsync-1a2b3c4d-old  left over: no Ingress needs it any more
+func (a Action) String() string {
+	sign := "?"
+	switch a.Verb {
+	case Create, Attach:
+		sign = "+"
+	case Update:
+		sign = "~"
+	case Detach, Delete:
+		sign = "-"
+	}
+	detail := a.Reason.String()
+	if rest, ok := strings.CutPrefix(detail, differsIn); ok && a.Verb == Update {
+		detail = "fields: " + rest
+	}
+	return fmt.Sprintf("%s %s  %s  %s", sign, a.Verb, a.ID, detail)
+}
+
+const differsIn = "differs in "
+
+// Count returns how many actions there are of each verb.
+func (p Planned) Count() map[Verb]int {
+	count := map[Verb]int{}
+	for _, a := range p.Actions {
+		count[a.Verb]++
+	}
+	return count
+}
+
+// Unread says what could not be read, and why, in one line; empty where all was.
+func (o Observed) Unread() string {
+	var all []string
+	for _, e := range o.Errors {
+		all = append(all, e.What+": "+e.Err.Error())
+	}
+	return strings.Join(all, "; ")
+}
