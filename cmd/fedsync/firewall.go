@@ -18,6 +18,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/gcp/balancer"
 )
 
 func newFirewall(environment []string) *cobra.Command {
@@ -119,7 +120,7 @@ func (q *firewallQuestion) answer(cmd *cobra.Command, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	commands, err := q.renamed(gcp.FirewallCommands(in, seen, q.only))
+	commands, err := q.renamed(balancer.FirewallCommands(in, seen, q.only))
 	if err != nil {
 		return err
 	}

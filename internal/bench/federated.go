@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/sleep"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -97,7 +98,7 @@ func (f *federated) prepare(ctx context.Context, files map[string]string, messag
 	if id, err = f.repo.commit(ctx, files, message); err != nil {
 		return "", err
 	}
-	return id, pause(ctx, quiet)
+	return id, sleep.For(ctx, quiet)
 }
 
 // deliver pushes files. It gives the time just before the branch moved.
@@ -115,7 +116,7 @@ func (f *federated) settle(ctx context.Context) error {
 	if err := f.fedsync.until(ctx, patience, "settle", live(f.repo.head)); err != nil {
 		return err
 	}
-	return pause(ctx, quiet)
+	return sleep.For(ctx, quiet)
 }
 
 // settleIn waits until the newest commit has reached some clusters, whatever the
@@ -132,7 +133,7 @@ func (f *federated) settleIn(ctx context.Context, clusters []string) error {
 	if err != nil {
 		return err
 	}
-	return pause(ctx, quiet)
+	return sleep.For(ctx, quiet)
 }
 
 // untilState waits until fedsync says that clusters are in a state.

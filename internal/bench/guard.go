@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/sleep"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -103,7 +104,7 @@ func (r *relocating) freeze(ctx context.Context, lost []string, away, back strin
 		return x, err
 	}
 	// Whatever would move has moved by then.
-	if err := pause(ctx, 5*time.Second); err != nil {
+	if err := sleep.For(ctx, 5*time.Second); err != nil {
 		return x, err
 	}
 	now, err := r.requestsIn(ctx, left)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/sleep"
 )
 
 // renewal is how often a watch may be begun anew.
@@ -32,7 +34,7 @@ func measureIdle(ctx context.Context, b *bench) ([]Row, error) {
 		return nil, err
 	}
 	b.tell("leaving %d clusters alone for %s …", len(g.clusters), b.span())
-	return g.idle(ctx, b, watches(since(now, requests)), func() error { return pause(ctx, b.span()) })
+	return g.idle(ctx, b, watches(since(now, requests)), func() error { return sleep.For(ctx, b.span()) })
 }
 
 // watches gives how many each cluster has: those that were begun since a start.
@@ -47,7 +49,7 @@ func watches(made map[string]counts) map[string]float64 {
 // idle counts requests while something is waited for.
 func (l *lab) idle(ctx context.Context, b *bench, watches map[string]float64, waiting func() error) ([]Row, error) {
 	// What a start and the last change set off is over then.
-	if err := pause(ctx, 10*time.Second); err != nil {
+	if err := sleep.For(ctx, 10*time.Second); err != nil {
 		return nil, err
 	}
 	before, err := l.requests(ctx)

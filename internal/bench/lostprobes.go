@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/sleep"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -31,7 +32,7 @@ func measureLostProbes(ctx context.Context, b *bench) (rows []Row, err error) {
 		written := Row{What: head + "write requests, all clusters", Unit: "requests", Of: "hangs"}
 		changed := Row{What: head + "clusters whose replicas changed", Unit: "clusters", Of: "hangs"}
 		for run := range b.some(4) {
-			if err := pause(ctx, probeInterval*time.Duration(run)/time.Duration(b.some(4))); err != nil {
+			if err := sleep.For(ctx, probeInterval*time.Duration(run)/time.Duration(b.some(4))); err != nil {
 				return nil, err
 			}
 			x, err := r.hangs(ctx, r.clusters[run*5%len(r.clusters)], probes)
@@ -78,13 +79,13 @@ func (r *relocating) hangs(ctx context.Context, name string, probes int) (x hung
 	if err := r.sandbox.do(ctx, "pause", name); err != nil {
 		return x, err
 	}
-	err = pause(ctx, hang(probes))
+	err = sleep.For(ctx, hang(probes))
 	if err = errors.Join(err, r.sandbox.do(context.WithoutCancel(ctx), "resume", name)); err != nil {
 		return x, err
 	}
 	// It is Ready again after two good probes. Were there anything to write, it
 	// would be by then.
-	if err := pause(ctx, 3*probeInterval); err != nil {
+	if err := sleep.For(ctx, 3*probeInterval); err != nil {
 		return x, err
 	}
 	if err := r.untilState(ctx, federation.ClusterReady, r.clusters...); err != nil {

@@ -31,6 +31,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/sleep"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 )
 
@@ -237,18 +238,6 @@ func (b *bench) span() time.Duration {
 	return 10 * time.Minute
 }
 
-// pause waits, and returns early when ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // wait asks again and again until it is so. What is asked says what it saw last,
 // for the error.
 func wait(ctx context.Context, limit, interval time.Duration, what string, so func(context.Context) (bool, string)) error {
@@ -259,7 +248,7 @@ func wait(ctx context.Context, limit, interval time.Duration, what string, so fu
 		if done {
 			return nil
 		}
-		if pause(limited, interval) != nil {
+		if sleep.For(limited, interval) != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/sleep"
 )
 
 // manyPerCluster is how many objects each cluster has where memory is measured.
@@ -74,7 +76,7 @@ func measureMemory(ctx context.Context, b *bench) (rows []Row, err error) {
 	b.tell("%.0f MB at most; leaving it alone for %s …", most, b.span())
 	steady := Row{What: "VmRSS at rest, in the last tenth of the wait", Unit: "MB", Of: "samples"}
 	idle, err := l.idle(ctx, b, watches(since(now, requests)), func() (err error) {
-		if err := pause(ctx, b.span()*9/10); err != nil {
+		if err := sleep.For(ctx, b.span()*9/10); err != nil {
 			return err
 		}
 		steady.Values, err = d.samples(ctx, b.runs, b.span()/10)
@@ -98,7 +100,7 @@ func (d *daemon) pushAll(ctx context.Context, repo *repository, files map[string
 	if err != nil {
 		return 0, err
 	}
-	if err := pause(ctx, quiet); err != nil { // git was busy until now
+	if err := sleep.For(ctx, quiet); err != nil { // git was busy until now
 		return 0, err
 	}
 	moved, err := repo.publish(id)
@@ -113,7 +115,7 @@ func (d *daemon) pushAll(ctx context.Context, repo *repository, files map[string
 func (d *daemon) samples(ctx context.Context, n int, over time.Duration) ([]float64, error) {
 	var all []float64
 	for range n {
-		if err := pause(ctx, over/time.Duration(n)); err != nil {
+		if err := sleep.For(ctx, over/time.Duration(n)); err != nil {
 			return nil, err
 		}
 		now, _, err := d.memory()

@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
+
+	"github.com/fedsync/fedsync/internal/sleep"
 )
 
 // measurePort pushes Services without node ports, each while somebody else has its
@@ -37,7 +39,7 @@ func measurePort(ctx context.Context, b *bench) (rows []Row, err error) {
 		if err := u.clusters[run*5%len(u.clusters)].occupy(ctx, legacy, taken); err != nil {
 			return nil, err
 		}
-		if err := pause(ctx, quiet); err != nil {
+		if err := sleep.For(ctx, quiet); err != nil {
 			return nil, err
 		}
 		least, err := u.createEverywhere(ctx, 32000+run, "floor-"+name)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/internal/sleep"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -24,7 +25,7 @@ func measurePortWaiting(ctx context.Context, b *bench) (rows []Row, err error) {
 	early := Row{What: "Services written while a cluster is Offline", Unit: "Services", Of: "outages"}
 	chosen := Row{What: "from its return until one port is chosen and in every cluster", Unit: "ms", Of: "returns"}
 	for run := range b.some(4) {
-		if err := pause(ctx, probeInterval*time.Duration(run)/time.Duration(b.some(4))); err != nil {
+		if err := sleep.For(ctx, probeInterval*time.Duration(run)/time.Duration(b.some(4))); err != nil {
 			return nil, err
 		}
 		away := u.clusters[run*5%len(u.clusters)].name
@@ -67,7 +68,7 @@ func (u *unpinned) awaited(ctx context.Context, name, away string) (early int, t
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := pause(ctx, 2*time.Second); err != nil {
+	if err := sleep.For(ctx, 2*time.Second); err != nil {
 		return 0, 0, err
 	}
 	u.sightings.mu.Lock()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/fedsync/fedsync/internal/sleep"
 )
 
 // relocating is a federation with one ReplicaSet over some clusters, of which each
@@ -97,7 +99,7 @@ func measureRelocation(ctx context.Context, b *bench) (rows []Row, err error) {
 		missing := Row{What: name + ": Ready pods missing in all meanwhile", Unit: "pods", Of: "returns"}
 		for run := range o.runs {
 			// At another moment between two probes each time.
-			if err := pause(ctx, probeInterval*time.Duration(run)/time.Duration(o.runs)); err != nil {
+			if err := sleep.For(ctx, probeInterval*time.Duration(run)/time.Duration(o.runs)); err != nil {
 				return nil, err
 			}
 			lost := r.clusters[run*5%len(r.clusters)]
@@ -146,7 +148,7 @@ func (r *relocating) lose(ctx context.Context, name, away, back string) (x loss,
 	if _, err := r.tally.until(ctx, patience, "share the replicas equally", shared(left, r.total())); err != nil {
 		return x, err
 	}
-	if err := pause(ctx, quiet); err != nil {
+	if err := sleep.For(ctx, quiet); err != nil {
 		return x, err
 	}
 

@@ -9,6 +9,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/internal/sleep"
 )
 
 // aftermath is how long a fedsync that was started again is watched after it
@@ -45,7 +47,7 @@ func measureRestart(ctx context.Context, b *bench) ([]Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := pause(ctx, aftermath); err != nil {
+		if err := sleep.For(ctx, aftermath); err != nil {
 			return nil, err
 		}
 		now, err := g.requests(ctx)

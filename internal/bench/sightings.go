@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/fedsync/fedsync/internal/sleep"
 )
 
 // The kinds of the guide's objects, and where they are.
@@ -149,7 +151,7 @@ func (s *sightings) watch(ctx context.Context, m *member, kind schema.GroupVersi
 		list, err := client.List(listing, metav1.ListOptions{})
 		cancel()
 		if err != nil {
-			_ = pause(ctx, 100*time.Millisecond) // then ctx is asked
+			_ = sleep.For(ctx, 100*time.Millisecond) // then ctx is asked
 			continue
 		}
 		for i := range list.Items {

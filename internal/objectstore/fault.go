@@ -10,6 +10,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fedsync/fedsync/internal/sleep"
 )
 
 // Action is what becomes of a request. The zero Action lets it pass.
@@ -58,7 +60,7 @@ func (s *Store) fault(r *Request) Action {
 
 // before does what an Action does before the request.
 func (a *Action) before(ctx context.Context) error {
-	if err := wait(ctx, a.Delay); err != nil {
+	if err := sleep.For(ctx, a.Delay); err != nil {
 		return err
 	}
 	if a.Hang {

@@ -3,7 +3,6 @@ package objectstore
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -18,6 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/fedsync/fedsync/internal/sleep"
 )
 
 func (s *Store) get(r *Request, k *kind) (int, []byte, error) {
@@ -165,7 +166,7 @@ func (s *Store) waitFresh(r *Request) error {
 	if s.newest() >= asked {
 		return nil
 	}
-	if err := wait(r.HTTP.Context(), freshWait); err != nil {
+	if err := sleep.For(r.HTTP.Context(), freshWait); err != nil {
 		return err
 	}
 	if now := s.newest(); now < asked {
@@ -193,21 +194,6 @@ func tooLarge(asked, now uint64) error {
 	err := apierrors.NewTimeoutError(fmt.Sprintf("Too large resource version: %d, current: %d", asked, now), 1)
 	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
 	return err
-}
-
-// wait waits in the time of the bubble.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }
 
 // finalized reports whether nothing holds an object that is being deleted.

@@ -116,4 +116,4 @@ func rank(name string) int {
 	return i
 }
 
-var longest = []string{"pkg/daemon", "cmd/fedsync", "pkg/apply", "pkg/health", "pkg/render/worker", "pkg/source", "pkg/gcp"}
+var longest = []string{"pkg/daemon", "cmd/fedsync", "pkg/apply", "pkg/health", "pkg/render/worker", "pkg/source", "pkg/gcp/keeper"}

@@ -51,7 +51,8 @@ var apart = []part{
 	{"pkg/render", []string{"TestBuildEqualsKustomizeByteForByte", "TestRandomOverlaysEqualKustomize"}},
 	// These explore a model, in one goroutine.
 	{"pkg/claim", []string{"TestRandomLivesEndWithOneWriter", "TestTwoStartsEndWithOneWriterWhateverTheOrder"}},
-	{"pkg/gcp", []string{"TestBuildNeverTakesTheSiteDown", "TestPlansNeverBreakWhatServes", "TestWhatIsBuiltAndPlannedNeverStopsTraffic"}},
+	{"pkg/gcp/balancer", []string{"TestBuildNeverTakesTheSiteDown"}},
+	{"pkg/gcp/planner", []string{"TestPlansNeverBreakWhatServes", "TestWhatIsBuiltAndPlannedNeverStopsTraffic"}},
 	// What Git merges is compared with what is merged here, in one goroutine; and what is
 	// measured is memory, of which the race detector takes its own.
 	{"pkg/source", []string{"TestProposalsMergeAsGitDoes", "TestAFileThatUnpacksToALotCostsNoMemory"}},

@@ -171,17 +171,17 @@ type shown struct {
 	plan    federation.Plan
 	facts   federation.Facts
 	settled bool
-	members map[string]keeper
+	members map[string]memberLoop
 }
 
 // show is called by the loop.
 func (l *lived) show(*status.Report) {
-	now := shown{sha: l.live.sha(), facts: l.members.facts, settled: l.members.settled(), members: map[string]keeper{}}
+	now := shown{sha: l.live.sha(), facts: l.members.facts, settled: l.members.settled(), members: map[string]memberLoop{}}
 	if l.live != nil {
 		now.plan = l.live.plan
 	}
 	for name, m := range l.members.byName {
-		now.members[name] = m.keeper
+		now.members[name] = m.memberLoop
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

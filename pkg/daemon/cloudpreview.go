@@ -13,6 +13,9 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/gcp/gce"
+	"github.com/fedsync/fedsync/pkg/gcp/keeper"
+	"github.com/fedsync/fedsync/pkg/gcp/traffic"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -39,7 +42,7 @@ func SourceDigest(cfg *Config, federation string) (string, error) {
 // federation, the source, the plan and the facts are needed; its GCP is not nil. Without
 // usable credentials it is an error, which holds no secret.
 func PreviewCloud(ctx context.Context, cfg *Config, in gcp.Input, log *zap.Logger) (*CloudPreview, error) {
-	cloud, err := gcp.NewCompute(ctx, gcp.Options{
+	cloud, err := gce.New(ctx, gce.Options{
 		Project: in.Federation.GCP.Project, Endpoint: cfg.GCPEndpoint, QPS: cfg.GCPRate,
 		UserAgent: "fedsync", Log: log,
 	})
@@ -53,7 +56,7 @@ func PreviewCloud(ctx context.Context, cfg *Config, in gcp.Input, log *zap.Logge
 func previewCloud(ctx context.Context, cloud gcp.Cloud, in gcp.Input) CloudPreview {
 	in.Now = time.Now()
 	var p CloudPreview
-	p.Wanted, p.Observed, p.Planned = gcp.Preview(ctx, cloud, in)
+	p.Wanted, p.Observed, p.Planned = keeper.Preview(ctx, cloud, in)
 	return p
 }
 
@@ -70,14 +73,14 @@ func (l *loop) lookAtCloudOnce(ctx context.Context, timeout time.Duration) {
 	in := gcp.Input{Federation: f, Source: source, Plan: l.live.plan, Facts: l.members.facts}
 	cloud := l.cloud.newCloud(f.GCP.Project)
 	p := previewCloud(ctx, cloud, in)
-	p.Observed.Health = gcp.AskHealth(ctx, cloud, p.Wanted, p.Observed)
-	state := gcp.State{
+	p.Observed.Health = keeper.AskHealth(ctx, cloud, p.Wanted, p.Observed)
+	state := keeper.State{
 		Looked: p.Observed.At, Revision: l.live.plan.Revision, Error: untrusted.Said(lookErrors(p.Observed, timeout)),
-		Findings: slices.Concat(p.Wanted.Findings, p.Planned.Findings, gcp.Survey(ctx, cloud, in, p.Planned)),
+		Findings: slices.Concat(p.Wanted.Findings, p.Planned.Findings, keeper.Survey(ctx, cloud, in, p.Planned)),
 		Pending:  p.Planned.Actions, Settled: p.Planned.Settled,
 	}
 	if !p.Observed.At.IsZero() {
-		state.Balancers = gcp.Traffic(in, p.Wanted, p.Observed, p.Planned)
+		state.Balancers = traffic.Of(in, p.Wanted, p.Observed, p.Planned)
 	}
 	l.cloud.project, l.cloud.seen = f.GCP.Project, state
 	l.lookAtCloud()

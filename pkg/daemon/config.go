@@ -15,7 +15,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/pkg/forges"
-	"github.com/fedsync/fedsync/pkg/gcp"
+
+	"github.com/fedsync/fedsync/pkg/gcp/gce"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/review"
 	"github.com/fedsync/fedsync/pkg/web"
@@ -276,7 +277,7 @@ func (c *Config) Check() error {
 	atLeast("status-deadline", c.StatusDeadline, time.Second)
 	check(c.GCPRate > 0, "--gcp-rate is %g; want more than 0", c.GCPRate)
 	if c.GCPEndpoint != "" {
-		err := gcp.CheckEndpoint(c.GCPEndpoint)
+		err := gce.CheckEndpoint(c.GCPEndpoint)
 		check(err == nil, "--gcp-endpoint: %v", err)
 	}
 	for _, name := range c.AdoptFrom {

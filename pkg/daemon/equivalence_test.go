@@ -178,7 +178,7 @@ func (w *memoryWorld) start(name string) *lived {
 		w.t.Fatal(err)
 	}
 	l := newLoop(d, false)
-	l.members.newMember = func(f *federation.Federation, c federation.Cluster) keeper {
+	l.members.newMember = func(f *federation.Federation, c federation.Cluster) memberLoop {
 		m := d.newMember(f, c, false)
 		m.Connect = func(string) (member.Connection, error) {
 			return member.Connection{REST: w.configs[c.Name], Digest: c.Name}, nil

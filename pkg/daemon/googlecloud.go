@@ -19,6 +19,8 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/gcp/gce"
+	"github.com/fedsync/fedsync/pkg/gcp/keeper"
 	"github.com/fedsync/fedsync/pkg/member"
 )
 
@@ -28,19 +30,19 @@ type googleCloud struct {
 	newCloud func(project string) gcp.Cloud
 	mayWrite func() bool  // nil: only look
 	gone     atomic.Value // of []string: the clusters that are declared lost
-	secrets  gcp.KeyReader
+	secrets  keeper.KeyReader
 	log      *zap.Logger
 	changed  <-chan struct{} // of the keeper; nil while there is none
 
 	project string
-	keeper  *gcp.Keeper
+	keeper  *keeper.Keeper
 	stop    func()
 	running sync.WaitGroup
 
 	// A loop that only looks keeps nothing: it looks once at the end, and this is what
 	// was seen.
 	once bool
-	seen gcp.State
+	seen keeper.State
 
 	// behind is what was left on Compute Engine since the start, by project: nobody
 	// looks after it any more.
@@ -83,13 +85,13 @@ func (g *googleCloud) want(ctx context.Context, in gcp.Input) {
 
 func (g *googleCloud) begin(ctx context.Context, project string) {
 	ctx, g.stop = context.WithCancel(ctx)
-	keeper := gcp.NewKeeper(gcp.KeeperOptions{
+	k := keeper.New(keeper.Options{
 		Cloud: g.newCloud(project), MayWrite: g.mayWrite, Keys: g.secrets,
 		Log: g.log.With(zap.String("project", project)),
 	})
-	g.project, g.keeper, g.changed = project, keeper, keeper.Changed()
+	g.project, g.keeper, g.changed = project, k, k.Changed()
 	delete(g.behind, project)
-	g.running.Go(func() { keeper.Run(ctx) })
+	g.running.Go(func() { k.Run(ctx) })
 }
 
 // leave ends the keeping where another way was chosen, or another project, and notes
@@ -136,7 +138,7 @@ func (g *googleCloud) end() {
 }
 
 // state returns what is known of Compute Engine; zero where nobody looks.
-func (g *googleCloud) state() gcp.State {
+func (g *googleCloud) state() keeper.State {
 	state := g.seen
 	if g.keeper != nil {
 		state = g.keeper.State()
@@ -157,7 +159,7 @@ func (g *googleCloud) wait() {
 // credentials can take seconds.
 func (d *Daemon) compute(project string) gcp.Cloud {
 	return &lateCloud{open: func(ctx context.Context) (gcp.Cloud, error) {
-		return gcp.NewCompute(ctx, gcp.Options{
+		return gce.New(ctx, gce.Options{
 			Project: project, Endpoint: d.cfg.GCPEndpoint, QPS: d.cfg.GCPRate,
 			UserAgent: "fedsync/" + d.options.Version, Log: d.log, Secrets: d.secrets,
 		})
@@ -240,12 +242,12 @@ func (c *lateCloud) Quotas(ctx context.Context) ([]gcp.Quota, error) {
 	return cloud.Quotas(ctx)
 }
 
-func (c *lateCloud) surveyor(ctx context.Context) (*gcp.Compute, error) {
+func (c *lateCloud) surveyor(ctx context.Context) (*gce.Client, error) {
 	cloud, err := c.opened(ctx)
 	if err != nil {
 		return nil, err
 	}
-	compute, ok := cloud.(*gcp.Compute)
+	compute, ok := cloud.(*gce.Client)
 	if !ok {
 		return nil, errors.ErrUnsupported
 	}

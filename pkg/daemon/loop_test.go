@@ -169,7 +169,7 @@ func stageAt(t *testing.T, cfg *Config, repository *pushed) *staged {
 		}
 	}
 	s.members.claims = nil
-	s.members.newMember = func(_ *federation.Federation, c federation.Cluster) keeper {
+	s.members.newMember = func(_ *federation.Federation, c federation.Cluster) memberLoop {
 		return &played{name: c.Name, changed: d.changed, outcome: member.Outcome{Facts: federation.ClusterFacts{
 			State: federation.ClusterReady, Synced: true, Seen: true, PortsKnown: true, ServicesKnown: true, IngressesKnown: true,
 		}}}
@@ -401,7 +401,7 @@ func good() map[string]string {
 
 // away makes cluster b Offline, or Ready again.
 func (s *staged) away(state federation.ClusterState) {
-	s.members.byName["b"].keeper.(*played).update(func(o *member.Outcome, _ member.Order) {
+	s.members.byName["b"].memberLoop.(*played).update(func(o *member.Outcome, _ member.Order) {
 		o.Facts.State, o.Facts.Synced, o.Facts.Outage = state, state == federation.ClusterReady, state != federation.ClusterReady
 		o.Facts.AwaySince, o.Facts.Since = time.Now(), time.Now()
 	})

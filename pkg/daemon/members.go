@@ -12,8 +12,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// keeper is one member cluster's own loop.
-type keeper interface {
+// memberLoop is one member cluster's own loop.
+type memberLoop interface {
 	// Want gives it what its cluster should run, and reports whether that is news.
 	Want(plan federation.ClusterPlan) bool
 	Newest() member.Order
@@ -26,7 +26,7 @@ type keeper interface {
 // members are the clusters that are kept, each by a loop of its own. The daemon's
 // loop owns them.
 type members struct {
-	newMember func(*federation.Federation, federation.Cluster) keeper
+	newMember func(*federation.Federation, federation.Cluster) memberLoop
 	claims    *claim.Writer // nil where nothing is written
 	byName    map[string]*running
 	leaving   map[string]bool     // those whose clusters left the file, to be emptied
@@ -42,7 +42,7 @@ type members struct {
 
 // running is a member that runs.
 type running struct {
-	keeper
+	memberLoop
 	cluster    federation.Cluster
 	federation string // its name
 	nodePorts  federation.PortRange
@@ -50,7 +50,7 @@ type running struct {
 	ended      chan struct{} // closed when it has ended
 }
 
-func newMembers(claims *claim.Writer, newMember func(*federation.Federation, federation.Cluster) keeper) *members {
+func newMembers(claims *claim.Writer, newMember func(*federation.Federation, federation.Cluster) memberLoop) *members {
 	return &members{newMember: newMember, claims: claims, byName: map[string]*running{}, ending: map[string]*running{}}
 }
 
@@ -90,7 +90,7 @@ func (ms *members) meet(ctx context.Context, f *federation.Federation, leaving [
 		}
 		ctx, stop := context.WithCancel(ctx)
 		m := &running{
-			keeper: ms.newMember(f, c), cluster: c, federation: f.Name, nodePorts: f.NodePorts,
+			memberLoop: ms.newMember(f, c), cluster: c, federation: f.Name, nodePorts: f.NodePorts,
 			stop: stop, ended: make(chan struct{}),
 		}
 		ms.byName[name] = m

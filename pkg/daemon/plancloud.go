@@ -7,6 +7,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/gcp/keeper"
 	"github.com/fedsync/fedsync/pkg/plan"
 )
 
@@ -47,7 +48,7 @@ func (d *Daemon) proposeCloud(in plan.Input) (*plan.Cloud, *cloudProposal) {
 }
 
 // addCloud adds what Google Cloud would become to what is compared.
-func addCloud(in *plan.Input, c *plan.Cloud, p gcp.Proposed) {
+func addCloud(in *plan.Input, c *plan.Cloud, p keeper.Proposed) {
 	for _, change := range p.Changes {
 		c.Changes = append(c.Changes, plan.CloudChange{Verb: string(change.Verb), Resource: change.ID.String(), Detail: change.Detail})
 	}
@@ -74,12 +75,12 @@ func (d *Daemon) askCloud(ctx context.Context, in *plan.Input, timeout time.Dura
 	defer cancel()
 	asked.base.Now = time.Now()
 	asked.head.Now = asked.base.Now
-	_, seen, _ := gcp.Preview(ctx, d.compute(c.Project), asked.base)
+	_, seen, _ := keeper.Preview(ctx, d.compute(c.Project), asked.base)
 	if why := lookErrors(seen, timeout); why != "" {
 		c.Unasked = untrusted.Said(why)
 	}
 	if !seen.At.IsZero() && len(seen.Complete) > 0 {
-		addCloud(in, c, gcp.Propose(asked.base, asked.head, seen))
+		addCloud(in, c, keeper.Propose(asked.base, asked.head, seen))
 	}
 }
 

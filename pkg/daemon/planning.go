@@ -185,7 +185,7 @@ type asking struct {
 func (d *Daemon) askMembers(ctx context.Context, base *side) *asking {
 	a := &asking{daemon: d, started: time.Now(), handed: map[string]bool{}}
 	a.ctx, a.cancel = context.WithCancel(ctx)
-	a.members = newMembers(nil, func(f *federation.Federation, c federation.Cluster) keeper {
+	a.members = newMembers(nil, func(f *federation.Federation, c federation.Cluster) memberLoop {
 		return d.newMember(f, c, true)
 	})
 	source, _ := sourceDigests(d.source, d.cfg.Revision, base.Federation.Name)

@@ -181,7 +181,7 @@ func (r *reviewer) ask(ctx context.Context, v view, changed federation.ClusterPl
 	if m == nil || m.cluster.Context != its.context || m.federation != its.federation {
 		return plan.Answer{Unasked: untrusted.Const("fedsync is not connected to it yet")}
 	}
-	cluster, can := m.keeper.(trier)
+	cluster, can := m.memberLoop.(trier)
 	facts := m.Outcome().Facts
 	if !can || facts.State != federation.ClusterReady {
 		return plan.Answer{Unasked: silence(facts, facts.Since)}

@@ -5,7 +5,8 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/gcp"
+
+	"github.com/fedsync/fedsync/pkg/gcp/keeper"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -25,8 +26,8 @@ type view struct {
 	excluded map[string]string
 	members  map[string]*running
 
-	keeper  *gcp.Keeper // nil where there is none
-	project string      // where it keeps the load balancers
+	keeper  *keeper.Keeper // nil where there is none
+	project string         // where it keeps the load balancers
 }
 
 // view is made at the end of each turn, and asks nobody.

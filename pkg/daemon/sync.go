@@ -73,7 +73,7 @@ func newLoop(d *Daemon, readOnly bool) *loop {
 	if readOnly {
 		claims, l.renderings.before = nil, nil
 	}
-	l.members = newMembers(claims, func(f *federation.Federation, c federation.Cluster) keeper {
+	l.members = newMembers(claims, func(f *federation.Federation, c federation.Cluster) memberLoop {
 		return d.newMember(f, c, readOnly)
 	})
 	l.cloud = d.newGoogleCloud(readOnly)

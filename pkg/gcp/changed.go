@@ -2,17 +2,17 @@ package gcp
 
 import "time"
 
-// changed names the fields in which an observed resource of ours is not as wanted.
-func changed(w, o Resource) []string {
+// Changed names the fields in which an observed resource of ours is not as wanted.
+func Changed(w, o Resource) []string {
 	fields := w.Spec.differs(o.Spec)
 	switch w.ID.Kind {
 	case KindFirewall, KindHealthCheck, KindService, KindURLMap:
 		if !sameMark(w.Mark, o.Mark) {
-			fields = sortedSet(append(fields, fieldDescription))
+			fields = SortedSet(append(fields, FieldDescription))
 		}
 	case KindCertificate:
 		if w.Mark.Content != o.Mark.Content {
-			fields = sortedSet(append(fields, "certificate"))
+			fields = SortedSet(append(fields, "certificate"))
 		}
 	case KindAddress, KindGroup, KindHTTPProxy, KindHTTPSProxy, KindRule:
 		// Their descriptions cannot be changed, and say whose they are.
@@ -32,11 +32,11 @@ func sameMark(a, b Mark) bool {
 		}
 	}
 	a.Draining, b.Draining, a.Rated, b.Rated = nil, nil, time.Time{}, time.Time{}
-	return a.text() == b.text()
+	return a.Text() == b.Text()
 }
 
-// fixedFields are those of the differing fields that cannot be changed in place.
-func fixedFields(w, o Resource, fields []string) []string {
+// FixedFields are those of the differing fields that cannot be changed in place.
+func FixedFields(w, o Resource, fields []string) []string {
 	var fixed []string
 	for _, field := range fields {
 		switch w.ID.Kind {

@@ -48,8 +48,8 @@ type Error struct {
 	After time.Duration
 	Err   error // what Compute Engine answered, in one line
 
-	absent bool // there is no such resource
-	ended  bool // the outcome is known: a repeat is another action
+	Absent bool // there is no such resource
+	Ended  bool // the outcome is known: a repeat is another action
 }
 
 // Error names the action, the resource, the reason and what helps.
@@ -111,13 +111,13 @@ func roleWith(permission string) string {
 	return "roles/compute.loadBalancerAdmin"
 }
 
-// connectError is why there is no client: nothing was asked, for want of credentials
+// ConnectError is why there is no client: nothing was asked, for want of credentials
 // that could be used.
-type connectError struct{ err error }
+type ConnectError struct{ Err error }
 
-func (e *connectError) Error() string { return "connect to Compute Engine: " + e.err.Error() }
+func (e *ConnectError) Error() string { return "connect to Compute Engine: " + e.Err.Error() }
 
-func (e *connectError) Unwrap() error { return e.err }
+func (e *ConnectError) Unwrap() error { return e.Err }
 
 // ClassOf returns the class of an error of this package, empty for any other.
 func ClassOf(err error) Class {
@@ -127,6 +127,6 @@ func ClassOf(err error) Class {
 	return ""
 }
 
-// passes reports whether an error of this class is part of the order of things, and
+// Passes reports whether an error of this class is part of the order of things, and
 // is gone after another look.
-func (c Class) passes() bool { return c == ClassOrder || c == ClassChanged || c == ClassConflict }
+func (c Class) Passes() bool { return c == ClassOrder || c == ClassChanged || c == ClassConflict }

@@ -61,3 +61,12 @@ func isNameChar(c byte) bool {
 func quoted(text string) string {
 	return strconv.Quote(untrusted.Clean(text, 240))
 }
+
+// IDList returns the first of the IDs in words, and how many others there are.
+func IDList(ids []ID) string {
+	var texts []string
+	for _, id := range ids {
+		texts = append(texts, id.String())
+	}
+	return untrusted.Some(texts, 3)
+}

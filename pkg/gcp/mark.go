@@ -35,16 +35,16 @@ type Mark struct {
 // Owner is who may change what bears a mark.
 type Owner struct{ Federation, Source string }
 
-// owns reports whether the mark is the owner's.
-func (o Owner) owns(m Mark) bool {
+// Owns reports whether the mark is the owner's.
+func (o Owner) Owns(m Mark) bool {
 	return m.Federation != "" && m.Federation == o.Federation && m.Source == o.Source
 }
 
-// maxDescription is how long a description may be, by the API.
-const maxDescription = 2048
+// MaxDescription is how long a description may be, by the API.
+const MaxDescription = 2048
 
-// text is the description that holds the mark.
-func (m Mark) text() string {
+// Text is the description that holds the mark.
+func (m Mark) Text() string {
 	data, err := json.Marshal(m)
 	if err != nil {
 		panic(err) // strings and times
@@ -52,10 +52,10 @@ func (m Mark) text() string {
 	return string(data)
 }
 
-// readMark reads a description. What is not ours gives a zero Mark.
-func readMark(description string) Mark {
+// ReadMark reads a description. What is not ours gives a zero Mark.
+func ReadMark(description string) Mark {
 	var m Mark
-	if len(description) > maxDescription || json.Unmarshal([]byte(description), &m) != nil || m.Federation == "" {
+	if len(description) > MaxDescription || json.Unmarshal([]byte(description), &m) != nil || m.Federation == "" {
 		return Mark{}
 	}
 	for _, text := range []string{m.Federation, m.Source, m.Ingress, m.Service, m.Cluster, m.Secret, m.Content} {
@@ -66,5 +66,5 @@ func readMark(description string) Mark {
 	return m
 }
 
-// refText is how a mark names an object.
-func refText(ref federation.ObjectRef) string { return ref.String() }
+// RefText is how a mark names an object.
+func RefText(ref federation.ObjectRef) string { return ref.String() }

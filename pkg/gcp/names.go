@@ -11,30 +11,30 @@ import (
 // maxName is how long a name may be, by the API.
 const maxName = 63
 
-// validName is what Compute Engine accepts as the name of a resource, and as a
+// ValidName is what Compute Engine accepts as the name of a resource, and as a
 // network tag.
-var validName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
+var ValidName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
-// resourceName returns the name of a resource of the owner's: "fedsync-", the owner's
+// ResourceName returns the name of a resource of the owner's: "fedsync-", the owner's
 // digest, a readable part and the digest of the identity, in at most 63 characters.
 // Names that were given out exist in projects of users: the same arguments give the
 // same name in every version of fedsync.
-func resourceName(o Owner, kind Kind, readable string, identity ...string) string {
+func ResourceName(o Owner, kind Kind, readable string, identity ...string) string {
 	head := "fedsync-" + shortDigest(o.Federation, o.Source)
 	tail := shortDigest(append([]string{o.Federation, o.Source, string(kind)}, identity...)...)
 	return joinName(head, readable, tail)
 }
 
-// firewallName returns the name of the owner's firewall rule for a network: the n-th
+// FirewallName returns the name of the owner's firewall rule for a network: the n-th
 // one, from 0, where its tags do not fit in one rule.
-func firewallName(o Owner, network string, n int) string {
+func FirewallName(o Owner, network string, n int) string {
 	tail := shortDigest(o.Federation, o.Source, string(KindFirewall), network, strconv.Itoa(n))
 	return joinName("fedsync", o.Federation, tail)
 }
 
-// gives reports whether a name is one that fedsync gives to the owner's resources of
+// Gives reports whether a name is one that fedsync gives to the owner's resources of
 // this kind. An address may have any: the user chooses it.
-func (o Owner) gives(id ID) bool {
+func (o Owner) Gives(id ID) bool {
 	head := "fedsync-" + shortDigest(o.Federation, o.Source)
 	switch id.Kind {
 	case KindAddress:

@@ -49,13 +49,14 @@ func (id ID) String() string {
 // Compare orders IDs by the order of creation, then by zone and name.
 func (id ID) Compare(o ID) int {
 	return cmp.Or(
-		cmp.Compare(id.Kind.rank(), o.Kind.rank()),
+		cmp.Compare(id.Kind.Rank(), o.Kind.Rank()),
 		strings.Compare(id.Zone, o.Zone),
 		strings.Compare(id.Name, o.Name),
 	)
 }
 
-func (k Kind) rank() int {
+// Rank returns the place of the kind in the order of creation.
+func (k Kind) Rank() int {
 	for i, kind := range Kinds {
 		if kind == k {
 			return i
@@ -95,7 +96,11 @@ func (r Resource) References() []ID {
 	return r.Spec.refs()
 }
 
-// sortedIDs returns the IDs in their order.
-func sortedIDs(resources map[ID]Resource) []ID {
+// Differences returns the fields, named as Compute Engine names them, in which the observed
+// spec is not as the wanted one, sorted. A spec of another kind differs in all of them.
+func Differences(want, observed Spec) []string { return want.differs(observed) }
+
+// SortedIDs returns the IDs in their order.
+func SortedIDs(resources map[ID]Resource) []ID {
 	return slices.SortedFunc(maps.Keys(resources), ID.Compare)
 }

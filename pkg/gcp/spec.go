@@ -152,8 +152,8 @@ type Rule struct {
 	Scheme  string // observed: "EXTERNAL_MANAGED", or "EXTERNAL" of a rule that is not ours
 }
 
-// admits reports whether the rule lets in all that another one does.
-func (f Firewall) admits(want Firewall) bool {
+// Admits reports whether the rule lets in all that another one does.
+func (f Firewall) Admits(want Firewall) bool {
 	return !f.Disabled && f.Network == want.Network &&
 		containsAll(f.Ranges, want.Ranges) && containsAll(f.Ports, want.Ports) && containsAll(f.Tags, want.Tags)
 }
@@ -162,8 +162,8 @@ func containsAll[T comparable](list, items []T) bool {
 	return !slices.ContainsFunc(items, func(item T) bool { return !slices.Contains(list, item) })
 }
 
-// withoutKey drops the private key: what is reported must not hold it at all.
-func withoutKey(s Spec) Spec {
+// WithoutKey drops the private key: what is reported must not hold it at all.
+func WithoutKey(s Spec) Spec {
 	if c, ok := s.(Certificate); ok {
 		c.Key = ""
 		return c
@@ -180,7 +180,7 @@ func (e Endpoint) Compare(o Endpoint) int {
 	return cmp.Or(strings.Compare(e.Instance, o.Instance), strings.Compare(e.Address, o.Address), cmp.Compare(e.Port, o.Port))
 }
 
-// sortedSet returns the elements sorted and unique, in a list of its own.
-func sortedSet[T cmp.Ordered](list []T) []T {
+// SortedSet returns the elements sorted and unique, in a list of its own.
+func SortedSet[T cmp.Ordered](list []T) []T {
 	return slices.Compact(slices.Sorted(slices.Values(list)))
 }

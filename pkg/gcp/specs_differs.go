@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// scheme is the load balancing scheme of all that fedsync makes.
-const scheme = "EXTERNAL_MANAGED"
+// Scheme is the load balancing scheme of all that fedsync makes.
+const Scheme = "EXTERNAL_MANAGED"
 
-// fieldDescription is the field that holds the mark.
-const fieldDescription = "description"
+// FieldDescription is the field that holds the mark.
+const FieldDescription = "description"
 
 // differences collects the names of fields.
 type differences []string
@@ -71,11 +71,12 @@ func (s Service) differs(observed Spec) []string {
 	d.add("healthChecks", s.HealthCheck != o.HealthCheck)
 	d.add("timeoutSec", s.Timeout != o.Timeout)
 	d.add("connectionDraining", s.Drain != o.Drain)
-	d.add("backends", !slices.Equal(sortedBackends(s.Backends), sortedBackends(o.Backends)))
+	d.add("backends", !slices.Equal(SortedBackends(s.Backends), SortedBackends(o.Backends)))
 	return d.sorted()
 }
 
-func sortedBackends(backends []Backend) []Backend {
+// SortedBackends returns the backends in the order of their groups.
+func SortedBackends(backends []Backend) []Backend {
 	return slices.SortedFunc(slices.Values(backends), func(a, b Backend) int { return a.Group.Compare(b.Group) })
 }
 
@@ -116,12 +117,12 @@ func (r Rule) differs(observed Spec) []string {
 	d.add("IPAddress", r.IP != "" && r.IP != o.IP)
 	d.add("portRange", r.Port != o.Port)
 	d.add("target", r.Target != o.Target)
-	d.add("loadBalancingScheme", o.Scheme != "" && o.Scheme != scheme)
+	d.add("loadBalancingScheme", o.Scheme != "" && o.Scheme != Scheme)
 	return d.sorted()
 }
 
 // sameSet reports whether two lists have the same elements, in whatever order and
 // however often.
 func sameSet[T cmp.Ordered](a, b []T) bool {
-	return slices.Equal(sortedSet(a), sortedSet(b))
+	return slices.Equal(SortedSet(a), SortedSet(b))
 }

@@ -2,7 +2,7 @@ package gcp
 
 import "slices"
 
-// refs of an address, firewall rule, health check, group and certificate are none.
+// Refs of an address, firewall rule, health check, group and certificate are none.
 func (Address) refs() []ID     { return nil }
 func (Firewall) refs() []ID    { return nil }
 func (HealthCheck) refs() []ID { return nil }

@@ -81,8 +81,8 @@ type Wanted struct {
 	Balancers []Balancer
 }
 
-// drains reports whether the connections of some cluster are given time to end.
-func (w Wanted) drains() bool {
+// Drains reports whether the connections of some cluster are given time to end.
+func (w Wanted) Drains() bool {
 	for _, r := range w.Resources {
 		if len(r.Mark.Draining) > 0 {
 			return true
@@ -168,3 +168,12 @@ type Scope struct {
 
 // Owner returns whose resources the input is about.
 func (in *Input) Owner() Owner { return Owner{in.Federation.Name, in.Source} }
+
+// Quota is how many of something a project may have, and has.
+type Quota struct {
+	Metric       string // "BACKEND_SERVICES"
+	Limit, Usage float64
+}
+
+// QuestionTimeout bounds one question to Compute Engine.
+const QuestionTimeout = 15 * time.Second

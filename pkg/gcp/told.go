@@ -21,13 +21,14 @@ func (a Action) String() string {
 		sign = "-"
 	}
 	detail := a.Reason.String()
-	if rest, ok := strings.CutPrefix(detail, differsIn); ok && a.Verb == Update {
+	if rest, ok := strings.CutPrefix(detail, DiffersIn); ok && a.Verb == Update {
 		detail = "fields: " + rest
 	}
 	return fmt.Sprintf("%s %s  %s  %s", sign, a.Verb, a.ID, detail)
 }
 
-const differsIn = "differs in "
+// DiffersIn begins the reason of an update; the fields follow.
+const DiffersIn = "differs in "
 
 // Count returns how many actions there are of each verb.
 func (p Planned) Count() map[Verb]int {

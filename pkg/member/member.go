@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/fedsync/fedsync/internal/bell"
+	"github.com/fedsync/fedsync/internal/sleep"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
@@ -202,16 +203,7 @@ func (m *Member) Run(ctx context.Context) {
 			continue
 		}
 		pause = min(max(2*pause, sessionPauseFirst), sessionPauseLast)
-		wait(ctx, pause)
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
+		_ = sleep.For(ctx, pause)
 	}
 }
 

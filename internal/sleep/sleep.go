@@ -1,0 +1,23 @@
+// Package sleep waits for a time that a context can end.
+package sleep
+
+import (
+	"context"
+	"time"
+)
+
+// For waits for d. It returns early, with the context's cause, when the context ends; a
+// time that is over already still asks the context.
+func For(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return context.Cause(ctx)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

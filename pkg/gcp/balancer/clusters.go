@@ -1,0 +1,277 @@
+package balancer
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// clusterView is what is known of one cluster that stands, or stood, behind a load
+// balancer.
+type clusterView struct {
+	name    string
+	cluster federation.Cluster
+	facts   federation.ClusterFacts
+	member  bool // of the federation
+
+	// leaving is why its traffic is taken away, whatever it runs; empty where it is
+	// not. drained says that this is because of `drain: true`.
+	leaving string
+	drained bool
+	// blind is why its nodes say nothing: what it has behind load balancers stays.
+	blind string
+	// mute is why an object that its plan lacks may exist all the same.
+	mute string
+	// provisional says that its plan has apps of two revisions.
+	provisional bool
+
+	ingresses map[federation.ObjectRef]placed
+	services  map[federation.ObjectRef]placed
+	withheld  map[federation.ObjectRef]federation.Withheld
+	pods      map[string][]podTemplate // by namespace
+	broken    []string                 // apps that could not be rendered
+
+	nodes clusterNodes
+}
+
+// placed is an object of the plan and the app that it belongs to.
+type placed struct {
+	app    string
+	object *federation.Object
+}
+
+// podTemplate is what a workload makes pods of.
+type podTemplate struct {
+	workload federation.ObjectRef
+	labels   labels.Set
+	spec     podSpec
+}
+
+// podContent is what is read of a pod, or of the template of one, and nothing else:
+// to parse the quantities of its resources may take hours.
+type podContent struct {
+	Metadata struct {
+		Labels map[string]string `json:"labels"`
+	} `json:"metadata"`
+	Spec podSpec `json:"spec"`
+}
+
+type podSpec struct {
+	Containers []container `json:"containers"`
+}
+
+type container struct {
+	Ports          []corev1.ContainerPort `json:"ports"`
+	ReadinessProbe *corev1.Probe          `json:"readinessProbe"`
+}
+
+// workloadContent is what is read of a ReplicaSet, and of what is like one.
+type workloadContent struct {
+	Spec struct {
+		Template podContent `json:"template"`
+	} `json:"spec"`
+}
+
+// readClusters lists the clusters and says which of them can be relied on.
+func (b *builder) readClusters() {
+	for _, c := range b.in.Federation.Clusters {
+		view := &clusterView{name: c.Name, cluster: c, member: true, facts: b.in.Facts.Of(c.Name)}
+		view.blind = Blindness(view.facts)
+		switch {
+		case c.Lost:
+			view.leaving = "it is declared lost"
+		case c.Drain:
+			view.leaving, view.drained = "it is drained", true
+		}
+		b.addCluster(view)
+	}
+	left := map[string]bool{}
+	for _, r := range b.ours("") {
+		if r.Mark.Cluster != "" && b.byName[r.Mark.Cluster] == nil {
+			left[r.Mark.Cluster] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(left)) {
+		b.addCluster(&clusterView{
+			name: name, leaving: "it is no member of the federation any more",
+			blind: "it is no member of the federation any more",
+		})
+	}
+}
+
+func (b *builder) addCluster(c *clusterView) {
+	c.ingresses, c.services = map[federation.ObjectRef]placed{}, map[federation.ObjectRef]placed{}
+	c.withheld = map[federation.ObjectRef]federation.Withheld{}
+	c.pods = map[string][]podTemplate{}
+	c.mute = "there is no plan for it"
+	b.clusters = append(b.clusters, c)
+	b.byName[c.name] = c
+}
+
+// Blindness returns why the nodes that are known of a cluster may not be those of
+// now; empty where they are.
+func Blindness(f federation.ClusterFacts) string {
+	switch {
+	case f.Away():
+		return "the cluster does not answer"
+	case f.State == federation.ClusterUnknown:
+		return "the cluster does not let fedsync look"
+	case !f.Seen || !f.Synced:
+		return "the cluster has not been read yet"
+	case !f.NodesKnown:
+		return "its Nodes cannot be listed"
+	}
+	return ""
+}
+
+// readPlan gathers the objects that load balancers follow from.
+func (b *builder) readPlan() {
+	if len(b.in.Plan.Clusters) == 0 {
+		b.unclean = "there is no plan yet"
+	}
+	for _, plan := range b.in.Plan.Clusters {
+		c := b.byName[plan.Cluster]
+		if c == nil || !c.member {
+			continue // it has left, and is being emptied
+		}
+		c.mute = plan.Excluded
+		b.judgePlan(c, plan)
+		for _, app := range plan.Apps {
+			if app.Broken {
+				c.broken = append(c.broken, app.App)
+				b.soil(fmt.Sprintf("app %s cannot be rendered for cluster %s", app.App, c.name))
+			}
+			for _, w := range app.Withheld {
+				c.withheld[withNamespace(w.Object)] = w
+			}
+			for _, o := range app.Objects {
+				b.readObject(c, app.App, o)
+			}
+		}
+	}
+	for _, c := range b.clusters {
+		if c.member && c.mute != "" {
+			b.soil(fmt.Sprintf("cluster %s: %s", c.name, c.mute))
+		}
+	}
+}
+
+// judgePlan notes whether the plan of a cluster is the last word.
+func (b *builder) judgePlan(c *clusterView, plan federation.ClusterPlan) {
+	switch {
+	case plan.Provisional:
+		c.mute, c.provisional = "its plan is provisional", true
+	case plan.Early && !c.facts.Away():
+		b.soil(fmt.Sprintf("the plan of cluster %s was made before its facts were known", c.name))
+	}
+}
+
+// soil notes a reason for which the absence of an Ingress proves nothing. The first
+// one stays.
+func (b *builder) soil(reason string) { b.unclean = cmp.Or(b.unclean, reason) }
+
+func (b *builder) readObject(c *clusterView, app string, o *federation.Object) {
+	ref := withNamespace(o.Ref)
+	switch {
+	case ref.IsIngress():
+		c.ingresses[ref] = placed{app, o}
+	case ref.Group == "" && ref.Kind == "Service":
+		c.services[ref] = placed{app, o}
+	case ref.Group == "apps" || ref.Group == "" && ref.Kind == "Pod":
+		if t, ok := b.template(o); ok {
+			c.pods[ref.Namespace] = append(c.pods[ref.Namespace], t)
+		}
+	}
+}
+
+// withNamespace gives a reference the namespace that the API server gives an object
+// that has none. All objects here have one.
+func withNamespace(ref federation.ObjectRef) federation.ObjectRef {
+	ref.Namespace = cmp.Or(ref.Namespace, metav1.NamespaceDefault)
+	return ref
+}
+
+// template returns what an object makes pods of; false where it makes none.
+func (b *builder) template(o *federation.Object) (podTemplate, bool) {
+	t := podTemplate{workload: withNamespace(o.Ref)}
+	switch o.Ref.Kind {
+	case "Pod":
+		pod, err := parse[podContent](b, o)
+		if err != nil {
+			return t, false
+		}
+		t.labels, t.spec = pod.Metadata.Labels, pod.Spec
+		return t, true
+	case "ReplicaSet", "Deployment", "StatefulSet", "DaemonSet":
+		// All of them have spec.template at the same place.
+		workload, err := parse[workloadContent](b, o)
+		if err != nil {
+			return t, false
+		}
+		t.labels, t.spec = workload.Spec.Template.Metadata.Labels, workload.Spec.Template.Spec
+		return t, true
+	}
+	return t, false
+}
+
+// parse decodes an object. Clusters share objects, so each is decoded once.
+func parse[T any](b *builder, o *federation.Object) (*T, error) {
+	key := o.Digest + o.Ref.String()
+	if known, ok := b.parsed[key].(*T); ok {
+		return known, nil
+	}
+	content := new(T)
+	if err := json.Unmarshal(o.JSON, content); err != nil {
+		return nil, fmt.Errorf("decode %s of %s: %w", o.Ref, o.File, err)
+	}
+	b.parsed[key] = content
+	return content, nil
+}
+
+// ingress returns the Ingress that the plan has for a cluster, where it is ours to
+// build for.
+func (b *builder) ingress(c *clusterView, ref federation.ObjectRef) (*networkingv1.Ingress, error) {
+	p, ok := c.ingresses[ref]
+	if !ok {
+		return nil, errNotPlaced
+	}
+	return parse[networkingv1.Ingress](b, p.object)
+}
+
+// service returns the Service that the plan has for a cluster.
+func (b *builder) service(c *clusterView, ref federation.ObjectRef) (*corev1.Service, error) {
+	p, ok := c.services[ref]
+	if !ok {
+		return nil, errNotPlaced
+	}
+	return parse[corev1.Service](b, p.object)
+}
+
+// brokenApp reports whether one of the apps could not be rendered for the cluster.
+func (c *clusterView) brokenApp(app string) bool { return slices.Contains(c.broken, app) }
+
+// unpruned returns why an object that has left the plan stays in the cluster: its
+// deletion waits, or was not let pass. It is empty where it is deleted.
+func (b *builder) unpruned(c *clusterView, ref federation.ObjectRef) string {
+	for _, plan := range b.in.Plan.Clusters {
+		if plan.Cluster != c.name {
+			continue
+		}
+		for _, app := range plan.Apps {
+			if app.Prune != federation.PruneAllowed && slices.Contains(c.facts.Inventory[app.App], ref) {
+				return fmt.Sprintf("%s is still in cluster %s: its deletion is not let pass (%s)", ref, c.name, strings.ToLower(string(app.Prune)))
+			}
+		}
+	}
+	return ""
+}

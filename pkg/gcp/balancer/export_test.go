@@ -1,0 +1,10 @@
+package balancer
+
+// For the tests outside the package.
+const (
+	DefaultRate  = defaultRate
+	MaxGroupRate = maxGroupRate
+	MaxGroups    = maxGroups
+)
+
+var DefaultCheck = defaultCheck

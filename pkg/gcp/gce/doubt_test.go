@@ -1,0 +1,40 @@
+package gce
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/gcp/gcetest"
+	"github.com/fedsync/fedsync/pkg/gcp/gcptest"
+)
+
+// A list that is a success and lacks what a resource of ours points at is not taken for
+// the whole: neither by who knew better, nor after a start.
+func TestAListThatLacksWhatIsInUseIsNotComplete(t *testing.T) {
+	server, c := newStandIn(t, gcetest.Options{})
+	f := newFrontend(t)
+	f.build(t, c)
+	for kind, test := range map[gcp.Kind]struct{ path, items, lost string }{
+		gcp.KindGroup:      {"/aggregated/networkEndpointGroups", `"items"`, `"lost"`},
+		gcp.KindService:    {"/global/backendServices", `"items"`, `"lost"`},
+		gcp.KindURLMap:     {"/global/urlMaps", `"items"`, `"lost"`},
+		gcp.KindHTTPProxy:  {"/global/targetHttpProxies", `"items"`, `"lost"`},
+		gcp.KindHTTPSProxy: {"/global/targetHttpsProxies", `"items"`, `"lost"`},
+	} {
+		partial, err := New(t.Context(), Options{
+			Project: gcptest.Project, Endpoint: server.URL(), QPS: 1e6, Burst: 1e6,
+			HTTPClient: &http.Client{Transport: rewrite{test.path, test.items, test.lost}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := partial.Look(t.Context(), gcp.Scope{Owner: standOwner})
+		if seen.Complete[kind] || len(seen.Errors) != 1 {
+			t.Errorf("%s: complete %v, errors %v", kind, seen.Complete[kind], seen.Errors)
+		}
+	}
+	if seen := mustLook(t, c, gcp.Scope{}); len(seen.Complete) != len(gcp.Kinds) {
+		t.Errorf("complete: %v", seen.Complete)
+	}
+}

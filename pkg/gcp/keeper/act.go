@@ -1,0 +1,263 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/gcp"
+)
+
+// Calls that run at the same time: an operation takes seconds to minutes, and the
+// client's rate limit is shared by all of them.
+const concurrentActions = 32
+
+// Deed is an action that was done, or tried.
+type Deed struct {
+	At     time.Time
+	Action gcp.Action
+	Took   time.Duration
+	Error  untrusted.Text // empty where it succeeded
+}
+
+// deeds are the last ones, the newest first.
+type deeds struct{ all []Deed }
+
+const keptDeeds = 50
+
+func (d *deeds) add(deed Deed) {
+	deed.Action.Want.Spec = gcp.WithoutKey(deed.Action.Want.Spec)
+	d.all = append([]Deed{deed}, d.all...)
+	d.all = d.all[:min(len(d.all), keptDeeds)]
+}
+
+// newest returns them as they are now: what add does later makes another slice.
+func (d *deeds) newest() []Deed { return d.all }
+
+// yield cuts the calls that are under way where this instance may write no longer:
+// another one may begin. What they did shows in the next look.
+func (k *Keeper) yield() {
+	if k.work.cut != nil && len(k.work.running) > 0 && !k.mayWrite() {
+		k.work.cut()
+		k.work.cut = nil
+	}
+}
+
+// work is what is being done: a plan, as far as it is to be executed, and the calls
+// under way, of this plan and of those before it. The goroutine of Run owns it.
+type work struct {
+	actions   []gcp.Action
+	due       map[int]bool // of the actions
+	begun     map[int]bool
+	succeeded map[int]bool
+	plan      int // number of the plan
+
+	running  map[gcp.ID]call // under way
+	ctx      context.Context
+	cut      func()       // ends ctx, of the calls under way; nil after that
+	outcomes chan outcome // room for all of them: who calls never waits
+	calls    sync.WaitGroup
+}
+
+// call is an action of a plan that is under way.
+type call struct {
+	plan   int
+	action gcp.Action
+	repair bool // it puts back what was as it is wanted when it began
+}
+
+// outcome is what came of one action.
+type outcome struct {
+	plan, at int
+	action   gcp.Action
+	took     time.Duration
+	err      error
+}
+
+func newWork() work {
+	return work{running: map[gcp.ID]call{}, outcomes: make(chan outcome, concurrentActions)}
+}
+
+// busy returns what is under way.
+func (w *work) busy() map[gcp.ID]call { return maps.Clone(w.running) }
+
+// active reports whether something of the newest plan is under way.
+func (w *work) active() bool {
+	for _, i := range w.running {
+		if i.plan == w.plan {
+			return true
+		}
+	}
+	return false
+}
+
+// older reports whether something of an earlier plan is under way.
+func (w *work) older() bool {
+	for _, i := range w.running {
+		if i.plan != w.plan {
+			return true
+		}
+	}
+	return false
+}
+
+// drop forgets what has not begun.
+func (w *work) drop() {
+	w.plan++
+	w.actions, w.due, w.begun, w.succeeded = nil, nil, nil, nil
+}
+
+// take replaces the plan by one from a newer look. What was under way when the look
+// began may not show in it, so no action of the new plan touches that, needs it, or
+// takes away what it needs; nor do those that follow from such an action.
+func (w *work) take(p gcp.Planned, due map[int]bool, busy map[gcp.ID]call) {
+	w.drop()
+	w.actions = p.Actions
+	w.due, w.begun, w.succeeded = map[int]bool{}, map[int]bool{}, map[int]bool{}
+	for i, a := range p.Actions {
+		if due[i] && !hampers(a, busy) && !dependsOnUndue(a, w.due) {
+			w.due[i] = true
+		}
+	}
+}
+
+// hampers reports whether an action must not run beside those under way.
+func hampers(a gcp.Action, busy map[gcp.ID]call) bool {
+	if _, same := busy[a.ID]; same {
+		return true
+	}
+	for _, ref := range a.Want.References() {
+		if _, needed := busy[ref]; needed {
+			return true
+		}
+	}
+	if a.Verb != gcp.Detach && a.Verb != gcp.Delete {
+		return false
+	}
+	for _, other := range busy {
+		if slices.Contains(other.action.Want.References(), a.ID) {
+			return true
+		}
+	}
+	return false
+}
+
+// Differs reports whether something is to be done that is neither under way nor part
+// of the plan that is being executed.
+func (w *work) differs(p gcp.Planned, due map[int]bool) bool {
+	taken := map[string]bool{}
+	for i, a := range w.actions {
+		if w.due[i] {
+			taken[key(a)+wish(a)] = true
+		}
+	}
+	for i, a := range p.Actions {
+		if due[i] && !taken[key(a)+wish(a)] && !hampers(a, w.running) {
+			return true
+		}
+	}
+	return false
+}
+
+// begin begins those actions whose turn it is, each as soon as those before it have
+// succeeded. Those that follow from one that failed are left to the next look. When
+// this instance may write no longer, nothing more is begun.
+func (k *Keeper) begin(ctx context.Context) {
+	w := &k.work
+	for i, a := range w.actions {
+		if len(w.running) >= concurrentActions || ctx.Err() != nil || !k.mayWrite() {
+			return
+		}
+		if _, running := w.running[a.ID]; running || w.begun[i] || !w.due[i] || !allOf(w.succeeded, a.After) {
+			continue
+		}
+		if w.cut == nil {
+			w.ctx, w.cut = context.WithCancel(ctx) //nolint:fatcontext // one for the calls of several plans
+		}
+		k.acted = true
+		plan, ctx := w.plan, w.ctx
+		w.begun[i], w.running[a.ID] = true, call{plan, a, k.tries.isRepair(a)}
+		w.calls.Go(func() {
+			began := time.Now()
+			err := k.cloud.Do(ctx, a)
+			if err != nil && ctx.Err() != nil {
+				err = ctx.Err() // it was cut, which says nothing of the resource
+			}
+			w.outcomes <- outcome{plan: plan, at: i, action: a, took: time.Since(began), err: err}
+		})
+	}
+}
+
+// finished takes what came of an action. When nothing is under way any more, of this
+// plan and those before it or of those before it, it is time for another look.
+func (k *Keeper) finished(ctx context.Context, o outcome) {
+	w := &k.work
+	repair := w.running[o.action.ID].repair
+	delete(w.running, o.action.ID)
+	cut := errors.Is(o.err, context.Canceled)
+	if (o.err == nil || cut) && o.action.Verb == gcp.Detach {
+		k.left[o.action.Want.Mark.Cluster] = time.Now()
+	}
+	if cut {
+		k.again = true // it may have been done all the same
+		return
+	}
+	k.deeds.add(deedOf(o))
+	k.told(o)
+	k.tries.tried(o.action, o.err, repair, time.Now())
+	if o.plan == w.plan && o.err == nil {
+		w.succeeded[o.at] = true
+	}
+	k.begin(ctx)
+	if o.err == nil && (len(w.running) == 0 || o.plan != w.plan && !w.older()) {
+		k.again = true
+	}
+}
+
+func deedOf(o outcome) Deed {
+	d := Deed{At: time.Now(), Action: o.action, Took: o.took}
+	if o.err != nil {
+		d.Error = untrusted.Said(o.err.Error())
+	}
+	return d
+}
+
+// told logs what was done.
+func (k *Keeper) told(o outcome) {
+	a := o.action
+	fields := []zap.Field{
+		zap.String("verb", string(a.Verb)), zap.Stringer("resource", a.ID),
+		zap.Strings("fields", a.Fields), zap.Stringer("reason", a.Reason), zap.Duration("took", o.took),
+	}
+	switch {
+	case o.err == nil:
+		k.log.Info("changed on Compute Engine", fields...)
+	case classOf(o.err).Passes() || k.tries.fails(a, o.err):
+		k.log.Debug("not changed on Compute Engine yet", append(fields, zap.Error(o.err))...)
+	default:
+		k.log.Warn("not changed on Compute Engine", append(fields, zap.Error(o.err))...)
+	}
+}
+
+func allOf(succeeded map[int]bool, indices []int) bool {
+	for _, i := range indices {
+		if !succeeded[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// classOf returns the class of a Cloud's error.
+func classOf(err error) gcp.Class {
+	if e, ok := errors.AsType[*gcp.Error](err); ok {
+		return e.Class
+	}
+	return gcp.ClassRetry
+}

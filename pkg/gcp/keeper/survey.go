@@ -1,0 +1,115 @@
+package keeper
+
+import (
+	"context"
+	"time"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/gcp"
+)
+
+// surveyInterval is how often permissions and quotas are asked for: people change
+// them, and rarely.
+const surveyInterval = 10 * time.Minute
+
+// surveyor is a Cloud that says what may be done there. *Compute is one.
+type surveyor interface {
+	Granted(ctx context.Context, permissions []string) (missing []string, err error)
+	Quotas(ctx context.Context) ([]gcp.Quota, error)
+}
+
+// survey is what was answered last.
+type survey struct {
+	at      time.Time
+	missing []string
+	quotas  map[string]gcp.Quota
+}
+
+// verbsOf are the verbs of the permissions that each kind takes, by which part of the
+// permission's name it has.
+var verbsOf = map[string][]string{
+	"backendServices": {"get", "list", "create", "update", "delete", "use"},
+	"urlMaps":         {"get", "list", "create", "update", "delete", "use"},
+	"firewalls":       {"get", "list", "create", "update", "delete"},
+}
+
+// permissions are those that can be asked for, of the federation's needs.
+func permissions(gcp *federation.GCP) []string {
+	var all []string
+	for _, part := range []string{"backendServices", "urlMaps", "firewalls"} {
+		if part == "firewalls" && gcp.Firewall != federation.FirewallManaged {
+			continue
+		}
+		for _, verb := range verbsOf[part] {
+			all = append(all, "compute."+part+"."+verb)
+		}
+	}
+	return all
+}
+
+// Look asks, where that is due. What cannot be asked is told by the calls themselves.
+func (s *survey) look(ctx context.Context, cloud gcp.Cloud, in *gcp.Input) {
+	asks, ok := cloud.(surveyor)
+	if !ok || !s.at.IsZero() && in.Now.Sub(s.at) < surveyInterval {
+		return
+	}
+	if missing, err := asks.Granted(ctx, permissions(in.Federation.GCP)); err == nil {
+		s.missing = missing
+	}
+	if quotas, err := asks.Quotas(ctx); err == nil {
+		s.quotas = map[string]gcp.Quota{}
+		for _, q := range quotas {
+			s.quotas[q.Metric] = q
+		}
+	}
+	s.at = in.Now
+}
+
+// metrics are the quotas that creations count against.
+var metrics = map[gcp.Kind]string{
+	gcp.KindAddress: "STATIC_ADDRESSES", gcp.KindFirewall: "FIREWALLS", gcp.KindHealthCheck: "HEALTH_CHECKS",
+	gcp.KindGroup: "NETWORK_ENDPOINT_GROUPS", gcp.KindService: "BACKEND_SERVICES", gcp.KindURLMap: "URL_MAPS",
+	gcp.KindCertificate: "SSL_CERTIFICATES", gcp.KindHTTPProxy: "TARGET_HTTP_PROXIES",
+	gcp.KindHTTPSProxy: "TARGET_HTTPS_PROXIES", gcp.KindRule: "FORWARDING_RULES",
+}
+
+// Findings say what is missing, and what will not fit.
+func (s *survey) findings(p gcp.Planned) []federation.Finding {
+	var all []federation.Finding
+	if len(s.missing) > 0 {
+		all = append(all, federation.Finding{
+			ID: idCloud, Severity: federation.SeverityError,
+			Message: untrusted.List("permissions are missing on Compute Engine: ", s.missing, ", "),
+			Remedy:  untrusted.New(remedyOf(&gcp.Error{Class: gcp.ClassForbidden})),
+		})
+	}
+	need := map[gcp.Kind]int{}
+	for _, a := range p.Actions {
+		if a.Verb == gcp.Create {
+			need[a.ID.Kind]++
+		}
+	}
+	for _, kind := range gcp.Kinds {
+		q, known := s.quotas[metrics[kind]]
+		room := int(q.Limit - q.Usage)
+		if !known || need[kind] == 0 || need[kind] <= room {
+			continue
+		}
+		all = append(all, federation.Finding{
+			ID: idCloud, Severity: federation.SeverityError,
+			Message: untrusted.Textf("the quota %s has room for %d of %d that are to be made (%.0f of %.0f are used)",
+				metrics[kind], max(room, 0), need[kind], q.Usage, q.Limit),
+			Remedy: untrusted.Const("ask for more quota, or remove what is not needed"),
+		})
+	}
+	return all
+}
+
+// Survey asks once which permissions are missing and which quotas are too small for
+// what is planned. What cannot be asked is not in the answer.
+func Survey(ctx context.Context, cloud gcp.Cloud, in gcp.Input, planned gcp.Planned) []federation.Finding {
+	var s survey
+	s.look(ctx, cloud, &in)
+	return s.findings(planned)
+}

@@ -1,0 +1,7 @@
+package planner
+
+// For the tests outside the package.
+var (
+	EndpointSet = endpointSet
+	Users       = users
+)
