@@ -27,6 +27,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/post"
 	"github.com/fedsync/fedsync/pkg/web"
 )
 
@@ -54,16 +55,16 @@ type Daemon struct {
 	kubeconfig *kubeconfig
 	forms      *apply.Forms // what is sent to clusters, shared where it is equal
 	reports    *reports
-	poster     *status.Poster // nil where no commit statuses are wanted
-	deployer   *status.Poster // nil where no deployments are wanted
-	reviewer   *reviewer      // nil where no pull requests are planned
-	claims     *claim.Writer  // which clusters this process may write
-	instance   string         // its name for people
-	beside     bool           // another process of this source runs on this machine
-	outboxFile string         // the poster's
-	deployedIn string         // the deployer's
-	roster     roster         // the loop's
-	rosterFile string         // keeps roster
+	poster     *post.Poster  // nil where no commit statuses are wanted
+	deployer   *post.Poster  // nil where no deployments are wanted
+	reviewer   *reviewer     // nil where no pull requests are planned
+	claims     *claim.Writer // which clusters this process may write
+	instance   string        // its name for people
+	beside     bool          // another process of this source runs on this machine
+	outboxFile string        // the poster's
+	deployedIn string        // the deployer's
+	roster     roster        // the loop's
+	rosterFile string        // keeps roster
 	registry   *prometheus.Registry
 	metrics    *web.Metrics
 	listener   net.Listener // nil where nothing is served
@@ -115,7 +116,7 @@ func (d *Daemon) newPosters() error {
 		return fmt.Errorf("commit statuses: %w", err)
 	}
 	if provider != nil {
-		d.poster = status.NewPoster(provider, status.Options{
+		d.poster = post.New(provider, post.Options{
 			PublicURL: d.publicURL(),
 			Log:       d.log,
 			OnPost:    d.metrics.CommitStatusPost,
@@ -135,7 +136,7 @@ func (d *Daemon) newPosters() error {
 	if !ok {
 		return fmt.Errorf("--deployments needs a forge with deployments in --commit-status, which is %q", d.cfg.CommitStatus)
 	}
-	d.deployer = status.NewPoster(forge.Deployments(d.revisionURL), status.Options{
+	d.deployer = post.New(forge.Deployments(d.revisionURL), post.Options{
 		Deployments: true,
 		Log:         d.log,
 		OnPost:      d.metrics.CommitStatusPost,
@@ -146,8 +147,8 @@ func (d *Daemon) newPosters() error {
 }
 
 // posters are all that tell the forge.
-func (d *Daemon) posters() []*status.Poster {
-	return slices.DeleteFunc([]*status.Poster{d.poster, d.deployer}, func(p *status.Poster) bool { return p == nil })
+func (d *Daemon) posters() []*post.Poster {
+	return slices.DeleteFunc([]*post.Poster{d.poster, d.deployer}, func(p *post.Poster) bool { return p == nil })
 }
 
 // revisionURL is the page of a commit; empty where there is no page.

@@ -27,6 +27,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/post"
 )
 
 // staged is a loop that runs in a bubble of synctest: with the real renderer,
@@ -135,7 +136,7 @@ func stageAt(t *testing.T, cfg *Config, repository *pushed) *staged {
 	s := &staged{t: t, forge: &notebook{}, files: fstest.MapFS{}, slow: map[string]time.Duration{}, pushed: repository}
 	d.before = repository.before
 	d.rosterFile = filepath.Join(t.TempDir(), "roster")
-	d.poster = status.NewPoster(s.forge, status.Options{Outbox: filepath.Join(t.TempDir(), "outbox")})
+	d.poster = post.New(s.forge, post.Options{Outbox: filepath.Join(t.TempDir(), "outbox")})
 	render := render.New(render.Options{}).Render // a bubble's time stands still for a process
 	d.render = func(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle), _ func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding) {
 		sha := snapshot.Revision.SHA

@@ -41,8 +41,8 @@ func (e *MovedError) Remedy() untrusted.Text {
 	return untrusted.Const("look where the repository is now, and set --repo, or --forge-url and --forge-repository")
 }
 
-// moved finds a MovedError in what went wrong.
-func moved(err error) (*MovedError, bool) { return errors.AsType[*MovedError](err) }
+// Moved finds a MovedError in what went wrong.
+func Moved(err error) (*MovedError, bool) { return errors.AsType[*MovedError](err) }
 
 // IsName reports whether a text of a forge's can be the full name of a repository.
 func IsName(text string) bool {

@@ -1,9 +1,9 @@
-// Package status adds up what every stage found into one Report, and posts its
-// outcome as a commit status.
+// Package status adds up what every stage found into one Report, and says what a forge
+// has to be able to do for it.
 //
-// The Report has three readers: the forge (through a Provider), the page and the
-// log. Summarise is pure; the Poster is the one part that talks to anybody, and
-// only to providers, which stand in packages of their own below this one.
+// The Report has three readers: the forge (through a [Provider]), the page and the log.
+// [Summarise] is pure. Package post tells the forge; the providers have packages of their
+// own below this one.
 package status
 
 import (

@@ -19,6 +19,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
+const (
+	shaA = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
+	shaB = "b000000000000000000000000000000000000000"
+)
+
 // step is one report of a case: what is known at a time, and what should be
 // said. Each step's report is the previous one of the next.
 type step struct {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/post"
 )
 
 // Stage names a stage of the flow in the metrics.
@@ -211,7 +212,7 @@ func (m *Metrics) Changes(changes []federation.Change) {
 
 // CommitStatusPost counts a commit status that was sent, by what came of it. The
 // provider is the kind of it, as "gitea".
-func (m *Metrics) CommitStatusPost(provider string, result status.Result) {
+func (m *Metrics) CommitStatusPost(provider string, result post.Result) {
 	m.posts.WithLabelValues(label(provider), string(result)).Inc()
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/post"
 )
 
 func recorded(t *testing.T) (*prometheus.Registry, *Metrics) {
@@ -31,8 +32,8 @@ func recorded(t *testing.T) (*prometheus.Registry, *Metrics) {
 		{Cluster: "b", Action: federation.ActionConfigured, Drift: untrusted.New("spec.replicas by kubectl-edit")},
 		{Cluster: "b", Action: federation.ActionFailed, Drift: untrusted.New("spec.ports by kubectl-edit"), Err: errors.New("conflict")},
 	})
-	m.CommitStatusPost("gitea", status.Posted)
-	m.CommitStatusPost("gitea", status.Retry)
+	m.CommitStatusPost("gitea", post.Posted)
+	m.CommitStatusPost("gitea", post.Retry)
 	m.Report(&status.Report{
 		Revision: federation.Revision{Ref: "main", SHA: newestSHA},
 		State:    status.Failure,

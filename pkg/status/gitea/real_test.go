@@ -23,6 +23,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 	"github.com/fedsync/fedsync/pkg/status/gitea"
+	"github.com/fedsync/fedsync/pkg/status/post"
 )
 
 // real is a repository with two commits on a real Gitea, and a proxy before it
@@ -102,12 +103,12 @@ func (r *real) provider(t *testing.T, token string) *gitea.Provider {
 
 // poster runs a Poster until the returned function is called, and tells of each
 // attempt.
-func (r *real) poster(t *testing.T) (*status.Poster, <-chan status.Result, func()) {
+func (r *real) poster(t *testing.T) (*post.Poster, <-chan post.Result, func()) {
 	t.Helper()
-	results := make(chan status.Result, 100) // more than a test's attempts, so that OnPost does not block
-	p := status.NewPoster(r.provider(t, r.forge.Token), status.Options{
+	results := make(chan post.Result, 100) // more than a test's attempts, so that OnPost does not block
+	p := post.New(r.provider(t, r.forge.Token), post.Options{
 		Context: "fedsync/web", PublicURL: "https://fedsync.example",
-		OnPost: func(_ string, result status.Result) { results <- result },
+		OnPost: func(_ string, result post.Result) { results <- result },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -120,7 +121,7 @@ func (r *real) poster(t *testing.T) (*status.Poster, <-chan status.Result, func(
 	return p, results, stop
 }
 
-func await(t *testing.T, results <-chan status.Result, want status.Result) {
+func await(t *testing.T, results <-chan post.Result, want post.Result) {
 	t.Helper()
 	for timeout := time.After(time.Minute); ; {
 		select {
@@ -138,13 +139,13 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 	r := newReal(t)
 	p, results, stop := r.poster(t)
 	p.Want(status.Commit{SHA: r.shas[0], State: status.Pending, Description: "0/13 synced"})
-	await(t, results, status.Posted)
+	await(t, results, post.Posted)
 
 	r.down.Store(true)
 	p.Want(status.Commit{SHA: r.shas[0], State: status.Success, Description: "203.0.113.10 · 13/13 clusters · 26/26 ready"})
 	p.Supersede(r.shas[0], federation.Revision{Ref: "main", SHA: r.shas[1]})
 	p.Want(status.Commit{SHA: r.shas[1], State: status.Pending, Description: "0/13 synced"})
-	await(t, results, status.Retry)
+	await(t, results, post.Retry)
 	stop()
 
 	// The next process knows nothing of what was posted; the daemon tells it
@@ -161,8 +162,8 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 		}
 	}
 	r.down.Store(false)
-	await(t, results, status.Posted)
-	await(t, results, status.Posted)
+	await(t, results, post.Posted)
+	await(t, results, post.Posted)
 	stop()
 
 	// A further one finds all as it should be.
@@ -170,7 +171,7 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 	p.Supersede(r.shas[0], federation.Revision{Ref: "main", SHA: r.shas[1]})
 	p.Want(status.Commit{SHA: r.shas[1], State: status.Failure, Description: "1/13 failed: gce-us-east1b Service/nginx nodePort 30036 held by default/legacy"})
 	p.Want(status.Commit{SHA: r.shas[1], Context: "fedsync/web/c1", State: status.Success, Description: "2/2 ready"})
-	await(t, results, status.Posted) // of the context that is new
+	await(t, results, post.Posted) // of the context that is new
 	stop()
 
 	got := [][]sandboxtest.Status{r.forge.Statuses(t, r.shas[0]), r.forge.Statuses(t, r.shas[1])}

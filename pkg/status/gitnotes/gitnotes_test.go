@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/post"
 	"github.com/fedsync/fedsync/pkg/status/statustest"
 )
 
@@ -276,7 +277,7 @@ func TestALockThatIsNotReleasedIsNamed(t *testing.T) {
 func TestNotesArePushedAtMostEveryFiveSeconds(t *testing.T) {
 	r := newRepository(t)
 	synctest.Test(t, func(t *testing.T) {
-		poster := status.NewPoster(newProvider(t, r.dir), status.Options{})
+		poster := post.New(newProvider(t, r.dir), post.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {

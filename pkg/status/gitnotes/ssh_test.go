@@ -13,6 +13,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/post"
 )
 
 func publicKey(t *testing.T, keyFile, knownHosts string) func() (transport.AuthMethod, error) {
@@ -102,7 +103,7 @@ func TestASilentSSHServerIsNotWaitedFor(t *testing.T) {
 	}
 
 	// The whole way: a poster over it ends when it is told to.
-	poster := status.NewPoster(p, status.Options{})
+	poster := post.New(p, post.Options{})
 	poster.Want(c)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/post"
 )
 
 // takesTheLongest posts what is as long as fedsync lets it be. A link that the forge does
@@ -43,7 +44,7 @@ func (s *suite) postsNothingTwice(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		poster := status.NewPoster(p, status.Options{})
+		poster := post.New(p, post.Options{})
 		for range 2 {
 			poster.Want(s.commit(status.Success))
 		}

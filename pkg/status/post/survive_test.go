@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"strings"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // What a forge answers may bring a client to panic, and ends nothing: it is asked again.
@@ -14,15 +16,15 @@ func TestAProviderThatPanicsEndsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		panics := 2 // changed while the forge's lock is held
 		f := &forge{}
-		f.answer = func(Commit) error {
+		f.answer = func(status.Commit) error {
 			if panics--; panics >= 0 {
-				var nothing *Commit
+				var nothing *status.Commit
 				_ = nothing.SHA
 			}
 			return nil
 		}
 		p, _ := run(t, f, Options{Context: web})
-		p.Want(want(shaA, Success, "3/3 clusters"))
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, time.Hour)
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -30,7 +32,7 @@ func TestAProviderThatPanicsEndsNothing(t *testing.T) {
 			t.Errorf("posted %v after %d attempts, want the status after three", f.posted, len(f.attempts))
 		}
 	})
-	err := Survive(zap.NewNop(), func() error { panic("password=hunter2 of somebody") })
+	err := status.Survive(zap.NewNop(), func() error { panic("password=hunter2 of somebody") })
 	if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "panicked") {
 		t.Errorf("Survive = %v, want a panic without its secret", err)
 	}

@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func TestWhatWaitsForAForgeOutlivesARestart(t *testing.T) {
@@ -18,16 +19,16 @@ func TestWhatWaitsForAForgeOutlivesARestart(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		o := Options{Outbox: filepath.Join(t.TempDir(), "outbox")}
 		p, stop := run(t, f, o)
-		begin := func(sha string, s State, words string) {
+		begin := func(sha string, s status.State, words string) {
 			p.Begin(federation.Revision{SHA: sha})
 			p.Want(want(sha, s, words))
 			advance(t, time.Second)
 		}
-		begin(shaA, Success, "3/3 clusters")
-		f.answer = func(Commit) error { return fmt.Errorf("502 Bad Gateway") }
-		begin(shaB, Failure, "1/3 failed")
+		begin(shaA, status.Success, "3/3 clusters")
+		f.answer = func(status.Commit) error { return fmt.Errorf("502 Bad Gateway") }
+		begin(shaB, status.Failure, "1/3 failed")
 		shaC := strings.Repeat("c", 40)
-		begin(shaC, Success, "3/3 clusters")
+		begin(shaC, status.Success, "3/3 clusters")
 		stop()
 		f.mend()
 
@@ -36,10 +37,10 @@ func TestWhatWaitsForAForgeOutlivesARestart(t *testing.T) {
 		if got := f.told(start)[1:]; len(got) != 2 {
 			t.Errorf("before the newest revision is known it posted %v, want the last words on the other two", got)
 		}
-		begin(shaC, Success, "3/3 clusters")
+		begin(shaC, status.Success, "3/3 clusters")
 		stop()
 		p, _ = run(t, f, o)
-		begin(shaC, Success, "3/3 clusters")
+		begin(shaC, status.Success, "3/3 clusters")
 		check(t, f.told(start), []string{
 			"0s 1 success: 3/3 clusters",
 			"3s b failure: superseded by ccccccc · it had failed: 1/3 failed",
@@ -55,7 +56,7 @@ func TestWhatAnEarlierVersionKeptIsReadFromItsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		start, f := time.Now(), &forge{posted: []Commit{want(shaA, Pending, "0/3 synced")}}
+		start, f := time.Now(), &forge{posted: []status.Commit{want(shaA, status.Pending, "0/3 synced")}}
 		p, _ := run(t, f, Options{Outbox: file})
 		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, time.Second)
@@ -103,7 +104,7 @@ func TestABadOutboxStopsNothing(t *testing.T) {
 				f := &forge{}
 				p, _ := run(t, f, Options{Outbox: file})
 				p.Begin(federation.Revision{SHA: shaB})
-				p.Want(want(shaB, Success, "3/3 clusters"))
+				p.Want(want(shaB, status.Success, "3/3 clusters"))
 				advance(t, time.Minute)
 				if len(f.posted) != c.posts {
 					t.Errorf("posted %v, want %d", f.posted, c.posts)
@@ -135,7 +136,7 @@ func holding(text string) func(string) error {
 func TestLettersOutliveAFolderThatTakesNoMore(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "outbox")
 	o := outbox{file}
-	kept := content{Letters: []letter{{SHA: shaA, Context: web, State: Failure, By: "b000000"}}}
+	kept := content{Letters: []letter{{SHA: shaA, Context: web, State: status.Failure, By: "b000000"}}}
 	if err := o.write(kept); err != nil {
 		t.Fatal(err)
 	}
@@ -164,17 +165,17 @@ func TestLettersOutliveAFolderThatTakesNoMore(t *testing.T) {
 func TestOlderCommitsThatStayedPendingAreEndedWithoutAnOutbox(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		older := []string{strings.Repeat("1", 40), strings.Repeat("2", 40), strings.Repeat("3", 40), strings.Repeat("4", 40)}
-		f := &forge{posted: []Commit{
-			want(older[0], Pending, "0/3 synced"), want(older[1], Success, "3/3 clusters"), want(older[2], Failure, "1/3 failed"),
-			{SHA: older[3], Context: "ci/build", State: Pending},
+		f := &forge{posted: []status.Commit{
+			want(older[0], status.Pending, "0/3 synced"), want(older[1], status.Success, "3/3 clusters"), want(older[2], status.Failure, "1/3 failed"),
+			{SHA: older[3], Context: "ci/build", State: status.Pending},
 		}}
 		had := len(f.posted)
 		p, _ := run(t, f, Options{Older: func(_ context.Context, _ string, _ int) ([]string, error) { return older, nil }})
 		p.Begin(federation.Revision{SHA: shaB})
-		p.Want(want(shaB, Success, "3/3 clusters"))
+		p.Want(want(shaB, status.Success, "3/3 clusters"))
 		advance(t, time.Hour)
 		posted := f.posted[had:]
-		if len(posted) != 2 || posted[0].SHA != shaB || posted[1].SHA != older[0] || posted[1].State != Failure ||
+		if len(posted) != 2 || posted[0].SHA != shaB || posted[1].SHA != older[0] || posted[1].State != status.Failure ||
 			!strings.HasPrefix(posted[1].Description, "superseded by b000000") {
 			t.Errorf("posted %v, want the newest's status and the end of the one that was pending", posted)
 		}

@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 const (
@@ -25,17 +26,17 @@ const (
 // forge records what it is asked; answer, when set, decides about each post.
 type forge struct {
 	mu       sync.Mutex // protects what follows
-	answer   func(Commit) error
+	answer   func(status.Commit) error
 	listing  func() error
 	attempts []time.Time
-	posted   []Commit // in order, with the time of the post
+	posted   []status.Commit // in order, with the time of the post
 	lists    int
 }
 
 func (f *forge) Name() string { return "fake" }
 func (f *forge) Limit() int   { return 140 }
 
-func (f *forge) Post(_ context.Context, c Commit) error {
+func (f *forge) Post(_ context.Context, c status.Commit) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.attempts = append(f.attempts, time.Now())
@@ -49,7 +50,7 @@ func (f *forge) Post(_ context.Context, c Commit) error {
 	return nil
 }
 
-func (f *forge) List(_ context.Context, sha, context string) ([]Commit, error) {
+func (f *forge) List(_ context.Context, sha, context string) ([]status.Commit, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lists++
@@ -58,7 +59,7 @@ func (f *forge) List(_ context.Context, sha, context string) ([]Commit, error) {
 			return nil, err
 		}
 	}
-	var found []Commit
+	var found []status.Commit
 	for _, c := range slices.Backward(f.posted) {
 		if c.SHA == sha && c.Context == context {
 			found = append(found, c)
@@ -87,9 +88,9 @@ func (f *forge) told(start time.Time) []string {
 
 // run starts a poster that ends with the test, and gives a function to end it
 // sooner.
-func run(t *testing.T, p Provider, options Options) (*Poster, func()) {
+func run(t *testing.T, p status.Provider, options Options) (*Poster, func()) {
 	t.Helper()
-	poster := NewPoster(p, options)
+	poster := New(p, options)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -111,8 +112,8 @@ func advance(t *testing.T, d time.Duration) {
 	synctest.Wait()
 }
 
-func want(sha string, s State, words string) Commit {
-	return Commit{SHA: sha, Context: web, State: s, Description: words}
+func want(sha string, s status.State, words string) status.Commit {
+	return status.Commit{SHA: sha, Context: web, State: s, Description: words}
 }
 
 func check(t *testing.T, got, want []string) {
@@ -129,8 +130,8 @@ func TestPosterPostsWhatIsWantedAndLinksToThePage(t *testing.T) {
 		p, _ := run(t, f, Options{Context: web, PublicURL: "https://fedsync.example/", OnPost: func(provider string, r Result) {
 			results = append(results, r)
 		}})
-		p.Want(Commit{SHA: shaA, State: Pending, Description: "0/13\nsynced " + strings.Repeat("x", 200)})
-		p.Want(Commit{SHA: shaA, State: Pending, Description: "0/13\nsynced " + strings.Repeat("x", 200)})
+		p.Want(status.Commit{SHA: shaA, State: status.Pending, Description: "0/13\nsynced " + strings.Repeat("x", 200)})
+		p.Want(status.Commit{SHA: shaA, State: status.Pending, Description: "0/13\nsynced " + strings.Repeat("x", 200)})
 		synctest.Wait()
 		if len(f.posted) != 1 {
 			t.Fatalf("posted %d statuses, want 1", len(f.posted))
@@ -152,8 +153,8 @@ func TestPosterIgnoresAStatusWithoutCommitOrState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		p, _ := run(t, f, Options{})
-		p.Want(Commit{State: Pending})
-		p.Want(Commit{SHA: shaA})
+		p.Want(status.Commit{State: status.Pending})
+		p.Want(status.Commit{SHA: shaA})
 		advance(t, time.Hour)
 		if len(f.attempts) != 0 || f.lists != 0 {
 			t.Errorf("%d posts and %d lists, want none", len(f.attempts), f.lists)
@@ -165,24 +166,24 @@ func TestPosterChangesASuccessOnlyAfterAMinuteOfTheNewState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		p, _ := run(t, f, Options{})
-		p.Want(want(shaA, Pending, "0/3 synced"))
+		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		advance(t, 2*time.Second)
-		p.Want(want(shaA, Success, "3/3 clusters"))
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, 10*time.Second)
 
 		// A flap of 59 seconds, with several states in it, is not told.
-		p.Want(want(shaA, Pending, "2/3 synced"))
+		p.Want(want(shaA, status.Pending, "2/3 synced"))
 		advance(t, 29*time.Second)
-		p.Want(want(shaA, Failure, "1/3 failed"))
+		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		advance(t, 30*time.Second)
-		p.Want(want(shaA, Success, "3/3 clusters"))
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, time.Hour)
 
-		p.Want(want(shaA, Failure, "1/3 failed: first words"))
+		p.Want(want(shaA, status.Failure, "1/3 failed: first words"))
 		advance(t, 50*time.Second)
-		p.Want(want(shaA, Failure, "1/3 failed: newest words"))
+		p.Want(want(shaA, status.Failure, "1/3 failed: newest words"))
 		advance(t, time.Minute)
-		p.Want(want(shaA, Success, "3/3 clusters"))
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		synctest.Wait()
 		check(t, f.told(start), []string{
 			"0s 1 pending: 0/3 synced",
@@ -197,19 +198,19 @@ func TestPosterDoesNotRepeatItselfAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		p, stop := run(t, f, Options{})
-		p.Want(want(shaA, Success, "3/3 clusters"))
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		synctest.Wait()
 		stop()
 
 		p, stop = run(t, f, Options{})
-		p.Want(want(shaA, Pending, "3/3 not probed yet")) // as every start begins
+		p.Want(want(shaA, status.Pending, "3/3 not probed yet")) // as every start begins
 		advance(t, 5*time.Second)
-		p.Want(want(shaA, Success, "3/3 clusters"))
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, time.Hour)
 		stop()
 
 		p, _ = run(t, f, Options{})
-		p.Want(want(shaA, Failure, "1/3 failed"))
+		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		advance(t, time.Hour)
 		check(t, f.told(start), []string{
 			"0s 1 success: 3/3 clusters",
@@ -223,16 +224,16 @@ func TestPosterPostsTheNewestStateOfAForgeThatWasAwayForAnHour(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		away := func() error { return errors.New("502 Bad Gateway") }
 		f.listing = away
-		f.answer = func(Commit) error { return away() }
+		f.answer = func(status.Commit) error { return away() }
 		p, _ := run(t, f, Options{})
-		p.Want(want(shaA, Pending, "0/3 synced"))
+		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		advance(t, time.Minute)
-		p.Want(want(shaA, Failure, "1/3 failed"))
+		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		advance(t, 30*time.Minute)
 		p.Supersede(shaA, federation.Revision{SHA: shaB})
-		p.Want(want(shaB, Pending, "0/3 synced"))
+		p.Want(want(shaB, status.Pending, "0/3 synced"))
 		advance(t, time.Minute)
-		p.Want(want(shaB, Success, "3/3 clusters"))
+		p.Want(want(shaB, status.Success, "3/3 clusters"))
 		advance(t, 28*time.Minute)
 		if n := f.lists + len(f.attempts); n > 80 || n < 30 {
 			t.Errorf("%d requests to a forge that was away for an hour, want one every minute or two", n)
@@ -261,16 +262,16 @@ func TestPosterPostsTheNewestStateOfAForgeThatWasAwayForAnHour(t *testing.T) {
 func TestPosterLeavesAForgeAloneForAsLongAsItAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
-		f.answer = func(Commit) error {
+		f.answer = func(status.Commit) error {
 			if time.Since(start) < 7*time.Minute {
-				return fmt.Errorf("post: %w", &RetryAfterError{After: 7 * time.Minute, Err: errors.New("429")})
+				return fmt.Errorf("post: %w", &status.RetryAfterError{After: 7 * time.Minute, Err: errors.New("429")})
 			}
 			return nil
 		}
 		p, _ := run(t, f, Options{})
-		p.Want(want(shaA, Pending, "0/3 synced"))
+		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		advance(t, time.Minute)
-		p.Want(want(shaB, Success, "3/3 clusters"))
+		p.Want(want(shaB, status.Success, "3/3 clusters"))
 		advance(t, time.Hour)
 		if len(f.attempts) != 3 {
 			t.Fatalf("%d attempts, want 3: the first, and one for each commit", len(f.attempts))
@@ -284,9 +285,9 @@ func TestPosterLeavesAForgeAloneForAsLongAsItAsks(t *testing.T) {
 func TestPosterNeverBelievesAnAbsurdRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
-		f.answer = func(Commit) error { return &RetryAfterError{After: 1 << 60, Err: errors.New("429")} }
+		f.answer = func(status.Commit) error { return &status.RetryAfterError{After: 1 << 60, Err: errors.New("429")} }
 		p, _ := run(t, f, Options{})
-		p.Want(want(shaA, Pending, "0/3 synced"))
+		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		synctest.Wait()
 		f.mend()
 		advance(t, retryMax+time.Second)
@@ -305,9 +306,9 @@ func TestPosterKeepsItsBudgetOverMonthsOfFlaps(t *testing.T) {
 				stop()
 				p, stop = run(t, f, Options{})
 			}
-			p.Want(want(shaA, Success, "3/3 clusters"))
+			p.Want(want(shaA, status.Success, "3/3 clusters"))
 			advance(t, 5*time.Minute)
-			p.Want(want(shaA, Failure, fmt.Sprintf("1/3 failed: %d", i)))
+			p.Want(want(shaA, status.Failure, fmt.Sprintf("1/3 failed: %d", i)))
 			advance(t, 5*time.Minute)
 		}
 		if len(f.posted) != budget-1 {
@@ -331,20 +332,20 @@ func TestPosterKeepsTheLastSlotToLeavePending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		for range budget - 1 {
-			f.posted = append(f.posted, Commit{SHA: shaA, Context: web, State: Pending, Description: "0/3 synced", Time: time.Now()})
+			f.posted = append(f.posted, status.Commit{SHA: shaA, Context: web, State: status.Pending, Description: "0/3 synced", Time: time.Now()})
 		}
 		p, _ := run(t, f, Options{})
-		p.Want(want(shaA, Pending, "1/3 synced"))
+		p.Want(want(shaA, status.Pending, "1/3 synced"))
 		advance(t, 24*time.Hour)
 		if len(f.posted) != budget-1 {
 			t.Fatalf("the last slot went to %+v", f.posted[budget-1])
 		}
-		p.Want(want(shaA, Success, "3/3 clusters"))
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, 24*time.Hour*60)
-		if len(f.posted) != budget || f.posted[budget-1].State != Success {
+		if len(f.posted) != budget || f.posted[budget-1].State != status.Success {
 			t.Fatalf("the last slot holds %+v, want the success", f.posted[len(f.posted)-1])
 		}
-		p.Want(want(shaA, Failure, "1/3 failed"))
+		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		advance(t, 24*time.Hour*60)
 		if len(f.attempts) != 1 {
 			t.Errorf("%d posts beyond the budget", len(f.attempts)-1)
@@ -357,15 +358,15 @@ func TestPosterTellsChangesOfWordsEverMoreRarely(t *testing.T) {
 		f := &forge{}
 		p, _ := run(t, f, Options{})
 		for i := range 24 * 60 * 6 { // a day, new words every ten seconds
-			p.Want(want(shaA, Pending, fmt.Sprintf("words %d", i)))
+			p.Want(want(shaA, status.Pending, fmt.Sprintf("words %d", i)))
 			advance(t, 10*time.Second)
 		}
 		if n := len(f.posted); n < 20 || n > 40 {
 			t.Errorf("%d posts in a day, want about 32", n)
 		}
-		p.Want(want(shaA, Success, "3/3 clusters"))
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		synctest.Wait()
-		if last := f.posted[len(f.posted)-1]; last.State != Success {
+		if last := f.posted[len(f.posted)-1]; last.State != status.Success {
 			t.Errorf("the success waits for %q", last.Description)
 		}
 	})

@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // The bounds of an outbox. Fewer letters are ever kept: the superseded ones that may
@@ -30,14 +31,14 @@ type outbox struct{ file string }
 
 // letter is one status that is kept.
 type letter struct {
-	SHA         string    `json:"sha"`
-	Context     string    `json:"context"`
-	State       State     `json:"state,omitempty"` // empty where only the forge knows what it was
-	Description string    `json:"description,omitempty"`
-	Since       time.Time `json:"since"`               // since when it has been wanted as a success, or as none
-	By          string    `json:"by,omitempty"`        // what took the commit's place; empty while nothing did
-	ByTime      time.Time `json:"byTime,omitzero"`     // when
-	IfPending   bool      `json:"ifPending,omitempty"` // it matters only where the forge has our pending
+	SHA         string       `json:"sha"`
+	Context     string       `json:"context"`
+	State       status.State `json:"state,omitempty"` // empty where only the forge knows what it was
+	Description string       `json:"description,omitempty"`
+	Since       time.Time    `json:"since"`               // since when it has been wanted as a success, or as none
+	By          string       `json:"by,omitempty"`        // what took the commit's place; empty while nothing did
+	ByTime      time.Time    `json:"byTime,omitzero"`     // when
+	IfPending   bool         `json:"ifPending,omitempty"` // it matters only where the forge has our pending
 }
 
 // content is that of the file.
@@ -109,7 +110,7 @@ func sound(letters []letter) ([]letter, error) {
 	for _, l := range letters {
 		l.Description = untrusted.Clean(l.Description, outboxWords)
 		l.By = untrusted.Clean(l.By, 100)
-		known := l.State == "" || l.State == Pending || l.State == Success || l.State == Failure
+		known := l.State == "" || l.State == status.Pending || l.State == status.Success || l.State == status.Failure
 		if !known || !validSHA(l.SHA) || !federation.ValidStatusContext(l.Context) || len(kept) == outboxLetters {
 			err = errIncomplete
 			continue

@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 const (
@@ -27,7 +28,7 @@ type refusal struct {
 // yes or ctx ends. What it lacks is logged once and is among the Findings. It runs beside
 // Run, and makes its requests between those of the Poster.
 func (p *Poster) Probe(ctx context.Context) {
-	prober, ok := p.provider.(Prober)
+	prober, ok := p.provider.(status.Prober)
 	for ok && ctx.Err() == nil {
 		_, err := ask(ctx, p, func(ctx context.Context) (struct{}, error) { return struct{}{}, prober.Probe(ctx) })
 		if ctx.Err() != nil {
@@ -49,13 +50,13 @@ func (p *Poster) Probe(ctx context.Context) {
 // probed takes the outcome of a probe. One that says nothing of the credential leaves
 // what is known as it is.
 func (p *Poster) probed(err error) {
-	_, isMoved := moved(err)
+	_, isMoved := status.Moved(err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case err == nil:
 		p.refused = refusal{}
-	case !errors.Is(err, ErrUnauthorized) && !isMoved:
+	case !errors.Is(err, status.ErrUnauthorized) && !isMoved:
 	case p.refused.err == nil:
 		p.refused = refusal{err: err, since: time.Now()}
 		p.log.Warn("the forge will not take statuses", zap.Error(err))
@@ -68,13 +69,13 @@ func (p *Poster) probed(err error) {
 // caller holds mu.
 func (p *Poster) refusalFinding(failure error) []federation.Finding {
 	err := p.refused.err
-	_, isMoved := moved(failure)
-	if err == nil || isMoved || errors.Is(failure, ErrUnauthorized) {
+	_, isMoved := status.Moved(failure)
+	if err == nil || isMoved || errors.Is(failure, status.ErrUnauthorized) {
 		return nil
 	}
 	f := p.failureFinding(err, p.refused.since)
 	f.ID = idStatusToken
-	if errors.Is(err, ErrUnauthorized) {
+	if errors.Is(err, status.ErrUnauthorized) {
 		f.Message = untrusted.Textf("%s: no status can be posted: %v", p.provider.Name(), err)
 	}
 	return []federation.Finding{f}

@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"errors"
@@ -9,20 +9,21 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func TestASupersededCommitGetsOneLastStatus(t *testing.T) {
 	tests := []struct {
 		name   string
-		before []Commit // a minute and a half apart
+		before []status.Commit // a minute and a half apart
 		want   string
 	}{
-		{"pending", []Commit{want(shaA, Pending, "0/3 synced")}, "failure: superseded by b000000 before it was in sync"},
-		{"failed", []Commit{want(shaA, Failure, "1/3 failed")}, "failure: superseded by b000000 · it had failed: 1/3 failed"},
-		{"succeeded", []Commit{want(shaA, Success, "3/3 clusters")}, "success: superseded by b000000 · it was: 3/3 clusters"},
+		{"pending", []status.Commit{want(shaA, status.Pending, "0/3 synced")}, "failure: superseded by b000000 before it was in sync"},
+		{"failed", []status.Commit{want(shaA, status.Failure, "1/3 failed")}, "failure: superseded by b000000 · it had failed: 1/3 failed"},
+		{"succeeded", []status.Commit{want(shaA, status.Success, "3/3 clusters")}, "success: superseded by b000000 · it was: 3/3 clusters"},
 		{
 			"lost its success",
-			[]Commit{want(shaA, Success, "3/3 clusters"), want(shaA, Failure, "1/3 failed")},
+			[]status.Commit{want(shaA, status.Success, "3/3 clusters"), want(shaA, status.Failure, "1/3 failed")},
 			"failure: superseded by b000000 · it had failed: 1/3 failed",
 		},
 	}
@@ -56,13 +57,13 @@ func TestASuccessThatFlapsWhileItIsSupersededStaysOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		p, _ := run(t, f, Options{})
-		p.Want(want(shaA, Success, "3/3 clusters"))
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, time.Minute)
-		p.Want(want(shaA, Pending, "2/3 synced")) // as the next revision begins
+		p.Want(want(shaA, status.Pending, "2/3 synced")) // as the next revision begins
 		advance(t, time.Second)
 		p.Supersede(shaA, federation.Revision{SHA: shaB})
 		advance(t, time.Hour)
-		if got := f.posted[len(f.posted)-1]; len(f.posted) != 2 || got.State != Success {
+		if got := f.posted[len(f.posted)-1]; len(f.posted) != 2 || got.State != status.Success {
 			t.Errorf("posted %v, want a second success", f.posted)
 		}
 	})
@@ -72,7 +73,7 @@ func TestACommitIsSupersededAcrossARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		p, stop := run(t, f, Options{Context: web})
-		p.Want(want(shaA, Pending, "0/3 synced"))
+		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		synctest.Wait()
 		stop()
 
@@ -83,7 +84,7 @@ func TestACommitIsSupersededAcrossARestart(t *testing.T) {
 		if len(f.posted) != 2 {
 			t.Fatalf("posted %v, want one last status for the commit that had one", f.posted)
 		}
-		if got := f.posted[1]; got.SHA != shaA || got.State != Failure || got.Description != "superseded by b000000 before it was in sync" {
+		if got := f.posted[1]; got.SHA != shaA || got.State != status.Failure || got.Description != "superseded by b000000 before it was in sync" {
 			t.Errorf("last status = %+v", got)
 		}
 	})
@@ -93,11 +94,11 @@ func TestARevisionThatComesBackIsCurrentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		p, _ := run(t, f, Options{})
-		p.Want(want(shaA, Failure, "1/3 failed"))
+		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		advance(t, time.Second)
 		p.Supersede(shaA, federation.Revision{SHA: shaB})
 		advance(t, time.Second)
-		p.Want(want(shaA, Success, "3/3 clusters")) // a force-push goes back to it
+		p.Want(want(shaA, status.Success, "3/3 clusters")) // a force-push goes back to it
 		advance(t, time.Hour)
 		check(t, f.told(start), []string{
 			"0s 1 failure: 1/3 failed",
@@ -109,11 +110,11 @@ func TestARevisionThatComesBackIsCurrentAgain(t *testing.T) {
 
 func TestSupersededStatusesDoNotFillTheMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &forge{answer: func(Commit) error { return errors.New("away") }}
+		f := &forge{answer: func(status.Commit) error { return errors.New("away") }}
 		p, _ := run(t, f, Options{})
 		for i := range 3 * keptSuperseded {
 			sha := fmt.Sprintf("%040d", i)
-			p.Want(want(sha, Pending, "0/3 synced"))
+			p.Want(want(sha, status.Pending, "0/3 synced"))
 			p.Supersede(sha, federation.Revision{SHA: shaB})
 		}
 		f.mend()
@@ -130,22 +131,22 @@ func TestSupersededStatusesDoNotFillTheMemory(t *testing.T) {
 func TestAStatusTheForgeRejectsIsTriedEverMoreRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
-		f.answer = func(c Commit) error {
+		f.answer = func(c status.Commit) error {
 			if c.SHA == shaA {
-				return fmt.Errorf("post: %w: no such commit", ErrRejected)
+				return fmt.Errorf("post: %w: no such commit", status.ErrRejected)
 			}
 			return nil
 		}
 		p, _ := run(t, f, Options{})
-		p.Want(want(shaA, Pending, "0/3 synced"))
-		p.Want(want(shaB, Pending, "0/3 synced"))
+		p.Want(want(shaA, status.Pending, "0/3 synced"))
+		p.Want(want(shaB, status.Pending, "0/3 synced"))
 		advance(t, time.Second)
 		got := p.Findings()
 		if len(got) != 1 || !strings.Contains(got[0].Message.String(), "1a2b3c4") || !strings.Contains(got[0].Message.String(), "no such commit") {
 			t.Errorf("findings = %v, want one that names the commit and the reason", got)
 		}
 		for i := range 3600 {
-			p.Want(want(shaA, Pending, fmt.Sprintf("%d/3 synced", i)))
+			p.Want(want(shaA, status.Pending, fmt.Sprintf("%d/3 synced", i)))
 			advance(t, time.Second)
 		}
 		if n := len(f.attempts); n < 15 || n > 35 || len(f.posted) != 1 {
@@ -153,7 +154,7 @@ func TestAStatusTheForgeRejectsIsTriedEverMoreRarely(t *testing.T) {
 		}
 		// A mirror may learn of a commit later: a new state is worth a try at once.
 		f.mend()
-		p.Want(want(shaA, Success, "3/3 clusters"))
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, time.Minute)
 		if len(f.posted) != 2 {
 			t.Errorf("posted %v, want the success of the commit that is known by now", f.posted)
@@ -164,10 +165,10 @@ func TestAStatusTheForgeRejectsIsTriedEverMoreRarely(t *testing.T) {
 func TestARefusedTokenIsAFindingUntilItIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
-		refuse := func(Commit) error { return fmt.Errorf("post: %w: 401", ErrUnauthorized) }
+		refuse := func(status.Commit) error { return fmt.Errorf("post: %w: 401", status.ErrUnauthorized) }
 		f.answer = refuse
 		p, _ := run(t, f, Options{})
-		p.Want(want(shaA, Pending, "0/3 synced"))
+		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		advance(t, time.Hour)
 		if n := len(f.attempts); n < 30 || n > 61 {
 			t.Errorf("%d attempts in an hour with a refused token, want one every minute or two", n)

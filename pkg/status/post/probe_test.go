@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // probedForge is a forge that answers probes with what is next.
@@ -28,11 +30,11 @@ func TestAProbeSaysWhatTheTokenLacksUntilItHasIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &probedForge{answers: []error{
 			errors.New("connection refused"),
-			fmt.Errorf("%w: it needs the permission statuses=write", ErrUnauthorized),
+			fmt.Errorf("%w: it needs the permission statuses=write", status.ErrUnauthorized),
 			errors.New("connection refused"),
 			nil,
 		}}
-		poster := NewPoster(f, Options{})
+		poster := New(f, Options{})
 		done := make(chan struct{})
 		go func() { defer close(done); poster.Probe(t.Context()) }()
 		found := func() string {
@@ -64,12 +66,12 @@ func TestAProbeSaysWhatTheTokenLacksUntilItHasIt(t *testing.T) {
 
 func TestAProbeAndAPostSayItOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		refused := fmt.Errorf("%w: 401", ErrUnauthorized)
-		f := &probedForge{forge: forge{answer: func(Commit) error { return refused }}, answers: []error{refused, refused}}
+		refused := fmt.Errorf("%w: 401", status.ErrUnauthorized)
+		f := &probedForge{forge: forge{answer: func(status.Commit) error { return refused }}, answers: []error{refused, refused}}
 		poster, _ := run(t, f, Options{})
 		ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 		defer stop()
-		poster.Want(Commit{SHA: shaA, Context: web, State: Success, Description: "2/2"})
+		poster.Want(status.Commit{SHA: shaA, Context: web, State: status.Success, Description: "2/2"})
 		poster.Probe(ctx)
 		if found := poster.Findings(); len(found) != 1 || found[0].ID != idStatus {
 			t.Errorf("findings: %v, want one", found)

@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // notes is a forge that takes several statuses at once.
@@ -19,7 +21,7 @@ type notes struct {
 
 func (n *notes) Interval() time.Duration { return 5 * time.Second }
 
-func (n *notes) PostAll(ctx context.Context, commits []Commit) error {
+func (n *notes) PostAll(ctx context.Context, commits []status.Commit) error {
 	var words []string
 	for _, c := range commits {
 		if n.answer != nil {
@@ -38,18 +40,20 @@ func (n *notes) PostAll(ctx context.Context, commits []Commit) error {
 	return ctx.Err()
 }
 
-func (n *notes) Post(ctx context.Context, c Commit) error { return n.PostAll(ctx, []Commit{c}) }
+func (n *notes) Post(ctx context.Context, c status.Commit) error {
+	return n.PostAll(ctx, []status.Commit{c})
+}
 
 func TestABatcherIsAskedOncePerIntervalForAllThatIsNewest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &notes{start: time.Now()}
 		p, _ := run(t, n, Options{})
-		p.Want(want(shaA, Pending, "1"))
+		p.Want(want(shaA, status.Pending, "1"))
 		synctest.Wait()
 		for i := range 4 {
-			p.Want(Commit{SHA: shaA, Context: web, State: Failure, Description: fmt.Sprint("newer ", i)})
-			p.Want(Commit{SHA: shaB, Context: web, State: Pending, Description: fmt.Sprint("newer ", i)})
-			p.Want(Commit{SHA: shaB, Context: web + "/c1", State: Pending, Description: fmt.Sprint("c1 ", i)})
+			p.Want(status.Commit{SHA: shaA, Context: web, State: status.Failure, Description: fmt.Sprint("newer ", i)})
+			p.Want(status.Commit{SHA: shaB, Context: web, State: status.Pending, Description: fmt.Sprint("newer ", i)})
+			p.Want(status.Commit{SHA: shaB, Context: web + "/c1", State: status.Pending, Description: fmt.Sprint("c1 ", i)})
 			advance(t, time.Second)
 		}
 		advance(t, time.Minute)
@@ -60,15 +64,15 @@ func TestABatcherIsAskedOncePerIntervalForAllThatIsNewest(t *testing.T) {
 func TestOneRejectedStatusDoesNotTakeItsBatchAlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &notes{start: time.Now()}
-		n.answer = func(c Commit) error {
+		n.answer = func(c status.Commit) error {
 			if c.SHA == shaB {
-				return ErrRejected
+				return status.ErrRejected
 			}
 			return nil
 		}
 		p, _ := run(t, n, Options{})
-		p.Want(want(shaA, Pending, "1"))
-		p.Want(want(shaB, Pending, "2"))
+		p.Want(want(shaA, status.Pending, "1"))
+		p.Want(want(shaB, status.Pending, "2"))
 		advance(t, time.Minute)
 		if len(n.batches) != 1 || !strings.Contains(n.batches[0], "1 1") || len(p.Findings()) != 1 {
 			t.Errorf("batches %v, findings %v: want the good status and one finding", n.batches, p.Findings())
@@ -79,7 +83,7 @@ func TestOneRejectedStatusDoesNotTakeItsBatchAlong(t *testing.T) {
 // hanging answers a post only when its context ends.
 type hanging struct{ forge }
 
-func (h *hanging) Post(ctx context.Context, c Commit) error {
+func (h *hanging) Post(ctx context.Context, c status.Commit) error {
 	if c.SHA == shaA {
 		<-ctx.Done()
 		return ctx.Err()
@@ -91,9 +95,9 @@ func TestAForgeThatHangsCostsOneTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hanging{}
 		p, _ := run(t, h, Options{})
-		p.Want(want(shaA, Pending, "1"))
+		p.Want(want(shaA, status.Pending, "1"))
 		synctest.Wait()
-		p.Want(want(shaB, Pending, "2")) // does not block
+		p.Want(want(shaB, status.Pending, "2")) // does not block
 		advance(t, callTimeout+2*backoffMin)
 		if len(h.posted) != 1 || h.posted[0].SHA != shaB {
 			t.Errorf("posted %v, want the newer commit after one timeout", h.posted)

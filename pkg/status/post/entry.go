@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"cmp"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // forever is a pause that a wish ends, not the clock.
@@ -24,9 +26,9 @@ type key struct{ sha, context string }
 // entry is one status: what is wanted and what was posted.
 type entry struct {
 	sequence uint64
-	want     Commit    // State is empty when only Supersede asked for the entry
-	by       string    // the revision that took the commit's place; empty while none did
-	byTime   time.Time // when it did
+	want     status.Commit // State is empty when only Supersede asked for the entry
+	by       string        // the revision that took the commit's place; empty while none did
+	byTime   time.Time     // when it did
 
 	branch    bool      // of a revision of the branch: it is kept over a restart
 	resting   bool      // an earlier process wanted it, and this one has not confirmed it
@@ -35,7 +37,7 @@ type entry struct {
 
 	listed   bool // what is posted is known
 	unsure   bool // it was, and the last post may have been taken all the same
-	posted   Commit
+	posted   status.Commit
 	postedAt time.Time
 	count    int // posts so far
 	words    int // posts since the state changed that changed only words
@@ -59,7 +61,7 @@ type entry struct {
 // task is the next thing to ask of the forge.
 type task struct {
 	list *key
-	post []Commit
+	post []status.Commit
 }
 
 func (t task) empty() bool { return t.list == nil && len(t.post) == 0 }
@@ -87,7 +89,7 @@ func (p *Poster) next(now time.Time) (task, time.Duration) {
 	if len(p.entries) > 0 && now.Before(p.retryAt) {
 		return task{}, min(wait, p.retryAt.Sub(now))
 	}
-	var posts []Commit
+	var posts []status.Commit
 	for _, k := range p.order() {
 		e := p.entries[k]
 		if e.resting && e.by == "" {
@@ -112,7 +114,7 @@ func (p *Poster) next(now time.Time) (task, time.Duration) {
 		case at.After(now):
 			wait = min(wait, at.Sub(now))
 		case e.alone && len(posts) == 0:
-			return p.paced(now, []Commit{c})
+			return p.paced(now, []status.Commit{c})
 		case !e.alone:
 			posts = append(posts, c)
 		}
@@ -127,7 +129,7 @@ func (p *Poster) next(now time.Time) (task, time.Duration) {
 }
 
 // paced gives the commits as a task once a batcher's pause is over.
-func (p *Poster) paced(now time.Time, posts []Commit) (task, time.Duration) {
+func (p *Poster) paced(now time.Time, posts []status.Commit) (task, time.Duration) {
 	if p.batcher != nil && now.Before(p.pauseEnd) {
 		return task{}, p.pauseEnd.Sub(now)
 	}
@@ -189,23 +191,23 @@ func (e *entry) observe(now time.Time) {
 
 // due gives what should be posted and when; the time may have passed. The last
 // result is false when nothing should be, or nothing may be.
-func (e *entry) due(trim func(string) string) (Commit, time.Time, bool) {
+func (e *entry) due(trim func(string) string) (status.Commit, time.Time, bool) {
 	if e.by != "" {
 		return e.last(trim), e.retryAt, !e.finished()
 	}
 	if e.resting {
-		return Commit{}, time.Time{}, false
+		return status.Commit{}, time.Time{}, false
 	}
 	if e.keepsWords() {
 		return e.want, e.retryAt, e.shown.changed
 	}
 	if e.want.State == "" || e.count >= budget {
-		return Commit{}, time.Time{}, false
+		return status.Commit{}, time.Time{}, false
 	}
 	// The last post is kept for the commit's last status, unless that is what
 	// gets it out of pending.
-	if e.count == budget-1 && (e.posted.State != Pending || e.want.State == Pending) {
-		return Commit{}, time.Time{}, false
+	if e.count == budget-1 && (e.posted.State != status.Pending || e.want.State == status.Pending) {
+		return status.Commit{}, time.Time{}, false
 	}
 	return e.want, latest(e.earliest(), e.retryAt), true
 }
@@ -231,10 +233,10 @@ func (e *entry) earliest() time.Time {
 		return at
 	case e.want.State == e.posted.State:
 		at = e.postedAt.Add(pauseOfWords(e.words))
-		if e.posted.State == Success {
+		if e.posted.State == status.Success {
 			at = latest(at, e.wordsSince.Add(hold))
 		}
-	case e.posted.State == Success, e.want.State == Pending:
+	case e.posted.State == status.Success, e.want.State == status.Pending:
 		at = e.stateSince.Add(hold)
 	}
 	return latest(at, e.postedAt.Add(pauseOfBudget(e.count)))
@@ -255,25 +257,25 @@ func pauseOfBudget(count int) time.Duration {
 }
 
 // last is the final status of a superseded commit.
-func (e *entry) last(trim func(string) string) Commit {
+func (e *entry) last(trim func(string) string) status.Commit {
 	c, before := e.posted, e.posted
 	if e.want.State != "" {
 		c, before = e.want, e.want
 	}
 	// A success whose loss was too short to be posted counts as one.
-	if e.posted.State == Success && !e.stateSince.IsZero() && e.byTime.Sub(e.stateSince) < hold {
+	if e.posted.State == status.Success && !e.stateSince.IsZero() && e.byTime.Sub(e.stateSince) < hold {
 		before = e.posted
 	}
 	c.Time, c.Superseded = time.Time{}, true
 	c.Description = superseded + e.by
 	words := ""
 	switch before.State {
-	case Success:
-		c.State, words = Success, " · it was: "
-	case Failure:
-		c.State, words = Failure, " · it had failed: "
-	case Pending:
-		c.State = Failure
+	case status.Success:
+		c.State, words = status.Success, " · it was: "
+	case status.Failure:
+		c.State, words = status.Failure, " · it had failed: "
+	case status.Pending:
+		c.State = status.Failure
 		c.Description += " before it was in sync"
 	}
 	if words != "" && before.Description != "" {
@@ -288,13 +290,13 @@ func (e *entry) finished() bool {
 	if !e.listed {
 		return false
 	}
-	nothing := e.posted.State == "" && e.want.State == "" || e.ifPending && e.posted.State != Pending
+	nothing := e.posted.State == "" && e.want.State == "" || e.ifPending && e.posted.State != status.Pending
 	said := e.posted.Superseded || strings.HasPrefix(e.posted.Description, superseded)
 	return nothing || said || e.count >= budget
 }
 
 // learn takes what the forge has, newest first.
-func (e *entry) learn(posted []Commit, now time.Time) {
+func (e *entry) learn(posted []status.Commit, now time.Time) {
 	e.count = len(posted)
 	if len(posted) == 0 {
 		return
@@ -303,17 +305,17 @@ func (e *entry) learn(posted []Commit, now time.Time) {
 	e.postedAt = earliest(posted[0].Time, now) // the forge's clock may be ahead
 	e.posted.Time = time.Time{}
 	// Another instance had the last word after the process that wanted this.
-	if e.resting && e.posted.State != Pending && e.postedAt.After(e.wantSince) {
-		e.want = Commit{}
+	if e.resting && e.posted.State != status.Pending && e.postedAt.After(e.wantSince) {
+		e.want = status.Commit{}
 	}
 	e.observe(now)
-	if e.posted.State == Success && !e.stateSince.IsZero() {
+	if e.posted.State == status.Success && !e.stateSince.IsZero() {
 		e.stateSince = earliest(e.stateSince, e.wantSince) // it was lost before we came to know of it
 	}
 }
 
 // record notes that c was posted.
-func (e *entry) record(c Commit, now time.Time) {
+func (e *entry) record(c status.Commit, now time.Time) {
 	switch {
 	case c.Same(e.posted):
 		e.shown.posts++ // of its details: the status is the one that is there
@@ -356,7 +358,7 @@ func (e *entry) reject(err error, now time.Time) {
 	}
 	e.rejected = err
 	e.retryAt = now.Add(min(max(e.rejectedFor()/4, rejectPauseMin), rejectPauseMax))
-	if errors.Is(err, ErrFull) {
+	if errors.Is(err, status.ErrFull) {
 		e.retryAt = now.Add(rejectPauseFull)
 	}
 }

@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"strings"
@@ -7,18 +7,19 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // oneCluster is a federation of one cluster that is well, and equal to its plan.
-func oneCluster(plan federation.Plan) Input {
+func oneCluster(plan federation.Plan) status.Input {
 	revision := federation.Revision{Ref: "main", SHA: "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"}
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	return Input{
+	return status.Input{
 		Federation: &federation.Federation{
 			Name: "web", Clusters: []federation.Cluster{{Name: "a"}}, Apps: []federation.App{{Name: "web"}},
 		},
 		Snapshot: federation.Snapshot{Revision: revision}, FirstSeen: now, Now: now,
-		Clusters: map[string]ClusterInput{"a": {
+		Clusters: map[string]status.ClusterInput{"a": {
 			Facts: federation.ClusterFacts{State: federation.ClusterReady, Synced: true}, Current: true, Applied: revision, Revision: revision,
 		}},
 		Plan: &plan,
@@ -31,14 +32,14 @@ func TestRevisionIsNoSuccessWhileSomethingIsWithheld(t *testing.T) {
 		App: "web", Withheld: []federation.Withheld{{Object: service, Reason: "waits for b, whose ports are not known"}},
 	}}}}}
 	in := oneCluster(plan)
-	if r := Summarise(in); r.State != Pending || !strings.Contains(r.Description.String(), "waits for b") {
+	if r := status.Summarise(in); r.State != status.Pending || !strings.Contains(r.Description.String(), "waits for b") {
 		t.Errorf("the report is %s %q, want it pending with the reason", r.State, r.Description)
 	}
 	in.Findings = []federation.Finding{{ID: "D11b", Severity: federation.SeverityError, Cluster: "a", Object: service, Message: untrusted.New("held")}}
-	if r := Summarise(in); r.State != Failure || len(r.Findings) != 1 {
+	if r := status.Summarise(in); r.State != status.Failure || len(r.Findings) != 1 {
 		t.Errorf("the report is %s with %v, want a failure by the one finding", r.State, r.Findings)
 	}
-	if r := Summarise(oneCluster(federation.Plan{})); r.State != Success {
+	if r := status.Summarise(oneCluster(federation.Plan{})); r.State != status.Success {
 		t.Errorf("with nothing withheld the report is %s %q, want a success", r.State, r.Description)
 	}
 }
@@ -52,11 +53,11 @@ func TestPodsThatWaitForRoomOnTopAreNotWaitedFor(t *testing.T) {
 	c := in.Clusters["a"]
 	c.Observations = []federation.Observation{{Object: workload, Health: federation.Progressing, Ready: 10, Desired: 17}}
 	in.Clusters["a"] = c
-	if r := Summarise(in); r.State != Success || !strings.Contains(r.Description.String(), "10/10 ready") {
+	if r := status.Summarise(in); r.State != status.Success || !strings.Contains(r.Description.String(), "10/10 ready") {
 		t.Errorf("the report is %s %q, want a success with 10/10 ready", r.State, r.Description)
 	}
 	c.Observations[0].Ready = 9
-	if r := Summarise(in); r.State != Pending {
+	if r := status.Summarise(in); r.State != status.Pending {
 		t.Errorf("with 9 ready the report is %s %q, want it pending", r.State, r.Description)
 	}
 }

@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 const (
@@ -48,7 +49,7 @@ func (p *Poster) load() {
 		e.branch, e.resting, e.by, e.byTime, e.ifPending = true, true, l.By, l.ByTime, l.IfPending
 		e.wantSince = earliest(l.Since, time.Now())
 		if l.State != "" {
-			e.want = Commit{SHA: l.SHA, Context: l.Context, State: l.State, Description: p.trim(l.Description), TargetURL: p.link(l.SHA)}
+			e.want = status.Commit{SHA: l.SHA, Context: l.Context, State: l.State, Description: p.trim(l.Description), TargetURL: p.link(l.SHA)}
 		}
 	}
 	p.keeping.unsaved = true

@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // checkForge is a forge that has checks.
@@ -21,7 +22,7 @@ type checkForge struct {
 	summaries []string
 }
 
-func (f *checkForge) PostCheck(ctx context.Context, c Commit, details Details) error {
+func (f *checkForge) PostCheck(ctx context.Context, c status.Commit, details status.Details) error {
 	f.mu.Lock()
 	f.summaries = append(f.summaries, details.Summary)
 	f.mu.Unlock()
@@ -40,12 +41,12 @@ func (f *checkForge) shown() []string {
 func TestACheckHasTheDetailsOfWhenItIsPosted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &checkForge{}
-		poster, stop := run(t, f, Options{Details: func(c Commit) Details {
-			return Details{Summary: fmt.Sprintf("%s of %s in %q", c.State, c.Context, c.Cluster)}
+		poster, stop := run(t, f, Options{Details: func(c status.Commit) status.Details {
+			return status.Details{Summary: fmt.Sprintf("%s of %s in %q", c.State, c.Context, c.Cluster)}
 		}})
-		poster.Want(Commit{SHA: shaA, Context: web, State: Pending, Description: "1/2"})
+		poster.Want(status.Commit{SHA: shaA, Context: web, State: status.Pending, Description: "1/2"})
 		advance(t, time.Second)
-		poster.Want(Commit{SHA: shaA, Context: web + "/c1", State: Success, Description: "2/2", Cluster: "c1"})
+		poster.Want(status.Commit{SHA: shaA, Context: web + "/c1", State: status.Success, Description: "2/2", Cluster: "c1"})
 		advance(t, time.Minute)
 		stop()
 		if got := strings.Join(f.summaries, "; "); got != `pending of fedsync/web in ""; success of fedsync/web/c1 in "c1"` {
@@ -58,11 +59,11 @@ func TestDetailsThatChangeAreShownAtMostOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &checkForge{}
 		var text atomic.Value
-		o := Options{Details: func(Commit) Details { return Details{Summary: fmt.Sprint(text.Load())} }}
+		o := Options{Details: func(status.Commit) status.Details { return status.Details{Summary: fmt.Sprint(text.Load())} }}
 		poster, stop := run(t, f, o)
 		tell := func(summary string) {
 			text.Store(summary)
-			poster.Want(want(shaA, Failure, "1/2 failed"))
+			poster.Want(want(shaA, status.Failure, "1/2 failed"))
 			advance(t, time.Second)
 		}
 		tell("0")
@@ -99,18 +100,18 @@ func TestADeploymentEndsWhateverItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		poster, stop := run(t, f, Options{Deployments: true})
-		begin := func(sha string, state State) {
+		begin := func(sha string, state status.State) {
 			poster.Begin(federation.Revision{SHA: sha})
 			for range 3 {
 				poster.Want(want(sha, state, ""))
 				advance(t, time.Second)
 			}
 		}
-		begin(shaA, Success)
-		begin(shaB, Pending)
+		begin(shaA, status.Success)
+		begin(shaB, status.Pending)
 		check(t, f.told(start), []string{"0s 1 success: ", "3s b pending: ", "3s 1 success: superseded by b000000"})
 		// The commit comes back, as after a revert of a revert.
-		begin(shaA, Pending)
+		begin(shaA, status.Pending)
 		stop()
 		var ended []bool
 		for _, c := range f.posted {
@@ -120,15 +121,15 @@ func TestADeploymentEndsWhateverItWas(t *testing.T) {
 			t.Errorf("posted %+v, want those that are superseded ended, and the last pending at once", f.posted)
 		}
 		// What waited was not kept: the one before is ended, though it was a success.
-		g := &forge{posted: []Commit{want(shaA, Success, "")}}
+		g := &forge{posted: []status.Commit{want(shaA, status.Success, "")}}
 		poster, stop = run(t, g, Options{
 			Deployments: true, Outbox: filepath.Join(t.TempDir(), "outbox"),
 			Older: func(context.Context, string, int) ([]string, error) { return []string{shaA}, nil },
 		})
-		begin(shaB, Success)
+		begin(shaB, status.Success)
 		advance(t, time.Minute)
 		stop()
-		if !slices.ContainsFunc(g.posted, func(c Commit) bool { return c.SHA == shaA && c.Superseded }) || len(g.posted) != 3 {
+		if !slices.ContainsFunc(g.posted, func(c status.Commit) bool { return c.SHA == shaA && c.Superseded }) || len(g.posted) != 3 {
 			t.Errorf("after a restart without an outbox: %+v, want the one before ended", g.posted)
 		}
 	})
@@ -136,11 +137,11 @@ func TestADeploymentEndsWhateverItWas(t *testing.T) {
 
 func TestNothingIsTriedWhereACommitIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &forge{answer: func(Commit) error { return fmt.Errorf("%w: 1,000", ErrFull) }}
+		f := &forge{answer: func(status.Commit) error { return fmt.Errorf("%w: 1,000", status.ErrFull) }}
 		poster, stop := run(t, f, Options{})
-		poster.Want(Commit{SHA: shaA, Context: web, State: Pending, Description: "1/2"})
+		poster.Want(status.Commit{SHA: shaA, Context: web, State: status.Pending, Description: "1/2"})
 		advance(t, time.Hour)
-		poster.Want(Commit{SHA: shaA, Context: web, State: Success, Description: "2/2"})
+		poster.Want(status.Commit{SHA: shaA, Context: web, State: status.Success, Description: "2/2"})
 		advance(t, time.Hour)
 		stop()
 		if n := len(f.attempts); n != 1 {
@@ -155,18 +156,18 @@ func TestNothingIsTriedWhereACommitIsFull(t *testing.T) {
 
 func TestAForgeThatMovedIsFoundByItsRemedy(t *testing.T) {
 	tests := []struct {
-		err         MovedError
+		err         status.MovedError
 		says, cures string
 	}{
-		{MovedError{Name: "platform/web2"}, "the repository is platform/web2", "--forge-repository platform/web2"},
-		{MovedError{Host: "https://git.new.example"}, "answers at https://git.new.example", "--forge-url https://git.new.example"},
-		{MovedError{}, "not at this address", "look where"},
+		{status.MovedError{Name: "platform/web2"}, "the repository is platform/web2", "--forge-repository platform/web2"},
+		{status.MovedError{Host: "https://git.new.example"}, "answers at https://git.new.example", "--forge-url https://git.new.example"},
+		{status.MovedError{}, "not at this address", "look where"},
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
-			f := &forge{answer: func(Commit) error { return errors.Join(&tt.err) }}
+			f := &forge{answer: func(status.Commit) error { return errors.Join(&tt.err) }}
 			poster, _ := run(t, f, Options{})
-			poster.Want(Commit{SHA: shaA, Context: web, State: Success, Description: "2/2"})
+			poster.Want(status.Commit{SHA: shaA, Context: web, State: status.Success, Description: "2/2"})
 			advance(t, time.Second)
 			found := poster.Findings()
 			if len(found) != 1 || !strings.Contains(found[0].Message.String(), tt.says) || !strings.Contains(found[0].Remedy.String(), tt.cures) {
@@ -181,7 +182,7 @@ func TestIsName(t *testing.T) {
 		"team/web": true, "Team-1/web.site_2": true, "team": false, "/web": false, "team/": false, "team/we b": false,
 		"team/w\x1b[2J": false, "team/" + strings.Repeat("a", 300): false, "": false,
 	} {
-		if IsName(name) != want {
+		if status.IsName(name) != want {
 			t.Errorf("IsName(%q) = %t", name, !want)
 		}
 	}

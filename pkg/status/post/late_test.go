@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"context"
@@ -10,14 +10,15 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // mirror is a forge that learns of shaA only after a while.
 func mirror(late time.Duration) *forge {
 	f, start := &forge{}, time.Now()
-	f.answer = func(c Commit) error {
+	f.answer = func(c status.Commit) error {
 		if c.SHA == shaA && time.Since(start) < late {
-			return fmt.Errorf("post: %w: no such commit", ErrRejected)
+			return fmt.Errorf("post: %w: no such commit", status.ErrRejected)
 		}
 		return nil
 	}
@@ -26,11 +27,11 @@ func mirror(late time.Duration) *forge {
 
 func TestACommitThatTheForgeLearnsOfLateGetsItsStatus(t *testing.T) {
 	for _, late := range []time.Duration{time.Second, 59 * time.Second, 3 * time.Minute, 20 * time.Minute, time.Hour, 5 * time.Hour} {
-		for _, state := range []State{Pending, Success, Failure} {
+		for _, state := range []status.State{status.Pending, status.Success, status.Failure} {
 			synctest.Test(t, func(t *testing.T) {
 				start, f := time.Now(), mirror(late)
 				p, _ := run(t, f, Options{})
-				p.Want(want(shaA, Pending, "0/3 synced"))
+				p.Want(want(shaA, status.Pending, "0/3 synced"))
 				advance(t, 5*time.Second)
 				for time.Since(start) < late+late/2+10*time.Second {
 					p.Want(want(shaA, state, "words")) // as the loop does
@@ -55,7 +56,7 @@ func TestASupersededCommitThatIsNotKnownIsGivenUpAfterAnHour(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := mirror(late)
 			p, _ := run(t, f, Options{})
-			p.Want(want(shaA, Failure, "1/3 failed"))
+			p.Want(want(shaA, status.Failure, "1/3 failed"))
 			advance(t, 5*time.Second)
 			p.Supersede(shaA, federation.Revision{SHA: shaB})
 			advance(t, 2*time.Hour)
@@ -87,7 +88,7 @@ func (s *stubborn) hang(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (s *stubborn) Post(ctx context.Context, c Commit) error {
+func (s *stubborn) Post(ctx context.Context, c status.Commit) error {
 	if c.SHA == s.sha {
 		return s.hang(ctx)
 	}
@@ -99,11 +100,11 @@ func TestARequestThatAlwaysHangsHoldsUpNoOther(t *testing.T) {
 		start := time.Now()
 		s := &stubborn{sha: shaB}
 		p, _ := run(t, s, Options{})
-		p.Want(want(shaA, Pending, "0/3 synced"))
+		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		synctest.Wait()
-		p.Want(want(shaB, Pending, "0/3 synced")) // the newest, and it hangs
+		p.Want(want(shaB, status.Pending, "0/3 synced")) // the newest, and it hangs
 		synctest.Wait()
-		p.Want(want(shaA, Failure, "1/3 failed"))
+		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		p.Supersede(shaA, federation.Revision{SHA: shaB})
 		advance(t, 10*time.Minute)
 		told := s.told(start)
@@ -124,7 +125,7 @@ func TestARequestThatHearsNothingKeepsNobodyFromEnding(t *testing.T) {
 		s := &stubborn{sha: shaA, deaf: true, letGo: make(chan struct{})}
 		defer close(s.letGo)
 		p, stop := run(t, s, Options{})
-		p.Want(want(shaA, Pending, "0/3 synced"))
+		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		advance(t, 10*time.Minute)
 		if got := p.Findings(); len(got) != 1 {
 			t.Errorf("findings %v, want one", got)

@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // A past is a history of pushes, outcomes, outages and restarts, and what must have
@@ -39,7 +40,7 @@ type past struct {
 type told struct {
 	sha      string
 	written  bool // all that is wanted of it is in the outbox
-	want     State
+	want     status.State
 	words    string
 	leftAt   time.Time // when it was no longer wanted as a success, having been; zero while it is
 	overAt   time.Time // when another revision took its place
@@ -51,7 +52,7 @@ func (p *past) say(format string, args ...any) {
 }
 
 func (p *past) start() {
-	p.poster = NewPoster(p.forge, Options{
+	p.poster = New(p.forge, Options{
 		Context: web, PublicURL: "https://fedsync.example", Outbox: p.file,
 		Older: func(_ context.Context, sha string, n int) ([]string, error) {
 			p.mu.Lock()
@@ -82,7 +83,7 @@ func (p *past) handOver() {
 }
 
 // answer is the forge's to a post that it would take.
-func (p *past) answer(c Commit) error {
+func (p *past) answer(c status.Commit) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	taken := func() {
@@ -115,14 +116,14 @@ func (p *past) tip() *told {
 func (p *past) begin() {
 	if c := p.tip(); c != nil {
 		p.poster.Begin(federation.Revision{Ref: "main", SHA: c.sha})
-		p.want(c, Pending, "0/3 synced")
+		p.want(c, status.Pending, "0/3 synced")
 	}
 }
 
-func (p *past) want(c *told, s State, words string) {
-	if c.want == Success && s != Success {
+func (p *past) want(c *told, s status.State, words string) {
+	if c.want == status.Success && s != status.Success {
 		c.leftAt = time.Now()
-	} else if s == Success {
+	} else if s == status.Success {
 		c.leftAt = time.Time{}
 	}
 	c.want, c.words, c.written = s, words, false
@@ -173,9 +174,9 @@ func (p *past) pass(d time.Duration) {
 // step does one thing.
 func (p *past) step(folder bool) {
 	outcomes := []struct {
-		state State
+		state status.State
 		words string
-	}{{Success, "3/3 clusters"}, {Failure, "1/3 failed: c2"}, {Pending, "2/3 synced"}, {Failure, "2/3 failed: c1"}}
+	}{{status.Success, "3/3 clusters"}, {status.Failure, "1/3 failed: c2"}, {status.Pending, "2/3 synced"}, {status.Failure, "2/3 failed: c1"}}
 	switch n := p.random.IntN(12); n {
 	case 0, 1, 2:
 		p.say("push")
@@ -211,8 +212,8 @@ func (p *past) step(folder bool) {
 }
 
 // of returns what the forge has of a commit, oldest first.
-func (p *past) of(sha string) []Commit {
-	var found []Commit
+func (p *past) of(sha string) []status.Commit {
+	var found []status.Commit
 	for _, c := range p.forge.posted {
 		if c.SHA == sha {
 			found = append(found, c)
@@ -236,7 +237,7 @@ func (p *past) judge(c *told) string {
 			return "it links to " + post.TargetURL
 		}
 	}
-	last := Commit{}
+	last := status.Commit{}
 	if len(posts) > 0 {
 		last = posts[len(posts)-1]
 	}
@@ -250,7 +251,7 @@ func (p *past) judge(c *told) string {
 		return "" // nobody knows of it any more
 	case finals > 1:
 		return "more than one last status"
-	case c.forgiven && last.State == Pending:
+	case c.forgiven && last.State == status.Pending:
 		return "it stays pending"
 	case !c.forgiven && !ended:
 		return "no last status"
@@ -261,19 +262,19 @@ func (p *past) judge(c *told) string {
 }
 
 // final is the state that a superseded commit ends in.
-func (p *past) final(c *told, posts []Commit) State {
-	before := Commit{}
+func (p *past) final(c *told, posts []status.Commit) status.State {
+	before := status.Commit{}
 	if len(posts) > 1 {
 		before = posts[len(posts)-2]
 	}
-	flap := before.State == Success && !c.leftAt.IsZero() && c.overAt.Sub(c.leftAt) < hold
-	if c.want == Success || flap {
-		return Success
+	flap := before.State == status.Success && !c.leftAt.IsZero() && c.overAt.Sub(c.leftAt) < hold
+	if c.want == status.Success || flap {
+		return status.Success
 	}
-	return Failure
+	return status.Failure
 }
 
-func withoutTime(c Commit) Commit {
+func withoutTime(c status.Commit) status.Commit {
 	c.Time = time.Time{}
 	return c
 }

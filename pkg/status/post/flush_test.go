@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"context"
@@ -6,23 +6,25 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 func TestFlushReturnsWhenAllIsPosted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
-		f.answer = func(c Commit) error {
+		f.answer = func(c status.Commit) error {
 			if time.Since(start) < 10*time.Second {
 				return errors.New("502")
 			}
 			if c.SHA == shaB {
-				return ErrRejected
+				return status.ErrRejected
 			}
 			return nil
 		}
-		p := NewPoster(f, Options{})
-		p.Want(want(shaA, Success, "3/3 clusters"))
-		p.Want(want(shaB, Success, "3/3 clusters"))
+		p := New(f, Options{})
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
+		p.Want(want(shaB, status.Success, "3/3 clusters"))
 		if err := p.Flush(t.Context()); err != nil || len(f.posted) != 1 {
 			t.Errorf("Flush = %v with %v posted, want the one that is not rejected", err, f.posted)
 		}
@@ -34,15 +36,15 @@ func TestFlushReturnsWhenAllIsPosted(t *testing.T) {
 
 func TestFlushEndsWhereTryingAgainDoesNotHelp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &forge{answer: func(Commit) error { return ErrUnauthorized }}
-		p := NewPoster(f, Options{})
-		p.Want(want(shaA, Success, "3/3 clusters"))
-		if err := p.Flush(t.Context()); !errors.Is(err, ErrUnauthorized) || len(f.attempts) != 1 {
+		f := &forge{answer: func(status.Commit) error { return status.ErrUnauthorized }}
+		p := New(f, Options{})
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
+		if err := p.Flush(t.Context()); !errors.Is(err, status.ErrUnauthorized) || len(f.attempts) != 1 {
 			t.Errorf("Flush = %v after %d attempts, want ErrUnauthorized after one", err, len(f.attempts))
 		}
-		f.answer = func(Commit) error { return errors.New("502") }
-		p = NewPoster(f, Options{})
-		p.Want(want(shaA, Success, "3/3 clusters"))
+		f.answer = func(status.Commit) error { return errors.New("502") }
+		p = New(f, Options{})
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := p.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {

@@ -1,4 +1,7 @@
-package status
+// Package post tells a forge how commits stand. A [Poster] keeps for each commit and
+// context what is wanted and what was posted, and posts the difference at a pace that the
+// forge bears: newest wins, and nothing is lost by a forge that is away or by a restart.
+package post
 
 import (
 	"context"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // How the Poster paces itself. The numbers are the design's, except for the
@@ -49,7 +53,7 @@ type Options struct {
 	// Details gives what a forge that has checks shows with a status. It is asked when
 	// the status is sent, and at most once a minute when it is wanted again: where only
 	// they have changed the status is posted again. Nil for nothing.
-	Details func(Commit) Details
+	Details func(status.Commit) status.Details
 
 	// Deployments says that the provider's statuses are deployments: one that was a success
 	// is ended too when another revision takes its place and what waited was not kept.
@@ -86,8 +90,8 @@ const (
 // restart the Poster asks the forge what is posted already, and posts only what
 // differs. It asks, too, when an answer was lost.
 type Poster struct {
-	provider Provider
-	batcher  Batcher // the provider, when it takes several at once; else nil
+	provider status.Provider
+	batcher  status.Batcher // the provider, when it takes several at once; else nil
 	options  Options
 	log      *zap.Logger
 	wake     chan struct{} // has room for one: the pass that it starts sees all that is wanted
@@ -108,8 +112,8 @@ type Poster struct {
 	busy chan struct{} // has room for the one request that may be under way
 }
 
-// NewPoster makes a Poster for one forge. It posts while Run runs.
-func NewPoster(provider Provider, options Options) *Poster {
+// New makes a Poster for one forge. It posts while Run runs.
+func New(provider status.Provider, options Options) *Poster {
 	p := &Poster{
 		provider: provider,
 		options:  options,
@@ -120,7 +124,7 @@ func NewPoster(provider Provider, options Options) *Poster {
 		wanted:   make(chan struct{}),
 		keeping:  keeping{outbox: outbox{options.Outbox}},
 	}
-	p.batcher, _ = provider.(Batcher)
+	p.batcher, _ = provider.(status.Batcher)
 	if p.log == nil {
 		p.log = zap.NewNop()
 	}
@@ -134,7 +138,7 @@ func NewPoster(provider Provider, options Options) *Poster {
 // Want says what status a commit should have from now on. It does not block, and
 // for one commit and context the newest call wins. A missing context or target
 // URL is filled in. A status without commit or state is no wish and is ignored.
-func (p *Poster) Want(c Commit) {
+func (p *Poster) Want(c status.Commit) {
 	if c.SHA == "" || c.State == "" {
 		return
 	}
@@ -151,7 +155,7 @@ func (p *Poster) Want(c Commit) {
 	e := p.entry(c.SHA, c.Context)
 	e.branch = e.branch || c.SHA == p.head.SHA
 	p.keep(e, c)
-	if e.rejected != nil && e.want.State != c.State && !errors.Is(e.rejected, ErrFull) {
+	if e.rejected != nil && e.want.State != c.State && !errors.Is(e.rejected, status.ErrFull) {
 		e.retryAt = earliest(e.retryAt, time.Now().Add(rejectPauseNew))
 	}
 	e.want = c
@@ -165,8 +169,8 @@ func (p *Poster) Want(c Commit) {
 }
 
 // keep notes what the outbox lacks when an entry comes to want c. The caller holds mu.
-func (p *Poster) keep(e *entry, c Commit) {
-	if was := e.want.State; e.wantSince.IsZero() || (was == Success) != (c.State == Success) {
+func (p *Poster) keep(e *entry, c status.Commit) {
+	if was := e.want.State; e.wantSince.IsZero() || (was == status.Success) != (c.State == status.Success) {
 		e.wantSince = time.Now()
 	}
 	switch {
@@ -276,7 +280,7 @@ func (p *Poster) pass(ctx context.Context) time.Duration {
 			return next
 		}
 		if task.list != nil {
-			posted, err := ask(ctx, p, func(ctx context.Context) ([]Commit, error) {
+			posted, err := ask(ctx, p, func(ctx context.Context) ([]status.Commit, error) {
 				return p.provider.List(ctx, task.list.sha, task.list.context)
 			})
 			p.listed(ctx, *task.list, posted, err)
@@ -316,7 +320,7 @@ func ask[T any](ctx context.Context, p *Poster, request func(context.Context) (T
 		defer cancel()
 		defer func() { <-p.busy }()
 		var a answer
-		a.err = Survive(p.log, func() (err error) {
+		a.err = status.Survive(p.log, func() (err error) {
 			a.value, err = request(ctx)
 			return err
 		})
@@ -338,18 +342,18 @@ func ask[T any](ctx context.Context, p *Poster, request func(context.Context) (T
 	}
 }
 
-func (p *Poster) send(ctx context.Context, commits []Commit, details Details) error {
+func (p *Poster) send(ctx context.Context, commits []status.Commit, details status.Details) error {
 	if len(commits) > 1 {
 		return p.batcher.PostAll(ctx, commits)
 	}
-	if checker, ok := p.provider.(Checker); ok {
+	if checker, ok := p.provider.(status.Checker); ok {
 		return checker.PostCheck(ctx, commits[0], details)
 	}
 	return p.provider.Post(ctx, commits[0])
 }
 
 // listed takes the forge's answer to what is posted already.
-func (p *Poster) listed(ctx context.Context, k key, posted []Commit, err error) {
+func (p *Poster) listed(ctx context.Context, k key, posted []status.Commit, err error) {
 	if err != nil && ctx.Err() != nil {
 		return // we are stopping: that says nothing of the forge
 	}
@@ -363,7 +367,7 @@ func (p *Poster) listed(ctx context.Context, k key, posted []Commit, err error) 
 	if e == nil {
 		return
 	}
-	if err != nil && !errors.Is(err, ErrRejected) {
+	if err != nil && !errors.Is(err, status.ErrRejected) {
 		e.fail(err, time.Now())
 		p.fail(err)
 		return
@@ -380,7 +384,7 @@ func (p *Poster) listed(ctx context.Context, k key, posted []Commit, err error) 
 }
 
 // posted takes the outcome of one attempt.
-func (p *Poster) posted(ctx context.Context, commits []Commit, err error) {
+func (p *Poster) posted(ctx context.Context, commits []status.Commit, err error) {
 	if err != nil && ctx.Err() != nil {
 		return // we are stopping: that says nothing of the forge
 	}
@@ -412,16 +416,16 @@ func resultOf(err error) Result {
 	switch {
 	case err == nil:
 		return Posted
-	case errors.Is(err, ErrRejected):
+	case errors.Is(err, status.ErrRejected):
 		return Rejected
-	case errors.Is(err, ErrUnauthorized):
+	case errors.Is(err, status.ErrUnauthorized):
 		return Refused
 	}
 	return Retry
 }
 
 // settle writes down what became of commits. The caller holds mu.
-func (p *Poster) settle(commits []Commit, result Result, err error) {
+func (p *Poster) settle(commits []status.Commit, result Result, err error) {
 	now := time.Now()
 	if p.batcher != nil {
 		p.pauseEnd = now.Add(p.batcher.Interval())
@@ -466,8 +470,8 @@ func (p *Poster) settle(commits []Commit, result Result, err error) {
 // answers reports whether an error is the forge's word that it has not taken a status.
 // After any other it may have: the answer was lost.
 func answers(err error) bool {
-	_, later := errors.AsType[*RetryAfterError](err)
-	return later || errors.Is(err, ErrUnauthorized)
+	_, later := errors.AsType[*status.RetryAfterError](err)
+	return later || errors.Is(err, status.ErrUnauthorized)
 }
 
 // fail leaves the forge alone for a while: as long as it asks for, or longer
@@ -475,10 +479,10 @@ func answers(err error) bool {
 func (p *Poster) fail(err error) {
 	p.failures++
 	pause := backoff(p.failures)
-	if errors.Is(err, ErrUnauthorized) {
+	if errors.Is(err, status.ErrUnauthorized) {
 		pause = backoff(slowest)
 	}
-	if after, ok := errors.AsType[*RetryAfterError](err); ok {
+	if after, ok := errors.AsType[*status.RetryAfterError](err); ok {
 		pause = min(max(after.After, 0), retryMax) + rand.N(time.Second)
 	}
 	p.retryAt = time.Now().Add(pause)

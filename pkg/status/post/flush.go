@@ -1,9 +1,11 @@
-package status
+package post
 
 import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // Flush posts what is wanted, tries again what fails, and returns when nothing is
@@ -17,7 +19,7 @@ func (p *Poster) Flush(ctx context.Context) error {
 		switch {
 		case !behind:
 			return nil
-		case errors.Is(failure, ErrUnauthorized):
+		case errors.Is(failure, status.ErrUnauthorized):
 			return failure
 		}
 		timer := time.NewTimer(next)

@@ -1,4 +1,4 @@
-package status
+package post
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // The identities of findings about posting. They are warnings: what cannot be
@@ -81,11 +82,11 @@ func (p *Poster) failureFinding(failure error, since time.Time) federation.Findi
 		Message: untrusted.Textf("%s: statuses cannot be posted and wait: %v", name, failure),
 		Remedy:  untrusted.Const("none is lost: the newest of each commit is posted when the forge is back"),
 	}
-	if errors.Is(failure, ErrUnauthorized) {
+	if errors.Is(failure, status.ErrUnauthorized) {
 		f.Message = untrusted.Textf("%s: forge token refused, statuses wait: %v", name, failure)
 		f.Remedy = untrusted.New("put a token with permission to write " + written + " to this repository into the token file; no restart is needed")
 	}
-	if m, ok := moved(failure); ok {
+	if m, ok := status.Moved(failure); ok {
 		f.Message = untrusted.Textf("%s: statuses cannot be posted and wait: %v", name, m)
 		f.Remedy = m.Remedy()
 	}
@@ -113,7 +114,7 @@ func rejection(name string, k key, e *entry) federation.Finding {
 		Message: untrusted.Textf("%s: the status %q of %.7s is not taken: %v", name, k.context, k.sha, e.rejected),
 		Remedy:  untrusted.Const("it is tried again, ever more rarely; check that the forge's repository is the one that is synced"),
 	}
-	if errors.Is(e.rejected, ErrFull) {
+	if errors.Is(e.rejected, status.ErrFull) {
 		f.Remedy = untrusted.Const("read the page for the state as it is, and push another commit: this one takes no more")
 	}
 	return f
