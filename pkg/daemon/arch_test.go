@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"pkg/claim":                   {"internal/bell", "pkg/federation"},
 	"pkg/apply":                   {"internal/fields", "pkg/apply/inventory", "pkg/apply/ownership", "pkg/bounds", "pkg/failure", "pkg/federation"},
 	"pkg/apply/inventory":         {"pkg/federation"},
-	"pkg/apply/ownership":         {},
+	"pkg/apply/ownership":         {"pkg/federation"},
 	"pkg/bounds":                  {"internal/secret", "pkg/failure"},
 	"pkg/health":                  {"internal/secret", "pkg/bounds", "pkg/failure", "pkg/federation"},
 	"pkg/diagnose":                {"pkg/failure", "pkg/federation"},

@@ -89,6 +89,25 @@ func TestAnAutoscalerThatIsRefusedTakesNoNumberAway(t *testing.T) {
 	w.scale(all[0], 7)
 	d.live(w.repo.Push("another change", map[string]string{"apps/web/note.yaml": w.settings("note", "1")}))
 	w.awaitReplicas(all, 7, 3, 3)
+
+	// Somebody deletes it: it is created again, and what it set last stays meanwhile.
+	scalers := s.Client(t, all[0]).AutoscalingV2().HorizontalPodAutoscalers(w.namespace)
+	first, err := scalers.Get(t.Context(), "web", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := scalers.Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is created again", func() string {
+		again, err := scalers.Get(t.Context(), "web", metav1.GetOptions{})
+		if err != nil || again.UID == first.UID {
+			return fmt.Sprint(err)
+		}
+		return ""
+	})
+	d.live(w.repo.Push("one more change", map[string]string{"apps/web/note.yaml": w.settings("note", "2")}))
+	w.awaitReplicas(all, 7, 3, 3)
 }
 
 // awaitUnowned waits until fedsync leaves the replicas of web to others.

@@ -201,8 +201,8 @@ type Workload struct {
 	// Current is what counts as running: spec.replicas less the pods that have
 	// not been Ready for a minute or longer.
 	Current int64
-	// Scaled says that Replicas was set through the subresource scale, as by an
-	// autoscaler, and by no apply since.
+	// Scaled says that fedsync applied the workload and left Replicas to others, as to
+	// an autoscaler.
 	Scaled bool
 	// Limited says that pods could not be scheduled for a minute or longer, and
 	// Capacity is then the most that the cluster can run.

@@ -168,17 +168,22 @@ func TestCollectorLooksForIngressClassesWhereIngressesOfOursAre(t *testing.T) {
 	}
 }
 
-func TestCollectorTellsWhoSetTheReplicas(t *testing.T) {
-	entry := func(subresource, field string) string {
+func TestCollectorTellsWhereTheReplicasAreLeftToOthers(t *testing.T) {
+	entry := func(manager, operation, subresource, field string) string {
 		return fmt.Sprintf(`{apiVersion: apps/v1, kind: Deployment, metadata: {namespace: web, name: shop, uid: u, labels: {%s: shop}, managedFields: [
-			{manager: m, operation: Update, apiVersion: apps/v1, subresource: '%s', fieldsType: FieldsV1, fieldsV1: {f:spec: {f:%s: {}}}}]}, spec: {replicas: 3}}`,
-			partOf, subresource, field)
+			{manager: %s, operation: %s, apiVersion: apps/v1, subresource: '%s', fieldsType: FieldsV1, fieldsV1: {f:spec: {f:%s: {}}}}]}, spec: {replicas: 3}}`,
+			partOf, manager, operation, subresource, field)
 	}
 	for object, want := range map[string]bool{
-		entry("", "replicas"): false, entry("scale", "replicas"): true, entry("status", "replicas"): false, entry("scale", "paused"): false,
+		entry("fedsync", "Apply", "", "replicas"):       false,
+		entry("fedsync", "Apply", "", "paused"):         true,
+		entry("fedsync", "Apply", "scale", "paused"):    false,
+		entry("fedsync", "Update", "", "paused"):        false,
+		entry("kubectl", "Apply", "", "paused"):         false,
+		entry("kubectl", "Update", "scale", "replicas"): false,
 	} {
 		g := gather(t, nil)
-		g.put(ourDeployments, entry("", "paused"))
+		g.put(ourDeployments, entry("fedsync", "Apply", "", "replicas"))
 		before := g.changes.Load()
 		g.put(ourDeployments, object)
 		if got := g.now().Workloads[0].Scaled; got != want {

@@ -361,15 +361,15 @@ func readPod(now time.Time, u *unstructured.Unstructured) (pod, bool) {
 // replicasPath is the field that autoscalers set.
 var replicasPath = fieldpath.MakePathOrDie("spec", "replicas")
 
-// isScaled reports whether spec.replicas was set through the subresource scale: an
-// apply that sets another number takes the field away.
+// isScaled reports whether fedsync applied the workload and left spec.replicas to others.
+// Who set the field since does not show: the API server does not note all who do.
 func isScaled(u *unstructured.Unstructured) bool {
 	return slices.ContainsFunc(u.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
-		if entry.Subresource != "scale" || entry.FieldsV1 == nil {
+		if entry.Manager != federation.FieldManager || entry.Operation != metav1.ManagedFieldsOperationApply || entry.Subresource != "" || entry.FieldsV1 == nil {
 			return false
 		}
 		var set fieldpath.Set
-		return set.FromJSON(entry.FieldsV1.GetRawReader()) == nil && set.Has(replicasPath)
+		return set.FromJSON(entry.FieldsV1.GetRawReader()) == nil && !set.Has(replicasPath)
 	})
 }
 

@@ -8,10 +8,12 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // FieldManager is the name under which fedsync owns fields.
-const FieldManager = "fedsync"
+const FieldManager = federation.FieldManager
 
 // beforeFirstApply is the field manager that the API server invents, at an
 // object's first apply, for what it finds there and nobody owns.
