@@ -25,6 +25,9 @@ type Options struct {
 	// earlier version called the same source. It is replaced then.
 	Source        string
 	FormerSources []string
+	// FollowsAs reports whether a source is this one under another name of the
+	// federation, which it may have had before; nil where that is not known.
+	FollowsAs func(federation, source string) bool
 	// Instance is written into the parents, for a daemon of an earlier version to
 	// see that another one writes now; see SetInstance.
 	Instance string

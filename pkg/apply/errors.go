@@ -98,8 +98,8 @@ func (e *Error) finding(cluster, app string) federation.Finding {
 		return federation.Finding{
 			ID: "owned", Severity: federation.SeverityError, Cluster: cluster,
 			Message: untrusted.Textf("objects of this revision are those of federation %s in this cluster", untrusted.Clean(e.Former, 80)),
-			Remedy: untrusted.Textf("where this federation was named %[1]s before, run %[2]s with these settings: it shows what it would move, and moves it with --yes; where %[1]s is another one, take the objects out of one of the two",
-				untrusted.Clean(e.Former, 80), untrusted.Command("fedsync takeover --federation %s", e.Former)),
+			Remedy: untrusted.Textf("if that was this federation's name before, run %s with these settings: it shows what it would move, and moves it with --yes",
+				untrusted.Command("fedsync takeover --federation %s", e.Former)),
 		}
 	}
 	f := federation.Finding{

@@ -282,7 +282,7 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 		if parent == "" && v.Owned {
 			return true, nil // it was ours, in an app that is no more
 		}
-		if former == a.Federation || !v.Owned {
+		if !v.Owned {
 			former = ""
 		}
 		return false, &Error{
@@ -296,20 +296,23 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 	return v.Owned && k.adoption == federation.AdoptNever, nil
 }
 
-// nameParent finds the parent of an ApplySet, and the federation whose inventory it is;
-// empty where it is not to be found.
-func (a *Applier) nameParent(ctx context.Context, id string) (parent, federationName string) {
+// nameParent finds the parent of an ApplySet; empty where it is not to be found. Where it
+// is the inventory of a name that the federation may have had before, that is former.
+func (a *Applier) nameParent(ctx context.Context, id string) (parent, former string) {
 	for _, gvr := range []schema.GroupVersionResource{configMaps, secrets} {
 		o := metav1.ListOptions{LabelSelector: inventory.LabelParentID + "=" + id, Limit: 1}
 		err := a.each(ctx, a.Client.Resource(gvr), o, func(u *unstructured.Unstructured) (more bool) {
-			parent, federationName = federation.RefOf(u).String(), inventory.FederationOf(u)
+			parent = federation.RefOf(u).String()
+			if name, source := inventory.FederationOf(u); name != "" && name != a.Federation && a.FollowsAs != nil && a.FollowsAs(name, source) {
+				former = name
+			}
 			return false
 		})
 		switch {
 		case err != nil:
 			return id, "" // it may be there
 		case parent != "":
-			return parent, federationName
+			return parent, former
 		}
 	}
 	return "", ""

@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	"pkg/status":                  {"internal/markdown", "pkg/failure", "pkg/federation"},
 	"pkg/status/post":             {"pkg/federation", "pkg/status"},
 	"pkg/review":                  {"internal/markdown", "pkg/federation", "pkg/plan", "pkg/status"},
-	"pkg/status/statustest":       {"internal/badforge", "internal/canary", "pkg/federation", "pkg/status"},
+	"pkg/status/statustest":       {"internal/badforge", "internal/canary", "pkg/federation", "pkg/status", "pkg/status/post"},
 	"pkg/status/gitea":            {"pkg/federation", "pkg/status", "pkg/status/forgeclient"},
 	"pkg/status/github":           {"pkg/status", "pkg/status/forgeclient"},
 	"pkg/status/forgeclient":      {"internal/secret", "pkg/bounds", "pkg/status"},

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -177,9 +178,10 @@ func TestWhatIsBehindABrokenFileIsReadWhenItCanBe(t *testing.T) {
 			repository.add(federation.Snapshot{Revision: federation.Revision{Ref: "main", SHA: shaOf("one")}, Files: mapFiles(good())})
 			s := stageAt(t, cfg, &repository)
 			defer s.stop()
-			away := true
+			var away atomic.Bool
+			away.Store(true)
 			s.renderings.before = func(ctx context.Context, of federation.Revision, use func(federation.Snapshot) bool) error {
-				if away {
+				if away.Load() {
 					return errors.New("the repository cannot be reached")
 				}
 				return repository.before(ctx, of, use)
@@ -196,7 +198,7 @@ func TestWhatIsBehindABrokenFileIsReadWhenItCanBe(t *testing.T) {
 				}
 				return
 			}
-			away = false
+			away.Store(false)
 			if r := s.pass(time.Minute); r.Maintained.SHA != shaOf("one") || s.value("a") != "one" {
 				t.Errorf("when the history can be read, %s is maintained: %s", r.Maintained, describe(r))
 			}

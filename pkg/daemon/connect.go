@@ -20,6 +20,7 @@ func (d *Daemon) newMember(f *federation.Federation, c federation.Cluster, readO
 		ReadOnly:      readOnly,
 		Source:        source,
 		FormerSources: former,
+		FollowsAs:     func(name, source string) bool { return owner(d.source, d.cfg.Revision, name).Follows(source) },
 		Version:       d.options.Version,
 
 		Connect: d.connect(readOnly),

@@ -43,6 +43,7 @@ type Options struct {
 	// versions called it; see apply.Options.
 	Source        string
 	FormerSources []string
+	FollowsAs     func(federation, source string) bool
 	Version       string // of fedsync
 
 	// Connect returns the way to the cluster as it is configured now.

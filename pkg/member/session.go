@@ -124,6 +124,7 @@ func newSession(m *Member, conn Connection) (*session, error) {
 		Federation:     m.Federation,
 		Source:         m.Source,
 		FormerSources:  m.FormerSources,
+		FollowsAs:      m.FollowsAs,
 		Version:        m.Version,
 		Client:         client.Dynamic,
 		Mapper:         client.Kinds,

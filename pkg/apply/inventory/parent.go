@@ -67,15 +67,15 @@ func AppOf(federationName string, u *unstructured.Unstructured) string {
 	return u.GetAnnotations()[annotationApp]
 }
 
-// FederationOf returns the federation that an object heads an inventory of; empty where it
-// is not fedsync's, or not where that keeps them.
-func FederationOf(u *unstructured.Unstructured) string {
+// FederationOf returns the federation that an object heads an inventory of, and its source;
+// empty where it is not fedsync's, or not where that keeps them.
+func FederationOf(u *unstructured.Unstructured) (name, source string) {
 	p := Read(u)
 	whatever := Owner{Federation: p.Federation, Source: p.Source}
 	if why, _ := whatever.Refusal(p.App, p); why != "" || AppOf(p.Federation, u) == "" {
-		return ""
+		return "", ""
 	}
-	return p.Federation
+	return p.Federation, p.Source
 }
 
 // Object returns the ConfigMap that says all this, as the ApplySet specification
@@ -151,6 +151,11 @@ type Owner struct {
 	FormerSources []string
 }
 
+// Follows reports whether the owner follows a source, whatever an earlier version called it.
+func (o Owner) Follows(source string) bool {
+	return source == o.Source || slices.Contains(o.FormerSources, source)
+}
+
 // Refusal returns why a parent is not the owner's to write for the app, and what to
 // do about it. Both are empty if it is the owner's.
 func (o Owner) Refusal(app string, p Parent) (why, remedy string) {
@@ -160,7 +165,7 @@ func (o Owner) Refusal(app string, p Parent) (why, remedy string) {
 		return fmt.Sprintf("it belongs to the tool %q", p.tooling), "rename the federation or the app"
 	case p.Federation != o.Federation || p.App != app:
 		return fmt.Sprintf("it belongs to app %q of federation %q", p.App, p.Federation), "rename the federation or the app"
-	case p.Source != o.Source && !slices.Contains(o.FormerSources, p.Source):
+	case !o.Follows(p.Source):
 		why = fmt.Sprintf("it belongs to another source (repository, ref and federation): %q, and this is %q", p.Source, o.Source)
 		remedy = TakeOver
 	}
