@@ -19,6 +19,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/plan"
 	"github.com/fedsync/fedsync/pkg/review"
 	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -63,7 +64,7 @@ func (r *reviewer) notPlanned(ctx context.Context, pr status.PullRequest, v view
 	if errors.Is(err, context.DeadlineExceeded) {
 		why, lasting = untrusted.Textf("it took longer than %s", planTimeout), true
 	}
-	if _, large := errors.AsType[*source.LimitError](err); large {
+	if _, large := errors.AsType[*objectdb.LimitError](err); large {
 		lasting = true
 	}
 	if _, unrelated := errors.AsType[*source.UnrelatedError](err); unrelated {

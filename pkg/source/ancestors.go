@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // Ancestors gives up to n of the commits that a commit has behind it, the nearest first.
@@ -27,11 +29,11 @@ func (s *Source) Ancestors(ctx context.Context, sha string, n int) (found []stri
 }
 
 func (l *local) ancestors(ctx context.Context, of plumbing.Hash, n int) ([]plumbing.Hash, error) {
-	found, err := behind(of, n, func(id plumbing.Hash) (commit, error) {
+	found, err := behind(of, n, func(id plumbing.Hash) (objectdb.Commit, error) {
 		if err := ctx.Err(); err != nil {
-			return commit{}, err
+			return objectdb.Commit{}, err
 		}
-		return peel(l.objects, id)
+		return objectdb.Peel(l.objects, id)
 	})
 	if err != nil && ctx.Err() == nil {
 		err = l.wrap(err)
@@ -44,10 +46,10 @@ func (r *remote) ancestors(ctx context.Context, of plumbing.Hash, n int) ([]plum
 	if err != nil {
 		return nil, err
 	}
-	return behind(of, n, func(id plumbing.Hash) (commit, error) {
+	return behind(of, n, func(id plumbing.Hash) (objectdb.Commit, error) {
 		c, known := commits[id]
 		if !known {
-			return commit{}, plumbing.ErrObjectNotFound
+			return objectdb.Commit{}, plumbing.ErrObjectNotFound
 		}
 		return c, nil
 	})
@@ -55,7 +57,7 @@ func (r *remote) ancestors(ctx context.Context, of plumbing.Hash, n int) ([]plum
 
 // behind walks back from a commit, breadth first, until it has found n others. A commit
 // that is not found ends its line: it is behind the end of a shallow history.
-func behind(of plumbing.Hash, n int, read func(plumbing.Hash) (commit, error)) ([]plumbing.Hash, error) {
+func behind(of plumbing.Hash, n int, read func(plumbing.Hash) (objectdb.Commit, error)) ([]plumbing.Hash, error) {
 	var found []plumbing.Hash
 	seen := map[plumbing.Hash]bool{of: true}
 	for queue := []plumbing.Hash{of}; len(queue) > 0 && len(found) < n; queue = queue[1:] {
@@ -68,7 +70,7 @@ func behind(of plumbing.Hash, n int, read func(plumbing.Hash) (commit, error)) (
 		case queue[0] != of:
 			found = append(found, queue[0])
 		}
-		for _, parent := range c.parents {
+		for _, parent := range c.Parents {
 			if !seen[parent] {
 				seen[parent] = true
 				queue = append(queue, parent)

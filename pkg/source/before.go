@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // maxBefore is how many commits Before goes back.
@@ -56,7 +57,7 @@ func (r *remote) before(ctx context.Context, of tip, use func(*revision) bool) e
 		if err != nil {
 			return err
 		}
-		walk := firstParents{objects: packs{fetched}, opts: r.opts, ref: of.ref, use: use, skip: used, left: depth}
+		walk := firstParents{objects: objectdb.Packs{fetched}, opts: r.opts, ref: of.ref, use: use, skip: used, left: depth}
 		done, err := walk.from(ctx, of.id)
 		if err != nil {
 			return c.explain(err)
@@ -69,7 +70,7 @@ func (r *remote) before(ctx context.Context, of tip, use func(*revision) bool) e
 
 // firstParents walks from a commit to its first parent, and on from there.
 type firstParents struct {
-	objects objects
+	objects objectdb.Reader
 	opts    Options
 	ref     string
 	use     func(*revision) bool
@@ -78,26 +79,26 @@ type firstParents struct {
 	walked  int
 }
 
-// from reports whether use has returned true.
+// Join reports whether use has returned true.
 func (w *firstParents) from(ctx context.Context, id plumbing.Hash) (done bool, err error) {
 	var last *revision
 	for ; w.left > 0; w.left-- {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		c, err := peel(w.objects, id)
-		if errors.Is(err, plumbing.ErrObjectNotFound) || err == nil && len(c.parents) == 0 {
+		c, err := objectdb.Peel(w.objects, id)
+		if errors.Is(err, plumbing.ErrObjectNotFound) || err == nil && len(c.Parents) == 0 {
 			return false, nil // the end of the history, or of what is known of it
 		}
 		if err != nil {
 			return false, err
 		}
-		id = c.parents[0]
+		id = c.Parents[0]
 		if w.walked++; w.walked <= w.skip {
 			continue
 		}
 		rev, err := newRevision(w.objects, tip{ref: w.ref, id: id}, last, w.opts)
-		if _, large := errors.AsType[*LimitError](err); large {
+		if _, large := errors.AsType[*objectdb.LimitError](err); large {
 			continue
 		}
 		if errors.Is(err, plumbing.ErrObjectNotFound) {

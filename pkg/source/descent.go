@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // firstDeepening is how many commits are asked for first to find an old tip
@@ -25,7 +27,7 @@ const (
 // away: without old and all that it leads to, and without files where the server
 // can do that.
 func (r *remote) forced(ctx context.Context, rev *revision, old plumbing.Hash) (bool, error) {
-	if leadsTo(map[plumbing.Hash]commit{rev.commit.id: rev.commit}, rev.commit.id, old) {
+	if leadsTo(map[plumbing.Hash]objectdb.Commit{rev.commit.ID: rev.commit}, rev.commit.ID, old) {
 		return false, nil
 	}
 	for depth := firstDeepening; ; depth *= deepenFactor {
@@ -34,12 +36,12 @@ func (r *remote) forced(ctx context.Context, rev *revision, old plumbing.Hash) (
 		if err != nil {
 			return true, err
 		}
-		if leadsTo(commits, rev.commit.id, old) {
+		if leadsTo(commits, rev.commit.ID, old) {
 			return false, nil
 		}
 		// A server that leaves out the new tip itself holds it to be behind old:
 		// the branch went back.
-		_, forward := commits[rev.commit.id]
+		_, forward := commits[rev.commit.ID]
 		if whole || !forward || depth == r.opts.DeepenLimit {
 			return true, nil
 		}
@@ -51,7 +53,7 @@ var errMoved = errors.New("the ref moved while it was being read")
 
 // history fetches commits alone, without files where the server can leave them out, and
 // says whether they are all that there are.
-func (r *remote) history(ctx context.Context, w wanted) (commits map[plumbing.Hash]commit, whole bool, err error) {
+func (r *remote) history(ctx context.Context, w wanted) (commits map[plumbing.Hash]objectdb.Commit, whole bool, err error) {
 	c, err := r.list(ctx)
 	if err != nil {
 		return nil, false, err
@@ -65,16 +67,16 @@ func (r *remote) history(ctx context.Context, w wanted) (commits map[plumbing.Ha
 	if err != nil {
 		return nil, false, err
 	}
-	commits = make(map[plumbing.Hash]commit)
-	for _, e := range p.entries {
-		if e.kind != plumbing.CommitObject || e.size > maxCommitBytes {
+	commits = make(map[plumbing.Hash]objectdb.Commit)
+	for _, e := range p.Entries {
+		if e.Kind != plumbing.CommitObject || e.Size > objectdb.MaxCommitBytes {
 			continue
 		}
-		content, err := p.read(e)
+		content, err := p.Read(e)
 		if err != nil {
 			return nil, false, c.explain(err)
 		}
-		commits[e.id], err = parseCommit(e.id, content)
+		commits[e.ID], err = objectdb.ParseCommit(e.ID, content)
 		if err != nil {
 			return nil, false, c.explain(err)
 		}
@@ -83,7 +85,7 @@ func (r *remote) history(ctx context.Context, w wanted) (commits map[plumbing.Ha
 }
 
 // leadsTo says whether old is an ancestor of from, by the commits that are known.
-func leadsTo(commits map[plumbing.Hash]commit, from, old plumbing.Hash) bool {
+func leadsTo(commits map[plumbing.Hash]objectdb.Commit, from, old plumbing.Hash) bool {
 	seen := make(map[plumbing.Hash]bool)
 	queue := []plumbing.Hash{from}
 	for len(queue) > 0 {
@@ -94,7 +96,7 @@ func leadsTo(commits map[plumbing.Hash]commit, from, old plumbing.Hash) bool {
 		}
 		if c, ok := commits[id]; ok && !seen[id] {
 			seen[id] = true
-			queue = append(queue, c.parents...)
+			queue = append(queue, c.Parents...)
 		}
 	}
 	return false

@@ -84,24 +84,6 @@ func (e *RefError) Error() string {
 	return fmt.Sprintf("read %s: %s; %s", e.Repository, what, there)
 }
 
-// LimitError says that a repository is larger than the operator allows. For a
-// single file that is, opening it gives a RefusedError.
-type LimitError struct {
-	Repository string
-	What       string // what is limited, with its unit: "MiB received in one fetch"
-	Limit      int64  // in units of What
-	Setting    string // the flag to raise, empty where none helps: "--max-files"
-}
-
-// Error names the limit and the setting that raises it.
-func (e *LimitError) Error() string {
-	s := fmt.Sprintf("read %s: more than %d %s", e.Repository, e.Limit, e.What)
-	if e.Setting != "" {
-		s += "; make it smaller, or raise " + e.Setting
-	}
-	return s
-}
-
 // NotFastForwardError says that a ref moved to a commit that does not descend
 // from the one before it, or could not be proved to, and that the operator
 // refuses that.

@@ -19,6 +19,7 @@ import (
 	"github.com/fedsync/fedsync/internal/gitssh"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/failure"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // errTimeout is the cause of a context that ended because the remote was slow.
@@ -43,7 +44,7 @@ func (c *conversation) explain(err error) error {
 	if m, ok := errors.AsType[*failure.Misbehaviour](unwrapped(err)); ok {
 		return &Error{Repository: c.at.text, Kind: ErrUnreadable, Detail: m.Error()}
 	}
-	if limit, ok := errors.AsType[*LimitError](err); ok {
+	if limit, ok := errors.AsType[*objectdb.LimitError](err); ok {
 		limit.Repository = c.at.text
 		return limit
 	}
@@ -51,7 +52,7 @@ func (c *conversation) explain(err error) error {
 		return errMoved
 	}
 	if c.exceeded.Load() {
-		return &LimitError{
+		return &objectdb.LimitError{
 			Repository: c.at.text, What: "MiB received in one fetch",
 			Limit: c.opts.Limits.RepositoryBytes >> 20, Setting: "--max-repository-bytes",
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
@@ -73,7 +74,7 @@ func TestLimitsAreErrorsThatNameThem(t *testing.T) {
 	for name, opts := range transports(t, repo) {
 		opts.Limits.Files = 50
 		_, err := open(t, opts).Snapshot(t.Context(), "")
-		limit, ok := errors.AsType[*source.LimitError](err)
+		limit, ok := errors.AsType[*objectdb.LimitError](err)
 		if !ok || limit.Limit != 50 || limit.What != "files" {
 			t.Errorf("%s: Snapshot = %v, want a LimitError of 50 files", name, err)
 		}
@@ -82,7 +83,7 @@ func TestLimitsAreErrorsThatNameThem(t *testing.T) {
 		}
 		opts.Limits = source.Limits{RepositoryBytes: 1 << 20}
 		f := follow(t, opts)
-		limit, ok = errors.AsType[*source.LimitError](f.failure())
+		limit, ok = errors.AsType[*objectdb.LimitError](f.failure())
 		if !ok || limit.Setting != "--max-repository-bytes" {
 			t.Errorf("%s: error = %v, want a LimitError for --max-repository-bytes", name, limit)
 		}
@@ -97,7 +98,7 @@ func TestARevisionThatIsTooLargeIsNotFetchedAgainAndAgain(t *testing.T) {
 	repo.Push("many", map[string]string{"a": "1", "b": "2", "c": "3"})
 	server := sourcetest.ServeHTTP(t, repo, "")
 	f := follow(t, source.Options{URL: server.CloneURL(), Limits: source.Limits{Files: 2}, Interval: time.Millisecond})
-	if _, ok := errors.AsType[*source.LimitError](f.failure()); !ok {
+	if _, ok := errors.AsType[*objectdb.LimitError](f.failure()); !ok {
 		t.Fatal("want a LimitError")
 	}
 	before := server.Packs.Load()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // files are the files of one revision, as Snapshot.Files gives them.
@@ -29,7 +30,7 @@ type files struct {
 	root      *node
 	folder    string // all that is read; empty for all that there is
 	wrong     error  // why the folder cannot be read; nil where it can
-	objects   objects
+	objects   objectdb.Reader
 	time      time.Time // of the commit, for every file: Git keeps no other
 	fileBytes int64
 	secrets   *secret.Set // notes what is found in files
@@ -43,7 +44,7 @@ var (
 	_ federation.Digester = (*files)(nil)
 )
 
-func newFiles(root *node, o objects, at time.Time, opts Options) *files {
+func newFiles(root *node, o objectdb.Reader, at time.Time, opts Options) *files {
 	return &files{
 		root: root, folder: opts.Path, wrong: root.checkFolder(opts.Path),
 		objects: o, time: at, fileBytes: opts.Limits.FileBytes, secrets: opts.Secrets,
@@ -149,12 +150,12 @@ func (f *files) content(name string, e entry) ([]byte, error) {
 	if e.mode == filemode.Submodule {
 		return nil, &RefusedError{Path: name, Reason: Submodule}
 	}
-	kind, content, err := f.objects.read(e.id, f.fileBytes)
-	if tooLarge, ok := errors.AsType[errTooLarge](err); ok {
-		return nil, &RefusedError{Path: name, Reason: TooLarge, Size: tooLarge.size, Limit: f.fileBytes}
+	kind, content, err := f.objects.Read(e.id, f.fileBytes)
+	if tooLarge, ok := errors.AsType[objectdb.TooLargeError](err); ok {
+		return nil, &RefusedError{Path: name, Reason: TooLarge, Size: tooLarge.Size, Limit: f.fileBytes}
 	}
-	if heavy, ok := errors.AsType[errHeavy](err); ok {
-		return nil, &RefusedError{Path: name, Reason: HeavyDelta, Size: heavy.bytes, Limit: heavy.limit}
+	if heavy, ok := errors.AsType[objectdb.HeavyError](err); ok {
+		return nil, &RefusedError{Path: name, Reason: HeavyDelta, Size: heavy.Bytes, Limit: heavy.Limit}
 	}
 	if err != nil {
 		return nil, missing(e.id, err)
@@ -228,7 +229,7 @@ func (i *fileInfo) readSize() error {
 	if i.entry.dir != nil || i.entry.mode == filemode.Submodule {
 		return nil
 	}
-	size, err := i.files.objects.size(i.entry.id)
+	size, err := i.files.objects.Size(i.entry.id)
 	if err != nil {
 		return missing(i.entry.id, err)
 	}

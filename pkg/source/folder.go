@@ -10,6 +10,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // cleanFolder returns Options.Path as io/fs writes a path; empty for the root.
@@ -43,7 +44,7 @@ func (e *FolderError) Error() string {
 // readFolder is readTree for one folder of a revision: its root and the folders on the
 // way have nothing else in them. What is not there, or is no folder, is found out by
 // files: that one commit lacks it is no failure to read the repository.
-func readFolder(o objects, root plumbing.Hash, folder string, known map[plumbing.Hash]*node, maxFiles int64) (*node, map[plumbing.Hash]*node, error) {
+func readFolder(o objectdb.Reader, root plumbing.Hash, folder string, known map[plumbing.Hash]*node, maxFiles int64) (*node, map[plumbing.Hash]*node, error) {
 	if folder == "" {
 		return readTree(o, root, known, maxFiles)
 	}

@@ -3,7 +3,6 @@ package source
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,6 +16,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
+
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // gitDir is where a local repository keeps what Git knows.
@@ -88,7 +89,7 @@ func isGitDir(path string) bool {
 // linkedGitDir reads the file .git of a work tree whose repository is elsewhere.
 func linkedGitDir(path, file string) (gitDir, error) {
 	broken := &NotRepositoryError{Path: path, Reason: "its file .git names no repository", Remedy: "repair it: git worktree repair"}
-	content, err := readOwn(file)
+	content, err := objectdb.ReadFile(file)
 	if err != nil {
 		return gitDir{}, broken
 	}
@@ -96,22 +97,15 @@ func linkedGitDir(path, file string) (gitDir, error) {
 	if !ok {
 		return gitDir{}, broken
 	}
-	own := from(path, target)
+	own := objectdb.Join(path, target)
 	common := own
-	if content, err := readOwn(filepath.Join(own, "commondir")); err == nil {
-		common = from(own, strings.TrimSpace(string(content)))
+	if content, err := objectdb.ReadFile(filepath.Join(own, "commondir")); err == nil {
+		common = objectdb.Join(own, strings.TrimSpace(string(content)))
 	}
 	if _, err := os.Stat(filepath.Join(common, "objects")); err != nil {
 		return gitDir{}, broken
 	}
 	return gitDir{own: own, common: common}, nil
-}
-
-func from(dir, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(dir, path)
 }
 
 // checkFormat refuses repositories whose refs or objects are kept in ways that
@@ -125,11 +119,11 @@ func (d gitDir) checkFormat(path string) error {
 	}
 	head := filepath.Join(d.own, "HEAD")
 	if info, err := os.Stat(head); err == nil {
-		if err := readable(head, info, maxRef); err != nil {
+		if err := objectdb.Readable(head, info, maxRef); err != nil {
 			return refuse("its HEAD cannot be read: "+err.Error(), "repair it: git symbolic-ref HEAD refs/heads/main")
 		}
 	}
-	content, err := readAtMost(filepath.Join(d.common, "config"), maxConfig)
+	content, err := objectdb.ReadAtMost(filepath.Join(d.common, "config"), maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // Git takes such a repository too.
 	}
@@ -163,7 +157,7 @@ func (d gitDir) branches() []plumbing.ReferenceName {
 		}
 		return nil
 	})
-	packed, err := readOwn(filepath.Join(d.common, "packed-refs"))
+	packed, err := objectdb.ReadFile(filepath.Join(d.common, "packed-refs"))
 	if err != nil {
 		return names
 	}
@@ -177,10 +171,6 @@ func (d gitDir) branches() []plumbing.ReferenceName {
 	return slices.Compact(names) // a branch may be in both
 }
 
-// maxOwnFile bounds a file of Git's own that is read whole, in bytes: a million refs
-// that are packed.
-const maxOwnFile = 64 << 20
-
 const (
 	// maxConfig bounds the settings, in bytes: those of some thousand branches. What
 	// go-git takes to read them grows with their square.
@@ -189,39 +179,13 @@ const (
 	maxRef = 64 << 10
 )
 
-// readOwn reads a file of the Git folder.
-func readOwn(path string) ([]byte, error) { return readAtMost(path, maxOwnFile) }
-
-func readAtMost(path string, most int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := readable(path, info, most); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-}
-
-// readable reports as an error that a file of the Git folder is not to be read. What
-// is no file, such as a device that a link leads to, might have no end.
-func readable(path string, info fs.FileInfo, most int64) error {
-	switch {
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is no file", path)
-	case info.Size() > most:
-		return fmt.Errorf("%s has %d bytes; %d are read", path, info.Size(), most)
-	}
-	return nil
-}
-
 // ownFiles are the files of a Git folder as go-git may open them: it reads its own
 // files whole, whatever they are.
 type ownFiles struct{ billy.Filesystem }
 
 // Open opens a file that may be read.
 func (f ownFiles) Open(name string) (billy.File, error) {
-	most := int64(maxOwnFile)
+	most := int64(objectdb.MaxOwnFile)
 	switch first, _, _ := strings.Cut(filepath.ToSlash(name), "/"); first {
 	case "objects":
 		return f.Filesystem.Open(name) // they are not read whole
@@ -235,7 +199,7 @@ func (f ownFiles) Open(name string) (billy.File, error) {
 		return nil, err
 	}
 	if !info.IsDir() {
-		if err := readable(f.Join(f.Root(), name), info, most); err != nil {
+		if err := objectdb.Readable(f.Join(f.Root(), name), info, most); err != nil {
 			return nil, err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 
 	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // local reads a repository on this machine's disk, with go-git and never with
@@ -134,8 +135,8 @@ func (l *local) read(t tip, last *revision) (*revision, error) {
 	if err != nil {
 		return nil, l.wrap(err)
 	}
-	if last != nil && last.commit.id != rev.commit.id {
-		rev.forced, err = l.forced(last.commit.id, rev.commit, l.opts.DeepenLimit)
+	if last != nil && last.commit.ID != rev.commit.ID {
+		rev.forced, err = l.forced(last.commit.ID, rev.commit, l.opts.DeepenLimit)
 	}
 	if err != nil {
 		return nil, l.wrap(err)
@@ -144,9 +145,9 @@ func (l *local) read(t tip, last *revision) (*revision, error) {
 }
 
 // forced says whether old is not among the newest limit ancestors of the commit.
-func (l *local) forced(old plumbing.Hash, from commit, limit int) (bool, error) {
+func (l *local) forced(old plumbing.Hash, from objectdb.Commit, limit int) (bool, error) {
 	seen := map[plumbing.Hash]bool{}
-	queue := slices.Clone(from.parents)
+	queue := slices.Clone(from.Parents)
 	for len(queue) > 0 {
 		id := queue[0]
 		queue = queue[1:]
@@ -160,20 +161,20 @@ func (l *local) forced(old plumbing.Hash, from commit, limit int) (bool, error) 
 			return true, nil
 		}
 		seen[id] = true
-		c, err := peel(l.objects, id)
+		c, err := objectdb.Peel(l.objects, id)
 		if errors.Is(err, plumbing.ErrObjectNotFound) {
 			continue // The end of a shallow clone.
 		}
 		if err != nil {
 			return true, err
 		}
-		queue = append(queue, c.parents...)
+		queue = append(queue, c.Parents...)
 	}
 	return true, nil
 }
 
 func (l *local) wrap(err error) error {
-	if limit, ok := errors.AsType[*LimitError](err); ok {
+	if limit, ok := errors.AsType[*objectdb.LimitError](err); ok {
 		limit.Repository = l.at.text
 		return limit
 	}
@@ -183,7 +184,7 @@ func (l *local) wrap(err error) error {
 	return l.unreadable(err)
 }
 
-func (l *local) close() { l.objects.close() }
+func (l *local) close() { l.objects.Close() }
 
 // localObjects are the objects of a repository that others change while it is
 // read: a push adds packs, and gc moves objects from one place to another. The packs
@@ -192,21 +193,21 @@ func (l *local) close() { l.objects.close() }
 type localObjects struct {
 	path string
 
-	mu  sync.Mutex // protects odb, which is made for one goroutine
-	odb *odb       // nil until it is needed
+	mu  sync.Mutex       // protects odb, which is made for one goroutine
+	odb *objectdb.Folder // nil until it is needed
 }
 
-func (o *localObjects) read(id plumbing.Hash, limit int64) (kind plumbing.ObjectType, content []byte, err error) {
-	err = o.use(func(odb *odb) (err error) {
-		kind, content, err = odb.read(id, limit)
+func (o *localObjects) Read(id plumbing.Hash, limit int64) (kind plumbing.ObjectType, content []byte, err error) {
+	err = o.use(func(odb *objectdb.Folder) (err error) {
+		kind, content, err = odb.Read(id, limit)
 		return err
 	})
 	return kind, content, err
 }
 
-func (o *localObjects) size(id plumbing.Hash) (size int64, err error) {
-	err = o.use(func(odb *odb) (err error) {
-		size, err = odb.size(id)
+func (o *localObjects) Size(id plumbing.Hash) (size int64, err error) {
+	err = o.use(func(odb *objectdb.Folder) (err error) {
+		size, err = odb.Size(id)
 		return err
 	})
 	return size, err
@@ -214,35 +215,35 @@ func (o *localObjects) size(id plumbing.Hash) (size int64, err error) {
 
 // use does something with the objects, and does it again with all opened anew when
 // it failed: whatever was remembered may be gone.
-func (o *localObjects) use(do func(*odb) error) error {
+func (o *localObjects) use(do func(*objectdb.Folder) error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.odb != nil {
 		err := do(o.odb)
-		_, tooLarge := errors.AsType[errTooLarge](err)
-		_, heavy := errors.AsType[errHeavy](err)
+		_, tooLarge := errors.AsType[objectdb.TooLargeError](err)
+		_, heavy := errors.AsType[objectdb.HeavyError](err)
 		if err == nil || tooLarge || heavy {
 			return err
 		}
-		o.odb.close()
+		o.odb.Close()
 		o.odb = nil
 	}
 	dir, err := findGitDir(o.path)
 	if err != nil {
 		return err
 	}
-	o.odb, err = openODB(filepath.Join(dir.common, "objects"))
+	o.odb, err = objectdb.Open(filepath.Join(dir.common, "objects"))
 	if err != nil {
 		return err
 	}
 	return do(o.odb)
 }
 
-func (o *localObjects) close() {
+func (o *localObjects) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.odb != nil {
-		o.odb.close()
+		o.odb.Close()
 		o.odb = nil
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // How a commit was reached.
@@ -23,10 +25,10 @@ var errNoCommon = errors.New("no common ancestor")
 // (paint_down_to_common in commit-reach.c), and looks at no more than limit commits. A
 // commit that is not found ends its line: it is behind the end of a shallow history. The
 // error is errNoCommon where there is none.
-func mergeBase(read func(plumbing.Hash) (commit, error), a, b plumbing.Hash, limit int) (commit, error) {
+func mergeBase(read func(plumbing.Hash) (objectdb.Commit, error), a, b plumbing.Hash, limit int) (objectdb.Commit, error) {
 	w := walk{read: read, limit: limit, seen: map[plumbing.Hash]*step{}}
 	if err := errors.Join(w.reach(a, fromA), w.reach(b, fromB)); err != nil {
-		return commit{}, err
+		return objectdb.Commit{}, err
 	}
 	var common []*step
 	for w.fresh > 0 {
@@ -36,9 +38,9 @@ func mergeBase(read func(plumbing.Hash) (commit, error), a, b plumbing.Hash, lim
 			common = append(common, s)
 			flags |= stale
 		}
-		for _, parent := range s.parents {
+		for _, parent := range s.Parents {
 			if err := w.reach(parent, flags); err != nil {
-				return commit{}, err
+				return objectdb.Commit{}, err
 			}
 		}
 	}
@@ -49,29 +51,29 @@ func mergeBase(read func(plumbing.Hash) (commit, error), a, b plumbing.Hash, lim
 		}
 	}
 	if best == nil {
-		return commit{}, errNoCommon
+		return objectdb.Commit{}, errNoCommon
 	}
-	return best.commit, nil
+	return best.Commit, nil
 }
 
 // step is a commit on the way back.
 type step struct {
-	commit
+	objectdb.Commit
 	flags  int
 	queued bool
 }
 
 // before orders commits from the newest to the oldest.
 func (s *step) before(o *step) bool {
-	if !s.time.Equal(o.time) {
-		return s.time.After(o.time)
+	if !s.Time.Equal(o.Time) {
+		return s.Time.After(o.Time)
 	}
-	return bytes.Compare(s.id[:], o.id[:]) < 0
+	return bytes.Compare(s.ID[:], o.ID[:]) < 0
 }
 
 // walk goes back from commits to their parents.
 type walk struct {
-	read  func(plumbing.Hash) (commit, error)
+	read  func(plumbing.Hash) (objectdb.Commit, error)
 	limit int
 	seen  map[plumbing.Hash]*step // nil for those that are not there
 	queue steps
@@ -90,9 +92,9 @@ func (w *walk) reach(id plumbing.Hash, flags int) error {
 		c, err := w.read(id)
 		switch {
 		case err == nil:
-			c.subject = "" // which may be long, and nobody reads
-			s = &step{commit: c}
-			w.parents += len(c.parents)
+			c.Subject = "" // which may be long, and nobody reads
+			s = &step{Commit: c}
+			w.parents += len(c.Parents)
 		case !errors.Is(err, plumbing.ErrObjectNotFound):
 			return err
 		}

@@ -8,12 +8,14 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // merger makes the folders that a three-way merge gives, as git merge would, without
 // looking for files that were renamed. Nothing is written: what is new is in memory.
 type merger struct {
-	objects   objects // of all sides
+	objects   objectdb.Reader // of all sides
 	fileBytes int64
 	maxFiles  int64
 
@@ -42,7 +44,7 @@ func (m *merger) root(base, ours, theirs *node) (*node, error) {
 	return n, nil
 }
 
-// dir merges a folder. Each of the three may be nil.
+// Dir merges a folder. Each of the three may be nil.
 func (m *merger) dir(path string, base, ours, theirs *node) (*node, error) {
 	key := [3]*node{base, ours, theirs}
 	if n, ok := m.merged[key]; ok {
@@ -52,7 +54,7 @@ func (m *merger) dir(path string, base, ours, theirs *node) (*node, error) {
 	for _, name := range namesOf(base, ours, theirs) {
 		// Folders may name one another into billions of paths.
 		if m.visits++; m.visits > 4*m.maxFiles {
-			return nil, &LimitError{What: "files", Limit: m.maxFiles, Setting: "--max-files"}
+			return nil, &objectdb.LimitError{What: "files", Limit: m.maxFiles, Setting: "--max-files"}
 		}
 		e, ok, err := m.entry(path+name, base.get(name), ours.get(name), theirs.get(name))
 		if err != nil {
@@ -68,7 +70,7 @@ func (m *merger) dir(path string, base, ours, theirs *node) (*node, error) {
 		n = newNode(entries)
 	}
 	if n != nil && n.files > m.maxFiles {
-		return nil, &LimitError{What: "files", Limit: m.maxFiles, Setting: "--max-files"}
+		return nil, &objectdb.LimitError{What: "files", Limit: m.maxFiles, Setting: "--max-files"}
 	}
 	m.merged[key] = n
 	return n, nil
@@ -112,11 +114,11 @@ func (m *merger) file(base, ours, theirs entry) (entry, bool, error) {
 		if !e.regular() {
 			continue // it is new on both sides
 		}
-		kind, text, err := m.objects.read(e.id, m.fileBytes)
-		if _, ok := errors.AsType[errTooLarge](err); ok || err == nil && kind != plumbing.BlobObject {
+		kind, text, err := m.objects.Read(e.id, m.fileBytes)
+		if _, ok := errors.AsType[objectdb.TooLargeError](err); ok || err == nil && kind != plumbing.BlobObject {
 			return entry{}, false, nil
 		}
-		if _, ok := errors.AsType[errHeavy](err); ok {
+		if _, ok := errors.AsType[objectdb.HeavyError](err); ok {
 			return entry{}, false, nil
 		}
 		if err != nil {
@@ -214,19 +216,19 @@ func (e entry) sortName() string {
 
 // several are the objects of several stores, and those that were made.
 type several struct {
-	stores []objects
+	stores []objectdb.Reader
 	made   made
 }
 
-func (s several) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
+func (s several) Read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
 	if content, ok := s.made[id]; ok {
 		if int64(len(content)) > limit {
-			return 0, nil, errTooLarge{int64(len(content))}
+			return 0, nil, objectdb.TooLargeError{Size: int64(len(content))}
 		}
 		return plumbing.BlobObject, slices.Clone(content), nil
 	}
 	for _, store := range s.stores {
-		kind, content, err := store.read(id, limit)
+		kind, content, err := store.Read(id, limit)
 		if !errors.Is(err, plumbing.ErrObjectNotFound) {
 			return kind, content, err
 		}
@@ -234,12 +236,12 @@ func (s several) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byt
 	return 0, nil, plumbing.ErrObjectNotFound
 }
 
-func (s several) size(id plumbing.Hash) (int64, error) {
+func (s several) Size(id plumbing.Hash) (int64, error) {
 	if content, ok := s.made[id]; ok {
 		return int64(len(content)), nil
 	}
 	for _, store := range s.stores {
-		size, err := store.size(id)
+		size, err := store.Size(id)
 		if !errors.Is(err, plumbing.ErrObjectNotFound) {
 			return size, err
 		}

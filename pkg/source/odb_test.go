@@ -131,7 +131,7 @@ func TestLooseObjectsThatLieAreErrors(t *testing.T) {
 		}
 		objects := localObjects{path: repo.Work}
 		var err error
-		held := heldWhile(func() { _, _, err = objects.read(plumbing.NewHash(id), 1<<20) })
+		held := heldWhile(func() { _, _, err = objects.Read(plumbing.NewHash(id), 1<<20) })
 		if err == nil || held > 16<<20 {
 			t.Errorf("%s: read = %v with %d bytes held, want an error and little memory", name, err, held)
 		}

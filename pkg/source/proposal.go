@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // Proposal is a change that is proposed to a branch, as by a pull request, and what the
@@ -57,8 +58,8 @@ func (s *Source) ProposeRef(ctx context.Context, ref, head string) (*Proposal, e
 	}
 	return s.proposal(base.tip.ref, ref, func() (sides, error) {
 		all, err := s.repository.proposeTo(ctx, base, ref)
-		if err == nil && all.head.commit.id.String() != head {
-			err = &MovedError{Repository: s.at.text, Ref: ref, Want: head, Is: all.head.commit.id.String()}
+		if err == nil && all.head.commit.ID.String() != head {
+			err = &MovedError{Repository: s.at.text, Ref: ref, Want: head, Is: all.head.commit.ID.String()}
 		}
 		return all, err
 	})
@@ -97,7 +98,7 @@ func (s *Source) proposal(base, head string, read func() (sides, error)) (_ *Pro
 		return nil, err
 	}
 	p, err := sides.merge(s.opts)
-	if limit, ok := errors.AsType[*LimitError](err); ok {
+	if limit, ok := errors.AsType[*objectdb.LimitError](err); ok {
 		limit.Repository = s.at.text
 		return nil, limit
 	}
@@ -128,7 +129,7 @@ func (s sides) merge(opts Options) (*Proposal, error) {
 	p := &Proposal{
 		Base: s.base.snapshot(opts.Secrets),
 		Head: s.head.snapshot(opts.Secrets).Revision,
-		From: federation.Revision{SHA: s.from.commit.id.String()},
+		From: federation.Revision{SHA: s.from.commit.ID.String()},
 	}
 	m := &merger{
 		fileBytes: opts.Limits.FileBytes,
@@ -137,7 +138,7 @@ func (s sides) merge(opts Options) (*Proposal, error) {
 		made:      made{},
 		merged:    map[[3]*node]*node{},
 	}
-	all := several{stores: []objects{s.head.files.objects, s.base.files.objects, s.from.files.objects}, made: m.made}
+	all := several{stores: []objectdb.Reader{s.head.files.objects, s.base.files.objects, s.from.files.objects}, made: m.made}
 	m.objects = all
 	root, err := m.root(s.from.files.root, s.base.files.root, s.head.files.root)
 	if err != nil {
@@ -145,7 +146,7 @@ func (s sides) merge(opts Options) (*Proposal, error) {
 	}
 	p.Conflicts, p.Both = m.conflicts, m.both
 	merged := *s.head
-	merged.files = newFiles(root, all, s.head.commit.time, opts)
+	merged.files = newFiles(root, all, s.head.commit.Time, opts)
 	p.Merged = merged.snapshot(opts.Secrets)
 	return p, nil
 }
@@ -173,19 +174,19 @@ func (l *local) proposeTo(ctx context.Context, base *revision, head string) (sid
 	if s.head, err = newRevision(l.objects, h, s.base, l.opts); err != nil {
 		return sides{}, l.wrap(err)
 	}
-	from, err := mergeBase(func(id plumbing.Hash) (commit, error) {
+	from, err := mergeBase(func(id plumbing.Hash) (objectdb.Commit, error) {
 		if err := ctx.Err(); err != nil {
-			return commit{}, err
+			return objectdb.Commit{}, err
 		}
-		return peel(l.objects, id)
-	}, s.base.commit.id, s.head.commit.id, maxMergeWalk)
+		return objectdb.Peel(l.objects, id)
+	}, s.base.commit.ID, s.head.commit.ID, maxMergeWalk)
 	if errors.Is(err, errNoCommon) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return sides{}, err
 	}
 	if err != nil {
 		return sides{}, l.wrap(err)
 	}
-	if s.from, err = newRevision(l.objects, tip{id: from.id}, s.base, l.opts); err != nil {
+	if s.from, err = newRevision(l.objects, tip{id: from.ID}, s.base, l.opts); err != nil {
 		return sides{}, l.wrap(err)
 	}
 	return s, nil
@@ -211,17 +212,17 @@ func (r *remote) proposeTo(ctx context.Context, base *revision, head string) (s 
 	if s.head, err = r.also(ctx, head, s.base); err != nil {
 		return sides{}, err
 	}
-	from, depth, err := r.parted(ctx, s.base.commit.id, s.head.commit.id)
+	from, depth, err := r.parted(ctx, s.base.commit.ID, s.head.commit.ID)
 	if err != nil {
 		return sides{}, err
 	}
 	for _, known := range []*revision{s.base, s.head} {
-		if known.commit.id == from.id {
+		if known.commit.ID == from.ID {
 			s.from = known
 			return s, nil
 		}
 	}
-	s.from, err = r.also(ctx, from.id.String(), s.base)
+	s.from, err = r.also(ctx, from.ID.String(), s.base)
 	if _, ok := errors.AsType[*RefError](err); ok {
 		s.from, err = r.behind(ctx, s.base, from, depth)
 	}
@@ -230,13 +231,13 @@ func (r *remote) proposeTo(ctx context.Context, base *revision, head string) (s 
 
 // behind fetches a commit from a remote that sends the tips of refs alone: with all that
 // lies between a tip and the commit.
-func (r *remote) behind(ctx context.Context, base *revision, from commit, depth int) (*revision, error) {
+func (r *remote) behind(ctx context.Context, base *revision, from objectdb.Commit, depth int) (*revision, error) {
 	c, err := r.list(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer c.end()
-	return r.readFrom(c, wanted{id: base.commit.id, depth: depth, memory: packMemory}, tip{id: from.id}, base)
+	return r.readFrom(c, wanted{id: base.commit.ID, depth: depth, memory: packMemory}, tip{id: from.ID}, base)
 }
 
 // also fetches what a revision has and another that was fetched has not.
@@ -250,7 +251,7 @@ func (r *remote) also(ctx context.Context, revision string, near *revision) (*re
 	if err != nil {
 		return nil, err
 	}
-	if t.id == near.commit.id {
+	if t.id == near.commit.ID {
 		return newRevision(near.packs, t, near, r.opts)
 	}
 	return r.read(ctx, c, t, near)
@@ -258,32 +259,32 @@ func (r *remote) also(ctx context.Context, revision string, near *revision) (*re
 
 // parted finds where the base and the head of a change parted, by their newest
 // DeepenLimit commits at most, and how many commits from the base back that is.
-func (r *remote) parted(ctx context.Context, base, head plumbing.Hash) (from commit, depth int, err error) {
+func (r *remote) parted(ctx context.Context, base, head plumbing.Hash) (from objectdb.Commit, depth int, err error) {
 	for depth := firstDeepening; ; depth *= deepenFactor {
 		depth = min(depth, r.opts.DeepenLimit)
 		commits, whole, err := r.history(ctx, wanted{id: base, also: head, depth: depth})
 		if err != nil {
-			return commit{}, 0, err
+			return objectdb.Commit{}, 0, err
 		}
-		from, err := mergeBase(func(id plumbing.Hash) (commit, error) {
+		from, err := mergeBase(func(id plumbing.Hash) (objectdb.Commit, error) {
 			c, ok := commits[id]
 			if !ok {
-				return commit{}, plumbing.ErrObjectNotFound
+				return objectdb.Commit{}, plumbing.ErrObjectNotFound
 			}
 			return c, nil
 		}, base, head, 2*len(commits)+2) // every commit, and those that are not there
 		if err == nil {
-			return from, distance(commits, base, from.id), nil
+			return from, distance(commits, base, from.ID), nil
 		}
 		if !errors.Is(err, errNoCommon) || whole || depth == r.opts.DeepenLimit {
-			return commit{}, 0, err
+			return objectdb.Commit{}, 0, err
 		}
 	}
 }
 
 // distance counts the commits on the shortest way back from one to another, both
 // included.
-func distance(commits map[plumbing.Hash]commit, from, to plumbing.Hash) int {
+func distance(commits map[plumbing.Hash]objectdb.Commit, from, to plumbing.Hash) int {
 	seen := map[plumbing.Hash]bool{from: true}
 	for n, level := 1, []plumbing.Hash{from}; len(level) > 0; n++ {
 		var next []plumbing.Hash
@@ -291,7 +292,7 @@ func distance(commits map[plumbing.Hash]commit, from, to plumbing.Hash) int {
 			if id == to {
 				return n
 			}
-			for _, parent := range commits[id].parents {
+			for _, parent := range commits[id].Parents {
 				if !seen[parent] {
 					seen[parent] = true
 					next = append(next, parent)

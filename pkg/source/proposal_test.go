@@ -206,7 +206,7 @@ func (h *history) change(branch string) {
 	}
 }
 
-// commit commits all files of a branch. Its parents are what the branch is at, or from,
+// Commit commits all files of a branch. Its parents are what the branch is at, or from,
 // and merged.
 func (h *history) commit(branch, from, merged string) {
 	h.time++

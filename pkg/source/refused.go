@@ -13,6 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // Refusal is why a file of a repository is not read.
@@ -197,7 +198,7 @@ func split(name string) []string {
 
 // link gives what a symbolic link holds.
 func (f *files) link(e entry) (string, error) {
-	_, content, err := f.objects.read(e.id, maxLinkBytes)
+	_, content, err := f.objects.Read(e.id, objectdb.MaxLinkBytes)
 	if err != nil {
 		return "", missing(e.id, err)
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // remote reads a repository over https or ssh.
@@ -50,8 +52,8 @@ func (r *remote) poll(ctx context.Context, ref string, last *revision, skip plum
 		return last, t, nil
 	}
 	rev, err := r.read(ctx, c, t, last)
-	if err == nil && last != nil && last.commit.id != rev.commit.id {
-		rev.forced, err = r.forced(ctx, rev, last.commit.id)
+	if err == nil && last != nil && last.commit.ID != rev.commit.ID {
+		rev.forced, err = r.forced(ctx, rev, last.commit.ID)
 	}
 	return rev, t, err
 }
@@ -158,9 +160,9 @@ func (r *remote) read(ctx context.Context, c *conversation, t tip, last *revisio
 }
 
 // roomFor says whether another pack may be added.
-func (r *remote) roomFor(p packs) bool {
+func (r *remote) roomFor(p objectdb.Packs) bool {
 	added := p[1:]
-	return len(added) < addedPacksAllowed && added.bytes() <= max(addedBytesAllowed, p[0].bytes)
+	return len(added) < addedPacksAllowed && added.Bytes() <= max(addedBytesAllowed, p[0].Bytes)
 }
 
 // readWhole fetches all that a tip leads to.
@@ -174,7 +176,7 @@ func (r *remote) readFrom(c *conversation, w wanted, t tip, last *revision) (*re
 	if err != nil {
 		return nil, err
 	}
-	rev, err := r.revision(c, packs{fetched}, t, last)
+	rev, err := r.revision(c, objectdb.Packs{fetched}, t, last)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return nil, c.explain(fmt.Errorf("%w: the remote left something out: %w", ErrUnreadable, err))
 	}
@@ -184,8 +186,8 @@ func (r *remote) readFrom(c *conversation, w wanted, t tip, last *revision) (*re
 // readMore fetches what a tip leads to and last does not.
 func (r *remote) readMore(c *conversation, t tip, last *revision) (*revision, error) {
 	fetched, _, err := r.fetch(c, wanted{
-		id: t.id, depth: 1, have: last.commit.id, below: last.packs,
-		memory: max(0, packMemory-last.packs.bytes()),
+		id: t.id, depth: 1, have: last.commit.ID, below: last.packs,
+		memory: max(0, packMemory-last.packs.Bytes()),
 	})
 	if err != nil {
 		return nil, err
@@ -193,13 +195,13 @@ func (r *remote) readMore(c *conversation, t tip, last *revision) (*revision, er
 	return r.revision(c, append(slices.Clip(last.packs), fetched), t, last)
 }
 
-func (r *remote) revision(c *conversation, p packs, t tip, last *revision) (*revision, error) {
+func (r *remote) revision(c *conversation, p objectdb.Packs, t tip, last *revision) (*revision, error) {
 	rev, err := newRevision(p, t, last, r.opts)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return nil, err
 	}
 	if err != nil {
-		if _, ok := errors.AsType[*LimitError](err); !ok {
+		if _, ok := errors.AsType[*objectdb.LimitError](err); !ok {
 			err = fmt.Errorf("%w: %w", ErrUnreadable, err)
 		}
 		return nil, c.explain(err)
@@ -211,16 +213,16 @@ func (r *remote) revision(c *conversation, p packs, t tip, last *revision) (*rev
 // wanted is what is asked of a remote.
 type wanted struct {
 	id      plumbing.Hash
-	also    plumbing.Hash // another, besides; may be zero
-	depth   int           // commits from id back
-	have    plumbing.Hash // what this leads to is not sent; may be zero
-	below   packs         // what of have is here: its files, without its history
-	commits bool          // no files, where the server can leave them out
-	memory  int64         // bytes of the pack to hold in memory
+	also    plumbing.Hash  // another, besides; may be zero
+	depth   int            // commits from id back
+	have    plumbing.Hash  // what this leads to is not sent; may be zero
+	below   objectdb.Packs // what of have is here: its files, without its history
+	commits bool           // no files, where the server can leave them out
+	memory  int64          // bytes of the pack to hold in memory
 }
 
 // fetch asks for a pack and reads it to its end. A conversation does it once.
-func (r *remote) fetch(c *conversation, w wanted) (*pack, *packp.UploadPackResponse, error) {
+func (r *remote) fetch(c *conversation, w wanted) (*objectdb.Pack, *packp.UploadPackResponse, error) {
 	c.more()
 	p, res, err := r.tryFetch(c, w)
 	if err != nil {
@@ -229,7 +231,7 @@ func (r *remote) fetch(c *conversation, w wanted) (*pack, *packp.UploadPackRespo
 	return p, res, nil
 }
 
-func (r *remote) tryFetch(c *conversation, w wanted) (*pack, *packp.UploadPackResponse, error) {
+func (r *remote) tryFetch(c *conversation, w wanted) (*objectdb.Pack, *packp.UploadPackResponse, error) {
 	req, err := request(c.adv, w)
 	if err != nil {
 		return nil, nil, err
@@ -246,25 +248,25 @@ func (r *remote) tryFetch(c *conversation, w wanted) (*pack, *packp.UploadPackRe
 	case req.Capabilities.Supports(capability.Sideband):
 		in = sideband.NewDemuxer(sideband.Sideband, res)
 	}
-	s := &spool{dir: r.opts.CacheDir, memory: w.memory}
+	s := &objectdb.Spool{Dir: r.opts.CacheDir, Memory: w.memory}
 	if _, err := io.Copy(s, in); err != nil {
-		s.discard()
+		s.Discard()
 		return nil, nil, err
 	}
-	file, err := s.reader()
+	file, err := s.Reader()
 	if err != nil {
-		s.discard()
+		s.Discard()
 		return nil, nil, err
 	}
-	p, err := newPack(c.ctx, file, s.size, w.below, packLimits{
+	p, err := objectdb.ReadPack(c.ctx, file, s.Size, w.below, objectdb.Limits{
 		// A folder is an object too, and a manifest often has one to itself.
-		objects:  3*r.opts.Limits.Files + int64(w.depth) + 1000,
-		inflated: inflateFactor * r.opts.Limits.RepositoryBytes,
-		live:     maxLive,
+		Objects:  3*r.opts.Limits.Files + int64(w.depth) + 1000,
+		Inflated: inflateFactor * r.opts.Limits.RepositoryBytes,
+		Live:     objectdb.MaxLive,
 	})
 	if err != nil {
-		s.discard()
-		if _, ok := errors.AsType[*LimitError](err); !ok && c.ctx.Err() == nil {
+		s.Discard()
+		if _, ok := errors.AsType[*objectdb.LimitError](err); !ok && c.ctx.Err() == nil {
 			err = fmt.Errorf("%w: its pack is damaged: %w", ErrUnreadable, err)
 		}
 		return nil, nil, err

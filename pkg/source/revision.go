@@ -6,6 +6,7 @@ import (
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // tip is what a ref leads to.
@@ -17,16 +18,16 @@ type tip struct {
 // revision is a commit with its files.
 type revision struct {
 	tip    tip
-	commit commit
+	commit objectdb.Commit
 	forced bool
 	files  *files
 	nodes  map[plumbing.Hash]*node // for the next revision's readTree
-	packs  packs                   // a remote's
+	packs  objectdb.Packs          // a remote's
 }
 
 // newRevision reads what a tip leads to. last may be nil.
-func newRevision(o objects, t tip, last *revision, opts Options) (*revision, error) {
-	c, err := peel(o, t.id)
+func newRevision(o objectdb.Reader, t tip, last *revision, opts Options) (*revision, error) {
+	c, err := objectdb.Peel(o, t.id)
 	if err != nil {
 		return nil, err
 	}
@@ -34,14 +35,14 @@ func newRevision(o objects, t tip, last *revision, opts Options) (*revision, err
 	if last != nil {
 		known = last.nodes
 	}
-	root, nodes, err := readFolder(o, c.tree, opts.Path, known, opts.Limits.Files)
+	root, nodes, err := readFolder(o, c.Tree, opts.Path, known, opts.Limits.Files)
 	if err != nil {
 		return nil, err
 	}
 	return &revision{
 		tip:    t,
 		commit: c,
-		files:  newFiles(root, o, c.time, opts),
+		files:  newFiles(root, o, c.Time, opts),
 		nodes:  nodes,
 	}, nil
 }
@@ -49,9 +50,9 @@ func newRevision(o objects, t tip, last *revision, opts Options) (*revision, err
 // snapshot gives the revision in the words that stages share, without the secrets.
 func (r *revision) snapshot(secrets *secret.Set) federation.Snapshot {
 	return federation.Snapshot{
-		Revision: federation.Revision{Ref: secrets.Clean(r.tip.ref), SHA: r.commit.id.String()},
-		Subject:  untrusted.Said(secrets.Clean(r.commit.subject)),
-		Time:     r.commit.time,
+		Revision: federation.Revision{Ref: secrets.Clean(r.tip.ref), SHA: r.commit.ID.String()},
+		Subject:  untrusted.Said(secrets.Clean(r.commit.Subject)),
+		Time:     r.commit.Time,
 		Forced:   r.forced,
 		Folder:   r.files.folder,
 		Files:    r.files,

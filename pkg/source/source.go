@@ -14,6 +14,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/multiack"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // Source is a repository that is followed.
@@ -235,7 +236,7 @@ func (s *Source) poll(ctx context.Context) (_ *revision, isNew bool, err error) 
 	}
 	switch {
 	case err != nil:
-		if _, ok := errors.AsType[*LimitError](err); ok && !t.id.IsZero() {
+		if _, ok := errors.AsType[*objectdb.LimitError](err); ok && !t.id.IsZero() {
 			s.reject = &rejected{t.id, err}
 		}
 		return nil, false, err
@@ -247,12 +248,12 @@ func (s *Source) poll(ctx context.Context) (_ *revision, isNew bool, err error) 
 	case rev.forced && s.opts.NonFastForward == Refuse:
 		err := &NotFastForwardError{
 			Repository: s.at.text, Ref: rev.tip.ref,
-			From: s.last.commit.id.String(), To: rev.commit.id.String(),
+			From: s.last.commit.ID.String(), To: rev.commit.ID.String(),
 		}
 		s.reject = &rejected{t.id, err}
 		return nil, false, err
 	}
-	isNew = s.last == nil || s.last.commit.id != rev.commit.id || s.last.tip.ref != rev.tip.ref
+	isNew = s.last == nil || s.last.commit.ID != rev.commit.ID || s.last.tip.ref != rev.tip.ref
 	s.last, s.reject = rev, nil
 	return rev, isNew, nil
 }

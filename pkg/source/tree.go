@@ -11,6 +11,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // node is one folder of a revision. Nodes never change, so revisions share those
@@ -67,7 +68,7 @@ const maxTreeDepth = 256
 // are few and everything but the content of files is in them. Files are read
 // when they are opened.
 type treeReader struct {
-	objects  objects
+	objects  objectdb.Reader
 	known    map[plumbing.Hash]*node // of the revision before
 	nodes    map[plumbing.Hash]*node // of this one
 	entries  int64                   // in nodes
@@ -76,7 +77,7 @@ type treeReader struct {
 
 // readTree gives a revision's root folder, and all its folders by id for the
 // next call, which need not read those again.
-func readTree(o objects, root plumbing.Hash, known map[plumbing.Hash]*node, maxFiles int64) (*node, map[plumbing.Hash]*node, error) {
+func readTree(o objectdb.Reader, root plumbing.Hash, known map[plumbing.Hash]*node, maxFiles int64) (*node, map[plumbing.Hash]*node, error) {
 	r := &treeReader{objects: o, known: known, nodes: make(map[plumbing.Hash]*node), maxFiles: maxFiles}
 	n, err := r.read(root, "", 0)
 	if err != nil {
@@ -114,7 +115,7 @@ func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*node, erro
 		// A tree of a few objects can name itself into billions of files, so
 		// files counts names; and a folder without files still takes memory.
 		if n.files > r.maxFiles || r.entries > 2*r.maxFiles {
-			return nil, &LimitError{What: "files", Limit: r.maxFiles, Setting: "--max-files"}
+			return nil, &objectdb.LimitError{What: "files", Limit: r.maxFiles, Setting: "--max-files"}
 		}
 	}
 	r.nodes[id] = n
@@ -172,7 +173,7 @@ func (r *treeReader) keep(n *node) {
 
 // parse gives the folder's own entries, without their dir fields.
 func (r *treeReader) parse(id plumbing.Hash, path string) (*node, error) {
-	kind, content, err := r.objects.read(id, maxTreeBytes)
+	kind, content, err := r.objects.Read(id, objectdb.MaxTreeBytes)
 	if err != nil {
 		return nil, fmt.Errorf("folder /%s (%s): %w", short(path), id, err)
 	}
@@ -180,7 +181,7 @@ func (r *treeReader) parse(id plumbing.Hash, path string) (*node, error) {
 		return nil, fmt.Errorf("folder /%s (%s) is a %s", short(path), id, kind)
 	}
 	var t object.Tree
-	if err := t.Decode(encoded(kind, content)); err != nil {
+	if err := t.Decode(objectdb.Encode(kind, content)); err != nil {
 		return nil, fmt.Errorf("folder /%s (%s): %w", short(path), id, err)
 	}
 	n := &node{id: id, entries: make([]entry, 0, len(t.Entries))}

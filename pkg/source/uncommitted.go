@@ -11,6 +11,8 @@ import (
 
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // Uncommitted gives the paths, sorted and relative to the work tree at dir, that
@@ -77,13 +79,13 @@ func checkComparable(repository *git.Repository, dir string) error {
 		return fmt.Errorf("read %s: %w", dir, err)
 	}
 	objects := &localObjects{path: dir}
-	defer objects.close()
-	c, err := peel(objects, head.Hash())
+	defer objects.Close()
+	c, err := objectdb.Peel(objects, head.Hash())
 	if err != nil {
 		return fmt.Errorf("read %s: %w", dir, err)
 	}
-	root, _, err := readTree(objects, c.tree, nil, comparedFiles)
-	if limit, ok := errors.AsType[*LimitError](err); ok {
+	root, _, err := readTree(objects, c.Tree, nil, comparedFiles)
+	if limit, ok := errors.AsType[*objectdb.LimitError](err); ok {
 		limit.Repository, limit.Setting = dir, ""
 		return limit
 	}
@@ -91,7 +93,7 @@ func checkComparable(repository *git.Repository, dir string) error {
 		return fmt.Errorf("read %s: %w", dir, err)
 	}
 	if root.folders(comparedFiles+1) > comparedFiles {
-		return &LimitError{Repository: dir, What: "folders", Limit: comparedFiles}
+		return &objectdb.LimitError{Repository: dir, What: "folders", Limit: comparedFiles}
 	}
 	return nil
 }

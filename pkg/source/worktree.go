@@ -16,6 +16,8 @@ import (
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
+
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
 // WorkTreeRef is the ref of a revision that is a work tree and not a commit.
@@ -65,15 +67,15 @@ func (l *local) workTree(at *revision) (*revision, error) {
 		root = newNode(nil)
 	}
 	if root.files > l.opts.Limits.Files {
-		return nil, &LimitError{Repository: l.at.text, What: "files", Limit: l.opts.Limits.Files, Setting: "--max-files"}
+		return nil, &objectdb.LimitError{Repository: l.at.text, What: "files", Limit: l.opts.Limits.Files, Setting: "--max-files"}
 	}
 	if err := fits(root, "", 0); err != nil {
 		return nil, l.unreadable(err)
 	}
 	rev := *at
 	rev.tip = tip{ref: WorkTreeRef, id: root.id}
-	rev.commit = commit{id: root.id, tree: root.id, subject: "what is not committed", time: at.commit.time}
-	rev.files = newFiles(root, several{stores: []objects{disk, l.objects}}, at.commit.time, l.opts)
+	rev.commit = objectdb.Commit{ID: root.id, Tree: root.id, Subject: "what is not committed", Time: at.commit.Time}
+	rev.files = newFiles(root, several{stores: []objectdb.Reader{disk, l.objects}}, at.commit.Time, l.opts)
 	return &rev, nil
 }
 
@@ -221,14 +223,14 @@ func openWork(root *os.Root, name string, info fs.FileInfo) (io.ReadCloser, int6
 	return file, info.Size(), err
 }
 
-func (d *diskFiles) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
+func (d *diskFiles) Read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
 	file, size, err := d.open(id)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer func() { _ = file.Close() }() // it was only read
 	if size > limit {
-		return 0, nil, errTooLarge{size}
+		return 0, nil, objectdb.TooLargeError{Size: size}
 	}
 	content, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
@@ -240,7 +242,7 @@ func (d *diskFiles) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []
 	return plumbing.BlobObject, content, nil
 }
 
-func (d *diskFiles) size(id plumbing.Hash) (int64, error) {
+func (d *diskFiles) Size(id plumbing.Hash) (int64, error) {
 	file, size, err := d.open(id)
 	if err != nil {
 		return 0, err

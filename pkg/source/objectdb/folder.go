@@ -1,4 +1,4 @@
-package source
+package objectdb
 
 import (
 	"bufio"
@@ -19,14 +19,14 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// odb are the folders where a local repository keeps its objects: its own, and those
+// Folder are the folders where a local repository keeps its objects: its own, and those
 // that it borrows from (gitrepository-layout, objects/info/alternates).
 //
 // They are not read by go-git's storage, which unpacks the base of a delta whatever
 // its size, and a loose object whatever it says of its size. A committer could stop
 // the daemon with a file of some bytes that is a delta of a gigabyte. Not safe for
 // concurrent use.
-type odb struct {
+type Folder struct {
 	folders []string
 	packs   []*localPack
 }
@@ -34,10 +34,10 @@ type odb struct {
 // maxFolders bounds the folders that one repository borrows from.
 const maxFolders = 32
 
-// openODB finds the folders and the indices of the packs in them. What is in the
+// Open finds the folders and the indices of the packs in them. What is in the
 // indices is read now, 28 bytes an object, and stays until it is closed.
-func openODB(objects string) (*odb, error) {
-	o := &odb{folders: []string{objects}}
+func Open(objects string) (*Folder, error) {
+	o := &Folder{folders: []string{objects}}
 	for i := 0; i < len(o.folders); i++ {
 		more, err := alternates(o.folders[i])
 		if err != nil {
@@ -54,7 +54,7 @@ func openODB(objects string) (*odb, error) {
 	}
 	for _, folder := range o.folders {
 		if err := o.addPacks(filepath.Join(folder, "pack")); err != nil {
-			o.close()
+			o.Close()
 			return nil, err
 		}
 	}
@@ -63,7 +63,7 @@ func openODB(objects string) (*odb, error) {
 
 // alternates lists the folders that a folder of objects names as its alternates.
 func alternates(objects string) ([]string, error) {
-	content, err := readOwn(filepath.Join(objects, "info", "alternates"))
+	content, err := ReadFile(filepath.Join(objects, "info", "alternates"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -73,13 +73,13 @@ func alternates(objects string) ([]string, error) {
 	var folders []string
 	for line := range strings.Lines(string(content)) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			folders = append(folders, filepath.Clean(from(objects, line)))
+			folders = append(folders, filepath.Clean(Join(objects, line)))
 		}
 	}
 	return folders, nil
 }
 
-func (o *odb) addPacks(folder string) error {
+func (o *Folder) addPacks(folder string) error {
 	indices, err := filepath.Glob(filepath.Join(escapeGlob(folder), "pack-*.idx"))
 	if err != nil {
 		return err
@@ -105,14 +105,15 @@ func escapeGlob(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-func (o *odb) close() {
+// Close closes the packs that are open.
+func (o *Folder) Close() {
 	for _, p := range o.packs {
-		p.close()
+		p.Close()
 	}
 }
 
 // read gives the type and content of an object of at most limit bytes.
-func (o *odb) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
+func (o *Folder) Read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
 	if p, offset, packed := o.find(id, nil); packed {
 		return o.readPacked(p, offset, limit)
 	}
@@ -120,14 +121,14 @@ func (o *odb) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, 
 }
 
 // readLoose reads an object that has a file of its own.
-func (o *odb) readLoose(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
+func (o *Folder) readLoose(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
 	kind, size, content, err := o.openLoose(id)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer func() { _ = content.Close() }()
 	if size > limit {
-		return 0, nil, errTooLarge{size}
+		return 0, nil, TooLargeError{size}
 	}
 	text, err := io.ReadAll(io.LimitReader(content, size+1))
 	if err == nil && int64(len(text)) != size {
@@ -136,10 +137,10 @@ func (o *odb) readLoose(id plumbing.Hash, limit int64) (plumbing.ObjectType, []b
 	return kind, text, err
 }
 
-// size gives the size of an object. Of a delta it unpacks no more than its beginning.
-func (o *odb) size(id plumbing.Hash) (int64, error) {
+// Size gives the size of an object. Of a delta it unpacks no more than its beginning.
+func (o *Folder) Size(id plumbing.Hash) (int64, error) {
 	if p, offset, packed := o.find(id, nil); packed {
-		return p.size(offset)
+		return p.Size(offset)
 	}
 	_, size, content, err := o.openLoose(id)
 	if err != nil {
@@ -151,7 +152,7 @@ func (o *odb) size(id plumbing.Hash) (int64, error) {
 // readPacked unpacks an object: the deltas from the last one down to their base, and
 // up again. All that is held at once counts, so what it is made of is bounded as the
 // object is, whichever packs it is in.
-func (o *odb) readPacked(p *localPack, offset, limit int64) (plumbing.ObjectType, []byte, error) {
+func (o *Folder) readPacked(p *localPack, offset, limit int64) (plumbing.ObjectType, []byte, error) {
 	held := holding{result: limit}
 	for len(held.deltas) <= maxDeltaDepth {
 		header, err := p.header(offset)
@@ -193,7 +194,7 @@ func (o *odb) readPacked(p *localPack, offset, limit int64) (plumbing.ObjectType
 
 // find finds the pack that an object is in, and where. It looks into first before all
 // others, unless that is nil.
-func (o *odb) find(id plumbing.Hash, first *localPack) (*localPack, int64, bool) {
+func (o *Folder) find(id plumbing.Hash, first *localPack) (*localPack, int64, bool) {
 	if first != nil {
 		if offset, err := first.index.FindOffset(id); err == nil {
 			return first, offset, true
@@ -215,17 +216,17 @@ type holding struct {
 	largest int64    // of what they result in
 }
 
-// errHeavy is what is given for an object that takes more memory to unpack than it
+// HeavyError is what is given for an object that takes more memory to unpack than it
 // may, whatever its own size.
-type errHeavy struct{ bytes, limit int64 }
+type HeavyError struct{ Bytes, Limit int64 }
 
-func (e errHeavy) Error() string {
-	return fmt.Sprintf("it is a difference from objects of %d bytes, more than the %d that are unpacked for one", e.bytes, e.limit)
+func (e HeavyError) Error() string {
+	return fmt.Sprintf("it is a difference from objects of %d bytes, more than the %d that are unpacked for one", e.Bytes, e.Limit)
 }
 
-// limit is how much may be held at once: two versions of the object, and what is
+// Limit is how much may be held at once: two versions of the object, and what is
 // left for its base and the deltas.
-func (h *holding) limit() int64 { return maxLive + 2*h.result }
+func (h *holding) limit() int64 { return MaxLive + 2*h.result }
 
 // room reports as an error that an entry of so many bytes does not fit. The first
 // one is the object itself, if it is no delta.
@@ -235,9 +236,9 @@ func (h *holding) room(size int64, kind plumbing.ObjectType) error {
 	case size < 0:
 		return fmt.Errorf("an entry of %d bytes", size)
 	case len(h.deltas) == 0 && !delta && size > h.result:
-		return errTooLarge{size}
+		return TooLargeError{size}
 	case size > h.limit()-held:
-		return errHeavy{held + size, h.limit()}
+		return HeavyError{held + size, h.limit()}
 	}
 	return nil
 }
@@ -251,7 +252,7 @@ func (h *holding) add(delta []byte) error {
 	case size < 0:
 		return packfile.ErrInvalidDelta
 	case len(h.deltas) == 0 && size > h.result:
-		return errTooLarge{size}
+		return TooLargeError{size}
 	}
 	h.deltas = append(h.deltas, delta)
 	h.bytes, h.largest = h.bytes+int64(len(delta)), max(h.largest, size)
@@ -263,7 +264,7 @@ func (h *holding) patched(base []byte) ([]byte, error) { return patched(base, h.
 
 // openLoose opens an object that has a file of its own. Its content is as long as it
 // says, or a lie.
-func (o *odb) openLoose(id plumbing.Hash) (plumbing.ObjectType, int64, io.ReadCloser, error) {
+func (o *Folder) openLoose(id plumbing.Hash) (plumbing.ObjectType, int64, io.ReadCloser, error) {
 	name := id.String()
 	for _, folder := range o.folders {
 		file, err := os.Open(filepath.Join(folder, name[:2], name[2:]))
@@ -323,7 +324,7 @@ type localPack struct {
 	scanner *packfile.Scanner // of the file
 }
 
-func (p *localPack) close() {
+func (p *localPack) Close() {
 	if p.file != nil {
 		_ = p.file.Close()
 	}
@@ -355,8 +356,8 @@ func (p *localPack) content(header *packfile.ObjectHeader) ([]byte, error) {
 	return content.Bytes(), err
 }
 
-// size gives that of the object at an offset.
-func (p *localPack) size(offset int64) (int64, error) {
+// Size gives that of the object at an offset.
+func (p *localPack) Size(offset int64) (int64, error) {
 	header, err := p.header(offset)
 	if err != nil {
 		return 0, err

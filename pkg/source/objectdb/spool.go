@@ -1,4 +1,4 @@
-package source
+package objectdb
 
 import (
 	"bytes"
@@ -7,35 +7,35 @@ import (
 	"os"
 )
 
-// spool takes what is received: in memory up to a size, and beyond that in a
+// Spool takes what is received: in memory up to a size, and beyond that in a
 // file without a name, which the kernel frees when it is no longer open. So a
 // repository of ordinary size needs no disk at all, a large one costs disk and
 // not memory, and a crash leaves nothing behind.
-type spool struct {
-	dir    string // for the file; empty for the system's
-	memory int64  // bytes to hold at most
+type Spool struct {
+	Dir    string // for the file; empty for the system's
+	Memory int64  // bytes to hold at most
 
-	size   int64
+	Size   int64
 	buffer bytes.Buffer
 	file   *os.File // nil while in memory
 }
 
 // Write adds bytes at the end.
-func (s *spool) Write(p []byte) (int, error) {
-	if s.file == nil && s.size+int64(len(p)) > s.memory {
+func (s *Spool) Write(p []byte) (int, error) {
+	if s.file == nil && s.Size+int64(len(p)) > s.Memory {
 		if err := s.spill(); err != nil {
 			return 0, err
 		}
 	}
-	s.size += int64(len(p))
+	s.Size += int64(len(p))
 	if s.file != nil {
 		return s.file.Write(p)
 	}
 	return s.buffer.Write(p)
 }
 
-func (s *spool) spill() error {
-	file, err := os.CreateTemp(s.dir, "fedsync-pack-*")
+func (s *Spool) spill() error {
+	file, err := os.CreateTemp(s.Dir, "fedsync-pack-*")
 	if err != nil {
 		return fmt.Errorf("make a file for what is fetched (CacheDir says where): %w", err)
 	}
@@ -54,9 +54,9 @@ func (s *spool) spill() error {
 	return nil
 }
 
-// reader gives what was written, from its beginning. The spool must not be
+// Reader gives what was written, from its beginning. The spool must not be
 // written any more.
-func (s *spool) reader() (io.ReadSeeker, error) {
+func (s *Spool) Reader() (io.ReadSeeker, error) {
 	if s.file == nil {
 		return bytes.NewReader(bytes.Clone(s.buffer.Bytes())), nil
 	}
@@ -64,8 +64,8 @@ func (s *spool) reader() (io.ReadSeeker, error) {
 	return s.file, err
 }
 
-// discard frees what was written, when it is not to be read.
-func (s *spool) discard() {
+// Discard frees what was written, when it is not to be read.
+func (s *Spool) Discard() {
 	if s.file != nil {
 		_ = s.file.Close()
 	}

@@ -1,4 +1,4 @@
-package source
+package objectdb
 
 import (
 	"bytes"
@@ -14,87 +14,88 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// packs are what was fetched of a remote: the objects of one revision are in the
+// Packs are what was fetched of a remote: the objects of one revision are in the
 // first pack, and each later one adds what its revision changed. A Snapshot
 // holds the packs it needs, so that it stays readable whatever is fetched after
 // it, and a pack that nobody needs goes with the garbage.
-type packs []*pack
+type Packs []*Pack
 
-func (p packs) read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
+func (p Packs) Read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
 	// The newest first: what changes once changes again.
 	for _, pack := range slices.Backward(p) {
 		if e, ok := pack.find(id); ok {
-			if e.size > limit {
-				return 0, nil, errTooLarge{e.size}
+			if e.Size > limit {
+				return 0, nil, TooLargeError{e.Size}
 			}
-			content, err := pack.read(e)
-			return e.kind, content, err
+			content, err := pack.Read(e)
+			return e.Kind, content, err
 		}
 	}
 	return 0, nil, plumbing.ErrObjectNotFound
 }
 
-func (p packs) size(id plumbing.Hash) (int64, error) {
+// Size returns the size of an object of one of the packs.
+func (p Packs) Size(id plumbing.Hash) (int64, error) {
 	for _, pack := range slices.Backward(p) {
 		if e, ok := pack.find(id); ok {
-			return e.size, nil
+			return e.Size, nil
 		}
 	}
 	return 0, plumbing.ErrObjectNotFound
 }
 
-// bytes is how much the packs take, compressed as they are.
-func (p packs) bytes() int64 {
+// Bytes is how much the packs take, compressed as they are.
+func (p Packs) Bytes() int64 {
 	var n int64
 	for _, pack := range p {
-		n += pack.bytes
+		n += pack.Bytes
 	}
 	return n
 }
 
-// pack is one pack as a server sent it, with an index of our own.
+// Pack is one pack as a server sent it, with an index of our own.
 //
 // It is not left to go-git's parser, which holds what it unpacks in memory as
 // large as the pack says it is; a committer could stop the daemon with a pack of
 // a few megabytes. The format is in Git's gitformat-pack documentation; reading
 // its entries and applying deltas is go-git's again.
-type pack struct {
-	entries []packEntry // sorted by id
-	bytes   int64
-	below   packs // what a thin pack's deltas may be based on
+type Pack struct {
+	Entries []Entry // sorted by id
+	Bytes   int64
+	below   Packs // what a thin pack's deltas may be based on
 
 	mu      sync.Mutex // protects scanner, which has a position
 	scanner *packfile.Scanner
 }
 
-// packEntry is an object in a pack.
-type packEntry struct {
-	id     plumbing.Hash
-	kind   plumbing.ObjectType // of the object, not of the delta that it may be
+// Entry is an object in a pack.
+type Entry struct {
+	ID     plumbing.Hash
+	Kind   plumbing.ObjectType // of the object, not of the delta that it may be
 	offset int64
-	size   int64 // unpacked
+	Size   int64 // unpacked
 }
 
-// packLimits bound what a pack may unpack to.
-type packLimits struct {
-	objects  int64
-	inflated int64 // bytes of all objects, deltas as such
-	live     int64 // bytes in memory at once, to resolve deltas
+// Limits bound what a pack may unpack to.
+type Limits struct {
+	Objects  int64
+	Inflated int64 // bytes of all objects, deltas as such
+	Live     int64 // bytes in memory at once, to resolve deltas
 }
 
-// maxLive bounds the memory for resolving deltas. Two versions of one file fit
+// MaxLive bounds the memory for resolving deltas. Two versions of one file fit
 // in it unless the file has more than 20 MiB or so.
-const maxLive = 48 << 20
+const MaxLive = 48 << 20
 
 // maxDeltaDepth is the longest chain of deltas that Git itself can write.
 const maxDeltaDepth = 4095
 
-// newPack reads the pack and makes its index, checking the pack's checksum and
+// ReadPack reads the pack and makes its index, checking the pack's checksum and
 // computing the id of every object. Deltas may be based on objects of the packs
 // below, as they are in a thin pack. It uses file until nobody has the pack.
-func newPack(ctx context.Context, file io.ReadSeeker, size int64, below packs, limits packLimits) (*pack, error) {
+func ReadPack(ctx context.Context, file io.ReadSeeker, size int64, below Packs, limits Limits) (*Pack, error) {
 	x := &indexer{
-		pack:     &pack{bytes: size, below: below, scanner: packfile.NewScanner(file)},
+		pack:     &Pack{Bytes: size, below: below, scanner: packfile.NewScanner(file)},
 		limits:   limits,
 		byOffset: make(map[int64][]int64),
 		byID:     make(map[plumbing.Hash][]int64),
@@ -105,22 +106,22 @@ func newPack(ctx context.Context, file io.ReadSeeker, size int64, below packs, l
 	if err := x.resolve(ctx); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(x.pack.entries, func(a, b packEntry) int { return bytes.Compare(a.id[:], b.id[:]) })
+	slices.SortFunc(x.pack.Entries, func(a, b Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	return x.pack, nil
 }
 
-func (p *pack) find(id plumbing.Hash) (packEntry, bool) {
-	i, ok := slices.BinarySearchFunc(p.entries, id, func(e packEntry, id plumbing.Hash) int {
-		return bytes.Compare(e.id[:], id[:])
+func (p *Pack) find(id plumbing.Hash) (Entry, bool) {
+	i, ok := slices.BinarySearchFunc(p.Entries, id, func(e Entry, id plumbing.Hash) int {
+		return bytes.Compare(e.ID[:], id[:])
 	})
 	if !ok {
-		return packEntry{}, false
+		return Entry{}, false
 	}
-	return p.entries[i], true
+	return p.Entries[i], true
 }
 
 // read unpacks an object: its base, and the deltas on top of that.
-func (p *pack) read(e packEntry) ([]byte, error) {
+func (p *Pack) Read(e Entry) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var deltas [][]byte
@@ -135,7 +136,7 @@ func (p *pack) read(e packEntry) ([]byte, error) {
 		case plumbing.REFDeltaObject:
 			base, ok := p.find(header.Reference)
 			if !ok {
-				_, base, err := p.below.read(header.Reference, maxLive)
+				_, base, err := p.below.Read(header.Reference, MaxLive)
 				if err != nil {
 					return nil, err
 				}
@@ -160,7 +161,7 @@ func patched(content []byte, deltas [][]byte) (_ []byte, err error) {
 }
 
 // unpack gives one entry as it is in the pack.
-func (p *pack) unpack(offset int64) (*packfile.ObjectHeader, []byte, error) {
+func (p *Pack) unpack(offset int64) (*packfile.ObjectHeader, []byte, error) {
 	header, err := p.scanner.SeekObjectHeader(offset)
 	if err != nil {
 		return nil, nil, err
@@ -177,8 +178,8 @@ func (p *pack) unpack(offset int64) (*packfile.ObjectHeader, []byte, error) {
 // indexer makes a pack's index in two passes: all entries in the order of the
 // pack, and then the deltas from their bases up.
 type indexer struct {
-	pack     *pack
-	limits   packLimits
+	pack     *Pack
+	limits   Limits
 	byOffset map[int64][]int64         // offsets of deltas by that of their base
 	byID     map[plumbing.Hash][]int64 // and by its id
 	deltas   int                       // in both, not resolved yet
@@ -191,10 +192,10 @@ func (x *indexer) scan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if int64(count) > x.limits.objects {
-		return &LimitError{What: "objects in one fetch", Limit: x.limits.objects, Setting: "--max-files"}
+	if int64(count) > x.limits.Objects {
+		return &LimitError{What: "objects in one fetch", Limit: x.limits.Objects, Setting: "--max-files"}
 	}
-	x.pack.entries = make([]packEntry, 0, count)
+	x.pack.Entries = make([]Entry, 0, count)
 	var inflated int64
 	for range count {
 		if err := ctx.Err(); err != nil {
@@ -204,8 +205,8 @@ func (x *indexer) scan(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if inflated += header.Length; header.Length < 0 || inflated > x.limits.inflated {
-			return &LimitError{What: "MiB in one fetch when unpacked", Limit: x.limits.inflated >> 20, Setting: "--max-repository-bytes"}
+		if inflated += header.Length; header.Length < 0 || inflated > x.limits.Inflated {
+			return &LimitError{What: "MiB in one fetch when unpacked", Limit: x.limits.Inflated >> 20, Setting: "--max-repository-bytes"}
 		}
 		content := plumbing.NewHasher(header.Type, header.Length)
 		n, _, err := s.NextObject(content)
@@ -223,7 +224,7 @@ func (x *indexer) scan(ctx context.Context) error {
 			x.byID[header.Reference] = append(x.byID[header.Reference], header.Offset)
 			x.deltas++
 		case plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject:
-			x.add(packEntry{content.Sum(), header.Type, header.Offset, header.Length})
+			x.add(Entry{content.Sum(), header.Type, header.Offset, header.Length})
 		default:
 			return fmt.Errorf("entry at %d is of unknown type %d", header.Offset, header.Type)
 		}
@@ -232,14 +233,14 @@ func (x *indexer) scan(ctx context.Context) error {
 	return err
 }
 
-func (x *indexer) add(e packEntry) { x.pack.entries = append(x.pack.entries, e) }
+func (x *indexer) add(e Entry) { x.pack.Entries = append(x.pack.Entries, e) }
 
 func (x *indexer) resolve(ctx context.Context) error {
-	for _, base := range slices.Clone(x.pack.entries) {
-		if len(x.byOffset[base.offset]) == 0 && len(x.byID[base.id]) == 0 {
+	for _, base := range slices.Clone(x.pack.Entries) {
+		if len(x.byOffset[base.offset]) == 0 && len(x.byID[base.ID]) == 0 {
 			continue
 		}
-		if err := x.hold(base.size); err != nil {
+		if err := x.hold(base.Size); err != nil {
 			return err
 		}
 		_, content, err := x.pack.unpack(base.offset)
@@ -249,7 +250,7 @@ func (x *indexer) resolve(ctx context.Context) error {
 		if err := x.resolveOn(ctx, base, content, 1); err != nil {
 			return err
 		}
-		x.live -= base.size
+		x.live -= base.Size
 	}
 	if err := x.resolveThin(ctx); err != nil {
 		return err
@@ -263,7 +264,7 @@ func (x *indexer) resolve(ctx context.Context) error {
 // resolveThin resolves the deltas on objects that are in the packs below.
 func (x *indexer) resolveThin(ctx context.Context) error {
 	for _, id := range slices.Collect(maps.Keys(x.byID)) {
-		kind, content, err := x.pack.below.read(id, x.limits.live)
+		kind, content, err := x.pack.below.Read(id, x.limits.Live)
 		if errors.Is(err, plumbing.ErrObjectNotFound) {
 			continue // It may be the result of another delta.
 		}
@@ -274,7 +275,7 @@ func (x *indexer) resolveThin(ctx context.Context) error {
 		if err := x.hold(size); err != nil {
 			return err
 		}
-		if err := x.resolveOn(ctx, packEntry{id: id, kind: kind, offset: outside}, content, 1); err != nil {
+		if err := x.resolveOn(ctx, Entry{ID: id, Kind: kind, offset: outside}, content, 1); err != nil {
 			return err
 		}
 		x.live -= size
@@ -286,16 +287,16 @@ func (x *indexer) resolveThin(ctx context.Context) error {
 const outside = -1
 
 // resolveOn resolves the deltas on an object, and those on them.
-func (x *indexer) resolveOn(ctx context.Context, base packEntry, content []byte, depth int) error {
+func (x *indexer) resolveOn(ctx context.Context, base Entry, content []byte, depth int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if depth > maxDeltaDepth {
 		return fmt.Errorf("a chain of more than %d deltas", maxDeltaDepth)
 	}
-	waiting := slices.Concat(x.byOffset[base.offset], x.byID[base.id])
+	waiting := slices.Concat(x.byOffset[base.offset], x.byID[base.ID])
 	delete(x.byOffset, base.offset)
-	delete(x.byID, base.id)
+	delete(x.byID, base.ID)
 	for _, offset := range waiting {
 		x.deltas--
 		header, err := x.pack.scanner.SeekObjectHeader(offset)
@@ -320,7 +321,7 @@ func (x *indexer) resolveOn(ctx context.Context, base packEntry, content []byte,
 		if err != nil {
 			return err
 		}
-		e := packEntry{plumbing.ComputeHash(base.kind, result), base.kind, offset, int64(len(result))}
+		e := Entry{plumbing.ComputeHash(base.Kind, result), base.Kind, offset, int64(len(result))}
 		x.add(e)
 		if err := x.resolveOn(ctx, e, result, depth+1); err != nil {
 			return err
@@ -333,8 +334,8 @@ func (x *indexer) resolveOn(ctx context.Context, base packEntry, content []byte,
 // hold accounts for memory that is about to be used.
 func (x *indexer) hold(n int64) error {
 	x.live += n
-	if n < 0 || x.live > x.limits.live {
-		return &LimitError{What: "MiB of memory to unpack similar versions of one file", Limit: x.limits.live >> 20}
+	if n < 0 || x.live > x.limits.Live {
+		return &LimitError{What: "MiB of memory to unpack similar versions of one file", Limit: x.limits.Live >> 20}
 	}
 	return nil
 }

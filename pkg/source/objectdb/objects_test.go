@@ -1,4 +1,4 @@
-package source
+package objectdb
 
 import (
 	"encoding/json"
@@ -19,8 +19,8 @@ func TestACommitMayHaveHeadersOfAnyLength(t *testing.T) {
 		"unknown":    strings.Repeat("x-header y\n z\n", 70_000),
 	} {
 		begun := time.Now()
-		c, err := parseCommit(plumbing.ZeroHash, []byte("tree "+emptyTree+"\n"+who+header+"\n the subject\n\nmore\n"))
-		if err != nil || c.subject != "the subject" || c.tree.String() != emptyTree || c.time.Unix() != 1700000000 {
+		c, err := ParseCommit(plumbing.ZeroHash, []byte("tree "+emptyTree+"\n"+who+header+"\n the subject\n\nmore\n"))
+		if err != nil || c.Subject != "the subject" || c.Tree.String() != emptyTree || c.Time.Unix() != 1700000000 {
 			t.Errorf("%s: parseCommit = %+v, %v", name, c, err)
 		}
 		if took := time.Since(begun); took > 5*time.Second {
@@ -39,11 +39,11 @@ func TestTheTimeOfACommitCanBeWritten(t *testing.T) {
 		"9223372036854775807 +0000": "0001-01-01T00:00:00Z",
 		"253402300799 -0100":        "9999-12-31T22:59:59-01:00",
 	} {
-		c, err := parseCommit(plumbing.ZeroHash, []byte("tree "+emptyTree+"\nauthor a <b> "+date+"\ncommitter a <b> "+date+"\n\nx\n"))
+		c, err := ParseCommit(plumbing.ZeroHash, []byte("tree "+emptyTree+"\nauthor a <b> "+date+"\ncommitter a <b> "+date+"\n\nx\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := json.Marshal(c.time); string(got) != `"`+want+`"` || err != nil {
+		if got, err := json.Marshal(c.Time); string(got) != `"`+want+`"` || err != nil {
 			t.Errorf("the time of %s = %s, %v, want %s", date, got, err, want)
 		}
 	}

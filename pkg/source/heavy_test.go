@@ -1,0 +1,103 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/source/objectdb"
+	"github.com/fedsync/fedsync/pkg/source/sourcetest"
+)
+
+// heldWhile gives by how much the heap grows at most while f runs.
+func heldWhile(f func()) int64 {
+	runtime.GC()
+	var before, m runtime.MemStats
+	runtime.ReadMemStats(&before)
+	done := make(chan struct{})
+	go func() { f(); close(done) }()
+	var peak uint64
+	for {
+		select {
+		case <-done:
+			return int64(peak) - int64(before.HeapAlloc)
+		default:
+			runtime.ReadMemStats(&m)
+			peak = max(peak, m.HeapAlloc)
+			runtime.Gosched()
+		}
+	}
+}
+
+func TestAFileThatUnpacksToALotCostsNoMemory(t *testing.T) {
+	repo := sourcetest.New(t)
+	name := filepath.Join(repo.Work, "bomb")
+	bomb, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bomb.Truncate(100 << 20); err != nil {
+		t.Fatal(err)
+	}
+	if err := bomb.Close(); err != nil {
+		t.Fatal(err)
+	}
+	repo.Push("bomb", nil)
+	server := sourcetest.ServeHTTP(t, repo, "")
+	for _, c := range []struct {
+		limit int64
+		fails bool
+	}{{4 << 20, true}, {8 << 20, false}} {
+		s, err := Open(Options{URL: server.CloneURL(), Limits: Limits{RepositoryBytes: c.limit}}, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := heldWhile(func() { _, err = s.Snapshot(t.Context(), "") })
+		if _, ok := errors.AsType[*objectdb.LimitError](err); ok != c.fails {
+			t.Errorf("limit %d: Snapshot = %v, want a LimitError: %v", c.limit, err, c.fails)
+		}
+		if held > 32<<20 {
+			t.Errorf("limit %d: %d bytes of memory were held, want less than 32 MiB", c.limit, held)
+		}
+	}
+}
+
+func TestATreeThatNamesItselfIntoBillionsOfFilesIsRefused(t *testing.T) {
+	repo := sourcetest.New(t)
+	repo.Push("one", map[string]string{"a": "1"})
+	blob := strings.TrimSpace(repo.Git("rev-parse", "main:a"))
+	mktree := func(kind, id string) string {
+		var in strings.Builder
+		for i := range 10 {
+			fmt.Fprintf(&in, "%s %s\tf%d\n", kind, id, i)
+		}
+		cmd := exec.Command("git", "mktree")
+		cmd.Dir, cmd.Stdin = repo.Path, strings.NewReader(in.String())
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	tree := mktree("100644 blob", blob)
+	for range 9 {
+		tree = mktree("040000 tree", tree)
+	}
+	commit := strings.TrimSpace(repo.Git("commit-tree", "-m", "bomb", tree))
+	repo.Git("update-ref", "refs/heads/main", commit)
+	s, err := Open(Options{URL: repo.Path}, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Snapshot(t.Context(), "")
+	if limit, ok := errors.AsType[*objectdb.LimitError](err); !ok || limit.Setting != "--max-files" {
+		t.Errorf("Snapshot = %v, want a LimitError for Files", err)
+	}
+}
