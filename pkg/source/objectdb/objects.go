@@ -18,9 +18,9 @@ import (
 // Reader are Git's objects by their id, safe for concurrent use. An object that
 // is not there is plumbing.ErrObjectNotFound.
 type Reader interface {
-	// read gives the type and content of an object of at most limit bytes.
+	// Read returns the type and content of an object of at most limit bytes.
 	Read(id plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error)
-	// size gives the size of an object's content without reading it.
+	// Size returns the size of an object's content without reading it.
 	Size(id plumbing.Hash) (int64, error)
 }
 
@@ -33,7 +33,7 @@ const (
 	maxTagDepth    = 8        // tags of tags; Git itself makes one
 )
 
-// TooLargeError is what objects.read gives for an object larger than its limit.
+// TooLargeError is the error for an object that is larger than the limit of a read.
 type TooLargeError struct{ Size int64 }
 
 func (e TooLargeError) Error() string { return fmt.Sprintf("it has %d bytes", e.Size) }
