@@ -85,8 +85,13 @@ func (w *renamed) fill(cluster string) {
 		object(configMaps, fmt.Sprint("a", i), "default", ours, nil)
 	}
 	object(services, "a", "default", ours, nil)
+	// A cluster deletes what belongs to an owner of another uid.
+	owner, err := w.world.options.Clients[cluster].Resource(services).Namespace("default").Get(w.t.Context(), "a", metav1.GetOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	object(configMaps, "copied", "default", ours, map[string]any{"ownerReferences": []any{map[string]any{
-		"apiVersion": "v1", "kind": "Service", "name": "a", "uid": "1", "controller": true,
+		"apiVersion": "v1", "kind": "Service", "name": "a", "uid": string(owner.GetUID()), "controller": true,
 	}}})
 	object(configMaps, "other", "default", map[string]any{inventory.LabelPartOf: inventory.PartOf("blog", "web")}, nil)
 	object(secrets, "kept", claim.Namespace, map[string]any{inventory.LabelKept: "true", inventory.LabelFederation: "shop"}, nil)
