@@ -1,14 +1,12 @@
 package health
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -67,28 +65,4 @@ func inOrder[T any](kept map[types.NamespacedName]T) []T {
 		list = append(list, kept[key])
 	}
 	return list
-}
-
-// Annotations of a claim that are read here.
-const (
-	annotationStorageClass = "volume.beta.kubernetes.io/storage-class"
-	annotationSelectedNode = "volume.kubernetes.io/selected-node"
-	annotationProvisioner  = "volume.kubernetes.io/storage-provisioner"
-	// annotationProvisionerBeta is its earlier name, which is still written.
-	annotationProvisionerBeta = "volume.beta.kubernetes.io/storage-provisioner"
-)
-
-// isClaim reports whether it is a PersistentVolumeClaim.
-func isClaim(u *unstructured.Unstructured) bool {
-	return u.GroupVersionKind().GroupKind() == schema.GroupKind{Kind: "PersistentVolumeClaim"}
-}
-
-// describeClaim reads whether a claim may wait for the first pod that mounts it: no
-// node was chosen for its volume. A claim without a class never does.
-func describeClaim(o *federation.Observation, u *unstructured.Unstructured) {
-	annotations := u.GetAnnotations()
-	o.StorageClass = untrusted.Line(cmp.Or(annotations[annotationStorageClass], text(u, "spec", "storageClassName")))
-	o.Provisioner = untrusted.Line(cmp.Or(annotations[annotationProvisioner], annotations[annotationProvisionerBeta]))
-	o.AwaitsConsumer = o.StorageClass != "" && text(u, "status", "phase") == "Pending" && u.GetDeletionTimestamp() == nil &&
-		text(u, "spec", "volumeName") == "" && annotations[annotationSelectedNode] == ""
 }

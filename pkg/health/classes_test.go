@@ -102,7 +102,7 @@ func TestCollectorIsNotSettledBeforeAutoscalersWereLookedFor(t *testing.T) {
 	}
 }
 
-func claimOf(name, label, rest string) string {
+func pvc(name, label, rest string) string {
 	return fmt.Sprintf(`{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {namespace: web, name: %s, labels: {%s: %s}}, %s}`, name, partOf, label, rest)
 }
 
@@ -115,12 +115,12 @@ func TestCollectorLooksForStorageClassesWhileAClaimOfOursWaits(t *testing.T) {
 		want bool
 	}{
 		{"nothing", func() {}, false},
-		{"another's claim", func() { g.put(ourClaims, claimOf("a", "bakery", waits)) }, false},
-		{"ours is bound", func() { g.put(ourClaims, claimOf("b", "shop", bound)) }, false},
-		{"ours waits", func() { g.put(ourClaims, claimOf("b", "shop", waits)) }, true},
-		{"it is bound", func() { g.put(ourClaims, claimOf("b", "shop", bound)) }, false},
+		{"another's claim", func() { g.put(ourClaims, pvc("a", "bakery", waits)) }, false},
+		{"ours is bound", func() { g.put(ourClaims, pvc("b", "shop", bound)) }, false},
+		{"ours waits", func() { g.put(ourClaims, pvc("b", "shop", waits)) }, true},
+		{"it is bound", func() { g.put(ourClaims, pvc("b", "shop", bound)) }, false},
 		{"the other's is ours", func() { g.ours["bakery"] = true }, true},
-		{"it is gone", func() { g.remove(ourClaims, claimOf("a", "bakery", waits)) }, false},
+		{"it is gone", func() { g.remove(ourClaims, pvc("a", "bakery", waits)) }, false},
 	} {
 		before := g.changes.Load()
 		wanted := slices.Contains(g.Watches(), storageWatch)

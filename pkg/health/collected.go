@@ -37,31 +37,10 @@ func (c *Collector) Facts(now time.Time, f *federation.ClusterFacts) {
 	f.Blind = c.facts.Blind
 }
 
-// Next is when time alone changes the facts, so that whoever reads them should do
-// it again; zero for never. It is past until Facts has been called with a time
-// after it.
-func (c *Collector) Next() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.outOfSight() {
-		return time.Time{}
-	}
-	return c.work.next()
-}
-
 // Reads says whether what a watch brings is needed to decide anything: node ports,
 // our workloads, and pods that wait for room.
 func (c *Collector) Reads(w Watch) bool {
 	return slices.Contains(c.Required(), w) || c.isWorkload(w)
-}
-
-// Asking says whether it is being found out for the first time which Deployment
-// some pods belong to: a capacity may show in a moment. It ends soon, also where
-// nobody answers.
-func (c *Collector) Asking() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.work.owners.open()
 }
 
 // Settled says whether the facts are complete by what the watches have brought:

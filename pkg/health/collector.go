@@ -226,9 +226,7 @@ func (c *Collector) isClaims(w Watch) bool {
 
 // readClaim gives the value of our label of a claim that waits; false for another.
 func (c *Collector) readClaim(u *unstructured.Unstructured) (string, bool) {
-	var described federation.Observation
-	describeClaim(&described, u)
-	return c.label(u), described.AwaitsConsumer
+	return c.label(u), claimOf(u).AwaitsConsumer
 }
 
 func (c *Collector) observePods(now time.Time, e Event) bool {

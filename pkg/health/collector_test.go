@@ -79,6 +79,26 @@ func (g *gathering) now() federation.ClusterFacts {
 }
 
 // workload reads the only one as "replicas/ready/current capacity waiting".
+// next is when time alone changes the facts; zero for never.
+func (g *gathering) next() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var next time.Time
+	if !g.outOfSight() {
+		for _, one := range g.work.byUID {
+			next = earliest(next, one.next)
+		}
+	}
+	return next
+}
+
+// asking reports whether it is being found out which Deployment some pods belong to.
+func (g *gathering) asking() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.work.owners.open()
+}
+
 func (g *gathering) workload() string {
 	list := g.now().Workloads
 	if len(list) != 1 {
@@ -313,7 +333,7 @@ func TestCollectorSaysWhenTimeAloneChangesTheFacts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		started := time.Now()
 		g := gather(t, nil)
-		if got := g.Next(); !got.IsZero() {
+		if got := g.next(); !got.IsZero() {
 			t.Errorf("Next of nothing = %v, want never", got)
 		}
 		g.tell(podsWatch, Listed)
@@ -323,7 +343,7 @@ func TestCollectorSaysWhenTimeAloneChangesTheFacts(t *testing.T) {
 
 		var got []string
 		for {
-			next := g.Next()
+			next := g.next()
 			if next.IsZero() {
 				break
 			}
@@ -333,11 +353,11 @@ func TestCollectorSaysWhenTimeAloneChangesTheFacts(t *testing.T) {
 		want(t, "changes by time alone", got, []string{"1m0s 17/10/10 - 1", "1m10s 17/10/10 16 1"})
 
 		g.put(ourReplicaSets, set("nginx", 18, 18, 10, ""))
-		if g.Next().IsZero() {
+		if g.next().IsZero() {
 			t.Error("Next = never, though a pod is fresh")
 		}
 		g.fail(podsWatch, federation.FailureTimeout, "no answer")
-		if got := g.Next(); !got.IsZero() {
+		if got := g.next(); !got.IsZero() {
 			t.Errorf("Next while pods are out of sight = %v, want never", got)
 		}
 	})
@@ -432,19 +452,19 @@ func TestCollectorAsksOnceWhoseAReplicaSetIs(t *testing.T) {
 			waiting("e1", "echo-1", time.Hour),
 			strings.Replace(waiting("far", "nginx-3", time.Hour), "namespace: web", "namespace: elsewhere", 1))
 		g.tell(podsWatch, Listed)
-		if g.Asking() {
-			t.Error("Asking = true though there is no Deployment")
+		if g.asking() {
+			t.Error("asking = true though there is no Deployment")
 		}
 		g.put(ourDeployments, deployment(10, 10, 7))
-		if !g.Asking() {
-			t.Error("Asking = false though the pods may be the Deployment's")
+		if !g.asking() {
+			t.Error("asking = false though the pods may be the Deployment's")
 		}
 		want(t, "before the answers", []string{g.workload()}, []string{"10/7/10 - 0"})
 		before := g.changes.Load()
 		<-time.After(time.Second)
 		want(t, "after the answers", []string{g.workload()}, []string{"10/7/10 7 3"})
-		if g.Asking() || g.changes.Load() == before {
-			t.Errorf("Asking = %v, told of a change = %v; want false, true", g.Asking(), g.changes.Load() > before)
+		if g.asking() || g.changes.Load() == before {
+			t.Errorf("asking = %v, told of a change = %v; want false, true", g.asking(), g.changes.Load() > before)
 		}
 
 		g.remove(podsWatch, waiting("p1", "nginx-1", 0))
@@ -479,8 +499,8 @@ func TestCollectorAsksAFewAtATimeAndHardlyWhereItIsRefused(t *testing.T) {
 			t.Errorf("%d at a time, want %d", known.most, maxQuestions)
 		}
 		known.mu.Unlock()
-		if g.Asking() {
-			t.Error("Asking = true after some were answered, in vain")
+		if g.asking() {
+			t.Error("asking = true after some were answered, in vain")
 		}
 		refused := []federation.Blind{{
 			Failure:  federation.FailureForbidden,
@@ -1004,7 +1024,7 @@ func TestCollectorIsSafeForManyGoroutines(t *testing.T) {
 				g.Observe(Event{Watch: watch, Type: Listed})
 				var f federation.ClusterFacts
 				g.Facts(time.Now(), &f)
-				_, _ = len(g.Watches()), g.Next()
+				_ = len(g.Watches())
 				g.Observe(Event{Watch: watch, Type: Deleted, Object: object})
 			}
 		})

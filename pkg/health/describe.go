@@ -1,7 +1,6 @@
 package health
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 // Annotations of an Ingress that are read here.
 const (
-	annotationClass     = "kubernetes.io/ingress.class"
 	annotationAllowHTTP = "kubernetes.io/ingress.allow-http"
 	// annotationCertificate names certificates of Google Cloud's, which stand in
 	// for spec.tls.
@@ -50,22 +48,6 @@ func describeIngress(o *federation.Observation, u *unstructured.Unstructured) {
 			o.Annotations[key] = value
 		}
 	}
-}
-
-// className is an Ingress's class, by field or annotation.
-func className(u *unstructured.Unstructured) string {
-	return cmp.Or(text(u, "spec", "ingressClassName"), u.GetAnnotations()[annotationClass])
-}
-
-// secretNames are the Secrets that an Ingress names, each once, sorted.
-func secretNames(u *unstructured.Unstructured) []string {
-	var found []string
-	for _, entry := range objects(u, "spec", "tls") {
-		if name, ok := entry["secretName"].(string); ok && name != "" {
-			found = append(found, name)
-		}
-	}
-	return sorted(found)
 }
 
 // rules gives an Ingress's rules whose backend is a Service.
@@ -105,24 +87,5 @@ func backendOf(backend any) (service, port string) {
 }
 
 func describeService(o *federation.Observation, u *unstructured.Unstructured) {
-	o.Addresses = addresses(u)
-	for _, p := range objects(u, "spec", "ports") {
-		port := federation.Port{Protocol: "TCP"} // the API's default
-		if name, ok := p["name"].(string); ok {
-			port.Name = name
-		}
-		if protocol, ok := p["protocol"].(string); ok {
-			port.Protocol = protocol
-		}
-		port.Port, port.NodePort = portNumber(p["port"]), portNumber(p["nodePort"])
-		o.Ports = append(o.Ports, port)
-	}
-}
-
-func portNumber(value any) int32 {
-	n, ok := value.(int64)
-	if !ok || n < 0 || n > 65535 {
-		return 0
-	}
-	return int32(n)
+	o.Addresses, o.Ports = addresses(u), servicePorts(u)
 }

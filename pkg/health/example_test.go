@@ -26,8 +26,10 @@ func Example() {
 		}
 
 		const partOf = "applyset.kubernetes.io/part-of"
-		app := func(u *unstructured.Unstructured) string { return u.GetLabels()[partOf] }
-		view := health.NewView(cluster, app, nudge)
+		view := health.NewView(func(u *unstructured.Unstructured) (federation.Observation, bool) {
+			app := u.GetLabels()[partOf]
+			return health.Judge(cluster, app, u), app != ""
+		}, nudge)
 		watcher := health.NewWatcher(client, func(e health.Event) {
 			view.Observe(e)
 			if e.Type == health.Listed || e.Type == health.Failed {

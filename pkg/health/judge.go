@@ -2,8 +2,6 @@ package health
 
 import (
 	"cmp"
-	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
@@ -42,7 +40,8 @@ func Judge(cluster, app string, u *unstructured.Unstructured) federation.Observa
 	}
 	switch {
 	case isClaim(u):
-		describeClaim(&o, u)
+		c := claimOf(u)
+		o.StorageClass, o.Provisioner, o.AwaitsConsumer = c.StorageClass, c.Provisioner, c.AwaitsConsumer
 	case o.Object.IsGateway():
 		describeGateway(&o, u)
 	case o.Object.IsRoute():
@@ -154,64 +153,4 @@ func terminating(u *unstructured.Unstructured) string {
 		return "being deleted, waits for finalizers " + strings.Join(finalizers, ", ")
 	}
 	return "being deleted"
-}
-
-// addresses gives what a load balancer has put into the object's status: IPs and
-// hostnames, each once, sorted. IPs are in the one form in which equal ones are
-// equal.
-func addresses(u *unstructured.Unstructured) []string {
-	var found []string
-	for _, entry := range objects(u, "status", "loadBalancer", "ingress") {
-		if ip, ok := entry["ip"].(string); ok && ip != "" {
-			if parsed, err := netip.ParseAddr(ip); err == nil {
-				ip = parsed.String()
-			}
-			found = append(found, untrusted.Line(ip))
-		}
-		if host, ok := entry["hostname"].(string); ok && host != "" {
-			found = append(found, untrusted.Line(host))
-		}
-	}
-	return sorted(found)
-}
-
-// sorted sorts in place and drops what is there twice; nil stays nil.
-func sorted(list []string) []string {
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
-// The readers below take what has the right shape and skip the rest.
-
-func objects(u *unstructured.Unstructured, path ...string) []map[string]any {
-	value, _, _ := unstructured.NestedFieldNoCopy(u.Object, path...)
-	list, _ := value.([]any)
-	var found []map[string]any
-	for _, item := range list {
-		if m, ok := item.(map[string]any); ok {
-			found = append(found, m)
-		}
-	}
-	return found
-}
-
-func text(u *unstructured.Unstructured, path ...string) string {
-	s, _, _ := unstructured.NestedString(u.Object, path...)
-	return s
-}
-
-func number(u *unstructured.Unstructured, absent int64, path ...string) int64 {
-	n, found, err := unstructured.NestedInt64(u.Object, path...)
-	if !found || err != nil {
-		return absent
-	}
-	return n
-}
-
-func flag(u *unstructured.Unstructured, absent bool, path ...string) bool {
-	b, found, err := unstructured.NestedBool(u.Object, path...)
-	if !found || err != nil {
-		return absent
-	}
-	return b
 }

@@ -120,38 +120,6 @@ func TestJudgeKeepsTheFirstRulesOfAnIngress(t *testing.T) {
 	}
 }
 
-func TestAggregateNamesTheClustersOfEachAddress(t *testing.T) {
-	ingress := func(cluster, name string, addresses ...string) federation.Observation {
-		return federation.Observation{
-			Cluster: cluster, Addresses: addresses,
-			Object: federation.ObjectRef{Group: "networking.k8s.io", Kind: "Ingress", Namespace: "web", Name: name},
-		}
-	}
-	lb := ingress("c1", "nginx", "198.51.100.1")
-	lb.Object.Group, lb.Object.Kind = "", "Service"
-	nginx, echo := ingress("", "nginx").Object, ingress("", "echo").Object
-
-	got := Aggregate([]federation.Observation{
-		ingress("c3", "nginx", "203.0.113.10"),
-		ingress("c1", "nginx", "203.0.113.10", "lb.example.net"),
-		ingress("c1", "nginx", "203.0.113.10"), // the same, seen by two watches
-		ingress("c2", "nginx"),                 // has none yet
-		ingress("c2", "echo", "203.0.113.10"),
-		lb,
-	})
-	want := []Address{
-		{Address: "203.0.113.10", Object: echo, Clusters: []string{"c2"}},
-		{Address: "203.0.113.10", Object: nginx, Clusters: []string{"c1", "c3"}},
-		{Address: "lb.example.net", Object: nginx, Clusters: []string{"c1"}},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Aggregate (-want +got):\n%s", diff)
-	}
-	if got := Aggregate(nil); got == nil || len(got) != 0 {
-		t.Errorf("Aggregate(nil) = %#v, want an empty list, as it goes into JSON", got)
-	}
-}
-
 func liveObject(t *testing.T, data []byte) *unstructured.Unstructured {
 	t.Helper()
 	data, err := yaml.YAMLToJSON(data)

@@ -22,13 +22,11 @@ type liveService struct {
 const annotationNEG = "cloud.google.com/neg"
 
 func readService(u *unstructured.Unstructured) (liveService, bool) {
-	var described federation.Observation
-	describeService(&described, u)
 	return liveService{
 		fact: federation.Service{
 			Namespace: u.GetNamespace(), Name: u.GetName(),
 			Type: text(u, "spec", "type"), NEG: untrusted.Line(u.GetAnnotations()[annotationNEG]),
-			Ports: described.Ports,
+			Ports: servicePorts(u),
 		},
 		ports: readPorts(u),
 	}, true

@@ -12,7 +12,7 @@ const defaultUnavailable = "25%"
 
 // rollingOut says whether a Deployment is replacing its pods, and has not given up.
 func rollingOut(u *unstructured.Unstructured, replicas int64) bool {
-	if u.GetKind() != kindDeployment {
+	if u.GetKind() != "Deployment" {
 		return false
 	}
 	for _, condition := range objects(u, "status", "conditions") {

@@ -51,7 +51,6 @@ type stream struct {
 	standing bool               // the watch is open
 	abort    context.CancelFunc // ends the attempt; nil for none
 	asked    time.Time          // when its last request began
-	again    bool               // the next list gives every object
 }
 
 // newStream returns the stream of one watch of a watcher.
@@ -88,17 +87,6 @@ func (s *stream) nudge() {
 	}
 	s.poke()
 	if s.abort != nil && time.Since(s.asked) > young {
-		s.abort()
-	}
-}
-
-// relist makes the stream list again, also where it stands, and give every object.
-func (s *stream) relist() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.again = true
-	s.poke()
-	if s.abort != nil {
 		s.abort()
 	}
 }
@@ -169,10 +157,6 @@ func (s *stream) begin(cancel context.CancelFunc) {
 	select {
 	case <-s.poked: // what it asked for begins here
 	default:
-	}
-	if s.again {
-		s.again = false
-		s.keys.renew()
 	}
 }
 

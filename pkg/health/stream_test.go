@@ -129,7 +129,7 @@ func TestWatchIsTakenUpWhereTheServerEndedIt(t *testing.T) {
 			}
 		}
 		want(t, "events", events.all(), []string{"upserted a", "listed"})
-		if !w.Synced(Watch{Resource: configMaps}) {
+		if !w.State(Watch{Resource: configMaps}).Synced {
 			t.Error("Synced = false, want true")
 		}
 	})
@@ -227,7 +227,7 @@ func TestWatchTriesEverMoreSeldomWhatFails(t *testing.T) {
 					t.Errorf("second request at %v, want by %v", second, c.first)
 				}
 				want(t, "events", events.all(), c.failed)
-				if w.Synced(Watch{Resource: configMaps}) {
+				if w.State(Watch{Resource: configMaps}).Synced {
 					t.Error("Synced = true, want false")
 				}
 
@@ -297,24 +297,6 @@ func TestWatchIsNotSyncedBetweenTwoAttempts(t *testing.T) {
 		<-time.After(time.Minute)
 		if state := w.State(watch); state.Failures < 2 {
 			t.Errorf("a minute later, State = %+v; want 2 failures at least", state)
-		}
-	})
-}
-
-func TestRelistGivesEveryObjectAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w, events, requests := watchPipe(t, standing)
-		<-time.After(5 * time.Second)
-		w.Relist()
-		<-time.After(time.Second)
-		want(t, "requests", whats(requests()), []string{"list by watch", "list by watch"})
-		want(t, "events", events.all(), []string{"upserted a", "listed", "upserted a", "listed"})
-		listing := events.events[3].Listing
-		if listing.ResourceVersion != "5" || len(listing.Objects) != 1 || time.Since(listing.Asked) != time.Second {
-			t.Errorf("Listing = %+v, want that of the second list", listing)
-		}
-		if !w.Synced(Watch{Resource: configMaps}) {
-			t.Error("Synced = false, want true")
 		}
 	})
 }

@@ -16,8 +16,7 @@ import (
 // A cluster that goes out of sight keeps its last observations here: what they
 // are worth then, the cluster's Probe says.
 type View struct {
-	cluster string
-	app     func(*unstructured.Unstructured) string
+	judge   func(*unstructured.Unstructured) (observation federation.Observation, ours bool)
 	changed func()
 
 	mu       sync.Mutex // protects what follows
@@ -32,20 +31,14 @@ type seen struct {
 	watch       Watch
 }
 
-// NewView makes an empty view. App tells which app an object belongs to, by its
-// labels; an object for which it says "" is not ours and is left out. Changed is
-// called after each change of an observation, by many goroutines, and must not
-// block; nil is allowed.
-func NewView(cluster string, app func(*unstructured.Unstructured) string, changed func()) *View {
+// NewView makes an empty view. Judge observes an object, and reports whether it is
+// ours; one that is not is left out. Changed is called after each change of an
+// observation, by many goroutines, and must not block; nil is allowed.
+func NewView(judge func(*unstructured.Unstructured) (federation.Observation, bool), changed func()) *View {
 	if changed == nil {
 		changed = func() {}
 	}
-	return &View{
-		cluster: cluster,
-		app:     app,
-		changed: changed,
-		seen:    map[federation.ObjectRef]seen{},
-	}
+	return &View{judge: judge, changed: changed, seen: map[federation.ObjectRef]seen{}}
 }
 
 // Observe takes a watch event in. An event that changes nothing of what is judged
@@ -59,11 +52,11 @@ func (v *View) Observe(e Event) {
 func (v *View) observe(e Event) bool {
 	switch e.Type {
 	case Upserted:
-		app := v.app(e.Object)
-		if app == "" {
+		observation, ours := v.judge(e.Object)
+		if !ours {
 			return v.drop(federation.RefOf(e.Object), e.Watch)
 		}
-		return v.put(seen{observation: Judge(v.cluster, app, e.Object), watch: e.Watch})
+		return v.put(seen{observation: observation, watch: e.Watch})
 	case Deleted:
 		return v.drop(federation.RefOf(e.Object), e.Watch)
 	case Stopped:
@@ -88,16 +81,6 @@ func (v *View) Snapshot() []federation.Observation {
 		})
 	}
 	return v.snapshot
-}
-
-// Inventory gives the references of our objects by app, sorted, as ClusterFacts
-// hold them.
-func (v *View) Inventory() map[string][]federation.ObjectRef {
-	inventory := map[string][]federation.ObjectRef{}
-	for _, o := range v.Snapshot() {
-		inventory[o.App] = append(inventory[o.App], o.Object)
-	}
-	return inventory
 }
 
 func (v *View) put(s seen) bool {

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -20,7 +19,13 @@ var (
 	echoWatch = Watch{Resource: schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}, LabelSelector: "app=echo"}
 )
 
-func appLabel(u *unstructured.Unstructured) string { return u.GetLabels()["app"] }
+// observe judges the objects that have the label of an app.
+func observe(cluster string) func(*unstructured.Unstructured) (federation.Observation, bool) {
+	return func(u *unstructured.Unstructured) (federation.Observation, bool) {
+		app := u.GetLabels()["app"]
+		return Judge(cluster, app, u), app != ""
+	}
+}
 
 func labelled(name, app string) *unstructured.Unstructured {
 	u := configMap(name, "uid-"+name, "1")
@@ -38,7 +43,7 @@ func names(list []federation.Observation) []string {
 
 func TestViewHoldsWhatTheEventsLeave(t *testing.T) {
 	changes := 0
-	view := NewView("c1", appLabel, func() { changes++ })
+	view := NewView(observe("c1"), func() { changes++ })
 	for _, step := range []struct {
 		name  string
 		event Event
@@ -70,7 +75,7 @@ func TestViewHoldsWhatTheEventsLeave(t *testing.T) {
 }
 
 func TestViewSnapshotsStayAsTheyAre(t *testing.T) {
-	view := NewView("c1", appLabel, nil)
+	view := NewView(observe("c1"), nil)
 	view.Observe(Event{Watch: shopWatch, Type: Upserted, Object: labelled("a", "shop")})
 	first := view.Snapshot()
 	if again := view.Snapshot(); &first[0] != &again[0] {
@@ -83,22 +88,8 @@ func TestViewSnapshotsStayAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestViewGivesTheInventoryByApp(t *testing.T) {
-	view := NewView("c1", appLabel, nil)
-	for _, u := range []*unstructured.Unstructured{labelled("b", "shop"), labelled("c", "echo"), labelled("a", "shop")} {
-		view.Observe(Event{Watch: shopWatch, Type: Upserted, Object: u})
-	}
-	ref := func(name string) federation.ObjectRef {
-		return federation.ObjectRef{Kind: "ConfigMap", Namespace: "web", Name: name}
-	}
-	want := map[string][]federation.ObjectRef{"shop": {ref("a"), ref("b")}, "echo": {ref("c")}}
-	if diff := cmp.Diff(want, view.Inventory()); diff != "" {
-		t.Errorf("Inventory (-want +got):\n%s", diff)
-	}
-}
-
 func TestViewIsSafeForManyGoroutines(t *testing.T) {
-	view := NewView("c1", appLabel, func() {})
+	view := NewView(observe("c1"), func() {})
 	var running sync.WaitGroup
 	for writer := range 4 {
 		running.Go(func() {
@@ -125,7 +116,7 @@ func TestViewsOfAFederationAreSmall(t *testing.T) {
 	before := heap()
 	views := make([]*View, clusters)
 	for i := range views {
-		views[i] = NewView(fmt.Sprintf("cluster-%d", i), appLabel, nil)
+		views[i] = NewView(observe(fmt.Sprintf("cluster-%d", i)), nil)
 		for n := range objects {
 			u := liveObject(t, fmt.Appendf(nil, `{
 				"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",

@@ -84,9 +84,6 @@ func (w *Watcher) State(watch Watch) State {
 	return s.current()
 }
 
-// Synced reports whether the watch is; see State.
-func (w *Watcher) Synced(watch Watch) bool { return w.State(watch).Synced }
-
 // Poke makes every watch that does not stand try again at once: a cluster has
 // come back, or the definition of a kind was applied. Watches that stand, or were
 // asked for less than a second ago, are left alone.
@@ -96,18 +93,6 @@ func (w *Watcher) Poke() {
 	defer w.mu.Unlock()
 	for _, s := range w.streams {
 		s.nudge()
-	}
-}
-
-// Relist makes every watch list again at once, also those that stand, and give
-// each object whether it changed or not: the cluster may be another one than
-// before. It is not reported as Restored.
-func (w *Watcher) Relist() {
-	w.pace.reset()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, s := range w.streams {
-		s.relist()
 	}
 }
 

@@ -32,7 +32,7 @@ func TestWatcherFollowsTheObjectsOfALabel(t *testing.T) {
 	w := start(t, m.client, events.sink, ours(m))
 	got, _ := events.wait(t, "listed")
 	want(t, "first list", got, []string{"upserted a", "listed"})
-	if !w.Synced(ours(m)) {
+	if !w.State(ours(m)).Synced {
 		t.Error("Synced = false after the list, want true")
 	}
 
@@ -50,7 +50,7 @@ func TestWatcherFollowsTheObjectsOfALabel(t *testing.T) {
 	w.Want(nil)
 	got, _ = events.wait(t, "stopped")
 	want(t, "no longer wanted", got, []string{"stopped"})
-	if w.Synced(ours(m)) {
+	if w.State(ours(m)).Synced {
 		t.Error("Synced = true for a watch that is not wanted, want false")
 	}
 
@@ -74,7 +74,7 @@ func TestWatcherListsAnewWhatItMissed(t *testing.T) {
 	wire.set(cut)
 	got, _ := events.wait(t, "failed network")
 	want(t, "cut", got, []string{"failed network"})
-	if w.Synced(ours(m)) {
+	if w.State(ours(m)).Synced {
 		t.Error("Synced = true while the wire is cut, want false")
 	}
 	m.delete(t, "goes")
@@ -94,7 +94,7 @@ func TestWatcherListsAnewWhatItMissed(t *testing.T) {
 	if took > soon {
 		t.Errorf("listed %v after the poke, want within %v", took, soon)
 	}
-	if !w.Synced(ours(m)) {
+	if !w.State(ours(m)).Synced {
 		t.Error("Synced = false after the recovery, want true")
 	}
 }
@@ -127,8 +127,8 @@ func TestWatcherReportsAForbiddenKindAndGoesOnWithTheOthers(t *testing.T) {
 	if !strings.Contains(blocked.Error(), message) || !strings.HasPrefix(blocked.Error(), "watch secrets in "+m.namespace+": ") {
 		t.Errorf("error = %q, want the watch and %q", blocked, message)
 	}
-	if !w.Synced(ours(m)) || w.Synced(secrets) {
-		t.Errorf("Synced = %v for the allowed kind and %v for the forbidden, want true and false", w.Synced(ours(m)), w.Synced(secrets))
+	if !w.State(ours(m)).Synced || w.State(secrets).Synced {
+		t.Errorf("Synced = %v for the allowed kind and %v for the forbidden, want true and false", w.State(ours(m)).Synced, w.State(secrets).Synced)
 	}
 	m.create(t, "a", map[string]string{"app": "shop"})
 	allowed.wait(t, "upserted a")
@@ -142,7 +142,7 @@ func TestWatcherReportsAForbiddenKindAndGoesOnWithTheOthers(t *testing.T) {
 	grant(t, m, "secrets")
 	w.Poke()
 	forbidden.wait(t, "listed")
-	if !w.Synced(secrets) {
+	if !w.State(secrets).Synced {
 		t.Error("Synced = false for the kind that is allowed by now, want true")
 	}
 }
@@ -202,7 +202,7 @@ func TestWatcherIsIdleWhenTheClusterIs(t *testing.T) {
 		t.Errorf("the API server got %d requests while nothing happened, want none", now-begun)
 	}
 	for _, watch := range watches {
-		if !w.Synced(watch) {
+		if !w.State(watch).Synced {
 			t.Errorf("Synced(%v) = false, want true", watch)
 		}
 	}

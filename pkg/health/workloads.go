@@ -216,15 +216,6 @@ func (w *workloads) advance(now time.Time) bool {
 	return changed
 }
 
-// next is when advance finds something; zero for never.
-func (w *workloads) next() time.Time {
-	var next time.Time
-	for _, one := range w.byUID {
-		next = earliest(next, one.next)
-	}
-	return next
-}
-
 // facts are those of the workloads that are ours, sorted.
 func (w *workloads) facts(ours func(label string) bool) []federation.Workload {
 	list := make([]federation.Workload, 0, len(w.byName))

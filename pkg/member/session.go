@@ -150,7 +150,7 @@ func newSession(m *Member, conn Connection) (*session, error) {
 		Changed:    s.noticed,
 		ReplicaSet: health.ReplicaSets(client.Dynamic),
 	})
-	s.view = health.NewView(m.Cluster.Name, s.appOf, m.Changed)
+	s.view = health.NewView(s.judge, m.Changed)
 	return s, nil
 }
 

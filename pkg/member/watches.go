@@ -273,9 +273,13 @@ func listing(l *health.Listing) *apply.Listing {
 	return &apply.Listing{Asked: l.Asked, Objects: l.Objects}
 }
 
-// appOf returns the app of a live object, by its label; none for what is not ours.
-func (s *session) appOf(u *unstructured.Unstructured) string {
-	return s.applier.AppOf(u.GetLabels()[inventory.LabelPartOf])
+// judge observes a live object, and reports whether it is an app's of ours.
+func (s *session) judge(u *unstructured.Unstructured) (federation.Observation, bool) {
+	app := s.applier.AppOf(u.GetLabels()[inventory.LabelPartOf])
+	if app == "" {
+		return federation.Observation{}, false
+	}
+	return health.Judge(s.Cluster.Name, app, u), true
 }
 
 // ours reports whether a value of the part-of label is that of an app of ours.
