@@ -53,7 +53,7 @@ func newAsker(cfg *rest.Config, timeout time.Duration, guard *bounds.Guard) *ask
 	cfg.NextProtos = []string{"http/1.1"}
 	// client-go shares transports between equal configurations. One that wraps
 	// is given its own dialer, and with it a transport of its own.
-	cfg.Dial = ownDialer(cfg.Dial)
+	cfg.Dial = bounds.OwnDialer(cfg.Dial)
 	cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper { return &wire{rt} })
 	return &asker{cfg: cfg, timeout: timeout, secrets: guard.Secrets()}
 }

@@ -9,34 +9,11 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
-
-// make creates an object, given in YAML, in our namespace.
-func (m *member) make(t *testing.T, resource schema.GroupVersionResource, object string) *unstructured.Unstructured {
-	t.Helper()
-	u, err := m.client.Resource(resource).Namespace(m.namespace).
-		Create(t.Context(), liveObject(t, []byte(object)), metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
-func (m *member) patch(t *testing.T, resource schema.GroupVersionResource, name, patch string, subresources ...string) {
-	t.Helper()
-	_, err := m.client.Resource(resource).Namespace(m.namespace).
-		Patch(t.Context(), name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, subresources...)
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // following is a collector with its watcher, running.
 type following struct {
@@ -58,7 +35,12 @@ func follow(t *testing.T, m *member, requests *counter) *following {
 	}
 	f.Collector = g.Collector
 	g.runs()
-	w := start(t, client, f.Observe)
+	w := NewWatcher(client, f.Observe)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		w.Run(t.Context())
+	}()
 	done := make(chan struct{})
 	go func() { // as the watches follow the Ingresses
 		defer close(done)
@@ -71,7 +53,7 @@ func follow(t *testing.T, m *member, requests *counter) *following {
 			}
 		}
 	}()
-	t.Cleanup(func() { <-done })
+	t.Cleanup(func() { <-done; <-watched })
 	return f
 }
 
@@ -237,20 +219,4 @@ func TestCollectorReadsTheFactsOfARealCluster(t *testing.T) {
 		ours := slices.ContainsFunc(facts.Endpoints, func(e federation.Endpoints) bool { return e.Namespace == m.namespace })
 		return fmt.Sprint(ours)
 	}, "false")
-}
-
-// age makes the pods that have no node wait for longer than they do, to save the
-// test a minute.
-func (m *member) age(t *testing.T) {
-	t.Helper()
-	pods, err := m.client.Resource(podsResource).Namespace(m.namespace).
-		List(t.Context(), metav1.ListOptions{FieldSelector: podsWatch.FieldSelector})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, u := range pods.Items {
-		m.patch(t, podsResource, u.GetName(), fmt.Sprintf(
-			`{"status":{"conditions":[{"type":"PodScheduled","lastTransitionTime":%q}]}}`,
-			time.Now().Add(-2*time.Minute).UTC().Format(time.RFC3339)), "status")
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
 )
@@ -19,7 +20,7 @@ func Example() {
 	follow := func(ctx context.Context, cluster string, cfg *rest.Config, nudge func()) error {
 		cfg.QPS = -1 // the watches would wait for each other
 		cfg.WarningHandler = rest.NoWarnings{}
-		tracked, connections := health.TrackConnections(cfg)
+		tracked, connections := bounds.TrackConnections(cfg)
 		client, err := dynamic.NewForConfig(tracked)
 		if err != nil {
 			return err

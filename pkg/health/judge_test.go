@@ -120,19 +120,6 @@ func TestJudgeKeepsTheFirstRulesOfAnIngress(t *testing.T) {
 	}
 }
 
-func liveObject(t *testing.T, data []byte) *unstructured.Unstructured {
-	t.Helper()
-	data, err := yaml.YAMLToJSON(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON(data); err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
 // healthOf reads the state out of "kind/state-remark.yaml".
 func healthOf(t *testing.T, file string) federation.Health {
 	t.Helper()

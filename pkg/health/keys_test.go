@@ -9,22 +9,10 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
-
-func configMap(name, uid, resourceVersion string) *unstructured.Unstructured {
-	u := &unstructured.Unstructured{}
-	u.SetAPIVersion("v1")
-	u.SetKind("ConfigMap")
-	u.SetNamespace("web")
-	u.SetName(name)
-	u.SetUID(types.UID(uid))
-	u.SetResourceVersion(resourceVersion)
-	return u
-}
 
 // listed is a list as an API server gives it.
 type listed struct {

@@ -14,8 +14,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-const kindDeployment = "Deployment"
-
 const (
 	// maxQuestions is how many ReplicaSets of a cluster are asked for at a time.
 	maxQuestions = 4

@@ -7,12 +7,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
+// kindDeployment is that of a Deployment.
+const kindDeployment = "Deployment"
+
 // defaultUnavailable is what Kubernetes takes maxUnavailable and maxSurge for.
 const defaultUnavailable = "25%"
 
 // rollingOut says whether a Deployment is replacing its pods, and has not given up.
 func rollingOut(u *unstructured.Unstructured, replicas int64) bool {
-	if u.GetKind() != "Deployment" {
+	if u.GetKind() != kindDeployment {
 		return false
 	}
 	for _, condition := range objects(u, "status", "conditions") {

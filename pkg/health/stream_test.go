@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,6 +64,7 @@ type asked struct {
 // watchPipe runs a watcher of one watch against a server and gives what it asked.
 func watchPipe(t *testing.T, respond http.HandlerFunc) (*Watcher, *recorder, func() []asked) {
 	cluster := newPipeCluster(t)
+	var mu sync.Mutex
 	var requests []asked
 	cluster.set(func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
@@ -74,9 +76,9 @@ func watchPipe(t *testing.T, respond http.HandlerFunc) (*Watcher, *recorder, fun
 		if query.Get("sendInitialEvents") == "true" {
 			one.what = "list by watch"
 		}
-		cluster.mu.Lock()
+		mu.Lock()
 		requests = append(requests, one)
-		cluster.mu.Unlock()
+		mu.Unlock()
 		respond(w, r)
 	})
 	client, _ := newClient(t, cluster.config())
@@ -84,8 +86,8 @@ func watchPipe(t *testing.T, respond http.HandlerFunc) (*Watcher, *recorder, fun
 	w := start(t, client, events.sink, Watch{Resource: configMaps})
 	return w, events, func() []asked {
 		synctest.Wait()
-		cluster.mu.Lock()
-		defer cluster.mu.Unlock()
+		mu.Lock()
+		defer mu.Unlock()
 		return slices.Clone(requests)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
@@ -134,14 +133,4 @@ func TestViewsOfAFederationAreSmall(t *testing.T) {
 		t.Errorf("%d bytes, want at most %d", used, limit)
 	}
 	runtime.KeepAlive(views)
-}
-
-// padding is of the kind that live objects are full of.
-var padding = strings.Repeat("x", 1<<10)
-
-func heap() int64 {
-	var stats runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc)
 }

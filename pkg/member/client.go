@@ -13,7 +13,6 @@ import (
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/bounds"
 	fault "github.com/fedsync/fedsync/pkg/failure"
-	"github.com/fedsync/fedsync/pkg/health"
 )
 
 // Client reaches one cluster. All of its parts share one HTTP client, and with it
@@ -24,7 +23,7 @@ type Client struct {
 	// Secrets are those of the connection, which the cluster may send back.
 	Secrets *secret.Set
 
-	connections *health.Connections
+	connections *bounds.Connections
 }
 
 // ClientOptions is how a cluster is asked. The zero value is usable.
@@ -50,7 +49,7 @@ func NewClient(cfg *rest.Config, o ClientOptions) (*Client, error) {
 	if o.Guard == nil {
 		o.Guard = bounds.New(cfg, o.Misbehaved)
 	}
-	cfg, connections := health.TrackConnections(o.Guard.Attach(cfg))
+	cfg, connections := bounds.TrackConnections(o.Guard.Attach(cfg))
 	cfg.QPS = -1 // the applier limits what is under way, and watches must not wait
 	cfg.Timeout = 0
 	if o.Version != "" {

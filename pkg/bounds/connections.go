@@ -1,4 +1,4 @@
-package health
+package bounds
 
 import (
 	"context"
@@ -28,7 +28,7 @@ type Connections struct {
 // those of any other configuration, and send each request once; see failure.Once.
 func TrackConnections(cfg *rest.Config) (*rest.Config, *Connections) {
 	tracked := rest.CopyConfig(cfg)
-	dialer := connrotation.NewDialer(ownDialer(cfg.Dial))
+	dialer := connrotation.NewDialer(OwnDialer(cfg.Dial))
 	tracked.Dial = dialer.DialContext
 	tracked.Wrap(failure.Once)
 	return tracked, &Connections{tracker: dialer.ConnectionTracker}
@@ -39,9 +39,9 @@ func TrackConnections(cfg *rest.Config) (*rest.Config, *Connections) {
 // moment in which a cluster turns Offline.
 func (c *Connections) Close() { c.tracker.CloseAll() }
 
-// ownDialer gives a dialer that no other configuration has, by way of dial where
+// OwnDialer gives a dialer that no other configuration has, by way of dial where
 // the configuration brought one.
-func ownDialer(dial dialFunc) dialFunc {
+func OwnDialer(dial dialFunc) dialFunc {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext
 	}

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,11 +15,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/bounds"
 )
 
 // What tests against real clusters have in common.
@@ -51,9 +49,9 @@ func newMember(t *testing.T, s *sandboxtest.Sandbox) *member {
 
 // newClient makes a client with connections of its own, which the test's end
 // closes.
-func newClient(t *testing.T, cfg *rest.Config) (dynamic.Interface, *Connections) {
+func newClient(t *testing.T, cfg *rest.Config) (dynamic.Interface, *bounds.Connections) {
 	t.Helper()
-	cfg, connections := TrackConnections(cfg)
+	cfg, connections := bounds.TrackConnections(cfg)
 	cfg.QPS, cfg.WarningHandler = -1, rest.NoWarnings{}
 	client, err := dynamic.NewForConfig(cfg)
 	if err != nil {
@@ -93,91 +91,6 @@ func (m *member) delete(t *testing.T, name string) {
 	t.Helper()
 	if err := m.client.Resource(configMaps).Namespace(m.namespace).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// recorder is a sink that tests read.
-type recorder struct {
-	mu     sync.Mutex // protects what follows
-	events []Event
-	more   chan struct{} // closed at the next event
-	next   int           // the first event that wait has not passed
-}
-
-func newRecorder() *recorder { return &recorder{more: make(chan struct{})} }
-
-func (r *recorder) sink(e Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, e)
-	close(r.more)
-	r.more = make(chan struct{})
-}
-
-// wait passes events by until one reads as wanted, and gives what it passed,
-// each as "type name", and how long that took.
-func (r *recorder) wait(t *testing.T, wanted string) ([]string, time.Duration) {
-	t.Helper()
-	started := time.Now()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	var passed []string
-	for {
-		r.mu.Lock()
-		more := r.more
-		for r.next < len(r.events) {
-			event := line(r.events[r.next])
-			passed = append(passed, event)
-			r.next++
-			if event == wanted {
-				r.mu.Unlock()
-				return passed, time.Since(started)
-			}
-		}
-		r.mu.Unlock()
-		select {
-		case <-more:
-		case <-deadline.C:
-			t.Fatalf("no event %q within %v, only %q", wanted, patience, passed)
-		}
-	}
-}
-
-func line(e Event) string {
-	switch e.Type {
-	case Upserted, Deleted:
-		return fmt.Sprintf("%s %s", e.Type, e.Object.GetName())
-	case Failed:
-		if e.Err.NotServed {
-			return "failed not served"
-		}
-		return fmt.Sprintf("failed %s", e.Err.Failure)
-	case Listed, Restored, Stopped:
-	}
-	return string(e.Type)
-}
-
-// start runs a watcher until the test ends.
-func start(t *testing.T, client dynamic.Interface, sink func(Event), want ...Watch) *Watcher {
-	t.Helper()
-	w := NewWatcher(client, sink)
-	w.Want(want)
-	t.Cleanup(runUntil(t, w))
-	return w
-}
-
-// runUntil runs a watcher until stop is called.
-func runUntil(t *testing.T, w *Watcher) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.Run(ctx)
-	}()
-	return func() {
-		cancel()
-		<-done
 	}
 }
 
@@ -314,84 +227,38 @@ func (c *testConn) Close() error {
 	return c.Conn.Close()
 }
 
-// served gives how many requests of the restricted user an API server has counted
-// as dispatched. That user's are the only ones of their flow schema: all programs
-// of a sandbox, and the tests' other clients, are administrators.
-func served(t *testing.T, cfg *rest.Config) int {
+// make creates an object, given in YAML, in our namespace.
+func (m *member) make(t *testing.T, resource schema.GroupVersionResource, object string) *unstructured.Unstructured {
 	t.Helper()
-	cfg, connections := TrackConnections(cfg)
-	defer connections.Close()
-	client, err := rest.HTTPClientFor(cfg)
+	u, err := m.client.Resource(resource).Namespace(m.namespace).
+		Create(t.Context(), liveObject(t, []byte(object)), metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, cfg.Host+"/metrics", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close() //nolint:errcheck // It was only read.
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("GET /metrics: %s, %v", resp.Status, err)
-	}
-	total := 0
-	for line := range strings.Lines(string(body)) {
-		labels, count, _ := strings.Cut(strings.TrimSpace(line), "} ")
-		if !strings.HasPrefix(labels, "apiserver_flowcontrol_dispatched_requests_total{") ||
-			!strings.Contains(labels, `flow_schema="global-default"`) {
-			continue
-		}
-		n, err := strconv.Atoi(count)
-		if err != nil {
-			t.Fatalf("read %q: %v", line, err)
-		}
-		total += n
-	}
-	return total
+	return u
 }
 
-// probes keeps what a prober reports.
-type probes struct{ reports chan Probe }
-
-// probe probes until the test ends and also calls react with each report.
-func probe(t *testing.T, cfg *rest.Config, react func(Probe)) *probes {
+func (m *member) patch(t *testing.T, resource schema.GroupVersionResource, name, patch string, subresources ...string) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	p := &probes{reports: make(chan Probe, 100)} // more than a test makes happen
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		NewProber(cfg, ProberOptions{}).Run(ctx, func(probe Probe) {
-			react(probe)
-			p.reports <- probe
-		})
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-	})
-	return p
+	_, err := m.client.Resource(resource).Namespace(m.namespace).
+		Patch(t.Context(), name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, subresources...)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
-// wait passes reports by until one has the state and the class.
-func (p *probes) wait(t *testing.T, state federation.ClusterState, failure federation.FailureClass) Probe {
+// age makes the pods that have no node wait for longer than they do, to save the
+// test a minute.
+func (m *member) age(t *testing.T) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	var passed []Probe
-	for {
-		select {
-		case probe := <-p.reports:
-			if probe.State == state && probe.Failure == failure {
-				return probe
-			}
-			passed = append(passed, probe)
-		case <-deadline.C:
-			t.Fatalf("no report of %s %q within %v, only %+v", state, failure, patience, passed)
-		}
+	pods, err := m.client.Resource(podsResource).Namespace(m.namespace).
+		List(t.Context(), metav1.ListOptions{FieldSelector: podsWatch.FieldSelector})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range pods.Items {
+		m.patch(t, podsResource, u.GetName(), fmt.Sprintf(
+			`{"status":{"conditions":[{"type":"PodScheduled","lastTransitionTime":%q}]}}`,
+			time.Now().Add(-2*time.Minute).UTC().Format(time.RFC3339)), "status")
 	}
 }
