@@ -116,4 +116,4 @@ func rank(name string) int {
 	return i
 }
 
-var longest = []string{"pkg/daemon", "cmd/fedsync", "pkg/apply", "pkg/health", "pkg/render/worker", "pkg/source", "pkg/gcp/keeper"}
+var longest = []string{"pkg/daemon", "cmd/fedsync", "pkg/apply", "pkg/watch", "pkg/facts", "pkg/render/worker", "pkg/source", "pkg/gcp/keeper"}

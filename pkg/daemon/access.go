@@ -20,7 +20,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/health"
+
+	"github.com/fedsync/fedsync/pkg/access"
 	"github.com/fedsync/fedsync/pkg/member"
 )
 
@@ -36,16 +37,16 @@ var (
 // and to see that a namespace or a kind is there now that an object waits for.
 // Namespaces are made where the federation has them made; ours too, where there is
 // none yet.
-func ownAccess(plan federation.ClusterPlan, hasNamespace bool) []health.Access {
+func ownAccess(plan federation.ClusterPlan, hasNamespace bool) []access.Right {
 	all := slices.Concat(
-		access(claim.Resource.GroupResource(), claim.Namespace, "get", "list", "watch", "create", "update"),
-		access(schema.GroupResource{Resource: "configmaps"}, apply.Namespace, "get", "list", "watch", "create", "patch", "delete"),
-		access(schema.GroupResource{Resource: "services"}, "", kindVerbs...),
-		clusterAccess(schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}, kindVerbs...),
+		rights(claim.Resource.GroupResource(), claim.Namespace, "get", "list", "watch", "create", "update"),
+		rights(schema.GroupResource{Resource: "configmaps"}, apply.Namespace, "get", "list", "watch", "create", "patch", "delete"),
+		rights(schema.GroupResource{Resource: "services"}, "", kindVerbs...),
+		clusterRights(schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}, kindVerbs...),
 	)
 	adopts := func(app federation.AppPlan) bool { return app.Adoption != federation.AdoptNever }
 	if slices.ContainsFunc(plan.Apps, adopts) {
-		all = append(all, access(schema.GroupResource{Resource: "secrets"}, apply.Namespace, "create", "get", "list", "delete")...)
+		all = append(all, rights(schema.GroupResource{Resource: "secrets"}, apply.Namespace, "create", "get", "list", "delete")...)
 	}
 	namespaces := schema.GroupResource{Resource: "namespaces"}
 	verbs := kindVerbs
@@ -56,30 +57,30 @@ func ownAccess(plan federation.ClusterPlan, hasNamespace bool) []health.Access {
 		verbs = slices.Concat(verbs, []string{"create"})
 	}
 	if !plan.CreateNamespaces {
-		all = append(all, namedAccess(namespaces, metav1.NamespaceSystem, "get")...)
+		all = append(all, namedRights(namespaces, metav1.NamespaceSystem, "get")...)
 	}
-	return append(all, clusterAccess(namespaces, verbs...)...)
+	return append(all, clusterRights(namespaces, verbs...)...)
 }
 
-func access(resource schema.GroupResource, namespace string, verbs ...string) []health.Access {
-	all := make([]health.Access, len(verbs))
+func rights(resource schema.GroupResource, namespace string, verbs ...string) []access.Right {
+	all := make([]access.Right, len(verbs))
 	for i, verb := range verbs {
-		all[i] = health.Access{Verb: verb, Resource: resource, Namespace: namespace}
+		all[i] = access.Right{Verb: verb, Resource: resource, Namespace: namespace}
 	}
 	return all
 }
 
-// namedAccess is about one object that belongs to no namespace.
-func namedAccess(resource schema.GroupResource, name string, verbs ...string) []health.Access {
-	all := clusterAccess(resource, verbs...)
+// namedRights is about one object that belongs to no namespace.
+func namedRights(resource schema.GroupResource, name string, verbs ...string) []access.Right {
+	all := clusterRights(resource, verbs...)
 	for i := range all {
 		all[i].Name = name
 	}
 	return all
 }
 
-func clusterAccess(resource schema.GroupResource, verbs ...string) []health.Access {
-	all := access(resource, "", verbs...)
+func clusterRights(resource schema.GroupResource, verbs ...string) []access.Right {
+	all := rights(resource, "", verbs...)
 	for i := range all {
 		all[i].Cluster = true
 	}
@@ -153,11 +154,11 @@ func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan 
 	if err != nil {
 		return nil, err
 	}
-	denied, err := health.AskAccess(ctx, client.Dynamic, questions, d.cfg.Concurrency)
+	denied, err := access.Ask(ctx, client.Dynamic, questions, d.cfg.Concurrency)
 	if err != nil || len(denied) == 0 {
 		return p, err
 	}
-	user, err := health.AskUser(ctx, client.Dynamic)
+	user, err := access.User(ctx, client.Dynamic)
 	if err != nil {
 		user = "USER" // a cluster before Kubernetes 1.28
 	}
@@ -166,13 +167,13 @@ func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan 
 			p.denied[a.Resource] = true
 		}
 	}
-	p.findings = health.AccessFindings(c.Name, c.Context, user, denied)
+	p.findings = access.Findings(c.Name, c.Context, user, denied)
 	return p, nil
 }
 
 // questions are what the plan and fedsync itself need of a cluster, each once. A
 // kind that the cluster does not know is not asked about: an apply says so.
-func (p *permissions) questions(mapper meta.RESTMapper, plan federation.ClusterPlan, hasNamespace bool) ([]health.Access, error) {
+func (p *permissions) questions(mapper meta.RESTMapper, plan federation.ClusterPlan, hasNamespace bool) ([]access.Right, error) {
 	all := ownAccess(plan, hasNamespace)
 	p.kinds[schema.GroupKind{Kind: "Namespace"}] = schema.GroupResource{Resource: "namespaces"}
 	for _, app := range plan.Apps {
@@ -185,17 +186,17 @@ func (p *permissions) questions(mapper meta.RESTMapper, plan federation.ClusterP
 	return once(all), nil
 }
 
-func (p *permissions) ofApp(mapper meta.RESTMapper, app federation.AppPlan) ([]health.Access, error) {
+func (p *permissions) ofApp(mapper meta.RESTMapper, app federation.AppPlan) ([]access.Right, error) {
 	verbs := objectVerbs
 	if app.Prune != federation.PruneOff {
 		verbs = slices.Concat(verbs, []string{"delete"})
 	}
 	var refs []federation.ObjectRef
-	var all []health.Access
+	var all []access.Right
 	for _, o := range app.Objects {
 		refs = append(refs, o.Ref)
 		if showsAddress(o) {
-			all = append(all, health.Access{
+			all = append(all, access.Right{
 				Verb: "patch", Resource: schema.GroupResource{Group: o.Ref.Group, Resource: "ingresses"}, Subresource: "status", Namespace: o.Ref.Namespace,
 			})
 		}
@@ -215,11 +216,11 @@ func (p *permissions) ofApp(mapper meta.RESTMapper, app federation.AppPlan) ([]h
 		resource := mapping.Resource.GroupResource()
 		p.kinds[gk] = resource
 		if mapping.Scope.Name() == meta.RESTScopeNameRoot {
-			all = append(all, clusterAccess(resource, slices.Concat(verbs, kindVerbs)...)...)
+			all = append(all, clusterRights(resource, slices.Concat(verbs, kindVerbs)...)...)
 			continue
 		}
-		all = append(all, access(resource, ref.Namespace, verbs...)...)
-		all = append(all, access(resource, "", kindVerbs...)...)
+		all = append(all, rights(resource, ref.Namespace, verbs...)...)
+		all = append(all, rights(resource, "", kindVerbs...)...)
 	}
 	return all, nil
 }
@@ -239,16 +240,16 @@ func showsAddress(o *federation.Object) bool {
 }
 
 // once drops what was asked before, and puts what belongs together side by side.
-func once(all []health.Access) []health.Access {
-	var out []health.Access
-	seen := map[health.Access]bool{}
+func once(all []access.Right) []access.Right {
+	var out []access.Right
+	seen := map[access.Right]bool{}
 	for _, a := range all {
 		if !seen[a] {
 			seen[a] = true
 			out = append(out, a)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b health.Access) int {
+	slices.SortStableFunc(out, func(a, b access.Right) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.What(), b.What()))
 	})
 	return out

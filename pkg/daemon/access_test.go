@@ -8,7 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/health"
+
+	"github.com/fedsync/fedsync/pkg/access"
 )
 
 func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
@@ -89,7 +90,7 @@ func TestPermissionsAreAskedForWhatThePlanNeeds(t *testing.T) {
 	}
 }
 
-func verbsByPlace(asked []health.Access) map[string][]string {
+func verbsByPlace(asked []access.Right) map[string][]string {
 	got := map[string][]string{} // verbs by what they are asked of
 	for _, a := range asked {
 		place := a.Namespace + a.Name
@@ -135,8 +136,8 @@ func TestMissingRoleExplainsWhatItForbids(t *testing.T) {
 
 func TestQuestionsAreAskedOnce(t *testing.T) {
 	services := schema.GroupResource{Resource: "services"}
-	twice := append(access(services, "web", "get"), access(services, "web", "get")...)
-	if got := once(twice); len(got) != 1 || got[0] != (health.Access{Verb: "get", Resource: services, Namespace: "web"}) {
+	twice := append(rights(services, "web", "get"), rights(services, "web", "get")...)
+	if got := once(twice); len(got) != 1 || got[0] != (access.Right{Verb: "get", Resource: services, Namespace: "web"}) {
 		t.Errorf("once = %v, want one question", got)
 	}
 }

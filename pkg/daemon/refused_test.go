@@ -32,7 +32,7 @@ func TestWhatWasRefusedIsAppliedSoonAfterItIsAllowed(t *testing.T) {
 	proxy := w.proxy(0)
 	cluster := proxy.Cluster()
 	w.impersonate(cluster)
-	w.role(cluster, append(rights("get", "list", "watch"), rule("configmaps", "*"), rule("replicasets.apps", "*"))...)
+	w.role(cluster, append(all("get", "list", "watch"), rule("configmaps", "*"), rule("replicasets.apps", "*"))...)
 	w.forbid(cluster, "policy")
 	w.breakWebhook(cluster, "webhook")
 	w.quota(cluster, corev1.ResourceList{"count/replicasets.apps": resource.MustParse("0")})
@@ -70,7 +70,7 @@ func TestWhatWasRefusedIsAppliedSoonAfterItIsAllowed(t *testing.T) {
 	w.allow(cluster)
 	w.mendWebhook(cluster)
 	w.withoutQuota(cluster)
-	w.role(cluster, append(rights("get", "list", "watch"), rule("configmaps", "*"), rule("replicasets.apps", "*"), rule("services", "*"))...)
+	w.role(cluster, append(all("get", "list", "watch"), rule("configmaps", "*"), rule("replicasets.apps", "*"), rule("services", "*"))...)
 	w.free(cluster, "taken")
 	lifted := time.Now()
 	within(t, liftedWithin, "all is applied", func() string {
@@ -116,7 +116,7 @@ func TestARightThatIsGrantedLaterIsUsed(t *testing.T) {
 	w := faultyWorld(t)
 	cluster := w.proxy(0).Cluster()
 	w.impersonate(cluster)
-	w.role(cluster, append(rights("get", "list", "watch"), ruleIn(w.namespace, "configmaps", "*"))...)
+	w.role(cluster, append(all("get", "list", "watch"), ruleIn(w.namespace, "configmaps", "*"))...)
 	d := w.start()
 	unkept := hasFinding("W inventory", cluster, "no inventory can be kept", "write ConfigMaps")
 	d.live(w.repo.Push("first", map[string]string{
@@ -129,7 +129,7 @@ func TestARightThatIsGrantedLaterIsUsed(t *testing.T) {
 	if got := w.value(cluster, "b"); got != "1" {
 		t.Errorf("b without an inventory is %q, want 1", got)
 	}
-	w.role(cluster, append(rights("get", "list", "watch"), rule("configmaps", "*"))...)
+	w.role(cluster, append(all("get", "list", "watch"), rule("configmaps", "*"))...)
 	granted := time.Now()
 	within(t, liftedWithin, "the inventory is written, and what left Git is pruned", func() string {
 		if r := d.reports.newest(); unkept(r) == "" {
@@ -151,9 +151,9 @@ type right struct {
 	namespace string
 }
 
-// rights are verbs on all that a daemon reads, and what it writes for itself beside
+// all are verbs on all that a daemon reads, and what it writes for itself beside
 // its inventories.
-func rights(verbs ...string) []right {
+func all(verbs ...string) []right {
 	return []right{
 		{PolicyRule: rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: verbs}},
 		rule("leases.coordination.k8s.io", "*"),

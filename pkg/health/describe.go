@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/fedsync/fedsync/internal/live"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -25,19 +26,19 @@ const (
 const maxRules = 50
 
 func describeIngress(o *federation.Observation, u *unstructured.Unstructured) {
-	o.Addresses = addresses(u)
-	for _, rule := range objects(u, "spec", "rules") {
+	o.Addresses = live.Addresses(u)
+	for _, rule := range live.Objects(u, "spec", "rules") {
 		if host, ok := rule["host"].(string); ok && host != "" && !slices.Contains(o.Hosts, host) {
 			o.Hosts = append(o.Hosts, host)
 		}
 	}
 	annotations := u.GetAnnotations()
-	o.ClassName = className(u)
-	o.TLS, o.Rules = secretNames(u), rules(u)
+	o.ClassName = live.ClassName(u)
+	o.TLS, o.Rules = live.SecretNames(u), rules(u)
 	if annotations[annotationAllowHTTP] != "false" {
 		o.Ports = append(o.Ports, federation.Port{Name: "http", Protocol: "TCP", Port: 80})
 	}
-	if len(objects(u, "spec", "tls")) > 0 || annotations[annotationCertificate] != "" {
+	if len(live.Objects(u, "spec", "tls")) > 0 || annotations[annotationCertificate] != "" {
 		o.Ports = append(o.Ports, federation.Port{Name: "https", Protocol: "TCP", Port: 443})
 	}
 	for key, value := range annotations {
@@ -61,9 +62,9 @@ func rules(u *unstructured.Unstructured) []federation.Rule {
 	}
 	backend, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "defaultBackend")
 	add("", "", backend)
-	for _, rule := range objects(u, "spec", "rules") {
+	for _, rule := range live.Objects(u, "spec", "rules") {
 		host, _ := rule["host"].(string)
-		for _, entry := range objects(&unstructured.Unstructured{Object: rule}, "http", "paths") {
+		for _, entry := range live.Objects(&unstructured.Unstructured{Object: rule}, "http", "paths") {
 			path, _ := entry["path"].(string)
 			add(host, path, entry["backend"])
 		}
@@ -79,13 +80,13 @@ func backendOf(backend any) (service, port string) {
 		return "", ""
 	}
 	u := &unstructured.Unstructured{Object: object}
-	port = text(u, "service", "port", "name")
+	port = live.Text(u, "service", "port", "name")
 	if port == "" {
-		port = strconv.FormatInt(number(u, 0, "service", "port", "number"), 10)
+		port = strconv.FormatInt(live.Number(u, 0, "service", "port", "number"), 10)
 	}
-	return text(u, "service", "name"), port
+	return live.Text(u, "service", "name"), port
 }
 
 func describeService(o *federation.Observation, u *unstructured.Unstructured) {
-	o.Addresses, o.Ports = addresses(u), servicePorts(u)
+	o.Addresses, o.Ports = live.Addresses(u), live.ServicePorts(u)
 }

@@ -1,14 +1,6 @@
-// Package health judges live objects and clusters, and collects what the
-// clusters report.
+// Package health judges live objects: how each is, and what it shows of itself.
 //
-// In come a cluster's answers: to the Prober, which asks every few seconds
-// whether the cluster is there, and to the Watcher, which holds the watches.
-// Out go plain values: a Probe at every change of a cluster's state, an Event at
-// every change of an object. From these come a federation.Observation per object,
-// which Judge makes and a View keeps, and the federation.ClusterFacts, which the
-// Collector adds up. Judge, Aggregate and the Tracker are pure; only the
-// Prober, the Watcher and the Collector's Run talk to a cluster, each about one.
-//
-// What to watch, what to do about a cluster that is away, and whom to tell is
-// decided elsewhere: the daemon wires the stages, diagnose names what is wrong.
+// In comes an object as a watch brought it, out goes a federation.Observation. It is
+// pure. Whether a cluster is there at all, package probe finds out; what the clusters
+// report beside our objects, package facts; what is wrong, package diagnose names.
 package health

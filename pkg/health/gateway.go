@@ -7,14 +7,15 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/fedsync/fedsync/internal/live"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // describeGateway reads where a Gateway listens.
 func describeGateway(o *federation.Observation, u *unstructured.Unstructured) {
-	o.ClassName = text(u, "spec", "gatewayClassName")
-	for _, entry := range objects(u, "status", "addresses") {
+	o.ClassName = live.Text(u, "spec", "gatewayClassName")
+	for _, entry := range live.Objects(u, "status", "addresses") {
 		value, _ := entry["value"].(string)
 		if ip, err := netip.ParseAddr(value); err == nil {
 			value = ip.String()
@@ -23,49 +24,49 @@ func describeGateway(o *federation.Observation, u *unstructured.Unstructured) {
 			o.Addresses = append(o.Addresses, untrusted.Line(value))
 		}
 	}
-	o.Addresses = sorted(o.Addresses)
+	o.Addresses = live.SortUnique(o.Addresses)
 	var secrets []string
-	for _, listener := range objects(u, "spec", "listeners") {
+	for _, listener := range live.Objects(u, "spec", "listeners") {
 		l := &unstructured.Unstructured{Object: listener}
-		if host := text(l, "hostname"); host != "" {
+		if host := live.Text(l, "hostname"); host != "" {
 			o.Hosts = append(o.Hosts, host)
 		}
-		o.Ports = append(o.Ports, federation.Port{Name: text(l, "name"), Protocol: text(l, "protocol"), Port: portNumber(listener["port"])})
-		for _, ref := range objects(l, "tls", "certificateRefs") {
+		o.Ports = append(o.Ports, federation.Port{Name: live.Text(l, "name"), Protocol: live.Text(l, "protocol"), Port: live.PortNumber(listener["port"])})
+		for _, ref := range live.Objects(l, "tls", "certificateRefs") {
 			if name, ok := ref["name"].(string); ok && name != "" {
 				secrets = append(secrets, name)
 			}
 		}
 	}
-	o.Hosts, o.TLS = sorted(o.Hosts), sorted(secrets)
+	o.Hosts, o.TLS = live.SortUnique(o.Hosts), live.SortUnique(secrets)
 }
 
 // describeRoute reads which requests a route of the Gateway API takes, and where it sends
 // them.
 func describeRoute(o *federation.Observation, u *unstructured.Unstructured) {
 	hosts, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "hostnames")
-	o.Hosts = sorted(hosts)
-	for _, rule := range objects(u, "spec", "rules") {
+	o.Hosts = live.SortUnique(hosts)
+	for _, rule := range live.Objects(u, "spec", "rules") {
 		r := &unstructured.Unstructured{Object: rule}
 		path := ""
-		for _, match := range objects(r, "matches") {
+		for _, match := range live.Objects(r, "matches") {
 			if path == "" {
-				path = text(&unstructured.Unstructured{Object: match}, "path", "value")
+				path = live.Text(&unstructured.Unstructured{Object: match}, "path", "value")
 			}
 		}
-		for _, backend := range objects(r, "backendRefs") {
+		for _, backend := range live.Objects(r, "backendRefs") {
 			b := &unstructured.Unstructured{Object: backend}
-			if kind := text(b, "kind"); kind != "" && kind != "Service" || len(o.Rules) == maxRules {
+			if kind := live.Text(b, "kind"); kind != "" && kind != "Service" || len(o.Rules) == maxRules {
 				continue
 			}
-			o.Rules = append(o.Rules, federation.Rule{Path: path, Service: text(b, "name"), Port: fmt.Sprint(number(b, 0, "port"))})
+			o.Rules = append(o.Rules, federation.Rule{Path: path, Service: live.Text(b, "name"), Port: fmt.Sprint(live.Number(b, 0, "port"))})
 		}
 	}
 }
 
 // judgeGateway says whether a Gateway listens as its spec has it.
 func judgeGateway(u *unstructured.Unstructured) (federation.Health, untrusted.Text) {
-	conditions := objects(u, "status", "conditions")
+	conditions := live.Objects(u, "status", "conditions")
 	if accepted := conditionOf(conditions, "Accepted", u.GetGeneration()); accepted.refuses() {
 		return federation.Degraded, accepted.text()
 	}
@@ -91,7 +92,7 @@ const maxParents = 64
 // controllers may write, also about parents that the route has left.
 func judgeRoute(u *unstructured.Unstructured) (federation.Health, untrusted.Text) {
 	health, message := federation.Healthy, untrusted.Text{}
-	parents := objects(u, "spec", "parentRefs")
+	parents := live.Objects(u, "spec", "parentRefs")
 	for _, wanted := range parents[:min(len(parents), maxParents)] {
 		switch one, why := judgeParent(u, wanted); {
 		case one == federation.Degraded:
@@ -108,13 +109,13 @@ func judgeRoute(u *unstructured.Unstructured) (federation.Health, untrusted.Text
 func judgeParent(u *unstructured.Unstructured, wanted map[string]any) (federation.Health, untrusted.Text) {
 	at := parentOf(wanted, u.GetNamespace())
 	health, message := federation.Progressing, untrusted.Textf("no controller has taken it for %s", at)
-	answers := objects(u, "status", "parents")
+	answers := live.Objects(u, "status", "parents")
 	for _, parent := range answers[:min(len(answers), maxParents)] {
 		ref, _ := parent["parentRef"].(map[string]any)
 		if parentOf(ref, u.GetNamespace()) != at {
 			continue
 		}
-		conditions := objects(&unstructured.Unstructured{Object: parent}, "conditions")
+		conditions := live.Objects(&unstructured.Unstructured{Object: parent}, "conditions")
 		taken := true
 		for _, name := range []string{"Accepted", "ResolvedRefs"} {
 			switch c := conditionOf(conditions, name, u.GetGeneration()); {
@@ -140,13 +141,13 @@ type parent struct{ group, kind, namespace, name, section, port string }
 // parentOf reads a reference to a parent, with the defaults of the API.
 func parentOf(ref map[string]any, namespace string) parent {
 	r := &unstructured.Unstructured{Object: ref}
-	p := parent{group: federation.GatewayGroup, kind: "Gateway", namespace: namespace, name: text(r, "name"), section: text(r, "sectionName")}
+	p := parent{group: federation.GatewayGroup, kind: "Gateway", namespace: namespace, name: live.Text(r, "name"), section: live.Text(r, "sectionName")}
 	for field, value := range map[string]*string{"group": &p.group, "kind": &p.kind, "namespace": &p.namespace} {
 		if s, ok := ref[field].(string); ok {
 			*value = s
 		}
 	}
-	if port := number(r, 0, "port"); port != 0 {
+	if port := live.Number(r, 0, "port"); port != 0 {
 		p.port = fmt.Sprint(port)
 	}
 	return p
@@ -174,13 +175,13 @@ type condition struct {
 func conditionOf(conditions []map[string]any, kind string, generation int64) condition {
 	for _, one := range conditions {
 		c := &unstructured.Unstructured{Object: one}
-		if text(c, "type") != kind {
+		if live.Text(c, "type") != kind {
 			continue
 		}
-		if number(c, 0, "observedGeneration") < generation {
+		if live.Number(c, 0, "observedGeneration") < generation {
 			return condition{outdated: true}
 		}
-		return condition{status: text(c, "status"), reason: text(c, "reason"), message: text(c, "message")}
+		return condition{status: live.Text(c, "status"), reason: live.Text(c, "reason"), message: live.Text(c, "message")}
 	}
 	return condition{}
 }

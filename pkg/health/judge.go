@@ -7,6 +7,7 @@ import (
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/fedsync/fedsync/internal/live"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -32,15 +33,15 @@ func Judge(cluster, app string, u *unstructured.Unstructured) federation.Observa
 	case "Service":
 		describeService(&o, u)
 	case "ReplicaSet", "Deployment", "StatefulSet":
-		o.Desired = number(u, 1, "spec", "replicas") // 1 is the API's default
-		o.Ready = number(u, 0, "status", "readyReplicas")
+		o.Desired = live.Number(u, 1, "spec", "replicas") // 1 is the API's default
+		o.Ready = live.Number(u, 0, "status", "readyReplicas")
 	case "DaemonSet":
-		o.Desired = number(u, 0, "status", "desiredNumberScheduled")
-		o.Ready = number(u, 0, "status", "numberReady")
+		o.Desired = live.Number(u, 0, "status", "desiredNumberScheduled")
+		o.Ready = live.Number(u, 0, "status", "numberReady")
 	}
 	switch {
-	case isClaim(u):
-		c := claimOf(u)
+	case live.IsClaim(u):
+		c := live.ClaimOf(u)
 		o.StorageClass, o.Provisioner, o.AwaitsConsumer = c.StorageClass, c.Provisioner, c.AwaitsConsumer
 	case o.Object.IsGateway():
 		describeGateway(&o, u)
@@ -73,7 +74,7 @@ func wantsAddress(u *unstructured.Unstructured) bool {
 	case "Ingress":
 		return true
 	case "Service":
-		return text(u, "spec", "type") == "LoadBalancer"
+		return live.Text(u, "spec", "type") == "LoadBalancer"
 	}
 	return false
 }
@@ -119,9 +120,9 @@ func assess(u *unstructured.Unstructured) (health federation.Health, message unt
 // what waits for it would wait for ever. Empty for one that does not.
 func onPurpose(u *unstructured.Unstructured) string {
 	switch gk := u.GroupVersionKind().GroupKind(); {
-	case gk.Group == "batch" && gk.Kind == "Job" && flag(u, false, "spec", "suspend"):
+	case gk.Group == "batch" && gk.Kind == "Job" && live.Flag(u, false, "spec", "suspend"):
 		return "suspended by spec.suspend"
-	case gk.Group == "apps" && gk.Kind == kindDeployment && flag(u, false, "spec", "paused"):
+	case gk.Group == "apps" && gk.Kind == live.KindDeployment && live.Flag(u, false, "spec", "paused"):
 		return "paused by spec.paused: its pods are as they were"
 	}
 	return ""

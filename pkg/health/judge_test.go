@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/fedsync/fedsync/internal/membertest"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -62,7 +63,7 @@ func TestJudgeEachKindInEachState(t *testing.T) {
 				t.Fatal(err)
 			}
 			live, expected, _ := bytes.Cut(data, []byte("\n---\n"))
-			u := liveObject(t, live)
+			u := membertest.LiveObject(t, live)
 
 			want := federation.Observation{Cluster: "c1", App: "shop", Object: federation.RefOf(u)}
 			if err := yaml.UnmarshalStrict(expected, &want); err != nil {
@@ -82,7 +83,7 @@ func TestJudgeLeavesTheObjectAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	live, _, _ := bytes.Cut(data, []byte("\n---\n"))
-	u := liveObject(t, live)
+	u := membertest.LiveObject(t, live)
 	before := u.DeepCopy()
 	o := Judge("c1", "shop", u)
 	o.Annotations["ingress.kubernetes.io/url-map"] = "changed"
@@ -93,7 +94,7 @@ func TestJudgeLeavesTheObjectAlone(t *testing.T) {
 }
 
 func TestJudgeShortensWhatAClusterSays(t *testing.T) {
-	u := liveObject(t, []byte(`{"apiVersion":"example.com/v1","kind":"Shop","metadata":{"name":"shop"}}`))
+	u := membertest.LiveObject(t, []byte(`{"apiVersion":"example.com/v1","kind":"Shop","metadata":{"name":"shop"}}`))
 	long := strings.Repeat("é\n", 20_000)
 	err := unstructured.SetNestedSlice(u.Object, []any{map[string]any{
 		"type": "Ready", "status": "False", "message": long,
@@ -112,7 +113,7 @@ func TestJudgeKeepsTheFirstRulesOfAnIngress(t *testing.T) {
 	for i := range 60 {
 		paths = append(paths, fmt.Sprintf("{path: /%d, backend: {service: {name: s, port: {number: 80}}}}", i))
 	}
-	u := liveObject(t, fmt.Appendf(nil, `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: nginx},
+	u := membertest.LiveObject(t, fmt.Appendf(nil, `{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: nginx},
 		spec: {rules: [{http: {paths: [%s]}}]}}`, strings.Join(paths, ", ")))
 	got := Judge("c1", "shop", u).Rules
 	if len(got) != 50 || got[49].Path != "/49" {

@@ -11,7 +11,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/bounds"
 	fault "github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/health"
+
+	"github.com/fedsync/fedsync/pkg/probe"
 )
 
 // What a member does about a cluster that misbehaves: the session ends, and with it
@@ -72,7 +73,7 @@ func (s *session) trust(now time.Time) (next time.Time) {
 
 // held returns what the probes add up to of a cluster that misbehaves: they are as
 // good as ever. That it went away they tell all the same.
-func (m *Member) held(p health.Probe) health.Probe {
+func (m *Member) held(p probe.Probe) probe.Probe {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.offence.what == "" || p.State == federation.ClusterOffline {
@@ -134,7 +135,7 @@ func (m *Member) leaveAlone(ctx context.Context, what string, pause time.Duratio
 	var running sync.WaitGroup
 	running.Go(func() {
 		guard := bounds.New(conn.REST, nil)
-		health.NewProber(conn.REST, m.proberOptions(guard)).Run(ctx, func(p health.Probe) {
+		probe.NewProber(conn.REST, m.proberOptions(guard)).Run(ctx, func(p probe.Probe) {
 			if p = m.held(p); p.State != m.facts().State {
 				m.stand(probed{p})
 			}
@@ -156,8 +157,8 @@ func (m *Member) leaveAlone(ctx context.Context, what string, pause time.Duratio
 	}
 }
 
-func (m *Member) proberOptions(guard *bounds.Guard) health.ProberOptions {
-	return health.ProberOptions{
+func (m *Member) proberOptions(guard *bounds.Guard) probe.Options {
+	return probe.Options{
 		Interval: m.ProbeInterval, Timeout: m.ProbeTimeout, Guard: guard, Log: guard.Secrets().Logger(m.Log),
 	}
 }

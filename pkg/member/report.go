@@ -11,7 +11,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/health"
+
+	"github.com/fedsync/fedsync/pkg/watch"
 )
 
 // What a session reports.
@@ -161,7 +162,7 @@ func (s *session) own(standing apply.Standing, state federation.ClusterState) []
 }
 
 // watchFinding speaks of a watch that does not see.
-func (s *session) watchFinding(w health.Watch, err *health.WatchError) federation.Finding {
+func (s *session) watchFinding(w watch.Watch, err *watch.Error) federation.Finding {
 	f := federation.Finding{
 		ID: "D07", Severity: federation.SeverityError, Cluster: s.Cluster.Name,
 		Object:  federation.ObjectRef{Group: w.Resource.Group, Kind: w.Resource.Resource},

@@ -19,7 +19,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/claim"
 	fault "github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/health"
+
+	"github.com/fedsync/fedsync/pkg/facts"
+	"github.com/fedsync/fedsync/pkg/probe"
+	"github.com/fedsync/fedsync/pkg/watch"
 )
 
 const (
@@ -40,10 +43,10 @@ type session struct {
 	Log *zap.Logger // takes the secrets of the connection out
 
 	client    *Client
-	prober    *health.Prober
-	watcher   *health.Watcher
-	view      *health.View
-	collector *health.Collector
+	prober    *probe.Prober
+	watcher   *watch.Watcher
+	view      *facts.View
+	collector *facts.Collector
 	applier   *apply.Applier
 	addresses *addresser
 	claim     *claim.Claim // nil where nothing is written
@@ -69,16 +72,16 @@ type session struct {
 	claiming  asker
 	comparing asker
 
-	mu         sync.Mutex            // protects what follows
-	uid        string                // of the cluster, where it is known
-	uidKnown   bool                  // it was read since the cluster answers, or may not be
-	refused    string                // why the uid may not be read
-	offence    string                // how the cluster misbehaves; empty for not at all
-	parentsIn  bool                  // the inventories were seen, or cannot be
-	kinds      map[health.Watch]bool // of our objects, wanted at some time: their end must be heard of
-	seen       bool                  // the collector has been told all, at some time
-	changes    uint64                // counts what may make another standing
-	standing   apply.Standing        // as computed at standAt
+	mu         sync.Mutex           // protects what follows
+	uid        string               // of the cluster, where it is known
+	uidKnown   bool                 // it was read since the cluster answers, or may not be
+	refused    string               // why the uid may not be read
+	offence    string               // how the cluster misbehaves; empty for not at all
+	parentsIn  bool                 // the inventories were seen, or cannot be
+	kinds      map[watch.Watch]bool // of our objects, wanted at some time: their end must be heard of
+	seen       bool                 // the collector has been told all, at some time
+	changes    uint64               // counts what may make another standing
+	standing   apply.Standing       // as computed at standAt
 	standAt    time.Time
 	standOf    uint64              // changes, before it was computed
 	begun      Order               // the order that the applier has
@@ -104,7 +107,7 @@ func newSession(m *Member, conn Connection) (*session, error) {
 		ended:    bell.New(),
 		news:     bell.New(),
 		back:     bell.New(),
-		kinds:    map[health.Watch]bool{},
+		kinds:    map[watch.Watch]bool{},
 	}
 	s.guard = bounds.New(conn.REST, s.misbehaves)
 	s.Log = s.guard.Secrets().Logger(m.Log)
@@ -141,16 +144,16 @@ func newSession(m *Member, conn Connection) (*session, error) {
 		Log:            s.Log,
 	})
 	s.addresses = newAddresser(client.Dynamic, m.Cluster.Name, s.mayWrite, m.RequestTimeout, s.Log)
-	s.prober = health.NewProber(conn.REST, m.proberOptions(s.guard))
-	s.watcher = health.NewWatcher(client.Dynamic, s.observe)
+	s.prober = probe.NewProber(conn.REST, m.proberOptions(s.guard))
+	s.watcher = watch.NewWatcher(client.Dynamic, s.observe)
 	s.watcher.Secrets = client.Secrets
-	s.collector = health.NewCollector(health.CollectorOptions{
+	s.collector = facts.NewCollector(facts.CollectorOptions{
 		Label:      inventory.LabelPartOf,
 		Ours:       s.ours,
 		Changed:    s.noticed,
-		ReplicaSet: health.ReplicaSets(client.Dynamic),
+		ReplicaSet: facts.ReplicaSets(client.Dynamic),
 	})
-	s.view = health.NewView(s.judge, m.Changed)
+	s.view = facts.NewView(s.judge, m.Changed)
 	return s, nil
 }
 
@@ -472,7 +475,7 @@ func (s *session) noticed() {
 }
 
 // probe takes what the probes add up to. It must not block.
-func (s *session) probe(p health.Probe) {
+func (s *session) probe(p probe.Probe) {
 	p = s.held(p)
 	before := s.facts().State
 	if p.State != before {

@@ -5,7 +5,8 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/health"
+
+	"github.com/fedsync/fedsync/pkg/probe"
 )
 
 // event is something that changes how a member stands.
@@ -39,7 +40,7 @@ type (
 		at   time.Time
 	}
 	// probed: the probes add up to something else.
-	probed struct{ health.Probe }
+	probed struct{ probe.Probe }
 	// identified: it is known which cluster answers.
 	identified struct{ uid string }
 	// listed: everything that the schedule reads has been seen since the cluster is

@@ -15,51 +15,52 @@ import (
 	fault "github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/health"
+	"github.com/fedsync/fedsync/pkg/watch"
 )
 
 // watches are those that are the same whatever the plan.
 type watches struct {
-	claim       health.Watch // zero where nothing is written
-	parents     health.Watch // of the inventories
-	namespaces  health.Watch
-	definitions health.Watch // wanted only while a kind of the plan is not served
+	claim       watch.Watch // zero where nothing is written
+	parents     watch.Watch // of the inventories
+	namespaces  watch.Watch
+	definitions watch.Watch // wanted only while a kind of the plan is not served
 }
 
 func newWatches(name string, writes bool) watches {
 	w := watches{
-		parents: health.Watch{
+		parents: watch.Watch{
 			Resource:  schema.GroupVersionResource{Version: "v1", Resource: "configmaps"},
 			Namespace: apply.Namespace, LabelSelector: inventory.ParentSelector(name),
 		},
-		namespaces: health.Watch{Resource: schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}},
-		definitions: health.Watch{Resource: schema.GroupVersionResource{
+		namespaces: watch.Watch{Resource: schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}},
+		definitions: watch.Watch{Resource: schema.GroupVersionResource{
 			Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
 		}},
 	}
 	if writes {
-		w.claim = health.Watch{Resource: claim.Resource, Namespace: claim.Namespace, FieldSelector: claim.FieldSelector(name)}
+		w.claim = watch.Watch{Resource: claim.Resource, Namespace: claim.Namespace, FieldSelector: claim.FieldSelector(name)}
 	}
 	return w
 }
 
 // ofKind is the watch of our objects of one kind.
-func ofKind(gvr schema.GroupVersionResource) health.Watch {
-	return health.Watch{Resource: gvr, LabelSelector: inventory.LabelPartOf}
+func ofKind(gvr schema.GroupVersionResource) watch.Watch {
+	return watch.Watch{Resource: gvr, LabelSelector: inventory.LabelPartOf}
 }
 
 // isOfKind reports whether a watch is one of our objects. Endpoint slices bear our
 // label too, which their controller copies from our Services, and are watched by the
 // collector alone.
-func (s *session) isOfKind(w health.Watch) bool {
+func (s *session) isOfKind(w watch.Watch) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.kinds[w]
 }
 
 // applies returns the watches that apply reads.
-func (s *session) applies() []health.Watch {
-	wanted := []health.Watch{s.watches.parents, s.watches.namespaces}
-	if s.watches.claim != (health.Watch{}) {
+func (s *session) applies() []watch.Watch {
+	wanted := []watch.Watch{s.watches.parents, s.watches.namespaces}
+	if s.watches.claim != (watch.Watch{}) {
 		wanted = append(wanted, s.watches.claim)
 	}
 	resources := s.applier.Resources()
@@ -97,7 +98,7 @@ func (s *session) watch(now time.Time) (next time.Time) {
 	all := append(slices.Clone(wanted), s.collector.Watches()...)
 	s.watcher.Want(all)
 
-	unseen := func(w health.Watch) bool {
+	unseen := func(w watch.Watch) bool {
 		st := s.watcher.State(w)
 		return !st.Synced && (st.Err == nil || !st.Err.Blocked())
 	}
@@ -107,8 +108,8 @@ func (s *session) watch(now time.Time) (next time.Time) {
 	if !synced && now.Before(s.awaited) && (slices.ContainsFunc(all, unseen) || !settled) {
 		return s.awaited
 	}
-	vital := func(w health.Watch) bool { return w == s.watches.parents || s.collector.Reads(w) }
-	if settled && !slices.ContainsFunc(required, func(w health.Watch) bool { return vital(w) && unseen(w) }) {
+	vital := func(w watch.Watch) bool { return w == s.watches.parents || s.collector.Reads(w) }
+	if settled && !slices.ContainsFunc(required, func(w watch.Watch) bool { return vital(w) && unseen(w) }) {
 		s.missed = time.Time{}
 		s.mu.Lock()
 		s.seen = true
@@ -149,8 +150,8 @@ func (s *session) unlist() {
 
 // observe takes a watch event to whom it concerns. It is called by many goroutines
 // and must not block.
-func (s *session) observe(e health.Event) {
-	if e.Type == health.Restored {
+func (s *session) observe(e watch.Event) {
+	if e.Type == watch.Restored {
 		s.Log.Warn("cluster restored: it shows an earlier state than before", zap.Stringer("watch", e.Watch))
 		s.replaced.Ring()
 		return
@@ -158,7 +159,7 @@ func (s *session) observe(e health.Event) {
 	if e.Object != nil {
 		s.client.Secrets.In(e.Object.Object) // look cleans what is told then
 	}
-	if e.Type == health.Failed {
+	if e.Type == watch.Failed {
 		if m, ok := errors.AsType[*fault.Misbehaviour](e.Err.Err); ok {
 			s.misbehaves(m)
 			return
@@ -176,25 +177,25 @@ func (s *session) observe(e health.Event) {
 		s.observeOurs(e)
 	}
 	switch e.Type {
-	case health.Listed, health.Failed, health.Stopped:
+	case watch.Listed, watch.Failed, watch.Stopped:
 		s.changed()
-	case health.Upserted, health.Deleted, health.Restored:
+	case watch.Upserted, watch.Deleted, watch.Restored:
 	}
 }
 
-func (s *session) observeClaim(e health.Event) {
+func (s *session) observeClaim(e watch.Event) {
 	switch e.Type {
-	case health.Upserted:
+	case watch.Upserted:
 		s.claim.Saw(claim.FromLease(s.cleaned(e.Object)))
-	case health.Deleted:
+	case watch.Deleted:
 		s.claim.Saw(claim.FromLease(nil))
-	case health.Listed:
+	case watch.Listed:
 		s.claim.Listed(len(e.Listing.Objects) > 0)
-	case health.Failed:
+	case watch.Failed:
 		s.claim.Lost(e.Err.Err)
-	case health.Stopped:
+	case watch.Stopped:
 		s.claim.Lost(errStopped)
-	case health.Restored:
+	case watch.Restored:
 	}
 }
 
@@ -205,46 +206,46 @@ func (s *session) cleaned(u *unstructured.Unstructured) *unstructured.Unstructur
 	return &unstructured.Unstructured{Object: object}
 }
 
-func (s *session) observeNamespace(e health.Event) {
+func (s *session) observeNamespace(e watch.Event) {
 	switch e.Type {
-	case health.Upserted, health.Deleted:
-		s.applier.ObserveNamespace(e.Object, e.Type == health.Deleted)
-	case health.Listed:
+	case watch.Upserted, watch.Deleted:
+		s.applier.ObserveNamespace(e.Object, e.Type == watch.Deleted)
+	case watch.Listed:
 		s.applier.NamespacesListed(true, listing(e.Listing), nil)
-	case health.Failed:
+	case watch.Failed:
 		s.unseen(e.Watch, e.Err)
-	case health.Stopped:
+	case watch.Stopped:
 		s.unseen(e.Watch, nil)
-	case health.Restored:
+	case watch.Restored:
 	}
 }
 
 // observeOurs takes an event of our objects, or of the inventories.
-func (s *session) observeOurs(e health.Event) {
+func (s *session) observeOurs(e watch.Event) {
 	parents := e.Watch == s.watches.parents
 	if !parents {
 		s.view.Observe(e)
 	}
 	switch e.Type {
-	case health.Upserted, health.Deleted:
-		d := s.applier.Observe(apply.Event{Resource: e.Watch.Resource, Object: e.Object, Deleted: e.Type == health.Deleted})
+	case watch.Upserted, watch.Deleted:
+		d := s.applier.Observe(apply.Event{Resource: e.Watch.Resource, Object: e.Object, Deleted: e.Type == watch.Deleted})
 		if d.Repair {
 			s.Log.Info("drift found", zap.Stringer("object", d.Object), zap.String("drift", d.Text))
 		}
 		if d.Repair || d.Findings {
 			s.changed()
 		}
-	case health.Listed:
+	case watch.Listed:
 		if parents {
 			s.applier.ParentsRead(listing(e.Listing))
 		} else {
 			s.applier.Listed(e.Watch.Resource, listing(e.Listing))
 		}
-	case health.Failed:
+	case watch.Failed:
 		s.unseen(e.Watch, e.Err)
-	case health.Stopped:
+	case watch.Stopped:
 		s.unseen(e.Watch, errStopped)
-	case health.Restored:
+	case watch.Restored:
 	}
 }
 
@@ -252,8 +253,8 @@ var errStopped = errors.New("the watch is no longer wanted")
 
 // unseen tells the applier that a watch does not see. A first failure that may pass
 // by itself is waited for.
-func (s *session) unseen(w health.Watch, err error) {
-	if failed, ok := errors.AsType[*health.WatchError](err); ok && !failed.Lasting() {
+func (s *session) unseen(w watch.Watch, err error) {
+	if failed, ok := errors.AsType[*watch.Error](err); ok && !failed.Lasting() {
 		err = nil
 	}
 	switch {
@@ -266,7 +267,7 @@ func (s *session) unseen(w health.Watch, err error) {
 	}
 }
 
-func listing(l *health.Listing) *apply.Listing {
+func listing(l *watch.Listing) *apply.Listing {
 	if l == nil {
 		return nil
 	}

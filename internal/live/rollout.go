@@ -1,0 +1,58 @@
+package live
+
+import (
+	"math"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// KindDeployment is that of a Deployment.
+const KindDeployment = "Deployment"
+
+// defaultUnavailable is what Kubernetes takes maxUnavailable and maxSurge for.
+const defaultUnavailable = "25%"
+
+// rollingOut says whether a Deployment is replacing its pods, and has not given up.
+func rollingOut(u *unstructured.Unstructured, replicas int64) bool {
+	if u.GetKind() != KindDeployment {
+		return false
+	}
+	for _, condition := range Objects(u, "status", "conditions") {
+		c := &unstructured.Unstructured{Object: condition}
+		if Text(c, "type") == "Progressing" && Text(c, "status") == "False" {
+			return false
+		}
+	}
+	return Number(u, 0, "status", "observedGeneration") < u.GetGeneration() ||
+		Number(u, 0, "status", "updatedReplicas") < replicas
+}
+
+// Unavailable is how many pods a rollout may do without at a time. They are other
+// ones every few seconds, so that none of them is missing for long.
+func Unavailable(u *unstructured.Unstructured, replicas int64) int64 {
+	if Text(u, "spec", "strategy", "type") == "Recreate" || !rollingOut(u, replicas) {
+		return 0
+	}
+	most := share(u, replicas, "maxUnavailable", false)
+	if most == 0 && share(u, replicas, "maxSurge", true) == 0 {
+		return 1 // or the rollout could not begin
+	}
+	return most
+}
+
+// share reads a number or a percentage as the Deployment's controller does.
+func share(u *unstructured.Unstructured, replicas int64, field string, roundUp bool) int64 {
+	written := intstr.FromString(defaultUnavailable)
+	switch value, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "strategy", "rollingUpdate", field); value := value.(type) {
+	case string:
+		written = intstr.FromString(value)
+	case int64:
+		written = intstr.FromInt32(int32(min(max(value, 0), math.MaxInt32))) //nolint:gosec // It is within the bounds.
+	}
+	n, err := intstr.GetScaledValueFromIntOrPercent(&written, int(replicas), roundUp)
+	if err != nil {
+		return 0 // no API server takes it
+	}
+	return int64(n)
+}

@@ -1,0 +1,49 @@
+package facts
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/internal/live"
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/watch"
+)
+
+// readCertificate reads what may be known of a Secret: whether it is the same as
+// another cluster's, and nothing of what it holds.
+func readCertificate(u *unstructured.Unstructured) federation.Certificate {
+	c := federation.Certificate{
+		Namespace: u.GetNamespace(), Name: u.GetName(),
+		Exists: true, Type: untrusted.Line(live.Text(u, "type")),
+	}
+	encoded := live.Text(u, "data", "tls.crt")
+	if certificate, err := base64.StdEncoding.DecodeString(encoded); err == nil && len(certificate) > 0 {
+		sum := sha256.Sum256(certificate)
+		c.Digest = hex.EncodeToString(sum[:16])
+	}
+	return c
+}
+
+// certificateFacts are those of the Secrets with these names, in their order. One
+// that has not been looked for yet, or may not be, is left out.
+func certificateFacts(
+	names []types.NamespacedName, kept map[types.NamespacedName]federation.Certificate, listed map[watch.Watch]bool,
+) []federation.Certificate {
+	list := make([]federation.Certificate, 0, len(names))
+	for _, name := range names {
+		if !listed[oneObject(secretsResource, name)] {
+			continue
+		}
+		c, ok := kept[name]
+		if !ok {
+			c = federation.Certificate{Namespace: name.Namespace, Name: name.Name}
+		}
+		list = append(list, c)
+	}
+	return list
+}

@@ -1,0 +1,93 @@
+package facts
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
+)
+
+// lookupTimeout is how long one answer is waited for.
+const lookupTimeout = 10 * time.Second
+
+// Lookup reads the metadata of one ReplicaSet.
+type Lookup func(ctx context.Context, namespace, name string) (metav1.Object, error)
+
+// ReplicaSets looks them up in a cluster.
+func ReplicaSets(client dynamic.Interface) Lookup {
+	return func(ctx context.Context, namespace, name string) (metav1.Object, error) {
+		u, err := client.Resource(replicaSetsResource).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		return u, nil
+	}
+}
+
+// Run finds out which Deployments pods belong to, until ctx ends and each request
+// has ended. A few ReplicaSets are asked for at a time, each once; what was asked
+// in vain is asked again after pauses that grow from a second to a minute, as long
+// as pods wait for it. Where they may not be read, it is one that is asked for, after
+// pauses that grow from a minute to ten.
+func (c *Collector) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	for {
+		due, next := c.due(time.Now())
+		for _, set := range due {
+			running.Go(func() { c.lookUp(ctx, set) })
+		}
+		var timer <-chan time.Time
+		if !next.IsZero() {
+			timer = time.After(time.Until(next))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.asked:
+		case <-timer:
+		}
+	}
+}
+
+// due gives the ReplicaSets to ask for now, and when there may be more.
+func (c *Collector) due(now time.Time) ([]replicaSet, time.Time) {
+	c.mu.Lock()
+	asking := c.work.owners.open()
+	due, next := c.work.owners.due(now, c.work.waits), c.work.owners.next(now)
+	changed := asking != c.work.owners.open()
+	c.mu.Unlock()
+	if changed {
+		c.options.Changed()
+	}
+	return due, next
+}
+
+func (c *Collector) lookUp(ctx context.Context, set replicaSet) {
+	timed, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	found, err := c.options.ReplicaSet(timed, set.namespace, set.name)
+	if ctx.Err() != nil {
+		return
+	}
+	c.mu.Lock()
+	asking := c.work.owners.open()
+	changed := c.work.answer(time.Now(), set, found, err)
+	c.rework = c.rework || changed
+	changed = changed || asking != c.work.owners.open()
+	c.mu.Unlock()
+	c.wake()
+	if changed {
+		c.options.Changed()
+	}
+}
+
+// wake makes Run look for questions.
+func (c *Collector) wake() {
+	select {
+	case c.asked <- struct{}{}:
+	default: // a token is there already
+	}
+}
