@@ -173,3 +173,9 @@ func List(names []string, separator string) string {
 	}
 	return strings.Join(names[:Names], separator) + separator + More(len(names)-Names)
 }
+
+// Annotation returns the error of an annotation that is longer than AnnotationBytes.
+func Annotation(text string) error {
+	return fmt.Errorf("it has %s bytes; an API server takes at most %s for all annotations of an object",
+		Number(len(text)), Number(AnnotationBytes))
+}

@@ -41,22 +41,15 @@ func (b portBand) static() federation.PortRange {
 	return federation.PortRange{First: b.First, Last: b.First + b.size - 1}
 }
 
-// candidates gives every port of the range once: the band from where the hash
-// points, upwards and around, then in the same way what is above it. The order is
-// part of the interface: another one would choose other ports for repositories
-// that have been served before.
-func (b portBand) candidates(hash uint64) iter.Seq[int32] {
+// candidates gives every port of the range once that is not in taken: the band from
+// where the hash points, upwards and around, then in the same way what is above it.
+// The order is part of the interface: another one would choose other ports for
+// repositories that have been served before. Runs of taken ports cost a step for 64 of
+// them.
+func (b portBand) candidates(hash uint64, taken portSet) iter.Seq[int32] {
 	return func(yield func(int32) bool) {
-		_ = around(b.First, b.size, hash, yield) && around(b.First+b.size, b.ports()-b.size, hash, yield)
-	}
-}
-
-// freeCandidates gives the candidates that are not in taken, in their order. Runs of
-// taken ports cost a step for 64 of them.
-func (b portBand) freeCandidates(hash uint64, taken portSet) iter.Seq[int32] {
-	return func(yield func(int32) bool) {
-		_ = aroundFree(b.First, b.size, hash, taken, yield) &&
-			aroundFree(b.First+b.size, b.ports()-b.size, hash, taken, yield)
+		_ = around(b.First, b.size, hash, taken, yield) &&
+			around(b.First+b.size, b.ports()-b.size, hash, taken, yield)
 	}
 }
 
@@ -70,8 +63,9 @@ func (b portBand) position(hash uint64, port int32) int32 {
 	return before + (port-first-start+size)%size
 }
 
-// aroundFree is around without the ports in taken.
-func aroundFree(first, size int32, hash uint64, taken portSet, yield func(int32) bool) bool {
+// around yields size ports from first on, beginning where the hash points, but for
+// those in taken. It says whether more are wanted.
+func around(first, size int32, hash uint64, taken portSet, yield func(int32) bool) bool {
 	if size <= 0 {
 		return true
 	}
@@ -81,21 +75,6 @@ func aroundFree(first, size int32, hash uint64, taken portSet, yield func(int32)
 			if !yield(port) {
 				return false
 			}
-		}
-	}
-	return true
-}
-
-// around yields size ports from first on, beginning where the hash points. It says
-// whether more are wanted.
-func around(first, size int32, hash uint64, yield func(int32) bool) bool {
-	if size <= 0 {
-		return true
-	}
-	start := int32(hash % uint64(size))
-	for i := range size {
-		if !yield(first + (start+i)%size) {
-			return false
 		}
 	}
 	return true

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func TestCandidatesAreForEver(t *testing.T) {
 		if hash != c.hash {
 			t.Errorf("portHash(%s/%d/%s) = %#x, want %#x", c.name, c.port, c.protocol, hash, c.hash)
 		}
-		all := slices.Collect(newPortBand(federation.PortRange{First: 30000, Last: 32767}).candidates(hash))
+		all := slices.Collect(newPortBand(federation.PortRange{First: 30000, Last: 32767}).candidates(hash, newPortSet(math.MaxUint16+1)))
 		if all[0] != c.inBand || all[86] != c.above {
 			t.Errorf("%s begins at %d and above the band at %d, want %d and %d", c.name, all[0], all[86], c.inBand, c.above)
 		}
@@ -52,7 +53,7 @@ func TestCandidatesAreForEver(t *testing.T) {
 		if slices.Sort(all); len(slices.Compact(all)) != 2768 {
 			t.Errorf("%s has %d candidates, want each of 2768 ports once", c.name, len(all))
 		}
-		small := slices.Collect(newPortBand(federation.PortRange{First: 30000, Last: 30015}).candidates(hash))
+		small := slices.Collect(newPortBand(federation.PortRange{First: 30000, Last: 30015}).candidates(hash, newPortSet(math.MaxUint16+1)))
 		if small[0] != c.of {
 			t.Errorf("%s begins at %d in a range of 16, want %d", c.name, small[0], c.of)
 		}

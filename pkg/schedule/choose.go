@@ -47,7 +47,7 @@ func (p *portPlanner) warnOfOverflow() {
 // the port none: every candidate before it is taken by others.
 func (p *portPlanner) wasChosen(k *portKey) bool {
 	hash := portHash(p.Services[k.service].Ref, k.port, k.protocol)
-	for number := range p.band.freeCandidates(hash, p.reserved) {
+	for number := range p.band.candidates(hash, p.reserved) {
 		if !p.usedIn(number).meets(k.targets) {
 			return p.band.position(hash, k.number) < p.band.position(hash, number)
 		}
@@ -58,14 +58,14 @@ func (p *portPlanner) wasChosen(k *portKey) bool {
 // freePort gives the first candidate of a key that is free wherever it goes, or 0.
 func (p *portPlanner) freePort(k *portKey) int32 {
 	hash := portHash(p.Services[k.service].Ref, k.port, k.protocol)
-	for number := range p.band.freeCandidates(hash, p.reserved) {
+	for number := range p.band.candidates(hash, p.reserved) {
 		if !p.usedIn(number).meets(k.targets) {
 			return number
 		}
 	}
 	// What a leaving Service has is free as soon as it is gone. It comes last since
 	// a deletion may take its time.
-	for number := range p.band.freeCandidates(hash, p.reserved) {
+	for number := range p.band.candidates(hash, p.reserved) {
 		if p.leaves(number, k.targets) {
 			return number
 		}

@@ -51,32 +51,6 @@ func (p *pass) balancers() *balancing {
 	return p.behind
 }
 
-// keepLast drains no cluster if nothing but drained clusters may run the workload:
-// its replicas would have nowhere to go. Whether the others have room for them does
-// not matter here: as long as they have not, shift keeps what is Ready, and a choice
-// that followed the room would change it, and so itself.
-func (w *workload) keepLast() {
-	for i := range w.clusters {
-		c := &w.clusters[i]
-		if (c.standing == up || c.standing == unknown) && !c.drained && w.mayRun(c) {
-			return
-		}
-	}
-	for i := range w.clusters {
-		c := &w.clusters[i]
-		if c.drained && w.mayRun(c) {
-			c.drained = false
-			w.refused = append(w.refused, c.name)
-		}
-	}
-}
-
-// mayRun reports whether the preferences let the cluster run the workload.
-func (w *workload) mayRun(c *placed) bool {
-	prefs, named := w.preferences.of(c.name)
-	return named && prefs.Max > 0 && (prefs.Weight > 0 || prefs.Min > 0)
-}
-
 // undrained says that clusters keep a workload, or some of it, although they are
 // drained.
 func (p *pass) undrained(w workload, d federation.ReplicasDecision) {

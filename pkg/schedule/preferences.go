@@ -48,7 +48,7 @@ type ClusterPreferences struct {
 // here that is an error, which quotes the value.
 func ParsePreferences(annotation string) (Preferences, error) {
 	if len(annotation) > limit.AnnotationBytes {
-		return Preferences{}, tooLong(annotation)
+		return Preferences{}, limit.Annotation(annotation)
 	}
 	p, err := parsePreferences(annotation)
 	if err != nil {

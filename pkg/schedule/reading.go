@@ -221,7 +221,7 @@ func scaleTarget(namespace string, raw json.RawMessage) federation.ObjectRef {
 // requirements that must all hold.
 func parseSelector(text string) (labels.Selector, error) {
 	if len(text) > limit.AnnotationBytes {
-		return nil, tooLong(text)
+		return nil, limit.Annotation(text)
 	}
 	var requirements []struct {
 		Key      string   `json:"key"`
@@ -257,10 +257,4 @@ func parseSelector(text string) (labels.Selector, error) {
 		all = append(all, *requirement)
 	}
 	return labels.NewSelector().Add(all...), nil
-}
-
-// tooLong says that no API server takes an annotation.
-func tooLong(text string) error {
-	return fmt.Errorf("it has %s bytes; an API server takes at most %s for all annotations of an object",
-		limit.Number(len(text)), limit.Number(limit.AnnotationBytes))
 }
