@@ -6,9 +6,11 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/schedule/ports"
+	"github.com/fedsync/fedsync/pkg/schedule/replicas"
 )
 
-// decide gives every Service its node ports and every workload its replicas, over
+// Decide gives every Service its node ports and every workload its replicas, over
 // all clusters.
 func (p *pass) decide() {
 	p.decidePorts()
@@ -17,14 +19,14 @@ func (p *pass) decide() {
 }
 
 func (p *pass) decidePorts() {
-	in := portInput{Range: p.Federation.NodePorts, Clusters: make([]portCluster, len(p.clusters))}
+	in := ports.Input{Range: p.Federation.NodePorts, Clusters: make([]ports.Cluster, len(p.clusters))}
 	for i, c := range p.clusters {
 		sees := c.facts.State == federation.ClusterReady || c.facts.State == federation.ClusterNotReady
-		in.Clusters[i] = portCluster{
+		in.Clusters[i] = ports.Cluster{
 			Name:    c.Name,
 			Known:   c.facts.PortsKnown && c.facts.Seen,
 			Fresh:   c.facts.PortsKnown && c.facts.Synced && sees,
-			Lost:    c.standing == lost,
+			Lost:    c.standing == replicas.Lost,
 			Used:    c.facts.NodePorts,
 			Leaving: func(ref federation.ObjectRef) bool { return p.departures(i)[ref] },
 		}
@@ -35,13 +37,13 @@ func (p *pass) decidePorts() {
 		for _, v := range s.variants {
 			s.Variants = append(s.Variants, *v)
 		}
-		in.Services = append(in.Services, s.portService)
+		in.Services = append(in.Services, s.Service)
 	}
-	p.ports = decidePorts(in)
+	p.ports = ports.Decide(in)
 	p.Scheduler.ports = p.ports
 	p.findings.Add(p.ports.Findings...)
 	for _, s := range services {
-		s.decisions = p.ports.of(s.Ref)
+		s.decisions = p.ports.Of(s.Ref)
 	}
 	for _, w := range p.ports.Withheld {
 		services[w.Service].withheld[w.Cluster] = &w.Withheld
@@ -102,13 +104,13 @@ func (p *pass) decideReplicas() {
 		}
 		p.unknownPreferences(d)
 		w := p.workload(d)
-		if len(w.clusters) == 0 {
+		if len(w.Clusters) == 0 {
 			d.shares = nil
 			continue // autoscalers set all of it
 		}
-		w.keepLast()
+		w.KeepLast()
 		d.decision = len(p.replicas)
-		decision := decide(w)
+		decision := replicas.Decide(w)
 		p.short(decision)
 		p.undrained(w, decision)
 		p.replicas = append(p.replicas, d.withoutScaled(w, decision))
@@ -117,7 +119,7 @@ func (p *pass) decideReplicas() {
 
 // withoutScaled takes the clusters out of a decision where an autoscaler sets the
 // replicas: they took part so that the others have no share of theirs.
-func (d *divided) withoutScaled(w workload, decision federation.ReplicasDecision) federation.ReplicasDecision {
+func (d *divided) withoutScaled(w replicas.Workload, decision federation.ReplicasDecision) federation.ReplicasDecision {
 	shares := decision.Shares[:0]
 	for i, s := range decision.Shares {
 		for cluster, at := range d.shares {
@@ -125,7 +127,7 @@ func (d *divided) withoutScaled(w workload, decision federation.ReplicasDecision
 				d.shares[cluster] = len(shares)
 			}
 		}
-		if !w.clusters[i].scaled {
+		if !w.Clusters[i].Scaled {
 			shares = append(shares, s)
 		}
 	}
@@ -138,7 +140,7 @@ func (d *divided) withoutScaled(w workload, decision federation.ReplicasDecision
 func (p *pass) unknownPreferences(d *divided) {
 	wish, names := d.variants[0].wish, make([]string, 0)
 	for name := range wish.preferences.Clusters {
-		if name != Everywhere && !p.names[name] {
+		if name != replicas.Everywhere && !p.names[name] {
 			names = append(names, name)
 		}
 	}
@@ -166,13 +168,13 @@ func (p *pass) short(d federation.ReplicasDecision) {
 	})
 }
 
-// workload gathers what the decision on one workload reads.
-func (p *pass) workload(d *divided) workload {
+// Workload gathers what the decision on one workload reads.
+func (p *pass) workload(d *divided) replicas.Workload {
 	first := d.variants[0]
-	w := workload{
-		app: d.app, object: d.ref, file: first.file,
-		key: d.ref.Namespace + "/" + d.ref.Name, total: first.wish.total, preferences: first.wish.preferences,
-		frozen: len(p.frozen) > 0, unsure: p.unsure,
+	w := replicas.Workload{
+		App: d.app, Object: d.ref, File: first.file,
+		Key: d.ref.Namespace + "/" + d.ref.Name, Total: first.wish.total, Preferences: first.wish.preferences,
+		Frozen: len(p.frozen) > 0, Unsure: p.unsure,
 	}
 	runs := make([]bool, len(p.clusters))
 	for _, v := range d.variants {
@@ -182,7 +184,7 @@ func (p *pass) workload(d *divided) workload {
 	}
 	pending := p.pending(d.ref)
 	d.shares = make([]int, len(p.clusters))
-	w.clusters = make([]placed, 0, len(p.clusters))
+	w.Clusters = make([]replicas.Cluster, 0, len(p.clusters))
 	for i := range p.clusters {
 		c := &p.clusters[i]
 		scaling := p.scaling(i, d.ref)
@@ -196,21 +198,21 @@ func (p *pass) workload(d *divided) workload {
 			if b := p.bundles[key{c.Name, d.app}]; !exists || b == nil || b.Err == nil {
 				continue
 			}
-			if its == up {
-				its = kept
+			if its == replicas.Up {
+				its = replicas.Kept
 			}
 		}
-		d.shares[i] = len(w.clusters)
-		w.clusters = append(w.clusters, placed{
-			name: c.Name, standing: its, exists: exists,
-			live: facts.Replicas, ready: facts.Ready, current: facts.Current,
-			limited: facts.Limited, capacity: facts.Capacity,
-			drained: its == up && c.Drain && p.trafficAway(c.Name),
-			scaled:  scaling != unscaled,
+		d.shares[i] = len(w.Clusters)
+		w.Clusters = append(w.Clusters, replicas.Cluster{
+			Name: c.Name, Standing: its, Exists: exists,
+			Live: facts.Replicas, Ready: facts.Ready, Current: facts.Current,
+			Limited: facts.Limited, Capacity: facts.Capacity,
+			Drained: its == replicas.Up && c.Drain && p.trafficAway(c.Name),
+			Scaled:  scaling != unscaled,
 		})
 		if scaling != unscaled {
 			// What an autoscaler runs is not what the cluster would run without.
-			w.clusters[len(w.clusters)-1].current = 0
+			w.Clusters[len(w.Clusters)-1].Current = 0
 		}
 	}
 	return w

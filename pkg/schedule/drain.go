@@ -7,6 +7,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/schedule/replicas"
 )
 
 // trafficAway reports whether the load balancers send nothing to a cluster that is
@@ -53,22 +54,22 @@ func (p *pass) balancers() *balancing {
 
 // undrained says that clusters keep a workload, or some of it, although they are
 // drained.
-func (p *pass) undrained(w workload, d federation.ReplicasDecision) {
+func (p *pass) undrained(w replicas.Workload, d federation.ReplicasDecision) {
 	f := federation.Finding{
 		ID: "drain", Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
 		Remedy: untrusted.Textf("add room or clusters, or take drain out of %s", federation.FileName),
 	}
 	var keeping []string
 	for i, s := range d.Shares {
-		if w.clusters[i].drained && s.Replicas > 0 {
+		if w.Clusters[i].Drained && s.Replicas > 0 {
 			keeping = append(keeping, fmt.Sprintf("%s keeps %d", s.Cluster, s.Replicas))
 		}
 	}
 	switch {
 	case d.Total == 0 || len(d.Waits) > 0:
 		return
-	case len(w.refused) > 0:
-		f.Message = untrusted.New(untrusted.Some(w.refused, 5) + ": not drained of it, since no other cluster in reach may run it")
+	case len(w.Refused) > 0:
+		f.Message = untrusted.New(untrusted.Some(w.Refused, 5) + ": not drained of it, since no other cluster in reach may run it")
 	case d.Shortfall > 0 && len(keeping) > 0:
 		f.Message = untrusted.New("not drained: " + strings.Join(keeping, ", ") + ", for which the others have no room")
 	default:

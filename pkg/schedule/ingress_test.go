@@ -24,7 +24,7 @@ func balanced(t *testing.T, annotations, spec string) Input {
 	return in
 }
 
-// live gives cluster a an Ingress.
+// Live gives cluster a an Ingress.
 func live(in Input, i federation.Ingress) {
 	facts := in.Facts.Of("a")
 	i.Namespace, i.Name, i.Ours = "default", "web", true

@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// limited is an input of one cluster, which is Ready, and the objects of its apps.
+// Limited is an input of one cluster, which is Ready, and the objects of its apps.
 func limited(t *testing.T, apps map[string][]map[string]any) Input {
 	t.Helper()
 	in := Input{

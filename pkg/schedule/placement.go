@@ -12,6 +12,7 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/schedule/ports"
 )
 
 // placement is an object in a cluster that is to run it.
@@ -28,7 +29,7 @@ func (p placement) decided() bool {
 // role is what the objects with one reading take part in.
 type role struct {
 	service  *service
-	ports    *portVariant
+	ports    *ports.Variant
 	decision *portNumbers // on the ports; nil until it is asked for
 	divided  *divided
 	wish     *variant
@@ -37,8 +38,8 @@ type role struct {
 
 // service is a Service with node ports over the clusters that run it.
 type service struct {
-	portService
-	variants  []*portVariant
+	ports.Service
+	variants  []*ports.Variant
 	withheld  map[int]*federation.Withheld // by cluster
 	decisions []federation.PortDecision
 }
@@ -149,13 +150,13 @@ func (c casting) cast(app string, r *reading) *role {
 		s := c.services[r.ref]
 		if s == nil {
 			s = &service{
-				portService: portService{App: app, Ref: r.ref, File: r.file},
-				withheld:    map[int]*federation.Withheld{},
+				Service:  ports.Service{App: app, Ref: r.ref, File: r.file},
+				withheld: map[int]*federation.Withheld{},
 			}
 			c.services[r.ref] = s
 			c.pass.services = append(c.pass.services, s)
 		}
-		its.service, its.ports = s, &portVariant{File: r.file, Ports: r.ports}
+		its.service, its.ports = s, &ports.Variant{File: r.file, Ports: r.ports}
 		s.variants = append(s.variants, its.ports)
 	}
 	if r.workload != nil {

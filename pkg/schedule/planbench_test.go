@@ -131,7 +131,7 @@ func benchFacts(bc benchCase, cluster int, objects []*federation.Object) federat
 			ref := benchRef(o.Ref)
 			facts.Inventory["shop"] = append(facts.Inventory["shop"], ref)
 			if o.Ref.Kind == "Service" {
-				facts.NodePorts = append(facts.NodePorts, benchPort(int32(30000+i), ref.Namespace, ref.Name))
+				facts.NodePorts = append(facts.NodePorts, held(int32(30000+i), ref.Namespace, ref.Name))
 				continue
 			}
 			facts.Workloads = append(facts.Workloads, federation.Workload{Object: ref, Replicas: 2, Ready: 2, Current: 2})
@@ -144,7 +144,7 @@ func benchFacts(bc benchCase, cluster int, objects []*federation.Object) federat
 		})
 	}
 	for i := 0; len(facts.NodePorts) < benchUsed; i++ {
-		facts.NodePorts = append(facts.NodePorts, benchPort(int32(31300+(cluster+i*7)%1400), "legacy", fmt.Sprintf("foreign-%03d", i)))
+		facts.NodePorts = append(facts.NodePorts, held(int32(31300+(cluster+i*7)%1400), "legacy", fmt.Sprintf("foreign-%03d", i)))
 	}
 	slices.SortFunc(facts.NodePorts, federation.NodePort.Compare)
 	slices.SortFunc(facts.Workloads, func(a, b federation.Workload) int { return a.Object.Compare(b.Object) })
@@ -201,4 +201,9 @@ func benchObjects(b *testing.B, place string) []*federation.Object {
 		})
 	}
 	return all
+}
+
+// held is a node port that a Service holds.
+func held(port int32, namespace, service string) federation.NodePort {
+	return federation.NodePort{Protocol: "TCP", Port: port, ServicePort: 80, Namespace: namespace, Service: service}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/schedule/ports"
 )
 
 // affordable gives the Services whose ports can be decided. The work and the memory
@@ -51,10 +52,10 @@ func (p *pass) affordable() []*service {
 
 // distinctPorts counts the ports of a Service over all its variants.
 func (s *service) distinctPorts() int {
-	known := map[portOf]bool{}
+	known := map[ports.Key]bool{}
 	for _, v := range s.variants {
 		for _, spec := range v.Ports {
-			known[portOf{spec.Protocol, spec.Port, spec.HealthCheck}] = true
+			known[ports.Key{Protocol: spec.Protocol, Port: spec.Port, HealthCheck: spec.HealthCheck}] = true
 		}
 	}
 	return len(known)

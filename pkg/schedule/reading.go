@@ -14,6 +14,8 @@ import (
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/schedule/ports"
+	"github.com/fedsync/fedsync/pkg/schedule/replicas"
 )
 
 // The annotations that steer the schedule. Those of Federation v1 keep working.
@@ -32,7 +34,7 @@ const (
 type reading struct {
 	statement
 	selector labels.Selector // nil for every cluster
-	ports    []portSpec      // of a Service that has node ports
+	ports    []ports.Port    // of a Service that has node ports
 	workload *wish           // of a workload whose replicas are divided
 	ingress  *ingressWish    // of an Ingress whose load balancer fedsync may make
 	scales   federation.ObjectRef
@@ -51,7 +53,7 @@ type statement struct {
 type wish struct {
 	stated      bool  // without a number the replicas are not ours, and nothing else is said
 	total       int64 // of all clusters
-	preferences Preferences
+	preferences replicas.Preferences
 	asWritten   string // the preferences' annotation, to compare overlays
 }
 
@@ -152,12 +154,12 @@ func newWish(kind schema.GroupKind, c content) (*wish, string, error) {
 	}
 	var err error
 	w.asWritten = text
-	w.preferences, err = ParsePreferences(text)
+	w.preferences, err = replicas.ParsePreferences(text)
 	return w, name, err
 }
 
 // servicePorts gives the ports of a Service that has node ports; nil for another.
-func servicePorts(raw json.RawMessage) ([]portSpec, error) {
+func servicePorts(raw json.RawMessage) ([]ports.Port, error) {
 	var spec struct {
 		Type     string `json:"type"`
 		Allocate *bool  `json:"allocateLoadBalancerNodePorts"`
@@ -178,7 +180,7 @@ func servicePorts(raw json.RawMessage) ([]portSpec, error) {
 	if len(spec.Ports) > limit.ServicePorts {
 		return nil, fmt.Errorf("the Service has %s ports; at most %s are given node ports", limit.Number(len(spec.Ports)), limit.Number(limit.ServicePorts))
 	}
-	var ports []portSpec
+	var found []ports.Port
 	for _, port := range spec.Ports {
 		if spec.Allocate != nil && !*spec.Allocate && port.NodePort == 0 {
 			continue
@@ -190,12 +192,12 @@ func servicePorts(raw json.RawMessage) ([]portSpec, error) {
 		default:
 			return nil, nil // the API server says that it is no protocol
 		}
-		ports = append(ports, portSpec{Name: port.Name, Protocol: port.Protocol, Port: port.Port, NodePort: port.NodePort})
+		found = append(found, ports.Port{Name: port.Name, Protocol: port.Protocol, Port: port.Port, NodePort: port.NodePort})
 	}
 	if spec.HealthCheckNodePort != 0 {
-		ports = append(ports, portSpec{Protocol: "TCP", NodePort: spec.HealthCheckNodePort, HealthCheck: true})
+		found = append(found, ports.Port{Protocol: "TCP", NodePort: spec.HealthCheckNodePort, HealthCheck: true})
 	}
-	return ports, nil
+	return found, nil
 }
 
 // scaleTarget gives the workload that an autoscaler sets the replicas of.

@@ -6,7 +6,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// scaled says which workloads an autoscaler of ours sets the replicas of, in which
+// Scaled says which workloads an autoscaler of ours sets the replicas of, in which
 // clusters.
 type scaled map[federation.ObjectRef]map[string]bool
 
@@ -89,7 +89,7 @@ func (p *pass) recallScalers() {
 
 // nodePort gives the number that the last plan decided for a port; 0 for none.
 func (s *Scheduler) nodePort(service federation.ObjectRef, protocol string, port int32) int32 {
-	for _, d := range s.ports.of(service) {
+	for _, d := range s.ports.Of(service) {
 		if d.Protocol == protocol && d.Port == port {
 			return d.NodePort
 		}

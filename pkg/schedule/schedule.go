@@ -18,6 +18,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/schedule/ports"
 )
 
 // Input is all that a plan depends on.
@@ -60,8 +61,8 @@ func (in Input) excluded(cluster string) federation.ClusterPlan {
 type Scheduler struct {
 	library *library
 	written memory[writing, *federation.Object]
-	ports   portResult // of the last plan
-	scaled  scaled     // of the last whole plan; nil before it
+	ports   ports.Result // of the last plan
+	scaled  scaled       // of the last whole plan; nil before it
 }
 
 // New makes a Scheduler.
@@ -155,7 +156,7 @@ type pass struct {
 	behind    *balancing                            // the load balancers; nil until asked for
 	frozen    []string                              // clusters whose going is taken for our own fault
 
-	ports     portResult
+	ports     ports.Result
 	replicas  []federation.ReplicasDecision
 	ingresses []federation.IngressDecision
 	classes   map[ingressIn]string // that were decided
@@ -236,7 +237,7 @@ func (p *pass) cluster(i int, verdict func(app string) federation.PruneVerdict) 
 	return plan
 }
 
-// app gives the plan of an app in a cluster that the app's selector chooses.
+// App gives the plan of an app in a cluster that the app's selector chooses.
 func (p *pass) app(i int, app federation.App, verdict func(app string) federation.PruneVerdict) federation.AppPlan {
 	c := p.clusters[i]
 	b := p.bundles[key{c.Name, app.Name}]

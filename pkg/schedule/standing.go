@@ -8,6 +8,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/schedule/replicas"
 )
 
 // guardWindow is how close together clusters go away that one fault took.
@@ -17,11 +18,11 @@ const guardWindow = time.Minute
 type member struct {
 	federation.Cluster
 	facts    federation.ClusterFacts
-	standing standing
+	standing replicas.Standing
 	next     int // of the facts' workloads, for workload
 }
 
-// workload gives the facts of one workload; false where it does not run. They are
+// Workload gives the facts of one workload; false where it does not run. They are
 // asked for in order, so that nothing need be searched.
 func (m *member) workload(ref federation.ObjectRef) (federation.Workload, bool) {
 	for ; m.next < len(m.facts.Workloads); m.next++ {
@@ -48,15 +49,15 @@ func (p *pass) stand() {
 		confirmed := slices.Contains(p.Federation.Failover.ConfirmedLost, c.Name)
 		switch {
 		case c.Lost, confirmed && !seen:
-			m.standing = lost
+			m.standing = replicas.Lost
 		case m.facts.Away() && p.automatic() && !slices.Contains(p.frozen, c.Name):
-			m.standing = offline
+			m.standing = replicas.Offline
 		case !m.facts.Seen:
-			m.standing = unknown
+			m.standing = replicas.Unknown
 		case seen:
-			m.standing = up
+			m.standing = replicas.Up
 		default:
-			m.standing = kept
+			m.standing = replicas.Kept
 		}
 		p.clusters[i] = m
 	}
@@ -67,7 +68,7 @@ func (p *pass) automatic() bool { return p.Federation.Failover.Mode != failoverO
 // failoverOff leaves it to people to move replicas.
 const failoverOff = "Off"
 
-// frozen gives the clusters whose going is taken for a fault of fedsync's own
+// Frozen gives the clusters whose going is taken for a fault of fedsync's own
 // network: more than half of those that were Ready went away within guardWindow,
 // and not enough of them are back. Clusters that a person declared lost, or that no
 // app goes to, do not count. Those that a person confirmed as lost count, and are
@@ -117,7 +118,7 @@ func (p *pass) explainStanding() {
 	var held, returned []string
 	for _, c := range p.clusters {
 		switch {
-		case c.standing != offline && c.standing != lost && c.facts.Away() && p.Federation.Targets(c.Cluster):
+		case c.standing != replicas.Offline && c.standing != replicas.Lost && c.facts.Away() && p.Federation.Targets(c.Cluster):
 			held = append(held, c.Name)
 		case !c.facts.Away() && c.facts.State == federation.ClusterReady && slices.Contains(p.Federation.Failover.ConfirmedLost, c.Name):
 			returned = append(returned, c.Name)

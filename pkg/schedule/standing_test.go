@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/schedule/replicas"
 )
 
 func TestGuardFreezesWhenMostOfTheFederationGoesAtOnce(t *testing.T) {
@@ -60,24 +61,24 @@ func TestStandingOfAClusterFollowsWhatIsSeenOfIt(t *testing.T) {
 		facts   federation.ClusterFacts
 		mode    string
 		confirm bool
-		want    standing
+		want    replicas.Standing
 	}{
-		{"Ready and listed", federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true}, "", false, up},
-		{"one or two probes lost", federation.ClusterFacts{State: federation.ClusterNotReady, Synced: true, Seen: true, AwaySince: now}, "", false, up},
-		{"not probed yet", federation.ClusterFacts{State: federation.ClusterPending}, "", false, unknown},
-		{"Ready and not listed yet, after the start", federation.ClusterFacts{State: federation.ClusterReady}, "", false, unknown},
-		{"Offline", federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, AwaySince: now}, "", false, offline},
-		{"Offline since the start", federation.ClusterFacts{State: federation.ClusterOffline, AwaySince: now}, "", false, offline},
-		{"back, and not listed anew yet", federation.ClusterFacts{State: federation.ClusterReady, Seen: true, Outage: true, AwaySince: now}, "", false, offline},
-		{"back, and lost again", federation.ClusterFacts{State: federation.ClusterNotReady, Seen: true, Outage: true, AwaySince: now}, "", false, offline},
-		{"back, with a certificate that is not trusted", federation.ClusterFacts{State: federation.ClusterUnknown, Seen: true, Outage: true, AwaySince: now}, "", false, offline},
-		{"an expired token, confirmed", federation.ClusterFacts{State: federation.ClusterUnknown, Seen: true, Synced: true}, "", true, lost},
-		{"an expired token", federation.ClusterFacts{State: federation.ClusterUnknown, Seen: true, Synced: true}, "", false, kept},
-		{"an expired token since the start", federation.ClusterFacts{State: federation.ClusterUnknown}, "", false, unknown},
-		{"a new connection, not listed yet", federation.ClusterFacts{State: federation.ClusterReady, Seen: true}, "", false, kept},
-		{"Offline with failover Off", federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, AwaySince: now}, "Off", false, kept},
-		{"Offline with failover Off, confirmed", federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, AwaySince: now}, "Off", true, lost},
-		{"confirmed and back", federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true}, "", true, up},
+		{"Ready and listed", federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true}, "", false, replicas.Up},
+		{"one or two probes lost", federation.ClusterFacts{State: federation.ClusterNotReady, Synced: true, Seen: true, AwaySince: now}, "", false, replicas.Up},
+		{"not probed yet", federation.ClusterFacts{State: federation.ClusterPending}, "", false, replicas.Unknown},
+		{"Ready and not listed yet, after the start", federation.ClusterFacts{State: federation.ClusterReady}, "", false, replicas.Unknown},
+		{"Offline", federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, AwaySince: now}, "", false, replicas.Offline},
+		{"Offline since the start", federation.ClusterFacts{State: federation.ClusterOffline, AwaySince: now}, "", false, replicas.Offline},
+		{"back, and not listed anew yet", federation.ClusterFacts{State: federation.ClusterReady, Seen: true, Outage: true, AwaySince: now}, "", false, replicas.Offline},
+		{"back, and lost again", federation.ClusterFacts{State: federation.ClusterNotReady, Seen: true, Outage: true, AwaySince: now}, "", false, replicas.Offline},
+		{"back, with a certificate that is not trusted", federation.ClusterFacts{State: federation.ClusterUnknown, Seen: true, Outage: true, AwaySince: now}, "", false, replicas.Offline},
+		{"an expired token, confirmed", federation.ClusterFacts{State: federation.ClusterUnknown, Seen: true, Synced: true}, "", true, replicas.Lost},
+		{"an expired token", federation.ClusterFacts{State: federation.ClusterUnknown, Seen: true, Synced: true}, "", false, replicas.Kept},
+		{"an expired token since the start", federation.ClusterFacts{State: federation.ClusterUnknown}, "", false, replicas.Unknown},
+		{"a new connection, not listed yet", federation.ClusterFacts{State: federation.ClusterReady, Seen: true}, "", false, replicas.Kept},
+		{"Offline with failover Off", federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, AwaySince: now}, "Off", false, replicas.Kept},
+		{"Offline with failover Off, confirmed", federation.ClusterFacts{State: federation.ClusterOffline, Seen: true, AwaySince: now}, "Off", true, replicas.Lost},
+		{"confirmed and back", federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true}, "", true, replicas.Up},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/schedule/ports"
+	"github.com/fedsync/fedsync/pkg/schedule/replicas"
 )
 
 // writing identifies an object with numbers written into it.
@@ -72,7 +74,7 @@ func (p *pass) holds(i int, ref federation.ObjectRef) bool {
 // portNumbers are node ports for the ports of a Service, in the order of its
 // reading; 0 leaves a port as it is.
 type portNumbers struct {
-	ports   []portSpec
+	ports   []ports.Port
 	numbers []int32
 	changed bool   // from what Git says
 	open    bool   // one is neither decided nor in Git
@@ -86,13 +88,13 @@ func (r *role) numbers() *portNumbers {
 		return r.decision
 	}
 	n := &portNumbers{ports: r.ports.Ports, numbers: make([]int32, len(r.ports.Ports))}
-	decided := make(map[portOf]int32, len(r.service.decisions))
+	decided := make(map[ports.Key]int32, len(r.service.decisions))
 	for _, d := range r.service.decisions {
-		decided[portOf{protocol: d.Protocol, port: d.Port}] = d.NodePort
+		decided[ports.Key{Protocol: d.Protocol, Port: d.Port}] = d.NodePort
 	}
 	for at, port := range n.ports {
 		if !port.HealthCheck {
-			n.numbers[at] = decided[portOf{protocol: port.Protocol, port: port.Port}]
+			n.numbers[at] = decided[ports.Key{Protocol: port.Protocol, Port: port.Port}]
 		}
 		n.open = n.open || n.numbers[at] == 0 && port.NodePort == 0 && !port.HealthCheck
 		n.changed = n.changed || n.numbers[at] != 0 && n.numbers[at] != port.NodePort
@@ -123,7 +125,7 @@ func (p *pass) writeReplicas(i int, placed placement) (*federation.Object, *fede
 		return o, nil
 	}
 	share := p.replicas[w.decision].Shares[w.shares[i]]
-	if p.clusters[i].standing == up {
+	if p.clusters[i].standing == replicas.Up {
 		return p.withReplicas(o, &share.Replicas), nil
 	}
 	// It cannot be written now, and at its return the plan is another: until then
@@ -159,9 +161,9 @@ func (p *pass) withNodePorts(o *federation.Object, n *portNumbers) *federation.O
 	}
 	return p.written.get(writing{o, n.id}, func() *federation.Object {
 		return rewrite(o, func(spec map[string]any) {
-			decided := make(map[portOf]int32, len(n.ports))
+			decided := make(map[ports.Key]int32, len(n.ports))
 			for i, port := range n.ports {
-				decided[portOf{protocol: port.Protocol, port: port.Port}] = n.numbers[i]
+				decided[ports.Key{Protocol: port.Protocol, Port: port.Port}] = n.numbers[i]
 			}
 			list, _ := spec["ports"].([]any)
 			for _, item := range list {
@@ -175,14 +177,14 @@ func (p *pass) withNodePorts(o *federation.Object, n *portNumbers) *federation.O
 }
 
 // entryOf names an entry of spec.ports: the list's key is protocol and port.
-func entryOf(entry map[string]any) portOf {
+func entryOf(entry map[string]any) ports.Key {
 	protocol, _ := entry["protocol"].(string)
 	number, _ := entry["port"].(json.Number)
 	port, err := strconv.ParseInt(number.String(), 10, 32)
 	if err != nil {
-		return portOf{} // the port of none
+		return ports.Key{} // the port of none
 	}
-	return portOf{protocol: cmp.Or(protocol, "TCP"), port: int32(port)}
+	return ports.Key{Protocol: cmp.Or(protocol, "TCP"), Port: int32(port)}
 }
 
 // rewrite gives the object with another spec.

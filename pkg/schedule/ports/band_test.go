@@ -1,4 +1,4 @@
-package schedule
+package ports
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ func TestTheBandIsThatOfTheAPIServer(t *testing.T) {
 		{1, 0}, {16, 0}, {17, 16}, {512, 16}, {544, 17}, {2768, 86}, {4096, 128}, {65535, 128},
 	}
 	for _, c := range cases {
-		if got := newPortBand(federation.PortRange{First: 1, Last: c.ports}); got.size != c.band {
+		if got := newBand(federation.PortRange{First: 1, Last: c.ports}); got.size != c.band {
 			t.Errorf("the band of %d ports has %d, want %d", c.ports, got.size, c.band)
 		}
 	}
@@ -43,7 +43,7 @@ func TestCandidatesAreForEver(t *testing.T) {
 		if hash != c.hash {
 			t.Errorf("portHash(%s/%d/%s) = %#x, want %#x", c.name, c.port, c.protocol, hash, c.hash)
 		}
-		all := slices.Collect(newPortBand(federation.PortRange{First: 30000, Last: 32767}).candidates(hash, newPortSet(math.MaxUint16+1)))
+		all := slices.Collect(newBand(federation.PortRange{First: 30000, Last: 32767}).candidates(hash, newSet(math.MaxUint16+1)))
 		if all[0] != c.inBand || all[86] != c.above {
 			t.Errorf("%s begins at %d and above the band at %d, want %d and %d", c.name, all[0], all[86], c.inBand, c.above)
 		}
@@ -53,7 +53,7 @@ func TestCandidatesAreForEver(t *testing.T) {
 		if slices.Sort(all); len(slices.Compact(all)) != 2768 {
 			t.Errorf("%s has %d candidates, want each of 2768 ports once", c.name, len(all))
 		}
-		small := slices.Collect(newPortBand(federation.PortRange{First: 30000, Last: 30015}).candidates(hash, newPortSet(math.MaxUint16+1)))
+		small := slices.Collect(newBand(federation.PortRange{First: 30000, Last: 30015}).candidates(hash, newSet(math.MaxUint16+1)))
 		if small[0] != c.of {
 			t.Errorf("%s begins at %d in a range of 16, want %d", c.name, small[0], c.of)
 		}
@@ -61,10 +61,10 @@ func TestCandidatesAreForEver(t *testing.T) {
 }
 
 // hundredServices are Services of one port in two clusters that use none.
-func hundredServices() portInput {
-	in := portInput{
+func hundredServices() Input {
+	in := Input{
 		Range:    federation.PortRange{First: 30000, Last: 32767},
-		Clusters: []portCluster{{Name: "a", Known: true, Fresh: true}, {Name: "b", Known: true, Fresh: true}},
+		Clusters: []Cluster{{Name: "a", Known: true, Fresh: true}, {Name: "b", Known: true, Fresh: true}},
 	}
 	for i := range 100 {
 		in.Services = append(in.Services, shopService(fmt.Sprintf("s%03d", i)))
@@ -72,17 +72,17 @@ func hundredServices() portInput {
 	return in
 }
 
-func shopService(name string) portService {
-	return portService{
+func shopService(name string) Service {
+	return Service{
 		App: "shop", File: "apps/shop/services.yaml",
 		Ref:      federation.ObjectRef{Kind: "Service", Namespace: "shop", Name: name},
-		Variants: []portVariant{{Clusters: []int{0, 1}, Ports: []portSpec{{Protocol: "TCP", Port: 80}}}},
+		Variants: []Variant{{Clusters: []int{0, 1}, Ports: []Port{{Protocol: "TCP", Port: 80}}}},
 	}
 }
 
 func TestAPortAboveTheBandIsWarnedOfWhileTheBandIsFull(t *testing.T) {
 	in := hundredServices()
-	chosen := decidePorts(in)
+	chosen := Decide(in)
 	for c := range in.Clusters {
 		for _, d := range chosen.Decisions {
 			in.Clusters[c].Used = append(in.Clusters[c].Used, federation.NodePort{
@@ -94,7 +94,7 @@ func TestAPortAboveTheBandIsWarnedOfWhileTheBandIsFull(t *testing.T) {
 		slices.SortFunc(in.Clusters[c].Used, federation.NodePort.Compare)
 	}
 	in.Services = append(in.Services, shopService("t"))
-	live := decidePorts(in)
+	live := Decide(in)
 	if !reflect.DeepEqual(live.Findings, chosen.Findings) {
 		t.Errorf("findings once all are live = %v, want the same as when they were chosen: %v", live.Findings, chosen.Findings)
 	}
@@ -103,14 +103,14 @@ func TestAPortAboveTheBandIsWarnedOfWhileTheBandIsFull(t *testing.T) {
 	for c := range in.Clusters {
 		in.Clusters[c].Used = slices.DeleteFunc(in.Clusters[c].Used, func(u federation.NodePort) bool { return u.Service == "s000" })
 	}
-	if got := decidePorts(in).Findings; len(got) > 0 {
+	if got := Decide(in).Findings; len(got) > 0 {
 		t.Errorf("findings with room in the band = %v, want none", got)
 	}
 }
 
 func TestHundredServicesAllGetAPortTheLastAboveTheBand(t *testing.T) {
 	in := hundredServices()
-	r := decidePorts(in)
+	r := Decide(in)
 	seen := map[int32]bool{}
 	for i, d := range r.Decisions {
 		basis, inBand := federation.PortChosen, i < 86
@@ -128,7 +128,7 @@ func TestHundredServicesAllGetAPortTheLastAboveTheBand(t *testing.T) {
 	if len(r.Withheld) > 0 {
 		t.Errorf("withheld = %v, want none", r.Withheld)
 	}
-	if got := r.of(in.Services[42].Ref); len(got) != 1 || got[0].Service.Name != "s042" {
+	if got := r.Of(in.Services[42].Ref); len(got) != 1 || got[0].Service.Name != "s042" {
 		t.Errorf("of(s042) = %v, want its one decision", got)
 	}
 }

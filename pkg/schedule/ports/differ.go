@@ -1,4 +1,4 @@
-package schedule
+package ports
 
 import (
 	"cmp"
@@ -8,8 +8,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// portCount is a number that a port has in so many clusters.
-type portCount struct {
+// numbered is a number that a port has in so many clusters.
+type numbered struct {
 	number   int32
 	clusters int
 }
@@ -17,7 +17,7 @@ type portCount struct {
 // settleDifferences decides the ports that have several numbers where they run:
 // the one in most clusters that is free in the rest, so that the traffic of the
 // fewest moves.
-func (p *portPlanner) settleDifferences() {
+func (p *planner) settleDifferences() {
 	for i := range p.keys {
 		if k := &p.keys[i]; !k.decided && k.differs {
 			p.settleDifference(i)
@@ -25,13 +25,13 @@ func (p *portPlanner) settleDifferences() {
 	}
 }
 
-func (p *portPlanner) settleDifference(key int) {
+func (p *planner) settleDifference(key int) {
 	k := &p.keys[key]
 	counts := p.preferred(key, p.liveNumbers(key))
 	for _, n := range counts {
 		p.reserved.add(int(n.number))
 	}
-	unknown := p.targetsWhere(k, func(c *portCluster) bool { return !c.Known })
+	unknown := p.targetsWhere(k, func(c *Cluster) bool { return !c.Known })
 	if len(unknown) > 0 {
 		// Where it runs it may be written: without a number it keeps its own.
 		p.wait(k, unknown, p.notLive(key))
@@ -55,8 +55,8 @@ func (p *portPlanner) settleDifference(key int) {
 
 // liveNumbers gives the numbers of a port where it runs, the most frequent first,
 // of equally frequent ones the lower.
-func (p *portPlanner) liveNumbers(key int) []portCount {
-	var counts []portCount
+func (p *planner) liveNumbers(key int) []numbered {
+	var counts []numbered
 	numbers := make([]int32, 0, p.keys[key].liveIn)
 	for c := range p.keys[key].targets.all() {
 		if n := p.row(c)[key]; n != 0 {
@@ -66,11 +66,11 @@ func (p *portPlanner) liveNumbers(key int) []portCount {
 	slices.Sort(numbers)
 	for i, n := range numbers {
 		if i == 0 || numbers[i-1] != n {
-			counts = append(counts, portCount{number: n})
+			counts = append(counts, numbered{number: n})
 		}
 		counts[len(counts)-1].clusters++
 	}
-	slices.SortFunc(counts, func(a, b portCount) int {
+	slices.SortFunc(counts, func(a, b numbered) int {
 		return cmp.Or(cmp.Compare(b.clusters, a.clusters), cmp.Compare(a.number, b.number))
 	})
 	return counts
@@ -78,13 +78,13 @@ func (p *portPlanner) liveNumbers(key int) []portCount {
 
 // preferred puts the number that was decided last first, where the port has it
 // still: what somebody changed by hand since is put back, not followed.
-func (p *portPlanner) preferred(key int, counts []portCount) []portCount {
+func (p *planner) preferred(key int, counts []numbered) []numbered {
 	if p.Before == nil {
 		return counts
 	}
 	k := &p.keys[key]
 	before := p.Before(p.Services[k.service].Ref, k.protocol, k.port)
-	i := slices.IndexFunc(counts, func(c portCount) bool { return c.number == before })
+	i := slices.IndexFunc(counts, func(c numbered) bool { return c.number == before })
 	if i <= 0 {
 		return counts
 	}
@@ -92,13 +92,13 @@ func (p *portPlanner) preferred(key int, counts []portCount) []portCount {
 }
 
 // notLive gives the targets where a port does not run.
-func (p *portPlanner) notLive(key int) portSet {
+func (p *planner) notLive(key int) set {
 	return p.where(key, func(c int) bool { return p.row(c)[key] == 0 })
 }
 
 // claimed says whether another port was given the number already, in a cluster
 // where both are to be.
-func (p *portPlanner) claimed(k *portKey, number int32) bool {
+func (p *planner) claimed(k *portKey, number int32) bool {
 	for i := int(p.claims[number]) - 1; i >= 0; i = p.keys[i].next {
 		if o := &p.keys[i]; o.number == number && k.rivals(o) {
 			return true
@@ -109,7 +109,7 @@ func (p *portPlanner) claimed(k *portKey, number int32) bool {
 
 // freeInRest says whether a port can have a number in those of its clusters where
 // it has another one or none.
-func (p *portPlanner) freeInRest(key int, number int32) bool {
+func (p *planner) freeInRest(key int, number int32) bool {
 	k := &p.keys[key]
 	for c := range p.usedIn(number).all() {
 		row := p.row(c)

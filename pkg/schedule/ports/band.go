@@ -1,4 +1,4 @@
-package schedule
+package ports
 
 import (
 	"hash/fnv"
@@ -8,17 +8,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// portBand splits a range of node ports as every API server does: from the static
+// band splits a range of node ports as every API server does: from the static
 // band at its bottom a server takes a port by itself only when the rest is full, so
 // what is chosen there stays free until it reaches the last cluster.
-type portBand struct {
+type band struct {
 	federation.PortRange
 	size int32 // of the band; 0 where the range is too small for one
 }
 
-func newPortBand(r federation.PortRange) portBand {
+func newBand(r federation.PortRange) band {
 	const least, most, part = 16, 128, 32
-	b := portBand{PortRange: r}
+	b := band{PortRange: r}
 	if size := b.ports(); size > least {
 		b.size = min(max(least, size/part), most)
 	}
@@ -26,15 +26,15 @@ func newPortBand(r federation.PortRange) portBand {
 }
 
 // ports is how many ports the range has.
-func (b portBand) ports() int32 { return b.Last - b.First + 1 }
+func (b band) ports() int32 { return b.Last - b.First + 1 }
 
-func (b portBand) contains(port int32) bool { return b.First <= port && port <= b.Last }
+func (b band) contains(port int32) bool { return b.First <= port && port <= b.Last }
 
 // overflows says whether a port lies above the band, where there is one.
-func (b portBand) overflows(port int32) bool { return b.size > 0 && port >= b.First+b.size }
+func (b band) overflows(port int32) bool { return b.size > 0 && port >= b.First+b.size }
 
 // static is the band as a range, or the whole range where there is none.
-func (b portBand) static() federation.PortRange {
+func (b band) static() federation.PortRange {
 	if b.size == 0 {
 		return b.PortRange
 	}
@@ -46,7 +46,7 @@ func (b portBand) static() federation.PortRange {
 // The order is part of the interface: another one would choose other ports for
 // repositories that have been served before. Runs of taken ports cost a step for 64 of
 // them.
-func (b portBand) candidates(hash uint64, taken portSet) iter.Seq[int32] {
+func (b band) candidates(hash uint64, taken set) iter.Seq[int32] {
 	return func(yield func(int32) bool) {
 		_ = around(b.First, b.size, hash, taken, yield) &&
 			around(b.First+b.size, b.ports()-b.size, hash, taken, yield)
@@ -54,7 +54,7 @@ func (b portBand) candidates(hash uint64, taken portSet) iter.Seq[int32] {
 }
 
 // position is where a port of the range stands among the candidates.
-func (b portBand) position(hash uint64, port int32) int32 {
+func (b band) position(hash uint64, port int32) int32 {
 	first, size, before := b.First, b.size, int32(0)
 	if port >= first+size {
 		first, size, before = first+size, b.ports()-size, size
@@ -65,7 +65,7 @@ func (b portBand) position(hash uint64, port int32) int32 {
 
 // around yields size ports from first on, beginning where the hash points, but for
 // those in taken. It says whether more are wanted.
-func around(first, size int32, hash uint64, taken portSet, yield func(int32) bool) bool {
+func around(first, size int32, hash uint64, taken set, yield func(int32) bool) bool {
 	if size <= 0 {
 		return true
 	}

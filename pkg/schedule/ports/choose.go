@@ -1,4 +1,4 @@
-package schedule
+package ports
 
 import (
 	"cmp"
@@ -8,13 +8,13 @@ import (
 )
 
 // choose gives the ports that no cluster has a number that is free in all.
-func (p *portPlanner) choose() {
+func (p *planner) choose() {
 	for i := range p.keys {
 		k := &p.keys[i]
 		if k.decided {
 			continue
 		}
-		waits := p.targetsWhere(k, func(c *portCluster) bool { return !c.Known || !c.Fresh })
+		waits := p.targetsWhere(k, func(c *Cluster) bool { return !c.Known || !c.Fresh })
 		if len(waits) > 0 {
 			p.wait(k, waits, k.targets) // a word on it is the diagnosis's
 			continue
@@ -34,7 +34,7 @@ func (p *portPlanner) choose() {
 
 // warnOfOverflow tells of the ports that were chosen above the band: now, or earlier
 // while it was full, as it still is.
-func (p *portPlanner) warnOfOverflow() {
+func (p *planner) warnOfOverflow() {
 	for i := range p.keys {
 		k := &p.keys[i]
 		if k.basis == federation.PortOverflow || k.basis == federation.PortInherited && p.band.overflows(k.number) && p.wasChosen(k) {
@@ -45,7 +45,7 @@ func (p *portPlanner) warnOfOverflow() {
 
 // wasChosen says whether an inherited number is the one that would be chosen, had
 // the port none: every candidate before it is taken by others.
-func (p *portPlanner) wasChosen(k *portKey) bool {
+func (p *planner) wasChosen(k *portKey) bool {
 	hash := portHash(p.Services[k.service].Ref, k.port, k.protocol)
 	for number := range p.band.candidates(hash, p.reserved) {
 		if !p.usedIn(number).meets(k.targets) {
@@ -56,7 +56,7 @@ func (p *portPlanner) wasChosen(k *portKey) bool {
 }
 
 // freePort gives the first candidate of a key that is free wherever it goes, or 0.
-func (p *portPlanner) freePort(k *portKey) int32 {
+func (p *planner) freePort(k *portKey) int32 {
 	hash := portHash(p.Services[k.service].Ref, k.port, k.protocol)
 	for number := range p.band.candidates(hash, p.reserved) {
 		if !p.usedIn(number).meets(k.targets) {
@@ -74,10 +74,10 @@ func (p *portPlanner) freePort(k *portKey) int32 {
 }
 
 // usedIn gives the clusters where a number of the range is used.
-func (p *portPlanner) usedIn(number int32) portSet {
-	words := portSetWords(len(p.Clusters))
+func (p *planner) usedIn(number int32) set {
+	words := setWords(len(p.Clusters))
 	if p.used == nil {
-		p.used = make(portSet, words*int(p.band.ports()))
+		p.used = make(set, words*int(p.band.ports()))
 		for c := range p.Clusters {
 			if !p.Clusters[c].Known {
 				continue
@@ -95,7 +95,7 @@ func (p *portPlanner) usedIn(number int32) portSet {
 }
 
 // leaves says whether all holders of a number leave the clusters of a set.
-func (p *portPlanner) leaves(number int32, clusters portSet) bool {
+func (p *planner) leaves(number int32, clusters set) bool {
 	for c := range p.usedIn(number).all() {
 		if !clusters.has(c) {
 			continue
@@ -110,7 +110,7 @@ func (p *portPlanner) leaves(number int32, clusters portSet) bool {
 }
 
 // holders gives what is used of a number.
-func (c *portCluster) holders(number int32) []federation.NodePort {
+func (c *Cluster) holders(number int32) []federation.NodePort {
 	from, _ := slices.BinarySearchFunc(c.Used, number, func(u federation.NodePort, n int32) int { return cmp.Compare(u.Port, n) })
 	to := from
 	for to < len(c.Used) && c.Used[to].Port == number {
@@ -119,6 +119,6 @@ func (c *portCluster) holders(number int32) []federation.NodePort {
 	return c.Used[from:to]
 }
 
-func (c *portCluster) leaving(service federation.ObjectRef) bool {
+func (c *Cluster) leaving(service federation.ObjectRef) bool {
 	return c.Leaving != nil && c.Leaving(service)
 }

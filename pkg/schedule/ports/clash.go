@@ -1,4 +1,4 @@
-package schedule
+package ports
 
 import (
 	"fmt"
@@ -19,7 +19,7 @@ func (k *portKey) rivals(o *portKey) bool {
 
 // settleDuplicates refuses a number to all but the one of our ports that runs with
 // it. An API server finds such a pair only when the second one is written.
-func (p *portPlanner) settleDuplicates() {
+func (p *planner) settleDuplicates() {
 	for i := range p.keys {
 		if k := &p.keys[i]; k.number != 0 && k.next >= 0 && int(p.claims[k.number])-1 == i {
 			p.settleDuplicate(k.number)
@@ -27,7 +27,7 @@ func (p *portPlanner) settleDuplicates() {
 	}
 }
 
-func (p *portPlanner) settleDuplicate(number int32) {
+func (p *planner) settleDuplicate(number int32) {
 	all := p.claimants(number)
 	for _, i := range all.keys {
 		k := &p.keys[i]
@@ -51,7 +51,7 @@ func (p *portPlanner) settleDuplicate(number int32) {
 
 // claimants are the ports of ours that were given one number.
 type claimants struct {
-	*portPlanner
+	*planner
 
 	keys    []int
 	has     map[int]bool // those that run with it
@@ -59,8 +59,8 @@ type claimants struct {
 	running [][]int      // by cluster: those of them that run with it anywhere
 }
 
-func (p *portPlanner) claimants(number int32) claimants {
-	all := claimants{portPlanner: p, has: map[int]bool{}, at: make([][]int, len(p.Clusters)), running: make([][]int, len(p.Clusters))}
+func (p *planner) claimants(number int32) claimants {
+	all := claimants{planner: p, has: map[int]bool{}, at: make([][]int, len(p.Clusters)), running: make([][]int, len(p.Clusters))}
 	for i := int(p.claims[number]) - 1; i >= 0; i = p.keys[i].next {
 		all.keys = append(all.keys, i)
 	}
@@ -81,10 +81,10 @@ func (p *portPlanner) claimants(number int32) claimants {
 // them, or as many as are more than a message names.
 func (all claimants) rivals(key int, by [][]int) []int {
 	var found []int
-	k := &all.portPlanner.keys[key]
+	k := &all.planner.keys[key]
 	for c := range k.targets.all() {
 		for _, o := range by[c] {
-			if o == key || slices.Contains(found, o) || !k.rivals(&all.portPlanner.keys[o]) {
+			if o == key || slices.Contains(found, o) || !k.rivals(&all.planner.keys[o]) {
 				continue
 			}
 			if found = append(found, o); len(found) > limit.Names {
@@ -98,7 +98,7 @@ func (all claimants) rivals(key int, by [][]int) []int {
 }
 
 // has says whether the Service of a port runs with a number.
-func (p *portPlanner) has(key int, number int32) bool {
+func (p *planner) has(key int, number int32) bool {
 	for c := range p.keys[key].targets.all() {
 		if p.hasIn(key, c, number) {
 			return true
@@ -109,7 +109,7 @@ func (p *portPlanner) has(key int, number int32) bool {
 
 // hasIn says whether the Service of a port runs with a number in a cluster. Where
 // its ports were renumbered in Git, it may have the number for one that is gone.
-func (p *portPlanner) hasIn(key, c int, number int32) bool {
+func (p *planner) hasIn(key, c int, number int32) bool {
 	row, k := p.row(c), &p.keys[key]
 	switch {
 	case row[key] == number:
@@ -127,7 +127,7 @@ func (p *portPlanner) hasIn(key, c int, number int32) bool {
 
 // holds says whether the Service of a port has a number in a cluster, for this port
 // or for another.
-func (p *portPlanner) holds(k *portKey, c int, number int32) bool {
+func (p *planner) holds(k *portKey, c int, number int32) bool {
 	for _, used := range p.Clusters[c].holders(number) {
 		if owner, ours := p.owner(&used); ours && owner == k.service && used.HealthCheck == k.health {
 			return true
@@ -153,7 +153,7 @@ func (h *portHold) hold(reason string, waits []string) {
 
 // checkClusters asks every cluster who holds the numbers there, and gathers what
 // must not be written to it.
-func (p *portPlanner) checkClusters() {
+func (p *planner) checkClusters() {
 	var partly []int // the keys that are withheld somewhere
 	places := 0
 	for i := range p.keys {
@@ -162,7 +162,7 @@ func (p *portPlanner) checkClusters() {
 			places += p.keys[i].withhold.count()
 		}
 	}
-	p.withheld = make([]portWithheld, 0, min(places, len(p.Services)*len(p.Clusters)))
+	p.withheld = make([]Withheld, 0, min(places, len(p.Services)*len(p.Clusters)))
 	held := make([]portHold, len(p.Services))
 	clashed := make([]int32, len(p.keys)) // 1 + the last cluster where a key clashed
 	for c := range p.Clusters {
@@ -187,7 +187,7 @@ func (p *portPlanner) checkClusters() {
 // findClashes looks at each number in a cluster that is to be one of ours. It says
 // whether it must be asked again: a Service that has just been withheld does not
 // give up its port to the one that was to follow it.
-func (p *portPlanner) findClashes(c int, held []portHold, clashed []int32) (again bool) {
+func (p *planner) findClashes(c int, held []portHold, clashed []int32) (again bool) {
 	cluster, row := &p.Clusters[c], p.row(c)
 	var followed, stopped bool
 	for i := range cluster.Used {
@@ -218,7 +218,7 @@ func (p *portPlanner) findClashes(c int, held []portHold, clashed []int32) (agai
 
 // givesUp says whether a Service of ours will have another number in a cluster in
 // place of one that it has.
-func (p *portPlanner) givesUp(s, c int, used *federation.NodePort) bool {
+func (p *planner) givesUp(s, c int, used *federation.NodePort) bool {
 	if used.HealthCheck {
 		return false // it cannot be changed
 	}
@@ -239,7 +239,7 @@ func (p *portPlanner) givesUp(s, c int, used *federation.NodePort) bool {
 
 // keepsItself says whether the Service of a port keeps a number in a cluster for
 // another of its ports, one that could not be decided.
-func (p *portPlanner) keepsItself(key, c int, number int32) bool {
+func (p *planner) keepsItself(key, c int, number int32) bool {
 	row, k := p.row(c), &p.keys[key]
 	for o := p.keysOf[k.service].from; o < p.keysOf[k.service].to; o++ {
 		if row[o] == number && p.keys[o].number == 0 && k.rivals(&p.keys[o]) {
@@ -249,7 +249,7 @@ func (p *portPlanner) keepsItself(key, c int, number int32) bool {
 	return false
 }
 
-func (p *portPlanner) clash(k *portKey, c int, used *federation.NodePort, held *portHold) {
+func (p *planner) clash(k *portKey, c int, used *federation.NodePort, held *portHold) {
 	holder := used.Holder()
 	k.clashes = append(k.clashes, federation.PortClash{Cluster: p.Clusters[c].Name, Holder: holder})
 	as := ""
@@ -266,7 +266,7 @@ func (p *portPlanner) clash(k *portKey, c int, used *federation.NodePort, held *
 }
 
 // findMoves notes which ports change their number in a cluster.
-func (p *portPlanner) findMoves(c int) {
+func (p *planner) findMoves(c int) {
 	for i, from := range p.row(c) {
 		if k := &p.keys[i]; from != 0 && k.number != 0 && from != k.number {
 			k.moves = append(k.moves, federation.PortMove{Cluster: p.Clusters[c].Name, From: from})
@@ -275,19 +275,19 @@ func (p *portPlanner) findMoves(c int) {
 }
 
 // withhold lists the Services that are held in a cluster.
-func (p *portPlanner) withhold(c int, held []portHold) {
+func (p *planner) withhold(c int, held []portHold) {
 	for _, s := range p.order {
 		if !held[s].on {
 			continue
 		}
-		p.withheld = append(p.withheld, portWithheld{Cluster: c, Service: s, Withheld: federation.Withheld{
+		p.withheld = append(p.withheld, Withheld{Cluster: c, Service: s, Withheld: federation.Withheld{
 			Object: p.Services[s].Ref, File: p.fileIn(s, c), Reason: held[s].reason, Waits: held[s].waits,
 		}})
 	}
 }
 
 // portsOf names ports of ours and where they come from.
-func (p *portPlanner) portsOf(keys []int) string {
+func (p *planner) portsOf(keys []int) string {
 	names := make([]string, 0, len(keys))
 	for at, i := range keys {
 		if at == limit.Names {

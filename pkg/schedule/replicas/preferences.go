@@ -1,4 +1,4 @@
-package schedule
+package replicas
 
 import (
 	"encoding/json"
@@ -197,7 +197,7 @@ func describe(t json.Token) string {
 	return fmt.Sprint(t)
 }
 
-// of gives the preferences for a cluster; false where they do not name it.
+// Of gives the preferences for a cluster; false where they do not name it.
 func (p Preferences) of(cluster string) (ClusterPreferences, bool) {
 	if p.Clusters == nil {
 		return ClusterPreferences{Max: Unbounded, Weight: 1}, true

@@ -1,4 +1,4 @@
-package schedule
+package replicas
 
 import (
 	"slices"
@@ -7,67 +7,67 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// standing is what a cluster counts for when replicas are divided.
-type standing int
+// Standing is what a cluster counts for when replicas are divided.
+type Standing int
 
 const (
-	// up is seen now: its facts are those of now.
-	up standing = iota
-	// offline has been away for as long as the threshold says: its replicas are
+	// Up is seen now: its facts are those of now.
+	Up Standing = iota
+	// Offline has been away for as long as the threshold says: its replicas are
 	// placed elsewhere.
-	offline
-	// lost was declared so by a person, with the same effect.
-	lost
-	// kept is out of sight and not to be evacuated: it counts as running what it
+	Offline
+	// Lost was declared so by a person, with the same effect.
+	Lost
+	// Kept is out of sight and not to be evacuated: it counts as running what it
 	// ran last.
-	kept
-	// unknown has not been seen since the start, and may run anything.
-	unknown
+	Kept
+	// Unknown has not been seen since the start, and may run anything.
+	Unknown
 )
 
-// workload is all that the decision on one ReplicaSet or Deployment depends on.
-type workload struct {
-	app         string
-	object      federation.ObjectRef
-	file        string
-	key         string // "namespace/name"
-	total       int64  // spec.replicas in Git
-	preferences Preferences
+// Workload is all that the decision on one ReplicaSet or Deployment depends on.
+type Workload struct {
+	App         string
+	Object      federation.ObjectRef
+	File        string
+	Key         string // "namespace/name"
+	Total       int64  // spec.replicas in Git
+	Preferences Preferences
 	// frozen says that too many clusters went away at once, so that the fault is
 	// taken to be our own network. Those that are away are kept.
-	frozen bool
+	Frozen bool
 	// unsure says that an autoscaler of the workload may have gone unread: what it
 	// set is not lowered.
-	unsure   bool
-	clusters []placed // in the order of fedsync.yaml
-	// refused are clusters that keepLast does not drain.
-	refused []string
+	Unsure   bool
+	Clusters []Cluster // in the order of fedsync.yaml
+	// refused are clusters that KeepLast does not drain.
+	Refused []string
 }
 
-// placed is a cluster where the workload belongs. The facts of one that is out of
+// Cluster is a cluster where the workload belongs. The facts of one that is out of
 // sight are the last ones; those of an unknown one are not read.
-type placed struct {
-	name     string
-	standing standing
-	exists   bool  // the object is there
-	live     int64 // spec.replicas
-	ready    int64
-	current  int64
-	limited  bool
-	capacity int64
+type Cluster struct {
+	Name     string
+	Standing Standing
+	Exists   bool  // the object is there
+	Live     int64 // spec.replicas
+	Ready    int64
+	Current  int64
+	Limited  bool
+	Capacity int64
 	// drained says that its traffic is away, and that its replicas are to follow.
-	drained bool
+	Drained bool
 	// scaled says that an autoscaler sets the replicas, whatever is decided.
-	scaled bool
+	Scaled bool
 }
 
-// decide says what every cluster should run of the workload, and what to write
+// Decide says what every cluster should run of the workload, and what to write
 // there now.
-func decide(w workload) federation.ReplicasDecision {
-	total := max(0, w.total)
+func Decide(w Workload) federation.ReplicasDecision {
+	total := max(0, w.Total)
 	claims, fixed := w.claims()
-	order := tieOrder(w.key, claims)
-	portions := divide(total-fixed, w.preferences.Rebalance, claims, order)
+	order := tieOrder(w.Key, claims)
+	portions := divide(total-fixed, w.Preferences.Rebalance, claims, order)
 	w.feel(portions)
 	moves := w.moves(portions)
 	w.hold(portions, moves)
@@ -75,34 +75,34 @@ func decide(w workload) federation.ReplicasDecision {
 	w.restrain(total, moves, order)
 
 	decision := federation.ReplicasDecision{
-		App: w.app, Object: w.object, File: w.file, Total: w.total,
-		Shares: make([]federation.ReplicasShare, len(w.clusters)),
+		App: w.App, Object: w.Object, File: w.File, Total: w.Total,
+		Shares: make([]federation.ReplicasShare, len(w.Clusters)),
 	}
 	short := max(0, total-fixed)
-	for i := range w.clusters {
-		c, p, m := &w.clusters[i], &portions[i], &moves[i]
+	for i := range w.Clusters {
+		c, p, m := &w.Clusters[i], &portions[i], &moves[i]
 		short -= p.share
 		s := federation.ReplicasShare{
-			Cluster: c.name, Share: p.share, Overflow: p.overflow, Basis: p.basis,
+			Cluster: c.Name, Share: p.share, Overflow: p.overflow, Basis: p.basis,
 			Replicas: m.written, Live: m.live,
 		}
-		switch c.standing {
-		case up:
-			if c.drained {
+		switch c.Standing {
+		case Up:
+			if c.Drained {
 				s.Basis = federation.ShareDrained
 			}
 			if m.written > m.target {
 				s.Basis = federation.ShareHeld
 			}
-		case offline:
+		case Offline:
 			s.Basis = federation.ShareOffline
-		case lost:
+		case Lost:
 			s.Basis = federation.ShareLost
-		case kept:
+		case Kept:
 			s.Basis, s.Share = federation.ShareKept, m.target
-		case unknown:
+		case Unknown:
 			s.Basis = federation.ShareKept
-			decision.Waits = append(decision.Waits, c.name)
+			decision.Waits = append(decision.Waits, c.Name)
 		}
 		decision.Shares[i] = s
 	}
@@ -115,33 +115,33 @@ func decide(w workload) federation.ReplicasDecision {
 
 // claims gives the claim of each cluster, and how many replicas are fixed where
 // nothing is to be decided. The claim of a cluster that takes no part is empty.
-func (w *workload) claims() (claims []claim, fixed int64) {
-	claims = make([]claim, len(w.clusters))
-	for i := range w.clusters {
-		c := &w.clusters[i]
-		claims[i].cluster = c.name
-		switch c.standing {
-		case up, unknown:
-			if !c.drained {
-				claims[i].prefs, claims[i].named = w.preferences.of(c.name)
+func (w *Workload) claims() (claims []claim, fixed int64) {
+	claims = make([]claim, len(w.Clusters))
+	for i := range w.Clusters {
+		c := &w.Clusters[i]
+		claims[i].cluster = c.Name
+		switch c.Standing {
+		case Up, Unknown:
+			if !c.Drained {
+				claims[i].prefs, claims[i].named = w.Preferences.of(c.Name)
 			}
-		case kept:
+		case Kept:
 			fixed += max(0, c.running())
-		case offline, lost:
+		case Offline, Lost:
 		}
-		if c.standing == up && c.exists {
-			claims[i].current, claims[i].limited, claims[i].capacity = c.current, c.limited, c.capacity
+		if c.Standing == Up && c.Exists {
+			claims[i].current, claims[i].limited, claims[i].capacity = c.Current, c.Limited, c.Capacity
 		}
 	}
 	return claims, fixed
 }
 
 // running is the live count, or absent.
-func (c *placed) running() int64 {
-	if !c.exists || c.standing == unknown {
+func (c *Cluster) running() int64 {
+	if !c.Exists || c.Standing == Unknown {
 		return absent
 	}
-	return c.live
+	return c.Live
 }
 
 // feel leaves one pod pending in a cluster that would be asked for more if it had
@@ -149,13 +149,13 @@ func (c *placed) running() int64 {
 // taken away, the limit would be forgotten, the cluster asked again, and so for
 // ever. A plan that creates the object elsewhere goes without: where those pods
 // find no room either is yet to be seen, and happens once.
-func (w *workload) feel(portions []portion) {
+func (w *Workload) feel(portions []portion) {
 	if w.creates(portions) {
 		return
 	}
-	for i := range w.clusters {
-		c, p := &w.clusters[i], &portions[i]
-		if p.cut && p.overflow == 0 && c.live > p.share {
+	for i := range w.Clusters {
+		c, p := &w.Clusters[i], &portions[i]
+		if p.cut && p.overflow == 0 && c.Live > p.share {
 			p.overflow = 1
 		}
 	}
@@ -164,8 +164,8 @@ func (w *workload) feel(portions []portion) {
 // hold keeps that last pending pod also where the cluster would not be asked, but
 // only because pods elsewhere that are not Ready count as running. If they do not
 // become Ready, they will count no longer, and the cluster would be asked again.
-func (w *workload) hold(portions []portion, moves []move) {
-	if w.preferences.Rebalance || w.creates(portions) {
+func (w *Workload) hold(portions []portion, moves []move) {
+	if w.Preferences.Rebalance || w.creates(portions) {
 		return
 	}
 	lacking := 0
@@ -174,21 +174,21 @@ func (w *workload) hold(portions []portion, moves []move) {
 			lacking++
 		}
 	}
-	for i := range w.clusters {
+	for i := range w.Clusters {
 		elsewhere := lacking
 		if w.lacks(portions, moves, i) {
 			elsewhere--
 		}
-		if c := &w.clusters[i]; c.standing == up && c.exists && c.limited && !c.drained && elsewhere > 0 {
-			moves[i].least = min(c.live, max(0, c.capacity)+1)
+		if c := &w.Clusters[i]; c.Standing == Up && c.Exists && c.Limited && !c.Drained && elsewhere > 0 {
+			moves[i].least = min(c.Live, max(0, c.Capacity)+1)
 		}
 	}
 }
 
 // creates says whether a portion is for a cluster that lacks the object.
-func (w *workload) creates(portions []portion) bool {
-	for i := range w.clusters {
-		if c := &w.clusters[i]; c.standing == up && !c.exists && portions[i].share > 0 {
+func (w *Workload) creates(portions []portion) bool {
+	for i := range w.Clusters {
+		if c := &w.Clusters[i]; c.Standing == Up && !c.Exists && portions[i].share > 0 {
 			return true
 		}
 	}
@@ -196,26 +196,26 @@ func (w *workload) creates(portions []portion) bool {
 }
 
 // lacks says whether an existing workload has fewer Ready pods than its share.
-func (w *workload) lacks(portions []portion, moves []move, i int) bool {
-	return w.clusters[i].standing == up && moves[i].live != absent && moves[i].ready < portions[i].share
+func (w *Workload) lacks(portions []portion, moves []move, i int) bool {
+	return w.Clusters[i].Standing == Up && moves[i].live != absent && moves[i].ready < portions[i].share
 }
 
 // moves says for each cluster what runs and where it is to go.
-func (w *workload) moves(portions []portion) []move {
-	moves := make([]move, len(w.clusters))
-	for i := range w.clusters {
-		c := &w.clusters[i]
+func (w *Workload) moves(portions []portion) []move {
+	moves := make([]move, len(w.Clusters))
+	for i := range w.Clusters {
+		c := &w.Clusters[i]
 		m := move{live: c.running()}
-		switch c.standing {
-		case up, unknown:
+		switch c.Standing {
+		case Up, Unknown:
 			m.target = portions[i].share + portions[i].overflow
-		case offline, lost, kept:
+		case Offline, Lost, Kept:
 			// Should it turn out to live, it must not lose what it runs before it
 			// has been looked at.
 			m.target = max(0, m.live)
 		}
-		if c.standing == up { // of what is out of sight, nobody knows that it is Ready
-			m.ready = max(0, min(c.ready, m.live))
+		if c.Standing == Up { // of what is out of sight, nobody knows that it is Ready
+			m.ready = max(0, min(c.Ready, m.live))
 		}
 		moves[i] = m
 	}
@@ -227,35 +227,35 @@ func (w *workload) moves(portions []portion) []move {
 // which may run there. While frozen, the counts move only as far as Git's total
 // differs from what is live: nothing is raised for what is away, nor lowered
 // because of pods that are out of sight.
-func (w *workload) restrain(total int64, moves []move, order []int) {
+func (w *Workload) restrain(total int64, moves []move, order []int) {
 	var live, visible, created int64
 	waits := false
-	for i := range w.clusters {
+	for i := range w.Clusters {
 		m := &moves[i]
-		switch w.clusters[i].standing {
-		case up:
+		switch w.Clusters[i].Standing {
+		case Up:
 			visible += max(0, m.live)
 			if m.live == absent {
 				created += m.written
 			}
-		case kept:
+		case Kept:
 			live += max(0, m.live)
-		case unknown:
+		case Unknown:
 			waits = true
-		case offline, lost:
+		case Offline, Lost:
 		}
 	}
 	live += visible
 	raise, lower := int64(Unbounded), int64(Unbounded)
-	if w.frozen {
+	if w.Frozen {
 		raise, lower = max(0, total-live-created), max(0, visible-total)
 	}
-	if w.unsure {
+	if w.Unsure {
 		lower = 0
 	}
 	if waits {
 		lower = 0
-		if !w.preferences.Rebalance {
+		if !w.Preferences.Rebalance {
 			raise = 0
 		}
 	}
@@ -265,34 +265,34 @@ func (w *workload) restrain(total int64, moves []move, order []int) {
 }
 
 // why says in one line why not all replicas could be placed.
-func (w *workload) why(claims []claim, portions []portion) string {
+func (w *Workload) why(claims []claim, portions []portion) string {
 	var full, away, drained []string
 	atMax, named := false, false
-	for i := range w.clusters {
-		switch c := &w.clusters[i]; c.standing {
-		case offline, lost, kept:
-			away = append(away, c.name)
+	for i := range w.Clusters {
+		switch c := &w.Clusters[i]; c.Standing {
+		case Offline, Lost, Kept:
+			away = append(away, c.Name)
 			continue
-		case up, unknown:
-			if c.drained {
-				drained = append(drained, c.name)
+		case Up, Unknown:
+			if c.Drained {
+				drained = append(drained, c.Name)
 				continue
 			}
 		}
 		named = named || claims[i].named
 		switch {
 		case portions[i].cut:
-			full = append(full, w.clusters[i].name)
+			full = append(full, w.Clusters[i].Name)
 		case claims[i].prefs.Weight > 0:
 			atMax = true
 		}
 	}
 	switch {
-	case len(w.clusters) == 0:
+	case len(w.Clusters) == 0:
 		return "no cluster is selected"
-	case len(away) == len(w.clusters):
+	case len(away) == len(w.Clusters):
 		return "no cluster is left: " + untrusted.Some(away, 5) + " out of reach"
-	case len(away)+len(drained) == len(w.clusters):
+	case len(away)+len(drained) == len(w.Clusters):
 		return "no cluster is left: " + untrusted.Some(append(away, drained...), 5) + " out of reach or drained"
 	case !named:
 		return "no cluster that is in reach is named by the preferences"

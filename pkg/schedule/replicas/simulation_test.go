@@ -1,4 +1,4 @@
-package schedule
+package replicas
 
 import (
 	"cmp"
@@ -50,7 +50,7 @@ type simulated struct {
 	spec   int64
 	pods   []*pod // the oldest first
 
-	facts placed // as seen last
+	facts Cluster // as seen last
 }
 
 type pod struct {
@@ -153,7 +153,7 @@ func (u *universe) happen() {
 	}
 }
 
-// live is one tick in the life of a cluster: the ReplicaSet controller, the
+// Live is one tick in the life of a cluster: the ReplicaSet controller, the
 // scheduler and the kubelets do their part.
 func (m *simulated) live() {
 	m.control()
@@ -240,14 +240,14 @@ func (m *simulated) look() {
 		}
 	}
 	f := &m.facts
-	f.exists, f.live, f.ready, f.current = m.exists, m.spec, m.ready(), max(0, m.spec-stuck)
+	f.Exists, f.Live, f.Ready, f.Current = m.exists, m.spec, m.ready(), max(0, m.spec-stuck)
 	switch {
 	case pending == 0:
-		f.limited, f.capacity = false, 0
-	case f.limited:
-		f.capacity = max(f.capacity, scheduled)
+		f.Limited, f.Capacity = false, 0
+	case f.Limited:
+		f.Capacity = max(f.Capacity, scheduled)
 	case stuckPending > 0:
-		f.limited, f.capacity = true, scheduled
+		f.Limited, f.Capacity = true, scheduled
 	}
 }
 
@@ -272,25 +272,25 @@ func (u *universe) stand() {
 		u.frozen = false
 	}
 	for _, m := range u.clusters {
-		m.facts.name = m.name
+		m.facts.Name = m.name
 		switch {
 		case !m.away && !m.locked && !m.lost:
 			if !m.seen {
-				m.facts = placed{name: m.name} // a restart forgets
+				m.facts = Cluster{Name: m.name} // a restart forgets
 			}
 			m.seen = true
-			m.facts.standing = up
+			m.facts.Standing = Up
 			m.look()
 		case m.lost:
-			m.facts.standing = lost
+			m.facts.Standing = Lost
 		case m.away && m.gone > threshold && (!u.frozen || !m.seen):
-			m.facts.standing = offline
+			m.facts.Standing = Offline
 		case !m.seen:
-			m.facts.standing = unknown
+			m.facts.Standing = Unknown
 		default:
-			m.facts.standing = kept
+			m.facts.Standing = Kept
 		}
-		m.facts.drained = m.drain && m.facts.standing == up
+		m.facts.Drained = m.drain && m.facts.Standing == Up
 	}
 }
 
@@ -300,20 +300,20 @@ func (u *universe) tick() (changed bool, err error) {
 		m.live()
 	}
 	u.stand()
-	w := workload{key: "default/web", total: u.total, preferences: u.prefs, frozen: u.frozen}
+	w := Workload{Key: "default/web", Total: u.total, Preferences: u.prefs, Frozen: u.frozen}
 	for _, m := range u.clusters {
-		w.clusters = append(w.clusters, m.facts)
+		w.Clusters = append(w.Clusters, m.facts)
 	}
-	w.keepLast()
-	decision := decide(w)
+	w.KeepLast()
+	decision := Decide(w)
 	if err := judge(w, decision); err != nil {
 		return false, err
 	}
 	var line []string
 	for i, s := range decision.Shares {
 		m := u.clusters[i]
-		line = append(line, fmt.Sprintf("%s:%d/%d r%d c%d cap%d(%t) %d+%d→%d %s", m.name, m.facts.standing, s.Live, m.facts.ready, m.facts.current, m.facts.capacity, m.facts.limited, s.Share, s.Overflow, s.Replicas, s.Basis))
-		if m.facts.standing != up || m.exists && m.spec == s.Replicas {
+		line = append(line, fmt.Sprintf("%s:%d/%d r%d c%d cap%d(%t) %d+%d→%d %s", m.name, m.facts.Standing, s.Live, m.facts.Ready, m.facts.Current, m.facts.Capacity, m.facts.Limited, s.Share, s.Overflow, s.Replicas, s.Basis))
+		if m.facts.Standing != Up || m.exists && m.spec == s.Replicas {
 			continue
 		}
 		before := m.ready()
@@ -328,24 +328,24 @@ func (u *universe) tick() (changed bool, err error) {
 }
 
 // judge holds one decision to what must be true of all.
-func judge(w workload, d federation.ReplicasDecision) error {
+func judge(w Workload, d federation.ReplicasDecision) error {
 	var before, after, shares, live, visible, created int64
 	unknowns, lowered, raised := 0, false, false
 	for i, s := range d.Shares {
-		c := w.clusters[i]
-		if c.standing == unknown {
+		c := w.Clusters[i]
+		if c.Standing == Unknown {
 			unknowns++
 		}
-		if c.standing == up || c.standing == kept && !w.frozen {
-			ready := max(0, min(c.ready, s.Live))
+		if c.Standing == Up || c.Standing == Kept && !w.Frozen {
+			ready := max(0, min(c.Ready, s.Live))
 			before += ready
 			after += min(ready, s.Replicas)
 		}
-		if c.standing != offline && c.standing != lost {
+		if c.Standing != Offline && c.Standing != Lost {
 			shares += s.Share
 			live += max(0, s.Live)
 		}
-		if c.standing == up {
+		if c.Standing == Up {
 			visible += max(0, s.Live)
 			lowered = lowered || s.Live > s.Replicas
 			raised = raised || s.Live >= 0 && s.Live < s.Replicas
@@ -353,33 +353,33 @@ func judge(w workload, d federation.ReplicasDecision) error {
 				created += s.Replicas
 			}
 		} else if s.Live >= 0 && s.Replicas != s.Live {
-			return fmt.Errorf("%s is out of sight and to go from %d to %d", c.name, s.Live, s.Replicas)
+			return fmt.Errorf("%s is out of sight and to go from %d to %d", c.Name, s.Live, s.Replicas)
 		}
-		p, _ := w.preferences.of(c.name)
-		if c.drained && s.Share > 0 {
-			return fmt.Errorf("%s is drained and has a share of %d", c.name, s.Share)
+		p, _ := w.Preferences.of(c.Name)
+		if c.Drained && s.Share > 0 {
+			return fmt.Errorf("%s is drained and has a share of %d", c.Name, s.Share)
 		}
-		if c.standing == up && (s.Share > p.Max || c.limited && s.Share > max(0, c.capacity)) {
-			return fmt.Errorf("share %d in %s is over max or capacity", s.Share, c.name)
+		if c.Standing == Up && (s.Share > p.Max || c.Limited && s.Share > max(0, c.Capacity)) {
+			return fmt.Errorf("share %d in %s is over max or capacity", s.Share, c.Name)
 		}
 	}
 	switch {
-	case after < min(before, w.total):
-		return fmt.Errorf("of %d Ready pods %d would remain; total %d", before, after, w.total)
-	case shares+d.Shortfall < w.total:
-		return fmt.Errorf("shares are %d of %d, and %d are reported short", shares, w.total, d.Shortfall)
+	case after < min(before, w.Total):
+		return fmt.Errorf("of %d Ready pods %d would remain; total %d", before, after, w.Total)
+	case shares+d.Shortfall < w.Total:
+		return fmt.Errorf("shares are %d of %d, and %d are reported short", shares, w.Total, d.Shortfall)
 	case (d.Shortfall > 0) != (d.Reason != ""):
 		return fmt.Errorf("shortfall %d for the reason %q", d.Shortfall, d.Reason)
 	case unknowns != len(d.Waits):
 		return fmt.Errorf("%d clusters are unknown, and waited for are %v", unknowns, d.Waits)
 	case unknowns > 0 && lowered:
 		return fmt.Errorf("a count is lowered while %v are unknown", d.Waits)
-	case unknowns > 0 && raised && !w.preferences.Rebalance:
+	case unknowns > 0 && raised && !w.Preferences.Rebalance:
 		return fmt.Errorf("a count is raised while %v are unknown", d.Waits)
-	case w.frozen && lowered && w.total >= visible:
-		return fmt.Errorf("a count is lowered while frozen: %d in sight, total %d", visible, w.total)
-	case w.frozen && raised && w.total <= live:
-		return fmt.Errorf("a count is raised while frozen: %d live, total %d", live, w.total)
+	case w.Frozen && lowered && w.Total >= visible:
+		return fmt.Errorf("a count is lowered while frozen: %d in sight, total %d", visible, w.Total)
+	case w.Frozen && raised && w.Total <= live:
+		return fmt.Errorf("a count is raised while frozen: %d live, total %d", live, w.Total)
 	}
 	return nil
 }
@@ -433,7 +433,7 @@ func (u *universe) healthy() error {
 		}
 		spec += m.spec
 		ready += m.ready()
-		if m.facts.drained && slices.ContainsFunc(u.clusters, u.takes) {
+		if m.facts.Drained && slices.ContainsFunc(u.clusters, u.takes) {
 			drained += m.spec
 			continue
 		}
@@ -457,5 +457,5 @@ func (u *universe) healthy() error {
 
 // takes reports whether a cluster may run what the drained ones give up.
 func (u *universe) takes(m *simulated) bool {
-	return !m.facts.drained && (&workload{preferences: u.prefs}).mayRun(&m.facts)
+	return !m.facts.Drained && (&Workload{Preferences: u.prefs}).mayRun(&m.facts)
 }

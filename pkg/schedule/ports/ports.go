@@ -1,4 +1,4 @@
-package schedule
+package ports
 
 import (
 	"cmp"
@@ -8,17 +8,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// portInput is what the decision on node ports reads.
-type portInput struct {
+// Input is what the decision on node ports reads.
+type Input struct {
 	Range    federation.PortRange // 30000-32767 if zero
-	Clusters []portCluster
-	Services []portService // each reference once, in any order
+	Clusters []Cluster
+	Services []Service // each reference once, in any order
 	// Before gives the number that was decided for a port last; 0 for none.
 	Before func(service federation.ObjectRef, protocol string, port int32) int32
 }
 
-// portCluster is what is known of one cluster's node ports.
-type portCluster struct {
+// Cluster is what is known of one cluster's node ports.
+type Cluster struct {
 	Name  string
 	Known bool // Used is all there is: now, or when the cluster was seen last
 	Fresh bool // Used is that of now
@@ -30,24 +30,24 @@ type portCluster struct {
 	Leaving func(federation.ObjectRef) bool
 }
 
-// portService is one Service that has node ports, over all clusters.
-type portService struct {
+// Service is one Service that has node ports, over all clusters.
+type Service struct {
 	App      string
 	Ref      federation.ObjectRef
 	File     string
-	Variants []portVariant
+	Variants []Variant
 }
 
-// portVariant is the Service as some clusters are to have it. Most Services are
+// Variant is the Service as some clusters are to have it. Most Services are
 // the same everywhere and have one variant.
-type portVariant struct {
-	Clusters []int // indices into portInput.Clusters
+type Variant struct {
+	Clusters []int // indices into Input.Clusters
 	File     string
-	Ports    []portSpec
+	Ports    []Port
 }
 
-// portSpec is one port of a Service in Git.
-type portSpec struct {
+// Port is one port of a Service in Git.
+type Port struct {
 	Name, Protocol string
 	Port           int32
 	NodePort       int32 // 0: Git does not say
@@ -56,21 +56,21 @@ type portSpec struct {
 	HealthCheck bool
 }
 
-// portResult is what was decided.
-type portResult struct {
+// Result is what was decided.
+type Result struct {
 	Decisions []federation.PortDecision // sorted by service, protocol and port
-	Withheld  []portWithheld            // sorted by cluster and service
+	Withheld  []Withheld                // sorted by cluster and service
 	Findings  []federation.Finding      // sorted, none with the key of another
 }
 
-// portWithheld is a Service that is not to be written to one cluster now.
-type portWithheld struct {
+// Withheld is a Service that is not to be written to one cluster now.
+type Withheld struct {
 	Cluster, Service int // indices into the input
 	federation.Withheld
 }
 
-// of gives the decisions on one Service.
-func (r portResult) of(service federation.ObjectRef) []federation.PortDecision {
+// Of gives the decisions on one Service.
+func (r Result) Of(service federation.ObjectRef) []federation.PortDecision {
 	from, _ := slices.BinarySearchFunc(r.Decisions, service, func(d federation.PortDecision, ref federation.ObjectRef) int {
 		return d.Service.Compare(ref)
 	})
@@ -81,15 +81,15 @@ func (r portResult) of(service federation.ObjectRef) []federation.PortDecision {
 	return r.Decisions[from:to]
 }
 
-// decidePorts gives every port of every Service its node port, the same in all
+// Decide gives every port of every Service its node port, the same in all
 // clusters, and says where it cannot be written.
 //
 // The order of the steps is the order of precedence: what Git pins, what runs,
 // what is settled between clusters that differ, what is chosen. Only then is every
 // cluster asked who holds the number there, since that depends on which of our own
 // Services give theirs up.
-func decidePorts(in portInput) portResult {
-	p := newPortPlanner(in)
+func Decide(in Input) Result {
+	p := newPlanner(in)
 	p.readLive()
 	p.takePins()
 	p.inherit()
@@ -107,9 +107,9 @@ type portKey struct {
 	protocol string
 	port     int32
 	health   bool
-	only     bool    // the Service has no other port of the protocol
-	targets  portSet // the clusters that are to have it, without those lost
-	pin      int32   // in Git; 0 for none
+	only     bool  // the Service has no other port of the protocol
+	targets  set   // the clusters that are to have it, without those lost
+	pin      int32 // in Git; 0 for none
 	pinFile  string
 	disagree bool // overlays pin different numbers
 
@@ -122,8 +122,8 @@ type portKey struct {
 	basis    federation.PortBasis
 	reason   string
 	waits    []string
-	withhold portSet // where the Service must not be written because of this port; nil for nowhere
-	why      string  // the reason of withhold
+	withhold set    // where the Service must not be written because of this port; nil for nowhere
+	why      string // the reason of withhold
 	clashes  []federation.PortClash
 	moves    []federation.PortMove
 	next     int // the next key with the same number; -1 for none
@@ -138,9 +138,9 @@ type portKeys struct{ from, to int }
 // allPorts is how many port numbers there are.
 const allPorts = 1 << 16
 
-type portPlanner struct {
-	portInput
-	band  portBand
+type planner struct {
+	Input
+	band  band
 	order []int // the Services, sorted by reference
 
 	named     map[portName]int
@@ -150,26 +150,26 @@ type portPlanner struct {
 
 	live     []int32 // node ports by cluster and key; 0 where it has none
 	claims   []int32 // by number: 1 + the first key that was given it
-	reserved portSet // numbers that are not to be chosen any more
-	used     portSet // by number of the range: the clusters where it is used; nil until asked for
+	reserved set     // numbers that are not to be chosen any more
+	used     set     // by number of the range: the clusters where it is used; nil until asked for
 
-	withheld []portWithheld
+	withheld []Withheld
 	findings federation.Gathering
 }
 
-func newPortPlanner(in portInput) *portPlanner {
+func newPlanner(in Input) *planner {
 	if in.Range == (federation.PortRange{}) {
 		in.Range = federation.PortRange{First: 30000, Last: 32767}
 	}
-	p := &portPlanner{
-		portInput: in,
-		band:      newPortBand(in.Range),
+	p := &planner{
+		Input:     in,
+		band:      newBand(in.Range),
 		order:     make([]int, len(in.Services)),
 		named:     make(map[portName]int, len(in.Services)),
 		keysOf:    make([]portKeys, len(in.Services)),
 		variantOf: make([][]int32, len(in.Services)),
 		claims:    make([]int32, allPorts),
-		reserved:  newPortSet(allPorts),
+		reserved:  newSet(allPorts),
 	}
 	for s := range in.Services {
 		p.order[s] = s
@@ -184,10 +184,10 @@ func newPortPlanner(in portInput) *portPlanner {
 }
 
 // addKeys collects the ports of a Service over its variants.
-func (p *portPlanner) addKeys(s int) {
+func (p *planner) addKeys(s int) {
 	service := &p.Services[s]
 	from := len(p.keys)
-	known := map[portOf]int{}
+	known := map[Key]int{}
 	if len(service.Variants) > 1 {
 		p.variantOf[s] = make([]int32, len(p.Clusters))
 	}
@@ -227,24 +227,24 @@ func (p *portPlanner) addKeys(s int) {
 	p.keysOf[s] = portKeys{from, len(p.keys)}
 }
 
-// portOf is what makes two ports of a Service one.
-type portOf struct {
-	protocol string
-	port     int32
-	health   bool
+// Key is what makes two ports of a Service one.
+type Key struct {
+	Protocol    string
+	Port        int32
+	HealthCheck bool
 }
 
 // addKey collects a port; known are the keys of its Service.
-func (p *portPlanner) addKey(s int, known map[portOf]int, variant *portVariant, spec portSpec) {
+func (p *planner) addKey(s int, known map[Key]int, variant *Variant, spec Port) {
 	protocol := cmp.Or(spec.Protocol, "TCP")
-	name := portOf{protocol, spec.Port, spec.HealthCheck}
+	name := Key{protocol, spec.Port, spec.HealthCheck}
 	at, again := known[name]
 	if !again {
 		at = len(p.keys)
 		known[name] = at
 		p.keys = append(p.keys, portKey{
 			service: s, protocol: protocol, port: spec.Port, health: spec.HealthCheck,
-			targets: newPortSet(len(p.Clusters)), next: -1,
+			targets: newSet(len(p.Clusters)), next: -1,
 		})
 	}
 	k := &p.keys[at]
@@ -268,12 +268,12 @@ func (p *portPlanner) addKey(s int, known map[portOf]int, variant *portVariant, 
 }
 
 // row is what the keys have in one cluster.
-func (p *portPlanner) row(cluster int) []int32 {
+func (p *planner) row(cluster int) []int32 {
 	return p.live[cluster*len(p.keys) : (cluster+1)*len(p.keys)]
 }
 
 // readLive finds the node ports that our Services have where they run.
-func (p *portPlanner) readLive() {
+func (p *planner) readLive() {
 	p.live = make([]int32, len(p.keys)*len(p.Clusters))
 	for c := range p.Clusters {
 		cluster := &p.Clusters[c]
@@ -303,12 +303,12 @@ func (p *portPlanner) readLive() {
 }
 
 // owner gives the Service of ours that has a node port.
-func (p *portPlanner) owner(used *federation.NodePort) (int, bool) {
+func (p *planner) owner(used *federation.NodePort) (int, bool) {
 	s, ours := p.named[portName{used.Namespace, used.Service}]
 	return s, ours
 }
 
-func (p *portPlanner) readPort(used *federation.NodePort, keys portKeys, row []int32) {
+func (p *planner) readPort(used *federation.NodePort, keys portKeys, row []int32) {
 	if used.HealthCheck || used.Port <= 0 || used.Port >= allPorts {
 		return
 	}
@@ -324,7 +324,7 @@ func (p *portPlanner) readPort(used *federation.NodePort, keys portKeys, row []i
 }
 
 // takePins decides the ports that Git names.
-func (p *portPlanner) takePins() {
+func (p *planner) takePins() {
 	for i := range p.keys {
 		k := &p.keys[i]
 		switch {
@@ -340,7 +340,7 @@ func (p *portPlanner) takePins() {
 }
 
 // liveWith says whether the port runs anywhere with a number.
-func (p *portPlanner) liveWith(key int, number int32) bool {
+func (p *planner) liveWith(key int, number int32) bool {
 	if p.keys[key].liveIn == 0 {
 		return false
 	}
@@ -353,7 +353,7 @@ func (p *portPlanner) liveWith(key int, number int32) bool {
 }
 
 // inherit decides the ports on which all clusters agree that have them.
-func (p *portPlanner) inherit() {
+func (p *planner) inherit() {
 	for i := range p.keys {
 		k := &p.keys[i]
 		if !k.decided && k.liveIn > 0 && !k.differs {
@@ -365,9 +365,9 @@ func (p *portPlanner) inherit() {
 
 // waitWhereUnknown keeps an inherited port from the clusters whose ports are not
 // known: the Service may run there with another one.
-func (p *portPlanner) waitWhereUnknown(key int) {
+func (p *planner) waitWhereUnknown(key int) {
 	k := &p.keys[key]
-	unknown := p.targetsWhere(k, func(c *portCluster) bool { return !c.Known })
+	unknown := p.targetsWhere(k, func(c *Cluster) bool { return !c.Known })
 	if len(unknown) == 0 || k.withhold != nil {
 		return
 	}
@@ -375,8 +375,8 @@ func (p *portPlanner) waitWhereUnknown(key int) {
 	k.waits, k.why = unknown, "the node port of "+k.String()+" "+waitingReason(unknown)
 }
 
-// decide gives a key its number.
-func (p *portPlanner) decide(key int, number int32, basis federation.PortBasis, reason string) {
+// Decide gives a key its number.
+func (p *planner) decide(key int, number int32, basis federation.PortBasis, reason string) {
 	k := &p.keys[key]
 	k.decided, k.number, k.basis, k.reason = true, number, basis, reason
 	k.next = int(p.claims[number]) - 1
@@ -395,7 +395,7 @@ func (p *portPlanner) decide(key int, number int32, basis federation.PortBasis, 
 }
 
 // refuse leaves a key without a number, and its Service as it is in every cluster.
-func (p *portPlanner) refuse(k *portKey, id, why, remedy string) {
+func (p *planner) refuse(k *portKey, id, why, remedy string) {
 	k.decided, k.number, k.basis, k.reason = true, 0, federation.PortRefused, why
 	k.withhold, k.why = k.targets, why
 	p.report(k, federation.SeverityError, id, why, remedy)
@@ -403,15 +403,15 @@ func (p *portPlanner) refuse(k *portKey, id, why, remedy string) {
 
 // wait leaves a key undecided until the ports of some clusters are known, and its
 // Service as it is in the clusters of withhold.
-func (p *portPlanner) wait(k *portKey, clusters []string, withhold portSet) {
+func (p *planner) wait(k *portKey, clusters []string, withhold set) {
 	k.decided, k.basis = true, federation.PortWaiting
 	k.waits, k.reason = clusters, waitingReason(clusters)
 	k.withhold, k.why = withhold, "the node port of "+k.String()+" "+k.reason
 }
 
 // where gives the targets of a key of which something holds.
-func (p *portPlanner) where(key int, holds func(c int) bool) portSet {
-	set := newPortSet(len(p.Clusters))
+func (p *planner) where(key int, holds func(c int) bool) set {
+	set := newSet(len(p.Clusters))
 	for c := range p.keys[key].targets.all() {
 		if holds(c) {
 			set.add(c)
@@ -421,7 +421,7 @@ func (p *portPlanner) where(key int, holds func(c int) bool) portSet {
 }
 
 // targetsWhere names the targets of a key of which something holds, sorted.
-func (p *portPlanner) targetsWhere(k *portKey, holds func(c *portCluster) bool) []string {
+func (p *planner) targetsWhere(k *portKey, holds func(c *Cluster) bool) []string {
 	var names []string
 	for c := range k.targets.all() {
 		if holds(&p.Clusters[c]) {
@@ -433,8 +433,8 @@ func (p *portPlanner) targetsWhere(k *portKey, holds func(c *portCluster) bool) 
 }
 
 // result puts together what was decided.
-func (p *portPlanner) result() portResult {
-	r := portResult{
+func (p *planner) result() Result {
+	r := Result{
 		Decisions: make([]federation.PortDecision, 0, len(p.keys)),
 		Withheld:  p.withheld,
 		Findings:  merged(p.findings.Findings()),

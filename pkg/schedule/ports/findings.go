@@ -1,4 +1,4 @@
-package schedule
+package ports
 
 import (
 	"cmp"
@@ -27,13 +27,13 @@ func (k *portKey) says(number int32) string {
 	return fmt.Sprintf("nodePort %d of %s", number, k)
 }
 
-// file is where the number of a port stands, or would.
-func (p *portPlanner) file(k *portKey) string {
+// File is where the number of a port stands, or would.
+func (p *planner) file(k *portKey) string {
 	return cmp.Or(k.pinFile, p.Services[k.service].File)
 }
 
 // fileIn is where the Service of one cluster comes from.
-func (p *portPlanner) fileIn(s, c int) string {
+func (p *planner) fileIn(s, c int) string {
 	service, v := &p.Services[s], int32(0)
 	if p.variantOf[s] != nil {
 		v = p.variantOf[s][c]
@@ -41,7 +41,7 @@ func (p *portPlanner) fileIn(s, c int) string {
 	return cmp.Or(service.Variants[v].File, service.File)
 }
 
-func (p *portPlanner) report(k *portKey, severity federation.Severity, id, message, remedy string) {
+func (p *planner) report(k *portKey, severity federation.Severity, id, message, remedy string) {
 	service := &p.Services[k.service]
 	p.findings.Add(federation.Finding{
 		ID: id, Severity: severity, App: service.App, Object: service.Ref, File: p.file(k),
@@ -57,8 +57,8 @@ func waitingReason(clusters []string) string {
 	return "waits for " + untrusted.Some(clusters, 12) + ", whose ports are not known"
 }
 
-func (p *portPlanner) chosenReason(basis federation.PortBasis, clusters int) string {
-	switch static := portRangeText(p.band.static()); {
+func (p *planner) chosenReason(basis federation.PortBasis, clusters int) string {
+	switch static := rangeText(p.band.static()); {
 	case basis == federation.PortOverflow:
 		return fmt.Sprintf("chosen: free in %d of %d clusters, above the static band %s, which is full", clusters, clusters, static)
 	case p.band.size == 0:
@@ -68,28 +68,28 @@ func (p *portPlanner) chosenReason(basis federation.PortBasis, clusters int) str
 	}
 }
 
-func (p *portPlanner) overflow(k *portKey, number int32) string {
+func (p *planner) overflow(k *portKey, number int32) string {
 	return fmt.Sprintf("%s lies above the static band %s, which is full: a cluster may give it to another Service first",
-		k.says(number), portRangeText(p.band.static()))
+		k.says(number), rangeText(p.band.static()))
 }
 
-func (p *portPlanner) nothingFree(k *portKey) string {
-	return fmt.Sprintf("no node port of %s is free for %s in all of its %d clusters", portRangeText(p.Range), k, k.targets.count())
+func (p *planner) nothingFree(k *portKey) string {
+	return fmt.Sprintf("no node port of %s is free for %s in all of its %d clusters", rangeText(p.Range), k, k.targets.count())
 }
 
-func (p *portPlanner) outside(k *portKey, number int32) string {
-	return fmt.Sprintf("%s is outside nodePorts.range in %s, %s", k.says(number), federation.FileName, portRangeText(p.Range))
+func (p *planner) outside(k *portKey, number int32) string {
+	return fmt.Sprintf("%s is outside nodePorts.range in %s, %s", k.says(number), federation.FileName, rangeText(p.Range))
 }
 
-func (p *portPlanner) outsideRemedy(k *portKey) string {
+func (p *planner) outsideRemedy(k *portKey) string {
 	return fmt.Sprintf("pin a nodePort within it in %s, or correct nodePorts.range in %s if the clusters' --service-node-port-range is another",
 		p.file(k), federation.FileName)
 }
 
-func (p *portPlanner) another(k *portKey) string { return "pin another nodePort in " + p.file(k) }
+func (p *planner) another(k *portKey) string { return "pin another nodePort in " + p.file(k) }
 
 // disagreement says which overlays pin which number.
-func (p *portPlanner) disagreement(k *portKey) string {
+func (p *planner) disagreement(k *portKey) string {
 	clusters := map[portPin][]string{}
 	for _, v := range p.Services[k.service].Variants {
 		for _, spec := range v.Ports {
@@ -104,18 +104,18 @@ func (p *portPlanner) disagreement(k *portKey) string {
 			}
 		}
 	}
-	return "overlays pin different node ports for " + k.String() + ": " + portTable(clusters)
+	return "overlays pin different node ports for " + k.String() + ": " + table(clusters)
 }
 
 // differences says where a port runs with which number.
-func (p *portPlanner) differences(key int) string {
+func (p *planner) differences(key int) string {
 	clusters := map[portPin][]string{}
 	for c := range p.keys[key].targets.all() {
 		if number := p.row(c)[key]; number != 0 {
 			clusters[portPin{number: number}] = append(clusters[portPin{number: number}], p.Clusters[c].Name)
 		}
 	}
-	return "the node ports of " + p.keys[key].String() + " differ: " + portTable(clusters)
+	return "the node ports of " + p.keys[key].String() + " differ: " + table(clusters)
 }
 
 // portPin is a number and, where Git names it, the file.
@@ -124,8 +124,8 @@ type portPin struct {
 	file   string
 }
 
-// portTable writes numbers and their clusters in one line, the lowest first.
-func portTable(clusters map[portPin][]string) string {
+// table writes numbers and their clusters in one line, the lowest first.
+func table(clusters map[portPin][]string) string {
 	const most = 10
 	pins := make([]portPin, 0, len(clusters))
 	for pin := range clusters {
@@ -150,7 +150,7 @@ func portTable(clusters map[portPin][]string) string {
 	return strings.Join(rows, "; ")
 }
 
-func portRangeText(r federation.PortRange) string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
+func rangeText(r federation.PortRange) string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
 
 // merged sorts findings, and makes one of those that readers take for the same
 // problem: two ports of one Service, say.

@@ -1,24 +1,24 @@
-package schedule
+package ports
 
 import (
 	"iter"
 	"math/bits"
 )
 
-// portSet is a set of small numbers: of clusters by their index, or of ports. Two
+// set is a set of small numbers: of clusters by their index, or of ports. Two
 // of the same size meet in a few instructions, however many clusters there are.
-type portSet []uint64
+type set []uint64
 
-func newPortSet(size int) portSet { return make(portSet, portSetWords(size)) }
+func newSet(size int) set { return make(set, setWords(size)) }
 
-func portSetWords(size int) int { return (size + 63) / 64 }
+func setWords(size int) int { return (size + 63) / 64 }
 
-func (s portSet) has(i int) bool { return s[i>>6]&(1<<(i&63)) != 0 }
+func (s set) has(i int) bool { return s[i>>6]&(1<<(i&63)) != 0 }
 
-func (s portSet) add(i int) { s[i>>6] |= 1 << (i & 63) }
+func (s set) add(i int) { s[i>>6] |= 1 << (i & 63) }
 
 // count says how many numbers the set has.
-func (s portSet) count() int {
+func (s set) count() int {
 	n := 0
 	for _, w := range s {
 		n += bits.OnesCount64(w)
@@ -26,7 +26,7 @@ func (s portSet) count() int {
 	return n
 }
 
-func (s portSet) empty() bool {
+func (s set) empty() bool {
 	for _, w := range s {
 		if w != 0 {
 			return false
@@ -37,7 +37,7 @@ func (s portSet) empty() bool {
 
 // gap gives the first number from on and before end that the set does not have; end
 // where it has all.
-func (s portSet) gap(from, end int32) int32 {
+func (s set) gap(from, end int32) int32 {
 	for from < end {
 		absent := ^s[from>>6] >> (from & 63)
 		if absent != 0 {
@@ -49,7 +49,7 @@ func (s portSet) gap(from, end int32) int32 {
 }
 
 // meets says whether the sets have a number in common.
-func (s portSet) meets(o portSet) bool {
+func (s set) meets(o set) bool {
 	for i, w := range s {
 		if w&o[i] != 0 {
 			return true
@@ -59,7 +59,7 @@ func (s portSet) meets(o portSet) bool {
 }
 
 // plus adds the numbers of another set to this one.
-func (s portSet) plus(o portSet) portSet {
+func (s set) plus(o set) set {
 	for i, w := range o {
 		s[i] |= w
 	}
@@ -67,7 +67,7 @@ func (s portSet) plus(o portSet) portSet {
 }
 
 // all gives the numbers of the set, ascending.
-func (s portSet) all() iter.Seq[int] {
+func (s set) all() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i, w := range s {
 			for ; w != 0; w &= w - 1 {

@@ -1,4 +1,4 @@
-package schedule
+package replicas
 
 import (
 	"encoding/json"
@@ -93,18 +93,18 @@ func TestDivisionsAreAsTheCasesExpect(t *testing.T) {
 func TestTheCasesAreWrittenAsTheyAreDivided(t *testing.T) {
 	for _, c := range divisionCases(t) {
 		t.Run(c.ID, func(t *testing.T) {
-			w := workload{total: c.Replicas, preferences: c.preferences()}
+			w := Workload{Total: c.Replicas, Preferences: c.preferences()}
 			for _, name := range c.Clusters {
-				p := placed{name: name}
-				p.current, p.exists = c.Current[name]
-				p.capacity, p.limited = c.Capacity[name]
-				p.live, p.ready = p.current, p.current
-				if p.limited {
-					p.exists, p.live = true, p.capacity+1
+				p := Cluster{Name: name}
+				p.Current, p.Exists = c.Current[name]
+				p.Capacity, p.Limited = c.Capacity[name]
+				p.Live, p.Ready = p.Current, p.Current
+				if p.Limited {
+					p.Exists, p.Live = true, p.Capacity+1
 				}
-				w.clusters = append(w.clusters, p)
+				w.Clusters = append(w.Clusters, p)
 			}
-			for _, s := range decide(w).Shares {
+			for _, s := range Decide(w).Shares {
 				if want := c.Plan[s.Cluster] + c.Overflow[s.Cluster]; s.Replicas != want {
 					t.Errorf("%s is written %d, want %d: %+v", s.Cluster, s.Replicas, want, s)
 				}

@@ -1,4 +1,4 @@
-package schedule
+package ports
 
 import (
 	"fmt"
@@ -14,11 +14,11 @@ import (
 // randomPorts makes a world in which everything is scarce, so that most of the
 // rules meet: few ports, holders that are strangers, ours or about to leave,
 // clusters in every state, overlays, pins that collide.
-func randomPorts(r *rand.Rand) portInput {
-	in := portInput{Range: federation.PortRange{First: 30000, Last: 30000 + 9 + r.Int32N(30)}}
+func randomPorts(r *rand.Rand) Input {
+	in := Input{Range: federation.PortRange{First: 30000, Last: 30000 + 9 + r.Int32N(30)}}
 	span := in.Range.Last - in.Range.First + 1
 	for i := range 1 + r.IntN(6) {
-		c := portCluster{Name: fmt.Sprintf("c%d", i), Known: true, Fresh: true}
+		c := Cluster{Name: fmt.Sprintf("c%d", i), Known: true, Fresh: true}
 		switch r.IntN(12) {
 		case 0:
 			c.Known, c.Fresh = false, false
@@ -31,11 +31,11 @@ func randomPorts(r *rand.Rand) portInput {
 		in.Clusters = append(in.Clusters, c)
 	}
 	for i := range 1 + r.IntN(8) {
-		s := portService{
+		s := Service{
 			App: "app", File: fmt.Sprintf("s%d.yaml", i),
 			Ref: federation.ObjectRef{Kind: "Service", Namespace: "web", Name: fmt.Sprintf("s%d", i)},
 		}
-		variants := make([]portVariant, 1+r.IntN(5)/4)
+		variants := make([]Variant, 1+r.IntN(5)/4)
 		for c := range in.Clusters {
 			if r.IntN(8) > 0 {
 				v := &variants[r.IntN(len(variants))]
@@ -44,7 +44,7 @@ func randomPorts(r *rand.Rand) portInput {
 		}
 		for v := range variants {
 			variants[v].File = fmt.Sprintf("s%d-%d.yaml", i, v)
-			for _, port := range []portSpec{{Protocol: "TCP", Port: 80}, {Protocol: "UDP", Port: 80}, {Protocol: "TCP", Port: 443}}[:1+r.IntN(3)] {
+			for _, port := range []Port{{Protocol: "TCP", Port: 80}, {Protocol: "UDP", Port: 80}, {Protocol: "TCP", Port: 443}}[:1+r.IntN(3)] {
 				if r.IntN(3) == 0 {
 					port.NodePort = in.Range.First + r.Int32N(span+1) // the last one is out of range
 				}
@@ -95,7 +95,7 @@ func randomPorts(r *rand.Rand) portInput {
 
 // portsApplied is the world after what was decided has been written wherever it
 // can be.
-func portsApplied(in portInput, r portResult) portInput {
+func portsApplied(in Input, r Result) Input {
 	out := in
 	out.Clusters = slices.Clone(in.Clusters)
 	withheld := map[[2]int]bool{}
@@ -121,9 +121,9 @@ func portsApplied(in portInput, r portResult) portInput {
 				}
 				return ours
 			})
-			for _, d := range r.of(ref) {
-				spec := portSpec{Protocol: d.Protocol, Port: d.Port}
-				if !slices.ContainsFunc(ports, func(p portSpec) bool { return p.Protocol == spec.Protocol && p.Port == spec.Port }) {
+			for _, d := range r.Of(ref) {
+				spec := Port{Protocol: d.Protocol, Port: d.Port}
+				if !slices.ContainsFunc(ports, func(p Port) bool { return p.Protocol == spec.Protocol && p.Port == spec.Port }) {
 					continue
 				}
 				number := d.NodePort
@@ -143,7 +143,7 @@ func portsApplied(in portInput, r portResult) portInput {
 	return out
 }
 
-func portsIn(s portService, cluster int) ([]portSpec, bool) {
+func portsIn(s Service, cluster int) ([]Port, bool) {
 	for _, v := range s.Variants {
 		if slices.Contains(v.Clusters, cluster) {
 			return v.Ports, true
@@ -157,7 +157,7 @@ func portsIn(s portService, cluster int) ([]portSpec, bool) {
 func TestWhatIsWrittenIsAcceptedByEveryCluster(t *testing.T) {
 	for seed := range uint64(2_000) {
 		in := randomPorts(rand.New(rand.NewPCG(seed, 1)))
-		r := decidePorts(in)
+		r := Decide(in)
 		for c, cluster := range portsApplied(in, r).Clusters {
 			if !cluster.Fresh || cluster.Lost {
 				continue
@@ -185,7 +185,7 @@ func TestAChosenPortIsUsedNowhere(t *testing.T) {
 	chosen := 0
 	for seed := range uint64(2_000) {
 		in := randomPorts(rand.New(rand.NewPCG(seed, 2)))
-		r := decidePorts(in)
+		r := Decide(in)
 		for _, d := range r.Decisions {
 			if d.Basis != federation.PortChosen && d.Basis != federation.PortOverflow {
 				continue
@@ -196,11 +196,11 @@ func TestAChosenPortIsUsedNowhere(t *testing.T) {
 					t.Fatalf("seed %d: %d was chosen for %s and is that of %s\n%s", seed, d.NodePort, d.Service, o.Service, portText(in, r))
 				}
 			}
-			s := slices.IndexFunc(in.Services, func(s portService) bool { return s.Ref == d.Service })
+			s := slices.IndexFunc(in.Services, func(s Service) bool { return s.Ref == d.Service })
 			for c := range in.Clusters {
 				cluster := &in.Clusters[c]
 				ports, placed := portsIn(in.Services[s], c)
-				has := slices.ContainsFunc(ports, func(p portSpec) bool { return p.Port == d.Port && p.Protocol == d.Protocol })
+				has := slices.ContainsFunc(ports, func(p Port) bool { return p.Port == d.Port && p.Protocol == d.Protocol })
 				if !placed || !has || cluster.Lost {
 					continue
 				}
@@ -226,9 +226,9 @@ func TestASecondRunChangesNothing(t *testing.T) {
 	decided := 0
 	for seed := range uint64(2_000) {
 		in := randomPorts(rand.New(rand.NewPCG(seed, 3)))
-		first := decidePorts(in)
+		first := Decide(in)
 		after := portsApplied(in, first)
-		second := decidePorts(after)
+		second := Decide(after)
 		for i, d := range first.Decisions {
 			if d.NodePort == 0 || !written(in, first, d) {
 				continue // what was not decided may be by now, what was not written is decided anew
@@ -246,12 +246,12 @@ func TestASecondRunChangesNothing(t *testing.T) {
 }
 
 // written says whether a decision reaches a cluster.
-func written(in portInput, r portResult, d federation.PortDecision) bool {
-	s := slices.IndexFunc(in.Services, func(s portService) bool { return s.Ref == d.Service })
+func written(in Input, r Result, d federation.PortDecision) bool {
+	s := slices.IndexFunc(in.Services, func(s Service) bool { return s.Ref == d.Service })
 	for c := range in.Clusters {
 		ports, _ := portsIn(in.Services[s], c)
-		meant := slices.ContainsFunc(ports, func(p portSpec) bool { return p.Port == d.Port && p.Protocol == d.Protocol })
-		withheld := slices.ContainsFunc(r.Withheld, func(w portWithheld) bool { return w.Cluster == c && w.Service == s })
+		meant := slices.ContainsFunc(ports, func(p Port) bool { return p.Port == d.Port && p.Protocol == d.Protocol })
+		withheld := slices.ContainsFunc(r.Withheld, func(w Withheld) bool { return w.Cluster == c && w.Service == s })
 		if meant && !withheld && in.Clusters[c].Fresh && !in.Clusters[c].Lost {
 			return true
 		}
@@ -263,7 +263,7 @@ func TestTheOrderOfClustersAndServicesDoesNotMatter(t *testing.T) {
 	for seed := range uint64(1_000) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		in := randomPorts(r)
-		other := portInput{Range: in.Range, Clusters: make([]portCluster, len(in.Clusters))}
+		other := Input{Range: in.Range, Clusters: make([]Cluster, len(in.Clusters))}
 		to := r.Perm(len(in.Clusters))
 		for c := range in.Clusters {
 			other.Clusters[to[c]] = in.Clusters[c]
@@ -281,7 +281,7 @@ func TestTheOrderOfClustersAndServicesDoesNotMatter(t *testing.T) {
 			}
 			other.Services = append(other.Services, moved)
 		}
-		a, b := decidePorts(in), decidePorts(other)
+		a, b := Decide(in), Decide(other)
 		if diff := cmp.Diff(a.Decisions, b.Decisions); diff != "" {
 			t.Fatalf("seed %d: decisions differ:\n%s", seed, diff)
 		}
@@ -295,7 +295,7 @@ func TestTheOrderOfClustersAndServicesDoesNotMatter(t *testing.T) {
 }
 
 // withheldIn names the clusters in place of their indices.
-func withheldIn(in portInput, r portResult) map[string]federation.Withheld {
+func withheldIn(in Input, r Result) map[string]federation.Withheld {
 	all := map[string]federation.Withheld{}
 	for _, w := range r.Withheld {
 		all[in.Clusters[w.Cluster].Name+" "+w.Object.String()] = w.Withheld

@@ -1,4 +1,4 @@
-package schedule
+package ports
 
 import (
 	"flag"
@@ -21,7 +21,7 @@ var updatePorts = flag.Bool("update", false, "rewrite what the cases in testdata
 // Each case is a world, in the words that parsePortWorld reads, and all that is
 // decided in it.
 func TestNodePorts(t *testing.T) {
-	files, err := filepath.Glob("testdata/ports/*.txtar")
+	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
@@ -35,7 +35,7 @@ func TestNodePorts(t *testing.T) {
 				t.Fatal("a case has the files world and want")
 			}
 			in := parsePortWorld(t, string(archive.Files[0].Data))
-			got := portText(in, decidePorts(in))
+			got := portText(in, Decide(in))
 			if *updatePorts {
 				archive.Files[1].Data = []byte(got)
 				if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
@@ -61,9 +61,9 @@ func TestNodePorts(t *testing.T) {
 //	port PORT[/PROTOCOL]|health [NODEPORT]
 //
 // A variant belongs to the service above it, a port to the variant or service.
-func parsePortWorld(t *testing.T, text string) portInput {
+func parsePortWorld(t *testing.T, text string) Input {
 	t.Helper()
-	in := portInput{Range: federation.PortRange{First: 30000, Last: 32767}}
+	in := Input{Range: federation.PortRange{First: 30000, Last: 32767}}
 	number := func(s string) int32 {
 		n, err := strconv.ParseInt(s, 10, 32)
 		if err != nil {
@@ -99,7 +99,7 @@ func parsePortWorld(t *testing.T, text string) portInput {
 			in.Range = federation.PortRange{First: number(first), Last: number(last)}
 		case "cluster":
 			for name := range strings.SplitSeq(words[1], ",") {
-				in.Clusters = append(in.Clusters, portCluster{
+				in.Clusters = append(in.Clusters, Cluster{
 					Name:  name,
 					Known: words[2] != "unknown", Fresh: words[2] == "", Lost: words[2] == "lost",
 					Leaving: func(ref federation.ObjectRef) bool { return leaving[[2]string{name, ref.Namespace + "/" + ref.Name}] },
@@ -124,15 +124,15 @@ func parsePortWorld(t *testing.T, text string) portInput {
 		case "service":
 			ref := federation.ObjectRef{Kind: "Service"}
 			ref.Namespace, ref.Name = split(words[1], "/", "")
-			in.Services = append(in.Services, portService{
+			in.Services = append(in.Services, Service{
 				App: "app", Ref: ref, File: words[3],
-				Variants: []portVariant{{Clusters: clusters(words[2]), File: words[3]}},
+				Variants: []Variant{{Clusters: clusters(words[2]), File: words[3]}},
 			})
 		case "variant":
 			s := &in.Services[len(in.Services)-1]
-			s.Variants = append(s.Variants, portVariant{Clusters: clusters(words[1]), File: words[2]})
+			s.Variants = append(s.Variants, Variant{Clusters: clusters(words[1]), File: words[2]})
 		case "port":
-			spec := portSpec{HealthCheck: words[1] == "health"}
+			spec := Port{HealthCheck: words[1] == "health"}
 			if !spec.HealthCheck {
 				var port string
 				port, spec.Protocol = split(words[1], "/", "TCP")
@@ -152,7 +152,7 @@ func parsePortWorld(t *testing.T, text string) portInput {
 }
 
 // portText writes a result as the cases want it.
-func portText(in portInput, r portResult) string {
+func portText(in Input, r Result) string {
 	var b strings.Builder
 	for _, d := range r.Decisions {
 		fmt.Fprintf(&b, "%s/%s %d/%s: %d %s: %s", d.Service.Namespace, d.Service.Name, d.Port, d.Protocol, d.NodePort, d.Basis, d.Reason)

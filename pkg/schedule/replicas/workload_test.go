@@ -1,4 +1,4 @@
-package schedule
+package replicas
 
 import (
 	"fmt"
@@ -12,25 +12,25 @@ import (
 )
 
 // well is a cluster that runs n Ready pods.
-func well(name string, n int64) placed {
-	return placed{name: name, exists: true, live: n, ready: n, current: n}
+func well(name string, n int64) Cluster {
+	return Cluster{Name: name, Exists: true, Live: n, Ready: n, Current: n}
 }
 
 // empty is one that lacks the object.
-func empty(name string) placed { return placed{name: name} }
+func empty(name string) Cluster { return Cluster{Name: name} }
 
 // crowded has room for n of its pods, and so many more are pending.
-func crowded(name string, n, pending int64) placed {
-	return placed{name: name, exists: true, live: n + pending, ready: n, current: n, limited: true, capacity: n}
+func crowded(name string, n, pending int64) Cluster {
+	return Cluster{Name: name, Exists: true, Live: n + pending, Ready: n, Current: n, Limited: true, Capacity: n}
 }
 
 // starting has raised its count to live, with pods that are not Ready yet.
-func starting(name string, live, ready int64) placed {
-	return placed{name: name, exists: true, live: live, ready: ready, current: live}
+func starting(name string, live, ready int64) Cluster {
+	return Cluster{Name: name, Exists: true, Live: live, Ready: ready, Current: live}
 }
 
-func (c placed) as(s standing) placed {
-	c.standing = s
+func (c Cluster) as(s Standing) Cluster {
+	c.Standing = s
 	return c
 }
 
@@ -42,19 +42,19 @@ func TestDecide(t *testing.T) {
 	fivefold := Preferences{Clusters: map[string]ClusterPreferences{"a": {Max: Unbounded, Weight: 1}, "b": {Max: Unbounded, Weight: 5}}}
 	onlyA := Preferences{Clusters: map[string]ClusterPreferences{"a": {Max: Unbounded, Weight: 1}}}
 
-	drained := func(c placed) placed { c.drained = true; return c }
+	drained := func(c Cluster) Cluster { c.Drained = true; return c }
 	cases := []struct {
 		name     string
 		total    int64
 		prefs    Preferences
 		frozen   bool
-		clusters []placed
+		clusters []Cluster
 		want     string // cluster share+overflow→replicas basis
 		short    string
 		waits    string
 	}{
 		{
-			name: "a new workload", total: 6, clusters: []placed{empty("a"), empty("b"), empty("c")},
+			name: "a new workload", total: 6, clusters: []Cluster{empty("a"), empty("b"), empty("c")},
 			want: "a 2+0→2 weight, b 2+0→2 weight, c 2+0→2 weight",
 		},
 		{
@@ -63,175 +63,175 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			name: "an offline cluster's replicas are placed elsewhere at once", total: 6,
-			clusters: []placed{well("a", 2), well("b", 2), well("c", 2).as(offline)},
+			clusters: []Cluster{well("a", 2), well("b", 2), well("c", 2).as(Offline)},
 			want:     "a 3+0→3 weight, b 3+0→3 weight, c 0+0→2 offline",
 		},
 		{
 			name: "so are those of a lost one", total: 6,
-			clusters: []placed{well("a", 2), well("b", 2), empty("c").as(lost)},
+			clusters: []Cluster{well("a", 2), well("b", 2), empty("c").as(Lost)},
 			want:     "a 3+0→3 weight, b 3+0→3 weight, c 0+0→0 lost",
 		},
 		{
 			name: "a drained cluster is lowered when others are raised and Ready", total: 6, prefs: staying,
-			clusters: []placed{well("a", 2), well("b", 2), drained(well("c", 2))},
+			clusters: []Cluster{well("a", 2), well("b", 2), drained(well("c", 2))},
 			want:     "a 3+0→3 weight, b 3+0→3 weight, c 0+0→2 held",
 		},
 		{
 			name: "then it runs nothing", total: 6, prefs: staying,
-			clusters: []placed{well("a", 3), well("b", 3), drained(well("c", 2))},
+			clusters: []Cluster{well("a", 3), well("b", 3), drained(well("c", 2))},
 			want:     "a 3+0→3 current, b 3+0→3 current, c 0+0→0 drained",
 		},
 		{
 			name: "what a drained cluster lacks is made empty there", total: 4,
-			clusters: []placed{well("a", 4), drained(empty("b"))},
+			clusters: []Cluster{well("a", 4), drained(empty("b"))},
 			want:     "a 4+0→4 current, b 0+0→0 drained",
 		},
 		{
 			name: "a drained cluster keeps what the others have no room for", total: 6, prefs: moving,
-			clusters: []placed{crowded("a", 3, 1), drained(well("b", 3))},
+			clusters: []Cluster{crowded("a", 3, 1), drained(well("b", 3))},
 			want:     "a 3+3→6 capacity, b 0+0→3 held",
 			short:    "3: no room: capacity in a",
 		},
 		{
 			name: "pods that wait for room are given up where it is drained", total: 6, prefs: staying,
-			clusters: []placed{starting("a", 6, 1), drained(crowded("b", 2, 1))},
+			clusters: []Cluster{starting("a", 6, 1), drained(crowded("b", 2, 1))},
 			want:     "a 6+0→6 current, b 0+0→2 held",
 		},
 		{
 			name: "the last is not drained", total: 3,
-			clusters: []placed{drained(well("a", 2)), drained(well("b", 1)), well("c", 3).as(offline)},
+			clusters: []Cluster{drained(well("a", 2)), drained(well("b", 1)), well("c", 3).as(Offline)},
 			want:     "a 2+0→2 current, b 1+0→1 current, c 0+0→3 offline",
 		},
 		{
 			name: "the last that may run it is not drained", total: 3, prefs: onlyA,
-			clusters: []placed{drained(well("a", 3)), empty("b")},
+			clusters: []Cluster{drained(well("a", 3)), empty("b")},
 			want:     "a 3+0→3 current, b 0+0→0 none",
 		},
 		{
 			name: "none is left", total: 6,
-			clusters: []placed{well("a", 3).as(offline), well("b", 3).as(lost)},
+			clusters: []Cluster{well("a", 3).as(Offline), well("b", 3).as(Lost)},
 			want:     "a 0+0→3 offline, b 0+0→3 lost",
 			short:    "6: no cluster is left: a, b out of reach",
 		},
 		{
 			name: "it returns and may not rebalance: what runs shrinks by weight", total: 6, prefs: staying,
-			clusters: []placed{well("a", 3), well("b", 3), well("c", 2)},
+			clusters: []Cluster{well("a", 3), well("b", 3), well("c", 2)},
 			want:     "a 2+0→2 weight, b 2+0→2 weight, c 2+0→2 current",
 		},
 		{
 			name: "it returns with nothing and may not rebalance", total: 6, prefs: staying,
-			clusters: []placed{well("a", 3), well("b", 3), starting("c", 0, 0)},
+			clusters: []Cluster{well("a", 3), well("b", 3), starting("c", 0, 0)},
 			want:     "a 3+0→3 current, b 3+0→3 current, c 0+0→0 current",
 		},
 		{
 			name: "it returns with nothing and may rebalance: first it is raised", total: 6, prefs: moving,
-			clusters: []placed{well("a", 3), well("b", 3), starting("c", 0, 0)},
+			clusters: []Cluster{well("a", 3), well("b", 3), starting("c", 0, 0)},
 			want:     "a 2+0→3 held, b 2+0→3 held, c 2+0→2 weight",
 		},
 		{
 			name: "then the others are lowered by what is Ready there", total: 6, prefs: moving,
-			clusters: []placed{well("a", 3), well("b", 3), starting("c", 2, 2)},
+			clusters: []Cluster{well("a", 3), well("b", 3), starting("c", 2, 2)},
 			want:     "a 2+0→2 weight, b 2+0→2 weight, c 2+0→2 weight",
 		},
 		{
 			name: "a cluster out of sight keeps what it ran", total: 9, prefs: moving,
-			clusters: []placed{well("a", 2), well("b", 2), well("c", 5).as(kept)},
+			clusters: []Cluster{well("a", 2), well("b", 2), well("c", 5).as(Kept)},
 			want:     "a 2+0→2 weight, b 2+0→2 weight, c 5+0→5 kept",
 		},
 		{
 			name: "a restart with nothing changed changes nothing", total: 26, prefs: staying,
-			clusters: []placed{well("a", 13), well("b", 5), empty("c").as(unknown)},
+			clusters: []Cluster{well("a", 13), well("b", 5), empty("c").as(Unknown)},
 			want:     "a 13+0→13 current, b 6+0→5 weight, c 7+0→7 kept",
 			waits:    "c",
 		},
 		{
 			name: "what is unknown lowers nothing", total: 6, prefs: moving,
-			clusters: []placed{well("a", 6), well("b", 1), empty("c").as(unknown)},
+			clusters: []Cluster{well("a", 6), well("b", 1), empty("c").as(Unknown)},
 			want:     "a 2+0→6 held, b 2+0→2 weight, c 2+0→2 kept",
 			waits:    "c",
 		},
 		{
 			name: "what is unknown creates all the same", total: 6, prefs: staying,
-			clusters: []placed{empty("b"), well("a", 1), empty("d").as(unknown), empty("c").as(unknown)},
+			clusters: []Cluster{empty("b"), well("a", 1), empty("d").as(Unknown), empty("c").as(Unknown)},
 			want:     "b 1+0→1 weight, a 2+0→1 weight, d 2+0→2 kept, c 1+0→1 kept",
 			waits:    "c d",
 		},
 		{
 			name: "frozen: nothing is raised for what is away, nor lowered", total: 9, prefs: moving, frozen: true,
-			clusters: []placed{well("a", 1), well("b", 4), well("c", 4).as(kept), well("d", 0).as(kept)},
+			clusters: []Cluster{well("a", 1), well("b", 4), well("c", 4).as(Kept), well("d", 0).as(Kept)},
 			want:     "a 3+0→1 weight, b 2+0→4 held, c 4+0→4 kept, d 0+0→0 kept",
 		},
 		{
 			name: "frozen: a lower total counts only what is in sight", total: 5, prefs: moving, frozen: true,
-			clusters: []placed{well("a", 4), well("b", 4), well("c", 4).as(kept), well("d", 4).as(kept), well("e", 4).as(kept)},
+			clusters: []Cluster{well("a", 4), well("b", 4), well("c", 4).as(Kept), well("d", 4).as(Kept), well("e", 4).as(Kept)},
 			want:     "a 0+0→4 held, b 0+0→1 held, c 4+0→4 kept, d 4+0→4 kept, e 4+0→4 kept",
 		},
 		{
 			name: "frozen: a higher total is placed", total: 10, prefs: moving, frozen: true,
-			clusters: []placed{well("a", 2), well("b", 3).as(kept), well("c", 3).as(kept)},
+			clusters: []Cluster{well("a", 2), well("b", 3).as(Kept), well("c", 3).as(Kept)},
 			want:     "a 4+0→4 weight, b 3+0→3 kept, c 3+0→3 kept",
 		},
 		{
 			name: "a lower total in Git", total: 4, prefs: staying,
-			clusters: []placed{well("a", 4), well("b", 4)},
+			clusters: []Cluster{well("a", 4), well("b", 4)},
 			want:     "a 2+0→2 weight, b 2+0→2 weight",
 		},
 		{
-			name: "max", total: 10, prefs: bounded, clusters: []placed{well("a", 3), empty("b")},
+			name: "max", total: 10, prefs: bounded, clusters: []Cluster{well("a", 3), empty("b")},
 			want:  "a 3+0→3 max, b 3+0→3 max",
 			short: "4: max of every cluster reached",
 		},
 		{
-			name: "max and no room", total: 10, prefs: bounded, clusters: []placed{well("a", 3), crowded("b", 1, 1)},
+			name: "max and no room", total: 10, prefs: bounded, clusters: []Cluster{well("a", 3), crowded("b", 1, 1)},
 			want:  "a 3+0→3 max, b 1+2→3 capacity",
 			short: "6: no room: capacity in b; max of every other cluster reached",
 		},
 		{
-			name: "no room anywhere", total: 10, prefs: moving, clusters: []placed{crowded("a", 3, 1), crowded("b", 1, 1)},
+			name: "no room anywhere", total: 10, prefs: moving, clusters: []Cluster{crowded("a", 3, 1), crowded("b", 1, 1)},
 			want:  "a 3+2→5 capacity, b 1+4→5 capacity",
 			short: "6: no room: capacity in a, b",
 		},
 		{
-			name: "nobody that is named is placed", total: 2, prefs: onlyA, clusters: []placed{empty("b")},
+			name: "nobody that is named is placed", total: 2, prefs: onlyA, clusters: []Cluster{empty("b")},
 			want:  "b 0+0→0 none",
 			short: "2: no cluster that is in reach is named by the preferences",
 		},
 		{
-			name: "min is all there is", total: 50, prefs: least, clusters: []placed{empty("a"), empty("b")},
+			name: "min is all there is", total: 50, prefs: least, clusters: []Cluster{empty("a"), empty("b")},
 			want:  "a 20+0→20 min, b 20+0→20 min",
 			short: "10: no cluster that is in reach has a weight",
 		},
 		{
 			name: "pending pods are placed where the object is created", total: 60, prefs: fivefold,
-			clusters: []placed{empty("a"), crowded("b", 10, 40)},
+			clusters: []Cluster{empty("a"), crowded("b", 10, 40)},
 			want:     "a 50+0→50 weight, b 10+0→10 capacity",
 		},
 		{
 			name: "one is left pending where the object exists elsewhere", total: 60, prefs: fivefold,
-			clusters: []placed{well("a", 10), crowded("b", 10, 40)},
+			clusters: []Cluster{well("a", 10), crowded("b", 10, 40)},
 			want:     "a 50+0→50 weight, b 10+1→11 capacity",
 		},
 		{
 			name: "until those raised elsewhere are Ready", total: 60, prefs: fivefold,
-			clusters: []placed{starting("a", 50, 10), crowded("b", 10, 1)},
+			clusters: []Cluster{starting("a", 50, 10), crowded("b", 10, 1)},
 			want:     "a 50+0→50 current, b 10+0→11 held",
 		},
 		{
 			name: "then none", total: 60, prefs: fivefold,
-			clusters: []placed{well("a", 50), crowded("b", 10, 1)},
+			clusters: []Cluster{well("a", 50), crowded("b", 10, 1)},
 			want:     "a 50+0→50 current, b 10+0→10 current",
 		},
 		{
 			name: "one is left pending where min asks for more", total: 50, prefs: least,
-			clusters: []placed{crowded("a", 10, 10), well("b", 20), well("c", 20)},
+			clusters: []Cluster{crowded("a", 10, 10), well("b", 20), well("c", 20)},
 			want:     "a 10+1→11 capacity, b 20+0→20 min, c 20+0→20 min",
 		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			w := workload{key: "default/web", total: c.total, preferences: c.prefs, frozen: c.frozen, clusters: slices.Clone(c.clusters)}
-			w.keepLast()
-			d := decide(w)
+			w := Workload{Key: "default/web", Total: c.total, Preferences: c.prefs, Frozen: c.frozen, Clusters: slices.Clone(c.clusters)}
+			w.KeepLast()
+			d := Decide(w)
 			var got []string
 			for i, s := range d.Shares {
 				got = append(got, fmt.Sprintf("%s %d+%d→%d %s", s.Cluster, s.Share, s.Overflow, s.Replicas, s.Basis))
@@ -258,9 +258,9 @@ func TestDecide(t *testing.T) {
 
 func TestADecisionSaysWhatItIsAbout(t *testing.T) {
 	ref := federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: "default", Name: "web"}
-	got := decide(workload{
-		app: "web", object: ref, file: "apps/web/replicaset.yaml", key: "default/web", total: 3,
-		clusters: []placed{well("b", 2), empty("a")},
+	got := Decide(Workload{
+		App: "web", Object: ref, File: "apps/web/replicaset.yaml", Key: "default/web", Total: 3,
+		Clusters: []Cluster{well("b", 2), empty("a")},
 	})
 	want := federation.ReplicasDecision{
 		App: "web", Object: ref, File: "apps/web/replicaset.yaml", Total: 3,
@@ -277,24 +277,24 @@ func TestADecisionSaysWhatItIsAbout(t *testing.T) {
 func TestADecisionDoesNotDependOnTheOrderOfClusters(t *testing.T) {
 	r := rng(t)
 	for range 5_000 {
-		w := workload{key: "default/web", total: r.Int64N(40), frozen: r.IntN(4) == 0, preferences: Preferences{Rebalance: r.IntN(2) == 0}}
+		w := Workload{Key: "default/web", Total: r.Int64N(40), Frozen: r.IntN(4) == 0, Preferences: Preferences{Rebalance: r.IntN(2) == 0}}
 		for i := range r.IntN(8) {
 			live := r.Int64N(10)
-			c := placed{
-				name: fmt.Sprintf("c%d", i), standing: standing(r.IntN(5)), exists: r.IntN(3) > 0,
-				live: live, ready: r.Int64N(live + 1), current: r.Int64N(live + 1),
+			c := Cluster{
+				Name: fmt.Sprintf("c%d", i), Standing: Standing(r.IntN(5)), Exists: r.IntN(3) > 0,
+				Live: live, Ready: r.Int64N(live + 1), Current: r.Int64N(live + 1),
 			}
-			if c.exists && r.IntN(3) == 0 {
-				c.limited, c.capacity = true, r.Int64N(live+1)
+			if c.Exists && r.IntN(3) == 0 {
+				c.Limited, c.Capacity = true, r.Int64N(live+1)
 			}
-			w.clusters = append(w.clusters, c)
+			w.Clusters = append(w.Clusters, c)
 		}
-		before := decide(w)
+		before := Decide(w)
 		if err := judge(w, before); err != nil {
 			t.Fatalf("%+v: %v", w, err)
 		}
-		r.Shuffle(len(w.clusters), func(i, j int) { w.clusters[i], w.clusters[j] = w.clusters[j], w.clusters[i] })
-		after := decide(w)
+		r.Shuffle(len(w.Clusters), func(i, j int) { w.Clusters[i], w.Clusters[j] = w.Clusters[j], w.Clusters[i] })
+		after := Decide(w)
 		for _, s := range after.Shares {
 			if !slices.Contains(before.Shares, s) {
 				t.Fatalf("%+v: %+v is not in %+v", w, s, before.Shares)
@@ -310,7 +310,7 @@ func BenchmarkWorkloads(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				for i := range workloads {
-					decide(workloads[i])
+					Decide(workloads[i])
 				}
 			}
 		})
@@ -320,27 +320,27 @@ func BenchmarkWorkloads(b *testing.B) {
 // manyWorkloads gives workloads over clusters that run half of what they should.
 // Where they are not alike, every cluster has its own weight and bounds, and some
 // have no room.
-func manyWorkloads(count, clusters int, alike bool) []workload {
+func manyWorkloads(count, clusters int, alike bool) []Workload {
 	r := rand.New(rand.NewPCG(1, 1))
-	all := make([]workload, count)
+	all := make([]Workload, count)
 	for i := range all {
 		w := &all[i]
-		w.key, w.total = fmt.Sprintf("default/web-%d", i), int64(10*clusters)
-		w.preferences.Rebalance = i%2 == 0
+		w.Key, w.Total = fmt.Sprintf("default/web-%d", i), int64(10*clusters)
+		w.Preferences.Rebalance = i%2 == 0
 		if !alike {
-			w.preferences.Clusters = map[string]ClusterPreferences{}
+			w.Preferences.Clusters = map[string]ClusterPreferences{}
 		}
 		for k := range clusters {
 			c := well(fmt.Sprintf("gce-europe-west1b-%03d", k), r.Int64N(10))
 			if !alike {
 				low := r.Int64N(5)
-				w.preferences.Clusters[c.name] = ClusterPreferences{Min: low, Max: low + r.Int64N(40), Weight: r.Int64N(100)}
+				w.Preferences.Clusters[c.Name] = ClusterPreferences{Min: low, Max: low + r.Int64N(40), Weight: r.Int64N(100)}
 				if k%10 == 0 {
-					c.limited, c.capacity = true, c.live
-					c.live += 2
+					c.Limited, c.Capacity = true, c.Live
+					c.Live += 2
 				}
 			}
-			w.clusters = append(w.clusters, c)
+			w.Clusters = append(w.Clusters, c)
 		}
 	}
 	return all
