@@ -22,6 +22,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/web"
 )
 
+// The values of --plan-pull-requests.
+const (
+	planNone  = "off"
+	planOwn   = "own"   // those from the repository itself
+	planForks = "forks" // those from other repositories, too
+)
+
 // Config is the operator's word: where the repository is, which clusters may be
 // reached with what, and whom to tell. A repository cannot change any of it.
 //

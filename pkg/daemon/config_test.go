@@ -3,6 +3,8 @@ package daemon
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +33,7 @@ func flagsOf(t *testing.T, arguments []string, groups ...string) (c *Config, fs,
 
 func TestFlagsComeBeforeTheEnvironmentAndThatBeforeTheFile(t *testing.T) {
 	c, fs, table := flagsOf(t, []string{"--repo=of-flag"}, Groups()...)
-	file := writeFile(t, "fedsync.yaml", `
+	file := fileWith(t, "fedsync.yaml", `
 repo: of-file
 revision: of-file
 instance: of-file
@@ -56,7 +58,7 @@ allow-namespaces: [shop, web]
 
 func TestACommandTakesItsOwnSettingsOfAFileForAll(t *testing.T) {
 	c, fs, table := flagsOf(t, nil, GroupRepository)
-	file := writeFile(t, "fedsync.yaml", "repo: here\nlisten: 127.0.0.1:9\n")
+	file := fileWith(t, "fedsync.yaml", "repo: here\nlisten: 127.0.0.1:9\n")
 	if err := Complete(fs, table, []string{"FEDSYNC_LISTEN=127.0.0.1:8"}, file); err != nil {
 		t.Fatal(err)
 	}
@@ -79,14 +81,14 @@ func TestASlipOfThePenIsNoDefault(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			_, fs, table := flagsOf(t, nil, Groups()...)
-			err := Complete(fs, table, []string{c.environment}, writeFile(t, "fedsync.yaml", c.file))
+			err := Complete(fs, table, []string{c.environment}, fileWith(t, "fedsync.yaml", c.file))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error = %v, want one with %q", err, c.want)
 			}
 		})
 	}
 	_, fs, table := flagsOf(t, nil, Groups()...)
-	if err := Complete(fs, table, nil, tempFile(t, "none")); err == nil {
+	if err := Complete(fs, table, nil, filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a file that is not there is no error, want one")
 	}
 }
@@ -126,4 +128,14 @@ func TestTheWebhooksOfAllForgesAreTaken(t *testing.T) {
 			t.Errorf("%s of %s is answered with %d, want 501 without a secret", f.Webhook, f.Name, w.Code)
 		}
 	}
+}
+
+// fileWith makes a file for the time of the test.
+func fileWith(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -42,3 +42,22 @@ func (d *Daemon) newMember(f *federation.Federation, c federation.Cluster, readO
 	}
 	return member.New(o)
 }
+
+// connect returns how a member finds the way to its cluster. A command's report is
+// for who called it, and holds all that there is to know; a daemon's is for everybody,
+// and the log has the rest, once for every change.
+func (d *Daemon) connect(readOnly bool) func(context string) (member.Connection, error) {
+	if readOnly {
+		return d.kubeconfig.Connection
+	}
+	return func(context string) (member.Connection, error) {
+		conn, err := d.kubeconfig.Connection(context)
+		if d.kubeconfig.isNews(context, err) {
+			d.log.Warn("kubeconfig gives no way to a cluster", zap.String("context", context), zap.Error(err))
+		}
+		if err != nil {
+			err = published(err)
+		}
+		return conn, err
+	}
+}

@@ -85,20 +85,20 @@ func (w *watched) awaitToken(step func() string) {
 	w.t.Helper()
 	before := w.changes.Load() // it may be told of before step returns
 	want := step()
-	within(w.t, 10*time.Second, fmt.Sprintf("the token is %q and was told", want), func() string {
+	deadline := time.Now().Add(10 * time.Second)
+	for again := range time.Tick(10 * time.Millisecond) {
 		got := ""
 		c, err := w.Connection("a")
 		if err == nil {
 			got = c.REST.BearerToken
 		}
-		if got != want {
-			return fmt.Sprintf("it is %q: %v", got, err)
+		if got == want && w.changes.Load() != before {
+			return
 		}
-		if w.changes.Load() == before {
-			return "nobody was told"
+		if again.After(deadline) {
+			w.t.Fatalf("the token is %q, want %q: %v; told of: %v", got, want, err, w.changes.Load() != before)
 		}
-		return ""
-	})
+	}
 }
 
 func TestCredentialFilesThatComeOrChangeLaterAreSeen(t *testing.T) {

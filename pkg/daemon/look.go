@@ -63,7 +63,7 @@ func rendering(ctx context.Context, cfg *Config, snapshot federation.Snapshot, f
 		return nil, err
 	}
 	plan := schedule.New().Plan(schedule.Input{
-		Federation: f, Revision: snapshot.Revision, Bundles: bundles, Facts: facts, Policy: cfg.policy(),
+		Federation: f, Revision: snapshot.Revision, Bundles: bundles, Facts: facts, Policy: policyOf(cfg),
 	})
 	return &Rendering{Federation: f, Snapshot: snapshot, Plan: plan, Findings: slices.Concat(findings, plan.Findings)}, nil
 }
@@ -77,8 +77,8 @@ func renderOnce(ctx context.Context, cfg *Config, with renderFunc, snapshot fede
 	return bundles, slices.Concat(statusContexts(cfg.StatusContexts).settle(f, snapshot.Files), findings), nil
 }
 
-// policy is what a repository may touch.
-func (c *Config) policy() schedule.Policy {
+// policyOf is what a repository may touch.
+func policyOf(c *Config) schedule.Policy {
 	return schedule.Policy{Namespaces: c.AllowNamespaces, Kinds: c.AllowKinds}
 }
 

@@ -118,7 +118,7 @@ func (s *side) schedule(cfg *Config, facts federation.Facts, excluded map[string
 		return s.Side
 	}
 	s.Plan = schedule.New().Plan(schedule.Input{
-		Federation: s.Federation, Revision: s.Revision, Bundles: s.bundles, Facts: facts, Policy: cfg.policy(), Excluded: excluded,
+		Federation: s.Federation, Revision: s.Revision, Bundles: s.bundles, Facts: facts, Policy: policyOf(cfg), Excluded: excluded,
 	})
 	s.Findings = slices.Concat(s.rendering, s.Plan.Findings)
 	return s.Side

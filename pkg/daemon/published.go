@@ -3,10 +3,6 @@ package daemon
 import (
 	"errors"
 	"fmt"
-
-	"go.uber.org/zap"
-
-	"github.com/fedsync/fedsync/pkg/member"
 )
 
 // contextError says that a context is not in the kubeconfig, or may not be named. Its
@@ -45,25 +41,6 @@ func published(err error) error {
 		words = context.words
 	}
 	return &publishedError{words: words, err: err}
-}
-
-// connect returns how a member finds the way to its cluster. A command's report is
-// for who called it, and holds all that there is to know; a daemon's is for everybody,
-// and the log has the rest, once for every change.
-func (d *Daemon) connect(readOnly bool) func(context string) (member.Connection, error) {
-	if readOnly {
-		return d.kubeconfig.Connection
-	}
-	return func(context string) (member.Connection, error) {
-		conn, err := d.kubeconfig.Connection(context)
-		if d.kubeconfig.isNews(context, err) {
-			d.log.Warn("kubeconfig gives no way to a cluster", zap.String("context", context), zap.Error(err))
-		}
-		if err != nil {
-			err = published(err)
-		}
-		return conn, err
-	}
 }
 
 // isNews reports whether a context cannot be used for a reason that is another than

@@ -19,13 +19,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// The values of --plan-pull-requests.
-const (
-	planNone  = "off"
-	planOwn   = "own"   // those from the repository itself
-	planForks = "forks" // those from other repositories, too
-)
-
 const (
 	// factsInterval is how often it is looked whether facts changed that matter to a plan.
 	factsInterval = time.Second

@@ -337,7 +337,7 @@ func (l *loop) input(rev *revision) schedule.Input {
 		Revision:   rev.snapshot.Revision,
 		Bundles:    rev.bundles,
 		Facts:      l.members.facts,
-		Policy:     l.cfg.policy(),
+		Policy:     policyOf(l.cfg),
 		Leaving:    l.leaving,
 		Excluded:   l.roll.excluded(),
 		Unpruned:   l.roll.unpruned(),
