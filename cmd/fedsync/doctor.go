@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -32,7 +33,7 @@ at (usage, settings).`,
   fedsync doctor -o json | jq '.findings[] | select(.severity == "E")'`,
 		Args: cobra.NoArgs,
 	}
-	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupCloud, daemon.GroupLog)
+	cfg := settings(cmd, environment, config.GroupRepository, config.GroupPolicy, config.GroupClusters, config.GroupCloud, config.GroupLog)
 	quiet(cmd)
 	output := cmd.Flags().StringP("output", "o", "text", "text or json")
 	timeout := cmd.Flags().Duration("timeout", 15*time.Second, "how long to wait for the clusters' answers")

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
@@ -43,7 +44,7 @@ the repository, the facts, the clusters or Compute Engine could not be asked.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	q := &firewallQuestion{cfg: settings(cmd, environment,
-		daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupCloud, daemon.GroupLog)}
+		config.GroupRepository, config.GroupPolicy, config.GroupClusters, config.GroupCloud, config.GroupLog)}
 	quiet(cmd)
 	cmd.Flags().StringVar(&q.facts, "facts", "", "file with what the clusters report, YAML or JSON; - for standard input")
 	cmd.Flags().StringSliceVar(&q.tags, "tags", nil, "network tags of all nodes, instead of those that Compute Engine says they have")
@@ -64,7 +65,7 @@ the repository, the facts, the clusters or Compute Engine could not be asked.`,
 
 // firewallQuestion is what `fedsync firewall` is asked.
 type firewallQuestion struct {
-	cfg     *daemon.Config
+	cfg     *config.Config
 	facts   string
 	tags    []string
 	name    string

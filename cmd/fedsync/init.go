@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -38,7 +38,7 @@ EKS write it is the cluster's name, where no other has the same.`,
 		if len(args) > 0 {
 			folder = args[0]
 		}
-		contexts, err := daemon.Contexts(*kubeconfig, *patterns)
+		contexts, err := config.Contexts(*kubeconfig, *patterns)
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/config"
 )
 
 func TestLogTimesHaveMilliseconds(t *testing.T) {
@@ -16,7 +16,7 @@ func TestLogTimesHaveMilliseconds(t *testing.T) {
 		var out bytes.Buffer
 		cmd := &cobra.Command{}
 		cmd.SetErr(&out)
-		log, err := newLog(cmd, &daemon.Config{LogLevel: "info", LogFormat: format})
+		log, err := newLog(cmd, &config.Config{LogLevel: "info", LogFormat: format})
 		if err != nil {
 			t.Fatal(err)
 		}

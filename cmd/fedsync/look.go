@@ -6,13 +6,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 )
 
 // looking is what the commands share that look at every cluster once: the settings,
 // the flags, and the looking itself.
 type looking struct {
-	cfg     *daemon.Config
+	cfg     *config.Config
 	formats []string // the first is the default
 	output  *string
 	timeout *time.Duration
@@ -20,7 +21,7 @@ type looking struct {
 
 func newLooking(cmd *cobra.Command, environment []string, timeout time.Duration, formats ...string) *looking {
 	l := &looking{formats: formats}
-	l.cfg = settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupCloud, daemon.GroupLog)
+	l.cfg = settings(cmd, environment, config.GroupRepository, config.GroupPolicy, config.GroupClusters, config.GroupCloud, config.GroupLog)
 	quiet(cmd)
 	l.output = cmd.Flags().StringP("output", "o", formats[0], strings.Join(formats, " or "))
 	l.timeout = cmd.Flags().Duration("timeout", timeout, "how long to wait for the clusters' answers")

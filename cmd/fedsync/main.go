@@ -22,7 +22,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"k8s.io/klog/v2"
 
-	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 )
 
@@ -145,14 +145,14 @@ settled in time), 2 it could not be asked (usage, file, repository, no cluster).
 
 // settings gives a command the settings of some groups, and fills them in from
 // the environment and the configuration file before it runs.
-func settings(cmd *cobra.Command, environment []string, groups ...string) *daemon.Config {
-	cfg := daemon.NewConfig()
+func settings(cmd *cobra.Command, environment []string, groups ...string) *config.Config {
+	cfg := config.New()
 	cfg.Flags(cmd.Flags(), groups...)
 	file := cmd.Flags().String("config", "", "configuration file, YAML with the settings' names as keys")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		table := pflag.NewFlagSet("", pflag.ContinueOnError)
-		daemon.NewConfig().Flags(table, daemon.Groups()...)
-		if err := daemon.Complete(cmd.Flags(), table, environment, *file); err != nil {
+		config.New().Flags(table, config.Groups()...)
+		if err := config.Complete(cmd.Flags(), table, environment, *file); err != nil {
 			return err
 		}
 		return cfg.Check()
@@ -173,7 +173,7 @@ func quiet(cmd *cobra.Command) {
 const logTime = "2006-01-02T15:04:05.000Z07:00"
 
 // newLog writes to the command's standard error: standard output is for answers.
-func newLog(cmd *cobra.Command, cfg *daemon.Config) (*zap.Logger, error) {
+func newLog(cmd *cobra.Command, cfg *config.Config) (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(cfg.LogLevel)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/plan"
@@ -53,7 +54,7 @@ could not be found out.`,
   fedsync plan --base origin/main -o json | jq '.risks[].message'`,
 		Args: cobra.NoArgs,
 	}
-	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupCloud, daemon.GroupLog)
+	cfg := settings(cmd, environment, config.GroupRepository, config.GroupPolicy, config.GroupClusters, config.GroupCloud, config.GroupLog)
 	quiet(cmd)
 	o := daemon.PlanOptions{Version: buildVersion()}
 	cmd.Flags().StringVar(&o.Base, "base", "", "the revision to merge into: a branch, a tag or a commit (default with --working-tree: HEAD)")

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/config"
 )
 
 //go:generate sh -c "go run . reference > ../../docs/reference/fedsync.md"
@@ -49,12 +49,12 @@ Every setting is a flag, an environment variable and a key of the YAML file that
 file also as a list. A setting that a command does not take is left alone; a key of the
 file that no command knows is an error.
 `)
-	for _, group := range daemon.Groups() {
+	for _, group := range config.Groups() {
 		table := pflag.NewFlagSet("", pflag.ContinueOnError)
-		daemon.NewConfig().Flags(table, group)
+		config.New().Flags(table, group)
 		fmt.Fprintf(w, "\n### %s\n\n| flag, key | environment | default | |\n|---|---|---|---|\n", group)
 		table.VisitAll(func(f *pflag.Flag) {
-			fmt.Fprintf(w, "| `--%s` | `%s` | %s | %s |\n", f.Name, daemon.EnvironmentName(f.Name), code(f.DefValue), cell(f.Usage))
+			fmt.Fprintf(w, "| `--%s` | `%s` | %s | %s |\n", f.Name, config.EnvironmentName(f.Name), code(f.DefValue), cell(f.Usage))
 		})
 	}
 }
@@ -70,7 +70,7 @@ func prose(text string) string { return strings.ReplaceAll(text, "\n  ", "\n    
 // writeOwnFlags lists the flags of a command that are no settings.
 func writeOwnFlags(w io.Writer, cmd *cobra.Command) {
 	table := pflag.NewFlagSet("", pflag.ContinueOnError)
-	daemon.NewConfig().Flags(table, daemon.Groups()...)
+	config.New().Flags(table, config.Groups()...)
 	var rows []string
 	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
 		if table.Lookup(f.Name) == nil && f.Name != "help" {
@@ -90,9 +90,9 @@ func writeOwnFlags(w io.Writer, cmd *cobra.Command) {
 // that are its own.
 func writeTaken(w io.Writer, cmd *cobra.Command) {
 	var groups, own []string
-	for _, group := range daemon.Groups() {
+	for _, group := range config.Groups() {
 		table := pflag.NewFlagSet("", pflag.ContinueOnError)
-		daemon.NewConfig().Flags(table, group)
+		config.New().Flags(table, group)
 		taken := false
 		table.VisitAll(func(f *pflag.Flag) {
 			here := cmd.Flags().Lookup(f.Name)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -47,7 +48,7 @@ read.`,
   fedsync facts | fedsync render --explain --facts - -o json`,
 		Args: cobra.NoArgs,
 	}
-	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy)
+	cfg := settings(cmd, environment, config.GroupRepository, config.GroupPolicy)
 	cluster := cmd.Flags().String("cluster", "", "only this cluster")
 	facts := cmd.Flags().String("facts", "", "file with what the clusters report, YAML or JSON; - for standard input")
 	explain := cmd.Flags().Bool("explain", false, "print what was decided on node ports and replicas, and why, instead of the objects")

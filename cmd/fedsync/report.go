@@ -17,6 +17,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 )
 
@@ -37,7 +38,7 @@ Exit status 0 when it was written, whatever is in it; 2 when it could not be.`,
   fedsync report --repo https://forge.example/team/web.git --token-file token > report.txt`,
 		Args: cobra.NoArgs,
 	}
-	cfg := settings(cmd, environment, daemon.Groups()...)
+	cfg := settings(cmd, environment, config.Groups()...)
 	quiet(cmd)
 	output := cmd.Flags().StringP("output", "o", "", "file to write, readable by its owner alone (default: standard output)")
 	timeout := cmd.Flags().Duration("timeout", 15*time.Second, "how long to wait for the clusters' answers")
@@ -92,8 +93,8 @@ func writePrivate(name string, data []byte) error {
 }
 
 // supportFile puts together what support needs to know.
-func supportFile(cmd *cobra.Command, cfg *daemon.Config, e *daemon.Examination) ([]byte, error) {
-	s := scrubber{secrets: untrusted.NewSecrets(daemon.Secrets(cfg, e.Plan, e.Snapshot.Files)...)}
+func supportFile(cmd *cobra.Command, cfg *config.Config, e *daemon.Examination) ([]byte, error) {
+	s := scrubber{secrets: untrusted.NewSecrets(config.Secrets(cfg, e.Plan, e.Snapshot.Files)...)}
 	a := &txtar.Archive{Comment: fmt.Appendf(nil, "fedsync %s, %s %s/%s, %s\n\n", buildVersion(),
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format(time.RFC3339))}
 	parts := []struct {
@@ -138,7 +139,7 @@ func supportFile(cmd *cobra.Command, cfg *daemon.Config, e *daemon.Examination) 
 func givenSettings(cmd *cobra.Command) map[string]string {
 	given := map[string]string{}
 	table := pflag.NewFlagSet("", pflag.ContinueOnError)
-	daemon.NewConfig().Flags(table, daemon.Groups()...)
+	config.New().Flags(table, config.Groups()...)
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if table.Lookup(f.Name) != nil && f.Value.String() != f.DefValue {
 			given[f.Name] = untrusted.URL(f.Value.String())

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -46,7 +47,7 @@ cluster refuses it, 2 when the cluster does not answer.`,
   fedsync restore gce-us-east1b apps/ReplicaSet/web/nginx --federation web`,
 		Args: cobra.RangeArgs(1, 2),
 	}
-	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupPolicy, daemon.GroupClusters, daemon.GroupLog)
+	cfg := settings(cmd, environment, config.GroupRepository, config.GroupPolicy, config.GroupClusters, config.GroupLog)
 	quiet(cmd)
 	name := cmd.Flags().String("federation", "", "the federation's name, instead of reading it from the repository")
 	unproved := cmd.Flags().Bool("unproved", false, "put back also what the inventory has no digest of, as an earlier version kept it")
@@ -85,7 +86,7 @@ type restoration struct {
 	planned *federation.ClusterPlan
 }
 
-func newRestoration(cmd *cobra.Command, cfg *daemon.Config, cluster, name string) (*restoration, error) {
+func newRestoration(cmd *cobra.Command, cfg *config.Config, cluster, name string) (*restoration, error) {
 	log, err := newLog(cmd, cfg)
 	if err != nil {
 		return nil, err

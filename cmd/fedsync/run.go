@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -31,7 +32,7 @@ Exit status 0 when it was told to stop, or, with --once, when everything is live
   fedsync run --once`,
 		Args: cobra.NoArgs,
 	}
-	cfg := settings(cmd, environment, daemon.Groups()...)
+	cfg := settings(cmd, environment, config.Groups()...)
 	once := cmd.Flags().Bool("once", false, "one pass: wait until it is settled, then end")
 	timeout := cmd.Flags().Duration("timeout", 15*time.Minute, "with --once: how long to wait")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/takeover"
@@ -57,7 +58,7 @@ asked, 2 when the repository or the kubeconfig cannot be read.`,
   fedsync takeover --federation web --yes`,
 		Args: cobra.NoArgs,
 	}
-	cfg := settings(cmd, environment, daemon.GroupRepository, daemon.GroupClusters, daemon.GroupLog)
+	cfg := settings(cmd, environment, config.GroupRepository, config.GroupClusters, config.GroupLog)
 	quiet(cmd)
 	yes := cmd.Flags().Bool("yes", false, "move it, instead of saying what would be moved")
 	former := cmd.Flags().String("federation", "", "the name that the federation had before, in this same source")

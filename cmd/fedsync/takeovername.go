@@ -8,13 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/takeover"
 )
 
 // takeOverName moves what a federation has under the name that it had before, or says
 // what it would move.
-func takeOverName(cmd *cobra.Command, cfg *daemon.Config, o daemon.Options, former string, yes, force bool) error {
+func takeOverName(cmd *cobra.Command, cfg *config.Config, o daemon.Options, former string, yes, force bool) error {
 	r, err := daemon.LookAtRename(cmd.Context(), cfg, o, former)
 	if err != nil {
 		return err

@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"pkg/status/forgeclient":      {"internal/secret", "pkg/bounds", "pkg/status"},
 	"pkg/status/gitnotes":         {"internal/multiack", "internal/secret", "internal/untrusted", "pkg/bounds", "pkg/federation", "pkg/status", "internal/gitssh"},
 	"pkg/web":                     {"internal/untrusted", "pkg/federation", "pkg/status", "pkg/status/post"},
+	"pkg/config":                  {"internal/glob", "internal/secret", "pkg/*"},
 	"pkg/daemon":                  {"internal/secret", "internal/untrusted", "internal/bell", "internal/glob", "pkg/*"},
 	"internal/bell":               {},
 	"internal/canary":             {},

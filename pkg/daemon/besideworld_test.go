@@ -17,6 +17,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedsync/fedsync/internal/objectstore"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
@@ -31,7 +32,7 @@ func besideOnReal(t *testing.T) (w *world, clusters []string, cut func(string) (
 func besideInMemory(t *testing.T) (w *world, clusters []string, cut func(string) (back func())) {
 	t.Helper()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	w = &world{t: t, cfg: NewConfig(), repo: sourcetest.New(t), namespace: "kube-public", name: "web"}
+	w = &world{t: t, cfg: config.New(), repo: sourcetest.New(t), namespace: "kube-public", name: "web"}
 	w.cfg.Repository, w.cfg.Instance, w.cfg.Listen, w.cfg.Interval = w.repo.Path, "first", "127.0.0.1:0", time.Second
 	clusters = []string{"asia", "europe", "us"}
 	stores, away := map[string]*objectstore.Store{}, map[string]*atomic.Bool{}

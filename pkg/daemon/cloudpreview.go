@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/gcp/gce"
@@ -29,7 +30,7 @@ type CloudPreview struct {
 
 // SourceDigest returns what tells the source of the settings from any other: names and
 // marks on Compute Engine hold it.
-func SourceDigest(cfg *Config, federation string) (string, error) {
+func SourceDigest(cfg *config.Config, federation string) (string, error) {
 	src, err := newSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {
 		return "", err
@@ -41,7 +42,7 @@ func SourceDigest(cfg *Config, federation string) (string, error) {
 // PreviewCloud looks at Compute Engine once and changes nothing. Of the input, the
 // federation, the source, the plan and the facts are needed; its GCP is not nil. Without
 // usable credentials it is an error, which holds no secret.
-func PreviewCloud(ctx context.Context, cfg *Config, in gcp.Input, log *zap.Logger) (*CloudPreview, error) {
+func PreviewCloud(ctx context.Context, cfg *config.Config, in gcp.Input, log *zap.Logger) (*CloudPreview, error) {
 	cloud, err := gce.New(ctx, gce.Options{
 		Project: in.Federation.GCP.Project, Endpoint: cfg.GCPEndpoint, QPS: cfg.GCPRate,
 		UserAgent: "fedsync", Log: log,

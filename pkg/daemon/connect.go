@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/web"
@@ -52,11 +53,11 @@ func (d *Daemon) connect(readOnly bool) func(context string) (member.Connection,
 	}
 	return func(context string) (member.Connection, error) {
 		conn, err := d.kubeconfig.Connection(context)
-		if d.kubeconfig.isNews(context, err) {
+		if d.kubeconfig.IsNews(context, err) {
 			d.log.Warn("kubeconfig gives no way to a cluster", zap.String("context", context), zap.Error(err))
 		}
 		if err != nil {
-			err = published(err)
+			err = config.Published(err)
 		}
 		return conn, err
 	}

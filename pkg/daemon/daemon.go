@@ -23,6 +23,7 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/source"
@@ -41,7 +42,7 @@ type Options struct {
 
 // Daemon keeps member clusters equal to a repository. It runs once.
 type Daemon struct {
-	cfg     *Config
+	cfg     *config.Config
 	options Options
 	log     *zap.Logger
 	// secrets are what the repository's server and the forge are sent, and what the forge
@@ -52,7 +53,7 @@ type Daemon struct {
 	render     renderFunc
 	before     beforeFunc     // the source's, unless a test puts another in its place
 	renderer   *worker.Worker // does it, unless a test puts another in its place
-	kubeconfig *kubeconfig
+	kubeconfig *config.Kubeconfig
 	forms      *apply.Forms // what is sent to clusters, shared where it is equal
 	reports    *reports
 	poster     *post.Poster  // nil where no commit statuses are wanted
@@ -83,7 +84,7 @@ type Daemon struct {
 
 // New checks the settings against the machine: it opens the repository, reads the
 // kubeconfig and takes the address to listen on. It asks no cluster yet.
-func New(cfg *Config, o Options) (*Daemon, error) {
+func New(cfg *config.Config, o Options) (*Daemon, error) {
 	d, err := newParts(cfg, o)
 	if err != nil {
 		return nil, err
@@ -177,7 +178,7 @@ func (d *Daemon) details(c status.Commit) status.Details {
 
 // takeName gives this process its name and the lock that goes with it.
 func (d *Daemon) takeName() error {
-	dir, err := cacheDir()
+	dir, err := config.CacheDir()
 	if err != nil {
 		return err
 	}
@@ -217,7 +218,7 @@ func inherit(file, earlier string) {
 }
 
 // newParts makes what every command needs that asks clusters.
-func newParts(cfg *Config, o Options) (*Daemon, error) {
+func newParts(cfg *config.Config, o Options) (*Daemon, error) {
 	if o.secrets == nil {
 		o.secrets = secret.New()
 	}
@@ -226,7 +227,7 @@ func newParts(cfg *Config, o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	kube, err := newKubeconfig(cfg, o.Log)
+	kube, err := config.NewKubeconfig(cfg, o.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/fedsync/fedsync/internal/objectstore"
 	"github.com/fedsync/fedsync/internal/raced"
 	"github.com/fedsync/fedsync/pkg/claim"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -75,7 +76,7 @@ func TestARestartChangesNothing(t *testing.T) {
 
 // live plays one history, and returns what was wrong after it and how long the
 // clusters took to become equal to Git.
-func live(t *testing.T, cfg *Config, h history.History) (wrong string, took time.Duration) {
+func live(t *testing.T, cfg *config.Config, h history.History) (wrong string, took time.Duration) {
 	t.Helper()
 	// A test of its own, so that folders go with it.
 	t.Run(fmt.Sprint(h.Seed), func(t *testing.T) {
@@ -91,7 +92,7 @@ func live(t *testing.T, cfg *Config, h history.History) (wrong string, took time
 // memoryWorld is a federation of clusters in memory.
 type memoryWorld struct {
 	t        *testing.T
-	cfg      *Config
+	cfg      *config.Config
 	campaign *campaign
 	stores   map[string]*objectstore.Store
 	configs  map[string]*rest.Config
@@ -102,7 +103,7 @@ type memoryWorld struct {
 	pushed   pushed
 }
 
-func newMemoryWorld(t *testing.T, cfg *Config, h history.History) *memoryWorld {
+func newMemoryWorld(t *testing.T, cfg *config.Config, h history.History) *memoryWorld {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &memoryWorld{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
@@ -34,10 +35,10 @@ type Examination struct {
 // Examine looks at everything once, as Look does, and at what Look takes for
 // granted: a part that is broken is a finding, and the others are examined all the
 // same. It also asks every cluster what our credentials allow. It changes nothing.
-func Examine(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*Examination, error) {
+func Examine(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*Examination, error) {
 	e := &Examination{Repository: untrusted.URL(cfg.Repository), secrets: secret.New()}
 	log = e.secrets.Logger(log)
-	_, kubeErr := newKubeconfig(cfg, log)
+	_, kubeErr := config.NewKubeconfig(cfg, log)
 	if kubeErr != nil {
 		e.find(federation.Finding{
 			ID: "D01", Severity: federation.SeverityError, Message: untrusted.New(kubeErr.Error()),
@@ -73,7 +74,7 @@ func (e *Examination) find(findings ...federation.Finding) {
 }
 
 // read reads the repository's fedsync.yaml.
-func (e *Examination) read(ctx context.Context, cfg *Config, log *zap.Logger) {
+func (e *Examination) read(ctx context.Context, cfg *config.Config, log *zap.Logger) {
 	src, err := newSource(cfg, e.secrets, log)
 	if err != nil {
 		e.find(federation.Finding{
@@ -134,7 +135,7 @@ func sourceRemedy(err error) untrusted.Text {
 }
 
 // ask looks at the clusters.
-func (e *Examination) ask(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) error {
+func (e *Examination) ask(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) error {
 	d, err := newParts(cfg, Options{Log: log, secrets: e.secrets})
 	if err != nil {
 		return err

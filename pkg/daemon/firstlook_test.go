@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
@@ -38,7 +39,7 @@ func TestAFirstLookSaysHowBadAFaultIs(t *testing.T) {
 	if err := os.WriteFile(kubeconfig, []byte(unreachable), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := NewConfig()
+	cfg := config.New()
 	cfg.Repository, cfg.Kubeconfig = repo.Path, kubeconfig
 	d, err := newParts(cfg, Options{Log: zap.NewNop()})
 	if err != nil {

@@ -120,7 +120,7 @@ func TestAnotherRepositoryWithTheSameNamesIsRefused(t *testing.T) {
 	}
 }
 
-// kubeconfig writes a kubeconfig of the test's own, changed as it says.
+// Kubeconfig writes a kubeconfig of the test's own, changed as it says.
 func (w *world) kubeconfig(change func(*clientcmdapi.Config)) string {
 	w.t.Helper()
 	path := tempFile(w.t, "kubeconfig")

@@ -4,14 +4,15 @@ import (
 	"fmt"
 
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/member"
 )
 
 // NewApplier gives an Applier of one cluster to those who ask it for something
 // besides the loop, as for what adoption overwrote. It has no source and no
 // instance, so it is not for Apply. It asks the cluster nothing yet.
-func NewApplier(cfg *Config, federation, context string, o Options) (*apply.Applier, error) {
-	kube, err := newKubeconfig(cfg, o.Log)
+func NewApplier(cfg *config.Config, federation, context string, o Options) (*apply.Applier, error) {
+	kube, err := config.NewKubeconfig(cfg, o.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ type clients struct {
 
 const loadInterval = 5 * time.Millisecond // 200 a second
 
-// load asks an address for its page.
+// Load asks an address for its page.
 func (w *cloudWorld) load(address string) *clients {
 	return w.loadBy(w.cloud.Client(), "http://"+address+"/", loadInterval)
 }

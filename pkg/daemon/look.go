@@ -14,6 +14,7 @@ import (
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/schedule"
@@ -32,7 +33,7 @@ type Rendering struct {
 
 // Render reads and renders one revision, and schedules it for clusters that report
 // these facts; without any they are Ready and empty.
-func Render(ctx context.Context, cfg *Config, facts federation.Facts) (*Rendering, error) {
+func Render(ctx context.Context, cfg *config.Config, facts federation.Facts) (*Rendering, error) {
 	secrets := secret.New()
 	src, err := newSource(cfg, secrets, zap.NewNop())
 	if err != nil {
@@ -55,7 +56,7 @@ func Render(ctx context.Context, cfg *Config, facts federation.Facts) (*Renderin
 }
 
 // rendering renders a snapshot and plans it.
-func rendering(ctx context.Context, cfg *Config, snapshot federation.Snapshot, f *federation.Federation, facts federation.Facts) (*Rendering, error) {
+func rendering(ctx context.Context, cfg *config.Config, snapshot federation.Snapshot, f *federation.Federation, facts federation.Facts) (*Rendering, error) {
 	renderer := newRenderer(cfg, zap.NewNop())
 	defer renderer.Close()
 	bundles, findings, err := renderOnce(ctx, cfg, renderer.RenderInSteps, snapshot, f)
@@ -69,7 +70,7 @@ func rendering(ctx context.Context, cfg *Config, snapshot federation.Snapshot, f
 }
 
 // renderOnce renders a snapshot as a whole, with what the operator does not grant its file.
-func renderOnce(ctx context.Context, cfg *Config, with renderFunc, snapshot federation.Snapshot, f *federation.Federation) ([]federation.Bundle, []federation.Finding, error) {
+func renderOnce(ctx context.Context, cfg *config.Config, with renderFunc, snapshot federation.Snapshot, f *federation.Federation) ([]federation.Bundle, []federation.Finding, error) {
 	bundles, findings := with(ctx, snapshot, f, nil, nil)
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
@@ -78,7 +79,7 @@ func renderOnce(ctx context.Context, cfg *Config, with renderFunc, snapshot fede
 }
 
 // policyOf is what a repository may touch.
-func policyOf(c *Config) schedule.Policy {
+func policyOf(c *config.Config) schedule.Policy {
 	return schedule.Policy{Namespaces: c.AllowNamespaces, Kinds: c.AllowKinds}
 }
 
@@ -127,7 +128,7 @@ type Comparison struct {
 // Look asks every cluster what it runs and what an apply would change, and changes
 // nothing. It waits for each cluster's answer, for at most the timeout. Its error
 // says that not even one cluster could be asked.
-func Look(ctx context.Context, cfg *Config, timeout time.Duration, log *zap.Logger) (*Comparison, error) {
+func Look(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*Comparison, error) {
 	d, err := newParts(cfg, Options{Log: log})
 	if err != nil {
 		return nil, err

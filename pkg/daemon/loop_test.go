@@ -21,6 +21,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -109,7 +110,7 @@ func (n *notebook) contexts(name string) []string {
 func shaOf(name string) string { return fmt.Sprintf("%x%040d", name, 0)[:40] }
 
 // stagedConfig is made outside of the bubble, where programs may run.
-func stagedConfig(t *testing.T) *Config {
+func stagedConfig(t *testing.T) *config.Config {
 	t.Helper()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	repo := sourcetest.New(t)
@@ -118,16 +119,16 @@ func stagedConfig(t *testing.T) *Config {
 	if err := os.WriteFile(kubeconfig, []byte(unreachable), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := NewConfig()
+	cfg := config.New()
 	cfg.Repository, cfg.Kubeconfig = repo.Path, kubeconfig
 	return cfg
 }
 
 // stage starts a loop in a bubble.
-func stage(t *testing.T, cfg *Config) *staged { return stageAt(t, cfg, &pushed{}) }
+func stage(t *testing.T, cfg *config.Config) *staged { return stageAt(t, cfg, &pushed{}) }
 
 // stageAt is stage for a repository that has commits already.
-func stageAt(t *testing.T, cfg *Config, repository *pushed) *staged {
+func stageAt(t *testing.T, cfg *config.Config, repository *pushed) *staged {
 	t.Helper()
 	d, err := newParts(cfg, Options{Log: zap.NewNop()})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 )
 
@@ -46,7 +47,7 @@ func runChild(file string) error {
 	if err != nil {
 		return err
 	}
-	cfg := NewConfig()
+	cfg := config.New()
 	if err := json.Unmarshal(data, cfg); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/status/github/githubtest"
 )
 
@@ -17,7 +18,7 @@ func TestAMergeQueueWaitsForThePlanOfItsHead(t *testing.T) {
 	app := forge.AddApp(t, "fedsync", map[string]string{"checks": "write", "pull_requests": "write"})
 	w.cfg.CommitStatus, w.cfg.ForgeURL, w.cfg.ForgeRepository = "github", forge.URL, githubtest.Owner+"/"+githubtest.Name
 	w.cfg.GitHubAppID, w.cfg.GitHubAppKeyFile = app.ID, writeFile(t, "app.pem", string(app.Key))
-	w.cfg.PlanPullRequests, w.cfg.Interval = planOwn, time.Second
+	w.cfg.PlanPullRequests, w.cfg.Interval = config.PlanOwn, time.Second
 	d := w.start()
 	d.live(w.repo.Push("first", map[string]string{"fedsync.yaml": w.file("web"), "apps/web/a.yaml": w.settings("a", "1")}))
 	check := "fedsync/" + w.name + "/plan"

@@ -3,10 +3,12 @@ package daemon
 import (
 	"errors"
 	"testing"
+
+	"github.com/fedsync/fedsync/pkg/config"
 )
 
 func TestASinglePassDoesNotFenceTheDaemonBesideIt(t *testing.T) {
-	d := &Daemon{beside: true, kubeconfig: &kubeconfig{}} // it has nothing to ask a cluster with: it must not get so far
+	d := &Daemon{beside: true, kubeconfig: &config.Kubeconfig{}} // it has nothing to ask a cluster with: it must not get so far
 	if report, err := d.RunOnce(t.Context()); !errors.Is(err, errBeside) || report != nil {
 		t.Errorf("RunOnce = %v, %v, want %v", report, err, errBeside)
 	}

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/plan"
 )
@@ -21,7 +22,7 @@ func TestOnlyTheProjectOfTheBaseIsAsked(t *testing.T) {
 		}
 		return f
 	}
-	cfg := NewConfig()
+	cfg := config.New()
 	cfg.Repository = "https://forge.example/team/web.git"
 	src, err := newSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {

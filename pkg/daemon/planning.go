@@ -12,6 +12,7 @@ import (
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/plan"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -43,7 +44,7 @@ type Planning struct {
 
 // Plan says what a proposed change would do. It writes nothing. Clusters are asked as the
 // base names them, whatever the change says, since a change is anybody's.
-func Plan(ctx context.Context, cfg *Config, o PlanOptions) (*Planning, error) {
+func Plan(ctx context.Context, cfg *config.Config, o PlanOptions) (*Planning, error) {
 	d, err := newParts(cfg, Options{Version: o.Version, Log: o.Log})
 	if err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func (d *Daemon) renderSide(ctx context.Context, snapshot federation.Snapshot) (
 
 // renderSide renders a revision. One whose fedsync.yaml is refused has no clusters, and a
 // finding that says so.
-func renderSide(ctx context.Context, cfg *Config, with renderFunc, snapshot federation.Snapshot) (*side, error) {
+func renderSide(ctx context.Context, cfg *config.Config, with renderFunc, snapshot federation.Snapshot) (*side, error) {
 	s := &side{Side: plan.Side{Revision: snapshot.Revision}}
 	f, err := render.Load(snapshot)
 	if err != nil {
@@ -112,7 +113,7 @@ func renderSide(ctx context.Context, cfg *Config, with renderFunc, snapshot fede
 }
 
 // schedule schedules the side by facts, without the clusters that are not to be written.
-func (s *side) schedule(cfg *Config, facts federation.Facts, excluded map[string]string) plan.Side {
+func (s *side) schedule(cfg *config.Config, facts federation.Facts, excluded map[string]string) plan.Side {
 	if s.Refused {
 		s.Findings = s.rendering
 		return s.Side

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
 )
@@ -76,7 +77,7 @@ func TestAKubeconfigThatCannotBeReadIsAFindingWithoutItsPath(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "kubeconfig"), []byte("clusters: {"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d.kubeconfig.load()
+	d.kubeconfig, _ = config.NewKubeconfig(d.cfg, zap.NewNop())
 	for _, readOnly := range []bool{false, true} {
 		l := newLoop(d, readOnly)
 		findings := l.findings()

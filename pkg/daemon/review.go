@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/bell"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/review"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -67,7 +68,7 @@ type reviewer struct {
 
 // newReviewer makes the reviewer that the settings ask for; nil for none.
 func (d *Daemon) newReviewer() (*reviewer, error) {
-	if d.cfg.PlanPullRequests == planNone {
+	if d.cfg.PlanPullRequests == config.PlanNone {
 		return nil, nil //nolint:nilnil // none is what was asked for
 	}
 	// A provider does one thing at a time, and the poster's is busy with its own.
@@ -90,7 +91,7 @@ func (d *Daemon) newReviewer() (*reviewer, error) {
 	}
 	r.state = review.State{
 		Policy: review.Policy{
-			Forks: d.cfg.PlanPullRequests == planForks, Unknown: review.Unknown(d.cfg.PlanUnknown), Deadline: d.cfg.StatusDeadline,
+			Forks: d.cfg.PlanPullRequests == config.PlanForks, Unknown: review.Unknown(d.cfg.PlanUnknown), Deadline: d.cfg.StatusDeadline,
 		},
 		Made: map[string]review.Made{}, Doing: map[string]string{},
 	}

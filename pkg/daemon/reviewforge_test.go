@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -37,7 +38,7 @@ func newPulledOn(t *testing.T, s *sandboxtest.Sandbox) *pulled {
 	p.cfg.Repository, p.cfg.Revision = p.forge.CloneURL, "main"
 	p.cfg.Username = p.forge.Owner
 	p.cfg.TokenFile = writeFile(t, "token", p.forge.Token)
-	p.cfg.CommitStatus, p.cfg.PlanPullRequests = "gitea", planOwn
+	p.cfg.CommitStatus, p.cfg.PlanPullRequests = "gitea", config.PlanOwn
 	p.cfg.WebhookSecretFile = writeFile(t, "secret", "hook-secret")
 	p.cfg.Interval = time.Hour // only a webhook tells
 	return p

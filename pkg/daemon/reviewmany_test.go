@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -157,7 +158,7 @@ func TestManyPullRequestsArePlannedAndSlowNothingDown(t *testing.T) {
 func (p *pulled) withoutPlans(pushes int) (tip string, middle time.Duration) {
 	p.t.Helper()
 	cfg := *p.cfg
-	cfg.PlanPullRequests = planNone
+	cfg.PlanPullRequests = config.PlanNone
 	d := p.startWith(&cfg)
 	d.live(p.repo.Head())
 	p.forge.AddWebhook(p.t, d.publicURL()+"/webhook/gitea", "hook-secret")

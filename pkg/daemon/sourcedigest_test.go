@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/source"
 )
 
@@ -98,7 +99,7 @@ func TestAnUpgradeFindsWhatTheEarlierVersionKept(t *testing.T) {
 	t.Chdir(repository)
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
-	dir, err := cacheDir()
+	dir, err := config.CacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +114,7 @@ func TestAnUpgradeFindsWhatTheEarlierVersionKept(t *testing.T) {
 	}
 
 	for _, typed := range []string{".", repository} { // the upgrade, and a start after it
-		d := &Daemon{cfg: &Config{Repository: typed, Revision: "main", Instance: "mine"}, source: openSource(t, typed)}
+		d := &Daemon{cfg: &config.Config{Repository: typed, Revision: "main", Instance: "mine"}, source: openSource(t, typed)}
 		if err := d.takeName(); err != nil {
 			t.Fatal(err)
 		}

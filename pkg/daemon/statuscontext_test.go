@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -103,7 +104,7 @@ func TestAFileWithMistakesFailsItsCommitUnderAnAllowedContext(t *testing.T) {
 
 func TestAStatusOfBeforeIsNotEndedUnderAContextThatIsNoLongerAllowed(t *testing.T) {
 	for context, want := range map[string][2]bool{"ci/required": {}, "fedsync/web": {true, false}, "fedsync": {true, true}} {
-		got := [2]bool{statusContexts(NewConfig().StatusContexts).grants(context), statusContexts(nil).grants(context)}
+		got := [2]bool{statusContexts(config.New().StatusContexts).grants(context), statusContexts(nil).grants(context)}
 		if got != want {
 			t.Errorf("%q may be ended by default and without a pattern: %v, want %v", context, got, want)
 		}

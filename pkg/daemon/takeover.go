@@ -11,6 +11,7 @@ import (
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/render"
@@ -32,7 +33,7 @@ type Takeover struct {
 
 // LookAtTakeover reads the repository and asks every cluster of its federation to which
 // source it belongs. It writes nothing.
-func LookAtTakeover(ctx context.Context, cfg *Config, o Options) (*Takeover, error) {
+func LookAtTakeover(ctx context.Context, cfg *config.Config, o Options) (*Takeover, error) {
 	src, err := newSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {
 		return nil, err
@@ -62,7 +63,7 @@ type Rename struct {
 
 // LookAtRename reads the repository and asks every cluster of its federation what it has
 // under the name that the federation had before. It writes nothing.
-func LookAtRename(ctx context.Context, cfg *Config, o Options, former string) (*Rename, error) {
+func LookAtRename(ctx context.Context, cfg *config.Config, o Options, former string) (*Rename, error) {
 	src, err := newSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func LookAtRename(ctx context.Context, cfg *Config, o Options, former string) (*
 	if f.Name == former {
 		return nil, fmt.Errorf("%s is the federation's name in %s, and not one that it had before", former, snapshot.Revision)
 	}
-	kube, err := newKubeconfig(cfg, o.Log)
+	kube, err := config.NewKubeconfig(cfg, o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +114,8 @@ func (r *Rename) Move(ctx context.Context, force bool) ([]takeover.Moved, error)
 }
 
 // takeoverOf asks some clusters of a federation to which source they belong.
-func takeoverOf(ctx context.Context, cfg *Config, o Options, src *source.Source, at federation.Revision, f *federation.Federation, clusters []federation.Cluster) (*Takeover, error) {
-	kube, err := newKubeconfig(cfg, o.Log)
+func takeoverOf(ctx context.Context, cfg *config.Config, o Options, src *source.Source, at federation.Revision, f *federation.Federation, clusters []federation.Cluster) (*Takeover, error) {
+	kube, err := config.NewKubeconfig(cfg, o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +139,7 @@ func takeoverOf(ctx context.Context, cfg *Config, o Options, src *source.Source,
 
 // judgeSource says which clusters belong to another source: a daemon with these settings
 // writes nothing there, and a single look has no claim of its own to meet theirs.
-func (e *Examination) judgeSource(ctx context.Context, cfg *Config, d *Daemon) {
+func (e *Examination) judgeSource(ctx context.Context, cfg *config.Config, d *Daemon) {
 	var answer []federation.Cluster
 	for _, c := range e.Federation.Clusters {
 		if e.Comparison.Facts.Clusters[c.Name].State == federation.ClusterReady {
@@ -165,7 +166,7 @@ func (e *Examination) judgeSource(ctx context.Context, cfg *Config, d *Daemon) {
 	})
 }
 
-func takeoverClient(kube *kubeconfig, context string, cfg *Config, o Options) (*member.Client, error) {
+func takeoverClient(kube *config.Kubeconfig, context string, cfg *config.Config, o Options) (*member.Client, error) {
 	conn, err := kube.Connection(context)
 	if err != nil {
 		return nil, err

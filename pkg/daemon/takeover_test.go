@@ -9,6 +9,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/takeover"
 )
@@ -80,7 +81,7 @@ func TestAFederationIsTakenOverByTheRepositoryThatItMovedTo(t *testing.T) {
 	after.live(next)
 }
 
-func (w *world) lookAtTakeover(cfg *Config) *Takeover {
+func (w *world) lookAtTakeover(cfg *config.Config) *Takeover {
 	w.t.Helper()
 	look, err := LookAtTakeover(w.t.Context(), cfg, Options{Version: testVersion, Log: w.log()})
 	if err != nil {

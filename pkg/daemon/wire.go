@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/forges"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/source"
@@ -22,8 +23,8 @@ import (
 
 // newSource makes the reader of the repository that the settings name. The set learns
 // what it proves itself by.
-func newSource(cfg *Config, secrets *secret.Set, log *zap.Logger) (*source.Source, error) {
-	dir, err := cacheDir()
+func newSource(cfg *config.Config, secrets *secret.Set, log *zap.Logger) (*source.Source, error) {
+	dir, err := config.CacheDir()
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +54,7 @@ func newSource(cfg *Config, secrets *secret.Set, log *zap.Logger) (*source.Sourc
 }
 
 // newRenderer makes the renderer that the settings ask for. Close ends its process.
-func newRenderer(cfg *Config, log *zap.Logger) *worker.Worker {
+func newRenderer(cfg *config.Config, log *zap.Logger) *worker.Worker {
 	return worker.New(worker.Options{
 		Memory:  cfg.MaxRenderMemory,
 		Time:    cfg.MaxRenderTime,
@@ -64,7 +65,7 @@ func newRenderer(cfg *Config, log *zap.Logger) *worker.Worker {
 
 // newProvider makes the provider of commit statuses that the settings name; nil
 // for none.
-func newProvider(cfg *Config, src *source.Source, secrets *secret.Set) (status.Provider, error) {
+func newProvider(cfg *config.Config, src *source.Source, secrets *secret.Set) (status.Provider, error) {
 	switch cfg.CommitStatus {
 	case "none":
 		return nil, nil //nolint:nilnil // No provider is what was asked for.

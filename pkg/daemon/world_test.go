@@ -28,6 +28,7 @@ import (
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -44,7 +45,7 @@ type world struct {
 	t         *testing.T
 	sandbox   *sandboxtest.Sandbox
 	repo      *sourcetest.Repo
-	cfg       *Config
+	cfg       *config.Config
 	namespace string
 	name      string // of the federation
 	nodePort  int
@@ -61,7 +62,7 @@ func newWorld(t *testing.T, s *sandboxtest.Sandbox) *world {
 	w := &world{t: t, sandbox: s, repo: sourcetest.New(t), namespace: s.Namespace(t)}
 	w.name = "f" + w.namespace[strings.LastIndex(w.namespace, "-")+1:]
 	w.nodePort = freeNodePorts(t, s, 1)
-	w.cfg = NewConfig()
+	w.cfg = config.New()
 	w.cfg.Repository = w.repo.Path
 	w.cfg.Kubeconfig = s.Kubeconfig()
 	w.cfg.Instance = "first"
@@ -201,7 +202,7 @@ func (w *world) start() *ran {
 	return w.startWith(w.cfg)
 }
 
-func (w *world) startWith(cfg *Config) *ran {
+func (w *world) startWith(cfg *config.Config) *ran {
 	w.t.Helper()
 	d, err := New(cfg, Options{Version: testVersion, Log: w.log().Named(cfg.Instance)})
 	if err != nil {
@@ -237,7 +238,7 @@ func (w *world) startWith(cfg *Config) *ran {
 			w.t.Errorf("Run: %v", r.err)
 		}
 		// What is kept beside the test's own folders, as the user's cache has it.
-		if dir, err := cacheDir(); err == nil {
+		if dir, err := config.CacheDir(); err == nil {
 			source, _ := sourceDigests(d.source, d.cfg.Revision, "")
 			kept, _ := filepath.Glob(filepath.Join(dir, "claim-"+source+"-*"))
 			for _, file := range kept {

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"errors"
@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/pkg/forges"
-
 	"github.com/fedsync/fedsync/pkg/gcp/gce"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/review"
@@ -24,9 +23,9 @@ import (
 
 // The values of --plan-pull-requests.
 const (
-	planNone  = "off"
-	planOwn   = "own"   // those from the repository itself
-	planForks = "forks" // those from other repositories, too
+	PlanNone  = "off"
+	PlanOwn   = "own"   // those from the repository itself
+	PlanForks = "forks" // those from other repositories, too
 )
 
 // Config is the operator's word: where the repository is, which clusters may be
@@ -107,8 +106,8 @@ func Groups() []string {
 	return []string{GroupRepository, GroupPolicy, GroupClusters, GroupCloud, GroupStatus, GroupLog}
 }
 
-// NewConfig gives the settings' defaults.
-func NewConfig() *Config {
+// New gives the settings' defaults.
+func New() *Config {
 	c := &Config{}
 	c.Flags(pflag.NewFlagSet("", pflag.ContinueOnError), Groups()...)
 	return c
@@ -163,7 +162,7 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 		fs.StringVar(&c.GitHubAppKeyFile, "github-app-key-file", "", "file with the App's private key, PEM; re-read when it changes")
 		fs.StringVar(&c.WebhookSecretFile, "webhook-secret-file", "", "file with the secret that webhooks are signed with; without it they are refused")
 		fs.DurationVar(&c.StatusDeadline, "status-deadline", 15*time.Minute, "how long a commit status may stay pending before it is a failure")
-		fs.StringVar(&c.PlanPullRequests, "plan-pull-requests", planNone, "say on each pull request into --revision what merging it would do, as a commit status and a comment: off, own (those from the repository itself) or forks (those from other repositories, too, which are anybody's)")
+		fs.StringVar(&c.PlanPullRequests, "plan-pull-requests", PlanNone, "say on each pull request into --revision what merging it would do, as a commit status and a comment: off, own (those from the repository itself) or forks (those from other repositories, too, which are anybody's)")
 		fs.StringVar(&c.PlanUnknown, "plan-unknown", string(review.Wait), "what becomes of a plan that a cluster could not be asked about: pass, fail or wait, which is pending until --status-deadline and a failure then")
 		fs.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "address for the page, the API, webhooks and metrics; empty for none")
 		fs.IntVar(&c.MaxConnections, "max-connections", web.DefaultConnections, "most connections to --listen at a time; for one more, that which was quiet for the longest is closed")
@@ -272,7 +271,7 @@ func (c *Config) Check() error {
 	check(c.ForgeURL == "" || takesURL(c.CommitStatus), "--forge-url: %s has one address", c.CommitStatus)
 	check((c.GitHubAppID != 0) == (c.GitHubAppKeyFile != ""), "--github-app-id and --github-app-key-file are set together")
 	check(c.GitHubAppID == 0 || c.CommitStatus == "github" || c.CommitStatus == forges.Auto, "--github-app-id is for --commit-status github")
-	oneOf("plan-pull-requests", c.PlanPullRequests, planNone, planOwn, planForks)
+	oneOf("plan-pull-requests", c.PlanPullRequests, PlanNone, PlanOwn, PlanForks)
 	oneOf("plan-unknown", c.PlanUnknown, string(review.Pass), string(review.Fail), string(review.Wait))
 	oneOf("log-format", c.LogFormat, "console", "json")
 	oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error")
@@ -338,8 +337,8 @@ func takesURL(commitStatus string) bool {
 // leastRenderMemory is what kustomize needs for a few objects, in bytes.
 const leastRenderMemory = 64 << 20
 
-// cacheDir is where fedsync keeps what it can make again: below the user's cache.
-func cacheDir() (string, error) {
+// CacheDir is where fedsync keeps what it can make again: below the user's cache.
+func CacheDir() (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
 		base = os.TempDir() // a container without a home

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"maps"
@@ -13,7 +13,7 @@ import (
 // patterns, or all where there are none. The empty file stands for the one that kubectl
 // would read.
 func Contexts(file string, patterns []string) ([]string, error) {
-	k, err := newKubeconfig(&Config{Kubeconfig: file}, zap.NewNop())
+	k, err := NewKubeconfig(&Config{Kubeconfig: file}, zap.NewNop())
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"os"
@@ -26,7 +26,7 @@ users:
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k, err := newKubeconfig(&Config{Kubeconfig: file}, zap.NewNop())
+	k, err := NewKubeconfig(&Config{Kubeconfig: file}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

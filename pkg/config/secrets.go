@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"encoding/base64"
@@ -27,7 +27,7 @@ func Secrets(cfg *Config, plan federation.Plan, files fs.FS) []string {
 		all.file(file)
 	}
 	all.url(cfg.Repository)
-	k, err := newKubeconfig(cfg, zap.NewNop())
+	k, err := NewKubeconfig(cfg, zap.NewNop())
 	if err == nil {
 		all.kubeconfig(k.config)
 	} else {

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 // watched is a kubeconfig that is watched, and names a token file.
 type watched struct {
-	*kubeconfig
+	*Kubeconfig
 
 	t       *testing.T
 	dir     string // of the kubeconfig
@@ -39,7 +39,7 @@ func watchKubeconfig(t *testing.T, tokenFile string) *watched {
 	file := filepath.Join(w.dir, "kubeconfig")
 	write(t, file, fmt.Sprintf(oneCluster, tokenFile))
 	var err error
-	if w.kubeconfig, err = newKubeconfig(&Config{Kubeconfig: file}, zap.New(core)); err != nil {
+	if w.Kubeconfig, err = NewKubeconfig(&Config{Kubeconfig: file}, zap.New(core)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -255,7 +255,7 @@ func TestAKubeconfigThatIsBeingWrittenIsNeverOneWithoutClusters(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	content := fmt.Sprintf(oneCluster, token)
 	write(t, file, content)
-	k, err := newKubeconfig(&Config{Kubeconfig: file}, zap.NewNop())
+	k, err := NewKubeconfig(&Config{Kubeconfig: file}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"context"
@@ -26,7 +26,7 @@ const (
 // Watch reads the kubeconfigs and the files that they name again as they change,
 // and calls changed when they say something new, until ctx ends. No other file in
 // the same folders counts.
-func (k *kubeconfig) Watch(ctx context.Context, changed func()) error {
+func (k *Kubeconfig) Watch(ctx context.Context, changed func()) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch the kubeconfig: %w", err)
@@ -76,7 +76,7 @@ func (k *kubeconfig) Watch(ctx context.Context, changed func()) error {
 }
 
 // watched are the files by which clusters are reached.
-func (k *kubeconfig) watched() []string {
+func (k *Kubeconfig) watched() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Concat(k.rules.GetLoadingPrecedence(), namedFiles(k.config))

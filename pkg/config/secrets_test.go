@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"os"
@@ -19,7 +19,7 @@ func TestSecretsAreFoundWhereverTheyStand(t *testing.T) {
 		}
 		return file
 	}
-	cfg := NewConfig()
+	cfg := New()
 	cfg.Repository = "https://ada:in-the-url@forge.example/web.git"
 	cfg.TokenFile = write("token", "in-a-token-file\n")
 	cfg.SSHKeyFile = write("key", "-----BEGIN OPENSSH PRIVATE KEY-----\nline-of-a-key\n-----END OPENSSH PRIVATE KEY-----\n")
@@ -97,7 +97,7 @@ func TestSecretsOfFilesThatCannotBeRendered(t *testing.T) {
 		"x/no.yaml":            {Data: []byte("apiVersion: v1\nkind: Secret\nmetadata:\n  name: of-the-secret\nstringData:\n  a: *in-no-yaml\n  b: 'x\n")},
 		"y.yaml":               {Data: []byte("kind: Deployment\nmetadata: [\n")},
 	}
-	got := Secrets(NewConfig(), federation.Plan{}, files)
+	got := Secrets(New(), federation.Plan{}, files)
 	for _, want := range []string{
 		"in-data", "in-a-tag", "12345", "in-a-list", "in-a-literal", "without-a-key", "in-an-environment", "in-a-file", "in-a-patch", "*in-no-yaml",
 	} {

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"net/http"
@@ -94,10 +94,10 @@ func TestASlipOfThePenIsNoDefault(t *testing.T) {
 }
 
 func TestCheckNamesAllMistakesAtOnce(t *testing.T) {
-	if err := NewConfig().Check(); err != nil {
+	if err := New().Check(); err != nil {
 		t.Errorf("the defaults are wrong: %v", err)
 	}
-	c := NewConfig()
+	c := New()
 	c.NonFastForward, c.CommitStatus, c.LogFormat, c.LogLevel = "merge", "pigeon", "xml", "loud"
 	c.Interval, c.RequestTimeout, c.ProbeInterval, c.ProbeTimeout, c.StatusDeadline = 1, 0, 1, 1, 0
 	c.Concurrency, c.MaxFile = 0, 0

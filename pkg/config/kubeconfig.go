@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"crypto/sha256"
@@ -23,9 +23,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/member"
 )
 
-// kubeconfig gives each member cluster its connection, and says when one has
+// Kubeconfig gives each member cluster its connection, and says when one has
 // changed. Safe for concurrent use.
-type kubeconfig struct {
+type Kubeconfig struct {
 	rules *clientcmd.ClientConfigLoadingRules
 	only  []string // patterns of the contexts that may be named; none for all
 	log   *zap.Logger
@@ -40,18 +40,18 @@ type kubeconfig struct {
 	said    map[string]string         // by context: why it cannot be used, as the log has it
 }
 
-// newKubeconfig loads the file that the settings name, or what kubectl would load
+// NewKubeconfig loads the file that the settings name, or what kubectl would load
 // where they name none.
-func newKubeconfig(cfg *Config, log *zap.Logger) (*kubeconfig, error) {
+func NewKubeconfig(cfg *Config, log *zap.Logger) (*Kubeconfig, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = cfg.Kubeconfig
-	k := &kubeconfig{rules: rules, only: cfg.Contexts, log: log, plugins: map[string]*member.Plugin{}, said: map[string]string{}}
+	k := &Kubeconfig{rules: rules, only: cfg.Contexts, log: log, plugins: map[string]*member.Plugin{}, said: map[string]string{}}
 	k.load()
 	return k, k.err
 }
 
 // load reads the files, and reports whether what they say is another than before.
-func (k *kubeconfig) load() (news bool) {
+func (k *Kubeconfig) load() (news bool) {
 	config, err := k.read()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -73,7 +73,7 @@ const readTries = 3
 
 // read reads the kubeconfigs themselves. One that is being written must not be taken
 // for one without clusters.
-func (k *kubeconfig) read() (*clientcmdapi.Config, error) {
+func (k *Kubeconfig) read() (*clientcmdapi.Config, error) {
 	files := k.rules.GetLoadingPrecedence()
 	for range readTries {
 		before := statsOf(files)
@@ -95,14 +95,14 @@ func (k *kubeconfig) read() (*clientcmdapi.Config, error) {
 }
 
 // Err is the reason why the newest file could not be read; nil if it was.
-func (k *kubeconfig) Err() error {
+func (k *Kubeconfig) Err() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.err
 }
 
 // Connection gives the way to the cluster of a context.
-func (k *kubeconfig) Connection(name string) (member.Connection, error) {
+func (k *Kubeconfig) Connection(name string) (member.Connection, error) {
 	if !k.allows(name) {
 		err := fmt.Errorf("context %q is not allowed here: it matches no pattern of the operator's setting --contexts", name)
 		return member.Connection{}, &contextError{words: err.Error(), err: err}
@@ -139,7 +139,7 @@ func (k *kubeconfig) Connection(name string) (member.Connection, error) {
 
 // plugIn makes cfg take its credentials from our own runner of plugins, where a
 // plugin gives them; k.mu is held. Connections with one plugin share its runs.
-func (k *kubeconfig) plugIn(cfg *rest.Config, context *clientcmdapi.Context) error {
+func (k *Kubeconfig) plugIn(cfg *rest.Config, context *clientcmdapi.Context) error {
 	if cfg.ExecProvider == nil {
 		return nil
 	}
@@ -159,7 +159,7 @@ func (k *kubeconfig) plugIn(cfg *rest.Config, context *clientcmdapi.Context) err
 }
 
 // Close ends the plugins that run.
-func (k *kubeconfig) Close() {
+func (k *Kubeconfig) Close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, p := range k.plugins {
@@ -170,7 +170,7 @@ func (k *kubeconfig) Close() {
 // Servers says where the context of each cluster leads, so that two which lead to
 // one API server are seen: its URL, and the proxy and the name by which it is
 // reached. A cluster without a usable context has none.
-func (k *kubeconfig) Servers(clusters []federation.Cluster) map[string]string {
+func (k *Kubeconfig) Servers(clusters []federation.Cluster) map[string]string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	servers := make(map[string]string, len(clusters))
@@ -190,11 +190,11 @@ func (k *kubeconfig) Servers(clusters []federation.Cluster) map[string]string {
 
 // allows reports whether a repository may name a context. It is asked before the
 // context is looked for: a refusal must not tell whether there is one.
-func (k *kubeconfig) allows(context string) bool {
+func (k *Kubeconfig) allows(context string) bool {
 	return len(k.only) == 0 || glob.MatchAny(k.only, context)
 }
 
-func (k *kubeconfig) files() string {
+func (k *Kubeconfig) files() string {
 	return strings.Join(k.rules.GetLoadingPrecedence(), ", ")
 }
 

@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"errors"
@@ -32,8 +32,8 @@ func (e *publishedError) Error() string { return e.words }
 // Unwrap returns the original.
 func (e *publishedError) Unwrap() error { return e.err }
 
-// published returns what everybody may read of an error of Connection.
-func published(err error) error {
+// Published returns what everybody may read of an error of Connection.
+func Published(err error) error {
 	words := "its entry in fedsync's kubeconfig cannot be used; fedsync's log says why"
 	if file, ok := errors.AsType[*credentialFileError](err); ok {
 		words = fmt.Sprintf("the %s of its context cannot be used: %v; fedsync's log names the file", file.What, file.Err)
@@ -43,9 +43,9 @@ func published(err error) error {
 	return &publishedError{words: words, err: err}
 }
 
-// isNews reports whether a context cannot be used for a reason that is another than
+// IsNews reports whether a context cannot be used for a reason that is another than
 // the last.
-func (k *kubeconfig) isNews(context string, err error) bool {
+func (k *Kubeconfig) IsNews(context string, err error) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {

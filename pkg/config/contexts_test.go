@@ -1,4 +1,4 @@
-package daemon
+package config
 
 import (
 	"os"
@@ -33,8 +33,8 @@ func TestARepositoryNamesNoContextThatTheOperatorDoesNotAllow(t *testing.T) {
 	if err := os.WriteFile(file, []byte(twoContexts), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	open := func(contexts ...string) *kubeconfig {
-		k, err := newKubeconfig(&Config{Kubeconfig: file, Contexts: contexts}, zap.NewNop())
+	open := func(contexts ...string) *Kubeconfig {
+		k, err := NewKubeconfig(&Config{Kubeconfig: file, Contexts: contexts}, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
