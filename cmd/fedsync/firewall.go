@@ -133,7 +133,7 @@ func (q *firewallQuestion) answer(cmd *cobra.Command, log *zap.Logger) error {
 	findings = slices.Concat(findings, leftOut(in.Federation, facts), strangers(q.facts, facts, r.Federation))
 	if len(commands) == 0 {
 		findings = append(findings, federation.Finding{
-			ID: "D16", Severity: federation.SeverityError, Object: q.only,
+			ID: federation.FindingFirewall, Severity: federation.SeverityError, Object: q.only,
 			Message: untrusted.Const("there is nothing to let in: no Ingress of class gce, fedsync or none leads to a node port of a cluster on Compute Engine"),
 			Remedy:  untrusted.Const("fedsync render --explain says which node ports there are"),
 		})
@@ -212,7 +212,7 @@ func (q *firewallQuestion) seen(cmd *cobra.Command, in *gcp.Input, log *zap.Logg
 	}
 	var findings []federation.Finding
 	for _, f := range p.Wanted.Findings {
-		if f.ID == "D16" || f.ID == "nodes" {
+		if f.ID == federation.FindingFirewall || f.ID == federation.FindingNodes {
 			findings = append(findings, f)
 		}
 	}
@@ -278,7 +278,7 @@ func leftOut(f *federation.Federation, facts federation.Facts) []federation.Find
 			continue
 		}
 		findings = append(findings, federation.Finding{
-			ID: "D16", Severity: federation.SeverityError, Cluster: c.Name,
+			ID: federation.FindingFirewall, Severity: federation.SeverityError, Cluster: c.Name,
 			Message: untrusted.New("is left out, as its nodes are not known: " + silence(of)),
 			Remedy:  untrusted.Const("bring it back and ask again, or name the tags with --tags"),
 		})

@@ -132,7 +132,7 @@ func strangers(file string, facts federation.Facts, f *federation.Federation) []
 	for _, name := range slices.Sorted(maps.Keys(facts.Clusters)) {
 		if !slices.ContainsFunc(f.Clusters, func(c federation.Cluster) bool { return c.Name == name }) {
 			findings = append(findings, federation.Finding{
-				ID: "facts", Severity: federation.SeverityWarning, File: file,
+				ID: federation.FindingFacts, Severity: federation.SeverityWarning, File: file,
 				Message: untrusted.New(noCluster(name, f).Error()), Remedy: untrusted.Const("correct the cluster's name in the facts"),
 			})
 		}
@@ -147,7 +147,7 @@ func withheld(plans []federation.ClusterPlan) []federation.Finding {
 		for _, app := range plan.Apps {
 			for _, w := range app.Withheld {
 				f := federation.Finding{
-					ID: "withheld", Severity: federation.SeverityError,
+					ID: federation.FindingWithheld, Severity: federation.SeverityError,
 					Cluster: plan.Cluster, App: app.App, Object: w.Object, File: w.File, Message: untrusted.New(w.Reason),
 				}
 				if len(w.Waits) > 0 {

@@ -101,7 +101,7 @@ func Findings(cluster, kubeContext, user string, denied []Right) []federation.Fi
 	var findings []federation.Finding
 	for _, l := range lacks(denied) {
 		findings = append(findings, federation.Finding{
-			ID: "D07", Severity: federation.SeverityError, Cluster: cluster,
+			ID: federation.FindingPermission, Severity: federation.SeverityError, Cluster: cluster,
 			Message: untrusted.Textf("cannot %s %s%s", strings.Join(l.verbs, ", "), strings.Join(l.resources, ", "), l.where()),
 			Remedy:  untrusted.New(l.remedy(kubeContext, user)),
 		})

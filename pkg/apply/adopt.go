@@ -34,7 +34,7 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 		return out, fmt.Errorf("keep the object as it is: %w", err)
 	}
 	out.note = &federation.Finding{
-		ID: "adopted", Severity: federation.SeverityNote, Cluster: a.Cluster, App: k.app, Object: k.object.Ref, File: k.object.File,
+		ID: federation.FindingAdopted, Severity: federation.SeverityNote, Cluster: a.Cluster, App: k.app, Object: k.object.Ref, File: k.object.File,
 		Message: untrusted.Textf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(keptFor.Hours()/24), Namespace, kept.Secret),
 		Remedy:  untrusted.Textf("to put it back: fedsync restore %s %s", a.Cluster, k.ref),
 	}

@@ -66,7 +66,7 @@ func (d Difference) Finding() (federation.Finding, bool) {
 		return e.finding(d.Cluster, d.App), true
 	}
 	return federation.Finding{
-		ID: "D10", Severity: federation.SeverityError, Cluster: d.Cluster, App: d.App,
+		ID: federation.FindingRefused, Severity: federation.SeverityError, Cluster: d.Cluster, App: d.App,
 		Object: d.Object, File: d.File, Message: untrusted.New(d.Err.Error()),
 	}, true
 }

@@ -96,43 +96,43 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) finding(cluster, app string) federation.Finding {
 	if e.Former != "" {
 		return federation.Finding{
-			ID: "owned", Severity: federation.SeverityError, Cluster: cluster,
+			ID: federation.FindingOwned, Severity: federation.SeverityError, Cluster: cluster,
 			Message: untrusted.Textf("objects of this revision are those of federation %s in this cluster", untrusted.Clean(e.Former, 80)),
 			Remedy: untrusted.Textf("if that was this federation's name before, run %s with these settings: it shows what it would move, and moves it with --yes",
 				untrusted.Command("fedsync takeover --federation %s", e.Former)),
 		}
 	}
 	f := federation.Finding{
-		ID: "D10", Severity: federation.SeverityError, Cluster: cluster, App: app,
+		ID: federation.FindingRefused, Severity: federation.SeverityError, Cluster: cluster, App: app,
 		Object: e.Object, File: e.File, Message: untrusted.New(e.Verb + ": " + e.Err.Error()), Remedy: untrusted.New(e.Remedy),
 	}
 	switch e.Class {
 	case ClassForbidden:
-		f.ID = "D07"
+		f.ID = federation.FindingPermission
 	case ClassQuota:
-		f.ID = "D08"
+		f.ID = federation.FindingQuota
 	case ClassNamespace:
-		f.ID = "D09"
+		f.ID = federation.FindingNamespace
 	case ClassPortTaken:
-		f.ID = "D11b"
+		f.ID = federation.FindingNodePortTaken
 	case ClassPortLeaked:
-		f.ID, f.Severity = "D11b", federation.SeverityWarning
+		f.ID, f.Severity = federation.FindingNodePortTaken, federation.SeverityWarning
 	case ClassCredentials:
-		f.ID = "D02"
+		f.ID = federation.FindingCredentials
 	case ClassUnreachable:
-		f.ID, f.Severity = "D03", federation.SeverityWarning
+		f.ID, f.Severity = federation.FindingUnreachable, federation.SeverityWarning
 	case ClassExists:
-		f.ID = "AlreadyExists"
+		f.ID = federation.FindingAlreadyExists
 	case ClassOwned:
-		f.ID = "owned"
+		f.ID = federation.FindingOwned
 	case ClassFight:
-		f.ID = "fight"
+		f.ID = federation.FindingFight
 	case ClassFenced:
-		f.ID = "fenced"
+		f.ID = federation.FindingFenced
 	case ClassInvalid, ClassAdmission:
 		f.Remedy = untrusted.New(cmp.Or(f.Remedy.String(), e.correction()))
 	case ClassHeld:
-		f.ID, f.Severity = "held", federation.SeverityWarning
+		f.ID, f.Severity = federation.FindingHeld, federation.SeverityWarning
 	case ClassThrottled:
 		f.Severity = federation.SeverityWarning
 	case ClassConflict, ClassPortRange, ClassKind, ClassServer, ClassCanceled, ClassTimeout, ClassDeleting, classUnknown:

@@ -212,7 +212,7 @@ func (a *Applier) failedJobFinding(r *row) (federation.Finding, bool) {
 	patch := untrusted.Command(`kubectl -n %s patch configmap %s --type=merge -p %s`,
 		Namespace, inventory.ParentName(a.Federation, r.want.app), `{"data":{"`+inventory.EndedKey(r.ref)+`":null}}`)
 	return federation.Finding{
-		ID: "health", Severity: federation.SeverityError, Cluster: a.Cluster, App: r.want.app, Object: r.want.object.Ref, File: r.want.object.File,
+		ID: federation.FindingHealth, Severity: federation.SeverityError, Cluster: a.Cluster, App: r.want.app, Object: r.want.object.Ref, File: r.want.object.File,
 		Message: untrusted.Const("it failed, and its TTL removed it; it is not run again"),
 		Remedy:  untrusted.New("change it in Git, or to run it again as it is: " + patch),
 	}, true

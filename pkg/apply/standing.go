@@ -178,7 +178,7 @@ func (a *Applier) rowFindings(r *row, deleting map[servicePort]*row, now time.Ti
 	}
 	if holder := deletingHolder(r, deleting); holder != nil && e == nil && !r.settled() {
 		out = append(out, federation.Finding{
-			ID: "D11b", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app, Object: r.want.object.Ref, File: r.want.object.File,
+			ID: federation.FindingNodePortTaken, Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app, Object: r.want.object.Ref, File: r.want.object.File,
 			Message: untrusted.Textf("its node port is still held by %s, which is being deleted: %s", holder.ref, deletionText(holder.live)),
 			Remedy:  untrusted.Const("let who set the finalizer finish, or remove it"),
 		})
@@ -240,7 +240,7 @@ func (a *Applier) leavingFindings(r *row, now time.Time) []federation.Finding {
 // deadline, and then a failure that says who must act.
 func (a *Applier) deletionFinding(r *row, app, why string, now time.Time) federation.Finding {
 	f := federation.Finding{
-		ID: "deleting", Severity: federation.SeverityNote, Cluster: a.Cluster, App: app, Object: r.ref,
+		ID: federation.FindingDeleting, Severity: federation.SeverityNote, Cluster: a.Cluster, App: app, Object: r.ref,
 		Message: untrusted.New(why + "; " + deletionText(r.live)),
 		Remedy:  untrusted.Const("wait for who set the finalizer, or find out why it does not finish"),
 		Since:   r.live.deletedAt,
@@ -263,7 +263,7 @@ func (a *Applier) foreignFinding(r *row) federation.Finding {
 		parts = append(parts, fmt.Sprintf("%s (set by %s)", f.Path, f.Manager))
 	}
 	return federation.Finding{
-		ID: "foreign", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app,
+		ID: federation.FindingForeign, Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app,
 		Object: r.want.object.Ref, File: r.want.object.File,
 		Message: untrusted.New("fields not in Git: " + strings.Join(parts, ", ")),
 		Remedy:  untrusted.Const("put them into Git, or remove them in the cluster; fedsync leaves them alone"),
@@ -278,7 +278,7 @@ func (a *Applier) spaceFinding(name, app string) (federation.Finding, bool) {
 		return federation.Finding{}, false
 	}
 	f := federation.Finding{
-		ID: "D09", Severity: federation.SeverityError, Cluster: a.Cluster, App: app,
+		ID: federation.FindingNamespace, Severity: federation.SeverityError, Cluster: a.Cluster, App: app,
 		Object: federation.ObjectRef{Kind: "Namespace", Name: name},
 	}
 	switch {
@@ -317,14 +317,14 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 	case e.Verb == verbRecord && t.isRecorded(of):
 	case e.Verb == verbRecord:
 		f := e.finding(a.Cluster, of.name)
-		f.ID, f.Severity = "inventory", federation.SeverityWarning
+		f.ID, f.Severity = federation.FindingInventory, federation.SeverityWarning
 		f.Message = untrusted.New("it cannot be recorded which Jobs ended, so they run again when their TTL has deleted them and fedsync starts again: " + untrusted.Line(e.Err.Error()))
 		out = append(out, f)
 	case e.Verb == verbNarrow && t.isNarrow(of), e.Verb != verbNarrow && t.wide(of) && (tally == nil || of.parent.lists(t.leaving(of, tally.leaving))):
 		// It was about what is done by now.
 	case e.leavesNoInventory() && !t.wide(of):
 		f := e.finding(a.Cluster, of.name)
-		f.ID, f.Severity = "inventory", federation.SeverityWarning
+		f.ID, f.Severity = federation.FindingInventory, federation.SeverityWarning
 		f.Message = untrusted.New("no inventory can be kept, so nothing is pruned: " + untrusted.Line(e.Err.Error()))
 		f.Remedy = untrusted.Const("allow fedsync to create the namespace " + Namespace + " and to write ConfigMaps in it")
 		out = append(out, f)
@@ -348,7 +348,7 @@ func (a *Applier) blindFinding(of *app) (federation.Finding, bool) {
 	if len(kinds) == 0 || !of.named || of.plan.Prune != federation.PruneAllowed {
 		return federation.Finding{}, false
 	}
-	f := federation.Finding{ID: "prune", Severity: federation.SeverityWarning, Cluster: a.Cluster, App: of.name}
+	f := federation.Finding{ID: federation.FindingPrune, Severity: federation.SeverityWarning, Cluster: a.Cluster, App: of.name}
 	texts := make([]string, len(kinds))
 	for i, gk := range kinds {
 		err := t.blindness(gk)
@@ -387,13 +387,13 @@ func (a *Applier) keptFinding(of *app, tally *appTally) (federation.Finding, boo
 	if len(refs) == 0 {
 		return federation.Finding{}, false
 	}
-	f := federation.Finding{ID: "prune", Severity: federation.SeverityNote, Cluster: a.Cluster, App: of.name}
+	f := federation.Finding{ID: federation.FindingPrune, Severity: federation.SeverityNote, Cluster: a.Cluster, App: of.name}
 	objects := fmt.Sprintf("%d objects that left Git (%s)", len(refs), untrusted.Some(refs, 3))
 	switch {
 	case !of.named:
 		return federation.Finding{}, false // the plan says nothing of the app
 	case of.plan.Prune == federation.PruneHeld:
-		f.ID, f.Severity = "held", federation.SeverityWarning
+		f.ID, f.Severity = federation.FindingHeld, federation.SeverityWarning
 		f.Message = untrusted.New(objects + " are left: these are too many at once")
 		f.Remedy = untrusted.Textf("if they are to go, annotate %s with %s: Allowed", federation.FileName, federation.AnnotationPrune)
 	case of.plan.Prune == federation.PruneOff:
@@ -420,14 +420,14 @@ func (a *Applier) own() []federation.Finding {
 	}
 	f := federation.Finding{
 		// No answer is no failure yet: the report counts how long there is none.
-		ID: "D03", Severity: federation.SeverityWarning, Cluster: a.Cluster,
+		ID: federation.FindingUnreachable, Severity: federation.SeverityWarning, Cluster: a.Cluster,
 		Message: untrusted.New("the API server does not answer: " + untrusted.Line(e.Err.Error())),
 	}
 	switch e.Class { //nolint:exhaustive // examine notes these three
 	case ClassThrottled:
-		f.ID, f.Message, f.Remedy = "D10", untrusted.New("the API server has too much to do: "+untrusted.Line(e.Err.Error())), untrusted.New(e.Remedy)
+		f.ID, f.Message, f.Remedy = federation.FindingRefused, untrusted.New("the API server has too much to do: "+untrusted.Line(e.Err.Error())), untrusted.New(e.Remedy)
 	case ClassCredentials:
-		f.ID, f.Message = "D02", untrusted.New(e.Err.Error())
+		f.ID, f.Message = federation.FindingCredentials, untrusted.New(e.Err.Error())
 	}
 	return []federation.Finding{f}
 }

@@ -38,13 +38,13 @@ func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 		return federation.Finding{}, false // it is only due
 	}
 	f := federation.Finding{
-		ID: "claim", Severity: federation.SeverityError, Cluster: c.cluster,
+		ID: federation.FindingClaim, Severity: federation.SeverityError, Cluster: c.cluster,
 		Object: federation.ObjectRef{Group: Resource.Group, Kind: "Lease", Namespace: Namespace, Name: name},
 	}
 	remove := untrusted.Command("kubectl delete lease -n %s %s", Namespace, name)
 	switch v.Action {
 	case Yield:
-		f.ID, f.Object = "fenced", federation.ObjectRef{}
+		f.ID, f.Object = federation.FindingFenced, federation.ObjectRef{}
 		f.Message = untrusted.Textf("instance %s writes this federation now: this instance (%s, %s) has stopped writing",
 			c.describe(v.By), v.Token.Short(), c.writer.holder.label)
 		f.Remedy = untrusted.Const("stop one of the two; if the other one has ended, start this one again")
@@ -56,7 +56,7 @@ func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 		f.Message = untrusted.Textf("nothing is written to this cluster: the claim is damaged: %s", found)
 		f.Remedy = untrusted.New("see who changed it, then " + remove)
 	case Foreign:
-		f.ID = "owned"
+		f.ID = federation.FindingOwned
 		f.Message = untrusted.Textf("nothing is written to this cluster: instance %s claims it for another source (repository, ref and federation): %q, and this is %q",
 			c.describe(s.Holder), clean(s.Source, 80), c.table.source)
 		f.Remedy = untrusted.Const(takeOver)
@@ -79,7 +79,7 @@ func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 func (c *Claim) failed(f *federation.Finding, err error, verbs string) {
 	f.Message = untrusted.Textf("%s: %s", f.Message, c.writer.options.Words(err))
 	if apierrors.IsForbidden(err) {
-		f.ID = "D07"
+		f.ID = federation.FindingPermission
 		f.Remedy = untrusted.Textf("allow the verbs %s on leases.coordination.k8s.io in namespace %s; fedsync needs get, list, watch, create and update there", verbs, Namespace)
 	}
 }

@@ -106,7 +106,7 @@ func (e *Examination) permissions(ctx context.Context, d *Daemon, timeout time.D
 			defer mu.Unlock()
 			if err != nil {
 				e.find(federation.Finding{
-					ID: "D07", Severity: federation.SeverityWarning, Cluster: plan.Cluster,
+					ID: federation.FindingPermission, Severity: federation.SeverityWarning, Cluster: plan.Cluster,
 					Message: untrusted.New("it cannot be told what our credentials allow: " + untrusted.Line(err.Error())),
 				})
 				return
@@ -131,7 +131,7 @@ type permissions struct {
 
 // explains says whether a finding is about what is denied.
 func (p *permissions) explains(f federation.Finding) bool {
-	if f.ID != "D07" || f.Cluster != p.cluster {
+	if f.ID != federation.FindingPermission || f.Cluster != p.cluster {
 		return false
 	}
 	// A watch that is refused speaks of the resource, not of the kind.

@@ -104,7 +104,7 @@ func (e *Examination) judgeCloud() {
 	}
 	if !r.Cloud.Error.IsZero() {
 		for i := range e.Findings {
-			if f := &e.Findings[i]; f.ID == "cloud" && f.Cluster == "" && f.Object == (federation.ObjectRef{}) {
+			if f := &e.Findings[i]; f.ID == federation.FindingCloud && f.Cluster == "" && f.Object == (federation.ObjectRef{}) {
 				f.Severity = federation.SeverityError
 			}
 		}
@@ -112,7 +112,7 @@ func (e *Examination) judgeCloud() {
 	}
 	if n := len(r.Cloud.Pending); n > 0 {
 		e.find(federation.Finding{
-			ID: "balancer", Severity: federation.SeverityWarning,
+			ID: federation.FindingBalancer, Severity: federation.SeverityWarning,
 			Message: untrusted.Textf("fedsync would make %d changes on Compute Engine", n),
 			Remedy:  untrusted.Const("fedsync diff prints them; a running fedsync makes them"),
 		})
@@ -124,7 +124,7 @@ func (e *Examination) judgeCloud() {
 				continue
 			}
 			e.find(federation.Finding{
-				ID: "traffic", Severity: federation.SeverityWarning, Cluster: c.Cluster, App: b.App, Object: b.Ingress, File: b.File,
+				ID: federation.FindingTraffic, Severity: federation.SeverityWarning, Cluster: c.Cluster, App: b.App, Object: b.Ingress, File: b.File,
 				Message: untrusted.New(strings.TrimSuffix(fmt.Sprintf("takes no traffic: %s: %s", c.State, c.Reason), ": ")),
 			})
 		}

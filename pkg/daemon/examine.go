@@ -41,7 +41,7 @@ func Examine(ctx context.Context, cfg *config.Config, timeout time.Duration, log
 	_, kubeErr := config.NewKubeconfig(cfg, log)
 	if kubeErr != nil {
 		e.find(federation.Finding{
-			ID: "D01", Severity: federation.SeverityError, Message: untrusted.New(kubeErr.Error()),
+			ID: federation.FindingNoContext, Severity: federation.SeverityError, Message: untrusted.New(kubeErr.Error()),
 			Remedy: untrusted.Const("give a kubeconfig that has a context for each member cluster: --kubeconfig FILE, or $KUBECONFIG"),
 		})
 	}
@@ -78,7 +78,7 @@ func (e *Examination) read(ctx context.Context, cfg *config.Config, log *zap.Log
 	src, err := newSource(cfg, e.secrets, log)
 	if err != nil {
 		e.find(federation.Finding{
-			ID: "D01", Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
+			ID: federation.FindingNoContext, Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
 			Remedy: untrusted.Const("correct --repo and the settings of its credentials"),
 		})
 		return
@@ -101,7 +101,7 @@ func (e *Examination) read(ctx context.Context, cfg *config.Config, log *zap.Log
 // sourceFinding says why the repository cannot be read.
 func sourceFinding(err error) federation.Finding {
 	f := federation.Finding{
-		ID: "source", Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
+		ID: federation.FindingSource, Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
 		Remedy: untrusted.Const("correct --repo or --revision"),
 	}
 	if wrong, ok := errors.AsType[*source.NotRepositoryError](err); ok {
@@ -117,7 +117,7 @@ func sourceFinding(err error) federation.Finding {
 		f.Remedy = untrusted.New(cmp.Or(failed.Remedy, "check the repository's address, its credentials and the network"))
 	}
 	if errors.Is(err, source.ErrUnauthorised) || errors.Is(err, source.ErrCredentials) {
-		f.ID = "D02"
+		f.ID = federation.FindingCredentials
 	}
 	return f
 }
@@ -175,7 +175,7 @@ func (e *Examination) judge(c status.Cluster, timeout time.Duration) {
 	case c.Lost || !c.Targeted:
 		return
 	case c.State == federation.ClusterPending:
-		f.ID, f.Severity = "D05", federation.SeverityError
+		f.ID, f.Severity = federation.FindingNotReady, federation.SeverityError
 		f.Message = untrusted.Textf("no answer within %s", timeout)
 		f.Remedy = untrusted.Const("check the network between here and the API server, or wait longer: --timeout")
 	case c.State != federation.ClusterReady:
@@ -188,11 +188,11 @@ func (e *Examination) judge(c status.Cluster, timeout time.Duration) {
 	case !compared && e.broken(c.Name):
 		return // which says why
 	case !compared:
-		f.ID = "not-synced"
+		f.ID = federation.FindingNotSynced
 		f.Message = untrusted.Textf("was not compared with %s within %s", e.Snapshot.Revision, timeout)
 		f.Remedy = untrusted.Const("wait longer: --timeout")
 	case differ > 0:
-		f.ID = "not-synced"
+		f.ID = federation.FindingNotSynced
 		f.Message = untrusted.Textf("is not equal to %s: fedsync would change %d of its objects", e.Snapshot.Revision, differ)
 		f.Remedy = untrusted.Const("fedsync diff prints the differences; a running fedsync mends them")
 	default:
@@ -202,7 +202,7 @@ func (e *Examination) judge(c status.Cluster, timeout time.Duration) {
 }
 
 // absence are the findings that say why a cluster does not answer.
-var absence = []string{"D01", "D02", "D03", "D05"}
+var absence = []string{federation.FindingNoContext, federation.FindingCredentials, federation.FindingUnreachable, federation.FindingNotReady}
 
 // broken says whether an error stands for the cluster.
 func (e *Examination) broken(cluster string) bool {

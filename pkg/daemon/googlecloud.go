@@ -123,7 +123,7 @@ func leftBehind(project string, balancers []federation.Balancer) (federation.Fin
 	}
 	shown := untrusted.Some(serving, 3)
 	return federation.Finding{
-		ID: "cloud", Severity: federation.SeverityWarning,
+		ID: federation.FindingCloud, Severity: federation.SeverityWarning,
 		Message: untrusted.Textf("fedsync no longer looks after the load balancers in project %s, and leaves them as they are: %s; they serve the endpoints that they have", project, shown),
 		Remedy:  untrusted.Const("move DNS first, then delete what bears fedsync's mark there; or restore spec.gcp in " + federation.FileName),
 	}, true

@@ -166,7 +166,7 @@ func (ms *members) look() {
 	}
 	if ms.claims != nil {
 		for _, f := range ms.claims.Findings() {
-			if f.ID != "fenced" && ms.facts.Clusters[f.Cluster].State != federation.ClusterReady {
+			if f.ID != federation.FindingFenced && ms.facts.Clusters[f.Cluster].State != federation.ClusterReady {
 				continue // the probes say more
 			}
 			if ms.leaving[f.Cluster] {

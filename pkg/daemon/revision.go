@@ -51,7 +51,7 @@ func refusal(snapshot federation.Snapshot, err error) []federation.Finding {
 		return mistakes.Findings()
 	}
 	return []federation.Finding{{
-		ID: "federation", Severity: federation.SeverityError, File: snapshot.FederationFile(),
+		ID: federation.FindingFederation, Severity: federation.SeverityError, File: snapshot.FederationFile(),
 		Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct " + federation.FileName + "; until then the revision before goes on being maintained"),
 	}}
 }

@@ -223,21 +223,21 @@ func (r roll) findings(file string) []federation.Finding {
 	for _, name := range r.those(clusterDuplicate) {
 		v := r.Verdicts[name]
 		all = append(all, federation.Finding{
-			ID: "D04", Severity: federation.SeverityError, Cluster: name, File: file,
+			ID: federation.FindingClusterTwice, Severity: federation.SeverityError, Cluster: name, File: file,
 			Message: untrusted.Textf("is the same cluster as %s: %s; %s is written, %s is not and has no share", v.Member, v.Why, v.Member, name),
 			Remedy:  untrusted.Textf("take %s or %s out of %s, or correct the context of one of them in the kubeconfig", name, v.Member, federation.FileName),
 		})
 	}
 	for _, name := range r.those(clusterReplaced) {
 		all = append(all, federation.Finding{
-			ID: "replaced", Severity: federation.SeverityWarning, Cluster: name,
+			ID: federation.FindingReplaced, Severity: federation.SeverityWarning, Cluster: name,
 			Message: untrusted.Textf("is another cluster than before: %s; everything is applied there, and nothing is pruned until the next revision", r.Verdicts[name].Why),
 			Remedy:  untrusted.Const("if it was rebuilt or moved, the next push ends this; if not, correct its context in the kubeconfig"),
 		})
 	}
 	for _, name := range r.those(clusterWait) {
 		all = append(all, federation.Finding{
-			ID: "leaving", Severity: federation.SeverityNote, Cluster: name, File: file,
+			ID: federation.FindingLeaving, Severity: federation.SeverityNote, Cluster: name, File: file,
 			Message: untrusted.New("left the file and is not emptied yet: " + r.Verdicts[name].Why),
 			Remedy:  untrusted.Const("wait until these clusters answer, or take the unreachable ones out of " + federation.FileName + "; with onRemove: Orphan nothing is deleted"),
 		})

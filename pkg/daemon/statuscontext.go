@@ -51,7 +51,7 @@ func (s statusContexts) settle(f *federation.Federation, files fs.FS) []federati
 func (s statusContexts) refusal(f *federation.Federation, files fs.FS, message string) federation.Finding {
 	data, _ := fs.ReadFile(files, f.File()) // it was read before; without it there is no line
 	return federation.Finding{
-		ID: "policy", Severity: federation.SeverityError, File: f.File(), Line: federation.StatusContextLine(data),
+		ID: federation.FindingPolicy, Severity: federation.SeverityError, File: f.File(), Line: federation.StatusContextLine(data),
 		Message: untrusted.Textf("%s; the operator's setting --status-contexts allows: %s", message, strings.Join(s, ", ")),
 		Remedy:  untrusted.Const("change commitStatus in " + federation.FileName + ", or let the operator of fedsync allow it"),
 	}

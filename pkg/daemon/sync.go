@@ -566,7 +566,7 @@ func (l *loop) findings() []federation.Finding {
 			message = "read the kubeconfig: fedsync's log says what is wrong with it" // and where it is
 		}
 		all = append(all, federation.Finding{
-			ID: "D01", Severity: federation.SeverityError,
+			ID: federation.FindingNoContext, Severity: federation.SeverityError,
 			Message: untrusted.New(message), Remedy: untrusted.Const("correct the file; until then the one before stays in use"),
 		})
 	}

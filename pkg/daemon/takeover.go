@@ -160,7 +160,7 @@ func (e *Examination) judgeSource(ctx context.Context, cfg *config.Config, d *Da
 		return
 	}
 	e.find(federation.Finding{
-		ID: "owned", Severity: federation.SeverityWarning,
+		ID: federation.FindingOwned, Severity: federation.SeverityWarning,
 		Message: untrusted.Textf("another source (repository, ref and federation) than %s keeps %s: a fedsync with these settings writes nothing there", t.Repository, untrusted.Some(theirs, 5)),
 		Remedy:  untrusted.Const("in a clone, give --repo and --revision as the daemon has them; where the repository moved, see fedsync takeover"),
 	})

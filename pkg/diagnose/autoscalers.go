@@ -25,7 +25,7 @@ func (x *diagnosis) autoscalers() {
 				name += " of " + a.Owner
 			}
 			x.found = append(x.found, found{folds: true, Finding: federation.Finding{
-				ID: idAutoscaler, Severity: federation.SeverityNote,
+				ID: federation.FindingAutoscaler, Severity: federation.SeverityNote,
 				Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
 				Message: untrusted.Textf("%s, which is not in Git, sets the replicas that Git states", name),
 				Remedy:  untrusted.Textf("state no spec.replicas in %s, and the count is left to it in every cluster; or add it to Git", w.File),

@@ -58,7 +58,7 @@ func (x *diagnosis) balancer(ref federation.ObjectRef) (federation.Balancer, boo
 func (x *diagnosis) stillGoogles(m *member, i *planned) {
 	b, _ := x.balancer(i.Ref)
 	f := federation.Finding{
-		ID: idController, Severity: federation.SeverityNote,
+		ID: federation.FindingController, Severity: federation.SeverityNote,
 		Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
 		Message: untrusted.Textf("Google's controller serves it in %s; fedsync's load balancer is made beside it, and takes nothing away", m.name),
 	}
@@ -104,7 +104,7 @@ func (x *diagnosis) unreachedNodes(m *member) {
 		return
 	}
 	f := federation.Finding{
-		ID: idFirewall, Severity: federation.SeverityWarning, Cluster: m.name,
+		ID: federation.FindingFirewall, Severity: federation.SeverityWarning, Cluster: m.name,
 		Message: untrusted.Textf("none of its %d endpoints is healthy behind the load balancer, while %s: the probes do not reach the nodes", endpoints, ready),
 		Remedy: untrusted.Textf("let %s in to the node ports: fedsync firewall %s/%s prints the command",
 			proberRanges, untrusted.Quote(example.Namespace), untrusted.Quote(example.Name)),
@@ -139,7 +139,7 @@ func (x *diagnosis) unreachableService(m *member, i *planned, ref federation.Obj
 		return // as it should be, or on its way
 	}
 	f := federation.Finding{
-		ID: idServiceType, Severity: federation.SeverityError,
+		ID: federation.FindingServiceType, Severity: federation.SeverityError,
 		Cluster: m.name, App: i.app, Object: ref,
 		Message: untrusted.Textf("is of type ClusterIP: fedsync's load balancer of %s reaches pods by node ports alone", i.Ref),
 		Remedy:  untrusted.Const("set type: NodePort"),

@@ -92,7 +92,7 @@ func (m *member) certificate(ref federation.ObjectRef) (federation.Certificate, 
 // what is wrong.
 func (x *diagnosis) usable(m *member, i *planned, ref federation.ObjectRef, c federation.Certificate) bool {
 	f := federation.Finding{
-		ID: idCertificate, Severity: federation.SeverityError,
+		ID: federation.FindingCertificate, Severity: federation.SeverityError,
 		Cluster: m.name, App: i.app, Object: ref, File: i.File,
 	}
 	switch {
@@ -132,7 +132,7 @@ func (x *diagnosis) differingCertificates(at shown, s *tls) {
 		short[label] = append(short[label], names...)
 	}
 	x.await(federation.Finding{
-		ID: idCertificate, Severity: federation.SeverityError, App: s.app, Object: at.secret, File: s.file,
+		ID: federation.FindingCertificate, Severity: federation.SeverityError, App: s.app, Object: at.secret, File: s.file,
 		Message: untrusted.List(fmt.Sprintf("holds different certificates, while clients of %s reach any cluster: ", at.ingress), rows(short), "; "),
 		Remedy:  untrusted.Const("put the same certificate into every cluster, from the repository or by whoever issues it"),
 	}, s.old && s.fresh)

@@ -33,7 +33,7 @@ func (x *diagnosis) probes(m *member) {
 		message += "; no answer since " + away.UTC().Format("2006-01-02 15:04:05 MST")
 	}
 	x.add(federation.Finding{
-		ID: idProbes, Severity: federation.SeverityNote, Cluster: m.name,
+		ID: federation.FindingProbes, Severity: federation.SeverityNote, Cluster: m.name,
 		Message: untrusted.New(message), Remedy: untrusted.New(m.kubectl("get --raw /readyz")),
 	})
 }
@@ -96,7 +96,7 @@ func (x *diagnosis) permissions(m *member) {
 			continue
 		}
 		x.add(federation.Finding{
-			ID: idUnseen, Severity: federation.SeverityWarning, Cluster: m.name,
+			ID: federation.FindingUnseen, Severity: federation.SeverityWarning, Cluster: m.name,
 			Message: untrusted.New("fedsync cannot watch " + detail + "; what was known is kept"),
 			Remedy:  untrusted.New(failure.Remedy(b.Failure, m.context)),
 		})
@@ -105,7 +105,7 @@ func (x *diagnosis) permissions(m *member) {
 		return
 	}
 	x.add(federation.Finding{
-		ID: idPermission, Severity: federation.SeverityWarning, Cluster: m.name,
+		ID: federation.FindingPermission, Severity: federation.SeverityWarning, Cluster: m.name,
 		Message: untrusted.List("fedsync may not see ", refused, "; "),
 		Remedy:  untrusted.List("grant it to its user, and bind each role: ", m.roles(), "; "),
 	})

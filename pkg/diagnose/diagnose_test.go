@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -342,36 +341,18 @@ func TestEachFindingIsProvoked(t *testing.T) {
 	}
 }
 
-// What other packages find is in the page's tables, or has an entry.
-func TestThePageNamesWhatOtherPackagesFind(t *testing.T) {
-	page, err := os.ReadFile("../../docs/doctor.md")
+// identities reads the ids that the package's source gives to findings, sorted.
+func identities(t *testing.T) []string {
+	t.Helper()
+	page, err := os.ReadFile("../federation/findings.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pkg := range []string{"../gcp", "../status"} {
-		for _, id := range declared(t, pkg) {
-			if !strings.Contains(string(page), "`"+id+"`") {
-				t.Errorf("docs/doctor.md does not name %s, which %s finds", id, pkg)
-			}
-		}
+	names := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\t(Finding\w+)\s+= "([^"]+)"`).FindAllStringSubmatch(string(page), -1) {
+		names[m[1]] = m[2]
 	}
-}
-
-// identities reads the ids that the package's source declares, sorted.
-func identities(t *testing.T) []string {
-	t.Helper()
-	ids := declared(t, ".")
-	if len(ids) < 10 {
-		t.Fatalf("the source declares %v, which cannot be all", ids)
-	}
-	return ids
-}
-
-// declared reads the ids that a package's source declares as constants, or gives to a
-// Finding by itself, sorted.
-func declared(t *testing.T, dir string) []string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,25 +366,15 @@ func declared(t *testing.T, dir string) []string {
 			t.Fatal(err)
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			if pair, ok := n.(*ast.KeyValueExpr); ok {
-				key, named := pair.Key.(*ast.Ident)
-				literal, text := pair.Value.(*ast.BasicLit)
-				if named && text && key.Name == "ID" && literal.Kind == token.STRING {
-					id, _ := strconv.Unquote(literal.Value)
-					ids = append(ids, id)
-				}
-			}
-			spec, ok := n.(*ast.ValueSpec)
-			if !ok || len(spec.Values) == 0 || !regexp.MustCompile("^(id|find)[A-Z]").MatchString(spec.Names[0].Name) {
-				return true
-			}
-			if literal, ok := spec.Values[0].(*ast.BasicLit); ok {
-				id, _ := strconv.Unquote(literal.Value)
-				ids = append(ids, id)
+			if s, ok := n.(*ast.SelectorExpr); ok && names[s.Sel.Name] != "" {
+				ids = append(ids, names[s.Sel.Name])
 			}
 			return true
 		})
 	}
 	slices.Sort(ids)
-	return slices.Compact(ids)
+	if ids = slices.Compact(ids); len(ids) < 10 {
+		t.Fatalf("the source has %v, which cannot be all", ids)
+	}
+	return ids
 }

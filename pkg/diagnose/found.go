@@ -7,33 +7,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// The identities of the findings. Numbers are those of the troubleshooting list;
-// findings without one have a word. Each has an entry in docs/doctor.md.
-const (
-	idPermission      = "D07"
-	idQuota           = "D08"
-	idNodePorts       = "D11"
-	idServiceType     = "D11c"
-	idController      = "D12"
-	idUID             = "D13"
-	idBuiltWithUID    = "D15"
-	idFirewall        = "D16"
-	idEndpoints       = "D18"
-	idCertificate     = "D19"
-	idBackend         = "D20"
-	idUnschedulable   = "D21"
-	idNotReady        = "D22"
-	idProbes          = "probes"
-	idUnseen          = "unseen"
-	idPortWaiting     = "port-waiting"
-	idReplicasHeld    = "replicas-held"
-	idReplicasWaiting = "replicas-waiting"
-	idNoShare         = "no-share"
-	idSelector        = "selector"
-	idAutoscaler      = "autoscaler"
-	idRetired         = "retired"
-)
-
 // found is a finding and what its weight depends on.
 type found struct {
 	federation.Finding

@@ -67,7 +67,7 @@ func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing
 		return
 	}
 	f := federation.Finding{
-		ID: idController, Severity: federation.SeverityWarning,
+		ID: federation.FindingController, Severity: federation.SeverityWarning,
 		Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
 		Message: untrusted.Textf("cluster %s uses %s: cannot share the IP", m.name, untrusted.Line(c.class)),
 		Remedy:  untrusted.Textf("set the annotation %s: %s in %s, or exclude the cluster with the app's clusterSelector", annotationClass, classGCE, i.File),
@@ -103,7 +103,7 @@ func (x *diagnosis) serviceType(m *member, i *planned, ref federation.ObjectRef)
 		return // Git says better, and it is on its way
 	}
 	f := federation.Finding{
-		ID: idServiceType, Severity: federation.SeverityError,
+		ID: federation.FindingServiceType, Severity: federation.SeverityError,
 		Cluster: m.name, App: i.app, Object: ref,
 		Message: untrusted.Textf("is of type ClusterIP without network endpoint groups: Google's load balancer of %s cannot reach it", i.Ref),
 		Remedy:  untrusted.Textf(`set type: NodePort, or the annotation %s: '{"ingress":true}'`, annotationNEG),
@@ -140,7 +140,7 @@ func (x *diagnosis) missingBackends(m *member, i *planned) {
 		return
 	}
 	f := found{folds: true, Finding: federation.Finding{
-		ID: idBackend, Severity: federation.SeverityError,
+		ID: federation.FindingBackend, Severity: federation.SeverityError,
 		Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
 		Message: untrusted.List("", messages, "; "), Remedy: untrusted.List("", remedies, "; "),
 	}}

@@ -63,7 +63,7 @@ func (x *diagnosis) nodePorts() {
 // differing says which ports of a Service are not the same everywhere.
 func (x *diagnosis) differing(ref federation.ObjectRef, s *livePorts) {
 	f := found{Finding: federation.Finding{
-		ID: idNodePorts, Severity: federation.SeverityWarning,
+		ID: federation.FindingNodePorts, Severity: federation.SeverityWarning,
 		App: s.app, Object: ref, File: s.file,
 		Remedy: untrusted.Const("none is needed while it lasts: clients of the old port must follow"),
 	}}
@@ -175,7 +175,7 @@ func (x *diagnosis) waitingPorts() {
 		slices.Sort(waits)
 		until, seasoned := x.until(waits, true)
 		x.await(federation.Finding{
-			ID: idPortWaiting, Severity: federation.SeverityWarning, App: first.App, Object: service, File: first.File,
+			ID: federation.FindingPortWaiting, Severity: federation.SeverityWarning, App: first.App, Object: service, File: first.File,
 			Message: untrusted.Textf("no node port is chosen for port %s until %s", strings.Join(numbers, ", "), until),
 			Remedy:  untrusted.New(awaitedRemedy(first.File)),
 		}, seasoned)

@@ -51,7 +51,7 @@ func (x *diagnosis) quota(m *member, q federation.Quota, needs map[string]*need)
 		return
 	}
 	x.await(federation.Finding{
-		ID: idQuota, Severity: federation.SeverityError, Cluster: m.name,
+		ID: federation.FindingQuota, Severity: federation.SeverityError, Cluster: m.name,
 		Object:  federation.ObjectRef{Kind: "ResourceQuota", Namespace: q.Namespace, Name: q.Name},
 		Message: untrusted.List("has too little room: ", over, "; "),
 		Remedy:  untrusted.New("raise it, or ask for less: " + m.kubectl("-n %s edit resourcequota %s", q.Namespace, q.Name)),

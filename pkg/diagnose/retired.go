@@ -34,7 +34,7 @@ func (x *diagnosis) retired() {
 		return
 	}
 	x.add(federation.Finding{
-		ID: idRetired, Severity: federation.SeverityNote,
+		ID: federation.FindingRetired, Severity: federation.SeverityNote,
 		Message: untrusted.List("Ingresses are served by "+controllerNginx+", which is retired and gets no security fixes: in ", rows, ", "),
 		Remedy: untrusted.Const("give them the class of another controller, or move to the Gateway API: " +
 			"https://kubernetes.io/blog/2025/11/11/ingress-nginx-retirement/"),

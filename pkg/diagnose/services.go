@@ -57,7 +57,7 @@ func (x *diagnosis) selectsNothing(m *member, p *planned) bool {
 		folds:    true,
 		patience: patience{grace: x.Grace, seasoned: x.seasoned(m, m.observation(p.Ref).Created)},
 		Finding: federation.Finding{
-			ID: idSelector, Severity: federation.SeverityWarning,
+			ID: federation.FindingSelector, Severity: federation.SeverityWarning,
 			Cluster: m.name, App: p.app, Object: p.Ref, File: p.File,
 			Message: untrusted.Textf("its selector %s takes no pods: %s", selectorText(p.service.selector), untrusted.Some(have, 3)),
 			Remedy:  untrusted.Textf("make spec.selector in %s equal to labels of a pod template", p.File),
@@ -86,13 +86,13 @@ func (x *diagnosis) noEndpoints(m *member, p *planned, ingress federation.Object
 	}
 	f := federation.Finding{Cluster: m.name, App: p.app, Object: p.Ref, File: p.File}
 	if x.sharesNothing(m, matching) {
-		f.ID, f.Severity = idNoShare, federation.SeverityNote
+		f.ID, f.Severity = federation.FindingNoShare, federation.SeverityNote
 		f.Message = untrusted.Textf("no replica of it is placed here, so %s sends nobody to this cluster", ingress)
 		x.add(f)
 		return
 	}
 	selector := selectorText(p.service.selector)
-	f.ID, f.Severity = idEndpoints, federation.SeverityWarning
+	f.ID, f.Severity = federation.FindingEndpoints, federation.SeverityWarning
 	message := []string{fmt.Sprintf("no ready endpoint for %s: selector %s, 0 ready and %d not ready", ingress, selector, e.NotReady)}
 	for _, w := range matching {
 		if runs, ok := m.facts.Workload(w.Ref); ok {

@@ -62,7 +62,7 @@ func (m *member) sharesAddress() bool {
 // as it should be.
 func (x *diagnosis) withoutUID(m *member) {
 	f := federation.Finding{
-		ID: idUID, Severity: federation.SeverityNote, Cluster: m.name, Object: ingressUID,
+		ID: federation.FindingUID, Severity: federation.SeverityNote, Cluster: m.name, Object: ingressUID,
 		Message: untrusted.Const("does not exist: Google's ingress controller does not run here"),
 	}
 	if m.facts.IngressUID.Exists {
@@ -90,7 +90,7 @@ func (x *diagnosis) differingUIDs(clusters map[string][]string) {
 		remedy = untrusted.List("while the cluster has no Ingress at all, since one that exists keeps its old names: ", x.setUID(kept), "; ")
 	}
 	x.add(federation.Finding{
-		ID: idUID, Severity: federation.SeverityError, Object: ingressUID,
+		ID: federation.FindingUID, Severity: federation.SeverityError, Object: ingressUID,
 		Message: untrusted.List("the UIDs of Google's ingress controllers differ, so each makes a load balancer of its own: ", rows(values), "; "),
 		Remedy:  remedy,
 	})
@@ -135,7 +135,7 @@ func (x *diagnosis) builtWithUID(m *member, effective string) {
 			continue
 		}
 		x.add(federation.Finding{
-			ID: idBuiltWithUID, Severity: federation.SeverityError,
+			ID: federation.FindingBuiltWithUID, Severity: federation.SeverityError,
 			Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
 			Message: untrusted.Textf("in %s was built with UID %q, the cluster now has %q", m.name, untrusted.Line(built), untrusted.Line(effective)),
 			Remedy:  untrusted.New("delete it, and fedsync makes it anew: " + m.kubectl("-n %s delete ingress %s", i.Ref.Namespace, i.Ref.Name)),
@@ -166,7 +166,7 @@ func (x *diagnosis) firewalls(sharing map[string]map[string][]string) {
 			}
 			slices.Sort(clusters)
 			x.add(federation.Finding{
-				ID: idFirewall, Severity: federation.SeverityWarning, Object: ingressUID,
+				ID: federation.FindingFirewall, Severity: federation.SeverityWarning, Object: ingressUID,
 				Message: untrusted.Textf("the controllers of %s write one firewall rule, k8s-fw-l7--%s, each for its own nodes: where the clusters share a network, it flaps",
 					strings.Join(clusters, ", "), providerOr(provider, uid)),
 				Remedy: untrusted.List("open the node ports by a rule of your own, which fedsync firewall prints, and give each cluster a rule of its own: ", x.setProviders(clusters), "; "),

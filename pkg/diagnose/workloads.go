@@ -40,7 +40,7 @@ func (x *diagnosis) unschedulable(m *member, w *planned, runs federation.Workloa
 		message += ": " + runs.Reason.String()
 	}
 	x.add(federation.Finding{
-		ID: idUnschedulable, Severity: federation.SeverityWarning,
+		ID: federation.FindingUnschedulable, Severity: federation.SeverityWarning,
 		Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
 		Message: untrusted.New(message),
 		Remedy: untrusted.New("add nodes, or ask for less in the pod template: " +
@@ -55,7 +55,7 @@ func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
 		return
 	}
 	x.await(federation.Finding{
-		ID: idNotReady, Severity: federation.SeverityWarning,
+		ID: federation.FindingNothingReady, Severity: federation.SeverityWarning,
 		Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
 		Message: untrusted.Textf("0 of %d ready", n),
 		Remedy:  untrusted.New(m.describe(w.Ref)),
@@ -94,7 +94,7 @@ func (x *diagnosis) held(d federation.ReplicasDecision) {
 		message += ": " + strings.Join(lacks, ", ")
 	}
 	x.found = append(x.found, found{patience: patience{grace: progressDeadline}, Finding: federation.Finding{
-		ID: idReplicasHeld, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
+		ID: federation.FindingReplicasHeld, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
 		Message: untrusted.New(message),
 		Remedy:  untrusted.Const("see why the pods elsewhere do not become Ready; nothing is taken away before they are"),
 	}})
@@ -106,7 +106,7 @@ func (x *diagnosis) waiting(d federation.ReplicasDecision) {
 	}
 	until, seasoned := x.until(d.Waits, false)
 	x.await(federation.Finding{
-		ID: idReplicasWaiting, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
+		ID: federation.FindingReplicasWaiting, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
 		Message: untrusted.Textf("its %d replicas are not divided anew until %s", d.Total, until),
 		Remedy:  untrusted.Const("mend the clusters that it waits for; one that is gone for good is declared so by state: Lost in " + federation.FileName),
 	}, seasoned)

@@ -121,7 +121,7 @@ func (e FileErrors) Findings() []Finding {
 			message = one.Field + ": " + message
 		}
 		all[i] = Finding{
-			ID: "config", Severity: SeverityError,
+			ID: FindingConfig, Severity: SeverityError,
 			File: one.File, Line: one.Line, Message: untrusted.New(message),
 			Remedy: untrusted.Const("correct the file and push; until then the last good revision is kept"),
 		}

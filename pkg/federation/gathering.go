@@ -7,9 +7,6 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// FindingMore is the ID of a finding that stands for Count others, which are not told.
-const FindingMore = "more"
-
 // Stands returns how many findings this one stands for: itself, or those that it
 // counts.
 func (f Finding) Stands() int { return max(1, f.Count) }

@@ -264,7 +264,7 @@ func (a *addresser) findings() []federation.Finding {
 	var all []federation.Finding
 	for _, s := range a.foreign {
 		all = append(all, federation.Finding{
-			ID: "foreign", Severity: federation.SeverityWarning, Cluster: a.cluster, Object: refOf(s.ingress),
+			ID: federation.FindingForeign, Severity: federation.SeverityWarning, Cluster: a.cluster, Object: refOf(s.ingress),
 			Message: untrusted.New(fmt.Sprintf("status.loadBalancer is written by %q, so the address %s of fedsync's load balancer is not shown",
 				s.ingress.StatusBy, s.address)),
 			Remedy: untrusted.Textf("have it leave Ingresses of the class %s alone", federation.ClassGlobal),
@@ -272,12 +272,12 @@ func (a *addresser) findings() []federation.Finding {
 	}
 	for ref, err := range a.failed {
 		f := federation.Finding{
-			ID: "address", Severity: federation.SeverityWarning, Cluster: a.cluster, Object: ref,
+			ID: federation.FindingAddress, Severity: federation.SeverityWarning, Cluster: a.cluster, Object: ref,
 			Message: untrusted.New("the address cannot be written into its status: " + untrusted.Line(err.Error())),
 			Remedy:  untrusted.Const("none: it is tried again; the load balancer serves all the same"),
 		}
 		if apierrors.IsForbidden(err) {
-			f.ID = "D07"
+			f.ID = federation.FindingPermission
 			f.Remedy = untrusted.Const("allow the verb patch on ingresses/status (networking.k8s.io); the load balancer serves all the same")
 		}
 		all = append(all, f)

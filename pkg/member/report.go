@@ -152,7 +152,7 @@ func (s *session) own(standing apply.Standing, state federation.ClusterState) []
 	defer s.mu.Unlock()
 	if s.refused != "" {
 		all = append(all, federation.Finding{
-			ID: "D07", Severity: federation.SeverityWarning, Cluster: s.Cluster.Name,
+			ID: federation.FindingPermission, Severity: federation.SeverityWarning, Cluster: s.Cluster.Name,
 			Object:  federation.ObjectRef{Kind: "Namespace", Name: "kube-system"},
 			Message: untrusted.New("the cluster cannot be told from another: " + s.refused),
 			Remedy:  untrusted.Const("allow the verb get on the Namespace kube-system; until then no cluster that left " + federation.FileName + " is emptied"),
@@ -164,7 +164,7 @@ func (s *session) own(standing apply.Standing, state federation.ClusterState) []
 // watchFinding speaks of a watch that does not see.
 func (s *session) watchFinding(w watch.Watch, err *watch.Error) federation.Finding {
 	f := federation.Finding{
-		ID: "D07", Severity: federation.SeverityError, Cluster: s.Cluster.Name,
+		ID: federation.FindingPermission, Severity: federation.SeverityError, Cluster: s.Cluster.Name,
 		Object:  federation.ObjectRef{Group: w.Resource.Group, Kind: w.Resource.Resource},
 		Message: untrusted.New(err.Error() + ": drift and what should be pruned of this kind go unseen"),
 		Remedy:  untrusted.Textf("allow the verbs list and watch on %s", w.Resource.GroupResource()),
@@ -178,7 +178,7 @@ func (s *session) watchFinding(w watch.Watch, err *watch.Error) federation.Findi
 		f.Severity = federation.SeverityWarning
 		f.Remedy = untrusted.Const("install its CustomResourceDefinition, or remove the objects from the repository")
 	case !err.Blocked():
-		f.ID, f.Severity = "D06", federation.SeverityWarning
+		f.ID, f.Severity = federation.FindingWatchFails, federation.SeverityWarning
 		f.Remedy = untrusted.Const("none: it is tried again; if it lasts, look at the API server and at what stands before it")
 	}
 	return f

@@ -191,13 +191,13 @@ func (a *app) strays(f *federation.Federation) []federation.Finding {
 		switch {
 		case !known:
 			all = append(all, federation.Finding{
-				ID: "D04", Severity: federation.SeverityError, App: a.Name, File: folder,
+				ID: federation.FindingClusterTwice, Severity: federation.SeverityError, App: a.Name, File: folder,
 				Message: untrusted.Textf("overlay for cluster %q, which %s does not name", overlay, federation.FileName),
 				Remedy:  untrusted.New("rename the folder, add the cluster, or delete the folder; the clusters are: " + limit.List(names, ", ")),
 			})
 		case !goes:
 			all = append(all, federation.Finding{
-				ID: "D04", Severity: federation.SeverityWarning, App: a.Name, File: folder,
+				ID: federation.FindingClusterTwice, Severity: federation.SeverityWarning, App: a.Name, File: folder,
 				Message: untrusted.Textf("overlay for cluster %q, which the app's clusterSelector (%s) does not choose", overlay, a.Selector),
 				Remedy:  untrusted.Const("change the selector or the cluster's labels, or delete the folder"),
 			})
@@ -205,7 +205,7 @@ func (a *app) strays(f *federation.Federation) []federation.Finding {
 	}
 	for _, file := range a.stray {
 		all = append(all, federation.Finding{
-			ID: "render", Severity: federation.SeverityWarning, App: a.Name, File: file,
+			ID: federation.FindingRender, Severity: federation.SeverityWarning, App: a.Name, File: file,
 			Message: untrusted.Textf("not read: of the app's folder only what is in %s/ and in %s/<cluster>/ counts", baseFolder, overlaysFolder),
 			Remedy:  untrusted.New("move it to " + path.Join(a.Path, baseFolder)),
 		})
@@ -243,7 +243,7 @@ func (p *pass) unread(app, dir string) []federation.Finding {
 		return nil
 	}
 	return []federation.Finding{{
-		ID: "render", Severity: federation.SeverityWarning, App: app, File: dir,
+		ID: federation.FindingRender, Severity: federation.SeverityWarning, App: app, File: dir,
 		Message: untrusted.New("not read: " + limit.List(names, ", ") + "; of a folder without a kustomization the files count that are in it and end in .yaml, .yml or .json"),
 		Remedy:  untrusted.Const("move or rename them, or add a kustomization.yaml that names what counts"),
 	}}

@@ -106,7 +106,7 @@ func (p *pass) findings(f *federation.Federation, apps []*app, bundles []federat
 		bundleFindings(&all, byApp[a.Name])
 		if empty(byApp[a.Name]) {
 			all.Add(federation.Finding{
-				ID: "render", Severity: federation.SeverityWarning, App: a.Name, File: a.Path,
+				ID: federation.FindingRender, Severity: federation.SeverityWarning, App: a.Name, File: a.Path,
 				Message: untrusted.Const("nothing comes of it: the app has no object in any cluster"),
 				Remedy:  untrusted.New("add its manifests, or take the app out of " + federation.FileName),
 			})
@@ -156,7 +156,7 @@ func errorFindings(b federation.Bundle) []federation.Finding {
 	all := make([]federation.Finding, len(errs))
 	for i, err := range errs {
 		all[i] = federation.Finding{
-			ID: "render", Severity: federation.SeverityError, Cluster: b.Cluster, App: b.App,
+			ID: federation.FindingRender, Severity: federation.SeverityError, Cluster: b.Cluster, App: b.App,
 			Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct the files; until then what runs is kept as it is"),
 		}
 		if e, ok := errors.AsType[*Error](err); ok {

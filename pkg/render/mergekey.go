@@ -137,7 +137,7 @@ func (t tree) losses() []loss {
 
 func (l loss) finding(app string) federation.Finding {
 	return federation.Finding{
-		ID: "render", Severity: federation.SeverityWarning, App: app, File: l.file, Line: l.line,
+		ID: federation.FindingRender, Severity: federation.SeverityWarning, App: app, File: l.file, Line: l.line,
 		Message: untrusted.Textf("%s: the merge patch tells the %s apart by their numbers, and there is one number twice: what has the same number under another protocol may be lost", l.field, l.path),
 		Remedy:  untrusted.Const("change the list by a JSON patch, or state it whole behind an entry with $patch: replace"),
 	}

@@ -80,7 +80,7 @@ func (p *pass) remarks(a *app) []federation.Finding {
 
 func (d deprecated) note(app, file string) federation.Finding {
 	return federation.Finding{
-		ID: "render", Severity: federation.SeverityNote, App: app, File: file, Line: d.line,
+		ID: federation.FindingRender, Severity: federation.SeverityNote, App: app, File: file, Line: d.line,
 		Message: untrusted.New("kustomize calls " + d.field + " deprecated"),
 		Remedy:  untrusted.New("use " + replacedBy[d.field] + "; kustomize edit fix rewrites the file"),
 	}

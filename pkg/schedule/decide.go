@@ -92,7 +92,7 @@ func (p *pass) decideReplicas() {
 		if differences, same := d.agree(p.clusters); !same {
 			d.refusal = "its renderings ask for different totals"
 			p.findings.Add(federation.Finding{
-				ID: "replicas", Severity: federation.SeverityError, App: d.app, Object: d.ref, File: d.variants[0].file,
+				ID: federation.FindingReplicas, Severity: federation.SeverityError, App: d.app, Object: d.ref, File: d.variants[0].file,
 				Message: untrusted.New("spec.replicas is the total of all clusters, and the overlays differ: " + differences),
 				Remedy: untrusted.Textf("say it once, in the base, and shares by the preferences' weights; or set the annotation %s: %s where each cluster has a count of its own",
 					annotationReplicas, replicasPerCluster),
@@ -149,7 +149,7 @@ func (p *pass) unknownPreferences(d *divided) {
 	}
 	slices.Sort(names)
 	p.findings.Add(federation.Finding{
-		ID: "annotation", Severity: federation.SeverityWarning, App: d.app, Object: d.ref, File: d.variants[0].file,
+		ID: federation.FindingAnnotation, Severity: federation.SeverityWarning, App: d.app, Object: d.ref, File: d.variants[0].file,
 		Message: untrusted.New("the preferences name what is no cluster of the federation: " + untrusted.Some(names, 5)),
 		Remedy:  untrusted.Const("correct the name, or take it out of the annotation"),
 	})
@@ -162,7 +162,7 @@ func (p *pass) short(d federation.ReplicasDecision) {
 		return
 	}
 	p.findings.Add(federation.Finding{
-		ID: "replicas", Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
+		ID: federation.FindingReplicas, Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
 		Message: untrusted.Textf("%d of %d replicas are placed nowhere: %s", d.Shortfall, d.Total, d.Reason),
 		Remedy:  untrusted.New("raise the maxima of the preferences, add nodes or clusters, or lower spec.replicas in " + cmp.Or(d.File, "the object")),
 	})

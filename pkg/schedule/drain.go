@@ -56,7 +56,7 @@ func (p *pass) balancers() *balancing {
 // drained.
 func (p *pass) undrained(w replicas.Workload, d federation.ReplicasDecision) {
 	f := federation.Finding{
-		ID: "drain", Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
+		ID: federation.FindingDrain, Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
 		Remedy: untrusted.Textf("add room or clusters, or take drain out of %s", federation.FileName),
 	}
 	var keeping []string

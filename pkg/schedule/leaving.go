@@ -24,7 +24,7 @@ func (p *pass) leave() []federation.ClusterPlan {
 			names[i] = c.Name
 		}
 		p.findings.Add(federation.Finding{
-			ID: "held", Severity: federation.SeverityError, File: p.Federation.File(),
+			ID: federation.FindingHeld, Severity: federation.SeverityError, File: p.Federation.File(),
 			Message: untrusted.Textf("held: %d of %d clusters left the file and would be emptied: %s", len(names), members, strings.Join(names, ", ")),
 			Remedy: untrusted.Textf("put them back, set onRemove: Orphan, or push the annotation %s: Allowed on %s",
 				federation.AnnotationPrune, federation.FileName),
@@ -47,7 +47,7 @@ func (p *pass) leave() []federation.ClusterPlan {
 		}
 		plans = append(plans, plan)
 		p.findings.Add(federation.Finding{
-			ID: "leaving", Severity: federation.SeverityWarning, Cluster: c.Name, File: p.Federation.File(),
+			ID: federation.FindingLeaving, Severity: federation.SeverityWarning, Cluster: c.Name, File: p.Federation.File(),
 			Message: untrusted.Textf("the cluster left the file and is being emptied; it is %s", facts.State),
 			Remedy:  untrusted.Const("where it will not come back, set onRemove: Orphan: it is forgotten then"),
 		})

@@ -183,7 +183,7 @@ func (c casting) misread(app string, r *reading) {
 	}
 	c.told[misreading{app, r}] = true
 	c.findings.Add(federation.Finding{
-		ID: "annotation", Severity: federation.SeverityError, App: app, Object: r.ref, File: r.file,
+		ID: federation.FindingAnnotation, Severity: federation.SeverityError, App: app, Object: r.ref, File: r.file,
 		Message: untrusted.Textf("%s: %s", r.field, r.err),
 		Remedy:  untrusted.Const("correct it; until then the object is left as it is in every cluster"),
 	})

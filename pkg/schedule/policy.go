@@ -25,10 +25,10 @@ func (p *pass) permitted(b federation.Bundle) *bundle {
 	p.marks[k] = marked
 	var allowed []*federation.Object
 	for i, o := range b.Objects {
-		f := federation.Finding{ID: "reserved", Severity: federation.SeverityError}
+		f := federation.Finding{ID: federation.FindingReserved, Severity: federation.SeverityError}
 		f.Message, f.Remedy = reserved(o.Ref, marked.marks[i])
 		if f.Message.IsZero() {
-			f.ID = "policy"
+			f.ID = federation.FindingPolicy
 			f.Message = untrusted.New(p.Policy.refusal(o.Ref))
 			f.Remedy = untrusted.Const("remove the object from the repository, or let the operator of fedsync allow it")
 		}

@@ -35,7 +35,7 @@ func (p *pass) affordable() []*service {
 		left[app] = fmt.Sprintf("the Services of app %s have %s ports; node ports are decided for %s in %d clusters", app, limit.Number(of[app]), limit.Number(most), len(p.clusters))
 		all -= of[app]
 		p.findings.Add(federation.Finding{
-			ID: "D11b", Severity: federation.SeverityError, App: app, Message: untrusted.New(left[app]),
+			ID: federation.FindingNodePortTaken, Severity: federation.SeverityError, App: app, Message: untrusted.New(left[app]),
 			Remedy: untrusted.Const("use fewer ports; until then these Services are left as they are in every cluster"),
 		})
 	}

@@ -141,7 +141,7 @@ func allowsAll(limit federation.PruneLimit, objects int) bool {
 
 func (p *pass) await(app string, gone []federation.ObjectRef, clusters []string) {
 	p.findings.Add(federation.Finding{
-		ID: "awaited", Severity: federation.SeverityWarning, App: app,
+		ID: federation.FindingAwaited, Severity: federation.SeverityWarning, App: app,
 		Message: untrusted.Textf("deleting %s waits until it is known what runs in %s", untrusted.Some(gone, 5), strings.Join(clusters, ", ")),
 	})
 }
@@ -149,7 +149,7 @@ func (p *pass) await(app string, gone []federation.ObjectRef, clusters []string)
 // hold says that a person must let the deletions pass; cluster is empty for all.
 func (p *pass) hold(app, cluster, why string) {
 	p.findings.Add(federation.Finding{
-		ID: "held", Severity: federation.SeverityError, Cluster: cluster, App: app, File: p.Federation.File(),
+		ID: federation.FindingHeld, Severity: federation.SeverityError, Cluster: cluster, App: app, File: p.Federation.File(),
 		Message: untrusted.New("held: " + why),
 		Remedy: untrusted.Textf("restore what was removed, raise pruneLimit of the app, or push the annotation %s: Allowed on %s",
 			federation.AnnotationPrune, federation.FileName),

@@ -126,14 +126,14 @@ func (p *pass) explainStanding() {
 	}
 	for _, name := range returned {
 		p.findings.Add(federation.Finding{
-			ID: "confirm-lost", Severity: federation.SeverityWarning, Cluster: name, File: p.Federation.File(),
+			ID: federation.FindingConfirmLost, Severity: federation.SeverityWarning, Cluster: name, File: p.Federation.File(),
 			Message: untrusted.Const("spec.failover.confirmLost names the cluster, which is Ready: it counts again"),
 			Remedy:  untrusted.Const("take it out of spec.failover.confirmLost, or its next outage moves replicas without the guard"),
 		})
 	}
 	if len(p.frozen) > 0 {
 		f := federation.Finding{
-			ID: "frozen", Severity: federation.SeverityError, File: p.Federation.File(),
+			ID: federation.FindingFrozen, Severity: federation.SeverityError, File: p.Federation.File(),
 			Message: untrusted.Textf("more than half of the clusters went away within %d s (%s): this is taken for a fault of fedsync's own network, and nothing is moved; it would be %s",
 				int(guardWindow.Seconds()), strings.Join(p.frozen, ", "), p.displaced(p.frozen)),
 			Remedy: untrusted.Textf("mend the network; or, if they are lost, push spec.failover.confirmLost: [%s] in %s",
@@ -148,7 +148,7 @@ func (p *pass) explainStanding() {
 	if len(held) > 0 && !p.automatic() {
 		names := strings.Join(held, ", ")
 		p.findings.Add(federation.Finding{
-			ID: "failover-off", Severity: federation.SeverityWarning, File: p.Federation.File(),
+			ID: federation.FindingFailoverOff, Severity: federation.SeverityWarning, File: p.Federation.File(),
 			Message: untrusted.Textf("%s: Offline, and failover is Off; with Automatic %s would be placed in the other clusters", names, p.displaced(held)),
 			Remedy: untrusted.Textf("to move them, push spec.failover.confirmLost: [%s] or spec.failover.mode: Automatic in %s",
 				names, federation.FileName),

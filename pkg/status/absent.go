@@ -15,27 +15,27 @@ func (s *summary) absent(c Cluster) wait {
 	f := federation.Finding{Cluster: c.Name, Since: c.Since}
 	context := s.context(c.Name)
 	state, cause := "unreachable", failure.Words(c.Failure)
-	f.ID, f.Remedy = idUnreachable, untrusted.New(failure.Remedy(c.Failure, context))
+	f.ID, f.Remedy = federation.FindingUnreachable, untrusted.New(failure.Remedy(c.Failure, context))
 	switch c.Failure {
 	case federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout, federation.FailureNetwork:
 	case federation.FailureTLS:
 		state = "not trusted"
 	case federation.FailureUnauthorised:
-		f.ID, state = idCredentials, "unauthorised"
+		f.ID, state = federation.FindingCredentials, "unauthorised"
 	case federation.FailureForbidden:
-		f.ID, state = idCredentials, "forbidden"
+		f.ID, state = federation.FindingCredentials, "forbidden"
 	case federation.FailureContext:
-		f.ID, state, cause = idContext, "not in the kubeconfig", fmt.Sprintf("no usable kubeconfig context %q", context)
+		f.ID, state, cause = federation.FindingNoContext, "not in the kubeconfig", fmt.Sprintf("no usable kubeconfig context %q", context)
 	case federation.FailureThrottled:
-		f.ID, state = idNotReady, "throttled"
+		f.ID, state = federation.FindingNotReady, "throttled"
 	case federation.FailureServer, federation.FailureInvalid, federation.FailureConflict:
-		f.ID, state = idNotReady, "not ready"
+		f.ID, state = federation.FindingNotReady, "not ready"
 	case federation.FailureMisbehaves:
-		f.ID, state = idNotReady, "misbehaves"
+		f.ID, state = federation.FindingNotReady, "misbehaves"
 	case federation.FailureFiles:
-		f.ID, state = idContext, "credentials missing"
+		f.ID, state = federation.FindingNoContext, "credentials missing"
 	case federation.FailureNone:
-		f.ID = idNotReady
+		f.ID = federation.FindingNotReady
 		f.Remedy = untrusted.New(untrusted.Command("kubectl --context=%s get --raw /readyz", context))
 		switch c.State {
 		case federation.ClusterOffline, federation.ClusterNotReady:

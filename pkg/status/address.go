@@ -134,7 +134,7 @@ func (s *summary) sharedFinding(object federation.ObjectRef, state *ingressState
 		s.besideFinding(b, state.byAddr, state.google)
 		return
 	}
-	f := federation.Finding{ID: idNotShared, App: state.app, Object: object}
+	f := federation.Finding{ID: federation.FindingAddresses, App: state.app, Object: object}
 	switch {
 	case len(state.byAddr) > 1:
 		f.Severity = federation.SeverityError
@@ -183,7 +183,7 @@ func (s *summary) noAddress(c Cluster, o federation.Observation) {
 		return // that is said already
 	}
 	f := federation.Finding{
-		ID: idNoAddress, Severity: federation.SeverityWarning, Cluster: c.Name, App: o.App, Object: o.Object,
+		ID: federation.FindingAddress, Severity: federation.SeverityWarning, Cluster: c.Name, App: o.App, Object: o.Object,
 		Message: untrusted.Const("still has no address"),
 		Remedy:  untrusted.New("see the ingress controller's events: " + look(s.context(c.Name), o.Object)),
 	}
@@ -213,7 +213,7 @@ func (s *summary) addressChanges() {
 				continue
 			}
 			s.note(federation.Finding{
-				ID: idAddressChanged, Severity: federation.SeverityWarning, Cluster: c.Name, Object: object, Since: s.Now,
+				ID: federation.FindingAddressChanged, Severity: federation.SeverityWarning, Cluster: c.Name, Object: object, Since: s.Now,
 				Message: untrusted.Textf("the address changed from %s to %s", strings.Join(was, ", "), strings.Join(now, ", ")),
 				Remedy:  untrusted.Const("point DNS at the new address; a reserved static address does not change"),
 			})
@@ -222,7 +222,7 @@ func (s *summary) addressChanges() {
 	for _, f := range s.Previous.Findings {
 		again := s.says(f)
 		stands := s.members[f.Cluster] || f.Cluster == "" && s.balancer[f.Object] != nil
-		if f.ID == idAddressChanged && stands && !again && s.Now.Sub(f.Since) < changeShown {
+		if f.ID == federation.FindingAddressChanged && stands && !again && s.Now.Sub(f.Since) < changeShown {
 			s.note(f)
 		}
 	}
@@ -237,7 +237,7 @@ func (s *summary) balancerAddressChanges() {
 			continue
 		}
 		s.note(federation.Finding{
-			ID: idAddressChanged, Severity: federation.SeverityWarning, Object: b.Ingress, Since: s.Now,
+			ID: federation.FindingAddressChanged, Severity: federation.SeverityWarning, Object: b.Ingress, Since: s.Now,
 			Message: untrusted.Textf("the address changed from %s to %s", was.Address, b.Address),
 			Remedy:  untrusted.Const("point DNS at the new address"),
 		})

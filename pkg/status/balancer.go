@@ -101,7 +101,7 @@ func (s *summary) unseenBalancers() {
 			continue
 		}
 		f := federation.Finding{
-			ID: idBalancer, App: d.App, Object: d.Ingress, File: d.File,
+			ID: federation.FindingBalancer, App: d.App, Object: d.Ingress, File: d.File,
 			Message: untrusted.Const("its load balancer has not been looked at"),
 			Remedy:  untrusted.Const("the log says what the keeper of the load balancers is busy with"),
 		}
@@ -111,7 +111,7 @@ func (s *summary) unseenBalancers() {
 
 // cloudWait waits for Compute Engine to be read.
 func (s *summary) cloudWait(message, remedy string) {
-	f := federation.Finding{ID: idCloud, Message: untrusted.New(message), Remedy: untrusted.New(remedy)}
+	f := federation.Finding{ID: federation.FindingCloud, Message: untrusted.New(message), Remedy: untrusted.New(remedy)}
 	s.waits = append(s.waits, wait{finding: f, words: message, early: !s.Cloud.Error.IsZero()})
 }
 
@@ -121,7 +121,7 @@ func (s *summary) refused(b *Balancer) {
 		return
 	}
 	s.note(federation.Finding{
-		ID: idBalancer, Severity: federation.SeverityError, App: b.App, Object: b.Ingress, File: b.File,
+		ID: federation.FindingBalancer, Severity: federation.SeverityError, App: b.App, Object: b.Ingress, File: b.File,
 		Message: untrusted.New("its load balancer is not built: " + b.Refused.String()),
 	})
 }
@@ -129,7 +129,7 @@ func (s *summary) refused(b *Balancer) {
 // incomplete waits for a load balancer that is being made or changed.
 func (s *summary) incomplete(b *Balancer) {
 	f := federation.Finding{
-		ID: idBalancer, App: b.App, Object: b.Ingress, File: b.File,
+		ID: federation.FindingBalancer, App: b.App, Object: b.Ingress, File: b.File,
 		Message: untrusted.Const("its load balancer is still not complete"),
 		Remedy:  untrusted.Const("the page says what is done on Compute Engine, and what fails there"),
 	}
@@ -162,7 +162,7 @@ func (s *summary) traffic(b *Balancer, c federation.BalancerCluster) {
 		return
 	}
 	f := federation.Finding{
-		ID: idTraffic, Severity: federation.SeverityError, Cluster: c.Cluster, App: b.App, Object: b.Ingress,
+		ID: federation.FindingTraffic, Severity: federation.SeverityError, Cluster: c.Cluster, App: b.App, Object: b.Ingress,
 		Message: untrusted.New("takes no traffic: " + trafficWords(c)),
 		Remedy:  untrusted.New(s.trafficRemedy(b, c)),
 	}
@@ -299,7 +299,7 @@ func (s *summary) besideFinding(b *Balancer, byAddr map[string][]string, google 
 		return
 	}
 	f := federation.Finding{
-		ID: idNotShared, Severity: federation.SeverityNote, App: b.App, Object: b.Ingress, File: b.File,
+		ID: federation.FindingAddresses, Severity: federation.SeverityNote, App: b.App, Object: b.Ingress, File: b.File,
 		Message: untrusted.Textf("fedsync's load balancer has the address %s; members show another beside it: %s", b.Address, everyOne(others)),
 	}
 	if google {

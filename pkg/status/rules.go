@@ -13,33 +13,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// The identities of the findings that Summarise adds by itself. Numbers are
-// those of the troubleshooting list; findings without one have a word.
-const (
-	idContext        = "D01"
-	idCredentials    = "D02"
-	idUnreachable    = "D03"
-	idNotReady       = "D05"
-	idApply          = "D10"
-	idNotShared      = "D17"
-	idSource         = "source"
-	idNotSynced      = "not-synced"
-	idHealth         = "health"
-	idNoAddress      = "address"
-	idAddressChanged = "address-changed"
-	idPerCluster     = "per-cluster-status"
-	idPortWaiting    = "port-waiting"
-	idWithheld       = "withheld"
-	idRendering      = "rendering"
-	idBalancer       = "balancer"
-	idTraffic        = "traffic"
-	idCloud          = "cloud"
-)
-
 // sourceFindings speaks of a repository that could not be read. While a revision
 // is known this says nothing about that revision, so it is a warning.
 func (s *summary) sourceFindings() {
-	said := func(f federation.Finding) bool { return f.ID == idSource }
+	said := func(f federation.Finding) bool { return f.ID == federation.FindingSource }
 	if s.Source.IsZero() || slices.ContainsFunc(s.noted.findings, said) {
 		return
 	}
@@ -52,7 +29,7 @@ func (s *summary) sourceFindings() {
 		remedy = untrusted.Const("check the repository's address, its credentials and the network")
 	}
 	s.note(federation.Finding{
-		ID: idSource, Severity: severity,
+		ID: federation.FindingSource, Severity: severity,
 		Message: untrusted.New("the repository cannot be read: " + s.Source.String()),
 		Remedy:  untrusted.Textf("%s; what runs is kept as it is", remedy),
 	})
@@ -66,7 +43,7 @@ func (s *summary) renderingWait() {
 	s.waits = append(s.waits, wait{
 		words: "being rendered",
 		finding: federation.Finding{
-			ID:      idRendering,
+			ID:      federation.FindingRendering,
 			Message: untrusted.Textf("%s is still being rendered", s.Snapshot.Revision),
 			Remedy:  untrusted.Const("make its apps smaller, above all those with kustomizations of thousands of objects"),
 		},
@@ -112,7 +89,7 @@ func (s *summary) changeFindings() {
 				message = change.Err.Error()
 			}
 			s.note(federation.Finding{
-				ID: idApply, Severity: federation.SeverityError,
+				ID: federation.FindingRefused, Severity: federation.SeverityError,
 				Cluster: c.Name, App: change.App, Object: change.Object, Message: untrusted.New(message),
 				Remedy: untrusted.Const("correct the object in Git, or what refuses it in the cluster; it is tried again"),
 			})
@@ -131,13 +108,13 @@ func (s *summary) healthFindings() {
 		for _, o := range c.Objects {
 			waitsForAddress := o.Object.IsIngress() && len(o.Addresses) == 0 && o.Health != federation.Degraded
 			if o.Health == federation.Healthy && !o.Message.IsZero() {
-				s.note(federation.Finding{ID: idHealth, Severity: federation.SeverityNote, Cluster: c.Name, App: o.App, Object: o.Object, Message: o.Message})
+				s.note(federation.Finding{ID: federation.FindingHealth, Severity: federation.SeverityNote, Cluster: c.Name, App: o.App, Object: o.Object, Message: o.Message})
 			}
 			if o.Health == federation.Healthy || waitsForAddress {
 				continue
 			}
 			f := federation.Finding{
-				ID: idHealth, Cluster: c.Name, App: o.App, Object: o.Object,
+				ID: federation.FindingHealth, Cluster: c.Name, App: o.App, Object: o.Object,
 				Message: untrusted.New(cmp.Or(o.Message.String(), "is "+strings.ToLower(string(o.Health)))),
 			}
 			switch o.Health {
@@ -202,7 +179,7 @@ func (s *summary) clusterWaits() {
 				continue // that says more than that it is not equal
 			}
 			s.waits = append(s.waits, wait{finding: federation.Finding{
-				ID: idNotSynced, Cluster: c.Name,
+				ID: federation.FindingNotSynced, Cluster: c.Name,
 				Message: untrusted.Textf("is not equal to %s yet", s.Snapshot.Revision),
 				Remedy:  untrusted.Const("the log says what its sync is busy with"),
 			}})
@@ -223,7 +200,7 @@ func (s *summary) portWaits() {
 			continue
 		}
 		f := federation.Finding{
-			ID: idPortWaiting, App: d.App, Object: d.Service, File: d.File,
+			ID: federation.FindingPortWaiting, App: d.App, Object: d.Service, File: d.File,
 			Message: untrusted.Textf("no node port for port %d/%s: %s", d.Port, d.Protocol, d.Reason),
 			Remedy:  untrusted.Textf("bring the cluster back, declare it lost (state: Lost in %s), or pin a nodePort in the Service", federation.FileName),
 		}
@@ -258,7 +235,7 @@ func (s *summary) withheldWaits() {
 					continue
 				}
 				f := federation.Finding{
-					ID: idWithheld, Cluster: plan.Cluster, App: app.App, Object: w.Object, File: w.File,
+					ID: federation.FindingWithheld, Cluster: plan.Cluster, App: app.App, Object: w.Object, File: w.File,
 					Message: untrusted.New("is not written: " + w.Reason),
 				}
 				s.waits = append(s.waits, wait{finding: f, words: place(f) + " " + w.Reason})
@@ -279,7 +256,7 @@ func (s *summary) unseen(c Cluster) {
 			continue
 		}
 		f := federation.Finding{
-			ID: idHealth, Cluster: c.Name, Object: o.Ref, File: o.File,
+			ID: federation.FindingHealth, Cluster: c.Name, Object: o.Ref, File: o.File,
 			Message: untrusted.Const("was applied and is still not seen in the cluster"),
 			Remedy:  untrusted.New("check that fedsync may watch this kind: " + look(s.context(c.Name), o.Ref)),
 		}
@@ -332,7 +309,7 @@ func (s *summary) contextFindings() {
 		return
 	}
 	s.note(federation.Finding{
-		ID: idPerCluster, Severity: federation.SeverityWarning, File: s.Federation.File(),
+		ID: federation.FindingPerClusterStatus, Severity: federation.SeverityWarning, File: s.Federation.File(),
 		Message: untrusted.Textf("commitStatus.perCluster is for up to %d clusters, %d are targeted: only the federation's own status is posted",
 			perClusterLimit, counted(s.report.Clusters)),
 		Remedy: untrusted.Const("set commitStatus.perCluster to false; the page shows every cluster"),

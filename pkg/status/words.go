@@ -50,11 +50,11 @@ func weight(f federation.Finding) int {
 		return 6
 	case f.Cluster == "" && f.File != "":
 		return 0
-	case f.ID == idContext, f.ID == idCredentials, f.ID == idUnreachable, f.ID == idNotReady:
+	case f.ID == federation.FindingNoContext, f.ID == federation.FindingCredentials, f.ID == federation.FindingUnreachable, f.ID == federation.FindingNotReady:
 		return 2
-	case f.ID == idHealth:
+	case f.ID == federation.FindingHealth:
 		return 4
-	case f.ID == idNotShared, f.ID == idNoAddress, f.ID == idNotSynced, f.ID == idTraffic:
+	case f.ID == federation.FindingAddresses, f.ID == federation.FindingAddress, f.ID == federation.FindingNotSynced, f.ID == federation.FindingTraffic:
 		return 5
 	case f.Cluster == "":
 		return 1
@@ -97,7 +97,7 @@ func (s *summary) failureWords(failed []federation.Finding) string {
 	}
 	first := failed[0]
 	same := reasons[reason{first.ID, first.Message.String(), first.Object, first.File}]
-	if first.ID == idTraffic {
+	if first.ID == federation.FindingTraffic {
 		return s.noTrafficWords(first, same, len(clusters), more)
 	}
 	if len(same) > 1 && first.Cluster != "" {

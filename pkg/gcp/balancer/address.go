@@ -22,7 +22,7 @@ func (b *builder) assignAddresses() {
 		}
 		f.address = gcp.ID{Kind: gcp.KindAddress, Name: name}
 		if other := taken[f.address]; other != nil {
-			b.refuse(f, findAddress, "", fmt.Sprintf("address %s is that of %s already", name, other.ref),
+			b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("address %s is that of %s already", name, other.ref),
 				"give each Ingress an address of its own, or write both as rules of one Ingress")
 			continue
 		}
@@ -61,7 +61,7 @@ func (b *builder) frontResources(f *front, kind gcp.Kind) []gcp.Resource {
 func (b *builder) judgeAddress(f *front) {
 	name := f.address.Name
 	if !gcp.ValidName.MatchString(name) {
-		b.refuse(f, findAddress, "", fmt.Sprintf("%q is no name of an address", name), "correct the annotation "+AnnotationAddress)
+		b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("%q is no name of an address", name), "correct the annotation "+AnnotationAddress)
 		return
 	}
 	r, there := b.seen.Resources[f.address]
@@ -70,7 +70,7 @@ func (b *builder) judgeAddress(f *front) {
 	case !there && !b.seen.Complete[gcp.KindAddress]:
 		f.wait("the addresses of project " + b.in.Federation.GCP.Project + " cannot be read")
 	case !there && b.in.Federation.GCP.Addresses == federation.AddressRequireExisting:
-		b.refuse(f, findAddress, "", fmt.Sprintf("global address %s does not exist in project %s", name, b.in.Federation.GCP.Project),
+		b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("global address %s does not exist in project %s", name, b.in.Federation.GCP.Project),
 			fmt.Sprintf("gcloud compute addresses create %s --project=%s --global", name, b.in.Federation.GCP.Project))
 	case there:
 		b.judgeUse(f, address)
@@ -98,7 +98,7 @@ func (b *builder) judgeUse(f *front, address gcp.Address) {
 	case len(address.Users) > 0:
 		f.wait(fmt.Sprintf("address %s (%s) is in use by forwarding rule %s, which cannot be read yet", f.address.Name, address.IP, listNames(address.Users)))
 	default:
-		b.refuse(f, findAddress, "", fmt.Sprintf("address %s (%s) is in use by something that is no global forwarding rule", f.address.Name, address.IP),
+		b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("address %s (%s) is in use by something that is no global forwarding rule", f.address.Name, address.IP),
 			"see gcloud compute addresses describe "+f.address.Name+" --global, and release it or name another address")
 	}
 }
@@ -137,7 +137,7 @@ func (b *builder) refuseAddress(f *front, address gcp.Address, holder gcp.Resour
 	case strings.HasPrefix(name, "mci-"):
 		who = fmt.Sprintf("forwarding rule %s of Multi Cluster Ingress", name)
 	}
-	b.refuse(f, findAddress, "", fmt.Sprintf("address %s (%s) belongs to %s: it cannot move without a gap, so nothing is changed", f.address.Name, address.IP, who), remedy)
+	b.refuse(f, federation.FindingAddress, "", fmt.Sprintf("address %s (%s) belongs to %s: it cannot move without a gap, so nothing is changed", f.address.Name, address.IP, who), remedy)
 }
 
 // wantAddress wants the address of a front. One that the user made is only referred

@@ -110,7 +110,7 @@ func (b *builder) standBack() {
 			continue
 		}
 		b.report(federation.Finding{
-			ID: findBalancer, Severity: federation.SeverityWarning, Object: ref,
+			ID: federation.FindingBalancer, Severity: federation.SeverityWarning, Object: ref,
 			Message: untrusted.New("has a load balancer of fedsync's, which is left as it is because spec.gcp.loadBalancer is " + string(b.in.Federation.GCP.LoadBalancer)),
 			Remedy:  untrusted.Const("to remove it, set spec.gcp.loadBalancer: NodePorts in " + federation.FileName + " and delete the Ingress, then change the mode"),
 		})
@@ -173,18 +173,6 @@ func (b *builder) report(f federation.Finding) {
 	b.reported[key] = true
 	b.want.Findings = append(b.want.Findings, f)
 }
-
-// The identifiers of findings that are no row of the catalogue.
-const (
-	findBalancer = "balancer"
-	findAddress  = "address"
-	findDrain    = "drain"
-	findNodes    = "nodes"
-	findProbe    = "probe"
-	findFirewall = "D16"
-	findSecret   = "D19"
-	findBackend  = "D20"
-)
 
 // Now is the time in a form that a mark gives back as it was written.
 func (b *builder) now() time.Time { return b.in.Now.UTC().Truncate(time.Second) }

@@ -37,7 +37,7 @@ func (b *builder) readCertificates(f *front) {
 		}
 	}
 	if n := len(f.certs.ids); n > maxCertificates {
-		b.refuse(f, findBalancer, "", fmt.Sprintf("has %d certificates, and Google Cloud allows %d", n, maxCertificates),
+		b.refuse(f, federation.FindingBalancer, "", fmt.Sprintf("has %d certificates, and Google Cloud allows %d", n, maxCertificates),
 			"use certificates for several hosts, or several Ingresses")
 	}
 }
@@ -59,11 +59,11 @@ func (b *builder) readPreShared(f *front, name string) {
 	_, there := b.seen.Resources[id]
 	switch {
 	case !gcp.ValidName.MatchString(name):
-		b.refuse(f, findBalancer, "", fmt.Sprintf("%q is no name of a certificate", name), "correct the annotation "+annotationCertificate)
+		b.refuse(f, federation.FindingBalancer, "", fmt.Sprintf("%q is no name of a certificate", name), "correct the annotation "+annotationCertificate)
 	case !there && !b.seen.Complete[gcp.KindCertificate]:
 		f.wait("the certificates of project " + b.in.Federation.GCP.Project + " cannot be read")
 	case !there:
-		b.refuse(f, findBalancer, "", fmt.Sprintf("certificate %s does not exist in project %s", name, b.in.Federation.GCP.Project),
+		b.refuse(f, federation.FindingBalancer, "", fmt.Sprintf("certificate %s does not exist in project %s", name, b.in.Federation.GCP.Project),
 			"make it (gcloud compute ssl-certificates create), or correct the annotation "+annotationCertificate)
 	}
 	f.certs.add(gcp.Resource{ID: id, Spec: gcp.Certificate{}})
@@ -92,7 +92,7 @@ func (b *builder) readSecret(f *front, secret string) {
 		if kept {
 			message += "; the certificate that is there stays"
 		}
-		b.warn(f, federation.SeverityError, findSecret, "", message, "create the same TLS Secret in every cluster of the Ingress")
+		b.warn(f, federation.SeverityError, federation.FindingCertificate, "", message, "create the same TLS Secret in every cluster of the Ingress")
 		return
 	}
 	if !read && !kept {

@@ -164,7 +164,7 @@ func (b *builder) reportDrain(p *servicePort, c *clusterView) {
 		severity, wish = federation.SeverityError, "is not drained"
 	}
 	b.report(federation.Finding{
-		ID: findDrain, Severity: severity, Cluster: c.name, App: p.fronts[0].app, Object: p.service,
+		ID: federation.FindingDrain, Severity: severity, Cluster: c.name, App: p.fronts[0].app, Object: p.service,
 		Message: untrusted.Textf("cluster %s %s: no other cluster has healthy endpoints for port %d of %s", c.name, wish, p.number, p.service),
 		Remedy:  untrusted.Const("bring another cluster to health first; fedsync goes on by itself then"),
 	})

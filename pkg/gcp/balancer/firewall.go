@@ -125,7 +125,7 @@ func (b *builder) addTags(o *opening, cluster, network string) {
 	if why != "" {
 		o.unsure = true
 		b.report(federation.Finding{
-			ID: findFirewall, Severity: federation.SeverityError, Cluster: c.name,
+			ID: federation.FindingFirewall, Severity: federation.SeverityError, Cluster: c.name,
 			Message: untrusted.New(why), Remedy: untrusted.Const("give all nodes of the cluster one network tag, or name tags under spec.gcp.tags in " + federation.FileName),
 		})
 	}
@@ -255,7 +255,7 @@ func (b *builder) reportFirewall(rules []gcp.Resource) {
 			continue
 		}
 		b.report(federation.Finding{
-			ID: findFirewall, Severity: federation.SeverityError,
+			ID: federation.FindingFirewall, Severity: federation.SeverityError,
 			Message: untrusted.Textf("firewall rule %s of network %s does not let the load balancer in to the nodes at ports %s", r.ID.Name, baseName(want.Network), joinPorts(want.Ports, "")),
 			Remedy:  untrusted.New(b.firewallCommand(r, there)),
 		})

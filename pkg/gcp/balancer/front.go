@@ -210,7 +210,7 @@ func (b *builder) compareClusters(f *front) {
 		if err != nil || shapeOf(ingress) == first {
 			continue
 		}
-		b.refuse(f, findBalancer, name,
+		b.refuse(f, federation.FindingBalancer, name,
 			fmt.Sprintf("differs between clusters %s and %s: one load balancer serves all of them", f.clusters[0], name),
 			"make spec and annotations of the Ingress equal in all overlays")
 		return
@@ -257,7 +257,7 @@ func (b *builder) judgeLosses(f *front) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(lossesOfIngress)) {
 		if f.ingress.Annotations[key] != "" {
-			b.refuse(f, findBalancer, "", lossMessage("", key, lossesOfIngress[key]), lossRemedy(key))
+			b.refuse(f, federation.FindingBalancer, "", lossMessage("", key, lossesOfIngress[key]), lossRemedy(key))
 		}
 	}
 }
@@ -280,13 +280,13 @@ func (b *builder) judgeProtocols(f *front) {
 	f.https = len(f.certs.ids) > 0
 	remedy := "add spec.tls or the annotation " + annotationCertificate
 	if len(f.ingress.Spec.TLS) > 0 {
-		remedy = "make the Secret that spec.tls names, the same in every cluster; see " + findSecret
+		remedy = "make the Secret that spec.tls names, the same in every cluster; see " + federation.FindingCertificate
 	}
 	if redirect := f.ingress.Annotations[annotationRedirect]; redirect == "true" && !f.https && f.active() {
-		b.refuse(f, findBalancer, "", "redirects HTTP to HTTPS, but has no certificate", remedy)
+		b.refuse(f, federation.FindingBalancer, "", "redirects HTTP to HTTPS, but has no certificate", remedy)
 	}
 	if !f.http && !f.https && f.active() {
-		b.refuse(f, findBalancer, "", "allows no HTTP and has no certificate for HTTPS: it would listen at no port",
+		b.refuse(f, federation.FindingBalancer, "", "allows no HTTP and has no certificate for HTTPS: it would listen at no port",
 			remedy+", or remove "+annotationAllowHTTP)
 	}
 }

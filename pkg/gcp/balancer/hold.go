@@ -155,7 +155,7 @@ func (b *builder) judgeHealth() {
 				continue
 			}
 			b.report(federation.Finding{
-				ID: findBalancer, Severity: federation.SeverityWarning, Cluster: c.name,
+				ID: federation.FindingBalancer, Severity: federation.SeverityWarning, Cluster: c.name,
 				App: balancer.App, Object: balancer.Ingress, File: balancer.File,
 				Message: untrusted.Textf("all endpoints of cluster %s, which is outside Google Cloud, fail their health checks", c.name),
 				Remedy: untrusted.New("see that its nodes can be reached from the VPC by VPN or Interconnect without NAT, that its firewall admits " +

@@ -212,12 +212,12 @@ func (b *builder) blind() bool {
 }
 
 func (b *builder) warnCluster(c *clusterView, message, remedy string) {
-	b.report(federation.Finding{ID: findNodes, Severity: federation.SeverityWarning, Cluster: c.name, Message: untrusted.New(message), Remedy: untrusted.New(remedy)})
+	b.report(federation.Finding{ID: federation.FindingNodes, Severity: federation.SeverityWarning, Cluster: c.name, Message: untrusted.New(message), Remedy: untrusted.New(remedy)})
 }
 
 func (b *builder) warnNode(c *clusterView, n federation.Node, message, remedy string) {
 	b.report(federation.Finding{
-		ID: findNodes, Severity: federation.SeverityWarning, Cluster: c.name,
+		ID: federation.FindingNodes, Severity: federation.SeverityWarning, Cluster: c.name,
 		Object: federation.ObjectRef{Kind: "Node", Name: n.Name}, Message: untrusted.New(message), Remedy: untrusted.New(remedy),
 	})
 }

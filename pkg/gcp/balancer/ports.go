@@ -89,7 +89,7 @@ func (b *builder) judgePorts() {
 		b.compose(p)
 		if n := len(p.backends) + len(p.observed.Extra); n > maxGroups {
 			for _, f := range p.users() {
-				b.refuse(f, findBalancer, "", fmt.Sprintf("%d endpoint groups would stand behind port %d of %s, and Google Cloud allows %d", n, p.number, p.service, maxGroups),
+				b.refuse(f, federation.FindingBalancer, "", fmt.Sprintf("%d endpoint groups would stand behind port %d of %s, and Google Cloud allows %d", n, p.number, p.service, maxGroups),
 					"place the Ingress in fewer clusters (clusterSelector), or use clusters with fewer zones")
 			}
 		}
@@ -113,7 +113,7 @@ func (b *builder) judgePort(p *servicePort) {
 		decided = decided || port.NodePort > 0
 		found, err := c.checks(service, port)
 		if err != nil {
-			b.refuseUsers(p, findProbe, c.name, err.Error(), "correct the readiness probe")
+			b.refuseUsers(p, federation.FindingProbe, c.name, err.Error(), "correct the readiness probe")
 			continue
 		}
 		for _, check := range found {
@@ -141,7 +141,7 @@ func (b *builder) judgeService(p *servicePort, c *clusterView) (*corev1.Service,
 	if err != nil {
 		if _, withheld := c.withheld[p.service]; !withheld {
 			for _, f := range p.users() {
-				b.warn(f, federation.SeverityError, findBackend, c.name, fmt.Sprintf("%s is not placed in cluster %s, which takes no traffic", p.service, c.name),
+				b.warn(f, federation.SeverityError, federation.FindingBackend, c.name, fmt.Sprintf("%s is not placed in cluster %s, which takes no traffic", p.service, c.name),
 					"place the Service wherever the Ingress is placed")
 			}
 		}
@@ -149,11 +149,11 @@ func (b *builder) judgeService(p *servicePort, c *clusterView) (*corev1.Service,
 	}
 	for _, key := range slices.Sorted(maps.Keys(lossesOfService)) {
 		if service.Annotations[key] != "" {
-			b.refuseUsers(p, findBalancer, "", lossMessage(" of "+p.service.String(), key, lossesOfService[key]), lossRemedy(key))
+			b.refuseUsers(p, federation.FindingBalancer, "", lossMessage(" of "+p.service.String(), key, lossesOfService[key]), lossRemedy(key))
 		}
 	}
 	if why := unreachable(service); why != "" {
-		b.refuseUsers(p, findBalancer, "", fmt.Sprintf("%s %s: it has no node port that a load balancer could reach", p.service, why),
+		b.refuseUsers(p, federation.FindingBalancer, "", fmt.Sprintf("%s %s: it has no node port that a load balancer could reach", p.service, why),
 			"set spec.type: NodePort for the Service")
 		return nil, corev1.ServicePort{}, false
 	}
@@ -162,7 +162,7 @@ func (b *builder) judgeService(p *servicePort, c *clusterView) (*corev1.Service,
 			return service, port, true
 		}
 	}
-	b.refuseUsers(p, findBackend, c.name, fmt.Sprintf("%s has no TCP port %d in cluster %s", p.service, p.number, c.name),
+	b.refuseUsers(p, federation.FindingBackend, c.name, fmt.Sprintf("%s has no TCP port %d in cluster %s", p.service, p.number, c.name),
 		"name a port of the Service under spec.rules or spec.defaultBackend")
 	return nil, corev1.ServicePort{}, false
 }
@@ -200,7 +200,7 @@ func (b *builder) agreeOnCheck(p *servicePort, checks []gcp.HealthCheck, cluster
 		if clusters[0] == clusters[i] {
 			where = "between workloads of cluster " + clusters[i]
 		}
-		b.refuseUsers(p, findProbe, clusters[i],
+		b.refuseUsers(p, federation.FindingProbe, clusters[i],
 			fmt.Sprintf("the readiness probes of the pods behind %s differ %s: there is one health check for all", p.service, where),
 			"make path, port, scheme and times of the readiness probes equal")
 		return
@@ -215,7 +215,7 @@ func (b *builder) awaitNodePort(p *servicePort, withheld string) {
 			continue
 		}
 		if d.Basis == federation.PortRefused {
-			b.refuseUsers(p, findBalancer, "", fmt.Sprintf("port %d of %s has no node port: %s", p.number, p.service, d.Reason), "choose another node port")
+			b.refuseUsers(p, federation.FindingBalancer, "", fmt.Sprintf("port %d of %s has no node port: %s", p.number, p.service, d.Reason), "choose another node port")
 			return
 		}
 		withheld = cmp.Or(withheld, d.Reason)

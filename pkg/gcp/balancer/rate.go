@@ -71,7 +71,7 @@ func (b *builder) clusterRate(p *servicePort, c *clusterView) float64 {
 	for _, f := range p.users() {
 		given, err := maxRate(f.ingress.Annotations)
 		if err != nil {
-			b.warn(f, federation.SeverityWarning, findBalancer, "", err.Error(), "write a number, such as 100")
+			b.warn(f, federation.SeverityWarning, federation.FindingBalancer, "", err.Error(), "write a number, such as 100")
 		}
 		rate = max(rate, given)
 	}
@@ -82,7 +82,7 @@ func (b *builder) clusterRate(p *servicePort, c *clusterView) float64 {
 	given, err := maxRate(service.Annotations)
 	if err != nil {
 		for _, f := range p.users() {
-			b.warn(f, federation.SeverityWarning, findBalancer, "", p.service.String()+": "+err.Error(), "write a number, such as 100")
+			b.warn(f, federation.SeverityWarning, federation.FindingBalancer, "", p.service.String()+": "+err.Error(), "write a number, such as 100")
 		}
 	}
 	if given > 0 {

@@ -82,7 +82,7 @@ func (b *builder) readPath(f *front, h *hostRoutes, p networkingv1.HTTPIngressPa
 	port := b.route(f, p.Backend)
 	path, prefix, err := readPath(p)
 	if err != nil {
-		b.refuse(f, findBalancer, "", err.Error(), "write a path that begins with a slash; the only wildcard is /* at its end")
+		b.refuse(f, federation.FindingBalancer, "", err.Error(), "write a path that begins with a slash; the only wildcard is /* at its end")
 		return
 	}
 	if prefix && path == "/" {
@@ -151,7 +151,7 @@ func (h *hostRoutes) sort() {
 // be used.
 func (b *builder) route(f *front, backend networkingv1.IngressBackend) string {
 	if backend.Service == nil {
-		b.refuse(f, findBalancer, "", "has a resource backend, which is not supported", "use a Service as the backend")
+		b.refuse(f, federation.FindingBalancer, "", "has a resource backend, which is not supported", "use a Service as the backend")
 		return ""
 	}
 	ref := federation.ObjectRef{Kind: "Service", Namespace: f.ref.Namespace, Name: backend.Service.Name}
@@ -186,12 +186,12 @@ func (b *builder) portNumber(f *front, ref federation.ObjectRef, port networking
 	}
 	switch {
 	case found:
-		b.refuse(f, findBackend, "", fmt.Sprintf("%s has no port %s", ref, cmp.Or(port.Name, strconv.Itoa(int(port.Number)))),
+		b.refuse(f, federation.FindingBackend, "", fmt.Sprintf("%s has no port %s", ref, cmp.Or(port.Name, strconv.Itoa(int(port.Number)))),
 			"name a port of the Service under spec.rules or spec.defaultBackend")
 	case withheld != "":
 		f.wait(fmt.Sprintf("waits for %s: %s", ref, withheld))
 	default:
-		b.refuse(f, findBackend, "", fmt.Sprintf("%s is not in Git: fedsync cannot know its node port", ref),
+		b.refuse(f, federation.FindingBackend, "", fmt.Sprintf("%s is not in Git: fedsync cannot know its node port", ref),
 			"add the Service to the federation's repository")
 	}
 	return 0, f.idle

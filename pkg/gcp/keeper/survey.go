@@ -79,7 +79,7 @@ func (s *survey) findings(p gcp.Planned) []federation.Finding {
 	var all []federation.Finding
 	if len(s.missing) > 0 {
 		all = append(all, federation.Finding{
-			ID: idCloud, Severity: federation.SeverityError,
+			ID: federation.FindingCloud, Severity: federation.SeverityError,
 			Message: untrusted.List("permissions are missing on Compute Engine: ", s.missing, ", "),
 			Remedy:  untrusted.New(remedyOf(&gcp.Error{Class: gcp.ClassForbidden})),
 		})
@@ -97,7 +97,7 @@ func (s *survey) findings(p gcp.Planned) []federation.Finding {
 			continue
 		}
 		all = append(all, federation.Finding{
-			ID: idCloud, Severity: federation.SeverityError,
+			ID: federation.FindingCloud, Severity: federation.SeverityError,
 			Message: untrusted.Textf("the quota %s has room for %d of %d that are to be made (%.0f of %.0f are used)",
 				metrics[kind], max(room, 0), need[kind], q.Usage, q.Limit),
 			Remedy: untrusted.Const("ask for more quota, or remove what is not needed"),

@@ -15,29 +15,26 @@ import (
 // A failure that may pass is told as a note at first, as an error when it lasts.
 const troubleGrace = 2 * time.Minute
 
-// idCloud is the id of findings about Compute Engine itself.
-const idCloud = "cloud"
-
 // troubles says what cannot be read or done on Compute Engine, and why.
 func (k *Keeper) troubles(s sight) []federation.Finding {
 	var all []federation.Finding
 	if len(s.planned.Actions) > 0 && !k.mayWrite() {
 		all = append(all, federation.Finding{
-			ID: idCloud, Severity: federation.SeverityNote,
+			ID: federation.FindingCloud, Severity: federation.SeverityNote,
 			Message: untrusted.Textf("%d changes on Compute Engine wait: this instance does not hold the claim in most member clusters", len(s.planned.Actions)),
 			Remedy:  untrusted.Const("none, where another instance runs or the clusters have just begun to answer"),
 		})
 	}
 	for _, e := range s.seen.Errors {
 		all = append(all, federation.Finding{
-			ID: idCloud, Severity: k.severity(e.Since, s.in.Now),
+			ID: federation.FindingCloud, Severity: k.severity(e.Since, s.in.Now),
 			Message: untrusted.Textf("%s cannot be read on Compute Engine: %v; nothing is removed because of it", e.What, e.Err),
 			Remedy:  untrusted.New(remedyOf(e.Err)),
 		})
 	}
 	if n, since, err := k.health.failures(); n > 0 && s.in.Now.Sub(since) >= troubleGrace {
 		all = append(all, federation.Finding{
-			ID: idCloud, Severity: federation.SeverityWarning,
+			ID: federation.FindingCloud, Severity: federation.SeverityWarning,
 			Message: untrusted.Textf("the health of %d endpoint groups cannot be asked for: %v", n, err),
 			Remedy:  untrusted.New(remedyOf(err)),
 		})
@@ -45,7 +42,7 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 	all = append(all, siblings(s)...)
 	if len(k.copies) > 0 {
 		all = append(all, federation.Finding{
-			ID: idCloud, Severity: federation.SeverityNote,
+			ID: federation.FindingCloud, Severity: federation.SeverityNote,
 			Message: untrusted.Textf("%s: the description is fedsync's, and the name is not: it is taken for a copy that somebody made, and left alone", gcp.IDList(k.copies)),
 			Remedy:  untrusted.Const("none, if it is wanted; give it another description"),
 		})
@@ -58,7 +55,7 @@ func (k *Keeper) troubles(s sight) []federation.Finding {
 	}
 	for _, r := range k.tries.fights(s.in.Now) {
 		all = append(all, federation.Finding{
-			ID: idCloud, Severity: federation.SeverityError, Object: ingressOf(r.last.Want.Mark),
+			ID: federation.FindingCloud, Severity: federation.SeverityError, Object: ingressOf(r.last.Want.Mark),
 			Message: untrusted.Textf("%s was changed by somebody else %d times within %d minutes and put back each time; it is left alone until %s (last: %s)",
 				r.last.ID, fightRepairs, int(fightWindow.Minutes()), r.until.UTC().Format("15:04 MST"), r.last.Reason),
 			Remedy: untrusted.Const("find out who changes it in the audit log of the project, and stop that; another push or a restart of fedsync tries again"),
@@ -81,7 +78,7 @@ func siblings(s sight) []federation.Finding {
 	}
 	slices.SortFunc(found, gcp.ID.Compare)
 	return []federation.Finding{{
-		ID: idCloud, Severity: federation.SeverityNote,
+		ID: federation.FindingCloud, Severity: federation.SeverityNote,
 		Message: untrusted.Textf("%s: made for a federation of this name from another repository, branch or path, and left as it is", gcp.IDList(found)),
 		Remedy:  untrusted.Const("none, if that is still in use; if this federation was moved, move DNS to its new addresses, and then delete the former load balancers by hand"),
 	}}
@@ -116,7 +113,7 @@ func (k *Keeper) severity(since, now time.Time) federation.Severity {
 
 func failureFinding(f failed, severity federation.Severity) federation.Finding {
 	return federation.Finding{
-		ID: idCloud, Severity: severity, Object: ingressOf(f.action.Want.Mark), Cluster: f.action.Want.Mark.Cluster,
+		ID: federation.FindingCloud, Severity: severity, Object: ingressOf(f.action.Want.Mark), Cluster: f.action.Want.Mark.Cluster,
 		Message: untrusted.Textf("cannot %s %s: %v", f.action.Verb, f.action.ID, f.err),
 		Remedy:  untrusted.New(remedyOf(f.err)),
 	}

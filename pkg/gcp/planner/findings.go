@@ -9,15 +9,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 )
 
-// The findings of a plan.
-const (
-	idConflict = "balancer-conflict" // what is wanted is, or is taken by, somebody else's
-	idFixed    = "balancer-fixed"    // what differs cannot be changed in place
-	idMissing  = "balancer-missing"  // what the user has to make does not exist
-	idUntagged = "balancer-untagged" // a firewall rule for every machine of the network
-	idInUse    = "balancer-in-use"   // a left-over that somebody else uses
-)
-
 // reportConflict says that what stands under a wanted name is not ours.
 func (p *planner) reportConflict(w, o gcp.Resource) {
 	message := fmt.Sprintf("%s exists and is %s: it is not touched, and nothing is built on it", w.ID, o.Holder())
@@ -25,7 +16,7 @@ func (p *planner) reportConflict(w, o gcp.Resource) {
 		message += "; it differs from what is wanted in " + strings.Join(fields, ", ")
 	}
 	p.report(w, federation.Finding{
-		ID: idConflict, Severity: federation.SeverityError, Message: untrusted.New(message),
+		ID: federation.FindingBalancerConflict, Severity: federation.SeverityError, Message: untrusted.New(message),
 		Remedy: untrusted.New("see what it is for: " + gcloud(w.ID, "describe") + "; if nobody needs it: " + gcloud(w.ID, "delete")),
 	})
 }
@@ -34,7 +25,7 @@ func (p *planner) reportConflict(w, o gcp.Resource) {
 func (p *planner) reportTaken(w, o gcp.Resource) {
 	rule, _ := o.Spec.(gcp.Rule)
 	p.report(w, federation.Finding{
-		ID: idConflict, Severity: federation.SeverityError,
+		ID: federation.FindingBalancerConflict, Severity: federation.SeverityError,
 		Message: untrusted.Textf("the address %s is used by %s (port %d), which is %s: two load balancers cannot share an address, and nothing is changed",
 			rule.IP, o.ID, rule.Port, o.Holder()),
 		Remedy: untrusted.New("name another address in the annotation kubernetes.io/ingress.global-static-ip-name, or remove the other load balancer: " + gcloud(o.ID, "describe")),
@@ -50,14 +41,14 @@ func (p *planner) reportFixed(w, o gcp.Resource, fields []string) {
 		message += "; it is not deleted, since traffic may come by it"
 	}
 	p.report(o, federation.Finding{
-		ID: idFixed, Severity: federation.SeverityError, Message: untrusted.New(message),
+		ID: federation.FindingBalancerFixed, Severity: federation.SeverityError, Message: untrusted.New(message),
 		Remedy: untrusted.New("when its traffic has moved elsewhere, delete it, and it is made as wanted: " + gcloud(w.ID, "delete")),
 	})
 }
 
 func (p *planner) reportMissing(w gcp.Resource) {
 	p.report(w, federation.Finding{
-		ID: idMissing, Severity: federation.SeverityError,
+		ID: federation.FindingBalancerMissing, Severity: federation.SeverityError,
 		Message: untrusted.Textf("%s does not exist", w.ID),
 		Remedy:  untrusted.New("create it (" + gcloud(w.ID, "create") + "), or correct the annotation that names it"),
 	})
@@ -70,7 +61,7 @@ func (p *planner) reportUnusable(w gcp.Resource, ref gcp.ID) {
 		return
 	}
 	p.report(w, federation.Finding{
-		ID: idMissing, Severity: federation.SeverityError,
+		ID: federation.FindingBalancerMissing, Severity: federation.SeverityError,
 		Message: untrusted.Textf("%s needs %s, which does not exist or is not fedsync's", w.ID, ref),
 		Remedy:  untrusted.Const("create it, or correct the annotation that names it"),
 	})
@@ -78,7 +69,7 @@ func (p *planner) reportUnusable(w gcp.Resource, ref gcp.ID) {
 
 func (p *planner) reportUntagged(w gcp.Resource) {
 	p.report(w, federation.Finding{
-		ID: idUntagged, Severity: federation.SeverityError,
+		ID: federation.FindingBalancerUntagged, Severity: federation.SeverityError,
 		Message: untrusted.Textf("%s would have no target tags, and so let traffic in to every machine of the network: it is left as it is", w.ID),
 		Remedy:  untrusted.Const("give the nodes a network tag that all of a cluster's have, or name their tags under gcp.tags in fedsync.yaml"),
 	})
@@ -86,7 +77,7 @@ func (p *planner) reportUntagged(w gcp.Resource) {
 
 func (p *planner) reportInUse(o, by gcp.Resource) {
 	p.report(o, federation.Finding{
-		ID: idInUse, Severity: federation.SeverityWarning,
+		ID: federation.FindingBalancerInUse, Severity: federation.SeverityWarning,
 		Message: untrusted.Textf("%s is left over and cannot be deleted: it is used by %s, which is %s", o.ID, by.ID, by.Holder()),
 		Remedy:  untrusted.New("point that elsewhere, or delete it, and the left-over is removed: " + gcloud(by.ID, "describe")),
 	})

@@ -136,7 +136,7 @@ func (r *rendering) run(ctx context.Context) *outcome {
 		if err := r.learn(err); err != nil {
 			r.o.Log.Error("a revision cannot be rendered", zap.Stringer("revision", r.snapshot.Revision), zap.Error(err))
 			return &outcome{bundles: r.failed(err), findings: []federation.Finding{{
-				ID: "render", Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
+				ID: federation.FindingRender, Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
 				Remedy: untrusted.Const("see fedsync's log; what runs is kept as it is"),
 			}}}
 		}

@@ -21,7 +21,7 @@ func (p *planner) choose() {
 		}
 		number := p.freePort(k)
 		if number == 0 {
-			p.refuse(k, "D11b", p.nothingFree(k), "free one, or widen the clusters' --service-node-port-range and nodePorts.range in "+federation.FileName)
+			p.refuse(k, federation.FindingNodePortTaken, p.nothingFree(k), "free one, or widen the clusters' --service-node-port-range and nodePorts.range in "+federation.FileName)
 			continue
 		}
 		basis := federation.PortChosen
@@ -38,7 +38,7 @@ func (p *planner) warnOfOverflow() {
 	for i := range p.keys {
 		k := &p.keys[i]
 		if k.basis == federation.PortOverflow || k.basis == federation.PortInherited && p.band.overflows(k.number) && p.wasChosen(k) {
-			p.report(k, federation.SeverityWarning, "D11b", p.overflow(k, k.number), "pin a nodePort in "+p.file(k)+", or free ports of the band")
+			p.report(k, federation.SeverityWarning, federation.FindingNodePortTaken, p.overflow(k, k.number), "pin a nodePort in "+p.file(k)+", or free ports of the band")
 		}
 	}
 }

@@ -35,16 +35,16 @@ func (p *planner) settleDuplicate(number int32) {
 		switch {
 		case len(rivals) == 0:
 		case !all.has[i] && len(owners) > 0:
-			p.refuse(k, "D11b", k.says(number)+" is that of "+p.portsOf(owners)+", which runs with it", p.another(k))
+			p.refuse(k, federation.FindingNodePortTaken, k.says(number)+" is that of "+p.portsOf(owners)+", which runs with it", p.another(k))
 		case !all.has[i]:
-			p.refuse(k, "D11b", k.says(number)+" is also asked for by "+p.portsOf(rivals), "give each of them another nodePort")
+			p.refuse(k, federation.FindingNodePortTaken, k.says(number)+" is also asked for by "+p.portsOf(rivals), "give each of them another nodePort")
 		case len(owners) > 0:
 			// Both run with it, in different clusters: each stays where it is.
 			also := p.where(i, func(c int) bool {
 				return !p.hasIn(i, c, number) && slices.ContainsFunc(all.running[c], func(o int) bool { return o != i && k.rivals(&p.keys[o]) })
 			})
 			k.withhold, k.why = also.plus(k.withhold), k.says(number)+" is also that of "+p.portsOf(owners)
-			p.report(k, federation.SeverityError, "D11b", k.why, p.another(k))
+			p.report(k, federation.SeverityError, federation.FindingNodePortTaken, k.why, p.another(k))
 		}
 	}
 }
@@ -258,7 +258,7 @@ func (p *planner) clash(k *portKey, c int, used *federation.NodePort, held *port
 	}
 	held.hold(fmt.Sprintf("nodePort %d held by %s%s", k.number, holder, as), nil)
 	p.findings.Add(federation.Finding{
-		ID: "D11b", Severity: federation.SeverityError, Cluster: p.Clusters[c].Name,
+		ID: federation.FindingNodePortTaken, Severity: federation.SeverityError, Cluster: p.Clusters[c].Name,
 		App: p.Services[k.service].App, Object: p.Services[k.service].Ref, File: p.file(k),
 		Message: untrusted.Textf("%s is held by %s%s", k.says(k.number), holder, as),
 		Remedy:  untrusted.Textf("%s, or free %d in this cluster", p.another(k), k.number),

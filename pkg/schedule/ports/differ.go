@@ -44,12 +44,12 @@ func (p *planner) settleDifference(key int) {
 			continue
 		}
 		message := fmt.Sprintf("change of traffic: %s; %d is the one that all get", p.differences(key), n.number)
-		p.report(k, federation.SeverityWarning, "D11", message,
+		p.report(k, federation.SeverityWarning, federation.FindingNodePorts, message,
 			fmt.Sprintf("let %d through the firewall of the clusters that change, or pin another nodePort in %s", n.number, p.file(k)))
 		p.decide(key, n.number, federation.PortInherited, inheritedReason(n.clusters, k.targets.count())+" and free in the rest")
 		return
 	}
-	p.refuse(k, "D11", p.differences(key)+"; none of them is free in all clusters", "pin a nodePort in "+p.file(k)+" that is free in all of them")
+	p.refuse(k, federation.FindingNodePorts, p.differences(key)+"; none of them is free in all clusters", "pin a nodePort in "+p.file(k)+" that is free in all of them")
 	k.withhold = p.notLive(key) // nothing moves, and what runs is maintained
 }
 

@@ -330,9 +330,9 @@ func (p *planner) takePins() {
 		switch {
 		case k.pin == 0:
 		case k.disagree:
-			p.refuse(k, "D11", p.disagreement(k), "pin one nodePort for all clusters, in the base")
+			p.refuse(k, federation.FindingNodePorts, p.disagreement(k), "pin one nodePort for all clusters, in the base")
 		case !p.band.contains(k.pin) && !p.liveWith(i, k.pin):
-			p.refuse(k, "D11b", p.outside(k, k.pin), p.outsideRemedy(k))
+			p.refuse(k, federation.FindingNodePortTaken, p.outside(k, k.pin), p.outsideRemedy(k))
 		default:
 			p.decide(i, k.pin, federation.PortPinned, "pinned in "+k.pinFile)
 		}
@@ -391,7 +391,7 @@ func (p *planner) decide(key int, number int32, basis federation.PortBasis, reas
 	if k.withhold.empty() {
 		severity = federation.SeverityWarning // nothing is left to be written
 	}
-	p.report(k, severity, "D11b", k.why, p.outsideRemedy(k))
+	p.report(k, severity, federation.FindingNodePortTaken, k.why, p.outsideRemedy(k))
 }
 
 // refuse leaves a key without a number, and its Service as it is in every cluster.

@@ -11,15 +11,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// The identities of findings about posting. They are warnings: what cannot be
-// told is no failure of what was done.
-const (
-	idStatus         = "status"
-	idStatusRejected = "status-rejected"
-	idStatusBudget   = "status-budget"
-	idStatusOutbox   = "status-outbox"
-)
-
 // Findings says what keeps statuses from being posted. It belongs into the next
 // report.
 func (p *Poster) Findings() []federation.Finding {
@@ -44,7 +35,7 @@ func (p *Poster) Findings() []federation.Finding {
 		}
 		if e.by == "" && e.count >= budget-1 {
 			findings = append(findings, federation.Finding{
-				ID: idStatusBudget, Severity: federation.SeverityWarning,
+				ID: federation.FindingStatusBudget, Severity: federation.SeverityWarning,
 				Message: untrusted.Textf("%s: %d statuses %q were posted for %.7s: no more until another commit takes its place",
 					name, e.count, k.context, k.sha),
 				Remedy: untrusted.Const("read the page for the state as it is; find out why it changes so often"),
@@ -78,7 +69,7 @@ func (p *Poster) failureFinding(failure error, since time.Time) federation.Findi
 		written = "deployments"
 	}
 	f := federation.Finding{
-		ID: idStatus, Severity: federation.SeverityWarning, Since: since,
+		ID: federation.FindingStatus, Severity: federation.SeverityWarning, Since: since,
 		Message: untrusted.Textf("%s: statuses cannot be posted and wait: %v", name, failure),
 		Remedy:  untrusted.Const("none is lost: the newest of each commit is posted when the forge is back"),
 	}
@@ -102,7 +93,7 @@ func unkept(name string, err error, since time.Time) federation.Finding {
 		err = link.Err
 	}
 	return federation.Finding{
-		ID: idStatusOutbox, Severity: federation.SeverityWarning, Since: since,
+		ID: federation.FindingStatusOutbox, Severity: federation.SeverityWarning, Since: since,
 		Message: untrusted.Textf("%s: statuses that wait cannot be kept, and a restart would lose them: %v", name, err),
 		Remedy:  untrusted.Const("make room in fedsync's cache folder, or make it writable; until then statuses are posted all the same, and fedsync's log says where"),
 	}
@@ -110,7 +101,7 @@ func unkept(name string, err error, since time.Time) federation.Finding {
 
 func rejection(name string, k key, e *entry) federation.Finding {
 	f := federation.Finding{
-		ID: idStatusRejected, Severity: federation.SeverityWarning, Since: e.rejectedSince,
+		ID: federation.FindingStatusRejected, Severity: federation.SeverityWarning, Since: e.rejectedSince,
 		Message: untrusted.Textf("%s: the status %q of %.7s is not taken: %v", name, k.context, k.sha, e.rejected),
 		Remedy:  untrusted.Const("it is tried again, ever more rarely; check that the forge's repository is the one that is synced"),
 	}

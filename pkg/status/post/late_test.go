@@ -114,7 +114,7 @@ func TestARequestThatAlwaysHangsHoldsUpNoOther(t *testing.T) {
 		if late := s.posted[1].Time.Sub(start); late > callTimeout+2*backoffMin {
 			t.Errorf("the other commit's status was held up for %s, want one timeout", late)
 		}
-		if got := p.Findings(); len(got) != 1 || got[0].ID != idStatus || got[0].Since.Sub(start) > callTimeout+backoffMin {
+		if got := p.Findings(); len(got) != 1 || got[0].ID != federation.FindingStatus || got[0].Since.Sub(start) > callTimeout+backoffMin {
 			t.Errorf("findings %v, want one of the status that waits, since its first failure", got)
 		}
 	})

@@ -115,7 +115,7 @@ func TestABadOutboxStopsNothing(t *testing.T) {
 					}
 				}
 				found := p.Findings()
-				if c.found != (len(found) == 1 && found[0].ID == idStatusOutbox) || len(found) > 1 {
+				if c.found != (len(found) == 1 && found[0].ID == federation.FindingStatusOutbox) || len(found) > 1 {
 					t.Errorf("findings = %v, want one of the outbox: %t", found, c.found)
 				}
 				for _, f := range found {

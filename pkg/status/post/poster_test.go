@@ -317,7 +317,7 @@ func TestPosterKeepsItsBudgetOverMonthsOfFlaps(t *testing.T) {
 		if last := f.posted[len(f.posted)-1].Time.Sub(f.posted[0].Time); last < 20*24*time.Hour {
 			t.Errorf("the budget lasted %s, want weeks", last)
 		}
-		if got := p.Findings(); len(got) != 1 || got[0].ID != idStatusBudget {
+		if got := p.Findings(); len(got) != 1 || got[0].ID != federation.FindingStatusBudget {
 			t.Errorf("findings = %v, want one of the budget", got)
 		}
 		p.Supersede(shaA, federation.Revision{SHA: shaB}, web)

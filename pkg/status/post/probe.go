@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	idStatusToken = "status-token"
 	// probeAgain is how long after a probe that did not succeed the next one is.
 	probeAgain = time.Minute
 )
@@ -74,7 +73,7 @@ func (p *Poster) refusalFinding(failure error) []federation.Finding {
 		return nil
 	}
 	f := p.failureFinding(err, p.refused.since)
-	f.ID = idStatusToken
+	f.ID = federation.FindingStatusToken
 	if errors.Is(err, status.ErrUnauthorized) {
 		f.Message = untrusted.Textf("%s: no status can be posted: %v", p.provider.Name(), err)
 	}

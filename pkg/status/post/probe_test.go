@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -73,7 +74,7 @@ func TestAProbeAndAPostSayItOnce(t *testing.T) {
 		defer stop()
 		poster.Want(status.Commit{SHA: shaA, Context: web, State: status.Success, Description: "2/2"})
 		poster.Probe(ctx)
-		if found := poster.Findings(); len(found) != 1 || found[0].ID != idStatus {
+		if found := poster.Findings(); len(found) != 1 || found[0].ID != federation.FindingStatus {
 			t.Errorf("findings: %v, want one", found)
 		}
 	})
