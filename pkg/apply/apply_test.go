@@ -14,6 +14,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
+var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+
 func TestApplyCreatesThenLeavesThenConfigures(t *testing.T) {
 	f := newFixture(t)
 	r := f.mustSync(f.app("web", nginx))

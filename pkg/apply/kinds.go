@@ -12,11 +12,10 @@ const Namespace = federation.SystemNamespace
 
 // The kinds that the package itself reads and writes.
 var (
-	configMaps  = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
-	services    = schema.GroupVersionResource{Version: "v1", Resource: "services"}
-	secrets     = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
-	namespaces  = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
-	definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	services   = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+	secrets    = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 
 	secretKind     = schema.GroupKind{Kind: "Secret"}
 	serviceKind    = schema.GroupKind{Kind: "Service"}

@@ -48,10 +48,6 @@ type Input struct {
 	Deadline time.Duration // DefaultDeadline when zero
 }
 
-// Diagnose gives the findings of a first look, sorted. Equal input gives equal
-// findings.
-func Diagnose(in Input) []federation.Finding { return new(Diagnoser).Diagnose(in) }
-
 // Diagnoser looks again and again: it remembers since when something stands, which
 // clusters it had in sight, and what the last call decoded. The zero Diagnoser is
 // ready for use, by one goroutine at a time.

@@ -65,7 +65,7 @@ func TestLookingAgainAtTheSameMomentFindsTheSame(t *testing.T) {
 	for _, c := range cases() {
 		w := newWorld(t)
 		c.change(w)
-		want := diagnose.Diagnose(w.in)
+		want := new(diagnose.Diagnoser).Diagnose(w.in)
 		var d diagnose.Diagnoser
 		for range 2 {
 			if got := d.Diagnose(w.in); !reflect.DeepEqual(got, want) {
@@ -94,7 +94,7 @@ func TestADiagnoserReadsAnObjectOnce(t *testing.T) {
 }
 
 func TestWithoutAFederationNothingIsFound(t *testing.T) {
-	if got := diagnose.Diagnose(diagnose.Input{Now: now}); got != nil {
+	if got := new(diagnose.Diagnoser).Diagnose(diagnose.Input{Now: now}); got != nil {
 		t.Errorf("got %v, want none", got)
 	}
 }
@@ -121,7 +121,7 @@ func TestAYoungObjectIsWaitedForAtTheFirstReport(t *testing.T) {
 	w := newWorld(t)
 	w.facts(noEndpoints, "c2")
 	w.observe(func(o *federation.Observation) { o.Created = now.Add(-time.Second) }, serviceRef)
-	if got := diagnose.Diagnose(w.in); len(got) != 1 || got[0].Severity != note {
+	if got := new(diagnose.Diagnoser).Diagnose(w.in); len(got) != 1 || got[0].Severity != note {
 		t.Errorf("got %v, want one note", got)
 	}
 }
@@ -247,7 +247,7 @@ func TestAnObjectThatIsNotThereYetIsWaitedFor(t *testing.T) {
 	w := newWorld(t)
 	w.facts(func(f *federation.ClusterFacts) { f.Certificates[0].Exists = false }, "c2")
 	w.unobserve(ingressRef, "c2")
-	if got := diagnose.Diagnose(w.in); len(got) != 1 || got[0].Severity != note {
+	if got := new(diagnose.Diagnoser).Diagnose(w.in); len(got) != 1 || got[0].Severity != note {
 		t.Errorf("got %v, want one note", got)
 	}
 }

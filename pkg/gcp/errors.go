@@ -2,7 +2,6 @@ package gcp
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -118,14 +117,6 @@ type ConnectError struct{ Err error }
 func (e *ConnectError) Error() string { return "connect to Compute Engine: " + e.Err.Error() }
 
 func (e *ConnectError) Unwrap() error { return e.Err }
-
-// ClassOf returns the class of an error of this package, empty for any other.
-func ClassOf(err error) Class {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Class
-	}
-	return ""
-}
 
 // Passes reports whether an error of this class is part of the order of things, and
 // is gone after another look.

@@ -30,15 +30,6 @@ func (a Action) String() string {
 // DiffersIn begins the reason of an update; the fields follow.
 const DiffersIn = "differs in "
 
-// Count returns how many actions there are of each verb.
-func (p Planned) Count() map[Verb]int {
-	count := map[Verb]int{}
-	for _, a := range p.Actions {
-		count[a.Verb]++
-	}
-	return count
-}
-
 // Unread says what could not be read, and why, in one line; empty where all was.
 func (o Observed) Unread() string {
 	var all []string

@@ -69,41 +69,6 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s is refused: %s", path, e.Reason)
 }
 
-// Check looks for files below root that would be refused when opened, and gives
-// a *RefusedError for each, joined and in the order of their paths; nil when
-// there is none. Symbolic links are followed, but not walked into: a refused
-// file below a linked folder is found when it is opened through the link.
-//
-// Nobody has to call it: what is refused is refused by fs.FS as well. It names
-// all of them at once, and those that nobody reads.
-func Check(fsys fs.FS, root string) error {
-	var refused []error
-	err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			return nil
-		}
-		file, err := fsys.Open(name)
-		if e, ok := errors.AsType[*RefusedError](err); ok {
-			refused = append(refused, e)
-			return nil
-		}
-		if errors.Is(err, fs.ErrNotExist) && d.Type() == fs.ModeSymlink {
-			return nil // It dangles: an error only for who needs the file.
-		}
-		if err != nil {
-			return err
-		}
-		return file.Close()
-	})
-	if err != nil {
-		return fmt.Errorf("check %s: %w", root, err)
-	}
-	return errors.Join(refused...)
-}
-
 // An LFS pointer is a text of less than 1,024 bytes that begins with this line,
 // by the specification of Git LFS (docs/spec.md).
 const lfsPointerBytes = 1024

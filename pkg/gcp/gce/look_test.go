@@ -43,7 +43,7 @@ func TestListsAreReadPageByPage(t *testing.T) {
 	if seen.Complete[gcp.KindHealthCheck] || seen.Complete[gcp.KindGroup] || !seen.Complete[gcp.KindService] {
 		t.Errorf("complete: %v", seen.Complete)
 	}
-	if len(seen.Resources) != 4 || len(seen.Errors) != 2 || gcp.ClassOf(seen.Errors[0].Err) != gcp.ClassForbidden {
+	if len(seen.Resources) != 4 || len(seen.Errors) != 2 || classOf(seen.Errors[0].Err) != gcp.ClassForbidden {
 		t.Errorf("%d resources, errors %v", len(seen.Resources), seen.Errors)
 	}
 }

@@ -82,8 +82,8 @@ func TestAnAddressInUseNamesWhoHasIt(t *testing.T) {
 	second := f.plain
 	second.ID.Name = "second-fr"
 	err := c.Do(t.Context(), gcp.Action{Verb: gcp.Create, ID: second.ID, Want: second})
-	if gcp.ClassOf(err) != gcp.ClassConflict || !strings.Contains(err.Error(), "web-fr, web-frs") {
-		t.Errorf("got %v (%s)", err, gcp.ClassOf(err))
+	if classOf(err) != gcp.ClassConflict || !strings.Contains(err.Error(), "web-fr, web-frs") {
+		t.Errorf("got %v (%s)", err, classOf(err))
 	}
 }
 
@@ -117,7 +117,7 @@ func TestErrorsOfAuthenticationHoldNoAnswer(t *testing.T) {
 	}
 	c.pace = quickPace
 	_, err = c.Quotas(t.Context())
-	if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "Application Default Credentials") || gcp.ClassOf(err) != gcp.ClassForbidden {
-		t.Errorf("got %v (%s)", err, gcp.ClassOf(err))
+	if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "Application Default Credentials") || classOf(err) != gcp.ClassForbidden {
+		t.Errorf("got %v (%s)", err, classOf(err))
 	}
 }

@@ -73,8 +73,8 @@ func TestAttemptsAndOperationsAreWaitedForWithinBounds(t *testing.T) {
 				start := time.Now()
 				err := c.Do(t.Context(), gcp.Action{Verb: gcp.Create, ID: create.ID, Want: create})
 				took, calls := time.Since(start), c.Calls()["healthChecks.insert"]
-				if gcp.ClassOf(err) != tt.class || took < tt.min || took > tt.max || calls < tt.calls {
-					t.Errorf("%v (%s) after %v and %d calls, want %q after %v to %v and %d", err, gcp.ClassOf(err), took, calls, tt.class, tt.min, tt.max, tt.calls)
+				if classOf(err) != tt.class || took < tt.min || took > tt.max || calls < tt.calls {
+					t.Errorf("%v (%s) after %v and %d calls, want %q after %v to %v and %d", err, classOf(err), took, calls, tt.class, tt.min, tt.max, tt.calls)
 				}
 				fault.Remove()
 				mustDo(t, c, gcp.Action{Verb: gcp.Create, ID: create.ID, Want: create})
