@@ -74,6 +74,9 @@ func in(plan federation.Plan, cluster, kind, name string) *federation.Object {
 func replicasIn(plan federation.Plan, cluster string) any {
 	o := in(plan, cluster, "Deployment", "web")
 	if o == nil {
+		o = in(plan, cluster, "StatefulSet", "web")
+	}
+	if o == nil {
 		return "no object"
 	}
 	return o.Unstructured().Object["spec"].(map[string]any)["replicas"]
@@ -176,10 +179,12 @@ spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}`
 		text string
 		want any
 	}{
-		"each cluster has its own":   {fmt.Sprintf(deployment, annotationReplicas+": PerCluster"), int64(7)},
-		"an autoscaler sets them":    {fmt.Sprintf(deployment, "") + scaler, nil},
-		"Git does not state them":    {unstated(""), nil},
-		"another workload is scaled": {fmt.Sprintf(deployment, `federation.kubernetes.io/deployment-preferences: '{"clusters":{"a":{"weight":1}}}'`) + strings.Replace(scaler, "kind: Deployment, name: web", "kind: Deployment, name: other", 1), int64(7)},
+		"each cluster has its own":        {fmt.Sprintf(deployment, annotationReplicas+": PerCluster"), int64(7)},
+		"an autoscaler sets them":         {fmt.Sprintf(deployment, "") + scaler, nil},
+		"one sets those of each":          {fmt.Sprintf(deployment, annotationReplicas+": PerCluster") + scaler, nil},
+		"one sets those of a StatefulSet": {strings.ReplaceAll(fmt.Sprintf(deployment, "")+scaler, "Deployment", "StatefulSet"), nil},
+		"Git does not state them":         {unstated(""), nil},
+		"another workload is scaled":      {fmt.Sprintf(deployment, `federation.kubernetes.io/deployment-preferences: '{"clusters":{"a":{"weight":1}}}'`) + strings.Replace(scaler, "kind: Deployment, name: web", "kind: Deployment, name: other", 1), int64(7)},
 	} {
 		plan := New().Plan(given(t, abc(), parse(t, c.text)...))
 		if got := replicasIn(plan, "a"); got != c.want {
@@ -539,19 +544,25 @@ func TestAnAutoscalerInGitCountsOnceTheClusterHasIt(t *testing.T) {
 		"the cluster is empty, as it seems": {known(func(f *federation.ClusterFacts) { f.Workloads = nil }), int64(2)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			input := given(t, abc(), parse(t, fmt.Sprintf(deployment, "")+"\n---\n"+fmt.Sprintf(autoscaler, ""))...)
-			input.Facts.Clusters["a"], input.Facts.Clusters["b"], input.Facts.Clusters["c"] = known(live(web)), c.b, known(live(web))
-			s := New()
-			for range 2 { // the second plan remembers the first
-				plan := s.Plan(input)
-				if got := replicasIn(plan, "b"); got != c.want {
-					t.Errorf("b gets %v replicas, want %v", got, c.want)
-				}
-				if got := replicasIn(plan, "a"); got != nil {
-					t.Errorf("a gets %v replicas, want none said", got)
-				}
-				if slices.ContainsFunc(plan.Findings, func(f federation.Finding) bool { return f.Severity != federation.SeverityNote }) {
-					t.Errorf("findings %v, want none", plan.Findings)
+			perCluster := c.want
+			if perCluster == int64(2) { // its part of the 7, where they are divided
+				perCluster = int64(7)
+			}
+			for annotation, unscaled := range map[string]any{"": c.want, annotationReplicas + ": PerCluster": perCluster} {
+				input := given(t, abc(), parse(t, fmt.Sprintf(deployment, annotation)+"\n---\n"+fmt.Sprintf(autoscaler, ""))...)
+				input.Facts.Clusters["a"], input.Facts.Clusters["b"], input.Facts.Clusters["c"] = known(live(web)), c.b, known(live(web))
+				s := New()
+				for range 2 { // the second plan remembers the first
+					plan := s.Plan(input)
+					if got := replicasIn(plan, "b"); got != unscaled {
+						t.Errorf("%s: b gets %v replicas, want %v", annotation, got, unscaled)
+					}
+					if got := replicasIn(plan, "a"); got != nil {
+						t.Errorf("a gets %v replicas, want none said", got)
+					}
+					if slices.ContainsFunc(plan.Findings, func(f federation.Finding) bool { return f.Severity != federation.SeverityNote }) {
+						t.Errorf("findings %v, want none", plan.Findings)
+					}
 				}
 			}
 		})

@@ -25,9 +25,11 @@ func (p *pass) write(i int, b *bundle) ([]*federation.Object, []federation.Withh
 	objects := make([]*federation.Object, 0, len(b.placed))
 	withheld := slices.Clone(b.withheld)
 	for _, o := range b.placed {
-		out, w := o.object, (*federation.Withheld)(nil)
+		var out *federation.Object
+		var w *federation.Withheld
 		switch {
 		case !o.decided():
+			out, w = p.writeScaled(i, o.object)
 		case o.role.service != nil:
 			out, w = p.writePorts(i, o)
 		case o.role.ingress != nil:
@@ -115,10 +117,7 @@ func (p *pass) writeReplicas(i int, placed placement) (*federation.Object, *fede
 	case autoscaled:
 		return p.withReplicas(o, nil), nil
 	case undecided:
-		return nil, &federation.Withheld{
-			Object: o.Ref, File: o.File,
-			Reason: "waits until it is known whether its autoscaler is there", Waits: []string{p.clusters[i].Name},
-		}
+		return nil, p.awaitsScaler(i, o)
 	case unscaled:
 	}
 	if w.shares == nil {
@@ -137,6 +136,27 @@ func (p *pass) writeReplicas(i int, placed placement) (*federation.Object, *fede
 		}
 	}
 	return p.withReplicas(o, &share.Live), nil
+}
+
+// writeScaled leaves the replicas of a workload that is not divided to its autoscaler,
+// where it has one in the cluster.
+func (p *pass) writeScaled(i int, o *federation.Object) (*federation.Object, *federation.Withheld) {
+	switch p.scaling(i, o.Ref) {
+	case autoscaled:
+		return p.withReplicas(o, nil), nil
+	case undecided:
+		return nil, p.awaitsScaler(i, o)
+	case unscaled:
+	}
+	return o, nil
+}
+
+// awaitsScaler withholds a workload while it is not known who sets its replicas.
+func (p *pass) awaitsScaler(i int, o *federation.Object) *federation.Withheld {
+	return &federation.Withheld{
+		Object: o.Ref, File: o.File,
+		Reason: "waits until it is known whether its autoscaler is there", Waits: []string{p.clusters[i].Name},
+	}
 }
 
 func (p *pass) withReplicas(o *federation.Object, n *int64) *federation.Object {
