@@ -100,7 +100,7 @@ func TestCheckNamesAllMistakesAtOnce(t *testing.T) {
 	c := New()
 	c.NonFastForward, c.CommitStatus, c.LogFormat, c.LogLevel = "merge", "pigeon", "xml", "loud"
 	c.Interval, c.RequestTimeout, c.ProbeInterval, c.ProbeTimeout, c.StatusDeadline = 1, 0, 1, 1, 0
-	c.Concurrency, c.MaxFile = 0, 0
+	c.Concurrency, c.MaxFile, c.AdoptFrom = 0, 0, []string{"ops", "*"}
 	c.PublicURL, c.ForgeURL = "fedsync.example.com", "https://user:secret-4711@forge.example.com"
 	err := c.Check()
 	if err == nil {
@@ -108,7 +108,7 @@ func TestCheckNamesAllMistakesAtOnce(t *testing.T) {
 	}
 	for _, flag := range []string{
 		"non-fast-forward", "commit-status", "log-format", "log-level", "interval", "request-timeout", "probe-interval",
-		"probe-timeout", "status-deadline", "concurrency", "max-file-bytes", "public-url", "forge-url",
+		"probe-timeout", "status-deadline", "concurrency", "max-file-bytes", "adopt-from", "public-url", "forge-url",
 	} {
 		if !strings.Contains(err.Error(), "--"+flag) {
 			t.Errorf("the error does not name --%s: %v", flag, err)
