@@ -288,6 +288,7 @@ func (c *Config) Check() error {
 	}
 	for _, name := range c.AdoptFrom {
 		check(strings.Trim(name, "* ") != "", "--adopt-from: %q is every field manager, controllers too; want names", name)
+		check(!strings.ContainsAny(strings.TrimSuffix(name, "*"), "* "), "--adopt-from: %q is the name of no field manager; want NAME, or NAME* for all that begin so", name)
 	}
 	check(c.Concurrency >= 1, "--concurrency is %d; want 1 or more", c.Concurrency)
 	check(c.MaxRenderMemory >= leastRenderMemory, "--max-render-bytes is %d; want %d or more", c.MaxRenderMemory, leastRenderMemory)

@@ -139,3 +139,19 @@ func fileWith(t *testing.T, name, content string) string {
 	}
 	return path
 }
+
+func TestFurtherFieldManagersAreNames(t *testing.T) {
+	for value, taken := range map[string]bool{
+		"deployer": true, "deployer,ci-*": true, "*": false, "**": false, "deployer,": false, "dep*er": false, "ci-**": false, "deployer, ci": false,
+	} {
+		c := New()
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		c.Flags(fs, Groups()...)
+		if err := fs.Parse([]string{"--adopt-from=" + value}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Check(); (err == nil) != taken {
+			t.Errorf("--adopt-from=%s: %v, want it taken: %v", value, err, taken)
+		}
+	}
+}
