@@ -47,7 +47,9 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 	}
 	answer, err := a.conform(ctx, k, live, before)
 	if err != nil && !isAnother(err) {
-		answer, err = a.restate(ctx, k, err, a.table.people.Transfer)
+		answer, err = a.restate(ctx, k, err, func(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
+			return a.table.people.Transfer(entries, apiVersion, k.unstructured().Object)
+		})
 	}
 	if err != nil {
 		return out, err
@@ -78,7 +80,7 @@ func (a *Applier) nameOwners(ctx context.Context, k known, live *unstructured.Un
 // what users added. Where the API server does not let go of what they set (it may
 // be immutable), that is left to them: the managed fields are as before then.
 func (a *Applier) conform(ctx context.Context, k known, live *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
-	entries, moved, err := a.table.people.Transfer(live.GetManagedFields(), k.object.GVK().GroupVersion().String())
+	entries, moved, err := a.table.people.Transfer(live.GetManagedFields(), k.object.GVK().GroupVersion().String(), k.unstructured().Object)
 	if err != nil {
 		return nil, err
 	}

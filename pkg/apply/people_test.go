@@ -136,3 +136,38 @@ webhooks:
 		t.Errorf("caBundle = %q after the adoption, want it as it was", got)
 	}
 }
+
+// What a ClusterRole gives that is aggregated of others is its controller's to say, whoever
+// wrote it down once.
+func TestAdoptionLeavesTheRulesOfAnAggregatedClusterRole(t *testing.T) {
+	roles := schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
+	const aggregated = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: NAMESPACE}
+aggregationRule: {clusterRoleSelectors: [{matchLabels: {example.com/to: monitoring}}]}`
+	const rules = `
+rules: [{apiGroups: [""], resources: [pods], verbs: [get]}]`
+	for name, before := range map[string]string{
+		"that was one":  aggregated + rules,
+		"that was none": strings.Replace(aggregated, "aggregationRule", "#", 1) + rules,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			ctx := context.WithoutCancel(t.Context())
+			t.Cleanup(func() { _ = f.admin.Resource(roles).Delete(ctx, f.namespace, metav1.DeleteOptions{}) })
+			f.create("kubectl-client-side-apply", before)
+			f.mustSync(f.app("web", aggregated))
+			live, err := f.admin.Resource(roles).Get(t.Context(), f.namespace, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if list, _, _ := unstructured.NestedSlice(live.Object, "rules"); len(list) != 1 {
+				t.Errorf("rules = %v after the adoption, want them as they were", list)
+			}
+			if live.Object["aggregationRule"] == nil {
+				t.Error("it is not aggregated")
+			}
+		})
+	}
+}

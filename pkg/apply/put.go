@@ -342,7 +342,7 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 		return out, err
 	}
 	if k.adoption != federation.AdoptNever {
-		if _, others, err := a.table.people.Transfer(answer.GetManagedFields(), answer.GetAPIVersion()); err == nil && others {
+		if _, others, err := a.table.people.Transfer(answer.GetManagedFields(), answer.GetAPIVersion(), k.unstructured().Object); err == nil && others {
 			// Somebody made it between our look and our apply.
 			answer, err = a.conform(ctx, k, answer, answer.GetManagedFields())
 			if err != nil {

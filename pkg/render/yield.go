@@ -6,12 +6,15 @@ import "strings"
 // of a ClusterRole that is aggregated of others, and the authority's certificate that
 // somebody injects.
 func yield(content map[string]any) {
-	switch content["kind"] {
-	case "ClusterRole":
+	apiVersion, _ := content["apiVersion"].(string)
+	group, _, _ := strings.Cut(apiVersion, "/")
+	switch kind, _ := content["kind"].(string); kind + "." + group {
+	case "ClusterRole.rbac.authorization.k8s.io":
 		if content["aggregationRule"] != nil {
 			delete(content, "rules")
 		}
-	case "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "CustomResourceDefinition", "APIService":
+	case "ValidatingWebhookConfiguration.admissionregistration.k8s.io", "MutatingWebhookConfiguration.admissionregistration.k8s.io",
+		"CustomResourceDefinition.apiextensions.k8s.io", "APIService.apiregistration.k8s.io":
 		metadata, _ := content["metadata"].(map[string]any)
 		annotations, _ := metadata["annotations"].(map[string]any)
 		withoutAuthorities(content, isInjected(annotations))

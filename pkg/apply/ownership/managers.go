@@ -138,9 +138,16 @@ func writtenFor(annotation string) bool {
 // Transfer moves what people's tools own under spec, labels and annotations into our entry, so
 // that the next apply removes what the rendering does not have. It returns false if there
 // is nothing to move. Entries of an API version other than ours are left: their paths
-// need not mean the same.
-func (p People) Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
-	return transfer(entries, apiVersion, p.gives, conformable)
+// need not mean the same. The rules of a ClusterRole that is aggregated of others stay
+// whose they are: without them it would give no rights until its controller is back.
+func (p People) Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string, rendering map[string]any) ([]metav1.ManagedFieldsEntry, bool, error) {
+	part := conformable
+	if rendering["kind"] == "ClusterRole" && rendering["aggregationRule"] != nil {
+		part = func(set *fieldpath.Set) *fieldpath.Set {
+			return conformable(set).Difference(fieldpath.NewSet(fieldpath.MakePathOrDie("rules")))
+		}
+	}
+	return transfer(entries, apiVersion, p.gives, part)
 }
 
 // transfer moves what some entries own, as far as part gives it, into our entry.

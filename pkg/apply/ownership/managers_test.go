@@ -86,7 +86,7 @@ func TestTransferAndDisown(t *testing.T) {
 		{Manager: "kubectl", Operation: "Update", APIVersion: "v2", FieldsV1: raw(`{"f:spec":{"f:z":{}}}`)},
 		{Manager: FieldManager, Operation: "Apply", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:mine":{}}}`)},
 	}
-	got, moved, err := People{}.Transfer(entries, "v1")
+	got, moved, err := People{}.Transfer(entries, "v1", nil)
 	if err != nil || !moved {
 		t.Fatalf("Transfer = moved %v, %v", moved, err)
 	}
@@ -136,7 +136,7 @@ func TestWhatWasTransferredGoesBack(t *testing.T) {
 		{Manager: "glbc", Operation: "Update", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:y":{}}}`)},
 		{Manager: "kubectl", Operation: "Update", APIVersion: "v1", Subresource: "status", FieldsV1: raw(`{"f:status":{"f:z":{}}}`)},
 	}
-	transferred, moved, err := People{}.Transfer(earlier, "v1")
+	transferred, moved, err := People{}.Transfer(earlier, "v1", nil)
 	if err != nil || !moved {
 		t.Fatalf("Transfer = moved %v, %v", moved, err)
 	}
