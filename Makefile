@@ -37,8 +37,8 @@ test: sandbox ## all tests, on real clusters and a real Gitea, with the race det
 	$(GO) run ./internal/testrun $(if $(RUN),-run '$(RUN)') $(or $(PKG),./...)
 
 .PHONY: unit
-unit: ## the tests that need nothing but Go
-	$(GO) test ./pkg/federation/... ./pkg/render/... ./pkg/schedule/... ./pkg/web/... ./pkg/apply/ownership ./pkg/apply/inventory
+unit: ## the tests of all packages that need no cluster and no forge
+	$(GO) test $$($(GO) list -test -f '{{if eq .Name "main"}}{{.ImportPath}} {{.Deps}}{{end}}' ./... | grep '\.test ' | grep -v internal/sandboxtest | sed 's/\.test .*//')
 
 .PHONY: golden
 golden: ## rewrite the golden files, then show what changed
