@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -138,5 +141,33 @@ func TestPackagesImportOnlyWhatTheDrawingShows(t *testing.T) {
 	}
 	if seen < len(mayImport)/2 {
 		t.Errorf("go list names %d packages, which cannot be all", seen)
+	}
+}
+
+// What docs/architecture.md says of the way of one object is the code's.
+func TestTheWayOfOneObjectIsAsWritten(t *testing.T) {
+	page, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := regexp.MustCompile("(?m)^[0-9]+\\. `(pkg/[a-z/]+)` `([A-Za-z.]+)`").FindAllStringSubmatch(string(page), -1)
+	if n := len(steps); n < 10 || n > 20 {
+		t.Errorf("the way has %d steps, want 20 at most", n)
+	}
+	for _, step := range steps {
+		declared := "func " + step[2] + "("
+		if receiver, method, isMethod := strings.Cut(step[2], "."); isMethod {
+			declared = " *" + receiver + ") " + method + "("
+		}
+		files, err := filepath.Glob("../../" + step[1] + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(files, func(file string) bool {
+			content, err := os.ReadFile(file)
+			return err == nil && strings.Contains(string(content), declared)
+		}) {
+			t.Errorf("%s has no %s", step[1], step[2])
+		}
 	}
 }
