@@ -135,6 +135,7 @@ type addressRow struct {
 type findingRow struct {
 	Severity badge
 	ID       string
+	Title    string // of the ID
 	Cluster  *link
 	App      string
 	Object   string
@@ -302,6 +303,7 @@ func (v view) findings(all []federation.Finding) ([]findingRow, int) {
 		row := findingRow{
 			Severity: severityBadge(f.Severity),
 			ID:       f.ID,
+			Title:    federation.FindingTitle(f.ID),
 			App:      f.App,
 			File:     f.File,
 			Message:  untrusted.Shorten(f.Message.String(), maxText),
