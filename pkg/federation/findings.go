@@ -6,6 +6,8 @@ import (
 	"strings"
 )
 
+//go:generate go run ../../internal/findingspage ../../docs/doctor.md
+
 // The ids of findings, each an entry of docs/doctor.md. An id is an interface: pages,
 // metrics and alerts have it, so it stays as it is.
 const (
