@@ -65,6 +65,7 @@ var mayImport = map[string][]string{
 	"pkg/daemon":                  {"internal/secret", "internal/untrusted", "internal/bell", "internal/glob", "pkg/*"},
 	"internal/bell":               {},
 	"internal/canary":             {},
+	"internal/findingspage":       {"pkg/federation"},
 	"internal/fields":             {},
 	"internal/glob":               {},
 	"internal/secret":             {},
