@@ -21,5 +21,5 @@
 // ConfigMap per app, which also says which source the app comes from. Package
 // inventory has its words.
 //
-// The package opens no watch: pkg/member feeds it with the events of pkg/health's.
+// The package opens no watch: pkg/member feeds it with the events of pkg/watch.
 package apply

@@ -17,8 +17,7 @@
 //
 // report.go adds the outcomes up, and keeps the reports that the page and the
 // commit statuses are made from. daemon.go starts all of it and waits for its
-// end; wire.go chooses the parts by the configuration, whose one table of truth
-// is config.go. look.go and once.go are the same parts in another order, for the
-// commands that look once or run once; examine.go and access.go look at what those
-// take for granted, for fedsync doctor.
+// end; wire.go chooses the parts by what package config says. look.go and once.go
+// are the same parts in another order, for the commands that look once or run once;
+// examine.go and access.go look at what those take for granted, for fedsync doctor.
 package daemon

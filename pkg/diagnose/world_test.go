@@ -205,5 +205,11 @@ func (w *world) after(lasted time.Duration) []federation.Finding {
 // look diagnoses at a time.
 func (w *world) look(d *diagnose.Diagnoser, in diagnose.Input, at time.Duration) []federation.Finding {
 	in.Now = now.Add(at)
-	return d.Diagnose(in)
+	findings := d.Diagnose(in)
+	for _, f := range findings {
+		if !slices.Contains(federation.FindingSeverities(f.ID), f.Severity) {
+			w.t.Errorf("%s %s: the catalogue of findings has it as %v", f.Severity, f.ID, federation.FindingSeverities(f.ID))
+		}
+	}
+	return findings
 }

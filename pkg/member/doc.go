@@ -3,7 +3,7 @@
 // A Member takes plans and reports outcomes. It has one session at a time: a
 // connection, and all that was learned over it. The session's loop (session.go) looks
 // what there is to do whenever something changes, and never waits for an answer:
-// pkg/health probes and watches, pkg/apply writes, pkg/claim says whether it may.
+// pkg/probe and pkg/watch look, pkg/apply writes, pkg/claim says whether it may.
 // watches.go takes what the watches bring to whom it concerns; standing.go is the one
 // place where the state of a cluster is decided.
 //

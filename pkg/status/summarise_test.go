@@ -118,10 +118,22 @@ func TestSummariseSaysWhatTheCasesSay(t *testing.T) {
 				if diff := gocmp.Diff(said(s), heard(got, s)); diff != "" {
 					t.Errorf("step %d, at %s (-want +got):\n%s", i+1, s.At, diff)
 				}
+				for _, f := range got.Findings {
+					if !isInCatalogue(f) {
+						t.Errorf("step %d: %s %s: the catalogue of findings has it as %v", i+1, f.Severity, f.ID, federation.FindingSeverities(f.ID))
+					}
+				}
 				previous = &got
 			}
 		})
 	}
+}
+
+// isInCatalogue reports whether a finding may be as it is, or is lighter than that.
+func isInCatalogue(f federation.Finding) bool {
+	all := federation.FindingSeverities(f.ID)
+	return slices.Contains(all, f.Severity) || len(all) > 0 && f.Severity == federation.SeverityNote ||
+		slices.Contains(all, federation.SeverityError) && f.Severity == federation.SeverityWarning
 }
 
 // said is what the case wants, and heard what the report says of it.

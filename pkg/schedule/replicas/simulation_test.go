@@ -223,7 +223,7 @@ func (m *simulated) ready() (n int64) {
 	return n
 }
 
-// look collects the facts as pkg/health does.
+// look collects the facts as pkg/facts does.
 func (m *simulated) look() {
 	var scheduled, stuck, pending, stuckPending int64
 	for _, p := range m.pods {
