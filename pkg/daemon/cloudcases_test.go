@@ -73,6 +73,7 @@ func (w *cloudWorld) edit(h *hand) map[string]time.Time {
 	group := s.EndpointGroups[slices.IndexFunc(s.EndpointGroups, func(r *compute.NetworkEndpointGroup) bool {
 		return markIn(r.Description) == mark{w.name, w.sandbox.Clusters()[1]}
 	})]
+	began := time.Now()
 	w.by(h,
 		h.BackendServices.Insert(h.project, &compute.BackendService{Name: "their-" + w.name, LoadBalancingScheme: "EXTERNAL_MANAGED"}),
 		h.Firewalls.Patch(h.project, firewall.Name, &compute.Firewall{SourceRanges: []string{"130.211.0.0/22"}}),
@@ -90,8 +91,12 @@ func (w *cloudWorld) edit(h *hand) map[string]time.Time {
 	at, history := map[string]time.Time{}, w.cloud.History(w.t)
 	for _, link := range []string{firewall.SelfLink, check.SelfLink, service.SelfLink, urlMap.SelfLink, rule.SelfLink, group.SelfLink} {
 		_, path, _ := strings.Cut(link, "/compute/v1/")
-		all := history[path]
-		at[path] = all[len(all)-1].Time
+		// What follows the edit is fedsync's, which may have been faster than the last edit.
+		for _, one := range slices.Backward(history[path]) {
+			if one.Time.After(began) {
+				at[path] = one.Time
+			}
+		}
 	}
 	return at
 }
