@@ -110,6 +110,25 @@ func TestAnAutoscalerThatIsRefusedTakesNoNumberAway(t *testing.T) {
 	w.awaitReplicas(all, 7, 3, 3)
 }
 
+// A count of each cluster's own is its autoscaler's, too.
+func TestAnAutoscalerSetsTheReplicasOfEachCluster(t *testing.T) {
+	w := newWorld(t, sandboxtest.Shared(t))
+	all := w.sandbox.Clusters()
+	files := map[string]string{"fedsync.yaml": w.file("web"), "apps/web/web.yaml": w.replicaSet(2)}
+	first := w.repo.Push("a number", files)
+	d := w.start()
+	d.live(first)
+	w.awaitReplicas(all, 2, 2, 2)
+	d.live(w.repo.Push("and an autoscaler", map[string]string{"apps/web/scaler.yaml": w.scaler("v2")}))
+	w.awaitUnowned(all...)
+	w.scale(all[0], 5)
+	report := d.live(w.repo.Push("another change", map[string]string{"apps/web/note.yaml": w.settings("note", "1")}))
+	w.awaitReplicas(all, 5, 2, 2)
+	if len(report.Findings) > 0 {
+		t.Errorf("findings %v, want none", report.Findings)
+	}
+}
+
 // awaitUnowned waits until fedsync leaves the replicas of web to others.
 func (w *world) awaitUnowned(clusters ...string) {
 	w.t.Helper()
