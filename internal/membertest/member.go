@@ -135,8 +135,8 @@ type RoundTrip func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (f RoundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// TestWire is a line between clients and a cluster, for a test to break.
-type TestWire struct {
+// Wire is a line between clients and a cluster, for a test to break.
+type Wire struct {
 	mu      sync.Mutex // protects what follows
 	state   wireState
 	conns   []*testConn
@@ -145,7 +145,7 @@ type TestWire struct {
 
 type wireState int
 
-// States of a TestWire.
+// States of a Wire.
 const (
 	Whole    wireState = iota
 	Cut                // connections are reset, new ones refused
@@ -153,13 +153,13 @@ const (
 )
 
 // Config returns a configuration whose connections run over the wire.
-func (w *TestWire) Config(cfg *rest.Config) *rest.Config {
+func (w *Wire) Config(cfg *rest.Config) *rest.Config {
 	cfg = rest.CopyConfig(cfg)
 	cfg.Dial = w.dial
 	return cfg
 }
 
-func (w *TestWire) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (w *Wire) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch w.state {
@@ -190,7 +190,7 @@ func (w *TestWire) dial(ctx context.Context, network, address string) (net.Conn,
 
 // Set changes the state. Connections that swallow do so for ever: what a partition
 // did to them shows only much later.
-func (w *TestWire) Set(state wireState) {
+func (w *Wire) Set(state wireState) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.state = state

@@ -15,8 +15,8 @@
 // clusters there were, so that one that left the file can be emptied; roll.go decides
 // which cluster each name leads to. rendering.go renders beside the loop.
 //
-// report.go adds the outcomes up, and keeps the reports that the page and the
-// commit statuses are made from. daemon.go starts all of it and waits for its
+// tell.go is the other half of each turn: it adds the outcomes up to a report and tells
+// the forge, the page and the metrics; report.go keeps the reports. daemon.go starts all of it and waits for its
 // end; wire.go chooses the parts by what package config says. look.go and once.go
 // are the same parts in another order, for the commands that look once or run once;
 // examine.go and access.go look at what those take for granted, for fedsync doctor.

@@ -68,7 +68,7 @@ func TestWatcherListsAnewWhatItMissed(t *testing.T) {
 	for _, name := range []string{"stays", "goes", "changes", "renewed"} {
 		m.Create(t, name, shop)
 	}
-	var wire membertest.TestWire
+	var wire membertest.Wire
 	client, _ := membertest.NewClient(t, wire.Config(m.Cfg))
 	events := newRecorder()
 	w := start(t, client, events.sink, ours(m))
@@ -294,7 +294,7 @@ func TestWatcherGetsOverASilentPartition(t *testing.T) {
 	m := membertest.NewMember(t, sandboxtest.Shared(t))
 	shop := map[string]string{"app": "shop"}
 	m.Create(t, "a", shop)
-	var wire membertest.TestWire
+	var wire membertest.Wire
 	client, connections := membertest.NewClient(t, wire.Config(m.Cfg))
 	events := newRecorder()
 	w := start(t, client, events.sink, ours(m))

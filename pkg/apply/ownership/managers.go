@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -142,7 +143,7 @@ func writtenFor(annotation string) bool {
 // whose they are: without them it would give no rights until its controller is back.
 func (p People) Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string, rendering map[string]any) ([]metav1.ManagedFieldsEntry, bool, error) {
 	part := conformable
-	if rendering["kind"] == "ClusterRole" && rendering["aggregationRule"] != nil {
+	if rendering["kind"] == "ClusterRole" && strings.HasPrefix(apiVersion, rbacv1.GroupName+"/") && rendering["aggregationRule"] != nil {
 		part = func(set *fieldpath.Set) *fieldpath.Set {
 			return conformable(set).Difference(fieldpath.NewSet(fieldpath.MakePathOrDie("rules")))
 		}
