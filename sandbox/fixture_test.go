@@ -230,11 +230,16 @@ func git(t *testing.T, dir string, args ...string) string {
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
+	within(t, 90*time.Second, what, is)
+}
+
+func within(t *testing.T, limit time.Duration, what string, is func() bool) {
+	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(90 * time.Second); !is(); <-tick.C {
+	for end := time.Now().Add(limit); !is(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("not so after 90 s: %s", what)
+			t.Fatalf("not so after %s: %s", limit, what)
 		}
 	}
 }
