@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -144,13 +145,13 @@ func (r *restoration) restore(ctx context.Context, w io.Writer, ref federation.O
 	}
 	kept, err := r.applier.Restore(ctx, ref, unproved)
 	var notProved *apply.NotProvedError
-	var refused *apply.Error
+	var refused *refusal.Error
 	switch {
 	case errors.As(err, &notProved) && notProved.Kept.State == apply.KeptUnproved:
 		return noError{fmt.Errorf("%s: %w; look at it, and give --unproved if it is as it should be", r.cluster, err)}
 	case errors.As(err, &notProved):
 		return noError{fmt.Errorf("%s: %w", r.cluster, err)}
-	case errors.As(err, &refused) && refused.Class != apply.ClassUnreachable && refused.Class != apply.ClassCredentials:
+	case errors.As(err, &refused) && refused.Class != refusal.ClassUnreachable && refused.Class != refusal.ClassCredentials:
 		return noError{fmt.Errorf("%s: %w", r.cluster, err)}
 	case err != nil:
 		return fmt.Errorf("%s: %w", r.cluster, err)

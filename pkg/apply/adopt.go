@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -104,8 +107,8 @@ type transfer func(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]me
 // is not to become ours, not even for as long as an apply takes. What else is to become
 // ours with it, besides says; nil for nothing.
 func (a *Applier) restate(ctx context.Context, k known, refused error, besides transfer) (*unstructured.Unstructured, error) {
-	class := newError("apply", k.ref, "", refused).Class
-	if class != ClassInvalid && class != ClassPortTaken || !strings.Contains(strings.ToLower(refused.Error()), "duplicate") {
+	class := refusal.New("apply", k.ref, "", refused).Class
+	if class != refusal.ClassInvalid && class != refusal.ClassPortTaken || !strings.Contains(strings.ToLower(refused.Error()), "duplicate") {
 		return nil, refused
 	}
 	live, err := a.get(ctx, k.resource, k.ref)

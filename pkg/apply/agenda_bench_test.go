@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
 )
 
 // BenchmarkAgenda measures what one look at the table costs, by its size.
@@ -22,9 +24,9 @@ func BenchmarkAgenda(b *testing.B) {
 					case "settled":
 						s.settles(name)
 					case "refused":
-						s.refuses(name, 0, ClassAdmission, "denied")
+						s.refuses(name, 0, refusal.ClassAdmission, "denied")
 					case "hung":
-						s.refuses(name, 0, ClassTimeout, "no answer")
+						s.refuses(name, 0, refusal.ClassTimeout, "no answer")
 					}
 				}
 				at := start.Add(time.Hour)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -141,10 +142,10 @@ func (s *sketch) settles(names ...string) {
 }
 
 // refuses has an object's last request be refused so many seconds after the start.
-func (s *sketch) refuses(name string, seconds int, class Class, text string) *row {
+func (s *sketch) refuses(name string, seconds int, class refusal.Class, text string) *row {
 	s.Helper()
 	r := s.rows[s.ref(name)]
-	e := newError("apply", r.ref, "", errors.New(text))
+	e := refusal.New("apply", r.ref, "", errors.New(text))
 	e.Class = class
 	now := start.Add(time.Duration(seconds) * time.Second)
 	f := &flight{since: now.Add(-100 * time.Millisecond), around: s.around(r)}
@@ -158,7 +159,7 @@ func (s *sketch) refuses(name string, seconds int, class Class, text string) *ro
 		p.failures++
 		p.at, p.until = now, now.Add(backoff(pauseFirst, p.failures, pauseShared))
 	}
-	s.kind(r.ref.GroupKind()).hung = class == ClassTimeout
+	s.kind(r.ref.GroupKind()).hung = class == refusal.ClassTimeout
 	return r
 }
 
@@ -207,7 +208,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 	noMatch := func(s *sketch, at time.Time, failures int) *kind {
 		k := s.kind(thingKind)
 		k.mapping = nil
-		k.last = try{err: newError("discover", federation.ObjectRef{Group: "example.com", Kind: "Thing"}, "", &meta.NoKindMatchError{GroupKind: thingKind}), at: at, failures: failures}
+		k.last = try{err: refusal.New("discover", federation.ObjectRef{Group: "example.com", Kind: "Thing"}, "", &meta.NoKindMatchError{GroupKind: thingKind}), at: at, failures: failures}
 		k.asked = s.definition(thingKind)
 		return k
 	}
@@ -241,22 +242,26 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 		{
 			name:  "and not for what was refused",
 			at:    500 * time.Millisecond,
-			table: func(s *sketch) { s.want(config, service); s.refuses(config, 0, ClassInvalid, "no") },
+			table: func(s *sketch) { s.want(config, service); s.refuses(config, 0, refusal.ClassInvalid, "no") },
 			want:  []string{"put Service/a"}, next: time.Second, busy: true,
 		},
 		{
-			name:  "a retry holds up nothing",
-			at:    4 * time.Second,
-			table: func(s *sketch) { s.want(config, service); s.refuses(config, 0, ClassInvalid, "no"); s.flies(config, 3) },
-			want:  []string{"put Service/a"}, next: 5 * time.Second, busy: true,
+			name: "a retry holds up nothing",
+			at:   4 * time.Second,
+			table: func(s *sketch) {
+				s.want(config, service)
+				s.refuses(config, 0, refusal.ClassInvalid, "no")
+				s.flies(config, 3)
+			},
+			want: []string{"put Service/a"}, next: 5 * time.Second, busy: true,
 		},
 		{
 			name: "of what is refused for one reason one is tried",
 			at:   time.Minute,
 			table: func(s *sketch) {
 				s.want(config, config2)
-				s.refuses(config, 1, ClassQuota, "exceeded quota: q, used")
-				s.refuses(config2, 0, ClassQuota, "exceeded quota: q, used")
+				s.refuses(config, 1, refusal.ClassQuota, "exceeded quota: q, used")
+				s.refuses(config2, 0, refusal.ClassQuota, "exceeded quota: q, used")
 			},
 			want: []string{"put ConfigMap/b"},
 		},
@@ -265,8 +270,8 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   time.Minute,
 			table: func(s *sketch) {
 				s.want(config, config2)
-				s.refuses(config, 0, ClassQuota, "exceeded quota: q, used")
-				s.refuses(config2, 0, ClassQuota, "exceeded quota: q, used")
+				s.refuses(config, 0, refusal.ClassQuota, "exceeded quota: q, used")
+				s.refuses(config2, 0, refusal.ClassQuota, "exceeded quota: q, used")
 				s.flies(config2, 59)
 			},
 			next: 61 * time.Second,
@@ -276,8 +281,8 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   time.Minute,
 			table: func(s *sketch) {
 				s.want(config, config2)
-				s.refuses(config, 0, ClassQuota, "exceeded quota: q, used").fight = &fight{until: start.Add(time.Hour)}
-				s.refuses(config2, 1, ClassQuota, "exceeded quota: q, used")
+				s.refuses(config, 0, refusal.ClassQuota, "exceeded quota: q, used").fight = &fight{until: start.Add(time.Hour)}
+				s.refuses(config2, 1, refusal.ClassQuota, "exceeded quota: q, used")
 			},
 			want: []string{"put ConfigMap/b"}, next: time.Hour,
 		},
@@ -287,7 +292,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config, config2, service)
 				for _, name := range []string{config, config2, service} {
-					s.refuses(name, 0, ClassAdmission, "denied")
+					s.refuses(name, 0, refusal.ClassAdmission, "denied")
 				}
 				s.rows[s.ref(config)].last.reason, s.rows[s.ref(config2)].last.reason = "admission x", "admission x"
 				s.released(s.rows[s.ref(config)])
@@ -302,7 +307,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				for range 6 {
-					s.refuses(config, 7, ClassAdmission, "denied")
+					s.refuses(config, 7, refusal.ClassAdmission, "denied")
 				}
 				s.spaces["ns"].mark.labels++
 			},
@@ -314,7 +319,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				for range 6 {
-					s.refuses(config, 7, ClassAdmission, "denied")
+					s.refuses(config, 7, refusal.ClassAdmission, "denied")
 				}
 				s.spaces["ns"].mark.labels++
 			},
@@ -325,9 +330,9 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   9 * time.Second,
 			table: func(s *sketch) {
 				s.want(config, service)
-				s.refuses(config, 0, ClassExists, "it exists")
-				s.refuses(config, 7, ClassExists, "it exists")
-				s.refuses(service, 0, ClassExists, "it exists")
+				s.refuses(config, 0, refusal.ClassExists, "it exists")
+				s.refuses(config, 7, refusal.ClassExists, "it exists")
+				s.refuses(service, 0, refusal.ClassExists, "it exists")
 			},
 			next: 11 * time.Second,
 		},
@@ -336,7 +341,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   time.Minute,
 			table: func(s *sketch) {
 				s.want(config, config2, service)
-				s.refuses(config, 10, ClassTimeout, "no answer")
+				s.refuses(config, 10, refusal.ClassTimeout, "no answer")
 				s.settles(service)
 			},
 			want: []string{"put ConfigMap/b"},
@@ -346,7 +351,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   time.Second,
 			table: func(s *sketch) {
 				s.want(config)
-				s.refuses(config, 0, ClassTimeout, "no answer")
+				s.refuses(config, 0, refusal.ClassTimeout, "no answer")
 				s.want(config2)
 			},
 			want: []string{"put ConfigMap/b"},
@@ -356,8 +361,8 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   time.Minute,
 			table: func(s *sketch) {
 				s.want(config, config2, "ConfigMap/ns/c", service)
-				s.refuses(config, 1, ClassTimeout, "no answer")
-				s.refuses(config2, 2, ClassTimeout, "no answer")
+				s.refuses(config, 1, refusal.ClassTimeout, "no answer")
+				s.refuses(config2, 2, refusal.ClassTimeout, "no answer")
 			},
 			want: []string{"put Service/a", "put ConfigMap/c"}, busy: true,
 		},
@@ -384,7 +389,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.app("web").parent = nil
-				s.app("web").last = try{err: &Error{Class: ClassForbidden, Err: errors.New("no")}, at: start, failures: 5}
+				s.app("web").last = try{err: &refusal.Error{Class: refusal.ClassForbidden, Err: errors.New("no")}, at: start, failures: 5}
 			},
 			want: []string{"put ConfigMap/a"}, next: 16 * time.Second, busy: true,
 		},
@@ -395,7 +400,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.want(config)
 				s.settles(config)
 				s.app("web").parent = nil
-				s.app("web").last = try{err: &Error{Class: ClassForbidden, Err: errors.New("no")}, at: start, failures: 9}
+				s.app("web").last = try{err: &refusal.Error{Class: refusal.ClassForbidden, Err: errors.New("no")}, at: start, failures: 9}
 			},
 			want: []string{"widen web"},
 		},
@@ -512,7 +517,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.shows(service)
-				s.refuses(config, 0, ClassInvalid, "no")
+				s.refuses(config, 0, refusal.ClassInvalid, "no")
 			},
 			want: []string{"put ConfigMap/a"},
 		},
@@ -522,7 +527,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config, service+" 30001")
 				s.shows(service2, 30001)
-				s.refuses(config, 0, ClassInvalid, "no")
+				s.refuses(config, 0, refusal.ClassInvalid, "no")
 			},
 			want: []string{"remove Service/b"}, next: time.Second, busy: true,
 		},
@@ -576,7 +581,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   time.Second,
 			table: func(s *sketch) {
 				s.want(config)
-				s.silent = try{err: &Error{Class: ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
+				s.silent = try{err: &refusal.Error{Class: refusal.ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
 			},
 			next: 2 * time.Second,
 		},
@@ -585,7 +590,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   2 * time.Second,
 			table: func(s *sketch) {
 				s.want(config, config2)
-				s.silent = try{err: &Error{Class: ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
+				s.silent = try{err: &refusal.Error{Class: refusal.ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
 			},
 			want: []string{"put ConfigMap/a"}, busy: true,
 		},
@@ -595,7 +600,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.settles(config)
-				s.silent = try{err: &Error{Class: ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
+				s.silent = try{err: &refusal.Error{Class: refusal.ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
 			},
 			want: []string{"ask"},
 		},

@@ -10,8 +10,12 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -62,8 +66,8 @@ func (d Difference) Finding() (federation.Finding, bool) {
 	if d.Err == nil {
 		return federation.Finding{}, false
 	}
-	if e, ok := errors.AsType[*Error](d.Err); ok {
-		return e.finding(d.Cluster, d.App), true
+	if e, ok := errors.AsType[*refusal.Error](d.Err); ok {
+		return e.Finding(d.Cluster, d.App), true
 	}
 	return federation.Finding{
 		ID: federation.FindingRefused, Severity: federation.SeverityError, Cluster: d.Cluster, App: d.App,
@@ -269,7 +273,7 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 		}
 	}
 	answer, err := q.dryRun(ctx, d, mapping)
-	if e := newError(verb, d.object.Ref, d.object.File, err); err != nil && e.Class == ClassNamespace && live == nil && q.namespaceComes(d) {
+	if e := refusal.New(verb, d.object.Ref, d.object.File, err); err != nil && e.Class == refusal.ClassNamespace && live == nil && q.namespaceComes(d) {
 		out.Fields = fields.Compare(d.ref.GroupKind(), nil, d.unstructured().Object)
 		return out
 	}
@@ -313,15 +317,15 @@ func (q *question) isOver(d *desired) bool {
 }
 
 func (q *question) failDiff(ctx context.Context, out Difference, verb string, err error) Difference {
-	e := newError(verb, out.Object, out.File, err)
+	e := refusal.New(verb, out.Object, out.File, err)
 	switch e.Class { //nolint:exhaustive // the others say nothing of anything else
-	case ClassUnreachable:
+	case refusal.ClassUnreachable:
 		if ctx.Err() == nil && !q.answers(ctx) {
 			q.mu.Lock()
 			q.silent = err
 			q.mu.Unlock()
 		}
-	case ClassPortTaken:
+	case refusal.ClassPortTaken:
 		q.nameHolder(ctx, e)
 	}
 	out.Action, out.Err = federation.ActionFailed, e

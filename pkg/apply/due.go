@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
 )
 
 const (
@@ -218,10 +220,10 @@ func (x *reckoning) reckon() {
 				fresh = append(fresh, r)
 				break
 			}
-			x.final = x.final && r.last.err != nil && r.last.err.byHand()
+			x.final = x.final && r.last.err != nil && r.last.err.ByHand()
 			x.retries = append(x.retries, x.retryOf(task{typ: x.putting(r), row: r}))
 		case waiting:
-			if r.flight != nil || r.last.err != nil && !r.last.err.byHand() || r.live != nil && r.live.terminating {
+			if r.flight != nil || r.last.err != nil && !r.last.err.ByHand() || r.live != nil && r.live.terminating {
 				x.final = false
 			}
 		}
@@ -317,7 +319,7 @@ func (x *reckoning) first(r *row, k *kind) (standing, time.Time) {
 	gk := r.ref.GroupKind()
 	if x.hangs(gk) {
 		// One goes; the others wait for what comes of it.
-		if p := x.pauses[timeoutReason(gk)]; x.flying[gk] {
+		if p := x.pauses[refusal.TimeoutReason(gk)]; x.flying[gk] {
 			return waiting, time.Time{}
 		} else if p != nil && x.now.Before(p.until) {
 			return waiting, p.until

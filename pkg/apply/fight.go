@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
 )
 
 // A fight is the same field changed back and forth: fightFlips times within
@@ -84,17 +86,17 @@ func (r *row) settleFight(want string) {
 	}
 }
 
-func (f *fight) error(d *desired) *Error {
+func (f *fight) error(d *desired) *refusal.Error {
 	until := f.until.UTC().Format(time.TimeOnly + " MST")
 	if f.deleted {
-		return &Error{
-			Verb: "apply", Object: d.object.Ref, File: d.object.File, Class: ClassFight,
+		return &refusal.Error{
+			Verb: "apply", Object: d.object.Ref, File: d.object.File, Class: refusal.ClassFight,
 			Err:    fmt.Errorf("%s keeps deleting it: it is not created again until %s", f.by, until),
 			Remedy: "take it out of Git, or stop who deletes it: the audit log of the API server names them",
 		}
 	}
-	e := &Error{
-		Verb: "apply", Object: d.object.Ref, File: d.object.File, Class: ClassFight,
+	e := &refusal.Error{
+		Verb: "apply", Object: d.object.Ref, File: d.object.File, Class: refusal.ClassFight,
 		Err:    fmt.Errorf("%s keeps changing %s: left as it is until %s", f.by, f.path, until),
 		Remedy: fmt.Sprintf("let one of the two own %s: take it out of Git, or stop %s", f.path, f.by),
 	}

@@ -30,7 +30,7 @@ func (x *reckoning) inventory(a *app) (standing, time.Time) {
 	switch {
 	case a.parent.refusal() != nil:
 		return waiting, time.Time{}
-	case x.isWide(a), a.last.err != nil && a.last.err.leavesNoInventory():
+	case x.isWide(a), a.last.err != nil && a.last.err.LeavesNoInventory():
 		return due, time.Time{} // better without an inventory than not at all
 	case a.flight != nil:
 		x.underWay = true
@@ -39,7 +39,7 @@ func (x *reckoning) inventory(a *app) (standing, time.Time) {
 		}
 		return waiting, time.Time{}
 	case a.last.err != nil:
-		x.final = x.final && a.last.err.byHand()
+		x.final = x.final && a.last.err.ByHand()
 		return waiting, time.Time{}
 	}
 	return pending, time.Time{} // inventories has it written
@@ -148,7 +148,7 @@ func (x *reckoning) namespace(r *row) (standing, time.Time) {
 	case !s.known && x.listings.spaces.err == nil && !x.listings.spaces.done && x.now.Before(x.since.Add(x.listTimeout)):
 		return pending, x.since.Add(x.listTimeout)
 	case s.last.err != nil:
-		x.final = x.final && s.last.err.byHand()
+		x.final = x.final && s.last.err.ByHand()
 		if !x.looked(name) {
 			x.againAt(s.last, task{typ: taskSpace, space: name})
 		}

@@ -16,7 +16,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -421,10 +424,10 @@ func (a *Applier) putBack(ctx context.Context, kept *Kept) error {
 			return nil
 		}
 		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
-			return newError("restore", ref, "", err)
+			return refusal.New("restore", ref, "", err)
 		}
 	}
-	return newError("restore", ref, "", errEnough)
+	return refusal.New("restore", ref, "", errEnough)
 }
 
 // asBefore is what is sent to put the object back in place of the live one, if

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -26,7 +27,7 @@ func TestAKindIsWatchedAsLongAsItIsNotKnownToBeGone(t *testing.T) {
 		}
 		return federation.ClusterPlan{Apps: []federation.AppPlan{{App: "web", Objects: []*federation.Object{o}}}}
 	}
-	gone := &Error{Class: ClassKind, Err: &meta.NoKindMatchError{GroupKind: gk}}
+	gone := &refusal.Error{Class: refusal.ClassKind, Err: &meta.NoKindMatchError{GroupKind: gk}}
 	for _, test := range []struct {
 		name    string
 		happens func(tab *table, k *kind)
@@ -43,14 +44,14 @@ func TestAKindIsWatchedAsLongAsItIsNotKnownToBeGone(t *testing.T) {
 			tab.take(planned("v1"))
 			for _, r := range tab.rows {
 				r.flight = &flight{since: time.Now()}
-				tab.refused(r, r.flight, &Error{Class: ClassKind, Object: r.ref, Err: errEnough})
+				tab.refused(r, r.flight, &refusal.Error{Class: refusal.ClassKind, Object: r.ref, Err: errEnough})
 				r.flight = nil
 			}
 		}, true, true},
 		{"its discovery fails", func(tab *table, k *kind) {
 			tab.take(planned("v1"))
 			k.mapping = nil
-			k.last.failed(time.Now(), &Error{Class: ClassServer, Err: errEnough}, &flight{})
+			k.last.failed(time.Now(), &refusal.Error{Class: refusal.ClassServer, Err: errEnough}, &flight{})
 		}, true, false},
 		{"the cluster does not know it any more", func(tab *table, k *kind) {
 			tab.take(planned("v1"))

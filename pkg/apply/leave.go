@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -83,7 +85,7 @@ func (t *table) broken() bool {
 
 // whole reports whether all that the app has is in the cluster.
 func (x *reckoning) whole(a *app) bool {
-	clash := slices.ContainsFunc(x.clashes, func(e *Error) bool { return e.App == a.name })
+	clash := slices.ContainsFunc(x.clashes, func(e *refusal.Error) bool { return e.App == a.name })
 	return x.tally(a.name).unsettled == 0 && len(a.plan.Withheld) == 0 && !clash
 }
 
@@ -126,7 +128,7 @@ func (x *reckoning) removeRow(r *row) {
 	switch {
 	case r.flight != nil || r.live.terminating:
 	case r.last.err != nil:
-		x.final = x.final && r.last.err.byHand()
+		x.final = x.final && r.last.err.ByHand()
 		if until := x.retryAt(r); x.now.Before(until) {
 			x.wake(until)
 		} else if r.last.at.IsZero() || x.hasChanged(r) || !x.trying[r.last.reason] || r.last.reason == "" {
@@ -277,7 +279,7 @@ func (t *table) blind(a *app) []schema.GroupKind {
 
 // held reports whether the row, which nobody wants, stays because to delete it would
 // delete what is not ours.
-func (r *row) held() bool { return r.last.err != nil && r.last.err.Class == ClassHeld }
+func (r *row) held() bool { return r.last.err != nil && r.last.err.Class == refusal.ClassHeld }
 
 // complete reports whether the cluster is as the plan says: everything is applied,
 // and what is to go is gone.
@@ -295,7 +297,7 @@ func (t *table) complete() bool {
 		if !a.named {
 			continue
 		}
-		writable := a.last.err == nil || !a.last.err.leavesNoInventory()
+		writable := a.last.err == nil || !a.last.err.LeavesNoInventory()
 		if len(a.has.Kinds) > 0 && !t.wide(a) && writable {
 			return false
 		}

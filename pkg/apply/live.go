@@ -1,13 +1,18 @@
 package apply
 
 import (
+	"errors"
+	"strings"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 )
@@ -84,3 +89,19 @@ func newer(a, b string) bool {
 	}
 	return order > 0
 }
+
+// beingDeleted is why an object that Git wants cannot be applied now.
+func beingDeleted(v *view) *refusal.Error {
+	return &refusal.Error{Class: refusal.ClassDeleting, Err: errors.New(deletionText(v))}
+}
+
+// deletionText says what a deletion waits for.
+func deletionText(v *view) string {
+	if len(v.finalizers) == 0 {
+		return "it is being deleted"
+	}
+	return "it is being deleted, and waits for the finalizer " + finalizerText(v)
+}
+
+// finalizerText names the finalizers, which are the cluster's words.
+func finalizerText(v *view) string { return untrusted.Line(strings.Join(v.finalizers, ", ")) }

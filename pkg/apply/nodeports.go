@@ -11,7 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -75,7 +78,7 @@ func (a *Applier) park(ctx context.Context, r *row, k known, used map[int32]bool
 			break
 		}
 		answer, err = a.patchData(ctx, k, data)
-		if err == nil || !apierrors.IsInvalid(err) || newError("apply", k.ref, "", err).Class != ClassPortTaken {
+		if err == nil || !apierrors.IsInvalid(err) || refusal.New("apply", k.ref, "", err).Class != refusal.ClassPortTaken {
 			break
 		}
 	}
@@ -137,7 +140,7 @@ func parkedForm(d *desired, held map[servicePort]bool, next func() int32) ([]byt
 // server does not, so that it may take a list of all Services to know. Where no Service
 // has it, the API server lost track of one: it allocates a port before it writes the
 // Service, and if it ends in between, its repair loop frees the port.
-func (a *Applier) nameHolder(ctx context.Context, e *Error) {
+func (a *Applier) nameHolder(ctx context.Context, e *refusal.Error) {
 	n, err := strconv.ParseInt(e.Port, 10, 32)
 	if err != nil {
 		return
@@ -148,8 +151,8 @@ func (a *Applier) nameHolder(ctx context.Context, e *Error) {
 	case err != nil: // the holder stays unnamed
 	case found && holder != e.Object:
 		e.Err = fmt.Errorf("nodePort %d is held by %s: %w", port, holder, e.Err)
-	case !found && strings.Contains(e.Err.Error(), portAllocated):
-		e.Class = ClassPortLeaked
+	case !found && strings.Contains(e.Err.Error(), refusal.PortAllocated):
+		e.Class = refusal.ClassPortLeaked
 		e.Err = fmt.Errorf("nodePort %d is allocated although no Service has it: %w", port, e.Err)
 		e.Remedy = "none: the API server's repair loop frees it within some ten minutes, and it is tried again"
 	}

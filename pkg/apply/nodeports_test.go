@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -177,7 +180,7 @@ func TestAPortThatNoServiceHasIsAwaited(t *testing.T) {
 			return nil
 		}
 		return apierrors.NewInvalid(serviceKind, "a", field.ErrorList{
-			field.Invalid(field.NewPath("spec", "ports").Index(0).Child("nodePort"), port, portAllocated),
+			field.Invalid(field.NewPath("spec", "ports").Index(0).Child("nodePort"), port, refusal.PortAllocated),
 		})
 	})
 	r := f.sync(f.app("web", serviceWith("a", port)))

@@ -10,7 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -24,7 +27,7 @@ import (
 // parent is what is known of the ConfigMap that heads an app's inventory.
 type parent struct {
 	inventory.Parent
-	refused *Error // why it is not ours to write
+	refused *refusal.Error // why it is not ours to write
 	seen    time.Time
 }
 
@@ -32,7 +35,7 @@ type parent struct {
 func (p *parent) exists() bool { return p != nil }
 
 // refusal is why the parent is not ours to write; nil where it is, or is missing.
-func (p *parent) refusal() *Error {
+func (p *parent) refusal() *refusal.Error {
 	if p == nil {
 		return nil
 	}
@@ -44,8 +47,8 @@ func (a *Applier) parentOf(app string, u *unstructured.Unstructured) *parent {
 	p := &parent{Parent: inventory.Read(u), seen: time.Now()}
 	owner := inventory.Owner{Federation: a.Federation, Source: a.Source, FormerSources: a.FormerSources}
 	if why, remedy := owner.Refusal(app, p.Parent); why != "" {
-		p.refused = &Error{
-			Verb: "claim", Object: federation.RefOf(u), Class: ClassOwned,
+		p.refused = &refusal.Error{
+			Verb: "claim", Object: federation.RefOf(u), Class: refusal.ClassOwned,
 			Err: fmt.Errorf("nothing is written for app %s: %s", app, why), Remedy: remedy,
 		}
 	}
@@ -129,9 +132,9 @@ func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *
 	} else {
 		p, err = a.writeParent(ctx, of.name, w)
 	}
-	var e *Error
+	var e *refusal.Error
 	if err != nil {
-		e = newError(verb, ref, "", err)
+		e = refusal.New(verb, ref, "", err)
 		a.examine(ctx, e, err, f)
 	}
 	t := a.table
@@ -147,7 +150,7 @@ func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *
 	switch {
 	case e == nil:
 		of.last, t.silent = try{}, try{}
-	case e.saysNothing():
+	case e.SaysNothing():
 	default:
 		of.last.failed(time.Now(), e, f)
 	}
@@ -162,12 +165,6 @@ func (t *table) takeParent(a *app, p *parent) {
 	}
 	a.parent = p
 	t.forgetRecorded(a)
-}
-
-// leavesNoInventory says whether the error is about a parent that may not be
-// written: a finding at every Apply, which goes on without prune, and no fault.
-func (e *Error) leavesNoInventory() bool {
-	return e.Class == ClassForbidden || e.Class == ClassAdmission || e.Class == ClassQuota
 }
 
 // parentsApp returns the app whose parent the event is about; empty if it is about
@@ -245,14 +242,14 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 		case apierrors.IsNotFound(err) && !madeNamespace:
 			madeNamespace = true
 			if _, err := a.createNamespace(ctx, Namespace); err != nil {
-				return nil, newError("create", federation.ObjectRef{Kind: "Namespace", Name: Namespace}, "", err)
+				return nil, refusal.New("create", federation.ObjectRef{Kind: "Namespace", Name: Namespace}, "", err)
 			}
 		default:
 			return nil, err
 		}
 	}
-	return p, &Error{
-		Verb: "claim", Object: federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: name}, Class: ClassConflict,
+	return p, &refusal.Error{
+		Verb: "claim", Object: federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: name}, Class: refusal.ClassConflict,
 		Err: errors.New("somebody else keeps changing it"),
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -81,9 +84,9 @@ func isOurs(ref federation.ObjectRef) bool {
 	return ref.Namespace == Namespace || ref.GroupKind() == namespaceKind && ref.Name == Namespace
 }
 
-func ownedByUs(app string, o *federation.Object) *Error {
-	return &Error{
-		Verb: "apply", App: app, Object: o.Ref, File: o.File, Class: ClassOwned,
+func ownedByUs(app string, o *federation.Object) *refusal.Error {
+	return &refusal.Error{
+		Verb: "apply", App: app, Object: o.Ref, File: o.File, Class: refusal.ClassOwned,
 		Err: fmt.Errorf("namespace %s is fedsync's own", Namespace), Remedy: "take the object out of the repository",
 	}
 }
@@ -116,7 +119,7 @@ func (k *kind) ask(versions []string) {
 // claim gives an object to the app that names it first.
 func (t *table) claim(taken map[federation.ObjectRef]*desired, d *desired) {
 	if other := taken[d.ref]; other != nil {
-		t.clashes = append(t.clashes, newError("apply", d.object.Ref, d.object.File,
+		t.clashes = append(t.clashes, refusal.New("apply", d.object.Ref, d.object.File,
 			fmt.Errorf("app %s has it already, from %s", other.app, other.object.File)))
 		t.clashes[len(t.clashes)-1].App = d.app
 		return

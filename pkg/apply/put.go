@@ -8,7 +8,11 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -127,9 +131,9 @@ func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool
 
 // endFailed records why an object could not be brought to the cluster.
 func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out outcome, err error) {
-	e := newError(out.verb, k.object.Ref, k.object.File, err)
+	e := refusal.New(out.verb, k.object.Ref, k.object.File, err)
 	a.examine(ctx, e, err, f)
-	if e.Class == ClassPortTaken {
+	if e.Class == refusal.ClassPortTaken {
 		a.nameHolder(ctx, e)
 	}
 	t := a.table
@@ -141,12 +145,12 @@ func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out
 		return
 	}
 	r.adopting = cmp.Or(out.note, r.adopting)
-	if e.Class == ClassDeleting && out.answer != nil {
+	if e.Class == refusal.ClassDeleting && out.answer != nil {
 		v := t.viewOf(out.answer)
 		r.live, r.seen = &v, time.Now()
 		f.around = t.around(r)
 	}
-	if e.maybeDone() {
+	if e.MayBeDone() {
 		r.made = "" // it may have been done or not: an event or the next look tells
 	}
 	if r.want != nil {
@@ -210,7 +214,7 @@ func (a *Applier) send(ctx context.Context, k known) (outcome, error) {
 // was about. The API server calls another uid invalid, and a missing object or
 // another resourceVersion a conflict.
 func isAnother(err error) bool {
-	s, ok := statusOf(err)
+	s, ok := refusal.StatusOf(err)
 	if !ok || s.Reason != metav1.StatusReasonInvalid || s.Details == nil {
 		return apierrors.IsConflict(err)
 	}
@@ -268,8 +272,8 @@ func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
 // it is the very object that we applied before.
 func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Unstructured, v view) (bool, error) {
 	if c := metav1.GetControllerOfNoCopy(live); c != nil {
-		return false, &Error{
-			Verb: "adopt", Object: k.object.Ref, File: k.object.File, Class: ClassOwned,
+		return false, &refusal.Error{
+			Verb: "adopt", Object: k.object.Ref, File: k.object.File, Class: refusal.ClassOwned,
 			Err:    fmt.Errorf("it exists, and %s %s controls it", c.Kind, c.Name),
 			Remedy: "give it another name in Git, or delete what controls it",
 		}
@@ -285,8 +289,8 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 		if !v.Owned {
 			former = ""
 		}
-		return false, &Error{
-			Verb: "adopt", Object: k.object.Ref, File: k.object.File, Class: ClassOwned, Former: former,
+		return false, &refusal.Error{
+			Verb: "adopt", Object: k.object.Ref, File: k.object.File, Class: refusal.ClassOwned, Former: former,
 			Err:    fmt.Errorf("it belongs to another ApplySet, %s", cmp.Or(parent, v.partOf)),
 			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", inventory.LabelPartOf),
 		}
@@ -355,9 +359,9 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 	return out, err
 }
 
-func alreadyExists(d *desired) *Error {
-	return &Error{
-		Verb: "create", Object: d.object.Ref, File: d.object.File, Class: ClassExists,
+func alreadyExists(d *desired) *refusal.Error {
+	return &refusal.Error{
+		Verb: "create", Object: d.object.Ref, File: d.object.File, Class: refusal.ClassExists,
 		Err:    fmt.Errorf("it exists already and is not ours; adoption is %s, so it is left alone", federation.AdoptNever),
 		Remedy: "delete it in the cluster, or set adoption: Always for app " + d.app + " in " + federation.FileName,
 	}

@@ -3,6 +3,8 @@ package apply
 import (
 	"context"
 
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -19,7 +21,7 @@ func request[T any](ctx context.Context, a *Applier, f func(context.Context) (T,
 func write[T any](ctx context.Context, a *Applier, f func(context.Context) (T, error)) (T, error) {
 	if !a.mayWrite() {
 		var none T
-		return none, errFenced
+		return none, refusal.ErrFenced
 	}
 	return request(ctx, a, f)
 }

@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -97,7 +102,7 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 				k.last = try{} // another definition: its pauses begin afresh
 			}
 			k.asked = asked[gk]
-			e := newError("discover", federation.ObjectRef{Group: gk.Group, Kind: gk.Kind}, "", got.err)
+			e := refusal.New("discover", federation.ObjectRef{Group: gk.Group, Kind: gk.Kind}, "", got.err)
 			if got.served != "" {
 				e.Remedy = "write apiVersion: " + got.served + ", which this cluster serves"
 			}
@@ -105,7 +110,7 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 		default:
 			k.mapping, k.watched, k.last, k.since, k.doubted = got.mapping, got.mapping, try{}, now, false
 			t.rescope(gk, got.mapping)
-			t.release(func(r *row) bool { return r.ref.GroupKind() == gk && r.last.err.Class == ClassKind })
+			t.release(func(r *row) bool { return r.ref.GroupKind() == gk && r.last.err.Class == refusal.ClassKind })
 		}
 	}
 }
@@ -153,9 +158,9 @@ func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f 
 		verb = "create"
 		u, err = a.createNamespace(ctx, name)
 	}
-	var e *Error
+	var e *refusal.Error
 	if err != nil {
-		e = newError(verb, ref, "", err)
+		e = refusal.New(verb, ref, "", err)
 		a.examine(ctx, e, err, f)
 	}
 	now := time.Now()
@@ -171,9 +176,9 @@ func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f 
 		s.at, s.last, t.silent = now, try{}, try{}
 	case apierrors.IsNotFound(err):
 		*s = space{known: true, at: now}
-	case verb == "read" && e.Class == ClassForbidden && !t.listings.spaces.done:
+	case verb == "read" && e.Class == refusal.ClassForbidden && !t.listings.spaces.done:
 		*s = space{known: true, exists: true, at: now} // as far as we may see
-	case !e.saysNothing():
+	case !e.SaysNothing():
 		s.last.failed(now, e, f)
 	}
 }
@@ -233,9 +238,9 @@ type deletion struct {
 func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) (done bool) {
 	live, asked, err := a.delete(ctx, d)
 	gone := apierrors.IsNotFound(err)
-	var e *Error
+	var e *refusal.Error
 	if err != nil && !gone {
-		e = newError("prune", d.ref, "", err)
+		e = refusal.New("prune", d.ref, "", err)
 		a.examine(ctx, e, err, f)
 	}
 
@@ -334,6 +339,19 @@ func (a *Applier) mayDelete(ctx context.Context, d deletion) error {
 	return nil
 }
 
+// heldDefinition is why a definition is not deleted.
+func heldDefinition(ref federation.ObjectRef, n int, more bool) *refusal.Error {
+	count := strconv.Itoa(n)
+	if more {
+		count = "more than " + count
+	}
+	return &refusal.Error{
+		Verb: "prune", Object: ref, Class: refusal.ClassHeld,
+		Err:    fmt.Errorf("it left Git and stays: %s objects of its kind exist that are not ours, and would be deleted with it", count),
+		Remedy: "delete those objects, or keep the definition in Git",
+	}
+}
+
 // servedResource is the resource of a definition's kind, in a version that is
 // served.
 func servedResource(u *unstructured.Unstructured) (schema.GroupVersionResource, bool) {
@@ -352,21 +370,21 @@ func servedResource(u *unstructured.Unstructured) (schema.GroupVersionResource, 
 
 // refused records a refusal of a row, and the pause that all which are refused for
 // the same reason share; t.mu is held.
-func (t *table) refused(r *row, f *flight, e *Error) {
-	if e.saysNothing() {
+func (t *table) refused(r *row, f *flight, e *refusal.Error) {
+	if e.SaysNothing() {
 		return // it is said of the cluster, by examine, or will be asked again
 	}
 	now := time.Now()
 	r.last.failed(now, e, f)
 	k := t.kind(r.ref.GroupKind())
-	k.hung = e.Class == ClassTimeout
+	k.hung = e.Class == refusal.ClassTimeout
 	if !k.hung {
-		delete(t.pauses, timeoutReason(r.ref.GroupKind()))
+		delete(t.pauses, refusal.TimeoutReason(r.ref.GroupKind()))
 	}
 	switch {
-	case e.Class == ClassKind && k.mapping != nil:
+	case e.Class == refusal.ClassKind && k.mapping != nil:
 		k.mapping, k.last, k.doubted = nil, try{}, true // how it is served has changed
-	case e.Class == ClassNamespace && !t.listings.spaces.done && t.spaces[r.ref.Namespace] != nil:
+	case e.Class == refusal.ClassNamespace && !t.listings.spaces.done && t.spaces[r.ref.Namespace] != nil:
 		t.spaces[r.ref.Namespace].known = false
 	}
 	if r.last.reason == "" {
@@ -390,7 +408,7 @@ func (t *table) refused(r *row, f *flight, e *Error) {
 func (t *table) released(r *row) {
 	k := t.kind(r.ref.GroupKind())
 	k.hung = false
-	delete(t.pauses, timeoutReason(r.ref.GroupKind()))
+	delete(t.pauses, refusal.TimeoutReason(r.ref.GroupKind()))
 	if e := r.last.err; e != nil {
 		delete(t.pauses, r.last.reason)
 		t.release(func(o *row) bool { return o.last.reason == r.last.reason && o.last.err.Class == e.Class })
@@ -423,20 +441,20 @@ func (t *table) changed(c federation.Change) {
 // at all. A webhook that hangs holds up the objects that it judges, and an API
 // server that hangs holds up the cluster. It makes a timeout of e where the server
 // answers otherwise, and notes the silence where it does not.
-func (a *Applier) examine(ctx context.Context, e *Error, cause error, f *flight) {
+func (a *Applier) examine(ctx context.Context, e *refusal.Error, cause error, f *flight) {
 	switch e.Class { //nolint:exhaustive // the others are answers
-	case ClassUnreachable:
+	case refusal.ClassUnreachable:
 		if ctx.Err() != nil {
 			return
 		}
 		if errors.Is(cause, context.DeadlineExceeded) && a.answers(ctx) {
-			e.Class, e.RetryAfter = ClassTimeout, 0
+			e.Class, e.RetryAfter = refusal.ClassTimeout, 0
 			e.Err = errors.New("no answer within " + a.RequestTimeout.String() + ", although the API server answers other requests: a webhook may hang")
 			e.Remedy = "look at the webhooks that judge this kind: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
 			return
 		}
-	case ClassThrottled, ClassCredentials:
-	case ClassCanceled, ClassFenced:
+	case refusal.ClassThrottled, refusal.ClassCredentials:
+	case refusal.ClassCanceled, refusal.ClassFenced:
 		return
 	default:
 		a.heard()
@@ -463,8 +481,8 @@ func (a *Applier) ask(ctx context.Context, f *flight) {
 	if err == nil {
 		a.heard()
 	} else {
-		e := newError("read", federation.ObjectRef{Kind: "Namespace", Name: Namespace}, "", err)
-		if e.Class == ClassUnreachable { // nothing would answer examine either
+		e := refusal.New("read", federation.ObjectRef{Kind: "Namespace", Name: Namespace}, "", err)
+		if e.Class == refusal.ClassUnreachable { // nothing would answer examine either
 			t := a.table
 			t.mu.Lock()
 			t.silent.failed(time.Now(), e, f)
@@ -493,5 +511,5 @@ func (a *Applier) answers(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, min(patience, a.RequestTimeout))
 	defer cancel()
 	_, err := a.Client.Resource(namespaces).Get(ctx, Namespace, metav1.GetOptions{})
-	return err == nil || !isUnreachable(err)
+	return err == nil || !refusal.IsUnreachable(err)
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
 )
 
 // When what was refused is tried again.
@@ -29,6 +31,17 @@ const (
 	gapRetry   = 4 * time.Second
 	gapChanged = 2 * time.Second
 )
+
+// pauseMax bounds the pauses between tries of what is refused for a reason of its
+// own: what somebody's hand in the cluster may mend, unseen by any watch, is tried
+// more often than what only Git can.
+func pauseMax(e *refusal.Error) time.Duration {
+	switch e.Class { //nolint:exhaustive // the others share a pause, or only Git mends them
+	case refusal.ClassInvalid, refusal.ClassPortRange, refusal.ClassUnknown:
+		return pauseOwn
+	}
+	return pauseShared
+}
 
 // retry is a task for what was refused before.
 type retry struct {
@@ -68,7 +81,7 @@ func (x *reckoning) retryAt(r *row) time.Time {
 		return latest(r.last.at.Add(r.last.err.RetryAfter), r.last.at.Add(backoff(pauseFirst, r.last.failures, pauseChanged)))
 	}
 	if r.last.reason == "" {
-		return r.last.until(r.last.err.pauseMax())
+		return r.last.until(pauseMax(r.last.err))
 	}
 	if p := x.pauses[r.last.reason]; p != nil {
 		return p.until
@@ -181,6 +194,6 @@ func latest(a, b time.Time) time.Time {
 }
 
 // failed records a failure of what was begun with flight.
-func (t *try) failed(now time.Time, e *Error, f *flight) {
-	*t = try{err: e, reason: e.reason(), at: now, failures: t.failures + 1, around: f.around}
+func (t *try) failed(now time.Time, e *refusal.Error, f *flight) {
+	*t = try{err: e, reason: e.Reason(), at: now, failures: t.failures + 1, around: f.around}
 }

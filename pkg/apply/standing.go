@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -80,7 +82,7 @@ func (a *Applier) changesOf() []federation.Change {
 
 // failure is why the row is not as it should be; nil where it is, or where nothing
 // has been tried.
-func (r *row) failure() *Error {
+func (r *row) failure() *refusal.Error {
 	switch {
 	case r.want != nil && r.settled():
 		return nil
@@ -92,7 +94,7 @@ func (r *row) failure() *Error {
 
 // why is the reason why a row is not as it should be: its own failure, or that of
 // what it stands on.
-func (t *table) why(r *row) *Error {
+func (t *table) why(r *row) *refusal.Error {
 	if r.want != nil && t.settled(r) {
 		return nil
 	}
@@ -100,7 +102,7 @@ func (t *table) why(r *row) *Error {
 	if e != nil || r.want == nil {
 		return e
 	}
-	var ground *Error
+	var ground *refusal.Error
 	if k := t.kinds[r.ref.GroupKind()]; k != nil && k.mapping == nil {
 		ground = k.last.err
 	}
@@ -110,7 +112,7 @@ func (t *table) why(r *row) *Error {
 	if ground == nil {
 		return nil
 	}
-	e = newError("apply", r.want.object.Ref, r.want.object.File, ground)
+	e = refusal.New("apply", r.want.object.Ref, r.want.object.File, ground)
 	e.Verb, e.Object, e.File = "apply", r.want.object.Ref, r.want.object.File
 	return e
 }
@@ -120,7 +122,7 @@ func (a *Applier) findings(now time.Time) []federation.Finding {
 	t := a.table
 	var out []federation.Finding
 	for _, e := range t.clashes {
-		out = append(out, e.finding(a.Cluster, e.App))
+		out = append(out, e.Finding(a.Cluster, e.App))
 	}
 	tallies, deleting := t.tallies(), t.deletingHolders()
 	spaces := map[string]string{} // that are wanted, to an app
@@ -160,18 +162,18 @@ func (a *Applier) rowFindings(r *row, deleting map[servicePort]*row, now time.Ti
 			why = "it ended, and is not created again"
 		}
 		out = append(out, a.deletionFinding(r, r.want.app, why, now))
-	case e != nil && e.Class == ClassDeleting:
-		f := e.finding(a.Cluster, r.want.app)
+	case e != nil && e.Class == refusal.ClassDeleting:
+		f := e.Finding(a.Cluster, r.want.app)
 		f.Severity = federation.SeverityWarning
 		out = append(out, f)
 	case r.stopped(now):
-		f := r.fight.error(r.want).finding(a.Cluster, r.want.app)
+		f := r.fight.error(r.want).Finding(a.Cluster, r.want.app)
 		f.Since = r.fight.since
 		out = append(out, f)
-	case e != nil && e.Class == ClassNamespace && t.spaces[r.ref.Namespace] != nil && !t.spaces[r.ref.Namespace].usable():
+	case e != nil && e.Class == refusal.ClassNamespace && t.spaces[r.ref.Namespace] != nil && !t.spaces[r.ref.Namespace].usable():
 		// The namespace has a finding of its own.
-	case e != nil && e.Class != ClassFight:
-		out = append(out, e.finding(a.Cluster, r.want.app))
+	case e != nil && e.Class != refusal.ClassFight:
+		out = append(out, e.Finding(a.Cluster, r.want.app))
 	}
 	if f, ok := a.failedJobFinding(r); ok {
 		out = append(out, f)
@@ -231,7 +233,7 @@ func (a *Applier) leavingFindings(r *row, now time.Time) []federation.Finding {
 		return []federation.Finding{a.deletionFinding(r, name, "it left Git", now)}
 	}
 	if e := r.failure(); e != nil {
-		return []federation.Finding{e.finding(a.Cluster, name)}
+		return []federation.Finding{e.Finding(a.Cluster, name)}
 	}
 	return nil
 }
@@ -292,7 +294,7 @@ func (a *Applier) spaceFinding(name, app string) (federation.Finding, bool) {
 			f.Remedy = untrusted.New("wait until it is gone, then " + createSpace(name))
 		}
 	case s.last.err != nil:
-		return s.last.err.finding(a.Cluster, app), true
+		return s.last.err.Finding(a.Cluster, app), true
 	case t.mayCreate(name):
 		return federation.Finding{}, false // it is about to be made
 	default:
@@ -309,27 +311,27 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 	t := a.table
 	var out []federation.Finding
 	if refused := of.parent.refusal(); refused != nil && len(of.has.Kinds) > 0 {
-		return []federation.Finding{refused.finding(a.Cluster, of.name)}
+		return []federation.Finding{refused.Finding(a.Cluster, of.name)}
 	}
 	e := of.last.err
 	switch {
 	case e == nil:
 	case e.Verb == verbRecord && t.isRecorded(of):
 	case e.Verb == verbRecord:
-		f := e.finding(a.Cluster, of.name)
+		f := e.Finding(a.Cluster, of.name)
 		f.ID, f.Severity = federation.FindingInventory, federation.SeverityWarning
 		f.Message = untrusted.New("it cannot be recorded which Jobs ended, so they run again when their TTL has deleted them and fedsync starts again: " + untrusted.Line(e.Err.Error()))
 		out = append(out, f)
 	case e.Verb == verbNarrow && t.isNarrow(of), e.Verb != verbNarrow && t.wide(of) && (tally == nil || of.parent.lists(t.leaving(of, tally.leaving))):
 		// It was about what is done by now.
-	case e.leavesNoInventory() && !t.wide(of):
-		f := e.finding(a.Cluster, of.name)
+	case e.LeavesNoInventory() && !t.wide(of):
+		f := e.Finding(a.Cluster, of.name)
 		f.ID, f.Severity = federation.FindingInventory, federation.SeverityWarning
 		f.Message = untrusted.New("no inventory can be kept, so nothing is pruned: " + untrusted.Line(e.Err.Error()))
 		f.Remedy = untrusted.Const("allow fedsync to create the namespace " + Namespace + " and to write ConfigMaps in it")
 		out = append(out, f)
 	default:
-		out = append(out, e.finding(a.Cluster, of.name))
+		out = append(out, e.Finding(a.Cluster, of.name))
 	}
 	if f, ok := a.keptFinding(of, tally); ok {
 		out = append(out, f)
@@ -366,7 +368,7 @@ func (a *Applier) blindFinding(of *app) (federation.Finding, bool) {
 
 // reason returns what the API server said, without what was asked.
 func reason(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*refusal.Error](err); ok {
 		err = e.Err
 	}
 	return err.Error()
@@ -424,9 +426,9 @@ func (a *Applier) own() []federation.Finding {
 		Message: untrusted.New("the API server does not answer: " + untrusted.Line(e.Err.Error())),
 	}
 	switch e.Class { //nolint:exhaustive // examine notes these three
-	case ClassThrottled:
+	case refusal.ClassThrottled:
 		f.ID, f.Message, f.Remedy = federation.FindingRefused, untrusted.New("the API server has too much to do: "+untrusted.Line(e.Err.Error())), untrusted.New(e.Remedy)
-	case ClassCredentials:
+	case refusal.ClassCredentials:
 		f.ID, f.Message = federation.FindingCredentials, untrusted.New(e.Err.Error())
 	}
 	return []federation.Finding{f}

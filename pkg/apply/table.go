@@ -12,6 +12,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -41,7 +42,7 @@ type table struct {
 	lists       map[schema.GroupResource]listing
 	spaces      map[string]*space                          // the namespaces of rows, and fedsync-system
 	pauses      map[string]*pause                          // by the reason for which objects are refused
-	clashes     []*Error                                   // objects that two apps of the plan have
+	clashes     []*refusal.Error                           // objects that two apps of the plan have
 	silent      try                                        // the last request that found the API server silent
 	asking      *flight                                    // one that only looks whether it answers
 	mapped      int                                        // the incarnation that the kinds were last asked for in
@@ -85,10 +86,10 @@ type flight struct {
 
 // try is what the last request for something answered.
 type try struct {
-	err      *Error    // nil where it worked, or none was made
-	reason   string    // for which others are refused, too; empty where it is its own
-	at       time.Time // zero where it no longer counts, and another try is due
-	failures int       // in a row
+	err      *refusal.Error // nil where it worked, or none was made
+	reason   string         // for which others are refused, too; empty where it is its own
+	at       time.Time      // zero where it no longer counts, and another try is due
+	failures int            // in a row
 	around   circumstances
 }
 

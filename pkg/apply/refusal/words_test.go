@@ -1,4 +1,4 @@
-package apply
+package refusal
 
 import (
 	"errors"
@@ -23,7 +23,7 @@ func TestWhatAnAPIServerSaysIsCleanedInFindingsAndErrors(t *testing.T) {
 		{"no text", "a\xffb", "a\uFFFDb"},
 	} {
 		e := &Error{Verb: "apply", Object: federation.ObjectRef{Kind: "Service", Name: "s"}, Err: errors.New(c.text), Remedy: c.text}
-		f := e.finding("a", "x")
+		f := e.Finding("a", "x")
 		for of, text := range map[string]struct{ got, before string }{
 			"message": {f.Message.String(), "apply: "}, "remedy": {f.Remedy.String(), ""}, "error": {e.Error(), "apply Service/s: "},
 		} {
