@@ -27,7 +27,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -128,8 +127,8 @@ func cleanUp(tb testing.TB, s *sandboxtest.Sandbox, ns, fed string) {
 func cleanUpCluster(ctx context.Context, client kubernetes.Interface, ns, fed string) error {
 	ours := metav1.ListOptions{LabelSelector: inventory.ParentSelector(fed)}
 	err := errors.Join(
-		client.CoreV1().ConfigMaps(apply.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
-		client.CoreV1().Secrets(apply.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
+		client.CoreV1().ConfigMaps(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
+		client.CoreV1().Secrets(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
 	)
 	all, listErr := client.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 	if listErr != nil {

@@ -130,7 +130,7 @@ func (r *restoration) list(ctx context.Context, w io.Writer) error {
 	fmt.Fprintln(t, "OBJECT\tKEPT\tUNTIL\tSTATE\tSECRET")
 	for _, k := range all {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s/%s\n", k.Object,
-			k.At.UTC().Format(time.RFC3339), k.Expires.UTC().Format(time.RFC3339), k.State, apply.Namespace, k.Secret)
+			k.At.UTC().Format(time.RFC3339), k.Expires.UTC().Format(time.RFC3339), k.State, federation.SystemNamespace, k.Secret)
 	}
 	return t.Flush()
 }
@@ -159,7 +159,7 @@ func (r *restoration) restore(ctx context.Context, w io.Writer, ref federation.O
 	fmt.Fprintf(w, "%s in %s is as it was before it was adopted on %s\n", ref, r.cluster, kept.At.UTC().Format(time.RFC3339))
 	for _, k := range all {
 		if k.Object == ref && k.At.After(kept.At) {
-			fmt.Fprintf(w, "Secret %s/%s is newer and was passed over: it is %s.\n", apply.Namespace, k.Secret, k.State)
+			fmt.Fprintf(w, "Secret %s/%s is newer and was passed over: it is %s.\n", federation.SystemNamespace, k.Secret, k.State)
 		}
 	}
 	r.warn(w, ref)

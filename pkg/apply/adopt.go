@@ -29,17 +29,17 @@ import (
 // without our label is one whose adoption is under way, and is adopted again.
 func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstructured) (outcome, error) {
 	out := outcome{verb: "adopt", action: federation.ActionAdopted}
-	if k.adoption == federation.AdoptNever {
-		return out, alreadyExists(k.desired)
+	if k.Adoption == federation.AdoptNever {
+		return out, alreadyExists(k.Desired)
 	}
-	kept, err := a.keep(ctx, k.ref, live)
+	kept, err := a.keep(ctx, k.Ref, live)
 	if err != nil {
 		return out, fmt.Errorf("keep the object as it is: %w", err)
 	}
 	out.note = &federation.Finding{
-		ID: federation.FindingAdopted, Severity: federation.SeverityNote, Cluster: a.Cluster, App: k.app, Object: k.object.Ref, File: k.object.File,
-		Message: untrusted.Textf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(keptFor.Hours()/24), Namespace, kept.Secret),
-		Remedy:  untrusted.Textf("to put it back: fedsync restore %s %s", a.Cluster, k.ref),
+		ID: federation.FindingAdopted, Severity: federation.SeverityNote, Cluster: a.Cluster, App: k.App, Object: k.Object.Ref, File: k.Object.File,
+		Message: untrusted.Textf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(keptFor.Hours()/24), federation.SystemNamespace, kept.Secret),
+		Remedy:  untrusted.Textf("to put it back: fedsync restore %s %s", a.Cluster, k.Ref),
 	}
 	if live, err = a.nameOwners(ctx, k, live); err != nil {
 		return out, err
@@ -51,7 +51,7 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 	answer, err := a.conform(ctx, k, live, before)
 	if err != nil && !isAnother(err) {
 		answer, err = a.restate(ctx, k, err, func(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
-			return a.table.people.Transfer(entries, apiVersion, k.unstructured().Object)
+			return a.table.reader.People.Transfer(entries, apiVersion, k.Unstructured().Object)
 		})
 	}
 	if err != nil {
@@ -68,10 +68,10 @@ func (a *Applier) nameOwners(ctx context.Context, k known, live *unstructured.Un
 	if len(live.GetManagedFields()) > 0 {
 		return live, nil
 	}
-	gvk := k.object.GVK()
+	gvk := k.Object.GVK()
 	data, err := json.Marshal(map[string]any{
 		"apiVersion": gvk.GroupVersion().String(), "kind": gvk.Kind,
-		"metadata": map[string]any{"name": k.ref.Name, "uid": live.GetUID(), "resourceVersion": live.GetResourceVersion()},
+		"metadata": map[string]any{"name": k.Ref.Name, "uid": live.GetUID(), "resourceVersion": live.GetResourceVersion()},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode: %w", err)
@@ -83,7 +83,7 @@ func (a *Applier) nameOwners(ctx context.Context, k known, live *unstructured.Un
 // what users added. Where the API server does not let go of what they set (it may
 // be immutable), that is left to them: the managed fields are as before then.
 func (a *Applier) conform(ctx context.Context, k known, live *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
-	entries, moved, err := a.table.people.Transfer(live.GetManagedFields(), k.object.GVK().GroupVersion().String(), k.unstructured().Object)
+	entries, moved, err := a.table.reader.People.Transfer(live.GetManagedFields(), k.Object.GVK().GroupVersion().String(), k.Unstructured().Object)
 	if err != nil {
 		return nil, err
 	}
@@ -107,16 +107,16 @@ type transfer func(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]me
 // is not to become ours, not even for as long as an apply takes. What else is to become
 // ours with it, besides says; nil for nothing.
 func (a *Applier) restate(ctx context.Context, k known, refused error, besides transfer) (*unstructured.Unstructured, error) {
-	class := refusal.New("apply", k.ref, "", refused).Class
+	class := refusal.New("apply", k.Ref, "", refused).Class
 	if class != refusal.ClassInvalid && class != refusal.ClassPortTaken || !strings.Contains(strings.ToLower(refused.Error()), "duplicate") {
 		return nil, refused
 	}
-	live, err := a.get(ctx, k.resource, k.ref)
+	live, err := a.get(ctx, k.resource, k.Ref)
 	if err != nil || k.live != "" && live.GetUID() != k.live {
 		return nil, refused
 	}
-	apiVersion := k.object.GVK().GroupVersion().String()
-	entries, moved, err := a.table.people.TransferItems(live.GetManagedFields(), apiVersion, k.unstructured().Object)
+	apiVersion := k.Object.GVK().GroupVersion().String()
+	entries, moved, err := a.table.reader.People.TransferItems(live.GetManagedFields(), apiVersion, k.Unstructured().Object)
 	if err == nil && moved && besides != nil {
 		entries, _, err = besides(entries, apiVersion)
 	}
@@ -163,7 +163,7 @@ func (a *Applier) setManagedFields(ctx context.Context, k known, version string,
 		return nil, fmt.Errorf("encode managed fields: %w", err)
 	}
 	return write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return a.Client.Resource(k.resource).Namespace(k.ref.Namespace).Patch(ctx, k.ref.Name, types.JSONPatchType, data,
+		return a.Client.Resource(k.resource).Namespace(k.Ref.Namespace).Patch(ctx, k.Ref.Name, types.JSONPatchType, data,
 			metav1.PatchOptions{FieldManager: ownership.FieldManager})
 	})
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -46,7 +49,7 @@ func TestAdoptionMakesTheObjectWhatCreationWouldHaveMade(t *testing.T) {
 		{"kubectl apply --server-side", func(f *fixture) { f.applyAs("kubectl", earlier) }},
 		{"helm, then kubectl edit", func(f *fixture) {
 			f.create("helm", earlier)
-			f.patchAs("kubectl-edit", services, "nginx", `{"spec":{"ports":[{"name":"more","port":91}]}}`)
+			f.patchAs("kubectl-edit", object.Services, "nginx", `{"spec":{"ports":[{"name":"more","port":91}]}}`)
 		}},
 		{"managed fields cleared", func(f *fixture) {
 			f.create("kubectl", earlier)
@@ -56,7 +59,7 @@ func TestAdoptionMakesTheObjectWhatCreationWouldHaveMade(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t)
 			c.make(f)
-			before := f.get(services, "nginx")
+			before := f.get(object.Services, "nginx")
 			r := f.mustSync(f.app("web", nginx))
 			f.wantChanges(r.Changes, "adopted Service/nginx", "created ReplicaSet/nginx", "created Ingress/nginx")
 			note := f.wantFinding(r.Findings, "adopted", "30 days")
@@ -64,7 +67,7 @@ func TestAdoptionMakesTheObjectWhatCreationWouldHaveMade(t *testing.T) {
 				t.Errorf("remedy = %q, want it to say %q", note.Remedy, want)
 			}
 
-			after := f.get(services, "nginx")
+			after := f.get(object.Services, "nginx")
 			if diff := cmp.Diff(f.createdAnew(), ownedFields(after)); diff != "" {
 				t.Errorf("the adopted object is not what creation makes (-created +adopted):\n%s", diff)
 			}
@@ -107,11 +110,11 @@ func clusterIP(u *unstructured.Unstructured) string {
 func (f *fixture) createdAnew() map[string]any {
 	f.Helper()
 	o := f.objects("web", strings.Split(nginx, "\n---\n")[0])[0]
-	d := &desired{app: "web", partOf: "nobodys", object: o, ref: o.Ref}
-	d.ref.Name = "nginx-anew"
-	u := d.unstructured()
+	d := &object.Desired{App: "web", PartOf: "nobodys", Object: o, Ref: o.Ref}
+	d.Ref.Name = "nginx-anew"
+	u := d.Unstructured()
 	u.SetName("nginx-anew")
-	made, err := f.admin.Resource(services).Namespace(f.namespace).Apply(f.Context(), "nginx-anew", u, metav1.ApplyOptions{FieldManager: ownership.FieldManager})
+	made, err := f.admin.Resource(object.Services).Namespace(f.namespace).Apply(f.Context(), "nginx-anew", u, metav1.ApplyOptions{FieldManager: ownership.FieldManager})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -145,7 +148,7 @@ func (f *fixture) applyAs(who, manifest string) {
 
 func (f *fixture) clearManagedFields(name string) {
 	f.Helper()
-	_, err := f.admin.Resource(services).Namespace(f.namespace).Patch(f.Context(), name, types.MergePatchType,
+	_, err := f.admin.Resource(object.Services).Namespace(f.namespace).Patch(f.Context(), name, types.MergePatchType,
 		[]byte(`{"metadata":{"managedFields":[{}]}}`), metav1.PatchOptions{FieldManager: "kubectl"})
 	if err != nil {
 		f.Fatal(err)
@@ -155,9 +158,9 @@ func (f *fixture) clearManagedFields(name string) {
 func TestAdoptionLeavesWhatControllersOwn(t *testing.T) {
 	f := newFixture(t)
 	f.create("kubectl-client-side-apply", earlier)
-	f.patchAs("glbc", services, "nginx", `{"metadata":{"labels":{"from-controller":"yes"}},"spec":{"ports":[{"name":"probe","port":99}]}}`)
+	f.patchAs("glbc", object.Services, "nginx", `{"metadata":{"labels":{"from-controller":"yes"}},"spec":{"ports":[{"name":"probe","port":99}]}}`)
 	f.mustSync(f.app("web", nginx))
-	u := f.get(services, "nginx")
+	u := f.get(object.Services, "nginx")
 	ports, _, _ := unstructured.NestedSlice(u.Object, "spec", "ports")
 	if len(ports) != 2 || u.GetLabels()["from-controller"] != "yes" {
 		t.Errorf("ports = %v, labels = %v, want the controller's left", ports, u.GetLabels())
@@ -192,7 +195,7 @@ func TestRestorePutsBackWhatWasThere(t *testing.T) {
 	if _, err := f.Restore(t.Context(), ref, false); err != nil {
 		t.Fatal(err)
 	}
-	after := f.get(services, "nginx")
+	after := f.get(object.Services, "nginx")
 	if diff := cmp.Diff(before.Object["spec"], after.Object["spec"]); diff != "" {
 		t.Errorf("spec after Restore (-before +after):\n%s", diff)
 	}
@@ -207,13 +210,13 @@ func TestRestorePutsBackWhatWasThere(t *testing.T) {
 	f.wantFinding(r.Findings, "AlreadyExists", "not ours")
 
 	// And where the object is gone, it is made again.
-	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
+	if err := f.admin.Resource(object.Services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.Restore(t.Context(), ref, false); err != nil {
 		t.Fatal(err)
 	}
-	if got := f.get(services, "nginx").GetLabels()["tier"]; got != "gold" {
+	if got := f.get(object.Services, "nginx").GetLabels()["tier"]; got != "gold" {
 		t.Errorf("label tier = %q, want gold", got)
 	}
 	if _, err := f.Restore(t.Context(), federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "none"}, false); err == nil {
@@ -236,7 +239,7 @@ func TestKeptObjectsExpire(t *testing.T) {
 		t.Fatal("a kept object expired before its time")
 	}
 	past := `{"metadata":{"annotations":{"` + inventory.AnnotationExpires + `":"` + time.Now().Add(-time.Minute).UTC().Format(time.RFC3339) + `"}}}`
-	f.patchOwn(secrets, kept[0].Secret, past)
+	f.patchOwn(object.Secrets, kept[0].Secret, past)
 	f.open.Store(true)
 	if err := f.ExpireKept(t.Context()); err != nil {
 		t.Fatal(err)
@@ -244,7 +247,7 @@ func TestKeptObjectsExpire(t *testing.T) {
 	if kept, _ = f.ListKept(t.Context()); len(kept) != 1 {
 		t.Fatal("a kept object expired by what somebody wrote on its Secret")
 	}
-	f.patchOwn(configMaps, kept[0].Secret, past)
+	f.patchOwn(object.ConfigMaps, kept[0].Secret, past)
 	if err := f.ExpireKept(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +267,7 @@ func TestNeverLeavesWhatExists(t *testing.T) {
 	if !strings.Contains(got.Remedy.String(), "adoption: Always") {
 		t.Errorf("remedy = %q, want it to name the setting", got.Remedy)
 	}
-	if after := f.get(services, "nginx"); after.GetResourceVersion() != before.GetResourceVersion() {
+	if after := f.get(object.Services, "nginx"); after.GetResourceVersion() != before.GetResourceVersion() {
 		t.Error("the object was written, want it untouched")
 	}
 	// What did not exist is ours like any other.
@@ -294,7 +297,7 @@ func TestNeverLosesTheRaceRatherThanMerge(t *testing.T) {
 	app.Adoption = federation.AdoptNever
 	r := f.sync(app)
 	f.wantFinding(r.Findings, "AlreadyExists", "not ours")
-	if got := f.get(services, "nginx").GetLabels()["app"]; got != "old" {
+	if got := f.get(object.Services, "nginx").GetLabels()["app"]; got != "old" {
 		t.Errorf("label app = %q, want it as the other made it", got)
 	}
 }
@@ -305,7 +308,7 @@ func TestAdoptionKeepsJustWhatItOverwrites(t *testing.T) {
 	var once sync.Once
 	f.counter.failWith(func(r *http.Request) error {
 		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/services/nginx") {
-			once.Do(func() { f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"late":"yes"}}}`) })
+			once.Do(func() { f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"late":"yes"}}}`) })
 		}
 		return nil
 	})
@@ -332,7 +335,7 @@ metadata: {name: other-set, namespace: NAMESPACE, labels: {"applyset.kubernetes.
 	f.create("kubectl", strings.Replace(earlier, "tier: gold", `"applyset.kubernetes.io/part-of": applyset-NAMESPACE-v1`, 1))
 	r := f.sync(f.app("web", nginx))
 	f.wantFinding(r.Findings, "owned", "ConfigMap/"+parent.GetNamespace()+"/other-set")
-	if got := f.get(services, "nginx").GetLabels()["app"]; got != "old" {
+	if got := f.get(object.Services, "nginx").GetLabels()["app"]; got != "old" {
 		t.Errorf("label app = %q, want the object untouched", got)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -76,7 +77,7 @@ func (s *sketch) want(names ...string) {
 		if list != nil {
 			content["spec"] = map[string]any{"ports": list}
 		}
-		if ref.GroupKind() == definitionKind {
+		if ref.GroupKind() == object.DefinitionKind {
 			_, group, _ := strings.Cut(ref.Name, ".")
 			content["spec"] = map[string]any{"group": group, "names": map[string]any{"kind": "Thing"}}
 		}
@@ -121,9 +122,9 @@ func (s *sketch) shows(name string, ports ...int32) *row {
 	ref := s.ref(name)
 	s.knows(ref.GroupKind())
 	r := s.row(ref)
-	v := &view{uid: types.UID(name), version: "7", partOf: inventory.PartOf("web", "web"), View: ownership.View{Owned: true}}
+	v := &object.Live{UID: types.UID(name), Version: "7", PartOf: inventory.PartOf("web", "web"), View: ownership.View{Owned: true}}
 	for _, p := range ports {
-		v.ports = append(v.ports, servicePort{protocol: "TCP", nodePort: p})
+		v.Ports = append(v.Ports, object.Port{Protocol: "TCP", Number: p})
 	}
 	r.live, r.base, r.seen = v, v, start
 	r.resource = s.kind(ref.GroupKind()).mapping.Resource
@@ -136,8 +137,8 @@ func (s *sketch) settles(names ...string) {
 	s.Helper()
 	for _, name := range names {
 		r := s.shows(name)
-		r.live.ports = r.want.nodePorts()
-		r.made = r.want.want()
+		r.live.Ports = r.want.NodePorts()
+		r.made = r.want.Wish()
 	}
 }
 
@@ -414,7 +415,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.app("web").flight = &flight{since: start}
 				r := s.row(s.ref(ingress))
 				d := *s.rows[s.ref(config)].want
-				d.app, d.ref = "other", r.ref
+				d.App, d.Ref = "other", r.ref
 				r.want = &d
 				s.index()
 				s.knows(r.ref.GroupKind())
@@ -438,7 +439,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want("Namespace/ns", config, ingress)
 				s.settles("Namespace/ns")
-				s.rows[s.ref("Namespace/ns")].live.terminating = true
+				s.rows[s.ref("Namespace/ns")].live.Terminating = true
 				*s.space("ns") = space{known: true, exists: true, terminating: true}
 			},
 		},
@@ -477,7 +478,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.want(definition, thing, ingress)
 				s.settles(definition)
 				noMatch(s, start, 9)
-				s.rows[s.ref(definition)].live.established = true
+				s.rows[s.ref(definition)].live.Established = true
 			},
 			want: []string{"learn Thing"}, busy: true,
 		},
@@ -487,7 +488,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(definition, thing, ingress)
 				s.settles(definition)
-				s.rows[s.ref(definition)].live.terminating = true
+				s.rows[s.ref(definition)].live.Terminating = true
 				noMatch(s, start, 9)
 			},
 			want: []string{"put Ingress/a"}, next: 30 * time.Second, busy: true,
@@ -508,7 +509,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.want(config)
 				s.settles(config)
 				s.shows(service)
-				s.shows(ingress).live.terminating = true
+				s.shows(ingress).live.Terminating = true
 			},
 		},
 		{
@@ -553,7 +554,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			name: "one that waits for the end of another holds up nothing",
 			table: func(s *sketch) {
 				s.want(service+" 30002", replicaSet)
-				s.shows(service2, 30002).live.terminating = true
+				s.shows(service2, 30002).live.Terminating = true
 			},
 			want: []string{"put ReplicaSet/a"}, busy: true,
 		},
@@ -562,8 +563,8 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.settles(config)
-				s.app("web").parent.Kinds[serviceKind] = true
-				s.knows(serviceKind)
+				s.app("web").parent.Kinds[object.ServiceKind] = true
+				s.knows(object.ServiceKind)
 			},
 			want: []string{"narrow web"}, busy: true,
 		},
@@ -572,8 +573,8 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.settles(config)
-				s.app("web").parent.Kinds[serviceKind] = true
-				s.lists[s.knows(serviceKind).mapping.Resource.GroupResource()] = listing{err: errNotWatched}
+				s.app("web").parent.Kinds[object.ServiceKind] = true
+				s.lists[s.knows(object.ServiceKind).mapping.Resource.GroupResource()] = listing{err: errNotWatched}
 			},
 		},
 		{

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -59,7 +59,7 @@ type Options struct {
 	// besides the usual tools of people; see ownership.NewPeople.
 	AdoptFrom []string
 	// Forms may be shared by the appliers of all clusters; its own if nil.
-	Forms *Forms
+	Forms *object.Forms
 	Log   *zap.Logger // which names the cluster; silent if nil
 }
 
@@ -92,7 +92,7 @@ func New(o Options) *Applier {
 		o.NodePorts = federation.PortRange{First: 30000, Last: 32767}
 	}
 	if o.Forms == nil {
-		o.Forms = NewForms()
+		o.Forms = object.NewForms()
 	}
 	if o.Overwritten == nil {
 		o.Overwritten = func() {}
@@ -101,7 +101,7 @@ func New(o Options) *Applier {
 		o.Log = zap.NewNop()
 	}
 	t := newTable(o.Federation, o.Instance, o.Source, o.RequestTimeout)
-	t.people = ownership.NewPeople(o.AdoptFrom)
+	t.reader = object.NewReader(o.AdoptFrom)
 	return &Applier{
 		Options: o,
 		table:   t,

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -20,7 +22,7 @@ func TestApplyCreatesThenLeavesThenConfigures(t *testing.T) {
 	f := newFixture(t)
 	r := f.mustSync(f.app("web", nginx))
 	f.wantChanges(r.Changes, "created Service/nginx", "created ReplicaSet/nginx", "created Ingress/nginx")
-	if got := f.get(services, "nginx").GetLabels()[inventory.LabelPartOf]; got != inventory.PartOf(f.federation, "web") {
+	if got := f.get(object.Services, "nginx").GetLabels()[inventory.LabelPartOf]; got != inventory.PartOf(f.federation, "web") {
 		t.Errorf("part-of label = %q, want %q", got, inventory.PartOf(f.federation, "web"))
 	}
 
@@ -72,7 +74,7 @@ data: {a: "1"}
 // generation, since its controller writes the status.
 func (f *fixture) versions() string {
 	f.Helper()
-	return fmt.Sprintf("Service %s, Ingress %d, parent %s", f.get(services, "nginx").GetResourceVersion(),
+	return fmt.Sprintf("Service %s, Ingress %d, parent %s", f.get(object.Services, "nginx").GetResourceVersion(),
 		f.get(ingresses, "nginx").GetGeneration(), f.parent().GetResourceVersion())
 }
 
@@ -80,7 +82,7 @@ func TestARestartFindsWhatChangedMeanwhile(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
 	f.stop()
-	f.patchAs("kubectl-edit", services, "nginx", `{"spec":{"ports":[{"port":80,"targetPort":9999}]}}`)
+	f.patchAs("kubectl-edit", object.Services, "nginx", `{"spec":{"ports":[{"port":80,"targetPort":9999}]}}`)
 	f.start("one")
 	r := f.mustSync(f.app("web", nginx))
 	f.wantChanges(r.Changes, "configured Service/nginx")
@@ -180,12 +182,12 @@ func TestNamespacesAreMadeIfThePlanSaysSo(t *testing.T) {
 	}
 	f.plan.CreateNamespaces = true
 	t.Cleanup(func() {
-		_ = f.admin.Resource(namespaces).Delete(context.WithoutCancel(t.Context()), other, metav1.DeleteOptions{})
+		_ = f.admin.Resource(object.Namespaces).Delete(context.WithoutCancel(t.Context()), other, metav1.DeleteOptions{})
 	})
 	if r = f.Apply(f.plan); !r.Complete {
 		t.Fatalf("Apply is not complete: %v", r.Findings)
 	}
-	ns, err := f.admin.Resource(namespaces).Get(f.ctx, other, metav1.GetOptions{})
+	ns, err := f.admin.Resource(object.Namespaces).Get(f.ctx, other, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +198,7 @@ func TestNamespacesAreMadeIfThePlanSaysSo(t *testing.T) {
 	f.until("the new objects are seen", func() bool { return len(f.Inventory()["web"]) == 3 })
 	f.watch()
 	f.mustSync(federation.AppPlan{App: "web", Prune: federation.PruneAllowed})
-	if ns, err = f.admin.Resource(namespaces).Get(f.ctx, other, metav1.GetOptions{}); err != nil || ns.GetDeletionTimestamp() != nil {
+	if ns, err = f.admin.Resource(object.Namespaces).Get(f.ctx, other, metav1.GetOptions{}); err != nil || ns.GetDeletionTimestamp() != nil {
 		t.Errorf("namespace after the prune: %v, want it to stay", err)
 	}
 }
@@ -206,7 +208,7 @@ func TestAnObjectWithoutANamespaceGoesWhereItsKindSays(t *testing.T) {
 	name := f.namespace
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		_ = f.admin.Resource(configMaps).Namespace("default").Delete(ctx, name, metav1.DeleteOptions{})
+		_ = f.admin.Resource(object.ConfigMaps).Namespace("default").Delete(ctx, name, metav1.DeleteOptions{})
 		_ = f.admin.Resource(priorityClasses).Delete(ctx, name, metav1.DeleteOptions{})
 	})
 	manifests := strings.ReplaceAll(`

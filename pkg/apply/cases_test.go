@@ -7,9 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+
 	rbacv1 "k8s.io/api/rbac/v1"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -67,7 +72,7 @@ func (f *fixture) deny() (allow func()) {
 	}
 	// A policy takes effect some time after it is made.
 	f.until("the policy denies", func() bool {
-		_, err := f.admin.Resource(configMaps).Namespace(f.namespace).Create(f.Context(), f.objects("x", configMap("probe", "denied"))[0].Unstructured(),
+		_, err := f.admin.Resource(object.ConfigMaps).Namespace(f.namespace).Create(f.Context(), f.objects("x", configMap("probe", "denied"))[0].Unstructured(),
 			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err != nil && strings.Contains(err.Error(), "ValidatingAdmissionPolicy")
 	})
@@ -86,7 +91,7 @@ func TestWhatAPolicyDeniedIsAppliedWhenItNoLongerDoes(t *testing.T) {
 	if r.Complete || !r.Final {
 		t.Errorf("complete %v, final %v: want a failure that nothing but somebody's hand ends", r.Complete, r.Final)
 	}
-	if !f.exists(configMaps, "one") || !f.exists(ingresses, "nginx") {
+	if !f.exists(object.ConfigMaps, "one") || !f.exists(ingresses, "nginx") {
 		t.Error("what is not denied was not applied")
 	}
 	r = f.Apply(f.plan) // a second failure of one revision's objects
@@ -95,7 +100,7 @@ func TestWhatAPolicyDeniedIsAppliedWhenItNoLongerDoes(t *testing.T) {
 	if s := f.complete(time.Minute); len(s.Findings) > 0 {
 		t.Errorf("findings = %v, want none", s.Findings)
 	}
-	if !f.exists(configMaps, "two") || !f.exists(configMaps, "three") {
+	if !f.exists(object.ConfigMaps, "two") || !f.exists(object.ConfigMaps, "three") {
 		t.Error("what was denied is missing")
 	}
 }
@@ -126,7 +131,7 @@ func TestANamespaceThatSomebodyDeletesIsMadeAgainWhenItIsGone(t *testing.T) {
 	f := newFixture(t)
 	other := f.namespace + "-b"
 	t.Cleanup(func() {
-		_ = f.admin.Resource(namespaces).Delete(context.WithoutCancel(t.Context()), other, metav1.DeleteOptions{})
+		_ = f.admin.Resource(object.Namespaces).Delete(context.WithoutCancel(t.Context()), other, metav1.DeleteOptions{})
 	})
 	f.plan = federation.ClusterPlan{Cluster: f.cluster, CreateNamespaces: true, Apps: []federation.AppPlan{f.app("web", strings.ReplaceAll(nginx, "NAMESPACE", other))}}
 	f.learnKinds()
@@ -137,10 +142,10 @@ func TestANamespaceThatSomebodyDeletesIsMadeAgainWhenItIsGone(t *testing.T) {
 	// Somebody's finalizer holds it.
 	held := f.objects("x", strings.ReplaceAll(configMap("held", "k"), "NAMESPACE", other))[0].Unstructured()
 	held.SetFinalizers([]string{"example.com/slow"})
-	if _, err := f.admin.Resource(configMaps).Namespace(other).Create(t.Context(), held, metav1.CreateOptions{}); err != nil {
+	if _, err := f.admin.Resource(object.ConfigMaps).Namespace(other).Create(t.Context(), held, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.admin.Resource(namespaces).Delete(t.Context(), other, metav1.DeleteOptions{}); err != nil {
+	if err := f.admin.Resource(object.Namespaces).Delete(t.Context(), other, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f.until("its objects are gone", func() bool { return len(f.Inventory()["web"]) == 0 })
@@ -155,7 +160,7 @@ func TestANamespaceThatSomebodyDeletesIsMadeAgainWhenItIsGone(t *testing.T) {
 	f.counter.reset()
 	f.settle()
 	f.wantRequests() // its event tells when it is gone
-	if _, err := f.admin.Resource(configMaps).Namespace(other).Patch(t.Context(), "held", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
+	if _, err := f.admin.Resource(object.ConfigMaps).Namespace(other).Patch(t.Context(), "held", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if s := f.complete(20 * time.Second); len(s.Findings) > 0 {
@@ -301,7 +306,7 @@ func TestARightThatIsGrantedLaterIsUsedWithinAMinute(t *testing.T) {
 	f.wantFinding(r.Findings, "inventory", "nothing is pruned")
 	f.wantFinding(r.Findings, "D07", "ingresses")
 	client := f.sandbox.Client(f.T, f.cluster).RbacV1()
-	for _, namespace := range []string{f.namespace, Namespace} {
+	for _, namespace := range []string{f.namespace, federation.SystemNamespace} {
 		role, err := client.Roles(namespace).Get(t.Context(), f.namespace, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -85,30 +88,30 @@ func adoptables() []adoptable {
 	oldService := func(name string) string { return strings.Replace(earlier, "name: nginx\n", "name: "+name+"\n", 1) }
 	named := func(text, name string) string { return strings.ReplaceAll(text, "NAME,", name+",") }
 	return []adoptable{
-		{"a ConfigMap", configMaps, func(f *fixture, name string) {
+		{"a ConfigMap", object.ConfigMaps, func(f *fixture, name string) {
 			f.create("kubectl-client-side-apply", named(mutable.Replace(oldConfigMap), name))
 		}, mutable.Replace(newConfigMap)},
-		{"an immutable ConfigMap with more data", configMaps, func(f *fixture, name string) {
+		{"an immutable ConfigMap with more data", object.ConfigMaps, func(f *fixture, name string) {
 			f.create("kubectl-create", named(immutable.Replace(oldConfigMap), name))
 		}, immutable.Replace(newConfigMap)},
-		{"a Service with more ports", services, func(f *fixture, name string) {
+		{"a Service with more ports", object.Services, func(f *fixture, name string) {
 			f.create("kubectl-client-side-apply", oldService(name))
-			f.patchAs("kubectl-edit", services, name, `{"spec":{"ports":[{"name":"more","port":91}]}}`)
+			f.patchAs("kubectl-edit", object.Services, name, `{"spec":{"ports":[{"name":"more","port":91}]}}`)
 		}, newService},
-		{"a Service that another applies", services, func(f *fixture, name string) {
+		{"a Service that another applies", object.Services, func(f *fixture, name string) {
 			f.applyAs("kubectl", oldService(name))
-			f.patchAs("glbc", services, name, `{"metadata":{"labels":{"from-controller":"yes"}}}`)
+			f.patchAs("glbc", object.Services, name, `{"metadata":{"labels":{"from-controller":"yes"}}}`)
 		}, newService},
-		{"an immutable ConfigMap that another applies", configMaps, func(f *fixture, name string) {
+		{"an immutable ConfigMap that another applies", object.ConfigMaps, func(f *fixture, name string) {
 			f.applyAs("kubectl", named(immutable.Replace(oldConfigMap), name))
 		}, immutable.Replace(newConfigMap)},
-		{"a Service that nobody owns", services, func(f *fixture, name string) {
+		{"a Service that nobody owns", object.Services, func(f *fixture, name string) {
 			f.create("kubectl", oldService(name))
 			f.clearManagedFields(name)
 		}, newService},
-		{"an immutable ConfigMap that nobody owns", configMaps, func(f *fixture, name string) {
+		{"an immutable ConfigMap that nobody owns", object.ConfigMaps, func(f *fixture, name string) {
 			f.create("kubectl", named(immutable.Replace(oldConfigMap), name))
-			_, err := f.admin.Resource(configMaps).Namespace(f.namespace).Patch(f.Context(), name, types.MergePatchType,
+			_, err := f.admin.Resource(object.ConfigMaps).Namespace(f.namespace).Patch(f.Context(), name, types.MergePatchType,
 				[]byte(`{"metadata":{"managedFields":[{}]}}`), metav1.PatchOptions{FieldManager: "kubectl"})
 			if err != nil {
 				f.Fatal(err)
@@ -265,11 +268,11 @@ func TestWhatChangesWhileAnAdoptionIsCutIsKept(t *testing.T) {
 		return nil
 	})
 	f.sync(f.app("web", nginx))
-	f.patchAs("kubectl-edit", services, "nginx", `{"metadata":{"labels":{"late":"yes"}},"spec":{"selector":{"late":"yes"}}}`)
+	f.patchAs("kubectl-edit", object.Services, "nginx", `{"metadata":{"labels":{"late":"yes"}},"spec":{"selector":{"late":"yes"}}}`)
 	f.start("one")
 	r := f.mustSync(f.app("web", nginx))
 	f.wantFinding(r.Findings, "adopted", "30 days")
-	u := f.get(services, "nginx")
+	u := f.get(object.Services, "nginx")
 	if _, late, _ := unstructured.NestedString(u.Object, "spec", "selector", "late"); late || u.GetLabels()["late"] != "" {
 		t.Errorf("labels %v, spec %v, want what the user added gone", u.GetLabels(), u.Object["spec"])
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -86,7 +87,7 @@ func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Diff
 // that is done in the cluster must not be held up. When ctx ends it returns the error, and
 // the differences that were found until then.
 func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, most int) ([]Difference, error) {
-	q := &question{Applier: a, plan: plan, definitions: definedKinds(plan), sets: map[string]bool{}}
+	q := &question{Applier: a, plan: plan, definitions: object.DefinedKinds(plan), sets: map[string]bool{}}
 	parents, err := a.readParents(ctx)
 	if err != nil {
 		return nil, err
@@ -99,16 +100,16 @@ func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, m
 		q.sets[inventory.PartOf(a.Federation, app)] = true
 	}
 	wanted := map[federation.ObjectRef]bool{}
-	var objects []*desired
+	var objects []*object.Desired
 	broken := false
 	for _, app := range plan.Apps {
 		broken = broken || app.Broken
 		for _, o := range app.Objects {
-			d := &desired{app: app.App, partOf: inventory.PartOf(a.Federation, app.App), adoption: app.Adoption, object: o, ref: o.Ref}
+			d := &object.Desired{App: app.App, PartOf: inventory.PartOf(a.Federation, app.App), Adoption: app.Adoption, Object: o, Ref: o.Ref}
 			if mapping, err := a.mapping(ctx, o.Ref.GroupKind(), o.Version); err == nil {
-				d.ref = scoped(o.Ref, mapping)
+				d.Ref = object.Scoped(o.Ref, mapping)
 			}
-			wanted[d.ref] = true
+			wanted[d.Ref] = true
 			objects = append(objects, d)
 		}
 		for _, w := range app.Withheld {
@@ -184,7 +185,7 @@ func (q *question) silence() error {
 func (a *Applier) readParents(ctx context.Context) (map[string]*parent, error) {
 	out := map[string]*parent{}
 	o := metav1.ListOptions{LabelSelector: inventory.ParentSelector(a.Federation)}
-	err := a.each(ctx, a.Client.Resource(configMaps).Namespace(Namespace), o, func(u *unstructured.Unstructured) bool {
+	err := a.each(ctx, a.Client.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace), o, func(u *unstructured.Unstructured) bool {
 		if app := inventory.AppOf(a.Federation, u); app != "" {
 			out[app] = a.parentOf(app, u)
 		}
@@ -194,7 +195,7 @@ func (a *Applier) readParents(ctx context.Context) (map[string]*parent, error) {
 		return map[string]*parent{}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the inventories of federation %s in %s: %w", a.Federation, Namespace, err)
+		return nil, fmt.Errorf("list the inventories of federation %s in %s: %w", a.Federation, federation.SystemNamespace, err)
 	}
 	return out, nil
 }
@@ -218,9 +219,9 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 			continue
 		}
 		err = q.each(ctx, q.Client.Resource(mapping.Resource), metav1.ListOptions{LabelSelector: inventory.LabelPartOf}, func(u *unstructured.Unstructured) bool {
-			v, ref := q.table.viewOf(u), federation.RefOf(u)
-			app, ours := apps[v.partOf]
-			if ours && !wanted[ref] && v.Owned && !v.controlled && !v.terminating && gk != namespaceKind && !isOurs(ref) && parents[app].Kinds[gk] {
+			v, ref := q.table.reader.Live(u), federation.RefOf(u)
+			app, ours := apps[v.PartOf]
+			if ours && !wanted[ref] && v.Owned && !v.Controlled && !v.Terminating && gk != object.NamespaceKind && !object.IsOurs(ref) && parents[app].Kinds[gk] {
 				out = append(out, Difference{Cluster: q.Cluster, App: app, Object: ref, Action: federation.ActionPruned})
 			}
 			return true
@@ -236,18 +237,18 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 }
 
 // diff asks what an apply of one object would do.
-func (q *question) diff(ctx context.Context, d *desired) Difference {
-	out := Difference{Cluster: q.Cluster, App: d.app, Object: d.object.Ref, File: d.object.File}
-	mapping, err := q.mapping(ctx, d.ref.GroupKind(), d.object.Version)
-	_, defined := q.definitions[d.ref.GroupKind()]
+func (q *question) diff(ctx context.Context, d *object.Desired) Difference {
+	out := Difference{Cluster: q.Cluster, App: d.App, Object: d.Object.Ref, File: d.Object.File}
+	mapping, err := q.mapping(ctx, d.Ref.GroupKind(), d.Object.Version)
+	_, defined := q.definitions[d.Ref.GroupKind()]
 	if meta.IsNoMatchError(err) && defined {
 		out.Action = federation.ActionCreated // the cluster cannot judge what it will know only then
-		out.Fields = fields.Compare(d.ref.GroupKind(), nil, d.unstructured().Object)
+		out.Fields = fields.Compare(d.Ref.GroupKind(), nil, d.Unstructured().Object)
 		return out
 	}
 	var live *unstructured.Unstructured
 	if err == nil {
-		live, err = q.get(ctx, mapping.Resource, d.ref)
+		live, err = q.get(ctx, mapping.Resource, d.Ref)
 	}
 	verb := "apply"
 	switch {
@@ -259,10 +260,10 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 	case err != nil:
 		return q.failDiff(ctx, out, verb, err)
 	default:
-		v := q.table.viewOf(live)
-		ours, err := q.judgeOwner(ctx, known{desired: d, resource: mapping.Resource, sets: q.sets}, live, v)
+		v := q.table.reader.Live(live)
+		ours, err := q.judgeOwner(ctx, known{Desired: d, resource: mapping.Resource, sets: q.sets}, live, v)
 		switch {
-		case err == nil && !ours && d.adoption == federation.AdoptNever:
+		case err == nil && !ours && d.Adoption == federation.AdoptNever:
 			return q.failDiff(ctx, out, verb, alreadyExists(d))
 		case err != nil:
 			return q.failDiff(ctx, out, verb, err)
@@ -273,20 +274,20 @@ func (q *question) diff(ctx context.Context, d *desired) Difference {
 		}
 	}
 	answer, err := q.dryRun(ctx, d, mapping)
-	if e := refusal.New(verb, d.object.Ref, d.object.File, err); err != nil && e.Class == refusal.ClassNamespace && live == nil && q.namespaceComes(d) {
-		out.Fields = fields.Compare(d.ref.GroupKind(), nil, d.unstructured().Object)
+	if e := refusal.New(verb, d.Object.Ref, d.Object.File, err); err != nil && e.Class == refusal.ClassNamespace && live == nil && q.namespaceComes(d) {
+		out.Fields = fields.Compare(d.Ref.GroupKind(), nil, d.Unstructured().Object)
 		return out
 	}
 	if err != nil {
 		return q.failDiff(ctx, out, verb, err)
 	}
 	if live == nil {
-		out.Fields = fields.Compare(d.ref.GroupKind(), nil, answer.Object)
+		out.Fields = fields.Compare(d.Ref.GroupKind(), nil, answer.Object)
 		return out
 	}
-	out.Fields = fields.Compare(d.ref.GroupKind(), live.Object, answer.Object)
+	out.Fields = fields.Compare(d.Ref.GroupKind(), live.Object, answer.Object)
 	if out.Action == federation.ActionAdopted {
-		out.Fields = append(out.Fields, releasedFields(answer, q.table.people)...)
+		out.Fields = append(out.Fields, releasedFields(answer, q.table.reader.People)...)
 	}
 	if len(out.Fields) == 0 && out.Action == federation.ActionConfigured {
 		out.Action = federation.ActionUnchanged
@@ -311,9 +312,9 @@ func releasedFields(answer *unstructured.Unstructured, people ownership.People) 
 
 // isOver reports whether the object is a Job that ended as Git has it, and is not created
 // again.
-func (q *question) isOver(d *desired) bool {
-	p := q.parents[d.app]
-	return d.ref.GroupKind() == jobKind && p.exists() && p.Ended[inventory.EndedKey(d.ref)].Digest == d.object.Digest
+func (q *question) isOver(d *object.Desired) bool {
+	p := q.parents[d.App]
+	return d.Ref.GroupKind() == object.JobKind && p.exists() && p.Ended[inventory.EndedKey(d.Ref)].Digest == d.Object.Digest
 }
 
 func (q *question) failDiff(ctx context.Context, out Difference, verb string, err error) Difference {
@@ -333,13 +334,13 @@ func (q *question) failDiff(ctx context.Context, out Difference, verb string, er
 }
 
 // namespaceComes says whether the Apply itself would make the namespace.
-func (q *question) namespaceComes(d *desired) bool {
-	if q.plan.CreateNamespaces || d.ref.Namespace == Namespace {
+func (q *question) namespaceComes(d *object.Desired) bool {
+	if q.plan.CreateNamespaces || d.Ref.Namespace == federation.SystemNamespace {
 		return true
 	}
 	for _, app := range q.plan.Apps {
 		for _, o := range app.Objects {
-			if o.Ref.GroupKind() == namespaceKind && o.Ref.Name == d.ref.Namespace {
+			if o.Ref.GroupKind() == object.NamespaceKind && o.Ref.Name == d.Ref.Namespace {
 				return true
 			}
 		}
@@ -347,15 +348,15 @@ func (q *question) namespaceComes(d *desired) bool {
 	return false
 }
 
-func (q *question) dryRun(ctx context.Context, d *desired, mapping *meta.RESTMapping) (*unstructured.Unstructured, error) {
-	f, err := q.Forms.of(d)
+func (q *question) dryRun(ctx context.Context, d *object.Desired, mapping *meta.RESTMapping) (*unstructured.Unstructured, error) {
+	f, err := q.Forms.Of(d)
 	if err != nil {
 		return nil, err
 	}
-	data := f.about("", "")
+	data := f.About("", "")
 	force := true
 	return request(ctx, q.Applier, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return q.Client.Resource(mapping.Resource).Namespace(d.ref.Namespace).Patch(ctx, d.ref.Name, types.ApplyPatchType, data,
+		return q.Client.Resource(mapping.Resource).Namespace(d.Ref.Namespace).Patch(ctx, d.Ref.Name, types.ApplyPatchType, data,
 			metav1.PatchOptions{FieldManager: ownership.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}})
 	})
 }

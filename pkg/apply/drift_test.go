@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -24,10 +26,10 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 		want   string // of the change
 	}{
 		{"a changed field", func(f *fixture) {
-			f.patchAs("kubectl-edit", services, "nginx", `{"spec":{"ports":[{"port":80,"targetPort":9999}]}}`)
+			f.patchAs("kubectl-edit", object.Services, "nginx", `{"spec":{"ports":[{"port":80,"targetPort":9999}]}}`)
 		}, `configured Service/nginx (spec.ports[port=80,protocol="TCP"].targetPort by kubectl-edit)`},
 		{"a changed label of ours", func(f *fixture) {
-			f.patchAs("kubectl-label", services, "nginx", `{"metadata":{"labels":{"app":"other"}}}`)
+			f.patchAs("kubectl-label", object.Services, "nginx", `{"metadata":{"labels":{"app":"other"}}}`)
 		}, `configured Service/nginx (metadata.labels.app by kubectl-label)`},
 		{"an annotation removed", func(f *fixture) {
 			f.patchAs("kubectl-annotate", ingresses, "nginx", `{"metadata":{"annotations":{"team":null}}}`)
@@ -100,21 +102,21 @@ func (f *fixture) upToDate() {
 func TestADeletedObjectIsMadeAgain(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
+	if err := f.admin.Resource(object.Services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f.wantChanges(f.repair(), "created Service/nginx (deleted)")
 	f.wantRequests("GET services/nginx", "PATCH services/nginx")
-	f.get(services, "nginx")
+	f.get(object.Services, "nginx")
 	f.upToDate()
 }
 
 func TestALabelThatWasRemovedComesBack(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	f.patchAs("kubectl-label", services, "nginx", `{"metadata":{"labels":{"`+inventory.LabelPartOf+`":null}}}`)
+	f.patchAs("kubectl-label", object.Services, "nginx", `{"metadata":{"labels":{"`+inventory.LabelPartOf+`":null}}}`)
 	f.wantChanges(f.repair(), "configured Service/nginx (metadata.labels.applyset.kubernetes.io/part-of removed by somebody)")
-	if got := f.get(services, "nginx").GetLabels()[inventory.LabelPartOf]; got == "" {
+	if got := f.get(object.Services, "nginx").GetLabels()[inventory.LabelPartOf]; got == "" {
 		t.Error("the label is missing, want it back")
 	}
 	f.upToDate()
@@ -123,7 +125,7 @@ func TestALabelThatWasRemovedComesBack(t *testing.T) {
 func TestClearedManagedFieldsLeaveNoCoOwner(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	_, err := f.admin.Resource(services).Namespace(f.namespace).Patch(t.Context(), "nginx", types.MergePatchType,
+	_, err := f.admin.Resource(object.Services).Namespace(f.namespace).Patch(t.Context(), "nginx", types.MergePatchType,
 		[]byte(`{"metadata":{"managedFields":[{}]}}`), metav1.PatchOptions{FieldManager: "kubectl"})
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +134,7 @@ func TestClearedManagedFieldsLeaveNoCoOwner(t *testing.T) {
 	f.upToDate()
 	// A co-owner would keep the label when Git drops it.
 	f.mustSync(f.app("web", strings.Replace(nginx, ", labels: {app: nginx}", "", 1)))
-	if got := f.get(services, "nginx").GetLabels(); got["app"] != "" {
+	if got := f.get(object.Services, "nginx").GetLabels(); got["app"] != "" {
 		t.Errorf("labels = %v, want app gone with Git", got)
 	}
 }
@@ -140,8 +142,8 @@ func TestClearedManagedFieldsLeaveNoCoOwner(t *testing.T) {
 func TestWhatUsersAddBesideIsReportedAndLeft(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	f.patchAs("kubectl-edit", services, "nginx", `{"spec":{"ports":[{"name":"extra","port":90}]}}`)
-	f.patchAs("kubectl-label", services, "nginx", `{"metadata":{"labels":{"tier":"gold"}}}`)
+	f.patchAs("kubectl-edit", object.Services, "nginx", `{"spec":{"ports":[{"name":"extra","port":90}]}}`)
+	f.patchAs("kubectl-label", object.Services, "nginx", `{"metadata":{"labels":{"tier":"gold"}}}`)
 	// Marks that are nobody's addition.
 	f.patchAs("glbc", ingresses, "nginx", `{"metadata":{"annotations":{"ingress.kubernetes.io/url-map":"x"},"finalizers":["networking.gke.io/ingress-finalizer"]}}`)
 	f.patchAs("kubectl-rollout", replicaSets, "nginx", `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}`)
@@ -155,7 +157,7 @@ func TestWhatUsersAddBesideIsReportedAndLeft(t *testing.T) {
 	f.mustSync(f.app("web", nginx))
 	f.wantRequests()
 	f.mustSync(f.app("web", strings.Replace(nginx, "8080", "8081", 1)))
-	ports, _, _ := unstructured.NestedSlice(f.get(services, "nginx").Object, "spec", "ports")
+	ports, _, _ := unstructured.NestedSlice(f.get(object.Services, "nginx").Object, "spec", "ports")
 	if len(ports) != 2 {
 		t.Errorf("ports = %v, want the foreign one left", ports)
 	}
@@ -224,7 +226,7 @@ func TestAnObjectThatWasMadeAnewByAnotherIsJudgedAnew(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
 	f.blind() // the watches do not see it
-	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
+	if err := f.admin.Resource(object.Services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f.create("kubectl", earlier)
@@ -244,7 +246,7 @@ func TestAnObjectThatIsGoneIsMadeAgainBeforeItsEventComes(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
 	f.blind()
-	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
+	if err := f.admin.Resource(object.Services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f.plan.Apps[0].Objects = f.objects("web", strings.Replace(nginx, "targetPort: 8080", "targetPort: 8081", 1))
@@ -271,21 +273,21 @@ func TestAnItemWhoseKeySomebodyChangedIsPutBack(t *testing.T) {
 				service = strings.Replace(service, "spec:\n", "spec:\n  type: NodePort\n", 1)
 			}
 			f.mustSync(f.app("web", service))
-			live := f.get(services, "nginx")
+			live := f.get(object.Services, "nginx")
 			port, _, _ := unstructured.NestedSlice(live.Object, "spec", "ports")
 			number := "0"
 			if n, ok := port[0].(map[string]any)["nodePort"].(int64); ok {
 				number = strconv.FormatInt(n, 10)
 			}
-			f.patchAs(c.who, services, "nginx", `{"metadata":{"annotations":{"note":"kept"}}}`)
+			f.patchAs(c.who, object.Services, "nginx", `{"metadata":{"annotations":{"note":"kept"}}}`)
 			// As kubectl replace does: the list is another one.
-			f.mergeAs(c.who, services, "nginx", `{"spec":{"ports":`+strings.ReplaceAll(change, "NODEPORT", number)+`}}`)
+			f.mergeAs(c.who, object.Services, "nginx", `{"spec":{"ports":`+strings.ReplaceAll(change, "NODEPORT", number)+`}}`)
 			f.repair()
 			f.until("the port is back", func() bool {
-				ports, _, _ := unstructured.NestedSlice(f.get(services, "nginx").Object, "spec", "ports")
+				ports, _, _ := unstructured.NestedSlice(f.get(object.Services, "nginx").Object, "spec", "ports")
 				return len(ports) == 1 && ports[0].(map[string]any)["port"] == int64(80)
 			})
-			if note := f.get(services, "nginx").GetAnnotations()["note"]; note != "kept" {
+			if note := f.get(object.Services, "nginx").GetAnnotations()["note"]; note != "kept" {
 				t.Errorf("the annotation that somebody added is %q", note)
 			}
 			if s := f.complete(10 * time.Second); slices.ContainsFunc(s.Findings, func(one federation.Finding) bool { return one.ID != "foreign" }) {

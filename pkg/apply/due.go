@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 )
 
@@ -98,8 +99,8 @@ type reckoning struct {
 	rows []*row
 	apps map[string]*appTally
 
-	ports    map[servicePort][]*row        // of ours, by what they hold
-	claimed  map[servicePort]bool          // what Services that are not settled are to have
+	ports    map[object.Port][]*row        // of ours, by what they hold
+	claimed  map[object.Port]bool          // what Services that are not settled are to have
 	flying   map[schema.GroupKind]bool     // kinds of which a request is under way
 	slow     map[schema.GroupKind]bool     // and of those, that has taken long
 	trying   map[string]bool               // reasons of refused rows that are being tried
@@ -131,7 +132,7 @@ type appTally struct {
 func (t *table) reckoningAt(now time.Time) *reckoning {
 	x := &reckoning{
 		table: t, now: now, rows: t.sorted(), apps: map[string]*appTally{}, final: true,
-		ports: t.portHolders(), claimed: map[servicePort]bool{},
+		ports: t.portHolders(), claimed: map[object.Port]bool{},
 		flying: map[schema.GroupKind]bool{}, slow: map[schema.GroupKind]bool{},
 		trying:  map[string]bool{},
 		defines: map[schema.GroupKind]standing{}, wides: map[*app]bool{},
@@ -145,8 +146,8 @@ func (t *table) reckoningAt(now time.Time) *reckoning {
 			x.flying[gk] = true
 			x.slow[gk] = x.slow[gk] || r.flight.isSlow(now)
 		}
-		if r.want != nil && gk == serviceKind && !r.settled() {
-			for _, port := range r.want.nodePorts() {
+		if r.want != nil && gk == object.ServiceKind && !r.settled() {
+			for _, port := range r.want.NodePorts() {
 				x.claimed[port] = true
 			}
 		}
@@ -190,13 +191,13 @@ func (x *reckoning) wake(at time.Time) {
 // tried yet, and those that were refused and may be tried again.
 func (x *reckoning) reckon() {
 	var fresh []*row
-	barrier := rankIngress + 1
+	barrier := object.RankIngress + 1
 	for _, r := range x.rows {
 		if r.want == nil {
 			x.leaves(r)
 			continue
 		}
-		tally := x.tally(r.want.app)
+		tally := x.tally(r.want.App)
 		tally.wanted++
 		s, until := x.standing(r)
 		if s != atRest {
@@ -223,7 +224,7 @@ func (x *reckoning) reckon() {
 			x.final = x.final && r.last.err != nil && r.last.err.ByHand()
 			x.retries = append(x.retries, x.retryOf(task{typ: x.putting(r), row: r}))
 		case waiting:
-			if r.flight != nil || r.last.err != nil && !r.last.err.ByHand() || r.live != nil && r.live.terminating {
+			if r.flight != nil || r.last.err != nil && !r.last.err.ByHand() || r.live != nil && r.live.Terminating {
 				x.final = false
 			}
 		}
@@ -231,7 +232,7 @@ func (x *reckoning) reckon() {
 			x.wake(until)
 		}
 	}
-	x.applying = barrier <= rankIngress
+	x.applying = barrier <= object.RankIngress
 	x.holds = x.holds || x.applying
 	for _, r := range fresh {
 		if r.rank > barrier {
@@ -266,7 +267,7 @@ func (x *reckoning) putting(r *row) taskType {
 
 // definedBy returns the kind that the row's object defines.
 func (x *reckoning) definedBy(r *row) (schema.GroupKind, bool) {
-	if r.ref.GroupKind() != definitionKind {
+	if r.ref.GroupKind() != object.DefinitionKind {
 		return schema.GroupKind{}, false
 	}
 	gk, ok := x.definers[r.ref]
@@ -286,7 +287,7 @@ func (x *reckoning) standing(r *row) (standing, time.Time) {
 		}
 		x.underWay = true
 		return waiting, time.Time{}
-	case r.live != nil && r.live.terminating && x.isWatched(r, k):
+	case r.live != nil && r.live.Terminating && x.isWatched(r, k):
 		return waiting, time.Time{} // its event tells when it is gone
 	case r.stopped(x.now):
 		return waiting, r.fight.until
@@ -311,7 +312,7 @@ func (x *reckoning) standing(r *row) (standing, time.Time) {
 
 // isWatched reports whether events tell what becomes of the row's object.
 func (x *reckoning) isWatched(r *row, k *kind) bool {
-	return x.list(k).done && r.live != nil && r.live.partOf != ""
+	return x.list(k).done && r.live != nil && r.live.PartOf != ""
 }
 
 // first judges a row that was not tried yet.

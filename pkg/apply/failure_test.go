@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	rbacv1 "k8s.io/api/rbac/v1"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
@@ -46,7 +49,7 @@ func (f *fixture) restrict(inventory bool, rules ...rbacv1.PolicyRule) {
 	if inventory {
 		system[0].Verbs = []string{"*"}
 	}
-	bind(Namespace, system)
+	bind(federation.SystemNamespace, system)
 }
 
 func TestAKindThatIsForbiddenStopsThatKindAlone(t *testing.T) {
@@ -64,7 +67,7 @@ func TestAKindThatIsForbiddenStopsThatKindAlone(t *testing.T) {
 	if !strings.Contains(got.Message.String(), `in the namespace "`+f.namespace+`"`) || got.Remedy.IsZero() {
 		t.Errorf("finding = %+v, want the namespace and a remedy", got)
 	}
-	if !f.exists(services, "nginx") || !f.exists(replicaSets, "nginx") || f.exists(ingresses, "nginx") {
+	if !f.exists(object.Services, "nginx") || !f.exists(replicaSets, "nginx") || f.exists(ingresses, "nginx") {
 		t.Error("want the Service and the ReplicaSet applied, and no Ingress")
 	}
 	if due := f.dueAt(time.Now().Add(pauseShared)); len(due) != 1 || due[0].Kind != "Ingress" {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 )
 
@@ -86,21 +87,21 @@ func (r *row) settleFight(want string) {
 	}
 }
 
-func (f *fight) error(d *desired) *refusal.Error {
+func (f *fight) error(d *object.Desired) *refusal.Error {
 	until := f.until.UTC().Format(time.TimeOnly + " MST")
 	if f.deleted {
 		return &refusal.Error{
-			Verb: "apply", Object: d.object.Ref, File: d.object.File, Class: refusal.ClassFight,
+			Verb: "apply", Object: d.Object.Ref, File: d.Object.File, Class: refusal.ClassFight,
 			Err:    fmt.Errorf("%s keeps deleting it: it is not created again until %s", f.by, until),
 			Remedy: "take it out of Git, or stop who deletes it: the audit log of the API server names them",
 		}
 	}
 	e := &refusal.Error{
-		Verb: "apply", Object: d.object.Ref, File: d.object.File, Class: refusal.ClassFight,
+		Verb: "apply", Object: d.Object.Ref, File: d.Object.File, Class: refusal.ClassFight,
 		Err:    fmt.Errorf("%s keeps changing %s: left as it is until %s", f.by, f.path, until),
 		Remedy: fmt.Sprintf("let one of the two own %s: take it out of Git, or stop %s", f.path, f.by),
 	}
-	if f.path == strings.TrimPrefix(replicasPath.String(), ".") {
+	if f.path == strings.TrimPrefix(object.ReplicasPath.String(), ".") {
 		e.Remedy = "let one of the two own " + f.path + ": take it out of Git, and the count is left to others in every cluster; or delete the autoscaler that sets it"
 	}
 	return e

@@ -15,7 +15,11 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
+
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -83,8 +87,8 @@ func newFixture(t *testing.T) *fixture {
 			f.stop()
 		}
 		ctx := context.WithoutCancel(t.Context())
-		for _, gvr := range []schema.GroupVersionResource{configMaps, secrets} {
-			err := f.admin.Resource(gvr).Namespace(Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: inventory.ParentSelector(f.federation)})
+		for _, gvr := range []schema.GroupVersionResource{object.ConfigMaps, object.Secrets} {
+			err := f.admin.Resource(gvr).Namespace(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: inventory.ParentSelector(f.federation)})
 			if err != nil {
 				t.Errorf("clean up: %v", err)
 			}
@@ -296,9 +300,9 @@ func (f *fixture) learnKinds() {
 // been observed.
 func (f *fixture) watch() {
 	f.Helper()
-	if !f.watched[configMaps.GroupResource().WithVersion("parents")] {
-		f.watched[configMaps.GroupResource().WithVersion("parents")] = true
-		f.follow(configMaps, Namespace, inventory.ParentSelector(f.federation))
+	if !f.watched[object.ConfigMaps.GroupResource().WithVersion("parents")] {
+		f.watched[object.ConfigMaps.GroupResource().WithVersion("parents")] = true
+		f.follow(object.ConfigMaps, federation.SystemNamespace, inventory.ParentSelector(f.federation))
 	}
 	for _, gvr := range f.Resources() {
 		if !f.watched[gvr] {
@@ -313,7 +317,7 @@ func (f *fixture) watch() {
 func (f *fixture) followNamespaces() {
 	f.Helper()
 	a, ctx := f.Applier, f.watching
-	list, err := f.admin.Resource(namespaces).List(ctx, metav1.ListOptions{})
+	list, err := f.admin.Resource(object.Namespaces).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		f.Fatalf("list the namespaces: %v", err)
 	}
@@ -321,7 +325,7 @@ func (f *fixture) followNamespaces() {
 		a.ObserveNamespace(&list.Items[i], false)
 	}
 	a.NamespacesListed(true, nil, nil)
-	w, err := f.admin.Resource(namespaces).Watch(ctx, metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
+	w, err := f.admin.Resource(object.Namespaces).Watch(ctx, metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
 	if err != nil {
 		f.Fatalf("watch the namespaces: %v", err)
 	}
@@ -434,7 +438,7 @@ func (f *fixture) exists(gvr schema.GroupVersionResource, name string) bool {
 // parent gives the parent of the app web.
 func (f *fixture) parent() *unstructured.Unstructured {
 	f.Helper()
-	u, err := f.admin.Resource(configMaps).Namespace(Namespace).Get(f.Context(), inventory.ParentName(f.federation, "web"), metav1.GetOptions{})
+	u, err := f.admin.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Get(f.Context(), inventory.ParentName(f.federation, "web"), metav1.GetOptions{})
 	if err != nil {
 		f.Fatalf("get the parent of web: %v", err)
 	}

@@ -22,7 +22,7 @@ func (x *reckoning) ground(r *row, k *kind) (standing, time.Time) {
 	if s, until := x.namespace(r); s != due {
 		return s, until
 	}
-	return x.inventory(x.app(r.want.app))
+	return x.inventory(x.app(r.want.App))
 }
 
 // inventory judges the inventory that an object is to stand in.
@@ -171,7 +171,9 @@ func (x *reckoning) looked(name string) bool {
 
 // mayCreate reports whether a missing namespace is to be made. Our own is made
 // even where others are not to be.
-func (t *table) mayCreate(name string) bool { return t.plan.CreateNamespaces || name == Namespace }
+func (t *table) mayCreate(name string) bool {
+	return t.plan.CreateNamespaces || name == federation.SystemNamespace
+}
 
 // listed judges whether what exists of a kind is known. What has not been listed
 // in time is read object by object.
@@ -197,7 +199,7 @@ func (t *table) definition(gk schema.GroupKind) definitionMark {
 	if d == nil || d.live == nil {
 		return definitionMark{}
 	}
-	return definitionMark{mark: d.live.mark(), established: d.live.established}
+	return definitionMark{mark: d.live.Mark(), established: d.live.Established}
 }
 
 // groundwork are the tasks that come before those of objects.

@@ -4,11 +4,9 @@ import (
 	"maps"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -25,47 +23,16 @@ import (
 // it run again: it is created again. With a TTL nobody can tell who deleted it: the
 // event is the same, and fedsync may not have been there to see it.
 
-// jobEnd is what a live Job shows of its end.
-type jobEnd int
-
-const (
-	jobRuns jobEnd = iota // or it has no TTL, and stays
-	jobCompleted
-	jobFailed
-)
-
-// endOfJob returns how a Job ended that its TTL will delete.
-func endOfJob(u *unstructured.Unstructured) jobEnd {
-	if _, has, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ttlSecondsAfterFinished"); !has {
-		return jobRuns
-	}
-	conditions, _, _ := unstructured.NestedFieldNoCopy(u.Object, "status", "conditions")
-	items, _ := conditions.([]any)
-	for _, item := range items {
-		c, _ := item.(map[string]any)
-		if c["status"] != string(corev1.ConditionTrue) {
-			continue
-		}
-		switch c["type"] {
-		case "Complete":
-			return jobCompleted
-		case "Failed":
-			return jobFailed
-		}
-	}
-	return jobRuns
-}
-
 // noteEnd notes that the row's Job shows, or showed before it was deleted, that it ended
 // for the rendering that Git wants; t.mu is held.
-func (t *table) noteEnd(r *row, v view) {
-	if v.end == jobRuns || r.want == nil {
+func (t *table) noteEnd(r *row, v object.Live) {
+	if v.End == object.Runs || r.want == nil {
 		return
 	}
-	if r.made != r.want.want() && (v.partOf != r.want.partOf || !t.hasher.Matches(v.View, r.want.unstructured().Object)) {
+	if r.made != r.want.Wish() && (v.PartOf != r.want.PartOf || !t.reader.Hasher.Matches(v.View, r.want.Unstructured().Object)) {
 		return // it ended for an earlier rendering
 	}
-	r.ended = inventory.Ended{Failed: v.end == jobFailed, Digest: r.want.object.Digest}
+	r.ended = inventory.Ended{Failed: v.End == object.Failed, Digest: r.want.Object.Digest}
 	if t.recorded(r) == r.ended {
 		r.ended = inventory.Ended{}
 	}
@@ -73,7 +40,7 @@ func (t *table) noteEnd(r *row, v view) {
 
 // recorded is what the inventory says of the end of the row's Job.
 func (t *table) recorded(r *row) inventory.Ended {
-	a := t.apps[r.want.app]
+	a := t.apps[r.want.App]
 	if a == nil || !a.parent.exists() {
 		return inventory.Ended{}
 	}
@@ -83,11 +50,11 @@ func (t *table) recorded(r *row) inventory.Ended {
 // over returns how the row's Job ended, where it ended for the rendering that Git wants
 // and is gone, or about to go.
 func (t *table) over(r *row) (inventory.Ended, bool) {
-	if r.want == nil || r.ref.GroupKind() != jobKind || r.live != nil && !r.live.terminating {
+	if r.want == nil || r.ref.GroupKind() != object.JobKind || r.live != nil && !r.live.Terminating {
 		return inventory.Ended{}, false
 	}
 	for _, e := range []inventory.Ended{r.ended, t.recorded(r)} {
-		if e.Digest == r.want.object.Digest {
+		if e.Digest == r.want.Object.Digest {
 			return e, true
 		}
 	}
@@ -110,7 +77,7 @@ func (t *table) settled(r *row) bool {
 func (t *table) jobsOf(a *app) (ended map[string]inventory.Ended, jobs map[string]bool) {
 	ended, jobs = map[string]inventory.Ended{}, map[string]bool{}
 	for _, r := range t.rows {
-		if r.want == nil || r.want.app != a.name || r.ref.GroupKind() != jobKind {
+		if r.want == nil || r.want.App != a.name || r.ref.GroupKind() != object.JobKind {
 			continue
 		}
 		key := inventory.EndedKey(r.ref)
@@ -157,7 +124,7 @@ func (x *reckoning) records() {
 // isRecorded reports whether the app's inventory says which of its Jobs ended, and
 // speaks of no others.
 func (t *table) isRecorded(a *app) bool {
-	if !a.parent.exists() || !a.has.Kinds[jobKind] && len(a.parent.Ended) == 0 {
+	if !a.parent.exists() || !a.has.Kinds[object.JobKind] && len(a.parent.Ended) == 0 {
 		return true
 	}
 	var w parentWish
@@ -172,7 +139,7 @@ func (t *table) forgetRecorded(a *app) {
 		return
 	}
 	for _, r := range t.rows {
-		if r.want != nil && r.want.app == a.name && r.ended != (inventory.Ended{}) && t.recorded(r) == r.ended {
+		if r.want != nil && r.want.App == a.name && r.ended != (inventory.Ended{}) && t.recorded(r) == r.ended {
 			r.ended = inventory.Ended{}
 		}
 	}
@@ -191,7 +158,7 @@ func (a *Applier) Ended() []federation.Observation {
 			continue
 		}
 		o := federation.Observation{
-			Cluster: a.Cluster, App: r.want.app, Object: r.ref, Health: federation.Healthy,
+			Cluster: a.Cluster, App: r.want.App, Object: r.ref, Health: federation.Healthy,
 			Message: untrusted.Const("completed; its TTL removed it"),
 		}
 		if e.Failed {
@@ -210,9 +177,9 @@ func (a *Applier) failedJobFinding(r *row) (federation.Finding, bool) {
 		return federation.Finding{}, false
 	}
 	patch := untrusted.Command(`kubectl -n %s patch configmap %s --type=merge -p %s`,
-		Namespace, inventory.ParentName(a.Federation, r.want.app), `{"data":{"`+inventory.EndedKey(r.ref)+`":null}}`)
+		federation.SystemNamespace, inventory.ParentName(a.Federation, r.want.App), `{"data":{"`+inventory.EndedKey(r.ref)+`":null}}`)
 	return federation.Finding{
-		ID: federation.FindingHealth, Severity: federation.SeverityError, Cluster: a.Cluster, App: r.want.app, Object: r.want.object.Ref, File: r.want.object.File,
+		ID: federation.FindingHealth, Severity: federation.SeverityError, Cluster: a.Cluster, App: r.want.App, Object: r.want.Object.Ref, File: r.want.Object.File,
 		Message: untrusted.Const("it failed, and its TTL removed it; it is not run again"),
 		Remedy:  untrusted.New("change it in Git, or to run it again as it is: " + patch),
 	}, true

@@ -8,7 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -35,7 +38,7 @@ func (s *simulated) theJob() *unstructured.Unstructured {
 // recorded returns the rendering for which the inventory says that the Job ended.
 func (s *simulated) recorded() string {
 	s.Helper()
-	u, err := s.somebody.Resource(configMaps).Namespace(Namespace).Get(s.Context(), inventory.ParentName("web", "web"), metav1.GetOptions{})
+	u, err := s.somebody.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Get(s.Context(), inventory.ParentName("web", "web"), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return ""
 	}
@@ -54,7 +57,7 @@ func (s *simulated) knowsEnd() bool {
 	if r == nil || r.want == nil {
 		return false
 	}
-	digest := r.want.object.Digest
+	digest := r.want.Object.Digest
 	return r.ended.Digest == digest || t.recorded(r).Digest == digest
 }
 
@@ -94,7 +97,7 @@ func playJob(s *simulated, random *rand.Rand) {
 		}
 		uids[image(u)], excused[image(u)] = u.GetUID(), false
 	}
-	ended := func(u *unstructured.Unstructured) bool { return u != nil && endOfJob(u) != jobRuns }
+	ended := func(u *unstructured.Unstructured) bool { return u != nil && object.EndOf(u) != object.Runs }
 	gone := "" // the image of the Job that ended and is gone, while it is the newest
 	push()
 	s.completeWithin(time.Minute)

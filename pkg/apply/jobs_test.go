@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -35,14 +38,14 @@ spec:
 const ttl = "ttlSecondsAfterFinished: 3600"
 
 // finishJob ends a Job as its controller does.
-func (f *fixture) finishJob(how jobEnd) {
+func (f *fixture) finishJob(how object.End) {
 	f.Helper()
 	now := time.Now().UTC().Format(time.RFC3339)
 	condition := func(kind string) string {
 		return fmt.Sprintf(`{"type":%q,"status":"True","reason":"Test","lastTransitionTime":%q,"lastProbeTime":%q}`, kind, now, now)
 	}
 	counts, conditions := `"succeeded":1,"completionTime":"`+now+`",`, condition("SuccessCriteriaMet")+","+condition("Complete")
-	if how == jobFailed {
+	if how == object.Failed {
 		counts, conditions = `"failed":1,`, condition("FailureTarget")+","+condition("Failed")
 	}
 	patch := `{"status":{"startTime":"` + now + `",` + counts + `"uncountedTerminatedPods":{},"conditions":[` + conditions + `]}}`
@@ -61,13 +64,13 @@ func (f *fixture) deleteJob() {
 }
 
 // see waits until the Applier has seen that the Job ended, or that it is gone.
-func (f *fixture) see(end jobEnd, there bool) {
+func (f *fixture) see(end object.End, there bool) {
 	f.Helper()
 	f.until(fmt.Sprintf("the Job is there %v, and shows the end %d", there, end), func() bool {
 		f.table.mu.Lock()
 		defer f.table.mu.Unlock()
 		r := f.table.rows[federation.ObjectRef{Group: "batch", Kind: "Job", Namespace: f.namespace, Name: "migrate"}]
-		return r != nil && (r.live != nil) == there && (!there || r.live.end == end)
+		return r != nil && (r.live != nil) == there && (!there || r.live.End == end)
 	})
 }
 
@@ -110,9 +113,9 @@ func (f *fixture) wantOver(app federation.AppPlan, health federation.Health) {
 func TestAJobThatEndedIsNotRunAgainWhenItsTTLDeletesIt(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		how    jobEnd
+		how    object.End
 		health federation.Health
-	}{{"completed", jobCompleted, federation.Healthy}, {"failed", jobFailed, federation.Degraded}} {
+	}{{"completed", object.Completed, federation.Healthy}, {"failed", object.Failed, federation.Degraded}} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t)
 			app := f.app("web", migration("1", ttl))
@@ -121,7 +124,7 @@ func TestAJobThatEndedIsNotRunAgainWhenItsTTLDeletesIt(t *testing.T) {
 				f.finishJob(c.how)
 				f.see(c.how, true)
 				f.settle()
-				want := map[string]inventory.Ended{"job." + f.namespace + ".migrate": {Failed: c.how == jobFailed, Digest: app.Objects[0].Digest}}
+				want := map[string]inventory.Ended{"job." + f.namespace + ".migrate": {Failed: c.how == object.Failed, Digest: app.Objects[0].Digest}}
 				if got := f.records(); fmt.Sprint(got) != fmt.Sprint(want) {
 					t.Fatalf("records = %v, want %v", got, want)
 				}
@@ -129,7 +132,7 @@ func TestAJobThatEndedIsNotRunAgainWhenItsTTLDeletesIt(t *testing.T) {
 				f.see(c.how, false)
 				f.wantOver(app, c.health)
 				// Somebody has it run again.
-				f.patchOwn(configMaps, inventory.ParentName(f.federation, "web"), `{"data":{"job.`+f.namespace+`.migrate":null}}`)
+				f.patchOwn(object.ConfigMaps, inventory.ParentName(f.federation, "web"), `{"data":{"job.`+f.namespace+`.migrate":null}}`)
 				f.until("it is due", func() bool { return len(f.due()) == 1 })
 				f.wantChanges(f.settle().Changes, "created Job/migrate")
 			}
@@ -143,11 +146,11 @@ func TestAJobThatEndedIsNotRunAgainWhenItsTTLDeletesIt(t *testing.T) {
 			if !f.exists(jobs, "migrate") {
 				t.Error("the changed Job does not run")
 			}
-			f.finishJob(jobCompleted)
-			f.see(jobCompleted, true)
+			f.finishJob(object.Completed)
+			f.see(object.Completed, true)
 			f.settle()
 			f.deleteJob()
-			f.see(jobCompleted, false)
+			f.see(object.Completed, false)
 			f.wantOver(f.app("web", migration("2", ttl)), federation.Healthy)
 			// What leaves Git leaves the inventory.
 			f.mustSync(f.app("web", nginx))
@@ -163,9 +166,9 @@ func TestAJobThatEndsAndGoesAtOnceIsNotRunAgain(t *testing.T) {
 	f := newFixture(t)
 	app := f.app("web", migration("1", "ttlSecondsAfterFinished: 0"))
 	f.mustSync(app)
-	f.finishJob(jobCompleted)
+	f.finishJob(object.Completed)
 	f.deleteJob()
-	f.see(jobRuns, false)
+	f.see(object.Runs, false)
 	if got := f.records(); len(got) != 0 {
 		t.Fatalf("records = %v, want none yet", got)
 	}
@@ -181,11 +184,11 @@ func TestAJobThatEndedInAnotherLifeIsWrittenDownWhenItIsSeen(t *testing.T) {
 	app := f.app("web", migration("1", ttl))
 	f.mustSync(app)
 	f.stop()
-	f.finishJob(jobCompleted)
+	f.finishJob(object.Completed)
 	f.start("one")
 	f.mustSync(app)
 	f.deleteJob()
-	f.see(jobRuns, false)
+	f.see(object.Runs, false)
 	f.wantOver(app, federation.Healthy)
 }
 
@@ -196,7 +199,7 @@ func TestAJobThatGoesSlowlyIsAsGoodAsThere(t *testing.T) {
 	f.mustSync(app)
 	f.patchAs("somebody", jobs, "migrate", `{"metadata":{"finalizers":["example.com/slow"]}}`)
 	f.stop()
-	f.finishJob(jobCompleted)
+	f.finishJob(object.Completed)
 	f.deleteJob()
 	f.start("one")
 	r := f.sync(app)
@@ -205,7 +208,7 @@ func TestAJobThatGoesSlowlyIsAsGoodAsThere(t *testing.T) {
 		t.Errorf("not complete: %v", r.Findings)
 	}
 	f.patchAs("somebody", jobs, "migrate", `{"metadata":{"finalizers":null}}`)
-	f.see(jobRuns, false)
+	f.see(object.Runs, false)
 	f.wantOver(app, federation.Healthy)
 }
 
@@ -213,8 +216,8 @@ func TestAnEndThatCannotBeWrittenDownIsSaidAndWrittenLater(t *testing.T) {
 	f := newFixture(t)
 	app := f.app("web", migration("1", ttl))
 	f.mustSync(app)
-	f.finishJob(jobCompleted)
-	f.see(jobCompleted, true)
+	f.finishJob(object.Completed)
+	f.see(object.Completed, true)
 	f.counter.between(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 		if r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/configmaps/") {
 			return forbidden(r), nil
@@ -224,7 +227,7 @@ func TestAnEndThatCannotBeWrittenDownIsSaidAndWrittenLater(t *testing.T) {
 	r := f.settle()
 	f.wantFinding(r.Findings, "inventory", "which Jobs ended")
 	f.deleteJob()
-	f.see(jobRuns, false)
+	f.see(object.Runs, false)
 	f.settle()
 	if f.exists(jobs, "migrate") {
 		t.Error("the Job runs again")
@@ -242,7 +245,7 @@ func TestAJobWithoutATTLRunsAgainWhenSomebodyDeletesIt(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", migration("1", "suspend: false")))
 	for i := range fightFlips {
-		f.finishJob(jobCompleted)
+		f.finishJob(object.Completed)
 		f.deleteJob()
 		f.until("it is gone", func() bool { return len(f.Inventory()["web"]) == 0 })
 		if got := f.records(); len(got) != 0 {
@@ -267,11 +270,11 @@ func TestTheEndOfAJobIsRememberedWhileItIsNotKnownWhatTheAppHas(t *testing.T) {
 	f := newFixture(t)
 	app := f.app("web", migration("1", ttl), nginx)
 	f.mustSync(app)
-	f.finishJob(jobCompleted)
-	f.see(jobCompleted, true)
+	f.finishJob(object.Completed)
+	f.see(object.Completed, true)
 	f.settle()
 	f.deleteJob()
-	f.see(jobRuns, false)
+	f.see(object.Runs, false)
 	for _, change := range []func(*federation.AppPlan){
 		func(p *federation.AppPlan) { p.Broken = true },
 		func(p *federation.AppPlan) { p.Prune = federation.PruneWaiting },

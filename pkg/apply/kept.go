@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -86,7 +87,7 @@ func (a *Applier) keep(ctx context.Context, ref federation.ObjectRef, live *unst
 		return Kept{}, err
 	}
 	for range putTries {
-		there, err := a.createOnce(ctx, configMaps, proof.ConfigMap())
+		there, err := a.createOnce(ctx, object.ConfigMaps, proof.ConfigMap())
 		if err != nil {
 			return Kept{}, err
 		}
@@ -96,9 +97,9 @@ func (a *Applier) keep(ctx context.Context, ref federation.ObjectRef, live *unst
 		}
 		var packed *unstructured.Unstructured
 		if found.Digest == proof.Digest {
-			packed, err = a.createOnce(ctx, secrets, secret)
+			packed, err = a.createOnce(ctx, object.Secrets, secret)
 		} else {
-			packed, err = a.get(ctx, secrets, federation.ObjectRef{Namespace: Namespace, Name: name})
+			packed, err = a.get(ctx, object.Secrets, federation.ObjectRef{Namespace: federation.SystemNamespace, Name: name})
 		}
 		if apierrors.IsNotFound(err) {
 			// An earlier try ended before it kept the object, which was another in
@@ -143,7 +144,7 @@ func keptName(ref federation.ObjectRef, u *unstructured.Unstructured) (string, e
 // disprove deletes a proof of what is not kept.
 func (a *Applier) disprove(ctx context.Context, proof *unstructured.Unstructured) error {
 	_, err := write(ctx, a, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, a.Client.Resource(configMaps).Namespace(Namespace).Delete(ctx, proof.GetName(), preconditions(proof.GetUID(), proof.GetResourceVersion()))
+		return struct{}{}, a.Client.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Delete(ctx, proof.GetName(), preconditions(proof.GetUID(), proof.GetResourceVersion()))
 	})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
@@ -162,7 +163,7 @@ func (a *Applier) keepLonger(ctx context.Context, proof inventory.Proof, until t
 		return err
 	}
 	_, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return a.Client.Resource(configMaps).Namespace(Namespace).Patch(ctx, proof.Secret, types.MergePatchType, data,
+		return a.Client.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Patch(ctx, proof.Secret, types.MergePatchType, data,
 			metav1.PatchOptions{FieldManager: ownership.FieldManager})
 	})
 	return err
@@ -170,7 +171,7 @@ func (a *Applier) keepLonger(ctx context.Context, proof inventory.Proof, until t
 
 // foreign is the error for an object that stands where one of ours is to be.
 func foreign(kind, name string) error {
-	return fmt.Errorf("%s %s/%s is not what fedsync kept: somebody else made it; delete it", kind, Namespace, name)
+	return fmt.Errorf("%s %s/%s is not what fedsync kept: somebody else made it; delete it", kind, federation.SystemNamespace, name)
 }
 
 // keptSecret is the Secret that keeps an object.
@@ -188,7 +189,7 @@ func (a *Applier) keptSecret(proof inventory.Proof, data []byte) (*unstructured.
 		"data": map[string]any{keptKey: base64.StdEncoding.EncodeToString(packed.Bytes())},
 	}}
 	u.SetName(proof.Secret)
-	u.SetNamespace(Namespace)
+	u.SetNamespace(federation.SystemNamespace)
 	u.SetLabels(map[string]string{inventory.LabelKept: "true", inventory.LabelFederation: inventory.FederationLabel(a.Federation)})
 	u.SetAnnotations(map[string]string{
 		inventory.AnnotationObject:  proof.Object.String(),
@@ -204,17 +205,17 @@ func (a *Applier) createOnce(ctx context.Context, resource schema.GroupVersionRe
 	var err error
 	for range 2 {
 		there, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-			return a.Client.Resource(resource).Namespace(Namespace).Create(ctx, u, metav1.CreateOptions{FieldManager: ownership.FieldManager})
+			return a.Client.Resource(resource).Namespace(federation.SystemNamespace).Create(ctx, u, metav1.CreateOptions{FieldManager: ownership.FieldManager})
 		})
 		if !apierrors.IsNotFound(err) {
 			break
 		}
-		if _, err := a.createNamespace(ctx, Namespace); err != nil {
+		if _, err := a.createNamespace(ctx, federation.SystemNamespace); err != nil {
 			return nil, err
 		}
 	}
 	if apierrors.IsAlreadyExists(err) {
-		return a.get(ctx, resource, federation.ObjectRef{Namespace: Namespace, Name: u.GetName()})
+		return a.get(ctx, resource, federation.ObjectRef{Namespace: federation.SystemNamespace, Name: u.GetName()})
 	}
 	return there, err
 }
@@ -228,15 +229,15 @@ func (a *Applier) ListKept(ctx context.Context) ([]Kept, error) {
 // listKept returns the proofs too, by the names of their Secrets.
 func (a *Applier) listKept(ctx context.Context) ([]Kept, map[string]inventory.Proof, error) {
 	proofs := map[string]inventory.Proof{}
-	err := a.eachOwn(ctx, configMaps, inventory.ProofSelector(a.Federation), func(u *unstructured.Unstructured) {
+	err := a.eachOwn(ctx, object.ConfigMaps, inventory.ProofSelector(a.Federation), func(u *unstructured.Unstructured) {
 		proofs[u.GetName()] = inventory.ReadProof(u)
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the proofs of kept objects in %s: %w", Namespace, err)
+		return nil, nil, fmt.Errorf("list the proofs of kept objects in %s: %w", federation.SystemNamespace, err)
 	}
 	var out []Kept
 	selector := inventory.LabelKept + "=true," + inventory.ParentSelector(a.Federation)
-	err = a.eachOwn(ctx, secrets, selector, func(u *unstructured.Unstructured) {
+	err = a.eachOwn(ctx, object.Secrets, selector, func(u *unstructured.Unstructured) {
 		k, err := readKept(u)
 		proof, known := proofs[u.GetName()]
 		switch {
@@ -255,7 +256,7 @@ func (a *Applier) listKept(ctx context.Context) ([]Kept, map[string]inventory.Pr
 		out = append(out, k)
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the kept objects in %s: %w", Namespace, err)
+		return nil, nil, fmt.Errorf("list the kept objects in %s: %w", federation.SystemNamespace, err)
 	}
 	slices.SortStableFunc(out, Kept.compare)
 	return out, proofs, nil
@@ -270,7 +271,7 @@ func (k Kept) compare(other Kept) int {
 	switch a, b := k.content.GetResourceVersion(), other.content.GetResourceVersion(); {
 	case a == b:
 		return 0
-	case newer(a, b):
+	case object.Newer(a, b):
 		return 1
 	}
 	return -1
@@ -279,7 +280,7 @@ func (k Kept) compare(other Kept) int {
 // eachOwn calls f for each object in our namespace that the selector selects.
 func (a *Applier) eachOwn(ctx context.Context, resource schema.GroupVersionResource, selector string, f func(*unstructured.Unstructured)) error {
 	o := metav1.ListOptions{LabelSelector: selector, Limit: 50}
-	return a.each(ctx, a.Client.Resource(resource).Namespace(Namespace), o, func(u *unstructured.Unstructured) (more bool) {
+	return a.each(ctx, a.Client.Resource(resource).Namespace(federation.SystemNamespace), o, func(u *unstructured.Unstructured) (more bool) {
 		f(u)
 		return true
 	})
@@ -330,12 +331,12 @@ func (a *Applier) ExpireKept(ctx context.Context) error {
 	var errs []error
 	for _, k := range all {
 		if isOver(k.Expires) {
-			errs = append(errs, a.deleteOwn(ctx, secrets, k.Secret))
+			errs = append(errs, a.deleteOwn(ctx, object.Secrets, k.Secret))
 		}
 	}
 	for name, proof := range proofs {
 		if isOver(proof.Expires) {
-			errs = append(errs, a.deleteOwn(ctx, configMaps, name))
+			errs = append(errs, a.deleteOwn(ctx, object.ConfigMaps, name))
 		}
 	}
 	return errors.Join(errs...)
@@ -344,7 +345,7 @@ func (a *Applier) ExpireKept(ctx context.Context) error {
 // deleteOwn deletes an object in our namespace that may be gone already.
 func (a *Applier) deleteOwn(ctx context.Context, resource schema.GroupVersionResource, name string) error {
 	_, err := write(ctx, a, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, a.Client.Resource(resource).Namespace(Namespace).Delete(ctx, name, metav1.DeleteOptions{})
+		return struct{}{}, a.Client.Resource(resource).Namespace(federation.SystemNamespace).Delete(ctx, name, metav1.DeleteOptions{})
 	})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete the kept object %s: %w", name, err)
@@ -364,7 +365,7 @@ func (e *NotProvedError) Error() string {
 	if e.Kept.State == KeptChanged {
 		why = "somebody changed it: its digest is not the one in the inventory"
 	}
-	return fmt.Sprintf("restore %s: Secret %s/%s is not certain to be what fedsync kept: %s", e.Kept.Object, Namespace, e.Kept.Secret, why)
+	return fmt.Sprintf("restore %s: Secret %s/%s is not certain to be what fedsync kept: %s", e.Kept.Object, federation.SystemNamespace, e.Kept.Secret, why)
 }
 
 // Restore puts an object back as it was before it was adopted last, as far as that
@@ -390,7 +391,7 @@ func (a *Applier) Restore(ctx context.Context, ref federation.ObjectRef, unprove
 	}
 	switch {
 	case newest == nil:
-		return Kept{}, fmt.Errorf("restore %s: nothing is kept of it in %s", ref, Namespace)
+		return Kept{}, fmt.Errorf("restore %s: nothing is kept of it in %s", ref, federation.SystemNamespace)
 	case kept == nil:
 		return Kept{}, &NotProvedError{Kept: *newest}
 	}
@@ -438,7 +439,7 @@ func (k *Kept) asBefore(live *unstructured.Unstructured) *unstructured.Unstructu
 		unstructured.RemoveNestedField(u.Object, "metadata", name)
 	}
 	if live == nil {
-		if k.Object.GroupKind() == serviceKind {
+		if k.Object.GroupKind() == object.ServiceKind {
 			unstructured.RemoveNestedField(u.Object, "spec", "clusterIP") // another may have it by now
 			unstructured.RemoveNestedField(u.Object, "spec", "clusterIPs")
 		}
@@ -446,7 +447,7 @@ func (k *Kept) asBefore(live *unstructured.Unstructured) *unstructured.Unstructu
 	}
 	u.SetResourceVersion(live.GetResourceVersion())
 	u.SetUID(live.GetUID())
-	if k.Object.GroupKind() == serviceKind && live.GetUID() != k.content.GetUID() {
+	if k.Object.GroupKind() == object.ServiceKind && live.GetUID() != k.content.GetUID() {
 		for _, name := range []string{"clusterIP", "clusterIPs"} { // of the new object, and immutable
 			if v, ok, _ := unstructured.NestedFieldCopy(live.Object, "spec", name); ok {
 				_ = unstructured.SetNestedField(u.Object, v, "spec", name)

@@ -10,7 +10,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -23,14 +27,14 @@ import (
 // patchOwn changes an object in fedsync's own namespace, by an administrator's hand.
 func (f *fixture) patchOwn(resource schema.GroupVersionResource, name, patch string) {
 	f.Helper()
-	if _, err := f.admin.Resource(resource).Namespace(Namespace).Patch(f.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+	if _, err := f.admin.Resource(resource).Namespace(federation.SystemNamespace).Patch(f.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 		f.Fatal(err)
 	}
 }
 
 func (f *fixture) deleteOwnByHand(resource schema.GroupVersionResource, name string) {
 	f.Helper()
-	if err := f.admin.Resource(resource).Namespace(Namespace).Delete(f.Context(), name, metav1.DeleteOptions{}); err != nil {
+	if err := f.admin.Resource(resource).Namespace(federation.SystemNamespace).Delete(f.Context(), name, metav1.DeleteOptions{}); err != nil {
 		f.Fatal(err)
 	}
 }
@@ -48,11 +52,11 @@ func (f *fixture) forge(name string, content map[string]any) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if _, err := f.admin.Resource(secrets).Namespace(Namespace).Create(f.Context(), secret, metav1.CreateOptions{}); err != nil {
+	if _, err := f.admin.Resource(object.Secrets).Namespace(federation.SystemNamespace).Create(f.Context(), secret, metav1.CreateOptions{}); err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() {
-		_ = f.admin.Resource(secrets).Namespace(Namespace).Delete(context.WithoutCancel(f.Context()), name, metav1.DeleteOptions{})
+		_ = f.admin.Resource(object.Secrets).Namespace(federation.SystemNamespace).Delete(context.WithoutCancel(f.Context()), name, metav1.DeleteOptions{})
 	})
 }
 
@@ -67,7 +71,7 @@ func (f *fixture) forgedService() map[string]any {
 func (f *fixture) wantNotProved(err error, state KeptState) {
 	f.Helper()
 	var not *NotProvedError
-	if !errors.As(err, &not) || not.Kept.State != state || !strings.Contains(err.Error(), Namespace+"/"+not.Kept.Secret) {
+	if !errors.As(err, &not) || not.Kept.State != state || !strings.Contains(err.Error(), federation.SystemNamespace+"/"+not.Kept.Secret) {
 		f.Errorf("Restore: %v, want it refused as %s, with the Secret's name", err, state)
 	}
 }
@@ -79,12 +83,12 @@ func TestRestoreTakesOnlyWhatFedsyncKept(t *testing.T) {
 	f.forge(forged, f.forgedService())
 	_, err := f.Restore(t.Context(), ref, false)
 	f.wantNotProved(err, KeptUnproved)
-	if _, err := f.admin.Resource(services).Namespace(f.namespace).Get(t.Context(), "nginx", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+	if _, err := f.admin.Resource(object.Services).Namespace(f.namespace).Get(t.Context(), "nginx", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the forged Service: %v, want it not made", err)
 	}
 
 	// What fedsync kept is put back, though the forged one is there and newer.
-	f.deleteOwnByHand(secrets, forged)
+	f.deleteOwnByHand(object.Secrets, forged)
 	f.create("kubectl-client-side-apply", earlier)
 	f.mustSync(f.app("web", nginx))
 	f.forge(forged, f.forgedService())
@@ -92,13 +96,13 @@ func TestRestoreTakesOnlyWhatFedsyncKept(t *testing.T) {
 	if err != nil || kept.Secret == forged || kept.State != KeptProved {
 		t.Fatalf("Restore = %+v, %v, want what fedsync kept", kept, err)
 	}
-	if got := f.get(services, "nginx").GetLabels()["tier"]; got != "gold" {
+	if got := f.get(object.Services, "nginx").GetLabels()["tier"]; got != "gold" {
 		t.Errorf("label tier = %q, want gold", got)
 	}
 
 	// A person may take what an earlier version kept.
-	f.deleteOwnByHand(configMaps, kept.Secret)
-	f.deleteOwnByHand(secrets, forged)
+	f.deleteOwnByHand(object.ConfigMaps, kept.Secret)
+	f.deleteOwnByHand(object.Secrets, forged)
 	_, err = f.Restore(t.Context(), ref, false)
 	f.wantNotProved(err, KeptUnproved)
 	if again, err := f.Restore(t.Context(), ref, true); err != nil || again.Secret != kept.Secret {
@@ -127,12 +131,12 @@ func TestRestoreRefusesWhatWasChanged(t *testing.T) {
 			}
 		}
 	}
-	f.patchOwn(secrets, name, `{"metadata":{"annotations":{"`+inventory.AnnotationObject+`":"`+elsewhere.String()+`"}}}`)
+	f.patchOwn(object.Secrets, name, `{"metadata":{"annotations":{"`+inventory.AnnotationObject+`":"`+elsewhere.String()+`"}}}`)
 	refuse("the name of another object")
-	f.deleteOwnByHand(secrets, name)
+	f.deleteOwnByHand(object.Secrets, name)
 	f.forge(name, f.forgedService())
 	refuse("another content")
-	f.patchOwn(secrets, name, `{"metadata":{"annotations":{"`+inventory.AnnotationExpires+`":"never"}}}`)
+	f.patchOwn(object.Secrets, name, `{"metadata":{"annotations":{"`+inventory.AnnotationExpires+`":"never"}}}`)
 	refuse("what cannot be read")
 }
 
@@ -150,12 +154,12 @@ func TestNobodyStandsInTheWayOfKeeping(t *testing.T) {
 	if again, err := f.keep(t.Context(), ref, live); err != nil || again.Secret != name {
 		t.Errorf("keep again = %q, %v, want %q", again.Secret, err, name)
 	}
-	f.deleteOwnByHand(secrets, name)
+	f.deleteOwnByHand(object.Secrets, name)
 	f.forge(name, f.forgedService())
 	if _, err := f.keep(t.Context(), ref, live); err == nil || !strings.Contains(err.Error(), "is not what fedsync kept") {
 		t.Errorf("keep where another's Secret stands: %v, want an error: what is overwritten would be lost", err)
 	}
-	f.deleteOwnByHand(secrets, name)
+	f.deleteOwnByHand(object.Secrets, name)
 	if _, err := f.keep(t.Context(), ref, live); err != nil {
 		t.Errorf("keep after that was deleted: %v", err)
 	}
@@ -168,7 +172,7 @@ const seen = `{"status":{"conditions":[{"type":"example.com/Seen","status":"True
 func TestAnObjectIsKeptOncePerContent(t *testing.T) {
 	f := newFixture(t)
 	f.create("kubectl-client-side-apply", earlier)
-	before := f.get(services, "nginx")
+	before := f.get(object.Services, "nginx")
 	f.counter.between(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 		if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/services/nginx") {
 			return forbidden(r), nil
@@ -180,10 +184,10 @@ func TestAnObjectIsKeptOncePerContent(t *testing.T) {
 		func() {},
 		func() {},
 		func() {
-			f.patchAs("cloud-controller-manager", services, "nginx", seen, "status")
+			f.patchAs("cloud-controller-manager", object.Services, "nginx", seen, "status")
 		},
 		func() { f.applyAs("another", earlier) }, // owns the same fields
-		func() { f.patchAs("kubectl", services, "nginx", `{"metadata":{"finalizers":[]}}`) },
+		func() { f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"finalizers":[]}}`) },
 	} {
 		touch()
 		f.wantFinding(f.sync(app).Findings, "D07", "cannot do this")
@@ -195,7 +199,7 @@ func TestAnObjectIsKeptOncePerContent(t *testing.T) {
 	if diff := cmp.Diff(before.Object, kept[0].content.Object); diff != "" {
 		t.Errorf("it is not kept as it was at the first try (-want +got):\n%s", diff)
 	}
-	f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"another":"content"}}}`)
+	f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"another":"content"}}}`)
 	f.sync(app)
 	if kept, _ = f.ListKept(t.Context()); len(kept) != 2 {
 		t.Errorf("kept %d, want another one for another content", len(kept))
@@ -217,7 +221,7 @@ func TestAnObjectIsKeptAfterATryThatWasCut(t *testing.T) {
 		t.Fatal("kept without a Secret")
 	}
 	f.counter.failWith(nil)
-	live = f.patchAs("cloud-controller-manager", services, "nginx", seen, "status")
+	live = f.patchAs("cloud-controller-manager", object.Services, "nginx", seen, "status")
 	if _, err := f.keep(t.Context(), federation.RefOf(live), live); err != nil {
 		t.Fatal(err)
 	}
@@ -241,19 +245,19 @@ func TestRestoreTakesWhatWasKeptUnderAnotherName(t *testing.T) {
 		Digest: inventory.KeptDigest(ref, data), Expires: time.Now().Add(keptFor),
 	}
 	f.forge(proof.Secret, live.Object)
-	if _, err := f.admin.Resource(configMaps).Namespace(Namespace).Create(t.Context(), proof.ConfigMap(), metav1.CreateOptions{}); err != nil {
+	if _, err := f.admin.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Create(t.Context(), proof.ConfigMap(), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f.Cleanup(func() {
-		_ = f.admin.Resource(configMaps).Namespace(Namespace).Delete(context.WithoutCancel(f.Context()), proof.Secret, metav1.DeleteOptions{})
+		_ = f.admin.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Delete(context.WithoutCancel(f.Context()), proof.Secret, metav1.DeleteOptions{})
 	})
-	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
+	if err := f.admin.Resource(object.Services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if kept, err := f.Restore(t.Context(), ref, false); err != nil || kept.Secret != proof.Secret {
 		t.Errorf("Restore = %+v, %v, want what is kept in %s", kept, err, proof.Secret)
 	}
-	if got := f.get(services, "nginx").GetLabels()["tier"]; got != "gold" {
+	if got := f.get(object.Services, "nginx").GetLabels()["tier"]; got != "gold" {
 		t.Errorf("label tier = %q, want gold", got)
 	}
 }
@@ -266,20 +270,20 @@ func TestWhatIsAdoptedAgainIsKeptForItsWholeTimeAgain(t *testing.T) {
 	ref := federation.RefOf(live)
 	f.open.Store(true)
 	age := func(name string, left time.Duration) {
-		f.patchOwn(configMaps, name, `{"metadata":{"annotations":{"`+inventory.AnnotationExpires+`":"`+time.Now().Add(left).UTC().Format(time.RFC3339)+`"}}}`)
+		f.patchOwn(object.ConfigMaps, name, `{"metadata":{"annotations":{"`+inventory.AnnotationExpires+`":"`+time.Now().Add(left).UTC().Format(time.RFC3339)+`"}}}`)
 	}
 	first, err := f.keep(t.Context(), ref, live)
 	if err != nil {
 		t.Fatal(err)
 	}
 	age(first.Secret, 24*time.Hour)
-	live = f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"tier":"silver"}}}`)
+	live = f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"tier":"silver"}}}`)
 	second, err := f.keep(t.Context(), ref, live)
 	if err != nil || second.Secret == first.Secret {
 		t.Fatalf("keep = %s, %v, want another than %s", second.Secret, err, first.Secret)
 	}
 	age(second.Secret, 48*time.Hour)
-	live = f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"tier":"gold"}}}`)
+	live = f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"tier":"gold"}}}`)
 	if again, err := f.keep(t.Context(), ref, live); err != nil || again.Secret != first.Secret {
 		t.Fatalf("keep = %s, %v, want %s again", again.Secret, err, first.Secret)
 	}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,10 +19,10 @@ import (
 // label and an entry of ours, and no controller made it. What stands in our own
 // namespace is no app's, though an earlier version may have let one write there.
 func (t *table) ownerOf(r *row) (name string, ok bool) {
-	if r.live == nil || !r.live.Owned || r.live.controlled || isOurs(r.ref) {
+	if r.live == nil || !r.live.Owned || r.live.Controlled || object.IsOurs(r.ref) {
 		return "", false
 	}
-	name, ok = t.sets[r.live.partOf]
+	name, ok = t.sets[r.live.PartOf]
 	return name, ok
 }
 
@@ -49,7 +50,7 @@ func (t *table) inventory() map[string][]federation.ObjectRef {
 // it goes by itself: its kind is in the inventory's list and is seen. A Namespace
 // never may, whoever made it.
 func (t *table) mayLeave(a *app, r *row) bool {
-	if r.ref.GroupKind() == namespaceKind || a.withholds(r.ref) {
+	if r.ref.GroupKind() == object.NamespaceKind || a.withholds(r.ref) {
 		return false
 	}
 	return a.parent.exists() && a.parent.Kinds[r.ref.GroupKind()] && t.isListed(r.resource.GroupResource())
@@ -118,7 +119,7 @@ func (x *reckoning) remove() {
 				x.removeRow(r)
 			}
 		}
-		if slices.ContainsFunc(leaving, func(r *row) bool { return r.live.terminating }) {
+		if slices.ContainsFunc(leaving, func(r *row) bool { return r.live.Terminating }) {
 			x.final = false // it goes by itself, or its finding says who must act
 		}
 	}
@@ -126,7 +127,7 @@ func (x *reckoning) remove() {
 
 func (x *reckoning) removeRow(r *row) {
 	switch {
-	case r.flight != nil || r.live.terminating:
+	case r.flight != nil || r.live.Terminating:
 	case r.last.err != nil:
 		x.final = x.final && r.last.err.ByHand()
 		if until := x.retryAt(r); x.now.Before(until) {
@@ -152,10 +153,10 @@ func (t *table) sortedApps() []*app {
 // isClaimed reports whether the row is a Service with a node port that another
 // one is to have.
 func (x *reckoning) isClaimed(r *row) bool {
-	if r.ref.GroupKind() != serviceKind {
+	if r.ref.GroupKind() != object.ServiceKind {
 		return false
 	}
-	return slices.ContainsFunc(r.live.ports, func(p servicePort) bool { return x.claimed[p] })
+	return slices.ContainsFunc(r.live.Ports, func(p object.Port) bool { return x.claimed[p] })
 }
 
 // narrow finds the inventories that list more than their apps have.
@@ -190,7 +191,7 @@ func (x *reckoning) narrow() {
 func (t *table) leaving(a *app, rows []*row) []*row {
 	var out []*row
 	for _, r := range rows {
-		if r.ref.GroupKind() != namespaceKind && !a.withholds(r.ref) {
+		if r.ref.GroupKind() != object.NamespaceKind && !a.withholds(r.ref) {
 			out = append(out, r)
 		}
 	}
@@ -223,9 +224,9 @@ func (t *table) tallies() map[string]*appTally {
 	}
 	for _, r := range t.sorted() {
 		if r.want != nil {
-			of(r.want.app).wanted++
+			of(r.want.App).wanted++
 			if !t.settled(r) {
-				of(r.want.app).unsettled++
+				of(r.want.App).unsettled++
 			}
 		} else if name, ok := t.ownerOf(r); ok {
 			of(name).leaving = append(of(name).leaving, r)

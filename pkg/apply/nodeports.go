@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,64 +21,23 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// servicePort is one node port of a Service.
-type servicePort struct {
-	protocol string
-	nodePort int32
-}
-
-// servicePorts gives the node ports that a Service has or asks for.
-func servicePorts(u *unstructured.Unstructured) []servicePort {
-	ports, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ports")
-	var out []servicePort
-	items, _ := ports.([]any)
-	for _, item := range items {
-		if port, ok := nodePortOf(item); ok {
-			out = append(out, port)
-		}
-	}
-	return out
-}
-
-func nodePortOf(item any) (servicePort, bool) {
-	m, _ := item.(map[string]any)
-	var port int64
-	switch n := m["nodePort"].(type) {
-	case int64:
-		port = n
-	case float64: // 3e4, say
-		if n != math.Trunc(n) || math.Abs(n) > 65535 {
-			return servicePort{}, false
-		}
-		port = int64(n)
-	}
-	if port <= 0 || port > 65535 {
-		return servicePort{}, false
-	}
-	protocol, _ := m["protocol"].(string)
-	if protocol == "" {
-		protocol = "TCP"
-	}
-	return servicePort{protocol: protocol, nodePort: int32(port)}, true
-}
-
 // parkTries bounds how many ports are tried for a Service that makes room.
 const parkTries = 32
 
 // park applies the Service as the plan says, but with free ports in place of
 // those that others still have: so it gives up its own. What the plan says is due
 // after that.
-func (a *Applier) park(ctx context.Context, r *row, k known, used map[int32]bool, held map[servicePort]bool, f *flight) (done bool) {
-	next := a.freePorts(k.ref, used)
+func (a *Applier) park(ctx context.Context, r *row, k known, used map[int32]bool, held map[object.Port]bool, f *flight) (done bool) {
+	next := a.freePorts(k.Ref, used)
 	var answer *unstructured.Unstructured
 	var err error
 	for range parkTries {
 		var data []byte
-		if data, err = parkedForm(k.desired, held, next); err != nil {
+		if data, err = parkedForm(k.Desired, held, next); err != nil {
 			break
 		}
 		answer, err = a.patchData(ctx, k, data)
-		if err == nil || !apierrors.IsInvalid(err) || refusal.New("apply", k.ref, "", err).Class != refusal.ClassPortTaken {
+		if err == nil || !apierrors.IsInvalid(err) || refusal.New("apply", k.Ref, "", err).Class != refusal.ClassPortTaken {
 			break
 		}
 	}
@@ -86,7 +45,7 @@ func (a *Applier) park(ctx context.Context, r *row, k known, used map[int32]bool
 		a.endFailed(ctx, r, f, k, outcome{verb: "apply"}, err)
 		return false
 	}
-	v := a.table.viewOf(answer)
+	v := a.table.reader.Live(answer)
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -120,12 +79,12 @@ func (a *Applier) freePorts(ref federation.ObjectRef, used map[int32]bool) func(
 }
 
 // parkedForm is what is sent for the Service while others have its ports.
-func parkedForm(d *desired, held map[servicePort]bool, next func() int32) ([]byte, error) {
-	u := d.unstructured()
+func parkedForm(d *object.Desired, held map[object.Port]bool, next func() int32) ([]byte, error) {
+	u := d.Unstructured()
 	ports, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ports")
 	items, _ := ports.([]any)
 	for _, item := range items {
-		if port, ok := nodePortOf(item); ok && held[port] {
+		if port, ok := object.PortOf(item); ok && held[port] {
 			item.(map[string]any)["nodePort"] = int64(next())
 		}
 	}
@@ -160,17 +119,17 @@ func (a *Applier) nameHolder(ctx context.Context, e *refusal.Error) {
 
 // findHolder looks for the Service that has a node port, in a list of all.
 func (a *Applier) findHolder(ctx context.Context, port int32) (holder federation.ObjectRef, found bool, err error) {
-	err = a.each(ctx, a.Client.Resource(services), metav1.ListOptions{}, func(u *unstructured.Unstructured) (more bool) {
+	err = a.each(ctx, a.Client.Resource(object.Services), metav1.ListOptions{}, func(u *unstructured.Unstructured) (more bool) {
 		ports, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ports")
 		items, _ := ports.([]any)
 		found = slices.ContainsFunc(items, func(item any) bool {
-			s, ok := nodePortOf(item)
-			return ok && s.nodePort == port
+			s, ok := object.PortOf(item)
+			return ok && s.Number == port
 		})
 		check, _, _ := unstructured.NestedInt64(u.Object, "spec", "healthCheckNodePort")
 		found = found || check == int64(port)
 		if found {
-			holder = federation.ObjectRef{Kind: serviceKind.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}
+			holder = federation.ObjectRef{Kind: object.ServiceKind.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}
 		}
 		return !found
 	})

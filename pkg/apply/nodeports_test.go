@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,7 +32,7 @@ func join(manifests ...string) string { return strings.Join(manifests, "\n---\n"
 
 func (f *fixture) nodePorts(name string) []int64 {
 	f.Helper()
-	ports, _, _ := unstructured.NestedSlice(f.get(services, name).Object, "spec", "ports")
+	ports, _, _ := unstructured.NestedSlice(f.get(object.Services, name).Object, "spec", "ports")
 	var out []int64
 	for _, p := range ports {
 		n, _, _ := unstructured.NestedInt64(p.(map[string]any), "nodePort")
@@ -43,14 +44,14 @@ func (f *fixture) nodePorts(name string) []int64 {
 // freePorts gives ports that nobody else in the shared cluster has now.
 func freePorts(t *testing.T, f *fixture, n int) []int {
 	t.Helper()
-	list, err := f.admin.Resource(services).List(t.Context(), listAll)
+	list, err := f.admin.Resource(object.Services).List(t.Context(), listAll)
 	if err != nil {
 		t.Fatal(err)
 	}
 	used := map[int32]bool{}
 	for i := range list.Items {
-		for _, p := range servicePorts(&list.Items[i]) {
-			used[p.nodePort] = true
+		for _, p := range object.Ports(&list.Items[i]) {
+			used[p.Number] = true
 		}
 	}
 	var out []int
@@ -122,7 +123,7 @@ func TestNodePortsAreHandedOver(t *testing.T) {
 			r := f.mustSync(f.app("web", join(c.after(ports)...)))
 			for name, want := range map[string][]int{"a": c.wantA(ports), "b": c.wantB(ports)} {
 				if want == nil {
-					if f.exists(services, name) {
+					if f.exists(object.Services, name) {
 						t.Errorf("Service %s is still there", name)
 					}
 					continue
@@ -156,10 +157,10 @@ func TestAPortThatIsTakenIsAClashAndNothingIsDeleted(t *testing.T) {
 	}
 	// As an update, too.
 	f.mustSync(f.app("web", strings.Replace(serviceWith("a", 1), ", nodePort: 1", "", 1)))
-	uid := f.get(services, "a").GetUID()
+	uid := f.get(object.Services, "a").GetUID()
 	r = f.sync(f.app("web", serviceWith("a", port)))
 	f.wantFinding(r.Findings, "D11b", "is held by")
-	if f.get(services, "a").GetUID() != uid {
+	if f.get(object.Services, "a").GetUID() != uid {
 		t.Error("the Service was recreated")
 	}
 	// Out of the range the setting is named.
@@ -179,7 +180,7 @@ func TestAPortThatNoServiceHasIsAwaited(t *testing.T) {
 		if r.Method != http.MethodPatch && r.Method != http.MethodPost || !strings.Contains(r.URL.Path, "/services") {
 			return nil
 		}
-		return apierrors.NewInvalid(serviceKind, "a", field.ErrorList{
+		return apierrors.NewInvalid(object.ServiceKind, "a", field.ErrorList{
 			field.Invalid(field.NewPath("spec", "ports").Index(0).Child("nodePort"), port, refusal.PortAllocated),
 		})
 	})
@@ -188,7 +189,7 @@ func TestAPortThatNoServiceHasIsAwaited(t *testing.T) {
 	if got.Severity != federation.SeverityWarning || strings.Contains(got.Remedy.String(), "another nodePort") {
 		t.Errorf("severity %s, remedy %q; want a warning that asks for nothing", got.Severity, got.Remedy)
 	}
-	if f.exists(services, "a") {
+	if f.exists(object.Services, "a") {
 		t.Error("the Service is there")
 	}
 	if f.now().Final {
@@ -203,7 +204,7 @@ metadata: {name: legacy, namespace: NAMESPACE}
 spec: {type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: %d, ports: [{port: 80}]}`, port))
 	r = f.sync(f.app("web", serviceWith("a", port), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other, namespace: NAMESPACE}"))
 	f.wantFinding(r.Findings, "D11b", fmt.Sprintf("nodePort %d is held by Service/%s/legacy", port, f.namespace))
-	if err := f.admin.Resource(services).Namespace(f.namespace).Delete(t.Context(), "legacy", metav1.DeleteOptions{}); err != nil {
+	if err := f.admin.Resource(object.Services).Namespace(f.namespace).Delete(t.Context(), "legacy", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -66,15 +67,15 @@ func (a *Applier) Observe(e Event) Drift {
 		a.Wake()
 		return Drift{Object: ref, Findings: true}
 	}
-	var v view
+	var v object.Live
 	if !e.Deleted {
-		v = t.viewOf(e.Object)
+		v = t.reader.Live(e.Object)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.rows[ref]
 	if r == nil {
-		if e.Deleted || v.partOf == "" {
+		if e.Deleted || v.PartOf == "" {
 			return Drift{Object: ref}
 		}
 		r = t.row(ref)
@@ -83,7 +84,7 @@ func (a *Applier) Observe(e Event) Drift {
 		r.resource = e.Resource
 	}
 	if r.flight != nil {
-		if r.queued == nil || newer(e.ResourceVersion, r.queued.ResourceVersion) {
+		if r.queued == nil || object.Newer(e.ResourceVersion, r.queued.ResourceVersion) {
 			r.queued = &e
 		}
 		return Drift{Object: ref}
@@ -116,7 +117,7 @@ func (a *Applier) Listed(gvr schema.GroupVersionResource, l *Listing) {
 			continue
 		}
 		uid, there := l.Objects[types.NamespacedName{Namespace: r.ref.Namespace, Name: r.ref.Name}]
-		if !there || uid != r.live.uid {
+		if !there || uid != r.live.UID {
 			a.lost(r)
 			t.sweep(r)
 		}
@@ -159,7 +160,7 @@ func (a *Applier) ParentsRead(l *Listing) {
 		if of.flight != nil || of.parent == nil || !of.parent.seen.Before(l.Asked) {
 			continue
 		}
-		uid, there := l.Objects[types.NamespacedName{Namespace: Namespace, Name: inventory.ParentName(a.Federation, of.name)}]
+		uid, there := l.Objects[types.NamespacedName{Namespace: federation.SystemNamespace, Name: inventory.ParentName(a.Federation, of.name)}]
 		if !there || uid != of.parent.UID {
 			of.parent = nil
 		}
@@ -178,7 +179,7 @@ func (a *Applier) ObserveNamespace(u *unstructured.Unstructured, deleted bool) {
 	if deleted {
 		*s = space{known: true, flight: s.flight}
 	} else {
-		s.observe(t.hasher, u)
+		s.observe(t.reader.Hasher, u)
 		s.last = try{}
 	}
 	if s.known != before.known || s.exists != before.exists || s.mark != before.mark {
@@ -242,17 +243,17 @@ func (a *Applier) lost(r *row) Drift {
 
 // judge compares a state of an object with what our apply made of it; t.mu is
 // held.
-func (a *Applier) judge(r *row, e Event, v view) Drift {
+func (a *Applier) judge(r *row, e Event, v object.Live) Drift {
 	t := a.table
 	out := Drift{Object: r.ref}
-	if r.base != nil && !newer(e.ResourceVersion, r.base.version) {
+	if r.base != nil && !object.Newer(e.ResourceVersion, r.base.Version) {
 		return out // it happened before our apply
 	}
-	if r.live != nil && e.ResourceVersion != r.live.version && !newer(e.ResourceVersion, r.live.version) {
+	if r.live != nil && e.ResourceVersion != r.live.Version && !object.Newer(e.ResourceVersion, r.live.Version) {
 		return out // we know better
 	}
 	if e.Deleted {
-		if last := t.viewOf(e.Object); r.live == nil || r.live.uid == last.uid {
+		if last := t.reader.Live(e.Object); r.live == nil || r.live.UID == last.UID {
 			t.noteEnd(r, last) // it may have ended and gone in one event
 		}
 		return a.lost(r)
@@ -260,15 +261,15 @@ func (a *Applier) judge(r *row, e Event, v view) Drift {
 	before := r.live
 	r.live, r.seen = &v, time.Now()
 	t.noteEnd(r, v)
-	if before != nil && before.end != v.end {
+	if before != nil && before.End != v.End {
 		a.Wake()
 	}
-	changed := before == nil || before.mark() != v.mark()
-	if changed || before.established != v.established || !slices.Equal(before.ports, v.ports) {
+	changed := before == nil || before.Mark() != v.Mark()
+	if changed || before.Established != v.Established || !slices.Equal(before.Ports, v.Ports) {
 		a.Wake()
 	}
-	out.Findings = changed || foreignOf(before) != foreignOf(&v) || !slices.Equal(before.finalizers, v.finalizers)
-	if r.want == nil || v.terminating {
+	out.Findings = changed || foreignOf(before) != foreignOf(&v) || !slices.Equal(before.Finalizers, v.Finalizers)
+	if r.want == nil || v.Terminating {
 		return out
 	}
 	if r.made == "" {
@@ -296,22 +297,22 @@ func (a *Applier) judge(r *row, e Event, v view) Drift {
 // recognize looks whether an object, of which it is not known what it was made
 // from, is what Git says; t.mu is held.
 func (t *table) recognize(r *row) {
-	if r.made != "" || r.live == nil || r.want == nil || r.flight != nil || r.live.partOf != r.want.partOf {
+	if r.made != "" || r.live == nil || r.want == nil || r.flight != nil || r.live.PartOf != r.want.PartOf {
 		return
 	}
 	if r.live.Untidy || r.adopting != nil {
 		return // there is still something to be done, or said
 	}
-	if t.says(*r.live, r.want.unstructured().Object) {
-		r.base, r.made, r.drift, r.last = r.live, r.want.want(), nil, try{}
+	if t.reader.Says(*r.live, r.want.Unstructured().Object) {
+		r.base, r.made, r.drift, r.last = r.live, r.want.Wish(), nil, try{}
 		t.noteEnd(r, *r.live)
 	}
 }
 
 // driftOf returns what somebody else changed between base and live; false if nothing.
-func driftOf(base *view, live view, object *unstructured.Unstructured) (drift, bool) {
+func driftOf(base *object.Live, live object.Live, object *unstructured.Unstructured) (drift, bool) {
 	changed := ownership.Compare(base.View, live.View, object.GetManagedFields())
-	if changed.Paths == nil && live.partOf == base.partOf && live.Owned {
+	if changed.Paths == nil && live.PartOf == base.PartOf && live.Owned {
 		return drift{}, false
 	}
 	d := drift{paths: changed.Paths, by: changed.By}
@@ -337,7 +338,7 @@ func (t *table) noteDrift(r *row, d drift) Drift {
 }
 
 // foreignOf is comparable where a slice is not.
-func foreignOf(v *view) string {
+func foreignOf(v *object.Live) string {
 	if v == nil {
 		return ""
 	}

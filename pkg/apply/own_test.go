@@ -5,13 +5,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // The schedule leaves such objects out. Should one get here all the same, nothing is
@@ -55,7 +59,7 @@ func TestNothingInFedsyncsNamespaceIsPruned(t *testing.T) {
 	left := `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"` + name + `","namespace":"fedsync-system","labels":{"` +
 		inventory.LabelPartOf + `":"` + inventory.PartOf(f.federation, "web") + `"}},"data":{"a":"b"}}`
 	force := true
-	ours := f.admin.Resource(configMaps).Namespace(Namespace)
+	ours := f.admin.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace)
 	if _, err := ours.Patch(t.Context(), name, types.ApplyPatchType, []byte(left), metav1.PatchOptions{FieldManager: ownership.FieldManager, Force: &force}); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +67,7 @@ func TestNothingInFedsyncsNamespaceIsPruned(t *testing.T) {
 	settings := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: gone, namespace: NAMESPACE}"
 	f.mustSync(f.app("web", nginx, settings))
 	f.mustSync(f.app("web", nginx))
-	f.until("the ConfigMap that left Git is pruned", func() bool { return !f.exists(configMaps, "gone") })
+	f.until("the ConfigMap that left Git is pruned", func() bool { return !f.exists(object.ConfigMaps, "gone") })
 	if _, err := ours.Get(t.Context(), name, metav1.GetOptions{}); err != nil {
 		t.Errorf("the one in fedsync's namespace: %v, want it left", err)
 	}
@@ -82,10 +86,10 @@ func (f *fixture) unchanged(parent types.UID, kept Kept) {
 		f.Errorf("kept %v, %v, want it as it was", all, err)
 	}
 	leases := schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
-	if _, err := f.admin.Resource(leases).Namespace(Namespace).Get(f.Context(), "new-"+f.namespace, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+	if _, err := f.admin.Resource(leases).Namespace(federation.SystemNamespace).Get(f.Context(), "new-"+f.namespace, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		f.Errorf("the Lease: %v, want none", err)
 	}
-	space, err := f.admin.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).Get(f.Context(), Namespace, metav1.GetOptions{})
+	space, err := f.admin.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).Get(f.Context(), federation.SystemNamespace, metav1.GetOptions{})
 	if err != nil || space.GetLabels()["forged"] != "" {
 		f.Errorf("the namespace's labels are %v, %v", space.GetLabels(), err)
 	}

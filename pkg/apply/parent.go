@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -98,7 +99,7 @@ func (t *table) parentWish(a *app, exact bool) parentWish {
 	var left inventory.Contents // what is there and no longer wanted
 	if !exact {
 		for _, r := range t.rows {
-			if name, ok := t.ownerOf(r); !ok || name != a.name || r.want != nil || r.ref.GroupKind() == namespaceKind {
+			if name, ok := t.ownerOf(r); !ok || name != a.name || r.want != nil || r.ref.GroupKind() == object.NamespaceKind {
 				continue
 			}
 			left.Add(r.ref)
@@ -117,7 +118,7 @@ const (
 
 // writeInventory sees to it that the app's parent lists what it is to.
 func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *flight) {
-	ref := federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: inventory.ParentName(a.Federation, of.name)}
+	ref := federation.ObjectRef{Kind: "ConfigMap", Namespace: federation.SystemNamespace, Name: inventory.ParentName(a.Federation, of.name)}
 	var p *parent
 	var err error
 	verb := "claim"
@@ -160,7 +161,7 @@ func (a *Applier) writeInventory(ctx context.Context, of *app, w parentWish, f *
 // known already; t.mu is held.
 func (t *table) takeParent(a *app, p *parent) {
 	t.sets[inventory.PartOf(t.federation, a.name)] = a.name
-	if p != nil && a.parent != nil && a.parent.UID == p.UID && newer(a.parent.ResourceVersion, p.ResourceVersion) {
+	if p != nil && a.parent != nil && a.parent.UID == p.UID && object.Newer(a.parent.ResourceVersion, p.ResourceVersion) {
 		return
 	}
 	a.parent = p
@@ -170,7 +171,7 @@ func (t *table) takeParent(a *app, p *parent) {
 // parentsApp returns the app whose parent the event is about; empty if it is about
 // none of this federation.
 func (a *Applier) parentsApp(e Event) string {
-	if e.Resource != configMaps {
+	if e.Resource != object.ConfigMaps {
 		return ""
 	}
 	return inventory.AppOf(a.Federation, e.Object)
@@ -181,7 +182,7 @@ func (a *Applier) observeParent(app string, e Event, p *parent) {
 	t := a.table
 	of := t.app(app)
 	switch {
-	case of.flight != nil && of.parent != nil && p != nil && !newer(p.ResourceVersion, of.parent.ResourceVersion):
+	case of.flight != nil && of.parent != nil && p != nil && !object.Newer(p.ResourceVersion, of.parent.ResourceVersion):
 		return
 	case !e.Deleted:
 		t.takeParent(of, p)
@@ -196,7 +197,7 @@ const parentTries = 5
 // writeParent writes the app's parent until it is as wished, and returns it as it is
 // then. It writes only where something differs.
 func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*parent, error) {
-	parents := a.Client.Resource(configMaps).Namespace(Namespace)
+	parents := a.Client.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace)
 	name := inventory.ParentName(a.Federation, app)
 	p := w.known
 	madeNamespace := false
@@ -241,22 +242,22 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 			p = nil
 		case apierrors.IsNotFound(err) && !madeNamespace:
 			madeNamespace = true
-			if _, err := a.createNamespace(ctx, Namespace); err != nil {
-				return nil, refusal.New("create", federation.ObjectRef{Kind: "Namespace", Name: Namespace}, "", err)
+			if _, err := a.createNamespace(ctx, federation.SystemNamespace); err != nil {
+				return nil, refusal.New("create", federation.ObjectRef{Kind: "Namespace", Name: federation.SystemNamespace}, "", err)
 			}
 		default:
 			return nil, err
 		}
 	}
 	return p, &refusal.Error{
-		Verb: "claim", Object: federation.ObjectRef{Kind: "ConfigMap", Namespace: Namespace, Name: name}, Class: refusal.ClassConflict,
+		Verb: "claim", Object: federation.ObjectRef{Kind: "ConfigMap", Namespace: federation.SystemNamespace, Name: name}, Class: refusal.ClassConflict,
 		Err: errors.New("somebody else keeps changing it"),
 	}
 }
 
 // readParent reads the app's parent; nil where there is none.
 func (a *Applier) readParent(ctx context.Context, app string) (*parent, error) {
-	u, err := a.get(ctx, configMaps, federation.ObjectRef{Namespace: Namespace, Name: inventory.ParentName(a.Federation, app)})
+	u, err := a.get(ctx, object.ConfigMaps, federation.ObjectRef{Namespace: federation.SystemNamespace, Name: inventory.ParentName(a.Federation, app)})
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // a missing parent is no parent
 	}
@@ -273,7 +274,7 @@ func (a *Applier) deleteParent(ctx context.Context, app string, p *parent) (*par
 		return nil, nil //nolint:nilnil // a missing parent is no parent
 	}
 	_, err := write(ctx, a, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, a.Client.Resource(configMaps).Namespace(Namespace).Delete(ctx, inventory.ParentName(a.Federation, app), preconditions(p.UID, p.ResourceVersion))
+		return struct{}{}, a.Client.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Delete(ctx, inventory.ParentName(a.Federation, app), preconditions(p.UID, p.ResourceVersion))
 	})
 	switch {
 	case err == nil || apierrors.IsNotFound(err):

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -17,7 +19,7 @@ import (
 // portNames returns the names of the ports of the Service nginx, sorted.
 func (f *fixture) portNames() []string {
 	f.Helper()
-	ports, _, _ := unstructured.NestedSlice(f.get(services, "nginx").Object, "spec", "ports")
+	ports, _, _ := unstructured.NestedSlice(f.get(object.Services, "nginx").Object, "spec", "ports")
 	var names []string
 	for _, p := range ports {
 		names = append(names, fmt.Sprint(p.(map[string]any)["name"]))
@@ -47,7 +49,7 @@ func TestAdoptionTakesFromThoseWhoAreKnownAlone(t *testing.T) {
 			f := newFixture(t)
 			f.start("one", func(o *Options) { o.AdoptFrom = c.setting })
 			f.create("kubectl-client-side-apply", earlier)
-			f.patchAs(c.manager, services, "nginx", probe)
+			f.patchAs(c.manager, object.Services, "nginx", probe)
 			differences, err := f.Diff(t.Context(), federation.ClusterPlan{Cluster: f.cluster, Apps: []federation.AppPlan{f.app("web", nginx)}})
 			if err != nil {
 				t.Fatal(err)
@@ -63,7 +65,7 @@ func TestAdoptionTakesFromThoseWhoAreKnownAlone(t *testing.T) {
 			if got := f.portNames(); !slices.Equal(got, want) {
 				t.Errorf("ports = %v, want %v", got, want)
 			}
-			if _, stays := f.get(services, "nginx").GetLabels()["probed"]; stays == c.taken {
+			if _, stays := f.get(object.Services, "nginx").GetLabels()["probed"]; stays == c.taken {
 				t.Errorf("the label stays: %v, want %v", stays, !c.taken)
 			}
 			f.upToDate()
@@ -80,14 +82,14 @@ func TestAdoptionTakesFromThoseWhoAreKnownAlone(t *testing.T) {
 func TestAdoptionPutsGitsItemsInPlaceWhateverToolWroteOthers(t *testing.T) {
 	f := newFixture(t)
 	f.create("kubectl-client-side-apply", strings.Replace(earlier, "  - {name: http, port: 80, targetPort: 7070}\n", "", 1))
-	f.patchAs("manager", services, "nginx", `{"spec":{"ports":[{"name":"http","port":83}]}}`)
+	f.patchAs("manager", object.Services, "nginx", `{"spec":{"ports":[{"name":"http","port":83}]}}`)
 	r := f.mustSync(f.app("web", nginx))
 	f.wantChanges(r.Changes, "adopted Service/nginx", "created ReplicaSet/nginx", "created Ingress/nginx")
-	ports, _, _ := unstructured.NestedSlice(f.get(services, "nginx").Object, "spec", "ports")
+	ports, _, _ := unstructured.NestedSlice(f.get(object.Services, "nginx").Object, "spec", "ports")
 	if len(ports) != 1 || ports[0].(map[string]any)["port"] != int64(80) {
 		t.Errorf("ports = %v, want Git's alone", ports)
 	}
-	if labels := f.get(services, "nginx").GetLabels(); labels["tier"] != "" {
+	if labels := f.get(object.Services, "nginx").GetLabels(); labels["tier"] != "" {
 		t.Errorf("labels = %v, want those of kubectl gone", labels)
 	}
 }

@@ -5,13 +5,11 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-
-	"github.com/fedsync/fedsync/pkg/apply/refusal"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -25,23 +23,23 @@ func (t *table) take(plan federation.ClusterPlan) {
 		t.retryAll()
 	}
 	plan.Apps = slices.Clone(plan.Apps) // its caller may go on with the slice
-	t.plan, t.defined = plan, definedKinds(plan)
+	t.plan, t.defined = plan, object.DefinedKinds(plan)
 	t.definers = map[federation.ObjectRef]schema.GroupKind{}
 	for gk, ref := range t.defined {
 		t.definers[ref] = gk
 	}
 	versions := plannedVersions(plan)
-	kept := map[string][]*desired{}
+	kept := map[string][]*object.Desired{}
 	for _, r := range t.rows {
 		if r.want != nil {
-			kept[r.want.app] = append(kept[r.want.app], r.want)
+			kept[r.want.App] = append(kept[r.want.App], r.want)
 		}
 	}
 	for _, a := range t.apps {
 		a.named = false
 	}
 	t.clashes = nil
-	taken := map[federation.ObjectRef]*desired{}
+	taken := map[federation.ObjectRef]*object.Desired{}
 	for _, p := range plan.Apps {
 		a := t.app(p.App)
 		a.named, a.plan = true, p
@@ -53,14 +51,14 @@ func (t *table) take(plan federation.ClusterPlan) {
 		for _, o := range p.Objects {
 			k := t.kind(o.Ref.GroupKind())
 			k.ask(versions[o.Ref.GroupKind()])
-			ref := scoped(o.Ref, k.mapping)
-			if isOurs(o.Ref) || isOurs(ref) {
+			ref := object.Scoped(o.Ref, k.mapping)
+			if object.IsOurs(o.Ref) || object.IsOurs(ref) {
 				t.clashes = append(t.clashes, ownedByUs(p.App, o))
 				continue
 			}
 			d := t.rows[ref].wants(p.App, p.Adoption, o)
 			if d == nil {
-				d = &desired{app: p.App, partOf: inventory.PartOf(t.federation, p.App), adoption: p.Adoption, object: o, ref: ref}
+				d = &object.Desired{App: p.App, PartOf: inventory.PartOf(t.federation, p.App), Adoption: p.Adoption, Object: o, Ref: ref}
 			}
 			t.claim(taken, d)
 		}
@@ -70,24 +68,18 @@ func (t *table) take(plan federation.ClusterPlan) {
 	for name, objects := range kept {
 		a := t.apps[name]
 		for _, d := range objects {
-			if taken[d.ref] == nil && (!a.named || a.plan.Broken || withholds(a.plan, d) && t.rows[d.ref].made == d.want()) {
-				taken[d.ref] = d
+			if taken[d.Ref] == nil && (!a.named || a.plan.Broken || withholds(a.plan, d) && t.rows[d.Ref].made == d.Wish()) {
+				taken[d.Ref] = d
 			}
 		}
 	}
 	t.adopt(taken)
 }
 
-// isOurs reports whether an object is fedsync's own: our namespace, and whatever is
-// in it. No plan has such an object; this holds whatever the plan says.
-func isOurs(ref federation.ObjectRef) bool {
-	return ref.Namespace == Namespace || ref.GroupKind() == namespaceKind && ref.Name == Namespace
-}
-
 func ownedByUs(app string, o *federation.Object) *refusal.Error {
 	return &refusal.Error{
 		Verb: "apply", App: app, Object: o.Ref, File: o.File, Class: refusal.ClassOwned,
-		Err: fmt.Errorf("namespace %s is fedsync's own", Namespace), Remedy: "take the object out of the repository",
+		Err: fmt.Errorf("namespace %s is fedsync's own", federation.SystemNamespace), Remedy: "take the object out of the repository",
 	}
 }
 
@@ -117,18 +109,18 @@ func (k *kind) ask(versions []string) {
 }
 
 // claim gives an object to the app that names it first.
-func (t *table) claim(taken map[federation.ObjectRef]*desired, d *desired) {
-	if other := taken[d.ref]; other != nil {
-		t.clashes = append(t.clashes, refusal.New("apply", d.object.Ref, d.object.File,
-			fmt.Errorf("app %s has it already, from %s", other.app, other.object.File)))
-		t.clashes[len(t.clashes)-1].App = d.app
+func (t *table) claim(taken map[federation.ObjectRef]*object.Desired, d *object.Desired) {
+	if other := taken[d.Ref]; other != nil {
+		t.clashes = append(t.clashes, refusal.New("apply", d.Object.Ref, d.Object.File,
+			fmt.Errorf("app %s has it already, from %s", other.App, other.Object.File)))
+		t.clashes[len(t.clashes)-1].App = d.App
 		return
 	}
-	taken[d.ref] = d
+	taken[d.Ref] = d
 }
 
 // adopt makes these the wishes of the rows.
-func (t *table) adopt(taken map[federation.ObjectRef]*desired) {
+func (t *table) adopt(taken map[federation.ObjectRef]*object.Desired) {
 	for ref, r := range t.rows {
 		if r.want != nil && taken[ref] == nil {
 			r.want, r.made, r.drift, r.last, r.ended = nil, "", nil, try{}, inventory.Ended{} // wanted again, it is looked at again
@@ -137,9 +129,9 @@ func (t *table) adopt(taken map[federation.ObjectRef]*desired) {
 	}
 	for ref, d := range taken {
 		r := t.row(ref)
-		if r.want == nil || r.want.want() != d.want() {
+		if r.want == nil || r.want.Wish() != d.Wish() {
 			r.last = try{}
-			r.settleFight(d.want())
+			r.settleFight(d.Wish())
 		}
 		r.want = d
 		t.recognize(r)
@@ -154,15 +146,15 @@ func (t *table) rescope(gk schema.GroupKind, mapping *meta.RESTMapping) {
 		if r.ref.GroupKind() != gk || r.want == nil {
 			continue
 		}
-		ref := scoped(r.ref, mapping)
+		ref := object.Scoped(r.ref, mapping)
 		if ref == r.ref {
 			continue
 		}
 		d := *r.want
-		r.want, d.ref = nil, ref
+		r.want, d.Ref = nil, ref
 		t.sweep(r)
 		if other := t.rows[ref]; other != nil && other.want != nil {
-			t.claim(map[federation.ObjectRef]*desired{ref: other.want}, &d)
+			t.claim(map[federation.ObjectRef]*object.Desired{ref: other.want}, &d)
 			continue
 		}
 		t.row(ref).want = &d
@@ -170,23 +162,10 @@ func (t *table) rescope(gk schema.GroupKind, mapping *meta.RESTMapping) {
 	t.index()
 }
 
-// scoped is the reference with a namespace if, and only if, its kind has one.
-// Without a mapping it stays as Git has it.
-func scoped(ref federation.ObjectRef, mapping *meta.RESTMapping) federation.ObjectRef {
-	switch {
-	case mapping == nil:
-	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
-		ref.Namespace = ""
-	case ref.Namespace == "":
-		ref.Namespace = metav1.NamespaceDefault
-	}
-	return ref
-}
-
 // withholds reports whether an object is to be left as it is.
-func withholds(p federation.AppPlan, d *desired) bool {
+func withholds(p federation.AppPlan, d *object.Desired) bool {
 	for _, w := range p.Withheld {
-		if w.Object == d.ref || w.Object == d.object.Ref {
+		if w.Object == d.Ref || w.Object == d.Object.Ref {
 			return true
 		}
 	}

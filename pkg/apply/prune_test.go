@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -50,7 +52,7 @@ func TestWhatLeavesGitIsPruned(t *testing.T) {
 	if first, last := slices.Index(got, "DELETE replicasets/nginx"), slices.Index(got, "DELETE services/nginx"); first < 0 || last < first {
 		t.Errorf("requests = %q, want the ReplicaSet deleted before the Service", got)
 	}
-	_, err := f.admin.Resource(configMaps).Namespace(Namespace).Get(t.Context(), inventory.ParentName(f.federation, "web"), metav1.GetOptions{})
+	_, err := f.admin.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Get(t.Context(), inventory.ParentName(f.federation, "web"), metav1.GetOptions{})
 	if err == nil {
 		t.Error("the parent is still there, want it gone with the app")
 	}
@@ -78,7 +80,7 @@ func TestPruneLeavesWhatIsNotOurs(t *testing.T) {
 	}
 	// A label that a user copied: no entry of ours.
 	f.create("kubectl", strings.Replace(earlier, "name: nginx", "name: mine", 1))
-	f.patchAs("kubectl", services, "mine", label)
+	f.patchAs("kubectl", object.Services, "mine", label)
 	f.until("the labels are seen", func() bool {
 		f.table.mu.Lock()
 		defer f.table.mu.Unlock()
@@ -89,7 +91,7 @@ func TestPruneLeavesWhatIsNotOurs(t *testing.T) {
 
 	r := f.mustSync(f.app("web", strings.Split(nginx, "\n---\n")[0], deployment))
 	f.wantChanges(r.Changes, "pruned ReplicaSet/nginx", "pruned Ingress/nginx")
-	if !f.exists(services, "mine") || !f.exists(replicaSets, copied) {
+	if !f.exists(object.Services, "mine") || !f.exists(replicaSets, copied) {
 		t.Error("an object that is not ours was pruned")
 	}
 }
@@ -111,7 +113,7 @@ func TestPruneKeepsToThePlansVerdict(t *testing.T) {
 	f.mustSync(broken)
 	f.wantRequests()
 	// What runs of a broken app is maintained.
-	f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"app":"x"}}}`)
+	f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"app":"x"}}}`)
 	f.wantChanges(f.repair(), "configured Service/nginx (metadata.labels.app by kubectl)")
 
 	failing := f.app("web", strings.Replace(less, "port: 80,", "port: 80000,", 1))
@@ -125,11 +127,11 @@ func TestPruneKeepsToThePlansVerdict(t *testing.T) {
 func TestAnObjectMovesBetweenApps(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	uid := f.get(services, "nginx").GetUID()
+	uid := f.get(object.Services, "nginx").GetUID()
 	docs := strings.Split(nginx, "\n---\n")
 	r := f.mustSync(f.app("web", docs[1], docs[2]), f.app("shop", docs[0]))
 	f.wantChanges(r.Changes, "configured Service/nginx")
-	u := f.get(services, "nginx")
+	u := f.get(object.Services, "nginx")
 	if u.GetUID() != uid || u.GetLabels()[inventory.LabelPartOf] != inventory.PartOf(f.federation, "shop") {
 		t.Errorf("uid %s, label %s: want the same object with the label of shop", u.GetUID(), u.GetLabels()[inventory.LabelPartOf])
 	}
@@ -149,7 +151,7 @@ func TestNoPruneBeforeTheKindsAreListed(t *testing.T) {
 	for _, kind := range []string{"Ingress.networking.k8s.io (", "ReplicaSet.apps (", "Service ("} {
 		f.wantFinding(r.Findings, "prune", kind)
 	}
-	f.get(services, "nginx")
+	f.get(object.Services, "nginx")
 	f.parent()
 	r = f.mustSync(f.plan.Apps...)
 	f.wantChanges(r.Changes, "pruned Service/nginx", "pruned ReplicaSet/nginx", "pruned Ingress/nginx")
@@ -181,7 +183,7 @@ func TestKilledAnywhereTheNextOneConverges(t *testing.T) {
 		}
 		f.start("two")
 		r = f.mustSync(plan...)
-		if diff := f.get(services, "nginx"); diff.GetLabels()["tier"] != "" || diff.GetLabels()["app"] != "nginx" {
+		if diff := f.get(object.Services, "nginx"); diff.GetLabels()["tier"] != "" || diff.GetLabels()["app"] != "nginx" {
 			t.Errorf("cut at %d: labels = %v, want the adopted object to conform", n, diff.GetLabels())
 		}
 		if !f.exists(replicaSets, "nginx") || f.exists(ingresses, "nginx") {
@@ -204,12 +206,12 @@ func TestAnObjectThatChangesBeforeItsDeletionIsJudgedAgain(t *testing.T) {
 		if r.Method == http.MethodDelete {
 			f.counter.failWith(nil)
 			// At the last moment somebody takes it over.
-			f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"`+inventory.LabelPartOf+`":null}}}`)
+			f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"`+inventory.LabelPartOf+`":null}}}`)
 		}
 		return nil
 	})
 	f.mustSync(f.app("web", less))
-	if !f.exists(services, "nginx") {
+	if !f.exists(object.Services, "nginx") {
 		t.Error("the Service was deleted although it was no longer ours")
 	}
 }

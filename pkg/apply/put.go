@@ -3,12 +3,14 @@ package apply
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,7 +40,7 @@ type outcome struct {
 
 // known is what is known of an object before the request.
 type known struct {
-	*desired
+	*object.Desired
 	resource schema.GroupVersionResource // in the version that Git has
 	sets     map[string]bool             // the part-of labels of our apps
 
@@ -52,21 +54,21 @@ type known struct {
 
 // knownOf is what the table knows of a row; t.mu is held.
 func (t *table) knownOf(r *row) known {
-	k := known{desired: r.want, resource: t.kind(r.ref.GroupKind()).mapping.Resource, sets: map[string]bool{}}
-	k.resource.Version = r.want.object.Version
+	k := known{Desired: r.want, resource: t.kind(r.ref.GroupKind()).mapping.Resource, sets: map[string]bool{}}
+	k.resource.Version = r.want.Object.Version
 	for set := range t.sets {
 		k.sets[set] = true
 	}
 	if r.base != nil {
-		k.uid = r.base.uid
+		k.uid = r.base.UID
 	}
 	if r.drift != nil {
 		k.drift = r.drift.text
 	}
 	if v := r.live; v != nil {
-		k.ours = v.Owned && k.sets[v.partOf]
-		k.lets = k.ours && k.leavesReplicas() && v.Owns(replicasPath)
-		k.live, k.version = v.uid, v.version
+		k.ours = v.Owned && k.sets[v.PartOf]
+		k.lets = k.ours && k.LeavesReplicas() && v.Owns(object.ReplicasPath)
+		k.live, k.version = v.UID, v.Version
 	}
 	return k
 }
@@ -88,7 +90,7 @@ func (a *Applier) put(ctx context.Context, r *row, k known, f *flight) (done boo
 // endApplied takes the answer for what is to be, and looks at the event that waited
 // for it.
 func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool) {
-	v := a.table.viewOf(out.answer)
+	v := a.table.reader.Live(out.answer)
 	t := a.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,7 +108,7 @@ func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool
 	done = r.last.err == nil && t.silent.err == nil && !t.kind(r.ref.GroupKind()).hung
 	t.silent = try{}
 	t.released(r)
-	r.base, r.live, r.seen, r.made, r.drift, r.last = &v, &v, now, k.want(), nil, try{}
+	r.base, r.live, r.seen, r.made, r.drift, r.last = &v, &v, now, k.Wish(), nil, try{}
 	r.resource = k.resource
 	r.remade = out.action == federation.ActionCreated && out.drift != ""
 	t.noteEnd(r, v)
@@ -115,10 +117,10 @@ func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool
 		s.known = !t.listings.spaces.done
 	}
 	a.record(federation.Change{
-		Cluster: a.Cluster, App: k.app, Object: k.object.Ref, Action: out.action, Drift: untrusted.New(out.drift), Took: now.Sub(f.since),
+		Cluster: a.Cluster, App: k.App, Object: k.Object.Ref, Action: out.action, Drift: untrusted.New(out.drift), Took: now.Sub(f.since),
 	})
 	if out.action != federation.ActionUnchanged {
-		a.Log.Info("object applied", zap.String("app", k.app), zap.Stringer("object", k.object.Ref),
+		a.Log.Info("object applied", zap.String("app", k.App), zap.Stringer("object", k.Object.Ref),
 			zap.String("action", string(out.action)), zap.String("drift", out.drift), zap.String("revision", t.plan.Revision.String()))
 	}
 	if out.note != nil {
@@ -131,7 +133,7 @@ func (a *Applier) endApplied(r *row, f *flight, k known, out outcome) (done bool
 
 // endFailed records why an object could not be brought to the cluster.
 func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out outcome, err error) {
-	e := refusal.New(out.verb, k.object.Ref, k.object.File, err)
+	e := refusal.New(out.verb, k.Object.Ref, k.Object.File, err)
 	a.examine(ctx, e, err, f)
 	if e.Class == refusal.ClassPortTaken {
 		a.nameHolder(ctx, e)
@@ -146,7 +148,7 @@ func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out
 	}
 	r.adopting = cmp.Or(out.note, r.adopting)
 	if e.Class == refusal.ClassDeleting && out.answer != nil {
-		v := t.viewOf(out.answer)
+		v := t.reader.Live(out.answer)
 		r.live, r.seen = &v, time.Now()
 		f.around = t.around(r)
 	}
@@ -155,7 +157,7 @@ func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out
 	}
 	if r.want != nil {
 		t.refused(r, f, e)
-		if r.want.want() != k.want() {
+		if r.want.Wish() != k.Wish() {
 			r.last = try{} // Git has changed its mind meanwhile
 		}
 	}
@@ -170,9 +172,9 @@ func (a *Applier) replay(r *row) {
 	if event == nil {
 		return
 	}
-	var seen view
+	var seen object.Live
 	if !event.Deleted {
-		seen = a.table.viewOf(event.Object)
+		seen = a.table.reader.Live(event.Object)
 	}
 	if d := a.judge(r, *event, seen); d.Repair {
 		a.Log.Info("drift found", zap.Stringer("object", d.Object), zap.String("drift", d.Text))
@@ -223,7 +225,7 @@ func isAnother(err error) bool {
 
 // sendUnknown reads the object and does what it takes: create, apply or adopt.
 func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
-	live, err := a.get(ctx, k.resource, k.ref)
+	live, err := a.get(ctx, k.resource, k.Ref)
 	if apierrors.IsNotFound(err) {
 		return a.create(ctx, k)
 	}
@@ -231,8 +233,8 @@ func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
 		return outcome{verb: "read"}, err
 	}
 	out := outcome{verb: "apply", action: federation.ActionConfigured, answer: live}
-	v := a.table.viewOf(live)
-	if v.terminating {
+	v := a.table.reader.Live(live)
+	if v.Terminating {
 		return out, beingDeleted(&v)
 	}
 	ours, err := a.judgeOwner(ctx, k, live, v)
@@ -242,10 +244,10 @@ func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
 	if !ours {
 		return a.adopt(ctx, k, live)
 	}
-	if k.drift != "" && v.partOf == "" {
+	if k.drift != "" && v.PartOf == "" {
 		out.drift = "metadata.labels." + inventory.LabelPartOf + " removed by somebody"
 	}
-	if v.partOf == k.partOf && a.table.says(v, k.unstructured().Object) {
+	if v.PartOf == k.PartOf && a.table.reader.Says(v, k.Unstructured().Object) {
 		out.action = federation.ActionUnchanged
 		out.answer, err = a.tidy(ctx, k, live)
 		return out, err
@@ -270,19 +272,19 @@ func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
 // judgeOwner says whether a live object is ours, or an error where it is not to
 // be touched at all. It is ours by our label; without it, or with another set's, only if
 // it is the very object that we applied before.
-func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Unstructured, v view) (bool, error) {
+func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Unstructured, v object.Live) (bool, error) {
 	if c := metav1.GetControllerOfNoCopy(live); c != nil {
 		return false, &refusal.Error{
-			Verb: "adopt", Object: k.object.Ref, File: k.object.File, Class: refusal.ClassOwned,
+			Verb: "adopt", Object: k.Object.Ref, File: k.Object.File, Class: refusal.ClassOwned,
 			Err:    fmt.Errorf("it exists, and %s %s controls it", c.Kind, c.Name),
 			Remedy: "give it another name in Git, or delete what controls it",
 		}
 	}
 	switch {
-	case k.sets[v.partOf], v.Owned && k.uid != "" && k.uid == live.GetUID():
+	case k.sets[v.PartOf], v.Owned && k.uid != "" && k.uid == live.GetUID():
 		return true, nil
-	case v.partOf != "":
-		parent, former := a.nameParent(ctx, v.partOf)
+	case v.PartOf != "":
+		parent, former := a.nameParent(ctx, v.PartOf)
 		if parent == "" && v.Owned {
 			return true, nil // it was ours, in an app that is no more
 		}
@@ -290,20 +292,20 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 			former = ""
 		}
 		return false, &refusal.Error{
-			Verb: "adopt", Object: k.object.Ref, File: k.object.File, Class: refusal.ClassOwned, Former: former,
-			Err:    fmt.Errorf("it belongs to another ApplySet, %s", cmp.Or(parent, v.partOf)),
+			Verb: "adopt", Object: k.Object.Ref, File: k.Object.File, Class: refusal.ClassOwned, Former: former,
+			Err:    fmt.Errorf("it belongs to another ApplySet, %s", cmp.Or(parent, v.PartOf)),
 			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", inventory.LabelPartOf),
 		}
 	}
 	// With our entry, and without our label, its adoption is under way. Where nothing
 	// is adopted, somebody has taken the label away.
-	return v.Owned && k.adoption == federation.AdoptNever, nil
+	return v.Owned && k.Adoption == federation.AdoptNever, nil
 }
 
 // nameParent finds the parent of an ApplySet; empty where it is not to be found. Where it
 // is the inventory of a name that the federation may have had before, that is former.
 func (a *Applier) nameParent(ctx context.Context, id string) (parent, former string) {
-	for _, gvr := range []schema.GroupVersionResource{configMaps, secrets} {
+	for _, gvr := range []schema.GroupVersionResource{object.ConfigMaps, object.Secrets} {
 		o := metav1.ListOptions{LabelSelector: inventory.LabelParentID + "=" + id, Limit: 1}
 		err := a.each(ctx, a.Client.Resource(gvr), o, func(u *unstructured.Unstructured) (more bool) {
 			parent = federation.RefOf(u).String()
@@ -329,13 +331,13 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 	if k.drift != "" {
 		out.drift = "deleted"
 	}
-	if k.adoption == federation.AdoptNever {
+	if k.Adoption == federation.AdoptNever {
 		_, err := write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-			return a.Client.Resource(k.resource).Namespace(k.ref.Namespace).Create(ctx, k.unstructured(),
+			return a.Client.Resource(k.resource).Namespace(k.Ref.Namespace).Create(ctx, k.Unstructured(),
 				metav1.CreateOptions{FieldManager: ownership.FieldManager, FieldValidation: metav1.FieldValidationStrict})
 		})
 		if apierrors.IsAlreadyExists(err) {
-			return out, alreadyExists(k.desired)
+			return out, alreadyExists(k.Desired)
 		}
 		if err != nil {
 			return out, err
@@ -345,8 +347,8 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 	if err != nil {
 		return out, err
 	}
-	if k.adoption != federation.AdoptNever {
-		if _, others, err := a.table.people.Transfer(answer.GetManagedFields(), answer.GetAPIVersion(), k.unstructured().Object); err == nil && others {
+	if k.Adoption != federation.AdoptNever {
+		if _, others, err := a.table.reader.People.Transfer(answer.GetManagedFields(), answer.GetAPIVersion(), k.Unstructured().Object); err == nil && others {
 			// Somebody made it between our look and our apply.
 			answer, err = a.conform(ctx, k, answer, answer.GetManagedFields())
 			if err != nil {
@@ -359,28 +361,28 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 	return out, err
 }
 
-func alreadyExists(d *desired) *refusal.Error {
+func alreadyExists(d *object.Desired) *refusal.Error {
 	return &refusal.Error{
-		Verb: "create", Object: d.object.Ref, File: d.object.File, Class: refusal.ClassExists,
+		Verb: "create", Object: d.Object.Ref, File: d.Object.File, Class: refusal.ClassExists,
 		Err:    fmt.Errorf("it exists already and is not ours; adoption is %s, so it is left alone", federation.AdoptNever),
-		Remedy: "delete it in the cluster, or set adoption: Always for app " + d.app + " in " + federation.FileName,
+		Remedy: "delete it in the cluster, or set adoption: Always for app " + d.App + " in " + federation.FileName,
 	}
 }
 
 // patch applies the object. With a uid or a resourceVersion it does so only to
 // that object, in that state.
 func (a *Applier) patch(ctx context.Context, k known, uid types.UID, version string) (*unstructured.Unstructured, error) {
-	f, err := a.Forms.of(k.desired)
+	f, err := a.Forms.Of(k.Desired)
 	if err != nil {
 		return nil, err
 	}
-	return a.patchData(ctx, k, f.about(uid, version))
+	return a.patchData(ctx, k, f.About(uid, version))
 }
 
 func (a *Applier) patchData(ctx context.Context, k known, data []byte) (*unstructured.Unstructured, error) {
 	force := true
 	return write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return a.Client.Resource(k.resource).Namespace(k.ref.Namespace).Patch(ctx, k.ref.Name, types.ApplyPatchType, data,
+		return a.Client.Resource(k.resource).Namespace(k.Ref.Namespace).Patch(ctx, k.Ref.Name, types.ApplyPatchType, data,
 			metav1.PatchOptions{FieldManager: ownership.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict})
 	})
 }
@@ -398,14 +400,19 @@ func (a *Applier) tidy(ctx context.Context, k known, answer *unstructured.Unstru
 		if !apierrors.IsConflict(err) {
 			return tidied, err
 		}
-		now, err := a.get(ctx, k.resource, k.ref)
+		now, err := a.get(ctx, k.resource, k.Ref)
 		if err != nil {
 			return nil, err
 		}
-		if hasher := a.table.hasher; len(ownership.Compare(hasher.View(answer, a.table.people), hasher.View(now, a.table.people), nil).Paths) > 0 {
+		if hasher := a.table.reader.Hasher; len(ownership.Compare(hasher.View(answer, a.table.reader.People), hasher.View(now, a.table.reader.People), nil).Paths) > 0 {
 			return answer, nil // not only faster, but against us: its event tells
 		}
 		answer = now
 	}
 	return answer, nil
+}
+
+// beingDeleted is why an object that Git wants cannot be applied now.
+func beingDeleted(v *object.Live) *refusal.Error {
+	return &refusal.Error{Class: refusal.ClassDeleting, Err: errors.New(v.DeletionText())}
 }

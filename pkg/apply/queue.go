@@ -205,7 +205,7 @@ func (a *Applier) start(ctx context.Context, x task, now time.Time) func() bool 
 		return func() bool { return a.park(ctx, r, k, used, held, f) }
 	case taskRemove:
 		d := deletion{
-			ref: r.ref, resource: r.resource, uid: r.live.uid, version: r.live.version, partOf: r.live.partOf,
+			ref: r.ref, resource: r.resource, uid: r.live.UID, version: r.live.Version, partOf: r.live.PartOf,
 			sets: slices.Sorted(maps.Keys(t.sets)),
 		}
 		return func() bool { return a.remove(ctx, r, d, f) }

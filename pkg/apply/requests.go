@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -153,7 +154,7 @@ type contextMapper interface {
 func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f *flight) {
 	ref := federation.ObjectRef{Kind: "Namespace", Name: name}
 	verb := "read"
-	u, err := a.get(ctx, namespaces, federation.ObjectRef{Name: name})
+	u, err := a.get(ctx, object.Namespaces, federation.ObjectRef{Name: name})
 	if apierrors.IsNotFound(err) && create {
 		verb = "create"
 		u, err = a.createNamespace(ctx, name)
@@ -172,7 +173,7 @@ func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f 
 	switch {
 	case f.incarnation != t.incarnation:
 	case err == nil:
-		s.observe(t.hasher, u)
+		s.observe(t.reader.Hasher, u)
 		s.at, s.last, t.silent = now, try{}, try{}
 	case apierrors.IsNotFound(err):
 		*s = space{known: true, at: now}
@@ -213,10 +214,10 @@ func (a *Applier) createNamespace(ctx context.Context, name string) (*unstructur
 	u.SetName(name)
 	u.SetAnnotations(map[string]string{annotationCreated: ownership.FieldManager + "/" + a.Federation})
 	made, err := write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return a.Client.Resource(namespaces).Create(ctx, u, metav1.CreateOptions{FieldManager: ownership.FieldManager})
+		return a.Client.Resource(object.Namespaces).Create(ctx, u, metav1.CreateOptions{FieldManager: ownership.FieldManager})
 	})
 	if apierrors.IsAlreadyExists(err) {
-		return a.get(ctx, namespaces, federation.ObjectRef{Name: name})
+		return a.get(ctx, object.Namespaces, federation.ObjectRef{Name: name})
 	}
 	return made, err
 }
@@ -266,7 +267,7 @@ func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) (do
 		switch {
 		case gone:
 			r.live, r.base, r.made, r.drift = nil, nil, "", nil
-		case live.uid != d.uid: // another object of that name
+		case live.UID != d.uid: // another object of that name
 			r.live, r.base, r.made, r.drift = live, nil, "", nil
 		default:
 			r.live = live
@@ -283,7 +284,7 @@ func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) (do
 
 // delete asks for the deletion of the object as long as it is ours, and returns what
 // is there afterwards.
-func (a *Applier) delete(ctx context.Context, d deletion) (live *view, asked bool, err error) {
+func (a *Applier) delete(ctx context.Context, d deletion) (live *object.Live, asked bool, err error) {
 	if err := a.mayDelete(ctx, d); err != nil {
 		return nil, false, err
 	}
@@ -300,11 +301,11 @@ func (a *Applier) delete(ctx context.Context, d deletion) (live *view, asked boo
 		if err != nil {
 			return nil, asked, err
 		}
-		v := a.table.viewOf(u)
-		if asked || v.uid != d.uid || v.terminating || !v.Owned || v.controlled || v.partOf != d.partOf {
+		v := a.table.reader.Live(u)
+		if asked || v.UID != d.uid || v.Terminating || !v.Owned || v.Controlled || v.PartOf != d.partOf {
 			return &v, asked, nil
 		}
-		d.version = v.version
+		d.version = v.Version
 	}
 	return nil, false, fmt.Errorf("%w: %w", errEnough, err)
 }
@@ -312,7 +313,7 @@ func (a *Applier) delete(ctx context.Context, d deletion) (live *view, asked boo
 // mayDelete refuses to delete a definition while objects of its kind exist that are
 // not ours: they would go with it.
 func (a *Applier) mayDelete(ctx context.Context, d deletion) error {
-	if d.ref.GroupKind() != definitionKind {
+	if d.ref.GroupKind() != object.DefinitionKind {
 		return nil
 	}
 	definition, err := a.get(ctx, d.resource, d.ref)
@@ -476,12 +477,12 @@ func (a *Applier) examine(ctx context.Context, e *refusal.Error, cause error, f 
 
 // ask looks whether the API server answers, when there is nothing else to ask it.
 func (a *Applier) ask(ctx context.Context, f *flight) {
-	ref := federation.ObjectRef{Name: Namespace}
-	_, err := a.get(ctx, namespaces, ref)
+	ref := federation.ObjectRef{Name: federation.SystemNamespace}
+	_, err := a.get(ctx, object.Namespaces, ref)
 	if err == nil {
 		a.heard()
 	} else {
-		e := refusal.New("read", federation.ObjectRef{Kind: "Namespace", Name: Namespace}, "", err)
+		e := refusal.New("read", federation.ObjectRef{Kind: "Namespace", Name: federation.SystemNamespace}, "", err)
 		if e.Class == refusal.ClassUnreachable { // nothing would answer examine either
 			t := a.table
 			t.mu.Lock()
@@ -510,6 +511,6 @@ func (a *Applier) answers(ctx context.Context) bool {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, min(patience, a.RequestTimeout))
 	defer cancel()
-	_, err := a.Client.Resource(namespaces).Get(ctx, Namespace, metav1.GetOptions{})
+	_, err := a.Client.Resource(object.Namespaces).Get(ctx, federation.SystemNamespace, metav1.GetOptions{})
 	return err == nil || !refusal.IsUnreachable(err)
 }

@@ -156,10 +156,10 @@ func (x *reckoning) isBehind(r *row) bool {
 func (t *table) around(r *row) circumstances {
 	var c circumstances
 	if r.want != nil {
-		c.wish = r.want.want()
+		c.wish = r.want.Wish()
 	}
 	if r.live != nil {
-		c.object = r.live.mark()
+		c.object = r.live.Mark()
 	}
 	if s := t.spaces[r.ref.Namespace]; s != nil {
 		c.space = s.mark

@@ -3,6 +3,7 @@ package apply
 import (
 	"slices"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -13,13 +14,13 @@ import (
 // are to have: there is no step to remember.
 
 // portHolders returns the Services of ours that hold each node port.
-func (t *table) portHolders() map[servicePort][]*row {
-	out := map[servicePort][]*row{}
+func (t *table) portHolders() map[object.Port][]*row {
+	out := map[object.Port][]*row{}
 	for _, r := range t.sorted() {
-		if r.live == nil || r.ref.GroupKind() != serviceKind {
+		if r.live == nil || r.ref.GroupKind() != object.ServiceKind {
 			continue
 		}
-		for _, port := range r.live.ports {
+		for _, port := range r.live.Ports {
 			out[port] = append(out[port], r)
 		}
 	}
@@ -29,18 +30,18 @@ func (t *table) portHolders() map[servicePort][]*row {
 // waitsFor returns a Service that has a node port which r is to take over and
 // which that Service gives up; nil if there is none.
 func (x *reckoning) waitsFor(r *row) *row {
-	if r.ref.GroupKind() != serviceKind {
+	if r.ref.GroupKind() != object.ServiceKind {
 		return nil
 	}
-	for _, port := range r.want.nodePorts() {
-		if r.live != nil && slices.Contains(r.live.ports, port) {
+	for _, port := range r.want.NodePorts() {
+		if r.live != nil && slices.Contains(r.live.Ports, port) {
 			continue
 		}
 		for _, other := range x.ports[port] {
 			switch {
 			case other == r:
 				continue
-			case other.want != nil && (other.settled() || other.last.err != nil || slices.Contains(other.want.nodePorts(), port)):
+			case other.want != nil && (other.settled() || other.last.err != nil || slices.Contains(other.want.NodePorts(), port)):
 				continue // it does not give the port up: the API server says so
 			}
 			if other.want == nil {
@@ -74,32 +75,21 @@ func (x *reckoning) inCircle(r *row) bool {
 	return false
 }
 
-// nodePorts are those that the Service asks for.
-func (d *desired) nodePorts() []servicePort {
-	if d.ref.GroupKind() != serviceKind {
-		return nil
-	}
-	if !d.portsRead {
-		d.ports, d.portsRead = servicePorts(d.unstructured()), true
-	}
-	return d.ports
-}
-
 // usedPorts are the node ports that Services of ours hold or are to have.
 func (t *table) usedPorts() map[int32]bool {
 	used := map[int32]bool{}
 	for _, r := range t.rows {
-		if r.ref.GroupKind() != serviceKind {
+		if r.ref.GroupKind() != object.ServiceKind {
 			continue
 		}
 		if r.live != nil {
-			for _, port := range r.live.ports {
-				used[port.nodePort] = true
+			for _, port := range r.live.Ports {
+				used[port.Number] = true
 			}
 		}
 		if r.want != nil {
-			for _, port := range r.want.nodePorts() {
-				used[port.nodePort] = true
+			for _, port := range r.want.NodePorts() {
+				used[port.Number] = true
 			}
 		}
 	}
@@ -107,8 +97,8 @@ func (t *table) usedPorts() map[int32]bool {
 }
 
 // heldByOthers are the node ports that other Services of ours hold.
-func (t *table) heldByOthers(ref federation.ObjectRef) map[servicePort]bool {
-	held := map[servicePort]bool{}
+func (t *table) heldByOthers(ref federation.ObjectRef) map[object.Port]bool {
+	held := map[object.Port]bool{}
 	for port, rows := range t.portHolders() {
 		for _, r := range rows {
 			held[port] = held[port] || r.ref != ref

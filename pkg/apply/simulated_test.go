@@ -14,11 +14,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/discovery"
@@ -163,7 +167,7 @@ func (s *simulated) feed(ctx context.Context, running *sync.WaitGroup) {
 			}
 		})
 	}
-	follow(namespaces, "", "", watched{
+	follow(object.Namespaces, "", "", watched{
 		event: func(u *unstructured.Unstructured, deleted bool) { s.ObserveNamespace(u, deleted) },
 		state: func(l *Listing, err error) { s.NamespacesListed(l != nil, l, err) },
 	})
@@ -171,9 +175,9 @@ func (s *simulated) feed(ctx context.Context, running *sync.WaitGroup) {
 		event: func(*unstructured.Unstructured, bool) { s.DefinitionsChanged() },
 		state: func(*Listing, error) {},
 	})
-	follow(configMaps, Namespace, inventory.ParentSelector("web"), watched{
+	follow(object.ConfigMaps, federation.SystemNamespace, inventory.ParentSelector("web"), watched{
 		event: func(u *unstructured.Unstructured, deleted bool) {
-			s.Observe(Event{Resource: configMaps, Object: u, Deleted: deleted})
+			s.Observe(Event{Resource: object.ConfigMaps, Object: u, Deleted: deleted})
 		},
 		state: func(l *Listing, err error) {
 			if l != nil {
@@ -311,7 +315,7 @@ func (t *table) dump(now time.Time) string {
 		fmt.Fprintf(&b, "%s: wanted %v, there %v, settled %v, under way %v, drift %v, last %v at %s (%d)\n", r.ref, r.want != nil, r.live != nil,
 			r.want != nil && r.settled(), r.flight != nil, r.drift, r.last.err, r.last.at.Format(time.TimeOnly), r.last.failures)
 		if r.live != nil && r.base != nil {
-			fmt.Fprintf(&b, "  live %s %v, base %s %v\n", r.live.version, r.live.Mark(), r.base.version, r.base.Mark())
+			fmt.Fprintf(&b, "  live %s %v, base %s %v\n", r.live.Version, r.live.Mark(), r.base.Version, r.base.Mark())
 		}
 	}
 	for name, s := range t.spaces {
@@ -391,7 +395,7 @@ var refusals = map[string]func(s *simulated){
 // what was applied without one is not found again after a restart.
 func (s *simulated) refuse(r objectstore.Refusal) {
 	s.store.SetRefusals(func(a objectstore.Attempt) error {
-		if s.sparing && a.Namespace == Namespace {
+		if s.sparing && a.Namespace == federation.SystemNamespace {
 			return nil
 		}
 		return r(a)
@@ -400,7 +404,7 @@ func (s *simulated) refuse(r objectstore.Refusal) {
 
 func (s *simulated) unsparing(f objectstore.Fault) objectstore.Fault {
 	if s.sparing {
-		return outside(Namespace, f)
+		return outside(federation.SystemNamespace, f)
 	}
 	return f
 }
@@ -465,7 +469,7 @@ func TestAHungKindDoesNotHoldUpTheOthers(t *testing.T) {
 		defer s.stop()
 		s.push(append(manyConfigMaps(60, "0"), nginx)...)
 		s.completeWithin(time.Minute)
-		s.store.SetFaults(forApplier(outside(Namespace, objectstore.WebhookHangs("slow.example.com", "configmaps", time.Minute))))
+		s.store.SetFaults(forApplier(outside(federation.SystemNamespace, objectstore.WebhookHangs("slow.example.com", "configmaps", time.Minute))))
 		image := func(tag string) string { return strings.Replace(nginx, "nginx:1.29", "nginx:"+tag, 1) }
 		for i := range 4 {
 			tag := fmt.Sprintf("1.3%d", i)
@@ -500,7 +504,7 @@ func TestAStormOfEventsOnARefusedObjectIsNoStormOfRequests(t *testing.T) {
 			return objectstore.Policy("no", "configmaps", "no")(a)
 		})
 		edit := func(i, n int, field string) {
-			_, err := s.somebody.Resource(configMaps).Namespace("default").Patch(t.Context(), fmt.Sprintf("c%d", i), types.MergePatchType,
+			_, err := s.somebody.Resource(object.ConfigMaps).Namespace("default").Patch(t.Context(), fmt.Sprintf("c%d", i), types.MergePatchType,
 				fmt.Appendf(nil, field, fmt.Sprint(n)), metav1.PatchOptions{FieldManager: "kube-controller-manager"})
 			if err != nil {
 				t.Fatal(err)
@@ -539,7 +543,7 @@ func TestWhatSomebodyMendsIsSeenWithinFiveSeconds(t *testing.T) {
 		s.after(5 * time.Minute)
 		closed = false
 		// The namespace's labels are what the policy goes by.
-		_, err := s.somebody.Resource(namespaces).Patch(t.Context(), "default", types.MergePatchType, []byte(`{"metadata":{"labels":{"open":"yes"}}}`), metav1.PatchOptions{})
+		_, err := s.somebody.Resource(object.Namespaces).Patch(t.Context(), "default", types.MergePatchType, []byte(`{"metadata":{"labels":{"open":"yes"}}}`), metav1.PatchOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -598,12 +602,12 @@ func TestAnyHistoryConverges(t *testing.T) {
 					case 6:
 						name := fmt.Sprintf("c%d", random.IntN(12))
 						note("edit %s", name)
-						_, _ = s.somebody.Resource(configMaps).Namespace("default").Patch(t.Context(), name, types.MergePatchType,
+						_, _ = s.somebody.Resource(object.ConfigMaps).Namespace("default").Patch(t.Context(), name, types.MergePatchType,
 							[]byte(`{"data":{"v":"mine"}}`), metav1.PatchOptions{FieldManager: "kubectl"})
 					case 7:
 						name := fmt.Sprintf("c%d", random.IntN(12))
 						note("delete %s", name)
-						_ = s.somebody.Resource(configMaps).Namespace("default").Delete(t.Context(), name, metav1.DeleteOptions{})
+						_ = s.somebody.Resource(object.ConfigMaps).Namespace("default").Delete(t.Context(), name, metav1.DeleteOptions{})
 					case 8:
 						if random.IntN(2) == 0 {
 							note("backup")
@@ -693,7 +697,7 @@ func (s *simulated) wantEqual() {
 	s.Helper()
 	wanted := map[string]bool{}
 	s.table.mu.Lock()
-	var rows []*desired
+	var rows []*object.Desired
 	for _, r := range s.table.rows {
 		if r.want != nil {
 			rows = append(rows, r.want)
@@ -701,22 +705,22 @@ func (s *simulated) wantEqual() {
 	}
 	s.table.mu.Unlock()
 	for _, d := range rows {
-		mapping, err := s.mapping(s.Context(), d.ref.GroupKind(), d.object.Version)
+		mapping, err := s.mapping(s.Context(), d.Ref.GroupKind(), d.Object.Version)
 		if err != nil {
-			s.Errorf("%s: %v", d.ref, err)
+			s.Errorf("%s: %v", d.Ref, err)
 			continue
 		}
-		u, err := s.somebody.Resource(mapping.Resource).Namespace(d.ref.Namespace).Get(s.Context(), d.ref.Name, metav1.GetOptions{})
+		u, err := s.somebody.Resource(mapping.Resource).Namespace(d.Ref.Namespace).Get(s.Context(), d.Ref.Name, metav1.GetOptions{})
 		if err != nil {
-			s.Errorf("%s: %v", d.ref, err)
+			s.Errorf("%s: %v", d.Ref, err)
 			continue
 		}
-		wanted[d.ref.String()] = true
-		if v := s.table.viewOf(u); !s.table.says(v, d.unstructured().Object) {
-			s.Errorf("%s is not what Git says: %v", d.ref, u.Object)
+		wanted[d.Ref.String()] = true
+		if v := s.table.reader.Live(u); !s.table.reader.Says(v, d.Unstructured().Object) {
+			s.Errorf("%s is not what Git says: %v", d.Ref, u.Object)
 		}
 	}
-	for _, gvr := range []schema.GroupVersionResource{configMaps, services, replicaSets, ingresses, definitions} {
+	for _, gvr := range []schema.GroupVersionResource{object.ConfigMaps, object.Services, replicaSets, ingresses, definitions} {
 		list, err := s.somebody.Resource(gvr).List(s.Context(), metav1.ListOptions{LabelSelector: inventory.LabelPartOf})
 		if err != nil {
 			s.Fatal(err)

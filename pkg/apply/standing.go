@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -68,7 +69,7 @@ func (a *Applier) changesOf() []federation.Change {
 		}
 		app := t.sets[r.partOf()]
 		if r.want != nil {
-			app, ref = r.want.app, r.want.object.Ref
+			app, ref = r.want.App, r.want.Object.Ref
 		}
 		changes[ref] = federation.Change{Cluster: a.Cluster, App: app, Object: ref, Action: federation.ActionFailed, Err: e}
 	}
@@ -86,7 +87,7 @@ func (r *row) failure() *refusal.Error {
 	switch {
 	case r.want != nil && r.settled():
 		return nil
-	case r.want == nil && (r.live == nil || r.live.terminating):
+	case r.want == nil && (r.live == nil || r.live.Terminating):
 		return nil
 	}
 	return r.last.err
@@ -112,8 +113,8 @@ func (t *table) why(r *row) *refusal.Error {
 	if ground == nil {
 		return nil
 	}
-	e = refusal.New("apply", r.want.object.Ref, r.want.object.File, ground)
-	e.Verb, e.Object, e.File = "apply", r.want.object.Ref, r.want.object.File
+	e = refusal.New("apply", r.want.Object.Ref, r.want.Object.File, ground)
+	e.Verb, e.Object, e.File = "apply", r.want.Object.Ref, r.want.Object.File
 	return e
 }
 
@@ -129,7 +130,7 @@ func (a *Applier) findings(now time.Time) []federation.Finding {
 	for _, r := range t.sorted() {
 		out = append(out, a.rowFindings(r, deleting, now)...)
 		if r.want != nil && r.ref.Namespace != "" && !t.rows[federation.ObjectRef{Kind: "Namespace", Name: r.ref.Namespace}].wanted() {
-			spaces[r.ref.Namespace] = cmp.Or(spaces[r.ref.Namespace], r.want.app)
+			spaces[r.ref.Namespace] = cmp.Or(spaces[r.ref.Namespace], r.want.App)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(spaces)) {
@@ -148,7 +149,7 @@ func (a *Applier) findings(now time.Time) []federation.Finding {
 }
 
 // rowFindings are what is wrong with one object.
-func (a *Applier) rowFindings(r *row, deleting map[servicePort]*row, now time.Time) []federation.Finding {
+func (a *Applier) rowFindings(r *row, deleting map[object.Port]*row, now time.Time) []federation.Finding {
 	t := a.table
 	if r.want == nil {
 		return a.leavingFindings(r, now)
@@ -156,32 +157,32 @@ func (a *Applier) rowFindings(r *row, deleting map[servicePort]*row, now time.Ti
 	var out []federation.Finding
 	e := t.why(r)
 	switch {
-	case r.live != nil && r.live.terminating:
+	case r.live != nil && r.live.Terminating:
 		why := "it is created again when it is gone"
 		if _, over := t.over(r); over {
 			why = "it ended, and is not created again"
 		}
-		out = append(out, a.deletionFinding(r, r.want.app, why, now))
+		out = append(out, a.deletionFinding(r, r.want.App, why, now))
 	case e != nil && e.Class == refusal.ClassDeleting:
-		f := e.Finding(a.Cluster, r.want.app)
+		f := e.Finding(a.Cluster, r.want.App)
 		f.Severity = federation.SeverityWarning
 		out = append(out, f)
 	case r.stopped(now):
-		f := r.fight.error(r.want).Finding(a.Cluster, r.want.app)
+		f := r.fight.error(r.want).Finding(a.Cluster, r.want.App)
 		f.Since = r.fight.since
 		out = append(out, f)
 	case e != nil && e.Class == refusal.ClassNamespace && t.spaces[r.ref.Namespace] != nil && !t.spaces[r.ref.Namespace].usable():
 		// The namespace has a finding of its own.
 	case e != nil && e.Class != refusal.ClassFight:
-		out = append(out, e.Finding(a.Cluster, r.want.app))
+		out = append(out, e.Finding(a.Cluster, r.want.App))
 	}
 	if f, ok := a.failedJobFinding(r); ok {
 		out = append(out, f)
 	}
 	if holder := deletingHolder(r, deleting); holder != nil && e == nil && !r.settled() {
 		out = append(out, federation.Finding{
-			ID: federation.FindingNodePortTaken, Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app, Object: r.want.object.Ref, File: r.want.object.File,
-			Message: untrusted.Textf("its node port is still held by %s, which is being deleted: %s", holder.ref, deletionText(holder.live)),
+			ID: federation.FindingNodePortTaken, Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.App, Object: r.want.Object.Ref, File: r.want.Object.File,
+			Message: untrusted.Textf("its node port is still held by %s, which is being deleted: %s", holder.ref, holder.live.DeletionText()),
 			Remedy:  untrusted.Const("let who set the finalizer finish, or remove it"),
 		})
 	}
@@ -196,11 +197,11 @@ func (s *space) usable() bool { return !s.known && s.last.err == nil || s.exists
 
 // deletingHolders returns the Services of ours that are being deleted, by the node
 // ports that they still have.
-func (t *table) deletingHolders() map[servicePort]*row {
-	out := map[servicePort]*row{}
+func (t *table) deletingHolders() map[object.Port]*row {
+	out := map[object.Port]*row{}
 	for port, rows := range t.portHolders() {
 		for _, r := range rows {
-			if r.live.terminating {
+			if r.live.Terminating {
 				out[port] = r
 			}
 		}
@@ -210,11 +211,11 @@ func (t *table) deletingHolders() map[servicePort]*row {
 
 // deletingHolder returns the one of them that has a node port which r is to take
 // over.
-func deletingHolder(r *row, deleting map[servicePort]*row) *row {
+func deletingHolder(r *row, deleting map[object.Port]*row) *row {
 	if len(deleting) == 0 {
 		return nil
 	}
-	for _, port := range r.want.nodePorts() {
+	for _, port := range r.want.NodePorts() {
 		if other := deleting[port]; other != nil && other != r {
 			return other
 		}
@@ -229,7 +230,7 @@ func (a *Applier) leavingFindings(r *row, now time.Time) []federation.Finding {
 	if !ok {
 		return nil
 	}
-	if r.live.terminating {
+	if r.live.Terminating {
 		return []federation.Finding{a.deletionFinding(r, name, "it left Git", now)}
 	}
 	if e := r.failure(); e != nil {
@@ -243,17 +244,17 @@ func (a *Applier) leavingFindings(r *row, now time.Time) []federation.Finding {
 func (a *Applier) deletionFinding(r *row, app, why string, now time.Time) federation.Finding {
 	f := federation.Finding{
 		ID: federation.FindingDeleting, Severity: federation.SeverityNote, Cluster: a.Cluster, App: app, Object: r.ref,
-		Message: untrusted.New(why + "; " + deletionText(r.live)),
+		Message: untrusted.New(why + "; " + r.live.DeletionText()),
 		Remedy:  untrusted.Const("wait for who set the finalizer, or find out why it does not finish"),
-		Since:   r.live.deletedAt,
+		Since:   r.live.DeletedAt,
 	}
 	if r.want != nil {
-		f.Object, f.File = r.want.object.Ref, r.want.object.File
+		f.Object, f.File = r.want.Object.Ref, r.want.Object.File
 	}
-	if now.Sub(r.live.deletedAt) >= a.Deadline {
+	if now.Sub(r.live.DeletedAt) >= a.Deadline {
 		f.Severity = federation.SeverityError
-		if len(r.live.finalizers) > 0 {
-			f.Remedy = untrusted.New("who set the finalizer " + finalizerText(r.live) + " must act: find out why its controller does not finish; if there is none any more, remove the finalizer")
+		if len(r.live.Finalizers) > 0 {
+			f.Remedy = untrusted.New("who set the finalizer " + r.live.FinalizerText() + " must act: find out why its controller does not finish; if there is none any more, remove the finalizer")
 		}
 	}
 	return f
@@ -265,8 +266,8 @@ func (a *Applier) foreignFinding(r *row) federation.Finding {
 		parts = append(parts, fmt.Sprintf("%s (set by %s)", f.Path, f.Manager))
 	}
 	return federation.Finding{
-		ID: federation.FindingForeign, Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.app,
-		Object: r.want.object.Ref, File: r.want.object.File,
+		ID: federation.FindingForeign, Severity: federation.SeverityWarning, Cluster: a.Cluster, App: r.want.App,
+		Object: r.want.Object.Ref, File: r.want.Object.File,
 		Message: untrusted.New("fields not in Git: " + strings.Join(parts, ", ")),
 		Remedy:  untrusted.Const("put them into Git, or remove them in the cluster; fedsync leaves them alone"),
 	}
@@ -328,7 +329,7 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 		f := e.Finding(a.Cluster, of.name)
 		f.ID, f.Severity = federation.FindingInventory, federation.SeverityWarning
 		f.Message = untrusted.New("no inventory can be kept, so nothing is pruned: " + untrusted.Line(e.Err.Error()))
-		f.Remedy = untrusted.Const("allow fedsync to create the namespace " + Namespace + " and to write ConfigMaps in it")
+		f.Remedy = untrusted.Const("allow fedsync to create the namespace " + federation.SystemNamespace + " and to write ConfigMaps in it")
 		out = append(out, f)
 	default:
 		out = append(out, e.Finding(a.Cluster, of.name))
@@ -382,7 +383,7 @@ func (a *Applier) keptFinding(of *app, tally *appTally) (federation.Finding, boo
 	}
 	var refs []string
 	for _, r := range t.leaving(of, tally.leaving) {
-		if !r.live.terminating && r.last.err == nil {
+		if !r.live.Terminating && r.last.err == nil {
 			refs = append(refs, r.ref.String())
 		}
 	}

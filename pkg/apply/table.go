@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
-	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -26,8 +26,7 @@ type table struct {
 	instance    string
 	source      string
 	listTimeout time.Duration
-	hasher      ownership.Hasher // never changes
-	people      ownership.People // likewise
+	reader      object.Reader // never changes
 
 	since       time.Time // when the cluster's lists were first waited for
 	incarnation int       // counts the clusters that were behind the address
@@ -54,14 +53,14 @@ type table struct {
 // row is all that is known of one object.
 type row struct {
 	ref      federation.ObjectRef
-	rank     int      // of its kind
-	want     *desired // what Git wants; nil for none
+	rank     int             // of its kind
+	want     *object.Desired // what Git wants; nil for none
 	resource schema.GroupVersionResource
 
-	live *view     // nil where it does not exist, as far as is known
-	seen time.Time // when live was learned, from an event or an answer
-	base *view     // what the API server answered to our apply, or was found to be as good
-	made string    // the wish that base came from; empty where that is not known
+	live *object.Live // nil where it does not exist, as far as is known
+	seen time.Time    // when live was learned, from an event or an answer
+	base *object.Live // what the API server answered to our apply, or was found to be as good
+	made string       // the wish that base came from; empty where that is not known
 
 	flight *flight // the request that is under way; nil for none
 	queued *Event  // the newest event that waits for its answer
@@ -97,14 +96,14 @@ type try struct {
 // they are no longer those of the last.
 type circumstances struct {
 	wish   string
-	object mark
+	object object.Mark
 	space  spaceMark
 	kind   definitionMark
 }
 
 // definitionMark changes with the definition of a kind.
 type definitionMark struct {
-	mark        mark
+	mark        object.Mark
 	established bool
 }
 
@@ -173,7 +172,7 @@ func newTable(name, instance, source string, listTimeout time.Duration) *table {
 		instance:    instance,
 		source:      source,
 		listTimeout: listTimeout,
-		hasher:      ownership.NewHasher(),
+		reader:      object.NewReader(nil),
 		since:       time.Now(),
 		defined:     map[schema.GroupKind]federation.ObjectRef{},
 		definers:    map[federation.ObjectRef]schema.GroupKind{},
@@ -192,7 +191,7 @@ func newTable(name, instance, source string, listTimeout time.Duration) *table {
 func (t *table) row(ref federation.ObjectRef) *row {
 	r := t.rows[ref]
 	if r == nil {
-		r = &row{ref: ref, rank: rank(ref.GroupKind())}
+		r = &row{ref: ref, rank: object.Rank(ref.GroupKind())}
 		t.rows[ref] = r
 		t.order = nil
 	}
@@ -260,22 +259,22 @@ func (t *table) index() {
 		if r.want == nil {
 			continue
 		}
-		t.app(r.want.app).has.Add(r.ref)
+		t.app(r.want.App).has.Add(r.ref)
 	}
 }
 
 // settled reports whether the cluster shows what Git wants of the object.
 func (r *row) settled() bool {
-	return r.want != nil && r.live != nil && !r.live.terminating && r.drift == nil && r.made != "" && r.made == r.want.want()
+	return r.want != nil && r.live != nil && !r.live.Terminating && r.drift == nil && r.made != "" && r.made == r.want.Wish()
 }
 
 // wanted reports whether Git wants the object.
 func (r *row) wanted() bool { return r != nil && r.want != nil }
 
 // wants returns the row's wish where it is for just this; nil where it is not.
-func (r *row) wants(app string, adoption federation.Adoption, o *federation.Object) *desired {
-	if r == nil || r.want == nil || r.want.app != app || r.want.adoption != adoption ||
-		r.want.object.Digest != o.Digest || r.want.object.File != o.File {
+func (r *row) wants(app string, adoption federation.Adoption, o *federation.Object) *object.Desired {
+	if r == nil || r.want == nil || r.want.App != app || r.want.Adoption != adoption ||
+		r.want.Object.Digest != o.Digest || r.want.Object.File != o.File {
 		return nil
 	}
 	return r.want
@@ -296,7 +295,7 @@ func (r *row) partOf() string {
 	if r.live == nil {
 		return ""
 	}
-	return r.live.partOf
+	return r.live.PartOf
 }
 
 // forget drops what was known of the cluster, for one that was restored or

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/object"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -28,7 +30,7 @@ func TestParentsBearTheInstanceThatWrites(t *testing.T) {
 		t.Errorf("instance = %s, want two", u.GetAnnotations()["fedsync.dev/instance"])
 	}
 	// Somebody puts another name there while nothing else is to be done.
-	_, err := f.admin.Resource(configMaps).Namespace(Namespace).Patch(t.Context(), u.GetName(), types.MergePatchType,
+	_, err := f.admin.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Patch(t.Context(), u.GetName(), types.MergePatchType,
 		[]byte(`{"metadata":{"annotations":{"fedsync.dev/instance":"one"}}}`), metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -69,19 +71,19 @@ func TestNothingIsWrittenWhileItMayNotBe(t *testing.T) {
 	before := f.versions()
 	changed := strings.Replace(nginx, "8080", "8081", 1)
 	f.Want(federation.ClusterPlan{Cluster: f.cluster, Revision: federation.Revision{SHA: "next"}, Apps: []federation.AppPlan{f.app("web", changed)}})
-	f.patchAs("kubectl", services, "nginx", `{"metadata":{"labels":{"app":"x"}}}`)
+	f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"app":"x"}}}`)
 	f.until("the change is seen", func() bool { return len(f.due()) > 0 })
 	if s := f.now(); s.Tried || s.Complete {
 		t.Errorf("tried %v, complete %v: want neither", s.Tried, s.Complete)
 	}
-	if got := f.get(services, "nginx").GetLabels()["app"]; got != "x" {
+	if got := f.get(object.Services, "nginx").GetLabels()["app"]; got != "x" {
 		t.Errorf("label app = %q, want it left", got)
 	}
 	if after := f.parent().GetResourceVersion(); !strings.HasSuffix(before, after) {
 		t.Error("the inventory was written")
 	}
 	f.settle()
-	if got := f.get(services, "nginx").GetLabels()["app"]; got != "nginx" {
+	if got := f.get(object.Services, "nginx").GetLabels()["app"]; got != "nginx" {
 		t.Errorf("label app = %q, want it put back", got)
 	}
 }
@@ -122,7 +124,7 @@ func TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite(t *testing.T) {
 		if r := f.sync(f.plan.Apps...); !r.Complete {
 			t.Errorf("stopped at request %d: not complete afterwards: %v", n, r.Findings)
 		}
-		if got := f.get(services, "nginx").GetLabels(); got["tier"] != "" || got["app"] != "nginx" {
+		if got := f.get(object.Services, "nginx").GetLabels(); got["tier"] != "" || got["app"] != "nginx" {
 			t.Errorf("stopped at request %d: labels = %v, want the object to conform", n, got)
 		}
 		if done {
@@ -173,20 +175,20 @@ func TestADeletedParentIsMadeAgain(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
 	f.watch()
-	if err := f.admin.Resource(configMaps).Namespace(Namespace).Delete(t.Context(), inventory.ParentName(f.federation, "web"), metav1.DeleteOptions{}); err != nil {
+	if err := f.admin.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Delete(t.Context(), inventory.ParentName(f.federation, "web"), metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f.until("the deletion is seen", func() bool { return f.parentOfWeb() == nil })
 	f.counter.reset()
 	f.settle()
-	f.wantRequests("POST " + Namespace + "/configmaps")
+	f.wantRequests("POST " + federation.SystemNamespace + "/configmaps")
 	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
 }
 
 func TestAParentThatSomebodyEmptiesIsFilledAgain(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
-	_, err := f.admin.Resource(configMaps).Namespace(Namespace).Patch(t.Context(), inventory.ParentName(f.federation, "web"), types.MergePatchType,
+	_, err := f.admin.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Patch(t.Context(), inventory.ParentName(f.federation, "web"), types.MergePatchType,
 		[]byte(`{"metadata":{"annotations":{"applyset.kubernetes.io/contains-group-kinds":""}}}`), metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
 
@@ -40,13 +39,13 @@ var (
 func ownAccess(plan federation.ClusterPlan, hasNamespace bool) []access.Right {
 	all := slices.Concat(
 		rights(claim.Resource.GroupResource(), claim.Namespace, "get", "list", "watch", "create", "update"),
-		rights(schema.GroupResource{Resource: "configmaps"}, apply.Namespace, "get", "list", "watch", "create", "patch", "delete"),
+		rights(schema.GroupResource{Resource: "configmaps"}, federation.SystemNamespace, "get", "list", "watch", "create", "patch", "delete"),
 		rights(schema.GroupResource{Resource: "services"}, "", kindVerbs...),
 		clusterRights(schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}, kindVerbs...),
 	)
 	adopts := func(app federation.AppPlan) bool { return app.Adoption != federation.AdoptNever }
 	if slices.ContainsFunc(plan.Apps, adopts) {
-		all = append(all, rights(schema.GroupResource{Resource: "secrets"}, apply.Namespace, "create", "get", "list", "delete")...)
+		all = append(all, rights(schema.GroupResource{Resource: "secrets"}, federation.SystemNamespace, "create", "get", "list", "delete")...)
 	}
 	namespaces := schema.GroupResource{Resource: "namespaces"}
 	verbs := kindVerbs
@@ -149,7 +148,7 @@ func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan 
 	}
 	defer client.Close()
 	p := &permissions{cluster: c.Name, denied: map[schema.GroupResource]bool{}, kinds: map[schema.GroupKind]schema.GroupResource{}}
-	_, err = client.Dynamic.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Get(ctx, apply.Namespace, metav1.GetOptions{})
+	_, err = client.Dynamic.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Get(ctx, federation.SystemNamespace, metav1.GetOptions{})
 	questions, err := p.questions(client.Kinds, plan, !apierrors.IsNotFound(err)) // one that may not be seen may be there
 	if err != nil {
 		return nil, err

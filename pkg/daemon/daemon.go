@@ -21,7 +21,7 @@ import (
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/diagnose"
@@ -54,7 +54,7 @@ type Daemon struct {
 	before     beforeFunc     // the source's, unless a test puts another in its place
 	renderer   *worker.Worker // does it, unless a test puts another in its place
 	kubeconfig *config.Kubeconfig
-	forms      *apply.Forms // what is sent to clusters, shared where it is equal
+	forms      *object.Forms // what is sent to clusters, shared where it is equal
 	reports    *reports
 	poster     *post.Poster  // nil where no commit statuses are wanted
 	deployer   *post.Poster  // nil where no deployments are wanted
@@ -248,7 +248,7 @@ func newParts(cfg *config.Config, o Options) (*Daemon, error) {
 		before:     src.Before,
 		renderer:   renderer,
 		kubeconfig: kube,
-		forms:      apply.NewForms(),
+		forms:      object.NewForms(),
 		reports:    newReports(),
 		registry:   registry,
 		metrics:    metrics,

@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -49,12 +49,12 @@ func TestDriftIsRepairedAndWhatIsForeignIsReportedAndLeft(t *testing.T) {
 	}
 
 	// The inventory itself is ours too.
-	if err := w.sandbox.Client(t, cluster).CoreV1().ConfigMaps(apply.Namespace).
+	if err := w.sandbox.Client(t, cluster).CoreV1().ConfigMaps(federation.SystemNamespace).
 		Delete(t.Context(), inventory.ParentName(w.name, "web"), metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the inventory is back", func() string {
-		all, err := w.sandbox.Client(t, cluster).CoreV1().ConfigMaps(apply.Namespace).
+		all, err := w.sandbox.Client(t, cluster).CoreV1().ConfigMaps(federation.SystemNamespace).
 			List(t.Context(), metav1.ListOptions{LabelSelector: inventory.ParentSelector(w.name)})
 		if err != nil || len(all.Items) != 1 {
 			return "it is not there"

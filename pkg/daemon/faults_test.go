@@ -16,9 +16,9 @@ import (
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
-	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/claim"
+	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -103,7 +103,7 @@ func (w *world) claimOf(cluster string) string {
 // inventory returns what the inventory of an app lists in a cluster.
 func (w *world) inventory(cluster, app string) string {
 	w.t.Helper()
-	parent, err := w.dynamic(cluster).Resource(kinds["ConfigMap"]).Namespace(apply.Namespace).
+	parent, err := w.dynamic(cluster).Resource(kinds["ConfigMap"]).Namespace(federation.SystemNamespace).
 		Get(w.t.Context(), inventory.ParentName(w.name, app), metav1.GetOptions{})
 	if err != nil {
 		w.t.Fatalf("read the inventory of %s in %s: %v", app, cluster, err)

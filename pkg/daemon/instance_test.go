@@ -10,8 +10,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -156,7 +156,7 @@ func (w *world) changeKubeconfig(path string, change func(*clientcmdapi.Config))
 // writer gives the instance that an inventory bears.
 func (w *world) writer(cluster, app string) string {
 	w.t.Helper()
-	parent, err := w.sandbox.Client(w.t, cluster).CoreV1().ConfigMaps(apply.Namespace).
+	parent, err := w.sandbox.Client(w.t, cluster).CoreV1().ConfigMaps(federation.SystemNamespace).
 		Get(w.t.Context(), inventory.ParentName(w.name, app), metav1.GetOptions{})
 	if err != nil {
 		w.t.Fatal(err)

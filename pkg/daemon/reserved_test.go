@@ -3,7 +3,6 @@ package daemon
 import (
 	"testing"
 
-	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/schedule"
@@ -11,8 +10,8 @@ import (
 
 // The plan refuses what apply keeps, and neither package knows the other.
 func TestThePlanReservesWhatApplyKeeps(t *testing.T) {
-	if schedule.ReservedNamespace != apply.Namespace {
-		t.Errorf("the plan reserves namespace %s, apply writes to %s", schedule.ReservedNamespace, apply.Namespace)
+	if schedule.ReservedNamespace != federation.SystemNamespace {
+		t.Errorf("the plan reserves namespace %s, apply writes to %s", schedule.ReservedNamespace, federation.SystemNamespace)
 	}
 	parent := inventory.Parent{Federation: "shop", App: "web"}.Object("")
 	proof := inventory.Proof{Federation: "shop", Object: federation.ObjectRef{Kind: "Service", Name: "web"}}.ConfigMap()

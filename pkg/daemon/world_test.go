@@ -26,9 +26,9 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
-	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/config"
+	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -84,8 +84,8 @@ func (w *world) cleanUp() {
 		core := w.sandbox.Client(w.t, cluster).CoreV1()
 		ours := metav1.ListOptions{LabelSelector: inventory.ParentSelector(w.name)}
 		err := errors.Join(
-			core.ConfigMaps(apply.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
-			core.Secrets(apply.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours))
+			core.ConfigMaps(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours),
+			core.Secrets(federation.SystemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours))
 		if err != nil && !w.t.Failed() {
 			w.t.Logf("clean up in %s: %v", cluster, err)
 		}
@@ -429,7 +429,7 @@ func (w *world) versions() map[string]string {
 		for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 			list(kind, w.namespace, inventory.LabelPartOf)
 		}
-		list("ConfigMap", apply.Namespace, inventory.ParentSelector(w.name))
+		list("ConfigMap", federation.SystemNamespace, inventory.ParentSelector(w.name))
 	}
 	return versions
 }

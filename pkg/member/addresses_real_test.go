@@ -17,7 +17,6 @@ import (
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/internal/sandboxtest/faults"
-	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -77,7 +76,7 @@ spec:
 		_ = claims.Close() // its folder goes with the test
 		clean := context.WithoutCancel(t.Context())
 		ours := metav1.ListOptions{LabelSelector: inventory.ParentSelector(name)}
-		if err := k.client.CoreV1().ConfigMaps(apply.Namespace).DeleteCollection(clean, metav1.DeleteOptions{}, ours); err != nil {
+		if err := k.client.CoreV1().ConfigMaps(federation.SystemNamespace).DeleteCollection(clean, metav1.DeleteOptions{}, ours); err != nil {
 			t.Error(err)
 		}
 		if err := k.client.CoordinationV1().Leases(claim.Namespace).DeleteCollection(clean, metav1.DeleteOptions{},

@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/internal/sleep"
 	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -58,7 +58,7 @@ type Options struct {
 	Change  func(federation.Change)
 
 	AdoptFrom      []string // see apply.Options
-	Forms          *apply.Forms
+	Forms          *object.Forms
 	Concurrency    int
 	RequestTimeout time.Duration
 	StatusDeadline time.Duration

@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/fedsync/fedsync/internal/objectstore"
-	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -93,7 +93,7 @@ func keep(t *testing.T) *kept {
 		Connect: func(string) (Connection, error) {
 			return Connection{REST: &rest.Config{Host: "http://asia", Transport: u, QPS: -1}, Digest: "1"}, nil
 		},
-		Forms: apply.NewForms(), Concurrency: 8, RequestTimeout: 10 * time.Second, StatusDeadline: time.Minute, Log: zap.New(core),
+		Forms: object.NewForms(), Concurrency: 8, RequestTimeout: 10 * time.Second, StatusDeadline: time.Minute, Log: zap.New(core),
 	})
 	m.Want(federation.ClusterPlan{})
 	ctx, stop := context.WithCancel(t.Context())

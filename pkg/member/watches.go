@@ -30,7 +30,7 @@ func newWatches(name string, writes bool) watches {
 	w := watches{
 		parents: watch.Watch{
 			Resource:  schema.GroupVersionResource{Version: "v1", Resource: "configmaps"},
-			Namespace: apply.Namespace, LabelSelector: inventory.ParentSelector(name),
+			Namespace: federation.SystemNamespace, LabelSelector: inventory.ParentSelector(name),
 		},
 		namespaces: watch.Watch{Resource: schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}},
 		definitions: watch.Watch{Resource: schema.GroupVersionResource{

@@ -1,4 +1,4 @@
-package apply
+package object
 
 import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -7,12 +7,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// definedKinds returns the definition of each kind that the plan itself defines.
-func definedKinds(plan federation.ClusterPlan) map[schema.GroupKind]federation.ObjectRef {
+// DefinedKinds returns the definition of each kind that the plan itself defines.
+func DefinedKinds(plan federation.ClusterPlan) map[schema.GroupKind]federation.ObjectRef {
 	out := map[schema.GroupKind]federation.ObjectRef{}
 	for _, app := range plan.Apps {
 		for _, o := range app.Objects {
-			if o.Ref.GroupKind() != definitionKind {
+			if o.Ref.GroupKind() != DefinitionKind {
 				continue
 			}
 			out[definedKind(o.Unstructured())] = o.Ref

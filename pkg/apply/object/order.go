@@ -1,13 +1,13 @@
-package apply
+package object
 
 import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// rank gives the wave in which objects of a kind are applied: what others stand
+// Rank gives the wave in which objects of a kind are applied: what others stand
 // on comes first, what leads traffic to them comes last. Deletions go from the
 // highest to the lowest.
-func rank(gk schema.GroupKind) int {
+func Rank(gk schema.GroupKind) int {
 	if i, ok := ranks[gk]; ok {
 		return i
 	}
@@ -27,7 +27,7 @@ const (
 	rankScaler // what points at workloads
 	rankOther  // custom objects, and what we have no opinion on
 	rankWebhook
-	rankIngress
+	RankIngress
 )
 
 var ranks = func() map[schema.GroupKind]int {
@@ -59,8 +59,8 @@ var ranks = func() map[schema.GroupKind]int {
 			"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
 		}},
 		{rankWebhook, "apiregistration.k8s.io", []string{"APIService"}},
-		{rankIngress, "networking.k8s.io", []string{"Ingress"}},
-		{rankIngress, "extensions", []string{"Ingress"}},
+		{RankIngress, "networking.k8s.io", []string{"Ingress"}},
+		{RankIngress, "extensions", []string{"Ingress"}},
 	} {
 		for _, kind := range r.kinds {
 			out[schema.GroupKind{Group: r.group, Kind: kind}] = r.rank
