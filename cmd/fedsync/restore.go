@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fedsync/fedsync/pkg/apply"
+	"github.com/fedsync/fedsync/pkg/apply/backup"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
@@ -118,7 +119,7 @@ func newRestoration(cmd *cobra.Command, cfg *config.Config, cluster, name string
 }
 
 func (r *restoration) list(ctx context.Context, w io.Writer) error {
-	all, err := r.applier.ListKept(ctx)
+	all, err := r.applier.Backups().List(ctx)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", r.cluster, err)
 	}
@@ -136,18 +137,18 @@ func (r *restoration) list(ctx context.Context, w io.Writer) error {
 }
 
 func (r *restoration) restore(ctx context.Context, w io.Writer, ref federation.ObjectRef, unproved bool) error {
-	all, err := r.applier.ListKept(ctx)
+	all, err := r.applier.Backups().List(ctx)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", r.cluster, err)
 	}
-	if !slices.ContainsFunc(all, func(k apply.Kept) bool { return k.Object == ref }) {
+	if !slices.ContainsFunc(all, func(k backup.Copy) bool { return k.Object == ref }) {
 		return noError{fmt.Errorf("nothing is kept of %s in %s; --list prints what is", ref, r.cluster)}
 	}
-	kept, err := r.applier.Restore(ctx, ref, unproved)
-	var notProved *apply.NotProvedError
+	kept, err := r.applier.Backups().Restore(ctx, ref, unproved)
+	var notProved *backup.NotProvedError
 	var refused *refusal.Error
 	switch {
-	case errors.As(err, &notProved) && notProved.Kept.State == apply.KeptUnproved:
+	case errors.As(err, &notProved) && notProved.Copy.State == backup.Unproved:
 		return noError{fmt.Errorf("%s: %w; look at it, and give --unproved if it is as it should be", r.cluster, err)}
 	case errors.As(err, &notProved):
 		return noError{fmt.Errorf("%s: %w", r.cluster, err)}

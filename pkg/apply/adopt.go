@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fedsync/fedsync/pkg/apply/backup"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/request"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -32,19 +34,19 @@ func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstruc
 	if k.Adoption == federation.AdoptNever {
 		return out, alreadyExists(k.Desired)
 	}
-	kept, err := a.keep(ctx, k.Ref, live)
+	kept, err := a.backups.Keep(ctx, k.Ref, live)
 	if err != nil {
 		return out, fmt.Errorf("keep the object as it is: %w", err)
 	}
 	out.note = &federation.Finding{
 		ID: federation.FindingAdopted, Severity: federation.SeverityNote, Cluster: a.Cluster, App: k.App, Object: k.Object.Ref, File: k.Object.File,
-		Message: untrusted.Textf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(keptFor.Hours()/24), federation.SystemNamespace, kept.Secret),
+		Message: untrusted.Textf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(backup.Duration.Hours()/24), federation.SystemNamespace, kept.Secret),
 		Remedy:  untrusted.Textf("to put it back: fedsync restore %s %s", a.Cluster, k.Ref),
 	}
 	if live, err = a.nameOwners(ctx, k, live); err != nil {
 		return out, err
 	}
-	before, err := ownership.GiveBack(live.GetManagedFields(), kept.content.GetManagedFields())
+	before, err := ownership.GiveBack(live.GetManagedFields(), kept.Content.GetManagedFields())
 	if err != nil {
 		return out, err
 	}
@@ -111,7 +113,7 @@ func (a *Applier) restate(ctx context.Context, k known, refused error, besides t
 	if class != refusal.ClassInvalid && class != refusal.ClassPortTaken || !strings.Contains(strings.ToLower(refused.Error()), "duplicate") {
 		return nil, refused
 	}
-	live, err := a.get(ctx, k.resource, k.Ref)
+	live, err := a.client.Get(ctx, k.resource, k.Ref)
 	if err != nil || k.live != "" && live.GetUID() != k.live {
 		return nil, refused
 	}
@@ -162,7 +164,7 @@ func (a *Applier) setManagedFields(ctx context.Context, k known, version string,
 	if err != nil {
 		return nil, fmt.Errorf("encode managed fields: %w", err)
 	}
-	return write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
+	return request.Write(ctx, a.client, func(ctx context.Context) (*unstructured.Unstructured, error) {
 		return a.Client.Resource(k.resource).Namespace(k.Ref.Namespace).Patch(ctx, k.Ref.Name, types.JSONPatchType, data,
 			metav1.PatchOptions{FieldManager: ownership.FieldManager})
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fedsync/fedsync/pkg/apply/backup"
 	"github.com/fedsync/fedsync/pkg/apply/object"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -87,15 +88,15 @@ func TestAdoptionMakesTheObjectWhatCreationWouldHaveMade(t *testing.T) {
 			f.mustSync(f.app("web", nginx))
 			f.wantRequests()
 
-			kept, err := f.ListKept(t.Context())
+			kept, err := f.Backups().List(t.Context())
 			if err != nil || len(kept) != 1 {
 				t.Fatalf("ListKept = %v, %v, want one", kept, err)
 			}
-			if diff := cmp.Diff(before.Object, kept[0].content.Object); diff != "" {
+			if diff := cmp.Diff(before.Object, kept[0].Content.Object); diff != "" {
 				t.Errorf("what is kept is not what was there (-before +kept):\n%s", diff)
 			}
-			if left := time.Until(kept[0].Expires); left < keptFor-time.Hour || left > keptFor {
-				t.Errorf("it is kept for %s, want %s", left, keptFor)
+			if left := time.Until(kept[0].Expires); left < backup.Duration-time.Hour || left > backup.Duration {
+				t.Errorf("it is kept for %s, want %s", left, backup.Duration)
 			}
 		})
 	}
@@ -136,7 +137,7 @@ func ownedFields(u *unstructured.Unstructured) map[string]any {
 func (f *fixture) applyAs(who, manifest string) {
 	f.Helper()
 	o := f.objects("foreign", manifest)[0]
-	mapping, err := f.mapping(f.Context(), o.Ref.GroupKind(), o.Version)
+	mapping, err := f.client.Mapping(f.Context(), o.Ref.GroupKind(), o.Version)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -192,7 +193,7 @@ func TestRestorePutsBackWhatWasThere(t *testing.T) {
 	before := f.create("kubectl-client-side-apply", earlier)
 	f.mustSync(f.app("web", nginx))
 	ref := federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "nginx"}
-	if _, err := f.Restore(t.Context(), ref, false); err != nil {
+	if _, err := f.Backups().Restore(t.Context(), ref, false); err != nil {
 		t.Fatal(err)
 	}
 	after := f.get(object.Services, "nginx")
@@ -213,13 +214,13 @@ func TestRestorePutsBackWhatWasThere(t *testing.T) {
 	if err := f.admin.Resource(object.Services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Restore(t.Context(), ref, false); err != nil {
+	if _, err := f.Backups().Restore(t.Context(), ref, false); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.get(object.Services, "nginx").GetLabels()["tier"]; got != "gold" {
 		t.Errorf("label tier = %q, want gold", got)
 	}
-	if _, err := f.Restore(t.Context(), federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "none"}, false); err == nil {
+	if _, err := f.Backups().Restore(t.Context(), federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "none"}, false); err == nil {
 		t.Error("Restore of what is not kept gives no error")
 	}
 }
@@ -228,30 +229,30 @@ func TestKeptObjectsExpire(t *testing.T) {
 	f := newFixture(t)
 	f.create("kubectl", earlier)
 	f.mustSync(f.app("web", nginx))
-	kept, err := f.ListKept(t.Context())
+	kept, err := f.Backups().List(t.Context())
 	if err != nil || len(kept) != 1 {
 		t.Fatalf("ListKept = %v, %v, want one", kept, err)
 	}
-	if err := f.ExpireKept(t.Context()); err != nil {
+	if err := f.Backups().Expire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if kept, _ = f.ListKept(t.Context()); len(kept) != 1 {
+	if kept, _ = f.Backups().List(t.Context()); len(kept) != 1 {
 		t.Fatal("a kept object expired before its time")
 	}
 	past := `{"metadata":{"annotations":{"` + inventory.AnnotationExpires + `":"` + time.Now().Add(-time.Minute).UTC().Format(time.RFC3339) + `"}}}`
 	f.patchOwn(object.Secrets, kept[0].Secret, past)
 	f.open.Store(true)
-	if err := f.ExpireKept(t.Context()); err != nil {
+	if err := f.Backups().Expire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if kept, _ = f.ListKept(t.Context()); len(kept) != 1 {
+	if kept, _ = f.Backups().List(t.Context()); len(kept) != 1 {
 		t.Fatal("a kept object expired by what somebody wrote on its Secret")
 	}
 	f.patchOwn(object.ConfigMaps, kept[0].Secret, past)
-	if err := f.ExpireKept(t.Context()); err != nil {
+	if err := f.Backups().Expire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	kept, proofs, err := f.listKept(t.Context())
+	kept, proofs, err := f.backups.All(t.Context())
 	if err != nil || len(kept) != 0 || len(proofs) != 0 {
 		t.Errorf("kept after its time = %v, %v, %v, want none", kept, proofs, err)
 	}
@@ -313,13 +314,13 @@ func TestAdoptionKeepsJustWhatItOverwrites(t *testing.T) {
 		return nil
 	})
 	f.mustSync(f.app("web", nginx))
-	kept, err := f.ListKept(t.Context())
+	kept, err := f.Backups().List(t.Context())
 	if err != nil || len(kept) != 2 {
 		t.Fatalf("ListKept = %d, %v, want both states", len(kept), err)
 	}
 	labels := map[string]bool{}
 	for _, k := range kept {
-		labels[k.content.GetLabels()["late"]] = true
+		labels[k.Content.GetLabels()["late"]] = true
 	}
 	if !labels["yes"] {
 		t.Error("the state that was overwritten is not kept")

@@ -12,7 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/fedsync/fedsync/pkg/apply/backup"
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/request"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -69,9 +71,11 @@ type Options struct {
 type Applier struct {
 	Options
 
-	table *table
-	woken chan struct{} // one token is enough for any number of changes
-	turn  atomic.Uint64 // counts what may make another agenda of the table
+	client  *request.Client
+	backups *backup.Store
+	table   *table
+	woken   chan struct{} // one token is enough for any number of changes
+	turn    atomic.Uint64 // counts what may make another agenda of the table
 
 	requests context.Context    // of those under way; the table's mutex protects it
 	abort    context.CancelFunc // ends them; likewise
@@ -102,12 +106,18 @@ func New(o Options) *Applier {
 	}
 	t := newTable(o.Federation, o.Instance, o.Source, o.RequestTimeout)
 	t.reader = object.NewReader(o.AdoptFrom)
+	c := &request.Client{Dynamic: o.Client, Mapper: o.Mapper, Timeout: o.RequestTimeout, MayWrite: o.MayWrite, Federation: o.Federation}
 	return &Applier{
 		Options: o,
+		client:  c,
+		backups: &backup.Store{Client: c},
 		table:   t,
 		woken:   make(chan struct{}, 1), // one token
 	}
 }
+
+// Backups has the objects that adoption overwrote.
+func (a *Applier) Backups() *backup.Store { return a.backups }
 
 func (a *Applier) mayWrite() bool { return a.MayWrite == nil || a.MayWrite() }
 

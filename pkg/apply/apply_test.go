@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/request"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -191,8 +192,8 @@ func TestNamespacesAreMadeIfThePlanSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ns.GetLabels()[inventory.LabelPartOf] != "" || ns.GetAnnotations()[annotationCreated] == "" {
-		t.Errorf("namespace has labels %v and annotations %v, want no part-of label and %s", ns.GetLabels(), ns.GetAnnotations(), annotationCreated)
+	if ns.GetLabels()[inventory.LabelPartOf] != "" || ns.GetAnnotations()[request.AnnotationCreated] == "" {
+		t.Errorf("namespace has labels %v and annotations %v, want no part-of label and %s", ns.GetLabels(), ns.GetAnnotations(), request.AnnotationCreated)
 	}
 	// It stays when all that was in it goes.
 	f.until("the new objects are seen", func() bool { return len(f.Inventory()["web"]) == 3 })

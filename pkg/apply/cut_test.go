@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fedsync/fedsync/pkg/apply/backup"
 	"github.com/fedsync/fedsync/pkg/apply/object"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -168,7 +169,7 @@ var secretName = regexp.MustCompile(`kept-[0-9a-f]+`)
 func (f *fixture) remains(of adoptable, name string, findings []federation.Finding) remains {
 	f.Helper()
 	out := remains{Object: stripped(f.get(of.resource, name))}
-	kept, err := f.ListKept(f.Context())
+	kept, err := f.Backups().List(f.Context())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -176,11 +177,11 @@ func (f *fixture) remains(of adoptable, name string, findings []federation.Findi
 		if k.Object.Name != name {
 			continue
 		}
-		if k.State != KeptProved {
+		if k.State != backup.Proved {
 			f.Errorf("%s is kept as %s, want it proved", name, k.State)
 			continue
 		}
-		out.Kept = append(out.Kept, stripped(k.content))
+		out.Kept = append(out.Kept, stripped(k.Content))
 	}
 	for _, x := range findings {
 		if x.Object.Name == name && x.ID != "adopted" {
@@ -276,8 +277,8 @@ func TestWhatChangesWhileAnAdoptionIsCutIsKept(t *testing.T) {
 	if _, late, _ := unstructured.NestedString(u.Object, "spec", "selector", "late"); late || u.GetLabels()["late"] != "" {
 		t.Errorf("labels %v, spec %v, want what the user added gone", u.GetLabels(), u.Object["spec"])
 	}
-	kept, err := f.ListKept(t.Context())
-	if err != nil || len(kept) != 2 || kept[1].content.GetLabels()["late"] != "yes" {
+	kept, err := f.Backups().List(t.Context())
+	if err != nil || len(kept) != 2 || kept[1].Content.GetLabels()["late"] != "yes" {
 		t.Errorf("kept %v, %v, want both states, the later one last", kept, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/request"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -106,7 +107,7 @@ func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, m
 		broken = broken || app.Broken
 		for _, o := range app.Objects {
 			d := &object.Desired{App: app.App, PartOf: inventory.PartOf(a.Federation, app.App), Adoption: app.Adoption, Object: o, Ref: o.Ref}
-			if mapping, err := a.mapping(ctx, o.Ref.GroupKind(), o.Version); err == nil {
+			if mapping, err := a.client.Mapping(ctx, o.Ref.GroupKind(), o.Version); err == nil {
 				d.Ref = object.Scoped(o.Ref, mapping)
 			}
 			wanted[d.Ref] = true
@@ -185,7 +186,7 @@ func (q *question) silence() error {
 func (a *Applier) readParents(ctx context.Context) (map[string]*parent, error) {
 	out := map[string]*parent{}
 	o := metav1.ListOptions{LabelSelector: inventory.ParentSelector(a.Federation)}
-	err := a.each(ctx, a.Client.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace), o, func(u *unstructured.Unstructured) bool {
+	err := a.client.Each(ctx, a.Client.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace), o, func(u *unstructured.Unstructured) bool {
 		if app := inventory.AppOf(a.Federation, u); app != "" {
 			out[app] = a.parentOf(app, u)
 		}
@@ -214,11 +215,11 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 	}
 	var out []Difference
 	for gk := range kinds {
-		mapping, err := q.mapping(ctx, gk, "")
+		mapping, err := q.client.Mapping(ctx, gk, "")
 		if err != nil {
 			continue
 		}
-		err = q.each(ctx, q.Client.Resource(mapping.Resource), metav1.ListOptions{LabelSelector: inventory.LabelPartOf}, func(u *unstructured.Unstructured) bool {
+		err = q.client.Each(ctx, q.Client.Resource(mapping.Resource), metav1.ListOptions{LabelSelector: inventory.LabelPartOf}, func(u *unstructured.Unstructured) bool {
 			v, ref := q.table.reader.Live(u), federation.RefOf(u)
 			app, ours := apps[v.PartOf]
 			if ours && !wanted[ref] && v.Owned && !v.Controlled && !v.Terminating && gk != object.NamespaceKind && !object.IsOurs(ref) && parents[app].Kinds[gk] {
@@ -239,7 +240,7 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 // diff asks what an apply of one object would do.
 func (q *question) diff(ctx context.Context, d *object.Desired) Difference {
 	out := Difference{Cluster: q.Cluster, App: d.App, Object: d.Object.Ref, File: d.Object.File}
-	mapping, err := q.mapping(ctx, d.Ref.GroupKind(), d.Object.Version)
+	mapping, err := q.client.Mapping(ctx, d.Ref.GroupKind(), d.Object.Version)
 	_, defined := q.definitions[d.Ref.GroupKind()]
 	if meta.IsNoMatchError(err) && defined {
 		out.Action = federation.ActionCreated // the cluster cannot judge what it will know only then
@@ -248,7 +249,7 @@ func (q *question) diff(ctx context.Context, d *object.Desired) Difference {
 	}
 	var live *unstructured.Unstructured
 	if err == nil {
-		live, err = q.get(ctx, mapping.Resource, d.Ref)
+		live, err = q.client.Get(ctx, mapping.Resource, d.Ref)
 	}
 	verb := "apply"
 	switch {
@@ -321,13 +322,13 @@ func (q *question) failDiff(ctx context.Context, out Difference, verb string, er
 	e := refusal.New(verb, out.Object, out.File, err)
 	switch e.Class { //nolint:exhaustive // the others say nothing of anything else
 	case refusal.ClassUnreachable:
-		if ctx.Err() == nil && !q.answers(ctx) {
+		if ctx.Err() == nil && !q.client.Answers(ctx) {
 			q.mu.Lock()
 			q.silent = err
 			q.mu.Unlock()
 		}
 	case refusal.ClassPortTaken:
-		q.nameHolder(ctx, e)
+		q.client.NameHolder(ctx, e)
 	}
 	out.Action, out.Err = federation.ActionFailed, e
 	return out
@@ -355,7 +356,7 @@ func (q *question) dryRun(ctx context.Context, d *object.Desired, mapping *meta.
 	}
 	data := f.About("", "")
 	force := true
-	return request(ctx, q.Applier, func(ctx context.Context) (*unstructured.Unstructured, error) {
+	return request.Do(ctx, q.client, func(ctx context.Context) (*unstructured.Unstructured, error) {
 		return q.Client.Resource(mapping.Resource).Namespace(d.Ref.Namespace).Patch(ctx, d.Ref.Name, types.ApplyPatchType, data,
 			metav1.PatchOptions{FieldManager: ownership.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}})
 	})

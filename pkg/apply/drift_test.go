@@ -236,8 +236,8 @@ func TestAnObjectThatWasMadeAnewByAnotherIsJudgedAnew(t *testing.T) {
 	if got := describeChanges(r.Changes)[0]; got != "adopted Service/nginx" {
 		t.Errorf("change = %s, want the other's Service adopted", got)
 	}
-	kept, err := f.ListKept(t.Context())
-	if err != nil || len(kept) != 1 || kept[0].content.GetLabels()["tier"] != "gold" {
+	kept, err := f.Backups().List(t.Context())
+	if err != nil || len(kept) != 1 || kept[0].Content.GetLabels()["tier"] != "gold" {
 		t.Errorf("kept %d objects, %v, want the other's Service", len(kept), err)
 	}
 }

@@ -460,7 +460,7 @@ func (f *fixture) patchAs(who string, gvr schema.GroupVersionResource, name, pat
 func (f *fixture) create(who, manifest string) *unstructured.Unstructured {
 	f.Helper()
 	o := f.objects("foreign", manifest)[0]
-	mapping, err := f.mapping(f.Context(), o.Ref.GroupKind(), o.Version)
+	mapping, err := f.client.Mapping(f.Context(), o.Ref.GroupKind(), o.Version)
 	if err != nil {
 		f.Fatal(err)
 	}

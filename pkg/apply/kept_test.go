@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fedsync/fedsync/pkg/apply/backup"
 	"github.com/fedsync/fedsync/pkg/apply/object"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -46,8 +47,8 @@ func (f *fixture) forge(name string, content map[string]any) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	secret, err := f.keptSecret(inventory.Proof{
-		Secret: name, Object: federation.RefOf(&unstructured.Unstructured{Object: content}), Expires: time.Now().Add(keptFor),
+	secret, err := backup.Pack(inventory.Proof{
+		Secret: name, Object: federation.RefOf(&unstructured.Unstructured{Object: content}), Expires: time.Now().Add(backup.Duration),
 	}, data)
 	if err != nil {
 		f.Fatal(err)
@@ -68,10 +69,10 @@ func (f *fixture) forgedService() map[string]any {
 	}
 }
 
-func (f *fixture) wantNotProved(err error, state KeptState) {
+func (f *fixture) wantNotProved(err error, state backup.State) {
 	f.Helper()
-	var not *NotProvedError
-	if !errors.As(err, &not) || not.Kept.State != state || !strings.Contains(err.Error(), federation.SystemNamespace+"/"+not.Kept.Secret) {
+	var not *backup.NotProvedError
+	if !errors.As(err, &not) || not.Copy.State != state || !strings.Contains(err.Error(), federation.SystemNamespace+"/"+not.Copy.Secret) {
 		f.Errorf("Restore: %v, want it refused as %s, with the Secret's name", err, state)
 	}
 }
@@ -81,8 +82,8 @@ func TestRestoreTakesOnlyWhatFedsyncKept(t *testing.T) {
 	ref := federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "nginx"}
 	forged := "kept-" + f.namespace
 	f.forge(forged, f.forgedService())
-	_, err := f.Restore(t.Context(), ref, false)
-	f.wantNotProved(err, KeptUnproved)
+	_, err := f.Backups().Restore(t.Context(), ref, false)
+	f.wantNotProved(err, backup.Unproved)
 	if _, err := f.admin.Resource(object.Services).Namespace(f.namespace).Get(t.Context(), "nginx", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the forged Service: %v, want it not made", err)
 	}
@@ -92,8 +93,8 @@ func TestRestoreTakesOnlyWhatFedsyncKept(t *testing.T) {
 	f.create("kubectl-client-side-apply", earlier)
 	f.mustSync(f.app("web", nginx))
 	f.forge(forged, f.forgedService())
-	kept, err := f.Restore(t.Context(), ref, false)
-	if err != nil || kept.Secret == forged || kept.State != KeptProved {
+	kept, err := f.Backups().Restore(t.Context(), ref, false)
+	if err != nil || kept.Secret == forged || kept.State != backup.Proved {
 		t.Fatalf("Restore = %+v, %v, want what fedsync kept", kept, err)
 	}
 	if got := f.get(object.Services, "nginx").GetLabels()["tier"]; got != "gold" {
@@ -103,9 +104,9 @@ func TestRestoreTakesOnlyWhatFedsyncKept(t *testing.T) {
 	// A person may take what an earlier version kept.
 	f.deleteOwnByHand(object.ConfigMaps, kept.Secret)
 	f.deleteOwnByHand(object.Secrets, forged)
-	_, err = f.Restore(t.Context(), ref, false)
-	f.wantNotProved(err, KeptUnproved)
-	if again, err := f.Restore(t.Context(), ref, true); err != nil || again.Secret != kept.Secret {
+	_, err = f.Backups().Restore(t.Context(), ref, false)
+	f.wantNotProved(err, backup.Unproved)
+	if again, err := f.Backups().Restore(t.Context(), ref, true); err != nil || again.Secret != kept.Secret {
 		t.Errorf("Restore of what is unproved = %+v, %v, want it put back for one who asks", again, err)
 	}
 }
@@ -115,8 +116,8 @@ func TestRestoreRefusesWhatWasChanged(t *testing.T) {
 	ref := federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "nginx"}
 	f.create("kubectl-client-side-apply", earlier)
 	f.mustSync(f.app("web", nginx))
-	kept, err := f.ListKept(t.Context())
-	if err != nil || len(kept) != 1 || kept[0].State != KeptProved {
+	kept, err := f.Backups().List(t.Context())
+	if err != nil || len(kept) != 1 || kept[0].State != backup.Proved {
 		t.Fatalf("ListKept = %v, %v, want one that is proved", kept, err)
 	}
 	name := kept[0].Secret
@@ -124,9 +125,9 @@ func TestRestoreRefusesWhatWasChanged(t *testing.T) {
 	refuse := func(way string) {
 		t.Helper()
 		for _, unproved := range []bool{false, true} {
-			_, err := f.Restore(t.Context(), ref, unproved)
-			f.wantNotProved(err, KeptChanged)
-			if _, err = f.Restore(t.Context(), elsewhere, unproved); err == nil {
+			_, err := f.Backups().Restore(t.Context(), ref, unproved)
+			f.wantNotProved(err, backup.Changed)
+			if _, err = f.Backups().Restore(t.Context(), elsewhere, unproved); err == nil {
 				t.Errorf("%s: put back as another object, want it refused", way)
 			}
 		}
@@ -145,22 +146,22 @@ func TestNobodyStandsInTheWayOfKeeping(t *testing.T) {
 	live := f.create("kubectl-client-side-apply", earlier)
 	ref := federation.RefOf(live)
 	f.open.Store(true)
-	first, err := f.keep(t.Context(), ref, live)
+	first, err := f.Backups().Keep(t.Context(), ref, live)
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := first.Secret
 	// Again, as after a restart between keeping and writing: it is the same.
-	if again, err := f.keep(t.Context(), ref, live); err != nil || again.Secret != name {
+	if again, err := f.Backups().Keep(t.Context(), ref, live); err != nil || again.Secret != name {
 		t.Errorf("keep again = %q, %v, want %q", again.Secret, err, name)
 	}
 	f.deleteOwnByHand(object.Secrets, name)
 	f.forge(name, f.forgedService())
-	if _, err := f.keep(t.Context(), ref, live); err == nil || !strings.Contains(err.Error(), "is not what fedsync kept") {
+	if _, err := f.Backups().Keep(t.Context(), ref, live); err == nil || !strings.Contains(err.Error(), "is not what fedsync kept") {
 		t.Errorf("keep where another's Secret stands: %v, want an error: what is overwritten would be lost", err)
 	}
 	f.deleteOwnByHand(object.Secrets, name)
-	if _, err := f.keep(t.Context(), ref, live); err != nil {
+	if _, err := f.Backups().Keep(t.Context(), ref, live); err != nil {
 		t.Errorf("keep after that was deleted: %v", err)
 	}
 }
@@ -192,16 +193,16 @@ func TestAnObjectIsKeptOncePerContent(t *testing.T) {
 		touch()
 		f.wantFinding(f.sync(app).Findings, "D07", "cannot do this")
 	}
-	kept, proofs, err := f.listKept(t.Context())
-	if err != nil || len(kept) != 1 || len(proofs) != 1 || kept[0].State != KeptProved {
+	kept, proofs, err := f.backups.All(t.Context())
+	if err != nil || len(kept) != 1 || len(proofs) != 1 || kept[0].State != backup.Proved {
 		t.Fatalf("kept %d with %d proofs, %v, want one", len(kept), len(proofs), err)
 	}
-	if diff := cmp.Diff(before.Object, kept[0].content.Object); diff != "" {
+	if diff := cmp.Diff(before.Object, kept[0].Content.Object); diff != "" {
 		t.Errorf("it is not kept as it was at the first try (-want +got):\n%s", diff)
 	}
 	f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"another":"content"}}}`)
 	f.sync(app)
-	if kept, _ = f.ListKept(t.Context()); len(kept) != 2 {
+	if kept, _ = f.Backups().List(t.Context()); len(kept) != 2 {
 		t.Errorf("kept %d, want another one for another content", len(kept))
 	}
 }
@@ -217,16 +218,16 @@ func TestAnObjectIsKeptAfterATryThatWasCut(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := f.keep(t.Context(), federation.RefOf(live), live); err == nil {
+	if _, err := f.Backups().Keep(t.Context(), federation.RefOf(live), live); err == nil {
 		t.Fatal("kept without a Secret")
 	}
 	f.counter.failWith(nil)
 	live = f.patchAs("cloud-controller-manager", object.Services, "nginx", seen, "status")
-	if _, err := f.keep(t.Context(), federation.RefOf(live), live); err != nil {
+	if _, err := f.Backups().Keep(t.Context(), federation.RefOf(live), live); err != nil {
 		t.Fatal(err)
 	}
-	kept, proofs, err := f.listKept(t.Context())
-	if err != nil || len(kept) != 1 || len(proofs) != 1 || kept[0].State != KeptProved {
+	kept, proofs, err := f.backups.All(t.Context())
+	if err != nil || len(kept) != 1 || len(proofs) != 1 || kept[0].State != backup.Proved {
 		t.Errorf("kept %v with %d proofs, %v, want one that is proved", kept, len(proofs), err)
 	}
 }
@@ -242,7 +243,7 @@ func TestRestoreTakesWhatWasKeptUnderAnotherName(t *testing.T) {
 	}
 	proof := inventory.Proof{
 		Federation: f.federation, Secret: "kept-" + f.namespace, Object: ref,
-		Digest: inventory.KeptDigest(ref, data), Expires: time.Now().Add(keptFor),
+		Digest: inventory.KeptDigest(ref, data), Expires: time.Now().Add(backup.Duration),
 	}
 	f.forge(proof.Secret, live.Object)
 	if _, err := f.admin.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Create(t.Context(), proof.ConfigMap(), metav1.CreateOptions{}); err != nil {
@@ -254,7 +255,7 @@ func TestRestoreTakesWhatWasKeptUnderAnotherName(t *testing.T) {
 	if err := f.admin.Resource(object.Services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if kept, err := f.Restore(t.Context(), ref, false); err != nil || kept.Secret != proof.Secret {
+	if kept, err := f.Backups().Restore(t.Context(), ref, false); err != nil || kept.Secret != proof.Secret {
 		t.Errorf("Restore = %+v, %v, want what is kept in %s", kept, err, proof.Secret)
 	}
 	if got := f.get(object.Services, "nginx").GetLabels()["tier"]; got != "gold" {
@@ -272,29 +273,29 @@ func TestWhatIsAdoptedAgainIsKeptForItsWholeTimeAgain(t *testing.T) {
 	age := func(name string, left time.Duration) {
 		f.patchOwn(object.ConfigMaps, name, `{"metadata":{"annotations":{"`+inventory.AnnotationExpires+`":"`+time.Now().Add(left).UTC().Format(time.RFC3339)+`"}}}`)
 	}
-	first, err := f.keep(t.Context(), ref, live)
+	first, err := f.Backups().Keep(t.Context(), ref, live)
 	if err != nil {
 		t.Fatal(err)
 	}
 	age(first.Secret, 24*time.Hour)
 	live = f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"tier":"silver"}}}`)
-	second, err := f.keep(t.Context(), ref, live)
+	second, err := f.Backups().Keep(t.Context(), ref, live)
 	if err != nil || second.Secret == first.Secret {
 		t.Fatalf("keep = %s, %v, want another than %s", second.Secret, err, first.Secret)
 	}
 	age(second.Secret, 48*time.Hour)
 	live = f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"tier":"gold"}}}`)
-	if again, err := f.keep(t.Context(), ref, live); err != nil || again.Secret != first.Secret {
+	if again, err := f.Backups().Keep(t.Context(), ref, live); err != nil || again.Secret != first.Secret {
 		t.Fatalf("keep = %s, %v, want %s again", again.Secret, err, first.Secret)
 	}
-	kept, err := f.ListKept(t.Context())
+	kept, err := f.Backups().List(t.Context())
 	if err != nil || len(kept) != 2 || kept[1].Secret != first.Secret {
 		t.Fatalf("ListKept = %v, %v, want what was kept last at the end", kept, err)
 	}
-	if left := time.Until(kept[1].Expires); left < keptFor-time.Hour || left > keptFor {
-		t.Errorf("it is kept for %s, want %s", left, keptFor)
+	if left := time.Until(kept[1].Expires); left < backup.Duration-time.Hour || left > backup.Duration {
+		t.Errorf("it is kept for %s, want %s", left, backup.Duration)
 	}
-	if took, err := f.Restore(t.Context(), ref, false); err != nil || took.Secret != first.Secret {
+	if took, err := f.Backups().Restore(t.Context(), ref, false); err != nil || took.Secret != first.Secret {
 		t.Errorf("Restore took %s, %v, want %s", took.Secret, err, first.Secret)
 	}
 }

@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
@@ -15,7 +12,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -93,45 +89,4 @@ func parkedForm(d *object.Desired, held map[object.Port]bool, next func() int32)
 		return nil, fmt.Errorf("encode: %w", err)
 	}
 	return data, nil
-}
-
-// nameHolder says who has the node port that an object asked for in vain. The API
-// server does not, so that it may take a list of all Services to know. Where no Service
-// has it, the API server lost track of one: it allocates a port before it writes the
-// Service, and if it ends in between, its repair loop frees the port.
-func (a *Applier) nameHolder(ctx context.Context, e *refusal.Error) {
-	n, err := strconv.ParseInt(e.Port, 10, 32)
-	if err != nil {
-		return
-	}
-	port := int32(n)
-	holder, found, err := a.findHolder(ctx, port)
-	switch {
-	case err != nil: // the holder stays unnamed
-	case found && holder != e.Object:
-		e.Err = fmt.Errorf("nodePort %d is held by %s: %w", port, holder, e.Err)
-	case !found && strings.Contains(e.Err.Error(), refusal.PortAllocated):
-		e.Class = refusal.ClassPortLeaked
-		e.Err = fmt.Errorf("nodePort %d is allocated although no Service has it: %w", port, e.Err)
-		e.Remedy = "none: the API server's repair loop frees it within some ten minutes, and it is tried again"
-	}
-}
-
-// findHolder looks for the Service that has a node port, in a list of all.
-func (a *Applier) findHolder(ctx context.Context, port int32) (holder federation.ObjectRef, found bool, err error) {
-	err = a.each(ctx, a.Client.Resource(object.Services), metav1.ListOptions{}, func(u *unstructured.Unstructured) (more bool) {
-		ports, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ports")
-		items, _ := ports.([]any)
-		found = slices.ContainsFunc(items, func(item any) bool {
-			s, ok := object.PortOf(item)
-			return ok && s.Number == port
-		})
-		check, _, _ := unstructured.NestedInt64(u.Object, "spec", "healthCheckNodePort")
-		found = found || check == int64(port)
-		if found {
-			holder = federation.ObjectRef{Kind: object.ServiceKind.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}
-		}
-		return !found
-	})
-	return holder, found, err
 }

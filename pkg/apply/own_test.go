@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fedsync/fedsync/pkg/apply/backup"
 	"github.com/fedsync/fedsync/pkg/apply/object"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -24,7 +25,7 @@ func TestNoPlanReachesFedsyncsOwnObjects(t *testing.T) {
 	f := newFixture(t)
 	f.create("kubectl-client-side-apply", earlier)
 	f.mustSync(f.app("web", nginx))
-	kept, err := f.ListKept(t.Context())
+	kept, err := f.Backups().List(t.Context())
 	if err != nil || len(kept) != 1 {
 		t.Fatalf("ListKept = %v, %v, want one", kept, err)
 	}
@@ -76,13 +77,13 @@ func TestNothingInFedsyncsNamespaceIsPruned(t *testing.T) {
 	}
 }
 
-func (f *fixture) unchanged(parent types.UID, kept Kept) {
+func (f *fixture) unchanged(parent types.UID, kept backup.Copy) {
 	f.Helper()
 	if now := f.parent(); now.GetUID() != parent || now.Object["data"] != nil {
 		f.Errorf("the parent is %v, want it as it was", now.Object)
 	}
-	all, err := f.ListKept(f.Context())
-	if err != nil || len(all) != 1 || all[0].State != KeptProved || all[0].Secret != kept.Secret {
+	all, err := f.Backups().List(f.Context())
+	if err != nil || len(all) != 1 || all[0].State != backup.Proved || all[0].Secret != kept.Secret {
 		f.Errorf("kept %v, %v, want it as it was", all, err)
 	}
 	leases := schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}

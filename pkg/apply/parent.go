@@ -12,6 +12,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/request"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -219,7 +220,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 		var err error
 		if p == nil {
 			content := wish.Object(a.Version)
-			answer, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
+			answer, err = request.Write(ctx, a.client, func(ctx context.Context) (*unstructured.Unstructured, error) {
 				return parents.Create(ctx, content, metav1.CreateOptions{FieldManager: ownership.FieldManager})
 			})
 		} else {
@@ -227,7 +228,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 			if data, err = wish.Change(a.Version, p.Parent); err != nil {
 				return nil, fmt.Errorf("encode: %w", err)
 			}
-			answer, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
+			answer, err = request.Write(ctx, a.client, func(ctx context.Context) (*unstructured.Unstructured, error) {
 				return parents.Patch(ctx, name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: ownership.FieldManager})
 			})
 		}
@@ -242,7 +243,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 			p = nil
 		case apierrors.IsNotFound(err) && !madeNamespace:
 			madeNamespace = true
-			if _, err := a.createNamespace(ctx, federation.SystemNamespace); err != nil {
+			if _, err := a.client.CreateNamespace(ctx, federation.SystemNamespace); err != nil {
 				return nil, refusal.New("create", federation.ObjectRef{Kind: "Namespace", Name: federation.SystemNamespace}, "", err)
 			}
 		default:
@@ -257,7 +258,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 
 // readParent reads the app's parent; nil where there is none.
 func (a *Applier) readParent(ctx context.Context, app string) (*parent, error) {
-	u, err := a.get(ctx, object.ConfigMaps, federation.ObjectRef{Namespace: federation.SystemNamespace, Name: inventory.ParentName(a.Federation, app)})
+	u, err := a.client.Get(ctx, object.ConfigMaps, federation.ObjectRef{Namespace: federation.SystemNamespace, Name: inventory.ParentName(a.Federation, app)})
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // a missing parent is no parent
 	}
@@ -273,8 +274,8 @@ func (a *Applier) deleteParent(ctx context.Context, app string, p *parent) (*par
 	if p == nil {
 		return nil, nil //nolint:nilnil // a missing parent is no parent
 	}
-	_, err := write(ctx, a, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, a.Client.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Delete(ctx, inventory.ParentName(a.Federation, app), preconditions(p.UID, p.ResourceVersion))
+	_, err := request.Write(ctx, a.client, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, a.Client.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Delete(ctx, inventory.ParentName(a.Federation, app), request.Preconditions(p.UID, p.ResourceVersion))
 	})
 	switch {
 	case err == nil || apierrors.IsNotFound(err):

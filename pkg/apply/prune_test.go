@@ -189,8 +189,8 @@ func TestKilledAnywhereTheNextOneConverges(t *testing.T) {
 		if !f.exists(replicaSets, "nginx") || f.exists(ingresses, "nginx") {
 			t.Errorf("cut at %d: want the ReplicaSet to be there and the Ingress to be gone; changes %v", n, describeChanges(r.Changes))
 		}
-		kept, err := f.ListKept(t.Context())
-		if err != nil || len(kept) == 0 || kept[0].content.GetLabels()["tier"] != "gold" {
+		kept, err := f.Backups().List(t.Context())
+		if err != nil || len(kept) == 0 || kept[0].Content.GetLabels()["tier"] != "gold" {
 			t.Errorf("cut at %d: kept %d objects, %v, want the Service as it was first", n, len(kept), err)
 		}
 		f.mustSync(plan[0])

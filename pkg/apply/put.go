@@ -12,6 +12,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/request"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -136,7 +137,7 @@ func (a *Applier) endFailed(ctx context.Context, r *row, f *flight, k known, out
 	e := refusal.New(out.verb, k.Object.Ref, k.Object.File, err)
 	a.examine(ctx, e, err, f)
 	if e.Class == refusal.ClassPortTaken {
-		a.nameHolder(ctx, e)
+		a.client.NameHolder(ctx, e)
 	}
 	t := a.table
 	t.mu.Lock()
@@ -225,7 +226,7 @@ func isAnother(err error) bool {
 
 // sendUnknown reads the object and does what it takes: create, apply or adopt.
 func (a *Applier) sendUnknown(ctx context.Context, k known) (outcome, error) {
-	live, err := a.get(ctx, k.resource, k.Ref)
+	live, err := a.client.Get(ctx, k.resource, k.Ref)
 	if apierrors.IsNotFound(err) {
 		return a.create(ctx, k)
 	}
@@ -307,7 +308,7 @@ func (a *Applier) judgeOwner(ctx context.Context, k known, live *unstructured.Un
 func (a *Applier) nameParent(ctx context.Context, id string) (parent, former string) {
 	for _, gvr := range []schema.GroupVersionResource{object.ConfigMaps, object.Secrets} {
 		o := metav1.ListOptions{LabelSelector: inventory.LabelParentID + "=" + id, Limit: 1}
-		err := a.each(ctx, a.Client.Resource(gvr), o, func(u *unstructured.Unstructured) (more bool) {
+		err := a.client.Each(ctx, a.Client.Resource(gvr), o, func(u *unstructured.Unstructured) (more bool) {
 			parent = federation.RefOf(u).String()
 			if name, source := inventory.FederationOf(u); name != "" && name != a.Federation && a.FollowsAs != nil && a.FollowsAs(name, source) {
 				former = name
@@ -332,7 +333,7 @@ func (a *Applier) create(ctx context.Context, k known) (outcome, error) {
 		out.drift = "deleted"
 	}
 	if k.Adoption == federation.AdoptNever {
-		_, err := write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
+		_, err := request.Write(ctx, a.client, func(ctx context.Context) (*unstructured.Unstructured, error) {
 			return a.Client.Resource(k.resource).Namespace(k.Ref.Namespace).Create(ctx, k.Unstructured(),
 				metav1.CreateOptions{FieldManager: ownership.FieldManager, FieldValidation: metav1.FieldValidationStrict})
 		})
@@ -381,7 +382,7 @@ func (a *Applier) patch(ctx context.Context, k known, uid types.UID, version str
 
 func (a *Applier) patchData(ctx context.Context, k known, data []byte) (*unstructured.Unstructured, error) {
 	force := true
-	return write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
+	return request.Write(ctx, a.client, func(ctx context.Context) (*unstructured.Unstructured, error) {
 		return a.Client.Resource(k.resource).Namespace(k.Ref.Namespace).Patch(ctx, k.Ref.Name, types.ApplyPatchType, data,
 			metav1.PatchOptions{FieldManager: ownership.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict})
 	})
@@ -400,7 +401,7 @@ func (a *Applier) tidy(ctx context.Context, k known, answer *unstructured.Unstru
 		if !apierrors.IsConflict(err) {
 			return tidied, err
 		}
-		now, err := a.get(ctx, k.resource, k.Ref)
+		now, err := a.client.Get(ctx, k.resource, k.Ref)
 		if err != nil {
 			return nil, err
 		}

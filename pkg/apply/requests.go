@@ -12,6 +12,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/request"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -21,7 +22,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/bounds"
@@ -33,13 +33,6 @@ import (
 
 // errEnough says that an object keeps changing while we look.
 var errEnough = errors.New("it keeps changing while it is read")
-
-// get reads an object; a missing one is a NotFound error.
-func (a *Applier) get(ctx context.Context, gvr schema.GroupVersionResource, ref federation.ObjectRef) (*unstructured.Unstructured, error) {
-	return request(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return a.Client.Resource(gvr).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
-	})
-}
 
 // learn asks how kinds are served. Those that the cluster does not serve are asked
 // for once more after a reset, since what the mapper knows may be old.
@@ -73,16 +66,16 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 			answers[gk] = answer{err: failed}
 			continue
 		}
-		mapping, err := a.mapping(ctx, gk, wanted[gk])
+		mapping, err := a.client.Mapping(ctx, gk, wanted[gk])
 		if meta.IsNoMatchError(err) && !fresh {
 			a.Mapper.Reset()
 			fresh = true
-			mapping, err = a.mapping(ctx, gk, wanted[gk])
+			mapping, err = a.client.Mapping(ctx, gk, wanted[gk])
 		}
 		its := answer{mapping: mapping, err: err}
 		switch {
 		case meta.IsNoMatchError(err):
-			its.served = a.served(ctx, gk)
+			its.served = a.client.Served(ctx, gk)
 		case err != nil:
 			failed = err
 		}
@@ -116,48 +109,15 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 	}
 }
 
-// successors are groups to which kinds have moved, by the group that they left
-// (https://kubernetes.io/docs/reference/using-api/deprecation-guide).
-var successors = map[string][]string{"extensions": {"networking.k8s.io", "apps", "policy"}}
-
-// served returns the version of a kind that the cluster has where it does not have the
-// one that Git names, as an apiVersion; empty where it has none.
-func (a *Applier) served(ctx context.Context, gk schema.GroupKind) string {
-	for _, group := range append([]string{gk.Group}, successors[gk.Group]...) {
-		if m, err := a.mapping(ctx, schema.GroupKind{Group: group, Kind: gk.Kind}, ""); err == nil {
-			return untrusted.Line(m.GroupVersionKind.GroupVersion().String())
-		}
-	}
-	return ""
-}
-
-// mapping finds out how a kind is served. An empty version stands for the
-// preferred one.
-func (a *Applier) mapping(ctx context.Context, gk schema.GroupKind, version string) (*meta.RESTMapping, error) {
-	var versions []string
-	if version != "" {
-		versions = []string{version}
-	}
-	if m, ok := a.Mapper.(contextMapper); ok {
-		return m.RESTMappingWithContext(ctx, gk, versions...)
-	}
-	return a.Mapper.RESTMapping(gk, versions...)
-}
-
-// contextMapper is a mapper whose requests end with a context.
-type contextMapper interface {
-	RESTMappingWithContext(ctx context.Context, gk schema.GroupKind, versions ...string) (*meta.RESTMapping, error)
-}
-
 // lookForSpace reads a namespace, and makes it where it is missing and may be made.
 // Where it may not be read the objects themselves tell.
 func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f *flight) {
 	ref := federation.ObjectRef{Kind: "Namespace", Name: name}
 	verb := "read"
-	u, err := a.get(ctx, object.Namespaces, federation.ObjectRef{Name: name})
+	u, err := a.client.Get(ctx, object.Namespaces, federation.ObjectRef{Name: name})
 	if apierrors.IsNotFound(err) && create {
 		verb = "create"
-		u, err = a.createNamespace(ctx, name)
+		u, err = a.client.CreateNamespace(ctx, name)
 	}
 	var e *refusal.Error
 	if err != nil {
@@ -202,24 +162,6 @@ func (s *space) observe(h ownership.Hasher, u *unstructured.Unstructured) {
 		}
 	}
 	s.message = strings.Join(why, "; ")
-}
-
-// annotationCreated is on a namespace that fedsync made because objects needed it.
-const annotationCreated = "fedsync.dev/created-by"
-
-// createNamespace makes a namespace that objects need. It bears no label of an
-// inventory, so that it is never pruned.
-func (a *Applier) createNamespace(ctx context.Context, name string) (*unstructured.Unstructured, error) {
-	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
-	u.SetName(name)
-	u.SetAnnotations(map[string]string{annotationCreated: ownership.FieldManager + "/" + a.Federation})
-	made, err := write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return a.Client.Resource(object.Namespaces).Create(ctx, u, metav1.CreateOptions{FieldManager: ownership.FieldManager})
-	})
-	if apierrors.IsAlreadyExists(err) {
-		return a.get(ctx, object.Namespaces, federation.ObjectRef{Name: name})
-	}
-	return made, err
 }
 
 // deletion names the object that is to be deleted, in the state in which it was
@@ -289,15 +231,15 @@ func (a *Applier) delete(ctx context.Context, d deletion) (live *object.Live, as
 		return nil, false, err
 	}
 	for range putTries {
-		_, err = write(ctx, a, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, a.Client.Resource(d.resource).Namespace(d.ref.Namespace).Delete(ctx, d.ref.Name, preconditions(d.uid, d.version))
+		_, err = request.Write(ctx, a.client, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, a.Client.Resource(d.resource).Namespace(d.ref.Namespace).Delete(ctx, d.ref.Name, request.Preconditions(d.uid, d.version))
 		})
 		if err != nil && !apierrors.IsConflict(err) {
 			return nil, false, err
 		}
 		asked = err == nil
 		// Whether it is gone, or is another by now, only a look tells.
-		u, err := a.get(ctx, d.resource, d.ref)
+		u, err := a.client.Get(ctx, d.resource, d.ref)
 		if err != nil {
 			return nil, asked, err
 		}
@@ -316,7 +258,7 @@ func (a *Applier) mayDelete(ctx context.Context, d deletion) error {
 	if d.ref.GroupKind() != object.DefinitionKind {
 		return nil
 	}
-	definition, err := a.get(ctx, d.resource, d.ref)
+	definition, err := a.client.Get(ctx, d.resource, d.ref)
 	if err != nil {
 		return err
 	}
@@ -325,7 +267,7 @@ func (a *Applier) mayDelete(ctx context.Context, d deletion) error {
 		return nil // no version of it is served: there are no objects to be seen
 	}
 	const most = 500
-	page, err := request(ctx, a, func(ctx context.Context) (bounds.Page, error) {
+	page, err := request.Do(ctx, a.client, func(ctx context.Context) (bounds.Page, error) {
 		o := metav1.ListOptions{LabelSelector: inventory.LabelPartOf + " notin (" + strings.Join(d.sets, ",") + ")", Limit: most}
 		return bounds.List(ctx, a.Client.Resource(gvr), o, func(*unstructured.Unstructured) error { return nil })
 	})
@@ -448,7 +390,7 @@ func (a *Applier) examine(ctx context.Context, e *refusal.Error, cause error, f 
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(cause, context.DeadlineExceeded) && a.answers(ctx) {
+		if errors.Is(cause, context.DeadlineExceeded) && a.client.Answers(ctx) {
 			e.Class, e.RetryAfter = refusal.ClassTimeout, 0
 			e.Err = errors.New("no answer within " + a.RequestTimeout.String() + ", although the API server answers other requests: a webhook may hang")
 			e.Remedy = "look at the webhooks that judge this kind: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
@@ -478,7 +420,7 @@ func (a *Applier) examine(ctx context.Context, e *refusal.Error, cause error, f 
 // ask looks whether the API server answers, when there is nothing else to ask it.
 func (a *Applier) ask(ctx context.Context, f *flight) {
 	ref := federation.ObjectRef{Name: federation.SystemNamespace}
-	_, err := a.get(ctx, object.Namespaces, ref)
+	_, err := a.client.Get(ctx, object.Namespaces, ref)
 	if err == nil {
 		a.heard()
 	} else {
@@ -504,13 +446,4 @@ func (a *Applier) heard() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.silent = try{}
-}
-
-// answers asks the API server something that no webhook judges.
-func (a *Applier) answers(ctx context.Context) bool {
-	const patience = 2 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, min(patience, a.RequestTimeout))
-	defer cancel()
-	_, err := a.Client.Resource(object.Namespaces).Get(ctx, federation.SystemNamespace, metav1.GetOptions{})
-	return err == nil || !refusal.IsUnreachable(err)
 }

@@ -449,7 +449,7 @@ func (s *session) showAddresses(ctx context.Context, running *sync.WaitGroup, no
 
 // expireKept deletes the objects whose keeping is over.
 func (s *session) expireKept(ctx context.Context) {
-	err := s.applier.ExpireKept(ctx)
+	err := s.applier.Backups().Expire(ctx)
 	if m, ok := errors.AsType[*fault.Misbehaviour](err); ok {
 		s.misbehaves(m)
 		return

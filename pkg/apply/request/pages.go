@@ -1,4 +1,4 @@
-package apply
+package request
 
 import (
 	"context"
@@ -18,13 +18,13 @@ const pageSize = 500
 // errSeen ends a list of which enough was seen.
 var errSeen = errors.New("enough was seen")
 
-// each lists page by page, and gives each object to visit until that has seen enough.
-func (a *Applier) each(ctx context.Context, from dynamic.ResourceInterface, o metav1.ListOptions, visit func(*unstructured.Unstructured) (more bool)) error {
+// Each lists page by page, and gives each object to visit until that has seen enough.
+func (c *Client) Each(ctx context.Context, from dynamic.ResourceInterface, o metav1.ListOptions, visit func(*unstructured.Unstructured) (more bool)) error {
 	if o.Limit == 0 {
 		o.Limit = pageSize
 	}
 	for range bounds.Pages {
-		page, err := request(ctx, a, func(ctx context.Context) (bounds.Page, error) {
+		page, err := Do(ctx, c, func(ctx context.Context) (bounds.Page, error) {
 			return bounds.List(ctx, from, o, func(u *unstructured.Unstructured) error {
 				if !visit(u) {
 					return errSeen

@@ -1,0 +1,159 @@
+package backup
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/pkg/apply/request"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/bounds"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// List gives what is kept in the cluster for this federation, oldest first.
+func (s *Store) List(ctx context.Context) ([]Copy, error) {
+	all, _, err := s.All(ctx)
+	return all, err
+}
+
+// All returns the proofs too, by the names of their Secrets.
+func (s *Store) All(ctx context.Context) ([]Copy, map[string]inventory.Proof, error) {
+	proofs := map[string]inventory.Proof{}
+	err := s.eachOwn(ctx, object.ConfigMaps, inventory.ProofSelector(s.Client.Federation), func(u *unstructured.Unstructured) {
+		proofs[u.GetName()] = inventory.ReadProof(u)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the proofs of kept objects in %s: %w", federation.SystemNamespace, err)
+	}
+	var out []Copy
+	selector := inventory.LabelKept + "=true," + inventory.ParentSelector(s.Client.Federation)
+	err = s.eachOwn(ctx, object.Secrets, selector, func(u *unstructured.Unstructured) {
+		k, err := readKept(u)
+		proof, known := proofs[u.GetName()]
+		switch {
+		case known && (err != nil || k.digest != proof.Digest):
+			k = Copy{Object: proof.Object, Secret: u.GetName(), At: u.GetCreationTimestamp().Time, State: Changed}
+		case known:
+			k.State = Proved
+		case err != nil:
+			return // it keeps nothing, whoever made it
+		}
+		if known && !proof.Expires.IsZero() {
+			// Labels and annotations of a Secret can be changed, and the same object
+			// may have been adopted again.
+			k.Expires, k.At = proof.Expires, proof.Expires.Add(-Duration)
+		}
+		out = append(out, k)
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the kept objects in %s: %w", federation.SystemNamespace, err)
+	}
+	slices.SortStableFunc(out, Copy.compare)
+	return out, proofs, nil
+}
+
+// compare orders what is kept by when it was kept last and, within a second, by what
+// came later of one object.
+func (k Copy) compare(other Copy) int {
+	if d := k.At.Compare(other.At); d != 0 || k.Content == nil || other.Content == nil || k.Content.GetUID() != other.Content.GetUID() {
+		return d
+	}
+	switch a, b := k.Content.GetResourceVersion(), other.Content.GetResourceVersion(); {
+	case a == b:
+		return 0
+	case object.Newer(a, b):
+		return 1
+	}
+	return -1
+}
+
+// eachOwn calls f for each object in our namespace that the selector selects.
+func (s *Store) eachOwn(ctx context.Context, resource schema.GroupVersionResource, selector string, f func(*unstructured.Unstructured)) error {
+	o := metav1.ListOptions{LabelSelector: selector, Limit: 50}
+	return s.Client.Each(ctx, s.Client.Dynamic.Resource(resource).Namespace(federation.SystemNamespace), o, func(u *unstructured.Unstructured) (more bool) {
+		f(u)
+		return true
+	})
+}
+
+func readKept(secret *unstructured.Unstructured) (Copy, error) {
+	ref, err := federation.ParseObjectRef(secret.GetAnnotations()[inventory.AnnotationObject])
+	if err != nil {
+		return Copy{}, err
+	}
+	expires, err := time.Parse(time.RFC3339, secret.GetAnnotations()[inventory.AnnotationExpires])
+	if err != nil {
+		return Copy{}, fmt.Errorf("annotation %s: %w", inventory.AnnotationExpires, err)
+	}
+	text, _, _ := unstructured.NestedString(secret.Object, "data", secretKey)
+	z, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(text)))
+	if err != nil {
+		return Copy{}, fmt.Errorf("unpack %s: %w", secret.GetName(), err)
+	}
+	data, err := io.ReadAll(io.LimitReader(z, bounds.ObjectBytes+1))
+	if err != nil {
+		return Copy{}, fmt.Errorf("unpack %s: %w", secret.GetName(), err)
+	}
+	if !bounds.IsObject(data) {
+		return Copy{}, fmt.Errorf("unpack %s: it is more than an object may be", secret.GetName())
+	}
+	content := &unstructured.Unstructured{}
+	if err := content.UnmarshalJSON(data); err != nil {
+		return Copy{}, fmt.Errorf("decode %s: %w", secret.GetName(), err)
+	}
+	if found := federation.RefOf(content); found != ref {
+		return Copy{}, fmt.Errorf("%s says that it keeps %s, and keeps %s", secret.GetName(), ref, found)
+	}
+	return Copy{
+		Object: ref, Secret: secret.GetName(), At: secret.GetCreationTimestamp().Time, Expires: expires,
+		State: Unproved, Content: content, digest: inventory.KeptDigest(ref, data),
+	}, nil
+}
+
+// Expire deletes kept objects whose time is up, and what proves them. The daemon
+// calls it at the start and once a day.
+func (s *Store) Expire(ctx context.Context) error {
+	all, proofs, err := s.All(ctx)
+	if err != nil {
+		return err
+	}
+	isOver := func(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+	var errs []error
+	for _, k := range all {
+		if isOver(k.Expires) {
+			errs = append(errs, s.deleteOwn(ctx, object.Secrets, k.Secret))
+		}
+	}
+	for name, proof := range proofs {
+		if isOver(proof.Expires) {
+			errs = append(errs, s.deleteOwn(ctx, object.ConfigMaps, name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// deleteOwn deletes an object in our namespace that may be gone already.
+func (s *Store) deleteOwn(ctx context.Context, resource schema.GroupVersionResource, name string) error {
+	_, err := request.Write(ctx, s.Client, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.Client.Dynamic.Resource(resource).Namespace(federation.SystemNamespace).Delete(ctx, name, metav1.DeleteOptions{})
+	})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete the kept object %s: %w", name, err)
+	}
+	return nil
+}

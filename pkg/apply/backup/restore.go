@@ -1,0 +1,121 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fedsync/fedsync/pkg/apply/request"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// NotProvedError is the error for an object of which only such is kept that fedsync
+// may not have kept.
+type NotProvedError struct {
+	Copy Copy // the newest
+}
+
+// Error says what is wrong with it.
+func (e *NotProvedError) Error() string {
+	why := "the inventory knows nothing of it, so an earlier version of fedsync kept it, or somebody else made it"
+	if e.Copy.State == Changed {
+		why = "somebody changed it: its digest is not the one in the inventory"
+	}
+	return fmt.Sprintf("restore %s: Secret %s/%s is not certain to be what fedsync kept: %s", e.Copy.Object, federation.SystemNamespace, e.Copy.Secret, why)
+}
+
+// Restore puts an object back as it was before it was adopted last, as far as that
+// is proved: whoever can make a Secret must not make fedsync write with its rights.
+// Unproved also takes what an earlier version kept without proof. What was changed
+// is never taken. A fedsync that still has the object in Git, and may adopt, adopts
+// it again: take it out of Git or set adoption: Never first.
+func (s *Store) Restore(ctx context.Context, ref federation.ObjectRef, unproved bool) (Copy, error) {
+	all, err := s.List(ctx)
+	if err != nil {
+		return Copy{}, err
+	}
+	var kept, newest *Copy
+	for i := range all {
+		k := &all[i]
+		if k.Object != ref {
+			continue
+		}
+		newest = k
+		if k.State == Proved || k.State == Unproved && unproved {
+			kept = k
+		}
+	}
+	switch {
+	case newest == nil:
+		return Copy{}, fmt.Errorf("restore %s: nothing is kept of it in %s", ref, federation.SystemNamespace)
+	case kept == nil:
+		return Copy{}, &NotProvedError{Copy: *newest}
+	}
+	return *kept, s.putBack(ctx, kept)
+}
+
+// putBack writes a kept object.
+func (s *Store) putBack(ctx context.Context, kept *Copy) error {
+	ref, gvk := kept.Object, kept.Content.GroupVersionKind()
+	mapping, err := s.Client.Mapping(ctx, gvk.GroupKind(), gvk.Version)
+	if err != nil {
+		return fmt.Errorf("restore %s: %w", ref, err)
+	}
+	objects := s.Client.Dynamic.Resource(mapping.Resource).Namespace(ref.Namespace)
+	for range tries {
+		live, err := request.Do(ctx, s.Client, func(ctx context.Context) (*unstructured.Unstructured, error) {
+			return objects.Get(ctx, ref.Name, metav1.GetOptions{})
+		})
+		content := kept.asBefore(live)
+		switch {
+		case apierrors.IsNotFound(err):
+			_, err = request.Do(ctx, s.Client, func(ctx context.Context) (*unstructured.Unstructured, error) {
+				return objects.Create(ctx, content, metav1.CreateOptions{FieldManager: "fedsync-restore"})
+			})
+		case err == nil:
+			_, err = request.Do(ctx, s.Client, func(ctx context.Context) (*unstructured.Unstructured, error) {
+				return objects.Update(ctx, content, metav1.UpdateOptions{FieldManager: "fedsync-restore"})
+			})
+		}
+		if err == nil {
+			return nil
+		}
+		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) {
+			return refusal.New("restore", ref, "", err)
+		}
+	}
+	return refusal.New("restore", ref, "", errChanges)
+}
+
+// asBefore is what is sent to put the object back in place of the live one, if
+// there is one.
+func (k *Copy) asBefore(live *unstructured.Unstructured) *unstructured.Unstructured {
+	u := k.Content.DeepCopy()
+	for _, name := range []string{"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "resourceVersion", "selfLink", "uid"} {
+		unstructured.RemoveNestedField(u.Object, "metadata", name)
+	}
+	if live == nil {
+		if k.Object.GroupKind() == object.ServiceKind {
+			unstructured.RemoveNestedField(u.Object, "spec", "clusterIP") // another may have it by now
+			unstructured.RemoveNestedField(u.Object, "spec", "clusterIPs")
+		}
+		return u
+	}
+	u.SetResourceVersion(live.GetResourceVersion())
+	u.SetUID(live.GetUID())
+	if k.Object.GroupKind() == object.ServiceKind && live.GetUID() != k.Content.GetUID() {
+		for _, name := range []string{"clusterIP", "clusterIPs"} { // of the new object, and immutable
+			if v, ok, _ := unstructured.NestedFieldCopy(live.Object, "spec", name); ok {
+				_ = unstructured.SetNestedField(u.Object, v, "spec", name)
+			}
+		}
+	}
+	return u
+}
