@@ -137,7 +137,7 @@ func ownedFields(u *unstructured.Unstructured) map[string]any {
 func (f *fixture) applyAs(who, manifest string) {
 	f.Helper()
 	o := f.objects("foreign", manifest)[0]
-	mapping, err := f.client.Mapping(f.Context(), o.Ref.GroupKind(), o.Version)
+	mapping, err := f.writer.Mapping(f.Context(), o.Ref.GroupKind(), o.Version)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func TestKeptObjectsExpire(t *testing.T) {
 	if err := f.Backups().Expire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	kept, proofs, err := f.backups.All(t.Context())
+	kept, proofs, err := f.Backups().All(t.Context())
 	if err != nil || len(kept) != 0 || len(proofs) != 0 {
 		t.Errorf("kept after its time = %v, %v, %v, want none", kept, proofs, err)
 	}

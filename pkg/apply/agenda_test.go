@@ -16,6 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -109,7 +110,7 @@ func (s *sketch) knows(gk schema.GroupKind) *kind {
 
 // widen has the inventory list all that the app has and shows.
 func (s *sketch) widen() {
-	p := &parent{Parent: inventory.Parent{UID: "parent", ResourceVersion: "1", Instance: "one", Source: "source"}}
+	p := &write.Parent{Parent: inventory.Parent{UID: "parent", ResourceVersion: "1", Instance: "one", Source: "source"}}
 	for _, r := range s.rows {
 		p.Add(r.ref)
 	}
@@ -419,7 +420,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				r.want = &d
 				s.index()
 				s.knows(r.ref.GroupKind())
-				*s.app("other") = app{name: "other", has: s.app("other").has, parent: &parent{
+				*s.app("other") = app{name: "other", has: s.app("other").has, parent: &write.Parent{
 					Parent: inventory.Parent{Instance: "one", Source: "source", Contents: s.app("other").has},
 				}}
 			},

@@ -13,8 +13,10 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/pkg/apply/backup"
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/request"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -71,11 +73,10 @@ type Options struct {
 type Applier struct {
 	Options
 
-	client  *request.Client
-	backups *backup.Store
-	table   *table
-	woken   chan struct{} // one token is enough for any number of changes
-	turn    atomic.Uint64 // counts what may make another agenda of the table
+	writer *write.Writer
+	table  *table
+	woken  chan struct{} // one token is enough for any number of changes
+	turn   atomic.Uint64 // counts what may make another agenda of the table
 
 	requests context.Context    // of those under way; the table's mutex protects it
 	abort    context.CancelFunc // ends them; likewise
@@ -109,15 +110,18 @@ func New(o Options) *Applier {
 	c := &request.Client{Dynamic: o.Client, Mapper: o.Mapper, Timeout: o.RequestTimeout, MayWrite: o.MayWrite, Federation: o.Federation}
 	return &Applier{
 		Options: o,
-		client:  c,
-		backups: &backup.Store{Client: c},
-		table:   t,
-		woken:   make(chan struct{}, 1), // one token
+		writer: &write.Writer{
+			Client: c, Cluster: o.Cluster, Version: o.Version, FollowsAs: o.FollowsAs, NodePorts: o.NodePorts,
+			Owner: inventory.Owner{Federation: o.Federation, Source: o.Source, FormerSources: o.FormerSources},
+			Forms: o.Forms, Reader: t.reader, Backups: &backup.Store{Client: c},
+		},
+		table: t,
+		woken: make(chan struct{}, 1), // one token
 	}
 }
 
 // Backups has the objects that adoption overwrote.
-func (a *Applier) Backups() *backup.Store { return a.backups }
+func (a *Applier) Backups() *backup.Store { return a.writer.Backups }
 
 func (a *Applier) mayWrite() bool { return a.MayWrite == nil || a.MayWrite() }
 

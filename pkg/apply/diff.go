@@ -13,7 +13,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
-	"github.com/fedsync/fedsync/pkg/apply/request"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -21,7 +21,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/fedsync/fedsync/internal/fields"
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -89,7 +88,7 @@ func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Diff
 // the differences that were found until then.
 func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, most int) ([]Difference, error) {
 	q := &question{Applier: a, plan: plan, definitions: object.DefinedKinds(plan), sets: map[string]bool{}}
-	parents, err := a.readParents(ctx)
+	parents, err := a.writer.ReadParents(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +106,7 @@ func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, m
 		broken = broken || app.Broken
 		for _, o := range app.Objects {
 			d := &object.Desired{App: app.App, PartOf: inventory.PartOf(a.Federation, app.App), Adoption: app.Adoption, Object: o, Ref: o.Ref}
-			if mapping, err := a.client.Mapping(ctx, o.Ref.GroupKind(), o.Version); err == nil {
+			if mapping, err := a.writer.Mapping(ctx, o.Ref.GroupKind(), o.Version); err == nil {
 				d.Ref = object.Scoped(o.Ref, mapping)
 			}
 			wanted[d.Ref] = true
@@ -169,7 +168,7 @@ type question struct {
 	plan        federation.ClusterPlan
 	definitions map[schema.GroupKind]federation.ObjectRef
 	sets        map[string]bool // the part-of labels of our apps
-	parents     map[string]*parent
+	parents     map[string]*write.Parent
 
 	mu     sync.Mutex // protects silent
 	silent error      // the API server does not answer: no more requests
@@ -181,33 +180,13 @@ func (q *question) silence() error {
 	return q.silent
 }
 
-// readParents reads the inventories of the federation, by app; none where they may
-// not be read.
-func (a *Applier) readParents(ctx context.Context) (map[string]*parent, error) {
-	out := map[string]*parent{}
-	o := metav1.ListOptions{LabelSelector: inventory.ParentSelector(a.Federation)}
-	err := a.client.Each(ctx, a.Client.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace), o, func(u *unstructured.Unstructured) bool {
-		if app := inventory.AppOf(a.Federation, u); app != "" {
-			out[app] = a.parentOf(app, u)
-		}
-		return true
-	})
-	if apierrors.IsForbidden(err) {
-		return map[string]*parent{}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list the inventories of federation %s in %s: %w", a.Federation, federation.SystemNamespace, err)
-	}
-	return out, nil
-}
-
 // leaving are the objects of the inventories that nobody wants and that would be
 // deleted. Kinds that may not be listed are left out: nothing of them is pruned.
-func (q *question) leaving(ctx context.Context, parents map[string]*parent, wanted map[federation.ObjectRef]bool, broken bool) ([]Difference, error) {
+func (q *question) leaving(ctx context.Context, parents map[string]*write.Parent, wanted map[federation.ObjectRef]bool, broken bool) ([]Difference, error) {
 	apps := map[string]string{} // those that prune, by their label
 	kinds := map[schema.GroupKind]bool{}
 	for _, app := range q.plan.Apps {
-		if app.Broken || broken || app.Prune != federation.PruneAllowed || len(app.Withheld) > 0 || !parents[app.App].exists() {
+		if app.Broken || broken || app.Prune != federation.PruneAllowed || len(app.Withheld) > 0 || !parents[app.App].Exists() {
 			continue
 		}
 		apps[inventory.PartOf(q.Federation, app.App)] = app.App
@@ -215,11 +194,11 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 	}
 	var out []Difference
 	for gk := range kinds {
-		mapping, err := q.client.Mapping(ctx, gk, "")
+		mapping, err := q.writer.Mapping(ctx, gk, "")
 		if err != nil {
 			continue
 		}
-		err = q.client.Each(ctx, q.Client.Resource(mapping.Resource), metav1.ListOptions{LabelSelector: inventory.LabelPartOf}, func(u *unstructured.Unstructured) bool {
+		err = q.writer.Each(ctx, q.Client.Resource(mapping.Resource), metav1.ListOptions{LabelSelector: inventory.LabelPartOf}, func(u *unstructured.Unstructured) bool {
 			v, ref := q.table.reader.Live(u), federation.RefOf(u)
 			app, ours := apps[v.PartOf]
 			if ours && !wanted[ref] && v.Owned && !v.Controlled && !v.Terminating && gk != object.NamespaceKind && !object.IsOurs(ref) && parents[app].Kinds[gk] {
@@ -240,7 +219,7 @@ func (q *question) leaving(ctx context.Context, parents map[string]*parent, want
 // diff asks what an apply of one object would do.
 func (q *question) diff(ctx context.Context, d *object.Desired) Difference {
 	out := Difference{Cluster: q.Cluster, App: d.App, Object: d.Object.Ref, File: d.Object.File}
-	mapping, err := q.client.Mapping(ctx, d.Ref.GroupKind(), d.Object.Version)
+	mapping, err := q.writer.Mapping(ctx, d.Ref.GroupKind(), d.Object.Version)
 	_, defined := q.definitions[d.Ref.GroupKind()]
 	if meta.IsNoMatchError(err) && defined {
 		out.Action = federation.ActionCreated // the cluster cannot judge what it will know only then
@@ -249,7 +228,7 @@ func (q *question) diff(ctx context.Context, d *object.Desired) Difference {
 	}
 	var live *unstructured.Unstructured
 	if err == nil {
-		live, err = q.client.Get(ctx, mapping.Resource, d.Ref)
+		live, err = q.writer.Get(ctx, mapping.Resource, d.Ref)
 	}
 	verb := "apply"
 	switch {
@@ -262,10 +241,10 @@ func (q *question) diff(ctx context.Context, d *object.Desired) Difference {
 		return q.failDiff(ctx, out, verb, err)
 	default:
 		v := q.table.reader.Live(live)
-		ours, err := q.judgeOwner(ctx, known{Desired: d, resource: mapping.Resource, sets: q.sets}, live, v)
+		ours, err := q.writer.JudgeOwner(ctx, write.Known{Desired: d, Resource: mapping.Resource, Sets: q.sets}, live, v)
 		switch {
 		case err == nil && !ours && d.Adoption == federation.AdoptNever:
-			return q.failDiff(ctx, out, verb, alreadyExists(d))
+			return q.failDiff(ctx, out, verb, write.AlreadyExists(d))
 		case err != nil:
 			return q.failDiff(ctx, out, verb, err)
 		}
@@ -274,7 +253,7 @@ func (q *question) diff(ctx context.Context, d *object.Desired) Difference {
 			out.Action, verb = federation.ActionAdopted, "adopt"
 		}
 	}
-	answer, err := q.dryRun(ctx, d, mapping)
+	answer, err := q.writer.DryRun(ctx, d, mapping.Resource)
 	if e := refusal.New(verb, d.Object.Ref, d.Object.File, err); err != nil && e.Class == refusal.ClassNamespace && live == nil && q.namespaceComes(d) {
 		out.Fields = fields.Compare(d.Ref.GroupKind(), nil, d.Unstructured().Object)
 		return out
@@ -315,20 +294,20 @@ func releasedFields(answer *unstructured.Unstructured, people ownership.People) 
 // again.
 func (q *question) isOver(d *object.Desired) bool {
 	p := q.parents[d.App]
-	return d.Ref.GroupKind() == object.JobKind && p.exists() && p.Ended[inventory.EndedKey(d.Ref)].Digest == d.Object.Digest
+	return d.Ref.GroupKind() == object.JobKind && p.Exists() && p.Ended[inventory.EndedKey(d.Ref)].Digest == d.Object.Digest
 }
 
 func (q *question) failDiff(ctx context.Context, out Difference, verb string, err error) Difference {
 	e := refusal.New(verb, out.Object, out.File, err)
 	switch e.Class { //nolint:exhaustive // the others say nothing of anything else
 	case refusal.ClassUnreachable:
-		if ctx.Err() == nil && !q.client.Answers(ctx) {
+		if ctx.Err() == nil && !q.writer.Answers(ctx) {
 			q.mu.Lock()
 			q.silent = err
 			q.mu.Unlock()
 		}
 	case refusal.ClassPortTaken:
-		q.client.NameHolder(ctx, e)
+		q.writer.NameHolder(ctx, e)
 	}
 	out.Action, out.Err = federation.ActionFailed, e
 	return out
@@ -347,17 +326,4 @@ func (q *question) namespaceComes(d *object.Desired) bool {
 		}
 	}
 	return false
-}
-
-func (q *question) dryRun(ctx context.Context, d *object.Desired, mapping *meta.RESTMapping) (*unstructured.Unstructured, error) {
-	f, err := q.Forms.Of(d)
-	if err != nil {
-		return nil, err
-	}
-	data := f.About("", "")
-	force := true
-	return request.Do(ctx, q.client, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return q.Client.Resource(mapping.Resource).Namespace(d.Ref.Namespace).Patch(ctx, d.Ref.Name, types.ApplyPatchType, data,
-			metav1.PatchOptions{FieldManager: ownership.FieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict, DryRun: []string{metav1.DryRunAll}})
-	})
 }

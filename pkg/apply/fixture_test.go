@@ -123,7 +123,7 @@ func (f *fixture) start(instance string, change ...func(*Options)) {
 	f.open.Store(false)
 	a := f.Applier
 	f.followNamespaces()
-	list, err := a.readParents(ctx)
+	list, err := a.writer.ReadParents(ctx)
 	if err != nil {
 		f.Fatalf("read the parents: %v", err)
 	}
@@ -460,7 +460,7 @@ func (f *fixture) patchAs(who string, gvr schema.GroupVersionResource, name, pat
 func (f *fixture) create(who, manifest string) *unstructured.Unstructured {
 	f.Helper()
 	o := f.objects("foreign", manifest)[0]
-	mapping, err := f.client.Mapping(f.Context(), o.Ref.GroupKind(), o.Version)
+	mapping, err := f.writer.Mapping(f.Context(), o.Ref.GroupKind(), o.Version)
 	if err != nil {
 		f.Fatal(err)
 	}

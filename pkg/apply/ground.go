@@ -28,7 +28,7 @@ func (x *reckoning) ground(r *row, k *kind) (standing, time.Time) {
 // inventory judges the inventory that an object is to stand in.
 func (x *reckoning) inventory(a *app) (standing, time.Time) {
 	switch {
-	case a.parent.refusal() != nil:
+	case a.parent.Refusal() != nil:
 		return waiting, time.Time{}
 	case x.isWide(a), a.last.err != nil && a.last.err.LeavesNoInventory():
 		return due, time.Time{} // better without an inventory than not at all
@@ -51,10 +51,10 @@ func (x *reckoning) inventory(a *app) (standing, time.Time) {
 func (x *reckoning) inventories() {
 	for _, a := range x.sortedApps() {
 		left := x.leaving(a, x.tally(a.name).leaving)
-		if len(a.has.Kinds) == 0 && (!a.named || !a.parent.exists() && len(left) == 0) {
+		if len(a.has.Kinds) == 0 && (!a.named || !a.parent.Exists() && len(left) == 0) {
 			continue // there is nothing to list
 		}
-		if a.parent.refusal() != nil || a.flight != nil || x.isWide(a) && (!a.named || a.parent.lists(left)) {
+		if a.parent.Refusal() != nil || a.flight != nil || x.isWide(a) && (!a.named || listsAll(a.parent, left)) {
 			continue
 		}
 		if end := x.since.Add(x.listTimeout); !x.listings.parents.done && x.listings.parents.err == nil && x.now.Before(end) {

@@ -7,6 +7,7 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -41,7 +42,7 @@ func (t *table) noteEnd(r *row, v object.Live) {
 // recorded is what the inventory says of the end of the row's Job.
 func (t *table) recorded(r *row) inventory.Ended {
 	a := t.apps[r.want.App]
-	if a == nil || !a.parent.exists() {
+	if a == nil || !a.parent.Exists() {
 		return inventory.Ended{}
 	}
 	return a.parent.Ended[inventory.EndedKey(r.ref)]
@@ -92,19 +93,6 @@ func (t *table) jobsOf(a *app) (ended map[string]inventory.Ended, jobs map[strin
 	return ended, jobs
 }
 
-// endedAfter is what the parent is to say of ended Jobs in place of what it says.
-func (w parentWish) endedAfter(p *parent) map[string]inventory.Ended {
-	out := map[string]inventory.Ended{}
-	if p.exists() {
-		maps.Copy(out, p.Ended)
-	}
-	if w.jobs != nil {
-		maps.DeleteFunc(out, func(key string, _ inventory.Ended) bool { return !w.jobs[key] })
-	}
-	maps.Copy(out, w.ended)
-	return inventory.Bounded(out)
-}
-
 // records finds the inventories that do not say which Jobs ended, or speak of such that
 // left Git.
 func (x *reckoning) records() {
@@ -124,18 +112,18 @@ func (x *reckoning) records() {
 // isRecorded reports whether the app's inventory says which of its Jobs ended, and
 // speaks of no others.
 func (t *table) isRecorded(a *app) bool {
-	if !a.parent.exists() || !a.has.Kinds[object.JobKind] && len(a.parent.Ended) == 0 {
+	if !a.parent.Exists() || !a.has.Kinds[object.JobKind] && len(a.parent.Ended) == 0 {
 		return true
 	}
-	var w parentWish
-	w.ended, w.jobs = t.jobsOf(a)
-	return maps.Equal(w.endedAfter(a.parent), a.parent.Ended)
+	var w write.ParentWish
+	w.Ended, w.Jobs = t.jobsOf(a)
+	return maps.Equal(w.EndedAfter(a.parent), a.parent.Ended)
 }
 
 // forgetRecorded drops what is remembered of ended Jobs beside the inventory that says it:
 // who removes a record has the Job run again.
 func (t *table) forgetRecorded(a *app) {
-	if !a.parent.exists() || len(a.parent.Ended) == 0 {
+	if !a.parent.Exists() || len(a.parent.Ended) == 0 {
 		return
 	}
 	for _, r := range t.rows {

@@ -193,7 +193,7 @@ func TestAnObjectIsKeptOncePerContent(t *testing.T) {
 		touch()
 		f.wantFinding(f.sync(app).Findings, "D07", "cannot do this")
 	}
-	kept, proofs, err := f.backups.All(t.Context())
+	kept, proofs, err := f.Backups().All(t.Context())
 	if err != nil || len(kept) != 1 || len(proofs) != 1 || kept[0].State != backup.Proved {
 		t.Fatalf("kept %d with %d proofs, %v, want one", len(kept), len(proofs), err)
 	}
@@ -226,7 +226,7 @@ func TestAnObjectIsKeptAfterATryThatWasCut(t *testing.T) {
 	if _, err := f.Backups().Keep(t.Context(), federation.RefOf(live), live); err != nil {
 		t.Fatal(err)
 	}
-	kept, proofs, err := f.backups.All(t.Context())
+	kept, proofs, err := f.Backups().All(t.Context())
 	if err != nil || len(kept) != 1 || len(proofs) != 1 || kept[0].State != backup.Proved {
 		t.Errorf("kept %v with %d proofs, %v, want one that is proved", kept, len(proofs), err)
 	}

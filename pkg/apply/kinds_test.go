@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -44,14 +46,14 @@ func TestAKindIsWatchedAsLongAsItIsNotKnownToBeGone(t *testing.T) {
 			tab.take(planned("v1"))
 			for _, r := range tab.rows {
 				r.flight = &flight{since: time.Now()}
-				tab.refused(r, r.flight, &refusal.Error{Class: refusal.ClassKind, Object: r.ref, Err: errEnough})
+				tab.refused(r, r.flight, &refusal.Error{Class: refusal.ClassKind, Object: r.ref, Err: errors.New("it is not so")})
 				r.flight = nil
 			}
 		}, true, true},
 		{"its discovery fails", func(tab *table, k *kind) {
 			tab.take(planned("v1"))
 			k.mapping = nil
-			k.last.failed(time.Now(), &refusal.Error{Class: refusal.ClassServer, Err: errEnough}, &flight{})
+			k.last.failed(time.Now(), &refusal.Error{Class: refusal.ClassServer, Err: errors.New("it is not so")}, &flight{})
 		}, true, false},
 		{"the cluster does not know it any more", func(tab *table, k *kind) {
 			tab.take(planned("v1"))
@@ -63,7 +65,7 @@ func TestAKindIsWatchedAsLongAsItIsNotKnownToBeGone(t *testing.T) {
 			a := New(Options{Federation: "web"})
 			k := a.table.kind(gk)
 			k.mapping, k.watched = served, served
-			a.table.app("web").parent = &parent{Parent: inventory.Parent{Contents: inventory.Contents{Kinds: map[schema.GroupKind]bool{gk: true}}}}
+			a.table.app("web").parent = &write.Parent{Parent: inventory.Parent{Contents: inventory.Contents{Kinds: map[schema.GroupKind]bool{gk: true}}}}
 			test.happens(a.table, k)
 			if got := slices.Contains(a.Resources(), replicaSets); got != test.watched {
 				t.Errorf("watched = %v, want %v", got, test.watched)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -31,7 +32,7 @@ func (t *table) ownerOf(r *row) (name string, ok bool) {
 func (t *table) inventory() map[string][]federation.ObjectRef {
 	out := map[string][]federation.ObjectRef{}
 	for name, a := range t.apps {
-		if a.parent.exists() && a.parent.refused == nil {
+		if a.parent.Exists() && a.parent.Refused == nil {
 			out[name] = []federation.ObjectRef{}
 		}
 	}
@@ -53,7 +54,7 @@ func (t *table) mayLeave(a *app, r *row) bool {
 	if r.ref.GroupKind() == object.NamespaceKind || a.withholds(r.ref) {
 		return false
 	}
-	return a.parent.exists() && a.parent.Kinds[r.ref.GroupKind()] && t.isListed(r.resource.GroupResource())
+	return a.parent.Exists() && a.parent.Kinds[r.ref.GroupKind()] && t.isListed(r.resource.GroupResource())
 }
 
 // withholds reports whether an object is to be left as it is.
@@ -165,7 +166,7 @@ func (x *reckoning) narrow() {
 		return
 	}
 	for _, a := range x.sortedApps() {
-		if !a.named || a.plan.Prune != federation.PruneAllowed || x.broken() || !a.parent.exists() || a.parent.refused != nil {
+		if !a.named || a.plan.Prune != federation.PruneAllowed || x.broken() || !a.parent.Exists() || a.parent.Refused != nil {
 			continue
 		}
 		if !x.whole(a) || len(x.leaving(a, x.tally(a.name).leaving)) > 0 || len(x.unlisted(a)) > 0 {
@@ -198,17 +199,15 @@ func (t *table) leaving(a *app, rows []*row) []*row {
 	return out
 }
 
-// lists reports whether the parent lists what the rows are.
-func (p *parent) lists(rows []*row) bool {
-	return !slices.ContainsFunc(rows, func(r *row) bool {
-		return !p.Lists(r.ref)
-	})
+// listsAll reports whether the parent lists what the rows are.
+func listsAll(p *write.Parent, rows []*row) bool {
+	return !slices.ContainsFunc(rows, func(r *row) bool { return !p.Lists(r.ref) })
 }
 
 // isNarrow reports whether the inventory lists just what the app has.
 func (t *table) isNarrow(a *app) bool {
 	if len(a.has.Kinds) == 0 {
-		return !a.parent.exists()
+		return !a.parent.Exists()
 	}
 	return t.wide(a) && a.parent.ListsJust(a.has)
 }
@@ -239,7 +238,7 @@ func (t *table) tallies() map[string]*appTally {
 // there is of them is not known. A kind that the cluster is known not to serve has
 // no objects.
 func (t *table) unlisted(a *app) []schema.GroupKind {
-	if !a.parent.exists() {
+	if !a.parent.Exists() {
 		return nil
 	}
 	var out []schema.GroupKind
@@ -302,7 +301,7 @@ func (t *table) complete() bool {
 		if len(a.has.Kinds) > 0 && !t.wide(a) && writable {
 			return false
 		}
-		if a.plan.Prune != federation.PruneAllowed || t.broken() || len(a.plan.Withheld) > 0 || !a.parent.exists() {
+		if a.plan.Prune != federation.PruneAllowed || t.broken() || len(a.plan.Withheld) > 0 || !a.parent.Exists() {
 			continue
 		}
 		var rows []*row
@@ -315,7 +314,7 @@ func (t *table) complete() bool {
 			return false // what there is of them is not known, and will be
 		case slices.ContainsFunc(leaving, func(r *row) bool { return !r.held() }):
 			return false
-		case len(leaving) == 0 && len(unlisted) == 0 && (t.wide(a) || a.parent.refused == nil && writable) && !t.isNarrow(a):
+		case len(leaving) == 0 && len(unlisted) == 0 && (t.wide(a) || a.parent.Refused == nil && writable) && !t.isNarrow(a):
 			return false
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -57,9 +58,9 @@ func (a *Applier) Observe(e Event) Drift {
 	}
 	t := a.table
 	if app := a.parentsApp(e); app != "" {
-		var p *parent
+		var p *write.Parent
 		if !e.Deleted {
-			p = a.parentOf(app, e.Object)
+			p = a.writer.ParentOf(app, e.Object)
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -157,7 +158,7 @@ func (a *Applier) ParentsRead(l *Listing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, of := range t.apps {
-		if of.flight != nil || of.parent == nil || !of.parent.seen.Before(l.Asked) {
+		if of.flight != nil || of.parent == nil || !of.parent.Seen.Before(l.Asked) {
 			continue
 		}
 		uid, there := l.Objects[types.NamespacedName{Namespace: federation.SystemNamespace, Name: inventory.ParentName(a.Federation, of.name)}]

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/apply/write"
 )
 
 // drainTimeout is how long requests under way may go on after the end of Run was
@@ -204,9 +206,9 @@ func (a *Applier) start(ctx context.Context, x task, now time.Time) func() bool 
 		k, used, held := t.knownOf(r), t.usedPorts(), t.heldByOthers(r.ref)
 		return func() bool { return a.park(ctx, r, k, used, held, f) }
 	case taskRemove:
-		d := deletion{
-			ref: r.ref, resource: r.resource, uid: r.live.UID, version: r.live.Version, partOf: r.live.PartOf,
-			sets: slices.Sorted(maps.Keys(t.sets)),
+		d := write.Deletion{
+			Ref: r.ref, Resource: r.resource, UID: r.live.UID, Version: r.live.Version, PartOf: r.live.PartOf,
+			Sets: slices.Sorted(maps.Keys(t.sets)),
 		}
 		return func() bool { return a.remove(ctx, r, d, f) }
 	case taskLearn:

@@ -3,8 +3,6 @@ package apply
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,27 +10,19 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
-	"github.com/fedsync/fedsync/pkg/apply/request"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
-	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // What tasks do besides bringing objects to the cluster, and what is learned from
 // every answer.
-
-// errEnough says that an object keeps changing while we look.
-var errEnough = errors.New("it keeps changing while it is read")
 
 // learn asks how kinds are served. Those that the cluster does not serve are asked
 // for once more after a reset, since what the mapper knows may be old.
@@ -66,16 +56,16 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 			answers[gk] = answer{err: failed}
 			continue
 		}
-		mapping, err := a.client.Mapping(ctx, gk, wanted[gk])
+		mapping, err := a.writer.Mapping(ctx, gk, wanted[gk])
 		if meta.IsNoMatchError(err) && !fresh {
 			a.Mapper.Reset()
 			fresh = true
-			mapping, err = a.client.Mapping(ctx, gk, wanted[gk])
+			mapping, err = a.writer.Mapping(ctx, gk, wanted[gk])
 		}
 		its := answer{mapping: mapping, err: err}
 		switch {
 		case meta.IsNoMatchError(err):
-			its.served = a.client.Served(ctx, gk)
+			its.served = a.writer.Served(ctx, gk)
 		case err != nil:
 			failed = err
 		}
@@ -114,10 +104,10 @@ func (a *Applier) learn(ctx context.Context, kinds []schema.GroupKind, f *flight
 func (a *Applier) lookForSpace(ctx context.Context, name string, create bool, f *flight) {
 	ref := federation.ObjectRef{Kind: "Namespace", Name: name}
 	verb := "read"
-	u, err := a.client.Get(ctx, object.Namespaces, federation.ObjectRef{Name: name})
+	u, err := a.writer.Get(ctx, object.Namespaces, federation.ObjectRef{Name: name})
 	if apierrors.IsNotFound(err) && create {
 		verb = "create"
-		u, err = a.client.CreateNamespace(ctx, name)
+		u, err = a.writer.CreateNamespace(ctx, name)
 	}
 	var e *refusal.Error
 	if err != nil {
@@ -164,26 +154,15 @@ func (s *space) observe(h ownership.Hasher, u *unstructured.Unstructured) {
 	s.message = strings.Join(why, "; ")
 }
 
-// deletion names the object that is to be deleted, in the state in which it was
-// judged.
-type deletion struct {
-	ref      federation.ObjectRef
-	resource schema.GroupVersionResource
-	uid      types.UID
-	version  string
-	partOf   string
-	sets     []string // the part-of labels of our apps
-}
-
 // remove deletes one object, and looks whether it is gone: what has finalizers
 // stays until somebody has done what they wait for. It reports whether that went as
 // the agenda took for granted.
-func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) (done bool) {
-	live, asked, err := a.delete(ctx, d)
+func (a *Applier) remove(ctx context.Context, r *row, d write.Deletion, f *flight) (done bool) {
+	live, asked, err := a.writer.Delete(ctx, d)
 	gone := apierrors.IsNotFound(err)
 	var e *refusal.Error
 	if err != nil && !gone {
-		e = refusal.New("prune", d.ref, "", err)
+		e = refusal.New("prune", d.Ref, "", err)
 		a.examine(ctx, e, err, f)
 	}
 
@@ -209,106 +188,19 @@ func (a *Applier) remove(ctx context.Context, r *row, d deletion, f *flight) (do
 		switch {
 		case gone:
 			r.live, r.base, r.made, r.drift = nil, nil, "", nil
-		case live.UID != d.uid: // another object of that name
+		case live.UID != d.UID: // another object of that name
 			r.live, r.base, r.made, r.drift = live, nil, "", nil
 		default:
 			r.live = live
 		}
 	}
 	if asked && e == nil {
-		a.Log.Info("object pruned", zap.String("app", name), zap.Stringer("object", d.ref), zap.Bool("gone", gone))
-		a.record(federation.Change{Cluster: a.Cluster, App: name, Object: d.ref, Action: federation.ActionPruned, Took: time.Since(f.since)})
+		a.Log.Info("object pruned", zap.String("app", name), zap.Stringer("object", d.Ref), zap.Bool("gone", gone))
+		a.record(federation.Change{Cluster: a.Cluster, App: name, Object: d.Ref, Action: federation.ActionPruned, Took: time.Since(f.since)})
 	}
 	a.replay(r)
 	t.sweep(r)
 	return done
-}
-
-// delete asks for the deletion of the object as long as it is ours, and returns what
-// is there afterwards.
-func (a *Applier) delete(ctx context.Context, d deletion) (live *object.Live, asked bool, err error) {
-	if err := a.mayDelete(ctx, d); err != nil {
-		return nil, false, err
-	}
-	for range putTries {
-		_, err = request.Write(ctx, a.client, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, a.Client.Resource(d.resource).Namespace(d.ref.Namespace).Delete(ctx, d.ref.Name, request.Preconditions(d.uid, d.version))
-		})
-		if err != nil && !apierrors.IsConflict(err) {
-			return nil, false, err
-		}
-		asked = err == nil
-		// Whether it is gone, or is another by now, only a look tells.
-		u, err := a.client.Get(ctx, d.resource, d.ref)
-		if err != nil {
-			return nil, asked, err
-		}
-		v := a.table.reader.Live(u)
-		if asked || v.UID != d.uid || v.Terminating || !v.Owned || v.Controlled || v.PartOf != d.partOf {
-			return &v, asked, nil
-		}
-		d.version = v.Version
-	}
-	return nil, false, fmt.Errorf("%w: %w", errEnough, err)
-}
-
-// mayDelete refuses to delete a definition while objects of its kind exist that are
-// not ours: they would go with it.
-func (a *Applier) mayDelete(ctx context.Context, d deletion) error {
-	if d.ref.GroupKind() != object.DefinitionKind {
-		return nil
-	}
-	definition, err := a.client.Get(ctx, d.resource, d.ref)
-	if err != nil {
-		return err
-	}
-	gvr, ok := servedResource(definition)
-	if !ok {
-		return nil // no version of it is served: there are no objects to be seen
-	}
-	const most = 500
-	page, err := request.Do(ctx, a.client, func(ctx context.Context) (bounds.Page, error) {
-		o := metav1.ListOptions{LabelSelector: inventory.LabelPartOf + " notin (" + strings.Join(d.sets, ",") + ")", Limit: most}
-		return bounds.List(ctx, a.Client.Resource(gvr), o, func(*unstructured.Unstructured) error { return nil })
-	})
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil // not served: it never was established, or is going
-	case err != nil:
-		return err
-	case page.Objects > 0:
-		return heldDefinition(d.ref, page.Objects, page.Continue != "")
-	}
-	return nil
-}
-
-// heldDefinition is why a definition is not deleted.
-func heldDefinition(ref federation.ObjectRef, n int, more bool) *refusal.Error {
-	count := strconv.Itoa(n)
-	if more {
-		count = "more than " + count
-	}
-	return &refusal.Error{
-		Verb: "prune", Object: ref, Class: refusal.ClassHeld,
-		Err:    fmt.Errorf("it left Git and stays: %s objects of its kind exist that are not ours, and would be deleted with it", count),
-		Remedy: "delete those objects, or keep the definition in Git",
-	}
-}
-
-// servedResource is the resource of a definition's kind, in a version that is
-// served.
-func servedResource(u *unstructured.Unstructured) (schema.GroupVersionResource, bool) {
-	group, _, _ := unstructured.NestedString(u.Object, "spec", "group")
-	plural, _, _ := unstructured.NestedString(u.Object, "spec", "names", "plural")
-	versions, _, _ := unstructured.NestedSlice(u.Object, "spec", "versions")
-	for _, v := range versions {
-		m, _ := v.(map[string]any)
-		name, _ := m["name"].(string)
-		if served, _ := m["served"].(bool); served && name != "" {
-			return schema.GroupVersionResource{Group: group, Version: name, Resource: plural}, true
-		}
-	}
-	return schema.GroupVersionResource{}, false
 }
 
 // refused records a refusal of a row, and the pause that all which are refused for
@@ -390,7 +282,7 @@ func (a *Applier) examine(ctx context.Context, e *refusal.Error, cause error, f 
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(cause, context.DeadlineExceeded) && a.client.Answers(ctx) {
+		if errors.Is(cause, context.DeadlineExceeded) && a.writer.Answers(ctx) {
 			e.Class, e.RetryAfter = refusal.ClassTimeout, 0
 			e.Err = errors.New("no answer within " + a.RequestTimeout.String() + ", although the API server answers other requests: a webhook may hang")
 			e.Remedy = "look at the webhooks that judge this kind: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
@@ -420,7 +312,7 @@ func (a *Applier) examine(ctx context.Context, e *refusal.Error, cause error, f 
 // ask looks whether the API server answers, when there is nothing else to ask it.
 func (a *Applier) ask(ctx context.Context, f *flight) {
 	ref := federation.ObjectRef{Name: federation.SystemNamespace}
-	_, err := a.client.Get(ctx, object.Namespaces, ref)
+	_, err := a.writer.Get(ctx, object.Namespaces, ref)
 	if err == nil {
 		a.heard()
 	} else {

@@ -705,7 +705,7 @@ func (s *simulated) wantEqual() {
 	}
 	s.table.mu.Unlock()
 	for _, d := range rows {
-		mapping, err := s.Applier.client.Mapping(s.Context(), d.Ref.GroupKind(), d.Object.Version)
+		mapping, err := s.Applier.writer.Mapping(s.Context(), d.Ref.GroupKind(), d.Object.Version)
 		if err != nil {
 			s.Errorf("%s: %v", d.Ref, err)
 			continue

@@ -311,7 +311,7 @@ func createSpace(name string) string { return untrusted.Command("kubectl create 
 func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 	t := a.table
 	var out []federation.Finding
-	if refused := of.parent.refusal(); refused != nil && len(of.has.Kinds) > 0 {
+	if refused := of.parent.Refusal(); refused != nil && len(of.has.Kinds) > 0 {
 		return []federation.Finding{refused.Finding(a.Cluster, of.name)}
 	}
 	e := of.last.err
@@ -323,7 +323,7 @@ func (a *Applier) appFindings(of *app, tally *appTally) []federation.Finding {
 		f.ID, f.Severity = federation.FindingInventory, federation.SeverityWarning
 		f.Message = untrusted.New("it cannot be recorded which Jobs ended, so they run again when their TTL has deleted them and fedsync starts again: " + untrusted.Line(e.Err.Error()))
 		out = append(out, f)
-	case e.Verb == verbNarrow && t.isNarrow(of), e.Verb != verbNarrow && t.wide(of) && (tally == nil || of.parent.lists(t.leaving(of, tally.leaving))):
+	case e.Verb == verbNarrow && t.isNarrow(of), e.Verb != verbNarrow && t.wide(of) && (tally == nil || listsAll(of.parent, t.leaving(of, tally.leaving))):
 		// It was about what is done by now.
 	case e.LeavesNoInventory() && !t.wide(of):
 		f := e.Finding(a.Cluster, of.name)

@@ -13,6 +13,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -113,7 +114,7 @@ type app struct {
 	plan   federation.AppPlan // without its objects
 	named  bool               // the plan speaks of it
 	has    inventory.Contents // what its inventory is to list, see index
-	parent *parent            // nil where it does not exist, as far as is known
+	parent *write.Parent      // nil where it does not exist, as far as is known
 	flight *flight
 	last   try // of widening or narrowing the parent
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/write"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -43,7 +44,7 @@ func TestParentsBearTheInstanceThatWrites(t *testing.T) {
 }
 
 // parentOfWeb is what is known of the parent of the app web.
-func (f *fixture) parentOfWeb() *parent {
+func (f *fixture) parentOfWeb() *write.Parent {
 	f.table.mu.Lock()
 	defer f.table.mu.Unlock()
 	return f.table.app("web").parent

@@ -1,4 +1,4 @@
-package apply
+package write
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 // them: dropped by the apply itself, they would fall back to the API's default of
 // one pod before the autoscaler is there to raise them. Of none that is what is
 // wanted: at zero an autoscaler does nothing.
-func (a *Applier) letGo(ctx context.Context, k known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (wr *Writer) letGo(ctx context.Context, k Known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	if !k.LeavesReplicas() {
 		return live, nil
 	}
@@ -24,5 +24,5 @@ func (a *Applier) letGo(ctx context.Context, k known, live *unstructured.Unstruc
 	if err != nil || !changed {
 		return live, nil //nolint:nilerr // an entry that cannot be read is left to the API server
 	}
-	return a.setManagedFields(ctx, k, live.GetResourceVersion(), entries)
+	return wr.setManagedFields(ctx, k, live.GetResourceVersion(), entries)
 }

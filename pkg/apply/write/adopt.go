@@ -1,4 +1,4 @@
-package apply
+package write
 
 import (
 	"context"
@@ -29,44 +29,44 @@ import (
 // These are several requests, between which the process may end. The label that makes
 // the object ours comes with the last of them, the apply: an object with our entry and
 // without our label is one whose adoption is under way, and is adopted again.
-func (a *Applier) adopt(ctx context.Context, k known, live *unstructured.Unstructured) (outcome, error) {
-	out := outcome{verb: "adopt", action: federation.ActionAdopted}
+func (wr *Writer) adopt(ctx context.Context, k Known, live *unstructured.Unstructured) (Outcome, error) {
+	out := Outcome{Verb: "adopt", Action: federation.ActionAdopted}
 	if k.Adoption == federation.AdoptNever {
-		return out, alreadyExists(k.Desired)
+		return out, AlreadyExists(k.Desired)
 	}
-	kept, err := a.backups.Keep(ctx, k.Ref, live)
+	kept, err := wr.Backups.Keep(ctx, k.Ref, live)
 	if err != nil {
 		return out, fmt.Errorf("keep the object as it is: %w", err)
 	}
-	out.note = &federation.Finding{
-		ID: federation.FindingAdopted, Severity: federation.SeverityNote, Cluster: a.Cluster, App: k.App, Object: k.Object.Ref, File: k.Object.File,
+	out.Note = &federation.Finding{
+		ID: federation.FindingAdopted, Severity: federation.SeverityNote, Cluster: wr.Cluster, App: k.App, Object: k.Object.Ref, File: k.Object.File,
 		Message: untrusted.Textf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(backup.Duration.Hours()/24), federation.SystemNamespace, kept.Secret),
-		Remedy:  untrusted.Textf("to put it back: fedsync restore %s %s", a.Cluster, k.Ref),
+		Remedy:  untrusted.Textf("to put it back: fedsync restore %s %s", wr.Cluster, k.Ref),
 	}
-	if live, err = a.nameOwners(ctx, k, live); err != nil {
+	if live, err = wr.nameOwners(ctx, k, live); err != nil {
 		return out, err
 	}
 	before, err := ownership.GiveBack(live.GetManagedFields(), kept.Content.GetManagedFields())
 	if err != nil {
 		return out, err
 	}
-	answer, err := a.conform(ctx, k, live, before)
+	answer, err := wr.conform(ctx, k, live, before)
 	if err != nil && !isAnother(err) {
-		answer, err = a.restate(ctx, k, err, func(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
-			return a.table.reader.People.Transfer(entries, apiVersion, k.Unstructured().Object)
+		answer, err = wr.restate(ctx, k, err, func(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error) {
+			return wr.Reader.People.Transfer(entries, apiVersion, k.Unstructured().Object)
 		})
 	}
 	if err != nil {
 		return out, err
 	}
-	out.answer, err = a.tidy(ctx, k, answer)
+	out.Answer, err = wr.tidy(ctx, k, answer)
 	return out, err
 }
 
 // nameOwners has the API server name an owner of what nobody owns, which it does, as
 // before-first-apply, at the first apply to an object without managed fields. The apply
 // states nothing, and so changes nothing else.
-func (a *Applier) nameOwners(ctx context.Context, k known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (wr *Writer) nameOwners(ctx context.Context, k Known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	if len(live.GetManagedFields()) > 0 {
 		return live, nil
 	}
@@ -78,26 +78,26 @@ func (a *Applier) nameOwners(ctx context.Context, k known, live *unstructured.Un
 	if err != nil {
 		return nil, fmt.Errorf("encode: %w", err)
 	}
-	return a.patchData(ctx, k, data)
+	return wr.patchData(ctx, k, data)
 }
 
 // conform makes the live object what the rendering says, and nothing besides of
 // what users added. Where the API server does not let go of what they set (it may
 // be immutable), that is left to them: the managed fields are as before then.
-func (a *Applier) conform(ctx context.Context, k known, live *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
-	entries, moved, err := a.table.reader.People.Transfer(live.GetManagedFields(), k.Object.GVK().GroupVersion().String(), k.Unstructured().Object)
+func (wr *Writer) conform(ctx context.Context, k Known, live *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
+	entries, moved, err := wr.Reader.People.Transfer(live.GetManagedFields(), k.Object.GVK().GroupVersion().String(), k.Unstructured().Object)
 	if err != nil {
 		return nil, err
 	}
 	if !moved && !ownership.IsOurs(live.GetManagedFields()) {
-		return a.patch(ctx, k, live.GetUID(), live.GetResourceVersion())
+		return wr.patch(ctx, k, live.GetUID(), live.GetResourceVersion())
 	}
 	if moved {
-		if live, err = a.setManagedFields(ctx, k, live.GetResourceVersion(), entries); err != nil {
+		if live, err = wr.setManagedFields(ctx, k, live.GetResourceVersion(), entries); err != nil {
 			return nil, err
 		}
 	}
-	return a.patchOwning(ctx, k, live, before)
+	return wr.patchOwning(ctx, k, live, before)
 }
 
 // transfer returns managed fields in which something of others has become ours, and whether
@@ -108,17 +108,17 @@ type transfer func(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]me
 // our items of lists. It returns refused where that is not the reason: then what users own
 // is not to become ours, not even for as long as an apply takes. What else is to become
 // ours with it, besides says; nil for nothing.
-func (a *Applier) restate(ctx context.Context, k known, refused error, besides transfer) (*unstructured.Unstructured, error) {
+func (wr *Writer) restate(ctx context.Context, k Known, refused error, besides transfer) (*unstructured.Unstructured, error) {
 	class := refusal.New("apply", k.Ref, "", refused).Class
 	if class != refusal.ClassInvalid && class != refusal.ClassPortTaken || !strings.Contains(strings.ToLower(refused.Error()), "duplicate") {
 		return nil, refused
 	}
-	live, err := a.client.Get(ctx, k.resource, k.Ref)
-	if err != nil || k.live != "" && live.GetUID() != k.live {
+	live, err := wr.Get(ctx, k.Resource, k.Ref)
+	if err != nil || k.Live != "" && live.GetUID() != k.Live {
 		return nil, refused
 	}
 	apiVersion := k.Object.GVK().GroupVersion().String()
-	entries, moved, err := a.table.reader.People.TransferItems(live.GetManagedFields(), apiVersion, k.Unstructured().Object)
+	entries, moved, err := wr.Reader.People.TransferItems(live.GetManagedFields(), apiVersion, k.Unstructured().Object)
 	if err == nil && moved && besides != nil {
 		entries, _, err = besides(entries, apiVersion)
 	}
@@ -126,24 +126,24 @@ func (a *Applier) restate(ctx context.Context, k known, refused error, besides t
 		return nil, refused
 	}
 	before := live.GetManagedFields()
-	if live, err = a.setManagedFields(ctx, k, live.GetResourceVersion(), entries); err != nil {
+	if live, err = wr.setManagedFields(ctx, k, live.GetResourceVersion(), entries); err != nil {
 		return nil, err
 	}
-	return a.patchOwning(ctx, k, live, before)
+	return wr.patchOwning(ctx, k, live, before)
 }
 
 // patchOwning applies the object, whose managed fields are such that what the rendering
 // does not have goes. Where the API server refuses that, they become what they were before.
-func (a *Applier) patchOwning(ctx context.Context, k known, transferred *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
-	answer, err := a.patch(ctx, k, transferred.GetUID(), transferred.GetResourceVersion())
+func (wr *Writer) patchOwning(ctx context.Context, k Known, transferred *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
+	answer, err := wr.patch(ctx, k, transferred.GetUID(), transferred.GetResourceVersion())
 	if !apierrors.IsInvalid(err) || isAnother(err) {
 		return answer, err
 	}
-	returned, undoErr := a.setManagedFields(ctx, k, transferred.GetResourceVersion(), before)
+	returned, undoErr := wr.setManagedFields(ctx, k, transferred.GetResourceVersion(), before)
 	if undoErr != nil {
 		return nil, err
 	}
-	if answer, patchErr := a.patch(ctx, k, returned.GetUID(), returned.GetResourceVersion()); patchErr == nil {
+	if answer, patchErr := wr.patch(ctx, k, returned.GetUID(), returned.GetResourceVersion()); patchErr == nil {
 		return answer, nil
 	}
 	return nil, err
@@ -151,7 +151,7 @@ func (a *Applier) patchOwning(ctx context.Context, k known, transferred *unstruc
 
 // setManagedFields writes the managed fields, and nothing else, of just this
 // state of an object.
-func (a *Applier) setManagedFields(ctx context.Context, k known, version string, entries []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
+func (wr *Writer) setManagedFields(ctx context.Context, k Known, version string, entries []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
 	if len(entries) == 0 {
 		entries = []metav1.ManagedFieldsEntry{{}} // the API's way to say none
 	}
@@ -164,8 +164,8 @@ func (a *Applier) setManagedFields(ctx context.Context, k known, version string,
 	if err != nil {
 		return nil, fmt.Errorf("encode managed fields: %w", err)
 	}
-	return request.Write(ctx, a.client, func(ctx context.Context) (*unstructured.Unstructured, error) {
-		return a.Client.Resource(k.resource).Namespace(k.Ref.Namespace).Patch(ctx, k.Ref.Name, types.JSONPatchType, data,
+	return request.Write(ctx, wr.Client, func(ctx context.Context) (*unstructured.Unstructured, error) {
+		return wr.Dynamic.Resource(k.Resource).Namespace(k.Ref.Namespace).Patch(ctx, k.Ref.Name, types.JSONPatchType, data,
 			metav1.PatchOptions{FieldManager: ownership.FieldManager})
 	})
 }

@@ -1,0 +1,71 @@
+package write
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// JudgeOwner says whether a live object is ours, or an error where it is not to
+// be touched at all. It is ours by our label; without it, or with another set's, only if
+// it is the very object that we applied before.
+func (wr *Writer) JudgeOwner(ctx context.Context, k Known, live *unstructured.Unstructured, v object.Live) (bool, error) {
+	if c := metav1.GetControllerOfNoCopy(live); c != nil {
+		return false, &refusal.Error{
+			Verb: "adopt", Object: k.Object.Ref, File: k.Object.File, Class: refusal.ClassOwned,
+			Err:    fmt.Errorf("it exists, and %s %s controls it", c.Kind, c.Name),
+			Remedy: "give it another name in Git, or delete what controls it",
+		}
+	}
+	switch {
+	case k.Sets[v.PartOf], v.Owned && k.Base != "" && k.Base == live.GetUID():
+		return true, nil
+	case v.PartOf != "":
+		parent, former := wr.nameParent(ctx, v.PartOf)
+		if parent == "" && v.Owned {
+			return true, nil // it was ours, in an app that is no more
+		}
+		if !v.Owned {
+			former = ""
+		}
+		return false, &refusal.Error{
+			Verb: "adopt", Object: k.Object.Ref, File: k.Object.File, Class: refusal.ClassOwned, Former: former,
+			Err:    fmt.Errorf("it belongs to another ApplySet, %s", cmp.Or(parent, v.PartOf)),
+			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", inventory.LabelPartOf),
+		}
+	}
+	// With our entry, and without our label, its adoption is under way. Where nothing
+	// is adopted, somebody has taken the label away.
+	return v.Owned && k.Adoption == federation.AdoptNever, nil
+}
+
+// nameParent finds the parent of an ApplySet; empty where it is not to be found. Where it
+// is the inventory of a name that the federation may have had before, that is former.
+func (wr *Writer) nameParent(ctx context.Context, id string) (parent, former string) {
+	for _, gvr := range []schema.GroupVersionResource{object.ConfigMaps, object.Secrets} {
+		o := metav1.ListOptions{LabelSelector: inventory.LabelParentID + "=" + id, Limit: 1}
+		err := wr.Each(ctx, wr.Dynamic.Resource(gvr), o, func(u *unstructured.Unstructured) (more bool) {
+			parent = federation.RefOf(u).String()
+			if name, source := inventory.FederationOf(u); name != "" && name != wr.Federation && wr.FollowsAs != nil && wr.FollowsAs(name, source) {
+				former = name
+			}
+			return false
+		})
+		switch {
+		case err != nil:
+			return id, "" // it may be there
+		case parent != "":
+			return parent, former
+		}
+	}
+	return "", ""
+}
