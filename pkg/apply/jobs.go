@@ -1,10 +1,12 @@
 package apply
 
 import (
+	"context"
 	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -94,6 +96,17 @@ func (t *table) over(r *row) (inventory.Ended, bool) {
 	return inventory.Ended{}, false
 }
 
+// recall notes what the inventory of another app, which may have had the row's Job before,
+// says of its end: it has not to be run again for being moved.
+func (t *table) recall(r *row, from *app) {
+	if r.want == nil || r.want.app == from.name || r.ref.GroupKind() != jobKind || from.parent.refusal() != nil {
+		return
+	}
+	if e := from.parent.Ended[inventory.EndedKey(r.ref)]; e.Digest == r.want.object.Digest && t.recorded(r) != e {
+		r.ended = e
+	}
+}
+
 // settled reports whether there is nothing to be done for the row: the cluster shows what
 // Git wants, or showed it for as long as that lasts.
 func (t *table) settled(r *row) bool {
@@ -105,24 +118,23 @@ func (t *table) settled(r *row) bool {
 }
 
 // jobsOf returns how Jobs of the app ended, as far as that is not in its inventory yet,
-// and the keys of those that the inventory may list; nil where it is not known what the
-// app has.
-func (t *table) jobsOf(a *app) (ended map[string]inventory.Ended, jobs map[string]bool) {
-	ended, jobs = map[string]inventory.Ended{}, map[string]bool{}
+// the renderings of all its Jobs by their keys, and whether the inventory may list just
+// those: not where it is not known what the app has.
+func (t *table) jobsOf(a *app) (ended map[string]inventory.Ended, wanted map[string]string, just bool) {
+	ended, wanted = map[string]inventory.Ended{}, map[string]string{}
 	for _, r := range t.rows {
 		if r.want == nil || r.want.app != a.name || r.ref.GroupKind() != jobKind {
 			continue
 		}
 		key := inventory.EndedKey(r.ref)
-		jobs[key] = true
+		wanted[key] = r.want.object.Digest
 		if r.ended != (inventory.Ended{}) {
 			ended[key] = r.ended
 		}
 	}
-	if prune := a.plan.Prune; !a.named || a.plan.Broken || len(a.plan.Withheld) > 0 || prune != federation.PruneAllowed && prune != federation.PruneOff {
-		jobs = nil
-	}
-	return ended, jobs
+	prune := a.plan.Prune
+	just = a.named && !a.plan.Broken && len(a.plan.Withheld) == 0 && (prune == federation.PruneAllowed || prune == federation.PruneOff)
+	return ended, wanted, just
 }
 
 // endedAfter is what the parent is to say of ended Jobs in place of what it says.
@@ -131,11 +143,32 @@ func (w parentWish) endedAfter(p *parent) map[string]inventory.Ended {
 	if p.exists() {
 		maps.Copy(out, p.Ended)
 	}
-	if w.jobs != nil {
-		maps.DeleteFunc(out, func(key string, _ inventory.Ended) bool { return !w.jobs[key] })
+	if w.justJobs {
+		maps.DeleteFunc(out, func(key string, _ inventory.Ended) bool { return w.jobs[key] == "" })
 	}
 	maps.Copy(out, w.ended)
 	return inventory.Bounded(out)
+}
+
+// endedBefore returns which of the wished Jobs ended under a name that the federation had
+// before, for a parent that is about to be made: what is renamed runs with its new name
+// before its inventories have that, too.
+func (a *Applier) endedBefore(ctx context.Context, w parentWish) (map[string]inventory.Ended, error) {
+	out := map[string]inventory.Ended{}
+	if len(w.jobs) == 0 || a.FollowsAs == nil {
+		return out, nil
+	}
+	err := a.eachOwn(ctx, configMaps, inventory.LabelFederation, func(u *unstructured.Unstructured) {
+		name, source := inventory.FederationOf(u)
+		if name == "" || name == a.Federation || !a.FollowsAs(name, source) {
+			return
+		}
+		maps.Copy(out, inventory.Read(u).EndedFor(w.jobs))
+	})
+	if apierrors.IsForbidden(err) {
+		return out, nil // whoever may not look starts afresh
+	}
+	return out, err
 }
 
 // records finds the inventories that do not say which Jobs ended, or speak of such that
@@ -161,7 +194,7 @@ func (t *table) isRecorded(a *app) bool {
 		return true
 	}
 	var w parentWish
-	w.ended, w.jobs = t.jobsOf(a)
+	w.ended, w.jobs, w.justJobs = t.jobsOf(a)
 	return maps.Equal(w.endedAfter(a.parent), a.parent.Ended)
 }
 

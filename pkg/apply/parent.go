@@ -85,8 +85,9 @@ type parentWish struct {
 	exact    bool    // and nothing besides; with no kinds it is deleted
 	known    *parent // as it was seen last
 
-	ended map[string]inventory.Ended // of Jobs that ended, and that it is to list
-	jobs  map[string]bool            // those it may list; nil for all
+	ended    map[string]inventory.Ended // of Jobs that ended, and that it is to list
+	jobs     map[string]string          // the renderings of those that Git has, by their keys
+	justJobs bool                       // it is to list none besides them
 }
 
 // parentWish is what the app's parent is to list: all that the app has besides what
@@ -102,7 +103,7 @@ func (t *table) parentWish(a *app, exact bool) parentWish {
 		}
 	}
 	w := parentWish{contents: a.has.Union(left), as: t.instance, exact: exact, known: a.parent}
-	w.ended, w.jobs = t.jobsOf(a)
+	w.ended, w.jobs, w.justJobs = t.jobsOf(a)
 	return w
 }
 
@@ -160,8 +161,14 @@ func (t *table) takeParent(a *app, p *parent) {
 	if p != nil && a.parent != nil && a.parent.UID == p.UID && newer(a.parent.ResourceVersion, p.ResourceVersion) {
 		return
 	}
+	isNew := a.parent == nil && p != nil
 	a.parent = p
 	t.forgetRecorded(a)
+	if isNew && len(p.Ended) > 0 {
+		for _, r := range t.rows {
+			t.recall(r, a)
+		}
+	}
 }
 
 // leavesNoInventory says whether the error is about a parent that may not be
@@ -220,6 +227,11 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 		var answer *unstructured.Unstructured
 		var err error
 		if p == nil {
+			var before map[string]inventory.Ended
+			if before, err = a.endedBefore(ctx, w); err != nil {
+				return nil, err
+			}
+			wish.Ended = wish.EndedBeside(before)
 			content := wish.Object(a.Version)
 			answer, err = write(ctx, a, func(ctx context.Context) (*unstructured.Unstructured, error) {
 				return parents.Create(ctx, content, metav1.CreateOptions{FieldManager: ownership.FieldManager})

@@ -138,7 +138,15 @@ func (t *table) adopt(taken map[federation.ObjectRef]*desired) {
 			r.last = try{}
 			r.settleFight(d.want())
 		}
+		moved := r.want == nil || r.want.app != d.app
 		r.want = d
+		if moved {
+			for _, a := range t.apps {
+				if a.parent.exists() {
+					t.recall(r, a)
+				}
+			}
+		}
 		t.recognize(r)
 	}
 	t.index()
