@@ -275,3 +275,30 @@ func TestAJobThatEndedInAnotherAppIsNotRunAgain(t *testing.T) {
 		})
 	}
 }
+
+// A quota, or a policy, refuses what is created before it is seen that it is there.
+func TestAnInventoryThatCouldNotBeListedIsReadBeforeAnythingIsDoneWithoutOne(t *testing.T) {
+	for _, source := range []string{"source-1", "another"} {
+		t.Run(source, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := simulate(t, 1)
+				defer func() { s.stop() }()
+				s.writeEnded(inventory.Parent{Federation: "web", App: "web", Source: source}, "migrate")
+				s.store.SetFaults(func(r *objectstore.Request) objectstore.Action {
+					if r.Resource.Resource == "configmaps" && r.Verb == "list" {
+						return objectstore.Action{Drop: true}
+					}
+					return objectstore.Action{}
+				}, forApplier(objectstore.Forbid("fedsync", "configmaps", "create")))
+				s.push(jobNamed("migrate"), jobNamed("seed"))
+				s.after(time.Minute)
+				if s.has("migrate") {
+					t.Error("the Job that ended runs again")
+				}
+				if ours := source == "source-1"; s.has("seed") != ours {
+					t.Errorf("the other Job is there %v, want %v", !ours, ours)
+				}
+			})
+		})
+	}
+}

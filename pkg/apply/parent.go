@@ -209,7 +209,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 	parents := a.Client.Resource(configMaps).Namespace(Namespace)
 	name := inventory.ParentName(a.Federation, app)
 	p := w.known
-	madeNamespace := false
+	madeNamespace, looked := false, false
 	for range parentTries {
 		if p.refusal() != nil {
 			return p, p.refused
@@ -259,6 +259,16 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 			if _, err := a.createNamespace(ctx, Namespace); err != nil {
 				return nil, newError("create", federation.ObjectRef{Kind: "Namespace", Name: Namespace}, "", err)
 			}
+		case p == nil && !looked:
+			// A quota or a policy refuses before it is seen that there is one.
+			looked = true
+			there, readErr := a.readParent(ctx, app)
+			if readErr != nil || there == nil {
+				return nil, err
+			}
+			p = there
+		case looked:
+			return p, err // it is there, and says what is not to be done without it
 		default:
 			return nil, err
 		}
