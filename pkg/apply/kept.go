@@ -223,15 +223,25 @@ func (a *Applier) ListKept(ctx context.Context) ([]Kept, error) {
 }
 
 // listKept returns the proofs too, by the names of their Secrets.
-func (a *Applier) listKept(ctx context.Context) ([]Kept, map[string]inventory.Proof, error) {
+func (a *Applier) listKept(ctx context.Context) (all []Kept, proofs map[string]inventory.Proof, err error) {
+	proofs, err = a.eachKept(ctx, func(k Kept) { all = append(all, k) })
+	if err != nil {
+		return nil, nil, err
+	}
+	slices.SortStableFunc(all, Kept.compare)
+	return all, proofs, nil
+}
+
+// eachKept calls use with each object that is kept, and returns the proofs. An object takes more room than its Secret, so use is not to hold on to
+// its content where there may be many.
+func (a *Applier) eachKept(ctx context.Context, use func(Kept)) (map[string]inventory.Proof, error) {
 	proofs := map[string]inventory.Proof{}
 	err := a.eachOwn(ctx, configMaps, inventory.ProofSelector(a.Federation), func(u *unstructured.Unstructured) {
 		proofs[u.GetName()] = inventory.ReadProof(u)
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the proofs of kept objects in %s: %w", Namespace, err)
+		return nil, fmt.Errorf("list the proofs of kept objects in %s: %w", Namespace, err)
 	}
-	var out []Kept
 	selector := inventory.LabelKept + "=true," + inventory.ParentSelector(a.Federation)
 	err = a.eachOwn(ctx, secrets, selector, func(u *unstructured.Unstructured) {
 		k, err := readKept(u)
@@ -249,13 +259,12 @@ func (a *Applier) listKept(ctx context.Context) ([]Kept, map[string]inventory.Pr
 			// may have been adopted again.
 			k.Expires, k.At = proof.Expires, proof.Expires.Add(-keptFor)
 		}
-		out = append(out, k)
+		use(k)
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the kept objects in %s: %w", Namespace, err)
+		return nil, fmt.Errorf("list the kept objects in %s: %w", Namespace, err)
 	}
-	slices.SortStableFunc(out, Kept.compare)
-	return out, proofs, nil
+	return proofs, nil
 }
 
 // compare orders what is kept by when it was kept last and, within a second, by what
@@ -319,16 +328,19 @@ func readKept(secret *unstructured.Unstructured) (Kept, error) {
 // ExpireKept deletes kept objects whose time is up, and what proves them. The daemon
 // calls it at the start and once a day.
 func (a *Applier) ExpireKept(ctx context.Context) error {
-	all, proofs, err := a.listKept(ctx)
+	isOver := func(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+	var over []string
+	proofs, err := a.eachKept(ctx, func(k Kept) {
+		if isOver(k.Expires) {
+			over = append(over, k.Secret)
+		}
+	})
 	if err != nil {
 		return err
 	}
-	isOver := func(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 	var errs []error
-	for _, k := range all {
-		if isOver(k.Expires) {
-			errs = append(errs, a.deleteOwn(ctx, secrets, k.Secret))
-		}
+	for _, name := range over {
+		errs = append(errs, a.deleteOwn(ctx, secrets, name))
 	}
 	for name, proof := range proofs {
 		if isOver(proof.Expires) {
