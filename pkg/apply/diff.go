@@ -305,11 +305,18 @@ func releasedFields(answer *unstructured.Unstructured, people ownership.People) 
 	return out
 }
 
-// isOver reports whether the object is a Job that ended as Git has it, and is not created
-// again.
+// isOver reports whether the object is a Job that ended as Git has it, in whichever app it
+// was, and is not created again.
 func (q *question) isOver(d *desired) bool {
-	p := q.parents[d.app]
-	return d.ref.GroupKind() == jobKind && p.exists() && p.Ended[inventory.EndedKey(d.ref)].Digest == d.object.Digest
+	if d.ref.GroupKind() != jobKind {
+		return false
+	}
+	for _, p := range q.parents {
+		if p.exists() && p.Ended[inventory.EndedKey(d.ref)].Digest == d.object.Digest {
+			return true
+		}
+	}
+	return false
 }
 
 func (q *question) failDiff(ctx context.Context, out Difference, verb string, err error) Difference {

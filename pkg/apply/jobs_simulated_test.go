@@ -262,6 +262,9 @@ func TestAJobThatEndedInAnotherAppIsNotRunAgain(t *testing.T) {
 				s.push(jobNamed("migrate"))
 				s.plan.Apps[0].App = "shop"
 				s.plan.Apps = append(s.plan.Apps, federation.AppPlan{App: "web", Prune: federation.PruneAllowed})
+				if d, err := s.Diff(t.Context(), s.plan); err != nil || len(d) != 0 {
+					t.Errorf("Diff = %v, %v, want none", d, err)
+				}
 				if restarted {
 					s.start()
 				} else {
