@@ -305,3 +305,21 @@ func TestAnInventoryThatCouldNotBeListedIsReadBeforeAnythingIsDoneWithoutOne(t *
 		})
 	}
 }
+
+// Somebody copies an inventory, as it was before it belonged to this source.
+func TestACopyOfAnInventoryIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := simulate(t, 1)
+		defer func() { s.stop() }()
+		s.push(jobNamed("seed"))
+		s.completeWithin(time.Minute)
+		old := inventory.Parent{Federation: "web", App: "web", Source: "another"}.Object("")
+		old.SetName("fedsync-web-web-copy")
+		if _, err := s.somebody.Resource(configMaps).Namespace(Namespace).Create(t.Context(), old, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		s.after(time.Second)
+		s.push(jobNamed("seed"), configMapText)
+		s.completeWithin(time.Minute)
+	})
+}
