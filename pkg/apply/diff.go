@@ -290,11 +290,18 @@ func releasedFields(answer *unstructured.Unstructured, people ownership.People) 
 	return out
 }
 
-// isOver reports whether the object is a Job that ended as Git has it, and is not created
-// again.
+// isOver reports whether the object is a Job that ended as Git has it, in whichever app it
+// was, and is not created again.
 func (q *question) isOver(d *object.Desired) bool {
-	p := q.parents[d.App]
-	return d.Ref.GroupKind() == object.JobKind && p.Exists() && p.Ended[inventory.EndedKey(d.Ref)].Digest == d.Object.Digest
+	if d.Ref.GroupKind() != object.JobKind {
+		return false
+	}
+	for _, p := range q.parents {
+		if p.Exists() && p.Ended[inventory.EndedKey(d.Ref)].Digest == d.Object.Digest {
+			return true
+		}
+	}
+	return false
 }
 
 func (q *question) failDiff(ctx context.Context, out Difference, verb string, err error) Difference {

@@ -262,6 +262,7 @@ func TestAnItemWhoseKeySomebodyChangedIsPutBack(t *testing.T) {
 	const other, otherNodePort = `[{"name":"http","port":83,"targetPort":8080}]`, `[{"name":"http","port":83,"targetPort":8080,"nodePort":NODEPORT}]`
 	for _, c := range []struct{ name, who, change string }{
 		{"the port of a Service", "dashboard", other},
+		{"the protocol of a Service, which Git leaves to its default", "dashboard", `[{"name":"http","port":80,"protocol":"UDP","targetPort":8080}]`},
 		{"the port of a NodePort", "dashboard", otherNodePort},
 		{"the port of a NodePort, by an unknown tool", "manager", otherNodePort},
 	} {
@@ -285,7 +286,7 @@ func TestAnItemWhoseKeySomebodyChangedIsPutBack(t *testing.T) {
 			f.repair()
 			f.until("the port is back", func() bool {
 				ports, _, _ := unstructured.NestedSlice(f.get(object.Services, "nginx").Object, "spec", "ports")
-				return len(ports) == 1 && ports[0].(map[string]any)["port"] == int64(80)
+				return len(ports) == 1 && ports[0].(map[string]any)["port"] == int64(80) && ports[0].(map[string]any)["protocol"] == "TCP"
 			})
 			if note := f.get(object.Services, "nginx").GetAnnotations()["note"]; note != "kept" {
 				t.Errorf("the annotation that somebody added is %q", note)

@@ -62,6 +62,17 @@ func (t *table) over(r *row) (inventory.Ended, bool) {
 	return inventory.Ended{}, false
 }
 
+// recall notes what the inventory of another app, which may have had the row's Job before,
+// says of its end: it has not to be run again for being moved.
+func (t *table) recall(r *row, from *app) {
+	if r.want == nil || r.want.App == from.name || r.ref.GroupKind() != object.JobKind || from.parent.Refusal() != nil {
+		return
+	}
+	if e := from.parent.Ended[inventory.EndedKey(r.ref)]; e.Digest == r.want.Object.Digest && t.recorded(r) != e {
+		r.ended = e
+	}
+}
+
 // settled reports whether there is nothing to be done for the row: the cluster shows what
 // Git wants, or showed it for as long as that lasts.
 func (t *table) settled(r *row) bool {
@@ -73,24 +84,23 @@ func (t *table) settled(r *row) bool {
 }
 
 // jobsOf returns how Jobs of the app ended, as far as that is not in its inventory yet,
-// and the keys of those that the inventory may list; nil where it is not known what the
-// app has.
-func (t *table) jobsOf(a *app) (ended map[string]inventory.Ended, jobs map[string]bool) {
-	ended, jobs = map[string]inventory.Ended{}, map[string]bool{}
+// the renderings of all its Jobs by their keys, and whether the inventory may list just
+// those: not where it is not known what the app has.
+func (t *table) jobsOf(a *app) (ended map[string]inventory.Ended, wanted map[string]string, just bool) {
+	ended, wanted = map[string]inventory.Ended{}, map[string]string{}
 	for _, r := range t.rows {
 		if r.want == nil || r.want.App != a.name || r.ref.GroupKind() != object.JobKind {
 			continue
 		}
 		key := inventory.EndedKey(r.ref)
-		jobs[key] = true
+		wanted[key] = r.want.Object.Digest
 		if r.ended != (inventory.Ended{}) {
 			ended[key] = r.ended
 		}
 	}
-	if prune := a.plan.Prune; !a.named || a.plan.Broken || len(a.plan.Withheld) > 0 || prune != federation.PruneAllowed && prune != federation.PruneOff {
-		jobs = nil
-	}
-	return ended, jobs
+	prune := a.plan.Prune
+	just = a.named && !a.plan.Broken && len(a.plan.Withheld) == 0 && (prune == federation.PruneAllowed || prune == federation.PruneOff)
+	return ended, wanted, just
 }
 
 // records finds the inventories that do not say which Jobs ended, or speak of such that
@@ -116,7 +126,7 @@ func (t *table) isRecorded(a *app) bool {
 		return true
 	}
 	var w write.ParentWish
-	w.Ended, w.Jobs = t.jobsOf(a)
+	w.Ended, w.Jobs, w.JustJobs = t.jobsOf(a)
 	return maps.Equal(w.EndedAfter(a.parent), a.parent.Ended)
 }
 

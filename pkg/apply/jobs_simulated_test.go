@@ -194,3 +194,135 @@ func TestAJobThatGoesWithTheEventThatShowsItsEndIsNotRunAgain(t *testing.T) {
 		}
 	})
 }
+
+// jobNamed returns a Job's manifest.
+func jobNamed(name string) string {
+	return strings.NewReplacer("NAMESPACE", "default", "name: migrate", "name: "+name).Replace(migration("1", ttl))
+}
+
+// has reports whether the cluster has a Job.
+func (s *simulated) has(job string) bool {
+	s.Helper()
+	_, err := s.somebody.Resource(jobs).Namespace("default").Get(s.Context(), job, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		s.Fatal(err)
+	}
+	return err == nil
+}
+
+// writeEnded has an inventory that says of Jobs that they ended, written by another
+// fedsync.
+func (s *simulated) writeEnded(p inventory.Parent, jobs ...string) {
+	s.Helper()
+	space := map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": federation.SystemNamespace}}
+	_, err := s.somebody.Resource(object.Namespaces).Create(s.Context(), &unstructured.Unstructured{Object: space}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		s.Fatal(err)
+	}
+	p.Ended = map[string]inventory.Ended{}
+	for _, name := range jobs {
+		o := s.objects(jobNamed(name))[0]
+		p.Add(o.Ref)
+		p.Ended[inventory.EndedKey(o.Ref)] = inventory.Ended{Digest: o.Digest}
+	}
+	if _, err := s.somebody.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Create(s.Context(), p.Object(""), metav1.CreateOptions{}); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// A federation that was renamed runs with its new name before its inventories have it.
+func TestAJobThatEndedUnderTheNameBeforeIsNotRunAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := simulate(t, 1)
+		defer func() { s.stop() }()
+		s.FollowsAs = func(name, source string) bool { return name == "shop" && source == "source-shop" }
+		s.writeEnded(inventory.Parent{Federation: "shop", App: "web", Source: "source-shop"}, "migrate")
+		s.writeEnded(inventory.Parent{Federation: "blog", App: "web", Source: "source-blog"}, "seed")
+		s.push(jobNamed("migrate"), jobNamed("seed"))
+		s.completeWithin(time.Minute)
+		if s.has("migrate") || s.recorded() == "" {
+			t.Errorf("the Job that ended runs %v, its record is %q; want it gone and recorded", s.has("migrate"), s.recorded())
+		}
+		if !s.has("seed") {
+			t.Error("the Job that ended for another source is missing")
+		}
+	})
+}
+
+// An app is renamed, or a Job moved to another one.
+func TestAJobThatEndedInAnotherAppIsNotRunAgain(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restarted %v", restarted), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := simulate(t, 1)
+				defer func() { s.stop() }()
+				s.writeEnded(inventory.Parent{Federation: "web", App: "web", Source: "source-1"}, "migrate")
+				s.push(jobNamed("migrate"))
+				s.completeWithin(time.Minute)
+				if restarted {
+					s.stop()
+				}
+				s.push(jobNamed("migrate"))
+				s.plan.Apps[0].App = "shop"
+				s.plan.Apps = append(s.plan.Apps, federation.AppPlan{App: "web", Prune: federation.PruneAllowed})
+				if d, err := s.Diff(t.Context(), s.plan); err != nil || len(d) != 0 {
+					t.Errorf("Diff = %v, %v, want none", d, err)
+				}
+				if restarted {
+					s.start()
+				} else {
+					s.Want(s.plan)
+				}
+				s.completeWithin(time.Minute)
+				if s.has("migrate") {
+					t.Error("the Job runs again")
+				}
+			})
+		})
+	}
+}
+
+// A quota, or a policy, refuses what is created before it is seen that it is there.
+func TestAnInventoryThatCouldNotBeListedIsReadBeforeAnythingIsDoneWithoutOne(t *testing.T) {
+	for _, source := range []string{"source-1", "another"} {
+		t.Run(source, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := simulate(t, 1)
+				defer func() { s.stop() }()
+				s.writeEnded(inventory.Parent{Federation: "web", App: "web", Source: source}, "migrate")
+				s.store.SetFaults(func(r *objectstore.Request) objectstore.Action {
+					if r.Resource.Resource == "configmaps" && r.Verb == "list" {
+						return objectstore.Action{Drop: true}
+					}
+					return objectstore.Action{}
+				}, forApplier(objectstore.Forbid("fedsync", "configmaps", "create")))
+				s.push(jobNamed("migrate"), jobNamed("seed"))
+				s.after(time.Minute)
+				if s.has("migrate") {
+					t.Error("the Job that ended runs again")
+				}
+				if ours := source == "source-1"; s.has("seed") != ours {
+					t.Errorf("the other Job is there %v, want %v", !ours, ours)
+				}
+			})
+		})
+	}
+}
+
+// Somebody copies an inventory, as it was before it belonged to this source.
+func TestACopyOfAnInventoryIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := simulate(t, 1)
+		defer func() { s.stop() }()
+		s.push(jobNamed("seed"))
+		s.completeWithin(time.Minute)
+		old := inventory.Parent{Federation: "web", App: "web", Source: "another"}.Object("")
+		old.SetName("fedsync-web-web-copy")
+		if _, err := s.somebody.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Create(t.Context(), old, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		s.after(time.Second)
+		s.push(jobNamed("seed"), configMapText)
+		s.completeWithin(time.Minute)
+	})
+}

@@ -55,7 +55,7 @@ func (t *table) parentWish(a *app, exact bool) write.ParentWish {
 		}
 	}
 	w := write.ParentWish{Contents: a.has.Union(left), As: t.instance, Exact: exact, Known: a.parent}
-	w.Ended, w.Jobs = t.jobsOf(a)
+	w.Ended, w.Jobs, w.JustJobs = t.jobsOf(a)
 	return w
 }
 
@@ -113,8 +113,14 @@ func (t *table) takeParent(a *app, p *write.Parent) {
 	if p != nil && a.parent != nil && a.parent.UID == p.UID && object.Newer(a.parent.ResourceVersion, p.ResourceVersion) {
 		return
 	}
+	isNew := a.parent == nil && p != nil
 	a.parent = p
 	t.forgetRecorded(a)
+	if isNew && len(p.Ended) > 0 {
+		for _, r := range t.rows {
+			t.recall(r, a)
+		}
+	}
 }
 
 // parentsApp returns the app whose parent the event is about; empty if it is about

@@ -133,7 +133,15 @@ func (t *table) adopt(taken map[federation.ObjectRef]*object.Desired) {
 			r.last = try{}
 			r.settleFight(d.Wish())
 		}
+		moved := r.want == nil || r.want.App != d.App
 		r.want = d
+		if moved {
+			for _, a := range t.apps {
+				if a.parent.Exists() {
+					t.recall(r, a)
+				}
+			}
+		}
 		t.recognize(r)
 	}
 	t.index()

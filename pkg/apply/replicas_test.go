@@ -7,10 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// A count that leaves Git is let go as it stands, but for zero, at which an autoscaler
-// does nothing. Then it is others' to set.
-func TestReplicasThatLeaveGitAreLetGo(t *testing.T) {
-	const set = `apiVersion: apps/v1
+// set is a ReplicaSet; what is put in is a line with its replicas.
+const set = `apiVersion: apps/v1
 kind: ReplicaSet
 metadata: {name: web, namespace: NAMESPACE}
 spec:
@@ -19,6 +17,10 @@ spec:
     metadata: {labels: {app: web}}
     spec: {containers: [{name: web, image: "example.com/web:1"}]}
 `
+
+// A count that leaves Git is let go as it stands, but for zero, at which an autoscaler
+// does nothing. Then it is others' to set.
+func TestReplicasThatLeaveGitAreLetGo(t *testing.T) {
 	for before, want := range map[int64]int64{3: 3, 1: 1, 0: 1} {
 		f := newFixture(t)
 		f.mustSync(f.app("web", fmt.Sprintf(set, fmt.Sprintf("  replicas: %d\n", before))))
@@ -36,5 +38,32 @@ spec:
 		if got := replicas(); got != 7 {
 			t.Errorf("an autoscaler's 7 replicas have become %d", got)
 		}
+	}
+}
+
+// A count that Git does not state is not ours, whoever set it before the adoption.
+func TestAdoptionLeavesReplicasThatGitDoesNotState(t *testing.T) {
+	for _, who := range []string{"kubectl-client-side-apply", "kubectl-create", ""} {
+		t.Run(who, func(t *testing.T) {
+			f := newFixture(t)
+			f.create(who, fmt.Sprintf(set, "  replicas: 5\n  minReadySeconds: 3\n"))
+			if who == "" {
+				f.patchAs("x", replicaSets, "web", `{"metadata":{"managedFields":[{}]}}`)
+			}
+			f.mustSync(f.app("web", fmt.Sprintf(set, "")))
+			u := f.get(replicaSets, "web")
+			if n, _, _ := unstructured.NestedInt64(u.Object, "spec", "replicas"); n != 5 {
+				t.Errorf("5 replicas have become %d", n)
+			}
+			if n, _, _ := unstructured.NestedInt64(u.Object, "spec", "minReadySeconds"); n != 0 {
+				t.Errorf("minReadySeconds is %d, want it gone", n)
+			}
+			f.patchAs("autoscaler", replicaSets, "web", `{"spec":{"replicas":7}}`, "scale")
+			f.upToDate()
+			f.mustSync(f.app("web", fmt.Sprintf(set, "")))
+			if n, _, _ := unstructured.NestedInt64(f.get(replicaSets, "web").Object, "spec", "replicas"); n != 7 {
+				t.Errorf("an autoscaler's 7 replicas have become %d", n)
+			}
+		})
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -36,9 +38,11 @@ func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
 		defer d.stop()
 		push := func(name, file string, more string) {
 			s := federation.Snapshot{Revision: federation.Revision{Ref: "main", SHA: shaOf(name)}, Files: fstest.MapFS{
-				"fedsync.yaml":     {Data: []byte(file)},
-				"apps/web/a.yaml":  {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n")},
-				"apps/web/b.yaml":  {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: default}\n" + more)},
+				"fedsync.yaml":    {Data: []byte(file)},
+				"apps/web/a.yaml": {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n")},
+				"apps/web/b.yaml": {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: default}\n" + more)},
+				"apps/web/job.yaml": {Data: []byte("apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate, namespace: default}\nspec:\n  ttlSecondsAfterFinished: 60\n" +
+					"  template: {spec: {restartPolicy: Never, containers: [{name: c, image: \"example.com/c:1\"}]}}\n")},
 				"apps/echo/c.yaml": {Data: []byte("apiVersion: v1\nkind: Service\nmetadata: {name: c, namespace: default}\nspec: {ports: [{port: 80}]}\n")},
 			}}
 			w.pushed.add(s)
@@ -55,6 +59,8 @@ func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
 		clusters := strings.Join(w.campaign.history.Clusters, "}, {name: ")
 		file := "apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: %s}\nspec:\n  clusters: [{name: " + clusters + "}]\n  apps: [{name: web, path: apps/web}, {name: echo, path: apps/echo}]\n"
 		push("one", fmt.Sprintf(file, "web"), "")
+		w.wait(2 * time.Minute)
+		w.endJob("migrate")
 		live("one")
 		before := w.uids()
 
@@ -113,6 +119,29 @@ func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
 	})
 }
 
+var jobKind = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
+
+// endJob has a Job end in each cluster, and its TTL delete it.
+func (w *memoryWorld) endJob(name string) {
+	w.t.Helper()
+	for cluster := range w.stores {
+		client, err := w.reach(cluster)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		its := client.Resource(jobKind).Namespace("default")
+		end := []byte(`{"status":{"conditions":[{"type":"Complete","status":"True"}]}}`)
+		if _, err := its.Patch(w.t.Context(), name, types.MergePatchType, end, metav1.PatchOptions{}, "status"); err != nil {
+			w.t.Fatal(err)
+		}
+		w.wait(time.Minute)
+		if err := its.Delete(w.t.Context(), name, metav1.DeleteOptions{}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.wait(time.Minute)
+}
+
 // The inventory of an app that has another name now goes when it has no object left.
 func TestTheInventoryOfARenamedAppGoes(t *testing.T) {
 	cfg := stagedConfig(t)
@@ -162,8 +191,8 @@ func (w *memoryWorld) uids() map[string]string {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		for _, kind := range []string{"ConfigMap", "Service"} {
-			list, err := client.Resource(kinds[kind]).Namespace("default").List(w.ctx, metav1.ListOptions{})
+		for kind, resource := range map[string]schema.GroupVersionResource{"ConfigMap": kinds["ConfigMap"], "Service": kinds["Service"], "Job": jobKind} {
+			list, err := client.Resource(resource).Namespace("default").List(w.ctx, metav1.ListOptions{})
 			if err != nil {
 				w.t.Fatal(err)
 			}

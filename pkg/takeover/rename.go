@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -168,10 +169,12 @@ func (r renaming) parents() dynamic.ResourceInterface {
 	return r.client.Resource(configMaps).Namespace(federation.SystemNamespace)
 }
 
-// list makes the inventory under the name now list all that the one before does.
+// list makes the inventory under the name now list all that the one before does, and say
+// which of its Jobs ended: those would run again. What it says itself is newer.
 func (r renaming) list(ctx context.Context, before inventory.Parent) error {
 	wish := inventory.Parent{
 		Federation: r.Owner.Federation, App: before.App, Source: r.Owner.Source, Instance: "takeover", Contents: before.Contents,
+		Ended: before.Ended,
 	}
 	return r.request(ctx, func(ctx context.Context) error {
 		u, err := r.parents().Get(ctx, inventory.ParentName(wish.Federation, wish.App), metav1.GetOptions{})
@@ -186,12 +189,16 @@ func (r renaming) list(ctx context.Context, before inventory.Parent) error {
 		if why, _ := r.Owner.Refusal(wish.App, there); why != "" {
 			return fmt.Errorf("ConfigMap %s/%s: %s", u.GetNamespace(), u.GetName(), why)
 		}
-		if there.Covers(before.Contents) {
+		wish.Contents, wish.Ended = there.Union(before.Contents), there.EndedBeside(before.Ended)
+		if there.ListsJust(wish.Contents) && maps.Equal(there.Ended, wish.Ended) {
 			return nil
 		}
-		wish.Contents = there.Union(before.Contents)
 		wish.Instance, wish.ResourceVersion = there.Instance, there.ResourceVersion
-		_, err = r.parents().Update(ctx, wish.Object(""), metav1.UpdateOptions{FieldManager: fieldManager})
+		patch, err := wish.Change("", there)
+		if err != nil {
+			return err
+		}
+		_, err = r.parents().Patch(ctx, u.GetName(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
 		return err
 	})
 }

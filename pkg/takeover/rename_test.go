@@ -1,6 +1,7 @@
 package takeover_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,8 +11,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/restmapper"
@@ -289,5 +292,42 @@ func TestWhatHasTheNameAlreadyIsKept(t *testing.T) {
 	}
 	if got := w.labels("asia"); !strings.Contains(got, "fedsync-claim-shop") || !strings.Contains(got, "fedsync-shop-echo shop") || strings.Contains(got, "a0 shop") {
 		t.Errorf("the cluster has %s, want echo and the claim as they were, and web moved", got)
+	}
+}
+
+// The new name's inventory may say already that a Job ended, and have what others wrote
+// beside it.
+func TestJobsThatEndedUnderTheNameBeforeHaveEnded(t *testing.T) {
+	w := newRenamed(t, "asia")
+	parents := w.world.options.Clients["asia"].Resource(configMaps).Namespace(claim.Namespace)
+	record := func(federation string, ended map[string]any) {
+		t.Helper()
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{"team": "shop"}}, "data": ended})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parents.Patch(t.Context(), inventory.ParentName(federation, "web"), types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record("shop", map[string]any{"job.default.migrate": "Complete a", "job.default.seed": "Failed b"})
+	web := inventory.Parent{Federation: "store", App: "web", Source: here, Instance: "new-0"}
+	w.create("asia", configMaps, claim.Namespace, web.Object("").Object)
+	record("store", map[string]any{"job.default.seed": "Complete c", "job.default.later": "Complete d"})
+	if moved, err := w.rename(false); err != nil || moved[0].Err != nil {
+		t.Fatalf("Rename = %+v, %v", moved, err)
+	}
+	u, err := parents.Get(t.Context(), inventory.ParentName("store", "web"), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]inventory.Ended{
+		"job.default.migrate": {Digest: "a"}, "job.default.seed": {Digest: "c"}, "job.default.later": {Digest: "d"},
+	}
+	if diff := cmp.Diff(want, inventory.Read(u).Ended); diff != "" {
+		t.Errorf("the ended Jobs of the inventory (-want +got):\n%s", diff)
+	}
+	if team := u.GetLabels()["team"]; team != "shop" {
+		t.Errorf("the label that somebody gave the inventory is %q, want it kept", team)
 	}
 }

@@ -32,17 +32,28 @@ func (s *Store) List(ctx context.Context) ([]Copy, error) {
 }
 
 // All returns the proofs too, by the names of their Secrets.
-func (s *Store) All(ctx context.Context) ([]Copy, map[string]inventory.Proof, error) {
+func (s *Store) All(ctx context.Context) (all []Copy, proofs map[string]inventory.Proof, err error) {
+	proofs, err = s.each(ctx, func(k Copy) { all = append(all, k) })
+	if err != nil {
+		return nil, nil, err
+	}
+	slices.SortStableFunc(all, Copy.compare)
+	return all, proofs, nil
+}
+
+// each calls use with each object that is kept, and returns the proofs. An object
+// takes more room than its Secret, so use is not to hold on to
+// its content where there may be many.
+func (s *Store) each(ctx context.Context, use func(Copy)) (map[string]inventory.Proof, error) {
 	proofs := map[string]inventory.Proof{}
-	err := s.eachOwn(ctx, object.ConfigMaps, inventory.ProofSelector(s.Client.Federation), func(u *unstructured.Unstructured) {
+	err := s.Client.EachOwn(ctx, object.ConfigMaps, inventory.ProofSelector(s.Client.Federation), func(u *unstructured.Unstructured) {
 		proofs[u.GetName()] = inventory.ReadProof(u)
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the proofs of kept objects in %s: %w", federation.SystemNamespace, err)
+		return nil, fmt.Errorf("list the proofs of kept objects in %s: %w", federation.SystemNamespace, err)
 	}
-	var out []Copy
 	selector := inventory.LabelKept + "=true," + inventory.ParentSelector(s.Client.Federation)
-	err = s.eachOwn(ctx, object.Secrets, selector, func(u *unstructured.Unstructured) {
+	err = s.Client.EachOwn(ctx, object.Secrets, selector, func(u *unstructured.Unstructured) {
 		k, err := readKept(u)
 		proof, known := proofs[u.GetName()]
 		switch {
@@ -58,13 +69,12 @@ func (s *Store) All(ctx context.Context) ([]Copy, map[string]inventory.Proof, er
 			// may have been adopted again.
 			k.Expires, k.At = proof.Expires, proof.Expires.Add(-Duration)
 		}
-		out = append(out, k)
+		use(k)
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the kept objects in %s: %w", federation.SystemNamespace, err)
+		return nil, fmt.Errorf("list the kept objects in %s: %w", federation.SystemNamespace, err)
 	}
-	slices.SortStableFunc(out, Copy.compare)
-	return out, proofs, nil
+	return proofs, nil
 }
 
 // compare orders what is kept by when it was kept last and, within a second, by what
@@ -80,15 +90,6 @@ func (k Copy) compare(other Copy) int {
 		return 1
 	}
 	return -1
-}
-
-// eachOwn calls f for each object in our namespace that the selector selects.
-func (s *Store) eachOwn(ctx context.Context, resource schema.GroupVersionResource, selector string, f func(*unstructured.Unstructured)) error {
-	o := metav1.ListOptions{LabelSelector: selector, Limit: 50}
-	return s.Client.Each(ctx, s.Client.Dynamic.Resource(resource).Namespace(federation.SystemNamespace), o, func(u *unstructured.Unstructured) (more bool) {
-		f(u)
-		return true
-	})
 }
 
 func readKept(secret *unstructured.Unstructured) (Copy, error) {
@@ -128,16 +129,19 @@ func readKept(secret *unstructured.Unstructured) (Copy, error) {
 // Expire deletes kept objects whose time is up, and what proves them. The daemon
 // calls it at the start and once a day.
 func (s *Store) Expire(ctx context.Context) error {
-	all, proofs, err := s.All(ctx)
+	isOver := func(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+	var over []string
+	proofs, err := s.each(ctx, func(k Copy) {
+		if isOver(k.Expires) {
+			over = append(over, k.Secret)
+		}
+	})
 	if err != nil {
 		return err
 	}
-	isOver := func(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 	var errs []error
-	for _, k := range all {
-		if isOver(k.Expires) {
-			errs = append(errs, s.deleteOwn(ctx, object.Secrets, k.Secret))
-		}
+	for _, name := range over {
+		errs = append(errs, s.deleteOwn(ctx, object.Secrets, name))
 	}
 	for name, proof := range proofs {
 		if isOver(proof.Expires) {

@@ -68,6 +68,27 @@ func readEnded(u *unstructured.Unstructured) map[string]Ended {
 	return out
 }
 
+// EndedBeside returns what the parent says of ended Jobs and, of others, what another one
+// says.
+func (p Parent) EndedBeside(other map[string]Ended) map[string]Ended {
+	out := map[string]Ended{}
+	maps.Copy(out, other)
+	maps.Copy(out, p.Ended)
+	return Bounded(out)
+}
+
+// EndedFor returns what the parent says of Jobs that ended for these renderings, which are
+// by the Jobs' keys.
+func (p Parent) EndedFor(renderings map[string]string) map[string]Ended {
+	out := map[string]Ended{}
+	for key, e := range p.Ended {
+		if e.Digest != "" && e.Digest == renderings[key] {
+			out[key] = e
+		}
+	}
+	return out
+}
+
 // Bounded returns at most MostEnded of the records: the first by their keys.
 func Bounded(ended map[string]Ended) map[string]Ended {
 	if len(ended) <= MostEnded {

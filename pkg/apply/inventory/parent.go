@@ -59,12 +59,16 @@ func splitList(s string) []string {
 }
 
 // AppOf returns the app whose parent in the federation a ConfigMap is; empty if it is
-// none.
+// none, such as a copy under another name.
 func AppOf(federationName string, u *unstructured.Unstructured) string {
 	if u.GetNamespace() != federation.SystemNamespace || u.GetLabels()[LabelFederation] != FederationLabel(federationName) {
 		return ""
 	}
-	return u.GetAnnotations()[annotationApp]
+	app := u.GetAnnotations()[annotationApp]
+	if u.GetName() != ParentName(federationName, app) {
+		return ""
+	}
+	return app
 }
 
 // FederationOf returns the federation that an object heads an inventory of, and its source;

@@ -53,6 +53,11 @@ func TestAParentReadsAsItWasWritten(t *testing.T) {
 	if app := AppOf("other", u); app != "" {
 		t.Errorf("AppOf another federation = %q, want none", app)
 	}
+	u.SetName("fedsync-shop-web-copy")
+	if app := AppOf("shop", u); app != "" {
+		t.Errorf("AppOf a copy with another name = %q, want none", app)
+	}
+	u.SetName("fedsync-shop-web")
 	u.SetNamespace("default")
 	if app := AppOf("shop", u); app != "" {
 		t.Errorf("AppOf a ConfigMap of another namespace = %q, want none", app)

@@ -126,24 +126,30 @@ func list(v any) []any {
 	return items
 }
 
-// matchesKey reports whether a list's item is the one that the key names. A
-// protocol that the item leaves out is TCP, the only default that a key of a
-// built-in kind has.
+// matchesKey reports whether a list's item is the one that the key names.
 func matchesKey(item any, key value.FieldList) bool {
 	m, ok := item.(map[string]any)
 	if !ok {
 		return false
 	}
 	for _, field := range key {
-		have, ok := m[field.Name]
-		if !ok && field.Name == "protocol" {
-			have = "TCP"
-		}
+		have, _ := keyField(m, field.Name)
 		if !equalScalars(have, field.Value.Unstructured()) {
 			return false
 		}
 	}
 	return true
+}
+
+// keyField returns a field of a list's item that is part of its key, and whether it is
+// known. A protocol that the item leaves out is TCP, the only default that a key of a
+// built-in kind has.
+func keyField(item map[string]any, name string) (value any, known bool) {
+	value, known = item[name]
+	if !known && name == "protocol" {
+		return "TCP", true
+	}
+	return value, known
 }
 
 func equalScalars(a, b any) bool {

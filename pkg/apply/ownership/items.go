@@ -58,13 +58,13 @@ func isItemOf(p fieldpath.Path, rendered map[string]any) bool {
 }
 
 // itemOf returns the item of a list that has a key; nil for none. What the item does not
-// state of the key is a default.
+// state of the key is a default, which is known of a built-in kind alone.
 func itemOf(list []any, pe fieldpath.PathElement) map[string]any {
 	for _, one := range list {
 		item, _ := one.(map[string]any)
 		same := item != nil
 		for _, field := range *pe.Key {
-			value, stated := item[field.Name]
+			value, stated := keyField(item, field.Name)
 			same = same && (!stated || fmt.Sprint(value) == fmt.Sprint(field.Value.Unstructured()))
 		}
 		if same {

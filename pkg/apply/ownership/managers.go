@@ -65,9 +65,9 @@ func encodeSet(e metav1.ManagedFieldsEntry, set *fieldpath.Set) (metav1.ManagedF
 	return e, nil
 }
 
-// conformable is the part of a set that adoption takes over: the
-// labels, the annotations but those that are written for others, and everything outside
-// metadata and status.
+// conformable is the part of a set that adoption takes over: the labels, the annotations
+// but those that are written for others, and everything outside metadata and status that
+// is not a cluster's own to set.
 func conformable(set *fieldpath.Set) *fieldpath.Set {
 	out := fieldpath.NewSet()
 	copyBelow := func(to, from *fieldpath.Set, pe fieldpath.PathElement) {
@@ -94,7 +94,7 @@ func conformable(set *fieldpath.Set) *fieldpath.Set {
 	metadata, labels, annotations := fieldpath.FieldNameElement("metadata"), fieldpath.FieldNameElement("labels"), fieldpath.FieldNameElement("annotations")
 	m, ok := set.Children.Get(metadata)
 	if !ok {
-		return withoutAuthorities(out)
+		return withoutTheirs(out)
 	}
 	if !m.WithPrefix(labels).Empty() {
 		copyBelow(out.Children.Descend(metadata), m, labels)
@@ -104,20 +104,25 @@ func conformable(set *fieldpath.Set) *fieldpath.Set {
 			out.Children.Descend(metadata).Children.Descend(annotations).Members.Insert(pe)
 		}
 	})
-	return withoutAuthorities(out)
+	return withoutTheirs(out)
 }
 
-// withoutAuthorities leaves out the certificates of authorities by which API servers know
-// webhooks: whoever injected one would be unknown without it.
-func withoutAuthorities(set *fieldpath.Set) *fieldpath.Set {
-	authorities := fieldpath.NewSet()
+// withoutTheirs leaves out what is a cluster's own to set, whoever wrote it: the
+// certificates of authorities by which API servers know webhooks, since whoever injected one
+// would be unknown without it, and the count of replicas. What Git does not state of that is
+// for autoscalers and people: taken over and not stated, it would fall back to one.
+func withoutTheirs(set *fieldpath.Set) *fieldpath.Set {
+	theirs := fieldpath.NewSet(replicas)
 	set.Iterate(func(p fieldpath.Path) {
 		if last := p[len(p)-1]; last.FieldName != nil && *last.FieldName == "caBundle" {
-			authorities.Insert(p.Copy())
+			theirs.Insert(p.Copy())
 		}
 	})
-	return set.Difference(authorities)
+	return set.Difference(theirs)
 }
+
+// replicas is the path of the count.
+var replicas = fieldpath.MakePathOrDie("spec", "replicas")
 
 // writtenFor reports whether an annotation is kubectl's own or a controller's: who
 // exported an object and applied it again seems to own them, and never meant to.

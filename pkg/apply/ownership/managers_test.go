@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -190,4 +191,29 @@ func normalYAML(t *testing.T, text string) any {
 		t.Fatal(err)
 	}
 	return v
+}
+
+func TestAnItemWhoseKeySomebodyChangedIsTransferred(t *testing.T) {
+	const text = `
+- {manager: fedsync, operation: Apply, apiVersion: v1, fieldsType: FieldsV1, fieldsV1: {"f:spec": {"f:type": {}}}}
+- {manager: kubectl-edit, operation: Update, apiVersion: v1, fieldsType: FieldsV1, fieldsV1: {"f:spec": {"f:ports": {'k:{"port":%d,"protocol":"%s"}': {".": {}, "f:name": {}}}}}}`
+	for _, test := range []struct {
+		port     int
+		protocol string
+		want     bool
+	}{
+		{80, "TCP", false}, // ours: Git leaves the protocol to its default
+		{80, "UDP", true},
+		{81, "TCP", true},
+	} {
+		var entries []metav1.ManagedFieldsEntry
+		if err := yaml.Unmarshal(fmt.Appendf(nil, text, test.port, test.protocol), &entries); err != nil {
+			t.Fatal(err)
+		}
+		rendered := map[string]any{"spec": map[string]any{"ports": []any{map[string]any{"name": "http", "port": int64(80)}}}}
+		_, moved, err := People{}.TransferItems(entries, "v1", rendered)
+		if err != nil || moved != test.want {
+			t.Errorf("port %d over %s: moved %v, %v, want %v", test.port, test.protocol, moved, err, test.want)
+		}
+	}
 }

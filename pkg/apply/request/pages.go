@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/failure"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // pageSize is how many objects are listed at once.
@@ -43,4 +46,13 @@ func (c *Client) Each(ctx context.Context, from dynamic.ResourceInterface, o met
 		}
 	}
 	return failure.Misbehaves("lists objects without end, on more than %d pages", bounds.Pages)
+}
+
+// EachOwn calls f for each object in our namespace that the selector selects.
+func (c *Client) EachOwn(ctx context.Context, resource schema.GroupVersionResource, selector string, f func(*unstructured.Unstructured)) error {
+	o := metav1.ListOptions{LabelSelector: selector, Limit: 50}
+	return c.Each(ctx, c.Dynamic.Resource(resource).Namespace(federation.SystemNamespace), o, func(u *unstructured.Unstructured) (more bool) {
+		f(u)
+		return true
+	})
 }

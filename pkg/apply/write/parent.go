@@ -59,7 +59,9 @@ type ParentWish struct {
 	Known    *Parent // as it was seen last
 
 	Ended map[string]inventory.Ended // of Jobs that ended, and that it is to list
-	Jobs  map[string]bool            // those it may list; nil for all
+	Jobs  map[string]string          // the renderings of those that Git has, by their keys
+	// JustJobs says that it is to list none besides them.
+	JustJobs bool
 }
 
 // EndedAfter is what the parent is to say of ended Jobs in place of what it says.
@@ -68,11 +70,32 @@ func (w ParentWish) EndedAfter(p *Parent) map[string]inventory.Ended {
 	if p.Exists() {
 		maps.Copy(out, p.Ended)
 	}
-	if w.Jobs != nil {
-		maps.DeleteFunc(out, func(key string, _ inventory.Ended) bool { return !w.Jobs[key] })
+	if w.JustJobs {
+		maps.DeleteFunc(out, func(key string, _ inventory.Ended) bool { return w.Jobs[key] == "" })
 	}
 	maps.Copy(out, w.Ended)
 	return inventory.Bounded(out)
+}
+
+// endedBefore returns which of the wished Jobs ended under a name that the federation had
+// before, for a parent that is about to be made: what is renamed runs with its new name
+// before its inventories have that, too.
+func (wr *Writer) endedBefore(ctx context.Context, w ParentWish) (map[string]inventory.Ended, error) {
+	out := map[string]inventory.Ended{}
+	if len(w.Jobs) == 0 || wr.FollowsAs == nil {
+		return out, nil
+	}
+	err := wr.EachOwn(ctx, object.ConfigMaps, inventory.LabelFederation, func(u *unstructured.Unstructured) {
+		name, source := inventory.FederationOf(u)
+		if name == "" || name == wr.Federation || !wr.FollowsAs(name, source) {
+			return
+		}
+		maps.Copy(out, inventory.Read(u).EndedFor(w.Jobs))
+	})
+	if apierrors.IsForbidden(err) {
+		return out, nil // whoever may not look starts afresh
+	}
+	return out, err
 }
 
 // parentTries bounds how often a parent that others write too is read again.
@@ -84,7 +107,7 @@ func (wr *Writer) WriteParent(ctx context.Context, app string, w ParentWish) (*P
 	parents := wr.Dynamic.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace)
 	name := inventory.ParentName(wr.Federation, app)
 	p := w.Known
-	madeNamespace := false
+	madeNamespace, looked := false, false
 	for range parentTries {
 		if p.Refusal() != nil {
 			return p, p.Refused
@@ -102,6 +125,11 @@ func (wr *Writer) WriteParent(ctx context.Context, app string, w ParentWish) (*P
 		var answer *unstructured.Unstructured
 		var err error
 		if p == nil {
+			var before map[string]inventory.Ended
+			if before, err = wr.endedBefore(ctx, w); err != nil {
+				return nil, err
+			}
+			wish.Ended = wish.EndedBeside(before)
 			content := wish.Object(wr.Version)
 			answer, err = request.Write(ctx, wr.Client, func(ctx context.Context) (*unstructured.Unstructured, error) {
 				return parents.Create(ctx, content, metav1.CreateOptions{FieldManager: ownership.FieldManager})
@@ -129,6 +157,16 @@ func (wr *Writer) WriteParent(ctx context.Context, app string, w ParentWish) (*P
 			if _, err := wr.CreateNamespace(ctx, federation.SystemNamespace); err != nil {
 				return nil, refusal.New("create", federation.ObjectRef{Kind: "Namespace", Name: federation.SystemNamespace}, "", err)
 			}
+		case p == nil && !looked:
+			// A quota or a policy refuses before it is seen that there is one.
+			looked = true
+			there, readErr := wr.readParent(ctx, app)
+			if readErr != nil || there == nil {
+				return nil, err
+			}
+			p = there
+		case looked:
+			return p, err // it is there, and says what is not to be done without it
 		default:
 			return nil, err
 		}
