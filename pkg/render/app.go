@@ -84,7 +84,7 @@ func (p *pass) openBase(a *app, e fs.DirEntry) error {
 				return e
 			}
 		}
-		p.made[path.Join(a.base, madeFile)] = plainKustomization(names)
+		p.folders.makeUp(a.base, names)
 	}
 	return nil
 }
@@ -259,22 +259,4 @@ func (p *pass) hasManifests(dir string) bool {
 
 func isKustomization(name string) bool {
 	return slices.Contains(konfig.RecognizedKustomizationFileNames(), name)
-}
-
-// isManifest says whether a folder without a kustomization has objects in a file
-// of this name.
-func isManifest(name string) bool {
-	switch path.Ext(name) {
-	case ".yaml", ".yml", ".json":
-		return !strings.HasPrefix(name, ".")
-	}
-	return false
-}
-
-// cause is an error without the path, which is said already.
-func cause(err error) string {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err.Error()
-	}
-	return err.Error()
 }

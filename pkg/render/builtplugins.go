@@ -26,14 +26,14 @@ type pluginFolder struct {
 // judgeBuilt builds folders of plugins and judges what comes out. A patch in a folder
 // may have made a URL of a path, or a program of a plugin, so its files alone say
 // nothing. It ends at the first that is refused, since those behind may use it.
-func (p *pass) judgeBuilt(folders []pluginFolder) []error {
+func (r *revision) judgeBuilt(folders []pluginFolder) []error {
 	for _, f := range folders {
-		m, err := p.krusty(f.at.dir, p.made)
+		m, err := r.krusty(f.at.dir, r.made)
 		if err != nil {
 			return []error{&Error{File: f.k.file, Line: f.at.line, Field: f.at.field, Reason: plainText(err)}}
 		}
 		judged := *f.k // which other builds share
-		s := scanner{pass: p, k: &judged}
+		s := scanner{r: r, k: &judged}
 		for _, content := range contents(m) {
 			s.plugin(content, f.k.file, f.at.line, f.at.field)
 		}

@@ -14,10 +14,10 @@ import (
 // of its base: names and namespaces are equal in every cluster. An overlay may
 // add objects and delete them, and the hash in the name of a generated object may
 // differ.
-func (p *pass) compare(a *app, t tree, objects []*federation.Object) error {
+func (r *revision) compare(base string, t tree, objects []*federation.Object) error {
 	// A base that is broken when built alone has no names to hold its overlay to,
 	// which mended it.
-	names := p.baseOf(a.base).names
+	names := r.baseOf(base).names
 	kept, unknown := map[federation.ObjectRef]bool{}, map[federation.ObjectRef]bool{}
 	for _, o := range objects {
 		if ref := t.unhashed(o.Ref); names[ref] {
@@ -29,12 +29,12 @@ func (p *pass) compare(a *app, t tree, objects []*federation.Object) error {
 	if len(kept) == len(names) || len(unknown) == 0 {
 		return nil // nothing was renamed: something is gone, or something is new
 	}
-	return p.renamed(a, t, objects, unknown)
+	return r.renamed(base, t, objects, unknown)
 }
 
 // renamed asks kustomize which file each unknown object came from: one that came
 // from the base has lost the name it had there.
-func (p *pass) renamed(a *app, t tree, objects []*federation.Object, unknown map[federation.ObjectRef]bool) error {
+func (r *revision) renamed(base string, t tree, objects []*federation.Object, unknown map[federation.ObjectRef]bool) error {
 	k, dir := t[0], t[0].dir
 	traced := k.Kustomization
 	traced.BuildMetadata = []string{"originAnnotations"}
@@ -42,9 +42,9 @@ func (p *pass) renamed(a *app, t tree, objects []*federation.Object, unknown map
 	if err != nil {
 		return fmt.Errorf("trace %s: %w", k.file, err)
 	}
-	made := maps.Clone(p.made)
+	made := maps.Clone(r.made)
 	made[k.file] = content
-	m, err := p.krusty(dir, made)
+	m, err := r.krusty(dir, made)
 	if err != nil {
 		return &Error{File: k.file, Reason: plainText(err)}
 	}
@@ -65,7 +65,7 @@ func (p *pass) renamed(a *app, t tree, objects []*federation.Object, unknown map
 		if from == "" {
 			from = origin.ConfiguredIn
 		}
-		if file := path.Join(dir, from); within(file, a.base) {
+		if file := path.Join(dir, from); within(file, base) {
 			errs = append(errs, &Error{
 				File:   k.file,
 				Field:  o.Ref.String(),

@@ -229,17 +229,23 @@ func kustomizeItself(files fstest.MapFS, dir string) (string, error) {
 	return strings.Join(parts, "---\n"), nil
 }
 
+// opened is a revision of files, with a builder of its own.
+func opened(ctx context.Context, fsys fs.FS) *revision {
+	b := newBuilder(Limits{}, func(string, string) (func(), error) { return func() {}, nil })
+	return b.open(ctx, newFiles(fsys, b.limits.FileBytes), func() bool { return false })
+}
+
 // built1 builds a folder with the renderer, before namespaces are filled in, and
 // says whether patching alone was enough.
 func built1(ctx context.Context, files fs.FS, dir string) (text string, quick bool, err error) {
-	p := newPass(ctx, New(Options{}), files)
-	defer p.finish()
-	made, t, err := p.kustomize(dir)
+	r := opened(ctx, files)
+	defer r.close()
+	made, t, err := r.kustomize(dir)
 	if err != nil {
 		return "", false, err
 	}
-	_, quick = p.patched(t)
-	text, err = asYAML(made.objects)
+	_, quick = r.quick.build(r, t)
+	text, err = asYAML(made.Objects)
 	return text, quick, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"sigs.k8s.io/kustomize/api/konfig"
@@ -265,3 +266,16 @@ func (f *files) manifests(dir string) ([]string, error) {
 	slices.Sort(names)
 	return names, nil
 }
+
+// isManifest says whether a folder without a kustomization has objects in a file
+// of this name.
+func isManifest(name string) bool {
+	switch path.Ext(name) {
+	case ".yaml", ".yml", ".json":
+		return !strings.HasPrefix(name, ".")
+	}
+	return false
+}
+
+// within reports whether a name is below a folder.
+func within(name, dir string) bool { return dir == "." || strings.HasPrefix(name, dir+"/") }

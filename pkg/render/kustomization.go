@@ -70,50 +70,50 @@ type declared struct {
 
 // scan reads the kustomization of a folder, without those that it builds on. One
 // without mistakes is remembered for as long as the folder does not change.
-func (p *pass) scan(dir string, r role) (*kustomization, error) {
-	key := scanKey{dir, r}
-	p.passMu.Lock()
-	known, ok := p.scans[key]
-	p.passMu.Unlock()
+func (r *revision) scan(dir string, as role) (*kustomization, error) {
+	key := scanKey{dir, as}
+	r.mu.Lock()
+	known, ok := r.scans[key]
+	r.mu.Unlock()
 	if ok {
-		return known.value, known.err
+		return known.k, known.err
 	}
-	digest, err := p.files.digest(dir)
+	digest, err := r.files.digest(dir)
 	if err != nil {
-		return &kustomization{dir: dir, role: r}, &Error{File: dir, Reason: cause(err)}
+		return &kustomization{dir: dir, role: as}, &Error{File: dir, Reason: cause(err)}
 	}
 	// A kustomization that is made up is not the folder's own.
-	_, made := p.made[path.Join(dir, madeFile)]
-	if k := p.recall(key, digest); k != nil && !made {
+	_, made := r.made[madeIn(dir)]
+	if k := r.recall(key, digest); k != nil && !made {
 		return k, nil
 	}
-	k := &kustomization{dir: dir, role: r}
-	end, err := p.enter(dir, "read "+digest)
+	k := &kustomization{dir: dir, role: as}
+	end, err := r.enter(dir, "read "+digest)
 	if err == nil {
-		err = p.scanInto(k)
+		err = r.scanInto(k)
 		end()
 	}
-	p.passMu.Lock()
-	p.scans[key] = result[*kustomization]{k, err}
-	p.passMu.Unlock()
+	r.mu.Lock()
+	r.scans[key] = scanResult{k, err}
+	r.mu.Unlock()
 	if err == nil && !made {
 		k.doc = strictyaml.Document{} // only mistakes need its lines
-		p.mu.Lock()
-		p.cache.folders[key] = &folder{digest: digest, scan: k, used: p.generation}
-		p.mu.Unlock()
+		r.builder.mu.Lock()
+		r.known.folders[key] = &scanned{digest: digest, scan: k, used: r.generation}
+		r.builder.mu.Unlock()
 	}
 	return k, err
 }
 
-// recall gives what is known of a folder from renderings before, or nil.
-func (p *pass) recall(key scanKey, digest string) *kustomization {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	known, ok := p.cache.folders[key]
+// recall gives what is known of a folder from revisions before, or nil.
+func (r *revision) recall(key scanKey, digest string) *kustomization {
+	r.builder.mu.Lock()
+	defer r.builder.mu.Unlock()
+	known, ok := r.known.folders[key]
 	if !ok || known.digest != digest {
 		return nil
 	}
-	known.used = p.generation
+	known.used = r.generation
 	return known.scan
 }
 
@@ -122,14 +122,19 @@ type scanKey struct {
 	role role
 }
 
-func (p *pass) scanInto(k *kustomization) error {
-	content, err := p.kustomizationFile(k)
+type scanResult struct {
+	k   *kustomization
+	err error
+}
+
+func (r *revision) scanInto(k *kustomization) error {
+	content, err := r.kustomizationFile(k)
 	if err != nil {
 		return err
 	}
 	k.special = steers(content)
 	k.bytes = int64(len(content))
-	docs, err := p.files.decode(content)
+	docs, err := r.files.decode(content)
 	if err != nil {
 		return yamlErrors(k.file, err)
 	}
@@ -146,7 +151,7 @@ func (p *pass) scanInto(k *kustomization) error {
 	if errs := k.EnforceFields(); len(errs) > 0 {
 		return &Error{File: k.file, Line: k.doc.Line("kind"), Reason: strings.Join(errs, "; ")}
 	}
-	s := scanner{pass: p, k: k, resources: resources}
+	s := scanner{r: r, k: k, resources: resources}
 	s.refuseFields()
 	s.references()
 	s.files()
@@ -170,12 +175,12 @@ func (k *kustomization) invalid(err error) *Error {
 
 // kustomizationFile finds and reads the file. A base without one is given one
 // that names all of its manifests.
-func (p *pass) kustomizationFile(k *kustomization) ([]byte, error) {
-	found := p.files.kustomizations(k.dir)
+func (r *revision) kustomizationFile(k *kustomization) ([]byte, error) {
+	found := r.files.kustomizations(k.dir)
 	switch len(found) {
 	case 0:
-		k.file = path.Join(k.dir, madeFile)
-		if made, ok := p.made[k.file]; ok {
+		k.file = madeIn(k.dir)
+		if made, ok := r.made[k.file]; ok {
 			return made, nil
 		}
 		return nil, &Error{File: k.dir, Reason: "the folder has no kustomization.yaml", Remedy: "add one that lists the folder's resources"}
@@ -185,7 +190,7 @@ func (p *pass) kustomizationFile(k *kustomization) ([]byte, error) {
 		k.file = found[0]
 		return nil, &Error{File: k.dir, Reason: "the folder has several kustomization files: " + strings.Join(found, ", "), Remedy: "keep one"}
 	}
-	content, err := p.files.read(k.file)
+	content, err := r.files.read(k.file)
 	if err != nil {
 		return nil, &Error{File: k.file, Reason: cause(err)}
 	}
@@ -194,7 +199,7 @@ func (p *pass) kustomizationFile(k *kustomization) ([]byte, error) {
 
 // A scanner collects what is wrong with one kustomization.
 type scanner struct {
-	*pass
+	r         *revision
 	k         *kustomization
 	resources int // how many entries stand under that name
 	errs      []error
@@ -236,7 +241,7 @@ func (s *scanner) references() {
 		if !s.local("components", i, entry) {
 			continue
 		}
-		if name := path.Join(s.k.dir, entry); s.pass.files.isDir(name) {
+		if name := path.Join(s.k.dir, entry); s.r.files.isDir(name) {
 			s.folder("components", i, name, s.k.role)
 		} else {
 			s.elsewhere(name)
@@ -264,7 +269,7 @@ func (s *scanner) references() {
 // resource checks an entry that names a file of objects, or a folder.
 func (s *scanner) resource(field string, i int, entry string, r role) {
 	name := path.Join(s.k.dir, entry)
-	if s.pass.files.isDir(name) {
+	if s.r.files.isDir(name) {
 		s.folder(field, i, name, r)
 		return
 	}
@@ -276,7 +281,7 @@ func (s *scanner) resource(field string, i int, entry string, r role) {
 	if !ok {
 		return
 	}
-	manifests, err := s.pass.files.manifestsIn(name, content)
+	manifests, err := s.r.files.manifestsIn(name, content)
 	if err != nil {
 		s.errs = append(s.errs, err)
 		return
@@ -356,7 +361,7 @@ func inline(entry string) bool {
 func (s *scanner) inside(field string, i int, entry string) bool {
 	name := path.Join(s.k.dir, entry)
 	if !within(name, s.k.dir) {
-		if !s.pass.files.isFile(name) {
+		if !s.r.files.isFile(name) {
 			s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("there is no file or folder %q", entry), "add it, correct the path, or take the entry out")
 			return false
 		}
@@ -366,11 +371,9 @@ func (s *scanner) inside(field string, i int, entry string) bool {
 	return true
 }
 
-func within(name, dir string) bool { return dir == "." || strings.HasPrefix(name, dir+"/") }
-
 // read reads a file that the kustomization names.
 func (s *scanner) read(field string, i int, entry string) ([]byte, bool) {
-	content, err := s.pass.files.read(path.Join(s.k.dir, entry))
+	content, err := s.r.files.read(path.Join(s.k.dir, entry))
 	if err != nil {
 		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, cause(err)), "add the file, or take the entry out")
 		return nil, false

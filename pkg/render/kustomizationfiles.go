@@ -58,17 +58,6 @@ func (k *kustomization) olderPatches() ([]types.PatchStrategicMerge, []types.Pat
 	return k.PatchesStrategicMerge, k.PatchesJson6902 //nolint:staticcheck // deprecated, and still built
 }
 
-// unpatched is the kustomization without what it is and what it merges.
-func (k *kustomization) unpatched() types.Kustomization {
-	left := k.Kustomization
-	left.TypeMeta = types.TypeMeta{}
-	left.MetaData = nil
-	left.Resources = nil
-	left.Patches = nil
-	left.PatchesStrategicMerge = nil //nolint:staticcheck // deprecated, and still built
-	return left
-}
-
 // patch checks a patch, in a file or as text.
 func (s *scanner) patch(field string, i int, patch types.Patch) {
 	docs := []strictyaml.Document(nil)
@@ -108,7 +97,7 @@ func (s *scanner) yamlFile(field string, i int, entry string) []strictyaml.Docum
 	if !ok {
 		return nil
 	}
-	docs, err := s.pass.files.decode(content)
+	docs, err := s.r.files.decode(content)
 	if err != nil {
 		s.errs = append(s.errs, yamlErrors(path.Join(s.k.dir, entry), err))
 	}
@@ -122,7 +111,7 @@ func (s *scanner) text(field string, i int, text string) []strictyaml.Document {
 		s.refuse(at(field, i), s.line(field, i), "this begins like a URL, and nothing is fetched for a build", "")
 		return nil
 	}
-	docs, err := s.pass.files.decode([]byte(text))
+	docs, err := s.r.files.decode([]byte(text))
 	if err != nil {
 		s.refuse(at(field, i), s.line(field, i), plainText(err), "")
 	}
@@ -156,7 +145,7 @@ func (s *scanner) generator(field string, i int, sources types.KvPairSources) {
 
 // exists returns the size of a file that must be there, in bytes.
 func (s *scanner) exists(field string, i int, entry string) int64 {
-	size, err := s.pass.files.size(path.Join(s.k.dir, entry))
+	size, err := s.r.files.size(path.Join(s.k.dir, entry))
 	s.k.bytes += size
 	if err != nil {
 		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, cause(err)), "add the file, or take the entry out")

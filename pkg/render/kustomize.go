@@ -14,56 +14,51 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A product is what a kustomization comes to.
-type product struct {
-	objects []*federation.Object
-	nulls   []bool // by object: something in it was null, before it was settled
-	taken   int    // how many of them kustomize built or patched
-	losses  []loss
-}
-
-func (p *product) add(o *federation.Object, null bool) {
-	p.objects, p.nulls = append(p.objects, o), append(p.nulls, null)
-}
-
 // kustomize builds a folder with a kustomization, and gives its tree. The tree is
 // judged first, so kustomize only sees what it may do.
-func (p *pass) kustomize(dir string) (made product, t tree, err error) {
+func (r *revision) kustomize(dir string) (made product, t tree, err error) {
 	// A panic in kustomize is a mistake of one app, and must not stop the others.
 	defer func() {
-		if r := recover(); r != nil {
-			made, t, err = product{}, nil, &Error{File: dir, Reason: plainText(fmt.Errorf("kustomize failed: %v", r))}
+		if cause := recover(); cause != nil {
+			made, t, err = product{}, nil, &Error{File: dir, Reason: plainText(fmt.Errorf("kustomize failed: %v", cause))}
 		}
 	}()
-	t, err = p.grow(dir)
+	t, err = r.grow(dir)
 	if err != nil {
 		return product{}, nil, err
 	}
-	if made, ok := p.patched(t); ok {
-		made.losses = t.losses()
-		return made, t, joinedOrNil(p.rounded(t, made.objects))
+	made, quick := product{}, false
+	if r.quick != nil {
+		made, quick = r.quick.build(r, t)
 	}
-	m, err := p.krusty(dir, p.made)
-	if err != nil {
-		if p.ctx.Err() != nil {
-			return product{}, nil, p.ctx.Err()
+	if !quick {
+		m, err := r.krusty(dir, r.made)
+		if err != nil {
+			return product{}, nil, r.failed(t, err)
 		}
-		if e, ok := errors.AsType[*Error](err); ok {
-			e.File = t[0].file
-			return product{}, nil, e
+		if made, err = r.productOf(m, t); err != nil {
+			return made, t, err
 		}
-		return product{}, nil, &Error{File: t[0].file, Reason: plainText(err)}
 	}
-	if made, err = p.productOf(m, t); err == nil {
-		made.losses = t.losses()
-		err = joinedOrNil(p.rounded(t, made.objects))
+	made.Losses = t.losses()
+	return made, t, joinedOrNil(r.rounded(t, made.Objects))
+}
+
+// failed is the error of a build, and names its file.
+func (r *revision) failed(t tree, err error) error {
+	if r.ctx.Err() != nil {
+		return r.ctx.Err()
 	}
-	return made, t, err
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.File = t[0].file
+		return e
+	}
+	return &Error{File: t[0].file, Reason: plainText(err)}
 }
 
 // krusty runs kustomize's own build.
-func (p *pass) krusty(dir string, made map[string][]byte) (resmap.ResMap, error) {
-	fsys := newBuildFS(p.ctx, p.files, p.limits, made)
+func (r *revision) krusty(dir string, made map[string][]byte) (resmap.ResMap, error) {
+	fsys := newBuildFS(r.ctx, r.files, r.limits, made)
 	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fsys, path.Join("/", dir))
 	if stopped := fsys.stopped.Load(); stopped != nil {
 		return nil, *stopped
@@ -72,23 +67,28 @@ func (p *pass) krusty(dir string, made map[string][]byte) (resmap.ResMap, error)
 }
 
 // productOf makes Objects of what kustomize built.
-func (p *pass) productOf(m resmap.ResMap, t tree) (product, error) {
-	made := product{taken: m.Size()}
+func (r *revision) productOf(m resmap.ResMap, t tree) (product, error) {
+	made := product{Taken: m.Size()}
 	var errs []error
-	for _, r := range m.Resources() {
-		data, err := r.MarshalJSON()
+	for _, built := range m.Resources() {
+		data, err := built.MarshalJSON()
 		if err != nil {
-			file := t.file(refOfID(r.CurId()))
-			if e := p.unquotedKey(file); e != nil {
+			file := t.file(refOfID(built.CurId()))
+			if e := r.unquotedKey(file); e != nil {
 				return product{}, e
 			}
 			return product{}, &Error{
-				File: file, Field: refOfID(r.CurId()).String(),
+				File: file, Field: refOfID(built.CurId()).String(),
 				Reason: "kustomize cannot encode the object: " + plainText(err),
 				Remedy: "where a key is y, n, yes, no, on or off, kustomize takes it for true or false: use another",
 			}
 		}
-		o, wrong := objectOf(data, t.file)
+		content, err := contentOf(data)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		o, wrong := objectOf(content, t.file)
 		if len(wrong) > 0 {
 			errs = append(errs, wrong...)
 			continue
@@ -106,8 +106,8 @@ func refOfID(id resid.ResId) federation.ObjectRef {
 	return federation.ObjectRef{Group: id.Group, Kind: id.Kind, Namespace: id.Namespace, Name: id.Name}
 }
 
-// madeFile is the name of a kustomization file that is made up.
-const madeFile = "kustomization.yaml"
+// madeIn is the name of the kustomization file that is made up in a folder.
+func madeIn(dir string) string { return path.Join(dir, "kustomization.yaml") }
 
 // plainKustomization is the kustomization of a base that has none: it names the
 // folder's manifests, so that overlays can build on plain files.

@@ -10,6 +10,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
+// defaultNamespace is where a namespaced object goes that names no namespace,
+// whatever the kubeconfig's context says.
+const defaultNamespace = "default"
+
 // contentOf decodes an object. Numbers stay as they are written, so that encoding
 // it again gives the same bytes.
 func contentOf(data []byte) (map[string]any, error) {
@@ -99,12 +103,8 @@ func Decoded(data []byte, file string) (*federation.Object, error) {
 	return o, nil
 }
 
-// objectOf makes an Object of what kustomize built, and judges it.
-func objectOf(data []byte, file func(federation.ObjectRef) string) (*federation.Object, []error) {
-	content, err := contentOf(data)
-	if err != nil {
-		return nil, []error{err}
-	}
+// objectOf judges the content of an object, and makes an Object of it that comes from file.
+func objectOf(content map[string]any, file func(federation.ObjectRef) string) (*federation.Object, []error) {
 	ref := refOf(content)
 	if found := check(content); len(found) > 0 {
 		errs := make([]error, len(found))

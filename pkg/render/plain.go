@@ -8,9 +8,10 @@ import (
 
 // plain builds a folder without a kustomization: the objects of its YAML and JSON
 // files, in lexical order of the files; folders in it are not read. A scalar
-// means what it means to kustomize: an unquoted "on" is a string.
-func (p *pass) plain(dir string) ([]*federation.Object, error) {
-	names, err := p.files.manifests(dir)
+// means what it means to kustomize: an unquoted "on" is a string. It reads no further file
+// once there is a mistake and enough says that there are enough in all.
+func (f *files) plain(dir string, bytes int64, most int, enough func() bool) ([]*federation.Object, error) {
+	names, err := f.manifests(dir)
 	if err != nil {
 		return nil, &Error{File: dir, Reason: cause(err)}
 	}
@@ -20,10 +21,10 @@ func (p *pass) plain(dir string) ([]*federation.Object, error) {
 		total   int64
 	)
 	for _, name := range names {
-		if len(errs) > 0 && p.tally.blamed() {
+		if len(errs) > 0 && enough() {
 			break // what is wrong is wrong
 		}
-		data, err := p.files.read(name)
+		data, err := f.read(name)
 		if e := misnamed(name); e != nil && err != nil {
 			errs = append(errs, e)
 			continue
@@ -32,10 +33,10 @@ func (p *pass) plain(dir string) ([]*federation.Object, error) {
 			errs = append(errs, &Error{File: name, Reason: cause(err)})
 			continue
 		}
-		if total += int64(len(data)); total > p.limits.Bytes {
-			return nil, &Error{File: name, Exceeds: true, Reason: fmt.Sprintf("with this file the app's folder has more than %d bytes", p.limits.Bytes)}
+		if total += int64(len(data)); total > bytes {
+			return nil, &Error{File: name, Exceeds: true, Reason: fmt.Sprintf("with this file the app's folder has more than %d bytes", bytes)}
 		}
-		manifests, err := p.files.manifestsIn(name, data)
+		manifests, err := f.manifestsIn(name, data)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -60,8 +61,8 @@ func (p *pass) plain(dir string) ([]*federation.Object, error) {
 			}
 			objects = append(objects, o)
 		}
-		if len(objects) > p.limits.Objects {
-			return nil, &Error{File: name, Exceeds: true, Reason: fmt.Sprintf("with this file the app has more than %d objects", p.limits.Objects)}
+		if len(objects) > most {
+			return nil, &Error{File: name, Exceeds: true, Reason: fmt.Sprintf("with this file the app has more than %d objects", most)}
 		}
 	}
 	if len(errs) > 0 {

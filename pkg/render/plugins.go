@@ -64,12 +64,12 @@ func (s *scanner) pluginPatch(content map[string]any, file string, line int, fie
 		if key == "path" {
 			// kustomize looks below the folder of the configuration, or of the
 			// kustomization that names it.
-			patch, _ = s.pass.files.read(path.Join(path.Dir(file), text))
+			patch, _ = s.r.files.read(path.Join(path.Dir(file), text))
 			if patch == nil {
-				patch, _ = s.pass.files.read(path.Join(s.k.dir, text))
+				patch, _ = s.r.files.read(path.Join(s.k.dir, text))
 			}
 		}
-		docs, err := s.pass.files.decode(patch)
+		docs, err := s.r.files.decode(patch)
 		if err != nil {
 			continue
 		}

@@ -36,25 +36,6 @@ type Options struct {
 	Begin func(dir, key string) (end func(), err error)
 }
 
-// Limits bound what a repository may cost. A limit that is zero has its default.
-type Limits struct {
-	FileBytes      int64 // of one file; 4 MiB
-	Bytes          int64 // of all files that one build reads; 64 MiB
-	Objects        int   // of one app in one cluster; 10,000
-	Depth          int   // of kustomizations built on one another; 16
-	Kustomizations int   // that one build visits; 500
-}
-
-func (l Limits) withDefaults() Limits {
-	return Limits{
-		FileBytes:      cmp.Or(l.FileBytes, 4<<20),
-		Bytes:          cmp.Or(l.Bytes, 64<<20),
-		Objects:        cmp.Or(l.Objects, 10_000),
-		Depth:          cmp.Or(l.Depth, 16),
-		Kustomizations: cmp.Or(l.Kustomizations, 500),
-	}
-}
-
 // Load reads the Federation that a snapshot keeps in fedsync.yaml. The mistakes in it
 // are of type federation.FileErrors.
 func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
@@ -85,7 +66,7 @@ func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
 type Renderer struct {
 	limits  Limits
 	workers int
-	begin   func(dir, key string) (end func(), err error)
+	builder *builder
 
 	turn sync.Mutex // held by one rendering
 
@@ -95,12 +76,15 @@ type Renderer struct {
 
 // New makes a Renderer.
 func New(o Options) *Renderer {
-	limitCopies()
 	begin := o.Begin
 	if begin == nil {
 		begin = func(string, string) (func(), error) { return func() {}, nil }
 	}
-	return &Renderer{limits: o.Limits.withDefaults(), workers: cmp.Or(o.Workers, 2), begin: begin, cache: newCache()}
+	limits := o.Limits.withDefaults()
+	return &Renderer{
+		limits: limits, workers: cmp.Or(o.Workers, 2), builder: newBuilder(limits, begin),
+		cache: cache{builds: map[string]*built{}},
+	}
 }
 
 // Render returns one Bundle for every app and every cluster that the app's selector

@@ -35,7 +35,7 @@ func spelt(number string) string {
 
 // rounded gives an error for each object that has an integer which nobody wrote: a JSON
 // patch has rounded one. What is not rounded stands in a file as it is.
-func (p *pass) rounded(t tree, objects []*federation.Object) []error {
+func (r *revision) rounded(t tree, objects []*federation.Object) []error {
 	if !t.patchedByJSON() {
 		return nil
 	}
@@ -48,7 +48,7 @@ func (p *pass) rounded(t tree, objects []*federation.Object) []error {
 			continue
 		}
 		if written == nil {
-			written = p.digits(t)
+			written = r.digits(t)
 		}
 		content, err := contentOf(o.JSON)
 		if err != nil {
@@ -101,7 +101,7 @@ func (t tree) patchedByJSON() bool {
 
 // digits are the large integers, in decimal and without their signs, of the files of a
 // tree in which objects and patches stand.
-func (p *pass) digits(t tree) map[string]bool {
+func (r *revision) digits(t tree) map[string]bool {
 	all := map[string]bool{}
 	seen := map[string]bool{}
 	read := func(name string) {
@@ -109,7 +109,7 @@ func (p *pass) digits(t tree) map[string]bool {
 			return
 		}
 		seen[name] = true
-		text, err := p.files.read(name)
+		text, err := r.files.read(name)
 		if err != nil {
 			return // it is no file, or the build says so
 		}

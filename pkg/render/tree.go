@@ -17,16 +17,16 @@ import (
 type tree []*kustomization
 
 // grow reads the tree of a folder, within the limits.
-func (p *pass) grow(dir string) (tree, error) {
+func (r *revision) grow(dir string) (tree, error) {
 	var (
 		t       tree
 		errs    []error
 		plugins []pluginFolder // those that others use come first
 	)
 	total := 0
-	var visit func(dir string, r role, above []reference)
-	visit = func(dir string, r role, above []reference) {
-		k, err := p.scan(dir, r)
+	var visit func(dir string, as role, above []reference)
+	visit = func(dir string, as role, above []reference) {
+		k, err := r.scan(dir, as)
 		t = append(t, k)
 		if err != nil {
 			errs = append(errs, err)
@@ -36,14 +36,14 @@ func (p *pass) grow(dir string) (tree, error) {
 			next := append(slices.Clip(above), child)
 			blame := &Error{File: k.file, Line: child.line, Field: child.field}
 			switch {
-			case slices.ContainsFunc(above, func(r reference) bool { return r.dir == child.dir || within(r.dir, child.dir) }):
+			case slices.ContainsFunc(above, func(one reference) bool { return one.dir == child.dir || within(one.dir, child.dir) }):
 				blame.Reason = child.dir + " contains this kustomization, or is built on it: a cycle"
-			case len(next) > p.limits.Depth:
-				blame.Reason = fmt.Sprintf("kustomizations are built on one another deeper than %d", p.limits.Depth)
-			case len(t) >= p.limits.Kustomizations:
-				blame.Reason = fmt.Sprintf("the build visits more than %d kustomizations", p.limits.Kustomizations)
-			case total > p.limits.Objects:
-				blame.Reason = fmt.Sprintf("the build has more than %d objects", p.limits.Objects)
+			case len(next) > r.limits.Depth:
+				blame.Reason = fmt.Sprintf("kustomizations are built on one another deeper than %d", r.limits.Depth)
+			case len(t) >= r.limits.Kustomizations:
+				blame.Reason = fmt.Sprintf("the build visits more than %d kustomizations", r.limits.Kustomizations)
+			case total > r.limits.Objects:
+				blame.Reason = fmt.Sprintf("the build has more than %d objects", r.limits.Objects)
 			default:
 				visit(child.dir, child.role, next)
 				if child.configures() {
@@ -55,8 +55,8 @@ func (p *pass) grow(dir string) (tree, error) {
 		}
 	}
 	visit(dir, forObjects, []reference{{dir: dir}})
-	if len(errs) == 0 && total > p.limits.Objects {
-		errs = append(errs, &Error{File: t[0].file, Reason: fmt.Sprintf("the build has more than %d objects", p.limits.Objects)})
+	if len(errs) == 0 && total > r.limits.Objects {
+		errs = append(errs, &Error{File: t[0].file, Reason: fmt.Sprintf("the build has more than %d objects", r.limits.Objects)})
 	}
 	if len(errs) == 0 && t.growth() > maxGrowth {
 		errs = append(errs, &Error{
@@ -65,7 +65,7 @@ func (p *pass) grow(dir string) (tree, error) {
 		})
 	}
 	if len(errs) == 0 {
-		errs = p.judgeBuilt(plugins)
+		errs = r.judgeBuilt(plugins)
 	}
 	if len(errs) > 0 {
 		return nil, joined(slices.CompactFunc(errs, func(a, b error) bool { return a.Error() == b.Error() }))
@@ -147,10 +147,9 @@ func (t tree) unhashed(ref federation.ObjectRef) federation.ObjectRef {
 // hashSuffix is what kustomize's hasher puts behind a name: ten of these.
 var hashSuffix = regexp.MustCompile(`-[bcdfghkmt2456789]{10}$`)
 
-// key identifies what a folder builds: equal keys build equal objects. It is made
-// of the digests of all folders that the build can read, and of how they lie to
-// one another.
-func (p *pass) key(dir string) (string, error) {
+// digest identifies what a folder builds by the digests of all folders that the build can
+// read, and by how they lie to one another.
+func (r *revision) digest(dir string) (string, error) {
 	h := sha256.New()
 	seen := map[string]bool{}
 	queue := []string{dir}
@@ -161,30 +160,30 @@ func (p *pass) key(dir string) (string, error) {
 			continue
 		}
 		seen[name] = true
-		if len(seen) > p.limits.Kustomizations {
+		if len(seen) > r.limits.Kustomizations {
 			break // the build will be refused
 		}
-		digest, err := p.files.digest(name)
+		digest, err := r.files.digest(name)
 		if err != nil {
 			return "", fmt.Errorf("digest of %s: %w", name, err)
 		}
-		h.Write(fmt.Appendf(nil, "%s\x00%s\x00%d\x00", relative(dir, name), digest, len(p.made[path.Join(name, madeFile)])))
-		queue = append(queue, p.elsewhere(name, digest)...)
+		h.Write(fmt.Appendf(nil, "%s\x00%s\x00%d\x00", relative(dir, name), digest, len(r.made[madeIn(name)])))
+		queue = append(queue, r.elsewhere(name, digest)...)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
 // elsewhere lists what the kustomization of a folder reads besides the folder.
-func (p *pass) elsewhere(dir, digest string) []string {
+func (r *revision) elsewhere(dir, digest string) []string {
 	// What is known is not looked at again: 1,000 overlays are checked in
 	// milliseconds.
-	if k := p.recall(scanKey{dir, forObjects}, digest); k != nil {
+	if k := r.recall(scanKey{dir, forObjects}, digest); k != nil {
 		return k.elsewhere
 	}
-	if len(p.files.kustomizations(dir)) == 0 {
+	if len(r.files.kustomizations(dir)) == 0 {
 		return nil
 	}
-	k, _ := p.scan(dir, forObjects) // its mistakes are told when it is built
+	k, _ := r.scan(dir, forObjects) // its mistakes are told when it is built
 	return k.elsewhere
 }
 

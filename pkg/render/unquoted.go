@@ -10,9 +10,9 @@ import (
 
 // unquotedKey is the mistake of the first key of a file that kustomize does not take for
 // a string, since YAML has it as a number or a truth value; nil where there is none.
-func (p *pass) unquotedKey(file string) *Error {
-	content, _ := p.files.read(file) // of one that cannot be read, nothing is said
-	docs, _ := p.files.decode(content)
+func (r *revision) unquotedKey(file string) *Error {
+	content, _ := r.files.read(file) // of one that cannot be read, nothing is said
+	docs, _ := r.files.decode(content)
 	for _, doc := range docs {
 		if key := unquotedIn(doc.Root); key != nil {
 			return &Error{

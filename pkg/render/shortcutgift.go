@@ -87,27 +87,27 @@ func merged(content map[string]any, path []string, pairs map[string]string) (map
 
 // give gives the objects that no other step is for what is in the gifts, by the
 // number of the object. The rest is for kustomize.
-func (f *baseFlight) give(gifts []gift, chosen, byJSON []int) (given map[int]*federation.Object, rest []int, ok bool) {
+func (p *patchable) give(gifts []gift, chosen, byJSON []int) (given map[int]*federation.Object, rest []int, ok bool) {
 	if len(gifts) == 0 {
 		return nil, chosen, true
 	}
-	given = make(map[int]*federation.Object, len(f.objects))
-	for i, o := range f.objects {
+	given = make(map[int]*federation.Object, len(p.Objects))
+	for i, o := range p.Objects {
 		if _, found := slices.BinarySearch(chosen, i); found {
 			rest = append(rest, i)
 			continue
 		}
-		content, ok := f.content(i), true
+		content, ok := p.content(i), true
 		for _, g := range gifts {
 			if ok = ok && content != nil; ok {
-				content, ok = g.put(content, f.ids[i].Gvk)
+				content, ok = g.put(content, p.ids[i].Gvk)
 			}
 		}
 		if !ok {
 			rest = append(rest, i)
 			continue
 		}
-		if given[i], ok = f.made(content, o.File, byJSON); !ok {
+		if given[i], ok = p.made(content, o.File, byJSON); !ok {
 			return nil, nil, false
 		}
 	}

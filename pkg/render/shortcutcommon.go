@@ -10,6 +10,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// unpatched is the kustomization without what it is and what it merges.
+func (k *kustomization) unpatched() types.Kustomization {
+	left := k.Kustomization
+	left.TypeMeta = types.TypeMeta{}
+	left.MetaData = nil
+	left.Resources = nil
+	left.Patches = nil
+	left.PatchesStrategicMerge = nil //nolint:staticcheck // deprecated, and still built
+	return left
+}
+
 // uncommon is the kustomization without its patches and without what is given to its
 // objects one by one: such an overlay changes no name, so nothing that one object
 // gets depends on another.

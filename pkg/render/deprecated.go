@@ -38,36 +38,32 @@ func deprecatedIn(doc strictyaml.Document) []deprecated {
 	return all
 }
 
-// remarks are what there is to say of an app that is built all the same: merge patches
-// that may lose something, and what kustomize would warn of at every build, each field
+// deprecations are what kustomize would warn of at every build of the folders, each field
 // where it stands first.
-func (p *pass) remarks(a *app) []federation.Finding {
-	var all []federation.Finding
-	for l := range p.losses[a.Name] {
-		all = append(all, l.finding(a.Name))
-	}
+func (r *revision) deprecations(app string, folders []string) []federation.Finding {
 	found := map[string][]federation.Finding{} // by deprecated field
 	seen := map[string]bool{}
-	queue := a.folders()
-	for len(queue) > 0 && len(seen) < p.limits.Kustomizations+len(a.overlays) {
+	queue := slices.Clone(folders)
+	for len(queue) > 0 && len(seen) < r.limits.Kustomizations+len(folders) {
 		dir := queue[0]
 		queue = queue[1:]
-		digest, err := p.files.digest(dir)
+		digest, err := r.files.digest(dir)
 		if seen[dir] || err != nil {
 			continue
 		}
 		seen[dir] = true
-		k := p.recall(scanKey{dir, forObjects}, digest)
+		k := r.recall(scanKey{dir, forObjects}, digest)
 		if k == nil {
 			continue // it has none, or is wrong
 		}
 		for _, d := range k.deprecated {
-			found[d.field] = append(found[d.field], d.note(a.Name, k.file))
+			found[d.field] = append(found[d.field], d.note(app, k.file))
 		}
 		for _, f := range k.folders {
 			queue = append(queue, f.dir)
 		}
 	}
+	var all []federation.Finding
 	for _, field := range slices.Sorted(maps.Keys(found)) {
 		first := slices.MinFunc(found[field], func(a, b federation.Finding) int { return cmp.Compare(a.File, b.File) })
 		if files := len(found[field]); files > 1 {
