@@ -74,7 +74,7 @@ func (r *revision) knownBase(dir, key string) *base {
 }
 
 func (r *revision) buildBase(dir string, b *base) error {
-	if len(r.files.kustomizations(dir)) == 0 {
+	if len(r.files.Kustomizations(dir)) == 0 {
 		// Read as plain files its mistakes have lines.
 		objects, err := r.plain(dir)
 		if err != nil || len(objects) == 0 {

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // Limits bound what a repository may cost. A limit that is zero has its default.
@@ -83,7 +84,7 @@ type revision struct {
 
 	ctx        context.Context
 	generation uint64
-	files      *files
+	files      *manifest.Files
 	enough     func() bool       // whether there are so many mistakes that no more are looked for
 	made       map[string][]byte // kustomization files made up for plain bases; fixed once builds run
 
@@ -94,7 +95,7 @@ type revision struct {
 
 // open begins with a revision. When ctx ends, builds of it fail as soon as they read
 // something. One revision is closed before the next is opened.
-func (b *builder) open(ctx context.Context, f *files, enough func() bool) *revision {
+func (b *builder) open(ctx context.Context, f *manifest.Files, enough func() bool) *revision {
 	b.mu.Lock()
 	b.known.generation++
 	generation := b.known.generation
@@ -147,7 +148,7 @@ func (r *revision) enterFolder(f folder, key string) (end func(), err error) {
 		return func() {}, nil // building the base is all there is to do
 	}
 	if f.Base != "" {
-		if base := r.baseOf(f.Base); base.refused || exceeds(base.err) {
+		if base := r.baseOf(f.Base); base.refused || manifest.Exceeds(base.err) {
 			return nil, base.err
 		}
 	}
@@ -165,9 +166,9 @@ func (r *revision) build(f folder) (product, error) {
 		return base.product, base.err
 	}
 	overlay := f.Base != ""
-	if len(r.files.kustomizations(f.Dir)) == 0 {
+	if len(r.files.Kustomizations(f.Dir)) == 0 {
 		if overlay {
-			return product{}, &Error{File: f.Dir, Reason: "the overlay has no kustomization.yaml", Remedy: "add one with resources: [" + relative(f.Dir, f.Base) + "]"}
+			return product{}, &manifest.Error{File: f.Dir, Reason: "the overlay has no kustomization.yaml", Remedy: "add one with resources: [" + relative(f.Dir, f.Base) + "]"}
 		}
 		objects, err := r.plain(f.Dir)
 		return product{Objects: objects}, err
@@ -180,13 +181,13 @@ func (r *revision) build(f folder) (product, error) {
 }
 
 func (r *revision) plain(dir string) ([]*federation.Object, error) {
-	return r.files.plain(dir, r.limits.Bytes, r.limits.Objects, r.enough)
+	return r.files.Objects(dir, r.limits.Bytes, r.limits.Objects, r.enough)
 }
 
 // enter begins a piece of work in a folder.
 func (r *revision) enter(dir, key string) (end func(), err error) {
 	end, err = r.begin(dir, key)
-	if e, ok := errors.AsType[*Error](err); ok && e.File == "" {
+	if e, ok := errors.AsType[*manifest.Error](err); ok && e.File == "" {
 		blamed := *e
 		blamed.File = r.blamed(dir)
 		err = &blamed
@@ -196,7 +197,7 @@ func (r *revision) enter(dir, key string) (end func(), err error) {
 
 // blamed is the file that stands for a folder.
 func (r *revision) blamed(dir string) string {
-	if files := r.files.kustomizations(dir); len(files) > 0 {
+	if files := r.files.Kustomizations(dir); len(files) > 0 {
 		return files[0]
 	}
 	return dir

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/resmap"
+
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // configures reports whether the reference names a folder whose objects configure
@@ -30,7 +32,7 @@ func (r *revision) judgeBuilt(folders []pluginFolder) []error {
 	for _, f := range folders {
 		m, err := r.krusty(f.at.dir, r.made)
 		if err != nil {
-			return []error{&Error{File: f.k.file, Line: f.at.line, Field: f.at.field, Reason: plainText(err)}}
+			return []error{&manifest.Error{File: f.k.file, Line: f.at.line, Field: f.at.field, Reason: plainText(err)}}
 		}
 		judged := *f.k // which other builds share
 		s := scanner{r: r, k: &judged}

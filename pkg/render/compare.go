@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // compare refuses an overlay that renames, moves or changes the kind of an object
@@ -46,11 +47,11 @@ func (r *revision) renamed(base string, t tree, objects []*federation.Object, un
 	made[k.file] = content
 	m, err := r.krusty(dir, made)
 	if err != nil {
-		return &Error{File: k.file, Reason: plainText(err)}
+		return &manifest.Error{File: k.file, Reason: plainText(err)}
 	}
 	resources := m.Resources()
 	if len(resources) != len(objects) {
-		return &Error{File: k.file, Reason: "the objects cannot be traced to the base: the overlay builds others when kustomize is told to trace them"}
+		return &manifest.Error{File: k.file, Reason: "the objects cannot be traced to the base: the overlay builds others when kustomize is told to trace them"}
 	}
 	var errs []error
 	for i, o := range objects {
@@ -65,8 +66,8 @@ func (r *revision) renamed(base string, t tree, objects []*federation.Object, un
 		if from == "" {
 			from = origin.ConfiguredIn
 		}
-		if file := path.Join(dir, from); within(file, base) {
-			errs = append(errs, &Error{
+		if file := path.Join(dir, from); manifest.Within(file, base) {
+			errs = append(errs, &manifest.Error{
 				File:   k.file,
 				Field:  o.Ref.String(),
 				Reason: fmt.Sprintf("an object of %s has another kind, name or namespace here; these are equal in every cluster", file),
@@ -74,5 +75,5 @@ func (r *revision) renamed(base string, t tree, objects []*federation.Object, un
 			})
 		}
 	}
-	return joinedOrNil(errs)
+	return manifest.JoinOrNil(errs)
 }

@@ -47,7 +47,7 @@ func (r *revision) deprecations(app string, folders []string) []federation.Findi
 	for len(queue) > 0 && len(seen) < r.limits.Kustomizations+len(folders) {
 		dir := queue[0]
 		queue = queue[1:]
-		digest, err := r.files.digest(dir)
+		digest, err := r.files.Digest(dir)
 		if seen[dir] || err != nil {
 			continue
 		}

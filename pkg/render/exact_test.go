@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // Each archive in testdata/exact is a set of kustomizations; every one of its
@@ -213,11 +214,11 @@ func kustomizeItself(files fstest.MapFS, dir string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		content, err := contentOf(data)
+		content, err := manifest.Content(data)
 		if err != nil {
 			return "", err
 		}
-		settle(content)
+		manifest.Settle(content)
 		if data, err = json.Marshal(content); err != nil {
 			return "", err
 		}
@@ -232,7 +233,7 @@ func kustomizeItself(files fstest.MapFS, dir string) (string, error) {
 // opened is a revision of files, with a builder of its own.
 func opened(ctx context.Context, fsys fs.FS) *revision {
 	b := newBuilder(Limits{}, func(string, string) (func(), error) { return func() {}, nil })
-	return b.open(ctx, newFiles(fsys, b.limits.FileBytes), func() bool { return false })
+	return b.open(ctx, manifest.NewFiles(fsys, b.limits.FileBytes), func() bool { return false })
 }
 
 // built1 builds a folder with the renderer, before namespaces are filled in, and

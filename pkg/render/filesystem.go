@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // A buildFS shows kustomize the repository's files, with the root of the
@@ -18,7 +20,7 @@ import (
 // nothing be read once the rendering is to stop.
 type buildFS struct {
 	ctx    context.Context
-	files  *files
+	files  *manifest.Files
 	bytes  *atomic.Int64     // that may still be read
 	extra  map[string][]byte // files that are made up, by their name in the repository
 	limits Limits
@@ -28,7 +30,7 @@ type buildFS struct {
 	stopped atomic.Pointer[error]
 }
 
-func newBuildFS(ctx context.Context, f *files, limits Limits, extra map[string][]byte) *buildFS {
+func newBuildFS(ctx context.Context, f *manifest.Files, limits Limits, extra map[string][]byte) *buildFS {
 	b := &buildFS{ctx: ctx, files: f, bytes: new(atomic.Int64), extra: extra, limits: limits}
 	b.bytes.Store(limits.Bytes)
 	return b
@@ -56,12 +58,12 @@ func (b *buildFS) ReadFile(p string) ([]byte, error) {
 	content, made := b.extra[name]
 	if !made {
 		var err error
-		if content, err = b.files.read(name); err != nil {
+		if content, err = b.files.Read(name); err != nil {
 			return nil, err
 		}
 	}
 	if b.bytes.Add(-int64(len(content))) < 0 {
-		return nil, b.stop(&Error{Reason: fmt.Sprintf("the build reads more than %d bytes", b.limits.Bytes), Exceeds: true})
+		return nil, b.stop(&manifest.Error{Reason: fmt.Sprintf("the build reads more than %d bytes", b.limits.Bytes), Exceeds: true})
 	}
 	return content, nil
 }
@@ -72,7 +74,7 @@ func (b *buildFS) stop(err error) error {
 }
 
 // IsDir says whether p is a folder.
-func (b *buildFS) IsDir(p string) bool { return b.files.isDir(b.name(p)) }
+func (b *buildFS) IsDir(p string) bool { return b.files.IsDir(b.name(p)) }
 
 // Exists says whether there is anything at p.
 func (b *buildFS) Exists(p string) bool {
@@ -80,7 +82,7 @@ func (b *buildFS) Exists(p string) bool {
 	if _, made := b.extra[name]; made {
 		return true
 	}
-	_, err := fs.Stat(b.files.fsys, name)
+	_, err := fs.Stat(b.files.FS, name)
 	return err == nil
 }
 
@@ -88,7 +90,7 @@ func (b *buildFS) Exists(p string) bool {
 // folder.
 func (b *buildFS) CleanedAbs(p string) (filesys.ConfirmedDir, string, error) {
 	name := b.name(p)
-	if b.files.isDir(name) {
+	if b.files.IsDir(name) {
 		return confirmed(name), "", nil
 	}
 	if !b.Exists(p) {
@@ -103,7 +105,7 @@ func confirmed(name string) filesys.ConfirmedDir {
 
 // ReadDir lists the names in a folder.
 func (b *buildFS) ReadDir(p string) ([]string, error) {
-	entries, err := b.files.readDir(b.name(p))
+	entries, err := b.files.ReadDir(b.name(p))
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +118,7 @@ func (b *buildFS) ReadDir(p string) ([]string, error) {
 
 // Glob lists the files that match a pattern.
 func (b *buildFS) Glob(pattern string) ([]string, error) {
-	matches, err := fs.Glob(b.files.fsys, b.name(pattern))
+	matches, err := fs.Glob(b.files.FS, b.name(pattern))
 	for i, m := range matches {
 		matches[i] = path.Join("/", m)
 	}
@@ -125,7 +127,7 @@ func (b *buildFS) Glob(pattern string) ([]string, error) {
 
 // Walk walks a folder.
 func (b *buildFS) Walk(p string, walk filepath.WalkFunc) error {
-	return fs.WalkDir(b.files.fsys, b.name(p), func(name string, d fs.DirEntry, err error) error {
+	return fs.WalkDir(b.files.FS, b.name(p), func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return walk(path.Join("/", name), nil, err)
 		}

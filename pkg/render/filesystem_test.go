@@ -5,10 +5,12 @@ import (
 	"io/fs"
 	"testing"
 	"testing/fstest"
+
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 func TestKustomizeMayWriteNothing(t *testing.T) {
-	b := newBuildFS(t.Context(), newFiles(fstest.MapFS{"a/b.yaml": {Data: []byte("x")}}, 100), Limits{}.withDefaults(), map[string][]byte{"a/made.yaml": []byte("y")})
+	b := newBuildFS(t.Context(), manifest.NewFiles(fstest.MapFS{"a/b.yaml": {Data: []byte("x")}}, 100), Limits{}.withDefaults(), map[string][]byte{"a/made.yaml": []byte("y")})
 	_, open := b.Open("/a/b.yaml")
 	_, create := b.Create("/a/c")
 	for name, err := range map[string]error{

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // findings reports the bundles that could not be rendered, the apps that come to nothing,
@@ -74,14 +75,14 @@ func alike(bundles []federation.Bundle) bool {
 }
 
 func errorFindings(b federation.Bundle) []federation.Finding {
-	errs := flat([]error{b.Err})
+	errs := manifest.Flat([]error{b.Err})
 	all := make([]federation.Finding, len(errs))
 	for i, err := range errs {
 		all[i] = federation.Finding{
 			ID: federation.FindingRender, Severity: federation.SeverityError, Cluster: b.Cluster, App: b.App,
 			Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct the files; until then what runs is kept as it is"),
 		}
-		if e, ok := errors.AsType[*Error](err); ok {
+		if e, ok := errors.AsType[*manifest.Error](err); ok {
 			all[i].File, all[i].Line, all[i].Message = e.File, e.Line, untrusted.New(e.Reason)
 			if e.Field != "" {
 				all[i].Message = untrusted.New(e.Field + ": " + e.Reason)

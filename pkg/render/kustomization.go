@@ -14,6 +14,7 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/strictyaml"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // A kustomization is one kustomization file, read and judged before kustomize
@@ -78,9 +79,9 @@ func (r *revision) scan(dir string, as role) (*kustomization, error) {
 	if ok {
 		return known.k, known.err
 	}
-	digest, err := r.files.digest(dir)
+	digest, err := r.files.Digest(dir)
 	if err != nil {
-		return &kustomization{dir: dir, role: as}, &Error{File: dir, Reason: cause(err)}
+		return &kustomization{dir: dir, role: as}, &manifest.Error{File: dir, Reason: manifest.Cause(err)}
 	}
 	// A kustomization that is made up is not the folder's own.
 	_, made := r.made[madeIn(dir)]
@@ -134,12 +135,12 @@ func (r *revision) scanInto(k *kustomization) error {
 	}
 	k.special = steers(content)
 	k.bytes = int64(len(content))
-	docs, err := r.files.decode(content)
+	docs, err := r.files.Decode(content)
 	if err != nil {
-		return yamlErrors(k.file, err)
+		return manifest.YAMLErrors(k.file, err)
 	}
 	if len(docs) != 1 {
-		return &Error{File: k.file, Reason: fmt.Sprintf("want one document, got %d", len(docs))}
+		return &manifest.Error{File: k.file, Reason: fmt.Sprintf("want one document, got %d", len(docs))}
 	}
 	k.doc = docs[0]
 	if err := k.Unmarshal(content); err != nil {
@@ -149,50 +150,50 @@ func (r *revision) scanInto(k *kustomization) error {
 	resources := len(k.Resources)
 	k.FixKustomization() // which puts bases behind the resources
 	if errs := k.EnforceFields(); len(errs) > 0 {
-		return &Error{File: k.file, Line: k.doc.Line("kind"), Reason: strings.Join(errs, "; ")}
+		return &manifest.Error{File: k.file, Line: k.doc.Line("kind"), Reason: strings.Join(errs, "; ")}
 	}
 	s := scanner{r: r, k: k, resources: resources}
 	s.refuseFields()
 	s.references()
 	s.files()
-	return joined(s.errs)
+	return manifest.Join(s.errs)
 }
 
 // invalid blames the line of a field that kustomize does not know.
-func (k *kustomization) invalid(err error) *Error {
+func (k *kustomization) invalid(err error) *manifest.Error {
 	text := plainText(err)
 	if _, field, ok := strings.Cut(text, "unknown field "); ok {
 		name := strings.Trim(field, `"`)
 		if content, _ := k.doc.Value.(map[string]any); content[name] != nil {
-			return &Error{File: k.file, Line: k.doc.Line(name), Field: name, Reason: "kustomize has no field of this name", Remedy: "correct the name, or take the field out"}
+			return &manifest.Error{File: k.file, Line: k.doc.Line(name), Field: name, Reason: "kustomize has no field of this name", Remedy: "correct the name, or take the field out"}
 		}
 	}
 	if e := k.mistyped(text); e != nil {
 		return e
 	}
-	return &Error{File: k.file, Reason: text}
+	return &manifest.Error{File: k.file, Reason: text}
 }
 
 // kustomizationFile finds and reads the file. A base without one is given one
 // that names all of its manifests.
 func (r *revision) kustomizationFile(k *kustomization) ([]byte, error) {
-	found := r.files.kustomizations(k.dir)
+	found := r.files.Kustomizations(k.dir)
 	switch len(found) {
 	case 0:
 		k.file = madeIn(k.dir)
 		if made, ok := r.made[k.file]; ok {
 			return made, nil
 		}
-		return nil, &Error{File: k.dir, Reason: "the folder has no kustomization.yaml", Remedy: "add one that lists the folder's resources"}
+		return nil, &manifest.Error{File: k.dir, Reason: "the folder has no kustomization.yaml", Remedy: "add one that lists the folder's resources"}
 	case 1:
 		k.file = found[0]
 	default:
 		k.file = found[0]
-		return nil, &Error{File: k.dir, Reason: "the folder has several kustomization files: " + strings.Join(found, ", "), Remedy: "keep one"}
+		return nil, &manifest.Error{File: k.dir, Reason: "the folder has several kustomization files: " + strings.Join(found, ", "), Remedy: "keep one"}
 	}
-	content, err := r.files.read(k.file)
+	content, err := r.files.Read(k.file)
 	if err != nil {
-		return nil, &Error{File: k.file, Reason: cause(err)}
+		return nil, &manifest.Error{File: k.file, Reason: manifest.Cause(err)}
 	}
 	return content, nil
 }
@@ -241,7 +242,7 @@ func (s *scanner) references() {
 		if !s.local("components", i, entry) {
 			continue
 		}
-		if name := path.Join(s.k.dir, entry); s.r.files.isDir(name) {
+		if name := path.Join(s.k.dir, entry); s.r.files.IsDir(name) {
 			s.folder("components", i, name, s.k.role)
 		} else {
 			s.elsewhere(name)
@@ -269,7 +270,7 @@ func (s *scanner) references() {
 // resource checks an entry that names a file of objects, or a folder.
 func (s *scanner) resource(field string, i int, entry string, r role) {
 	name := path.Join(s.k.dir, entry)
-	if s.r.files.isDir(name) {
+	if s.r.files.IsDir(name) {
 		s.folder(field, i, name, r)
 		return
 	}
@@ -281,22 +282,22 @@ func (s *scanner) resource(field string, i int, entry string, r role) {
 	if !ok {
 		return
 	}
-	manifests, err := s.r.files.manifestsIn(name, content)
+	manifests, err := s.r.files.Parse(name, content)
 	if err != nil {
 		s.errs = append(s.errs, err)
 		return
 	}
 	for _, m := range manifests {
-		if e := m.stray(); e != nil && r == forObjects {
+		if e := m.Stray(); e != nil && r == forObjects {
 			s.errs = append(s.errs, e)
 			continue
 		}
 		if r == forPlugins {
-			s.plugin(m.content, name, m.doc.Line(m.at...), field)
+			s.plugin(m.Content, name, m.Doc.Line(m.At...), field)
 		}
-		d := declared{ref: m.ref(), file: name}
+		d := declared{ref: m.Ref(), file: name}
 		s.k.declared = append(s.k.declared, d)
-		if d.twice = twiceIn(m.content); len(d.twice) > 0 && len(s.k.twice) < mostTwice {
+		if d.twice = twiceIn(m.Content); len(d.twice) > 0 && len(s.k.twice) < mostTwice {
 			s.k.twice = append(s.k.twice, d)
 		}
 	}
@@ -360,8 +361,8 @@ func inline(entry string) bool {
 // inside refuses a file that is not in the kustomization's folder or below it.
 func (s *scanner) inside(field string, i int, entry string) bool {
 	name := path.Join(s.k.dir, entry)
-	if !within(name, s.k.dir) {
-		if !s.r.files.isFile(name) {
+	if !manifest.Within(name, s.k.dir) {
+		if !s.r.files.IsFile(name) {
 			s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("there is no file or folder %q", entry), "add it, correct the path, or take the entry out")
 			return false
 		}
@@ -373,9 +374,9 @@ func (s *scanner) inside(field string, i int, entry string) bool {
 
 // read reads a file that the kustomization names.
 func (s *scanner) read(field string, i int, entry string) ([]byte, bool) {
-	content, err := s.r.files.read(path.Join(s.k.dir, entry))
+	content, err := s.r.files.Read(path.Join(s.k.dir, entry))
 	if err != nil {
-		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, cause(err)), "add the file, or take the entry out")
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, manifest.Cause(err)), "add the file, or take the entry out")
 		return nil, false
 	}
 	s.k.bytes += int64(len(content))
@@ -384,7 +385,7 @@ func (s *scanner) read(field string, i int, entry string) ([]byte, bool) {
 }
 
 func (s *scanner) refuse(field string, line int, reason, remedy string) {
-	s.errs = append(s.errs, &Error{File: s.k.file, Line: line, Field: field, Reason: reason, Remedy: remedy})
+	s.errs = append(s.errs, &manifest.Error{File: s.k.file, Line: line, Field: field, Reason: reason, Remedy: remedy})
 }
 
 func (s *scanner) line(field string, i int) int {

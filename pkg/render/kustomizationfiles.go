@@ -10,6 +10,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/strictyaml"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // files checks the entries that name files and no folders, and what stands in
@@ -83,7 +84,7 @@ func (s *scanner) portPatch(field string, i int, doc strictyaml.Document, target
 	content, _ := doc.Value.(map[string]any)
 	if lists := portLists(content); len(lists) > 0 && len(s.k.portPatches) < mostTwice {
 		s.k.portPatches = append(s.k.portPatches, portPatch{
-			ref: refOf(content), target: target, lists: lists, line: s.line(field, i), field: at(field, i),
+			ref: manifest.Ref(content), target: target, lists: lists, line: s.line(field, i), field: at(field, i),
 		})
 	}
 }
@@ -97,9 +98,9 @@ func (s *scanner) yamlFile(field string, i int, entry string) []strictyaml.Docum
 	if !ok {
 		return nil
 	}
-	docs, err := s.r.files.decode(content)
+	docs, err := s.r.files.Decode(content)
 	if err != nil {
-		s.errs = append(s.errs, yamlErrors(path.Join(s.k.dir, entry), err))
+		s.errs = append(s.errs, manifest.YAMLErrors(path.Join(s.k.dir, entry), err))
 	}
 	return docs
 }
@@ -111,7 +112,7 @@ func (s *scanner) text(field string, i int, text string) []strictyaml.Document {
 		s.refuse(at(field, i), s.line(field, i), "this begins like a URL, and nothing is fetched for a build", "")
 		return nil
 	}
-	docs, err := s.r.files.decode([]byte(text))
+	docs, err := s.r.files.Decode([]byte(text))
 	if err != nil {
 		s.refuse(at(field, i), s.line(field, i), plainText(err), "")
 	}
@@ -145,10 +146,10 @@ func (s *scanner) generator(field string, i int, sources types.KvPairSources) {
 
 // exists returns the size of a file that must be there, in bytes.
 func (s *scanner) exists(field string, i int, entry string) int64 {
-	size, err := s.r.files.size(path.Join(s.k.dir, entry))
+	size, err := s.r.files.Size(path.Join(s.k.dir, entry))
 	s.k.bytes += size
 	if err != nil {
-		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, cause(err)), "add the file, or take the entry out")
+		s.refuse(at(field, i), s.line(field, i), fmt.Sprintf("%s: %s", entry, manifest.Cause(err)), "add the file, or take the entry out")
 	}
 	return size
 }

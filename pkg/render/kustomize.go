@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/resid"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // kustomize builds a folder with a kustomization, and gives its tree. The tree is
@@ -20,7 +21,7 @@ func (r *revision) kustomize(dir string) (made product, t tree, err error) {
 	// A panic in kustomize is a mistake of one app, and must not stop the others.
 	defer func() {
 		if cause := recover(); cause != nil {
-			made, t, err = product{}, nil, &Error{File: dir, Reason: plainText(fmt.Errorf("kustomize failed: %v", cause))}
+			made, t, err = product{}, nil, &manifest.Error{File: dir, Reason: plainText(fmt.Errorf("kustomize failed: %v", cause))}
 		}
 	}()
 	t, err = r.grow(dir)
@@ -41,7 +42,7 @@ func (r *revision) kustomize(dir string) (made product, t tree, err error) {
 		}
 	}
 	made.Losses = t.losses()
-	return made, t, joinedOrNil(r.rounded(t, made.Objects))
+	return made, t, manifest.JoinOrNil(r.rounded(t, made.Objects))
 }
 
 // failed is the error of a build, and names its file.
@@ -49,11 +50,11 @@ func (r *revision) failed(t tree, err error) error {
 	if r.ctx.Err() != nil {
 		return r.ctx.Err()
 	}
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*manifest.Error](err); ok {
 		e.File = t[0].file
 		return e
 	}
-	return &Error{File: t[0].file, Reason: plainText(err)}
+	return &manifest.Error{File: t[0].file, Reason: plainText(err)}
 }
 
 // krusty runs kustomize's own build.
@@ -77,25 +78,25 @@ func (r *revision) productOf(m resmap.ResMap, t tree) (product, error) {
 			if e := r.unquotedKey(file); e != nil {
 				return product{}, e
 			}
-			return product{}, &Error{
+			return product{}, &manifest.Error{
 				File: file, Field: refOfID(built.CurId()).String(),
 				Reason: "kustomize cannot encode the object: " + plainText(err),
 				Remedy: "where a key is y, n, yes, no, on or off, kustomize takes it for true or false: use another",
 			}
 		}
-		content, err := contentOf(data)
+		content, err := manifest.Content(data)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		o, wrong := objectOf(content, t.file)
+		o, wrong := manifest.Object(content, t.file)
 		if len(wrong) > 0 {
 			errs = append(errs, wrong...)
 			continue
 		}
 		made.add(o, bytes.Contains(data, null))
 	}
-	return made, joinedOrNil(errs)
+	return made, manifest.JoinOrNil(errs)
 }
 
 // null stands in the JSON of every object in which something is null, and in that of a

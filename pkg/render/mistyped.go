@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // typeError is how encoding/json says that a value is of another type than its field.
@@ -14,7 +16,7 @@ var typeError = regexp.MustCompile(`cannot unmarshal (\w+)(?: \S+)? into Go stru
 
 // mistyped blames the line of a field of the kustomization whose value is of the wrong
 // type, by what kustomize says; nil where it says something else.
-func (k *kustomization) mistyped(text string) *Error {
+func (k *kustomization) mistyped(text string) *manifest.Error {
 	m := typeError.FindStringSubmatch(text)
 	if m == nil {
 		return nil
@@ -26,7 +28,7 @@ func (k *kustomization) mistyped(text string) *Error {
 	if !found {
 		return nil
 	}
-	e := &Error{File: k.file, Line: k.doc.Line(at...), Field: inWords(at), Reason: "want " + want + ", got " + jsonType(is)}
+	e := &manifest.Error{File: k.file, Line: k.doc.Line(at...), Field: inWords(at), Reason: "want " + want + ", got " + jsonType(is)}
 	switch {
 	case want == "a string" && (is == "number" || is == "bool"):
 		e.Remedy = "quote it"
@@ -50,7 +52,7 @@ func findTyped(value any, fields []string, is string) (at []string, found bool) 
 	content, isMap := value.(map[string]any)
 	switch {
 	case len(fields) == 0 && (!isMap || is == "object"):
-		return nil, typeName(value) == jsonType(is) || is == "bool" && isTruth(value)
+		return nil, manifest.TypeName(value) == jsonType(is) || is == "bool" && isTruth(value)
 	case len(fields) == 0:
 		fields = []string{""}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // A pass is one rendering of one revision. What it holds is forgotten at its end,
@@ -20,7 +21,7 @@ type pass struct {
 
 	ctx        context.Context
 	generation uint64
-	files      *files
+	files      *manifest.Files
 	folders    *revision
 
 	slots   chan struct{}      // as many as builds may run at a time
@@ -42,7 +43,7 @@ func newPass(ctx context.Context, r *Renderer, fsys fs.FS) *pass {
 		Renderer:   r,
 		ctx:        ctx,
 		generation: generation,
-		files:      newFiles(fsys, r.limits.FileBytes),
+		files:      manifest.NewFiles(fsys, r.limits.FileBytes),
 		slots:      make(chan struct{}, r.workers),
 		flights:    map[string]*flight{},
 		again:      map[string]*flight{},
@@ -137,7 +138,7 @@ func (p *pass) recallBuild(key string) *built {
 // finish makes the objects that clusters get of those that were built.
 func (b *built) finish(limits Limits) error {
 	if len(b.raw) > limits.Objects {
-		return &Error{File: b.dir, Exceeds: true, Reason: fmt.Sprintf("the app has %d objects; %d are allowed", len(b.raw), limits.Objects)}
+		return &manifest.Error{File: b.dir, Exceeds: true, Reason: fmt.Sprintf("the app has %d objects; %d are allowed", len(b.raw), limits.Objects)}
 	}
 	var err error
 	if b.scopes, err = definedScopes(b.raw); err != nil {
@@ -150,23 +151,23 @@ func (b *built) finish(limits Limits) error {
 	first := make(map[federation.ObjectRef]*federation.Object, len(b.raw))
 	var errs []error
 	for i, o := range b.raw {
-		b.own = b.own || within(o.File, b.dir)
+		b.own = b.own || manifest.Within(o.File, b.dir)
 		if o.Ref.Namespace == "" {
 			in, known := b.scopes.of(o)
 			b.open = b.open || !known
 			if known && in == namespaced {
-				if o, err = o.InNamespace(defaultNamespace); err != nil {
+				if o, err = o.InNamespace(manifest.DefaultNamespace); err != nil {
 					return err
 				}
 			}
 		}
 		b.final[i] = o
 		if other, twice := first[o.Ref]; twice {
-			errs = append(errs, &Error{File: o.File, Field: o.Ref.String(), Reason: "the object stands twice in the app, first in " + other.File, Remedy: "delete one"})
+			errs = append(errs, &manifest.Error{File: o.File, Field: o.Ref.String(), Reason: "the object stands twice in the app, first in " + other.File, Remedy: "delete one"})
 		}
 		first[o.Ref] = o
 	}
-	return joinedOrNil(errs)
+	return manifest.JoinOrNil(errs)
 }
 
 // unrendered are a cluster's bundles when its rendering was stopped.
@@ -265,7 +266,7 @@ func (t task) place(all scopes) ([]*federation.Object, error) {
 				}
 			}
 		}
-		if move && within(o.File, b.dir) {
+		if move && manifest.Within(o.File, b.dir) {
 			moved := *o
 			moved.File = path.Join(t.dir, strings.TrimPrefix(o.File, b.dir))
 			o = &moved
@@ -279,7 +280,7 @@ func (b *built) placedObject(o *federation.Object) (*federation.Object, error) {
 	if known, ok := b.placed[o]; ok {
 		return known, nil
 	}
-	in, err := o.InNamespace(defaultNamespace)
+	in, err := o.InNamespace(manifest.DefaultNamespace)
 	if err != nil {
 		return nil, err
 	}
@@ -307,7 +308,7 @@ func disputed(bundles []federation.Bundle) []federation.Bundle {
 			more[i]++
 			return
 		}
-		errs[i] = append(errs[i], &Error{File: by.File, Field: by.Ref.String(), Reason: fmt.Sprintf("app %s has the same object, in %s", app, against.File), Remedy: "delete one"})
+		errs[i] = append(errs[i], &manifest.Error{File: by.File, Field: by.Ref.String(), Reason: fmt.Sprintf("app %s has the same object, in %s", app, against.File), Remedy: "delete one"})
 	}
 	for i, b := range bundles {
 		if b.Err != nil {
@@ -325,10 +326,10 @@ func disputed(bundles []federation.Bundle) []federation.Bundle {
 	}
 	for i := range bundles {
 		if more[i] > 0 {
-			errs[i] = append(errs[i], &Error{File: bundles[i].Objects[0].File, Reason: limit.More(more[i]) + " objects that another app has"})
+			errs[i] = append(errs[i], &manifest.Error{File: bundles[i].Objects[0].File, Reason: limit.More(more[i]) + " objects that another app has"})
 		}
 		if len(errs[i]) > 0 {
-			bundles[i].Objects, bundles[i].Err = nil, joined(errs[i])
+			bundles[i].Objects, bundles[i].Err = nil, manifest.Join(errs[i])
 		}
 	}
 	return bundles

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/krusty"
+
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // inlinePlugin checks the configuration of a generator, transformer or validator
@@ -15,7 +17,7 @@ func (s *scanner) inlinePlugin(field string, i int, text string) {
 	for _, doc := range s.text(field, i, text) {
 		content, isMap := doc.Value.(map[string]any)
 		if !isMap {
-			s.refuse(at(field, i), s.line(field, i), "want an object, got "+typeName(doc.Value), "")
+			s.refuse(at(field, i), s.line(field, i), "want an object, got "+manifest.TypeName(doc.Value), "")
 			continue
 		}
 		s.plugin(content, s.k.file, s.line(field, i), at(field, i))
@@ -26,7 +28,7 @@ func (s *scanner) inlinePlugin(field string, i int, text string) {
 // programs or reads from elsewhere.
 func (s *scanner) plugin(content map[string]any, file string, line int, field string) {
 	refuse := func(reason string) {
-		s.errs = append(s.errs, &Error{File: file, Line: line, Field: field, Reason: reason, Remedy: "use the fields of the kustomization, or kustomize's builtin plugins"})
+		s.errs = append(s.errs, &manifest.Error{File: file, Line: line, Field: field, Reason: reason, Remedy: "use the fields of the kustomization, or kustomize's builtin plugins"})
 	}
 	kind, _ := content["kind"].(string)
 	apiVersion, _ := content["apiVersion"].(string)
@@ -64,12 +66,12 @@ func (s *scanner) pluginPatch(content map[string]any, file string, line int, fie
 		if key == "path" {
 			// kustomize looks below the folder of the configuration, or of the
 			// kustomization that names it.
-			patch, _ = s.r.files.read(path.Join(path.Dir(file), text))
+			patch, _ = s.r.files.Read(path.Join(path.Dir(file), text))
 			if patch == nil {
-				patch, _ = s.r.files.read(path.Join(s.k.dir, text))
+				patch, _ = s.r.files.Read(path.Join(s.k.dir, text))
 			}
 		}
-		docs, err := s.r.files.decode(patch)
+		docs, err := s.r.files.Decode(patch)
 		if err != nil {
 			continue
 		}

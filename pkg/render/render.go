@@ -22,7 +22,11 @@ import (
 	"sync"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
+
+// An Error says which file is to blame for what could not be rendered.
+type Error = manifest.Error
 
 // Options tune a Renderer. The zero value is fit for use.
 type Options struct {
@@ -163,4 +167,17 @@ func (p *pass) start(f *federation.Federation, apps []*app) <-chan []task {
 		}
 	}()
 	return queue
+}
+
+// Decoded makes an Object of the JSON of another, which another process rendered, and
+// holds it to what this package holds its own to: that process may have been taken over.
+func Decoded(data []byte, file string) (*federation.Object, error) {
+	return manifest.Decoded(data, file)
+}
+
+// ReadFile reads a file of at most so many bytes, without taking the memory for a
+// larger one. Files that know a cheaper way than asking for the size first have a
+// method ReadFileLimit that does the same.
+func ReadFile(files fs.FS, name string, most int64) ([]byte, error) {
+	return manifest.ReadFile(files, name, most)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // largeDigits matches what may be an integer from 16 digits up. A float64, of which JSON
@@ -50,13 +51,13 @@ func (r *revision) rounded(t tree, objects []*federation.Object) []error {
 		if written == nil {
 			written = r.digits(t)
 		}
-		content, err := contentOf(o.JSON)
+		content, err := manifest.Content(o.JSON)
 		if err != nil {
-			errs = append(errs, &Error{File: o.File, Field: o.Ref.String(), Reason: plainText(err)})
+			errs = append(errs, &manifest.Error{File: o.File, Field: o.Ref.String(), Reason: plainText(err)})
 			continue
 		}
 		if number := unwritten(content, written); number != "" {
-			errs = append(errs, &Error{
+			errs = append(errs, &manifest.Error{
 				File: o.File, Field: o.Ref.String(),
 				Reason: "a JSON patch rounds an integer of the object to " + number + ": it takes numbers for floating point, which ends at 2^53",
 				Remedy: "change the object by a merge patch, or in the base",
@@ -109,7 +110,7 @@ func (r *revision) digits(t tree) map[string]bool {
 			return
 		}
 		seen[name] = true
-		text, err := r.files.read(name)
+		text, err := r.files.Read(name)
 		if err != nil {
 			return // it is no file, or the build says so
 		}

@@ -6,6 +6,7 @@ import (
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // apply gives what the patches make of the chosen objects, as JSON; nil for one
@@ -77,7 +78,7 @@ func (p *patchable) changed(object *federation.Object, data []byte, byJSON []int
 	if string(data) == string(object.JSON) {
 		return object, true
 	}
-	content, err := contentOf(data)
+	content, err := manifest.Content(data)
 	if err != nil {
 		return nil, false
 	}
@@ -87,7 +88,7 @@ func (p *patchable) changed(object *federation.Object, data []byte, byJSON []int
 // made makes an object of what an overlay made of one of the base. It says false
 // where the whole build is to judge it.
 func (p *patchable) made(content map[string]any, file string, byJSON []int) (*federation.Object, bool) {
-	o, wrong := objectOf(content, func(federation.ObjectRef) string { return file })
+	o, wrong := manifest.Object(content, func(federation.ObjectRef) string { return file })
 	if len(wrong) > 0 {
 		return nil, false
 	}

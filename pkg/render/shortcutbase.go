@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/resid"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // A patchable is a base and what there is to know of it before it is patched.
@@ -69,7 +70,7 @@ func (p *patchable) content(i int) map[string]any {
 		p.decoded = make([]map[string]any, len(p.Objects))
 	}
 	if p.decoded[i] == nil {
-		p.decoded[i], _ = contentOf(p.Objects[i].JSON) // what cannot be decoded is nil
+		p.decoded[i], _ = manifest.Content(p.Objects[i].JSON) // what cannot be decoded is nil
 	}
 	return p.decoded[i]
 }

@@ -12,6 +12,7 @@ import (
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // A gift is what an overlay puts into every object, whatever it is: labels or
@@ -27,7 +28,7 @@ type gift struct {
 // strings.
 func (g *gift) plain(s step) bool {
 	const object = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`
-	content, err := contentOf([]byte(object))
+	content, err := manifest.Content([]byte(object))
 	if err != nil {
 		return false
 	}

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/resid"
 
 	"github.com/fedsync/fedsync/internal/strictyaml"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // A step is one of an overlay's patches.
@@ -72,7 +73,7 @@ func (r *revision) patchText(k *kustomization, entry string, isText bool) (strin
 	if isText {
 		return entry, true
 	}
-	content, err := r.files.read(path.Join(k.dir, entry))
+	content, err := r.files.Read(path.Join(k.dir, entry))
 	return string(content), err == nil
 }
 
@@ -89,7 +90,7 @@ func (s *step) read(text string, target *types.Selector) bool {
 			if _, isList := value["items"]; isList {
 				return false
 			}
-			ref := refOf(value)
+			ref := manifest.Ref(value)
 			apiVersion, _ := value["apiVersion"].(string)
 			group, version := resid.ParseGroupVersion(apiVersion)
 			s.ids = append(s.ids, resid.NewResIdWithNamespace(resid.NewGvk(group, version, ref.Kind), ref.Name, ref.Namespace))

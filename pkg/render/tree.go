@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // A tree is a kustomization with all that it builds on, each as often as it is
@@ -34,9 +35,9 @@ func (r *revision) grow(dir string) (tree, error) {
 		total += len(k.declared)
 		for _, child := range k.folders {
 			next := append(slices.Clip(above), child)
-			blame := &Error{File: k.file, Line: child.line, Field: child.field}
+			blame := &manifest.Error{File: k.file, Line: child.line, Field: child.field}
 			switch {
-			case slices.ContainsFunc(above, func(one reference) bool { return one.dir == child.dir || within(one.dir, child.dir) }):
+			case slices.ContainsFunc(above, func(one reference) bool { return one.dir == child.dir || manifest.Within(one.dir, child.dir) }):
 				blame.Reason = child.dir + " contains this kustomization, or is built on it: a cycle"
 			case len(next) > r.limits.Depth:
 				blame.Reason = fmt.Sprintf("kustomizations are built on one another deeper than %d", r.limits.Depth)
@@ -56,10 +57,10 @@ func (r *revision) grow(dir string) (tree, error) {
 	}
 	visit(dir, forObjects, []reference{{dir: dir}})
 	if len(errs) == 0 && total > r.limits.Objects {
-		errs = append(errs, &Error{File: t[0].file, Reason: fmt.Sprintf("the build has more than %d objects", r.limits.Objects)})
+		errs = append(errs, &manifest.Error{File: t[0].file, Reason: fmt.Sprintf("the build has more than %d objects", r.limits.Objects)})
 	}
 	if len(errs) == 0 && t.growth() > maxGrowth {
-		errs = append(errs, &Error{
+		errs = append(errs, &manifest.Error{
 			File: t.copier(), Reason: fmt.Sprintf("the copy operations of the build's JSON patches may make more than %d MiB of its objects", maxGrowth>>20),
 			Remedy: "add the values instead of copying them, or patch fewer objects",
 		})
@@ -68,7 +69,7 @@ func (r *revision) grow(dir string) (tree, error) {
 		errs = r.judgeBuilt(plugins)
 	}
 	if len(errs) > 0 {
-		return nil, joined(slices.CompactFunc(errs, func(a, b error) bool { return a.Error() == b.Error() }))
+		return nil, manifest.Join(slices.CompactFunc(errs, func(a, b error) bool { return a.Error() == b.Error() }))
 	}
 	return t, nil
 }
@@ -127,7 +128,7 @@ func (k *kustomization) generated(kind string) []string {
 // Such names may differ from cluster to cluster.
 func (t tree) unhashed(ref federation.ObjectRef) federation.ObjectRef {
 	if ref.Namespace == "" {
-		ref.Namespace = defaultNamespace
+		ref.Namespace = manifest.DefaultNamespace
 	}
 	if ref.Kind != "ConfigMap" && ref.Kind != "Secret" || !hashSuffix.MatchString(ref.Name) {
 		return ref
@@ -163,7 +164,7 @@ func (r *revision) digest(dir string) (string, error) {
 		if len(seen) > r.limits.Kustomizations {
 			break // the build will be refused
 		}
-		digest, err := r.files.digest(name)
+		digest, err := r.files.Digest(name)
 		if err != nil {
 			return "", fmt.Errorf("digest of %s: %w", name, err)
 		}
@@ -180,7 +181,7 @@ func (r *revision) elsewhere(dir, digest string) []string {
 	if k := r.recall(scanKey{dir, forObjects}, digest); k != nil {
 		return k.elsewhere
 	}
-	if len(r.files.kustomizations(dir)) == 0 {
+	if len(r.files.Kustomizations(dir)) == 0 {
 		return nil
 	}
 	k, _ := r.scan(dir, forObjects) // its mistakes are told when it is built

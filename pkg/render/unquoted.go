@@ -6,16 +6,17 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // unquotedKey is the mistake of the first key of a file that kustomize does not take for
 // a string, since YAML has it as a number or a truth value; nil where there is none.
-func (r *revision) unquotedKey(file string) *Error {
-	content, _ := r.files.read(file) // of one that cannot be read, nothing is said
-	docs, _ := r.files.decode(content)
+func (r *revision) unquotedKey(file string) *manifest.Error {
+	content, _ := r.files.Read(file) // of one that cannot be read, nothing is said
+	docs, _ := r.files.Decode(content)
 	for _, doc := range docs {
 		if key := unquotedIn(doc.Root); key != nil {
-			return &Error{
+			return &manifest.Error{
 				File: file, Line: key.Line,
 				Reason: fmt.Sprintf("the key %s is no string to kustomize", limit.Quote(key.Value)), Remedy: "quote it",
 			}

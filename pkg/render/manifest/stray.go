@@ -1,4 +1,4 @@
-package render
+package manifest
 
 import (
 	"strings"
@@ -25,9 +25,9 @@ func isStray(content map[string]any) (reason string, stray bool) {
 	return "", false
 }
 
-// stray is the mistake of a document that is no manifest; nil for one that is.
-func (m manifest) stray() *Error {
-	reason, stray := isStray(m.content)
+// Stray is the mistake of a document that is no manifest; nil for one that is.
+func (m Manifest) Stray() *Error {
+	reason, stray := isStray(m.Content)
 	if !stray {
 		return nil
 	}
@@ -36,9 +36,9 @@ func (m manifest) stray() *Error {
 	return e
 }
 
-// misnamed is the mistake of a file that cannot be read since its name is not UTF-8; nil
+// Misnamed is the mistake of a file that cannot be read since its name is not UTF-8; nil
 // for another. A name may have come with its odd bytes replaced.
-func misnamed(name string) *Error {
+func Misnamed(name string) *Error {
 	if !strings.ContainsRune(name, utf8.RuneError) {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package render
+package manifest
 
 import (
 	"bytes"
@@ -10,13 +10,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// defaultNamespace is where a namespaced object goes that names no namespace,
+// DefaultNamespace is where a namespaced object goes that names no namespace,
 // whatever the kubeconfig's context says.
-const defaultNamespace = "default"
+const DefaultNamespace = "default"
 
-// contentOf decodes an object. Numbers stay as they are written, so that encoding
+// Content decodes an object. Numbers stay as they are written, so that encoding
 // it again gives the same bytes.
-func contentOf(data []byte) (map[string]any, error) {
+func Content(data []byte) (map[string]any, error) {
 	var content map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
@@ -28,11 +28,11 @@ func contentOf(data []byte) (map[string]any, error) {
 func newObject(content map[string]any, file string) (*federation.Object, error) {
 	number, null := odd(content)
 	if null {
-		settle(content)
+		Settle(content)
 	}
 	yield(content)
 	if number != "" {
-		return nil, &Error{File: file, Field: refOf(content).String(), Reason: limit.Quote(number) + " is no number that an API server reads"}
+		return nil, &Error{File: file, Field: Ref(content).String(), Reason: limit.Quote(number) + " is no number that an API server reads"}
 	}
 	o, err := federation.NewObject(content, file)
 	if err != nil {
@@ -86,7 +86,7 @@ func encodedSize(data []byte) int {
 // over. The JSON has to be as NewObject writes it, since whoever looks for a word in it
 // is not to miss it for its spelling.
 func Decoded(data []byte, file string) (*federation.Object, error) {
-	content, err := contentOf(data)
+	content, err := Content(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -103,9 +103,9 @@ func Decoded(data []byte, file string) (*federation.Object, error) {
 	return o, nil
 }
 
-// objectOf judges the content of an object, and makes an Object of it that comes from file.
-func objectOf(content map[string]any, file func(federation.ObjectRef) string) (*federation.Object, []error) {
-	ref := refOf(content)
+// Object judges the content of an object, and makes an Object of it that comes from file.
+func Object(content map[string]any, file func(federation.ObjectRef) string) (*federation.Object, []error) {
+	ref := Ref(content)
 	if found := check(content); len(found) > 0 {
 		errs := make([]error, len(found))
 		for i, one := range found {

@@ -1,4 +1,4 @@
-package render
+package manifest
 
 import (
 	"errors"
@@ -40,8 +40,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// yamlErrors blames file for each problem that strictyaml found.
-func yamlErrors(file string, err error) error {
+// YAMLErrors blames file for each problem that strictyaml found.
+func YAMLErrors(file string, err error) error {
 	problems, ok := errors.AsType[strictyaml.Problems](err)
 	if !ok {
 		return &Error{File: file, Reason: err.Error()}
@@ -50,12 +50,12 @@ func yamlErrors(file string, err error) error {
 	for i, p := range problems {
 		all[i] = &Error{File: file, Line: p.Line, Reason: p.Message}
 	}
-	return joined(all)
+	return Join(all)
 }
 
-// joined joins errors: one is itself, and of many some are counted only.
-func joined(all []error) error {
-	all = flat(all)
+// Join joins errors: one is itself, and of many some are counted only.
+func Join(all []error) error {
+	all = Flat(all)
 	if len(all) == 1 {
 		return all[0]
 	}
@@ -65,16 +65,17 @@ func joined(all []error) error {
 	return errors.Join(all...)
 }
 
-func joinedOrNil(errs []error) error {
+// JoinOrNil joins errors, and is nil for none.
+func JoinOrNil(errs []error) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return joined(errs)
+	return Join(errs)
 }
 
-// exceeds reports whether an error says that a limit is exceeded.
-func exceeds(err error) bool {
-	for _, one := range flat([]error{err}) {
+// Exceeds reports whether an error says that a limit is exceeded.
+func Exceeds(err error) bool {
+	for _, one := range Flat([]error{err}) {
 		if e, ok := errors.AsType[*Error](one); ok && e.Exceeds {
 			return true
 		}
@@ -82,12 +83,12 @@ func exceeds(err error) bool {
 	return false
 }
 
-// flat opens errors that were joined.
-func flat(all []error) []error {
+// Flat opens errors that were joined.
+func Flat(all []error) []error {
 	var out []error
 	for _, err := range all {
 		if several, ok := err.(interface{ Unwrap() []error }); ok {
-			out = append(out, flat(several.Unwrap())...)
+			out = append(out, Flat(several.Unwrap())...)
 		} else if err != nil {
 			out = append(out, err)
 		}
@@ -95,8 +96,8 @@ func flat(all []error) []error {
 	return out
 }
 
-// cause is an error without the path, which is said already.
-func cause(err error) string {
+// Cause is an error without the path, which is said already.
+func Cause(err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()
 	}

@@ -1,4 +1,4 @@
-package render
+package manifest
 
 import (
 	"encoding/json"
@@ -10,13 +10,13 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// settle gives an object of a built-in kind the meaning that an API server gives to what
+// Settle gives an object of a built-in kind the meaning that an API server gives to what
 // is null in it, and reports whether there was anything: a field is dropped, and a string
 // of a map of strings, such as the data of a ConfigMap, is empty. In a server-side apply a
 // null would stand for a value of its own: an entry of a list whose key it is part of is
 // another one than that with the default of the field, and the next apply adds it once
 // more. Kinds that are not built in say themselves what null means.
-func settle(content map[string]any) bool {
+func Settle(content map[string]any) bool {
 	t, known := typeOf(content)
 	return known && settleMap(content, t)
 }

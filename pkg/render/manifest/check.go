@@ -1,4 +1,4 @@
-package render
+package manifest
 
 import (
 	"fmt"
@@ -36,7 +36,7 @@ func check(content map[string]any) []mistake {
 	}
 	metadata, ok := content["metadata"].(map[string]any)
 	if !ok {
-		add("want a map with a name, got "+typeName(content["metadata"]), "", "metadata")
+		add("want a map with a name, got "+TypeName(content["metadata"]), "", "metadata")
 		return found
 	}
 	name, _ := metadata["name"].(string)
@@ -46,7 +46,7 @@ func check(content map[string]any) []mistake {
 	case name == "":
 		add("want a name, got "+shown(metadata["name"]), "", "metadata", "name")
 	default:
-		found = append(found, checkName(refOf(content).GroupKind(), name)...)
+		found = append(found, checkName(Ref(content).GroupKind(), name)...)
 	}
 	found = append(found, checkNamespace(metadata["namespace"])...)
 	for _, field := range []string{"managedFields", "resourceVersion", "uid"} {
@@ -133,5 +133,5 @@ func shown(v any) string {
 	if s, ok := v.(string); ok {
 		return limit.Quote(s)
 	}
-	return typeName(v)
+	return TypeName(v)
 }

@@ -1,4 +1,4 @@
-package render
+package manifest
 
 import (
 	"encoding/json"
@@ -41,11 +41,11 @@ func TestNullMeansWhatItMeansToAnAPIServer(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			content, err := contentOf([]byte(c.content))
+			content, err := Content([]byte(c.content))
 			if err != nil {
 				t.Fatal(err)
 			}
-			changed := settle(content)
+			changed := Settle(content)
 			got, err := json.Marshal(content)
 			if err != nil {
 				t.Fatal(err)

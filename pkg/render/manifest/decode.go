@@ -1,4 +1,4 @@
-package render
+package manifest
 
 import (
 	"errors"
@@ -12,37 +12,37 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A manifest is one object as a file holds it.
-type manifest struct {
-	content map[string]any
-	file    string
-	doc     strictyaml.Document
-	at      []string // where the object is in the document: in a List, its item
+// A Manifest is one object as a file holds it.
+type Manifest struct {
+	Content map[string]any
+	File    string
+	Doc     strictyaml.Document
+	At      []string // where the object is in the document: in a List, its item
 }
 
-// decode reads YAML, and draws what it says from the revision's budget.
-func (f *files) decode(data []byte) ([]strictyaml.Document, error) {
+// Decode reads YAML, and draws what it says from the revision's budget.
+func (f *Files) Decode(data []byte) ([]strictyaml.Document, error) {
 	return strictyaml.DecodeWithin(data, f.values)
 }
 
-// manifestsIn reads the objects of a file: several documents, Lists opened, empty
+// Parse reads the objects of a file: several documents, Lists opened, empty
 // documents left out. Its error names every line that is wrong.
-func (f *files) manifestsIn(file string, data []byte) ([]manifest, error) {
-	docs, err := f.decode(data)
+func (f *Files) Parse(file string, data []byte) ([]Manifest, error) {
+	docs, err := f.Decode(data)
 	if err != nil {
-		return nil, yamlErrors(file, err)
+		return nil, YAMLErrors(file, err)
 	}
 	var (
-		all  []manifest
+		all  []Manifest
 		errs []error
 	)
 	for _, doc := range docs {
 		content, ok := doc.Value.(map[string]any)
 		if !ok {
-			errs = append(errs, &Error{File: file, Line: doc.Line(), Reason: "a document must be a map with apiVersion, kind and metadata, not " + typeName(doc.Value)})
+			errs = append(errs, &Error{File: file, Line: doc.Line(), Reason: "a document must be a map with apiVersion, kind and metadata, not " + TypeName(doc.Value)})
 			continue
 		}
-		opened, err := openList(manifest{content: content, file: file, doc: doc})
+		opened, err := openList(Manifest{Content: content, File: file, Doc: doc})
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -57,53 +57,54 @@ func (f *files) manifestsIn(file string, data []byte) ([]manifest, error) {
 
 // someOf joins the first mistakes of a file, and counts the rest.
 func someOf(file string, errs []error) error {
-	errs = flat(errs)
+	errs = Flat(errs)
 	if more := len(errs) - limit.Mistakes; more > 0 {
 		errs = append(slices.Clip(errs[:limit.Mistakes]), &Error{File: file, Reason: limit.More(more) + " mistakes"})
 	}
-	return joined(errs)
+	return Join(errs)
 }
 
 // openList gives the objects of a "kind: List" or "kind: ServiceList", and any
 // other object as it is.
-func openList(m manifest) ([]manifest, error) {
-	kind, _ := m.content["kind"].(string)
-	items, isList := m.content["items"]
+func openList(m Manifest) ([]Manifest, error) {
+	kind, _ := m.Content["kind"].(string)
+	items, isList := m.Content["items"]
 	if !strings.HasSuffix(kind, "List") || !isList {
-		return []manifest{m}, nil
+		return []Manifest{m}, nil
 	}
 	if items == nil {
 		return nil, nil
 	}
 	list, ok := items.([]any)
 	if !ok {
-		return nil, m.problem("items", "want a list, got "+typeName(items), "items")
+		return nil, m.problem("items", "want a list, got "+TypeName(items), "items")
 	}
 	var (
-		all  []manifest
+		all  []Manifest
 		errs []error
 	)
 	for i, item := range list {
 		at := []string{"items", strconv.Itoa(i)}
 		content, ok := item.(map[string]any)
 		if !ok {
-			errs = append(errs, m.problem(fmt.Sprintf("items[%d]", i), "want an object, got "+typeName(item), at...))
+			errs = append(errs, m.problem(fmt.Sprintf("items[%d]", i), "want an object, got "+TypeName(item), at...))
 			continue
 		}
-		all = append(all, manifest{content: content, file: m.file, doc: m.doc, at: at})
+		all = append(all, Manifest{Content: content, File: m.File, Doc: m.Doc, At: at})
 	}
 	return all, errors.Join(errs...)
 }
 
 // problem blames the line of the value at path, below the object.
-func (m manifest) problem(field, reason string, path ...string) *Error {
-	return &Error{File: m.file, Line: m.doc.Line(append(append([]string{}, m.at...), path...)...), Field: field, Reason: reason}
+func (m Manifest) problem(field, reason string, path ...string) *Error {
+	return &Error{File: m.File, Line: m.Doc.Line(append(append([]string{}, m.At...), path...)...), Field: field, Reason: reason}
 }
 
-// ref names the object; check says whether it has a name.
-func (m manifest) ref() federation.ObjectRef { return refOf(m.content) }
+// Ref names the object, as far as it says.
+func (m Manifest) Ref() federation.ObjectRef { return Ref(m.Content) }
 
-func refOf(content map[string]any) federation.ObjectRef {
+// Ref names the object that has the content, as far as it says.
+func Ref(content map[string]any) federation.ObjectRef {
 	apiVersion, _ := content["apiVersion"].(string)
 	kind, _ := content["kind"].(string)
 	metadata, _ := content["metadata"].(map[string]any)
@@ -116,7 +117,8 @@ func refOf(content map[string]any) federation.ObjectRef {
 	return federation.ObjectRef{Group: group, Kind: kind, Namespace: namespace, Name: name}
 }
 
-func typeName(v any) string {
+// TypeName puts the type of a value in words.
+func TypeName(v any) string {
 	switch v.(type) {
 	case nil:
 		return "nothing"

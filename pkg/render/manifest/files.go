@@ -1,4 +1,4 @@
-package render
+package manifest
 
 import (
 	"crypto/sha256"
@@ -18,10 +18,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// files are a revision's files during one rendering. What was read once is kept
+// Files are a revision's files during one rendering. What was read once is kept
 // until the rendering ends.
-type files struct {
-	fsys   fs.FS
+type Files struct {
+	FS     fs.FS
 	limit  int64         // bytes of one file
 	bytes  *limit.Budget // of all files
 	values *limit.Budget // bytes of what they say
@@ -38,9 +38,10 @@ type result[T any] struct {
 	err   error
 }
 
-func newFiles(fsys fs.FS, most int64) *files {
-	return &files{
-		fsys: fsys, limit: most,
+// NewFiles makes Files of a revision, of which no file may have more bytes than most.
+func NewFiles(fsys fs.FS, most int64) *Files {
+	return &Files{
+		FS: fsys, limit: most,
 		bytes: limit.NewBudget(limit.RevisionBytes), values: limit.NewBudget(limit.RevisionValues),
 		content: map[string]result[[]byte]{},
 		digests: map[string]result[string]{},
@@ -48,17 +49,17 @@ func newFiles(fsys fs.FS, most int64) *files {
 	}
 }
 
-// read gives a file's content, which nobody may change. What stands under several
+// Read gives a file's content, which nobody may change. What stands under several
 // names is read once where the files have digests.
-func (f *files) read(name string) ([]byte, error) {
+func (f *Files) Read(name string) ([]byte, error) {
 	key := "name " + name
-	if _, ok := f.fsys.(federation.Digester); ok {
-		if digest, err := f.digest(name); err == nil && digest != absent {
+	if _, ok := f.FS.(federation.Digester); ok {
+		if digest, err := f.Digest(name); err == nil && digest != absent {
 			key = "digest " + digest
 		}
 	}
 	return remember(f, f.content, key, func() ([]byte, error) {
-		content, err := ReadFile(f.fsys, name, f.limit)
+		content, err := ReadFile(f.FS, name, f.limit)
 		if err == nil && !f.bytes.Take(int64(len(content))) {
 			return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("with it the revision has more than %d MiB of files to read", limit.RevisionBytes>>20)}
 		}
@@ -66,9 +67,9 @@ func (f *files) read(name string) ([]byte, error) {
 	})
 }
 
-// size gives the bytes of a file that may be read.
-func (f *files) size(name string) (int64, error) {
-	info, err := fs.Stat(f.fsys, name)
+// Size gives the bytes of a file that may be read.
+func (f *Files) Size(name string) (int64, error) {
+	info, err := fs.Stat(f.FS, name)
 	switch {
 	case err != nil:
 		return 0, err
@@ -106,34 +107,36 @@ func ReadFile(files fs.FS, name string, most int64) ([]byte, error) {
 	return fs.ReadFile(files, name)
 }
 
-func (f *files) readDir(name string) ([]fs.DirEntry, error) {
-	return remember(f, f.entries, name, func() ([]fs.DirEntry, error) { return fs.ReadDir(f.fsys, name) })
+// ReadDir lists what is in a folder.
+func (f *Files) ReadDir(name string) ([]fs.DirEntry, error) {
+	return remember(f, f.entries, name, func() ([]fs.DirEntry, error) { return fs.ReadDir(f.FS, name) })
 }
 
-func (f *files) isDir(name string) bool {
-	info, err := fs.Stat(f.fsys, name)
+// IsDir reports whether there is a folder of that name, or a link to one.
+func (f *Files) IsDir(name string) bool {
+	info, err := fs.Stat(f.FS, name)
 	return err == nil && info.IsDir()
 }
 
-// isFolder says whether an entry of dir is a folder, or leads to one.
-func (f *files) isFolder(dir string, e fs.DirEntry) bool {
+// IsFolder says whether an entry of dir is a folder, or leads to one.
+func (f *Files) IsFolder(dir string, e fs.DirEntry) bool {
 	if e.Type()&fs.ModeSymlink != 0 {
-		return f.isDir(path.Join(dir, e.Name()))
+		return f.IsDir(path.Join(dir, e.Name()))
 	}
 	return e.IsDir()
 }
 
-// noFolder says what an entry of dir is where a folder should be; nil for a folder.
-func (f *files) noFolder(dir string, e fs.DirEntry) error {
+// NoFolder says what an entry of dir is where a folder should be; nil for a folder.
+func (f *Files) NoFolder(dir string, e fs.DirEntry) error {
 	name := path.Join(dir, e.Name())
 	wrong := &Error{File: name, Remedy: "make it a folder, or delete it"}
 	switch {
-	case f.isFolder(dir, e):
+	case f.IsFolder(dir, e):
 		return nil
 	case e.Type()&fs.ModeSymlink != 0:
 		wrong.Reason = "is a link that leads to no folder"
-		if _, err := fs.Stat(f.fsys, name); err != nil {
-			wrong.Reason = "is a link that cannot be followed: " + cause(err)
+		if _, err := fs.Stat(f.FS, name); err != nil {
+			wrong.Reason = "is a link that cannot be followed: " + Cause(err)
 		}
 		wrong.Remedy = "correct where it leads, or delete it"
 	case e.Type()&fs.ModeIrregular != 0:
@@ -145,18 +148,19 @@ func (f *files) noFolder(dir string, e fs.DirEntry) error {
 	return wrong
 }
 
-func (f *files) isFile(name string) bool {
-	info, err := fs.Stat(f.fsys, name)
+// IsFile reports whether there is a file of that name.
+func (f *Files) IsFile(name string) bool {
+	info, err := fs.Stat(f.FS, name)
 	return err == nil && !info.IsDir()
 }
 
-// kustomizations lists the kustomization files of a folder: one, or none where it
+// Kustomizations lists the kustomization files of a folder: one, or none where it
 // is read as plain manifests, or several by mistake.
-func (f *files) kustomizations(dir string) []string {
+func (f *Files) Kustomizations(dir string) []string {
 	found, _ := remember(f, f.kustomized, dir, func() ([]string, error) {
 		var found []string
 		for _, name := range konfig.RecognizedKustomizationFileNames() {
-			if f.isFile(path.Join(dir, name)) {
+			if f.IsFile(path.Join(dir, name)) {
 				found = append(found, path.Join(dir, name))
 			}
 		}
@@ -168,11 +172,11 @@ func (f *files) kustomizations(dir string) []string {
 // absent is the digest of what is not there.
 const absent = "absent"
 
-// digest identifies the content of a file or folder. What is not there has a
+// Digest identifies the content of a file or folder. What is not there has a
 // digest, too: it says that there is nothing.
-func (f *files) digest(name string) (string, error) {
+func (f *Files) Digest(name string) (string, error) {
 	return remember(f, f.digests, name, func() (string, error) {
-		if d, ok := f.fsys.(federation.Digester); ok {
+		if d, ok := f.FS.(federation.Digester); ok {
 			digest, err := d.Digest(name)
 			if errors.Is(err, fs.ErrNotExist) {
 				return absent, nil
@@ -188,9 +192,9 @@ func (f *files) digest(name string) (string, error) {
 }
 
 // hash writes what is at name, and below it, to w.
-func (f *files) hash(w hash.Hash, name string, depth int) error {
+func (f *Files) hash(w hash.Hash, name string, depth int) error {
 	write := func(format string, args ...any) { w.Write(fmt.Appendf(nil, format, args...)) }
-	info, err := fs.Stat(f.fsys, name)
+	info, err := fs.Stat(f.FS, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		write("absent\x00")
@@ -200,7 +204,7 @@ func (f *files) hash(w hash.Hash, name string, depth int) error {
 	case depth > maxFolders:
 		return &fs.PathError{Op: "digest", Path: name, Err: fmt.Errorf("folders nest deeper than %d", maxFolders)}
 	case info.IsDir():
-		entries, err := f.readDir(name)
+		entries, err := f.ReadDir(name)
 		if err != nil {
 			return err
 		}
@@ -221,7 +225,7 @@ func (f *files) hash(w hash.Hash, name string, depth int) error {
 		write("large %d %s\x00", info.Size(), info.ModTime())
 		return nil
 	}
-	content, err := f.read(name)
+	content, err := f.Read(name)
 	if err != nil {
 		return err
 	}
@@ -236,7 +240,7 @@ const maxFolders = 64
 
 // remember looks name up in m, and asks get where it is not there. Two may ask at
 // once; they get the same.
-func remember[T any](f *files, m map[string]result[T], name string, get func() (T, error)) (T, error) {
+func remember[T any](f *Files, m map[string]result[T], name string, get func() (T, error)) (T, error) {
 	f.mu.Lock()
 	r, ok := m[name]
 	f.mu.Unlock()
@@ -250,16 +254,16 @@ func remember[T any](f *files, m map[string]result[T], name string, get func() (
 	return r.value, r.err
 }
 
-// manifests lists the files of a folder that are read as plain manifests, in lexical
+// Plain lists the files of a folder that are read as plain manifests, in lexical
 // order.
-func (f *files) manifests(dir string) ([]string, error) {
-	entries, err := f.readDir(dir)
+func (f *Files) Plain(dir string) ([]string, error) {
+	entries, err := f.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, e := range entries {
-		if isManifest(e.Name()) && !f.isFolder(dir, e) {
+		if IsManifest(e.Name()) && !f.IsFolder(dir, e) {
 			names = append(names, path.Join(dir, e.Name()))
 		}
 	}
@@ -267,9 +271,9 @@ func (f *files) manifests(dir string) ([]string, error) {
 	return names, nil
 }
 
-// isManifest says whether a folder without a kustomization has objects in a file
+// IsManifest says whether a folder without a kustomization has objects in a file
 // of this name.
-func isManifest(name string) bool {
+func IsManifest(name string) bool {
 	switch path.Ext(name) {
 	case ".yaml", ".yml", ".json":
 		return !strings.HasPrefix(name, ".")
@@ -277,5 +281,5 @@ func isManifest(name string) bool {
 	return false
 }
 
-// within reports whether a name is below a folder.
-func within(name, dir string) bool { return dir == "." || strings.HasPrefix(name, dir+"/") }
+// Within reports whether a name is below a folder.
+func Within(name, dir string) bool { return dir == "." || strings.HasPrefix(name, dir+"/") }

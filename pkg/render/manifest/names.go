@@ -1,4 +1,4 @@
-package render
+package manifest
 
 import (
 	"fmt"
@@ -71,7 +71,7 @@ func checkNamespace(value any) []mistake {
 	case value == nil || isString && namespace == "":
 		return nil
 	case !isString:
-		return []mistake{{path: path, reason: "want a namespace, got " + typeName(value)}}
+		return []mistake{{path: path, reason: "want a namespace, got " + TypeName(value)}}
 	}
 	var found []mistake
 	for _, reason := range rules.IsDNS1123Label(namespace) {
@@ -99,7 +99,7 @@ func checkLabels(field string, value any) []mistake {
 		if value == nil {
 			return nil
 		}
-		return []mistake{{path: []string{"metadata", field}, reason: "want a map, got " + typeName(value)}}
+		return []mistake{{path: []string{"metadata", field}, reason: "want a map, got " + TypeName(value)}}
 	}
 	var found []mistake
 	size, wrong := 0, 0
@@ -109,7 +109,7 @@ func checkLabels(field string, value any) []mistake {
 		m := mistake{path: []string{"metadata", field, key}}
 		switch {
 		case !isString && values[key] != nil:
-			m.reason, m.remedy = "want a string, got "+typeName(values[key]), "put the value in quotes"
+			m.reason, m.remedy = "want a string, got "+TypeName(values[key]), "put the value in quotes"
 		case field == "labels":
 			m.reason = labelReason(key, text)
 		default: // to an API server, the case of an annotation's key does not matter
