@@ -156,8 +156,17 @@ func (r *revision) enterFolder(f folder, key string) (end func(), err error) {
 }
 
 // build builds a folder: what its kustomization makes, or the objects of its files where
-// it has none. An overlay may not rename what is in its base.
+// it has none. An overlay may not rename what is in its base. With an error there is no
+// product.
 func (r *revision) build(f folder) (product, error) {
+	made, err := r.buildAny(f)
+	if err != nil {
+		return product{}, err
+	}
+	return made, nil
+}
+
+func (r *revision) buildAny(f folder) (product, error) {
 	if err := r.ctx.Err(); err != nil {
 		return product{}, err
 	}

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-
-	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func TestPluginsAreJudgedAsTheyAreBuilt(t *testing.T) {
@@ -29,11 +27,9 @@ func TestPluginsAreJudgedAsTheyAreBuilt(t *testing.T) {
 				"apps/a/plugins/deeper/base/kustomization.yaml": file("resources: [plugin.yaml]\n"),
 				"apps/a/plugins/deeper/base/plugin.yaml":        file(plugin),
 			}
-			f := &federation.Federation{Clusters: []federation.Cluster{{Name: "c"}}, Apps: []federation.App{{Name: "a", Path: "apps/a"}}}
-			bundles, _ := New(Options{}).Render(t.Context(), federation.Snapshot{Files: files}, f, nil)
-			err := bundles[0].Err
-			if c.want == "" && (err != nil || len(bundles[0].Objects) != 1) {
-				t.Errorf("%d objects, %v, want one", len(bundles[0].Objects), err)
+			made, err := buildAlone(t.Context(), files, "apps/a")
+			if c.want == "" && (err != nil || len(made.Objects) != 1) {
+				t.Errorf("%d objects, %v, want one", len(made.Objects), err)
 			}
 			if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "apps/a/kustomization.yaml")) {
 				t.Errorf("error %v, want %q and the kustomization's name", err, c.want)

@@ -7,8 +7,6 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // workloads has an object of each kind that kustomize's defaults name, in more than
@@ -94,30 +92,6 @@ func TestWhatIsNotCommonTakesAWholeBuild(t *testing.T) {
 		got, quick, err := built1(t.Context(), files, "overlay")
 		if quick || (err == nil) != (wantErr == nil) || err == nil && want != got {
 			t.Errorf("%s: quick %t, error %v, kustomize's %v", overlay, quick, err, wantErr)
-		}
-	}
-}
-
-// BenchmarkAnnotatedOverlays renders a new node port for 13 clusters whose overlays
-// only add annotations.
-func BenchmarkAnnotatedOverlays(b *testing.B) {
-	files := fstest.MapFS{
-		"web/base/kustomization.yaml": {Data: []byte("resources: [i.yaml, s.yaml, r.yaml]\n")},
-		"web/base/i.yaml":             {Data: []byte("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web}, spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}}")},
-		"web/base/r.yaml":             {Data: []byte("{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: b}]}}}}")},
-		"web/base/s.yaml":             {},
-	}
-	f := &federation.Federation{Apps: []federation.App{{Name: "web", Path: "web"}}}
-	for i := range 13 {
-		name := fmt.Sprintf("c%02d", i)
-		f.Clusters = append(f.Clusters, federation.Cluster{Name: name})
-		files["web/clusters/"+name+"/kustomization.yaml"] = &fstest.MapFile{Data: fmt.Appendf(nil, "resources: [../../base]\ncommonAnnotations: {cluster: %s}\n", name)}
-	}
-	r := New(Options{Workers: 1})
-	for i := 0; b.Loop(); i++ {
-		files["web/base/s.yaml"].Data = fmt.Appendf(nil, "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, ports: [{port: 80, nodePort: %d}]}}", 30000+i)
-		if bundles, _ := r.Render(b.Context(), federation.Snapshot{Files: files}, f, nil); bundles[0].Err != nil {
-			b.Fatal(bundles[0].Err)
 		}
 	}
 }

@@ -1,15 +1,13 @@
-package render_test
+package render
 
 import (
 	"fmt"
+	"path"
 	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
-
-	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/render"
 )
 
 // copyBomb is a JSON patch that doubles /b with every operation.
@@ -77,17 +75,16 @@ func TestAPatchThatCopiesItselfFillsNoMemory(t *testing.T) {
 				}
 				files["web/"+name] = &fstest.MapFile{Data: []byte(content)}
 			}
-			f := &federation.Federation{Clusters: []federation.Cluster{{Name: "a"}}, Apps: []federation.App{{Name: "web", Path: "web"}}}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			bundles, _ := render.New(render.Options{}).Render(t.Context(), federation.Snapshot{Files: files}, f, nil)
+			_, err := buildAlone(t.Context(), files, path.Dir(c.blame))
 			took := time.Since(start)
 			runtime.ReadMemStats(&after)
-			if err := bundles[0].Err; err == nil || !strings.Contains(err.Error(), c.blame) {
+			if err == nil || !strings.Contains(err.Error(), c.blame) {
 				t.Errorf("rendered with %v, want an error that names %s", err, c.blame)
 			}
-			t.Log(bundles[0].Err)
+			t.Log(err)
 			if took > 5*time.Second { // of a busy machine
 				t.Errorf("took %s, want less than a second", took)
 			}
@@ -105,9 +102,8 @@ func TestPatchesThatCopyLittleAreBuilt(t *testing.T) {
 		"web/kustomization.yaml": {Data: []byte("resources: [a.yaml]\npatches:\n- path: p.yaml\n  target: {kind: ConfigMap}\n")},
 		"web/p.yaml":             {Data: []byte("- {op: copy, from: /metadata/name, path: /data}\n- {op: add, path: /data, value: {}}\n- {op: copy, from: /metadata/name, path: /data/name}\n")},
 	}
-	f := &federation.Federation{Clusters: []federation.Cluster{{Name: "a"}}, Apps: []federation.App{{Name: "web", Path: "web"}}}
-	bundles, _ := render.New(render.Options{}).Render(t.Context(), federation.Snapshot{Files: files}, f, nil)
-	if err := bundles[0].Err; err != nil || len(bundles[0].Objects) != 2000 {
-		t.Errorf("%d objects with error %v, want all", len(bundles[0].Objects), err)
+	made, err := buildAlone(t.Context(), files, "web")
+	if err != nil || len(made.Objects) != 2000 {
+		t.Errorf("%d objects with error %v, want all", len(made.Objects), err)
 	}
 }

@@ -236,6 +236,13 @@ func opened(ctx context.Context, fsys fs.FS) *revision {
 	return b.open(ctx, manifest.NewFiles(fsys, b.limits.FileBytes), func() bool { return false })
 }
 
+// buildAlone builds a folder that is no overlay of an app's.
+func buildAlone(ctx context.Context, files fs.FS, dir string) (product, error) {
+	r := opened(ctx, files)
+	defer r.close()
+	return r.build(folder{Dir: dir})
+}
+
 // built1 builds a folder with the renderer, before namespaces are filled in, and
 // says whether patching alone was enough.
 func built1(ctx context.Context, files fs.FS, dir string) (text string, quick bool, err error) {

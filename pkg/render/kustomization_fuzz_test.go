@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
-
-	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // FuzzKustomizationsReachNothing builds an app whose kustomization, and a file
@@ -33,19 +31,14 @@ func FuzzKustomizationsReachNothing(f *testing.F) {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
 	dialed, ran := forbid(f)
-	federated := &federation.Federation{Clusters: []federation.Cluster{{Name: "c"}}, Apps: []federation.App{{Name: "a", Path: "apps/a"}}}
 	f.Fuzz(func(t *testing.T, kustomization, other []byte) {
 		if len(kustomization)+len(other) > 1500 {
 			return // what is long may take what only a process of its own can be kept from
 		}
 		files := &watchedFS{FS: fuzzedApp(kustomization, other)}
-		r := New(Options{})
-		bundles, _ := r.Render(t.Context(), federation.Snapshot{Files: files}, federated, nil)
-		if len(bundles) != 1 {
-			t.Fatalf("%d bundles, want 1", len(bundles))
-		}
-		if err := bundles[0].Err; err != nil && len(bundles[0].Objects) > 0 {
-			t.Errorf("%d objects and the error %v", len(bundles[0].Objects), err)
+		made, err := buildAlone(t.Context(), files, "apps/a")
+		if err != nil && len(made.Objects) > 0 {
+			t.Errorf("%d objects and the error %v", len(made.Objects), err)
 		}
 		if address := dialed.Swap(nil); address != nil {
 			t.Errorf("%s was called", *address)

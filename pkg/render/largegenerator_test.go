@@ -7,7 +7,6 @@ import (
 	"testing/fstest"
 
 	"github.com/fedsync/fedsync/internal/limit"
-	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func TestFilesThatMakeAnObjectTooLargeAreRefusedUnread(t *testing.T) {
@@ -18,10 +17,9 @@ func TestFilesThatMakeAnObjectTooLargeAreRefusedUnread(t *testing.T) {
 			"apps/a/f":                  {Data: []byte(strings.Repeat("x", half))},
 			"apps/a/g":                  {Data: []byte(strings.Repeat("y", half))},
 		}
-		f := &federation.Federation{Clusters: []federation.Cluster{{Name: "c"}}, Apps: []federation.App{{Name: "a", Path: "apps/a"}}}
-		bundles, _ := New(Options{}).Render(t.Context(), federation.Snapshot{Files: files}, f, nil)
+		_, err := buildAlone(t.Context(), files, "apps/a")
 		want := fmt.Sprintf("apps/a/kustomization.yaml:2: %sGenerator[0]: the files have 1,572,866 bytes, and an API server takes 1,572,864", kind)
-		if err := bundles[0].Err; err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "[1]") {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "[1]") {
 			t.Errorf("error %v, want %q alone", err, want)
 		}
 	}

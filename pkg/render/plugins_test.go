@@ -1,4 +1,4 @@
-package render_test
+package render
 
 import (
 	"fmt"
@@ -7,9 +7,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
-
-	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/render"
 )
 
 // What a plugin would fetch or run is judged as it is when the plugin runs: a folder
@@ -60,9 +57,7 @@ func TestWhatAFolderMakesOfPluginsIsJudged(t *testing.T) {
 				"a/made/plugin.yaml":                  fill(c.plugin),
 				"a/made/component/kustomization.yaml": fill("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches: [{target: {kind: ConfigMapGenerator}, patch: '[{\"op\": \"add\", \"path\": \"/files\", \"value\": [\"k=URL\"]}]'}]\n"),
 			}
-			f := &federation.Federation{Clusters: []federation.Cluster{{Name: "c"}}, Apps: []federation.App{{Name: "a", Path: "a"}}}
-			bundles, _ := render.New(render.Options{}).Render(t.Context(), federation.Snapshot{Files: files}, f, nil)
-			err := bundles[0].Err
+			_, err := buildAlone(t.Context(), files, "a")
 			if err == nil || !strings.HasPrefix(err.Error(), "a/kustomization.yaml:1: "+c.field+"[0]: ") {
 				t.Errorf("%v, want a refusal that names the entry", err)
 			}
@@ -81,9 +76,8 @@ func TestPluginsOfAFolderRun(t *testing.T) {
 		"a/made/kustomization.yaml": {Data: []byte("resources: [plugin.yaml]\npatches: [{target: {kind: ConfigMapGenerator}, patch: '[{\"op\": \"add\", \"path\": \"/literals/-\", \"value\": \"c=d\"}]'}]\n")},
 		"a/made/plugin.yaml":        {Data: []byte("apiVersion: builtin\nkind: ConfigMapGenerator\nmetadata: {name: g}\nliterals: [a=b]\n")},
 	}
-	f := &federation.Federation{Clusters: []federation.Cluster{{Name: "c"}}, Apps: []federation.App{{Name: "a", Path: "a"}}}
-	bundles, _ := render.New(render.Options{}).Render(t.Context(), federation.Snapshot{Files: files}, f, nil)
-	if bundles[0].Err != nil || len(bundles[0].Objects) != 1 || !strings.Contains(string(bundles[0].Objects[0].JSON), `"data":{"a":"b","c":"d"}`) {
-		t.Errorf("%v %v", bundles[0].Objects, bundles[0].Err)
+	made, err := buildAlone(t.Context(), files, "a")
+	if err != nil || len(made.Objects) != 1 || !strings.Contains(string(made.Objects[0].JSON), `"data":{"a":"b","c":"d"}`) {
+		t.Errorf("%v %v", made.Objects, err)
 	}
 }
