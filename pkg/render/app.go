@@ -85,7 +85,7 @@ func (p *pass) openBase(a *app, e fs.DirEntry) error {
 				return e
 			}
 		}
-		p.folders.makeUp(a.base, names)
+		p.folders.MakeUp(a.base, names)
 	}
 	return nil
 }

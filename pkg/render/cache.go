@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/kustomize"
 )
 
 // A cache holds what was built for the last two revisions: objects as JSON, never
@@ -30,7 +31,7 @@ type built struct {
 	raw    []*federation.Object
 	size   int64 // bytes of raw
 	taken  int   // objects that kustomize built or patched for it
-	losses []loss
+	losses []kustomize.Loss
 	final  []*federation.Object
 	scopes scopes // that CustomResourceDefinitions among the objects give
 	open   bool   // some object names no namespace and is of an unknown kind

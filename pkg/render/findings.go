@@ -23,9 +23,9 @@ func (p *pass) findings(f *federation.Federation, apps []*app, bundles []federat
 			all.Add(p.unread(a.Name, dir)...)
 		}
 		for l := range p.losses[a.Name] {
-			all.Add(l.finding(a.Name))
+			all.Add(l.Finding(a.Name))
 		}
-		all.Add(p.folders.deprecations(a.Name, a.folders())...)
+		all.Add(p.folders.Deprecations(a.Name, a.folders())...)
 		bundleFindings(&all, byApp[a.Name])
 		if empty(byApp[a.Name]) {
 			all.Add(federation.Finding{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/kustomize"
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
@@ -22,14 +23,14 @@ type pass struct {
 	ctx        context.Context
 	generation uint64
 	files      *manifest.Files
-	folders    *revision
+	folders    *kustomize.Revision
 
 	slots   chan struct{}      // as many as builds may run at a time
 	flights map[string]*flight // by key; used by the goroutine that starts builds, alone
 	again   map[string]*flight // by folder: builds that failed for another; used by the goroutine that assembles, alone
 	running sync.WaitGroup     // the flights
 
-	losses map[string]map[loss]bool // by app; used by the goroutine that assembles, alone
+	losses map[string]map[kustomize.Loss]bool // by app; used by the goroutine that assembles, alone
 
 	tally tally // of what is built and given
 }
@@ -47,17 +48,17 @@ func newPass(ctx context.Context, r *Renderer, fsys fs.FS) *pass {
 		slots:      make(chan struct{}, r.workers),
 		flights:    map[string]*flight{},
 		again:      map[string]*flight{},
-		losses:     map[string]map[loss]bool{},
+		losses:     map[string]map[kustomize.Loss]bool{},
 		tally:      tally{builds: map[*built]bool{}},
 	}
-	p.folders = r.builder.open(ctx, p.files, p.tally.blamed)
+	p.folders = r.builder.Open(ctx, p.files, p.tally.blamed)
 	return p
 }
 
 // finish waits for what still runs, and forgets what is not needed.
 func (p *pass) finish() {
 	p.running.Wait()
-	p.folders.close()
+	p.folders.Close()
 	p.mu.Lock()
 	p.cache.forget()
 	p.mu.Unlock()
@@ -74,7 +75,7 @@ func (p *pass) build(a *app, c federation.Cluster) task {
 }
 
 func (p *pass) launch(a *app, dir string) *flight {
-	of := folder{Dir: dir, Base: a.base}
+	of := kustomize.Folder{Dir: dir, Base: a.base}
 	key, err := p.keyOf(of)
 	if err != nil {
 		return landed("", &built{dir: dir, err: fmt.Errorf("app %s: %w", a.Name, err)})
@@ -92,12 +93,12 @@ func (p *pass) launch(a *app, dir string) *flight {
 		if err := p.tally.full(dir); err != nil {
 			return err
 		}
-		end, err := p.folders.enterFolder(of, key)
+		end, err := p.folders.Begin(of, key)
 		if err != nil {
 			return err
 		}
 		defer end()
-		made, err := p.folders.build(of)
+		made, err := p.folders.Build(of)
 		b.raw, b.taken, b.losses = made.Objects, made.Taken, made.Losses
 		if err == nil {
 			err = b.finish(p.limits)
@@ -113,14 +114,14 @@ func (p *pass) launch(a *app, dir string) *flight {
 
 // keyOf identifies what is built of a folder. Reading the kustomizations for
 // it takes a worker's time, like a build.
-func (p *pass) keyOf(f folder) (string, error) {
+func (p *pass) keyOf(f kustomize.Folder) (string, error) {
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-p.ctx.Done():
 		return "", p.ctx.Err()
 	}
-	return p.folders.key(f)
+	return p.folders.Key(f)
 }
 
 // recallBuild returns what the cache has of a build, or nil.
@@ -201,10 +202,10 @@ func (p *pass) assemble(c federation.Cluster, tasks []task) []federation.Bundle 
 }
 
 // note keeps what is to be said of an app's builds, once each.
-func (p *pass) note(app string, losses []loss) {
+func (p *pass) note(app string, losses []kustomize.Loss) {
 	for _, l := range losses {
 		if p.losses[app] == nil {
-			p.losses[app] = map[loss]bool{}
+			p.losses[app] = map[kustomize.Loss]bool{}
 		}
 		p.losses[app][l] = true
 	}
@@ -223,13 +224,13 @@ func (p *pass) await(t task) error {
 	again, ok := p.again[t.dir]
 	if !ok {
 		again = p.fly("", t.dir, func(*built) error {
-			of := folder{Dir: t.dir, Base: t.app.base}
-			end, err := p.folders.enterFolder(of, t.build.key)
+			of := kustomize.Folder{Dir: t.dir, Base: t.app.base}
+			end, err := p.folders.Begin(of, t.build.key)
 			if err != nil {
 				return err
 			}
 			defer end()
-			_, err = p.folders.build(of)
+			_, err = p.folders.Build(of)
 			return err
 		})
 		p.again[t.dir] = again

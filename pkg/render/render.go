@@ -22,11 +22,15 @@ import (
 	"sync"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/kustomize"
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // An Error says which file is to blame for what could not be rendered.
 type Error = manifest.Error
+
+// Limits bound what a repository may cost. A limit that is zero has its default.
+type Limits = kustomize.Limits
 
 // Options tune a Renderer. The zero value is fit for use.
 type Options struct {
@@ -70,7 +74,7 @@ func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
 type Renderer struct {
 	limits  Limits
 	workers int
-	builder *builder
+	builder *kustomize.Builder
 
 	turn sync.Mutex // held by one rendering
 
@@ -84,9 +88,9 @@ func New(o Options) *Renderer {
 	if begin == nil {
 		begin = func(string, string) (func(), error) { return func() {}, nil }
 	}
-	limits := o.Limits.withDefaults()
+	limits := o.Limits.WithDefaults()
 	return &Renderer{
-		limits: limits, workers: cmp.Or(o.Workers, 2), builder: newBuilder(limits, begin),
+		limits: limits, workers: cmp.Or(o.Workers, 2), builder: kustomize.New(limits, begin),
 		cache: cache{builds: map[string]*built{}},
 	}
 }
