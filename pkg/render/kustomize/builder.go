@@ -55,7 +55,7 @@ type quickWay interface {
 func New(limits Limits, begin func(dir, key string) (end func(), err error)) *Builder {
 	limitCopies()
 	b := &Builder{limits: limits.WithDefaults(), begin: begin, known: newKnown()}
-	b.quick = newShortcut() // without this line and the files named shortcut*.go kustomize builds everything
+	b.quick = newQuick() // without this line and shortcut.go kustomize builds everything
 	return b
 }
 

@@ -205,7 +205,7 @@ func kustomizeItself(files fstest.MapFS, dir string) (string, error) {
 		return "", err
 	}
 	data, err := m.AsYaml()
-	if err != nil || !bytes.Contains(data, null) {
+	if err != nil || !manifest.MayHaveNull(data) {
 		return string(data), err
 	}
 	var parts []string

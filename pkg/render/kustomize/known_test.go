@@ -28,7 +28,7 @@ func TestWhatTwoRevisionsDidNotUseIsForgotten(t *testing.T) {
 	if len(b.known.bases) != 2 || len(b.known.folders) != 2 {
 		t.Errorf("after ten revisions %d bases and %d folders are known; want 2 of each: those of the last two", len(b.known.bases), len(b.known.folders))
 	}
-	if n := len(b.quick.(*shortcut).bases); n != 2 {
+	if n := len(b.quick.(*quick).bases); n != 2 {
 		t.Errorf("after ten revisions the shortcut knows %d bases, want 2", n)
 	}
 }

@@ -1,7 +1,6 @@
 package kustomize
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -94,14 +93,10 @@ func (r *Revision) productOf(m resmap.ResMap, t tree) (Product, error) {
 			errs = append(errs, wrong...)
 			continue
 		}
-		made.add(o, bytes.Contains(data, null))
+		made.add(o, manifest.MayHaveNull(data))
 	}
 	return made, manifest.JoinOrNil(errs)
 }
-
-// null stands in the JSON of every object in which something is null, and in that of a
-// few others.
-var null = []byte("null")
 
 func refOfID(id resid.ResId) federation.ObjectRef {
 	return federation.ObjectRef{Group: id.Group, Kind: id.Kind, Namespace: id.Namespace, Name: id.Name}

@@ -11,14 +11,14 @@ import (
 
 // apply gives what the patches make of the chosen objects, as JSON; nil for one
 // that they delete.
-func (p *patchable) apply(steps []step, chosen []int) (map[int][]byte, bool) {
+func (b *patchable) apply(steps []step, chosen []int) (map[int][]byte, bool) {
 	if len(chosen) == 0 {
 		return nil, true
 	}
 	nodes := make([]*kyaml.RNode, len(chosen))
 	results := make(map[int][]byte, len(chosen))
 	for n, i := range chosen {
-		r := p.resource(i)
+		r := b.resource(i)
 		if r == nil {
 			return nil, false
 		}
@@ -38,7 +38,7 @@ func (p *patchable) apply(steps []step, chosen []int) (map[int][]byte, bool) {
 	}
 	for _, r := range m.Resources() {
 		i, known := index[r]
-		if !known || r.CurId() != p.ids[i] {
+		if !known || r.CurId() != b.ids[i] {
 			return nil, false
 		}
 		if _, err := r.GetValidatedMetadata(); err != nil {
@@ -74,7 +74,7 @@ func transform(m resmap.ResMap, steps []step) bool {
 }
 
 // changed makes the object that a patch made of another.
-func (p *patchable) changed(object *federation.Object, data []byte, byJSON []int) (*federation.Object, bool) {
+func (b *patchable) changed(object *federation.Object, data []byte, byJSON []int) (*federation.Object, bool) {
 	if string(data) == string(object.JSON) {
 		return object, true
 	}
@@ -82,12 +82,12 @@ func (p *patchable) changed(object *federation.Object, data []byte, byJSON []int
 	if err != nil {
 		return nil, false
 	}
-	return p.made(content, object.File, byJSON)
+	return b.made(content, object.File, byJSON)
 }
 
 // made makes an object of what an overlay made of one of the base. It says false
 // where the whole build is to judge it.
-func (p *patchable) made(content map[string]any, file string, byJSON []int) (*federation.Object, bool) {
+func (b *patchable) made(content map[string]any, file string, byJSON []int) (*federation.Object, bool) {
 	o, wrong := manifest.Object(content, func(federation.ObjectRef) string { return file })
 	if len(wrong) > 0 {
 		return nil, false
@@ -96,7 +96,7 @@ func (p *patchable) made(content map[string]any, file string, byJSON []int) (*fe
 		var named namedMaps
 		named.collect(content)
 		for _, i := range byJSON {
-			if p.ids[i].Namespace != "" && named.refer(p.ids[i]) {
+			if b.ids[i].Namespace != "" && named.refer(b.ids[i]) {
 				return nil, false
 			}
 		}

@@ -16,12 +16,14 @@ import (
 
 // A patchable is a base and what there is to know of it before it is patched.
 type patchable struct {
-	*base
+	objects []*federation.Object // as they were built
+	nulls   []bool
+	layers  []layer
 
 	once sync.Once // learns what follows
 
 	// pure says that patching what the base builds is the same as patching its
-	// objects within the build of an overlay; see shortcut.
+	// objects within the build of an overlay.
 	pure  bool
 	ids   []resid.ResId // by object
 	bare  []bool        // by object: it has no annotations
@@ -33,21 +35,26 @@ type patchable struct {
 	decoded []map[string]any // nobody changes them
 }
 
-func (p *patchable) learn() {
-	if len(p.tree) == 0 || !p.tree.pure() {
+// newPatchable makes a patchable of what the layers built.
+func newPatchable(built result, layers []layer) *patchable {
+	return &patchable{objects: built.Objects, nulls: built.Nulls, layers: layers}
+}
+
+func (b *patchable) learn() {
+	if len(b.layers) == 0 || slices.ContainsFunc(b.layers, layer.impure) {
 		return
 	}
-	for i, o := range p.Objects {
-		content := p.content(i)
+	for i, o := range b.objects {
+		content := b.content(i)
 		if mayHaveImages(content, o.JSON) {
-			p.pods = append(p.pods, i)
+			b.pods = append(b.pods, i)
 		}
 		metadata, _ := content["metadata"].(map[string]any)
-		p.bare = append(p.bare, metadata["annotations"] == nil)
-		p.ids = append(p.ids, idOf(o))
-		p.named.collect(content)
+		b.bare = append(b.bare, metadata["annotations"] == nil)
+		b.ids = append(b.ids, idOf(o))
+		b.named.collect(content)
 	}
-	p.pure = true
+	b.pure = true
 }
 
 func idOf(o *federation.Object) resid.ResId {
@@ -56,70 +63,65 @@ func idOf(o *federation.Object) resid.ResId {
 }
 
 // rest lets go of what only one revision needed.
-func (p *patchable) rest() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.parsed, p.decoded = nil, nil
+func (b *patchable) rest() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.parsed, b.decoded = nil, nil
 }
 
 // content returns object i decoded, or nil. It is not to be changed.
-func (p *patchable) content(i int) map[string]any {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.decoded == nil {
-		p.decoded = make([]map[string]any, len(p.Objects))
+func (b *patchable) content(i int) map[string]any {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.decoded == nil {
+		b.decoded = make([]map[string]any, len(b.objects))
 	}
-	if p.decoded[i] == nil {
-		p.decoded[i], _ = manifest.Content(p.Objects[i].JSON) // what cannot be decoded is nil
+	if b.decoded[i] == nil {
+		b.decoded[i], _ = manifest.Content(b.objects[i].JSON) // what cannot be decoded is nil
 	}
-	return p.decoded[i]
+	return b.decoded[i]
 }
 
 // resource gives a copy of object i as kustomize holds it, or nil where reading
 // it back does not give the same again.
-func (p *patchable) resource(i int) *resource.Resource {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.parsed == nil {
-		p.parsed = make([]*resource.Resource, len(p.Objects))
+func (b *patchable) resource(i int) *resource.Resource {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.parsed == nil {
+		b.parsed = make([]*resource.Resource, len(b.objects))
 	}
-	if p.parsed[i] == nil {
-		r, err := provider.NewDefaultDepProvider().GetResourceFactory().FromBytes(p.Objects[i].JSON)
+	if b.parsed[i] == nil {
+		r, err := provider.NewDefaultDepProvider().GetResourceFactory().FromBytes(b.objects[i].JSON)
 		if err != nil {
 			return nil
 		}
-		if again, err := r.MarshalJSON(); err != nil || string(again) != string(p.Objects[i].JSON) {
+		if again, err := r.MarshalJSON(); err != nil || string(again) != string(b.objects[i].JSON) {
 			return nil
 		}
-		p.parsed[i] = r
+		b.parsed[i] = r
 	}
-	return p.parsed[i].DeepCopy()
+	return b.parsed[i].DeepCopy()
 }
 
-// pure says whether nothing in the tree renames an object, keeps an earlier name
-// of one, or tells kustomize where names are referred to. Then no object's result
-// depends on another object.
-func (t tree) pure() bool {
-	for _, k := range t {
-		if k.special || k.jsonPatches || k.role != forObjects || k.Kind != types.KustomizationKind {
-			return false
-		}
-		for _, patch := range k.Patches {
-			if patch.Options != nil {
-				return false
-			}
-		}
-		left := k.unpatched()
-		left.CommonAnnotations = nil
-		left.CommonLabels = nil //nolint:staticcheck // deprecated, and still built
-		left.Labels = nil
-		left.Images = nil
-		left.Replicas = nil
-		if !isZero(left) {
-			return false
+// impure reports whether something in a kustomization of a base renames an object, keeps an
+// earlier name of one, or tells kustomize where names are referred to. Without, no object's
+// result depends on another object.
+func (l layer) impure() bool {
+	if l.Special || l.JSONPatches || l.ForPlugins || l.Kind != types.KustomizationKind {
+		return true
+	}
+	for _, patch := range l.Patches {
+		if patch.Options != nil {
+			return true
 		}
 	}
-	return true
+	left := l.unpatched()
+	left.CommonAnnotations = nil
+	left.CommonLabels = nil //nolint:staticcheck // deprecated, and still built
+	left.Labels = nil
+	left.Images = nil
+	left.Replicas = nil
+	return !isZero(left)
 }
 
 // isZero says whether a kustomization says nothing.

@@ -11,8 +11,8 @@ import (
 )
 
 // unpatched is the kustomization without what it is and what it merges.
-func (k *kustomization) unpatched() types.Kustomization {
-	left := k.Kustomization
+func (l layer) unpatched() types.Kustomization {
+	left := l.Kustomization
 	left.TypeMeta = types.TypeMeta{}
 	left.MetaData = nil
 	left.Resources = nil
@@ -24,8 +24,8 @@ func (k *kustomization) unpatched() types.Kustomization {
 // uncommon is the kustomization without its patches and without what is given to its
 // objects one by one: such an overlay changes no name, so nothing that one object
 // gets depends on another.
-func (k *kustomization) uncommon() types.Kustomization {
-	left := k.unpatched()
+func (l layer) uncommon() types.Kustomization {
+	left := l.unpatched()
 	left.CommonAnnotations = nil
 	left.Labels = nil
 	left.Images = nil
@@ -36,7 +36,7 @@ func (k *kustomization) uncommon() types.Kustomization {
 // commonSteps are the steps of what an overlay gives to its objects besides patches,
 // in the order in which kustomize takes them. It says false where a label goes
 // anywhere but into an object's own metadata.
-func (k *kustomization) commonSteps() ([]step, bool) {
+func (l layer) commonSteps() ([]step, bool) {
 	var steps []step
 	good := true
 	add := func(s step, config any) {
@@ -47,23 +47,23 @@ func (k *kustomization) commonSteps() ([]step, bool) {
 		good = good && err == nil
 		steps = append(steps, s)
 	}
-	for _, l := range k.Labels {
-		if l.IncludeSelectors || l.IncludeTemplates || l.IncludeVolumeClaimTemplates || len(l.FieldSpecs) > 0 {
+	for _, label := range l.Labels {
+		if label.IncludeSelectors || label.IncludeTemplates || label.IncludeVolumeClaimTemplates || len(label.FieldSpecs) > 0 {
 			return nil, false
 		}
-		add(step{plugin: &builtins.LabelTransformerPlugin{}, gift: &gift{l.Pairs, labelled}}, builtins.LabelTransformerPlugin{
-			Labels: l.Pairs, FieldSpecs: labelled,
+		add(step{plugin: &builtins.LabelTransformerPlugin{}, gift: &gift{label.Pairs, labelled}}, builtins.LabelTransformerPlugin{
+			Labels: label.Pairs, FieldSpecs: labelled,
 		})
 	}
-	if len(k.CommonAnnotations) > 0 {
-		add(step{plugin: &builtins.AnnotationsTransformerPlugin{}, gift: &gift{k.CommonAnnotations, annotated}}, builtins.AnnotationsTransformerPlugin{
-			Annotations: k.CommonAnnotations, FieldSpecs: annotated,
+	if len(l.CommonAnnotations) > 0 {
+		add(step{plugin: &builtins.AnnotationsTransformerPlugin{}, gift: &gift{l.CommonAnnotations, annotated}}, builtins.AnnotationsTransformerPlugin{
+			Annotations: l.CommonAnnotations, FieldSpecs: annotated,
 		})
 	}
-	for _, r := range k.Replicas {
+	for _, r := range l.Replicas {
 		add(step{plugin: &builtins.ReplicaCountTransformerPlugin{}, replicas: &r}, builtins.ReplicaCountTransformerPlugin{Replica: r, FieldSpecs: counted})
 	}
-	for _, i := range k.Images {
+	for _, i := range l.Images {
 		add(step{plugin: &builtins.ImageTagTransformerPlugin{}, images: true}, builtins.ImageTagTransformerPlugin{ImageTag: i, FieldSpecs: imaged})
 	}
 	return steps, good

@@ -88,27 +88,27 @@ func merged(content map[string]any, path []string, pairs map[string]string) (map
 
 // give gives the objects that no other step is for what is in the gifts, by the
 // number of the object. The rest is for kustomize.
-func (p *patchable) give(gifts []gift, chosen, byJSON []int) (given map[int]*federation.Object, rest []int, ok bool) {
+func (b *patchable) give(gifts []gift, chosen, byJSON []int) (given map[int]*federation.Object, rest []int, ok bool) {
 	if len(gifts) == 0 {
 		return nil, chosen, true
 	}
-	given = make(map[int]*federation.Object, len(p.Objects))
-	for i, o := range p.Objects {
+	given = make(map[int]*federation.Object, len(b.objects))
+	for i, o := range b.objects {
 		if _, found := slices.BinarySearch(chosen, i); found {
 			rest = append(rest, i)
 			continue
 		}
-		content, ok := p.content(i), true
+		content, ok := b.content(i), true
 		for _, g := range gifts {
 			if ok = ok && content != nil; ok {
-				content, ok = g.put(content, p.ids[i].Gvk)
+				content, ok = g.put(content, b.ids[i].Gvk)
 			}
 		}
 		if !ok {
 			rest = append(rest, i)
 			continue
 		}
-		if given[i], ok = p.made(content, o.File, byJSON); !ok {
+		if given[i], ok = b.made(content, o.File, byJSON); !ok {
 			return nil, nil, false
 		}
 	}

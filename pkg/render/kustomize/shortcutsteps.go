@@ -2,7 +2,6 @@ package kustomize
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -30,33 +29,25 @@ type step struct {
 }
 
 // steps reads the overlay's patches in the order in which kustomize applies them.
-func (r *Revision) steps(k *kustomization) ([]step, bool) {
+func (l layer) steps() ([]step, bool) {
 	plugins := resmap.NewPluginHelpers(noLoader{}, nil,
 		resmap.NewFactory(provider.NewDefaultDepProvider().GetResourceFactory()), types.DisabledPluginConfig())
 	var steps []step
-	if merge, _ := k.olderPatches(); len(merge) > 0 {
+	if merge := l.PatchesStrategicMerge; len(merge) > 0 { //nolint:staticcheck // deprecated, and still built
 		s := step{}
 		plugin := &builtins.PatchStrategicMergeTransformerPlugin{}
 		for _, entry := range merge {
-			text, ok := r.patchText(k, string(entry), inline(string(entry)))
-			if !ok || !s.read(text, nil) || s.json {
+			if !s.read(string(entry), nil) || s.json {
 				return nil, false
 			}
-			plugin.Paths = append(plugin.Paths, types.PatchStrategicMerge(text))
+			plugin.Paths = append(plugin.Paths, entry)
 		}
 		s.plugin = plugin
 		steps = append(steps, s)
 	}
-	for _, patch := range k.Patches {
-		if patch.Options != nil || patch.Path != "" && patch.Patch != "" {
-			return nil, false
-		}
-		text, ok := patch.Patch, true
-		if patch.Path != "" {
-			text, ok = r.patchText(k, patch.Path, false)
-		}
-		s := step{plugin: &builtins.PatchTransformerPlugin{Patch: text, Target: patch.Target}, target: patch.Target}
-		if !ok || !s.read(text, patch.Target) {
+	for _, patch := range l.Patches {
+		s := step{plugin: &builtins.PatchTransformerPlugin{Patch: patch.Patch, Target: patch.Target}, target: patch.Target}
+		if patch.Options != nil || patch.Path != "" || !s.read(patch.Patch, patch.Target) {
 			return nil, false
 		}
 		steps = append(steps, s)
@@ -67,14 +58,6 @@ func (r *Revision) steps(k *kustomization) ([]step, bool) {
 		}
 	}
 	return steps, true
-}
-
-func (r *Revision) patchText(k *kustomization, entry string, isText bool) (string, bool) {
-	if isText {
-		return entry, true
-	}
-	content, err := r.files.Read(path.Join(k.dir, entry))
-	return string(content), err == nil
 }
 
 // read finds out what a patch is for. It says false where a patch could change

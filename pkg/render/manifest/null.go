@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -20,6 +21,10 @@ func Settle(content map[string]any) bool {
 	t, known := typeOf(content)
 	return known && settleMap(content, t)
 }
+
+// MayHaveNull reports whether something may be null in an object: the word is in the JSON of
+// every object in which something is, and of a few others.
+func MayHaveNull(data []byte) bool { return bytes.Contains(data, []byte("null")) }
 
 // typeOf returns the type of an object of a built-in kind.
 func typeOf(content map[string]any) (t reflect.Type, known bool) {
