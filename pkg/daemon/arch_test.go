@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"pkg/source/objectdb":         {},
 	"pkg/source/sourcetest":       {},
 	"pkg/render":                  {"pkg/federation", "pkg/render/kustomize", "pkg/render/manifest"},
-	"pkg/render/kustomize":        {"pkg/federation", "pkg/render/manifest", "internal/strictyaml"},
+	"pkg/render/kustomize":        {"pkg/federation", "pkg/render/kustomize/shortcut", "pkg/render/manifest", "internal/strictyaml"},
 	"pkg/render/manifest":         {"pkg/federation", "internal/strictyaml"},
 	"pkg/render/worker":           {"internal/raced", "pkg/federation", "pkg/render"},
 	"pkg/schedule":                {"pkg/federation", "pkg/schedule/ports", "pkg/schedule/replicas"},
@@ -94,6 +94,7 @@ var mayImport = map[string][]string{
 	"internal/growth":             {},
 	"internal/multiack":           {},
 
+	"pkg/render/kustomize/shortcut":      {"pkg/federation", "pkg/render/manifest", "internal/strictyaml"},
 	"pkg/status/forgetest":               {},
 	"pkg/status/github/githubtest":       {},
 	"pkg/takeover":                       {"pkg/apply/inventory", "pkg/claim", "pkg/federation"},

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/fedsync/fedsync/pkg/render/kustomize/shortcut"
 )
 
 // This file is the only way to the shortcut: without it, and the line of New that makes a
@@ -15,10 +17,10 @@ import (
 // found out of it.
 type quick struct {
 	mu    sync.Mutex // protects bases
-	bases map[*base]*patchable
+	bases map[*base]*shortcut.Base
 }
 
-func newQuick() *quick { return &quick{bases: map[*base]*patchable{}} }
+func newQuick() *quick { return &quick{bases: map[*base]*shortcut.Base{}} }
 
 // build builds an overlay of one base where the shortcut takes it on.
 func (q *quick) build(r *Revision, t tree) (made Product, ok bool) {
@@ -29,7 +31,7 @@ func (q *quick) build(r *Revision, t tree) (made Product, ok bool) {
 		}
 	}()
 	o := t[0]
-	if len(o.folders) != 1 || len(o.declared) > 0 || !o.layer().onlyPatches() {
+	if len(o.folders) != 1 || len(o.declared) > 0 || !o.layer().OnlyPatches() {
 		return Product{}, false
 	}
 	below := r.baseOf(o.folders[0].dir)
@@ -40,7 +42,7 @@ func (q *quick) build(r *Revision, t tree) (made Product, ok bool) {
 	if err != nil {
 		return Product{}, false
 	}
-	got, ok := q.of(below).build(overlay)
+	got, ok := q.of(below).Build(overlay)
 	if !ok {
 		return Product{}, false
 	}
@@ -48,16 +50,16 @@ func (q *quick) build(r *Revision, t tree) (made Product, ok bool) {
 }
 
 // of returns what the shortcut knows of a base.
-func (q *quick) of(b *base) *patchable {
+func (q *quick) of(b *base) *shortcut.Base {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p, ok := q.bases[b]
 	if !ok {
-		layers := make([]layer, len(b.tree))
+		layers := make([]shortcut.Layer, len(b.tree))
 		for i, k := range b.tree {
 			layers[i] = k.layer()
 		}
-		p = newPatchable(result{Objects: b.Objects, Nulls: b.nulls}, layers)
+		p = shortcut.NewBase(shortcut.Result{Objects: b.Objects, Nulls: b.nulls}, layers)
 		q.bases[b] = p
 	}
 	return p
@@ -76,12 +78,12 @@ func (q *quick) rest(kept map[string]*base) {
 			delete(q.bases, b)
 			continue
 		}
-		p.rest()
+		p.Rest()
 	}
 }
 
 // overlay is a kustomization with the text of each patch in place of its file's name.
-func (r *Revision) overlay(k *kustomization) (layer, error) {
+func (r *Revision) overlay(k *kustomization) (shortcut.Layer, error) {
 	out := k.layer()
 	merge, _ := k.olderPatches()
 	merge = slices.Clone(merge)
@@ -91,7 +93,7 @@ func (r *Revision) overlay(k *kustomization) (layer, error) {
 		}
 		text, err := r.files.Read(path.Join(k.dir, string(entry)))
 		if err != nil {
-			return layer{}, err
+			return shortcut.Layer{}, err
 		}
 		merge[i] = types.PatchStrategicMerge(text)
 	}
@@ -103,13 +105,13 @@ func (r *Revision) overlay(k *kustomization) (layer, error) {
 		}
 		text, err := r.files.Read(path.Join(k.dir, patch.Path))
 		if err != nil {
-			return layer{}, err
+			return shortcut.Layer{}, err
 		}
 		out.Patches[i].Path, out.Patches[i].Patch = "", string(text)
 	}
 	return out, nil
 }
 
-func (k *kustomization) layer() layer {
-	return layer{Kustomization: k.Kustomization, Special: k.special, JSONPatches: k.jsonPatches, ForPlugins: k.role == forPlugins}
+func (k *kustomization) layer() shortcut.Layer {
+	return shortcut.Layer{Kustomization: k.Kustomization, Special: k.special, JSONPatches: k.jsonPatches, ForPlugins: k.role == forPlugins}
 }

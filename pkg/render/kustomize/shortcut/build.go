@@ -1,4 +1,4 @@
-package kustomize
+package shortcut
 
 import (
 	"slices"
@@ -9,9 +9,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// A layer is one kustomization of those that a build consists of. An overlay has the text of
+// A Layer is one kustomization of those that a build consists of. An overlay has the text of
 // each patch in place of its file's name.
-type layer struct {
+type Layer struct {
 	types.Kustomization
 
 	Special     bool // its files hold what steers kustomize
@@ -19,31 +19,31 @@ type layer struct {
 	ForPlugins  bool // its objects configure plugins
 }
 
-// A result is what comes of an overlay, or of a base.
-type result struct {
+// A Result is what comes of an overlay, or of a base.
+type Result struct {
 	Objects []*federation.Object
 	Nulls   []bool // by object: kustomize drops something from it that is null once it patches it
 	Taken   int    // how many of them were patched
 }
 
-func (r *result) add(o *federation.Object, null bool) {
+func (r *Result) add(o *federation.Object, null bool) {
 	r.Objects, r.Nulls = append(r.Objects, o), append(r.Nulls, null)
 }
 
-// build builds an overlay of the base that only patches. It says false where it is not
+// Build builds an overlay of the base that only patches. It says false where it is not
 // certain to make what kustomize's whole build makes.
-func (b *patchable) build(o layer) (made result, ok bool) {
+func (b *Base) Build(o Layer) (made Result, ok bool) {
 	b.once.Do(b.learn)
 	if !b.pure {
-		return result{}, false
+		return Result{}, false
 	}
 	steps, ok := o.steps()
 	if !ok {
-		return result{}, false
+		return Result{}, false
 	}
 	common, ok := o.commonSteps()
 	if !ok {
-		return result{}, false
+		return Result{}, false
 	}
 	steps = append(steps, common...)
 
@@ -54,14 +54,14 @@ func (b *patchable) build(o layer) (made result, ok bool) {
 	for _, s := range steps {
 		if s.gift != nil {
 			if !s.gift.plain(s) {
-				return result{}, false
+				return Result{}, false
 			}
 			gifts = append(gifts, *s.gift)
 			continue
 		}
 		hits, ok := s.choose(b)
 		if !ok {
-			return result{}, false
+			return Result{}, false
 		}
 		chosen = append(chosen, hits...)
 		if !s.json {
@@ -69,7 +69,7 @@ func (b *patchable) build(o layer) (made result, ok bool) {
 		}
 		for _, i := range hits {
 			if b.bare[i] && s.annotates || b.ids[i].Namespace != "" && b.named.refer(b.ids[i]) {
-				return result{}, false
+				return Result{}, false
 			}
 		}
 		byJSON = append(byJSON, hits...)
@@ -79,16 +79,16 @@ func (b *patchable) build(o layer) (made result, ok bool) {
 
 	given, rest, ok := b.give(gifts, chosen, byJSON)
 	if !ok {
-		return result{}, false
+		return Result{}, false
 	}
 	// What is null here was a null or nothing at all there, of which kustomize drops one
 	// when it touches the object.
 	if slices.ContainsFunc(rest, func(i int) bool { return b.nulls[i] }) {
-		return result{}, false
+		return Result{}, false
 	}
 	results, ok := b.apply(steps, rest)
 	if !ok {
-		return result{}, false
+		return Result{}, false
 	}
 	made.Taken = len(rest)
 	for i, object := range b.objects {
@@ -101,7 +101,7 @@ func (b *patchable) build(o layer) (made result, ok bool) {
 		case data != nil:
 			changed, ok := b.changed(object, data, byJSON)
 			if !ok {
-				return result{}, false
+				return Result{}, false
 			}
 			made.add(changed, manifest.MayHaveNull(data))
 		}
@@ -109,8 +109,8 @@ func (b *patchable) build(o layer) (made result, ok bool) {
 	return made, true
 }
 
-// onlyPatches reports whether an overlay has nothing but patches besides its base, and what
+// OnlyPatches reports whether an overlay has nothing but patches besides its base, and what
 // is added to objects alike.
-func (l layer) onlyPatches() bool {
+func (l Layer) OnlyPatches() bool {
 	return !l.Special && l.Kind == types.KustomizationKind && len(l.Resources) == 1 && isZero(l.uncommon())
 }

@@ -1,4 +1,4 @@
-package kustomize
+package shortcut
 
 import (
 	"sigs.k8s.io/kustomize/api/resmap"
@@ -11,7 +11,7 @@ import (
 
 // apply gives what the patches make of the chosen objects, as JSON; nil for one
 // that they delete.
-func (b *patchable) apply(steps []step, chosen []int) (map[int][]byte, bool) {
+func (b *Base) apply(steps []step, chosen []int) (map[int][]byte, bool) {
 	if len(chosen) == 0 {
 		return nil, true
 	}
@@ -74,7 +74,7 @@ func transform(m resmap.ResMap, steps []step) bool {
 }
 
 // changed makes the object that a patch made of another.
-func (b *patchable) changed(object *federation.Object, data []byte, byJSON []int) (*federation.Object, bool) {
+func (b *Base) changed(object *federation.Object, data []byte, byJSON []int) (*federation.Object, bool) {
 	if string(data) == string(object.JSON) {
 		return object, true
 	}
@@ -87,7 +87,7 @@ func (b *patchable) changed(object *federation.Object, data []byte, byJSON []int
 
 // made makes an object of what an overlay made of one of the base. It says false
 // where the whole build is to judge it.
-func (b *patchable) made(content map[string]any, file string, byJSON []int) (*federation.Object, bool) {
+func (b *Base) made(content map[string]any, file string, byJSON []int) (*federation.Object, bool) {
 	o, wrong := manifest.Object(content, func(federation.ObjectRef) string { return file })
 	if len(wrong) > 0 {
 		return nil, false

@@ -1,4 +1,4 @@
-package kustomize
+package shortcut
 
 import (
 	"encoding/json"
@@ -14,11 +14,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// A patchable is a base and what there is to know of it before it is patched.
-type patchable struct {
+// A Base is a base and what there is to know of it before it is patched.
+type Base struct {
 	objects []*federation.Object // as they were built
 	nulls   []bool
-	layers  []layer
+	layers  []Layer
 
 	once sync.Once // learns what follows
 
@@ -35,13 +35,13 @@ type patchable struct {
 	decoded []map[string]any // nobody changes them
 }
 
-// newPatchable makes a patchable of what the layers built.
-func newPatchable(built result, layers []layer) *patchable {
-	return &patchable{objects: built.Objects, nulls: built.Nulls, layers: layers}
+// NewBase makes a patchable of what the layers built.
+func NewBase(built Result, layers []Layer) *Base {
+	return &Base{objects: built.Objects, nulls: built.Nulls, layers: layers}
 }
 
-func (b *patchable) learn() {
-	if len(b.layers) == 0 || slices.ContainsFunc(b.layers, layer.impure) {
+func (b *Base) learn() {
+	if len(b.layers) == 0 || slices.ContainsFunc(b.layers, Layer.impure) {
 		return
 	}
 	for i, o := range b.objects {
@@ -62,15 +62,15 @@ func idOf(o *federation.Object) resid.ResId {
 	return resid.NewResIdWithNamespace(resid.NewGvk(gvk.Group, gvk.Version, gvk.Kind), o.Ref.Name, o.Ref.Namespace)
 }
 
-// rest lets go of what only one revision needed.
-func (b *patchable) rest() {
+// Rest lets go of what only one revision needed, until the next needs it.
+func (b *Base) Rest() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.parsed, b.decoded = nil, nil
 }
 
 // content returns object i decoded, or nil. It is not to be changed.
-func (b *patchable) content(i int) map[string]any {
+func (b *Base) content(i int) map[string]any {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.decoded == nil {
@@ -84,7 +84,7 @@ func (b *patchable) content(i int) map[string]any {
 
 // resource gives a copy of object i as kustomize holds it, or nil where reading
 // it back does not give the same again.
-func (b *patchable) resource(i int) *resource.Resource {
+func (b *Base) resource(i int) *resource.Resource {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.parsed == nil {
@@ -106,7 +106,7 @@ func (b *patchable) resource(i int) *resource.Resource {
 // impure reports whether something in a kustomization of a base renames an object, keeps an
 // earlier name of one, or tells kustomize where names are referred to. Without, no object's
 // result depends on another object.
-func (l layer) impure() bool {
+func (l Layer) impure() bool {
 	if l.Special || l.JSONPatches || l.ForPlugins || l.Kind != types.KustomizationKind {
 		return true
 	}

@@ -1,4 +1,4 @@
-package kustomize
+package shortcut
 
 import (
 	"encoding/json"
@@ -88,7 +88,7 @@ func merged(content map[string]any, path []string, pairs map[string]string) (map
 
 // give gives the objects that no other step is for what is in the gifts, by the
 // number of the object. The rest is for kustomize.
-func (b *patchable) give(gifts []gift, chosen, byJSON []int) (given map[int]*federation.Object, rest []int, ok bool) {
+func (b *Base) give(gifts []gift, chosen, byJSON []int) (given map[int]*federation.Object, rest []int, ok bool) {
 	if len(gifts) == 0 {
 		return nil, chosen, true
 	}

@@ -1,4 +1,4 @@
-package kustomize
+package shortcut
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 )
 
 // unpatched is the kustomization without what it is and what it merges.
-func (l layer) unpatched() types.Kustomization {
+func (l Layer) unpatched() types.Kustomization {
 	left := l.Kustomization
 	left.TypeMeta = types.TypeMeta{}
 	left.MetaData = nil
@@ -24,7 +24,7 @@ func (l layer) unpatched() types.Kustomization {
 // uncommon is the kustomization without its patches and without what is given to its
 // objects one by one: such an overlay changes no name, so nothing that one object
 // gets depends on another.
-func (l layer) uncommon() types.Kustomization {
+func (l Layer) uncommon() types.Kustomization {
 	left := l.unpatched()
 	left.CommonAnnotations = nil
 	left.Labels = nil
@@ -36,7 +36,7 @@ func (l layer) uncommon() types.Kustomization {
 // commonSteps are the steps of what an overlay gives to its objects besides patches,
 // in the order in which kustomize takes them. It says false where a label goes
 // anywhere but into an object's own metadata.
-func (l layer) commonSteps() ([]step, bool) {
+func (l Layer) commonSteps() ([]step, bool) {
 	var steps []step
 	good := true
 	add := func(s step, config any) {

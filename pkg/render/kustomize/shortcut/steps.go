@@ -1,4 +1,4 @@
-package kustomize
+package shortcut
 
 import (
 	"fmt"
@@ -29,7 +29,7 @@ type step struct {
 }
 
 // steps reads the overlay's patches in the order in which kustomize applies them.
-func (l layer) steps() ([]step, bool) {
+func (l Layer) steps() ([]step, bool) {
 	plugins := resmap.NewPluginHelpers(noLoader{}, nil,
 		resmap.NewFactory(provider.NewDefaultDepProvider().GetResourceFactory()), types.DisabledPluginConfig())
 	var steps []step
@@ -120,7 +120,7 @@ func (s *step) readJSON(operations []any) bool {
 
 // choose gives the objects that a patch may be for, going by their identity. What
 // of a target goes by labels and annotations is left to the patch itself.
-func (s *step) choose(b *patchable) ([]int, bool) {
+func (s *step) choose(b *Base) ([]int, bool) {
 	var hits []int
 	ids := b.ids
 	switch {
