@@ -54,6 +54,7 @@ type quickWay interface {
 // Options.
 func New(limits Limits, begin func(dir, key string) (end func(), err error)) *Builder {
 	limitCopies()
+	loadSchema()
 	b := &Builder{limits: limits.WithDefaults(), begin: begin, known: newKnown()}
 	b.quick = newQuick() // without this line and shortcut.go kustomize builds everything
 	return b
