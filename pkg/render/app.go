@@ -97,7 +97,7 @@ func (p *pass) openOverlays(a *app, e fs.DirEntry) error {
 	folder := path.Join(a.Path, overlaysFolder)
 	overlays, err := p.files.ReadDir(folder)
 	if err != nil {
-		return &manifest.Error{File: folder, Reason: "cannot be read: " + manifest.Cause(err)}
+		return &Error{File: folder, Reason: "cannot be read: " + manifest.Cause(err)}
 	}
 	for _, e := range overlays {
 		if err := p.files.NoFolder(folder, e); err != nil {
@@ -115,7 +115,7 @@ func (p *pass) openOverlays(a *app, e fs.DirEntry) error {
 // unreadable says why an app's folder cannot be read: what it is, or which folder above it
 // is none.
 func (p *pass) unreadable(a federation.App, err error) error {
-	wrong := &manifest.Error{File: a.Path, Reason: "the folder of app " + a.Name + " cannot be read: " + manifest.Cause(err), Remedy: "add it, or correct spec.apps[].path in " + federation.FileName}
+	wrong := &Error{File: a.Path, Reason: "the folder of app " + a.Name + " cannot be read: " + manifest.Cause(err), Remedy: "add it, or correct spec.apps[].path in " + federation.FileName}
 	at := "."
 	for step := range strings.SplitSeq(a.Path, "/") {
 		entries, err := p.files.ReadDir(at)
@@ -126,7 +126,7 @@ func (p *pass) unreadable(a federation.App, err error) error {
 		if i < 0 {
 			break
 		}
-		if e, ok := errors.AsType[*manifest.Error](p.files.NoFolder(at, entries[i])); ok {
+		if e, ok := errors.AsType[*Error](p.files.NoFolder(at, entries[i])); ok {
 			wrong.Reason, wrong.Remedy = fmt.Sprintf("the folder of app %s cannot be read: %s %s", a.Name, e.File, e.Reason), e.Remedy
 			break
 		}
@@ -150,7 +150,7 @@ func (a *app) folder(cluster string) (string, error) {
 		return path.Join(a.Path, overlaysFolder, cluster), nil
 	}
 	if a.base == "" {
-		return "", &manifest.Error{
+		return "", &Error{
 			File:   path.Join(a.Path, overlaysFolder),
 			Reason: fmt.Sprintf("cluster %s has no overlay, and there is no %s", cluster, path.Join(a.Path, baseFolder)),
 			Remedy: fmt.Sprintf("add %s, or exclude the cluster with the app's clusterSelector", path.Join(a.Path, overlaysFolder, cluster)),

@@ -82,7 +82,7 @@ func errorFindings(b federation.Bundle) []federation.Finding {
 			ID: federation.FindingRender, Severity: federation.SeverityError, Cluster: b.Cluster, App: b.App,
 			Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct the files; until then what runs is kept as it is"),
 		}
-		if e, ok := errors.AsType[*manifest.Error](err); ok {
+		if e, ok := errors.AsType[*Error](err); ok {
 			all[i].File, all[i].Line, all[i].Message = e.File, e.Line, untrusted.New(e.Reason)
 			if e.Field != "" {
 				all[i].Message = untrusted.New(e.Field + ": " + e.Reason)

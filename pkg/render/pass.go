@@ -139,7 +139,7 @@ func (p *pass) recallBuild(key string) *built {
 // finish makes the objects that clusters get of those that were built.
 func (b *built) finish(limits Limits) error {
 	if len(b.raw) > limits.Objects {
-		return &manifest.Error{File: b.dir, Exceeds: true, Reason: fmt.Sprintf("the app has %d objects; %d are allowed", len(b.raw), limits.Objects)}
+		return &Error{File: b.dir, Exceeds: true, Reason: fmt.Sprintf("the app has %d objects; %d are allowed", len(b.raw), limits.Objects)}
 	}
 	var err error
 	if b.scopes, err = definedScopes(b.raw); err != nil {
@@ -164,7 +164,7 @@ func (b *built) finish(limits Limits) error {
 		}
 		b.final[i] = o
 		if other, twice := first[o.Ref]; twice {
-			errs = append(errs, &manifest.Error{File: o.File, Field: o.Ref.String(), Reason: "the object stands twice in the app, first in " + other.File, Remedy: "delete one"})
+			errs = append(errs, &Error{File: o.File, Field: o.Ref.String(), Reason: "the object stands twice in the app, first in " + other.File, Remedy: "delete one"})
 		}
 		first[o.Ref] = o
 	}
@@ -309,7 +309,7 @@ func disputed(bundles []federation.Bundle) []federation.Bundle {
 			more[i]++
 			return
 		}
-		errs[i] = append(errs[i], &manifest.Error{File: by.File, Field: by.Ref.String(), Reason: fmt.Sprintf("app %s has the same object, in %s", app, against.File), Remedy: "delete one"})
+		errs[i] = append(errs[i], &Error{File: by.File, Field: by.Ref.String(), Reason: fmt.Sprintf("app %s has the same object, in %s", app, against.File), Remedy: "delete one"})
 	}
 	for i, b := range bundles {
 		if b.Err != nil {
@@ -327,7 +327,7 @@ func disputed(bundles []federation.Bundle) []federation.Bundle {
 	}
 	for i := range bundles {
 		if more[i] > 0 {
-			errs[i] = append(errs[i], &manifest.Error{File: bundles[i].Objects[0].File, Reason: limit.More(more[i]) + " objects that another app has"})
+			errs[i] = append(errs[i], &Error{File: bundles[i].Objects[0].File, Reason: limit.More(more[i]) + " objects that another app has"})
 		}
 		if len(errs[i]) > 0 {
 			bundles[i].Objects, bundles[i].Err = nil, manifest.Join(errs[i])

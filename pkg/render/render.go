@@ -1,16 +1,3 @@
-// Package render turns the files of a revision into the objects that every
-// member cluster should run.
-//
-// A Snapshot and a Federation come in, one Bundle for each cluster and app goes
-// out. It reads files and writes none, talks to no network, runs no program, and
-// gives equal output for equal input, so that two renderings of one revision can
-// be compared. Its neighbours are source, which gives the Snapshot, and schedule,
-// which takes the Bundles.
-//
-// What an overlay builds is what kustomize builds, byte for byte. Two things make
-// it quick: a build is known by the digests of the folders it reads, so nothing
-// is built twice, and an overlay that only patches its base costs as much as the
-// objects it patches (see patch.go for why that may be done).
 package render
 
 import (

@@ -9,7 +9,6 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // A scope says whether the objects of a kind are in namespaces.
@@ -49,7 +48,7 @@ func definedScopes(objects []*federation.Object) (scopes, error) {
 			} `json:"spec"`
 		}
 		if err := json.Unmarshal(o.JSON, &crd); err != nil {
-			return nil, &manifest.Error{File: o.File, Reason: fmt.Sprintf("%s cannot be read: %v", o.Ref, err)}
+			return nil, &Error{File: o.File, Reason: fmt.Sprintf("%s cannot be read: %v", o.Ref, err)}
 		}
 		if all == nil {
 			all = scopes{}

@@ -30,7 +30,7 @@ func (y *tally) place(t task) error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if y.placed += len(b.final); y.placed > limit.Rendered {
-		return &manifest.Error{
+		return &Error{
 			File: t.dir, Exceeds: true,
 			Reason: fmt.Sprintf("with app %s here the clusters are given more than %s objects in all", t.app.Name, limit.Number(limit.Rendered)),
 			Remedy: "split the repository",
@@ -58,7 +58,7 @@ func (y *tally) full(dir string) error {
 	defer y.mu.Unlock()
 	switch {
 	case y.taken > limit.Kustomized:
-		return &manifest.Error{
+		return &Error{
 			File: dir, Exceeds: true,
 			Reason: fmt.Sprintf("with this folder kustomize builds and patches more than %s objects of the revision", limit.Number(limit.Kustomized)),
 			Remedy: "let overlays have less than their base, patch less, or split the repository",
@@ -66,7 +66,7 @@ func (y *tally) full(dir string) error {
 	case y.bytes <= limit.RenderedBytes:
 		return nil
 	}
-	return &manifest.Error{
+	return &Error{
 		File: dir, Exceeds: true,
 		Reason: fmt.Sprintf("with this folder the revision has more than %d MiB of objects that differ, each counted with %d bytes more", limit.RenderedBytes>>20, objectBytes),
 		Remedy: "let overlays patch less, or split the repository",
@@ -111,7 +111,7 @@ func (y *tally) blame(dir string, err error) error {
 	if y.mistakes += len(all); y.mistakes <= limit.Gathered || len(all) <= limit.Names {
 		return err
 	}
-	return manifest.Join(append(slices.Clip(all[:limit.Names]), &manifest.Error{File: dir, Reason: limit.More(len(all)-limit.Names) + " mistakes"}))
+	return manifest.Join(append(slices.Clip(all[:limit.Names]), &Error{File: dir, Reason: limit.More(len(all)-limit.Names) + " mistakes"}))
 }
 
 // blamed reports whether the revision has so many mistakes that of a build only the

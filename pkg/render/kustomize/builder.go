@@ -56,7 +56,7 @@ func New(limits Limits, begin func(dir, key string) (end func(), err error)) *Bu
 	limitCopies()
 	loadSchema()
 	b := &Builder{limits: limits.WithDefaults(), begin: begin, known: newKnown()}
-	b.quick = newQuick() // without this line and shortcut.go kustomize builds everything
+	b.quick = newQuick() // without this line and shortcut.go, kustomize builds everything
 	return b
 }
 

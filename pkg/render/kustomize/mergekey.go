@@ -135,6 +135,7 @@ func (t tree) losses() []Loss {
 	return all
 }
 
+// Finding reports the loss, of an app.
 func (l Loss) Finding(app string) federation.Finding {
 	return federation.Finding{
 		ID: federation.FindingRender, Severity: federation.SeverityWarning, App: app, File: l.file, Line: l.line,

@@ -10,8 +10,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/kustomize/shortcut"
 )
 
-// This file is the only way to the shortcut: without it, and the line of New that makes a
-// quick, kustomize builds everything, and only the time differs.
+// This file is the only way to the shortcut. Without it, and without the line of New that
+// calls newQuick, kustomize builds everything, which takes longer, and no overlay shares
+// objects with its base.
 
 // A quick builds overlays by the shortcut, and knows of each base what the shortcut has
 // found out of it.
