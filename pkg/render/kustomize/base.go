@@ -49,12 +49,12 @@ func (r *Revision) baseOf(dir string) *base {
 // knownBase returns a base that is known, or builds it.
 func (r *Revision) knownBase(dir, key string) *base {
 	key = dir + "@" + key // its objects name its files
-	r.Builder.mu.Lock()
-	b, ok := r.known.bases[key]
+	r.b.mu.Lock()
+	b, ok := r.b.known.bases[key]
 	if ok {
 		b.used = r.generation
 	}
-	r.Builder.mu.Unlock()
+	r.b.mu.Unlock()
 	if ok {
 		return b
 	}
@@ -66,9 +66,9 @@ func (r *Revision) knownBase(dir, key string) *base {
 	defer end()
 	if b.err = r.buildBase(dir, b); b.err == nil {
 		b.used = r.generation
-		r.Builder.mu.Lock()
-		r.known.bases[key] = b
-		r.Builder.mu.Unlock()
+		r.b.mu.Lock()
+		r.b.known.bases[key] = b
+		r.b.mu.Unlock()
 	}
 	return b
 }

@@ -49,9 +49,10 @@ type quickWay interface {
 	rest(kept map[string]*base)
 }
 
-// New makes a builder. It calls begin before each piece of work whose cost depends
-// on what the files say: reading a kustomization, and building a base; see the renderer's
-// Options.
+// New makes a Builder. It calls begin before each piece of work whose cost depends on what
+// the files say, with the folder and a key, and end after it: equal keys are equal work.
+// It does so for a kustomization that it reads and a base that it builds; for any other
+// folder its user calls Begin, and decides when the work ends.
 func New(limits Limits, begin func(dir, key string) (end func(), err error)) *Builder {
 	limitCopies()
 	loadSchema()
@@ -81,8 +82,7 @@ func (p *Product) add(o *federation.Object, null bool) {
 
 // A Revision is the files of one revision, of which folders are built side by side.
 type Revision struct {
-	*Builder
-
+	b          *Builder
 	ctx        context.Context
 	generation uint64
 	files      *manifest.Files
@@ -102,7 +102,7 @@ func (b *Builder) Open(ctx context.Context, f *manifest.Files, enough func() boo
 	generation := b.known.generation
 	b.mu.Unlock()
 	return &Revision{
-		Builder:    b,
+		b:          b,
 		ctx:        ctx,
 		generation: generation,
 		files:      f,
@@ -116,11 +116,11 @@ func (b *Builder) Open(ctx context.Context, f *manifest.Files, enough func() boo
 // Close ends with a revision, and forgets what neither it nor the one before needed. No
 // build of it may be under way.
 func (r *Revision) Close() {
-	r.Builder.mu.Lock()
-	defer r.Builder.mu.Unlock()
-	r.known.forget()
-	if r.quick != nil {
-		r.quick.rest(r.known.bases)
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	r.b.known.forget()
+	if r.b.quick != nil {
+		r.b.quick.rest(r.b.known.bases)
 	}
 }
 
@@ -191,12 +191,12 @@ func (r *Revision) buildAny(f Folder) (Product, error) {
 }
 
 func (r *Revision) plain(dir string) ([]*federation.Object, error) {
-	return r.files.Objects(dir, r.limits.Bytes, r.limits.Objects, r.enough)
+	return r.files.Objects(dir, r.b.limits.Bytes, r.b.limits.Objects, r.enough)
 }
 
 // enter begins a piece of work in a folder.
 func (r *Revision) enter(dir, key string) (end func(), err error) {
-	end, err = r.begin(dir, key)
+	end, err = r.b.begin(dir, key)
 	if e, ok := errors.AsType[*manifest.Error](err); ok && e.File == "" {
 		blamed := *e
 		blamed.File = r.blamed(dir)

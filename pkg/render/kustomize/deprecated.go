@@ -44,7 +44,7 @@ func (r *Revision) Deprecations(app string, folders []string) []federation.Findi
 	found := map[string][]federation.Finding{} // by deprecated field
 	seen := map[string]bool{}
 	queue := slices.Clone(folders)
-	for len(queue) > 0 && len(seen) < r.limits.Kustomizations+len(folders) {
+	for len(queue) > 0 && len(seen) < r.b.limits.Kustomizations+len(folders) {
 		dir := queue[0]
 		queue = queue[1:]
 		digest, err := r.files.Digest(dir)

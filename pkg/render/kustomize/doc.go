@@ -3,7 +3,8 @@
 //
 // A Builder is kept from revision to revision and remembers what it read and built for the
 // last two. Open gives it the files of one, and Build is the door: a Folder goes in, and a
-// Product comes out, or a manifest.Error with the file that is to blame. Behind it
+// Product comes out, or a manifest.Error with the file that is to blame. Key says
+// beforehand which builds are equal. Behind the door
 //
 //   - scan reads one kustomization and refuses what kustomize would fetch, run or follow
 //     without end; grow reads the tree of them that a build consists of, within the Limits;

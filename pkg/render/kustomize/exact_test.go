@@ -252,7 +252,7 @@ func built1(ctx context.Context, files fs.FS, dir string) (text string, quick bo
 	if err != nil {
 		return "", false, err
 	}
-	_, quick = r.quick.build(r, t)
+	_, quick = r.b.quick.build(r, t)
 	text, err = asYAML(made.Objects)
 	return text, quick, err
 }

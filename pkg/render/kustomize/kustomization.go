@@ -99,18 +99,18 @@ func (r *Revision) scan(dir string, as role) (*kustomization, error) {
 	r.mu.Unlock()
 	if err == nil && !made {
 		k.doc = strictyaml.Document{} // only mistakes need its lines
-		r.Builder.mu.Lock()
-		r.known.folders[key] = &scanned{digest: digest, scan: k, used: r.generation}
-		r.Builder.mu.Unlock()
+		r.b.mu.Lock()
+		r.b.known.folders[key] = &scanned{digest: digest, scan: k, used: r.generation}
+		r.b.mu.Unlock()
 	}
 	return k, err
 }
 
 // recall gives what is known of a folder from revisions before, or nil.
 func (r *Revision) recall(key scanKey, digest string) *kustomization {
-	r.Builder.mu.Lock()
-	defer r.Builder.mu.Unlock()
-	known, ok := r.known.folders[key]
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	known, ok := r.b.known.folders[key]
 	if !ok || known.digest != digest {
 		return nil
 	}

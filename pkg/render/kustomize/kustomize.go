@@ -28,8 +28,8 @@ func (r *Revision) kustomize(dir string) (made Product, t tree, err error) {
 		return Product{}, nil, err
 	}
 	made, quick := Product{}, false
-	if r.quick != nil {
-		made, quick = r.quick.build(r, t)
+	if r.b.quick != nil {
+		made, quick = r.b.quick.build(r, t)
 	}
 	if !quick {
 		m, err := r.krusty(dir, r.made)
@@ -58,7 +58,7 @@ func (r *Revision) failed(t tree, err error) error {
 
 // krusty runs kustomize's own build.
 func (r *Revision) krusty(dir string, made map[string][]byte) (resmap.ResMap, error) {
-	fsys := newBuildFS(r.ctx, r.files, r.limits, made)
+	fsys := newBuildFS(r.ctx, r.files, r.b.limits, made)
 	m, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(fsys, path.Join("/", dir))
 	if stopped := fsys.stopped.Load(); stopped != nil {
 		return nil, *stopped

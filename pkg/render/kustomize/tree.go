@@ -39,12 +39,12 @@ func (r *Revision) grow(dir string) (tree, error) {
 			switch {
 			case slices.ContainsFunc(above, func(one reference) bool { return one.dir == child.dir || manifest.Within(one.dir, child.dir) }):
 				blame.Reason = child.dir + " contains this kustomization, or is built on it: a cycle"
-			case len(next) > r.limits.Depth:
-				blame.Reason = fmt.Sprintf("kustomizations are built on one another deeper than %d", r.limits.Depth)
-			case len(t) >= r.limits.Kustomizations:
-				blame.Reason = fmt.Sprintf("the build visits more than %d kustomizations", r.limits.Kustomizations)
-			case total > r.limits.Objects:
-				blame.Reason = fmt.Sprintf("the build has more than %d objects", r.limits.Objects)
+			case len(next) > r.b.limits.Depth:
+				blame.Reason = fmt.Sprintf("kustomizations are built on one another deeper than %d", r.b.limits.Depth)
+			case len(t) >= r.b.limits.Kustomizations:
+				blame.Reason = fmt.Sprintf("the build visits more than %d kustomizations", r.b.limits.Kustomizations)
+			case total > r.b.limits.Objects:
+				blame.Reason = fmt.Sprintf("the build has more than %d objects", r.b.limits.Objects)
 			default:
 				visit(child.dir, child.role, next)
 				if child.configures() {
@@ -56,8 +56,8 @@ func (r *Revision) grow(dir string) (tree, error) {
 		}
 	}
 	visit(dir, forObjects, []reference{{dir: dir}})
-	if len(errs) == 0 && total > r.limits.Objects {
-		errs = append(errs, &manifest.Error{File: t[0].file, Reason: fmt.Sprintf("the build has more than %d objects", r.limits.Objects)})
+	if len(errs) == 0 && total > r.b.limits.Objects {
+		errs = append(errs, &manifest.Error{File: t[0].file, Reason: fmt.Sprintf("the build has more than %d objects", r.b.limits.Objects)})
 	}
 	if len(errs) == 0 && t.growth() > maxGrowth {
 		errs = append(errs, &manifest.Error{
@@ -161,7 +161,7 @@ func (r *Revision) digest(dir string) (string, error) {
 			continue
 		}
 		seen[name] = true
-		if len(seen) > r.limits.Kustomizations {
+		if len(seen) > r.b.limits.Kustomizations {
 			break // the build will be refused
 		}
 		digest, err := r.files.Digest(name)

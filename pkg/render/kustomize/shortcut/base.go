@@ -14,7 +14,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
-// A Base is a base and what there is to know of it before it is patched.
+// A Base is what overlays patch, and what there is to know of it beforehand.
 type Base struct {
 	objects []*federation.Object // as they were built
 	nulls   []bool
@@ -35,7 +35,7 @@ type Base struct {
 	decoded []map[string]any // nobody changes them
 }
 
-// NewBase makes a patchable of what the layers built.
+// NewBase makes a Base of what the layers built.
 func NewBase(built Result, layers []Layer) *Base {
 	return &Base{objects: built.Objects, nulls: built.Nulls, layers: layers}
 }
