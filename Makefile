@@ -110,7 +110,7 @@ long: sandbox ## the long forms of the tests of refusals, of double starts, of l
 	FEDSYNC_TEST_LONG=1 $(GO) test -v -run 'CrowdOfAllKinds' ./pkg/web
 	FEDSYNC_TEST_LONG=1 $(GO) test -v -run 'AfterAnyHistory' ./pkg/status -timeout=3h
 	$(GO) test ./pkg/claim -run TestTwoStarts -large -timeout=1h
-	FEDSYNC_TEST_LONG=1 $(GO) test ./pkg/render -run TestRandomOverlaysEqualKustomize -timeout=2h
+	FEDSYNC_TEST_LONG=1 $(GO) test ./pkg/render/kustomize -run TestRandomOverlaysEqualKustomize -timeout=2h
 	FEDSYNC_TEST_LONG=1 $(GO) test ./cmd/fedsync -run TestNoSecretComesOut -timeout=2h
 
 .PHONY: bench

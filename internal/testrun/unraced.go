@@ -50,7 +50,7 @@ var apart = []part{
 		"TestManyObjectsAndMistakesCrossThePipe", "TestWhatAProcessSaysIsBounded",
 	}},
 	// Kustomize builds what the renderer is compared with, in one goroutine.
-	{"pkg/render", []string{"TestBuildEqualsKustomizeByteForByte", "TestRandomOverlaysEqualKustomize"}},
+	{"pkg/render/kustomize", []string{"TestBuildEqualsKustomizeByteForByte", "TestRandomOverlaysEqualKustomize"}},
 	// These explore a model, in one goroutine.
 	{"pkg/claim", []string{"TestRandomLivesEndWithOneWriter", "TestTwoStartsEndWithOneWriterWhateverTheOrder"}},
 	{"pkg/gcp/balancer", []string{"TestBuildNeverTakesTheSiteDown"}},

@@ -105,7 +105,7 @@ func TestTestsWithoutTheRaceDetectorAreThereAndNoOthersAreCalledSo(t *testing.T)
 }
 
 func TestEachTestRunsOnceOrInBothWays(t *testing.T) {
-	const a, b, c, d = module + "internal/growth", module + "pkg/render", module + "pkg/daemon", module + "pkg/review"
+	const a, b, c, d = module + "internal/growth", module + "pkg/render/kustomize", module + "pkg/daemon", module + "pkg/review"
 	passes := split(pass{dir: ".", race: true, processes: 2}, []string{a, b, c, d})
 	if len(passes) != 3 {
 		t.Fatalf("got %+v", passes)

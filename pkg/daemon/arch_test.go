@@ -24,7 +24,9 @@ var mayImport = map[string][]string{
 	"pkg/source":                  {"internal/multiack", "internal/secret", "internal/untrusted", "pkg/bounds", "pkg/failure", "pkg/federation", "internal/gitssh", "pkg/source/objectdb"},
 	"pkg/source/objectdb":         {},
 	"pkg/source/sourcetest":       {},
-	"pkg/render":                  {"internal/limit", "pkg/federation", "internal/strictyaml"},
+	"pkg/render":                  {"pkg/federation", "pkg/render/kustomize", "pkg/render/manifest"},
+	"pkg/render/kustomize":        {"pkg/federation", "pkg/render/kustomize/shortcut", "pkg/render/manifest", "internal/strictyaml"},
+	"pkg/render/manifest":         {"pkg/federation", "internal/strictyaml"},
 	"pkg/render/worker":           {"internal/raced", "pkg/federation", "pkg/render"},
 	"pkg/schedule":                {"pkg/federation", "pkg/schedule/ports", "pkg/schedule/replicas"},
 	"pkg/schedule/ports":          {"pkg/federation"},
@@ -97,6 +99,7 @@ var mayImport = map[string][]string{
 	"internal/growth":             {},
 	"internal/multiack":           {},
 
+	"pkg/render/kustomize/shortcut":      {"pkg/federation", "pkg/render/manifest", "internal/strictyaml"},
 	"pkg/status/forgetest":               {},
 	"pkg/status/github/githubtest":       {},
 	"pkg/takeover":                       {"pkg/apply/inventory", "pkg/claim", "pkg/federation"},

@@ -13,6 +13,7 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // An app is one app's folder as it is laid out in a revision. There are two
@@ -38,7 +39,7 @@ const (
 // is a mistake: a cluster whose overlay cannot be read is not to run base instead.
 func (p *pass) open(a federation.App) *app {
 	out := &app{App: a, overlays: map[string]struct{}{}, broken: map[string]error{}}
-	entries, err := p.files.readDir(a.Path)
+	entries, err := p.files.ReadDir(a.Path)
 	if err != nil {
 		out.err = p.unreadable(a, err)
 		return out
@@ -47,7 +48,7 @@ func (p *pass) open(a federation.App) *app {
 	hasKustomization := false
 	for _, e := range entries {
 		name := e.Name()
-		folder := p.files.isFolder(a.Path, e)
+		folder := p.files.IsFolder(a.Path, e)
 		switch {
 		case name == baseFolder:
 			base = e
@@ -55,7 +56,7 @@ func (p *pass) open(a federation.App) *app {
 			overlays = e
 		case !folder && isKustomization(name):
 			hasKustomization = true
-		case !folder && isManifest(name):
+		case !folder && manifest.IsManifest(name):
 			out.stray = append(out.stray, path.Join(a.Path, name))
 		}
 	}
@@ -74,34 +75,34 @@ func (p *pass) open(a federation.App) *app {
 }
 
 func (p *pass) openBase(a *app, e fs.DirEntry) error {
-	if err := p.files.noFolder(a.Path, e); err != nil {
+	if err := p.files.NoFolder(a.Path, e); err != nil {
 		return err
 	}
 	a.base = path.Join(a.Path, baseFolder)
-	if names, err := p.files.manifests(a.base); err == nil && len(names) > 0 && len(p.files.kustomizations(a.base)) == 0 {
+	if names, err := p.files.Plain(a.base); err == nil && len(names) > 0 && len(p.files.Kustomizations(a.base)) == 0 {
 		for _, name := range names {
-			if e := misnamed(name); e != nil && !p.files.isFile(name) {
+			if e := manifest.Misnamed(name); e != nil && !p.files.IsFile(name) {
 				return e
 			}
 		}
-		p.made[path.Join(a.base, madeFile)] = plainKustomization(names)
+		p.folders.MakeUp(a.base, names)
 	}
 	return nil
 }
 
 func (p *pass) openOverlays(a *app, e fs.DirEntry) error {
-	if err := p.files.noFolder(a.Path, e); err != nil {
+	if err := p.files.NoFolder(a.Path, e); err != nil {
 		return err
 	}
 	folder := path.Join(a.Path, overlaysFolder)
-	overlays, err := p.files.readDir(folder)
+	overlays, err := p.files.ReadDir(folder)
 	if err != nil {
-		return &Error{File: folder, Reason: "cannot be read: " + cause(err)}
+		return &Error{File: folder, Reason: "cannot be read: " + manifest.Cause(err)}
 	}
 	for _, e := range overlays {
-		if err := p.files.noFolder(folder, e); err != nil {
+		if err := p.files.NoFolder(folder, e); err != nil {
 			a.broken[e.Name()] = err
-			if isManifest(e.Name()) {
+			if manifest.IsManifest(e.Name()) {
 				a.stray = append(a.stray, path.Join(folder, e.Name()))
 			}
 			continue
@@ -114,10 +115,10 @@ func (p *pass) openOverlays(a *app, e fs.DirEntry) error {
 // unreadable says why an app's folder cannot be read: what it is, or which folder above it
 // is none.
 func (p *pass) unreadable(a federation.App, err error) error {
-	wrong := &Error{File: a.Path, Reason: "the folder of app " + a.Name + " cannot be read: " + cause(err), Remedy: "add it, or correct spec.apps[].path in " + federation.FileName}
+	wrong := &Error{File: a.Path, Reason: "the folder of app " + a.Name + " cannot be read: " + manifest.Cause(err), Remedy: "add it, or correct spec.apps[].path in " + federation.FileName}
 	at := "."
 	for step := range strings.SplitSeq(a.Path, "/") {
-		entries, err := p.files.readDir(at)
+		entries, err := p.files.ReadDir(at)
 		if err != nil {
 			break
 		}
@@ -125,7 +126,7 @@ func (p *pass) unreadable(a federation.App, err error) error {
 		if i < 0 {
 			break
 		}
-		if e, ok := errors.AsType[*Error](p.files.noFolder(at, entries[i])); ok {
+		if e, ok := errors.AsType[*Error](p.files.NoFolder(at, entries[i])); ok {
 			wrong.Reason, wrong.Remedy = fmt.Sprintf("the folder of app %s cannot be read: %s %s", a.Name, e.File, e.Reason), e.Remedy
 			break
 		}
@@ -216,10 +217,10 @@ func (a *app) strays(f *federation.Federation) []federation.Finding {
 // unread reports what of a folder that is read as plain manifests looks like manifests and
 // is not read: files of another extension, and folders.
 func (p *pass) unread(app, dir string) []federation.Finding {
-	if len(p.files.kustomizations(dir)) > 0 {
+	if len(p.files.Kustomizations(dir)) > 0 {
 		return nil
 	}
-	entries, err := p.files.readDir(dir)
+	entries, err := p.files.ReadDir(dir)
 	if err != nil {
 		return nil // the build says so
 	}
@@ -227,7 +228,7 @@ func (p *pass) unread(app, dir string) []federation.Finding {
 	looked := 0 // folders: a committer decides how many there are
 	for _, e := range entries {
 		name := e.Name()
-		folder := p.files.isFolder(dir, e)
+		folder := p.files.IsFolder(dir, e)
 		switch {
 		case folder && looked == mostLooked:
 		case folder:
@@ -235,7 +236,7 @@ func (p *pass) unread(app, dir string) []federation.Finding {
 			if p.hasManifests(path.Join(dir, name)) {
 				names = append(names, name+"/")
 			}
-		case !folder && !isManifest(name) && isManifest(strings.ToLower(name)):
+		case !folder && !manifest.IsManifest(name) && manifest.IsManifest(strings.ToLower(name)):
 			names = append(names, name)
 		}
 	}
@@ -253,28 +254,10 @@ func (p *pass) unread(app, dir string) []federation.Finding {
 const mostLooked = 100
 
 func (p *pass) hasManifests(dir string) bool {
-	entries, err := p.files.readDir(dir)
-	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isManifest(strings.ToLower(e.Name())) })
+	entries, err := p.files.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return manifest.IsManifest(strings.ToLower(e.Name())) })
 }
 
 func isKustomization(name string) bool {
 	return slices.Contains(konfig.RecognizedKustomizationFileNames(), name)
-}
-
-// isManifest says whether a folder without a kustomization has objects in a file
-// of this name.
-func isManifest(name string) bool {
-	switch path.Ext(name) {
-	case ".yaml", ".yml", ".json":
-		return !strings.HasPrefix(name, ".")
-	}
-	return false
-}
-
-// cause is an error without the path, which is said already.
-func cause(err error) string {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err.Error()
-	}
-	return err.Error()
 }

@@ -252,3 +252,27 @@ func BenchmarkEveryObjectChanged(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/(clusters*objects), "µs/object")
 }
+
+// BenchmarkAnnotatedOverlays renders a new node port for 13 clusters whose overlays
+// only add annotations.
+func BenchmarkAnnotatedOverlays(b *testing.B) {
+	files := fstest.MapFS{
+		"web/base/kustomization.yaml": {Data: []byte("resources: [i.yaml, s.yaml, r.yaml]\n")},
+		"web/base/i.yaml":             {Data: []byte("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web}, spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}}")},
+		"web/base/r.yaml":             {Data: []byte("{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: b}]}}}}")},
+		"web/base/s.yaml":             {},
+	}
+	f := &federation.Federation{Apps: []federation.App{{Name: "web", Path: "web"}}}
+	for i := range 13 {
+		name := fmt.Sprintf("c%02d", i)
+		f.Clusters = append(f.Clusters, federation.Cluster{Name: name})
+		files["web/clusters/"+name+"/kustomization.yaml"] = &fstest.MapFile{Data: fmt.Appendf(nil, "resources: [../../base]\ncommonAnnotations: {cluster: %s}\n", name)}
+	}
+	r := render.New(render.Options{Workers: 1})
+	for i := 0; b.Loop(); i++ {
+		files["web/base/s.yaml"].Data = fmt.Appendf(nil, "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, ports: [{port: 80, nodePort: %d}]}}", 30000+i)
+		if bundles, _ := r.Render(b.Context(), federation.Snapshot{Files: files}, f, nil); bundles[0].Err != nil {
+			b.Fatal(bundles[0].Err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/kustomize"
 )
 
 // A cache holds what was built for the last two revisions: objects as JSON, never
@@ -11,26 +12,11 @@ import (
 type cache struct {
 	generation uint64 // counts renderings
 	builds     map[string]*built
-	bases      map[string]*base
-	folders    map[scanKey]*folder
-}
-
-// A folder is what is known of a kustomization's folder.
-type folder struct {
-	digest string
-	scan   *kustomization // without mistakes, and without its lines
-	used   uint64
-}
-
-func newCache() cache {
-	return cache{builds: map[string]*built{}, bases: map[string]*base{}, folders: map[scanKey]*folder{}}
 }
 
 // forget drops what neither this rendering nor the one before used.
 func (c *cache) forget() {
 	maps.DeleteFunc(c.builds, func(_ string, b *built) bool { return b.used+1 < c.generation })
-	maps.DeleteFunc(c.bases, func(_ string, b *base) bool { return b.used+1 < c.generation })
-	maps.DeleteFunc(c.folders, func(_ scanKey, f *folder) bool { return f.used+1 < c.generation })
 }
 
 // built is what a folder builds, for whichever cluster.
@@ -45,7 +31,7 @@ type built struct {
 	raw    []*federation.Object
 	size   int64 // bytes of raw
 	taken  int   // objects that kustomize built or patched for it
-	losses []loss
+	losses []kustomize.Loss
 	final  []*federation.Object
 	scopes scopes // that CustomResourceDefinitions among the objects give
 	open   bool   // some object names no namespace and is of an unknown kind

@@ -2,7 +2,6 @@ package render
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/kustomize"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // A pass is one rendering of one revision. What it holds is forgotten at its end,
@@ -21,21 +22,17 @@ type pass struct {
 
 	ctx        context.Context
 	generation uint64
-	files      *files
-	made       map[string][]byte // kustomization files made up for plain bases; fixed once builds run
+	files      *manifest.Files
+	folders    *kustomize.Revision
 
 	slots   chan struct{}      // as many as builds may run at a time
 	flights map[string]*flight // by key; used by the goroutine that starts builds, alone
 	again   map[string]*flight // by folder: builds that failed for another; used by the goroutine that assembles, alone
 	running sync.WaitGroup     // the flights
 
-	losses map[string]map[loss]bool // by app; used by the goroutine that assembles, alone
+	losses map[string]map[kustomize.Loss]bool // by app; used by the goroutine that assembles, alone
 
 	tally tally // of what is built and given
-
-	passMu sync.Mutex // protects scans and bases
-	scans  map[scanKey]result[*kustomization]
-	bases  map[string]*baseFlight // by folder
 }
 
 func newPass(ctx context.Context, r *Renderer, fsys fs.FS) *pass {
@@ -43,30 +40,25 @@ func newPass(ctx context.Context, r *Renderer, fsys fs.FS) *pass {
 	r.cache.generation++
 	generation := r.cache.generation
 	r.mu.Unlock()
-	return &pass{
+	p := &pass{
 		Renderer:   r,
 		ctx:        ctx,
 		generation: generation,
-		files:      newFiles(fsys, r.limits.FileBytes),
-		made:       map[string][]byte{},
+		files:      manifest.NewFiles(fsys, r.limits.FileBytes),
 		slots:      make(chan struct{}, r.workers),
 		flights:    map[string]*flight{},
 		again:      map[string]*flight{},
-		losses:     map[string]map[loss]bool{},
+		losses:     map[string]map[kustomize.Loss]bool{},
 		tally:      tally{builds: map[*built]bool{}},
-		scans:      map[scanKey]result[*kustomization]{},
-		bases:      map[string]*baseFlight{},
 	}
+	p.folders = r.builder.Open(ctx, p.files, p.tally.blamed)
+	return p
 }
 
 // finish waits for what still runs, and forgets what is not needed.
 func (p *pass) finish() {
 	p.running.Wait()
-	p.passMu.Lock()
-	for _, b := range p.bases {
-		b.rest()
-	}
-	p.passMu.Unlock()
+	p.folders.Close()
 	p.mu.Lock()
 	p.cache.forget()
 	p.mu.Unlock()
@@ -83,7 +75,8 @@ func (p *pass) build(a *app, c federation.Cluster) task {
 }
 
 func (p *pass) launch(a *app, dir string) *flight {
-	key, err := p.keyOf(a, dir)
+	of := kustomize.Folder{Dir: dir, Base: a.base}
+	key, err := p.keyOf(of)
 	if err != nil {
 		return landed("", &built{dir: dir, err: fmt.Errorf("app %s: %w", a.Name, err)})
 	}
@@ -100,13 +93,13 @@ func (p *pass) launch(a *app, dir string) *flight {
 		if err := p.tally.full(dir); err != nil {
 			return err
 		}
-		end, err := p.prepare(a, dir, key)
+		end, err := p.folders.Begin(of, key)
 		if err != nil {
 			return err
 		}
 		defer end()
-		made, err := p.objects(a, dir)
-		b.raw, b.taken, b.losses = made.objects, made.taken, made.losses
+		made, err := p.folders.Build(of)
+		b.raw, b.taken, b.losses = made.Objects, made.Taken, made.Losses
 		if err == nil {
 			err = b.finish(p.limits)
 		}
@@ -119,56 +112,16 @@ func (p *pass) launch(a *app, dir string) *flight {
 	return f
 }
 
-// keyOf identifies what an app builds in a folder. Reading the kustomizations for
+// keyOf identifies what is built of a folder. Reading the kustomizations for
 // it takes a worker's time, like a build.
-func (p *pass) keyOf(a *app, dir string) (string, error) {
+func (p *pass) keyOf(f kustomize.Folder) (string, error) {
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-p.ctx.Done():
 		return "", p.ctx.Err()
 	}
-	key, err := p.key(dir)
-	if err != nil || a.base == "" || dir == a.base {
-		return key, err
-	}
-	// An overlay is compared with its base, even one that does not use it.
-	baseKey, err := p.key(a.base)
-	return key + baseKey, err
-}
-
-// prepare builds the base that a build needs, and then begins the build. An
-// overlay of a base that may not be built may not be built either: its build has the
-// base's in it.
-func (p *pass) prepare(a *app, dir, key string) (end func(), err error) {
-	if a.base == dir {
-		return func() {}, nil // building the base is all there is to do
-	}
-	if a.base != "" {
-		if base := p.baseOf(a.base); base.refused || exceeds(base.err) {
-			return nil, base.err
-		}
-	}
-	return p.enter(dir, key)
-}
-
-// enter begins a piece of work in a folder.
-func (p *pass) enter(dir, key string) (end func(), err error) {
-	end, err = p.begin(dir, key)
-	if e, ok := errors.AsType[*Error](err); ok && e.File == "" {
-		blamed := *e
-		blamed.File = p.blamed(dir)
-		err = &blamed
-	}
-	return end, err
-}
-
-// blamed is the file that stands for a folder.
-func (p *pass) blamed(dir string) string {
-	if files := p.files.kustomizations(dir); len(files) > 0 {
-		return files[0]
-	}
-	return dir
+	return p.folders.Key(f)
 }
 
 // recallBuild returns what the cache has of a build, or nil.
@@ -199,12 +152,12 @@ func (b *built) finish(limits Limits) error {
 	first := make(map[federation.ObjectRef]*federation.Object, len(b.raw))
 	var errs []error
 	for i, o := range b.raw {
-		b.own = b.own || within(o.File, b.dir)
+		b.own = b.own || manifest.Within(o.File, b.dir)
 		if o.Ref.Namespace == "" {
 			in, known := b.scopes.of(o)
 			b.open = b.open || !known
 			if known && in == namespaced {
-				if o, err = o.InNamespace(defaultNamespace); err != nil {
+				if o, err = o.InNamespace(manifest.DefaultNamespace); err != nil {
 					return err
 				}
 			}
@@ -215,38 +168,7 @@ func (b *built) finish(limits Limits) error {
 		}
 		first[o.Ref] = o
 	}
-	return joinedOrNil(errs)
-}
-
-func joinedOrNil(errs []error) error {
-	if len(errs) == 0 {
-		return nil
-	}
-	return joined(errs)
-}
-
-// objects builds a folder.
-func (p *pass) objects(a *app, dir string) (product, error) {
-	if err := p.ctx.Err(); err != nil {
-		return product{}, err
-	}
-	if dir == a.base {
-		base := p.baseOf(dir)
-		return product{objects: base.objects, taken: base.taken, losses: base.losses}, base.err
-	}
-	overlay := a.base != ""
-	if len(p.files.kustomizations(dir)) == 0 {
-		if overlay {
-			return product{}, &Error{File: dir, Reason: "the overlay has no kustomization.yaml", Remedy: "add one with resources: [" + relative(dir, a.base) + "]"}
-		}
-		objects, err := p.plain(dir)
-		return product{objects: objects}, err
-	}
-	made, t, err := p.kustomize(dir)
-	if err == nil && overlay {
-		err = p.compare(a, t, made.objects)
-	}
-	return made, err
+	return manifest.JoinOrNil(errs)
 }
 
 // unrendered are a cluster's bundles when its rendering was stopped.
@@ -280,10 +202,10 @@ func (p *pass) assemble(c federation.Cluster, tasks []task) []federation.Bundle 
 }
 
 // note keeps what is to be said of an app's builds, once each.
-func (p *pass) note(app string, losses []loss) {
+func (p *pass) note(app string, losses []kustomize.Loss) {
 	for _, l := range losses {
 		if p.losses[app] == nil {
-			p.losses[app] = map[loss]bool{}
+			p.losses[app] = map[kustomize.Loss]bool{}
 		}
 		p.losses[app][l] = true
 	}
@@ -302,12 +224,13 @@ func (p *pass) await(t task) error {
 	again, ok := p.again[t.dir]
 	if !ok {
 		again = p.fly("", t.dir, func(*built) error {
-			end, err := p.prepare(t.app, t.dir, t.build.key)
+			of := kustomize.Folder{Dir: t.dir, Base: t.app.base}
+			end, err := p.folders.Begin(of, t.build.key)
 			if err != nil {
 				return err
 			}
 			defer end()
-			_, err = p.objects(t.app, t.dir)
+			_, err = p.folders.Build(of)
 			return err
 		})
 		p.again[t.dir] = again
@@ -344,7 +267,7 @@ func (t task) place(all scopes) ([]*federation.Object, error) {
 				}
 			}
 		}
-		if move && within(o.File, b.dir) {
+		if move && manifest.Within(o.File, b.dir) {
 			moved := *o
 			moved.File = path.Join(t.dir, strings.TrimPrefix(o.File, b.dir))
 			o = &moved
@@ -358,7 +281,7 @@ func (b *built) placedObject(o *federation.Object) (*federation.Object, error) {
 	if known, ok := b.placed[o]; ok {
 		return known, nil
 	}
-	in, err := o.InNamespace(defaultNamespace)
+	in, err := o.InNamespace(manifest.DefaultNamespace)
 	if err != nil {
 		return nil, err
 	}
@@ -407,7 +330,7 @@ func disputed(bundles []federation.Bundle) []federation.Bundle {
 			errs[i] = append(errs[i], &Error{File: bundles[i].Objects[0].File, Reason: limit.More(more[i]) + " objects that another app has"})
 		}
 		if len(errs[i]) > 0 {
-			bundles[i].Objects, bundles[i].Err = nil, joined(errs[i])
+			bundles[i].Objects, bundles[i].Err = nil, manifest.Join(errs[i])
 		}
 	}
 	return bundles

@@ -1,16 +1,3 @@
-// Package render turns the files of a revision into the objects that every
-// member cluster should run.
-//
-// A Snapshot and a Federation come in, one Bundle for each cluster and app goes
-// out. It reads files and writes none, talks to no network, runs no program, and
-// gives equal output for equal input, so that two renderings of one revision can
-// be compared. Its neighbours are source, which gives the Snapshot, and schedule,
-// which takes the Bundles.
-//
-// What an overlay builds is what kustomize builds, byte for byte. Two things make
-// it quick: a build is known by the digests of the folders it reads, so nothing
-// is built twice, and an overlay that only patches its base costs as much as the
-// objects it patches (see patch.go for why that may be done).
 package render
 
 import (
@@ -22,7 +9,15 @@ import (
 	"sync"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/kustomize"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
+
+// An Error says which file is to blame for what could not be rendered.
+type Error = manifest.Error
+
+// Limits bound what a repository may cost. A limit that is zero has its default.
+type Limits = kustomize.Limits
 
 // Options tune a Renderer. The zero value is fit for use.
 type Options struct {
@@ -34,25 +29,6 @@ type Options struct {
 	// which is then its own, and end is called after it. Work may have other work
 	// within; with one worker, no two pieces run side by side. Nil lets all begin.
 	Begin func(dir, key string) (end func(), err error)
-}
-
-// Limits bound what a repository may cost. A limit that is zero has its default.
-type Limits struct {
-	FileBytes      int64 // of one file; 4 MiB
-	Bytes          int64 // of all files that one build reads; 64 MiB
-	Objects        int   // of one app in one cluster; 10,000
-	Depth          int   // of kustomizations built on one another; 16
-	Kustomizations int   // that one build visits; 500
-}
-
-func (l Limits) withDefaults() Limits {
-	return Limits{
-		FileBytes:      cmp.Or(l.FileBytes, 4<<20),
-		Bytes:          cmp.Or(l.Bytes, 64<<20),
-		Objects:        cmp.Or(l.Objects, 10_000),
-		Depth:          cmp.Or(l.Depth, 16),
-		Kustomizations: cmp.Or(l.Kustomizations, 500),
-	}
 }
 
 // Load reads the Federation that a snapshot keeps in fedsync.yaml. The mistakes in it
@@ -85,7 +61,7 @@ func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
 type Renderer struct {
 	limits  Limits
 	workers int
-	begin   func(dir, key string) (end func(), err error)
+	builder *kustomize.Builder
 
 	turn sync.Mutex // held by one rendering
 
@@ -95,12 +71,15 @@ type Renderer struct {
 
 // New makes a Renderer.
 func New(o Options) *Renderer {
-	limitCopies()
 	begin := o.Begin
 	if begin == nil {
 		begin = func(string, string) (func(), error) { return func() {}, nil }
 	}
-	return &Renderer{limits: o.Limits.withDefaults(), workers: cmp.Or(o.Workers, 2), begin: begin, cache: newCache()}
+	limits := o.Limits.WithDefaults()
+	return &Renderer{
+		limits: limits, workers: cmp.Or(o.Workers, 2), builder: kustomize.New(limits, begin),
+		cache: cache{builds: map[string]*built{}},
+	}
 }
 
 // Render returns one Bundle for every app and every cluster that the app's selector
@@ -179,4 +158,17 @@ func (p *pass) start(f *federation.Federation, apps []*app) <-chan []task {
 		}
 	}()
 	return queue
+}
+
+// Decoded makes an Object of the JSON of another, which another process rendered, and
+// holds it to what this package holds its own to: that process may have been taken over.
+func Decoded(data []byte, file string) (*federation.Object, error) {
+	return manifest.Decoded(data, file)
+}
+
+// ReadFile reads a file of at most so many bytes, without taking the memory for a
+// larger one. Files that know a cheaper way than asking for the size first have a
+// method ReadFileLimit that does the same.
+func ReadFile(files fs.FS, name string, most int64) ([]byte, error) {
+	return manifest.ReadFile(files, name, most)
 }

@@ -11,10 +11,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// defaultNamespace is where a namespaced object goes that names no namespace,
-// whatever the kubeconfig's context says.
-const defaultNamespace = "default"
-
 // A scope says whether the objects of a kind are in namespaces.
 type scope bool
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 // A tally counts what one revision builds, and what its clusters are given of it.
@@ -104,13 +105,13 @@ func weight(o *federation.Object) int64 { return objectBytes + int64(len(o.JSON)
 // blame counts the mistakes of a folder's build, and leaves of its error what the
 // revision may have.
 func (y *tally) blame(dir string, err error) error {
-	all := flat([]error{err})
+	all := manifest.Flat([]error{err})
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if y.mistakes += len(all); y.mistakes <= limit.Gathered || len(all) <= limit.Names {
 		return err
 	}
-	return joined(append(slices.Clip(all[:limit.Names]), &Error{File: dir, Reason: limit.More(len(all)-limit.Names) + " mistakes"}))
+	return manifest.Join(append(slices.Clip(all[:limit.Names]), &Error{File: dir, Reason: limit.More(len(all)-limit.Names) + " mistakes"}))
 }
 
 // blamed reports whether the revision has so many mistakes that of a build only the

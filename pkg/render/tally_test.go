@@ -6,6 +6,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
 
 func TestAnObjectThatOverlaysShareCountsOnce(t *testing.T) {
@@ -23,7 +24,7 @@ func TestAnObjectThatOverlaysShareCountsOnce(t *testing.T) {
 			t.Fatalf("overlay %d: %v", i, err)
 		}
 	}
-	if err := add(101, large); err == nil || !exceeds(err) || !strings.Contains(err.Error(), "more than 64 MiB of objects that differ") {
+	if err := add(101, large); err == nil || !manifest.Exceeds(err) || !strings.Contains(err.Error(), "more than 64 MiB of objects that differ") {
 		t.Errorf("got %v, want that there are too many bytes", err)
 	}
 }

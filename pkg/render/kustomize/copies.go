@@ -1,0 +1,68 @@
+package kustomize
+
+import (
+	"fmt"
+	"sync"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+)
+
+const (
+	// maxCopied is what the copy operations of one JSON patch may add to one
+	// object, in bytes. An API server takes an object of 1.5 MiB.
+	maxCopied = 1 << 20
+	// maxOperations is of one JSON patch.
+	maxOperations = 1000
+	// maxGrowth is what copy operations may make of all objects of one build.
+	maxGrowth = 256 << 20
+)
+
+// limitCopies bounds the JSON patches of kustomize, and so of this package. Each
+// copy may double the object, so that without a limit forty lines fill any
+// memory.
+var limitCopies = sync.OnceFunc(func() { jsonpatch.AccumulatedCopySizeLimit = maxCopied })
+
+// jsonPatch counts the operations of a JSON patch.
+func (s *scanner) jsonPatch(operations []any, field string, line int) {
+	if len(operations) > maxOperations {
+		s.refuse(field, line, fmt.Sprintf("the JSON patch has %d operations, and at most %d are taken", len(operations), maxOperations),
+			"use a merge patch, or write the objects as they should be")
+	}
+	copies := 0
+	for _, o := range operations {
+		if operation, _ := o.(map[string]any); operation["op"] == "copy" {
+			copies++
+		}
+	}
+	s.k.copies += copies
+	if copies > 0 {
+		s.k.copying++
+	}
+}
+
+// growth returns the most bytes that the copy operations of a tree may make of
+// its objects. Each at most doubles what there is, and each patch ends at
+// maxCopied for each object.
+func (t tree) growth() int64 {
+	var read, objects, copies, copying int64
+	for _, k := range t {
+		read += k.bytes
+		objects += int64(len(k.declared) + len(k.ConfigMapGenerator) + len(k.SecretGenerator))
+		copies += int64(k.copies)
+		copying += int64(k.copying)
+	}
+	if copies == 0 {
+		return 0
+	}
+	return min(read<<min(copies, 32), objects*copying*maxCopied)
+}
+
+// copier is the first file with a JSON patch that copies.
+func (t tree) copier() string {
+	for _, k := range t {
+		if k.copying > 0 {
+			return k.file
+		}
+	}
+	return t[0].file
+}

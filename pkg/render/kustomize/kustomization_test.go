@@ -1,0 +1,33 @@
+package kustomize
+
+import "testing"
+
+func TestRemoteEntriesAreKnownByHowTheyBegin(t *testing.T) {
+	for entry, want := range map[string]bool{
+		"https://example.com/a":         true,
+		"HTTP://example.com/a":          true,
+		"http:example.com":              true,
+		"git::https://example.com":      true,
+		"GIT::github.com/a/b":           true,
+		"github.com/a/b":                true,
+		"GitHub.com:a/b":                true,
+		"git@example.com:a/b":           true,
+		"user-1@host/path":              true,
+		"ssh://host/a":                  true,
+		"file:///etc":                   true,
+		"sub/https://x":                 true,
+		"../base":                       false,
+		"example.com/a":                 false,
+		"deploy.yaml":                   false,
+		"apps/a@b.yaml":                 false,
+		"gitlab/deploy.yaml":            false,
+		"kind: A\nurl: https://a.b/c@d": true, // as a path; as text it is not
+	} {
+		if got := isRemote(entry); got != want {
+			t.Errorf("isRemote(%q) = %t, want %t", entry, got, want)
+		}
+	}
+	if fetched("kind: A\nurl: https://a.b/c@d") {
+		t.Error("text with a URL in it is taken for one")
+	}
+}

@@ -1,0 +1,124 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
+)
+
+// Settle gives an object of a built-in kind the meaning that an API server gives to what
+// is null in it, and reports whether there was anything: a field is dropped, and a string
+// of a map of strings, such as the data of a ConfigMap, is empty. In a server-side apply a
+// null would stand for a value of its own: an entry of a list whose key it is part of is
+// another one than that with the default of the field, and the next apply adds it once
+// more. Kinds that are not built in say themselves what null means.
+func Settle(content map[string]any) bool {
+	t, known := typeOf(content)
+	return known && settleMap(content, t)
+}
+
+// MayHaveNull reports whether something may be null in an object: the word is in the JSON of
+// every object in which something is, and of a few others.
+func MayHaveNull(data []byte) bool { return bytes.Contains(data, []byte("null")) }
+
+// typeOf returns the type of an object of a built-in kind.
+func typeOf(content map[string]any) (t reflect.Type, known bool) {
+	apiVersion, _ := content["apiVersion"].(string)
+	kind, _ := content["kind"].(string)
+	t, known = builtInTypes()[schema.FromAPIVersionAndKind(apiVersion, kind)]
+	return t, known
+}
+
+var builtInTypes = sync.OnceValue(scheme.Scheme.AllKnownTypes)
+
+// builtIn reports whether an object is of a built-in kind.
+func builtIn(content map[string]any) bool {
+	_, known := typeOf(content)
+	return known
+}
+
+// settleValue settles what is below a value of a type.
+func settleValue(value any, t reflect.Type) bool {
+	switch value := value.(type) {
+	case map[string]any:
+		return settleMap(value, t)
+	case []any:
+		t = behind(t)
+		if t.Kind() != reflect.Slice {
+			return false
+		}
+		changed := false
+		for _, item := range value {
+			changed = settleValue(item, t.Elem()) || changed
+		}
+		return changed
+	}
+	return false
+}
+
+func settleMap(content map[string]any, t reflect.Type) bool {
+	t = behind(t)
+	changed := false
+	switch {
+	case readsItself(t):
+	case t.Kind() == reflect.Struct:
+		fields := fieldsOf(t)
+		for name, value := range content {
+			field, known := fields[name]
+			switch {
+			case !known:
+			case value == nil:
+				delete(content, name)
+				changed = true
+			default:
+				changed = settleValue(value, field) || changed
+			}
+		}
+	case t.Kind() == reflect.Map:
+		for name, value := range content {
+			switch {
+			case value != nil:
+				changed = settleValue(value, t.Elem()) || changed
+			case t.Elem().Kind() == reflect.String:
+				content[name] = ""
+				changed = true
+			}
+		}
+	}
+	return changed
+}
+
+// behind is the type that pointers lead to.
+func behind(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t
+}
+
+// readsItself says whether a type decides itself what its JSON means.
+func readsItself(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())
+}
+
+var fieldTypes sync.Map // by reflect.Type: map[string]reflect.Type
+
+// fieldsOf gives the types of a struct's fields by their names in JSON.
+func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	if known, ok := fieldTypes.Load(t); ok {
+		return known.(map[string]reflect.Type)
+	}
+	fields := map[string]reflect.Type{}
+	for _, f := range reflect.VisibleFields(t) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
+			fields[name] = f.Type
+		}
+	}
+	fieldTypes.Store(t, fields)
+	return fields
+}
