@@ -235,7 +235,7 @@ func TestAJobThatEndedUnderTheNameBeforeIsNotRunAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := simulate(t, 1)
 		defer func() { s.stop() }()
-		s.FollowsAs = func(name, source string) bool { return name == "shop" && source == "source-shop" }
+		s.writer.FollowsAs = func(name, source string) bool { return name == "shop" && source == "source-shop" }
 		s.writeEnded(inventory.Parent{Federation: "shop", App: "web", Source: "source-shop"}, "migrate")
 		s.writeEnded(inventory.Parent{Federation: "blog", App: "web", Source: "source-blog"}, "seed")
 		s.push(jobNamed("migrate"), jobNamed("seed"))

@@ -48,7 +48,7 @@ func (f *fixture) forge(name string, content map[string]any) {
 		f.Fatal(err)
 	}
 	secret, err := backup.Pack(inventory.Proof{
-		Secret: name, Object: federation.RefOf(&unstructured.Unstructured{Object: content}), Expires: time.Now().Add(backup.Duration),
+		Federation: f.Federation, Secret: name, Object: federation.RefOf(&unstructured.Unstructured{Object: content}), Expires: time.Now().Add(backup.Duration),
 	}, data)
 	if err != nil {
 		f.Fatal(err)
