@@ -157,7 +157,7 @@ func (wr *Writer) WriteParent(ctx context.Context, app string, w ParentWish) (*P
 			if _, err := wr.CreateNamespace(ctx, federation.SystemNamespace); err != nil {
 				return nil, refusal.New("create", federation.ObjectRef{Kind: "Namespace", Name: federation.SystemNamespace}, "", err)
 			}
-		case p == nil && !looked:
+		case p == nil && !looked && isRefusal(err):
 			// A quota or a policy refuses before it is seen that there is one.
 			looked = true
 			there, readErr := wr.readParent(ctx, app)
