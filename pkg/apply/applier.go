@@ -2,20 +2,20 @@ package apply
 
 import (
 	"context"
-	"slices"
-	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/pkg/apply/backup"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/request"
+	"github.com/fedsync/fedsync/pkg/apply/standing"
+	"github.com/fedsync/fedsync/pkg/apply/state"
+	"github.com/fedsync/fedsync/pkg/apply/table"
 	"github.com/fedsync/fedsync/pkg/apply/write"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -73,13 +73,13 @@ type Options struct {
 type Applier struct {
 	Options
 
-	writer *write.Writer
-	table  *table
-	woken  chan struct{} // one token is enough for any number of changes
-	turn   atomic.Uint64 // counts what may make another agenda of the table
+	*table.Table // what is known of the cluster
 
-	requests context.Context    // of those under way; the table's mutex protects it
-	abort    context.CancelFunc // ends them; likewise
+	writer *write.Writer
+
+	mu       sync.Mutex         // protects what follows
+	requests context.Context    // of those under way
+	abort    context.CancelFunc // ends them
 }
 
 // New makes an Applier that knows nothing yet.
@@ -105,18 +105,22 @@ func New(o Options) *Applier {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	t := newTable(o.Federation, o.Instance, o.Source, o.RequestTimeout)
-	t.reader = object.NewReader(o.AdoptFrom)
+	owner := inventory.Owner{Federation: o.Federation, Source: o.Source, FormerSources: o.FormerSources}
+	reader := object.NewReader(o.AdoptFrom)
 	c := &request.Client{Dynamic: o.Client, Mapper: o.Mapper, Timeout: o.RequestTimeout, MayWrite: o.MayWrite, Federation: o.Federation}
 	return &Applier{
 		Options: o,
+		Table: table.New(table.Options{
+			Settings: state.Settings{
+				Cluster: o.Cluster, Owner: owner, Instance: o.Instance, Reader: reader,
+				ListTimeout: o.RequestTimeout, Deadline: o.Deadline,
+			},
+			Overwritten: o.Overwritten, Change: o.Change, Log: o.Log,
+		}),
 		writer: &write.Writer{
-			Client: c, Cluster: o.Cluster, Version: o.Version, FollowsAs: o.FollowsAs, NodePorts: o.NodePorts,
-			Owner: inventory.Owner{Federation: o.Federation, Source: o.Source, FormerSources: o.FormerSources},
-			Forms: o.Forms, Reader: t.reader, Backups: &backup.Store{Client: c},
+			Client: c, Cluster: o.Cluster, Owner: owner, Version: o.Version, FollowsAs: o.FollowsAs, NodePorts: o.NodePorts,
+			Forms: o.Forms, Reader: reader, Backups: &backup.Store{Client: c},
 		},
-		table: t,
-		woken: make(chan struct{}, 1), // one token
 	}
 }
 
@@ -131,51 +135,17 @@ func (a *Applier) changed() {
 	}
 }
 
-// SetInstance sets the name that the parents bear. Those that bear another are
-// written again before anything else of their apps.
-func (a *Applier) SetInstance(name string) {
-	t := a.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.instance != name {
-		t.instance = name
-		a.Wake()
-	}
-}
-
-// record records what was done for the plan's revision; the table's mutex is held.
-func (a *Applier) record(c federation.Change) {
-	a.table.changed(c)
-	if a.Change != nil && c.Action != federation.ActionUnchanged {
-		a.Change(c)
-	}
-}
-
-// Want makes the plan what the cluster should run. It takes effect between any two
-// requests. A new revision is a new chance for all that was refused.
-func (a *Applier) Want(plan federation.ClusterPlan) {
-	t := a.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.take(plan)
-	a.Wake()
-}
-
-// Retry ends every pause: the cluster has come back, or somebody mended it.
-func (a *Applier) Retry() {
-	t := a.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.retryAll()
-	t.silent = try{}
-	a.Wake()
+// Standing computes how things stand at a time.
+func (a *Applier) Standing(now time.Time) (out standing.Standing) {
+	mayWrite := a.mayWrite()
+	a.Look(func(s *state.State) { out = standing.Of(s, now, mayWrite) })
+	return out
 }
 
 // Abort ends the requests that are under way: nothing will answer them.
 func (a *Applier) Abort() {
-	t := a.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.abort != nil {
 		a.abort()
 	}
@@ -185,94 +155,5 @@ func (a *Applier) Abort() {
 // backup or rebuilt. Everything has to be observed again.
 func (a *Applier) Forget() {
 	a.Abort()
-	t := a.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.forget()
-	a.Wake()
-}
-
-// Resources returns what is to be watched by the label
-// applyset.kubernetes.io/part-of: the kinds of the plan, of what was wanted before
-// where the plan does not name it, and of the inventories. A kind of which it is
-// not known how it is served is left out until it is.
-func (a *Applier) Resources() []schema.GroupVersionResource {
-	t := a.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	used := map[schema.GroupKind]bool{}
-	for _, r := range t.rows {
-		used[r.ref.GroupKind()] = used[r.ref.GroupKind()] || r.want != nil
-	}
-	for _, of := range t.apps {
-		for _, w := range of.plan.Withheld {
-			used[w.Object.GroupKind()] = true
-		}
-	}
-	for _, gk := range t.listedKinds() {
-		used[gk] = true
-	}
-	var out []schema.GroupVersionResource
-	for gk, is := range used {
-		if k := t.kinds[gk]; is && k != nil && k.watched != nil && !k.isGone() {
-			out = append(out, k.watched.Resource)
-		}
-	}
-	slices.SortFunc(out, func(x, y schema.GroupVersionResource) int { return strings.Compare(x.String(), y.String()) })
-	return slices.Compact(out)
-}
-
-// KindsKnown reports whether it is known of every kind of the plan and of the
-// inventories how it is served, or that it is not: then Resources returns all that
-// there is to watch.
-func (a *Applier) KindsKnown() bool {
-	t := a.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	known := func(k *kind) bool { return k != nil && (k.mapping != nil || k.last.err != nil) }
-	for _, r := range t.rows {
-		if r.want != nil && !known(t.kinds[r.ref.GroupKind()]) {
-			return false
-		}
-	}
-	for _, gk := range t.listedKinds() {
-		if !known(t.kinds[gk]) {
-			return false
-		}
-	}
-	return true
-}
-
-// Unserved reports whether the plan has kinds that the cluster is not known to
-// serve: its definitions are worth a watch then.
-func (a *Applier) Unserved() bool {
-	t := a.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, r := range t.rows {
-		if k := t.kinds[r.ref.GroupKind()]; r.want != nil && k != nil && k.mapping == nil && k.last.err != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// AppOf returns the app of this federation to whose objects the label
-// applyset.kubernetes.io/part-of gives this value; empty for none.
-func (a *Applier) AppOf(partOf string) string {
-	t := a.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.sets[partOf]
-}
-
-// Inventory returns the objects of ours that the watches have seen, by app and
-// sorted: what bears the label of the app, an entry of ours, and no controller. An
-// app of which only the parent is left has no objects in it: a plan that no longer
-// named the app would leave the parent behind.
-func (a *Applier) Inventory() map[string][]federation.ObjectRef {
-	t := a.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.inventory()
+	a.Table.Forget()
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/standing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 
@@ -24,7 +25,7 @@ import (
 
 // complete lets the Applier go on by itself, and waits until the cluster is as the
 // plan says.
-func (f *fixture) complete(within time.Duration) Standing {
+func (f *fixture) complete(within time.Duration) standing.Standing {
 	f.Helper()
 	f.open.Store(true)
 	defer f.open.Store(false)

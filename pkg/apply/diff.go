@@ -199,7 +199,7 @@ func (q *question) leaving(ctx context.Context, parents map[string]*write.Parent
 			continue
 		}
 		err = q.writer.Each(ctx, q.Client.Resource(mapping.Resource), metav1.ListOptions{LabelSelector: inventory.LabelPartOf}, func(u *unstructured.Unstructured) bool {
-			v, ref := q.table.reader.Live(u), federation.RefOf(u)
+			v, ref := q.writer.Reader.Live(u), federation.RefOf(u)
 			app, ours := apps[v.PartOf]
 			if ours && !wanted[ref] && v.Owned && !v.Controlled && !v.Terminating && gk != object.NamespaceKind && !object.IsOurs(ref) && parents[app].Kinds[gk] {
 				out = append(out, Difference{Cluster: q.Cluster, App: app, Object: ref, Action: federation.ActionPruned})
@@ -240,7 +240,7 @@ func (q *question) diff(ctx context.Context, d *object.Desired) Difference {
 	case err != nil:
 		return q.failDiff(ctx, out, verb, err)
 	default:
-		v := q.table.reader.Live(live)
+		v := q.writer.Reader.Live(live)
 		ours, err := q.writer.JudgeOwner(ctx, write.Known{Desired: d, Resource: mapping.Resource, Sets: q.sets}, live, v)
 		switch {
 		case err == nil && !ours && d.Adoption == federation.AdoptNever:
@@ -267,7 +267,7 @@ func (q *question) diff(ctx context.Context, d *object.Desired) Difference {
 	}
 	out.Fields = fields.Compare(d.Ref.GroupKind(), live.Object, answer.Object)
 	if out.Action == federation.ActionAdopted {
-		out.Fields = append(out.Fields, releasedFields(answer, q.table.reader.People)...)
+		out.Fields = append(out.Fields, releasedFields(answer, q.writer.Reader.People)...)
 	}
 	if len(out.Fields) == 0 && out.Action == federation.ActionConfigured {
 		out.Action = federation.ActionUnchanged

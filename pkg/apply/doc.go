@@ -5,10 +5,11 @@
 // Applier belongs to one cluster and shares nothing that can block with another: it has
 // its own client, deadlines and memory.
 //
-// All that is known of the cluster stands in one table (table.go). What is due is a pure
-// function of it and the time (due.go, leave.go, services.go), and so is what is wrong
-// (standing.go). Run hands out what is due (queue.go), and each answer changes the
-// table. So nothing that follows from state is remembered beside it.
+// All that is known of the cluster stands in one state (package state). What is due is a pure
+// function of it and the time (package agenda), and so is what is wrong (package standing).
+// Run carries out what is due (do.go) by the requests that it takes (package write), and each
+// answer changes the state (package table). So nothing that follows from state is remembered
+// beside it.
 //
 // Objects are applied on the server's side, with force, by one field manager. An object
 // is written when its rendering is not what was last applied, or when somebody else

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -85,14 +86,13 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 func (f *fixture) upToDate() {
 	f.Helper()
 	f.until("the watches are up to date", func() bool {
-		f.table.mu.Lock()
-		defer f.table.mu.Unlock()
-		for _, r := range f.table.rows {
-			if r.want != nil && (r.flight != nil || r.live == nil || r.base == nil || r.drift != nil) {
-				return false
+		done := true
+		f.Look(func(t *state.State) {
+			for _, r := range t.Rows {
+				done = done && (r.Want == nil || r.Flight == nil && r.Live != nil && r.Base != nil && r.Drift == nil)
 			}
-		}
-		return true
+		})
+		return done
 	})
 	if refs := f.due(); len(refs) > 0 {
 		f.Errorf("due for repair: %v, want none", refs)
@@ -194,10 +194,10 @@ func TestAFightIsStoppedAndEndsWithGit(t *testing.T) {
 	if r.Complete {
 		t.Error("Apply is complete, want it not to be while the fight goes on")
 	}
-	if due := f.dueAt(time.Now().Add(fightPause - 30*time.Second)); len(due) > 0 {
+	if due := f.dueAt(time.Now().Add(state.FightPause - 30*time.Second)); len(due) > 0 {
 		t.Errorf("due before the end of the pause: %v", due)
 	}
-	if due := f.dueAt(time.Now().Add(fightPause)); len(due) != 1 {
+	if due := f.dueAt(time.Now().Add(state.FightPause)); len(due) != 1 {
 		t.Errorf("due after the pause: %v, want the Ingress", due)
 	}
 	r = f.mustSync(f.app("web", strings.Replace(nginx, "team: web", "team: shop", 1)))
@@ -209,15 +209,15 @@ func TestEventsBeforeOurAnswerAreNoDrift(t *testing.T) {
 	f.mustSync(f.app("web", nginx))
 	old := f.get(ingresses, "nginx")
 	f.mustSync(f.app("web", strings.Replace(nginx, "team: web", "team: shop", 1)))
-	if d := f.Observe(Event{Resource: ingresses, Object: old}); d.Repair || d.Text != "" {
+	if d := f.Observe(object.Event{Resource: ingresses, Object: old}); d.Repair || d.Text != "" {
 		t.Errorf("Observe of an old event = %+v, want nothing to do", d)
 	}
-	if d := f.Observe(Event{Resource: ingresses, Object: old, Deleted: true}); d.Repair {
+	if d := f.Observe(object.Event{Resource: ingresses, Object: old, Deleted: true}); d.Repair {
 		t.Errorf("Observe of an old deletion = %+v, want nothing to do", d)
 	}
 	// Found missing by a new list: the object is old, the list is not.
 	now := f.get(ingresses, "nginx").GetResourceVersion()
-	if d := f.Observe(Event{Resource: ingresses, Object: old, Deleted: true, ResourceVersion: now + "0"}); !d.Repair {
+	if d := f.Observe(object.Event{Resource: ingresses, Object: old, Deleted: true, ResourceVersion: now + "0"}); !d.Repair {
 		t.Errorf("Observe of an object that a new list misses = %+v, want a repair", d)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
@@ -70,8 +71,8 @@ func TestAKindThatIsForbiddenStopsThatKindAlone(t *testing.T) {
 	if !f.exists(object.Services, "nginx") || !f.exists(replicaSets, "nginx") || f.exists(ingresses, "nginx") {
 		t.Error("want the Service and the ReplicaSet applied, and no Ingress")
 	}
-	if due := f.dueAt(time.Now().Add(pauseShared)); len(due) != 1 || due[0].Kind != "Ingress" {
-		t.Errorf("due after %s: %v, want the Ingress: rights are granted without a commit", pauseShared, due)
+	if due := f.dueAt(time.Now().Add(state.PauseShared)); len(due) != 1 || due[0].Kind != "Ingress" {
+		t.Errorf("due after %s: %v, want the Ingress: rights are granted without a commit", state.PauseShared, due)
 	}
 }
 
@@ -148,7 +149,7 @@ func TestAHungAPIServerCostsOneRequestsTime(t *testing.T) {
 	if r.Complete {
 		t.Error("Apply is complete")
 	}
-	if due := f.dueAt(time.Now().Add(2 * pauseFirst)); len(due) != 1 {
+	if due := f.dueAt(time.Now().Add(2 * state.PauseFirst)); len(due) != 1 {
 		t.Errorf("due after the first pause: %v, want one object that shows whether the API server answers", due)
 	}
 	f.wantFinding(r.Findings, "D03", "does not answer")

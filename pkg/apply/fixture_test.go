@@ -16,7 +16,10 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
+	"github.com/fedsync/fedsync/pkg/apply/agenda"
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/standing"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -127,11 +130,11 @@ func (f *fixture) start(instance string, change ...func(*Options)) {
 	if err != nil {
 		f.Fatalf("read the parents: %v", err)
 	}
-	a.table.mu.Lock()
-	for app, p := range list {
-		a.table.takeParent(a.table.app(app), p)
-	}
-	a.table.mu.Unlock()
+	a.Look(func(t *state.State) {
+		for app, p := range list {
+			t.TakeParent(t.App(app), p)
+		}
+	})
 	a.ParentsListed(true, nil)
 	running.Go(func() { a.Run(ctx) })
 }
@@ -140,7 +143,7 @@ var errNotWatched = apierrors.NewForbidden(schema.GroupResource{Resource: "tests
 
 // Result is what came of one Apply.
 type Result struct {
-	Standing
+	standing.Standing
 
 	Findings []federation.Finding // and the notes
 }
@@ -162,12 +165,13 @@ func (f *fixture) settle() Result {
 	f.Wake()
 	f.until("nothing is due", func() bool {
 		f.unwatched()
-		t := f.table
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		_, flights := t.flights(time.Now())
-		agenda := t.agendaAt(time.Now())
-		return flights == 0 && len(agenda.tasks) == 0 && agenda.calm
+		done := true
+		f.Look(func(t *state.State) {
+			t.EachFlight(func(*state.Flight) { done = false })
+			due := agenda.At(t, time.Now())
+			done = done && len(due.Tasks) == 0 && due.Calm
+		})
+		return done
 	})
 	s := f.Standing(time.Now())
 	f.open.Store(false)
@@ -183,19 +187,19 @@ func (f *fixture) unwatched() {
 }
 
 // now returns how things stand.
-func (f *fixture) now() Standing { return f.Standing(time.Now()) }
+func (f *fixture) now() standing.Standing { return f.Standing(time.Now()) }
 
 // dueAt returns the objects that are to be written at a time, if nothing changes
 // until then.
 func (f *fixture) dueAt(at time.Time) []federation.ObjectRef {
-	f.table.mu.Lock()
-	defer f.table.mu.Unlock()
 	var out []federation.ObjectRef
-	for _, x := range f.table.agendaAt(at).tasks {
-		if x.row != nil {
-			out = append(out, x.row.ref)
+	f.Look(func(t *state.State) {
+		for _, x := range agenda.At(t, at).Tasks {
+			if x.Row != nil {
+				out = append(out, x.Row.Ref)
+			}
 		}
-	}
+	})
 	return out
 }
 
@@ -285,15 +289,8 @@ func (f *fixture) mustSync(apps ...federation.AppPlan) Result {
 // learnKinds finds out what is to be watched for the plan.
 func (f *fixture) learnKinds() {
 	f.Helper()
-	t := f.table
-	t.mu.Lock()
-	t.take(f.plan)
-	kinds := t.listedKinds()
-	for _, r := range t.rows {
-		kinds = append(kinds, r.ref.GroupKind())
-	}
-	t.mu.Unlock()
-	f.learn(f.ctx, kinds, &flight{incarnation: t.incarnation})
+	f.Want(f.plan)
+	f.until("it is known how all kinds are served", f.KindsKnown)
 }
 
 // watch starts the watches that are missing, and returns when their lists have
@@ -357,7 +354,7 @@ func (f *fixture) follow(gvr schema.GroupVersionResource, namespace, selector st
 		f.Fatalf("list %s: %v", gvr.Resource, err)
 	}
 	for i := range list.Items {
-		a.Observe(Event{Resource: gvr, Object: &list.Items[i]})
+		a.Observe(object.Event{Resource: gvr, Object: &list.Items[i]})
 	}
 	w, err := objects.Watch(ctx, metav1.ListOptions{LabelSelector: selector, ResourceVersion: list.GetResourceVersion()})
 	if err != nil {
@@ -377,7 +374,7 @@ func (f *fixture) follow(gvr schema.GroupVersionResource, namespace, selector st
 				if !ok {
 					continue
 				}
-				a.Observe(Event{Resource: gvr, Object: u, Deleted: event.Type == watch.Deleted})
+				a.Observe(object.Event{Resource: gvr, Object: u, Deleted: event.Type == watch.Deleted})
 				f.look()
 			}
 		}
@@ -411,9 +408,7 @@ func (f *fixture) repair() []federation.Change {
 	f.Helper()
 	f.until("an object is due for repair", func() bool { return len(f.due()) > 0 })
 	f.counter.reset()
-	f.table.mu.Lock()
-	clear(f.table.changes)
-	f.table.mu.Unlock()
+	f.Look(func(t *state.State) { clear(t.Changes) })
 	return f.settle().Changes
 }
 

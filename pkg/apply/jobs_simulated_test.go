@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -49,16 +50,16 @@ func (s *simulated) recorded() string {
 }
 
 // knowsEnd reports whether it is known that the Job ended for what Git has.
-func (s *simulated) knowsEnd() bool {
-	t := s.table
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r := t.rows[federation.ObjectRef{Group: "batch", Kind: "Job", Namespace: "default", Name: "migrate"}]
-	if r == nil || r.want == nil {
-		return false
-	}
-	digest := r.want.Object.Digest
-	return r.ended.Digest == digest || t.recorded(r).Digest == digest
+func (s *simulated) knowsEnd() (known bool) {
+	s.Look(func(t *state.State) {
+		r := t.Rows[federation.ObjectRef{Group: "batch", Kind: "Job", Namespace: "default", Name: "migrate"}]
+		if r == nil || r.Want == nil {
+			return
+		}
+		digest, a := r.Want.Object.Digest, t.App(r.Want.App)
+		known = r.Ended.Digest == digest || a.Parent.Exists() && a.Parent.Ended[inventory.EndedKey(r.Ref)].Digest == digest
+	})
+	return known
 }
 
 // A Job with a TTL runs once for each rendering, whatever history of ends, deletions,
@@ -182,7 +183,7 @@ func TestAJobThatGoesWithTheEventThatShowsItsEndIsNotRunAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		u.SetResourceVersion(u.GetResourceVersion() + "0") // of the deletion
-		if d := s.Observe(Event{Resource: jobs, Object: u, Deleted: true}); d.Repair {
+		if d := s.Observe(object.Event{Resource: jobs, Object: u, Deleted: true}); d.Repair {
 			t.Errorf("Observe = %+v, want nothing to repair", d)
 		}
 		s.after(time.Minute)

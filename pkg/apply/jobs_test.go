@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -67,10 +68,12 @@ func (f *fixture) deleteJob() {
 func (f *fixture) see(end object.End, there bool) {
 	f.Helper()
 	f.until(fmt.Sprintf("the Job is there %v, and shows the end %d", there, end), func() bool {
-		f.table.mu.Lock()
-		defer f.table.mu.Unlock()
-		r := f.table.rows[federation.ObjectRef{Group: "batch", Kind: "Job", Namespace: f.namespace, Name: "migrate"}]
-		return r != nil && (r.live != nil) == there && (!there || r.live.End == end)
+		seen := false
+		f.Look(func(t *state.State) {
+			r := t.Rows[federation.ObjectRef{Group: "batch", Kind: "Job", Namespace: f.namespace, Name: "migrate"}]
+			seen = r != nil && (r.Live != nil) == there && (!there || r.Live.End == end)
+		})
+		return seen
 	})
 }
 
@@ -244,14 +247,14 @@ func TestAnEndThatCannotBeWrittenDownIsSaidAndWrittenLater(t *testing.T) {
 func TestAJobWithoutATTLRunsAgainWhenSomebodyDeletesIt(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", migration("1", "suspend: false")))
-	for i := range fightFlips {
+	for i := range state.FightFlips {
 		f.finishJob(object.Completed)
 		f.deleteJob()
 		f.until("it is gone", func() bool { return len(f.Inventory()["web"]) == 0 })
 		if got := f.records(); len(got) != 0 {
 			t.Errorf("records = %v, want none", got)
 		}
-		if i < fightFlips-1 {
+		if i < state.FightFlips-1 {
 			f.wantChanges(f.repair(), "created Job/migrate (deleted)")
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -82,11 +83,13 @@ func TestPruneLeavesWhatIsNotOurs(t *testing.T) {
 	f.create("kubectl", strings.Replace(earlier, "name: nginx", "name: mine", 1))
 	f.patchAs("kubectl", object.Services, "mine", label)
 	f.until("the labels are seen", func() bool {
-		f.table.mu.Lock()
-		defer f.table.mu.Unlock()
-		mine := f.table.rows[federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "mine"}]
-		other := f.table.rows[federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: f.namespace, Name: copied}]
-		return mine != nil && other != nil && other.live.Owned
+		seen := false
+		f.Look(func(t *state.State) {
+			mine := t.Rows[federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "mine"}]
+			other := t.Rows[federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: f.namespace, Name: copied}]
+			seen = mine != nil && other != nil && other.Live.Owned
+		})
+		return seen
 	})
 
 	r := f.mustSync(f.app("web", strings.Split(nginx, "\n---\n")[0], deployment))

@@ -14,7 +14,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/agenda"
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/state"
+	"github.com/fedsync/fedsync/pkg/apply/table"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -169,17 +172,17 @@ func (s *simulated) feed(ctx context.Context, running *sync.WaitGroup) {
 	}
 	follow(object.Namespaces, "", "", watched{
 		event: func(u *unstructured.Unstructured, deleted bool) { s.ObserveNamespace(u, deleted) },
-		state: func(l *Listing, err error) { s.NamespacesListed(l != nil, l, err) },
+		state: func(l *table.Listing, err error) { s.NamespacesListed(l != nil, l, err) },
 	})
 	follow(definitions, "", "", watched{
 		event: func(*unstructured.Unstructured, bool) { s.DefinitionsChanged() },
-		state: func(*Listing, error) {},
+		state: func(*table.Listing, error) {},
 	})
 	follow(object.ConfigMaps, federation.SystemNamespace, inventory.ParentSelector("web"), watched{
 		event: func(u *unstructured.Unstructured, deleted bool) {
-			s.Observe(Event{Resource: object.ConfigMaps, Object: u, Deleted: deleted})
+			s.Observe(object.Event{Resource: object.ConfigMaps, Object: u, Deleted: deleted})
 		},
-		state: func(l *Listing, err error) {
+		state: func(l *table.Listing, err error) {
 			if l != nil {
 				s.ParentsRead(l)
 			} else {
@@ -194,9 +197,9 @@ func (s *simulated) feed(ctx context.Context, running *sync.WaitGroup) {
 				followed[gvr] = true
 				follow(gvr, "", inventory.LabelPartOf, watched{
 					event: func(u *unstructured.Unstructured, deleted bool) {
-						s.Observe(Event{Resource: gvr, Object: u, Deleted: deleted})
+						s.Observe(object.Event{Resource: gvr, Object: u, Deleted: deleted})
 					},
-					state: func(l *Listing, err error) {
+					state: func(l *table.Listing, err error) {
 						if l != nil {
 							s.Listed(gvr, l)
 						} else {
@@ -216,7 +219,7 @@ func (s *simulated) feed(ctx context.Context, running *sync.WaitGroup) {
 // watched is where a watch reports to.
 type watched struct {
 	event func(u *unstructured.Unstructured, deleted bool)
-	state func(l *Listing, err error) // a list, or why there is none; neither while it is about to be
+	state func(l *table.Listing, err error) // a list, or why there is none; neither while it is about to be
 }
 
 // followOnce lists and watches until that ends.
@@ -226,7 +229,7 @@ func (s *simulated) followOnce(ctx context.Context, objects dynamic.ResourceInte
 	if err != nil {
 		return err
 	}
-	l := &Listing{Asked: asked, Objects: map[types.NamespacedName]types.UID{}}
+	l := &table.Listing{Asked: asked, Objects: map[types.NamespacedName]types.UID{}}
 	for i := range list.Items {
 		u := &list.Items[i]
 		w.event(u, false)
@@ -300,36 +303,38 @@ func (s *simulated) completeWithin(d time.Duration) {
 		<-time.After(100 * time.Millisecond)
 	}
 	standing := s.Standing(time.Now())
-	s.Fatalf("not complete after %s: tried %v, findings %v, own %v\n%s", d, standing.Tried, standing.Findings, standing.Own, s.table.dump(time.Now()))
+	s.Fatalf("not complete after %s: tried %v, findings %v, own %v\n%s", d, standing.Tried, standing.Findings, standing.Own, s.dump(time.Now()))
 }
 
 // dump shows what a table knows, for a test that failed.
-func (t *table) dump(now time.Time) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (s *simulated) dump(now time.Time) string {
 	var b strings.Builder
-	for i, r := range t.sorted() {
-		if r.want != nil && r.settled() && r.last.err == nil && len(r.live.Foreign) == 0 || i > 40 {
+	s.Look(func(t *state.State) { dump(&b, t, now) })
+	return b.String()
+}
+
+func dump(b *strings.Builder, t *state.State, now time.Time) {
+	for i, r := range t.Sorted() {
+		if r.Want != nil && r.Settled() && r.Last.Err == nil && len(r.Live.Foreign) == 0 || i > 40 {
 			continue
 		}
-		fmt.Fprintf(&b, "%s: wanted %v, there %v, settled %v, under way %v, drift %v, last %v at %s (%d)\n", r.ref, r.want != nil, r.live != nil,
-			r.want != nil && r.settled(), r.flight != nil, r.drift, r.last.err, r.last.at.Format(time.TimeOnly), r.last.failures)
-		if r.live != nil && r.base != nil {
-			fmt.Fprintf(&b, "  live %s %v, base %s %v\n", r.live.Version, r.live.Mark(), r.base.Version, r.base.Mark())
+		fmt.Fprintf(b, "%s: wanted %v, there %v, settled %v, under way %v, drift %v, last %v at %s (%d)\n", r.Ref, r.Want != nil, r.Live != nil,
+			r.Want != nil && r.Settled(), r.Flight != nil, r.Drift, r.Last.Err, r.Last.At.Format(time.TimeOnly), r.Last.Failures)
+		if r.Live != nil && r.Base != nil {
+			fmt.Fprintf(b, "  live %s %v, base %s %v\n", r.Live.Version, r.Live.Mark(), r.Base.Version, r.Base.Mark())
 		}
 	}
-	for name, s := range t.spaces {
-		fmt.Fprintf(&b, "namespace %s: known %v, there %v, terminating %v, last %v\n", name, s.known, s.exists, s.terminating, s.last.err)
+	for name, s := range t.Spaces {
+		fmt.Fprintf(b, "namespace %s: known %v, there %v, terminating %v, last %v\n", name, s.Known, s.Exists, s.Terminating, s.Last.Err)
 	}
-	for gk, k := range t.kinds {
-		fmt.Fprintf(&b, "%s: mapping %v, list %v, hung %v, last %v\n", gk, k.mapping != nil, t.list(k), k.hung, k.last.err)
+	for gk, k := range t.Kinds {
+		fmt.Fprintf(b, "%s: mapping %v, list %v, hung %v, last %v\n", gk, k.Mapping != nil, t.List(k), k.Hung, k.Last.Err)
 	}
-	for name, a := range t.apps {
-		fmt.Fprintf(&b, "app %s: named %v, parent %v, wide %v, last %v\n", name, a.named, a.parent, t.wide(a), a.last.err)
+	for name, a := range t.Apps {
+		fmt.Fprintf(b, "app %s: named %v, parent %v, wide %v, last %v\n", name, a.Named, a.Parent, t.Wide(a), a.Last.Err)
 	}
-	agenda := t.agendaAt(now)
-	fmt.Fprintf(&b, "silent %v; agenda %q, next %s, calm %v\n", t.silent.err, describeTasks(agenda.tasks), agenda.next.Sub(now), agenda.calm)
-	return b.String()
+	due := agenda.At(t, now)
+	fmt.Fprintf(b, "silent %v; agenda of %d, next %s, calm %v\n", t.Silent.Err, len(due.Tasks), due.Next.Sub(now), due.Calm)
 }
 
 // requests counts what the Applier asked since the last forgetting.
@@ -652,11 +657,11 @@ func TestAnyHistoryConverges(t *testing.T) {
 
 // endFights has fights be forgotten, since nobody fights.
 func (s *simulated) endFights() {
-	s.table.mu.Lock()
-	defer s.table.mu.Unlock()
-	for _, r := range s.table.rows {
-		r.fight = nil
-	}
+	s.Look(func(t *state.State) {
+		for _, r := range t.Rows {
+			r.Fight = nil
+		}
+	})
 	s.Wake()
 }
 
@@ -696,16 +701,16 @@ spec:
 func (s *simulated) wantEqual() {
 	s.Helper()
 	wanted := map[string]bool{}
-	s.table.mu.Lock()
 	var rows []*object.Desired
-	for _, r := range s.table.rows {
-		if r.want != nil {
-			rows = append(rows, r.want)
+	s.Look(func(t *state.State) {
+		for _, r := range t.Rows {
+			if r.Want != nil {
+				rows = append(rows, r.Want)
+			}
 		}
-	}
-	s.table.mu.Unlock()
+	})
 	for _, d := range rows {
-		mapping, err := s.Applier.writer.Mapping(s.Context(), d.Ref.GroupKind(), d.Object.Version)
+		mapping, err := s.writer.Mapping(s.Context(), d.Ref.GroupKind(), d.Object.Version)
 		if err != nil {
 			s.Errorf("%s: %v", d.Ref, err)
 			continue
@@ -716,7 +721,7 @@ func (s *simulated) wantEqual() {
 			continue
 		}
 		wanted[d.Ref.String()] = true
-		if v := s.table.reader.Live(u); !s.table.reader.Says(v, d.Unstructured().Object) {
+		if reader := s.writer.Reader; !reader.Says(reader.Live(u), d.Unstructured().Object) {
 			s.Errorf("%s is not what Git says: %v", d.Ref, u.Object)
 		}
 	}

@@ -4,9 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 	"github.com/fedsync/fedsync/pkg/apply/write"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,10 +44,9 @@ func TestParentsBearTheInstanceThatWrites(t *testing.T) {
 }
 
 // parentOfWeb is what is known of the parent of the app web.
-func (f *fixture) parentOfWeb() *write.Parent {
-	f.table.mu.Lock()
-	defer f.table.mu.Unlock()
-	return f.table.app("web").parent
+func (f *fixture) parentOfWeb() (p *write.Parent) {
+	f.Look(func(t *state.State) { p = t.App("web").Parent })
+	return p
 }
 
 func TestAFormerSourceIsAcceptedAndReplacedOnce(t *testing.T) {
@@ -112,10 +111,12 @@ func TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite(t *testing.T) {
 		f.Want(f.plan)
 		f.until("it ends", func() bool {
 			f.unwatched()
-			f.table.mu.Lock()
-			defer f.table.mu.Unlock()
-			_, flights := f.table.flights(time.Now())
-			return flights == 0 && (!f.open.Load() || f.table.complete())
+			done := true
+			f.Look(func(t *state.State) {
+				t.EachFlight(func(*state.Flight) { done = false })
+				done = done && (!f.open.Load() || t.Complete())
+			})
+			return done
 		})
 		done := f.open.Load()
 		f.counter.failWith(nil)

@@ -4,14 +4,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/apply/standing"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/federation"
-
 	"github.com/fedsync/fedsync/pkg/watch"
 )
 
@@ -138,7 +138,7 @@ func isRefused(v claim.Verdict) bool {
 }
 
 // own returns what is wrong with the cluster itself.
-func (s *session) own(standing apply.Standing, state federation.ClusterState) []federation.Finding {
+func (s *session) own(standing standing.Standing, state federation.ClusterState) []federation.Finding {
 	if state != federation.ClusterReady {
 		return nil // the probes say more
 	}

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/apply/standing"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/fedsync/fedsync/internal/bell"
@@ -17,10 +20,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/bounds"
 	"github.com/fedsync/fedsync/pkg/claim"
-	fault "github.com/fedsync/fedsync/pkg/failure"
-	"github.com/fedsync/fedsync/pkg/federation"
 
 	"github.com/fedsync/fedsync/pkg/facts"
+	fault "github.com/fedsync/fedsync/pkg/failure"
+	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/probe"
 	"github.com/fedsync/fedsync/pkg/watch"
 )
@@ -81,7 +84,7 @@ type session struct {
 	kinds      map[watch.Watch]bool // of our objects, wanted at some time: their end must be heard of
 	seen       bool                 // the collector has been told all, at some time
 	changes    uint64               // counts what may make another standing
-	standing   apply.Standing       // as computed at standAt
+	standing   standing.Standing    // as computed at standAt
 	standAt    time.Time
 	standOf    uint64              // changes, before it was computed
 	begun      Order               // the order that the applier has

@@ -9,8 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/table"
 	"github.com/fedsync/fedsync/pkg/claim"
 	fault "github.com/fedsync/fedsync/pkg/failure"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -228,7 +229,7 @@ func (s *session) observeOurs(e watch.Event) {
 	}
 	switch e.Type {
 	case watch.Upserted, watch.Deleted:
-		d := s.applier.Observe(apply.Event{Resource: e.Watch.Resource, Object: e.Object, Deleted: e.Type == watch.Deleted})
+		d := s.applier.Observe(object.Event{Resource: e.Watch.Resource, Object: e.Object, Deleted: e.Type == watch.Deleted})
 		if d.Repair {
 			s.Log.Info("drift found", zap.Stringer("object", d.Object), zap.String("drift", d.Text))
 		}
@@ -267,11 +268,11 @@ func (s *session) unseen(w watch.Watch, err error) {
 	}
 }
 
-func listing(l *watch.Listing) *apply.Listing {
+func listing(l *watch.Listing) *table.Listing {
 	if l == nil {
 		return nil
 	}
-	return &apply.Listing{Asked: l.Asked, Objects: l.Objects}
+	return &table.Listing{Asked: l.Asked, Objects: l.Objects}
 }
 
 // judge observes a live object, and reports whether it is an app's of ours.

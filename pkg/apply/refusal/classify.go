@@ -29,7 +29,8 @@ var (
 	policyName  = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']{1,253})'`)
 	quotaName   = regexp.MustCompile(`exceeded quota: ([^, ]{1,253})`)
 	rightName   = regexp.MustCompile(` cannot ([a-z]+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
-	ErrFenced   = errors.New("fedsync may not write to this cluster now")
+	// ErrFenced is the error of a write to a cluster that may not be written to now.
+	ErrFenced = errors.New("fedsync may not write to this cluster now")
 )
 
 func (e *Error) classify(err error) {

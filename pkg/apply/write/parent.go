@@ -39,9 +39,8 @@ func (p *Parent) Refusal() *refusal.Error {
 }
 
 // ParentOf reads a parent.
-func (wr *Writer) ParentOf(app string, u *unstructured.Unstructured) *Parent {
+func ParentOf(owner inventory.Owner, app string, u *unstructured.Unstructured) *Parent {
 	p := &Parent{Parent: inventory.Read(u), Seen: time.Now()}
-	owner := wr.Owner
 	if why, remedy := owner.Refusal(app, p.Parent); why != "" {
 		p.Refused = &refusal.Error{
 			Verb: "claim", Object: federation.RefOf(u), Class: refusal.ClassOwned,
@@ -62,6 +61,23 @@ type ParentWish struct {
 	Jobs  map[string]string          // the renderings of those that Git has, by their keys
 	// JustJobs says that it is to list none besides them.
 	JustJobs bool
+}
+
+// What is done to a parent, besides claiming it.
+const (
+	VerbNarrow = "narrow"
+	VerbRecord = "record"
+)
+
+// Verb says what has to be done to the parent as it was seen last.
+func (w ParentWish) Verb() string {
+	switch {
+	case w.Exact:
+		return VerbNarrow
+	case w.Known.Exists() && w.Known.Instance == w.As && w.Known.Covers(w.Contents):
+		return VerbRecord
+	}
+	return "claim"
 }
 
 // EndedAfter is what the parent is to say of ended Jobs in place of what it says.
@@ -101,9 +117,18 @@ func (wr *Writer) endedBefore(ctx context.Context, w ParentWish) (map[string]inv
 // parentTries bounds how often a parent that others write too is read again.
 const parentTries = 5
 
-// WriteParent writes the app's parent until it is as wished, and returns it as it is
+// PutParent sees to it that the app's parent lists what it is to, and returns it as it is
+// then; nil where there is none. With an error it returns what was read of it.
+func (wr *Writer) PutParent(ctx context.Context, app string, w ParentWish) (*Parent, error) {
+	if w.Exact && len(w.Contents.Kinds) == 0 {
+		return wr.deleteParent(ctx, app, w.Known)
+	}
+	return wr.writeParent(ctx, app, w)
+}
+
+// writeParent writes the app's parent until it is as wished, and returns it as it is
 // then. It writes only where something differs.
-func (wr *Writer) WriteParent(ctx context.Context, app string, w ParentWish) (*Parent, error) {
+func (wr *Writer) writeParent(ctx context.Context, app string, w ParentWish) (*Parent, error) {
 	parents := wr.Dynamic.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace)
 	name := inventory.ParentName(wr.Federation, app)
 	p := w.Known
@@ -145,7 +170,7 @@ func (wr *Writer) WriteParent(ctx context.Context, app string, w ParentWish) (*P
 		}
 		switch {
 		case err == nil:
-			p = wr.ParentOf(app, answer) // to see it as it is now
+			p = ParentOf(wr.Owner, app, answer) // to see it as it is now
 		case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 			if p, err = wr.readParent(ctx, app); err != nil {
 				return nil, err
@@ -186,12 +211,12 @@ func (wr *Writer) readParent(ctx context.Context, app string) (*Parent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wr.ParentOf(app, u), nil
+	return ParentOf(wr.Owner, app, u), nil
 }
 
-// DeleteParent ends an inventory that has no objects left, and returns what is
+// deleteParent ends an inventory that has no objects left, and returns what is
 // there in its place.
-func (wr *Writer) DeleteParent(ctx context.Context, app string, p *Parent) (*Parent, error) {
+func (wr *Writer) deleteParent(ctx context.Context, app string, p *Parent) (*Parent, error) {
 	if p == nil {
 		return nil, nil //nolint:nilnil // a missing parent is no parent
 	}
@@ -214,7 +239,7 @@ func (wr *Writer) ReadParents(ctx context.Context) (map[string]*Parent, error) {
 	o := metav1.ListOptions{LabelSelector: inventory.ParentSelector(wr.Federation)}
 	err := wr.Each(ctx, wr.Dynamic.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace), o, func(u *unstructured.Unstructured) bool {
 		if app := inventory.AppOf(wr.Federation, u); app != "" {
-			out[app] = wr.ParentOf(app, u)
+			out[app] = ParentOf(wr.Owner, app, u)
 		}
 		return true
 	})

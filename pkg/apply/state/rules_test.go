@@ -1,4 +1,4 @@
-package apply
+package state
 
 import (
 	"slices"
@@ -13,23 +13,23 @@ import (
 
 func TestAFightPausesLongerEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rec := &row{made: "a"}
-		d := drift{paths: []string{"spec.replicas"}, by: "keda"}
-		change := func() { rec.flip(time.Now(), d) }
-		stopped := func() bool { return rec.stopped(time.Now()) }
+		rec := &Row{Made: "a"}
+		d := Drift{Paths: []string{"spec.replicas"}, By: "keda"}
+		change := func() { rec.Flip(time.Now(), d) }
+		stopped := func() bool { return rec.Stopped(time.Now()) }
 
 		for i := range 2 {
 			change()
 			if stopped() {
-				t.Fatalf("stopped after %d changes, want after %d", i+1, fightFlips)
+				t.Fatalf("stopped after %d changes, want after %d", i+1, FightFlips)
 			}
 			<-time.After(time.Minute)
 		}
 		change()
-		for pause := fightPause; pause < 3*time.Hour; pause *= 2 {
+		for pause := FightPause; pause < 3*time.Hour; pause *= 2 {
 			want := min(pause, fightPauseMax)
-			if !stopped() || rec.fight.pause != want {
-				t.Fatalf("stopped = %v for %s, want a pause of %s", stopped(), rec.fight.pause, want)
+			if !stopped() || rec.Fight.pause != want {
+				t.Fatalf("stopped = %v for %s, want a pause of %s", stopped(), rec.Fight.pause, want)
 			}
 			<-time.After(want)
 			if stopped() {
@@ -39,7 +39,7 @@ func TestAFightPausesLongerEachTime(t *testing.T) {
 		}
 		<-time.After(fightPauseMax + fightWindow + time.Second)
 		change()
-		if rec.fight != nil {
+		if rec.Fight != nil {
 			t.Error("a single change after a quiet time is taken for the old fight")
 		}
 	})
@@ -50,8 +50,8 @@ func TestAFightOverReplicasIsAnAutoscalers(t *testing.T) {
 	for path, want := range map[string]string{
 		"spec.replicas": "delete the autoscaler that sets it", "spec.paused": "stop kube-controller-manager (through scale)",
 	} {
-		f := &fight{path: path, by: "kube-controller-manager (through scale)"}
-		if got := f.error(d).Remedy; !strings.HasPrefix(got, "let one of the two own "+path+": take it out of Git, ") || !strings.HasSuffix(got, want) {
+		f := &Fight{path: path, by: "kube-controller-manager (through scale)"}
+		if got := f.Refusal(d).Remedy; !strings.HasPrefix(got, "let one of the two own "+path+": take it out of Git, ") || !strings.HasSuffix(got, want) {
 			t.Errorf("over %s: remedy %q, want one that ends with %q", path, got, want)
 		}
 	}
@@ -59,36 +59,36 @@ func TestAFightOverReplicasIsAnAutoscalers(t *testing.T) {
 
 func TestAFightIsTheSameFieldWithinFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rec := &row{made: "a"}
+		rec := &Row{Made: "a"}
 		for _, path := range []string{"a", "b", "c", "a", "b", "c"} {
-			rec.flip(time.Now(), drift{paths: []string{path}})
+			rec.Flip(time.Now(), Drift{Paths: []string{path}})
 		}
-		if rec.fight != nil {
-			t.Errorf("fight over %s after two changes of each field", rec.fight.path)
+		if rec.Fight != nil {
+			t.Errorf("fight over %s after two changes of each field", rec.Fight.path)
 		}
 		<-time.After(fightWindow)
-		rec.flip(time.Now(), drift{paths: []string{"a"}})
-		if rec.fight != nil {
+		rec.Flip(time.Now(), Drift{Paths: []string{"a"}})
+		if rec.Fight != nil {
 			t.Error("changes from before the window count")
 		}
-		rec.flip(time.Now(), drift{paths: []string{"a"}})
-		rec.flip(time.Now(), drift{paths: []string{"a"}})
-		if rec.fight == nil {
+		rec.Flip(time.Now(), Drift{Paths: []string{"a"}})
+		rec.Flip(time.Now(), Drift{Paths: []string{"a"}})
+		if rec.Fight == nil {
 			t.Fatal("no fight after three changes of one field")
 		}
 		rec.settleFight("a")
-		if rec.fight == nil {
+		if rec.Fight == nil {
 			t.Error("the same wish ends the fight")
 		}
 		rec.settleFight("b")
-		if rec.fight != nil {
+		if rec.Fight != nil {
 			t.Error("another wish does not end the fight")
 		}
 	})
 }
 
 func TestRowsGoFromWhatCarriesToWhatLeadsTrafficIn(t *testing.T) {
-	table := newTable("web", "", "", time.Second)
+	table := New(Settings{})
 	for _, name := range []string{
 		"networking.k8s.io/Ingress/a", "apps/ReplicaSet/a", "Service/b", "Service/a", "example.com/Thing/a", "ConfigMap/a",
 		"apiextensions.k8s.io/CustomResourceDefinition/a", "Namespace/a", "rbac.authorization.k8s.io/Role/a", "ServiceAccount/a",
@@ -98,11 +98,11 @@ func TestRowsGoFromWhatCarriesToWhatLeadsTrafficIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		table.row(ref)
+		table.Row(ref)
 	}
 	var got []string
-	for _, r := range table.sorted() {
-		got = append(got, r.ref.Kind+"/"+r.ref.Name)
+	for _, r := range table.Sorted() {
+		got = append(got, r.Ref.Kind+"/"+r.Ref.Name)
 	}
 	want := []string{
 		"Namespace/a", "CustomResourceDefinition/a", "ServiceAccount/a", "Role/a", "RoleBinding/a", "ConfigMap/a",

@@ -1,4 +1,4 @@
-package apply
+package agenda
 
 import (
 	"errors"
@@ -16,6 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/object"
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/state"
 	"github.com/fedsync/fedsync/pkg/apply/write"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -27,16 +28,16 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // namespace ns and the inventory of app web are there.
 type sketch struct {
 	testing.TB
-	*table
+	*state.State
 	plan federation.ClusterPlan
 }
 
 func newSketch(t testing.TB) *sketch {
-	s := &sketch{TB: t, table: newTable("web", "one", "source", 10*time.Second)}
-	s.since = start
-	s.listings.parents.done, s.listings.spaces.done = true, true
-	*s.space("ns") = space{known: true, exists: true, mark: spaceMark{uid: "ns"}}
-	*s.space("other") = space{known: true, exists: true, mark: spaceMark{uid: "other"}}
+	s := &sketch{TB: t, State: state.New(state.Settings{Owner: inventory.Owner{Federation: "web", Source: "source"}, Instance: "one", ListTimeout: 10 * time.Second})}
+	s.Since = start
+	s.Listings.Parents.Done, s.Listings.Spaces.Done = true, true
+	*s.Space("ns") = state.Space{Known: true, Exists: true, Mark: state.SpaceMark{Uid: "ns"}}
+	*s.Space("other") = state.Space{Known: true, Exists: true, Mark: state.SpaceMark{Uid: "other"}}
 	s.plan.Revision.SHA = "1"
 	s.plan.Apps = []federation.AppPlan{{App: "web", Prune: federation.PruneAllowed}}
 	return s
@@ -89,21 +90,21 @@ func (s *sketch) want(names ...string) {
 		objects = append(objects, o)
 	}
 	s.plan.Apps[0].Objects = objects
-	s.take(s.plan)
-	for _, r := range s.rows {
-		s.knows(r.ref.GroupKind())
+	s.Take(s.plan)
+	for _, r := range s.Rows {
+		s.knows(r.Ref.GroupKind())
 	}
 	s.widen()
 }
 
 // knows has the cluster serve a kind, and its objects be listed.
-func (s *sketch) knows(gk schema.GroupKind) *kind {
-	k := s.kind(gk)
-	if k.mapping == nil && k.last.err == nil {
+func (s *sketch) knows(gk schema.GroupKind) *state.Kind {
+	k := s.Kind(gk)
+	if k.Mapping == nil && k.Last.Err == nil {
 		gvr := schema.GroupVersionResource{Group: gk.Group, Version: "v1", Resource: strings.ToLower(gk.Kind) + "s"}
-		k.mapping = &meta.RESTMapping{Resource: gvr, Scope: meta.RESTScopeNamespace}
-		k.since = start
-		s.lists[gvr.GroupResource()] = listing{done: true}
+		k.Mapping = &meta.RESTMapping{Resource: gvr, Scope: meta.RESTScopeNamespace}
+		k.Since = start
+		s.Lists[gvr.GroupResource()] = state.Listing{Done: true}
 	}
 	return k
 }
@@ -111,25 +112,25 @@ func (s *sketch) knows(gk schema.GroupKind) *kind {
 // widen has the inventory list all that the app has and shows.
 func (s *sketch) widen() {
 	p := &write.Parent{Parent: inventory.Parent{UID: "parent", ResourceVersion: "1", Instance: "one", Source: "source"}}
-	for _, r := range s.rows {
-		p.Add(r.ref)
+	for _, r := range s.Rows {
+		p.Add(r.Ref)
 	}
-	s.app("web").parent = p
+	s.App("web").Parent = p
 }
 
 // shows has the cluster show an object of ours, with these node ports.
-func (s *sketch) shows(name string, ports ...int32) *row {
+func (s *sketch) shows(name string, ports ...int32) *state.Row {
 	s.Helper()
 	ref := s.ref(name)
 	s.knows(ref.GroupKind())
-	r := s.row(ref)
+	r := s.Row(ref)
 	v := &object.Live{UID: types.UID(name), Version: "7", PartOf: inventory.PartOf("web", "web"), View: ownership.View{Owned: true}}
 	for _, p := range ports {
 		v.Ports = append(v.Ports, object.Port{Protocol: "TCP", Number: p})
 	}
-	r.live, r.base, r.seen = v, v, start
-	r.resource = s.kind(ref.GroupKind()).mapping.Resource
-	s.app("web").parent.Add(ref)
+	r.Live, r.Base, r.Seen = v, v, start
+	r.Resource = s.Kind(ref.GroupKind()).Mapping.Resource
+	s.App("web").Parent.Add(ref)
 	return r
 }
 
@@ -138,56 +139,56 @@ func (s *sketch) settles(names ...string) {
 	s.Helper()
 	for _, name := range names {
 		r := s.shows(name)
-		r.live.Ports = r.want.NodePorts()
-		r.made = r.want.Wish()
+		r.Live.Ports = r.Want.NodePorts()
+		r.Made = r.Want.Wish()
 	}
 }
 
 // refuses has an object's last request be refused so many seconds after the start.
-func (s *sketch) refuses(name string, seconds int, class refusal.Class, text string) *row {
+func (s *sketch) refuses(name string, seconds int, class refusal.Class, text string) *state.Row {
 	s.Helper()
-	r := s.rows[s.ref(name)]
-	e := refusal.New("apply", r.ref, "", errors.New(text))
+	r := s.Rows[s.ref(name)]
+	e := refusal.New("apply", r.Ref, "", errors.New(text))
 	e.Class = class
 	now := start.Add(time.Duration(seconds) * time.Second)
-	f := &flight{since: now.Add(-100 * time.Millisecond), around: s.around(r)}
-	r.last.failed(now, e, f)
-	if reason := r.last.reason; reason != "" {
-		p := s.pauses[reason]
+	f := &state.Flight{Since: now.Add(-100 * time.Millisecond), Around: s.Around(r)}
+	r.Last.Failed(now, e, f)
+	if reason := r.Last.Reason; reason != "" {
+		p := s.Pauses[reason]
 		if p == nil {
-			p = &pause{}
-			s.pauses[reason] = p
+			p = &state.Pause{}
+			s.Pauses[reason] = p
 		}
-		p.failures++
-		p.at, p.until = now, now.Add(backoff(pauseFirst, p.failures, pauseShared))
+		p.Failures++
+		p.At, p.Until = now, now.Add(state.Backoff(state.PauseFirst, p.Failures, state.PauseShared))
 	}
-	s.kind(r.ref.GroupKind()).hung = class == refusal.ClassTimeout
+	s.Kind(r.Ref.GroupKind()).Hung = class == refusal.ClassTimeout
 	return r
 }
 
 // flies has a request for an object be under way since so many seconds after the
 // start.
 func (s *sketch) flies(name string, seconds int) {
-	s.rows[s.ref(name)].flight = &flight{since: start.Add(time.Duration(seconds) * time.Second)}
+	s.Rows[s.ref(name)].Flight = &state.Flight{Since: start.Add(time.Duration(seconds) * time.Second)}
 }
 
-func describeTasks(tasks []task) []string {
-	names := map[taskType]string{
-		taskLearn: "learn", taskSpace: "space", taskWiden: "widen", taskPut: "put", taskPark: "park", taskRemove: "remove",
-		taskNarrow: "narrow", taskAsk: "ask",
+func describeTasks(tasks []Item) []string {
+	names := map[Type]string{
+		Learn: "learn", LookForSpace: "space", Widen: "widen", Put: "put", Park: "park", Remove: "remove",
+		Narrow: "narrow", Ask: "ask",
 	}
 	var out []string
 	for _, x := range tasks {
-		text := names[x.typ]
+		text := names[x.Type]
 		switch {
-		case x.row != nil:
-			text += " " + x.row.ref.Kind + "/" + x.row.ref.Name
-		case x.app != nil:
-			text += " " + x.app.name
-		case x.space != "":
-			text += " " + x.space
+		case x.Row != nil:
+			text += " " + x.Row.Ref.Kind + "/" + x.Row.Ref.Name
+		case x.App != nil:
+			text += " " + x.App.Name
+		case x.Space != "":
+			text += " " + x.Space
 		}
-		for _, gk := range x.kinds {
+		for _, gk := range x.Kinds {
 			text += " " + gk.Kind
 		}
 		out = append(out, text)
@@ -207,11 +208,11 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 		thing      = "example.com/Thing/ns/a"
 	)
 	thingKind := schema.GroupKind{Group: "example.com", Kind: "Thing"}
-	noMatch := func(s *sketch, at time.Time, failures int) *kind {
-		k := s.kind(thingKind)
-		k.mapping = nil
-		k.last = try{err: refusal.New("discover", federation.ObjectRef{Group: "example.com", Kind: "Thing"}, "", &meta.NoKindMatchError{GroupKind: thingKind}), at: at, failures: failures}
-		k.asked = s.definition(thingKind)
+	noMatch := func(s *sketch, at time.Time, failures int) *state.Kind {
+		k := s.Kind(thingKind)
+		k.Mapping = nil
+		k.Last = state.Try{Err: refusal.New("discover", federation.ObjectRef{Group: "example.com", Kind: "Thing"}, "", &meta.NoKindMatchError{GroupKind: thingKind}), At: at, Failures: failures}
+		k.Asked = s.Definition(thingKind)
 		return k
 	}
 	for _, c := range []struct {
@@ -283,7 +284,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   time.Minute,
 			table: func(s *sketch) {
 				s.want(config, config2)
-				s.refuses(config, 0, refusal.ClassQuota, "exceeded quota: q, used").fight = &fight{until: start.Add(time.Hour)}
+				s.refuses(config, 0, refusal.ClassQuota, "exceeded quota: q, used").Fight = &state.Fight{Until: start.Add(time.Hour)}
 				s.refuses(config2, 1, refusal.ClassQuota, "exceeded quota: q, used")
 			},
 			want: []string{"put ConfigMap/b"}, next: time.Hour,
@@ -296,10 +297,10 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				for _, name := range []string{config, config2, service} {
 					s.refuses(name, 0, refusal.ClassAdmission, "denied")
 				}
-				s.rows[s.ref(config)].last.reason, s.rows[s.ref(config2)].last.reason = "admission x", "admission x"
-				s.released(s.rows[s.ref(config)])
+				s.Rows[s.ref(config)].Last.Reason, s.Rows[s.ref(config2)].Last.Reason = "admission x", "admission x"
+				s.Released(s.Rows[s.ref(config)])
 				s.settles(config)
-				s.rows[s.ref(config)].last = try{}
+				s.Rows[s.ref(config)].Last = state.Try{}
 			},
 			want: []string{"put ConfigMap/b", "put Service/a"},
 		},
@@ -311,7 +312,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				for range 6 {
 					s.refuses(config, 7, refusal.ClassAdmission, "denied")
 				}
-				s.spaces["ns"].mark.labels++
+				s.Spaces["ns"].Mark.Labels++
 			},
 			next: 12 * time.Second,
 		},
@@ -323,7 +324,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				for range 6 {
 					s.refuses(config, 7, refusal.ClassAdmission, "denied")
 				}
-				s.spaces["ns"].mark.labels++
+				s.Spaces["ns"].Mark.Labels++
 			},
 			want: []string{"put ConfigMap/a"},
 		},
@@ -372,7 +373,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			name: "a missing inventory is written first",
 			table: func(s *sketch) {
 				s.want(config)
-				s.app("web").parent = nil
+				s.App("web").Parent = nil
 			},
 			want: []string{"widen web"}, busy: true,
 		},
@@ -381,7 +382,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.settles(config)
-				s.app("web").parent = nil
+				s.App("web").Parent = nil
 			},
 			want: []string{"widen web"}, busy: true,
 		},
@@ -390,8 +391,8 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   time.Second,
 			table: func(s *sketch) {
 				s.want(config)
-				s.app("web").parent = nil
-				s.app("web").last = try{err: &refusal.Error{Class: refusal.ClassForbidden, Err: errors.New("no")}, at: start, failures: 5}
+				s.App("web").Parent = nil
+				s.App("web").Last = state.Try{Err: &refusal.Error{Class: refusal.ClassForbidden, Err: errors.New("no")}, At: start, Failures: 5}
 			},
 			want: []string{"put ConfigMap/a"}, next: 16 * time.Second, busy: true,
 		},
@@ -401,8 +402,8 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.settles(config)
-				s.app("web").parent = nil
-				s.app("web").last = try{err: &refusal.Error{Class: refusal.ClassForbidden, Err: errors.New("no")}, at: start, failures: 9}
+				s.App("web").Parent = nil
+				s.App("web").Last = state.Try{Err: &refusal.Error{Class: refusal.ClassForbidden, Err: errors.New("no")}, At: start, Failures: 9}
 			},
 			want: []string{"widen web"},
 		},
@@ -412,36 +413,40 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.plan.Apps = append(s.plan.Apps, federation.AppPlan{App: "other"})
 				s.want(config)
-				s.app("web").parent = nil
-				s.app("web").flight = &flight{since: start}
-				r := s.row(s.ref(ingress))
-				d := *s.rows[s.ref(config)].want
-				d.App, d.Ref = "other", r.ref
-				r.want = &d
-				s.index()
-				s.knows(r.ref.GroupKind())
-				*s.app("other") = app{name: "other", has: s.app("other").has, parent: &write.Parent{
-					Parent: inventory.Parent{Instance: "one", Source: "source", Contents: s.app("other").has},
+				s.App("web").Parent = nil
+				s.App("web").Flight = &state.Flight{Since: start}
+				r := s.Row(s.ref(ingress))
+				d := *s.Rows[s.ref(config)].Want
+				d.App, d.Ref = "other", r.Ref
+				r.Want = &d
+				s.App("other").Has.Add(r.Ref)
+				s.knows(r.Ref.GroupKind())
+				*s.App("other") = state.App{Name: "other", Has: s.App("other").Has, Parent: &write.Parent{
+					Parent: inventory.Parent{Instance: "one", Source: "source", Contents: s.App("other").Has},
 				}}
 			},
 			want: []string{"put Ingress/a"}, busy: true,
 		},
 		{
-			name:  "a namespace that is missing is made",
-			table: func(s *sketch) { s.plan.CreateNamespaces = true; s.want(config); *s.space("ns") = space{known: true} },
-			want:  []string{"space ns"}, busy: true,
+			name: "a namespace that is missing is made",
+			table: func(s *sketch) {
+				s.plan.CreateNamespaces = true
+				s.want(config)
+				*s.Space("ns") = state.Space{Known: true}
+			},
+			want: []string{"space ns"}, busy: true,
 		},
 		{
 			name:  "or waited for",
-			table: func(s *sketch) { s.want(config, ingress); *s.space("ns") = space{known: true} },
+			table: func(s *sketch) { s.want(config, ingress); *s.Space("ns") = state.Space{Known: true} },
 		},
 		{
 			name: "as is one that terminates, also where Git wants it",
 			table: func(s *sketch) {
 				s.want("Namespace/ns", config, ingress)
 				s.settles("Namespace/ns")
-				s.rows[s.ref("Namespace/ns")].live.Terminating = true
-				*s.space("ns") = space{known: true, exists: true, terminating: true}
+				s.Rows[s.ref("Namespace/ns")].Live.Terminating = true
+				*s.Space("ns") = state.Space{Known: true, Exists: true, Terminating: true}
 			},
 		},
 		{
@@ -449,8 +454,8 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   time.Minute,
 			table: func(s *sketch) {
 				s.want(config)
-				s.listings.spaces.done, s.listings.spaces.err = false, errNotWatched
-				*s.space("ns") = space{known: true, exists: true, terminating: true, at: start}
+				s.Listings.Spaces.Done, s.Listings.Spaces.Err = false, errors.New("it is not watched")
+				*s.Space("ns") = state.Space{Known: true, Exists: true, Terminating: true, At: start}
 			},
 			want: []string{"space ns"},
 		},
@@ -479,7 +484,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.want(definition, thing, ingress)
 				s.settles(definition)
 				noMatch(s, start, 9)
-				s.rows[s.ref(definition)].live.Established = true
+				s.Rows[s.ref(definition)].Live.Established = true
 			},
 			want: []string{"learn Thing"}, busy: true,
 		},
@@ -489,7 +494,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(definition, thing, ingress)
 				s.settles(definition)
-				s.rows[s.ref(definition)].live.Terminating = true
+				s.Rows[s.ref(definition)].Live.Terminating = true
 				noMatch(s, start, 9)
 			},
 			want: []string{"put Ingress/a"}, next: 30 * time.Second, busy: true,
@@ -510,7 +515,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 				s.want(config)
 				s.settles(config)
 				s.shows(service)
-				s.shows(ingress).live.Terminating = true
+				s.shows(ingress).Live.Terminating = true
 			},
 		},
 		{
@@ -555,7 +560,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			name: "one that waits for the end of another holds up nothing",
 			table: func(s *sketch) {
 				s.want(service+" 30002", replicaSet)
-				s.shows(service2, 30002).live.Terminating = true
+				s.shows(service2, 30002).Live.Terminating = true
 			},
 			want: []string{"put ReplicaSet/a"}, busy: true,
 		},
@@ -564,7 +569,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.settles(config)
-				s.app("web").parent.Kinds[object.ServiceKind] = true
+				s.App("web").Parent.Kinds[object.ServiceKind] = true
 				s.knows(object.ServiceKind)
 			},
 			want: []string{"narrow web"}, busy: true,
@@ -574,8 +579,8 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.settles(config)
-				s.app("web").parent.Kinds[object.ServiceKind] = true
-				s.lists[s.knows(object.ServiceKind).mapping.Resource.GroupResource()] = listing{err: errNotWatched}
+				s.App("web").Parent.Kinds[object.ServiceKind] = true
+				s.Lists[s.knows(object.ServiceKind).Mapping.Resource.GroupResource()] = state.Listing{Err: errors.New("it is not watched")}
 			},
 		},
 		{
@@ -583,7 +588,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   time.Second,
 			table: func(s *sketch) {
 				s.want(config)
-				s.silent = try{err: &refusal.Error{Class: refusal.ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
+				s.Silent = state.Try{Err: &refusal.Error{Class: refusal.ClassUnreachable, Err: errors.New("no")}, At: start, Failures: 2}
 			},
 			next: 2 * time.Second,
 		},
@@ -592,7 +597,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			at:   2 * time.Second,
 			table: func(s *sketch) {
 				s.want(config, config2)
-				s.silent = try{err: &refusal.Error{Class: refusal.ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
+				s.Silent = state.Try{Err: &refusal.Error{Class: refusal.ClassUnreachable, Err: errors.New("no")}, At: start, Failures: 2}
 			},
 			want: []string{"put ConfigMap/a"}, busy: true,
 		},
@@ -602,7 +607,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			table: func(s *sketch) {
 				s.want(config)
 				s.settles(config)
-				s.silent = try{err: &refusal.Error{Class: refusal.ClassUnreachable, Err: errors.New("no")}, at: start, failures: 2}
+				s.Silent = state.Try{Err: &refusal.Error{Class: refusal.ClassUnreachable, Err: errors.New("no")}, At: start, Failures: 2}
 			},
 			want: []string{"ask"},
 		},
@@ -610,15 +615,15 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSketch(t)
 			c.table(s)
-			got := s.agendaAt(start.Add(c.at))
-			if tasks := describeTasks(got.tasks); !slices.Equal(tasks, c.want) {
+			got := At(s.State, start.Add(c.at))
+			if tasks := describeTasks(got.Tasks); !slices.Equal(tasks, c.want) {
 				t.Errorf("tasks\n got %q\nwant %q", tasks, c.want)
 			}
-			if next := got.next.Sub(start); c.next == 0 && !got.next.IsZero() && len(c.want) == 0 || c.next != 0 && next != c.next {
+			if next := got.Next.Sub(start); c.next == 0 && !got.Next.IsZero() && len(c.want) == 0 || c.next != 0 && next != c.next {
 				t.Errorf("next after %s, want %s", next, c.next)
 			}
-			if got.calm == c.busy {
-				t.Errorf("calm = %v, want %v", got.calm, !c.busy)
+			if got.Calm == c.busy {
+				t.Errorf("calm = %v, want %v", got.Calm, !c.busy)
 			}
 		})
 	}
@@ -631,26 +636,26 @@ func TestAnAppIsInTheInventoryAsLongAsItsParentIs(t *testing.T) {
 	s.want("ConfigMap/ns/a")
 	s.settles("ConfigMap/ns/a")
 	s.want()
-	if got := s.inventory()["web"]; len(got) != 1 {
+	if got := s.Inventories()["web"]; len(got) != 1 {
 		t.Fatalf("the inventory of web is %v, want its one object", got)
 	}
-	s.rows[s.ref("ConfigMap/ns/a")].live = nil
-	if _, ok := s.inventory()["web"]; !ok {
+	s.Rows[s.ref("ConfigMap/ns/a")].Live = nil
+	if _, ok := s.Inventories()["web"]; !ok {
 		t.Error("web went from the inventory before its parent did")
 	}
-	if got := describeTasks(s.agendaAt(start.Add(time.Minute)).tasks); !slices.Equal(got, []string{"narrow web"}) {
+	if got := describeTasks(At(s.State, start.Add(time.Minute)).Tasks); !slices.Equal(got, []string{"narrow web"}) {
 		t.Errorf("due is %v, want the parent gone", got)
 	}
-	if s.complete() {
+	if s.Complete() {
 		t.Error("the cluster is said to be as the plan, and still has the parent")
 	}
 	// The instance before was stopped just here: its name comes off first.
-	s.app("web").parent.Instance = "two"
-	if got := describeTasks(s.agendaAt(start.Add(time.Minute)).tasks); !slices.Equal(got, []string{"widen web"}) || s.complete() {
-		t.Errorf("due is %v, complete %t; want our name on the parent, and not complete", got, s.complete())
+	s.App("web").Parent.Instance = "two"
+	if got := describeTasks(At(s.State, start.Add(time.Minute)).Tasks); !slices.Equal(got, []string{"widen web"}) || s.Complete() {
+		t.Errorf("due is %v, complete %t; want our name on the parent, and not complete", got, s.Complete())
 	}
-	s.app("web").parent = nil
-	if _, ok := s.inventory()["web"]; ok || !s.complete() {
+	s.App("web").Parent = nil
+	if _, ok := s.Inventories()["web"]; ok || !s.Complete() {
 		t.Error("the parent is gone, and web is still there")
 	}
 }

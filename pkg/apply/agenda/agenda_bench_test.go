@@ -1,4 +1,4 @@
-package apply
+package agenda
 
 import (
 	"fmt"
@@ -31,7 +31,7 @@ func BenchmarkAgenda(b *testing.B) {
 				}
 				at := start.Add(time.Hour)
 				for b.Loop() {
-					s.agendaAt(at)
+					At(s.State, at)
 				}
 			})
 		}

@@ -1,4 +1,4 @@
-package apply
+package state
 
 import (
 	"fmt"
@@ -10,18 +10,18 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 )
 
-// A fight is the same field changed back and forth: fightFlips times within
+// A fight is the same field changed back and forth: FightFlips times within
 // fightWindow. We stop for a pause that doubles while it goes on.
 const (
-	fightFlips    = 3
+	FightFlips    = 3
 	fightWindow   = 5 * time.Minute
-	fightPause    = 5 * time.Minute
+	FightPause    = 5 * time.Minute
 	fightPauseMax = time.Hour
 )
 
-// wholeObject stands for the path where an object as a whole was changed: it was deleted,
+// WholeObject stands for the path where an object as a whole was changed: it was deleted,
 // or lost our label.
-const wholeObject = "the object"
+const WholeObject = "the object"
 
 // flip is one change by somebody else of a field that we had set.
 type flip struct {
@@ -29,30 +29,30 @@ type flip struct {
 	at   time.Time
 }
 
-// fight is a field that we no longer set, for a while.
-type fight struct {
+// Fight is a field that we no longer set, for a while.
+type Fight struct {
 	path, by string
 	deleted  bool   // what somebody does to it is to delete it
 	want     string // what we wanted then: another wish from Git is another chance
-	since    time.Time
-	until    time.Time
+	Since    time.Time
+	Until    time.Time
 	pause    time.Duration
 }
 
-// stopped says whether we leave the object alone because of a fight.
-func (r *row) stopped(now time.Time) bool { return r.fight != nil && now.Before(r.fight.until) }
+// Stopped says whether we leave the object alone because of a fight.
+func (r *Row) Stopped(now time.Time) bool { return r.Fight != nil && now.Before(r.Fight.Until) }
 
-// flip counts a change by somebody else, and starts a fight at the third.
-func (r *row) flip(now time.Time, d drift) {
-	if f := r.fight; f != nil {
-		if now.Sub(f.until) < fightWindow {
-			if slices.Contains(d.paths, f.path) { // our new try was answered as before
-				f.by, f.pause = d.by, min(2*f.pause, fightPauseMax)
-				f.until = now.Add(f.pause)
+// Flip counts a change by somebody else, and starts a fight at the third.
+func (r *Row) Flip(now time.Time, d Drift) {
+	if f := r.Fight; f != nil {
+		if now.Sub(f.Until) < fightWindow {
+			if slices.Contains(d.Paths, f.path) { // our new try was answered as before
+				f.by, f.pause = d.By, min(2*f.pause, fightPauseMax)
+				f.Until = now.Add(f.pause)
 				return
 			}
 		} else {
-			r.fight = nil // it has been quiet
+			r.Fight = nil // it has been quiet
 		}
 	}
 	recent := r.flips[:0]
@@ -62,7 +62,7 @@ func (r *row) flip(now time.Time, d drift) {
 		}
 	}
 	// More paths than these tell nothing new.
-	for _, path := range d.paths[:min(len(d.paths), 8)] {
+	for _, path := range d.Paths[:min(len(d.Paths), 8)] {
 		recent = append(recent, flip{path: path, at: now})
 		count := 0
 		for _, f := range recent {
@@ -70,25 +70,26 @@ func (r *row) flip(now time.Time, d drift) {
 				count++
 			}
 		}
-		if count >= fightFlips && !r.stopped(now) {
-			r.fight = &fight{path: path, by: d.by, deleted: path == wholeObject && r.remade, want: r.made, since: now, until: now.Add(fightPause), pause: fightPause}
+		if count >= FightFlips && !r.Stopped(now) {
+			r.Fight = &Fight{path: path, by: d.By, deleted: path == WholeObject && r.Remade, want: r.Made, Since: now, Until: now.Add(FightPause), pause: FightPause}
 		}
 	}
 	r.flips = recent
-	if r.fight != nil {
+	if r.Fight != nil {
 		r.flips = nil
 	}
 }
 
 // settleFight gives an object another chance when Git wants something else of it.
-func (r *row) settleFight(want string) {
-	if r.fight != nil && r.fight.want != want {
-		r.fight, r.flips = nil, nil
+func (r *Row) settleFight(want string) {
+	if r.Fight != nil && r.Fight.want != want {
+		r.Fight, r.flips = nil, nil
 	}
 }
 
-func (f *fight) error(d *object.Desired) *refusal.Error {
-	until := f.until.UTC().Format(time.TimeOnly + " MST")
+// Refusal is why the object is left as it is.
+func (f *Fight) Refusal(d *object.Desired) *refusal.Error {
+	until := f.Until.UTC().Format(time.TimeOnly + " MST")
 	if f.deleted {
 		return &refusal.Error{
 			Verb: "apply", Object: d.Object.Ref, File: d.Object.File, Class: refusal.ClassFight,

@@ -1,0 +1,313 @@
+package agenda
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/state"
+)
+
+// The types of tasks.
+const (
+	Learn        Type = iota // ask how kinds are served
+	LookForSpace             // look for a namespace, and make it where it is missing
+	Widen                    // write all that the app has into its inventory
+	Put                      // bring an object to the cluster
+	Park                     // move a Service to free ports, to give up its own
+	Remove                   // delete an object that left Git
+	Narrow                   // take what the app no longer has out of its inventory
+	Ask                      // ask the API server anything, to see whether it answers
+)
+
+// Type says what a task does.
+type Type int
+
+// Item is something to do that takes requests.
+type Item struct {
+	Type  Type
+	Row   *state.Row
+	App   *state.App
+	Space string
+	Kinds []schema.GroupKind
+}
+
+// Agenda is what is due.
+type Agenda struct {
+	Tasks []Item    // in the order in which they may begin
+	Next  time.Time // when more is due by time alone; zero for never
+	Calm  bool      // everything was tried, and nothing is under way or about to be
+	Final bool      // and only a change in Git or by somebody's hand can do better
+}
+
+// At computes what is due. It reads the state and nothing else.
+func At(t *state.State, now time.Time) Agenda {
+	if t.Silent.Err != nil {
+		if until := t.Silent.Until(state.PauseShared); now.Before(until) {
+			return Agenda{Next: until, Calm: true}
+		}
+	}
+	x := reckoningAt(t, now)
+	x.reckon()
+	x.inventories()
+	x.records()
+	x.remove()
+	x.narrow()
+	tasks := slices.Concat(x.groundwork(), x.tasks, x.again())
+	if t.Silent.Err != nil {
+		// One shows whether the API server answers again.
+		switch {
+		case x.underWay || t.Asking != nil:
+			tasks = nil
+		case len(tasks) == 0:
+			tasks = []Item{{Type: Ask}}
+		default:
+			tasks = tasks[:1]
+		}
+	}
+	return Agenda{Tasks: tasks, Next: x.next, Calm: !x.holds, Final: x.final && !x.underWay}
+}
+
+const (
+	atRest  standing = iota // as wanted
+	busy                    // a request is under way
+	due                     // a request is due
+	waiting                 // it was tried, or waits for somebody: it holds up nothing
+	pending                 // it waits for what is being done, and holds up later kinds
+)
+
+// standing says how far a row is from what Git wants.
+type standing int
+
+// reckoning is one computation of the agenda.
+type reckoning struct {
+	*state.State
+	now  time.Time
+	rows []*state.Row
+	apps map[string]*state.AppTally
+
+	ports    map[object.Port][]*state.Row  // of ours, by what they hold
+	claimed  map[object.Port]bool          // what Services that are not settled are to have
+	flying   map[schema.GroupKind]bool     // kinds of which a request is under way
+	slow     map[schema.GroupKind]bool     // and of those, that has taken long
+	trying   map[string]bool               // reasons of refused rows that are being tried
+	defines  map[schema.GroupKind]standing // of the definitions
+	wides    map[*state.App]bool           // what wide returned
+	retried  time.Time                     // when something refused was tried last
+	learning *state.Flight                 // the request for kinds that is under way
+
+	tasks    []Item
+	retries  []retry
+	next     time.Time
+	learn    []schema.GroupKind
+	spaces   []string
+	widen    []*state.App
+	applying bool // rows are being applied or about to be
+	holds    bool // something is under way or about to be
+	underWay bool
+	final    bool
+}
+
+// reckoningAt looks over the rows once for what the judgement of each one needs of
+// the others.
+func reckoningAt(t *state.State, now time.Time) *reckoning {
+	x := &reckoning{
+		State: t, now: now, rows: t.Sorted(), apps: map[string]*state.AppTally{}, final: true,
+		ports: t.PortHolders(), claimed: map[object.Port]bool{},
+		flying: map[schema.GroupKind]bool{}, slow: map[schema.GroupKind]bool{},
+		trying:  map[string]bool{},
+		defines: map[schema.GroupKind]standing{}, wides: map[*state.App]bool{},
+	}
+	for _, r := range x.rows {
+		if r.Flight == nil && r.Last.Err == nil && (r.Want == nil || x.Settled(r)) {
+			continue
+		}
+		gk := r.Ref.GroupKind()
+		if r.Flight != nil {
+			x.flying[gk] = true
+			x.slow[gk] = x.slow[gk] || r.Flight.IsSlow(now)
+		}
+		if r.Want != nil && gk == object.ServiceKind && !r.Settled() {
+			for _, port := range r.Want.NodePorts() {
+				x.claimed[port] = true
+			}
+		}
+		if r.Last.Err == nil {
+			continue
+		}
+		reason := r.Last.Reason
+		x.trying[reason] = x.trying[reason] || r.Flight != nil
+		x.notePast(r.Last, r.Flight)
+	}
+	for _, k := range t.Kinds {
+		x.learning = cmp.Or(x.learning, k.Flight)
+	}
+	for _, s := range t.Spaces {
+		x.notePast(s.Last, s.Flight)
+	}
+	for _, a := range t.Apps {
+		x.notePast(a.Last, a.Flight)
+	}
+	return x
+}
+
+func (x *reckoning) tally(name string) *state.AppTally {
+	a := x.apps[name]
+	if a == nil {
+		a = &state.AppTally{}
+		x.apps[name] = a
+	}
+	return a
+}
+
+func (x *reckoning) wake(at time.Time) {
+	if x.next.IsZero() || at.Before(x.next) {
+		x.next = at
+	}
+}
+
+// reckon finds the rows that are due: those of the first kinds that were not
+// tried yet, and those that were refused and may be tried again.
+func (x *reckoning) reckon() {
+	var fresh []*state.Row
+	barrier := object.RankIngress + 1
+	for _, r := range x.rows {
+		if r.Want == nil {
+			x.leaves(r)
+			continue
+		}
+		tally := x.tally(r.Want.App)
+		tally.Wanted++
+		s, until := x.standing(r)
+		if s != atRest {
+			tally.Unsettled++
+		}
+		if gk, ok := x.definedBy(r); ok {
+			x.defines[gk] = s
+		}
+		switch s {
+		case atRest:
+		case busy:
+			x.underWay = true
+			if r.Last.Err == nil && !x.hangs(r.Ref.GroupKind()) {
+				barrier = min(barrier, r.Rank)
+			}
+		case pending:
+			barrier = min(barrier, r.Rank)
+		case due:
+			if r.Last.Err == nil && !x.hangs(r.Ref.GroupKind()) {
+				barrier = min(barrier, r.Rank)
+				fresh = append(fresh, r)
+				break
+			}
+			x.final = x.final && r.Last.Err != nil && r.Last.Err.ByHand()
+			x.retries = append(x.retries, x.retryOf(Item{Type: x.putting(r), Row: r}))
+		case waiting:
+			if r.Flight != nil || r.Last.Err != nil && !r.Last.Err.ByHand() || r.Live != nil && r.Live.Terminating {
+				x.final = false
+			}
+		}
+		if !until.IsZero() {
+			x.wake(until)
+		}
+	}
+	x.applying = barrier <= object.RankIngress
+	x.holds = x.holds || x.applying
+	for _, r := range fresh {
+		if r.Rank > barrier {
+			break
+		}
+		x.tasks = append(x.tasks, Item{Type: x.putting(r), Row: r})
+	}
+}
+
+// leaves notes a row that nobody wants.
+func (x *reckoning) leaves(r *state.Row) {
+	if name, ok := x.OwnerOf(r); ok {
+		x.tally(name).Leaving = append(x.tally(name).Leaving, r)
+	}
+	if r.Flight == nil {
+		return
+	}
+	x.underWay = true
+	if at := r.Flight.Since.Add(state.Slow); x.now.Before(at) {
+		x.holds = true
+		x.wake(at)
+	}
+}
+
+// putting is what is done to bring the row to the cluster.
+func (x *reckoning) putting(r *state.Row) Type {
+	if x.waitsFor(r) != nil {
+		return Park // standing saw that it is the one of its circle to do so
+	}
+	return Put
+}
+
+// definedBy returns the kind that the row's object defines.
+func (x *reckoning) definedBy(r *state.Row) (schema.GroupKind, bool) {
+	if r.Ref.GroupKind() != object.DefinitionKind {
+		return schema.GroupKind{}, false
+	}
+	gk, ok := x.Definers[r.Ref]
+	return gk, ok
+}
+
+// standing judges a row that Git wants, and returns when time alone changes that.
+func (x *reckoning) standing(r *state.Row) (standing, time.Time) {
+	if r.Flight == nil && x.Settled(r) {
+		return atRest, time.Time{}
+	}
+	k := x.Kind(r.Ref.GroupKind())
+	switch {
+	case r.Flight != nil:
+		if slowAt := r.Flight.Since.Add(state.Slow); x.now.Before(slowAt) {
+			return busy, slowAt
+		}
+		x.underWay = true
+		return waiting, time.Time{}
+	case r.Live != nil && r.Live.Terminating && x.isWatched(r, k):
+		return waiting, time.Time{} // its event tells when it is gone
+	case r.Stopped(x.now):
+		return waiting, r.Fight.Until
+	}
+	if s, until := x.ground(r, k); s != due {
+		return s, until
+	}
+	if r.Last.Err == nil {
+		if s, until := x.first(r, k); s != due {
+			return s, until
+		}
+	} else if until := x.retryAt(r); x.now.Before(until) {
+		return waiting, until
+	} else if !r.Last.At.IsZero() && !x.hasChanged(r) && x.trying[r.Last.Reason] && r.Last.Reason != "" {
+		return waiting, time.Time{} // another one is being tried for all
+	}
+	if other := x.waitsFor(r); other != nil && !x.inCircle(r) {
+		return waiting, time.Time{} // the other gives the port up first
+	}
+	return due, time.Time{}
+}
+
+// isWatched reports whether events tell what becomes of the row's object.
+func (x *reckoning) isWatched(r *state.Row, k *state.Kind) bool {
+	return x.List(k).Done && r.Live != nil && r.Live.PartOf != ""
+}
+
+// first judges a row that was not tried yet.
+func (x *reckoning) first(r *state.Row, k *state.Kind) (standing, time.Time) {
+	gk := r.Ref.GroupKind()
+	if x.hangs(gk) {
+		// One goes; the others wait for what comes of it.
+		if p := x.Pauses[refusal.TimeoutReason(gk)]; x.flying[gk] {
+			return waiting, time.Time{}
+		} else if p != nil && x.now.Before(p.Until) {
+			return waiting, p.Until
+		}
+	}
+	return x.listed(k)
+}

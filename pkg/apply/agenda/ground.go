@@ -1,0 +1,230 @@
+package agenda
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/apply/state"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// What an object stands on: its kind, its namespace, and the inventory of its app.
+
+const (
+	// listPatience is how long what was not listed holds up later kinds.
+	listPatience = 2 * time.Second
+	// establishTries is how often a kind is asked for, with growing pauses, before
+	// what stands on its definition counts as tried: about ten seconds.
+	establishTries = 7
+)
+
+// ground judges what a row stands on: its kind, its namespace and its inventory.
+func (x *reckoning) ground(r *state.Row, k *state.Kind) (standing, time.Time) {
+	gk := r.Ref.GroupKind()
+	if k.Mapping == nil {
+		return x.unknownKind(gk, k)
+	}
+	if s, until := x.namespace(r); s != due {
+		return s, until
+	}
+	return x.inventory(x.App(r.Want.App))
+}
+
+// inventory judges the inventory that an object is to stand in.
+func (x *reckoning) inventory(a *state.App) (standing, time.Time) {
+	switch {
+	case a.Parent.Refusal() != nil:
+		return waiting, time.Time{}
+	case x.isWide(a), a.Last.Err != nil && a.Last.Err.LeavesNoInventory():
+		return due, time.Time{} // better without an inventory than not at all
+	case a.Flight != nil:
+		x.underWay = true
+		if slowAt := a.Flight.Since.Add(state.Slow); a.Last.Err == nil && x.now.Before(slowAt) {
+			return pending, slowAt
+		}
+		return waiting, time.Time{}
+	case a.Last.Err != nil:
+		x.final = x.final && a.Last.Err.ByHand()
+		return waiting, time.Time{}
+	}
+	return pending, time.Time{} // inventories has it written
+}
+
+// inventories finds the parents that do not list all that their apps have, or
+// bear another name than ours. What is about to leave counts: it may have been
+// applied while no inventory could be kept.
+func (x *reckoning) inventories() {
+	for _, a := range x.SortedApps() {
+		left := x.Leaving(a, x.tally(a.Name).Leaving)
+		if len(a.Has.Kinds) == 0 && (!a.Named || !a.Parent.Exists() && len(left) == 0) {
+			continue // there is nothing to list
+		}
+		if a.Parent.Refusal() != nil || a.Flight != nil || x.isWide(a) && (!a.Named || state.ListsAll(a.Parent, left)) {
+			continue
+		}
+		if end := x.Since.Add(x.ListTimeout); !x.Listings.Parents.Done && x.Listings.Parents.Err == nil && x.now.Before(end) {
+			x.holds = true
+			x.wake(end)
+			continue
+		}
+		if a.Last.Err == nil {
+			x.holds = true
+			x.widen = append(x.widen, a)
+			continue
+		}
+		x.againAt(a.Last, Item{Type: Widen, App: a})
+	}
+}
+
+// isWide is wide, once for each app.
+func (x *reckoning) isWide(a *state.App) bool {
+	wide, ok := x.wides[a]
+	if !ok {
+		wide = x.Wide(a)
+		x.wides[a] = wide
+	}
+	return wide
+}
+
+// unknownKind judges a row of which it is not known how its kind is served.
+func (x *reckoning) unknownKind(gk schema.GroupKind, k *state.Kind) (standing, time.Time) {
+	defined := x.defines[gk] // atRest where there is no definition in the plan
+	switch {
+	case x.learning != nil:
+		x.underWay = true // one at a time: what is not asked for now is then
+		if slowAt := x.learning.Since.Add(state.Slow); k.Last.Err == nil && x.now.Before(slowAt) {
+			return pending, slowAt
+		}
+		return waiting, time.Time{}
+	case k.Last.Err == nil || k.Asked != x.Definition(gk):
+		x.learn = append(x.learn, gk)
+		return pending, time.Time{}
+	case defined == busy || defined == due || defined == pending:
+		return pending, time.Time{} // the definition is about to be applied
+	}
+	until := k.Last.Until(state.PauseShared)
+	brought := defined == atRest && x.Rows[x.Defined[gk]] != nil
+	if brought {
+		until = k.Last.At.Add(state.Backoff(pauseDefined, k.Last.Failures, state.PauseShared))
+	}
+	if !x.now.Before(until) {
+		x.learn = append(x.learn, gk)
+		until = time.Time{}
+	}
+	if brought && k.Last.Failures < establishTries {
+		return pending, until
+	}
+	return waiting, until
+}
+
+// namespace judges the namespace that a row is in.
+func (x *reckoning) namespace(r *state.Row) (standing, time.Time) {
+	name := r.Ref.Namespace
+	if name == "" {
+		return due, time.Time{}
+	}
+	s := x.Space(name)
+	if s.Known && s.Terminating && x.Listings.Spaces.Done {
+		x.final = false
+		return waiting, time.Time{} // its event tells when it is gone
+	}
+	if x.State.Rows[federation.ObjectRef{Kind: "Namespace", Name: name}].Wanted() {
+		return due, time.Time{}
+	}
+	switch {
+	case s.Known && s.Exists && !s.Terminating:
+		return due, time.Time{}
+	case s.Flight != nil:
+		x.underWay = true
+		if slowAt := s.Flight.Since.Add(state.Slow); s.Last.Err == nil && !s.Known && x.now.Before(slowAt) {
+			return pending, slowAt
+		}
+		return waiting, time.Time{}
+	case s.Known && (s.Terminating || !x.MayCreate(name)):
+		// It is missing, and an event tells when it is not; without a watch, a look.
+		x.final = x.final && !s.Terminating
+		if until := s.At.Add(state.PauseShared); x.Listings.Spaces.Done {
+			return waiting, time.Time{}
+		} else if x.now.Before(until) {
+			return waiting, until
+		}
+		x.look(name)
+		return waiting, time.Time{}
+	case !s.Known && x.Listings.Spaces.Err == nil && !x.Listings.Spaces.Done && x.now.Before(x.Since.Add(x.ListTimeout)):
+		return pending, x.Since.Add(x.ListTimeout)
+	case s.Last.Err != nil:
+		x.final = x.final && s.Last.Err.ByHand()
+		if !x.looked(name) {
+			x.againAt(s.Last, Item{Type: LookForSpace, Space: name})
+		}
+		return waiting, time.Time{}
+	}
+	x.look(name)
+	return pending, time.Time{}
+}
+
+func (x *reckoning) look(name string) {
+	if !slices.Contains(x.spaces, name) {
+		x.spaces = append(x.spaces, name)
+	}
+}
+
+// looked reports whether the namespace is to be looked for already.
+func (x *reckoning) looked(name string) bool {
+	return slices.ContainsFunc(x.retries, func(r retry) bool { return r.task.Type == LookForSpace && r.task.Space == name })
+}
+
+// listed judges whether what exists of a kind is known. What has not been listed
+// in time is read object by object.
+func (x *reckoning) listed(k *state.Kind) (standing, time.Time) {
+	l := x.List(k)
+	if l.Done || l.Err != nil {
+		return due, time.Time{}
+	}
+	since := state.Latest(k.Since, l.Since)
+	switch end, patience := since.Add(x.ListTimeout), since.Add(listPatience); {
+	case !x.now.Before(end):
+		return due, time.Time{}
+	case !x.now.Before(patience):
+		return waiting, end
+	default:
+		return pending, patience
+	}
+}
+
+// groundwork are the tasks that come before those of objects.
+func (x *reckoning) groundwork() []Item {
+	var tasks []Item
+	x.learnInventory()
+	if len(x.learn) > 0 {
+		slices.SortFunc(x.learn, func(a, b schema.GroupKind) int {
+			return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Kind, b.Kind))
+		})
+		tasks = append(tasks, Item{Type: Learn, Kinds: slices.Compact(x.learn)})
+	}
+	for _, name := range x.spaces {
+		tasks = append(tasks, Item{Type: LookForSpace, Space: name})
+	}
+	for _, a := range x.widen {
+		tasks = append(tasks, Item{Type: Widen, App: a})
+	}
+	return tasks
+}
+
+// learnInventory asks for the kinds that the inventories list and the plan does
+// not: what is to be pruned is seen only where they are watched.
+func (x *reckoning) learnInventory() {
+	for _, gk := range x.ListedKinds() {
+		k := x.Kind(gk)
+		switch {
+		case k.Mapping != nil || x.learning != nil:
+		case k.Last.Err == nil || !x.now.Before(k.Last.Until(state.PauseShared)):
+			x.learn = append(x.learn, gk)
+		default:
+			x.wake(k.Last.Until(state.PauseShared))
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package agenda
+
+import (
+	"slices"
+
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/state"
+)
+
+// Node ports of our own Services that change hands. No two Services can hold one
+// port at a time, so who gives a port up goes before who takes it. Where ports go
+// round in a circle one Service moves to free ports until the others are through.
+// All of that follows from the ports that the Services show and those that they
+// are to have: there is no step to remember.
+
+// waitsFor returns a Service that has a node port which r is to take over and
+// which that Service gives up; nil if there is none.
+func (x *reckoning) waitsFor(r *state.Row) *state.Row {
+	if r.Ref.GroupKind() != object.ServiceKind {
+		return nil
+	}
+	for _, port := range r.Want.NodePorts() {
+		if r.Live != nil && slices.Contains(r.Live.Ports, port) {
+			continue
+		}
+		for _, other := range x.ports[port] {
+			switch {
+			case other == r:
+				continue
+			case other.Want != nil && (other.Settled() || other.Last.Err != nil || slices.Contains(other.Want.NodePorts(), port)):
+				continue // it does not give the port up: the API server says so
+			}
+			if other.Want == nil {
+				if name, ok := x.OwnerOf(other); !ok || !x.Prunes(x.App(name)) || !x.MayLeave(x.App(name), other) {
+					continue // it stays: the API server says whose the port is
+				}
+			}
+			return other
+		}
+	}
+	return nil
+}
+
+// inCircle reports whether r waits for itself, and is the one of its circle that
+// makes room.
+func (x *reckoning) inCircle(r *state.Row) bool {
+	first := r.Ref
+	at := x.waitsFor(r)
+	for range x.rows {
+		if at == nil || at.Want == nil {
+			return false
+		}
+		if at == r {
+			return first == r.Ref
+		}
+		if at.Ref.Compare(first) < 0 {
+			first = at.Ref
+		}
+		at = x.waitsFor(at)
+	}
+	return false
+}

@@ -1,0 +1,196 @@
+package apply
+
+import (
+	"context"
+	"errors"
+
+	"github.com/fedsync/fedsync/pkg/apply/agenda"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/table"
+	"github.com/fedsync/fedsync/pkg/apply/write"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// do carries a task out and records what came of it. It reports whether the rest of the
+// agenda is still true.
+func (a *Applier) do(ctx context.Context, x *table.Task) (done bool) {
+	switch x.Type {
+	case agenda.Put:
+		return a.put(ctx, x)
+	case agenda.Park:
+		a.park(ctx, x)
+	case agenda.Remove:
+		return a.remove(ctx, x)
+	case agenda.Learn:
+		a.learn(ctx, x)
+	case agenda.LookForSpace:
+		a.lookForSpace(ctx, x)
+	case agenda.Widen, agenda.Narrow:
+		a.writeInventory(ctx, x)
+	case agenda.Ask:
+		a.ask(ctx, x)
+	}
+	return false
+}
+
+// put brings one object to the cluster.
+func (a *Applier) put(ctx context.Context, x *table.Task) (done bool) {
+	out, err := a.writer.Put(ctx, x.Known)
+	if err != nil {
+		a.fail(ctx, x, out, err)
+		return false
+	}
+	return a.Applied(x, out)
+}
+
+// park moves a Service to free ports: the circle is open then, and others go first.
+func (a *Applier) park(ctx context.Context, x *table.Task) {
+	answer, err := a.writer.Park(ctx, x.Known, x.Used, x.Held)
+	if err != nil {
+		a.fail(ctx, x, write.Outcome{Verb: "apply"}, err)
+		return
+	}
+	a.Parked(x, answer)
+}
+
+// fail records why an object could not be brought to the cluster.
+func (a *Applier) fail(ctx context.Context, x *table.Task, out write.Outcome, err error) {
+	e := refusal.New(out.Verb, x.Known.Object.Ref, x.Known.Object.File, err)
+	a.examine(ctx, x, e, err)
+	if e.Class == refusal.ClassPortTaken {
+		a.writer.NameHolder(ctx, e)
+	}
+	a.Failed(x, out, e)
+}
+
+// remove deletes one object, and looks whether it is gone: what has finalizers
+// stays until somebody has done what they wait for.
+func (a *Applier) remove(ctx context.Context, x *table.Task) (done bool) {
+	live, asked, err := a.writer.Delete(ctx, x.Deletion)
+	switch {
+	case apierrors.IsNotFound(err):
+		return a.Removed(x, nil, asked)
+	case err != nil:
+		e := refusal.New("prune", x.Deletion.Ref, "", err)
+		a.examine(ctx, x, e, err)
+		a.NotRemoved(x, e)
+		return false
+	}
+	return a.Removed(x, live, asked)
+}
+
+// learn asks how kinds are served. Those that the cluster does not serve are asked
+// for once more after a reset, since what the mapper knows may be old.
+func (a *Applier) learn(ctx context.Context, x *table.Task) {
+	fresh := x.Fresh
+	if fresh {
+		a.Mapper.Reset()
+	}
+	answers := map[schema.GroupKind]table.Answer{}
+	var failed error // of the discovery as a whole
+	for gk, version := range x.Versions {
+		if failed != nil {
+			answers[gk] = table.Answer{Err: failed}
+			continue
+		}
+		mapping, err := a.writer.Mapping(ctx, gk, version)
+		if meta.IsNoMatchError(err) && !fresh {
+			a.Mapper.Reset()
+			fresh = true
+			mapping, err = a.writer.Mapping(ctx, gk, version)
+		}
+		its := table.Answer{Mapping: mapping, Err: err}
+		switch {
+		case meta.IsNoMatchError(err):
+			its.Served = a.writer.Served(ctx, gk)
+		case err != nil:
+			failed = err
+		}
+		answers[gk] = its
+	}
+	a.Learned(x, answers, ctx.Err() != nil)
+}
+
+// lookForSpace reads a namespace, and makes it where it is missing and may be made.
+// Where it may not be read the objects themselves tell.
+func (a *Applier) lookForSpace(ctx context.Context, x *table.Task) {
+	verb := "read"
+	u, err := a.writer.Get(ctx, object.Namespaces, federation.ObjectRef{Name: x.Space})
+	if apierrors.IsNotFound(err) && x.Create {
+		verb = "create"
+		u, err = a.writer.CreateNamespace(ctx, x.Space)
+	}
+	if err == nil {
+		a.SawSpace(x, u)
+		return
+	}
+	e := refusal.New(verb, federation.ObjectRef{Kind: "Namespace", Name: x.Space}, "", err)
+	a.examine(ctx, x, e, err)
+	if apierrors.IsNotFound(err) {
+		a.SawSpace(x, nil)
+		return
+	}
+	a.SpaceRefused(x, e)
+}
+
+// writeInventory sees to it that an app's parent lists what it is to.
+func (a *Applier) writeInventory(ctx context.Context, x *table.Task) {
+	parent, err := a.writer.PutParent(ctx, x.App, x.Wish)
+	if err == nil {
+		a.WroteParent(x, parent)
+		return
+	}
+	ref := federation.ObjectRef{Kind: "ConfigMap", Namespace: federation.SystemNamespace, Name: inventory.ParentName(a.Federation, x.App)}
+	e := refusal.New(x.Wish.Verb(), ref, "", err)
+	a.examine(ctx, x, e, err)
+	a.ParentRefused(x, parent, e)
+}
+
+// ask looks whether the API server answers, when there is nothing else to ask it.
+func (a *Applier) ask(ctx context.Context, x *table.Task) {
+	_, err := a.writer.Get(ctx, object.Namespaces, federation.ObjectRef{Name: federation.SystemNamespace})
+	if err == nil {
+		a.Heard()
+		a.Asked(x, nil)
+		return
+	}
+	e := refusal.New("read", federation.ObjectRef{Kind: "Namespace", Name: federation.SystemNamespace}, "", err)
+	if e.Class != refusal.ClassUnreachable { // nothing would answer examine either
+		a.examine(ctx, x, e, err)
+		e = nil
+	}
+	a.Asked(x, e)
+}
+
+// examine looks, after a request that got no answer, whether the API server answers
+// at all. A webhook that hangs holds up the objects that it judges, and an API
+// server that hangs holds up the cluster. It makes a timeout of e where the server
+// answers otherwise, and notes the silence where it does not.
+func (a *Applier) examine(ctx context.Context, x *table.Task, e *refusal.Error, cause error) {
+	switch e.Class { //nolint:exhaustive // the others are answers
+	case refusal.ClassUnreachable:
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(cause, context.DeadlineExceeded) && a.writer.Answers(ctx) {
+			e.Class, e.RetryAfter = refusal.ClassTimeout, 0
+			e.Err = errors.New("no answer within " + a.RequestTimeout.String() + ", although the API server answers other requests: a webhook may hang")
+			e.Remedy = "look at the webhooks that judge this kind: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
+			return
+		}
+	case refusal.ClassThrottled, refusal.ClassCredentials:
+	case refusal.ClassCanceled, refusal.ClassFenced:
+		return
+	default:
+		a.Heard()
+		return
+	}
+	a.Silent(x, e)
+}

@@ -1,0 +1,126 @@
+package state
+
+import (
+	"maps"
+
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/object"
+	"github.com/fedsync/fedsync/pkg/apply/write"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// A Job with a TTL (spec.ttlSecondsAfterFinished) is deleted by Kubernetes some time after
+// it ended. To create it again would run it again, and again after its next TTL. So how
+// it ended, and for which rendering, is written into the inventory, and it is not created
+// until its rendering is another one.
+//
+// A Job that failed for good is treated alike: its backoffLimit says how often it may be
+// tried, and a Job that is run after each TTL has none. Its failure is reported until
+// Git changes it, or somebody removes its record.
+//
+// A Job without a TTL goes only where somebody deletes it, which is the usual way to have
+// it run again: it is created again. With a TTL nobody can tell who deleted it: the
+// event is the same, and fedsync may not have been there to see it.
+
+// NoteEnd notes that the row's Job shows, or showed before it was deleted, that it ended
+// for the rendering that Git wants.
+func (t *State) NoteEnd(r *Row, v object.Live) {
+	if v.End == object.Runs || r.Want == nil {
+		return
+	}
+	if r.Made != r.Want.Wish() && (v.PartOf != r.Want.PartOf || !t.Reader.Hasher.Matches(v.View, r.Want.Unstructured().Object)) {
+		return // it ended for an earlier rendering
+	}
+	r.Ended = inventory.Ended{Failed: v.End == object.Failed, Digest: r.Want.Object.Digest}
+	if recorded(t, r) == r.Ended {
+		r.Ended = inventory.Ended{}
+	}
+}
+
+// recorded is what the inventory says of the end of the row's Job.
+func recorded(t *State, r *Row) inventory.Ended {
+	a := t.Apps[r.Want.App]
+	if a == nil || !a.Parent.Exists() {
+		return inventory.Ended{}
+	}
+	return a.Parent.Ended[inventory.EndedKey(r.Ref)]
+}
+
+// Over returns how the row's Job ended, where it ended for the rendering that Git wants
+// and is gone, or about to go.
+func (t *State) Over(r *Row) (inventory.Ended, bool) {
+	if r.Want == nil || r.Ref.GroupKind() != object.JobKind || r.Live != nil && !r.Live.Terminating {
+		return inventory.Ended{}, false
+	}
+	for _, e := range []inventory.Ended{r.Ended, recorded(t, r)} {
+		if e.Digest == r.Want.Object.Digest {
+			return e, true
+		}
+	}
+	return inventory.Ended{}, false
+}
+
+// recall notes what the inventory of another app, which may have had the row's Job before,
+// says of its end: it has not to be run again for being moved.
+func recall(t *State, r *Row, from *App) {
+	if r.Want == nil || r.Want.App == from.Name || r.Ref.GroupKind() != object.JobKind || from.Parent.Refusal() != nil {
+		return
+	}
+	if e := from.Parent.Ended[inventory.EndedKey(r.Ref)]; e.Digest == r.Want.Object.Digest && recorded(t, r) != e {
+		r.Ended = e
+	}
+}
+
+// Settled reports whether there is nothing to be done for the row: the cluster shows what
+// Git wants, or showed it for as long as that lasts.
+func (t *State) Settled(r *Row) bool {
+	if r.Settled() {
+		return true
+	}
+	_, over := t.Over(r)
+	return over
+}
+
+// jobsOf returns how Jobs of the app ended, as far as that is not in its inventory yet,
+// the renderings of all its Jobs by their keys, and whether the inventory may list just
+// those: not where it is not known what the app has.
+func jobsOf(t *State, a *App) (ended map[string]inventory.Ended, wanted map[string]string, just bool) {
+	ended, wanted = map[string]inventory.Ended{}, map[string]string{}
+	for _, r := range t.Rows {
+		if r.Want == nil || r.Want.App != a.Name || r.Ref.GroupKind() != object.JobKind {
+			continue
+		}
+		key := inventory.EndedKey(r.Ref)
+		wanted[key] = r.Want.Object.Digest
+		if r.Ended != (inventory.Ended{}) {
+			ended[key] = r.Ended
+		}
+	}
+	prune := a.Plan.Prune
+	just = a.Named && !a.Plan.Broken && len(a.Plan.Withheld) == 0 && (prune == federation.PruneAllowed || prune == federation.PruneOff)
+	return ended, wanted, just
+}
+
+// IsRecorded reports whether the app's inventory says which of its Jobs ended, and
+// speaks of no others.
+func (t *State) IsRecorded(a *App) bool {
+	if !a.Parent.Exists() || !a.Has.Kinds[object.JobKind] && len(a.Parent.Ended) == 0 {
+		return true
+	}
+	var w write.ParentWish
+	w.Ended, w.Jobs, w.JustJobs = jobsOf(t, a)
+	return maps.Equal(w.EndedAfter(a.Parent), a.Parent.Ended)
+}
+
+// forgetRecorded drops what is remembered of ended Jobs beside the inventory that says it:
+// who removes a record has the Job run again.
+func forgetRecorded(t *State, a *App) {
+	if !a.Parent.Exists() || len(a.Parent.Ended) == 0 {
+		return
+	}
+	for _, r := range t.Rows {
+		if r.Want != nil && r.Want.App == a.Name && r.Ended != (inventory.Ended{}) && recorded(t, r) == r.Ended {
+			r.Ended = inventory.Ended{}
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package table
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/apply/refusal"
+	"github.com/fedsync/fedsync/pkg/apply/state"
+	"github.com/fedsync/fedsync/pkg/apply/write"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Answer is how a kind is served.
+type Answer struct {
+	Mapping *meta.RESTMapping
+	Served  string // what the cluster has in place of what it does not know, as an apiVersion
+	Err     error
+}
+
+// Learned takes how kinds are served.
+func (t *Table) Learned(x *Task, answers map[schema.GroupKind]Answer, canceled bool) {
+	f := x.flight
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for gk, got := range answers {
+		k := t.s.Kind(gk)
+		k.Flight = nil
+		switch {
+		case f.Incarnation != t.s.Incarnation || k.Version != x.Versions[gk]:
+		case got.Err != nil && canceled:
+		case got.Err != nil:
+			if k.Asked != x.asked[gk] {
+				k.Last = state.Try{} // another definition: its pauses begin afresh
+			}
+			k.Asked = x.asked[gk]
+			e := refusal.New("discover", federation.ObjectRef{Group: gk.Group, Kind: gk.Kind}, "", got.Err)
+			if got.Served != "" {
+				e.Remedy = "write apiVersion: " + got.Served + ", which this cluster serves"
+			}
+			k.Last.Failed(now, e, f)
+		default:
+			k.Mapping, k.Watched, k.Last, k.Since, k.Doubted = got.Mapping, got.Mapping, state.Try{}, now, false
+			t.s.Rescope(gk, got.Mapping)
+			t.s.Release(func(r *state.Row) bool { return r.Ref.GroupKind() == gk && r.Last.Err.Class == refusal.ClassKind })
+		}
+	}
+}
+
+// SawSpace takes what a look for a namespace gave: the namespace, or that it is missing where u
+// is nil.
+func (t *Table) SawSpace(x *Task, u *unstructured.Unstructured) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.s.Space(x.Space)
+	s.Flight = nil
+	now := time.Now()
+	switch {
+	case x.flight.Incarnation != t.s.Incarnation:
+	case u == nil:
+		*s = state.Space{Known: true, At: now}
+	default:
+		s.Observe(t.s.Reader.Hasher, u)
+		s.At, s.Last, t.s.Silent = now, state.Try{}, state.Try{}
+	}
+}
+
+// SpaceRefused takes why a namespace could not be looked for, or made.
+func (t *Table) SpaceRefused(x *Task, e *refusal.Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.s.Space(x.Space)
+	s.Flight = nil
+	now := time.Now()
+	switch {
+	case x.flight.Incarnation != t.s.Incarnation:
+	case e.Verb == "read" && e.Class == refusal.ClassForbidden && !t.s.Listings.Spaces.Done:
+		*s = state.Space{Known: true, Exists: true, At: now} // as far as we may see
+	case !e.SaysNothing():
+		s.Last.Failed(now, e, x.flight)
+	}
+}
+
+// WroteParent takes an app's parent as it is now; nil where there is none.
+func (t *Table) WroteParent(x *Task, p *write.Parent) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x.app.Flight = nil
+	if x.flight.Incarnation == t.s.Incarnation {
+		t.s.TakeParent(x.app, p)
+		x.app.Last, t.s.Silent = state.Try{}, state.Try{}
+	}
+}
+
+// ParentRefused takes why an app's parent is not as wished, and what was read of it; nil
+// for nothing.
+func (t *Table) ParentRefused(x *Task, p *write.Parent, e *refusal.Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	x.app.Flight = nil
+	if x.flight.Incarnation != t.s.Incarnation {
+		return
+	}
+	if p != nil {
+		t.s.TakeParent(x.app, p)
+	}
+	if !e.SaysNothing() {
+		x.app.Last.Failed(time.Now(), e, x.flight)
+	}
+}
+
+// Silent notes that the API server did not answer a task's request, or that it has too much
+// to do or does not know us: nothing else is asked of it for a while.
+func (t *Table) Silent(x *Task, e *refusal.Error) {
+	f := x.flight
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f.Incarnation != t.s.Incarnation {
+		return
+	}
+	// Those that were under way together are one silence.
+	if before := t.s.Silent; before.Err != nil && f.Since.Before(before.At) {
+		before.Failures--
+		t.s.Silent = before
+	}
+	t.s.Silent.Failed(time.Now(), e, f)
+}
+
+// Heard notes that the API server answers.
+func (t *Table) Heard() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Silent = state.Try{}
+}
+
+// Asked ends a task that looks whether the API server answers: it does where e is nil.
+func (t *Table) Asked(x *Task, e *refusal.Error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Asking = nil
+	if e != nil {
+		t.s.Silent.Failed(time.Now(), e, x.flight)
+	}
+}

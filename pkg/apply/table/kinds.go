@@ -1,0 +1,91 @@
+package table
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/fedsync/fedsync/pkg/apply/state"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Resources returns what is to be watched by the label
+// applyset.kubernetes.io/part-of: the kinds of the plan, of what was wanted before
+// where the plan does not name it, and of the inventories. A kind of which it is
+// not known how it is served is left out until it is.
+func (t *Table) Resources() []schema.GroupVersionResource {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	used := map[schema.GroupKind]bool{}
+	for _, r := range t.s.Rows {
+		used[r.Ref.GroupKind()] = used[r.Ref.GroupKind()] || r.Want != nil
+	}
+	for _, of := range t.s.Apps {
+		for _, w := range of.Plan.Withheld {
+			used[w.Object.GroupKind()] = true
+		}
+	}
+	for _, gk := range t.s.ListedKinds() {
+		used[gk] = true
+	}
+	var out []schema.GroupVersionResource
+	for gk, is := range used {
+		if k := t.s.Kinds[gk]; is && k != nil && k.Watched != nil && !k.IsGone() {
+			out = append(out, k.Watched.Resource)
+		}
+	}
+	slices.SortFunc(out, func(x, y schema.GroupVersionResource) int { return strings.Compare(x.String(), y.String()) })
+	return slices.Compact(out)
+}
+
+// KindsKnown reports whether it is known of every kind of the plan and of the
+// inventories how it is served, or that it is not: then Resources returns all that
+// there is to watch.
+func (t *Table) KindsKnown() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known := func(k *state.Kind) bool { return k != nil && (k.Mapping != nil || k.Last.Err != nil) }
+	for _, r := range t.s.Rows {
+		if r.Want != nil && !known(t.s.Kinds[r.Ref.GroupKind()]) {
+			return false
+		}
+	}
+	for _, gk := range t.s.ListedKinds() {
+		if !known(t.s.Kinds[gk]) {
+			return false
+		}
+	}
+	return true
+}
+
+// Unserved reports whether the plan has kinds that the cluster is not known to
+// serve: its definitions are worth a watch then.
+func (t *Table) Unserved() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.s.Rows {
+		if k := t.s.Kinds[r.Ref.GroupKind()]; r.Want != nil && k != nil && k.Mapping == nil && k.Last.Err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// AppOf returns the app of this federation to whose objects the label
+// applyset.kubernetes.io/part-of gives this value; empty for none.
+func (t *Table) AppOf(partOf string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.s.Sets[partOf]
+}
+
+// Inventory returns the objects of ours that the watches have seen, by app and
+// sorted: what bears the label of the app, an entry of ours, and no controller. An
+// app of which only the parent is left has no objects in it: a plan that no longer
+// named the app would leave the parent behind.
+func (t *Table) Inventory() map[string][]federation.ObjectRef {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.s.Inventories()
+}

@@ -1,0 +1,135 @@
+package table
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/fedsync/fedsync/pkg/apply/inventory"
+	"github.com/fedsync/fedsync/pkg/apply/state"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
+
+// Listing is what a consistent list said.
+type Listing struct {
+	Asked   time.Time                          // before the request was sent
+	Objects map[types.NamespacedName]types.UID // all that there were
+}
+
+// Listed says that the list of a kind has been observed as a whole. It is the truth
+// about what was known when it was asked for: what it lacks is gone, or no longer
+// bears our label. A nil listing says no more than that the list is there.
+func (t *Table) Listed(gvr schema.GroupVersionResource, l *Listing) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Lists[gvr.GroupResource()] = state.Listing{Done: true}
+	defer t.Wake()
+	if l == nil {
+		return
+	}
+	for _, r := range t.s.Sorted() {
+		if r.Live == nil || r.Flight != nil || r.Resource.GroupResource() != gvr.GroupResource() || !r.Seen.Before(l.Asked) {
+			continue
+		}
+		uid, there := l.Objects[types.NamespacedName{Namespace: r.Ref.Namespace, Name: r.Ref.Name}]
+		if !there || uid != r.Live.UID {
+			t.lost(r)
+			t.s.Sweep(r)
+		}
+	}
+}
+
+// Unlisted says that the kind is not seen, and why: what is known of its objects
+// may be old, and none is pruned. A nil error says that it is about to be listed.
+func (t *Table) Unlisted(gvr schema.GroupVersionResource, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := state.Listing{Err: err}
+	if err == nil {
+		l.Since = time.Now()
+	}
+	t.s.Lists[gvr.GroupResource()] = l
+	t.Wake()
+}
+
+// ParentsListed says whether the inventories' parents are seen, and if not, why:
+// with neither they are about to be.
+func (t *Table) ParentsListed(done bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !done && err == nil && t.s.Listings.Parents.Done {
+		t.s.Since = time.Now()
+	}
+	t.s.Listings.Parents = state.Listing{Done: done, Err: err}
+	t.Wake()
+}
+
+// ParentsRead takes a consistent list of the parents: what it lacks is gone.
+func (t *Table) ParentsRead(l *Listing) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, of := range t.s.Apps {
+		if of.Flight != nil || of.Parent == nil || !of.Parent.Seen.Before(l.Asked) {
+			continue
+		}
+		uid, there := l.Objects[types.NamespacedName{Namespace: federation.SystemNamespace, Name: inventory.ParentName(t.s.Owner.Federation, of.Name)}]
+		if !there || uid != of.Parent.UID {
+			of.Parent = nil
+		}
+	}
+	t.s.Listings.Parents = state.Listing{Done: true}
+	t.Wake()
+}
+
+// ObserveNamespace takes an event of the watch of all namespaces.
+func (t *Table) ObserveNamespace(u *unstructured.Unstructured, deleted bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.s.Space(u.GetName())
+	before := *s
+	if deleted {
+		*s = state.Space{Known: true, Flight: s.Flight}
+	} else {
+		s.Observe(t.s.Reader.Hasher, u)
+		s.Last = state.Try{}
+	}
+	if s.Known != before.Known || s.Exists != before.Exists || s.Mark != before.Mark {
+		t.Wake()
+	}
+}
+
+// NamespacesListed says whether the namespaces are seen, and if not, why.
+func (t *Table) NamespacesListed(done bool, l *Listing, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Listings.Spaces = state.Listing{Done: done, Err: err}
+	for name, s := range t.s.Spaces {
+		switch {
+		case !done:
+			s.Known = false // it may be gone by now: a look tells
+		case s.Flight == nil:
+			s.Known = true
+			if l != nil {
+				if _, there := l.Objects[types.NamespacedName{Name: name}]; !there {
+					*s = state.Space{Known: true}
+				}
+			}
+		}
+	}
+	t.Wake()
+}
+
+// DefinitionsChanged says that the cluster's definitions are others: kinds that
+// were not served may be.
+func (t *Table) DefinitionsChanged() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range t.s.Kinds {
+		if k.Mapping == nil && k.Last.Err != nil {
+			k.Last.At = time.Time{}
+		}
+	}
+	t.Wake()
+}
