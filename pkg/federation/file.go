@@ -170,7 +170,6 @@ type fedsyncFile struct {
 type fileMeta struct {
 	Name        string            `json:"name"`
 	Annotations map[string]string `json:"annotations"`
-	Labels      map[string]string `json:"labels"`
 }
 
 type fileSpec struct {
