@@ -289,6 +289,14 @@ func fieldsSet(v reflect.Value, at string, set map[string]bool) {
 	}
 }
 
+// failureClasses are all that there are: a cluster and a watch may fail in any way.
+var failureClasses = []federation.FailureClass{
+	federation.FailureNone, federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout,
+	federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden, federation.FailureThrottled,
+	federation.FailureServer, federation.FailureInvalid, federation.FailureConflict, federation.FailureContext,
+	federation.FailureFiles, federation.FailureMisbehaves, federation.FailureNetwork,
+}
+
 // randomFacts makes facts such as clusters may report, and texts such as they
 // should not.
 func randomFacts(r *rand.Rand) federation.Facts {
@@ -309,9 +317,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 		f := federation.ClusterFacts{
 			State: pick(r, federation.ClusterReady, federation.ClusterNotReady, federation.ClusterOffline,
 				federation.ClusterUnknown, federation.ClusterPending),
-			Failure: pick(r, federation.FailureNone, federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout,
-				federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden,
-				federation.FailureThrottled, federation.FailureServer, federation.FailureContext, federation.FailureNetwork),
+			Failure: pick(r, failureClasses...),
 			UID: text(), Error: untrusted.New(text()), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
 			Outage: flip(), Synced: flip(), Seen: flip(), PortsKnown: flip(), ServicesKnown: flip(),
 			NodesKnown: flip(), IngressesKnown: flip(), AutoscalersKnown: flip(), StorageClassesKnown: flip(), IngressClassesKnown: flip(),
@@ -372,7 +378,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 			f.IngressClasses = append(f.IngressClasses, federation.IngressController{Class: fmt.Sprint("c", j), Controller: text()})
 			f.Blind = append(f.Blind, federation.Blind{
 				Resource: fmt.Sprint("r", j), Error: untrusted.New(text()),
-				Failure: pick(r, federation.FailureNone, federation.FailureForbidden, federation.FailureInvalid, federation.FailureConflict),
+				Failure: pick(r, failureClasses...),
 			})
 			f.Zones = append(f.Zones, fmt.Sprint("z", j))
 			f.Regions = append(f.Regions, fmt.Sprint("r", j))
