@@ -326,3 +326,9 @@ func orDefault[T any](v *T, otherwise T) T {
 	}
 	return *v
 }
+
+func sorted(texts []string) []string {
+	out := slices.Clone(texts)
+	slices.Sort(out)
+	return out
+}
