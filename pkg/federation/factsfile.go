@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
@@ -23,19 +22,10 @@ const factsFile = "facts"
 // is as strict as Parse. Its error is of type FileErrors; FileErrors.In gives it
 // the file's name.
 func ParseFacts(data []byte) (Facts, error) {
-	doc, found := factsFormat.document(data)
-	if doc == nil {
-		return Facts{}, found.sorted()
-	}
-	found = append(found, factsFormat.validate(doc)...)
 	var file factsDocument
-	r := reading{checker: checker{mistakes{file: factsFile, doc: doc}}}
-	r.value(reflect.ValueOf(&file).Elem(), doc.Value, factsForm(), nil)
-	r.facts(&file)
-	if found = append(found, r.errors()...); len(found) > 0 {
-		return Facts{}, found.sorted()
+	if found := factsFormat.decode(data, &file, func(c *checker) { c.facts(&file) }); len(found) > 0 {
+		return Facts{}, found
 	}
-	r.sort()
 	facts := Facts{
 		Clusters:  make(map[string]ClusterFacts, len(file.Clusters)),
 		Balancers: slices.Concat(file.Balancers), BalancersKnown: file.Balancers != nil,
@@ -113,7 +103,7 @@ func (f Facts) JSON() ([]byte, error) {
 	for _, name := range slices.Sorted(maps.Keys(f.Clusters)) {
 		file.Clusters = append(file.Clusters, clusterDocument{Name: name, Facts: f.Clusters[name]})
 	}
-	data, err := jsonOf(reflect.ValueOf(file), factsForm())
+	data, err := jsonOf(reflect.ValueOf(file), factsFormat.form())
 	if err != nil {
 		return nil, fmt.Errorf("encode facts: %w", err)
 	}
@@ -134,11 +124,6 @@ type clusterDocument struct {
 	Name  string       `file:"name,required" doc:"The cluster's name in fedsync.yaml."`
 	Facts ClusterFacts `file:""`
 }
-
-var factsForm = sync.OnceValue(func() *form {
-	f := structForm(reflect.TypeFor[factsDocument]())
-	return &f
-})
 
 // What a file leaves out may follow from what it says.
 

@@ -30,7 +30,7 @@ func TestFactsSchemaIsWrittenFromTheFacts(t *testing.T) {
 
 func factsSchema() string {
 	w := schemaWriter{done: map[string]bool{}}
-	root := w.object(factsForm(), "  ")
+	root := w.object(factsFormat.form(), "  ")
 	return fmt.Sprintf(`{
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "$id": "https://fedsync.dev/schemas/v1alpha1/facts.json",

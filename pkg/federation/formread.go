@@ -12,17 +12,16 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// A reading decodes a document by the form of what it is decoded to. It may see a
-// document that the schema refused: what is of the wrong type is left out, and the
-// rest is decoded.
+// A reading decodes a document by the form of the type it is decoded to. The schema
+// may have refused the document: a value of the wrong type is left out, and the rest is
+// decoded.
 type reading struct {
 	checker
 
 	sorts []func() // one for each list to be sorted
 }
 
-// sort sorts the lists. Until then their entries are where the file has them, as
-// mistakes name them.
+// sort sorts the lists. Until then an entry has the index by which mistakes name it.
 func (r *reading) sort() {
 	for _, sort := range r.sorts {
 		sort()
@@ -31,6 +30,13 @@ func (r *reading) sort() {
 
 // value decodes one value, and reports whether it could.
 func (r *reading) value(v reflect.Value, raw any, f *form, at []string) bool {
+	if v.Kind() == reflect.Pointer {
+		v.Set(reflect.New(v.Type().Elem()))
+		return r.value(v.Elem(), raw, f, at)
+	}
+	if f.own {
+		return r.judged(v.Addr().Interface().(reader).read(raw), at)
+	}
 	switch raw := raw.(type) {
 	case string:
 		return f.fields == nil && isText(v.Type()) && r.text(v, raw, at)
@@ -83,6 +89,11 @@ func (r *reading) text(v reflect.Value, text string, at []string) bool {
 	default:
 		v.SetString(text)
 	}
+	return r.judged(err, at)
+}
+
+// judged reports whether there is no error, and keeps one that there is.
+func (r *reading) judged(err error, at []string) bool {
 	if err != nil {
 		r.problem(err.Error(), at...)
 	}
@@ -139,11 +150,24 @@ func (r *reading) object(v reflect.Value, raw map[string]any, f *form, at []stri
 		one := &f.fields[i]
 		to := v.FieldByIndex(one.index)
 		to.Set(one.otherwise)
-		if item, ok := raw[one.name]; ok && !one.empty(item) {
-			given[i] = r.value(to, item, &one.form, append(at, one.name))
+		item, ok := lookup(raw, one.path)
+		if word, isWord := one.tag.Lookup("true"); isWord {
+			item = item == any(word)
+		}
+		if ok && !one.empty(item) {
+			given[i] = r.value(to, item, &one.form, append(at, one.path...))
 		}
 	}
 	f.fill(v, given)
+}
+
+// lookup returns what is at a path of keys.
+func lookup(raw map[string]any, path []string) (any, bool) {
+	for _, key := range path[:len(path)-1] {
+		raw, _ = raw[key].(map[string]any)
+	}
+	item, ok := raw[path[len(path)-1]]
+	return item, ok
 }
 
 // empty reports whether a value is as good as left out.
