@@ -1,7 +1,6 @@
 package federation
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -78,12 +77,7 @@ var otherValues = map[string][]any{
 // A field that is allowed and decoded may still be forgotten on its way into the
 // Federation. So each one of the schema is given other values, one at a time.
 func TestEveryFieldChangesTheFederation(t *testing.T) {
-	var schema map[string]any
-	if err := json.Unmarshal(schemaJSON, &schema); err != nil {
-		t.Fatal(err)
-	}
-	fields := map[string]string{}
-	schemaFields(t, schema, schema, "", fields)
+	fields := schemaFields(t)
 	base, err := Parse([]byte(everyField))
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +92,7 @@ func TestEveryFieldChangesTheFederation(t *testing.T) {
 				t.Fatalf("everyField has no %s: add it", field)
 			}
 			others := otherValues[field]
-			if fields[field] == "boolean" {
+			if fields[field]["type"] == "boolean" {
 				others = []any{had != true}
 			}
 			if len(others) == 0 {
@@ -116,6 +110,22 @@ func TestEveryFieldChangesTheFederation(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What the schema tells a person is the default must be what fedsync takes.
+func TestDefaultsAreThoseOfTheSchema(t *testing.T) {
+	for field, schema := range schemaFields(t) {
+		if schema["default"] == nil {
+			continue
+		}
+		without, _ := everyFieldBut(t, field, nil)
+		with, _ := everyFieldBut(t, field, schema["default"])
+		got, err := Parse(without)
+		want, wrong := Parse(with)
+		if err != nil || wrong != nil || !cmp.Equal(want, got, bySelectorText) {
+			t.Errorf("without %s Parse = %+v, %v, want what it is with %v: %+v, %v", field, got, err, schema["default"], want, wrong)
+		}
 	}
 }
 

@@ -13,12 +13,7 @@ import (
 // What is read must be a field of the schema, or nobody could ever write it. That each
 // field of the schema is read, TestEveryFieldChangesTheFederation holds.
 func TestSchemaHasEveryFieldThatIsRead(t *testing.T) {
-	var root map[string]any
-	if err := json.Unmarshal(schemaJSON, &root); err != nil {
-		t.Fatal(err)
-	}
-	inSchema := map[string]string{}
-	schemaFields(t, root, root, "", inSchema)
+	inSchema := schemaFields(t)
 	for _, name := range readFields(federationFormat.form(), "") {
 		if !slices.ContainsFunc(slices.Collect(maps.Keys(inSchema)), func(field string) bool {
 			rest, ok := strings.CutPrefix(field, name)
@@ -75,29 +70,38 @@ func describes(t *testing.T, at string, v any) {
 	}
 }
 
-func schemaFields(t *testing.T, root, s map[string]any, at string, out map[string]string) {
+// schemaFields returns what the schema of fedsync.yaml says of each field that is no map
+// of fields: ".spec.apps[].path" is the path of an app, and "{}" a value of a map.
+func schemaFields(t *testing.T) map[string]map[string]any {
 	t.Helper()
-	if ref, ok := s["$ref"].(string); ok {
-		name := strings.TrimPrefix(ref, "#/$defs/")
-		schemaFields(t, root, root["$defs"].(map[string]any)[name].(map[string]any), at, out)
-		return
+	var root map[string]any
+	if err := json.Unmarshal(schemaJSON, &root); err != nil {
+		t.Fatal(err)
 	}
-	properties, _ := s["properties"].(map[string]any)
-	items, _ := s["items"].(map[string]any)
-	switch {
-	case properties != nil:
-		for name, p := range properties {
-			schemaFields(t, root, p.(map[string]any), at+"."+name, out)
+	fields := map[string]map[string]any{}
+	var walk func(s map[string]any, at string)
+	walk = func(s map[string]any, at string) {
+		if ref, ok := s["$ref"].(string); ok {
+			of := maps.Clone(root["$defs"].(map[string]any)[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any))
+			maps.Copy(of, s)
+			delete(of, "$ref")
+			walk(of, at)
+			return
 		}
-	case items != nil:
-		schemaFields(t, root, items, at+"[]", out)
-	case s["additionalProperties"] != nil:
-		schemaFields(t, root, s["additionalProperties"].(map[string]any), at+"{}", out)
-	case s["anyOf"] != nil:
-		out[at] = "any"
-	case s["type"] == "boolean", s["type"] == "integer":
-		out[at] = s["type"].(string)
-	default: // enum, const and string
-		out[at] = "string"
+		properties, _ := s["properties"].(map[string]any)
+		for name, p := range properties {
+			walk(p.(map[string]any), at+"."+name)
+		}
+		switch values, isMap := s["additionalProperties"].(map[string]any); {
+		case properties != nil:
+		case s["items"] != nil:
+			walk(s["items"].(map[string]any), at+"[]")
+		case isMap:
+			walk(values, at+"{}")
+		default:
+			fields[at] = s
+		}
 	}
+	walk(root, "")
+	return fields
 }
