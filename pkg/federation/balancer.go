@@ -43,37 +43,30 @@ func MayBalance(annotation, field string) bool {
 
 // Node is one node of a cluster, as far as traffic from outside may go to it.
 type Node struct {
-	Name       string
-	ProviderID string    // "gce://project/zone/name" of a machine of Compute Engine
-	Zone       string    // by its label
-	Address    string    // the first internal IPv4 address; empty where it has none
-	Ready      bool      // it says so
-	Since      time.Time // when Ready changed last, by the cluster's clock
-	// Excluded says that no traffic may go to it: it is about to be removed by the
-	// autoscaler, or bears the label that excludes it from load balancers.
-	Excluded bool
+	Name       string `file:"name,required" doc:"Its name."`
+	ProviderID string `file:"providerID" doc:"Its spec.providerID, as in gce://project/zone/name."`
+	Zone       string `file:"zone" doc:"Its zone, by its label."`
+	// Address is empty where the node has none.
+	Address  string    `file:"address" doc:"Its first internal IPv4 address."`
+	Ready    bool      `file:"ready" default:"true" doc:"Whether it is Ready."`
+	Since    time.Time `file:"since" doc:"When that changed last, by the cluster's clock."`
+	Excluded bool      `file:"excluded" doc:"Whether no traffic may go to it: it is about to be removed, or its label keeps load balancers away."`
 }
 
 // Balancer is what is known of the load balancer of one Ingress.
 type Balancer struct {
-	Ingress ObjectRef `json:"ingress"`
-	App     string    `json:"app,omitempty"`
-	File    string    `json:"file,omitempty"` // within the repository
-	// Address is that of its forwarding rule; empty while there is none.
-	Address     string `json:"address,omitempty"`
-	AddressName string `json:"addressName,omitempty"`
-	// Complete says that everything is as it should be on Compute Engine.
-	Complete bool `json:"complete"`
-	// Refused says why it is not built, or not changed; empty where it is.
-	Refused untrusted.Text `json:"refused,omitzero"`
-	// Waits says that Refused passes by itself, as when a cluster has been read.
-	Waits bool `json:"waits,omitempty"`
-	// Since is when it was first seen to be wanted by this process.
-	Since    time.Time         `json:"since,omitzero"`
-	Clusters []BalancerCluster `json:"clusters"` // that should stand behind it, by name
-	// Resources are the names of what it consists of, as "URL map NAME", in the order
-	// of creation.
-	Resources []string `json:"resources,omitempty"`
+	Ingress     ObjectRef         `json:"ingress" file:"ingress,required" doc:"Its Ingress, as networking.k8s.io/Ingress/NAMESPACE/NAME."`
+	App         string            `json:"app,omitempty" file:"app" doc:"The Ingress's app."`
+	File        string            `json:"file,omitempty" file:"file" doc:"The Ingress's file."`
+	Address     string            `json:"address,omitempty" file:"address" doc:"The address of its forwarding rule; left out while there is none."`
+	AddressName string            `json:"addressName,omitempty" file:"addressName" doc:"The name of that address."`
+	Complete    bool              `json:"complete" file:"complete" doc:"Whether everything is as it should be on Compute Engine."`
+	Refused     untrusted.Text    `json:"refused,omitzero" file:"refused" doc:"Why it is not built, or not changed."`
+	Waits       bool              `json:"waits,omitempty" file:"waits" doc:"That reason passes by itself."`
+	Since       time.Time         `json:"since,omitzero" file:"since" doc:"When it was first wanted."`
+	Clusters    []BalancerCluster `json:"clusters" file:"clusters" sort:"cluster" doc:"The clusters that should stand behind it."`
+	// Resources are in the order of creation.
+	Resources []string `json:"resources,omitempty" file:"resources" doc:"What it consists of, as in URL map NAME."`
 }
 
 // Cluster gives what is known of one cluster; false where it does not stand behind
@@ -89,11 +82,11 @@ func (b Balancer) Cluster(name string) (BalancerCluster, bool) {
 
 // BalancerCluster is one cluster behind a load balancer.
 type BalancerCluster struct {
-	Cluster   string         `json:"cluster"`
-	State     TrafficState   `json:"state"`
-	Endpoints int            `json:"endpoints"` // nodes at node ports, over all its backend services
-	Healthy   int            `json:"healthy"`   // of them, by the load balancer's health checks
-	Reason    untrusted.Text `json:"reason,omitzero"`
+	Cluster   string         `json:"cluster" file:"cluster,required" doc:"The cluster's name."`
+	State     TrafficState   `json:"state" file:"state,required" enum:"Serving Waiting Unhealthy NoEndpoints Unknown Draining Drained" doc:"Whether it takes traffic."`
+	Endpoints int            `json:"endpoints" file:"endpoints" doc:"How many nodes at node ports stand behind it."`
+	Healthy   int            `json:"healthy" file:"healthy" doc:"How many of them are healthy."`
+	Reason    untrusted.Text `json:"reason,omitzero" file:"reason" doc:"Why it takes no traffic."`
 }
 
 // TrafficState says whether a cluster takes traffic.

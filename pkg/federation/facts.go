@@ -85,70 +85,63 @@ func (f Facts) Of(cluster string) ClusterFacts {
 }
 
 // ClusterFacts are what one cluster reports: what it reports now, or, while it is
-// out of sight, what it reported last.
+// out of sight, what it reported last. The tags are how a file of facts has them, and
+// are explained at form; doc is also the description of the field. Lists are sorted as
+// their tags say.
 type ClusterFacts struct {
-	// UID is that of the Namespace kube-system, which tells one cluster from any
-	// other. Empty where it is not known: not yet, or it may not be read.
-	UID     string
-	State   ClusterState
-	Failure FailureClass
-	Error   untrusted.Text // the last probe's
-	Since   time.Time      // when State began
-	// Outage says that the cluster is Offline, or was and has not been seen since:
-	// what is known of it is from before. It ends when its facts are those of now.
-	Outage bool
-	// AwaySince is when the cluster stopped answering, or the start of fedsync
-	// where it never did; zero while it answers, but for an Outage.
-	AwaySince time.Time
-	// Failed of the last Probes probes failed.
-	Failed, Probes int
-	Version        string // of the API server: "v1.37.2"
-	// Synced says that the facts below are those of now: every watch that the
-	// schedule needs has listed, and none of them has failed for long.
-	Synced bool
-	// Seen says that Synced was true at some time since the start: the facts below
-	// are at worst old.
-	Seen bool
-	// Inventory holds the objects that bear our label in the cluster, by app,
-	// sorted. An app of which only the record is left has none.
-	Inventory map[string][]ObjectRef
+	// UID is empty where it is not known: not yet, or it may not be read.
+	UID     string         `file:"uid" doc:"The uid of its Namespace kube-system, which tells one cluster from any other."`
+	State   ClusterState   `file:"state" default:"Ready" enum:"Ready NotReady Offline Unknown Pending" doc:"What its probes add up to."`
+	Failure FailureClass   `file:"failure" enum:"dns refused timeout tls unauthorised forbidden throttled server invalid conflict context files misbehaves network" doc:"The class of its last failure."`
+	Error   untrusted.Text `file:"error" doc:"The last probe's error."`
+	Since   time.Time      `file:"since" doc:"When its state began, as in 2026-01-02T15:04:05Z."`
+	// AwaySince is the start of fedsync where the cluster never answered, and zero
+	// while it answers, but for an Outage.
+	AwaySince time.Time `file:"awaySince" doc:"When it stopped answering."`
+	// Outage says that what is known of the cluster is from before. It ends when its
+	// facts are those of now.
+	Outage  bool   `file:"outage,implied" doc:"Whether it is Offline, or was and has not been seen since; true unless given where it is Offline."`
+	Failed  int    `file:"failed" doc:"How many of the last probes failed."`
+	Probes  int    `file:"probes" doc:"How many probes that is of."`
+	Version string `file:"version" doc:"The API server's version, as in v1.37.2."`
+	// Synced says that every watch that the schedule needs has listed, and none of
+	// them has failed for long.
+	Synced bool `file:"synced,implied" doc:"Whether the facts are those of now; true unless given where the cluster is Ready or NotReady."`
+	// Seen says that the facts below are at worst old.
+	Seen bool `file:"seen" default:"true" doc:"Whether they were those of now at some time since the start."`
+	// Inventory has no objects of an app of which only the record is left.
+	Inventory map[string][]ObjectRef `file:"inventory" sort:"" doc:"The objects of ours that are there, by app, each as [GROUP/]KIND[/NAMESPACE]/NAME."`
 
-	// PortsKnown says that NodePorts are all that there are: Services may be
-	// listed, and have been.
-	PortsKnown bool
-	NodePorts  []NodePort // of all Services, ours too; sorted by Compare
-	Workloads  []Workload // ours, sorted by object
+	// PortsKnown says that Services may be listed, and have been.
+	PortsKnown bool       `file:"portsKnown" default:"true" doc:"Whether nodePorts are all that there are."`
+	NodePorts  []NodePort `file:"nodePorts" sort:"port protocol namespace service servicePort" doc:"The node ports in use, of all Services."`
+	Workloads  []Workload `file:"workloads" sort:"group kind namespace name" doc:"The ReplicaSets and Deployments of ours."`
 
-	Zones, Regions []string // of the nodes, sorted
-	// NodesKnown says that Nodes are all that there are: they may be listed, and
-	// have been.
-	NodesKnown bool
-	Nodes      []Node // sorted by name
-	// IngressesKnown says that Ingresses are all that there are: they may be listed,
-	// and have been.
-	IngressesKnown bool
-	Ingresses      []Ingress   // sorted by namespace and name
-	Endpoints      []Endpoints // of our Services, sorted
-	// ServicesKnown says that Services are all that there are in the namespaces
-	// where Ingresses of ours stand.
-	ServicesKnown bool
-	Services      []Service // ours or not, sorted by namespace and name
-	IngressUID    IngressUID
-	Quotas        []Quota       // sorted by namespace and name
-	Certificates  []Certificate // Secrets that our Ingresses name, sorted
-	// AutoscalersKnown says that Autoscalers are all that there are: they may be
-	// listed, and have been.
-	AutoscalersKnown bool
-	Autoscalers      []Autoscaler // ours or not, sorted by namespace and name
-	// StorageClassesKnown says that StorageClasses are all that there are. They are
-	// looked for only while a claim of ours waits for its volume.
-	StorageClassesKnown bool
-	StorageClasses      []StorageClass // sorted by name
-	// IngressClassesKnown says that IngressClasses are all that there are. They are
-	// looked for only while there are Ingresses of ours.
-	IngressClassesKnown bool
-	IngressClasses      []IngressController // sorted by class
-	Blind               []Blind             // what cannot be watched, sorted by resource
+	Zones      []string `file:"zones" sort:"" doc:"The zones of its nodes."`
+	Regions    []string `file:"regions" sort:"" doc:"The regions of its nodes."`
+	NodesKnown bool     `file:"nodesKnown" doc:"Whether nodes are all that there are."`
+	Nodes      []Node   `file:"nodes" sort:"name" doc:"Its nodes, as far as traffic from outside may go to them."`
+
+	IngressesKnown bool        `file:"ingressesKnown" default:"true" doc:"Whether ingresses are all that there are."`
+	Ingresses      []Ingress   `file:"ingresses" sort:"namespace name" doc:"The Ingresses, ours or not."`
+	Endpoints      []Endpoints `file:"endpoints" sort:"namespace service" doc:"The endpoints behind our Services."`
+	ServicesKnown  bool        `file:"servicesKnown" doc:"Whether services are all that there are where our Ingresses stand."`
+	Services       []Service   `file:"services" sort:"namespace name" doc:"The Services that an Ingress may name, ours or not."`
+
+	IngressUID   IngressUID    `file:"ingressUID" doc:"The ConfigMap kube-system/ingress-uid; not known unless given."`
+	Quotas       []Quota       `file:"quotas" sort:"namespace name" doc:"The ResourceQuotas."`
+	Certificates []Certificate `file:"certificates" sort:"namespace name" doc:"The Secrets that our Ingresses name."`
+
+	AutoscalersKnown bool         `file:"autoscalersKnown" doc:"Whether autoscalers are all that there are; where not, those in Git count as accepted."`
+	Autoscalers      []Autoscaler `file:"autoscalers" sort:"namespace name" doc:"The HorizontalPodAutoscalers, ours or not."`
+	// StorageClasses are looked for only while a claim of ours waits for its volume.
+	StorageClassesKnown bool           `file:"storageClassesKnown" doc:"Whether storageClasses are all that there are."`
+	StorageClasses      []StorageClass `file:"storageClasses" sort:"name" doc:"The StorageClasses."`
+	// IngressClasses are looked for only while there are Ingresses of ours.
+	IngressClassesKnown bool                `file:"ingressClassesKnown" doc:"Whether ingressClasses are all that there are."`
+	IngressClasses      []IngressController `file:"ingressClasses" sort:"name" doc:"The IngressClasses."`
+
+	Blind []Blind `file:"blind" sort:"resource" doc:"What cannot be watched."`
 }
 
 // Away says whether the cluster is Offline, or has not been seen since it was:
@@ -166,15 +159,13 @@ func (f ClusterFacts) Workload(ref ObjectRef) (Workload, bool) {
 
 // NodePort is one node port in use.
 type NodePort struct {
-	Protocol string // TCP, UDP or SCTP
-	Port     int32  // the node port
-	// Namespace and Service name the holder.
-	Namespace, Service string
-	// ServicePort is the Service's own port; 0 where it is not known, or for a
-	// healthCheckNodePort, which has none.
-	ServicePort int32
-	// HealthCheck marks a healthCheckNodePort.
-	HealthCheck bool
+	Protocol  string `file:"protocol" default:"TCP" enum:"TCP UDP SCTP" doc:"The port's protocol."`
+	Port      int32  `file:"port,required" doc:"The node port."`
+	Namespace string `file:"namespace" default:"default" doc:"The namespace of the Service that has it."`
+	Service   string `file:"service,required" doc:"The Service that has it."`
+	// ServicePort is 0 for a healthCheckNodePort, which has none.
+	ServicePort int32 `file:"servicePort" doc:"The Service's own port; it may be left out where the Service has one port of that protocol."`
+	HealthCheck bool  `file:"healthCheck" doc:"Whether it is a healthCheckNodePort."`
 }
 
 // Holder is the Service that has the port.
@@ -195,40 +186,34 @@ func (p NodePort) Compare(o NodePort) int {
 
 // Workload is what a ReplicaSet or Deployment runs in one cluster.
 type Workload struct {
-	Object   ObjectRef
-	Replicas int64 // spec.replicas
-	Ready    int64 // pods that are Ready now
-	// Current is what counts as running: spec.replicas less the pods that have
-	// not been Ready for a minute or longer.
-	Current int64
-	// Scaled says that fedsync applied the workload and left Replicas to others, as to
-	// an autoscaler.
-	Scaled bool
-	// Limited says that pods could not be scheduled for a minute or longer, and
-	// Capacity is then the most that the cluster can run.
-	Limited  bool
-	Capacity int64
-	// Unschedulable pods wait for room now, and Reason is the scheduler's word on
-	// one of them.
-	Unschedulable int64
-	Reason        untrusted.Text
+	Object   ObjectRef `file:"" ref:"kind group namespace name"`
+	Replicas int64     `file:"replicas,required" doc:"Its spec.replicas."`
+	Ready    int64     `file:"ready,always" doc:"How many of its pods are Ready."`
+	// Current is spec.replicas less the pods that have not been Ready for a minute or
+	// longer.
+	Current int64 `file:"current,implied" doc:"How many count as running; as many as are ready unless given."`
+	Scaled  bool  `file:"scaled" doc:"Whether fedsync left its replicas to others, as to an autoscaler."`
+	// Unschedulable pods wait now. Limited says that some have for a minute or longer.
+	Unschedulable int64          `file:"unschedulable" doc:"How many of its pods wait for room."`
+	Limited       bool           `file:"limited,implied" doc:"Whether that limits what the cluster can run; true unless given where pods wait for room or capacity is given."`
+	Capacity      int64          `file:"capacity,implied" doc:"The most that the cluster can run, where it is limited; replicas less unschedulable unless given."`
+	Reason        untrusted.Text `file:"reason" doc:"The scheduler's word on one of the pods that wait."`
 }
 
 // Ingress is an Ingress in a cluster, ours or not.
 type Ingress struct {
-	Namespace, Name string
-	Ours            bool
-	ClassName       string    // by field or annotation; empty for none
-	URLMap          string    // the annotation ingress.kubernetes.io/url-map
-	Created         time.Time // by the cluster's clock
-	Addresses       []string  // sorted
-	// Google says that Google's controller serves it, or did: it bears the
-	// controller's annotations or finalizer. With the finalizer it is GoogleHeld:
-	// the controller has not let go of it yet.
-	Google, GoogleHeld bool
-	// StatusBy is who wrote the address, by the managed fields of the status; empty
-	// where nobody did.
-	StatusBy untrusted.Text
+	Namespace string    `file:"namespace" default:"default" doc:"Its namespace."`
+	Name      string    `file:"name,required" doc:"Its name."`
+	Ours      bool      `file:"ours" doc:"Whether it bears our label."`
+	ClassName string    `file:"className" doc:"Its class, by field or annotation."`
+	URLMap    string    `file:"urlMap" doc:"Its annotation ingress.kubernetes.io/url-map."`
+	Created   time.Time `file:"created" doc:"When it was created, by the cluster's clock."`
+	Addresses []string  `file:"addresses" sort:"" doc:"The addresses of its status."`
+	Google    bool      `file:"google" doc:"Whether it bears the annotations or the finalizer of Google's controller."`
+	// GoogleHeld says that the controller has not let go of it yet.
+	GoogleHeld bool `file:"googleHeld" doc:"Whether it bears the finalizer of Google's controller."`
+	// StatusBy is empty where nobody wrote it.
+	StatusBy untrusted.Text `file:"statusBy" doc:"Who wrote its address, by the managed fields."`
 }
 
 // Ingress gives the facts of one Ingress; false where it is not there, or where
@@ -243,31 +228,38 @@ func (f ClusterFacts) Ingress(namespace, name string) (Ingress, bool) {
 	return f.Ingresses[i], true
 }
 
+func byName(namespace, name, otherNamespace, otherName string) int {
+	return cmp.Or(strings.Compare(namespace, otherNamespace), strings.Compare(name, otherName))
+}
+
 // Service is a Service in a cluster, ours or not, as far as an Ingress reads it.
 type Service struct {
-	Namespace, Name string
-	Type            string // "ClusterIP", "NodePort", "LoadBalancer" or "ExternalName"
-	NEG             string // the annotation cloud.google.com/neg
-	Ports           []Port // in the object's order
+	Namespace string `file:"namespace" default:"default" doc:"Its namespace."`
+	Name      string `file:"name,required" doc:"Its name."`
+	Type      string `file:"type" default:"ClusterIP" enum:"ClusterIP NodePort LoadBalancer ExternalName" doc:"Its type."`
+	NEG       string `file:"neg" doc:"Its annotation cloud.google.com/neg."`
+	Ports     []Port `file:"ports" doc:"Its ports, in its order."`
 }
 
 // Endpoints are those behind one Service of ours.
 type Endpoints struct {
-	Namespace string `json:"namespace"`
-	Service   string `json:"service"`
-	Ready     int    `json:"ready"`
-	NotReady  int    `json:"notReady"`
-	// Addresses of the first Ready ones, as "10.152.1.3:8080", sorted; at most 8.
-	Addresses []string `json:"addresses,omitempty"`
+	Namespace string `json:"namespace" file:"namespace" default:"default" doc:"The Service's namespace."`
+	Service   string `json:"service" file:"service,required" doc:"The Service's name."`
+	Ready     int    `json:"ready" file:"ready,always" doc:"How many are Ready."`
+	NotReady  int    `json:"notReady" file:"notReady" doc:"How many are not."`
+	// Addresses are at most 8.
+	Addresses []string `json:"addresses,omitempty" file:"addresses" sort:"" doc:"Some that are Ready, as in 10.152.1.3:8080."`
 }
 
 // IngressUID is the content of the ConfigMap kube-system/ingress-uid, by which
 // Google's ingress controller names what it makes.
 type IngressUID struct {
-	Known    bool // it may be read, and was looked for
-	Exists   bool
-	UID      string // as it stands there; Effective gives what counts
-	Provider string // provider-uid
+	// Known says that it may be read, and was looked for.
+	Known  bool
+	Exists bool `file:"exists" default:"true" doc:"Whether the ConfigMap exists."`
+	// UID is what is written there; Effective returns what counts.
+	UID      string `file:"uid" doc:"Its data.uid."`
+	Provider string `file:"provider" doc:"Its data.provider-uid."`
 }
 
 // Effective is the UID that the controller uses: the text after the last "--".
@@ -280,24 +272,31 @@ func (u IngressUID) Effective() string {
 
 // Quota is one ResourceQuota: the limits, and what is used of them.
 type Quota struct {
-	Namespace, Name string
-	Hard, Used      map[string]int64 // by resource: "services.nodeports", "pods", "count/replicasets.apps"
-	Scoped          bool             // it counts only some of the pods: those of its scopes
+	Namespace string `file:"namespace" default:"default" doc:"Its namespace."`
+	Name      string `file:"name,required" doc:"Its name."`
+	// Hard is by resource: "services.nodeports", "pods", "count/replicasets.apps".
+	Hard   map[string]int64 `file:"hard" doc:"The limits, by resource."`
+	Used   map[string]int64 `file:"used" doc:"What is used of them."`
+	Scoped bool             `file:"scoped" doc:"Whether it counts only the pods of its scopes."`
 }
 
 // Certificate is a Secret that an Ingress of ours names under spec.tls.
 type Certificate struct {
-	Namespace, Name string
-	Exists          bool
-	Type            string // "kubernetes.io/tls"
-	Digest          string // of tls.crt; equal digests are equal certificates
+	Namespace string `file:"namespace" default:"default" doc:"The Secret's namespace."`
+	Name      string `file:"name,required" doc:"The Secret's name."`
+	Exists    bool   `file:"exists" default:"true" doc:"Whether the Secret exists."`
+	Type      string `file:"type" doc:"The Secret's type, as in kubernetes.io/tls."`
+	// Digest is equal for equal certificates.
+	Digest string `file:"digest" doc:"A digest of its tls.crt."`
 }
 
 // Blind is a resource that cannot be watched in a cluster.
 type Blind struct {
-	Resource string       // "services", "ingresses.networking.k8s.io"
-	Failure  FailureClass // why; none where the cluster does not serve it, or nobody said
-	Error    untrusted.Text
+	Resource string `file:"resource,required" doc:"The resource, as in ingresses.networking.k8s.io."`
+	// Failure is FailureNone where the cluster does not serve the resource, or nobody
+	// said why.
+	Failure FailureClass   `file:"failure" enum:"dns refused timeout tls unauthorised forbidden throttled server invalid conflict context files misbehaves network" doc:"The class of the failure; left out where the cluster does not serve the resource."`
+	Error   untrusted.Text `file:"error" doc:"What the cluster answered."`
 }
 
 // Refused reports whether the resource may not be watched, rather than that the

@@ -141,6 +141,7 @@ clusters:
   - {kind: ReplicaSet, replicas: 1}
   inventory: {web: [nginx]}
   nodes: [{name: n, since: noon}, {name: n}]
+  quotas: [{name: q, hard: {pods: 1e20}}]
 - name: a
 balancers:
 - {ingress: web, clusters: [{cluster: a, state: Serves}]}
@@ -165,11 +166,12 @@ f.yaml:14: clusters[0].workloads[2]: "name" is missing
 f.yaml:15: clusters[0].inventory.web[0]: object reference "nginx": want [GROUP/]KIND[/NAMESPACE]/NAME, as in apps/ReplicaSet/web/nginx
 f.yaml:16: clusters[0].nodes[0].since: "noon" is no time: write it as 2026-01-02T15:04:05Z
 f.yaml:16: clusters[0].nodes[1]: node "n" stands twice, first as nodes[0]
-f.yaml:17: clusters[1].name: cluster "a" stands twice, first as clusters[0]
-f.yaml:19: balancers[0].clusters[0].state: "Serves" is not known here: want Serving, Waiting, Unhealthy, NoEndpoints, Unknown, Draining or Drained
-f.yaml:19: balancers[0].ingress: object reference "web": want [GROUP/]KIND[/NAMESPACE]/NAME, as in apps/ReplicaSet/web/nginx
-f.yaml:20: balancers[1].since: "noon" is no time: write it as 2026-01-02T15:04:05Z
-f.yaml:21: balancers[2].ingress: Ingress/web/web stands twice, first as balancers[1]`
+f.yaml:17: clusters[0].quotas[0].hard.pods: want 9223372036854775807 or less, got 100000000000000000000
+f.yaml:18: clusters[1].name: cluster "a" stands twice, first as clusters[0]
+f.yaml:20: balancers[0].clusters[0].state: "Serves" is not known here: want Serving, Waiting, Unhealthy, NoEndpoints, Unknown, Draining or Drained
+f.yaml:20: balancers[0].ingress: object reference "web": want [GROUP/]KIND[/NAMESPACE]/NAME, as in apps/ReplicaSet/web/nginx
+f.yaml:21: balancers[1].since: "noon" is no time: write it as 2026-01-02T15:04:05Z
+f.yaml:22: balancers[2].ingress: Ingress/web/web stands twice, first as balancers[1]`
 	if diff := cmp.Diff(want, found.In("f.yaml").Error()); diff != "" {
 		t.Errorf("ParseFacts (-want +got):\n%s", diff)
 	}
@@ -289,6 +291,14 @@ func fieldsSet(v reflect.Value, at string, set map[string]bool) {
 	}
 }
 
+// failureClasses are all that there are: a cluster and a watch may fail in any way.
+var failureClasses = []federation.FailureClass{
+	federation.FailureNone, federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout,
+	federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden, federation.FailureThrottled,
+	federation.FailureServer, federation.FailureInvalid, federation.FailureConflict, federation.FailureContext,
+	federation.FailureFiles, federation.FailureMisbehaves, federation.FailureNetwork,
+}
+
 // randomFacts makes facts such as clusters may report, and texts such as they
 // should not.
 func randomFacts(r *rand.Rand) federation.Facts {
@@ -309,10 +319,8 @@ func randomFacts(r *rand.Rand) federation.Facts {
 		f := federation.ClusterFacts{
 			State: pick(r, federation.ClusterReady, federation.ClusterNotReady, federation.ClusterOffline,
 				federation.ClusterUnknown, federation.ClusterPending),
-			Failure: pick(r, federation.FailureNone, federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout,
-				federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden,
-				federation.FailureThrottled, federation.FailureServer, federation.FailureContext, federation.FailureNetwork),
-			UID: text(), Error: untrusted.New(text()), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
+			Failure: pick(r, failureClasses...),
+			UID:     text(), Error: untrusted.New(text()), Since: moment(), AwaySince: moment(), Failed: r.IntN(3), Probes: r.IntN(100), Version: text(),
 			Outage: flip(), Synced: flip(), Seen: flip(), PortsKnown: flip(), ServicesKnown: flip(),
 			NodesKnown: flip(), IngressesKnown: flip(), AutoscalersKnown: flip(), StorageClassesKnown: flip(), IngressClassesKnown: flip(),
 		}
@@ -372,7 +380,7 @@ func randomFacts(r *rand.Rand) federation.Facts {
 			f.IngressClasses = append(f.IngressClasses, federation.IngressController{Class: fmt.Sprint("c", j), Controller: text()})
 			f.Blind = append(f.Blind, federation.Blind{
 				Resource: fmt.Sprint("r", j), Error: untrusted.New(text()),
-				Failure: pick(r, federation.FailureNone, federation.FailureForbidden, federation.FailureInvalid, federation.FailureConflict),
+				Failure: pick(r, failureClasses...),
 			})
 			f.Zones = append(f.Zones, fmt.Sprint("z", j))
 			f.Regions = append(f.Regions, fmt.Sprint("r", j))

@@ -16,18 +16,18 @@ const (
 // Federation is the content of fedsync.yaml: which clusters there are, and which
 // apps they run. Defaults have been filled in.
 type Federation struct {
-	Name        string
-	Folder      string // of the repository that it lives in; empty for its root
-	Annotations map[string]string
+	Name        string            `file:"metadata.name"`
+	Folder      string            // of the repository that it lives in; empty for its root
+	Annotations map[string]string `file:"metadata.annotations"`
 
-	Clusters         []Cluster
-	Apps             []App
-	CreateNamespaces bool
-	NodePorts        PortRange
-	Failover         Failover
-	GCP              *GCP // nil without the block: nothing is assumed of Google Cloud
-	CommitStatus     CommitStatus
-	OnRemove         OnRemove
+	Clusters         []Cluster    `file:"spec.clusters"`
+	Apps             []App        `file:"spec.apps"`
+	CreateNamespaces bool         `file:"spec.createNamespaces" default:"true"`
+	NodePorts        PortRange    `file:"spec.nodePorts.range" default:"30000-32767"`
+	Failover         Failover     `file:""`
+	GCP              *GCP         `file:"spec.gcp"` // nil without the block: nothing is assumed of Google Cloud
+	CommitStatus     CommitStatus `file:""`
+	OnRemove         OnRemove     `file:"spec.onRemove" default:"Orphan"`
 }
 
 // File is the name of the file that has the Federation, within the repository.
@@ -38,28 +38,28 @@ func (f *Federation) PruneAllowed() bool { return f.Annotations[AnnotationPrune]
 
 // Cluster is one member cluster.
 type Cluster struct {
-	Name    string
-	Context string // in the kubeconfig; the name unless the file says otherwise
-	Labels  map[string]string
-	Lost    bool // `state: Lost`: a person took it out of the count
+	Name    string            `file:"name"`
+	Context string            `file:"context"` // in the kubeconfig; the name unless the file says otherwise
+	Labels  map[string]string `file:"labels"`
+	Lost    bool              `file:"state" true:"Lost"` // a person took it out of the count
 	// Drain takes the cluster's traffic away, and then its replicas.
-	Drain bool
+	Drain bool `file:"drain"`
 	// Weight is the cluster's part of the traffic, in percent of what its replicas
 	// would get: 1 to 100; 100 unless the file says otherwise.
-	Weight int
+	Weight int `file:"weight" default:"100"`
 	// Zone is a zone of Compute Engine near a cluster whose nodes are no machines of
 	// Compute Engine: its endpoint groups are made there. Empty for all others.
-	Zone string
+	Zone string `file:"zone"`
 }
 
 // App is one folder of manifests that clusters run together.
 type App struct {
-	Name       string
-	Path       string // of its folder, slash-separated, relative to the repository's root
-	Selector   Selector
-	Adoption   Adoption
-	Prune      bool
-	PruneLimit PruneLimit
+	Name       string     `file:"name"`
+	Path       string     `file:"path"` // of its folder, slash-separated, relative to the repository's root
+	Selector   Selector   `file:"clusterSelector"`
+	Adoption   Adoption   `file:"adoption" default:"Always"`
+	Prune      bool       `file:"prune" default:"true"`
+	PruneLimit PruneLimit `file:"pruneLimit" default:"10%"`
 }
 
 // Adoption says what happens to an object that exists before fedsync does.
@@ -84,18 +84,18 @@ type PortRange struct{ First, Last int32 }
 
 // Failover says whether replicas move by themselves.
 type Failover struct {
-	Mode          string   // Automatic or Off
-	ConfirmedLost []string // clusters a person declared lost
+	Mode          string   `file:"spec.failover.mode" default:"Automatic"` // or Off
+	ConfirmedLost []string `file:"spec.failover.confirmLost"`              // clusters a person declared lost
 }
 
 // GCP is what Compute Engine needs to be told.
 type GCP struct {
-	Project      string
-	Network      string // its name, or projects/HOST/global/networks/NAME of a shared VPC
-	LoadBalancer LoadBalancer
-	Firewall     FirewallPolicy
-	Addresses    AddressPolicy
-	Tags         []string // network tags of all nodes, sorted; none: they are found out from the machines
+	Project      string         `file:"project"`
+	Network      string         `file:"network" default:"default"` // its name, or projects/HOST/global/networks/NAME of a shared VPC
+	LoadBalancer LoadBalancer   `file:"loadBalancer" default:"NodePorts"`
+	Firewall     FirewallPolicy `file:"firewall" default:"Managed"`
+	Addresses    AddressPolicy  `file:"addresses" default:"Reserve"`
+	Tags         []string       `file:"tags" sort:""` // network tags of all nodes; none: they are found out from the machines
 }
 
 // LoadBalancer says who makes the load balancers.
@@ -134,8 +134,8 @@ func (f *Federation) Balances() bool {
 
 // CommitStatus says how the outcome is named on the forge.
 type CommitStatus struct {
-	Context    string // fedsync/<federation> unless the file says otherwise
-	PerCluster bool
+	Context    string `file:"spec.commitStatus.context"` // fedsync/<federation> unless the file says otherwise
+	PerCluster bool   `file:"spec.commitStatus.perCluster"`
 }
 
 // OnRemove says what happens to a cluster that leaves the file.

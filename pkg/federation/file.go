@@ -2,15 +2,13 @@ package federation
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fedsync/fedsync/internal/strictyaml"
 	"github.com/fedsync/fedsync/internal/untrusted"
@@ -25,35 +23,24 @@ func Parse(data []byte) (*Federation, error) { return ParseIn("", data) }
 // ParseIn is Parse for a file in a folder of the repository, which is slash-separated and
 // clean, and empty for the root.
 func ParseIn(folder string, data []byte) (*Federation, error) {
-	file, found := parse(data)
-	if len(found) > 0 {
-		return nil, found.sorted().In(path.Join(folder, FileName))
+	var f Federation
+	if found := federationFormat.decode(data, &f, func(c *checker) { c.check(&f) }); len(found) > 0 {
+		return nil, found.In(path.Join(folder, FileName))
 	}
-	return file.federation(folder), nil
+	f.settle(folder)
+	return &f, nil
 }
 
-func parse(data []byte) (*fedsyncFile, FileErrors) {
-	doc, found := federationFormat.document(data)
-	if doc == nil {
-		return nil, found
+// settle fills in what depends on the folder and on other fields.
+func (f *Federation) settle(folder string) {
+	f.Folder = folder
+	f.CommitStatus.Context = cmp.Or(f.CommitStatus.Context, DefaultStatusContext(folder, f.Name))
+	for i := range f.Clusters {
+		f.Clusters[i].Context = cmp.Or(f.Clusters[i].Context, f.Clusters[i].Name)
 	}
-	found = append(found, federationFormat.validate(doc)...)
-
-	// What the schema did not refuse is judged all the same, so that one look
-	// names all mistakes.
-	var file fedsyncFile
-	encoded, err := json.Marshal(doc.Value)
-	if err == nil {
-		err = json.Unmarshal(encoded, &file)
+	for i := range f.Apps {
+		f.Apps[i].Path = path.Join(folder, f.Apps[i].Path)
 	}
-	// A value of the wrong type is left out and the rest is decoded.
-	var wrongType *json.UnmarshalTypeError
-	if err != nil && (len(found) == 0 || !errors.As(err, &wrongType)) {
-		return nil, append(found, FileError{File: FileName, Message: err.Error()})
-	}
-	c := checker{mistakes{file: FileName, doc: doc}}
-	c.check(&file)
-	return &file, append(found, c.errors()...)
 }
 
 // FileError is one mistake in fedsync.yaml or in a file of facts.
@@ -129,6 +116,26 @@ func (e FileErrors) Findings() []Finding {
 	return all
 }
 
+// decode reads a file into a struct that has the format's form. The check finds what
+// the schema cannot express; what was refused already it may not see.
+func (f *format) decode(data []byte, to any, check func(*checker)) FileErrors {
+	doc, found := f.document(data)
+	if doc == nil {
+		return found.sorted()
+	}
+	found = append(found, f.validate(doc)...)
+	// What the schema did not refuse is judged all the same, so that one look
+	// names all mistakes.
+	r := reading{checker: checker{mistakes{file: f.file, doc: doc}}}
+	r.value(reflect.ValueOf(to).Elem(), doc.Value, f.form(), nil)
+	check(&r.checker)
+	if found = append(found, r.errors()...); len(found) > 0 {
+		return found.sorted()
+	}
+	r.sort()
+	return nil
+}
+
 // document reads the one document that the file may hold. What has more in it than
 // a file of this format may is not judged any further: then there is no document.
 func (f *format) document(data []byte) (*strictyaml.Document, FileErrors) {
@@ -158,172 +165,37 @@ func (f *format) document(data []byte) (*strictyaml.Document, FileErrors) {
 	return &docs[0], found
 }
 
-// fedsyncFile is fedsync.yaml as it is written. What it may say, the schema
-// says; a test holds the two together.
-type fedsyncFile struct {
-	APIVersion string   `json:"apiVersion"`
-	Kind       string   `json:"kind"`
-	Metadata   fileMeta `json:"metadata"`
-	Spec       fileSpec `json:"spec"`
-}
-
-type fileMeta struct {
-	Name        string            `json:"name"`
-	Annotations map[string]string `json:"annotations"`
-	Labels      map[string]string `json:"labels"`
-}
-
-type fileSpec struct {
-	Clusters         []fileCluster    `json:"clusters"`
-	Apps             []fileApp        `json:"apps"`
-	CreateNamespaces *bool            `json:"createNamespaces"`
-	NodePorts        fileNodePorts    `json:"nodePorts"`
-	Failover         fileFailover     `json:"failover"`
-	GCP              *fileGCP         `json:"gcp"`
-	CommitStatus     fileCommitStatus `json:"commitStatus"`
-	OnRemove         string           `json:"onRemove"`
-}
-
-type fileCluster struct {
-	Name    string            `json:"name"`
-	Context string            `json:"context"`
-	Labels  map[string]string `json:"labels"`
-	State   string            `json:"state"`
-	Drain   bool              `json:"drain"`
-	Weight  *int64            `json:"weight"`
-	Zone    string            `json:"zone"`
-}
-
-type fileApp struct {
-	Name            string                `json:"name"`
-	Path            string                `json:"path"`
-	ClusterSelector *metav1.LabelSelector `json:"clusterSelector"`
-	Adoption        string                `json:"adoption"`
-	Prune           *bool                 `json:"prune"`
-	PruneLimit      any                   `json:"pruneLimit"` // "10%" or a count
-}
-
-type fileNodePorts struct {
-	Range string `json:"range"`
-}
-
-type fileFailover struct {
-	Mode        string   `json:"mode"`
-	ConfirmLost []string `json:"confirmLost"`
-}
-
-type fileGCP struct {
-	Project      string   `json:"project"`
-	Network      string   `json:"network"`
-	LoadBalancer string   `json:"loadBalancer"`
-	Firewall     string   `json:"firewall"`
-	Addresses    string   `json:"addresses"`
-	Tags         []string `json:"tags"`
-}
-
-// defaultWeight lets a cluster have all the traffic that its replicas can take.
-const defaultWeight = 100
-
-type fileCommitStatus struct {
-	Context    string `json:"context"`
-	PerCluster bool   `json:"perCluster"`
-}
-
-// federation fills the defaults in. It is called for a file without mistakes.
-func (f *fedsyncFile) federation(folder string) *Federation {
-	out := &Federation{
-		Name:             f.Metadata.Name,
-		Folder:           folder,
-		Annotations:      f.Metadata.Annotations,
-		CreateNamespaces: orDefault(f.Spec.CreateNamespaces, true),
-		Failover: Failover{
-			Mode:          cmp.Or(f.Spec.Failover.Mode, "Automatic"),
-			ConfirmedLost: f.Spec.Failover.ConfirmLost,
-		},
-		CommitStatus: CommitStatus{
-			Context:    cmp.Or(f.Spec.CommitStatus.Context, DefaultStatusContext(folder, f.Metadata.Name)),
-			PerCluster: f.Spec.CommitStatus.PerCluster,
-		},
-		OnRemove: OnRemove(cmp.Or(f.Spec.OnRemove, string(OnRemoveOrphan))),
-	}
-	out.NodePorts, _ = parseRange(cmp.Or(f.Spec.NodePorts.Range, "30000-32767"))
-	for _, c := range f.Spec.Clusters {
-		out.Clusters = append(out.Clusters, Cluster{
-			Name:    c.Name,
-			Context: cmp.Or(c.Context, c.Name),
-			Labels:  c.Labels,
-			Lost:    c.State == "Lost",
-			Drain:   c.Drain,
-			Weight:  int(orDefault(c.Weight, defaultWeight)),
-			Zone:    c.Zone,
-		})
-	}
-	for _, a := range f.Spec.Apps {
-		app := a.app()
-		app.Path = path.Join(folder, app.Path)
-		out.Apps = append(out.Apps, app)
-	}
-	if g := f.Spec.GCP; g != nil {
-		out.GCP = &GCP{
-			Project:      g.Project,
-			Network:      cmp.Or(g.Network, "default"),
-			LoadBalancer: LoadBalancer(cmp.Or(g.LoadBalancer, string(LoadBalancerNodePorts))),
-			Firewall:     FirewallPolicy(cmp.Or(g.Firewall, string(FirewallManaged))),
-			Addresses:    AddressPolicy(cmp.Or(g.Addresses, string(AddressReserve))),
-			Tags:         sorted(g.Tags),
-		}
-	}
-	return out
-}
-
-func (a *fileApp) app() App {
-	out := App{
-		Name:       a.Name,
-		Path:       a.Path,
-		Adoption:   Adoption(cmp.Or(a.Adoption, string(AdoptAlways))),
-		Prune:      orDefault(a.Prune, true),
-		PruneLimit: pruneLimit(a.PruneLimit),
-	}
-	if a.ClusterSelector != nil {
-		if s, err := selectorOf(a.ClusterSelector); err == nil {
-			out.Selector = NewSelector(s)
-		}
-	}
-	return out
-}
-
-func pruneLimit(v any) PruneLimit {
-	switch v := v.(type) {
-	case float64:
-		return PruneLimit{Count: int(v), IsCount: true}
+// read reads a share of an app's objects, as in 10%, or a count of them.
+func (l *PruneLimit) read(raw any) error { //nolint:unparam // It is a reader.
+	switch raw := raw.(type) {
+	case int64:
+		*l = PruneLimit{Count: int(raw), IsCount: true}
+	case float64: // as in 1e3
+		*l = PruneLimit{Count: int(raw), IsCount: true}
 	case string:
-		percent, err := strconv.Atoi(strings.TrimSuffix(v, "%"))
-		if err == nil {
-			return PruneLimit{Percent: percent}
-		}
+		*l = PruneLimit{}
+		l.Percent, _ = strconv.Atoi(strings.TrimSuffix(raw, "%")) // the schema lets no other text pass
 	}
-	return PruneLimit{Percent: 10}
+	return nil
 }
 
-// parseRange reads "30000-32767".
-func parseRange(s string) (PortRange, error) {
-	first, last, _ := strings.Cut(s, "-")
+// read reads "30000-32767".
+func (p *PortRange) read(raw any) error {
+	text, ok := raw.(string)
+	if !ok {
+		return nil // the schema says so
+	}
+	first, last, _ := strings.Cut(text, "-")
 	from, errFrom := strconv.ParseInt(first, 10, 32)
 	to, errTo := strconv.ParseInt(last, 10, 32)
 	switch {
 	case errFrom != nil || errTo != nil:
-		return PortRange{}, fmt.Errorf("%q is no range: write it as 30000-32767", s)
+		return fmt.Errorf("%q is no range: write it as 30000-32767", text)
 	case from < 1 || to > 65535:
-		return PortRange{}, fmt.Errorf("%q leaves the ports that there are, 1-65535", s)
+		return fmt.Errorf("%q leaves the ports that there are, 1-65535", text)
 	case from > to:
-		return PortRange{}, fmt.Errorf("%q ends before it begins: write %d-%d", s, to, from)
+		return fmt.Errorf("%q ends before it begins: write %d-%d", text, to, from)
 	}
-	return PortRange{First: int32(from), Last: int32(to)}, nil
-}
-
-func orDefault[T any](v *T, otherwise T) T {
-	if v == nil {
-		return otherwise
-	}
-	return *v
+	*p = PortRange{First: int32(from), Last: int32(to)}
+	return nil
 }

@@ -135,7 +135,6 @@ kind: Federation
 metadata:
   name: web
   annotations: {fedsync.dev/prune: Allowed}
-  labels: {team: edge}
 spec:
   clusters:
   - name: asia

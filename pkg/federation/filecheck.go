@@ -17,18 +17,13 @@ import (
 // that the schema refused, so it assumes of no value that it is there.
 type checker struct{ mistakes }
 
-func (c *checker) check(f *fedsyncFile) {
-	c.annotations(f.Metadata.Annotations)
-	c.clusters(f.Spec.Clusters)
-	c.apps(f.Spec.Apps)
+func (c *checker) check(f *Federation) {
+	c.annotations(f.Annotations)
+	c.clusters(f.Clusters)
+	c.apps(f.Apps)
 	c.pairs(f)
-	if r := f.Spec.NodePorts.Range; r != "" {
-		if _, err := parseRange(r); err != nil {
-			c.problem(err.Error(), "spec", "nodePorts", "range")
-		}
-	}
 	c.confirmLost(f)
-	c.tags(f.Spec.GCP)
+	c.tags(f.GCP)
 }
 
 func (c *checker) annotations(annotations map[string]string) {
@@ -37,7 +32,7 @@ func (c *checker) annotations(annotations map[string]string) {
 	}
 }
 
-func (c *checker) clusters(clusters []fileCluster) {
+func (c *checker) clusters(clusters []Cluster) {
 	names, contexts := map[string]int{}, map[string]int{}
 	for i, cluster := range clusters {
 		at := func(field string) []string { return []string{"spec", "clusters", strconv.Itoa(i), field} }
@@ -71,7 +66,7 @@ func (c *checker) labels(labels map[string]string, at []string) {
 	}
 }
 
-func (c *checker) apps(apps []fileApp) {
+func (c *checker) apps(apps []App) {
 	names := map[string]int{}
 	for i, app := range apps {
 		at := func(field string) []string { return []string{"spec", "apps", strconv.Itoa(i), field} }
@@ -79,11 +74,6 @@ func (c *checker) apps(apps []fileApp) {
 			c.problem(fmt.Sprintf("app %q stands twice, first as spec.apps[%d]", app.Name, first), at("name")...)
 		} else {
 			names[app.Name] = i
-		}
-		if app.ClusterSelector != nil {
-			if _, err := selectorOf(app.ClusterSelector); err != nil {
-				c.problem(err.Error(), at("clusterSelector")...)
-			}
 		}
 		if reason := badPath(app.Path); reason != "" && app.Path != "" {
 			c.problem(limit.Quote(app.Path)+" "+reason, at("path")...)
@@ -94,7 +84,7 @@ func (c *checker) apps(apps []fileApp) {
 
 // folders finds apps whose folders are equal or lie in one another. In the order of
 // their paths, what lies in a folder follows it.
-func (c *checker) folders(apps []fileApp) {
+func (c *checker) folders(apps []App) {
 	var order []int
 	for i, app := range apps {
 		if app.Path != "" && badPath(app.Path) == "" {
@@ -127,7 +117,7 @@ func (c *checker) folders(apps []fileApp) {
 func contains(outer, inner string) bool { return inner == outer || within(inner, outer) }
 
 // overlap says that the folder of an app is no other than that of one before it.
-func (c *checker) overlap(apps []fileApp, first, second int) {
+func (c *checker) overlap(apps []App, first, second int) {
 	app, other := apps[second], apps[first]
 	words := fmt.Sprintf("%s overlaps with %s of spec.apps[%d] (%s): an app's folder lies in no other app's",
 		limit.Quote(app.Path), limit.Quote(other.Path), first, other.Name)
@@ -137,13 +127,13 @@ func (c *checker) overlap(apps []fileApp, first, second int) {
 	c.problem(words, "spec", "apps", strconv.Itoa(second), "path")
 }
 
-func (c *checker) confirmLost(f *fedsyncFile) {
-	names, known := make([]string, 0, len(f.Spec.Clusters)), map[string]bool{}
-	for _, cluster := range f.Spec.Clusters {
+func (c *checker) confirmLost(f *Federation) {
+	names, known := make([]string, 0, len(f.Clusters)), map[string]bool{}
+	for _, cluster := range f.Clusters {
 		names = append(names, cluster.Name)
 		known[cluster.Name] = true
 	}
-	for i, name := range f.Spec.Failover.ConfirmLost {
+	for i, name := range f.Failover.ConfirmedLost {
 		if !known[name] {
 			c.add(func() string {
 				return fmt.Sprintf("there is no cluster %s%s", limit.Quote(name), didYouMean(name, names))
@@ -154,7 +144,7 @@ func (c *checker) confirmLost(f *fedsyncFile) {
 }
 
 // tags finds network tags that stand twice.
-func (c *checker) tags(gcp *fileGCP) {
+func (c *checker) tags(gcp *GCP) {
 	if gcp == nil {
 		return
 	}

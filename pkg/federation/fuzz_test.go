@@ -11,6 +11,7 @@ import (
 func FuzzParseFactsReadsWhatItPrints(f *testing.F) {
 	f.Add([]byte("apiVersion: fedsync.dev/v1alpha1\nkind: Facts\nclusters:\n- name: a\n  state: Ready\n"))
 	f.Add([]byte("apiVersion: fedsync.dev/v1alpha1\nkind: Facts\nclusters: [{name: a}, {name: a}]\nbalancers: [{}]\n"))
+	f.Add([]byte("apiVersion: fedsync.dev/v1alpha1\nkind: Facts\nclusters: [{name: a, zones: [], inventory: {}, quotas: [{name: q, hard: {}}]}]\nbalancers: []\n"))
 	f.Add([]byte(`{"apiVersion": "fedsync.dev/v1alpha1", "kind": "Facts", "clusters": [{"name": "a", "state": "Offline", "services": [{"name": "x/y", "ports": [{"port": 80, "nodePort": 70000}]}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		facts, err := federation.ParseFacts(data)

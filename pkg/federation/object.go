@@ -17,10 +17,10 @@ import (
 // ObjectRef names one Kubernetes object within a cluster. The version of its
 // API is no part of its identity.
 type ObjectRef struct {
-	Group     string `json:"group,omitempty"`
-	Kind      string `json:"kind"`
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name"`
+	Group     string `json:"group,omitempty" file:"group,implied" doc:"The group of its API; apps unless given for what Kubernetes has there."`
+	Kind      string `json:"kind" file:"kind,required" doc:"Its kind, as in ReplicaSet."`
+	Namespace string `json:"namespace,omitempty" file:"namespace" default:"default" doc:"Its namespace."`
+	Name      string `json:"name" file:"name,required" doc:"Its name."`
 }
 
 // GatewayGroup is the API group of the Gateway API.

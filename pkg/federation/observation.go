@@ -62,8 +62,8 @@ type Rule struct {
 
 // Port is one port of an Ingress or a Service.
 type Port struct {
-	Name     string `json:"name,omitempty"`
-	Protocol string `json:"protocol,omitempty"`
-	Port     int32  `json:"port"`
-	NodePort int32  `json:"nodePort,omitempty"`
+	Name     string `json:"name,omitempty" file:"name" doc:"The port's name."`
+	Protocol string `json:"protocol,omitempty" file:"protocol" default:"TCP" enum:"TCP UDP SCTP" doc:"The port's protocol."`
+	Port     int32  `json:"port" file:"port,required" doc:"The Service's own port."`
+	NodePort int32  `json:"nodePort,omitempty" file:"nodePort" doc:"Its node port."`
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -28,24 +29,30 @@ var factsSchemaJSON []byte
 // what Parse validates with.
 func Schema() []byte { return bytes.Clone(schemaJSON) }
 
-// format is a kind of file that is read strictly. Its schema is compiled at its
-// first use; the schemas are part of the program, and a test holds that they
-// compile.
+// format is a kind of file that is read strictly. Its form is found, and its schema
+// compiled, at its first use; the schemas are part of the program, and a test holds
+// that they compile.
 type format struct {
 	file     string // the name in errors
 	kind     string
 	size     size
 	schema   []byte
+	form     func() *form
 	compiled func() (*jsonschema.Schema, error)
 }
 
 var (
-	federationFormat = newFormat(FileName, Kind, federationSize, schemaJSON)
-	factsFormat      = newFormat(factsFile, FactsKind, factsSize, factsSchemaJSON)
+	federationFormat = newFormat[Federation](FileName, Kind, federationSize, schemaJSON)
+	factsFormat      = newFormat[factsDocument](factsFile, FactsKind, factsSize, factsSchemaJSON)
 )
 
-func newFormat(file, kind string, size size, schema []byte) *format {
-	return &format{file: file, kind: kind, size: size, schema: schema, compiled: sync.OnceValues(func() (*jsonschema.Schema, error) {
+func newFormat[File any](file, kind string, size size, schema []byte) *format {
+	f := &format{file: file, kind: kind, size: size, schema: schema}
+	f.form = sync.OnceValue(func() *form {
+		form := structForm(reflect.TypeFor[File]())
+		return &form
+	})
+	f.compiled = sync.OnceValues(func() (*jsonschema.Schema, error) {
 		url := kind + ".schema.json"
 		content, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 		if err != nil {
@@ -56,7 +63,8 @@ func newFormat(file, kind string, size size, schema []byte) *format {
 			return nil, fmt.Errorf("add %s: %w", url, err)
 		}
 		return compiler.Compile(url)
-	})}
+	})
+	return f
 }
 
 // validate finds what the schema refuses.

@@ -1,0 +1,192 @@
+package federation
+
+import (
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fedsync/fedsync/internal/untrusted"
+)
+
+// A form is how a type is written in a file. The tags of a struct's fields define it:
+//
+//	file:"NAME,OPTION,…"  the field's name. A field without this tag is not in the file.
+//	                      One with an empty name is replaced by its own fields. In a
+//	                      file that is only read, the name may be a path: "spec.apps".
+//	default:"VALUE"       the value if the file leaves the field out; else its zero value.
+//	sort:"NAME …"         the list is sorted by these fields of its entries, or, without
+//	                      a name, by the entries themselves.
+//	ref:"NAME …"          the ObjectRef is written as these fields and not as one text.
+//	true:"VALUE"          the bool is written as this text if it is true.
+//	enum:"VALUE …"        the values that the schema allows.
+//	doc:"…"               the description in the schema.
+//
+// The options are
+//
+//	required  the file must have the field.
+//	always    the field is written even if it is the default; a list, if it is not nil.
+//	implied   the value of a field that is left out depends on others: the struct is a
+//	          filler, and sets it.
+//
+// Times, ObjectRefs, untrusted.Texts and strings are texts. A text is written if it is
+// not empty, whatever its default.
+type form struct {
+	fields []field // of a struct that is no text
+	parts  [][]int // of a struct: the indexes of itself and of what its fields replace
+	entry  *form   // of a list or a map
+	own    bool    // the type is a reader
+	sorted bool    // of a list
+	order  [][]int // of a sorted list: the indexes of its entries' fields
+}
+
+// field is one field of a struct in a file.
+type field struct {
+	form
+
+	name      string
+	path      []string // of keys: the name, between its dots
+	index     []int
+	typ       reflect.Type
+	tag       reflect.StructTag
+	otherwise reflect.Value // where the file leaves it out
+
+	required, always, implied bool
+}
+
+// A filler sets its implied fields that the file leaves out, and fields that are not in
+// the file.
+type filler interface {
+	fill(given func(name string) bool)
+}
+
+// A reader decodes itself from its value in the file. Its error is a mistake that the
+// schema does not find.
+type reader interface {
+	read(raw any) error
+}
+
+// formOf reads the form of a type from its tags, for a field with this tag.
+func formOf(t reflect.Type, tag reflect.StructTag) form {
+	switch {
+	case t.Kind() == reflect.Pointer:
+		return formOf(t.Elem(), tag)
+	case isText(t):
+		if names, ok := tag.Lookup("ref"); ok {
+			return refForm(strings.Fields(names))
+		}
+	case reflect.PointerTo(t).Implements(reflect.TypeFor[reader]()):
+		return form{own: true}
+	case t.Kind() == reflect.Struct:
+		return structForm(t)
+	case t.Kind() == reflect.Map:
+		entry := formOf(t.Elem(), tag)
+		return form{entry: &entry}
+	case t.Kind() == reflect.Slice:
+		entry := formOf(t.Elem(), "")
+		f := form{entry: &entry}
+		var names string
+		if names, f.sorted = tag.Lookup("sort"); f.sorted {
+			for name := range strings.FieldsSeq(names) {
+				f.order = append(f.order, entry.fields[entry.position(name)].index)
+			}
+		}
+		return f
+	}
+	return form{}
+}
+
+func structForm(t reflect.Type) form {
+	f := form{parts: [][]int{nil}}
+	for in := range t.Fields() {
+		tag, ok := in.Tag.Lookup("file")
+		if !ok {
+			continue
+		}
+		options := strings.Split(tag, ",")
+		one := field{
+			form: formOf(in.Type, in.Tag), name: options[0], path: strings.Split(options[0], "."),
+			index: in.Index, typ: in.Type, tag: in.Tag,
+			required: slices.Contains(options, "required"), always: slices.Contains(options, "always"), implied: slices.Contains(options, "implied"),
+		}
+		one.otherwise = otherwise(in, &one.form)
+		if one.name != "" {
+			f.fields = append(f.fields, one)
+			continue
+		}
+		for _, inner := range one.fields {
+			inner.index = slices.Concat(in.Index, inner.index)
+			f.fields = append(f.fields, inner)
+		}
+		for _, part := range one.parts {
+			f.parts = append(f.parts, slices.Concat(in.Index, part))
+		}
+	}
+	return f
+}
+
+// refForm is the form of an ObjectRef with some of its fields.
+func refForm(names []string) form {
+	all := structForm(reflect.TypeFor[ObjectRef]())
+	f := form{parts: all.parts}
+	for _, name := range names {
+		f.fields = append(f.fields, all.fields[all.position(name)])
+	}
+	return f
+}
+
+// position returns where the field of a name is in fields. The names are those of tags
+// and of fillers, so there is one.
+func (f *form) position(name string) int {
+	return slices.IndexFunc(f.fields, func(one field) bool { return one.name == name })
+}
+
+// otherwise returns the default of a field.
+func otherwise(in reflect.StructField, f *form) reflect.Value {
+	v := reflect.New(in.Type).Elem()
+	if text, ok := in.Tag.Lookup("default"); ok {
+		var raw any = text
+		if number, err := strconv.ParseInt(text, 10, 64); err == nil {
+			raw = number
+		} else if in.Type.Kind() == reflect.Bool {
+			raw = text == "true"
+		}
+		(&reading{}).value(v, raw, f, nil)
+	}
+	return v
+}
+
+// fill lets the fillers of a struct, itself last, set what is not given.
+func (f *form) fill(v reflect.Value, given []bool) {
+	for _, part := range slices.Backward(f.parts) {
+		if one, ok := reflect.TypeAssert[filler](v.FieldByIndex(part).Addr()); ok {
+			one.fill(func(name string) bool { return given[f.position(name)] })
+		}
+	}
+}
+
+// isText reports whether values of a type are written as one text.
+func isText(t reflect.Type) bool {
+	switch t {
+	case reflect.TypeFor[time.Time](), reflect.TypeFor[untrusted.Text](), reflect.TypeFor[ObjectRef]():
+		return true
+	}
+	return t.Kind() == reflect.String
+}
+
+// textOf returns the text of a value that is written as one.
+func textOf(v reflect.Value) string {
+	switch text := v.Interface().(type) {
+	case time.Time:
+		if text.IsZero() {
+			return ""
+		}
+		return text.UTC().Format(time.RFC3339Nano)
+	case untrusted.Text:
+		return text.String()
+	case ObjectRef:
+		return text.String()
+	}
+	return v.String()
+}
