@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -128,10 +129,11 @@ func (a *Applier) restate(ctx context.Context, k known, refused error, besides t
 }
 
 // patchOwning applies the object, whose managed fields are such that what the rendering
-// does not have goes. Where the API server refuses that, they become what they were before.
+// does not have goes. Where that is refused, by the API server or by a policy, they become
+// what they were before: who made the object may need them until it is let.
 func (a *Applier) patchOwning(ctx context.Context, k known, transferred *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
 	answer, err := a.patch(ctx, k, transferred.GetUID(), transferred.GetResourceVersion())
-	if !apierrors.IsInvalid(err) || isAnother(err) {
+	if !isRefusal(err) || isAnother(err) {
 		return answer, err
 	}
 	returned, undoErr := a.setManagedFields(ctx, k, transferred.GetResourceVersion(), before)
@@ -142,6 +144,13 @@ func (a *Applier) patchOwning(ctx context.Context, k known, transferred *unstruc
 		return answer, nil
 	}
 	return nil, err
+}
+
+// isRefusal reports whether a request was refused for what it asks, and was not done.
+func isRefusal(err error) bool {
+	s, ok := statusOf(err)
+	return ok && s.Code >= http.StatusBadRequest && s.Code < http.StatusInternalServerError &&
+		!apierrors.IsTooManyRequests(err) && !apierrors.IsUnauthorized(err)
 }
 
 // setManagedFields writes the managed fields, and nothing else, of just this
