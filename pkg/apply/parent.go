@@ -259,7 +259,7 @@ func (a *Applier) writeParent(ctx context.Context, app string, w parentWish) (*p
 			if _, err := a.createNamespace(ctx, Namespace); err != nil {
 				return nil, newError("create", federation.ObjectRef{Kind: "Namespace", Name: Namespace}, "", err)
 			}
-		case p == nil && !looked:
+		case p == nil && !looked && isRefusal(err):
 			// A quota or a policy refuses before it is seen that there is one.
 			looked = true
 			there, readErr := a.readParent(ctx, app)
