@@ -116,7 +116,11 @@ func (s *summary) reason(f federation.Finding) string {
 			}
 		}
 	}
-	return strings.TrimSpace(place(f) + " " + untrusted.Line(f.Message.String()))
+	where := place(f)
+	if f.Cluster != "" && f.Object == (federation.ObjectRef{}) {
+		where += ":" // what follows is about the cluster, and no part of a name
+	}
+	return strings.TrimSpace(where + " " + untrusted.Line(f.Message.String()))
 }
 
 // shown returns a cluster of the report.
