@@ -18,6 +18,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 func newRestore(environment []string) *cobra.Command {
@@ -114,7 +115,7 @@ func newRestoration(cmd *cobra.Command, cfg *config.Config, cluster, name string
 			}
 		}
 	}
-	r.applier, err = daemon.NewApplier(cfg, name, context, daemon.Options{Version: buildVersion(), Log: log})
+	r.applier, err = wire.NewApplier(cfg, name, context, buildVersion(), log)
 	return r, err
 }
 

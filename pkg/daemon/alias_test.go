@@ -6,7 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/roll"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedsync/fedsync/internal/sandboxtest"
@@ -69,7 +72,7 @@ func TestAClusterThatIsReachedByAnotherNameIsNotEmptied(t *testing.T) {
 		t.Helper()
 		d.live(w.repo.Push("rename to "+to, map[string]string{"fedsync.yaml": deleting(to, all[1])}))
 		d.await("the earlier name is forgotten", func(*status.Report) string {
-			r := readRoster(d.rosterFile)
+			r := roll.ReadRoster(d.rosterFile)
 			if len(r.Clusters) != 2 || r.Clusters[to] == "" || r.Brought[to].UID == "" {
 				return fmt.Sprintf("the roster has %v", r)
 			}

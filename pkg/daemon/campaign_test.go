@@ -140,7 +140,7 @@ func (c *campaign) live() (wrong string, took time.Duration) {
 	diff := disagreement(essence(before), essence(after))
 	for end := time.Now().Add(c.agrees); diff != "" && time.Now().Before(end); {
 		c.wait(time.Second)
-		diff = disagreement(essence(before), essence(novice.reports.newest()))
+		diff = disagreement(essence(before), essence(novice.reports.Newest()))
 	}
 	novice.stop()
 	if wrong != "" {
@@ -208,7 +208,7 @@ func (l *lived) converge(patience time.Duration) (missing string) {
 }
 
 func (l *lived) missing() string {
-	r, last := l.reports.newest(), l.last()
+	r, last := l.reports.Newest(), l.last()
 	switch {
 	case r == nil || l.campaign.newest != last.sha:
 		return "the newest revision is not in force"
@@ -247,14 +247,14 @@ func (l *lived) standing() string {
 func (l *lived) atRest() *status.Report {
 	c := l.campaign
 	c.wait(c.rests)
-	said, since := essence(l.reports.newest()), time.Now()
+	said, since := essence(l.reports.Newest()), time.Now()
 	for end := since.Add(time.Minute); time.Since(since) < c.steady && time.Now().Before(end); {
 		c.wait(500 * time.Millisecond)
-		if now := essence(l.reports.newest()); !slices.Equal(now, said) {
+		if now := essence(l.reports.Newest()); !slices.Equal(now, said) {
 			said, since = now, time.Now()
 		}
 	}
-	return l.reports.newest()
+	return l.reports.Newest()
 }
 
 // campaignKinds are the resources that the histories are about.

@@ -41,7 +41,7 @@ func TestWhatDoesNotFitIntoOneClusterRunsInTheOthers(t *testing.T) {
 	noRoom := warning("D21", tight, p.ref("ReplicaSet", "web"),
 		"2 of 6 pods find no node; there is room for 4", "didn't match Pod's node affinity/selector", "add nodes")
 	within(t, time.Minute+patience, "the rest runs elsewhere", func() string {
-		r := p.reports.newest()
+		r := p.reports.Newest()
 		switch {
 		case !noRoom.shown(r):
 			return "there is no " + noRoom.String() + "\nreport: " + describe(r)

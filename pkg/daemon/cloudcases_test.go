@@ -51,7 +51,7 @@ func (w *cloudWorld) meddled() {
 			w.t.Errorf("%s was put back after %s", path, took)
 		}
 	}
-	report := d.reports.newest()
+	report := d.reports.Newest()
 	for _, f := range report.Findings {
 		if f.Severity == federation.SeverityError {
 			w.t.Errorf("finding %s: %s", f.ID, f)
@@ -229,7 +229,7 @@ func (w *cloudWorld) once() {
 	}()
 	eventually(w.t, "everything but the forwarding rule is done", func() string {
 		calls := w.cloud.Calls(w.t)
-		if r := d.reports.newest(); r == nil || len(r.Balancers) != 1 {
+		if r := d.reports.Newest(); r == nil || len(r.Balancers) != 1 {
 			return "no balancer"
 		} else if w.learn(r); !slices.ContainsFunc(calls, func(c gcetest.Call) bool { return c.Method == "targetHttpProxies.insert" && w.isOurs(c.Name) }) {
 			return w.describe(r)

@@ -54,7 +54,7 @@ func (w *cloudWorld) leaves() {
 		if len(left) == 0 {
 			return ""
 		}
-		return strings.Join(left, ", ") + "\n" + w.describe(d.reports.newest())
+		return strings.Join(left, ", ") + "\n" + w.describe(d.reports.Newest())
 	})
 	w.leaked()
 }

@@ -17,7 +17,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce"
 	"github.com/fedsync/fedsync/pkg/gcp/keeper"
 	"github.com/fedsync/fedsync/pkg/gcp/traffic"
+	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 // CloudPreview is what Compute Engine has, what it should have, and what would be done
@@ -31,11 +33,11 @@ type CloudPreview struct {
 // SourceDigest returns what tells the source of the settings from any other: names and
 // marks on Compute Engine hold it.
 func SourceDigest(cfg *config.Config, federation string) (string, error) {
-	src, err := newSource(cfg, secret.New(), zap.NewNop())
+	src, err := wire.NewSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {
 		return "", err
 	}
-	digest, _ := sourceDigests(src, cfg.Revision, federation)
+	digest, _ := identity.Of(src, cfg.Revision, federation)
 	return digest, nil
 }
 
@@ -70,7 +72,7 @@ func (l *loop) lookAtCloudOnce(ctx context.Context, timeout time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	source, _ := sourceDigests(l.source, l.cfg.Revision, f.Name)
+	source, _ := identity.Of(l.source, l.cfg.Revision, f.Name)
 	in := gcp.Input{Federation: f, Source: source, Plan: l.live.plan, Facts: l.members.facts}
 	cloud := l.cloud.newCloud(f.GCP.Project)
 	p := previewCloud(ctx, cloud, in)

@@ -266,7 +266,7 @@ func (w *cloudWorld) redirects(address string) {
 // keepsSecret holds that nothing of the keys shows anywhere.
 func (w *cloudWorld) keepsSecret(d *ran, pairs ...pair) {
 	w.t.Helper()
-	report, err := json.Marshal(d.reports.newest())
+	report, err := json.Marshal(d.reports.Newest())
 	if err != nil {
 		w.t.Fatal(err)
 	}

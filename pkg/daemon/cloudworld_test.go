@@ -115,7 +115,7 @@ func (w *cloudWorld) served(d *ran) *status.Report {
 	w.t.Helper()
 	var report *status.Report
 	within(w.t, cloudPatience, "every cluster takes traffic", func() string {
-		report = d.reports.newest()
+		report = d.reports.Newest()
 		switch {
 		case report == nil || report.Revision.SHA != w.repo.Head():
 			return "no report"
@@ -163,7 +163,7 @@ func (w *cloudWorld) describe(r *status.Report) string {
 func (w *cloudWorld) awaitTraffic(d *ran, cluster string, want federation.TrafficState) {
 	w.t.Helper()
 	within(w.t, cloudPatience, fmt.Sprintf("%s is %s", cluster, want), func() string {
-		r := d.reports.newest()
+		r := d.reports.Newest()
 		for _, b := range r.Balancers {
 			if c, ok := b.Cluster(cluster); ok && c.State == want {
 				return ""

@@ -7,13 +7,14 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/member"
 	"github.com/fedsync/fedsync/pkg/web"
 )
 
 // newMember makes the member of a cluster. It asks the cluster nothing until it runs.
 func (d *Daemon) newMember(f *federation.Federation, c federation.Cluster, readOnly bool) *member.Member {
-	source, former := sourceDigests(d.source, d.cfg.Revision, f.Name)
+	source, former := identity.Of(d.source, d.cfg.Revision, f.Name)
 	o := member.Options{
 		Cluster:       c,
 		Federation:    f.Name,
@@ -21,7 +22,7 @@ func (d *Daemon) newMember(f *federation.Federation, c federation.Cluster, readO
 		ReadOnly:      readOnly,
 		Source:        source,
 		FormerSources: former,
-		FollowsAs:     func(name, source string) bool { return owner(d.source, d.cfg.Revision, name).Follows(source) },
+		FollowsAs:     func(name, source string) bool { return identity.Owner(d.source, d.cfg.Revision, name).Follows(source) },
 		Version:       d.options.Version,
 
 		Connect: d.connect(readOnly),

@@ -25,11 +25,16 @@ import (
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/diagnose"
+	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/render/worker"
+	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/contexts"
+	"github.com/fedsync/fedsync/pkg/status/history"
 	"github.com/fedsync/fedsync/pkg/status/post"
 	"github.com/fedsync/fedsync/pkg/web"
+	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 // Options are what a Daemon needs besides its settings.
@@ -55,7 +60,7 @@ type Daemon struct {
 	renderer   *worker.Worker // does it, unless a test puts another in its place
 	kubeconfig *config.Kubeconfig
 	forms      *object.Forms // what is sent to clusters, shared where it is equal
-	reports    *reports
+	reports    *history.Reports
 	poster     *post.Poster  // nil where no commit statuses are wanted
 	deployer   *post.Poster  // nil where no deployments are wanted
 	reviewer   *reviewer     // nil where no pull requests are planned
@@ -64,7 +69,7 @@ type Daemon struct {
 	beside     bool          // another process of this source runs on this machine
 	outboxFile string        // the poster's
 	deployedIn string        // the deployer's
-	roster     roster        // the loop's
+	roster     roll.Roster   // the loop's
 	rosterFile string        // keeps roster
 	registry   *prometheus.Registry
 	metrics    *web.Metrics
@@ -112,7 +117,7 @@ func New(cfg *config.Config, o Options) (*Daemon, error) {
 // newPosters makes what tells the forge: of commit statuses, and of deployments where they
 // are asked for. A provider does one thing at a time, so each has its own.
 func (d *Daemon) newPosters() error {
-	provider, err := newProvider(d.cfg, d.source, d.secrets)
+	provider, err := wire.NewProvider(d.cfg, d.source, d.secrets)
 	if err != nil {
 		return fmt.Errorf("commit statuses: %w", err)
 	}
@@ -123,14 +128,14 @@ func (d *Daemon) newPosters() error {
 			OnPost:    d.metrics.CommitStatusPost,
 			Details:   d.details,
 			Outbox:    d.outboxFile,
-			Grants:    statusContexts(d.cfg.StatusContexts).grants,
+			Grants:    contexts.Patterns(d.cfg.StatusContexts).Grants,
 			Older:     d.source.Ancestors,
 		})
 	}
 	if !d.cfg.Deployments {
 		return nil
 	}
-	if provider, err = newProvider(d.cfg, d.source, d.secrets); err != nil {
+	if provider, err = wire.NewProvider(d.cfg, d.source, d.secrets); err != nil {
 		return fmt.Errorf("deployments: %w", err)
 	}
 	forge, ok := provider.(status.Deployer)
@@ -169,7 +174,7 @@ func (d *Daemon) details(c status.Commit) status.Details {
 			return secret.Value(d.secrets, plan)
 		}
 	}
-	r, ok := d.reports.of(c.SHA)
+	r, ok := d.reports.Of(c.SHA)
 	if !ok || r.State != c.State || c.Cluster != "" {
 		return status.Details{}
 	}
@@ -182,7 +187,7 @@ func (d *Daemon) takeName() error {
 	if err != nil {
 		return err
 	}
-	source, former := sourceDigests(d.source, d.cfg.Revision, "")
+	source, former := identity.Of(d.source, d.cfg.Revision, "")
 	d.claims = claim.Open(claim.Options{
 		Dir: dir, Source: source, Label: d.cfg.Instance, Version: d.options.Version,
 		Words: func(err error) string { return untrusted.Line(err.Error()) },
@@ -193,20 +198,20 @@ func (d *Daemon) takeName() error {
 	}
 	d.instance, d.beside = d.claims.Label(), d.claims.Number() > 0
 	d.outboxFile = outboxFile(dir, source, d.instance)
-	d.deployedIn = filepath.Join(dir, "deployed-"+shortDigest(source, d.instance, "")+".json")
-	d.rosterFile = rosterFile(dir, source)
+	d.deployedIn = filepath.Join(dir, "deployed-"+identity.Digest(source, d.instance, "")+".json")
+	d.rosterFile = roll.RosterFile(dir, source)
 	for _, earlier := range former {
 		inherit(d.outboxFile, outboxFile(dir, earlier, d.instance))
-		inherit(d.rosterFile, rosterFile(dir, earlier))
+		inherit(d.rosterFile, roll.RosterFile(dir, earlier))
 	}
-	d.roster = readRoster(d.rosterFile)
+	d.roster = roll.ReadRoster(d.rosterFile)
 	return nil
 }
 
 // outboxFile is where one instance of one source keeps what it has to tell the forge.
 // Earlier versions kept the newest commit there, which the poster reads as well.
 func outboxFile(dir, source, instance string) string {
-	return filepath.Join(dir, "told-"+shortDigest(source, instance, "")+".json")
+	return filepath.Join(dir, "told-"+identity.Digest(source, instance, "")+".json")
 }
 
 // inherit takes over the file that an earlier version kept under another name.
@@ -223,7 +228,7 @@ func newParts(cfg *config.Config, o Options) (*Daemon, error) {
 		o.secrets = secret.New()
 	}
 	o.Log = o.secrets.Logger(o.Log)
-	src, err := newSource(cfg, o.secrets, o.Log)
+	src, err := wire.NewSource(cfg, o.secrets, o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +242,7 @@ func newParts(cfg *config.Config, o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	renderer := newRenderer(cfg, o.Log)
+	renderer := wire.NewRenderer(cfg, o.Log)
 	return &Daemon{
 		cfg:        cfg,
 		options:    o,
@@ -249,7 +254,7 @@ func newParts(cfg *config.Config, o Options) (*Daemon, error) {
 		renderer:   renderer,
 		kubeconfig: kube,
 		forms:      object.NewForms(),
-		reports:    newReports(),
+		reports:    history.New(),
 		registry:   registry,
 		metrics:    metrics,
 		events:     newInbox(),
@@ -367,15 +372,15 @@ const (
 // page is what is served.
 func (d *Daemon) page() http.Handler {
 	return web.New(web.Options{
-		Report:    d.reports.newest,
-		Revision:  d.reports.of,
-		Revisions: d.reports.revisions,
+		Report:    d.reports.Newest,
+		Revision:  d.reports.Of,
+		Revisions: d.reports.Revisions,
 		Plan:      d.planOf,
 		Alive:     d.alive,
 		Ready:     d.ready,
 		Nudge:     bell.Gather(d.nudge, nudgeQuiet, nudgeMost),
 		WebhookSecret: func() ([]byte, error) {
-			text, err := fileText(d.cfg.WebhookSecretFile)()
+			text, err := wire.Credential(d.cfg.WebhookSecretFile)()
 			d.secrets.Learn(text)
 			return []byte(text), err
 		},
@@ -389,7 +394,7 @@ func (d *Daemon) page() http.Handler {
 // ready reports why the daemon cannot do its work yet: it has read no revision. Once
 // it has, it maintains that one, whatever becomes of the repository.
 func (d *Daemon) ready() error {
-	if r := d.reports.newest(); r == nil || r.Revision.SHA == "" {
+	if r := d.reports.Newest(); r == nil || r.Revision.SHA == "" {
 		if r != nil && !r.Source.IsZero() {
 			return errors.New(r.Source.String())
 		}

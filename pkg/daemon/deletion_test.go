@@ -32,13 +32,13 @@ func TestANamespaceThatWasDeletedByHandIsMadeAgain(t *testing.T) {
 		"apps/web/web.yaml": w.replicaSet(1),
 	})
 	d.live(sha)
-	usual := findingIDs(d.reports.newest())
+	usual := findingIDs(d.reports.Newest())
 	w.terminate(cluster, w.namespace)
 	terminating := allOf(is(sha, status.Failure, status.Pending),
 		hasFinding("D09", cluster, "namespace "+w.namespace+" is being terminated", finalizer, "it is created again"))
 	d.await("it says what the namespace waits for", terminating)
 	d.during(2*time.Second, "while it is being terminated", terminating)
-	if missing := lacks("createNamespaces: true")(d.reports.newest()); missing != "" {
+	if missing := lacks("createNamespaces: true")(d.reports.Newest()); missing != "" {
 		t.Errorf("the file says createNamespaces: true, and yet %s", missing)
 	}
 
@@ -54,7 +54,7 @@ func TestANamespaceThatWasDeletedByHandIsMadeAgain(t *testing.T) {
 	if got := w.value(cluster, "a"); got != "1" || w.get(cluster, "ReplicaSet", "web") == nil {
 		t.Errorf("a is %q, and web is there: %v", got, w.get(cluster, "ReplicaSet", "web") != nil)
 	}
-	if got := findingIDs(d.reports.newest()); got != usual {
+	if got := findingIDs(d.reports.Newest()); got != usual {
 		t.Errorf("findings afterwards: %s, before: %s", got, usual)
 	}
 }
@@ -94,7 +94,7 @@ func TestAnIngressThatLeavesIsPendingUntilItsFinalizerIsGone(t *testing.T) {
 
 	unhold()
 	d.live(second)
-	if missing := lacks("deleting")(d.reports.newest()); missing != "" {
+	if missing := lacks("deleting")(d.reports.Newest()); missing != "" {
 		t.Error(missing)
 	}
 	for _, name := range w.sandbox.Clusters() {
@@ -118,7 +118,7 @@ func TestADefinitionIsHeldWhileUsersHaveObjectsOfIt(t *testing.T) {
 		"apps/web/our.yaml": w.cart("ours"),
 	}))
 	// The definition and its object came with one push: nothing of that is forbidden.
-	if missing := lacks("not seen")(d.reports.newest()); missing != "" {
+	if missing := lacks("not seen")(d.reports.Newest()); missing != "" {
 		t.Errorf("after a definition and its object were pushed together %s", missing)
 	}
 	carts := w.dynamic(all[0]).Resource(w.custom()).Namespace(w.namespace)
@@ -156,7 +156,7 @@ func TestADefinitionIsHeldWhileUsersHaveObjectsOfIt(t *testing.T) {
 	}
 	within(t, liftedWithin, "it goes when the last of them is gone", func() string {
 		if w.defined(all[0]) {
-			return describe(d.reports.newest())
+			return describe(d.reports.Newest())
 		}
 		return ""
 	})
@@ -208,7 +208,7 @@ func TestWhatLeavesGitWhileItsAPIServerIsDownIsPrunedAfterwards(t *testing.T) {
 				return err.Error()
 			}
 			if len(list.Items) > 0 {
-				return fmt.Sprintf("%s has %d carts still\n%s", name, len(list.Items), describe(d.reports.newest()))
+				return fmt.Sprintf("%s has %d carts still\n%s", name, len(list.Items), describe(d.reports.Newest()))
 			}
 		}
 		return ""

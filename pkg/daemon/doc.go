@@ -11,13 +11,13 @@
 // and repairs drift, and shares nothing with other clusters that could block. What
 // came of it is the outcome, which the loop reads, the cluster's facts among it: by
 // these the next plan divides replicas, chooses node ports and moves what ran in a
-// cluster that is away. members.go has all of them, and roster.go remembers which
-// clusters there were, so that one that left the file can be emptied; roll.go decides
-// which cluster each name leads to. rendering.go renders beside the loop.
+// cluster that is away. members.go has all of them, and judge.go has
+// package roll decide which cluster each name leads to, and which left the file and are to
+// be emptied. rendering.go renders beside the loop.
 //
 // tell.go is the other half of each turn: it adds the outcomes up to a report and tells
-// the forge, the page and the metrics; report.go keeps the reports. daemon.go starts all of it and waits for its
-// end; wire.go chooses the parts by what package config says. look.go and once.go
+// the forge, the page and the metrics; package history keeps the reports. daemon.go starts all of it and waits for its
+// end; package wire makes the parts that the settings name. look.go and once.go
 // are the same parts in another order, for the commands that look once or run once;
 // examine.go and access.go look at what those take for granted, for fedsync doctor.
 package daemon

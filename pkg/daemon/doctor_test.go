@@ -87,7 +87,7 @@ func silent(t *testing.T, d *ran, sha, when string) {
 	enough, again := time.After(3*time.Second), time.NewTicker(10*time.Millisecond)
 	defer again.Stop()
 	for {
-		r := d.reports.newest()
+		r := d.reports.Newest()
 		if r.State != status.Success || len(r.Findings) > 0 {
 			t.Fatalf("%s: a healthy federation is reported as: %s", when, describe(r))
 		}

@@ -159,7 +159,7 @@ func TestAnEndedJobStaysEndedForEveryInstance(t *testing.T) {
 	<-time.After(2 * time.Second) // in which a Job would be made
 	w.noJobs("after it failed")
 	d2.await("the failure stays", w.ended(federation.Degraded))
-	if r := d2.reports.newest(); r.State != status.Failure {
+	if r := d2.reports.Newest(); r.State != status.Failure {
 		t.Errorf("the revision is a %s, want a failure", r.State)
 	}
 }

@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/roll"
+
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -173,7 +176,7 @@ func (w *memoryWorld) start(name string) *lived {
 	d.render = inOneStep(render.New(render.Options{}).Render) // a bubble's time stands still for a process
 	d.before = w.pushed.before
 	d.rosterFile = w.folder + "/roster"
-	d.roster = readRoster(d.rosterFile)
+	d.roster = roll.ReadRoster(d.rosterFile)
 	d.claims = claim.Open(claim.Options{Dir: w.folder, Source: "source", Label: "label", Version: testVersion, Log: log})
 	if err := d.claims.Kept(); err != nil {
 		w.t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 // Examination is what can be said of a set-up, whatever state it is in.
@@ -75,7 +76,7 @@ func (e *Examination) find(findings ...federation.Finding) {
 
 // read reads the repository's fedsync.yaml.
 func (e *Examination) read(ctx context.Context, cfg *config.Config, log *zap.Logger) {
-	src, err := newSource(cfg, e.secrets, log)
+	src, err := wire.NewSource(cfg, e.secrets, log)
 	if err != nil {
 		e.find(federation.Finding{
 			ID: federation.FindingNoContext, Severity: federation.SeverityError, Message: untrusted.New(err.Error()),

@@ -150,7 +150,7 @@ func (r *ran) during(d time.Duration, what string, question func(*status.Report)
 	enough, again := time.After(d), time.NewTicker(20*time.Millisecond)
 	defer again.Stop()
 	for {
-		if report := r.reports.newest(); report != nil {
+		if report := r.reports.Newest(); report != nil {
 			if missing := question(report); missing != "" {
 				r.t.Fatalf("%s: %s\nreport: %s", what, missing, describe(report))
 			}

@@ -11,7 +11,11 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/pkg/wire"
+
 	corev1 "k8s.io/api/core/v1"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -19,7 +23,6 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
-	"github.com/fedsync/fedsync/pkg/gcp/gce"
 	"github.com/fedsync/fedsync/pkg/gcp/keeper"
 	"github.com/fedsync/fedsync/pkg/member"
 )
@@ -155,116 +158,6 @@ func (g *googleCloud) wait() {
 	g.running.Wait()
 }
 
-// compute makes the client of a project when it is asked first: to look for
-// credentials can take seconds.
-func (d *Daemon) compute(project string) gcp.Cloud {
-	return &lateCloud{open: func(ctx context.Context) (gcp.Cloud, error) {
-		return gce.New(ctx, gce.Options{
-			Project: project, Endpoint: d.cfg.GCPEndpoint, QPS: d.cfg.GCPRate,
-			UserAgent: "fedsync/" + d.options.Version, Log: d.log, Secrets: d.secrets,
-		})
-	}}
-}
-
-// lateCloud is a Cloud that is opened when it is asked first, and again as long as
-// that fails.
-type lateCloud struct {
-	open func(context.Context) (gcp.Cloud, error)
-
-	mu     sync.Mutex
-	cloud  gcp.Cloud
-	failed time.Time // when it could not be opened first
-}
-
-func (c *lateCloud) opened(ctx context.Context) (gcp.Cloud, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.cloud != nil {
-		return c.cloud, nil
-	}
-	cloud, err := c.open(ctx)
-	if err != nil {
-		if c.failed.IsZero() {
-			c.failed = time.Now()
-		}
-		return nil, err
-	}
-	c.cloud = cloud
-	return cloud, nil
-}
-
-// Look implements gcp.Cloud. Without credentials nothing can be read, and that is
-// what it says.
-func (c *lateCloud) Look(ctx context.Context, scope gcp.Scope) gcp.Observed {
-	cloud, err := c.opened(ctx)
-	if err != nil {
-		return gcp.Observed{
-			At: time.Now(), Resources: map[gcp.ID]gcp.Resource{},
-			Errors: []gcp.LookError{{What: "everything", Err: err, Since: c.failed}},
-		}
-	}
-	return cloud.Look(ctx, scope)
-}
-
-// Do implements gcp.Cloud.
-func (c *lateCloud) Do(ctx context.Context, a gcp.Action) error {
-	cloud, err := c.opened(ctx)
-	if err != nil {
-		return err
-	}
-	return cloud.Do(ctx, a)
-}
-
-// Health implements gcp.Cloud.
-func (c *lateCloud) Health(ctx context.Context, service, group gcp.ID) (gcp.GroupHealth, error) {
-	cloud, err := c.opened(ctx)
-	if err != nil {
-		return gcp.GroupHealth{}, err
-	}
-	return cloud.Health(ctx, service, group)
-}
-
-// Granted says which permissions are missing, where that can be asked.
-func (c *lateCloud) Granted(ctx context.Context, permissions []string) ([]string, error) {
-	cloud, err := c.surveyor(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return cloud.Granted(ctx, permissions)
-}
-
-// Quotas returns those of the project.
-func (c *lateCloud) Quotas(ctx context.Context) ([]gcp.Quota, error) {
-	cloud, err := c.surveyor(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return cloud.Quotas(ctx)
-}
-
-func (c *lateCloud) surveyor(ctx context.Context) (*gce.Client, error) {
-	cloud, err := c.opened(ctx)
-	if err != nil {
-		return nil, err
-	}
-	compute, ok := cloud.(*gce.Client)
-	if !ok {
-		return nil, errors.ErrUnsupported
-	}
-	return compute, nil
-}
-
-// Calls returns how often each method was called.
-func (c *lateCloud) Calls() map[string]int {
-	c.mu.Lock()
-	cloud := c.cloud
-	c.mu.Unlock()
-	if counts, ok := cloud.(interface{ Calls() map[string]int }); ok {
-		return counts.Calls()
-	}
-	return nil
-}
-
 // secretReader reads certificates from member clusters.
 type secretReader struct {
 	connect func(context string) (member.Connection, error)
@@ -302,4 +195,9 @@ func (r secretReader) TLSSecret(ctx context.Context, cluster federation.Cluster,
 		return nil, nil, errors.New("it has no tls.crt or no tls.key")
 	}
 	return chain, key, nil
+}
+
+// compute returns Compute Engine as a project has it.
+func (d *Daemon) compute(project string) gcp.Cloud {
+	return wire.NewCompute(d.cfg, project, d.options.Version, d.secrets, d.log)
 }

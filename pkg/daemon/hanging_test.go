@@ -55,7 +55,7 @@ func TestAWebhookThatHangsHoldsUpNoFailover(t *testing.T) {
 		"apps/web/service.yaml":   w.service(),
 	})
 	within(t, movedWithin, "the mending push is in the cluster whose webhook hangs", func() string {
-		r := d.reports.newest()
+		r := d.reports.Newest()
 		if w.get(all[0], "Service", "web") == nil || r.Revision.SHA != third || !clusterOf(r, all[0]).Current {
 			return describe(r)
 		}

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"maps"
 	"slices"
 
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/roll"
 )
 
 // judge finds out which clusters the names lead to, by what is known now.
@@ -17,7 +19,7 @@ func (l *loop) judge() {
 	if l.live != nil {
 		sha = l.live.sha()
 	}
-	l.roll = newRoll(rollInput{
+	l.roll = roll.Of(roll.Input{
 		Members:  l.met.Clusters,
 		Leaving:  l.leaving,
 		Roster:   l.roster,
@@ -28,9 +30,9 @@ func (l *loop) judge() {
 	if l.readOnly {
 		return
 	}
-	for _, name := range l.roll.those(clusterRenamed) {
-		l.log.Info("cluster did not leave, it has another name",
-			zap.String("cluster", name), zap.String("member", l.roll.Verdicts[name].Member))
+	renamed := l.roll.Renamed()
+	for _, name := range slices.Sorted(maps.Keys(renamed)) {
+		l.log.Info("cluster did not leave, it has another name", zap.String("cluster", name), zap.String("member", renamed[name]))
 		l.leaving = slices.DeleteFunc(slices.Clone(l.leaving), func(c federation.Cluster) bool { return c.Name == name })
 		l.members.release(name)
 	}
@@ -42,16 +44,4 @@ func (d *Daemon) servers(clusters []federation.Cluster, facts federation.Facts) 
 	return d.kubeconfig.Servers(slices.DeleteFunc(slices.Clone(clusters), func(c federation.Cluster) bool {
 		return facts.Clusters[c.Name].UID != ""
 	}))
-}
-
-// unpruned returns the clusters where nothing is pruned now.
-func (r roll) unpruned() map[string]bool {
-	var all map[string]bool
-	for _, name := range r.those(clusterReplaced) {
-		if all == nil {
-			all = map[string]bool{}
-		}
-		all[name] = true
-	}
-	return all
 }

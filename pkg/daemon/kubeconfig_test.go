@@ -112,7 +112,7 @@ func TestAContextMayComeLaterAndAHalfWrittenKubeconfigLosesNothing(t *testing.T)
 	}
 	w.changeKubeconfig(w.cfg.Kubeconfig, func(config *clientcmdapi.Config) { config.Contexts[late] = missing })
 	d.live(second)
-	if r := d.reports.newest(); hasFinding("D01")(r) == "" {
+	if r := d.reports.Newest(); hasFinding("D01")(r) == "" {
 		t.Errorf("the kubeconfig is read and still a finding:\n%s", describe(r))
 	}
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/contexts"
+	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 // Rendering is what a revision says without asking any cluster.
@@ -35,7 +37,7 @@ type Rendering struct {
 // these facts; without any they are Ready and empty.
 func Render(ctx context.Context, cfg *config.Config, facts federation.Facts) (*Rendering, error) {
 	secrets := secret.New()
-	src, err := newSource(cfg, secrets, zap.NewNop())
+	src, err := wire.NewSource(cfg, secrets, zap.NewNop())
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +59,14 @@ func Render(ctx context.Context, cfg *config.Config, facts federation.Facts) (*R
 
 // rendering renders a snapshot and plans it.
 func rendering(ctx context.Context, cfg *config.Config, snapshot federation.Snapshot, f *federation.Federation, facts federation.Facts) (*Rendering, error) {
-	renderer := newRenderer(cfg, zap.NewNop())
+	renderer := wire.NewRenderer(cfg, zap.NewNop())
 	defer renderer.Close()
 	bundles, findings, err := renderOnce(ctx, cfg, renderer.RenderInSteps, snapshot, f)
 	if err != nil {
 		return nil, err
 	}
 	plan := schedule.New().Plan(schedule.Input{
-		Federation: f, Revision: snapshot.Revision, Bundles: bundles, Facts: facts, Policy: policyOf(cfg),
+		Federation: f, Revision: snapshot.Revision, Bundles: bundles, Facts: facts, Policy: wire.Policy(cfg),
 	})
 	return &Rendering{Federation: f, Snapshot: snapshot, Plan: plan, Findings: slices.Concat(findings, plan.Findings)}, nil
 }
@@ -75,12 +77,7 @@ func renderOnce(ctx context.Context, cfg *config.Config, with renderFunc, snapsh
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	return bundles, slices.Concat(statusContexts(cfg.StatusContexts).settle(f, snapshot.Files), findings), nil
-}
-
-// policyOf is what a repository may touch.
-func policyOf(c *config.Config) schedule.Policy {
-	return schedule.Policy{Namespaces: c.AllowNamespaces, Kinds: c.AllowKinds}
+	return bundles, slices.Concat(contexts.Patterns(cfg.StatusContexts).Settle(f, snapshot.Files), findings), nil
 }
 
 // Uncommitted is what of a work tree no commit has.
@@ -168,7 +165,7 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 		return nil, err
 	}
 
-	report := d.reports.newest()
+	report := d.reports.Newest()
 	if report == nil || l.live == nil {
 		return nil, fmt.Errorf("nothing could be looked at within %s", timeout)
 	}

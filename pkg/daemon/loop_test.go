@@ -344,7 +344,7 @@ func (s *staged) slowly(name string, takes time.Duration) {
 // pass lets time pass until all has come to rest.
 func (s *staged) pass(d time.Duration) *status.Report {
 	s.wait(d)
-	return s.reports.newest()
+	return s.reports.Newest()
 }
 
 // wait is pass for a loop that may hang.
@@ -627,7 +627,7 @@ func TestACommitThatBreaksTheFileIsToldThatAndNothingElse(t *testing.T) {
 		if !noted {
 			t.Errorf("no note names the revision in force: %s", describe(r))
 		}
-		if r, ok := s.reports.of(shaOf("bad")); !ok || r.State != status.Failure || time.Since(r.Time) > lookInterval {
+		if r, ok := s.reports.Of(shaOf("bad")); !ok || r.State != status.Failure || time.Since(r.Time) > lookInterval {
 			t.Errorf("the report of the revision in force is not kept up to date")
 		}
 		// It is maintained meanwhile.

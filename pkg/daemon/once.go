@@ -65,7 +65,7 @@ func (d *Daemon) RunOnce(ctx context.Context) (*status.Report, error) {
 			d.log.Warn("commit status not posted", zap.Error(err))
 		}
 	}
-	report := d.reports.newest()
+	report := d.reports.Newest()
 	if err := ctx.Err(); err != nil {
 		return report, fmt.Errorf("settle %s: %w", snapshot.Revision, err)
 	}

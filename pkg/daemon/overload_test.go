@@ -87,8 +87,8 @@ func TestAnAPIServerThatRefusesEverythingIsLeftInPeace(t *testing.T) {
 	ended := time.Now()
 	for i, d := range daemons {
 		within(t, liftedWithin, "all is well again", func() string {
-			if missing := is(shas[i], status.Success)(d.reports.newest()); missing != "" {
-				return missing + "\n" + describe(d.reports.newest())
+			if missing := is(shas[i], status.Success)(d.reports.Newest()); missing != "" {
+				return missing + "\n" + describe(d.reports.Newest())
 			}
 			return ""
 		})
@@ -173,7 +173,7 @@ func TestAWatchThatFailsIsSaidWithItsError(t *testing.T) {
 			}))
 			rule.Remove()
 			d.live(sha)
-			if missing := lacks("etcdserver")(d.reports.newest()); missing != "" {
+			if missing := lacks("etcdserver")(d.reports.Newest()); missing != "" {
 				t.Error(missing)
 			}
 		})

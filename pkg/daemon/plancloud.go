@@ -8,6 +8,7 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/gcp/keeper"
+	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/plan"
 )
 
@@ -40,7 +41,7 @@ func (d *Daemon) proposeCloud(in plan.Input) (*plan.Cloud, *cloudProposal) {
 		c.Notice = untrusted.Textf("load balancers will be made in project %s, with other addresses; those in project %s stay as they are, and nobody looks after them", is.GCP.Project, was.GCP.Project)
 		return c, nil
 	}
-	source, _ := sourceDigests(d.source, d.cfg.Revision, was.Name)
+	source, _ := identity.Of(d.source, d.cfg.Revision, was.Name)
 	return c, &cloudProposal{
 		base: gcp.Input{Federation: was, Source: source, Plan: in.Base.Plan, Facts: in.Facts},
 		head: gcp.Input{Federation: is, Source: source, Plan: in.Head.Plan, Facts: in.Facts},

@@ -10,6 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/plan"
+	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 // A change is anybody's: it may not say which project is looked at with the daemon's
@@ -24,7 +25,7 @@ func TestOnlyTheProjectOfTheBaseIsAsked(t *testing.T) {
 	}
 	cfg := config.New()
 	cfg.Repository = "https://forge.example/team/web.git"
-	src, err := newSource(cfg, secret.New(), zap.NewNop())
+	src, err := wire.NewSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

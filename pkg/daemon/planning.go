@@ -14,10 +14,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/plan"
 	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 // PlanOptions say what is planned, and by what.
@@ -119,7 +122,7 @@ func (s *side) schedule(cfg *config.Config, facts federation.Facts, excluded map
 		return s.Side
 	}
 	s.Plan = schedule.New().Plan(schedule.Input{
-		Federation: s.Federation, Revision: s.Revision, Bundles: s.bundles, Facts: facts, Policy: policyOf(cfg), Excluded: excluded,
+		Federation: s.Federation, Revision: s.Revision, Bundles: s.bundles, Facts: facts, Policy: wire.Policy(cfg), Excluded: excluded,
 	})
 	s.Findings = slices.Concat(s.rendering, s.Plan.Findings)
 	return s.Side
@@ -157,10 +160,10 @@ func (d *Daemon) askAbout(ctx context.Context, in *plan.Input, base, head *side,
 		return err
 	}
 	in.Facts = a.facts
-	excluded := newRoll(rollInput{
+	excluded := roll.Of(roll.Input{
 		Members: base.Federation.Clusters, Facts: a.facts, Revision: base.Revision.SHA,
 		Servers: d.servers(base.Federation.Clusters, a.facts),
-	}).excluded()
+	}).Excluded()
 	in.Base, in.Head = base.schedule(d.cfg, in.Facts, excluded), head.schedule(d.cfg, in.Facts, excluded)
 	a.try(*in)
 	if err := a.wait(timeout, a.tried); err != nil {
@@ -189,7 +192,7 @@ func (d *Daemon) askMembers(ctx context.Context, base *side) *asking {
 	a.members = newMembers(nil, func(f *federation.Federation, c federation.Cluster) memberLoop {
 		return d.newMember(f, c, true)
 	})
-	source, _ := sourceDigests(d.source, d.cfg.Revision, base.Federation.Name)
+	source, _ := identity.Of(d.source, d.cfg.Revision, base.Federation.Name)
 	a.meet(a.ctx, base.Federation, nil, source)
 	for _, c := range base.Federation.Clusters {
 		a.hand(federation.ClusterPlan{Cluster: c.Name, Revision: base.Revision})

@@ -74,7 +74,7 @@ func TestWhatWasRefusedIsAppliedSoonAfterItIsAllowed(t *testing.T) {
 	w.free(cluster, "taken")
 	lifted := time.Now()
 	within(t, liftedWithin, "all is applied", func() string {
-		r := d.reports.newest()
+		r := d.reports.Newest()
 		if missing := is(sha, status.Success)(r); missing != "" {
 			return missing + "\nreport: " + describe(r)
 		}
@@ -132,7 +132,7 @@ func TestARightThatIsGrantedLaterIsUsed(t *testing.T) {
 	w.role(cluster, append(all("get", "list", "watch"), rule("configmaps", "*"))...)
 	granted := time.Now()
 	within(t, liftedWithin, "the inventory is written, and what left Git is pruned", func() string {
-		if r := d.reports.newest(); unkept(r) == "" {
+		if r := d.reports.Newest(); unkept(r) == "" {
 			return describe(r)
 		}
 		if got := w.value(cluster, "b"); got != "-" {

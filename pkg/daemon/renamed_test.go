@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fedsync/fedsync/pkg/identity"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -51,7 +53,7 @@ func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
 		live := func(name string) {
 			t.Helper()
 			w.wait(2 * time.Minute)
-			r := d.reports.newest()
+			r := d.reports.Newest()
 			if r.Revision.SHA != shaOf(name) || r.State != status.Success {
 				t.Errorf("%s is not live: %s", name, describe(r))
 			}
@@ -66,7 +68,7 @@ func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
 
 		push("two", fmt.Sprintf(file, "shop"), "")
 		w.wait(2 * time.Minute)
-		r := d.reports.newest()
+		r := d.reports.Newest()
 		for _, cluster := range w.campaign.history.Clusters {
 			var found []string
 			for _, f := range r.Findings {
@@ -80,8 +82,8 @@ func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
 		}
 
 		o := takeover.RenameOptions{
-			Options: takeover.Options{Owner: owner(d.source, cfg.Revision, "shop"), Clients: map[string]dynamic.Interface{}},
-			Former:  owner(d.source, cfg.Revision, "web"), Mappers: map[string]takeover.Mapper{},
+			Options: takeover.Options{Owner: identity.Owner(d.source, cfg.Revision, "shop"), Clients: map[string]dynamic.Interface{}},
+			Former:  identity.Owner(d.source, cfg.Revision, "web"), Mappers: map[string]takeover.Mapper{},
 		}
 		// The claims of this world have a source of their own.
 		o.Former.FormerSources = append(o.Former.FormerSources, "source")
@@ -166,7 +168,7 @@ func TestTheInventoryOfARenamedAppGoes(t *testing.T) {
 		before := w.uids()
 		push("two", "two")
 		w.wait(5 * time.Minute)
-		if r := d.reports.newest(); r.State != status.Success {
+		if r := d.reports.Newest(); r.State != status.Success {
 			t.Errorf("the app has another name: %s", describe(r))
 		}
 		if after := w.uids(); !maps.Equal(after, before) {

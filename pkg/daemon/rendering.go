@@ -12,6 +12,7 @@ import (
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/status/contexts"
 )
 
 // A renderFunc turns files into objects: a revision's tree and federation go in,
@@ -37,7 +38,7 @@ const stoppedInARow = 2
 type renderings struct {
 	render renderFunc
 	before beforeFunc // nil where no revision stands in for a refused one
-	allow  statusContexts
+	allow  contexts.Patterns
 	log    *zap.Logger
 	load   bell.Bell // there is something to load
 	begin  bell.Bell // there is something to render
@@ -85,7 +86,7 @@ type (
 	}
 )
 
-func newRenderings(render renderFunc, before beforeFunc, allow statusContexts, log *zap.Logger) *renderings {
+func newRenderings(render renderFunc, before beforeFunc, allow contexts.Patterns, log *zap.Logger) *renderings {
 	return &renderings{render: render, before: before, allow: allow, log: log, load: bell.New(), begin: bell.New(), news: bell.New()}
 }
 
@@ -191,15 +192,15 @@ func (r *renderings) searchBehind(ctx context.Context, l loaded) {
 	r.leave = nil
 }
 
-func load(a arrival, allow statusContexts) loaded {
+func load(a arrival, allow contexts.Patterns) loaded {
 	f, err := render.Load(a.snapshot)
 	l := loaded{arrival: a, federation: f, err: err}
 	if err != nil {
 		data, _ := fs.ReadFile(a.snapshot.Files, a.snapshot.FederationFile()) // that it is missing is the error already
-		l.context = federation.ReadStatusContext(a.snapshot.Folder, data, allow.allowed)
+		l.context = federation.ReadStatusContext(a.snapshot.Folder, data, allow.Allowed)
 		return l
 	}
-	l.policy = allow.settle(f, a.snapshot.Files)
+	l.policy = allow.Settle(f, a.snapshot.Files)
 	return l
 }
 

@@ -15,9 +15,12 @@ import (
 
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/config"
+	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/review"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/contexts"
+	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 const (
@@ -72,7 +75,7 @@ func (d *Daemon) newReviewer() (*reviewer, error) {
 		return nil, nil //nolint:nilnil // none is what was asked for
 	}
 	// A provider does one thing at a time, and the poster's is busy with its own.
-	provider, err := newProvider(d.cfg, d.source, d.secrets)
+	provider, err := wire.NewProvider(d.cfg, d.source, d.secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +254,7 @@ func (d *Daemon) planOf(head string) (string, bool) {
 
 // post tells the poster what statuses the heads should have.
 func (r *reviewer) post(context string, all review.Told) {
-	context = statusContexts(r.cfg.StatusContexts).plan(context)
+	context = contexts.Patterns(r.cfg.StatusContexts).Plan(context)
 	if context != r.context {
 		clear(r.told)
 		r.context = context
@@ -320,9 +323,9 @@ func (r *reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.T
 // commentDigest tells our comment from those of other federations.
 func (r *reviewer) commentDigest() string {
 	if folder := r.source.Path(); folder != "" {
-		return shortDigest(r.context, folder)
+		return identity.Digest(r.context, folder)
 	}
-	return shortDigest(r.context)
+	return identity.Digest(r.context)
 }
 
 // list asks what is open. What it returns takes the answer.

@@ -10,6 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/plan"
 	"github.com/fedsync/fedsync/pkg/review"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/status/history"
 )
 
 func TestTheCheckOfAPlanRemarksOnLines(t *testing.T) {
@@ -18,7 +19,7 @@ func TestTheCheckOfAPlanRemarksOnLines(t *testing.T) {
 		ID: "D11b", Severity: federation.SeverityError, Cluster: "eu", File: "apps/web/service.yaml", Line: 9,
 		Message: untrusted.Const("node port 30036 is held by legacy/old"),
 	}
-	d := &Daemon{reports: newReports()}
+	d := &Daemon{reports: history.New()}
 	planned := review.State{
 		Open: []status.PullRequest{{Number: 7, Head: head}},
 		Made: map[string]review.Made{head: {

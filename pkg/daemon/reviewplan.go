@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -201,12 +200,4 @@ func (r *reviewer) ask(ctx context.Context, v view, changed federation.ClusterPl
 		answer.Unasked = untrusted.Said(err.Error())
 	}
 	return answer
-}
-
-// plan returns the context under which plans are posted beside a federation's own.
-func (s statusContexts) plan(context string) string {
-	if its := fmt.Sprintf("%s/plan", context); s.allowed(its) {
-		return its
-	}
-	return federation.DefaultStatusContext("", "") + "/plan"
 }

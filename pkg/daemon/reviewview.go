@@ -33,7 +33,7 @@ type view struct {
 // view is made at the end of each turn, and asks nobody.
 func (l *loop) view(report *status.Report) view {
 	v := view{
-		tip: l.found.SHA, facts: l.members.facts, excluded: l.roll.excluded(), members: maps.Clone(l.members.byName),
+		tip: l.found.SHA, facts: l.members.facts, excluded: l.roll.Excluded(), members: maps.Clone(l.members.byName),
 		yielded: l.hasYielded(), keeper: l.cloud.keeper, project: l.cloud.project,
 	}
 	if l.newest == nil || l.newest.sha() != v.tip {

@@ -9,11 +9,12 @@ import (
 	"slices"
 	"testing"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
-	"go.uber.org/zap"
-
 	"github.com/fedsync/fedsync/pkg/config"
+	"github.com/fedsync/fedsync/pkg/identity"
+	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/source"
 )
 
@@ -48,7 +49,7 @@ func TestALocalPathIsOneSourceHoweverItIsSpelled(t *testing.T) {
 	} {
 		t.Chdir(dir)
 		for _, typed := range spellings {
-			current, former := sourceDigests(openSource(t, typed), "main", "shop")
+			current, former := identity.Of(openSource(t, typed), "main", "shop")
 			if current != want {
 				t.Errorf("in %s: the digest of %s is not that of the absolute path", dir, typed)
 			}
@@ -61,7 +62,7 @@ func TestALocalPathIsOneSourceHoweverItIsSpelled(t *testing.T) {
 		}
 	}
 	t.Chdir(repository)
-	if _, former := sourceDigests(openSource(t, repository), "main", "shop"); !slices.Contains(former, formerDigest(".", "main", "shop")) {
+	if _, former := identity.Of(openSource(t, repository), "main", "shop"); !slices.Contains(former, formerDigest(".", "main", "shop")) {
 		t.Error("the path was . and is spelled out now: what an earlier version computed is not accepted")
 	}
 }
@@ -75,20 +76,20 @@ func TestALinkIsAnotherSourceThanWhereItLeads(t *testing.T) {
 	if err := os.Symlink("release-1", link); err != nil {
 		t.Fatal(err)
 	}
-	before, _ := sourceDigests(openSource(t, link), "", "shop")
+	before, _ := identity.Of(openSource(t, link), "", "shop")
 	if err := os.Remove(link); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("release-2", link); err != nil {
 		t.Fatal(err)
 	}
-	if after, _ := sourceDigests(openSource(t, link), "", "shop"); after != before {
+	if after, _ := identity.Of(openSource(t, link), "", "shop"); after != before {
 		t.Error("the source changes with the release that its link leads to")
 	}
 }
 
 func TestARemoteSourceKeepsItsDigest(t *testing.T) {
-	current, former := sourceDigests(openSource(t, "https://git.example/shop/web.git"), "main", "shop")
+	current, former := identity.Of(openSource(t, "https://git.example/shop/web.git"), "main", "shop")
 	if current != formerDigest("https://git.example/shop/web.git", "main", "shop") || len(former) > 0 {
 		t.Errorf("digests %s and %v, want that of earlier versions alone", current, former)
 	}
@@ -109,7 +110,7 @@ func TestAnUpgradeFindsWhatTheEarlierVersionKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := map[string]string{"asia": "gce-asia", "europe": "gce-europe"}
-	if err := writeJSON(filepath.Join(dir, "roster-"+earlier+".json"), roster{Federation: "shop", Clusters: kept}); err != nil {
+	if err := (roll.Roster{Federation: "shop", Clusters: kept}).Keep(roll.RosterFile(dir, earlier)); err != nil {
 		t.Fatal(err)
 	}
 
@@ -135,7 +136,7 @@ func TestAFolderIsASourceOfItsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		digests[folder], _ = sourceDigests(src, "main", "shop")
+		digests[folder], _ = identity.Of(src, "main", "shop")
 	}
 	if digests[""] != formerDigest(repository, "main", "shop") {
 		t.Error("without a folder the digest is another than that of earlier versions")

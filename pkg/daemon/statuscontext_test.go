@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -99,14 +98,5 @@ func TestAFileWithMistakesFailsItsCommitUnderAnAllowedContext(t *testing.T) {
 				t.Errorf("posted under %q for %q, want %q", got, file, want)
 			}
 		})
-	}
-}
-
-func TestAStatusOfBeforeIsNotEndedUnderAContextThatIsNoLongerAllowed(t *testing.T) {
-	for context, want := range map[string][2]bool{"ci/required": {}, "fedsync/web": {true, false}, "fedsync": {true, true}} {
-		got := [2]bool{statusContexts(config.New().StatusContexts).grants(context), statusContexts(nil).grants(context)}
-		if got != want {
-			t.Errorf("%q may be ended by default and without a pattern: %v, want %v", context, got, want)
-		}
 	}
 }

@@ -13,10 +13,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
+	"github.com/fedsync/fedsync/pkg/identity"
+	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/web"
+	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 // loop decides what is decided in one place. It is level-triggered: whatever
@@ -48,7 +51,7 @@ type loop struct {
 	ahead   map[string]part     // by cluster: what it runs of a revision newer than live
 	met     *federation.Federation
 	leaving []federation.Cluster // clusters that left the federation, to be emptied
-	roll    roll                 // which clusters the names lead to, and what may be done there
+	roll    roll.Roll            // which clusters the names lead to, and what may be done there
 
 	ended     outcomeOf // the last that was counted
 	sourceErr error     // why the repository cannot be read now
@@ -228,7 +231,7 @@ func (l *loop) supersede(by federation.Revision) {
 // others. It writes a small file, and only when the members are others.
 func (l *loop) meet(ctx context.Context, f *federation.Federation) {
 	l.callRoll(f)
-	source, _ := sourceDigests(l.source, l.cfg.Revision, f.Name)
+	source, _ := identity.Of(l.source, l.cfg.Revision, f.Name)
 	l.members.meet(ctx, f, l.leaving, source)
 	l.members.look()
 	l.met = f
@@ -300,7 +303,7 @@ func (l *loop) callRoll(f *federation.Federation) {
 	if l.readOnly {
 		return
 	}
-	now, leaving := l.roster.next(f)
+	now, leaving := l.roster.Next(f)
 	l.leaving = leaving
 	l.remember(now)
 }
@@ -309,19 +312,19 @@ func (l *loop) callRoll(f *federation.Federation) {
 func (l *loop) dismiss() {
 	for _, name := range l.members.emptied() {
 		l.leaving = slices.DeleteFunc(l.leaving, func(c federation.Cluster) bool { return c.Name == name })
-		l.remember(l.roster.without(name))
+		l.remember(l.roster.Without(name))
 		l.log.Info("cluster left and emptied", zap.String("cluster", name))
 	}
 }
 
-func (l *loop) remember(r roster) {
-	if r.equal(l.roster) {
+func (l *loop) remember(r roll.Roster) {
+	if r.Equal(l.roster) {
 		return
 	}
 	l.roster = r
 	// A small file in the cache folder, when the members change: where that folder
 	// hangs, nothing else of this machine works either.
-	if err := writeJSON(l.rosterFile, r); err != nil {
+	if err := r.Keep(l.rosterFile); err != nil {
 		l.log.Warn("member clusters not remembered", zap.Error(err))
 	}
 }
@@ -333,10 +336,10 @@ func (l *loop) input(rev *revision) schedule.Input {
 		Revision:   rev.snapshot.Revision,
 		Bundles:    rev.bundles,
 		Facts:      l.members.facts,
-		Policy:     policyOf(l.cfg),
+		Policy:     wire.Policy(l.cfg),
 		Leaving:    l.leaving,
-		Excluded:   l.roll.excluded(),
-		Unpruned:   l.roll.unpruned(),
+		Excluded:   l.roll.Excluded(),
+		Unpruned:   l.roll.Unpruned(),
 	}
 }
 
@@ -385,6 +388,6 @@ func (l *loop) lookAtCloud() {
 // balance says what load balancers there should be, by the plan in force.
 func (l *loop) balance(ctx context.Context) {
 	f := l.live.federation
-	source, _ := sourceDigests(l.source, l.cfg.Revision, f.Name)
+	source, _ := identity.Of(l.source, l.cfg.Revision, f.Name)
 	l.cloud.want(ctx, gcp.Input{Federation: f, Source: source, Plan: l.live.plan, Facts: l.members.facts})
 }

@@ -10,13 +10,13 @@ import (
 
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/member"
+	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/takeover"
+	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 // Takeover is a federation whose clusters may still belong to another source than the one
@@ -34,7 +34,7 @@ type Takeover struct {
 // LookAtTakeover reads the repository and asks every cluster of its federation to which
 // source it belongs. It writes nothing.
 func LookAtTakeover(ctx context.Context, cfg *config.Config, o Options) (*Takeover, error) {
-	src, err := newSource(cfg, secret.New(), zap.NewNop())
+	src, err := wire.NewSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ type Rename struct {
 // LookAtRename reads the repository and asks every cluster of its federation what it has
 // under the name that the federation had before. It writes nothing.
 func LookAtRename(ctx context.Context, cfg *config.Config, o Options, former string) (*Rename, error) {
-	src, err := newSource(cfg, secret.New(), zap.NewNop())
+	src, err := wire.NewSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {
 		return nil, err
 	}
@@ -88,10 +88,10 @@ func LookAtRename(ctx context.Context, cfg *config.Config, o Options, former str
 		Options: takeover.Options{Clients: map[string]dynamic.Interface{}, Errors: map[string]error{}, Timeout: cfg.RequestTimeout},
 		Mappers: map[string]takeover.Mapper{},
 	}
-	r.options.Owner = owner(src, cfg.Revision, f.Name)
-	r.options.Former = owner(src, cfg.Revision, former)
+	r.options.Owner = identity.Owner(src, cfg.Revision, f.Name)
+	r.options.Former = identity.Owner(src, cfg.Revision, former)
 	for _, c := range f.Clusters {
-		client, err := takeoverClient(kube, c.Context, cfg, o)
+		client, err := wire.NewClient(cfg, kube, c.Context, o.Version, o.Log)
 		if err != nil {
 			r.options.Errors[c.Name] = err
 			continue
@@ -100,12 +100,6 @@ func LookAtRename(ctx context.Context, cfg *config.Config, o Options, former str
 	}
 	r.Clusters = takeover.LookBefore(ctx, r.options)
 	return r, ctx.Err()
-}
-
-// owner is this source as inventories name it.
-func owner(src *source.Source, ref, federation string) inventory.Owner {
-	current, former := sourceDigests(src, ref, federation)
-	return inventory.Owner{Federation: federation, Source: current, FormerSources: former}
 }
 
 // Move makes what was found that of the federation's name now; see takeover.Rename.
@@ -121,12 +115,12 @@ func takeoverOf(ctx context.Context, cfg *config.Config, o Options, src *source.
 	}
 	t := &Takeover{Federation: f, Revision: at, Repository: src.String()}
 	t.options = takeover.Options{
-		Owner:   owner(src, cfg.Revision, f.Name),
+		Owner:   identity.Owner(src, cfg.Revision, f.Name),
 		Clients: map[string]dynamic.Interface{}, Errors: map[string]error{}, Timeout: cfg.RequestTimeout,
 	}
 	t.Source = t.options.Owner.Source
 	for _, c := range clusters {
-		client, err := takeoverClient(kube, c.Context, cfg, o)
+		client, err := wire.NewClient(cfg, kube, c.Context, o.Version, o.Log)
 		if err != nil {
 			t.options.Errors[c.Name] = err
 			continue
@@ -164,14 +158,6 @@ func (e *Examination) judgeSource(ctx context.Context, cfg *config.Config, d *Da
 		Message: untrusted.Textf("another source (repository, ref and federation) than %s keeps %s: a fedsync with these settings writes nothing there", t.Repository, untrusted.Some(theirs, 5)),
 		Remedy:  untrusted.Const("in a clone, give --repo and --revision as the daemon has them; where the repository moved, see fedsync takeover"),
 	})
-}
-
-func takeoverClient(kube *config.Kubeconfig, context string, cfg *config.Config, o Options) (*member.Client, error) {
-	conn, err := kube.Connection(context)
-	if err != nil {
-		return nil, err
-	}
-	return member.NewClient(conn.REST, member.ClientOptions{Version: o.Version, Timeout: cfg.RequestTimeout, Log: o.Log})
 }
 
 // Move moves what was found of another source to this one; see takeover.Move.

@@ -25,7 +25,7 @@ func (l *loop) tell() {
 	started := time.Now()
 	defer func() { l.metrics.Stage(web.StageStatus, time.Since(started)) }()
 	report := l.report()
-	l.reports.keep(&report)
+	l.reports.Keep(&report)
 	l.metrics.Report(&report)
 	l.count(&report)
 	if l.hasYielded() {
@@ -57,15 +57,15 @@ func (l *loop) hasYielded() bool {
 // force has a report of its own, too.
 func (l *loop) report() status.Report {
 	in := l.known(l.newest)
-	in.Previous = l.reports.newest()
+	in.Previous = l.reports.Newest()
 	switch {
 	case l.newest == nil:
 	case l.newest.refusal != nil && l.live != nil:
 		inForce := l.judged(l.live)
-		inForce.Previous, _ = l.reports.of(l.live.sha())
+		inForce.Previous, _ = l.reports.Of(l.live.sha())
 		r := status.Summarise(inForce)
 		l.clean(&r)
-		l.reports.update(&r)
+		l.reports.Update(&r)
 		in.Maintained = &r
 		in.Findings = append(in.Findings, l.newest.refusal...)
 	case l.newest.refusal != nil:
@@ -108,7 +108,7 @@ func (l *loop) known(rev *revision) status.Input {
 	}
 	if rev != nil {
 		in.Snapshot, in.FirstSeen = rev.snapshot, rev.firstSeen
-		in.Earlier, _ = l.reports.of(rev.earlier)
+		in.Earlier, _ = l.reports.Of(rev.earlier)
 	}
 	return in
 }
@@ -185,7 +185,7 @@ type outcomeOf struct {
 
 // findings are those of what belongs to no revision and no cluster.
 func (l *loop) findings() []federation.Finding {
-	all := l.roll.findings(path.Join(l.source.Path(), federation.FileName))
+	all := l.roll.Findings(path.Join(l.source.Path(), federation.FileName))
 	if err := l.kubeconfig.Err(); err != nil {
 		message := err.Error()
 		if !l.readOnly {

@@ -163,8 +163,8 @@ func (p *patient) staysAsItIs(closed string, before map[string]string, symptoms 
 			looking = false
 		case <-again.C:
 		}
-		if missing := unknown(p.reports.newest()); missing != "" {
-			t.Errorf("later, %s: %s", missing, describe(p.reports.newest()))
+		if missing := unknown(p.reports.Newest()); missing != "" {
+			t.Errorf("later, %s: %s", missing, describe(p.reports.Newest()))
 			return
 		}
 	}

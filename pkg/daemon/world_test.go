@@ -19,7 +19,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
+
+	"github.com/fedsync/fedsync/pkg/identity"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -239,7 +243,7 @@ func (w *world) startWith(cfg *config.Config) *ran {
 		}
 		// What is kept beside the test's own folders, as the user's cache has it.
 		if dir, err := config.CacheDir(); err == nil {
-			source, _ := sourceDigests(d.source, d.cfg.Revision, "")
+			source, _ := identity.Of(d.source, d.cfg.Revision, "")
 			kept, _ := filepath.Glob(filepath.Join(dir, "claim-"+source+"-*"))
 			for _, file := range kept {
 				_ = os.Remove(file)
@@ -286,7 +290,7 @@ func (r *ran) await(what string, question func(*status.Report) string) *status.R
 	r.t.Helper()
 	var report *status.Report
 	eventually(r.t, what, func() string {
-		if report = r.reports.newest(); report == nil {
+		if report = r.reports.Newest(); report == nil {
 			return "no report"
 		}
 		if missing := question(report); missing != "" {

@@ -60,7 +60,7 @@ func TestOfTwoDaemonsThatStartTogetherOneWritesAllClusters(t *testing.T) {
 					return fmt.Sprintf("%s is held by %s, %s by %s", all[0], winner.claims.Token(), name, got)
 				}
 			}
-			won, lost := winner.reports.newest(), loser.reports.newest()
+			won, lost := winner.reports.Newest(), loser.reports.Newest()
 			if won == nil || lost == nil {
 				return "no report"
 			}

@@ -1,4 +1,4 @@
-package daemon
+package history
 
 import (
 	"slices"
@@ -13,19 +13,20 @@ import (
 // and decisions.
 const keptReports = 50
 
-// reports keeps the newest report, and the last one of each of the newest
+// Reports keeps the newest report, and the last one of each of the newest
 // revisions. Safe for concurrent use.
-type reports struct {
+type Reports struct {
 	mu    sync.Mutex // protects what follows
 	last  *status.Report
 	bySHA map[string]*status.Report
 	order []federation.Revision // newest first
 }
 
-func newReports() *reports { return &reports{bySHA: map[string]*status.Report{}} }
+// New returns the reports of a process that has made none yet.
+func New() *Reports { return &Reports{bySHA: map[string]*status.Report{}} }
 
-// keep makes r the newest report.
-func (rs *reports) keep(r *status.Report) {
+// Keep makes r the newest report.
+func (rs *Reports) Keep(r *status.Report) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.last = r
@@ -45,9 +46,9 @@ func (rs *reports) keep(r *status.Report) {
 	rs.bySHA[sha] = r
 }
 
-// update replaces what is kept of a revision that is not the newest. One that this
+// Update replaces what is kept of a revision that is not the newest. One that this
 // process has not seen as the newest stands behind that.
-func (rs *reports) update(r *status.Report) {
+func (rs *Reports) Update(r *status.Report) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	if _, known := rs.bySHA[r.Revision.SHA]; !known {
@@ -61,7 +62,7 @@ func (rs *reports) update(r *status.Report) {
 }
 
 // trim forgets the oldest revision where there are too many.
-func (rs *reports) trim() {
+func (rs *Reports) trim() {
 	if len(rs.order) > keptReports {
 		delete(rs.bySHA, rs.order[keptReports].SHA)
 		rs.order = rs.order[:keptReports]
@@ -71,7 +72,7 @@ func (rs *reports) trim() {
 // shorten drops the objects, the endpoints and the decisions of a report that has
 // been overtaken: what they were then, nobody asks, and they would be most of the
 // memory.
-func (rs *reports) shorten(sha string) {
+func (rs *Reports) shorten(sha string) {
 	short := *rs.bySHA[sha]
 	short.Ports, short.Replicas = []federation.PortDecision{}, []federation.ReplicasDecision{}
 	short.Clusters = slices.Clone(short.Clusters)
@@ -81,23 +82,23 @@ func (rs *reports) shorten(sha string) {
 	rs.bySHA[sha] = &short
 }
 
-// newest is the newest report; nil before the first.
-func (rs *reports) newest() *status.Report {
+// Newest is the newest report; nil before the first.
+func (rs *Reports) Newest() *status.Report {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	return rs.last
 }
 
-// of gives the last report of a revision.
-func (rs *reports) of(sha string) (*status.Report, bool) {
+// Of gives the last report of a revision.
+func (rs *Reports) Of(sha string) (*status.Report, bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	r, ok := rs.bySHA[sha]
 	return r, ok
 }
 
-// revisions lists what of knows, newest first.
-func (rs *reports) revisions() []federation.Revision {
+// Revisions lists what Of knows, newest first.
+func (rs *Reports) Revisions() []federation.Revision {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	return slices.Clone(rs.order)

@@ -1,4 +1,4 @@
-package daemon
+package roll
 
 import (
 	"fmt"
@@ -40,20 +40,20 @@ const (
 	clusterRenamed clusterAction = "Renamed"
 )
 
-// rollInput is all that the verdicts depend on.
-type rollInput struct {
+// Input is all that the verdicts depend on.
+type Input struct {
 	Members  []federation.Cluster // in the file's order
 	Leaving  []federation.Cluster // that left the file and are to be emptied
-	Roster   roster               // what was last brought where
+	Roster   Roster               // what was last brought where
 	Facts    federation.Facts
 	Servers  map[string]string // where each context leads, for clusters without a known uid
 	Revision string            // sha of the revision that is brought
 }
 
-// roll holds the verdicts, and the roster that follows from them.
-type roll struct {
-	Verdicts map[string]verdict // of members and of those that leave, by name
-	Roster   roster
+// Roll holds the verdicts, and the roster that follows from them.
+type Roll struct {
+	verdicts map[string]verdict // of members and of those that leave, by name
+	Roster   Roster
 }
 
 // newRoll judges every cluster. It depends on its input alone: a daemon that has
@@ -62,8 +62,8 @@ type roll struct {
 // A cluster is known by the uid of its Namespace kube-system. Where that is not
 // known of two clusters, they are compared by their servers, which says that two
 // are one where it says so, and nothing otherwise.
-func newRoll(in rollInput) roll {
-	out := roll{Verdicts: map[string]verdict{}, Roster: in.Roster}
+func Of(in Input) Roll {
+	out := Roll{verdicts: map[string]verdict{}, Roster: in.Roster}
 	out.Roster.Brought = map[string]brought{}
 	first := in.firsts()
 	for _, c := range in.Members {
@@ -73,14 +73,14 @@ func newRoll(in rollInput) roll {
 		}
 		uid := in.uid(c.Name)
 		if other := first[in.key(c.Name)]; other != "" && other != c.Name {
-			out.Verdicts[c.Name] = verdict{clusterDuplicate, other, in.same(c.Name)}
+			out.verdicts[c.Name] = verdict{clusterDuplicate, other, in.same(c.Name)}
 			if had && before.UID == uid && before.Since == in.Revision {
 				delete(out.Roster.Brought, c.Name) // it was first until the other was known
 			}
 			continue
 		}
 		if uid == "" {
-			out.Verdicts[c.Name] = verdict{Action: clusterWrite}
+			out.verdicts[c.Name] = verdict{Action: clusterWrite}
 			continue
 		}
 		now := before
@@ -89,22 +89,22 @@ func newRoll(in rollInput) roll {
 		}
 		out.Roster.Brought[c.Name] = now
 		if now.Before != "" && now.Since == in.Revision {
-			out.Verdicts[c.Name] = verdict{
+			out.verdicts[c.Name] = verdict{
 				clusterReplaced, "",
 				fmt.Sprintf("kube-system had the uid %s, and has %s", now.Before, uid),
 			}
 			continue
 		}
-		out.Verdicts[c.Name] = verdict{Action: clusterWrite}
+		out.verdicts[c.Name] = verdict{Action: clusterWrite}
 	}
 	for _, c := range in.Leaving {
 		v := in.leaving(c)
-		out.Verdicts[c.Name] = v
+		out.verdicts[c.Name] = v
 		if before, had := in.Roster.Brought[c.Name]; had {
 			out.Roster.Brought[c.Name] = before
 		}
 		if v.Action == clusterRenamed {
-			out.Roster = out.Roster.without(c.Name)
+			out.Roster = out.Roster.Without(c.Name)
 		}
 	}
 	return out
@@ -113,7 +113,7 @@ func newRoll(in rollInput) roll {
 // firsts returns, of each cluster that members lead to, the member that goes on:
 // the one that was brought something before this revision, or else the first in
 // the file.
-func (in rollInput) firsts() map[string]string {
+func (in Input) firsts() map[string]string {
 	first := map[string]string{}
 	earlier := func(name string) bool {
 		b, uid := in.Roster.Brought[name], in.uid(name)
@@ -131,10 +131,10 @@ func (in rollInput) firsts() map[string]string {
 	return first
 }
 
-func (in rollInput) uid(name string) string { return in.Facts.Clusters[name].UID }
+func (in Input) uid(name string) string { return in.Facts.Clusters[name].UID }
 
 // key is equal for equal clusters; empty where nothing is known of one.
-func (in rollInput) key(name string) string {
+func (in Input) key(name string) string {
 	if uid := in.uid(name); uid != "" {
 		return "uid " + uid
 	}
@@ -145,7 +145,7 @@ func (in rollInput) key(name string) string {
 }
 
 // same says by what a member is known to be the same as another.
-func (in rollInput) same(name string) string {
+func (in Input) same(name string) string {
 	if uid := in.uid(name); uid != "" {
 		return "in both kube-system has the uid " + uid
 	}
@@ -155,7 +155,7 @@ func (in rollInput) same(name string) string {
 // leaving judges a cluster that left the file. What is deleted is gone, so it must
 // be certain that it is no member: by what the clusters say now, and not by what
 // they said before an outage.
-func (in rollInput) leaving(c federation.Cluster) verdict {
+func (in Input) leaving(c federation.Cluster) verdict {
 	uid := in.uid(c.Name)
 	for _, m := range in.Members {
 		if uid != "" && in.uid(m.Name) == uid {
@@ -183,10 +183,10 @@ func (in rollInput) leaving(c federation.Cluster) verdict {
 	return verdict{Action: clusterEmpty}
 }
 
-// excluded returns the clusters that are not to be written now, and why.
-func (r roll) excluded() map[string]string {
+// Excluded returns the clusters that are not to be written now, and why.
+func (r Roll) Excluded() map[string]string {
 	var all map[string]string
-	for name, v := range r.Verdicts {
+	for name, v := range r.verdicts {
 		why := ""
 		switch v.Action {
 		case clusterDuplicate:
@@ -206,22 +206,44 @@ func (r roll) excluded() map[string]string {
 	return all
 }
 
+// Unpruned returns the clusters where nothing is pruned now.
+func (r Roll) Unpruned() map[string]bool {
+	var all map[string]bool
+	for _, name := range r.those(clusterReplaced) {
+		if all == nil {
+			all = map[string]bool{}
+		}
+		all[name] = true
+	}
+	return all
+}
+
+// Renamed returns the members that those became that left under one name and are there
+// under another, by the name that left.
+func (r Roll) Renamed() map[string]string {
+	all := map[string]string{}
+	for _, name := range r.those(clusterRenamed) {
+		all[name] = r.verdicts[name].Member
+	}
+	return all
+}
+
 // those returns the names with a verdict, sorted.
-func (r roll) those(a clusterAction) []string {
+func (r Roll) those(a clusterAction) []string {
 	var names []string
-	for _, name := range slices.Sorted(maps.Keys(r.Verdicts)) {
-		if r.Verdicts[name].Action == a {
+	for _, name := range slices.Sorted(maps.Keys(r.verdicts)) {
+		if r.verdicts[name].Action == a {
 			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// findings says what the verdicts mean for whoever reads the report.
-func (r roll) findings(file string) []federation.Finding {
+// Findings says what the verdicts mean for whoever reads the report.
+func (r Roll) Findings(file string) []federation.Finding {
 	var all []federation.Finding
 	for _, name := range r.those(clusterDuplicate) {
-		v := r.Verdicts[name]
+		v := r.verdicts[name]
 		all = append(all, federation.Finding{
 			ID: federation.FindingClusterTwice, Severity: federation.SeverityError, Cluster: name, File: file,
 			Message: untrusted.Textf("is the same cluster as %s: %s; %s is written, %s is not and has no share", v.Member, v.Why, v.Member, name),
@@ -231,14 +253,14 @@ func (r roll) findings(file string) []federation.Finding {
 	for _, name := range r.those(clusterReplaced) {
 		all = append(all, federation.Finding{
 			ID: federation.FindingReplaced, Severity: federation.SeverityWarning, Cluster: name,
-			Message: untrusted.Textf("is another cluster than before: %s; everything is applied there, and nothing is pruned until the next revision", r.Verdicts[name].Why),
+			Message: untrusted.Textf("is another cluster than before: %s; everything is applied there, and nothing is pruned until the next revision", r.verdicts[name].Why),
 			Remedy:  untrusted.Const("if it was rebuilt or moved, the next push ends this; if not, correct its context in the kubeconfig"),
 		})
 	}
 	for _, name := range r.those(clusterWait) {
 		all = append(all, federation.Finding{
 			ID: federation.FindingLeaving, Severity: federation.SeverityNote, Cluster: name, File: file,
-			Message: untrusted.New("left the file and is not emptied yet: " + r.Verdicts[name].Why),
+			Message: untrusted.New("left the file and is not emptied yet: " + r.verdicts[name].Why),
 			Remedy:  untrusted.Const("wait until these clusters answer, or take the unreachable ones out of " + federation.FileName + "; with onRemove: Orphan nothing is deleted"),
 		})
 	}

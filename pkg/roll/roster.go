@@ -1,4 +1,4 @@
-package daemon
+package roll
 
 import (
 	"encoding/json"
@@ -10,12 +10,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// roster is every cluster that this source brought something to and that was not
+// Roster is every cluster that this source brought something to and that was not
 // left or emptied since: the members of the last revision, and those that left it
 // and are still being emptied. It outlives a restart, so that a cluster that was
 // taken out of the file meanwhile is emptied too, where the file says so. It is
 // kept in the cache folder; losing it orphans what left during that time.
-type roster struct {
+type Roster struct {
 	Federation string            `json:"federation"`
 	Clusters   map[string]string `json:"clusters"` // the contexts, by name
 	// Brought is which cluster each name led to when something was last brought
@@ -34,21 +34,23 @@ type brought struct {
 	Before string `json:"before,omitempty"`
 }
 
-func rosterFile(dir, source string) string { return filepath.Join(dir, "roster-"+source+".json") }
+// RosterFile is where the roster of a source is kept, in a folder.
+func RosterFile(dir, source string) string { return filepath.Join(dir, "roster-"+source+".json") }
 
-func readRoster(file string) roster {
-	var r roster
+// ReadRoster reads what Keep wrote; empty where there is none that can be read.
+func ReadRoster(file string) Roster {
+	var r Roster
 	data, err := os.ReadFile(file)
 	if err != nil || json.Unmarshal(data, &r) != nil {
-		return roster{} // the first start, or a cache that was cleaned
+		return Roster{} // the first start, or a cache that was cleaned
 	}
 	return r
 }
 
-// next returns the roster under a federation, and the clusters that leave it to be
+// Next returns the roster under a federation, and the clusters that leave it to be
 // emptied, by name.
-func (r roster) next(f *federation.Federation) (roster, []federation.Cluster) {
-	now := roster{Federation: f.Name, Clusters: map[string]string{}, Brought: map[string]brought{}}
+func (r Roster) Next(f *federation.Federation) (Roster, []federation.Cluster) {
+	now := Roster{Federation: f.Name, Clusters: map[string]string{}, Brought: map[string]brought{}}
 	for _, c := range f.Clusters {
 		now.Clusters[c.Name] = c.Context
 		if b, ok := r.Brought[c.Name]; ok && r.Federation == f.Name {
@@ -74,16 +76,20 @@ func (r roster) next(f *federation.Federation) (roster, []federation.Cluster) {
 	return now, leaving
 }
 
-// without returns the roster when a cluster has been emptied, or turned out to be
+// Without returns the roster when a cluster has been emptied, or turned out to be
 // a member under another name.
-func (r roster) without(name string) roster {
+func (r Roster) Without(name string) Roster {
 	r.Clusters, r.Brought = maps.Clone(r.Clusters), maps.Clone(r.Brought)
 	delete(r.Clusters, name)
 	delete(r.Brought, name)
 	return r
 }
 
-func (r roster) equal(o roster) bool {
+// Keep writes the roster to a file.
+func (r Roster) Keep(file string) error { return writeJSON(file, r) }
+
+// Equal reports whether two rosters say the same.
+func (r Roster) Equal(o Roster) bool {
 	return r.Federation == o.Federation && maps.Equal(r.Clusters, o.Clusters) && maps.Equal(r.Brought, o.Brought)
 }
 

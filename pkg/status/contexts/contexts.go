@@ -1,4 +1,4 @@
-package daemon
+package contexts
 
 import (
 	"fmt"
@@ -10,24 +10,24 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// statusContexts are the patterns of the contexts that the operator allows. The
+// Patterns are the patterns of the contexts that the operator allows. The
 // forge's token is the operator's, and could set a check that others rely on.
-type statusContexts []string
+type Patterns []string
 
-// allowed reports whether a repository may have statuses under a context.
-func (s statusContexts) allowed(context string) bool { return glob.MatchAny(s, context) }
+// Allowed reports whether a repository may have statuses under a context.
+func (s Patterns) Allowed(context string) bool { return glob.MatchAny(s, context) }
 
-// grants reports whether statuses may be posted under a context: besides what is
+// Grants reports whether statuses may be posted under a context: besides what is
 // allowed, the plain one that stands in for all others.
-func (s statusContexts) grants(context string) bool {
-	return context == federation.DefaultStatusContext("", "") || s.allowed(context)
+func (s Patterns) Grants(context string) bool {
+	return context == federation.DefaultStatusContext("", "") || s.Allowed(context)
 }
 
-// settle makes a federation's commit statuses those that are allowed, and returns a
+// Settle makes a federation's commit statuses those that are allowed, and returns a
 // finding for each wish that is not granted. The files are those of its revision.
-func (s statusContexts) settle(f *federation.Federation, files fs.FS) []federation.Finding {
+func (s Patterns) Settle(f *federation.Federation, files fs.FS) []federation.Finding {
 	wanted := f.CommitStatus
-	f.CommitStatus.Context = federation.StatusContext(wanted.Context, f.Folder, f.Name, s.allowed)
+	f.CommitStatus.Context = federation.StatusContext(wanted.Context, f.Folder, f.Name, s.Allowed)
 	var found []federation.Finding
 	if f.CommitStatus.Context != wanted.Context {
 		found = append(found, s.refusal(f, files, fmt.Sprintf("the commit status %q is not allowed here: it is posted as %q",
@@ -38,7 +38,7 @@ func (s statusContexts) settle(f *federation.Federation, files fs.FS) []federati
 	}
 	for _, c := range f.Clusters {
 		context := federation.ClusterStatusContext(f.CommitStatus.Context, c.Name)
-		if s.allowed(context) {
+		if s.Allowed(context) {
 			continue
 		}
 		f.CommitStatus.PerCluster = false
@@ -48,7 +48,15 @@ func (s statusContexts) settle(f *federation.Federation, files fs.FS) []federati
 	return found
 }
 
-func (s statusContexts) refusal(f *federation.Federation, files fs.FS, message string) federation.Finding {
+// Plan returns the context under which plans are posted beside a federation's own.
+func (s Patterns) Plan(context string) string {
+	if its := fmt.Sprintf("%s/plan", context); s.Allowed(its) {
+		return its
+	}
+	return federation.DefaultStatusContext("", "") + "/plan"
+}
+
+func (s Patterns) refusal(f *federation.Federation, files fs.FS, message string) federation.Finding {
 	data, _ := fs.ReadFile(files, f.File()) // it was read before; without it there is no line
 	return federation.Finding{
 		ID: federation.FindingPolicy, Severity: federation.SeverityError, File: f.File(), Line: federation.StatusContextLine(data),

@@ -1,4 +1,4 @@
-package daemon
+package roll
 
 import (
 	"fmt"
@@ -161,15 +161,15 @@ func TestRollSaysWhatMayBeDoneWithEachCluster(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			in := rollInput{
+			in := Input{
 				Members: named(strings.Fields(c.members)...), Leaving: named(strings.Fields(c.leaving)...),
-				Roster: roster{Federation: "web", Clusters: map[string]string{}, Brought: c.brought},
+				Roster: Roster{Federation: "web", Clusters: map[string]string{}, Brought: c.brought},
 				Facts:  federation.Facts{Clusters: c.facts}, Servers: c.servers, Revision: "new",
 			}
-			r := newRoll(in)
+			r := Of(in)
 			var got []string
-			for _, name := range slices.Sorted(maps.Keys(r.Verdicts)) {
-				v := r.Verdicts[name]
+			for _, name := range slices.Sorted(maps.Keys(r.verdicts)) {
+				v := r.verdicts[name]
 				text := name + " " + string(v.Action)
 				switch v.Action {
 				case clusterDuplicate:
@@ -186,14 +186,14 @@ func TestRollSaysWhatMayBeDoneWithEachCluster(t *testing.T) {
 			// The second look, with the roster of the first, is that of a daemon that
 			// was started in between.
 			in.Roster = r.Roster
-			in.Leaving = slices.DeleteFunc(in.Leaving, func(c federation.Cluster) bool { return r.Verdicts[c.Name].Action == clusterRenamed })
-			again := newRoll(in)
-			for name, v := range again.Verdicts {
-				if v.Action != r.Verdicts[name].Action || v.Member != r.Verdicts[name].Member {
-					t.Errorf("a second look at %s says %v, the first said %v", name, v, r.Verdicts[name])
+			in.Leaving = slices.DeleteFunc(in.Leaving, func(c federation.Cluster) bool { return r.verdicts[c.Name].Action == clusterRenamed })
+			again := Of(in)
+			for name, v := range again.verdicts {
+				if v.Action != r.verdicts[name].Action || v.Member != r.verdicts[name].Member {
+					t.Errorf("a second look at %s says %v, the first said %v", name, v, r.verdicts[name])
 				}
 			}
-			for _, f := range r.findings(federation.FileName) {
+			for _, f := range r.Findings(federation.FileName) {
 				if f.Message.IsZero() || f.Remedy.IsZero() || f.Cluster == "" || strings.Contains(f.Message.String(), "secret") {
 					t.Errorf("finding %+v lacks something, or shows a secret", f)
 				}
@@ -214,7 +214,7 @@ func TestRollOfAnyHistory(t *testing.T) {
 		}
 		facts := federation.Facts{Clusters: map[string]federation.ClusterFacts{}}
 		var members []federation.Cluster
-		rost := roster{Federation: "web"}
+		rost := Roster{Federation: "web"}
 		for step := range 30 {
 			name := fmt.Sprintf("n%d", r.IntN(6))
 			push := false
@@ -243,15 +243,15 @@ func TestRollOfAnyHistory(t *testing.T) {
 				}
 			}
 			f := &federation.Federation{Name: "web", Clusters: members, OnRemove: federation.OnRemoveDelete}
-			next, leaving := rost.next(f)
-			in := rollInput{Members: members, Leaving: leaving, Roster: next, Facts: facts, Revision: fmt.Sprint(step / 3)}
-			out := newRoll(in)
+			next, leaving := rost.Next(f)
+			in := Input{Members: members, Leaving: leaving, Roster: next, Facts: facts, Revision: fmt.Sprint(step / 3)}
+			out := Of(in)
 
 			written, isMember := map[string]string{}, map[string]bool{}
 			for _, c := range members {
 				isMember[leadsTo[c.Name]] = true
 				uid := facts.Clusters[c.Name].UID
-				switch a := out.Verdicts[c.Name].Action; a {
+				switch a := out.verdicts[c.Name].Action; a {
 				case clusterWrite, clusterReplaced:
 					if uid != "" && written[uid] != "" {
 						t.Fatalf("seed %d step %d: %s and %s are one cluster and both written", seed, step, c.Name, written[uid])
@@ -261,7 +261,7 @@ func TestRollOfAnyHistory(t *testing.T) {
 						t.Fatalf("seed %d step %d: %s leads to another cluster and is %s", seed, step, c.Name, a)
 					}
 				case clusterDuplicate:
-					if other := out.Verdicts[c.Name].Member; facts.Clusters[other].UID != uid || out.Verdicts[other].Action == clusterDuplicate {
+					if other := out.verdicts[c.Name].Member; facts.Clusters[other].UID != uid || out.verdicts[other].Action == clusterDuplicate {
 						t.Fatalf("seed %d step %d: %s is not the same as %s", seed, step, c.Name, other)
 					}
 				case clusterEmpty, clusterWait, clusterRenamed:
@@ -274,14 +274,14 @@ func TestRollOfAnyHistory(t *testing.T) {
 				}
 			}
 			for _, c := range leaving {
-				if out.Verdicts[c.Name].Action == clusterEmpty && isMember[leadsTo[c.Name]] && facts.Clusters[c.Name].UID == leadsTo[c.Name] {
+				if out.verdicts[c.Name].Action == clusterEmpty && isMember[leadsTo[c.Name]] && facts.Clusters[c.Name].UID == leadsTo[c.Name] {
 					// Only a member about whose going to another cluster nothing is known
 					// yet can be it, and none is left unknown.
 					t.Fatalf("seed %d step %d: %s is emptied, and is a member", seed, step, c.Name)
 				}
 			}
-			if again := newRoll(rollInput{Members: members, Leaving: leaving, Roster: reread(t, next), Facts: facts, Revision: in.Revision}); !reflect.DeepEqual(out.Verdicts, again.Verdicts) {
-				t.Fatalf("seed %d step %d: a restart judges otherwise (-before +after):\n%s", seed, step, cmp.Diff(out.Verdicts, again.Verdicts))
+			if again := Of(Input{Members: members, Leaving: leaving, Roster: reread(t, next), Facts: facts, Revision: in.Revision}); !reflect.DeepEqual(out.verdicts, again.verdicts) {
+				t.Fatalf("seed %d step %d: a restart judges otherwise (-before +after):\n%s", seed, step, cmp.Diff(out.verdicts, again.verdicts))
 			}
 			rost = out.Roster
 		}
@@ -289,21 +289,21 @@ func TestRollOfAnyHistory(t *testing.T) {
 }
 
 // reread is a roster as a restart finds it.
-func reread(t *testing.T, r roster) roster {
+func reread(t *testing.T, r Roster) Roster {
 	t.Helper()
-	file := rosterFile(t.TempDir(), "test")
+	file := RosterFile(t.TempDir(), "test")
 	if err := writeJSON(file, r); err != nil {
 		t.Fatal(err)
 	}
-	return readRoster(file)
+	return ReadRoster(file)
 }
 
 func TestRosterOfAnEarlierVersionIsRead(t *testing.T) {
-	file := rosterFile(t.TempDir(), "test")
+	file := RosterFile(t.TempDir(), "test")
 	if err := writeJSON(file, map[string]any{"federation": "web", "clusters": map[string]string{"a": "ctx-a", "z": "ctx-z"}}); err != nil {
 		t.Fatal(err)
 	}
-	_, leaving := readRoster(file).next(&federation.Federation{Name: "web", Clusters: named("a"), OnRemove: federation.OnRemoveDelete})
+	_, leaving := ReadRoster(file).Next(&federation.Federation{Name: "web", Clusters: named("a"), OnRemove: federation.OnRemoveDelete})
 	if len(leaving) != 1 || leaving[0].Name != "z" || leaving[0].Context != "ctx-z" {
 		t.Errorf("leaving = %v, want z by its context", leaving)
 	}
