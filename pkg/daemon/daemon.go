@@ -29,6 +29,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/source/gitdir"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/contexts"
 	"github.com/fedsync/fedsync/pkg/status/history"
@@ -318,7 +319,7 @@ func (d *Daemon) checkRepository(ctx context.Context) error {
 		return nil
 	}
 	_, err := d.source.Snapshot(ctx, d.cfg.Revision)
-	if wrong := (*source.NotRepositoryError)(nil); errors.As(err, &wrong) {
+	if wrong := (*gitdir.NotRepositoryError)(nil); errors.As(err, &wrong) {
 		return wrong
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/source/gitdir"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/wire"
 )
@@ -105,7 +106,7 @@ func sourceFinding(err error) federation.Finding {
 		ID: federation.FindingSource, Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
 		Remedy: untrusted.Const("correct --repo or --revision"),
 	}
-	if wrong, ok := errors.AsType[*source.NotRepositoryError](err); ok {
+	if wrong, ok := errors.AsType[*gitdir.NotRepositoryError](err); ok {
 		f.Message, f.Remedy = untrusted.Textf("read %s: %s", wrong.Path, wrong.Reason), untrusted.New(wrong.Remedy)
 	}
 	if _, gone := errors.AsType[*source.RefError](err); gone {

@@ -19,6 +19,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/source/worktree"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/contexts"
 	"github.com/fedsync/fedsync/pkg/wire"
@@ -97,7 +98,7 @@ func uncommittedFiles(src *source.Source, f *federation.Federation) Uncommitted 
 	for _, app := range f.Apps {
 		under = append(under, app.Path)
 	}
-	files, err := source.Uncommitted(path, under)
+	files, err := worktree.Uncommitted(path, under)
 	if err != nil {
 		return Uncommitted{Unknown: untrusted.Line(err.Error())}
 	}

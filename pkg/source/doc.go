@@ -12,6 +12,10 @@
 // link that leaves the repository, a submodule, a Git LFS pointer) is refused by
 // name when it is opened.
 //
+// Its neighbours have their own parts of that: objectdb reads Git's objects, tree the folders
+// and files of one revision, gitdir and worktree what is on this disk, merge what a proposed
+// change comes to, and filewatch tells when to look again.
+//
 // The package knows no manifest: render reads Snapshot.Files through fs.FS, and
 // the daemon decides what an Event means.
 package source

@@ -98,16 +98,3 @@ func (e *NotFastForwardError) Error() string {
 	return fmt.Sprintf("read %s: %s moved from %.7s to %.7s, which is not known to descend from it (a forced push?), and such moves are refused; "+
 		"push a commit that descends from %.7s, or allow moves that are not fast-forward", e.Repository, e.Ref, e.From, e.To, e.From)
 }
-
-// NotRepositoryError says that a local path holds no Git repository that can be
-// read.
-type NotRepositoryError struct {
-	Path   string
-	Reason string
-	Remedy string
-}
-
-// Error gives the reason with its remedy.
-func (e *NotRepositoryError) Error() string {
-	return fmt.Sprintf("read %s: %s; %s", e.Path, e.Reason, e.Remedy)
-}

@@ -19,6 +19,7 @@ import (
 	"github.com/fedsync/fedsync/internal/gitssh"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/failure"
+	"github.com/fedsync/fedsync/pkg/source/gitdir"
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
@@ -88,7 +89,8 @@ func (c *conversation) kindOf(err error) (kind error, detail, remedy string) { /
 	case errors.As(err, &status):
 		return ErrUnreachable, fmt.Sprintf("it answered %d %s", status.StatusCode(), http.StatusText(status.StatusCode())), ""
 	case strings.Contains(err.Error(), "object-format=sha256"): // in the list of refs, whose first line cannot be read
-		return ErrUnreadable, notSHA1("sha256"), likeSHA1
+		reason, remedy := gitdir.NotSHA1("sha256")
+		return ErrUnreadable, reason, remedy
 	case errors.Is(err, ErrUnreadable):
 		return ErrUnreadable, strings.TrimPrefix(err.Error(), ErrUnreadable.Error()+": "), ""
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
+	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
 const lfsPointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
@@ -79,16 +80,16 @@ func TestWhatCannotBeReadSafelyIsRefusedByName(t *testing.T) {
 	repo.InWork("update-index", "--add", "--cacheinfo", "160000,"+repo.Head()+",apps/web/module")
 	repo.InWork("commit", "--quiet", "--message", "submodule")
 	repo.PushTo("main")
-	want := map[string]source.Refusal{
-		"apps/web/absolute":             source.LinkOutside,
-		"apps/web/chart.tgz":            source.LFSPointer,
-		"apps/web/itself":               source.LinkLoop,
-		"apps/web/large.yaml":           source.TooLarge,
-		"apps/web/loop-a":               source.LinkLoop,
-		"apps/web/loop-b":               source.LinkLoop,
-		"apps/web/module":               source.Submodule,
-		"apps/web/outside":              source.LinkOutside,
-		"apps/web/outside-through-link": source.LinkOutside,
+	want := map[string]tree.Refusal{
+		"apps/web/absolute":             tree.LinkOutside,
+		"apps/web/chart.tgz":            tree.LFSPointer,
+		"apps/web/itself":               tree.LinkLoop,
+		"apps/web/large.yaml":           tree.TooLarge,
+		"apps/web/loop-a":               tree.LinkLoop,
+		"apps/web/loop-b":               tree.LinkLoop,
+		"apps/web/module":               tree.Submodule,
+		"apps/web/outside":              tree.LinkOutside,
+		"apps/web/outside-through-link": tree.LinkOutside,
 	}
 	for name, opts := range transports(t, repo) {
 		opts.Limits.FileBytes = 1000
@@ -96,7 +97,7 @@ func TestWhatCannotBeReadSafelyIsRefusedByName(t *testing.T) {
 		for path, reason := range want {
 			_, err := files.Open(path)
 			pathError, isPathError := errors.AsType[*fs.PathError](err)
-			refused, ok := errors.AsType[*source.RefusedError](err)
+			refused, ok := errors.AsType[*tree.RefusedError](err)
 			if !ok || !isPathError || pathError.Path != path || refused.Reason != reason {
 				t.Errorf("%s: Open(%s) = %v, want a PathError with %q", name, path, err, reason)
 			}

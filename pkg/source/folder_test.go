@@ -15,7 +15,9 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/source/gitdir"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
+	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
 // inFolder are options for the folder fleet/prod.
@@ -52,12 +54,12 @@ func TestOnlyTheFolderIsRead(t *testing.T) {
 				t.Errorf("the files are\n%s, %v, want\n%s", got, err, want)
 			}
 			wantFile(t, s.Files, "fleet/prod/apps/web/inside", "mine")
-			for path, reason := range map[string]source.Refusal{
-				"fleet/prod/apps/web/outside": source.LinkOutside, "fleet/prod/apps/web/there-and-back": source.LinkOutside,
-				"fedsync.yaml": source.OutsideFolder, "shared/a.yaml": source.OutsideFolder, "fleet/production/fedsync.yaml": source.OutsideFolder,
+			for path, reason := range map[string]tree.Refusal{
+				"fleet/prod/apps/web/outside": tree.LinkOutside, "fleet/prod/apps/web/there-and-back": tree.LinkOutside,
+				"fedsync.yaml": tree.OutsideFolder, "shared/a.yaml": tree.OutsideFolder, "fleet/production/fedsync.yaml": tree.OutsideFolder,
 			} {
 				_, err := fs.ReadFile(s.Files, path)
-				refused, ok := errors.AsType[*source.RefusedError](err)
+				refused, ok := errors.AsType[*tree.RefusedError](err)
 				if !ok || refused.Reason != reason || !strings.Contains(err.Error(), "fleet/prod, and nothing else of the repository is read") {
 					t.Errorf("reading %s: %v, want it refused as %s, with the folder's name", path, err, reason)
 				}
@@ -135,7 +137,7 @@ func TestAFolderThatIsNoneIsNamed(t *testing.T) {
 			opts.Path = path
 			s := snapshot(t, opts)
 			_, err := fs.ReadFile(s.Files, s.FederationFile())
-			if _, ok := errors.AsType[*source.FolderError](err); !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--path") {
+			if _, ok := errors.AsType[*tree.FolderError](err); !ok || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--path") {
 				t.Errorf("%s: reading %s: %v, want an error that says %q", name, path, err, want)
 			}
 			if errors.Is(err, fs.ErrNotExist) {
@@ -276,7 +278,7 @@ func TestAFolderOfARepositoryIsToldByItsSettings(t *testing.T) {
 	wantRemedy := func(url, want string) {
 		t.Helper()
 		_, err := open(t, source.Options{URL: url}).Snapshot(t.Context(), "")
-		if wrong, ok := errors.AsType[*source.NotRepositoryError](err); !ok || wrong.Remedy != want {
+		if wrong, ok := errors.AsType[*gitdir.NotRepositoryError](err); !ok || wrong.Remedy != want {
 			t.Errorf("reading %s: %v, want the remedy %q", url, err, want)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -15,26 +14,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
-
-// heldWhile gives by how much the heap grows at most while f runs.
-func heldWhile(f func()) int64 {
-	runtime.GC()
-	var before, m runtime.MemStats
-	runtime.ReadMemStats(&before)
-	done := make(chan struct{})
-	go func() { f(); close(done) }()
-	var peak uint64
-	for {
-		select {
-		case <-done:
-			return int64(peak) - int64(before.HeapAlloc)
-		default:
-			runtime.ReadMemStats(&m)
-			peak = max(peak, m.HeapAlloc)
-			runtime.Gosched()
-		}
-	}
-}
 
 func TestAFileThatUnpacksToALotCostsNoMemory(t *testing.T) {
 	repo := sourcetest.New(t)
@@ -59,7 +38,7 @@ func TestAFileThatUnpacksToALotCostsNoMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		held := heldWhile(func() { _, err = s.Snapshot(t.Context(), "") })
+		held := sourcetest.HeldWhile(func() { _, err = s.Snapshot(t.Context(), "") })
 		if _, ok := errors.AsType[*objectdb.LimitError](err); ok != c.fails {
 			t.Errorf("limit %d: Snapshot = %v, want a LimitError: %v", c.limit, err, c.fails)
 		}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -15,6 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 
 	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/pkg/source/gitdir"
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
@@ -23,7 +22,7 @@ import (
 type local struct {
 	at      location
 	opts    Options
-	objects *localObjects
+	objects *gitdir.Objects
 }
 
 func (l *local) poll(_ context.Context, ref string, last *revision, skip plumbing.Hash) (*revision, tip, error) {
@@ -48,11 +47,11 @@ func (l *local) resolve(_ context.Context, revision string) (*revision, error) {
 
 // tip finds what a ref leads to now. Refs are read from disk each time.
 func (l *local) tip(ref string) (tip, error) {
-	dir, err := findGitDir(l.at.path)
+	dir, err := gitdir.Find(l.at.path)
 	if err != nil {
 		return tip{}, err
 	}
-	refs := dir.storage()
+	refs := dir.Storage()
 	defer func() { _ = refs.Close() }()
 
 	if ref == "" {
@@ -71,7 +70,7 @@ func (l *local) tip(ref string) (tip, error) {
 	return tip{}, l.noSuchRef(ref, dir)
 }
 
-func (l *local) head(refs storer.ReferenceStorer, dir gitDir) (tip, error) {
+func (l *local) head(refs storer.ReferenceStorer, dir gitdir.Dir) (tip, error) {
 	r, err := storer.ResolveReference(refs, plumbing.HEAD)
 	if errors.Is(err, plumbing.ErrReferenceNotFound) {
 		return tip{}, l.noSuchRef("", dir)
@@ -91,11 +90,11 @@ func (l *local) find(revision string) (tip, error) {
 	if _, ok := errors.AsType[*RefError](err); !ok {
 		return t, err
 	}
-	dir, dirErr := findGitDir(l.at.path)
+	dir, dirErr := gitdir.Find(l.at.path)
 	if dirErr != nil {
 		return tip{}, dirErr
 	}
-	storage := dir.storage()
+	storage := dir.Storage()
 	defer func() { _ = storage.Close() }()
 	repository, openErr := git.Open(storage, nil)
 	if openErr != nil {
@@ -109,8 +108,8 @@ func (l *local) find(revision string) (tip, error) {
 }
 
 // noSuchRef says which branches there are instead.
-func (l *local) noSuchRef(ref string, dir gitDir) error {
-	branches := dir.branches()
+func (l *local) noSuchRef(ref string, dir gitdir.Dir) error {
+	branches := dir.Branches()
 	if len(branches) == 0 {
 		return &Error{Repository: l.at.text, Kind: ErrEmpty, Detail: "it has no branch", Remedy: "make a first commit: git add, git commit"}
 	}
@@ -178,75 +177,13 @@ func (l *local) wrap(err error) error {
 		limit.Repository = l.at.text
 		return limit
 	}
-	if _, ok := errors.AsType[*NotRepositoryError](err); ok {
+	if _, ok := errors.AsType[*gitdir.NotRepositoryError](err); ok {
 		return err
 	}
 	return l.unreadable(err)
 }
 
 func (l *local) close() { l.objects.Close() }
-
-// localObjects are the objects of a repository that others change while it is
-// read: a push adds packs, and gc moves objects from one place to another. The packs
-// are listed once, so what is not found is looked for again where everything is
-// opened anew.
-type localObjects struct {
-	path string
-
-	mu  sync.Mutex       // protects odb, which is made for one goroutine
-	odb *objectdb.Folder // nil until it is needed
-}
-
-func (o *localObjects) Read(id plumbing.Hash, limit int64) (kind plumbing.ObjectType, content []byte, err error) {
-	err = o.use(func(odb *objectdb.Folder) (err error) {
-		kind, content, err = odb.Read(id, limit)
-		return err
-	})
-	return kind, content, err
-}
-
-func (o *localObjects) Size(id plumbing.Hash) (size int64, err error) {
-	err = o.use(func(odb *objectdb.Folder) (err error) {
-		size, err = odb.Size(id)
-		return err
-	})
-	return size, err
-}
-
-// use does something with the objects, and does it again with all opened anew when
-// it failed: whatever was remembered may be gone.
-func (o *localObjects) use(do func(*objectdb.Folder) error) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.odb != nil {
-		err := do(o.odb)
-		_, tooLarge := errors.AsType[objectdb.TooLargeError](err)
-		_, heavy := errors.AsType[objectdb.HeavyError](err)
-		if err == nil || tooLarge || heavy {
-			return err
-		}
-		o.odb.Close()
-		o.odb = nil
-	}
-	dir, err := findGitDir(o.path)
-	if err != nil {
-		return err
-	}
-	o.odb, err = objectdb.Open(filepath.Join(dir.common, "objects"))
-	if err != nil {
-		return err
-	}
-	return do(o.odb)
-}
-
-func (o *localObjects) Close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.odb != nil {
-		o.odb.Close()
-		o.odb = nil
-	}
-}
 
 // candidates are the names that a short ref may stand for, in Git's order but
 // for tags: a branch is what is followed.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/source/gitdir"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
@@ -157,7 +158,7 @@ func TestAFolderThatIsNoRepositoryIsAnErrorWithItsRemedy(t *testing.T) {
 		{"sha256", sha256, "--object-format=sha1"},
 	} {
 		_, err := open(t, source.Options{URL: c.path}).Snapshot(t.Context(), "")
-		if _, ok := errors.AsType[*source.NotRepositoryError](err); !ok || !strings.Contains(err.Error(), c.want) {
+		if _, ok := errors.AsType[*gitdir.NotRepositoryError](err); !ok || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: Snapshot = %v, want a NotRepositoryError with %q", c.name, err, c.want)
 		}
 	}
@@ -168,7 +169,7 @@ func TestALocalRepositoryMayComeLaterAndBeReplaced(t *testing.T) {
 	sha := repo.Push("first", map[string]string{"a": "1"})
 	path := filepath.Join(t.TempDir(), "later.git")
 	f := follow(t, source.Options{URL: path})
-	if _, ok := errors.AsType[*source.NotRepositoryError](f.failure()); !ok {
+	if _, ok := errors.AsType[*gitdir.NotRepositoryError](f.failure()); !ok {
 		t.Fatal("want a NotRepositoryError first")
 	}
 	repo.InWork("clone", "--quiet", "--bare", repo.Path, path)
@@ -201,38 +202,4 @@ func TestObjectsOfAnAlternateAreFound(t *testing.T) {
 		t.Fatalf("Snapshot = %v, %v, want %s", s.Revision, err, sha)
 	}
 	wantFile(t, s.Files, "a", "1")
-}
-
-func TestUncommittedNamesWhatIsNotInTheCommit(t *testing.T) {
-	repo := sourcetest.New(t)
-	repo.Commit("first", map[string]string{
-		"apps/web/a.yaml": "1", "apps/web/b.yaml": "1", "apps/web/gone.yaml": "1", "apps/webby/a.yaml": "1",
-		"fedsync.yaml": "1", ".gitignore": "*.tmp\n",
-	})
-	if got, err := source.Uncommitted(repo.Work, []string{"."}); err != nil || len(got) != 0 {
-		t.Fatalf("Uncommitted = %q, %v, want none", got, err)
-	}
-	repo.Write(map[string]string{
-		"apps/web/a.yaml": "2", "apps/web/new.yaml": "2", "apps/web/ignored.tmp": "2", "apps/web/gone.yaml": sourcetest.Removed,
-		"apps/webby/a.yaml": "2", "apps/web/b.yaml": "2", "fedsync.yaml": "2",
-	})
-	repo.InWork("add", "apps/web/b.yaml")
-	for _, c := range []struct{ under, want string }{
-		{"apps/web", "apps/web/a.yaml apps/web/b.yaml apps/web/gone.yaml apps/web/new.yaml"},
-		{"apps/web/ fedsync.yaml", "apps/web/a.yaml apps/web/b.yaml apps/web/gone.yaml apps/web/new.yaml fedsync.yaml"},
-		{"apps/webby", "apps/webby/a.yaml"},
-		{"elsewhere", ""},
-		{"", "apps/web/a.yaml apps/web/b.yaml apps/web/gone.yaml apps/web/new.yaml apps/webby/a.yaml fedsync.yaml"},
-	} {
-		got, err := source.Uncommitted(repo.Work, strings.Fields(c.under))
-		if err != nil || strings.Join(got, " ") != c.want {
-			t.Errorf("Uncommitted under %q = %q, %v, want %q", c.under, got, err, c.want)
-		}
-	}
-	if got, err := source.Uncommitted(repo.Path, nil); err != nil || len(got) != 0 {
-		t.Errorf("Uncommitted of a bare repository = %q, %v, want none", got, err)
-	}
-	if _, err := source.Uncommitted(t.TempDir(), nil); err == nil {
-		t.Error("Uncommitted of a folder that is no repository gives no error")
-	}
 }

@@ -13,12 +13,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
+	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
 // heavyPack is a pack of a blob of zeros and of a delta that copies ten bytes of it.
@@ -83,7 +83,7 @@ func TestAFileThatIsADeltaOfALargeOneIsRefused(t *testing.T) {
 		}
 		var snapErr, readErr error
 		var size int64
-		held := heldWhile(func() {
+		held := sourcetest.HeldWhile(func() {
 			snapshot, err := s.Snapshot(t.Context(), "")
 			if snapErr = err; err != nil {
 				return
@@ -93,8 +93,8 @@ func TestAFileThatIsADeltaOfALargeOneIsRefused(t *testing.T) {
 			}
 			_, readErr = fs.ReadFile(snapshot.Files, "small")
 		})
-		refused, ok := errors.AsType[*RefusedError](readErr)
-		if snapErr != nil || !ok || refused.Reason != HeavyDelta || refused.Path != "small" || size != 10 {
+		refused, ok := errors.AsType[*tree.RefusedError](readErr)
+		if snapErr != nil || !ok || refused.Reason != tree.HeavyDelta || refused.Path != "small" || size != 10 {
 			t.Errorf("%s: Snapshot = %v, size %d, ReadFile = %v; want a RefusedError for a delta", path, snapErr, size, readErr)
 		}
 		if held > 16<<20 {
@@ -110,41 +110,13 @@ func borrower(t *testing.T, repo *sourcetest.Repo) string {
 	return filepath.Join(repo.Work, "..", "borrows.git")
 }
 
-func TestLooseObjectsThatLieAreErrors(t *testing.T) {
-	repo := sourcetest.New(t)
-	repo.Commit("first", map[string]string{"a": "1"})
-	id := strings.TrimSpace(repo.InWork("rev-parse", "HEAD:a"))
-	file := filepath.Join(repo.Work, ".git", "objects", id[:2], id[2:])
-	for name, header := range map[string]string{
-		"too short": "blob 5\x00", "negative": "blob -1\x00", "no end": "blob 5", "no number": "blob x\x00", "no kind": "5\x00", "huge": "blob 99999999999\x00",
-	} {
-		var content bytes.Buffer
-		deflated, _ := zlib.NewWriterLevel(&content, zlib.BestSpeed) // which is a level
-		_, _ = deflated.Write([]byte(header))
-		_, _ = io.Copy(deflated, io.LimitReader(zeros{}, 32<<20))
-		_ = deflated.Close()
-		if err := os.Remove(file); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, content.Bytes(), 0o444); err != nil {
-			t.Fatal(err)
-		}
-		objects := localObjects{path: repo.Work}
-		var err error
-		held := heldWhile(func() { _, _, err = objects.Read(plumbing.NewHash(id), 1<<20) })
-		if err == nil || held > 16<<20 {
-			t.Errorf("%s: read = %v with %d bytes held, want an error and little memory", name, err, held)
-		}
-	}
-}
-
 func TestTreesWithAFolderOfGitsOwnAreRefused(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Push("one", map[string]string{"a": "1"})
 	blob := strings.TrimSpace(repo.Git("rev-parse", "main:a"))
-	content := append([]byte("100644 .GIT\x00"), hash(blob)...)
-	inner := writeTree(t, repo, content)
-	outer := writeTree(t, repo, append([]byte("40000 apps\x00"), hash(inner)...))
+	content := append([]byte("100644 .GIT\x00"), sourcetest.ID(blob)...)
+	inner := repo.WriteTree(content)
+	outer := repo.WriteTree(append([]byte("40000 apps\x00"), sourcetest.ID(inner)...))
 	repo.Git("update-ref", "refs/heads/main", strings.TrimSpace(repo.Git("commit-tree", "-m", "x", outer)))
 	s, err := Open(Options{URL: repo.Path}, zap.NewNop())
 	if err != nil {
@@ -155,78 +127,18 @@ func TestTreesWithAFolderOfGitsOwnAreRefused(t *testing.T) {
 	}
 }
 
-func hash(id string) []byte { h := plumbing.NewHash(id); return h[:] }
-
-// writeTree writes a loose tree that git itself would not.
-func writeTree(t *testing.T, repo *sourcetest.Repo, content []byte) string {
-	t.Helper()
-	id := plumbing.ComputeHash(plumbing.TreeObject, content).String()
-	var file bytes.Buffer
-	deflated := zlib.NewWriter(&file)
-	_, _ = deflated.Write(append([]byte("tree "+strconv.Itoa(len(content))+"\x00"), content...))
-	_ = deflated.Close()
-	folder := filepath.Join(repo.Path, "objects", id[:2])
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(folder, id[2:]), file.Bytes(), 0o444); err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
-func TestUncommittedEndsWithATreeOfManyEmptyFolders(t *testing.T) {
-	repo := sourcetest.New(t)
-	repo.Commit("one", map[string]string{"a": "1"})
-	tree := "4b825dc642cb6eb9a060e54bf8d69288fbee4904" // Git's empty tree
-	writeTree(t, repo, nil)
-	for range 40 {
-		var content []byte
-		for i := range 10 {
-			content = append(append(content, "40000 f"+strconv.Itoa(i)+"\x00"...), hash(tree)...)
-		}
-		tree = writeTree(t, repo, content)
-	}
-	repo.InWork("fetch", "--quiet", "origin")
-	for _, folder := range mustGlob(t, filepath.Join(repo.Path, "objects", "??")) {
-		if err := os.CopyFS(filepath.Join(repo.Work, ".git", "objects", filepath.Base(folder)), os.DirFS(folder)); err != nil && !errors.Is(err, fs.ErrExist) {
-			t.Fatal(err)
-		}
-	}
-	repo.InWork("update-ref", "refs/heads/main", strings.TrimSpace(repo.InWork("commit-tree", "-m", "bomb", tree)))
-	done := make(chan error, 1)
-	go func() { _, err := Uncommitted(repo.Work, nil); done <- err }()
-	select {
-	case err := <-done:
-		if err == nil || !strings.Contains(err.Error(), "folders") {
-			t.Errorf("Uncommitted = %v, want an error that speaks of folders", err)
-		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("Uncommitted does not end")
-	}
-}
-
-func mustGlob(t *testing.T, pattern string) []string {
-	t.Helper()
-	found, err := filepath.Glob(pattern)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
-
 // Folders that are equal are read once. Nested in one another they may be deeper
 // than any of them was when it was read.
 func TestTreesThatNestFoldersTheyKnowAreRefused(t *testing.T) {
 	repo := sourcetest.New(t)
-	tree := writeTree(t, repo, nil)
+	tree := repo.WriteTree(nil)
 	var root []byte
 	for i := range 300 {
 		// One entry of the root is read before the next, which has it within.
-		root = append(append(root, "40000 d"+strconv.Itoa(1000+i)+"\x00"...), hash(tree)...)
-		tree = writeTree(t, repo, append([]byte("40000 d\x00"), hash(tree)...))
+		root = append(append(root, "40000 d"+strconv.Itoa(1000+i)+"\x00"...), sourcetest.ID(tree)...)
+		tree = repo.WriteTree(append([]byte("40000 d\x00"), sourcetest.ID(tree)...))
 	}
-	all := writeTree(t, repo, root)
+	all := repo.WriteTree(root)
 	repo.Git("update-ref", "refs/heads/main", strings.TrimSpace(repo.Git("commit-tree", "-m", "deep", all)))
 	s, err := Open(Options{URL: repo.Path}, zap.NewNop())
 	if err != nil {
@@ -241,7 +153,7 @@ func TestPathsThatNoSystemTakesAreRefused(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Push("one", map[string]string{"a": "1"})
 	blob := strings.TrimSpace(repo.Git("rev-parse", "main:a"))
-	tree := writeTree(t, repo, append([]byte("100644 "+strings.Repeat("x", 100_000)+"\x00"), hash(blob)...))
+	tree := repo.WriteTree(append([]byte("100644 "+strings.Repeat("x", 100_000)+"\x00"), sourcetest.ID(blob)...))
 	repo.Git("update-ref", "refs/heads/main", strings.TrimSpace(repo.Git("commit-tree", "-m", "long", tree)))
 	s, err := Open(Options{URL: repo.Path}, zap.NewNop())
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
 // Options say which repository is read, how and within which limits. Zero
@@ -116,6 +117,11 @@ func (o Options) withDefaults() Options {
 	o.Limits.FileBytes = cmp.Or(o.Limits.FileBytes, defaultFileBytes)
 	o.Limits.Files = cmp.Or(o.Limits.Files, defaultFiles)
 	return o
+}
+
+// tree says what is read of a revision's folders and files.
+func (o Options) tree() tree.Options {
+	return tree.Options{Folder: o.Path, Files: o.Limits.Files, FileBytes: o.Limits.FileBytes, Secrets: o.Secrets}
 }
 
 // takeUser takes the user name of an http URL, unless the options have one. Alone it may

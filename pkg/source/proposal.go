@@ -11,7 +11,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source/merge"
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
+	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
 // Proposal is a change that is proposed to a branch, as by a pull request, and what the
@@ -91,7 +93,7 @@ func (s *Source) proposal(base, head string, read func() (sides, error)) (_ *Pro
 		}
 		sides, err = read()
 	}
-	if errors.Is(err, errNoCommon) {
+	if errors.Is(err, merge.ErrNoCommon) {
 		return nil, &UnrelatedError{Repository: s.at.text, Base: base, Head: head}
 	}
 	if err != nil {
@@ -131,22 +133,15 @@ func (s sides) merge(opts Options) (*Proposal, error) {
 		Head: s.head.snapshot(opts.Secrets).Revision,
 		From: federation.Revision{SHA: s.from.commit.ID.String()},
 	}
-	m := &merger{
-		fileBytes: opts.Limits.FileBytes,
-		maxFiles:  opts.Limits.Files,
-		left:      allowance{bytes: mergeAllBytes, lines: mergeAllLines},
-		made:      made{},
-		merged:    map[[3]*node]*node{},
-	}
-	all := several{stores: []objectdb.Reader{s.head.files.objects, s.base.files.objects, s.from.files.objects}, made: m.made}
-	m.objects = all
-	root, err := m.root(s.from.files.root, s.base.files.root, s.head.files.root)
+	all := []objectdb.Reader{s.head.files.Objects(), s.base.files.Objects(), s.from.files.Objects()}
+	result, err := merge.Trees(all, s.from.files.Root(), s.base.files.Root(), s.head.files.Root(),
+		merge.Limits{FileBytes: opts.Limits.FileBytes, Files: opts.Limits.Files})
 	if err != nil {
 		return nil, err
 	}
-	p.Conflicts, p.Both = m.conflicts, m.both
+	p.Conflicts, p.Both = result.Conflicts, result.Both
 	merged := *s.head
-	merged.files = newFiles(root, all, s.head.commit.Time, opts)
+	merged.files = tree.NewFiles(result.Root, result.Objects, s.head.commit.Time, opts.tree())
 	p.Merged = merged.snapshot(opts.Secrets)
 	return p, nil
 }
@@ -174,13 +169,13 @@ func (l *local) proposeTo(ctx context.Context, base *revision, head string) (sid
 	if s.head, err = newRevision(l.objects, h, s.base, l.opts); err != nil {
 		return sides{}, l.wrap(err)
 	}
-	from, err := mergeBase(func(id plumbing.Hash) (objectdb.Commit, error) {
+	from, err := merge.Base(func(id plumbing.Hash) (objectdb.Commit, error) {
 		if err := ctx.Err(); err != nil {
 			return objectdb.Commit{}, err
 		}
 		return objectdb.Peel(l.objects, id)
 	}, s.base.commit.ID, s.head.commit.ID, maxMergeWalk)
-	if errors.Is(err, errNoCommon) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	if errors.Is(err, merge.ErrNoCommon) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return sides{}, err
 	}
 	if err != nil {
@@ -266,7 +261,7 @@ func (r *remote) parted(ctx context.Context, base, head plumbing.Hash) (from obj
 		if err != nil {
 			return objectdb.Commit{}, 0, err
 		}
-		from, err := mergeBase(func(id plumbing.Hash) (objectdb.Commit, error) {
+		from, err := merge.Base(func(id plumbing.Hash) (objectdb.Commit, error) {
 			c, ok := commits[id]
 			if !ok {
 				return objectdb.Commit{}, plumbing.ErrObjectNotFound
@@ -276,7 +271,7 @@ func (r *remote) parted(ctx context.Context, base, head plumbing.Hash) (from obj
 		if err == nil {
 			return from, distance(commits, base, from.ID), nil
 		}
-		if !errors.Is(err, errNoCommon) || whole || depth == r.opts.DeepenLimit {
+		if !errors.Is(err, merge.ErrNoCommon) || whole || depth == r.opts.DeepenLimit {
 			return objectdb.Commit{}, 0, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
+	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
 // tip is what a ref leads to.
@@ -20,9 +21,9 @@ type revision struct {
 	tip    tip
 	commit objectdb.Commit
 	forced bool
-	files  *files
-	nodes  map[plumbing.Hash]*node // for the next revision's readTree
-	packs  objectdb.Packs          // a remote's
+	files  *tree.Files
+	nodes  map[plumbing.Hash]*tree.Node // for the next revision to share
+	packs  objectdb.Packs               // a remote's
 }
 
 // newRevision reads what a tip leads to. last may be nil.
@@ -31,18 +32,18 @@ func newRevision(o objectdb.Reader, t tip, last *revision, opts Options) (*revis
 	if err != nil {
 		return nil, err
 	}
-	var known map[plumbing.Hash]*node
+	var known map[plumbing.Hash]*tree.Node
 	if last != nil {
 		known = last.nodes
 	}
-	root, nodes, err := readFolder(o, c.Tree, opts.Path, known, opts.Limits.Files)
+	root, nodes, err := tree.Read(o, c.Tree, known, opts.tree())
 	if err != nil {
 		return nil, err
 	}
 	return &revision{
 		tip:    t,
 		commit: c,
-		files:  newFiles(root, o, c.Time, opts),
+		files:  tree.NewFiles(root, o, c.Time, opts.tree()),
 		nodes:  nodes,
 	}, nil
 }
@@ -54,7 +55,7 @@ func (r *revision) snapshot(secrets *secret.Set) federation.Snapshot {
 		Subject:  untrusted.Said(secrets.Clean(r.commit.Subject)),
 		Time:     r.commit.Time,
 		Forced:   r.forced,
-		Folder:   r.files.folder,
+		Folder:   r.files.Folder(),
 		Files:    r.files,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -14,7 +15,10 @@ import (
 
 	"github.com/fedsync/fedsync/internal/multiack"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/source/filewatch"
+	"github.com/fedsync/fedsync/pkg/source/gitdir"
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
+	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
 // Source is a repository that is followed.
@@ -47,7 +51,8 @@ type Event struct {
 	// read or because it can be read again and is what it was before.
 	Snapshot *federation.Snapshot
 	// Err says why the repository cannot be read, until an Event without it:
-	// an Error, RefError, LimitError, NotFastForwardError or NotRepositoryError.
+	// an Error, RefError, NotFastForwardError, objectdb.LimitError or
+	// gitdir.NotRepositoryError.
 	// What was read before stays valid.
 	Err error
 	// Took is how long reading the revision took, of an Event with a Snapshot.
@@ -82,7 +87,7 @@ func Open(opts Options, log *zap.Logger) (*Source, error) {
 		return nil, err
 	}
 	opts = opts.withDefaults()
-	if opts.Path, err = cleanFolder(opts.Path); err != nil {
+	if opts.Path, err = tree.CleanFolder(opts.Path); err != nil {
 		return nil, err
 	}
 	if err := opts.takeUser(at); err != nil {
@@ -97,7 +102,7 @@ func Open(opts Options, log *zap.Logger) (*Source, error) {
 		nudges:      make(chan struct{}, 1),
 	}
 	if at.scheme == schemeLocal {
-		s.repository = &local{at: at, opts: opts, objects: &localObjects{path: at.path}}
+		s.repository = &local{at: at, opts: opts, objects: gitdir.NewObjects(at.path)}
 	} else {
 		multiack.Allow()
 		s.repository = &remote{at: at, opts: opts, credentials: s.credentials}
@@ -154,9 +159,9 @@ func (s *Source) Nudge() {
 // What Run knew ends with the process: the first revision after a start is
 // never Forced.
 func (s *Source) Run(ctx context.Context, emit func(Event)) error {
-	watch := newWatch(s.watched(), s.Nudge, s.log)
+	watch := filewatch.New(s.watched(), s.Nudge, s.log)
 	var watching sync.WaitGroup
-	watching.Go(func() { watch.run(ctx) })
+	watching.Go(func() { watch.Run(ctx) })
 	defer watching.Wait()
 	defer s.repository.close()
 
@@ -191,7 +196,7 @@ func (s *Source) Run(ctx context.Context, emit func(Event)) error {
 			timer.Stop()
 		case <-timer.C:
 			// Folders may have come to be, or been replaced, unseen.
-			watch.refresh()
+			watch.Refresh()
 		}
 	}
 }
@@ -273,19 +278,19 @@ func (s *Source) Snapshot(ctx context.Context, revision string) (federation.Snap
 }
 
 // watched gives the files and folders whose changes make a poll worth while.
-func (s *Source) watched() func() watched {
+func (s *Source) watched() func() filewatch.Watched {
 	if s.at.scheme != schemeLocal {
 		files := s.credentials.files()
-		return func() watched { return watched{files: files} }
+		return func() filewatch.Watched { return filewatch.Watched{Files: files} }
 	}
-	return func() watched {
-		dir, err := findGitDir(s.at.path)
+	return func() filewatch.Watched {
+		dir, err := gitdir.Find(s.at.path)
 		if err != nil {
-			return watched{}
+			return filewatch.Watched{}
 		}
-		return watched{
-			files: []string{joined(dir.own, "HEAD"), joined(dir.common, "packed-refs")},
-			trees: []string{joined(dir.common, "refs", "heads"), joined(dir.common, "refs", "tags")},
+		return filewatch.Watched{
+			Files: []string{filepath.Join(dir.Own, "HEAD"), filepath.Join(dir.Common, "packed-refs")},
+			Trees: []string{filepath.Join(dir.Common, "refs", "heads"), filepath.Join(dir.Common, "refs", "tags")},
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/pkg/source/filewatch"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 )
 
@@ -26,7 +27,7 @@ func TestOnlyRefsThatCanBeFollowedNudge(t *testing.T) {
 		"refs/pull/1/head": false, "FETCH_HEAD": false,
 	} {
 		event := fsnotify.Event{Name: filepath.Join(path, filepath.FromSlash(name)), Op: fsnotify.Create}
-		if got := what.concerns(event); got != want {
+		if got := what.Concerns(event); got != want {
 			t.Errorf("concerns(%s) = %v, want %v", name, got, want)
 		}
 	}
@@ -40,10 +41,10 @@ func TestNotesWakeNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	nudged := make(chan struct{}, 100) // More than this test can cause.
-	w := newWatch(s.watched(), func() { nudged <- struct{}{} }, zap.NewNop())
+	w := filewatch.New(s.watched(), func() { nudged <- struct{}{} }, zap.NewNop())
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { w.run(ctx) })
+	running.Go(func() { w.Run(ctx) })
 	defer running.Wait()
 	defer cancel()
 	wait := func(why string) {

@@ -1,4 +1,4 @@
-package source
+package merge
 
 import (
 	"bytes"
@@ -17,15 +17,15 @@ const (
 	stale // behind a common ancestor: it is one too, but not the best
 )
 
-// errNoCommon says that two commits have no common ancestor among those looked at.
-var errNoCommon = errors.New("no common ancestor")
+// ErrNoCommon says that two commits have no common ancestor among those looked at.
+var ErrNoCommon = errors.New("no common ancestor")
 
-// mergeBase gives the newest of the best common ancestors of two commits: where the two
+// Base returns the newest of the best common ancestors of two commits: where the two
 // sides parted. It goes back in time from both at once, as Git does
 // (paint_down_to_common in commit-reach.c), and looks at no more than limit commits. A
 // commit that is not found ends its line: it is behind the end of a shallow history. The
-// error is errNoCommon where there is none.
-func mergeBase(read func(plumbing.Hash) (objectdb.Commit, error), a, b plumbing.Hash, limit int) (objectdb.Commit, error) {
+// error is ErrNoCommon where there is none.
+func Base(read func(plumbing.Hash) (objectdb.Commit, error), a, b plumbing.Hash, limit int) (objectdb.Commit, error) {
 	w := walk{read: read, limit: limit, seen: map[plumbing.Hash]*step{}}
 	if err := errors.Join(w.reach(a, fromA), w.reach(b, fromB)); err != nil {
 		return objectdb.Commit{}, err
@@ -51,7 +51,7 @@ func mergeBase(read func(plumbing.Hash) (objectdb.Commit, error), a, b plumbing.
 		}
 	}
 	if best == nil {
-		return objectdb.Commit{}, errNoCommon
+		return objectdb.Commit{}, ErrNoCommon
 	}
 	return best.Commit, nil
 }

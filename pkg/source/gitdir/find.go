@@ -1,8 +1,9 @@
-package source
+package gitdir
 
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,46 +21,59 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// gitDir is where a local repository keeps what Git knows.
-type gitDir struct {
-	own    string // HEAD is here
-	common string // and all the rest here; the same but for `git worktree add`
+// NotRepositoryError says that a local path holds no Git repository that can be
+// read.
+type NotRepositoryError struct {
+	Path   string
+	Reason string
+	Remedy string
 }
 
-// findGitDir finds it for a work tree or a bare repository, and refuses one in a
+// Error gives the reason with its remedy.
+func (e *NotRepositoryError) Error() string {
+	return fmt.Sprintf("read %s: %s; %s", e.Path, e.Reason, e.Remedy)
+}
+
+// Dir is where a local repository keeps what Git knows.
+type Dir struct {
+	Own    string // HEAD is here
+	Common string // and all the rest here; the same but for `git worktree add`
+}
+
+// Find finds it for a work tree or a bare repository, and refuses one in a
 // format that cannot be read here.
-func findGitDir(path string) (gitDir, error) {
+func Find(path string) (Dir, error) {
 	dir, err := lookupGitDir(path)
 	if err != nil {
-		return gitDir{}, err
+		return Dir{}, err
 	}
 	return dir, dir.checkFormat(path)
 }
 
-func lookupGitDir(path string) (gitDir, error) {
+func lookupGitDir(path string) (Dir, error) {
 	dotGit := filepath.Join(path, ".git")
 	st, err := os.Stat(dotGit)
 	switch {
 	case err == nil && st.IsDir():
-		return gitDir{own: dotGit, common: dotGit}, nil
+		return Dir{Own: dotGit, Common: dotGit}, nil
 	case err == nil:
 		return linkedGitDir(path, dotGit)
 	case isGitDir(path):
-		return gitDir{own: path, common: path}, nil
+		return Dir{Own: path, Common: path}, nil
 	}
 	if _, err := os.Stat(path); err != nil {
 		reason := "it cannot be opened: " + err.Error()
 		if errors.Is(err, fs.ErrNotExist) {
 			reason = "there is no such folder"
 		}
-		return gitDir{}, &NotRepositoryError{Path: path, Reason: reason, Remedy: "give the path of a Git repository"}
+		return Dir{}, &NotRepositoryError{Path: path, Reason: reason, Remedy: "give the path of a Git repository"}
 	}
 	for above := filepath.Dir(path); above != filepath.Dir(above); above = filepath.Dir(above) {
 		if _, err := os.Stat(filepath.Join(above, ".git")); err == nil || isGitDir(above) {
-			return gitDir{}, &NotRepositoryError{Path: path, Reason: "it is a folder within a Git repository, not its root", Remedy: "give " + withinRepository(above, path)}
+			return Dir{}, &NotRepositoryError{Path: path, Reason: "it is a folder within a Git repository, not its root", Remedy: "give " + withinRepository(above, path)}
 		}
 	}
-	return gitDir{}, &NotRepositoryError{
+	return Dir{}, &NotRepositoryError{
 		Path: path, Reason: "it is no Git repository",
 		Remedy: "make it one: git init, git add, git commit",
 	}
@@ -87,15 +101,15 @@ func isGitDir(path string) bool {
 }
 
 // linkedGitDir reads the file .git of a work tree whose repository is elsewhere.
-func linkedGitDir(path, file string) (gitDir, error) {
+func linkedGitDir(path, file string) (Dir, error) {
 	broken := &NotRepositoryError{Path: path, Reason: "its file .git names no repository", Remedy: "repair it: git worktree repair"}
 	content, err := objectdb.ReadFile(file)
 	if err != nil {
-		return gitDir{}, broken
+		return Dir{}, broken
 	}
 	target, ok := strings.CutPrefix(strings.TrimSpace(string(content)), "gitdir: ")
 	if !ok {
-		return gitDir{}, broken
+		return Dir{}, broken
 	}
 	own := objectdb.Join(path, target)
 	common := own
@@ -103,27 +117,27 @@ func linkedGitDir(path, file string) (gitDir, error) {
 		common = objectdb.Join(own, strings.TrimSpace(string(content)))
 	}
 	if _, err := os.Stat(filepath.Join(common, "objects")); err != nil {
-		return gitDir{}, broken
+		return Dir{}, broken
 	}
-	return gitDir{own: own, common: common}, nil
+	return Dir{Own: own, Common: common}, nil
 }
 
 // checkFormat refuses repositories whose refs or objects are kept in ways that
 // go-git cannot read: it would find none, and say that they are empty.
-func (d gitDir) checkFormat(path string) error {
+func (d Dir) checkFormat(path string) error {
 	refuse := func(reason, remedy string) error {
 		return &NotRepositoryError{Path: path, Reason: reason, Remedy: remedy}
 	}
-	if _, err := os.Stat(filepath.Join(d.common, "reftable")); err == nil {
+	if _, err := os.Stat(filepath.Join(d.Common, "reftable")); err == nil {
 		return refuse("its refs are in the reftable format, which is not supported", "git refs migrate --ref-format=files")
 	}
-	head := filepath.Join(d.own, "HEAD")
+	head := filepath.Join(d.Own, "HEAD")
 	if info, err := os.Stat(head); err == nil {
 		if err := objectdb.Readable(head, info, maxRef); err != nil {
 			return refuse("its HEAD cannot be read: "+err.Error(), "repair it: git symbolic-ref HEAD refs/heads/main")
 		}
 	}
-	content, err := objectdb.ReadAtMost(filepath.Join(d.common, "config"), maxConfig)
+	content, err := objectdb.ReadAtMost(filepath.Join(d.Common, "config"), maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // Git takes such a repository too.
 	}
@@ -139,17 +153,17 @@ func (d gitDir) checkFormat(path string) error {
 		case key == "refstorage" && value != "files":
 			return refuse("its refs are in the "+value+" format, which is not supported", "git refs migrate --ref-format=files")
 		case key == "objectformat" && value != "sha1":
-			return refuse(notSHA1(value), likeSHA1)
+			return refuse(NotSHA1(value))
 		}
 	}
 	return nil
 }
 
-// branches lists the branches that there are. go-git would list the lock files
+// Branches lists the branches that there are. go-git would list the lock files
 // of a push as well, and fail at those.
-func (d gitDir) branches() []plumbing.ReferenceName {
+func (d Dir) Branches() []plumbing.ReferenceName {
 	var names []plumbing.ReferenceName
-	heads := filepath.Join(d.common, "refs", "heads")
+	heads := filepath.Join(d.Common, "refs", "heads")
 	// What vanishes meanwhile, or cannot be read, is not listed.
 	_ = filepath.WalkDir(heads, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && !strings.HasSuffix(path, ".lock") {
@@ -157,7 +171,7 @@ func (d gitDir) branches() []plumbing.ReferenceName {
 		}
 		return nil
 	})
-	packed, err := objectdb.ReadFile(filepath.Join(d.common, "packed-refs"))
+	packed, err := objectdb.ReadFile(filepath.Join(d.Common, "packed-refs"))
 	if err != nil {
 		return names
 	}
@@ -206,12 +220,12 @@ func (f ownFiles) Open(name string) (billy.File, error) {
 	return f.Filesystem.Open(name)
 }
 
-// storage opens what Git keeps there. Nothing is read before it is needed, and
+// Storage opens what Git keeps there. Nothing is read before it is needed, and
 // what is read of packs is kept until the storage is closed.
-func (d gitDir) storage() *filesystem.Storage {
-	var dot billy.Filesystem = ownFiles{osfs.New(d.own)}
-	if d.common != d.own {
-		dot = dotgit.NewRepositoryFilesystem(dot, ownFiles{osfs.New(d.common)})
+func (d Dir) Storage() *filesystem.Storage {
+	var dot billy.Filesystem = ownFiles{osfs.New(d.Own)}
+	if d.Common != d.Own {
+		dot = dotgit.NewRepositoryFilesystem(dot, ownFiles{osfs.New(d.Common)})
 	}
 	return filesystem.NewStorageWithOptions(dot, cache.NewObjectLRU(objectCacheBytes), filesystem.Options{
 		KeepDescriptors: true, // A pack that gc removes stays readable while it is open.
@@ -223,9 +237,8 @@ func (d gitDir) storage() *filesystem.Storage {
 // for the bases of deltas only, and those are near one another.
 const objectCacheBytes = 4 * cache.MiByte
 
-// notSHA1 and likeSHA1 are for repositories of another hash than go-git reads.
-func notSHA1(hash string) string {
-	return "its objects are named by " + hash + ", which is not supported"
+// NotSHA1 says that a repository names its objects by another hash than go-git reads, and
+// what helps.
+func NotSHA1(hash string) (reason, remedy string) {
+	return "its objects are named by " + hash + ", which is not supported", "make a repository with git init --object-format=sha1"
 }
-
-const likeSHA1 = "make a repository with git init --object-format=sha1"

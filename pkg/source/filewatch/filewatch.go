@@ -1,4 +1,4 @@
-package source
+package filewatch
 
 import (
 	"context"
@@ -11,17 +11,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// watched is what a watch looks at.
-type watched struct {
-	files []string // by their folders, since files are replaced and not written
-	trees []string // folders with all that is below them, now or later
+// Watched is what a watch looks at.
+type Watched struct {
+	Files []string // by their folders, since files are replaced and not written
+	Trees []string // folders with all that is below them, now or later
 }
 
-// watch calls nudge when something that is watched changes. It only makes polls
+// Watch calls nudge when something that is watched changes. It only makes polls
 // come sooner: where the kernel gives no notice (a network file system, no more
 // watches to be had) the interval does.
-type watch struct {
-	what  func() watched
+type Watch struct {
+	what  func() Watched
 	nudge func()
 	log   *zap.Logger
 
@@ -29,20 +29,21 @@ type watch struct {
 	refreshes chan struct{}
 }
 
-func newWatch(what func() watched, nudge func(), log *zap.Logger) *watch {
-	return &watch{what: what, nudge: nudge, log: log, refreshes: make(chan struct{}, 1)}
+// New returns a watch of what the function names each time that it is asked.
+func New(what func() Watched, nudge func(), log *zap.Logger) *Watch {
+	return &Watch{what: what, nudge: nudge, log: log, refreshes: make(chan struct{}, 1)}
 }
 
-// refresh makes run look for folders that are not watched yet.
-func (w *watch) refresh() {
+// Refresh makes Run look for folders that are not watched yet.
+func (w *Watch) Refresh() {
 	select {
 	case w.refreshes <- struct{}{}:
 	default:
 	}
 }
 
-// run watches until ctx ends.
-func (w *watch) run(ctx context.Context) {
+// Run watches until ctx ends.
+func (w *Watch) Run(ctx context.Context) {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		w.log.Warn("files cannot be watched, changes are seen at the next poll", zap.Error(err))
@@ -68,17 +69,17 @@ func (w *watch) run(ctx context.Context) {
 				// A folder, maybe: what is in it by now is not announced.
 				w.addTree(notify, event.Name)
 			}
-			if what.concerns(event) {
+			if what.Concerns(event) {
 				w.nudge()
 			}
 		}
 	}
 }
 
-func (w *watch) add(notify *fsnotify.Watcher) watched {
+func (w *Watch) add(notify *fsnotify.Watcher) Watched {
 	what := w.what()
 	have := notify.WatchList()
-	for _, name := range what.files {
+	for _, name := range what.Files {
 		dir := filepath.Dir(name)
 		if slices.Contains(have, dir) {
 			continue
@@ -87,13 +88,13 @@ func (w *watch) add(notify *fsnotify.Watcher) watched {
 			w.log.Debug("folder is not watched", zap.String("folder", dir), zap.Error(err))
 		}
 	}
-	for _, tree := range what.trees {
+	for _, tree := range what.Trees {
 		w.addTree(notify, tree)
 	}
 	return what
 }
 
-func (w *watch) addTree(notify *fsnotify.Watcher, tree string) {
+func (w *Watch) addTree(notify *fsnotify.Watcher, tree string) {
 	// Folders that vanish meanwhile have nothing to say.
 	_ = filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -105,15 +106,15 @@ func (w *watch) addTree(notify *fsnotify.Watcher, tree string) {
 	})
 }
 
-// concerns says whether an event can mean that something new is to be read.
-func (w watched) concerns(event fsnotify.Event) bool {
+// Concerns says whether an event can mean that something new is to be read.
+func (w Watched) Concerns(event fsnotify.Event) bool {
 	if event.Op == fsnotify.Chmod || strings.HasSuffix(event.Name, ".lock") {
 		return false // Git writes NAME.lock and renames it to NAME.
 	}
 	if w.inTree(event.Name) {
 		return true
 	}
-	for _, name := range w.files {
+	for _, name := range w.Files {
 		// Kubernetes mounts a Secret's files as links through ..data, and
 		// replaces that one link. Git's own folders have no such name.
 		if event.Name == name || event.Name == filepath.Join(filepath.Dir(name), "..data") {
@@ -123,10 +124,8 @@ func (w watched) concerns(event fsnotify.Event) bool {
 	return false
 }
 
-func (w watched) inTree(name string) bool {
-	return slices.ContainsFunc(w.trees, func(tree string) bool {
+func (w Watched) inTree(name string) bool {
+	return slices.ContainsFunc(w.Trees, func(tree string) bool {
 		return strings.HasPrefix(name, tree+string(filepath.Separator))
 	})
 }
-
-func joined(parts ...string) string { return filepath.Join(parts...) }

@@ -1,4 +1,4 @@
-package source
+package tree
 
 import (
 	"bytes"
@@ -25,10 +25,10 @@ const (
 	LinkLoop    Refusal = "link loop"    // a symbolic link that leads back to itself
 	Submodule   Refusal = "submodule"    // a commit of another repository
 	LFSPointer  Refusal = "LFS pointer"  // Git LFS keeps the content elsewhere
-	TooLarge    Refusal = "too large"    // above Limits.FileBytes
+	TooLarge    Refusal = "too large"    // above Options.FileBytes
 	HeavyDelta  Refusal = "heavy delta"  // kept as a difference from what is too large
 
-	OutsideFolder Refusal = "outside the folder" // not in Options.Path
+	OutsideFolder Refusal = "outside the folder" // not in Options.Folder
 )
 
 // RefusedError says that a file of the repository is not read, and why. It comes
@@ -37,7 +37,7 @@ type RefusedError struct {
 	Path   string // of the link, submodule or file within the repository
 	Reason Refusal
 	Target string // of a symbolic link
-	Folder string // Options.Path
+	Folder string // Options.Folder
 	Size   int64  // of a file that is too large, or of what it differs from, in bytes
 	Limit  int64  // that it is above, in bytes
 }
@@ -84,14 +84,14 @@ const maxLinks = 40
 // followed, one at its end when follow is set.
 //
 // It goes by folders and not by text, since a/link/.. need not be a.
-func (f *files) resolve(op, name string, follow bool) (entry, error) {
-	fail := func(err error) (entry, error) {
-		return entry{}, &fs.PathError{Op: op, Path: name, Err: err}
+func (f *Files) resolve(op, name string, follow bool) (Entry, error) {
+	fail := func(err error) (Entry, error) {
+		return Entry{}, &fs.PathError{Op: op, Path: name, Err: err}
 	}
 	switch {
 	case !fs.ValidPath(name):
 		return fail(fs.ErrInvalid)
-	case isOutside(f.folder, name):
+	case IsOutside(f.folder, name):
 		return fail(f.errOutside(name))
 	case f.wrong != nil && name != ".":
 		return fail(f.wrong)
@@ -100,7 +100,7 @@ func (f *files) resolve(op, name string, follow bool) (entry, error) {
 	if f.folder != "" {
 		floor += strings.Count(f.folder, "/") + 1
 	}
-	dirs := []entry{{name: ".", mode: filemode.Dir, id: f.root.id, dir: f.root}} // from the root to here
+	dirs := []Entry{{Name: ".", Mode: filemode.Dir, ID: f.root.ID, Dir: f.root}} // from the root to here
 	rest := split(name)
 	var links int
 	var link RefusedError // the latest, if it must be refused
@@ -115,11 +115,11 @@ func (f *files) resolve(op, name string, follow bool) (entry, error) {
 			dirs = dirs[:len(dirs)-1]
 			continue
 		}
-		e, found := dirs[len(dirs)-1].dir.find(step)
+		e, found := dirs[len(dirs)-1].Dir.Find(step)
 		switch {
 		case !found:
 			return fail(fs.ErrNotExist)
-		case e.mode == filemode.Symlink && (follow || len(rest) > 0):
+		case e.Mode == filemode.Symlink && (follow || len(rest) > 0):
 			target, err := f.link(e)
 			if err != nil {
 				return fail(err)
@@ -134,9 +134,9 @@ func (f *files) resolve(op, name string, follow bool) (entry, error) {
 				return fail(&link)
 			}
 			rest = slices.Concat(split(target), rest)
-		case e.mode == filemode.Submodule && len(rest) > 0:
+		case e.Mode == filemode.Submodule && len(rest) > 0:
 			return fail(&RefusedError{Path: pathTo(dirs, step), Reason: Submodule})
-		case e.dir != nil:
+		case e.Dir != nil:
 			dirs = append(dirs, e)
 		case len(rest) > 0:
 			return fail(fs.ErrNotExist) // A file is used as a folder.
@@ -148,10 +148,10 @@ func (f *files) resolve(op, name string, follow bool) (entry, error) {
 }
 
 // pathTo gives the path of a name in the last of dirs.
-func pathTo(dirs []entry, name string) string {
+func pathTo(dirs []Entry, name string) string {
 	var names []string
 	for _, d := range dirs[1:] {
-		names = append(names, d.name)
+		names = append(names, d.Name)
 	}
 	return path.Join(append(names, name)...)
 }
@@ -162,17 +162,17 @@ func split(name string) []string {
 }
 
 // link gives what a symbolic link holds.
-func (f *files) link(e entry) (string, error) {
-	_, content, err := f.objects.Read(e.id, objectdb.MaxLinkBytes)
+func (f *Files) link(e Entry) (string, error) {
+	_, content, err := f.objects.Read(e.ID, objectdb.MaxLinkBytes)
 	if err != nil {
-		return "", missing(e.id, err)
+		return "", Missing(e.ID, err)
 	}
 	return string(content), nil
 }
 
-// missing explains an object that cannot be read. In a local repository
+// Missing explains an object that cannot be read. In a local repository
 // `git gc --prune=now` removes those of commits that no ref leads to any more.
-func missing(id plumbing.Hash, err error) error {
+func Missing(id plumbing.Hash, err error) error {
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return fmt.Errorf("object %s is not in the repository: its history was rewritten and pruned, or the clone is partial", id)
 	}

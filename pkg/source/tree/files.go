@@ -1,4 +1,4 @@
-package source
+package tree
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// files are the files of one revision, as Snapshot.Files gives them.
+// Files are the files of one revision, as Snapshot.Files gives them.
 //
 // Names, kinds and digests are in memory; content is read from objects when a
 // file is opened. Nothing in it changes, and objects lock for themselves, so it
@@ -26,8 +26,8 @@ import (
 // leave that or go round in circles, submodules, Git LFS pointers and files above
 // the limit are listed like other files, and give a *fs.PathError with a
 // *RefusedError when they are opened.
-type files struct {
-	root      *node
+type Files struct {
+	root      *Node
 	folder    string // all that is read; empty for all that there is
 	wrong     error  // why the folder cannot be read; nil where it can
 	objects   objectdb.Reader
@@ -37,30 +37,41 @@ type files struct {
 }
 
 var (
-	_ fs.ReadDirFS        = (*files)(nil)
-	_ fs.ReadFileFS       = (*files)(nil)
-	_ fs.StatFS           = (*files)(nil)
-	_ fs.ReadLinkFS       = (*files)(nil)
-	_ federation.Digester = (*files)(nil)
+	_ fs.ReadDirFS        = (*Files)(nil)
+	_ fs.ReadFileFS       = (*Files)(nil)
+	_ fs.StatFS           = (*Files)(nil)
+	_ fs.ReadLinkFS       = (*Files)(nil)
+	_ federation.Digester = (*Files)(nil)
 )
 
-func newFiles(root *node, o objectdb.Reader, at time.Time, opts Options) *files {
-	return &files{
-		root: root, folder: opts.Path, wrong: root.checkFolder(opts.Path),
-		objects: o, time: at, fileBytes: opts.Limits.FileBytes, secrets: opts.Secrets,
+// NewFiles returns the files below a root folder that Read gave, or that was made of such:
+// o has the content of all of them, and at is the time of the commit.
+func NewFiles(root *Node, o objectdb.Reader, at time.Time, opts Options) *Files {
+	return &Files{
+		root: root, folder: opts.Folder, wrong: root.checkFolder(opts.Folder),
+		objects: o, time: at, fileBytes: opts.FileBytes, secrets: opts.Secrets,
 	}
 }
 
+// Root returns the root folder.
+func (f *Files) Root() *Node { return f.root }
+
+// Objects returns where the content of files is read from.
+func (f *Files) Objects() objectdb.Reader { return f.objects }
+
+// Folder returns the folder that is read; empty for all that there is.
+func (f *Files) Folder() string { return f.folder }
+
 // Open opens a file or folder. An open file has its content already, and
 // implements io.Seeker and io.ReaderAt.
-func (f *files) Open(name string) (fs.File, error) {
+func (f *Files) Open(name string) (fs.File, error) {
 	e, err := f.resolve("open", name, true)
 	if err != nil {
 		return nil, err
 	}
 	info := f.info(path.Base(name), e)
-	if e.dir != nil {
-		return &openDir{info: info, entries: f.list(e.dir)}, nil
+	if e.Dir != nil {
+		return &openDir{info: info, entries: f.list(e.Dir)}, nil
 	}
 	content, err := f.content(name, e)
 	if err != nil {
@@ -70,12 +81,12 @@ func (f *files) Open(name string) (fs.File, error) {
 }
 
 // ReadFile gives the content of a file. The caller may change it.
-func (f *files) ReadFile(name string) ([]byte, error) {
+func (f *Files) ReadFile(name string) ([]byte, error) {
 	e, err := f.resolve("read", name, true)
 	if err != nil {
 		return nil, err
 	}
-	if e.dir != nil {
+	if e.Dir != nil {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("is a folder")}
 	}
 	content, err := f.content(name, e)
@@ -86,24 +97,24 @@ func (f *files) ReadFile(name string) ([]byte, error) {
 }
 
 // ReadDir lists a folder, sorted by name.
-func (f *files) ReadDir(name string) ([]fs.DirEntry, error) {
+func (f *Files) ReadDir(name string) ([]fs.DirEntry, error) {
 	e, err := f.resolve("readdir", name, true)
 	if err != nil {
 		return nil, err
 	}
-	if e.dir == nil {
+	if e.Dir == nil {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.New("is not a folder")}
 	}
-	return f.list(e.dir), nil
+	return f.list(e.Dir), nil
 }
 
 // Stat describes a file, following symbolic links.
-func (f *files) Stat(name string) (fs.FileInfo, error) { return f.stat(name, true) }
+func (f *Files) Stat(name string) (fs.FileInfo, error) { return f.stat(name, true) }
 
 // Lstat describes a file without following a symbolic link at its end.
-func (f *files) Lstat(name string) (fs.FileInfo, error) { return f.stat(name, false) }
+func (f *Files) Lstat(name string) (fs.FileInfo, error) { return f.stat(name, false) }
 
-func (f *files) stat(name string, follow bool) (fs.FileInfo, error) {
+func (f *Files) stat(name string, follow bool) (fs.FileInfo, error) {
 	e, err := f.resolve("stat", name, follow)
 	if err != nil {
 		return nil, err
@@ -116,12 +127,12 @@ func (f *files) stat(name string, follow bool) (fs.FileInfo, error) {
 }
 
 // ReadLink gives what a symbolic link holds, wherever that leads.
-func (f *files) ReadLink(name string) (string, error) {
+func (f *Files) ReadLink(name string) (string, error) {
 	e, err := f.resolve("readlink", name, false)
 	if err != nil {
 		return "", err
 	}
-	if e.mode != filemode.Symlink {
+	if e.Mode != filemode.Symlink {
 		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
 	}
 	target, err := f.link(e)
@@ -134,23 +145,23 @@ func (f *files) ReadLink(name string) (string, error) {
 // Digest gives Git's id of a file's content or of a folder with all below it,
 // following symbolic links. A folder with symbolic links in it can change by
 // what they lead to: its digest is that of the whole repository as well.
-func (f *files) Digest(name string) (string, error) {
+func (f *Files) Digest(name string) (string, error) {
 	e, err := f.resolve("digest", name, true)
 	if err != nil {
 		return "", err
 	}
-	if e.dir != nil && e.dir.links {
-		return e.id.String() + "@" + f.root.id.String(), nil
+	if e.Dir != nil && e.Dir.links {
+		return e.ID.String() + "@" + f.root.ID.String(), nil
 	}
-	return e.id.String(), nil
+	return e.ID.String(), nil
 }
 
 // content reads what a file holds, if it may be read.
-func (f *files) content(name string, e entry) ([]byte, error) {
-	if e.mode == filemode.Submodule {
+func (f *Files) content(name string, e Entry) ([]byte, error) {
+	if e.Mode == filemode.Submodule {
 		return nil, &RefusedError{Path: name, Reason: Submodule}
 	}
-	kind, content, err := f.objects.Read(e.id, f.fileBytes)
+	kind, content, err := f.objects.Read(e.ID, f.fileBytes)
 	if tooLarge, ok := errors.AsType[objectdb.TooLargeError](err); ok {
 		return nil, &RefusedError{Path: name, Reason: TooLarge, Size: tooLarge.Size, Limit: f.fileBytes}
 	}
@@ -158,7 +169,7 @@ func (f *files) content(name string, e entry) ([]byte, error) {
 		return nil, &RefusedError{Path: name, Reason: HeavyDelta, Size: heavy.Bytes, Limit: heavy.Limit}
 	}
 	if err != nil {
-		return nil, missing(e.id, err)
+		return nil, Missing(e.ID, err)
 	}
 	if kind != plumbing.BlobObject {
 		return nil, errors.New("Git holds a " + kind.String() + " in its place")
@@ -172,36 +183,36 @@ func (f *files) content(name string, e entry) ([]byte, error) {
 	return content, nil
 }
 
-func (f *files) info(name string, e entry) *fileInfo {
+func (f *Files) info(name string, e Entry) *fileInfo {
 	return &fileInfo{files: f, name: name, entry: e}
 }
 
-func (f *files) list(n *node) []fs.DirEntry {
-	list := make([]fs.DirEntry, len(n.entries))
-	for i, e := range n.entries {
-		list[i] = f.info(e.name, e)
+func (f *Files) list(n *Node) []fs.DirEntry {
+	list := make([]fs.DirEntry, len(n.Entries))
+	for i, e := range n.Entries {
+		list[i] = f.info(e.Name, e)
 	}
 	return list
 }
 
 // fileInfo is both fs.FileInfo and fs.DirEntry.
 type fileInfo struct {
-	files *files
+	files *Files
 	name  string
-	entry entry
+	entry Entry
 	size  int64
 }
 
 func (i *fileInfo) Name() string       { return i.name }
 func (i *fileInfo) Size() int64        { return i.size }
 func (i *fileInfo) ModTime() time.Time { return i.files.time }
-func (i *fileInfo) IsDir() bool        { return i.entry.dir != nil }
+func (i *fileInfo) IsDir() bool        { return i.entry.Dir != nil }
 func (i *fileInfo) Type() fs.FileMode  { return i.Mode().Type() }
 func (i *fileInfo) Sys() any           { return nil }
 func (i *fileInfo) String() string     { return fs.FormatFileInfo(i) }
 
 func (i *fileInfo) Mode() fs.FileMode {
-	switch i.entry.mode {
+	switch i.entry.Mode {
 	case filemode.Dir:
 		return fs.ModeDir | 0o555
 	case filemode.Executable:
@@ -226,12 +237,12 @@ func (i *fileInfo) Info() (fs.FileInfo, error) {
 }
 
 func (i *fileInfo) readSize() error {
-	if i.entry.dir != nil || i.entry.mode == filemode.Submodule {
+	if i.entry.Dir != nil || i.entry.Mode == filemode.Submodule {
 		return nil
 	}
-	size, err := i.files.objects.Size(i.entry.id)
+	size, err := i.files.objects.Size(i.entry.ID)
 	if err != nil {
-		return missing(i.entry.id, err)
+		return Missing(i.entry.ID, err)
 	}
 	i.size = size
 	return nil

@@ -1,4 +1,4 @@
-package source
+package tree
 
 import (
 	"io/fs"
@@ -34,16 +34,16 @@ func FuzzTreesHaveNamesOfFiles(f *testing.F) {
 	f.Add([]byte("777777777777 \x00" + id[:10]))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		// Each folder in it is the tree itself, so that it has no end.
-		root, _, err := readTree(one{plumbing.TreeObject, content}, plumbing.ZeroHash, nil, 1000)
+		root, _, err := Read(one{plumbing.TreeObject, content}, plumbing.ZeroHash, nil, Options{Files: 1000})
 		if err != nil {
 			return
 		}
-		for i, e := range root.entries {
-			if !fs.ValidPath(e.name) && e.name != "" && utf8.ValidString(e.name) || strings.Contains(e.name, "/") {
-				t.Errorf("an entry is named %q", e.name)
+		for i, e := range root.Entries {
+			if !fs.ValidPath(e.Name) && e.Name != "" && utf8.ValidString(e.Name) || strings.Contains(e.Name, "/") {
+				t.Errorf("an entry is named %q", e.Name)
 			}
-			if i > 0 && root.entries[i-1].name >= e.name {
-				t.Errorf("%q comes after %q", e.name, root.entries[i-1].name)
+			if i > 0 && root.Entries[i-1].Name >= e.Name {
+				t.Errorf("%q comes after %q", e.Name, root.Entries[i-1].Name)
 			}
 		}
 	})

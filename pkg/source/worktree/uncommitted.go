@@ -1,4 +1,4 @@
-package source
+package worktree
 
 import (
 	"errors"
@@ -12,7 +12,9 @@ import (
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/fedsync/fedsync/pkg/source/gitdir"
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
+	"github.com/fedsync/fedsync/pkg/source/tree"
 )
 
 // Uncommitted gives the paths, sorted and relative to the work tree at dir, that
@@ -21,7 +23,7 @@ import (
 // are given; without any, all are. A bare repository has none.
 //
 // A commit whose folders would unfold to more than most people have files is not
-// compared: that is a *LimitError.
+// compared: that is an *objectdb.LimitError.
 func Uncommitted(dir string, under []string) ([]string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -47,7 +49,7 @@ func Uncommitted(dir string, under []string) ([]string, error) {
 // workTreeStatus compares a work tree with the commit it is at. A bare repository is
 // git.ErrIsBareRepository.
 func workTreeStatus(dir string) (git.Status, error) {
-	if _, err := findGitDir(dir); err != nil {
+	if _, err := gitdir.Find(dir); err != nil {
 		return nil, err
 	}
 	repository, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
@@ -78,13 +80,13 @@ func checkComparable(repository *git.Repository, dir string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", dir, err)
 	}
-	objects := &localObjects{path: dir}
+	objects := gitdir.NewObjects(dir)
 	defer objects.Close()
 	c, err := objectdb.Peel(objects, head.Hash())
 	if err != nil {
 		return fmt.Errorf("read %s: %w", dir, err)
 	}
-	root, _, err := readTree(objects, c.Tree, nil, comparedFiles)
+	root, _, err := tree.Read(objects, c.Tree, nil, tree.Options{Files: comparedFiles})
 	if limit, ok := errors.AsType[*objectdb.LimitError](err); ok {
 		limit.Repository, limit.Setting = dir, ""
 		return limit
@@ -92,7 +94,7 @@ func checkComparable(repository *git.Repository, dir string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", dir, err)
 	}
-	if root.folders(comparedFiles+1) > comparedFiles {
+	if root.Folders(comparedFiles+1) > comparedFiles {
 		return &objectdb.LimitError{Repository: dir, What: "folders", Limit: comparedFiles}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package source
+package merge
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package source
+package tree
 
 import (
 	"fmt"
@@ -10,11 +10,12 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// cleanFolder returns Options.Path as io/fs writes a path; empty for the root.
-func cleanFolder(folder string) (string, error) {
+// CleanFolder returns a setting for Options.Folder as io/fs writes a path; empty for the root.
+func CleanFolder(folder string) (string, error) {
 	trimmed := strings.TrimPrefix(strings.TrimRight(folder, "/"), "./")
 	switch {
 	case folder == "", trimmed == ".", trimmed == "" && strings.HasPrefix(folder, "."):
@@ -31,7 +32,7 @@ func cleanFolder(folder string) (string, error) {
 
 // FolderError says that a revision does not have the folder that is read of it.
 type FolderError struct {
-	Folder string // Options.Path
+	Folder string // Options.Folder
 	At     string // the part of it that is not a folder
 	Reason string // what that is instead
 }
@@ -41,20 +42,29 @@ func (e *FolderError) Error() string {
 	return fmt.Sprintf("the folder %s cannot be read: %s %s; add it, or correct --path", e.Folder, short(e.At), e.Reason)
 }
 
-// readFolder is readTree for one folder of a revision: its root and the folders on the
-// way have nothing else in them. What is not there, or is no folder, is found out by
-// files: that one commit lacks it is no failure to read the repository.
-func readFolder(o objectdb.Reader, root plumbing.Hash, folder string, known map[plumbing.Hash]*node, maxFiles int64) (*node, map[plumbing.Hash]*node, error) {
-	if folder == "" {
-		return readTree(o, root, known, maxFiles)
+// Options say what is read of a revision.
+type Options struct {
+	Folder    string      // as CleanFolder returns it; empty for all that there is
+	Files     int64       // that there may be
+	FileBytes int64       // that a file may have that is opened
+	Secrets   *secret.Set // notes what is found in files
+}
+
+// Read reads the folders of a revision: the root, and all by their ids for the next
+// call, which need not read those again. With Options.Folder, the root and the folders on
+// the way to that have nothing else in them. What is not there, or is no folder, is found
+// out by Files: that one commit lacks it is no failure to read the repository.
+func Read(o objectdb.Reader, root plumbing.Hash, known map[plumbing.Hash]*Node, opts Options) (*Node, map[plumbing.Hash]*Node, error) {
+	r := &treeReader{objects: o, known: known, nodes: make(map[plumbing.Hash]*Node), maxFiles: opts.Files}
+	n, err := r.only(root, "", opts.Folder, 0)
+	if err != nil {
+		return nil, nil, err
 	}
-	r := &treeReader{objects: o, known: known, nodes: make(map[plumbing.Hash]*node), maxFiles: maxFiles}
-	n, err := r.only(root, "", folder, 0)
-	return n, r.nodes, err
+	return n, r.nodes, nil
 }
 
 // only reads a folder as if there were nothing in it but what leads to rest.
-func (r *treeReader) only(id plumbing.Hash, at, rest string, depth int) (*node, error) {
+func (r *treeReader) only(id plumbing.Hash, at, rest string, depth int) (*Node, error) {
 	if rest == "" {
 		return r.read(id, at, depth)
 	}
@@ -63,35 +73,35 @@ func (r *treeReader) only(id plumbing.Hash, at, rest string, depth int) (*node, 
 		return nil, err
 	}
 	name, rest, _ := strings.Cut(rest, "/")
-	e, found := all.find(name)
+	e, found := all.Find(name)
 	if !found {
-		return newNode(nil), nil
+		return New(nil), nil
 	}
-	if e.mode == filemode.Dir {
-		if e.dir, err = r.only(e.id, at+name+"/", rest, depth+1); err != nil {
+	if e.Mode == filemode.Dir {
+		if e.Dir, err = r.only(e.ID, at+name+"/", rest, depth+1); err != nil {
 			return nil, err
 		}
-		e.id = e.dir.id
+		e.ID = e.Dir.ID
 	}
-	return newNode([]entry{e}), nil
+	return New([]Entry{e}), nil
 }
 
 // checkFolder reports as a *FolderError that a folder is not there.
-func (n *node) checkFolder(folder string) error {
+func (n *Node) checkFolder(folder string) error {
 	if folder == "" {
 		return nil
 	}
 	at := ""
 	for name := range strings.SplitSeq(folder, "/") {
 		at = path.Join(at, name)
-		e, found := n.find(name)
+		e, found := n.Find(name)
 		if !found {
 			return &FolderError{Folder: folder, At: at, Reason: "is not in this commit"}
 		}
-		if e.dir == nil {
-			return &FolderError{Folder: folder, At: at, Reason: kindOf(e.mode)}
+		if e.Dir == nil {
+			return &FolderError{Folder: folder, At: at, Reason: kindOf(e.Mode)}
 		}
-		n = e.dir
+		n = e.Dir
 	}
 	return nil
 }
@@ -107,13 +117,13 @@ func kindOf(mode filemode.FileMode) string {
 	return "is a file"
 }
 
-// isOutside reports whether a name is neither in a folder nor on the way to it.
-func isOutside(folder, name string) bool {
+// IsOutside reports whether a name is neither in a folder nor on the way to it.
+func IsOutside(folder, name string) bool {
 	return folder != "" && name != "." && name != folder &&
 		!strings.HasPrefix(name, folder+"/") && !strings.HasPrefix(folder, name+"/")
 }
 
 // errOutside is the reason why what is not in the folder is not read.
-func (f *files) errOutside(name string) error {
+func (f *Files) errOutside(name string) error {
 	return &RefusedError{Path: name, Reason: OutsideFolder, Folder: f.folder}
 }

@@ -1,4 +1,4 @@
-package source
+package tree
 
 import (
 	"cmp"
@@ -14,50 +14,50 @@ import (
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
-// node is one folder of a revision. Nodes never change, so revisions share those
+// Node is one folder of a revision. Nodes never change, so revisions share those
 // of the folders that are equal in both.
-type node struct {
-	id      plumbing.Hash
-	entries []entry // by name, in byte order, as io/fs sorts them
-	files   int64   // in it and below, counting a folder as often as it occurs
+type Node struct {
+	ID      plumbing.Hash
+	Entries []Entry // by name, in byte order, as io/fs sorts them
+	Files   int64   // in it and below, counting a folder as often as it occurs
 	links   bool    // there is a symbolic link in it or below
 	height  int     // how deep folders nest in it
 	longest int     // bytes of the longest path in it
 }
 
-// entry is one name in a folder.
-type entry struct {
-	name string
-	mode filemode.FileMode
-	id   plumbing.Hash
-	dir  *node // of a folder, else nil
+// Entry is one name in a folder.
+type Entry struct {
+	Name string
+	Mode filemode.FileMode
+	ID   plumbing.Hash
+	Dir  *Node // of a folder, else nil
 }
 
-// find gives the entry of a name, or false.
-func (n *node) find(name string) (entry, bool) {
-	i, ok := slices.BinarySearchFunc(n.entries, name, func(e entry, name string) int {
-		return strings.Compare(e.name, name)
+// Find gives the entry of a name, or false.
+func (n *Node) Find(name string) (Entry, bool) {
+	i, ok := slices.BinarySearchFunc(n.Entries, name, func(e Entry, name string) int {
+		return strings.Compare(e.Name, name)
 	})
 	if !ok {
-		return entry{}, false
+		return Entry{}, false
 	}
-	return n.entries[i], true
+	return n.Entries[i], true
 }
 
 // count adds an entry to what the folder says of all below it.
-func (n *node) count(e entry) {
-	n.longest = max(n.longest, len(e.name))
+func (n *Node) count(e Entry) {
+	n.longest = max(n.longest, len(e.Name))
 	switch {
-	case e.dir != nil:
-		n.files += e.dir.files
-		n.links = n.links || e.dir.links
-		n.height = max(n.height, e.dir.height+1)
-		n.longest = max(n.longest, len(e.name)+1+e.dir.longest)
-	case e.mode == filemode.Symlink:
+	case e.Dir != nil:
+		n.Files += e.Dir.Files
+		n.links = n.links || e.Dir.links
+		n.height = max(n.height, e.Dir.height+1)
+		n.longest = max(n.longest, len(e.Name)+1+e.Dir.longest)
+	case e.Mode == filemode.Symlink:
 		n.links = true
-		n.files++
+		n.Files++
 	default: // all else counts as one file
-		n.files++
+		n.Files++
 	}
 }
 
@@ -69,24 +69,13 @@ const maxTreeDepth = 256
 // when they are opened.
 type treeReader struct {
 	objects  objectdb.Reader
-	known    map[plumbing.Hash]*node // of the revision before
-	nodes    map[plumbing.Hash]*node // of this one
+	known    map[plumbing.Hash]*Node // of the revision before
+	nodes    map[plumbing.Hash]*Node // of this one
 	entries  int64                   // in nodes
 	maxFiles int64
 }
 
-// readTree gives a revision's root folder, and all its folders by id for the
-// next call, which need not read those again.
-func readTree(o objectdb.Reader, root plumbing.Hash, known map[plumbing.Hash]*node, maxFiles int64) (*node, map[plumbing.Hash]*node, error) {
-	r := &treeReader{objects: o, known: known, nodes: make(map[plumbing.Hash]*node), maxFiles: maxFiles}
-	n, err := r.read(root, "", 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	return n, r.nodes, nil
-}
-
-func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*node, error) {
+func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*Node, error) {
 	if n, ok := r.nodes[id]; ok {
 		return n, fits(n, path, depth)
 	}
@@ -94,27 +83,27 @@ func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*node, erro
 		r.keep(n)
 		return n, fits(n, path, depth)
 	}
-	if err := fits(&node{}, path, depth); err != nil {
+	if err := fits(&Node{}, path, depth); err != nil {
 		return nil, err
 	}
 	n, err := r.parse(id, path)
 	if err != nil {
 		return nil, err
 	}
-	r.entries += int64(len(n.entries))
-	for i, e := range n.entries {
-		if e.mode == filemode.Dir {
-			sub, err := r.read(e.id, path+e.name+"/", depth+1)
+	r.entries += int64(len(n.Entries))
+	for i, e := range n.Entries {
+		if e.Mode == filemode.Dir {
+			sub, err := r.read(e.ID, path+e.Name+"/", depth+1)
 			if err != nil {
 				return nil, err
 			}
-			e.dir = sub
-			n.entries[i].dir = sub
+			e.Dir = sub
+			n.Entries[i].Dir = sub
 		}
 		n.count(e)
 		// A tree of a few objects can name itself into billions of files, so
 		// files counts names; and a folder without files still takes memory.
-		if n.files > r.maxFiles || r.entries > 2*r.maxFiles {
+		if n.Files > r.maxFiles || r.entries > 2*r.maxFiles {
 			return nil, &objectdb.LimitError{What: "files", Limit: r.maxFiles, Setting: "--max-files"}
 		}
 	}
@@ -124,7 +113,7 @@ func (r *treeReader) read(id plumbing.Hash, path string, depth int) (*node, erro
 
 // fits reports as an error that a folder at a path has too long paths in it, or too
 // deep ones. A folder that is known may be found again far below where it was first.
-func fits(n *node, path string, depth int) error {
+func fits(n *Node, path string, depth int) error {
 	if depth+n.height > maxTreeDepth {
 		return fmt.Errorf("folder /%s: folders are nested more than %d deep", short(path), maxTreeDepth)
 	}
@@ -134,22 +123,25 @@ func fits(n *node, path string, depth int) error {
 	return nil
 }
 
+// Fit reports as an error that a root folder has too long paths in it, or too deep ones.
+func (n *Node) Fit() error { return fits(n, "", 0) }
+
 // short is a path as a message holds it: the name of a file has no limit in Git.
 func short(path string) string { return limit.Text(path, limit.ValueBytes) }
 
-// folders counts the folders below a node as often as they occur, up to most.
-func (n *node) folders(most int64) int64 {
-	return n.countFolders(most, map[*node]int64{})
+// Folders counts the folders below a node as often as they occur, up to most.
+func (n *Node) Folders(most int64) int64 {
+	return n.countFolders(most, map[*Node]int64{})
 }
 
-func (n *node) countFolders(most int64, known map[*node]int64) int64 {
+func (n *Node) countFolders(most int64, known map[*Node]int64) int64 {
 	if count, ok := known[n]; ok {
 		return count
 	}
 	var count int64
-	for _, e := range n.entries {
-		if e.dir != nil && count < most {
-			count = min(most, count+1+e.dir.countFolders(most, known))
+	for _, e := range n.Entries {
+		if e.Dir != nil && count < most {
+			count = min(most, count+1+e.Dir.countFolders(most, known))
 		}
 	}
 	known[n] = count
@@ -158,21 +150,21 @@ func (n *node) countFolders(most int64, known map[*node]int64) int64 {
 
 // keep takes over a folder of the revision before, with all below it: an equal
 // id is an equal tree.
-func (r *treeReader) keep(n *node) {
-	if _, ok := r.nodes[n.id]; ok {
+func (r *treeReader) keep(n *Node) {
+	if _, ok := r.nodes[n.ID]; ok {
 		return
 	}
-	r.nodes[n.id] = n
-	r.entries += int64(len(n.entries))
-	for _, e := range n.entries {
-		if e.dir != nil {
-			r.keep(e.dir)
+	r.nodes[n.ID] = n
+	r.entries += int64(len(n.Entries))
+	for _, e := range n.Entries {
+		if e.Dir != nil {
+			r.keep(e.Dir)
 		}
 	}
 }
 
 // parse gives the folder's own entries, without their dir fields.
-func (r *treeReader) parse(id plumbing.Hash, path string) (*node, error) {
+func (r *treeReader) parse(id plumbing.Hash, path string) (*Node, error) {
 	kind, content, err := r.objects.Read(id, objectdb.MaxTreeBytes)
 	if err != nil {
 		return nil, fmt.Errorf("folder /%s (%s): %w", short(path), id, err)
@@ -184,18 +176,18 @@ func (r *treeReader) parse(id plumbing.Hash, path string) (*node, error) {
 	if err := t.Decode(objectdb.Encode(kind, content)); err != nil {
 		return nil, fmt.Errorf("folder /%s (%s): %w", short(path), id, err)
 	}
-	n := &node{id: id, entries: make([]entry, 0, len(t.Entries))}
+	n := &Node{ID: id, Entries: make([]Entry, 0, len(t.Entries))}
 	for _, e := range t.Entries {
 		// Git checks none of these out.
 		if e.Name == "." || e.Name == ".." || strings.Contains(e.Name, "/") || strings.EqualFold(e.Name, ".git") {
 			return nil, fmt.Errorf("folder /%s: %s is no name for a file", short(path), limit.Quote(e.Name))
 		}
-		n.entries = append(n.entries, entry{name: e.Name, mode: e.Mode, id: e.Hash})
+		n.Entries = append(n.Entries, Entry{Name: e.Name, Mode: e.Mode, ID: e.Hash})
 	}
-	slices.SortFunc(n.entries, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
-	for i := 1; i < len(n.entries); i++ {
-		if n.entries[i].name == n.entries[i-1].name {
-			return nil, fmt.Errorf("folder /%s: two files are named %s", short(path), limit.Quote(n.entries[i].name))
+	slices.SortFunc(n.Entries, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
+	for i := 1; i < len(n.Entries); i++ {
+		if n.Entries[i].Name == n.Entries[i-1].Name {
+			return nil, fmt.Errorf("folder /%s: two files are named %s", short(path), limit.Quote(n.Entries[i].Name))
 		}
 	}
 	return n, nil
