@@ -18,6 +18,7 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 
+	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
 )
 
@@ -68,10 +69,8 @@ func lookupGitDir(path string) (Dir, error) {
 		}
 		return Dir{}, &NotRepositoryError{Path: path, Reason: reason, Remedy: "give the path of a Git repository"}
 	}
-	for above := filepath.Dir(path); above != filepath.Dir(above); above = filepath.Dir(above) {
-		if _, err := os.Stat(filepath.Join(above, ".git")); err == nil || isGitDir(above) {
-			return Dir{}, &NotRepositoryError{Path: path, Reason: "it is a folder within a Git repository, not its root", Remedy: "give " + withinRepository(above, path)}
-		}
+	if above := above(path); above != "" {
+		return Dir{}, &NotRepositoryError{Path: path, Reason: "it is a folder within a Git repository, not its root", Remedy: "give " + withinRepository(above, path)}
 	}
 	return Dir{}, &NotRepositoryError{
 		Path: path, Reason: "it is no Git repository",
@@ -79,16 +78,40 @@ func lookupGitDir(path string) (Dir, error) {
 	}
 }
 
+// above returns the repository that a folder is within; empty for none.
+func above(path string) string {
+	for dir := filepath.Dir(path); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil || isGitDir(dir) {
+			return dir
+		}
+	}
+	return ""
+}
+
+// Settings returns the settings for a folder that is a repository's root, or below one, or
+// is to become a repository: --repo, and --path where it is below.
+func Settings(folder string) string {
+	path, err := filepath.Abs(folder)
+	if err != nil {
+		return "--repo " + untrusted.Quote(folder)
+	}
+	_, statErr := os.Stat(filepath.Join(path, ".git"))
+	if above := above(path); above != "" && statErr != nil && !isGitDir(path) {
+		return withinRepository(above, path)
+	}
+	return "--repo " + untrusted.Quote(folder)
+}
+
 // withinRepository gives the settings for a folder below a repository.
 func withinRepository(repository, folder string) string {
 	below, err := filepath.Rel(repository, folder)
 	if err != nil {
-		return "--repo " + repository
+		return "--repo " + untrusted.Quote(repository)
 	}
 	if here, err := os.Getwd(); err == nil && here == repository {
 		repository = "."
 	}
-	return "--repo " + repository + " --path " + filepath.ToSlash(below)
+	return "--repo " + untrusted.Quote(repository) + " --path " + untrusted.Quote(filepath.ToSlash(below))
 }
 
 func isGitDir(path string) bool {
