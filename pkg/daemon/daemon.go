@@ -25,12 +25,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/claim"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/diagnose"
+	"github.com/fedsync/fedsync/pkg/metrics"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/gitdir"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/post"
 	"github.com/fedsync/fedsync/pkg/web"
+	"github.com/fedsync/fedsync/pkg/web/gate"
 )
 
 // Options are what a Daemon needs besides its settings.
@@ -68,7 +70,7 @@ type Daemon struct {
 	roster     roster        // the loop's
 	rosterFile string        // keeps roster
 	registry   *prometheus.Registry
-	metrics    *web.Metrics
+	metrics    *metrics.Metrics
 	listener   net.Listener // nil where nothing is served
 
 	// A test that has no minute to wait makes these shorter.
@@ -234,7 +236,7 @@ func newParts(cfg *config.Config, o Options) (*Daemon, error) {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics, err := web.NewMetrics(registry, o.Version)
+	metrics, err := metrics.New(registry, o.Version)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
@@ -351,10 +353,10 @@ func (d *Daemon) publicURL() string {
 
 // serve answers requests until ctx ends.
 func (d *Daemon) serve(ctx context.Context) error {
-	return web.Serve(ctx, d.listener, d.page(), web.ServeOptions{
-		Limits:  web.Limits{Connections: d.cfg.MaxConnections, ConnectionsPerAddress: d.cfg.MaxConnectionsPerAddress},
-		Metrics: d.metrics,
-		Log:     d.log,
+	return gate.Serve(ctx, d.listener, d.page(), gate.Options{
+		Limits: gate.Limits{Connections: d.cfg.MaxConnections, ConnectionsPerAddress: d.cfg.MaxConnectionsPerAddress},
+		Counts: d.metrics,
+		Log:    d.log,
 	})
 }
 
@@ -380,10 +382,10 @@ func (d *Daemon) page() http.Handler {
 			d.secrets.Learn(text)
 			return []byte(text), err
 		},
-		Gatherer: d.registry,
-		Metrics:  d.metrics,
-		Log:      d.log,
-		Version:  d.options.Version,
+		Gatherer:    d.registry,
+		AnswerBytes: d.metrics.AnswerBytes,
+		Log:         d.log,
+		Version:     d.options.Version,
 	})
 }
 
