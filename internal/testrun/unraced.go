@@ -22,6 +22,8 @@ var computing = map[string]string{
 	"pkg/schedule":          alone,
 	"pkg/schedule/ports":    alone,
 	"pkg/schedule/replicas": alone,
+	"pkg/source/tree":       alone,
+	"pkg/web/page":          alone,
 }
 
 const alone = "neither it nor its tests start a goroutine"

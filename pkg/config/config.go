@@ -18,7 +18,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp/gce"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/review"
-	"github.com/fedsync/fedsync/pkg/web"
+	"github.com/fedsync/fedsync/pkg/web/gate"
 )
 
 // The values of --plan-pull-requests.
@@ -165,8 +165,8 @@ func (c *Config) Flags(fs *pflag.FlagSet, groups ...string) {
 		fs.StringVar(&c.PlanPullRequests, "plan-pull-requests", PlanNone, "say on each pull request into --revision what merging it would do, as a commit status and a comment: off, own (those from the repository itself) or forks (those from other repositories, too, which are anybody's)")
 		fs.StringVar(&c.PlanUnknown, "plan-unknown", string(review.Wait), "what becomes of a plan that a cluster could not be asked about: pass, fail or wait, which is pending until --status-deadline and a failure then")
 		fs.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "address for the page, the API, webhooks and metrics; empty for none")
-		fs.IntVar(&c.MaxConnections, "max-connections", web.DefaultConnections, "most connections to --listen at a time; for one more, that which was quiet for the longest is closed")
-		fs.IntVar(&c.MaxConnectionsPerAddress, "max-connections-per-address", web.DefaultConnectionsPerAddress, "most of them from one IPv4 address or one /64 of IPv6; raise it where all come through one proxy")
+		fs.IntVar(&c.MaxConnections, "max-connections", gate.DefaultConnections, "most connections to --listen at a time; for one more, that which was quiet for the longest is closed")
+		fs.IntVar(&c.MaxConnectionsPerAddress, "max-connections-per-address", gate.DefaultConnectionsPerAddress, "most of them from one IPv4 address or one /64 of IPv6; raise it where all come through one proxy")
 		fs.StringVar(&c.PublicURL, "public-url", "", "address of the page as others reach it, for the links in commit statuses (default: from --listen)")
 	}
 	if slices.Contains(groups, GroupLog) {

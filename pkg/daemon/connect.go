@@ -9,7 +9,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/member"
-	"github.com/fedsync/fedsync/pkg/web"
+	"github.com/fedsync/fedsync/pkg/metrics"
 )
 
 // newMember makes the member of a cluster. It asks the cluster nothing until it runs.
@@ -27,7 +27,7 @@ func (d *Daemon) newMember(f *federation.Federation, c federation.Cluster, readO
 
 		Connect: d.connect(readOnly),
 		Changed: d.changed.Ring,
-		Applied: func(took time.Duration) { d.metrics.Stage(web.StageApply, took) },
+		Applied: func(took time.Duration) { d.metrics.Stage(metrics.StageApply, took) },
 		Change:  func(c federation.Change) { d.metrics.Changes([]federation.Change{c}) },
 
 		AdoptFrom:      d.cfg.AdoptFrom,

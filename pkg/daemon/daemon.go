@@ -26,6 +26,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/identity"
+	"github.com/fedsync/fedsync/pkg/metrics"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/source"
@@ -35,6 +36,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/history"
 	"github.com/fedsync/fedsync/pkg/status/post"
 	"github.com/fedsync/fedsync/pkg/web"
+	"github.com/fedsync/fedsync/pkg/web/gate"
 	"github.com/fedsync/fedsync/pkg/wire"
 )
 
@@ -73,7 +75,7 @@ type Daemon struct {
 	roster     roll.Roster   // the loop's
 	rosterFile string        // keeps roster
 	registry   *prometheus.Registry
-	metrics    *web.Metrics
+	metrics    *metrics.Metrics
 	listener   net.Listener // nil where nothing is served
 
 	// A test that has no minute to wait makes these shorter.
@@ -239,7 +241,7 @@ func newParts(cfg *config.Config, o Options) (*Daemon, error) {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics, err := web.NewMetrics(registry, o.Version)
+	metrics, err := metrics.New(registry, o.Version)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
@@ -356,10 +358,10 @@ func (d *Daemon) publicURL() string {
 
 // serve answers requests until ctx ends.
 func (d *Daemon) serve(ctx context.Context) error {
-	return web.Serve(ctx, d.listener, d.page(), web.ServeOptions{
-		Limits:  web.Limits{Connections: d.cfg.MaxConnections, ConnectionsPerAddress: d.cfg.MaxConnectionsPerAddress},
-		Metrics: d.metrics,
-		Log:     d.log,
+	return gate.Serve(ctx, d.listener, d.page(), gate.Options{
+		Limits: gate.Limits{Connections: d.cfg.MaxConnections, ConnectionsPerAddress: d.cfg.MaxConnectionsPerAddress},
+		Counts: d.metrics,
+		Log:    d.log,
 	})
 }
 
@@ -385,10 +387,10 @@ func (d *Daemon) page() http.Handler {
 			d.secrets.Learn(text)
 			return []byte(text), err
 		},
-		Gatherer: d.registry,
-		Metrics:  d.metrics,
-		Log:      d.log,
-		Version:  d.options.Version,
+		Gatherer:    d.registry,
+		AnswerBytes: d.metrics.AnswerBytes,
+		Log:         d.log,
+		Version:     d.options.Version,
 	})
 }
 

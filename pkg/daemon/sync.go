@@ -14,11 +14,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/identity"
+	"github.com/fedsync/fedsync/pkg/metrics"
 	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
-	"github.com/fedsync/fedsync/pkg/web"
 	"github.com/fedsync/fedsync/pkg/wire"
 )
 
@@ -140,7 +140,7 @@ func (l *loop) read(e source.Event) {
 	if e.Snapshot == nil || e.Snapshot.Revision == l.found {
 		return // it holds what it held
 	}
-	l.metrics.Stage(web.StageSource, e.Took)
+	l.metrics.Stage(metrics.StageSource, e.Took)
 	l.found = e.Snapshot.Revision
 	l.log.Info("revision found", zap.Stringer("revision", l.found), zap.Bool("forced", e.Snapshot.Forced))
 	l.renderings.read(arrival{*e.Snapshot, time.Now()})
@@ -288,7 +288,7 @@ func (l *loop) enforce(ctx context.Context, step rendered) {
 	rev.bundles, rev.rendering, rev.partly = step.bundles, step.findings, step.partly
 	l.live = rev
 	if !rev.partly {
-		l.metrics.Stage(web.StageRender, step.took)
+		l.metrics.Stage(metrics.StageRender, step.took)
 	}
 	if l.wanted == rev && !rev.partly {
 		l.wanted = nil
@@ -376,7 +376,7 @@ func (l *loop) reschedule(ctx context.Context) {
 		l.members.hand(p)
 	}
 	l.balance(ctx)
-	l.metrics.Stage(web.StageSchedule, time.Since(started))
+	l.metrics.Stage(metrics.StageSchedule, time.Since(started))
 }
 
 // lookAtCloud makes facts of what is known of the load balancers.

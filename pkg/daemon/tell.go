@@ -13,8 +13,8 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/metrics"
 	"github.com/fedsync/fedsync/pkg/status"
-	"github.com/fedsync/fedsync/pkg/web"
 )
 
 // What the loop says of a revision, and to whom: the second half of each of its turns.
@@ -23,7 +23,7 @@ import (
 // them keeps the newest, and nobody is waited for. The log was told where it happened.
 func (l *loop) tell() {
 	started := time.Now()
-	defer func() { l.metrics.Stage(web.StageStatus, time.Since(started)) }()
+	defer func() { l.metrics.Stage(metrics.StageStatus, time.Since(started)) }()
 	report := l.report()
 	l.reports.Keep(&report)
 	l.metrics.Report(&report)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,6 +19,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fedsync/fedsync/pkg/web/gate"
 )
 
 var crowdSecret = []byte("a secret that nobody knows")
@@ -148,10 +151,10 @@ func TestSlowDeliveriesKeepOthersOutForSecondsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nudges := 0
 		l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		server := &http.Server{Handler: deliveryHandler(func() { nudges++ }), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout}
+		ctx, end := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { _ = server.Serve(l) })
-		defer func() { _ = server.Close(); running.Wait() }()
+		running.Go(func() { _ = gate.Serve(ctx, l, deliveryHandler(func() { nudges++ }), gate.Options{}) })
+		defer func() { end(); running.Wait() }()
 		answer := func(conn net.Conn) reply {
 			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {

@@ -2,11 +2,8 @@ package web
 
 import (
 	"bytes"
-	"embed"
 	"fmt"
-	"html/template"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -14,44 +11,11 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/web/page"
 )
 
 // refreshSeconds is how often a page that may change loads itself anew.
 const refreshSeconds = 10
-
-//go:embed templates
-var templateFiles embed.FS
-
-//go:embed assets
-var assetFiles embed.FS
-
-// pages are the parsed templates.
-type pages struct{ templates *template.Template }
-
-// newPages panics on a template that does not parse, which a build with a
-// passing test cannot hold.
-func newPages() *pages {
-	return &pages{template.Must(template.ParseFS(templateFiles, "templates/*.html"))}
-}
-
-// frame is what every page has around its content.
-type frame struct {
-	Title   string
-	Root    string // relative path to /, so that a proxy may serve us below a path
-	JSON    string // path of the same as JSON, relative to Root; empty for none
-	Icon    string // the favicon: the state, or none
-	Refresh int    // seconds until the page loads itself anew; 0 for never
-	Live    bool   // it would refresh, and refreshes unless paused
-	Version string
-}
-
-// messagePage says one thing, without a report.
-type messagePage struct {
-	frame
-	Heading string
-	Text    string
-	Reason  string // from Ready, untrusted text
-}
 
 // serveOverview shows the newest report: all of it, or one cluster.
 func (s *server) serveOverview(w http.ResponseWriter, r *http.Request) {
@@ -87,24 +51,17 @@ func (s *server) serveReport(w http.ResponseWriter, r *http.Request, report *sta
 		return
 	}
 	s.print(w, r, contentTypeHTML, order{key: key, make: func() ([]byte, error) {
-		v := newView(report, time.Now())
-		v.current, v.root = current, f.Root
-		if key.pinned {
-			v.revision = report.Revision.SHA
-		}
+		shown := page.Subject{Report: report, Now: time.Now(), Current: current, Pinned: key.pinned}
 		if key.cluster == "" {
-			f.Title = fmt.Sprintf("%s: %s, %s", title(string(report.State)), report.Federation, report.Revision)
-			page := v.reportPage(f, s.opts.Revisions())
-			return s.pages.make("report", &page)
+			return s.pages.Overview(f, shown, s.opts.Revisions())
 		}
-		page := v.clusterPage(f, report.Clusters[i])
-		return s.pages.make("cluster", &page)
+		return s.pages.Cluster(f, shown, report.Clusters[i])
 	}})
 }
 
 // pageKey is all that a page is made of, but for the time.
 type pageKey struct {
-	frame   frame
+	frame   page.Frame
 	report  weak.Pointer[status.Report]
 	cluster string // empty for the page of all
 	current bool
@@ -114,8 +71,8 @@ type pageKey struct {
 func (s *server) serveStarting(w http.ResponseWriter, r *http.Request) {
 	f := s.frame(r, true)
 	f.Title, f.Icon = "Starting", string(status.Pending)
-	p := messagePage{
-		frame:   f,
+	p := page.Message{
+		Frame:   f,
 		Heading: "fedsync is starting",
 		Text:    "It reads the repository and asks the member clusters how they are. The first report will appear here by itself.",
 	}
@@ -149,11 +106,11 @@ func (s *server) serveNoSuchPage(w http.ResponseWriter, r *http.Request) {
 func (s *server) serveNotFound(w http.ResponseWriter, r *http.Request, why string, maybe bool) {
 	f := s.frame(r, maybe)
 	f.Title = "Not found"
-	s.write(w, http.StatusNotFound, messagePage{frame: f, Heading: "Not found", Text: why})
+	s.write(w, http.StatusNotFound, page.Message{Frame: f, Heading: "Not found", Text: why})
 }
 
-func (s *server) frame(r *http.Request, live bool) frame {
-	f := frame{Root: root(r), Live: live, Version: s.opts.Version}
+func (s *server) frame(r *http.Request, live bool) page.Frame {
+	f := page.Frame{Root: root(r), Live: live, Version: s.opts.Version}
 	if live && r.URL.Query().Get("refresh") != "off" {
 		f.Refresh = refreshSeconds
 	}
@@ -169,23 +126,11 @@ func root(r *http.Request) string {
 	return strings.Repeat("../", depth)
 }
 
-// make runs a template on what page points to, all of it before the first byte is
-// sent, so that an error is an error and not half a page. No text that it shows is
-// longer than maxText: whoever adds one to a page need not think of it.
-func (p *pages) make(name string, page any) ([]byte, error) {
-	shorten(reflect.ValueOf(page).Elem())
-	var b bytes.Buffer
-	if err := p.templates.ExecuteTemplate(&b, name, page); err != nil {
-		return nil, fmt.Errorf("write page %s: %w", name, err)
-	}
-	return untrusted.Visible(b.Bytes()), nil
-}
-
 const contentTypeHTML = "text/html; charset=utf-8"
 
 // write answers with a page that is small, whatever there is to report.
-func (s *server) write(w http.ResponseWriter, code int, page messagePage) {
-	body, err := s.pages.make("message", &page)
+func (s *server) write(w http.ResponseWriter, code int, m page.Message) {
+	body, err := s.pages.Message(m)
 	if err != nil {
 		panic(err) // answered with 500 and logged
 	}
@@ -197,28 +142,14 @@ func (s *server) write(w http.ResponseWriter, code int, page messagePage) {
 
 // serveAsset serves the style sheet and the icons.
 func (s *server) serveAsset(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("file")
-	content, err := assetFiles.ReadFile("assets/" + name)
-	if err != nil {
+	content, contentType, found := page.Asset(r.PathValue("file"))
+	if !found {
 		s.serveNoSuchPage(w, r)
 		return
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache") // keep it, but ask: it changes with the version
 	h.Set("ETag", etag(content))
-	// By the name's ending; the two kinds that there are need no system's table.
-	if strings.HasSuffix(name, ".svg") {
-		h.Set("Content-Type", "image/svg+xml")
-	} else {
-		h.Set("Content-Type", "text/css; charset=utf-8")
-	}
+	h.Set("Content-Type", contentType)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
-}
-
-// title gives a word its capital letter.
-func title(word string) string {
-	if word == "" {
-		return "Unknown"
-	}
-	return strings.ToUpper(word[:1]) + word[1:]
 }

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -39,9 +37,9 @@ var (
 // ones that were asked for the longest ago are dropped all the same: their readers'
 // connections are closed, so that slow readers keep out nobody but each other.
 type press struct {
-	turn   chan struct{} // capacity 1: who has it in makes an edition
-	limit  int           // maxEditions
-	weight prometheus.Gauge
+	turn  chan struct{}   // capacity 1: who has it in makes an edition
+	limit int             // maxEditions
+	weigh func(bytes int) // is told how many are kept
 
 	mu       sync.Mutex // protects what follows, and the editions' readers
 	begun    int        // how many editions were begun
@@ -78,9 +76,9 @@ type reader struct {
 	control *http.ResponseController
 }
 
-func newPress(m *Metrics) *press {
+func newPress(weigh func(bytes int)) *press {
 	return &press{
-		turn: make(chan struct{}, 1), limit: maxEditions, weight: m.answers,
+		turn: make(chan struct{}, 1), limit: maxEditions, weigh: weigh,
 		waiting: map[any]int{},
 	}
 }
@@ -207,7 +205,7 @@ func (p *press) tidy() {
 			p.drop(i)
 		}
 	}
-	p.weight.Set(float64(p.bytes))
+	p.weigh(p.bytes)
 }
 
 // drop forgets an edition and ends its readers; p.mu is held. A reader has not handed

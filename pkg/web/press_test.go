@@ -19,6 +19,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/metrics"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -31,7 +32,7 @@ type presses struct {
 	most   atomic.Int64
 }
 
-func newPresses() *presses { return &presses{press: newPress((*Metrics)(nil).orUnread())} }
+func newPresses() *presses { return &presses{press: newPress(func(int) {})} }
 
 // order is for an answer that takes a second.
 func (p *presses) order(key string, size int, lasting bool) order {
@@ -185,12 +186,12 @@ func TestWhatIsAskedForAgainIsNotTheNextToGo(t *testing.T) {
 func TestReadersThatDoNotReadCostNoPageEach(t *testing.T) {
 	const readers = 300
 	reg := prometheus.NewRegistry()
-	metrics, err := NewMetrics(reg, "v1")
+	metrics, err := metrics.New(reg, "v1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := largeReport(2000)
-	handler := New(Options{Report: func() *status.Report { return r }, Metrics: metrics, Gatherer: reg})
+	handler := New(Options{Report: func() *status.Report { return r }, AnswerBytes: metrics.AnswerBytes, Gatherer: reg})
 	server := httptest.NewServer(handler)
 	defer server.Close()
 	var held []net.Conn

@@ -20,7 +20,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/fedsync/fedsync/pkg/metrics"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/web/gate"
 )
 
 // servesEnv makes the test binary serve instead, so that what a crowd costs is
@@ -36,14 +38,14 @@ func serveStrangers() error {
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics, err := NewMetrics(reg, "v1")
+	metrics, err := metrics.New(reg, "v1")
 	if err != nil {
 		return err
 	}
 	var newest atomic.Pointer[status.Report]
 	newest.Store(largeReport(2000))
 	h := New(Options{
-		Report: newest.Load, Gatherer: reg, Metrics: metrics,
+		Report: newest.Load, Gatherer: reg, AnswerBytes: metrics.AnswerBytes,
 		WebhookSecret: func() ([]byte, error) { return crowdSecret, nil },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -62,7 +64,7 @@ func serveStrangers() error {
 	if _, err := fmt.Println(l.Addr()); err != nil { //nolint:forbidigo // The parent reads it.
 		return err
 	}
-	return Serve(ctx, l, h, ServeOptions{Metrics: metrics})
+	return gate.Serve(ctx, l, h, gate.Options{Counts: metrics})
 }
 
 // A stranger is a way to take from the server what can be had: it holds the connection

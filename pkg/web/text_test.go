@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"reflect"
@@ -20,26 +21,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
 )
-
-func TestAgesAreWrittenAsKubectlWritesThem(t *testing.T) {
-	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	for age, want := range map[time.Duration]string{
-		-time.Minute:           "0s", // another machine's clock is ahead
-		42 * time.Second:       "42s",
-		3*time.Minute + 12e9:   "3m12s",
-		50 * time.Hour:         "2d2h",
-		400 * 24 * time.Hour:   "400d",
-		1000 * 24 * time.Hour:  "2y270d",
-		time.Nanosecond * 9999: "0s",
-	} {
-		if got := at(now.Add(-age), now).Age; got != want {
-			t.Errorf("age of %v = %q, want %q", age, got, want)
-		}
-	}
-	if at(time.Time{}, now) != nil {
-		t.Error("the zero time has an age")
-	}
-}
 
 // FuzzTextNeverBecomesMarkup puts a text into every string of a report, and
 // wants the pages' elements and attributes to be what they are for a harmless
@@ -180,5 +161,42 @@ func TestLargeFederationsFitOnAPage(t *testing.T) {
 	}
 	if strings.Contains(page, "of-cx") || len(page) > 2<<20 {
 		t.Errorf("the page has %d bytes and objects of clusters that are well", len(page))
+	}
+}
+
+func TestManyDecisionsFitOnAPage(t *testing.T) {
+	r := &status.Report{Revision: federation.Revision{SHA: newestSHA}}
+	for i := range 1000 {
+		r.Clusters = append(r.Clusters, status.Cluster{Name: fmt.Sprintf("c%04d", i), State: federation.ClusterReady})
+	}
+	for i := range 200 {
+		name := fmt.Sprintf("w%03d", i)
+		port := federation.PortDecision{
+			Service: federation.ObjectRef{Kind: "Service", Name: name}, Port: 80, Protocol: "TCP", NodePort: int32(30000 + i), Basis: federation.PortPinned,
+		}
+		workload := federation.ReplicasDecision{Object: federation.ObjectRef{Kind: "ReplicaSet", Name: name}, Total: 1000}
+		for _, c := range r.Clusters {
+			s := federation.ReplicasShare{Cluster: c.Name, Share: 1, Replicas: 1, Live: 1, Basis: federation.ShareByWeight}
+			if i == 190 && c.Name == "c0900" {
+				s.Basis, s.Live = federation.ShareByCapacity, 1
+			}
+			workload.Shares = append(workload.Shares, s)
+			if i == 195 {
+				port.Clashes = append(port.Clashes, federation.PortClash{Cluster: c.Name})
+			}
+		}
+		r.Ports, r.Replicas = append(r.Ports, port), append(r.Replicas, workload)
+	}
+	page := get(t, New(Options{Report: func() *status.Report { return r }}), "/").Body.String()
+	for _, want := range []string{
+		">30195<", "and in 980 more clusters", "100 more in the JSON",
+		"w190", "no room for more", "960 more clusters in the JSON", "150 more in the JSON",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page of 200 workloads in 1000 clusters does not say %q", want)
+		}
+	}
+	if len(page) > 2<<20 {
+		t.Errorf("the page has %d bytes, want at most 2 MiB", len(page))
 	}
 }

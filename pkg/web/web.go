@@ -16,6 +16,7 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/status"
+	"github.com/fedsync/fedsync/pkg/web/page"
 )
 
 // Options are what the pages are made of. Every function is called from many
@@ -47,10 +48,10 @@ type Options struct {
 	WebhookSecret func() ([]byte, error)
 	// Gatherer gives what /metrics shows.
 	Gatherer prometheus.Gatherer
-	// Metrics counts what is kept for readers; nil for nobody.
-	Metrics *Metrics
-	Log     *zap.Logger
-	Version string // of fedsync, for the foot of the page
+	// AnswerBytes is told how many bytes are kept for readers.
+	AnswerBytes func(kept int)
+	Log         *zap.Logger
+	Version     string // of fedsync, for the foot of the page
 }
 
 // server answers requests. It keeps nothing between two of them but what would come
@@ -58,7 +59,7 @@ type Options struct {
 type server struct {
 	opts  Options
 	log   *zap.Logger
-	pages *pages
+	pages *page.Pages
 	press *press
 	// refused is log for what strangers can have written: some lines a minute, and no
 	// more, or a crowd of them would fill the disk.
@@ -83,8 +84,8 @@ const refusalsLogged = 10
 //
 // A SHA may be abbreviated to seven characters or more.
 func New(o Options) http.Handler {
-	s := &server{opts: o.withDefaults(), pages: newPages(), deliveries: make(chan struct{}, maxDeliveries)}
-	s.log, s.press = s.opts.Log, newPress(s.opts.Metrics)
+	s := &server{opts: o.withDefaults(), pages: page.New(), deliveries: make(chan struct{}, maxDeliveries)}
+	s.log, s.press = s.opts.Log, newPress(s.opts.AnswerBytes)
 	s.refused = s.log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Minute, refusalsLogged, 0)
 	}))
@@ -138,7 +139,9 @@ func (o Options) withDefaults() Options {
 	if o.Gatherer == nil {
 		o.Gatherer = prometheus.NewRegistry()
 	}
-	o.Metrics = o.Metrics.orUnread()
+	if o.AnswerBytes == nil {
+		o.AnswerBytes = func(int) {}
+	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/metrics"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -268,7 +269,7 @@ func TestRequestsAreInTheDebugLog(t *testing.T) {
 
 func TestMetricsAreThoseOfTheGatherer(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	if _, err := NewMetrics(reg, "v1"); err != nil {
+	if _, err := metrics.New(reg, "v1"); err != nil {
 		t.Fatal(err)
 	}
 	body := get(t, New(Options{Gatherer: reg}), "/metrics").Body.String()

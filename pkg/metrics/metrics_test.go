@@ -1,4 +1,4 @@
-package web
+package metrics
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -15,10 +16,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/post"
 )
 
+const (
+	newest  = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
+	earlier = "9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c"
+)
+
 func recorded(t *testing.T) (*prometheus.Registry, *Metrics) {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
-	m, err := NewMetrics(reg, "v1.0.0")
+	m, err := New(reg, "v1.0.0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +41,7 @@ func recorded(t *testing.T) (*prometheus.Registry, *Metrics) {
 	m.CommitStatusPost("gitea", post.Posted)
 	m.CommitStatusPost("gitea", post.Retry)
 	m.Report(&status.Report{
-		Revision: federation.Revision{Ref: "main", SHA: newestSHA},
+		Revision: federation.Revision{Ref: "main", SHA: newest},
 		State:    status.Failure,
 		Clusters: []status.Cluster{
 			{Name: "a", State: federation.ClusterReady},
@@ -49,6 +55,9 @@ func recorded(t *testing.T) (*prometheus.Registry, *Metrics) {
 		}}},
 		Cloud: &status.Cloud{Project: "p", Calls: 12},
 	})
+	m.Connections(4)
+	m.ShedOfAddress()
+	m.AnswerBytes(1000)
 	return reg, m
 }
 
@@ -82,7 +91,11 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 		`fedsync_balancer_endpoints{cluster="a",ingress="default/nginx",state="healthy"} 4`,
 		`fedsync_balancer_endpoints{cluster="a",ingress="default/nginx",state="unhealthy"} 2`,
 		`fedsync_gcp_calls_per_minute 12`,
-		`fedsync_revision_info{revision="` + newestSHA + `"} 1`,
+		`fedsync_revision_info{revision="` + newest + `"} 1`,
+		`fedsync_http_connections 4`,
+		`fedsync_http_connections_shed_total{limit="address"} 1`,
+		`fedsync_http_connections_shed_total{limit="total"} 0`,
+		`fedsync_http_answer_bytes 1000`,
 		`fedsync_build_info{goversion="go`,
 	} {
 		if !strings.Contains(got, want) {
@@ -117,7 +130,7 @@ func TestMetricsFollowPrometheusConventions(t *testing.T) {
 func TestSeriesOfAClusterThatLeftAreDropped(t *testing.T) {
 	reg, m := recorded(t)
 	m.Report(&status.Report{
-		Revision: federation.Revision{SHA: earlierSHA},
+		Revision: federation.Revision{SHA: earlier},
 		Clusters: []status.Cluster{{Name: "a", State: federation.ClusterReady}},
 	})
 	// A worker that was still at it when its cluster left.
@@ -127,7 +140,7 @@ func TestSeriesOfAClusterThatLeftAreDropped(t *testing.T) {
 	if strings.Contains(got, "fedsync_balancer_endpoints{") {
 		t.Errorf("the load balancer that is gone is still there:\n%s", got)
 	}
-	if strings.Contains(got, `cluster="b"`) || strings.Contains(got, newestSHA) || strings.Contains(got, earlierSHA) {
+	if strings.Contains(got, `cluster="b"`) || strings.Contains(got, newest) || strings.Contains(got, earlier) {
 		t.Errorf("what is gone is still there:\n%s", got)
 	}
 	if !strings.Contains(got, `fedsync_objects_total{action="created",cluster="a"} 1`) {
@@ -158,16 +171,22 @@ func TestABrokenNameDoesNotFailTheScrape(t *testing.T) {
 
 func TestMetricsAreRegisteredOnce(t *testing.T) {
 	reg, _ := recorded(t)
-	if _, err := NewMetrics(reg, "v1"); err == nil {
+	if _, err := New(reg, "v1"); err == nil {
 		t.Error("a second registration = nil, want an error")
 	}
 }
 
 func scrape(t *testing.T, reg *prometheus.Registry) string {
 	t.Helper()
-	w := get(t, New(Options{Gatherer: reg}), "/metrics")
-	if w.Code != 200 {
-		t.Fatalf("GET /metrics = %d %s", w.Code, w.Body)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return w.Body.String()
+	var text strings.Builder
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(&text, family); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return text.String()
 }

@@ -1,4 +1,4 @@
-package web
+package gate
 
 import (
 	"fmt"
@@ -7,17 +7,16 @@ import (
 	"net/http"
 	"net/netip"
 	"testing"
-
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 )
 
 // street is a listener at which clients of any address call.
 type street struct {
-	pipes
-
-	next net.Addr
+	next   net.Addr
+	closed chan struct{}
 }
+
+func (s *street) Close() error   { close(s.closed); return nil }
+func (s *street) Addr() net.Addr { return &net.TCPAddr{} }
 
 // caller is the server's end of a pipe, which knows where it leads.
 type caller struct {
@@ -41,11 +40,19 @@ type doors struct {
 
 	t      *testing.T
 	street *street
+	told   *told
 }
 
+// told is what the counts were told.
+type told struct{ open, ofAddress, ofAll int }
+
+func (c *told) Connections(open int) { c.open = open }
+func (c *told) ShedOfAddress()       { c.ofAddress++ }
+func (c *told) ShedOfAll()           { c.ofAll++ }
+
 func newDoors(t *testing.T, limits Limits) *doors {
-	s := &street{}
-	return &doors{newGate(s, limits, (*Metrics)(nil).orUnread()), t, s}
+	s, c := &street{closed: make(chan struct{})}, &told{}
+	return &doors{newGate(s, limits, c), t, s, c}
 }
 
 func (d *doors) call(from string) *visitor {
@@ -62,15 +69,6 @@ func (d *doors) call(from string) *visitor {
 
 func shut(v *visitor) bool { return v.Conn.(*caller).closed }
 
-func value(t *testing.T, c prometheus.Metric) float64 {
-	t.Helper()
-	var m dto.Metric
-	if err := c.Write(&m); err != nil {
-		t.Fatal(err)
-	}
-	return m.GetGauge().GetValue() + m.GetCounter().GetValue()
-}
-
 func TestAnAddressTakesNothingFromOthers(t *testing.T) {
 	d := newDoors(t, Limits{Connections: 100, ConnectionsPerAddress: 3})
 	honest := d.call("192.0.2.1:1000")
@@ -86,8 +84,8 @@ func TestAnAddressTakesNothingFromOthers(t *testing.T) {
 			t.Errorf("stranger %d of 20 is closed: %t, want the newest three open", i, shut(s))
 		}
 	}
-	if open, shed := value(t, d.metrics.connections), value(t, d.metrics.shed.WithLabelValues(shedAddress)); open != 4 || shed != 17 {
-		t.Errorf("%g are open and %g were closed, want 4 and 17", open, shed)
+	if want := (told{open: 4, ofAddress: 17}); *d.told != want {
+		t.Errorf("counted are %+v, want %+v", *d.told, want)
 	}
 }
 
@@ -181,7 +179,6 @@ func TestTheGateLetsNobodyInWhileTooManyHaveNotEnded(t *testing.T) {
 	}
 	// A server that ends does not wait for them.
 	go func() { _, err := d.Accept(); let <- err }()
-	d.street.closed = make(chan struct{})
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}

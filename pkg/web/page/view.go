@@ -1,4 +1,4 @@
-package web
+package page
 
 import (
 	"fmt"
@@ -55,7 +55,7 @@ func newView(r *status.Report, now time.Time) view {
 
 // reportPage is the whole federation.
 type reportPage struct {
-	frame
+	Frame
 	Summary      summary
 	Source       string
 	Counts       []count
@@ -79,7 +79,7 @@ type reportPage struct {
 
 // clusterPage is one member cluster in full.
 type clusterPage struct {
-	frame
+	Frame
 	Summary     summary
 	Cluster     clusterRow
 	Tone        string // the state's, or, where the cluster can be seen, the health's
@@ -145,10 +145,10 @@ type findingRow struct {
 	Since    *moment
 }
 
-func (v view) reportPage(f frame, revisions []federation.Revision) reportPage {
+func (v view) reportPage(f Frame, revisions []federation.Revision) reportPage {
 	r := v.report
 	p := reportPage{
-		frame:     f,
+		Frame:     f,
 		Summary:   v.summary(),
 		Source:    untrusted.Shorten(r.Source.String(), maxText),
 		Counts:    v.counts(),
@@ -170,7 +170,7 @@ func (v view) reportPage(f frame, revisions []federation.Revision) reportPage {
 	return p
 }
 
-func (v view) clusterPage(f frame, c status.Cluster) clusterPage {
+func (v view) clusterPage(f Frame, c status.Cluster) clusterPage {
 	f.Title = fmt.Sprintf("%s: %s, %s", c.Name, v.report.Federation, v.report.Revision)
 	var own []federation.Finding
 	for _, finding := range v.report.Findings {
@@ -180,7 +180,7 @@ func (v view) clusterPage(f frame, c status.Cluster) clusterPage {
 	}
 	row := v.clusterRow(c, v.addressesByCluster()[c.Name])
 	p := clusterPage{
-		frame:    f,
+		Frame:    f,
 		Summary:  v.summary(),
 		Cluster:  row,
 		Tone:     row.State.Tone,

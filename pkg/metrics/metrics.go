@@ -1,4 +1,4 @@
-package web
+package metrics
 
 import (
 	"runtime"
@@ -62,9 +62,9 @@ type Metrics struct {
 // behind is a cluster behind the load balancer of an Ingress, as labels have them.
 type behind struct{ ingress, cluster string }
 
-// NewMetrics registers the metrics. It fails when the registry has others of
+// New registers the metrics. It fails when the registry has others of
 // the same names.
-func NewMetrics(reg prometheus.Registerer, version string) (*Metrics, error) {
+func New(reg prometheus.Registerer, version string) (*Metrics, error) {
 	m := &Metrics{
 		clusters: map[string]bool{},
 		behind:   map[behind]bool{},
@@ -160,17 +160,17 @@ const (
 	shedTotal   = "total"
 )
 
-// orUnread returns m, or, where it is nil, metrics that nobody reads.
-func (m *Metrics) orUnread() *Metrics {
-	if m != nil {
-		return m
-	}
-	unread, err := NewMetrics(prometheus.NewRegistry(), "")
-	if err != nil {
-		panic(err) // a new registry has no others of the same names
-	}
-	return unread
-}
+// Connections sets how many connections are open.
+func (m *Metrics) Connections(open int) { m.connections.Set(float64(open)) }
+
+// ShedOfAddress counts a connection that was closed for a newer one of the same address.
+func (m *Metrics) ShedOfAddress() { m.shed.WithLabelValues(shedAddress).Inc() }
+
+// ShedOfAll counts a connection that was closed for a newer one of any address.
+func (m *Metrics) ShedOfAll() { m.shed.WithLabelValues(shedTotal).Inc() }
+
+// AnswerBytes sets how many bytes of pages and reports are kept for those who read them.
+func (m *Metrics) AnswerBytes(kept int) { m.answers.Set(float64(kept)) }
 
 const (
 	resultSuccess = "success"

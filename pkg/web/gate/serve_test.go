@@ -1,4 +1,4 @@
-package web
+package gate
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func TestServeAnswersWhatIsUnderWayAndEnds(t *testing.T) {
 		_, _ = io.WriteString(w, "answered")
 	})
 	served := make(chan error, 1) // one result, which nobody may wait for
-	go func() { served <- Serve(ctx, l, h, ServeOptions{}) }()
+	go func() { served <- Serve(ctx, l, h, Options{}) }()
 
 	answer := make(chan string, 1) // likewise
 	go func() {
@@ -73,7 +73,7 @@ func TestServeSaysWhyItCannot(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Serve(t.Context(), l, http.NotFoundHandler(), ServeOptions{}); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
+	if err := Serve(t.Context(), l, http.NotFoundHandler(), Options{}); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("Serve on a closed listener = %v, want an error that names it", err)
 	}
 }

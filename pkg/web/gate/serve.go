@@ -1,4 +1,4 @@
-package web
+package gate
 
 import (
 	"context"
@@ -22,27 +22,29 @@ const (
 	drainTimeout      = 10 * time.Second
 )
 
-// ServeOptions are what Serve works with besides a listener and a handler.
-type ServeOptions struct {
-	Limits  Limits
-	Metrics *Metrics    // counts connections; nil for nobody
-	Log     *zap.Logger // what the server has to say about connections; nil for nobody
+// Options are what Serve works with besides a listener and a handler.
+type Options struct {
+	Limits Limits
+	Counts Counts      // nil for nobody
+	Log    *zap.Logger // what the server has to say about connections; nil for nobody
 }
 
-func (o ServeOptions) withDefaults() ServeOptions {
+func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	o.Metrics = o.Metrics.orUnread()
+	if o.Counts == nil {
+		o.Counts = uncounted{}
+	}
 	return o
 }
 
 // Serve answers requests on the listener until the context ends. Then it takes
 // no more of them, gives those under way ten seconds, and returns nil when all
 // were answered. It closes the listener.
-func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
+func Serve(ctx context.Context, l net.Listener, h http.Handler, o Options) error {
 	o = o.withDefaults()
-	g := newGate(l, o.Limits, o.Metrics)
+	g := newGate(l, o.Limits, o.Counts)
 	srv := &http.Server{
 		ConnState:         g.follow,
 		Handler:           h,

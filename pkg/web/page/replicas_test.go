@@ -1,4 +1,4 @@
-package web
+package page
 
 import (
 	"fmt"
@@ -100,42 +100,5 @@ func TestWhatIsOddComesFirstWhereMuchIsLeftOut(t *testing.T) {
 		if fmt.Sprint(c.all) != before {
 			t.Errorf("oddFirst changed its input from %s to %v", before, c.all)
 		}
-	}
-}
-
-func TestManyDecisionsFitOnAPage(t *testing.T) {
-	r := &status.Report{Revision: federation.Revision{SHA: newestSHA}}
-	for i := range 1000 {
-		r.Clusters = append(r.Clusters, status.Cluster{Name: fmt.Sprintf("c%04d", i), State: federation.ClusterReady})
-	}
-	for i := range 200 {
-		name := fmt.Sprintf("w%03d", i)
-		port := federation.PortDecision{
-			Service: federation.ObjectRef{Kind: "Service", Name: name}, Port: 80, Protocol: "TCP", NodePort: int32(30000 + i), Basis: federation.PortPinned,
-		}
-		workload := federation.ReplicasDecision{Object: federation.ObjectRef{Kind: "ReplicaSet", Name: name}, Total: 1000}
-		for _, c := range r.Clusters {
-			s := federation.ReplicasShare{Cluster: c.Name, Share: 1, Replicas: 1, Live: 1, Basis: federation.ShareByWeight}
-			if i == 190 && c.Name == "c0900" {
-				s.Basis, s.Live = federation.ShareByCapacity, 1
-			}
-			workload.Shares = append(workload.Shares, s)
-			if i == 195 {
-				port.Clashes = append(port.Clashes, federation.PortClash{Cluster: c.Name})
-			}
-		}
-		r.Ports, r.Replicas = append(r.Ports, port), append(r.Replicas, workload)
-	}
-	page := get(t, New(Options{Report: func() *status.Report { return r }}), "/").Body.String()
-	for _, want := range []string{
-		">30195<", "and in 980 more clusters", "100 more in the JSON",
-		"w190", "no room for more", "960 more clusters in the JSON", "150 more in the JSON",
-	} {
-		if !strings.Contains(page, want) {
-			t.Errorf("the page of 200 workloads in 1000 clusters does not say %q", want)
-		}
-	}
-	if len(page) > 2<<20 {
-		t.Errorf("the page has %d bytes, want at most 2 MiB", len(page))
 	}
 }

@@ -1,4 +1,4 @@
-package web
+package gate
 
 import (
 	"container/list"
@@ -51,6 +51,23 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// Counts learn what becomes of connections.
+type Counts interface {
+	// Connections is told how many are open.
+	Connections(open int)
+	// ShedOfAddress is told that one was closed for a newer one of the same address.
+	ShedOfAddress()
+	// ShedOfAll is told that one was closed for a newer one of any address.
+	ShedOfAll()
+}
+
+// uncounted is for nobody.
+type uncounted struct{}
+
+func (uncounted) Connections(int) {}
+func (uncounted) ShedOfAddress()  {}
+func (uncounted) ShedOfAll()      {}
+
 // A gate is a listener that lets every client in, and bounds how many are inside:
 // where one is too many, that one is closed of which nothing came or went for the
 // longest.
@@ -62,8 +79,8 @@ func (l Limits) withDefaults() Limits {
 // it is served in milliseconds, and a thousand others would have to come meanwhile.
 type gate struct {
 	net.Listener
-	limits  Limits
-	metrics *Metrics
+	limits Limits
+	counts Counts
 	// room has a place for each connection whose goroutine has not ended, and unheard
 	// for each that it has not begun to read.
 	room, unheard chan struct{}
@@ -76,10 +93,10 @@ type gate struct {
 	from  map[netip.Prefix]int // how many of them come from an address
 }
 
-func newGate(l net.Listener, limits Limits, m *Metrics) *gate {
+func newGate(l net.Listener, limits Limits, counts Counts) *gate {
 	limits = limits.withDefaults()
 	return &gate{
-		Listener: l, limits: limits, metrics: m,
+		Listener: l, limits: limits, counts: counts,
 		room:    make(chan struct{}, endings*limits.Connections),
 		unheard: make(chan struct{}, maxUnheard),
 		closed:  make(chan struct{}),
@@ -158,15 +175,15 @@ func (g *gate) enter(v *visitor) (quiet *visitor) {
 	switch {
 	case g.from[v.address] > g.limits.ConnectionsPerAddress:
 		quiet = g.longestQuiet(v.address)
-		g.metrics.shed.WithLabelValues(shedAddress).Inc()
+		g.counts.ShedOfAddress()
 	case g.quiet.Len() > g.limits.Connections:
 		quiet = g.quiet.Front().Value.(*visitor)
-		g.metrics.shed.WithLabelValues(shedTotal).Inc()
+		g.counts.ShedOfAll()
 	}
 	if quiet != nil {
 		g.remove(quiet)
 	}
-	g.metrics.connections.Set(float64(g.quiet.Len()))
+	g.counts.Connections(g.quiet.Len())
 	return quiet
 }
 
@@ -202,7 +219,7 @@ func (g *gate) follow(conn net.Conn, state http.ConnState) {
 		}
 	case http.StateClosed, http.StateHijacked:
 		g.remove(v)
-		g.metrics.connections.Set(float64(g.quiet.Len()))
+		g.counts.Connections(g.quiet.Len())
 		<-g.room
 		v.hear()
 	case http.StateNew:
