@@ -16,6 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/plan"
+	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/schedule"
@@ -42,7 +43,7 @@ type PlanOptions struct {
 // Planning is a plan, and what it does not speak of.
 type Planning struct {
 	Plan        *plan.Plan
-	Uncommitted Uncommitted
+	Uncommitted preview.Uncommitted
 }
 
 // Plan says what a proposed change would do. It writes nothing. Clusters are asked as the
@@ -77,7 +78,7 @@ func Plan(ctx context.Context, cfg *config.Config, o PlanOptions) (*Planning, er
 	// What a Git server sends back of a credential may stand in a manifest.
 	planning := &Planning{Plan: secret.Value(d.secrets, plan.Of(in))}
 	if o.Head == "HEAD" && !o.WorkingTree {
-		planning.Uncommitted = uncommittedFiles(d.source, head.Federation)
+		planning.Uncommitted = preview.UncommittedFiles(d.source, head.Federation)
 	}
 	return planning, nil
 }
@@ -103,15 +104,15 @@ func (d *Daemon) renderSide(ctx context.Context, snapshot federation.Snapshot) (
 
 // renderSide renders a revision. One whose fedsync.yaml is refused has no clusters, and a
 // finding that says so.
-func renderSide(ctx context.Context, cfg *config.Config, with renderFunc, snapshot federation.Snapshot) (*side, error) {
+func renderSide(ctx context.Context, cfg *config.Config, with preview.RenderFunc, snapshot federation.Snapshot) (*side, error) {
 	s := &side{Side: plan.Side{Revision: snapshot.Revision}}
 	f, err := render.Load(snapshot)
 	if err != nil {
-		s.Refused, s.Federation, s.rendering = true, &federation.Federation{}, refusal(snapshot, err)
+		s.Refused, s.Federation, s.rendering = true, &federation.Federation{}, preview.Refusal(snapshot, err)
 		return s, nil
 	}
 	s.Federation = f
-	s.bundles, s.rendering, err = renderOnce(ctx, cfg, with, snapshot, f)
+	s.bundles, s.rendering, err = preview.Once(ctx, cfg, with, snapshot, f)
 	return s, err
 }
 
@@ -140,7 +141,7 @@ func (d *Daemon) askUntilSure(ctx context.Context, in *plan.Input, base, head *s
 		if !o.Patient || time.Now().Add(askPause).After(deadline) {
 			return err
 		}
-		if err == nil && plan.Of(*in).Verdict != plan.Unsure || err != nil && !errors.Is(err, errNoAnswer) {
+		if err == nil && plan.Of(*in).Verdict != plan.Unsure || err != nil && !errors.Is(err, preview.ErrNoAnswer) {
 			return err
 		}
 		select {
