@@ -68,6 +68,7 @@ var mayImport = map[string][]string{
 	"pkg/preview":                 {"internal/secret", "pkg/apply", "pkg/config", "pkg/federation", "pkg/render", "pkg/schedule", "pkg/source", "pkg/status", "pkg/status/contexts", "pkg/wire"},
 	"pkg/handover":                {"internal/secret", "pkg/apply/inventory", "pkg/config", "pkg/federation", "pkg/identity", "pkg/member", "pkg/render", "pkg/source", "pkg/takeover", "pkg/wire"},
 	"pkg/doctor":                  {"internal/secret", "pkg/access", "pkg/claim", "pkg/config", "pkg/federation", "pkg/handover", "pkg/preview", "pkg/render", "pkg/source", "pkg/status", "pkg/wire"},
+	"pkg/proposal":                {"pkg/apply", "pkg/config", "pkg/federation", "pkg/gcp", "pkg/gcp/keeper", "pkg/plan", "pkg/preview", "pkg/render", "pkg/schedule", "pkg/wire"},
 	"pkg/wire":                    {"internal/secret", "pkg/*"},
 	"pkg/review":                  {"internal/markdown", "pkg/federation", "pkg/plan", "pkg/status"},
 	"pkg/status/statustest":       {"internal/badforge", "internal/canary", "pkg/federation", "pkg/status", "pkg/status/post"},
