@@ -14,8 +14,8 @@ import (
 
 	"github.com/fedsync/fedsync/internal/fields"
 	"github.com/fedsync/fedsync/pkg/apply"
-	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -91,7 +91,7 @@ type clusterDiff struct {
 	Error    string                  `json:"error,omitempty"`
 }
 
-func newDiffReport(c *daemon.Comparison) *diffReport {
+func newDiffReport(c *preview.Comparison) *diffReport {
 	d := &diffReport{
 		Federation:  c.Report.Federation,
 		Revision:    c.Report.Revision,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/doctor"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -84,7 +85,7 @@ type checked struct {
 	Objects     int `json:"objects"` // rendered, in all clusters together
 }
 
-func newDiagnosis(e *daemon.Examination) diagnosis {
+func newDiagnosis(e *doctor.Examination) diagnosis {
 	d := diagnosis{
 		Repository: e.Repository,
 		Revision:   e.Snapshot.Revision,

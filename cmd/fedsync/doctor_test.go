@@ -7,15 +7,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/doctor"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
 // examined is an examination of two clusters with these findings.
-func examined(findings ...federation.Finding) *daemon.Examination {
+func examined(findings ...federation.Finding) *doctor.Examination {
 	plan := decided()
-	return &daemon.Examination{
+	return &doctor.Examination{
 		Federation: &federation.Federation{
 			Name:     "web",
 			Clusters: []federation.Cluster{{Name: "asia"}, {Name: "europe"}},
@@ -23,7 +24,7 @@ func examined(findings ...federation.Finding) *daemon.Examination {
 		},
 		Snapshot: federation.Snapshot{Revision: plan.Revision},
 		Plan:     plan,
-		Comparison: &daemon.Comparison{Report: &status.Report{Clusters: []status.Cluster{
+		Comparison: &preview.Comparison{Report: &status.Report{Clusters: []status.Cluster{
 			{Name: "asia", State: federation.ClusterReady}, {Name: "europe", State: federation.ClusterOffline},
 		}}},
 		Permitted: 1,

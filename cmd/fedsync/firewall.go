@@ -20,6 +20,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/gcp/balancer"
+	"github.com/fedsync/fedsync/pkg/preview"
 )
 
 func newFirewall(environment []string) *cobra.Command {
@@ -102,7 +103,7 @@ func (q *firewallQuestion) answer(cmd *cobra.Command, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	r, err := daemon.Render(cmd.Context(), q.cfg, facts)
+	r, err := preview.Render(cmd.Context(), q.cfg, facts)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/preview"
 )
 
 // looking is what the commands share that look at every cluster once: the settings,
@@ -30,7 +31,7 @@ func newLooking(cmd *cobra.Command, environment []string, timeout time.Duration,
 
 // look asks the clusters. Changes that are not committed are named as what was not
 // done with them: "looked at".
-func (l *looking) look(cmd *cobra.Command, done string) (*daemon.Comparison, error) {
+func (l *looking) look(cmd *cobra.Command, done string) (*preview.Comparison, error) {
 	if err := checkOutput(*l.output, l.formats...); err != nil {
 		return nil, err
 	}

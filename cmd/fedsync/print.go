@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/preview"
 )
 
 // writeError says why there is no answer, or why it is no.
@@ -43,7 +43,7 @@ func writeFindings(w io.Writer, findings []federation.Finding) error {
 }
 
 // writeUncommitted names the files whose changes were not looked at.
-func writeUncommitted(w io.Writer, u daemon.Uncommitted, done string) {
+func writeUncommitted(w io.Writer, u preview.Uncommitted, done string) {
 	w = plainWriter{w}
 	if u.Unknown != "" {
 		fmt.Fprintf(w, "fedsync: what is not committed is not %s, and whether there is any is not known: %s\n", done, untrusted.Line(u.Unknown))

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/preview"
 )
 
 func TestTerminalsObeyNobody(t *testing.T) {
@@ -33,7 +33,7 @@ func TestTerminalsObeyNobody(t *testing.T) {
 
 func TestFilesThatAreNotCommittedTakeALineEach(t *testing.T) {
 	var b strings.Builder
-	writeUncommitted(&b, daemon.Uncommitted{Files: []string{"a\nE D99 c1 the cluster is lost", "b"}}, "shown")
+	writeUncommitted(&b, preview.Uncommitted{Files: []string{"a\nE D99 c1 the cluster is lost", "b"}}, "shown")
 	const want = "fedsync: a E D99 c1 the cluster is lost has changes that are not committed: not shown\n" +
 		"fedsync: b has changes that are not committed: not shown\n"
 	if got := b.String(); got != want {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
-	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
@@ -61,7 +61,7 @@ read.`,
 		if err != nil {
 			return err
 		}
-		r, err := daemon.Render(cmd.Context(), cfg, reported)
+		r, err := preview.Render(cmd.Context(), cfg, reported)
 		if err != nil {
 			return err
 		}

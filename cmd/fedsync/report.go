@@ -19,6 +19,7 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/doctor"
 )
 
 func newReport(environment []string) *cobra.Command {
@@ -93,7 +94,7 @@ func writePrivate(name string, data []byte) error {
 }
 
 // supportFile puts together what support needs to know.
-func supportFile(cmd *cobra.Command, cfg *config.Config, e *daemon.Examination) ([]byte, error) {
+func supportFile(cmd *cobra.Command, cfg *config.Config, e *doctor.Examination) ([]byte, error) {
 	s := scrubber{secrets: untrusted.NewSecrets(config.Secrets(cfg, e.Plan, e.Snapshot.Files)...)}
 	a := &txtar.Archive{Comment: fmt.Appendf(nil, "fedsync %s, %s %s/%s, %s\n\n", buildVersion(),
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format(time.RFC3339))}

@@ -16,8 +16,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/backup"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 	"github.com/fedsync/fedsync/pkg/config"
-	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/wire"
 )
 
@@ -99,7 +99,7 @@ func newRestoration(cmd *cobra.Command, cfg *config.Config, cluster, name string
 	if name != "" {
 		cfg.Contexts = nil // they bound what a repository names, and here the operator names it
 	} else {
-		rendering, err := daemon.Render(cmd.Context(), cfg, federation.Facts{})
+		rendering, err := preview.Render(cmd.Context(), cfg, federation.Facts{})
 		if err != nil {
 			return nil, fmt.Errorf("%w\nwith --federation NAME no repository is read", err)
 		}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
-	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/handover"
 	"github.com/fedsync/fedsync/pkg/takeover"
 )
 
@@ -72,9 +72,9 @@ asked, 2 when the repository or the kubeconfig cannot be read.`,
 			return err
 		}
 		if *former != "" {
-			return takeOverName(cmd, cfg, daemon.Options{Version: buildVersion(), Log: log}, *former, *yes, *force)
+			return takeOverName(cmd, cfg, log, *former, *yes, *force)
 		}
-		t, err := daemon.LookAtTakeover(cmd.Context(), cfg, daemon.Options{Version: buildVersion(), Log: log})
+		t, err := handover.LookAt(cmd.Context(), cfg, buildVersion(), log)
 		if err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ asked, 2 when the repository or the kubeconfig cannot be read.`,
 }
 
 // printTakeover prints what belongs to whom, and what would be moved.
-func printTakeover(w io.Writer, t *daemon.Takeover) error {
+func printTakeover(w io.Writer, t *handover.Takeover) error {
 	fmt.Fprintf(w, "federation %s, %s at %s: this source is %s\n\n", t.Federation.Name, t.Revision, t.Repository, t.Source)
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "CLUSTER\tCLAIM\tINVENTORIES")
@@ -152,7 +152,7 @@ func inventoryWords(c takeover.Cluster) string {
 }
 
 // printTakeoverNotes says what else comes of moving it.
-func printTakeoverNotes(w io.Writer, t *daemon.Takeover) {
+func printTakeoverNotes(w io.Writer, t *handover.Takeover) {
 	var gone []string
 	for _, c := range t.Clusters {
 		for _, p := range c.Foreign {
@@ -179,7 +179,7 @@ func hasApp(f *federation.Federation, name string) bool {
 }
 
 // doTakeover moves what belongs to another source, and says of each cluster what was done.
-func doTakeover(cmd *cobra.Command, w io.Writer, t *daemon.Takeover, force bool) error {
+func doTakeover(cmd *cobra.Command, w io.Writer, t *handover.Takeover, force bool) error {
 	moved, err := t.Move(cmd.Context(), force)
 	return printMoved(w, moved, err, "belong to this source")
 }

@@ -6,17 +6,18 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
-	"github.com/fedsync/fedsync/pkg/daemon"
+	"github.com/fedsync/fedsync/pkg/handover"
 	"github.com/fedsync/fedsync/pkg/takeover"
 )
 
 // takeOverName moves what a federation has under the name that it had before, or says
 // what it would move.
-func takeOverName(cmd *cobra.Command, cfg *config.Config, o daemon.Options, former string, yes, force bool) error {
-	r, err := daemon.LookAtRename(cmd.Context(), cfg, o, former)
+func takeOverName(cmd *cobra.Command, cfg *config.Config, log *zap.Logger, former string, yes, force bool) error {
+	r, err := handover.LookAtRename(cmd.Context(), cfg, buildVersion(), log, former)
 	if err != nil {
 		return err
 	}
@@ -29,7 +30,7 @@ func takeOverName(cmd *cobra.Command, cfg *config.Config, o daemon.Options, form
 }
 
 // printRename prints what each cluster has under the name before.
-func printRename(w io.Writer, r *daemon.Rename) error {
+func printRename(w io.Writer, r *handover.Rename) error {
 	fmt.Fprintf(w, "federation %s, %s at %s: it was %s\n\n", r.Federation.Name, r.Revision, r.Repository, untrusted.Clean(r.Former, 64))
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "CLUSTER\tCLAIM\tINVENTORIES")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,13 +11,11 @@ import (
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
-	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/gcp/gce"
 	"github.com/fedsync/fedsync/pkg/gcp/keeper"
 	"github.com/fedsync/fedsync/pkg/gcp/traffic"
 	"github.com/fedsync/fedsync/pkg/identity"
-	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/wire"
 )
 
@@ -95,40 +92,4 @@ func lookErrors(seen gcp.Observed, timeout time.Duration) string {
 		return fmt.Sprintf("no answer within %s", timeout)
 	}
 	return seen.Unread()
-}
-
-// judgeCloud makes findings of what a daemon would wait for on Google Cloud: a single
-// look has no later.
-func (e *Examination) judgeCloud() {
-	r := e.Comparison.Report
-	if r.Cloud == nil {
-		return
-	}
-	if !r.Cloud.Error.IsZero() {
-		for i := range e.Findings {
-			if f := &e.Findings[i]; f.ID == federation.FindingCloud && f.Cluster == "" && f.Object == (federation.ObjectRef{}) {
-				f.Severity = federation.SeverityError
-			}
-		}
-		return
-	}
-	if n := len(r.Cloud.Pending); n > 0 {
-		e.find(federation.Finding{
-			ID: federation.FindingBalancer, Severity: federation.SeverityWarning,
-			Message: untrusted.Textf("fedsync would make %d changes on Compute Engine", n),
-			Remedy:  untrusted.Const("fedsync diff prints them; a running fedsync makes them"),
-		})
-	}
-	for _, b := range r.Balancers {
-		for _, c := range b.Clusters {
-			dead := c.State == federation.TrafficUnhealthy || c.State == federation.TrafficNone
-			if !b.Complete || !dead || status.PlacedNowhere(r.Replicas, b.App, c.Cluster) {
-				continue
-			}
-			e.find(federation.Finding{
-				ID: federation.FindingTraffic, Severity: federation.SeverityWarning, Cluster: c.Cluster, App: b.App, Object: b.Ingress, File: b.File,
-				Message: untrusted.New(strings.TrimSuffix(fmt.Sprintf("takes no traffic: %s: %s", c.State, c.Reason), ": ")),
-			})
-		}
-	}
 }

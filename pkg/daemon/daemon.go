@@ -27,6 +27,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/diagnose"
 	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/metrics"
+	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/source"
@@ -58,7 +59,7 @@ type Daemon struct {
 	secrets *secret.Set
 
 	source     *source.Source
-	render     renderFunc
+	render     preview.RenderFunc
 	before     beforeFunc     // the source's, unless a test puts another in its place
 	renderer   *worker.Worker // does it, unless a test puts another in its place
 	kubeconfig *config.Kubeconfig

@@ -16,8 +16,8 @@
 // be emptied. rendering.go renders beside the loop.
 //
 // tell.go is the other half of each turn: it adds the outcomes up to a report and tells
-// the forge, the page and the metrics; package history keeps the reports. daemon.go starts all of it and waits for its
-// end; package wire makes the parts that the settings name. look.go and once.go
-// are the same parts in another order, for the commands that look once or run once;
-// examine.go and access.go look at what those take for granted, for fedsync doctor.
+// the forge, the page and the metrics; package history keeps the reports. daemon.go starts
+// all of it and waits for its end; package wire makes the parts that the settings name.
+// look.go and once.go are the same parts in another order, for the commands that look once
+// or run once; examine.go lends the loop's look to package doctor.
 package daemon

@@ -1,214 +1,30 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/secret"
-	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
+	"github.com/fedsync/fedsync/pkg/doctor"
 	"github.com/fedsync/fedsync/pkg/federation"
-	"github.com/fedsync/fedsync/pkg/render"
-	"github.com/fedsync/fedsync/pkg/source"
-	"github.com/fedsync/fedsync/pkg/source/gitdir"
-	"github.com/fedsync/fedsync/pkg/status"
-	"github.com/fedsync/fedsync/pkg/wire"
+	"github.com/fedsync/fedsync/pkg/preview"
 )
 
-// Examination is what can be said of a set-up, whatever state it is in.
-type Examination struct {
-	Repository  string                 // URL or path, without credentials
-	Snapshot    federation.Snapshot    // its Revision is empty where none could be read
-	Federation  *federation.Federation // nil where none could be read
-	Plan        federation.Plan        // by the facts of the clusters, where they could be asked
-	Comparison  *Comparison            // nil where the clusters were not asked
-	Permitted   int                    // clusters that were asked what they allow
-	Findings    []federation.Finding   // sorted
-	Uncommitted Uncommitted
-
-	secrets *secret.Set // of the repository's server
-}
-
-// Examine looks at everything once, as Look does, and at what Look takes for
-// granted: a part that is broken is a finding, and the others are examined all the
-// same. It also asks every cluster what our credentials allow. It changes nothing.
-func Examine(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*Examination, error) {
-	e := &Examination{Repository: untrusted.URL(cfg.Repository), secrets: secret.New()}
-	log = e.secrets.Logger(log)
-	_, kubeErr := config.NewKubeconfig(cfg, log)
-	if kubeErr != nil {
-		e.find(federation.Finding{
-			ID: federation.FindingNoContext, Severity: federation.SeverityError, Message: untrusted.New(kubeErr.Error()),
-			Remedy: untrusted.Const("give a kubeconfig that has a context for each member cluster: --kubeconfig FILE, or $KUBECONFIG"),
-		})
-	}
-	e.read(ctx, cfg, log)
-	switch {
-	case e.Federation == nil:
-	case kubeErr != nil:
-		// What is wrong in the repository can be said without the clusters.
-		r, err := rendering(ctx, cfg, e.Snapshot, e.Federation, federation.Facts{})
-		if err != nil {
-			return nil, err
-		}
-		e.Plan = r.Plan
-		e.find(r.Findings...)
-	default:
-		if err := e.ask(ctx, cfg, timeout, log); err != nil {
-			return nil, err
-		}
-	}
-	slices.SortStableFunc(e.Findings, federation.Finding.Compare)
-	e.Findings = slices.CompactFunc(e.Findings, func(x, y federation.Finding) bool {
-		return x.Object == federation.ObjectRef{} && x.Compare(y) == 0 // of each of several objects
-	})
-	e.Findings = secret.Value(e.secrets, federation.ShortFindings(e.Findings))
-	return e, ctx.Err()
-}
-
-func (e *Examination) find(findings ...federation.Finding) {
-	e.Findings = append(e.Findings, findings...)
-}
-
-// read reads the repository's fedsync.yaml.
-func (e *Examination) read(ctx context.Context, cfg *config.Config, log *zap.Logger) {
-	src, err := wire.NewSource(cfg, e.secrets, log)
-	if err != nil {
-		e.find(federation.Finding{
-			ID: federation.FindingNoContext, Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
-			Remedy: untrusted.Const("correct --repo and the settings of its credentials"),
-		})
-		return
-	}
-	snapshot, err := src.Snapshot(ctx, cfg.Revision)
-	if err != nil {
-		e.find(sourceFinding(err))
-		return
-	}
-	e.Snapshot = snapshot
-	f, err := render.Load(snapshot)
-	if err != nil {
-		e.find(refusal(snapshot, err)...)
-		return
-	}
-	e.Federation = f
-	e.Uncommitted = uncommittedFiles(src, f)
-}
-
-// sourceFinding says why the repository cannot be read.
-func sourceFinding(err error) federation.Finding {
-	f := federation.Finding{
-		ID: federation.FindingSource, Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
-		Remedy: untrusted.Const("correct --repo or --revision"),
-	}
-	if wrong, ok := errors.AsType[*gitdir.NotRepositoryError](err); ok {
-		f.Message, f.Remedy = untrusted.Textf("read %s: %s", wrong.Path, wrong.Reason), untrusted.New(wrong.Remedy)
-	}
-	if _, gone := errors.AsType[*source.RefError](err); gone {
-		f.Remedy = sourceRemedy(err)
-	}
-	if failed, ok := errors.AsType[*source.Error](err); ok {
-		short := *failed
-		short.Remedy = ""
-		f.Message = untrusted.New(short.Error())
-		f.Remedy = untrusted.New(cmp.Or(failed.Remedy, "check the repository's address, its credentials and the network"))
-	}
-	if errors.Is(err, source.ErrUnauthorised) || errors.Is(err, source.ErrCredentials) {
-		f.ID = federation.FindingCredentials
-	}
-	return f
-}
-
-// sourceRemedy says what a daemon's operator does about an error that says nothing about
-// it itself; empty where nothing special is known.
-func sourceRemedy(err error) untrusted.Text {
-	if _, gone := errors.AsType[*source.RefError](err); gone {
-		return untrusted.Const("push the branch again, or let --revision name one that there is")
-	}
-	if failed, ok := errors.AsType[*source.Error](err); ok && failed.Remedy != "" {
-		return untrusted.New(failed.Remedy)
-	}
-	return untrusted.Text{}
-}
-
-// ask looks at the clusters.
-func (e *Examination) ask(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) error {
-	d, err := newParts(cfg, Options{Log: log, secrets: e.secrets})
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	c, err := d.look(ctx, e.Snapshot, timeout)
-	if err != nil && !errors.Is(err, errNoAnswer) {
-		return err
-	}
-	c.Uncommitted = e.Uncommitted
-	e.Comparison, e.Plan = c, c.Plan
-	e.find(c.Report.Findings...)
-	e.judgeSource(ctx, cfg, d)
-	for _, cluster := range c.Report.Clusters {
-		for _, difference := range c.Differences[cluster.Name] {
-			if f, refused := difference.Finding(); refused {
-				e.find(f)
+// Examine looks at everything once, by the loop as Look does, for fedsync doctor.
+func Examine(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*doctor.Examination, error) {
+	secrets := secret.New()
+	return doctor.Examine(ctx, cfg, doctor.Options{
+		Timeout: timeout, Log: log, Secrets: secrets,
+		Look: func(ctx context.Context, snapshot federation.Snapshot, timeout time.Duration) (*preview.Comparison, error) {
+			d, err := newParts(cfg, Options{Log: log, secrets: secrets})
+			if err != nil {
+				return nil, err
 			}
-		}
-		e.judge(cluster, timeout)
-	}
-	e.judgeCloud()
-	return e.permissions(ctx, d, timeout)
-}
-
-// judge makes findings of what a daemon would wait for: a single look has no later.
-func (e *Examination) judge(c status.Cluster, timeout time.Duration) {
-	differences, compared := e.Comparison.Differences[c.Name]
-	differ := 0 // apart from those that are refused, which is found already
-	for _, d := range differences {
-		if d.Err == nil {
-			differ++
-		}
-	}
-	f := federation.Finding{Cluster: c.Name, Severity: federation.SeverityWarning, Since: c.Since}
-	switch {
-	case c.Lost || !c.Targeted:
-		return
-	case c.State == federation.ClusterPending:
-		f.ID, f.Severity = federation.FindingNotReady, federation.SeverityError
-		f.Message = untrusted.Textf("no answer within %s", timeout)
-		f.Remedy = untrusted.Const("check the network between here and the API server, or wait longer: --timeout")
-	case c.State != federation.ClusterReady:
-		for i := range e.Findings {
-			if found := &e.Findings[i]; found.Cluster == c.Name && slices.Contains(absence, found.ID) {
-				found.Severity = federation.SeverityError
-			}
-		}
-		return
-	case !compared && e.broken(c.Name):
-		return // which says why
-	case !compared:
-		f.ID = federation.FindingNotSynced
-		f.Message = untrusted.Textf("was not compared with %s within %s", e.Snapshot.Revision, timeout)
-		f.Remedy = untrusted.Const("wait longer: --timeout")
-	case differ > 0:
-		f.ID = federation.FindingNotSynced
-		f.Message = untrusted.Textf("is not equal to %s: fedsync would change %d of its objects", e.Snapshot.Revision, differ)
-		f.Remedy = untrusted.Const("fedsync diff prints the differences; a running fedsync mends them")
-	default:
-		return
-	}
-	e.find(f)
-}
-
-// absence are the findings that say why a cluster does not answer.
-var absence = []string{federation.FindingNoContext, federation.FindingCredentials, federation.FindingUnreachable, federation.FindingNotReady}
-
-// broken says whether an error stands for the cluster.
-func (e *Examination) broken(cluster string) bool {
-	return slices.ContainsFunc(e.Findings, func(f federation.Finding) bool {
-		return f.Cluster == cluster && f.Severity == federation.SeverityError
+			defer d.Close()
+			return d.look(ctx, snapshot, timeout)
+		},
 	})
 }

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,121 +11,19 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/secret"
-	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/render"
-	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
-	"github.com/fedsync/fedsync/pkg/source/worktree"
 	"github.com/fedsync/fedsync/pkg/status"
-	"github.com/fedsync/fedsync/pkg/status/contexts"
-	"github.com/fedsync/fedsync/pkg/wire"
 )
-
-// Rendering is what a revision says without asking any cluster.
-type Rendering struct {
-	Federation  *federation.Federation
-	Snapshot    federation.Snapshot
-	Plan        federation.Plan
-	Findings    []federation.Finding
-	Uncommitted Uncommitted
-}
-
-// Render reads and renders one revision, and schedules it for clusters that report
-// these facts; without any they are Ready and empty.
-func Render(ctx context.Context, cfg *config.Config, facts federation.Facts) (*Rendering, error) {
-	secrets := secret.New()
-	src, err := wire.NewSource(cfg, secrets, zap.NewNop())
-	if err != nil {
-		return nil, err
-	}
-	snapshot, err := src.Snapshot(ctx, cfg.Revision)
-	if err != nil {
-		return nil, err
-	}
-	f, err := render.Load(snapshot)
-	if err != nil {
-		return nil, err
-	}
-	r, err := rendering(ctx, cfg, snapshot, f, facts)
-	if err != nil {
-		return nil, err
-	}
-	r.Uncommitted, r.Findings = uncommittedFiles(src, f), secret.Value(secrets, r.Findings)
-	return r, nil
-}
-
-// rendering renders a snapshot and plans it.
-func rendering(ctx context.Context, cfg *config.Config, snapshot federation.Snapshot, f *federation.Federation, facts federation.Facts) (*Rendering, error) {
-	renderer := wire.NewRenderer(cfg, zap.NewNop())
-	defer renderer.Close()
-	bundles, findings, err := renderOnce(ctx, cfg, renderer.RenderInSteps, snapshot, f)
-	if err != nil {
-		return nil, err
-	}
-	plan := schedule.New().Plan(schedule.Input{
-		Federation: f, Revision: snapshot.Revision, Bundles: bundles, Facts: facts, Policy: wire.Policy(cfg),
-	})
-	return &Rendering{Federation: f, Snapshot: snapshot, Plan: plan, Findings: slices.Concat(findings, plan.Findings)}, nil
-}
-
-// renderOnce renders a snapshot as a whole, with what the operator does not grant its file.
-func renderOnce(ctx context.Context, cfg *config.Config, with renderFunc, snapshot federation.Snapshot, f *federation.Federation) ([]federation.Bundle, []federation.Finding, error) {
-	bundles, findings := with(ctx, snapshot, f, nil, nil)
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	return bundles, slices.Concat(contexts.Patterns(cfg.StatusContexts).Settle(f, snapshot.Files), findings), nil
-}
-
-// Uncommitted is what of a work tree no commit has.
-type Uncommitted struct {
-	Files   []string // those that the federation would read, and whose changes are not in the revision
-	Unknown string   // why they are not known; empty where they are
-}
-
-// uncommittedFiles compares a work tree with its commit. It is a courtesy to whoever forgot
-// to commit: what is asked for is answered where it cannot be done, as in a sparse checkout.
-func uncommittedFiles(src *source.Source, f *federation.Federation) Uncommitted {
-	path, local := src.LocalPath()
-	if !local {
-		return Uncommitted{}
-	}
-	under := []string{f.File()}
-	for _, app := range f.Apps {
-		under = append(under, app.Path)
-	}
-	files, err := worktree.Uncommitted(path, under)
-	if err != nil {
-		return Uncommitted{Unknown: untrusted.Line(err.Error())}
-	}
-	return Uncommitted{Files: files}
-}
-
-// errNoAnswer is returned when not one cluster could be asked.
-var errNoAnswer = errors.New("no cluster answers")
-
-// Comparison is what every cluster runs, and what an apply of the revision would
-// change there.
-type Comparison struct {
-	Report *status.Report
-	Facts  federation.Facts // what the clusters reported
-	Plan   federation.Plan  // what was planned by these facts
-	// Differences are those of each cluster that could be compared, by name; of
-	// one that could not, there is no entry.
-	Differences map[string][]apply.Difference
-	// Findings are those of the rendering, the plan and the comparing. The report
-	// has more, about what runs.
-	Findings    []federation.Finding
-	Uncommitted Uncommitted
-}
 
 // Look asks every cluster what it runs and what an apply would change, and changes
 // nothing. It waits for each cluster's answer, for at most the timeout. Its error
 // says that not even one cluster could be asked.
-func Look(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*Comparison, error) {
+func Look(ctx context.Context, cfg *config.Config, timeout time.Duration, log *zap.Logger) (*preview.Comparison, error) {
 	d, err := newParts(cfg, Options{Log: log})
 	if err != nil {
 		return nil, err
@@ -144,13 +41,13 @@ func Look(ctx context.Context, cfg *config.Config, timeout time.Duration, log *z
 	if err != nil {
 		return nil, err
 	}
-	c.Uncommitted = uncommittedFiles(d.source, f)
+	c.Uncommitted = preview.UncommittedFiles(d.source, f)
 	return c, nil
 }
 
 // look is Look for a snapshot. With errNoAnswer it gives what can be said all the
 // same.
-func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout time.Duration) (*Comparison, error) {
+func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout time.Duration) (*preview.Comparison, error) {
 	d.events.put(source.Event{Snapshot: &snapshot})
 	loopCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -174,7 +71,7 @@ func (d *Daemon) look(ctx context.Context, snapshot federation.Snapshot, timeout
 		r := l.report()
 		report = &r
 	}
-	c := &Comparison{
+	c := &preview.Comparison{
 		Report:      report,
 		Facts:       l.members.facts,
 		Plan:        l.live.plan,
@@ -211,5 +108,5 @@ func (ms *members) silence() error {
 	if len(reasons) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", errNoAnswer, strings.Join(reasons, "; "))
+	return fmt.Errorf("%w: %s", preview.ErrNoAnswer, strings.Join(reasons, "; "))
 }

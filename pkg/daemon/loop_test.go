@@ -24,6 +24,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/member"
+	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
@@ -56,7 +57,7 @@ type staged struct {
 }
 
 // inOneStep is a renderer that gives a revision as a whole.
-func inOneStep(render func(context.Context, federation.Snapshot, *federation.Federation, func(federation.Cluster, []federation.Bundle)) ([]federation.Bundle, []federation.Finding)) renderFunc {
+func inOneStep(render func(context.Context, federation.Snapshot, *federation.Federation, func(federation.Cluster, []federation.Bundle)) ([]federation.Bundle, []federation.Finding)) preview.RenderFunc {
 	return func(ctx context.Context, s federation.Snapshot, f *federation.Federation, ready func(federation.Cluster, []federation.Bundle), _ func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding) {
 		return render(ctx, s, f, ready)
 	}

@@ -11,16 +11,14 @@ import (
 
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
-	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/plan"
-	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/preview"
+	"github.com/fedsync/fedsync/pkg/proposal"
 	"github.com/fedsync/fedsync/pkg/roll"
-	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
-	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 // PlanOptions say what is planned, and by what.
@@ -42,7 +40,7 @@ type PlanOptions struct {
 // Planning is a plan, and what it does not speak of.
 type Planning struct {
 	Plan        *plan.Plan
-	Uncommitted Uncommitted
+	Uncommitted preview.Uncommitted
 }
 
 // Plan says what a proposed change would do. It writes nothing. Clusters are asked as the
@@ -53,31 +51,31 @@ func Plan(ctx context.Context, cfg *config.Config, o PlanOptions) (*Planning, er
 		return nil, err
 	}
 	defer d.Close()
-	proposal, err := d.propose(ctx, o)
+	proposed, err := d.propose(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	base, err := d.renderSide(ctx, proposal.Base)
+	base, err := d.renderSide(ctx, proposed.Base)
 	if err != nil {
 		return nil, err
 	}
-	head, err := d.renderSide(ctx, proposal.Merged)
+	head, err := d.renderSide(ctx, proposed.Merged)
 	if err != nil {
 		return nil, err
 	}
-	in := plan.Input{From: proposal.From, Conflicts: proposal.Conflicts, Both: proposal.Both}
+	in := plan.Input{From: proposed.From, Conflicts: proposed.Conflicts, Both: proposed.Both}
 	if o.Facts != nil {
-		base.schedule(cfg, *o.Facts, nil)
+		base.Schedule(cfg, *o.Facts, nil)
 		in.Facts = plan.Assume(*o.Facts, base.Plan)
-		in.Base, in.Head = base.schedule(cfg, in.Facts, nil), head.schedule(cfg, in.Facts, nil)
-		d.cloudUnasked(&in)
+		in.Base, in.Head = base.Schedule(cfg, in.Facts, nil), head.Schedule(cfg, in.Facts, nil)
+		proposal.CloudUnasked(d.digest(base.Federation), &in)
 	} else if err := d.askUntilSure(ctx, &in, base, head, o); err != nil {
 		return nil, err
 	}
 	// What a Git server sends back of a credential may stand in a manifest.
 	planning := &Planning{Plan: secret.Value(d.secrets, plan.Of(in))}
 	if o.Head == "HEAD" && !o.WorkingTree {
-		planning.Uncommitted = uncommittedFiles(d.source, head.Federation)
+		planning.Uncommitted = preview.UncommittedFiles(d.source, head.Federation)
 	}
 	return planning, nil
 }
@@ -89,43 +87,8 @@ func (d *Daemon) propose(ctx context.Context, o PlanOptions) (*source.Proposal, 
 	return d.source.Propose(ctx, o.Base, o.Head)
 }
 
-// side is one side of a proposed change.
-type side struct {
-	plan.Side
-
-	bundles   []federation.Bundle
-	rendering []federation.Finding
-}
-
-func (d *Daemon) renderSide(ctx context.Context, snapshot federation.Snapshot) (*side, error) {
-	return renderSide(ctx, d.cfg, d.render, snapshot)
-}
-
-// renderSide renders a revision. One whose fedsync.yaml is refused has no clusters, and a
-// finding that says so.
-func renderSide(ctx context.Context, cfg *config.Config, with renderFunc, snapshot federation.Snapshot) (*side, error) {
-	s := &side{Side: plan.Side{Revision: snapshot.Revision}}
-	f, err := render.Load(snapshot)
-	if err != nil {
-		s.Refused, s.Federation, s.rendering = true, &federation.Federation{}, refusal(snapshot, err)
-		return s, nil
-	}
-	s.Federation = f
-	s.bundles, s.rendering, err = renderOnce(ctx, cfg, with, snapshot, f)
-	return s, err
-}
-
-// schedule schedules the side by facts, without the clusters that are not to be written.
-func (s *side) schedule(cfg *config.Config, facts federation.Facts, excluded map[string]string) plan.Side {
-	if s.Refused {
-		s.Findings = s.rendering
-		return s.Side
-	}
-	s.Plan = schedule.New().Plan(schedule.Input{
-		Federation: s.Federation, Revision: s.Revision, Bundles: s.bundles, Facts: facts, Policy: wire.Policy(cfg), Excluded: excluded,
-	})
-	s.Findings = slices.Concat(s.rendering, s.Plan.Findings)
-	return s.Side
+func (d *Daemon) renderSide(ctx context.Context, snapshot federation.Snapshot) (*proposal.Side, error) {
+	return proposal.Render(ctx, d.cfg, d.render, snapshot)
 }
 
 // askPause is between two rounds of asking.
@@ -133,14 +96,14 @@ const askPause = 2 * time.Second
 
 // askUntilSure asks once or, where that is wanted, until there is an answer of every cluster
 // that the change concerns, or the time is up.
-func (d *Daemon) askUntilSure(ctx context.Context, in *plan.Input, base, head *side, o PlanOptions) error {
+func (d *Daemon) askUntilSure(ctx context.Context, in *plan.Input, base, head *proposal.Side, o PlanOptions) error {
 	deadline := time.Now().Add(o.Timeout)
 	for {
 		err := d.askAbout(ctx, in, base, head, o.Timeout)
 		if !o.Patient || time.Now().Add(askPause).After(deadline) {
 			return err
 		}
-		if err == nil && plan.Of(*in).Verdict != plan.Unsure || err != nil && !errors.Is(err, errNoAnswer) {
+		if err == nil && plan.Of(*in).Verdict != plan.Unsure || err != nil && !errors.Is(err, preview.ErrNoAnswer) {
 			return err
 		}
 		select {
@@ -153,7 +116,7 @@ func (d *Daemon) askUntilSure(ctx context.Context, in *plan.Input, base, head *s
 
 // askAbout schedules both sides by what the members of the base report, and tries the
 // difference in them without writing.
-func (d *Daemon) askAbout(ctx context.Context, in *plan.Input, base, head *side, timeout time.Duration) error {
+func (d *Daemon) askAbout(ctx context.Context, in *plan.Input, base, head *proposal.Side, timeout time.Duration) error {
 	a := d.askMembers(ctx, base)
 	defer a.end()
 	if err := a.wait(timeout, a.known); err != nil {
@@ -164,7 +127,7 @@ func (d *Daemon) askAbout(ctx context.Context, in *plan.Input, base, head *side,
 		Members: base.Federation.Clusters, Facts: a.facts, Revision: base.Revision.SHA,
 		Servers: d.servers(base.Federation.Clusters, a.facts),
 	}).Excluded()
-	in.Base, in.Head = base.schedule(d.cfg, in.Facts, excluded), head.schedule(d.cfg, in.Facts, excluded)
+	in.Base, in.Head = base.Schedule(d.cfg, in.Facts, excluded), head.Schedule(d.cfg, in.Facts, excluded)
 	a.try(*in)
 	if err := a.wait(timeout, a.tried); err != nil {
 		return err
@@ -186,7 +149,7 @@ type asking struct {
 }
 
 // askMembers begins to ask the members of the base what they report.
-func (d *Daemon) askMembers(ctx context.Context, base *side) *asking {
+func (d *Daemon) askMembers(ctx context.Context, base *proposal.Side) *asking {
 	a := &asking{daemon: d, started: time.Now(), handed: map[string]bool{}}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	a.members = newMembers(nil, func(f *federation.Federation, c federation.Cluster) memberLoop {
@@ -230,12 +193,12 @@ func (a *asking) known() bool {
 // try hands each member the objects that the change changes there: it tries them without
 // writing. All others stay as they are.
 func (a *asking) try(in plan.Input) {
-	was := plansByCluster(in.Base.Plan)
+	was := proposal.ByCluster(in.Base.Plan)
 	for _, p := range in.Head.Plan.Clusters {
 		if a.byName[p.Cluster] == nil {
 			continue
 		}
-		a.hand(onlyChanged(was[p.Cluster], p))
+		a.hand(proposal.OnlyChanged(was[p.Cluster], p))
 		a.handed[p.Cluster] = true
 	}
 	a.look()
@@ -253,39 +216,6 @@ func (a *asking) tried() bool {
 	return true
 }
 
-func plansByCluster(p federation.Plan) map[string]federation.ClusterPlan {
-	all := make(map[string]federation.ClusterPlan, len(p.Clusters))
-	for _, c := range p.Clusters {
-		all[c.Cluster] = c
-	}
-	return all
-}
-
-// onlyChanged returns a cluster's plan without the objects that another plan has as well.
-func onlyChanged(before, after federation.ClusterPlan) federation.ClusterPlan {
-	had := map[federation.ObjectRef]string{}
-	for _, app := range before.Apps {
-		for _, o := range app.Objects {
-			had[o.Ref] = o.Digest
-		}
-	}
-	after.Apps = slices.Clone(after.Apps)
-	for i := range after.Apps {
-		app := &after.Apps[i]
-		var changed []*federation.Object
-		app.Withheld = slices.Clone(app.Withheld)
-		for _, o := range app.Objects {
-			if had[o.Ref] == o.Digest {
-				app.Withheld = append(app.Withheld, federation.Withheld{Object: o.Ref, File: o.File, Reason: "it does not change"})
-				continue
-			}
-			changed = append(changed, o)
-		}
-		app.Objects = changed
-	}
-	return after
-}
-
 // answers gives what the members said to the change.
 func (a *asking) answers() map[string]plan.Answer {
 	all := make(map[string]plan.Answer, len(a.byName))
@@ -294,40 +224,16 @@ func (a *asking) answers() map[string]plan.Answer {
 		if !a.handed[name] {
 			continue // it leaves: nothing of the change is for it
 		}
-		answer := answerOf(o.Differences)
+		answer := proposal.AnswerOf(o.Differences)
 		switch why := a.byName[name].Newest().Excluded; {
 		case why != "":
 			answer.Unasked = untrusted.New(why)
 		case !o.Compared:
-			answer.Unasked = silence(o.Facts, a.started)
+			answer.Unasked = proposal.Silence(o.Facts, a.started)
 		}
 		all[name] = answer
 	}
 	return all
-}
-
-// answerOf says what a cluster said to a dry run.
-func answerOf(differences []apply.Difference) (answer plan.Answer) {
-	for _, d := range differences {
-		if d.Action == federation.ActionAdopted {
-			answer.Adopted = append(answer.Adopted, d.Object)
-		}
-		if f, failed := d.Finding(); failed {
-			answer.Findings = append(answer.Findings, f)
-		}
-	}
-	return answer
-}
-
-// silence says why a cluster was not asked.
-func silence(f federation.ClusterFacts, since time.Time) untrusted.Text {
-	switch {
-	case f.State == federation.ClusterReady || f.State == federation.ClusterPending:
-		return untrusted.Textf("no answer within %s", time.Since(since).Round(time.Second))
-	case !f.Error.IsZero():
-		return untrusted.Textf("%s: %s", f.Failure, f.Error)
-	}
-	return untrusted.Const("it does not answer")
 }
 
 // end ends the members.

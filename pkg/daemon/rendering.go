@@ -11,17 +11,10 @@ import (
 
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/status/contexts"
 )
-
-// A renderFunc turns files into objects: a revision's tree and federation go in,
-// the bundles of its clusters come out, those of each cluster as soon as they are
-// there. Where an app takes long, sofar may get what there is of all others first. It
-// must return soon after ctx ends. It is all that the loop knows of rendering, so that a
-// process which can be killed could do it.
-type renderFunc func(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
-	ready func(federation.Cluster, []federation.Bundle), sofar func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding)
 
 // loadTimeout is how long reading a fedsync.yaml may take: it is text of at most a
 // few megabytes.
@@ -36,7 +29,7 @@ const stoppedInARow = 2
 // revision wins: what was not begun is forgotten, and what was begun is stopped.
 // None of its methods waits for a file to be read or an object to be rendered.
 type renderings struct {
-	render renderFunc
+	render preview.RenderFunc
 	before beforeFunc // nil where no revision stands in for a refused one
 	allow  contexts.Patterns
 	log    *zap.Logger
@@ -86,7 +79,7 @@ type (
 	}
 )
 
-func newRenderings(render renderFunc, before beforeFunc, allow contexts.Patterns, log *zap.Logger) *renderings {
+func newRenderings(render preview.RenderFunc, before beforeFunc, allow contexts.Patterns, log *zap.Logger) *renderings {
 	return &renderings{render: render, before: before, allow: allow, log: log, load: bell.New(), begin: bell.New(), news: bell.New()}
 }
 

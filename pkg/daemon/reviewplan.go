@@ -16,6 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/plan"
+	"github.com/fedsync/fedsync/pkg/proposal"
 	"github.com/fedsync/fedsync/pkg/review"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/objectdb"
@@ -79,38 +80,38 @@ func (r *reviewer) notPlanned(ctx context.Context, pr status.PullRequest, v view
 
 // planned makes the plan, by the facts that the loop has shown.
 func (r *reviewer) planned(ctx context.Context, pr status.PullRequest, v view) (*plan.Plan, error) {
-	proposal, err := r.source.ProposeRef(ctx, pr.Ref, pr.Head)
+	proposed, err := r.source.ProposeRef(ctx, pr.Ref, pr.Head)
 	if err != nil {
 		return nil, err
 	}
-	base, err := r.bases.of(ctx, proposal.Base, r.renderSide)
+	base, err := r.bases.of(ctx, proposed.Base, r.renderSide)
 	if err != nil {
 		return nil, err
 	}
-	head, err := r.renderSide(ctx, proposal.Merged)
+	head, err := r.renderSide(ctx, proposed.Merged)
 	if err != nil {
 		return nil, err
 	}
-	in := plan.Input{From: proposal.From, Conflicts: proposal.Conflicts, Both: proposal.Both, Facts: v.facts}
-	in.Base, in.Head = base.schedule(r.cfg, in.Facts, v.excluded), head.schedule(r.cfg, in.Facts, v.excluded)
+	in := plan.Input{From: proposed.From, Conflicts: proposed.Conflicts, Both: proposed.Both, Facts: v.facts}
+	in.Base, in.Head = base.Schedule(r.cfg, in.Facts, v.excluded), head.Schedule(r.cfg, in.Facts, v.excluded)
 	in.Answers = r.try(ctx, v, in)
 	r.cloud(ctx, &in, v)
 	return secret.Value(r.secrets, plan.Of(in)), nil
 }
 
-func (r *reviewer) renderSide(ctx context.Context, snapshot federation.Snapshot) (*side, error) {
-	return renderSide(ctx, r.cfg, r.renderer.RenderInSteps, snapshot)
+func (r *reviewer) renderSide(ctx context.Context, snapshot federation.Snapshot) (*proposal.Side, error) {
+	return proposal.Render(ctx, r.cfg, r.renderer.RenderInSteps, snapshot)
 }
 
 // baseSides keeps what all pull requests have in common, the rendered base.
 type baseSides struct {
 	mu  sync.Mutex // held while one is rendered; protects what follows
 	sha string
-	its *side
+	its *proposal.Side
 }
 
 // of returns a side that the caller may schedule.
-func (b *baseSides) of(ctx context.Context, snapshot federation.Snapshot, renderSide func(context.Context, federation.Snapshot) (*side, error)) (*side, error) {
+func (b *baseSides) of(ctx context.Context, snapshot federation.Snapshot, renderSide func(context.Context, federation.Snapshot) (*proposal.Side, error)) (*proposal.Side, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.sha != snapshot.Revision.SHA {
@@ -134,7 +135,7 @@ type trier interface {
 func (r *reviewer) try(ctx context.Context, v view, in plan.Input) map[string]plan.Answer {
 	timed, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	was := plansByCluster(in.Base.Plan)
+	was := proposal.ByCluster(in.Base.Plan)
 	contexts := map[string]string{}
 	for _, c := range in.Base.Federation.Clusters {
 		contexts[c.Name] = c.Context
@@ -155,7 +156,7 @@ func (r *reviewer) try(ctx context.Context, v view, in plan.Input) map[string]pl
 				answers[p.Cluster] = answer
 			}()
 			defer r.recovered(p.Cluster)
-			answer = r.ask(timed, v, onlyChanged(was[p.Cluster], p), known{at, in.Base.Federation.Name})
+			answer = r.ask(timed, v, proposal.OnlyChanged(was[p.Cluster], p), known{at, in.Base.Federation.Name})
 		})
 	}
 	asking.Wait()
@@ -184,7 +185,7 @@ func (r *reviewer) ask(ctx context.Context, v view, changed federation.ClusterPl
 	cluster, can := m.memberLoop.(trier)
 	facts := m.Outcome().Facts
 	if !can || facts.State != federation.ClusterReady {
-		return plan.Answer{Unasked: silence(facts, facts.Since)}
+		return plan.Answer{Unasked: proposal.Silence(facts, facts.Since)}
 	}
 	if !slices.ContainsFunc(changed.Apps, func(a federation.AppPlan) bool { return len(a.Objects) > 0 }) {
 		return plan.Answer{}
@@ -192,7 +193,7 @@ func (r *reviewer) ask(ctx context.Context, v view, changed federation.ClusterPl
 	differences, err := cluster.Try(ctx, changed)
 	// What was refused until the time was up is refused: a change may be so large that
 	// there is never time for all of it.
-	answer := answerOf(differences)
+	answer := proposal.AnswerOf(differences)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		answer.Unasked = untrusted.Textf("%s (%s)", untrusted.Line(strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())), askTimeout)

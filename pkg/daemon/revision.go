@@ -1,11 +1,9 @@
 package daemon
 
 import (
-	"errors"
 	"slices"
 	"time"
 
-	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -43,17 +41,6 @@ func (r *revision) sha() string {
 // findings are those of the stages that know the revision alone.
 func (r *revision) findings() []federation.Finding {
 	return slices.Concat(r.refusal, r.policy, r.rendering, r.plan.Findings)
-}
-
-// refusal returns a finding for each mistake in fedsync.yaml.
-func refusal(snapshot federation.Snapshot, err error) []federation.Finding {
-	if mistakes, ok := errors.AsType[federation.FileErrors](err); ok {
-		return mistakes.Findings()
-	}
-	return []federation.Finding{{
-		ID: federation.FindingFederation, Severity: federation.SeverityError, File: snapshot.FederationFile(),
-		Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct " + federation.FileName + "; until then the revision before goes on being maintained"),
-	}}
 }
 
 // unpruned returns plans that prune nothing yet: an app that is still to be rendered may

@@ -15,6 +15,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/gcp"
 	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/metrics"
+	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
@@ -190,7 +191,7 @@ func (l *loop) begin(step loaded) {
 	l.supersede(step.snapshot.Revision)
 	l.newest = &revision{snapshot: step.snapshot, firstSeen: step.at, earlier: l.live.sha(), federation: step.federation, policy: step.policy}
 	if step.err != nil {
-		l.newest.federation, l.newest.refusal, l.newest.context = nil, refusal(step.snapshot, step.err), step.context
+		l.newest.federation, l.newest.refusal, l.newest.context = nil, preview.Refusal(step.snapshot, step.err), step.context
 		l.newest.searching = step.searching
 		l.log.Warn("revision refused", zap.Stringer("revision", step.snapshot.Revision), zap.Error(step.err))
 	}

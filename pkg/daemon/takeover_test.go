@@ -10,6 +10,7 @@ import (
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 	"github.com/fedsync/fedsync/pkg/apply/inventory"
 	"github.com/fedsync/fedsync/pkg/config"
+	"github.com/fedsync/fedsync/pkg/handover"
 	"github.com/fedsync/fedsync/pkg/source/sourcetest"
 	"github.com/fedsync/fedsync/pkg/takeover"
 )
@@ -81,9 +82,9 @@ func TestAFederationIsTakenOverByTheRepositoryThatItMovedTo(t *testing.T) {
 	after.live(next)
 }
 
-func (w *world) lookAtTakeover(cfg *config.Config) *Takeover {
+func (w *world) lookAtTakeover(cfg *config.Config) *handover.Takeover {
 	w.t.Helper()
-	look, err := LookAtTakeover(w.t.Context(), cfg, Options{Version: testVersion, Log: w.log()})
+	look, err := handover.LookAt(w.t.Context(), cfg, testVersion, w.log())
 	if err != nil {
 		w.t.Fatal(err)
 	}

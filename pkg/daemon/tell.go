@@ -12,6 +12,7 @@ import (
 	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/diagnose"
+	"github.com/fedsync/fedsync/pkg/doctor"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/metrics"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -104,7 +105,7 @@ func (l *loop) known(rev *revision) status.Input {
 		Cloud:      l.cloud.report(),
 	}
 	if l.sourceErr != nil {
-		in.SourceRemedy = sourceRemedy(l.sourceErr)
+		in.SourceRemedy = doctor.SourceRemedy(l.sourceErr)
 	}
 	if rev != nil {
 		in.Snapshot, in.FirstSeen = rev.snapshot, rev.firstSeen

@@ -1,4 +1,4 @@
-package daemon
+package doctor
 
 import (
 	"cmp"
@@ -18,10 +18,11 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/claim"
+	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/wire"
 
 	"github.com/fedsync/fedsync/pkg/access"
-	"github.com/fedsync/fedsync/pkg/member"
 )
 
 // What fedsync does with every object of the repository, besides deleting those of
@@ -87,7 +88,7 @@ func clusterRights(resource schema.GroupResource, verbs ...string) []access.Righ
 }
 
 // permissions asks every cluster that answers what our credentials allow there.
-func (e *Examination) permissions(ctx context.Context, d *Daemon, timeout time.Duration) error {
+func (e *Examination) permissions(ctx context.Context, cfg *config.Config, timeout time.Duration) error {
 	var (
 		mu    sync.Mutex // protects e
 		calls sync.WaitGroup
@@ -100,7 +101,7 @@ func (e *Examination) permissions(ctx context.Context, d *Daemon, timeout time.D
 		calls.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			p, err := d.askPermissions(ctx, e.Federation.Clusters[i], plan)
+			p, err := askPermissions(ctx, cfg, e.kubeconfig, e.Federation.Clusters[i], plan)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -137,12 +138,8 @@ func (p *permissions) explains(f federation.Finding) bool {
 	return p.denied[p.kinds[f.Object.GroupKind()]] || p.denied[schema.GroupResource{Group: f.Object.Group, Resource: f.Object.Kind}]
 }
 
-func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan federation.ClusterPlan) (*permissions, error) {
-	conn, err := d.kubeconfig.Connection(c.Context)
-	if err != nil {
-		return nil, err
-	}
-	client, err := member.NewClient(conn.REST, member.ClientOptions{Version: d.options.Version, Timeout: d.cfg.RequestTimeout})
+func askPermissions(ctx context.Context, cfg *config.Config, kube *config.Kubeconfig, c federation.Cluster, plan federation.ClusterPlan) (*permissions, error) {
+	client, err := wire.NewClient(cfg, kube, c.Context, "", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +150,7 @@ func (d *Daemon) askPermissions(ctx context.Context, c federation.Cluster, plan 
 	if err != nil {
 		return nil, err
 	}
-	denied, err := access.Ask(ctx, client.Dynamic, questions, d.cfg.Concurrency)
+	denied, err := access.Ask(ctx, client.Dynamic, questions, cfg.Concurrency)
 	if err != nil || len(denied) == 0 {
 		return p, err
 	}

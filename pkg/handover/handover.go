@@ -1,4 +1,4 @@
-package daemon
+package handover
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/fedsync/fedsync/internal/secret"
-	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/identity"
@@ -31,9 +30,9 @@ type Takeover struct {
 	options takeover.Options
 }
 
-// LookAtTakeover reads the repository and asks every cluster of its federation to which
+// LookAt reads the repository and asks every cluster of its federation to which
 // source it belongs. It writes nothing.
-func LookAtTakeover(ctx context.Context, cfg *config.Config, o Options) (*Takeover, error) {
+func LookAt(ctx context.Context, cfg *config.Config, version string, log *zap.Logger) (*Takeover, error) {
 	src, err := wire.NewSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {
 		return nil, err
@@ -46,7 +45,7 @@ func LookAtTakeover(ctx context.Context, cfg *config.Config, o Options) (*Takeov
 	if err != nil {
 		return nil, err
 	}
-	return takeoverOf(ctx, cfg, o, src, snapshot.Revision, f, f.Clusters)
+	return Of(ctx, cfg, version, log, src, snapshot.Revision, f, f.Clusters)
 }
 
 // Rename is a federation that had another name in this repository, and what its clusters
@@ -63,7 +62,7 @@ type Rename struct {
 
 // LookAtRename reads the repository and asks every cluster of its federation what it has
 // under the name that the federation had before. It writes nothing.
-func LookAtRename(ctx context.Context, cfg *config.Config, o Options, former string) (*Rename, error) {
+func LookAtRename(ctx context.Context, cfg *config.Config, version string, log *zap.Logger, former string) (*Rename, error) {
 	src, err := wire.NewSource(cfg, secret.New(), zap.NewNop())
 	if err != nil {
 		return nil, err
@@ -79,7 +78,7 @@ func LookAtRename(ctx context.Context, cfg *config.Config, o Options, former str
 	if f.Name == former {
 		return nil, fmt.Errorf("%s is the federation's name in %s, and not one that it had before", former, snapshot.Revision)
 	}
-	kube, err := config.NewKubeconfig(cfg, o.Log)
+	kube, err := config.NewKubeconfig(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +90,7 @@ func LookAtRename(ctx context.Context, cfg *config.Config, o Options, former str
 	r.options.Owner = identity.Owner(src, cfg.Revision, f.Name)
 	r.options.Former = identity.Owner(src, cfg.Revision, former)
 	for _, c := range f.Clusters {
-		client, err := wire.NewClient(cfg, kube, c.Context, o.Version, o.Log)
+		client, err := wire.NewClient(cfg, kube, c.Context, version, log)
 		if err != nil {
 			r.options.Errors[c.Name] = err
 			continue
@@ -107,9 +106,9 @@ func (r *Rename) Move(ctx context.Context, force bool) ([]takeover.Moved, error)
 	return takeover.Rename(ctx, r.options, r.Clusters, force)
 }
 
-// takeoverOf asks some clusters of a federation to which source they belong.
-func takeoverOf(ctx context.Context, cfg *config.Config, o Options, src *source.Source, at federation.Revision, f *federation.Federation, clusters []federation.Cluster) (*Takeover, error) {
-	kube, err := config.NewKubeconfig(cfg, o.Log)
+// Of asks some clusters of a federation to which source they belong.
+func Of(ctx context.Context, cfg *config.Config, version string, log *zap.Logger, src *source.Source, at federation.Revision, f *federation.Federation, clusters []federation.Cluster) (*Takeover, error) {
+	kube, err := config.NewKubeconfig(cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +119,7 @@ func takeoverOf(ctx context.Context, cfg *config.Config, o Options, src *source.
 	}
 	t.Source = t.options.Owner.Source
 	for _, c := range clusters {
-		client, err := wire.NewClient(cfg, kube, c.Context, o.Version, o.Log)
+		client, err := wire.NewClient(cfg, kube, c.Context, version, log)
 		if err != nil {
 			t.options.Errors[c.Name] = err
 			continue
@@ -131,33 +130,9 @@ func takeoverOf(ctx context.Context, cfg *config.Config, o Options, src *source.
 	return t, ctx.Err()
 }
 
-// judgeSource says which clusters belong to another source: a daemon with these settings
-// writes nothing there, and a single look has no claim of its own to meet theirs.
-func (e *Examination) judgeSource(ctx context.Context, cfg *config.Config, d *Daemon) {
-	var answer []federation.Cluster
-	for _, c := range e.Federation.Clusters {
-		if e.Comparison.Facts.Clusters[c.Name].State == federation.ClusterReady {
-			answer = append(answer, c)
-		}
-	}
-	t, err := takeoverOf(ctx, cfg, d.options, d.source, e.Snapshot.Revision, e.Federation, answer)
-	if err != nil {
-		return // whoever asked gave up, or the kubeconfig went, which is told
-	}
-	var theirs []string
-	for _, c := range t.Clusters {
-		if c.Err == nil && c.Claim.OfAnother(t.Source) && !slices.Contains(t.options.Owner.FormerSources, c.Claim.Source) {
-			theirs = append(theirs, c.Name)
-		}
-	}
-	if len(theirs) == 0 {
-		return
-	}
-	e.find(federation.Finding{
-		ID: federation.FindingOwned, Severity: federation.SeverityWarning,
-		Message: untrusted.Textf("another source (repository, ref and federation) than %s keeps %s: a fedsync with these settings writes nothing there", t.Repository, untrusted.Some(theirs, 5)),
-		Remedy:  untrusted.Const("in a clone, give --repo and --revision as the daemon has them; where the repository moved, see fedsync takeover"),
-	})
+// OfAnother reports whether a cluster is known to belong to another source.
+func (t *Takeover) OfAnother(c takeover.Cluster) bool {
+	return c.Err == nil && c.Claim.OfAnother(t.Source) && !slices.Contains(t.options.Owner.FormerSources, c.Claim.Source)
 }
 
 // Move moves what was found of another source to this one; see takeover.Move.

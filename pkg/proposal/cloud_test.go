@@ -1,16 +1,11 @@
-package daemon
+package proposal
 
 import (
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
-
-	"github.com/fedsync/fedsync/internal/secret"
-	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/plan"
-	"github.com/fedsync/fedsync/pkg/wire"
 )
 
 // A change is anybody's: it may not say which project is looked at with the daemon's
@@ -23,13 +18,6 @@ func TestOnlyTheProjectOfTheBaseIsAsked(t *testing.T) {
 		}
 		return f
 	}
-	cfg := config.New()
-	cfg.Repository = "https://forge.example/team/web.git"
-	src, err := wire.NewSource(cfg, secret.New(), zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &Daemon{cfg: cfg, source: src}
 	for _, c := range []struct {
 		name, base, head string
 		refused, asked   bool
@@ -43,7 +31,7 @@ func TestOnlyTheProjectOfTheBaseIsAsked(t *testing.T) {
 		{name: "refused", base: "shop", head: "shop", refused: true},
 	} {
 		in := plan.Input{Base: plan.Side{Federation: with(c.base)}, Head: plan.Side{Federation: with(c.head), Refused: c.refused}}
-		got, asked := d.proposeCloud(in)
+		got, asked := ProposeCloud("source", in)
 		if (asked != nil) != c.asked {
 			t.Errorf("%s: asked = %t, want %t", c.name, asked != nil, c.asked)
 		}

@@ -1,0 +1,119 @@
+package preview
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/fedsync/fedsync/internal/secret"
+	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/config"
+	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/schedule"
+	"github.com/fedsync/fedsync/pkg/source"
+	"github.com/fedsync/fedsync/pkg/source/worktree"
+	"github.com/fedsync/fedsync/pkg/status/contexts"
+	"github.com/fedsync/fedsync/pkg/wire"
+)
+
+// Rendering is what a revision says without asking any cluster.
+type Rendering struct {
+	Federation  *federation.Federation
+	Snapshot    federation.Snapshot
+	Plan        federation.Plan
+	Findings    []federation.Finding
+	Uncommitted Uncommitted
+}
+
+// Render reads and renders one revision, and schedules it for clusters that report
+// these facts; without any they are Ready and empty.
+func Render(ctx context.Context, cfg *config.Config, facts federation.Facts) (*Rendering, error) {
+	secrets := secret.New()
+	src, err := wire.NewSource(cfg, secrets, zap.NewNop())
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := src.Snapshot(ctx, cfg.Revision)
+	if err != nil {
+		return nil, err
+	}
+	f, err := render.Load(snapshot)
+	if err != nil {
+		return nil, err
+	}
+	r, err := Of(ctx, cfg, snapshot, f, facts)
+	if err != nil {
+		return nil, err
+	}
+	r.Uncommitted, r.Findings = UncommittedFiles(src, f), secret.Value(secrets, r.Findings)
+	return r, nil
+}
+
+// Of renders a snapshot and plans it.
+func Of(ctx context.Context, cfg *config.Config, snapshot federation.Snapshot, f *federation.Federation, facts federation.Facts) (*Rendering, error) {
+	renderer := wire.NewRenderer(cfg, zap.NewNop())
+	defer renderer.Close()
+	bundles, findings, err := Once(ctx, cfg, renderer.RenderInSteps, snapshot, f)
+	if err != nil {
+		return nil, err
+	}
+	plan := schedule.New().Plan(schedule.Input{
+		Federation: f, Revision: snapshot.Revision, Bundles: bundles, Facts: facts, Policy: wire.Policy(cfg),
+	})
+	return &Rendering{Federation: f, Snapshot: snapshot, Plan: plan, Findings: slices.Concat(findings, plan.Findings)}, nil
+}
+
+// A RenderFunc turns files into objects: a revision's tree and federation go in,
+// the bundles of its clusters come out, those of each cluster as soon as they are
+// there. Where an app takes long, sofar may get what there is of all others first. It
+// must return soon after ctx ends. It is all that its callers know of rendering, so that a
+// process which can be killed could do it.
+type RenderFunc func(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
+	ready func(federation.Cluster, []federation.Bundle), sofar func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding)
+
+// Once renders a snapshot as a whole, with what the operator does not grant its file.
+func Once(ctx context.Context, cfg *config.Config, with RenderFunc, snapshot federation.Snapshot, f *federation.Federation) ([]federation.Bundle, []federation.Finding, error) {
+	bundles, findings := with(ctx, snapshot, f, nil, nil)
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	return bundles, slices.Concat(contexts.Patterns(cfg.StatusContexts).Settle(f, snapshot.Files), findings), nil
+}
+
+// Refusal returns a finding for each mistake in fedsync.yaml.
+func Refusal(snapshot federation.Snapshot, err error) []federation.Finding {
+	if mistakes, ok := errors.AsType[federation.FileErrors](err); ok {
+		return mistakes.Findings()
+	}
+	return []federation.Finding{{
+		ID: federation.FindingFederation, Severity: federation.SeverityError, File: snapshot.FederationFile(),
+		Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct " + federation.FileName + "; until then the revision before goes on being maintained"),
+	}}
+}
+
+// Uncommitted is what of a work tree no commit has.
+type Uncommitted struct {
+	Files   []string // those that the federation would read, and whose changes are not in the revision
+	Unknown string   // why they are not known; empty where they are
+}
+
+// UncommittedFiles compares a work tree with its commit. It is a courtesy to whoever forgot
+// to commit: what is asked for is answered where it cannot be done, as in a sparse checkout.
+func UncommittedFiles(src *source.Source, f *federation.Federation) Uncommitted {
+	path, local := src.LocalPath()
+	if !local {
+		return Uncommitted{}
+	}
+	under := []string{f.File()}
+	for _, app := range f.Apps {
+		under = append(under, app.Path)
+	}
+	files, err := worktree.Uncommitted(path, under)
+	if err != nil {
+		return Uncommitted{Unknown: untrusted.Line(err.Error())}
+	}
+	return Uncommitted{Files: files}
+}
