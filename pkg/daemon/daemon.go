@@ -29,6 +29,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/metrics"
 	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/render/worker"
+	"github.com/fedsync/fedsync/pkg/review/reviewer"
 	"github.com/fedsync/fedsync/pkg/roll"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/source/gitdir"
@@ -65,16 +66,16 @@ type Daemon struct {
 	kubeconfig *config.Kubeconfig
 	forms      *object.Forms // what is sent to clusters, shared where it is equal
 	reports    *history.Reports
-	poster     *post.Poster  // nil where no commit statuses are wanted
-	deployer   *post.Poster  // nil where no deployments are wanted
-	reviewer   *reviewer     // nil where no pull requests are planned
-	claims     *claim.Writer // which clusters this process may write
-	instance   string        // its name for people
-	beside     bool          // another process of this source runs on this machine
-	outboxFile string        // the poster's
-	deployedIn string        // the deployer's
-	roster     roll.Roster   // the loop's
-	rosterFile string        // keeps roster
+	poster     *post.Poster       // nil where no commit statuses are wanted
+	deployer   *post.Poster       // nil where no deployments are wanted
+	reviewer   *reviewer.Reviewer // nil where no pull requests are planned
+	claims     *claim.Writer      // which clusters this process may write
+	instance   string             // its name for people
+	beside     bool               // another process of this source runs on this machine
+	outboxFile string             // the poster's
+	deployedIn string             // the deployer's
+	roster     roll.Roster        // the loop's
+	rosterFile string             // keeps roster
 	registry   *prometheus.Registry
 	metrics    *metrics.Metrics
 	listener   net.Listener // nil where nothing is served
@@ -111,7 +112,9 @@ func New(cfg *config.Config, o Options) (*Daemon, error) {
 		d.Close()
 		return nil, err
 	}
-	if d.reviewer, err = d.newReviewer(); err != nil {
+	if d.reviewer, err = reviewer.New(reviewer.Options{
+		Config: d.cfg, Source: d.source, Secrets: d.secrets, Log: d.log, Poster: d.poster, PublicURL: d.publicURL,
+	}); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("pull requests: %w", err)
 	}
@@ -174,7 +177,7 @@ func (d *Daemon) revisionURL(sha string) string {
 // proposed commit it is the plan.
 func (d *Daemon) details(c status.Commit) status.Details {
 	if d.reviewer != nil {
-		if plan, ok := d.reviewer.details(c); ok {
+		if plan, ok := d.reviewer.Details(c); ok {
 			return secret.Value(d.secrets, plan)
 		}
 	}
@@ -297,7 +300,7 @@ func (d *Daemon) runLoop(ctx context.Context, l *loop) error {
 		start("probe the forge", func(ctx context.Context) error { p.Probe(ctx); return nil })
 	}
 	if d.reviewer != nil {
-		start("plan pull requests", func(ctx context.Context) error { d.reviewer.run(ctx); return nil })
+		start("plan pull requests", func(ctx context.Context) error { d.reviewer.Run(ctx); return nil })
 	}
 	if d.listener != nil {
 		d.log.Info("listening", zap.String("address", d.listener.Addr().String()), zap.String("page", d.publicURL()))
@@ -342,7 +345,7 @@ func (d *Daemon) Close() {
 		d.renderer.Close()
 	}
 	if d.reviewer != nil {
-		d.reviewer.renderer.Close()
+		d.reviewer.Close()
 	}
 }
 

@@ -19,5 +19,6 @@
 // the forge, the page and the metrics; package history keeps the reports. daemon.go starts
 // all of it and waits for its end; package wire makes the parts that the settings name.
 // look.go and once.go are the same parts in another order, for the commands that look once
-// or run once; examine.go lends the loop's look to package doctor.
+// or run once; examine.go lends the loop's look to package doctor,
+// planning.go to fedsync plan. reviewview.go is what package reviewer is shown of the loop.
 package daemon

@@ -32,37 +32,6 @@ func (d *Daemon) askCloud(ctx context.Context, in *plan.Input, timeout time.Dura
 	}
 }
 
-// cloud says what a pull request would do on Google Cloud, by what the keeper saw last.
-func (r *reviewer) cloud(ctx context.Context, in *plan.Input, v view) {
-	c, asked := proposal.ProposeCloud(r.digest(in.Base.Federation), *in)
-	in.Cloud = c
-	if asked == nil {
-		return
-	}
-	if v.keeper == nil || v.project != c.Project {
-		c.Unasked = untrusted.Const("fedsync does not look after the load balancers yet")
-		return
-	}
-	// A keeper that has just begun has looked in a moment.
-	for wait := time.NewTimer(firstCloudLook); ; {
-		if p, known := v.keeper.Propose(asked.Base, asked.Head); known {
-			proposal.AddCloud(in, c, p)
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-wait.C:
-			c.Unasked = untrusted.Const("Compute Engine has not been read whole yet")
-			return
-		case <-time.After(factsInterval):
-		}
-	}
-}
-
-// firstCloudLook is how long a plan waits for the keeper's first look.
-const firstCloudLook = 15 * time.Second
-
 // digest identifies this source as a federation's.
 func (d *Daemon) digest(f *federation.Federation) string {
 	its, _ := identity.Of(d.source, d.cfg.Revision, f.Name)

@@ -49,7 +49,7 @@ func (p *pulled) proposeMany(n int) map[int64]string {
 func (p *pulled) planned(d *ran, heads map[int64]string, tip string) {
 	p.t.Helper()
 	within(p.t, 10*time.Minute, "all are planned", func() string {
-		made := d.reviewer.plans()
+		made := d.reviewer.Plans()
 		waiting := 0
 		for _, head := range heads {
 			if m, ok := made[head]; !ok || m.Tip != tip {

@@ -1,12 +1,9 @@
 package daemon
 
 import (
-	"maps"
 	"time"
 
-	"github.com/fedsync/fedsync/pkg/federation"
-
-	"github.com/fedsync/fedsync/pkg/gcp/keeper"
+	"github.com/fedsync/fedsync/pkg/review/reviewer"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -14,47 +11,46 @@ import (
 // clusters. One that takes longer waits for a cluster, and not for a processor.
 const syncPatience = 10 * time.Second
 
-// A view is what the loop tells the reviewer at the end of a turn. It is a value that
-// nobody changes.
-type view struct {
-	tip     string // the newest revision that was found; empty before
-	quiet   bool   // no revision is on its way to the clusters
-	context string // of the tip's commit statuses
-	yielded bool   // another instance speaks of this federation
-
-	facts    federation.Facts
-	excluded map[string]string
-	members  map[string]*running
-
-	keeper  *keeper.Keeper // nil where there is none
-	project string         // where it keeps the load balancers
-}
-
 // view is made at the end of each turn, and asks nobody.
-func (l *loop) view(report *status.Report) view {
-	v := view{
-		tip: l.found.SHA, facts: l.members.facts, excluded: l.roll.Excluded(), members: maps.Clone(l.members.byName),
-		yielded: l.hasYielded(), keeper: l.cloud.keeper, project: l.cloud.project,
+func (l *loop) view(report *status.Report) reviewer.View {
+	v := reviewer.View{
+		Tip: l.found.SHA, Facts: l.members.facts, Excluded: l.roll.Excluded(), Members: l.planMembers(),
+		Yielded: l.hasYielded(), Keeper: l.cloud.keeper, Project: l.cloud.project,
 	}
-	if l.newest == nil || l.newest.sha() != v.tip {
+	if l.newest == nil || l.newest.sha() != v.Tip {
 		return v
 	}
-	v.context = l.statusSettings().Context
+	v.Context = l.statusSettings().Context
 	late := time.Since(l.newest.firstSeen) > syncPatience
-	v.quiet = l.newest.refusal != nil || l.newest == l.live && !l.live.partly && (report.State != status.Pending || late)
+	v.Quiet = l.newest.refusal != nil || l.newest == l.live && !l.live.partly && (report.State != status.Pending || late)
 	return v
 }
 
-// see takes what the loop shows. It never blocks.
-func (r *reviewer) see(v view) {
-	r.mu.Lock()
-	r.seen = v
-	r.mu.Unlock()
-	r.news.Ring()
+// planMembers are the members that can be asked about a plan.
+func (l *loop) planMembers() map[string]reviewer.Member {
+	all := make(map[string]reviewer.Member, len(l.members.byName))
+	for name, m := range l.members.byName {
+		all[name] = reviewer.Member{Context: m.cluster.Context, Federation: m.federation, Outcomes: m.memberLoop}
+	}
+	return all
 }
 
-func (r *reviewer) view() view {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.seen
+// nudge asks for the repository and its pull requests to be looked at now.
+func (d *Daemon) nudge() {
+	d.source.Nudge()
+	if d.reviewer != nil {
+		d.reviewer.Nudge()
+	}
+}
+
+// planOf is the text of a head's newest plan, for the page.
+func (d *Daemon) planOf(head string) (string, bool) {
+	if d.reviewer == nil {
+		return "", false
+	}
+	m, ok := d.reviewer.Plans()[head]
+	if !ok {
+		return "", false
+	}
+	return m.Page(), true
 }

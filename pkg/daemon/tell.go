@@ -37,7 +37,7 @@ func (l *loop) tell() {
 		l.post(report)
 	}
 	if l.reviewer != nil {
-		l.reviewer.see(l.view(&report))
+		l.reviewer.See(l.view(&report))
 	}
 	if l.settled != nil {
 		l.settled(&report)

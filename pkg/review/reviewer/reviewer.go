@@ -1,4 +1,4 @@
-package daemon
+package reviewer
 
 import (
 	"context"
@@ -14,10 +14,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/fedsync/fedsync/internal/bell"
+	"github.com/fedsync/fedsync/internal/secret"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/identity"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 	"github.com/fedsync/fedsync/pkg/review"
+	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/contexts"
 	"github.com/fedsync/fedsync/pkg/wire"
@@ -36,12 +38,17 @@ const (
 	standBack = 19
 )
 
-// reviewer plans the open pull requests, beside the loop: the loop shows it what it knows
+// Reviewer plans the open pull requests, beside the loop: the loop shows it what it knows
 // and goes on. What is to be done is decided by pkg/review from what is open, what is in
 // force and what was planned; one goroutine runs it and owns that. Requests to the forge,
 // one at a time, and plans, two at a time, are made by goroutines of their own.
-type reviewer struct {
-	*Daemon
+type Reviewer struct {
+	cfg       *config.Config
+	source    *source.Source
+	secrets   *secret.Set
+	log       *zap.Logger
+	poster    poster
+	publicURL func() string
 
 	forge    status.Reviewer
 	renderer *worker.Worker
@@ -49,7 +56,7 @@ type reviewer struct {
 	news     bell.Bell // the loop has shown something
 
 	mu     sync.Mutex // protects what follows
-	seen   view
+	seen   View
 	made   map[string]review.Made    // by head, for the page
 	checks map[string]review.Comment // by head, for its check
 	its    string                    // the context of the checks
@@ -69,53 +76,69 @@ type reviewer struct {
 	comments comments
 }
 
-// newReviewer makes the reviewer that the settings ask for; nil for none.
-func (d *Daemon) newReviewer() (*reviewer, error) {
-	if d.cfg.PlanPullRequests == config.PlanNone {
+// A poster posts the commit statuses that are wanted.
+type poster interface {
+	Want(c status.Commit)
+	Drop(sha, context string)
+}
+
+// Options are what a reviewer needs.
+type Options struct {
+	Config    *config.Config
+	Source    *source.Source
+	Secrets   *secret.Set // of the repository's server and the forge
+	Log       *zap.Logger
+	Poster    poster
+	PublicURL func() string // of the page; empty for none
+}
+
+// New makes the reviewer that the settings ask for; nil for none.
+func New(o Options) (*Reviewer, error) {
+	cfg := o.Config
+	if cfg.PlanPullRequests == config.PlanNone {
 		return nil, nil //nolint:nilnil // none is what was asked for
 	}
 	// A provider does one thing at a time, and the poster's is busy with its own.
-	provider, err := wire.NewProvider(d.cfg, d.source, d.secrets)
+	provider, err := wire.NewProvider(cfg, o.Source, o.Secrets)
 	if err != nil {
 		return nil, err
 	}
 	forge, ok := provider.(status.Reviewer)
 	if !ok {
-		return nil, fmt.Errorf("--plan-pull-requests=%s needs a forge with pull requests in --commit-status, which is %q", d.cfg.PlanPullRequests, d.cfg.CommitStatus)
+		return nil, fmt.Errorf("--plan-pull-requests=%s needs a forge with pull requests in --commit-status, which is %q", cfg.PlanPullRequests, cfg.CommitStatus)
 	}
-	r := &reviewer{
-		Daemon: d, forge: forge, nudged: bell.New(), news: bell.New(),
+	r := &Reviewer{
+		cfg: cfg, source: o.Source, secrets: o.Secrets, log: o.Log, poster: o.Poster, publicURL: o.PublicURL,
+		forge: forge, nudged: bell.New(), news: bell.New(),
 		stop: map[string]context.CancelFunc{}, ended: make(chan review.Made, review.AtATime),
 		told: map[string]told{}, answers: make(chan func(), 1), comments: newComments(),
 		renderer: worker.New(worker.Options{
-			Memory: d.cfg.MaxRenderMemory, Time: d.cfg.MaxRenderTime, Require: d.cfg.Sandbox == "require",
-			Niceness: standBack, Log: d.log,
+			Memory: cfg.MaxRenderMemory, Time: cfg.MaxRenderTime, Require: cfg.Sandbox == "require",
+			Niceness: standBack, Log: o.Log,
 		}),
 	}
 	r.state = review.State{
 		Policy: review.Policy{
-			Forks: d.cfg.PlanPullRequests == config.PlanForks, Unknown: review.Unknown(d.cfg.PlanUnknown), Deadline: d.cfg.StatusDeadline,
+			Forks: cfg.PlanPullRequests == config.PlanForks, Unknown: review.Unknown(cfg.PlanUnknown), Deadline: cfg.StatusDeadline,
 		},
 		Made: map[string]review.Made{}, Doing: map[string]string{},
 	}
 	return r, nil
 }
 
-// nudge asks for the repository and its pull requests to be looked at now.
-func (d *Daemon) nudge() {
-	d.source.Nudge()
-	if d.reviewer != nil {
-		d.reviewer.nudged.Ring()
-	}
-}
+// Nudge has the pull requests looked at now.
+func (r *Reviewer) Nudge() { r.nudged.Ring() }
 
-// run goes on until ctx ends.
-func (r *reviewer) run(ctx context.Context) {
+// Close ends the process that renders plans.
+func (r *Reviewer) Close() { r.renderer.Close() }
+
+// Run goes on until ctx ends.
+func (r *Reviewer) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var last view
+	var last View
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,7 +147,7 @@ func (r *reviewer) run(ctx context.Context) {
 			r.listAt, r.failures = time.Time{}, 0
 		case <-r.news:
 			v := r.view()
-			if v.tip == last.tip && v.quiet == last.quiet && v.context == last.context && v.yielded == last.yielded {
+			if v.Tip == last.Tip && v.Quiet == last.Quiet && v.Context == last.Context && v.Yielded == last.Yielded {
 				// Facts alone are looked at by the clock, however often they change.
 				if r.state.Now.Add(factsInterval).After(time.Now()) {
 					timer.Reset(factsInterval)
@@ -145,11 +168,11 @@ func (r *reviewer) run(ctx context.Context) {
 }
 
 // turn does what is due, and says when something is again.
-func (r *reviewer) turn(ctx context.Context, running *sync.WaitGroup, v view) (next time.Time) {
+func (r *Reviewer) turn(ctx context.Context, running *sync.WaitGroup, v View) (next time.Time) {
 	now := time.Now()
-	r.state.Now, r.state.Facts, r.state.Tip = now, v.facts, ""
-	if v.quiet && !v.yielded {
-		r.state.Tip = v.tip
+	r.state.Now, r.state.Facts, r.state.Tip = now, v.Facts, ""
+	if v.Quiet && !v.Yielded {
+		r.state.Tip = v.Tip
 	}
 	begin, stop, again := r.state.Next()
 	for _, head := range stop {
@@ -158,15 +181,15 @@ func (r *reviewer) turn(ctx context.Context, running *sync.WaitGroup, v view) (n
 	for _, pr := range begin {
 		r.begin(ctx, running, pr, v)
 	}
-	if v.yielded || v.tip == "" {
+	if v.Yielded || v.Tip == "" {
 		// Whoever speaks meanwhile may say something else.
 		clear(r.told)
 		clear(r.comments.shown)
 		return now.Add(r.cfg.Interval)
 	}
 	told := r.state.Tell()
-	if v.context != "" {
-		r.post(v.context, told)
+	if v.Context != "" {
+		r.post(v.Context, told)
 	}
 	next = r.call(ctx, running, now, told.Comments)
 	if !again.IsZero() && again.Before(next) {
@@ -176,9 +199,9 @@ func (r *reviewer) turn(ctx context.Context, running *sync.WaitGroup, v view) (n
 }
 
 // begin has a head planned.
-func (r *reviewer) begin(ctx context.Context, running *sync.WaitGroup, pr status.PullRequest, v view) {
+func (r *Reviewer) begin(ctx context.Context, running *sync.WaitGroup, pr status.PullRequest, v View) {
 	its, stop := context.WithCancel(ctx)
-	r.stop[pr.Head], r.state.Doing[pr.Head] = stop, v.tip
+	r.stop[pr.Head], r.state.Doing[pr.Head] = stop, v.Tip
 	earlier := r.state.Made[pr.Head]
 	running.Go(func() {
 		m := r.plan(its, pr, v, earlier)
@@ -190,7 +213,7 @@ func (r *reviewer) begin(ctx context.Context, running *sync.WaitGroup, pr status
 }
 
 // end takes what came of planning a head.
-func (r *reviewer) end(m review.Made) {
+func (r *Reviewer) end(m review.Made) {
 	r.stop[m.Head]()
 	delete(r.stop, m.Head)
 	delete(r.state.Doing, m.Head)
@@ -201,22 +224,22 @@ func (r *reviewer) end(m review.Made) {
 }
 
 // show gives the page what there is to read.
-func (r *reviewer) show() {
+func (r *Reviewer) show() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.made = maps.Clone(r.state.Made)
 }
 
 // showChecks gives the poster what there is to read in checks.
-func (r *reviewer) showChecks(checks map[string]review.Comment) {
+func (r *Reviewer) showChecks(checks map[string]review.Comment) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.checks, r.its = checks, r.context
 }
 
-// details are what the check of a head shows: the plan, and a remark on each line that a
+// Details are what the check of a head shows: the plan, and a remark on each line that a
 // finding names. They are not those of a status that does not follow from the plan.
-func (r *reviewer) details(c status.Commit) (status.Details, bool) {
+func (r *Reviewer) Details(c status.Commit) (status.Details, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c.Context != r.its || r.its == "" {
@@ -232,28 +255,15 @@ type told struct {
 	check [sha256.Size]byte // a digest of what its check shows
 }
 
-// plans gives what there is to read, by head.
-func (r *reviewer) plans() map[string]review.Made {
+// Plans gives what there is to read, by head.
+func (r *Reviewer) Plans() map[string]review.Made {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.made
 }
 
-// planOf is the text of a head's newest plan, for the page.
-func (d *Daemon) planOf(head string) (string, bool) {
-	r := d.reviewer
-	if r == nil {
-		return "", false
-	}
-	m, ok := r.plans()[head]
-	if !ok {
-		return "", false
-	}
-	return m.Page(), true
-}
-
 // post tells the poster what statuses the heads should have.
-func (r *reviewer) post(context string, all review.Told) {
+func (r *Reviewer) post(context string, all review.Told) {
 	context = contexts.Patterns(r.cfg.StatusContexts).Plan(context)
 	if context != r.context {
 		clear(r.told)
@@ -289,7 +299,7 @@ func (r *reviewer) post(context string, all review.Told) {
 
 // call asks the forge one thing, if it is not being asked something: what is open, or to
 // change a comment. It says when there is something to ask again.
-func (r *reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.Time, wanted map[int64]review.Comment) (next time.Time) {
+func (r *Reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.Time, wanted map[int64]review.Comment) (next time.Time) {
 	if r.calling {
 		return now.Add(forgeTimeout)
 	}
@@ -321,7 +331,7 @@ func (r *reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.T
 }
 
 // commentDigest tells our comment from those of other federations.
-func (r *reviewer) commentDigest() string {
+func (r *Reviewer) commentDigest() string {
 	if folder := r.source.Path(); folder != "" {
 		return identity.Digest(r.context, folder)
 	}
@@ -329,7 +339,7 @@ func (r *reviewer) commentDigest() string {
 }
 
 // list asks what is open. What it returns takes the answer.
-func (r *reviewer) list(ctx context.Context) func() {
+func (r *Reviewer) list(ctx context.Context) func() {
 	timed, cancel := context.WithTimeout(ctx, forgeTimeout)
 	defer cancel()
 	var (
@@ -363,7 +373,7 @@ func (r *reviewer) list(ctx context.Context) func() {
 }
 
 // open takes what is open. What is known of others is forgotten.
-func (r *reviewer) open(open []status.PullRequest) {
+func (r *Reviewer) open(open []status.PullRequest) {
 	r.state.Open = open
 	heads := map[string]bool{}
 	for _, pr := range open {
@@ -374,7 +384,7 @@ func (r *reviewer) open(open []status.PullRequest) {
 	r.show()
 }
 
-func (r *reviewer) commented(ctx context.Context, number int64, comment review.Comment, err error) {
+func (r *Reviewer) commented(ctx context.Context, number int64, comment review.Comment, err error) {
 	if ctx.Err() != nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package daemon
+package reviewer
 
 import (
 	"context"
@@ -31,12 +31,12 @@ const (
 )
 
 // plan plans a pull request. Of a context that ended it says nothing of use.
-func (r *reviewer) plan(ctx context.Context, pr status.PullRequest, v view, earlier review.Made) (m review.Made) {
+func (r *Reviewer) plan(ctx context.Context, pr status.PullRequest, v View, earlier review.Made) (m review.Made) {
 	started := time.Now()
 	defer func() {
 		if p := recover(); p != nil {
 			r.log.Error("planning a pull request panicked", zap.Int64("pull request", pr.Number), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-			m = review.Not(pr.Head, v.tip, untrusted.Const("planning it panicked; fedsync's log has the details"), true, time.Now())
+			m = review.Not(pr.Head, v.Tip, untrusted.Const("planning it panicked; fedsync's log has the details"), true, time.Now())
 		}
 		m.Took = time.Since(started)
 	}()
@@ -51,11 +51,11 @@ func (r *reviewer) plan(ctx context.Context, pr status.PullRequest, v view, earl
 	}
 	r.log.Info("pull request planned", zap.Int64("pull request", pr.Number), zap.String("head", pr.Head),
 		zap.String("verdict", string(p.Verdict)), zap.Stringer("summary", p.Summary), zap.Duration("took", time.Since(started)))
-	return review.Of(p, v.facts, earlier, time.Now())
+	return review.Of(p, v.Facts, earlier, time.Now())
 }
 
 // notPlanned says why there is no plan.
-func (r *reviewer) notPlanned(ctx context.Context, pr status.PullRequest, v view, err error) review.Made {
+func (r *Reviewer) notPlanned(ctx context.Context, pr status.PullRequest, v View, err error) review.Made {
 	if ctx.Err() != nil {
 		return review.Made{Head: pr.Head}
 	}
@@ -70,7 +70,7 @@ func (r *reviewer) notPlanned(ctx context.Context, pr status.PullRequest, v view
 	if _, unrelated := errors.AsType[*source.UnrelatedError](err); unrelated {
 		lasting = true
 	}
-	m := review.Not(pr.Head, v.tip, why, lasting, time.Now())
+	m := review.Not(pr.Head, v.Tip, why, lasting, time.Now())
 	if _, moved := errors.AsType[*source.MovedError](err); moved {
 		m.Moved = true
 		r.nudged.Ring() // there is a newer head to be found
@@ -79,7 +79,7 @@ func (r *reviewer) notPlanned(ctx context.Context, pr status.PullRequest, v view
 }
 
 // planned makes the plan, by the facts that the loop has shown.
-func (r *reviewer) planned(ctx context.Context, pr status.PullRequest, v view) (*plan.Plan, error) {
+func (r *Reviewer) planned(ctx context.Context, pr status.PullRequest, v View) (*plan.Plan, error) {
 	proposed, err := r.source.ProposeRef(ctx, pr.Ref, pr.Head)
 	if err != nil {
 		return nil, err
@@ -92,14 +92,14 @@ func (r *reviewer) planned(ctx context.Context, pr status.PullRequest, v view) (
 	if err != nil {
 		return nil, err
 	}
-	in := plan.Input{From: proposed.From, Conflicts: proposed.Conflicts, Both: proposed.Both, Facts: v.facts}
-	in.Base, in.Head = base.Schedule(r.cfg, in.Facts, v.excluded), head.Schedule(r.cfg, in.Facts, v.excluded)
+	in := plan.Input{From: proposed.From, Conflicts: proposed.Conflicts, Both: proposed.Both, Facts: v.Facts}
+	in.Base, in.Head = base.Schedule(r.cfg, in.Facts, v.Excluded), head.Schedule(r.cfg, in.Facts, v.Excluded)
 	in.Answers = r.try(ctx, v, in)
 	r.cloud(ctx, &in, v)
 	return secret.Value(r.secrets, plan.Of(in)), nil
 }
 
-func (r *reviewer) renderSide(ctx context.Context, snapshot federation.Snapshot) (*proposal.Side, error) {
+func (r *Reviewer) renderSide(ctx context.Context, snapshot federation.Snapshot) (*proposal.Side, error) {
 	return proposal.Render(ctx, r.cfg, r.renderer.RenderInSteps, snapshot)
 }
 
@@ -132,7 +132,7 @@ type trier interface {
 
 // try asks the members of the base, and no others, what they say to the difference, over
 // the connections that they have.
-func (r *reviewer) try(ctx context.Context, v view, in plan.Input) map[string]plan.Answer {
+func (r *Reviewer) try(ctx context.Context, v View, in plan.Input) map[string]plan.Answer {
 	timed, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	was := proposal.ByCluster(in.Base.Plan)
@@ -164,7 +164,7 @@ func (r *reviewer) try(ctx context.Context, v view, in plan.Input) map[string]pl
 }
 
 // recovered keeps what somebody proposes from ending the daemon.
-func (r *reviewer) recovered(cluster string) {
+func (r *Reviewer) recovered(cluster string) {
 	if p := recover(); p != nil {
 		r.log.Error("trying a change panicked", zap.String("cluster", cluster), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 	}
@@ -174,16 +174,16 @@ func (r *reviewer) recovered(cluster string) {
 type known struct{ context, federation string }
 
 // ask asks one cluster.
-func (r *reviewer) ask(ctx context.Context, v view, changed federation.ClusterPlan, its known) plan.Answer {
-	if why := v.excluded[changed.Cluster]; why != "" {
+func (r *Reviewer) ask(ctx context.Context, v View, changed federation.ClusterPlan, its known) plan.Answer {
+	if why := v.Excluded[changed.Cluster]; why != "" {
 		return plan.Answer{Unasked: untrusted.New(why)}
 	}
-	m := v.members[changed.Cluster]
-	if m == nil || m.cluster.Context != its.context || m.federation != its.federation {
+	m, connected := v.Members[changed.Cluster]
+	if !connected || m.Context != its.context || m.Federation != its.federation {
 		return plan.Answer{Unasked: untrusted.Const("fedsync is not connected to it yet")}
 	}
-	cluster, can := m.memberLoop.(trier)
-	facts := m.Outcome().Facts
+	cluster, can := m.Outcomes.(trier)
+	facts := m.Outcomes.Outcome().Facts
 	if !can || facts.State != federation.ClusterReady {
 		return plan.Answer{Unasked: proposal.Silence(facts, facts.Since)}
 	}

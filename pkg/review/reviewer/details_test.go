@@ -1,4 +1,4 @@
-package daemon
+package reviewer
 
 import (
 	"testing"
@@ -10,7 +10,6 @@ import (
 	"github.com/fedsync/fedsync/pkg/plan"
 	"github.com/fedsync/fedsync/pkg/review"
 	"github.com/fedsync/fedsync/pkg/status"
-	"github.com/fedsync/fedsync/pkg/status/history"
 )
 
 func TestTheCheckOfAPlanRemarksOnLines(t *testing.T) {
@@ -19,7 +18,6 @@ func TestTheCheckOfAPlanRemarksOnLines(t *testing.T) {
 		ID: "D11b", Severity: federation.SeverityError, Cluster: "eu", File: "apps/web/service.yaml", Line: 9,
 		Message: untrusted.Const("node port 30036 is held by legacy/old"),
 	}
-	d := &Daemon{reports: history.New()}
 	planned := review.State{
 		Open: []status.PullRequest{{Number: 7, Head: head}},
 		Made: map[string]review.Made{head: {
@@ -27,14 +25,15 @@ func TestTheCheckOfAPlanRemarksOnLines(t *testing.T) {
 			Findings: []federation.Finding{finding, {ID: "render", Message: untrusted.Const("of no line")}},
 		}},
 	}
-	d.reviewer = &reviewer{Daemon: d, its: its, checks: planned.Tell().Checks}
+	r := &Reviewer{its: its, checks: planned.Tell().Checks}
 	want := status.Details{Summary: "### fedsync plan", Annotations: []status.Annotation{
 		{File: finding.File, Line: 9, Level: status.LevelError, Title: "D11b", Message: "eu: node port 30036 is held by legacy/old"},
 	}}
-	if diff := cmp.Diff(want, d.details(status.Commit{SHA: head, Context: its})); diff != "" {
+	got, _ := r.Details(status.Commit{SHA: head, Context: its})
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("details (-want +got):\n%s", diff)
 	}
-	if got := d.details(status.Commit{SHA: head, Context: "fedsync/web"}); got.Summary != "" {
+	if got, known := r.Details(status.Commit{SHA: head, Context: "fedsync/web"}); known {
 		t.Errorf("the federation's own check shows %q, want nothing of the plan", got.Summary)
 	}
 }

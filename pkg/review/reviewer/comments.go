@@ -1,4 +1,4 @@
-package daemon
+package reviewer
 
 import (
 	"crypto/sha256"
