@@ -142,6 +142,13 @@ func (a *Applier) Standing(now time.Time) (out standing.Standing) {
 	return out
 }
 
+// Ended returns the Jobs of the plan that ended and were deleted after that; see
+// [standing.Ended].
+func (a *Applier) Ended() (out []federation.Observation) {
+	a.Look(func(s *state.State) { out = standing.Ended(s) })
+	return out
+}
+
 // Abort ends the requests that are under way: nothing will answer them.
 func (a *Applier) Abort() {
 	a.mu.Lock()

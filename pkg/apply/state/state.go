@@ -19,8 +19,6 @@ import (
 type State struct {
 	Settings
 
-	Instance string
-
 	Since       time.Time // when the cluster's lists were first waited for
 	Incarnation int       // counts the clusters that were behind the address
 	Plan        federation.ClusterPlan
@@ -47,7 +45,7 @@ type State struct {
 type Settings struct {
 	Cluster     string
 	Owner       inventory.Owner // of the inventories: the federation and its source
-	Instance    string          // the name that the parents bear at first
+	Instance    string          // the name that the parents bear
 	Reader      object.Reader
 	ListTimeout time.Duration // how long objects wait for what has not been listed
 	Deadline    time.Duration // after which a deletion that waits is a failure
@@ -57,7 +55,6 @@ type Settings struct {
 func New(s Settings) *State {
 	return &State{
 		Settings: s,
-		Instance: s.Instance,
 		Since:    time.Now(),
 		Defined:  map[schema.GroupKind]federation.ObjectRef{},
 		Definers: map[federation.ObjectRef]schema.GroupKind{},

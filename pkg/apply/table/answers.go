@@ -53,63 +53,63 @@ func (t *Table) Learned(x *Task, answers map[schema.GroupKind]Answer, canceled b
 // SawSpace takes what a look for a namespace gave: the namespace, or that it is missing where u
 // is nil.
 func (t *Table) SawSpace(x *Task, u *unstructured.Unstructured) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.s.Space(x.Space)
-	s.Flight = nil
-	now := time.Now()
-	switch {
-	case x.flight.Incarnation != t.s.Incarnation:
-	case u == nil:
-		*s = state.Space{Known: true, At: now}
-	default:
-		s.Observe(t.s.Reader.Hasher, u)
-		s.At, s.Last, t.s.Silent = now, state.Try{}, state.Try{}
-	}
+	t.Look(func(all *state.State) {
+		s := all.Space(x.Space)
+		s.Flight = nil
+		now := time.Now()
+		switch {
+		case x.flight.Incarnation != all.Incarnation:
+		case u == nil:
+			*s = state.Space{Known: true, At: now}
+		default:
+			s.Observe(all.Reader.Hasher, u)
+			s.At, s.Last, all.Silent = now, state.Try{}, state.Try{}
+		}
+	})
 }
 
 // SpaceRefused takes why a namespace could not be looked for, or made.
 func (t *Table) SpaceRefused(x *Task, e *refusal.Error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.s.Space(x.Space)
-	s.Flight = nil
-	now := time.Now()
-	switch {
-	case x.flight.Incarnation != t.s.Incarnation:
-	case e.Verb == "read" && e.Class == refusal.ClassForbidden && !t.s.Listings.Spaces.Done:
-		*s = state.Space{Known: true, Exists: true, At: now} // as far as we may see
-	case !e.SaysNothing():
-		s.Last.Failed(now, e, x.flight)
-	}
+	t.Look(func(all *state.State) {
+		s := all.Space(x.Space)
+		s.Flight = nil
+		now := time.Now()
+		switch {
+		case x.flight.Incarnation != all.Incarnation:
+		case e.Verb == "read" && e.Class == refusal.ClassForbidden && !all.Listings.Spaces.Done:
+			*s = state.Space{Known: true, Exists: true, At: now} // as far as we may see
+		case !e.SaysNothing():
+			s.Last.Failed(now, e, x.flight)
+		}
+	})
 }
 
 // WroteParent takes an app's parent as it is now; nil where there is none.
 func (t *Table) WroteParent(x *Task, p *write.Parent) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	x.app.Flight = nil
-	if x.flight.Incarnation == t.s.Incarnation {
-		t.s.TakeParent(x.app, p)
-		x.app.Last, t.s.Silent = state.Try{}, state.Try{}
-	}
+	t.Look(func(s *state.State) {
+		x.app.Flight = nil
+		if x.flight.Incarnation == s.Incarnation {
+			s.TakeParent(x.app, p)
+			x.app.Last, s.Silent = state.Try{}, state.Try{}
+		}
+	})
 }
 
 // ParentRefused takes why an app's parent is not as wished, and what was read of it; nil
 // for nothing.
 func (t *Table) ParentRefused(x *Task, p *write.Parent, e *refusal.Error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	x.app.Flight = nil
-	if x.flight.Incarnation != t.s.Incarnation {
-		return
-	}
-	if p != nil {
-		t.s.TakeParent(x.app, p)
-	}
-	if !e.SaysNothing() {
-		x.app.Last.Failed(time.Now(), e, x.flight)
-	}
+	t.Look(func(s *state.State) {
+		x.app.Flight = nil
+		if x.flight.Incarnation != s.Incarnation {
+			return
+		}
+		if p != nil {
+			s.TakeParent(x.app, p)
+		}
+		if !e.SaysNothing() {
+			x.app.Last.Failed(time.Now(), e, x.flight)
+		}
+	})
 }
 
 // Silent notes that the API server did not answer a task's request, or that it has too much

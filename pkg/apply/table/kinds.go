@@ -74,18 +74,16 @@ func (t *Table) Unserved() bool {
 
 // AppOf returns the app of this federation to whose objects the label
 // applyset.kubernetes.io/part-of gives this value; empty for none.
-func (t *Table) AppOf(partOf string) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.s.Sets[partOf]
+func (t *Table) AppOf(partOf string) (app string) {
+	t.Look(func(s *state.State) { app = s.Sets[partOf] })
+	return app
 }
 
 // Inventory returns the objects of ours that the watches have seen, by app and
 // sorted: what bears the label of the app, an entry of ours, and no controller. An
 // app of which only the parent is left has no objects in it: a plan that no longer
 // named the app would leave the parent behind.
-func (t *Table) Inventory() map[string][]federation.ObjectRef {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.s.Inventories()
+func (t *Table) Inventory() (out map[string][]federation.ObjectRef) {
+	t.Look(func(s *state.State) { out = s.Inventories() })
+	return out
 }

@@ -44,43 +44,40 @@ func (t *Table) Listed(gvr schema.GroupVersionResource, l *Listing) {
 // Unlisted says that the kind is not seen, and why: what is known of its objects
 // may be old, and none is pruned. A nil error says that it is about to be listed.
 func (t *Table) Unlisted(gvr schema.GroupVersionResource, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	l := state.Listing{Err: err}
-	if err == nil {
-		l.Since = time.Now()
-	}
-	t.s.Lists[gvr.GroupResource()] = l
-	t.Wake()
+	t.update(func(s *state.State) {
+		l := state.Listing{Err: err}
+		if err == nil {
+			l.Since = time.Now()
+		}
+		s.Lists[gvr.GroupResource()] = l
+	})
 }
 
 // ParentsListed says whether the inventories' parents are seen, and if not, why:
 // with neither they are about to be.
 func (t *Table) ParentsListed(done bool, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !done && err == nil && t.s.Listings.Parents.Done {
-		t.s.Since = time.Now()
-	}
-	t.s.Listings.Parents = state.Listing{Done: done, Err: err}
-	t.Wake()
+	t.update(func(s *state.State) {
+		if !done && err == nil && s.Listings.Parents.Done {
+			s.Since = time.Now()
+		}
+		s.Listings.Parents = state.Listing{Done: done, Err: err}
+	})
 }
 
 // ParentsRead takes a consistent list of the parents: what it lacks is gone.
 func (t *Table) ParentsRead(l *Listing) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, of := range t.s.Apps {
-		if of.Flight != nil || of.Parent == nil || !of.Parent.Seen.Before(l.Asked) {
-			continue
+	t.update(func(s *state.State) {
+		for _, of := range s.Apps {
+			if of.Flight != nil || of.Parent == nil || !of.Parent.Seen.Before(l.Asked) {
+				continue
+			}
+			uid, there := l.Objects[types.NamespacedName{Namespace: federation.SystemNamespace, Name: inventory.ParentName(s.Owner.Federation, of.Name)}]
+			if !there || uid != of.Parent.UID {
+				of.Parent = nil
+			}
 		}
-		uid, there := l.Objects[types.NamespacedName{Namespace: federation.SystemNamespace, Name: inventory.ParentName(t.s.Owner.Federation, of.Name)}]
-		if !there || uid != of.Parent.UID {
-			of.Parent = nil
-		}
-	}
-	t.s.Listings.Parents = state.Listing{Done: true}
-	t.Wake()
+		s.Listings.Parents = state.Listing{Done: true}
+	})
 }
 
 // ObserveNamespace takes an event of the watch of all namespaces.
@@ -102,34 +99,32 @@ func (t *Table) ObserveNamespace(u *unstructured.Unstructured, deleted bool) {
 
 // NamespacesListed says whether the namespaces are seen, and if not, why.
 func (t *Table) NamespacesListed(done bool, l *Listing, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.s.Listings.Spaces = state.Listing{Done: done, Err: err}
-	for name, s := range t.s.Spaces {
-		switch {
-		case !done:
-			s.Known = false // it may be gone by now: a look tells
-		case s.Flight == nil:
-			s.Known = true
-			if l != nil {
-				if _, there := l.Objects[types.NamespacedName{Name: name}]; !there {
-					*s = state.Space{Known: true}
+	t.update(func(all *state.State) {
+		all.Listings.Spaces = state.Listing{Done: done, Err: err}
+		for name, s := range all.Spaces {
+			switch {
+			case !done:
+				s.Known = false // it may be gone by now: a look tells
+			case s.Flight == nil:
+				s.Known = true
+				if l != nil {
+					if _, there := l.Objects[types.NamespacedName{Name: name}]; !there {
+						*s = state.Space{Known: true}
+					}
 				}
 			}
 		}
-	}
-	t.Wake()
+	})
 }
 
 // DefinitionsChanged says that the cluster's definitions are others: kinds that
 // were not served may be.
 func (t *Table) DefinitionsChanged() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, k := range t.s.Kinds {
-		if k.Mapping == nil && k.Last.Err != nil {
-			k.Last.At = time.Time{}
+	t.update(func(s *state.State) {
+		for _, k := range s.Kinds {
+			if k.Mapping == nil && k.Last.Err != nil {
+				k.Last.At = time.Time{}
+			}
 		}
-	}
-	t.Wake()
+	})
 }

@@ -1,13 +1,11 @@
 package table
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 
-	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/apply/state"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
@@ -27,7 +25,7 @@ type Options struct {
 // none of its methods waits for anything.
 type Table struct {
 	overwritten func()
-	change      func(federation.Change)
+	told        func(federation.Change)
 	log         *zap.Logger
 
 	woken chan struct{} // one token is enough for any number of changes
@@ -40,7 +38,7 @@ type Table struct {
 // New makes a table that knows nothing yet.
 func New(o Options) *Table {
 	return &Table{
-		overwritten: o.Overwritten, change: o.Change, log: o.Log,
+		overwritten: o.Overwritten, told: o.Change, log: o.Log,
 		woken: make(chan struct{}, 1), s: state.New(o.Settings),
 	}
 }
@@ -65,38 +63,41 @@ func (t *Table) Woken() <-chan struct{} { return t.woken }
 // SetInstance sets the name that the parents bear. Those that bear another are
 // written again before anything else of their apps.
 func (t *Table) SetInstance(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.s.Instance != name {
-		t.s.Instance = name
-		t.Wake()
-	}
+	t.Look(func(s *state.State) {
+		if s.Instance != name {
+			s.Instance = name
+			t.Wake()
+		}
+	})
 }
 
 // Want makes the plan what the cluster should run. It takes effect between any two
 // requests. A new revision is a new chance for all that was refused.
 func (t *Table) Want(plan federation.ClusterPlan) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.s.Take(plan)
-	t.Wake()
+	t.update(func(s *state.State) {
+		s.Take(plan)
+	})
 }
 
 // Retry ends every pause: the cluster has come back, or somebody mended it.
 func (t *Table) Retry() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.s.RetryAll()
-	t.s.Silent = state.Try{}
-	t.Wake()
+	t.update(func(s *state.State) {
+		s.RetryAll()
+		s.Silent = state.Try{}
+	})
 }
 
 // Forget drops what is known of the cluster, for one that was restored from a
 // backup or rebuilt. Everything has to be observed again.
 func (t *Table) Forget() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.s.Reset()
+	t.update(func(s *state.State) {
+		s.Reset()
+	})
+}
+
+// update calls f, which changes the state, and wakes Run.
+func (t *Table) update(f func(*state.State)) {
+	t.Look(f)
 	t.Wake()
 }
 
@@ -107,37 +108,13 @@ func (t *Table) Look(f func(*state.State)) {
 	f(t.s)
 }
 
-// Ended returns the Jobs of the plan that ended and were deleted after that, sorted, as
-// an observer of the cluster would tell of them if they were still there.
-func (t *Table) Ended() []federation.Observation {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var out []federation.Observation
-	for _, r := range t.s.Rows {
-		e, over := t.s.Over(r)
-		if !over || r.Live != nil {
-			continue
-		}
-		o := federation.Observation{
-			Cluster: t.s.Cluster, App: r.Want.App, Object: r.Ref, Health: federation.Healthy,
-			Message: untrusted.Const("completed; its TTL removed it"),
-		}
-		if e.Failed {
-			o.Health, o.Message = federation.Degraded, untrusted.Const("failed; its TTL removed it")
-		}
-		out = append(out, o)
-	}
-	slices.SortFunc(out, func(x, y federation.Observation) int { return x.Object.Compare(y.Object) })
-	return out
-}
-
 // record records what was done for the plan's revision; the table's mutex is held.
 func (t *Table) record(c federation.Change) {
 	if c.Action == federation.ActionUnchanged {
 		return
 	}
 	t.s.Changes[c.Object] = c
-	if t.change != nil {
-		t.change(c)
+	if t.told != nil {
+		t.told(c)
 	}
 }
