@@ -56,7 +56,7 @@ type Roll struct {
 	Roster   Roster
 }
 
-// newRoll judges every cluster. It depends on its input alone: a daemon that has
+// Of judges every cluster. It depends on its input alone: a daemon that has
 // just started judges as one that has seen it all happen.
 //
 // A cluster is known by the uid of its Namespace kube-system. Where that is not
