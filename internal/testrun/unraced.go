@@ -19,6 +19,7 @@ var computing = map[string]string{
 	"pkg/diagnose":          alone,
 	"pkg/federation":        alone,
 	"pkg/plan":              alone,
+	"pkg/roll":              alone,
 	"pkg/schedule":          alone,
 	"pkg/schedule/ports":    alone,
 	"pkg/schedule/replicas": alone,
