@@ -15,6 +15,9 @@ import (
 	"go.uber.org/zap"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/fedsync/fedsync/pkg/execplugin"
+
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/fedsync/fedsync/internal/glob"
@@ -36,8 +39,8 @@ type Kubeconfig struct {
 	// content is a digest of all that was read, the files that config names
 	// included.
 	content string
-	plugins map[string]*member.Plugin // by digest of what they are called with
-	said    map[string]string         // by context: why it cannot be used, as the log has it
+	plugins map[string]*execplugin.Plugin // by digest of what they are called with
+	said    map[string]string             // by context: why it cannot be used, as the log has it
 }
 
 // NewKubeconfig loads the file that the settings name, or what kubectl would load
@@ -45,7 +48,7 @@ type Kubeconfig struct {
 func NewKubeconfig(cfg *Config, log *zap.Logger) (*Kubeconfig, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = cfg.Kubeconfig
-	k := &Kubeconfig{rules: rules, only: cfg.Contexts, log: log, plugins: map[string]*member.Plugin{}, said: map[string]string{}}
+	k := &Kubeconfig{rules: rules, only: cfg.Contexts, log: log, plugins: map[string]*execplugin.Plugin{}, said: map[string]string{}}
 	k.load()
 	return k, k.err
 }
@@ -149,7 +152,7 @@ func (k *Kubeconfig) plugIn(cfg *rest.Config, context *clientcmdapi.Context) err
 	}
 	p := k.plugins[key]
 	if p == nil {
-		if p, err = member.NewPlugin(cfg, k.log); err != nil {
+		if p, err = execplugin.New(cfg, k.log); err != nil {
 			return err
 		}
 		k.plugins[key] = p

@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"pkg/facts":                   {"internal/live", "pkg/failure", "pkg/federation", "pkg/watch"},
 	"pkg/health":                  {"internal/live", "pkg/federation"},
 	"pkg/diagnose":                {"pkg/failure", "pkg/federation"},
+	"pkg/execplugin":              {},
 	"pkg/member":                  {"internal/bell", "internal/secret", "pkg/apply", "pkg/apply/inventory", "pkg/apply/object", "pkg/apply/standing", "pkg/apply/table", "pkg/bounds", "pkg/claim", "pkg/facts", "pkg/failure", "pkg/federation", "pkg/health", "pkg/probe", "pkg/watch"},
 	"pkg/gcp":                     {"pkg/federation"},
 	"pkg/gcp/balancer":            {"pkg/federation", "pkg/gcp"},

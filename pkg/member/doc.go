@@ -9,6 +9,5 @@
 //
 // Client is the way to the cluster: every request that is not a probe goes through one
 // HTTP client, which follows no redirect. Kinds are what its API server serves, and
-// tell a kind that does not exist from one that cannot be looked up now. Plugin runs a
-// kubeconfig's credentials plugin.
+// tell a kind that does not exist from one that cannot be looked up now.
 package member

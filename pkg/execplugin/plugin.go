@@ -1,4 +1,4 @@
-package member
+package execplugin
 
 import (
 	"context"
@@ -30,20 +30,20 @@ const (
 	pluginPauseMax = time.Minute
 )
 
-// CredentialsError means that no credentials could be had, so that nothing was
+// Error means that no credentials could be had, so that nothing was
 // sent to the cluster. Its text has no secret in it.
-type CredentialsError struct {
+type Error struct {
 	Plugin string // the command
 	Err    error
 }
 
 // Error implements error.
-func (e *CredentialsError) Error() string {
+func (e *Error) Error() string {
 	return fmt.Sprintf("credentials plugin %s: %v", e.Plugin, e.Err)
 }
 
 // Unwrap returns the reason.
-func (e *CredentialsError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 // Plugin gets credentials from the program that a kubeconfig names under exec.
 //
@@ -81,8 +81,8 @@ type credentials struct {
 
 func (c *credentials) expired() bool { return !c.expires.IsZero() && !time.Now().Before(c.expires) }
 
-// NewPlugin returns the plugin that cfg names. It runs nothing yet.
-func NewPlugin(cfg *rest.Config, log *zap.Logger) (*Plugin, error) {
+// New returns the plugin that cfg names. It runs nothing yet.
+func New(cfg *rest.Config, log *zap.Logger) (*Plugin, error) {
 	command, err := newCommand(cfg)
 	if err != nil {
 		return nil, err
@@ -210,7 +210,7 @@ func (p *Plugin) credentials(ctx context.Context) (*credentials, error) {
 			return c, nil // refused or expired, and there are no better ones yet
 		case p.done == nil && p.open.Err() != nil:
 			p.mu.Unlock()
-			return nil, &CredentialsError{Plugin: p.command.name, Err: errors.New("fedsync is stopping")}
+			return nil, &Error{Plugin: p.command.name, Err: errors.New("fedsync is stopping")}
 		case p.done == nil:
 			p.done = make(chan struct{})
 			p.running.Go(func() { p.run(p.done) })
@@ -220,7 +220,7 @@ func (p *Plugin) credentials(ctx context.Context) (*credentials, error) {
 		select {
 		case <-done:
 		case <-ctx.Done():
-			return nil, &CredentialsError{Plugin: p.command.name, Err: fmt.Errorf("it has not answered yet: %w", ctx.Err())}
+			return nil, &Error{Plugin: p.command.name, Err: fmt.Errorf("it has not answered yet: %w", ctx.Err())}
 		}
 	}
 }
@@ -231,7 +231,7 @@ func (p *Plugin) run(done chan struct{}) {
 	defer cancel()
 	c, said, err := p.command.run(ctx)
 	if err != nil {
-		err = &CredentialsError{Plugin: p.command.name, Err: err}
+		err = &Error{Plugin: p.command.name, Err: err}
 	} else if said != "" {
 		p.log.Debug("credentials plugin", zap.String("plugin", p.command.name), zap.String("said", said))
 	}

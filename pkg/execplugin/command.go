@@ -1,6 +1,6 @@
 //go:build unix
 
-package member
+package execplugin
 
 import (
 	"bytes"

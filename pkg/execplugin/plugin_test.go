@@ -1,4 +1,4 @@
-package member
+package execplugin
 
 import (
 	"context"
@@ -80,7 +80,7 @@ func (s *script) config(host string) *rest.Config {
 // attached is a client by way of the plugin.
 func attached(t *testing.T, cfg *rest.Config, log *zap.Logger) (*http.Client, *Plugin) {
 	t.Helper()
-	p, err := NewPlugin(cfg, log)
+	p, err := New(cfg, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,9 +206,9 @@ func TestWhatAPluginSaysIsCutAndCleanedAndNeverOnOurStandardError(t *testing.T) 
 		t.Errorf("sent %q: %v", body, err)
 	}
 
-	credentials := (*CredentialsError)(nil)
+	credentials := (*Error)(nil)
 	if !errors.As(failed, &credentials) || !strings.Contains(failed.Error(), "exit status 7") || !strings.Contains(failed.Error(), "cannot log in with") {
-		t.Errorf("the error is %v, want a CredentialsError with what the plugin said", failed)
+		t.Errorf("the error is %v, want an Error with what the plugin said", failed)
 	}
 	texts := []string{failed.Error()}
 	for _, e := range logged.All() {
@@ -300,7 +300,7 @@ func TestPluginsThatCannotBeUsedSayWhy(t *testing.T) {
 			if c.change != nil {
 				c.change(cfg.ExecProvider)
 			}
-			p, err := NewPlugin(cfg, zap.NewNop())
+			p, err := New(cfg, zap.NewNop())
 			if err == nil {
 				t.Cleanup(p.Close)
 				_, err = p.credentials(t.Context())
@@ -320,7 +320,7 @@ func TestAPluginLearnsOfTheClusterAndOfNoTerminal(t *testing.T) {
 	cfg.ExecProvider.ProvideClusterInfo = true
 	cfg.ExecProvider.Config = &runtime.Unknown{Raw: []byte(`{"audience": "web"}`)}
 	cfg.ExecProvider.Env = []api.ExecEnvVar{{Name: "OUT", Value: out}}
-	p, err := NewPlugin(cfg, zap.NewNop())
+	p, err := New(cfg, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
