@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -35,9 +36,9 @@ func (c *cloudDiff) write(w io.Writer) {
 	fmt.Fprintf(w, "\nCompute Engine, project %s: ", c.Project)
 	switch {
 	case c.Error != "" && len(c.Actions) == 0:
-		fmt.Fprintf(w, "not compared\n  ! %s\n", indented(c.Error, "    "))
+		fmt.Fprintf(w, "not compared\n  ! %s\n", printer.Indented(c.Error, "    "))
 	case c.Error != "":
-		fmt.Fprintf(w, "%s, as far as it could be read\n  ! %s\n", count(len(c.Actions), "change"), indented(c.Error, "    "))
+		fmt.Fprintf(w, "%s, as far as it could be read\n  ! %s\n", count(len(c.Actions), "change"), printer.Indented(c.Error, "    "))
 	case len(c.Actions) == 0:
 		fmt.Fprintln(w, "no difference")
 	default:
@@ -48,7 +49,7 @@ func (c *cloudDiff) write(w io.Writer) {
 		if !a.Reason.IsZero() {
 			words += "  " + a.Reason.String()
 		}
-		fmt.Fprintf(w, "  %s %-6s  %s\n", sign(a.Verb), a.Verb, indented(strings.TrimSpace(words), "    "))
+		fmt.Fprintf(w, "  %s %-6s  %s\n", sign(a.Verb), a.Verb, printer.Indented(strings.TrimSpace(words), "    "))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/status"
 )
@@ -40,7 +41,7 @@ Compute Engine, project web-prod: 3 changes
 		t.Run(c.name, func(t *testing.T) {
 			d := newCloudDiff(c.cloud)
 			var b strings.Builder
-			d.write(plainWriter{&b})
+			d.write(printer.Plain(&b))
 			if diff := cmp.Diff(c.want, b.String()); diff != "" {
 				t.Errorf("write (-want +got):\n%s", diff)
 			}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -177,7 +178,7 @@ func words(r *status.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n%s\n", r.Revision, r.State, r.Description)
 	for _, c := range r.Clusters {
-		fmt.Fprintf(&b, "%s: %s\n", c.Name, clusterLine(c))
+		fmt.Fprintf(&b, "%s: %s\n", c.Name, printer.ClusterLine(c))
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "%s %s %s; %s\n", f.Severity, f.ID, f, f.Remedy)

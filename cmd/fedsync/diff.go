@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fedsync/fedsync/internal/fields"
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/preview"
@@ -50,12 +51,12 @@ Engine, could not be compared, 2 when no cluster answers.`,
 		}
 		d := newDiffReport(c)
 		if l.json() {
-			err = writeJSON(cmd.OutOrStdout(), d)
+			err = printer.JSON(cmd.OutOrStdout(), d)
 		} else {
-			d.write(plainWriter{cmd.OutOrStdout()})
+			d.write(printer.Plain(cmd.OutOrStdout()))
 		}
 		if err == nil && !d.equal() {
-			err = errNo
+			err = printer.ErrNo
 		}
 		return err
 	}
@@ -180,7 +181,7 @@ func (d *diffReport) write(w io.Writer) {
 	fmt.Fprintf(w, "%s  %s  %s\n", d.Federation, d.Revision, d.summary())
 	for _, c := range d.Clusters {
 		if !c.Compared {
-			fmt.Fprintf(w, "not compared: %s  %s  %s\n", c.Name, c.State, indented(c.Error, "  "))
+			fmt.Fprintf(w, "not compared: %s  %s  %s\n", c.Name, c.State, printer.Indented(c.Error, "  "))
 		}
 	}
 	for _, o := range d.Differences {
@@ -190,7 +191,7 @@ func (d *diffReport) write(w io.Writer) {
 		}
 		fmt.Fprintf(w, "\n           in %s\n", d.where(o.Clusters))
 		if o.Error != "" {
-			fmt.Fprintf(w, "  ! %s\n", indented(o.Error, "    "))
+			fmt.Fprintf(w, "  ! %s\n", printer.Indented(o.Error, "    "))
 		}
 		for _, f := range o.Fields {
 			writeField(w, f)
@@ -199,7 +200,7 @@ func (d *diffReport) write(w io.Writer) {
 	d.Cloud.write(w)
 	if len(d.Findings) > 0 {
 		fmt.Fprintln(w)
-		_ = writeFindings(w, d.Findings) // equal decides the exit status
+		_ = printer.Findings(w, d.Findings) // equal decides the exit status
 	}
 }
 
@@ -213,7 +214,7 @@ func writeField(w io.Writer, f fields.Difference) {
 		for range 3 { // the names
 			_, changed, _ = bytes.Cut(changed, []byte("\n"))
 		}
-		fmt.Fprintf(w, "  ~ %s:\n    %s\n", f.Path, indented(string(changed), "    "))
+		fmt.Fprintf(w, "  ~ %s:\n    %s\n", f.Path, printer.Indented(string(changed), "    "))
 		return
 	}
 	if f.Before != "" {
@@ -230,7 +231,7 @@ func shown(v fields.Value) string {
 	if !ok {
 		return string(v)
 	}
-	return "|\n      " + indented(text, "      ")
+	return "|\n      " + printer.Indented(text, "      ")
 }
 
 // summary gives "1 to create, 2 to configure in 3 of 3 clusters".

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/doctor"
@@ -39,7 +40,7 @@ at (usage, settings).`,
 	output := cmd.Flags().StringP("output", "o", "text", "text or json")
 	timeout := cmd.Flags().Duration("timeout", 15*time.Second, "how long to wait for the clusters' answers")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "text", "json"); err != nil {
+		if err := printer.CheckFormat(*output, "text", "json"); err != nil {
 			return err
 		}
 		log, err := newLog(cmd, cfg)
@@ -50,15 +51,15 @@ at (usage, settings).`,
 		if err != nil {
 			return err
 		}
-		writeUncommitted(cmd.ErrOrStderr(), e.Uncommitted, "looked at")
+		printer.Uncommitted(cmd.ErrOrStderr(), e.Uncommitted, "looked at")
 		d := newDiagnosis(e)
 		if *output == "json" {
-			err = writeJSON(cmd.OutOrStdout(), d)
+			err = printer.JSON(cmd.OutOrStdout(), d)
 		} else {
-			d.write(plainWriter{cmd.OutOrStdout()})
+			d.write(printer.Plain(cmd.OutOrStdout()))
 		}
 		if err == nil && d.Errors > 0 {
-			err = errNo
+			err = printer.ErrNo
 		}
 		return err
 	}
@@ -144,9 +145,9 @@ func (d diagnosis) write(w io.Writer) {
 		}
 		f.Cluster = "" // it stands above
 		const margin = "          "
-		fmt.Fprintf(w, "    %-5s %s\n", f.ID, indented(f.String(), margin))
+		fmt.Fprintf(w, "    %-5s %s\n", f.ID, printer.Indented(f.String(), margin))
 		if !f.Remedy.IsZero() {
-			fmt.Fprintf(w, margin+"→ %s\n", indented(f.Remedy.String(), margin+"  "))
+			fmt.Fprintf(w, margin+"→ %s\n", printer.Indented(f.Remedy.String(), margin+"  "))
 		}
 	}
 	if len(d.Findings) > 0 {

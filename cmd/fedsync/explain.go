@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -65,11 +66,11 @@ func newExplanation(plan federation.Plan, plans []federation.ClusterPlan, cluste
 func (e explanation) print(w io.Writer, format string) error {
 	switch format {
 	case "json":
-		return writeJSON(w, e)
+		return printer.JSON(w, e)
 	case "yaml":
-		return writeYAML(w, e)
+		return printer.YAML(w, e)
 	}
-	e.write(plainWriter{w})
+	e.write(printer.Plain(w))
 	return nil
 }
 
@@ -106,7 +107,7 @@ func writePort(w io.Writer, d federation.PortDecision) {
 	if d.NodePort != 0 {
 		port = fmt.Sprintf("node port %d", d.NodePort)
 	}
-	why := indented(d.Reason, margin)
+	why := printer.Indented(d.Reason, margin)
 	switch basis := string(d.Basis); {
 	case why == "":
 		why = basis
@@ -131,7 +132,7 @@ func writeReplicas(w io.Writer, d federation.ReplicasDecision) {
 		fmt.Fprintf(w, ", %d could be placed nowhere", d.Shortfall)
 	}
 	if d.Reason != "" {
-		fmt.Fprintf(w, ": %s", indented(d.Reason, "    "))
+		fmt.Fprintf(w, ": %s", printer.Indented(d.Reason, "    "))
 	}
 	fmt.Fprintln(w)
 	if len(d.Waits) > 0 {
@@ -144,7 +145,7 @@ func writeReplicas(w io.Writer, d federation.ReplicasDecision) {
 		if s.Live >= 0 {
 			live = fmt.Sprint(s.Live)
 		}
-		fmt.Fprintf(t, "  %s\t%d\t%d\t%d\t%s\t%s\n", s.Cluster, s.Replicas, s.Share, s.Overflow, live, because(s.Basis))
+		fmt.Fprintf(t, "  %s\t%d\t%d\t%d\t%s\t%s\n", s.Cluster, s.Replicas, s.Share, s.Overflow, live, printer.Because(s.Basis))
 	}
 	_ = t.Flush() // the error is the writer's, which nobody reads after this
 }
@@ -176,35 +177,6 @@ func classWords(b federation.ClassBasis) string {
 		return "Google's controller serves it there until the cluster takes traffic behind fedsync's load balancer"
 	case federation.ClassUnknown:
 		return "it is not known whether Google's controller serves it there"
-	}
-	return string(b)
-}
-
-// because says in words what made a share.
-func because(b federation.ShareBasis) string {
-	switch b {
-	case federation.ShareByWeight:
-		return "its weight"
-	case federation.ShareByMin:
-		return "its minReplicas"
-	case federation.ShareByMax:
-		return "its maxReplicas"
-	case federation.ShareByCapacity:
-		return "it has room for no more"
-	case federation.ShareByCurrent:
-		return "it runs there, and rebalance is off"
-	case federation.ShareNone:
-		return "the preferences do not name it"
-	case federation.ShareOffline:
-		return "it is Offline: placed elsewhere"
-	case federation.ShareLost:
-		return "it is declared lost"
-	case federation.ShareKept:
-		return "it cannot be seen, and keeps what it ran last"
-	case federation.ShareDrained:
-		return "it is drained: placed elsewhere"
-	case federation.ShareHeld:
-		return "held until others are Ready"
 	}
 	return string(b)
 }

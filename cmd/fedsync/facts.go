@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
@@ -45,10 +46,10 @@ Exit status 0 when some cluster answers, 2 when none does.`,
 		}
 		for _, name := range slices.Sorted(maps.Keys(c.Facts.Clusters)) {
 			if facts := c.Facts.Clusters[name]; facts.State != federation.ClusterReady {
-				fmt.Fprintf(plainWriter{cmd.ErrOrStderr()}, "fedsync: %s: %s\n", name, indented(silence(facts), "  "))
+				fmt.Fprintf(printer.Plain(cmd.ErrOrStderr()), "fedsync: %s: %s\n", name, printer.Indented(silence(facts), "  "))
 			}
 		}
-		_, err = onTerminal(cmd.OutOrStdout()).Write(data)
+		_, err = printer.OnTerminal(cmd.OutOrStdout()).Write(data)
 		return err
 	}
 	return cmd

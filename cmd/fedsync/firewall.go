@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
@@ -107,7 +108,7 @@ func (q *firewallQuestion) answer(cmd *cobra.Command, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	writeUncommitted(cmd.ErrOrStderr(), r.Uncommitted, "looked at")
+	printer.Uncommitted(cmd.ErrOrStderr(), r.Uncommitted, "looked at")
 	if r.Federation.GCP == nil {
 		return fmt.Errorf("%s has no spec.gcp, which names the project and the network", federation.FileName)
 	}
@@ -126,11 +127,11 @@ func (q *firewallQuestion) answer(cmd *cobra.Command, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	out := plainWriter{cmd.OutOrStdout()}
+	out := printer.Plain(cmd.OutOrStdout())
 	for _, c := range commands {
 		fmt.Fprintln(out, c)
 	}
-	stderr := plainWriter{cmd.ErrOrStderr()}
+	stderr := printer.Plain(cmd.ErrOrStderr())
 	findings = slices.Concat(findings, leftOut(in.Federation, facts), strangers(q.facts, facts, r.Federation))
 	if len(commands) == 0 {
 		findings = append(findings, federation.Finding{
@@ -139,7 +140,7 @@ func (q *firewallQuestion) answer(cmd *cobra.Command, log *zap.Logger) error {
 			Remedy:  untrusted.Const("fedsync render --explain says which node ports there are"),
 		})
 	}
-	return writeFindings(stderr, findings)
+	return printer.Findings(stderr, findings)
 }
 
 // reported gives what the file says that the clusters report, or what they do report.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/source/gitdir"
@@ -49,7 +50,7 @@ EKS write it is the cluster's name, where no other has the same.`,
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(plainWriter{cmd.OutOrStdout()}, "%s has %s and %s\nNext: take out what is no member, commit it, and look at what each cluster would run: fedsync render %s\n",
+		fmt.Fprintf(printer.Plain(cmd.OutOrStdout()), "%s has %s and %s\nNext: take out what is no member, commit it, and look at what each cluster would run: fedsync render %s\n",
 			file, count(len(contexts), "cluster"), count(apps, "app"), gitdir.Settings(folder))
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/preview"
@@ -32,7 +33,7 @@ func newLooking(cmd *cobra.Command, environment []string, timeout time.Duration,
 // look asks the clusters. Changes that are not committed are named as what was not
 // done with them: "looked at".
 func (l *looking) look(cmd *cobra.Command, done string) (*preview.Comparison, error) {
-	if err := checkOutput(*l.output, l.formats...); err != nil {
+	if err := printer.CheckFormat(*l.output, l.formats...); err != nil {
 		return nil, err
 	}
 	log, err := newLog(cmd, l.cfg)
@@ -43,7 +44,7 @@ func (l *looking) look(cmd *cobra.Command, done string) (*preview.Comparison, er
 	if err != nil {
 		return nil, err
 	}
-	writeUncommitted(cmd.ErrOrStderr(), c.Uncommitted, done)
+	printer.Uncommitted(cmd.ErrOrStderr(), c.Uncommitted, done)
 	return c, nil
 }
 

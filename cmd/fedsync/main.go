@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"k8s.io/klog/v2"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/render/worker"
 )
@@ -37,9 +38,6 @@ const (
 	statusUnasked = 2
 	statusChanges = 2 // of a plan
 )
-
-// errNo is returned by a command whose answer is no, and which has said why.
-var errNo = errors.New("the answer is no")
 
 // noError is an answer that is no and says why.
 type noError struct{ error }
@@ -76,17 +74,17 @@ func run(args, environment []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return statusYes
-	case errors.Is(err, errNo):
+	case errors.Is(err, printer.ErrNo):
 		return statusNo
 	case errors.Is(err, errChanges):
 		return statusChanges
 	case errors.As(err, &no):
-		writeError(stderr, err)
+		printer.Error(stderr, err)
 		return statusNo
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		err = errors.New("interrupted")
 	}
-	writeError(stderr, err)
+	printer.Error(stderr, err)
 	if asked.Name() == planName {
 		return statusNo
 	}
@@ -189,7 +187,7 @@ func newLog(cmd *cobra.Command, cfg *config.Config) (*zap.Logger, error) {
 		encoding.ConsoleSeparator = "  "
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
-	sink := zapcore.Lock(zapcore.AddSync(plainWriter{cmd.ErrOrStderr()}))
+	sink := zapcore.Lock(zapcore.AddSync(printer.Plain(cmd.ErrOrStderr())))
 	return zap.New(zapcore.NewCore(encoder, sink, level)), nil
 }
 

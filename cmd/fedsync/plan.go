@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -69,7 +70,7 @@ could not be found out.`,
 		if err := checkPlan(cmd, &o, *unknown); err != nil {
 			return err
 		}
-		if err := checkOutput(*output, "text", "markdown", "json"); err != nil {
+		if err := printer.CheckFormat(*output, "text", "markdown", "json"); err != nil {
 			return err
 		}
 		log, err := newLog(cmd, cfg)
@@ -88,7 +89,7 @@ could not be found out.`,
 		if err != nil {
 			return err
 		}
-		writeUncommitted(cmd.ErrOrStderr(), planning.Uncommitted, "planned")
+		printer.Uncommitted(cmd.ErrOrStderr(), planning.Uncommitted, "planned")
 		if err := printPlan(cmd.OutOrStdout(), planning.Plan, *output); err != nil {
 			return err
 		}
@@ -124,12 +125,12 @@ func checkPlan(cmd *cobra.Command, o *daemon.PlanOptions, unknown string) error 
 func printPlan(w io.Writer, p *plan.Plan, format string) error {
 	switch format {
 	case "json":
-		return writeJSON(w, p)
+		return printer.JSON(w, p)
 	case "markdown":
-		_, err := io.WriteString(onTerminal(w), p.Markdown(plan.CommentBytes))
+		_, err := io.WriteString(printer.OnTerminal(w), p.Markdown(plan.CommentBytes))
 		return err
 	}
-	writePlan(plainWriter{w}, p)
+	writePlan(printer.Plain(w), p)
 	return nil
 }
 
@@ -146,7 +147,7 @@ func planStatus(p *plan.Plan, unknown string) error {
 		}
 	case plan.Fails:
 	}
-	return errNo
+	return printer.ErrNo
 }
 
 // errChanges is returned by a plan that would change something.
@@ -157,14 +158,14 @@ func writePlan(w io.Writer, p *plan.Plan) {
 	fmt.Fprintf(w, "%s  %s → %s  %s\n%s\n", p.Federation, p.Head, p.Base, p.Verdict, p.Summary)
 	for _, c := range p.Clusters {
 		if !c.Unasked.IsZero() {
-			fmt.Fprintf(w, "not asked: %s  %s  %s\n", c.Name, c.State, indented(c.Unasked.String(), "  "))
+			fmt.Fprintf(w, "not asked: %s  %s  %s\n", c.Name, c.State, printer.Indented(c.Unasked.String(), "  "))
 		}
 	}
 	if len(p.Risks) > 0 {
 		fmt.Fprintln(w)
 	}
 	for _, r := range p.Risks {
-		fmt.Fprintf(w, "%s %s\n", r.Severity, indented(r.String(), "  "))
+		fmt.Fprintf(w, "%s %s\n", r.Severity, printer.Indented(r.String(), "  "))
 		if len(r.Clusters) > 0 && r.Object != (federation.ObjectRef{}) {
 			fmt.Fprintf(w, "  in %s\n", p.Where(r.Clusters))
 		}
@@ -187,12 +188,12 @@ func writePlan(w io.Writer, p *plan.Plan) {
 	writePlanCloud(w, p.Cloud)
 	if len(p.Findings) > 0 {
 		fmt.Fprintln(w)
-		_ = writeFindings(w, p.Told(p.Findings)) // the verdict decides the exit status
+		_ = printer.Findings(w, p.Told(p.Findings)) // the verdict decides the exit status
 	}
 	if len(p.Mended) > 0 {
 		fmt.Fprintln(w, "\nmended:")
 		for _, f := range p.Told(p.Mended) {
-			fmt.Fprintf(w, "  %-4s %s\n", f.ID, indented(f.String(), "  "))
+			fmt.Fprintf(w, "  %-4s %s\n", f.ID, printer.Indented(f.String(), "  "))
 		}
 	}
 }
@@ -204,7 +205,7 @@ func writePorts(w io.Writer, p *plan.Plan) {
 	for _, c := range p.Ports {
 		fmt.Fprintf(w, "node port  %s  port %d/%s  %s", c.Service, c.Port, c.Protocol, plan.FromTo(int64(c.Before), int64(c.After)))
 		if !c.Reason.IsZero() {
-			fmt.Fprintf(w, "  %s", indented(c.Reason.String(), "  "))
+			fmt.Fprintf(w, "  %s", printer.Indented(c.Reason.String(), "  "))
 		}
 		fmt.Fprintln(w)
 	}
@@ -228,20 +229,20 @@ func writePlanCloud(w io.Writer, c *plan.Cloud) {
 	if c == nil {
 		return
 	}
-	fmt.Fprintf(w, "\nCompute Engine, project %s: ", indented(c.Project, "  "))
+	fmt.Fprintf(w, "\nCompute Engine, project %s: ", printer.Indented(c.Project, "  "))
 	switch {
 	case !c.Unasked.IsZero() && len(c.Changes) == 0:
-		fmt.Fprintf(w, "not compared\n  ! %s\n", indented(c.Unasked.String(), "    "))
+		fmt.Fprintf(w, "not compared\n  ! %s\n", printer.Indented(c.Unasked.String(), "    "))
 	case len(c.Changes) == 0:
 		fmt.Fprintln(w, "no difference")
 	default:
 		fmt.Fprintln(w, count(len(c.Changes), "change"))
 	}
 	if !c.Unasked.IsZero() && len(c.Changes) > 0 {
-		fmt.Fprintf(w, "  ! %s\n", indented(c.Unasked.String(), "    "))
+		fmt.Fprintf(w, "  ! %s\n", printer.Indented(c.Unasked.String(), "    "))
 	}
 	for _, change := range c.Changes {
-		fmt.Fprintf(w, "  %s %-6s  %s\n", sign(change.Verb), change.Verb, indented(strings.TrimSpace(change.Resource+"  "+change.Detail.String()), "    "))
+		fmt.Fprintf(w, "  %s %-6s  %s\n", sign(change.Verb), change.Verb, printer.Indented(strings.TrimSpace(change.Resource+"  "+change.Detail.String()), "    "))
 	}
 	if more := c.More(); more != "" {
 		fmt.Fprintf(w, "  %s\n", more)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -54,7 +55,7 @@ read.`,
 	explain := cmd.Flags().Bool("explain", false, "print what was decided on node ports and replicas, and why, instead of the objects")
 	output := cmd.Flags().StringP("output", "o", "yaml", "yaml or json; --explain prints a text for people unless it is given")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(*output, "yaml", "json"); err != nil {
+		if err := printer.CheckFormat(*output, "yaml", "json"); err != nil {
 			return err
 		}
 		reported, err := readFacts(cmd, *facts)
@@ -72,7 +73,7 @@ read.`,
 				return noCluster(*cluster, r.Federation)
 			}
 		}
-		writeUncommitted(cmd.ErrOrStderr(), r.Uncommitted, "rendered")
+		printer.Uncommitted(cmd.ErrOrStderr(), r.Uncommitted, "rendered")
 		if *explain {
 			format := *output
 			if !cmd.Flags().Changed("output") {
@@ -84,18 +85,18 @@ read.`,
 			if *output == "json" {
 				write = render.WriteJSON
 			}
-			err = write(onTerminal(cmd.OutOrStdout()), plans, *cluster != "")
+			err = write(printer.OnTerminal(cmd.OutOrStdout()), plans, *cluster != "")
 		}
 		if err != nil {
 			return err
 		}
-		stderr := plainWriter{cmd.ErrOrStderr()}
+		stderr := printer.Plain(cmd.ErrOrStderr())
 		findings := slices.Concat(of(*cluster, r.Findings), strangers(*facts, reported, r.Federation))
 		left := withheld(plans)
 		more := untold(left, federation.ShortFindings(findings))
-		err = writeFindings(stderr, federation.ShortFindings(slices.Concat(findings, more)))
+		err = printer.Findings(stderr, federation.ShortFindings(slices.Concat(findings, more)))
 		if err == nil && len(left) > 0 {
-			err = errNo
+			err = printer.ErrNo
 		}
 		return err
 	}

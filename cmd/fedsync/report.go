@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/tools/txtar"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
@@ -57,7 +58,7 @@ Exit status 0 when it was written, whatever is in it; 2 when it could not be.`,
 			return err
 		}
 		if *output == "" {
-			_, err = onTerminal(cmd.OutOrStdout()).Write(data)
+			_, err = printer.OnTerminal(cmd.OutOrStdout()).Write(data)
 			return err
 		}
 		if err := writePrivate(*output, data); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/apply"
 	"github.com/fedsync/fedsync/pkg/apply/backup"
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
@@ -73,9 +74,9 @@ cluster refuses it, 2 when the cluster does not answer.`,
 			return err
 		}
 		if *list {
-			return r.list(cmd.Context(), plainWriter{cmd.OutOrStdout()})
+			return r.list(cmd.Context(), printer.Plain(cmd.OutOrStdout()))
 		}
-		return r.restore(cmd.Context(), plainWriter{cmd.OutOrStdout()}, ref, *unproved)
+		return r.restore(cmd.Context(), printer.Plain(cmd.OutOrStdout()), ref, *unproved)
 	}
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/status"
@@ -56,9 +57,9 @@ Exit status 0 when it was told to stop, or, with --once, when everything is live
 		case err != nil:
 			return err
 		}
-		writeReport(cmd.OutOrStdout(), report)
+		printer.Report(cmd.OutOrStdout(), report)
 		if report.State != status.Success {
-			return errNo
+			return printer.ErrNo
 		}
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
@@ -32,14 +33,14 @@ does not, 2 when no cluster answers.`,
 			return err
 		}
 		if l.json() {
-			if err := writeJSON(cmd.OutOrStdout(), c.Report); err != nil {
+			if err := printer.JSON(cmd.OutOrStdout(), c.Report); err != nil {
 				return err
 			}
 		} else {
-			writeReport(cmd.OutOrStdout(), c.Report)
+			printer.Report(cmd.OutOrStdout(), c.Report)
 		}
 		if c.Report.State != status.Success {
-			return errNo
+			return printer.ErrNo
 		}
 		return nil
 	}

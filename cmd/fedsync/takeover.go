@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
@@ -78,7 +79,7 @@ asked, 2 when the repository or the kubeconfig cannot be read.`,
 		if err != nil {
 			return err
 		}
-		out := plainWriter{cmd.OutOrStdout()}
+		out := printer.Plain(cmd.OutOrStdout())
 		if !*yes {
 			return printTakeover(out, t)
 		}
@@ -117,7 +118,7 @@ func printTakeover(w io.Writer, t *handover.Takeover) error {
 		fmt.Fprintln(w, "\nNothing is to be moved: no cluster belongs to another source.")
 		return nil
 	}
-	return errNo
+	return printer.ErrNo
 }
 
 // claimWords says whose the claim is.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/handover"
@@ -21,7 +22,7 @@ func takeOverName(cmd *cobra.Command, cfg *config.Config, log *zap.Logger, forme
 	if err != nil {
 		return err
 	}
-	out := plainWriter{cmd.OutOrStdout()}
+	out := printer.Plain(cmd.OutOrStdout())
 	if !yes {
 		return printRename(out, r)
 	}
@@ -67,7 +68,7 @@ func printRename(w io.Writer, r *handover.Rename) error {
 		fmt.Fprintln(w, "\nNothing is to be moved: no cluster has anything of this source under that name.")
 		return nil
 	}
-	return errNo
+	return printer.ErrNo
 }
 
 func formerClaim(c takeover.Cluster) string {

@@ -18,7 +18,8 @@ const module = "github.com/fedsync/fedsync/"
 // mayImport is the drawing in docs/architecture.md: which packages of ours each
 // package may import. A package that is missing here has not been thought about.
 var mayImport = map[string][]string{
-	"cmd/fedsync":                 {"internal/fields", "pkg/*"},
+	"cmd/fedsync":                 {"internal/fields", "internal/printer", "pkg/*"},
+	"internal/printer":            {"pkg/federation", "pkg/preview", "pkg/status"},
 	"pkg/federation":              {"internal/strictyaml"},
 	"pkg/failure":                 {"pkg/federation"},
 	"pkg/source":                  {"internal/multiack", "internal/secret", "internal/untrusted", "pkg/bounds", "pkg/failure", "pkg/federation", "internal/gitssh", "pkg/source/filewatch", "pkg/source/gitdir", "pkg/source/merge", "pkg/source/objectdb", "pkg/source/tree", "pkg/source/worktree"},

@@ -1,4 +1,4 @@
-package main
+package printer
 
 import (
 	"encoding/json"
@@ -16,35 +16,38 @@ import (
 	"github.com/fedsync/fedsync/pkg/preview"
 )
 
-// writeError says why there is no answer, or why it is no.
-func writeError(w io.Writer, err error) {
+// ErrNo is returned by a command whose answer is no, and which has said why.
+var ErrNo = errors.New("the answer is no")
+
+// Error says why there is no answer, or why it is no.
+func Error(w io.Writer, err error) {
 	text := err.Error()
 	if mistakes := (federation.FileErrors{}); errors.As(err, &mistakes) && len(mistakes) > 0 {
 		text = fmt.Sprintf("%s cannot be followed\n%s", mistakes[0].File, mistakes)
 	}
-	fmt.Fprintf(plainWriter{w}, "fedsync: %s\n", indented(text, "  "))
+	fmt.Fprintf(plain{w}, "fedsync: %s\n", Indented(text, "  "))
 }
 
-// writeFindings names the findings, a line each and the remedy below it, and
-// gives errNo when one of them is an error.
-func writeFindings(w io.Writer, findings []federation.Finding) error {
+// Findings names the findings, a line each and the remedy below it, and
+// gives ErrNo when one of them is an error.
+func Findings(w io.Writer, findings []federation.Finding) error {
 	const margin = "       "
 	var err error
 	for _, f := range findings {
-		fmt.Fprintf(w, "%s %-4s %s\n", f.Severity, f.ID, indented(f.String(), margin))
+		fmt.Fprintf(w, "%s %-4s %s\n", f.Severity, f.ID, Indented(f.String(), margin))
 		if !f.Remedy.IsZero() {
-			fmt.Fprintf(w, margin+"%s\n", indented(f.Remedy.String(), margin))
+			fmt.Fprintf(w, margin+"%s\n", Indented(f.Remedy.String(), margin))
 		}
 		if f.Severity == federation.SeverityError {
-			err = errNo
+			err = ErrNo
 		}
 	}
 	return err
 }
 
-// writeUncommitted names the files whose changes were not looked at.
-func writeUncommitted(w io.Writer, u preview.Uncommitted, done string) {
-	w = plainWriter{w}
+// Uncommitted names the files whose changes were not looked at.
+func Uncommitted(w io.Writer, u preview.Uncommitted, done string) {
+	w = plain{w}
 	if u.Unknown != "" {
 		fmt.Fprintf(w, "fedsync: what is not committed is not %s, and whether there is any is not known: %s\n", done, untrusted.Line(u.Unknown))
 	}
@@ -53,24 +56,25 @@ func writeUncommitted(w io.Writer, u preview.Uncommitted, done string) {
 	}
 }
 
-func writeJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(onTerminal(w))
+// JSON writes a value as indented JSON.
+func JSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(OnTerminal(w))
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
 }
 
-// writeYAML writes what writeJSON writes, as YAML.
-func writeYAML(w io.Writer, v any) error {
+// YAML writes what JSON writes, as YAML.
+func YAML(w io.Writer, v any) error {
 	data, err := yaml.Marshal(v)
 	if err != nil {
 		return err
 	}
-	_, err = onTerminal(w).Write(data)
+	_, err = OnTerminal(w).Write(data)
 	return err
 }
 
-// checkOutput checks the value of --output, which takes words.
-func checkOutput(value string, words ...string) error {
+// CheckFormat checks the value of --output, which takes words.
+func CheckFormat(value string, words ...string) error {
 	if slices.Contains(words, value) {
 		return nil
 	}
@@ -80,9 +84,9 @@ func checkOutput(value string, words ...string) error {
 // maxPrinted is how much of one line of a message is printed, in runes.
 const maxPrinted = 2000
 
-// indented gives a text whose further lines, which it may have of others, cannot
+// Indented gives a text whose further lines, which it may have of others, cannot
 // be taken for lines of our own. What is too long in a line is left out.
-func indented(text, margin string) string {
+func Indented(text, margin string) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	for i, line := range lines {
 		lines[i] = untrusted.Shorten(line, maxPrinted)
@@ -90,22 +94,25 @@ func indented(text, margin string) string {
 	return strings.Join(lines, "\n"+margin)
 }
 
-// onTerminal gives a writer that is harmless where a person would read it, and
+// OnTerminal gives a writer that is harmless where a person would read it, and
 // true to the byte where a program does.
-func onTerminal(w io.Writer) io.Writer {
+func OnTerminal(w io.Writer) io.Writer {
 	if f, ok := w.(*os.File); ok {
 		if stat, err := f.Stat(); err == nil && stat.Mode()&os.ModeCharDevice != 0 {
-			return plainWriter{w}
+			return plain{w}
 		}
 	}
 	return w
 }
 
-// A plainWriter makes the control characters visible in what clusters and
+// Plain gives a writer that makes the control characters visible in what clusters and
 // repositories say, which a terminal would obey.
-type plainWriter struct{ w io.Writer }
+func Plain(w io.Writer) io.Writer { return plain{w} }
 
-func (p plainWriter) Write(data []byte) (int, error) {
+type plain struct{ w io.Writer }
+
+// Write implements io.Writer.
+func (p plain) Write(data []byte) (int, error) {
 	if _, err := p.w.Write(untrusted.Visible(data)); err != nil {
 		return 0, err
 	}

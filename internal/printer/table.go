@@ -1,4 +1,4 @@
-package main
+package printer
 
 import (
 	"fmt"
@@ -14,27 +14,28 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// writeReport prints a report as kubectl would: the outcome, a table for each
+// Report prints a report as kubectl would: the outcome, a table for each
 // cluster, how replicas are divided, and what is wrong.
-func writeReport(w io.Writer, r *status.Report) {
-	w = plainWriter{w}
+func Report(w io.Writer, r *status.Report) {
+	w = plain{w}
 	fmt.Fprintf(w, "%s  %s  %s\n", r.Federation, r.Revision, r.State)
 	if !r.Description.IsZero() {
 		fmt.Fprintf(w, "%s\n", r.Description)
 	}
 	for _, c := range r.Clusters {
-		fmt.Fprintf(w, "\n%s  %s\n", c.Name, clusterLine(c))
+		fmt.Fprintf(w, "\n%s  %s\n", c.Name, ClusterLine(c))
 		writeObjects(w, c, r)
 	}
 	writeBalancers(w, r)
 	writeDivisions(w, r)
 	if len(r.Findings) > 0 {
 		fmt.Fprintln(w)
-		_ = writeFindings(w, r.Findings) // the report's state decides the exit status
+		_ = Findings(w, r.Findings) // the report's state decides the exit status
 	}
 }
 
-func clusterLine(c status.Cluster) string {
+// ClusterLine says in one line how a cluster is.
+func ClusterLine(c status.Cluster) string {
 	parts := []string{string(c.State)}
 	switch {
 	case c.Lost:

@@ -1,4 +1,4 @@
-package main
+package printer
 
 import (
 	"fmt"
@@ -115,14 +115,14 @@ func TestStatusPrintsReplicasAfterTheClusters(t *testing.T) {
 		}},
 	}
 	var b strings.Builder
-	writeReport(&b, r)
+	Report(&b, r)
 	want := "\na  Ready  current\n\nREPLICAS\napps/ReplicaSet/default/nginx  1 = 1 in a\n\nI held held\n"
 	if !strings.HasSuffix(b.String(), want) {
-		t.Errorf("writeReport wrote\n%s\nwant it to end with\n%s", b.String(), want)
+		t.Errorf("Report wrote\n%s\nwant it to end with\n%s", b.String(), want)
 	}
 	r.Replicas, b = nil, strings.Builder{}
-	writeReport(&b, r)
+	Report(&b, r)
 	if strings.Contains(b.String(), "REPLICAS") {
-		t.Errorf("writeReport wrote\n%s\nwant nothing on replicas where none are divided", b.String())
+		t.Errorf("Report wrote\n%s\nwant nothing on replicas where none are divided", b.String())
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package printer
 
 import (
 	"fmt"
@@ -25,7 +25,7 @@ func writeDivisions(w io.Writer, r *status.Report) {
 	}
 	fmt.Fprintf(w, "\nREPLICAS\n")
 	for _, d := range r.Replicas {
-		fmt.Fprintf(w, "%s  %s\n", d.Object, indented(division(d, visible), "  "))
+		fmt.Fprintf(w, "%s  %s\n", d.Object, Indented(division(d, visible), "  "))
 	}
 }
 
@@ -85,7 +85,7 @@ func shareText(s federation.ReplicasShare, visible bool) string {
 		notes = append(notes, fmt.Sprintf("%d written", s.Replicas))
 	}
 	if s.Basis != federation.ShareByWeight && s.Basis != federation.ShareByCurrent {
-		notes = append(notes, because(s.Basis))
+		notes = append(notes, Because(s.Basis))
 	}
 	if !away && visible && max(0, s.Live) != s.Replicas {
 		notes = append(notes, fmt.Sprintf("%d live", max(0, s.Live)))
@@ -99,4 +99,33 @@ func shareText(s federation.ReplicasShare, visible bool) string {
 // some names clusters, and counts those that are too many for a line.
 func some(names []string) string {
 	return untrusted.Some(names, maxNamed)
+}
+
+// Because says in words what made a share.
+func Because(b federation.ShareBasis) string {
+	switch b {
+	case federation.ShareByWeight:
+		return "its weight"
+	case federation.ShareByMin:
+		return "its minReplicas"
+	case federation.ShareByMax:
+		return "its maxReplicas"
+	case federation.ShareByCapacity:
+		return "it has room for no more"
+	case federation.ShareByCurrent:
+		return "it runs there, and rebalance is off"
+	case federation.ShareNone:
+		return "the preferences do not name it"
+	case federation.ShareOffline:
+		return "it is Offline: placed elsewhere"
+	case federation.ShareLost:
+		return "it is declared lost"
+	case federation.ShareKept:
+		return "it cannot be seen, and keeps what it ran last"
+	case federation.ShareDrained:
+		return "it is drained: placed elsewhere"
+	case federation.ShareHeld:
+		return "held until others are Ready"
+	}
+	return string(b)
 }

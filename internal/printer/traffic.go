@@ -1,4 +1,4 @@
-package main
+package printer
 
 import (
 	"fmt"
@@ -17,10 +17,10 @@ func writeBalancers(w io.Writer, r *status.Report) {
 	}
 	fmt.Fprintf(w, "\nLOAD BALANCERS\n")
 	for _, b := range r.Balancers {
-		fmt.Fprintf(w, "%s  %s\n", b.Ingress, indented(balancerLine(b), "  "))
+		fmt.Fprintf(w, "%s  %s\n", b.Ingress, Indented(balancerLine(b), "  "))
 		for _, c := range b.Clusters {
 			if c.State != federation.TrafficServing || c.Healthy < c.Endpoints {
-				fmt.Fprintf(w, "  %s  %s\n", c.Cluster, indented(trafficLine(c), "    "))
+				fmt.Fprintf(w, "  %s  %s\n", c.Cluster, Indented(trafficLine(c), "    "))
 			}
 		}
 	}

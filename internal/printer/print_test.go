@@ -1,4 +1,4 @@
-package main
+package printer
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ func TestTerminalsObeyNobody(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b strings.Builder
-			if n, err := (plainWriter{&b}).Write([]byte(c.text)); n != len(c.text) || err != nil || b.String() != c.want {
+			if n, err := (plain{&b}).Write([]byte(c.text)); n != len(c.text) || err != nil || b.String() != c.want {
 				t.Errorf("%q is written as %q (%d, %v), want %q", c.text, b.String(), n, err, c.want)
 			}
 		})
@@ -33,28 +33,28 @@ func TestTerminalsObeyNobody(t *testing.T) {
 
 func TestFilesThatAreNotCommittedTakeALineEach(t *testing.T) {
 	var b strings.Builder
-	writeUncommitted(&b, preview.Uncommitted{Files: []string{"a\nE D99 c1 the cluster is lost", "b"}}, "shown")
+	Uncommitted(&b, preview.Uncommitted{Files: []string{"a\nE D99 c1 the cluster is lost", "b"}}, "shown")
 	const want = "fedsync: a E D99 c1 the cluster is lost has changes that are not committed: not shown\n" +
 		"fedsync: b has changes that are not committed: not shown\n"
 	if got := b.String(); got != want {
-		t.Errorf("writeUncommitted wrote %q, want %q", got, want)
+		t.Errorf("Uncommitted wrote %q, want %q", got, want)
 	}
 }
 
 func TestErrorsOfOthersCannotPassForLinesOfOurs(t *testing.T) {
 	var b strings.Builder
-	writeError(&b, fmt.Errorf("apply: %s", "the webhook says\nfedsync: all is well\n"))
+	Error(&b, fmt.Errorf("apply: %s", "the webhook says\nfedsync: all is well\n"))
 	if got, want := b.String(), "fedsync: apply: the webhook says\n  fedsync: all is well\n"; got != want {
-		t.Errorf("writeError wrote %q, want %q", got, want)
+		t.Errorf("Error wrote %q, want %q", got, want)
 	}
 }
 
 func TestALongLineOfOthersIsCut(t *testing.T) {
 	var b strings.Builder
-	writeError(&b, fmt.Errorf("read %s: no such file\nand more", strings.Repeat("a/", 1_000_000)))
+	Error(&b, fmt.Errorf("read %s: no such file\nand more", strings.Repeat("a/", 1_000_000)))
 	first, rest, _ := strings.Cut(b.String(), "\n")
 	if len(first) > 4*maxPrinted || !strings.HasPrefix(first, "fedsync: read a/a/") || !strings.HasSuffix(first, "…") || rest != "  and more\n" {
-		t.Errorf("writeError wrote a line of %d bytes and %q", len(first), rest)
+		t.Errorf("Error wrote a line of %d bytes and %q", len(first), rest)
 	}
 }
 
@@ -72,9 +72,9 @@ func TestErrorsSayAllThereIsToSay(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b strings.Builder
-			writeError(&b, c.err)
+			Error(&b, c.err)
 			if got := b.String(); got != c.want {
-				t.Errorf("writeError wrote\n%q, want\n%q", got, c.want)
+				t.Errorf("Error wrote\n%q, want\n%q", got, c.want)
 			}
 		})
 	}
@@ -91,14 +91,14 @@ func TestFindingsThatAreErrorsMakeTheAnswerNo(t *testing.T) {
 	}{
 		{nil, nil, ""},
 		{[]federation.Finding{note, warning}, nil, "I adopted taken over\nW D03  asia: away\n       start it or wait\n"},
-		{[]federation.Finding{wrong, note}, errNo, "E held held\nI adopted taken over\n"},
+		{[]federation.Finding{wrong, note}, ErrNo, "E held held\nI adopted taken over\n"},
 	} {
 		var b strings.Builder
-		if got := writeFindings(&b, c.findings); !errors.Is(got, c.want) {
-			t.Errorf("writeFindings(%v) = %v, want %v", c.findings, got, c.want)
+		if got := Findings(&b, c.findings); !errors.Is(got, c.want) {
+			t.Errorf("Findings(%v) = %v, want %v", c.findings, got, c.want)
 		}
 		if b.String() != c.text {
-			t.Errorf("writeFindings(%v) wrote %q, want %q", c.findings, b.String(), c.text)
+			t.Errorf("Findings(%v) wrote %q, want %q", c.findings, b.String(), c.text)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package printer
 
 import (
 	"strings"
@@ -40,7 +40,7 @@ func TestTheTableSaysWhichClustersTakeTraffic(t *testing.T) {
 		},
 	}
 	var b strings.Builder
-	writeReport(&b, r)
+	Report(&b, r)
 	want := `web    failure
 
 asia  Ready
@@ -60,6 +60,6 @@ networking.k8s.io/Ingress/default/shop  no address yet  refused: it has no Servi
 networking.k8s.io/Ingress/default/shop  no address yet  waits: a plan is provisional
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
-		t.Errorf("writeReport (-want +got):\n%s", diff)
+		t.Errorf("Report (-want +got):\n%s", diff)
 	}
 }
