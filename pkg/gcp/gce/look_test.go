@@ -279,3 +279,22 @@ func TestLookEndsWithItsContext(t *testing.T) {
 		t.Errorf("complete %v, errors %v", seen.Complete, seen.Errors)
 	}
 }
+
+// Answers about some zones come while others are still to be asked.
+func TestMachinesOfManyZonesAreReadSideBySide(t *testing.T) {
+	server, c := newStandIn(t, gcetest.Options{})
+	zone := func(i int) string { return fmt.Sprintf("europe-west%d-b", i+1) }
+	for i := range 3 * lookAtOnce {
+		server.AddZone(gcptest.Project, zone(i))
+	}
+	scope := gcp.Scope{Owner: standOwner}
+	for range 2 { // the second time it depends on what is known which are read
+		for i := range 3 * lookAtOnce {
+			scope.Nodes = append(scope.Nodes, fmt.Sprintf("gce://%s/%s/node-%d", gcptest.Project, zone(i), len(scope.Nodes)))
+		}
+		scope.Earlier = mustLook(t, c, scope)
+		if got := len(scope.Earlier.Machines); got != len(scope.Nodes) {
+			t.Errorf("%d machines are known of %d nodes", got, len(scope.Nodes))
+		}
+	}
+}

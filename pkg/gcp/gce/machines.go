@@ -54,17 +54,19 @@ func (c *Client) lookMachines(ctx context.Context, scope gcp.Scope) (map[string]
 		}
 	}
 	c.forgetMachines(nodes, known)
+	due := map[place][]string{} // before the first answer changes what is known
+	for where, ids := range nodes {
+		if wanted := c.dueMachines(where, ids, known); len(wanted) > 0 {
+			due[where] = wanted
+		}
+	}
 	var mu sync.Mutex // protects known and errs
 	var errs []gcp.LookError
 	var work errgroup.Group
 	work.SetLimit(lookAtOnce)
-	for where, ids := range nodes {
-		wanted := c.dueMachines(where, ids, known)
-		if len(wanted) == 0 {
-			continue
-		}
+	for where, ids := range due {
 		work.Go(func() error {
-			read, err := c.machinesOf(ctx, where, wanted)
+			read, err := c.machinesOf(ctx, where, ids)
 			mu.Lock()
 			defer mu.Unlock()
 			maps.Copy(known, read)
