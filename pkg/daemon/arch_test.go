@@ -77,7 +77,7 @@ var mayImport = map[string][]string{
 	"pkg/roll":                    {"pkg/federation"},
 	"pkg/identity":                {"pkg/apply/inventory", "pkg/source"},
 	"pkg/preview":                 {"internal/secret", "pkg/apply", "pkg/config", "pkg/federation", "pkg/render", "pkg/schedule", "pkg/source", "pkg/source/worktree", "pkg/status", "pkg/status/contexts", "pkg/wire"},
-	"pkg/handover":                {"internal/secret", "pkg/apply/inventory", "pkg/config", "pkg/federation", "pkg/identity", "pkg/member", "pkg/render", "pkg/source", "pkg/takeover", "pkg/wire"},
+	"pkg/handover":                {"internal/secret", "pkg/apply/inventory", "pkg/config", "pkg/federation", "pkg/identity", "pkg/member", "pkg/preview", "pkg/source", "pkg/takeover", "pkg/wire"},
 	"pkg/doctor":                  {"internal/secret", "pkg/access", "pkg/claim", "pkg/config", "pkg/federation", "pkg/handover", "pkg/preview", "pkg/render", "pkg/source", "pkg/source/gitdir", "pkg/status", "pkg/wire"},
 	"pkg/proposal":                {"pkg/apply", "pkg/config", "pkg/federation", "pkg/gcp", "pkg/gcp/keeper", "pkg/plan", "pkg/preview", "pkg/render", "pkg/schedule", "pkg/wire"},
 	"pkg/review/reviewer":         {"internal/bell", "internal/secret", "pkg/apply", "pkg/config", "pkg/federation", "pkg/gcp/keeper", "pkg/identity", "pkg/member", "pkg/plan", "pkg/proposal", "pkg/render/worker", "pkg/review", "pkg/source", "pkg/source/objectdb", "pkg/status", "pkg/status/contexts", "pkg/wire"},

@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
 	"github.com/fedsync/fedsync/pkg/identity"
-	"github.com/fedsync/fedsync/pkg/render"
+	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/source"
 	"github.com/fedsync/fedsync/pkg/takeover"
 	"github.com/fedsync/fedsync/pkg/wire"
@@ -33,15 +33,7 @@ type Takeover struct {
 // LookAt reads the repository and asks every cluster of its federation to which
 // source it belongs. It writes nothing.
 func LookAt(ctx context.Context, cfg *config.Config, version string, log *zap.Logger) (*Takeover, error) {
-	src, err := wire.NewSource(cfg, secret.New(), zap.NewNop())
-	if err != nil {
-		return nil, err
-	}
-	snapshot, err := src.Snapshot(ctx, cfg.Revision)
-	if err != nil {
-		return nil, err
-	}
-	f, err := render.Load(snapshot)
+	src, snapshot, f, err := preview.Read(ctx, cfg, secret.New())
 	if err != nil {
 		return nil, err
 	}
@@ -63,15 +55,7 @@ type Rename struct {
 // LookAtRename reads the repository and asks every cluster of its federation what it has
 // under the name that the federation had before. It writes nothing.
 func LookAtRename(ctx context.Context, cfg *config.Config, version string, log *zap.Logger, former string) (*Rename, error) {
-	src, err := wire.NewSource(cfg, secret.New(), zap.NewNop())
-	if err != nil {
-		return nil, err
-	}
-	snapshot, err := src.Snapshot(ctx, cfg.Revision)
-	if err != nil {
-		return nil, err
-	}
-	f, err := render.Load(snapshot)
+	src, snapshot, f, err := preview.Read(ctx, cfg, secret.New())
 	if err != nil {
 		return nil, err
 	}

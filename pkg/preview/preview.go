@@ -32,15 +32,7 @@ type Rendering struct {
 // these facts; without any they are Ready and empty.
 func Render(ctx context.Context, cfg *config.Config, facts federation.Facts) (*Rendering, error) {
 	secrets := secret.New()
-	src, err := wire.NewSource(cfg, secrets, zap.NewNop())
-	if err != nil {
-		return nil, err
-	}
-	snapshot, err := src.Snapshot(ctx, cfg.Revision)
-	if err != nil {
-		return nil, err
-	}
-	f, err := render.Load(snapshot)
+	src, snapshot, f, err := Read(ctx, cfg, secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +42,21 @@ func Render(ctx context.Context, cfg *config.Config, facts federation.Facts) (*R
 	}
 	r.Uncommitted, r.Findings = UncommittedFiles(src, f), secret.Value(secrets, r.Findings)
 	return r, nil
+}
+
+// Read reads the revision that the settings name, and its fedsync.yaml. The secrets of the
+// repository's server go to secrets.
+func Read(ctx context.Context, cfg *config.Config, secrets *secret.Set) (*source.Source, federation.Snapshot, *federation.Federation, error) {
+	src, err := wire.NewSource(cfg, secrets, zap.NewNop())
+	if err != nil {
+		return nil, federation.Snapshot{}, nil, err
+	}
+	snapshot, err := src.Snapshot(ctx, cfg.Revision)
+	if err != nil {
+		return nil, federation.Snapshot{}, nil, err
+	}
+	f, err := render.Load(snapshot)
+	return src, snapshot, f, err
 }
 
 // Of renders a snapshot and plans it.
