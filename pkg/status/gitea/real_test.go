@@ -34,11 +34,13 @@ type real struct {
 	proxy *httptest.Server
 	down  atomic.Bool
 	asked atomic.Int32 // requests that met the failure
+
+	outbox string // of its posters
 }
 
 func newReal(t *testing.T) *real {
 	t.Helper()
-	r := &real{forge: sandboxtest.Shared(t).Forge(t).NewRepository(t)}
+	r := &real{forge: sandboxtest.Shared(t).Forge(t).NewRepository(t), outbox: filepath.Join(t.TempDir(), "outbox")}
 	r.shas = push(t, r.forge)
 	address, err := url.Parse(r.forge.URL)
 	if err != nil {
@@ -107,7 +109,7 @@ func (r *real) poster(t *testing.T) (*post.Poster, <-chan post.Result, func()) {
 	t.Helper()
 	results := make(chan post.Result, 100) // more than a test's attempts, so that OnPost does not block
 	p := post.New(r.provider(t, r.forge.Token), post.Options{
-		Context: "fedsync/web", PublicURL: "https://fedsync.example",
+		Context: "fedsync/web", PublicURL: "https://fedsync.example", Outbox: r.outbox,
 		OnPost: func(_ string, result post.Result) { results <- result },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -138,20 +140,22 @@ func await(t *testing.T, results <-chan post.Result, want post.Result) {
 func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 	r := newReal(t)
 	p, results, stop := r.poster(t)
+	first, second := federation.Revision{Ref: "main", SHA: r.shas[0]}, federation.Revision{Ref: "main", SHA: r.shas[1]}
+	p.Begin(first)
 	p.Want(status.Commit{SHA: r.shas[0], State: status.Pending, Description: "0/13 synced"})
 	await(t, results, post.Posted)
 
 	r.down.Store(true)
 	p.Want(status.Commit{SHA: r.shas[0], State: status.Success, Description: "203.0.113.10 · 13/13 clusters · 26/26 ready"})
-	p.Supersede(r.shas[0], federation.Revision{Ref: "main", SHA: r.shas[1]})
+	p.Begin(second)
 	p.Want(status.Commit{SHA: r.shas[1], State: status.Pending, Description: "0/13 synced"})
 	await(t, results, post.Retry)
 	stop()
 
-	// The next process knows nothing of what was posted; the daemon tells it
-	// what is wanted, as at every start.
+	// The next process has the outbox alone; the daemon tells it what is wanted, as at
+	// every start.
 	p, results, stop = r.poster(t)
-	p.Supersede(r.shas[0], federation.Revision{Ref: "main", SHA: r.shas[1]})
+	p.Begin(second)
 	p.Want(status.Commit{SHA: r.shas[1], State: status.Pending, Description: "0/13 synced"})
 	p.Want(status.Commit{SHA: r.shas[1], State: status.Failure, Description: "1/13 failed: gce-us-east1b Service/nginx nodePort 30036 held by default/legacy"})
 	for before := r.asked.Load(); r.asked.Load() < before+2; {
@@ -168,7 +172,7 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 
 	// A further one finds all as it should be.
 	p, results, stop = r.poster(t)
-	p.Supersede(r.shas[0], federation.Revision{Ref: "main", SHA: r.shas[1]})
+	p.Begin(second)
 	p.Want(status.Commit{SHA: r.shas[1], State: status.Failure, Description: "1/13 failed: gce-us-east1b Service/nginx nodePort 30036 held by default/legacy"})
 	p.Want(status.Commit{SHA: r.shas[1], Context: "fedsync/web/c1", State: status.Success, Description: "2/2 ready"})
 	await(t, results, post.Posted) // of the context that is new
@@ -185,7 +189,7 @@ func TestStatusesOutliveAForgeThatIsDownAndARestart(t *testing.T) {
 	}
 	want := [][]sandboxtest.Status{
 		{
-			{Context: "fedsync/web", State: "failure", Description: "superseded by " + r.shas[1][:7] + " before it was in sync"},
+			{Context: "fedsync/web", State: "success", Description: "superseded by " + r.shas[1][:7] + " · it was: 203.0.113.10 · 13/13 clusters · 26/26 ready"},
 			{Context: "fedsync/web", State: "pending", Description: "0/13 synced"},
 		},
 		{

@@ -26,7 +26,7 @@ type key struct{ sha, context string }
 // entry is one status: what is wanted and what was posted.
 type entry struct {
 	sequence uint64
-	want     status.Commit // State is empty when only Supersede asked for the entry
+	want     status.Commit // State is empty where the forge is only asked about the commit
 	by       string        // the revision that took the commit's place; empty while none did
 	byTime   time.Time     // when it did
 

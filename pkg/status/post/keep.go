@@ -111,9 +111,14 @@ func (p *Poster) letters() []letter {
 	return letters
 }
 
-// Begin says which revision of the branch is the newest: the statuses that are wanted
-// of it are kept over a restart, and those of every other revision of the branch are
-// superseded. It does not block.
+// Begin names the newest revision of the branch. The statuses wanted for it survive a
+// restart, and each status of an earlier revision of the branch gets one last update. It
+// does not block.
+//
+// A commit that had become a success stays one, since that is what happened. Any other
+// ends as a failure that names its successor: a success would pass a required check
+// without the commit ever having been in sync, and a pending one would keep those
+// waiting who wait for its outcome.
 func (p *Poster) Begin(rev federation.Revision) {
 	if rev.SHA == "" {
 		return

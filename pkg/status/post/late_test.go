@@ -56,9 +56,10 @@ func TestASupersededCommitThatIsNotKnownIsGivenUpAfterAnHour(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := mirror(late)
 			p, _ := run(t, f, Options{})
+			p.Begin(federation.Revision{SHA: shaA})
 			p.Want(want(shaA, status.Failure, "1/3 failed"))
 			advance(t, 5*time.Second)
-			p.Supersede(shaA, federation.Revision{SHA: shaB})
+			p.Begin(federation.Revision{SHA: shaB})
 			advance(t, 2*time.Hour)
 			if posted := len(f.posted) == 1 && strings.HasPrefix(f.posted[0].Description, superseded); posted != known {
 				t.Errorf("%s late: posted %v, want a last status: %t", late, f.posted, known)
@@ -100,12 +101,13 @@ func TestARequestThatAlwaysHangsHoldsUpNoOther(t *testing.T) {
 		start := time.Now()
 		s := &stubborn{sha: shaB}
 		p, _ := run(t, s, Options{})
+		p.Begin(federation.Revision{SHA: shaA})
 		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		synctest.Wait()
 		p.Want(want(shaB, status.Pending, "0/3 synced")) // the newest, and it hangs
 		synctest.Wait()
 		p.Want(want(shaA, status.Failure, "1/3 failed"))
-		p.Supersede(shaA, federation.Revision{SHA: shaB})
+		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, 10*time.Minute)
 		told := s.told(start)
 		if len(told) != 2 || !strings.Contains(told[1], superseded) {

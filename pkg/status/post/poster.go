@@ -190,36 +190,6 @@ func (p *Poster) link(sha string) string {
 	return strings.TrimSuffix(p.options.PublicURL, "/") + "/revisions/" + sha
 }
 
-// Supersede says that another revision took the commit's place: each of its
-// contexts gets one last status. Contexts are named for a commit that this
-// Poster may not have heard of since it started; without any, that is the
-// Options' context. A commit that has no status gets none.
-//
-// A commit that had become a success stays one, since that is what happened.
-// Any other ends as a failure that says what took its place: as a success it
-// would pass a required check without ever having been in sync, and left
-// pending it would keep those waiting who wait for its outcome.
-func (p *Poster) Supersede(sha string, by federation.Revision, contexts ...string) {
-	if sha == "" || sha == by.SHA {
-		return
-	}
-	p.mu.Lock()
-	if len(contexts) == 0 && p.options.Context != "" {
-		contexts = []string{p.options.Context}
-	}
-	for _, context := range contexts {
-		p.entry(sha, context)
-	}
-	for k, e := range p.entries {
-		if k.sha == sha {
-			p.overtake(e, by)
-		}
-	}
-	p.forget()
-	p.mu.Unlock()
-	p.nudge()
-}
-
 // Drop says that nobody cares any more for the status of a commit under a context: what
 // was posted stays.
 func (p *Poster) Drop(sha, context string) {

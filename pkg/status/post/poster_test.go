@@ -226,11 +226,12 @@ func TestPosterPostsTheNewestStateOfAForgeThatWasAwayForAnHour(t *testing.T) {
 		f.listing = away
 		f.answer = func(status.Commit) error { return away() }
 		p, _ := run(t, f, Options{})
+		p.Begin(federation.Revision{SHA: shaA})
 		p.Want(want(shaA, status.Pending, "0/3 synced"))
 		advance(t, time.Minute)
 		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		advance(t, 30*time.Minute)
-		p.Supersede(shaA, federation.Revision{SHA: shaB})
+		p.Begin(federation.Revision{SHA: shaB})
 		p.Want(want(shaB, status.Pending, "0/3 synced"))
 		advance(t, time.Minute)
 		p.Want(want(shaB, status.Success, "3/3 clusters"))
@@ -301,10 +302,12 @@ func TestPosterKeepsItsBudgetOverMonthsOfFlaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		p, stop := run(t, f, Options{})
+		p.Begin(federation.Revision{SHA: shaA})
 		for i := range 90 * 24 * 6 { // 90 days, a flap every ten minutes
 			if i == 5000 {
 				stop()
 				p, stop = run(t, f, Options{})
+				p.Begin(federation.Revision{SHA: shaA})
 			}
 			p.Want(want(shaA, status.Success, "3/3 clusters"))
 			advance(t, 5*time.Minute)
@@ -320,7 +323,7 @@ func TestPosterKeepsItsBudgetOverMonthsOfFlaps(t *testing.T) {
 		if got := p.Findings(); len(got) != 1 || got[0].ID != federation.FindingStatusBudget {
 			t.Errorf("findings = %v, want one of the budget", got)
 		}
-		p.Supersede(shaA, federation.Revision{SHA: shaB}, web)
+		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, time.Minute)
 		if len(f.posted) != budget || !strings.HasPrefix(f.posted[budget-1].Description, "superseded by b000000") {
 			t.Errorf("the last slot holds %+v, want the last word on the commit", f.posted[len(f.posted)-1])

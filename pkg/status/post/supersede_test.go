@@ -32,13 +32,14 @@ func TestASupersededCommitGetsOneLastStatus(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &forge{}
 				p, _ := run(t, f, Options{})
+				p.Begin(federation.Revision{SHA: shaA})
 				for _, c := range tt.before {
 					p.Want(c)
 					advance(t, 90*time.Second)
 				}
 				posts := len(f.posted)
 				for range 3 {
-					p.Supersede(shaA, federation.Revision{SHA: shaB})
+					p.Begin(federation.Revision{SHA: shaB})
 					advance(t, time.Hour)
 				}
 				if len(f.posted) != posts+1 {
@@ -57,35 +58,15 @@ func TestASuccessThatFlapsWhileItIsSupersededStaysOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &forge{}
 		p, _ := run(t, f, Options{})
+		p.Begin(federation.Revision{SHA: shaA})
 		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, time.Minute)
 		p.Want(want(shaA, status.Pending, "2/3 synced")) // as the next revision begins
 		advance(t, time.Second)
-		p.Supersede(shaA, federation.Revision{SHA: shaB})
+		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, time.Hour)
 		if got := f.posted[len(f.posted)-1]; len(f.posted) != 2 || got.State != status.Success {
 			t.Errorf("posted %v, want a second success", f.posted)
-		}
-	})
-}
-
-func TestACommitIsSupersededAcrossARestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &forge{}
-		p, stop := run(t, f, Options{Context: web})
-		p.Want(want(shaA, status.Pending, "0/3 synced"))
-		synctest.Wait()
-		stop()
-
-		p, _ = run(t, f, Options{Context: web})
-		p.Supersede(shaA, federation.Revision{SHA: shaB})
-		p.Supersede("c000000000000000000000000000000000000000", federation.Revision{SHA: shaB})
-		advance(t, time.Hour)
-		if len(f.posted) != 2 {
-			t.Fatalf("posted %v, want one last status for the commit that had one", f.posted)
-		}
-		if got := f.posted[1]; got.SHA != shaA || got.State != status.Failure || got.Description != "superseded by b000000 before it was in sync" {
-			t.Errorf("last status = %+v", got)
 		}
 	})
 }
@@ -94,11 +75,13 @@ func TestARevisionThatComesBackIsCurrentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, f := time.Now(), &forge{}
 		p, _ := run(t, f, Options{})
+		p.Begin(federation.Revision{SHA: shaA})
 		p.Want(want(shaA, status.Failure, "1/3 failed"))
 		advance(t, time.Second)
-		p.Supersede(shaA, federation.Revision{SHA: shaB})
+		p.Begin(federation.Revision{SHA: shaB})
 		advance(t, time.Second)
-		p.Want(want(shaA, status.Success, "3/3 clusters")) // a force-push goes back to it
+		p.Begin(federation.Revision{SHA: shaA}) // a force-push goes back to it
+		p.Want(want(shaA, status.Success, "3/3 clusters"))
 		advance(t, time.Hour)
 		check(t, f.told(start), []string{
 			"0s 1 failure: 1/3 failed",
@@ -114,9 +97,10 @@ func TestSupersededStatusesDoNotFillTheMemory(t *testing.T) {
 		p, _ := run(t, f, Options{})
 		for i := range 3 * keptSuperseded {
 			sha := fmt.Sprintf("%040d", i)
+			p.Begin(federation.Revision{SHA: sha})
 			p.Want(want(sha, status.Pending, "0/3 synced"))
-			p.Supersede(sha, federation.Revision{SHA: shaB})
 		}
+		p.Begin(federation.Revision{SHA: shaB})
 		f.mend()
 		advance(t, time.Hour)
 		if len(f.posted) != keptSuperseded {
