@@ -36,11 +36,11 @@ Exit status 0 when some cluster answers, 2 when none does.`,
 		if err != nil {
 			return err
 		}
-		encode := c.Facts.YAML
+		encode := federation.FactsYAML
 		if l.json() {
-			encode = c.Facts.JSON
+			encode = federation.FactsJSON
 		}
-		data, err := encode()
+		data, err := encode(c.Facts)
 		if err != nil {
 			return err
 		}

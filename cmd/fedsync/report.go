@@ -21,6 +21,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/doctor"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func newReport(environment []string) *cobra.Command {
@@ -109,7 +110,7 @@ func supportFile(cmd *cobra.Command, cfg *config.Config, e *doctor.Examination) 
 		{"withheld.json", withheld(e.Plan.Clusters)},
 	}
 	if c := e.Comparison; c != nil {
-		facts, err := c.Facts.JSON()
+		facts, err := federation.FactsJSON(c.Facts)
 		if err != nil {
 			return nil, err
 		}

@@ -22,7 +22,7 @@ func TestTheExampleWithAProjectHasALoadBalancer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := federation.Parse(data)
+	f, err := federation.Parse("", data)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, data)
 	}

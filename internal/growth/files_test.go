@@ -111,11 +111,11 @@ var federationRows = []dimension{
 	})},
 	{"clusters confirmed as lost", 1_000, func(_ testing.TB, n int) func() {
 		data := []byte(federationText(oneCluster, oneApp) + "  failover: {confirmLost: [" + text("", n, func(i int) string { return fmt.Sprintf("c%d, ", i+1) }, "") + "]}\n")
-		return func() { _, _ = federation.Parse(data) }
+		return func() { _, _ = federation.Parse("", data) }
 	}},
 	{"unknown fields", 250, func(_ testing.TB, n int) func() {
 		data := []byte(federationText(oneCluster, oneApp) + text("", n, func(i int) string { return fmt.Sprintf("  x%d: y\n", i) }, ""))
-		return func() { _, _ = federation.Parse(data) }
+		return func() { _, _ = federation.Parse("", data) }
 	}},
 	{"facts", 1_250, func(_ testing.TB, n int) func() {
 		data := []byte("apiVersion: fedsync.dev/v1alpha1\nkind: Facts\nclusters:\n" + text("", n, func(i int) string {
@@ -144,6 +144,6 @@ func federationText(clusters, apps string) string {
 func federationOf(parts func(n int) (clusters, apps string)) func(testing.TB, int) func() {
 	return func(_ testing.TB, n int) func() {
 		data := []byte(federationText(parts(n)))
-		return func() { _, _ = federation.Parse(data) }
+		return func() { _, _ = federation.Parse("", data) }
 	}
 }

@@ -78,7 +78,7 @@ var otherValues = map[string][]any{
 // Federation. So each one of the schema is given other values, one at a time.
 func TestEveryFieldChangesTheFederation(t *testing.T) {
 	fields := schemaFields(t)
-	base, err := Parse([]byte(everyField))
+	base, err := Parse("", []byte(everyField))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestEveryFieldChangesTheFederation(t *testing.T) {
 			}
 			for _, other := range others {
 				file, _ := everyFieldBut(t, field, other)
-				got, err := Parse(file)
+				got, err := Parse("", file)
 				if err != nil {
 					t.Errorf("Parse with %v = %v, want a valid file", other, err)
 					continue
@@ -121,8 +121,8 @@ func TestDefaultsAreThoseOfTheSchema(t *testing.T) {
 		}
 		without, _ := everyFieldBut(t, field, nil)
 		with, _ := everyFieldBut(t, field, schema["default"])
-		got, err := Parse(without)
-		want, wrong := Parse(with)
+		got, err := Parse("", without)
+		want, wrong := Parse("", with)
 		if err != nil || wrong != nil || !cmp.Equal(want, got, bySelectorText) {
 			t.Errorf("without %s Parse = %+v, %v, want what it is with %v: %+v, %v", field, got, err, schema["default"], want, wrong)
 		}

@@ -36,10 +36,10 @@ func ParseFacts(data []byte) (Facts, error) {
 	return facts, nil
 }
 
-// YAML gives the facts as ParseFacts reads them, clusters by name. What is the
-// default is left out.
-func (f Facts) YAML() ([]byte, error) {
-	data, err := f.JSON()
+// FactsYAML returns the facts as ParseFacts reads them, clusters by name. Defaults are
+// left out.
+func FactsYAML(f Facts) ([]byte, error) {
+	data, err := FactsJSON(f)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +94,8 @@ func escaped(data []byte) []byte {
 	return b.Bytes()
 }
 
-// JSON is YAML in JSON.
-func (f Facts) JSON() ([]byte, error) {
+// FactsJSON is FactsYAML in JSON.
+func FactsJSON(f Facts) ([]byte, error) {
 	file := factsDocument{APIVersion: APIVersion, Kind: FactsKind}
 	if f.BalancersKnown {
 		file.Balancers = append([]Balancer{}, f.Balancers...)
@@ -124,46 +124,3 @@ type clusterDocument struct {
 	Name  string       `file:"name,required" doc:"The cluster's name in fedsync.yaml."`
 	Facts ClusterFacts `file:""`
 }
-
-// What a file leaves out may follow from what it says.
-
-func (f *ClusterFacts) fill(given func(string) bool) {
-	if !given("synced") {
-		// A cluster that has missed a probe or two is still taken at its word.
-		f.Synced = f.State == ClusterReady || f.State == ClusterNotReady
-	}
-	if !given("outage") {
-		f.Outage = f.State == ClusterOffline
-	}
-}
-
-func (w *Workload) fill(given func(string) bool) {
-	if !given("current") {
-		w.Current = w.Ready
-	}
-	if !given("limited") {
-		w.Limited = w.Unschedulable > 0 || given("capacity")
-	}
-	switch {
-	case !w.Limited:
-		w.Capacity = 0
-	case !given("capacity"):
-		w.Capacity = max(0, w.Replicas-w.Unschedulable)
-	}
-}
-
-func (r *ObjectRef) fill(given func(string) bool) {
-	if given("group") {
-		return
-	}
-	r.Group = ""
-	if slices.Contains([]string{"ReplicaSet", "Deployment", "StatefulSet", "DaemonSet"}, r.Kind) {
-		r.Group = "apps"
-	}
-}
-
-// An autoscaler scales what is in its namespace.
-func (a *Autoscaler) fill(func(string) bool) { a.Target.Namespace = a.Namespace }
-
-// An IngressUID that the file has is known.
-func (u *IngressUID) fill(func(string) bool) { u.Known = true }

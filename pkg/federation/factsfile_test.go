@@ -227,7 +227,7 @@ clusters:
   error: connection refused
   since: "2026-01-02T15:04:05Z"
 `
-	got, err := facts.YAML()
+	got, err := federation.FactsYAML(facts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,8 +239,8 @@ clusters:
 func TestFactsSurviveTheirFile(t *testing.T) {
 	for seed := range uint64(300) {
 		facts := randomFacts(rand.New(rand.NewPCG(seed, 1))) //nolint:gosec // The same facts each time.
-		for name, encode := range map[string]func() ([]byte, error){"YAML": facts.YAML, "JSON": facts.JSON} {
-			data, err := encode()
+		for name, encode := range map[string]func(federation.Facts) ([]byte, error){"YAML": federation.FactsYAML, "JSON": federation.FactsJSON} {
+			data, err := encode(facts)
 			if err != nil {
 				t.Fatalf("seed %d: %s: %v", seed, name, err)
 			}

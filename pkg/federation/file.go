@@ -7,32 +7,27 @@ import (
 	"path"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/fedsync/fedsync/internal/strictyaml"
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// Parse reads the content of fedsync.yaml and fills the defaults in. It is
-// strict: what it does not know is a mistake. Its error is of type FileErrors
-// and holds every mistake there is, each with its line, unless the file is no
-// YAML at all.
-func Parse(data []byte) (*Federation, error) { return ParseIn("", data) }
-
-// ParseIn is Parse for a file in a folder of the repository, which is slash-separated and
-// clean, and empty for the root.
-func ParseIn(folder string, data []byte) (*Federation, error) {
+// Parse reads the content of the fedsync.yaml in a folder of the repository, which is
+// slash-separated and clean, and empty for the root. It sets defaults and is strict:
+// an unknown field is a mistake. Its error is of type Errors and holds every mistake
+// with its line, unless the file is no YAML at all.
+func Parse(folder string, data []byte) (*Federation, error) {
 	var f Federation
 	if found := federationFormat.decode(data, &f, func(c *checker) { c.check(&f) }); len(found) > 0 {
 		return nil, found.In(path.Join(folder, FileName))
 	}
-	f.settle(folder)
+	settle(&f, folder)
 	return &f, nil
 }
 
-// settle fills in what depends on the folder and on other fields.
-func (f *Federation) settle(folder string) {
+// settle sets what depends on the folder and on other fields.
+func settle(f *Federation, folder string) {
 	f.Folder = folder
 	f.CommitStatus.Context = cmp.Or(f.CommitStatus.Context, DefaultStatusContext(folder, f.Name))
 	for i := range f.Clusters {
@@ -163,39 +158,4 @@ func (f *format) document(data []byte) (*strictyaml.Document, FileErrors) {
 		})
 	}
 	return &docs[0], found
-}
-
-// read reads a share of an app's objects, as in 10%, or a count of them.
-func (l *PruneLimit) read(raw any) error { //nolint:unparam // It is a reader.
-	switch raw := raw.(type) {
-	case int64:
-		*l = PruneLimit{Count: int(raw), IsCount: true}
-	case float64: // as in 1e3
-		*l = PruneLimit{Count: int(raw), IsCount: true}
-	case string:
-		*l = PruneLimit{}
-		l.Percent, _ = strconv.Atoi(strings.TrimSuffix(raw, "%")) // the schema lets no other text pass
-	}
-	return nil
-}
-
-// read reads "30000-32767".
-func (p *PortRange) read(raw any) error {
-	text, ok := raw.(string)
-	if !ok {
-		return nil // the schema says so
-	}
-	first, last, _ := strings.Cut(text, "-")
-	from, errFrom := strconv.ParseInt(first, 10, 32)
-	to, errTo := strconv.ParseInt(last, 10, 32)
-	switch {
-	case errFrom != nil || errTo != nil:
-		return fmt.Errorf("%q is no range: write it as 30000-32767", text)
-	case from < 1 || to > 65535:
-		return fmt.Errorf("%q leaves the ports that there are, 1-65535", text)
-	case from > to:
-		return fmt.Errorf("%q ends before it begins: write %d-%d", text, to, from)
-	}
-	*p = PortRange{First: int32(from), Last: int32(to)}
-	return nil
 }

@@ -35,7 +35,7 @@ func TestParseNamesEveryMistakeWithItsLine(t *testing.T) {
 			if i < 0 || w < 0 {
 				t.Fatal("a case has the files fedsync.yaml and want")
 			}
-			_, err = federation.Parse(archive.Files[i].Data)
+			_, err = federation.Parse("", archive.Files[i].Data)
 			var found federation.FileErrors
 			if !errors.As(err, &found) {
 				t.Fatalf("Parse = %v, want FileErrors", err)
@@ -58,7 +58,7 @@ func TestParseNamesEveryMistakeWithItsLine(t *testing.T) {
 }
 
 func TestParseFillsTheDefaultsIn(t *testing.T) {
-	got, err := federation.Parse([]byte(`
+	got, err := federation.Parse("", []byte(`
 apiVersion: fedsync.dev/v1alpha1
 kind: Federation
 metadata: {name: web}
@@ -88,7 +88,7 @@ spec:
 }
 
 func TestParseReadsEveryField(t *testing.T) {
-	got, err := federation.Parse([]byte(full))
+	got, err := federation.Parse("", []byte(full))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func FuzzParseNeverPanics(f *testing.F) {
 	f.Add([]byte(full))
 	f.Add([]byte("spec: {clusters: [[]], apps: [{path: 1}, null]}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := federation.Parse(data)
+		got, err := federation.Parse("", data)
 		if (got == nil) == (err == nil) {
 			t.Errorf("Parse = %v, %v: want one of the two", got, err)
 		}

@@ -27,8 +27,8 @@ import (
 //
 //	required  the file must have the field.
 //	always    the field is written even if it is the default; a list, if it is not nil.
-//	implied   the value of a field that is left out depends on others: the struct is a
-//	          filler, and sets it.
+//	implied   the value of a field that is left out depends on others: the struct has a
+//	          filler, which sets it.
 //
 // Times, ObjectRefs, untrusted.Texts and strings are texts. A text is written if it is
 // not empty, whatever its default.
@@ -36,7 +36,7 @@ type form struct {
 	fields []field // of a struct that is no text
 	parts  [][]int // of a struct: the indexes of itself and of what its fields replace
 	entry  *form   // of a list or a map
-	own    bool    // the type is a reader
+	own    bool    // the type has a reader
 	sorted bool    // of a list
 	order  [][]int // of a sorted list: the indexes of its entries' fields
 }
@@ -55,18 +55,6 @@ type field struct {
 	required, always, implied bool
 }
 
-// A filler sets its implied fields that the file leaves out, and fields that are not in
-// the file.
-type filler interface {
-	fill(given func(name string) bool)
-}
-
-// A reader decodes itself from its value in the file. Its error is a mistake that the
-// schema does not find.
-type reader interface {
-	read(raw any) error
-}
-
 // formOf reads the form of a type from its tags, for a field with this tag.
 func formOf(t reflect.Type, tag reflect.StructTag) form {
 	switch {
@@ -76,7 +64,7 @@ func formOf(t reflect.Type, tag reflect.StructTag) form {
 		if names, ok := tag.Lookup("ref"); ok {
 			return refForm(strings.Fields(names))
 		}
-	case reflect.PointerTo(t).Implements(reflect.TypeFor[reader]()):
+	case readers[t] != nil:
 		return form{own: true}
 	case t.Kind() == reflect.Struct:
 		return structForm(t)
@@ -160,8 +148,9 @@ func otherwise(in reflect.StructField, f *form) reflect.Value {
 // fill lets the fillers of a struct, itself last, set what is not given.
 func (f *form) fill(v reflect.Value, given []bool) {
 	for _, part := range slices.Backward(f.parts) {
-		if one, ok := reflect.TypeAssert[filler](v.FieldByIndex(part).Addr()); ok {
-			one.fill(func(name string) bool { return given[f.position(name)] })
+		to := v.FieldByIndex(part)
+		if fill := fillers[to.Type()]; fill != nil {
+			fill(to.Addr().Interface(), func(name string) bool { return given[f.position(name)] })
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (r *reading) value(v reflect.Value, raw any, f *form, at []string) bool {
 		return r.value(v.Elem(), raw, f, at)
 	}
 	if f.own {
-		return r.judged(v.Addr().Interface().(reader).read(raw), at)
+		return r.judged(readers[v.Type()](v.Addr().Interface(), raw), at)
 	}
 	switch raw := raw.(type) {
 	case string:

@@ -19,7 +19,7 @@ func FuzzParseFactsReadsWhatItPrints(f *testing.F) {
 			judgeMistakes(t, err)
 			return
 		}
-		printed, err := facts.YAML()
+		printed, err := federation.FactsYAML(facts)
 		if err != nil {
 			t.Fatalf("what was read cannot be printed: %v", err)
 		}

@@ -26,7 +26,7 @@ func TestAnInitialFileCanBeRead(t *testing.T) {
 			list = append(list, name)
 		}
 		text := federation.Initial("My federation", list, []string{"apps/Shop", "apps/1"})
-		f, err := federation.Parse([]byte(text))
+		f, err := federation.Parse("", []byte(text))
 		if err != nil {
 			t.Fatalf("contexts %q: %v\n%s", list, err, text)
 		}

@@ -24,3 +24,16 @@ func (s Selector) String() string {
 	}
 	return s.selector.String()
 }
+
+// Size counts the requirements and the values that a cluster's labels are compared with.
+func (s Selector) Size() int {
+	if s.selector == nil {
+		return 0
+	}
+	n := 0
+	requirements, _ := s.selector.Requirements()
+	for _, r := range requirements {
+		n += 1 + len(r.ValuesUnsorted())
+	}
+	return n
+}

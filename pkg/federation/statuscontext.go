@@ -3,8 +3,6 @@ package federation
 import (
 	"path"
 	"strings"
-
-	"github.com/fedsync/fedsync/internal/strictyaml"
 )
 
 // DefaultStatusContext is the status context of a federation that asks for none:
@@ -38,38 +36,6 @@ func StatusContext(wanted, folder, name string, allowed func(context string) boo
 	return DefaultStatusContext("", "")
 }
 
-// ReadStatusContext returns the status context for the content of a fedsync.yaml in a
-// folder, as far as it can be read: a file with mistakes in it fails its commit under the
-// context by which the forge knows it.
-func ReadStatusContext(folder string, data []byte, allowed func(context string) bool) string {
-	var file any
-	if docs, _ := strictyaml.Decode(data); len(docs) > 0 { // whatever mistakes there are
-		file = docs[0].Value
-	}
-	return StatusContext(textAt(file, "spec", "commitStatus", "context"), folder, textAt(file, "metadata", "name"), allowed)
-}
-
 // ClusterStatusContext returns the context for the status of one cluster, in a
 // federation with that context.
 func ClusterStatusContext(context, cluster string) string { return context + "/" + cluster }
-
-// StatusContextLine returns the line where a fedsync.yaml asks for its status
-// context, or of the nearest field above where it does not; 0 for a file that is no
-// YAML.
-func StatusContextLine(data []byte) int {
-	doc, _ := federationFormat.document(data)
-	if doc == nil {
-		return 0
-	}
-	return doc.Line("spec", "commitStatus", "context")
-}
-
-// textAt returns the text under some keys; empty where there is none.
-func textAt(v any, keys ...string) string {
-	for _, key := range keys {
-		m, _ := v.(map[string]any)
-		v = m[key]
-	}
-	text, _ := v.(string)
-	return text
-}

@@ -38,7 +38,7 @@ func TestAStatusContextIsPrintableAndShort(t *testing.T) {
 		}
 		file := fmt.Sprintf("apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: web}\nspec:\n"+
 			"  commitStatus: {context: %q}\n  clusters: [{name: a}]\n  apps: [{name: web, path: web}]\n", context)
-		_, err := Parse([]byte(file))
+		_, err := Parse("", []byte(file))
 		if (err == nil) != want {
 			t.Errorf("Parse with the context %q: %v, want an error: %t", context, err, !want)
 		}

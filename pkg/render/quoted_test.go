@@ -55,7 +55,7 @@ func TestErrorsDoNotQuoteSecrets(t *testing.T) {
 			for file, content := range files {
 				repository["x/"+file] = &fstest.MapFile{Data: []byte(content)}
 			}
-			f, err := federation.Parse([]byte(federationFile))
+			f, err := federation.Parse("", []byte(federationFile))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -49,7 +49,7 @@ func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
-	return federation.ParseIn(snapshot.Folder, data)
+	return federation.Parse(snapshot.Folder, data)
 }
 
 // Renderer renders revision after revision and remembers what it built for the

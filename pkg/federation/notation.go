@@ -1,0 +1,144 @@
+package federation
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/fedsync/fedsync/internal/limit"
+)
+
+// readers decode the types that the file has as one value. An error of theirs is a
+// mistake that the schema does not find.
+var readers = map[reflect.Type]func(to, raw any) error{
+	reflect.TypeFor[PortRange]():  of(readPortRange),
+	reflect.TypeFor[PruneLimit](): of(readPruneLimit),
+	reflect.TypeFor[Selector]():   of(readSelector),
+}
+
+// fillers set the implied fields of a struct that the file leaves out, and fields that
+// are not in the file.
+var fillers = map[reflect.Type]func(to any, given func(name string) bool){
+	reflect.TypeFor[ClusterFacts](): filling(fillCluster),
+	reflect.TypeFor[Workload]():     filling(fillWorkload),
+	reflect.TypeFor[ObjectRef]():    filling(fillRef),
+	reflect.TypeFor[Autoscaler]():   filling(fillAutoscaler),
+	reflect.TypeFor[IngressUID]():   filling(fillIngressUID),
+}
+
+func of[T any](read func(to *T, raw any) error) func(to, raw any) error {
+	return func(to, raw any) error { return read(to.(*T), raw) }
+}
+
+func filling[T any](fill func(to *T, given func(name string) bool)) func(to any, given func(name string) bool) {
+	return func(to any, given func(name string) bool) { fill(to.(*T), given) }
+}
+
+// readPruneLimit reads a share of an app's objects, as in 10%, or a count of them.
+func readPruneLimit(l *PruneLimit, raw any) error { //nolint:unparam // It is a reader.
+	switch raw := raw.(type) {
+	case int64:
+		*l = PruneLimit{Count: int(raw), IsCount: true}
+	case float64: // as in 1e3
+		*l = PruneLimit{Count: int(raw), IsCount: true}
+	case string:
+		*l = PruneLimit{}
+		l.Percent, _ = strconv.Atoi(strings.TrimSuffix(raw, "%")) // the schema lets no other text pass
+	}
+	return nil
+}
+
+// readPortRange reads "30000-32767".
+func readPortRange(p *PortRange, raw any) error {
+	text, ok := raw.(string)
+	if !ok {
+		return nil // the schema says so
+	}
+	first, last, _ := strings.Cut(text, "-")
+	from, errFrom := strconv.ParseInt(first, 10, 32)
+	to, errTo := strconv.ParseInt(last, 10, 32)
+	switch {
+	case errFrom != nil || errTo != nil:
+		return fmt.Errorf("%q is no range: write it as 30000-32767", text)
+	case from < 1 || to > 65535:
+		return fmt.Errorf("%q leaves the ports that there are, 1-65535", text)
+	case from > to:
+		return fmt.Errorf("%q ends before it begins: write %d-%d", text, to, from)
+	}
+	*p = PortRange{First: int32(from), Last: int32(to)}
+	return nil
+}
+
+// readSelector reads the selector of an app. One of more requirements or values than anybody
+// writes is refused: it is matched with every cluster, again and again.
+func readSelector(s *Selector, raw any) error {
+	var written metav1.LabelSelector
+	encoded, err := json.Marshal(raw)
+	if err == nil {
+		err = json.Unmarshal(encoded, &written)
+	}
+	// A value of the wrong type is left out, and the schema says so.
+	if _, wrongType := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !wrongType {
+		return err
+	}
+	requirements, values := len(written.MatchLabels)+len(written.MatchExpressions), len(written.MatchLabels)
+	for _, r := range written.MatchExpressions {
+		values += len(r.Values)
+	}
+	if requirements > limit.Requirements || values > limit.SelectorValues {
+		return fmt.Errorf("the selector has %s requirements with %s values; at most %s and %s are allowed",
+			limit.Number(requirements), limit.Number(values), limit.Number(limit.Requirements), limit.Number(limit.SelectorValues))
+	}
+	selector, err := metav1.LabelSelectorAsSelector(&written)
+	if err == nil {
+		*s = NewSelector(selector)
+	}
+	return err
+}
+
+func fillCluster(f *ClusterFacts, given func(string) bool) {
+	if !given("synced") {
+		// A cluster that has missed a probe or two is still taken at its word.
+		f.Synced = f.State == ClusterReady || f.State == ClusterNotReady
+	}
+	if !given("outage") {
+		f.Outage = f.State == ClusterOffline
+	}
+}
+
+func fillWorkload(w *Workload, given func(string) bool) {
+	if !given("current") {
+		w.Current = w.Ready
+	}
+	if !given("limited") {
+		w.Limited = w.Unschedulable > 0 || given("capacity")
+	}
+	switch {
+	case !w.Limited:
+		w.Capacity = 0
+	case !given("capacity"):
+		w.Capacity = max(0, w.Replicas-w.Unschedulable)
+	}
+}
+
+func fillRef(r *ObjectRef, given func(string) bool) {
+	if given("group") {
+		return
+	}
+	r.Group = ""
+	if slices.Contains([]string{"ReplicaSet", "Deployment", "StatefulSet", "DaemonSet"}, r.Kind) {
+		r.Group = "apps"
+	}
+}
+
+// An autoscaler scales what is in its namespace.
+func fillAutoscaler(a *Autoscaler, _ func(string) bool) { a.Target.Namespace = a.Namespace }
+
+// An IngressUID that the file has is known.
+func fillIngressUID(u *IngressUID, _ func(string) bool) { u.Known = true }
