@@ -42,7 +42,7 @@ unit: ## the tests of all packages that need no cluster and no forge
 
 .PHONY: golden
 golden: ## rewrite the golden files, then show what changed
-	$(GO) test ./pkg/render ./pkg/web ./pkg/federation -update
+	$(GO) test ./pkg/render ./pkg/web ./pkg/federation/fedfile -update
 	git diff --stat
 
 .PHONY: vet

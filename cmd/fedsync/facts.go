@@ -10,6 +10,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
 func newFacts(environment []string) *cobra.Command {
@@ -36,9 +37,9 @@ Exit status 0 when some cluster answers, 2 when none does.`,
 		if err != nil {
 			return err
 		}
-		encode := federation.FactsYAML
+		encode := fedfile.FactsYAML
 		if l.json() {
-			encode = federation.FactsJSON
+			encode = fedfile.FactsJSON
 		}
 		data, err := encode(c.Facts)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/fedsync/fedsync/internal/printer"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 	"github.com/fedsync/fedsync/pkg/source/gitdir"
 )
 
@@ -84,6 +85,6 @@ func writeInitial(folder, name string, contexts []string) (file string, apps int
 	if err != nil {
 		return "", 0, err
 	}
-	_, err = f.WriteString(federation.Initial(name, contexts, folders))
+	_, err = f.WriteString(fedfile.Initial(name, contexts, folders))
 	return file, len(folders), errors.Join(err, f.Close())
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/render"
 )
@@ -119,8 +120,8 @@ func readFacts(cmd *cobra.Command, file string) (federation.Facts, error) {
 	if err != nil {
 		return federation.Facts{}, fmt.Errorf("read the facts: %w", err)
 	}
-	facts, err := federation.ParseFacts(data)
-	if mistakes, ok := errors.AsType[federation.FileErrors](err); ok {
+	facts, err := fedfile.ParseFacts(data)
+	if mistakes, ok := errors.AsType[fedfile.Errors](err); ok {
 		err = mistakes.In(file)
 	}
 	return facts, err

@@ -21,7 +21,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/daemon"
 	"github.com/fedsync/fedsync/pkg/doctor"
-	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
 func newReport(environment []string) *cobra.Command {
@@ -110,7 +110,7 @@ func supportFile(cmd *cobra.Command, cfg *config.Config, e *doctor.Examination) 
 		{"withheld.json", withheld(e.Plan.Clusters)},
 	}
 	if c := e.Comparison; c != nil {
-		facts, err := federation.FactsJSON(c.Facts)
+		facts, err := fedfile.FactsJSON(c.Facts)
 		if err != nil {
 			return nil, err
 		}

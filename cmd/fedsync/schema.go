@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
 func newSchema() *cobra.Command {
@@ -16,7 +16,7 @@ server take it from a comment on the file's first line:
   # yaml-language-server: $schema=fedsync.schema.json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := cmd.OutOrStdout().Write(federation.Schema())
+			_, err := cmd.OutOrStdout().Write(fedfile.Schema())
 			return err
 		},
 	}

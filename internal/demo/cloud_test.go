@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
 // The demo adds a Compute Engine to an example that has none.
@@ -22,7 +23,7 @@ func TestTheExampleWithAProjectHasALoadBalancer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := federation.Parse("", data)
+	f, err := fedfile.Parse("", data)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, data)
 	}

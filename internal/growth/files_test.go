@@ -8,6 +8,7 @@ import (
 	"github.com/fedsync/fedsync/internal/strictyaml"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
 // fileRows are what a YAML file may hold many of.
@@ -111,17 +112,17 @@ var federationRows = []dimension{
 	})},
 	{"clusters confirmed as lost", 1_000, func(_ testing.TB, n int) func() {
 		data := []byte(federationText(oneCluster, oneApp) + "  failover: {confirmLost: [" + text("", n, func(i int) string { return fmt.Sprintf("c%d, ", i+1) }, "") + "]}\n")
-		return func() { _, _ = federation.Parse("", data) }
+		return func() { _, _ = fedfile.Parse("", data) }
 	}},
 	{"unknown fields", 250, func(_ testing.TB, n int) func() {
 		data := []byte(federationText(oneCluster, oneApp) + text("", n, func(i int) string { return fmt.Sprintf("  x%d: y\n", i) }, ""))
-		return func() { _, _ = federation.Parse("", data) }
+		return func() { _, _ = fedfile.Parse("", data) }
 	}},
 	{"facts", 1_250, func(_ testing.TB, n int) func() {
 		data := []byte("apiVersion: fedsync.dev/v1alpha1\nkind: Facts\nclusters:\n" + text("", n, func(i int) string {
 			return fmt.Sprintf("- {name: c%d, nodePorts: [{port: 30000, service: a}], nodes: [{name: n}]}\n", i)
 		}, ""))
-		return func() { _, _ = federation.ParseFacts(data) }
+		return func() { _, _ = fedfile.ParseFacts(data) }
 	}},
 	{"findings", 10_000, func(_ testing.TB, n int) func() {
 		all := make([]federation.Finding, n)
@@ -144,6 +145,6 @@ func federationText(clusters, apps string) string {
 func federationOf(parts func(n int) (clusters, apps string)) func(testing.TB, int) func() {
 	return func(_ testing.TB, n int) func() {
 		data := []byte(federationText(parts(n)))
-		return func() { _, _ = federation.Parse("", data) }
+		return func() { _, _ = fedfile.Parse("", data) }
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 	"github.com/fedsync/fedsync/pkg/preview"
 )
 
@@ -22,7 +23,7 @@ var ErrNo = errors.New("the answer is no")
 // Error says why there is no answer, or why it is no.
 func Error(w io.Writer, err error) {
 	text := err.Error()
-	if mistakes := (federation.FileErrors{}); errors.As(err, &mistakes) && len(mistakes) > 0 {
+	if mistakes := (fedfile.Errors{}); errors.As(err, &mistakes) && len(mistakes) > 0 {
 		text = fmt.Sprintf("%s cannot be followed\n%s", mistakes[0].File, mistakes)
 	}
 	fmt.Fprintf(plain{w}, "fedsync: %s\n", Indented(text, "  "))

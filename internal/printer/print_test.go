@@ -8,6 +8,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 	"github.com/fedsync/fedsync/pkg/preview"
 )
 
@@ -64,7 +65,7 @@ func TestErrorsSayAllThereIsToSay(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"all mistakes of the file, each in its line", fmt.Errorf("read: %w", federation.FileErrors{
+		{"all mistakes of the file, each in its line", fmt.Errorf("read: %w", fedfile.Errors{
 			{File: federation.FileName, Line: 3, Field: "spec.apps", Message: "one"},
 			{File: federation.FileName, Line: 4, Message: "two"},
 		}), "fedsync: fedsync.yaml cannot be followed\n  fedsync.yaml:3: spec.apps: one\n  fedsync.yaml:4: two\n"},

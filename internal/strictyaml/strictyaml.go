@@ -5,7 +5,7 @@
 // strings, booleans, int64, float64 and nil) and the nodes they came from. What
 // a lenient reader would swallow is a Problem here: a key that stands twice, a
 // key that is no string, an alias that unfolds without end. The files of a
-// repository are read by pkg/federation and pkg/render/manifest through it, so that both
+// repository are read by pkg/federation/fedfile and pkg/render/manifest through it, so that both
 // say the same of the same mistake. A problem never quotes a value, which may be a
 // secret: the line says where it stands.
 //

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/internal/hostile"
-	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 	"github.com/fedsync/fedsync/pkg/status"
 	"github.com/fedsync/fedsync/pkg/status/gitnotes"
 )
@@ -175,7 +175,7 @@ func (b *beside) push(t *testing.T, r *hostile.Repository, build ...func(*hostil
 		build[0](r, b.around)
 		both = r.Beside(b.neighbour(), parents...)
 		// Of a fedsync.yaml that is refused as a whole, nobody can have anything.
-		_, err := federation.Parse("", []byte(r.FederationFile()))
+		_, err := fedfile.Parse("", []byte(r.FederationFile()))
 		both = both && err == nil
 	}
 	var err error

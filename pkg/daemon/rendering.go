@@ -11,6 +11,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/bell"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 	"github.com/fedsync/fedsync/pkg/preview"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/status/contexts"
@@ -190,7 +191,7 @@ func load(a arrival, allow contexts.Patterns) loaded {
 	l := loaded{arrival: a, federation: f, err: err}
 	if err != nil {
 		data, _ := fs.ReadFile(a.snapshot.Files, a.snapshot.FederationFile()) // that it is missing is the error already
-		l.context = federation.ReadStatusContext(a.snapshot.Folder, data, allow.Allowed)
+		l.context = fedfile.StatusContext(a.snapshot.Folder, data, allow.Allowed)
 		return l
 	}
 	l.policy = allow.Settle(f, a.snapshot.Files)

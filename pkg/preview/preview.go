@@ -11,6 +11,7 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/config"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 	"github.com/fedsync/fedsync/pkg/render"
 	"github.com/fedsync/fedsync/pkg/schedule"
 	"github.com/fedsync/fedsync/pkg/source"
@@ -92,7 +93,7 @@ func Once(ctx context.Context, cfg *config.Config, with RenderFunc, snapshot fed
 
 // Refusal returns a finding for each mistake in fedsync.yaml.
 func Refusal(snapshot federation.Snapshot, err error) []federation.Finding {
-	if mistakes, ok := errors.AsType[federation.FileErrors](err); ok {
+	if mistakes, ok := errors.AsType[fedfile.Errors](err); ok {
 		return mistakes.Findings()
 	}
 	return []federation.Finding{{

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
@@ -281,7 +282,7 @@ func TestLoadSaysWhatToAdd(t *testing.T) {
 		t.Errorf("Load = %v, want that fedsync.yaml is missing", err)
 	}
 	_, err = render.Load(federation.Snapshot{Files: fstest.MapFS{"fedsync.yaml": {Data: []byte("kind: x")}}})
-	if _, ok := errors.AsType[federation.FileErrors](err); !ok {
+	if _, ok := errors.AsType[fedfile.Errors](err); !ok {
 		t.Errorf("Load = %v, want FileErrors", err)
 	}
 }

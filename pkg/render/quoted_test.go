@@ -7,6 +7,7 @@ import (
 	"testing/fstest"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 	"github.com/fedsync/fedsync/pkg/render"
 )
 
@@ -55,7 +56,7 @@ func TestErrorsDoNotQuoteSecrets(t *testing.T) {
 			for file, content := range files {
 				repository["x/"+file] = &fstest.MapFile{Data: []byte(content)}
 			}
-			f, err := federation.Parse("", []byte(federationFile))
+			f, err := fedfile.Parse("", []byte(federationFile))
 			if err != nil {
 				t.Fatal(err)
 			}

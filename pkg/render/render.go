@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 	"github.com/fedsync/fedsync/pkg/render/kustomize"
 	"github.com/fedsync/fedsync/pkg/render/manifest"
 )
@@ -49,7 +50,7 @@ func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
-	return federation.Parse(snapshot.Folder, data)
+	return fedfile.Parse(snapshot.Folder, data)
 }
 
 // Renderer renders revision after revision and remembers what it built for the

@@ -8,6 +8,7 @@ import (
 	"github.com/fedsync/fedsync/internal/glob"
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
 // Patterns are the patterns of the contexts that the operator allows. The
@@ -59,7 +60,7 @@ func (s Patterns) Plan(context string) string {
 func (s Patterns) refusal(f *federation.Federation, files fs.FS, message string) federation.Finding {
 	data, _ := fs.ReadFile(files, f.File()) // it was read before; without it there is no line
 	return federation.Finding{
-		ID: federation.FindingPolicy, Severity: federation.SeverityError, File: f.File(), Line: federation.StatusContextLine(data),
+		ID: federation.FindingPolicy, Severity: federation.SeverityError, File: f.File(), Line: fedfile.StatusContextLine(data),
 		Message: untrusted.Textf("%s; the operator's setting --status-contexts allows: %s", message, strings.Join(s, ", ")),
 		Remedy:  untrusted.Const("change commitStatus in " + federation.FileName + ", or let the operator of fedsync allow it"),
 	}

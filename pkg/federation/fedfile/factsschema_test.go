@@ -1,4 +1,4 @@
-package federation
+package fedfile
 
 import (
 	"encoding/json"
@@ -24,7 +24,7 @@ func TestFactsSchemaIsWrittenFromTheFacts(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(want, string(factsSchemaJSON)); diff != "" {
-		t.Errorf("facts.schema.json (-want +got); go test ./pkg/federation -update writes it:\n%s", diff)
+		t.Errorf("facts.schema.json (-want +got); go test ./pkg/federation/fedfile -update writes it:\n%s", diff)
 	}
 }
 

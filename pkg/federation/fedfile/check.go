@@ -1,4 +1,4 @@
-package federation
+package fedfile
 
 import (
 	"fmt"
@@ -11,13 +11,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // A checker finds the mistakes that a schema cannot express. It may see a file
 // that the schema refused, so it assumes of no value that it is there.
 type checker struct{ mistakes }
 
-func (c *checker) check(f *Federation) {
+func (c *checker) check(f *federation.Federation) {
 	c.annotations(f.Annotations)
 	c.clusters(f.Clusters)
 	c.apps(f.Apps)
@@ -27,12 +28,12 @@ func (c *checker) check(f *Federation) {
 }
 
 func (c *checker) annotations(annotations map[string]string) {
-	if v, ok := annotations[AnnotationPrune]; ok && v != "Allowed" {
-		c.problem(fmt.Sprintf("%q is not known here; the one value is Allowed", v), "metadata", "annotations", AnnotationPrune)
+	if v, ok := annotations[federation.AnnotationPrune]; ok && v != "Allowed" {
+		c.problem(fmt.Sprintf("%q is not known here; the one value is Allowed", v), "metadata", "annotations", federation.AnnotationPrune)
 	}
 }
 
-func (c *checker) clusters(clusters []Cluster) {
+func (c *checker) clusters(clusters []federation.Cluster) {
 	names, contexts := map[string]int{}, map[string]int{}
 	for i, cluster := range clusters {
 		at := func(field string) []string { return []string{"spec", "clusters", strconv.Itoa(i), field} }
@@ -66,7 +67,7 @@ func (c *checker) labels(labels map[string]string, at []string) {
 	}
 }
 
-func (c *checker) apps(apps []App) {
+func (c *checker) apps(apps []federation.App) {
 	names := map[string]int{}
 	for i, app := range apps {
 		at := func(field string) []string { return []string{"spec", "apps", strconv.Itoa(i), field} }
@@ -84,7 +85,7 @@ func (c *checker) apps(apps []App) {
 
 // folders finds apps whose folders are equal or lie in one another. In the order of
 // their paths, what lies in a folder follows it.
-func (c *checker) folders(apps []App) {
+func (c *checker) folders(apps []federation.App) {
 	var order []int
 	for i, app := range apps {
 		if app.Path != "" && badPath(app.Path) == "" {
@@ -117,7 +118,7 @@ func (c *checker) folders(apps []App) {
 func contains(outer, inner string) bool { return inner == outer || within(inner, outer) }
 
 // overlap says that the folder of an app is no other than that of one before it.
-func (c *checker) overlap(apps []App, first, second int) {
+func (c *checker) overlap(apps []federation.App, first, second int) {
 	app, other := apps[second], apps[first]
 	words := fmt.Sprintf("%s overlaps with %s of spec.apps[%d] (%s): an app's folder lies in no other app's",
 		limit.Quote(app.Path), limit.Quote(other.Path), first, other.Name)
@@ -127,7 +128,7 @@ func (c *checker) overlap(apps []App, first, second int) {
 	c.problem(words, "spec", "apps", strconv.Itoa(second), "path")
 }
 
-func (c *checker) confirmLost(f *Federation) {
+func (c *checker) confirmLost(f *federation.Federation) {
 	names, known := make([]string, 0, len(f.Clusters)), map[string]bool{}
 	for _, cluster := range f.Clusters {
 		names = append(names, cluster.Name)
@@ -144,7 +145,7 @@ func (c *checker) confirmLost(f *Federation) {
 }
 
 // tags finds network tags that stand twice.
-func (c *checker) tags(gcp *GCP) {
+func (c *checker) tags(gcp *federation.GCP) {
 	if gcp == nil {
 		return
 	}

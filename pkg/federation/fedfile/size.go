@@ -1,4 +1,4 @@
-package federation
+package fedfile
 
 import (
 	"fmt"
@@ -34,7 +34,7 @@ var factsSize = size{
 }
 
 // tooMuch finds what makes a document too large to be judged.
-func (f *format) tooMuch(doc *strictyaml.Document) FileErrors {
+func (f *format) tooMuch(doc *strictyaml.Document) Errors {
 	w := sizing{f.size, mistakes{file: f.file, doc: doc}, 0}
 	w.walk(doc.Value, nil)
 	if w.count > f.size.values {

@@ -1,4 +1,4 @@
-package federation_test
+package fedfile_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
 // fileOf makes a fedsync.yaml of so many clusters and apps, each with the lines of
@@ -41,7 +42,7 @@ func TestParseTakesTheLargestFederations(t *testing.T) {
 			return plainApp(i)[:len(plainApp(i))-1] + fmt.Sprintf(", clusterSelector: {matchLabels: {n: '%d'}}}", i)
 		}},
 	} {
-		f, err := federation.Parse("", fileOf(c.clusters, c.apps, plainCluster, c.app))
+		f, err := fedfile.Parse("", fileOf(c.clusters, c.apps, plainCluster, c.app))
 		if err != nil || len(f.Clusters) != c.clusters || len(f.Apps) != c.apps {
 			t.Errorf("Parse of %d clusters and %d apps = %v", c.clusters, c.apps, err)
 		}
@@ -80,11 +81,11 @@ func TestParseRefusesWhatIsTooMuch(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			start := time.Now()
-			_, err := federation.Parse("", c.file)
+			_, err := fedfile.Parse("", c.file)
 			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("Parse took %s", took)
 			}
-			found, ok := errors.AsType[federation.FileErrors](err)
+			found, ok := errors.AsType[fedfile.Errors](err)
 			if !ok || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("Parse = %.500v, want %q", err, c.want)
 			}
@@ -107,9 +108,9 @@ func TestParseRefusesWhatIsTooMuch(t *testing.T) {
 // the next: each difference is a new commit status.
 func TestParseTellsTheSameEachTime(t *testing.T) {
 	file := fileOf(500, 1, func(int) string { return "{title: 1, labels: 2, drain: 3, weight: x, zone: 9}" }, plainApp)
-	_, first := federation.Parse("", file)
+	_, first := fedfile.Parse("", file)
 	for range 5 {
-		if _, err := federation.Parse("", file); err == nil || err.Error() != first.Error() {
+		if _, err := fedfile.Parse("", file); err == nil || err.Error() != first.Error() {
 			t.Fatalf("Parse = %v\nthen %v", first, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package federation_test
+package fedfile_test
 
 import (
 	"errors"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/fedsync/fedsync/internal/untrusted"
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
 func TestFactsAreReadAsAPersonWritesThem(t *testing.T) {
@@ -29,7 +30,7 @@ clusters:
   workloads:
   - {kind: ReplicaSet, namespace: default, name: nginx, replicas: 17, ready: 10, unschedulable: 7}
 `
-	got, err := federation.ParseFacts([]byte(file))
+	got, err := fedfile.ParseFacts([]byte(file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +114,7 @@ func TestFactsDefaults(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := federation.ParseFacts([]byte("apiVersion: fedsync.dev/v1alpha1\nkind: Facts\nclusters: [" + c.cluster + "]\n"))
+			got, err := fedfile.ParseFacts([]byte("apiVersion: fedsync.dev/v1alpha1\nkind: Facts\nclusters: [" + c.cluster + "]\n"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,8 +149,8 @@ balancers:
 - {ingress: Ingress/web/web, since: noon}
 - {ingress: Ingress/web/web}
 `
-	_, err := federation.ParseFacts([]byte(file))
-	var found federation.FileErrors
+	_, err := fedfile.ParseFacts([]byte(file))
+	var found fedfile.Errors
 	if !errors.As(err, &found) {
 		t.Fatalf("ParseFacts = %v, want FileErrors", err)
 	}
@@ -186,7 +187,7 @@ func TestParseFactsRefusesWhatIsNoFileOfFacts(t *testing.T) {
 		{"a fedsync.yaml", "apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: web}\nspec: {clusters: []}\n", "facts:2: kind: want Facts, got Federation"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := federation.ParseFacts([]byte(c.file)); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := fedfile.ParseFacts([]byte(c.file)); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("ParseFacts = %v, want %q in it", err, c.want)
 			}
 		})
@@ -227,7 +228,7 @@ clusters:
   error: connection refused
   since: "2026-01-02T15:04:05Z"
 `
-	got, err := federation.FactsYAML(facts)
+	got, err := fedfile.FactsYAML(facts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,12 +240,12 @@ clusters:
 func TestFactsSurviveTheirFile(t *testing.T) {
 	for seed := range uint64(300) {
 		facts := randomFacts(rand.New(rand.NewPCG(seed, 1))) //nolint:gosec // The same facts each time.
-		for name, encode := range map[string]func(federation.Facts) ([]byte, error){"YAML": federation.FactsYAML, "JSON": federation.FactsJSON} {
+		for name, encode := range map[string]func(federation.Facts) ([]byte, error){"YAML": fedfile.FactsYAML, "JSON": fedfile.FactsJSON} {
 			data, err := encode(facts)
 			if err != nil {
 				t.Fatalf("seed %d: %s: %v", seed, name, err)
 			}
-			got, err := federation.ParseFacts(data)
+			got, err := fedfile.ParseFacts(data)
 			if err != nil {
 				t.Fatalf("seed %d: ParseFacts of %s: %v\n%s", seed, name, err, data)
 			}

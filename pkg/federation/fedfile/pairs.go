@@ -1,13 +1,14 @@
-package federation
+package fedfile
 
 import (
 	"fmt"
 
 	"github.com/fedsync/fedsync/internal/limit"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // pairs holds apps × clusters to what every plan can go through.
-func (c *checker) pairs(f *Federation) {
+func (c *checker) pairs(f *federation.Federation) {
 	asked := 0
 	for _, app := range f.Apps {
 		asked += 1 + app.Selector.Size()

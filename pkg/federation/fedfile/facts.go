@@ -1,4 +1,4 @@
-package federation
+package fedfile
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // FactsKind is the kind of a file that holds Facts.
@@ -21,13 +23,13 @@ const factsFile = "facts"
 // ParseFacts reads a file of facts, YAML or JSON, and fills the defaults in. It
 // is as strict as Parse. Its error is of type FileErrors; FileErrors.In gives it
 // the file's name.
-func ParseFacts(data []byte) (Facts, error) {
+func ParseFacts(data []byte) (federation.Facts, error) {
 	var file factsDocument
 	if found := factsFormat.decode(data, &file, func(c *checker) { c.facts(&file) }); len(found) > 0 {
-		return Facts{}, found
+		return federation.Facts{}, found
 	}
-	facts := Facts{
-		Clusters:  make(map[string]ClusterFacts, len(file.Clusters)),
+	facts := federation.Facts{
+		Clusters:  make(map[string]federation.ClusterFacts, len(file.Clusters)),
 		Balancers: slices.Concat(file.Balancers), BalancersKnown: file.Balancers != nil,
 	}
 	for i := range file.Clusters {
@@ -38,7 +40,7 @@ func ParseFacts(data []byte) (Facts, error) {
 
 // FactsYAML returns the facts as ParseFacts reads them, clusters by name. Defaults are
 // left out.
-func FactsYAML(f Facts) ([]byte, error) {
+func FactsYAML(f federation.Facts) ([]byte, error) {
 	data, err := FactsJSON(f)
 	if err != nil {
 		return nil, err
@@ -95,10 +97,10 @@ func escaped(data []byte) []byte {
 }
 
 // FactsJSON is FactsYAML in JSON.
-func FactsJSON(f Facts) ([]byte, error) {
-	file := factsDocument{APIVersion: APIVersion, Kind: FactsKind}
+func FactsJSON(f federation.Facts) ([]byte, error) {
+	file := factsDocument{APIVersion: federation.APIVersion, Kind: FactsKind}
 	if f.BalancersKnown {
-		file.Balancers = append([]Balancer{}, f.Balancers...)
+		file.Balancers = append([]federation.Balancer{}, f.Balancers...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Clusters)) {
 		file.Clusters = append(file.Clusters, clusterDocument{Name: name, Facts: f.Clusters[name]})
@@ -116,11 +118,11 @@ type factsDocument struct {
 	Kind       string            `file:"kind,required" const:"Facts" doc:"What the file is."`
 	Clusters   []clusterDocument `file:"clusters,required" doc:"The clusters. One that is left out is Ready and empty."`
 	// Balancers are known where the list is there, however short.
-	Balancers []Balancer `file:"balancers,always" sort:"ingress" doc:"The load balancers that fedsync keeps on Google Cloud; not known unless given."`
+	Balancers []federation.Balancer `file:"balancers,always" sort:"ingress" doc:"The load balancers that fedsync keeps on Google Cloud; not known unless given."`
 }
 
 // clusterDocument is the facts of one cluster, with its name.
 type clusterDocument struct {
-	Name  string       `file:"name,required" doc:"The cluster's name in fedsync.yaml."`
-	Facts ClusterFacts `file:""`
+	Name  string                  `file:"name,required" doc:"The cluster's name in fedsync.yaml."`
+	Facts federation.ClusterFacts `file:""`
 }

@@ -1,8 +1,10 @@
-package federation
+package fedfile
 
 import (
 	"fmt"
 	"strconv"
+
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // facts finds what the schema of a file of facts cannot express.
@@ -25,7 +27,7 @@ func (c *checker) facts(f *factsDocument) {
 			}
 			nodes[name] = j
 		}
-		workloads := map[ObjectRef]int{}
+		workloads := map[federation.ObjectRef]int{}
 		for j := range cluster.Facts.Workloads {
 			ref := cluster.Facts.Workloads[j].Object
 			if first, twice := workloads[ref]; twice && ref.Name != "" {
@@ -36,8 +38,8 @@ func (c *checker) facts(f *factsDocument) {
 	}
 }
 
-func (c *checker) balancers(balancers []Balancer) {
-	ingresses := map[ObjectRef]int{}
+func (c *checker) balancers(balancers []federation.Balancer) {
+	ingresses := map[federation.ObjectRef]int{}
 	for i := range balancers {
 		ref := balancers[i].Ingress
 		if first, twice := ingresses[ref]; twice && ref.Name != "" {

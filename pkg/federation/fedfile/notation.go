@@ -1,4 +1,4 @@
-package federation
+package fedfile
 
 import (
 	"encoding/json"
@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fedsync/fedsync/pkg/federation"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/fedsync/fedsync/internal/limit"
@@ -17,19 +19,19 @@ import (
 // readers decode the types that the file has as one value. An error of theirs is a
 // mistake that the schema does not find.
 var readers = map[reflect.Type]func(to, raw any) error{
-	reflect.TypeFor[PortRange]():  of(readPortRange),
-	reflect.TypeFor[PruneLimit](): of(readPruneLimit),
-	reflect.TypeFor[Selector]():   of(readSelector),
+	reflect.TypeFor[federation.PortRange]():  of(readPortRange),
+	reflect.TypeFor[federation.PruneLimit](): of(readPruneLimit),
+	reflect.TypeFor[federation.Selector]():   of(readSelector),
 }
 
 // fillers set the implied fields of a struct that the file leaves out, and fields that
 // are not in the file.
 var fillers = map[reflect.Type]func(to any, given func(name string) bool){
-	reflect.TypeFor[ClusterFacts](): filling(fillCluster),
-	reflect.TypeFor[Workload]():     filling(fillWorkload),
-	reflect.TypeFor[ObjectRef]():    filling(fillRef),
-	reflect.TypeFor[Autoscaler]():   filling(fillAutoscaler),
-	reflect.TypeFor[IngressUID]():   filling(fillIngressUID),
+	reflect.TypeFor[federation.ClusterFacts](): filling(fillCluster),
+	reflect.TypeFor[federation.Workload]():     filling(fillWorkload),
+	reflect.TypeFor[federation.ObjectRef]():    filling(fillRef),
+	reflect.TypeFor[federation.Autoscaler]():   filling(fillAutoscaler),
+	reflect.TypeFor[federation.IngressUID]():   filling(fillIngressUID),
 }
 
 func of[T any](read func(to *T, raw any) error) func(to, raw any) error {
@@ -41,21 +43,21 @@ func filling[T any](fill func(to *T, given func(name string) bool)) func(to any,
 }
 
 // readPruneLimit reads a share of an app's objects, as in 10%, or a count of them.
-func readPruneLimit(l *PruneLimit, raw any) error { //nolint:unparam // It is a reader.
+func readPruneLimit(l *federation.PruneLimit, raw any) error { //nolint:unparam // It is a reader.
 	switch raw := raw.(type) {
 	case int64:
-		*l = PruneLimit{Count: int(raw), IsCount: true}
+		*l = federation.PruneLimit{Count: int(raw), IsCount: true}
 	case float64: // as in 1e3
-		*l = PruneLimit{Count: int(raw), IsCount: true}
+		*l = federation.PruneLimit{Count: int(raw), IsCount: true}
 	case string:
-		*l = PruneLimit{}
+		*l = federation.PruneLimit{}
 		l.Percent, _ = strconv.Atoi(strings.TrimSuffix(raw, "%")) // the schema lets no other text pass
 	}
 	return nil
 }
 
 // readPortRange reads "30000-32767".
-func readPortRange(p *PortRange, raw any) error {
+func readPortRange(p *federation.PortRange, raw any) error {
 	text, ok := raw.(string)
 	if !ok {
 		return nil // the schema says so
@@ -71,13 +73,13 @@ func readPortRange(p *PortRange, raw any) error {
 	case from > to:
 		return fmt.Errorf("%q ends before it begins: write %d-%d", text, to, from)
 	}
-	*p = PortRange{First: int32(from), Last: int32(to)}
+	*p = federation.PortRange{First: int32(from), Last: int32(to)}
 	return nil
 }
 
 // readSelector reads the selector of an app. One of more requirements or values than anybody
 // writes is refused: it is matched with every cluster, again and again.
-func readSelector(s *Selector, raw any) error {
+func readSelector(s *federation.Selector, raw any) error {
 	var written metav1.LabelSelector
 	encoded, err := json.Marshal(raw)
 	if err == nil {
@@ -97,22 +99,22 @@ func readSelector(s *Selector, raw any) error {
 	}
 	selector, err := metav1.LabelSelectorAsSelector(&written)
 	if err == nil {
-		*s = NewSelector(selector)
+		*s = federation.NewSelector(selector)
 	}
 	return err
 }
 
-func fillCluster(f *ClusterFacts, given func(string) bool) {
+func fillCluster(f *federation.ClusterFacts, given func(string) bool) {
 	if !given("synced") {
 		// A cluster that has missed a probe or two is still taken at its word.
-		f.Synced = f.State == ClusterReady || f.State == ClusterNotReady
+		f.Synced = f.State == federation.ClusterReady || f.State == federation.ClusterNotReady
 	}
 	if !given("outage") {
-		f.Outage = f.State == ClusterOffline
+		f.Outage = f.State == federation.ClusterOffline
 	}
 }
 
-func fillWorkload(w *Workload, given func(string) bool) {
+func fillWorkload(w *federation.Workload, given func(string) bool) {
 	if !given("current") {
 		w.Current = w.Ready
 	}
@@ -127,7 +129,7 @@ func fillWorkload(w *Workload, given func(string) bool) {
 	}
 }
 
-func fillRef(r *ObjectRef, given func(string) bool) {
+func fillRef(r *federation.ObjectRef, given func(string) bool) {
 	if given("group") {
 		return
 	}
@@ -138,7 +140,7 @@ func fillRef(r *ObjectRef, given func(string) bool) {
 }
 
 // An autoscaler scales what is in its namespace.
-func fillAutoscaler(a *Autoscaler, _ func(string) bool) { a.Target.Namespace = a.Namespace }
+func fillAutoscaler(a *federation.Autoscaler, _ func(string) bool) { a.Target.Namespace = a.Namespace }
 
 // An IngressUID that the file has is known.
-func fillIngressUID(u *IngressUID, _ func(string) bool) { u.Known = true }
+func fillIngressUID(u *federation.IngressUID, _ func(string) bool) { u.Known = true }

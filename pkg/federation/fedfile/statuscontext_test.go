@@ -1,9 +1,11 @@
-package federation
+package fedfile
 
 import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 func TestStatusContextIsReadFromABrokenFile(t *testing.T) {
@@ -19,7 +21,7 @@ func TestStatusContextIsReadFromABrokenFile(t *testing.T) {
 		"": "fedsync",
 	}
 	for file, want := range cases {
-		if got := ReadStatusContext("", []byte(file), all); got != want {
+		if got := StatusContext("", []byte(file), all); got != want {
 			t.Errorf("ReadStatusContext(%q) = %q, want %q", file, got, want)
 		}
 	}
@@ -27,13 +29,13 @@ func TestStatusContextIsReadFromABrokenFile(t *testing.T) {
 
 // The schema, which editors read, and the function say the same.
 func TestAStatusContextIsPrintableAndShort(t *testing.T) {
-	long := strings.Repeat("x", maxStatusContext)
+	long := strings.Repeat("x", 255)
 	for context, want := range map[string]bool{
 		"fedsync/web": true, "x": true, "ci / deploy (prod)": true, "~!": true, long: true,
 		"": false, " x": false, "x ": false, "x\n": false, "\nx": false, "ci\x1b[31m": false, "a\tb": false, "a\x00b": false, "a\x7f": false,
 		"a\u202eb": false, "a\u2028b": false, "a\u00a0b": false, "pr\u00fcfung": false, long + "x": false,
 	} {
-		if got := ValidStatusContext(context); got != want {
+		if got := federation.ValidStatusContext(context); got != want {
 			t.Errorf("ValidStatusContext(%q) = %t, want %t", context, got, want)
 		}
 		file := fmt.Sprintf("apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: web}\nspec:\n"+

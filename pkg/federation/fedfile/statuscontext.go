@@ -1,16 +1,19 @@
-package federation
+package fedfile
 
-import "github.com/fedsync/fedsync/internal/strictyaml"
+import (
+	"github.com/fedsync/fedsync/internal/strictyaml"
+	"github.com/fedsync/fedsync/pkg/federation"
+)
 
 // ReadStatusContext returns the status context for the content of a fedsync.yaml in a
 // folder, as far as it can be read: a file with mistakes in it fails its commit under the
 // context by which the forge knows it.
-func ReadStatusContext(folder string, data []byte, allowed func(context string) bool) string {
+func StatusContext(folder string, data []byte, allowed func(context string) bool) string {
 	var file any
 	if docs, _ := strictyaml.Decode(data); len(docs) > 0 { // whatever mistakes there are
 		file = docs[0].Value
 	}
-	return StatusContext(textAt(file, "spec", "commitStatus", "context"), folder, textAt(file, "metadata", "name"), allowed)
+	return federation.StatusContext(textAt(file, "spec", "commitStatus", "context"), folder, textAt(file, "metadata", "name"), allowed)
 }
 
 // StatusContextLine returns the line where a fedsync.yaml asks for its status

@@ -1,4 +1,4 @@
-package federation
+package fedfile
 
 import (
 	"cmp"
@@ -11,25 +11,26 @@ import (
 
 	"github.com/fedsync/fedsync/internal/strictyaml"
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // Parse reads the content of the fedsync.yaml in a folder of the repository, which is
 // slash-separated and clean, and empty for the root. It sets defaults and is strict:
 // an unknown field is a mistake. Its error is of type Errors and holds every mistake
 // with its line, unless the file is no YAML at all.
-func Parse(folder string, data []byte) (*Federation, error) {
-	var f Federation
+func Parse(folder string, data []byte) (*federation.Federation, error) {
+	var f federation.Federation
 	if found := federationFormat.decode(data, &f, func(c *checker) { c.check(&f) }); len(found) > 0 {
-		return nil, found.In(path.Join(folder, FileName))
+		return nil, found.In(path.Join(folder, federation.FileName))
 	}
 	settle(&f, folder)
 	return &f, nil
 }
 
 // settle sets what depends on the folder and on other fields.
-func settle(f *Federation, folder string) {
+func settle(f *federation.Federation, folder string) {
 	f.Folder = folder
-	f.CommitStatus.Context = cmp.Or(f.CommitStatus.Context, DefaultStatusContext(folder, f.Name))
+	f.CommitStatus.Context = cmp.Or(f.CommitStatus.Context, federation.DefaultStatusContext(folder, f.Name))
 	for i := range f.Clusters {
 		f.Clusters[i].Context = cmp.Or(f.Clusters[i].Context, f.Clusters[i].Name)
 	}
@@ -39,7 +40,7 @@ func settle(f *Federation, folder string) {
 }
 
 // FileError is one mistake in fedsync.yaml or in a file of facts.
-type FileError struct {
+type Error struct {
 	File    string // FileName in its folder, or "facts"
 	Line    int    // 0 where no line can be named
 	Field   string // "spec.apps[1].path"; empty for the file as a whole
@@ -49,7 +50,7 @@ type FileError struct {
 }
 
 // Error gives "fedsync.yaml:12: spec.apps[1].path: …".
-func (e FileError) Error() string {
+func (e Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.File)
 	if e.Line > 0 {
@@ -65,10 +66,10 @@ func (e FileError) Error() string {
 
 // FileErrors are the mistakes in one file, by line: at most limit.Mistakes, and one
 // more that counts the rest.
-type FileErrors []FileError
+type Errors []Error
 
 // Error gives one mistake a line.
-func (e FileErrors) Error() string {
+func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i := range e {
 		lines[i] = e[i].Error()
@@ -77,7 +78,7 @@ func (e FileErrors) Error() string {
 }
 
 // Unwrap gives the mistakes one by one, for errors.As.
-func (e FileErrors) Unwrap() []error {
+func (e Errors) Unwrap() []error {
 	all := make([]error, len(e))
 	for i := range e {
 		all[i] = e[i]
@@ -86,7 +87,7 @@ func (e FileErrors) Unwrap() []error {
 }
 
 // In gives the mistakes with the name under which a person knows the file.
-func (e FileErrors) In(file string) FileErrors {
+func (e Errors) In(file string) Errors {
 	named := slices.Clone(e)
 	for i := range named {
 		named[i].File = file
@@ -95,15 +96,15 @@ func (e FileErrors) In(file string) FileErrors {
 }
 
 // Findings gives the mistakes as a report shows them.
-func (e FileErrors) Findings() []Finding {
-	all := make([]Finding, len(e))
+func (e Errors) Findings() []federation.Finding {
+	all := make([]federation.Finding, len(e))
 	for i, one := range e {
 		message := one.Message
 		if one.Field != "" {
 			message = one.Field + ": " + message
 		}
-		all[i] = Finding{
-			ID: FindingConfig, Severity: SeverityError,
+		all[i] = federation.Finding{
+			ID: federation.FindingConfig, Severity: federation.SeverityError,
 			File: one.File, Line: one.Line, Message: untrusted.New(message),
 			Remedy: untrusted.Const("correct the file and push; until then the last good revision is kept"),
 		}
@@ -113,7 +114,7 @@ func (e FileErrors) Findings() []Finding {
 
 // decode reads a file into a struct that has the format's form. The check finds what
 // the schema cannot express; what was refused already it may not see.
-func (f *format) decode(data []byte, to any, check func(*checker)) FileErrors {
+func (f *format) decode(data []byte, to any, check func(*checker)) Errors {
 	doc, found := f.document(data)
 	if doc == nil {
 		return found.sorted()
@@ -133,12 +134,12 @@ func (f *format) decode(data []byte, to any, check func(*checker)) FileErrors {
 
 // document reads the one document that the file may hold. What has more in it than
 // a file of this format may is not judged any further: then there is no document.
-func (f *format) document(data []byte) (*strictyaml.Document, FileErrors) {
-	var found FileErrors
+func (f *format) document(data []byte) (*strictyaml.Document, Errors) {
+	var found Errors
 	docs, err := strictyaml.Decode(data)
 	if problems, ok := errors.AsType[strictyaml.Problems](err); ok {
 		for _, p := range problems {
-			found = append(found, FileError{File: f.file, Line: p.Line, Message: p.Message})
+			found = append(found, Error{File: f.file, Line: p.Line, Message: p.Message})
 		}
 	}
 	if len(docs) > 0 {
@@ -148,11 +149,11 @@ func (f *format) document(data []byte) (*strictyaml.Document, FileErrors) {
 	}
 	switch {
 	case len(docs) == 0 && len(found) == 0:
-		return nil, FileErrors{{File: f.file, Message: fmt.Sprintf("the file is empty; it begins with apiVersion: %s and kind: %s", APIVersion, f.kind)}}
+		return nil, Errors{{File: f.file, Message: fmt.Sprintf("the file is empty; it begins with apiVersion: %s and kind: %s", federation.APIVersion, f.kind)}}
 	case len(docs) == 0:
 		return nil, found
 	case len(docs) > 1:
-		found = append(found, FileError{
+		found = append(found, Error{
 			File: f.file, Line: docs[1].Root.Line,
 			Message: fmt.Sprintf("a second document begins here; the file holds one %s and nothing else", f.kind),
 		})

@@ -1,4 +1,4 @@
-package federation
+package fedfile
 
 import (
 	"cmp"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // A reading decodes a document by the form of the type it is decoded to. The schema
@@ -84,8 +85,8 @@ func (r *reading) text(v reflect.Value, text string, at []string) bool {
 		}
 	case *untrusted.Text:
 		*to = untrusted.Said(text)
-	case *ObjectRef:
-		*to, err = ParseObjectRef(text)
+	case *federation.ObjectRef:
+		*to, err = federation.ParseObjectRef(text)
 	default:
 		v.SetString(text)
 	}
@@ -132,7 +133,7 @@ func compare(a, b reflect.Value) int {
 	case a.Kind() == reflect.String:
 		return strings.Compare(a.String(), b.String())
 	}
-	return a.Interface().(ObjectRef).Compare(b.Interface().(ObjectRef))
+	return a.Interface().(federation.ObjectRef).Compare(b.Interface().(federation.ObjectRef))
 }
 
 func (r *reading) mapping(v reflect.Value, raw map[string]any, f *form, at []string) {

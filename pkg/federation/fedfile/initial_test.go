@@ -1,11 +1,11 @@
-package federation_test
+package fedfile_test
 
 import (
 	"math/rand/v2"
 	"strings"
 	"testing"
 
-	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
 // Whatever the contexts are called, the file can be read, and has each of them once.
@@ -25,8 +25,8 @@ func TestAnInitialFileCanBeRead(t *testing.T) {
 		for name := range contexts {
 			list = append(list, name)
 		}
-		text := federation.Initial("My federation", list, []string{"apps/Shop", "apps/1"})
-		f, err := federation.Parse("", []byte(text))
+		text := fedfile.Initial("My federation", list, []string{"apps/Shop", "apps/1"})
+		f, err := fedfile.Parse("", []byte(text))
 		if err != nil {
 			t.Fatalf("contexts %q: %v\n%s", list, err, text)
 		}

@@ -1,4 +1,4 @@
-package federation
+package fedfile
 
 import (
 	"maps"
@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
+
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // everyField has every field of fedsync.yaml, each with another value than its default.
@@ -129,7 +131,7 @@ func TestDefaultsAreThoseOfTheSchema(t *testing.T) {
 	}
 }
 
-var bySelectorText = cmp.Comparer(func(a, b Selector) bool { return a.String() == b.String() })
+var bySelectorText = cmp.Comparer(func(a, b federation.Selector) bool { return a.String() == b.String() })
 
 // everyFieldBut returns everyField with another value of one field, and the value that
 // the field has there: nil for none.

@@ -1,4 +1,4 @@
-package federation
+package fedfile
 
 import (
 	"cmp"
@@ -29,7 +29,7 @@ func (m *mistakes) add(words func() string, at ...string) {
 }
 
 // errors puts the mistakes into words, as far as they are told.
-func (m *mistakes) errors() FileErrors {
+func (m *mistakes) errors() Errors {
 	slices.SortStableFunc(m.all, func(a, b mistake) int {
 		return cmp.Or(cmp.Compare(a.line, b.line), strings.Compare(a.field, b.field))
 	})
@@ -39,9 +39,9 @@ func (m *mistakes) errors() FileErrors {
 		m.all[told].line == m.all[told-1].line && m.all[told].field == m.all[told-1].field {
 		told++
 	}
-	found := make(FileErrors, 0, told+1)
+	found := make(Errors, 0, told+1)
 	for _, one := range m.all[:told] {
-		found = append(found, FileError{
+		found = append(found, Error{
 			File: m.file, Line: one.line, Field: limit.Text(one.field, limit.ValueBytes), Message: limit.Message(one.words()),
 		})
 	}
@@ -49,22 +49,22 @@ func (m *mistakes) errors() FileErrors {
 }
 
 // counted adds so many mistakes without their words.
-func (e FileErrors) counted(more int) FileErrors {
+func (e Errors) counted(more int) Errors {
 	if more == 0 {
 		return e
 	}
-	return append(e, FileError{Message: limit.More(more), more: more})
+	return append(e, Error{Message: limit.More(more), more: more})
 }
 
 // sorted puts the mistakes in order, each once, and counts what is too much.
-func (e FileErrors) sorted() FileErrors {
+func (e Errors) sorted() Errors {
 	more, file := 0, ""
-	e = slices.DeleteFunc(e, func(one FileError) bool {
+	e = slices.DeleteFunc(e, func(one Error) bool {
 		more += one.more
 		file = cmp.Or(one.File, file)
 		return one.more > 0
 	})
-	slices.SortStableFunc(e, func(a, b FileError) int {
+	slices.SortStableFunc(e, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Field, b.Field), strings.Compare(a.Message, b.Message))
 	})
 	e = slices.Compact(e)

@@ -1,4 +1,4 @@
-package federation_test
+package fedfile_test
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
 func FuzzParseFactsReadsWhatItPrints(f *testing.F) {
@@ -14,16 +15,16 @@ func FuzzParseFactsReadsWhatItPrints(f *testing.F) {
 	f.Add([]byte("apiVersion: fedsync.dev/v1alpha1\nkind: Facts\nclusters: [{name: a, zones: [], inventory: {}, quotas: [{name: q, hard: {}}]}]\nbalancers: []\n"))
 	f.Add([]byte(`{"apiVersion": "fedsync.dev/v1alpha1", "kind": "Facts", "clusters": [{"name": "a", "state": "Offline", "services": [{"name": "x/y", "ports": [{"port": 80, "nodePort": 70000}]}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		facts, err := federation.ParseFacts(data)
+		facts, err := fedfile.ParseFacts(data)
 		if err != nil {
 			judgeMistakes(t, err)
 			return
 		}
-		printed, err := federation.FactsYAML(facts)
+		printed, err := fedfile.FactsYAML(facts)
 		if err != nil {
 			t.Fatalf("what was read cannot be printed: %v", err)
 		}
-		again, err := federation.ParseFacts(printed)
+		again, err := fedfile.ParseFacts(printed)
 		if err != nil || !reflect.DeepEqual(again, facts) {
 			t.Errorf("printed and read again it is %+v, %v, want %+v; it was printed as\n%s", again, err, facts, printed)
 		}
@@ -33,7 +34,7 @@ func FuzzParseFactsReadsWhatItPrints(f *testing.F) {
 // judgeMistakes holds that an error names mistakes that can be told.
 func judgeMistakes(t *testing.T, err error) {
 	t.Helper()
-	var mistakes federation.FileErrors
+	var mistakes fedfile.Errors
 	if !errors.As(err, &mistakes) || len(mistakes) == 0 {
 		t.Fatalf("%T %v, want FileErrors with a mistake", err, err)
 	}
@@ -50,11 +51,11 @@ func FuzzStatusContextIsValidAndAllowed(f *testing.F) {
 	f.Add([]byte("metadata: {name: [1]}\nspec: {}\n---\nspec: x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		allowed := func(context string) bool { return len(context)%2 == 0 }
-		got := federation.ReadStatusContext("", data, allowed)
+		got := fedfile.StatusContext("", data, allowed)
 		if got != federation.DefaultStatusContext("", "") && !allowed(got) || !federation.ValidStatusContext(got) {
 			t.Errorf("ReadStatusContext = %q, which is not valid or not allowed", got)
 		}
-		if line := federation.StatusContextLine(data); line < 0 {
+		if line := fedfile.StatusContextLine(data); line < 0 {
 			t.Errorf("StatusContextLine = %d", line)
 		}
 	})

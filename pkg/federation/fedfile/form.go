@@ -1,4 +1,4 @@
-package federation
+package fedfile
 
 import (
 	"reflect"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fedsync/fedsync/internal/untrusted"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // A form is how a type is written in a file. The tags of a struct's fields define it:
@@ -116,7 +117,7 @@ func structForm(t reflect.Type) form {
 
 // refForm is the form of an ObjectRef with some of its fields.
 func refForm(names []string) form {
-	all := structForm(reflect.TypeFor[ObjectRef]())
+	all := structForm(reflect.TypeFor[federation.ObjectRef]())
 	f := form{parts: all.parts}
 	for _, name := range names {
 		f.fields = append(f.fields, all.fields[all.position(name)])
@@ -158,7 +159,7 @@ func (f *form) fill(v reflect.Value, given []bool) {
 // isText reports whether values of a type are written as one text.
 func isText(t reflect.Type) bool {
 	switch t {
-	case reflect.TypeFor[time.Time](), reflect.TypeFor[untrusted.Text](), reflect.TypeFor[ObjectRef]():
+	case reflect.TypeFor[time.Time](), reflect.TypeFor[untrusted.Text](), reflect.TypeFor[federation.ObjectRef]():
 		return true
 	}
 	return t.Kind() == reflect.String
@@ -174,7 +175,7 @@ func textOf(v reflect.Value) string {
 		return text.UTC().Format(time.RFC3339Nano)
 	case untrusted.Text:
 		return text.String()
-	case ObjectRef:
+	case federation.ObjectRef:
 		return text.String()
 	}
 	return v.String()

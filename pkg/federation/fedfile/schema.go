@@ -1,8 +1,11 @@
-package federation
+package fedfile
 
 import (
 	"bytes"
-	_ "embed" // for the schema
+
+	"github.com/fedsync/fedsync/pkg/federation"
+
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +21,8 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/strictyaml"
 )
+
+// for the schema
 
 //go:embed fedsync.schema.json
 var schemaJSON []byte
@@ -42,7 +47,7 @@ type format struct {
 }
 
 var (
-	federationFormat = newFormat[Federation](FileName, Kind, federationSize, schemaJSON)
+	federationFormat = newFormat[federation.Federation](federation.FileName, federation.Kind, federationSize, schemaJSON)
 	factsFormat      = newFormat[factsDocument](factsFile, FactsKind, factsSize, factsSchemaJSON)
 )
 
@@ -68,10 +73,10 @@ func newFormat[File any](file, kind string, size size, schema []byte) *format {
 }
 
 // validate finds what the schema refuses.
-func (f *format) validate(doc *strictyaml.Document) FileErrors {
+func (f *format) validate(doc *strictyaml.Document) Errors {
 	schema, err := f.compiled()
 	if err != nil {
-		return FileErrors{{File: f.file, Message: err.Error()}}
+		return Errors{{File: f.file, Message: err.Error()}}
 	}
 	err = schema.Validate(doc.Value)
 	var invalid *jsonschema.ValidationError
@@ -83,7 +88,7 @@ func (f *format) validate(doc *strictyaml.Document) FileErrors {
 		v.collect(invalid)
 		return v.errors()
 	default:
-		return FileErrors{{File: f.file, Message: err.Error()}}
+		return Errors{{File: f.file, Message: err.Error()}}
 	}
 }
 

@@ -1,4 +1,4 @@
-package federation_test
+package fedfile_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/fedsync/fedsync/pkg/federation"
+	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
 var update = flag.Bool("update", false, "rewrite what the cases in testdata want")
@@ -35,8 +36,8 @@ func TestParseNamesEveryMistakeWithItsLine(t *testing.T) {
 			if i < 0 || w < 0 {
 				t.Fatal("a case has the files fedsync.yaml and want")
 			}
-			_, err = federation.Parse("", archive.Files[i].Data)
-			var found federation.FileErrors
+			_, err = fedfile.Parse("", archive.Files[i].Data)
+			var found fedfile.Errors
 			if !errors.As(err, &found) {
 				t.Fatalf("Parse = %v, want FileErrors", err)
 			}
@@ -58,7 +59,7 @@ func TestParseNamesEveryMistakeWithItsLine(t *testing.T) {
 }
 
 func TestParseFillsTheDefaultsIn(t *testing.T) {
-	got, err := federation.Parse("", []byte(`
+	got, err := fedfile.Parse("", []byte(`
 apiVersion: fedsync.dev/v1alpha1
 kind: Federation
 metadata: {name: web}
@@ -88,7 +89,7 @@ spec:
 }
 
 func TestParseReadsEveryField(t *testing.T) {
-	got, err := federation.Parse("", []byte(full))
+	got, err := fedfile.Parse("", []byte(full))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func FuzzParseNeverPanics(f *testing.F) {
 	f.Add([]byte(full))
 	f.Add([]byte("spec: {clusters: [[]], apps: [{path: 1}, null]}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := federation.Parse("", data)
+		got, err := fedfile.Parse("", data)
 		if (got == nil) == (err == nil) {
 			t.Errorf("Parse = %v, %v: want one of the two", got, err)
 		}
@@ -183,12 +184,12 @@ func FuzzParseNeverPanics(f *testing.F) {
 }
 
 func TestSchemaIsValidJSON(t *testing.T) {
-	if !json.Valid(federation.Schema()) {
+	if !json.Valid(fedfile.Schema()) {
 		t.Error("Schema is no JSON")
 	}
-	changed := federation.Schema()
+	changed := fedfile.Schema()
 	changed[0] = 'x'
-	if bytes.Equal(changed, federation.Schema()) {
+	if bytes.Equal(changed, fedfile.Schema()) {
 		t.Error("a caller can change the schema of the next")
 	}
 }

@@ -1,4 +1,4 @@
-package federation
+package fedfile
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/fedsync/fedsync/pkg/federation"
 )
 
 // Initial writes a fedsync.yaml with a cluster for each context of a kubeconfig and an app
@@ -19,7 +21,7 @@ func Initial(name string, contexts, folders []string) string {
 		short[clusterOf(context)]++
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "apiVersion: %s\nkind: %s\nmetadata:\n  name: %s\nspec:\n  clusters:\n", APIVersion, Kind, labelOf(name))
+	fmt.Fprintf(&b, "apiVersion: %s\nkind: %s\nmetadata:\n  name: %s\nspec:\n  clusters:\n", federation.APIVersion, federation.Kind, labelOf(name))
 	taken := map[string]bool{}
 	for _, context := range contexts {
 		cluster := clusterOf(context)
