@@ -283,6 +283,6 @@ func TestLoadSaysWhatToAdd(t *testing.T) {
 	}
 	_, err = render.Load(federation.Snapshot{Files: fstest.MapFS{"fedsync.yaml": {Data: []byte("kind: x")}}})
 	if _, ok := errors.AsType[fedfile.Errors](err); !ok {
-		t.Errorf("Load = %v, want FileErrors", err)
+		t.Errorf("Load = %v, want fedfile.Errors", err)
 	}
 }

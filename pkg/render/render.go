@@ -33,7 +33,7 @@ type Options struct {
 }
 
 // Load reads the Federation that a snapshot keeps in fedsync.yaml. The mistakes in it
-// are of type federation.FileErrors.
+// are of type fedfile.Errors.
 func Load(snapshot federation.Snapshot) (*federation.Federation, error) {
 	file := snapshot.FederationFile()
 	data, err := fs.ReadFile(snapshot.Files, file)

@@ -21,7 +21,7 @@ const FactsKind = "Facts"
 const factsFile = "facts"
 
 // ParseFacts reads a file of facts, YAML or JSON, and fills the defaults in. It
-// is as strict as Parse. Its error is of type FileErrors; FileErrors.In gives it
+// is as strict as Parse. Its error is of type Errors; Errors.In gives it
 // the file's name.
 func ParseFacts(data []byte) (federation.Facts, error) {
 	var file factsDocument

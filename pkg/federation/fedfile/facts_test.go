@@ -152,7 +152,7 @@ balancers:
 	_, err := fedfile.ParseFacts([]byte(file))
 	var found fedfile.Errors
 	if !errors.As(err, &found) {
-		t.Fatalf("ParseFacts = %v, want FileErrors", err)
+		t.Fatalf("ParseFacts = %v, want Errors", err)
 	}
 	want := `f.yaml:2: kind: want Facts, got Fact
 f.yaml:5: clusters[0].state: "Redy" is not known here: want Ready, NotReady, Offline, Unknown or Pending; did you mean "Ready"?

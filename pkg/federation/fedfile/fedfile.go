@@ -39,7 +39,7 @@ func settle(f *federation.Federation, folder string) {
 	}
 }
 
-// FileError is one mistake in fedsync.yaml or in a file of facts.
+// Error is one mistake in fedsync.yaml or in a file of facts.
 type Error struct {
 	File    string // FileName in its folder, or "facts"
 	Line    int    // 0 where no line can be named
@@ -64,7 +64,7 @@ func (e Error) Error() string {
 	return b.String()
 }
 
-// FileErrors are the mistakes in one file, by line: at most limit.Mistakes, and one
+// Errors are the mistakes in one file, by line: at most limit.Mistakes, and one
 // more that counts the rest.
 type Errors []Error
 

@@ -39,7 +39,7 @@ func TestParseNamesEveryMistakeWithItsLine(t *testing.T) {
 			_, err = fedfile.Parse("", archive.Files[i].Data)
 			var found fedfile.Errors
 			if !errors.As(err, &found) {
-				t.Fatalf("Parse = %v, want FileErrors", err)
+				t.Fatalf("Parse = %v, want Errors", err)
 			}
 			got := err.Error() + "\n"
 			if *update {

@@ -36,7 +36,7 @@ func judgeMistakes(t *testing.T, err error) {
 	t.Helper()
 	var mistakes fedfile.Errors
 	if !errors.As(err, &mistakes) || len(mistakes) == 0 {
-		t.Fatalf("%T %v, want FileErrors with a mistake", err, err)
+		t.Fatalf("%T %v, want Errors with a mistake", err, err)
 	}
 	for _, m := range mistakes {
 		if m.Message == "" || m.Line < 0 {
@@ -53,7 +53,7 @@ func FuzzStatusContextIsValidAndAllowed(f *testing.F) {
 		allowed := func(context string) bool { return len(context)%2 == 0 }
 		got := fedfile.StatusContext("", data, allowed)
 		if got != federation.DefaultStatusContext("", "") && !allowed(got) || !federation.ValidStatusContext(got) {
-			t.Errorf("ReadStatusContext = %q, which is not valid or not allowed", got)
+			t.Errorf("StatusContext = %q, which is not valid or not allowed", got)
 		}
 		if line := fedfile.StatusContextLine(data); line < 0 {
 			t.Errorf("StatusContextLine = %d", line)

@@ -43,7 +43,7 @@ func filling[T any](fill func(to *T, given func(name string) bool)) func(to any,
 }
 
 // readPruneLimit reads a share of an app's objects, as in 10%, or a count of them.
-func readPruneLimit(l *federation.PruneLimit, raw any) error { //nolint:unparam // It is a reader.
+func readPruneLimit(l *federation.PruneLimit, raw any) error {
 	switch raw := raw.(type) {
 	case int64:
 		*l = federation.PruneLimit{Count: int(raw), IsCount: true}

@@ -2,10 +2,7 @@ package fedfile
 
 import (
 	"bytes"
-
-	"github.com/fedsync/fedsync/pkg/federation"
-
-	_ "embed"
+	_ "embed" // for the schema
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,9 +17,8 @@ import (
 
 	"github.com/fedsync/fedsync/internal/limit"
 	"github.com/fedsync/fedsync/internal/strictyaml"
+	"github.com/fedsync/fedsync/pkg/federation"
 )
-
-// for the schema
 
 //go:embed fedsync.schema.json
 var schemaJSON []byte

@@ -5,7 +5,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// ReadStatusContext returns the status context for the content of a fedsync.yaml in a
+// StatusContext returns the status context for the content of a fedsync.yaml in a
 // folder, as far as it can be read: a file with mistakes in it fails its commit under the
 // context by which the forge knows it.
 func StatusContext(folder string, data []byte, allowed func(context string) bool) string {

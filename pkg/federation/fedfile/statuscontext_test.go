@@ -22,7 +22,7 @@ func TestStatusContextIsReadFromABrokenFile(t *testing.T) {
 	}
 	for file, want := range cases {
 		if got := StatusContext("", []byte(file), all); got != want {
-			t.Errorf("ReadStatusContext(%q) = %q, want %q", file, got, want)
+			t.Errorf("StatusContext(%q) = %q, want %q", file, got, want)
 		}
 	}
 }
