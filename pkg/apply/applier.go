@@ -20,56 +20,59 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Options say which cluster an Applier writes to, for whom, and how.
+// Options configure an Applier: its cluster, its federation and how it writes.
 type Options struct {
 	Cluster    string
 	Federation string
-	// Source is a digest of repository, ref and federation. An app whose parent
-	// bears another one is refused, unless it is one of FormerSources: what an
-	// earlier version called the same source. It is replaced then.
+	// Source is a digest of repository, ref and federation. An app whose parent records
+	// another source is refused, unless that source is one of FormerSources: the names
+	// that earlier versions gave to the same source. A former source is replaced.
 	Source        string
 	FormerSources []string
-	// FollowsAs reports whether a source is this one under another name of the
-	// federation, which it may have had before; nil where that is not known.
+	// FollowsAs reports whether source is this source under another name of the
+	// federation, a name that the federation may have had before. It is nil where that
+	// is not known.
 	FollowsAs func(federation, source string) bool
-	// Instance is written into the parents, for a daemon of an earlier version to
-	// see that another one writes now; see SetInstance.
+	// Instance is written into the parents. It shows a daemon of an earlier version
+	// that another one writes now; see SetInstance.
 	Instance string
 	Version  string // of fedsync, for the inventory's tooling annotation: "v0.1.0"
 
 	Client dynamic.Interface // without a rate limit of its own, or with a generous one
-	// Mapper knows the cluster's kinds. It is asked again after a reset, so it
-	// must not remember failures; its requests need a timeout of their own.
+	// Mapper knows the cluster's kinds. It is asked again after a reset, so it must not
+	// remember failures. Its requests need a timeout of their own.
 	Mapper meta.ResettableRESTMapper
-	// MayWrite reports whether the cluster may be written to now; it is asked
-	// before every write, and must not block. Wake says that it may answer
-	// otherwise. Always if nil.
+	// MayWrite reports whether writes to the cluster are allowed now. It is called
+	// before every write and must not block. Wake announces that its answer may have
+	// changed. Nil means always.
 	MayWrite func() bool
-	// Overwritten is called when an object was changed under our field manager by
-	// somebody else, before that is put right; it must not block or call the Applier.
-	// Never if nil.
+	// Overwritten is called when another client changed an object under our field
+	// manager, before the object is repaired. It must not block or call the Applier.
+	// Nil means never.
 	Overwritten func()
-	// Changed is called when Resources or Standing may say something else; it
-	// must not block or call the Applier. Never if nil.
+	// Changed is called when the results of Resources or Standing may have changed. It
+	// must not block or call the Applier. Nil means never.
 	Changed func()
-	// Change is told of each change that was made; the same holds for it.
+	// Change is called for each change that was made. It must not block or call the
+	// Applier.
 	Change func(federation.Change)
 
 	Concurrency    int                  // requests at a time; 8 if 0
 	RequestTimeout time.Duration        // of one request; 10 s if 0
-	Deadline       time.Duration        // after which a deletion that waits is a failure; 15 min if 0
+	Deadline       time.Duration        // after which a waiting deletion is a failure; 15 min if 0
 	NodePorts      federation.PortRange // 30000-32767 if zero
-	// AdoptFrom are further field managers from which adoption takes over what they own,
-	// besides the usual tools of people; see ownership.NewPeople.
+	// AdoptFrom are further field managers whose fields adoption takes over, in
+	// addition to the usual tools of users; see ownership.NewPeople.
 	AdoptFrom []string
-	// Forms may be shared by the appliers of all clusters; its own if nil.
+	// Forms may be shared by the appliers of all clusters. Nil gives the Applier its
+	// own.
 	Forms *object.Forms
 	Log   *zap.Logger // which names the cluster; silent if nil
 }
 
-// Applier makes one cluster match its plan: Run does it, and the other methods tell
-// it what is wanted and seen. It is safe for concurrent use, and no method but
-// those with a context makes a request or waits for one.
+// Applier makes one cluster match its plan. Run does the work; the other methods supply
+// the plan and the observations. It is safe for concurrent use. Only methods with a
+// context make requests or wait for them.
 type Applier struct {
 	Options
 
@@ -77,8 +80,8 @@ type Applier struct {
 
 	writer *write.Writer
 
-	mu       sync.Mutex         // protects what follows
-	requests context.Context    // of those under way
+	mu       sync.Mutex         // protects the fields below
+	requests context.Context    // of the requests under way
 	abort    context.CancelFunc // ends them
 }
 
@@ -124,7 +127,7 @@ func New(o Options) *Applier {
 	}
 }
 
-// Backups has the objects that adoption overwrote.
+// Backups returns the store of the objects that adoption overwrote.
 func (a *Applier) Backups() *backup.Store { return a.writer.Backups }
 
 func (a *Applier) mayWrite() bool { return a.MayWrite == nil || a.MayWrite() }
@@ -135,21 +138,21 @@ func (a *Applier) changed() {
 	}
 }
 
-// Standing computes how things stand at a time.
+// Standing computes how far the cluster is from its plan at a time.
 func (a *Applier) Standing(now time.Time) (out standing.Standing) {
 	mayWrite := a.mayWrite()
 	a.Look(func(s *state.State) { out = standing.Of(s, now, mayWrite) })
 	return out
 }
 
-// Ended returns the Jobs of the plan that ended and were deleted after that; see
+// Ended returns the Jobs of the plan that ended and were deleted afterwards; see
 // [standing.Ended].
 func (a *Applier) Ended() (out []federation.Observation) {
 	a.Look(func(s *state.State) { out = standing.Ended(s) })
 	return out
 }
 
-// Abort ends the requests that are under way: nothing will answer them.
+// Abort cancels the requests under way, because nothing will answer them.
 func (a *Applier) Abort() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -158,8 +161,8 @@ func (a *Applier) Abort() {
 	}
 }
 
-// Forget drops what is known of the cluster, for one that was restored from a
-// backup or rebuilt. Everything has to be observed again.
+// Forget drops what is known about the cluster, because it was restored from a backup
+// or rebuilt. Everything has to be observed again.
 func (a *Applier) Forget() {
 	a.Abort()
 	a.Table.Forget()

@@ -29,7 +29,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Difference is what an Apply would do with one object.
+// Difference is what an apply would do with one object.
 type Difference struct {
 	Cluster string
 	App     string
@@ -37,10 +37,10 @@ type Difference struct {
 	File    string // within the repository; empty for an object that left it
 	Action  federation.Action
 	Fields  []fields.Difference
-	Err     error // why it cannot be done, or not be known
+	Err     error // why it cannot be done or is not known
 }
 
-// String gives the difference as a reader of unified diffs expects it.
+// String returns the difference in the style of a unified diff.
 func (d Difference) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", d.Action, d.Object)
@@ -61,8 +61,8 @@ func (d Difference) String() string {
 	return b.String()
 }
 
-// Finding gives the reason why it cannot be done in a report's words; false where
-// it can.
+// Finding returns the finding for a difference that cannot be applied, and false for
+// one that can.
 func (d Difference) Finding() (federation.Finding, bool) {
 	if d.Err == nil {
 		return federation.Finding{}, false
@@ -76,16 +76,15 @@ func (d Difference) Finding() (federation.Finding, bool) {
 	}, true
 }
 
-// Diff says what an Apply of the plan would do, by asking the API server for a dry
-// run, and writes nothing. Objects that stay as they are, are not in it. It reads
-// the inventory itself.
+// Diff returns what an apply of the plan would do. It asks the API server for dry runs
+// and writes nothing. Unchanged objects are left out. Diff reads the inventory itself.
 func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Difference, error) {
 	return a.DiffBeside(ctx, plan, a.Concurrency)
 }
 
-// DiffBeside is Diff with at most so many requests at a time, for whom something else
-// that is done in the cluster must not be held up. When ctx ends it returns the error, and
-// the differences that were found until then.
+// DiffLimited is Diff with at most so many concurrent requests, for callers that must
+// not delay other work in the cluster. When ctx ends, it returns the error and the
+// differences found so far.
 func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, most int) ([]Difference, error) {
 	q := &question{Applier: a, plan: plan, definitions: object.DefinedKinds(plan), sets: map[string]bool{}}
 	parents, err := a.writer.ReadParents(ctx)
@@ -113,7 +112,7 @@ func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, m
 			objects = append(objects, d)
 		}
 		for _, w := range app.Withheld {
-			wanted[w.Object] = true // it stays as it is
+			wanted[w.Object] = true // it stays unchanged
 		}
 	}
 	out := make([]Difference, len(objects))
@@ -127,7 +126,7 @@ func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, m
 			return nil
 		})
 	}
-	_ = asking.Wait() // what failed is in the differences
+	_ = asking.Wait() // failures are in the differences
 	if ctx.Err() != nil {
 		return answered(out, context.Cause(ctx))
 	}
@@ -144,8 +143,8 @@ func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, m
 	return out, nil
 }
 
-// answered returns the differences that there was an answer about when the time was up, and
-// an error that says how many there were.
+// answered returns the differences that were known when the time was up, and an error
+// with their number.
 func answered(all []Difference, cause error) ([]Difference, error) {
 	var known []Difference
 	unchanged := 0
@@ -171,7 +170,7 @@ type question struct {
 	parents     map[string]*write.Parent
 
 	mu     sync.Mutex // protects silent
-	silent error      // the API server does not answer: no more requests
+	silent error      // set when the API server does not answer: no more requests
 }
 
 func (q *question) silence() error {
@@ -180,10 +179,10 @@ func (q *question) silence() error {
 	return q.silent
 }
 
-// leaving are the objects of the inventories that nobody wants and that would be
-// deleted. Kinds that may not be listed are left out: nothing of them is pruned.
+// leaving returns the objects of the inventories that no app wants and that would be
+// deleted. Kinds that may not be listed are left out: none of their objects are pruned.
 func (q *question) leaving(ctx context.Context, parents map[string]*write.Parent, wanted map[federation.ObjectRef]bool, broken bool) ([]Difference, error) {
-	apps := map[string]string{} // those that prune, by their label
+	apps := map[string]string{} // the apps that prune, by their label
 	kinds := map[schema.GroupKind]bool{}
 	for _, app := range q.plan.Apps {
 		if app.Broken || broken || app.Prune != federation.PruneAllowed || len(app.Withheld) > 0 || !parents[app.App].Exists() {
@@ -222,7 +221,7 @@ func (q *question) diff(ctx context.Context, d *object.Desired) Difference {
 	mapping, err := q.writer.Mapping(ctx, d.Ref.GroupKind(), d.Object.Version)
 	_, defined := q.definitions[d.Ref.GroupKind()]
 	if meta.IsNoMatchError(err) && defined {
-		out.Action = federation.ActionCreated // the cluster cannot judge what it will know only then
+		out.Action = federation.ActionCreated // the cluster does not know the kind until then
 		out.Fields = fields.Compare(d.Ref.GroupKind(), nil, d.Unstructured().Object)
 		return out
 	}
@@ -275,8 +274,8 @@ func (q *question) diff(ctx context.Context, d *object.Desired) Difference {
 	return out
 }
 
-// releasedFields returns what people's tools had set and adoption takes away: a dry run of
-// an apply leaves it in place.
+// releasedFields returns the fields that users' tools set and that adoption removes. A
+// dry run of an apply leaves them in place.
 func releasedFields(answer *unstructured.Unstructured, people ownership.People) []fields.Difference {
 	var out []fields.Difference
 	kind := answer.GroupVersionKind().GroupKind()
@@ -290,8 +289,8 @@ func releasedFields(answer *unstructured.Unstructured, people ownership.People) 
 	return out
 }
 
-// isOver reports whether the object is a Job that ended as Git has it, in whichever app it
-// was, and is not created again.
+// isOver reports whether the object is a Job that ended with the rendering in Git, in
+// any app. Such a Job is not created again.
 func (q *question) isOver(d *object.Desired) bool {
 	if d.Ref.GroupKind() != object.JobKind {
 		return false
@@ -306,7 +305,7 @@ func (q *question) isOver(d *object.Desired) bool {
 
 func (q *question) failDiff(ctx context.Context, out Difference, verb string, err error) Difference {
 	e := refusal.New(verb, out.Object, out.File, err)
-	switch e.Class { //nolint:exhaustive // the others say nothing of anything else
+	switch e.Class { //nolint:exhaustive // the others concern this object only
 	case refusal.ClassUnreachable:
 		if ctx.Err() == nil && !q.writer.Answers(ctx) {
 			q.mu.Lock()
@@ -320,7 +319,7 @@ func (q *question) failDiff(ctx context.Context, out Difference, verb string, er
 	return out
 }
 
-// namespaceComes says whether the Apply itself would make the namespace.
+// namespaceComes reports whether the apply itself would create the namespace.
 func (q *question) namespaceComes(d *object.Desired) bool {
 	if q.plan.CreateNamespaces || d.Ref.Namespace == federation.SystemNamespace {
 		return true

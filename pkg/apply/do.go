@@ -18,8 +18,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// do carries a task out and records what came of it. It reports whether the rest of the
-// agenda is still true.
+// do carries out a task and records the result. It reports whether the rest of the
+// agenda is still valid.
 func (a *Applier) do(ctx context.Context, x *table.Task) (done bool) {
 	switch x.Type {
 	case agenda.Put:
@@ -40,7 +40,7 @@ func (a *Applier) do(ctx context.Context, x *table.Task) (done bool) {
 	return false
 }
 
-// put brings one object to the cluster.
+// put creates, applies or adopts one object.
 func (a *Applier) put(ctx context.Context, x *table.Task) (done bool) {
 	out, err := a.writer.Put(ctx, x.Known)
 	if err != nil {
@@ -50,7 +50,8 @@ func (a *Applier) put(ctx context.Context, x *table.Task) (done bool) {
 	return a.Applied(x, out)
 }
 
-// park moves a Service to free ports: the circle is open then, and others go first.
+// park moves a Service to free ports. This breaks the circle, so that the other
+// Services can go first.
 func (a *Applier) park(ctx context.Context, x *table.Task) {
 	answer, err := a.writer.Park(ctx, x.Known, x.Used, x.Held)
 	if err != nil {
@@ -60,7 +61,7 @@ func (a *Applier) park(ctx context.Context, x *table.Task) {
 	a.Parked(x, answer)
 }
 
-// fail records why an object could not be brought to the cluster.
+// fail records why an object could not be applied.
 func (a *Applier) fail(ctx context.Context, x *table.Task, out write.Outcome, err error) {
 	e := refusal.New(out.Verb, x.Known.Object.Ref, x.Known.Object.File, err)
 	a.examine(ctx, x, e, err)
@@ -70,8 +71,8 @@ func (a *Applier) fail(ctx context.Context, x *table.Task, out write.Outcome, er
 	a.Failed(x, out, e)
 }
 
-// remove deletes one object, and looks whether it is gone: what has finalizers
-// stays until somebody has done what they wait for.
+// remove deletes one object and checks whether it is gone: an object with finalizers
+// stays until their controllers have finished.
 func (a *Applier) remove(ctx context.Context, x *table.Task) (done bool) {
 	live, asked, err := a.writer.Delete(ctx, x.Deletion)
 	switch {
@@ -86,15 +87,15 @@ func (a *Applier) remove(ctx context.Context, x *table.Task) (done bool) {
 	return a.Removed(x, live, asked)
 }
 
-// learn asks how kinds are served. Those that the cluster does not serve are asked
-// for once more after a reset, since what the mapper knows may be old.
+// learn asks how kinds are served. It asks again after a reset for kinds that the
+// cluster does not serve, since the mapper's knowledge may be old.
 func (a *Applier) learn(ctx context.Context, x *table.Task) {
 	fresh := x.Fresh
 	if fresh {
 		a.Mapper.Reset()
 	}
 	answers := map[schema.GroupKind]table.Answer{}
-	var failed error // of the discovery as a whole
+	var failed error // of the whole discovery
 	for gk, version := range x.Versions {
 		if failed != nil {
 			answers[gk] = table.Answer{Err: failed}
@@ -118,8 +119,9 @@ func (a *Applier) learn(ctx context.Context, x *table.Task) {
 	a.Learned(x, answers, ctx.Err() != nil)
 }
 
-// lookForSpace reads a namespace, and makes it where it is missing and may be made.
-// Where it may not be read the objects themselves tell.
+// findNamespace reads a namespace, and creates it if it is missing and may be created.
+// Where reading it is forbidden, the errors of the objects in it show whether it
+// exists.
 func (a *Applier) lookForSpace(ctx context.Context, x *table.Task) {
 	verb := "read"
 	u, err := a.writer.Get(ctx, object.Namespaces, federation.ObjectRef{Name: x.Space})
@@ -140,7 +142,7 @@ func (a *Applier) lookForSpace(ctx context.Context, x *table.Task) {
 	a.SpaceRefused(x, e)
 }
 
-// writeInventory sees to it that an app's parent lists what it is to.
+// writeInventory makes an app's parent list what it should.
 func (a *Applier) writeInventory(ctx context.Context, x *table.Task) {
 	parent, err := a.writer.PutParent(ctx, x.App, x.Wish)
 	if err == nil {
@@ -153,7 +155,7 @@ func (a *Applier) writeInventory(ctx context.Context, x *table.Task) {
 	a.ParentRefused(x, parent, e)
 }
 
-// ask looks whether the API server answers, when there is nothing else to ask it.
+// ask checks whether the API server answers, when there is no other request to make.
 func (a *Applier) ask(ctx context.Context, x *table.Task) {
 	_, err := a.writer.Get(ctx, object.Namespaces, federation.ObjectRef{Name: federation.SystemNamespace})
 	if err == nil {
@@ -162,17 +164,17 @@ func (a *Applier) ask(ctx context.Context, x *table.Task) {
 		return
 	}
 	e := refusal.New("read", federation.ObjectRef{Kind: "Namespace", Name: federation.SystemNamespace}, "", err)
-	if e.Class != refusal.ClassUnreachable { // nothing would answer examine either
+	if e.Class != refusal.ClassUnreachable { // otherwise examine would get no answer either
 		a.examine(ctx, x, e, err)
 		e = nil
 	}
 	a.Asked(x, e)
 }
 
-// examine looks, after a request that got no answer, whether the API server answers
-// at all. A webhook that hangs holds up the objects that it judges, and an API
-// server that hangs holds up the cluster. It makes a timeout of e where the server
-// answers otherwise, and notes the silence where it does not.
+// examine checks, after a request without an answer, whether the API server answers
+// other requests. A hanging webhook delays only the objects that it reviews; a hanging
+// API server delays the whole cluster. examine turns e into a timeout if the server
+// answers other requests, and records the silence if it does not.
 func (a *Applier) examine(ctx context.Context, x *table.Task, e *refusal.Error, cause error) {
 	switch e.Class { //nolint:exhaustive // the others are answers
 	case refusal.ClassUnreachable:

@@ -8,13 +8,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/table"
 )
 
-// drainTimeout is how long requests under way may go on after the end of Run was
-// asked for.
+// drainTimeout is how long requests under way may continue after Run is told to end.
 const drainTimeout = 3 * time.Second
 
-// Run does what is due, until ctx ends and what was under way has come to an end.
-// It works through the table again whenever something changes: a plan, an event, an
-// answer, or the time. So a newer plan takes effect between any two requests.
+// Run does what is due until ctx ends and the requests under way have finished. It
+// computes the agenda again whenever something changes: a plan, an event, an answer, or
+// the time. A newer plan therefore takes effect between any two requests.
 func (a *Applier) Run(ctx context.Context) {
 	requests, stop := draining(ctx)
 	defer stop()
@@ -55,7 +54,8 @@ type begun struct {
 	ctx context.Context
 }
 
-// begin begins the tasks that may, unless ctx has ended, and returns when to look again.
+// begin starts the tasks that may start, unless ctx has ended, and returns when to call
+// it again.
 func (a *Applier) begin(ctx context.Context, now time.Time, work *table.Backlog) ([]begun, time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -73,7 +73,7 @@ func (a *Applier) begin(ctx context.Context, now time.Time, work *table.Backlog)
 	return out, next
 }
 
-// draining returns a context that outlives the end of ctx by drainTimeout.
+// draining returns a context that ends drainTimeout after ctx.
 func draining(ctx context.Context) (context.Context, context.CancelFunc) {
 	drained, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {

@@ -15,19 +15,19 @@ import (
 // The types of tasks.
 const (
 	Learn        Type = iota // ask how kinds are served
-	LookForSpace             // look for a namespace, and make it where it is missing
+	LookForSpace             // read a namespace, and create it if it is missing
 	Widen                    // write all that the app has into its inventory
-	Put                      // bring an object to the cluster
+	Put                      // create, apply or adopt an object
 	Park                     // move a Service to free ports, to give up its own
 	Remove                   // delete an object that left Git
 	Narrow                   // take what the app no longer has out of its inventory
-	Ask                      // ask the API server anything, to see whether it answers
+	Ask                      // check whether the API server answers
 )
 
-// Type says what a task does.
+// Type is the kind of work that a task does.
 type Type int
 
-// Item is something to do that takes requests.
+// Item is a task that takes requests.
 type Item struct {
 	Type  Type
 	Row   *state.Row
@@ -39,9 +39,9 @@ type Item struct {
 // Agenda is what is due.
 type Agenda struct {
 	Tasks []Item    // in the order in which they may begin
-	Next  time.Time // when more is due by time alone; zero for never
+	Next  time.Time // when time alone makes more due; zero means never
 	Calm  bool      // everything was tried, and nothing is under way or about to be
-	Final bool      // and only a change in Git or by somebody's hand can do better
+	Final bool      // and only a change in Git or manual intervention can help
 }
 
 // At computes what is due. It reads the state and nothing else.
@@ -59,7 +59,7 @@ func At(t *state.State, now time.Time) Agenda {
 	x.narrow()
 	tasks := slices.Concat(x.groundwork(), x.tasks, x.again())
 	if t.Silent.Err != nil {
-		// One shows whether the API server answers again.
+		// One request shows whether the API server answers again.
 		switch {
 		case x.underWay || t.Asking != nil:
 			tasks = nil
@@ -76,28 +76,28 @@ const (
 	atRest  standing = iota // as wanted
 	busy                    // a request is under way
 	due                     // a request is due
-	waiting                 // it was tried, or waits for somebody: it holds up nothing
-	pending                 // it waits for what is being done, and holds up later kinds
+	waiting                 // it was tried, or waits for another party: it delays nothing
+	pending                 // it waits for work under way, and delays later kinds
 )
 
-// standing says how far a row is from what Git wants.
+// standing is how far a row is from what Git wants.
 type standing int
 
-// reckoning is one computation of the agenda.
+// computation is one computation of the agenda.
 type reckoning struct {
 	*state.State
 	now  time.Time
 	rows []*state.Row
 	apps map[string]*state.AppTally
 
-	ports    map[object.Port][]*state.Row  // of ours, by what they hold
-	claimed  map[object.Port]bool          // what Services that are not settled are to have
-	flying   map[schema.GroupKind]bool     // kinds of which a request is under way
-	slow     map[schema.GroupKind]bool     // and of those, that has taken long
+	ports    map[object.Port][]*state.Row  // rows by the node ports that they hold
+	claimed  map[object.Port]bool          // ports that unsettled Services should get
+	flying   map[schema.GroupKind]bool     // kinds with a request under way
+	slow     map[schema.GroupKind]bool     // kinds whose request under way is slow
 	trying   map[string]bool               // reasons of refused rows that are being tried
-	defines  map[schema.GroupKind]standing // of the definitions
-	wides    map[*state.App]bool           // what wide returned
-	retried  time.Time                     // when something refused was tried last
+	defines  map[schema.GroupKind]standing // kinds, by the standing of their definitions
+	wides    map[*state.App]bool           // results of Wide
+	retried  time.Time                     // when a refused task was last tried
 	learning *state.Flight                 // the request for kinds that is under way
 
 	tasks    []Item
@@ -112,8 +112,8 @@ type reckoning struct {
 	final    bool
 }
 
-// reckoningAt looks over the rows once for what the judgement of each one needs of
-// the others.
+// newComputation reads all rows and collects what the judgement of each row needs to
+// know about the others.
 func reckoningAt(t *state.State, now time.Time) *reckoning {
 	x := &reckoning{
 		State: t, now: now, rows: t.Sorted(), apps: map[string]*state.AppTally{}, final: true,
@@ -170,8 +170,8 @@ func (x *reckoning) wake(at time.Time) {
 	}
 }
 
-// reckon finds the rows that are due: those of the first kinds that were not
-// tried yet, and those that were refused and may be tried again.
+// findDue finds the rows that are due: those of the first kinds that were not tried
+// yet, and refused ones that may be tried again.
 func (x *reckoning) reckon() {
 	var fresh []*state.Row
 	barrier := object.RankIngress + 1
@@ -225,7 +225,7 @@ func (x *reckoning) reckon() {
 	}
 }
 
-// leaves notes a row that nobody wants.
+// noteLeaving records a row that Git does not want.
 func (x *reckoning) leaves(r *state.Row) {
 	if name, ok := x.OwnerOf(r); ok {
 		x.tally(name).Leaving = append(x.tally(name).Leaving, r)
@@ -240,10 +240,10 @@ func (x *reckoning) leaves(r *state.Row) {
 	}
 }
 
-// putting is what is done to bring the row to the cluster.
+// putType returns the type of task that applies the row.
 func (x *reckoning) putting(r *state.Row) Type {
 	if x.waitsFor(r) != nil {
-		return Park // standing saw that it is the one of its circle to do so
+		return Park // standing found that it is the one of its circle to move
 	}
 	return Put
 }
@@ -257,7 +257,7 @@ func (x *reckoning) definedBy(r *state.Row) (schema.GroupKind, bool) {
 	return gk, ok
 }
 
-// standing judges a row that Git wants, and returns when time alone changes that.
+// standing judges a row that Git wants, and returns when time alone changes the result.
 func (x *reckoning) standing(r *state.Row) (standing, time.Time) {
 	if r.Flight == nil && x.Settled(r) {
 		return atRest, time.Time{}
@@ -271,7 +271,7 @@ func (x *reckoning) standing(r *state.Row) (standing, time.Time) {
 		x.underWay = true
 		return waiting, time.Time{}
 	case r.Live != nil && r.Live.Terminating && x.isWatched(r, k):
-		return waiting, time.Time{} // its event tells when it is gone
+		return waiting, time.Time{} // an event follows when it is gone
 	case r.Stopped(x.now):
 		return waiting, r.Fight.Until
 	}
@@ -285,24 +285,24 @@ func (x *reckoning) standing(r *state.Row) (standing, time.Time) {
 	} else if until := x.retryAt(r); x.now.Before(until) {
 		return waiting, until
 	} else if !r.Last.At.IsZero() && !x.hasChanged(r) && x.trying[r.Last.Reason] && r.Last.Reason != "" {
-		return waiting, time.Time{} // another one is being tried for all
+		return waiting, time.Time{} // another row is being tried for all
 	}
 	if other := x.waitsFor(r); other != nil && !x.inCircle(r) {
-		return waiting, time.Time{} // the other gives the port up first
+		return waiting, time.Time{} // the other Service gives up the port first
 	}
 	return due, time.Time{}
 }
 
-// isWatched reports whether events tell what becomes of the row's object.
+// isWatched reports whether events show what becomes of the row's object.
 func (x *reckoning) isWatched(r *state.Row, k *state.Kind) bool {
 	return x.List(k).Done && r.Live != nil && r.Live.PartOf != ""
 }
 
-// first judges a row that was not tried yet.
+// firstTry judges a row that was not tried yet.
 func (x *reckoning) first(r *state.Row, k *state.Kind) (standing, time.Time) {
 	gk := r.Ref.GroupKind()
 	if x.hangs(gk) {
-		// One goes; the others wait for what comes of it.
+		// One request goes ahead; the other rows wait for its result.
 		if p := x.Pauses[refusal.TimeoutReason(gk)]; x.flying[gk] {
 			return waiting, time.Time{}
 		} else if p != nil && x.now.Before(p.Until) {

@@ -11,17 +11,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// What an object stands on: its kind, its namespace, and the inventory of its app.
+// What an object depends on: its kind, its namespace, and the inventory of its app.
 
 const (
-	// listPatience is how long what was not listed holds up later kinds.
+	// listPatience is how long a kind that is not listed delays later kinds.
 	listPatience = 2 * time.Second
-	// establishTries is how often a kind is asked for, with growing pauses, before
-	// what stands on its definition counts as tried: about ten seconds.
+	// establishTries is how often a kind is asked for, with growing pauses, before the
+	// objects that depend on its definition count as tried: about ten seconds.
 	establishTries = 7
 )
 
-// ground judges what a row stands on: its kind, its namespace and its inventory.
+// ground judges what a row depends on: its kind, its namespace and its inventory.
 func (x *reckoning) ground(r *state.Row, k *state.Kind) (standing, time.Time) {
 	gk := r.Ref.GroupKind()
 	if k.Mapping == nil {
@@ -33,13 +33,13 @@ func (x *reckoning) ground(r *state.Row, k *state.Kind) (standing, time.Time) {
 	return x.inventory(x.App(r.Want.App))
 }
 
-// inventory judges the inventory that an object is to stand in.
+// inventory judges the inventory that should list an object.
 func (x *reckoning) inventory(a *state.App) (standing, time.Time) {
 	switch {
 	case a.Parent.Refusal() != nil:
 		return waiting, time.Time{}
 	case x.isWide(a), a.Last.Err != nil && a.Last.Err.LeavesNoInventory():
-		return due, time.Time{} // better without an inventory than not at all
+		return due, time.Time{} // better without an inventory than not applied
 	case a.Flight != nil:
 		x.underWay = true
 		if slowAt := a.Flight.Since.Add(state.Slow); a.Last.Err == nil && x.now.Before(slowAt) {
@@ -50,12 +50,12 @@ func (x *reckoning) inventory(a *state.App) (standing, time.Time) {
 		x.final = x.final && a.Last.Err.ByHand()
 		return waiting, time.Time{}
 	}
-	return pending, time.Time{} // inventories has it written
+	return pending, time.Time{} // inventories schedules the write
 }
 
-// inventories finds the parents that do not list all that their apps have, or
-// bear another name than ours. What is about to leave counts: it may have been
-// applied while no inventory could be kept.
+// inventories finds the parents that do not list everything their apps have, or bear
+// another instance's name. Objects about to leave count: they may have been applied
+// while no inventory could be written.
 func (x *reckoning) inventories() {
 	for _, a := range x.SortedApps() {
 		left := x.Leaving(a, x.tally(a.Name).Leaving)
@@ -79,7 +79,7 @@ func (x *reckoning) inventories() {
 	}
 }
 
-// isWide is wide, once for each app.
+// isWide caches Wide per app.
 func (x *reckoning) isWide(a *state.App) bool {
 	wide, ok := x.wides[a]
 	if !ok {
@@ -89,12 +89,12 @@ func (x *reckoning) isWide(a *state.App) bool {
 	return wide
 }
 
-// unknownKind judges a row of which it is not known how its kind is served.
+// unknownKind judges a row whose kind has no mapping yet.
 func (x *reckoning) unknownKind(gk schema.GroupKind, k *state.Kind) (standing, time.Time) {
-	defined := x.defines[gk] // atRest where there is no definition in the plan
+	defined := x.defines[gk] // atRest where the plan has no definition
 	switch {
 	case x.learning != nil:
-		x.underWay = true // one at a time: what is not asked for now is then
+		x.underWay = true // one request at a time: kinds not in this one are in the next
 		if slowAt := x.learning.Since.Add(state.Slow); k.Last.Err == nil && x.now.Before(slowAt) {
 			return pending, slowAt
 		}
@@ -129,7 +129,7 @@ func (x *reckoning) namespace(r *state.Row) (standing, time.Time) {
 	s := x.Space(name)
 	if s.Known && s.Terminating && x.Listings.Spaces.Done {
 		x.final = false
-		return waiting, time.Time{} // its event tells when it is gone
+		return waiting, time.Time{} // an event follows when it is gone
 	}
 	if x.State.Rows[federation.ObjectRef{Kind: "Namespace", Name: name}].Wanted() {
 		return due, time.Time{}
@@ -144,7 +144,8 @@ func (x *reckoning) namespace(r *state.Row) (standing, time.Time) {
 		}
 		return waiting, time.Time{}
 	case s.Known && (s.Terminating || !x.MayCreate(name)):
-		// It is missing, and an event tells when it is not; without a watch, a look.
+		// It is missing, and an event follows when it exists. Without a watch it is
+		// read.
 		x.final = x.final && !s.Terminating
 		if until := s.At.Add(state.PauseShared); x.Listings.Spaces.Done {
 			return waiting, time.Time{}
@@ -172,12 +173,12 @@ func (x *reckoning) look(name string) {
 	}
 }
 
-// looked reports whether the namespace is to be looked for already.
+// isSearched reports whether a task for the namespace exists already.
 func (x *reckoning) looked(name string) bool {
 	return slices.ContainsFunc(x.retries, func(r retry) bool { return r.task.Type == LookForSpace && r.task.Space == name })
 }
 
-// listed judges whether what exists of a kind is known. What has not been listed
+// listed judges whether the live objects of a kind are known. A kind that is not listed
 // in time is read object by object.
 func (x *reckoning) listed(k *state.Kind) (standing, time.Time) {
 	l := x.List(k)
@@ -195,7 +196,7 @@ func (x *reckoning) listed(k *state.Kind) (standing, time.Time) {
 	}
 }
 
-// groundwork are the tasks that come before those of objects.
+// groundwork returns the tasks that come before those of objects.
 func (x *reckoning) groundwork() []Item {
 	var tasks []Item
 	x.learnInventory()
@@ -214,8 +215,8 @@ func (x *reckoning) groundwork() []Item {
 	return tasks
 }
 
-// learnInventory asks for the kinds that the inventories list and the plan does
-// not: what is to be pruned is seen only where they are watched.
+// learnInventory asks for the kinds that the inventories list and the plan does not:
+// objects to prune are seen only where their kind is watched.
 func (x *reckoning) learnInventory() {
 	for _, gk := range x.ListedKinds() {
 		k := x.Kind(gk)

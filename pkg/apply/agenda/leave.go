@@ -9,17 +9,16 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// whole reports whether all that the app has is in the cluster.
+// whole reports whether everything the app has is in the cluster.
 func (x *reckoning) whole(a *state.App) bool {
 	clash := slices.ContainsFunc(x.Clashes, func(e *refusal.Error) bool { return e.App == a.Name })
 	return x.tally(a.Name).Unsettled == 0 && len(a.Plan.Withheld) == 0 && !clash
 }
 
-// remove finds the deletions that are due: of an app that is whole, in the reverse
-// of the order of applying, and each kind only when those of the kind before are
-// gone. They come after all that is to be applied, so that an app that takes over
-// from another runs first. A Service that has a port which a new one claims goes
-// ahead of all that.
+// remove finds the deletions that are due. Only apps that are whole delete, in the
+// reverse order of applying, and each kind only when the objects of the kind before are
+// gone. Deletions come after all applies, so that an app that takes over from another
+// runs first. A Service with a port that a new one claims goes ahead of all that.
 func (x *reckoning) remove() {
 	for _, a := range x.SortedApps() {
 		if !x.Prunes(a) {
@@ -45,7 +44,7 @@ func (x *reckoning) remove() {
 			}
 		}
 		if slices.ContainsFunc(leaving, func(r *state.Row) bool { return r.Live.Terminating }) {
-			x.final = false // it goes by itself, or its finding says who must act
+			x.final = false // it goes by itself, or its finding names who must act
 		}
 	}
 }
@@ -66,8 +65,8 @@ func (x *reckoning) removeRow(r *state.Row) {
 	}
 }
 
-// isClaimed reports whether the row is a Service with a node port that another
-// one is to have.
+// isClaimed reports whether the row is a Service with a node port that another Service
+// should get.
 func (x *reckoning) isClaimed(r *state.Row) bool {
 	if r.Ref.GroupKind() != object.ServiceKind {
 		return false
@@ -102,8 +101,8 @@ func (x *reckoning) narrow() {
 	}
 }
 
-// records finds the inventories that do not say which Jobs ended, or speak of such that
-// left Git.
+// records finds the inventories that do not record which Jobs ended, or record Jobs
+// that left Git.
 func (x *reckoning) records() {
 	for _, a := range x.SortedApps() {
 		if a.Flight != nil || !x.isWide(a) || x.IsRecorded(a) {

@@ -10,43 +10,43 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/state"
 )
 
-// When what was refused is tried again.
+// When a refused task is tried again.
 
 const (
-	// pauseOwn bounds the pause of an object that is refused for what it says.
+	// pauseOwn bounds the pause of an object that is refused for its content.
 	pauseOwn = 5 * time.Minute
-	// pauseChanged bounds the pause after something that the refusal may depend on
-	// has changed: soon, and yet not with every event.
+	// pauseChanged bounds the pause after a change that the refusal may depend on:
+	// soon, but not with every event.
 	pauseChanged = 5 * time.Second
-	// pauseDefined is the first pause before a kind is asked for again that an
-	// established definition brings: the API server serves it a moment later.
+	// pauseDefined is the first pause before a kind is asked for again after its
+	// definition is established: the API server serves it a moment later.
 	pauseDefined = 100 * time.Millisecond
-	// gapRetry is the least time between two tries of what was refused, so that a
-	// cluster that refuses everything costs little however much there is; gapChanged
-	// that where a circumstance of the refusal has changed.
+	// gapRetry is the minimum time between two tries of refused tasks, so that a
+	// cluster that refuses everything costs little however many objects there are.
+	// gapChanged is the minimum after a circumstance of the refusal has changed.
 	gapRetry   = 4 * time.Second
 	gapChanged = 2 * time.Second
 )
 
-// pauseMax bounds the pauses between tries of what is refused for a reason of its
-// own: what somebody's hand in the cluster may mend, unseen by any watch, is tried
-// more often than what only Git can.
+// pauseMax bounds the pauses between tries of an object that is refused for a reason of
+// its own. What manual intervention in the cluster may fix, unseen by any watch, is
+// tried more often than what only Git can fix.
 func pauseMax(e *refusal.Error) time.Duration {
-	switch e.Class { //nolint:exhaustive // the others share a pause, or only Git mends them
+	switch e.Class { //nolint:exhaustive // the others share a pause, or only Git fixes them
 	case refusal.ClassInvalid, refusal.ClassPortRange, refusal.ClassUnknown:
 		return pauseOwn
 	}
 	return state.PauseShared
 }
 
-// retry is a task for what was refused before.
+// retry is a task that was refused before.
 type retry struct {
 	task    Item
-	at      time.Time // of the refusal; zero where it no longer counts
-	changed bool      // a circumstance is another since
+	at      time.Time // of the refusal; zero when it no longer counts
+	changed bool      // a circumstance has changed since
 }
 
-// notePast notes when something refused was tried again last.
+// notePast records when a refused task was last tried again.
 func (x *reckoning) notePast(last state.Try, f *state.Flight) {
 	if last.Err == nil {
 		return
@@ -59,7 +59,7 @@ func (x *reckoning) notePast(last state.Try, f *state.Flight) {
 	}
 }
 
-// againAt has a task tried again when its pause is over.
+// againAt schedules another try of a task for the end of its pause.
 func (x *reckoning) againAt(last state.Try, again Item) {
 	if until := last.Until(state.PauseShared); x.now.Before(until) {
 		x.wake(until)
@@ -68,7 +68,7 @@ func (x *reckoning) againAt(last state.Try, again Item) {
 	x.retries = append(x.retries, retry{task: again, at: last.At})
 }
 
-// retryAt is when a refused row may be tried again.
+// retryAt returns when a refused row may be tried again.
 func (x *reckoning) retryAt(r *state.Row) time.Time {
 	if r.Last.At.IsZero() {
 		return time.Time{}
@@ -85,24 +85,24 @@ func (x *reckoning) retryAt(r *state.Row) time.Time {
 	return time.Time{}
 }
 
-// hasChanged reports whether something that the row's refusal may depend on is
-// another than it was.
+// hasChanged reports whether something that the row's refusal may depend on has
+// changed.
 func (x *reckoning) hasChanged(r *state.Row) bool { return r.Last.Around != x.Around(r) }
 
 func (x *reckoning) retryOf(again Item) retry {
 	if again.Row.Last.Err == nil {
-		return retry{task: again, at: x.Since} // of a kind that hangs, and before those that were tried
+		return retry{task: again, at: x.Since} // of a kind that hangs; goes before those that were tried
 	}
 	return retry{task: again, at: again.Row.Last.At, changed: x.hasChanged(again.Row)}
 }
 
-// hangs reports whether requests for a kind are not answered. One at a time is
-// enough then, and what was not tried holds up nothing.
+// hangs reports whether requests for a kind get no answer. Then one request at a time
+// is enough, and untried rows delay nothing.
 func (x *reckoning) hangs(gk schema.GroupKind) bool { return x.Kind(gk).Hung || x.slow[gk] }
 
-// again returns which of the refused tasks are tried now: all whose refusal no
-// longer counts, and one of the others. That is the one that waited longest; what
-// has seen a change goes first.
+// again returns the refused tasks that are tried now: all whose refusal no longer
+// counts, and one of the others. That one is the task that waited longest; tasks with
+// changed circumstances go first.
 func (x *reckoning) again() []Item {
 	slices.SortStableFunc(x.retries, func(a, b retry) int {
 		if a.changed != b.changed {
@@ -136,8 +136,8 @@ func (x *reckoning) again() []Item {
 	return tasks
 }
 
-// isBehind reports whether the row has to wait for another one of its kind, of
-// which requests are not answered.
+// isBehind reports whether the row has to wait for another row of its kind because
+// requests for the kind get no answer.
 func (x *reckoning) isBehind(r *state.Row) bool {
 	gk := r.Ref.GroupKind()
 	if !x.hangs(gk) {

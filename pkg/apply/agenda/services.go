@@ -7,14 +7,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/state"
 )
 
-// Node ports of our own Services that change hands. No two Services can hold one
-// port at a time, so who gives a port up goes before who takes it. Where ports go
-// round in a circle one Service moves to free ports until the others are through.
-// All of that follows from the ports that the Services show and those that they
-// are to have: there is no step to remember.
+// Node ports that change hands between our own Services. Two Services cannot hold one
+// port at the same time, so the Service that gives up a port goes before the one that
+// takes it. Where Services exchange ports in a circle, one Service moves to free ports
+// until the others are done. All of this follows from the ports that the Services have
+// and those they should get: there is no step to remember.
 
-// waitsFor returns a Service that has a node port which r is to take over and
-// which that Service gives up; nil if there is none.
+// waitsFor returns a Service that has a node port which r takes over and which that
+// Service gives up; nil if there is none.
 func (x *reckoning) waitsFor(r *state.Row) *state.Row {
 	if r.Ref.GroupKind() != object.ServiceKind {
 		return nil
@@ -28,11 +28,11 @@ func (x *reckoning) waitsFor(r *state.Row) *state.Row {
 			case other == r:
 				continue
 			case other.Want != nil && (other.Settled() || other.Last.Err != nil || slices.Contains(other.Want.NodePorts(), port)):
-				continue // it does not give the port up: the API server says so
+				continue // it does not give up the port: the API server reports that
 			}
 			if other.Want == nil {
 				if name, ok := x.OwnerOf(other); !ok || !x.Prunes(x.App(name)) || !x.MayLeave(x.App(name), other) {
-					continue // it stays: the API server says whose the port is
+					continue // it stays: the API server names the holder
 				}
 			}
 			return other
@@ -41,8 +41,8 @@ func (x *reckoning) waitsFor(r *state.Row) *state.Row {
 	return nil
 }
 
-// inCircle reports whether r waits for itself, and is the one of its circle that
-// makes room.
+// inCircle reports whether r waits for itself, and is the one of its circle that makes
+// room.
 func (x *reckoning) inCircle(r *state.Row) bool {
 	first := r.Ref
 	at := x.waitsFor(r)

@@ -1,8 +1,8 @@
-// Package backup keeps objects as they were before adoption, in Secrets beside the
-// inventory, and puts them back.
+// Package backup keeps a copy of each object that adoption overwrites, in Secrets next
+// to the inventory, and restores the objects from them.
 //
-// In goes a live object that is about to be overwritten; it is kept once per content, for
-// thirty days. That a Secret is what fedsync kept is proved by its digest in a ConfigMap
-// (see package inventory): whoever can make a Secret must not make fedsync write with its
-// rights.
+// Its input is a live object that is about to be overwritten. Each content is kept
+// once, for thirty days. A digest in a ConfigMap (see package inventory) proves that a
+// Secret was written by fedsync: a user who can create a Secret must not make fedsync
+// write with its own permissions.
 package backup

@@ -28,52 +28,52 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Duration is how long an object is kept as it was before it was adopted.
+// Duration is how long the copy of an adopted object is kept.
 const Duration = 30 * 24 * time.Hour
 
-// tries bounds how often an object that others write too is read again.
+// tries bounds how often an object that other clients write too is read again.
 const tries = 4
 
-// errChanges says that an object keeps changing while we look.
+// errChanges reports that an object changes faster than it can be read.
 var errChanges = errors.New("it keeps changing while it is read")
 
-// secretKey is where a kept object is in its Secret: gzipped JSON, since an object
-// may be larger than a Secret can be.
+// secretKey is the key of the kept object in its Secret. The value is gzipped JSON,
+// since an object may be larger than a Secret can be.
 const secretKey = "object.json.gz"
 
 // Copy is an object as it was before it was adopted.
 type Copy struct {
 	Object  federation.ObjectRef
-	Secret  string    // its name in the namespace fedsync-system
-	At      time.Time // when it was kept last
+	Secret  string    // its name in namespace fedsync-system
+	At      time.Time // when it was last kept
 	Expires time.Time
 	State   State
-	Content *unstructured.Unstructured // nil where it was changed
+	Content *unstructured.Unstructured // nil if the Secret was changed
 	digest  string
 }
 
 // Store keeps objects in a cluster.
 type Store struct{ Client *request.Client }
 
-// State tells how certain it is that fedsync kept an object.
+// State is how certain it is that fedsync kept an object.
 type State string
 
 // The states of a kept object.
 const (
-	// Proved: its digest is that in the inventory.
+	// Proved means that the digest is the one in the inventory.
 	Proved State = "proved"
-	// Unproved: the inventory knows nothing of it. A version of fedsync kept it
-	// that wrote no digests, or somebody else made the Secret.
+	// Unproved means that the inventory has no proof. Either a version of fedsync that
+	// wrote no digests kept the object, or another client created the Secret.
 	Unproved State = "unproved"
-	// Changed: the inventory has another digest. Somebody changed the Secret.
+	// Changed means that the inventory has another digest: the Secret was changed.
 	Changed State = "changed"
 )
 
-// Keep writes the object as it is into a Secret, and returns what is kept. The name
-// stands for what may be overwritten of just this object: however often an adoption is
-// tried, its content is kept once, as it was at the first try, and nothing that was kept
-// is overwritten. The inventory has its digest first, so that no Secret of ours is ever
-// without proof.
+// Keep writes a copy of the live object into a Secret, and returns what is kept. The
+// name identifies the content of just this object that an adoption may overwrite.
+// However often an adoption is tried, its content is kept once, as of the first try,
+// and no kept copy is overwritten. The digest is written into the inventory first, so
+// that no Secret of ours is ever without proof.
 func (s *Store) Keep(ctx context.Context, ref federation.ObjectRef, live *unstructured.Unstructured) (Copy, error) {
 	data, err := live.MarshalJSON()
 	if err != nil {
@@ -107,8 +107,8 @@ func (s *Store) Keep(ctx context.Context, ref federation.ObjectRef, live *unstru
 			packed, err = s.Client.Get(ctx, object.Secrets, federation.ObjectRef{Namespace: federation.SystemNamespace, Name: name})
 		}
 		if apierrors.IsNotFound(err) {
-			// An earlier try ended before it kept the object, which was another in
-			// what is not overwritten, such as its status.
+			// An earlier try ended before it kept the object. The object differed then,
+			// in fields that adoption does not overwrite, such as its status.
 			if err = s.disprove(ctx, there); err != nil {
 				return Copy{}, err
 			}
@@ -126,8 +126,8 @@ func (s *Store) Keep(ctx context.Context, ref federation.ObjectRef, live *unstru
 	return Copy{}, errChanges
 }
 
-// keptName is the name of the Secret that keeps what an object's adoption may overwrite:
-// all but its status and what an API server says of it.
+// keptName returns the name of the Secret that keeps what an object's adoption may
+// overwrite: everything except its status and the metadata that an API server sets.
 func keptName(ref federation.ObjectRef, u *unstructured.Unstructured) (string, error) {
 	content := maps.Clone(u.Object)
 	delete(content, "status")
@@ -146,7 +146,7 @@ func keptName(ref federation.ObjectRef, u *unstructured.Unstructured) (string, e
 	return "kept-" + hex.EncodeToString(sum[:12]), nil
 }
 
-// disprove deletes a proof of what is not kept.
+// deleteProof deletes a proof of an object that is not kept.
 func (s *Store) disprove(ctx context.Context, proof *unstructured.Unstructured) error {
 	_, err := request.Write(ctx, s.Client, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.Client.Dynamic.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Delete(ctx, proof.GetName(), request.Preconditions(proof.GetUID(), proof.GetResourceVersion()))
@@ -157,11 +157,11 @@ func (s *Store) disprove(ctx context.Context, proof *unstructured.Unstructured) 
 	return err
 }
 
-// keepLonger has what was kept before kept for its whole time from now on. The proof
-// decides when it expires.
+// keepLonger extends the time for which an object is kept. The expiry in the proof
+// counts.
 func (s *Store) keepLonger(ctx context.Context, proof inventory.Proof, until time.Time) error {
 	if until.Sub(proof.Expires) < time.Second {
-		return nil // to the second, as it is written
+		return nil // written with a precision of seconds
 	}
 	data, err := proof.Extend(until)
 	if err != nil {
@@ -174,12 +174,13 @@ func (s *Store) keepLonger(ctx context.Context, proof inventory.Proof, until tim
 	return err
 }
 
-// foreign is the error for an object that stands where one of ours is to be.
+// notOurs is the error for an object of another client that has the name of one of
+// ours.
 func foreign(kind, name string) error {
 	return fmt.Errorf("%s %s/%s is not what fedsync kept: somebody else made it; delete it", kind, federation.SystemNamespace, name)
 }
 
-// Pack makes the Secret that keeps an object.
+// Pack returns the Secret that keeps an object.
 func Pack(proof inventory.Proof, data []byte) (*unstructured.Unstructured, error) {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
@@ -203,8 +204,8 @@ func Pack(proof inventory.Proof, data []byte) (*unstructured.Unstructured, error
 	return u, nil
 }
 
-// createOnce creates an object of our own, and returns the one that is there then. It
-// makes the namespace where that is missing.
+// createOnce creates an object of our own, and returns it, or the one that exists
+// already. It creates the namespace if that is missing.
 func (s *Store) createOnce(ctx context.Context, resource schema.GroupVersionResource, u *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	var there *unstructured.Unstructured
 	var err error

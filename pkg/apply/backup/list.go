@@ -25,13 +25,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// List gives what is kept in the cluster for this federation, oldest first.
+// List returns the kept objects of this federation in the cluster, oldest first.
 func (s *Store) List(ctx context.Context) ([]Copy, error) {
 	all, _, err := s.All(ctx)
 	return all, err
 }
 
-// All returns the proofs too, by the names of their Secrets.
+// All also returns the proofs, by the names of their Secrets.
 func (s *Store) All(ctx context.Context) (all []Copy, proofs map[string]inventory.Proof, err error) {
 	proofs, err = s.each(ctx, func(k Copy) { all = append(all, k) })
 	if err != nil {
@@ -41,9 +41,8 @@ func (s *Store) All(ctx context.Context) (all []Copy, proofs map[string]inventor
 	return all, proofs, nil
 }
 
-// each calls use with each object that is kept, and returns the proofs. An object
-// takes more room than its Secret, so use is not to hold on to
-// its content where there may be many.
+// each calls use for each kept object, and returns the proofs. An object takes more
+// memory than its Secret, so use should not retain its content where there may be many.
 func (s *Store) each(ctx context.Context, use func(Copy)) (map[string]inventory.Proof, error) {
 	proofs := map[string]inventory.Proof{}
 	err := s.Client.EachOwn(ctx, object.ConfigMaps, inventory.ProofSelector(s.Client.Federation), func(u *unstructured.Unstructured) {
@@ -62,11 +61,11 @@ func (s *Store) each(ctx context.Context, use func(Copy)) (map[string]inventory.
 		case known:
 			k.State = Proved
 		case err != nil:
-			return // it keeps nothing, whoever made it
+			return // it keeps no object, whoever created it
 		}
 		if known && !proof.Expires.IsZero() {
-			// Labels and annotations of a Secret can be changed, and the same object
-			// may have been adopted again.
+			// A Secret's labels and annotations can be changed, and the same object may
+			// have been adopted again.
 			k.Expires, k.At = proof.Expires, proof.Expires.Add(-Duration)
 		}
 		use(k)
@@ -77,8 +76,8 @@ func (s *Store) each(ctx context.Context, use func(Copy)) (map[string]inventory.
 	return proofs, nil
 }
 
-// compare orders what is kept by when it was kept last and, within a second, by what
-// came later of one object.
+// compare orders kept objects by when they were last kept and, within a second, copies
+// of one object by resourceVersion.
 func (k Copy) compare(other Copy) int {
 	if d := k.At.Compare(other.At); d != 0 || k.Content == nil || other.Content == nil || k.Content.GetUID() != other.Content.GetUID() {
 		return d
@@ -126,8 +125,8 @@ func readKept(secret *unstructured.Unstructured) (Copy, error) {
 	}, nil
 }
 
-// Expire deletes kept objects whose time is up, and what proves them. The daemon
-// calls it at the start and once a day.
+// Expire deletes expired copies of objects, and their proofs. The daemon calls it at
+// the start and once a day.
 func (s *Store) Expire(ctx context.Context) error {
 	isOver := func(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 	var over []string
@@ -151,7 +150,7 @@ func (s *Store) Expire(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// deleteOwn deletes an object in our namespace that may be gone already.
+// deleteOwn deletes an object in our namespace. A missing object is no error.
 func (s *Store) deleteOwn(ctx context.Context, resource schema.GroupVersionResource, name string) error {
 	_, err := request.Write(ctx, s.Client, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.Client.Dynamic.Resource(resource).Namespace(federation.SystemNamespace).Delete(ctx, name, metav1.DeleteOptions{})

@@ -16,13 +16,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// NotProvedError is the error for an object of which only such is kept that fedsync
-// may not have kept.
+// NotProvedError is the error for an object whose copies may not have been written by
+// fedsync.
 type NotProvedError struct {
 	Copy Copy // the newest
 }
 
-// Error says what is wrong with it.
+// Error returns the reason.
 func (e *NotProvedError) Error() string {
 	why := "the inventory knows nothing of it, so an earlier version of fedsync kept it, or somebody else made it"
 	if e.Copy.State == Changed {
@@ -31,11 +31,11 @@ func (e *NotProvedError) Error() string {
 	return fmt.Sprintf("restore %s: Secret %s/%s is not certain to be what fedsync kept: %s", e.Copy.Object, federation.SystemNamespace, e.Copy.Secret, why)
 }
 
-// Restore puts an object back as it was before it was adopted last, as far as that
-// is proved: whoever can make a Secret must not make fedsync write with its rights.
-// Unproved also takes what an earlier version kept without proof. What was changed
-// is never taken. A fedsync that still has the object in Git, and may adopt, adopts
-// it again: take it out of Git or set adoption: Never first.
+// Restore puts an object back to what it was before it was last adopted, from a copy
+// that is proved: a user who can create a Secret must not make fedsync write with its
+// own permissions. With unproved, it also takes a copy that an earlier version kept
+// without proof. A changed copy is never taken. A fedsync that still has the object in
+// Git, and may adopt, adopts it again: remove it from Git or set adoption: Never first.
 func (s *Store) Restore(ctx context.Context, ref federation.ObjectRef, unproved bool) (Copy, error) {
 	all, err := s.List(ctx)
 	if err != nil {
@@ -94,8 +94,8 @@ func (s *Store) putBack(ctx context.Context, kept *Copy) error {
 	return refusal.New("restore", ref, "", errChanges)
 }
 
-// asBefore is what is sent to put the object back in place of the live one, if
-// there is one.
+// restored returns the object to send in order to restore the copy over the live
+// object. The live object is nil if there is none.
 func (k *Copy) asBefore(live *unstructured.Unstructured) *unstructured.Unstructured {
 	u := k.Content.DeepCopy()
 	for _, name := range []string{"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "resourceVersion", "selfLink", "uid"} {
@@ -103,7 +103,7 @@ func (k *Copy) asBefore(live *unstructured.Unstructured) *unstructured.Unstructu
 	}
 	if live == nil {
 		if k.Object.GroupKind() == object.ServiceKind {
-			unstructured.RemoveNestedField(u.Object, "spec", "clusterIP") // another may have it by now
+			unstructured.RemoveNestedField(u.Object, "spec", "clusterIP") // may be in use by another Service
 			unstructured.RemoveNestedField(u.Object, "spec", "clusterIPs")
 		}
 		return u

@@ -8,15 +8,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Contents is what an inventory lists: the kinds of an app's objects and the
-// namespaces they are in, but fedsync-system. Both are sets: no value is false. The
-// zero Contents lists nothing.
+// Contents is what an inventory lists: the kinds of an app's objects and the namespaces
+// they are in, except fedsync-system. Both are sets: no value is false. The zero
+// Contents lists nothing.
 type Contents struct {
 	Kinds      map[schema.GroupKind]bool
 	Namespaces map[string]bool
 }
 
-// Add lists what an object needs.
+// Add adds the kind and the namespace of an object.
 func (c *Contents) Add(ref federation.ObjectRef) {
 	if c.Kinds == nil {
 		c.Kinds = map[schema.GroupKind]bool{}
@@ -41,17 +41,17 @@ func (c Contents) Lists(ref federation.ObjectRef) bool {
 	return c.Kinds[ref.GroupKind()] && (!isListed(ref.Namespace) || c.Namespaces[ref.Namespace])
 }
 
-// Covers reports whether all that the other lists is listed.
+// Covers reports whether c lists everything that other lists.
 func (c Contents) Covers(other Contents) bool {
 	return coversSet(c.Kinds, other.Kinds) && coversSet(c.Namespaces, other.Namespaces)
 }
 
-// ListsJust reports whether all that the other lists is listed, and nothing else.
+// Equal reports whether c and other list the same.
 func (c Contents) ListsJust(other Contents) bool {
 	return maps.Equal(c.Kinds, other.Kinds) && maps.Equal(c.Namespaces, other.Namespaces)
 }
 
-// Union returns what one of the two lists, and shares nothing with either.
+// Union returns everything that either lists. It shares nothing with either.
 func (c Contents) Union(other Contents) Contents {
 	return Contents{Kinds: union(c.Kinds, other.Kinds), Namespaces: union(c.Namespaces, other.Namespaces)}
 }

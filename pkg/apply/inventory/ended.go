@@ -12,25 +12,25 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// MostEnded bounds how many Jobs a parent remembers: with the longest names they take
+// MostEnded bounds how many Jobs a parent remembers. With the longest names they take
 // half of the 1 MiB that a ConfigMap may have.
 const MostEnded = 2000
 
-// endedPrefix is what the keys of ended Jobs begin with in a parent's data.
+// endedPrefix begins the keys of ended Jobs in a parent's data.
 const endedPrefix = "job."
 
-// maxKey is how long a key of a ConfigMap may be.
+// maxKey is the maximum length of a ConfigMap's key.
 const maxKey = 253
 
-// Ended is how a Job ended, and for which rendering of it. A Job with a TTL is deleted
-// some time after that, and the parent has to say that it is not to be made again.
+// Ended is how a Job ended, and for which rendering. A Job with a TTL is deleted some
+// time after it ends, so the parent records that it must not be created again.
 type Ended struct {
 	Failed bool
 	Digest string // of the rendered object
 }
 
-// EndedKey is the key under which a parent's data has how a Job ended. A person who
-// removes it has the Job run again.
+// EndedKey returns the key in a parent's data that records how a Job ended. Removing it
+// makes the Job run again.
 func EndedKey(job federation.ObjectRef) string {
 	key := endedPrefix + job.Namespace + "." + job.Name // a namespace has no dots
 	if len(key) > maxKey {
@@ -40,7 +40,7 @@ func EndedKey(job federation.ObjectRef) string {
 	return key
 }
 
-// text is the value in a parent's data.
+// text returns the value in a parent's data.
 func (e Ended) text() string {
 	if e.Failed {
 		return "Failed " + e.Digest
@@ -48,8 +48,8 @@ func (e Ended) text() string {
 	return "Complete " + e.Digest
 }
 
-// readEnded returns what a parent says of ended Jobs, by key. What is no record is the
-// zero Ended, which is that of no rendering.
+// readEnded returns the ended Jobs that a parent records, by key. A malformed record is
+// the zero Ended, which matches no rendering.
 func readEnded(u *unstructured.Unstructured) map[string]Ended {
 	data, _, _ := unstructured.NestedMap(u.Object, "data")
 	out := map[string]Ended{}
@@ -68,8 +68,8 @@ func readEnded(u *unstructured.Unstructured) map[string]Ended {
 	return out
 }
 
-// EndedBeside returns what the parent says of ended Jobs and, of others, what another one
-// says.
+// MergeEnded returns the ended Jobs of the parent, and those of other that the parent
+// does not record.
 func (p Parent) EndedBeside(other map[string]Ended) map[string]Ended {
 	out := map[string]Ended{}
 	maps.Copy(out, other)
@@ -77,8 +77,8 @@ func (p Parent) EndedBeside(other map[string]Ended) map[string]Ended {
 	return Bounded(out)
 }
 
-// EndedFor returns what the parent says of Jobs that ended for these renderings, which are
-// by the Jobs' keys.
+// EndedFor returns the records of Jobs that ended for these renderings. The renderings
+// are by the Jobs' keys.
 func (p Parent) EndedFor(renderings map[string]string) map[string]Ended {
 	out := map[string]Ended{}
 	for key, e := range p.Ended {
@@ -89,7 +89,7 @@ func (p Parent) EndedFor(renderings map[string]string) map[string]Ended {
 	return out
 }
 
-// Bounded returns at most MostEnded of the records: the first by their keys.
+// Bounded returns at most MostEnded of the records: the first by key.
 func Bounded(ended map[string]Ended) map[string]Ended {
 	if len(ended) <= MostEnded {
 		return ended

@@ -11,9 +11,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Labels and annotations of what adoption overwrote. The Secret that keeps an object
-// has LabelKept; its ConfigMap in the inventory has LabelProves, so that a list of
-// parents does not have it.
+// Labels and annotations of the objects that adoption overwrote. The Secret that keeps
+// an object has LabelKept. Its ConfigMap in the inventory has LabelProves, so that
+// lists of parents leave it out.
 const (
 	LabelKept         = "fedsync.dev/kept"
 	LabelProves       = "fedsync.dev/proves"
@@ -21,13 +21,13 @@ const (
 	AnnotationExpires = "fedsync.dev/expires"
 )
 
-// proofDigest is where a proof has the digest.
+// proofDigest is the key of the digest in a proof.
 const proofDigest = "digest"
 
-// Proof says of a kept object that fedsync kept it: a ConfigMap of the inventory, with
-// the name of the Secret that it is about. There is one for each, since the
-// annotations of one object hold 256 KiB in all and an app may have any number of
-// objects; and it is no part of the app's parent, since it outlives that.
+// Proof proves that fedsync kept an object. It is a ConfigMap of the inventory with the
+// same name as the Secret that keeps the object. Each kept object has its own: the
+// annotations of one object hold 256 KiB in all, and an app may have any number of
+// objects. It is not part of the app's parent, since it outlives it.
 type Proof struct {
 	Federation string
 	Secret     string
@@ -36,7 +36,7 @@ type Proof struct {
 	Expires    time.Time
 }
 
-// KeptDigest identifies the content of a kept object, which is its JSON.
+// KeptDigest returns the digest of a kept object's content, which is its JSON.
 func KeptDigest(ref federation.ObjectRef, content []byte) string {
 	sum := sha256.Sum256(append([]byte(ref.String()+"\x00"), content...))
 	return hex.EncodeToString(sum[:])
@@ -48,7 +48,7 @@ func ProofSelector(federationName string) string {
 	return LabelProves + "=" + FederationLabel(federationName)
 }
 
-// ConfigMap returns the object that says all this.
+// ConfigMap returns the proof as an object.
 func (p Proof) ConfigMap() *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "ConfigMap", "immutable": true,
@@ -65,15 +65,16 @@ func (p Proof) ConfigMap() *unstructured.Unstructured {
 	return u
 }
 
-// Extend returns a JSON merge patch that has the proof, and what it proves, expire later.
+// Extend returns a JSON merge patch that postpones the expiry of the proof, and so of
+// what it proves.
 func (p Proof) Extend(until time.Time) ([]byte, error) {
 	return json.Marshal(map[string]any{"metadata": map[string]any{
 		"annotations": map[string]any{AnnotationExpires: until.UTC().Format(time.RFC3339)},
 	}})
 }
 
-// ReadProof returns what a proof says. One that cannot be read proves nothing: its
-// digest is that of no object, and it has no time to expire.
+// ReadProof decodes a proof. A malformed one proves nothing: its digest matches no
+// object, and it does not expire.
 func ReadProof(u *unstructured.Unstructured) Proof {
 	annotations := u.GetAnnotations()
 	p := Proof{Federation: annotations[annotationFederation], Secret: u.GetName()}

@@ -23,8 +23,7 @@ const (
 
 // Labels and annotations of our own.
 const (
-	// LabelFederation is on every parent, so that a federation's are found by
-	// one list.
+	// LabelFederation is on every parent, so that one list finds those of a federation.
 	LabelFederation      = "fedsync.dev/federation"
 	annotationFederation = "fedsync.dev/federation"
 	annotationApp        = "fedsync.dev/app"
@@ -37,9 +36,9 @@ func ParentName(federationName, app string) string {
 	return "fedsync-" + federationName + "-" + app
 }
 
-// PartOf is the value that the label applyset.kubernetes.io/part-of has on every
-// object of the app: the identity of the app's parent as the ApplySet
-// specification computes it, applyset-base64(sha256(NAME.NAMESPACE.KIND.GROUP))-v1.
+// PartOf returns the value of the label applyset.kubernetes.io/part-of on every object
+// of the app. It is the identity of the app's parent as the ApplySet specification
+// computes it, applyset-base64(sha256(NAME.NAMESPACE.KIND.GROUP))-v1.
 func PartOf(federationName, app string) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{ParentName(federationName, app), federation.SystemNamespace, "ConfigMap", ""}, ".")))
 	return "applyset-" + base64.RawURLEncoding.EncodeToString(sum[:]) + "-v1"
@@ -51,8 +50,8 @@ func ParentSelector(federationName string) string {
 	return LabelFederation + "=" + FederationLabel(federationName)
 }
 
-// FederationLabel is the value of LabelFederation: the federation's name where it can
-// be a label's value, and a digest of it where it cannot.
+// FederationLabel returns the value of LabelFederation: the federation's name if that
+// is a valid label value, and a digest of it otherwise.
 func FederationLabel(federationName string) string {
 	if len(validation.IsValidLabelValue(federationName)) == 0 {
 		return federationName

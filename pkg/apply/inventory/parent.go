@@ -14,24 +14,24 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Parent is what the ConfigMap that heads an app's inventory says, or is to say.
+// Parent is the content of the ConfigMap that heads an app's inventory.
 type Parent struct {
 	Federation string
 	App        string
 	Source     string // a digest of repository, ref and federation
-	Instance   string // the name of the fedsync that wrote it last
+	Instance   string // the name of the fedsync that last wrote it
 	Contents
 	// Ended are the Jobs that ended and may be deleted, by EndedKey.
 	Ended map[string]Ended
 
-	// These are the API server's.
+	// The API server sets these.
 	UID             types.UID
 	ResourceVersion string
 
-	tooling string // what made it, and the version of that
+	tooling string // the tool that created it, and its version
 }
 
-// Read returns what a parent says.
+// Read decodes a parent.
 func Read(u *unstructured.Unstructured) Parent {
 	annotations := u.GetAnnotations()
 	p := Parent{
@@ -58,8 +58,8 @@ func splitList(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// AppOf returns the app whose parent in the federation a ConfigMap is; empty if it is
-// none, such as a copy under another name.
+// AppOf returns the app whose parent in the federation a ConfigMap is. It is empty if
+// the ConfigMap is no parent, such as a copy under another name.
 func AppOf(federationName string, u *unstructured.Unstructured) string {
 	if u.GetNamespace() != federation.SystemNamespace || u.GetLabels()[LabelFederation] != FederationLabel(federationName) {
 		return ""
@@ -71,8 +71,8 @@ func AppOf(federationName string, u *unstructured.Unstructured) string {
 	return app
 }
 
-// FederationOf returns the federation that an object heads an inventory of, and its source;
-// empty where it is not fedsync's, or not where that keeps them.
+// FederationOf returns the federation whose inventory an object heads, and its source.
+// Both are empty if the object is not a parent of fedsync's in its proper place.
 func FederationOf(u *unstructured.Unstructured) (name, source string) {
 	p := Read(u)
 	whatever := Owner{Federation: p.Federation, Source: p.Source}
@@ -82,9 +82,9 @@ func FederationOf(u *unstructured.Unstructured) (name, source string) {
 	return p.Federation, p.Source
 }
 
-// Object returns the ConfigMap that says all this, as the ApplySet specification
-// wants it. The version is that of fedsync, as in v0.1.0; it may be empty. With a
-// ResourceVersion, the object is about that state of the parent only.
+// Object returns the parent as a ConfigMap of the ApplySet specification. The version
+// is fedsync's, as in v0.1.0; it may be empty. With a ResourceVersion, a write of the
+// object succeeds only for that state of the parent.
 func (p Parent) Object(version string) *unstructured.Unstructured {
 	var names []string
 	for gk := range p.Kinds {
@@ -121,8 +121,7 @@ func (p Parent) Object(version string) *unstructured.Unstructured {
 	return u
 }
 
-// Change returns a JSON merge patch that makes the parent say all this in place of what
-// it said before.
+// Change returns a JSON merge patch that turns the parent from before into p.
 func (p Parent) Change(version string, before Parent) ([]byte, error) {
 	u := p.Object(version)
 	for key := range before.Ended {
@@ -135,12 +134,12 @@ func (p Parent) Change(version string, before Parent) ([]byte, error) {
 	return json.Marshal(u.Object)
 }
 
-// TakeOver is what to do where a federation belongs to another source.
+// TakeOver is the remedy where a federation belongs to another source.
 const TakeOver = "stop the other fedsync, or rename the federation; where this is the same repository at another address, " +
 	"run `fedsync takeover` with these settings: it shows what it would move, and moves it with --yes"
 
-// MoveTo returns a JSON merge patch that makes the parent another source's, where it is
-// still as it was read.
+// MoveTo returns a JSON merge patch that gives the parent to another source, provided
+// that it has not changed since it was read.
 func (p Parent) MoveTo(source string) ([]byte, error) {
 	return json.Marshal(map[string]any{"metadata": map[string]any{
 		"uid": p.UID, "resourceVersion": p.ResourceVersion, "annotations": map[string]any{annotationSource: source},
@@ -151,17 +150,17 @@ func (p Parent) MoveTo(source string) ([]byte, error) {
 type Owner struct {
 	Federation string
 	Source     string
-	// FormerSources are what an earlier version called the same source.
+	// FormerSources are the names that earlier versions gave to the same source.
 	FormerSources []string
 }
 
-// Follows reports whether the owner follows a source, whatever an earlier version called it.
+// Follows reports whether source is the owner's, under its current or a former name.
 func (o Owner) Follows(source string) bool {
 	return source == o.Source || slices.Contains(o.FormerSources, source)
 }
 
-// Refusal returns why a parent is not the owner's to write for the app, and what to
-// do about it. Both are empty if it is the owner's.
+// Refusal returns why the owner may not write a parent for the app, and a remedy. Both
+// are empty if it may.
 func (o Owner) Refusal(app string, p Parent) (why, remedy string) {
 	tool, _, _ := strings.Cut(p.tooling, "/")
 	switch {

@@ -21,7 +21,7 @@ func DefinedKinds(plan federation.ClusterPlan) map[schema.GroupKind]federation.O
 	return out
 }
 
-// definedKind is the kind that a definition defines.
+// definedKind returns the kind that a definition defines.
 func definedKind(u *unstructured.Unstructured) schema.GroupKind {
 	group, _, _ := unstructured.NestedString(u.Object, "spec", "group")
 	kind, _, _ := unstructured.NestedString(u.Object, "spec", "names", "kind")

@@ -16,15 +16,15 @@ type Desired struct {
 	PartOf   string
 	Adoption federation.Adoption
 	Object   *federation.Object
-	Ref      federation.ObjectRef // as the cluster knows it
+	Ref      federation.ObjectRef // with the namespace that the cluster uses
 
-	// What NodePorts and Wish found out, once.
+	// Caches of NodePorts and Wish.
 	ports     []Port
 	portsRead bool
 	wish      string
 }
 
-// Wish identifies what is to be sent: equal strings are equal requests.
+// Wish identifies the request: equal strings are equal requests.
 func (d *Desired) Wish() string {
 	if d.wish == "" {
 		d.wish = d.Object.Digest + "/" + d.PartOf
@@ -32,16 +32,16 @@ func (d *Desired) Wish() string {
 	return d.wish
 }
 
-// Unstructured makes what is sent: the rendered object with the label of its
-// inventory, without what only an API server may say, and with a Secret's
-// stringData as the data that it becomes, since a field that is never read back
-// can be neither compared nor removed.
+// Unstructured returns the object to send: the rendered object with the label of its
+// inventory, without the fields that only an API server may set. A Secret's stringData
+// is converted to data, since a field that is never read back can be neither compared
+// nor removed.
 func (d *Desired) Unstructured() *unstructured.Unstructured {
 	u := d.Object.Unstructured()
 	u.SetNamespace(d.Ref.Namespace)
 	if metadata, ok := u.Object["metadata"].(map[string]any); ok {
-		// Not by SetLabels: it would drop labels that are no strings, and with
-		// them the API server's word on them.
+		// Not by SetLabels: it would drop labels that are not strings, and with them
+		// the API server's error.
 		labels, ok := metadata["labels"].(map[string]any)
 		if !ok && metadata["labels"] == nil {
 			labels = map[string]any{}
@@ -68,7 +68,7 @@ func joinStringData(object map[string]any) {
 	data, ok := object["data"].(map[string]any)
 	if !ok {
 		if object["data"] != nil {
-			return // not a map: the API server says so
+			return // not a map: the API server reports that
 		}
 		data = map[string]any{}
 	}
@@ -83,7 +83,7 @@ func joinStringData(object map[string]any) {
 	delete(object, "stringData")
 }
 
-// NodePorts are those that the Service asks for.
+// NodePorts returns the node ports that the Service asks for.
 func (d *Desired) NodePorts() []Port {
 	if d.Ref.GroupKind() != ServiceKind {
 		return nil
@@ -97,7 +97,8 @@ func (d *Desired) NodePorts() []Port {
 // ReplicasPath is the field that autoscalers write.
 var ReplicasPath = fieldpath.MakePathOrDie("spec", "replicas")
 
-// LeavesReplicas says whether the object has replicas and leaves them to others.
+// LeavesReplicas reports whether the object has replicas and leaves them to another
+// controller.
 func (d *Desired) LeavesReplicas() bool {
 	if d.Ref.Group != "apps" {
 		return false

@@ -12,9 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Forms remembers what objects look like when they are sent: with the label of
-// their inventory. One Forms may serve the appliers of all clusters, which
-// mostly send the same.
+// Forms caches the JSON of objects as they are sent: with the label of their inventory.
+// The appliers of all clusters may share one Forms, since they mostly send the same.
 type Forms struct {
 	mu       sync.Mutex // protects recent and earlier
 	recent   map[formKey]form
@@ -24,19 +23,19 @@ type Forms struct {
 
 type formKey struct{ digest, partOf, namespace string }
 
-// form is the JSON of an object in two parts. Between them is the end of its
-// metadata, where a request may say which state of the object it is about.
+// form is the JSON of an object in two parts. Between them is the end of its metadata,
+// where a request may name the uid and resourceVersion that it requires.
 type form struct{ head, tail []byte }
 
-// formsKept is how many forms are surely remembered; at most twice as many are.
+// formsKept is how many forms are retained at least; at most twice as many are.
 const formsKept = 2048
 
-// NewForms makes an empty memory.
+// NewForms returns an empty cache.
 func NewForms() *Forms {
 	return &Forms{recent: map[formKey]form{}, capacity: formsKept}
 }
 
-// Of gives what is sent for the object.
+// Of returns the form of the object.
 func (f *Forms) Of(d *Desired) (form, error) {
 	key := formKey{d.Object.Digest, d.PartOf, d.Ref.Namespace}
 	f.mu.Lock()
@@ -61,15 +60,15 @@ func (f *Forms) Of(d *Desired) (form, error) {
 	return made, nil
 }
 
-// newForm encodes an object of our making, whose metadata has a name and no uid.
+// newForm encodes an object whose metadata has a name and no uid.
 func newForm(u *unstructured.Unstructured) (form, error) {
-	mark := rand.Text() // nothing in the object is like it
+	mark := rand.Text() // occurs nowhere in the object
 	u.SetUID(types.UID(mark))
 	data, err := json.Marshal(u.Object)
 	if err != nil {
 		return form{}, fmt.Errorf("encode: %w", err)
 	}
-	// Encoding sorts names, and the last in metadata is uid.
+	// The encoder sorts names, and uid is the last one in metadata.
 	head, tail, ok := bytes.Cut(data, []byte(`,"uid":"`+mark+`"`))
 	if !ok {
 		return form{}, errors.New("encode: metadata has fields that no object has")
@@ -77,8 +76,8 @@ func newForm(u *unstructured.Unstructured) (form, error) {
 	return form{head: head, tail: tail}, nil
 }
 
-// About gives the JSON for a request about any state of the object or, where uid
-// or version say so, about none but that one: others answer with a conflict.
+// About returns the JSON of a request. With a uid or a version, the request applies
+// only to the object with that uid or version; any other is answered with a conflict.
 func (f form) About(uid types.UID, version string) []byte {
 	out := bytes.Clone(f.head)
 	if uid != "" {

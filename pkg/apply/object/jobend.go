@@ -5,12 +5,12 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// End is what a live Job shows of its end.
+// End is the end of a live Job, as it shows it.
 type End int
 
 // How a Job ended.
 const (
-	Runs End = iota // or it has no TTL, and stays
+	Runs End = iota // or it has no TTL, and is not deleted
 	Completed
 	Failed
 )

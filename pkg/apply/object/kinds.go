@@ -4,7 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// The kinds that fedsync itself reads and writes, or treats in a way of their own.
+// The kinds that fedsync itself reads and writes, or treats specially.
 var (
 	ConfigMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 	Services   = schema.GroupVersionResource{Version: "v1", Resource: "services"}

@@ -14,25 +14,25 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 )
 
-// Live is what is kept of one state of a live object: its identity, who it
-// belongs to, and what is ours in it. Never the object.
+// Live is what is remembered of one state of a live object: its identity, its owner,
+// and which of its fields are ours. It never contains the object.
 type Live struct {
 	ownership.View
 	UID     types.UID
 	Version string // the resourceVersion
 	PartOf  string // the value of the label applyset.kubernetes.io/part-of
 
-	Controlled  bool // a controller made it
+	Controlled  bool // it has a controller
 	Terminating bool
-	DeletedAt   time.Time // when the deletion was asked for
+	DeletedAt   time.Time // when the deletion was requested
 	Finalizers  []string  // what a deletion waits for
 	Established bool      // of a CustomResourceDefinition: its kind is served
 	Ports       []Port    // of a Service
 	End         End       // of a Job
 }
 
-// Mark is comparable, and changes with what we judge of an object: not with its
-// status, nor with fields that others own.
+// Mark is comparable. It changes with what decisions about an object depend on, but not
+// with its status or with fields that other managers own.
 type Mark struct {
 	uid         types.UID
 	partOf      string
@@ -40,24 +40,24 @@ type Mark struct {
 	terminating bool
 }
 
-// Mark returns what of the state is judged.
+// Mark returns the mark of the object's state.
 func (v *Live) Mark() Mark {
 	return Mark{uid: v.UID, partOf: v.PartOf, ours: v.View.Mark(), terminating: v.Terminating}
 }
 
-// Reader reads live objects. Its results can be compared with its own alone.
+// Reader reads live objects. Its results are comparable only with each other.
 type Reader struct {
 	Hasher ownership.Hasher
 	People ownership.People
 }
 
-// NewReader makes a reader for which these managers are people's tools besides the usual
-// ones; see [ownership.NewPeople].
+// NewReader returns a reader that counts these managers as users' tools, in addition to
+// the usual ones; see [ownership.NewPeople].
 func NewReader(adoptFrom []string) Reader {
 	return Reader{Hasher: ownership.NewHasher(), People: ownership.NewPeople(adoptFrom)}
 }
 
-// Live returns what is kept of a live object.
+// Live returns what is remembered of a live object.
 func (r Reader) Live(u *unstructured.Unstructured) Live {
 	v := Live{
 		View:       r.Hasher.View(u, r.People),
@@ -80,13 +80,13 @@ func (r Reader) Live(u *unstructured.Unstructured) Live {
 	return v
 }
 
-// Says reports whether an apply of the rendering would change nothing.
+// Matches reports whether an apply of the rendering would change nothing.
 func (r Reader) Says(v Live, rendered map[string]any) bool {
 	return !v.Terminating && r.Hasher.Matches(v.View, rendered)
 }
 
-// Newer reports whether resourceVersion a came after b. Versions that are no numbers
-// cannot be compared, and count as newer: better looked at twice.
+// IsNewer reports whether resourceVersion a came after b. Versions that are not numbers
+// cannot be compared and count as newer: better an object is checked twice.
 func Newer(a, b string) bool {
 	if b == "" {
 		return true
@@ -98,7 +98,7 @@ func Newer(a, b string) bool {
 	return order > 0
 }
 
-// DeletionText says what a deletion waits for.
+// DeletionText describes what a deletion waits for.
 func (v *Live) DeletionText() string {
 	if len(v.Finalizers) == 0 {
 		return "it is being deleted"
@@ -106,5 +106,5 @@ func (v *Live) DeletionText() string {
 	return "it is being deleted, and waits for the finalizer " + v.FinalizerText()
 }
 
-// FinalizerText names the finalizers, which are the cluster's words.
+// FinalizerText returns the names of the finalizers, which are untrusted text.
 func (v *Live) FinalizerText() string { return untrusted.Line(strings.Join(v.Finalizers, ", ")) }

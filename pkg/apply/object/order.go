@@ -4,8 +4,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Rank gives the wave in which objects of a kind are applied: what others stand
-// on comes first, what leads traffic to them comes last. Deletions go from the
+// Rank returns the wave in which objects of a kind are applied: what other objects
+// depend on comes first, what leads traffic to them comes last. Deletions go from the
 // highest to the lowest.
 func Rank(gk schema.GroupKind) int {
 	if i, ok := ranks[gk]; ok {
@@ -25,7 +25,7 @@ const (
 	rankService
 	rankWorkload
 	rankScaler // what points at workloads
-	rankOther  // custom objects, and what we have no opinion on
+	rankOther  // custom objects and other kinds
 	rankWebhook
 	RankIngress
 )

@@ -12,7 +12,7 @@ type Port struct {
 	Number   int32
 }
 
-// Ports gives the node ports that a Service has or asks for.
+// Ports returns the node ports that a Service has or asks for.
 func Ports(u *unstructured.Unstructured) []Port {
 	ports, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ports")
 	var out []Port
@@ -25,14 +25,14 @@ func Ports(u *unstructured.Unstructured) []Port {
 	return out
 }
 
-// PortOf reads an item of spec.ports; false where it has no node port.
+// PortOf reads an item of spec.ports. It returns false if the item has no node port.
 func PortOf(item any) (Port, bool) {
 	m, _ := item.(map[string]any)
 	var port int64
 	switch n := m["nodePort"].(type) {
 	case int64:
 		port = n
-	case float64: // 3e4, say
+	case float64: // such as 3e4
 		if n != math.Trunc(n) || math.Abs(n) > 65535 {
 			return Port{}, false
 		}

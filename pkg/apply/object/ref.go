@@ -7,14 +7,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// IsOurs reports whether an object is fedsync's own: our namespace, and whatever is
-// in it. No plan has such an object; this holds whatever the plan says.
+// IsOurs reports whether an object is fedsync's own: our namespace and everything in
+// it. No plan should have such an object; this check does not rely on it.
 func IsOurs(ref federation.ObjectRef) bool {
 	return ref.Namespace == federation.SystemNamespace || ref.GroupKind() == NamespaceKind && ref.Name == federation.SystemNamespace
 }
 
-// Scoped is the reference with a namespace if, and only if, its kind has one.
-// Without a mapping it stays as Git has it.
+// Scoped returns the reference with a namespace if, and only if, its kind is
+// namespaced. Without a mapping it is unchanged.
 func Scoped(ref federation.ObjectRef, mapping *meta.RESTMapping) federation.ObjectRef {
 	switch {
 	case mapping == nil:

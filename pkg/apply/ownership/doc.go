@@ -1,11 +1,12 @@
-// Package ownership tells which fields of a live object are ours, from its
+// Package ownership finds which fields of a live object are ours, from its
 // managedFields.
 //
-// In goes a live object as an API server shows it; out comes a View, which holds
-// digests of our fields and names what users added. Two Views compare to what somebody
-// else changed, and a View and a rendered object to whether an apply would change
-// anything. For adoption, lists of entries go in, and rewritten ones come out.
+// Its input is a live object as an API server returns it. Its output is a View, which
+// holds digests of our fields and the names of fields that users added. Comparing two
+// Views shows what another client changed. Comparing a View and a rendered object shows
+// whether an apply would change anything. For adoption, the package rewrites lists of
+// entries.
 //
 // Everything here is a pure function of its arguments: no request, no lock, no clock.
-// The requests are those of package apply.
+// Package apply makes the requests.
 package ownership

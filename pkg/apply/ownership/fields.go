@@ -15,20 +15,19 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 )
 
-// A digest stands for the value at one path of a field set.
+// A digest identifies the value at one path of a field set.
 type digest = uint64
 
-// Hasher digests values. Two that Kubernetes holds for equal have one digest:
-// numbers by their value, quantities by their amount. Digests of different hashers
-// do not compare. It never changes, so it is safe for concurrent use.
+// Hasher digests values. Values that are equal to Kubernetes have one digest: numbers
+// are compared by value, quantities by amount. Digests of different hashers do not
+// compare. A Hasher never changes, so it is safe for concurrent use.
 type Hasher struct{ seed maphash.Seed }
 
 // NewHasher returns a hasher with a seed of its own.
 func NewHasher() Hasher { return Hasher{seed: maphash.MakeSeed()} }
 
-// leaves returns one digest for every path of the set, in the set's own order:
-// of the value that the object has there or, where the path goes on in the set,
-// of its presence alone.
+// leaves returns one digest for every path of the set, in the set's own order. Where
+// the path continues in the set, the digest covers only the presence of the value.
 func (h Hasher) leaves(set *fieldpath.Set, object map[string]any) []digest {
 	out := make([]digest, 0, set.Size())
 	walk(set, object, func(_ fieldpath.Path, l leaf) { out = append(out, h.digest(l)) })
@@ -64,7 +63,7 @@ func (h Hasher) digest(l leaf) digest {
 type leaf struct {
 	value    any
 	present  bool
-	whole    bool // the path ends here: it stands for the whole value
+	whole    bool // the path ends here, so it stands for the whole value
 	quantity bool // the path leads through a field that holds quantities
 }
 
@@ -116,7 +115,7 @@ func descend(at leaf, pe fieldpath.PathElement) leaf {
 			next.value, next.present = items[*pe.Index], true
 		}
 	}
-	// null and absence are one thing to the API.
+	// The API treats null and absence alike.
 	next.present = next.present && next.value != nil
 	return next
 }
@@ -126,7 +125,7 @@ func list(v any) []any {
 	return items
 }
 
-// matchesKey reports whether a list's item is the one that the key names.
+// matchesKey reports whether the key names this item of a list.
 func matchesKey(item any, key value.FieldList) bool {
 	m, ok := item.(map[string]any)
 	if !ok {
@@ -141,9 +140,8 @@ func matchesKey(item any, key value.FieldList) bool {
 	return true
 }
 
-// keyField returns a field of a list's item that is part of its key, and whether it is
-// known. A protocol that the item leaves out is TCP, the only default that a key of a
-// built-in kind has.
+// keyField returns a key field of a list's item, and whether its value is known. A
+// missing protocol is TCP, the only default among the keys of built-in kinds.
 func keyField(item map[string]any, name string) (value any, known bool) {
 	value, known = item[name]
 	if !known && name == "protocol" {
@@ -168,8 +166,7 @@ func equalScalars(a, b any) bool {
 	return a == b
 }
 
-// number returns the value of any number that JSON decoding makes, whole numbers
-// exactly as integers.
+// number normalizes any number that JSON decoding returns: whole numbers become int64.
 func number(v any) (any, bool) {
 	switch n := v.(type) {
 	case int64:
@@ -187,8 +184,8 @@ func number(v any) (any, bool) {
 	return nil, false
 }
 
-// covers reports whether every field that the rendered object sets lies in the set.
-// A field outside was never applied, or its ownership was lost.
+// covers reports whether the set has every field that the rendered object sets. A field
+// outside the set was never applied, or its ownership was lost.
 func covers(set *fieldpath.Set, rendered map[string]any) bool {
 	for name, v := range rendered {
 		switch name {
@@ -207,7 +204,7 @@ func covers(set *fieldpath.Set, rendered map[string]any) bool {
 	return true
 }
 
-// coversMetadata looks at those of metadata's fields that can be owned.
+// coversMetadata checks the fields of metadata that can be owned.
 func coversMetadata(set *fieldpath.Set, v any) bool {
 	m, _ := v.(map[string]any)
 	below := set.WithPrefix(fieldpath.FieldNameElement("metadata"))
@@ -254,7 +251,7 @@ func elementOf(set *fieldpath.Set, i int, item any) (fieldpath.PathElement, bool
 	try := func(pe fieldpath.PathElement) {
 		switch {
 		case ok:
-			return // the first one is it
+			return // the first one counts
 		case pe.Key != nil:
 			ok = matchesKey(item, *pe.Key)
 		case pe.Value != nil:
@@ -271,7 +268,7 @@ func elementOf(set *fieldpath.Set, i int, item any) (fieldpath.PathElement, bool
 	return found, ok
 }
 
-// writeValue writes v so that no two different values give the same bytes.
+// writeValue writes v so that no two different values produce the same bytes.
 func writeValue(m *maphash.Hash, v any, quantity bool) {
 	if quantity {
 		if amount, ok := amount(v); ok {
@@ -327,15 +324,15 @@ func writeUint(m *maphash.Hash, tag byte, n uint64) {
 	m.Write(b[:])
 }
 
-// quantityFields hold quantities, which the API server writes in its own way:
-// what is applied as 1000m reads back as 1.
+// quantityFields hold quantities, which the API server normalizes: what is applied as
+// 1000m reads back as 1.
 var quantityFields = map[string]bool{
 	"limits": true, "requests": true, "capacity": true, "allocatable": true, "hard": true,
 	"overhead": true, "sizeLimit": true, "divisor": true, "averageValue": true, "targetAverageValue": true,
 	"default": true, "defaultRequest": true, "min": true, "max": true, "maxLimitRequestRatio": true,
 }
 
-// amount returns a quantity's amount in one form.
+// amount returns a quantity in canonical form.
 func amount(v any) (string, bool) {
 	s, ok := v.(string)
 	if !ok {
@@ -363,7 +360,7 @@ func amount(v any) (string, bool) {
 	return text, true
 }
 
-// pathText writes a path for people: spec.ports[port=80,protocol="TCP"].nodePort.
+// pathText formats a path for users: spec.ports[port=80,protocol="TCP"].nodePort.
 func pathText(p fieldpath.Path) string {
 	return strings.TrimPrefix(p.String(), ".")
 }

@@ -7,15 +7,16 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
-// TransferItems moves the items that others own of the rendered object's lists into our
-// entry, so that the next apply removes those that the rendering does not have. Who
-// changes the key of an item, such as the number of a port, has made another one, which
-// may not stand beside ours. It returns false if there is nothing to move.
+// TransferItems moves the list items that other managers own, of lists that the
+// rendered object has, into our entry. The next apply then removes the items that the
+// rendering does not have. A client that changes the key of an item, such as the number
+// of a port, has created another item, which may not be allowed next to ours.
+// TransferItems returns false if there is nothing to move.
 //
-// This is no matter of who may add something beside Git: an item stands where ours has to
-// be, and Git's could not be applied at all. So it goes whatever tool wrote it, that of a
-// person or an unknown one. What a known controller has of these lists stays: it puts
-// items there by its office, and would put them there again.
+// This does not depend on who may add fields that are not in Git: the item takes the
+// place of ours, and Git's could not be applied. So it is removed whatever tool wrote
+// it, a user's or an unknown one. Items of a known controller stay: adding them is its
+// job, and it would add them again.
 func (p People) TransferItems(entries []metav1.ManagedFieldsEntry, apiVersion string, rendered map[string]any) ([]metav1.ManagedFieldsEntry, bool, error) {
 	return transfer(entries, apiVersion, p.isForeign, func(set *fieldpath.Set) *fieldpath.Set {
 		items := fieldpath.NewSet()
@@ -29,7 +30,7 @@ func (p People) TransferItems(entries []metav1.ManagedFieldsEntry, apiVersion st
 }
 
 // isItemOf reports whether a path leads to or into an item of a list that the rendered
-// object has items of.
+// object has items in.
 func isItemOf(p fieldpath.Path, rendered map[string]any) bool {
 	var at any = rendered
 	for _, pe := range p {
@@ -48,7 +49,7 @@ func isItemOf(p fieldpath.Path, rendered map[string]any) bool {
 			}
 			at = item
 		default:
-			return false // a value of a set is what it is
+			return false // a value of a set has no fields that could differ
 		}
 		if at == nil {
 			return false
@@ -57,8 +58,8 @@ func isItemOf(p fieldpath.Path, rendered map[string]any) bool {
 	return false
 }
 
-// itemOf returns the item of a list that has a key; nil for none. What the item does not
-// state of the key is a default, which is known of a built-in kind alone.
+// itemOf returns the item of a list that has a key; nil for none. A key field that the
+// item omits has its default, which is known for built-in kinds only.
 func itemOf(list []any, pe fieldpath.PathElement) map[string]any {
 	for _, one := range list {
 		item, _ := one.(map[string]any)

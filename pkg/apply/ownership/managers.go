@@ -16,11 +16,11 @@ import (
 // FieldManager is the name under which fedsync owns fields.
 const FieldManager = federation.FieldManager
 
-// beforeFirstApply is the field manager that the API server invents, at an
-// object's first apply, for what it finds there and nobody owns.
+// beforeFirstApply is the field manager that the API server invents at an object's
+// first apply, for the fields that exist and have no owner.
 const beforeFirstApply = "before-first-apply"
 
-// isOurs reports whether the entry is what our applies left.
+// isOurs reports whether the entry is that of our applies.
 func isOurs(e metav1.ManagedFieldsEntry) bool {
 	return e.Manager == FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
 }
@@ -41,8 +41,8 @@ func parseSet(text string) (*fieldpath.Set, error) {
 	return set, nil
 }
 
-// ourEntry returns the entry that our applies left, nil where there is none, and the
-// fields that it owns.
+// ourEntry returns the entry of our applies and the fields that it owns. The entry is
+// nil if there is none.
 func ourEntry(entries []metav1.ManagedFieldsEntry) (*metav1.ManagedFieldsEntry, *fieldpath.Set, error) {
 	for i := range entries {
 		if isOurs(entries[i]) {
@@ -53,7 +53,7 @@ func ourEntry(entries []metav1.ManagedFieldsEntry) (*metav1.ManagedFieldsEntry, 
 	return nil, fieldpath.NewSet(), nil
 }
 
-// encodeSet writes fields into a copy of the entry.
+// encodeSet returns a copy of the entry with these fields.
 func encodeSet(e metav1.ManagedFieldsEntry, set *fieldpath.Set) (metav1.ManagedFieldsEntry, error) {
 	raw, err := set.ToJSON()
 	if err != nil {
@@ -65,9 +65,9 @@ func encodeSet(e metav1.ManagedFieldsEntry, set *fieldpath.Set) (metav1.ManagedF
 	return e, nil
 }
 
-// conformable is the part of a set that adoption takes over: the labels, the annotations
-// but those that are written for others, and everything outside metadata and status that
-// is not a cluster's own to set.
+// conformable returns the part of a set that adoption takes over: the labels, the
+// annotations except those that tools write for themselves, and everything outside
+// metadata and status that is not the cluster's to set.
 func conformable(set *fieldpath.Set) *fieldpath.Set {
 	out := fieldpath.NewSet()
 	copyBelow := func(to, from *fieldpath.Set, pe fieldpath.PathElement) {
@@ -107,10 +107,11 @@ func conformable(set *fieldpath.Set) *fieldpath.Set {
 	return withoutTheirs(out)
 }
 
-// withoutTheirs leaves out what is a cluster's own to set, whoever wrote it: the
-// certificates of authorities by which API servers know webhooks, since whoever injected one
-// would be unknown without it, and the count of replicas. What Git does not state of that is
-// for autoscalers and people: taken over and not stated, it would fall back to one.
+// withoutClusterFields leaves out fields that the cluster sets, whoever wrote them.
+// Those are the CA certificates by which API servers trust webhooks, since a webhook
+// would fail without its injected one, and the replica count. A count that Git does not
+// set belongs to autoscalers and users: taken over and not set, it would fall back to
+// one.
 func withoutTheirs(set *fieldpath.Set) *fieldpath.Set {
 	theirs := fieldpath.NewSet(replicas)
 	set.Iterate(func(p fieldpath.Path) {
@@ -121,11 +122,12 @@ func withoutTheirs(set *fieldpath.Set) *fieldpath.Set {
 	return set.Difference(theirs)
 }
 
-// replicas is the path of the count.
+// replicas is the path of the replica count.
 var replicas = fieldpath.MakePathOrDie("spec", "replicas")
 
-// writtenFor reports whether an annotation is kubectl's own or a controller's: who
-// exported an object and applied it again seems to own them, and never meant to.
+// isToolAnnotation reports whether an annotation is kubectl's own or a controller's. A
+// user who exported an object and applied it again seems to own such annotations
+// without meaning to.
 func writtenFor(annotation string) bool {
 	if annotation == "cloud.google.com/neg-status" {
 		return true
@@ -141,11 +143,12 @@ func writtenFor(annotation string) bool {
 	return false
 }
 
-// Transfer moves what people's tools own under spec, labels and annotations into our entry, so
-// that the next apply removes what the rendering does not have. It returns false if there
-// is nothing to move. Entries of an API version other than ours are left: their paths
-// need not mean the same. The rules of a ClusterRole that is aggregated of others stay
-// whose they are: without them it would give no rights until its controller is back.
+// Transfer moves what users' tools own under spec, labels and annotations into our
+// entry. The next apply then removes what the rendering does not have. Transfer returns
+// false if there is nothing to move. Entries of an API version other than ours are
+// left, since their paths need not mean the same. The rules of an aggregated
+// ClusterRole keep their owner: without them the role would grant nothing until its
+// controller is back.
 func (p People) Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string, rendering map[string]any) ([]metav1.ManagedFieldsEntry, bool, error) {
 	part := conformable
 	if rendering["kind"] == "ClusterRole" && strings.HasPrefix(apiVersion, rbacv1.GroupName+"/") && rendering["aggregationRule"] != nil {
@@ -156,7 +159,7 @@ func (p People) Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string,
 	return transfer(entries, apiVersion, p.gives, part)
 }
 
-// transfer moves what some entries own, as far as part gives it, into our entry.
+// transfer moves what some entries own, as far as part selects it, into our entry.
 func transfer(entries []metav1.ManagedFieldsEntry, apiVersion string, from func(metav1.ManagedFieldsEntry) bool, part func(*fieldpath.Set) *fieldpath.Set) ([]metav1.ManagedFieldsEntry, bool, error) {
 	ours, owned, err := ourEntry(entries)
 	if err != nil {
@@ -206,9 +209,9 @@ func transfer(entries []metav1.ManagedFieldsEntry, apiVersion string, from func(
 // IsOurs reports whether there is an entry of our applies.
 func IsOurs(entries []metav1.ManagedFieldsEntry) bool { return slices.ContainsFunc(entries, isOurs) }
 
-// GiveBack undoes transfers: what our entry owns goes back to those who own it in earlier,
-// the entries of the object before that, and the rest to before-first-apply, as what is
-// there and nobody is known to own. Without an entry of ours nothing changes.
+// GiveBack undoes transfers. What our entry owns goes back to the owners in earlier,
+// the entries of the object before the transfer. The rest goes to before-first-apply,
+// since its owner is not known. Without an entry of ours nothing changes.
 func GiveBack(entries, earlier []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, error) {
 	ours, rest, err := ourEntry(entries)
 	if err != nil || ours == nil {
@@ -256,9 +259,9 @@ func GiveBack(entries, earlier []metav1.ManagedFieldsEntry) ([]metav1.ManagedFie
 	return out, nil
 }
 
-// Disown takes our paths out of what before-first-apply owns, and drops what our
-// name owns by Update: both would keep alive what a later rendering drops. It
-// returns false if there is neither.
+// Disown removes our paths from what before-first-apply owns, and drops what our name
+// owns by Update. Both would keep alive what a later rendering drops. Disown returns
+// false if there is neither.
 func Disown(entries []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, bool, error) {
 	_, owned, err := ourEntry(entries)
 	if err != nil {
@@ -293,8 +296,7 @@ func Disown(entries []metav1.ManagedFieldsEntry) ([]metav1.ManagedFieldsEntry, b
 	return out, changed, nil
 }
 
-// Without returns the entries with a path taken out of ours, and whether it was
-// there.
+// Without returns the entries with a path removed from ours, and whether it was there.
 func Without(entries []metav1.ManagedFieldsEntry, path fieldpath.Path) ([]metav1.ManagedFieldsEntry, bool, error) {
 	out := make([]metav1.ManagedFieldsEntry, len(entries))
 	changed := false

@@ -7,14 +7,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// A field manager is known by its name alone, and a name says nothing about what its owner
-// is for: the program of an operator may be called manager, controller or anything. So
-// there are two lists of names, and what is in neither of them keeps its fields.
+// A field manager is known only by its name, and a name does not show what its owner
+// does: the program of an operator may be called manager, controller or anything. So
+// there are two lists of names, and a manager in neither list keeps its fields.
 //
-// The lists are in docs/adoption.md, which a test compares.
+// docs/adoption.md repeats the lists; a test compares them.
 
-// peoplesTools are the field managers by which people, and tools that carry out what people
-// wrote, make and change objects. One that ends in * is the beginning of names.
+// peoplesTools are the field managers of users, and of tools that carry out what users
+// wrote. A name that ends in * is a prefix.
 var peoplesTools = []string{
 	"kubectl*", "oc", "k9s", "Lens", "OpenLens", "Freelens", "node-fetch", "Mozilla", "dashboard", "GoogleCloudConsole", "curl",
 	"helm", "Helm", "helm-controller", "helm-operator", "helmfile",
@@ -26,8 +26,8 @@ var peoplesTools = []string{
 	"fedsync-restore", beforeFirstApply,
 }
 
-// controllers are the field managers of parts of a cluster that write into objects by their
-// office.
+// controllers are the field managers of cluster components whose job is to write into
+// objects.
 var controllers = []string{
 	"kube-controller-manager", "cloud-controller-manager", "gcp-controller-manager", "kube-scheduler", "kubelet", "kube-apiserver",
 	"kube-proxy", "coredns", "glbc", "endpointslice-controller",
@@ -37,17 +37,17 @@ var controllers = []string{
 	"cert-manager-*", "cainjector", "gatekeeper", "kyverno", "prometheus-operator", "PrometheusOperator",
 }
 
-// People tells the field managers of people's tools from others. The zero People knows
-// the usual ones.
+// People distinguishes the field managers of users' tools from others. The zero People
+// knows the usual ones.
 type People struct {
 	more []string
 }
 
-// NewPeople returns a People that knows these names as well. One that ends in * is the
-// beginning of names.
+// NewPeople returns a People that also knows these names. A name that ends in * is a
+// prefix.
 func NewPeople(more []string) People { return People{more: slices.Clone(more)} }
 
-// IsTool reports whether a field manager is that of people or of their tools.
+// IsTool reports whether a field manager is that of a user or of a user's tool.
 func (p People) IsTool(manager string) bool {
 	return isListed(peoplesTools, manager) || isListed(p.more, manager)
 }
@@ -61,14 +61,14 @@ func isListed(names []string, manager string) bool {
 	})
 }
 
-// gives reports whether adoption takes over what the entry owns: it was written by people's
-// tools, through the object itself.
+// isAdoptable reports whether adoption takes over what the entry owns: a user's tool
+// wrote it, and not through a subresource.
 func (p People) gives(e metav1.ManagedFieldsEntry) bool {
 	return e.Subresource == "" && e.Manager != FieldManager && p.IsTool(e.Manager)
 }
 
-// isForeign reports whether what the entry owns and we do not is worth a person's look:
-// it was written through the object itself, and not by a known controller.
+// isForeign reports whether a user should know about fields that the entry owns and we
+// do not: they were not written through a subresource or by a known controller.
 func (p People) isForeign(e metav1.ManagedFieldsEntry) bool {
 	return e.Subresource == "" && e.Manager != FieldManager && (p.IsTool(e.Manager) || !isListed(controllers, e.Manager))
 }

@@ -11,14 +11,14 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
-// View is what one state of a live object shows of our fields: which they are,
-// digests of their values, and what others added. It never holds the object. The zero
-// View is that of an object in which nothing is ours.
+// View is what one state of a live object shows about our fields: which they are,
+// digests of their values, and what other managers added. It never contains the object.
+// In the zero View nothing is ours.
 type View struct {
-	// Owned reports whether there is an entry of our applies. Then fields is the
-	// set that it owns, which equal objects of all clusters share, and leaves are
-	// the digests of the values there. An entry in another API version than the
-	// object was read in cannot be followed: it has no leaves.
+	// Owned reports whether there is an entry of our applies. If so, fields is the set
+	// that it owns, which equal objects of all clusters share, and leaves are the
+	// digests of the values at its paths. If the entry is for another API version than
+	// the object was read in, it cannot be interpreted and there are no leaves.
 	Owned  bool
 	fields unique.Handle[string]
 	leaves []digest
@@ -26,19 +26,19 @@ type View struct {
 	// Untidy reports whether Disown would change something.
 	Untidy bool
 
-	// Foreign are the first few of the fields that others own and we do not, but for
-	// known controllers.
+	// Foreign are the first few fields that other managers own and we do not, except
+	// those of known controllers.
 	Foreign []Field
 }
 
-// Field is a field that somebody added, and the field manager that owns it.
+// Field is a field that another client added, and the field manager that owns it.
 type Field struct{ Path, Manager string }
 
-// foreignShown bounds what is kept of an object's foreign fields: a finding names
-// a few of them.
+// foreignShown bounds how many foreign fields of an object are retained: a finding
+// names a few of them.
 const foreignShown = 5
 
-// View returns what a live object shows.
+// View returns the view of a live object.
 func (h Hasher) View(u *unstructured.Unstructured, people People) View {
 	var v View
 	entries := u.GetManagedFields()
@@ -49,7 +49,7 @@ func (h Hasher) View(u *unstructured.Unstructured, people People) View {
 		}
 		set, err := decodeSet(e)
 		if err != nil {
-			break // not ours to follow: the next apply rewrites it
+			break // malformed: the next apply rewrites it
 		}
 		v.Owned = true
 		v.fields = unique.Make(e.FieldsV1.GetRawString())
@@ -60,13 +60,13 @@ func (h Hasher) View(u *unstructured.Unstructured, people People) View {
 	}
 	if v.Owned {
 		v.Foreign = foreignFields(entries, owned, people)
-		_, v.Untidy, _ = Disown(entries) // of an entry that cannot be read nothing is known
+		_, v.Untidy, _ = Disown(entries) // an entry that cannot be read is not tidied
 	}
 	return v
 }
 
-// Mark stands for our fields and their values. It is comparable, and stays the same
-// when only the status changes, or fields that others own.
+// Mark identifies our fields and their values. It is comparable, and does not change
+// when only the status or fields of other managers change.
 type Mark struct {
 	fields unique.Handle[string]
 	leaves digest
@@ -91,7 +91,7 @@ func (v View) Owns(path fieldpath.Path) bool {
 }
 
 // Matches reports whether an apply of the rendered object would change nothing: the
-// live object has its values, and our entry covers just its fields.
+// live object has its values, and our entry covers exactly its fields.
 func (h Hasher) Matches(v View, rendered map[string]any) bool {
 	if !v.Owned || v.leaves == nil {
 		return false
@@ -103,18 +103,19 @@ func (h Hasher) Matches(v View, rendered map[string]any) bool {
 	return covers(set, rendered) && slices.Equal(h.leaves(set, rendered), v.leaves)
 }
 
-// Change is what somebody else changed of our fields.
+// Change is what another client changed in our fields.
 type Change struct {
-	Paths []string // as people write them: spec.ports[port=80,protocol="TCP"]; nil if none changed
+	Paths []string // formatted for users: spec.ports[port=80,protocol="TCP"]; nil if none changed
 	By    string   // the field manager, AnotherFedsync, or "somebody" if that is not known
 }
 
-// AnotherFedsync is who changed what only our field manager owns.
+// AnotherFedsync is the name for the client that changed what only our field manager
+// owns.
 const AnotherFedsync = "another client that calls itself " + FieldManager
 
-// Compare returns what somebody else changed between base, which an API server
-// answered to our apply, and live, whose managed fields are entries. Both views are
-// of one Hasher.
+// Compare returns what another client changed between base, the API server's answer to
+// our apply, and live, whose managed fields are entries. Both views must be of one
+// Hasher.
 func Compare(base, live View, entries []metav1.ManagedFieldsEntry) Change {
 	changed := changedPaths(base, live)
 	c := Change{By: culprit(entries, changed, live.Owned && live.fields == base.fields)}
@@ -124,8 +125,8 @@ func Compare(base, live View, entries []metav1.ManagedFieldsEntry) Change {
 	return c
 }
 
-// changedPaths returns the paths under our fields in which live differs from base.
-// A nil result means none do.
+// changedPaths returns the paths of our fields in which live differs from base, or nil
+// if there are none.
 func changedPaths(base, live View) []fieldpath.Path {
 	if !base.Owned {
 		return nil
@@ -148,7 +149,7 @@ func changedPaths(base, live View) []fieldpath.Path {
 	}
 	lost := paths(before.Difference(after))
 	if len(lost) == 0 {
-		lost = paths(after.Difference(before)) // somebody applied more under our name
+		lost = paths(after.Difference(before)) // another client applied more under our name
 	}
 	return lost
 }
@@ -168,15 +169,15 @@ func unequal(base, live View) []fieldpath.Path {
 	return paths(changed)
 }
 
-// paths returns the set's leaves in order, and a list's item in place of all that
-// is below it.
+// paths returns the set's leaves in order. A list's item stands for everything below
+// it.
 func paths(set *fieldpath.Set) []fieldpath.Path {
 	return appendPaths(nil, nil, set)
 }
 
 func appendPaths(out []fieldpath.Path, prefix fieldpath.Path, set *fieldpath.Set) []fieldpath.Path {
 	set.Members.Iterate(func(pe fieldpath.PathElement) {
-		// A map that goes on below is only the place where its fields are.
+		// A map that continues below is only the parent of its fields.
 		if _, more := set.Children.Get(pe); !more || pe.FieldName == nil {
 			out = append(out, append(prefix.Copy(), pe))
 		}
@@ -191,19 +192,19 @@ func appendPaths(out []fieldpath.Path, prefix fieldpath.Path, set *fieldpath.Set
 	return out
 }
 
-// foreignPath is a path that somebody owns and we do not.
+// foreignPath is a path that another manager owns and we do not.
 type foreignPath struct {
 	path    fieldpath.Path
 	manager string
 }
 
-// foreignFields returns the first few of the fields that others own and we do not, but for
-// known controllers.
+// foreignFields returns the first few fields that other managers own and we do not,
+// except those of known controllers.
 func foreignFields(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set, people People) []Field {
 	var out []Field
 	for _, f := range foreignPaths(entries, owned, people.isForeign) {
-		// What stood there before the first apply is mostly defaults, and
-		// nobody's addition.
+		// Fields from before the first apply are mostly defaults, and were added by no
+		// one.
 		if f.manager != beforeFirstApply {
 			out = append(out, Field{Path: pathText(f.path), Manager: f.manager})
 		}
@@ -214,7 +215,8 @@ func foreignFields(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set, pe
 	return slices.Clone(out[:min(len(out), foreignShown)])
 }
 
-// foreignPaths returns what some entries own and we do not, of what adoption may take over.
+// foreignPaths returns what some entries own and we do not, restricted to what adoption
+// may take over.
 func foreignPaths(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set, of func(metav1.ManagedFieldsEntry) bool) []foreignPath {
 	var out []foreignPath
 	for _, e := range entries {
@@ -238,17 +240,17 @@ func foreignPaths(entries []metav1.ManagedFieldsEntry, owned *fieldpath.Set, of 
 type TakenField struct {
 	Path  string
 	Value any
-	// Defaulted reports whether the API may fill in a default in its place.
+	// Defaulted reports whether the API server may set a default in its place.
 	Defaulted bool
 }
 
-// Taken returns what people's tools own of a live object and we do not. A dry run of an
-// apply leaves it in place, and adoption removes it.
+// Taken returns the fields of a live object that users' tools own and we do not. A dry
+// run of an apply leaves them in place; adoption removes them.
 func (p People) Taken(u *unstructured.Unstructured) []TakenField {
 	entries := u.GetManagedFields()
 	_, owned, err := ourEntry(entries)
 	if err != nil {
-		owned = fieldpath.NewSet() // not ours to follow: the next apply rewrites it
+		owned = fieldpath.NewSet() // malformed: the next apply rewrites it
 	}
 	var out []TakenField
 	for _, f := range foreignPaths(entries, owned, p.gives) {
@@ -265,8 +267,8 @@ func (p People) Taken(u *unstructured.Unstructured) []TakenField {
 	return out
 }
 
-// isTrace reports whether a path is what tools leave behind in passing, such as the
-// time of a rollout's restart.
+// isTrace reports whether a path is a by-product of a tool, such as the time of a
+// rollout's restart.
 func isTrace(path string) bool {
 	for _, mark := range []string{"kubectl.kubernetes.io/", "deployment.kubernetes.io/", "ingress.kubernetes.io/"} {
 		if strings.Contains(path, "."+mark) {
@@ -276,8 +278,8 @@ func isTrace(path string) bool {
 	return false
 }
 
-// culprit names who changed the paths, from the live object: the field manager
-// that owns the first of them now. Who only removed a field leaves no trace.
+// culprit names who changed the paths, from the live object: the field manager that now
+// owns the first of them. A client that only removed a field leaves no trace.
 func culprit(entries []metav1.ManagedFieldsEntry, changed []fieldpath.Path, stillOurs bool) string {
 	for _, p := range changed {
 		var owner *metav1.ManagedFieldsEntry

@@ -29,7 +29,7 @@ var (
 	policyName  = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']{1,253})'`)
 	quotaName   = regexp.MustCompile(`exceeded quota: ([^, ]{1,253})`)
 	rightName   = regexp.MustCompile(` cannot ([a-z]+) resource "([^"]+)" in API group "([^"]*)"(?: in the namespace "([^"]+)")?`)
-	// ErrFenced is the error of a write to a cluster that may not be written to now.
+	// ErrFenced is the error of a write while writes to the cluster are not allowed.
 	ErrFenced = errors.New("fedsync may not write to this cluster now")
 )
 
@@ -42,7 +42,7 @@ func (e *Error) classify(err error) {
 		e.Class = ClassCanceled
 		return
 	case failure.Of(err).Class == federation.FailureMisbehaves:
-		e.Class = ClassUnreachable // it is told of the whole cluster
+		e.Class = ClassUnreachable // reported for the whole cluster
 		return
 	case IsUnreachable(err):
 		e.Class = ClassUnreachable
@@ -57,7 +57,7 @@ func (e *Error) classify(err error) {
 	}
 }
 
-// StatusOf gives what the API server answered, if it did.
+// StatusOf returns the API server's status, if it answered with one.
 func StatusOf(err error) (metav1.Status, bool) {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
@@ -104,8 +104,8 @@ func (e *Error) classifyStatus(s metav1.Status) {
 		return
 	}
 	if strings.Contains(message, "duplicate nodePort") {
-		// A clash with an entry that another field manager keeps alive, although
-		// the API server calls it its own fault.
+		// The entry of another field manager has the same port. The API server reports
+		// it as an internal error.
 		e.Class = ClassPortTaken
 		if m := portNumber.FindStringSubmatch(message); m != nil {
 			e.Port = m[1]
@@ -114,7 +114,7 @@ func (e *Error) classifyStatus(s metav1.Status) {
 		return
 	}
 	if strings.Contains(message, "failed to create typed patch object") {
-		// What does not fit the schema, which the API server answers with a 500.
+		// The object does not fit the schema. The API server answers with a 500.
 		e.Class = ClassInvalid
 		e.Remedy = "correct the field, or take it out"
 		return
@@ -144,12 +144,12 @@ func (e *Error) classifyForbidden(s metav1.Status) {
 	}
 }
 
-// immutableValue is the value of an immutable field, which may be a whole pod template, as
-// Go prints it.
+// immutableValue matches the value of an immutable field. It may be a whole pod
+// template in Go's format.
 var immutableValue = regexp.MustCompile(`(?s)Invalid value: .*?: (field is immutable)`)
 
-// immutable says how to change what cannot be changed: the object is made anew, which
-// nobody but a person may decide.
+// immutable sets the remedy for a change of an immutable field: the object has to be
+// recreated, which only a user may decide.
 func (e *Error) immutable() {
 	e.Err = &shortened{text: untrusted.Line(immutableValue.ReplaceAllString(e.Err.Error(), "$1")), err: e.Err}
 	kind := strings.ToLower(e.Object.Kind)
@@ -163,16 +163,16 @@ func (e *Error) immutable() {
 	e.Remedy = "restore the field in " + cmp.Or(e.File, "Git") + ", or delete the object in this cluster, and it is made anew: " + command
 }
 
-// shortened is an error in fewer words than the API server's.
+// shortened is an API server's error in fewer words.
 type shortened struct {
 	text string
 	err  error
 }
 
-// Error gives the words.
+// Error returns the short text.
 func (s *shortened) Error() string { return s.text }
 
-// Unwrap gives the whole.
+// Unwrap returns the full error.
 func (s *shortened) Unwrap() error { return s.err }
 
 func (e *Error) classifyNotFound(s metav1.Status) {
@@ -181,11 +181,11 @@ func (e *Error) classifyNotFound(s metav1.Status) {
 		return
 	}
 	if s.Details == nil || s.Details.Name == "" {
-		e.Class = ClassKind // the kind is no longer, or not yet, served
+		e.Class = ClassKind // the kind is not, or no longer, served
 	}
 }
 
-// PortAllocated is what the API server says of a node port that it has given away.
+// PortAllocated is the API server's message for a node port that is allocated.
 const PortAllocated = "provided port is already allocated"
 
 func (e *Error) classifyPort(message string) {
@@ -217,7 +217,7 @@ func hasCause(s metav1.Status, cause metav1.CauseType) bool {
 	return false
 }
 
-// IsUnreachable says whether the API server did not answer at all.
+// IsUnreachable reports whether the API server gave no answer.
 func IsUnreachable(err error) bool {
 	if _, answered := StatusOf(err); answered {
 		return false

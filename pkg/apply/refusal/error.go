@@ -13,38 +13,37 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Class says why an object could not be made as the plan says.
+// Class is the kind of reason why an object could not be applied.
 type Class string
 
 // The classes of failure.
 const (
-	ClassConflict    Class = "conflict"     // it changes faster than we read it
-	ClassInvalid     Class = "invalid"      // the API server does not take what Git says
+	ClassConflict    Class = "conflict"     // it changes faster than it can be read
+	ClassInvalid     Class = "invalid"      // the API server rejects the object
 	ClassForbidden   Class = "forbidden"    // our credentials do not allow it
 	ClassAdmission   Class = "admission"    // a webhook or policy denies it
 	ClassQuota       Class = "quota"        // a ResourceQuota is used up
 	ClassNamespace   Class = "namespace"    // the namespace is missing or terminating
 	ClassPortTaken   Class = "port taken"   // another Service has the node port
-	ClassPortLeaked  Class = "port leaked"  // the node port counts as taken, and no Service has it
+	ClassPortLeaked  Class = "port leaked"  // the node port is allocated, and no Service has it
 	ClassPortRange   Class = "port range"   // the node port is out of the cluster's range
 	ClassKind        Class = "kind"         // the cluster does not know the kind
-	ClassExists      Class = "exists"       // it exists, is not ours, and is not to be adopted
+	ClassExists      Class = "exists"       // it exists, is not ours, and must not be adopted
 	ClassOwned       Class = "owned"        // another ApplySet, controller or source has it
-	ClassFight       Class = "fight"        // somebody keeps changing it back
-	ClassServer      Class = "server"       // the API server failed; it may not next time
+	ClassFight       Class = "fight"        // another client keeps changing it back
+	ClassServer      Class = "server"       // the API server failed; the next try may work
 	ClassUnreachable Class = "unreachable"  // the API server does not answer
-	ClassTimeout     Class = "timeout"      // no answer to this, although the API server answers
-	ClassThrottled   Class = "throttled"    // the API server has too much to do
+	ClassTimeout     Class = "timeout"      // no answer to this request, although the API server answers others
+	ClassThrottled   Class = "throttled"    // the API server is overloaded
 	ClassDeleting    Class = "deleting"     // it is being deleted, and not gone yet
-	ClassHeld        Class = "held"         // to delete it would delete what is not ours
-	ClassCredentials Class = "credentials"  // the API server does not know who we are
+	ClassHeld        Class = "held"         // deleting it would delete objects that are not ours
+	ClassCredentials Class = "credentials"  // the API server rejects our credentials
 	ClassFenced      Class = "fenced"       // another instance writes this federation
 	ClassCanceled    Class = "canceled"     // the caller gave up
-	ClassUnknown     Class = "unclassified" // what the API server says is all there is to say
+	ClassUnknown     Class = "unclassified" // only the API server's message is known
 )
 
-// Error is why one object could not be made as the plan says. It holds nothing
-// of a Secret's content.
+// Error is why one object could not be applied. It never contains a Secret's content.
 type Error struct {
 	Verb   string // what was tried: "apply", "create", "adopt", "prune"
 	Object federation.ObjectRef
@@ -52,20 +51,20 @@ type Error struct {
 	Class  Class
 	Err    error
 
-	App     string // whose object it is, where the object is not known by a row
-	Webhook string // ClassAdmission: the name of the webhook or policy, where it says one
-	Port    string // ClassPortTaken, ClassPortLeaked and ClassPortRange: "30061", where the API server says it
-	Former  string // ClassOwned: the federation of fedsync that has the object, which may be this one's name before
+	App     string // the app of the object, where no row has it
+	Webhook string // ClassAdmission: the name of the webhook or policy, if known
+	Port    string // ClassPortTaken, ClassPortLeaked and ClassPortRange: "30061", if known
+	Former  string // ClassOwned: the federation of fedsync that has the object; this federation's former name, perhaps
 	// Remedy is a command or an edit, where there is one.
 	Remedy string
 	// RetryAfter is the pause that the API server asked for, at most a few minutes;
-	// zero where it asked for none.
+	// zero if it asked for none.
 	RetryAfter time.Duration
 }
 
-// Error gives "apply apps/ReplicaSet/web/nginx (apps/nginx/replicaset.yaml): …", and
-// what the API server said without secrets and not at any length: the report of a
-// change is this text.
+// Error returns "apply apps/ReplicaSet/web/nginx (apps/nginx/replicaset.yaml): …". The
+// API server's message in it has no secrets and a bounded length: this text is the
+// report of a change.
 func (e *Error) Error() string {
 	where := e.Object.String()
 	if e.File != "" {
@@ -74,14 +73,14 @@ func (e *Error) Error() string {
 	return untrusted.Clean(fmt.Sprintf("%s %s: %v", e.Verb, where, e.Err), untrusted.MaxText)
 }
 
-// OneOfMany reports whether the cluster has one finding for this failure and others.
+// IsShared reports whether the cluster has one finding for all failures of this kind.
 func (e *Error) OneOfMany() bool { return e.Former != "" }
 
-// Unwrap gives what the API server answered.
+// Unwrap returns the API server's error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Finding puts the error into the report's words. What another name of the federation
-// has is one finding for all objects.
+// Finding returns the error as a finding. All objects that another name of the
+// federation has share one finding.
 func (e *Error) Finding(cluster, app string) federation.Finding {
 	if e.Former != "" {
 		return federation.Finding{
@@ -129,7 +128,7 @@ func (e *Error) Finding(cluster, app string) federation.Finding {
 	return f
 }
 
-// correction is the remedy where what the API server says is the best of them.
+// correction is the remedy where the API server's message is the best one.
 func (e *Error) correction() string {
 	remedy := "correct the object in " + cmp.Or(e.File, "Git") + " as the message says"
 	if e.Class == ClassAdmission {
@@ -138,8 +137,7 @@ func (e *Error) correction() string {
 	return remedy
 }
 
-// New classifies what came of trying verb on the object. The API's verb is
-// what the request was, for those who must grant it.
+// New classifies the error of trying verb on the object.
 func New(verb string, object federation.ObjectRef, file string, err error) *Error {
 	if known, ok := errors.AsType[*Error](err); ok {
 		e := *known
@@ -157,8 +155,8 @@ func New(verb string, object federation.ObjectRef, file string, err error) *Erro
 // retryAfterMax bounds the pause that an API server may ask for.
 const retryAfterMax = 2 * time.Minute
 
-// Reason identifies what refuses an object, so that all which it refuses share one
-// pause; empty where the reason is the object's own.
+// Reason identifies what refuses an object, so that everything it refuses shares one
+// pause. It is empty if the reason is the object's own.
 func (e *Error) Reason() string {
 	gk := e.Object.GroupKind().String()
 	switch e.Class {
@@ -193,11 +191,11 @@ func (e *Error) Reason() string {
 	return ""
 }
 
-// TimeoutReason is the reason of requests about a kind that are not answered in time.
+// TimeoutReason is the reason for requests about a kind that are not answered in time.
 func TimeoutReason(gk schema.GroupKind) string { return "timeout " + gk.String() }
 
-// ByHand reports whether only a change in Git, or somebody's hand in the cluster,
-// makes another try do better.
+// NeedsIntervention reports whether only a change in Git or a manual change in the
+// cluster can make another try succeed.
 func (e *Error) ByHand() bool {
 	switch e.Class {
 	case ClassInvalid, ClassForbidden, ClassAdmission, ClassQuota, ClassPortTaken, ClassPortRange, ClassKind, ClassExists,
@@ -211,20 +209,19 @@ func (e *Error) ByHand() bool {
 	return false
 }
 
-// MayBeDone reports whether the request may have been carried out although it
-// failed.
+// MayBeDone reports whether the request may have been carried out although it failed.
 func (e *Error) MayBeDone() bool {
 	return e.Class == ClassUnreachable || e.Class == ClassTimeout || e.Class == ClassServer || e.Class == ClassCanceled
 }
 
-// LeavesNoInventory says whether the error is about a parent that may not be
-// written: a finding at every Apply, which goes on without prune, and no fault.
+// LeavesNoInventory reports whether the error means that a parent may not be written.
+// That is a finding at every apply, which continues without pruning, and not a failure.
 func (e *Error) LeavesNoInventory() bool {
 	return e.Class == ClassForbidden || e.Class == ClassAdmission || e.Class == ClassQuota
 }
 
-// SaysNothing reports whether the failure is not about what was asked: it was
-// broken off, or is the whole cluster's.
+// SaysNothing reports whether the failure is not about the object: the request was
+// canceled, or the whole cluster failed.
 func (e *Error) SaysNothing() bool {
 	return e.Class == ClassFenced || e.Class == ClassCanceled || e.Class == ClassUnreachable
 }

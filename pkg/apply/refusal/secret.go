@@ -9,8 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// withoutValues gives an error about a Secret without what the API server quotes
-// of it: the fields that are wrong and in which way, but no value.
+// withoutValues returns an error about a Secret without the values that the API server
+// quotes. It names the wrong fields and the type of each fault.
 func withoutValues(err error) error {
 	s, ok := StatusOf(err)
 	if !ok {

@@ -20,20 +20,20 @@ type Client struct {
 	Dynamic dynamic.Interface
 	Mapper  meta.ResettableRESTMapper
 	Timeout time.Duration // of one request
-	// MayWrite reports whether the cluster may be written to now; always if nil.
+	// MayWrite reports whether writes to the cluster are allowed now. Nil means always.
 	MayWrite   func() bool
-	Federation string // that namespaces are made for
+	Federation string // the federation that namespaces are created for
 }
 
-// Do calls f with the time that one request has.
+// Do calls f with the timeout of one request.
 func Do[T any](ctx context.Context, c *Client, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	return f(ctx)
 }
 
-// Write is Do for what changes the cluster: while that may not be written to, it
-// makes no request.
+// Write is Do for a request that changes the cluster. It makes no request while writes
+// are not allowed.
 func Write[T any](ctx context.Context, c *Client, f func(context.Context) (T, error)) (T, error) {
 	if c.MayWrite != nil && !c.MayWrite() {
 		var none T
@@ -42,7 +42,7 @@ func Write[T any](ctx context.Context, c *Client, f func(context.Context) (T, er
 	return Do(ctx, c, f)
 }
 
-// Preconditions let a deletion pass only while the object is as we judged it.
+// Preconditions make a deletion fail unless the object is in the state that was judged.
 func Preconditions(uid types.UID, version string) metav1.DeleteOptions {
 	background := metav1.DeletePropagationBackground
 	return metav1.DeleteOptions{
@@ -51,7 +51,7 @@ func Preconditions(uid types.UID, version string) metav1.DeleteOptions {
 	}
 }
 
-// Get reads an object; a missing one is a NotFound error.
+// Get reads an object. A missing object is a NotFound error.
 func (c *Client) Get(ctx context.Context, gvr schema.GroupVersionResource, ref federation.ObjectRef) (*unstructured.Unstructured, error) {
 	return Do(ctx, c, func(ctx context.Context) (*unstructured.Unstructured, error) {
 		return c.Dynamic.Resource(gvr).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})

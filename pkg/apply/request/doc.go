@@ -1,6 +1,6 @@
 // Package request makes the requests to one cluster's API server.
 //
-// A [Client] gives each request its time, makes no write while the cluster may not be
-// written to ([Write]), lists page by page, knows how kinds are served, and finds out who
-// has a node port. It remembers nothing.
+// A [Client] limits the time of each request, makes no write while writes are not
+// allowed ([Write]), lists page by page, finds how kinds are served, and finds the
+// holder of a node port. It remembers nothing.
 package request

@@ -15,10 +15,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// NameHolder says who has the node port that an object asked for in vain. The API
-// server does not, so that it may take a list of all Services to know. Where no Service
-// has it, the API server lost track of one: it allocates a port before it writes the
-// Service, and if it ends in between, its repair loop frees the port.
+// NameHolder adds the holder of the node port that an object could not get to the
+// error. The API server does not name it, so this may take a list of all Services. If
+// no Service has the port, the API server leaked it: it allocates a port before it
+// writes the Service, and its repair loop frees the port if it ends in between.
 func (c *Client) NameHolder(ctx context.Context, e *refusal.Error) {
 	n, err := strconv.ParseInt(e.Port, 10, 32)
 	if err != nil {
@@ -27,7 +27,7 @@ func (c *Client) NameHolder(ctx context.Context, e *refusal.Error) {
 	port := int32(n)
 	holder, found, err := c.findHolder(ctx, port)
 	switch {
-	case err != nil: // the holder stays unnamed
+	case err != nil: // the holder is not named
 	case found && holder != e.Object:
 		e.Err = fmt.Errorf("nodePort %d is held by %s: %w", port, holder, e.Err)
 	case !found && strings.Contains(e.Err.Error(), refusal.PortAllocated):
@@ -37,7 +37,7 @@ func (c *Client) NameHolder(ctx context.Context, e *refusal.Error) {
 	}
 }
 
-// findHolder looks for the Service that has a node port, in a list of all.
+// findHolder finds the Service that has a node port, in a list of all.
 func (c *Client) findHolder(ctx context.Context, port int32) (holder federation.ObjectRef, found bool, err error) {
 	err = c.Each(ctx, c.Dynamic.Resource(object.Services), metav1.ListOptions{}, func(u *unstructured.Unstructured) (more bool) {
 		ports, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ports")

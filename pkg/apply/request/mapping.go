@@ -9,12 +9,12 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// successors are groups to which kinds have moved, by the group that they left
+// successors are the groups to which kinds have moved, by the group that they left
 // (https://kubernetes.io/docs/reference/using-api/deprecation-guide).
 var successors = map[string][]string{"extensions": {"networking.k8s.io", "apps", "policy"}}
 
-// Served returns the version of a kind that the cluster has where it does not have the
-// one that Git names, as an apiVersion; empty where it has none.
+// Served returns the apiVersion in which the cluster serves a kind, if it does not
+// serve the version that Git names. It is empty if the cluster does not serve the kind.
 func (c *Client) Served(ctx context.Context, gk schema.GroupKind) string {
 	for _, group := range append([]string{gk.Group}, successors[gk.Group]...) {
 		if m, err := c.Mapping(ctx, schema.GroupKind{Group: group, Kind: gk.Kind}, ""); err == nil {
@@ -24,8 +24,7 @@ func (c *Client) Served(ctx context.Context, gk schema.GroupKind) string {
 	return ""
 }
 
-// Mapping finds out how a kind is served. An empty version stands for the
-// preferred one.
+// Mapping returns how a kind is served. An empty version stands for the preferred one.
 func (c *Client) Mapping(ctx context.Context, gk schema.GroupKind, version string) (*meta.RESTMapping, error) {
 	var versions []string
 	if version != "" {

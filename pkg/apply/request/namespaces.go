@@ -14,11 +14,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// AnnotationCreated is on a namespace that fedsync made because objects needed it.
+// AnnotationCreated is on a namespace that fedsync created because objects needed it.
 const AnnotationCreated = "fedsync.dev/created-by"
 
-// CreateNamespace makes a namespace that objects need. It bears no label of an
-// inventory, so that it is never pruned.
+// CreateNamespace creates a namespace that objects need. It bears no label of an
+// inventory, so it is never pruned.
 func (c *Client) CreateNamespace(ctx context.Context, name string) (*unstructured.Unstructured, error) {
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
 	u.SetName(name)
@@ -32,7 +32,7 @@ func (c *Client) CreateNamespace(ctx context.Context, name string) (*unstructure
 	return made, err
 }
 
-// Answers asks the API server something that no webhook judges.
+// Answers reports whether the API server answers a request that no webhook reviews.
 func (c *Client) Answers(ctx context.Context) bool {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, min(patience, c.Timeout))

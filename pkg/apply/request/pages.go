@@ -15,13 +15,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// pageSize is how many objects are listed at once.
+// pageSize is the number of objects per page.
 const pageSize = 500
 
-// errSeen ends a list of which enough was seen.
+// errSeen ends a list when visit has seen enough.
 var errSeen = errors.New("enough was seen")
 
-// Each lists page by page, and gives each object to visit until that has seen enough.
+// Each lists page by page, and calls visit for each object until it returns false.
 func (c *Client) Each(ctx context.Context, from dynamic.ResourceInterface, o metav1.ListOptions, visit func(*unstructured.Unstructured) (more bool)) error {
 	if o.Limit == 0 {
 		o.Limit = pageSize
@@ -48,7 +48,7 @@ func (c *Client) Each(ctx context.Context, from dynamic.ResourceInterface, o met
 	return failure.Misbehaves("lists objects without end, on more than %d pages", bounds.Pages)
 }
 
-// EachOwn calls f for each object in our namespace that the selector selects.
+// EachOwn calls f for each selected object in our namespace.
 func (c *Client) EachOwn(ctx context.Context, resource schema.GroupVersionResource, selector string, f func(*unstructured.Unstructured)) error {
 	o := metav1.ListOptions{LabelSelector: selector, Limit: 50}
 	return c.Each(ctx, c.Dynamic.Resource(resource).Namespace(federation.SystemNamespace), o, func(u *unstructured.Unstructured) (more bool) {

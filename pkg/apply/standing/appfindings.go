@@ -16,7 +16,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// spaceFinding speaks of a namespace in which objects cannot be made.
+// spaceFinding returns the finding for a namespace in which objects cannot be created.
 func (x *report) spaceFinding(name, app string) (federation.Finding, bool) {
 	s := x.Spaces[name]
 	if s == nil || s.Usable() {
@@ -39,7 +39,7 @@ func (x *report) spaceFinding(name, app string) (federation.Finding, bool) {
 	case s.Last.Err != nil:
 		return s.Last.Err.Finding(x.Cluster, app), true
 	case x.MayCreate(name):
-		return federation.Finding{}, false // it is about to be made
+		return federation.Finding{}, false // it is about to be created
 	default:
 		f.Message = untrusted.Textf("read: namespaces %q not found", name)
 		f.Remedy = untrusted.New(createSpace(name) + ", or set createNamespaces: true in " + federation.FileName)
@@ -49,7 +49,8 @@ func (x *report) spaceFinding(name, app string) (federation.Finding, bool) {
 
 func createSpace(name string) string { return untrusted.Command("kubectl create namespace %s", name) }
 
-// appFindings are about an app's inventory, and what it keeps of what left Git.
+// appFindings returns the findings about an app's inventory and the objects it keeps
+// that left Git.
 func (x *report) appFindings(of *state.App, tally *state.AppTally) []federation.Finding {
 	var out []federation.Finding
 	if refused := of.Parent.Refusal(); refused != nil && len(of.Has.Kinds) > 0 {
@@ -65,7 +66,7 @@ func (x *report) appFindings(of *state.App, tally *state.AppTally) []federation.
 		f.Message = untrusted.New("it cannot be recorded which Jobs ended, so they run again when their TTL has deleted them and fedsync starts again: " + untrusted.Line(e.Err.Error()))
 		out = append(out, f)
 	case e.Verb == write.VerbNarrow && x.IsNarrow(of), e.Verb != write.VerbNarrow && x.Wide(of) && (tally == nil || state.ListsAll(of.Parent, x.Leaving(of, tally.Leaving))):
-		// It was about what is done by now.
+		// It concerned something that is done by now.
 	case e.LeavesNoInventory() && !x.Wide(of):
 		f := e.Finding(x.Cluster, of.Name)
 		f.ID, f.Severity = federation.FindingInventory, federation.SeverityWarning
@@ -84,8 +85,8 @@ func (x *report) appFindings(of *state.App, tally *state.AppTally) []federation.
 	return out
 }
 
-// blindFinding says of which kinds nothing is pruned, since what there is of them
-// cannot be seen.
+// blindFinding returns the finding that names the kinds that are not pruned because
+// their objects cannot be seen.
 func (x *report) blindFinding(of *state.App) (federation.Finding, bool) {
 	kinds := x.blind(of)
 	if len(kinds) == 0 || !of.Named || of.Plan.Prune != federation.PruneAllowed {
@@ -107,10 +108,10 @@ func (x *report) blindFinding(of *state.App) (federation.Finding, bool) {
 	return f, true
 }
 
-// keptFinding says why objects that left Git are still there.
+// keptFinding explains why objects that left Git still exist.
 func (x *report) keptFinding(of *state.App, tally *state.AppTally) (federation.Finding, bool) {
 	if tally == nil || len(tally.Leaving) == 0 || of.Plan.Broken {
-		return federation.Finding{}, false // nothing is known to have left
+		return federation.Finding{}, false // it is not known what left
 	}
 	var refs []string
 	for _, r := range x.Leaving(of, tally.Leaving) {
@@ -125,7 +126,7 @@ func (x *report) keptFinding(of *state.App, tally *state.AppTally) (federation.F
 	objects := fmt.Sprintf("%d objects that left Git (%s)", len(refs), untrusted.Some(refs, 3))
 	switch {
 	case !of.Named:
-		return federation.Finding{}, false // the plan says nothing of the app
+		return federation.Finding{}, false // the plan does not name the app
 	case of.Plan.Prune == federation.PruneHeld:
 		f.ID, f.Severity = federation.FindingHeld, federation.SeverityWarning
 		f.Message = untrusted.New(objects + " are left: these are too many at once")
@@ -146,7 +147,7 @@ func (x *report) keptFinding(of *state.App, tally *state.AppTally) (federation.F
 	return f, true
 }
 
-// blind returns those of unlisted that cannot be seen, as the cluster says.
+// blind returns those of Unlisted that cannot be seen, according to the cluster.
 func (x *report) blind(a *state.App) []schema.GroupKind {
 	return slices.DeleteFunc(x.Unlisted(a), func(gk schema.GroupKind) bool { return x.Blindness(gk) == nil })
 }

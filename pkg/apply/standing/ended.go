@@ -8,8 +8,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Ended returns the Jobs of the plan that ended and were deleted after that, sorted, as
-// an observer of the cluster would tell of them if they were still there.
+// Ended returns the Jobs of the plan that ended and were deleted afterwards, sorted, as
+// an observer of the cluster would report them if they still existed.
 func Ended(s *state.State) []federation.Observation {
 	var out []federation.Observation
 	for _, r := range s.Rows {

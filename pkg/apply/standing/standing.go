@@ -18,29 +18,28 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Standing is how far the cluster is from the plan, and why. It is computed from
-// the table each time, so that what was corrected is gone from it.
+// Standing is how far the cluster is from the plan, and why. It is computed from the
+// table each time, so that what was fixed is gone from it.
 type Standing struct {
 	Revision federation.Revision // of the plan; zero before the first
-	// Complete says that the cluster is as the plan says, and what was to go is
-	// gone.
+	// Complete means that the cluster matches the plan, and objects to prune are gone.
 	Complete bool
-	// Tried says that everything was tried, and nothing is under way or about to
-	// be; Final, that by itself nothing more will come of it: only a change in Git
-	// or somebody's hand in the cluster can do better.
+	// Tried means that everything was tried, and nothing is under way or about to be.
+	// Final means that waiting will not help: only a change in Git or a manual change
+	// in the cluster will.
 	Tried, Final bool
-	// Changes are those made for the revision, and what could not be, sorted; Notes
-	// say more about them.
+	// Changes are those made for the revision, and those that failed, sorted. Notes are
+	// additional information about them.
 	Changes []federation.Change
 	Notes   []federation.Finding
-	// Findings are what is wrong with the plan's objects, sorted.
+	// Findings are the problems of the plan's objects, sorted.
 	Findings []federation.Finding
-	// Own are what is wrong with the cluster itself.
+	// Own are the problems of the cluster itself.
 	Own []federation.Finding
 }
 
-// Of computes how a state stands at a time. Nothing counts as tried while the
-// cluster may not be written to.
+// Of computes the standing of a state at a time. Nothing counts as tried while writes
+// to the cluster are not allowed.
 func Of(t *state.State, now time.Time, mayWrite bool) Standing {
 	plan := agenda.At(t, now)
 	x := &report{State: t, now: now}
@@ -57,13 +56,13 @@ func Of(t *state.State, now time.Time, mayWrite bool) Standing {
 	return s
 }
 
-// report is what is said of the table at one time.
+// report computes one standing.
 type report struct {
 	*state.State
 	now time.Time
 }
 
-// changesOf are the changes that were made, and the failures that stand.
+// changesOf returns the changes that were made, and the current failures.
 func (x *report) changesOf() []federation.Change {
 	changes := maps.Clone(x.Changes)
 	for ref, r := range x.Rows {
@@ -85,8 +84,8 @@ func (x *report) changesOf() []federation.Change {
 	return out
 }
 
-// why is the reason why a row is not as it should be: its own failure, or that of
-// what it stands on.
+// why returns the reason why a row does not match the plan: its own failure, or the
+// failure of what it depends on.
 func (x *report) why(r *state.Row) *refusal.Error {
 	if r.Want != nil && x.Settled(r) {
 		return nil
@@ -110,14 +109,14 @@ func (x *report) why(r *state.Row) *refusal.Error {
 	return e
 }
 
-// findings are what is wrong with the plan's objects; x.mu is held.
+// findings returns the problems of the plan's objects.
 func (x *report) findings() []federation.Finding {
 	var out []federation.Finding
 	for _, e := range x.Clashes {
 		out = append(out, e.Finding(x.Cluster, e.App))
 	}
 	tallies, deleting := x.Tallies(), x.deletingHolders()
-	spaces := map[string]string{} // that are wanted, to an app
+	spaces := map[string]string{} // wanted namespaces, each with an app
 	for _, r := range x.Sorted() {
 		out = append(out, x.rowFindings(r, deleting)...)
 		if r.Want != nil && r.Ref.Namespace != "" && !x.Rows[federation.ObjectRef{Kind: "Namespace", Name: r.Ref.Namespace}].Wanted() {
@@ -133,13 +132,13 @@ func (x *report) findings() []federation.Finding {
 		out = append(out, x.appFindings(x.Apps[name], tallies[name])...)
 	}
 	slices.SortFunc(out, federation.Finding.Compare)
-	// What is said of the cluster is said once, whatever number of objects it is about.
+	// A finding about the cluster appears once, however many objects it concerns.
 	return slices.CompactFunc(out, func(x, y federation.Finding) bool {
 		return x.Object == federation.ObjectRef{} && x.Compare(y) == 0
 	})
 }
 
-// rowFindings are what is wrong with one object.
+// rowFindings returns the problems of one object.
 func (x *report) rowFindings(r *state.Row, deleting map[object.Port]*state.Row) []federation.Finding {
 	if r.Want == nil {
 		return x.leavingFindings(r)
@@ -182,7 +181,7 @@ func (x *report) rowFindings(r *state.Row, deleting map[object.Port]*state.Row) 
 	return out
 }
 
-// leavingFindings are about an object that left Git and is still there.
+// leavingFindings returns the problems of an object that left Git and still exists.
 func (x *report) leavingFindings(r *state.Row) []federation.Finding {
 	name, ok := x.OwnerOf(r)
 	if !ok {
@@ -197,7 +196,7 @@ func (x *report) leavingFindings(r *state.Row) []federation.Finding {
 	return nil
 }
 
-// failedJobFinding says of a Job that failed and is gone how to have it run again.
+// failedJobFinding explains how to run a Job again that failed and is gone.
 func (x *report) failedJobFinding(r *state.Row) (federation.Finding, bool) {
 	e, over := x.Over(r)
 	if !over || !e.Failed || r.Live != nil {
@@ -212,8 +211,8 @@ func (x *report) failedJobFinding(r *state.Row) (federation.Finding, bool) {
 	}, true
 }
 
-// deletionFinding speaks of an object that is being deleted: a note until the
-// deadline, and then a failure that says who must act.
+// deletionFinding returns the finding for an object that is being deleted: a note until
+// the deadline, and afterwards a failure that names who must act.
 func (x *report) deletionFinding(r *state.Row, app, why string) federation.Finding {
 	f := federation.Finding{
 		ID: federation.FindingDeleting, Severity: federation.SeverityNote, Cluster: x.Cluster, App: app, Object: r.Ref,
@@ -246,8 +245,8 @@ func (x *report) foreignFinding(r *state.Row) federation.Finding {
 	}
 }
 
-// deletingHolders returns the Services of ours that are being deleted, by the node
-// ports that they still have.
+// deletingHolders returns our Services that are being deleted, by the node ports that
+// they still hold.
 func (x *report) deletingHolders() map[object.Port]*state.Row {
 	out := map[object.Port]*state.Row{}
 	for port, rows := range x.PortHolders() {
@@ -260,8 +259,8 @@ func (x *report) deletingHolders() map[object.Port]*state.Row {
 	return out
 }
 
-// deletingHolder returns the one of them that has a node port which r is to take
-// over.
+// deletingHolder returns the deleting Service that holds a node port which r should
+// take over.
 func deletingHolder(r *state.Row, deleting map[object.Port]*state.Row) *state.Row {
 	if len(deleting) == 0 {
 		return nil
@@ -274,18 +273,18 @@ func deletingHolder(r *state.Row, deleting map[object.Port]*state.Row) *state.Ro
 	return nil
 }
 
-// own are findings about the cluster itself.
+// own returns the problems of the cluster itself.
 func (x *report) own() []federation.Finding {
 	e := x.Silent.Err
 	if e == nil {
 		return nil
 	}
 	f := federation.Finding{
-		// No answer is no failure yet: the report counts how long there is none.
+		// No answer is not yet a failure: the report counts how long it lasts.
 		ID: federation.FindingUnreachable, Severity: federation.SeverityWarning, Cluster: x.Cluster,
 		Message: untrusted.New("the API server does not answer: " + untrusted.Line(e.Err.Error())),
 	}
-	switch e.Class { //nolint:exhaustive // examine notes these three
+	switch e.Class { //nolint:exhaustive // examine records only these three
 	case refusal.ClassThrottled:
 		f.ID, f.Message, f.Remedy = federation.FindingRefused, untrusted.New("the API server has too much to do: "+untrusted.Line(e.Err.Error())), untrusted.New(e.Remedy)
 	case refusal.ClassCredentials:
@@ -294,7 +293,7 @@ func (x *report) own() []federation.Finding {
 	return []federation.Finding{f}
 }
 
-// reason returns what the API server said, without what was asked.
+// reason returns the API server's message, without the request.
 func reason(err error) string {
 	if e, ok := errors.AsType[*refusal.Error](err); ok {
 		err = e.Err

@@ -1,9 +1,9 @@
-// Package state has all that is known of one cluster: what Git wants of it, what it shows,
-// and what the last requests answered.
+// Package state holds everything known about one cluster: what Git wants, what the
+// cluster shows, and what the last requests answered.
 //
-// A [State] has a [Row] for each object, an [App] for each app and its inventory, a [Kind]
-// and a [Space] for what objects stand on, and what is being asked now. Nothing that follows
-// from these is remembered beside them: what is due is computed by package agenda, and how
-// far the cluster is from the plan by package standing. A State does no I/O and has no lock;
-// package table has both sides: who may look at it, and what changes it.
+// A [State] has a [Row] for each object, an [App] for each app and its inventory, a
+// [Kind] and a [Space] for what objects depend on, and the requests under way. What
+// follows from these is not stored: package agenda computes what is due, and package
+// standing computes how far the cluster is from the plan. A State does no I/O and has
+// no lock; package table guards access to it and changes it.
 package state

@@ -10,8 +10,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 )
 
-// A fight is the same field changed back and forth: FightFlips times within
-// fightWindow. We stop for a pause that doubles while it goes on.
+// In a fight two clients change one field back and forth: FightFlips times within
+// fightWindow. We stop for a pause that doubles while the fight lasts.
 const (
 	FightFlips    = 3
 	fightWindow   = 5 * time.Minute
@@ -19,34 +19,34 @@ const (
 	fightPauseMax = time.Hour
 )
 
-// WholeObject stands for the path where an object as a whole was changed: it was deleted,
-// or lost our label.
+// WholeObject stands for the path when an object as a whole was changed: it was
+// deleted, or lost our label.
 const WholeObject = "the object"
 
-// flip is one change by somebody else of a field that we had set.
+// flip is one change by another client to a field that we had set.
 type flip struct {
 	path string
 	at   time.Time
 }
 
-// Fight is a field that we no longer set, for a while.
+// Fight is a field that we do not set for a while.
 type Fight struct {
 	path, by string
-	deleted  bool   // what somebody does to it is to delete it
-	want     string // what we wanted then: another wish from Git is another chance
+	deleted  bool   // the other client deletes the object
+	want     string // what we wanted then: another wish from Git ends the fight
 	Since    time.Time
 	Until    time.Time
 	pause    time.Duration
 }
 
-// Stopped says whether we leave the object alone because of a fight.
+// Stopped reports whether we leave the object unchanged because of a fight.
 func (r *Row) Stopped(now time.Time) bool { return r.Fight != nil && now.Before(r.Fight.Until) }
 
-// Flip counts a change by somebody else, and starts a fight at the third.
+// Flip counts a change by another client, and starts a fight at the third.
 func (r *Row) Flip(now time.Time, d Drift) {
 	if f := r.Fight; f != nil {
 		if now.Sub(f.Until) < fightWindow {
-			if slices.Contains(d.Paths, f.path) { // our new try was answered as before
+			if slices.Contains(d.Paths, f.path) { // our new try had the same result
 				f.by, f.pause = d.By, min(2*f.pause, fightPauseMax)
 				f.Until = now.Add(f.pause)
 				return
@@ -61,7 +61,7 @@ func (r *Row) Flip(now time.Time, d Drift) {
 			recent = append(recent, f)
 		}
 	}
-	// More paths than these tell nothing new.
+	// More paths than these add no information.
 	for _, path := range d.Paths[:min(len(d.Paths), 8)] {
 		recent = append(recent, flip{path: path, at: now})
 		count := 0
@@ -80,14 +80,14 @@ func (r *Row) Flip(now time.Time, d Drift) {
 	}
 }
 
-// settleFight gives an object another chance when Git wants something else of it.
+// settleFight gives an object another chance when Git wants something different.
 func (r *Row) settleFight(want string) {
 	if r.Fight != nil && r.Fight.want != want {
 		r.Fight, r.flips = nil, nil
 	}
 }
 
-// Refusal is why the object is left as it is.
+// Refusal returns why the object is left unchanged.
 func (f *Fight) Refusal(d *object.Desired) *refusal.Error {
 	until := f.Until.UTC().Format(time.TimeOnly + " MST")
 	if f.deleted {

@@ -1,6 +1,6 @@
 package state
 
-// EachFlight calls visit with each request that is under way.
+// EachFlight calls visit for each request under way.
 func (t *State) EachFlight(visit func(*Flight)) {
 	for _, r := range t.Rows {
 		if r.Flight != nil {

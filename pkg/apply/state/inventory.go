@@ -13,11 +13,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// What leaves: objects of an inventory that Git no longer wants.
+// Objects of an inventory that Git no longer wants leave.
 
-// OwnerOf returns the app whose inventory the object is in: it bears the app's
-// label and an entry of ours, and no controller made it. What stands in our own
-// namespace is no app's, though an earlier version may have let one write there.
+// OwnerOf returns the app whose inventory the object is in: it bears the app's label
+// and an entry of ours, and has no controller. Objects in our own namespace belong to
+// no app, although an earlier version may have allowed an app to write there.
 func (t *State) OwnerOf(r *Row) (name string, ok bool) {
 	if r.Live == nil || !r.Live.Owned || r.Live.Controlled || object.IsOurs(r.Ref) {
 		return "", false
@@ -26,9 +26,9 @@ func (t *State) OwnerOf(r *Row) (name string, ok bool) {
 	return name, ok
 }
 
-// MayLeave reports whether the row, which nobody wants, may be deleted as far as
-// it goes by itself: its kind is in the inventory's list and is seen. A Namespace
-// never may, whoever made it.
+// MayLeave reports whether the inventory allows the deletion of the row, which Git does
+// not want: the inventory lists its kind, and the kind's objects are seen. A Namespace
+// is never deleted, whoever created it.
 func (t *State) MayLeave(a *App, r *Row) bool {
 	if r.Ref.GroupKind() == object.NamespaceKind || a.withholds(r.Ref) {
 		return false
@@ -36,10 +36,10 @@ func (t *State) MayLeave(a *App, r *Row) bool {
 	return a.Parent.Exists() && a.Parent.Kinds[r.Ref.GroupKind()] && isListed(t, r.Resource.GroupResource())
 }
 
-// isListed reports whether the resource is seen whole, in any version.
+// isListed reports whether all objects of the resource are seen, in any version.
 func isListed(t *State, gr schema.GroupResource) bool { return t.Lists[gr].Done }
 
-// List is how much is seen of a kind.
+// List returns how much of a kind is seen.
 func (t *State) List(k *Kind) Listing {
 	if k.Mapping == nil {
 		return Listing{}
@@ -47,20 +47,20 @@ func (t *State) List(k *Kind) Listing {
 	return t.Lists[k.Mapping.Resource.GroupResource()]
 }
 
-// Prunes reports whether the plan and the inventory let the app's objects be
+// Prunes reports whether the plan and the inventory allow the app's objects to be
 // deleted.
 func (t *State) Prunes(a *App) bool {
 	return a.Named && a.Plan.Prune == federation.PruneAllowed && !t.Broken() && t.Wide(a)
 }
 
-// Broken reports whether some app could not be rendered: it may have taken over
-// what another gave up.
+// Broken reports whether an app could not be rendered. It may have taken over what
+// another app gave up.
 func (t *State) Broken() bool {
 	return slices.ContainsFunc(t.Plan.Apps, func(p federation.AppPlan) bool { return p.Broken })
 }
 
-// Leaving returns those of the rows, of the app's inventory and wanted by nobody,
-// that are not to stay.
+// Leaving returns those of the rows that have to leave. The rows are of the app's
+// inventory and not wanted by Git.
 func (t *State) Leaving(a *App, rows []*Row) []*Row {
 	var out []*Row
 	for _, r := range rows {
@@ -71,7 +71,7 @@ func (t *State) Leaving(a *App, rows []*Row) []*Row {
 	return out
 }
 
-// ListsAll reports whether the parent lists what the rows are.
+// ListsAll reports whether the parent lists the kinds and namespaces of the rows.
 func ListsAll(p *write.Parent, rows []*Row) bool {
 	return !slices.ContainsFunc(rows, func(r *Row) bool { return !p.Lists(r.Ref) })
 }
@@ -83,7 +83,7 @@ func (t *State) Wide(a *App) bool {
 	return p != nil && p.Refused == nil && p.Instance == t.Instance && p.Source == t.Owner.Source && p.Covers(a.Has)
 }
 
-// IsNarrow reports whether the inventory lists just what the app has.
+// IsNarrow reports whether the inventory lists exactly what the app has.
 func (t *State) IsNarrow(a *App) bool {
 	if len(a.Has.Kinds) == 0 {
 		return !a.Parent.Exists()
@@ -119,9 +119,8 @@ func (t *State) Tallies() map[string]*AppTally {
 	return out
 }
 
-// Unlisted returns the kinds of the app's inventory that are not seen whole: what
-// there is of them is not known. A kind that the cluster is known not to serve has
-// no objects.
+// Unlisted returns the kinds of the app's inventory whose objects are not all seen. A
+// kind that the cluster does not serve has no objects, and is left out.
 func (t *State) Unlisted(a *App) []schema.GroupKind {
 	if !a.Parent.Exists() {
 		return nil
@@ -138,8 +137,8 @@ func (t *State) Unlisted(a *App) []schema.GroupKind {
 	return out
 }
 
-// Blindness returns why a kind cannot be seen, as the cluster says; nil where it can,
-// or is about to be.
+// Blindness returns why a kind cannot be seen, according to the cluster. It is nil if
+// the kind is seen or about to be.
 func (t *State) Blindness(gk schema.GroupKind) error {
 	k := t.Kinds[gk]
 	switch {
@@ -151,13 +150,13 @@ func (t *State) Blindness(gk schema.GroupKind) error {
 	return t.List(k).Err
 }
 
-// isBarred reports whether a kind is not seen because of what somebody decided, by a
-// right or by an API without lists. Nothing is waited for then.
+// isBarred reports whether a kind is not seen because somebody decided so, with a
+// permission or an API without lists. Waiting does not help then.
 func isBarred(blindness error) bool {
 	return apierrors.IsForbidden(blindness) || apierrors.IsMethodNotSupported(blindness)
 }
 
-// ListedKinds are the kinds that the inventories list.
+// ListedKinds returns the kinds that the inventories list.
 func (t *State) ListedKinds() []schema.GroupKind {
 	var out []schema.GroupKind
 	for _, a := range t.Apps {
@@ -176,8 +175,8 @@ func compareKinds(a, b schema.GroupKind) int {
 	return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Kind, b.Kind))
 }
 
-// Complete reports whether the cluster is as the plan says: everything is applied,
-// and what is to go is gone.
+// Complete reports whether the cluster matches the plan: everything is applied, and
+// objects to prune are gone.
 func (t *State) Complete() bool {
 	if len(t.Clashes) > 0 || t.Silent.Err != nil {
 		return false
@@ -206,7 +205,7 @@ func (t *State) Complete() bool {
 		unlisted := t.Unlisted(a)
 		switch leaving := t.Leaving(a, rows); {
 		case slices.ContainsFunc(unlisted, func(gk schema.GroupKind) bool { return !isBarred(t.Blindness(gk)) }):
-			return false // what there is of them is not known, and will be
+			return false // their objects are not known yet, but will be
 		case slices.ContainsFunc(leaving, func(r *Row) bool { return !r.held() }):
 			return false
 		case len(leaving) == 0 && len(unlisted) == 0 && (t.Wide(a) || a.Parent.Refused == nil && writable) && !t.IsNarrow(a):
@@ -216,8 +215,8 @@ func (t *State) Complete() bool {
 	return true
 }
 
-// Inventories returns what the cluster has of every app, sorted; an app of which only
-// the parent is left, and may be written, is there too.
+// Inventories returns the cluster's objects of every app, sorted. It includes apps of
+// which only the parent is left, if that may be written.
 func (t *State) Inventories() map[string][]federation.ObjectRef {
 	out := map[string][]federation.ObjectRef{}
 	for name, a := range t.Apps {

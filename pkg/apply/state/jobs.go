@@ -9,21 +9,21 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A Job with a TTL (spec.ttlSecondsAfterFinished) is deleted by Kubernetes some time after
-// it ended. To create it again would run it again, and again after its next TTL. So how
-// it ended, and for which rendering, is written into the inventory, and it is not created
-// until its rendering is another one.
+// Kubernetes deletes a Job with a TTL (spec.ttlSecondsAfterFinished) some time after it
+// ended. Creating it again would run it again, and again after its next TTL. So the
+// inventory records how it ended, and for which rendering, and it is not created until
+// its rendering changes.
 //
-// A Job that failed for good is treated alike: its backoffLimit says how often it may be
-// tried, and a Job that is run after each TTL has none. Its failure is reported until
-// Git changes it, or somebody removes its record.
+// A Job that failed for good is treated alike: its backoffLimit bounds the tries, and a
+// Job that is run after each TTL has no bound. Its failure is reported until Git
+// changes it, or a user removes its record.
 //
-// A Job without a TTL goes only where somebody deletes it, which is the usual way to have
-// it run again: it is created again. With a TTL nobody can tell who deleted it: the
-// event is the same, and fedsync may not have been there to see it.
+// A Job without a TTL is gone only if a user deleted it, which is the usual way to run
+// it again: it is created again. With a TTL it cannot be known who deleted it: the
+// event is the same, and fedsync may not have been running.
 
-// NoteEnd notes that the row's Job shows, or showed before it was deleted, that it ended
-// for the rendering that Git wants.
+// NoteEnd records that the row's Job ended for the rendering that Git wants. The live
+// object v shows that, or showed it before it was deleted.
 func (t *State) NoteEnd(r *Row, v object.Live) {
 	if v.End == object.Runs || r.Want == nil {
 		return
@@ -37,7 +37,7 @@ func (t *State) NoteEnd(r *Row, v object.Live) {
 	}
 }
 
-// recorded is what the inventory says of the end of the row's Job.
+// recorded returns what the inventory records about the end of the row's Job.
 func recorded(t *State, r *Row) inventory.Ended {
 	a := t.Apps[r.Want.App]
 	if a == nil || !a.Parent.Exists() {
@@ -46,8 +46,8 @@ func recorded(t *State, r *Row) inventory.Ended {
 	return a.Parent.Ended[inventory.EndedKey(r.Ref)]
 }
 
-// Over returns how the row's Job ended, where it ended for the rendering that Git wants
-// and is gone, or about to go.
+// Over returns how the row's Job ended, if it ended for the rendering that Git wants
+// and is gone or being deleted.
 func (t *State) Over(r *Row) (inventory.Ended, bool) {
 	if r.Want == nil || r.Ref.GroupKind() != object.JobKind || r.Live != nil && !r.Live.Terminating {
 		return inventory.Ended{}, false
@@ -60,8 +60,9 @@ func (t *State) Over(r *Row) (inventory.Ended, bool) {
 	return inventory.Ended{}, false
 }
 
-// recall notes what the inventory of another app, which may have had the row's Job before,
-// says of its end: it has not to be run again for being moved.
+// recall copies the record of how the row's Job ended from the inventory of another
+// app, which may have had the Job before. A Job that moves to another app does not run
+// again.
 func recall(t *State, r *Row, from *App) {
 	if r.Want == nil || r.Want.App == from.Name || r.Ref.GroupKind() != object.JobKind || from.Parent.Refusal() != nil {
 		return
@@ -71,8 +72,8 @@ func recall(t *State, r *Row, from *App) {
 	}
 }
 
-// Settled reports whether there is nothing to be done for the row: the cluster shows what
-// Git wants, or showed it for as long as that lasts.
+// Settled reports whether the row needs no work: the cluster shows what Git wants, or
+// showed it for as long as it lasts.
 func (t *State) Settled(r *Row) bool {
 	if r.Settled() {
 		return true
@@ -81,9 +82,9 @@ func (t *State) Settled(r *Row) bool {
 	return over
 }
 
-// jobsOf returns how Jobs of the app ended, as far as that is not in its inventory yet,
-// the renderings of all its Jobs by their keys, and whether the inventory may list just
-// those: not where it is not known what the app has.
+// jobsOf returns how Jobs of the app ended, unless its inventory records it, and the
+// renderings of all its Jobs by their keys. With only, the inventory should list no
+// other Jobs; it is false where it is not known what the app has.
 func jobsOf(t *State, a *App) (ended map[string]inventory.Ended, wanted map[string]string, just bool) {
 	ended, wanted = map[string]inventory.Ended{}, map[string]string{}
 	for _, r := range t.Rows {
@@ -101,8 +102,8 @@ func jobsOf(t *State, a *App) (ended map[string]inventory.Ended, wanted map[stri
 	return ended, wanted, just
 }
 
-// IsRecorded reports whether the app's inventory says which of its Jobs ended, and
-// speaks of no others.
+// IsRecorded reports whether the app's inventory records which of its Jobs ended, and
+// no others.
 func (t *State) IsRecorded(a *App) bool {
 	if !a.Parent.Exists() || !a.Has.Kinds[object.JobKind] && len(a.Parent.Ended) == 0 {
 		return true
@@ -112,8 +113,8 @@ func (t *State) IsRecorded(a *App) bool {
 	return maps.Equal(w.EndedAfter(a.Parent), a.Parent.Ended)
 }
 
-// forgetRecorded drops what is remembered of ended Jobs beside the inventory that says it:
-// who removes a record has the Job run again.
+// forgetRecorded drops from memory how Jobs ended where the inventory records it, so
+// that removing a record makes the Job run again.
 func forgetRecorded(t *State, a *App) {
 	if !a.Parent.Exists() || len(a.Parent.Ended) == 0 {
 		return

@@ -6,10 +6,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/write"
 )
 
-// ParentWish is what the app's parent is to list: all that the app has besides what
-// it lists already or, where exact, that alone.
+// ParentWish returns what the app's parent should list: everything the app has in
+// addition to what it lists already or, if exact, only that.
 func (t *State) ParentWish(a *App, exact bool) write.ParentWish {
-	var left inventory.Contents // what is there and no longer wanted
+	var left inventory.Contents // objects that exist and are no longer wanted
 	if !exact {
 		for _, r := range t.Rows {
 			if name, ok := t.OwnerOf(r); !ok || name != a.Name || r.Want != nil || r.Ref.GroupKind() == object.NamespaceKind {
@@ -23,8 +23,7 @@ func (t *State) ParentWish(a *App, exact bool) write.ParentWish {
 	return w
 }
 
-// TakeParent takes what was read or written of a parent, unless something newer is
-// known already.
+// TakeParent stores a parent that was read or written, unless a newer one is known.
 func (t *State) TakeParent(a *App, p *write.Parent) {
 	t.Sets[inventory.PartOf(t.Owner.Federation, a.Name)] = a.Name
 	if p != nil && a.Parent != nil && a.Parent.UID == p.UID && object.Newer(a.Parent.ResourceVersion, p.ResourceVersion) {

@@ -15,39 +15,40 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// App is what is known of one app: the plan's word on it and its inventory.
+// App is what is known about one app: its part of the plan, and its inventory.
 type App struct {
 	Name   string
 	Plan   federation.AppPlan // without its objects
-	Named  bool               // the plan speaks of it
-	Has    inventory.Contents // what its inventory is to list, see index
-	Parent *write.Parent      // nil where it does not exist, as far as is known
+	Named  bool               // the plan names it
+	Has    inventory.Contents // what its inventory should list, see index
+	Parent *write.Parent      // nil where it is not known to exist
 	Flight *Flight
 	Last   Try // of widening or narrowing the parent
 }
 
-// withholds reports whether an object is to be left as it is.
+// withholds reports whether an object has to be left unchanged.
 func (a *App) withholds(ref federation.ObjectRef) bool {
 	return slices.ContainsFunc(a.Plan.Withheld, func(w federation.Withheld) bool { return w.Object == ref })
 }
 
-// Kind is what is known of one kind.
+// Kind is what is known about one kind.
 type Kind struct {
-	Version string // that the plan asks for; empty for the preferred one
+	Version string // the one in the plan; empty for the preferred one
 	Mapping *meta.RESTMapping
-	// Watched is the mapping that was known last, also while another is asked for:
-	// who stops looking at a kind meanwhile would take its objects for gone.
+	// Watched is the mapping that was last known, even while another is asked for.
+	// Without it the watch would stop for that time, and the objects would seem to be
+	// gone.
 	Watched *meta.RESTMapping
 	Flight  *Flight
 	Last    Try            // of asking for the mapping
-	Asked   DefinitionMark // as it was then
-	Doubted bool           // an answer said that it is not served like that
-	Since   time.Time      // when that was learned
+	Asked   DefinitionMark // the definition at that time
+	Doubted bool           // an answer contradicted the mapping
+	Since   time.Time      // when the mapping was learned
 	Hung    bool           // a request timed out, and none was answered since
 }
 
 // ask makes one of these versions the one that is asked for, unless one of them is
-// already. What is known of the kind stays where it is known in one of them.
+// already. The mapping stays if it is for one of them.
 func (k *Kind) ask(versions []string) {
 	switch {
 	case slices.Contains(versions, k.Version):
@@ -63,33 +64,33 @@ func (k *Kind) IsGone() bool {
 	return k != nil && k.Mapping == nil && k.Last.Err != nil && meta.IsNoMatchError(k.Last.Err.Err)
 }
 
-// Listing says how much of a watch is seen.
+// Listing is how much a watch has seen.
 type Listing struct {
 	Done  bool // its initial list has been observed, and it has not failed since
 	Err   error
-	Since time.Time // when it was waited for again
+	Since time.Time // when waiting for it began again
 }
 
-// Space is what is known of one namespace.
+// Space is what is known about one namespace.
 type Space struct {
-	Known       bool // by a watch or an answer
+	Known       bool // from a watch or an answer
 	Exists      bool
 	Terminating bool
-	Message     string // why it does not go, in its own words
+	Message     string // why it is not deleted yet, in its own words
 	Mark        SpaceMark
-	At          time.Time // when a request said so
+	At          time.Time // when a request showed it
 	Flight      *Flight
 	Last        Try
 }
 
-// SpaceMark changes with what may decide over objects in the namespace.
+// SpaceMark changes with what may affect objects in the namespace.
 type SpaceMark struct {
 	Uid         types.UID
 	terminating bool
 	Labels      uint64 // a digest
 }
 
-// Observe takes what a namespace shows.
+// Observe stores the state of a namespace.
 func (s *Space) Observe(h ownership.Hasher, u *unstructured.Unstructured) {
 	s.Known, s.Exists = true, true
 	s.Terminating, s.Message = u.GetDeletionTimestamp() != nil, ""
@@ -109,5 +110,5 @@ func (s *Space) Observe(h ownership.Hasher, u *unstructured.Unstructured) {
 	s.Message = strings.Join(why, "; ")
 }
 
-// Usable reports whether objects can be made in the namespace, as far as is known.
+// Usable reports whether objects can be created in the namespace, as far as is known.
 func (s *Space) Usable() bool { return !s.Known && s.Last.Err == nil || s.Exists && !s.Terminating }

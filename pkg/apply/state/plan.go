@@ -14,15 +14,15 @@ import (
 )
 
 // Take makes the plan's objects the wanted ones. An app that could not be rendered
-// keeps those it had, an object that is withheld stays as it was, and an app that
-// the plan does not name is left as it is and maintained. A new revision is a new
-// chance for what was refused.
+// keeps the objects it had, an object that is withheld stays unchanged, and an app that
+// the plan does not name continues to be maintained as it is. A new revision is a new
+// chance for refused objects.
 func (t *State) Take(plan federation.ClusterPlan) {
 	if plan.Revision.SHA != t.Plan.Revision.SHA {
 		t.Changes, t.Notes = map[federation.ObjectRef]federation.Change{}, nil
 		t.RetryAll()
 	}
-	plan.Apps = slices.Clone(plan.Apps) // its caller may go on with the slice
+	plan.Apps = slices.Clone(plan.Apps) // the caller may change the slice
 	t.Plan, t.Defined = plan, object.DefinedKinds(plan)
 	t.Definers = map[federation.ObjectRef]schema.GroupKind{}
 	for gk, ref := range t.Defined {
@@ -63,8 +63,8 @@ func (t *State) Take(plan federation.ClusterPlan) {
 			claim(t, taken, d)
 		}
 	}
-	// What is withheld stays as it is: as the plan before had it, if that was brought to
-	// the cluster. It may have been made before it was known what the cluster runs.
+	// A withheld object stays as the plan before had it, if it was applied. The object
+	// in this plan may have been rendered before it was known what the cluster runs.
 	for name, objects := range kept {
 		a := t.Apps[name]
 		for _, d := range objects {
@@ -83,7 +83,7 @@ func ownedByUs(app string, o *federation.Object) *refusal.Error {
 	}
 }
 
-// plannedVersions returns the versions in which the plan has each kind.
+// plannedVersions returns the versions of each kind that the plan has.
 func plannedVersions(plan federation.ClusterPlan) map[schema.GroupKind][]string {
 	out := map[schema.GroupKind][]string{}
 	for _, p := range plan.Apps {
@@ -96,7 +96,7 @@ func plannedVersions(plan federation.ClusterPlan) map[schema.GroupKind][]string 
 	return out
 }
 
-// claim gives an object to the app that names it first.
+// claim assigns an object to the app that names it first.
 func claim(t *State, taken map[federation.ObjectRef]*object.Desired, d *object.Desired) {
 	if other := taken[d.Ref]; other != nil {
 		t.Clashes = append(t.Clashes, refusal.New("apply", d.Object.Ref, d.Object.File,
@@ -107,11 +107,11 @@ func claim(t *State, taken map[federation.ObjectRef]*object.Desired, d *object.D
 	taken[d.Ref] = d
 }
 
-// adopt makes these the wishes of the rows.
+// adopt makes these objects the wishes of their rows.
 func adopt(t *State, taken map[federation.ObjectRef]*object.Desired) {
 	for ref, r := range t.Rows {
 		if r.Want != nil && taken[ref] == nil {
-			r.Want, r.Made, r.Drift, r.Last, r.Ended = nil, "", nil, Try{}, inventory.Ended{} // wanted again, it is looked at again
+			r.Want, r.Made, r.Drift, r.Last, r.Ended = nil, "", nil, Try{}, inventory.Ended{} // when wanted again, it is judged again
 			t.Sweep(r)
 		}
 	}
@@ -135,8 +135,8 @@ func adopt(t *State, taken map[federation.ObjectRef]*object.Desired) {
 	index(t)
 }
 
-// Rescope gives every row of a kind the reference by which the cluster knows it,
-// now that its mapping is known.
+// Rescope gives every row of a kind the reference that the cluster uses, as soon as the
+// kind's mapping is known.
 func (t *State) Rescope(gk schema.GroupKind, mapping *meta.RESTMapping) {
 	for _, r := range t.Sorted() {
 		if r.Ref.GroupKind() != gk || r.Want == nil {
@@ -158,7 +158,7 @@ func (t *State) Rescope(gk schema.GroupKind, mapping *meta.RESTMapping) {
 	index(t)
 }
 
-// withholds reports whether an object is to be left as it is.
+// withholds reports whether an object has to be left unchanged.
 func withholds(p federation.AppPlan, d *object.Desired) bool {
 	for _, w := range p.Withheld {
 		if w.Object == d.Ref || w.Object == d.Object.Ref {

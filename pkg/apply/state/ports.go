@@ -4,7 +4,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/object"
 )
 
-// PortHolders returns the Services of ours that hold each node port.
+// PortHolders returns our Services by the node ports that they hold.
 func (t *State) PortHolders() map[object.Port][]*Row {
 	out := map[object.Port][]*Row{}
 	for _, r := range t.Sorted() {

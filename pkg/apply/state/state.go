@@ -13,45 +13,45 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// State is all that is known of one cluster: what Git wants of it, what it shows,
-// and what the last requests answered. Everything else, what is due and what is
-// wrong, is computed from it.
+// State is everything known about one cluster: what Git wants, what the cluster shows,
+// and what the last requests answered. What is due and what is wrong is computed from
+// it.
 type State struct {
 	Settings
 
-	Since       time.Time // when the cluster's lists were first waited for
-	Incarnation int       // counts the clusters that were behind the address
+	Since       time.Time // when waiting for the cluster's lists began
+	Incarnation int       // counts the clusters that were at the address
 	Plan        federation.ClusterPlan
-	Defined     map[schema.GroupKind]federation.ObjectRef // by the plan's definitions
-	Definers    map[federation.ObjectRef]schema.GroupKind // likewise
+	Defined     map[schema.GroupKind]federation.ObjectRef // the plan's definitions, by kind
+	Definers    map[federation.ObjectRef]schema.GroupKind // the reverse
 	Sets        map[string]string                         // the apps, by the value of the part-of label
 	Rows        map[federation.ObjectRef]*Row
-	order       []*Row                     // see sorted; nil after rows were added or dropped
+	order       []*Row                     // see Sorted; nil after rows were added or dropped
 	Apps        map[string]*App            // by name
 	Kinds       map[schema.GroupKind]*Kind // those that the plan or an inventory names
 	Lists       map[schema.GroupResource]Listing
 	Spaces      map[string]*Space                          // the namespaces of rows, and fedsync-system
-	Pauses      map[string]*Pause                          // by the reason for which objects are refused
+	Pauses      map[string]*Pause                          // by the reason why objects are refused
 	Clashes     []*refusal.Error                           // objects that two apps of the plan have
 	Silent      Try                                        // the last request that found the API server silent
-	Asking      *Flight                                    // one that only looks whether it answers
-	Mapped      int                                        // the incarnation that the kinds were last asked for in
+	Asking      *Flight                                    // a request that only checks whether it answers
+	Mapped      int                                        // the incarnation in which kinds were last asked for
 	Changes     map[federation.ObjectRef]federation.Change // made for the plan's revision
-	Notes       []federation.Finding                       // on those
+	Notes       []federation.Finding                       // on those changes
 	Listings    struct{ Parents, Spaces Listing }
 }
 
-// Settings say whose cluster a state is of.
+// Settings identify the cluster of a state.
 type Settings struct {
 	Cluster     string
 	Owner       inventory.Owner // of the inventories: the federation and its source
-	Instance    string          // the name that the parents bear
+	Instance    string          // the instance name in the parents
 	Reader      object.Reader
-	ListTimeout time.Duration // how long objects wait for what has not been listed
-	Deadline    time.Duration // after which a deletion that waits is a failure
+	ListTimeout time.Duration // how long objects wait for kinds that are not listed
+	Deadline    time.Duration // after which a waiting deletion is a failure
 }
 
-// New makes a state in which nothing is known yet.
+// New returns a state in which nothing is known yet.
 func New(s Settings) *State {
 	return &State{
 		Settings: s,
@@ -69,7 +69,7 @@ func New(s Settings) *State {
 	}
 }
 
-// Row returns the row of an object, which it adds where there is none.
+// Row returns the row of an object. It adds a missing one.
 func (t *State) Row(ref federation.ObjectRef) *Row {
 	r := t.Rows[ref]
 	if r == nil {
@@ -80,7 +80,7 @@ func (t *State) Row(ref federation.ObjectRef) *Row {
 	return r
 }
 
-// App returns what is known of an app, which it adds where there is none.
+// App returns what is known about an app. It adds a missing one.
 func (t *State) App(name string) *App {
 	a := t.Apps[name]
 	if a == nil {
@@ -90,7 +90,7 @@ func (t *State) App(name string) *App {
 	return a
 }
 
-// Space returns what is known of a namespace, which it adds where there is none.
+// Space returns what is known about a namespace. It adds a missing one.
 func (t *State) Space(name string) *Space {
 	s := t.Spaces[name]
 	if s == nil {
@@ -100,7 +100,7 @@ func (t *State) Space(name string) *Space {
 	return s
 }
 
-// Kind returns what is known of a kind, which it adds where there is none.
+// Kind returns what is known about a kind. It adds a missing one.
 func (t *State) Kind(gk schema.GroupKind) *Kind {
 	k := t.Kinds[gk]
 	if k == nil {
@@ -110,7 +110,7 @@ func (t *State) Kind(gk schema.GroupKind) *Kind {
 	return k
 }
 
-// Sweep drops a row that says nothing any more.
+// Sweep drops a row that holds no information any more.
 func (t *State) Sweep(r *Row) {
 	if r.Want == nil && r.Live == nil && r.Flight == nil {
 		delete(t.Rows, r.Ref)
@@ -118,8 +118,8 @@ func (t *State) Sweep(r *Row) {
 	}
 }
 
-// Sorted returns the rows in the order in which they are applied. The slice is
-// not to be changed.
+// Sorted returns the rows in the order in which they are applied. The caller must not
+// change the slice.
 func (t *State) Sorted() []*Row {
 	if t.order != nil {
 		return t.order
@@ -135,7 +135,7 @@ func (t *State) Sorted() []*Row {
 	return rows
 }
 
-// SortedApps are the apps by name.
+// SortedApps returns the apps by name.
 func (t *State) SortedApps() []*App {
 	apps := make([]*App, 0, len(t.Apps))
 	for _, name := range slices.Sorted(maps.Keys(t.Apps)) {
@@ -144,7 +144,7 @@ func (t *State) SortedApps() []*App {
 	return apps
 }
 
-// index counts what each app has.
+// index collects what each app has.
 func index(t *State) {
 	for _, a := range t.Apps {
 		a.Has = inventory.Contents{}
@@ -157,8 +157,8 @@ func index(t *State) {
 	}
 }
 
-// rowOfDefinition returns the row of the plan's definition of a kind; nil where
-// there is none.
+// rowOfDefinition returns the row of the plan's definition of a kind; nil if there is
+// none.
 func rowOfDefinition(t *State, gk schema.GroupKind) *Row {
 	ref, ok := t.Defined[gk]
 	if !ok {
@@ -167,7 +167,7 @@ func rowOfDefinition(t *State, gk schema.GroupKind) *Row {
 	return t.Rows[ref]
 }
 
-// Definition is what is seen of the definition of a kind, where the plan has it.
+// Definition returns the state of a kind's definition, if the plan has it.
 func (t *State) Definition(gk schema.GroupKind) DefinitionMark {
 	d := rowOfDefinition(t, gk)
 	if d == nil || d.Live == nil {
@@ -176,14 +176,14 @@ func (t *State) Definition(gk schema.GroupKind) DefinitionMark {
 	return DefinitionMark{mark: d.Live.Mark(), established: d.Live.Established}
 }
 
-// MayCreate reports whether a missing namespace is to be made. Our own is made
-// even where others are not to be.
+// MayCreate reports whether a missing namespace may be created. Our own is created even
+// where others are not.
 func (t *State) MayCreate(name string) bool {
 	return t.Plan.CreateNamespaces || name == federation.SystemNamespace
 }
 
-// Reset drops what was known of the cluster, for one that was restored or
-// rebuilt. What Git wants stays.
+// Reset drops what is known about the cluster, because it was restored or rebuilt. What
+// Git wants stays.
 func (t *State) Reset() {
 	for ref, r := range t.Rows {
 		if r.Want == nil {
@@ -191,7 +191,7 @@ func (t *State) Reset() {
 			t.order = nil
 			continue
 		}
-		// The answer to what is under way is about the cluster of before.
+		// The answer to a request under way is about the previous cluster.
 		*r = Row{Ref: r.Ref, Rank: r.Rank, Want: r.Want, Flight: r.Flight}
 	}
 	for _, a := range t.Apps {

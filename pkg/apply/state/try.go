@@ -7,16 +7,16 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 )
 
-// Try is what the last request for something answered.
+// Try is the result of the last request for something.
 type Try struct {
-	Err      *refusal.Error // nil where it worked, or none was made
-	Reason   string         // for which others are refused, too; empty where it is its own
-	At       time.Time      // zero where it no longer counts, and another try is due
+	Err      *refusal.Error // nil if it succeeded, or none was made
+	Reason   string         // shared with other refusals; empty if it has no shared reason
+	At       time.Time      // zero when it no longer counts, and another try is due
 	Failures int            // in a row
 	Around   Circumstances
 }
 
-// Until is when a failure may be tried again, with pauses up to last.
+// Until returns when a failed request may be tried again. Pauses grow up to last.
 func (t Try) Until(last time.Duration) time.Time {
 	if t.Err == nil || t.At.IsZero() {
 		return time.Time{}
@@ -24,13 +24,13 @@ func (t Try) Until(last time.Duration) time.Time {
 	return t.At.Add(max(t.Err.RetryAfter, Backoff(PauseFirst, t.Failures, last)))
 }
 
-// Failed records a failure of what was begun with flight.
+// Failed records a failure of the request that began with flight.
 func (t *Try) Failed(now time.Time, e *refusal.Error, f *Flight) {
 	*t = Try{Err: e, Reason: e.Reason(), At: now, Failures: t.Failures + 1, Around: f.Around}
 }
 
-// Circumstances are what a refusal may depend on. Another try is due soon when
-// they are no longer those of the last.
+// Circumstances are what a refusal may depend on. When they change, another try is due
+// soon.
 type Circumstances struct {
 	wish   string
 	object object.Mark
@@ -44,22 +44,22 @@ type DefinitionMark struct {
 	established bool
 }
 
-// Pause is the wait that objects share which are refused for one reason.
+// Pause is the wait shared by the objects that are refused for one reason.
 type Pause struct {
 	At       time.Time // of the last refusal
 	Failures int       // in a row
 	Until    time.Time
 }
 
-// Pauses between two tries, which double from the first to the last of them.
+// Pauses between two tries, which double from PauseFirst.
 const (
 	PauseFirst = time.Second
-	// PauseShared bounds the pause of what may be lifted for many objects at a
-	// time: a policy, a quota, a right.
+	// PauseShared bounds the pause for refusals that may end for many objects at the
+	// same time: by a policy, a quota, a permission.
 	PauseShared = 30 * time.Second
 )
 
-// Backoff is the pause after so many failures in a row.
+// Backoff returns the pause after this many failures in a row.
 func Backoff(first time.Duration, failures int, last time.Duration) time.Duration {
 	pause := first
 	for i := 1; i < failures && pause < last; i++ {
@@ -68,7 +68,7 @@ func Backoff(first time.Duration, failures int, last time.Duration) time.Duratio
 	return min(pause, last)
 }
 
-// Latest returns the later of two times, where zero is none.
+// Latest returns the later of two times. Zero means no time.
 func Latest(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
@@ -76,7 +76,7 @@ func Latest(a, b time.Time) time.Time {
 	return b
 }
 
-// Around is what a refusal of the row may depend on, as it is now.
+// Around returns what a refusal of the row may depend on, in its current state.
 func (t *State) Around(r *Row) Circumstances {
 	var c Circumstances
 	if r.Want != nil {
@@ -92,11 +92,11 @@ func (t *State) Around(r *Row) Circumstances {
 	return c
 }
 
-// Refused records a refusal of a row, and the pause that all which are refused for
-// the same reason share.
+// Refused records a refusal of a row, and the pause that all rows refused for the same
+// reason share.
 func (t *State) Refused(r *Row, f *Flight, e *refusal.Error) {
 	if e.SaysNothing() {
-		return // it is said of the cluster, by examine, or will be asked again
+		return // examine reports it for the cluster, or the request is repeated
 	}
 	now := time.Now()
 	r.Last.Failed(now, e, f)
@@ -107,7 +107,7 @@ func (t *State) Refused(r *Row, f *Flight, e *refusal.Error) {
 	}
 	switch {
 	case e.Class == refusal.ClassKind && k.Mapping != nil:
-		k.Mapping, k.Last, k.Doubted = nil, Try{}, true // how it is served has changed
+		k.Mapping, k.Last, k.Doubted = nil, Try{}, true // the kind is served differently now
 	case e.Class == refusal.ClassNamespace && !t.Listings.Spaces.Done && t.Spaces[r.Ref.Namespace] != nil:
 		t.Spaces[r.Ref.Namespace].Known = false
 	}
@@ -119,7 +119,7 @@ func (t *State) Refused(r *Row, f *Flight, e *refusal.Error) {
 		p = &Pause{}
 		t.Pauses[r.Last.Reason] = p
 	}
-	// Those that were under way together are one refusal.
+	// Refusals of requests that were under way together count once.
 	if p.Failures == 0 || !f.Since.Before(p.At) {
 		p.Failures++
 	}
@@ -127,8 +127,8 @@ func (t *State) Refused(r *Row, f *Flight, e *refusal.Error) {
 	p.Until = now.Add(max(e.RetryAfter, Backoff(PauseFirst, p.Failures, PauseShared)))
 }
 
-// Released ends the pause of all that were refused as this row was: it went
-// through.
+// Released ends the pause of all rows that were refused for the same reason as this
+// one, because this one succeeded.
 func (t *State) Released(r *Row) {
 	k := t.Kind(r.Ref.GroupKind())
 	k.Hung = false
@@ -144,7 +144,7 @@ func (t *State) Released(r *Row) {
 	}
 }
 
-// Release has the refusals of rows count no longer.
+// Release makes the refusals of these rows no longer count.
 func (t *State) Release(which func(*Row) bool) {
 	for _, r := range t.Rows {
 		if r.Last.Err != nil && which(r) {

@@ -16,11 +16,11 @@ import (
 // Answer is how a kind is served.
 type Answer struct {
 	Mapping *meta.RESTMapping
-	Served  string // what the cluster has in place of what it does not know, as an apiVersion
+	Served  string // what the cluster serves in place of an unknown kind, as an apiVersion
 	Err     error
 }
 
-// Learned takes how kinds are served.
+// Learned stores how kinds are served.
 func (t *Table) Learned(x *Task, answers map[schema.GroupKind]Answer, canceled bool) {
 	f := x.flight
 	now := time.Now()
@@ -34,7 +34,7 @@ func (t *Table) Learned(x *Task, answers map[schema.GroupKind]Answer, canceled b
 		case got.Err != nil && canceled:
 		case got.Err != nil:
 			if k.Asked != x.asked[gk] {
-				k.Last = state.Try{} // another definition: its pauses begin afresh
+				k.Last = state.Try{} // another definition: its pauses begin again
 			}
 			k.Asked = x.asked[gk]
 			e := refusal.New("discover", federation.ObjectRef{Group: gk.Group, Kind: gk.Kind}, "", got.Err)
@@ -50,8 +50,7 @@ func (t *Table) Learned(x *Task, answers map[schema.GroupKind]Answer, canceled b
 	}
 }
 
-// SawSpace takes what a look for a namespace gave: the namespace, or that it is missing where u
-// is nil.
+// SawSpace stores a namespace that was read; nil means that it is missing.
 func (t *Table) SawSpace(x *Task, u *unstructured.Unstructured) {
 	t.Look(func(all *state.State) {
 		s := all.Space(x.Space)
@@ -68,7 +67,7 @@ func (t *Table) SawSpace(x *Task, u *unstructured.Unstructured) {
 	})
 }
 
-// SpaceRefused takes why a namespace could not be looked for, or made.
+// SpaceRefused stores why a namespace could not be read or created.
 func (t *Table) SpaceRefused(x *Task, e *refusal.Error) {
 	t.Look(func(all *state.State) {
 		s := all.Space(x.Space)
@@ -77,14 +76,14 @@ func (t *Table) SpaceRefused(x *Task, e *refusal.Error) {
 		switch {
 		case x.flight.Incarnation != all.Incarnation:
 		case e.Verb == "read" && e.Class == refusal.ClassForbidden && !all.Listings.Spaces.Done:
-			*s = state.Space{Known: true, Exists: true, At: now} // as far as we may see
+			*s = state.Space{Known: true, Exists: true, At: now} // as far as our permissions show
 		case !e.SaysNothing():
 			s.Last.Failed(now, e, x.flight)
 		}
 	})
 }
 
-// WroteParent takes an app's parent as it is now; nil where there is none.
+// WroteParent stores an app's parent; nil means that there is none.
 func (t *Table) WroteParent(x *Task, p *write.Parent) {
 	t.Look(func(s *state.State) {
 		x.app.Flight = nil
@@ -95,8 +94,8 @@ func (t *Table) WroteParent(x *Task, p *write.Parent) {
 	})
 }
 
-// ParentRefused takes why an app's parent is not as wished, and what was read of it; nil
-// for nothing.
+// ParentRefused stores why an app's parent could not be written, and what was read of
+// it; nil if nothing was read.
 func (t *Table) ParentRefused(x *Task, p *write.Parent, e *refusal.Error) {
 	t.Look(func(s *state.State) {
 		x.app.Flight = nil
@@ -112,8 +111,8 @@ func (t *Table) ParentRefused(x *Task, p *write.Parent, e *refusal.Error) {
 	})
 }
 
-// Silent notes that the API server did not answer a task's request, or that it has too much
-// to do or does not know us: nothing else is asked of it for a while.
+// Silent records that the API server did not answer a task's request, is overloaded or
+// rejects our credentials. Nothing else is asked of it for a while.
 func (t *Table) Silent(x *Task, e *refusal.Error) {
 	f := x.flight
 	t.mu.Lock()
@@ -121,7 +120,7 @@ func (t *Table) Silent(x *Task, e *refusal.Error) {
 	if f.Incarnation != t.s.Incarnation {
 		return
 	}
-	// Those that were under way together are one silence.
+	// Requests that were under way together count as one silence.
 	if before := t.s.Silent; before.Err != nil && f.Since.Before(before.At) {
 		before.Failures--
 		t.s.Silent = before
@@ -129,14 +128,15 @@ func (t *Table) Silent(x *Task, e *refusal.Error) {
 	t.s.Silent.Failed(time.Now(), e, f)
 }
 
-// Heard notes that the API server answers.
+// Heard records that the API server answers.
 func (t *Table) Heard() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.s.Silent = state.Try{}
 }
 
-// Asked ends a task that looks whether the API server answers: it does where e is nil.
+// Asked ends a task that checks whether the API server answers. A nil e means that it
+// does.
 func (t *Table) Asked(x *Task, e *refusal.Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Applied takes what came of a put, and looks at the event that waited for it. It reports
-// whether that is as the agenda took for granted.
+// Applied stores the outcome of a put, and judges the event that waited for it. It
+// reports whether the outcome is the one that the agenda assumed.
 func (t *Table) Applied(x *Task, out write.Outcome) (done bool) {
 	if out.Drift == "" {
 		out.Drift = x.Known.Drift
@@ -56,14 +56,14 @@ func (t *Table) Applied(x *Task, out write.Outcome) (done bool) {
 			zap.String("action", string(out.Action)), zap.String("drift", out.Drift), zap.String("revision", t.s.Plan.Revision.String()))
 	}
 	if out.Note != nil {
-		// A new slice: Standing has given the old one away.
+		// A new slice: Standing has returned the old one.
 		t.s.Notes = slices.Concat(slices.DeleteFunc(slices.Clone(t.s.Notes), func(f federation.Finding) bool { return f.Object == out.Note.Object }), []federation.Finding{*out.Note})
 	}
 	t.replay(r)
 	return done && r.Settled()
 }
 
-// Failed records why an object could not be brought to the cluster.
+// Failed records why an object could not be applied.
 func (t *Table) Failed(x *Task, out write.Outcome, e *refusal.Error) {
 	r, k, f := x.row, x.Known, x.flight
 	t.mu.Lock()
@@ -80,20 +80,20 @@ func (t *Table) Failed(x *Task, out write.Outcome, e *refusal.Error) {
 		f.Around = t.s.Around(r)
 	}
 	if e.MayBeDone() {
-		r.Made = "" // it may have been done or not: an event or the next look tells
+		r.Made = "" // it may have been carried out: an event or the next read shows it
 	}
 	if r.Want != nil {
 		t.s.Refused(r, f, e)
 		if r.Want.Wish() != k.Wish() {
-			r.Last = state.Try{} // Git has changed its mind meanwhile
+			r.Last = state.Try{} // Git wants something else by now
 		}
 	}
 	t.replay(r)
 	t.s.Sweep(r)
 }
 
-// Parked takes what a Service is that moved to other ports: what the plan says is due
-// after that.
+// Parked stores a Service that moved to other ports. What the plan wants is due after
+// that.
 func (t *Table) Parked(x *Task, answer *unstructured.Unstructured) {
 	r, v := x.row, t.s.Reader.Live(answer)
 	t.mu.Lock()
@@ -105,9 +105,9 @@ func (t *Table) Parked(x *Task, answer *unstructured.Unstructured) {
 	t.replay(r)
 }
 
-// Removed takes what came of a deletion: what is there now, which is nil where the object is
-// gone, and whether that was asked for. It reports whether that went as the agenda took for
-// granted.
+// Removed stores the outcome of a deletion: the live object, which is nil if it is
+// gone, and whether the deletion was requested. It reports whether the outcome is the
+// one that the agenda assumed.
 func (t *Table) Removed(x *Task, live *object.Live, asked bool) (done bool) {
 	r, d := x.row, x.Deletion
 	t.mu.Lock()
@@ -139,7 +139,7 @@ func (t *Table) Removed(x *Task, live *object.Live, asked bool) (done bool) {
 	return done
 }
 
-// NotRemoved takes why an object could not be deleted.
+// NotRemoved stores why an object could not be deleted.
 func (t *Table) NotRemoved(x *Task, e *refusal.Error) {
 	r := x.row
 	t.mu.Lock()

@@ -14,22 +14,21 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Task is something to do that takes requests, and that was begun: what is to be known for
-// it, and what waits for its end.
+// Task is a task under way: what is known for it, and what waits for its end.
 type Task struct {
 	Type agenda.Type
 
-	Known    write.Known          // TaskPut, TaskPark
-	Used     map[int32]bool       // TaskPark: the node ports that Services of ours hold or are to have
-	Held     map[object.Port]bool // TaskPark: those that others of ours hold
-	Deletion write.Deletion       // TaskRemove
+	Known    write.Known          // Put, Park
+	Used     map[int32]bool       // Park: the node ports that our Services hold or should get
+	Held     map[object.Port]bool // Park: those that our other Services hold
+	Deletion write.Deletion       // Remove
 
-	Versions map[schema.GroupKind]string // TaskLearn: the kinds, and what the plan asks for; empty for the preferred one
-	Fresh    bool                        // TaskLearn: what is known of how kinds are served may be wrong
-	Space    string                      // TaskSpace: the name of the namespace
-	Create   bool                        // TaskSpace: it is to be made where it is missing
-	App      string                      // TaskWiden, TaskNarrow
-	Wish     write.ParentWish            // TaskWiden, TaskNarrow
+	Versions map[schema.GroupKind]string // Learn: the kinds, each with the version in the plan; empty for the preferred one
+	Fresh    bool                        // Learn: what is known about how kinds are served may be wrong
+	Space    string                      // FindNamespace: the name of the namespace
+	Create   bool                        // FindNamespace: create it if it is missing
+	App      string                      // Widen, Narrow
+	Wish     write.ParentWish            // Widen, Narrow
 
 	row    *state.Row
 	app    *state.App
@@ -37,26 +36,26 @@ type Task struct {
 	asked  map[schema.GroupKind]state.DefinitionMark
 }
 
-// maxFlights bounds the requests under way, those that take long included.
-const maxFlights = 4 // times the limit of those that do not
+// maxFlights bounds all requests under way, slow ones included, as a multiple of the
+// limit for those that are not slow.
+const maxFlights = 4
 
-// Backlog is what is left of an agenda. It stays true while nothing changes but
-// what its own tasks did.
+// Backlog is the rest of an agenda. It is valid as long as only its own tasks change
+// the state.
 type Backlog struct {
-	turn  uint64 // of the table when it was made
+	turn  uint64 // of the table when the agenda was computed
 	tasks []agenda.Item
-	until time.Time // when it is made again; zero for never
+	until time.Time // when it is computed again; zero means never
 }
 
-// Begin marks the tasks that start now as under way, so many at a time that at most most
-// requests are under way that have not taken long, and returns when to look again; zero for
-// never. While the cluster may not be written to, what kinds there are can be asked for all
-// the same.
+// Begin marks the tasks that start now as under way. At most limit requests that are
+// not slow are under way at a time. Begin also returns when to call it again; zero
+// means never. While writes are not allowed, only kinds are asked for.
 func (t *Table) Begin(work *Backlog, now time.Time, most int, mayWrite bool) ([]*Task, time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !mayWrite {
-		work.tasks = nil // Wake is called when it may
+		work.tasks = nil // Wake is called when writes are allowed again
 	}
 	fresh, all := flights(t.s, now)
 	free := min(most-fresh, maxFlights*most-all)
@@ -70,7 +69,7 @@ func (t *Table) Begin(work *Backlog, now time.Time, most int, mayWrite bool) ([]
 			plan.Tasks = slices.DeleteFunc(plan.Tasks, func(x agenda.Item) bool { return x.Type != agenda.Learn })
 		}
 		*work = Backlog{turn: turn, tasks: plan.Tasks, until: plan.Next}
-		// Then what takes long counts as tried.
+		// By then a slow request counts as tried.
 		if slowAt := now.Add(state.Slow); len(plan.Tasks) > 0 && (work.until.IsZero() || slowAt.Before(work.until)) {
 			work.until = slowAt
 		}
@@ -117,8 +116,7 @@ func start(s *state.State, x agenda.Item, now time.Time) *Task {
 	return out
 }
 
-// flights counts the requests under way, and those of them that have not taken
-// long.
+// flights counts the requests under way, and those of them that are not slow.
 func flights(s *state.State, now time.Time) (fresh, all int) {
 	s.EachFlight(func(f *state.Flight) {
 		all++
@@ -129,7 +127,7 @@ func flights(s *state.State, now time.Time) (fresh, all int) {
 	return fresh, all
 }
 
-// nextSlow is when the next request under way will have taken long.
+// nextSlow returns when the next request under way will be slow.
 func nextSlow(s *state.State, now time.Time) time.Time {
 	var next time.Time
 	s.EachFlight(func(f *state.Flight) {
@@ -140,7 +138,7 @@ func nextSlow(s *state.State, now time.Time) time.Time {
 	return next
 }
 
-// usedPorts are the node ports that Services of ours hold or are to have.
+// usedPorts returns the node ports that our Services hold or should get.
 func usedPorts(s *state.State) map[int32]bool {
 	used := map[int32]bool{}
 	for _, r := range s.Rows {
@@ -161,7 +159,7 @@ func usedPorts(s *state.State) map[int32]bool {
 	return used
 }
 
-// heldByOthers are the node ports that other Services of ours hold.
+// heldByOthers returns the node ports that our other Services hold.
 func heldByOthers(s *state.State, ref federation.ObjectRef) map[object.Port]bool {
 	held := map[object.Port]bool{}
 	for port, rows := range s.PortHolders() {
@@ -172,7 +170,7 @@ func heldByOthers(s *state.State, ref federation.ObjectRef) map[object.Port]bool
 	return held
 }
 
-// knownOf is what the table knows of a row.
+// knownOf returns what the table knows about a row.
 func knownOf(s *state.State, r *state.Row) write.Known {
 	k := write.Known{Desired: r.Want, Resource: s.Kind(r.Ref.GroupKind()).Mapping.Resource, Sets: map[string]bool{}}
 	k.Resource.Version = r.Want.Object.Version
@@ -193,9 +191,9 @@ func knownOf(s *state.State, r *state.Row) write.Known {
 	return k
 }
 
-// startLearning marks kinds as asked for. It returns the versions that are wanted, empty for
-// the preferred ones, what is seen of the kinds' definitions, and whether what is known of
-// how kinds are served may be of another cluster, or an answer has said otherwise.
+// startLearning marks kinds as asked for. It returns the versions to ask for, empty for
+// the preferred ones, and the state of the kinds' definitions. Fresh means that the
+// known mappings may be of another cluster, or that an answer contradicted them.
 func startLearning(s *state.State, kinds []schema.GroupKind, f *state.Flight) (versions map[schema.GroupKind]string, asked map[schema.GroupKind]state.DefinitionMark, fresh bool) {
 	fresh = s.Mapped != s.Incarnation
 	s.Mapped = s.Incarnation

@@ -10,10 +10,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Resources returns what is to be watched by the label
-// applyset.kubernetes.io/part-of: the kinds of the plan, of what was wanted before
-// where the plan does not name it, and of the inventories. A kind of which it is
-// not known how it is served is left out until it is.
+// Resources returns what to watch by the label applyset.kubernetes.io/part-of: the
+// kinds of the plan, of objects wanted before in apps that the plan does not name, and
+// of the inventories. A kind whose mapping is not known is left out until it is.
 func (t *Table) Resources() []schema.GroupVersionResource {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -39,9 +38,8 @@ func (t *Table) Resources() []schema.GroupVersionResource {
 	return slices.Compact(out)
 }
 
-// KindsKnown reports whether it is known of every kind of the plan and of the
-// inventories how it is served, or that it is not: then Resources returns all that
-// there is to watch.
+// KindsKnown reports whether it is known of every kind in the plan and the inventories
+// how it is served, or that it is not. Resources then returns everything to watch.
 func (t *Table) KindsKnown() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,8 +57,8 @@ func (t *Table) KindsKnown() bool {
 	return true
 }
 
-// Unserved reports whether the plan has kinds that the cluster is not known to
-// serve: its definitions are worth a watch then.
+// Unserved reports whether the plan has kinds that the cluster is not known to serve.
+// It is then worth watching its definitions.
 func (t *Table) Unserved() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -72,17 +70,17 @@ func (t *Table) Unserved() bool {
 	return false
 }
 
-// AppOf returns the app of this federation to whose objects the label
-// applyset.kubernetes.io/part-of gives this value; empty for none.
+// AppOf returns the app of this federation whose objects have this value of the label
+// applyset.kubernetes.io/part-of; empty if there is none.
 func (t *Table) AppOf(partOf string) (app string) {
 	t.Look(func(s *state.State) { app = s.Sets[partOf] })
 	return app
 }
 
-// Inventory returns the objects of ours that the watches have seen, by app and
-// sorted: what bears the label of the app, an entry of ours, and no controller. An
-// app of which only the parent is left has no objects in it: a plan that no longer
-// named the app would leave the parent behind.
+// Inventory returns our objects that the watches have seen, by app and sorted: those
+// with the app's label, an entry of ours, and no controller. It includes apps of which
+// only the parent is left, without objects: a plan that did not name such an app would
+// leave the parent behind.
 func (t *Table) Inventory() (out map[string][]federation.ObjectRef) {
 	t.Look(func(s *state.State) { out = s.Inventories() })
 	return out

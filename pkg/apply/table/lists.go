@@ -12,15 +12,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Listing is what a consistent list said.
+// Listing is the result of a consistent list.
 type Listing struct {
 	Asked   time.Time                          // before the request was sent
-	Objects map[types.NamespacedName]types.UID // all that there were
+	Objects map[types.NamespacedName]types.UID // all objects in the list
 }
 
-// Listed says that the list of a kind has been observed as a whole. It is the truth
-// about what was known when it was asked for: what it lacks is gone, or no longer
-// bears our label. A nil listing says no more than that the list is there.
+// Listed reports that a kind's whole list has been observed. The list is true for what
+// was known when it was requested: an object that it lacks is gone, or no longer bears
+// our label. A nil listing reports only that the list was observed.
 func (t *Table) Listed(gvr schema.GroupVersionResource, l *Listing) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -41,8 +41,9 @@ func (t *Table) Listed(gvr schema.GroupVersionResource, l *Listing) {
 	}
 }
 
-// Unlisted says that the kind is not seen, and why: what is known of its objects
-// may be old, and none is pruned. A nil error says that it is about to be listed.
+// Unlisted reports that the kind is not seen, and why. What is known about its objects
+// may be old, and none is pruned. A nil error means that the kind is about to be
+// listed.
 func (t *Table) Unlisted(gvr schema.GroupVersionResource, err error) {
 	t.update(func(s *state.State) {
 		l := state.Listing{Err: err}
@@ -53,8 +54,8 @@ func (t *Table) Unlisted(gvr schema.GroupVersionResource, err error) {
 	})
 }
 
-// ParentsListed says whether the inventories' parents are seen, and if not, why:
-// with neither they are about to be.
+// ParentsListed reports whether the inventories' parents are seen, and if not, why.
+// With neither they are about to be.
 func (t *Table) ParentsListed(done bool, err error) {
 	t.update(func(s *state.State) {
 		if !done && err == nil && s.Listings.Parents.Done {
@@ -64,7 +65,7 @@ func (t *Table) ParentsListed(done bool, err error) {
 	})
 }
 
-// ParentsRead takes a consistent list of the parents: what it lacks is gone.
+// ParentsRead takes a consistent list of the parents: a parent that it lacks is gone.
 func (t *Table) ParentsRead(l *Listing) {
 	t.update(func(s *state.State) {
 		for _, of := range s.Apps {
@@ -97,14 +98,14 @@ func (t *Table) ObserveNamespace(u *unstructured.Unstructured, deleted bool) {
 	}
 }
 
-// NamespacesListed says whether the namespaces are seen, and if not, why.
+// NamespacesListed reports whether the namespaces are seen, and if not, why.
 func (t *Table) NamespacesListed(done bool, l *Listing, err error) {
 	t.update(func(all *state.State) {
 		all.Listings.Spaces = state.Listing{Done: done, Err: err}
 		for name, s := range all.Spaces {
 			switch {
 			case !done:
-				s.Known = false // it may be gone by now: a look tells
+				s.Known = false // it may be gone by now and has to be read
 			case s.Flight == nil:
 				s.Known = true
 				if l != nil {
@@ -117,8 +118,8 @@ func (t *Table) NamespacesListed(done bool, l *Listing, err error) {
 	})
 }
 
-// DefinitionsChanged says that the cluster's definitions are others: kinds that
-// were not served may be.
+// DefinitionsChanged reports that the cluster's definitions have changed: kinds that
+// were not served may be now.
 func (t *Table) DefinitionsChanged() {
 	t.update(func(s *state.State) {
 		for _, k := range s.Kinds {

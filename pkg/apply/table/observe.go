@@ -18,20 +18,20 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Drift says what is to be done about an Event.
+// Drift is the consequence of an Event.
 type Drift struct {
 	Object federation.ObjectRef
-	// Repair says that it is to be put right, and that this is news.
+	// Repair means that the object has to be repaired, and that this is new.
 	Repair bool
-	// Text says what somebody else changed, as in "spec.ports by kubectl-edit";
-	// empty where the object is as it should be.
+	// Text names what another client changed, as in "spec.ports by kubectl-edit". It is
+	// empty if the object matches the plan.
 	Text string
-	// Findings says that Findings gives something else than before.
+	// Findings means that the findings have changed.
 	Findings bool
 }
 
-// Observe takes one event of the watches and says what is to be done about it.
-// It makes no request and waits for none.
+// Observe takes one event of the watches and returns its consequence. It makes no
+// request and waits for none.
 func (t *Table) Observe(e object.Event) Drift {
 	ref := federation.RefOf(e.Object)
 	if e.ResourceVersion == "" {
@@ -75,7 +75,7 @@ func (t *Table) Observe(e object.Event) Drift {
 	return d
 }
 
-// lost notes that the object is gone, or no longer bears our label.
+// objectGone records that the object is gone, or no longer bears our label.
 func (t *Table) lost(r *state.Row) Drift {
 	out := Drift{Object: r.Ref}
 	known := r.Live != nil
@@ -84,27 +84,27 @@ func (t *Table) lost(r *state.Row) Drift {
 	out.Findings = known
 	if _, over := t.s.Over(r); over {
 		r.Drift, r.Last = nil, state.Try{}
-		return out // a Job that did what it was for
+		return out // a Job that has done its work
 	}
 	if r.Want == nil || r.Made == "" || !known {
-		return out // it was not to be, or is due already
+		return out // it was not wanted, or is due already
 	}
 	return noteDrift(r, state.Drift{Text: "deleted, or its label removed", Paths: []string{state.WholeObject}, By: "somebody"})
 }
 
-// judge compares a state of an object with what our apply made of it; t.mu is
-// held.
+// judge compares a state of an object with the result of our apply. The caller must
+// hold t.mu.
 func (t *Table) judge(r *state.Row, e object.Event, v object.Live) Drift {
 	out := Drift{Object: r.Ref}
 	if r.Base != nil && !object.Newer(e.ResourceVersion, r.Base.Version) {
 		return out // it happened before our apply
 	}
 	if r.Live != nil && e.ResourceVersion != r.Live.Version && !object.Newer(e.ResourceVersion, r.Live.Version) {
-		return out // we know better
+		return out // a newer state is known
 	}
 	if e.Deleted {
 		if last := t.s.Reader.Live(e.Object); r.Live == nil || r.Live.UID == last.UID {
-			t.s.NoteEnd(r, last) // it may have ended and gone in one event
+			t.s.NoteEnd(r, last) // the Job may have ended and been deleted in one event
 		}
 		return t.lost(r)
 	}
@@ -131,7 +131,7 @@ func (t *Table) judge(r *state.Row, e object.Event, v object.Live) Drift {
 	d, ok := driftOf(r.Base, v, e.Object)
 	if !ok {
 		if r.Drift != nil {
-			r.Drift, r.Last, out.Findings = nil, state.Try{}, true // whoever changed it changed it back
+			r.Drift, r.Last, out.Findings = nil, state.Try{}, true // the change was undone
 			t.Wake()
 		}
 		return out
@@ -144,7 +144,7 @@ func (t *Table) judge(r *state.Row, e object.Event, v object.Live) Drift {
 	return noted
 }
 
-// replay judges the event that came while a request was under way.
+// replay judges the event that arrived while a request was under way.
 func (t *Table) replay(r *state.Row) {
 	event := r.Queued
 	r.Queued = nil
@@ -160,7 +160,7 @@ func (t *Table) replay(r *state.Row) {
 	}
 }
 
-// driftOf returns what somebody else changed between base and live; false if nothing.
+// driftOf returns what another client changed between base and live; false if nothing.
 func driftOf(base *object.Live, live object.Live, object *unstructured.Unstructured) (state.Drift, bool) {
 	changed := ownership.Compare(base.View, live.View, object.GetManagedFields())
 	if changed.Paths == nil && live.PartOf == base.PartOf && live.Owned {
@@ -174,8 +174,8 @@ func driftOf(base *object.Live, live object.Live, object *unstructured.Unstructu
 	return d, true
 }
 
-// noteDrift remembers the drift until it is repaired, and looks whether it has
-// become a fight.
+// noteDrift remembers the drift until it is repaired, and checks whether it has become
+// a fight.
 func noteDrift(r *state.Row, d state.Drift) Drift {
 	now := time.Now()
 	isNew := r.Drift == nil
@@ -188,7 +188,7 @@ func noteDrift(r *state.Row, d state.Drift) Drift {
 	return Drift{Object: r.Ref, Repair: isNew && !stopped, Text: d.Text, Findings: true}
 }
 
-// foreignOf is comparable where a slice is not.
+// foreignOf returns the foreign fields as a comparable value.
 func foreignOf(v *object.Live) string {
 	if v == nil {
 		return ""
@@ -200,8 +200,8 @@ func foreignOf(v *object.Live) string {
 	return b.String()
 }
 
-// parentsApp returns the app whose parent the event is about; empty if it is about
-// none of this federation.
+// parentsApp returns the app whose parent the event is about; empty if it is not about
+// a parent of this federation.
 func parentsApp(owner inventory.Owner, e object.Event) string {
 	if e.Resource != object.ConfigMaps {
 		return ""
@@ -209,7 +209,7 @@ func parentsApp(owner inventory.Owner, e object.Event) string {
 	return inventory.AppOf(owner.Federation, e.Object)
 }
 
-// observeParent takes what a watch says of the app's parent: its uid, and nil where it was
+// observeParent stores a watch event of the app's parent: its uid, and nil if it was
 // deleted.
 func observeParent(s *state.State, app string, uid types.UID, p *write.Parent) {
 	of := s.App(app)
@@ -219,6 +219,6 @@ func observeParent(s *state.State, app string, uid types.UID, p *write.Parent) {
 	case p != nil:
 		s.TakeParent(of, p)
 	case of.Parent != nil && (of.Parent.UID == uid || uid == ""):
-		of.Parent = nil // its kinds are known from the rows; what left has its label
+		of.Parent = nil // its kinds are known from the rows; objects that left still have its label
 	}
 }

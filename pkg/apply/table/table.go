@@ -10,32 +10,33 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Options are a table's settings, and who is told of what.
+// Options are a table's settings and its callbacks.
 type Options struct {
 	state.Settings
-	// Overwritten is called when an object was changed under our field manager by
-	// somebody else, before that is put right; it must not block or call the table.
+	// Overwritten is called when another client changed an object under our field
+	// manager, before the object is repaired. It must not block or call the table.
 	Overwritten func()
-	// Change is told of each change that was made; the same holds for it. Nobody if nil.
+	// Change is called for each change that was made. It must not block or call the
+	// table. Nil means never.
 	Change func(federation.Change)
 	Log    *zap.Logger
 }
 
-// Table is the state of one cluster, and what changes it. It is safe for concurrent use, and
-// none of its methods waits for anything.
+// Table is the state of one cluster, and what changes it. It is safe for concurrent
+// use. None of its methods waits for anything.
 type Table struct {
 	overwritten func()
 	told        func(federation.Change)
 	log         *zap.Logger
 
 	woken chan struct{} // one token is enough for any number of changes
-	turn  atomic.Uint64 // counts what may make another agenda
+	turn  atomic.Uint64 // counts the changes that may change the agenda
 
-	mu sync.Mutex // protects what follows; never held during a request
+	mu sync.Mutex // protects s; never held during a request
 	s  *state.State
 }
 
-// New makes a table that knows nothing yet.
+// New returns a table that knows nothing yet.
 func New(o Options) *Table {
 	return &Table{
 		overwritten: o.Overwritten, told: o.Change, log: o.Log,
@@ -43,24 +44,24 @@ func New(o Options) *Table {
 	}
 }
 
-// Wake has Run work through the table again.
+// Wake makes Run compute the agenda again.
 func (t *Table) Wake() {
 	t.turn.Add(1)
 	t.Ring()
 }
 
-// Ring has Run go on with its backlog.
+// Ring makes Run continue with its backlog.
 func (t *Table) Ring() {
 	select {
 	case t.woken <- struct{}{}:
-	default: // a token is there already
+	default: // there is a token already
 	}
 }
 
-// Woken gives a token when there may be something to do.
+// Woken returns a channel that holds a token when there may be work.
 func (t *Table) Woken() <-chan struct{} { return t.woken }
 
-// SetInstance sets the name that the parents bear. Those that bear another are
+// SetInstance sets the instance name in the parents. Parents with another name are
 // written again before anything else of their apps.
 func (t *Table) SetInstance(name string) {
 	t.Look(func(s *state.State) {
@@ -72,14 +73,14 @@ func (t *Table) SetInstance(name string) {
 }
 
 // Want makes the plan what the cluster should run. It takes effect between any two
-// requests. A new revision is a new chance for all that was refused.
+// requests. A new revision is a new chance for everything that was refused.
 func (t *Table) Want(plan federation.ClusterPlan) {
 	t.update(func(s *state.State) {
 		s.Take(plan)
 	})
 }
 
-// Retry ends every pause: the cluster has come back, or somebody mended it.
+// Retry ends every pause, because the cluster has come back or was fixed.
 func (t *Table) Retry() {
 	t.update(func(s *state.State) {
 		s.RetryAll()
@@ -87,8 +88,8 @@ func (t *Table) Retry() {
 	})
 }
 
-// Forget drops what is known of the cluster, for one that was restored from a
-// backup or rebuilt. Everything has to be observed again.
+// Forget drops what is known about the cluster, because it was restored from a backup
+// or rebuilt. Everything has to be observed again.
 func (t *Table) Forget() {
 	t.update(func(s *state.State) {
 		s.Reset()
@@ -101,14 +102,14 @@ func (t *Table) update(f func(*state.State)) {
 	t.Wake()
 }
 
-// Look calls f with the state, which f may not hold on to.
+// Use calls f with the state, which f must not retain.
 func (t *Table) Look(f func(*state.State)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f(t.s)
 }
 
-// record records what was done for the plan's revision; the table's mutex is held.
+// record stores a change made for the plan's revision. The caller must hold t.mu.
 func (t *Table) record(c federation.Change) {
 	if c.Action == federation.ActionUnchanged {
 		return

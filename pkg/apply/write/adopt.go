@@ -22,14 +22,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// adopt takes over an object that existed before and makes it conform. A forced
-// apply alone would leave what other clients added, so what users own under spec,
-// labels and annotations goes to us first. The object as it was is kept, and every write
-// carries the resourceVersion: what is kept is what was overwritten.
+// adopt takes over an object that existed before and makes it match the plan. A forced
+// apply alone would leave the fields that other clients added, so ownership of what
+// users own under spec, labels and annotations is transferred to us first. A copy of
+// the object is kept, and every write carries the resourceVersion: the copy is of
+// exactly what was overwritten.
 //
-// These are several requests, between which the process may end. The label that makes
-// the object ours comes with the last of them, the apply: an object with our entry and
-// without our label is one whose adoption is under way, and is adopted again.
+// The process may end between any two of these requests. The label that makes the
+// object ours is set by the last of them, the apply. An object with our entry and
+// without our label is one whose adoption is not finished, and it is adopted again.
 func (wr *Writer) adopt(ctx context.Context, k Known, live *unstructured.Unstructured) (Outcome, error) {
 	out := Outcome{Verb: "adopt", Action: federation.ActionAdopted}
 	if k.Adoption == federation.AdoptNever {
@@ -64,9 +65,9 @@ func (wr *Writer) adopt(ctx context.Context, k Known, live *unstructured.Unstruc
 	return out, err
 }
 
-// nameOwners has the API server name an owner of what nobody owns, which it does, as
-// before-first-apply, at the first apply to an object without managed fields. The apply
-// states nothing, and so changes nothing else.
+// nameOwners makes the API server name an owner for fields without one. The API server
+// does that, as before-first-apply, at the first apply to an object without managed
+// fields. This apply sets no fields, and so changes nothing else.
 func (wr *Writer) nameOwners(ctx context.Context, k Known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	if len(live.GetManagedFields()) > 0 {
 		return live, nil
@@ -82,9 +83,9 @@ func (wr *Writer) nameOwners(ctx context.Context, k Known, live *unstructured.Un
 	return wr.patchData(ctx, k, data)
 }
 
-// conform makes the live object what the rendering says, and nothing besides of
-// what users added. Where the API server does not let go of what they set (it may
-// be immutable), that is left to them: the managed fields are as before then.
+// conform makes the live object match the rendering, without what users added. If the
+// API server does not release fields that they set, which may be immutable, those stay
+// theirs: the managed fields are restored to before.
 func (wr *Writer) conform(ctx context.Context, k Known, live *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
 	entries, moved, err := wr.Reader.People.Transfer(live.GetManagedFields(), k.Object.GVK().GroupVersion().String(), k.Unstructured().Object)
 	if err != nil {
@@ -101,14 +102,14 @@ func (wr *Writer) conform(ctx context.Context, k Known, live *unstructured.Unstr
 	return wr.patchOwning(ctx, k, live, before)
 }
 
-// transfer returns managed fields in which something of others has become ours, and whether
-// that is so.
+// transfer returns managed fields in which fields of other managers have become ours,
+// and whether there are any.
 type transfer func(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]metav1.ManagedFieldsEntry, bool, error)
 
-// restate puts back what an apply could not, since it left beside ours what users made of
-// our items of lists. It returns refused where that is not the reason: then what users own
-// is not to become ours, not even for as long as an apply takes. What else is to become
-// ours with it, besides says; nil for nothing.
+// restate repeats an apply that was refused because it left list items that users
+// derived from ours. It returns refused if that is not the reason: then fields of users
+// must not become ours, not even for the duration of an apply. A non-nil also names
+// further fields that become ours.
 func (wr *Writer) restate(ctx context.Context, k Known, refused error, besides transfer) (*unstructured.Unstructured, error) {
 	class := refusal.New("apply", k.Ref, "", refused).Class
 	if class != refusal.ClassInvalid && class != refusal.ClassPortTaken || !strings.Contains(strings.ToLower(refused.Error()), "duplicate") {
@@ -133,9 +134,10 @@ func (wr *Writer) restate(ctx context.Context, k Known, refused error, besides t
 	return wr.patchOwning(ctx, k, live, before)
 }
 
-// patchOwning applies the object, whose managed fields are such that what the rendering
-// does not have goes. Where that is refused, by the API server or by a policy, they become
-// what they were before: who made the object may need them until it is let.
+// patchOwning applies the object after a transfer of managed fields, so that fields
+// outside the rendering are removed. If the API server or a policy refuses that, the
+// managed fields become what they were: the object's creator may need them until the
+// apply is allowed.
 func (wr *Writer) patchOwning(ctx context.Context, k Known, transferred *unstructured.Unstructured, before []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
 	answer, err := wr.patch(ctx, k, transferred.GetUID(), transferred.GetResourceVersion())
 	if !isRefusal(err) || isAnother(err) {
@@ -151,23 +153,23 @@ func (wr *Writer) patchOwning(ctx context.Context, k Known, transferred *unstruc
 	return nil, err
 }
 
-// isRefusal reports whether a request was refused for what it asks, and was not done.
+// isRefusal reports whether a request was refused for its content, and was not carried
+// out.
 func isRefusal(err error) bool {
 	s, ok := refusal.StatusOf(err)
 	return ok && s.Code >= http.StatusBadRequest && s.Code < http.StatusInternalServerError &&
 		!apierrors.IsTooManyRequests(err) && !apierrors.IsUnauthorized(err)
 }
 
-// setManagedFields writes the managed fields, and nothing else, of just this
-// state of an object.
+// setManagedFields writes only the managed fields, and only to this state of an object.
 func (wr *Writer) setManagedFields(ctx context.Context, k Known, version string, entries []metav1.ManagedFieldsEntry) (*unstructured.Unstructured, error) {
 	if len(entries) == 0 {
-		entries = []metav1.ManagedFieldsEntry{{}} // the API's way to say none
+		entries = []metav1.ManagedFieldsEntry{{}} // how the API expresses an empty list
 	}
 	data, err := json.Marshal([]map[string]any{
 		{"op": "replace", "path": "/metadata/managedFields", "value": entries},
-		// Replaced and not tested: a stale one is a conflict then, and not an
-		// invalid request.
+		// Replaced and not tested: a stale version is then a conflict, not an invalid
+		// request.
 		{"op": "replace", "path": "/metadata/resourceVersion", "value": version},
 	})
 	if err != nil {

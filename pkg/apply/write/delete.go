@@ -21,11 +21,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// errEnough says that an object keeps changing while we look.
+// errEnough reports that an object changes faster than it can be read.
 var errEnough = errors.New("it keeps changing while it is read")
 
-// Deletion names the object that is to be deleted, in the state in which it was
-// judged.
+// Deletion identifies the object to delete, in the state in which it was judged.
 type Deletion struct {
 	Ref      federation.ObjectRef
 	Resource schema.GroupVersionResource
@@ -35,8 +34,8 @@ type Deletion struct {
 	Sets     []string // the part-of labels of our apps
 }
 
-// Delete asks for the deletion of the object as long as it is ours, and returns what
-// is there afterwards.
+// Delete requests the deletion of the object as long as it is ours, and returns the
+// live object afterwards.
 func (wr *Writer) Delete(ctx context.Context, d Deletion) (live *object.Live, asked bool, err error) {
 	if err := wr.mayDelete(ctx, d); err != nil {
 		return nil, false, err
@@ -49,7 +48,7 @@ func (wr *Writer) Delete(ctx context.Context, d Deletion) (live *object.Live, as
 			return nil, false, err
 		}
 		asked = err == nil
-		// Whether it is gone, or is another by now, only a look tells.
+		// Only a read shows whether it is gone or has changed.
 		u, err := wr.Get(ctx, d.Resource, d.Ref)
 		if err != nil {
 			return nil, asked, err
@@ -63,8 +62,8 @@ func (wr *Writer) Delete(ctx context.Context, d Deletion) (live *object.Live, as
 	return nil, false, fmt.Errorf("%w: %w", errEnough, err)
 }
 
-// mayDelete refuses to delete a definition while objects of its kind exist that are
-// not ours: they would go with it.
+// mayDelete refuses to delete a definition while there are objects of its kind that are
+// not ours: they would be deleted with it.
 func (wr *Writer) mayDelete(ctx context.Context, d Deletion) error {
 	if d.Ref.GroupKind() != object.DefinitionKind {
 		return nil
@@ -75,7 +74,7 @@ func (wr *Writer) mayDelete(ctx context.Context, d Deletion) error {
 	}
 	gvr, ok := servedResource(definition)
 	if !ok {
-		return nil // no version of it is served: there are no objects to be seen
+		return nil // no version is served, so no objects are visible
 	}
 	const most = 500
 	page, err := request.Do(ctx, wr.Client, func(ctx context.Context) (bounds.Page, error) {
@@ -84,7 +83,7 @@ func (wr *Writer) mayDelete(ctx context.Context, d Deletion) error {
 	})
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil // not served: it never was established, or is going
+		return nil // not served: it was never established, or is being deleted
 	case err != nil:
 		return err
 	case page.Objects > 0:
@@ -93,7 +92,7 @@ func (wr *Writer) mayDelete(ctx context.Context, d Deletion) error {
 	return nil
 }
 
-// heldDefinition is why a definition is not deleted.
+// heldDefinition returns why a definition is not deleted.
 func heldDefinition(ref federation.ObjectRef, n int, more bool) *refusal.Error {
 	count := strconv.Itoa(n)
 	if more {
@@ -106,7 +105,7 @@ func heldDefinition(ref federation.ObjectRef, n int, more bool) *refusal.Error {
 	}
 }
 
-// servedResource is the resource of a definition's kind, in a version that is
+// servedResource returns the resource of a definition's kind, in a version that is
 // served.
 func servedResource(u *unstructured.Unstructured) (schema.GroupVersionResource, bool) {
 	group, _, _ := unstructured.NestedString(u.Object, "spec", "group")

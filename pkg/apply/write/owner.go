@@ -15,9 +15,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// JudgeOwner says whether a live object is ours, or an error where it is not to
-// be touched at all. It is ours by our label; without it, or with another set's, only if
-// it is the very object that we applied before.
+// JudgeOwner reports whether a live object is ours. It returns an error if the object
+// must not be touched. An object is ours by our label. Without it, or with another
+// set's, it is ours only if it is the very object that we applied before.
 func (wr *Writer) JudgeOwner(ctx context.Context, k Known, live *unstructured.Unstructured, v object.Live) (bool, error) {
 	if c := metav1.GetControllerOfNoCopy(live); c != nil {
 		return false, &refusal.Error{
@@ -32,7 +32,7 @@ func (wr *Writer) JudgeOwner(ctx context.Context, k Known, live *unstructured.Un
 	case v.PartOf != "":
 		parent, former := wr.nameParent(ctx, v.PartOf)
 		if parent == "" && v.Owned {
-			return true, nil // it was ours, in an app that is no more
+			return true, nil // it was ours, in an app that no longer exists
 		}
 		if !v.Owned {
 			former = ""
@@ -43,13 +43,13 @@ func (wr *Writer) JudgeOwner(ctx context.Context, k Known, live *unstructured.Un
 			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", inventory.LabelPartOf),
 		}
 	}
-	// With our entry, and without our label, its adoption is under way. Where nothing
-	// is adopted, somebody has taken the label away.
+	// With our entry, and without our label, its adoption is not finished. Where
+	// nothing is adopted, the label was removed by another client.
 	return v.Owned && k.Adoption == federation.AdoptNever, nil
 }
 
-// nameParent finds the parent of an ApplySet; empty where it is not to be found. Where it
-// is the inventory of a name that the federation may have had before, that is former.
+// nameParent finds the parent of an ApplySet; empty if there is none. If the parent is
+// of a name that the federation may have had before, former is that name.
 func (wr *Writer) nameParent(ctx context.Context, id string) (parent, former string) {
 	for _, gvr := range []schema.GroupVersionResource{object.ConfigMaps, object.Secrets} {
 		o := metav1.ListOptions{LabelSelector: inventory.LabelParentID + "=" + id, Limit: 1}
@@ -62,7 +62,7 @@ func (wr *Writer) nameParent(ctx context.Context, id string) (parent, former str
 		})
 		switch {
 		case err != nil:
-			return id, "" // it may be there
+			return id, "" // it may exist
 		case parent != "":
 			return parent, former
 		}

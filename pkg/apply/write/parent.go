@@ -20,17 +20,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Parent is what is known of the ConfigMap that heads an app's inventory.
+// Parent is what is known about the ConfigMap that heads an app's inventory.
 type Parent struct {
 	inventory.Parent
-	Refused *refusal.Error // why it is not ours to write
+	Refused *refusal.Error // why we may not write it
 	Seen    time.Time
 }
 
 // Exists reports whether there is a parent.
 func (p *Parent) Exists() bool { return p != nil }
 
-// Refusal is why the parent is not ours to write; nil where it is, or is missing.
+// Refusal returns why we may not write the parent; nil if we may, or if it is missing.
 func (p *Parent) Refusal() *refusal.Error {
 	if p == nil {
 		return nil
@@ -50,26 +50,26 @@ func ParentOf(owner inventory.Owner, app string, u *unstructured.Unstructured) *
 	return p
 }
 
-// ParentWish is what a parent is to list.
+// ParentWish is what a parent should list.
 type ParentWish struct {
 	Contents inventory.Contents
 	As       string  // the instance's name
-	Exact    bool    // and nothing besides; with no kinds it is deleted
-	Known    *Parent // as it was seen last
+	Exact    bool    // and nothing else; with no kinds it is deleted
+	Known    *Parent // as it was last read
 
-	Ended map[string]inventory.Ended // of Jobs that ended, and that it is to list
-	Jobs  map[string]string          // the renderings of those that Git has, by their keys
-	// JustJobs says that it is to list none besides them.
+	Ended map[string]inventory.Ended // Jobs that ended, to be recorded
+	Jobs  map[string]string          // the renderings of the Jobs in Git, by their keys
+	// OnlyJobs means that it should record no Jobs except those.
 	JustJobs bool
 }
 
-// What is done to a parent, besides claiming it.
+// What is done to a parent, other than claiming it.
 const (
 	VerbNarrow = "narrow"
 	VerbRecord = "record"
 )
 
-// Verb says what has to be done to the parent as it was seen last.
+// Verb returns what has to be done to the parent in its last known state.
 func (w ParentWish) Verb() string {
 	switch {
 	case w.Exact:
@@ -80,7 +80,7 @@ func (w ParentWish) Verb() string {
 	return "claim"
 }
 
-// EndedAfter is what the parent is to say of ended Jobs in place of what it says.
+// EndedAfter returns the ended Jobs that the parent should record.
 func (w ParentWish) EndedAfter(p *Parent) map[string]inventory.Ended {
 	out := map[string]inventory.Ended{}
 	if p.Exists() {
@@ -93,9 +93,9 @@ func (w ParentWish) EndedAfter(p *Parent) map[string]inventory.Ended {
 	return inventory.Bounded(out)
 }
 
-// endedBefore returns which of the wished Jobs ended under a name that the federation had
-// before, for a parent that is about to be made: what is renamed runs with its new name
-// before its inventories have that, too.
+// endedBefore returns which of the wished Jobs ended under a former name of the
+// federation, for a parent that is about to be created: after a rename, fedsync runs
+// with the new name before its inventories have it.
 func (wr *Writer) endedBefore(ctx context.Context, w ParentWish) (map[string]inventory.Ended, error) {
 	out := map[string]inventory.Ended{}
 	if len(w.Jobs) == 0 || wr.FollowsAs == nil {
@@ -109,16 +109,16 @@ func (wr *Writer) endedBefore(ctx context.Context, w ParentWish) (map[string]inv
 		maps.Copy(out, inventory.Read(u).EndedFor(w.Jobs))
 	})
 	if apierrors.IsForbidden(err) {
-		return out, nil // whoever may not look starts afresh
+		return out, nil // without the permission to read, the Jobs start again
 	}
 	return out, err
 }
 
-// parentTries bounds how often a parent that others write too is read again.
+// parentTries bounds how often a parent that other clients write too is read again.
 const parentTries = 5
 
-// PutParent sees to it that the app's parent lists what it is to, and returns it as it is
-// then; nil where there is none. With an error it returns what was read of it.
+// PutParent makes the app's parent list what it should, and returns the result; nil if
+// there is none. With an error it returns what was read of the parent.
 func (wr *Writer) PutParent(ctx context.Context, app string, w ParentWish) (*Parent, error) {
 	if w.Exact && len(w.Contents.Kinds) == 0 {
 		return wr.deleteParent(ctx, app, w.Known)
@@ -126,8 +126,8 @@ func (wr *Writer) PutParent(ctx context.Context, app string, w ParentWish) (*Par
 	return wr.writeParent(ctx, app, w)
 }
 
-// writeParent writes the app's parent until it is as wished, and returns it as it is
-// then. It writes only where something differs.
+// writeParent writes the app's parent until it matches the wish, and returns the
+// result. It writes only if something differs.
 func (wr *Writer) writeParent(ctx context.Context, app string, w ParentWish) (*Parent, error) {
 	parents := wr.Dynamic.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace)
 	name := inventory.ParentName(wr.Federation, app)
@@ -170,7 +170,7 @@ func (wr *Writer) writeParent(ctx context.Context, app string, w ParentWish) (*P
 		}
 		switch {
 		case err == nil:
-			p = ParentOf(wr.Owner, app, answer) // to see it as it is now
+			p = ParentOf(wr.Owner, app, answer) // includes what other clients wrote
 		case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
 			if p, err = wr.readParent(ctx, app); err != nil {
 				return nil, err
@@ -183,7 +183,7 @@ func (wr *Writer) writeParent(ctx context.Context, app string, w ParentWish) (*P
 				return nil, refusal.New("create", federation.ObjectRef{Kind: "Namespace", Name: federation.SystemNamespace}, "", err)
 			}
 		case p == nil && !looked && isRefusal(err):
-			// A quota or a policy refuses before it is seen that there is one.
+			// A quota or a policy refuses before the API server sees that one exists.
 			looked = true
 			there, readErr := wr.readParent(ctx, app)
 			if readErr != nil || there == nil {
@@ -191,7 +191,7 @@ func (wr *Writer) writeParent(ctx context.Context, app string, w ParentWish) (*P
 			}
 			p = there
 		case looked:
-			return p, err // it is there, and says what is not to be done without it
+			return p, err // it exists, and may contain what must not be done without it
 		default:
 			return nil, err
 		}
@@ -202,7 +202,7 @@ func (wr *Writer) writeParent(ctx context.Context, app string, w ParentWish) (*P
 	}
 }
 
-// readParent reads the app's parent; nil where there is none.
+// readParent reads the app's parent; nil if there is none.
 func (wr *Writer) readParent(ctx context.Context, app string) (*Parent, error) {
 	u, err := wr.Get(ctx, object.ConfigMaps, federation.ObjectRef{Namespace: federation.SystemNamespace, Name: inventory.ParentName(wr.Federation, app)})
 	if apierrors.IsNotFound(err) {
@@ -214,8 +214,8 @@ func (wr *Writer) readParent(ctx context.Context, app string) (*Parent, error) {
 	return ParentOf(wr.Owner, app, u), nil
 }
 
-// deleteParent ends an inventory that has no objects left, and returns what is
-// there in its place.
+// deleteParent deletes the parent of an inventory without objects. It returns the
+// parent that is there afterwards.
 func (wr *Writer) deleteParent(ctx context.Context, app string, p *Parent) (*Parent, error) {
 	if p == nil {
 		return nil, nil //nolint:nilnil // a missing parent is no parent
@@ -232,8 +232,8 @@ func (wr *Writer) deleteParent(ctx context.Context, app string, p *Parent) (*Par
 	return nil, err
 }
 
-// ReadParents reads the inventories of the federation, by app; none where they may
-// not be read.
+// ReadParents reads the inventories of the federation, by app. It returns none if
+// reading them is forbidden.
 func (wr *Writer) ReadParents(ctx context.Context) (map[string]*Parent, error) {
 	out := map[string]*Parent{}
 	o := metav1.ListOptions{LabelSelector: inventory.ParentSelector(wr.Federation)}

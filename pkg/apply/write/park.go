@@ -17,9 +17,8 @@ import (
 // parkTries bounds how many ports are tried for a Service that makes room.
 const parkTries = 32
 
-// Park applies the Service as the plan says, but with free ports in place of
-// those that others still have: so it gives up its own. What the plan says is due
-// after that.
+// Park applies the Service with free ports in place of those that other Services still
+// hold, so that it gives up its own. What the plan wants is due after that.
 func (wr *Writer) Park(ctx context.Context, k Known, used map[int32]bool, held map[object.Port]bool) (answer *unstructured.Unstructured, err error) {
 	next := wr.freePorts(k.Ref, used)
 	for range parkTries {
@@ -35,8 +34,9 @@ func (wr *Writer) Park(ctx context.Context, k Known, used map[int32]bool, held m
 	return answer, err
 }
 
-// freePorts gives ports of the range that none of ours has, in an order that
-// depends on the object, so that Services that make room at a time do not meet.
+// freePorts returns ports of the range that none of our Services has. Their order
+// depends on the object, so that Services that make room at the same time do not
+// collide.
 func (wr *Writer) freePorts(ref federation.ObjectRef, used map[int32]bool) func() int32 {
 	size := wr.NodePorts.Last - wr.NodePorts.First + 1
 	h := fnv.New32a()
@@ -52,11 +52,11 @@ func (wr *Writer) freePorts(ref federation.ObjectRef, used map[int32]bool) func(
 			used[port] = true
 			return port
 		}
-		return wr.NodePorts.First // nothing is free: the API server says so
+		return wr.NodePorts.First // none is free: the API server reports that
 	}
 }
 
-// parkedForm is what is sent for the Service while others have its ports.
+// parkedForm returns what is sent for the Service while other Services hold its ports.
 func parkedForm(d *object.Desired, held map[object.Port]bool, next func() int32) ([]byte, error) {
 	u := d.Unstructured()
 	ports, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "ports")

@@ -9,10 +9,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/ownership"
 )
 
-// letGo takes the replicas out of our entry before an apply that no longer says
-// them: dropped by the apply itself, they would fall back to the API's default of
-// one pod before the autoscaler is there to raise them. Of none that is what is
-// wanted: at zero an autoscaler does nothing.
+// releaseReplicas removes the replicas from our entry before an apply that no longer
+// sets them. If the apply itself dropped them, they would fall back to the API's
+// default of one pod before the autoscaler is there to raise them. At zero replicas
+// that default is what is wanted, since an autoscaler does nothing at zero.
 func (wr *Writer) letGo(ctx context.Context, k Known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	if !k.LeavesReplicas() {
 		return live, nil

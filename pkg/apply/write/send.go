@@ -20,38 +20,39 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// putTries bounds how often an object that others write too is read again.
+// putTries bounds how often an object that other clients write too is read again.
 const putTries = 4
 
-// Outcome is what came of bringing one object to the cluster.
+// Outcome is the result of applying one object.
 type Outcome struct {
 	Action federation.Action
-	Verb   string                     // what was tried last, for the error
+	Verb   string                     // what was last tried, for the error
 	Answer *unstructured.Unstructured // the object as it is now
-	Drift  string                     // what somebody else had done to it
+	Drift  string                     // what another client had changed
 	Note   *federation.Finding
 }
 
-// Known is what is known of an object before the request.
+// Known is what is known about an object before the request.
 type Known struct {
 	*object.Desired
 	Resource schema.GroupVersionResource // in the version that Git has
 	Sets     map[string]bool             // the part-of labels of our apps
 
-	Ours    bool      // it exists and is ours: apply without a look
-	LetsGo  bool      // it is ours, and the apply lets go of its replicas
+	Ours    bool      // it exists and is ours: apply without reading it
+	LetsGo  bool      // it is ours, and the apply gives up its replicas
 	Live    types.UID // of what exists
 	Base    types.UID // of what we applied last
 	Version string
 	Drift   string
 }
 
-// Put brings one object to the cluster. A known object of ours takes one; of any other it is
-// first seen whose it is.
+// Put creates, applies or adopts one object. A known object of ours takes one request;
+// any other is first read to find its owner.
 func (wr *Writer) Put(ctx context.Context, k Known) (Outcome, error) {
 	if k.Ours && !k.LetsGo {
 		out := Outcome{Verb: "apply", Action: federation.ActionConfigured}
-		// By its uid: one that somebody deletes and recreates is not ours.
+		// With its uid: an object that another client deletes and recreates is not
+		// ours.
 		answer, err := wr.patch(ctx, k, k.Live, "")
 		if err != nil && !isAnother(err) {
 			answer, err = wr.restate(ctx, k, err, nil)
@@ -77,9 +78,9 @@ func (wr *Writer) Put(ctx context.Context, k Known) (Outcome, error) {
 	return out, fmt.Errorf("%w: %w", errEnough, err)
 }
 
-// isAnother says whether the object is not, or no longer, the one that the request
-// was about. The API server calls another uid invalid, and a missing object or
-// another resourceVersion a conflict.
+// isAnother reports whether the object is not, or no longer, the one that the request
+// was about. The API server answers another uid as invalid, and a missing object or
+// another resourceVersion as a conflict.
 func isAnother(err error) bool {
 	s, ok := refusal.StatusOf(err)
 	if !ok || s.Reason != metav1.StatusReasonInvalid || s.Details == nil {
@@ -88,7 +89,7 @@ func isAnother(err error) bool {
 	return slices.ContainsFunc(s.Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" })
 }
 
-// sendUnknown reads the object and does what it takes: create, apply or adopt.
+// sendUnknown reads the object, and then creates, applies or adopts it.
 func (wr *Writer) sendUnknown(ctx context.Context, k Known) (Outcome, error) {
 	live, err := wr.Get(ctx, k.Resource, k.Ref)
 	if apierrors.IsNotFound(err) {
@@ -134,8 +135,8 @@ func (wr *Writer) sendUnknown(ctx context.Context, k Known) (Outcome, error) {
 	return out, err
 }
 
-// create makes an object that does not exist. Where nothing may be adopted it is
-// posted, since an apply would merge with what somebody else makes meanwhile.
+// create creates an object. Where nothing may be adopted it is posted, since an apply
+// would merge with an object that another client creates at the same time.
 func (wr *Writer) create(ctx context.Context, k Known) (Outcome, error) {
 	out := Outcome{Verb: "create", Action: federation.ActionCreated}
 	if k.Drift != "" {
@@ -159,7 +160,7 @@ func (wr *Writer) create(ctx context.Context, k Known) (Outcome, error) {
 	}
 	if k.Adoption != federation.AdoptNever {
 		if _, others, err := wr.Reader.People.Transfer(answer.GetManagedFields(), answer.GetAPIVersion(), k.Unstructured().Object); err == nil && others {
-			// Somebody made it between our look and our apply.
+			// Another client created it between our read and our apply.
 			answer, err = wr.conform(ctx, k, answer, answer.GetManagedFields())
 			if err != nil {
 				return out, err
@@ -171,7 +172,7 @@ func (wr *Writer) create(ctx context.Context, k Known) (Outcome, error) {
 	return out, err
 }
 
-// AlreadyExists is why an object is left alone where nothing is to be adopted.
+// AlreadyExists returns why an object is left unchanged where nothing may be adopted.
 func AlreadyExists(d *object.Desired) *refusal.Error {
 	return &refusal.Error{
 		Verb: "create", Object: d.Object.Ref, File: d.Object.File, Class: refusal.ClassExists,
@@ -180,8 +181,8 @@ func AlreadyExists(d *object.Desired) *refusal.Error {
 	}
 }
 
-// patch applies the object. With a uid or a resourceVersion it does so only to
-// that object, in that state.
+// patch applies the object. With a uid or a resourceVersion it applies only to that
+// object or that state.
 func (wr *Writer) patch(ctx context.Context, k Known, uid types.UID, version string) (*unstructured.Unstructured, error) {
 	f, err := wr.Forms.Of(k.Desired)
 	if err != nil {
@@ -198,9 +199,9 @@ func (wr *Writer) patchData(ctx context.Context, k Known, data []byte) (*unstruc
 	})
 }
 
-// tidy takes out of the managed fields what would keep alive what we drop later:
-// what the API server noted as before-first-apply after somebody cleared them,
-// and what our own name owns by Update.
+// tidy removes managed fields that would keep alive what we drop later: those that the
+// API server noted as before-first-apply after another client cleared them, and those
+// that our own name owns by Update.
 func (wr *Writer) tidy(ctx context.Context, k Known, answer *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	for range putTries {
 		entries, changed, err := ownership.Disown(answer.GetManagedFields())
@@ -216,19 +217,19 @@ func (wr *Writer) tidy(ctx context.Context, k Known, answer *unstructured.Unstru
 			return nil, err
 		}
 		if hasher := wr.Reader.Hasher; len(ownership.Compare(hasher.View(answer, wr.Reader.People), hasher.View(now, wr.Reader.People), nil).Paths) > 0 {
-			return answer, nil // not only faster, but against us: its event tells
+			return answer, nil // it changed our fields too: its event follows
 		}
 		answer = now
 	}
 	return answer, nil
 }
 
-// beingDeleted is why an object that Git wants cannot be applied now.
+// beingDeleted returns why an object that Git wants cannot be applied now.
 func beingDeleted(v *object.Live) *refusal.Error {
 	return &refusal.Error{Class: refusal.ClassDeleting, Err: errors.New(v.DeletionText())}
 }
 
-// DryRun asks what an apply of the object would make of it.
+// DryRun returns the result that an apply of the object would have.
 func (wr *Writer) DryRun(ctx context.Context, d *object.Desired, resource schema.GroupVersionResource) (*unstructured.Unstructured, error) {
 	f, err := wr.Forms.Of(d)
 	if err != nil {

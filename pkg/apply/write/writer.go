@@ -8,18 +8,19 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Writer makes what one change of a cluster takes: as many requests as that are. It knows
-// nothing but what it is told and what the API server answers.
+// Writer makes one change of a cluster, with as many requests as it takes. It knows
+// only its arguments and the API server's answers.
 type Writer struct {
 	*request.Client
 	Cluster string
 	Owner   inventory.Owner
-	// FollowsAs reports whether a source is the owner's under another name of the
-	// federation, which it may have had before; nil where that is not known.
+	// FollowsAs reports whether source is the owner's under another name of the
+	// federation, a name that the federation may have had before. It is nil where that
+	// is not known.
 	FollowsAs func(federation, source string) bool
 	Version   string               // of fedsync, for the inventory's tooling annotation
-	NodePorts federation.PortRange // that a Service may be moved to
+	NodePorts federation.PortRange // the range that a Service may be moved to
 	Forms     *object.Forms
 	Reader    object.Reader
-	Backups   *backup.Store // of what adoption overwrites
+	Backups   *backup.Store // of objects that adoption overwrites
 }
