@@ -23,10 +23,10 @@ import (
 
 var ingresses = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}
 
-// showing is one Ingress whose status is to show an address of fedsync's, or none.
+// showing is one Ingress whose status should show an address of fedsync's, or none.
 type showing struct {
-	ingress federation.Ingress // as it is live
-	address string             // empty to take ours away
+	ingress federation.Ingress // the live Ingress
+	address string             // empty to remove ours
 }
 
 // refOf returns the reference of a live Ingress.
@@ -34,10 +34,10 @@ func refOf(i federation.Ingress) federation.ObjectRef {
 	return federation.ObjectRef{Group: ingresses.Group, Kind: "Ingress", Namespace: i.Namespace, Name: i.Name}
 }
 
-// showings returns the statuses that differ from the plan and may be written, and
-// those that somebody else writes. Only an Ingress with fedsync's class shows an
-// address of fedsync's: until it has that, it belongs to another controller. One that
-// Google's controller served is taken over when the controller has let go of it.
+// showings returns the statuses that differ from the plan and may be written, and those
+// that another client writes. Only an Ingress with fedsync's class shows an address of
+// fedsync's; any other belongs to another controller. One that Google's controller
+// served is taken over when that controller has released it.
 func showings(addresses map[federation.ObjectRef]string, live []federation.Ingress) (due, foreign []showing) {
 	if addresses == nil {
 		return nil, nil // nothing is known, so nothing changes
@@ -60,9 +60,9 @@ func showings(addresses map[federation.ObjectRef]string, live []federation.Ingre
 	return due, foreign
 }
 
-// An addresser writes the addresses of fedsync's load balancers into the statuses of
-// a cluster's Ingresses: one request for each that differs, and none where the watch
-// has not shown yet what the last one did.
+// An addresser writes the addresses of fedsync's load balancers into the statuses of a
+// cluster's Ingresses. It makes one request for each that differs, and none while the
+// watch has not yet shown the result of the last one.
 type addresser struct {
 	client   dynamic.Interface
 	cluster  string
@@ -70,14 +70,14 @@ type addresser struct {
 	timeout  time.Duration // of one request
 	log      *zap.Logger
 
-	mu       sync.Mutex // protects what follows
+	mu       sync.Mutex // protects the fields below
 	sending  bool
-	sent     map[federation.ObjectRef]sent      // what came of it is not seen yet
-	taken    map[federation.ObjectRef]time.Time // from another writer, once: when the Ingress was created
+	sent     map[federation.ObjectRef]sent      // results that the watch has not shown yet
+	taken    map[federation.ObjectRef]time.Time // the Ingresses taken over from another writer, by when they were created
 	foreign  []showing                          // of the last turn
 	failed   map[federation.ObjectRef]error
 	failures int       // of all requests, in a row
-	at       time.Time // when the next may be made
+	at       time.Time // when the next request may be made
 }
 
 func newAddresser(client dynamic.Interface, cluster string, mayWrite func() bool, timeout time.Duration, log *zap.Logger) *addresser {
@@ -89,8 +89,9 @@ func newAddresser(client dynamic.Interface, cluster string, mayWrite func() bool
 	}
 }
 
-// due takes what is planned and what is live. It returns what is to be sent now, which
-// is then under way, and when to ask again; zero for when something changes.
+// due takes the planned addresses and the live Ingresses. It returns what to send now,
+// which then counts as under way, and when to call it again; zero means when something
+// changes.
 func (a *addresser) due(now time.Time, addresses map[federation.ObjectRef]string, live []federation.Ingress) (send []showing, next time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -102,9 +103,9 @@ func (a *addresser) due(now time.Time, addresses map[federation.ObjectRef]string
 		wanted[ref] = true
 		switch before, waits := a.sent[ref]; {
 		case waits && before.covers(s, now):
-			// It is on its way to us.
+			// The watch will show it.
 		case s.isTakeover() && a.hasTaken(s.ingress):
-			a.foreign = append(a.foreign, s) // they would overwrite each other without end
+			a.foreign = append(a.foreign, s) // otherwise they would overwrite each other endlessly
 		default:
 			send = append(send, s)
 		}
@@ -130,14 +131,15 @@ func (a *addresser) due(now time.Time, addresses map[federation.ObjectRef]string
 	return send, time.Time{}
 }
 
-// hasTaken reports whether the status of this very Ingress was taken over before;
-// a.mu is held.
+// hasTaken reports whether the status of this very Ingress was taken over before. The
+// caller must hold a.mu.
 func (a *addresser) hasTaken(i federation.Ingress) bool {
 	created, taken := a.taken[refOf(i)]
 	return taken && created.Equal(i.Created)
 }
 
-// forget drops what was taken over from Ingresses that are there no more; a.mu is held.
+// forget drops the records of Ingresses that no longer exist. The caller must hold
+// a.mu.
 func (a *addresser) forget(live []federation.Ingress) {
 	if len(a.taken) == 0 {
 		return
@@ -149,7 +151,7 @@ func (a *addresser) forget(live []federation.Ingress) {
 	maps.DeleteFunc(a.taken, func(ref federation.ObjectRef, _ time.Time) bool { return !there[ref] })
 }
 
-// words say what a request does.
+// text describes the request for the log.
 func (s showing) words() string {
 	if s.address == "" {
 		return "address taken away"
@@ -157,7 +159,7 @@ func (s showing) words() string {
 	return "address shown"
 }
 
-// isTakeover reports whether somebody else wrote the status.
+// isTakeover reports whether another client wrote the status.
 func (s showing) isTakeover() bool {
 	return !s.ingress.StatusBy.IsZero() && s.ingress.StatusBy.String() != federation.AddressManager
 }
@@ -172,16 +174,16 @@ type sent struct {
 	at time.Time
 }
 
-// covers reports whether another request would do what was done already: the Ingress
-// is still seen as it was before.
+// covers reports whether another request would repeat this one: the Ingress is still
+// seen in its previous state.
 func (b sent) covers(s showing, now time.Time) bool {
 	was, is := b.ingress, s.ingress
 	return b.address == s.address && was.StatusBy == is.StatusBy && slices.Equal(was.Addresses, is.Addresses) &&
 		was.Created.Equal(is.Created) && now.Before(b.at.Add(unseenMax))
 }
 
-// send writes statuses, one after the other, until one fails for a reason that is the
-// cluster's.
+// send writes statuses one after the other, until one fails for a reason that concerns
+// the cluster.
 func (a *addresser) send(ctx context.Context, all []showing) {
 	for _, s := range all {
 		if !a.mayWrite() || ctx.Err() != nil {
@@ -189,7 +191,7 @@ func (a *addresser) send(ctx context.Context, all []showing) {
 		}
 		err := a.write(ctx, s)
 		if ctx.Err() != nil {
-			break // it says nothing of the cluster
+			break // the error does not concern the cluster
 		}
 		if a.answered(s, err) {
 			break
@@ -200,8 +202,8 @@ func (a *addresser) send(ctx context.Context, all []showing) {
 	a.sending = false
 }
 
-// write sends one status. A field manager of its own owns the address and nothing
-// else, so that the drift of what is applied does not follow from it.
+// write sends one status. A separate field manager owns the address and nothing else,
+// so that the address never counts as drift of the applied object.
 func (a *addresser) write(ctx context.Context, s showing) error {
 	balancer := map[string]any{}
 	if s.address != "" {
@@ -218,13 +220,13 @@ func (a *addresser) write(ctx context.Context, s showing) error {
 	return err
 }
 
-// answered takes what came of a request, and reports whether the others would fare
-// no better.
+// answered records the result of a request, and reports whether further requests would
+// fail too.
 func (a *addresser) answered(s showing, err error) (stop bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ref := refOf(s.ingress)
-	if err == nil || apierrors.IsNotFound(err) { // one that is gone shows nothing
+	if err == nil || apierrors.IsNotFound(err) { // a deleted Ingress needs no status
 		a.sent[ref] = sent{s, time.Now()}
 		if err == nil && s.isTakeover() {
 			a.taken[ref] = s.ingress.Created
@@ -243,21 +245,22 @@ func (a *addresser) answered(s showing, err error) (stop bool) {
 	return f.Class != federation.FailureInvalid && f.Class != federation.FailureConflict
 }
 
-// retry ends the pause: the cluster is back, or somebody may have changed a role.
+// retry ends the pause, because the cluster is back or its permissions may have
+// changed.
 func (a *addresser) retry() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.failures, a.at = 0, time.Time{}
 }
 
-// isBusy reports whether something is said of an earlier plan.
+// isBusy reports whether anything is left from an earlier plan.
 func (a *addresser) isBusy() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.foreign)+len(a.failed)+len(a.sent) > 0
 }
 
-// findings says which statuses cannot be written, and why.
+// findings returns a finding for each status that cannot be written.
 func (a *addresser) findings() []federation.Finding {
 	a.mu.Lock()
 	defer a.mu.Unlock()

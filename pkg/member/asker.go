@@ -7,17 +7,17 @@ import (
 	"github.com/fedsync/fedsync/internal/bell"
 )
 
-// asker makes one request at a time, beside the loop, with pauses that grow while it
+// asker makes one request at a time, outside the loop, with pauses that grow while it
 // fails.
 type asker struct {
-	mu       sync.Mutex // protects what follows
+	mu       sync.Mutex // protects the fields below
 	asking   bool
 	failures int
-	at       time.Time // when the next may be made
+	at       time.Time // when the next request may be made
 }
 
-// ask makes the request in a goroutine of its own and rings done after it, unless one
-// is under way. Where its pause is not over, it returns when that is.
+// ask makes the request in its own goroutine and rings done afterwards, unless a
+// request is under way. During a pause it makes none, and returns the end of the pause.
 func (a *asker) ask(running *sync.WaitGroup, now time.Time, request func() error, done bell.Bell) (next time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

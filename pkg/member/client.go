@@ -15,8 +15,8 @@ import (
 	fault "github.com/fedsync/fedsync/pkg/failure"
 )
 
-// Client reaches one cluster. All of its parts share one HTTP client, and with it
-// the connections.
+// Client is the connection to one cluster. All of its parts share one HTTP client, and
+// with it the TCP connections.
 type Client struct {
 	Dynamic dynamic.Interface
 	Kinds   *Kinds
@@ -26,19 +26,19 @@ type Client struct {
 	connections *bounds.Connections
 }
 
-// ClientOptions is how a cluster is asked. The zero value is usable.
+// ClientOptions configure a Client. The zero value is usable.
 type ClientOptions struct {
 	Version string        // of fedsync, for the User-Agent
-	Timeout time.Duration // of one request that looks up kinds; 10 s when zero
-	Log     *zap.Logger   // gets what the API server warns of, at debug level; none when nil
-	// Guard bounds the answers; one of its own when nil.
+	Timeout time.Duration // of one request for kinds; 10 s when zero
+	Log     *zap.Logger   // gets the API server's warnings at debug level; none when nil
+	// Guard bounds the answers. Nil gives the client its own.
 	Guard *bounds.Guard
-	// Misbehaved is told of kinds without end. Of other answers the guard tells. It must
-	// not block; nil is allowed.
+	// Misbehaved is called for too many API groups. The guard reports other answers. It
+	// must not block. Nil means never.
 	Misbehaved func(*fault.Misbehaviour)
 }
 
-// NewClient returns a client of the cluster that cfg leads to. It sends nothing yet.
+// NewClient returns a client for cfg's cluster. It sends nothing yet.
 func NewClient(cfg *rest.Config, o ClientOptions) (*Client, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 10 * time.Second
@@ -50,7 +50,7 @@ func NewClient(cfg *rest.Config, o ClientOptions) (*Client, error) {
 		o.Guard = bounds.New(cfg, o.Misbehaved)
 	}
 	cfg, connections := bounds.TrackConnections(o.Guard.Attach(cfg))
-	cfg.QPS = -1 // the applier limits what is under way, and watches must not wait
+	cfg.QPS = -1 // the applier bounds the requests under way, and watches must not wait
 	cfg.Timeout = 0
 	if o.Version != "" {
 		cfg.UserAgent = "fedsync/" + o.Version
@@ -61,7 +61,8 @@ func NewClient(cfg *rest.Config, o ClientOptions) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The guard answers first. This holds whatever is wrapped around it later.
+	// The guard refuses redirects first. This also holds if another transport is
+	// wrapped around it.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 	objects, err := dynamic.NewForConfigAndClient(cfg, client)
@@ -77,8 +78,8 @@ func NewClient(cfg *rest.Config, o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-// Disconnect cuts every connection. Requests and watches that use one fail, and
-// the next request opens another: it is for a cluster that has gone away.
+// Disconnect closes every connection. Requests and watches that use one fail, and the
+// next request opens another. It is for a cluster that has gone away.
 func (c *Client) Disconnect() { c.connections.Close() }
 
 // Close ends the use of the client.
@@ -87,9 +88,9 @@ func (c *Client) Close() {
 	c.connections.Close()
 }
 
-// plainWatches asks for watches that are not compressed. A compressed one keeps a
-// window of 32 KiB and more for as long as it lasts, on both sides, and there are a
-// dozen for each cluster that carry next to nothing.
+// plainWatches requests watches without compression. A compressed watch holds a window
+// of 32 KiB or more on both sides for as long as it lasts, and each cluster has a dozen
+// watches that carry almost nothing.
 type plainWatches struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -101,15 +102,15 @@ func (p plainWatches) RoundTrip(req *http.Request) (*http.Response, error) {
 	return p.next.RoundTrip(req)
 }
 
-// WrappedRoundTripper lets client-go find the transport.
+// WrappedRoundTripper makes the transport visible to client-go.
 func (p plainWatches) WrappedRoundTripper() http.RoundTripper { return p.next }
 
-// warnings logs what an API server remarks on a request, a deprecated field say.
+// warnings logs an API server's warnings, such as one about a deprecated field.
 type warnings struct{ log *zap.Logger }
 
 // HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
 func (w warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
-	if code == 299 && text != "" { // the code that Kubernetes uses, of RFC 7234
+	if code == 299 && text != "" { // the code that Kubernetes uses, from RFC 7234
 		w.log.Debug("cluster warns", zap.String("warning", text))
 	}
 }

@@ -1,13 +1,14 @@
-// Package member is one member cluster as fedsync deals with it.
+// Package member manages one member cluster.
 //
 // A Member takes plans and reports outcomes. It has one session at a time: a
-// connection, and all that was learned over it. The session's loop (session.go) looks
-// what there is to do whenever something changes, and never waits for an answer:
-// pkg/probe and pkg/watch look, pkg/apply writes, pkg/claim says whether it may.
-// watches.go takes what the watches bring to whom it concerns; standing.go is the one
-// place where the state of a cluster is decided.
+// connection, and everything learned over it. The session's loop (session.go) checks
+// for work whenever something changes, and never waits for an answer. pkg/probe and
+// pkg/watch observe the cluster, pkg/apply writes to it, and pkg/claim decides whether
+// writes are allowed. watches.go passes watch events to the packages that need them.
+// standing.go is the only place that decides the state of a cluster.
 //
-// Client is the way to the cluster: every request that is not a probe goes through one
-// HTTP client, which follows no redirect. Kinds are what its API server serves, and
-// tell a kind that does not exist from one that cannot be looked up now.
+// A Client is the connection to the cluster. Every request except probes goes through
+// one HTTP client, which follows no redirect. Kinds are the kinds that the API server
+// serves. They distinguish a kind that does not exist from one that cannot be looked up
+// now.
 package member

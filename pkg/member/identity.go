@@ -10,10 +10,10 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// ClusterUID returns the uid of the Namespace kube-system, which tells one cluster
-// from any other: the Namespace is made with the cluster, cannot be deleted, and
-// is part of a backup. The address of an API server is none of that: a cluster may
-// have several, and one may come to lead to another cluster.
+// ClusterUID returns the uid of the Namespace kube-system, which identifies a cluster:
+// the Namespace is created with the cluster, cannot be deleted, and is part of a
+// backup. An API server's address does not: a cluster may have several, and an address
+// may later lead to another cluster.
 func ClusterUID(ctx context.Context, client dynamic.Interface) (string, error) {
 	u, err := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).
 		Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})

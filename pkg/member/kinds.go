@@ -19,28 +19,28 @@ import (
 	fault "github.com/fedsync/fedsync/pkg/failure"
 )
 
-// How long a group, or the list of all of them, is left alone after it could not
-// be read. The pause doubles with each failure.
+// How long a group, or the list of all groups, is not read again after a failure. The
+// pause doubles with each failure.
 const (
 	kindsPauseMin = time.Second
 	kindsPauseMax = time.Minute
 )
 
-// discoverer is what Kinds asks of a discovery client.
+// discoverer is the part of a discovery client that Kinds uses.
 type discoverer interface {
-	// GroupsAndMaybeResourcesWithContext returns all groups. Resources is nil
-	// where the server does not list them with the groups. A version that is in
-	// failed is one that the API server could not read itself: a part of the API
-	// that another server answers for, which is down.
+	// GroupsAndMaybeResourcesWithContext returns all groups. Resources is nil if the
+	// server does not list them with the groups. Failed has the versions that the API
+	// server could not read itself, because another server that provides that part of
+	// the API is down.
 	GroupsAndMaybeResourcesWithContext(context.Context) (groups *metav1.APIGroupList,
 		resources map[schema.GroupVersion]*metav1.APIResourceList, failed map[schema.GroupVersion]error, err error)
 	ServerResourcesForGroupVersionWithContext(ctx context.Context, groupVersion string) (*metav1.APIResourceList, error)
 }
 
-// DiscoveryError means that it cannot be told now whether a kind exists.
+// DiscoveryError means that it is not known now whether a kind exists.
 type DiscoveryError struct {
 	Group string // the API group that could not be read
-	All   bool   // none could: Group is empty
+	All   bool   // no group could be read; Group is empty
 	Err   error
 }
 
@@ -56,32 +56,31 @@ func (e *DiscoveryError) Error() string {
 	return fmt.Sprintf("the kinds of the API group %s cannot be listed, which says nothing of whether their objects exist: %v", group, e.Err)
 }
 
-// Unwrap returns the answer of the API server, or why there was none.
+// Unwrap returns the API server's error, or the reason why there was no answer.
 func (e *DiscoveryError) Unwrap() error { return e.Err }
 
-// Kinds are the kinds that an API server serves. They are read when they are first
-// asked for, and again after Reset.
+// Kinds are the kinds that an API server serves. They are read at the first use, and
+// again after Reset.
 //
-// client-go's mapper leaves out what it could not read, so that a group whose
-// server is down looks as if its kinds were deleted. Here an error that matches
-// meta.IsNoMatchError means that the API server was asked and has no such kind;
-// everything else is a DiscoveryError.
+// client-go's mapper leaves out what it could not read, so that the kinds of a group
+// whose server is down seem to be deleted. Here an error that matches
+// meta.IsNoMatchError means that the API server answered and has no such kind; any
+// other error is a DiscoveryError.
 //
-// A failure is not kept: the next use asks again, but only after a pause that
-// grows, so that no number of uses makes a flood. Kinds are safe for concurrent
-// use.
+// A failure is not cached. The next use asks again, but only after a growing pause, so
+// that many uses do not flood the server. Kinds are safe for concurrent use.
 type Kinds struct {
 	client  discoverer
 	timeout time.Duration
-	// misbehaved is told of more groups than a cluster has; nil for nobody.
+	// misbehaved is called if a cluster has too many groups; nil means never.
 	misbehaved func(*fault.Misbehaviour)
-	open       context.Context // ends what is under way at Close
+	open       context.Context // ends the requests under way at Close
 	close      context.CancelFunc
 
-	reading turn // held while the groups are listed, so that it happens once
+	reading turn // held while the groups are listed, so that only one caller lists them
 
-	mu     sync.Mutex // protects what follows
-	table  *kindTable // nil when the groups are to be listed
+	mu     sync.Mutex // protects the fields below
+	table  *kindTable // nil when the groups have to be listed
 	resets int        // calls of Reset
 	failed failure    // of listing the groups
 	groups map[string]*groupReader
@@ -89,7 +88,7 @@ type Kinds struct {
 
 var _ meta.ResettableRESTMapper = (*Kinds)(nil)
 
-// kindTable is what one listing of the groups said.
+// kindTable is the result of one listing of the groups.
 type kindTable struct {
 	mapper meta.RESTMapper
 	// unread are the versions, by group, that the listing did not include.
@@ -97,7 +96,7 @@ type kindTable struct {
 	groups map[string]metav1.APIGroup
 }
 
-// failure is the last of a row of failures, and when there may be another try.
+// failure is the last of consecutive failures, and when the next try may be.
 type failure struct {
 	err   error
 	pause time.Duration
@@ -112,7 +111,7 @@ func (f *failure) note(err error) {
 	f.next = time.Now().Add(f.pause)
 }
 
-// turn is a lock for which a caller waits no longer than its context allows.
+// turn is a lock that respects contexts: a caller stops waiting when its context ends.
 type turn chan struct{}
 
 func newTurn() turn { return make(turn, 1) } // one holder
@@ -128,23 +127,23 @@ func (t turn) take(ctx context.Context) error {
 
 func (t turn) leave() { <-t }
 
-// groupReader reads one group by itself. It outlives a Reset, so that a Reset does
-// not cut a pause short.
+// groupReader reads one group. It outlives a Reset, so that a Reset does not shorten a
+// pause.
 type groupReader struct {
 	reading turn            // held while the group is read: one request at a time
-	of      *kindTable      // what mapper belongs to
+	of      *kindTable      // the table that mapper belongs to
 	mapper  meta.RESTMapper // nil until the group was read
 	failed  failure
 }
 
-// NewKinds returns the kinds that a discovery client finds, each of its requests
-// with a timeout.
+// NewKinds returns the kinds that a discovery client finds. The timeout is for each of
+// its requests.
 func NewKinds(client discoverer, timeout time.Duration) *Kinds {
 	open, stop := context.WithCancel(context.Background())
 	return &Kinds{client: client, timeout: timeout, open: open, close: stop, reading: newTurn(), groups: map[string]*groupReader{}}
 }
 
-// Close ends the requests under way, and makes all later ones fail.
+// Close cancels the requests under way, and makes all later ones fail.
 func (k *Kinds) Close() { k.close() }
 
 // Reset makes the next use read the kinds again.
@@ -160,8 +159,8 @@ func (k *Kinds) RESTMapping(gk schema.GroupKind, versions ...string) (*meta.REST
 	return k.RESTMappingWithContext(context.Background(), gk, versions...)
 }
 
-// RESTMappingWithContext returns how a kind is served, in the first of the
-// versions that has it, or the preferred one where none is given.
+// RESTMappingWithContext returns how a kind is served, in the first of the versions
+// that has it, or in the preferred version if none is given.
 func (k *Kinds) RESTMappingWithContext(ctx context.Context, gk schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
 	return lookUp(ctx, k, gk.Group, versions, func(m meta.RESTMapper) (*meta.RESTMapping, error) {
 		return m.RESTMapping(gk, versions...)
@@ -219,8 +218,8 @@ func versionOf(version string) []string {
 	return []string{version}
 }
 
-// lookUp asks the listing and, where that does not have all of the group, the
-// group itself.
+// lookUp asks the listing. If the listing does not have the whole group, lookUp also
+// reads the group.
 func lookUp[T any](ctx context.Context, k *Kinds, group string, versions []string, ask func(meta.RESTMapper) (T, error)) (T, error) {
 	var zero T
 	t, err := k.list(ctx)
@@ -238,8 +237,8 @@ func lookUp[T any](ctx context.Context, k *Kinds, group string, versions []strin
 	return ask(mapper)
 }
 
-// lacks reports whether the listing says nothing of one of the versions of a
-// group; of any of them, where none is given.
+// lacks reports whether the listing lacks one of the versions of a group. Without
+// versions, it reports whether the listing lacks any.
 func (t *kindTable) lacks(group string, versions []string) bool {
 	return slices.ContainsFunc(t.unread[group], func(v metav1.GroupVersionForDiscovery) bool {
 		return len(versions) == 0 || slices.Contains(versions, v.Version)
@@ -267,13 +266,13 @@ func (k *Kinds) list(ctx context.Context) (*kindTable, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err != nil {
-		if ctx.Err() == nil { // else it is the caller who gave up
+		if ctx.Err() == nil { // otherwise the caller gave up
 			k.failed.note(err)
 		}
 		return nil, &DiscoveryError{All: true, Err: err}
 	}
 	k.failed = failure{}
-	if k.resets == resets { // else it may be older than what the Reset was for
+	if k.resets == resets { // otherwise it may be older than the reason for the Reset
 		k.table = t
 	}
 	return t, nil
@@ -315,7 +314,7 @@ func (k *Kinds) ask(ctx context.Context) (*kindTable, error) {
 		}
 		read = append(read, its)
 	}
-	// client-go takes the versions that failed out of their groups.
+	// client-go removes the versions that failed from their groups.
 	for gv := range failed {
 		v := metav1.GroupVersionForDiscovery{GroupVersion: gv.String(), Version: gv.Version}
 		if !slices.Contains(t.unread[gv.Group], v) {
@@ -325,7 +324,8 @@ func (k *Kinds) ask(ctx context.Context) (*kindTable, error) {
 	for _, versions := range t.unread {
 		slices.SortFunc(versions, byVersion)
 	}
-	// Every API server has it. One that does not is still starting, or is none.
+	// Every API server has it. One without it is still starting, or is not an API
+	// server.
 	if _, core := t.groups[""]; !core {
 		return nil, errors.New("the answer lacks the core API")
 	}
@@ -361,7 +361,7 @@ func (k *Kinds) read(ctx context.Context, t *kindTable, group string) (meta.REST
 		return nil, &DiscoveryError{Group: group, Err: err} // the caller gave up
 	case err != nil:
 		r.failed.note(err)
-		// By the next try the listing may say more: the group may be gone from it.
+		// By the next try the group may be gone from the listing.
 		k.outdated(t)
 		return nil, &DiscoveryError{Group: group, Err: err}
 	}
@@ -369,8 +369,8 @@ func (k *Kinds) read(ctx context.Context, t *kindTable, group string) (meta.REST
 	return mapper, nil
 }
 
-// outdated drops a listing, unless there is a newer one. It costs a request only
-// after the group's pause, since it is called when one begins.
+// outdated drops a listing, unless there is a newer one. It is called when a group's
+// pause begins, so it costs a request only after the pause.
 func (k *Kinds) outdated(t *kindTable) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -379,7 +379,7 @@ func (k *Kinds) outdated(t *kindTable) {
 	}
 }
 
-// byVersion orders versions as Kubernetes prefers them: v2 before v1 before v1beta1.
+// byVersion orders versions by Kubernetes' preference: v2 before v1 before v1beta1.
 func byVersion(a, b metav1.GroupVersionForDiscovery) int {
 	return version.CompareKubeAwareVersionStrings(b.Version, a.Version)
 }

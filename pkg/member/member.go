@@ -17,14 +17,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Connection is how to reach one cluster. Equal digests are equal connections.
+// Connection is how to reach one cluster. Equal digests mean equal connections.
 type Connection struct {
 	REST   *rest.Config
 	Digest string
 }
 
-// FileError means that a file which the configuration of a connection names cannot be
-// used: it may appear later.
+// FileError means that a file named in a connection's configuration cannot be used. It
+// may appear later.
 type FileError struct{ Err error }
 
 // Error implements error.
@@ -33,27 +33,27 @@ func (e *FileError) Error() string { return e.Err.Error() }
 // Unwrap returns why the file cannot be used.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Options say which cluster a Member keeps, for whom, and how.
+// Options configure a Member: its cluster, its federation and how it writes.
 type Options struct {
 	Cluster    federation.Cluster
 	Federation string
 	NodePorts  federation.PortRange
-	ReadOnly   bool // look and compare, write nothing
-	// Source is a digest of what is followed, and FormerSources are what earlier
-	// versions called it; see apply.Options.
+	ReadOnly   bool // compare, and write nothing
+	// Source is a digest of the followed source, and FormerSources are the digests that
+	// earlier versions used for it; see apply.Options.
 	Source        string
 	FormerSources []string
 	FollowsAs     func(federation, source string) bool
 	Version       string // of fedsync
 
-	// Connect returns the way to the cluster as it is configured now.
+	// Connect returns the connection to the cluster in the current configuration.
 	Connect func(context string) (Connection, error)
-	// Claim returns the claim of the cluster; it is not asked of a read-only Member.
+	// Claim returns the claim of the cluster. A read-only Member does not call it.
 	Claim func(cluster string) *claim.Claim
-	// Changed is called when Outcome may say something else. It must not block.
+	// Changed is called when Outcome may have changed. It must not block.
 	Changed func()
-	// Applied and Change are told how long a plan took, and of each change; nil for
-	// nobody.
+	// Applied is called with the duration of a plan, and Change for each change. Nil
+	// means never.
 	Applied func(time.Duration)
 	Change  func(federation.Change)
 
@@ -67,28 +67,28 @@ type Options struct {
 	Log            *zap.Logger
 }
 
-// Member keeps one cluster equal to its plan. It shares nothing with other members
-// that could block: a cluster that hangs, refuses or answers nonsense costs the
-// others nothing.
+// Member keeps one cluster equal to its plan. It shares nothing with other members that
+// could block: a cluster that hangs, refuses or sends invalid answers costs the others
+// nothing.
 //
-// A Member has one session at a time, which lasts as long as the way to the cluster
-// stays the same and the same cluster answers. Then the session ends and a new one
-// begins, which knows nothing; until it does, the outcome shows what the one before
-// saw.
+// A Member has one session at a time, which lasts as long as the connection stays the
+// same and the same cluster answers. Then the session ends and a new one begins, which
+// knows nothing. Until the new session has observed the cluster, the outcome shows what
+// the previous one observed.
 type Member struct {
 	Options
 
 	reconnect bell.Bell // the configuration was read again
 	ordered   bell.Bell // there is a new order
 
-	mu      sync.Mutex // protects what follows
+	mu      sync.Mutex // protects the fields below
 	newest  Order
 	now     Outcome
 	session *session // the one that runs; nil in between
 	offence offence
 }
 
-// New makes a Member. It asks the cluster nothing until it runs.
+// New returns a Member. It makes no request until it runs.
 func New(o Options) *Member {
 	if o.Changed == nil {
 		o.Changed = func() {}
@@ -104,8 +104,8 @@ func New(o Options) *Member {
 	}
 }
 
-// Want gives the member what its cluster should run, and reports whether that is
-// news. What it was given before is overtaken.
+// Want sets what the member's cluster should run, and reports whether that is new. It
+// replaces any earlier plan.
 func (m *Member) Want(p federation.ClusterPlan) (news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -125,8 +125,7 @@ func (m *Member) Newest() Order {
 	return m.newest
 }
 
-// Reconnect makes the member look whether its connection is still the one that is
-// configured.
+// Reconnect makes the member check whether its connection is still the configured one.
 func (m *Member) Reconnect() { m.reconnect.Ring() }
 
 // Outcome returns what there is to report now.
@@ -146,7 +145,7 @@ func (m *Member) facts() federation.ClusterFacts {
 	return m.now.Facts
 }
 
-// stand takes an event, and tells who reads the outcome.
+// update applies an event to the facts, and announces that the outcome has changed.
 func (m *Member) stand(e event) {
 	m.mu.Lock()
 	m.now.Facts = next(m.now.Facts, e)
@@ -154,21 +153,20 @@ func (m *Member) stand(e event) {
 	m.Changed()
 }
 
-// The pauses before the next session, where those before ended soon after they had
-// begun.
+// The pauses before the next session, after sessions that ended soon after they began.
 const (
 	sessionPauseFirst = time.Second
 	sessionPauseLast  = 30 * time.Second
 	sessionSettled    = time.Minute
 )
 
-// Run goes on until ctx ends.
+// Run runs sessions until ctx ends.
 func (m *Member) Run(ctx context.Context) {
 	pause := time.Duration(0)
 	for ctx.Err() == nil {
 		s, conn, err := m.begin()
 		if err != nil {
-			// It quotes the configuration, passwords of proxies included.
+			// The error quotes the configuration, including passwords of proxies.
 			reason := untrusted.Said(err.Error())
 			class := federation.FailureContext
 			if _, ok := errors.AsType[*FileError](err); ok {
@@ -180,7 +178,7 @@ func (m *Member) Run(ctx context.Context) {
 			m.stand(disconnected{class: class, reason: reason, at: time.Now()})
 			if !m.ReadOnly {
 				if c := m.Claim(m.Cluster.Name); c != nil {
-					c.Lost(err) // the others do not wait for it
+					c.Lost(err) // the other clusters do not wait for it
 				}
 			}
 			select {
@@ -208,7 +206,7 @@ func (m *Member) Run(ctx context.Context) {
 	}
 }
 
-// begin makes a session of the way to the cluster that is configured now.
+// begin returns a session for the currently configured connection.
 func (m *Member) begin() (s *session, conn Connection, err error) {
 	conn, err = m.Connect(m.Cluster.Context)
 	if err != nil {
@@ -218,11 +216,11 @@ func (m *Member) begin() (s *session, conn Connection, err error) {
 	return s, conn, err
 }
 
-// connectionChanged is why a session ends where the configuration gives another way.
+// connectionChanged is why a session ends if the configured connection changes.
 const connectionChanged = "connection changed"
 
-// runSession runs a session until ctx ends, the configuration gives another way,
-// another cluster answers, or it misbehaves, and returns which of these it was.
+// runSession runs a session until ctx ends, the configured connection changes, another
+// cluster answers, or the cluster misbehaves. It returns which of these happened.
 func (m *Member) runSession(ctx context.Context, s *session, digest string) (reason string) {
 	ctx, cancel := context.WithCancel(ctx)
 	m.enter(s)
@@ -249,8 +247,8 @@ func (m *Member) runSession(ctx context.Context, s *session, digest string) (rea
 	}
 }
 
-// enter makes s the session that the outcome is asked of. What the one before had
-// observed stays until the new one knows better.
+// enter makes s the session that determines the outcome. Observations of the previous
+// session stay until the new one has its own.
 func (m *Member) enter(s *session) {
 	if before := m.sessionNow(); before != nil {
 		o := m.Outcome()
@@ -261,8 +259,8 @@ func (m *Member) enter(s *session) {
 	}
 	m.mu.Lock()
 	m.session = s
-	// It may be another cluster by now: nothing was brought to it yet, and what it is
-	// to run was decided by the facts of the one before.
+	// It may be another cluster now: nothing has been applied to it yet, and its plan
+	// was made from the previous cluster's facts.
 	m.now.Begun, m.now.Tried, m.now.Done, m.now.Final, m.now.Compared = 0, false, false, false, false
 	m.now.Findings, m.now.Own = nil, nil
 	if s != nil {
@@ -278,7 +276,7 @@ func (m *Member) sessionNow() *session {
 	return m.session
 }
 
-// mergeFacts returns what the watches brought, with how the cluster stands now.
+// mergeFacts returns the facts from the watches, with the current state of the cluster.
 func mergeFacts(standing, brought federation.ClusterFacts) federation.ClusterFacts {
 	brought.State, brought.Failure, brought.Error, brought.Since = standing.State, standing.Failure, standing.Error, standing.Since
 	brought.Outage, brought.AwaySince = standing.Outage, standing.AwaySince

@@ -15,34 +15,33 @@ import (
 	"github.com/fedsync/fedsync/pkg/probe"
 )
 
-// What a member does about a cluster that misbehaves: the session ends, and with it
-// goes everything that it holds. After a pause, in which the cluster is asked for
-// nothing but its probes, another session tries. The cluster stays Unknown until that
-// has gone well for as long as the pause was, so that one which misbehaves again and
-// again does not seem to come and go.
+// When a cluster misbehaves, its session ends, which releases everything that the
+// session holds. After a pause, in which the cluster gets only probes, another session
+// tries. The cluster stays Unknown until that session has gone well for as long as the
+// pause was, so that a cluster that misbehaves repeatedly does not seem to come and go.
 
-// The pauses after a cluster misbehaved. They double while it goes on so.
+// The pauses after a cluster misbehaved. They double with each repetition.
 const (
 	misbehavedFirst = 15 * time.Second
 	misbehavedLast  = 5 * time.Minute
-	// probationLast bounds how long a cluster is watched that has misbehaved.
+	// probationLast bounds the probation of a cluster that misbehaved.
 	probationLast = time.Minute
-	// forgiven is how long a session must last for the next pause to be a short one.
+	// forgiven is how long a session must last to reset the pause.
 	forgiven = 10 * time.Minute
 )
 
-// offence is how a cluster misbehaved last. The zero value is none.
+// offence is how a cluster last misbehaved. The zero value is none.
 type offence struct {
 	what  string
 	at    time.Time
 	pause time.Duration // the last one
 }
 
-// misbehaves ends the session. It may be called by many, and does not block.
+// misbehaves ends the session. It is safe for concurrent use and does not block.
 func (s *session) misbehaves(m *fault.Misbehaviour) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.offence == "" { // what follows may follow from it
+	if s.offence == "" { // a later one may be a consequence
 		s.offence = s.client.Secrets.Clean(m.What)
 		s.ended.Ring()
 	}
@@ -54,7 +53,7 @@ func (s *session) offenceNow() string {
 	return s.offence
 }
 
-// trust ends the probation of a cluster that misbehaved, and returns when to look
+// trust ends the probation of a cluster that misbehaved, and returns when to call it
 // again.
 func (s *session) trust(now time.Time) (next time.Time) {
 	switch {
@@ -63,7 +62,7 @@ func (s *session) trust(now time.Time) (next time.Time) {
 	case now.Before(s.probation):
 		return s.probation
 	case !s.facts().Synced:
-		return time.Time{} // a change of that is told
+		return time.Time{} // a change of Synced rings
 	}
 	s.probation = time.Time{}
 	s.forgive()
@@ -71,8 +70,8 @@ func (s *session) trust(now time.Time) (next time.Time) {
 	return time.Time{}
 }
 
-// held returns what the probes add up to of a cluster that misbehaves: they are as
-// good as ever. That it went away they tell all the same.
+// held returns the state of a cluster that misbehaves, whose probes may be fine: it is
+// Unknown, unless the probes find that it is offline.
 func (m *Member) held(p probe.Probe) probe.Probe {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,15 +83,15 @@ func (m *Member) held(p probe.Probe) probe.Probe {
 	return p
 }
 
-// forgive lets the cluster be what its probes say.
+// forgive makes the probes decide the state of the cluster again.
 func (m *Member) forgive() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.offence.what = ""
 }
 
-// offend notes that the cluster misbehaved in a session that had begun at a time, and
-// returns for how long it is left alone.
+// offend records that the cluster misbehaved in a session that began at a time, and
+// returns the pause.
 func (m *Member) offend(what string, began time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -108,7 +107,7 @@ func (m *Member) offend(what string, began time.Time) time.Duration {
 	return m.offence.pause
 }
 
-// probationOf is until when a session that begins now is on probation.
+// probationOf returns when the probation of a session that begins now will end.
 func (m *Member) probationOf(now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -118,16 +117,16 @@ func (m *Member) probationOf(now time.Time) time.Time {
 	return now.Add(min(m.offence.pause, probationLast))
 }
 
-// leaveAlone waits until the pause is over or the configuration gives another way,
-// and probes the cluster meanwhile: one that goes away is Offline, whatever it did
-// before.
+// leaveAlone waits until the pause is over or the configured connection changes. It
+// probes the cluster during that time: a cluster that goes away is Offline, whatever it
+// did before.
 func (m *Member) leaveAlone(ctx context.Context, what string, pause time.Duration, conn Connection) {
 	m.Log.Warn("cluster misbehaves", zap.String("error", what), zap.Duration("pause", pause))
-	debug.FreeOSMemory() // at once: it may be hundreds of megabytes, and this is rare
+	debug.FreeOSMemory() // immediately: it may be hundreds of megabytes, and this is rare
 	m.stand(misbehaved{what: what, at: time.Now()})
 	if !m.ReadOnly {
 		if c := m.Claim(m.Cluster.Name); c != nil {
-			c.Lost(&fault.Misbehaviour{What: what}) // the others do not wait for it
+			c.Lost(&fault.Misbehaviour{What: what}) // the other clusters do not wait for it
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, pause)
@@ -149,7 +148,7 @@ func (m *Member) leaveAlone(ctx context.Context, what string, pause time.Duratio
 			return
 		case <-m.reconnect:
 			if now, err := m.Connect(m.Cluster.Context); err != nil || now.Digest != conn.Digest {
-				m.reconnect.Ring() // whoever begins the next session looks at it too
+				m.reconnect.Ring() // for the next session
 				m.forgive()
 				return
 			}

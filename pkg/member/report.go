@@ -17,8 +17,8 @@ import (
 
 // What a session reports.
 
-// look adds what the applier and the watches know by now, without the secrets of the
-// connection.
+// report adds what the applier and the watches know to the outcome, without the secrets
+// of the connection.
 func (s *session) look(o *Outcome) {
 	s.see(o)
 	secrets := s.client.Secrets
@@ -26,7 +26,7 @@ func (s *session) look(o *Outcome) {
 		*o = secret.Value(secrets, *o)
 		return
 	}
-	// What comes of answers to writes was not looked at before.
+	// The watches do not check the answers to writes for secrets.
 	o.Findings, o.Own, o.Changes = secret.Value(secrets, o.Findings), secret.Value(secrets, o.Own), secret.Value(secrets, o.Changes)
 	o.Differences = secret.Value(secrets, o.Differences)
 }
@@ -62,7 +62,7 @@ func (s *session) see(o *Outcome) {
 	}
 	s.mu.Unlock()
 
-	if seen { // else what the session before saw
+	if seen { // otherwise the previous session's facts stay
 		s.collector.Facts(now, &o.Facts)
 	}
 	last := s.prober.Last()
@@ -82,7 +82,7 @@ func (s *session) see(o *Outcome) {
 		}
 	}
 	if begun.Excluded != "" {
-		o.Tried, o.Final, o.Done = true, true, false // there is no more to come of it
+		o.Tried, o.Final, o.Done = true, true, false // nothing more will change
 		o.Changes, o.Findings = nil, nil
 		return
 	}
@@ -90,7 +90,7 @@ func (s *session) see(o *Outcome) {
 		o.Tried, o.Final, o.Done = true, true, false
 	}
 	if s.ReadOnly {
-		o.Changes, o.Findings = nil, nil // nothing was tried: the differences tell
+		o.Changes, o.Findings = nil, nil // nothing was tried: see Differences
 		o.Compared = compared.order == o.Handed && compared.err == nil
 		o.Differences = compared.differences
 		o.Begun, o.Tried, o.Final = compared.order, compared.order > 0, true
@@ -107,12 +107,12 @@ func (s *session) see(o *Outcome) {
 	}
 }
 
-// observations are what the watches see of our objects, and what is known of Jobs that
-// ended and are gone.
+// observations returns what the watches observe of our objects, and what is known about
+// Jobs that ended and are gone.
 func (s *session) observations() []federation.Observation {
 	seen, ended := s.view.Snapshot(), s.applier.Ended()
 	if len(ended) == 0 {
-		return seen // shared by all who ask
+		return seen // shared by all callers
 	}
 	there := map[federation.ObjectRef]bool{}
 	for _, o := range seen {
@@ -124,8 +124,8 @@ func (s *session) observations() []federation.Observation {
 	return all
 }
 
-// isRefused reports whether nothing is written to the cluster until somebody changes
-// what stands in the way.
+// isRefused reports whether nothing is written to the cluster until a user removes the
+// obstacle.
 func isRefused(v claim.Verdict) bool {
 	switch v.Action {
 	case claim.Yield, claim.Damaged, claim.Foreign:
@@ -137,7 +137,7 @@ func isRefused(v claim.Verdict) bool {
 	return false
 }
 
-// own returns what is wrong with the cluster itself.
+// own returns the problems of the cluster itself.
 func (s *session) own(standing standing.Standing, state federation.ClusterState) []federation.Finding {
 	if state != federation.ClusterReady {
 		return nil // the probes say more
@@ -161,7 +161,7 @@ func (s *session) own(standing standing.Standing, state federation.ClusterState)
 	return all
 }
 
-// watchFinding speaks of a watch that does not see.
+// watchFinding returns the finding for a watch that fails.
 func (s *session) watchFinding(w watch.Watch, err *watch.Error) federation.Finding {
 	f := federation.Finding{
 		ID: federation.FindingPermission, Severity: federation.SeverityError, Cluster: s.Cluster.Name,

@@ -29,21 +29,21 @@ import (
 )
 
 const (
-	// askPause is how long a session waits, at most, between two tries at what it asks
-	// of the cluster by itself: which cluster it is, and its claim.
+	// The pauses between two tries of the session's own requests: for the cluster's
+	// identity and for its claim.
 	askPauseFirst, askPauseLast = time.Second, 30 * time.Second
-	// standingFresh is how long a computed standing may be told without a change.
+	// standingFresh is how long a computed standing is reused if nothing changes.
 	standingFresh = time.Second
-	// keptInterval is how often kept objects are looked at that may have expired.
+	// keptInterval is how often expired copies of adopted objects are deleted.
 	keptInterval = 24 * time.Hour
 )
 
-// session is one connection to one cluster, and all that was learned over it. Its
-// loop never waits for an answer: requests run beside it, and what comes of them is
-// heard of by a bell.
+// session is one connection to one cluster, and everything learned over it. Its loop
+// never waits for an answer: requests run in other goroutines, and a bell announces
+// their results.
 type session struct {
 	*Member
-	Log *zap.Logger // takes the secrets of the connection out
+	Log *zap.Logger // removes the secrets of the connection
 
 	client    *Client
 	prober    *probe.Prober
@@ -56,42 +56,42 @@ type session struct {
 	watches   watches
 
 	guard     *bounds.Guard
-	probation time.Time // until when a cluster that misbehaved is watched; zero for one that did not
+	probation time.Time // when the probation of a cluster that misbehaved ends; zero for none
 
 	replaced bell.Bell // another cluster answers
 	ended    bell.Bell // it misbehaves
-	news     bell.Bell // something may have changed what there is to do
+	news     bell.Bell // there may be work
 	back     bell.Bell // the cluster answers again
 	open     atomic.Bool
-	named    atomic.Pointer[claim.Token] // by which the applier writes
+	named    atomic.Pointer[claim.Token] // the token that the applier writes with
 
 	// Owned by loop.
 	order   Order
-	awaited time.Time // until then the first lists are waited for
+	awaited time.Time // when the wait for the first lists ends
 	missed  time.Time // since when some of what the schedule reads is out of sight; zero for not
-	keptAt  time.Time // when kept objects are looked at again
+	keptAt  time.Time // when expired copies are deleted next
 
-	asking    asker // which cluster it is
+	asking    asker // for the cluster's identity
 	claiming  asker
 	comparing asker
 
-	mu         sync.Mutex           // protects what follows
-	uid        string               // of the cluster, where it is known
-	uidKnown   bool                 // it was read since the cluster answers, or may not be
+	mu         sync.Mutex           // protects the fields below
+	uid        string               // of the cluster, if known
+	uidKnown   bool                 // it was read since the cluster answers, or reading it is forbidden
 	refused    string               // why the uid may not be read
-	offence    string               // how the cluster misbehaves; empty for not at all
-	parentsIn  bool                 // the inventories were seen, or cannot be
-	kinds      map[watch.Watch]bool // of our objects, wanted at some time: their end must be heard of
-	seen       bool                 // the collector has been told all, at some time
-	changes    uint64               // counts what may make another standing
+	offence    string               // how the cluster misbehaves; empty if it does not
+	parentsIn  bool                 // the inventories were observed, or cannot be
+	kinds      map[watch.Watch]bool // every watch of our objects so far: their end must be handled
+	seen       bool                 // the collector once had everything
+	changes    uint64               // counts what may change the standing
 	standing   standing.Standing    // as computed at standAt
 	standAt    time.Time
 	standOf    uint64              // changes, before it was computed
 	begun      Order               // the order that the applier has
 	begunAt    time.Time           // when it got it
-	timed      bool                // how long it took was told
+	timed      bool                // its duration was reported
 	revision   federation.Revision // the newest that was tried as a whole
-	applied    federation.Revision // the newest that the cluster was equal to
+	applied    federation.Revision // the newest that the cluster matched
 	comparison comparison          // of a read-only session
 }
 
@@ -102,7 +102,7 @@ type comparison struct {
 	err         error
 }
 
-// newSession makes a session of a connection. It asks the cluster nothing yet.
+// newSession returns a session for a connection. It makes no request yet.
 func newSession(m *Member, conn Connection) (*session, error) {
 	s := &session{
 		Member:   m,
@@ -160,7 +160,7 @@ func newSession(m *Member, conn Connection) (*session, error) {
 	return s, nil
 }
 
-// run goes on until ctx ends.
+// run runs the session until ctx ends.
 func (s *session) run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { s.prober.Run(ctx, s.probe) })
@@ -172,7 +172,7 @@ func (s *session) run(ctx context.Context) {
 	s.client.Close()
 }
 
-// loop looks what there is to do whenever something has changed.
+// loop checks for work whenever something has changed.
 func (s *session) loop(ctx context.Context, running *sync.WaitGroup) {
 	s.awaited = time.Now().Add(s.RequestTimeout)
 	s.probation = s.probationOf(time.Now())
@@ -202,8 +202,8 @@ func (s *session) loop(ctx context.Context, running *sync.WaitGroup) {
 	}
 }
 
-// turn does what there is to do now, without waiting for anything, and returns when
-// time alone gives more to do; zero for never.
+// turn does the work that is due now, without waiting for anything. It returns when
+// time alone makes more work due; zero means never.
 func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Time) (next time.Time) {
 	wake := func(at time.Time) {
 		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
@@ -236,8 +236,8 @@ func (s *session) turn(ctx context.Context, running *sync.WaitGroup, now time.Ti
 	return next
 }
 
-// name makes the token the one by which the applier writes. Nothing is written under
-// it before the applier knows it, and it is woken when that is so.
+// name makes the token the one that the applier writes with. Nothing is written with it
+// before the applier knows it, so the applier is woken afterwards.
 func (s *session) name(token claim.Token) {
 	if before := s.named.Load(); before != nil && *before == token {
 		return
@@ -247,8 +247,8 @@ func (s *session) name(token claim.Token) {
 	s.mayOtherwise()
 }
 
-// mayOtherwise is called when mayWrite may answer otherwise: there may be something to
-// do, and where there is nothing, that is to be told.
+// mayWriteChanged is called when the result of mayWrite may have changed. There may be
+// work for the applier, and the outcome may have changed if there is none.
 func (s *session) mayOtherwise() {
 	s.applier.Wake()
 	s.changed()
@@ -262,7 +262,7 @@ func (s *session) takeOrder(now time.Time) {
 	}
 	if newest.Revision != s.order.Revision {
 		s.addresses.retry()
-		s.watcher.Poke() // whoever pushes may have removed what a watch was refused for
+		s.watcher.Poke() // the push may have removed the reason why a watch was refused
 	}
 	s.order = newest
 	if newest.Excluded == "" {
@@ -272,12 +272,12 @@ func (s *session) takeOrder(now time.Time) {
 	s.begun, s.begunAt, s.timed = newest, now, false
 	s.changes++
 	s.mu.Unlock()
-	s.Changed() // an applier that has nothing to do for it tells nothing
+	s.Changed() // an applier without work for it announces nothing
 }
 
-// decide opens the cluster for writing, or shuts it. An order that was made before
-// the facts of the cluster were known waits for them a little, since the one that
-// knows them is about to come.
+// decide allows or forbids writes to the cluster. An order that was made before the
+// facts of the cluster were known waits for them briefly, since an order that uses them
+// is about to come.
 func (s *session) decide(now time.Time) (next time.Time) {
 	s.mu.Lock()
 	known := s.uidKnown
@@ -303,7 +303,7 @@ func (s *session) shut() {
 	}
 }
 
-// mayWrite is asked before every request that writes.
+// mayWrite is called before every write.
 func (s *session) mayWrite() bool {
 	if !s.open.Load() || s.claim == nil {
 		return false
@@ -312,16 +312,16 @@ func (s *session) mayWrite() bool {
 	return v.Action == claim.Write && named != nil && *named == v.Token
 }
 
-// overwritten is called when an object was changed as another instance would do it.
-// It must not call the applier.
+// overwritten is called when another instance may have changed an object. It must not
+// call the applier.
 func (s *session) overwritten() {
 	if s.claim != nil {
 		s.claim.Mistrust()
 	}
 }
 
-// returned gets ready for a cluster that answers again: what was seen before may be
-// old, and it may have come back as another.
+// returned prepares for a cluster that answers again: earlier observations may be old,
+// and it may be another cluster now.
 func (s *session) returned() {
 	s.watcher.Poke()
 	s.awaited = time.Now().Add(s.RequestTimeout)
@@ -351,7 +351,8 @@ func (s *session) identify(ctx context.Context, running *sync.WaitGroup, now tim
 	}, s.news)
 }
 
-// learnUID takes which cluster it is. One that may not tell is taken for what it was.
+// learnUID records which cluster it is. If the uid may not be read, it is assumed to be
+// the same cluster as before.
 func (s *session) learnUID(uid string, err error) error {
 	refused := ""
 	switch {
@@ -376,7 +377,7 @@ func (s *session) learnUID(uid string, err error) error {
 	return nil
 }
 
-// takeClaim reads or writes the claim, where the verdict says so.
+// takeClaim reads or writes the claim, if the verdict asks for it.
 func (s *session) takeClaim(ctx context.Context, running *sync.WaitGroup, now time.Time) (next time.Time) {
 	if s.claim == nil || s.order.Number == 0 {
 		return time.Time{}
@@ -386,7 +387,7 @@ func (s *session) takeClaim(ctx context.Context, running *sync.WaitGroup, now ti
 	case claim.Look:
 	case claim.Take:
 		if !s.open.Load() {
-			return time.Time{} // nothing is written yet, the claim neither
+			return time.Time{} // nothing may be written yet, not even the claim
 		}
 		do = s.claim.Take
 	default:
@@ -398,16 +399,16 @@ func (s *session) takeClaim(ctx context.Context, running *sync.WaitGroup, now ti
 		err := do(bounds.Cleaned(timed), s.client.Dynamic)
 		s.applier.Wake()
 		if err == nil && s.claim.Verdict(time.Now()).Action == action {
-			err = errNotYet // not at once again
+			err = errNotYet // not immediately again
 		}
 		return err
 	}, s.news)
 }
 
-// errNotYet is why what was answered is asked for again.
+// errNotYet is why the claim is asked for again after an answer.
 var errNotYet = errors.New("what was answered meanwhile may be old")
 
-// compare finds out what the order would change, once the lists are there.
+// compare finds out what the order would change, as soon as the lists are there.
 func (s *session) compare(ctx context.Context, running *sync.WaitGroup) {
 	order := s.order
 	s.mu.Lock()
@@ -420,7 +421,7 @@ func (s *session) compare(ctx context.Context, running *sync.WaitGroup) {
 	s.comparing.ask(running, time.Now(), func() error {
 		differences, err := s.applier.Diff(ctx, order.ClusterPlan)
 		if ctx.Err() != nil {
-			return ctx.Err() // it says nothing of the cluster
+			return ctx.Err() // the error does not concern the cluster
 		}
 		s.mu.Lock()
 		s.comparison = comparison{order: order.Number, differences: differences, err: err}
@@ -434,7 +435,7 @@ func (s *session) compare(ctx context.Context, running *sync.WaitGroup) {
 func (s *session) showAddresses(ctx context.Context, running *sync.WaitGroup, now time.Time) (next time.Time) {
 	addresses := s.order.Addresses
 	if addresses == nil && !s.addresses.isBusy() {
-		return time.Time{} // as nearly always
+		return time.Time{} // the usual case
 	}
 	var facts federation.ClusterFacts
 	if s.collector.Facts(now, &facts); !facts.IngressesKnown {
@@ -450,7 +451,7 @@ func (s *session) showAddresses(ctx context.Context, running *sync.WaitGroup, no
 	return next
 }
 
-// expireKept deletes the objects whose keeping is over.
+// expireKept deletes the expired copies of adopted objects.
 func (s *session) expireKept(ctx context.Context) {
 	err := s.applier.Backups().Expire(ctx)
 	if m, ok := errors.AsType[*fault.Misbehaviour](err); ok {
@@ -458,12 +459,13 @@ func (s *session) expireKept(ctx context.Context) {
 		return
 	}
 	if err != nil && ctx.Err() == nil {
-		// They only take up room until tomorrow.
+		// They only take up space until tomorrow.
 		s.Log.Warn("kept objects not expired", zap.String("error", untrusted.Line(err.Error())))
 	}
 }
 
-// changed is called when the applier stands otherwise. It must not call the applier.
+// changed is called when the applier's standing has changed. It must not call the
+// applier.
 func (s *session) changed() {
 	s.mu.Lock()
 	s.changes++
@@ -471,13 +473,13 @@ func (s *session) changed() {
 	s.noticed()
 }
 
-// noticed is called when something may have changed what there is to do, or to tell.
+// noticed is called when there may be work, or the outcome may have changed.
 func (s *session) noticed() {
 	s.news.Ring()
 	s.Changed()
 }
 
-// probe takes what the probes add up to. It must not block.
+// probe takes the result of the probes. It must not block.
 func (s *session) probe(p probe.Probe) {
 	p = s.held(p)
 	before := s.facts().State
@@ -488,7 +490,7 @@ func (s *session) probe(p probe.Probe) {
 	s.stand(probed{p})
 	switch {
 	case p.State == federation.ClusterOffline:
-		// Nothing that is under way will be answered.
+		// Requests under way will not be answered.
 		s.shut()
 		s.applier.Abort()
 		s.client.Disconnect()

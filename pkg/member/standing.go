@@ -9,44 +9,44 @@ import (
 	"github.com/fedsync/fedsync/pkg/probe"
 )
 
-// event is something that changes how a member stands.
+// event is something that changes the state of a member.
 type event interface {
 	apply(f *federation.ClusterFacts)
 }
 
-// next returns how a member stands after an event. It is the one place where the
-// state of a cluster, and whether its facts are those of now, is decided; what the
-// watches bring is not touched.
+// next returns the facts after an event. It is the only place that decides the state of
+// a cluster, and whether its facts are current. It does not change what the watches
+// observed.
 func next(f federation.ClusterFacts, e event) federation.ClusterFacts {
 	e.apply(&f)
 	return f
 }
 
 type (
-	// connected: there is a new way to the cluster. It may lead to another cluster,
-	// so nothing that was seen is of now.
+	// connected: there is a new connection. It may lead to another cluster, so earlier
+	// observations are not current.
 	connected struct{}
-	// disconnected: there is no way to the cluster in the configuration. What it
-	// ran last, it is taken to run still.
+	// disconnected: the configuration has no connection to the cluster. The cluster is
+	// assumed to run what it last ran.
 	disconnected struct {
 		class  federation.FailureClass
 		reason untrusted.Text
 		at     time.Time
 	}
-	// misbehaved: the cluster answers as no API server does. What it ran last, it is
-	// taken to run still.
+	// misbehaved: the cluster answers as no API server does. The cluster is assumed to
+	// run what it last ran.
 	misbehaved struct {
 		what string
 		at   time.Time
 	}
-	// probed: the probes add up to something else.
+	// probed: the result of the probes has changed.
 	probed struct{ probe.Probe }
 	// identified: it is known which cluster answers.
 	identified struct{ uid string }
-	// listed: everything that the schedule reads has been seen since the cluster is
-	// back.
+	// listed: everything that the schedule reads has been observed since the cluster
+	// came back.
 	listed struct{}
-	// outOfSight: something that the schedule reads has not been seen for longer
+	// outOfSight: something that the schedule reads has not been observed for longer
 	// than a list takes.
 	outOfSight struct{}
 )
@@ -72,9 +72,9 @@ func (e probed) apply(f *federation.ClusterFacts) {
 	case e.State == federation.ClusterOffline:
 		f.Synced, f.Outage = false, true
 	case e.State == federation.ClusterReady && was == federation.ClusterUnknown:
-		f.Synced = false // its watches were refused meanwhile
+		f.Synced = false // its watches were refused during that time
 	}
-	// A new connection, or a refusal, does not make an outage a younger one.
+	// A new connection, or a refusal, does not restart an outage.
 	if f.Outage && !away.IsZero() {
 		f.AwaySince = away
 	}
@@ -82,10 +82,10 @@ func (e probed) apply(f *federation.ClusterFacts) {
 
 func (e identified) apply(f *federation.ClusterFacts) { f.UID = e.uid }
 
-// An outage is over when what the cluster runs after it has been seen.
+// An outage ends when the cluster's objects have been observed after it.
 func (listed) apply(f *federation.ClusterFacts) {
 	if f.State == federation.ClusterOffline {
-		return // since the lists were looked at
+		return // it went offline after the lists were checked
 	}
 	f.Synced, f.Seen, f.Outage = true, true, false
 	if f.State == federation.ClusterReady {

@@ -19,12 +19,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/watch"
 )
 
-// watches are those that are the same whatever the plan.
+// watches are the watches that every session has, whatever the plan.
 type watches struct {
-	claim       watch.Watch // zero where nothing is written
+	claim       watch.Watch // zero in a read-only session
 	parents     watch.Watch // of the inventories
 	namespaces  watch.Watch
-	definitions watch.Watch // wanted only while a kind of the plan is not served
+	definitions watch.Watch // only while a kind of the plan is not served
 }
 
 func newWatches(name string, writes bool) watches {
@@ -44,14 +44,14 @@ func newWatches(name string, writes bool) watches {
 	return w
 }
 
-// ofKind is the watch of our objects of one kind.
+// ofKind returns the watch of our objects of one kind.
 func ofKind(gvr schema.GroupVersionResource) watch.Watch {
 	return watch.Watch{Resource: gvr, LabelSelector: inventory.LabelPartOf}
 }
 
-// isOfKind reports whether a watch is one of our objects. Endpoint slices bear our
-// label too, which their controller copies from our Services, and are watched by the
-// collector alone.
+// isOfKind reports whether a watch is one of our objects. Endpoint slices also bear our
+// label, which their controller copies from our Services, but only the collector
+// watches them.
 func (s *session) isOfKind(w watch.Watch) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +71,7 @@ func (s *session) applies() []watch.Watch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.parentsIn {
-		return wanted // whose the objects are is told by the inventories
+		return wanted // the inventories are needed first: they show who owns the objects
 	}
 	for _, gvr := range resources {
 		wanted = append(wanted, ofKind(gvr))
@@ -80,14 +80,15 @@ func (s *session) applies() []watch.Watch {
 	return wanted
 }
 
-// watch makes the watches those that the order needs, and looks whether the schedule
-// sees what it reads. It returns when to look again.
+// watch requests the watches that the order needs, and checks whether the schedule sees
+// what it reads. It returns when to call it again.
 func (s *session) watch(now time.Time) (next time.Time) {
 	if s.order.Number == 0 {
 		return time.Time{}
 	}
-	// What decides which watches there are is asked before these are: of what comes to
-	// be known in between, the next turn sees the watches.
+	// KindsKnown and the parents' state decide which watches there are, so they are
+	// read before the watches. If they change in between, the next turn requests the
+	// new watches.
 	whole := s.applier.KindsKnown()
 	st := s.watcher.State(s.watches.parents)
 	s.mu.Lock()
@@ -105,7 +106,7 @@ func (s *session) watch(now time.Time) (next time.Time) {
 	}
 	synced := s.facts().Synced
 	settled := s.collector.Settled() && whole
-	// What only the diagnosis reads is waited for at the start, and nothing hangs on it.
+	// Watches that only the diagnosis reads delay the start, and nothing else.
 	if !synced && now.Before(s.awaited) && (slices.ContainsFunc(all, unseen) || !settled) {
 		return s.awaited
 	}
@@ -123,7 +124,7 @@ func (s *session) watch(now time.Time) (next time.Time) {
 	return s.lose(now, synced)
 }
 
-// lose notes that facts which the schedule reads have been out of sight for longer
+// markStale reports facts as out of sight if the schedule has not seen them for longer
 // than a list takes: they may be old by now.
 func (s *session) lose(now time.Time, synced bool) (next time.Time) {
 	if !synced {
@@ -140,7 +141,7 @@ func (s *session) lose(now time.Time, synced bool) (next time.Time) {
 	return time.Time{}
 }
 
-// unlist tells the applier that what is not seen now is about to be listed.
+// unlist informs the applier that what is not seen now is about to be listed.
 func (s *session) unlist() {
 	for _, w := range s.applies() {
 		if !s.watcher.State(w).Synced {
@@ -149,8 +150,8 @@ func (s *session) unlist() {
 	}
 }
 
-// observe takes a watch event to whom it concerns. It is called by many goroutines
-// and must not block.
+// observe passes a watch event to its consumers. It is called by many goroutines and
+// must not block.
 func (s *session) observe(e watch.Event) {
 	if e.Type == watch.Restored {
 		s.Log.Warn("cluster restored: it shows an earlier state than before", zap.Stringer("watch", e.Watch))
@@ -158,7 +159,7 @@ func (s *session) observe(e watch.Event) {
 		return
 	}
 	if e.Object != nil {
-		s.client.Secrets.In(e.Object.Object) // look cleans what is told then
+		s.client.Secrets.In(e.Object.Object) // report then removes them
 	}
 	if e.Type == watch.Failed {
 		if m, ok := errors.AsType[*fault.Misbehaviour](e.Err.Err); ok {
@@ -200,8 +201,8 @@ func (s *session) observeClaim(e watch.Event) {
 	}
 }
 
-// cleaned returns an object without the secrets of the connection, for those who
-// write nothing of it back.
+// cleaned returns a copy of an object without the secrets of the connection, for
+// consumers that do not write it back.
 func (s *session) cleaned(u *unstructured.Unstructured) *unstructured.Unstructured {
 	object, _ := s.client.Secrets.Object(u.Object).(map[string]any) // it is one
 	return &unstructured.Unstructured{Object: object}
@@ -252,8 +253,8 @@ func (s *session) observeOurs(e watch.Event) {
 
 var errStopped = errors.New("the watch is no longer wanted")
 
-// unseen tells the applier that a watch does not see. A first failure that may pass
-// by itself is waited for.
+// unseen informs the applier that a watch fails. A first failure that may be temporary
+// does not count yet.
 func (s *session) unseen(w watch.Watch, err error) {
 	if failed, ok := errors.AsType[*watch.Error](err); ok && !failed.Lasting() {
 		err = nil
@@ -275,7 +276,7 @@ func listing(l *watch.Listing) *table.Listing {
 	return &table.Listing{Asked: l.Asked, Objects: l.Objects}
 }
 
-// judge observes a live object, and reports whether it is an app's of ours.
+// judge observes a live object, and reports whether it belongs to an app of ours.
 func (s *session) judge(u *unstructured.Unstructured) (federation.Observation, bool) {
 	app := s.applier.AppOf(u.GetLabels()[inventory.LabelPartOf])
 	if app == "" {
@@ -284,5 +285,5 @@ func (s *session) judge(u *unstructured.Unstructured) (federation.Observation, b
 	return health.Judge(s.Cluster.Name, app, u), true
 }
 
-// ours reports whether a value of the part-of label is that of an app of ours.
+// ours reports whether the value of the part-of label is that of an app of ours.
 func (s *session) ours(label string) bool { return s.applier.AppOf(label) != "" }
