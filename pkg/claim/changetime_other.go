@@ -4,5 +4,5 @@ package claim
 
 import "syscall"
 
-// changeTime returns nothing: the field has another name on each system.
+// changeTime returns zero: the field has a different name on each system.
 func changeTime(*syscall.Stat_t) int64 { return 0 }

@@ -10,11 +10,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// takeOver is what to do where another source claims the federation.
+// takeOver is the remedy where another source claims the federation.
 const takeOver = "stop the other fedsync, or rename the federation; where this is the same repository at another address, " +
 	"run `fedsync takeover` with these settings: it shows what it would move, and moves it with --yes"
 
-// Findings returns what keeps this instance from writing, cluster by cluster.
+// Findings returns the reasons why this instance does not write, by cluster.
 func (w *Writer) Findings() []federation.Finding {
 	now := time.Now()
 	w.mu.Lock()
@@ -29,13 +29,13 @@ func (w *Writer) Findings() []federation.Finding {
 	return findings
 }
 
-// finding returns what keeps this instance from writing to the cluster; the
-// writer's lock is held.
+// finding returns the reason why this instance does not write to the cluster. The
+// caller must hold the writer's lock.
 func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 	v, s := c.verdict(now), c.row.sight
 	name := Name(c.federation)
 	if (v.Action == Look || v.Action == Take) && v.Err == nil {
-		return federation.Finding{}, false // it is only due
+		return federation.Finding{}, false // not a failure: it is due
 	}
 	f := federation.Finding{
 		ID: federation.FindingClaim, Severity: federation.SeverityError, Cluster: c.cluster,
@@ -84,7 +84,7 @@ func (c *Claim) failed(f *federation.Finding, err error, verbs string) {
 	}
 }
 
-// describe returns a token with what the Lease says of its holder.
+// describe returns a token with the Lease's description of its holder.
 func (c *Claim) describe(token Token) string {
 	if s := c.row.sight; s.Holder == token && s.Who != "" {
 		return fmt.Sprintf("%s (%s)", token.Short(), s.Who)

@@ -11,54 +11,56 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// lowest is the holder of a claim that nobody holds: every token that an instance chooses
-// is greater. It says whose the claim is, and keeps no instance of that source out.
+// lowest is the holder of a claim without an instance: every token that an instance
+// chooses is greater. The claim records its source, and excludes no instance of that
+// source.
 var lowest = Token{generation: 1}
 
-// ErrAnswered says that somebody wrote the Lease of a claim that was to be handed over.
+// ErrAnswered means that another client wrote the Lease of a claim that was to be
+// handed over.
 var ErrAnswered = errors.New("the claim was written meanwhile: an instance of the other source runs")
 
-// Read returns what a cluster shows of the federation's claim.
+// Read returns the federation's claim in a cluster.
 func Read(ctx context.Context, client dynamic.Interface, federation string) (Sight, error) {
 	l, err := read(ctx, client, federation)
 	return l.sight(), err
 }
 
-// OfAnother reports whether the claim is that of an instance that follows another source
-// than this one.
+// OfAnother reports whether the claim is that of an instance that follows another
+// source.
 func (s Sight) OfAnother(source string) bool {
 	return (s.Kind == Held || s.Kind == Garbled) && s.Source != "" && s.Source != source
 }
 
-// Challenge makes the lowest token the holder of another source's claim, which stays that
-// source's. An instance of it that runs puts its own token back at once, and one that has
-// ended does not: whether it runs cannot be told otherwise, since a claim is never
-// renewed. It returns the claim as it then stands.
+// Challenge makes the lowest token the holder of another source's claim, which stays
+// that source's. A running instance of that source puts its own token back immediately,
+// and one that has ended does not. There is no other way to find out, since a claim is
+// never renewed. Challenge returns the claim as written.
 func Challenge(ctx context.Context, client dynamic.Interface, federation string, found Sight) (Sight, error) {
 	if found.Kind == Held && found.Holder == lowest {
-		return found, nil // an earlier one, which nobody has answered
+		return found, nil // an earlier challenge without an answer
 	}
 	return replace(ctx, client, federation, found, func(lease *unstructured.Unstructured) *unstructured.Unstructured {
-		lease = lease.DeepCopy() // what it says of its holder stays
+		lease = lease.DeepCopy() // its description of the holder stays
 		lease.Object["spec"] = map[string]any{"holderIdentity": lowest.String()}
 		return lease
 	})
 }
 
-// Answered reports whether a challenged claim has been put back.
+// Answered reports whether the holder of a challenged claim was put back.
 func (s Sight) Answered() bool { return s.Kind == Held && s.Holder != lowest }
 
-// HandOver makes a claim that of the source, held by the lowest token. From then on no
-// instance of another source writes, and one of this source takes the claim. The claim is
-// as it was found, or the error wraps ErrAnswered.
+// HandOver gives a claim to the source, with the lowest token as holder. From then on
+// no instance of another source writes, and an instance of this source takes the claim.
+// If the claim has changed since it was found, the error wraps ErrAnswered.
 func HandOver(ctx context.Context, client dynamic.Interface, federation string, found Sight, source string) (Sight, error) {
 	return replace(ctx, client, federation, found, func(lease *unstructured.Unstructured) *unstructured.Unstructured {
 		return claimed(lease, federation, newHolder("takeover", "", 0), lowest, source)
 	})
 }
 
-// Remove deletes the claim where it is the source's and held by the lowest token, as
-// HandOver leaves it. One that is not there is removed.
+// Remove deletes a claim that HandOver left: it is the source's and held by the lowest
+// token. A missing claim is no error.
 func Remove(ctx context.Context, client dynamic.Interface, federation, source string) error {
 	now, err := read(ctx, client, federation)
 	if err != nil || now.object == nil {
@@ -80,7 +82,7 @@ func Remove(ctx context.Context, client dynamic.Interface, federation, source st
 	return nil
 }
 
-// replace writes what is made of a Lease that is still the one that was found.
+// replace writes new content to a Lease that has not changed since it was found.
 func replace(
 	ctx context.Context, client dynamic.Interface, federation string, found Sight,
 	content func(*unstructured.Unstructured) *unstructured.Unstructured,

@@ -16,7 +16,7 @@ import (
 
 const fieldManager = "fedsync"
 
-// holder is what a Lease says of this process, for people.
+// holder is the description of this process in a Lease, for users.
 type holder struct {
 	label   string
 	host    string
@@ -34,7 +34,7 @@ func newHolder(label, version string, number int) holder {
 	return holder{label: label, host: host, version: version}
 }
 
-// lease is a Lease as it was read; nil where there is none.
+// lease is a Lease that was read; its object is nil if there is none.
 type lease struct{ object *unstructured.Unstructured }
 
 func (l lease) sight() Sight { return FromLease(l.object) }
@@ -51,13 +51,13 @@ func read(ctx context.Context, client dynamic.Interface, federation string) (lea
 	return lease{u}, nil
 }
 
-// write makes token the holder, where the Lease is still the one that was found.
+// write makes token the holder, if the Lease has not changed since it was found.
 func write(ctx context.Context, client dynamic.Interface, federation string, found lease, h holder, token Token, source string) (lease, error) {
 	leases := client.Resource(Resource).Namespace(Namespace)
 	var u *unstructured.Unstructured
 	var err error
 	if found.object != nil {
-		// The resourceVersion of what was found is the precondition.
+		// Its resourceVersion is the precondition.
 		u, err = leases.Update(ctx, claimed(found.object, federation, h, token, source), metav1.UpdateOptions{FieldManager: fieldManager})
 	} else {
 		content := claimed(nil, federation, h, token, source)
@@ -85,9 +85,9 @@ func createNamespace(ctx context.Context, client dynamic.Interface) error {
 	return nil
 }
 
-// claimed returns the Lease with another holder; what else stands in its metadata
-// stays. It has no leaseDurationSeconds: a Lease that nobody renews would look
-// expired to every tool that knows Leases, and nothing that expires is meant.
+// claimed returns the Lease with another holder. The rest of its metadata stays. It has
+// no leaseDurationSeconds: a Lease that is never renewed would look expired to every
+// tool that knows Leases, and this one does not expire.
 func claimed(found *unstructured.Unstructured, federation string, h holder, token Token, source string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{}}
 	transitions := int64(0)

@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Resource is what claims are, and Namespace where they are kept.
+// Resource is the resource of claims.
 var Resource = schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
 
 // Namespace holds the claims.
@@ -22,8 +22,8 @@ func Name(federation string) string { return "fedsync-claim-" + federation }
 // FieldSelector returns the field selector of a watch of that Lease alone.
 func FieldSelector(federation string) string { return "metadata.name=" + Name(federation) }
 
-// Annotations of the Lease. All but the source are for people, and none is
-// trusted when it is read.
+// Annotations of the Lease. All but the source are for users, and none is trusted when
+// it is read.
 const (
 	annotationSource   = "fedsync.dev/source"
 	annotationInstance = "fedsync.dev/instance"
@@ -32,7 +32,7 @@ const (
 	annotationVersion  = "fedsync.dev/version"
 )
 
-// Kind says what a Sight shows.
+// Kind is what a Sight shows.
 type Kind int
 
 // The kinds of sights.
@@ -43,18 +43,18 @@ const (
 	Garbled             // the holder is not a token
 )
 
-// Sight is what a cluster shows of the claim.
+// Sight is the claim as a cluster shows it.
 type Sight struct {
 	Kind    Kind
 	Holder  Token
-	Text    string // the holder as it stands there, shortened, where it is Garbled
-	Source  string // what the holder follows; empty where the Lease does not say
-	Who     string // the holder in the words of its annotations, for people
+	Text    string // the holder in the Lease, shortened, if it is Garbled
+	Source  string // what the holder follows; empty if the Lease has none
+	Who     string // the holder's description from the annotations, for users
 	Version string // the resourceVersion; empty where there is no Lease
 }
 
-// FromLease returns the sight of a Lease; nil is the absence of one. Nothing that
-// stands in it can make it fail.
+// FromLease returns the sight of a Lease; nil stands for a missing one. No content of
+// the Lease makes it fail.
 func FromLease(lease *unstructured.Unstructured) Sight {
 	if lease == nil {
 		return Sight{Kind: Absent}
@@ -68,7 +68,7 @@ func FromLease(lease *unstructured.Unstructured) Sight {
 	value, found := spec["holderIdentity"]
 	text, isText := value.(string)
 	if !found || value == nil || isText && text == "" {
-		s.Kind = Absent // nobody holds it: as good as deleted
+		s.Kind = Absent // without a holder it counts as deleted
 		return s
 	}
 	holder, err := Parse(text)
@@ -80,7 +80,7 @@ func FromLease(lease *unstructured.Unstructured) Sight {
 	return s
 }
 
-// who returns what the annotations say of a holder.
+// who returns the annotations' description of a holder.
 func who(annotations map[string]string) string {
 	var parts []string
 	for _, p := range []struct{ name, annotation string }{
@@ -93,7 +93,7 @@ func who(annotations map[string]string) string {
 	return strings.Join(parts, ", ")
 }
 
-// clean returns the text without what is not visible, and not longer than limit.
+// clean returns the text without invisible characters, and shortened to limit.
 func clean(text string, limit int) string {
 	var b strings.Builder
 	runes := 0

@@ -14,12 +14,12 @@ import (
 	"syscall"
 )
 
-// state keeps a token from one start to the next, in two files: a lock that goes
-// with the process, however it ends, and is never written; and the token, which is
-// replaced as a whole.
+// state stores a token from one start to the next, in two files. One is a lock, which
+// is never written and is released with the process, however that ends. The other has
+// the token, and is replaced as a whole.
 type state struct {
-	number int   // of the lock: how many others were taken
-	token  Token // of the start before; zero where it may not be used again
+	number int   // of the lock: how many locks were taken already
+	token  Token // of the previous start; zero if it must not be used again
 	floor  uint64
 
 	lock *os.File
@@ -29,12 +29,12 @@ type state struct {
 	writing sync.Mutex // held while the token is written
 
 	mu  sync.Mutex // protects err
-	err error      // why nothing is kept
+	err error      // why nothing is stored
 }
 
-// home is where a token may be used again: in the place where it was written, and
-// not in a copy of it. A copy of a file has another inode, and another change
-// time, which no program can set; another machine has another name or number.
+// home is where a token may be used again: where it was written, and not in a copy. A
+// copied file has another inode and another change time, which no program can set.
+// Another machine has another host name or machine id.
 type home struct {
 	Host    string `json:"host"`
 	Machine string `json:"machine,omitempty"`
@@ -48,11 +48,11 @@ type keptToken struct {
 	Home  home   `json:"home"`
 }
 
-// maxLocks bounds how many processes of one source find a lock on one machine.
+// maxLocks bounds the processes of one source on one machine that get a lock.
 const maxLocks = 100
 
-// openState takes the first free lock. Where that fails it returns a state that
-// keeps nothing.
+// openState takes the first free lock. If that fails, it returns a state that stores
+// nothing.
 func openState(dir, source string) *state {
 	s := &state{}
 	if err := s.open(dir, source); err != nil {
@@ -116,8 +116,8 @@ func homeOf(lock *os.File) (home, error) {
 	return home{Host: host, Machine: strings.TrimSpace(string(machine)), Inode: stat.Ino, Changed: changeTime(stat)}, nil
 }
 
-// read reads the token of the start before. A file that is lost, torn or of
-// another place costs a new generation, and no more.
+// read reads the token of the previous start. A file that is lost, torn or from another
+// place costs only a new generation.
 func (s *state) read() {
 	f, err := os.Open(s.file)
 	if err != nil {
@@ -182,9 +182,9 @@ func (s *state) failure() error {
 	return s.err
 }
 
-// close gives the lock back. To close the file is not enough: a program that is being
-// started at this moment has a copy of the descriptor until it runs, and the next start
-// would take it for another process.
+// close releases the lock. Closing the file is not enough: a child process that is
+// being started has a copy of the descriptor until it runs, and the next start would
+// count it as another process.
 func (s *state) close() error {
 	if s.lock == nil {
 		return nil

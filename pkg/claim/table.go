@@ -7,70 +7,69 @@ import (
 )
 
 const (
-	// seenWithin is how recently a claim must have been seen for a write to begin,
-	// and how long this process may have stood still without looking again.
+	// seenWithin is how recently a claim must have been seen for a write to begin, and
+	// how long this process may have been paused without reading it again.
 	seenWithin = 10 * time.Second
 	// trustWithin is how recently a claim must have been seen for a sign of another
-	// instance to be one of before.
+	// instance to count as old.
 	trustWithin = 200 * time.Millisecond
-	// chooseWithin is how long a start waits for members that do not answer before
-	// it chooses a token by those that did.
+	// chooseWithin is how long a start waits for members that do not answer before it
+	// chooses a token from those that did.
 	chooseWithin = 5 * time.Second
-	// damageGap is how far above the rest a generation is not believed.
+	// damageGap is how far a generation may be above the rest and still be believed.
 	damageGap = 1000
 )
 
 // Action is what a member may do now.
 type Action int
 
-// The actions. Only Write allows writing anything but the Lease.
+// The actions. Only Write allows writes other than of the Lease.
 const (
 	Wait    Action = iota // nothing: the cluster was not seen, or the token is not chosen
-	Look                  // read the Lease first, also if nothing is to be written
+	Look                  // read the Lease first, even if nothing has to be written
 	Take                  // write the Lease first
 	Write                 // the claim is ours
 	Yield                 // another instance has taken over: read, and write nothing
-	Damaged               // the Lease is damage: write nothing until a person has looked
+	Damaged               // the Lease is damaged: write nothing until a user has checked it
 	Foreign               // the Lease is that of another source
-	Blind                 // the Lease may not be read, watched or written
+	Blind                 // the Lease must not be read, watched or written
 	Left                  // the cluster is no longer a member
 )
 
-// table is what is known of the claims of one federation, and the rules over it.
-// It starts no request, asks no clock and is not safe for concurrent use.
+// table is what is known about the claims of one federation, and the rules. It starts
+// no request, reads no clock and is not safe for concurrent use.
 type table struct {
 	source  string // what this instance follows
 	own     Token  // zero until it is chosen
-	kept    Token  // of the start before: may be used again
+	kept    Token  // of the previous start: may be used again
 	floor   uint64 // a generation that this machine has used
-	yielded Token  // to whom this instance has yielded everywhere
+	yielded Token  // the token that this instance has yielded to everywhere
 
 	begun time.Time // since when members are awaited
 	beat  time.Time // when the process was last known to run
-	awake time.Time // when it went on after it had stood still
+	awake time.Time // when it resumed after a pause
 
 	rows    map[string]*row
-	suspect uint64 // generations from here on are damage; 0 where none is
+	suspect uint64 // generations from here on are damage; 0 if there is none
 }
 
-// row is what is known of the claim in one cluster.
+// row is what is known about the claim in one cluster.
 type row struct {
 	sight     Sight
 	met       bool      // the cluster has answered since the start
-	first     Token     // what it showed then
-	yielded   Token     // to whom this instance has yielded here
-	watching  bool      // a watch stands
-	confirmed time.Time // when the sight was last known to be what the cluster has
+	first     Token     // the holder at that time
+	yielded   Token     // the token that this instance has yielded to in this cluster
+	watching  bool      // a watch is running
+	confirmed time.Time // when the sight was last known to be current
 	doubt     bool      // a request had no certain answer: the sight may be wrong
-	events    int       // how many the watch has brought
-	watchErr  error     // why no watch stands
+	events    int       // how many events the watch has sent
+	watchErr  error     // why no watch is running
 	refused   bool      // watchErr is a lack of permission
-	askErr    error     // of the last read or write, where it failed
+	askErr    error     // of the last read or write, if it failed
 	left      bool
 }
 
-// members makes these clusters the members. A federation of another name is told
-// to a table of its own.
+// members sets the member clusters. Another federation has a table of its own.
 func (t *table) members(names []string, now time.Time) {
 	if t.rows == nil {
 		t.rows = map[string]*row{}
@@ -92,22 +91,22 @@ func (t *table) members(names []string, now time.Time) {
 	t.settle(now)
 }
 
-// forget drops what the cluster showed: it may be another one, or an earlier state of
-// the same. To whom this instance has yielded here is not forgotten.
+// forget drops what the cluster showed, because it may be another one or in an earlier
+// state. The token that this instance has yielded to in it is remembered.
 func (t *table) forget(r *row, now time.Time) {
 	*r = row{met: r.met, first: r.first, yielded: r.yielded, events: r.events, left: r.left}
 	t.settle(now)
 }
 
-// saw takes over what a watch brought.
+// saw records a sight from a watch.
 func (t *table) saw(r *row, s Sight, now time.Time) {
 	r.events++
 	t.store(r, s, now)
 }
 
-// listed notes that a watch stands, and whether its list has a Lease. Without one
-// there is none, also where a write of ours made it: a watch that never knew a Lease
-// cannot tell that it was deleted.
+// listed records that a watch is running, and whether its list has a Lease. If it has
+// none there is none, even if our write created one: a watch that never knew a Lease
+// cannot notice its deletion.
 func (t *table) listed(r *row, there bool, now time.Time) {
 	r.watching, r.watchErr, r.refused = true, nil, false
 	r.events++
@@ -116,12 +115,12 @@ func (t *table) listed(r *row, there bool, now time.Time) {
 	case !there:
 		r.sight = FromLease(nil)
 	case r.sight.Kind != Held && r.sight.Kind != Garbled:
-		r.doubt = true // there is one that was not shown: a read tells
+		r.doubt = true // there is one that was not sent: it has to be read
 	}
 	t.store(r, r.sight, now)
 }
 
-// lost notes that a watch does not stand.
+// lost records that no watch is running.
 func (t *table) lost(r *row, err error, refused bool, now time.Time) {
 	if r.watching && !t.stale(r) {
 		t.confirm(r, now)
@@ -133,9 +132,9 @@ func (t *table) lost(r *row, err error, refused bool, now time.Time) {
 	t.settle(now)
 }
 
-// answered takes over what a read or a write answered that was sent at began, when
-// the watch had brought so many events. What the watch brought meanwhile may be
-// newer than the answer, so then it is asked for again.
+// answered records the answer to a read or a write. The request was sent at began, when
+// the watch had sent that many events. Events that arrived since may be newer than the
+// answer, so then the claim has to be read again.
 func (t *table) answered(r *row, s Sight, began time.Time, events int, now time.Time) {
 	r.askErr = nil
 	if r.events != events {
@@ -148,23 +147,22 @@ func (t *table) answered(r *row, s Sight, began time.Time, events int, now time.
 	t.store(r, s, now)
 }
 
-// doubted notes that a request failed, and that what the cluster shows now is
-// not certain: also a write that was not answered may have been carried out.
+// doubted records that a request failed, and that the cluster's state is uncertain:
+// even a write without an answer may have been carried out.
 func (t *table) doubted(r *row, err error, now time.Time) {
 	r.doubt, r.askErr = true, err
 	t.settle(now)
 }
 
-// mistrusted notes a sign that another instance may write, and reports whether that is
-// news. The watch of the Lease may be behind the one that brought the sign, so the
-// claim is read before the next write. However many signs there are, they do not keep
-// an instance from writing: one read is enough for those that arrive about the same
-// time.
+// mistrusted records a sign that another instance may write, and reports whether that
+// is new. The watch of the Lease may be behind the one that showed the sign, so the
+// claim is read before the next write. Many signs do not keep an instance from writing:
+// one read is enough for those that arrive at about the same time.
 func (t *table) mistrusted(r *row, now time.Time) (news bool) {
 	if r.doubt || elapsed(r.confirmed, now) < trustWithin {
 		return false
 	}
-	r.events++ // what was asked before does not answer this
+	r.events++ // an answer to an earlier request does not count
 	r.doubt = true
 	return true
 }
@@ -183,7 +181,7 @@ func (t *table) store(r *row, s Sight, now time.Time) {
 	t.settle(now)
 }
 
-// tick notes that the process runs, and whether it has stood still.
+// tick records that the process runs, and whether it was paused.
 func (t *table) tick(now time.Time) {
 	if !t.beat.IsZero() && elapsed(t.beat, now) > seenWithin {
 		t.awake = now
@@ -192,14 +190,15 @@ func (t *table) tick(now time.Time) {
 	t.settle(now)
 }
 
-// elapsed returns the time between two moments by the clock that went further:
-// the monotonic one stands still while a machine sleeps, and the other may be set.
+// elapsed returns the time between two moments by the clock that advanced more. The
+// monotonic clock stops while a machine sleeps, and the wall clock may be set.
 func elapsed(from, to time.Time) time.Duration {
 	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }
 
-// stale reports whether the process has stood still since the sight was known to
-// be true. A watch is no proof: what it missed meanwhile may yet arrive.
+// stale reports whether the process was paused since the sight was last known to be
+// current. A watch is no proof: events that it missed during the pause may still
+// arrive.
 func (t *table) stale(r *row) bool {
 	return !t.awake.IsZero() && r.confirmed.Before(t.awake)
 }
@@ -209,12 +208,12 @@ func (t *table) fresh(r *row, now time.Time) bool {
 	return !r.doubt && !t.stale(r) && (r.watching || elapsed(r.confirmed, now) <= seenWithin)
 }
 
-// answers reports whether the cluster's claim can be seen at present.
+// answers reports whether the cluster's claim can be seen now.
 func (t *table) answers(r *row, now time.Time) bool {
 	return r.met && !r.refused && (r.watching || elapsed(r.confirmed, now) <= seenWithin)
 }
 
-// foreign reports whether an instance that follows something else holds the claim.
+// foreign reports whether an instance of another source holds the claim.
 func (t *table) foreign(r *row) bool {
 	s := r.sight
 	return s.Kind == Held && s.Holder != t.own && s.Source != "" && s.Source != t.source
@@ -225,8 +224,8 @@ func (t *table) credible(r *row) bool {
 	return r.sight.Kind == Held && !t.foreign(r) && (t.suspect == 0 || r.sight.Holder.generation < t.suspect)
 }
 
-// settle works out what follows from the rows: which generations are damage, where
-// another instance took over, and whether it did so everywhere.
+// settle derives from the rows which generations are damage, where another instance
+// took over, and whether it did so everywhere.
 func (t *table) settle(now time.Time) {
 	t.suspect = t.damageFrom()
 	if t.own.IsZero() || !t.yielded.IsZero() {
@@ -242,8 +241,8 @@ func (t *table) settle(now time.Time) {
 	if !taken {
 		return
 	}
-	// Somebody who is alive has taken over: what else is greater is taken for
-	// theirs, and not for what an instance left behind.
+	// A running instance has taken over. Other greater tokens count as its own, and not
+	// as leftovers of an instance that has ended.
 	var by Token
 	answering, greater := 0, 0
 	for _, r := range t.rows {
@@ -264,16 +263,16 @@ func (t *table) settle(now time.Time) {
 	}
 }
 
-// late reports whether the row shows what the cluster showed when it first
-// answered: the start of this instance has not got there yet. It may be what an
-// instance left behind that has ended, so it is no takeover.
+// late reports whether the row still shows what the cluster showed at its first answer.
+// This instance has not written there yet, and the holder may have ended, so it is no
+// takeover.
 func (t *table) late(r *row) bool {
 	return r.yielded.IsZero() && r.sight.Kind == Held && r.sight.Holder == r.first
 }
 
 // damageFrom returns the least generation that is too far above the rest to be
-// believed, or 0. Where more than half of the clusters are that far above, it is
-// the rest that lagged behind.
+// believed, or 0. If more than half of the clusters are that far above, the rest was
+// behind.
 func (t *table) damageFrom() uint64 {
 	var shown []uint64
 	met := 0
@@ -310,8 +309,8 @@ func (t *table) damageFrom() uint64 {
 	return 0
 }
 
-// due reports whether a token must be chosen now: the first, or one above what a
-// cluster shows that answered later than the others.
+// due reports whether a token must be chosen now: the first one, or one above the token
+// of a cluster that answered late.
 func (t *table) due(now time.Time) bool {
 	if !t.yielded.IsZero() {
 		return false
@@ -334,8 +333,8 @@ func (t *table) due(now time.Time) bool {
 	return above
 }
 
-// choice returns the token that due asks for: the one kept where it is the
-// greatest, else one of the next generation.
+// choice returns the token that due asks for: the stored one if it is the greatest,
+// otherwise one of the next generation.
 func (t *table) choice(random func(generation uint64) Token) Token {
 	highest := t.own
 	for _, r := range t.rows {
@@ -349,8 +348,8 @@ func (t *table) choice(random func(generation uint64) Token) Token {
 	return random(max(highest.generation, t.kept.generation, t.floor) + 1)
 }
 
-// choose makes token the own one, unless another instance took over since it was
-// asked for: the greatest token of those that live must not have yielded anywhere.
+// choose makes token the own one, unless another instance took over since it was asked
+// for: an instance that has yielded anywhere must not get the greatest token.
 func (t *table) choose(token Token, now time.Time) {
 	if t.due(now) && token.Greater(t.own) {
 		t.own, t.kept = token, token
@@ -358,7 +357,7 @@ func (t *table) choose(token Token, now time.Time) {
 	t.settle(now)
 }
 
-// verdict returns what may be done in a cluster.
+// verdict returns what a cluster's member may do.
 func (t *table) verdict(r *row, now time.Time) Action {
 	switch {
 	case r.left:
@@ -389,13 +388,13 @@ func (t *table) verdict(r *row, now time.Time) Action {
 		case !t.credible(r):
 			return Damaged
 		case s.Holder.Greater(t.own):
-			return Wait // a greater token of ours is due
+			return Wait // a greater token of our own is due
 		}
 	case Absent, Unseen:
 	}
 	if !r.watching {
-		// A claim is watched from before it is written, or nobody would see the
-		// next instance take it over.
+		// A claim is watched from before it is written. Otherwise a takeover by the
+		// next instance would go unseen.
 		if r.watchErr != nil {
 			return Blind
 		}

@@ -10,27 +10,27 @@ import (
 	"strings"
 )
 
-// maxGeneration bounds the generations that Parse accepts. A start in each
-// second would take 30,000 years to get there: a greater one is damage, and one
-// more can always be added to those below.
+// maxGeneration bounds the generations that Parse accepts. With one start per second it
+// takes 30,000 years to get there, so a greater one is damage. One can always be added
+// to a smaller one.
 const maxGeneration = 1_000_000_000_000
 
-// Token identifies one running instance to all others. Tokens have a total order.
-// The zero Token is none, and less than all others.
+// Token identifies one running instance. Tokens have a total order. The zero Token is
+// no token, and less than all others.
 type Token struct {
 	generation uint64
 	random     [16]byte
 }
 
-// newToken returns a token of the generation that nobody else has.
+// newToken returns a unique token of the generation.
 func newToken(generation uint64) Token {
 	t := Token{generation: generation}
 	_, _ = rand.Read(t.random[:]) // it never fails: the program ends instead
 	return t
 }
 
-// Parse reads the form that String writes, and no other: two texts never stand
-// for one token.
+// Parse reads the form that String writes, and no other, so that each token has exactly
+// one text.
 func Parse(text string) (Token, error) {
 	number, random, found := strings.Cut(text, "-")
 	generation, err := strconv.ParseUint(number, 10, 64)
@@ -47,13 +47,13 @@ func Parse(text string) (Token, error) {
 	return t, nil
 }
 
-// String returns the token as it stands in a Lease, such as "7-" and 32
-// hexadecimal digits. The form is stable.
+// String returns the token as it is written in a Lease, such as "7-" and 32 hexadecimal
+// digits. The form is stable.
 func (t Token) String() string {
 	return strconv.FormatUint(t.generation, 10) + "-" + hex.EncodeToString(t.random[:])
 }
 
-// Short returns the token as people compare it: "7-3f9c2a01".
+// Short returns the token as users compare it: "7-3f9c2a01".
 func (t Token) Short() string {
 	return strconv.FormatUint(t.generation, 10) + "-" + hex.EncodeToString(t.random[:4])
 }
@@ -66,7 +66,7 @@ func (t Token) Compare(o Token) int {
 // Greater reports whether t wins over o.
 func (t Token) Greater(o Token) bool { return t.Compare(o) > 0 }
 
-// IsZero reports whether t is no token.
+// IsZero reports whether t is the zero Token.
 func (t Token) IsZero() bool { return t.generation == 0 }
 
 func greatest(a, b Token) Token {

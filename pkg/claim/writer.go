@@ -15,46 +15,47 @@ import (
 )
 
 const (
-	// tickInterval is how often a Writer notes that the process runs.
+	// tickInterval is how often a Writer records that the process runs.
 	tickInterval = 2 * time.Second
 	// keepWithin is how long a start waits for its token to be on disk.
 	keepWithin = 2 * time.Second
 )
 
-// Options are what a Writer needs.
+// Options configure a Writer.
 type Options struct {
-	// Dir is the folder that keeps the token for the next start. Without one, or
-	// where it cannot be written, each start has a token of a new generation.
+	// Dir is the folder that stores the token for the next start. Without one, or if it
+	// cannot be written, each start has a token of a new generation.
 	Dir string
-	// Source is part of the names of the files in Dir: what this daemon follows.
+	// Source is what this daemon follows. It is part of the names of the files in Dir.
 	Source string
-	// Label names this instance to people; empty for the host's name and a number.
+	// Label names this instance for users. If empty, it is the host name and a number.
 	Label   string
 	Version string // of fedsync
-	// Words turns the error of a cluster into text for people. Nil takes it as it is.
+	// Words converts the error of a cluster to text for users. Nil uses the error's
+	// text.
 	Words func(error) string
 	Log   *zap.Logger
 }
 
-// Writer is what this process knows of the claims of its federation. It is safe
-// for concurrent use. No request is made and no file written under its lock.
+// Writer is what this process knows about the claims of its federation. It is safe for
+// concurrent use. It makes no request and writes no file while holding its lock.
 type Writer struct {
 	options Options
 	log     *zap.Logger
 	state   *state
 	holder  holder
 	changed bell.Bell
-	wake    bell.Bell // Run has something to choose
+	wake    bell.Bell // Run has a token to choose
 
-	mu         sync.Mutex // protects what follows
+	mu         sync.Mutex // protects the fields below
 	federation string
 	table      *table
 	claims     map[string]*Claim
 }
 
-// Open takes the first lock of this source in the folder that is free, and reads
-// the token of the start before. It never fails: without a folder the token is
-// that of a new generation, and Kept says why.
+// Open takes the first free lock of this source in the folder, and reads the token of
+// the previous start. It never fails: without a folder the token is of a new
+// generation, and Kept returns the reason.
 func Open(o Options) *Writer {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -68,21 +69,21 @@ func Open(o Options) *Writer {
 	return w
 }
 
-// Label returns the name of this instance for people.
+// Label returns the name of this instance for users.
 func (w *Writer) Label() string { return w.holder.label }
 
-// Number returns how many other processes of this source ran on this machine when
-// this one started.
+// Number returns how many other processes of this source ran on this machine when this
+// one started.
 func (w *Writer) Number() int { return w.state.number }
 
-// Kept returns why the token is not kept for the next start, which is then one of
-// a new generation. It is nil where it is kept.
+// Kept returns why the token is not stored, so that the next start has one of a new
+// generation. It is nil if the token is stored.
 func (w *Writer) Kept() error { return w.state.failure() }
 
-// Close frees the lock in the folder.
+// Close releases the lock in the folder.
 func (w *Writer) Close() error { return w.state.close() }
 
-// Run chooses the token when it can be chosen, until ctx ends. Without it no
+// Run chooses the token as soon as that is possible, until ctx ends. Without it no
 // verdict allows a write.
 func (w *Writer) Run(ctx context.Context) {
 	ticker := time.NewTicker(tickInterval)
@@ -110,8 +111,8 @@ func (w *Writer) tick(now time.Time) {
 	}
 }
 
-// choose chooses a token where one is due. The token is on disk before it is
-// used, so that no crash can make the next start use it as another's.
+// choose chooses a token if one is due. The token is on disk before it is used, so that
+// no crash can make the next start use it as another instance.
 func (w *Writer) choose(ctx context.Context) {
 	w.mu.Lock()
 	t := w.table
@@ -135,10 +136,10 @@ func (w *Writer) choose(ctx context.Context) {
 	w.ringAll()
 }
 
-// keep writes the token for the next start. A disk that hangs is waited for a
-// little: when it comes back, the token that it gets is still the one in use.
+// keep writes the token for the next start. It waits only briefly for a disk that
+// hangs: when the disk comes back, it gets the token that is still in use.
 func (w *Writer) keep(ctx context.Context, token Token) {
-	kept := make(chan error, 1) // for a write that ends when nobody waits for it
+	kept := make(chan error, 1) // for a write that ends after keep has returned
 	go func() { kept <- w.state.keep(token) }()
 	select {
 	case err := <-kept:
@@ -151,10 +152,10 @@ func (w *Writer) keep(ctx context.Context, token Token) {
 	}
 }
 
-// Members makes these clusters those whose claims are asked for: all that are
-// written, those that leave and are emptied among them. Source says what is
-// followed, for the Leases. Another federation has other claims: then all that is
-// known is forgotten but for having yielded.
+// Members sets the clusters whose claims are needed: all clusters that are written,
+// including those that leave and are emptied. Source is what is followed, for the
+// Leases. Another federation has other claims, so everything known is forgotten, except
+// that this instance has yielded.
 func (w *Writer) Members(federation, source string, clusters []string) {
 	now := time.Now()
 	w.mu.Lock()
@@ -182,33 +183,33 @@ func (w *Writer) Members(federation, source string, clusters []string) {
 	w.ringAll()
 }
 
-// Claim returns the claim of a member cluster, or nil where it is none.
+// Claim returns the claim of a member cluster, or nil if it is not a member.
 func (w *Writer) Claim(cluster string) *Claim {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.claims[cluster]
 }
 
-// Token returns the token of this instance. It is zero until it is chosen, and may
-// grow while members answer that were away at the start.
+// Token returns the token of this instance. It is zero until it is chosen, and may grow
+// while members answer that were away at the start.
 func (w *Writer) Token() Token {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.table.own
 }
 
-// Yielded returns to whom this instance has yielded everywhere. It then writes
-// nothing more, to any cluster and to the forge, until it is started again.
+// Yielded returns the token that this instance has yielded to everywhere, if it has. It
+// then writes nothing more, to any cluster or to the forge, until it is restarted.
 func (w *Writer) Yielded() (by Token, yielded bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.table.yielded, !w.table.yielded.IsZero()
 }
 
-// HoldsMost reports whether more than half of the members may be written by this
-// instance, or half of them with the first by name: it may then write what belongs to
-// no member. Of two instances that count the same members it is true of one at most.
-// Those that are gone for good, as everybody reads in Git, do not count.
+// HoldsMost reports whether this instance may write more than half of the members, or
+// half of them including the first by name. It may then write what belongs to no
+// member. Of two instances that count the same members, at most one holds most. Members
+// that are gone according to Git do not count.
 func (w *Writer) HoldsMost(now time.Time, gone ...string) bool {
 	w.mu.Lock()
 	claims := maps.Clone(w.claims)
@@ -234,10 +235,11 @@ func isMost(held map[string]bool) bool {
 	return 2*n > len(held) || n > 0 && 2*n == len(held) && held[slices.Min(slices.Collect(maps.Keys(held)))]
 }
 
-// Changed rings when verdicts, the token or findings may be others.
+// Changed returns a channel that rings when verdicts, the token or findings may have
+// changed.
 func (w *Writer) Changed() <-chan struct{} { return w.changed }
 
-// ringAll tells everybody; w.mu is held.
+// ringAll rings every bell. The caller must hold w.mu.
 func (w *Writer) ringAll() {
 	w.changed.Ring()
 	w.wake.Ring()
@@ -260,18 +262,18 @@ type Claim struct {
 type Verdict struct {
 	Action Action
 	Token  Token // of this instance
-	By     Token // whose claim it is, where it is not ours
-	Err    error // of the last try at what Action names, or why it is Blind
+	By     Token // the holder, if it is not this instance
+	Err    error // of the last try of the Action, or why it is Blind
 }
 
-// Verdict returns what the member may do now. It is cheap, and to be asked for
-// before each request that writes.
+// Verdict returns what the member may do now. It is cheap, and has to be called before
+// each write.
 func (c *Claim) Verdict(now time.Time) Verdict {
 	w, t := c.writer, c.table
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !t.beat.IsZero() && elapsed(t.beat, now) > seenWithin {
-		// The process stood still, and this came before the next tick.
+		// The process was paused, and this call came before the next tick.
 		t.tick(now)
 		w.ringAll()
 	}
@@ -295,10 +297,10 @@ func (c *Claim) verdict(now time.Time) Verdict {
 	return v
 }
 
-// Changed rings when the verdict may be another.
+// Changed returns a channel that rings when the verdict may have changed.
 func (c *Claim) Changed() <-chan struct{} { return c.changed }
 
-// change applies what was seen, and tells those whom it may concern.
+// change calls f to record an observation, and rings the bells that it concerns.
 func (c *Claim) change(f func(t *table, r *row, now time.Time)) {
 	w, t := c.writer, c.table
 	w.mu.Lock()
@@ -317,39 +319,40 @@ func (c *Claim) change(f func(t *table, r *row, now time.Time)) {
 	c.changed.Ring()
 }
 
-// Saw takes over what the watch of the Lease brought: FromLease of an object that
-// is new or changed, FromLease(nil) of one that was deleted.
+// Saw records an event of the Lease's watch: FromLease of a new or changed object, or
+// FromLease(nil) of a deleted one.
 func (c *Claim) Saw(s Sight) {
 	c.change(func(t *table, r *row, now time.Time) { t.saw(r, s, now) })
 }
 
-// Listed notes that the watch of the Lease stands and has brought what is new to it,
-// and whether its list has the Lease.
+// Listed records that the Lease's watch is running and has sent what was new, and
+// whether its list has the Lease.
 func (c *Claim) Listed(there bool) {
 	c.change(func(t *table, r *row, now time.Time) { t.listed(r, there, now) })
 }
 
-// Lost notes that the watch of the Lease does not stand and will list again, and
-// the error that it ended with; nil where it may be asked for again. A cluster that cannot be reached is told in the same way.
+// Lost records that the Lease's watch is not running and will list again. The error is
+// the one that ended it; nil if it may be requested again. A cluster that cannot be
+// reached counts as lost, too.
 func (c *Claim) Lost(err error) {
 	refused := apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
 	c.change(func(t *table, r *row, now time.Time) { t.lost(r, err, refused, now) })
 }
 
-// Forget drops what the cluster showed, so that the claim is seen again before the
-// next write. It is for a new way to the cluster: another may answer, or the same as
-// it was when a backup was taken.
+// Forget drops what the cluster showed, so that the claim is seen again before the next
+// write. It is for a new connection to the cluster: another cluster may answer, or the
+// same one after a backup was restored.
 func (c *Claim) Forget() {
 	c.change(func(t *table, r *row, now time.Time) { t.forget(r, now) })
 }
 
-// Mistrust notes a sign that another instance may write to the cluster: the claim is
-// read before the next write.
+// Mistrust records a sign that another instance may write to the cluster. The claim is
+// then read before the next write.
 func (c *Claim) Mistrust() {
 	w := c.writer
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// There may be thousands of signs: most are no news.
+	// There may be thousands of signs, and most are not new.
 	if c.table.mistrusted(c.row, time.Now()) {
 		c.changed.Ring()
 	}
@@ -380,9 +383,9 @@ func (c *Claim) events() int {
 	return c.row.events
 }
 
-// Take writes the Lease where the verdict is Take, over what it has read just
-// before. Whatever is not a clear success leaves the verdict at Look: a write
-// whose answer is lost may have been carried out.
+// Take reads the Lease and writes it if the verdict is still Take. Anything but a clear
+// success leaves the verdict at Look: a write whose answer is lost may have been
+// carried out.
 func (c *Claim) Take(ctx context.Context, client dynamic.Interface) error {
 	found, err := c.look(ctx, client)
 	if err != nil {
