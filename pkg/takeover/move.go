@@ -18,10 +18,10 @@ import (
 
 const fieldManager = "fedsync"
 
-// AliveError says that an instance of the other source runs.
+// AliveError means that an instance of the other source is running.
 type AliveError struct {
-	Cluster string // where it has shown itself
-	Who     string // in the words of its Lease
+	Cluster string // where its claim was put back
+	Who     string // the Lease's description of the instance
 }
 
 // Error names the instance.
@@ -29,18 +29,18 @@ func (e *AliveError) Error() string {
 	return fmt.Sprintf("an instance of the other source runs (%s): it put its claim back in %s", e.Who, e.Cluster)
 }
 
-// Moved is what became of one cluster.
+// Moved is the result of moving one cluster.
 type Moved struct {
 	Name  string
 	Claim bool     // the claim was handed over
-	Apps  []string // whose inventories were moved
-	Err   error    // why not all was
+	Apps  []string // the apps whose inventories were moved
+	Err   error    // why something was not moved
 }
 
-// Move moves what Look found of another source. Without force it first finds out whether
-// an instance of the other source runs, and moves nothing where one does: the error is an
-// AliveError then, and otherwise that of the context. With force such an instance writes
-// no more from the moment when its claim is handed over.
+// Move moves what Look found of another source. Without force it first checks whether
+// an instance of the other source is running. If one is, Move moves nothing and returns
+// an AliveError; otherwise the error is that of the context. With force, such an
+// instance stops writing when its claim is handed over.
 func Move(ctx context.Context, o Options, found []Cluster, force bool) ([]Moved, error) {
 	if !force {
 		var err error
@@ -69,8 +69,8 @@ func Move(ctx context.Context, o Options, found []Cluster, force bool) ([]Moved,
 	return moved, ctx.Err()
 }
 
-// move moves one cluster: first its claim, since an instance of the other source that
-// starts meanwhile would write the inventories again.
+// move moves one cluster. The claim goes first, since an instance of the other source
+// that starts at the same time would write the inventories again.
 func (m *Moved) move(ctx context.Context, o Options, c Cluster, client dynamic.Interface) {
 	if c.Claim.OfAnother(o.Owner.Source) {
 		m.Err = o.request(ctx, func(ctx context.Context) error {
@@ -92,7 +92,7 @@ func (m *Moved) move(ctx context.Context, o Options, c Cluster, client dynamic.I
 	}
 }
 
-// adopt makes an inventory the owner's, where it is still the one that was found.
+// adopt gives an inventory to the owner, if it has not changed since it was found.
 func adopt(ctx context.Context, client dynamic.Interface, p inventory.Parent, owner inventory.Owner) error {
 	patch, err := p.MoveTo(owner.Source)
 	if err != nil {
@@ -106,9 +106,9 @@ func adopt(ctx context.Context, client dynamic.Interface, p inventory.Parent, ow
 	return err
 }
 
-// challenge finds out whether an instance of the other source runs: of each claim of the
-// other source the holder is replaced, and one that runs puts itself back. It returns the
-// clusters as they are then.
+// challenge checks whether an instance of the other source is running. It replaces the
+// holder of each claim of the other source, and a running instance puts itself back. It
+// returns the clusters with their claims as written.
 func (o Options) challenge(ctx context.Context, found []Cluster) ([]Cluster, error) {
 	by := map[string]Cluster{}
 	for _, c := range found {
@@ -134,7 +134,7 @@ func (o Options) challenge(ctx context.Context, found []Cluster) ([]Cluster, err
 	return challenged, o.await(ctx, challenged)
 }
 
-// await watches the claims that were challenged until time is up, or one is put back.
+// await watches the challenged claims until the time is up, or one is put back.
 func (o Options) await(ctx context.Context, challenged []Cluster) error {
 	within := o.AnswerWithin
 	if within <= 0 {
@@ -148,7 +148,7 @@ func (o Options) await(ctx context.Context, challenged []Cluster) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline.C:
-			last = true // one more look
+			last = true // check one last time
 		case <-tick.C:
 		}
 		if err := o.answered(ctx, challenged); err != nil {
@@ -158,8 +158,8 @@ func (o Options) await(ctx context.Context, challenged []Cluster) error {
 	return nil
 }
 
-// answered returns an AliveError where a claim was put back, or written as it was
-// challenged. A cluster that does not answer says nothing.
+// answered returns an AliveError if a claim was put back, or written during the
+// challenge. A cluster without an answer does not count.
 func (o Options) answered(ctx context.Context, challenged []Cluster) error {
 	by := map[string]Cluster{}
 	waiting := false

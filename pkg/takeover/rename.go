@@ -23,28 +23,28 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Mapper knows how a cluster serves a kind.
+// Mapper finds how a cluster serves a kind.
 type Mapper interface {
 	RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error)
 }
 
-// RenameOptions say what a federation has under the name that it had before. Options are
-// those of the federation under its name now.
+// RenameOptions are the settings of a move from a federation's former name. Options are
+// those of the federation under its current name.
 type RenameOptions struct {
 	Options
 
-	Former  inventory.Owner // the same source, with the name before
+	Former  inventory.Owner // the same source, under the former name
 	Mappers map[string]Mapper
 }
 
-// before are the options of a Look at what there is under the name before.
+// before returns the options of a Look at the former name.
 func (o RenameOptions) before() Options {
 	before := o.Options
 	before.Owner = o.Former
 	return before
 }
 
-// LookBefore asks each cluster what it has under the name before, and writes nothing.
+// LookBefore reads what each cluster has under the former name, and writes nothing.
 func LookBefore(ctx context.Context, o RenameOptions) []Cluster {
 	found := Look(ctx, o.before())
 	for i := range found {
@@ -59,13 +59,13 @@ func LookBefore(ctx context.Context, o RenameOptions) []Cluster {
 // HasBefore reports whether a cluster has anything that Rename would move.
 func (c Cluster) HasBefore() bool { return c.Claim.Version != "" || len(c.Inventories) > 0 }
 
-// Rename makes what LookBefore found that of the federation's name now: of each app the
-// inventory, and the label of each of its objects. The claim of the name before comes
-// first, so that no instance of that name writes meanwhile, and is deleted at the end.
-// Nothing else of an object changes. Without force it first finds out, as Move does,
-// whether an instance of that name runs.
+// Rename moves what LookBefore found to the federation's current name: of each app the
+// inventory, and the label of each object. The claim of the former name goes first, so
+// that no instance of that name writes at the same time, and is deleted at the end.
+// Nothing else of an object changes. Without force, Rename first checks, as Move does,
+// whether an instance of the former name is running.
 func Rename(ctx context.Context, o RenameOptions, found []Cluster, force bool) ([]Moved, error) {
-	// The claim is challenged and handed over as one of another source.
+	// The claim is challenged and handed over like that of another source.
 	others := o.Options
 	others.Owner.Federation = o.Former.Federation
 	if !force {
@@ -101,7 +101,7 @@ type renaming struct {
 	mapper Mapper
 }
 
-// all does every step that is left. Each is done only when those before it are.
+// all does the remaining steps. Each step requires that those before it are done.
 func (r renaming) all(ctx context.Context, m *Moved, c Cluster) error {
 	if c.Claim.OfAnother(r.Owner.Source) {
 		err := r.request(ctx, func(ctx context.Context) error {
@@ -132,8 +132,8 @@ func (r renaming) all(ctx context.Context, m *Moved, c Cluster) error {
 	})
 }
 
-// app moves an app's inventory. The one before is deleted when none of its objects has
-// its label any more.
+// app moves an app's inventory. The former one is deleted when no object has its label
+// any more.
 func (r renaming) app(ctx context.Context, p inventory.Parent) error {
 	if err := r.list(ctx, p); err != nil {
 		return err
@@ -150,7 +150,7 @@ func (r renaming) app(ctx context.Context, p inventory.Parent) error {
 			return err
 		}
 	}
-	// A fedsync that runs may have taken out of the list what had no object yet.
+	// A running fedsync may have removed kinds from the list that had no objects yet.
 	if err := r.list(ctx, p); err != nil {
 		return err
 	}
@@ -169,8 +169,9 @@ func (r renaming) parents() dynamic.ResourceInterface {
 	return r.client.Resource(configMaps).Namespace(federation.SystemNamespace)
 }
 
-// list makes the inventory under the name now list all that the one before does, and say
-// which of its Jobs ended: those would run again. What it says itself is newer.
+// list makes the inventory under the current name list everything that the former one
+// lists, and record which of its Jobs ended, since those would run again. Its own
+// records are newer.
 func (r renaming) list(ctx context.Context, before inventory.Parent) error {
 	wish := inventory.Parent{
 		Federation: r.Owner.Federation, App: before.App, Source: r.Owner.Source, Instance: "takeover", Contents: before.Contents,
@@ -203,11 +204,12 @@ func (r renaming) list(ctx context.Context, before inventory.Parent) error {
 	})
 }
 
-// relabel gives the objects of a kind the label of the inventory under the name now.
+// relabel gives the objects of a kind the label of the inventory under the current
+// name.
 func (r renaming) relabel(ctx context.Context, app string, kind schema.GroupKind) error {
 	mapping, err := r.mapper.RESTMapping(kind)
 	if meta.IsNoMatchError(err) {
-		return nil // it went, and its objects with it
+		return nil // the kind is gone, and so are its objects
 	}
 	if err != nil {
 		return fmt.Errorf("find kind %s: %w", kind, err)
@@ -222,7 +224,7 @@ func (r renaming) relabel(ctx context.Context, app string, kind schema.GroupKind
 	})
 }
 
-// kept moves what adoption kept of objects, and the proofs of that.
+// kept moves the copies of adopted objects, and their proofs.
 func (r renaming) kept(ctx context.Context) error {
 	name := inventory.FederationLabel(r.Owner.Federation)
 	secrets := r.client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "secrets"}).Namespace(federation.SystemNamespace)
@@ -237,7 +239,7 @@ func (r renaming) kept(ctx context.Context) error {
 	})
 }
 
-// each calls use with all objects that a selector selects.
+// each calls use for every object that the selector selects.
 func (r renaming) each(ctx context.Context, objects dynamic.ResourceInterface, selector string, use func(*unstructured.Unstructured) error) error {
 	options := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
 	for {
@@ -260,7 +262,7 @@ func (r renaming) each(ctx context.Context, objects dynamic.ResourceInterface, s
 	}
 }
 
-// label gives an object a label, unless it is another object by now.
+// label sets a label on an object, unless the object was replaced.
 func (r renaming) label(ctx context.Context, objects dynamic.ResourceInterface, u *unstructured.Unstructured, label, value string) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": u.GetUID(), "labels": map[string]any{label: value}}})
 	if err != nil {
@@ -276,7 +278,7 @@ func (r renaming) label(ctx context.Context, objects dynamic.ResourceInterface, 
 	return fmt.Errorf("label %s: %w", federation.RefOf(u), err)
 }
 
-// isAnother reports whether another object has the name by now.
+// isAnother reports whether another object now has the name.
 func (r renaming) isAnother(ctx context.Context, objects dynamic.ResourceInterface, u *unstructured.Unstructured) bool {
 	var now *unstructured.Unstructured
 	err := r.request(ctx, func(ctx context.Context) (err error) {

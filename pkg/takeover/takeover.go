@@ -1,11 +1,11 @@
 // Package takeover moves what a federation has in its clusters from one source to
-// another: from the repository where it was to the one where it is now.
+// another: from its former repository to its current one.
 //
-// It takes a client of each cluster, and gives back what each has of another source, and
-// what became of it. That is the federation's claim (package claim) and the inventories
-// of its apps (package inventory). The claim goes first: with it the other source stops
-// writing, and only then is anything else moved. Each step leaves what the next run of it
-// goes on from, so it may be cut off anywhere.
+// Its input is a client of each cluster. Its output is what each cluster has of another
+// source, and the result of moving it: the federation's claim (package claim) and the
+// inventories of its apps (package inventory). The claim goes first: then the other
+// source stops writing, and only after that is anything else moved. Each step can be
+// resumed by the next run, so a run may be interrupted anywhere.
 package takeover
 
 import (
@@ -27,31 +27,32 @@ import (
 )
 
 const (
-	// answerWithin is how long an instance that runs may take to put its claim back. It
-	// takes the time of a request, and is not believed to be gone before.
+	// answerWithin is how long a running instance may take to put its claim back. It
+	// needs the time of one request. Only after this time does it count as ended.
 	answerWithin = 10 * time.Second
-	// pollInterval is the pause between two looks at claims that were challenged.
+	// pollInterval is the pause between two reads of challenged claims.
 	pollInterval = 250 * time.Millisecond
-	// requestTimeout bounds one request where the options give no bound.
+	// requestTimeout is the default timeout of one request.
 	requestTimeout = 10 * time.Second
 	// atOnce is how many clusters are asked at the same time.
 	atOnce = 32
-	// pageSize is how many inventories are listed at once, and maxPages bounds them.
+	// pageSize is the number of inventories per page, and maxPages bounds the pages.
 	pageSize = 500
 	maxPages = 20
 )
 
 var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 
-// Options say what is moved, to which source, and where.
+// Options configure what is moved, to which source, and where.
 type Options struct {
 	Owner inventory.Owner // the federation, and the source that it is moved to
-	// Clients are those of the clusters by name. Of one that has none, Errors say why.
+	// Clients are the clients of the clusters, by name. Errors has the reason for each
+	// cluster without a client.
 	Clients map[string]dynamic.Interface
 	Errors  map[string]error
-	Timeout time.Duration // of one request; 10 s where it is zero
+	Timeout time.Duration // of one request; 10 s if zero
 	// AnswerWithin is how long an instance of the other source may take to show that it
-	// runs; 10 s where it is zero.
+	// is running; 10 s if zero.
 	AnswerWithin time.Duration
 }
 
@@ -59,13 +60,13 @@ type Options struct {
 type Cluster struct {
 	Name  string
 	Claim claim.Sight
-	// Foreign are the inventories that belong to another source, by app, and Ours the
-	// apps whose inventories are this source's. Refused are those that are not this
-	// federation's at all, with the reason: they stay as they are.
+	// Foreign are the inventories that belong to another source, by app. Ours are the
+	// apps whose inventories are this source's. Refused are those of other federations,
+	// each with the reason: they stay unchanged.
 	Foreign []inventory.Parent
 	Ours    []string
 	Refused map[string]string
-	Err     error // why it could not be looked at
+	Err     error // why it could not be read
 
 	// Inventories are those of Ours.
 	Inventories []inventory.Parent
@@ -82,11 +83,11 @@ func (c Cluster) Source(own string) string {
 	return ""
 }
 
-// Settled reports whether there is nothing of another source.
+// Settled reports whether the cluster has nothing of another source.
 func (c Cluster) Settled(own string) bool { return c.Err == nil && c.Source(own) == "" }
 
-// Look asks each cluster what it has of the federation, and writes nothing. The clusters
-// are in the order of their names.
+// Look reads what each cluster has of the federation, and writes nothing. The clusters
+// are sorted by name.
 func Look(ctx context.Context, o Options) []Cluster {
 	return each(ctx, o, func(ctx context.Context, name string, client dynamic.Interface) Cluster {
 		c := Cluster{Name: name, Refused: map[string]string{}}
@@ -123,7 +124,7 @@ func (c *Cluster) look(ctx context.Context, o Options, client dynamic.Interface)
 	return nil
 }
 
-// sort says whose an inventory is.
+// sort adds an inventory to those of its owner.
 func (c *Cluster) sort(owner inventory.Owner, u *unstructured.Unstructured) {
 	app := inventory.AppOf(owner.Federation, u)
 	if app == "" {
@@ -144,7 +145,7 @@ func (c *Cluster) sort(owner inventory.Owner, u *unstructured.Unstructured) {
 	}
 }
 
-// each calls a function for each cluster that has a client, several at once.
+// each calls f for every cluster that has a client, several at the same time.
 func each(ctx context.Context, o Options, f func(ctx context.Context, name string, client dynamic.Interface) Cluster) []Cluster {
 	names := slices.Collect(maps.Keys(o.Clients))
 	for name := range o.Errors {
@@ -172,7 +173,7 @@ func each(ctx context.Context, o Options, f func(ctx context.Context, name strin
 	return clusters
 }
 
-// request bounds one request.
+// request calls ask with the timeout of one request.
 func (o Options) request(ctx context.Context, ask func(context.Context) error) error {
 	timeout := o.Timeout
 	if timeout <= 0 {
