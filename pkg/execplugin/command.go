@@ -28,7 +28,7 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// The most that is kept of what a plugin writes.
+// The maximum that is retained of a plugin's output.
 const (
 	maxPluginOutput = 1 << 20
 	maxPluginError  = 4 << 10
@@ -36,16 +36,16 @@ const (
 
 // command is how a plugin is called.
 type command struct {
-	name    string // for people
+	name    string // for users
 	path    string
 	args    []string
-	env     []string // besides our own
-	version string   // of the API that it speaks
+	env     []string // in addition to our own
+	version string   // of the plugin's API
 	hint    string   // how to install it
-	secrets []string // what must not be shown of its words
+	secrets []string // what its messages must not show
 }
 
-// newCommand reads how a plugin is to be called. It is never by way of a shell.
+// newCommand reads how to call a plugin. It never uses a shell.
 func newCommand(cfg *rest.Config) (command, error) {
 	config := cfg.ExecProvider
 	c := command{
@@ -71,8 +71,8 @@ func newCommand(cfg *rest.Config) (command, error) {
 	return c, nil
 }
 
-// execInfo is what a plugin learns of the cluster. Both versions of the API have
-// the same fields.
+// execInfo returns what a plugin is told about the cluster. Both versions of the API
+// have the same fields.
 func execInfo(cfg *rest.Config) (string, error) {
 	request := clientauthenticationv1.ExecCredential{
 		TypeMeta: metav1.TypeMeta{Kind: "ExecCredential", APIVersion: cfg.ExecProvider.APIVersion},
@@ -103,17 +103,17 @@ func execInfo(cfg *rest.Config) (string, error) {
 	return string(info), err
 }
 
-// run calls the plugin, and returns its credentials and what it said besides.
+// run calls the plugin, and returns its credentials and its standard error.
 func (c command) run(ctx context.Context) (*credentials, string, error) {
 	var stdout, stderr limited
 	stdout.limit, stderr.limit = maxPluginOutput, maxPluginError
-	cmd := exec.CommandContext(ctx, c.path, c.args...) //nolint:gosec // The operator's kubeconfig says what is run.
+	cmd := exec.CommandContext(ctx, c.path, c.args...) //nolint:gosec // The operator's kubeconfig names the program.
 	cmd.Env = append(cmd.Environ(), c.env...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	// A plugin may start others: all of them end.
+	// A plugin may start other programs: all of them end.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second // for one that took its output with it into another group
+	cmd.WaitDelay = time.Second // for a child that took the output into another process group
 	err := cmd.Run()
 	if err != nil {
 		return nil, "", c.failed(ctx, err, stderr.String())
@@ -128,7 +128,7 @@ func (c command) run(ctx context.Context) (*credentials, string, error) {
 	return creds, c.clean(stderr.String(), creds.token), nil
 }
 
-// failed says why a run came to nothing.
+// failed returns why a run failed.
 func (c command) failed(ctx context.Context, err error, said string) error {
 	var (
 		exit    *exec.ExitError
@@ -147,11 +147,10 @@ func (c command) failed(ctx context.Context, err error, said string) error {
 	return c.words(err.Error(), said)
 }
 
-// opaque is what a credential looks like that nobody announced as one: a long word
-// that no language has.
+// opaque matches what looks like a credential: a long word that is in no language.
 var opaque = regexp.MustCompile(`[A-Za-z0-9_+=-]{24,}`)
 
-// words is an error with what the plugin said, cleaned.
+// words returns an error with the plugin's message, cleaned.
 func (c command) words(reason, said string) error {
 	text := reason
 	if said = strings.TrimSpace(said); said != "" {
@@ -160,17 +159,17 @@ func (c command) words(reason, said string) error {
 	return errors.New(c.clean(text))
 }
 
-// clean makes one line of what a plugin said, without secrets and what may be one.
+// clean returns a plugin's message as one line, without secrets and possible secrets.
 func (c command) clean(said string, more ...string) string {
 	known := untrusted.NewSecrets(append(more, c.secrets...)...)
 	return untrusted.Line(opaque.ReplaceAllString(known.Line(said), "***"))
 }
 
-// parse reads what a plugin answered.
+// parse reads a plugin's answer.
 func (c command) parse(output []byte) (*credentials, error) {
 	var answer clientauthenticationv1.ExecCredential
 	if err := json.Unmarshal(output, &answer); err != nil {
-		return nil, errors.New("its answer is no JSON") // the error may quote it
+		return nil, errors.New("its answer is no JSON") // the decoder's error may quote it
 	}
 	status := answer.Status
 	switch {
@@ -195,7 +194,7 @@ func (c command) parse(output []byte) (*credentials, error) {
 	return creds, nil
 }
 
-// limited keeps the beginning of what is written to it.
+// limited retains the beginning of what is written to it.
 type limited struct {
 	bytes.Buffer
 
@@ -203,8 +202,8 @@ type limited struct {
 	more  bool // there was more
 }
 
-// Write implements io.Writer. It takes everything, so that who writes is not held
-// up or killed by a pipe that nobody reads.
+// Write implements io.Writer. It accepts everything, so that a writer is neither
+// blocked nor killed by a pipe without a reader.
 func (l *limited) Write(p []byte) (int, error) {
 	room := max(0, l.limit-l.Len())
 	if len(p) > room {
@@ -214,7 +213,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ReadFrom keeps the limit where the bytes are copied at once.
+// ReadFrom applies the limit when the bytes are copied directly.
 func (l *limited) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{l}, r)
 }

@@ -23,15 +23,15 @@ import (
 // pluginTimeout is how long a credentials plugin may run.
 const pluginTimeout = time.Minute
 
-// How long a plugin is left alone after it failed, or after the cluster refused
-// what it gave. The pause doubles each time.
+// How long a plugin is not run again after it failed, or after the cluster refused its
+// credentials. The pause doubles each time.
 const (
 	pluginPauseMin = time.Second
 	pluginPauseMax = time.Minute
 )
 
-// Error means that no credentials could be had, so that nothing was
-// sent to the cluster. Its text has no secret in it.
+// Error means that there were no credentials, so that nothing was sent to the cluster.
+// Its text contains no secret.
 type Error struct {
 	Plugin string // the command
 	Err    error
@@ -47,36 +47,35 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Plugin gets credentials from the program that a kubeconfig names under exec.
 //
-// client-go runs such programs too, but without a limit of time, with a lock that
-// every request waits for, and with their standard error on ours. Here a plugin
-// runs once at a time and for a minute at most; a request waits for it only as
-// long as its own context allows; and what the plugin says goes into the error or,
-// cleaned, into the log.
+// client-go runs such programs too, but without a time limit, with a lock that every
+// request waits for, and with their standard error on ours. Here only one run is under
+// way at a time, for at most a minute. A request waits for it only as long as its own
+// context allows. The plugin's messages go into the error or, cleaned, into the log.
 //
 // Plugin is safe for concurrent use.
 type Plugin struct {
 	command command
 	log     *zap.Logger
-	tracker *connrotation.ConnectionTracker // of the connections made with a certificate of the plugin
+	tracker *connrotation.ConnectionTracker // of the connections made with one of the plugin's certificates
 
 	open    context.Context // ends at Close
 	close   context.CancelFunc
 	running sync.WaitGroup
 
-	mu      sync.Mutex // protects what follows
+	mu      sync.Mutex // protects the fields below
 	have    *credentials
-	refused *credentials  // those that the cluster does not accept, of have
-	err     error         // of the last run; nil if it gave credentials
+	refused *credentials  // equal to have if the cluster does not accept those
+	err     error         // of the last run; nil if it returned credentials
 	pause   time.Duration // the last one
 	next    time.Time     // no run before that
-	done    chan struct{} // closed when the run under way ends; nil when there is none
+	done    chan struct{} // closed when the run under way ends; nil if there is none
 }
 
-// credentials are what one run of a plugin gave.
+// credentials are the result of one run of a plugin.
 type credentials struct {
 	token   string
-	cert    *tls.Certificate // nil for none
-	expires time.Time        // zero for never
+	cert    *tls.Certificate // nil if there is none
+	expires time.Time        // zero means never
 }
 
 func (c *credentials) expired() bool { return !c.expires.IsZero() && !time.Now().Before(c.expires) }
@@ -91,15 +90,15 @@ func New(cfg *rest.Config, log *zap.Logger) (*Plugin, error) {
 	return &Plugin{command: command, log: log, tracker: connrotation.NewConnectionTracker(), open: open, close: stop}, nil
 }
 
-// Close kills the plugin where it runs, and makes all later requests fail.
+// Close kills a running plugin, and makes all later requests fail.
 func (p *Plugin) Close() {
 	p.close()
 	p.running.Wait()
 }
 
 // Attach makes clients of cfg take their credentials from the plugin, in place of
-// client-go's own runner. It leaves cfg alone where it has a token, a password or
-// a certificate of its own, which win.
+// client-go's own runner. A token, password or certificate in cfg takes precedence:
+// then the plugin is not used.
 func (p *Plugin) Attach(cfg *rest.Config) {
 	cfg.ExecProvider = nil
 	if cfg.BearerToken != "" || cfg.BearerTokenFile != "" || cfg.Username != "" || len(cfg.CertData) > 0 || cfg.CertFile != "" {
@@ -109,7 +108,7 @@ func (p *Plugin) Attach(cfg *rest.Config) {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext
 	}
-	// With a dialer of its own, the transport is shared with no other client.
+	// With its own dialer, the transport is not shared with other clients.
 	cfg.Dial = connrotation.NewDialerWithTracker(dial, p.tracker).DialContext
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		p.giveCertificates(next)
@@ -117,7 +116,7 @@ func (p *Plugin) Attach(cfg *rest.Config) {
 	})
 }
 
-// giveCertificates makes the transport below present the plugin's certificates. It
+// giveCertificates makes the underlying transport present the plugin's certificates. It
 // is called before the transport is used.
 func (p *Plugin) giveCertificates(rt http.RoundTripper) {
 	for {
@@ -150,7 +149,7 @@ type pluginTransport struct {
 	next   http.RoundTripper
 }
 
-// WrappedRoundTripper lets client-go find the transport.
+// WrappedRoundTripper makes the transport visible to client-go.
 func (t *pluginTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
 // RoundTrip implements http.RoundTripper.
@@ -161,7 +160,7 @@ func (t *pluginTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	c, err := t.plugin.credentials(req.Context())
 	if err != nil {
 		if req.Body != nil {
-			_ = req.Body.Close() // as the interface wants it
+			_ = req.Body.Close() // as the interface requires
 		}
 		return nil, err
 	}
@@ -176,7 +175,7 @@ func (t *pluginTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// answered notes whether the cluster accepts credentials.
+// answered records whether the cluster accepts credentials.
 func (p *Plugin) answered(c *credentials, status int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -189,8 +188,8 @@ func (p *Plugin) answered(c *credentials, status int) {
 	}
 }
 
-// credentials returns those that are valid, and runs the plugin where there are
-// none. It waits no longer than ctx allows; the run goes on meanwhile.
+// credentials returns valid credentials, and runs the plugin if there are none. It
+// waits no longer than ctx allows; the run continues after that.
 func (p *Plugin) credentials(ctx context.Context) (*credentials, error) {
 	for {
 		p.mu.Lock()
@@ -225,7 +224,7 @@ func (p *Plugin) credentials(ctx context.Context) (*credentials, error) {
 	}
 }
 
-// run runs the plugin once.
+// run runs the plugin.
 func (p *Plugin) run(done chan struct{}) {
 	ctx, cancel := context.WithTimeout(p.open, pluginTimeout)
 	defer cancel()
@@ -246,7 +245,7 @@ func (p *Plugin) run(done chan struct{}) {
 	p.done = nil
 	close(done)
 	if err == nil && before != nil && !sameCertificate(before.cert, c.cert) {
-		p.tracker.CloseAll() // they are somebody else's by now
+		p.tracker.CloseAll() // they have the previous identity
 	}
 }
 
@@ -257,10 +256,10 @@ func sameCertificate(a, b *tls.Certificate) bool {
 	return slices.EqualFunc(a.Certificate, b.Certificate, slices.Equal[[]byte])
 }
 
-// secretFlag is the name of a flag with a credential for its value.
+// secretFlag matches the name of a flag that has a credential as its value.
 var secretFlag = regexp.MustCompile(`(?i)^--?[a-z0-9_-]*(?:token|password|secret|key|credential)[a-z0-9_-]*$`)
 
-// given returns what a plugin is called with that must not be shown.
+// secretsOf returns what a plugin is called with that must not be shown.
 func given(config *api.ExecConfig) []string {
 	var secrets []string
 	for _, v := range config.Env {
