@@ -12,12 +12,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// verdict is what may be done with a cluster, given which clusters all the names
+// verdict is what may be done with a cluster, considering which clusters all the names
 // lead to.
 type verdict struct {
 	Action clusterAction
-	Member string // the member that is the same cluster, of Duplicate and Renamed
-	Why    string // of Duplicate, Replaced and Wait: what is known, in words
+	Member string // of Duplicate and Renamed: the member that is the same cluster
+	Why    string // of Duplicate, Replaced and Wait: the reason
 }
 
 // clusterAction is the kind of a verdict.
@@ -26,42 +26,42 @@ type clusterAction string
 const (
 	// clusterWrite is a member that is a cluster of its own, as far as is known.
 	clusterWrite clusterAction = "Write"
-	// clusterReplaced is a member whose name leads to another cluster than before.
-	// It is written, and nothing is pruned there until the next revision.
+	// clusterReplaced is a member whose name leads to another cluster than before. It
+	// is written, and nothing is pruned there until the next revision.
 	clusterReplaced clusterAction = "Replaced"
-	// clusterDuplicate is a member that is the same cluster as another one. It is
-	// not written and has no share.
+	// clusterDuplicate is a member that is the same cluster as another one. It is not
+	// written and has no share.
 	clusterDuplicate clusterAction = "Duplicate"
-	// clusterEmpty left the file, and is no member: it is emptied.
+	// clusterEmpty has left the file and is not a member: it is emptied.
 	clusterEmpty clusterAction = "Empty"
-	// clusterWait left the file, and it is not certain that it is no member.
+	// clusterWait has left the file, and may still be a member under another name.
 	clusterWait clusterAction = "Wait"
-	// clusterRenamed left the file under this name, and is a member under another.
+	// clusterRenamed has left the file under this name, and is a member under another.
 	clusterRenamed clusterAction = "Renamed"
 )
 
-// Input is all that the verdicts depend on.
+// Input is everything that the verdicts depend on.
 type Input struct {
 	Members  []federation.Cluster // in the file's order
-	Leaving  []federation.Cluster // that left the file and are to be emptied
-	Roster   Roster               // what was last brought where
+	Leaving  []federation.Cluster // have left the file and should be emptied
+	Roster   Roster               // what was last applied where
 	Facts    federation.Facts
 	Servers  map[string]string // where each context leads, for clusters without a known uid
-	Revision string            // sha of the revision that is brought
+	Revision string            // sha of the revision that is applied
 }
 
-// Roll holds the verdicts, and the roster that follows from them.
+// Roll holds the verdicts and the new roster.
 type Roll struct {
 	verdicts map[string]verdict // of members and of those that leave, by name
 	Roster   Roster
 }
 
-// Of judges every cluster. It depends on its input alone: a daemon that has
-// just started judges as one that has seen it all happen.
+// Of judges every cluster. It depends only on its input: a daemon that has just started
+// judges like one that has seen everything.
 //
-// A cluster is known by the uid of its Namespace kube-system. Where that is not
-// known of two clusters, they are compared by their servers, which says that two
-// are one where it says so, and nothing otherwise.
+// A cluster is identified by the uid of its Namespace kube-system. If the uids of two
+// clusters are not known, their servers are compared. Equal servers mean one cluster;
+// different servers mean nothing.
 func Of(in Input) Roll {
 	out := Roll{verdicts: map[string]verdict{}, Roster: in.Roster}
 	out.Roster.Brought = map[string]brought{}
@@ -110,9 +110,8 @@ func Of(in Input) Roll {
 	return out
 }
 
-// firsts returns, of each cluster that members lead to, the member that goes on:
-// the one that was brought something before this revision, or else the first in
-// the file.
+// firsts returns, for each cluster that members lead to, the member that continues: one
+// that was applied before this revision, or otherwise the first in the file.
 func (in Input) firsts() map[string]string {
 	first := map[string]string{}
 	earlier := func(name string) bool {
@@ -133,7 +132,7 @@ func (in Input) firsts() map[string]string {
 
 func (in Input) uid(name string) string { return in.Facts.Clusters[name].UID }
 
-// key is equal for equal clusters; empty where nothing is known of one.
+// key is equal for equal clusters, and empty if nothing is known about one.
 func (in Input) key(name string) string {
 	if uid := in.uid(name); uid != "" {
 		return "uid " + uid
@@ -144,7 +143,7 @@ func (in Input) key(name string) string {
 	return ""
 }
 
-// same says by what a member is known to be the same as another.
+// same returns the reason why a member is known to be the same as another.
 func (in Input) same(name string) string {
 	if uid := in.uid(name); uid != "" {
 		return "in both kube-system has the uid " + uid
@@ -152,9 +151,9 @@ func (in Input) same(name string) string {
 	return "both contexts lead to " + endpoint(in.Servers[name])
 }
 
-// leaving judges a cluster that left the file. What is deleted is gone, so it must
-// be certain that it is no member: by what the clusters say now, and not by what
-// they said before an outage.
+// leaving judges a cluster that left the file. A deletion cannot be undone, so it must
+// be certain that the cluster is not a member: from what the clusters show now, and not
+// from what they showed before an outage.
 func (in Input) leaving(c federation.Cluster) verdict {
 	uid := in.uid(c.Name)
 	for _, m := range in.Members {
@@ -183,7 +182,7 @@ func (in Input) leaving(c federation.Cluster) verdict {
 	return verdict{Action: clusterEmpty}
 }
 
-// Excluded returns the clusters that are not to be written now, and why.
+// Excluded returns the clusters that must not be written now, and why.
 func (r Roll) Excluded() map[string]string {
 	var all map[string]string
 	for name, v := range r.verdicts {
@@ -218,8 +217,8 @@ func (r Roll) Unpruned() map[string]bool {
 	return all
 }
 
-// Renamed returns the members that those became that left under one name and are there
-// under another, by the name that left.
+// Renamed returns the members that left under one name and are members under another,
+// by the name that left.
 func (r Roll) Renamed() map[string]string {
 	all := map[string]string{}
 	for _, name := range r.those(clusterRenamed) {
@@ -239,7 +238,7 @@ func (r Roll) those(a clusterAction) []string {
 	return names
 }
 
-// Findings says what the verdicts mean for whoever reads the report.
+// Findings explains the verdicts to the readers of a report.
 func (r Roll) Findings(file string) []federation.Finding {
 	var all []federation.Finding
 	for _, name := range r.those(clusterDuplicate) {
@@ -267,8 +266,8 @@ func (r Roll) Findings(file string) []federation.Finding {
 	return all
 }
 
-// endpoint returns a server in the one form in which equal ones are equal, without
-// credentials. What is no URL stays as it is.
+// endpoint returns a server in canonical form, without credentials. Text that is not a
+// URL is returned unchanged.
 func endpoint(server string) string {
 	u, err := url.Parse(server)
 	if err != nil || u.Host == "" {
