@@ -18,20 +18,20 @@ import (
 	"github.com/fedsync/fedsync/pkg/wire"
 )
 
-// Takeover is a federation whose clusters may still belong to another source than the one
-// that the settings name.
+// Takeover is a federation whose clusters may still belong to another source than the
+// configured one.
 type Takeover struct {
 	Federation *federation.Federation
 	Revision   federation.Revision
-	Repository string // as it is shown
+	Repository string // for display
 	Source     string // its digest
 	Clusters   []takeover.Cluster
 
 	options takeover.Options
 }
 
-// LookAt reads the repository and asks every cluster of its federation to which
-// source it belongs. It writes nothing.
+// LookAt reads the repository and finds which source each cluster of its federation
+// belongs to. It writes nothing.
 func LookAt(ctx context.Context, cfg *config.Config, version string, log *zap.Logger) (*Takeover, error) {
 	src, snapshot, f, err := preview.Read(ctx, cfg, secret.New())
 	if err != nil {
@@ -40,20 +40,20 @@ func LookAt(ctx context.Context, cfg *config.Config, version string, log *zap.Lo
 	return Of(ctx, cfg, version, log, src, snapshot.Revision, f, f.Clusters)
 }
 
-// Rename is a federation that had another name in this repository, and what its clusters
-// have under that.
+// Rename is a federation that had another name in this repository, and what its
+// clusters have under that name.
 type Rename struct {
 	Federation *federation.Federation
 	Former     string
 	Revision   federation.Revision
-	Repository string // as it is shown
+	Repository string // for display
 	Clusters   []takeover.Cluster
 
 	options takeover.RenameOptions
 }
 
-// LookAtRename reads the repository and asks every cluster of its federation what it has
-// under the name that the federation had before. It writes nothing.
+// LookAtRename reads the repository and finds what each cluster of its federation has
+// under the federation's former name. It writes nothing.
 func LookAtRename(ctx context.Context, cfg *config.Config, version string, log *zap.Logger, former string) (*Rename, error) {
 	src, snapshot, f, err := preview.Read(ctx, cfg, secret.New())
 	if err != nil {
@@ -85,12 +85,12 @@ func LookAtRename(ctx context.Context, cfg *config.Config, version string, log *
 	return r, ctx.Err()
 }
 
-// Move makes what was found that of the federation's name now; see takeover.Rename.
+// Move moves what was found to the federation's current name; see takeover.Rename.
 func (r *Rename) Move(ctx context.Context, force bool) ([]takeover.Moved, error) {
 	return takeover.Rename(ctx, r.options, r.Clusters, force)
 }
 
-// Of asks some clusters of a federation to which source they belong.
+// Of finds which source some clusters of a federation belong to.
 func Of(ctx context.Context, cfg *config.Config, version string, log *zap.Logger, src *source.Source, at federation.Revision, f *federation.Federation, clusters []federation.Cluster) (*Takeover, error) {
 	kube, err := config.NewKubeconfig(cfg, log)
 	if err != nil {
