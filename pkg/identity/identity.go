@@ -12,11 +12,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/source"
 )
 
-// Of returns what tells this source from any other that may want to
-// write to the same clusters: it is part of the inventory, and names the files in
-// the cache folder. Earlier versions took a local path as it was typed; what they
-// would have computed for this source is in former. A folder of the repository is a
-// source of its own; the root has the digest that it had before there were folders.
+// Of returns the digest of a source, and the digests that earlier versions computed for
+// it: those took a local path as it was typed. A folder of the repository is a source
+// of its own; the root has the digest that it had before there were folders.
 func Of(src *source.Source, ref, federation string) (current string, former []string) {
 	digest := func(repository string) string {
 		if src.Path() == "" {
@@ -33,8 +31,8 @@ func Of(src *source.Source, ref, federation string) (current string, former []st
 	return current, former
 }
 
-// formerSpellings returns how the path of a local repository may have been typed:
-// as it is now, with a trailing slash, or relative to the working folder.
+// formerSpellings returns how the path of a local repository may have been typed: as it
+// is now, with a trailing slash, or relative to the working directory.
 func formerSpellings(src *source.Source) []string {
 	path, local := src.LocalPath()
 	if !local {
@@ -54,13 +52,13 @@ func formerSpellings(src *source.Source) []string {
 	return spellings
 }
 
-// Digest names what the parts say together. It is short, since it is part of names.
+// Digest identifies the parts together. It is short, since it becomes part of names.
 func Digest(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:16])
 }
 
-// Owner is this source as inventories name it.
+// Owner returns this source as inventories name it.
 func Owner(src *source.Source, ref, federation string) inventory.Owner {
 	current, former := Of(src, ref, federation)
 	return inventory.Owner{Federation: federation, Source: current, FormerSources: former}
