@@ -18,7 +18,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Right is one thing that credentials may or may not allow.
+// Right is one permission that credentials may have.
 type Right struct {
 	Verb        string // "create"
 	Resource    schema.GroupResource
@@ -28,7 +28,7 @@ type Right struct {
 	Cluster     bool   // the resource belongs to no namespace
 }
 
-// What names the resource as a role does: "ingresses.networking.k8s.io/status".
+// What returns the resource as a role names it: "ingresses.networking.k8s.io/status".
 func (a Right) What() string {
 	if a.Subresource == "" {
 		return a.Resource.String()
@@ -36,9 +36,9 @@ func (a Right) What() string {
 	return a.Resource.String() + "/" + a.Subresource
 }
 
-// Ask gives those of the questions that the cluster answers no to, in their
-// order. It asks for reviews, which every user may ask for, at most so many at a
-// time, and changes nothing. An error says that the cluster could not be asked.
+// Ask returns the questions that the cluster answers with no, in their order. It
+// creates reviews, which every user may do, with at most so many concurrent requests,
+// and changes nothing. An error means that the cluster could not be asked.
 func Ask(ctx context.Context, client dynamic.Interface, questions []Right, concurrency int) ([]Right, error) {
 	allowed := make([]bool, len(questions))
 	g, ctx := errgroup.WithContext(ctx)
@@ -70,7 +70,7 @@ func Ask(ctx context.Context, client dynamic.Interface, questions []Right, concu
 	return denied, nil
 }
 
-// User gives the name under which the cluster knows us.
+// User returns the name under which the cluster knows us.
 func User(ctx context.Context, client dynamic.Interface) (string, error) {
 	answer, err := review(ctx, client, "authentication.k8s.io", "SelfSubjectReview", nil)
 	if err != nil {
@@ -80,7 +80,7 @@ func User(ctx context.Context, client dynamic.Interface) (string, error) {
 	return name, err
 }
 
-// review creates what is answered and not kept.
+// review creates an object that is answered and not stored.
 func review(ctx context.Context, client dynamic.Interface, group, kind string, spec map[string]any) (map[string]any, error) {
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": group + "/v1", "kind": kind}}
 	if spec != nil {
@@ -94,9 +94,9 @@ func review(ctx context.Context, client dynamic.Interface, group, kind string, s
 	return answer.Object, nil
 }
 
-// Findings says what is denied in a cluster. What one role would allow is
-// one finding: resources that lack the same verbs stand together, and namespaces
-// that lack the same.
+// Findings returns findings for what is denied in a cluster. There is one finding for
+// each missing role: resources that lack the same verbs are combined, and so are
+// namespaces that lack the same.
 func Findings(cluster, kubeContext, user string, denied []Right) []federation.Finding {
 	var findings []federation.Finding
 	for _, l := range lacks(denied) {
@@ -109,7 +109,7 @@ func Findings(cluster, kubeContext, user string, denied []Right) []federation.Fi
 	return findings
 }
 
-// lack is what one role would mend.
+// lack is what one role would grant.
 type lack struct {
 	verbs      []string // in the order of the questions
 	resources  []string // sorted
@@ -202,7 +202,7 @@ func (l lack) where() string {
 	return " in namespaces " + strings.Join(quoted, ", ")
 }
 
-// remedy is the commands by which an administrator grants it.
+// remedy returns the commands with which an administrator grants it.
 func (l lack) remedy(kubeContext, user string) string {
 	sum := sha256.Sum256([]byte(strings.TrimSpace(strings.Join(l.verbs, ",") + " " + strings.Join(l.resources, ",") + " " + l.name)))
 	name := "fedsync-" + hex.EncodeToString(sum[:3])

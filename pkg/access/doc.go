@@ -1,2 +1,2 @@
-// Package access asks a cluster what fedsync may do there, and names what it may not.
+// Package access asks a cluster what fedsync may do there, and reports what it may not.
 package access
