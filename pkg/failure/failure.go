@@ -1,9 +1,9 @@
 // Package failure classifies what goes wrong between fedsync and an API server.
 //
-// An error or an answer goes in, a Failure comes out: its class, with words, a
-// remedy and the pause before the next try. Probes, lists, watches and writes all
-// use it, so that one answer has one meaning. What only writes can meet, such as
-// quotas, webhooks and node ports, package apply tells apart on top of it.
+// It turns an error or an answer into a Failure: its class, with a text, a remedy and
+// the pause before the next try. Probes, lists, watches and writes all use it, so that
+// one answer has one meaning. Package refusal distinguishes further what only writes
+// meet, such as quotas, webhooks and node ports.
 package failure
 
 import (
@@ -23,25 +23,25 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// MaxRetryAfter is the longest time that a server's Retry-After is obeyed: a
-// gateway that asks for years must not stop a cluster for more than minutes.
+// MaxRetryAfter is the longest time that a server's Retry-After is obeyed: a gateway
+// that asks for years must not stop a cluster for more than minutes.
 const MaxRetryAfter = 5 * time.Minute
 
 // Failure is why a request failed. The zero value is no failure.
 type Failure struct {
 	Class federation.FailureClass
-	// RetryAfter is how long the server asked to wait, at most MaxRetryAfter. It
-	// may come with any class; zero where it did not ask.
+	// RetryAfter is how long the server asked to wait, at most MaxRetryAfter. It may
+	// come with any class; zero if it did not ask.
 	RetryAfter time.Duration
 }
 
-// Of returns the failure behind a client's error, zero for nil. An error that
-// holds an API server's answer is classified by that answer.
+// Of returns the failure behind a client's error, zero for nil. An error with an API
+// server's answer is classified by that answer.
 //
-// Replicas may be moved because of a class, so what is in doubt goes to a class
-// that moves nothing. Whether something was not found is the caller's to ask
-// first: apierrors.IsNotFound means different things to a list, a GET and a
-// DELETE. Here it is a wrong address.
+// A class may cause replicas to be moved, so a doubtful error gets a class that moves
+// nothing. The caller has to check first whether something was not found:
+// apierrors.IsNotFound means different things to a list, a GET and a DELETE. Here it is
+// a wrong address.
 func Of(err error) Failure {
 	if err == nil {
 		return Failure{}
@@ -57,7 +57,7 @@ func Of(err error) Failure {
 	var after time.Duration
 	if status.Details != nil {
 		if hasCause(status.Details, "ClientWatchDecoding") {
-			// The client made it up: the connection died within a watch.
+			// The client made it up: the connection broke during a watch.
 			return Failure{Class: federation.FailureNetwork}
 		}
 		after = bounded(int64(status.Details.RetryAfterSeconds))
@@ -69,16 +69,15 @@ func Of(err error) Failure {
 	return f
 }
 
-// OfAnswer returns the failure that an HTTP answer means to somebody who asked
-// for nothing that could be wrong, as a probe does; zero for a good answer.
-// Something that answers, yet not as an API server would, is a wrong address in
-// the kubeconfig and not an absent cluster.
+// OfAnswer returns the failure that an HTTP answer means for a request that cannot
+// itself be wrong, such as a probe; zero for a good answer. An answer that no API
+// server gives means a wrong address in the kubeconfig, and not an absent cluster.
 func OfAnswer(code int, header http.Header) Failure {
 	return ofCode(code, RetryAfter(header, time.Now()))
 }
 
-// RetryAfter returns how long a server asks to wait, at most MaxRetryAfter; zero
-// where it does not ask.
+// RetryAfter returns how long a server asks to wait, at most MaxRetryAfter; zero if it
+// does not ask.
 func RetryAfter(header http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	seconds, err := strconv.ParseInt(value, 10, 64)
@@ -107,14 +106,14 @@ func ofCode(code int, after time.Duration) Failure {
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable && after > 0:
 		class = federation.FailureThrottled
 	case code >= 300 && code < 400:
-		class = federation.FailureMisbehaves // an API server sends nobody elsewhere
+		class = federation.FailureMisbehaves // an API server does not redirect
 	case code >= 500:
 		class = federation.FailureServer
 	}
 	return Failure{Class: class, RetryAfter: after}
 }
 
-// ofRequest is the class of an API server's 4xx answer to a request that may
+// ofRequest returns the class of an API server's 4xx answer to a request that may
 // itself be wrong.
 func ofRequest(code int) federation.FailureClass {
 	switch code {
@@ -127,7 +126,7 @@ func ofRequest(code int) federation.FailureClass {
 		return federation.FailureForbidden
 	case http.StatusRequestTimeout:
 		return federation.FailureTimeout
-	case http.StatusGone: // the server has lost the history that it was asked for
+	case http.StatusGone: // the server no longer has the requested history
 		return federation.FailureServer
 	}
 	return federation.FailureContext
@@ -151,7 +150,7 @@ func classOf(err error) federation.FailureClass {
 	return federation.FailureNetwork
 }
 
-// isTLS reports whether the two sides met and could not agree: our side refused
+// isTLS reports whether the two sides connected and could not agree: our side refused
 // the certificate, theirs refused ours, or one of them does not speak TLS.
 func isTLS(err error) bool {
 	var (
@@ -162,7 +161,7 @@ func isTLS(err error) bool {
 	case errors.As(err, &verification), errors.Is(err, http.ErrSchemeMismatch):
 		return true
 	case errors.As(err, &operation) && (operation.Op == "remote error" || operation.Op == "local error"):
-		return true // an alert, whose type crypto/tls keeps to itself
+		return true // an alert, whose type crypto/tls does not export
 	}
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 		err = inner

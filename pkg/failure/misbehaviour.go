@@ -5,11 +5,12 @@ import (
 	"fmt"
 )
 
-// Misbehaviour means that a server answers as no API server does: with more than
-// one ever sends, or with a redirect. What it answered is not used, and nothing is
-// concluded from it: its class moves no replicas.
+// Misbehaviour means that a server answers as no API server does: with more than one
+// ever sends, or with a redirect. The answer is not used, and nothing is concluded from
+// it: its class moves no replicas.
 type Misbehaviour struct {
-	// What says what it does, with the figure: "answers GET /apis with more than 4 MiB".
+	// What describes the behaviour, with numbers: "answers GET /apis with more than 4
+	// MiB".
 	What string
 }
 
@@ -23,15 +24,15 @@ func (m *Misbehaviour) Error() string { return "the server misbehaves: it " + m.
 
 type catcherKey struct{}
 
-// Catching returns a context for one request, of which catch is told how its answer
-// misbehaves. Clients replace the error of a watch by words of their own, so that
-// this is the only way to know; and whoever catches decides what follows from it.
+// Catching returns a context for one request. If the answer misbehaves, catch is called
+// with the description. Clients replace the error of a watch with their own text, so
+// this is the only way to know. The caller of Catching decides what follows.
 func Catching(ctx context.Context, catch func(*Misbehaviour)) context.Context {
 	return context.WithValue(ctx, catcherKey{}, catch)
 }
 
-// Caught tells whoever made the request with Catching, and reports whether there is
-// one.
+// Caught passes a Misbehaviour to the catch function of the request's context, and
+// reports whether there is one.
 func Caught(ctx context.Context, m *Misbehaviour) bool {
 	catch, ok := ctx.Value(catcherKey{}).(func(*Misbehaviour))
 	if ok {

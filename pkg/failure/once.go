@@ -16,17 +16,16 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
-// maxBody is how much of an answer that reports a failure is read. client-go
-// would read all of it.
+// maxBody is how much of an error answer is read. client-go would read all of it.
 const maxBody = 1 << 20
 
-// Once returns a transport on which client-go sends each request once.
+// Once returns a transport on which client-go sends each request one time.
 //
-// By itself client-go repeats a request up to ten times, out of reach of whoever
-// counts requests and for as long as any Retry-After says: after a minute's
-// overload ten times as many requests as were meant, or a request that sleeps for
-// years. Here the answer's Retry-After comes out in the error, for Of to find,
-// and the pause is the caller's.
+// By itself client-go repeats a request up to ten times, without the caller's knowledge
+// and for as long as a Retry-After asks. After a minute's overload there would be ten
+// times as many requests as intended, or a request would sleep for years. Here the
+// answer's Retry-After is in the error, where Of finds it, and the pause is the
+// caller's.
 func Once(next http.RoundTripper) http.RoundTripper { return &once{next} }
 
 type once struct{ next http.RoundTripper }
@@ -47,7 +46,7 @@ func (o *once) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// WrappedRoundTripper lets client-go find the transport to close.
+// WrappedRoundTripper makes the transport visible to client-go, which closes it.
 func (o *once) WrappedRoundTripper() http.RoundTripper { return o.next }
 
 type limited struct {
@@ -75,11 +74,11 @@ func tellInBody(req *http.Request, resp *http.Response, after time.Duration) {
 	if status.Details == nil {
 		status.Details = &metav1.StatusDetails{}
 	}
-	// Less than a second is still an answer that asks to wait.
+	// Less than a second still asks for a pause.
 	status.Details.RetryAfterSeconds = int32((after + time.Second - 1) / time.Second)
 	content, err = json.Marshal(status)
 	if err != nil {
-		return // a struct of strings and numbers
+		return // cannot happen: a struct of strings and numbers
 	}
 	resp.Header.Del("Retry-After")
 	resp.Header.Set("Content-Type", "application/json")
@@ -88,11 +87,10 @@ func tellInBody(req *http.Request, resp *http.Response, after time.Duration) {
 	resp.Body = io.NopCloser(bytes.NewReader(content))
 }
 
-// final hides from client-go that an error is one which it would repeat the
-// request for.
+// final hides from client-go that it would repeat the request after this error.
 func final(req *http.Request, err error) error {
 	switch {
-	case req.Context().Err() != nil: // it does not try again then
+	case req.Context().Err() != nil: // client-go does not try again then
 	case utilnet.IsConnectionReset(err), utilnet.IsProbableEOF(err), utilnet.IsHTTP2ConnectionLost(err):
 		return &finalError{err}
 	case utilnet.IsTimeout(err):
@@ -101,10 +99,10 @@ func final(req *http.Request, err error) error {
 	return err
 }
 
-// finalError is the end of its chain: client-go looks for the cause there.
+// finalError ends its error chain: client-go searches the chain for the cause.
 type finalError struct{ err error }
 
-// otherWords replace those by which client-go recognises what it repeats.
+// otherWords replaces the words by which client-go recognises errors to repeat.
 var otherWords = strings.NewReplacer(
 	"connection reset by peer", "connection reset",
 	"use of closed network connection", "the connection was closed",
@@ -116,11 +114,11 @@ var otherWords = strings.NewReplacer(
 // Error returns the cause in words that client-go does not search for.
 func (e *finalError) Error() string { return otherWords.Replace(e.err.Error()) }
 
-// timeoutError is a net.Error no longer.
+// timeoutError is no net.Error.
 type timeoutError struct{ err error }
 
 func (e *timeoutError) Error() string { return e.err.Error() }
 func (e *timeoutError) Unwrap() error { return e.err }
 
-// Is makes it a timeout by another name.
+// Is keeps it recognisable as a timeout.
 func (e *timeoutError) Is(target error) bool { return target == context.DeadlineExceeded }

@@ -7,21 +7,22 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Retry tells what another try of a failed request waits for.
+// Retry is what another try of a failed request has to wait for.
 type Retry string
 
-// What another try waits for.
+// What another try has to wait for.
 const (
-	// RetrySoon: the fault may pass by itself.
+	// RetrySoon means that the fault may be temporary.
 	RetrySoon Retry = "soon"
-	// RetryTold: the server says when, or will answer once it is asked less.
+	// RetryTold means that the server names the time, or answers when it gets fewer
+	// requests.
 	RetryTold Retry = "told"
-	// RetryChanged: somebody has to change something first, which nobody may
-	// announce.
+	// RetryChanged means that a user has to change something first, which may not be
+	// announced.
 	RetryChanged Retry = "changed"
 )
 
-// RetryOf returns what another try waits for after a failure of this class.
+// RetryOf returns what another try has to wait for after a failure of this class.
 func RetryOf(class federation.FailureClass) Retry {
 	switch class {
 	case federation.FailureThrottled:
@@ -39,14 +40,14 @@ func RetryOf(class federation.FailureClass) Retry {
 const (
 	firstPause = 500 * time.Millisecond
 	lastPause  = 30 * time.Second
-	// Where somebody has to change something, it is seen within a minute.
+	// A user's change takes effect within a minute.
 	firstChanged = 5 * time.Second
 	lastChanged  = 45 * time.Second
 )
 
-// Pause returns how long to wait after this failure, the failures-th in a row,
-// starting with 1. It is never shorter than the server asked for. It varies by a
-// fifth, so that what failed together is not tried again together.
+// Pause returns how long to wait after this failure, the failures-th in a row, starting
+// with 1. It is never shorter than the server asked for. It varies by a fifth, so that
+// requests that failed together are not repeated together.
 func (f Failure) Pause(failures int) time.Duration {
 	pause, last := firstPause, lastPause
 	if RetryOf(f.Class) == RetryChanged {
@@ -58,7 +59,7 @@ func (f Failure) Pause(failures int) time.Duration {
 	pause = min(pause, last)
 	pause = pause*4/5 + time.Duration(rand.Int64N(int64(pause)*2/5+1))
 	if f.RetryAfter > pause {
-		// Everybody was told the same.
+		// All clients were given the same time.
 		pause = f.RetryAfter + time.Duration(rand.Int64N(int64(f.RetryAfter)/5+1))
 	}
 	return pause

@@ -7,8 +7,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Words returns what a failure of this class means, as a clause about the
-// cluster: "its name does not resolve".
+// Words returns what a failure of this class means, as a clause about the cluster: "its
+// name does not resolve".
 func Words(class federation.FailureClass) string {
 	switch class {
 	case federation.FailureDNS:
@@ -44,8 +44,8 @@ func Words(class federation.FailureClass) string {
 	return ""
 }
 
-// Remedy returns what ends failures of this class in the cluster that a context
-// of the kubeconfig leads to; empty for no failure.
+// Remedy returns the remedy for failures of this class in the cluster that a context of
+// the kubeconfig leads to; empty for no failure.
 func Remedy(class federation.FailureClass, context string) string {
 	switch class {
 	case federation.FailureDNS:
