@@ -48,17 +48,17 @@ type Backlog struct {
 	until time.Time // when it is computed again; zero means never
 }
 
-// Begin marks the tasks that start now as under way. At most limit requests that are
-// not slow are under way at a time. Begin also returns when to call it again; zero
-// means never. While writes are not allowed, only kinds are asked for.
-func (t *Table) Begin(work *Backlog, now time.Time, most int, mayWrite bool) ([]*Task, time.Time) {
+// Begin marks the tasks that start now as under way, so many that at most limit requests
+// that are not slow are under way. It also returns when to call it again; zero means
+// never. While writes are not allowed, only kinds are asked for.
+func (t *Table) Begin(work *Backlog, now time.Time, limit int, mayWrite bool) ([]*Task, time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !mayWrite {
 		work.tasks = nil // Wake is called when writes are allowed again
 	}
 	fresh, all := flights(t.s, now)
-	free := min(most-fresh, maxFlights*most-all)
+	free := min(limit-fresh, maxFlights*limit-all)
 	if free <= 0 {
 		return nil, nextSlow(t.s, now)
 	}
