@@ -31,7 +31,7 @@ func (a *Applier) do(ctx context.Context, x *table.Task) (done bool) {
 	case agenda.Learn:
 		a.learn(ctx, x)
 	case agenda.LookForSpace:
-		a.lookForSpace(ctx, x)
+		a.findNamespace(ctx, x)
 	case agenda.Widen, agenda.Narrow:
 		a.writeInventory(ctx, x)
 	case agenda.Ask:
@@ -122,7 +122,7 @@ func (a *Applier) learn(ctx context.Context, x *table.Task) {
 // findNamespace reads a namespace, and creates it if it is missing and may be created.
 // Where reading it is forbidden, the errors of the objects in it show whether it
 // exists.
-func (a *Applier) lookForSpace(ctx context.Context, x *table.Task) {
+func (a *Applier) findNamespace(ctx context.Context, x *table.Task) {
 	verb := "read"
 	u, err := a.writer.Get(ctx, object.Namespaces, federation.ObjectRef{Name: x.Space})
 	if apierrors.IsNotFound(err) && x.Create {

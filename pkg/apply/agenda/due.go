@@ -51,8 +51,8 @@ func At(t *state.State, now time.Time) Agenda {
 			return Agenda{Next: until, Calm: true}
 		}
 	}
-	x := reckoningAt(t, now)
-	x.reckon()
+	x := newComputation(t, now)
+	x.findDue()
 	x.inventories()
 	x.records()
 	x.remove()
@@ -84,7 +84,7 @@ const (
 type standing int
 
 // computation is one computation of the agenda.
-type reckoning struct {
+type computation struct {
 	*state.State
 	now  time.Time
 	rows []*state.Row
@@ -114,8 +114,8 @@ type reckoning struct {
 
 // newComputation reads all rows and collects what the judgement of each row needs to
 // know about the others.
-func reckoningAt(t *state.State, now time.Time) *reckoning {
-	x := &reckoning{
+func newComputation(t *state.State, now time.Time) *computation {
+	x := &computation{
 		State: t, now: now, rows: t.Sorted(), apps: map[string]*state.AppTally{}, final: true,
 		ports: t.PortHolders(), claimed: map[object.Port]bool{},
 		flying: map[schema.GroupKind]bool{}, slow: map[schema.GroupKind]bool{},
@@ -155,7 +155,7 @@ func reckoningAt(t *state.State, now time.Time) *reckoning {
 	return x
 }
 
-func (x *reckoning) tally(name string) *state.AppTally {
+func (x *computation) tally(name string) *state.AppTally {
 	a := x.apps[name]
 	if a == nil {
 		a = &state.AppTally{}
@@ -164,7 +164,7 @@ func (x *reckoning) tally(name string) *state.AppTally {
 	return a
 }
 
-func (x *reckoning) wake(at time.Time) {
+func (x *computation) wake(at time.Time) {
 	if x.next.IsZero() || at.Before(x.next) {
 		x.next = at
 	}
@@ -172,12 +172,12 @@ func (x *reckoning) wake(at time.Time) {
 
 // findDue finds the rows that are due: those of the first kinds that were not tried
 // yet, and refused ones that may be tried again.
-func (x *reckoning) reckon() {
+func (x *computation) findDue() {
 	var fresh []*state.Row
 	barrier := object.RankIngress + 1
 	for _, r := range x.rows {
 		if r.Want == nil {
-			x.leaves(r)
+			x.noteLeaving(r)
 			continue
 		}
 		tally := x.tally(r.Want.App)
@@ -205,7 +205,7 @@ func (x *reckoning) reckon() {
 				break
 			}
 			x.final = x.final && r.Last.Err != nil && r.Last.Err.ByHand()
-			x.retries = append(x.retries, x.retryOf(Item{Type: x.putting(r), Row: r}))
+			x.retries = append(x.retries, x.retryOf(Item{Type: x.putType(r), Row: r}))
 		case waiting:
 			if r.Flight != nil || r.Last.Err != nil && !r.Last.Err.ByHand() || r.Live != nil && r.Live.Terminating {
 				x.final = false
@@ -221,12 +221,12 @@ func (x *reckoning) reckon() {
 		if r.Rank > barrier {
 			break
 		}
-		x.tasks = append(x.tasks, Item{Type: x.putting(r), Row: r})
+		x.tasks = append(x.tasks, Item{Type: x.putType(r), Row: r})
 	}
 }
 
 // noteLeaving records a row that Git does not want.
-func (x *reckoning) leaves(r *state.Row) {
+func (x *computation) noteLeaving(r *state.Row) {
 	if name, ok := x.OwnerOf(r); ok {
 		x.tally(name).Leaving = append(x.tally(name).Leaving, r)
 	}
@@ -241,7 +241,7 @@ func (x *reckoning) leaves(r *state.Row) {
 }
 
 // putType returns the type of task that applies the row.
-func (x *reckoning) putting(r *state.Row) Type {
+func (x *computation) putType(r *state.Row) Type {
 	if x.waitsFor(r) != nil {
 		return Park // standing found that it is the one of its circle to move
 	}
@@ -249,7 +249,7 @@ func (x *reckoning) putting(r *state.Row) Type {
 }
 
 // definedBy returns the kind that the row's object defines.
-func (x *reckoning) definedBy(r *state.Row) (schema.GroupKind, bool) {
+func (x *computation) definedBy(r *state.Row) (schema.GroupKind, bool) {
 	if r.Ref.GroupKind() != object.DefinitionKind {
 		return schema.GroupKind{}, false
 	}
@@ -258,7 +258,7 @@ func (x *reckoning) definedBy(r *state.Row) (schema.GroupKind, bool) {
 }
 
 // standing judges a row that Git wants, and returns when time alone changes the result.
-func (x *reckoning) standing(r *state.Row) (standing, time.Time) {
+func (x *computation) standing(r *state.Row) (standing, time.Time) {
 	if r.Flight == nil && x.Settled(r) {
 		return atRest, time.Time{}
 	}
@@ -279,7 +279,7 @@ func (x *reckoning) standing(r *state.Row) (standing, time.Time) {
 		return s, until
 	}
 	if r.Last.Err == nil {
-		if s, until := x.first(r, k); s != due {
+		if s, until := x.firstTry(r, k); s != due {
 			return s, until
 		}
 	} else if until := x.retryAt(r); x.now.Before(until) {
@@ -294,12 +294,12 @@ func (x *reckoning) standing(r *state.Row) (standing, time.Time) {
 }
 
 // isWatched reports whether events show what becomes of the row's object.
-func (x *reckoning) isWatched(r *state.Row, k *state.Kind) bool {
+func (x *computation) isWatched(r *state.Row, k *state.Kind) bool {
 	return x.List(k).Done && r.Live != nil && r.Live.PartOf != ""
 }
 
 // firstTry judges a row that was not tried yet.
-func (x *reckoning) first(r *state.Row, k *state.Kind) (standing, time.Time) {
+func (x *computation) firstTry(r *state.Row, k *state.Kind) (standing, time.Time) {
 	gk := r.Ref.GroupKind()
 	if x.hangs(gk) {
 		// One request goes ahead; the other rows wait for its result.

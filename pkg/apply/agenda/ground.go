@@ -22,7 +22,7 @@ const (
 )
 
 // ground judges what a row depends on: its kind, its namespace and its inventory.
-func (x *reckoning) ground(r *state.Row, k *state.Kind) (standing, time.Time) {
+func (x *computation) ground(r *state.Row, k *state.Kind) (standing, time.Time) {
 	gk := r.Ref.GroupKind()
 	if k.Mapping == nil {
 		return x.unknownKind(gk, k)
@@ -34,7 +34,7 @@ func (x *reckoning) ground(r *state.Row, k *state.Kind) (standing, time.Time) {
 }
 
 // inventory judges the inventory that should list an object.
-func (x *reckoning) inventory(a *state.App) (standing, time.Time) {
+func (x *computation) inventory(a *state.App) (standing, time.Time) {
 	switch {
 	case a.Parent.Refusal() != nil:
 		return waiting, time.Time{}
@@ -56,7 +56,7 @@ func (x *reckoning) inventory(a *state.App) (standing, time.Time) {
 // inventories finds the parents that do not list everything their apps have, or bear
 // another instance's name. Objects about to leave count: they may have been applied
 // while no inventory could be written.
-func (x *reckoning) inventories() {
+func (x *computation) inventories() {
 	for _, a := range x.SortedApps() {
 		left := x.Leaving(a, x.tally(a.Name).Leaving)
 		if len(a.Has.Kinds) == 0 && (!a.Named || !a.Parent.Exists() && len(left) == 0) {
@@ -80,7 +80,7 @@ func (x *reckoning) inventories() {
 }
 
 // isWide caches Wide per app.
-func (x *reckoning) isWide(a *state.App) bool {
+func (x *computation) isWide(a *state.App) bool {
 	wide, ok := x.wides[a]
 	if !ok {
 		wide = x.Wide(a)
@@ -90,7 +90,7 @@ func (x *reckoning) isWide(a *state.App) bool {
 }
 
 // unknownKind judges a row whose kind has no mapping yet.
-func (x *reckoning) unknownKind(gk schema.GroupKind, k *state.Kind) (standing, time.Time) {
+func (x *computation) unknownKind(gk schema.GroupKind, k *state.Kind) (standing, time.Time) {
 	defined := x.defines[gk] // atRest where the plan has no definition
 	switch {
 	case x.learning != nil:
@@ -121,7 +121,7 @@ func (x *reckoning) unknownKind(gk schema.GroupKind, k *state.Kind) (standing, t
 }
 
 // namespace judges the namespace that a row is in.
-func (x *reckoning) namespace(r *state.Row) (standing, time.Time) {
+func (x *computation) namespace(r *state.Row) (standing, time.Time) {
 	name := r.Ref.Namespace
 	if name == "" {
 		return due, time.Time{}
@@ -152,35 +152,35 @@ func (x *reckoning) namespace(r *state.Row) (standing, time.Time) {
 		} else if x.now.Before(until) {
 			return waiting, until
 		}
-		x.look(name)
+		x.search(name)
 		return waiting, time.Time{}
 	case !s.Known && x.Listings.Spaces.Err == nil && !x.Listings.Spaces.Done && x.now.Before(x.Since.Add(x.ListTimeout)):
 		return pending, x.Since.Add(x.ListTimeout)
 	case s.Last.Err != nil:
 		x.final = x.final && s.Last.Err.ByHand()
-		if !x.looked(name) {
+		if !x.isSearched(name) {
 			x.againAt(s.Last, Item{Type: LookForSpace, Space: name})
 		}
 		return waiting, time.Time{}
 	}
-	x.look(name)
+	x.search(name)
 	return pending, time.Time{}
 }
 
-func (x *reckoning) look(name string) {
+func (x *computation) search(name string) {
 	if !slices.Contains(x.spaces, name) {
 		x.spaces = append(x.spaces, name)
 	}
 }
 
 // isSearched reports whether a task for the namespace exists already.
-func (x *reckoning) looked(name string) bool {
+func (x *computation) isSearched(name string) bool {
 	return slices.ContainsFunc(x.retries, func(r retry) bool { return r.task.Type == LookForSpace && r.task.Space == name })
 }
 
 // listed judges whether the live objects of a kind are known. A kind that is not listed
 // in time is read object by object.
-func (x *reckoning) listed(k *state.Kind) (standing, time.Time) {
+func (x *computation) listed(k *state.Kind) (standing, time.Time) {
 	l := x.List(k)
 	if l.Done || l.Err != nil {
 		return due, time.Time{}
@@ -197,7 +197,7 @@ func (x *reckoning) listed(k *state.Kind) (standing, time.Time) {
 }
 
 // groundwork returns the tasks that come before those of objects.
-func (x *reckoning) groundwork() []Item {
+func (x *computation) groundwork() []Item {
 	var tasks []Item
 	x.learnInventory()
 	if len(x.learn) > 0 {
@@ -217,7 +217,7 @@ func (x *reckoning) groundwork() []Item {
 
 // learnInventory asks for the kinds that the inventories list and the plan does not:
 // objects to prune are seen only where their kind is watched.
-func (x *reckoning) learnInventory() {
+func (x *computation) learnInventory() {
 	for _, gk := range x.ListedKinds() {
 		k := x.Kind(gk)
 		switch {

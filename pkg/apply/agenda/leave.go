@@ -10,7 +10,7 @@ import (
 )
 
 // whole reports whether everything the app has is in the cluster.
-func (x *reckoning) whole(a *state.App) bool {
+func (x *computation) whole(a *state.App) bool {
 	clash := slices.ContainsFunc(x.Clashes, func(e *refusal.Error) bool { return e.App == a.Name })
 	return x.tally(a.Name).Unsettled == 0 && len(a.Plan.Withheld) == 0 && !clash
 }
@@ -19,7 +19,7 @@ func (x *reckoning) whole(a *state.App) bool {
 // reverse order of applying, and each kind only when the objects of the kind before are
 // gone. Deletions come after all applies, so that an app that takes over from another
 // runs first. A Service with a port that a new one claims goes ahead of all that.
-func (x *reckoning) remove() {
+func (x *computation) remove() {
 	for _, a := range x.SortedApps() {
 		if !x.Prunes(a) {
 			continue
@@ -49,7 +49,7 @@ func (x *reckoning) remove() {
 	}
 }
 
-func (x *reckoning) removeRow(r *state.Row) {
+func (x *computation) removeRow(r *state.Row) {
 	switch {
 	case r.Flight != nil || r.Live.Terminating:
 	case r.Last.Err != nil:
@@ -67,7 +67,7 @@ func (x *reckoning) removeRow(r *state.Row) {
 
 // isClaimed reports whether the row is a Service with a node port that another Service
 // should get.
-func (x *reckoning) isClaimed(r *state.Row) bool {
+func (x *computation) isClaimed(r *state.Row) bool {
 	if r.Ref.GroupKind() != object.ServiceKind {
 		return false
 	}
@@ -75,7 +75,7 @@ func (x *reckoning) isClaimed(r *state.Row) bool {
 }
 
 // narrow finds the inventories that list more than their apps have.
-func (x *reckoning) narrow() {
+func (x *computation) narrow() {
 	if x.applying || len(x.tasks) > 0 {
 		return
 	}
@@ -103,7 +103,7 @@ func (x *reckoning) narrow() {
 
 // records finds the inventories that do not record which Jobs ended, or record Jobs
 // that left Git.
-func (x *reckoning) records() {
+func (x *computation) records() {
 	for _, a := range x.SortedApps() {
 		if a.Flight != nil || !x.isWide(a) || x.IsRecorded(a) {
 			continue

@@ -47,7 +47,7 @@ type retry struct {
 }
 
 // notePast records when a refused task was last tried again.
-func (x *reckoning) notePast(last state.Try, f *state.Flight) {
+func (x *computation) notePast(last state.Try, f *state.Flight) {
 	if last.Err == nil {
 		return
 	}
@@ -60,7 +60,7 @@ func (x *reckoning) notePast(last state.Try, f *state.Flight) {
 }
 
 // againAt schedules another try of a task for the end of its pause.
-func (x *reckoning) againAt(last state.Try, again Item) {
+func (x *computation) againAt(last state.Try, again Item) {
 	if until := last.Until(state.PauseShared); x.now.Before(until) {
 		x.wake(until)
 		return
@@ -69,7 +69,7 @@ func (x *reckoning) againAt(last state.Try, again Item) {
 }
 
 // retryAt returns when a refused row may be tried again.
-func (x *reckoning) retryAt(r *state.Row) time.Time {
+func (x *computation) retryAt(r *state.Row) time.Time {
 	if r.Last.At.IsZero() {
 		return time.Time{}
 	}
@@ -87,9 +87,9 @@ func (x *reckoning) retryAt(r *state.Row) time.Time {
 
 // hasChanged reports whether something that the row's refusal may depend on has
 // changed.
-func (x *reckoning) hasChanged(r *state.Row) bool { return r.Last.Around != x.Around(r) }
+func (x *computation) hasChanged(r *state.Row) bool { return r.Last.Around != x.Around(r) }
 
-func (x *reckoning) retryOf(again Item) retry {
+func (x *computation) retryOf(again Item) retry {
 	if again.Row.Last.Err == nil {
 		return retry{task: again, at: x.Since} // of a kind that hangs; goes before those that were tried
 	}
@@ -98,12 +98,12 @@ func (x *reckoning) retryOf(again Item) retry {
 
 // hangs reports whether requests for a kind get no answer. Then one request at a time
 // is enough, and untried rows delay nothing.
-func (x *reckoning) hangs(gk schema.GroupKind) bool { return x.Kind(gk).Hung || x.slow[gk] }
+func (x *computation) hangs(gk schema.GroupKind) bool { return x.Kind(gk).Hung || x.slow[gk] }
 
 // again returns the refused tasks that are tried now: all whose refusal no longer
 // counts, and one of the others. That one is the task that waited longest; tasks with
 // changed circumstances go first.
-func (x *reckoning) again() []Item {
+func (x *computation) again() []Item {
 	slices.SortStableFunc(x.retries, func(a, b retry) int {
 		if a.changed != b.changed {
 			if a.changed {
@@ -138,7 +138,7 @@ func (x *reckoning) again() []Item {
 
 // isBehind reports whether the row has to wait for another row of its kind because
 // requests for the kind get no answer.
-func (x *reckoning) isBehind(r *state.Row) bool {
+func (x *computation) isBehind(r *state.Row) bool {
 	gk := r.Ref.GroupKind()
 	if !x.hangs(gk) {
 		return false

@@ -15,7 +15,7 @@ import (
 
 // waitsFor returns a Service that has a node port which r takes over and which that
 // Service gives up; nil if there is none.
-func (x *reckoning) waitsFor(r *state.Row) *state.Row {
+func (x *computation) waitsFor(r *state.Row) *state.Row {
 	if r.Ref.GroupKind() != object.ServiceKind {
 		return nil
 	}
@@ -43,7 +43,7 @@ func (x *reckoning) waitsFor(r *state.Row) *state.Row {
 
 // inCircle reports whether r waits for itself, and is the one of its circle that makes
 // room.
-func (x *reckoning) inCircle(r *state.Row) bool {
+func (x *computation) inCircle(r *state.Row) bool {
 	first := r.Ref
 	at := x.waitsFor(r)
 	for range x.rows {

@@ -98,7 +98,7 @@ func (s *Store) Keep(ctx context.Context, ref federation.ObjectRef, live *unstru
 		}
 		found := inventory.ReadProof(there)
 		if found.Digest == "" || found.Object != ref {
-			return Copy{}, foreign("ConfigMap", name)
+			return Copy{}, notOurs("ConfigMap", name)
 		}
 		var packed *unstructured.Unstructured
 		if found.Digest == proof.Digest {
@@ -109,7 +109,7 @@ func (s *Store) Keep(ctx context.Context, ref federation.ObjectRef, live *unstru
 		if apierrors.IsNotFound(err) {
 			// An earlier try ended before it kept the object. The object differed then,
 			// in fields that adoption does not overwrite, such as its status.
-			if err = s.disprove(ctx, there); err != nil {
+			if err = s.deleteProof(ctx, there); err != nil {
 				return Copy{}, err
 			}
 			continue
@@ -119,7 +119,7 @@ func (s *Store) Keep(ctx context.Context, ref federation.ObjectRef, live *unstru
 		}
 		kept, err := readKept(packed)
 		if err != nil || kept.digest != found.Digest {
-			return Copy{}, foreign("Secret", name)
+			return Copy{}, notOurs("Secret", name)
 		}
 		return kept, s.keepLonger(ctx, found, proof.Expires)
 	}
@@ -147,7 +147,7 @@ func keptName(ref federation.ObjectRef, u *unstructured.Unstructured) (string, e
 }
 
 // deleteProof deletes a proof of an object that is not kept.
-func (s *Store) disprove(ctx context.Context, proof *unstructured.Unstructured) error {
+func (s *Store) deleteProof(ctx context.Context, proof *unstructured.Unstructured) error {
 	_, err := request.Write(ctx, s.Client, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.Client.Dynamic.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Delete(ctx, proof.GetName(), request.Preconditions(proof.GetUID(), proof.GetResourceVersion()))
 	})
@@ -176,7 +176,7 @@ func (s *Store) keepLonger(ctx context.Context, proof inventory.Proof, until tim
 
 // notOurs is the error for an object of another client that has the name of one of
 // ours.
-func foreign(kind, name string) error {
+func notOurs(kind, name string) error {
 	return fmt.Errorf("%s %s/%s is not what fedsync kept: somebody else made it; delete it", kind, federation.SystemNamespace, name)
 }
 

@@ -73,7 +73,7 @@ func (s *Store) putBack(ctx context.Context, kept *Copy) error {
 		live, err := request.Do(ctx, s.Client, func(ctx context.Context) (*unstructured.Unstructured, error) {
 			return objects.Get(ctx, ref.Name, metav1.GetOptions{})
 		})
-		content := kept.asBefore(live)
+		content := kept.restored(live)
 		switch {
 		case apierrors.IsNotFound(err):
 			_, err = request.Do(ctx, s.Client, func(ctx context.Context) (*unstructured.Unstructured, error) {
@@ -96,7 +96,7 @@ func (s *Store) putBack(ctx context.Context, kept *Copy) error {
 
 // restored returns the object to send in order to restore the copy over the live
 // object. The live object is nil if there is none.
-func (k *Copy) asBefore(live *unstructured.Unstructured) *unstructured.Unstructured {
+func (k *Copy) restored(live *unstructured.Unstructured) *unstructured.Unstructured {
 	u := k.Content.DeepCopy()
 	for _, name := range []string{"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "resourceVersion", "selfLink", "uid"} {
 		unstructured.RemoveNestedField(u.Object, "metadata", name)

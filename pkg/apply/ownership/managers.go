@@ -94,17 +94,17 @@ func conformable(set *fieldpath.Set) *fieldpath.Set {
 	metadata, labels, annotations := fieldpath.FieldNameElement("metadata"), fieldpath.FieldNameElement("labels"), fieldpath.FieldNameElement("annotations")
 	m, ok := set.Children.Get(metadata)
 	if !ok {
-		return withoutTheirs(out)
+		return withoutClusterFields(out)
 	}
 	if !m.WithPrefix(labels).Empty() {
 		copyBelow(out.Children.Descend(metadata), m, labels)
 	}
 	m.WithPrefix(annotations).Members.Iterate(func(pe fieldpath.PathElement) {
-		if pe.FieldName != nil && !writtenFor(*pe.FieldName) {
+		if pe.FieldName != nil && !isToolAnnotation(*pe.FieldName) {
 			out.Children.Descend(metadata).Children.Descend(annotations).Members.Insert(pe)
 		}
 	})
-	return withoutTheirs(out)
+	return withoutClusterFields(out)
 }
 
 // withoutClusterFields leaves out fields that the cluster sets, whoever wrote them.
@@ -112,7 +112,7 @@ func conformable(set *fieldpath.Set) *fieldpath.Set {
 // would fail without its injected one, and the replica count. A count that Git does not
 // set belongs to autoscalers and users: taken over and not set, it would fall back to
 // one.
-func withoutTheirs(set *fieldpath.Set) *fieldpath.Set {
+func withoutClusterFields(set *fieldpath.Set) *fieldpath.Set {
 	theirs := fieldpath.NewSet(replicas)
 	set.Iterate(func(p fieldpath.Path) {
 		if last := p[len(p)-1]; last.FieldName != nil && *last.FieldName == "caBundle" {
@@ -128,7 +128,7 @@ var replicas = fieldpath.MakePathOrDie("spec", "replicas")
 // isToolAnnotation reports whether an annotation is kubectl's own or a controller's. A
 // user who exported an object and applied it again seems to own such annotations
 // without meaning to.
-func writtenFor(annotation string) bool {
+func isToolAnnotation(annotation string) bool {
 	if annotation == "cloud.google.com/neg-status" {
 		return true
 	}
@@ -156,7 +156,7 @@ func (p People) Transfer(entries []metav1.ManagedFieldsEntry, apiVersion string,
 			return conformable(set).Difference(fieldpath.NewSet(fieldpath.MakePathOrDie("rules")))
 		}
 	}
-	return transfer(entries, apiVersion, p.gives, part)
+	return transfer(entries, apiVersion, p.isAdoptable, part)
 }
 
 // transfer moves what some entries own, as far as part selects it, into our entry.

@@ -29,11 +29,11 @@ func TestManagersAreToldApart(t *testing.T) {
 		"vpa-updater": {false, false}, "prometheus-operator": {false, false}, "fedsync": {false, false},
 	} {
 		e := metav1.ManagedFieldsEntry{Manager: name}
-		if p.gives(e) != want.gives || p.isForeign(e) != want.foreign {
-			t.Errorf("%s: gives %v, foreign %v, want %+v", name, p.gives(e), p.isForeign(e), want)
+		if p.isAdoptable(e) != want.gives || p.isForeign(e) != want.foreign {
+			t.Errorf("%s: gives %v, foreign %v, want %+v", name, p.isAdoptable(e), p.isForeign(e), want)
 		}
 		e.Subresource = "scale"
-		if p.gives(e) || p.isForeign(e) {
+		if p.isAdoptable(e) || p.isForeign(e) {
 			t.Errorf("%s: the entry of a subresource counts", name)
 		}
 	}

@@ -63,7 +63,7 @@ func isListed(names []string, manager string) bool {
 
 // isAdoptable reports whether adoption takes over what the entry owns: a user's tool
 // wrote it, and not through a subresource.
-func (p People) gives(e metav1.ManagedFieldsEntry) bool {
+func (p People) isAdoptable(e metav1.ManagedFieldsEntry) bool {
 	return e.Subresource == "" && e.Manager != FieldManager && p.IsTool(e.Manager)
 }
 

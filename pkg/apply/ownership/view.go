@@ -253,7 +253,7 @@ func (p People) Taken(u *unstructured.Unstructured) []TakenField {
 		owned = fieldpath.NewSet() // malformed: the next apply rewrites it
 	}
 	var out []TakenField
-	for _, f := range foreignPaths(entries, owned, p.gives) {
+	for _, f := range foreignPaths(entries, owned, p.isAdoptable) {
 		at := leaf{value: u.Object, present: true}
 		for _, pe := range f.path {
 			at = descend(at, pe)
@@ -288,7 +288,7 @@ func culprit(entries []metav1.ManagedFieldsEntry, changed []fieldpath.Path, stil
 			if isOurs(*e) {
 				continue
 			}
-			if set, err := decodeSet(*e); err == nil && set.Has(p) && later(e, owner) {
+			if set, err := decodeSet(*e); err == nil && set.Has(p) && isLater(e, owner) {
 				owner = e
 			}
 		}
@@ -302,7 +302,7 @@ func culprit(entries []metav1.ManagedFieldsEntry, changed []fieldpath.Path, stil
 	return "somebody"
 }
 
-func later(a, b *metav1.ManagedFieldsEntry) bool {
+func isLater(a, b *metav1.ManagedFieldsEntry) bool {
 	return b == nil || b.Time == nil || a.Time != nil && !a.Time.Before(b.Time)
 }
 

@@ -85,7 +85,7 @@ func (t *State) Settled(r *Row) bool {
 // jobsOf returns how Jobs of the app ended, unless its inventory records it, and the
 // renderings of all its Jobs by their keys. With only, the inventory should list no
 // other Jobs; it is false where it is not known what the app has.
-func jobsOf(t *State, a *App) (ended map[string]inventory.Ended, wanted map[string]string, just bool) {
+func jobsOf(t *State, a *App) (ended map[string]inventory.Ended, wanted map[string]string, only bool) {
 	ended, wanted = map[string]inventory.Ended{}, map[string]string{}
 	for _, r := range t.Rows {
 		if r.Want == nil || r.Want.App != a.Name || r.Ref.GroupKind() != object.JobKind {
@@ -98,8 +98,8 @@ func jobsOf(t *State, a *App) (ended map[string]inventory.Ended, wanted map[stri
 		}
 	}
 	prune := a.Plan.Prune
-	just = a.Named && !a.Plan.Broken && len(a.Plan.Withheld) == 0 && (prune == federation.PruneAllowed || prune == federation.PruneOff)
-	return ended, wanted, just
+	only = a.Named && !a.Plan.Broken && len(a.Plan.Withheld) == 0 && (prune == federation.PruneAllowed || prune == federation.PruneOff)
+	return ended, wanted, only
 }
 
 // IsRecorded reports whether the app's inventory records which of its Jobs ended, and

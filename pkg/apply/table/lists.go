@@ -35,7 +35,7 @@ func (t *Table) Listed(gvr schema.GroupVersionResource, l *Listing) {
 		}
 		uid, there := l.Objects[types.NamespacedName{Namespace: r.Ref.Namespace, Name: r.Ref.Name}]
 		if !there || uid != r.Live.UID {
-			t.lost(r)
+			t.objectGone(r)
 			t.s.Sweep(r)
 		}
 	}

@@ -76,7 +76,7 @@ func (t *Table) Observe(e object.Event) Drift {
 }
 
 // objectGone records that the object is gone, or no longer bears our label.
-func (t *Table) lost(r *state.Row) Drift {
+func (t *Table) objectGone(r *state.Row) Drift {
 	out := Drift{Object: r.Ref}
 	known := r.Live != nil
 	r.Live, r.Seen, r.Adopting = nil, time.Now(), nil
@@ -106,7 +106,7 @@ func (t *Table) judge(r *state.Row, e object.Event, v object.Live) Drift {
 		if last := t.s.Reader.Live(e.Object); r.Live == nil || r.Live.UID == last.UID {
 			t.s.NoteEnd(r, last) // the Job may have ended and been deleted in one event
 		}
-		return t.lost(r)
+		return t.objectGone(r)
 	}
 	before := r.Live
 	r.Live, r.Seen = &v, time.Now()

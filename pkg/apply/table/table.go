@@ -26,7 +26,7 @@ type Options struct {
 // use. None of its methods waits for anything.
 type Table struct {
 	overwritten func()
-	told        func(federation.Change)
+	onChange        func(federation.Change)
 	log         *zap.Logger
 
 	woken chan struct{} // one token is enough for any number of changes
@@ -39,7 +39,7 @@ type Table struct {
 // New returns a table that knows nothing yet.
 func New(o Options) *Table {
 	return &Table{
-		overwritten: o.Overwritten, told: o.Change, log: o.Log,
+		overwritten: o.Overwritten, onChange: o.Change, log: o.Log,
 		woken: make(chan struct{}, 1), s: state.New(o.Settings),
 	}
 }
@@ -115,7 +115,7 @@ func (t *Table) record(c federation.Change) {
 		return
 	}
 	t.s.Changes[c.Object] = c
-	if t.told != nil {
-		t.told(c)
+	if t.onChange != nil {
+		t.onChange(c)
 	}
 }

@@ -110,7 +110,7 @@ type transfer func(entries []metav1.ManagedFieldsEntry, apiVersion string) ([]me
 // derived from ours. It returns refused if that is not the reason: then fields of users
 // must not become ours, not even for the duration of an apply. A non-nil also names
 // further fields that become ours.
-func (wr *Writer) restate(ctx context.Context, k Known, refused error, besides transfer) (*unstructured.Unstructured, error) {
+func (wr *Writer) restate(ctx context.Context, k Known, refused error, also transfer) (*unstructured.Unstructured, error) {
 	class := refusal.New("apply", k.Ref, "", refused).Class
 	if class != refusal.ClassInvalid && class != refusal.ClassPortTaken || !strings.Contains(strings.ToLower(refused.Error()), "duplicate") {
 		return nil, refused
@@ -121,8 +121,8 @@ func (wr *Writer) restate(ctx context.Context, k Known, refused error, besides t
 	}
 	apiVersion := k.Object.GVK().GroupVersion().String()
 	entries, moved, err := wr.Reader.People.TransferItems(live.GetManagedFields(), apiVersion, k.Unstructured().Object)
-	if err == nil && moved && besides != nil {
-		entries, _, err = besides(entries, apiVersion)
+	if err == nil && moved && also != nil {
+		entries, _, err = also(entries, apiVersion)
 	}
 	if err != nil || !moved {
 		return nil, refused

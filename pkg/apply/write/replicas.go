@@ -13,7 +13,7 @@ import (
 // sets them. If the apply itself dropped them, they would fall back to the API's
 // default of one pod before the autoscaler is there to raise them. At zero replicas
 // that default is what is wanted, since an autoscaler does nothing at zero.
-func (wr *Writer) letGo(ctx context.Context, k Known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (wr *Writer) releaseReplicas(ctx context.Context, k Known, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	if !k.LeavesReplicas() {
 		return live, nil
 	}

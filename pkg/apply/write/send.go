@@ -118,7 +118,7 @@ func (wr *Writer) sendUnknown(ctx context.Context, k Known) (Outcome, error) {
 		out.Answer, err = wr.tidy(ctx, k, live)
 		return out, err
 	}
-	if live, err = wr.letGo(ctx, k, live); err != nil {
+	if live, err = wr.releaseReplicas(ctx, k, live); err != nil {
 		return out, err
 	}
 	answer, err := wr.patch(ctx, k, live.GetUID(), "")
