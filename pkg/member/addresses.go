@@ -152,7 +152,7 @@ func (a *addresser) forget(live []federation.Ingress) {
 }
 
 // text describes the request for the log.
-func (s showing) words() string {
+func (s showing) text() string {
 	if s.address == "" {
 		return "address taken away"
 	}
@@ -234,7 +234,7 @@ func (a *addresser) answered(s showing, err error) (stop bool) {
 		delete(a.failed, ref)
 		a.failures, a.at = 0, time.Time{}
 		if err == nil {
-			a.log.Info(s.words(), zap.Stringer("object", ref), zap.String("address", s.address))
+			a.log.Info(s.text(), zap.Stringer("object", ref), zap.String("address", s.address))
 		}
 		return false
 	}

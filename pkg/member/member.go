@@ -134,7 +134,7 @@ func (m *Member) Outcome() Outcome {
 	o, s := m.now, m.session
 	m.mu.Unlock()
 	if s != nil {
-		s.look(&o)
+		s.report(&o)
 	}
 	return o
 }
@@ -146,7 +146,7 @@ func (m *Member) facts() federation.ClusterFacts {
 }
 
 // update applies an event to the facts, and announces that the outcome has changed.
-func (m *Member) stand(e event) {
+func (m *Member) update(e event) {
 	m.mu.Lock()
 	m.now.Facts = next(m.now.Facts, e)
 	m.mu.Unlock()
@@ -175,7 +175,7 @@ func (m *Member) Run(ctx context.Context) {
 			if before := m.facts(); before.State != federation.ClusterUnknown || before.Failure != class || before.Error != reason {
 				m.Log.Warn("no way to the cluster", zap.Stringer("error", reason))
 			}
-			m.stand(disconnected{class: class, reason: reason, at: time.Now()})
+			m.update(disconnected{class: class, reason: reason, at: time.Now()})
 			if !m.ReadOnly {
 				if c := m.Claim(m.Cluster.Name); c != nil {
 					c.Lost(err) // the other clusters do not wait for it
@@ -267,7 +267,7 @@ func (m *Member) enter(s *session) {
 		m.newest.Early = true
 	}
 	m.mu.Unlock()
-	m.stand(connected{})
+	m.update(connected{})
 }
 
 func (m *Member) sessionNow() *session {

@@ -123,7 +123,7 @@ func (m *Member) probationOf(now time.Time) time.Time {
 func (m *Member) leaveAlone(ctx context.Context, what string, pause time.Duration, conn Connection) {
 	m.Log.Warn("cluster misbehaves", zap.String("error", what), zap.Duration("pause", pause))
 	debug.FreeOSMemory() // immediately: it may be hundreds of megabytes, and this is rare
-	m.stand(misbehaved{what: what, at: time.Now()})
+	m.update(misbehaved{what: what, at: time.Now()})
 	if !m.ReadOnly {
 		if c := m.Claim(m.Cluster.Name); c != nil {
 			c.Lost(&fault.Misbehaviour{What: what}) // the other clusters do not wait for it
@@ -136,7 +136,7 @@ func (m *Member) leaveAlone(ctx context.Context, what string, pause time.Duratio
 		guard := bounds.New(conn.REST, nil)
 		probe.NewProber(conn.REST, m.proberOptions(guard)).Run(ctx, func(p probe.Probe) {
 			if p = m.held(p); p.State != m.facts().State {
-				m.stand(probed{p})
+				m.update(probed{p})
 			}
 		})
 	})

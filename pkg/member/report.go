@@ -19,8 +19,8 @@ import (
 
 // report adds what the applier and the watches know to the outcome, without the secrets
 // of the connection.
-func (s *session) look(o *Outcome) {
-	s.see(o)
+func (s *session) report(o *Outcome) {
+	s.fill(o)
 	secrets := s.client.Secrets
 	if secrets.Found() {
 		*o = secret.Value(secrets, *o)
@@ -31,7 +31,7 @@ func (s *session) look(o *Outcome) {
 	o.Differences = secret.Value(secrets, o.Differences)
 }
 
-func (s *session) see(o *Outcome) {
+func (s *session) fill(o *Outcome) {
 	now := time.Now()
 	s.mu.Lock()
 	changes := s.changes

@@ -191,7 +191,7 @@ func (s *session) loop(ctx context.Context, running *sync.WaitGroup) {
 		case <-s.back:
 			s.returned()
 		case <-claimed:
-			s.mayOtherwise()
+			s.mayWriteChanged()
 		case <-timer.C:
 		}
 		next := s.turn(ctx, running, time.Now())
@@ -244,12 +244,12 @@ func (s *session) name(token claim.Token) {
 	}
 	s.applier.SetInstance(token.String())
 	s.named.Store(&token)
-	s.mayOtherwise()
+	s.mayWriteChanged()
 }
 
 // mayWriteChanged is called when the result of mayWrite may have changed. There may be
 // work for the applier, and the outcome may have changed if there is none.
-func (s *session) mayOtherwise() {
+func (s *session) mayWriteChanged() {
 	s.applier.Wake()
 	s.changed()
 }
@@ -292,7 +292,7 @@ func (s *session) decide(now time.Time) (next time.Time) {
 		return next
 	}
 	if !s.open.Swap(true) {
-		s.mayOtherwise()
+		s.mayWriteChanged()
 	}
 	return next
 }
@@ -373,7 +373,7 @@ func (s *session) learnUID(uid string, err error) error {
 		s.replaced.Ring()
 		return nil
 	}
-	s.stand(identified{uid})
+	s.update(identified{uid})
 	return nil
 }
 
@@ -487,7 +487,7 @@ func (s *session) probe(p probe.Probe) {
 		s.Log.Info("cluster state", zap.String("state", string(p.State)),
 			zap.String("class", string(p.Failure)), zap.String("error", p.Error))
 	}
-	s.stand(probed{p})
+	s.update(probed{p})
 	switch {
 	case p.State == federation.ClusterOffline:
 		// Requests under way will not be answered.

@@ -12,8 +12,8 @@ import (
 // applies go first and need the rest.
 const triesAtATime = 2
 
-// errNotThere is why a cluster cannot be asked.
-var errNotThere = errors.New("it does not answer now")
+// errNotReady is why a cluster cannot be asked.
+var errNotReady = errors.New("it does not answer now")
 
 // Try asks the cluster what an apply of a plan would do, with dry runs over the current
 // connection, and writes nothing. It delays no other work of the member. Its error
@@ -22,7 +22,7 @@ var errNotThere = errors.New("it does not answer now")
 func (m *Member) Try(ctx context.Context, plan federation.ClusterPlan) ([]apply.Difference, error) {
 	s := m.sessionNow()
 	if s == nil || m.facts().State != federation.ClusterReady {
-		return nil, errNotThere
+		return nil, errNotReady
 	}
 	return s.applier.DiffBeside(ctx, plan, triesAtATime)
 }

@@ -117,16 +117,16 @@ func (s *session) watch(now time.Time) (next time.Time) {
 		s.seen = true
 		s.mu.Unlock()
 		if !synced && s.facts().State != federation.ClusterOffline {
-			s.stand(listed{})
+			s.update(listed{})
 		}
 		return time.Time{}
 	}
-	return s.lose(now, synced)
+	return s.markStale(now, synced)
 }
 
 // markStale reports facts as out of sight if the schedule has not seen them for longer
 // than a list takes: they may be old by now.
-func (s *session) lose(now time.Time, synced bool) (next time.Time) {
+func (s *session) markStale(now time.Time, synced bool) (next time.Time) {
 	if !synced {
 		return time.Time{}
 	}
@@ -137,7 +137,7 @@ func (s *session) lose(now time.Time, synced bool) (next time.Time) {
 		return until
 	}
 	s.Log.Warn("facts out of sight")
-	s.stand(outOfSight{})
+	s.update(outOfSight{})
 	return time.Time{}
 }
 
