@@ -50,7 +50,7 @@ func newCommand(cfg *rest.Config) (command, error) {
 	config := cfg.ExecProvider
 	c := command{
 		name: filepath.Base(config.Command), path: filepath.Clean(config.Command), args: config.Args,
-		version: config.APIVersion, hint: config.InstallHint, secrets: given(config),
+		version: config.APIVersion, hint: config.InstallHint, secrets: secretsOf(config),
 	}
 	versions := []string{clientauthenticationv1.SchemeGroupVersion.String(), clientauthenticationv1beta1.SchemeGroupVersion.String()}
 	if !slices.Contains(versions, c.version) {

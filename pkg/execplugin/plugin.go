@@ -260,7 +260,7 @@ func sameCertificate(a, b *tls.Certificate) bool {
 var secretFlag = regexp.MustCompile(`(?i)^--?[a-z0-9_-]*(?:token|password|secret|key|credential)[a-z0-9_-]*$`)
 
 // secretsOf returns what a plugin is called with that must not be shown.
-func given(config *api.ExecConfig) []string {
+func secretsOf(config *api.ExecConfig) []string {
 	var secrets []string
 	for _, v := range config.Env {
 		secrets = append(secrets, v.Value)
