@@ -26,7 +26,7 @@ type Options struct {
 // use. None of its methods waits for anything.
 type Table struct {
 	overwritten func()
-	onChange        func(federation.Change)
+	onChange    func(federation.Change)
 	log         *zap.Logger
 
 	woken chan struct{} // one token is enough for any number of changes
