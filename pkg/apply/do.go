@@ -30,7 +30,7 @@ func (a *Applier) do(ctx context.Context, x *table.Task) (done bool) {
 		return a.remove(ctx, x)
 	case agenda.Learn:
 		a.learn(ctx, x)
-	case agenda.LookForSpace:
+	case agenda.FindNamespace:
 		a.findNamespace(ctx, x)
 	case agenda.Widen, agenda.Narrow:
 		a.writeInventory(ctx, x)

@@ -174,7 +174,7 @@ func (s *sketch) flies(name string, seconds int) {
 
 func describeTasks(tasks []Item) []string {
 	names := map[Type]string{
-		Learn: "learn", LookForSpace: "space", Widen: "widen", Put: "put", Park: "park", Remove: "remove",
+		Learn: "learn", FindNamespace: "space", Widen: "widen", Put: "put", Park: "park", Remove: "remove",
 		Narrow: "narrow", Ask: "ask",
 	}
 	var out []string

@@ -14,14 +14,14 @@ import (
 
 // The types of tasks.
 const (
-	Learn        Type = iota // ask how kinds are served
-	LookForSpace             // read a namespace, and create it if it is missing
-	Widen                    // write all that the app has into its inventory
-	Put                      // create, apply or adopt an object
-	Park                     // move a Service to free ports, to give up its own
-	Remove                   // delete an object that left Git
-	Narrow                   // take what the app no longer has out of its inventory
-	Ask                      // check whether the API server answers
+	Learn         Type = iota // ask how kinds are served
+	FindNamespace             // read a namespace, and create it if it is missing
+	Widen                     // write all that the app has into its inventory
+	Put                       // create, apply or adopt an object
+	Park                      // move a Service to free ports, to give up its own
+	Remove                    // delete an object that left Git
+	Narrow                    // take what the app no longer has out of its inventory
+	Ask                       // check whether the API server answers
 )
 
 // Type is the kind of work that a task does.

@@ -159,7 +159,7 @@ func (x *computation) namespace(r *state.Row) (standing, time.Time) {
 	case s.Last.Err != nil:
 		x.final = x.final && s.Last.Err.ByHand()
 		if !x.isSearched(name) {
-			x.againAt(s.Last, Item{Type: LookForSpace, Space: name})
+			x.againAt(s.Last, Item{Type: FindNamespace, Space: name})
 		}
 		return waiting, time.Time{}
 	}
@@ -175,7 +175,7 @@ func (x *computation) search(name string) {
 
 // isSearched reports whether a task for the namespace exists already.
 func (x *computation) isSearched(name string) bool {
-	return slices.ContainsFunc(x.retries, func(r retry) bool { return r.task.Type == LookForSpace && r.task.Space == name })
+	return slices.ContainsFunc(x.retries, func(r retry) bool { return r.task.Type == FindNamespace && r.task.Space == name })
 }
 
 // listed judges whether the live objects of a kind are known. A kind that is not listed
@@ -207,7 +207,7 @@ func (x *computation) groundwork() []Item {
 		tasks = append(tasks, Item{Type: Learn, Kinds: slices.Compact(x.learn)})
 	}
 	for _, name := range x.spaces {
-		tasks = append(tasks, Item{Type: LookForSpace, Space: name})
+		tasks = append(tasks, Item{Type: FindNamespace, Space: name})
 	}
 	for _, a := range x.widen {
 		tasks = append(tasks, Item{Type: Widen, App: a})

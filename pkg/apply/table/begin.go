@@ -104,7 +104,7 @@ func start(s *state.State, x agenda.Item, now time.Time) *Task {
 		}
 	case agenda.Learn:
 		out.Versions, out.asked, out.Fresh = startLearning(s, x.Kinds, f)
-	case agenda.LookForSpace:
+	case agenda.FindNamespace:
 		s.Space(x.Space).Flight = f
 		out.Create = s.MayCreate(x.Space)
 	case agenda.Widen, agenda.Narrow:
