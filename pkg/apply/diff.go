@@ -79,13 +79,13 @@ func (d Difference) Finding() (federation.Finding, bool) {
 // Diff returns what an apply of the plan would do. It asks the API server for dry runs
 // and writes nothing. Unchanged objects are left out. Diff reads the inventory itself.
 func (a *Applier) Diff(ctx context.Context, plan federation.ClusterPlan) ([]Difference, error) {
-	return a.DiffBeside(ctx, plan, a.Concurrency)
+	return a.DiffLimited(ctx, plan, a.Concurrency)
 }
 
 // DiffLimited is Diff with at most so many concurrent requests, for callers that must
 // not delay other work in the cluster. When ctx ends, it returns the error and the
 // differences found so far.
-func (a *Applier) DiffBeside(ctx context.Context, plan federation.ClusterPlan, most int) ([]Difference, error) {
+func (a *Applier) DiffLimited(ctx context.Context, plan federation.ClusterPlan, most int) ([]Difference, error) {
 	q := &question{Applier: a, plan: plan, definitions: object.DefinedKinds(plan), sets: map[string]bool{}}
 	parents, err := a.writer.ReadParents(ctx)
 	if err != nil {

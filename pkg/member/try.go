@@ -24,5 +24,5 @@ func (m *Member) Try(ctx context.Context, plan federation.ClusterPlan) ([]apply.
 	if s == nil || m.facts().State != federation.ClusterReady {
 		return nil, errNotReady
 	}
-	return s.applier.DiffBeside(ctx, plan, triesAtATime)
+	return s.applier.DiffLimited(ctx, plan, triesAtATime)
 }
