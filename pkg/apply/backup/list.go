@@ -85,7 +85,7 @@ func (k Copy) compare(other Copy) int {
 	switch a, b := k.Content.GetResourceVersion(), other.Content.GetResourceVersion(); {
 	case a == b:
 		return 0
-	case object.Newer(a, b):
+	case object.IsNewer(a, b):
 		return 1
 	}
 	return -1

@@ -87,7 +87,7 @@ func (r Reader) Says(v Live, rendered map[string]any) bool {
 
 // IsNewer reports whether resourceVersion a came after b. Versions that are not numbers
 // cannot be compared and count as newer: better an object is checked twice.
-func Newer(a, b string) bool {
+func IsNewer(a, b string) bool {
 	if b == "" {
 		return true
 	}

@@ -26,7 +26,7 @@ func (t *State) ParentWish(a *App, exact bool) write.ParentWish {
 // TakeParent stores a parent that was read or written, unless a newer one is known.
 func (t *State) TakeParent(a *App, p *write.Parent) {
 	t.Sets[inventory.PartOf(t.Owner.Federation, a.Name)] = a.Name
-	if p != nil && a.Parent != nil && a.Parent.UID == p.UID && object.Newer(a.Parent.ResourceVersion, p.ResourceVersion) {
+	if p != nil && a.Parent != nil && a.Parent.UID == p.UID && object.IsNewer(a.Parent.ResourceVersion, p.ResourceVersion) {
 		return
 	}
 	isNew := a.Parent == nil && p != nil

@@ -65,7 +65,7 @@ func (t *Table) Observe(e object.Event) Drift {
 		r.Resource = e.Resource
 	}
 	if r.Flight != nil {
-		if r.Queued == nil || object.Newer(e.ResourceVersion, r.Queued.ResourceVersion) {
+		if r.Queued == nil || object.IsNewer(e.ResourceVersion, r.Queued.ResourceVersion) {
 			r.Queued = &e
 		}
 		return Drift{Object: ref}
@@ -96,10 +96,10 @@ func (t *Table) objectGone(r *state.Row) Drift {
 // hold t.mu.
 func (t *Table) judge(r *state.Row, e object.Event, v object.Live) Drift {
 	out := Drift{Object: r.Ref}
-	if r.Base != nil && !object.Newer(e.ResourceVersion, r.Base.Version) {
+	if r.Base != nil && !object.IsNewer(e.ResourceVersion, r.Base.Version) {
 		return out // it happened before our apply
 	}
-	if r.Live != nil && e.ResourceVersion != r.Live.Version && !object.Newer(e.ResourceVersion, r.Live.Version) {
+	if r.Live != nil && e.ResourceVersion != r.Live.Version && !object.IsNewer(e.ResourceVersion, r.Live.Version) {
 		return out // a newer state is known
 	}
 	if e.Deleted {
@@ -214,7 +214,7 @@ func parentsApp(owner inventory.Owner, e object.Event) string {
 func observeParent(s *state.State, app string, uid types.UID, p *write.Parent) {
 	of := s.App(app)
 	switch {
-	case of.Flight != nil && of.Parent != nil && p != nil && !object.Newer(p.ResourceVersion, of.Parent.ResourceVersion):
+	case of.Flight != nil && of.Parent != nil && p != nil && !object.IsNewer(p.ResourceVersion, of.Parent.ResourceVersion):
 		return
 	case p != nil:
 		s.TakeParent(of, p)
