@@ -721,7 +721,7 @@ func (s *simulated) wantEqual() {
 			continue
 		}
 		wanted[d.Ref.String()] = true
-		if reader := s.writer.Reader; !reader.Says(reader.Live(u), d.Unstructured().Object) {
+		if reader := s.writer.Reader; !reader.Matches(reader.Live(u), d.Unstructured().Object) {
 			s.Errorf("%s is not what Git says: %v", d.Ref, u.Object)
 		}
 	}

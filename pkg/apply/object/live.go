@@ -81,7 +81,7 @@ func (r Reader) Live(u *unstructured.Unstructured) Live {
 }
 
 // Matches reports whether an apply of the rendering would change nothing.
-func (r Reader) Says(v Live, rendered map[string]any) bool {
+func (r Reader) Matches(v Live, rendered map[string]any) bool {
 	return !v.Terminating && r.Hasher.Matches(v.View, rendered)
 }
 

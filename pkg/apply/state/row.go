@@ -108,7 +108,7 @@ func (t *State) Recognize(r *Row) {
 	if r.Live.Untidy || r.Adopting != nil {
 		return // something is still to be done or reported
 	}
-	if t.Reader.Says(*r.Live, r.Want.Unstructured().Object) {
+	if t.Reader.Matches(*r.Live, r.Want.Unstructured().Object) {
 		r.Base, r.Made, r.Drift, r.Last = r.Live, r.Want.Wish(), nil, Try{}
 		t.NoteEnd(r, *r.Live)
 	}

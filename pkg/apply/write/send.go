@@ -113,7 +113,7 @@ func (wr *Writer) sendUnknown(ctx context.Context, k Known) (Outcome, error) {
 	if k.Drift != "" && v.PartOf == "" {
 		out.Drift = "metadata.labels." + inventory.LabelPartOf + " removed by somebody"
 	}
-	if v.PartOf == k.PartOf && wr.Reader.Says(v, k.Unstructured().Object) {
+	if v.PartOf == k.PartOf && wr.Reader.Matches(v, k.Unstructured().Object) {
 		out.Action = federation.ActionUnchanged
 		out.Answer, err = wr.tidy(ctx, k, live)
 		return out, err
