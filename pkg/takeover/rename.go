@@ -190,7 +190,7 @@ func (r renaming) list(ctx context.Context, before inventory.Parent) error {
 		if why, _ := r.Owner.Refusal(wish.App, there); why != "" {
 			return fmt.Errorf("ConfigMap %s/%s: %s", u.GetNamespace(), u.GetName(), why)
 		}
-		wish.Contents, wish.Ended = there.Union(before.Contents), there.EndedBeside(before.Ended)
+		wish.Contents, wish.Ended = there.Union(before.Contents), there.MergeEnded(before.Ended)
 		if there.ListsJust(wish.Contents) && maps.Equal(there.Ended, wish.Ended) {
 			return nil
 		}

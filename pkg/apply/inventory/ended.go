@@ -70,7 +70,7 @@ func readEnded(u *unstructured.Unstructured) map[string]Ended {
 
 // MergeEnded returns the ended Jobs of the parent, and those of other that the parent
 // does not record.
-func (p Parent) EndedBeside(other map[string]Ended) map[string]Ended {
+func (p Parent) MergeEnded(other map[string]Ended) map[string]Ended {
 	out := map[string]Ended{}
 	maps.Copy(out, other)
 	maps.Copy(out, p.Ended)

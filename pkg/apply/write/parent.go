@@ -154,7 +154,7 @@ func (wr *Writer) writeParent(ctx context.Context, app string, w ParentWish) (*P
 			if before, err = wr.endedBefore(ctx, w); err != nil {
 				return nil, err
 			}
-			wish.Ended = wish.EndedBeside(before)
+			wish.Ended = wish.MergeEnded(before)
 			content := wish.Object(wr.Version)
 			answer, err = request.Write(ctx, wr.Client, func(ctx context.Context) (*unstructured.Unstructured, error) {
 				return parents.Create(ctx, content, metav1.CreateOptions{FieldManager: ownership.FieldManager})
