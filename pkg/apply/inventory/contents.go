@@ -47,7 +47,7 @@ func (c Contents) Covers(other Contents) bool {
 }
 
 // Equal reports whether c and other list the same.
-func (c Contents) ListsJust(other Contents) bool {
+func (c Contents) Equal(other Contents) bool {
 	return maps.Equal(c.Kinds, other.Kinds) && maps.Equal(c.Namespaces, other.Namespaces)
 }
 
