@@ -109,7 +109,7 @@ func (t *State) IsRecorded(a *App) bool {
 		return true
 	}
 	var w write.ParentWish
-	w.Ended, w.Jobs, w.JustJobs = jobsOf(t, a)
+	w.Ended, w.Jobs, w.OnlyJobs = jobsOf(t, a)
 	return maps.Equal(w.EndedAfter(a.Parent), a.Parent.Ended)
 }
 

@@ -19,7 +19,7 @@ func (t *State) ParentWish(a *App, exact bool) write.ParentWish {
 		}
 	}
 	w := write.ParentWish{Contents: a.Has.Union(left), As: t.Instance, Exact: exact, Known: a.Parent}
-	w.Ended, w.Jobs, w.JustJobs = jobsOf(t, a)
+	w.Ended, w.Jobs, w.OnlyJobs = jobsOf(t, a)
 	return w
 }
 

@@ -60,7 +60,7 @@ type ParentWish struct {
 	Ended map[string]inventory.Ended // Jobs that ended, to be recorded
 	Jobs  map[string]string          // the renderings of the Jobs in Git, by their keys
 	// OnlyJobs means that it should record no Jobs except those.
-	JustJobs bool
+	OnlyJobs bool
 }
 
 // What is done to a parent, other than claiming it.
@@ -86,7 +86,7 @@ func (w ParentWish) EndedAfter(p *Parent) map[string]inventory.Ended {
 	if p.Exists() {
 		maps.Copy(out, p.Ended)
 	}
-	if w.JustJobs {
+	if w.OnlyJobs {
 		maps.DeleteFunc(out, func(key string, _ inventory.Ended) bool { return w.Jobs[key] == "" })
 	}
 	maps.Copy(out, w.Ended)
