@@ -185,7 +185,7 @@ func knownOf(s *state.State, r *state.Row) write.Known {
 	}
 	if v := r.Live; v != nil {
 		k.Ours = v.Owned && k.Sets[v.PartOf]
-		k.LetsGo = k.Ours && k.LeavesReplicas() && v.Owns(object.ReplicasPath)
+		k.ReleasesReplicas = k.Ours && k.LeavesReplicas() && v.Owns(object.ReplicasPath)
 		k.Live, k.Version = v.UID, v.Version
 	}
 	return k

@@ -38,18 +38,18 @@ type Known struct {
 	Resource schema.GroupVersionResource // in the version that Git has
 	Sets     map[string]bool             // the part-of labels of our apps
 
-	Ours    bool      // it exists and is ours: apply without reading it
-	LetsGo  bool      // it is ours, and the apply gives up its replicas
-	Live    types.UID // of what exists
-	Base    types.UID // of what we applied last
-	Version string
-	Drift   string
+	Ours             bool      // it exists and is ours: apply without reading it
+	ReleasesReplicas bool      // it is ours, and the apply gives up its replicas
+	Live             types.UID // of what exists
+	Base             types.UID // of what we applied last
+	Version          string
+	Drift            string
 }
 
 // Put creates, applies or adopts one object. A known object of ours takes one request;
 // any other is first read to find its owner.
 func (wr *Writer) Put(ctx context.Context, k Known) (Outcome, error) {
-	if k.Ours && !k.LetsGo {
+	if k.Ours && !k.ReleasesReplicas {
 		out := Outcome{Verb: "apply", Action: federation.ActionConfigured}
 		// With its uid: an object that another client deletes and recreates is not
 		// ours.
