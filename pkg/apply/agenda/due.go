@@ -204,10 +204,10 @@ func (x *computation) findDue() {
 				fresh = append(fresh, r)
 				break
 			}
-			x.final = x.final && r.Last.Err != nil && r.Last.Err.ByHand()
+			x.final = x.final && r.Last.Err != nil && r.Last.Err.NeedsIntervention()
 			x.retries = append(x.retries, x.retryOf(Item{Type: x.putType(r), Row: r}))
 		case waiting:
-			if r.Flight != nil || r.Last.Err != nil && !r.Last.Err.ByHand() || r.Live != nil && r.Live.Terminating {
+			if r.Flight != nil || r.Last.Err != nil && !r.Last.Err.NeedsIntervention() || r.Live != nil && r.Live.Terminating {
 				x.final = false
 			}
 		}

@@ -47,7 +47,7 @@ func (x *computation) inventory(a *state.App) (standing, time.Time) {
 		}
 		return waiting, time.Time{}
 	case a.Last.Err != nil:
-		x.final = x.final && a.Last.Err.ByHand()
+		x.final = x.final && a.Last.Err.NeedsIntervention()
 		return waiting, time.Time{}
 	}
 	return pending, time.Time{} // inventories schedules the write
@@ -157,7 +157,7 @@ func (x *computation) namespace(r *state.Row) (standing, time.Time) {
 	case !s.Known && x.Listings.Spaces.Err == nil && !x.Listings.Spaces.Done && x.now.Before(x.Since.Add(x.ListTimeout)):
 		return pending, x.Since.Add(x.ListTimeout)
 	case s.Last.Err != nil:
-		x.final = x.final && s.Last.Err.ByHand()
+		x.final = x.final && s.Last.Err.NeedsIntervention()
 		if !x.isSearched(name) {
 			x.againAt(s.Last, Item{Type: FindNamespace, Space: name})
 		}

@@ -53,7 +53,7 @@ func (x *computation) removeRow(r *state.Row) {
 	switch {
 	case r.Flight != nil || r.Live.Terminating:
 	case r.Last.Err != nil:
-		x.final = x.final && r.Last.Err.ByHand()
+		x.final = x.final && r.Last.Err.NeedsIntervention()
 		if until := x.retryAt(r); x.now.Before(until) {
 			x.wake(until)
 		} else if r.Last.At.IsZero() || x.hasChanged(r) || !x.trying[r.Last.Reason] || r.Last.Reason == "" {

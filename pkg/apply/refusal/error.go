@@ -196,7 +196,7 @@ func TimeoutReason(gk schema.GroupKind) string { return "timeout " + gk.String()
 
 // NeedsIntervention reports whether only a change in Git or a manual change in the
 // cluster can make another try succeed.
-func (e *Error) ByHand() bool {
+func (e *Error) NeedsIntervention() bool {
 	switch e.Class {
 	case ClassInvalid, ClassForbidden, ClassAdmission, ClassQuota, ClassPortTaken, ClassPortRange, ClassKind, ClassExists,
 		ClassOwned, ClassFight, ClassHeld, ClassUnknown:
