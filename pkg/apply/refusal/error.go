@@ -220,8 +220,8 @@ func (e *Error) LeavesNoInventory() bool {
 	return e.Class == ClassForbidden || e.Class == ClassAdmission || e.Class == ClassQuota
 }
 
-// SaysNothing reports whether the failure is not about the object: the request was
+// Inconclusive reports whether the failure is not about the object: the request was
 // canceled, or the whole cluster failed.
-func (e *Error) SaysNothing() bool {
+func (e *Error) Inconclusive() bool {
 	return e.Class == ClassFenced || e.Class == ClassCanceled || e.Class == ClassUnreachable
 }

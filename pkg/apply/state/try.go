@@ -95,7 +95,7 @@ func (t *State) Around(r *Row) Circumstances {
 // Refused records a refusal of a row, and the pause that all rows refused for the same
 // reason share.
 func (t *State) Refused(r *Row, f *Flight, e *refusal.Error) {
-	if e.SaysNothing() {
+	if e.Inconclusive() {
 		return // examine reports it for the cluster, or the request is repeated
 	}
 	now := time.Now()

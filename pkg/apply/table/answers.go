@@ -77,7 +77,7 @@ func (t *Table) SpaceRefused(x *Task, e *refusal.Error) {
 		case x.flight.Incarnation != all.Incarnation:
 		case e.Verb == "read" && e.Class == refusal.ClassForbidden && !all.Listings.Spaces.Done:
 			*s = state.Space{Known: true, Exists: true, At: now} // as far as our permissions show
-		case !e.SaysNothing():
+		case !e.Inconclusive():
 			s.Last.Failed(now, e, x.flight)
 		}
 	})
@@ -105,7 +105,7 @@ func (t *Table) ParentRefused(x *Task, p *write.Parent, e *refusal.Error) {
 		if p != nil {
 			s.TakeParent(x.app, p)
 		}
-		if !e.SaysNothing() {
+		if !e.Inconclusive() {
 			x.app.Last.Failed(time.Now(), e, x.flight)
 		}
 	})
