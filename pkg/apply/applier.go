@@ -141,14 +141,14 @@ func (a *Applier) changed() {
 // Standing computes how far the cluster is from its plan at a time.
 func (a *Applier) Standing(now time.Time) (out standing.Standing) {
 	mayWrite := a.mayWrite()
-	a.Look(func(s *state.State) { out = standing.Of(s, now, mayWrite) })
+	a.WithState(func(s *state.State) { out = standing.Of(s, now, mayWrite) })
 	return out
 }
 
 // Ended returns the Jobs of the plan that ended and were deleted afterwards; see
 // [standing.Ended].
 func (a *Applier) Ended() (out []federation.Observation) {
-	a.Look(func(s *state.State) { out = standing.Ended(s) })
+	a.WithState(func(s *state.State) { out = standing.Ended(s) })
 	return out
 }
 

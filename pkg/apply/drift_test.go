@@ -87,7 +87,7 @@ func (f *fixture) upToDate() {
 	f.Helper()
 	f.until("the watches are up to date", func() bool {
 		done := true
-		f.Look(func(t *state.State) {
+		f.WithState(func(t *state.State) {
 			for _, r := range t.Rows {
 				done = done && (r.Want == nil || r.Flight == nil && r.Live != nil && r.Base != nil && r.Drift == nil)
 			}

@@ -130,7 +130,7 @@ func (f *fixture) start(instance string, change ...func(*Options)) {
 	if err != nil {
 		f.Fatalf("read the parents: %v", err)
 	}
-	a.Look(func(t *state.State) {
+	a.WithState(func(t *state.State) {
 		for app, p := range list {
 			t.TakeParent(t.App(app), p)
 		}
@@ -166,7 +166,7 @@ func (f *fixture) settle() Result {
 	f.until("nothing is due", func() bool {
 		f.unwatched()
 		done := true
-		f.Look(func(t *state.State) {
+		f.WithState(func(t *state.State) {
 			t.EachFlight(func(*state.Flight) { done = false })
 			due := agenda.At(t, time.Now())
 			done = done && len(due.Tasks) == 0 && due.Calm
@@ -193,7 +193,7 @@ func (f *fixture) now() standing.Standing { return f.Standing(time.Now()) }
 // until then.
 func (f *fixture) dueAt(at time.Time) []federation.ObjectRef {
 	var out []federation.ObjectRef
-	f.Look(func(t *state.State) {
+	f.WithState(func(t *state.State) {
 		for _, x := range agenda.At(t, at).Tasks {
 			if x.Row != nil {
 				out = append(out, x.Row.Ref)
@@ -408,7 +408,7 @@ func (f *fixture) repair() []federation.Change {
 	f.Helper()
 	f.until("an object is due for repair", func() bool { return len(f.due()) > 0 })
 	f.counter.reset()
-	f.Look(func(t *state.State) { clear(t.Changes) })
+	f.WithState(func(t *state.State) { clear(t.Changes) })
 	return f.settle().Changes
 }
 

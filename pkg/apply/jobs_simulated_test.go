@@ -51,7 +51,7 @@ func (s *simulated) recorded() string {
 
 // knowsEnd reports whether it is known that the Job ended for what Git has.
 func (s *simulated) knowsEnd() (known bool) {
-	s.Look(func(t *state.State) {
+	s.WithState(func(t *state.State) {
 		r := t.Rows[federation.ObjectRef{Group: "batch", Kind: "Job", Namespace: "default", Name: "migrate"}]
 		if r == nil || r.Want == nil {
 			return

@@ -69,7 +69,7 @@ func (f *fixture) see(end object.End, there bool) {
 	f.Helper()
 	f.until(fmt.Sprintf("the Job is there %v, and shows the end %d", there, end), func() bool {
 		seen := false
-		f.Look(func(t *state.State) {
+		f.WithState(func(t *state.State) {
 			r := t.Rows[federation.ObjectRef{Group: "batch", Kind: "Job", Namespace: f.namespace, Name: "migrate"}]
 			seen = r != nil && (r.Live != nil) == there && (!there || r.Live.End == end)
 		})

@@ -84,7 +84,7 @@ func TestPruneLeavesWhatIsNotOurs(t *testing.T) {
 	f.patchAs("kubectl", object.Services, "mine", label)
 	f.until("the labels are seen", func() bool {
 		seen := false
-		f.Look(func(t *state.State) {
+		f.WithState(func(t *state.State) {
 			mine := t.Rows[federation.ObjectRef{Kind: "Service", Namespace: f.namespace, Name: "mine"}]
 			other := t.Rows[federation.ObjectRef{Group: "apps", Kind: "ReplicaSet", Namespace: f.namespace, Name: copied}]
 			seen = mine != nil && other != nil && other.Live.Owned

@@ -309,7 +309,7 @@ func (s *simulated) completeWithin(d time.Duration) {
 // dump shows what a table knows, for a test that failed.
 func (s *simulated) dump(now time.Time) string {
 	var b strings.Builder
-	s.Look(func(t *state.State) { dump(&b, t, now) })
+	s.WithState(func(t *state.State) { dump(&b, t, now) })
 	return b.String()
 }
 
@@ -657,7 +657,7 @@ func TestAnyHistoryConverges(t *testing.T) {
 
 // endFights has fights be forgotten, since nobody fights.
 func (s *simulated) endFights() {
-	s.Look(func(t *state.State) {
+	s.WithState(func(t *state.State) {
 		for _, r := range t.Rows {
 			r.Fight = nil
 		}
@@ -702,7 +702,7 @@ func (s *simulated) wantEqual() {
 	s.Helper()
 	wanted := map[string]bool{}
 	var rows []*object.Desired
-	s.Look(func(t *state.State) {
+	s.WithState(func(t *state.State) {
 		for _, r := range t.Rows {
 			if r.Want != nil {
 				rows = append(rows, r.Want)

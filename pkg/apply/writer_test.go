@@ -45,7 +45,7 @@ func TestParentsBearTheInstanceThatWrites(t *testing.T) {
 
 // parentOfWeb is what is known of the parent of the app web.
 func (f *fixture) parentOfWeb() (p *write.Parent) {
-	f.Look(func(t *state.State) { p = t.App("web").Parent })
+	f.WithState(func(t *state.State) { p = t.App("web").Parent })
 	return p
 }
 
@@ -112,7 +112,7 @@ func TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite(t *testing.T) {
 		f.until("it ends", func() bool {
 			f.unwatched()
 			done := true
-			f.Look(func(t *state.State) {
+			f.WithState(func(t *state.State) {
 				t.EachFlight(func(*state.Flight) { done = false })
 				done = done && (!f.open.Load() || t.Complete())
 			})

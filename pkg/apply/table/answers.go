@@ -52,7 +52,7 @@ func (t *Table) Learned(x *Task, answers map[schema.GroupKind]Answer, canceled b
 
 // SawSpace stores a namespace that was read; nil means that it is missing.
 func (t *Table) SawSpace(x *Task, u *unstructured.Unstructured) {
-	t.Look(func(all *state.State) {
+	t.WithState(func(all *state.State) {
 		s := all.Space(x.Space)
 		s.Flight = nil
 		now := time.Now()
@@ -69,7 +69,7 @@ func (t *Table) SawSpace(x *Task, u *unstructured.Unstructured) {
 
 // SpaceRefused stores why a namespace could not be read or created.
 func (t *Table) SpaceRefused(x *Task, e *refusal.Error) {
-	t.Look(func(all *state.State) {
+	t.WithState(func(all *state.State) {
 		s := all.Space(x.Space)
 		s.Flight = nil
 		now := time.Now()
@@ -85,7 +85,7 @@ func (t *Table) SpaceRefused(x *Task, e *refusal.Error) {
 
 // WroteParent stores an app's parent; nil means that there is none.
 func (t *Table) WroteParent(x *Task, p *write.Parent) {
-	t.Look(func(s *state.State) {
+	t.WithState(func(s *state.State) {
 		x.app.Flight = nil
 		if x.flight.Incarnation == s.Incarnation {
 			s.TakeParent(x.app, p)
@@ -97,7 +97,7 @@ func (t *Table) WroteParent(x *Task, p *write.Parent) {
 // ParentRefused stores why an app's parent could not be written, and what was read of
 // it; nil if nothing was read.
 func (t *Table) ParentRefused(x *Task, p *write.Parent, e *refusal.Error) {
-	t.Look(func(s *state.State) {
+	t.WithState(func(s *state.State) {
 		x.app.Flight = nil
 		if x.flight.Incarnation != s.Incarnation {
 			return

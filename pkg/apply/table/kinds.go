@@ -73,7 +73,7 @@ func (t *Table) Unserved() bool {
 // AppOf returns the app of this federation whose objects have this value of the label
 // applyset.kubernetes.io/part-of; empty if there is none.
 func (t *Table) AppOf(partOf string) (app string) {
-	t.Look(func(s *state.State) { app = s.Sets[partOf] })
+	t.WithState(func(s *state.State) { app = s.Sets[partOf] })
 	return app
 }
 
@@ -82,6 +82,6 @@ func (t *Table) AppOf(partOf string) (app string) {
 // only the parent is left, without objects: a plan that did not name such an app would
 // leave the parent behind.
 func (t *Table) Inventory() (out map[string][]federation.ObjectRef) {
-	t.Look(func(s *state.State) { out = s.Inventories() })
+	t.WithState(func(s *state.State) { out = s.Inventories() })
 	return out
 }

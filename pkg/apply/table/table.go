@@ -64,7 +64,7 @@ func (t *Table) Woken() <-chan struct{} { return t.woken }
 // SetInstance sets the instance name in the parents. Parents with another name are
 // written again before anything else of their apps.
 func (t *Table) SetInstance(name string) {
-	t.Look(func(s *state.State) {
+	t.WithState(func(s *state.State) {
 		if s.Instance != name {
 			s.Instance = name
 			t.Wake()
@@ -98,12 +98,12 @@ func (t *Table) Forget() {
 
 // update calls f, which changes the state, and wakes Run.
 func (t *Table) update(f func(*state.State)) {
-	t.Look(f)
+	t.WithState(f)
 	t.Wake()
 }
 
-// Use calls f with the state, which f must not retain.
-func (t *Table) Look(f func(*state.State)) {
+// WithState calls f with the state, which f must not retain.
+func (t *Table) WithState(f func(*state.State)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f(t.s)
