@@ -42,7 +42,7 @@ func printRename(w io.Writer, r *handover.Rename) error {
 			fmt.Fprintf(table, "%s\tnot asked: %s\t\n", c.Name, untrusted.Line(c.Err.Error()))
 			continue
 		}
-		if c.HasBefore() {
+		if c.HasFormer() {
 			other++
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", c.Name, formerClaim(c), formerInventories(c))

@@ -97,7 +97,7 @@ func TestARenamedFederationIsToldHowToGoOnAndDoes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		moved, err := takeover.Rename(t.Context(), o, takeover.LookBefore(t.Context(), o), false)
+		moved, err := takeover.Rename(t.Context(), o, takeover.InspectFormer(t.Context(), o), false)
 		for _, m := range moved {
 			if err != nil || m.Err != nil || !slices.Equal(m.Apps, []string{"echo", "web"}) {
 				t.Errorf("Rename = %+v, %v, want both apps moved", m, err)

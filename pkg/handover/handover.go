@@ -81,7 +81,7 @@ func LookAtRename(ctx context.Context, cfg *config.Config, version string, log *
 		}
 		r.options.Clients[c.Name], r.options.Mappers[c.Name] = client.Dynamic, client.Kinds
 	}
-	r.Clusters = takeover.LookBefore(ctx, r.options)
+	r.Clusters = takeover.InspectFormer(ctx, r.options)
 	return r, ctx.Err()
 }
 
@@ -110,7 +110,7 @@ func Of(ctx context.Context, cfg *config.Config, version string, log *zap.Logger
 		}
 		t.options.Clients[c.Name] = client.Dynamic
 	}
-	t.Clusters = takeover.Look(ctx, t.options)
+	t.Clusters = takeover.Inspect(ctx, t.options)
 	return t, ctx.Err()
 }
 

@@ -37,7 +37,7 @@ type Moved struct {
 	Err   error    // why something was not moved
 }
 
-// Move moves what Look found of another source. Without force it first checks whether
+// Move moves what Inspect found of another source. Without force it first checks whether
 // an instance of the other source is running. If one is, Move moves nothing and returns
 // an AliveError; otherwise the error is that of the context. With force, such an
 // instance stops writing when its claim is handed over.

@@ -37,16 +37,16 @@ type RenameOptions struct {
 	Mappers map[string]Mapper
 }
 
-// before returns the options of a Look at the former name.
+// before returns the options of a Inspect at the former name.
 func (o RenameOptions) before() Options {
 	before := o.Options
 	before.Owner = o.Former
 	return before
 }
 
-// LookBefore reads what each cluster has under the former name, and writes nothing.
-func LookBefore(ctx context.Context, o RenameOptions) []Cluster {
-	found := Look(ctx, o.before())
+// InspectFormer reads what each cluster has under the former name, and writes nothing.
+func InspectFormer(ctx context.Context, o RenameOptions) []Cluster {
+	found := Inspect(ctx, o.before())
 	for i := range found {
 		c := &found[i]
 		if c.Err == nil && c.Claim.OfAnother(o.Former.Source) && c.Claim.Source != o.Owner.Source && !slices.Contains(o.Former.FormerSources, c.Claim.Source) {
@@ -56,10 +56,10 @@ func LookBefore(ctx context.Context, o RenameOptions) []Cluster {
 	return found
 }
 
-// HasBefore reports whether a cluster has anything that Rename would move.
-func (c Cluster) HasBefore() bool { return c.Claim.Version != "" || len(c.Inventories) > 0 }
+// HasFormer reports whether a cluster has anything that Rename would move.
+func (c Cluster) HasFormer() bool { return c.Claim.Version != "" || len(c.Inventories) > 0 }
 
-// Rename moves what LookBefore found to the federation's current name: of each app the
+// Rename moves what InspectFormer found to the federation's current name: of each app the
 // inventory, and the label of each object. The claim of the former name goes first, so
 // that no instance of that name writes at the same time, and is deleted at the end.
 // Nothing else of an object changes. Without force, Rename first checks, as Move does,

@@ -137,7 +137,7 @@ const (
 
 func (w *renamed) rename(force bool) ([]takeover.Moved, error) {
 	w.t.Helper()
-	return takeover.Rename(w.t.Context(), w.options, takeover.LookBefore(w.t.Context(), w.options), force)
+	return takeover.Rename(w.t.Context(), w.options, takeover.InspectFormer(w.t.Context(), w.options), force)
 }
 
 func (w *renamed) wantLabels(when, want string) {
@@ -154,8 +154,8 @@ func TestARenamedFederationIsMovedToItsName(t *testing.T) {
 	for _, s := range w.stores {
 		s.ForgetRequests()
 	}
-	for _, c := range takeover.LookBefore(t.Context(), w.options) {
-		if c.Err != nil || !c.HasBefore() || !slices.Equal(c.Ours, []string{"echo", "web"}) {
+	for _, c := range takeover.InspectFormer(t.Context(), w.options) {
+		if c.Err != nil || !c.HasFormer() || !slices.Equal(c.Ours, []string{"echo", "web"}) {
 			t.Errorf("%+v, want what the cluster has of federation shop", c)
 		}
 	}
@@ -181,8 +181,8 @@ func TestARenamedFederationIsMovedToItsName(t *testing.T) {
 	if why, _ := w.options.Owner.Refusal("web", p); why != "" || len(p.Kinds) != 3 || !p.Namespaces["default"] {
 		t.Errorf("the inventory is %+v (%s), want the kinds and namespaces of the one before", p, why)
 	}
-	for _, c := range takeover.LookBefore(t.Context(), w.options) {
-		if c.Err != nil || c.HasBefore() {
+	for _, c := range takeover.InspectFormer(t.Context(), w.options) {
+		if c.Err != nil || c.HasFormer() {
 			t.Errorf("afterwards: %+v, want nothing under the name before", c)
 		}
 	}

@@ -86,9 +86,9 @@ func (c Cluster) Source(own string) string {
 // Settled reports whether the cluster has nothing of another source.
 func (c Cluster) Settled(own string) bool { return c.Err == nil && c.Source(own) == "" }
 
-// Look reads what each cluster has of the federation, and writes nothing. The clusters
+// Inspect reads what each cluster has of the federation, and writes nothing. The clusters
 // are sorted by name.
-func Look(ctx context.Context, o Options) []Cluster {
+func Inspect(ctx context.Context, o Options) []Cluster {
 	return each(ctx, o, func(ctx context.Context, name string, client dynamic.Interface) Cluster {
 		c := Cluster{Name: name, Refused: map[string]string{}}
 		c.Err = c.look(ctx, o, client)

@@ -110,7 +110,7 @@ func (w *world) wantSources(want string) {
 
 func (w *world) move(force bool) ([]takeover.Moved, error) {
 	w.t.Helper()
-	return takeover.Move(w.t.Context(), w.options, takeover.Look(w.t.Context(), w.options), force)
+	return takeover.Move(w.t.Context(), w.options, takeover.Inspect(w.t.Context(), w.options), force)
 }
 
 // run has an instance of the old source put its claim back wherever it can, until the
@@ -144,7 +144,7 @@ func TestALookWritesNothing(t *testing.T) {
 	for _, s := range w.stores {
 		s.ForgetRequests()
 	}
-	clusters := takeover.Look(t.Context(), w.options)
+	clusters := takeover.Inspect(t.Context(), w.options)
 	if len(clusters) != 2 || clusters[0].Name != "asia" || clusters[0].Source(here) != there || len(clusters[0].Foreign) != 2 || clusters[0].Settled(here) {
 		t.Errorf("Look = %+v, want both clusters of the old source", clusters)
 	}
@@ -168,7 +168,7 @@ func TestWhatIsLeftBehindIsMovedAndIsMovedOnce(t *testing.T) {
 		}
 	}
 	w.wantSources("new new new")
-	for _, c := range takeover.Look(t.Context(), w.options) {
+	for _, c := range takeover.Inspect(t.Context(), w.options) {
 		if !c.Settled(here) || len(c.Ours) != 2 {
 			t.Errorf("afterwards: %+v", c)
 		}
@@ -296,7 +296,7 @@ func TestWhatIsNotTheFederationsStays(t *testing.T) {
 	other := inventory.Parent{Federation: "blog", App: "web", Source: there}
 	w.create("asia", configMaps, claim.Namespace, other.Object("").Object)
 
-	clusters := takeover.Look(t.Context(), w.options)
+	clusters := takeover.Inspect(t.Context(), w.options)
 	if why := clusters[0].Refused["tool"]; len(clusters[0].Refused) != 1 || !strings.Contains(why, "kubectl") {
 		t.Errorf("refused is %v, want the inventory of another tool", clusters[0].Refused)
 	}
