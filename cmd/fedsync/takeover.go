@@ -75,7 +75,7 @@ asked, 2 when the repository or the kubeconfig cannot be read.`,
 		if *former != "" {
 			return takeOverName(cmd, cfg, log, *former, *yes, *force)
 		}
-		t, err := handover.LookAt(cmd.Context(), cfg, buildVersion(), log)
+		t, err := handover.Inspect(cmd.Context(), cfg, buildVersion(), log)
 		if err != nil {
 			return err
 		}

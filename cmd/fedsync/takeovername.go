@@ -18,7 +18,7 @@ import (
 // takeOverName moves what a federation has under the name that it had before, or says
 // what it would move.
 func takeOverName(cmd *cobra.Command, cfg *config.Config, log *zap.Logger, former string, yes, force bool) error {
-	r, err := handover.LookAtRename(cmd.Context(), cfg, buildVersion(), log, former)
+	r, err := handover.InspectRename(cmd.Context(), cfg, buildVersion(), log, former)
 	if err != nil {
 		return err
 	}

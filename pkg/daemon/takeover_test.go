@@ -84,7 +84,7 @@ func TestAFederationIsTakenOverByTheRepositoryThatItMovedTo(t *testing.T) {
 
 func (w *world) lookAtTakeover(cfg *config.Config) *handover.Takeover {
 	w.t.Helper()
-	look, err := handover.LookAt(w.t.Context(), cfg, testVersion, w.log())
+	look, err := handover.Inspect(w.t.Context(), cfg, testVersion, w.log())
 	if err != nil {
 		w.t.Fatal(err)
 	}

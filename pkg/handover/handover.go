@@ -30,9 +30,9 @@ type Takeover struct {
 	options takeover.Options
 }
 
-// LookAt reads the repository and finds which source each cluster of its federation
+// Inspect reads the repository and finds which source each cluster of its federation
 // belongs to. It writes nothing.
-func LookAt(ctx context.Context, cfg *config.Config, version string, log *zap.Logger) (*Takeover, error) {
+func Inspect(ctx context.Context, cfg *config.Config, version string, log *zap.Logger) (*Takeover, error) {
 	src, snapshot, f, err := preview.Read(ctx, cfg, secret.New())
 	if err != nil {
 		return nil, err
@@ -52,9 +52,9 @@ type Rename struct {
 	options takeover.RenameOptions
 }
 
-// LookAtRename reads the repository and finds what each cluster of its federation has
+// InspectRename reads the repository and finds what each cluster of its federation has
 // under the federation's former name. It writes nothing.
-func LookAtRename(ctx context.Context, cfg *config.Config, version string, log *zap.Logger, former string) (*Rename, error) {
+func InspectRename(ctx context.Context, cfg *config.Config, version string, log *zap.Logger, former string) (*Rename, error) {
 	src, snapshot, f, err := preview.Read(ctx, cfg, secret.New())
 	if err != nil {
 		return nil, err
