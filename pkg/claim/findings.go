@@ -34,7 +34,7 @@ func (w *Writer) Findings() []federation.Finding {
 func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 	v, s := c.verdict(now), c.row.sight
 	name := Name(c.federation)
-	if (v.Action == Look || v.Action == Take) && v.Err == nil {
+	if (v.Action == Refresh || v.Action == Take) && v.Err == nil {
 		return federation.Finding{}, false // not a failure: it is due
 	}
 	f := federation.Finding{
@@ -63,7 +63,7 @@ func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 	case Blind:
 		f.Message = untrusted.Const("nothing is written to this cluster: the claim cannot be watched")
 		c.failed(&f, v.Err, "list, watch")
-	case Look:
+	case Refresh:
 		f.Message = untrusted.Const("nothing is written to this cluster: the claim cannot be read")
 		c.failed(&f, v.Err, "get")
 	case Take:

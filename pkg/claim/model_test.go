@@ -235,7 +235,7 @@ func (s *modelState) stepsAt(d, c int) []step {
 	switch o := k.op[d]; o.phase {
 	case opNone:
 		switch s.tables[d].verdict(r, modelStart) {
-		case Look:
+		case Refresh:
 			add("reads", false, func(n *modelState, k *modelCluster, r *row) { n.read(d, k, r, false) })
 		case Take:
 			add("reads to take", false, func(n *modelState, k *modelCluster, r *row) { n.read(d, k, r, true) })
@@ -311,7 +311,7 @@ func (s *modelState) carryOut(c int, o *op) {
 	o.answer = s.set(c, o.token)
 }
 
-// answer does what Claim.Look and Claim.Take do with an answer.
+// answer does what Claim.Refresh and Claim.Take do with an answer.
 func (s *modelState) answer(d int, o op, k *modelCluster, r *row) {
 	t := s.tables[d]
 	if o.refused {

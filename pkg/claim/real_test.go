@@ -107,8 +107,8 @@ func (i *instance) member(ctx context.Context, client dynamic.Interface, c *Clai
 		}
 		// An error stands in the next verdict.
 		switch c.Verdict(time.Now()).Action {
-		case Look:
-			_ = c.Look(ctx, client)
+		case Refresh:
+			_ = c.Refresh(ctx, client)
 		case Take:
 			_ = c.Take(ctx, client)
 		case Wait, Write, Yield, Damaged, Foreign, Blind, Left:

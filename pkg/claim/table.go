@@ -26,7 +26,7 @@ type Action int
 // The actions. Only Write allows writes other than of the Lease.
 const (
 	Wait    Action = iota // nothing: the cluster was not seen, or the token is not chosen
-	Look                  // read the Lease first, even if nothing has to be written
+	Refresh               // read the Lease first, even if nothing has to be written
 	Take                  // write the Lease first
 	Write                 // the claim is ours
 	Yield                 // another instance has taken over: read, and write nothing
@@ -374,7 +374,7 @@ func (t *table) verdict(r *row, now time.Time) Action {
 	case t.own.IsZero():
 		return Wait
 	case !t.fresh(r, now):
-		return Look
+		return Refresh
 	}
 	switch s := r.sight; s.Kind {
 	case Garbled:

@@ -87,7 +87,7 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 				t.saw(t.rows["a"], held(token(8, 1)), start.Add(time.Minute))
 			},
 			time.Minute,
-			[3]Action{Yield, Write, Look},
+			[3]Action{Yield, Write, Refresh},
 			false,
 		},
 		{
@@ -156,7 +156,7 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 				t.lost(t.rows["c"], errors.New("reset"), false, start.Add(15*time.Second))
 			},
 			20 * time.Second,
-			[3]Action{Blind, Look, Write},
+			[3]Action{Blind, Refresh, Write},
 			false,
 		},
 		{
@@ -173,7 +173,7 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 			"a write that was not answered",
 			func(t *table) { t.doubted(t.rows["a"], errors.New("timeout"), start) },
 			0,
-			[3]Action{Look, Write, Write},
+			[3]Action{Refresh, Write, Write},
 			false,
 		},
 		{
@@ -185,7 +185,7 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 				t.answered(r, held(t.own), start, events, start)
 			},
 			0,
-			[3]Action{Look, Write, Write},
+			[3]Action{Refresh, Write, Write},
 			false,
 		},
 		{
@@ -197,7 +197,7 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 				t.answered(t.rows["c"], held(t.own), start.Add(time.Minute), t.rows["c"].events, start.Add(time.Minute))
 			},
 			time.Minute,
-			[3]Action{Look, Look, Write},
+			[3]Action{Refresh, Refresh, Write},
 			false,
 		},
 		{
@@ -216,14 +216,14 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 				t.mistrusted(t.rows["b"], later.Add(trustWithin/2)) // of before
 			},
 			time.Second,
-			[3]Action{Look, Write, Write},
+			[3]Action{Refresh, Write, Write},
 			false,
 		},
 		{
 			"another cluster behind the name",
 			func(t *table) { t.forget(t.rows["a"], start) },
 			0,
-			[3]Action{Look, Write, Write},
+			[3]Action{Refresh, Write, Write},
 			false,
 		},
 		{

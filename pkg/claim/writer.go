@@ -290,7 +290,7 @@ func (c *Claim) verdict(now time.Time) Verdict {
 		v.By = r.sight.Holder
 	case Blind:
 		v.Err = r.watchErr
-	case Look, Take:
+	case Refresh, Take:
 		v.Err = r.askErr
 	case Wait, Write, Left:
 	}
@@ -358,13 +358,13 @@ func (c *Claim) Mistrust() {
 	}
 }
 
-// Look reads the Lease.
-func (c *Claim) Look(ctx context.Context, client dynamic.Interface) error {
-	_, err := c.look(ctx, client)
+// Refresh reads the Lease.
+func (c *Claim) Refresh(ctx context.Context, client dynamic.Interface) error {
+	_, err := c.refresh(ctx, client)
 	return err
 }
 
-func (c *Claim) look(ctx context.Context, client dynamic.Interface) (lease, error) {
+func (c *Claim) refresh(ctx context.Context, client dynamic.Interface) (lease, error) {
 	began, events := time.Now(), c.events()
 	l, err := read(ctx, client, c.federation)
 	c.change(func(t *table, r *row, now time.Time) {
@@ -384,10 +384,10 @@ func (c *Claim) events() int {
 }
 
 // Take reads the Lease and writes it if the verdict is still Take. Anything but a clear
-// success leaves the verdict at Look: a write whose answer is lost may have been
+// success leaves the verdict at Refresh: a write whose answer is lost may have been
 // carried out.
 func (c *Claim) Take(ctx context.Context, client dynamic.Interface) error {
-	found, err := c.look(ctx, client)
+	found, err := c.refresh(ctx, client)
 	if err != nil {
 		return err
 	}

@@ -130,7 +130,7 @@ func isRefused(v claim.Verdict) bool {
 	switch v.Action {
 	case claim.Yield, claim.Damaged, claim.Foreign:
 		return true
-	case claim.Blind, claim.Look, claim.Take:
+	case claim.Blind, claim.Refresh, claim.Take:
 		return apierrors.IsForbidden(v.Err)
 	case claim.Wait, claim.Write, claim.Left:
 	}

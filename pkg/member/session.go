@@ -382,9 +382,9 @@ func (s *session) takeClaim(ctx context.Context, running *sync.WaitGroup, now ti
 	if s.claim == nil || s.order.Number == 0 {
 		return time.Time{}
 	}
-	do, action := s.claim.Look, s.claim.Verdict(now).Action
+	do, action := s.claim.Refresh, s.claim.Verdict(now).Action
 	switch action { //nolint:exhaustive // there is nothing to do for the others
-	case claim.Look:
+	case claim.Refresh:
 	case claim.Take:
 		if !s.open.Load() {
 			return time.Time{} // nothing may be written yet, not even the claim
