@@ -191,7 +191,7 @@ func (r renaming) list(ctx context.Context, before inventory.Parent) error {
 			return fmt.Errorf("ConfigMap %s/%s: %s", u.GetNamespace(), u.GetName(), why)
 		}
 		wish.Contents, wish.Ended = there.Union(before.Contents), there.MergeEnded(before.Ended)
-		if there.Equal(wish.Contents) && maps.Equal(there.Ended, wish.Ended) {
+		if there.ListsExactly(wish.Contents) && maps.Equal(there.Ended, wish.Ended) {
 			return nil
 		}
 		wish.Instance, wish.ResourceVersion = there.Instance, there.ResourceVersion

@@ -46,8 +46,8 @@ func (c Contents) Covers(other Contents) bool {
 	return coversSet(c.Kinds, other.Kinds) && coversSet(c.Namespaces, other.Namespaces)
 }
 
-// Equal reports whether c and other list the same.
-func (c Contents) Equal(other Contents) bool {
+// ListsExactly reports whether c lists the same as other.
+func (c Contents) ListsExactly(other Contents) bool {
 	return maps.Equal(c.Kinds, other.Kinds) && maps.Equal(c.Namespaces, other.Namespaces)
 }
 

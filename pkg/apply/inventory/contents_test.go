@@ -39,10 +39,10 @@ func TestContentsAreSetsOfKindsAndNamespaces(t *testing.T) {
 		if got := a.Covers(b); got != c.covers {
 			t.Errorf("%s: Covers = %v, want %v", c.name, got, c.covers)
 		}
-		if got := a.Equal(b); got != c.just {
-			t.Errorf("%s: Equal = %v, want %v", c.name, got, c.just)
+		if got := a.ListsExactly(b); got != c.just {
+			t.Errorf("%s: ListsExactly = %v, want %v", c.name, got, c.just)
 		}
-		if both := a.Union(b); !both.Covers(a) || !both.Covers(b) || !both.Equal(contents(t, append(c.a, c.b...)...)) {
+		if both := a.Union(b); !both.Covers(a) || !both.Covers(b) || !both.ListsExactly(contents(t, append(c.a, c.b...)...)) {
 			t.Errorf("%s: Union = %v, want just what the two list", c.name, both)
 		}
 	}
@@ -52,7 +52,7 @@ func TestAUnionSharesNothing(t *testing.T) {
 	a := contents(t, "Service/ns/a")
 	both := a.Union(Contents{})
 	both.Add(federation.ObjectRef{Kind: "ConfigMap", Namespace: "other", Name: "a"})
-	if !a.Equal(contents(t, "Service/ns/a")) {
+	if !a.ListsExactly(contents(t, "Service/ns/a")) {
 		t.Errorf("contents = %v after a change of their union, want them unchanged", a)
 	}
 }

@@ -73,7 +73,7 @@ func (e *Error) Error() string {
 	return untrusted.Clean(fmt.Sprintf("%s %s: %v", e.Verb, where, e.Err), untrusted.MaxText)
 }
 
-// IsShared reports whether the cluster has one finding for all failures of this kind.
+// OneOfMany reports whether the cluster has one finding for all failures of this kind.
 func (e *Error) OneOfMany() bool { return e.Former != "" }
 
 // Unwrap returns the API server's error.

@@ -88,7 +88,7 @@ func (t *State) IsNarrow(a *App) bool {
 	if len(a.Has.Kinds) == 0 {
 		return !a.Parent.Exists()
 	}
-	return t.Wide(a) && a.Parent.Equal(a.Has)
+	return t.Wide(a) && a.Parent.ListsExactly(a.Has)
 }
 
 // AppTally counts the rows of an app.

@@ -143,7 +143,7 @@ func (wr *Writer) writeParent(ctx context.Context, app string, w ParentWish) (*P
 			if !w.Exact {
 				wish.Contents = p.Union(w.Contents)
 			}
-			if p.Instance == wish.Instance && p.Source == wish.Source && p.Equal(wish.Contents) && maps.Equal(p.Ended, wish.Ended) {
+			if p.Instance == wish.Instance && p.Source == wish.Source && p.ListsExactly(wish.Contents) && maps.Equal(p.Ended, wish.Ended) {
 				return p, nil
 			}
 		}
