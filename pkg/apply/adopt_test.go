@@ -208,7 +208,7 @@ func TestRestorePutsBackWhatWasThere(t *testing.T) {
 	never.Adoption = federation.AdoptNever
 	f.until("the restored object is no longer ours", func() bool { return len(f.Inventory()["web"]) == 2 })
 	r := f.sync(never)
-	f.wantFinding(r.Findings, "AlreadyExists", "not ours")
+	f.wantFinding(r.Findings, "AlreadyExists", "not managed by fedsync")
 
 	// And where the object is gone, it is made again.
 	if err := f.admin.Resource(object.Services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
@@ -264,7 +264,7 @@ func TestNeverLeavesWhatExists(t *testing.T) {
 	app := f.app("web", nginx)
 	app.Adoption = federation.AdoptNever
 	r := f.sync(app)
-	got := f.wantFinding(r.Findings, "AlreadyExists", "it exists already and is not ours")
+	got := f.wantFinding(r.Findings, "AlreadyExists", "it already exists and is not managed by fedsync")
 	if !strings.Contains(got.Remedy.String(), "adoption: Always") {
 		t.Errorf("remedy = %q, want it to name the setting", got.Remedy)
 	}
@@ -297,7 +297,7 @@ func TestNeverLosesTheRaceRatherThanMerge(t *testing.T) {
 	app := f.app("web", nginx)
 	app.Adoption = federation.AdoptNever
 	r := f.sync(app)
-	f.wantFinding(r.Findings, "AlreadyExists", "not ours")
+	f.wantFinding(r.Findings, "AlreadyExists", "not managed by fedsync")
 	if got := f.get(object.Services, "nginx").GetLabels()["app"]; got != "old" {
 		t.Errorf("label app = %q, want it as the other made it", got)
 	}
@@ -356,7 +356,7 @@ func TestWhatAControllerMadeIsNotAdopted(t *testing.T) {
 		return name != ""
 	})
 	r := f.sync(f.app("web", strings.ReplaceAll(strings.Split(nginx, "\n---\n")[1], "{name: nginx, namespace", "{name: "+name+", namespace")))
-	f.wantFinding(r.Findings, "owned", "Deployment echo controls it")
+	f.wantFinding(r.Findings, "owned", "its controller is Deployment echo")
 }
 
 const deployment = `

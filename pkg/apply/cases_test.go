@@ -274,7 +274,7 @@ func TestADefinitionStaysWhileObjectsThatAreNotOursExist(t *testing.T) {
 		f.create("kubectl", in.Replace(strings.Replace(cart, "NAME", name, 1)))
 	}
 	r := f.sync(f.app("web", nginx))
-	f.wantFinding(r.Findings, "held", "3 objects of its kind exist that are not ours")
+	f.wantFinding(r.Findings, "held", "3 objects of its kind that fedsync does not manage")
 	if !r.Complete || !r.Final {
 		t.Errorf("complete %v, final %v: want both, as for a Namespace", r.Complete, r.Final)
 	}

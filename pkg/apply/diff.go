@@ -131,7 +131,7 @@ func (a *Applier) DiffLimited(ctx context.Context, plan federation.ClusterPlan, 
 		return answered(out, context.Cause(ctx))
 	}
 	if err := q.silence(); err != nil {
-		return nil, fmt.Errorf("ask cluster %s for a dry run: %w", a.Cluster, err)
+		return nil, fmt.Errorf("dry run in cluster %s: %w", a.Cluster, err)
 	}
 	leaving, err := q.leaving(ctx, parents, wanted, broken)
 	if err != nil {
@@ -158,7 +158,7 @@ func answered(all []Difference, cause error) ([]Difference, error) {
 		}
 	}
 	slices.SortFunc(known, func(x, y Difference) int { return x.Object.Compare(y.Object) })
-	return known, fmt.Errorf("%d of %d objects were tried in time: %w", len(known)+unchanged, len(all), cause)
+	return known, fmt.Errorf("%d of %d objects were checked in time: %w", len(known)+unchanged, len(all), cause)
 }
 
 // question is one Diff.

@@ -25,7 +25,7 @@ func TestWhatWasAnsweredWhenTimeIsUpIsKnown(t *testing.T) {
 	if len(got) != 2 || got[0].Object != ref("b") || !errors.Is(got[0].Err, refused) || got[1].Object != ref("d") {
 		t.Errorf("differences = %v, want b, which is refused, and d", got)
 	}
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "3 of 5 objects were tried in time") {
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "3 of 5 objects were checked in time") {
 		t.Errorf("error = %v, want it to count", err)
 	}
 }

@@ -184,7 +184,7 @@ func (a *Applier) examine(ctx context.Context, x *table.Task, e *refusal.Error, 
 		if errors.Is(cause, context.DeadlineExceeded) && a.writer.Answers(ctx) {
 			e.Class, e.RetryAfter = refusal.ClassTimeout, 0
 			e.Err = errors.New("no answer within " + a.RequestTimeout.String() + ", although the API server answers other requests: a webhook may hang")
-			e.Remedy = "look at the webhooks that judge this kind: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
+			e.Remedy = "check the webhooks for this kind: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
 			return
 		}
 	case refusal.ClassThrottled, refusal.ClassCredentials:

@@ -206,7 +206,7 @@ func TestAJobThatGoesSlowlyIsAsGoodAsThere(t *testing.T) {
 	f.deleteJob()
 	f.start("one")
 	r := f.sync(app)
-	f.wantFinding(r.Findings, "deleting", "it ended, and is not created again")
+	f.wantFinding(r.Findings, "deleting", "it ended and is not created again")
 	if !r.Complete {
 		t.Errorf("not complete: %v", r.Findings)
 	}

@@ -157,7 +157,7 @@ func TestNobodyStandsInTheWayOfKeeping(t *testing.T) {
 	}
 	f.deleteOwnByHand(object.Secrets, name)
 	f.forge(name, f.forgedService())
-	if _, err := f.Backups().Keep(t.Context(), ref, live); err == nil || !strings.Contains(err.Error(), "is not what fedsync kept") {
+	if _, err := f.Backups().Keep(t.Context(), ref, live); err == nil || !strings.Contains(err.Error(), "was not created by fedsync") {
 		t.Errorf("keep where another's Secret stands: %v, want an error: what is overwritten would be lost", err)
 	}
 	f.deleteOwnByHand(object.Secrets, name)

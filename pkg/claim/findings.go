@@ -11,8 +11,8 @@ import (
 )
 
 // takeOver is the remedy where another source claims the federation.
-const takeOver = "stop the other fedsync, or rename the federation; where this is the same repository at another address, " +
-	"run `fedsync takeover` with these settings: it shows what it would move, and moves it with --yes"
+const takeOver = "stop the other fedsync, or rename the federation; if this is the same repository at another address, " +
+	"run `fedsync takeover` with these settings to see what it would move, and add --yes to move it"
 
 // Findings returns the reasons why this instance does not write, by cluster.
 func (w *Writer) Findings() []federation.Finding {
@@ -49,15 +49,15 @@ func (c *Claim) finding(now time.Time) (federation.Finding, bool) {
 			c.describe(v.By), v.Token.Short(), c.writer.holder.label)
 		f.Remedy = untrusted.Const("stop one of the two; if the other one has ended, start this one again")
 	case Damaged:
-		found := fmt.Sprintf("holder %q is not one that fedsync writes", s.Text)
+		found := fmt.Sprintf("holder %q was not written by fedsync", s.Text)
 		if s.Kind == Held {
 			found = fmt.Sprintf("generation %d is far above that of the other clusters", s.Holder.generation)
 		}
 		f.Message = untrusted.Textf("nothing is written to this cluster: the claim is damaged: %s", found)
-		f.Remedy = untrusted.New("see who changed it, then " + remove)
+		f.Remedy = untrusted.New("find out who changed it, then " + remove)
 	case Foreign:
 		f.ID = federation.FindingOwned
-		f.Message = untrusted.Textf("nothing is written to this cluster: instance %s claims it for another source (repository, ref and federation): %q, and this is %q",
+		f.Message = untrusted.Textf("nothing is written to this cluster: instance %s claims it for another source (repository, ref and federation): %q; this source is %q",
 			c.describe(s.Holder), clean(s.Source, 80), c.table.source)
 		f.Remedy = untrusted.Const(takeOver)
 	case Blind:

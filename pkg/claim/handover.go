@@ -18,7 +18,7 @@ var lowest = Token{generation: 1}
 
 // ErrAnswered means that another client wrote the Lease of a claim that was to be
 // handed over.
-var ErrAnswered = errors.New("the claim was written meanwhile: an instance of the other source runs")
+var ErrAnswered = errors.New("the claim has changed: an instance of the other source runs")
 
 // Read returns the federation's claim in a cluster.
 func Read(ctx context.Context, client dynamic.Interface, federation string) (Sight, error) {

@@ -63,7 +63,7 @@ func openState(dir, source string) *state {
 
 func (s *state) open(dir, source string) error {
 	if dir == "" {
-		return errors.New("there is no folder to keep it in")
+		return errors.New("no folder to store it in")
 	}
 	for n := range maxLocks {
 		lock, err := takeLock(filepath.Join(dir, fmt.Sprintf("claim-%s-%d.lock", source, n)))

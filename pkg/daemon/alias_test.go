@@ -131,7 +131,7 @@ func TestOneClusterTwiceInTheFileIsWrittenOnceAndSaid(t *testing.T) {
 					return "there is a finding of a fight: " + f.String()
 				}
 			}
-			return hasFinding("E D04", loser, "is the same cluster as "+winner, "take "+loser)(r)
+			return hasFinding("E D04", loser, "is the same cluster as "+winner, "remove "+loser)(r)
 		}
 	}
 	d.await("the error names both", said(alias, all[0]))

@@ -35,7 +35,7 @@ func TestANamespaceThatWasDeletedByHandIsMadeAgain(t *testing.T) {
 	usual := findingIDs(d.reports.Newest())
 	w.terminate(cluster, w.namespace)
 	terminating := allOf(is(sha, status.Failure, status.Pending),
-		hasFinding("D09", cluster, "namespace "+w.namespace+" is being terminated", finalizer, "it is created again"))
+		hasFinding("D09", cluster, "namespace "+w.namespace+" is being terminated", finalizer, "creates it again"))
 	d.await("it says what the namespace waits for", terminating)
 	d.during(2*time.Second, "while it is being terminated", terminating)
 	if missing := lacks("createNamespaces: true")(d.reports.Newest()); missing != "" {
@@ -90,7 +90,7 @@ func TestAnIngressThatLeavesIsPendingUntilItsFinalizerIsGone(t *testing.T) {
 	late := *w.cfg
 	late.StatusDeadline = time.Second
 	d = w.startWith(&late)
-	d.await("it is a failure after the deadline", allOf(is(second, status.Failure), hasFinding("E deleting", cluster, finalizer, "must act")))
+	d.await("it is a failure after the deadline", allOf(is(second, status.Failure), hasFinding("E deleting", cluster, finalizer, "blocks the deletion")))
 
 	unhold()
 	d.live(second)

@@ -169,7 +169,7 @@ func clusterFaults(p *patient) []fault {
 			files:   map[string]string{moreFile: p.unpinned("second")},
 			refused: true,
 			want: []symptom{
-				failing("D07", lost, federation.ObjectRef{Kind: "services"}, "drift and what should be pruned of this kind go unseen", "list and watch"),
+				failing("D07", lost, federation.ObjectRef{Kind: "services"}, "drift and objects to prune of this kind are not detected", "list and watch"),
 				warning("D07", lost, none, "may not see", "services, and so not which node ports are taken", "--verb=list,watch --resource=services"),
 				warning("port-waiting", "", p.ref("Service", "second"), "until Services may be listed in "+lost),
 			},

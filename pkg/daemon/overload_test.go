@@ -123,7 +123,7 @@ func TestAnOverloadedAPIServerIsNotCalledForbidding(t *testing.T) {
 		}
 		return ""
 	})
-	d.await("it says so", hasFinding(proxy.Cluster(), "too much to do"))
+	d.await("it says so", hasFinding(proxy.Cluster(), "the API server is overloaded"))
 	rule.Remove()
 	ended := time.Now()
 	d.live(second)

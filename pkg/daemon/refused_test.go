@@ -118,7 +118,7 @@ func TestARightThatIsGrantedLaterIsUsed(t *testing.T) {
 	w.impersonate(cluster)
 	w.role(cluster, append(all("get", "list", "watch"), ruleIn(w.namespace, "configmaps", "*"))...)
 	d := w.start()
-	unkept := hasFinding("W inventory", cluster, "no inventory can be kept", "write ConfigMaps")
+	unkept := hasFinding("W inventory", cluster, "cannot write the inventory", "write ConfigMaps")
 	d.live(w.repo.Push("first", map[string]string{
 		"fedsync.yaml":    w.file("web"),
 		"apps/web/a.yaml": w.settings("a", "1"),

@@ -57,7 +57,7 @@ func newCommand(cfg *rest.Config) (command, error) {
 		return command{}, fmt.Errorf("credentials plugin %s: apiVersion %q is not supported; want %s", c.name, c.version, strings.Join(versions, " or "))
 	}
 	if config.InteractiveMode == api.AlwaysExecInteractiveMode {
-		return command{}, fmt.Errorf("credentials plugin %s: interactiveMode is Always, and fedsync has no terminal for it; "+
+		return command{}, fmt.Errorf("credentials plugin %s: interactiveMode is Always, but fedsync has no terminal; "+
 			"use IfAvailable, Never, or another kind of credentials", c.name)
 	}
 	info, err := execInfo(cfg)
@@ -136,9 +136,9 @@ func (c command) failed(ctx context.Context, err error, said string) error {
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return c.words(fmt.Sprintf("it gave no answer within %v and was killed", pluginTimeout), said)
+		return c.words(fmt.Sprintf("it did not answer within %v and was killed", pluginTimeout), said)
 	case ctx.Err() != nil:
-		return errors.New("it was killed since fedsync is stopping")
+		return errors.New("it was killed because fedsync is stopping")
 	case errors.As(err, &missing):
 		return c.words("it is not installed: "+missing.Err.Error(), c.hint)
 	case errors.As(err, &exit):
@@ -169,7 +169,7 @@ func (c command) clean(said string, more ...string) string {
 func (c command) parse(output []byte) (*credentials, error) {
 	var answer clientauthenticationv1.ExecCredential
 	if err := json.Unmarshal(output, &answer); err != nil {
-		return nil, errors.New("its answer is no JSON") // the decoder's error may quote it
+		return nil, errors.New("its answer is not JSON") // the decoder's error may quote it
 	}
 	status := answer.Status
 	switch {

@@ -32,7 +32,7 @@ func Words(class federation.FailureClass) string {
 	case federation.FailureInvalid:
 		return "it does not accept the request"
 	case federation.FailureConflict:
-		return "the request contradicts what is there"
+		return "the request conflicts with the current state"
 	case federation.FailureContext:
 		return "no usable kubeconfig context"
 	case federation.FailureFiles:
@@ -59,7 +59,7 @@ func Remedy(class federation.FailureClass, context string) string {
 	case federation.FailureTLS:
 		return fmt.Sprintf("put the cluster's own certificate authority into the kubeconfig (context %q), or renew the server's certificate", context)
 	case federation.FailureUnauthorised:
-		return fmt.Sprintf("renew the credentials in the kubeconfig (context %q); nothing is moved away meanwhile", context)
+		return fmt.Sprintf("renew the credentials in the kubeconfig (context %q); no replicas are moved away until then", context)
 	case federation.FailureForbidden:
 		return fmt.Sprintf("grant fedsync's role to the user of context %q", context)
 	case federation.FailureThrottled:
@@ -71,12 +71,12 @@ func Remedy(class federation.FailureClass, context string) string {
 	case federation.FailureConflict:
 		return "find out who else changes the object: kubectl get --show-managed-fields"
 	case federation.FailureContext:
-		return fmt.Sprintf("add the context to the kubeconfig, and to the setting --contexts where that is given, or set the cluster's context in %s", federation.FileName)
+		return fmt.Sprintf("add the context to the kubeconfig, and to the setting --contexts if it is set, or set the cluster's context in %s", federation.FileName)
 	case federation.FailureFiles:
-		return "create the file that is named, readable for fedsync; it takes effect at once"
+		return "create the named file, readable for fedsync; it takes effect immediately"
 	case federation.FailureMisbehaves:
-		return fmt.Sprintf("look at the server that context %q leads to, and at what stands before it: "+
-			"no API server answers so; nothing is moved away meanwhile", context)
+		return fmt.Sprintf("check the server that context %q leads to, and any proxy before it: "+
+			"an API server does not answer like this; no replicas are moved away because of it", context)
 	case federation.FailureNone:
 	}
 	return ""

@@ -60,7 +60,7 @@ func InspectRename(ctx context.Context, cfg *config.Config, version string, log 
 		return nil, err
 	}
 	if f.Name == former {
-		return nil, fmt.Errorf("%s is the federation's name in %s, and not one that it had before", former, snapshot.Revision)
+		return nil, fmt.Errorf("%s is the federation's current name in %s, not a former one", former, snapshot.Revision)
 	}
 	kube, err := config.NewKubeconfig(cfg, log)
 	if err != nil {

@@ -270,18 +270,18 @@ func (a *addresser) findings() []federation.Finding {
 			ID: federation.FindingForeign, Severity: federation.SeverityWarning, Cluster: a.cluster, Object: refOf(s.ingress),
 			Message: untrusted.New(fmt.Sprintf("status.loadBalancer is written by %q, so the address %s of fedsync's load balancer is not shown",
 				s.ingress.StatusBy, s.address)),
-			Remedy: untrusted.Textf("have it leave Ingresses of the class %s alone", federation.ClassGlobal),
+			Remedy: untrusted.Textf("make it ignore Ingresses of class %s", federation.ClassGlobal),
 		})
 	}
 	for ref, err := range a.failed {
 		f := federation.Finding{
 			ID: federation.FindingAddress, Severity: federation.SeverityWarning, Cluster: a.cluster, Object: ref,
-			Message: untrusted.New("the address cannot be written into its status: " + untrusted.Line(err.Error())),
-			Remedy:  untrusted.Const("none: it is tried again; the load balancer serves all the same"),
+			Message: untrusted.New("cannot write the address into its status: " + untrusted.Line(err.Error())),
+			Remedy:  untrusted.Const("none: fedsync retries; the load balancer serves traffic anyway"),
 		}
 		if apierrors.IsForbidden(err) {
 			f.ID = federation.FindingPermission
-			f.Remedy = untrusted.Const("allow the verb patch on ingresses/status (networking.k8s.io); the load balancer serves all the same")
+			f.Remedy = untrusted.Const("allow the verb patch on ingresses/status (networking.k8s.io); the load balancer serves traffic anyway")
 		}
 		all = append(all, f)
 	}

@@ -47,13 +47,13 @@ type DiscoveryError struct {
 // Error implements error.
 func (e *DiscoveryError) Error() string {
 	if e.All {
-		return fmt.Sprintf("the kinds of the cluster cannot be listed: %v", e.Err)
+		return fmt.Sprintf("cannot list the kinds of the cluster: %v", e.Err)
 	}
 	group := e.Group
 	if group == "" {
 		group = "core"
 	}
-	return fmt.Sprintf("the kinds of the API group %s cannot be listed, which says nothing of whether their objects exist: %v", group, e.Err)
+	return fmt.Sprintf("cannot list the kinds of API group %s, so it is not known whether their objects exist: %v", group, e.Err)
 }
 
 // Unwrap returns the API server's error, or the reason why there was no answer.
@@ -393,7 +393,7 @@ func (k *Kinds) askGroup(ctx context.Context, t *kindTable, group string) (meta.
 		list, err := k.client.ServerResourcesForGroupVersionWithContext(ctx, v.GroupVersion)
 		if err != nil {
 			if apierrors.IsNotFound(err) {
-				err = fmt.Errorf("version %s is listed and not served", v.Version)
+				err = fmt.Errorf("version %s is listed but not served", v.Version)
 			}
 			return nil, err
 		}

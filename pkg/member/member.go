@@ -238,7 +238,7 @@ func (m *Member) runSession(ctx context.Context, s *session, digest string) (rea
 		case <-s.ended:
 			return "the cluster misbehaves"
 		case <-s.replaced:
-			return "another cluster answers, or the same as it was earlier"
+			return "another cluster answers, or the same one in an earlier state"
 		case <-m.reconnect:
 			if conn, err := m.Connect(m.Cluster.Context); err != nil || conn.Digest != digest {
 				return connectionChanged

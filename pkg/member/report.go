@@ -154,7 +154,7 @@ func (s *session) own(standing standing.Standing, state federation.ClusterState)
 		all = append(all, federation.Finding{
 			ID: federation.FindingPermission, Severity: federation.SeverityWarning, Cluster: s.Cluster.Name,
 			Object:  federation.ObjectRef{Kind: "Namespace", Name: "kube-system"},
-			Message: untrusted.New("the cluster cannot be told from another: " + s.refused),
+			Message: untrusted.New("cannot identify the cluster: " + s.refused),
 			Remedy:  untrusted.Const("allow the verb get on the Namespace kube-system; until then no cluster that left " + federation.FileName + " is emptied"),
 		})
 	}
@@ -166,12 +166,12 @@ func (s *session) watchFinding(w watch.Watch, err *watch.Error) federation.Findi
 	f := federation.Finding{
 		ID: federation.FindingPermission, Severity: federation.SeverityError, Cluster: s.Cluster.Name,
 		Object:  federation.ObjectRef{Group: w.Resource.Group, Kind: w.Resource.Resource},
-		Message: untrusted.New(err.Error() + ": drift and what should be pruned of this kind go unseen"),
+		Message: untrusted.New(err.Error() + ": drift and objects to prune of this kind are not detected"),
 		Remedy:  untrusted.Textf("allow the verbs list and watch on %s", w.Resource.GroupResource()),
 	}
 	if w == s.watches.namespaces || w == s.watches.definitions {
 		f.Severity = federation.SeverityWarning
-		f.Message = untrusted.New(err.Error() + ": what waits for one of them is only tried again from time to time")
+		f.Message = untrusted.New(err.Error() + ": objects that wait for one of them are retried only from time to time")
 	}
 	switch {
 	case err.NotServed:
@@ -179,7 +179,7 @@ func (s *session) watchFinding(w watch.Watch, err *watch.Error) federation.Findi
 		f.Remedy = untrusted.Const("install its CustomResourceDefinition, or remove the objects from the repository")
 	case !err.Blocked():
 		f.ID, f.Severity = federation.FindingWatchFails, federation.SeverityWarning
-		f.Remedy = untrusted.Const("none: it is tried again; if it lasts, look at the API server and at what stands before it")
+		f.Remedy = untrusted.Const("none: fedsync retries; if it persists, check the API server and any proxy before it")
 	}
 	return f
 }

@@ -406,7 +406,7 @@ func (s *session) takeClaim(ctx context.Context, running *sync.WaitGroup, now ti
 }
 
 // errNotYet is why the claim is asked for again after an answer.
-var errNotYet = errors.New("what was answered meanwhile may be old")
+var errNotYet = errors.New("an answer may be out of date")
 
 // compare finds out what the order would change, as soon as the lists are there.
 func (s *session) compare(ctx context.Context, running *sync.WaitGroup) {

@@ -91,7 +91,7 @@ func Of(in Input) Roll {
 		if now.Before != "" && now.Since == in.Revision {
 			out.verdicts[c.Name] = verdict{
 				clusterReplaced, "",
-				fmt.Sprintf("kube-system had the uid %s, and has %s", now.Before, uid),
+				fmt.Sprintf("kube-system had the uid %s, and now has %s", now.Before, uid),
 			}
 			continue
 		}
@@ -164,10 +164,10 @@ func (in Input) leaving(c federation.Cluster) verdict {
 	facts := in.Facts.Clusters[c.Name]
 	switch before := in.Roster.Brought[c.Name]; {
 	case uid == "" || facts.State != federation.ClusterReady:
-		return verdict{Action: clusterWait, Why: "it is not known which cluster it is: it must answer and let fedsync get its Namespace kube-system"}
+		return verdict{Action: clusterWait, Why: "the cluster cannot be identified: it must answer and allow fedsync to get its Namespace kube-system"}
 	case before.UID != "" && before.UID != uid:
 		return verdict{Action: clusterWait, Why: fmt.Sprintf(
-			"its context leads to another cluster than before: kube-system had the uid %s, and has %s", before.UID, uid)}
+			"its context leads to another cluster than before: kube-system had the uid %s, and now has %s", before.UID, uid)}
 	}
 	var unknown []string
 	for _, m := range in.Members {
@@ -176,7 +176,7 @@ func (in Input) leaving(c federation.Cluster) verdict {
 		}
 	}
 	if len(unknown) > 0 {
-		return verdict{Action: clusterWait, Why: fmt.Sprintf("it may be one of %s, of which it is not known now which clusters they are",
+		return verdict{Action: clusterWait, Why: fmt.Sprintf("it may be one of %s, whose clusters cannot be identified now",
 			strings.Join(unknown, ", "))}
 	}
 	return verdict{Action: clusterEmpty}
@@ -245,8 +245,8 @@ func (r Roll) Findings(file string) []federation.Finding {
 		v := r.verdicts[name]
 		all = append(all, federation.Finding{
 			ID: federation.FindingClusterTwice, Severity: federation.SeverityError, Cluster: name, File: file,
-			Message: untrusted.Textf("is the same cluster as %s: %s; %s is written, %s is not and has no share", v.Member, v.Why, v.Member, name),
-			Remedy:  untrusted.Textf("take %s or %s out of %s, or correct the context of one of them in the kubeconfig", name, v.Member, federation.FileName),
+			Message: untrusted.Textf("is the same cluster as %s: %s; %s is written, %s is not written and has no share", v.Member, v.Why, v.Member, name),
+			Remedy:  untrusted.Textf("remove %s or %s from %s, or correct the context of one of them in the kubeconfig", name, v.Member, federation.FileName),
 		})
 	}
 	for _, name := range r.those(clusterReplaced) {
@@ -259,8 +259,8 @@ func (r Roll) Findings(file string) []federation.Finding {
 	for _, name := range r.those(clusterWait) {
 		all = append(all, federation.Finding{
 			ID: federation.FindingLeaving, Severity: federation.SeverityNote, Cluster: name, File: file,
-			Message: untrusted.New("left the file and is not emptied yet: " + r.verdicts[name].Why),
-			Remedy:  untrusted.Const("wait until these clusters answer, or take the unreachable ones out of " + federation.FileName + "; with onRemove: Orphan nothing is deleted"),
+			Message: untrusted.New("left the file but is not emptied yet: " + r.verdicts[name].Why),
+			Remedy:  untrusted.Const("wait until these clusters answer, or remove the unreachable ones from " + federation.FileName + "; with onRemove: Orphan nothing is deleted"),
 		})
 	}
 	return all

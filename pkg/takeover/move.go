@@ -101,7 +101,7 @@ func adopt(ctx context.Context, client dynamic.Interface, p inventory.Parent, ow
 	_, err = client.Resource(configMaps).Namespace(federation.SystemNamespace).Patch(ctx,
 		inventory.ParentName(owner.Federation, p.App), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
 	if apierrors.IsConflict(err) {
-		return fmt.Errorf("its inventory was written meanwhile: look again: %w", err)
+		return fmt.Errorf("its inventory has changed: run the command again: %w", err)
 	}
 	return err
 }

@@ -50,7 +50,7 @@ func InspectFormer(ctx context.Context, o RenameOptions) []Cluster {
 	for i := range found {
 		c := &found[i]
 		if c.Err == nil && c.Claim.OfAnother(o.Former.Source) && c.Claim.Source != o.Owner.Source && !slices.Contains(o.Former.FormerSources, c.Claim.Source) {
-			c.Err = fmt.Errorf("federation %s is another source's there (%s): only what is of this repository, ref and path is taken over", o.Former.Federation, c.Claim.Who)
+			c.Err = fmt.Errorf("federation %s belongs to another source there (%s): only what belongs to this repository, ref and path is moved", o.Former.Federation, c.Claim.Who)
 		}
 	}
 	return found
@@ -125,7 +125,7 @@ func (r renaming) all(ctx context.Context, m *Moved, c Cluster) error {
 		return failed
 	}
 	if err := r.kept(ctx); err != nil {
-		return fmt.Errorf("what adoption kept: %w", err)
+		return fmt.Errorf("copies of adopted objects: %w", err)
 	}
 	return r.request(ctx, func(ctx context.Context) error {
 		return claim.Remove(ctx, r.client, r.Former.Federation, r.Owner.Source)

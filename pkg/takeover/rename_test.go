@@ -266,7 +266,7 @@ func TestOnlyWhatIsOfTheSameSourceIsRenamed(t *testing.T) {
 	w := newRenamed(t, "asia")
 	w.options.Former.Source = "third-source"
 	moved, err := w.rename(true)
-	if err != nil || moved[0].Err == nil || !strings.Contains(moved[0].Err.Error(), "is another source's there (instance old-0") {
+	if err != nil || moved[0].Err == nil || !strings.Contains(moved[0].Err.Error(), "belongs to another source there (instance old-0") {
 		t.Errorf("Rename = %+v, %v, want it refused", moved, err)
 	}
 	w.wantLabels("afterwards", asShop)

@@ -177,7 +177,7 @@ func (s *Store) keepLonger(ctx context.Context, proof inventory.Proof, until tim
 // notOurs is the error for an object of another client that has the name of one of
 // ours.
 func notOurs(kind, name string) error {
-	return fmt.Errorf("%s %s/%s is not what fedsync kept: somebody else made it; delete it", kind, federation.SystemNamespace, name)
+	return fmt.Errorf("%s %s/%s was not created by fedsync: delete it", kind, federation.SystemNamespace, name)
 }
 
 // Pack returns the Secret that keeps an object.

@@ -110,14 +110,14 @@ func readKept(secret *unstructured.Unstructured) (Copy, error) {
 		return Copy{}, fmt.Errorf("unpack %s: %w", secret.GetName(), err)
 	}
 	if !bounds.IsObject(data) {
-		return Copy{}, fmt.Errorf("unpack %s: it is more than an object may be", secret.GetName())
+		return Copy{}, fmt.Errorf("unpack %s: the object is too large", secret.GetName())
 	}
 	content := &unstructured.Unstructured{}
 	if err := content.UnmarshalJSON(data); err != nil {
 		return Copy{}, fmt.Errorf("decode %s: %w", secret.GetName(), err)
 	}
 	if found := federation.RefOf(content); found != ref {
-		return Copy{}, fmt.Errorf("%s says that it keeps %s, and keeps %s", secret.GetName(), ref, found)
+		return Copy{}, fmt.Errorf("%s should contain %s, but contains %s", secret.GetName(), ref, found)
 	}
 	return Copy{
 		Object: ref, Secret: secret.GetName(), At: secret.GetCreationTimestamp().Time, Expires: expires,

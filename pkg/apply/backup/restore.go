@@ -24,11 +24,11 @@ type NotProvedError struct {
 
 // Error returns the reason.
 func (e *NotProvedError) Error() string {
-	why := "the inventory knows nothing of it, so an earlier version of fedsync kept it, or somebody else made it"
+	why := "the inventory has no digest of it, so an earlier version of fedsync or another client created it"
 	if e.Copy.State == Changed {
-		why = "somebody changed it: its digest is not the one in the inventory"
+		why = "its digest differs from the one in the inventory, so it was changed"
 	}
-	return fmt.Sprintf("restore %s: Secret %s/%s is not certain to be what fedsync kept: %s", e.Copy.Object, federation.SystemNamespace, e.Copy.Secret, why)
+	return fmt.Sprintf("restore %s: cannot verify that fedsync created Secret %s/%s: %s", e.Copy.Object, federation.SystemNamespace, e.Copy.Secret, why)
 }
 
 // Restore puts an object back to what it was before it was last adopted, from a copy
@@ -54,7 +54,7 @@ func (s *Store) Restore(ctx context.Context, ref federation.ObjectRef, unproved 
 	}
 	switch {
 	case newest == nil:
-		return Copy{}, fmt.Errorf("restore %s: nothing is kept of it in %s", ref, federation.SystemNamespace)
+		return Copy{}, fmt.Errorf("restore %s: no copy found in %s", ref, federation.SystemNamespace)
 	case kept == nil:
 		return Copy{}, &NotProvedError{Copy: *newest}
 	}

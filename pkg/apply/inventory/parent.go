@@ -135,8 +135,8 @@ func (p Parent) Change(version string, before Parent) ([]byte, error) {
 }
 
 // TakeOver is the remedy where a federation belongs to another source.
-const TakeOver = "stop the other fedsync, or rename the federation; where this is the same repository at another address, " +
-	"run `fedsync takeover` with these settings: it shows what it would move, and moves it with --yes"
+const TakeOver = "stop the other fedsync, or rename the federation; if this is the same repository at another address, " +
+	"run `fedsync takeover` with these settings to see what it would move, and add --yes to move it"
 
 // MoveTo returns a JSON merge patch that gives the parent to another source, provided
 // that it has not changed since it was read.
@@ -169,7 +169,7 @@ func (o Owner) Refusal(app string, p Parent) (why, remedy string) {
 	case p.Federation != o.Federation || p.App != app:
 		return fmt.Sprintf("it belongs to app %q of federation %q", p.App, p.Federation), "rename the federation or the app"
 	case !o.Follows(p.Source):
-		why = fmt.Sprintf("it belongs to another source (repository, ref and federation): %q, and this is %q", p.Source, o.Source)
+		why = fmt.Sprintf("it belongs to another source (repository, ref and federation): %q; this source is %q", p.Source, o.Source)
 		remedy = TakeOver
 	}
 	return why, remedy

@@ -86,7 +86,7 @@ func TestAParentOfSomebodyElseIsRefused(t *testing.T) {
 		{"of another federation", annotate(annotationFederation, "web"), `it belongs to app "web" of federation "web"`, "rename the federation or the app"},
 		{
 			"of another source", annotate(annotationSource, "other"), `it belongs to another source (repository, ref and federation): "other", and this is "source"`,
-			"run `fedsync takeover` with these settings: it shows what it would move, and moves it with --yes",
+			"run `fedsync takeover` with these settings to see what it would move, and add --yes to move it",
 		},
 	} {
 		u := webParent(t).Object("")

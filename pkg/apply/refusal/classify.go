@@ -49,7 +49,7 @@ func (e *Error) classify(err error) {
 		return
 	case meta.IsNoMatchError(err):
 		e.Class = ClassKind
-		e.Remedy = "install its CustomResourceDefinition in this cluster, or put it into the repository"
+		e.Remedy = "install its CustomResourceDefinition in this cluster, or add it to the repository"
 		return
 	}
 	if s, ok := StatusOf(err); ok {
@@ -122,7 +122,7 @@ func (e *Error) classifyStatus(s metav1.Status) {
 	switch {
 	case s.Code == http.StatusTooManyRequests, s.Code == http.StatusServiceUnavailable && e.RetryAfter > 0:
 		e.Class = ClassThrottled
-		e.Remedy = "none: it is tried again as the API server asks; if it lasts, look what loads it"
+		e.Remedy = "none: fedsync retries after the pause that the API server asks for; if it persists, find what overloads the API server"
 	case s.Code >= http.StatusInternalServerError:
 		e.Class = ClassServer
 	}
@@ -132,13 +132,13 @@ func (e *Error) classifyForbidden(s metav1.Status) {
 	switch {
 	case hasCause(s, corev1.NamespaceTerminatingCause) || strings.Contains(s.Message, "is being terminated"):
 		e.Class = ClassNamespace
-		e.Remedy = "wait until the namespace is gone; it is created again then"
+		e.Remedy = "wait until the namespace is gone; fedsync then creates it again"
 	case strings.Contains(s.Message, "exceeded quota"):
 		e.Class = ClassQuota
 		e.Remedy = "raise the ResourceQuota in this namespace, or ask for less"
 	case strings.Contains(s.Message, " cannot "):
 		e.Class = ClassForbidden
-		e.Remedy = "grant fedsync's credentials in this cluster what the message names"
+		e.Remedy = "grant fedsync's credentials in this cluster the permission named in the message"
 	default:
 		e.Class = ClassAdmission
 	}
@@ -160,7 +160,7 @@ func (e *Error) immutable() {
 	if e.Object.Namespace != "" {
 		command = untrusted.Command("kubectl -n %s delete %s %s", e.Object.Namespace, kind, e.Object.Name)
 	}
-	e.Remedy = "restore the field in " + cmp.Or(e.File, "Git") + ", or delete the object in this cluster, and it is made anew: " + command
+	e.Remedy = "restore the field in " + cmp.Or(e.File, "Git") + ", or delete the object in this cluster, and fedsync recreates it: " + command
 }
 
 // shortened is an API server's error in fewer words.

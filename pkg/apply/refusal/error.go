@@ -85,8 +85,8 @@ func (e *Error) Finding(cluster, app string) federation.Finding {
 	if e.Former != "" {
 		return federation.Finding{
 			ID: federation.FindingOwned, Severity: federation.SeverityError, Cluster: cluster,
-			Message: untrusted.Textf("objects of this revision are those of federation %s in this cluster", untrusted.Clean(e.Former, 80)),
-			Remedy: untrusted.Textf("if that was this federation's name before, run %s with these settings: it shows what it would move, and moves it with --yes",
+			Message: untrusted.Textf("objects of this revision belong to federation %s in this cluster", untrusted.Clean(e.Former, 80)),
+			Remedy: untrusted.Textf("if this federation had that name before, run %s with these settings to see what it would move, and add --yes to move it",
 				untrusted.Command("fedsync takeover --federation %s", e.Former)),
 		}
 	}
@@ -132,7 +132,7 @@ func (e *Error) Finding(cluster, app string) federation.Finding {
 func (e *Error) correction() string {
 	remedy := "correct the object in " + cmp.Or(e.File, "Git") + " as the message says"
 	if e.Class == ClassAdmission {
-		remedy += ", or have what denies it in this cluster let it pass"
+		remedy += ", or allow it in the policy that denies it in this cluster"
 	}
 	return remedy
 }

@@ -33,7 +33,7 @@ func (c *Client) NameHolder(ctx context.Context, e *refusal.Error) {
 	case !found && strings.Contains(e.Err.Error(), refusal.PortAllocated):
 		e.Class = refusal.ClassPortLeaked
 		e.Err = fmt.Errorf("nodePort %d is allocated although no Service has it: %w", port, e.Err)
-		e.Remedy = "none: the API server's repair loop frees it within some ten minutes, and it is tried again"
+		e.Remedy = "none: the API server's repair loop frees it within about ten minutes, and fedsync retries"
 	}
 }
 

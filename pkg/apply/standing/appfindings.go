@@ -29,7 +29,7 @@ func (x *report) spaceFinding(name, app string) (federation.Finding, bool) {
 	switch {
 	case s.Terminating:
 		f.Message = untrusted.New("read: namespace " + name + " is being terminated")
-		f.Remedy = untrusted.Const("wait until the namespace is gone; it is created again then")
+		f.Remedy = untrusted.Const("wait until the namespace is gone; fedsync then creates it again")
 		if s.Message != "" {
 			f.Message = untrusted.Textf("%s: %s", f.Message, untrusted.Line(s.Message))
 		}
@@ -63,14 +63,14 @@ func (x *report) appFindings(of *state.App, tally *state.AppTally) []federation.
 	case e.Verb == write.VerbRecord:
 		f := e.Finding(x.Cluster, of.Name)
 		f.ID, f.Severity = federation.FindingInventory, federation.SeverityWarning
-		f.Message = untrusted.New("it cannot be recorded which Jobs ended, so they run again when their TTL has deleted them and fedsync starts again: " + untrusted.Line(e.Err.Error()))
+		f.Message = untrusted.New("cannot record which Jobs ended, so they run again after their TTL deletes them and fedsync restarts: " + untrusted.Line(e.Err.Error()))
 		out = append(out, f)
 	case e.Verb == write.VerbNarrow && x.IsNarrow(of), e.Verb != write.VerbNarrow && x.Wide(of) && (tally == nil || state.ListsAll(of.Parent, x.Leaving(of, tally.Leaving))):
 		// It concerned something that is done by now.
 	case e.LeavesNoInventory() && !x.Wide(of):
 		f := e.Finding(x.Cluster, of.Name)
 		f.ID, f.Severity = federation.FindingInventory, federation.SeverityWarning
-		f.Message = untrusted.New("no inventory can be kept, so nothing is pruned: " + untrusted.Line(e.Err.Error()))
+		f.Message = untrusted.New("cannot write the inventory, so nothing is pruned: " + untrusted.Line(e.Err.Error()))
 		f.Remedy = untrusted.Const("allow fedsync to create the namespace " + federation.SystemNamespace + " and to write ConfigMaps in it")
 		out = append(out, f)
 	default:
@@ -101,9 +101,9 @@ func (x *report) blindFinding(of *state.App) (federation.Finding, bool) {
 			f.Remedy = untrusted.Const("allow fedsync to list and watch them in this cluster")
 		}
 	}
-	f.Message = untrusted.New("nothing is pruned of kinds that are not seen: " + strings.Join(texts, ", "))
+	f.Message = untrusted.New("objects of these kinds are not pruned, because they cannot be listed: " + strings.Join(texts, ", "))
 	if f.Remedy.IsZero() {
-		f.Remedy = untrusted.Const("look why the cluster does not serve them; what left Git is pruned when it does")
+		f.Remedy = untrusted.Const("find out why the cluster does not serve them; objects that left Git are pruned when it does")
 	}
 	return f, true
 }
@@ -129,18 +129,18 @@ func (x *report) keptFinding(of *state.App, tally *state.AppTally) (federation.F
 		return federation.Finding{}, false // the plan does not name the app
 	case of.Plan.Prune == federation.PruneHeld:
 		f.ID, f.Severity = federation.FindingHeld, federation.SeverityWarning
-		f.Message = untrusted.New(objects + " are left: these are too many at once")
-		f.Remedy = untrusted.Textf("if they are to go, annotate %s with %s: Allowed", federation.FileName, federation.AnnotationPrune)
+		f.Message = untrusted.New(objects + " are not deleted: too many at once")
+		f.Remedy = untrusted.Textf("to delete them, annotate %s with %s: Allowed", federation.FileName, federation.AnnotationPrune)
 	case of.Plan.Prune == federation.PruneOff:
-		f.Message = untrusted.New(objects + " are left: the app does not prune")
+		f.Message = untrusted.New(objects + " are not deleted: the app does not prune")
 	case of.Plan.Prune == federation.PruneWaiting:
-		f.Message = untrusted.New(objects + " are left until all clusters are known")
+		f.Message = untrusted.New(objects + " are not deleted until all clusters are known")
 	case x.Broken():
-		f.Message = untrusted.New(objects + " are left: an app that could not be rendered may have taken them over")
+		f.Message = untrusted.New(objects + " are not deleted: an app that could not be rendered may have taken them over")
 	case tally.Unsettled > 0, len(of.Plan.Withheld) > 0:
-		f.Message = untrusted.New(objects + " are left until every object of the app is applied")
+		f.Message = untrusted.New(objects + " are not deleted until every object of the app is applied")
 	case !x.Wide(of):
-		f.Message = untrusted.New(objects + " are left: no inventory can be kept")
+		f.Message = untrusted.New(objects + " are not deleted: the inventory cannot be written")
 	default:
 		return federation.Finding{}, false // they are about to be deleted
 	}

@@ -149,7 +149,7 @@ func (x *report) rowFindings(r *state.Row, deleting map[object.Port]*state.Row) 
 	case r.Live != nil && r.Live.Terminating:
 		why := "it is created again when it is gone"
 		if _, over := x.Over(r); over {
-			why = "it ended, and is not created again"
+			why = "it ended and is not created again"
 		}
 		out = append(out, x.deletionFinding(r, r.Want.App, why))
 	case e != nil && e.Class == refusal.ClassDeleting:
@@ -172,7 +172,7 @@ func (x *report) rowFindings(r *state.Row, deleting map[object.Port]*state.Row) 
 		out = append(out, federation.Finding{
 			ID: federation.FindingNodePortTaken, Severity: federation.SeverityWarning, Cluster: x.Cluster, App: r.Want.App, Object: r.Want.Object.Ref, File: r.Want.Object.File,
 			Message: untrusted.Textf("its node port is still held by %s, which is being deleted: %s", holder.Ref, holder.Live.DeletionText()),
-			Remedy:  untrusted.Const("let who set the finalizer finish, or remove it"),
+			Remedy:  untrusted.Const("wait for the controller that set the finalizer, or remove the finalizer"),
 		})
 	}
 	if r.Live != nil && len(r.Live.Foreign) > 0 {
@@ -207,7 +207,7 @@ func (x *report) failedJobFinding(r *state.Row) (federation.Finding, bool) {
 	return federation.Finding{
 		ID: federation.FindingHealth, Severity: federation.SeverityError, Cluster: x.Cluster, App: r.Want.App, Object: r.Want.Object.Ref, File: r.Want.Object.File,
 		Message: untrusted.Const("it failed, and its TTL removed it; it is not run again"),
-		Remedy:  untrusted.New("change it in Git, or to run it again as it is: " + patch),
+		Remedy:  untrusted.New("change it in Git, or to run it again unchanged: " + patch),
 	}, true
 }
 
@@ -217,7 +217,7 @@ func (x *report) deletionFinding(r *state.Row, app, why string) federation.Findi
 	f := federation.Finding{
 		ID: federation.FindingDeleting, Severity: federation.SeverityNote, Cluster: x.Cluster, App: app, Object: r.Ref,
 		Message: untrusted.New(why + "; " + r.Live.DeletionText()),
-		Remedy:  untrusted.Const("wait for who set the finalizer, or find out why it does not finish"),
+		Remedy:  untrusted.Const("wait for the controller that set the finalizer, or find out why it does not finish"),
 		Since:   r.Live.DeletedAt,
 	}
 	if r.Want != nil {
@@ -226,7 +226,7 @@ func (x *report) deletionFinding(r *state.Row, app, why string) federation.Findi
 	if x.now.Sub(r.Live.DeletedAt) >= x.Deadline {
 		f.Severity = federation.SeverityError
 		if len(r.Live.Finalizers) > 0 {
-			f.Remedy = untrusted.New("who set the finalizer " + r.Live.FinalizerText() + " must act: find out why its controller does not finish; if there is none any more, remove the finalizer")
+			f.Remedy = untrusted.New("the finalizer " + r.Live.FinalizerText() + " blocks the deletion: find out why its controller does not finish; if the controller is gone, remove the finalizer")
 		}
 	}
 	return f
@@ -241,7 +241,7 @@ func (x *report) foreignFinding(r *state.Row) federation.Finding {
 		ID: federation.FindingForeign, Severity: federation.SeverityWarning, Cluster: x.Cluster, App: r.Want.App,
 		Object: r.Want.Object.Ref, File: r.Want.Object.File,
 		Message: untrusted.New("fields not in Git: " + strings.Join(parts, ", ")),
-		Remedy:  untrusted.Const("put them into Git, or remove them in the cluster; fedsync leaves them alone"),
+		Remedy:  untrusted.Const("add them to Git, or remove them in the cluster; fedsync does not change them"),
 	}
 }
 
@@ -286,7 +286,7 @@ func (x *report) own() []federation.Finding {
 	}
 	switch e.Class { //nolint:exhaustive // examine records only these three
 	case refusal.ClassThrottled:
-		f.ID, f.Message, f.Remedy = federation.FindingRefused, untrusted.New("the API server has too much to do: "+untrusted.Line(e.Err.Error())), untrusted.New(e.Remedy)
+		f.ID, f.Message, f.Remedy = federation.FindingRefused, untrusted.New("the API server is overloaded: "+untrusted.Line(e.Err.Error())), untrusted.New(e.Remedy)
 	case refusal.ClassCredentials:
 		f.ID, f.Message = federation.FindingCredentials, untrusted.New(e.Err.Error())
 	}

@@ -94,16 +94,16 @@ func (f *Fight) Refusal(d *object.Desired) *refusal.Error {
 		return &refusal.Error{
 			Verb: "apply", Object: d.Object.Ref, File: d.Object.File, Class: refusal.ClassFight,
 			Err:    fmt.Errorf("%s keeps deleting it: it is not created again until %s", f.by, until),
-			Remedy: "take it out of Git, or stop who deletes it: the audit log of the API server names them",
+			Remedy: "remove it from Git, or stop the client that deletes it: the API server's audit log names it",
 		}
 	}
 	e := &refusal.Error{
 		Verb: "apply", Object: d.Object.Ref, File: d.Object.File, Class: refusal.ClassFight,
-		Err:    fmt.Errorf("%s keeps changing %s: left as it is until %s", f.by, f.path, until),
-		Remedy: fmt.Sprintf("let one of the two own %s: take it out of Git, or stop %s", f.path, f.by),
+		Err:    fmt.Errorf("%s keeps changing %s: it is left unchanged until %s", f.by, f.path, until),
+		Remedy: fmt.Sprintf("let one of the two own %s: remove it from Git, or stop %s", f.path, f.by),
 	}
 	if f.path == strings.TrimPrefix(object.ReplicasPath.String(), ".") {
-		e.Remedy = "let one of the two own " + f.path + ": take it out of Git, and the count is left to others in every cluster; or delete the autoscaler that sets it"
+		e.Remedy = "let one of the two own " + f.path + ": remove it from Git, and fedsync leaves the count alone in every cluster; or delete the autoscaler that sets it"
 	}
 	return e
 }

@@ -79,7 +79,7 @@ func (t *State) Take(plan federation.ClusterPlan) {
 func ownedByUs(app string, o *federation.Object) *refusal.Error {
 	return &refusal.Error{
 		Verb: "apply", App: app, Object: o.Ref, File: o.File, Class: refusal.ClassOwned,
-		Err: fmt.Errorf("namespace %s is fedsync's own", federation.SystemNamespace), Remedy: "take the object out of the repository",
+		Err: fmt.Errorf("namespace %s is reserved for fedsync", federation.SystemNamespace), Remedy: "remove the object from the repository",
 	}
 }
 
@@ -100,7 +100,7 @@ func plannedVersions(plan federation.ClusterPlan) map[schema.GroupKind][]string 
 func claim(t *State, taken map[federation.ObjectRef]*object.Desired, d *object.Desired) {
 	if other := taken[d.Ref]; other != nil {
 		t.Clashes = append(t.Clashes, refusal.New("apply", d.Object.Ref, d.Object.File,
-			fmt.Errorf("app %s has it already, from %s", other.App, other.Object.File)))
+			fmt.Errorf("app %s already has it, from %s", other.App, other.Object.File)))
 		t.Clashes[len(t.Clashes)-1].App = d.App
 		return
 	}

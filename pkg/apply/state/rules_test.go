@@ -51,7 +51,7 @@ func TestAFightOverReplicasIsAnAutoscalers(t *testing.T) {
 		"spec.replicas": "delete the autoscaler that sets it", "spec.paused": "stop kube-controller-manager (through scale)",
 	} {
 		f := &Fight{path: path, by: "kube-controller-manager (through scale)"}
-		if got := f.Refusal(d).Remedy; !strings.HasPrefix(got, "let one of the two own "+path+": take it out of Git, ") || !strings.HasSuffix(got, want) {
+		if got := f.Refusal(d).Remedy; !strings.HasPrefix(got, "let one of the two own "+path+": remove it from Git, ") || !strings.HasSuffix(got, want) {
 			t.Errorf("over %s: remedy %q, want one that ends with %q", path, got, want)
 		}
 	}

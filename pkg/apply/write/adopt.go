@@ -38,12 +38,12 @@ func (wr *Writer) adopt(ctx context.Context, k Known, live *unstructured.Unstruc
 	}
 	kept, err := wr.Backups.Keep(ctx, k.Ref, live)
 	if err != nil {
-		return out, fmt.Errorf("keep the object as it is: %w", err)
+		return out, fmt.Errorf("back up the object: %w", err)
 	}
 	out.Note = &federation.Finding{
 		ID: federation.FindingAdopted, Severity: federation.SeverityNote, Cluster: wr.Cluster, App: k.App, Object: k.Object.Ref, File: k.Object.File,
-		Message: untrusted.Textf("it existed and was taken over; as it was it is kept for %d days in Secret %s/%s", int(backup.Duration.Hours()/24), federation.SystemNamespace, kept.Secret),
-		Remedy:  untrusted.Textf("to put it back: fedsync restore %s %s", wr.Cluster, k.Ref),
+		Message: untrusted.Textf("existing object adopted; the previous object is kept for %d days in Secret %s/%s", int(backup.Duration.Hours()/24), federation.SystemNamespace, kept.Secret),
+		Remedy:  untrusted.Textf("to restore it: fedsync restore %s %s", wr.Cluster, k.Ref),
 	}
 	if live, err = wr.nameOwners(ctx, k, live); err != nil {
 		return out, err

@@ -100,8 +100,8 @@ func heldDefinition(ref federation.ObjectRef, n int, more bool) *refusal.Error {
 	}
 	return &refusal.Error{
 		Verb: "prune", Object: ref, Class: refusal.ClassHeld,
-		Err:    fmt.Errorf("it left Git and stays: %s objects of its kind exist that are not ours, and would be deleted with it", count),
-		Remedy: "delete those objects, or keep the definition in Git",
+		Err:    fmt.Errorf("it left Git but is not deleted: that would also delete %s objects of its kind that fedsync does not manage", count),
+		Remedy: "delete those objects, or add the definition to Git again",
 	}
 }
 

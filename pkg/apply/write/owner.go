@@ -22,8 +22,8 @@ func (wr *Writer) JudgeOwner(ctx context.Context, k Known, live *unstructured.Un
 	if c := metav1.GetControllerOfNoCopy(live); c != nil {
 		return false, &refusal.Error{
 			Verb: "adopt", Object: k.Object.Ref, File: k.Object.File, Class: refusal.ClassOwned,
-			Err:    fmt.Errorf("it exists, and %s %s controls it", c.Kind, c.Name),
-			Remedy: "give it another name in Git, or delete what controls it",
+			Err:    fmt.Errorf("it exists, and its controller is %s %s", c.Kind, c.Name),
+			Remedy: "rename it in Git, or delete its controller",
 		}
 	}
 	switch {
@@ -40,7 +40,7 @@ func (wr *Writer) JudgeOwner(ctx context.Context, k Known, live *unstructured.Un
 		return false, &refusal.Error{
 			Verb: "adopt", Object: k.Object.Ref, File: k.Object.File, Class: refusal.ClassOwned, Former: former,
 			Err:    fmt.Errorf("it belongs to another ApplySet, %s", cmp.Or(parent, v.PartOf)),
-			Remedy: fmt.Sprintf("take it out of that set: remove its label %s there", inventory.LabelPartOf),
+			Remedy: fmt.Sprintf("remove its label %s to take it out of that set", inventory.LabelPartOf),
 		}
 	}
 	// With our entry, and without our label, its adoption is not finished. Where

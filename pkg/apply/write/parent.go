@@ -198,7 +198,7 @@ func (wr *Writer) writeParent(ctx context.Context, app string, w ParentWish) (*P
 	}
 	return p, &refusal.Error{
 		Verb: "claim", Object: federation.ObjectRef{Kind: "ConfigMap", Namespace: federation.SystemNamespace, Name: name}, Class: refusal.ClassConflict,
-		Err: errors.New("somebody else keeps changing it"),
+		Err: errors.New("another client keeps changing it"),
 	}
 }
 

@@ -176,7 +176,7 @@ func (wr *Writer) create(ctx context.Context, k Known) (Outcome, error) {
 func AlreadyExists(d *object.Desired) *refusal.Error {
 	return &refusal.Error{
 		Verb: "create", Object: d.Object.Ref, File: d.Object.File, Class: refusal.ClassExists,
-		Err:    fmt.Errorf("it exists already and is not ours; adoption is %s, so it is left alone", federation.AdoptNever),
+		Err:    fmt.Errorf("it already exists and is not managed by fedsync; adoption is %s, so it is not changed", federation.AdoptNever),
 		Remedy: "delete it in the cluster, or set adoption: Always for app " + d.App + " in " + federation.FileName,
 	}
 }
