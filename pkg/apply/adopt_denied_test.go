@@ -15,8 +15,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/object"
 )
 
-// A webhook lets an object be as it is, and not as Git has it. Until it lets it, the object
-// stays with those who made it.
+// A webhook accepts an object in its current state, and denies it as it is in Git.
+// While it denies it, the object keeps its owners.
 func TestAnAdoptionThatIsDeniedTakesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := simulate(t, 1)

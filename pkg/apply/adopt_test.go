@@ -21,8 +21,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// earlier is the Service nginx as somebody had made it with kubectl: another
-// target port and type, a port and labels that Git knows nothing of.
+// earlier is the Service nginx as a user created it with kubectl. Its target port,
+// type, a port and labels differ from Git.
 const earlier = `
 apiVersion: v1
 kind: Service
@@ -65,12 +65,12 @@ func TestAdoptionMakesTheObjectWhatCreationWouldHaveMade(t *testing.T) {
 			f.wantChanges(r.Changes, "adopted Service/nginx", "created ReplicaSet/nginx", "created Ingress/nginx")
 			note := f.wantFinding(r.Findings, "adopted", "30 days")
 			if want := "fedsync restore " + f.cluster + " Service/" + f.namespace + "/nginx"; !strings.Contains(note.Remedy.String(), want) {
-				t.Errorf("remedy = %q, want it to say %q", note.Remedy, want)
+				t.Errorf("remedy = %q, want it to contain %q", note.Remedy, want)
 			}
 
 			after := f.get(object.Services, "nginx")
-			if diff := cmp.Diff(f.createdAnew(), ownedFields(after)); diff != "" {
-				t.Errorf("the adopted object is not what creation makes (-created +adopted):\n%s", diff)
+			if diff := cmp.Diff(f.createdFresh(), ownedFields(after)); diff != "" {
+				t.Errorf("the adopted object differs from a created one (-created +adopted):\n%s", diff)
 			}
 			if _, kept := after.GetAnnotations()["note"]; kept {
 				t.Errorf("annotations = %v, want the user's gone", after.GetAnnotations())
@@ -93,7 +93,7 @@ func TestAdoptionMakesTheObjectWhatCreationWouldHaveMade(t *testing.T) {
 				t.Fatalf("ListKept = %v, %v, want one", kept, err)
 			}
 			if diff := cmp.Diff(before.Object, kept[0].Content.Object); diff != "" {
-				t.Errorf("what is kept is not what was there (-before +kept):\n%s", diff)
+				t.Errorf("the copy differs from the object (-before +kept):\n%s", diff)
 			}
 			if left := time.Until(kept[0].Expires); left < backup.Duration-time.Hour || left > backup.Duration {
 				t.Errorf("it is kept for %s, want %s", left, backup.Duration)
@@ -107,8 +107,8 @@ func clusterIP(u *unstructured.Unstructured) string {
 	return ip
 }
 
-// createdAnew gives what the Service nginx is where there was none before.
-func (f *fixture) createdAnew() map[string]any {
+// createdFresh returns the Service nginx after creating it where none existed.
+func (f *fixture) createdFresh() map[string]any {
 	f.Helper()
 	o := f.objects("web", strings.Split(nginx, "\n---\n")[0])[0]
 	d := &object.Desired{App: "web", PartOf: "nobodys", Object: o, Ref: o.Ref}
@@ -122,8 +122,8 @@ func (f *fixture) createdAnew() map[string]any {
 	return ownedFields(made)
 }
 
-// ownedFields are labels and spec, without what the cluster chooses and without
-// the mark of whose it is.
+// ownedFields returns labels and spec, without what the cluster chooses and without the
+// part-of label.
 func ownedFields(u *unstructured.Unstructured) map[string]any {
 	u = u.DeepCopy()
 	unstructured.RemoveNestedField(u.Object, "metadata", "labels", inventory.LabelPartOf)
@@ -133,7 +133,7 @@ func ownedFields(u *unstructured.Unstructured) map[string]any {
 	return map[string]any{"labels": u.GetLabels(), "spec": spec}
 }
 
-// applyAs applies a manifest on the server's side under another name.
+// applyAs applies a manifest server-side with another field manager.
 func (f *fixture) applyAs(who, manifest string) {
 	f.Helper()
 	o := f.objects("foreign", manifest)[0]
@@ -171,7 +171,7 @@ func TestAdoptionLeavesWhatControllersOwn(t *testing.T) {
 	}
 }
 
-func TestAdoptionOfWhatCannotConformTakesOverWhatItCan(t *testing.T) {
+func TestAdoptionOfAnImmutableObjectTakesOverWhatItCan(t *testing.T) {
 	f := newFixture(t)
 	// A PersistentVolumeClaim's spec is immutable: what Git leaves out stays.
 	f.create("kubectl-client-side-apply", claim+"\n  volumeName: volume-1")
@@ -210,7 +210,7 @@ func TestRestorePutsBackWhatWasThere(t *testing.T) {
 	r := f.sync(never)
 	f.wantFinding(r.Findings, "AlreadyExists", "not managed by fedsync")
 
-	// And where the object is gone, it is made again.
+	// A deleted object is created again.
 	if err := f.admin.Resource(object.Services).Namespace(f.namespace).Delete(t.Context(), "nginx", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestKeptObjectsExpire(t *testing.T) {
 		t.Fatal(err)
 	}
 	if kept, _ = f.Backups().List(t.Context()); len(kept) != 1 {
-		t.Fatal("a kept object expired by what somebody wrote on its Secret")
+		t.Fatal("a kept object expired because its Secret was annotated")
 	}
 	f.patchOwn(object.ConfigMaps, kept[0].Secret, past)
 	if err := f.Backups().Expire(t.Context()); err != nil {
@@ -271,7 +271,7 @@ func TestNeverLeavesWhatExists(t *testing.T) {
 	if after := f.get(object.Services, "nginx"); after.GetResourceVersion() != before.GetResourceVersion() {
 		t.Error("the object was written, want it untouched")
 	}
-	// What did not exist is ours like any other.
+	// An object that did not exist is ours like any other.
 	f.get(ingresses, "nginx")
 	f.start("one")
 	app.Objects = app.Objects[1:]
@@ -299,11 +299,11 @@ func TestNeverLosesTheRaceRatherThanMerge(t *testing.T) {
 	r := f.sync(app)
 	f.wantFinding(r.Findings, "AlreadyExists", "not managed by fedsync")
 	if got := f.get(object.Services, "nginx").GetLabels()["app"]; got != "old" {
-		t.Errorf("label app = %q, want it as the other made it", got)
+		t.Errorf("label app = %q, want the other client's", got)
 	}
 }
 
-func TestAdoptionKeepsJustWhatItOverwrites(t *testing.T) {
+func TestAdoptionKeepsOnlyWhatItOverwrites(t *testing.T) {
 	f := newFixture(t)
 	f.create("kubectl-client-side-apply", earlier)
 	var once sync.Once

@@ -34,7 +34,7 @@ func TestApplyCreatesThenLeavesThenConfigures(t *testing.T) {
 	changed := strings.NewReplacer("8080", "8081", "team: web", "team: shop").Replace(nginx)
 	r = f.mustSync(f.app("web", changed))
 	f.wantChanges(r.Changes, "configured Service/nginx", "configured ReplicaSet/nginx", "configured Ingress/nginx")
-	// Just these: no look before, no write to the inventory.
+	// Only these: no read before, no write to the inventory.
 	f.wantRequests("PATCH services/nginx", "PATCH replicasets/nginx", "PATCH ingresses/nginx")
 }
 
@@ -71,7 +71,7 @@ data: {a: "1"}
 	}
 }
 
-// versions changes with every write to what the app has. Of the Ingress it is the
+// versions changes with every write to the app's objects. For the Ingress it uses the
 // generation, since its controller writes the status.
 func (f *fixture) versions() string {
 	f.Helper()
@@ -123,7 +123,7 @@ func TestOneBadObjectDoesNotStopTheOthers(t *testing.T) {
 	}
 	f.mustSync(f.app("web", nginx))
 	if got := f.now().Findings; len(got) > 0 {
-		t.Errorf("findings after it was mended = %v, want none", got)
+		t.Errorf("findings after it was fixed = %v, want none", got)
 	}
 }
 
@@ -195,7 +195,7 @@ func TestNamespacesAreMadeIfThePlanSaysSo(t *testing.T) {
 	if ns.GetLabels()[inventory.LabelPartOf] != "" || ns.GetAnnotations()[request.AnnotationCreated] == "" {
 		t.Errorf("namespace has labels %v and annotations %v, want no part-of label and %s", ns.GetLabels(), ns.GetAnnotations(), request.AnnotationCreated)
 	}
-	// It stays when all that was in it goes.
+	// It stays when all objects in it go.
 	f.until("the new objects are seen", func() bool { return len(f.Inventory()["web"]) == 3 })
 	f.watch()
 	f.mustSync(federation.AppPlan{App: "web", Prune: federation.PruneAllowed})

@@ -23,8 +23,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// complete lets the Applier go on by itself, and waits until the cluster is as the
-// plan says.
+// complete runs the Applier until the cluster matches the plan.
 func (f *fixture) complete(within time.Duration) standing.Standing {
 	f.Helper()
 	f.open.Store(true)
@@ -37,7 +36,7 @@ func (f *fixture) complete(within time.Duration) standing.Standing {
 	return f.now()
 }
 
-// deny has a policy refuse writes of ConfigMaps in the namespace that say "denied".
+// deny creates a policy that refuses ConfigMaps in the namespace that contain "denied".
 func (f *fixture) deny() (allow func()) {
 	f.Helper()
 	client := f.sandbox.Client(f.T, f.cluster).AdmissionregistrationV1()
@@ -71,7 +70,7 @@ func (f *fixture) deny() (allow func()) {
 	if _, err := client.ValidatingAdmissionPolicyBindings().Create(f.Context(), binding, metav1.CreateOptions{}); err != nil {
 		f.Fatal(err)
 	}
-	// A policy takes effect some time after it is made.
+	// A policy takes effect some time after it is created.
 	f.until("the policy denies", func() bool {
 		_, err := f.admin.Resource(object.ConfigMaps).Namespace(f.namespace).Create(f.Context(), f.objects("x", configMap("probe", "denied"))[0].Unstructured(),
 			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
@@ -90,7 +89,7 @@ func TestWhatAPolicyDeniedIsAppliedWhenItNoLongerDoes(t *testing.T) {
 	r := f.sync(f.app("web", configMap("one", "fine"), configMap("two", "denied"), configMap("three", "denied"), nginx))
 	f.wantFinding(r.Findings, "D10", "not now")
 	if r.Complete || !r.Final {
-		t.Errorf("complete %v, final %v: want a failure that nothing but somebody's hand ends", r.Complete, r.Final)
+		t.Errorf("complete %v, final %v: want a failure that only a manual change ends", r.Complete, r.Final)
 	}
 	if !f.exists(object.ConfigMaps, "one") || !f.exists(ingresses, "nginx") {
 		t.Error("what is not denied was not applied")
@@ -106,7 +105,7 @@ func TestWhatAPolicyDeniedIsAppliedWhenItNoLongerDoes(t *testing.T) {
 	}
 }
 
-func TestAnObjectThatSomebodyMendsIsAppliedWithinSeconds(t *testing.T) {
+func TestAnObjectThatAUserFixesIsAppliedWithinSeconds(t *testing.T) {
 	f := newFixture(t)
 	binding := func(role string) string {
 		return fmt.Sprintf(`
@@ -140,7 +139,7 @@ func TestANamespaceThatSomebodyDeletesIsMadeAgainWhenItIsGone(t *testing.T) {
 	if r := f.Apply(f.plan); !r.Complete {
 		t.Fatalf("not complete: %v", r.Findings)
 	}
-	// Somebody's finalizer holds it.
+	// A foreign finalizer blocks the deletion.
 	held := f.objects("x", strings.ReplaceAll(configMap("held", "k"), "NAMESPACE", other))[0].Unstructured()
 	held.SetFinalizers([]string{"example.com/slow"})
 	if _, err := f.admin.Resource(object.ConfigMaps).Namespace(other).Create(t.Context(), held, metav1.CreateOptions{}); err != nil {
@@ -160,7 +159,7 @@ func TestANamespaceThatSomebodyDeletesIsMadeAgainWhenItIsGone(t *testing.T) {
 	})
 	f.counter.reset()
 	f.settle()
-	f.wantRequests() // its event tells when it is gone
+	f.wantRequests() // an event follows when it is gone
 	if _, err := f.admin.Resource(object.ConfigMaps).Namespace(other).Patch(t.Context(), "held", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +168,7 @@ func TestANamespaceThatSomebodyDeletesIsMadeAgainWhenItIsGone(t *testing.T) {
 	}
 }
 
-func TestWhatIsBeingDeletedIsSaidUntilItIsGone(t *testing.T) {
+func TestADeletionIsReportedUntilTheObjectIsGone(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
 	hold := func(finalizers string) {
@@ -198,10 +197,10 @@ func TestWhatIsBeingDeletedIsSaidUntilItIsGone(t *testing.T) {
 	check(r)
 	for _, x := range f.Standing(time.Now().Add(time.Hour)).Findings {
 		if x.ID == "deleting" && (x.Severity != federation.SeverityError || !strings.Contains(x.Remedy.String(), "example.com/load-balancer")) {
-			t.Errorf("after the deadline: %+v, want a failure that says who must act", x)
+			t.Errorf("after the deadline: %+v, want a failure that names the finalizer", x)
 		}
 	}
-	// The same after a restart, and without another request for it.
+	// The same after a restart, and without another deletion request.
 	f.start("one")
 	r = f.sync(f.app("web", docs[0]))
 	check(r)
@@ -279,7 +278,7 @@ func TestADefinitionStaysWhileObjectsThatAreNotOursExist(t *testing.T) {
 		t.Errorf("complete %v, final %v: want both, as for a Namespace", r.Complete, r.Final)
 	}
 	if f.exists(carts, "ours") || !f.exists(carts, "a") {
-		t.Error("want our object gone and the others there")
+		t.Error("want only the foreign objects left")
 	}
 	// After a restart the same.
 	f.start("one")
@@ -298,9 +297,9 @@ func TestADefinitionStaysWhileObjectsThatAreNotOursExist(t *testing.T) {
 	})
 }
 
-func TestARightThatIsGrantedLaterIsUsedWithinAMinute(t *testing.T) {
+func TestAPermissionThatIsGrantedLaterIsUsedWithinAMinute(t *testing.T) {
 	f := newFixture(t)
-	f.mustSync(f.app("other", deployment)) // makes fedsync-system
+	f.mustSync(f.app("other", deployment)) // creates fedsync-system
 	f.restrict(false, rbacv1.PolicyRule{APIGroups: []string{"", "apps"}, Resources: []string{"services", "replicasets"}, Verbs: []string{"*"}})
 	f.start("one")
 	r := f.sync(f.app("web", nginx))
@@ -324,7 +323,7 @@ func TestARightThatIsGrantedLaterIsUsedWithinAMinute(t *testing.T) {
 	f.wantParent("Ingress.networking.k8s.io,ReplicaSet.apps,Service", f.namespace)
 }
 
-// What a person is to do is said with the object's name, in a line.
+// A remedy that a user has to carry out contains the object's name, in one line.
 func TestRemediesNameWhatHelps(t *testing.T) {
 	job := func(image string) string {
 		return fmt.Sprintf(`

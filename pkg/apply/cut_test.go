@@ -23,7 +23,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// cut is how an adoption ends before its time.
+// cut is how an adoption is interrupted.
 type cut struct {
 	request int  // at this request, the first being 0
 	arrives bool // it reaches the API server, and its answer is lost
@@ -34,7 +34,7 @@ func (c cut) String() string {
 	return fmt.Sprintf("request %d, arrives %v, dies %v", c.request, c.arrives, c.dies)
 }
 
-// lose has one request, or all from one on, fail as the cut says.
+// lose makes one request, or all from one on, fail as the cut describes.
 func (c cut) lose(f *fixture) {
 	var n atomic.Int64
 	f.counter.between(func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
@@ -51,7 +51,7 @@ func (c cut) lose(f *fixture) {
 	})
 }
 
-// adoptable is an object that existed before, and what Git has in its place. NAME is its
+// adoptable is an object that existed before, and its counterpart in Git. NAME is its
 // name.
 type adoptable struct {
 	name     string
@@ -121,7 +121,8 @@ func adoptables() []adoptable {
 	}
 }
 
-// remains is all that an adoption leaves behind, without what differs between two of them.
+// remains is everything that an adoption leaves behind, without what differs between
+// two adoptions.
 type remains struct {
 	Object   map[string]any
 	Kept     []map[string]any
@@ -136,7 +137,7 @@ func stripped(u *unstructured.Unstructured) map[string]any {
 		unstructured.RemoveNestedField(u.Object, "metadata", name)
 	}
 	unstructured.RemoveNestedField(u.Object, "metadata", "labels", inventory.LabelPartOf)
-	unstructured.RemoveNestedField(u.Object, "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration") // has the name
+	unstructured.RemoveNestedField(u.Object, "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration") // contains the name
 	for _, name := range []string{"clusterIP", "clusterIPs"} {
 		unstructured.RemoveNestedField(u.Object, "spec", name)
 	}
@@ -165,7 +166,7 @@ func normalJSON(text string) any {
 
 var secretName = regexp.MustCompile(`kept-[0-9a-f]+`)
 
-// remains looks at what there is of an object.
+// remains returns what is left of an object.
 func (f *fixture) remains(of adoptable, name string, findings []federation.Finding) remains {
 	f.Helper()
 	out := remains{Object: stripped(f.get(of.resource, name))}
@@ -201,9 +202,9 @@ func saysAdopted(findings []federation.Finding, name string) bool {
 	return false
 }
 
-// Whatever becomes of the requests of an adoption, and whenever the process ends: the next
-// one brings it to the end that it would have had.
-func TestAnAdoptionThatWasCutIsTakenUpWhereItStopped(t *testing.T) {
+// Whichever requests of an adoption fail, and whenever the process ends, the next
+// adoption leads to the same result as an uninterrupted one.
+func TestAnInterruptedAdoptionIsResumed(t *testing.T) {
 	for _, c := range adoptables() {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -223,7 +224,8 @@ func TestAnAdoptionThatWasCutIsTakenUpWhereItStopped(t *testing.T) {
 				t.Fatalf("kept %d times, want once", len(want.Kept))
 			}
 			for i := range requests {
-				// To end before a request is to end after the one before it.
+				// Ending before a request is the same as ending after the one before
+				// it.
 				for _, how := range []cut{{i, false, false}, {i, true, false}, {i, true, true}} {
 					name := fmt.Sprintf("cut-%d-%v-%v", i, how.arrives, how.dies)
 					c.make(f, name)
@@ -255,8 +257,8 @@ func TestAnAdoptionThatWasCutIsTakenUpWhereItStopped(t *testing.T) {
 	}
 }
 
-// What a user changes while an adoption is cut is kept before it is overwritten.
-func TestWhatChangesWhileAnAdoptionIsCutIsKept(t *testing.T) {
+// What a user changes during an interrupted adoption is kept before it is overwritten.
+func TestChangesDuringAnInterruptedAdoptionAreKept(t *testing.T) {
 	f := newFixture(t)
 	f.create("kubectl-client-side-apply", earlier)
 	patches := 0
@@ -283,8 +285,8 @@ func TestWhatChangesWhileAnAdoptionIsCutIsKept(t *testing.T) {
 	}
 }
 
-// An answer that was lost does not keep the adoption from being said in this life.
-func TestAnAdoptionWhoseAnswerWasLostIsSaid(t *testing.T) {
+// If an answer was lost, the adoption is still reported by the same process.
+func TestAnAdoptionWhoseAnswerWasLostIsReported(t *testing.T) {
 	f := newFixture(t)
 	f.create("kubectl-client-side-apply", earlier)
 	var patches atomic.Int64

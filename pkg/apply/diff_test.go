@@ -10,9 +10,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A change may be so large that time is up before all of it was tried: what was refused
-// until then is known.
-func TestWhatWasAnsweredWhenTimeIsUpIsKnown(t *testing.T) {
+// A change may be so large that the deadline passes before every object was checked.
+// What was refused until then is known.
+func TestDifferencesFoundBeforeTheDeadlineAreReturned(t *testing.T) {
 	ref := func(name string) federation.ObjectRef { return federation.ObjectRef{Kind: "ConfigMap", Name: name} }
 	refused := errors.New("denied by policy")
 	got, err := answered([]Difference{

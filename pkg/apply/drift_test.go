@@ -81,8 +81,8 @@ func TestDriftIsRepairedAtOnceByOneRequest(t *testing.T) {
 	}
 }
 
-// upToDate waits until the events of all our writes have been observed, and checks
-// that none of them was taken for drift.
+// upToDate waits until the events of all our writes have been observed, and checks that
+// none of them counts as drift.
 func (f *fixture) upToDate() {
 	f.Helper()
 	f.until("the watches are up to date", func() bool {
@@ -139,12 +139,12 @@ func TestClearedManagedFieldsLeaveNoCoOwner(t *testing.T) {
 	}
 }
 
-func TestWhatUsersAddBesideIsReportedAndLeft(t *testing.T) {
+func TestFieldsThatUsersAddAreReportedAndLeft(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
 	f.patchAs("kubectl-edit", object.Services, "nginx", `{"spec":{"ports":[{"name":"extra","port":90}]}}`)
 	f.patchAs("kubectl-label", object.Services, "nginx", `{"metadata":{"labels":{"tier":"gold"}}}`)
-	// Marks that are nobody's addition.
+	// Marks that no one added on purpose.
 	f.patchAs("glbc", ingresses, "nginx", `{"metadata":{"annotations":{"ingress.kubernetes.io/url-map":"x"},"finalizers":["networking.gke.io/ingress-finalizer"]}}`)
 	f.patchAs("kubectl-rollout", replicaSets, "nginx", `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"now"}}}}}`)
 	f.until("the additions are found", func() bool {
@@ -161,7 +161,7 @@ func TestWhatUsersAddBesideIsReportedAndLeft(t *testing.T) {
 	if len(ports) != 2 {
 		t.Errorf("ports = %v, want the foreign one left", ports)
 	}
-	// The finalizer holds up the namespace's end otherwise.
+	// Otherwise the finalizer blocks the deletion of the namespace.
 	f.patchAs("glbc", ingresses, "nginx", `{"metadata":{"finalizers":null}}`)
 }
 
@@ -215,14 +215,14 @@ func TestEventsBeforeOurAnswerAreNoDrift(t *testing.T) {
 	if d := f.Observe(object.Event{Resource: ingresses, Object: old, Deleted: true}); d.Repair {
 		t.Errorf("Observe of an old deletion = %+v, want nothing to do", d)
 	}
-	// Found missing by a new list: the object is old, the list is not.
+	// A new list does not have it: the object is old, the list is not.
 	now := f.get(ingresses, "nginx").GetResourceVersion()
 	if d := f.Observe(object.Event{Resource: ingresses, Object: old, Deleted: true, ResourceVersion: now + "0"}); !d.Repair {
 		t.Errorf("Observe of an object that a new list misses = %+v, want a repair", d)
 	}
 }
 
-func TestAnObjectThatWasMadeAnewByAnotherIsJudgedAnew(t *testing.T) {
+func TestAnObjectThatAnotherClientRecreatedIsJudgedAgain(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
 	f.blind() // the watches do not see it
@@ -256,8 +256,8 @@ func TestAnObjectThatIsGoneIsMadeAgainBeforeItsEventComes(t *testing.T) {
 	f.wantRequests("PATCH services/nginx", "GET services/nginx", "PATCH services/nginx")
 }
 
-// Who changes the key of a list's item makes another one, beside which the API server
-// does not take ours: it goes, and what users added elsewhere stays.
+// Changing the key of a list's item creates another one, next to which the API server
+// does not accept ours. That one is removed, and what users added elsewhere stays.
 func TestAnItemWhoseKeySomebodyChangedIsPutBack(t *testing.T) {
 	const other, otherNodePort = `[{"name":"http","port":83,"targetPort":8080}]`, `[{"name":"http","port":83,"targetPort":8080,"nodePort":NODEPORT}]`
 	for _, c := range []struct{ name, who, change string }{
@@ -281,7 +281,7 @@ func TestAnItemWhoseKeySomebodyChangedIsPutBack(t *testing.T) {
 				number = strconv.FormatInt(n, 10)
 			}
 			f.patchAs(c.who, object.Services, "nginx", `{"metadata":{"annotations":{"note":"kept"}}}`)
-			// As kubectl replace does: the list is another one.
+			// Like kubectl replace: the list is replaced.
 			f.mergeAs(c.who, object.Services, "nginx", `{"spec":{"ports":`+strings.ReplaceAll(change, "NODEPORT", number)+`}}`)
 			f.repair()
 			f.until("the port is back", func() bool {
@@ -298,7 +298,7 @@ func TestAnItemWhoseKeySomebodyChangedIsPutBack(t *testing.T) {
 	}
 }
 
-// mergeAs changes an object by a JSON merge patch, which takes lists as a whole.
+// mergeAs changes an object with a JSON merge patch, which replaces lists as a whole.
 func (f *fixture) mergeAs(who string, gvr schema.GroupVersionResource, name, patch string) {
 	f.Helper()
 	_, err := f.admin.Resource(gvr).Namespace(f.namespace).Patch(f.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{FieldManager: who})

@@ -20,8 +20,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// restrict lets the applier do what the rules say in the test's namespace, and
-// read and write inventories where inventory says so.
+// restrict limits the applier to these rules in the test's namespace. With inventory it
+// may also read and write inventories.
 func (f *fixture) restrict(inventory bool, rules ...rbacv1.PolicyRule) {
 	f.Helper()
 	f.config = f.sandbox.Restricted(f.cluster)
@@ -53,9 +53,9 @@ func (f *fixture) restrict(inventory bool, rules ...rbacv1.PolicyRule) {
 	bind(federation.SystemNamespace, system)
 }
 
-func TestAKindThatIsForbiddenStopsThatKindAlone(t *testing.T) {
+func TestAForbiddenKindStopsOnlyThatKind(t *testing.T) {
 	f := newFixture(t)
-	f.mustSync(f.app("other", deployment)) // makes fedsync-system
+	f.mustSync(f.app("other", deployment)) // creates fedsync-system
 	f.restrict(true,
 		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"*"}},
 		rbacv1.PolicyRule{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"ingresses"}, Verbs: []string{"get"}},

@@ -47,11 +47,11 @@ var (
 	priorityClasses = schema.GroupVersionResource{Group: "scheduling.k8s.io", Version: "v1", Resource: "priorityclasses"}
 )
 
-// patience is how long a test waits for what must come.
+// patience is how long a test waits for an event.
 const patience = 20 * time.Second
 
-// fixture is one cluster, a namespace and a federation of its own in it, and an
-// Applier with the watches that feed it.
+// fixture is one cluster with a namespace and a federation of its own, and an Applier
+// with the watches that feed it.
 type fixture struct {
 	*testing.T
 	sandbox    *sandboxtest.Sandbox
@@ -101,8 +101,8 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// start drops the Applier, if there is one, and starts another as the daemon does
-// at its start. The watches start with the first sync.
+// start drops the current Applier, if any, and starts another one like a starting
+// daemon. The watches start with the first sync.
 func (f *fixture) start(instance string, change ...func(*Options)) {
 	f.Helper()
 	if f.stop != nil {
@@ -141,15 +141,15 @@ func (f *fixture) start(instance string, change ...func(*Options)) {
 
 var errNotWatched = apierrors.NewForbidden(schema.GroupResource{Resource: "tests"}, "", errors.New("not watched"))
 
-// Result is what came of one Apply.
+// Result is the outcome of one Apply.
 type Result struct {
 	standing.Standing
 
 	Findings []federation.Finding // and the notes
 }
 
-// Apply has the Applier make the cluster equal to a plan, until nothing more is due
-// now. Kinds that are not watched are not waited for. In between nothing is written.
+// Apply makes the Applier match the cluster to a plan, until nothing more is due now.
+// It does not wait for kinds that are not watched. After it, nothing is written.
 func (f *fixture) Apply(plan federation.ClusterPlan) Result {
 	f.Helper()
 	f.revisions++
@@ -158,7 +158,7 @@ func (f *fixture) Apply(plan federation.ClusterPlan) Result {
 	return f.settle()
 }
 
-// settle lets the Applier do what is due now.
+// settle makes the Applier do what is due now.
 func (f *fixture) settle() Result {
 	f.Helper()
 	f.open.Store(true)
@@ -186,11 +186,11 @@ func (f *fixture) unwatched() {
 	}
 }
 
-// now returns how things stand.
+// now returns the current standing.
 func (f *fixture) now() standing.Standing { return f.Standing(time.Now()) }
 
-// dueAt returns the objects that are to be written at a time, if nothing changes
-// until then.
+// dueAt returns the objects that have to be written at a time, if nothing changes until
+// then.
 func (f *fixture) dueAt(at time.Time) []federation.ObjectRef {
 	var out []federation.ObjectRef
 	f.WithState(func(t *state.State) {
@@ -203,7 +203,7 @@ func (f *fixture) dueAt(at time.Time) []federation.ObjectRef {
 	return out
 }
 
-// due returns the objects that are to be written.
+// due returns the objects that have to be written now.
 func (f *fixture) due() []federation.ObjectRef { return f.dueAt(time.Now()) }
 
 func (f *fixture) newApplier(instance string, change ...func(*Options)) (*Applier, *counter) {
@@ -264,7 +264,7 @@ func (f *fixture) objects(app string, manifests ...string) []*federation.Object 
 	return out
 }
 
-// sync watches what the plan needs and applies it.
+// sync starts the watches that the plan needs, and applies it.
 func (f *fixture) sync(apps ...federation.AppPlan) Result {
 	f.Helper()
 	f.plan = federation.ClusterPlan{Cluster: f.cluster, Apps: apps}
@@ -286,15 +286,14 @@ func (f *fixture) mustSync(apps ...federation.AppPlan) Result {
 	return r
 }
 
-// learnKinds finds out what is to be watched for the plan.
+// learnKinds finds out what to watch for the plan.
 func (f *fixture) learnKinds() {
 	f.Helper()
 	f.Want(f.plan)
 	f.until("it is known how all kinds are served", f.KindsKnown)
 }
 
-// watch starts the watches that are missing, and returns when their lists have
-// been observed.
+// watch starts the missing watches, and returns when their lists have been observed.
 func (f *fixture) watch() {
 	f.Helper()
 	if !f.watched[object.ConfigMaps.GroupResource().WithVersion("parents")] {
@@ -381,7 +380,7 @@ func (f *fixture) follow(gvr schema.GroupVersionResource, namespace, selector st
 	})
 }
 
-// until waits, from event to event, for something to become true.
+// until waits, from event to event, for a condition.
 func (f *fixture) until(what string, ok func() bool) {
 	f.Helper()
 	f.untilWithin(patience, what, ok)
@@ -391,7 +390,7 @@ func (f *fixture) untilWithin(patience time.Duration, what string, ok func() boo
 	f.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
-	tick := time.NewTicker(100 * time.Millisecond) // what is no event of ours
+	tick := time.NewTicker(100 * time.Millisecond) // for what causes no event of ours
 	defer tick.Stop()
 	for !ok() {
 		select {
@@ -430,7 +429,7 @@ func (f *fixture) exists(gvr schema.GroupVersionResource, name string) bool {
 	return err == nil && u.GetDeletionTimestamp() == nil
 }
 
-// parent gives the parent of the app web.
+// parent returns the parent of the app web.
 func (f *fixture) parent() *unstructured.Unstructured {
 	f.Helper()
 	u, err := f.admin.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Get(f.Context(), inventory.ParentName(f.federation, "web"), metav1.GetOptions{})
@@ -440,7 +439,7 @@ func (f *fixture) parent() *unstructured.Unstructured {
 	return u
 }
 
-// patchAs changes an object as somebody else does.
+// patchAs changes an object as another client.
 func (f *fixture) patchAs(who string, gvr schema.GroupVersionResource, name, patch string, subresources ...string) *unstructured.Unstructured {
 	f.Helper()
 	u, err := f.admin.Resource(gvr).Namespace(f.namespace).Patch(f.Context(), name, types.StrategicMergePatchType, []byte(patch),
@@ -451,7 +450,7 @@ func (f *fixture) patchAs(who string, gvr schema.GroupVersionResource, name, pat
 	return u
 }
 
-// create creates an object as somebody else does.
+// create creates an object as another client.
 func (f *fixture) create(who, manifest string) *unstructured.Unstructured {
 	f.Helper()
 	o := f.objects("foreign", manifest)[0]
@@ -473,11 +472,11 @@ func (f *fixture) wantFinding(findings []federation.Finding, id, text string) fe
 			return x
 		}
 	}
-	f.Fatalf("findings = %v, want one with ID %s that says %q", findings, id, text)
+	f.Fatalf("findings = %v, want one with ID %s that contains %q", findings, id, text)
 	return federation.Finding{}
 }
 
-// describeChanges gives "created Service/default/nginx" and so on.
+// describeChanges returns "created Service/default/nginx" and so on.
 func describeChanges(changes []federation.Change) []string {
 	var out []string
 	for _, c := range changes {
@@ -507,7 +506,7 @@ func (f *fixture) wantRequests(want ...string) {
 	}
 }
 
-// counter notes every request but those of watches, as "PATCH services/nginx".
+// counter records every request except those of watches, as "PATCH services/nginx".
 type counter struct {
 	next http.RoundTripper
 	mu   sync.Mutex // protects all
@@ -533,14 +532,14 @@ func (c *counter) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.next.RoundTrip(r)
 }
 
-// between has requests made by f; nil ends that.
+// between makes f handle the requests; nil ends that.
 func (c *counter) between(f func(r *http.Request, next http.RoundTripper) (*http.Response, error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.in = f
 }
 
-// forbidden is the API server's answer to one who may not.
+// forbidden is the API server's answer to an unauthorized user.
 func forbidden(r *http.Request) *http.Response {
 	body := `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"user cannot do this"}`
 	return &http.Response{

@@ -23,7 +23,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// theJob returns the Job as it is in the cluster; nil where it is not.
+// theJob returns the Job in the cluster; nil if there is none.
 func (s *simulated) theJob() *unstructured.Unstructured {
 	s.Helper()
 	u, err := s.somebody.Resource(jobs).Namespace("default").Get(s.Context(), "migrate", metav1.GetOptions{})
@@ -36,7 +36,7 @@ func (s *simulated) theJob() *unstructured.Unstructured {
 	return u
 }
 
-// recorded returns the rendering for which the inventory says that the Job ended.
+// recorded returns the rendering for which the inventory records that the Job ended.
 func (s *simulated) recorded() string {
 	s.Helper()
 	u, err := s.somebody.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Get(s.Context(), inventory.ParentName("web", "web"), metav1.GetOptions{})
@@ -49,7 +49,7 @@ func (s *simulated) recorded() string {
 	return inventory.Read(u).Ended["job.default.migrate"].Digest
 }
 
-// knowsEnd reports whether it is known that the Job ended for what Git has.
+// knowsEnd reports whether it is known that the Job ended for the rendering in Git.
 func (s *simulated) knowsEnd() (known bool) {
 	s.WithState(func(t *state.State) {
 		r := t.Rows[federation.ObjectRef{Group: "batch", Kind: "Job", Namespace: "default", Name: "migrate"}]
@@ -62,8 +62,9 @@ func (s *simulated) knowsEnd() (known bool) {
 	return known
 }
 
-// A Job with a TTL runs once for each rendering, whatever history of ends, deletions,
-// faults and restarts it has, unless it ended and went with nobody to write that down.
+// A Job with a TTL runs one time for each rendering, whatever history of ends,
+// deletions, faults and restarts it has, unless it ended and was deleted while its end
+// could not be recorded.
 func TestAJobRunsOnceForEachRendering(t *testing.T) {
 	for seed := range uint64(raced.Share(60)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -115,7 +116,7 @@ func playJob(s *simulated, random *rand.Rand) {
 		case step == 1 && ended(u):
 			story = append(story, "delete")
 			gone = image(u)
-			excused[gone] = !s.knowsEnd() // nobody saw it
+			excused[gone] = !s.knowsEnd() // the end was not observed
 			if err := s.somebody.Resource(jobs).Namespace("default").Delete(s.Context(), "migrate", metav1.DeleteOptions{}); err != nil {
 				s.Fatal(err)
 			}
@@ -123,7 +124,7 @@ func playJob(s *simulated, random *rand.Rand) {
 			story = append(story, "restart")
 			s.stop()
 			if u == nil && gone != "" && s.recorded() != s.plan.Apps[0].Objects[0].Digest {
-				excused[gone] = true // nobody could write it down
+				excused[gone] = true // the end could not be recorded
 			}
 			s.start()
 		case step == 3:
@@ -161,13 +162,13 @@ func playJob(s *simulated, random *rand.Rand) {
 	s.push(configMapText)
 	s.completeWithin(2 * time.Minute)
 	if digest := s.recorded(); digest != "" {
-		s.Errorf("the inventory speaks of the Job after it left Git; %q", story)
+		s.Errorf("the inventory records the Job after it left Git; %q", story)
 	}
 }
 
 const configMapText = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: left, namespace: NAMESPACE}\ndata: {v: x}"
 
-// A Job may end and go between two events: the last one shows how it was.
+// A Job may end and be deleted between two events: the last one shows how it ended.
 func TestAJobThatGoesWithTheEventThatShowsItsEndIsNotRunAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := simulate(t, 1)
@@ -211,8 +212,8 @@ func (s *simulated) has(job string) bool {
 	return err == nil
 }
 
-// writeEnded has an inventory that says of Jobs that they ended, written by another
-// fedsync.
+// writeEnded creates an inventory, written by another fedsync, that records that Jobs
+// ended.
 func (s *simulated) writeEnded(p inventory.Parent, jobs ...string) {
 	s.Helper()
 	space := map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": federation.SystemNamespace}}
@@ -231,7 +232,7 @@ func (s *simulated) writeEnded(p inventory.Parent, jobs ...string) {
 	}
 }
 
-// A federation that was renamed runs with its new name before its inventories have it.
+// After a rename, a federation runs with its new name before its inventories have it.
 func TestAJobThatEndedUnderTheNameBeforeIsNotRunAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := simulate(t, 1)
@@ -283,7 +284,8 @@ func TestAJobThatEndedInAnotherAppIsNotRunAgain(t *testing.T) {
 	}
 }
 
-// A quota, or a policy, refuses what is created before it is seen that it is there.
+// A quota or a policy refuses a creation before the API server sees that the object
+// exists.
 func TestAnInventoryThatCouldNotBeListedIsReadBeforeAnythingIsDoneWithoutOne(t *testing.T) {
 	for _, source := range []string{"source-1", "another"} {
 		t.Run(source, func(t *testing.T) {
@@ -310,8 +312,8 @@ func TestAnInventoryThatCouldNotBeListedIsReadBeforeAnythingIsDoneWithoutOne(t *
 	}
 }
 
-// Somebody copies an inventory, as it was before it belonged to this source.
-func TestACopyOfAnInventoryIsNone(t *testing.T) {
+// A user copies an inventory from before it belonged to this source.
+func TestACopyOfAnInventoryIsIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := simulate(t, 1)
 		defer func() { s.stop() }()

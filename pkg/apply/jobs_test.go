@@ -22,7 +22,7 @@ import (
 
 var jobs = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
 
-// migration is a Job that no pod can run: the tests play its controller.
+// migration is a Job that no pod can run: the tests act as its controller.
 func migration(image, ttl string) string {
 	return fmt.Sprintf(`
 apiVersion: batch/v1
@@ -38,7 +38,7 @@ spec:
 
 const ttl = "ttlSecondsAfterFinished: 3600"
 
-// finishJob ends a Job as its controller does.
+// finishJob ends a Job like its controller.
 func (f *fixture) finishJob(how object.End) {
 	f.Helper()
 	now := time.Now().UTC().Format(time.RFC3339)
@@ -77,10 +77,10 @@ func (f *fixture) see(end object.End, there bool) {
 	})
 }
 
-// records returns what the inventory of the app web says of ended Jobs.
+// records returns the ended Jobs in the inventory of the app web.
 func (f *fixture) records() map[string]inventory.Ended { return inventory.Read(f.parent()).Ended }
 
-// wantOver checks that a Job is as good as there, for this Applier and for a fresh one.
+// wantOver checks that a Job counts as present, for this Applier and for a fresh one.
 func (f *fixture) wantOver(app federation.AppPlan, health federation.Health) {
 	f.Helper()
 	for _, life := range []string{"the Applier that saw it", "a fresh one"} {
@@ -134,7 +134,7 @@ func TestAJobThatEndedIsNotRunAgainWhenItsTTLDeletesIt(t *testing.T) {
 				f.deleteJob()
 				f.see(c.how, false)
 				f.wantOver(app, c.health)
-				// Somebody has it run again.
+				// A user runs it again.
 				f.patchOwn(object.ConfigMaps, inventory.ParentName(f.federation, "web"), `{"data":{"job.`+f.namespace+`.migrate":null}}`)
 				f.until("it is due", func() bool { return len(f.due()) == 1 })
 				f.wantChanges(f.settle().Changes, "created Job/migrate")
@@ -155,7 +155,7 @@ func TestAJobThatEndedIsNotRunAgainWhenItsTTLDeletesIt(t *testing.T) {
 			f.deleteJob()
 			f.see(object.Completed, false)
 			f.wantOver(f.app("web", migration("2", ttl)), federation.Healthy)
-			// What leaves Git leaves the inventory.
+			// A Job that leaves Git leaves the inventory.
 			f.mustSync(f.app("web", nginx))
 			if got := f.records(); len(got) != 0 {
 				t.Errorf("records = %v after the Job left Git, want none", got)
@@ -164,7 +164,7 @@ func TestAJobThatEndedIsNotRunAgainWhenItsTTLDeletesIt(t *testing.T) {
 	}
 }
 
-// The Job ends and goes while no request can be made: its end is written down later.
+// The Job ends and is deleted while no request can be made. Its end is recorded later.
 func TestAJobThatEndsAndGoesAtOnceIsNotRunAgain(t *testing.T) {
 	f := newFixture(t)
 	app := f.app("web", migration("1", "ttlSecondsAfterFinished: 0"))
@@ -182,7 +182,7 @@ func TestAJobThatEndsAndGoesAtOnceIsNotRunAgain(t *testing.T) {
 	f.wantOver(app, federation.Healthy)
 }
 
-func TestAJobThatEndedInAnotherLifeIsWrittenDownWhenItIsSeen(t *testing.T) {
+func TestAJobThatEndedBeforeARestartIsRecorded(t *testing.T) {
 	f := newFixture(t)
 	app := f.app("web", migration("1", ttl))
 	f.mustSync(app)
@@ -195,8 +195,8 @@ func TestAJobThatEndedInAnotherLifeIsWrittenDownWhenItIsSeen(t *testing.T) {
 	f.wantOver(app, federation.Healthy)
 }
 
-// It ended, and a finalizer holds it: what it showed is written down by a fresh Applier.
-func TestAJobThatGoesSlowlyIsAsGoodAsThere(t *testing.T) {
+// It ended, and a finalizer blocks its deletion: a fresh Applier records its end.
+func TestAJobHeldByAFinalizerCountsAsPresent(t *testing.T) {
 	f := newFixture(t)
 	app := f.app("web", migration("1", ttl))
 	f.mustSync(app)
@@ -215,7 +215,7 @@ func TestAJobThatGoesSlowlyIsAsGoodAsThere(t *testing.T) {
 	f.wantOver(app, federation.Healthy)
 }
 
-func TestAnEndThatCannotBeWrittenDownIsSaidAndWrittenLater(t *testing.T) {
+func TestAnEndThatCannotBeRecordedIsReportedAndRecordedLater(t *testing.T) {
 	f := newFixture(t)
 	app := f.app("web", migration("1", ttl))
 	f.mustSync(app)
@@ -243,7 +243,7 @@ func TestAnEndThatCannotBeWrittenDownIsSaidAndWrittenLater(t *testing.T) {
 	f.wantOver(app, federation.Healthy)
 }
 
-// Who deletes a Job that has no TTL wants it to run again.
+// Deleting a Job without a TTL makes it run again.
 func TestAJobWithoutATTLRunsAgainWhenSomebodyDeletesIt(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", migration("1", "suspend: false")))

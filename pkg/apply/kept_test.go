@@ -25,7 +25,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// patchOwn changes an object in fedsync's own namespace, by an administrator's hand.
+// patchOwn changes an object in fedsync's own namespace as an administrator.
 func (f *fixture) patchOwn(resource schema.GroupVersionResource, name, patch string) {
 	f.Helper()
 	if _, err := f.admin.Resource(resource).Namespace(federation.SystemNamespace).Patch(f.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
@@ -40,7 +40,7 @@ func (f *fixture) deleteOwnByHand(resource schema.GroupVersionResource, name str
 	}
 }
 
-// forge makes a Secret as fedsync makes them, without a word in the inventory.
+// forge creates a Secret like fedsync's, without a proof in the inventory.
 func (f *fixture) forge(name string, content map[string]any) {
 	f.Helper()
 	data, err := json.Marshal(content)
@@ -88,7 +88,7 @@ func TestRestoreTakesOnlyWhatFedsyncKept(t *testing.T) {
 		t.Errorf("the forged Service: %v, want it not made", err)
 	}
 
-	// What fedsync kept is put back, though the forged one is there and newer.
+	// The copy by fedsync is restored, although the forged one exists and is newer.
 	f.deleteOwnByHand(object.Secrets, forged)
 	f.create("kubectl-client-side-apply", earlier)
 	f.mustSync(f.app("web", nginx))
@@ -101,13 +101,13 @@ func TestRestoreTakesOnlyWhatFedsyncKept(t *testing.T) {
 		t.Errorf("label tier = %q, want gold", got)
 	}
 
-	// A person may take what an earlier version kept.
+	// A user may restore what an earlier version kept.
 	f.deleteOwnByHand(object.ConfigMaps, kept.Secret)
 	f.deleteOwnByHand(object.Secrets, forged)
 	_, err = f.Backups().Restore(t.Context(), ref, false)
 	f.wantNotProved(err, backup.Unproved)
 	if again, err := f.Backups().Restore(t.Context(), ref, true); err != nil || again.Secret != kept.Secret {
-		t.Errorf("Restore of what is unproved = %+v, %v, want it put back for one who asks", again, err)
+		t.Errorf("Restore of what is unproved = %+v, %v, want it restored on request", again, err)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestRestoreRefusesWhatWasChanged(t *testing.T) {
 	refuse("what cannot be read")
 }
 
-func TestNobodyStandsInTheWayOfKeeping(t *testing.T) {
+func TestAForeignObjectInPlaceOfACopyIsAnError(t *testing.T) {
 	f := newFixture(t)
 	live := f.create("kubectl-client-side-apply", earlier)
 	ref := federation.RefOf(live)
@@ -151,14 +151,14 @@ func TestNobodyStandsInTheWayOfKeeping(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := first.Secret
-	// Again, as after a restart between keeping and writing: it is the same.
+	// Again, like after a restart between the copy and the write: it is the same.
 	if again, err := f.Backups().Keep(t.Context(), ref, live); err != nil || again.Secret != name {
 		t.Errorf("keep again = %q, %v, want %q", again.Secret, err, name)
 	}
 	f.deleteOwnByHand(object.Secrets, name)
 	f.forge(name, f.forgedService())
 	if _, err := f.Backups().Keep(t.Context(), ref, live); err == nil || !strings.Contains(err.Error(), "was not created by fedsync") {
-		t.Errorf("keep where another's Secret stands: %v, want an error: what is overwritten would be lost", err)
+		t.Errorf("keep with a foreign Secret in its place: %v, want an error: what is overwritten would be lost", err)
 	}
 	f.deleteOwnByHand(object.Secrets, name)
 	if _, err := f.Backups().Keep(t.Context(), ref, live); err != nil {
@@ -169,7 +169,8 @@ func TestNobodyStandsInTheWayOfKeeping(t *testing.T) {
 // seen is a status that a controller gives a Service.
 const seen = `{"status":{"conditions":[{"type":"example.com/Seen","status":"True","reason":"Test","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`
 
-// Whatever happens to an object between two tries but to its content, it is kept once.
+// Whatever changes between two tries, other than the object's content, it is kept one
+// time.
 func TestAnObjectIsKeptOncePerContent(t *testing.T) {
 	f := newFixture(t)
 	f.create("kubectl-client-side-apply", earlier)
@@ -198,17 +199,17 @@ func TestAnObjectIsKeptOncePerContent(t *testing.T) {
 		t.Fatalf("kept %d with %d proofs, %v, want one", len(kept), len(proofs), err)
 	}
 	if diff := cmp.Diff(before.Object, kept[0].Content.Object); diff != "" {
-		t.Errorf("it is not kept as it was at the first try (-want +got):\n%s", diff)
+		t.Errorf("the copy is not of the first try (-want +got):\n%s", diff)
 	}
 	f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"another":"content"}}}`)
 	f.sync(app)
 	if kept, _ = f.Backups().List(t.Context()); len(kept) != 2 {
-		t.Errorf("kept %d, want another one for another content", len(kept))
+		t.Errorf("kept %d, want another copy for other content", len(kept))
 	}
 }
 
-// A try that was cut after the proof does not stand in the way of a later one.
-func TestAnObjectIsKeptAfterATryThatWasCut(t *testing.T) {
+// A try that was interrupted after the proof does not prevent a later one.
+func TestAnObjectIsKeptAfterAnInterruptedTry(t *testing.T) {
 	f := newFixture(t)
 	live := f.create("kubectl-client-side-apply", earlier)
 	f.open.Store(true)
@@ -232,7 +233,7 @@ func TestAnObjectIsKeptAfterATryThatWasCut(t *testing.T) {
 	}
 }
 
-// An earlier version named a Secret by the resourceVersion of what it keeps.
+// An earlier version named a Secret by the resourceVersion of the object.
 func TestRestoreTakesWhatWasKeptUnderAnotherName(t *testing.T) {
 	f := newFixture(t)
 	live := f.create("kubectl-client-side-apply", earlier)
@@ -263,9 +264,9 @@ func TestRestoreTakesWhatWasKeptUnderAnotherName(t *testing.T) {
 	}
 }
 
-// What was kept long ago and is adopted again is what was adopted last, and is kept for
-// its whole time from then on.
-func TestWhatIsAdoptedAgainIsKeptForItsWholeTimeAgain(t *testing.T) {
+// A copy that was kept long ago and is adopted again is the latest one, and is kept for
+// the whole time from then on.
+func TestAdoptingAgainExtendsTheTimeOfTheCopy(t *testing.T) {
 	f := newFixture(t)
 	live := f.create("kubectl-client-side-apply", earlier)
 	ref := federation.RefOf(live)

@@ -41,7 +41,7 @@ func (f *fixture) nodePorts(name string) []int64 {
 	return out
 }
 
-// freePorts gives ports that nobody else in the shared cluster has now.
+// freePorts returns ports that are free in the shared cluster now.
 func freePorts(t *testing.T, f *fixture, n int) []int {
 	t.Helper()
 	list, err := f.admin.Resource(object.Services).List(t.Context(), listAll)
@@ -103,7 +103,7 @@ func TestNodePortsAreHandedOver(t *testing.T) {
 			wantOperations: 1,
 		},
 		{
-			name: "three go round, and a fourth follows",
+			name: "three exchange ports in a circle, and a fourth follows",
 			before: func(p []int) []string {
 				return []string{serviceWith("a", p[0]), serviceWith("b", p[1]), serviceWith("c", p[2]), serviceWith("d", p[3])}
 			},
@@ -155,7 +155,7 @@ func TestAPortThatIsTakenIsAClashAndNothingIsDeleted(t *testing.T) {
 	if got.Severity != federation.SeverityError {
 		t.Errorf("severity = %s, want E", got.Severity)
 	}
-	// As an update, too.
+	// Also as an update.
 	f.mustSync(f.app("web", strings.Replace(serviceWith("a", 1), ", nodePort: 1", "", 1)))
 	uid := f.get(object.Services, "a").GetUID()
 	r = f.sync(f.app("web", serviceWith("a", port)))
@@ -163,15 +163,15 @@ func TestAPortThatIsTakenIsAClashAndNothingIsDeleted(t *testing.T) {
 	if f.get(object.Services, "a").GetUID() != uid {
 		t.Error("the Service was recreated")
 	}
-	// Out of the range the setting is named.
+	// For a port out of range, the remedy names the setting.
 	r = f.sync(f.app("web", serviceWith("a", 20000)))
 	if got := f.wantFinding(r.Findings, "D10", "20000"); !strings.Contains(got.Remedy.String(), "nodePorts.range") {
 		t.Errorf("remedy = %q, want it to name nodePorts.range", got.Remedy)
 	}
 }
 
-// An API server that ends while it changes a node port may leave one allocated that no
-// Service has.
+// An API server that ends while it changes a node port may leave it allocated although
+// no Service has it.
 func TestAPortThatNoServiceHasIsAwaited(t *testing.T) {
 	f := newFixture(t)
 	port := freePorts(t, f, 1)[0]
@@ -196,7 +196,7 @@ func TestAPortThatNoServiceHasIsAwaited(t *testing.T) {
 		t.Error("nothing more is expected, although the API server frees the port")
 	}
 
-	// A health check's port is one that a Service has.
+	// A Service's health check port is held, too.
 	f.create("kubectl", fmt.Sprintf(`
 apiVersion: v1
 kind: Service

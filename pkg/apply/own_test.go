@@ -19,7 +19,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// The schedule leaves such objects out. Should one get here all the same, nothing is
+// The schedule leaves such objects out. If one gets here nevertheless, nothing is
 // written, adopted or deleted in fedsync's own namespace.
 func TestNoPlanReachesFedsyncsOwnObjects(t *testing.T) {
 	f := newFixture(t)
@@ -51,8 +51,8 @@ func TestNoPlanReachesFedsyncsOwnObjects(t *testing.T) {
 	f.unchanged(before.GetUID(), kept[0])
 }
 
-// What an earlier version let an app write into the namespace is not pruned: it may
-// have been made of another federation's inventory.
+// What an earlier version allowed an app to write into the namespace is not pruned: it
+// may have been derived from another federation's inventory.
 func TestNothingInFedsyncsNamespaceIsPruned(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))

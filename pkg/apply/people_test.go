@@ -28,9 +28,9 @@ func (f *fixture) portNames() []string {
 	return names
 }
 
-// What an unknown field manager set stays, and is reported, until the operator says whose
-// it is.
-func TestAdoptionTakesFromThoseWhoAreKnownAlone(t *testing.T) {
+// What an unknown field manager set stays and is reported, until the operator
+// configures the manager.
+func TestAdoptionTakesOverOnlyFromKnownTools(t *testing.T) {
 	probe := `{"metadata":{"labels":{"probed":"yes"}},"spec":{"ports":[{"name":"probe","port":99}]}}`
 	for _, c := range []struct {
 		manager      string
@@ -77,9 +77,9 @@ func TestAdoptionTakesFromThoseWhoAreKnownAlone(t *testing.T) {
 	}
 }
 
-// Where an item of an unknown manager stands in the place of Git's, Git's could not be
-// applied at all.
-func TestAdoptionPutsGitsItemsInPlaceWhateverToolWroteOthers(t *testing.T) {
+// If an item of an unknown manager takes the place of Git's, Git's could not be
+// applied.
+func TestAdoptionReplacesConflictingItemsOfAnyTool(t *testing.T) {
 	f := newFixture(t)
 	f.create("kubectl-client-side-apply", strings.Replace(earlier, "  - {name: http, port: 80, targetPort: 7070}\n", "", 1))
 	f.patchAs("manager", object.Services, "nginx", `{"spec":{"ports":[{"name":"http","port":83}]}}`)
@@ -94,9 +94,9 @@ func TestAdoptionPutsGitsItemsInPlaceWhateverToolWroteOthers(t *testing.T) {
 	}
 }
 
-// A part of the cluster puts in what others need to know a webhook by; whatever it is
-// called, that stays.
-func TestAdoptionLeavesTheCertificateByWhichAWebhookIsKnown(t *testing.T) {
+// A cluster component injects the certificate by which API servers trust a webhook. It
+// stays, whatever the component's name.
+func TestAdoptionLeavesTheCABundleOfAWebhook(t *testing.T) {
 	f := newFixture(t)
 	hooks := schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"}
 	manifest := `
@@ -139,8 +139,8 @@ webhooks:
 	}
 }
 
-// What a ClusterRole gives that is aggregated of others is its controller's to say, whoever
-// wrote it down once.
+// The rules of an aggregated ClusterRole are its controller's, whoever wrote them
+// first.
 func TestAdoptionLeavesTheRulesOfAnAggregatedClusterRole(t *testing.T) {
 	roles := schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
 	const aggregated = `

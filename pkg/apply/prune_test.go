@@ -46,7 +46,7 @@ func TestWhatLeavesGitIsPruned(t *testing.T) {
 	f.wantRequests("DELETE ingresses/nginx", "GET ingresses/nginx", "PATCH configmaps/"+inventory.ParentName(f.federation, "web"))
 	f.wantParent("ReplicaSet.apps,Service", f.namespace)
 
-	// An app that leaves takes all with it, and its inventory.
+	// An app that leaves takes everything with it, including its inventory.
 	r = f.mustSync(federation.AppPlan{App: "web", Prune: federation.PruneAllowed})
 	f.wantChanges(r.Changes, "pruned Service/nginx", "pruned ReplicaSet/nginx")
 	got := f.counter.requests() // some may be repeated, as the ReplicaSet's status changes
@@ -63,7 +63,7 @@ func TestPruneLeavesWhatIsNotOurs(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx, deployment))
 	label := `{"metadata":{"labels":{"` + inventory.LabelPartOf + `":"` + inventory.PartOf(f.federation, "web") + `"}}}`
-	// A label copied to what a controller made, with an entry of ours for good measure.
+	// A label copied to an object with a controller, and even an entry of ours.
 	var copied string
 	f.until("the Deployment has its ReplicaSet", func() bool {
 		list, err := f.admin.Resource(replicaSets).Namespace(f.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app=echo"})
@@ -99,7 +99,7 @@ func TestPruneLeavesWhatIsNotOurs(t *testing.T) {
 	}
 }
 
-func TestPruneKeepsToThePlansVerdict(t *testing.T) {
+func TestPruneFollowsThePlan(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
 	less, _, _ := strings.Cut(nginx, "\n---\n")
@@ -115,7 +115,7 @@ func TestPruneKeepsToThePlansVerdict(t *testing.T) {
 	broken := federation.AppPlan{App: "web", Prune: federation.PruneAllowed, Broken: true}
 	f.mustSync(broken)
 	f.wantRequests()
-	// What runs of a broken app is maintained.
+	// The objects of a broken app are maintained.
 	f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"app":"x"}}}`)
 	f.wantChanges(f.repair(), "configured Service/nginx (metadata.labels.app by kubectl)")
 
@@ -160,8 +160,8 @@ func TestNoPruneBeforeTheKindsAreListed(t *testing.T) {
 	f.wantChanges(r.Changes, "pruned Service/nginx", "pruned ReplicaSet/nginx", "pruned Ingress/nginx")
 }
 
-// TestKilledAnywhereTheNextOneConverges cuts an applier off before its n-th
-// request, for every n, and starts another.
+// TestKilledAnywhereTheNextOneConverges stops an applier before its n-th request, for
+// every n, and starts another.
 func TestKilledAnywhereTheNextOneConverges(t *testing.T) {
 	docs := strings.Split(nginx, "\n---\n")
 	for n := 1; ; n++ {
@@ -179,10 +179,10 @@ func TestKilledAnywhereTheNextOneConverges(t *testing.T) {
 		plan := []federation.AppPlan{f.app("web", docs[0], docs[1]), {App: "old", Prune: federation.PruneAllowed}}
 		r := f.sync(plan...)
 		if r.Complete && count < n {
-			return // it went through
+			return // it completed
 		}
 		if n > 40 {
-			t.Fatal("the applier makes no end of requests")
+			t.Fatal("the applier never stops making requests")
 		}
 		f.start("two")
 		r = f.mustSync(plan...)
@@ -208,7 +208,7 @@ func TestAnObjectThatChangesBeforeItsDeletionIsJudgedAgain(t *testing.T) {
 	f.counter.failWith(func(r *http.Request) error {
 		if r.Method == http.MethodDelete {
 			f.counter.failWith(nil)
-			// At the last moment somebody takes it over.
+			// At the last moment another client takes it over.
 			f.patchAs("kubectl", object.Services, "nginx", `{"metadata":{"labels":{"`+inventory.LabelPartOf+`":null}}}`)
 		}
 		return nil

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// set is a ReplicaSet; what is put in is a line with its replicas.
+// set is a ReplicaSet with a line for its replicas.
 const set = `apiVersion: apps/v1
 kind: ReplicaSet
 metadata: {name: web, namespace: NAMESPACE}
@@ -18,9 +18,9 @@ spec:
     spec: {containers: [{name: web, image: "example.com/web:1"}]}
 `
 
-// A count that leaves Git is let go as it stands, but for zero, at which an autoscaler
-// does nothing. Then it is others' to set.
-func TestReplicasThatLeaveGitAreLetGo(t *testing.T) {
+// A count that leaves Git is released at its current value, except for zero, at which
+// an autoscaler does nothing. Then other controllers may set it.
+func TestReplicasThatLeaveGitAreReleased(t *testing.T) {
 	for before, want := range map[int64]int64{3: 3, 1: 1, 0: 1} {
 		f := newFixture(t)
 		f.mustSync(f.app("web", fmt.Sprintf(set, fmt.Sprintf("  replicas: %d\n", before))))
@@ -41,7 +41,7 @@ func TestReplicasThatLeaveGitAreLetGo(t *testing.T) {
 	}
 }
 
-// A count that Git does not state is not ours, whoever set it before the adoption.
+// A count that Git does not set is not ours, whoever set it before the adoption.
 func TestAdoptionLeavesReplicasThatGitDoesNotState(t *testing.T) {
 	for _, who := range []string{"kubectl-client-side-apply", "kubectl-create", ""} {
 		t.Run(who, func(t *testing.T) {

@@ -43,8 +43,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// simulated is an Applier that works on a cluster in memory, in virtual time, with
-// the watches that feed it.
+// simulated is an Applier that works on a cluster in memory, in virtual time, with the
+// watches that feed it.
 type simulated struct {
 	*testing.T
 	*Applier
@@ -61,13 +61,14 @@ type simulated struct {
 	watchAgain func() // forgets the cluster and watches it again
 }
 
-// applierAgent is how the Applier's client calls itself, to be told from its watches.
+// applierAgent is the User-Agent of the Applier's client, which distinguishes it from
+// its watches.
 const applierAgent = "applier"
 
 func simulate(t *testing.T, seed uint64) *simulated {
 	t.Helper()
-	// client-go logs the faults that the tests make, and paces that by a clock that
-	// is not the bubble's.
+	// client-go logs the faults that the tests cause, with a rate limit whose clock is
+	// not the bubble's.
 	utilruntime.ErrorHandlers = nil //nolint:reassign // the package's own way
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
@@ -78,7 +79,7 @@ func simulate(t *testing.T, seed uint64) *simulated {
 	return s
 }
 
-// start starts the Applier, as a daemon does that starts.
+// start starts the Applier like a starting daemon.
 func (s *simulated) start() {
 	s.Helper()
 	t := s.T
@@ -131,13 +132,13 @@ func (s *simulated) as(agent string) *rest.Config {
 	return c
 }
 
-// withoutRetries keeps client-go from trying requests again by itself.
+// withoutRetries keeps client-go from repeating requests by itself.
 type withoutRetries struct{ next http.RoundTripper }
 
 func (w withoutRetries) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := w.next.RoundTrip(r)
 	if err == nil {
-		answer.Header.Del("Retry-After") // the answer itself says it, too
+		answer.Header.Del("Retry-After") // the Status contains it, too
 	}
 	return answer, err
 }
@@ -151,7 +152,7 @@ func (s *simulated) client(agent string) dynamic.Interface {
 	return c
 }
 
-// feed watches what the Applier needs to see, as a member of the federation does.
+// feed watches what the Applier needs to see, as a member does.
 func (s *simulated) feed(ctx context.Context, running *sync.WaitGroup) {
 	client := s.client("watches")
 	follow := func(gvr schema.GroupVersionResource, namespace, selector string, w watched) {
@@ -222,7 +223,7 @@ type watched struct {
 	state func(l *table.Listing, err error) // a list, or why there is none; neither while it is about to be
 }
 
-// followOnce lists and watches until that ends.
+// followOnce lists and watches until the watch ends.
 func (s *simulated) followOnce(ctx context.Context, objects dynamic.ResourceInterface, selector string, w watched) error {
 	asked := time.Now()
 	list, err := objects.List(ctx, metav1.ListOptions{LabelSelector: selector})
@@ -285,8 +286,8 @@ func (s *simulated) after(d time.Duration) {
 	synctest.Wait()
 }
 
-// completeWithin waits until the cluster is as the plan says, and checks that no
-// finding is left.
+// completeWithin waits until the cluster matches the plan, and checks that no finding
+// is left.
 func (s *simulated) completeWithin(d time.Duration) {
 	s.Helper()
 	begun := time.Now()
@@ -337,7 +338,7 @@ func dump(b *strings.Builder, t *state.State, now time.Time) {
 	fmt.Fprintf(b, "silent %v; agenda of %d, next %s, calm %v\n", t.Silent.Err, len(due.Tasks), due.Next.Sub(now), due.Calm)
 }
 
-// requests counts what the Applier asked since the last forgetting.
+// requests counts the Applier's requests since the store's log was last cleared.
 func (s *simulated) requests() int {
 	return s.store.Count(func(e objectstore.Entry) bool { return isApplier(e.Request) })
 }
@@ -396,8 +397,8 @@ var refusals = map[string]func(s *simulated){
 	},
 }
 
-// refuse has the cluster refuse, and spares the inventories where the test says so:
-// what was applied without one is not found again after a restart.
+// refuse makes the cluster refuse. It spares the inventories if the test asks for that:
+// an object that was applied without one is not found again after a restart.
 func (s *simulated) refuse(r objectstore.Refusal) {
 	s.store.SetRefusals(func(a objectstore.Attempt) error {
 		if s.sparing && a.Namespace == federation.SystemNamespace {
@@ -424,7 +425,7 @@ func forApplier(f objectstore.Fault) objectstore.Fault {
 	}
 }
 
-// outside restricts a fault to what is not in a namespace.
+// outside restricts a fault to requests outside a namespace.
 func outside(namespace string, f objectstore.Fault) objectstore.Fault {
 	return func(r *objectstore.Request) objectstore.Action {
 		if r.Namespace == namespace {
@@ -486,7 +487,7 @@ func TestAHungKindDoesNotHoldUpTheOthers(t *testing.T) {
 			}
 			s.after(time.Duration(7*i) * time.Second)
 		}
-		// What hangs no longer is applied, and what Git takes back is no matter.
+		// What no longer hangs is applied, and what Git removes does not matter.
 		s.push(nginx)
 		s.completeWithin(30 * time.Second)
 		s.push(append(manyConfigMaps(60, "x"), nginx)...)
@@ -533,7 +534,7 @@ func TestAStormOfEventsOnARefusedObjectIsNoStormOfRequests(t *testing.T) {
 	})
 }
 
-func TestWhatSomebodyMendsIsSeenWithinFiveSeconds(t *testing.T) {
+func TestAManualFixIsSeenWithinFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := simulate(t, 1)
 		defer s.stop()
@@ -547,7 +548,7 @@ func TestWhatSomebodyMendsIsSeenWithinFiveSeconds(t *testing.T) {
 		s.push(manyConfigMaps(10, "0")...)
 		s.after(5 * time.Minute)
 		closed = false
-		// The namespace's labels are what the policy goes by.
+		// The policy depends on the namespace's labels.
 		_, err := s.somebody.Resource(object.Namespaces).Patch(t.Context(), "default", types.MergePatchType, []byte(`{"metadata":{"labels":{"open":"yes"}}}`), metav1.PatchOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -556,9 +557,9 @@ func TestWhatSomebodyMendsIsSeenWithinFiveSeconds(t *testing.T) {
 	})
 }
 
-// TestAnyHistoryConverges has a cluster refuse, hang, lose answers and be restored
-// while Git and people change things, and checks that what is there in the end is
-// what Git says, soon, and without a finding.
+// TestAnyHistoryConverges makes a cluster refuse, hang, lose answers and be restored
+// while Git and users change things. It checks that the cluster matches Git soon
+// afterwards, and without a finding.
 func TestAnyHistoryConverges(t *testing.T) {
 	histories := raced.Share(120)
 	names := make([]string, 0, len(refusals))
@@ -582,7 +583,7 @@ func TestAnyHistoryConverges(t *testing.T) {
 				}()
 				manifests := func() []string {
 					all := slices.Concat(manyConfigMaps(12, fmt.Sprint(random.IntN(3))), strings.Split(nginx, "\n---\n"), []string{elsewhere}, widgets)
-					// Node ports go round, and to Services that come and go.
+					// Node ports move in circles, and to Services that come and go.
 					ports := random.Perm(4)
 					for i, name := range []string{"pa", "pb", "pc"} {
 						all = append(all, serviceWith(name, 30000+ports[i]))
@@ -646,7 +647,7 @@ func TestAnyHistoryConverges(t *testing.T) {
 					note("push %d objects", len(want))
 					s.push(want...)
 				}
-				// A fight may have been seen in the edits; it ends by itself, later.
+				// The edits may have looked like a fight, which ends by itself later.
 				s.endFights()
 				s.completeWithin(time.Minute)
 				s.wantEqual()
@@ -655,7 +656,7 @@ func TestAnyHistoryConverges(t *testing.T) {
 	}
 }
 
-// endFights has fights be forgotten, since nobody fights.
+// endFights makes fights be forgotten, since there is no other party.
 func (s *simulated) endFights() {
 	s.WithState(func(t *state.State) {
 		for _, r := range t.Rows {
@@ -697,7 +698,7 @@ spec:
     storage: true
     schema: {openAPIV3Schema: {type: object}}`}
 
-// wantEqual checks that the cluster has what Git wants, and of ours nothing besides.
+// wantEqual checks that the cluster has what Git wants, and no other objects of ours.
 func (s *simulated) wantEqual() {
 	s.Helper()
 	wanted := map[string]bool{}
@@ -722,7 +723,7 @@ func (s *simulated) wantEqual() {
 		}
 		wanted[d.Ref.String()] = true
 		if reader := s.writer.Reader; !reader.Matches(reader.Live(u), d.Unstructured().Object) {
-			s.Errorf("%s is not what Git says: %v", d.Ref, u.Object)
+			s.Errorf("%s differs from Git: %v", d.Ref, u.Object)
 		}
 	}
 	for _, gvr := range []schema.GroupVersionResource{object.ConfigMaps, object.Services, replicaSets, ingresses, definitions} {

@@ -30,7 +30,7 @@ func TestParentsBearTheInstanceThatWrites(t *testing.T) {
 	if u.GetResourceVersion() == before || u.GetAnnotations()["fedsync.dev/instance"] != "two" {
 		t.Errorf("instance = %s, want two", u.GetAnnotations()["fedsync.dev/instance"])
 	}
-	// Somebody puts another name there while nothing else is to be done.
+	// Another client writes another name while nothing else is to be done.
 	_, err := f.admin.Resource(object.ConfigMaps).Namespace(federation.SystemNamespace).Patch(t.Context(), u.GetName(), types.MergePatchType,
 		[]byte(`{"metadata":{"annotations":{"fedsync.dev/instance":"one"}}}`), metav1.PatchOptions{})
 	if err != nil {
@@ -43,7 +43,7 @@ func TestParentsBearTheInstanceThatWrites(t *testing.T) {
 	}
 }
 
-// parentOfWeb is what is known of the parent of the app web.
+// parentOfWeb returns what is known about the parent of the app web.
 func (f *fixture) parentOfWeb() (p *write.Parent) {
 	f.WithState(func(t *state.State) { p = t.App("web").Parent })
 	return p
@@ -65,7 +65,7 @@ func TestAFormerSourceIsAcceptedAndReplacedOnce(t *testing.T) {
 	f.wantRequests()
 }
 
-func TestNothingIsWrittenWhileItMayNotBe(t *testing.T) {
+func TestNothingIsWrittenWhileWritesAreNotAllowed(t *testing.T) {
 	f := newFixture(t)
 	f.mustSync(f.app("web", nginx))
 	before := f.versions()
@@ -77,19 +77,19 @@ func TestNothingIsWrittenWhileItMayNotBe(t *testing.T) {
 		t.Errorf("tried %v, complete %v: want neither", s.Tried, s.Complete)
 	}
 	if got := f.get(object.Services, "nginx").GetLabels()["app"]; got != "x" {
-		t.Errorf("label app = %q, want it left", got)
+		t.Errorf("label app = %q, want it unchanged", got)
 	}
 	if after := f.parent().GetResourceVersion(); !strings.HasSuffix(before, after) {
 		t.Error("the inventory was written")
 	}
 	f.settle()
 	if got := f.get(object.Services, "nginx").GetLabels()["app"]; got != "nginx" {
-		t.Errorf("label app = %q, want it put back", got)
+		t.Errorf("label app = %q, want it restored", got)
 	}
 }
 
-// TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite takes the right to write away
-// before the n-th request of one adoption, for every n.
+// TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite forbids writes before the n-th
+// request of one adoption, for every n.
 func TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite(t *testing.T) {
 	for n := 1; ; n++ {
 		f := newFixture(t)
@@ -97,7 +97,7 @@ func TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite(t *testing.T) {
 		count := 0
 		f.counter.failWith(func(r *http.Request) error {
 			if count >= n && r.Method != http.MethodGet {
-				t.Errorf("%s %s after the right to write had ended", r.Method, r.URL.Path)
+				t.Errorf("%s %s after writes were forbidden", r.Method, r.URL.Path)
 			}
 			if count++; count >= n {
 				f.open.Store(false)
@@ -133,7 +133,7 @@ func TestAWriterThatIsStoppedInTheMiddleMakesNoMoreWrite(t *testing.T) {
 			return
 		}
 		if n > 40 {
-			t.Fatal("the applier makes no end of requests")
+			t.Fatal("the applier never stops making requests")
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestAnotherSourceIsRefused(t *testing.T) {
 	if after := f.versions(); after != before {
 		t.Errorf("resourceVersions = %s, want %s: nothing written", after, before)
 	}
-	// Another app of this source is nobody else's.
+	// Another app of this source is not affected.
 	f.sync(f.app("web", nginx), f.app("shop", deployment))
 	f.get(deployments, "echo")
 }
@@ -247,7 +247,7 @@ stringData: {password: hunter2}`
 		"pruned networking.k8s.io/Ingress/" + f.namespace + "/nginx",
 	} {
 		if !strings.Contains(all, want) {
-			t.Errorf("Diff does not say %q; it says\n%s", want, all)
+			t.Errorf("Diff does not contain %q; it is\n%s", want, all)
 		}
 	}
 	if strings.Contains(all, "aHVudGVy") || strings.Contains(all, "hunter") {
