@@ -233,7 +233,7 @@ func (s *simulated) writeEnded(p inventory.Parent, jobs ...string) {
 }
 
 // After a rename, a federation runs with its new name before its inventories have it.
-func TestAJobThatEndedUnderTheNameBeforeIsNotRunAgain(t *testing.T) {
+func TestAJobThatEndedUnderTheFormerNameIsNotRunAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := simulate(t, 1)
 		defer func() { s.stop() }()

@@ -8,7 +8,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/apply/refusal"
 )
 
-// BenchmarkAgenda measures what one look at the table costs, by its size.
+// BenchmarkAgenda measures the cost of one agenda, by the size of the table.
 func BenchmarkAgenda(b *testing.B) {
 	for _, n := range []int{300, 1_000, 10_000} {
 		for _, state := range []string{"settled", "due", "refused", "hung"} {

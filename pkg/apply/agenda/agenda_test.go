@@ -21,11 +21,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// start is when the tables of these tests were begun.
+// start is when the tables of these tests began.
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// sketch is a table made by hand: of a cluster in which every kind is listed, and
-// namespace ns and the inventory of app web are there.
+// sketch is a hand-made table of a cluster in which every kind is listed, and namespace
+// ns and the inventory of app web exist.
 type sketch struct {
 	testing.TB
 	*state.State
@@ -52,8 +52,8 @@ func (s *sketch) ref(name string) federation.ObjectRef {
 	return ref
 }
 
-// want has app web want objects, named as in "apps/ReplicaSet/ns/a". Node ports
-// may follow a Service's name: "Service/ns/a 30001 30002".
+// want makes app web want objects, named as in "apps/ReplicaSet/ns/a". Node ports may
+// follow a Service's name: "Service/ns/a 30001 30002".
 func (s *sketch) want(names ...string) {
 	s.Helper()
 	var objects []*federation.Object
@@ -97,7 +97,7 @@ func (s *sketch) want(names ...string) {
 	s.widen()
 }
 
-// knows has the cluster serve a kind, and its objects be listed.
+// knows makes the cluster serve a kind, with its objects listed.
 func (s *sketch) knows(gk schema.GroupKind) *state.Kind {
 	k := s.Kind(gk)
 	if k.Mapping == nil && k.Last.Err == nil {
@@ -109,7 +109,7 @@ func (s *sketch) knows(gk schema.GroupKind) *state.Kind {
 	return k
 }
 
-// widen has the inventory list all that the app has and shows.
+// widen makes the inventory list everything that the app has and shows.
 func (s *sketch) widen() {
 	p := &write.Parent{Parent: inventory.Parent{UID: "parent", ResourceVersion: "1", Instance: "one", Source: "source"}}
 	for _, r := range s.Rows {
@@ -118,7 +118,7 @@ func (s *sketch) widen() {
 	s.App("web").Parent = p
 }
 
-// shows has the cluster show an object of ours, with these node ports.
+// shows makes the cluster show an object of ours, with these node ports.
 func (s *sketch) shows(name string, ports ...int32) *state.Row {
 	s.Helper()
 	ref := s.ref(name)
@@ -134,7 +134,7 @@ func (s *sketch) shows(name string, ports ...int32) *state.Row {
 	return r
 }
 
-// settles has objects be as Git wants them.
+// settles makes objects match Git.
 func (s *sketch) settles(names ...string) {
 	s.Helper()
 	for _, name := range names {
@@ -144,7 +144,7 @@ func (s *sketch) settles(names ...string) {
 	}
 }
 
-// refuses has an object's last request be refused so many seconds after the start.
+// refuses makes an object's last request be refused that many seconds after the start.
 func (s *sketch) refuses(name string, seconds int, class refusal.Class, text string) *state.Row {
 	s.Helper()
 	r := s.Rows[s.ref(name)]
@@ -166,7 +166,7 @@ func (s *sketch) refuses(name string, seconds int, class refusal.Class, text str
 	return r
 }
 
-// flies has a request for an object be under way since so many seconds after the
+// flies makes a request for an object be under way since that many seconds after the
 // start.
 func (s *sketch) flies(name string, seconds int) {
 	s.Rows[s.ref(name)].Flight = &state.Flight{Since: start.Add(time.Duration(seconds) * time.Second)}
@@ -280,7 +280,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			next: 61 * time.Second,
 		},
 		{
-			name: "one that may not be tried now does not stand for the others",
+			name: "one that may not be tried now does not represent the others",
 			at:   time.Minute,
 			table: func(s *sketch) {
 				s.want(config, config2)
@@ -350,7 +350,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			want: []string{"put ConfigMap/b"},
 		},
 		{
-			name: "a pause that nobody bears any more holds nothing",
+			name: "a pause without objects holds nothing",
 			at:   time.Second,
 			table: func(s *sketch) {
 				s.want(config)
@@ -450,7 +450,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 			},
 		},
 		{
-			name: "where namespaces are not watched it is looked for again",
+			name: "where namespaces are not watched it is read again",
 			at:   time.Minute,
 			table: func(s *sketch) {
 				s.want(config)
@@ -629,7 +629,7 @@ func TestTheAgendaFollowsFromTheTable(t *testing.T) {
 	}
 }
 
-// A plan names what the inventory names. If an app went from there with its last
+// The plan has every app in the inventory. If an app left the inventory with its last
 // object, the next plan would not name it, and nothing would delete its parent.
 func TestAnAppIsInTheInventoryAsLongAsItsParentIs(t *testing.T) {
 	s := newSketch(t)
@@ -647,9 +647,9 @@ func TestAnAppIsInTheInventoryAsLongAsItsParentIs(t *testing.T) {
 		t.Errorf("due is %v, want the parent gone", got)
 	}
 	if s.Complete() {
-		t.Error("the cluster is said to be as the plan, and still has the parent")
+		t.Error("the cluster counts as complete, but still has the parent")
 	}
-	// The instance before was stopped just here: its name comes off first.
+	// The previous instance was stopped at this point: its name is replaced first.
 	s.App("web").Parent.Instance = "two"
 	if got := describeTasks(At(s.State, start.Add(time.Minute)).Tasks); !slices.Equal(got, []string{"widen web"}) || s.Complete() {
 		t.Errorf("due is %v, complete %t; want our name on the parent, and not complete", got, s.Complete())

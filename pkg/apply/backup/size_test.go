@@ -17,8 +17,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// What is kept takes little room in a cluster, and much when it is unpacked. A daemon looks
-// for what has expired in all its clusters at once.
+// Kept objects take little room in a cluster, and much when they are unpacked. A daemon
+// looks for expired ones in all its clusters at the same time.
 func TestKeptObjectsExpireOneByOne(t *testing.T) {
 	const number, size = 80, 1 << 20
 	store := objectstore.New(objectstore.Options{Name: "asia", Seed: 1, NoWorkloads: true})

@@ -43,7 +43,7 @@ func TestContentsAreSetsOfKindsAndNamespaces(t *testing.T) {
 			t.Errorf("%s: ListsExactly = %v, want %v", c.name, got, c.just)
 		}
 		if both := a.Union(b); !both.Covers(a) || !both.Covers(b) || !both.ListsExactly(contents(t, append(c.a, c.b...)...)) {
-			t.Errorf("%s: Union = %v, want just what the two list", c.name, both)
+			t.Errorf("%s: Union = %v, want only what the two list", c.name, both)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func TestAChangeTakesAwayOnlyTheRecordsThatAParentNoLongerHas(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoRecordIsThatOfNoRendering(t *testing.T) {
+func TestAMalformedRecordMatchesNoRendering(t *testing.T) {
 	u := &unstructured.Unstructured{Object: map[string]any{"data": map[string]any{
 		"job.a.one": "Complete 1f", "job.a.two": "whatever", "job.a.three": "", "other": "Complete 2f",
 	}}}
@@ -68,6 +68,6 @@ func TestRecordsFitIntoAParent(t *testing.T) {
 		t.Errorf("%d records in %d bytes, %v, want %d in less than 1 MiB", len(p.Ended), len(data), err, MostEnded)
 	}
 	if diff := cmp.Diff(p.Ended, Bounded(p.Ended)); diff != "" {
-		t.Errorf("what is bounded changes when it is bounded again:\n%s", diff)
+		t.Errorf("Bounded changes its own result:\n%s", diff)
 	}
 }

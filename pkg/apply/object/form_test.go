@@ -46,7 +46,7 @@ func TestFormsAreSentAsTheAPIServerTakesThem(t *testing.T) {
 	if &again.head[0] != &made.head[0] {
 		t.Error("the form was built twice")
 	}
-	// The memory is bounded, and forgets nothing of the last objects.
+	// The cache is bounded, and retains the most recent objects.
 	for i := range 3 * formsKept {
 		other := *d
 		other.PartOf = fmt.Sprint(i)

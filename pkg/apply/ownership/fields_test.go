@@ -176,9 +176,8 @@ func TestChangedFieldsNamesPaths(t *testing.T) {
 	}
 }
 
-// FuzzLeaves holds the walk to three things for any set and object: it does not
-// panic, it returns one digest for each path of the set, and equal objects give
-// equal digests.
+// FuzzLeaves checks the walk for any set and object: it does not panic, it returns one
+// digest for each path of the set, and equal objects have equal digests.
 func FuzzLeaves(f *testing.F) {
 	f.Add(ownedSet, ownedObject)
 	f.Add(`{"f:a":{".":{},"i:0":{"f:b":{}}}}`, `a: [{b: 1}]`)
@@ -206,14 +205,14 @@ func FuzzLeaves(f *testing.F) {
 			return
 		}
 		if !slices.Equal(h.leaves(s, again), got) {
-			t.Error("a copy of the object gives other leaves")
+			t.Error("a copy of the object has other leaves")
 		}
 		covers(s, content)
 	})
 }
 
-// FuzzCoversOwnSet holds that a set made of an object covers the object, and
-// finds every leaf in it.
+// FuzzCoversOwnSet checks that a set made from an object covers the object, and that
+// every leaf of the set is found in it.
 func FuzzCoversOwnSet(f *testing.F) {
 	f.Add(`spec: {a: 1, b: [x, y], c: [{name: n, v: 1}], d: true}`)
 	h := NewHasher()
@@ -224,7 +223,7 @@ func FuzzCoversOwnSet(f *testing.F) {
 		}
 		delete(content, "metadata")
 		if hasNothing(content) {
-			return // what the set is made by leaves null and empty values out
+			return // the function that makes the set leaves null and empty values out
 		}
 		s := fieldpath.SetFromValue(value.NewValueInterface(content))
 		if !covers(s, content) {
@@ -262,7 +261,7 @@ func BenchmarkLeaves(b *testing.B) {
 	}
 }
 
-// The exponent says how long it takes to parse a quantity.
+// The time to parse a quantity depends on its exponent.
 func TestAQuantityOfAnySizeIsDigestedAtOnce(t *testing.T) {
 	h := NewHasher()
 	of := func(text string) []digest {

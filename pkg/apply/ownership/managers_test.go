@@ -14,14 +14,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func TestManagersAreToldApart(t *testing.T) {
+func TestManagersAreDistinguished(t *testing.T) {
 	p := NewPeople([]string{"our-deployer", "team-*"})
 	for name, want := range map[string]struct{ gives, foreign bool }{
 		"kubectl": {true, true}, "kubectl-client-side-apply": {true, true}, "kubectl-edit": {true, true}, "helm": {true, true}, "Helm": {true, true},
 		"terraform-provider-kubernetes": {true, true}, "HashiCorp": {true, true}, "pulumi-kubernetes-1f2e": {true, true}, "before-first-apply": {true, true},
 		"kustomize-controller": {true, true}, "helm-controller": {true, true}, "argocd-controller": {true, true}, "node-fetch": {true, true},
 		"our-deployer": {true, true}, "team-tool": {true, true},
-		// What the name says decides nothing.
+		// What a name suggests does not count.
 		"manager": {false, true}, "controller": {false, true}, "shop-controller": {false, true}, "some-operator": {false, true},
 		"my-autoscaler": {false, true}, "helmet": {false, true}, "our-deployers": {false, true}, "python-requests": {false, true}, "Go-http-client": {false, true},
 		"kube-controller-manager": {false, false}, "glbc": {false, false}, "endpointslice-controller": {false, false},
@@ -123,7 +123,7 @@ func TestTransferAndDisown(t *testing.T) {
 	}
 }
 
-func TestWhatWasTransferredGoesBack(t *testing.T) {
+func TestGiveBackUndoesTransfers(t *testing.T) {
 	raw := func(s string) *metav1.FieldsV1 {
 		var f metav1.FieldsV1
 		if err := json.Unmarshal([]byte(s), &f); err != nil {
@@ -155,7 +155,7 @@ func TestWhatWasTransferredGoesBack(t *testing.T) {
 	if diff := cmp.Diff(byManager(earlier), byManager(got)); diff != "" {
 		t.Errorf("GiveBack (-before the transfer +after it):\n%s", diff)
 	}
-	// Whom it was taken from may not be known, and others go on meanwhile.
+	// The previous owner may not be known, and other managers continue to write.
 	transferred = append(transferred, metav1.ManagedFieldsEntry{Manager: "helm", Operation: "Apply", APIVersion: "v1", FieldsV1: raw(`{"f:spec":{"f:new":{}}}`)})
 	if got, err = GiveBack(transferred, earlier[1:]); err != nil {
 		t.Fatal(err)
@@ -168,10 +168,10 @@ func TestWhatWasTransferredGoesBack(t *testing.T) {
 		"before-first-apply Update ": normalYAML(t, `{"f:metadata":{"f:labels":{"f:b":{}}}}`),
 	}
 	if diff := cmp.Diff(want, byManager(got)); diff != "" {
-		t.Errorf("GiveBack of what is known in part (-want +got):\n%s", diff)
+		t.Errorf("GiveBack with some owners known (-want +got):\n%s", diff)
 	}
 	if again, err := GiveBack(got, earlier); err != nil || !cmp.Equal(got, again) {
-		t.Errorf("GiveBack of what is back changes it: %v, %v", again, err)
+		t.Errorf("a second GiveBack changes something: %v, %v", again, err)
 	}
 }
 
@@ -202,7 +202,7 @@ func TestAnItemWhoseKeySomebodyChangedIsTransferred(t *testing.T) {
 		protocol string
 		want     bool
 	}{
-		{80, "TCP", false}, // ours: Git leaves the protocol to its default
+		{80, "TCP", false}, // ours: Git leaves out the protocol
 		{80, "UDP", true},
 		{81, "TCP", true},
 	} {

@@ -11,8 +11,8 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
-// live is a Deployment of ours as an API server shows it, on which kubectl set the
-// strategy, and kubectl scale the replicas.
+// live is a Deployment of ours as an API server returns it, on which kubectl set the
+// strategy and kubectl scale set the replicas.
 const live = `
 apiVersion: apps/v1
 kind: Deployment

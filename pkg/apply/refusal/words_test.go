@@ -9,7 +9,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-func TestWhatAnAPIServerSaysIsCleanedInFindingsAndErrors(t *testing.T) {
+func TestTextOfAnAPIServerIsCleanedInFindingsAndErrors(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"short", "denied: no reason", "denied: no reason"},
 		{"a token", "denied: Authorization: Bearer abc.def-ghi is nobody's", "denied: Authorization: Bearer *** is nobody's"},

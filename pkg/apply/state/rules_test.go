@@ -35,12 +35,12 @@ func TestAFightPausesLongerEachTime(t *testing.T) {
 			if stopped() {
 				t.Fatalf("still stopped after the pause of %s", want)
 			}
-			change() // our new try is answered as before
+			change() // our new try has the same result
 		}
 		<-time.After(fightPauseMax + fightWindow + time.Second)
 		change()
 		if rec.Fight != nil {
-			t.Error("a single change after a quiet time is taken for the old fight")
+			t.Error("a single change after a quiet time counts as the old fight")
 		}
 	})
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A watch that ends takes its objects out of sight: who counts what runs would take
-// them for gone.
+// When a watch ends its objects are no longer observed, and they would count as gone.
 func TestAKindIsWatchedAsLongAsItIsNotKnownToBeGone(t *testing.T) {
 	gk := schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}
 	served := &meta.RESTMapping{Resource: schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}, GroupVersionKind: gk.WithVersion("v1"), Scope: meta.RESTScopeNamespace}
@@ -36,7 +35,7 @@ func TestAKindIsWatchedAsLongAsItIsNotKnownToBeGone(t *testing.T) {
 		name    string
 		happens func(tab *Table, k *state.Kind)
 		watched bool
-		asked   bool // how it is served is asked for
+		asked   bool // the mapping is asked for
 	}{
 		{"it was found by an inventory, and the plan names the version that is served", func(tab *Table, _ *state.Kind) {
 			tab.s.Take(planned("v1"))
