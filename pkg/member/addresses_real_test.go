@@ -66,14 +66,14 @@ spec:
 		ProbeInterval: 200 * time.Millisecond, ProbeTimeout: 10 * time.Second, Log: zaptest.NewLogger(t),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{}, 2) // both may end before anybody waits
+	ended := make(chan struct{}, 2) // both may end before the test waits
 	go func() { claims.Run(ctx); ended <- struct{}{} }()
 	go func() { k.Run(ctx); ended <- struct{}{} }()
 	t.Cleanup(func() {
 		cancel()
 		<-ended
 		<-ended
-		_ = claims.Close() // its folder goes with the test
+		_ = claims.Close() // its folder is deleted with the test
 		clean := context.WithoutCancel(t.Context())
 		ours := metav1.ListOptions{LabelSelector: inventory.ParentSelector(name)}
 		if err := k.client.CoreV1().ConfigMaps(federation.SystemNamespace).DeleteCollection(clean, metav1.DeleteOptions{}, ours); err != nil {
@@ -87,7 +87,7 @@ spec:
 	return k
 }
 
-// plan gives the member the Ingress with these addresses.
+// plan sets a plan with these addresses of the Ingress.
 func (k *keeping) plan(addresses map[federation.ObjectRef]string) {
 	k.planned = federation.ClusterPlan{
 		Cluster: k.Cluster.Name, Revision: federation.Revision{Ref: "main", SHA: "1a2b3c4d"}, Addresses: addresses,
@@ -96,7 +96,7 @@ func (k *keeping) plan(addresses map[federation.ObjectRef]string) {
 	k.Want(k.planned)
 }
 
-// shows waits until the Ingress shows just these addresses.
+// shows waits until the Ingress shows exactly these addresses.
 func (k *keeping) shows(what string, addresses ...string) *networkingv1.Ingress {
 	k.t.Helper()
 	var live *networkingv1.Ingress
@@ -126,8 +126,8 @@ func (k *keeping) await(what string, is func() bool) {
 			o := k.Outcome()
 			k.t.Fatalf("%s: not within 45 s; findings %v, own %v, facts %+v", what, o.Findings, o.Own, o.Facts)
 		}
-		<-time.After(50 * time.Millisecond) // there is no event for what the cluster does
-		k.Want(k.planned)                   // as the daemon does, when the cluster's facts are known
+		<-time.After(50 * time.Millisecond) // the cluster's changes have no event here
+		k.Want(k.planned)                   // as the daemon does when it knows the cluster's facts
 	}
 }
 
@@ -175,9 +175,9 @@ func TestAnIngressShowsTheAddressOfTheLoadBalancerOnARealAPIServer(t *testing.T)
 		t.Errorf("findings %v", f)
 	}
 
-	// The member's other writes go on as if there were no address.
+	// The member's other writes continue as if there were no address.
 	before := len(k.proxy.Requests().Writes())
-	<-time.After(2 * time.Second) // what is not to happen has no event
+	<-time.After(2 * time.Second) // the absence of requests has no event
 	if got := len(k.proxy.Requests().Writes()); got != before {
 		t.Errorf("idle, %d requests were made", got-before)
 	}
@@ -203,7 +203,7 @@ func TestAnAddressByAnotherControllerStaysOnARealAPIServer(t *testing.T) {
 		t.Errorf("%d requests wrote the status", got)
 	}
 
-	// When that controller lets go of it, the address is written.
+	// When that controller releases it, the address is written.
 	live = k.shows("the other's address", "203.0.113.9")
 	live.Status.LoadBalancer.Ingress = nil
 	if _, err := k.client.NetworkingV1().Ingresses(k.namespace).UpdateStatus(t.Context(), live, metav1.UpdateOptions{FieldManager: "nginx-ingress-controller"}); err != nil {
@@ -213,9 +213,9 @@ func TestAnAddressByAnotherControllerStaysOnARealAPIServer(t *testing.T) {
 	k.await("no finding", func() bool { return !k.finding("foreign") })
 }
 
-// Google's controller, as it leaves an Ingress that is no longer of its class: first
-// it holds it, then its finalizer goes, and its annotations and its status stay.
-func TestAStatusByGooglesControllerIsTakenOverWhenItLetsGoOnARealAPIServer(t *testing.T) {
+// Google's controller releases an Ingress that is no longer of its class: at first it
+// holds the Ingress, then its finalizer goes, and its annotations and its status stay.
+func TestAStatusByGooglesControllerIsTakenOverWhenItIsReleasedOnARealAPIServer(t *testing.T) {
 	k := newKeeping(t)
 	k.plan(map[federation.ObjectRef]string{})
 	k.await("the Ingress", func() bool { return k.Outcome().Done })
@@ -251,7 +251,7 @@ func TestAStatusByGooglesControllerIsTakenOverWhenItLetsGoOnARealAPIServer(t *te
 	}
 }
 
-func TestAnAddressThatMayNotBeWrittenHoldsNothingUpOnARealAPIServer(t *testing.T) {
+func TestAnAddressThatMayNotBeWrittenDelaysNothingOnARealAPIServer(t *testing.T) {
 	k := newKeeping(t)
 	rule := k.proxy.Add(faults.Rule{Method: http.MethodPatch, Path: "/ingresses/web/status$", Action: faults.Answer, Status: http.StatusForbidden})
 	k.plan(map[federation.ObjectRef]string{k.ref: "203.0.113.1"})

@@ -93,7 +93,7 @@ func TestAddressesAreWrittenWhereTheyDifferAndNobodyElseWrites(t *testing.T) {
 	}
 }
 
-// statusServer answers status requests as it is told to, and counts them.
+// statusServer answers status requests with the configured code, and counts them.
 type statusServer struct {
 	requests []string
 	code     int
@@ -114,8 +114,8 @@ func (s *statusServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// addressing is an addresser with a server. It is asked by hand, so that its time is
-// the test's.
+// addressing is an addresser with a server. The test calls it, and so controls its
+// time.
 type addressing struct {
 	*addresser
 	server *statusServer
@@ -134,7 +134,7 @@ func newAddressing(t *testing.T) *addressing {
 	return &addressing{newAddresser(client, "c1", func() bool { return true }, 10*time.Second, zap.NewNop()), s, time.Now()}
 }
 
-// turn does what is due, and returns how many requests that took.
+// turn does what is due, and returns the number of requests.
 func (a *addressing) turn(planned map[federation.ObjectRef]string, live ...federation.Ingress) int {
 	before := len(a.server.requests)
 	send, _ := a.due(a.now, planned, live)
@@ -274,7 +274,7 @@ func TestNothingIsWrittenWhileAnotherInstanceMay(t *testing.T) {
 	}
 }
 
-// A write that the watch never shows is repeated in the end.
+// A write that the watch never shows is repeated eventually.
 func TestAWriteThatDoesNotShowIsRepeatedLater(t *testing.T) {
 	a := newAddressing(t)
 	planned := map[federation.ObjectRef]string{shownRef: balancerAddress}

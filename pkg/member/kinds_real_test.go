@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(sandboxtest.Main(m)) }
 
-// An APIService without a server behind it is what a crashed metrics-server is.
+// An APIService without a server simulates a crashed metrics-server.
 func TestAGroupWhoseServerIsDownIsNotUnknownOnARealAPIServer(t *testing.T) {
 	s := sandboxtest.Shared(t)
 	cluster := s.Clusters()[0]
@@ -71,7 +71,7 @@ func TestAGroupWhoseServerIsDownIsNotUnknownOnARealAPIServer(t *testing.T) {
 			t.Errorf("aggregated %t: %v, want a DiscoveryError with the API server's 503", aggregated, err)
 		}
 		if _, err := c.Kinds.RESTMapping(schema.GroupKind{Group: "apps", Kind: "Deployment"}); err != nil {
-			t.Errorf("aggregated %t: a group beside it: %v", aggregated, err)
+			t.Errorf("aggregated %t: another group: %v", aggregated, err)
 		}
 		if _, err := c.Kinds.RESTMapping(schema.GroupKind{Group: "nothing.example.com", Kind: "Thing"}); !meta.IsNoMatchError(err) {
 			t.Errorf("aggregated %t: a group that does not exist: %v, want no match", aggregated, err)

@@ -15,12 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// server is an API server as far as Kinds ask it.
+// server is an API server, as far as Kinds uses it.
 type server struct {
-	mu      sync.Mutex // protects what follows
+	mu      sync.Mutex // protects the fields below
 	err     error      // the answer to a listing
 	kinds   map[schema.GroupVersion][]string
-	stale   map[schema.GroupVersion]error // versions left out of the listing, and the answer to who asks for one
+	stale   map[schema.GroupVersion]error // versions left out of the listing, and the error for requests for one
 	plain   bool                          // lists groups without their kinds
 	lists   int                           // requests for the listing
 	asked   map[string]int                // requests for one version
@@ -118,7 +118,7 @@ var (
 	pod         = schema.GroupKind{Group: metrics.Group, Kind: "PodMetrics"}
 )
 
-// outcome is what a lookup says, in a word.
+// outcome returns the result of a lookup in a word.
 func outcome(m *meta.RESTMapping, err error) string {
 	var unread *DiscoveryError
 	switch {
@@ -190,7 +190,7 @@ func TestAKindIsUnknownOnlyWhereItsGroupWasRead(t *testing.T) {
 				return
 			}
 			if got := outcome(kinds.RESTMapping(schema.GroupKind{Group: "apps", Kind: "Deployment"})); got != "v1" {
-				t.Errorf("a group beside it is %s, want v1", got)
+				t.Errorf("another group is %s, want v1", got)
 			}
 		})
 	}
@@ -239,7 +239,7 @@ func TestUsesOfABrokenGroupWithoutAResetListTheGroupsOncePerTry(t *testing.T) {
 		if tries := s.asked[metrics.String()]; s.lists > tries+1 || tries > 17 {
 			t.Errorf("%d listings and %d tries, want one listing a try and 17 tries at most", s.lists, tries)
 		}
-		// The group goes away for good: that is seen, and then it is unknown.
+		// The group goes away for good: after that is seen it is unknown.
 		s.change(func(s *server) { delete(s.kinds, metrics); s.stale = map[schema.GroupVersion]error{} })
 		<-time.After(kindsPauseMax)
 		_, _ = kinds.RESTMapping(pod)
@@ -319,7 +319,7 @@ func TestAResetDuringAListingIsNotLost(t *testing.T) {
 	}
 }
 
-func TestACallerWhoGivesUpMakesNoPause(t *testing.T) {
+func TestACallerThatGivesUpCausesNoPause(t *testing.T) {
 	s := newServer()
 	s.kinds[metrics] = []string{"PodMetrics"}
 	s.stale[metrics] = nil

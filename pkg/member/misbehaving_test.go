@@ -21,23 +21,23 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// unruly is a cluster that misbehaves when it is told to, in answer to everything but
+// unruly is a cluster that misbehaves on request, in answer to everything except
 // probes.
 type unruly struct {
 	store *objectstore.Store
 
-	mu    sync.Mutex // protects what follows
+	mu    sync.Mutex // protects the fields below
 	bad   bool
-	asked []time.Time // besides probes
+	asked []time.Time // other than probes
 }
 
-// WrappedRoundTripper is for client-go, which looks what to close.
+// WrappedRoundTripper is for client-go, which searches for connections to close.
 func (u *unruly) WrappedRoundTripper() http.RoundTripper { return http.DefaultTransport }
 
 // RoundTrip implements http.RoundTripper.
 func (u *unruly) RoundTrip(req *http.Request) (*http.Response, error) {
 	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil && trace.GetConn != nil {
-		trace.GetConn(req.URL.Host) // else what fails would be the credentials
+		trace.GetConn(req.URL.Host) // otherwise the credentials would seem to fail
 	}
 	if req.URL.Path == "/readyz" || req.URL.Path == "/version" {
 		return u.store.RoundTrip(req)
@@ -62,8 +62,8 @@ func (u *unruly) misbehave(bad bool) {
 	u.store.CutWatches()
 }
 
-// attempts returns when it was asked again after it had been left alone, and how often
-// it was asked in all.
+// attempts returns the times of the first requests after pauses, and the number of all
+// requests.
 func (u *unruly) attempts() (began []time.Time, requests int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -108,7 +108,7 @@ func keep(t *testing.T) *kept {
 	return k
 }
 
-// until waits until the facts are as they should be, and returns how long that took.
+// until waits until the facts satisfy is, and returns how long that took.
 func (k *kept) until(t *testing.T, most time.Duration, is func(federation.ClusterFacts) bool) time.Duration {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) { //nolint:forbidigo // the bubble's time
@@ -170,7 +170,7 @@ func TestAClusterThatMisbehavedIsOnProbation(t *testing.T) {
 		k.cluster.misbehave(true)
 		k.until(t, 5*time.Second, misbehaves)
 		k.cluster.misbehave(false)
-		// The pause, and as long again in which nothing is wrong.
+		// The pause, and the same time again without a fault.
 		if took := k.until(t, time.Minute, isReady); took < 2*misbehavedFirst-time.Second || took > 2*misbehavedFirst+5*time.Second {
 			t.Errorf("it is Ready again after %v, want %v", took, 2*misbehavedFirst)
 		}
@@ -186,7 +186,7 @@ func TestAClusterThatMisbehavedIsOnProbation(t *testing.T) {
 			t.Errorf("the second time it is Ready again after %v, want %v", took, 4*misbehavedFirst)
 		}
 
-		// Once more within the probation: it does not seem to come and go.
+		// Again during the probation: it does not seem to come and go.
 		k.cluster.misbehave(true)
 		k.until(t, 5*time.Second, misbehaves)
 		k.cluster.misbehave(false)
@@ -195,7 +195,7 @@ func TestAClusterThatMisbehavedIsOnProbation(t *testing.T) {
 			t.Errorf("on probation it is %s, %s", f.State, f.Failure)
 		}
 
-		// Forgiven after it has behaved for long.
+		// Forgiven after it has behaved for a long time.
 		k.until(t, 5*time.Minute, isReady)
 		time.Sleep(forgiven) //nolint:forbidigo // the bubble's time
 		k.cluster.misbehave(true)
@@ -215,7 +215,7 @@ func TestAClusterThatMisbehavesAndGoesAwayIsOffline(t *testing.T) {
 		k.cluster.store.SetOutage(objectstore.OutageRefuse)
 		k.until(t, 10*time.Second, func(f federation.ClusterFacts) bool { return f.State == federation.ClusterOffline && f.Outage })
 		k.cluster.store.SetOutage(objectstore.OutageNone)
-		// It answers again, and is no better.
+		// It answers again, but still misbehaves.
 		k.until(t, 10*time.Second, func(f federation.ClusterFacts) bool {
 			return f.State == federation.ClusterUnknown && f.Failure == federation.FailureMisbehaves
 		})

@@ -9,7 +9,7 @@ import (
 
 func TestOnlyWatchesAreAskedForPlain(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, r.Header.Get("Accept-Encoding")) // the test sees what is missing
+		_, _ = io.WriteString(w, r.Header.Get("Accept-Encoding")) // the test finds out what is missing
 	}))
 	defer server.Close()
 	client := &http.Client{Transport: plainWatches{http.DefaultTransport}}

@@ -14,7 +14,7 @@ import (
 
 var began = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
-// after is so many seconds later.
+// after returns the time that many seconds later.
 func after(seconds int) time.Time { return began.Add(time.Duration(seconds) * time.Second) }
 
 func reported(state federation.ClusterState, seconds int) probed {
@@ -29,7 +29,7 @@ func reported(state federation.ClusterState, seconds int) probed {
 	return probed{p}
 }
 
-func TestHowAMemberStandsFollowsFromItsEvents(t *testing.T) {
+func TestFactsFollowFromEvents(t *testing.T) {
 	ready, offline, unknown := federation.ClusterReady, federation.ClusterOffline, federation.ClusterUnknown
 	for _, test := range []struct {
 		name   string
