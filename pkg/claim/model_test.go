@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// The model is of some instances and some clusters. A step is whatever can happen
-// next: a watch lists, an event arrives, a token is chosen, a request is carried
-// out, is answered, or is not answered and carried out later or never. The rules
-// are those of the table; the model has only what surrounds it.
+// The model consists of some instances and some clusters. A step is anything that can
+// happen next: a watch lists, an event arrives, a token is chosen, a request is carried
+// out, is answered, or is not answered and carried out later or never. The rules are
+// those of the table; the model has only what surrounds it.
 
 var (
 	modelStart  = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	modelChoice = modelStart.Add(chooseWithin) // a start need not wait: it may choose by what it has seen
+	modelChoice = modelStart.Add(chooseWithin) // a start need not wait: it may choose from what it has seen
 	errLost     = errors.New("no answer")
 )
 
 var large = flag.Bool("large", false, "explore the large models of two starts")
 
-// modelLease is a cluster's Lease, with its resourceVersion; without a holder
-// there is none.
+// modelLease is a cluster's Lease, with its resourceVersion; without a holder there is
+// none.
 type modelLease struct {
 	holder  Token
 	version int
@@ -50,35 +50,34 @@ const (
 // op is a request of an instance to a cluster.
 type op struct {
 	phase   opPhase
-	write   bool // of the Lease; else a read
+	write   bool // of the Lease; otherwise a read
 	take    bool // a read before a write
 	token   Token
 	over    int // the version that is replaced; 0 where the Lease is created
 	events  int // when it was sent
 	answer  modelLease
-	refused bool // a precondition did not hold
+	refused bool // a precondition failed
 }
 
-// modelCluster is one cluster with what each instance has under way there.
+// modelCluster is one cluster, with what each instance has under way there.
 type modelCluster struct {
 	lease  modelLease
 	queue  [2][]modelLease // events that have not arrived
 	op     [2]op
-	orphan [2]op // a write whose answer nobody waits for
+	orphan [2]op // a write whose answer is not awaited
 }
 
 type modelState struct {
 	tables   [2]*table
 	clusters []modelCluster
-	losses   int // how many answers may yet be lost
-	// coarse makes a read and its answer one step, and a write and its answer where
-	// none is lost. An answer that comes after an event is thrown away, which
-	// the smaller models show.
+	losses   int // how many answers may still be lost
+	// coarse makes a read and its answer one step, and a write and its answer if none
+	// is lost. An answer that comes after an event is discarded, which the smaller
+	// models show.
 	coarse bool
 }
 
-// clone returns a copy for a step of instance d. What the step cannot change is
-// shared.
+// clone returns a copy for a step of instance d. What the step cannot change is shared.
 func (s *modelState) clone(d int) *modelState {
 	out := &modelState{tables: s.tables, clusters: slices.Clone(s.clusters), losses: s.losses, coarse: s.coarse}
 	t := *s.tables[d]
@@ -96,9 +95,9 @@ var modelNames = []string{"a", "b", "c", "d"}
 
 func (s *modelState) row(d, c int) *row { return s.tables[d].rows[modelNames[c]] }
 
-// key is equal for states of equal future. The names of the clusters and the
-// numbers of resourceVersions do not count: no rule knows them. Of an instance that
-// has yielded everywhere only the writes under way count.
+// key is equal for states with equal futures. The names of the clusters and the numbers
+// of resourceVersions do not matter: no rule reads them. For an instance that has
+// yielded everywhere, only its writes under way matter.
 func (s *modelState) key() [sha256.Size]byte {
 	blocks := make([]string, len(s.clusters))
 	for c := range s.clusters {
@@ -147,7 +146,7 @@ func bit(b bool) byte {
 // step is one thing that can happen.
 type step struct {
 	what string
-	d, c int // whose it is, and where
+	d, c int // the instance, and the cluster
 	loss bool
 	do   func(*modelState)
 }
@@ -165,7 +164,7 @@ func (s *modelState) set(c int, holder Token) modelLease {
 	return k.lease
 }
 
-// steps are all that can happen next.
+// steps returns everything that can happen next.
 func (s *modelState) steps() []step {
 	var all []step
 	for d := range s.tables {
@@ -207,7 +206,7 @@ func (s *modelState) stepsAt(d, c int) []step {
 		add("has a write that never comes", true, func(_ *modelState, k *modelCluster, _ *row) { k.orphan[d] = op{} })
 	}
 	if !s.tables[d].yielded.IsZero() {
-		// Whatever it learns, it does nothing more; but what it sent may land.
+		// Whatever it learns, it does nothing more; but its earlier writes may succeed.
 		if o := k.op[d]; o.phase == opSent && o.write {
 			add("writes, having yielded", false, func(n *modelState, k *modelCluster, _ *row) {
 				o := k.op[d]
@@ -285,8 +284,8 @@ func (s *modelState) read(d int, k *modelCluster, r *row, take bool) {
 	k.op[d] = o
 }
 
-// calm lets the events arrive that say nothing new, where nothing is under way that
-// they could disturb: their order with the other steps does not matter.
+// calm delivers the events without news while nothing is under way that they could
+// disturb: their order relative to the other steps does not matter.
 func (s *modelState) calm() {
 	for c := range s.clusters {
 		k := &s.clusters[c]
@@ -329,7 +328,7 @@ func (s *modelState) answer(d int, o op, k *modelCluster, r *row) {
 	k.op[d] = op{phase: opSent, write: true, token: t.own, over: over, events: r.events}
 }
 
-// wrong returns what must never be, at whatever point.
+// wrong returns what must never happen at any point.
 func (s *modelState) wrong() string {
 	for c := range s.clusters {
 		for d := range s.tables {
@@ -345,8 +344,8 @@ func (s *modelState) wrong() string {
 	return ""
 }
 
-// unsettled returns what is wrong with an end: of the instances one and the same
-// writes every cluster, and the other has yielded.
+// unsettled returns what is wrong with a final state: one instance must write every
+// cluster, and the other must have yielded.
 func (s *modelState) unsettled() string {
 	var b strings.Builder
 	for d, t := range s.tables {
@@ -368,7 +367,7 @@ func (s *modelState) unsettled() string {
 	return "no single writer at the end:" + b.String()
 }
 
-// explore visits every state that can be reached, and returns how many there are.
+// explore visits every reachable state, and returns how many there are.
 type explorer struct {
 	t     *testing.T
 	seen  map[[sha256.Size]byte]bool // whether it is on the path
@@ -480,9 +479,9 @@ func TestTwoStartsEndWithOneWriterWhateverTheOrder(t *testing.T) {
 	}
 }
 
-// TestRandomLivesEndWithOneWriter has what the models above leave out: restarts, with
-// the token of before and without, Leases that are deleted or of an older backup,
-// and processes that stood still.
+// TestRandomLivesEndWithOneWriter covers what the models above leave out: restarts with
+// and without the previous token, Leases that are deleted or restored from an older
+// backup, and processes that were paused.
 func TestRandomLivesEndWithOneWriter(t *testing.T) {
 	const walks = 5000
 	steps, resolved := 0, 0
@@ -493,8 +492,8 @@ func TestRandomLivesEndWithOneWriter(t *testing.T) {
 		w.start(1, Token{})
 		w.run(6)
 		if w.s.unsettled() != "" {
-			// A process that ended while it took over left a greater token. Then
-			// a start is what resolves it.
+			// A process that ended while it took over left a greater token. Then a
+			// start resolves it.
 			if !w.restarted {
 				t.Fatalf("walk %d: %s\nafter\n%s", n, w.s.unsettled(), strings.Join(w.path, "\n"))
 			}
@@ -519,7 +518,7 @@ type walk struct {
 	restarted bool
 }
 
-// start makes instance d a new process. What the one before sent may yet land.
+// start makes instance d a new process. The previous one's writes may still succeed.
 func (w *walk) start(d int, kept Token) {
 	w.restarted = w.restarted || w.s.tables[d] != nil
 	w.lives++
@@ -534,7 +533,7 @@ func (w *walk) start(d int, kept Token) {
 	}
 }
 
-// run goes on until nothing can happen, with so many accidents on the way.
+// run continues until nothing can happen, with so many accidents on the way.
 func (w *walk) run(accidents int) {
 	for {
 		all := w.s.steps()

@@ -2,15 +2,15 @@ package claim
 
 import "testing"
 
-// Of two instances that count the same members, one at most holds most of them, and
-// where one member of two is away, the other may be enough.
+// Of two instances that count the same members, at most one holds most of them. If one
+// of two members is away, the other may be enough.
 func TestHoldsMostIsTrueOfOneAtMost(t *testing.T) {
 	names := []string{"a", "b", "c", "d", "e"}
 	for n := range len(names) + 1 {
 		for mine := range 1 << n {
 			for theirs := range 1 << n {
 				if mine&theirs != 0 {
-					continue // nobody holds a claim beside another
+					continue // a claim has one holder
 				}
 				one, other := map[string]bool{}, map[string]bool{}
 				for i, name := range names[:n] {

@@ -22,7 +22,7 @@ import (
 	"github.com/fedsync/fedsync/internal/sandboxtest"
 )
 
-// instance is what surrounds a Writer in a daemon, as far as claims go.
+// instance is what surrounds a Writer in a daemon, as far as claims are concerned.
 type instance struct {
 	*Writer
 
@@ -31,7 +31,7 @@ type instance struct {
 	stop    context.CancelFunc
 }
 
-// startInstance starts one, as a process of its own would.
+// startInstance starts an instance like a separate process.
 func startInstance(t *testing.T, federation, dir string, clients map[string]dynamic.Interface) *instance {
 	i := &instance{t: t, Writer: Open(Options{Dir: dir, Source: "source"})}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -66,7 +66,7 @@ func (i *instance) end() {
 }
 
 // member does what a member's session does: it feeds the claim from a watch, and
-// does what the verdict says.
+// follows the verdict.
 func (i *instance) member(ctx context.Context, client dynamic.Interface, c *Claim, federation string) {
 	leases := client.Resource(Resource).Namespace(Namespace)
 	list, err := leases.List(ctx, metav1.ListOptions{FieldSelector: FieldSelector(federation)})
@@ -105,7 +105,7 @@ func (i *instance) member(ctx context.Context, client dynamic.Interface, c *Clai
 				c.Saw(FromLease(u))
 			}
 		}
-		// An error stands in the next verdict.
+		// The next verdict contains an error.
 		switch c.Verdict(time.Now()).Action {
 		case Refresh:
 			_ = c.Refresh(ctx, client)
@@ -136,7 +136,7 @@ func (i *instance) String() string {
 	return out
 }
 
-// await waits until the question is answered with yes.
+// await waits until yes returns true.
 func await(t *testing.T, what string, yes func() bool, all ...*instance) {
 	t.Helper()
 	timeout := time.After(30 * time.Second)
@@ -145,15 +145,15 @@ func await(t *testing.T, what string, yes func() bool, all ...*instance) {
 			return
 		}
 		select {
-		case <-time.After(20 * time.Millisecond): // the question is of several instances and of clusters: no bell is of all
+		case <-time.After(20 * time.Millisecond): // the condition concerns several instances and clusters: no bell covers all
 		case <-timeout:
 			t.Fatalf("not in time: %s: %v", what, all)
 		}
 	}
 }
 
-// lossy loses some answers of requests that write after they were carried out, and
-// some of these requests before.
+// lossy loses some answers of writes after they were carried out, and some of the
+// requests before.
 type lossy struct {
 	next http.RoundTripper
 	rate float64
@@ -168,14 +168,14 @@ func (l lossy) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	answer, err := l.next.RoundTrip(r)
 	if err == nil && (writes || r.URL.Query().Get("watch") == "") && rand.Float64() < l.rate {
-		_, _ = io.Copy(io.Discard, answer.Body) // it is dropped
+		_, _ = io.Copy(io.Discard, answer.Body) // discarded
 		_ = answer.Body.Close()
 		return nil, errDropped
 	}
 	return answer, err
 }
 
-// clients returns clients of every cluster that lose so many answers.
+// clients returns clients of every cluster that lose that share of answers.
 func clients(t *testing.T, s *sandboxtest.Sandbox, rate float64) map[string]dynamic.Interface {
 	t.Helper()
 	all := map[string]dynamic.Interface{}
@@ -192,7 +192,7 @@ func clients(t *testing.T, s *sandboxtest.Sandbox, rate float64) map[string]dyna
 	return all
 }
 
-// newName returns the name of a federation that no other test has.
+// newName returns a federation name that no other test uses.
 func newName() string { return fmt.Sprintf("claim-%08x", rand.Uint32()) }
 
 func removeLeases(t *testing.T, s *sandboxtest.Sandbox, federation string) {
@@ -280,7 +280,7 @@ func TestARestartClaimsWithoutAWriteAndADeletedLeaseIsWrittenAgain(t *testing.T)
 		return again.writes(names)
 	}, again)
 
-	// Another start takes over; the one before stays down when the Leases go.
+	// Another start takes over; the previous one stays down when the Leases go.
 	newer := startInstance(t, federation, t.TempDir(), clients(t, s, 0))
 	await(t, "the newer takes over", func() bool { return newer.writes(names) && again.yields() }, newer, again)
 	newer.end()
@@ -303,7 +303,7 @@ func TestARestartClaimsWithoutAWriteAndADeletedLeaseIsWrittenAgain(t *testing.T)
 	}
 }
 
-func TestWhoMayNotWatchTheClaimDoesNotWrite(t *testing.T) {
+func TestAnInstanceThatMayNotWatchTheClaimDoesNotWrite(t *testing.T) {
 	s := sandboxtest.Shared(t)
 	federation := newName()
 	all := clients(t, s, 0)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// reopen opens a folder, as the next start does.
+// reopen opens a folder like the next start.
 func reopen(t *testing.T, dir string) *state {
 	t.Helper()
 	s := openState(dir, "source")
@@ -45,7 +45,7 @@ func TestATokenIsKeptForTheNextStart(t *testing.T) {
 }
 
 // A program that is being started has a copy of all descriptors until it runs.
-func TestALockThatWasGivenBackIsFreeWhateverIsBeingStarted(t *testing.T) {
+func TestAReleasedLockIsFreeEvenWhileAProgramStarts(t *testing.T) {
 	dir := t.TempDir()
 	s := openState(dir, "source")
 	if err := s.keep(token(7, 1)); err != nil {
@@ -79,7 +79,7 @@ func TestACopyOfTheFolderIsANewInstance(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadOrWrittenCostsAGeneration(t *testing.T) {
+func TestAFileThatCannotBeReadOrWrittenCostsAGeneration(t *testing.T) {
 	file := "claim-source-0.json"
 	for name, spoil := range map[string]func(dir string) error{
 		"a torn file":      func(dir string) error { return os.Truncate(filepath.Join(dir, file), 20) },
@@ -114,7 +114,7 @@ func TestWhatCannotBeReadOrWrittenCostsAGeneration(t *testing.T) {
 		dir := t.TempDir()
 		keepIn(t, dir, token(7, 1))
 		s := reopen(t, dir)
-		if err := os.Mkdir(s.file+".new", 0o700); err != nil { // nothing can be written there
+		if err := os.Mkdir(s.file+".new", 0o700); err != nil { // now the file cannot be written
 			t.Fatal(err)
 		}
 		if s.keep(token(8, 1)) == nil || s.failure() == nil {
@@ -124,7 +124,7 @@ func TestWhatCannotBeReadOrWrittenCostsAGeneration(t *testing.T) {
 			t.Fatal(err)
 		}
 		if again := reopen(t, dir); again.token != token(7, 1) {
-			t.Errorf("token = %s, want the one before", again.token)
+			t.Errorf("token = %s, want the previous one", again.token)
 		}
 	})
 }

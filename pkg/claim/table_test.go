@@ -19,7 +19,8 @@ func token(generation uint64, random byte) Token {
 
 func held(t Token) Sight { return Sight{Kind: Held, Holder: t, Version: "1"} }
 
-// newTable is of an instance that writes everywhere: its token is of generation 7.
+// newTable returns the table of an instance that writes everywhere, with a token of
+// generation 7.
 func newTable() *table {
 	t := &table{source: "mine", kept: token(7, 1)}
 	t.tick(start)
@@ -213,7 +214,7 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 					}
 					t.answered(r, held(t.own), later, events, later)
 				}
-				t.mistrusted(t.rows["b"], later.Add(trustWithin/2)) // of before
+				t.mistrusted(t.rows["b"], later.Add(trustWithin/2)) // an earlier sign
 			},
 			time.Second,
 			[3]Action{Refresh, Write, Write},
@@ -261,7 +262,7 @@ func TestWhatIsSeenDecidesWhatIsWritten(t *testing.T) {
 	}
 }
 
-func TestWhoYieldedStaysDown(t *testing.T) {
+func TestAnInstanceThatYieldedStaysDown(t *testing.T) {
 	table := newTable()
 	for _, name := range names {
 		table.saw(table.rows[name], held(token(8, 1)), start)
@@ -280,7 +281,7 @@ func TestWhoYieldedStaysDown(t *testing.T) {
 func TestAStartChoosesOneAboveWhatItSees(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		shown [3]Sight // Unseen: it has not answered
+		shown [3]Sight // Unseen: no answer yet
 		kept  Token
 		floor uint64
 		want  uint64 // generation; 0: nothing is chosen yet
@@ -325,7 +326,7 @@ func TestAStartChoosesOneAboveWhatItSees(t *testing.T) {
 	}
 }
 
-func TestWhatAnInstanceLeftBehindIsRaisedAbove(t *testing.T) {
+func TestAStartChoosesATokenAboveALeftoverClaim(t *testing.T) {
 	table := &table{}
 	table.members(names, start)
 	table.saw(table.rows["a"], held(token(4, 1)), start)
@@ -346,7 +347,7 @@ func TestWhatAnInstanceLeftBehindIsRaisedAbove(t *testing.T) {
 		t.Errorf("token = %s, verdicts %v; want generation 10 and Take", table.own, got)
 	}
 
-	// What comes later is a takeover.
+	// A token that appears later is a takeover.
 	table.saw(table.rows["b"], held(token(11, 1)), start)
 	if got := table.verdict(table.rows["b"], start); got != Yield {
 		t.Errorf("verdict = %d, want Yield", got)
@@ -367,8 +368,8 @@ func TestAnInstanceThatWasTakenOverDoesNotRaiseItsToken(t *testing.T) {
 	}
 }
 
-// A watch that stands again brings no Lease that it brought before.
-func TestAWatchThatStandsAgainFindsTheSameLease(t *testing.T) {
+// A watch that runs again does not send a Lease that it sent before.
+func TestAWatchThatRunsAgainFindsTheSameLease(t *testing.T) {
 	table := newTable()
 	r := table.rows["a"]
 	table.lost(r, errors.New("connection reset"), false, start)

@@ -37,7 +37,7 @@ func TestTokensHaveATotalOrder(t *testing.T) {
 	}
 }
 
-func TestALeaseOfAnyContentIsASight(t *testing.T) {
+func TestFromLeaseAcceptsAnyContent(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		spec any
