@@ -57,7 +57,7 @@ func newRenamed(t *testing.T, clusters ...string) *renamed {
 	return w
 }
 
-// fill gives a cluster the objects of federation shop, and some of others.
+// fill adds the objects of federation shop to a cluster, and some of others.
 func (w *renamed) fill(cluster string) {
 	w.t.Helper()
 	web := inventory.Parent{Federation: "shop", App: "web", Source: there, Instance: "old-0"}
@@ -88,7 +88,7 @@ func (w *renamed) fill(cluster string) {
 		object(configMaps, fmt.Sprint("a", i), "default", ours, nil)
 	}
 	object(services, "a", "default", ours, nil)
-	// A cluster deletes what belongs to an owner of another uid.
+	// A cluster deletes objects whose owner has another uid.
 	owner, err := w.world.options.Clients[cluster].Resource(services).Namespace("default").Get(w.t.Context(), "a", metav1.GetOptions{})
 	if err != nil {
 		w.t.Fatal(err)
@@ -101,7 +101,7 @@ func (w *renamed) fill(cluster string) {
 	w.create(cluster, configMaps, claim.Namespace, inventory.Proof{Federation: "shop", Secret: "kept"}.ConfigMap().Object)
 }
 
-// labels returns who has what in a cluster, as "kind/name federation".
+// labels returns the labelled objects of a cluster, as "kind/name federation".
 func (w *renamed) labels(cluster string) string {
 	w.t.Helper()
 	client := w.world.options.Clients[cluster]
@@ -131,7 +131,7 @@ func (w *renamed) labels(cluster string) string {
 
 const (
 	asShop = "a shop, a0 shop, a1 shop, a2 shop, copied shop, fedsync-claim-shop, fedsync-shop-echo shop, fedsync-shop-web shop, kept shop, kept shop, other blog"
-	// What a controller copied is its own to change.
+	// An object that a controller copied is the controller's to change.
 	asStore = "a store, a0 store, a1 store, a2 store, copied shop, fedsync-store-echo store, fedsync-store-web store, kept store, kept store, other blog"
 )
 
@@ -199,7 +199,7 @@ func TestARenamedFederationIsMovedToItsName(t *testing.T) {
 	}
 }
 
-func TestARenameMayBeCutOffAnywhereAndRunAgain(t *testing.T) {
+func TestARenameMayBeInterruptedAnywhereAndRunAgain(t *testing.T) {
 	for _, lost := range []bool{false, true} { // the answer, or the request
 		for cut := 0; ; cut++ {
 			w := newRenamed(t, "asia")
@@ -220,7 +220,7 @@ func TestARenameMayBeCutOffAnywhereAndRunAgain(t *testing.T) {
 					t.Errorf("cut after %d: an inventory was moved before the claim: %+v, %v", cut, s, err)
 				}
 			}
-			// Each object is in an inventory that is there.
+			// Each object is in an inventory that exists.
 			for _, name := range []string{"shop", "store"} {
 				if strings.Contains(got, "a0 "+name) && !strings.Contains(got, "fedsync-"+name+"-web") {
 					t.Errorf("cut after %d: objects of %s without its inventory: %s", cut, name, got)
@@ -232,7 +232,7 @@ func TestARenameMayBeCutOffAnywhereAndRunAgain(t *testing.T) {
 			w.wantLabels(fmt.Sprintf("cut after %d", cut), asStore)
 			if whole {
 				if cut < 10 {
-					t.Errorf("it takes %d writes, want one for each object at least", cut)
+					t.Errorf("it takes %d writes, want at least one for each object", cut)
 				}
 				break
 			}
@@ -243,7 +243,7 @@ func TestARenameMayBeCutOffAnywhereAndRunAgain(t *testing.T) {
 	}
 }
 
-func TestNothingIsRenamedWhileTheNameBeforeRuns(t *testing.T) {
+func TestNothingIsRenamedWhileAnInstanceOfTheFormerNameRuns(t *testing.T) {
 	w := newRenamed(t, "asia", "europe")
 	stop := w.run("europe")
 	if _, err := w.rename(false); !isAlive(err) {
@@ -262,7 +262,7 @@ func isAlive(err error) bool {
 	return alive
 }
 
-func TestOnlyWhatIsOfTheSameSourceIsRenamed(t *testing.T) {
+func TestOnlyObjectsOfTheSameSourceAreRenamed(t *testing.T) {
 	w := newRenamed(t, "asia")
 	w.options.Former.Source = "third-source"
 	moved, err := w.rename(true)
@@ -272,7 +272,7 @@ func TestOnlyWhatIsOfTheSameSourceIsRenamed(t *testing.T) {
 	w.wantLabels("afterwards", asShop)
 }
 
-func TestWhatHasTheNameAlreadyIsKept(t *testing.T) {
+func TestObjectsThatHaveTheNewNameAlreadyStay(t *testing.T) {
 	w := newRenamed(t, "asia")
 	there := inventory.Parent{Federation: "store", App: "web", Source: here, Instance: "new-0"}
 	there.Add(federation.ObjectRef{Kind: "Secret", Namespace: "other", Name: "x"})
@@ -295,9 +295,9 @@ func TestWhatHasTheNameAlreadyIsKept(t *testing.T) {
 	}
 }
 
-// The new name's inventory may say already that a Job ended, and have what others wrote
-// beside it.
-func TestJobsThatEndedUnderTheNameBeforeHaveEnded(t *testing.T) {
+// The new name's inventory may already record that a Job ended, and contain fields of
+// other clients.
+func TestJobsThatEndedUnderTheFormerNameStayEnded(t *testing.T) {
 	w := newRenamed(t, "asia")
 	parents := w.world.options.Clients["asia"].Resource(configMaps).Namespace(claim.Namespace)
 	record := func(federation string, ended map[string]any) {

@@ -35,7 +35,7 @@ var (
 	namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 )
 
-// world is clusters that belong to the source there.
+// world is clusters that belong to another source.
 type world struct {
 	t       *testing.T
 	stores  map[string]*objectstore.Store
@@ -80,7 +80,7 @@ func (w *world) create(cluster string, kind schema.GroupVersionResource, namespa
 	}
 }
 
-// sources returns whose the claim and the inventories of a cluster are: "old old old".
+// sources returns the owners of a cluster's claim and inventories: "old old old".
 func (w *world) sources(cluster string) string {
 	w.t.Helper()
 	client := w.options.Clients[cluster]
@@ -113,8 +113,8 @@ func (w *world) move(force bool) ([]takeover.Moved, error) {
 	return takeover.Move(w.t.Context(), w.options, takeover.Inspect(w.t.Context(), w.options), force)
 }
 
-// run has an instance of the old source put its claim back wherever it can, until the
-// test ends or the function that is returned is called.
+// run simulates an instance of the old source, which puts its claim back wherever it
+// can, until the test ends or the returned function is called.
 func (w *world) run(clusters ...string) (stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var running sync.WaitGroup
@@ -139,7 +139,7 @@ func (w *world) run(clusters ...string) (stop func()) {
 	return stop
 }
 
-func TestALookWritesNothing(t *testing.T) {
+func TestInspectWritesNothing(t *testing.T) {
 	w := newWorld(t, "asia", "europe")
 	for _, s := range w.stores {
 		s.ForgetRequests()
@@ -156,7 +156,7 @@ func TestALookWritesNothing(t *testing.T) {
 	w.wantSources("old old old")
 }
 
-func TestWhatIsLeftBehindIsMovedAndIsMovedOnce(t *testing.T) {
+func TestObjectsOfTheOldSourceAreMovedOneTime(t *testing.T) {
 	w := newWorld(t, "asia", "europe", "america")
 	moved, err := w.move(false)
 	if err != nil || len(moved) != 3 {
@@ -188,7 +188,7 @@ func TestWhatIsLeftBehindIsMovedAndIsMovedOnce(t *testing.T) {
 
 func TestNothingIsTakenFromAnInstanceThatRuns(t *testing.T) {
 	w := newWorld(t, "asia", "europe", "america")
-	stop := w.run("europe") // it reaches one cluster alone
+	stop := w.run("europe") // it reaches only one cluster
 	_, err := w.move(false)
 	alive, ok := errors.AsType[*takeover.AliveError](err)
 	if !ok || alive.Cluster != "europe" || !strings.Contains(alive.Error(), "instance old-0, host hq") {
@@ -212,8 +212,8 @@ func TestForceLocksOutAnInstanceThatRuns(t *testing.T) {
 	w.wantSources("new new new")
 }
 
-// Every token of an instance is greater than the one that is left, so one that waits for
-// its claim takes it, and is not taken for one that somebody has taken over from.
+// Every token of an instance is greater than the one that is left. An instance that
+// waits for its claim therefore takes it, and does not yield.
 func TestTheClaimIsLeftToWhoeverFollowsTheNewSource(t *testing.T) {
 	w := newWorld(t, "asia")
 	if _, err := w.move(false); err != nil {
@@ -226,7 +226,7 @@ func TestTheClaimIsLeftToWhoeverFollowsTheNewSource(t *testing.T) {
 	}
 }
 
-func TestItMayBeCutOffAnywhereAndRunAgain(t *testing.T) {
+func TestAMoveMayBeInterruptedAnywhereAndRunAgain(t *testing.T) {
 	for _, lost := range []bool{false, true} { // the answer, or the request
 		for cut := 0; ; cut++ {
 			w := newWorld(t, "asia", "europe")
@@ -285,7 +285,7 @@ func TestAClusterThatDoesNotAnswerIsNamedAndTheOthersAreMoved(t *testing.T) {
 	w.wantSources("new new new")
 }
 
-func TestWhatIsNotTheFederationsStays(t *testing.T) {
+func TestObjectsOfOthersStay(t *testing.T) {
 	w := newWorld(t, "asia")
 	p := inventory.Parent{Federation: "shop", App: "tool", Source: there}
 	u := p.Object("")
