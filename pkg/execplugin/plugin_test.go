@@ -77,7 +77,7 @@ func (s *script) config(host string) *rest.Config {
 	}}
 }
 
-// attached is a client by way of the plugin.
+// attached returns a client that uses the plugin.
 func attached(t *testing.T, cfg *rest.Config, log *zap.Logger) (*http.Client, *Plugin) {
 	t.Helper()
 	p, err := New(cfg, log)
@@ -94,7 +94,7 @@ func attached(t *testing.T, cfg *rest.Config, log *zap.Logger) (*http.Client, *P
 	return client, p
 }
 
-// get asks, and returns the status and the body.
+// get sends a request, and returns the status and the body.
 func get(ctx context.Context, client *http.Client, url string) (int, string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -109,14 +109,15 @@ func get(ctx context.Context, client *http.Client, url string) (int, string, err
 	return resp.StatusCode, string(body), err
 }
 
-// echo answers with the token that it got, and 401 to those that it refuses.
+// echo answers with the token that it got, and with 401 if it does not accept the
+// token.
 func echo(t *testing.T, accepts *atomic.Value) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if want, _ := accepts.Load().(string); want != "" && want != got {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
-		_, _ = io.WriteString(w, got) // the test sees what is missing
+		_, _ = io.WriteString(w, got) // the test finds out what is missing
 	}))
 	t.Cleanup(s.Close)
 	return s
@@ -163,7 +164,7 @@ func TestARefusedTokenIsAskedForAgainWithoutAFlood(t *testing.T) {
 			t.Fatalf("status %d: %v", code, err)
 		}
 	}
-	if n := s.count(); n > 3 { // at once, after 1 s, after 2 more
+	if n := s.count(); n > 3 { // immediately, after 1 s, after 2 more
 		t.Errorf("the plugin ran %d times in 2 s, want 3 at most", n)
 	}
 	s.write(token(apiV1, "good", ""))
@@ -175,7 +176,7 @@ func TestARefusedTokenIsAskedForAgainWithoutAFlood(t *testing.T) {
 	}
 }
 
-func TestWhatAPluginSaysIsCutAndCleanedAndNeverOnOurStandardError(t *testing.T) {
+func TestPluginOutputIsCutAndCleanedAndNeverOnOurStandardError(t *testing.T) {
 	const bare = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
 	noise := `i=0; while [ $i -lt 200 ]; do echo "warning Bearer ` + bare + ` and ` + bare + ` password=hunter2hunter2" >&2; i=$((i+1)); done; printf '\033[31mred\n' >&2` + "\n"
 	core, logged := observer.New(zap.DebugLevel)
@@ -263,7 +264,7 @@ func TestAPluginThatHangsHoldsUpNobody(t *testing.T) {
 	}
 }
 
-func TestAPluginThatHangsIsKilledAndSaid(t *testing.T) {
+func TestAPluginThatHangsIsKilledAndReported(t *testing.T) {
 	s := newScript(t, "sleep 600")
 	c, err := newCommand(s.config("https://example.com"))
 	if err != nil {
@@ -271,8 +272,8 @@ func TestAPluginThatHangsIsKilledAndSaid(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, _, err = c.run(ctx); err == nil || !strings.Contains(err.Error(), "no answer within") {
-		t.Errorf("run = %v, want that it gave no answer", err)
+	if _, _, err = c.run(ctx); err == nil || !strings.Contains(err.Error(), "did not answer within") {
+		t.Errorf("run = %v, want that it did not answer", err)
 	}
 }
 
@@ -283,7 +284,7 @@ func TestPluginsThatCannotBeUsedSayWhy(t *testing.T) {
 		change     func(*api.ExecConfig)
 		want       string
 	}{
-		{"no JSON", "echo token-in-plain-words", nil, "no JSON"},
+		{"not JSON", "echo token-in-plain-words", nil, "not JSON"},
 		{"another version", token("client.authentication.k8s.io/v1beta1", "t", ""), nil, "want an ExecCredential of " + apiV1},
 		{"no status", `echo '{"apiVersion": "` + apiV1 + `", "kind": "ExecCredential"}'`, nil, "neither a token nor a certificate"},
 		{"half a certificate", `echo '{"apiVersion": "` + apiV1 + `", "kind": "ExecCredential", "status": {"clientKeyData": "k"}}'`, nil, "not both"},
@@ -312,7 +313,7 @@ func TestPluginsThatCannotBeUsedSayWhy(t *testing.T) {
 	}
 }
 
-func TestAPluginLearnsOfTheClusterAndOfNoTerminal(t *testing.T) {
+func TestAPluginGetsTheClusterAndNoTerminal(t *testing.T) {
 	s := newScript(t, `printf '%s' "$KUBERNETES_EXEC_INFO" > "$OUT"`+"\n"+token(apiV1, "t", ""))
 	out := filepath.Join(t.TempDir(), "info")
 	cfg := s.config("https://example.com:6443")
@@ -352,7 +353,7 @@ func TestAPluginLearnsOfTheClusterAndOfNoTerminal(t *testing.T) {
 	}
 }
 
-// certificate makes a client certificate with a name, in PEM.
+// certificate returns a client certificate with a name, in PEM.
 func certificate(t *testing.T, name string) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
