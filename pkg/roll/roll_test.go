@@ -14,7 +14,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// ready are facts of a cluster that answers and has this uid.
+// ready returns facts of a cluster that answers and has this uid.
 func ready(uid string) federation.ClusterFacts {
 	return federation.ClusterFacts{State: federation.ClusterReady, Synced: true, Seen: true, UID: uid}
 }
@@ -31,7 +31,7 @@ func named(names ...string) []federation.Cluster {
 	return all
 }
 
-func TestRollSaysWhatMayBeDoneWithEachCluster(t *testing.T) {
+func TestOfJudgesEachCluster(t *testing.T) {
 	type facts = map[string]federation.ClusterFacts
 	for _, c := range []struct {
 		name    string
@@ -183,14 +183,14 @@ func TestRollSaysWhatMayBeDoneWithEachCluster(t *testing.T) {
 			if strings.Join(got, ", ") != c.want {
 				t.Errorf("verdicts: %s\nwant:     %s", strings.Join(got, ", "), c.want)
 			}
-			// The second look, with the roster of the first, is that of a daemon that
-			// was started in between.
+			// The second judgement, with the roster of the first, is that of a daemon
+			// that was restarted in between.
 			in.Roster = r.Roster
 			in.Leaving = slices.DeleteFunc(in.Leaving, func(c federation.Cluster) bool { return r.verdicts[c.Name].Action == clusterRenamed })
 			again := Of(in)
 			for name, v := range again.verdicts {
 				if v.Action != r.verdicts[name].Action || v.Member != r.verdicts[name].Member {
-					t.Errorf("a second look at %s says %v, the first said %v", name, v, r.verdicts[name])
+					t.Errorf("the second verdict on %s is %v, the first was %v", name, v, r.verdicts[name])
 				}
 			}
 			for _, f := range r.Findings(federation.FileName) {
@@ -202,9 +202,9 @@ func TestRollSaysWhatMayBeDoneWithEachCluster(t *testing.T) {
 	}
 }
 
-// Whatever names, clusters and outages there are, and in whatever order the
-// clusters answer: no cluster is written by two names, none is emptied that a
-// member leads to, and a restart changes nothing.
+// Whatever names, clusters and outages there are, and in whatever order the clusters
+// answer: no cluster is written under two names, none is emptied that a member leads
+// to, and a restart changes nothing.
 func TestRollOfAnyHistory(t *testing.T) {
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -227,7 +227,7 @@ func TestRollOfAnyHistory(t *testing.T) {
 			case 2, 3:
 				facts.Clusters[name] = ready(leadsTo[name])
 			case 4:
-				facts.Clusters[name] = ready("") // it may not be read
+				facts.Clusters[name] = ready("") // its uid may not be read
 			case 5:
 				push = true
 			}
@@ -275,20 +275,20 @@ func TestRollOfAnyHistory(t *testing.T) {
 			}
 			for _, c := range leaving {
 				if out.verdicts[c.Name].Action == clusterEmpty && isMember[leadsTo[c.Name]] && facts.Clusters[c.Name].UID == leadsTo[c.Name] {
-					// Only a member about whose going to another cluster nothing is known
-					// yet can be it, and none is left unknown.
+					// Only a member whose move to another cluster is not known yet can
+					// be it, and none is left unknown.
 					t.Fatalf("seed %d step %d: %s is emptied, and is a member", seed, step, c.Name)
 				}
 			}
 			if again := Of(Input{Members: members, Leaving: leaving, Roster: reread(t, next), Facts: facts, Revision: in.Revision}); !reflect.DeepEqual(out.verdicts, again.verdicts) {
-				t.Fatalf("seed %d step %d: a restart judges otherwise (-before +after):\n%s", seed, step, cmp.Diff(out.verdicts, again.verdicts))
+				t.Fatalf("seed %d step %d: a restart judges differently (-before +after):\n%s", seed, step, cmp.Diff(out.verdicts, again.verdicts))
 			}
 			rost = out.Roster
 		}
 	}
 }
 
-// reread is a roster as a restart finds it.
+// reread returns a roster as a restart reads it.
 func reread(t *testing.T, r Roster) Roster {
 	t.Helper()
 	file := RosterFile(t.TempDir(), "test")
