@@ -15,7 +15,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// questions are one for each verb.
+// questions returns one question for each verb.
 func questions(resource, group, namespace string, verbs ...string) []Right {
 	var all []Right
 	for _, verb := range verbs {
@@ -24,7 +24,7 @@ func questions(resource, group, namespace string, verbs ...string) []Right {
 	return all
 }
 
-func TestAccessIsAskedOfTheCluster(t *testing.T) {
+func TestTheClusterIsAskedForAccess(t *testing.T) {
 	m := membertest.NewMember(t, sandboxtest.Shared(t))
 	admin := m.Sandbox.Client(t, m.Name).RbacV1()
 	ctx := t.Context()
@@ -48,7 +48,7 @@ func TestAccessIsAskedOfTheCluster(t *testing.T) {
 	scale := Right{Verb: "patch", Resource: asked[0].Resource, Subresource: "scale", Namespace: m.Namespace}
 	asked = append(asked, scale)
 
-	// The API server's authorizer reads roles through a cache of its own.
+	// The API server's authorizer reads roles through its own cache.
 	var denied []Right
 	ctx, cancel := context.WithTimeout(ctx, membertest.Patience)
 	defer cancel()
@@ -150,7 +150,7 @@ func TestACommandGrantsAStatusAlone(t *testing.T) {
 	}
 }
 
-func TestCommandsQuoteWhatTheClusterSays(t *testing.T) {
+func TestCommandsQuoteClusterText(t *testing.T) {
 	for user, want := range map[string]string{
 		"system:serviceaccount:web:fedsync": "--user=system:serviceaccount:web:fedsync",
 		"ada@example.com":                   "--user=ada@example.com",
