@@ -129,7 +129,7 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	}
 }
 
-// classes are all that there are.
+// classes are all classes.
 var classes = []federation.FailureClass{
 	federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout, federation.FailureTLS,
 	federation.FailureNetwork, federation.FailureUnauthorised, federation.FailureForbidden, federation.FailureThrottled,
@@ -162,7 +162,7 @@ func TestPausesGrowAndObeyTheServer(t *testing.T) {
 			if got < want*4/5 || got > want*6/5 {
 				t.Errorf("%s: pause after failure %d = %v, want %v, a fifth more or less", class, failures, got, want)
 			}
-			// What somebody has to change is tried within a minute of the change.
+			// What a user has to change is tried within a minute of the change.
 			if got > time.Minute {
 				t.Errorf("%s: pause after failure %d = %v, want a minute at most", class, failures, got)
 			}

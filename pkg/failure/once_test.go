@@ -22,8 +22,9 @@ import (
 
 var pods = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 
-// TestEachRequestIsSentOnce sends each verb through a real client: by itself it
-// repeats what is answered with Retry-After, and requests whose connection ends.
+// TestEachRequestIsSentOnce sends each verb through a real client. By itself the client
+// repeats requests that are answered with Retry-After, and requests whose connection
+// ends.
 func TestEachRequestIsSentOnce(t *testing.T) {
 	for name, c := range map[string]struct {
 		respond http.HandlerFunc
@@ -110,7 +111,7 @@ type failing struct{ err error }
 
 func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
 
-func TestErrorsKeepTheirClassThoughTheyAreHidden(t *testing.T) {
+func TestHiddenErrorsKeepTheirClass(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
 		want federation.FailureClass
