@@ -85,7 +85,7 @@ func TestAParentOfSomebodyElseIsRefused(t *testing.T) {
 		{"of another app", annotate(annotationApp, "shop"), `it belongs to app "shop" of federation "shop"`, "rename the federation or the app"},
 		{"of another federation", annotate(annotationFederation, "web"), `it belongs to app "web" of federation "web"`, "rename the federation or the app"},
 		{
-			"of another source", annotate(annotationSource, "other"), `it belongs to another source (repository, ref and federation): "other", and this is "source"`,
+			"of another source", annotate(annotationSource, "other"), `it belongs to another source (repository, ref and federation): "other"; this source is "source"`,
 			"run `fedsync takeover` with these settings to see what it would move, and add --yes to move it",
 		},
 	} {

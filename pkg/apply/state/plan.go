@@ -79,7 +79,7 @@ func (t *State) Take(plan federation.ClusterPlan) {
 func ownedByUs(app string, o *federation.Object) *refusal.Error {
 	return &refusal.Error{
 		Verb: "apply", App: app, Object: o.Ref, File: o.File, Class: refusal.ClassOwned,
-		Err: fmt.Errorf("namespace %s is reserved for fedsync", federation.SystemNamespace), Remedy: "remove the object from the repository",
+		Err: fmt.Errorf("namespace %s is fedsync's own", federation.SystemNamespace), Remedy: "remove the object from the repository",
 	}
 }
 
