@@ -65,7 +65,7 @@ func replicaFaults(p *patient) []fault {
 		{
 			name:  "maxima leave replicas over",
 			files: p.preferring(`{"*": {"weight": 1, "maxReplicas": 1}}`),
-			want:  []symptom{failing("replicas", "", web, "3 of 6 replicas are placed nowhere", "max of every cluster", "raise the maxima")},
+			want:  []symptom{failing("replicas", "", web, "3 of 6 replicas cannot be placed", "max of every cluster", "raise the maxima")},
 		},
 		{
 			name:  "overlays ask for different totals",
@@ -93,7 +93,7 @@ func replicaFaults(p *patient) []fault {
 		{
 			name:  "a cluster that is back is still declared lost",
 			files: map[string]string{"fedsync.yaml": p.files["fedsync.yaml"] + "  failover: {confirmLost: [" + all[1] + "]}\n"},
-			want:  []symptom{warning("confirm-lost", all[1], none, "counts again", "take it out of spec.failover.confirmLost")},
+			want:  []symptom{warning("confirm-lost", all[1], none, "counts again", "remove it from spec.failover.confirmLost")},
 		},
 	}
 }
