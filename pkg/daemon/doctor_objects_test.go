@@ -65,7 +65,7 @@ func replicaFaults(p *patient) []fault {
 		{
 			name:  "maxima leave replicas over",
 			files: p.preferring(`{"*": {"weight": 1, "maxReplicas": 1}}`),
-			want:  []symptom{failing("replicas", "", web, "3 of 6 replicas cannot be placed", "max of every cluster", "raise the maxima")},
+			want:  []symptom{failing("replicas", "", web, "3 of 6 replicas cannot be placed", "every cluster has reached its maximum", "raise the maxima")},
 		},
 		{
 			name:  "overlays ask for different totals",

@@ -883,7 +883,7 @@ func workloadCases() []testCase {
 			w.facts(func(f *federation.ClusterFacts) { f.Workloads[0].Ready = 1 }, "c1")
 		}},
 		{name: "replicas that find no place are the schedule's to tell", change: decide(func(d *federation.ReplicasDecision) {
-			d.Total, d.Shortfall, d.Reason = 9, 3, "max of every cluster reached"
+			d.Total, d.Shortfall, d.Reason = 9, 3, "every cluster has reached its maximum"
 		})},
 		{
 			name: "replicas that are held too long", lasted: 10 * time.Minute, change: held,

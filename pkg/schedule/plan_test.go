@@ -258,7 +258,7 @@ func TestReplicasThatArePlacedNowhereAreAnError(t *testing.T) {
 		want  string // empty for none
 	}{
 		"there is room":             {most: 3, state: federation.ClusterReady},
-		"there is none":             {most: 2, state: federation.ClusterReady, want: "1 of 7 replicas cannot be placed: max of every cluster reached"},
+		"there is none":             {most: 2, state: federation.ClusterReady, want: "1 of 7 replicas cannot be placed: every cluster has reached its maximum"},
 		"there is none, yet may be": {most: 2, state: federation.ClusterPending},
 	} {
 		input := given(t, abc(), parse(t, fmt.Sprintf(deployment, fmt.Sprintf(preferences, c.most)))...)
