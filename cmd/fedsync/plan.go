@@ -188,11 +188,11 @@ func writePlan(w io.Writer, p *plan.Plan) {
 	writePlanCloud(w, p.Cloud)
 	if len(p.Findings) > 0 {
 		fmt.Fprintln(w)
-		_ = printer.Findings(w, p.Told(p.Findings)) // the verdict decides the exit status
+		_ = printer.Findings(w, p.Merged(p.Findings)) // the verdict decides the exit status
 	}
 	if len(p.Mended) > 0 {
 		fmt.Fprintln(w, "\nmended:")
-		for _, f := range p.Told(p.Mended) {
+		for _, f := range p.Merged(p.Mended) {
 			fmt.Fprintf(w, "  %-4s %s\n", f.ID, printer.Indented(f.String(), "  "))
 		}
 	}

@@ -47,11 +47,11 @@ func TestDivisionsSayOnceWhatIsTheSame(t *testing.T) {
 		},
 		{
 			"no room",
-			federation.ReplicasDecision{Total: 6, Shortfall: 1, Reason: "no room: capacity in b", Shares: []share{
+			federation.ReplicasDecision{Total: 6, Shortfall: 1, Reason: "no more capacity in b", Shares: []share{
 				at("a", two), {Cluster: "b", Share: 1, Overflow: 1, Replicas: 2, Live: 2, Basis: federation.ShareByCapacity}, at("c", two),
 			}},
 			"",
-			"6 = 1 (+1 pending, it has room for no more) in b; 2 in each of 2 others; 1 nowhere: no room: capacity in b",
+			"6 = 1 (+1 pending, it has room for no more) in b; 2 in each of 2 others; 1 nowhere: no more capacity in b",
 		},
 		{
 			"on the way",

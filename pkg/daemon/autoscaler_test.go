@@ -161,7 +161,7 @@ func TestAnAutoscalerThatIsNotInGitIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := hasFinding("I autoscaler", cluster, "HorizontalPodAutoscaler keda-hpa-web of ScaledObject/web, which is not in Git", "state no spec.replicas in apps/web/web.yaml")
+	named := hasFinding("I autoscaler", cluster, "HorizontalPodAutoscaler keda-hpa-web of ScaledObject/web, which is not in Git", "remove spec.replicas from apps/web/web.yaml")
 	d.await("it is named", named)
 	sha := w.repo.Push("without a number", map[string]string{"apps/web/web.yaml": w.unnumbered()})
 	d.live(sha)

@@ -39,7 +39,7 @@ func TestWhatDoesNotFitIntoOneClusterRunsInTheOthers(t *testing.T) {
 	})
 	p.awaitReplicas(all, 6, 6, 6)
 	noRoom := warning("D21", tight, p.ref("ReplicaSet", "web"),
-		"2 of 6 pods find no node; there is room for 4", "didn't match Pod's node affinity/selector", "add nodes")
+		"2 of 6 pods are unschedulable; there is room for 4", "didn't match Pod's node affinity/selector", "add nodes")
 	within(t, time.Minute+patience, "the rest runs elsewhere", func() string {
 		r := p.reports.Newest()
 		switch {

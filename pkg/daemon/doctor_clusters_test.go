@@ -164,13 +164,13 @@ func clusterFaults(p *patient) []fault {
 				p.user(lost, func(u *clientcmdapi.AuthInfo) {
 					u.ImpersonateUserExtra = map[string][]string{"example.com/session": {"another"}} // which begins with lists
 				})
-				p.await("Services are not seen any more", hasFinding("D07", lost, "may not see services"))
+				p.await("Services are not seen any more", hasFinding("D07", lost, "may not watch services"))
 			},
 			files:   map[string]string{moreFile: p.unpinned("second")},
 			refused: true,
 			want: []symptom{
 				failing("D07", lost, federation.ObjectRef{Kind: "services"}, "drift and objects to prune of this kind are not detected", "list and watch"),
-				warning("D07", lost, none, "may not see", "services, and so not which node ports are taken", "--verb=list,watch --resource=services"),
+				warning("D07", lost, none, "may not watch", "services, so it does not know which node ports are taken", "--verb=list,watch --resource=services"),
 				warning("port-waiting", "", p.ref("Service", "second"), "until Services may be listed in "+lost),
 			},
 			mend: func(p *patient) {

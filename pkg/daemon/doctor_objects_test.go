@@ -65,7 +65,7 @@ func replicaFaults(p *patient) []fault {
 		{
 			name:  "maxima leave replicas over",
 			files: p.preferring(`{"*": {"weight": 1, "maxReplicas": 1}}`),
-			want:  []symptom{failing("replicas", "", web, "3 of 6 replicas are placed nowhere", "max of every cluster", "raise the maxima")},
+			want:  []symptom{failing("replicas", "", web, "3 of 6 replicas cannot be placed", "every cluster has reached its maximum", "raise the maxima")},
 		},
 		{
 			name:  "overlays ask for different totals",
@@ -87,13 +87,13 @@ func replicaFaults(p *patient) []fault {
 			files: map[string]string{replicaSetFile: strings.Replace(
 				p.preferring(fmt.Sprintf(`{%q: {"weight": 1}}`, all[0]))[replicaSetFile],
 				"metadata: {labels: {app: web}}", `metadata: {labels: {app: web}, annotations: {sandbox.fedsync.dev/ready: "false"}}`, 1)},
-			want: []symptom{note("replicas-held", "", web, all[1]+" keeps 2 beside its 0", all[2]+" keeps 2 beside its 0", all[0]+" has 2 of 6")},
+			want: []symptom{note("replicas-held", "", web, all[1]+" keeps 2 in addition to its 0", all[2]+" keeps 2 in addition to its 0", all[0]+" has 2 of 6")},
 			mend: func(p *patient) { p.annotatePods(all[0], 6, "true") },
 		},
 		{
 			name:  "a cluster that is back is still declared lost",
 			files: map[string]string{"fedsync.yaml": p.files["fedsync.yaml"] + "  failover: {confirmLost: [" + all[1] + "]}\n"},
-			want:  []symptom{warning("confirm-lost", all[1], none, "counts again", "take it out of spec.failover.confirmLost")},
+			want:  []symptom{warning("confirm-lost", all[1], none, "counts again", "remove it from spec.failover.confirmLost")},
 		},
 	}
 }
@@ -304,7 +304,7 @@ func podFaults(p *patient) []fault {
 		{
 			name:  "a selector that takes no pods",
 			files: p.with(serviceFile, "selector: {app: web}", "selector: {app: wbe}"),
-			want:  []symptom{warning("selector", "", service, "app=wbe takes no pods", web.String()+" has app=web", serviceFile)},
+			want:  []symptom{warning("selector", "", service, "app=wbe matches no pods", web.String()+" has app=web", serviceFile)},
 		},
 		{
 			name:  "no pod is ready in one cluster",

@@ -111,7 +111,7 @@ func TestAnObjectThatTheOperatorDoesNotAllowIsRefused(t *testing.T) {
 		"apps/web/more.yaml":    w.settings("more", "1"),
 	})
 	for _, cluster := range s.Clusters() {
-		refused := failing("policy", cluster, w.ref("Ingress", "web"), "kind Ingress.networking.k8s.io is not allowed here; allowed: ConfigMap, Service", "let the operator of fedsync allow it")
+		refused := failing("policy", cluster, w.ref("Ingress", "web"), "kind Ingress.networking.k8s.io is not allowed here; allowed: ConfigMap, Service", "ask the operator of fedsync to allow it")
 		d.await("the Ingress is refused in "+cluster, func(r *status.Report) string {
 			if !refused.shown(r) || r.State != status.Failure {
 				return "there is no " + refused.String()

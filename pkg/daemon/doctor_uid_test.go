@@ -22,7 +22,7 @@ func sharedUIDs(t *testing.T, s *sandboxtest.Sandbox) {
 	uid := federation.ObjectRef{Kind: "ConfigMap", Namespace: "kube-system", Name: "ingress-uid"}
 	web := p.ref("Ingress", "web")
 	built := func(cluster, now string) symptom {
-		return failing("D15", cluster, web, fmt.Sprintf("in %s was built with UID %q, the cluster now has %q", cluster, shared, now), "delete ingress web")
+		return failing("D15", cluster, web, fmt.Sprintf("in %s was built with UID %q, but the cluster now has %q", cluster, shared, now), "delete ingress web")
 	}
 	for _, f := range []fault{
 		{

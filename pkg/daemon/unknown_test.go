@@ -56,7 +56,7 @@ func closedCluster(t *testing.T, s *sandboxtest.Sandbox) {
 		p.stop()
 		p.ran = p.start()
 		p.staysAsItIs(closed, before, d02,
-			warning("replicas-waiting", "", p.ref("ReplicaSet", "web"), "not divided anew until "+closed+" is back"))
+			warning("replicas-waiting", "", p.ref("ReplicaSet", "web"), "not divided again until "+closed+" is back"))
 
 		p.account(closed)
 		p.useToken(closed, nil)

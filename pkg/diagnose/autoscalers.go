@@ -5,8 +5,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// autoscalers names the autoscalers that set replicas which Git states: each of the two
-// takes back what the other writes.
+// autoscalers reports autoscalers that set replicas that Git states: fedsync and the
+// autoscaler revert each other's writes.
 func (x *diagnosis) autoscalers() {
 	for _, m := range x.seen() {
 		if !m.facts.AutoscalersKnown {
@@ -28,7 +28,7 @@ func (x *diagnosis) autoscalers() {
 				ID: federation.FindingAutoscaler, Severity: federation.SeverityNote,
 				Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
 				Message: untrusted.Textf("%s, which is not in Git, sets the replicas that Git states", name),
-				Remedy:  untrusted.Textf("state no spec.replicas in %s, and the count is left to it in every cluster; or add it to Git", w.File),
+				Remedy:  untrusted.Textf("remove spec.replicas from %s to leave the count to autoscalers in every cluster; or add the autoscaler to Git", w.File),
 			}})
 		}
 	}

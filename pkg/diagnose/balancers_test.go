@@ -45,7 +45,7 @@ func unhealthy(w *world) {
 
 func balancerCases() []testCase {
 	const (
-		byHand = "Google's controller serves it in c2 beside fedsync's load balancer at 203.0.113.10: both serve"
+		byHand = "Google's controller serves it in c2 in addition to fedsync's load balancer at 203.0.113.10: both serve"
 		closed = "none of its 3 endpoints is healthy behind the load balancer, while 2 pods are ready behind Service/shop/web: the probes do not reach the nodes"
 	)
 	movable := strings.Replace(ingressYAML, "{kubernetes.io/ingress.class: gce}", "{kubernetes.io/ingress.class: gce, fedsync.dev/move: Allowed}", 1)
@@ -90,7 +90,7 @@ func balancerCases() []testCase {
 			},
 			want: []want{{
 				id: "D12", severity: note, cluster: "c2", object: ingressRef,
-				message: "Google's controller serves it in c2; fedsync's load balancer is made beside it, and takes nothing away",
+				message: "Google's controller serves it in c2; fedsync creates its own load balancer in addition, and changes nothing there",
 			}},
 		},
 		{
@@ -118,8 +118,8 @@ func balancerCases() []testCase {
 			},
 			want: []want{{
 				id: "D12", severity: warning, cluster: "c2", object: ingressRef,
-				message: "it may move to fedsync's load balancer, and Google's controller still serves it in c2: behind fedsync's it is NoEndpoints",
-				remedy:  "see why they are not",
+				message: "it may move to fedsync's load balancer, but Google's controller still serves it in c2: behind fedsync's load balancer it is NoEndpoints",
+				remedy:  "check why they are not",
 			}},
 		},
 		{
@@ -131,7 +131,7 @@ func balancerCases() []testCase {
 			want: []want{{
 				id: "D12", severity: warning, cluster: "c2", object: ingressRef,
 				message: "cluster c2 uses nginx: cannot share the IP of c1, c3",
-				remedy:  "take the class out in apps/web/ingress-web.yaml",
+				remedy:  "remove the class in apps/web/ingress-web.yaml",
 			}},
 		},
 		{
@@ -140,7 +140,7 @@ func balancerCases() []testCase {
 			want: []want{
 				{
 					id: "D11c", severity: failure, cluster: "c1", object: serviceRef,
-					message: "is of type ClusterIP: fedsync's load balancer of networking.k8s.io/Ingress/shop/web reaches pods by node ports alone",
+					message: "is of type ClusterIP: fedsync's load balancer of networking.k8s.io/Ingress/shop/web reaches pods only through node ports",
 					remedy:  "set type: NodePort in apps/web/service-web.yaml",
 				},
 				{id: "D11c", severity: failure, cluster: "c2", object: serviceRef, message: "*"},
@@ -163,7 +163,7 @@ func balancerCases() []testCase {
 			},
 			want: []want{{
 				id: "D16", severity: warning, cluster: "c2", message: closed,
-				remedy: "let 130.211.0.0/22 and 35.191.0.0/16 in to the node ports: fedsync firewall shop/web prints the command",
+				remedy: "allow 130.211.0.0/22 and 35.191.0.0/16 to reach the node ports: fedsync firewall shop/web prints the command",
 			}},
 		},
 		{
@@ -181,7 +181,7 @@ func balancerCases() []testCase {
 				w.in.Federation.Clusters[1].Zone = "europe-west1-b"
 				unhealthy(w)
 			},
-			want: []want{{id: "D16", severity: warning, cluster: "c2", message: closed, remedy: "the Cloud Router has to advertise both ranges"}},
+			want: []want{{id: "D16", severity: warning, cluster: "c2", message: closed, remedy: "the Cloud Router must advertise both ranges"}},
 		},
 		{name: "some nodes answer", lasted: time.Hour, change: func(w *world) {
 			balanced(w)

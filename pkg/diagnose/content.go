@@ -9,21 +9,21 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// content is what is read of a rendered object. Of an object that says nothing
-// here, every part is nil.
+// content is what is read from a rendered object. Every part is nil for an object that
+// does not matter here.
 type content struct {
 	ingress *ingress
 	service *service
 	pods    *pods
 }
 
-// ingress is what an Ingress in Git says.
+// ingress is the content of an Ingress in Git.
 type ingress struct {
 	annotation string // kubernetes.io/ingress.class
 	field      string // spec.ingressClassName
 	backends   []backend
-	secrets    []string // of spec.tls, each once
-	hosts      string   // that clients ask for, sorted
+	secrets    []string // of spec.tls, without duplicates
+	hosts      string   // that clients request, sorted
 	move       bool     // it may leave Google's controller for fedsync's load balancer
 }
 
@@ -34,26 +34,26 @@ type backend struct {
 	name    string
 }
 
-// service is what a Service in Git says.
+// service is the content of a Service in Git.
 type service struct {
-	kind     string // its type; ClusterIP where nothing is said
+	kind     string // its type; ClusterIP if it states none
 	selector map[string]string
 	ports    []federation.Port
 	// nodePorts is how many node ports a quota counts.
 	nodePorts int64
 }
 
-// pods are those that an object makes by a template; a Pod makes itself.
+// pods are the pods that an object creates from a template. A Pod stands for itself.
 type pods struct {
 	labels   map[string]string
-	replicas *int64 // nil where nothing is said
+	replicas *int64 // nil if it states none
 }
 
-// contents remembers what was decoded. Clusters share Objects, and nobody changes
-// one, so the pointer is the key.
+// contents caches what was decoded. Clusters share Objects, which are never modified, so
+// the pointer is the key.
 type contents map[*federation.Object]content
 
-// of decodes an object, or takes what before knows of it.
+// of returns the content of an object, decoded or from before.
 func (c contents) of(o *federation.Object, before contents) content {
 	known, ok := c[o]
 	if ok {
@@ -66,8 +66,8 @@ func (c contents) of(o *federation.Object, before contents) content {
 	return known
 }
 
-// decode reads an object. One that does not decode was refused long before; it
-// says nothing here.
+// decode decodes an object. An object that cannot be decoded was refused earlier, and has
+// no content here.
 func decode(o *federation.Object) content {
 	switch {
 	case o.Ref.IsIngress():
@@ -122,23 +122,23 @@ func decodeIngress(data []byte) *ingress {
 	}
 	add := func(b backendSpec) {
 		if b.Service != nil && b.Service.Name != "" {
-			i.backends = once(i.backends, backend{b.Service.Name, b.Service.Port.Number, b.Service.Port.Name})
+			i.backends = appendNew(i.backends, backend{b.Service.Name, b.Service.Port.Number, b.Service.Port.Name})
 		}
 	}
 	add(o.Spec.DefaultBackend)
 	var hosts []string
 	for _, rule := range o.Spec.Rules {
-		hosts = once(hosts, rule.Host)
+		hosts = appendNew(hosts, rule.Host)
 		for _, path := range rule.HTTP.Paths {
 			add(path.Backend)
 		}
 	}
 	for _, tls := range o.Spec.TLS {
 		if tls.SecretName != "" {
-			i.secrets = once(i.secrets, tls.SecretName)
+			i.secrets = appendNew(i.secrets, tls.SecretName)
 		}
 		for _, host := range tls.Hosts {
-			hosts = once(hosts, host)
+			hosts = appendNew(hosts, host)
 		}
 	}
 	slices.Sort(hosts)

@@ -1,15 +1,14 @@
 // Package diagnose names what is wrong with a federation, where, and the remedy.
 //
-// It takes what the other stages know (the Federation, the Plan, the Facts of
-// the clusters, the Observations of our objects) and gives Findings. It is pure
-// and cheap enough to run at every report. What a stage sees by itself, it says by
-// itself: what the API server refused is apply's to tell, what an object's health
-// and address are is status's. Here stands what takes two of them to see: an
-// Ingress and its Service, one cluster and the next, what was and what is.
+// Its input is what the other stages know: the Federation, the Plan, the Facts of the
+// clusters and the Observations of managed objects. Its output is Findings. It is pure,
+// and cheap enough to run for every report. A stage reports itself what it sees alone:
+// apply reports what the API server refused, and status reports the health and the
+// address of an object. This package reports what takes two inputs to see: an Ingress and
+// its Service, one cluster and another, the past and the present.
 //
-// A finding about a cluster is made from facts that are of now. While a cluster is
-// out of sight, or may not be looked at, nothing is said of what runs there: a
-// false alarm costs more than a late one.
+// Findings about a cluster come from current facts only. While a cluster cannot be read,
+// nothing is reported about what runs there: a false alarm costs more than a late one.
 package diagnose
 
 import (
@@ -20,27 +19,27 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// How long something may be missing when nothing else is said.
+// How long something may be missing, by default.
 const (
-	// DefaultGrace is for what comes by itself within seconds: an endpoint, a
+	// DefaultGrace is for what usually appears within seconds: an endpoint, a
 	// Secret, a Ready pod.
 	DefaultGrace = time.Minute
-	// DefaultDeadline is when missing endpoints are an error: as long as a commit
+	// DefaultDeadline is when missing endpoints become an error: as long as a commit
 	// status may be pending.
 	DefaultDeadline = 15 * time.Minute
-	// progressDeadline is how long pods may take to be Ready before those that
-	// they replace are said to be held.
+	// progressDeadline is how long pods may take to become Ready before it is reported
+	// that the pods that they replace are held.
 	progressDeadline = 10 * time.Minute
 )
 
-// Input is all that a diagnosis depends on.
+// Input is everything that a diagnosis depends on.
 type Input struct {
 	Federation *federation.Federation // nil while none could be read: nothing is found
 	Plan       federation.Plan
-	// Facts by cluster. Unlike in a schedule, a cluster that is missing here is
-	// one that nothing is known of.
+	// Facts by cluster. Unlike in a schedule, nothing is known about a cluster that is
+	// missing here.
 	Facts federation.Facts
-	// Observations are our live objects, by cluster.
+	// Observations are the managed live objects, by cluster.
 	Observations map[string][]federation.Observation
 
 	Now      time.Time
@@ -48,20 +47,20 @@ type Input struct {
 	Deadline time.Duration // DefaultDeadline when zero
 }
 
-// Diagnoser looks again and again: it remembers since when something stands, which
-// clusters it had in sight, and what the last call decoded. The zero Diagnoser is
+// Diagnoser diagnoses a federation repeatedly. It remembers since when a finding exists,
+// which clusters it could read, and what the last call decoded. The zero Diagnoser is
 // ready for use, by one goroutine at a time.
 type Diagnoser struct {
 	decoded  contents
 	standing map[string]standing // by a finding's key
-	// seen are the clusters that were in sight at the last diagnosis, and judged
-	// those that were, or were known not to answer.
+	// seen are the clusters that could be read at the last diagnosis. judged are
+	// these and the clusters that were known not to answer.
 	seen, judged map[string]bool
 }
 
-// Diagnose gives the findings, sorted. What is found in a cluster that comes into
-// sight, after a start or an absence, and is about an object older than the grace,
-// is taken to have been so for as long: nobody was there to see it begin.
+// Diagnose returns the findings, sorted. If a cluster has just become readable, after a
+// start or an absence, a finding about an object older than the grace counts as old, too:
+// its beginning could not be observed.
 func (d *Diagnoser) Diagnose(in Input) []federation.Finding {
 	if in.Federation == nil {
 		return nil
@@ -90,7 +89,7 @@ func (d *Diagnoser) Diagnose(in Input) []federation.Finding {
 	return all
 }
 
-// remember keeps what the next diagnosis asks of this one.
+// remember stores what the next diagnosis needs.
 func (d *Diagnoser) remember(x *diagnosis) {
 	d.standing, d.seen, d.judged = x.standing, map[string]bool{}, map[string]bool{}
 	for _, m := range x.members {
@@ -99,20 +98,20 @@ func (d *Diagnoser) remember(x *diagnosis) {
 	}
 }
 
-// diagnosis is one call of Diagnose on its way.
+// diagnosis is the state of one call of Diagnose.
 type diagnosis struct {
 	Input
-	before   Diagnoser // as the last diagnosis left it
+	before   Diagnoser // the state after the last diagnosis
 	standing map[string]standing
-	members  []*member                                    // that count, in the order of fedsync.yaml
-	byName   map[string]*member                           // of them; nil until asked for
-	behind   map[federation.ObjectRef]federation.Balancer // by Ingress; nil until asked for
+	members  []*member                                    // the members that count, in the order of fedsync.yaml
+	byName   map[string]*member                           // the same; nil until needed
+	behind   map[federation.ObjectRef]federation.Balancer // by Ingress; nil until needed
 	ports    map[federation.ObjectRef][]federation.PortDecision
 	replicas map[federation.ObjectRef]federation.ReplicasDecision
 	found    []found
 }
 
-// decisions gives the plan's decisions by object.
+// decisions returns the plan's decisions by object.
 func decisions(plan federation.Plan) (map[federation.ObjectRef][]federation.PortDecision, map[federation.ObjectRef]federation.ReplicasDecision) {
 	ports := make(map[federation.ObjectRef][]federation.PortDecision, len(plan.Ports))
 	for _, p := range plan.Ports {
@@ -125,19 +124,19 @@ func decisions(plan federation.Plan) (map[federation.ObjectRef][]federation.Port
 	return ports, replicas
 }
 
-// seen are the members whose facts are of now.
+// seen returns the members whose facts are current.
 func (x *diagnosis) seen() []*member {
 	return slices.DeleteFunc(slices.Clone(x.members), func(m *member) bool { return !m.now })
 }
 
-// seasoned says whether a fault has had the grace before it was seen: the cluster
-// comes into sight only now, and the object was made at that time.
+// seasoned reports whether the grace of a fault had passed before it was observed: the
+// cluster has just become readable, and the object, created at that time, is old enough.
 func (x *diagnosis) seasoned(m *member, created time.Time) bool {
 	return m.fresh && x.old(created)
 }
 
-// old says whether something that was made at that time has had the grace; what is
-// not there yet has not.
+// old reports whether the grace has passed for an object that was created at that time. It
+// has not for one that does not exist yet.
 func (x *diagnosis) old(created time.Time) bool {
 	return !created.IsZero() && x.Now.Sub(created) >= x.Grace
 }

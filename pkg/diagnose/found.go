@@ -7,45 +7,45 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// found is a finding and what its weight depends on.
+// found is a finding and what its severity depends on.
 type found struct {
 	federation.Finding
 	patience patience
-	// folds says that the fault is the repository's: where every cluster has it,
-	// it is said once, for all.
+	// folds reports that the fault is in the repository. If every cluster has it, one
+	// finding for all of them replaces the findings of each.
 	folds bool
 }
 
-// patience says how long a finding is a note, before it has the severity that it
-// was given, and when it becomes an error.
+// patience is how long a finding is a note before it gets its own severity, and when it
+// becomes an error.
 type patience struct {
-	grace    time.Duration // zero: it has its severity at once
-	deadline time.Duration // zero: never
-	// seasoned says that it had the grace before it was seen.
+	grace    time.Duration // zero means that it gets its severity immediately
+	deadline time.Duration // zero means never
+	// seasoned reports that the grace had passed before the finding was observed.
 	seasoned bool
 }
 
-// standing is what is remembered of a finding, before it is folded: as the clusters
-// that have it come and go, it may be said for each or once for all.
+// standing is what is remembered about a finding, before it is folded: while clusters
+// come and go, it may be reported for each cluster or for all.
 type standing struct {
 	since    time.Time
 	severity federation.Severity
-	// of are the clusters that must be in sight to tell that it is gone.
+	// of are the clusters that must be readable to know that the finding is gone.
 	of []string
 }
 
 func (x *diagnosis) add(f federation.Finding) { x.found = append(x.found, found{Finding: f}) }
 
-// await adds what may mend itself within the grace.
+// await adds a finding that may resolve itself within the grace.
 func (x *diagnosis) await(f federation.Finding, seasoned bool) {
 	x.found = append(x.found, found{Finding: f, patience: patience{grace: x.Grace, seasoned: seasoned}})
 }
 
-// findings gives what was found: said once, with the time since when it stands and
-// the weight of its age, sorted.
+// findings returns what was found, without duplicates and sorted. Each finding has the
+// time since when it exists, and the severity for its age.
 func (x *diagnosis) findings() []federation.Finding {
 	x.age()
-	x.keep()
+	x.retain()
 	x.fold()
 	all := make([]federation.Finding, 0, len(x.found))
 	for _, f := range x.found {
@@ -55,7 +55,7 @@ func (x *diagnosis) findings() []federation.Finding {
 	return all
 }
 
-// age gives each finding its time and its weight.
+// age sets the time and the severity of each finding.
 func (x *diagnosis) age() {
 	var inSight []string
 	for _, m := range x.seen() {
@@ -70,7 +70,7 @@ func (x *diagnosis) age() {
 			f.Since = was.since
 		}
 		if f.patience.grace > 0 {
-			f.Severity = x.weight(*f, was.severity)
+			f.Severity = x.severity(*f, was.severity)
 		}
 		s := standing{since: f.Since, severity: f.Severity, of: inSight}
 		if f.Cluster != "" {
@@ -80,26 +80,27 @@ func (x *diagnosis) age() {
 	}
 }
 
-// keep remembers what was found in clusters that are out of sight: a lost probe
-// makes no fault a new one. What is not found in a cluster that is seen is mended.
-func (x *diagnosis) keep() {
+// retain remembers what was found in clusters that cannot be read now: a failed probe
+// must not make an old fault a new one. What is no longer found in a readable cluster is
+// resolved.
+func (x *diagnosis) retain() {
 	for key, was := range x.before.standing {
-		_, stands := x.standing[key]
-		if !stands && slices.ContainsFunc(was.of, x.hidden) {
+		_, again := x.standing[key]
+		if !again && slices.ContainsFunc(was.of, x.hidden) {
 			x.standing[key] = was
 		}
 	}
 }
 
-// hidden says whether a cluster counts and is out of sight.
+// hidden reports whether a cluster counts and cannot be read now.
 func (x *diagnosis) hidden(cluster string) bool {
 	m := x.member(cluster)
 	return m != nil && !m.now
 }
 
-// weight is the severity of a finding by its age; was is that of the report
-// before, empty if it is new. It never grows lighter while it stands.
-func (x *diagnosis) weight(f found, was federation.Severity) federation.Severity {
+// severity returns the severity of a finding by its age. was is its severity in the
+// previous report, empty for a new finding. It never decreases while the finding exists.
+func (x *diagnosis) severity(f found, was federation.Severity) federation.Severity {
 	age := x.Now.Sub(f.Since)
 	switch {
 	case was == federation.SeverityError, f.patience.deadline > 0 && age >= f.patience.deadline:
@@ -110,9 +111,9 @@ func (x *diagnosis) weight(f found, was federation.Severity) federation.Severity
 	return federation.SeverityNote
 }
 
-// fold says once what is true in every cluster that runs the object: a mistake in
-// the repository is one mistake, as old and as heavy as where it is oldest and
-// heaviest.
+// fold merges the findings of all clusters that run an object into one, if every one of
+// them has it: a mistake in the repository is one mistake. It gets the earliest time and
+// the highest severity.
 func (x *diagnosis) fold() {
 	type fault struct {
 		id, message string
@@ -145,7 +146,7 @@ func (x *diagnosis) fold() {
 	x.found = kept
 }
 
-// heavier gives the more severe of two.
+// heavier returns the more severe of two severities.
 func heavier(a, b federation.Severity) federation.Severity {
 	for _, s := range []federation.Severity{federation.SeverityError, federation.SeverityWarning} {
 		if a == s || b == s {
@@ -155,7 +156,7 @@ func heavier(a, b federation.Severity) federation.Severity {
 	return a
 }
 
-// runners counts the clusters in sight that are to run the object.
+// runners counts the readable clusters that are to run the object.
 func (x *diagnosis) runners(object federation.ObjectRef) int {
 	n := 0
 	for _, m := range x.members {

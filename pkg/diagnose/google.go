@@ -17,24 +17,24 @@ const (
 	classMultiCluster = "gce-multi-cluster"
 )
 
-// controller is who takes care of an Ingress in one cluster.
+// controller is who serves an Ingress in one cluster.
 type controller struct {
-	class string // as it is named; empty for none
-	// google says that it is GLBC, by name or by what it left on the object.
+	class string // its name; empty for none
+	// google reports that it is GLBC, by the class or by what GLBC wrote on the object.
 	google bool
-	// other says that it is not. Where neither holds, nobody can tell: an Ingress
-	// without a class is GLBC's in a cluster that has it.
+	// other reports that it is not GLBC. If neither is true, it is not known: GLBC serves
+	// an Ingress without a class in clusters in which it runs.
 	other bool
-	// ours says that fedsync's own load balancer serves it, or is to.
+	// ours reports that fedsync's own load balancer serves it, or is to.
 	ours bool
-	// byField says that spec.ingressClassName names GLBC's class, which reads only
-	// the annotation.
+	// byField reports that spec.ingressClassName names GLBC's class. GLBC reads only the
+	// annotation.
 	byField bool
 }
 
-// controller tells who takes care of an Ingress. What Git says counts before what
-// was seen, which may be of the revision before; what the controller wrote onto
-// the object counts before both.
+// controller returns who serves an Ingress. Git takes precedence over the live state,
+// which may be of the previous revision. What the controller wrote on the object takes
+// precedence over both.
 func (m *member) controller(i *planned) controller {
 	c := controller{class: i.ingress.annotation}
 	if c.class == "" {
@@ -60,11 +60,11 @@ func (m *member) controller(i *planned) controller {
 	return c
 }
 
-// isGoogles says whether the class is one whose Ingresses can share an address.
+// isGoogles reports whether Ingresses of the class can share an address.
 func isGoogles(class string) bool { return class == classGCE || class == classMultiCluster }
 
-// traces reads what GLBC left behind in the cluster: the url maps of our Ingresses,
-// and that it is there at all.
+// traces reads what GLBC wrote in the cluster: the URL maps of managed Ingresses, and
+// whether GLBC runs there.
 func (m *member) traces() {
 	m.google = m.facts.IngressUID.Exists
 	add := func(ref federation.ObjectRef, urlMap string, ours bool) {

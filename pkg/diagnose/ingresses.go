@@ -15,7 +15,7 @@ import (
 func (x *diagnosis) ingresses() {
 	sharing := x.sharing()
 	for _, m := range x.seen() {
-		typed := map[federation.ObjectRef]bool{} // Services whose type was judged
+		typed := map[federation.ObjectRef]bool{} // Services whose type was checked
 		for _, i := range m.ingresses {
 			c := m.controller(i)
 			x.wrongController(m, i, c, sharing[i.Ref])
@@ -40,10 +40,9 @@ func serviceRef(namespace, name string) federation.ObjectRef {
 	return federation.ObjectRef{Kind: "Service", Namespace: namespace, Name: name}
 }
 
-// sharing gives the clusters in which GLBC, or fedsync's load balancer, takes care of
-// an Ingress, by Ingress.
-// An Ingress without a class says nothing here, even where GLBC was seen; nor does
-// what GLBC left behind on one that is another's by now.
+// sharing returns by Ingress the clusters in which GLBC, or fedsync's load balancer,
+// serves it. An Ingress without a class does not count, even in a cluster with GLBC, nor
+// does what GLBC left on an Ingress that another controller serves now.
 func (x *diagnosis) sharing() map[federation.ObjectRef][]string {
 	clusters := map[federation.ObjectRef][]string{}
 	for _, m := range x.seen() {
@@ -58,9 +57,9 @@ func (x *diagnosis) sharing() map[federation.ObjectRef][]string {
 	return clusters
 }
 
-// wrongController says that an Ingress cannot share the address of the others.
-// Where nothing is asked of Google, and no other cluster uses its controller, there
-// is nothing to share.
+// wrongController reports that an Ingress cannot share the address of the other clusters.
+// There is nothing to share without settings for Google Cloud if no other cluster uses
+// Google's controller.
 func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing []string) {
 	gcp := x.Federation.GCP
 	if !c.other || gcp == nil && len(sharing) == 0 {
@@ -73,26 +72,26 @@ func (x *diagnosis) wrongController(m *member, i *planned, c controller, sharing
 		Remedy:  untrusted.Textf("set the annotation %s: %s in %s, or exclude the cluster with the app's clusterSelector", annotationClass, classGCE, i.File),
 	}
 	if m.balances {
-		f.Remedy = untrusted.Textf("take the class out in %s, or exclude the cluster with the app's clusterSelector", i.File)
+		f.Remedy = untrusted.Textf("remove the class in %s, or exclude the cluster with the app's clusterSelector", i.File)
 	}
 	if len(sharing) > 0 {
 		f.Message = untrusted.Textf("%s of %s", f.Message, strings.Join(sharing, ", "))
 	}
 	if c.byField {
-		f.Message = untrusted.Textf("spec.ingressClassName: %s is not read by Google's controller in cluster %s: nobody takes care of it, and it cannot share the IP", c.class, m.name)
-		f.Remedy = untrusted.Textf("in %s replace spec.ingressClassName by the annotation %s: %s", i.File, annotationClass, c.class)
+		f.Message = untrusted.Textf("spec.ingressClassName: %s is not read by Google's controller in cluster %s: no controller serves it, and it cannot share the IP", c.class, m.name)
+		f.Remedy = untrusted.Textf("in %s, replace spec.ingressClassName with the annotation %s: %s", i.File, annotationClass, c.class)
 	}
-	// Another class may be meant, for a cluster that is not Google's; where all are to
-	// share one load balancer it is not.
+	// Another class may be intended for a cluster that is not Google's, but not if all
+	// clusters are to share one load balancer.
 	if gcp != nil && gcp.LoadBalancer == federation.LoadBalancerSharedUID {
 		f.Severity = federation.SeverityError
 	}
 	x.add(f)
 }
 
-// serviceType says that GLBC cannot reach a Service: it needs a node port, or the
-// pods themselves, which GKE asks for by itself in clusters that are VPC-native.
-// So the live Service is judged, and only after the grace.
+// serviceType reports that GLBC cannot reach a Service. GLBC needs a node port, or network
+// endpoint groups, which GKE requests itself in VPC-native clusters. So the live Service
+// is checked, and only after the grace.
 func (x *diagnosis) serviceType(m *member, i *planned, ref federation.ObjectRef) {
 	s, ok := m.liveService(ref)
 	if !ok || s.Type != "ClusterIP" || reachesPods(s.NEG) {
@@ -100,7 +99,7 @@ func (x *diagnosis) serviceType(m *member, i *planned, ref federation.ObjectRef)
 	}
 	ours := m.services[ref]
 	if ours != nil && ours.service.kind != "ClusterIP" {
-		return // Git says better, and it is on its way
+		return // Git has another type, which is about to be applied
 	}
 	f := federation.Finding{
 		ID: federation.FindingServiceType, Severity: federation.SeverityError,
@@ -123,7 +122,7 @@ func reachesPods(neg string) bool {
 	return json.Unmarshal([]byte(neg), &wish) == nil && wish.Ingress
 }
 
-// missingBackends says that an Ingress names Services, or ports of them, that
+// missingBackends reports Services, or ports of them, that an Ingress names and that
 // neither Git nor the cluster has.
 func (x *diagnosis) missingBackends(m *member, i *planned) {
 	var messages, remedies []string
@@ -133,7 +132,7 @@ func (x *diagnosis) missingBackends(m *member, i *planned) {
 		if fault.message == "" {
 			continue
 		}
-		messages, remedies = once(messages, fault.message), once(remedies, fault.remedy)
+		messages, remedies = appendNew(messages, fault.message), appendNew(remedies, fault.remedy)
 		sure = sure || fault.sure
 	}
 	if len(messages) == 0 {
@@ -153,21 +152,21 @@ func (x *diagnosis) missingBackends(m *member, i *planned) {
 // missing is what is wrong with one backend.
 type missing struct {
 	message, remedy string
-	sure            bool // Git says so, and no waiting mends it
+	sure            bool // the fault is in Git, and waiting does not resolve it
 }
 
-// missing judges one backend; the zero missing where nothing is known to be wrong.
+// missing checks one backend. It returns the zero missing if nothing is known to be wrong.
 func (m *member) missing(i *planned, b backend) missing {
 	ref := serviceRef(i.Ref.Namespace, b.service)
 	ours, plans := m.services[ref]
 	if plans && b.in(ours.service.ports) {
-		return missing{} // as nearly always
+		return missing{} // the usual case
 	}
 	live, lives := m.liveService(ref)
 	_, observed := m.live[i.Ref]
 	switch {
 	case b == backend{service: b.service}:
-		return missing{} // no port: the API server does not take it
+		return missing{} // no port: the API server refuses it
 	case plans && (ours.service.kind == "ExternalName" || b.in(m.observation(ref).Ports) || b.in(live.Ports)):
 		return missing{}
 	case plans:
@@ -177,7 +176,7 @@ func (m *member) missing(i *planned, b backend) missing {
 			sure:    true,
 		}
 	case m.partial || !observed || !m.facts.ServicesKnown:
-		return missing{} // it may be there, or its absence is explained
+		return missing{} // it may exist, or its absence is explained
 	case !lives:
 		return missing{
 			message: fmt.Sprintf("%s exists neither in the repository nor in the cluster", ref),
@@ -185,14 +184,14 @@ func (m *member) missing(i *planned, b backend) missing {
 		}
 	case !b.in(live.Ports):
 		return missing{
-			message: fmt.Sprintf("%s, which is not of the repository, has no port %s; it has %s", ref, b.port(), portList(live.Ports)),
+			message: fmt.Sprintf("%s, which is not in the repository, has no port %s; it has %s", ref, b.port(), portList(live.Ports)),
 			remedy:  "name one of its ports in " + i.File,
 		}
 	}
 	return missing{}
 }
 
-// in says whether a Service with these ports has the one that the Ingress names.
+// in reports whether a Service with these ports has the one that the Ingress names.
 func (b backend) in(ports []federation.Port) bool {
 	return slices.ContainsFunc(ports, func(p federation.Port) bool {
 		if b.name != "" {

@@ -8,44 +8,43 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// member is one cluster that counts: what it should run, and what it is seen to
-// run.
+// member is one cluster that counts: what it should run, and what it runs.
 type member struct {
 	name, context string
-	targeted      bool // some app goes there
-	balances      bool // fedsync itself makes the load balancers
-	elsewhere     bool // its nodes are no machines of Compute Engine
+	targeted      bool // an app is deployed to it
+	balances      bool // fedsync itself creates the load balancers
+	elsewhere     bool // its nodes are not machines of Compute Engine
 	facts         federation.ClusterFacts
-	now           bool // its facts are those of now
-	fresh         bool // and were not at the last diagnosis
-	ordered       bool // there is a plan for it
+	now           bool // its facts are current
+	fresh         bool // its facts are current, and were not at the last diagnosis
+	ordered       bool // it has a plan
 
 	planned   []*planned                        // everything
-	byRef     map[federation.ObjectRef]*planned // the same; made when it is first asked for
+	byRef     map[federation.ObjectRef]*planned // the same; nil until needed
 	ingresses []*planned
 	services  map[federation.ObjectRef]*planned
-	googles   map[federation.ObjectRef]bool // Ingresses that Google serves; made when it is first asked for
-	pods      map[string][]*planned         // what makes pods, by namespace
-	// partial says that the plan does not hold all that Git says: an app could not
-	// be rendered, or something is withheld.
+	googles   map[federation.ObjectRef]bool // Ingresses that Google serves; nil until needed
+	pods      map[string][]*planned         // objects that create pods, by namespace
+	// partial reports that the plan does not have everything that is in Git: an app
+	// could not be rendered, or an object is withheld.
 	partial  bool
 	withheld map[federation.ObjectRef]bool
 
 	observations []federation.Observation
 	live         map[federation.ObjectRef]*federation.Observation
-	google       bool                            // Google's ingress controller was seen here
-	urlMaps      map[federation.ObjectRef]string // that it made of Ingresses of ours
+	google       bool                            // there are traces of Google's ingress controller
+	urlMaps      map[federation.ObjectRef]string // that it created for managed Ingresses
 }
 
-// planned is an object that a cluster should run, and what it says.
+// planned is an object that a cluster should run, and its content.
 type planned struct {
 	*federation.Object
 	content
 	app string
 }
 
-// members gives the clusters that count, in the order of fedsync.yaml, and what
-// was decoded of their plans.
+// members returns the clusters that count, in the order of fedsync.yaml, and what was
+// decoded from their plans.
 func members(in Input, before Diagnoser) ([]*member, contents) {
 	plans := make(map[string]federation.ClusterPlan, len(in.Plan.Clusters))
 	for _, p := range in.Plan.Clusters {
@@ -55,7 +54,7 @@ func members(in Input, before Diagnoser) ([]*member, contents) {
 	var all []*member
 	for _, c := range in.Federation.Clusters {
 		if c.Lost {
-			continue // a person took it out of the count
+			continue // a user declared it lost
 		}
 		m := &member{
 			name: c.Name, context: cmp.Or(c.Context, c.Name), targeted: in.Federation.Targets(c),
@@ -77,7 +76,7 @@ func members(in Input, before Diagnoser) ([]*member, contents) {
 	return all, decoded
 }
 
-// plan takes in what the cluster should run.
+// plan records what the cluster should run.
 func (m *member) plan(plan federation.ClusterPlan, decoded, before contents) {
 	var count, services int
 	for _, app := range plan.Apps {
@@ -118,7 +117,7 @@ func (m *member) take(p *planned) {
 	}
 }
 
-// see takes in what is seen of our objects.
+// see records the observations of managed objects.
 func (m *member) see() {
 	m.live = make(map[federation.ObjectRef]*federation.Observation, len(m.observations))
 	m.urlMaps = make(map[federation.ObjectRef]string, len(m.ingresses))
@@ -127,8 +126,8 @@ func (m *member) see() {
 	}
 }
 
-// observation is what is seen of an object of ours; the zero Observation where it
-// is not seen.
+// observation returns the observation of a managed object; the zero Observation if there
+// is none.
 func (m *member) observation(ref federation.ObjectRef) federation.Observation {
 	if o := m.live[ref]; o != nil {
 		return *o
@@ -136,13 +135,13 @@ func (m *member) observation(ref federation.ObjectRef) federation.Observation {
 	return federation.Observation{}
 }
 
-// plans says whether the cluster is to run the object.
+// plans reports whether the cluster is to run the object.
 func (m *member) plans(object federation.ObjectRef) bool {
 	return m.plannedAs(object) != nil
 }
 
-// plannedAs is an object of the plan; nil where there is none. Most diagnoses find
-// nothing and never ask.
+// plannedAs returns an object of the plan; nil if there is none. The index is built on
+// demand, since most diagnoses find nothing and never need it.
 func (m *member) plannedAs(object federation.ObjectRef) *planned {
 	if p, ok := m.services[object]; ok {
 		return p
@@ -156,7 +155,7 @@ func (m *member) plannedAs(object federation.ObjectRef) *planned {
 	return m.byRef[object]
 }
 
-// liveService gives what the facts say of a Service, ours or not.
+// liveService returns the facts of a Service, managed or not.
 func (m *member) liveService(ref federation.ObjectRef) (federation.Service, bool) {
 	i, ok := slices.BinarySearchFunc(m.facts.Services, ref, func(s federation.Service, ref federation.ObjectRef) int {
 		return cmp.Or(strings.Compare(s.Namespace, ref.Namespace), strings.Compare(s.Name, ref.Name))
@@ -167,12 +166,12 @@ func (m *member) liveService(ref federation.ObjectRef) (federation.Service, bool
 	return m.facts.Services[i], true
 }
 
-// blind says whether a resource may not be watched in the cluster.
+// blind reports whether a resource cannot be watched in the cluster.
 func (m *member) blind(resource string) bool {
 	return slices.ContainsFunc(m.facts.Blind, func(b federation.Blind) bool { return b.Resource == resource })
 }
 
-// selected gives what makes pods that the selector takes.
+// selected returns the objects that create pods that the selector matches.
 func (m *member) selected(namespace string, selector map[string]string) []*planned {
 	var all []*planned
 	for _, p := range m.pods[namespace] {
@@ -183,7 +182,7 @@ func (m *member) selected(namespace string, selector map[string]string) []*plann
 	return all
 }
 
-// takes says whether a Service's selector takes pods with the labels.
+// takes reports whether a Service's selector matches the labels.
 func takes(selector, labels map[string]string) bool {
 	for key, value := range selector {
 		if has, ok := labels[key]; !ok || has != value {

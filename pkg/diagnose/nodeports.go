@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// portKey is one port of a Service of ours.
+// portKey is one port of a managed Service.
 type portKey struct {
 	protocol string
 	port     int32
@@ -22,14 +22,14 @@ func (k portKey) compare(o portKey) int {
 	return cmp.Or(cmp.Compare(k.port, o.port), strings.Compare(k.protocol, o.protocol))
 }
 
-// livePorts are the node ports of one Service, by its own port: the clusters that
-// have each.
+// livePorts are the node ports of one Service: by its own port and the node port, the
+// clusters that have it.
 type livePorts struct {
 	app, file string
 	ports     map[portKey]map[string][]string
 }
 
-// nodePorts compares the node ports of our Services over the clusters: the load
+// nodePorts compares the node ports of managed Services between clusters: the load
 // balancer has one backend for all of them.
 func (x *diagnosis) nodePorts() {
 	services := map[federation.ObjectRef]*livePorts{}
@@ -40,7 +40,7 @@ func (x *diagnosis) nodePorts() {
 		for _, p := range m.facts.NodePorts {
 			ours, ok := m.services[p.Holder()]
 			if !ok || ours.service.kind == "ClusterIP" || p.ServicePort == 0 {
-				continue // a health check's, or one that nobody can tell
+				continue // of a health check, or of an unknown port
 			}
 			s := services[ours.Ref]
 			if s == nil {
@@ -52,7 +52,7 @@ func (x *diagnosis) nodePorts() {
 				s.ports[key] = map[string][]string{}
 			}
 			number := strconv.Itoa(int(p.Port))
-			s.ports[key][number] = once(s.ports[key][number], m.name)
+			s.ports[key][number] = appendNew(s.ports[key][number], m.name)
 		}
 	}
 	for _, ref := range slices.SortedFunc(maps.Keys(services), federation.ObjectRef.Compare) {
@@ -60,14 +60,14 @@ func (x *diagnosis) nodePorts() {
 	}
 }
 
-// differing says which ports of a Service are not the same everywhere.
+// differing reports the ports of a Service that are not the same everywhere.
 func (x *diagnosis) differing(ref federation.ObjectRef, s *livePorts) {
 	f := found{Finding: federation.Finding{
 		ID: federation.FindingNodePorts, Severity: federation.SeverityWarning,
 		App: s.app, Object: ref, File: s.file,
-		Remedy: untrusted.Const("none is needed while it lasts: clients of the old port must follow"),
+		Remedy: untrusted.Const("none is needed during the move; clients of the old port must switch to the new one"),
 	}}
-	sure := false // no waiting mends it
+	sure := false // waiting does not resolve it
 	var rows []string
 	for _, key := range slices.SortedFunc(maps.Keys(s.ports), portKey.compare) {
 		clusters := s.ports[key]
@@ -102,7 +102,7 @@ func (x *diagnosis) differing(ref federation.ObjectRef, s *livePorts) {
 }
 
 func awaitedRemedy(file string) string {
-	return "mend the clusters that it waits for, or set a nodePort in " + cmp.Or(file, "the Service")
+	return "repair the clusters that it waits for, or set a nodePort in " + cmp.Or(file, "the Service")
 }
 
 func (x *diagnosis) decision(service federation.ObjectRef, key portKey) federation.PortDecision {
@@ -114,8 +114,8 @@ func (x *diagnosis) decision(service federation.ObjectRef, key portKey) federati
 	return federation.PortDecision{}
 }
 
-// moving says whether the plan moves every cluster whose port is another one, and
-// nobody is in its way.
+// moving reports whether the plan moves every cluster with another port, and no other
+// Service holds the new port there.
 func moving(d federation.PortDecision, clusters map[string][]string) bool {
 	if d.NodePort == 0 || len(d.Moves) == 0 {
 		return false
@@ -135,8 +135,8 @@ func moving(d federation.PortDecision, clusters map[string][]string) bool {
 	return true
 }
 
-// pin is the remedy: a port in Git where none is decided, else a look at what
-// keeps a cluster from taking the one that is.
+// pin returns the remedy: pin a port in Git if none is decided, or check what prevents a
+// cluster from getting the decided one.
 func (x *diagnosis) pin(ref federation.ObjectRef, s *livePorts, d federation.PortDecision, clusters map[string][]string) string {
 	values := byRarity(clusters)
 	if d.NodePort == 0 {
@@ -145,14 +145,14 @@ func (x *diagnosis) pin(ref federation.ObjectRef, s *livePorts, d federation.Por
 	wanted := strconv.Itoa(int(d.NodePort))
 	for _, m := range x.members {
 		if !slices.Contains(clusters[wanted], m.name) && m.now && m.plans(ref) {
-			return fmt.Sprintf("%s is to have node port %s: see what keeps it from that: %s", ref, wanted, m.describe(ref))
+			return fmt.Sprintf("%s should have node port %s: check what prevents it: %s", ref, wanted, m.describe(ref))
 		}
 	}
 	return fmt.Sprintf("set nodePort: %s in %s", wanted, s.file)
 }
 
-// waitingPorts says which ports are not chosen, and for whom that waits: what
-// cannot be checked is not assumed free.
+// waitingPorts reports the ports that are not chosen yet, and the clusters that the
+// choice waits for: a port that cannot be checked is not assumed free.
 func (x *diagnosis) waitingPorts() {
 	for _, service := range slices.SortedFunc(maps.Keys(x.ports), federation.ObjectRef.Compare) {
 		var numbers, waits []string
@@ -166,7 +166,7 @@ func (x *diagnosis) waitingPorts() {
 			}
 			numbers = append(numbers, port(d.Port, d.Protocol))
 			for _, w := range d.Waits {
-				waits = once(waits, w)
+				waits = appendNew(waits, w)
 			}
 		}
 		if numbers == nil {
@@ -182,9 +182,9 @@ func (x *diagnosis) waitingPorts() {
 	}
 }
 
-// until says what has to come true of the clusters that a decision waits for. The
-// wait is seasoned when the last of them has just been judged: after a start,
-// everybody is waited for, and a cluster that is away was so before.
+// until returns the condition on the clusters that a decision waits for. The wait is
+// seasoned if the state of the last of them has just become known: after a start, the
+// decision waits for all clusters, and a cluster that is away was away before.
 func (x *diagnosis) until(waits []string, forPorts bool) (text string, seasoned bool) {
 	judged := true
 	var back, blind []string

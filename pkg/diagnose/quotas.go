@@ -11,17 +11,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// need is how much of a quota's resource objects of the plan still need, and which.
+// need is how much of a quota's resource the objects of the plan still need, and which.
 type need struct {
 	amount int64
-	// total is all that our workloads ask for, what is there included; of pods only.
+	// total is everything that managed workloads need, including what exists; for pods
+	// only.
 	total int64
 	of    []string
 }
 
-// quotas says where the plan asks for more than a ResourceQuota leaves. What the
-// API server refused already is apply's to tell; it does not say by how much, and
-// nothing at all of pods.
+// quotas reports where the plan needs more than a ResourceQuota leaves. Apply reports what
+// the API server already refused, but not by how much, and nothing about pods.
 func (x *diagnosis) quotas() {
 	for _, m := range x.seen() {
 		if len(m.facts.Quotas) == 0 {
@@ -54,12 +54,11 @@ func (x *diagnosis) quota(m *member, q federation.Quota, needs map[string]*need)
 		ID: federation.FindingQuota, Severity: federation.SeverityError, Cluster: m.name,
 		Object:  federation.ObjectRef{Kind: "ResourceQuota", Namespace: q.Namespace, Name: q.Name},
 		Message: untrusted.List("has too little room: ", over, "; "),
-		Remedy:  untrusted.New("raise it, or ask for less: " + m.kubectl("-n %s edit resourcequota %s", q.Namespace, q.Name)),
+		Remedy:  untrusted.New("raise it, or request less: " + m.kubectl("-n %s edit resourcequota %s", q.Namespace, q.Name)),
 	}, m.fresh)
 }
 
-// needs adds up what the objects of a namespace still need that are not there yet,
-// and the pods that are not.
+// needs returns what the missing objects and missing pods of a namespace need.
 func (m *member) needs(x *diagnosis, namespace string, exists map[federation.ObjectRef]bool) map[string]*need {
 	needs := map[string]*need{}
 	add := func(resource string, amount, total int64, by federation.ObjectRef) {
@@ -90,7 +89,7 @@ func (m *member) needs(x *diagnosis, namespace string, exists map[federation.Obj
 		counted := countedAs(p.Ref)
 		add("count/"+counted, 1, 0, p.Ref)
 		if p.Ref.Group == "" {
-			add(counted, 1, 0, p.Ref) // the short names of the first quotas: "services"
+			add(counted, 1, 0, p.Ref) // quotas also support short names for core kinds: "services"
 		}
 		if p.service != nil {
 			add("services.nodeports", p.service.nodePorts, 0, p.Ref)
@@ -102,29 +101,29 @@ func (m *member) needs(x *diagnosis, namespace string, exists map[federation.Obj
 	return needs
 }
 
-// countedAs is a kind as quotas name it: "ingresses.networking.k8s.io". The plural
+// countedAs returns a kind as quotas name it: "ingresses.networking.k8s.io". The plural
 // is guessed; a wrong guess names a resource that no quota has.
 func countedAs(o federation.ObjectRef) string {
 	plural, _ := meta.UnsafeGuessKindToResource(o.GroupKind().WithVersion(""))
 	return plural.GroupResource().String()
 }
 
-// podsOf is how many pods the plan asks for, and how many of them are not there.
+// podsOf returns how many pods the plan wants, and how many of them are missing.
 func (m *member) podsOf(x *diagnosis, w *planned) (more, total int64) {
 	runs, _ := m.facts.Workload(w.Ref)
 	total = m.replicas(w)
 	for _, s := range x.replicas[w.Ref].Shares {
 		if s.Cluster == m.name {
-			total = s.Replicas - s.Overflow // which is a hope, no need
+			total = s.Replicas - s.Overflow // the overflow is optional
 		}
 	}
 	return total - min(runs.Replicas, m.made(w, runs)), total
 }
 
-// made is how many pods of a workload are there, Ready or not. A full quota does not
-// keep spec.replicas from being written, only the pods from being made. Pods that are
-// there and not Ready are seen behind a Service alone; without one, or while no
-// endpoints may be seen, as many count as are asked for.
+// made returns how many pods of a workload exist, Ready or not. A full quota does not
+// prevent the write of spec.replicas, but the creation of the pods. Pods that are not
+// Ready are visible only behind a Service. Without one, or while endpoints cannot be
+// watched, all desired pods count as existing.
 func (m *member) made(w *planned, runs federation.Workload) int64 {
 	if m.blind("endpointslices.discovery.k8s.io") {
 		return runs.Replicas
@@ -144,8 +143,8 @@ func (m *member) made(w *planned, runs federation.Workload) int64 {
 	return made
 }
 
-// existing are the objects of the plan that are known to be there, whoever made
-// them: what is adopted needs no room.
+// existing returns the objects that are known to exist, whoever created them: an adopted
+// object needs no room.
 func (m *member) existing() map[federation.ObjectRef]bool {
 	all := make(map[federation.ObjectRef]bool, len(m.observations))
 	for _, o := range m.observations {

@@ -13,7 +13,7 @@ import (
 // the Kubernetes project retired in March 2026.
 const controllerNginx = "k8s.io/ingress-nginx"
 
-// retired says once where Ingresses of ours are served by a controller that is retired.
+// retired reports, in one finding, where a retired controller serves managed Ingresses.
 func (x *diagnosis) retired() {
 	var rows []string
 	for _, m := range x.seen() {
@@ -41,7 +41,8 @@ func (x *diagnosis) retired() {
 	})
 }
 
-// servedBy is who serves a class in the cluster; empty where nobody is known to.
+// servedBy returns the controller that serves a class in the cluster; empty if none is
+// known.
 func (m *member) servedBy(class string) string {
 	i, found := slices.BinarySearchFunc(m.facts.IngressClasses, class, func(c federation.IngressController, class string) int {
 		return strings.Compare(c.Class, class)

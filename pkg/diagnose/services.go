@@ -24,7 +24,7 @@ func (x *diagnosis) services() {
 		}
 		for _, p := range m.planned {
 			if p.service == nil || len(p.service.selector) == 0 || p.service.kind == "ExternalName" {
-				continue // its endpoints are somebody's own
+				continue // its endpoints do not come from a selector
 			}
 			e := m.endpoints(p.Ref)
 			if e.Ready > 0 || m.blind("endpointslices.discovery.k8s.io") {
@@ -32,7 +32,7 @@ func (x *diagnosis) services() {
 			}
 			matching := m.selected(p.Ref.Namespace, p.service.selector)
 			if len(matching) == 0 && e.NotReady == 0 && x.selectsNothing(m, p) {
-				continue // which explains that it has no endpoints
+				continue // that explains the missing endpoints
 			}
 			if ingress, ok := backs[p.Ref]; ok {
 				x.noEndpoints(m, p, ingress, matching, e)
@@ -41,17 +41,17 @@ func (x *diagnosis) services() {
 	}
 }
 
-// selectsNothing says that a Service's selector takes no pods of the workloads
-// beside it. Pods that something else makes may still be on their way, so it is
-// asked of a Service without endpoints only.
+// selectsNothing reports that a Service's selector matches no pods of the workloads in
+// its namespace. Something else may create matching pods, so it is called only for a
+// Service without endpoints.
 func (x *diagnosis) selectsNothing(m *member, p *planned) bool {
-	beside := m.pods[p.Ref.Namespace]
-	if len(beside) == 0 || m.partial {
+	workloads := m.pods[p.Ref.Namespace]
+	if len(workloads) == 0 || m.partial {
 		return false
 	}
 	var have []string
-	for _, w := range beside {
-		have = once(have, fmt.Sprintf("%s has %s", w.Ref, cmp.Or(selectorText(w.pods.labels), "no labels")))
+	for _, w := range workloads {
+		have = appendNew(have, fmt.Sprintf("%s has %s", w.Ref, cmp.Or(selectorText(w.pods.labels), "no labels")))
 	}
 	x.found = append(x.found, found{
 		folds:    true,
@@ -59,14 +59,14 @@ func (x *diagnosis) selectsNothing(m *member, p *planned) bool {
 		Finding: federation.Finding{
 			ID: federation.FindingSelector, Severity: federation.SeverityWarning,
 			Cluster: m.name, App: p.app, Object: p.Ref, File: p.File,
-			Message: untrusted.Textf("its selector %s takes no pods: %s", selectorText(p.service.selector), untrusted.Some(have, 3)),
-			Remedy:  untrusted.Textf("make spec.selector in %s equal to labels of a pod template", p.File),
+			Message: untrusted.Textf("its selector %s matches no pods: %s", selectorText(p.service.selector), untrusted.Some(have, 3)),
+			Remedy:  untrusted.Textf("set spec.selector in %s to labels of a pod template", p.File),
 		},
 	})
 	return true
 }
 
-// endpoints are those of a Service of ours; none where nothing is known of it.
+// endpoints returns the endpoints of a managed Service; none if nothing is known about it.
 func (m *member) endpoints(service federation.ObjectRef) federation.Endpoints {
 	i, ok := slices.BinarySearchFunc(m.facts.Endpoints, service, func(e federation.Endpoints, ref federation.ObjectRef) int {
 		return cmp.Or(strings.Compare(e.Namespace, ref.Namespace), strings.Compare(e.Service, ref.Name))
@@ -77,17 +77,17 @@ func (m *member) endpoints(service federation.ObjectRef) federation.Endpoints {
 	return m.facts.Endpoints[i]
 }
 
-// noEndpoints says that no pod is ready behind a Service that an Ingress sends
-// clients to: the load balancer sends nobody to this cluster.
+// noEndpoints reports that no pod is ready behind a Service that an Ingress names: the
+// load balancer sends no traffic to this cluster.
 func (x *diagnosis) noEndpoints(m *member, p *planned, ingress federation.ObjectRef, matching []*planned, e federation.Endpoints) {
 	live, exists := m.live[p.Ref]
 	if !exists {
-		return // it is not there yet
+		return // it does not exist yet
 	}
 	f := federation.Finding{Cluster: m.name, App: p.app, Object: p.Ref, File: p.File}
 	if x.sharesNothing(m, matching) {
 		f.ID, f.Severity = federation.FindingNoShare, federation.SeverityNote
-		f.Message = untrusted.Textf("no replica of it is placed here, so %s sends nobody to this cluster", ingress)
+		f.Message = untrusted.Textf("no replica is placed in this cluster, so %s sends no traffic to it", ingress)
 		x.add(f)
 		return
 	}
@@ -104,8 +104,9 @@ func (x *diagnosis) noEndpoints(m *member, p *planned, ingress federation.Object
 	x.found = append(x.found, found{Finding: f, patience: patience{grace: x.Grace, deadline: x.Deadline, seasoned: x.seasoned(m, live.Created)}})
 }
 
-// sharesNothing says whether the plan itself, or who scales them, puts none of these
-// workloads' pods into the cluster. Of workloads that Git does not have nothing is known.
+// sharesNothing reports whether the plan, or the controller that scales them, places none
+// of these workloads' pods in the cluster. Nothing is known about workloads that are not
+// in Git.
 func (x *diagnosis) sharesNothing(m *member, workloads []*planned) bool {
 	for _, w := range workloads {
 		if x.wanted(m, w) > 0 {
@@ -115,8 +116,8 @@ func (x *diagnosis) sharesNothing(m *member, workloads []*planned) bool {
 	return len(workloads) > 0
 }
 
-// wanted is how many replicas of a workload the cluster should run: its share
-// where they are divided, else what is asked for there.
+// wanted returns how many replicas of a workload the cluster should run: its share if they
+// are divided, or the count of the cluster otherwise.
 func (x *diagnosis) wanted(m *member, w *planned) int64 {
 	for _, s := range x.replicas[w.Ref].Shares {
 		if s.Cluster == m.name {
@@ -126,8 +127,8 @@ func (x *diagnosis) wanted(m *member, w *planned) int64 {
 	return m.replicas(w)
 }
 
-// replicas is how many a workload that is not divided is asked for: what the plan
-// says, else what whoever scales it says, else the API's default.
+// replicas returns the desired count of an undivided workload: from the plan, or from the
+// controller that scales it, or the API's default.
 func (m *member) replicas(w *planned) int64 {
 	if w.pods.replicas != nil {
 		return *w.pods.replicas

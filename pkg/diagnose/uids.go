@@ -12,11 +12,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// ingressUID is where GLBC reads the UID by which it names what it makes.
+// ingressUID is the ConfigMap with the UID that GLBC uses in the names of what it creates.
 var ingressUID = federation.ObjectRef{Kind: "ConfigMap", Namespace: "kube-system", Name: "ingress-uid"}
 
-// uids compares the UIDs of Google's controllers, where clusters share a load
-// balancer by having the same one. Otherwise they are nobody's concern.
+// uids compares the UIDs of Google's controllers if clusters share a load balancer by
+// having the same UID. Otherwise the UIDs do not matter.
 func (x *diagnosis) uids() {
 	if x.Federation.GCP == nil || x.Federation.GCP.LoadBalancer != federation.LoadBalancerSharedUID {
 		return
@@ -48,7 +48,7 @@ func (x *diagnosis) uids() {
 	x.firewalls(rules)
 }
 
-// sharesAddress says whether an Ingress of ours is, or may be, GLBC's here.
+// sharesAddress reports whether GLBC serves, or may serve, a managed Ingress here.
 func (m *member) sharesAddress() bool {
 	for _, i := range m.ingresses {
 		if !m.controller(i).other {
@@ -58,8 +58,8 @@ func (m *member) sharesAddress() bool {
 	return false
 }
 
-// withoutUID says that a cluster has no UID. Where GLBC is not asked for that is
-// as it should be.
+// withoutUID reports that a cluster has no UID. That is only a note if no Ingress needs
+// GLBC there.
 func (x *diagnosis) withoutUID(m *member) {
 	f := federation.Finding{
 		ID: federation.FindingUID, Severity: federation.SeverityNote, Cluster: m.name, Object: ingressUID,
@@ -71,35 +71,35 @@ func (x *diagnosis) withoutUID(m *member) {
 	if m.sharesAddress() {
 		f.Severity = federation.SeverityError
 		f.Message = untrusted.Textf("%s, and no address can be shared with the other clusters", f.Message)
-		f.Remedy = untrusted.Const("run the controller in the cluster, which makes the ConfigMap, or exclude the cluster with the app's clusterSelector")
+		f.Remedy = untrusted.Const("run the controller in the cluster, which creates the ConfigMap, or exclude the cluster with the app's clusterSelector")
 	}
 	x.add(f)
 }
 
-// differingUIDs says that clusters which should share a load balancer each make
-// their own. The UID that most have is the one to keep, as the fewest have to
-// build anew.
+// differingUIDs reports that clusters that should share a load balancer each create their
+// own. The most frequent UID is the one to keep, since the fewest clusters must rebuild
+// then.
 func (x *diagnosis) differingUIDs(clusters map[string][]string) {
 	values := make(map[string][]string, len(clusters))
 	for uid, names := range clusters {
 		values[fmt.Sprintf("%q", untrusted.Line(uid))] = names
 	}
 	kept := x.keptUID(clusters)
-	remedy := untrusted.New("see who wrote " + ingressUID.String() + ": the UID that most clusters have is none that Google's controller makes")
+	remedy := untrusted.New("check who wrote " + ingressUID.String() + ": the UID that most clusters have is not one that Google's controller generates")
 	if wellFormedUID.MatchString(kept) {
-		remedy = untrusted.List("while the cluster has no Ingress at all, since one that exists keeps its old names: ", x.setUID(kept), "; ")
+		remedy = untrusted.List("run only while the cluster has no Ingress, since an existing one keeps its old names: ", x.setUID(kept), "; ")
 	}
 	x.add(federation.Finding{
 		ID: federation.FindingUID, Severity: federation.SeverityError, Object: ingressUID,
-		Message: untrusted.List("the UIDs of Google's ingress controllers differ, so each makes a load balancer of its own: ", rows(values), "; "),
+		Message: untrusted.List("the UIDs of Google's ingress controllers differ, so each creates its own load balancer: ", rows(values), "; "),
 		Remedy:  remedy,
 	})
 }
 
-// wellFormedUID is what a UID may be made of; a command is given with no other.
+// wellFormedUID is the form of a valid UID. No command contains any other.
 var wellFormedUID = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
 
-// setUID gives the commands that make a UID that of every cluster which has another.
+// setUID returns the commands that set the UID in every cluster that has another one.
 func (x *diagnosis) setUID(kept string) []string {
 	var commands []string
 	for _, m := range x.seen() {
@@ -110,7 +110,7 @@ func (x *diagnosis) setUID(kept string) []string {
 	return commands
 }
 
-// keptUID is the UID that most clusters have; among equals, that of the first
+// keptUID returns the most frequent UID; of equally frequent ones, that of the first
 // cluster by name.
 func (x *diagnosis) keptUID(clusters map[string][]string) string {
 	best, least := "", ""
@@ -126,8 +126,8 @@ func (x *diagnosis) keptUID(clusters map[string][]string) string {
 	return best
 }
 
-// builtWithUID finds Ingresses of ours that were built before the UID was changed:
-// what they are made of bears the old name, and is not shared.
+// builtWithUID finds managed Ingresses that were built before the UID was changed: their
+// resources have old names and are not shared.
 func (x *diagnosis) builtWithUID(m *member, effective string) {
 	for _, i := range m.ingresses {
 		built := uidOf(m.urlMaps[i.Ref])
@@ -137,15 +137,15 @@ func (x *diagnosis) builtWithUID(m *member, effective string) {
 		x.add(federation.Finding{
 			ID: federation.FindingBuiltWithUID, Severity: federation.SeverityError,
 			Cluster: m.name, App: i.app, Object: i.Ref, File: i.File,
-			Message: untrusted.Textf("in %s was built with UID %q, the cluster now has %q", m.name, untrusted.Line(built), untrusted.Line(effective)),
-			Remedy:  untrusted.New("delete it, and fedsync makes it anew: " + m.kubectl("-n %s delete ingress %s", i.Ref.Namespace, i.Ref.Name)),
+			Message: untrusted.Textf("in %s was built with UID %q, but the cluster now has %q", m.name, untrusted.Line(built), untrusted.Line(effective)),
+			Remedy:  untrusted.New("delete it; fedsync creates it again: " + m.kubectl("-n %s delete ingress %s", i.Ref.Namespace, i.Ref.Name)),
 		})
 	}
 }
 
-// uidOf reads the UID in the name of a url map: k8s-um-<namespace>-<name>--<uid>.
-// Names of the newer form hold none, and the controller cuts those that are too
-// long at 63 characters, which may leave half a UID.
+// uidOf returns the UID in the name of a URL map: k8s-um-<namespace>-<name>--<uid>.
+// Names of the newer form have none. The controller truncates names at 63 characters,
+// which may leave part of a UID.
 func uidOf(urlMap string) string {
 	const cut = 63
 	at := strings.LastIndex(urlMap, "--")
@@ -155,9 +155,9 @@ func uidOf(urlMap string) string {
 	return urlMap[at+2:]
 }
 
-// firewalls says of controllers that share a UID that each keeps the one firewall rule
-// as its own cluster needs it: whoever wrote last has its probes let in, and the others'
-// backends are unhealthy.
+// firewalls reports controllers that share a UID and thus a firewall rule. Each writes the
+// rule for its own cluster: only the last writer's probes are allowed, and the backends of
+// the others are unhealthy.
 func (x *diagnosis) firewalls(sharing map[string]map[string][]string) {
 	for uid, byProvider := range sharing {
 		for provider, clusters := range byProvider {
@@ -167,15 +167,15 @@ func (x *diagnosis) firewalls(sharing map[string]map[string][]string) {
 			slices.Sort(clusters)
 			x.add(federation.Finding{
 				ID: federation.FindingFirewall, Severity: federation.SeverityWarning, Object: ingressUID,
-				Message: untrusted.Textf("the controllers of %s write one firewall rule, k8s-fw-l7--%s, each for its own nodes: where the clusters share a network, it flaps",
+				Message: untrusted.Textf("the controllers of %s write the same firewall rule, k8s-fw-l7--%s, each for its own nodes: if the clusters share a network, the rule flaps",
 					strings.Join(clusters, ", "), providerOr(provider, uid)),
-				Remedy: untrusted.List("open the node ports by a rule of your own, which fedsync firewall prints, and give each cluster a rule of its own: ", x.setProviders(clusters), "; "),
+				Remedy: untrusted.List("open the node ports with your own rule, which fedsync firewall prints, and give each controller its own rule: ", x.setProviders(clusters), "; "),
 			})
 		}
 	}
 }
 
-// providerOr is by what a controller names its firewall rule.
+// providerOr returns the part of a firewall rule's name that a controller chooses.
 func providerOr(provider, uid string) string {
 	if provider != "" {
 		return untrusted.Line(provider)
@@ -183,12 +183,12 @@ func providerOr(provider, uid string) string {
 	return untrusted.Line(uid)
 }
 
-// setProviders gives the commands by which each cluster's controller names its
-// firewall rule for itself.
+// setProviders returns the commands that give each cluster's controller its own name for
+// its firewall rule.
 func (x *diagnosis) setProviders(clusters []string) []string {
 	var commands []string
 	for _, name := range clusters {
-		sum := md5.Sum([]byte(name)) // a short name, as the controllers make it: no secret
+		sum := md5.Sum([]byte(name)) // a short name like the controllers', not a secret
 		patch := `{"data":{"provider-uid":"` + hex.EncodeToString(sum[:8]) + `"}}`
 		commands = append(commands, x.member(name).kubectl("-n kube-system patch configmap ingress-uid --type=merge -p %s", patch))
 	}

@@ -10,13 +10,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// kubectl is a command against the cluster, for a shell. What it names comes from
-// clusters and from the repository, so each argument is quoted.
+// kubectl returns a shell command for the cluster. Its arguments come from clusters and
+// from the repository, so each is quoted.
 func (m *member) kubectl(format string, args ...string) string {
 	return "kubectl --context=" + untrusted.Quote(m.context) + " " + untrusted.Command(format, args...)
 }
 
-// describe is the command that shows what an object is up to.
+// describe returns the command that describes an object.
 func (m *member) describe(o federation.ObjectRef) string {
 	kind := strings.ToLower(o.Kind)
 	if o.Group != "" {
@@ -28,11 +28,11 @@ func (m *member) describe(o federation.ObjectRef) string {
 	return m.kubectl("-n %s describe %s %s", o.Namespace, kind, o.Name)
 }
 
-// table returns rows in one line.
+// table returns rows on one line.
 func table(clusters map[string][]string) string { return strings.Join(rows(clusters), "; ") }
 
-// rows returns each value and the clusters that have it, the rarest first: that is
-// the one to look at.
+// rows returns each value and the clusters that have it, the rarest first: it is most
+// likely the wrong one.
 func rows(clusters map[string][]string) []string {
 	rows := make([]string, 0, len(clusters))
 	for _, value := range byRarity(clusters) {
@@ -41,14 +41,14 @@ func rows(clusters map[string][]string) []string {
 	return rows
 }
 
-// byRarity gives the values, those of the fewest clusters first.
+// byRarity returns the values, those of the fewest clusters first.
 func byRarity(clusters map[string][]string) []string {
 	values := slices.Sorted(maps.Keys(clusters))
 	slices.SortStableFunc(values, func(a, b string) int { return len(clusters[a]) - len(clusters[b]) })
 	return values
 }
 
-// selectorText gives a selector as kubectl takes it.
+// selectorText returns a selector in kubectl's syntax.
 func selectorText(selector map[string]string) string {
 	parts := make([]string, 0, len(selector))
 	for _, key := range slices.Sorted(maps.Keys(selector)) {
@@ -57,11 +57,11 @@ func selectorText(selector map[string]string) string {
 	return strings.Join(parts, ",")
 }
 
-// port gives "80/TCP".
+// port returns "80/TCP".
 func port(number int32, protocol string) string { return fmt.Sprintf("%d/%s", number, protocol) }
 
-// once appends what is not there yet.
-func once[T comparable](list []T, one T) []T {
+// appendNew appends one to the list if it is not in it yet.
+func appendNew[T comparable](list []T, one T) []T {
 	if slices.Contains(list, one) {
 		return list
 	}

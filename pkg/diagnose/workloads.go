@@ -9,7 +9,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// workloads says where pods that should run do not.
+// workloads reports where pods that should run do not.
 func (x *diagnosis) workloads() {
 	for _, m := range x.seen() {
 		for _, w := range m.planned {
@@ -28,14 +28,14 @@ func (x *diagnosis) workloads() {
 	}
 }
 
-// divisible says whether it is a workload that facts are kept of.
+// divisible reports whether it is a workload that has facts.
 func divisible(o federation.ObjectRef) bool {
 	return o.Group == "apps" && (o.Kind == "ReplicaSet" || o.Kind == "Deployment")
 }
 
-// unschedulable says that the cluster has no room for pods.
+// unschedulable reports that the cluster has no room for pods.
 func (x *diagnosis) unschedulable(m *member, w *planned, runs federation.Workload) {
-	message := fmt.Sprintf("%d of %d pods find no node; there is room for %d", runs.Unschedulable, runs.Replicas, runs.Capacity)
+	message := fmt.Sprintf("%d of %d pods are unschedulable; there is room for %d", runs.Unschedulable, runs.Replicas, runs.Capacity)
 	if !runs.Reason.IsZero() {
 		message += ": " + runs.Reason.String()
 	}
@@ -43,12 +43,12 @@ func (x *diagnosis) unschedulable(m *member, w *planned, runs federation.Workloa
 		ID: federation.FindingUnschedulable, Severity: federation.SeverityWarning,
 		Cluster: m.name, App: w.app, Object: w.Ref, File: w.File,
 		Message: untrusted.New(message),
-		Remedy: untrusted.New("add nodes, or ask for less in the pod template: " +
+		Remedy: untrusted.New("add nodes, or lower the requests in the pod template: " +
 			m.kubectl("-n %s get pods --field-selector=status.phase=Pending -o wide", w.Ref.Namespace)),
 	})
 }
 
-// noneReady says that nothing is ready where something should be.
+// noneReady reports that no pod is ready although some should be.
 func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
 	n := x.wanted(m, w)
 	if n <= 0 || runs.Ready > 0 {
@@ -62,7 +62,7 @@ func (x *diagnosis) noneReady(m *member, w *planned, runs federation.Workload) {
 	}, x.seasoned(m, m.observation(w.Ref).Created))
 }
 
-// division says where the replicas are not as Git asks, over all clusters.
+// division reports where the division of replicas does not match Git, across clusters.
 func (x *diagnosis) division() {
 	for _, d := range x.Plan.Replicas {
 		x.held(d)
@@ -70,17 +70,17 @@ func (x *diagnosis) division() {
 	}
 }
 
-// held says that clusters keep pods which are to run elsewhere, as those are not
-// Ready. For a while that is how it should be.
+// held reports that clusters keep pods because their replacements elsewhere are not
+// Ready. For a while, that is expected.
 func (x *diagnosis) held(d federation.ReplicasDecision) {
 	isHeld := func(s federation.ReplicasShare) bool { return s.Basis == federation.ShareHeld }
 	if len(d.Waits) > 0 || !slices.ContainsFunc(d.Shares, isHeld) {
-		return // nothing is lowered while facts are missing, which is said
+		return // nothing is lowered while facts are missing: another finding reports that
 	}
 	var keeps, lacks []string
 	for _, s := range d.Shares {
 		if isHeld(s) {
-			keeps = append(keeps, fmt.Sprintf("%s keeps %d beside its %d", s.Cluster, s.Replicas-s.Share-s.Overflow, s.Share))
+			keeps = append(keeps, fmt.Sprintf("%s keeps %d in addition to its %d", s.Cluster, s.Replicas-s.Share-s.Overflow, s.Share))
 			continue
 		}
 		if m := x.member(s.Cluster); m != nil && m.now {
@@ -96,7 +96,7 @@ func (x *diagnosis) held(d federation.ReplicasDecision) {
 	x.found = append(x.found, found{patience: patience{grace: progressDeadline}, Finding: federation.Finding{
 		ID: federation.FindingReplicasHeld, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
 		Message: untrusted.New(message),
-		Remedy:  untrusted.Const("see why the pods elsewhere do not become Ready; nothing is taken away before they are"),
+		Remedy:  untrusted.Const("check why the pods elsewhere do not become Ready; no replica is removed before they are"),
 	}})
 }
 
@@ -107,8 +107,8 @@ func (x *diagnosis) waiting(d federation.ReplicasDecision) {
 	until, seasoned := x.until(d.Waits, false)
 	x.await(federation.Finding{
 		ID: federation.FindingReplicasWaiting, Severity: federation.SeverityWarning, App: d.App, Object: d.Object, File: d.File,
-		Message: untrusted.Textf("its %d replicas are not divided anew until %s", d.Total, until),
-		Remedy:  untrusted.Const("mend the clusters that it waits for; one that is gone for good is declared so by state: Lost in " + federation.FileName),
+		Message: untrusted.Textf("its %d replicas are not divided again until %s", d.Total, until),
+		Remedy:  untrusted.Const("repair the clusters that it waits for; declare one that is gone for good with state: Lost in " + federation.FileName),
 	}, seasoned)
 }
 

@@ -25,18 +25,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/access"
 )
 
-// What fedsync does with every object of the repository, besides deleting those of
-// apps that prune. It watches kinds, in all namespaces at once.
+// What fedsync does with every object of the repository, in addition to deleting those of
+// apps that prune. It watches kinds in all namespaces.
 var (
 	objectVerbs = []string{"get", "create", "patch"}
 	kindVerbs   = []string{"list", "watch"}
 )
 
-// ownAccess is what fedsync needs besides: for its claim, without which it writes
-// nothing, for its inventory, for what adoption overwrites, to know the ports in use,
-// and to see that a namespace or a kind is there now that an object waits for.
-// Namespaces are made where the federation has them made; ours too, where there is
-// none yet.
+// ownAccess returns the rights that fedsync itself needs: for its claim, without which it
+// writes nothing, for its inventory, for what adoption overwrites, for the ports in use, and
+// for the namespaces and kinds that objects wait for. It creates namespaces if the settings
+// say so, and its own namespace if it is missing.
 func ownAccess(plan federation.ClusterPlan, hasNamespace bool) []access.Right {
 	all := slices.Concat(
 		rights(claim.Resource.GroupResource(), claim.Namespace, "get", "list", "watch", "create", "update"),
@@ -70,7 +69,7 @@ func rights(resource schema.GroupResource, namespace string, verbs ...string) []
 	return all
 }
 
-// namedRights is about one object that belongs to no namespace.
+// namedRights returns rights on one cluster-scoped object.
 func namedRights(resource schema.GroupResource, name string, verbs ...string) []access.Right {
 	all := clusterRights(resource, verbs...)
 	for i := range all {
@@ -87,7 +86,7 @@ func clusterRights(resource schema.GroupResource, verbs ...string) []access.Righ
 	return all
 }
 
-// permissions asks every cluster that answers what our credentials allow there.
+// permissions asks every cluster that answers what the credentials allow there.
 func (e *Examination) permissions(ctx context.Context, cfg *config.Config, timeout time.Duration) error {
 	var (
 		mu    sync.Mutex // protects e
@@ -107,12 +106,12 @@ func (e *Examination) permissions(ctx context.Context, cfg *config.Config, timeo
 			if err != nil {
 				e.find(federation.Finding{
 					ID: federation.FindingPermission, Severity: federation.SeverityWarning, Cluster: plan.Cluster,
-					Message: untrusted.New("it cannot be told what our credentials allow: " + untrusted.Line(err.Error())),
+					Message: untrusted.New("cannot determine what the credentials allow: " + untrusted.Line(err.Error())),
 				})
 				return
 			}
 			e.Permitted++
-			// One object after the other says no more than the role that is missing.
+			// The missing role explains the findings on single objects.
 			e.Findings = slices.DeleteFunc(e.Findings, p.explains)
 			e.find(p.findings...)
 		})
@@ -129,12 +128,12 @@ type permissions struct {
 	kinds    map[schema.GroupKind]schema.GroupResource
 }
 
-// explains says whether a finding is about what is denied.
+// explains reports whether a finding is about a denied right.
 func (p *permissions) explains(f federation.Finding) bool {
 	if f.ID != federation.FindingPermission || f.Cluster != p.cluster {
 		return false
 	}
-	// A watch that is refused speaks of the resource, not of the kind.
+	// The finding on a refused watch names the resource, not the kind.
 	return p.denied[p.kinds[f.Object.GroupKind()]] || p.denied[schema.GroupResource{Group: f.Object.Group, Resource: f.Object.Kind}]
 }
 
@@ -146,7 +145,7 @@ func askPermissions(ctx context.Context, cfg *config.Config, kube *config.Kubeco
 	defer client.Close()
 	p := &permissions{cluster: c.Name, denied: map[schema.GroupResource]bool{}, kinds: map[schema.GroupKind]schema.GroupResource{}}
 	_, err = client.Dynamic.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")).Get(ctx, federation.SystemNamespace, metav1.GetOptions{})
-	questions, err := p.questions(client.Kinds, plan, !apierrors.IsNotFound(err)) // one that may not be seen may be there
+	questions, err := p.questions(client.Kinds, plan, !apierrors.IsNotFound(err)) // if it may not be read, it may exist
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +155,7 @@ func askPermissions(ctx context.Context, cfg *config.Config, kube *config.Kubeco
 	}
 	user, err := access.User(ctx, client.Dynamic)
 	if err != nil {
-		user = "USER" // a cluster before Kubernetes 1.28
+		user = "USER" // the cluster is older than Kubernetes 1.28
 	}
 	for _, a := range denied {
 		if a.Subresource == "" {
@@ -167,8 +166,8 @@ func askPermissions(ctx context.Context, cfg *config.Config, kube *config.Kubeco
 	return p, nil
 }
 
-// questions are what the plan and fedsync itself need of a cluster, each once. A
-// kind that the cluster does not know is not asked about: an apply says so.
+// questions returns the rights that the plan and fedsync itself need in a cluster, without
+// duplicates. It omits kinds that the cluster does not know: apply reports those.
 func (p *permissions) questions(mapper meta.RESTMapper, plan federation.ClusterPlan, hasNamespace bool) ([]access.Right, error) {
 	all := ownAccess(plan, hasNamespace)
 	p.kinds[schema.GroupKind{Kind: "Namespace"}] = schema.GroupResource{Resource: "namespaces"}
@@ -179,7 +178,7 @@ func (p *permissions) questions(mapper meta.RESTMapper, plan federation.ClusterP
 		}
 		all = append(all, asked...)
 	}
-	return once(all), nil
+	return unique(all), nil
 }
 
 func (p *permissions) ofApp(mapper meta.RESTMapper, app federation.AppPlan) ([]access.Right, error) {
@@ -221,8 +220,8 @@ func (p *permissions) ofApp(mapper meta.RESTMapper, app federation.AppPlan) ([]a
 	return all, nil
 }
 
-// showsAddress reports whether the status of an object is to show the address of a
-// load balancer of fedsync's.
+// showsAddress reports whether the status of an object is to show the address of one of
+// fedsync's load balancers.
 func showsAddress(o *federation.Object) bool {
 	if o.Ref.Group != "networking.k8s.io" || o.Ref.Kind != "Ingress" {
 		return false
@@ -235,8 +234,8 @@ func showsAddress(o *federation.Object) bool {
 	return json.Unmarshal(o.JSON, &content) == nil && content.Spec.ClassName == federation.ClassGlobal
 }
 
-// once drops what was asked before, and puts what belongs together side by side.
-func once(all []access.Right) []access.Right {
+// unique removes duplicates, and sorts rights that belong together next to each other.
+func unique(all []access.Right) []access.Right {
 	var out []access.Right
 	seen := map[access.Right]bool{}
 	for _, a := range all {

@@ -137,7 +137,7 @@ func TestMissingRoleExplainsWhatItForbids(t *testing.T) {
 func TestQuestionsAreAskedOnce(t *testing.T) {
 	services := schema.GroupResource{Resource: "services"}
 	twice := append(rights(services, "web", "get"), rights(services, "web", "get")...)
-	if got := once(twice); len(got) != 1 || got[0] != (access.Right{Verb: "get", Resource: services, Namespace: "web"}) {
+	if got := unique(twice); len(got) != 1 || got[0] != (access.Right{Verb: "get", Resource: services, Namespace: "web"}) {
 		t.Errorf("once = %v, want one question", got)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// judgeCloud makes findings of what a daemon would wait for on Google Cloud: a single
-// look has no later.
+// judgeCloud reports what a daemon would wait for on Google Cloud: an examination cannot
+// wait.
 func (e *Examination) judgeCloud() {
 	r := e.Comparison.Report
 	if r.Cloud == nil {

@@ -1,7 +1,7 @@
-// Package doctor examines a set-up, whatever state it is in.
+// Package doctor examines an installation, whatever state it is in.
 //
-// [Examine] reads the repository and the kubeconfig, has the clusters asked by the function
-// that it is given, and asks them what our credentials allow. What is broken is a finding,
-// and what does not depend on it is examined all the same. It decides what a single look
-// can say where a daemon would wait, and changes nothing.
+// [Examine] reads the repository and the kubeconfig, queries the clusters through a function
+// that it is given, and asks them what the credentials allow. Each broken part is a finding,
+// and all parts that do not depend on it are still examined. Package doctor decides what one
+// examination reports where a daemon would wait. It changes nothing.
 package doctor

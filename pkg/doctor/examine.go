@@ -21,38 +21,39 @@ import (
 	"github.com/fedsync/fedsync/pkg/wire"
 )
 
-// Examination is what can be said of a set-up, whatever state it is in.
+// Examination is what is known about an installation, whatever state it is in.
 type Examination struct {
 	Repository  string                 // URL or path, without credentials
-	Snapshot    federation.Snapshot    // its Revision is empty where none could be read
-	Federation  *federation.Federation // nil where none could be read
-	Plan        federation.Plan        // by the facts of the clusters, where they could be asked
-	Comparison  *preview.Comparison    // nil where the clusters were not asked
-	Permitted   int                    // clusters that were asked what they allow
+	Snapshot    federation.Snapshot    // its Revision is empty if none could be read
+	Federation  *federation.Federation // nil if none could be read
+	Plan        federation.Plan        // by the facts of the clusters, if they could be queried
+	Comparison  *preview.Comparison    // nil if the clusters were not queried
+	Permitted   int                    // how many clusters were asked what they allow
 	Findings    []federation.Finding   // sorted
 	Uncommitted preview.Uncommitted
 
 	secrets    *secret.Set // of the repository's server
 	log        *zap.Logger
-	source     *source.Source // nil where the settings name none
+	source     *source.Source // nil if the settings name none
 	kubeconfig *config.Kubeconfig
 }
 
 // A LookFunc asks every cluster what it runs, and what an apply of a snapshot would change
-// there, for at most the timeout. With preview.ErrNoAnswer it returns what can be said all the same.
+// there, for at most the timeout. If it returns preview.ErrNoAnswer, the Comparison holds
+// what is known nevertheless.
 type LookFunc func(ctx context.Context, snapshot federation.Snapshot, timeout time.Duration) (*preview.Comparison, error)
 
-// Options are what an examination needs besides the settings.
+// Options are what an examination needs in addition to the settings.
 type Options struct {
 	Timeout time.Duration // of the clusters' answers
 	Log     *zap.Logger
-	Secrets *secret.Set // learns what the repository's server is sent
+	Secrets *secret.Set // receives the credentials for the repository's server
 	Look    LookFunc
 }
 
-// Examine looks at everything once, as Look does, and at what Look takes for
-// granted: a part that is broken is a finding, and the others are examined all the
-// same. It also asks every cluster what our credentials allow. It changes nothing.
+// Examine examines everything that Look does, and everything that Look presupposes. Each
+// broken part is a finding, and the other parts are still examined. It also asks every
+// cluster what the credentials allow. It changes nothing.
 func Examine(ctx context.Context, cfg *config.Config, o Options) (*Examination, error) {
 	e := &Examination{Repository: untrusted.URL(cfg.Repository), secrets: o.Secrets, log: o.Secrets.Logger(o.Log)}
 	var kubeErr error
@@ -61,14 +62,14 @@ func Examine(ctx context.Context, cfg *config.Config, o Options) (*Examination, 
 	} else {
 		e.find(federation.Finding{
 			ID: federation.FindingNoContext, Severity: federation.SeverityError, Message: untrusted.New(kubeErr.Error()),
-			Remedy: untrusted.Const("give a kubeconfig that has a context for each member cluster: --kubeconfig FILE, or $KUBECONFIG"),
+			Remedy: untrusted.Const("provide a kubeconfig that has a context for each member cluster: --kubeconfig FILE, or $KUBECONFIG"),
 		})
 	}
 	e.read(ctx, cfg)
 	switch {
 	case e.Federation == nil:
 	case kubeErr != nil:
-		// What is wrong in the repository can be said without the clusters.
+		// Mistakes in the repository can be reported without the clusters.
 		r, err := preview.Of(ctx, cfg, e.Snapshot, e.Federation, federation.Facts{})
 		if err != nil {
 			return nil, err
@@ -82,7 +83,7 @@ func Examine(ctx context.Context, cfg *config.Config, o Options) (*Examination, 
 	}
 	slices.SortStableFunc(e.Findings, federation.Finding.Compare)
 	e.Findings = slices.CompactFunc(e.Findings, func(x, y federation.Finding) bool {
-		return x.Object == federation.ObjectRef{} && x.Compare(y) == 0 // of each of several objects
+		return x.Object == federation.ObjectRef{} && x.Compare(y) == 0 // the same finding for several objects
 	})
 	e.Findings = secret.Value(e.secrets, federation.ShortFindings(e.Findings))
 	return e, ctx.Err()
@@ -118,7 +119,7 @@ func (e *Examination) read(ctx context.Context, cfg *config.Config) {
 	e.Uncommitted = preview.UncommittedFiles(src, f)
 }
 
-// sourceFinding says why the repository cannot be read.
+// sourceFinding reports why the repository cannot be read.
 func sourceFinding(err error) federation.Finding {
 	f := federation.Finding{
 		ID: federation.FindingSource, Severity: federation.SeverityError, Message: untrusted.New(err.Error()),
@@ -142,11 +143,11 @@ func sourceFinding(err error) federation.Finding {
 	return f
 }
 
-// SourceRemedy says what a daemon's operator does about an error that says nothing about
-// it itself; empty where nothing special is known.
+// SourceRemedy returns the remedy of a daemon's operator for an error that does not state
+// one; empty if none is known.
 func SourceRemedy(err error) untrusted.Text {
 	if _, gone := errors.AsType[*source.RefError](err); gone {
-		return untrusted.Const("push the branch again, or let --revision name one that there is")
+		return untrusted.Const("push the branch again, or set --revision to an existing one")
 	}
 	if failed, ok := errors.AsType[*source.Error](err); ok && failed.Remedy != "" {
 		return untrusted.New(failed.Remedy)
@@ -154,7 +155,7 @@ func SourceRemedy(err error) untrusted.Text {
 	return untrusted.Text{}
 }
 
-// ask looks at the clusters.
+// ask queries the clusters.
 func (e *Examination) ask(ctx context.Context, cfg *config.Config, o Options) error {
 	c, err := o.Look(ctx, e.Snapshot, o.Timeout)
 	if err != nil && !errors.Is(err, preview.ErrNoAnswer) {
@@ -176,10 +177,10 @@ func (e *Examination) ask(ctx context.Context, cfg *config.Config, o Options) er
 	return e.permissions(ctx, cfg, o.Timeout)
 }
 
-// judge makes findings of what a daemon would wait for: a single look has no later.
+// judge reports what a daemon would wait for: an examination cannot wait.
 func (e *Examination) judge(c status.Cluster, timeout time.Duration) {
 	differences, compared := e.Comparison.Differences[c.Name]
-	differ := 0 // apart from those that are refused, which is found already
+	differ := 0 // without the refused ones, which are findings already
 	for _, d := range differences {
 		if d.Err == nil {
 			differ++
@@ -201,25 +202,25 @@ func (e *Examination) judge(c status.Cluster, timeout time.Duration) {
 		}
 		return
 	case !compared && e.broken(c.Name):
-		return // which says why
+		return // the error states why
 	case !compared:
 		f.ID = federation.FindingNotSynced
 		f.Message = untrusted.Textf("was not compared with %s within %s", e.Snapshot.Revision, timeout)
 		f.Remedy = untrusted.Const("wait longer: --timeout")
 	case differ > 0:
 		f.ID = federation.FindingNotSynced
-		f.Message = untrusted.Textf("is not equal to %s: fedsync would change %d of its objects", e.Snapshot.Revision, differ)
-		f.Remedy = untrusted.Const("fedsync diff prints the differences; a running fedsync mends them")
+		f.Message = untrusted.Textf("does not match %s: fedsync would change %d of its objects", e.Snapshot.Revision, differ)
+		f.Remedy = untrusted.Const("fedsync diff prints the differences; a running fedsync corrects them")
 	default:
 		return
 	}
 	e.find(f)
 }
 
-// absence are the findings that say why a cluster does not answer.
+// absence are the findings that state why a cluster does not answer.
 var absence = []string{federation.FindingNoContext, federation.FindingCredentials, federation.FindingUnreachable, federation.FindingNotReady}
 
-// broken says whether an error stands for the cluster.
+// broken reports whether the cluster has an error.
 func (e *Examination) broken(cluster string) bool {
 	return slices.ContainsFunc(e.Findings, func(f federation.Finding) bool {
 		return f.Cluster == cluster && f.Severity == federation.SeverityError

@@ -9,8 +9,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/handover"
 )
 
-// judgeSource says which clusters belong to another source: a daemon with these settings
-// writes nothing there, and a single look has no claim of its own to meet theirs.
+// judgeSource reports which clusters belong to another source. A daemon with these settings
+// writes nothing there, and an examination has no claim that would conflict with theirs.
 func (e *Examination) judgeSource(ctx context.Context, cfg *config.Config) {
 	var answer []federation.Cluster
 	for _, c := range e.Federation.Clusters {
@@ -20,7 +20,7 @@ func (e *Examination) judgeSource(ctx context.Context, cfg *config.Config) {
 	}
 	t, err := handover.Of(ctx, cfg, "", e.log, e.source, e.Snapshot.Revision, e.Federation, answer)
 	if err != nil {
-		return // whoever asked gave up, or the kubeconfig went, which is told
+		return // canceled, or the kubeconfig is missing, which is reported
 	}
 	var theirs []string
 	for _, c := range t.Clusters {
@@ -33,7 +33,7 @@ func (e *Examination) judgeSource(ctx context.Context, cfg *config.Config) {
 	}
 	e.find(federation.Finding{
 		ID: federation.FindingOwned, Severity: federation.SeverityWarning,
-		Message: untrusted.Textf("another source (repository, ref and federation) than %s keeps %s: a fedsync with these settings writes nothing there", t.Repository, untrusted.Some(theirs, 5)),
-		Remedy:  untrusted.Const("in a clone, give --repo and --revision as the daemon has them; where the repository moved, see fedsync takeover"),
+		Message: untrusted.Textf("another source (repository, ref and federation) than %s manages %s: a fedsync with these settings writes nothing there", t.Repository, untrusted.Some(theirs, 5)),
+		Remedy:  untrusted.Const("in a clone, set --repo and --revision to the daemon's values; if the repository moved, see fedsync takeover"),
 	})
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-func TestARepositoryThatCannotBeReadIsToldWithWhatHelps(t *testing.T) {
+func TestAnUnreadableRepositoryIsReportedWithItsRemedy(t *testing.T) {
 	for _, c := range []struct {
 		err    error
 		remedy string
 	}{
-		{&source.RefError{Repository: "r", Ref: "main", Branches: []string{"trunk"}, Total: 1}, "push the branch again, or let --revision name one that there is"},
+		{&source.RefError{Repository: "r", Ref: "main", Branches: []string{"trunk"}, Total: 1}, "push the branch again, or set --revision to an existing one"},
 		{&source.Error{Repository: "r", Kind: source.ErrUnauthorised, Remedy: "renew the token in file"}, "renew the token in file"},
 		{&source.Error{Repository: "r", Kind: source.ErrUnreachable}, "check the repository's address, its credentials and the network"},
 		{errors.New("another"), "check the repository's address, its credentials and the network"},

@@ -6,7 +6,7 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// Action is what apply did with an object.
+// Action is what apply did to an object.
 type Action string
 
 // The actions.
@@ -14,20 +14,20 @@ const (
 	ActionCreated    Action = "created"
 	ActionConfigured Action = "configured"
 	ActionUnchanged  Action = "unchanged"
-	ActionAdopted    Action = "adopted" // it existed, was not ours, and is now
+	ActionAdopted    Action = "adopted" // it existed and is now managed by fedsync
 	ActionPruned     Action = "pruned"
 	ActionFailed     Action = "failed"
 )
 
-// Change is what apply did with one object in one cluster.
+// Change is what apply did to one object in one cluster.
 type Change struct {
 	Cluster string    `json:"cluster"`
 	App     string    `json:"app"`
 	Object  ObjectRef `json:"object"`
 	Action  Action    `json:"action"`
-	// Drift says what had been changed by somebody else when the change is a
-	// repair, as in "spec.ports by kubectl-edit"; empty for a change from Git.
+	// Drift names what another client had changed if this change repairs it, such as
+	// "spec.ports by kubectl-edit"; empty for a change from Git.
 	Drift untrusted.Text `json:"drift,omitzero"`
-	Err   error          `json:"-"` // set when, and only when, the action is failed
+	Err   error          `json:"-"` // non-nil if and only if the action is failed
 	Took  time.Duration  `json:"-"`
 }

@@ -1,10 +1,10 @@
-// Package federation holds the words that every stage shares: what a user
-// writes (Federation, Cluster, App), what is read (Revision, Snapshot), what
-// should be (Object, Bundle, Plan), what is (Facts, Observation) and what came
-// of it (Change, Finding).
+// Package federation defines the types that every stage shares: what a user
+// writes (Federation, Cluster, App), what is read (Revision, Snapshot), the
+// desired state (Object, Bundle, Plan), the actual state (Facts, Observation) and
+// the outcome (Change, Finding).
 //
-// They are plain values. A stage takes some, gives some, and keeps none that
-// the next call cannot do without, so each stage is tested by hand-made input.
-// The package does no I/O and knows none of the stages. The tags of the types say how
-// package fedfile reads and writes them.
+// They are plain values. A stage takes some, returns others, and retains only what
+// its next call needs, so each stage can be tested with hand-made input.
+// The package does no I/O and imports none of the stages. The tags of the types define how
+// package fedfile encodes them.
 package federation

@@ -9,27 +9,27 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// ClusterState is what the probes of a member cluster add up to.
+// ClusterState is the state of a member cluster, by its probes.
 type ClusterState string
 
 // The states of a member cluster.
 const (
-	// ClusterPending has not been probed long enough to be judged.
+	// ClusterPending means that there are too few probes for any other state.
 	ClusterPending ClusterState = "Pending"
-	// ClusterReady answers and lets us in.
+	// ClusterReady means that the cluster answers and accepts fedsync's credentials.
 	ClusterReady ClusterState = "Ready"
-	// ClusterNotReady failed lately, not yet often enough to be Offline.
+	// ClusterNotReady means that recent probes failed, but too few for Offline.
 	ClusterNotReady ClusterState = "NotReady"
-	// ClusterOffline failed as often as the threshold says, for a reason that
-	// means absence: dns, refused, timeout or a server error.
+	// ClusterOffline means that as many probes failed as the threshold demands, for a
+	// reason that means absence: dns, refused, timeout, network or a server error.
 	ClusterOffline ClusterState = "Offline"
-	// ClusterUnknown may be well, but does not let us look: unauthorised,
-	// forbidden, tls or a missing context; or what it answers is not to be used.
-	// Nothing is moved because of it.
+	// ClusterUnknown means that the cluster may be healthy but cannot be read:
+	// unauthorised, forbidden, tls, a missing context or unusable answers. Nothing is
+	// moved because of this state.
 	ClusterUnknown ClusterState = "Unknown"
 )
 
-// FailureClass says why a cluster does not answer as it should.
+// FailureClass is the reason why a cluster's answer is missing or unusable.
 type FailureClass string
 
 // The classes of failure.
@@ -41,18 +41,18 @@ const (
 	FailureTLS          FailureClass = "tls"
 	FailureUnauthorised FailureClass = "unauthorised"
 	FailureForbidden    FailureClass = "forbidden"
-	FailureThrottled    FailureClass = "throttled"  // it answers that we should ask less often
-	FailureServer       FailureClass = "server"     // it answers with a server error
-	FailureInvalid      FailureClass = "invalid"    // it does not accept what was sent
-	FailureConflict     FailureClass = "conflict"   // what was sent contradicts what is there
-	FailureContext      FailureClass = "context"    // not in the kubeconfig, or unusable there
+	FailureThrottled    FailureClass = "throttled"  // the cluster asks for fewer requests
+	FailureServer       FailureClass = "server"     // the cluster answers with a server error
+	FailureInvalid      FailureClass = "invalid"    // the cluster rejects the request's content
+	FailureConflict     FailureClass = "conflict"   // the request conflicts with the existing object
+	FailureContext      FailureClass = "context"    // the context is missing from the kubeconfig, or unusable
 	FailureFiles        FailureClass = "files"      // a file that the kubeconfig names is missing or unusable
-	FailureMisbehaves   FailureClass = "misbehaves" // it answers as no API server does: without end, or with a redirect
-	FailureNetwork      FailureClass = "network"    // unreachable, reset, and whatever else a connection dies of
+	FailureMisbehaves   FailureClass = "misbehaves" // the answer is not an API server's: endless, or a redirect
+	FailureNetwork      FailureClass = "network"    // unreachable, reset, or another error of the connection
 )
 
 // Absent reports whether a failure of this class means that the cluster is away,
-// rather than that it does not let us look.
+// rather than that it refuses access.
 func (f FailureClass) Absent() bool {
 	switch f {
 	case FailureDNS, FailureRefused, FailureTimeout, FailureServer, FailureNetwork:
@@ -64,19 +64,18 @@ func (f FailureClass) Absent() bool {
 	return false
 }
 
-// Facts are what the clusters report, as far as the schedule and the diagnosis
-// read it. A cluster that is missing here is Ready and empty.
+// Facts are what the clusters report, limited to what the schedule and the diagnosis
+// need. A cluster without an entry is Ready and empty.
 type Facts struct {
 	Clusters map[string]ClusterFacts // by cluster name
-	// Balancers are the load balancers that fedsync keeps on Google Cloud, sorted by
-	// Ingress: what is known of them, by the last look. BalancersKnown says that there
-	// has been one: before, nothing may be concluded from what is missing.
+	// Balancers are the load balancers that fedsync maintains on Google Cloud, as last
+	// read; sorted by Ingress. Until BalancersKnown is true they have not been read, and
+	// a missing one means nothing.
 	Balancers      []Balancer
 	BalancersKnown bool
 }
 
-// Of gives the facts of a cluster: those that are there, else those of a cluster
-// that is Ready and runs nothing.
+// Of returns the facts of a cluster. Without an entry, it is Ready and runs nothing.
 func (f Facts) Of(cluster string) ClusterFacts {
 	if facts, ok := f.Clusters[cluster]; ok {
 		return facts
@@ -84,71 +83,70 @@ func (f Facts) Of(cluster string) ClusterFacts {
 	return ClusterFacts{State: ClusterReady, Synced: true, Seen: true, PortsKnown: true, IngressesKnown: true}
 }
 
-// ClusterFacts are what one cluster reports: what it reports now, or, while it is
-// out of sight, what it reported last. The tags are how a file of facts has them, and
-// are explained at form; doc is also the description of the field. Lists are sorted as
-// their tags say.
+// ClusterFacts are what one cluster reports, or last reported while it cannot be read.
+// The tags define the file format and are explained at form. A doc tag also documents
+// its field here. Lists are sorted by the keys in their sort tags.
 type ClusterFacts struct {
-	// UID is empty where it is not known: not yet, or it may not be read.
-	UID     string         `file:"uid" doc:"The uid of its Namespace kube-system, which tells one cluster from any other."`
-	State   ClusterState   `file:"state" default:"Ready" enum:"Ready NotReady Offline Unknown Pending" doc:"What its probes add up to."`
+	// UID is empty if it is not known yet or may not be read.
+	UID     string         `file:"uid" doc:"The UID of its Namespace kube-system, which identifies the cluster."`
+	State   ClusterState   `file:"state" default:"Ready" enum:"Ready NotReady Offline Unknown Pending" doc:"Its state, by its probes."`
 	Failure FailureClass   `file:"failure" enum:"dns refused timeout tls unauthorised forbidden throttled server invalid conflict context files misbehaves network" doc:"The class of its last failure."`
 	Error   untrusted.Text `file:"error" doc:"The last probe's error."`
-	Since   time.Time      `file:"since" doc:"When its state began, as in 2026-01-02T15:04:05Z."`
-	// AwaySince is the start of fedsync where the cluster never answered, and zero
-	// while it answers, but for an Outage.
+	Since   time.Time      `file:"since" doc:"When its state began, such as 2026-01-02T15:04:05Z."`
+	// AwaySince is the start of fedsync if the cluster never answered. It is zero
+	// while the cluster answers, except during an Outage.
 	AwaySince time.Time `file:"awaySince" doc:"When it stopped answering."`
-	// Outage says that what is known of the cluster is from before. It ends when its
-	// facts are those of now.
-	Outage  bool   `file:"outage,implied" doc:"Whether it is Offline, or was and has not been seen since; true unless given where it is Offline."`
-	Failed  int    `file:"failed" doc:"How many of the last probes failed."`
-	Probes  int    `file:"probes" doc:"How many probes that is of."`
-	Version string `file:"version" doc:"The API server's version, as in v1.37.2."`
-	// Synced says that every watch that the schedule needs has listed, and none of
-	// them has failed for long.
-	Synced bool `file:"synced,implied" doc:"Whether the facts are those of now; true unless given where the cluster is Ready or NotReady."`
-	// Seen says that the facts below are at worst old.
-	Seen bool `file:"seen" default:"true" doc:"Whether they were those of now at some time since the start."`
-	// Inventory has no objects of an app of which only the record is left.
-	Inventory map[string][]ObjectRef `file:"inventory" sort:"" doc:"The objects of ours that are there, by app, each as [GROUP/]KIND[/NAMESPACE]/NAME."`
+	// Outage reports that the facts are from before the cluster went away. It ends when
+	// they are current again.
+	Outage  bool   `file:"outage,implied" doc:"Whether it is Offline, or was Offline and has not been read since. The default is true if it is Offline."`
+	Failed  int    `file:"failed" doc:"How many of its last probes failed."`
+	Probes  int    `file:"probes" doc:"How many probes failed counts from."`
+	Version string `file:"version" doc:"The version of its API server, such as v1.37.2."`
+	// Synced reports that every watch that the schedule needs has listed, and that none
+	// of them has failed for long.
+	Synced bool `file:"synced,implied" doc:"Whether the facts are current. The default is true if the cluster is Ready or NotReady."`
+	// Seen reports that the facts below are known, although they may be old.
+	Seen bool `file:"seen" default:"true" doc:"Whether the facts have been current at any time since fedsync started."`
+	// Inventory omits the objects of an app of which only the record is left.
+	Inventory map[string][]ObjectRef `file:"inventory" sort:"" doc:"The existing objects that fedsync manages, by app, each as [GROUP/]KIND[/NAMESPACE]/NAME."`
 
-	// PortsKnown says that Services may be listed, and have been.
-	PortsKnown bool       `file:"portsKnown" default:"true" doc:"Whether nodePorts are all that there are."`
+	// PortsKnown reports that Services may be listed, and have been.
+	PortsKnown bool       `file:"portsKnown" default:"true" doc:"Whether nodePorts is complete."`
 	NodePorts  []NodePort `file:"nodePorts" sort:"port protocol namespace service servicePort" doc:"The node ports in use, of all Services."`
-	Workloads  []Workload `file:"workloads" sort:"group kind namespace name" doc:"The ReplicaSets and Deployments of ours."`
+	Workloads  []Workload `file:"workloads" sort:"group kind namespace name" doc:"The ReplicaSets and Deployments that fedsync manages."`
 
 	Zones      []string `file:"zones" sort:"" doc:"The zones of its nodes."`
 	Regions    []string `file:"regions" sort:"" doc:"The regions of its nodes."`
-	NodesKnown bool     `file:"nodesKnown" doc:"Whether nodes are all that there are."`
-	Nodes      []Node   `file:"nodes" sort:"name" doc:"Its nodes, as far as traffic from outside may go to them."`
+	NodesKnown bool     `file:"nodesKnown" doc:"Whether nodes is complete."`
+	Nodes      []Node   `file:"nodes" sort:"name" doc:"The nodes that may receive traffic from outside the cluster."`
 
-	IngressesKnown bool        `file:"ingressesKnown" default:"true" doc:"Whether ingresses are all that there are."`
-	Ingresses      []Ingress   `file:"ingresses" sort:"namespace name" doc:"The Ingresses, ours or not."`
-	Endpoints      []Endpoints `file:"endpoints" sort:"namespace service" doc:"The endpoints behind our Services."`
-	ServicesKnown  bool        `file:"servicesKnown" doc:"Whether services are all that there are where our Ingresses stand."`
-	Services       []Service   `file:"services" sort:"namespace name" doc:"The Services that an Ingress may name, ours or not."`
+	IngressesKnown bool        `file:"ingressesKnown" default:"true" doc:"Whether ingresses is complete."`
+	Ingresses      []Ingress   `file:"ingresses" sort:"namespace name" doc:"All Ingresses, managed by fedsync or not."`
+	Endpoints      []Endpoints `file:"endpoints" sort:"namespace service" doc:"The endpoints of the Services that fedsync manages."`
+	ServicesKnown  bool        `file:"servicesKnown" doc:"Whether services is complete in the namespaces of Ingresses that fedsync manages."`
+	Services       []Service   `file:"services" sort:"namespace name" doc:"The Services that an Ingress may name, managed by fedsync or not."`
 
-	IngressUID   IngressUID    `file:"ingressUID" doc:"The ConfigMap kube-system/ingress-uid; not known unless given."`
+	IngressUID   IngressUID    `file:"ingressUID" doc:"The ConfigMap kube-system/ingress-uid; not known if omitted."`
 	Quotas       []Quota       `file:"quotas" sort:"namespace name" doc:"The ResourceQuotas."`
-	Certificates []Certificate `file:"certificates" sort:"namespace name" doc:"The Secrets that our Ingresses name."`
+	Certificates []Certificate `file:"certificates" sort:"namespace name" doc:"The Secrets that Ingresses managed by fedsync name."`
 
-	AutoscalersKnown bool         `file:"autoscalersKnown" doc:"Whether autoscalers are all that there are; where not, those in Git count as accepted."`
-	Autoscalers      []Autoscaler `file:"autoscalers" sort:"namespace name" doc:"The HorizontalPodAutoscalers, ours or not."`
-	// StorageClasses are looked for only while a claim of ours waits for its volume.
-	StorageClassesKnown bool           `file:"storageClassesKnown" doc:"Whether storageClasses are all that there are."`
+	AutoscalersKnown bool         `file:"autoscalersKnown" doc:"Whether autoscalers is complete; if not, those in Git count as accepted by the cluster."`
+	Autoscalers      []Autoscaler `file:"autoscalers" sort:"namespace name" doc:"All HorizontalPodAutoscalers, managed by fedsync or not."`
+	// StorageClasses are read only while a managed claim waits for its volume.
+	StorageClassesKnown bool           `file:"storageClassesKnown" doc:"Whether storageClasses is complete."`
 	StorageClasses      []StorageClass `file:"storageClasses" sort:"name" doc:"The StorageClasses."`
-	// IngressClasses are looked for only while there are Ingresses of ours.
-	IngressClassesKnown bool                `file:"ingressClassesKnown" doc:"Whether ingressClasses are all that there are."`
+	// IngressClasses are read only while there are managed Ingresses.
+	IngressClassesKnown bool                `file:"ingressClassesKnown" doc:"Whether ingressClasses is complete."`
 	IngressClasses      []IngressController `file:"ingressClasses" sort:"name" doc:"The IngressClasses."`
 
-	Blind []Blind `file:"blind" sort:"resource" doc:"What cannot be watched."`
+	Blind []Blind `file:"blind" sort:"resource" doc:"The resources that cannot be watched."`
 }
 
-// Away says whether the cluster is Offline, or has not been seen since it was:
-// whether what ran there is to be taken as gone is the schedule's to say.
+// Away reports whether the cluster is Offline, or has not been read since it was. The
+// schedule decides whether what ran there counts as gone.
 func (f ClusterFacts) Away() bool { return f.Outage || f.State == ClusterOffline }
 
-// Workload gives the facts of one workload; false where it does not run.
+// Workload returns the facts of one workload, and reports whether it exists.
 func (f ClusterFacts) Workload(ref ObjectRef) (Workload, bool) {
 	i, found := slices.BinarySearchFunc(f.Workloads, ref, func(w Workload, ref ObjectRef) int { return w.Object.Compare(ref) })
 	if !found {
@@ -164,11 +162,11 @@ type NodePort struct {
 	Namespace string `file:"namespace" default:"default" doc:"The namespace of the Service that has it."`
 	Service   string `file:"service,required" doc:"The Service that has it."`
 	// ServicePort is 0 for a healthCheckNodePort, which has none.
-	ServicePort int32 `file:"servicePort" doc:"The Service's own port; it may be left out where the Service has one port of that protocol."`
+	ServicePort int32 `file:"servicePort" doc:"The Service's own port; it may be omitted if the Service has only one port of this protocol."`
 	HealthCheck bool  `file:"healthCheck" doc:"Whether it is a healthCheckNodePort."`
 }
 
-// Holder is the Service that has the port.
+// Holder returns the Service that has the port.
 func (p NodePort) Holder() ObjectRef {
 	return ObjectRef{Kind: "Service", Namespace: p.Namespace, Name: p.Service}
 }
@@ -184,40 +182,41 @@ func (p NodePort) Compare(o NodePort) int {
 	)
 }
 
-// Workload is what a ReplicaSet or Deployment runs in one cluster.
+// Workload is the state of a ReplicaSet or Deployment in one cluster.
 type Workload struct {
 	Object   ObjectRef `file:"" ref:"kind group namespace name"`
 	Replicas int64     `file:"replicas,required" doc:"Its spec.replicas."`
 	Ready    int64     `file:"ready,always" doc:"How many of its pods are Ready."`
 	// Current is spec.replicas less the pods that have not been Ready for a minute or
 	// longer.
-	Current int64 `file:"current,implied" doc:"How many count as running; as many as are ready unless given."`
-	Scaled  bool  `file:"scaled" doc:"Whether fedsync left its replicas to others, as to an autoscaler."`
-	// Unschedulable pods wait now. Limited says that some have for a minute or longer.
-	Unschedulable int64          `file:"unschedulable" doc:"How many of its pods wait for room."`
-	Limited       bool           `file:"limited,implied" doc:"Whether that limits what the cluster can run; true unless given where pods wait for room or capacity is given."`
-	Capacity      int64          `file:"capacity,implied" doc:"The most that the cluster can run, where it is limited; replicas less unschedulable unless given."`
-	Reason        untrusted.Text `file:"reason" doc:"The scheduler's word on one of the pods that wait."`
+	Current int64 `file:"current,implied" doc:"How many of its pods count as running. The default is ready."`
+	Scaled  bool  `file:"scaled" doc:"Whether fedsync leaves its replica count to another controller, such as an autoscaler."`
+	// Unschedulable pods are pending now. Limited reports that some have been for a
+	// minute or longer.
+	Unschedulable int64          `file:"unschedulable" doc:"How many of its pods are unschedulable."`
+	Limited       bool           `file:"limited,implied" doc:"Whether unschedulable pods limit what the cluster can run. The default is true if there are any or capacity is given."`
+	Capacity      int64          `file:"capacity,implied" doc:"The most pods that the cluster can run, if it is limited. The default is replicas minus unschedulable."`
+	Reason        untrusted.Text `file:"reason" doc:"The scheduler's message about one of the unschedulable pods."`
 }
 
-// Ingress is an Ingress in a cluster, ours or not.
+// Ingress is an Ingress in a cluster, managed by fedsync or not.
 type Ingress struct {
 	Namespace string    `file:"namespace" default:"default" doc:"Its namespace."`
 	Name      string    `file:"name,required" doc:"Its name."`
-	Ours      bool      `file:"ours" doc:"Whether it bears our label."`
+	Ours      bool      `file:"ours" doc:"Whether it has fedsync's label."`
 	ClassName string    `file:"className" doc:"Its class, by field or annotation."`
 	URLMap    string    `file:"urlMap" doc:"Its annotation ingress.kubernetes.io/url-map."`
 	Created   time.Time `file:"created" doc:"When it was created, by the cluster's clock."`
-	Addresses []string  `file:"addresses" sort:"" doc:"The addresses of its status."`
-	Google    bool      `file:"google" doc:"Whether it bears the annotations or the finalizer of Google's controller."`
-	// GoogleHeld says that the controller has not let go of it yet.
-	GoogleHeld bool `file:"googleHeld" doc:"Whether it bears the finalizer of Google's controller."`
-	// StatusBy is empty where nobody wrote it.
-	StatusBy untrusted.Text `file:"statusBy" doc:"Who wrote its address, by the managed fields."`
+	Addresses []string  `file:"addresses" sort:"" doc:"The addresses in its status."`
+	Google    bool      `file:"google" doc:"Whether it has annotations or the finalizer of Google's controller."`
+	// GoogleHeld reports that the controller has not released it yet.
+	GoogleHeld bool `file:"googleHeld" doc:"Whether it has the finalizer of Google's controller."`
+	// StatusBy is empty if it has no address.
+	StatusBy untrusted.Text `file:"statusBy" doc:"The field manager that wrote the address in its status."`
 }
 
-// Ingress gives the facts of one Ingress; false where it is not there, or where
-// IngressesKnown is false, not known to be.
+// Ingress returns the facts of one Ingress, and reports whether it is known. If
+// IngressesKnown is false, an unknown Ingress may exist.
 func (f ClusterFacts) Ingress(namespace, name string) (Ingress, bool) {
 	i, found := slices.BinarySearchFunc(f.Ingresses, 0, func(in Ingress, _ int) int {
 		return byName(in.Namespace, in.Name, namespace, name)
@@ -232,7 +231,8 @@ func byName(namespace, name, otherNamespace, otherName string) int {
 	return cmp.Or(strings.Compare(namespace, otherNamespace), strings.Compare(name, otherName))
 }
 
-// Service is a Service in a cluster, ours or not, as far as an Ingress reads it.
+// Service is a Service in a cluster, managed by fedsync or not, with the fields that
+// matter to an Ingress.
 type Service struct {
 	Namespace string `file:"namespace" default:"default" doc:"Its namespace."`
 	Name      string `file:"name,required" doc:"Its name."`
@@ -241,28 +241,28 @@ type Service struct {
 	Ports     []Port `file:"ports" doc:"Its ports, in its order."`
 }
 
-// Endpoints are those behind one Service of ours.
+// Endpoints are the endpoints of one managed Service.
 type Endpoints struct {
 	Namespace string `json:"namespace" file:"namespace" default:"default" doc:"The Service's namespace."`
 	Service   string `json:"service" file:"service,required" doc:"The Service's name."`
-	Ready     int    `json:"ready" file:"ready,always" doc:"How many are Ready."`
-	NotReady  int    `json:"notReady" file:"notReady" doc:"How many are not."`
-	// Addresses are at most 8.
-	Addresses []string `json:"addresses,omitempty" file:"addresses" sort:"" doc:"Some that are Ready, as in 10.152.1.3:8080."`
+	Ready     int    `json:"ready" file:"ready,always" doc:"How many endpoints are Ready."`
+	NotReady  int    `json:"notReady" file:"notReady" doc:"How many endpoints are not Ready."`
+	// Addresses has at most 8 entries.
+	Addresses []string `json:"addresses,omitempty" file:"addresses" sort:"" doc:"Some of the Ready endpoints, such as 10.152.1.3:8080."`
 }
 
-// IngressUID is the content of the ConfigMap kube-system/ingress-uid, by which
-// Google's ingress controller names what it makes.
+// IngressUID is the content of the ConfigMap kube-system/ingress-uid, from which
+// Google's ingress controller derives the names of what it creates.
 type IngressUID struct {
-	// Known says that it may be read, and was looked for.
+	// Known reports that the ConfigMap may be read, and that this was tried.
 	Known  bool
 	Exists bool `file:"exists" default:"true" doc:"Whether the ConfigMap exists."`
-	// UID is what is written there; Effective returns what counts.
+	// UID is the value in the ConfigMap. Effective returns the part that counts.
 	UID      string `file:"uid" doc:"Its data.uid."`
 	Provider string `file:"provider" doc:"Its data.provider-uid."`
 }
 
-// Effective is the UID that the controller uses: the text after the last "--".
+// Effective returns the UID that the controller uses: the text after the last "--".
 func (u IngressUID) Effective() string {
 	if i := strings.LastIndex(u.UID, "--"); i >= 0 {
 		return u.UID[i+2:]
@@ -270,35 +270,35 @@ func (u IngressUID) Effective() string {
 	return u.UID
 }
 
-// Quota is one ResourceQuota: the limits, and what is used of them.
+// Quota is one ResourceQuota: its limits and its usage.
 type Quota struct {
 	Namespace string `file:"namespace" default:"default" doc:"Its namespace."`
 	Name      string `file:"name,required" doc:"Its name."`
 	// Hard is by resource: "services.nodeports", "pods", "count/replicasets.apps".
 	Hard   map[string]int64 `file:"hard" doc:"The limits, by resource."`
-	Used   map[string]int64 `file:"used" doc:"What is used of them."`
-	Scoped bool             `file:"scoped" doc:"Whether it counts only the pods of its scopes."`
+	Used   map[string]int64 `file:"used" doc:"The usage, by resource."`
+	Scoped bool             `file:"scoped" doc:"Whether it counts only pods in its scopes."`
 }
 
-// Certificate is a Secret that an Ingress of ours names under spec.tls.
+// Certificate is a Secret that a managed Ingress names under spec.tls.
 type Certificate struct {
 	Namespace string `file:"namespace" default:"default" doc:"The Secret's namespace."`
 	Name      string `file:"name,required" doc:"The Secret's name."`
 	Exists    bool   `file:"exists" default:"true" doc:"Whether the Secret exists."`
-	Type      string `file:"type" doc:"The Secret's type, as in kubernetes.io/tls."`
-	// Digest is equal for equal certificates.
+	Type      string `file:"type" doc:"The Secret's type, such as kubernetes.io/tls."`
+	// Digest is the same for equal certificates.
 	Digest string `file:"digest" doc:"A digest of its tls.crt."`
 }
 
 // Blind is a resource that cannot be watched in a cluster.
 type Blind struct {
-	Resource string `file:"resource,required" doc:"The resource, as in ingresses.networking.k8s.io."`
-	// Failure is FailureNone where the cluster does not serve the resource, or nobody
-	// said why.
-	Failure FailureClass   `file:"failure" enum:"dns refused timeout tls unauthorised forbidden throttled server invalid conflict context files misbehaves network" doc:"The class of the failure; left out where the cluster does not serve the resource."`
-	Error   untrusted.Text `file:"error" doc:"What the cluster answered."`
+	Resource string `file:"resource,required" doc:"The resource, such as ingresses.networking.k8s.io."`
+	// Failure is FailureNone if the cluster does not serve the resource, or if the
+	// reason is not known.
+	Failure FailureClass   `file:"failure" enum:"dns refused timeout tls unauthorised forbidden throttled server invalid conflict context files misbehaves network" doc:"The class of the failure; omitted if the cluster does not serve the resource."`
+	Error   untrusted.Text `file:"error" doc:"The cluster's answer."`
 }
 
-// Refused reports whether the resource may not be watched, rather than that the
-// cluster fails to let us.
+// Refused reports whether watching the resource is not possible or not permitted,
+// rather than failing at the moment.
 func (b Blind) Refused() bool { return b.Failure == FailureNone || b.Failure == FailureForbidden }

@@ -2,22 +2,22 @@ package federation
 
 import "path"
 
-// What a repository's fedsync.yaml says of itself.
+// The header of fedsync.yaml, its file name and its annotation.
 const (
 	APIVersion = "fedsync.dev/v1alpha1"
 	Kind       = "Federation"
-	// FileName is where a repository keeps its Federation.
+	// FileName is the base name of the file that holds the Federation.
 	FileName = "fedsync.yaml"
-	// AnnotationPrune on the Federation, with the value Allowed, lets the
-	// deletions of that revision pass which would otherwise be held.
+	// AnnotationPrune on the Federation, with the value Allowed, releases the
+	// deletions of that revision that would otherwise be held.
 	AnnotationPrune = "fedsync.dev/prune"
 )
 
-// Federation is the content of fedsync.yaml: which clusters there are, and which
-// apps they run. Defaults have been filled in.
+// Federation is the content of fedsync.yaml: the clusters, and the apps that they
+// run. Defaults are filled in.
 type Federation struct {
 	Name        string            `file:"metadata.name"`
-	Folder      string            // of the repository that it lives in; empty for its root
+	Folder      string            // the folder of the repository that holds it; empty for the root
 	Annotations map[string]string `file:"metadata.annotations"`
 
 	Clusters         []Cluster    `file:"spec.clusters"`
@@ -25,15 +25,15 @@ type Federation struct {
 	CreateNamespaces bool         `file:"spec.createNamespaces" default:"true"`
 	NodePorts        PortRange    `file:"spec.nodePorts.range" default:"30000-32767"`
 	Failover         Failover     `file:""`
-	GCP              *GCP         `file:"spec.gcp"` // nil without the block: nothing is assumed of Google Cloud
+	GCP              *GCP         `file:"spec.gcp"` // nil if the block is missing: nothing is assumed about Google Cloud
 	CommitStatus     CommitStatus `file:""`
 	OnRemove         OnRemove     `file:"spec.onRemove" default:"Orphan"`
 }
 
-// File is the name of the file that has the Federation, within the repository.
+// File is the name of the file that holds the Federation, within the repository.
 func (f *Federation) File() string { return path.Join(f.Folder, FileName) }
 
-// PruneAllowed says whether this revision lets held deletions pass.
+// PruneAllowed reports whether this revision releases held deletions.
 func (f *Federation) PruneAllowed() bool { return f.Annotations[AnnotationPrune] == "Allowed" }
 
 // Cluster is one member cluster.
@@ -41,38 +41,39 @@ type Cluster struct {
 	Name    string            `file:"name"`
 	Context string            `file:"context"` // in the kubeconfig; the name unless the file says otherwise
 	Labels  map[string]string `file:"labels"`
-	Lost    bool              `file:"state" true:"Lost"` // a person took it out of the count
-	// Drain takes the cluster's traffic away, and then its replicas.
+	Lost    bool              `file:"state" true:"Lost"` // a user declared it lost: it does not count
+	// Drain moves the cluster's traffic away, and then its replicas.
 	Drain bool `file:"drain"`
 	// Weight is the cluster's part of the traffic, in percent of what its replicas
 	// would get: 1 to 100; 100 unless the file says otherwise.
 	Weight int `file:"weight" default:"100"`
-	// Zone is a zone of Compute Engine near a cluster whose nodes are no machines of
-	// Compute Engine: its endpoint groups are made there. Empty for all others.
+	// Zone is a zone of Compute Engine near a cluster whose nodes are not machines of
+	// Compute Engine: its endpoint groups are created there. Empty for all other clusters.
 	Zone string `file:"zone"`
 }
 
-// App is one folder of manifests that clusters run together.
+// App is a folder of manifests that is deployed to one or more clusters.
 type App struct {
 	Name       string     `file:"name"`
-	Path       string     `file:"path"` // of its folder, slash-separated, relative to the repository's root
+	Path       string     `file:"path"` // its folder, slash-separated, relative to the repository's root
 	Selector   Selector   `file:"clusterSelector"`
 	Adoption   Adoption   `file:"adoption" default:"Always"`
 	Prune      bool       `file:"prune" default:"true"`
 	PruneLimit PruneLimit `file:"pruneLimit" default:"10%"`
 }
 
-// Adoption says what happens to an object that exists before fedsync does.
+// Adoption decides what happens to an object that already exists in a cluster and
+// was not created by fedsync.
 type Adoption string
 
 // The adoption policies.
 const (
-	AdoptAlways Adoption = "Always" // it is taken over and made to conform
-	AdoptNever  Adoption = "Never"  // it is left alone, and that is an error
+	AdoptAlways Adoption = "Always" // it is taken over and made equal to Git
+	AdoptNever  Adoption = "Never"  // it is left unchanged, and that is an error
 )
 
-// PruneLimit is how many of an app's objects may be deleted at once: a share of
-// them in percent, or a count.
+// PruneLimit is how many of an app's objects one revision may delete: a percentage
+// of them, or a count.
 type PruneLimit struct {
 	Percent int
 	Count   int
@@ -82,43 +83,44 @@ type PruneLimit struct {
 // PortRange is the clusters' --service-node-port-range, both ends included.
 type PortRange struct{ First, Last int32 }
 
-// Failover says whether replicas move by themselves.
+// Failover decides whether replicas move automatically.
 type Failover struct {
 	Mode          string   `file:"spec.failover.mode" default:"Automatic"` // or Off
-	ConfirmedLost []string `file:"spec.failover.confirmLost"`              // clusters a person declared lost
+	ConfirmedLost []string `file:"spec.failover.confirmLost"`              // clusters that a user declared lost
 }
 
-// GCP is what Compute Engine needs to be told.
+// GCP holds the settings for Google Cloud.
 type GCP struct {
 	Project      string         `file:"project"`
 	Network      string         `file:"network" default:"default"` // its name, or projects/HOST/global/networks/NAME of a shared VPC
 	LoadBalancer LoadBalancer   `file:"loadBalancer" default:"NodePorts"`
 	Firewall     FirewallPolicy `file:"firewall" default:"Managed"`
 	Addresses    AddressPolicy  `file:"addresses" default:"Reserve"`
-	Tags         []string       `file:"tags" sort:""` // network tags of all nodes; none: they are found out from the machines
+	Tags         []string       `file:"tags" sort:""` // network tags of all nodes; without any, they are read from the machines
 }
 
-// LoadBalancer says who makes the load balancers.
+// LoadBalancer decides who creates the load balancers.
 type LoadBalancer string
 
-// The ways to a load balancer.
+// The values of LoadBalancer.
 const (
-	LoadBalancerNodePorts LoadBalancer = "NodePorts" // fedsync makes it, in front of the nodes' ports
-	LoadBalancerSharedUID LoadBalancer = "SharedUID" // the clusters' own controllers, by one UID
-	LoadBalancerNone      LoadBalancer = "None"      // not our concern
+	LoadBalancerNodePorts LoadBalancer = "NodePorts" // fedsync creates it, with the nodes' ports as its backends
+	LoadBalancerSharedUID LoadBalancer = "SharedUID" // the clusters' own controllers share one, by a common UID
+	LoadBalancerNone      LoadBalancer = "None"      // fedsync ignores load balancers
 )
 
-// FirewallPolicy says who lets the load balancer's traffic in to the nodes.
+// FirewallPolicy decides who opens the firewall for the load balancer's traffic to
+// the nodes.
 type FirewallPolicy string
 
 // The policies for the firewall.
 const (
-	FirewallManaged FirewallPolicy = "Managed" // fedsync keeps a rule
-	FirewallReport  FirewallPolicy = "Report"  // it says which rule is missing
-	FirewallOff     FirewallPolicy = "Off"     // it does not look
+	FirewallManaged FirewallPolicy = "Managed" // fedsync maintains a rule
+	FirewallReport  FirewallPolicy = "Report"  // fedsync reports which rule is missing
+	FirewallOff     FirewallPolicy = "Off"     // fedsync does not check the firewall
 )
 
-// AddressPolicy says what to do about an address that does not exist.
+// AddressPolicy decides what happens if an address does not exist.
 type AddressPolicy string
 
 // The policies for addresses.
@@ -127,27 +129,27 @@ const (
 	AddressRequireExisting AddressPolicy = "RequireExisting"
 )
 
-// Balances reports whether fedsync itself makes the load balancers.
+// Balances reports whether fedsync itself creates the load balancers.
 func (f *Federation) Balances() bool {
 	return f.GCP != nil && f.GCP.LoadBalancer == LoadBalancerNodePorts
 }
 
-// CommitStatus says how the outcome is named on the forge.
+// CommitStatus is how the outcome is posted to the forge.
 type CommitStatus struct {
 	Context    string `file:"spec.commitStatus.context"` // fedsync/<federation> unless the file says otherwise
 	PerCluster bool   `file:"spec.commitStatus.perCluster"`
 }
 
-// OnRemove says what happens to a cluster that leaves the file.
+// OnRemove decides what happens to a cluster that leaves the file.
 type OnRemove string
 
-// What can happen to a cluster that leaves the file.
+// The values of OnRemove.
 const (
-	OnRemoveOrphan OnRemove = "Orphan" // it is left as it is
-	OnRemoveDelete OnRemove = "Delete" // it is emptied
+	OnRemoveOrphan OnRemove = "Orphan" // its objects stay
+	OnRemoveDelete OnRemove = "Delete" // its objects are deleted
 )
 
-// App gives the app of that name, nil where there is none.
+// App returns the app of that name, or nil if there is none.
 func (f *Federation) App(name string) *App {
 	for i := range f.Apps {
 		if f.Apps[i].Name == name {
@@ -157,7 +159,7 @@ func (f *Federation) App(name string) *App {
 	return nil
 }
 
-// Targets says whether some app goes to the cluster.
+// Targets reports whether any app is deployed to the cluster.
 func (f *Federation) Targets(c Cluster) bool {
 	for _, app := range f.Apps {
 		if app.Selector.Matches(c) {

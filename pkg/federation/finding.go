@@ -9,34 +9,34 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// Severity says what a finding means for the federation's state.
+// Severity is what a finding means for the federation's state.
 type Severity string
 
 // The severities.
 const (
 	SeverityError   Severity = "E" // the state is a failure
-	SeverityWarning Severity = "W" // somebody should look
+	SeverityWarning Severity = "W" // a user should check it
 	SeverityNote    Severity = "I" // worth knowing, nothing to do
 )
 
-// Finding names something that is wrong, where, and the remedy. Its texts may
-// hold what clusters and repositories say, cleaned. Names stay as they are there:
-// whoever shows them escapes them.
+// Finding names a problem, its place and its remedy. Its texts may contain sanitized
+// output of clusters and repositories. Names are not sanitized: code that displays
+// them must escape them.
 type Finding struct {
-	ID       string         `json:"id"` // "D10"; findings without a number have a word: "render", "held"
+	ID       string         `json:"id"` // a number such as "D10", or a word such as "render" or "held"
 	Severity Severity       `json:"severity"`
 	Cluster  string         `json:"cluster,omitempty"`
 	App      string         `json:"app,omitempty"`
 	Object   ObjectRef      `json:"object,omitzero"`
 	File     string         `json:"file,omitempty"` // within the repository
 	Line     int            `json:"line,omitempty"`
-	Message  untrusted.Text `json:"message"`         // what is wrong, with the values seen
+	Message  untrusted.Text `json:"message"`         // what is wrong, with the observed values
 	Remedy   untrusted.Text `json:"remedy,omitzero"` // a command or an edit
 	Since    time.Time      `json:"since,omitzero"`
-	Count    int            `json:"count,omitempty"` // of FindingMore
+	Count    int            `json:"count,omitempty"` // FindingMore: how many findings are omitted
 }
 
-// String gives the finding in one line, as logs and commands show it.
+// String returns the finding on one line, as logs and commands show it.
 func (f Finding) String() string {
 	var b strings.Builder
 	if f.Cluster != "" {
@@ -58,8 +58,8 @@ func (f Finding) String() string {
 	return where + ": " + f.Message.String()
 }
 
-// Key identifies the finding over time: the same key is the same problem,
-// whatever its message says by now.
+// Key identifies the finding over time. The same key means the same problem, even if
+// its message has changed.
 func (f Finding) Key() string {
 	return strings.Join([]string{f.ID, f.Cluster, f.App, f.Object.String(), f.File}, "|")
 }

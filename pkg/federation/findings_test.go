@@ -61,7 +61,7 @@ func eachSource(t *testing.T, see func(*token.FileSet, *ast.File)) {
 	}
 }
 
-// spelledIDs returns the string literals that a node gives a Finding as its ID.
+// spelledIDs returns the string literals that a node assigns to the ID of a Finding.
 func spelledIDs(n ast.Node) []*ast.BasicLit {
 	var all []*ast.BasicLit
 	add := func(e ast.Expr) {
@@ -84,7 +84,7 @@ func spelledIDs(n ast.Node) []*ast.BasicLit {
 	return all
 }
 
-// Each id has a title, and severities from the heaviest to the lightest.
+// Each id has a unique title, and its severities are listed from the most to the least severe.
 func TestEveryIDIsInTheCatalogue(t *testing.T) {
 	ids := slices.Sorted(maps.Values(catalogue(t)))
 	if known := federation.FindingIDs(); !slices.Equal(known, ids) {
@@ -106,7 +106,7 @@ func TestEveryIDIsInTheCatalogue(t *testing.T) {
 	}
 }
 
-// severities returns those of an id in one word.
+// severities returns the severities of an id as one word.
 func severities(id string) string {
 	var b strings.Builder
 	for _, s := range federation.FindingSeverities(id) {
@@ -115,8 +115,9 @@ func severities(id string) string {
 	return b.String()
 }
 
-// What the source gives together is allowed together: in one literal, one call, one
-// assignment, or to one variable of a function.
+// An id and a severity that the source uses together must be a pair of the catalogue.
+// Together means in one literal, one call, one assignment, or for one variable of a
+// function.
 func TestSourceMakesFindingsAsTheCatalogueAllows(t *testing.T) {
 	ids := catalogue(t)
 	pairs := 0
@@ -139,14 +140,14 @@ func TestSourceMakesFindingsAsTheCatalogueAllows(t *testing.T) {
 	}
 }
 
-// making is a place that gives one of ids a severity.
+// making is a place that assigns a severity to one of ids.
 type making struct {
 	ids      []string
 	severity string
 	at       token.Pos
 }
 
-// made finds the places of a function that give findings a constant severity.
+// made returns the places in a function that assign a constant severity to findings.
 func made(body *ast.BlockStmt, ids map[string]string) []making {
 	var all []making
 	idsOf := map[string][]string{}       // by the name of a variable
@@ -245,7 +246,7 @@ func values(literal *ast.CompositeLit) []ast.Expr {
 	return all
 }
 
-// A person looks a finding up by its id.
+// Users look up findings by id.
 func TestDoctorPageNamesEveryFindingAndNoOther(t *testing.T) {
 	page, err := os.ReadFile("../../docs/doctor.md")
 	if err != nil {
@@ -262,13 +263,13 @@ func TestDoctorPageNamesEveryFindingAndNoOther(t *testing.T) {
 	for _, line := range regexp.MustCompile("(?m)^(?:### (`[^`]+`) .+|\\| (`[^|]+`) \\|.*)$").FindAllStringSubmatch(string(page), -1) {
 		for _, m := range quoted.FindAllStringSubmatch(line[1]+line[2], -1) {
 			if !known[m[1]] {
-				t.Errorf("docs/doctor.md has an entry for %s, which is no finding", m[1])
+				t.Errorf("docs/doctor.md has an entry for %s, which is not a finding", m[1])
 			}
 		}
 	}
 }
 
-// catalogue reads the constants of findings.go: the id by its name.
+// catalogue reads the constants of findings.go and returns the ids by constant name.
 func catalogue(t *testing.T) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "findings.go", nil, 0)

@@ -7,11 +7,12 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// Stands returns how many findings this one stands for: itself, or those that it
+// Stands returns how many findings this one represents: 1, or the number that it
 // counts.
 func (f Finding) Stands() int { return max(1, f.Count) }
 
-// CountFindings returns how many findings there are, with those that are only counted.
+// CountFindings returns how many findings there are, including those that are only
+// counted.
 func CountFindings(all []Finding) int {
 	n := 0
 	for _, f := range all {
@@ -20,16 +21,16 @@ func CountFindings(all []Finding) int {
 	return n
 }
 
-// Gathering gathers findings where a repository decides how many there are. Of one
-// kind in one app it keeps limit.Findings and counts the rest; once it has
-// limit.Gathered, only the first few. The zero Gathering is empty.
+// Gathering collects findings whose number depends on the repository. For each kind in
+// each app it retains limit.Findings and counts the rest. After limit.Gathered in
+// total, it retains only the first few of a kind. The zero Gathering is empty.
 type Gathering struct {
 	all  []Finding
 	kept map[findingKind]int
 	more map[Severity]int
 }
 
-// findingKind is what findings have in common that one mistake makes many of.
+// findingKind is what the findings that come from one mistake have in common.
 type findingKind struct {
 	id, app  string
 	severity Severity
@@ -46,7 +47,7 @@ func (g *Gathering) Full(f Finding) bool {
 	return g.kept[f.kind()] >= most
 }
 
-// fewOfKind is enough to say that something is wrong with an app.
+// fewOfKind is enough to show that something is wrong with an app.
 const fewOfKind = 2
 
 // Add adds findings.
@@ -74,12 +75,13 @@ func (g *Gathering) count(f Finding) {
 	g.more[f.Severity] += f.Stands()
 }
 
-// Findings returns what was added, in that order, and last what was only counted.
+// Findings returns the retained findings in the order of Add, followed by the counts of
+// the others.
 func (g *Gathering) Findings() []Finding {
 	return append(slices.Clip(g.all), counted(g.more)...)
 }
 
-// counted makes a finding of each severity of which some are not told.
+// counted returns a finding for each severity of which some findings are omitted.
 func counted(more map[Severity]int) []Finding {
 	var all []Finding
 	for _, severity := range []Severity{SeverityError, SeverityWarning, SeverityNote} {
@@ -101,9 +103,9 @@ func (s Severity) noun() string {
 	return " notes"
 }
 
-// ShortFindings returns at most limit.Findings of the findings, sorted where there
-// are more. Of each kind in each app some come before all of another's, so that a
-// flood of one hides no other. What is left out is counted by the last ones.
+// ShortFindings returns at most limit.Findings of the findings, and sorts them if there
+// are more. It reserves room for some of each kind in each app, so that a flood of one
+// kind does not hide another. The last findings count the omitted ones.
 func ShortFindings(all []Finding) []Finding {
 	const severities, ofKind = 3, limit.Findings / 10
 	short := slices.Clone(all)
@@ -111,7 +113,7 @@ func ShortFindings(all []Finding) []Finding {
 		return short
 	}
 	slices.SortStableFunc(short, Finding.Compare)
-	told, room := make([]bool, len(short)), limit.Findings-severities
+	shown, room := make([]bool, len(short)), limit.Findings-severities
 	for _, most := range []int{ofKind, limit.Findings} {
 		kept := map[findingKind]int{}
 		for i, f := range short {
@@ -119,8 +121,8 @@ func ShortFindings(all []Finding) []Finding {
 				continue
 			}
 			kept[f.kind()]++
-			if !told[i] {
-				told[i] = true
+			if !shown[i] {
+				shown[i] = true
 				room--
 			}
 		}
@@ -128,7 +130,7 @@ func ShortFindings(all []Finding) []Finding {
 	more := map[Severity]int{}
 	kept := make([]Finding, 0, limit.Findings)
 	for i, f := range short {
-		if told[i] {
+		if shown[i] {
 			kept = append(kept, f)
 			continue
 		}

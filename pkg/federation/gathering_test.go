@@ -28,7 +28,7 @@ func TestShortFindingsKeepsTheCountAndEveryKind(t *testing.T) {
 		t.Errorf("%d findings, want at most %d", len(short), limit.Findings)
 	}
 	if got, want := federation.CountFindings(short), len(all); got != want {
-		t.Errorf("they stand for %d findings, want %d", got, want)
+		t.Errorf("they represent %d findings, want %d", got, want)
 	}
 	ids := map[string]int{}
 	for i, f := range short {
@@ -46,18 +46,18 @@ func TestShortFindingsKeepsTheCountAndEveryKind(t *testing.T) {
 	}
 	again := federation.ShortFindings(append(short, flood("D05", "", 10, federation.SeverityError)...))
 	if got, want := federation.CountFindings(again), len(all)+10; got != want {
-		t.Errorf("shortened twice they stand for %d findings, want %d", got, want)
+		t.Errorf("shortened twice, they represent %d findings, want %d", got, want)
 	}
 }
 
-func TestShortFindingsLeavesFewAsTheyAre(t *testing.T) {
+func TestShortFindingsLeavesFewFindingsUnchanged(t *testing.T) {
 	all := flood("render", "a", limit.Findings, federation.SeverityWarning)
 	if got := federation.ShortFindings(all); len(got) != len(all) || got[7] != all[7] {
 		t.Errorf("%d findings became %d", len(all), len(got))
 	}
 }
 
-func TestGatheringCountsWhatItDoesNotKeep(t *testing.T) {
+func TestGatheringCountsTheFindingsThatItDrops(t *testing.T) {
 	var g federation.Gathering
 	g.Add(flood("policy", "hog", 50_000, federation.SeverityError)...)
 	g.Add(flood("policy", "other", 3, federation.SeverityError)...)
@@ -67,6 +67,6 @@ func TestGatheringCountsWhatItDoesNotKeep(t *testing.T) {
 		t.Errorf("%d findings, want %d", got, want)
 	}
 	if got, want := federation.CountFindings(all), 50_010; got != want {
-		t.Errorf("they stand for %d, want %d", got, want)
+		t.Errorf("they represent %d findings, want %d", got, want)
 	}
 }

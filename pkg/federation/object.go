@@ -14,11 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// ObjectRef names one Kubernetes object within a cluster. The version of its
-// API is no part of its identity.
+// ObjectRef identifies one Kubernetes object within a cluster. The version of its
+// API is not part of its identity.
 type ObjectRef struct {
-	Group     string `json:"group,omitempty" file:"group,implied" doc:"The group of its API; apps unless given for what Kubernetes has there."`
-	Kind      string `json:"kind" file:"kind,required" doc:"Its kind, as in ReplicaSet."`
+	Group     string `json:"group,omitempty" file:"group,implied" doc:"Its API group. The default is apps for a ReplicaSet, Deployment, StatefulSet or DaemonSet, and the core group otherwise."`
+	Kind      string `json:"kind" file:"kind,required" doc:"Its kind, such as ReplicaSet."`
 	Namespace string `json:"namespace,omitempty" file:"namespace" default:"default" doc:"Its namespace."`
 	Name      string `json:"name" file:"name,required" doc:"Its name."`
 }
@@ -26,7 +26,8 @@ type ObjectRef struct {
 // GatewayGroup is the API group of the Gateway API.
 const GatewayGroup = "gateway.networking.k8s.io"
 
-// IsIngress reports whether it is a Kubernetes Ingress, and no other kind of that name.
+// IsIngress reports whether it is a Kubernetes Ingress, and not another API's kind of that
+// name.
 func (r ObjectRef) IsIngress() bool {
 	return r.Kind == "Ingress" && (r.Group == "networking.k8s.io" || r.Group == "extensions")
 }
@@ -46,14 +47,14 @@ func (r ObjectRef) IsRoute() bool {
 	return false
 }
 
-// RefOf reads the reference of a live or rendered object.
+// RefOf returns the reference of a live or rendered object.
 func RefOf(u *unstructured.Unstructured) ObjectRef {
 	gvk := u.GroupVersionKind()
 	return ObjectRef{Group: gvk.Group, Kind: gvk.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}
 }
 
-// String gives [GROUP/]KIND[/NAMESPACE]/NAME, as in "apps/ReplicaSet/web/nginx",
-// "Service/default/nginx" and "Namespace/web". ParseObjectRef reads it back.
+// String returns [GROUP/]KIND[/NAMESPACE]/NAME, such as "apps/ReplicaSet/web/nginx",
+// "Service/default/nginx" or "Namespace/web". ParseObjectRef parses it.
 func (r ObjectRef) String() string {
 	parts := make([]string, 0, 4)
 	if r.Group != "" {
@@ -66,7 +67,7 @@ func (r ObjectRef) String() string {
 	return strings.Join(append(parts, r.Name), "/")
 }
 
-// GroupKind is the part of the reference that names the kind.
+// GroupKind returns the group and the kind.
 func (r ObjectRef) GroupKind() schema.GroupKind {
 	return schema.GroupKind{Group: r.Group, Kind: r.Kind}
 }
@@ -81,8 +82,8 @@ func (r ObjectRef) Compare(o ObjectRef) int {
 	)
 }
 
-// ParseObjectRef reads what ObjectRef.String writes. A kind begins with a
-// capital letter and a group does not, which tells GROUP/KIND/NAME from
+// ParseObjectRef parses what ObjectRef.String returns. A kind begins with a
+// capital letter and a group does not, which distinguishes GROUP/KIND/NAME from
 // KIND/NAMESPACE/NAME.
 func ParseObjectRef(s string) (ObjectRef, error) {
 	parts := strings.Split(s, "/")
@@ -120,7 +121,7 @@ func isKind(s string) bool {
 }
 
 // Object is one object as a cluster should run it, and the file it came from.
-// Bundles of many clusters share one Object; nobody changes it.
+// Bundles of many clusters share an Object, so it must not be modified.
 type Object struct {
 	Ref     ObjectRef
 	Version string // of the API: "v1" in networking.k8s.io/v1
@@ -129,7 +130,7 @@ type Object struct {
 	Digest  string // of JSON; equal digests are equal objects
 }
 
-// NewObject makes an Object of content that was read from file. It keeps no
+// NewObject returns an Object with content that was read from file. It retains no
 // reference to content.
 func NewObject(content map[string]any, file string) (*Object, error) {
 	u := unstructured.Unstructured{Object: content}
@@ -147,8 +148,9 @@ func NewObject(content map[string]any, file string) (*Object, error) {
 	}, nil
 }
 
-// InNamespace returns the object in another namespace. What is below its metadata is
-// not decoded: a rendering may do this with every object of every cluster.
+// InNamespace returns the object in another namespace. It decodes the object only down
+// to the fields of its metadata, since a rendering may call it for every object of every
+// cluster.
 func (o *Object) InNamespace(namespace string) (*Object, error) {
 	var content, metadata map[string]json.RawMessage
 	if err := json.Unmarshal(o.JSON, &content); err != nil {
@@ -174,25 +176,25 @@ func (o *Object) InNamespace(namespace string) (*Object, error) {
 	return &moved, nil
 }
 
-// GVK is the object's group, version and kind.
+// GVK returns the object's group, version and kind.
 func (o *Object) GVK() schema.GroupVersionKind {
 	return o.Ref.GroupKind().WithVersion(o.Version)
 }
 
-// Unstructured decodes the object anew: the caller may change what it gets.
+// Unstructured decodes the object. The caller may modify the result.
 func (o *Object) Unstructured() *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
 	if err := u.UnmarshalJSON(o.JSON); err != nil {
-		// NewObject encoded it: only a broken program gets here.
+		// NewObject encoded it, so this is a bug.
 		panic(fmt.Sprintf("decode %s of %s: %v", o.Ref, o.File, err))
 	}
 	return u
 }
 
-// Bundle is what render gives for one cluster and one app.
+// Bundle is the result of rendering one app for one cluster.
 type Bundle struct {
 	Cluster string
 	App     string
-	Objects []*Object // in the order of the rendering, no reference twice
-	Err     error     // why it could not be rendered; then Objects says nothing
+	Objects []*Object // in rendering order, with unique references
+	Err     error     // why it could not be rendered; Objects is meaningless then
 }

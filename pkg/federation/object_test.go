@@ -28,7 +28,7 @@ func TestParseObjectRefReadsWhatStringWrites(t *testing.T) {
 	}
 }
 
-func TestParseObjectRefRefusesWhatIsNoReference(t *testing.T) {
+func TestParseObjectRefRefusesInvalidReferences(t *testing.T) {
 	for _, text := range []string{"", "/", "nginx", "Service", "Service/", "service/nginx", "apps/web/nginx", "Service//nginx", "/Service/nginx", "a/B/c/d/e", "Kind/ns/"} {
 		if got, err := federation.ParseObjectRef(text); err == nil {
 			t.Errorf("ParseObjectRef(%q) = %+v, want an error", text, got)

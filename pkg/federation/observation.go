@@ -6,11 +6,11 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// Health is the state of a live object.
+// Health is the health of a live object.
 type Health string
 
-// The health states, best first. Unknown is worse than Degraded for nobody but
-// the reader: it says that we cannot see.
+// The health states, best first. Unknown comes last although it may hide a healthy
+// object: it means that the object's health cannot be determined.
 const (
 	Healthy     Health = "Healthy"
 	Progressing Health = "Progressing"
@@ -18,7 +18,7 @@ const (
 	Unknown     Health = "Unknown"
 )
 
-// Observation is one live object of ours, judged.
+// Observation is the health of one live object that fedsync manages.
 type Observation struct {
 	Cluster string         `json:"cluster"`
 	App     string         `json:"app"`
@@ -27,32 +27,32 @@ type Observation struct {
 	Message untrusted.Text `json:"message,omitzero"` // why it is not healthy
 
 	Created   time.Time `json:"created,omitzero"`
-	Hosts     []string  `json:"hosts,omitempty"`     // Ingress: of its rules
+	Hosts     []string  `json:"hosts,omitempty"`     // Ingress: the hosts of its rules
 	Addresses []string  `json:"addresses,omitempty"` // Ingress, Service: IPs and hostnames, sorted
 	Ports     []Port    `json:"ports,omitempty"`     // Ingress: 80, 443; Service: its ports
 	Ready     int64     `json:"ready"`               // workloads: pods that are ready
 	Desired   int64     `json:"desired"`             // workloads: pods that are wanted
-	// Annotations are the ingress controller's, under ingress.kubernetes.io/.
+	// Annotations are those of the ingress controller, under ingress.kubernetes.io/.
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// ClassName is an Ingress's class, by field or annotation; empty for none.
 	ClassName string `json:"className,omitempty"`
 	// TLS are the Secrets that an Ingress names under spec.tls, sorted.
 	TLS []string `json:"tls,omitempty"`
-	// StorageClass is that of a PersistentVolumeClaim; empty for none.
+	// StorageClass is the class of a PersistentVolumeClaim; empty for none.
 	StorageClass string `json:"storageClass,omitempty"`
-	// Provisioner is who was asked for a PersistentVolumeClaim's volume; empty where
-	// nobody was.
+	// Provisioner is the provisioner that was asked for a PersistentVolumeClaim's
+	// volume; empty if none was.
 	Provisioner string `json:"provisioner,omitempty"`
-	// AwaitsConsumer says that a PersistentVolumeClaim has no volume, and that no node
-	// was chosen for it: if its class makes volumes only where a pod needs them, it
-	// waits for the first pod that mounts it.
+	// AwaitsConsumer reports that a PersistentVolumeClaim has no volume and no selected
+	// node. If its class binds volumes only when a pod needs them, the claim waits for
+	// the first pod that mounts it.
 	AwaitsConsumer bool `json:"awaitsConsumer,omitempty"`
-	// Rules are an Ingress's, in its order, with the default backend first; at most
-	// 50.
+	// Rules are the rules of an Ingress in its order, with the default backend first; at
+	// most 50.
 	Rules []Rule `json:"rules,omitempty"`
 }
 
-// Rule says which Service an Ingress sends requests to.
+// Rule is a Service that an Ingress sends requests to.
 type Rule struct {
 	Host    string `json:"host,omitempty"` // empty for any
 	Path    string `json:"path,omitempty"` // empty for any

@@ -1,16 +1,16 @@
 package federation
 
-// Plan is what every cluster should run, and why something is left out.
+// Plan is what every cluster should run, and why anything is omitted.
 type Plan struct {
 	Revision Revision
 	Clusters []ClusterPlan // in the order of fedsync.yaml
 	Findings []Finding
-	// Ports and Replicas say what was decided for each node port and each
-	// replica count, and why; sorted by object.
+	// Ports and Replicas are the decisions on node ports and replica counts, with
+	// their reasons; sorted by object.
 	Ports    []PortDecision
 	Replicas []ReplicasDecision
-	// Ingresses say who serves each Ingress whose load balancer may be fedsync's,
-	// sorted by object; none where fedsync makes no load balancers.
+	// Ingresses are the decisions on who serves each Ingress whose load balancer may be
+	// fedsync's, sorted by object; none if fedsync creates no load balancers.
 	Ingresses []IngressDecision
 }
 
@@ -18,22 +18,22 @@ type Plan struct {
 type ClusterPlan struct {
 	Cluster          string
 	Revision         Revision
-	CreateNamespaces bool // make the namespaces that objects need
-	// Early says that the plan was made before the cluster's own facts were known:
-	// as soon as they are, there is another.
+	CreateNamespaces bool // create the namespaces that objects need
+	// Early reports that the plan was made before the cluster's own facts were known.
+	// A new plan follows as soon as they are.
 	Early bool
-	// Provisional says that the plan has only those apps of the revision that are
-	// certain already, and the others as the revision before has them. What comes of
-	// it is not the revision's outcome.
+	// Provisional reports that the plan has only those apps of the revision that are
+	// certain already, and the other apps of the previous revision. Its result is not
+	// the revision's outcome.
 	Provisional bool
-	// Excluded is why the cluster is not to be written at all; empty where it is.
-	// There are no Apps then, which says nothing of what runs there.
+	// Excluded is why nothing is written to the cluster; empty otherwise. An excluded
+	// cluster has no Apps, whatever runs there.
 	Excluded string
 	Apps     []AppPlan
-	// Addresses are those of fedsync's own load balancers, by Ingress: the status of
-	// the cluster's Ingress is to show them, and nothing else. An Ingress that is
-	// missing shows no address of fedsync's. Nil where nothing is known of the load
-	// balancers: what the statuses show stays.
+	// Addresses are the addresses of fedsync's own load balancers, by Ingress. The status
+	// of the cluster's Ingress is to show this address and no other. A missing Ingress
+	// shows no address of fedsync's. Nil means that nothing is known about the load
+	// balancers, and the statuses stay unchanged.
 	Addresses map[ObjectRef]string
 }
 
@@ -44,23 +44,23 @@ type AppPlan struct {
 	Objects  []*Object
 	Adoption Adoption
 	Prune    PruneVerdict
-	// Withheld objects stay as they are in the cluster, if they exist there: they
-	// are neither applied nor pruned, and as long as there are some the app counts
-	// as not fully applied. Sorted by object.
+	// Withheld objects stay unchanged in the cluster, if they exist there: they
+	// are neither applied nor pruned. While there are any, the app does not count
+	// as fully applied. Sorted by object.
 	Withheld []Withheld
-	// Broken says that the app could not be rendered for this cluster: its
-	// Objects say nothing, and what runs is left and maintained as it is.
+	// Broken reports that the app could not be rendered for this cluster. Its Objects
+	// are meaningless, and the objects that run there are maintained unchanged.
 	Broken bool
 }
 
-// PruneVerdict says what happens to objects of ours that the plan no longer has.
+// PruneVerdict decides what happens to managed objects that the plan no longer has.
 type PruneVerdict string
 
 // The verdicts on pruning.
 const (
 	PruneAllowed PruneVerdict = "Allowed" // they are deleted
 	PruneOff     PruneVerdict = "Off"     // the app does not prune
-	PruneHeld    PruneVerdict = "Held"    // too many at once: a person must let it pass
+	PruneHeld    PruneVerdict = "Held"    // too many at once: a user must allow it
 	PruneWaiting PruneVerdict = "Waiting" // facts that the decision needs are missing
 )
 
@@ -69,22 +69,22 @@ type Withheld struct {
 	Object ObjectRef `json:"object"`
 	File   string    `json:"file,omitempty"` // within the repository
 	Reason string    `json:"reason"`         // "nodePort 30036 held by Service/default/legacy"
-	// Waits names the clusters whose facts the decision waits for. With none it is
-	// a refusal: only Git or somebody's hand in a cluster changes it.
+	// Waits names the clusters whose facts the decision waits for. An empty list means
+	// a refusal: only a change in Git, or by hand in a cluster, resolves it.
 	Waits []string `json:"waits,omitempty"`
 }
 
-// PortBasis says where a node port comes from.
+// PortBasis is the origin of a node port.
 type PortBasis string
 
 // The origins of a node port.
 const (
-	PortPinned    PortBasis = "pinned"    // Git says it
-	PortInherited PortBasis = "inherited" // the Service has it where it is live
+	PortPinned    PortBasis = "pinned"    // Git states it
+	PortInherited PortBasis = "inherited" // the live Service has it
 	PortChosen    PortBasis = "chosen"    // free in every cluster, from the static band
-	PortOverflow  PortBasis = "overflow"  // chosen above the band, which is full
+	PortOverflow  PortBasis = "overflow"  // chosen above the static band, which is full
 	PortWaiting   PortBasis = "waiting"   // not chosen until facts are known
-	PortRefused   PortBasis = "refused"   // it cannot be had anywhere
+	PortRefused   PortBasis = "refused"   // no usable port exists
 )
 
 // PortDecision is what was decided for one port of one Service, for all clusters.
@@ -98,9 +98,9 @@ type PortDecision struct {
 	Basis    PortBasis `json:"basis"`
 	Reason   string    `json:"reason"`          // why, in one line
 	Waits    []string  `json:"waits,omitempty"` // the clusters whose facts are missing, sorted
-	// Clashes are the clusters where somebody else has the port.
+	// Clashes are the clusters in which another Service has the port.
 	Clashes []PortClash `json:"clashes,omitempty"`
-	// Moves are the clusters where the live Service has another port, by name.
+	// Moves are the clusters in which the live Service has another port, by name.
 	Moves []PortMove `json:"moves,omitempty"`
 }
 
@@ -116,7 +116,7 @@ type PortMove struct {
 	From    int32  `json:"from"`
 }
 
-// IngressDecision is who serves an Ingress in each of its clusters.
+// IngressDecision is the decision on who serves an Ingress in each of its clusters.
 type IngressDecision struct {
 	App      string         `json:"app"`
 	Ingress  ObjectRef      `json:"ingress"`
@@ -132,15 +132,15 @@ type IngressClass struct {
 	Basis   ClassBasis `json:"basis"`
 }
 
-// ClassBasis says what made an Ingress's class.
+// ClassBasis is the reason for an Ingress's class.
 type ClassBasis string
 
-// What makes a class.
+// The reasons for a class.
 const (
-	ClassOurs    ClassBasis = "ours"    // fedsync makes its load balancer
+	ClassOurs    ClassBasis = "ours"    // fedsync creates its load balancer
 	ClassMoves   ClassBasis = "moves"   // Google's controller serves it, and it may leave now
 	ClassStays   ClassBasis = "stays"   // Google's controller serves it, and it may not leave
-	ClassWaits   ClassBasis = "waits"   // it may leave as soon as the cluster takes traffic behind fedsync's
+	ClassWaits   ClassBasis = "waits"   // it may leave as soon as the cluster takes traffic from fedsync's load balancer
 	ClassUnknown ClassBasis = "unknown" // it is not known whether Google's controller serves it
 )
 
@@ -150,8 +150,8 @@ type ReplicasDecision struct {
 	Object ObjectRef       `json:"object"`
 	File   string          `json:"file,omitempty"`
 	Total  int64           `json:"total"`  // spec.replicas in Git
-	Shares []ReplicasShare `json:"shares"` // of the clusters that are targeted, in the order of fedsync.yaml
-	// Shortfall is how many could be placed nowhere, and Reason why.
+	Shares []ReplicasShare `json:"shares"` // of the targeted clusters, in the order of fedsync.yaml
+	// Shortfall is how many replicas could not be placed, and Reason is why.
 	Shortfall int64    `json:"shortfall,omitempty"`
 	Reason    string   `json:"reason,omitempty"`
 	Waits     []string `json:"waits,omitempty"` // the clusters whose facts are missing, sorted
@@ -160,29 +160,29 @@ type ReplicasDecision struct {
 // ReplicasShare is one cluster's part.
 type ReplicasShare struct {
 	Cluster  string `json:"cluster"`
-	Share    int64  `json:"share"`              // what it is meant to run
-	Overflow int64  `json:"overflow,omitempty"` // pending pods on top, in the hope of room
-	// Replicas is what is written now: Share and Overflow, or more while pods
-	// elsewhere are not Ready yet.
+	Share    int64  `json:"share"`              // what it should run
+	Overflow int64  `json:"overflow,omitempty"` // additional pods that stay pending until there is room
+	// Replicas is what is written now: the sum of Share and Overflow, or more while pods
+	// in other clusters are not Ready yet.
 	Replicas int64      `json:"replicas"`
-	Live     int64      `json:"live"` // spec.replicas as it is; -1 where the object does not exist
+	Live     int64      `json:"live"` // the live spec.replicas; -1 if the object does not exist
 	Basis    ShareBasis `json:"basis"`
 }
 
-// ShareBasis says what made a cluster's share.
+// ShareBasis is the reason for a cluster's share.
 type ShareBasis string
 
-// What makes a share.
+// The reasons for a share.
 const (
 	ShareByWeight   ShareBasis = "weight"
 	ShareByMin      ShareBasis = "min"
 	ShareByMax      ShareBasis = "max"
 	ShareByCapacity ShareBasis = "capacity"
-	ShareByCurrent  ShareBasis = "current" // what runs there stays: rebalance is off
+	ShareByCurrent  ShareBasis = "current" // its running replicas stay: rebalance is off
 	ShareNone       ShareBasis = "none"    // the preferences do not name the cluster
-	ShareOffline    ShareBasis = "offline" // its replicas are placed elsewhere
-	ShareLost       ShareBasis = "lost"    // a person declared it lost
-	ShareKept       ShareBasis = "kept"    // it cannot be seen, and keeps what it ran last
-	ShareDrained    ShareBasis = "drained" // its traffic is taken away, and then its replicas
-	ShareHeld       ShareBasis = "held"    // as many as run, until others are Ready
+	ShareOffline    ShareBasis = "offline" // its replicas are placed in other clusters
+	ShareLost       ShareBasis = "lost"    // a user declared it lost
+	ShareKept       ShareBasis = "kept"    // it cannot be observed, and keeps its last known replicas
+	ShareDrained    ShareBasis = "drained" // its traffic is moved away, and then its replicas
+	ShareHeld       ShareBasis = "held"    // it keeps its running replicas until those in other clusters are Ready
 )

@@ -4,7 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Selector chooses clusters by their labels. The zero Selector chooses all.
+// Selector selects clusters by their labels. The zero Selector selects all.
 type Selector struct {
 	selector labels.Selector
 }
@@ -12,12 +12,12 @@ type Selector struct {
 // NewSelector wraps a parsed label selector.
 func NewSelector(s labels.Selector) Selector { return Selector{selector: s} }
 
-// Matches says whether the cluster is chosen.
+// Matches reports whether the cluster is selected.
 func (s Selector) Matches(c Cluster) bool {
 	return s.selector == nil || s.selector.Matches(labels.Set(c.Labels))
 }
 
-// String gives the selector as kubectl takes it; empty for all.
+// String returns the selector in kubectl's syntax; empty for all clusters.
 func (s Selector) String() string {
 	if s.selector == nil {
 		return ""
@@ -25,7 +25,7 @@ func (s Selector) String() string {
 	return s.selector.String()
 }
 
-// Size counts the requirements and the values that a cluster's labels are compared with.
+// Size returns the number of requirements and values that a cluster's labels are compared with.
 func (s Selector) Size() int {
 	if s.selector == nil {
 		return 0

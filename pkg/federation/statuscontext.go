@@ -5,28 +5,29 @@ import (
 	"strings"
 )
 
-// DefaultStatusContext is the status context of a federation that asks for none:
-// "fedsync/NAME", or "fedsync/FOLDER/NAME" where it lives in a folder of its repository,
-// since another folder may have a federation of the same name for other clusters. One
-// whose name could not be read yet is "fedsync" or "fedsync/FOLDER".
+// DefaultStatusContext returns the status context of a federation that does not set one:
+// "fedsync/NAME", or "fedsync/FOLDER/NAME" if it is in a folder of its repository, since
+// another folder may have a federation of the same name. While the name is not known, it
+// is "fedsync" or "fedsync/FOLDER".
 func DefaultStatusContext(folder, name string) string { return path.Join("fedsync", folder, name) }
 
 // maxStatusContext is the schema's maxLength of spec.commitStatus.context, in bytes.
 const maxStatusContext = 255
 
 // ValidStatusContext reports whether a text may be the context of a commit status:
-// up to 255 printable characters of ASCII without a space at either end. A forge
-// shows it beside the contexts of others, so nothing in it may hide or pretend.
+// up to 255 printable ASCII characters without a space at either end. A forge shows it
+// next to the contexts of other tools, so it must not contain characters that hide it or
+// imitate another context.
 func ValidStatusContext(context string) bool {
 	printable := func(r rune) bool { return r >= ' ' && r <= '~' }
 	return context != "" && len(context) <= maxStatusContext && strings.TrimSpace(context) == context &&
 		strings.IndexFunc(context, func(r rune) bool { return !printable(r) }) < 0
 }
 
-// StatusContext returns the context for the statuses of a federation that asks for
-// one: that, if it is valid and allowed, or else the default for the federation's
-// folder and name, or for its name, or else the plain "fedsync", which no repository can
-// ask another for.
+// StatusContext returns the context for the statuses of a federation. It is the first of
+// these that is valid and allowed: the wanted one, the default for the federation's folder
+// and name, the default for its name. Otherwise it is the plain "fedsync", which
+// imitates no other repository's context.
 func StatusContext(wanted, folder, name string, allowed func(context string) bool) string {
 	for _, context := range []string{wanted, DefaultStatusContext(folder, name), DefaultStatusContext("", name)} {
 		if ValidStatusContext(context) && allowed(context) {
@@ -37,5 +38,5 @@ func StatusContext(wanted, folder, name string, allowed func(context string) boo
 }
 
 // ClusterStatusContext returns the context for the status of one cluster, in a
-// federation with that context.
+// federation with this context.
 func ClusterStatusContext(context, cluster string) string { return context + "/" + cluster }

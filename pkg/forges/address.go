@@ -16,10 +16,10 @@ type Address struct {
 	Name []string // of the repository, in parts: "team", "web"
 }
 
-// Address finds the forge and the repository's name on it in the settings, where
-// parts is of how many a name consists: 2 for an owner and a name, 0 where the forge
-// has groups within groups, so that only --forge-url tells a folder before them.
-// No error repeats a URL, which may hold a credential.
+// Address finds the forge and the repository's name on it in the settings. parts is how
+// many parts a name has: 2 for an owner and a name, 0 if the forge has nested groups. In
+// that case only --forge-url distinguishes the forge's folder from a group. No error
+// contains a URL, which may hold a credential.
 func (c Config) Address(parts int) (Address, error) {
 	at := place(c.Repository)
 	if c.URL != "" {
@@ -34,7 +34,7 @@ func (c Config) Address(parts int) (Address, error) {
 	}
 	base := cmp.Or(at.base(), publicServer(at))
 	if base == "" {
-		return Address{}, errors.New("the repository's URL does not say at which address the forge answers over HTTP: set --forge-url")
+		return Address{}, errors.New("the repository's URL does not contain the forge's HTTP address: set --forge-url")
 	}
 	name := at.path
 	if before := len(name) - parts; parts > 0 && before > 0 {
@@ -47,13 +47,13 @@ func (c Config) Address(parts int) (Address, error) {
 		name = split(c.Name)
 	}
 	if len(name) < 2 || parts > 0 && len(name) != parts {
-		return Address{}, fmt.Errorf("%s is not the repository's full name on the forge: set --forge-repository, as in team/web",
-			cmp.Or(strings.Join(name, "/"), "what the URL ends with"))
+		return Address{}, fmt.Errorf("%s is not the repository's full name on the forge: set --forge-repository, for example to team/web",
+			cmp.Or(strings.Join(name, "/"), "the end of the URL"))
 	}
 	return Address{Base: base, Name: name}, nil
 }
 
-// located is a URL of a repository, taken apart.
+// located is the parsed URL of a repository.
 type located struct {
 	scheme, host string   // both empty for a path
 	folder       []string // of the forge on its host
@@ -67,8 +67,8 @@ func (l located) base() string {
 	return strings.TrimSuffix((&url.URL{Scheme: l.scheme, Host: l.host, Path: "/" + strings.Join(l.folder, "/")}).String(), "/")
 }
 
-// publicServer returns the address of a forge's public server, which is known for
-// what is cloned over SSH too.
+// publicServer returns the address of a forge's public server, which is known even if the
+// repository is cloned over SSH.
 func publicServer(l located) string {
 	if host := l.host; slices.ContainsFunc(All(), func(f Forge) bool { return slices.Contains(f.Hosts, host) }) {
 		return "https://" + host
@@ -83,7 +83,7 @@ func place(repository string) located {
 	if u, err := url.Parse(repository); err == nil && u.Host != "" {
 		host := u.Host
 		if u.Scheme == "ssh" {
-			host = u.Hostname() // its port is not that of HTTP
+			host = u.Hostname() // its port is not the HTTP port
 		}
 		return located{scheme: u.Scheme, host: strings.ToLower(host), path: split(u.Path)}
 	}

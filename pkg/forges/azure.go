@@ -57,5 +57,5 @@ func azureName(name []string) ([]string, error) {
 	case at < 0 && len(name) == 3:
 		return name, nil
 	}
-	return nil, fmt.Errorf("%s is not the repository's full name on Azure DevOps: set --forge-repository, as in contoso/shop/web", strings.Join(name, "/"))
+	return nil, fmt.Errorf("%s is not the repository's full name on Azure DevOps: set --forge-repository, for example to contoso/shop/web", strings.Join(name, "/"))
 }

@@ -1,8 +1,8 @@
 // Package forges is the registry of the forges that commit statuses can be posted to.
 //
-// A row describes one forge: its name among the settings, what its token needs, and
-// how its provider is made. The settings, their help and the documentation are made
-// from the rows, so that another forge is one package and one row here.
+// A row describes one forge: its name in the settings, what its token needs, and how to
+// create its provider. The settings, their help and the documentation are generated from
+// the rows, so a new forge needs only one package and one row here.
 package forges
 
 import (
@@ -16,48 +16,49 @@ import (
 	"github.com/fedsync/fedsync/pkg/status/forgeclient"
 )
 
-// Auto is the name that stands for the forge that the repository's URL leads to.
+// Auto is the name for the forge to which the repository's URL leads.
 const Auto = "auto"
 
 // Forge is a row of the registry.
 type Forge struct {
-	Name  string // as the settings have it: "gitea"
-	Title string // as people call it: "Gitea, Forgejo"
-	// Rights is what the token must be allowed: "the scope write:repository".
+	Name  string // in the settings: "gitea"
+	Title string // for users: "Gitea, Forgejo"
+	// Rights are the rights that the token needs: "the scope write:repository".
 	Rights string
-	// Hosts are those of the forge's public servers, by which Find knows a repository.
+	// Hosts are the hosts of the forge's public servers, by which Find recognizes a
+	// repository.
 	Hosts []string
-	// TakesURL says that others run the forge's software too, at an address that
-	// the settings give.
+	// TakesURL reports that the forge's software can also be self-hosted, at an address
+	// in the settings.
 	TakesURL bool
-	// Webhook is the path at --listen that takes the forge's webhooks, by the proof
-	// that this forge sends: "/webhook/gitea".
+	// Webhook is the path at --listen that receives the forge's webhooks, with the
+	// authentication of this forge: "/webhook/gitea".
 	Webhook string
-	// New makes the provider. It makes no request.
+	// New creates the provider. It sends no request.
 	New func(Config) (status.Provider, error)
 }
 
-// Config is what a provider of any forge is made from.
+// Config is the configuration of a provider of any forge.
 type Config struct {
-	// Repository is the URL that is read: over HTTP, over SSH, or a path.
+	// Repository is the repository's URL over HTTP or SSH, or its path.
 	Repository string
 	// URL is the forge's address, and Name the repository's full name on it, such as
-	// "team/web". Where they are empty, Repository says them.
+	// "team/web". If they are empty, they are derived from Repository.
 	URL, Name string
 	// Ref is the branch or tag that is followed; empty for the default branch.
 	Ref string
-	// Token gives the forge's token. It is called for each request, so that one that
-	// was replaced takes effect.
+	// Token returns the forge's token. It is called for each request, so that a
+	// replaced token takes effect.
 	Token func() (string, error)
-	// AppID is the number of a GitHub App, which posts in the place of the token's
-	// account, and AppKey gives its private key. Zero for none.
+	// AppID is the number of a GitHub App, which posts instead of the token's account,
+	// and AppKey returns its private key. Zero for none.
 	AppID  int64
 	AppKey func() ([]byte, error)
-	// Secrets learns what is sent as a credential.
+	// Secrets receives the credentials that are sent.
 	Secrets *secret.Set
 }
 
-// client is what the provider of a forge at an address is made from.
+// client returns the configuration of a client for the forge at an address.
 func (c Config) client(at Address) forgeclient.Config {
 	return forgeclient.Config{Base: at.Base, Token: c.Token, Secrets: c.Secrets}
 }
@@ -78,8 +79,8 @@ func Names() []string {
 	return names
 }
 
-// Find returns the forge of that name. Auto is the one whose public server the
-// repository is on; its error says what to set where the URL does not tell.
+// Find returns the forge of that name. For Auto, it is the forge whose public server has
+// the repository. If there is none, the error names the setting to use.
 func Find(name string, c Config) (Forge, error) {
 	rows := All()
 	at := slices.IndexFunc(rows, func(f Forge) bool { return f.Name == name })
@@ -87,7 +88,7 @@ func Find(name string, c Config) (Forge, error) {
 		host := cmp.Or(place(c.URL).host, place(c.Repository).host)
 		at = slices.IndexFunc(rows, func(f Forge) bool { return slices.Contains(f.Hosts, host) })
 		if at < 0 {
-			return Forge{}, fmt.Errorf("the repository's URL does not tell which forge it is on: set --commit-status to %s, gitnotes or none",
+			return Forge{}, fmt.Errorf("the repository's URL does not show which forge it is on: set --commit-status to %s, gitnotes or none",
 				strings.Join(Names(), ", "))
 		}
 	}

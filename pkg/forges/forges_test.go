@@ -52,7 +52,7 @@ func TestFindKnowsPublicServers(t *testing.T) {
 			t.Errorf("Find(%s, %s) = %q, %v, want %q", tt.repository, tt.url, f.Name, err, tt.want)
 		}
 		if err != nil && !strings.Contains(err.Error(), "set --commit-status to ") {
-			t.Errorf("Find(%s) = %v, want what to set", tt.repository, err)
+			t.Errorf("Find(%s) = %v, want the setting to use", tt.repository, err)
 		}
 	}
 	if _, err := forges.Find("pigeon", forges.Config{}); err == nil {
@@ -80,9 +80,9 @@ func TestAddress(t *testing.T) {
 		{forges.Config{Repository: "https://git.example/forge/mirror/copy.git", Name: "team/web"}, twoParts, "https://git.example/forge team/web"},
 		{forges.Config{Repository: "https://git.example/team/web", Name: "team/sub/web"}, twoParts, "error: team/sub/web is not"},
 		{forges.Config{Repository: "/srv/git/web.git", URL: "https://git.example", Name: "team/web"}, twoParts, "https://git.example team/web"},
-		{forges.Config{Repository: "/srv/git/web.git", URL: "https://git.example"}, twoParts, "error: what the URL ends with is not"},
-		{forges.Config{Repository: "git@git.example:team/web.git"}, twoParts, "error: the repository's URL does not say"},
-		{forges.Config{Repository: "/srv/git/web.git", Name: "team/web"}, twoParts, "error: the repository's URL does not say"},
+		{forges.Config{Repository: "/srv/git/web.git", URL: "https://git.example"}, twoParts, "error: the end of the URL is not"},
+		{forges.Config{Repository: "git@git.example:team/web.git"}, twoParts, "error: the repository's URL does not contain"},
+		{forges.Config{Repository: "/srv/git/web.git", Name: "team/web"}, twoParts, "error: the repository's URL does not contain"},
 		{forges.Config{Repository: "https://git.example/web"}, twoParts, "error: web is not the repository's full name"},
 		{forges.Config{Repository: "https://git.example/team/web", Name: "web"}, twoParts, "error: web is not the repository's full name"},
 		{forges.Config{Repository: "https://git.example/team/web", URL: "ftp://git.example"}, twoParts, "error: the forge's address must be like"},
@@ -148,7 +148,7 @@ func TestAzuresNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = f.New(forges.Config{Repository: "https://dev.azure.com/contoso/web", Token: token})
-	if err == nil || !strings.Contains(err.Error(), "--forge-repository, as in contoso/shop/web") {
-		t.Errorf("New for a name of two parts = %v, want what to set", err)
+	if err == nil || !strings.Contains(err.Error(), "--forge-repository, for example to contoso/shop/web") {
+		t.Errorf("New for a name of two parts = %v, want the setting to use", err)
 	}
 }

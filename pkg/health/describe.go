@@ -14,15 +14,14 @@ import (
 // Annotations of an Ingress that are read here.
 const (
 	annotationAllowHTTP = "kubernetes.io/ingress.allow-http"
-	// annotationCertificate names certificates of Google Cloud's, which stand in
-	// for spec.tls.
+	// annotationCertificate names Google Cloud certificates, which replace spec.tls.
 	annotationCertificate = "ingress.gcp.kubernetes.io/pre-shared-cert"
-	// prefixController is that of the annotations by which an ingress controller
-	// tells what it built.
+	// prefixController is the prefix of the annotations in which an ingress controller
+	// reports what it built.
 	prefixController = "ingress.kubernetes.io/"
 )
 
-// maxRules is how many rules of an Ingress are kept for the reader.
+// maxRules is how many rules of an Ingress are retained for display.
 const maxRules = 50
 
 func describeIngress(o *federation.Observation, u *unstructured.Unstructured) {
@@ -51,7 +50,7 @@ func describeIngress(o *federation.Observation, u *unstructured.Unstructured) {
 	}
 }
 
-// rules gives an Ingress's rules whose backend is a Service.
+// rules returns the rules of an Ingress whose backend is a Service.
 func rules(u *unstructured.Unstructured) []federation.Rule {
 	var found []federation.Rule
 	add := func(host, path string, backend any) {
@@ -72,8 +71,8 @@ func rules(u *unstructured.Unstructured) []federation.Rule {
 	return found
 }
 
-// backendOf reads what an Ingress sends requests to; nothing for a backend that is
-// no Service.
+// backendOf returns the Service and port of a backend; empty for a backend that is not a
+// Service.
 func backendOf(backend any) (service, port string) {
 	object, ok := backend.(map[string]any)
 	if !ok {

@@ -1,6 +1,6 @@
-// Package health judges live objects: how each is, and what it shows of itself.
+// Package health assesses live objects: the health of each, and what its status shows.
 //
-// In comes an object as a watch brought it, out goes a federation.Observation. It is
-// pure. Whether a cluster is there at all, package probe finds out; what the clusters
-// report beside our objects, package facts; what is wrong, package diagnose names.
+// Its input is an object from a watch, and its output is a federation.Observation. It is
+// pure. Package probe determines whether a cluster answers, package facts collects what
+// clusters report apart from managed objects, and package diagnose reports what is wrong.
 package health

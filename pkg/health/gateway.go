@@ -41,8 +41,8 @@ func describeGateway(o *federation.Observation, u *unstructured.Unstructured) {
 	o.Hosts, o.TLS = live.SortUnique(o.Hosts), live.SortUnique(secrets)
 }
 
-// describeRoute reads which requests a route of the Gateway API takes, and where it sends
-// them.
+// describeRoute reads which requests a route of the Gateway API matches, and where it
+// sends them.
 func describeRoute(o *federation.Observation, u *unstructured.Unstructured) {
 	hosts, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "hostnames")
 	o.Hosts = live.SortUnique(hosts)
@@ -64,7 +64,7 @@ func describeRoute(o *federation.Observation, u *unstructured.Unstructured) {
 	}
 }
 
-// judgeGateway says whether a Gateway listens as its spec has it.
+// judgeGateway returns whether a Gateway listens as its spec states.
 func judgeGateway(u *unstructured.Unstructured) (federation.Health, untrusted.Text) {
 	conditions := live.Objects(u, "status", "conditions")
 	if accepted := conditionOf(conditions, "Accepted", u.GetGeneration()); accepted.refuses() {
@@ -76,20 +76,20 @@ func judgeGateway(u *unstructured.Unstructured) (federation.Health, untrusted.Te
 	case programmed.refuses():
 		return federation.Degraded, programmed.text()
 	case programmed.outdated:
-		return federation.Progressing, untrusted.Const("its controller has not looked at it since it changed")
+		return federation.Progressing, untrusted.Const("its controller has not observed its last change yet")
 	case programmed.status == "":
-		return federation.Progressing, untrusted.Const("no controller has taken it")
+		return federation.Progressing, untrusted.Const("no controller has accepted it")
 	default:
 		return federation.Progressing, programmed.text()
 	}
 }
 
-// maxParents is how many parents of a route, and how many answers, are looked at. The API
+// maxParents is how many parents of a route, and how many answers, are read. The API
 // allows 32 of each.
 const maxParents = 64
 
-// judgeRoute says whether every parent that a route names has taken it. Several
-// controllers may write, also about parents that the route has left.
+// judgeRoute returns whether every parent that a route names has accepted it. Several
+// controllers may write the status, also for parents that the route has left.
 func judgeRoute(u *unstructured.Unstructured) (federation.Health, untrusted.Text) {
 	health, message := federation.Healthy, untrusted.Text{}
 	parents := live.Objects(u, "spec", "parentRefs")
@@ -104,11 +104,11 @@ func judgeRoute(u *unstructured.Unstructured) (federation.Health, untrusted.Text
 	return health, message
 }
 
-// judgeParent says what became of a route at one of its parents. When several controllers
-// answer for it, one that takes it is enough.
+// judgeParent returns the health of a route at one of its parents. If several controllers
+// answer for the parent, it is enough that one accepts the route.
 func judgeParent(u *unstructured.Unstructured, wanted map[string]any) (federation.Health, untrusted.Text) {
 	at := parentOf(wanted, u.GetNamespace())
-	health, message := federation.Progressing, untrusted.Textf("no controller has taken it for %s", at)
+	health, message := federation.Progressing, untrusted.Textf("no controller has accepted it for %s", at)
 	answers := live.Objects(u, "status", "parents")
 	for _, parent := range answers[:min(len(answers), maxParents)] {
 		ref, _ := parent["parentRef"].(map[string]any)
@@ -124,7 +124,7 @@ func judgeParent(u *unstructured.Unstructured, wanted map[string]any) (federatio
 			case c.refuses():
 				health, message = federation.Degraded, untrusted.Textf("%s: %s", at, c.text())
 			case health != federation.Degraded && c.outdated:
-				message = untrusted.Textf("the controller of %s has not looked at it since it changed", at)
+				message = untrusted.Textf("the controller of %s has not observed its last change yet", at)
 			}
 			taken = false
 		}
@@ -153,7 +153,7 @@ func parentOf(ref map[string]any, namespace string) parent {
 	return p
 }
 
-// String gives "Gateway/infra/web", with the listener where there is one.
+// String returns "Gateway/infra/web", with the listener and the port if there are any.
 func (p parent) String() string {
 	words := []string{p.kind + "/" + p.namespace + "/" + p.name}
 	if p.section != "" {
@@ -165,13 +165,13 @@ func (p parent) String() string {
 	return strings.Join(words, ", ")
 }
 
-// condition is what a controller says of one aspect of an object.
+// condition is what a controller reports about one aspect of an object.
 type condition struct {
 	status, reason, message string
-	outdated                bool // it speaks of an earlier generation; then status is empty
+	outdated                bool // it is about an earlier generation; status is empty then
 }
 
-// conditionOf returns a condition by its type; empty where there is none.
+// conditionOf returns a condition by its type; empty if there is none.
 func conditionOf(conditions []map[string]any, kind string, generation int64) condition {
 	for _, one := range conditions {
 		c := &unstructured.Unstructured{Object: one}
@@ -186,7 +186,7 @@ func conditionOf(conditions []map[string]any, kind string, generation int64) con
 	return condition{}
 }
 
-// refuses says whether a controller has decided against an object, and not just begun.
+// refuses reports whether a controller has refused an object, rather than not decided yet.
 func (c condition) refuses() bool { return c.status == "False" && c.reason != "Pending" }
 
 func (c condition) text() untrusted.Text {

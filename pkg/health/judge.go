@@ -12,14 +12,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Judge says how a live object is and what it shows of itself. It keeps no
+// Judge returns the health of a live object and what its status shows. It retains no
 // reference to u.
 //
-// Health follows kstatus, with two rules of our own: an Ingress, a Gateway, or a Service
-// of type LoadBalancer, is healthy when it has an address, whatever the class that
-// gives it, and is progressing until then; and a Gateway and its routes are what their
-// controllers say of their present generation. One rule of kstatus's looks at the
-// clock: a Pod counts as unschedulable 15 s after its creation.
+// Health follows kstatus, with two additional rules. An Ingress, a Gateway, or a Service
+// of type LoadBalancer is progressing until it has an address, whatever its class. The
+// health of a Gateway and its routes is what their controllers report for the current
+// generation. One rule of kstatus depends on the clock: a Pod counts as unschedulable 15 s
+// after its creation.
 func Judge(cluster, app string, u *unstructured.Unstructured) federation.Observation {
 	o := federation.Observation{
 		Cluster: cluster,
@@ -55,8 +55,8 @@ func Judge(cluster, app string, u *unstructured.Unstructured) federation.Observa
 	return o
 }
 
-// kind is the kind of a built-in object; empty for one of another group that
-// happens to have the same name.
+// kind returns the kind of a built-in object; empty for a kind of another group that has
+// the same name.
 func kind(u *unstructured.Unstructured) string {
 	gk := u.GroupVersionKind().GroupKind()
 	switch gk.Group {
@@ -79,10 +79,10 @@ func wantsAddress(u *unstructured.Unstructured) bool {
 	return false
 }
 
-// assess gives an object's health by kstatus, and why where it is not healthy.
+// assess returns an object's health by kstatus, and the reason if it is not healthy.
 func assess(u *unstructured.Unstructured) (health federation.Health, message untrusted.Text) {
-	// kstatus trusts the shape of what it reads, which is a cluster's to choose: a
-	// broken member must not end the whole program.
+	// kstatus assumes that the object is well formed, but a cluster may return anything: a
+	// broken member must not crash the whole program.
 	defer func() {
 		if r := recover(); r != nil {
 			health, message = federation.Unknown, untrusted.Textf("its status cannot be read: %v", r)
@@ -94,7 +94,7 @@ func assess(u *unstructured.Unstructured) (health federation.Health, message unt
 	}
 	switch result.Status {
 	case status.CurrentStatus:
-		// Of the Gateway API kstatus knows nothing but that it is there.
+		// kstatus has no rules for the Gateway API.
 		switch ref := federation.RefOf(u); {
 		case ref.IsGateway():
 			return judgeGateway(u)
@@ -116,21 +116,21 @@ func assess(u *unstructured.Unstructured) (health federation.Health, message unt
 	return federation.Unknown, untrusted.Said(result.Message)
 }
 
-// onPurpose says why an object stands still because Git says so: nobody works on it, and
-// what waits for it would wait for ever. Empty for one that does not.
+// onPurpose returns why an object makes no progress because its spec says so; empty
+// otherwise. No controller works on such an object, so waiting for it would never end.
 func onPurpose(u *unstructured.Unstructured) string {
 	switch gk := u.GroupVersionKind().GroupKind(); {
 	case gk.Group == "batch" && gk.Kind == "Job" && live.Flag(u, false, "spec", "suspend"):
 		return "suspended by spec.suspend"
 	case gk.Group == "apps" && gk.Kind == live.KindDeployment && live.Flag(u, false, "spec", "paused"):
-		return "paused by spec.paused: its pods are as they were"
+		return "paused by spec.paused: its pods stay unchanged"
 	}
 	return ""
 }
 
-// complaint gives what a workload's controller says of pods that it cannot make or
-// that do not come up: a quota, an admission webhook, a missing service account,
-// a deadline. kstatus only says that there is something.
+// complaint returns what a workload's controller reports about pods that it cannot create
+// or that do not start: a quota, an admission webhook, a missing service account,
+// a deadline. kstatus reports only that something is wrong.
 func complaint(u *unstructured.Unstructured) string {
 	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
 	for _, wanted := range []struct{ kind, status string }{

@@ -5,9 +5,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Told returns findings as people read them: one that several clusters have in common is
-// told once, and its cluster says where: "all 13 clusters".
-func (p *Plan) Told(findings []federation.Finding) []federation.Finding {
+// Merged returns findings for display: findings that several clusters have in common are
+// merged, and the Cluster of the result names all of them: "all 13 clusters".
+func (p *Plan) Merged(findings []federation.Finding) []federation.Finding {
 	type key struct {
 		id, app, file   string
 		severity        federation.Severity

@@ -10,8 +10,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Assume gives facts for the clusters of which there are none: that they are Ready and run
-// what the plan says. By these, nothing of a change is taken for what is there already.
+// Assume adds facts for clusters without any: that they are Ready and run what the plan
+// has. With these facts, nothing in a change counts as already live.
 func Assume(known federation.Facts, p federation.Plan) federation.Facts {
 	facts := known
 	facts.Clusters = maps.Clone(known.Clusters)
@@ -48,15 +48,15 @@ func assumed(c federation.ClusterPlan) federation.ClusterFacts {
 	return f
 }
 
-// workload says that all replicas of a workload are ready.
+// workload returns the facts of a workload whose replicas are all ready.
 func workload(o *federation.Object) federation.Workload {
-	replicas, _, _ := unstructured.NestedInt64(o.Unstructured().Object, "spec", "replicas") // as written by the schedule
+	replicas, _, _ := unstructured.NestedInt64(o.Unstructured().Object, "spec", "replicas") // the schedule wrote it
 	return federation.Workload{Object: o.Ref, Replicas: replicas, Ready: replicas, Current: replicas}
 }
 
-// nodePorts gives the node ports that a Service states.
+// nodePorts returns the node ports that a Service states.
 func nodePorts(o *federation.Object) []federation.NodePort {
-	ports, _, _ := unstructured.NestedSlice(o.Unstructured().Object, "spec", "ports") // the API server judges what is no list
+	ports, _, _ := unstructured.NestedSlice(o.Unstructured().Object, "spec", "ports") // the API server refuses what is not a list
 	var all []federation.NodePort
 	for _, item := range ports {
 		port, _ := item.(map[string]any)

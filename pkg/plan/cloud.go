@@ -10,34 +10,34 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Cloud is what the change would do on Google Cloud, where fedsync makes the load
-// balancers: apart from what differs there without it.
+// Cloud is what the change would do on Google Cloud if fedsync creates the load balancers,
+// without the differences that exist there anyway.
 type Cloud struct {
 	Project string         `json:"project"`
 	Unasked untrusted.Text `json:"unasked,omitzero"` // why it is not known
-	// Notice says what a person should know of the federation's way to Google Cloud,
-	// where the change chooses another one.
+	// Notice is what users should know if the change modifies the federation's settings
+	// for Google Cloud.
 	Notice    untrusted.Text  `json:"notice,omitzero"`
 	Changes   []CloudChange   `json:"changes"` // in the order of creation
 	Addresses []AddressChange `json:"addresses"`
-	Besides   int             `json:"besides"` // changes to be made there without this one
+	Besides   int             `json:"besides"` // how many changes are due there without this one
 }
 
-// CloudChange is what becomes of one resource on Google Cloud.
+// CloudChange is what happens to one resource on Google Cloud.
 type CloudChange struct {
 	Verb     string         `json:"verb"`     // "create", "update", "attach", "detach" or "delete"
 	Resource string         `json:"resource"` // "backend service NAME"
 	Detail   untrusted.Text `json:"detail,omitzero"`
 }
 
-// AddressChange is an Ingress whose load balancer is reached elsewhere.
+// AddressChange is an Ingress whose load balancer gets another address, or none.
 type AddressChange struct {
 	Ingress federation.ObjectRef `json:"ingress"`
 	Before  string               `json:"before"`
-	After   string               `json:"after,omitempty"` // empty where it is reached no more
+	After   string               `json:"after,omitempty"` // empty if the load balancer is deleted
 }
 
-// count counts what would be done there.
+// count returns the number of changes.
 func (c *Cloud) count() int {
 	if c == nil {
 		return 0
@@ -45,7 +45,7 @@ func (c *Cloud) count() int {
 	return len(c.Changes)
 }
 
-// shortened returns it with so many changes as people read.
+// shortened returns it with at most limit.Findings changes.
 func (c *Cloud) shortened() *Cloud {
 	if c == nil {
 		return nil
@@ -56,7 +56,8 @@ func (c *Cloud) shortened() *Cloud {
 	return &short
 }
 
-// cloudRisks says what is dangerous of it: that who resolved an address reaches nobody.
+// cloudRisks returns the risks on Google Cloud, most of all that clients of an address lose
+// their connection.
 func cloudRisks(c *Cloud) []Risk {
 	if c == nil {
 		return nil
@@ -64,8 +65,8 @@ func cloudRisks(c *Cloud) []Risk {
 	var all []Risk
 	for _, a := range c.Addresses {
 		r := Risk{Kind: RiskAddress, Severity: federation.SeverityWarning, Object: a.Ingress}
-		if r.Message = untrusted.Textf("its load balancer's address changes from %s to %s: DNS has to follow", a.Before, a.After); a.After == "" {
-			r.Message = untrusted.Textf("its load balancer at %s will be deleted: that address answers no more", a.Before)
+		if r.Message = untrusted.Textf("its load balancer's address changes from %s to %s: update DNS", a.Before, a.After); a.After == "" {
+			r.Message = untrusted.Textf("its load balancer at %s will be deleted: that address will no longer answer", a.Before)
 		}
 		all = append(all, r)
 	}
@@ -80,17 +81,17 @@ func cloudRisks(c *Cloud) []Risk {
 	return all
 }
 
-// String gives it in one line: "update backend service NAME: timeoutSec".
+// String returns the change on one line: "update backend service NAME: timeoutSec".
 func (c CloudChange) String() string {
 	return strings.TrimSuffix(fmt.Sprintf("%s %s: %s", c.Verb, c.Resource, c.Detail), ": ")
 }
 
-// More says what differs without the change; empty for nothing.
+// More describes what differs without the change; empty for nothing.
 func (c *Cloud) More() string {
 	if c.Besides == 0 {
 		return ""
 	}
-	return changes(c.Besides) + " to be made there without this one: fedsync diff prints them"
+	return changes(c.Besides) + " due there without this one: fedsync diff prints them"
 }
 
 func (p *Plan) cloudMarkdown(s *markdown.Sheet) {
@@ -99,7 +100,7 @@ func (p *Plan) cloudMarkdown(s *markdown.Sheet) {
 		return
 	}
 	if !c.Unasked.IsZero() {
-		s.List("Google Cloud could not be asked", []string{fmt.Sprintf("- project %s: %s", markdown.Inline(c.Project), markdown.Inline(c.Unasked.String()))})
+		s.List("Google Cloud could not be queried", []string{fmt.Sprintf("- project %s: %s", markdown.Inline(c.Project), markdown.Inline(c.Unasked.String()))})
 	}
 	lines := markdown.Lines(c.Changes, func(change CloudChange) string { return "- " + markdown.Inline(change.String()) })
 	if more := c.More(); more != "" && len(lines) > 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// portChanges gives the node ports that are decided otherwise.
+// portChanges returns the node ports whose decision changes.
 func portChanges(before, after []federation.PortDecision) []PortChange {
 	type key struct {
 		service  federation.ObjectRef
@@ -50,7 +50,7 @@ func settled(b federation.PortBasis) bool {
 	return b != federation.PortWaiting && b != federation.PortRefused
 }
 
-// replicasChanges gives the workloads whose replicas are divided otherwise.
+// replicasChanges returns the workloads whose division of replicas changes.
 func replicasChanges(before, after []federation.ReplicasDecision) []ReplicasChange {
 	was := map[federation.ObjectRef]federation.ReplicasDecision{}
 	for _, d := range before {
@@ -71,7 +71,7 @@ func replicasChanges(before, after []federation.ReplicasDecision) []ReplicasChan
 	return all
 }
 
-// replicasChange compares the shares that are meant, not those that are held meanwhile.
+// replicasChange compares the shares, and not the counts that are held during a move.
 func replicasChange(ref federation.ObjectRef, old, d federation.ReplicasDecision) ReplicasChange {
 	c := ReplicasChange{Object: ref, Before: old.Total, After: d.Total, Shares: []ShareChange{}, Shortfall: d.Shortfall, Reason: untrusted.New(d.Reason)}
 	had := map[string]int64{}
@@ -84,7 +84,7 @@ func replicasChange(ref federation.ObjectRef, old, d federation.ReplicasDecision
 		}
 		delete(had, s.Cluster)
 	}
-	for _, s := range old.Shares { // clusters that it leaves
+	for _, s := range old.Shares { // the clusters that it leaves
 		if before := had[s.Cluster]; before != 0 {
 			c.Shares = append(c.Shares, ShareChange{s.Cluster, before, 0})
 		}
@@ -92,8 +92,8 @@ func replicasChange(ref federation.ObjectRef, old, d federation.ReplicasDecision
 	return c
 }
 
-// findingChanges tells what the change brings, and what it mends, of all that is found
-// without running it.
+// findingChanges returns the findings that the change adds and those that it resolves, as
+// far as they can be found without running it.
 func findingChanges(in Input) (brought, mended []federation.Finding) {
 	keys := func(findings []federation.Finding) map[string]bool {
 		all := map[string]bool{}

@@ -10,11 +10,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// CommentBytes is the longest comment that every forge takes: GitHub's limit is 65,536
-// characters, the others' are higher.
+// CommentBytes is the length of the longest comment that every forge accepts: GitHub's limit
+// is 65,536 characters, and the limits of the others are higher.
 const CommentBytes = 60_000
 
-// FromTo gives "2 → 3", "new: 3" or "2 → none".
+// FromTo returns "2 → 3", "new: 3" or "2 → none".
 func FromTo(before, after int64) string {
 	switch {
 	case before == after:
@@ -27,7 +27,7 @@ func FromTo(before, after int64) string {
 	return fmt.Sprintf("%d → %d", before, after)
 }
 
-// Where names clusters: "all 13 clusters" or their names.
+// Where returns "all 13 clusters" or the names of clusters.
 func (p *Plan) Where(clusters []string) string {
 	if n := len(p.Clusters); n > 1 && len(clusters) == n {
 		return fmt.Sprintf("all %d clusters", n)
@@ -35,7 +35,7 @@ func (p *Plan) Where(clusters []string) string {
 	return untrusted.Some(clusters, 13)
 }
 
-// Shares says how the parts of clusters change: "1 → 2 in all 13 clusters".
+// Shares describes how the shares of clusters change: "1 → 2 in all 13 clusters".
 func (p *Plan) Shares(r ReplicasChange) string {
 	clusters := map[string][]string{}
 	var kinds []string
@@ -52,8 +52,8 @@ func (p *Plan) Shares(r ReplicasChange) string {
 	return untrusted.Some(kinds, 10)
 }
 
-// Markdown gives the plan as a comment of at most so many bytes: the one line that
-// matters, what is dangerous, and all else folded. What has no room is counted.
+// Markdown returns the plan as a comment of at most so many bytes: the summary, the risks, and
+// everything else folded. What exceeds the size is counted.
 func (p *Plan) Markdown(most int) string {
 	s := markdown.New(most)
 	s.Headf("### %s fedsync plan: %s\n\n", p.Verdict.mark(), markdown.Inline(p.Summary.String()))
@@ -65,10 +65,10 @@ func (p *Plan) Markdown(most int) string {
 		}
 		return line
 	}))
-	s.List("Could not be asked", markdown.Lines(slices.DeleteFunc(slices.Clone(p.Clusters), func(c Cluster) bool { return c.Unasked.IsZero() }), func(c Cluster) string {
+	s.List("Could not be queried", markdown.Lines(slices.DeleteFunc(slices.Clone(p.Clusters), func(c Cluster) bool { return c.Unasked.IsZero() }), func(c Cluster) string {
 		return fmt.Sprintf("- %s: %s", markdown.Inline(c.Name), markdown.Inline(c.Unasked.String()))
 	}))
-	s.List("Found", markdown.Lines(p.Told(p.Findings), func(f federation.Finding) string {
+	s.List("Findings", markdown.Lines(p.Merged(p.Findings), func(f federation.Finding) string {
 		line := fmt.Sprintf("- %s %s", f.ID, markdown.Inline(f.String()))
 		if !f.Remedy.IsZero() {
 			line += "<br>" + markdown.Inline(f.Remedy.String())
@@ -79,17 +79,17 @@ func (p *Plan) Markdown(most int) string {
 	s.Table("Node ports", []string{"Service", "port", "node port", "why"}, markdown.Lines(p.Ports, func(c PortChange) string {
 		return markdown.Row(c.Service.String(), fmt.Sprintf("%d/%s", c.Port, c.Protocol), FromTo(int64(c.Before), int64(c.After)), c.Reason.String())
 	}))
-	s.Table("Replicas", []string{"workload", "in all", "clusters"}, markdown.Lines(p.Replicas, func(r ReplicasChange) string {
+	s.Table("Replicas", []string{"workload", "total", "clusters"}, markdown.Lines(p.Replicas, func(r ReplicasChange) string {
 		return markdown.Row(r.Object.String(), FromTo(r.Before, r.After), p.Shares(r))
 	}))
 	p.cloudMarkdown(s)
-	s.List("Mended by this change", markdown.Lines(p.Told(p.Mended), func(f federation.Finding) string {
+	s.List("Fixed by this change", markdown.Lines(p.Merged(p.Mended), func(f federation.Finding) string {
 		return fmt.Sprintf("- %s %s", f.ID, markdown.Inline(f.String()))
 	}))
 	return s.String()
 }
 
-// object gives one object with its fields, as a diff.
+// object returns one object with its fields, as a diff.
 func (p *Plan) object(o ObjectChange) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s** `%s`", o.Action, markdown.Code(o.Object.String()))
@@ -98,7 +98,7 @@ func (p *Plan) object(o ObjectChange) string {
 	}
 	fmt.Fprintf(&b, " in %s", markdown.Inline(p.Where(o.Clusters)))
 	if o.Both {
-		b.WriteString("; the base changed this file too")
+		b.WriteString("; the base also changed this file")
 	}
 	b.WriteString("\n")
 	if len(o.Fields) == 0 {

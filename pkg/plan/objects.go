@@ -10,8 +10,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// clusterOrder names all clusters of both sides: those of the head's file in its order,
-// then those that leave it.
+// clusterOrder returns the names of all clusters of both sides: those of the head's file in
+// its order, then those that leave it.
 func clusterOrder(in Input) []string {
 	var names []string
 	for _, side := range []Side{in.Head, in.Base} {
@@ -27,18 +27,18 @@ func clusterOrder(in Input) []string {
 // placed is an object that a cluster is to run.
 type placed struct {
 	app    string
-	object *federation.Object // nil where it is withheld
+	object *federation.Object // nil if it is withheld
 	file   string
 }
 
-// placement is what one cluster is to run, and the apps of which that is not known.
+// placement is what one cluster is to run, and the apps for which that is not known.
 type placement struct {
 	objects map[federation.ObjectRef]placed
 	broken  map[string]bool
 	prune   map[string]federation.PruneVerdict // by app
 }
 
-// placements reads a plan, by cluster.
+// placements returns the content of a plan, by cluster.
 func placements(p federation.Plan) map[string]placement {
 	all := map[string]placement{}
 	for _, c := range p.Clusters {
@@ -63,7 +63,7 @@ func placements(p federation.Plan) map[string]placement {
 	return all
 }
 
-// objectChanges compares what each cluster is to run, and tells alike changes once.
+// objectChanges compares what each cluster is to run, and merges equal changes.
 func objectChanges(in Input, order []string) []ObjectChange {
 	before, after := placements(in.Base.Plan), placements(in.Head.Plan)
 	g := grouping{changes: []ObjectChange{}, both: in.Both, divided: map[federation.ObjectRef]bool{}, index: map[string]int{}, fields: map[[2]string][]fields.Difference{}}
@@ -75,7 +75,7 @@ func objectChanges(in Input, order []string) []ObjectChange {
 	for _, cluster := range order {
 		a, stays := after[cluster]
 		if !stays {
-			continue // what becomes of its objects is told of the cluster
+			continue // the risk of the cluster covers its objects
 		}
 		b := before[cluster]
 		refs := make([]federation.ObjectRef, 0, len(b.objects)+len(a.objects))
@@ -97,7 +97,7 @@ func objectChanges(in Input, order []string) []ObjectChange {
 			case had && !has && !a.broken[was.app]:
 				g.add(cluster, ObjectChange{Action: Delete, Object: ref, App: was.app, File: was.file, Prune: verdictOf(a, was.app)})
 			case had && has && differ(was, is):
-				if all := g.compare(was, is); len(all) > 0 { // else its replicas are divided otherwise
+				if all := g.compare(was, is); len(all) > 0 { // otherwise only the division of its replicas changes
 					g.add(cluster, ObjectChange{Action: Change, Object: ref, App: is.app, File: is.file, Fields: all})
 				}
 			}
@@ -109,14 +109,14 @@ func objectChanges(in Input, order []string) []ObjectChange {
 	return g.changes
 }
 
-// verdictOf is what becomes of an object that an app of the cluster no longer has. An app
-// that is not even mentioned is in nobody's inventory.
+// verdictOf returns what happens to an object that an app of the cluster no longer has. An
+// app without a verdict is in no inventory.
 func verdictOf(p placement, app string) federation.PruneVerdict {
 	return cmp.Or(p.prune[app], federation.PruneAllowed)
 }
 
-// differ reports whether what Git says of an object differs. Of one that is withheld it is
-// not known what would have been written.
+// differ reports whether an object differs in Git. It is not known what would have been
+// written for a withheld object.
 func differ(was, is placed) bool {
 	if was.app != is.app {
 		return true
@@ -124,7 +124,7 @@ func differ(was, is placed) bool {
 	return was.object != nil && is.object != nil && was.object.Digest != is.object.Digest
 }
 
-// grouping puts alike changes together.
+// grouping merges equal changes of several clusters.
 type grouping struct {
 	both    []string
 	divided map[federation.ObjectRef]bool // workloads whose replicas the schedule writes
@@ -149,8 +149,8 @@ func (g *grouping) add(cluster string, c ObjectChange) {
 	g.changes[i].Clusters = append(g.changes[i].Clusters, cluster)
 }
 
-// compare gives the fields that differ, without the replicas where they are divided: these
-// are told as decisions. Clusters that have the same objects are compared once.
+// compare returns the fields that differ, without divided replicas, which are reported as
+// decisions. The result is cached for clusters that have the same objects.
 func (g *grouping) compare(was, is placed) []fields.Difference {
 	var all []fields.Difference
 	if was.app != is.app {
@@ -171,7 +171,7 @@ func (g *grouping) compare(was, is placed) []fields.Difference {
 	return append(all, found...)
 }
 
-// clusterChanges says what the change means to each cluster.
+// clusterChanges returns what the change means to each cluster.
 func clusterChanges(in Input, order []string, objects []ObjectChange) []Cluster {
 	count := map[string]int{}
 	for _, o := range objects {
@@ -195,7 +195,7 @@ func clusterChanges(in Input, order []string, objects []ObjectChange) []Cluster 
 			answer, ok := in.Answers[name]
 			c.Asked, c.Unasked = ok && answer.Unasked.IsZero(), answer.Unasked
 			if !ok && count[name] > 0 {
-				c.Unasked = untrusted.Const("it is no member before the change is merged")
+				c.Unasked = untrusted.Const("it is not a member before the change is merged")
 			}
 		}
 		all[i] = c

@@ -1,10 +1,11 @@
-// Package plan says what a proposed change would do: to the objects of every cluster, to
-// node ports and replicas, and what of it is dangerous.
+// Package plan determines what a proposed change would do to the objects of every cluster, to
+// node ports and to replicas, and which risks it has.
 //
 // It compares two revisions that were rendered and scheduled by the same facts: the branch
-// as it is, and the branch with the change. Of tells it in order: objects.go, decisions.go,
-// risks.go; verdict.go makes one line of it, and markdown.go a comment. It is pure, and
-// asks nobody: what clusters say to it comes in as Answers.
+// and the branch with the change. Start reading at Of. In its order, objects.go compares
+// objects, decisions.go compares decisions and risks.go finds risks; verdict.go makes the
+// summary, and markdown.go the comment. The package is pure and sends no requests: the
+// clusters' answers are part of its input.
 package plan
 
 import (
@@ -17,8 +18,8 @@ import (
 
 // Side is a revision, rendered and scheduled.
 type Side struct {
-	// Refused says that its fedsync.yaml cannot be followed: nothing is known of it but
-	// the Findings, which say why.
+	// Refused reports that its fedsync.yaml is invalid. Only the Findings are set then,
+	// and state why.
 	Refused    bool
 	Revision   federation.Revision
 	Federation *federation.Federation
@@ -26,32 +27,32 @@ type Side struct {
 	Findings   []federation.Finding // of the rendering and the plan
 }
 
-// Input is all that a Plan depends on.
+// Input is everything that a Plan depends on.
 type Input struct {
-	Base Side                // the branch as it is
+	Base Side                // the branch without the change
 	Head Side                // the branch with the change
 	From federation.Revision // where the change began
-	// Conflicts are files that both sides changed and that do not merge, and Both those
-	// that do.
+	// Conflicts are files that both sides changed and that do not merge. Both are files
+	// that both sides changed and that merge.
 	Conflicts, Both []string
 	Facts           federation.Facts // by which both were scheduled
-	// Answers are what clusters said to the change, by name; nil where none was asked.
+	// Answers are the answers of clusters to the change, by name; nil if none was queried.
 	Answers map[string]Answer
-	Cloud   *Cloud // nil where fedsync makes no load balancers
+	Cloud   *Cloud // nil if fedsync creates no load balancers
 }
 
-// Answer is what one cluster said to a dry run of the change.
+// Answer is the answer of one cluster to a dry run of the change.
 type Answer struct {
-	Unasked  untrusted.Text // why it could not be asked; empty where it was
+	Unasked  untrusted.Text // why it could not be queried; empty if it was
 	Adopted  []federation.ObjectRef
 	Findings []federation.Finding // why an object could not be applied
 }
 
-// Plan is what a proposed change would do. Lists are sorted: the same input gives the same
-// plan, to the byte.
+// Plan is what a proposed change would do. Lists are sorted: the same input yields the same
+// plan, byte for byte.
 type Plan struct {
 	Federation string              `json:"federation"`
-	Base       federation.Revision `json:"base"` // the branch as it is
+	Base       federation.Revision `json:"base"` // the branch without the change
 	Head       federation.Revision `json:"head"` // the newest commit of the change
 	From       federation.Revision `json:"from"` // where the change began
 	Verdict    Verdict             `json:"verdict"`
@@ -63,10 +64,10 @@ type Plan struct {
 	Objects  []ObjectChange       `json:"objects"`
 	Ports    []PortChange         `json:"ports"`
 	Replicas []ReplicasChange     `json:"replicas"`
-	Findings []federation.Finding `json:"findings"` // those that the change brings
-	Mended   []federation.Finding `json:"mended"`   // those that it ends
+	Findings []federation.Finding `json:"findings"` // those that the change adds
+	Mended   []federation.Finding `json:"mended"`   // those that it resolves
 
-	Cloud *Cloud `json:"cloud,omitempty"` // nil where fedsync makes no load balancers
+	Cloud *Cloud `json:"cloud,omitempty"` // nil if fedsync creates no load balancers
 }
 
 // Verdict is the outcome of a plan.
@@ -75,19 +76,19 @@ type Verdict string
 // The verdicts.
 const (
 	Same    Verdict = "same"    // nothing would change
-	Changes Verdict = "changes" // it would do what it says
+	Changes Verdict = "changes" // it would make the listed changes
 	Unsure  Verdict = "unsure"  // it could not be checked everywhere
 	Fails   Verdict = "fails"   // it would not work
 )
 
-// Cluster says what the change means to one cluster.
+// Cluster is what the change means to one cluster.
 type Cluster struct {
 	Name    string                  `json:"name"`
-	State   federation.ClusterState `json:"state,omitempty"`  // empty where nobody knows
-	Objects int                     `json:"objects"`          // that change there
+	State   federation.ClusterState `json:"state,omitempty"`  // empty if it is not known
+	Objects int                     `json:"objects"`          // how many objects change there
 	Change  string                  `json:"change,omitempty"` // "joins", "leaves"
-	Asked   bool                    `json:"asked"`            // the change was tried there, without writing
-	Unasked untrusted.Text          `json:"unasked,omitzero"` // why it was not; empty where nobody meant to
+	Asked   bool                    `json:"asked"`            // the change was tried there by a dry run
+	Unasked untrusted.Text          `json:"unasked,omitzero"` // why it was not; empty if it was not to be
 }
 
 // Action is what happens to an object.
@@ -100,21 +101,21 @@ const (
 	Delete Action = "delete"
 )
 
-// ObjectChange is what happens to one object, alike in some clusters.
+// ObjectChange is what happens to one object, in the same way in several clusters.
 type ObjectChange struct {
 	Action   Action               `json:"action"`
 	Object   federation.ObjectRef `json:"object"`
 	App      string               `json:"app"`
 	File     string               `json:"file,omitempty"`
 	Clusters []string             `json:"clusters"`
-	Fields   []fields.Difference  `json:"fields,omitempty"` // of what Git says, not of what is live
-	// Prune says what becomes of an object that is deleted from Git.
+	Fields   []fields.Difference  `json:"fields,omitempty"` // of the object in Git, not of the live one
+	// Prune is what happens to an object that is deleted from Git.
 	Prune federation.PruneVerdict `json:"prune,omitempty"`
-	// Both says that its file was changed on the base, too, since the change began.
+	// Both reports that its file was also changed on the base since the change began.
 	Both bool `json:"both,omitempty"`
 }
 
-// PortChange is a node port that is decided otherwise.
+// PortChange is a node port whose decision changes.
 type PortChange struct {
 	Service  federation.ObjectRef   `json:"service"`
 	Protocol string                 `json:"protocol"`
@@ -126,12 +127,12 @@ type PortChange struct {
 	Clashes  []federation.PortClash `json:"clashes,omitempty"`
 }
 
-// ReplicasChange is a workload whose replicas are divided otherwise.
+// ReplicasChange is a workload whose division of replicas changes.
 type ReplicasChange struct {
 	Object    federation.ObjectRef `json:"object"`
 	Before    int64                `json:"before"` // in all clusters
 	After     int64                `json:"after"`
-	Shares    []ShareChange        `json:"shares"` // of clusters where it changes
+	Shares    []ShareChange        `json:"shares"` // of clusters in which the share changes
 	Shortfall int64                `json:"shortfall,omitempty"`
 	Reason    untrusted.Text       `json:"reason,omitzero"` // of the shortfall
 }

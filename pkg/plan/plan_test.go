@@ -123,7 +123,7 @@ func TestRisks(t *testing.T) {
 		want    string // the first risk: its severity, kind and words
 	}{
 		{name: "nothing", head: all, verdict: plan.Same, want: none},
-		{name: "an image", head: with(replicaSet, edit(replicaSet, "web:1", "web:2")), verdict: plan.Changes, want: "I everywhere all 3 clusters change at once"},
+		{name: "an image", head: with(replicaSet, edit(replicaSet, "web:1", "web:2")), verdict: plan.Changes, want: "I everywhere all 3 clusters change at the same time"},
 		{name: "an image in one cluster", head: all, change: func(w *world) {
 			w.objects = without(replicaSet)
 			w.of = map[string][]string{"a": {replicaSet}, "b": {edit(replicaSet, "web:1", "web:2")}, "c": {replicaSet}}
@@ -141,31 +141,31 @@ func TestRisks(t *testing.T) {
 			b.NodePorts = []federation.NodePort{{Protocol: "TCP", Port: 30080, Namespace: "default", Service: "legacy", ServicePort: 80}}
 			f.Clusters["b"] = b
 		}, verdict: plan.Changes, want: "I everywhere"},
-		{name: "no replicas", head: with(replicaSet, edit(replicaSet, "replicas: 6", "replicas: 0")), verdict: plan.Changes, want: "W no replicas nothing of it runs any more: replicas go from 6 to 0"},
+		{name: "no replicas", head: with(replicaSet, edit(replicaSet, "replicas: 6", "replicas: 0")), verdict: plan.Changes, want: "W no replicas it no longer runs anywhere: replicas change from 6 to 0"},
 		{name: "no room", head: with(replicaSet, edit(replicaSet, "replicas: 6", "replicas: 60")), tell: func(f *federation.Facts) {
 			for name, c := range f.Clusters {
 				c.Workloads = slices.Clone(c.Workloads)
 				c.Workloads[0].Limited, c.Workloads[0].Capacity = true, 4
 				f.Clusters[name] = c
 			}
-		}, verdict: plan.Fails, want: "E capacity 48 of 60 replicas find no place"},
+		}, verdict: plan.Fails, want: "E capacity 48 of 60 replicas cannot be placed"},
 		{name: "one of many deleted", head: without(fmt.Sprintf(configMap, "c03")), verdict: plan.Changes, want: "W delete ConfigMap/default/c03 will be deleted"},
 		{name: "many deleted", head: all[:12], verdict: plan.Fails, want: "W held the deletion of"},
 		{name: "an app that does not prune", head: without(secret), change: func(w *world) { w.f.Apps[0].Prune = false }, verdict: plan.Changes, want: "W orphan app echo does not prune: Secret/default/web will stay"},
-		{name: "a definition", head: without(definition), verdict: plan.Changes, want: "W definition the kind that it defines goes with it"},
+		{name: "a definition", head: without(definition), verdict: plan.Changes, want: "W definition the kind that it defines is deleted with it"},
 		{name: "an Ingress", head: without(ingress), verdict: plan.Changes, want: "W address the Ingress will be deleted"},
 		{name: "an address", head: with(ingress, edit(ingress, "static-ip-name: web", "static-ip-name: shop")), verdict: plan.Changes, want: "W address its address may change"},
 		{name: "a certificate", head: with(ingress, edit(ingress, "secretName: web", "secretName: shop")), verdict: plan.Changes, want: `W certificate other certificates are served: spec.tls[0].secretName "web" → "shop"`},
-		{name: "a cluster that leaves", head: all, change: func(w *world) { w.f.Clusters = w.f.Clusters[:2] }, verdict: plan.Changes, want: "W cluster leaves the federation and stays as it is"},
+		{name: "a cluster that leaves", head: all, change: func(w *world) { w.f.Clusters = w.f.Clusters[:2] }, verdict: plan.Changes, want: "W cluster leaves the federation: its objects stay"},
 		{name: "a cluster that is emptied", head: all, change: func(w *world) {
 			w.f.Clusters, w.f.OnRemove = w.f.Clusters[:2], federation.OnRemoveDelete
-		}, verdict: plan.Changes, want: "W cluster leaves the federation: all that fedsync made there will be deleted"},
+		}, verdict: plan.Changes, want: "W cluster leaves the federation: all objects that fedsync created there will be deleted"},
 		{name: "another context", head: all, change: func(w *world) { w.f.Clusters[1].Context = "x" }, verdict: plan.Same, want: "W cluster the name leads to another context: x instead of b"},
-		{name: "a port that a Service gives up", head: with(service, edit(service, "type: NodePort", "type: ClusterIP", ", nodePort: 30080", "")), verdict: plan.Changes, want: "W node port node port 30080 of port 80/TCP is given up: whoever sends to it is refused"},
+		{name: "a port that a Service gives up", head: with(service, edit(service, "type: NodePort", "type: ClusterIP", ", nodePort: 30080", "")), verdict: plan.Changes, want: "W node port node port 30080 of port 80/TCP is given up: its clients are refused"},
 		{name: "a Service that goes", head: without(service), verdict: plan.Changes, want: "W delete Service/default/web will be deleted"},
-		{name: "no replicas of what is not divided", head: with(statefulSet, edit(statefulSet, "replicas: 2", "replicas: 0")), verdict: plan.Changes, want: "W no replicas nothing of it runs any more: spec.replicas 2 → 0"},
+		{name: "no replicas of what is not divided", head: with(statefulSet, edit(statefulSet, "replicas: 2", "replicas: 0")), verdict: plan.Changes, want: "W no replicas it no longer runs: spec.replicas 2 → 0"},
 		{name: "what a StatefulSet cannot change", head: with(statefulSet, edit(statefulSet, "serviceName: db", "serviceName: data")), verdict: plan.Fails, want: "E immutable spec.serviceName cannot be changed"},
-		{name: "another certificate in a Secret", head: with(certificate, edit(certificate, "canary-cert", "canary-other")), verdict: plan.Changes, want: "W certificate another certificate is served where it is used: its tls.crt changes"},
+		{name: "another certificate in a Secret", head: with(certificate, edit(certificate, "canary-cert", "canary-other")), verdict: plan.Changes, want: "W certificate other certificates are served: its tls.crt changes"},
 		{name: "another address of a Service", head: with(balancer, edit(balancer, "type: LoadBalancer", "type: LoadBalancer, loadBalancerIP: 203.0.113.7")), verdict: plan.Changes, want: `W address its address may change: spec.loadBalancerIP none → "203.0.113.7"`},
 		{name: "another class", head: with(ingress, edit(ingress, "spec: {tls", "spec: {ingressClassName: nginx, tls")), verdict: plan.Changes, want: `W address its address may change: spec.ingressClassName none → "nginx"`},
 		{name: "a namespace that goes", head: without(namespace), change: func(*world) {}, verdict: plan.Changes, want: "I orphan a Namespace is never deleted"},
@@ -173,7 +173,7 @@ func TestRisks(t *testing.T) {
 		{
 			name: "an object of somebody's", head: with(secret, edit(secret, "canary-one", "canary-two")),
 			answers: map[string]plan.Answer{"a": {Adopted: []federation.ObjectRef{{Kind: "Secret", Namespace: "default", Name: "web"}}}, "b": {}, "c": {}},
-			verdict: plan.Changes, want: "W adoption exists and is not fedsync's",
+			verdict: plan.Changes, want: "W adoption exists and is not managed by fedsync",
 		},
 		{
 			name: "a cluster that is away", head: with(secret, edit(secret, "canary-one", "canary-two")),

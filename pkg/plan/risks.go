@@ -10,40 +10,40 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Risk is something about a change that a person should know before it is merged.
+// Risk is something that users should know about a change before it is merged.
 type Risk struct {
 	Kind RiskKind `json:"kind"`
-	// Severity is E for what will not work, W for what takes something away, and I for
-	// what is worth knowing.
+	// Severity is E if the change will not work, W if it removes something, and I if the
+	// risk is only worth knowing.
 	Severity federation.Severity  `json:"severity"`
 	Object   federation.ObjectRef `json:"object,omitzero"`
 	App      string               `json:"app,omitempty"`
-	Clusters []string             `json:"clusters,omitempty"` // none: it concerns no one in particular
+	Clusters []string             `json:"clusters,omitempty"` // empty if it concerns no particular cluster
 	Message  untrusted.Text       `json:"message"`
 }
 
-// RiskKind says what a risk is about.
+// RiskKind is what a risk is about.
 type RiskKind string
 
-// The kinds of risks, in the order in which they are told where all else is equal.
+// The kinds of risks. Otherwise equal risks are reported in the order of riskOrder.
 const (
 	RiskConflict   RiskKind = "conflict"    // the change does not merge
-	RiskImmutable  RiskKind = "immutable"   // a field that no API server lets change
-	RiskPortClash  RiskKind = "port clash"  // somebody else has a node port
+	RiskImmutable  RiskKind = "immutable"   // an immutable field changes
+	RiskPortClash  RiskKind = "port clash"  // another Service has a node port
 	RiskCapacity   RiskKind = "capacity"    // there is no room for all replicas
-	RiskSelector   RiskKind = "selector"    // other pods are meant
-	RiskPort       RiskKind = "node port"   // traffic arrives elsewhere
-	RiskZero       RiskKind = "no replicas" // nothing runs any more
+	RiskSelector   RiskKind = "selector"    // other pods are selected
+	RiskPort       RiskKind = "node port"   // traffic moves to another port
+	RiskZero       RiskKind = "no replicas" // no replicas remain
 	RiskDelete     RiskKind = "delete"      // objects are deleted
-	RiskHeld       RiskKind = "held"        // a deletion that a person must let pass
-	RiskOrphan     RiskKind = "orphan"      // an object stays, and is nobody's
-	RiskDefinition RiskKind = "definition"  // a kind goes, and all of its objects
-	RiskAdoption   RiskKind = "adoption"    // an object of somebody else's is taken over
+	RiskHeld       RiskKind = "held"        // a deletion that a user must allow
+	RiskOrphan     RiskKind = "orphan"      // an object stays and is no longer maintained
+	RiskDefinition RiskKind = "definition"  // a kind is deleted, with all its objects
+	RiskAdoption   RiskKind = "adoption"    // an existing object is taken over
 	RiskAddress    RiskKind = "address"     // the address of an Ingress may change
 	RiskTLS        RiskKind = "certificate" // other certificates are served
 	RiskCluster    RiskKind = "cluster"     // a cluster leaves, or is drained
-	RiskEverywhere RiskKind = "everywhere"  // all clusters at once
-	RiskMore       RiskKind = "more"        // what was left out
+	RiskEverywhere RiskKind = "everywhere"  // all clusters change at the same time
+	RiskMore       RiskKind = "more"        // how many risks are omitted
 )
 
 var riskOrder = []RiskKind{
@@ -62,13 +62,13 @@ func (r Risk) compare(o Risk) int {
 	)
 }
 
-// risks looks through all that changes.
+// risks returns the risks of everything that changes.
 func risks(in Input, p *Plan) []Risk {
 	all := []Risk{}
 	for _, path := range p.Conflicts {
 		all = append(all, Risk{
 			Kind: RiskConflict, Severity: federation.SeverityError,
-			Message: untrusted.Textf("%s was changed on the base too, and does not merge: the plan has it as the change does", path),
+			Message: untrusted.Textf("%s was also changed on the base, and does not merge: the plan uses the version of the change", path),
 		})
 	}
 	for _, o := range p.Objects {
@@ -92,7 +92,7 @@ func risks(in Input, p *Plan) []Risk {
 	return all
 }
 
-// objectRisks says what is dangerous about the change of one object.
+// objectRisks returns the risks of the change of one object.
 func objectRisks(o ObjectChange) []Risk {
 	risk := func(kind RiskKind, severity federation.Severity, format string, args ...any) Risk {
 		return Risk{Kind: kind, Severity: severity, Object: o.Object, App: o.App, Clusters: o.Clusters, Message: untrusted.Textf(format, args...)}
@@ -108,31 +108,31 @@ func objectRisks(o ObjectChange) []Risk {
 	switch {
 	case o.Object.Group == "" && o.Object.Kind == "Service":
 		if changed(o, "spec.selector") {
-			all = append(all, risk(RiskSelector, federation.SeverityWarning, "the Service selects other pods: %s", told(o, "spec.selector")))
+			all = append(all, risk(RiskSelector, federation.SeverityWarning, "the Service selects other pods: %s", describe(o, "spec.selector")))
 		}
 		if was(o, "spec.type", "LoadBalancer") || changed(o, "spec.loadBalancerIP") {
-			all = append(all, risk(RiskAddress, federation.SeverityWarning, "its address may change: %s", told(o, "spec.type", "spec.loadBalancerIP")))
+			all = append(all, risk(RiskAddress, federation.SeverityWarning, "its address may change: %s", describe(o, "spec.type", "spec.loadBalancerIP")))
 		}
 	case o.Object.Group == "" && o.Object.Kind == "Secret":
 		if changed(o, "data.tls\\.crt") || changed(o, "data.tls.crt") || changed(o, "stringData.tls.crt") {
-			all = append(all, risk(RiskTLS, federation.SeverityWarning, "another certificate is served where it is used: its tls.crt changes"))
+			all = append(all, risk(RiskTLS, federation.SeverityWarning, "other certificates are served: its tls.crt changes"))
 		}
 	case o.Object.Kind == "Ingress":
 		for _, key := range addressAnnotations {
 			if changed(o, "metadata.annotations."+key) {
-				all = append(all, risk(RiskAddress, federation.SeverityWarning, "its address may change: %s", told(o, "metadata.annotations."+key)))
+				all = append(all, risk(RiskAddress, federation.SeverityWarning, "its address may change: %s", describe(o, "metadata.annotations."+key)))
 			}
 		}
 		if changed(o, "spec.ingressClassName") {
-			all = append(all, risk(RiskAddress, federation.SeverityWarning, "its address may change: %s", told(o, "spec.ingressClassName")))
+			all = append(all, risk(RiskAddress, federation.SeverityWarning, "its address may change: %s", describe(o, "spec.ingressClassName")))
 		}
 		if changed(o, "spec.tls") || changed(o, "metadata.annotations.ingress.gcp.kubernetes.io/pre-shared-cert") {
 			all = append(all, risk(RiskTLS, federation.SeverityWarning, "other certificates are served: %s",
-				told(o, "spec.tls", "metadata.annotations.ingress.gcp.kubernetes.io/pre-shared-cert")))
+				describe(o, "spec.tls", "metadata.annotations.ingress.gcp.kubernetes.io/pre-shared-cert")))
 		}
 	}
 	if becomes(o, "spec.replicas", "0") {
-		all = append(all, risk(RiskZero, federation.SeverityWarning, "nothing of it runs any more: %s", told(o, "spec.replicas")))
+		all = append(all, risk(RiskZero, federation.SeverityWarning, "it no longer runs: %s", describe(o, "spec.replicas")))
 	}
 	return all
 }
@@ -142,7 +142,7 @@ func (p *Plan) deletes(ref federation.ObjectRef) bool {
 	return slices.ContainsFunc(p.Objects, func(o ObjectChange) bool { return o.Action == Delete && o.Object == ref })
 }
 
-// addressAnnotations are those that give an Ingress its address or its controller.
+// addressAnnotations are the annotations that set the address or the controller of an Ingress.
 var addressAnnotations = []string{
 	"kubernetes.io/ingress.global-static-ip-name",
 	"networking.gke.io/static-ip",

@@ -9,8 +9,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// portRisks says what is dangerous about another node port of a Service that is deleted or
-// stays.
+// portRisks returns the risks of a changed node port. deleted reports whether its Service is
+// deleted.
 func portRisks(c PortChange, deleted bool) []Risk {
 	name := fmt.Sprintf("port %d/%s", c.Port, c.Protocol)
 	risk := Risk{Object: c.Service, Severity: federation.SeverityWarning, Kind: RiskPort}
@@ -30,18 +30,18 @@ func portRisks(c PortChange, deleted bool) []Risk {
 	case c.Basis == federation.PortRefused:
 		risk.Kind, risk.Severity, risk.Message = RiskPortClash, federation.SeverityError, untrusted.Textf("%s gets no node port: %s", name, c.Reason)
 	case c.Before == 0 || c.Before == c.After:
-		return nil // nobody uses it yet
+		return nil // no client uses it yet
 	case c.After == 0 && c.Basis == "" && deleted:
-		return nil // it is gone with its Service
+		return nil // it is deleted with its Service
 	case c.After == 0 && c.Basis == "":
-		risk.Message = untrusted.Textf("node port %d of %s is given up: whoever sends to it is refused", c.Before, name)
+		risk.Message = untrusted.Textf("node port %d of %s is given up: its clients are refused", c.Before, name)
 	default:
-		risk.Message = untrusted.Textf("the node port of %s changes from %d to %d: whoever sends to the old one is refused", name, c.Before, c.After)
+		risk.Message = untrusted.Textf("the node port of %s changes from %d to %d: clients of the old one are refused", name, c.Before, c.After)
 	}
 	return []Risk{risk}
 }
 
-// replicasRisks says what is dangerous about other replicas.
+// replicasRisks returns the risks of changed replicas.
 func replicasRisks(in Input, r ReplicasChange) []Risk {
 	var all []Risk
 	before := int64(0)
@@ -53,20 +53,20 @@ func replicasRisks(in Input, r ReplicasChange) []Risk {
 	if r.Shortfall > before {
 		all = append(all, Risk{
 			Kind: RiskCapacity, Severity: federation.SeverityError, Object: r.Object,
-			Message: untrusted.Textf("%d of %d replicas find no place: %s", r.Shortfall, r.After, r.Reason),
+			Message: untrusted.Textf("%d of %d replicas cannot be placed: %s", r.Shortfall, r.After, r.Reason),
 		})
 	}
 	goes := !slices.ContainsFunc(in.Head.Plan.Replicas, func(d federation.ReplicasDecision) bool { return d.Object == r.Object })
 	if r.Before > 0 && r.After == 0 && !goes {
 		all = append(all, Risk{
 			Kind: RiskZero, Severity: federation.SeverityWarning, Object: r.Object,
-			Message: untrusted.Textf("nothing of it runs any more: replicas go from %d to 0", r.Before),
+			Message: untrusted.Textf("it no longer runs anywhere: replicas change from %d to 0", r.Before),
 		})
 	}
 	return all
 }
 
-// clusterRisks says which clusters leave, or give up what they run.
+// clusterRisks returns the risks of clusters that leave, or give up what they run.
 func clusterRisks(in Input) []Risk {
 	was := map[string]federation.Cluster{}
 	for _, c := range in.Base.Federation.Clusters {
@@ -85,25 +85,25 @@ func clusterRisks(in Input) []Risk {
 		case c.Context != old.Context:
 			risk(c.Name, fmt.Sprintf("the name leads to another context: %s instead of %s", c.Context, old.Context))
 		case c.Lost && !old.Lost:
-			risk(c.Name, "is declared lost: what it runs is placed elsewhere")
+			risk(c.Name, "is declared lost: its replicas are placed in other clusters")
 		case c.Drain && !old.Drain:
-			risk(c.Name, "is drained: its traffic is taken away, and then its replicas")
+			risk(c.Name, "is drained: its traffic is moved away, and then its replicas")
 		}
 	}
 	for _, c := range in.Base.Federation.Clusters {
 		if _, left := was[c.Name]; !left {
 			continue
 		}
-		message := "leaves the federation and stays as it is: nobody keeps what runs there"
+		message := "leaves the federation: its objects stay and are no longer maintained"
 		if in.Head.Federation.OnRemove == federation.OnRemoveDelete {
-			message = "leaves the federation: all that fedsync made there will be deleted"
+			message = "leaves the federation: all objects that fedsync created there will be deleted"
 		}
 		risk(c.Name, message)
 	}
 	return all
 }
 
-// adoptions says which objects of others would be taken over.
+// adoptions returns the risks of objects that would be taken over.
 func adoptions(in Input) []Risk {
 	clusters := map[federation.ObjectRef][]string{}
 	for _, cluster := range clusterOrder(in) {
@@ -115,13 +115,14 @@ func adoptions(in Input) []Risk {
 	for _, ref := range slices.SortedFunc(maps.Keys(clusters), federation.ObjectRef.Compare) {
 		all = append(all, Risk{
 			Kind: RiskAdoption, Severity: federation.SeverityWarning, Object: ref, Clusters: clusters[ref],
-			Message: untrusted.Const("exists and is not fedsync's: it would be taken over, and made as Git says"),
+			Message: untrusted.Const("exists and is not managed by fedsync: it would be taken over and made equal to Git"),
 		})
 	}
 	return all
 }
 
-// everywhere says that all clusters change at once, so that no one is left to compare with.
+// everywhere returns a note if all clusters change at the same time, so that none is left to
+// compare with.
 func everywhere(p *Plan) []Risk {
 	clusters := 0
 	for _, c := range p.Clusters {
@@ -137,6 +138,6 @@ func everywhere(p *Plan) []Risk {
 	}
 	return []Risk{{
 		Kind: RiskEverywhere, Severity: federation.SeverityNote,
-		Message: untrusted.Textf("all %d clusters change at once: there is none left to compare with", clusters),
+		Message: untrusted.Textf("all %d clusters change at the same time: none is left to compare with", clusters),
 	}}
 }

@@ -5,8 +5,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// deletionRisks says what becomes of objects that are no longer in Git: for each app once,
-// and one by one for those whose going takes more with it than themselves.
+// deletionRisks returns the risks of objects that are no longer in Git: one risk for each app,
+// and a separate one for each object whose deletion removes more than the object.
 func deletionRisks(changes []ObjectChange) []Risk {
 	type fate struct {
 		app   string
@@ -38,9 +38,9 @@ func deletionRisks(changes []ObjectChange) []Risk {
 		names := untrusted.Some(gone[f], 5)
 		switch f.prune {
 		case federation.PruneHeld:
-			r.Kind, r.Message = RiskHeld, untrusted.Textf("the deletion of %s will be held until a person lets it pass", names)
+			r.Kind, r.Message = RiskHeld, untrusted.Textf("the deletion of %s will be held until a user allows it", names)
 		case federation.PruneOff:
-			r.Kind, r.Message = RiskOrphan, untrusted.Textf("app %s does not prune: %s will stay, and nobody keeps it", f.app, names)
+			r.Kind, r.Message = RiskOrphan, untrusted.Textf("app %s does not prune: %s will stay and no longer be maintained", f.app, names)
 		case federation.PruneWaiting:
 			r.Kind, r.Message = RiskDelete, untrusted.Textf("%s will be deleted as soon as it is known what runs everywhere", names)
 		case federation.PruneAllowed:
@@ -51,26 +51,26 @@ func deletionRisks(changes []ObjectChange) []Risk {
 	return all
 }
 
-// special says what goes with an object, where that is more than the object.
+// special returns the risk of an object whose deletion has a special effect.
 func special(o ObjectChange) (Risk, bool) {
 	r := Risk{Severity: federation.SeverityWarning, Object: o.Object, App: o.App, Clusters: o.Clusters}
 	goes := o.Prune == federation.PruneAllowed || o.Prune == federation.PruneWaiting
 	switch {
 	case o.Object.Group == "" && o.Object.Kind == "Namespace":
-		r.Kind, r.Severity, r.Message = RiskOrphan, federation.SeverityNote, untrusted.Const("a Namespace is never deleted: it stays, with all that is in it")
+		r.Kind, r.Severity, r.Message = RiskOrphan, federation.SeverityNote, untrusted.Const("a Namespace is never deleted: it stays, with everything in it")
 	case !goes:
 		return Risk{}, false
 	case o.Object.Group == "apiextensions.k8s.io" && o.Object.Kind == "CustomResourceDefinition":
-		r.Kind, r.Message = RiskDefinition, untrusted.Const("the kind that it defines goes with it, as soon as all of its objects are ours")
+		r.Kind, r.Message = RiskDefinition, untrusted.Const("the kind that it defines is deleted with it, as soon as fedsync manages all of its objects")
 	case o.Object.Kind == "Ingress":
-		r.Kind, r.Message = RiskAddress, untrusted.Const("the Ingress will be deleted: its address answers no more")
+		r.Kind, r.Message = RiskAddress, untrusted.Const("the Ingress will be deleted: its address will no longer answer")
 	default:
 		return Risk{}, false
 	}
 	return r, true
 }
 
-// union appends the names that are missing.
+// union returns names with those of more appended that it does not have.
 func union(names, more []string) []string {
 	known := make(map[string]bool, len(names))
 	for _, n := range names {

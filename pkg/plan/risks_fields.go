@@ -12,8 +12,8 @@ import (
 	"github.com/fedsync/fedsync/internal/untrusted"
 )
 
-// immutables are fields that the API server lets nobody change, as its validation has it
-// (ValidateXUpdate in k8s.io/kubernetes/pkg/apis). A dry run finds others.
+// immutables are immutable fields, from the validation of the API server (ValidateXUpdate in
+// k8s.io/kubernetes/pkg/apis). A dry run finds others.
 var immutables = map[schema.GroupKind][]string{
 	{Group: "apps", Kind: "Deployment"}:                              {"spec.selector"},
 	{Group: "apps", Kind: "ReplicaSet"}:                              {"spec.selector"},
@@ -28,7 +28,7 @@ var immutables = map[schema.GroupKind][]string{
 	{Group: "scheduling.k8s.io", Kind: "PriorityClass"}: {"value"},
 }
 
-// immutable names the fields of a change that cannot be changed.
+// immutable returns the immutable fields that a change modifies.
 func immutable(o ObjectChange) []string {
 	var paths []string
 	for _, path := range immutables[o.Object.GroupKind()] {
@@ -44,12 +44,12 @@ func changed(o ObjectChange, path string) bool {
 	return slices.ContainsFunc(o.Fields, func(f fields.Difference) bool { return within(f.Path, path) })
 }
 
-// was reports whether a field had a text before, and has another now.
+// was reports whether a field changes from a text to another value.
 func was(o ObjectChange, path, text string) bool {
 	return slices.ContainsFunc(o.Fields, func(f fields.Difference) bool { return f.Path == path && string(f.Before) == strconv.Quote(text) })
 }
 
-// becomes reports whether a field has a value now, and had another before.
+// becomes reports whether a field changes to a value.
 func becomes(o ObjectChange, path, value string) bool {
 	return slices.ContainsFunc(o.Fields, func(f fields.Difference) bool { return f.Path == path && string(f.After) == value })
 }
@@ -59,8 +59,8 @@ func within(path, parent string) bool {
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// told gives the changes of fields, and of those within them, in one line.
-func told(o ObjectChange, paths ...string) string {
+// describe returns the changes of fields, and of fields within them, on one line.
+func describe(o ObjectChange, paths ...string) string {
 	var parts []string
 	for _, f := range o.Fields {
 		if slices.ContainsFunc(paths, func(path string) bool { return within(f.Path, path) }) {

@@ -9,7 +9,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// decide makes the verdict and the one line that matters.
+// decide sets the verdict and the summary.
 func (p *Plan) decide() {
 	var reasons []string
 	for _, r := range p.Risks {
@@ -17,7 +17,7 @@ func (p *Plan) decide() {
 			reasons = append(reasons, r.String())
 		}
 	}
-	for _, f := range p.Told(slices.DeleteFunc(slices.Clone(p.Findings), p.tells)) {
+	for _, f := range p.Merged(slices.DeleteFunc(slices.Clone(p.Findings), p.covers)) {
 		if f.Severity == federation.SeverityError {
 			reasons = append(reasons, f.String())
 		}
@@ -35,7 +35,7 @@ func (p *Plan) decide() {
 			p.Summary = untrusted.Textf("%s; and %d more", p.Summary, n)
 		}
 	case len(unasked) > 0:
-		p.Verdict, p.Summary = Unsure, untrusted.Textf("could not ask %s; %s", untrusted.Some(unasked, 3), p.counts())
+		p.Verdict, p.Summary = Unsure, untrusted.Textf("could not query %s; %s", untrusted.Some(unasked, 3), p.counts())
 	case len(p.Objects) == 0 && len(p.Ports) == 0 && len(p.Replicas) == 0 && p.Cloud.count() == 0 && !p.reshapes():
 		p.Verdict, p.Summary = Same, untrusted.Const("no cluster changes")
 	default:
@@ -54,15 +54,15 @@ func (p *Plan) reshapes() bool {
 	return slices.ContainsFunc(p.Clusters, func(c Cluster) bool { return c.Change != "" })
 }
 
-// tells reports whether a risk says what a finding does: a clash of ports is both.
-func (p *Plan) tells(f federation.Finding) bool {
+// covers reports whether a risk reports the same as a finding: a clash of ports is both.
+func (p *Plan) covers(f federation.Finding) bool {
 	return slices.ContainsFunc(p.Risks, func(r Risk) bool {
 		return r.Severity == federation.SeverityError && r.Object == f.Object && f.Object != federation.ObjectRef{} &&
 			(f.Cluster == "" || len(r.Clusters) == 0 || slices.Contains(r.Clusters, f.Cluster))
 	})
 }
 
-// counts gives "1 to create, 2 to change, 1 to delete in 3 of 13 clusters".
+// counts returns "1 to create, 2 to change, 1 to delete in 3 of 13 clusters".
 func (p *Plan) counts() string {
 	objects := map[Action]map[federation.ObjectRef]bool{Create: {}, Change: {}, Delete: {}}
 	clusters := 0
@@ -95,12 +95,12 @@ func (p *Plan) counts() string {
 	return strings.Join(parts, "; ")
 }
 
-// some names workloads with the totals that change.
+// some returns the names of workloads with the totals that change.
 func some(all []ReplicasChange) string {
 	var names []string
 	for _, r := range all {
 		if r.Before == r.After {
-			names = append(names, r.Object.Name+" divided otherwise")
+			names = append(names, r.Object.Name+" divided differently")
 			continue
 		}
 		names = append(names, fmt.Sprintf("%s %d → %d", r.Object.Name, r.Before, r.After))
@@ -108,7 +108,7 @@ func some(all []ReplicasChange) string {
 	return untrusted.Some(names, 3)
 }
 
-// String gives a risk in one line.
+// String returns a risk on one line.
 func (r Risk) String() string {
 	var where []string
 	if r.Object != (federation.ObjectRef{}) {

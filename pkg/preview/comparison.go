@@ -13,15 +13,15 @@ import (
 type Comparison struct {
 	Report *status.Report
 	Facts  federation.Facts // what the clusters reported
-	Plan   federation.Plan  // what was planned by these facts
-	// Differences are those of each cluster that could be compared, by name; of
-	// one that could not, there is no entry.
+	Plan   federation.Plan  // the plan by these facts
+	// Differences are the differences in each cluster, by name. A cluster that could
+	// not be compared has no entry.
 	Differences map[string][]apply.Difference
-	// Findings are those of the rendering, the plan and the comparing. The report
+	// Findings are those of the rendering, the plan and the comparison. The report
 	// has more, about what runs.
 	Findings    []federation.Finding
 	Uncommitted Uncommitted
 }
 
-// ErrNoAnswer is returned when not one cluster could be asked.
+// ErrNoAnswer is returned if no cluster could be queried.
 var ErrNoAnswer = errors.New("no cluster answers")

@@ -1,6 +1,6 @@
-// Package preview says what a revision is without following it.
+// Package preview shows what a revision would do, without applying it.
 //
-// [Render] reads, renders and schedules one revision by facts that are given, and asks no
-// cluster. [Comparison] is the form of the answer where clusters are asked, once, what they
-// run and what an apply would change there; the daemon's loop makes it.
+// [Render] reads, renders and schedules one revision by given facts, and queries no
+// cluster. [Comparison] is the answer when clusters are asked one time what they run and what
+// an apply would change there. The daemon's loop makes it.
 package preview

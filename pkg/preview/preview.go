@@ -20,7 +20,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/wire"
 )
 
-// Rendering is what a revision says without asking any cluster.
+// Rendering is what is known about a revision without querying any cluster.
 type Rendering struct {
 	Federation  *federation.Federation
 	Snapshot    federation.Snapshot
@@ -29,8 +29,8 @@ type Rendering struct {
 	Uncommitted Uncommitted
 }
 
-// Render reads and renders one revision, and schedules it for clusters that report
-// these facts; without any they are Ready and empty.
+// Render reads and renders one revision, and schedules it by these facts. A cluster
+// without facts is Ready and empty.
 func Render(ctx context.Context, cfg *config.Config, facts federation.Facts) (*Rendering, error) {
 	secrets := secret.New()
 	src, snapshot, f, err := Read(ctx, cfg, secrets)
@@ -45,8 +45,8 @@ func Render(ctx context.Context, cfg *config.Config, facts federation.Facts) (*R
 	return r, nil
 }
 
-// Read reads the revision that the settings name, and its fedsync.yaml. The secrets of the
-// repository's server go to secrets.
+// Read reads the revision that the settings name, and its fedsync.yaml. It adds the
+// credentials for the repository's server to secrets.
 func Read(ctx context.Context, cfg *config.Config, secrets *secret.Set) (*source.Source, federation.Snapshot, *federation.Federation, error) {
 	src, err := wire.NewSource(cfg, secrets, zap.NewNop())
 	if err != nil {
@@ -74,15 +74,16 @@ func Of(ctx context.Context, cfg *config.Config, snapshot federation.Snapshot, f
 	return &Rendering{Federation: f, Snapshot: snapshot, Plan: plan, Findings: slices.Concat(findings, plan.Findings)}, nil
 }
 
-// A RenderFunc turns files into objects: a revision's tree and federation go in,
-// the bundles of its clusters come out, those of each cluster as soon as they are
-// there. Where an app takes long, sofar may get what there is of all others first. It
-// must return soon after ctx ends. It is all that its callers know of rendering, so that a
-// process which can be killed could do it.
+// A RenderFunc turns files into objects: its input is a revision's tree and federation,
+// and its output is the bundles of the clusters. It calls ready for each cluster as soon as
+// the cluster's bundles are rendered. If an app takes long, it may call sofar with the
+// bundles of all other apps first. It must return soon after ctx ends. Callers know nothing
+// else about rendering, so that a process that can be killed may do it.
 type RenderFunc func(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
 	ready func(federation.Cluster, []federation.Bundle), sofar func([]federation.Bundle, []federation.Finding)) ([]federation.Bundle, []federation.Finding)
 
-// Once renders a snapshot as a whole, with what the operator does not grant its file.
+// Once renders a complete snapshot. Its findings include what the operator does not allow
+// in fedsync.yaml.
 func Once(ctx context.Context, cfg *config.Config, with RenderFunc, snapshot federation.Snapshot, f *federation.Federation) ([]federation.Bundle, []federation.Finding, error) {
 	bundles, findings := with(ctx, snapshot, f, nil, nil)
 	if err := ctx.Err(); err != nil {
@@ -98,18 +99,18 @@ func Refusal(snapshot federation.Snapshot, err error) []federation.Finding {
 	}
 	return []federation.Finding{{
 		ID: federation.FindingFederation, Severity: federation.SeverityError, File: snapshot.FederationFile(),
-		Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct " + federation.FileName + "; until then the revision before goes on being maintained"),
+		Message: untrusted.New(err.Error()), Remedy: untrusted.Const("correct " + federation.FileName + "; until then the previous revision stays in use"),
 	}}
 }
 
-// Uncommitted is what of a work tree no commit has.
+// Uncommitted is the uncommitted changes in a work tree.
 type Uncommitted struct {
-	Files   []string // those that the federation would read, and whose changes are not in the revision
-	Unknown string   // why they are not known; empty where they are
+	Files   []string // files that the federation reads and whose changes are not in the revision
+	Unknown string   // why they are not known; empty if they are
 }
 
-// UncommittedFiles compares a work tree with its commit. It is a courtesy to whoever forgot
-// to commit: what is asked for is answered where it cannot be done, as in a sparse checkout.
+// UncommittedFiles compares a work tree with its commit. It only serves to remind users who
+// forgot to commit, so it returns no error if it fails, as in a sparse checkout.
 func UncommittedFiles(src *source.Source, f *federation.Federation) Uncommitted {
 	path, local := src.LocalPath()
 	if !local {

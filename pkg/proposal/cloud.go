@@ -9,15 +9,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/plan"
 )
 
-// Cloud is what is asked about Google Cloud. Only the project that the base names is
-// looked at, whatever the change says, since a change is anybody's.
+// Cloud is what is asked about Google Cloud. Only the project that the base names is read,
+// whatever the change states, since anybody may propose a change.
 type Cloud struct {
 	Base, Head gcp.Input
 }
 
-// ProposeCloud says what the change does to the federation's way to Google Cloud. Without a
-// proposal there is nothing to ask, and the answer is whole. The source is the digest of the
-// base's.
+// ProposeCloud returns what the change does to the federation's settings for Google Cloud.
+// If the second result is nil, there is nothing to ask, and the first one is complete. The
+// source is the digest of the base's source.
 func ProposeCloud(source string, in plan.Input) (*plan.Cloud, *Cloud) {
 	was, is := in.Base.Federation, in.Head.Federation
 	if in.Base.Refused || in.Head.Refused || !was.Balances() && !is.Balances() {
@@ -25,18 +25,18 @@ func ProposeCloud(source string, in plan.Input) (*plan.Cloud, *Cloud) {
 	}
 	if !was.Balances() {
 		return &plan.Cloud{
-			Project: is.GCP.Project, Unasked: untrusted.Const("the base makes no load balancers: no project is asked before the change is merged"),
-			Notice: untrusted.Textf("fedsync will make load balancers in project %s", is.GCP.Project),
+			Project: is.GCP.Project, Unasked: untrusted.Const("the base creates no load balancers: no project is read before the change is merged"),
+			Notice: untrusted.Textf("fedsync will create load balancers in project %s", is.GCP.Project),
 		}, nil
 	}
 	c := &plan.Cloud{Project: was.GCP.Project}
 	switch {
 	case !is.Balances():
-		c.Notice = untrusted.Textf("fedsync will no longer look after the load balancers in project %s: they stay as they are", was.GCP.Project)
+		c.Notice = untrusted.Textf("fedsync will no longer maintain the load balancers in project %s: they stay unchanged", was.GCP.Project)
 		return c, nil
 	case is.GCP.Project != was.GCP.Project:
-		c.Unasked = untrusted.Textf("project %s is not asked before the change is merged", is.GCP.Project)
-		c.Notice = untrusted.Textf("load balancers will be made in project %s, with other addresses; those in project %s stay as they are, and nobody looks after them", is.GCP.Project, was.GCP.Project)
+		c.Unasked = untrusted.Textf("project %s is not read before the change is merged", is.GCP.Project)
+		c.Notice = untrusted.Textf("load balancers will be created in project %s, with other addresses; those in project %s stay unchanged and are no longer maintained", is.GCP.Project, was.GCP.Project)
 		return c, nil
 	}
 	return c, &Cloud{
@@ -45,7 +45,7 @@ func ProposeCloud(source string, in plan.Input) (*plan.Cloud, *Cloud) {
 	}
 }
 
-// AddCloud adds what Google Cloud would become to what is compared.
+// AddCloud adds the changes on Google Cloud to what is compared.
 func AddCloud(in *plan.Input, c *plan.Cloud, p keeper.Proposed) {
 	for _, change := range p.Changes {
 		c.Changes = append(c.Changes, plan.CloudChange{Verb: string(change.Verb), Resource: change.ID.String(), Detail: change.Detail})
@@ -56,13 +56,13 @@ func AddCloud(in *plan.Input, c *plan.Cloud, p keeper.Proposed) {
 	c.Besides = p.Besides
 	if p.Absent {
 		c.Besides = 0
-		c.Unasked = untrusted.Const("nothing is there of what the base wants: where a daemon made it, give --repo and --revision as the daemon has them, since all of it is named after these")
+		c.Unasked = untrusted.Const("none of the base's resources exist: if a daemon created them, set --repo and --revision to the daemon's values, since the names depend on these")
 	}
 	in.Head.Findings = append(slices.Clip(in.Head.Findings), p.Brought...)
 	in.Base.Findings = append(slices.Clip(in.Base.Findings), p.Ended...)
 }
 
-// CloudUnasked says of a plan by facts that Google Cloud is another question.
+// CloudUnasked records, in a plan by facts, that Compute Engine was not queried.
 func CloudUnasked(source string, in *plan.Input) {
 	c, asked := ProposeCloud(source, *in)
 	if asked != nil {

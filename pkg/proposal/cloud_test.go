@@ -24,9 +24,9 @@ func TestOnlyTheProjectOfTheBaseIsAsked(t *testing.T) {
 		notice, unasked  string
 	}{
 		{name: "the same", base: "shop", head: "shop", asked: true},
-		{name: "another", base: "shop", head: "theirs", notice: "will be made in project theirs", unasked: "project theirs is not asked"},
-		{name: "new", head: "theirs", notice: "will make load balancers in project theirs", unasked: "no project is asked"},
-		{name: "gone", base: "shop", notice: "no longer look after the load balancers in project shop"},
+		{name: "another", base: "shop", head: "theirs", notice: "will be created in project theirs", unasked: "project theirs is not read"},
+		{name: "new", head: "theirs", notice: "will create load balancers in project theirs", unasked: "no project is read"},
+		{name: "gone", base: "shop", notice: "no longer maintain the load balancers in project shop"},
 		{name: "none"},
 		{name: "refused", base: "shop", head: "shop", refused: true},
 	} {

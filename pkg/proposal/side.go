@@ -24,8 +24,8 @@ type Side struct {
 	rendering []federation.Finding
 }
 
-// Render renders a revision. One whose fedsync.yaml is refused has no clusters, and a
-// finding that says so.
+// Render renders a revision. If its fedsync.yaml is refused, the side has no clusters, and
+// findings that state the reason.
 func Render(ctx context.Context, cfg *config.Config, with preview.RenderFunc, snapshot federation.Snapshot) (*Side, error) {
 	s := &Side{Side: plan.Side{Revision: snapshot.Revision}}
 	f, err := render.Load(snapshot)
@@ -38,7 +38,7 @@ func Render(ctx context.Context, cfg *config.Config, with preview.RenderFunc, sn
 	return s, err
 }
 
-// Schedule schedules the side by facts, without the clusters that are not to be written.
+// Schedule schedules the side by facts, without the excluded clusters.
 func (s *Side) Schedule(cfg *config.Config, facts federation.Facts, excluded map[string]string) plan.Side {
 	if s.Refused {
 		s.Findings = s.rendering
@@ -60,7 +60,7 @@ func ByCluster(p federation.Plan) map[string]federation.ClusterPlan {
 	return all
 }
 
-// OnlyChanged returns a cluster's plan without the objects that another plan has as well.
+// OnlyChanged returns a cluster's plan without the objects that are the same in before.
 func OnlyChanged(before, after federation.ClusterPlan) federation.ClusterPlan {
 	had := map[federation.ObjectRef]string{}
 	for _, app := range before.Apps {
@@ -85,7 +85,7 @@ func OnlyChanged(before, after federation.ClusterPlan) federation.ClusterPlan {
 	return after
 }
 
-// AnswerOf says what a cluster said to a dry run.
+// AnswerOf returns a cluster's answer to a dry run.
 func AnswerOf(differences []apply.Difference) (answer plan.Answer) {
 	for _, d := range differences {
 		if d.Action == federation.ActionAdopted {
@@ -98,7 +98,7 @@ func AnswerOf(differences []apply.Difference) (answer plan.Answer) {
 	return answer
 }
 
-// Silence says why a cluster was not asked.
+// Silence returns why a cluster was not queried.
 func Silence(f federation.ClusterFacts, since time.Time) untrusted.Text {
 	switch {
 	case f.State == federation.ClusterReady || f.State == federation.ClusterPending:

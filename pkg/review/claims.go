@@ -12,11 +12,11 @@ import (
 	"github.com/fedsync/fedsync/pkg/plan"
 )
 
-// Claims are what a change takes of the clusters that others may want as well.
+// Claims are what a change needs in the clusters and other changes may need as well.
 type Claims struct {
 	Ports     []Port
 	Amounts   map[Amount]int64
-	Workloads []federation.ObjectRef // whose replicas are divided otherwise
+	Workloads []federation.ObjectRef // whose division of replicas changes
 }
 
 // Port is a node port that a Service gets.
@@ -26,11 +26,11 @@ type Port struct {
 	Service  federation.ObjectRef
 }
 
-// Amount is something of which a cluster may limit how much a namespace has, as its
-// quotas name it: "pods".
+// Amount is a resource that a quota may limit in a namespace of a cluster, as quotas name
+// it: "pods".
 type Amount struct{ Cluster, Namespace, Resource string }
 
-// claimsOf reads a plan.
+// claimsOf returns the claims of a plan.
 func claimsOf(p *plan.Plan) Claims {
 	c := Claims{Amounts: map[Amount]int64{}}
 	for _, port := range p.Ports {
@@ -80,7 +80,7 @@ var counted = map[string][]string{
 	"HorizontalPodAutoscaler.autoscaling": {"count/horizontalpodautoscalers.autoscaling"},
 }
 
-// left is how much of an amount is not used; false where nothing limits it.
+// left returns how much of an amount is unused, and reports whether a quota limits it.
 func left(f federation.Facts, a Amount) (int64, bool) {
 	least, limited := int64(0), false
 	for _, q := range f.Clusters[a.Cluster].Quotas {
@@ -95,12 +95,12 @@ func left(f federation.Facts, a Amount) (int64, bool) {
 	return least, limited
 }
 
-// digests gives the digests of the facts that matter to claims. What all have in common is
-// encoded once.
+// digests computes digests of the facts that matter to claims. It caches the encoding of what
+// they have in common.
 type digests struct {
 	facts    federation.Facts
 	clusters []string                         // their names, sorted
-	standing []byte                           // of the clusters, encoded; nil before
+	standing []byte                           // of the clusters, encoded; nil until needed
 	holders  map[federation.NodePort][]string // by protocol and port: who has it, and where
 }
 
@@ -109,7 +109,7 @@ func digest(f federation.Facts, c Claims) string {
 	return d.of(c)
 }
 
-// standing is what matters of a cluster to every plan.
+// standing is the state of a cluster that matters to every plan.
 type standing struct {
 	Name, UID      string
 	State          federation.ClusterState

@@ -11,15 +11,15 @@ import (
 
 // Clash is what two open pull requests cannot both have.
 type Clash struct {
-	With int64 // the other's number
+	With int64 // the number of the other pull request
 	What string
 }
 
-// String gives it in a few words.
+// String returns a short description of the clash.
 func (c Clash) String() string { return fmt.Sprintf("clashes with #%d: %s", c.With, c.What) }
 
-// Clashes gives what each open pull request, by number, cannot have beside another. Each
-// might be merged by itself: whichever is first, the other fails then.
+// Clashes returns the clashes of each open pull request, by number. Each of two clashing pull
+// requests can be merged alone, but the second one then fails.
 func (s State) Clashes() map[int64][]Clash {
 	all := map[int64][]Clash{}
 	s.portClashes(all)
@@ -47,7 +47,7 @@ func (s State) portClashes(all map[int64][]Clash) {
 			claims[k] = append(claims[k], claim{number: pr.Number, head: pr.Head, port: p})
 		}
 	}
-	// In one order, so that the same ones are told each time where there are too many.
+	// Sorted, so that always the same ones are reported if there are too many.
 	for _, k := range slices.SortedFunc(maps.Keys(claims), portKey.compare) {
 		these := claims[k]
 		if !slices.ContainsFunc(these, func(c claim) bool { return c.port.Service != these[0].port.Service }) {
@@ -59,7 +59,7 @@ func (s State) portClashes(all map[int64][]Clash) {
 	}
 }
 
-// addPortClashes adds those of one claim with others on the same port.
+// addPortClashes adds the clashes of one claim with others on the same port.
 func addPortClashes(all map[int64][]Clash, k portKey, a claim, others []claim) {
 	for _, b := range others {
 		if len(all[a.number]) >= mostClashes {
@@ -71,7 +71,7 @@ func addPortClashes(all map[int64][]Clash, k portKey, a claim, others []claim) {
 	}
 }
 
-// portKey is what one Service alone can have.
+// portKey is a port that only one Service can have.
 type portKey struct {
 	port     int32
 	protocol string
@@ -81,7 +81,7 @@ func (k portKey) compare(other portKey) int {
 	return cmp.Or(cmp.Compare(k.port, other.port), cmp.Compare(k.protocol, other.protocol))
 }
 
-// mostClashes is how many of one pull request are told.
+// mostClashes is how many clashes of one pull request are reported.
 const mostClashes = 20
 
 func (s State) amountClashes(all map[int64][]Clash) {
@@ -100,7 +100,7 @@ func (s State) amountClashes(all map[int64][]Clash) {
 		}
 		for _, x := range claims[a] {
 			for _, y := range claims[a] {
-				// One that does not fit by itself is told so by its own plan.
+				// The plan of a pull request that does not fit alone reports that itself.
 				if x.head == y.head || x.amount > free || y.amount > free || x.amount+y.amount <= free || len(all[x.number]) >= mostClashes {
 					continue
 				}
@@ -111,7 +111,7 @@ func (s State) amountClashes(all map[int64][]Clash) {
 	}
 }
 
-// told gives clashes in one line; empty for none.
+// told returns clashes on one line; empty for none.
 func told(clashes []Clash) string {
 	words := make([]string, len(clashes))
 	for i, c := range clashes {

@@ -9,30 +9,30 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// When a plan is made again for no reason that can be seen from here.
+// When a plan is made again without a visible reason.
 const (
-	retryUnmade = 20 * time.Second // nothing came of it
-	retryUnsure = time.Minute      // a cluster could not be asked
-	retryFailed = 10 * time.Minute // a cluster may say something else by now
+	retryUnmade = 20 * time.Second // the plan could not be made
+	retryUnsure = time.Minute      // a cluster could not be queried
+	retryFailed = 10 * time.Minute // a cluster may give another answer by then
 	factsPause  = 5 * time.Second  // between two plans of a head whose facts change
-	slow        = 5 * time.Second  // a plan that takes longer keeps no other waiting
+	slow        = 5 * time.Second  // a plan that takes longer does not delay others
 )
 
-// urgency says why a head is to be planned; the lowest goes first.
+// urgency is why a head is to be planned; the lowest value goes first.
 type urgency int
 
 const (
-	isNew     urgency = iota // nobody knows what it does
+	isNew     urgency = iota // it has no plan yet
 	isBehind                 // it was planned for another tip
 	isDoubted                // the clusters report something else
-	isRetried                // it is time to ask again
-	isSlow                   // it is any of these but new, and took long
+	isRetried                // it is time to try again
+	isSlow                   // it has one of these reasons except new, and took long
 	isFine
 )
 
-// Next gives the heads of which a plan is to be begun now, the most urgent first, those of
-// which one is being made for nothing, and when to ask again; zero where only an event
-// changes anything.
+// Next returns the heads whose plan is to be started now, the most urgent first, the heads
+// whose running plan is useless, and when to call Next again. A zero time means not before
+// the next event.
 func (s State) Next() (begin []status.PullRequest, stop []string, again time.Time) {
 	if s.Tip == "" {
 		return nil, s.useless(nil), time.Time{}
@@ -46,7 +46,7 @@ func (s State) Next() (begin []status.PullRequest, stop []string, again time.Tim
 	facts := digests{facts: s.Facts}
 	for _, pr := range s.wanted() {
 		if heads[pr.Head] {
-			continue // it is planned for another one
+			continue // it is planned for another pull request
 		}
 		heads[pr.Head] = true
 		why, at := s.judge(pr.Head, &facts)
@@ -58,14 +58,14 @@ func (s State) Next() (begin []status.PullRequest, stop []string, again time.Tim
 		}
 	}
 	stop = s.useless(heads)
-	// Of those that were planned, the one whose plan is the oldest: were it the newest pull
-	// request, a base that is pushed often would leave the others behind for good.
+	// Of the heads that have a plan, the one with the oldest plan comes first. If it were the
+	// newest pull request, frequent pushes to the base would starve the others.
 	slices.SortStableFunc(all, func(a, b due) int {
 		return cmp.Or(cmp.Compare(a.urgency, b.urgency), s.Made[a.Head].At.Compare(s.Made[b.Head].At))
 	})
-	// Of those that were planned one is made again at a time, and one of the slow beside it:
-	// they are hundreds after each push, and what is fetched for them keeps the forge from
-	// the next push and from new pull requests.
+	// Only one plan is made again at a time, and one slow plan in addition. There are hundreds
+	// of them after each push, and fetching for all of them would delay the forge's answers
+	// about the next push and about new pull requests.
 	free, busy := AtATime-len(s.Doing), map[bool]bool{} // by whether it is slow
 	for head := range s.Doing {
 		if m, made := s.Made[head]; made {
@@ -87,8 +87,8 @@ func (s State) Next() (begin []status.PullRequest, stop []string, again time.Tim
 	return begin, stop, again
 }
 
-// useless are the heads of which a plan is being made that is of no use: for another tip,
-// or of a head that nobody proposes any more.
+// useless returns the heads whose running plan is useless: it is for another tip, or the head
+// is no longer proposed.
 func (s State) useless(heads map[string]bool) []string {
 	var all []string
 	for head, tip := range s.Doing {
@@ -100,7 +100,7 @@ func (s State) useless(heads map[string]bool) []string {
 	return all
 }
 
-// judge says why a head is to be planned now, or when it is to be looked at again.
+// judge returns why a head is to be planned now, or when to check it again.
 func (s State) judge(head string, facts *digests) (urgency, time.Time) {
 	m, made := s.Made[head]
 	if !made {

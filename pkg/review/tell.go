@@ -15,27 +15,27 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// mostPending is how many heads that wait for their first plan are told so: each costs two
-// posts where one would do.
+// mostPending is how many heads that wait for their first plan get a pending status: each
+// costs an additional post.
 const mostPending = 20
 
-// mostRefused is how many heads from other repositories are told that they are not planned:
-// anybody may open thousands of them.
+// mostRefused is how many heads from other repositories get a status that they are not
+// planned: anybody may open thousands of them.
 const mostRefused = 50
 
-// Told is what is said of the open pull requests.
+// Told is what is posted about the open pull requests.
 type Told struct {
-	// Statuses are those that the heads should have, without a context, the newest first.
-	// A head that has none here keeps what it has.
+	// Statuses are the statuses that the heads should have, without a context, the newest
+	// first. A head without one keeps its status.
 	Statuses []status.Commit
-	// Comments are those of the pull requests that were planned, by number. One that is
-	// missing is left as it is.
+	// Comments are the comments on planned pull requests, by number. The comment on a
+	// pull request without one stays unchanged.
 	Comments map[int64]Comment
-	// Checks are what the check of each head that was planned shows.
+	// Checks are what the check of each planned head shows.
 	Checks map[string]Comment
 }
 
-// Tell gives what is said of the open pull requests.
+// Tell returns what is to be posted about the open pull requests.
 func (s State) Tell() Told {
 	clashes := s.Clashes()
 	told := Told{Statuses: s.statuses(clashes), Comments: map[int64]Comment{}, Checks: map[string]Comment{}}
@@ -67,7 +67,7 @@ func (s State) statuses(clashes map[int64][]Clash) []status.Commit {
 		switch {
 		case len(these) == 0 && pr.Fork && !s.Forks && refused < mostRefused:
 			refused++
-			all = append(all, status.Commit{SHA: pr.Head, State: status.Pending, Description: "not planned: it comes from another repository, and fedsync's operator did not turn these on"})
+			all = append(all, status.Commit{SHA: pr.Head, State: status.Pending, Description: "not planned: it comes from another repository, and fedsync's operator did not allow these"})
 		case len(these) == 0:
 		case made && !m.Moved:
 			all = append(all, s.status(m, these, clashes))
@@ -79,7 +79,7 @@ func (s State) statuses(clashes map[int64][]Clash) []status.Commit {
 	return all
 }
 
-// status is that of a head of which there is a plan, or a reason why not.
+// status returns the status of a head that has a plan, or a reason for having none.
 func (s State) status(m Made, numbers []int64, clashes map[int64][]Clash) status.Commit {
 	c := status.Commit{SHA: m.Head, Description: m.Summary.String()}
 	switch m.Verdict {
@@ -114,7 +114,7 @@ func named(numbers []int64) []string {
 	return words
 }
 
-// unsure is the state of a plan that could not be checked everywhere.
+// unsure returns the state of a plan that could not be checked everywhere.
 func (s State) unsure(m Made) status.State {
 	switch {
 	case s.Unknown == Pass:
@@ -125,14 +125,14 @@ func (s State) unsure(m Made) status.State {
 	return status.Pending
 }
 
-// Comment is what is to stand in the comment on a pull request. It is cheap to make and to
-// compare; its text is rendered when it is asked for.
+// Comment is the content of the comment on a pull request. It is cheap to create and to
+// compare; its text is rendered on demand.
 type Comment struct {
 	made    Made
 	clashes []Clash
 }
 
-// Digest tells one text from another without rendering it.
+// Digest identifies the text without rendering it.
 func (c Comment) Digest() [sha256.Size]byte {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %x", c.made.Verdict, c.made.Summary.String(), c.made.sum)
@@ -142,7 +142,7 @@ func (c Comment) Digest() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// Page gives the plan as it is, or why there is none.
+// Page returns the plan, or why there is none.
 func (m Made) Page() string {
 	if m.Verdict == "" {
 		return "cannot be planned: " + m.Summary.String() + "\n"
@@ -150,14 +150,14 @@ func (m Made) Page() string {
 	return m.Text + fmt.Sprintf("\nPlanned at %s, for the base %.7s.\n", m.At.UTC().Format(time.RFC3339), m.Tip)
 }
 
-// Check gives what the check of the head shows: what the comment says, and the plan where
-// that has nothing to say.
+// Check returns what the check of the head shows: the text of the comment, or the plan if
+// that is empty.
 func (c Comment) Check() string { return cmp.Or(c.Text(), c.made.Text) }
 
-// Findings are those that the change brings.
+// Findings returns the findings that the change adds.
 func (c Comment) Findings() []federation.Finding { return c.made.Findings }
 
-// Text gives the comment: nothing where there is nothing to say.
+// Text returns the text of the comment; empty if there is nothing to report.
 func (c Comment) Text() string {
 	var b strings.Builder
 	switch {
@@ -167,7 +167,7 @@ func (c Comment) Text() string {
 		b.WriteString(c.made.Text)
 	}
 	if len(c.clashes) > 0 {
-		b.WriteString("\n**Beside other open pull requests**\n\n")
+		b.WriteString("\n**Conflicts with other open pull requests**\n\n")
 	}
 	for _, clash := range c.clashes {
 		fmt.Fprintf(&b, "- ⚠️ clashes with #%d: %s\n", clash.With, markdown.Inline(clash.What))

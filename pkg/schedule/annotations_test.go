@@ -22,8 +22,8 @@ func FuzzAnnotationsAreReadOrRefused(f *testing.F) {
 				return
 			}
 			r, again := newReading(o), newReading(o)
-			if r.says != again.says {
-				t.Errorf("it is read as %s, and again as %s", r.says, again.says)
+			if r.content != again.content {
+				t.Errorf("it is read as %s, and again as %s", r.content, again.content)
 			}
 			if r.err != nil && (r.field == "" || r.err.Error() == "") {
 				t.Errorf("error %q in field %q", r.err, r.field)

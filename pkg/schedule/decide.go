@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/schedule/replicas"
 )
 
-// Decide gives every Service its node ports and every workload its replicas, over
+// decide decides the node ports of every Service and the replicas of every workload, in
 // all clusters.
 func (p *pass) decide() {
 	p.decidePorts()
@@ -50,8 +50,8 @@ func (p *pass) decidePorts() {
 	}
 }
 
-// departures are the Services of ours in a cluster from which this plan takes all
-// node ports: they are pruned there, or of another type from now on.
+// departures returns the managed Services in a cluster that lose all their node ports by
+// this plan: they are pruned there, or change their type.
 func (p *pass) departures(i int) map[federation.ObjectRef]bool {
 	if found, known := p.departing[i]; known {
 		return found
@@ -90,23 +90,23 @@ func (p *pass) departures(i int) map[federation.ObjectRef]bool {
 func (p *pass) decideReplicas() {
 	for _, d := range p.workloads {
 		if differences, same := d.agree(p.clusters); !same {
-			d.refusal = "its renderings ask for different totals"
+			d.refusal = "its renderings state different totals"
 			p.findings.Add(federation.Finding{
 				ID: federation.FindingReplicas, Severity: federation.SeverityError, App: d.app, Object: d.ref, File: d.variants[0].file,
 				Message: untrusted.New("spec.replicas is the total of all clusters, and the overlays differ: " + differences),
-				Remedy: untrusted.Textf("say it once, in the base, and shares by the preferences' weights; or set the annotation %s: %s where each cluster has a count of its own",
+				Remedy: untrusted.Textf("set it once, in the base, and set the shares by the weights of the preferences; or set the annotation %s: %s to give each cluster its own count",
 					annotationReplicas, replicasPerCluster),
 			})
 			continue
 		}
 		if !d.variants[0].wish.stated {
-			continue // they are others' to set, in every cluster
+			continue // other controllers set them, in every cluster
 		}
 		p.unknownPreferences(d)
 		w := p.workload(d)
 		if len(w.Clusters) == 0 {
 			d.shares = nil
-			continue // autoscalers set all of it
+			continue // autoscalers set the replicas in every cluster
 		}
 		w.KeepLast()
 		d.decision = len(p.replicas)
@@ -117,8 +117,8 @@ func (p *pass) decideReplicas() {
 	}
 }
 
-// withoutScaled takes the clusters out of a decision where an autoscaler sets the
-// replicas: they took part so that the others have no share of theirs.
+// withoutScaled removes from a decision the clusters in which an autoscaler sets the
+// replicas. They took part so that the other clusters do not get their share.
 func (d *divided) withoutScaled(w replicas.Workload, decision federation.ReplicasDecision) federation.ReplicasDecision {
 	shares := decision.Shares[:0]
 	for i, s := range decision.Shares {
@@ -135,8 +135,8 @@ func (d *divided) withoutScaled(w replicas.Workload, decision federation.Replica
 	return decision
 }
 
-// unknownPreferences names clusters that the preferences speak of and that are
-// none: a slip there shows elsewhere, as a share that nobody meant.
+// unknownPreferences reports names in the preferences that are not clusters. Such a typo
+// would only show as an unintended share of another cluster.
 func (p *pass) unknownPreferences(d *divided) {
 	wish, names := d.variants[0].wish, make([]string, 0)
 	for name := range wish.preferences.Clusters {
@@ -150,25 +150,25 @@ func (p *pass) unknownPreferences(d *divided) {
 	slices.Sort(names)
 	p.findings.Add(federation.Finding{
 		ID: federation.FindingAnnotation, Severity: federation.SeverityWarning, App: d.app, Object: d.ref, File: d.variants[0].file,
-		Message: untrusted.New("the preferences name what is no cluster of the federation: " + untrusted.Some(names, 5)),
-		Remedy:  untrusted.Const("correct the name, or take it out of the annotation"),
+		Message: untrusted.New("the preferences name clusters that the federation does not have: " + untrusted.Some(names, 5)),
+		Remedy:  untrusted.Const("correct the name, or remove it from the annotation"),
 	})
 }
 
-// short says that replicas are placed nowhere. While the decision waits for facts,
-// that is not known.
+// short reports replicas that cannot be placed. While the decision waits for facts, that
+// is not known.
 func (p *pass) short(d federation.ReplicasDecision) {
 	if d.Shortfall <= 0 || len(d.Waits) > 0 {
 		return
 	}
 	p.findings.Add(federation.Finding{
 		ID: federation.FindingReplicas, Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
-		Message: untrusted.Textf("%d of %d replicas are placed nowhere: %s", d.Shortfall, d.Total, d.Reason),
+		Message: untrusted.Textf("%d of %d replicas cannot be placed: %s", d.Shortfall, d.Total, d.Reason),
 		Remedy:  untrusted.New("raise the maxima of the preferences, add nodes or clusters, or lower spec.replicas in " + cmp.Or(d.File, "the object")),
 	})
 }
 
-// Workload gathers what the decision on one workload reads.
+// workload returns the input of the decision on one workload.
 func (p *pass) workload(d *divided) replicas.Workload {
 	first := d.variants[0]
 	w := replicas.Workload{
@@ -194,7 +194,7 @@ func (p *pass) workload(d *divided) replicas.Workload {
 		facts, exists := c.workload(d.ref)
 		its := c.standing
 		if !runs[i] {
-			// An app that could not be rendered for the cluster goes on running there.
+			// An app that could not be rendered for the cluster continues to run there.
 			if b := p.bundles[key{c.Name, d.app}]; !exists || b == nil || b.Err == nil {
 				continue
 			}
@@ -211,7 +211,7 @@ func (p *pass) workload(d *divided) replicas.Workload {
 			Scaled:  scaling != unscaled,
 		})
 		if scaling != unscaled {
-			// What an autoscaler runs is not what the cluster would run without.
+			// The autoscaler's count is not what the cluster would run without it.
 			w.Clusters[len(w.Clusters)-1].Current = 0
 		}
 	}

@@ -10,8 +10,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/schedule/replicas"
 )
 
-// trafficAway reports whether the load balancers send nothing to a cluster that is
-// drained, so that its replicas may go. Before they have been looked at, they may.
+// trafficAway reports whether the load balancers no longer send traffic to a drained
+// cluster, so that its replicas may be removed. Until the load balancers have been read,
+// the answer is no.
 func (p *pass) trafficAway(cluster string) bool {
 	if !p.Federation.Balances() {
 		return true
@@ -19,13 +20,13 @@ func (p *pass) trafficAway(cluster string) bool {
 	return p.Facts.BalancersKnown && !p.balancers().serve[cluster]
 }
 
-// balancing is what is known of the clusters behind the load balancers.
+// balancing is what is known about the clusters behind the load balancers.
 type balancing struct {
-	states map[ingressOf]map[string]federation.TrafficState // by Ingress and cluster; the first of two
-	serve  map[string]bool                                  // clusters that are not drained behind one of them
+	states map[ingressOf]map[string]federation.TrafficState // by Ingress and cluster; of duplicates, the first
+	serve  map[string]bool                                  // clusters that are not drained from every load balancer
 }
 
-// ingressOf names an Ingress as the API server has it.
+// ingressOf identifies an Ingress, with the namespace that the API server would use.
 type ingressOf struct{ namespace, name string }
 
 func (p *pass) balancers() *balancing {
@@ -52,12 +53,11 @@ func (p *pass) balancers() *balancing {
 	return p.behind
 }
 
-// undrained says that clusters keep a workload, or some of it, although they are
-// drained.
+// undrained reports that drained clusters keep a workload, or part of it.
 func (p *pass) undrained(w replicas.Workload, d federation.ReplicasDecision) {
 	f := federation.Finding{
 		ID: federation.FindingDrain, Severity: federation.SeverityError, App: d.App, Object: d.Object, File: d.File,
-		Remedy: untrusted.Textf("add room or clusters, or take drain out of %s", federation.FileName),
+		Remedy: untrusted.Textf("add capacity or clusters, or remove drain from %s", federation.FileName),
 	}
 	var keeping []string
 	for i, s := range d.Shares {
@@ -69,9 +69,9 @@ func (p *pass) undrained(w replicas.Workload, d federation.ReplicasDecision) {
 	case d.Total == 0 || len(d.Waits) > 0:
 		return
 	case len(w.Refused) > 0:
-		f.Message = untrusted.New(untrusted.Some(w.Refused, 5) + ": not drained of it, since no other cluster in reach may run it")
+		f.Message = untrusted.New(untrusted.Some(w.Refused, 5) + ": not drained of it, since no other reachable cluster may run it")
 	case d.Shortfall > 0 && len(keeping) > 0:
-		f.Message = untrusted.New("not drained: " + strings.Join(keeping, ", ") + ", for which the others have no room")
+		f.Message = untrusted.New("not drained: " + strings.Join(keeping, ", ") + ", for which the other clusters have no room")
 	default:
 		return
 	}

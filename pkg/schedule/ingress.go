@@ -11,20 +11,20 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// ingressWish is what Git says of the class of an Ingress whose load balancer
-// fedsync may make.
+// ingressWish is what Git states about the class of an Ingress whose load balancer
+// fedsync may create.
 type ingressWish struct {
 	annotation, field string
 	move              bool // it may leave Google's controller
 }
 
-// newIngressWish reads an Ingress; nil for one that is another controller's.
+// newIngressWish reads an Ingress. It returns nil if another controller serves it.
 func newIngressWish(c content) *ingressWish {
 	var spec struct {
 		ClassName string `json:"ingressClassName"`
 	}
 	if len(c.Spec) > 0 && json.Unmarshal(c.Spec, &spec) != nil {
-		return nil // the API server says what is wrong
+		return nil // the API server reports the mistake
 	}
 	w := &ingressWish{
 		annotation: c.Metadata.Annotations[federation.AnnotationClass],
@@ -39,7 +39,7 @@ func newIngressWish(c content) *ingressWish {
 
 func (w *ingressWish) class() string { return cmp.Or(w.annotation, w.field) }
 
-// has reports whether the class already stands where it belongs.
+// has reports whether the class is already set, and in the right place.
 func (w *ingressWish) has(class string) bool {
 	if class == federation.ClassGlobal {
 		return w.annotation == "" && w.field == class
@@ -47,12 +47,12 @@ func (w *ingressWish) has(class string) bool {
 	return w.class() == class
 }
 
-// classIn decides the class of an Ingress in a cluster. One that Google's controller
-// serves there stays with it: its load balancer would be gone at once. It leaves only
-// when a person allows it and traffic is served behind fedsync's.
+// classIn decides the class of an Ingress in a cluster. An Ingress that Google's
+// controller serves stays with it, since leaving deletes its load balancer immediately.
+// It leaves only when a user allows it and the cluster takes traffic from fedsync's.
 //
-// After it has left, it does not go back: the controller's annotations stay on the
-// object for a while, and the live class tells that they are old.
+// An Ingress that has left does not go back. The controller's annotations stay on the
+// object for a while, but the live class shows that they are obsolete.
 func (p *pass) classIn(i int, ref federation.ObjectRef, w *ingressWish) federation.IngressClass {
 	c := &p.clusters[i]
 	live, exists := c.facts.Ingress(namespaceOf(ref), ref.Name)
@@ -73,14 +73,14 @@ func (p *pass) classIn(i int, ref federation.ObjectRef, w *ingressWish) federati
 	return decision
 }
 
-// serving reports whether the cluster takes traffic behind fedsync's own load
-// balancer of the Ingress.
+// serving reports whether the cluster takes traffic from fedsync's own load balancer
+// for the Ingress.
 func (p *pass) serving(ref federation.ObjectRef, cluster string) bool {
 	return p.balancers().states[ingressOf{namespaceOf(ref), ref.Name}][cluster] == federation.TrafficServing
 }
 
-// namespaceOf returns the namespace as the API server has it, to which none is the
-// default one.
+// namespaceOf returns the namespace that the API server would use: the default
+// namespace if the reference has none.
 func namespaceOf(ref federation.ObjectRef) string {
 	return cmp.Or(ref.Namespace, metav1.NamespaceDefault)
 }
@@ -105,7 +105,7 @@ type ingressIn struct {
 	namespace, name string
 }
 
-// decisions returns those on all Ingresses, sorted.
+// decisions returns the decisions on all Ingresses, sorted.
 func (c casting) decisions() []federation.IngressDecision {
 	var all []federation.IngressDecision
 	for _, ref := range slices.SortedFunc(maps.Keys(c.ingresses), federation.ObjectRef.Compare) {
@@ -114,8 +114,8 @@ func (c casting) decisions() []federation.IngressDecision {
 	return all
 }
 
-// writeIngress puts the class that was decided into an Ingress. One of which it is
-// not known whether Google's controller serves it is left as it is.
+// writeIngress writes the decided class into an Ingress. While it is not known whether
+// Google's controller serves the Ingress, it stays unchanged.
 func (p *pass) writeIngress(i int, placed placement) (*federation.Object, *federation.Withheld) {
 	o, wish := placed.object, placed.role.ingress
 	d := p.classIn(i, o.Ref, wish)
@@ -130,12 +130,12 @@ func (p *pass) writeIngress(i int, placed placement) (*federation.Object, *feder
 	}), nil
 }
 
-// unknownIngress says why an Ingress is not written.
+// unknownIngress withholds an Ingress and states why.
 func (p *pass) unknownIngress(i int, o *federation.Object) *federation.Withheld {
 	c := &p.clusters[i]
 	w := &federation.Withheld{Object: o.Ref, File: o.File}
 	if slices.ContainsFunc(c.facts.Blind, func(b federation.Blind) bool { return b.Resource == resourceIngresses && b.Refused() }) {
-		w.Reason = "Ingresses may not be listed in the cluster: if Google's controller serves this one, writing it would take its load balancer down"
+		w.Reason = "fedsync may not list Ingresses in the cluster: if Google's controller serves this one, writing it would take its load balancer down"
 		return w
 	}
 	w.Reason, w.Waits = "waits until it is known whether Google's controller serves it", []string{c.Name}
@@ -144,8 +144,8 @@ func (p *pass) unknownIngress(i int, o *federation.Object) *federation.Withheld 
 
 const resourceIngresses = "ingresses.networking.k8s.io"
 
-// setClass gives an Ingress a class: Google's stands in the annotation, fedsync's own
-// in the field, and the empty one in neither.
+// setClass sets the class of an Ingress: Google's in the annotation, fedsync's own in
+// the field, and the empty class in neither.
 func setClass(object map[string]any, class string) {
 	metadata := section(object, "metadata")
 	annotations := section(metadata, "annotations")
@@ -162,7 +162,7 @@ func setClass(object map[string]any, class string) {
 	}
 }
 
-// addresses returns the address that each Ingress in a cluster is to show; see
+// addresses returns the address that each Ingress in a cluster is to show. See
 // federation.ClusterPlan.
 func (p *pass) addresses(i int) map[federation.ObjectRef]string {
 	facts := &p.clusters[i].facts
@@ -170,7 +170,7 @@ func (p *pass) addresses(i int) map[federation.ObjectRef]string {
 	case !facts.IngressesKnown:
 		return nil
 	case !p.Federation.Balances():
-		return nil // a load balancer that was made stays, and so does its address
+		return nil // existing load balancers stay, and so do their addresses
 	case !p.Facts.BalancersKnown:
 		return nil
 	}
@@ -185,19 +185,19 @@ func (p *pass) addresses(i int) map[federation.ObjectRef]string {
 		case b.Address != "":
 			shown[ref] = b.Address
 		case exists && isShown(live) && len(live.Addresses) == 1:
-			shown[ref] = live.Addresses[0] // it was known, and may only be out of sight
+			shown[ref] = live.Addresses[0] // it was known, and may only be unreadable now
 		}
 	}
 	return shown
 }
 
-// isShown reports whether fedsync has written the address of an Ingress of ours.
+// isShown reports whether the Ingress is managed and fedsync wrote its address.
 func isShown(in federation.Ingress) bool {
 	return in.Ours && in.StatusBy.String() == federation.AddressManager
 }
 
-// balances reports whether the cluster runs the Ingress with fedsync's class: by this
-// plan or, where it says nothing of the Ingress, as it is live.
+// balances reports whether the Ingress has fedsync's class in the cluster: by this plan
+// or, if the Ingress is not in it, by its live class.
 func (p *pass) balances(i int, ref federation.ObjectRef, live federation.Ingress) bool {
 	if class, planned := p.classes[ingressIn{i, namespaceOf(ref), ref.Name}]; planned {
 		return class == federation.ClassGlobal

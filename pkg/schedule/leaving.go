@@ -9,8 +9,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// leave gives the plans of the clusters that left the file and are to be emptied.
-// To empty half of the clusters or more at once, and more than one, is held.
+// leave returns the plans of the clusters that left the file and are to be emptied.
+// Emptying half of the clusters or more in one plan, and more than one, is held.
 func (p *pass) leave() []federation.ClusterPlan {
 	if len(p.Leaving) == 0 {
 		return nil
@@ -49,7 +49,7 @@ func (p *pass) leave() []federation.ClusterPlan {
 		p.findings.Add(federation.Finding{
 			ID: federation.FindingLeaving, Severity: federation.SeverityWarning, Cluster: c.Name, File: p.Federation.File(),
 			Message: untrusted.Textf("the cluster left the file and is being emptied; it is %s", facts.State),
-			Remedy:  untrusted.Const("where it will not come back, set onRemove: Orphan: it is forgotten then"),
+			Remedy:  untrusted.Const("if it will not come back, set onRemove: Orphan to forget it"),
 		})
 	}
 	return plans

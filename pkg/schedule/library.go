@@ -6,12 +6,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// library is what was read in objects. What concerns the schedule is mostly the
-// same in every cluster, even where each has objects of its own: then they share
-// one reading, and what follows from it is found once.
+// library caches what was read from objects. What concerns the schedule is mostly the
+// same in every cluster, even if the objects differ otherwise. Such objects share one
+// reading, and what follows from it is computed one time.
 type library struct {
-	bundles  map[key]contents                // read by the last plan
-	objects  map[*federation.Object]*reading // read since then
+	bundles  map[key]contents                // what the last plan read
+	objects  map[*federation.Object]*reading // what was read since then
 	readings map[statement]*reading
 	marks    map[key]marked // of the last plan
 }
@@ -19,14 +19,14 @@ type library struct {
 // contents is what was read in a bundle.
 type contents struct {
 	objects  []*federation.Object
-	readings []*reading // of each
+	readings []*reading // by index of the object
 }
 
 func newLibrary() *library {
 	return &library{objects: map[*federation.Object]*reading{}, readings: map[statement]*reading{}}
 }
 
-// read gives the contents of a bundle.
+// read returns the contents of a bundle.
 func (l *library) read(k key, objects []*federation.Object) contents {
 	if c := l.bundles[k]; slices.Equal(c.objects, objects) {
 		return c
@@ -54,11 +54,11 @@ func (l *library) reading(o *federation.Object) *reading {
 	return r
 }
 
-// keep keeps what a whole plan read, and forgets the rest.
-func (l *library) keep(read map[key]contents) {
+// retain retains what a complete plan read, and drops the rest.
+func (l *library) retain(read map[key]contents) {
 	l.bundles = read
 	if len(l.objects) == 0 {
-		return // nothing is new, and little can have gone
+		return // nothing is new, and few readings can be unused
 	}
 	clear(l.objects)
 	clear(l.readings)

@@ -64,10 +64,10 @@ func TestClustersShareAReadingWhereTheirObjectsSayTheSame(t *testing.T) {
 	if a[0] != b[0] || a[1] != b[1] || a[0] == a[1] {
 		t.Errorf("readings %p %p and %p %p, want the same pair of two different ones", a[0], a[1], b[0], b[1])
 	}
-	l.keep(read)
-	l.keep(map[key]contents{})
+	l.retain(read)
+	l.retain(map[key]contents{})
 	l.reading(webService(t, "a", 82)) // something new: what is gone is forgotten with it
-	l.keep(map[key]contents{})
+	l.retain(map[key]contents{})
 	if len(l.readings) != 0 || len(l.objects) != 0 || len(l.bundles) != 0 {
 		t.Errorf("%d readings, %d objects and %d bundles are kept of nothing", len(l.readings), len(l.objects), len(l.bundles))
 	}

@@ -63,7 +63,7 @@ func TestSelectorsOfTooManyRequirementsAreRefused(t *testing.T) {
 	}
 	many := "[" + strings.Repeat(requirement(1)+",", 5999) + requirement(1) + "]"
 	for name, c := range map[string]struct{ selector, want string }{
-		"requirements": {many[:200_010] + "]", "is no list of requirements"},
+		"requirements": {many[:200_010] + "]", "is not a list of requirements"},
 		"too many":     {"[" + strings.Repeat(requirement(1)+",", 100) + requirement(1) + "]", "101 requirements with 101 values; at most 100 and 1,000 are allowed"},
 		"values":       {"[" + requirement(1001) + "]", "1 requirements with 1,001 values"},
 		"bytes":        {many, "an API server takes at most 262,144"},
@@ -91,7 +91,7 @@ func TestServicesOfTooManyPortsAreLeftAsTheyAre(t *testing.T) {
 	if len(plan.Ports) != 2 {
 		t.Errorf("%d ports are decided, want the 2 of the small Service", len(plan.Ports))
 	}
-	if want := "the Service has 1,001 ports; at most 1,000 are given node ports"; len(plan.Findings) != 1 || !strings.Contains(plan.Findings[0].Message.String(), want) {
+	if want := "the Service has 1,001 ports; at most 1,000 can get node ports"; len(plan.Findings) != 1 || !strings.Contains(plan.Findings[0].Message.String(), want) {
 		t.Errorf("findings = %v, want %q", plan.Findings, want)
 	}
 }
@@ -109,7 +109,7 @@ func TestAppOfTooManyPortsIsLeftAsItIs(t *testing.T) {
 			t.Errorf("%s of app %s has node port %d; want the three of web, and no others", d.Service, d.App, d.NodePort)
 		}
 	}
-	if want := "the Services of app hog have 70,000 ports; node ports are decided for 65,536 in 1 clusters"; len(plan.Findings) != 1 || plan.Findings[0].Message.String() != want {
+	if want := "the Services of app hog have 70,000 ports; node ports can be decided for at most 65,536 in 1 clusters"; len(plan.Findings) != 1 || plan.Findings[0].Message.String() != want {
 		t.Errorf("findings = %v, want %q", plan.Findings, want)
 	}
 	for _, app := range plan.Clusters[0].Apps {

@@ -2,24 +2,23 @@ package schedule
 
 import "maps"
 
-// memory keeps what was made for as long as it goes on being asked for: what a
-// whole plan did not ask for is forgotten after it.
+// memory is a cache. It drops the values that a complete plan did not use.
 type memory[K comparable, V any] struct {
 	all   map[K]*remembered[V]
-	round int // one for each plan
-	asked int // so many of all in this round
+	round int // incremented after each plan
+	used  int // how many of all were used in this round
 }
 
 type remembered[V any] struct {
 	value V
-	round int // when it was asked for last
+	round int // when it was last used
 }
 
 func newMemory[K comparable, V any]() memory[K, V] {
 	return memory[K, V]{all: map[K]*remembered[V]{}, round: 1}
 }
 
-// get gives the value of a key, by make where it is not known.
+// get returns the value of a key, and calls make if it is not cached.
 func (m *memory[K, V]) get(k K, make func() V) V {
 	r := m.all[k]
 	if r == nil {
@@ -28,15 +27,15 @@ func (m *memory[K, V]) get(k K, make func() V) V {
 	}
 	if r.round != m.round {
 		r.round = m.round
-		m.asked++
+		m.used++
 	}
 	return r.value
 }
 
-// forget drops what was not asked for since the last forget.
+// forget drops what was not used since the last forget.
 func (m *memory[K, V]) forget() {
-	if m.asked < len(m.all) {
+	if m.used < len(m.all) {
 		maps.DeleteFunc(m.all, func(_ K, r *remembered[V]) bool { return r.round != m.round })
 	}
-	m.round, m.asked = m.round+1, 0
+	m.round, m.used = m.round+1, 0
 }

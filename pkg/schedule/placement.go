@@ -18,25 +18,25 @@ import (
 // placement is an object in a cluster that is to run it.
 type placement struct {
 	object *federation.Object
-	role   *role // nil where nothing in it is for all clusters to decide
+	role   *role // nil if nothing in the object is decided across clusters
 }
 
-// decided says whether something in the object is for all clusters to decide.
+// decided reports whether something in the object is decided across clusters.
 func (p placement) decided() bool {
 	return p.role != nil && (p.role.service != nil || p.role.divided != nil || p.role.ingress != nil)
 }
 
-// role is what the objects with one reading take part in.
+// role is which decisions the objects with one reading take part in.
 type role struct {
 	service  *service
 	ports    *ports.Variant
-	decision *portNumbers // on the ports; nil until it is asked for
+	decision *portNumbers // on the ports; nil until it is needed
 	divided  *divided
 	wish     *variant
-	ingress  *ingressWish // nil where fedsync makes no load balancers
+	ingress  *ingressWish // nil if fedsync creates no load balancers
 }
 
-// service is a Service with node ports over the clusters that run it.
+// service is a Service with node ports, across the clusters that run it.
 type service struct {
 	ports.Service
 	variants  []*ports.Variant
@@ -44,26 +44,25 @@ type service struct {
 	decisions []federation.PortDecision
 }
 
-// divided is a workload whose replicas are divided, over the clusters that run it.
+// divided is a workload whose replicas are divided among the clusters that run it.
 type divided struct {
 	app      string
 	ref      federation.ObjectRef
 	variants []*variant
-	refusal  string // why it is written nowhere; empty where it is
-	shares   []int  // by cluster, its place among the decision's shares; nil where nothing was decided
-	decision int    // its place among the decisions
+	refusal  string // why it is not written to any cluster; empty otherwise
+	shares   []int  // by cluster, its index in the decision's shares; nil if nothing was decided
+	decision int    // its index in the decisions
 }
 
-// variant is what Git says of a workload for some clusters.
+// variant is what Git states about a workload for some clusters.
 type variant struct {
 	wish     *wish
 	file     string
 	clusters []int
 }
 
-// place says which cluster runs which object: what the app's selector lets through
-// and the object's own does not keep away. It gathers what is to be decided over
-// all clusters.
+// place decides which cluster runs which object: the app's selector and the object's own
+// selector must both match. It also collects what is to be decided across clusters.
 func (p *pass) place() {
 	cast := newCasting(p)
 	for i, c := range p.clusters {
@@ -97,17 +96,17 @@ func (p *pass) place() {
 	slices.SortFunc(p.workloads, func(a, b *divided) int { return a.ref.Compare(b.ref) })
 }
 
-// casting gives every reading its role.
+// casting assigns a role to every reading.
 type casting struct {
 	*pass
 	roles     map[*reading]*role
 	services  map[federation.ObjectRef]*service
 	workloads map[federation.ObjectRef]*divided
 	ingresses map[federation.ObjectRef]*federation.IngressDecision
-	told      map[misreading]bool
+	reported  map[misreading]bool
 }
 
-// misreading is what an app has that cannot be understood.
+// misreading is an object of an app that cannot be understood.
 type misreading struct {
 	app string
 	*reading
@@ -120,11 +119,11 @@ func newCasting(p *pass) casting {
 		services:  map[federation.ObjectRef]*service{},
 		workloads: map[federation.ObjectRef]*divided{},
 		ingresses: map[federation.ObjectRef]*federation.IngressDecision{},
-		told:      map[misreading]bool{},
+		reported:  map[misreading]bool{},
 	}
 }
 
-// in gives the role of objects with a reading, which a cluster runs one of.
+// in returns the role of objects with a reading, and records that a cluster runs one.
 func (c casting) in(cluster int, app string, r *reading) *role {
 	its := c.roles[r]
 	if its == nil {
@@ -175,22 +174,22 @@ func (c casting) cast(app string, r *reading) *role {
 	return its
 }
 
-// misread says that an annotation cannot be understood. A guess could put an
-// object where it must not be, so it goes nowhere.
+// misread reports that an annotation cannot be understood. The object is not placed
+// anywhere, since a guess could place it in the wrong cluster.
 func (c casting) misread(app string, r *reading) {
-	if c.told[misreading{app, r}] {
+	if c.reported[misreading{app, r}] {
 		return
 	}
-	c.told[misreading{app, r}] = true
+	c.reported[misreading{app, r}] = true
 	c.findings.Add(federation.Finding{
 		ID: federation.FindingAnnotation, Severity: federation.SeverityError, App: app, Object: r.ref, File: r.file,
 		Message: untrusted.Textf("%s: %s", r.field, r.err),
-		Remedy:  untrusted.Const("correct it; until then the object is left as it is in every cluster"),
+		Remedy:  untrusted.Const("correct it; until then the object stays unchanged in every cluster"),
 	})
 }
 
-// agree says whether all renderings of a workload wish the same, or how they
-// differ.
+// agree reports whether all renderings of a workload state the same replicas and
+// preferences. If they do not, it describes the differences.
 func (w *divided) agree(clusters []member) (string, bool) {
 	first := w.variants[0].wish
 	same := func(v *variant) bool {

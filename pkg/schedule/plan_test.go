@@ -220,7 +220,7 @@ func TestReplicasThatGitDoesNotStateAreNeverWritten(t *testing.T) {
 	// In some clusters only, or with preferences, it is a mistake.
 	input.Bundles[1].Objects = parse(t, fmt.Sprintf(deployment, ""))
 	preferences := given(t, abc(), parse(t, unstated(`federation.kubernetes.io/deployment-preferences: '{"clusters":{"*":{"weight":1}}}'`))...)
-	for want, in := range map[string]Input{"none in a, c; 7 in b": input, "spec.replicas, which the object does not state": preferences} {
+	for want, in := range map[string]Input{"none in a, c; 7 in b": input, "spec.replicas, which the object does not set": preferences} {
 		plan := New().Plan(in)
 		if !slices.ContainsFunc(plan.Findings, func(f federation.Finding) bool {
 			return f.Severity == federation.SeverityError && strings.Contains(f.Message.String(), want)
@@ -258,7 +258,7 @@ func TestReplicasThatArePlacedNowhereAreAnError(t *testing.T) {
 		want  string // empty for none
 	}{
 		"there is room":             {most: 3, state: federation.ClusterReady},
-		"there is none":             {most: 2, state: federation.ClusterReady, want: "1 of 7 replicas are placed nowhere: max of every cluster reached"},
+		"there is none":             {most: 2, state: federation.ClusterReady, want: "1 of 7 replicas cannot be placed: every cluster has reached its maximum"},
 		"there is none, yet may be": {most: 2, state: federation.ClusterPending},
 	} {
 		input := given(t, abc(), parse(t, fmt.Sprintf(deployment, fmt.Sprintf(preferences, c.most)))...)

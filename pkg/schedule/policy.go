@@ -9,15 +9,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Policy is the operator's word on what a repository may touch. The zero Policy
+// Policy is the operator's restriction on what a repository may contain. The zero Policy
 // allows everything.
 type Policy struct {
 	Namespaces []string // the only namespaces allowed; empty for all
 	Kinds      []string // the only kinds allowed, as KIND or KIND.GROUP; empty for all
 }
 
-// permitted leaves out of a bundle what is fedsync's own and what the operator's
-// policy does not allow, with a finding for each object.
+// permitted removes from a bundle the objects that are reserved for fedsync or that the
+// operator's policy does not allow, and reports a finding for each.
 func (p *pass) permitted(b federation.Bundle) *bundle {
 	out := &bundle{Bundle: b}
 	k := key{b.Cluster, b.App}
@@ -30,7 +30,7 @@ func (p *pass) permitted(b federation.Bundle) *bundle {
 		if f.Message.IsZero() {
 			f.ID = federation.FindingPolicy
 			f.Message = untrusted.New(p.Policy.refusal(o.Ref))
-			f.Remedy = untrusted.Const("remove the object from the repository, or let the operator of fedsync allow it")
+			f.Remedy = untrusted.Const("remove the object from the repository, or ask the operator of fedsync to allow it")
 		}
 		if f.Message.IsZero() {
 			if out.refused {
@@ -51,7 +51,7 @@ func (p *pass) permitted(b federation.Bundle) *bundle {
 	return out
 }
 
-// refusal gives the reason why the policy refuses an object; empty if it does not.
+// refusal returns why the policy refuses an object; empty if it does not.
 func (p Policy) refusal(ref federation.ObjectRef) string {
 	namespace := ref.Namespace
 	if ref.Group == "" && ref.Kind == "Namespace" {

@@ -12,9 +12,9 @@ import (
 	"github.com/fedsync/fedsync/pkg/schedule/ports"
 )
 
-// affordable gives the Services whose ports can be decided. The work and the memory
-// grow with ports times clusters, so where there are too many the app with the most
-// of them is left as it is in every cluster, and then the next.
+// affordable returns the Services whose ports can be decided. The work and the memory
+// grow with ports times clusters. If there are too many, the app with the most ports
+// stays unchanged in every cluster, then the next app, and so on.
 func (p *pass) affordable() []*service {
 	most := min(limit.Ports, limit.PortPlaces/max(1, len(p.clusters)))
 	all, of := 0, map[string]int{}
@@ -32,11 +32,11 @@ func (p *pass) affordable() []*service {
 		if all <= most {
 			break
 		}
-		left[app] = fmt.Sprintf("the Services of app %s have %s ports; node ports are decided for %s in %d clusters", app, limit.Number(of[app]), limit.Number(most), len(p.clusters))
+		left[app] = fmt.Sprintf("the Services of app %s have %s ports; node ports can be decided for at most %s in %d clusters", app, limit.Number(of[app]), limit.Number(most), len(p.clusters))
 		all -= of[app]
 		p.findings.Add(federation.Finding{
 			ID: federation.FindingNodePortTaken, Severity: federation.SeverityError, App: app, Message: untrusted.New(left[app]),
-			Remedy: untrusted.Const("use fewer ports; until then these Services are left as they are in every cluster"),
+			Remedy: untrusted.Const("use fewer ports; until then these Services stay unchanged in every cluster"),
 		})
 	}
 	var kept []*service
@@ -61,7 +61,7 @@ func (s *service) distinctPorts() int {
 	return len(known)
 }
 
-// leave withholds the Service in every cluster.
+// leave withholds the Service from every cluster.
 func (s *service) leave(reason string) {
 	for _, v := range s.variants {
 		for _, c := range v.Clusters {

@@ -10,13 +10,13 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// freelyPruned is how many objects of an app may always be deleted at once,
-// where that is less than half of them.
+// freelyPruned is how many objects of an app one plan may delete even above the
+// percentage, if that is less than half of them.
 const freelyPruned = 3
 
-// verdict decides, once for an app and for all clusters alike, whether objects
-// that Git no longer has may be deleted. Absence is not deletion: as long as a
-// rendering or an inventory is missing, nothing is.
+// verdict decides, for an app in all clusters, whether objects that Git no longer has
+// may be deleted. Absence is not deletion: while a rendering or an inventory is missing,
+// nothing is deleted.
 func (p *pass) verdict(app string) federation.PruneVerdict {
 	if v, ok := p.verdicts[app]; ok {
 		return v
@@ -32,12 +32,12 @@ func (p *pass) judge(name string) federation.PruneVerdict {
 		return federation.PruneOff
 	}
 	had, has := map[federation.ObjectRef]bool{}, map[federation.ObjectRef]bool{}
-	var hadIn, left int  // clusters that run the app, and those of them it leaves
+	var hadIn, left int  // clusters that run the app, and how many of them it leaves
 	var awaited []string // clusters whose inventory is not known
 	unrendered := false
 	for _, c := range p.Federation.Clusters {
 		facts := p.Facts.Of(c.Name)
-		// A cluster that no app goes to may still run one that left it.
+		// A cluster to which no app is deployed may still run an app that left it.
 		counts := p.Federation.Targets(c) || !facts.Seen
 		if !facts.Synced && facts.State != federation.ClusterOffline && !c.Lost && counts {
 			awaited = append(awaited, c.Name)
@@ -50,7 +50,7 @@ func (p *pass) judge(name string) federation.PruneVerdict {
 				unrendered = true
 			}
 			if b != nil {
-				// An object that its own selector keeps away is not gone from Git.
+				// An object that its own selector excludes from the cluster is still in Git.
 				for _, o := range b.Objects {
 					has[o.Ref] = true
 				}
@@ -72,7 +72,7 @@ func (p *pass) judge(name string) federation.PruneVerdict {
 		}
 	}
 	if unrendered {
-		return federation.PruneWaiting // the reason is a finding of its own
+		return federation.PruneWaiting // the reason is a separate finding
 	}
 	gone := slices.SortedFunc(maps.Keys(had), federation.ObjectRef.Compare)
 	gone = slices.DeleteFunc(gone, func(ref federation.ObjectRef) bool { return has[ref] })
@@ -100,17 +100,16 @@ func (p *pass) judge(name string) federation.PruneVerdict {
 	return federation.PruneAllowed
 }
 
-// countable leaves out namespaces, which are never pruned.
+// countable returns refs without namespaces, which are never pruned.
 func countable(refs []federation.ObjectRef) []federation.ObjectRef {
 	return slices.DeleteFunc(slices.Clone(refs), func(r federation.ObjectRef) bool {
 		return r.Group == "" && r.Kind == "Namespace"
 	})
 }
 
-// exceeds says whether deleting gone of had objects is too much at once. A count
-// that a person set is exact; a percentage is a floor of freelyPruned objects and
-// gives way to the rule that half of an app is always too much, unless the
-// percentage itself allows half.
+// exceeds reports whether deleting gone of had objects is too much for one plan. A count
+// in the settings is exact. A percentage always allows freelyPruned objects, but half of
+// an app is always too much, unless the percentage itself allows half.
 func exceeds(gone, had int, limit federation.PruneLimit) bool {
 	if limit.IsCount {
 		return gone > limit.Count
@@ -122,16 +121,16 @@ func exceeds(gone, had int, limit federation.PruneLimit) bool {
 	return gone > 1 && gone*2 >= had && byPercent
 }
 
-// takesPlacement says whether taking an app from left of its clusters is too much
-// at once: half of them or more, and more than one.
+// takesPlacement reports whether removing an app from left of its clusters is too much
+// for one plan: half of them or more, and more than one.
 func takesPlacement(left, of int, limit federation.PruneLimit) bool {
 	if left <= 1 || left*2 < of {
 		return false
 	}
-	return limit.IsCount || left*100 > of*limit.Percent // a count is one of objects
+	return limit.IsCount || left*100 > of*limit.Percent // a count counts objects, not clusters
 }
 
-// allowsAll says whether a person let all of an app's objects go at once.
+// allowsAll reports whether the limit allows deleting all of an app's objects.
 func allowsAll(limit federation.PruneLimit, objects int) bool {
 	if limit.IsCount {
 		return limit.Count >= objects
@@ -146,7 +145,8 @@ func (p *pass) await(app string, gone []federation.ObjectRef, clusters []string)
 	})
 }
 
-// hold says that a person must let the deletions pass; cluster is empty for all.
+// hold reports that a user must allow the deletions. An empty cluster stands for all
+// clusters.
 func (p *pass) hold(app, cluster, why string) {
 	p.findings.Add(federation.Finding{
 		ID: federation.FindingHeld, Severity: federation.SeverityError, Cluster: cluster, App: app, File: p.Federation.File(),

@@ -18,7 +18,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/schedule/replicas"
 )
 
-// The annotations that steer the schedule. Those of Federation v1 keep working.
+// The annotations that configure the schedule. Those of Federation v1 remain supported.
 const (
 	annotationSelector      = "federation.alpha.kubernetes.io/cluster-selector"
 	annotationReplicaSet    = "federation.kubernetes.io/replica-set-preferences"
@@ -29,29 +29,29 @@ const (
 	serviceTypeLoadBalancer = "LoadBalancer"
 )
 
-// reading is what the schedule reads in an object: one for all objects that say
-// the same. Most objects have nothing that concerns it.
+// reading is what the schedule reads from an object. Objects with the same statement
+// share one reading. Most objects have nothing that concerns the schedule.
 type reading struct {
 	statement
 	selector labels.Selector // nil for every cluster
 	ports    []ports.Port    // of a Service that has node ports
 	workload *wish           // of a workload whose replicas are divided
-	ingress  *ingressWish    // of an Ingress whose load balancer fedsync may make
+	ingress  *ingressWish    // of an Ingress whose load balancer fedsync may create
 	scales   federation.ObjectRef
-	err      error // what cannot be understood; the object goes nowhere then
+	err      error // what cannot be understood; the object is not placed then
 	field    string
 }
 
-// statement is what makes two readings one.
+// statement identifies a reading.
 type statement struct {
-	ref  federation.ObjectRef
-	file string
-	says string
+	ref     federation.ObjectRef
+	file    string
+	content string
 }
 
-// wish is what Git says of a workload's replicas.
+// wish is what Git states about a workload's replicas.
 type wish struct {
-	stated      bool  // without a number the replicas are not ours, and nothing else is said
+	stated      bool  // false if Git sets no number: fedsync does not manage the replicas then
 	total       int64 // of all clusters
 	preferences replicas.Preferences
 	asWritten   string // the preferences' annotation, to compare overlays
@@ -59,7 +59,7 @@ type wish struct {
 
 var nothing = &reading{}
 
-// content is the part of an object that is read.
+// content is the part of an object that the schedule decodes.
 type content struct {
 	Metadata struct {
 		Annotations map[string]string `json:"annotations"`
@@ -87,7 +87,7 @@ func newReading(o *federation.Object) *reading {
 	}
 	var c content
 	if err := json.Unmarshal(o.JSON, &c); err != nil {
-		return nothing // annotations that are no strings: the API server refuses them
+		return nothing // annotations that are not strings: the API server refuses them
 	}
 	r := &reading{}
 	text, selects := c.Metadata.Annotations[annotationSelector]
@@ -97,7 +97,7 @@ func newReading(o *federation.Object) *reading {
 	}
 	switch {
 	case kind == kindAutoscaler:
-		// Also where it goes nowhere: what it scales is not to be divided instead.
+		// Even if it is not placed: its target must not be divided instead.
 		r.scales = scaleTarget(o.Ref.Namespace, c.Spec)
 	case r.err != nil:
 	case kind == kindService:
@@ -112,30 +112,30 @@ func newReading(o *federation.Object) *reading {
 	if r.selector == nil && r.ports == nil && r.workload == nil && r.ingress == nil && r.scales == (federation.ObjectRef{}) && r.err == nil {
 		return nothing
 	}
-	r.statement = statement{o.Ref, o.File, r.say(text)}
+	r.statement = statement{o.Ref, o.File, r.text(text)}
 	return r
 }
 
-// say writes down all that was read, so that it can be compared.
-func (r *reading) say(selector string) string {
+// text returns everything that was read as one string, for comparison.
+func (r *reading) text(selector string) string {
 	w := cmp.Or(r.workload, &wish{})
 	return fmt.Sprintf("%q %v %t %d %q %v %v %+v", selector, r.ports, w.stated, w.total, w.asWritten, r.scales, r.err, cmp.Or(r.ingress, &ingressWish{}))
 }
 
-// newWish reads a workload's replicas and preferences; nil where its replicas are
-// not divided. The name is that of the field which cannot be understood.
+// newWish reads a workload's replicas and preferences. It returns nil if its replicas are
+// not divided. The string is the name of the annotation that the error is about.
 func newWish(kind schema.GroupKind, c content) (*wish, string, error) {
 	switch value, ok := c.Metadata.Annotations[annotationReplicas]; {
 	case ok && value == replicasPerCluster:
 		return nil, "", nil
 	case ok:
-		return nil, annotationReplicas, fmt.Errorf("%s is not known here; the one value is %s", limit.Quote(value), replicasPerCluster)
+		return nil, annotationReplicas, fmt.Errorf("%s is not supported; the only value is %s", limit.Quote(value), replicasPerCluster)
 	}
 	var spec struct {
 		Replicas *int64 `json:"replicas"`
 	}
 	if json.Unmarshal(c.Spec, &spec) != nil || spec.Replicas != nil && *spec.Replicas < 0 {
-		return nil, "", nil //nolint:nilerr // The API server says what is wrong.
+		return nil, "", nil //nolint:nilerr // The API server reports the mistake.
 	}
 	w := &wish{}
 	if spec.Replicas != nil {
@@ -150,7 +150,7 @@ func newWish(kind schema.GroupKind, c content) (*wish, string, error) {
 	case !ok:
 		return w, "", nil
 	case !w.stated:
-		return nil, name, errors.New("it divides spec.replicas, which the object does not state")
+		return nil, name, errors.New("it divides spec.replicas, which the object does not set")
 	}
 	var err error
 	w.asWritten = text
@@ -158,7 +158,7 @@ func newWish(kind schema.GroupKind, c content) (*wish, string, error) {
 	return w, name, err
 }
 
-// servicePorts gives the ports of a Service that has node ports; nil for another.
+// servicePorts returns the ports of a Service that has node ports; nil for other Services.
 func servicePorts(raw json.RawMessage) ([]ports.Port, error) {
 	var spec struct {
 		Type     string `json:"type"`
@@ -172,13 +172,13 @@ func servicePorts(raw json.RawMessage) ([]ports.Port, error) {
 		HealthCheckNodePort int32 `json:"healthCheckNodePort"`
 	}
 	if json.Unmarshal(raw, &spec) != nil {
-		return nil, nil //nolint:nilerr // The API server says what is wrong.
+		return nil, nil //nolint:nilerr // The API server reports the mistake.
 	}
 	if spec.Type != serviceTypeNodePort && spec.Type != serviceTypeLoadBalancer {
 		return nil, nil
 	}
 	if len(spec.Ports) > limit.ServicePorts {
-		return nil, fmt.Errorf("the Service has %s ports; at most %s are given node ports", limit.Number(len(spec.Ports)), limit.Number(limit.ServicePorts))
+		return nil, fmt.Errorf("the Service has %s ports; at most %s can get node ports", limit.Number(len(spec.Ports)), limit.Number(limit.ServicePorts))
 	}
 	var found []ports.Port
 	for _, port := range spec.Ports {
@@ -190,7 +190,7 @@ func servicePorts(raw json.RawMessage) ([]ports.Port, error) {
 		case "":
 			port.Protocol = "TCP"
 		default:
-			return nil, nil // the API server says that it is no protocol
+			return nil, nil // the API server refuses the protocol
 		}
 		found = append(found, ports.Port{Name: port.Name, Protocol: port.Protocol, Port: port.Port, NodePort: port.NodePort})
 	}
@@ -200,7 +200,7 @@ func servicePorts(raw json.RawMessage) ([]ports.Port, error) {
 	return found, nil
 }
 
-// scaleTarget gives the workload that an autoscaler sets the replicas of.
+// scaleTarget returns the workload whose replicas an autoscaler sets.
 func scaleTarget(namespace string, raw json.RawMessage) federation.ObjectRef {
 	var spec struct {
 		ScaleTargetRef struct {
@@ -232,16 +232,16 @@ func parseSelector(text string) (labels.Selector, error) {
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
-	// Decode stops behind the list, and More overlooks a bracket there.
+	// Decode stops after the list, and More does not report a bracket there.
 	if err := decoder.Decode(&requirements); err != nil || requirements == nil || !json.Valid([]byte(text)) {
-		return nil, fmt.Errorf(`%s is no list of requirements; want [{"key": "location", "operator": "in", "values": ["europe"]}]`, limit.Quote(text))
+		return nil, fmt.Errorf(`%s is not a list of requirements; want [{"key": "location", "operator": "in", "values": ["europe"]}]`, limit.Quote(text))
 	}
 	values := 0
 	for _, r := range requirements {
 		values += len(r.Values)
 	}
 	if len(requirements) > limit.Requirements || values > limit.SelectorValues {
-		return nil, fmt.Errorf("it has %s requirements with %s values; at most %s and %s are allowed", limit.Number(len(requirements)),
+		return nil, fmt.Errorf("the selector has %s requirements with %s values; at most %s and %s are allowed", limit.Number(len(requirements)),
 			limit.Number(values), limit.Number(limit.Requirements), limit.Number(limit.SelectorValues))
 	}
 	all := make([]labels.Requirement, 0, len(requirements))

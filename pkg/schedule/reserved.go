@@ -12,64 +12,66 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// ReservedNamespace is where fedsync keeps the inventory, the claim and what
-// adoption overwrote. A repository that could write there could make fedsync
-// delete what it does not own, or take what was kept.
+// ReservedNamespace is the namespace in which fedsync stores the inventory, the claim and
+// the objects that adoption overwrote. A repository that could write there could make
+// fedsync delete objects that it does not own, or could read the stored objects.
 const ReservedNamespace = "fedsync-system"
 
 // The prefixes of the labels and annotations by which fedsync, and other tools that
-// keep ApplySets, find what is theirs.
+// use ApplySets, find their own objects.
 const (
 	ownPrefix      = "fedsync.dev/"
 	applySetPrefix = "applyset.kubernetes.io/"
 )
 
-// foreignToUs are the labels of the ApplySet specification that a repository may set:
-// the first is overwritten by the app's own, and the second marks kinds for kubectl.
-var foreignToUs = []string{"applyset.kubernetes.io/part-of", "applyset.kubernetes.io/is-parent-type"}
+// allowedApplySetLabels are the labels of the ApplySet specification that a repository
+// may set: the app's own label overwrites the first, and the second marks kinds for
+// kubectl.
+var allowedApplySetLabels = []string{"applyset.kubernetes.io/part-of", "applyset.kubernetes.io/is-parent-type"}
 
-// ReservesLabel reports whether a label is one by which fedsync knows what it keeps.
+// ReservesLabel reports whether fedsync recognizes its own objects by a label.
 func ReservesLabel(key string) bool {
-	return strings.HasPrefix(key, ownPrefix) || strings.HasPrefix(key, applySetPrefix) && !slices.Contains(foreignToUs, key)
+	return strings.HasPrefix(key, ownPrefix) || strings.HasPrefix(key, applySetPrefix) && !slices.Contains(allowedApplySetLabels, key)
 }
 
-// ReservesAnnotation reports whether an annotation is one by which fedsync knows what
-// it keeps. Those by which people tell it what to do are not.
+// ReservesAnnotation reports whether fedsync recognizes its own objects by an annotation.
+// The annotations that configure fedsync are not reserved.
 func ReservesAnnotation(key string) bool {
 	if strings.HasPrefix(key, ownPrefix) {
 		return !federation.IsSetting(key)
 	}
-	return strings.HasPrefix(key, applySetPrefix) && !slices.Contains(foreignToUs, key)
+	return strings.HasPrefix(key, applySetPrefix) && !slices.Contains(allowedApplySetLabels, key)
 }
 
-// reserved returns why an object is fedsync's own to write, and what to do; empty
-// if it is not. No policy allows it. The mark is a label or an annotation that is
-// reserved, if the object has one.
+// reserved returns why only fedsync may write an object, and the remedy; both are empty
+// for other objects. No policy can allow a reserved object. The mark is the object's
+// reserved label or annotation, if it has one.
 func reserved(ref federation.ObjectRef, mark string) (reason, remedy untrusted.Text) {
 	switch {
 	case ref.Namespace == ReservedNamespace:
-		return untrusted.Const("namespace " + ReservedNamespace + " is fedsync's own: a repository may put nothing there"),
-			untrusted.Const("remove the object from the repository, or put it into another namespace")
+		return untrusted.Const("namespace " + ReservedNamespace + " is reserved for fedsync: a repository must not have objects in it"),
+			untrusted.Const("remove the object from the repository, or move it to another namespace")
 	case ref.Group == "" && ref.Kind == "Namespace" && ref.Name == ReservedNamespace:
-		return untrusted.Const("namespace " + ReservedNamespace + " is fedsync's own: a repository may not change it"),
+		return untrusted.Const("namespace " + ReservedNamespace + " is reserved for fedsync: a repository must not change it"),
 			untrusted.Const("remove the object from the repository: fedsync creates the namespace")
 	case mark == "":
 		return reason, remedy
 	}
 	remedy = untrusted.Const("remove it from the object")
 	if strings.HasPrefix(mark, "annotation "+ownPrefix) {
-		remedy = untrusted.Textf("%s; the annotations that tell fedsync what to do are %s", remedy, strings.Join(federation.Settings(), ", "))
+		remedy = untrusted.Textf("%s; the annotations that configure fedsync are %s", remedy, strings.Join(federation.Settings(), ", "))
 	}
-	return untrusted.Textf("the %s is fedsync's own: it marks what fedsync keeps in a cluster", limit.Text(mark, limit.ValueBytes)), remedy
+	return untrusted.Textf("the %s is reserved for fedsync: it marks fedsync's own objects in a cluster", limit.Text(mark, limit.ValueBytes)), remedy
 }
 
-// marked is what is known of the reserved labels and annotations in a bundle.
+// marked holds the reserved labels and annotations in a bundle.
 type marked struct {
 	objects []*federation.Object
-	marks   map[int]string // by the object's index; nil where no object has one
+	marks   map[int]string // by the object's index; nil if no object has one
 }
 
-// reservedMarks finds them in a bundle, once for as long as it stays the same.
+// reservedMarks returns the marks in a bundle. It reuses the previous result while the
+// bundle is unchanged.
 func (l *library) reservedMarks(k key, objects []*federation.Object) marked {
 	if known := l.marks[k]; slices.Equal(known.objects, objects) {
 		return known
@@ -86,14 +88,14 @@ func (l *library) reservedMarks(k key, objects []*federation.Object) marked {
 	return found
 }
 
-// reservedMark returns the first reserved label or annotation of an object, as
+// reservedMark returns the first reserved label or annotation of an object, such as
 // "label fedsync.dev/kept"; empty for none.
 func reservedMark(o *federation.Object) string {
-	// Few objects hold such a word anywhere, and only those are decoded.
+	// Few objects contain such a prefix, and only those are decoded.
 	if !bytes.Contains(o.JSON, []byte(ownPrefix)) && !bytes.Contains(o.JSON, []byte(applySetPrefix)) {
 		return ""
 	}
-	// Maps, since fields of a struct would be found in any case.
+	// Maps, since struct fields would match keys in any letter case.
 	var content map[string]any
 	if json.Unmarshal(o.JSON, &content) != nil {
 		return ""

@@ -6,11 +6,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Scaled says which workloads an autoscaler of ours sets the replicas of, in which
+// scaled records the workloads whose replicas an autoscaler in Git sets, and in which
 // clusters.
 type scaled map[federation.ObjectRef]map[string]bool
 
-// scale notes that an autoscaler in a cluster targets a workload; none is no news.
+// scale records that an autoscaler for a cluster targets a workload. It ignores an empty
+// reference.
 func (p *pass) scale(cluster int, ref federation.ObjectRef) {
 	if ref == (federation.ObjectRef{}) {
 		return
@@ -21,22 +22,22 @@ func (p *pass) scale(cluster int, ref federation.ObjectRef) {
 	p.scaled[ref][p.clusters[cluster].Name] = true
 }
 
-// scaling is whether an autoscaler of ours sets the replicas of a workload in a cluster.
+// scaling is whether an autoscaler in Git sets the replicas of a workload in a cluster.
 type scaling int
 
 const (
-	// unscaled: Git has none there, or the cluster has not accepted it.
+	// unscaled: Git has no autoscaler, or the cluster has not accepted it.
 	unscaled scaling = iota
-	// autoscaled: the replicas are the autoscaler's.
+	// autoscaled: an autoscaler sets the replicas.
 	autoscaled
-	// undecided: Git has one, and it is not known yet whether the cluster has.
+	// undecided: Git has an autoscaler, and it is not known whether the cluster has it.
 	undecided
 )
 
-// scaling says who sets the replicas of a workload in a cluster. An autoscaler in Git
-// counts once the cluster has it: one that is refused scales nothing. The count that an
-// autoscaler set last stays if it goes away: it is about to be made again, and to go to
-// Git's number and back would stop or start pods for nothing.
+// scaling returns who sets the replicas of a workload in a cluster. An autoscaler in Git
+// counts as soon as the cluster has it, since a refused one scales nothing. If it is
+// deleted, the count that it set last stays: it is about to be created again, and a
+// temporary change to Git's number would stop or start pods for nothing.
 func (p *pass) scaling(cluster int, ref federation.ObjectRef) scaling {
 	c := &p.clusters[cluster]
 	if !p.scaled[ref][c.Name] {
@@ -54,9 +55,9 @@ func (p *pass) scaling(cluster int, ref federation.ObjectRef) scaling {
 	return unscaled
 }
 
-// pending reports whether an autoscaler in Git is missing in a cluster for which it is
-// meant: it is on its way, or refused. Until all of them are there, the clusters that
-// have theirs keep their part of the number in Git, or it would go to the others.
+// pending reports whether an autoscaler in Git is missing in one of its clusters: it is
+// about to be created, or refused. While any is missing, the clusters that have theirs
+// keep their part of the number in Git. Otherwise the others would get that part.
 func (p *pass) pending(ref federation.ObjectRef) bool {
 	for i := range p.clusters {
 		if p.scaled[ref][p.clusters[i].Name] && p.scaling(i, ref) == unscaled {
@@ -66,9 +67,9 @@ func (p *pass) pending(ref federation.ObjectRef) bool {
 	return false
 }
 
-// recallScalers takes autoscalers that could not be read now to be as they were in
-// the last plan of which everything could: a broken file must not scale down what
-// it was there to scale. Before there was such a plan, nothing is scaled down.
+// recallScalers assumes that autoscalers that cannot be read now are as they were in the
+// last complete plan: a broken file must not scale down a workload that it autoscales.
+// Before the first complete plan, nothing is scaled down.
 func (p *pass) recallScalers() {
 	whole := true
 	for _, b := range p.bundles {
@@ -87,7 +88,7 @@ func (p *pass) recallScalers() {
 	}
 }
 
-// nodePort gives the number that the last plan decided for a port; 0 for none.
+// nodePort returns the number that the last plan decided for a port; 0 for none.
 func (s *Scheduler) nodePort(service federation.ObjectRef, protocol string, port int32) int32 {
 	for _, d := range s.ports.Of(service) {
 		if d.Protocol == protocol && d.Port == port {

@@ -1,14 +1,15 @@
 // Package schedule decides what runs where.
 //
-// It takes what render gave for every cluster and app (Bundles) and what the
-// clusters report (Facts), and gives a Plan: which cluster runs which object, one
-// node port for each port of a Service over all clusters, and the replicas of each
-// workload divided among them, each with its reason. It is pure: equal input gives
-// an equal plan, on any machine and in any order, and it takes milliseconds, so the
-// loop runs it again whenever a fact changes that it reads.
+// Its input is what render returned for every cluster and app (Bundles) and what the
+// clusters report (Facts). Its output is a Plan: which cluster runs which object, one
+// node port for each port of a Service in all clusters, and the division of each
+// workload's replicas, each with its reason. It is pure: equal input yields an equal
+// plan, on any machine and in any order of the input. Planning takes milliseconds, so
+// the loop plans again whenever a relevant fact changes.
 //
-// Plan tells it in order: placement.go, ports.go, workload.go, prune.go; standing.go
-// says which clusters count, and write.go puts the numbers into the objects.
+// Start reading at Plan. In its order, standing.go decides which clusters count,
+// placement.go places objects, decide.go decides node ports and replicas, write.go
+// writes the numbers into the objects, and prune.go decides on deletions.
 package schedule
 
 import (
@@ -25,19 +26,19 @@ import (
 type Input struct {
 	Federation *federation.Federation
 	Revision   federation.Revision
-	Bundles    []federation.Bundle // what was rendered; each (cluster, app) once
+	Bundles    []federation.Bundle // what was rendered; unique by cluster and app
 	Facts      federation.Facts
 	Policy     Policy
 	// Leaving are clusters that left the file and are to be emptied.
 	Leaving []federation.Cluster
-	// Excluded are clusters that are not to be written, and why: they have no
-	// share, and what is known of them counts for nothing.
+	// Excluded maps clusters that must not be written to the reason. They have no
+	// share, and their facts are ignored.
 	Excluded map[string]string
-	// Unpruned are clusters where nothing is pruned now.
+	// Unpruned are clusters in which nothing is pruned now.
 	Unpruned map[string]bool
 }
 
-// included returns the input without the members that are excluded.
+// included returns the input without the excluded members.
 func (in Input) included() Input {
 	if len(in.Excluded) == 0 {
 		return in
@@ -48,33 +49,33 @@ func (in Input) included() Input {
 	return in
 }
 
-// excluded returns the plan of a cluster that is not to be written.
+// excluded returns the plan of a cluster that must not be written.
 func (in Input) excluded(cluster string) federation.ClusterPlan {
 	return federation.ClusterPlan{Cluster: cluster, Revision: in.Revision, Excluded: in.Excluded[cluster]}
 }
 
-// Scheduler plans, and remembers what it read in objects and wrote into them for
-// the next plan, which is mostly the same. Two things it remembers matter: the node
-// ports that it decided, so that an edit by hand is put back and not followed, and
-// the autoscalers of the last plan that was whole. Apart from these another
-// Scheduler gives the same plans. It is not safe for concurrent use.
+// Scheduler makes plans. It caches what it read from objects and wrote into them for
+// the next plan, which is mostly the same. Only two things that it remembers affect
+// the plan: the node ports that it decided, so that a manual edit is reverted and not
+// adopted, and the autoscalers of the last complete plan. Apart from these, another
+// Scheduler returns the same plans. It is not safe for concurrent use.
 type Scheduler struct {
 	library *library
 	written memory[writing, *federation.Object]
 	ports   ports.Result // of the last plan
-	scaled  scaled       // of the last whole plan; nil before it
+	scaled  scaled       // of the last complete plan; nil before the first
 }
 
-// New makes a Scheduler.
+// New returns a Scheduler.
 func New() *Scheduler {
 	return &Scheduler{library: newLibrary(), written: newMemory[writing, *federation.Object]()}
 }
 
-// Plan says what every cluster of the federation should run.
+// Plan returns what every cluster of the federation should run.
 func (s *Scheduler) Plan(in Input) federation.Plan {
 	p := s.decisions(in.included())
 	plan := federation.Plan{Revision: in.Revision, Ports: p.ports.Decisions, Replicas: p.replicas, Ingresses: p.ingresses}
-	next := 0 // of p.clusters, which are those of the file without the excluded
+	next := 0 // index in p.clusters, which are the clusters of the file without the excluded ones
 	for _, c := range in.Federation.Clusters {
 		if in.Excluded[c.Name] != "" {
 			plan.Clusters = append(plan.Clusters, in.excluded(c.Name))
@@ -91,27 +92,27 @@ func (s *Scheduler) Plan(in Input) federation.Plan {
 	return plan
 }
 
-// decisions decides what runs where, and writes it into no object yet.
+// decisions decides what runs where, without writing it into the objects.
 func (s *Scheduler) decisions(in Input) *pass {
 	p := s.begin(in)
-	p.stand()
+	p.assessClusters()
 	p.place()
 	p.recallScalers()
 	p.decide()
 	return p
 }
 
-// forget drops what a whole plan did not read or write.
+// forget drops what a complete plan did not read or write.
 func (s *Scheduler) forget(p *pass) {
-	s.library.keep(p.read)
+	s.library.retain(p.read)
 	s.library.marks = p.marks
 	s.written.forget()
 }
 
-// Provisional says what one cluster should run as far as that is certain when
-// only its own bundles are known, so that its apply need not wait for the rest: the
-// apps in which no node port and no replica count is to be decided. It never
-// prunes, which needs every cluster too. Apps that it leaves out stay as they are.
+// Provisional returns the part of a cluster's plan that is certain when only the
+// cluster's own bundles are known, so that its apply need not wait for the others. These
+// are the apps without node ports and replica counts to be decided. The plan never
+// prunes, since that depends on every cluster. Apps that it omits stay unchanged.
 func (s *Scheduler) Provisional(in Input, c federation.Cluster) federation.ClusterPlan {
 	if in.Excluded[c.Name] != "" {
 		return in.excluded(c.Name)
@@ -133,7 +134,7 @@ func (s *Scheduler) Provisional(in Input, c federation.Cluster) federation.Clust
 	return plan
 }
 
-// pass is one call of Plan on its way.
+// pass is the state of one call of Plan.
 type pass struct {
 	*Scheduler
 	Input
@@ -149,28 +150,28 @@ type pass struct {
 	read      map[key]contents // of the bundles
 	services  []*service
 	workloads []*divided
-	scaled    scaled                                // workloads that an autoscaler of ours targets
-	unsure    bool                                  // some of it may be missing
-	departing map[int]map[federation.ObjectRef]bool // by cluster, as far as it was asked for
-	holders   map[int]map[federation.ObjectRef]bool // of node ports, by cluster, as far as they were asked for
-	behind    *balancing                            // the load balancers; nil until asked for
-	frozen    []string                              // clusters whose going is taken for our own fault
+	scaled    scaled                                // workloads that an autoscaler in Git targets
+	unsure    bool                                  // scaled may be incomplete
+	departing map[int]map[federation.ObjectRef]bool // by cluster; computed on demand
+	holders   map[int]map[federation.ObjectRef]bool // of node ports, by cluster; computed on demand
+	behind    *balancing                            // the load balancers; nil until they are needed
+	frozen    []string                              // clusters whose absence is attributed to fedsync's own network
 
 	ports     ports.Result
 	replicas  []federation.ReplicasDecision
 	ingresses []federation.IngressDecision
-	classes   map[ingressIn]string // that were decided
+	classes   map[ingressIn]string // the decided classes
 }
 
 type key struct{ cluster, app string }
 
-// bundle is what was rendered of an app for a cluster, and what of it is placed
+// bundle is what was rendered of an app for a cluster, and which part of it is placed
 // there.
 type bundle struct {
 	federation.Bundle
 	placed   []placement
 	withheld []federation.Withheld
-	refused  bool // something was left out that may not be written
+	refused  bool // objects that must not be written were omitted
 }
 
 func (s *Scheduler) begin(in Input) *pass {
@@ -198,8 +199,8 @@ func (s *Scheduler) begin(in Input) *pass {
 	return p
 }
 
-// cluster gives the plan of one cluster: the apps that the file places there, in
-// the file's order, then those that only its inventory knows, by name.
+// cluster returns the plan of one cluster: the apps that the file places there, in
+// the file's order, and then the apps that are only in its inventory, by name.
 func (p *pass) cluster(i int, verdict func(app string) federation.PruneVerdict) federation.ClusterPlan {
 	c := p.clusters[i]
 	plan := federation.ClusterPlan{
@@ -210,8 +211,8 @@ func (p *pass) cluster(i int, verdict func(app string) federation.PruneVerdict) 
 	}
 	inventory := c.facts.Inventory
 	if !c.facts.Synced || p.Unpruned[c.Name] {
-		// A verdict that was made without this cluster's inventory is not for it,
-		// however well the others are known.
+		// A verdict that was made without this cluster's inventory must not delete
+		// anything here, even if it is certain for the other clusters.
 		verdict = cautious(verdict)
 	}
 	known := map[string]bool{}
@@ -237,7 +238,7 @@ func (p *pass) cluster(i int, verdict func(app string) federation.PruneVerdict) 
 	return plan
 }
 
-// App gives the plan of an app in a cluster that the app's selector chooses.
+// app returns the plan of an app in a cluster that the app's selector matches.
 func (p *pass) app(i int, app federation.App, verdict func(app string) federation.PruneVerdict) federation.AppPlan {
 	c := p.clusters[i]
 	b := p.bundles[key{c.Name, app.Name}]
@@ -249,14 +250,14 @@ func (p *pass) app(i int, app federation.App, verdict func(app string) federatio
 	plan.Objects, plan.Withheld = p.write(i, b)
 	if had := countable(c.facts.Inventory[app.Name]); plan.Prune == federation.PruneAllowed &&
 		len(b.Objects) == 0 && len(had) > 0 && !p.Federation.PruneAllowed() && !allowsAll(app.PruneLimit, len(had)) {
-		// Nothing at all is what a mistake looks like.
+		// An empty rendering is more likely a mistake.
 		plan.Prune = federation.PruneHeld
-		p.hold(app.Name, c.Name, fmt.Sprintf("nothing was rendered of app %s for the cluster, which would delete %s", app.Name, untrusted.Some(had, 5)))
+		p.hold(app.Name, c.Name, fmt.Sprintf("app %s renders no objects for the cluster, which would delete %s", app.Name, untrusted.Some(had, 5)))
 	}
 	return plan
 }
 
-// cautious makes a verdict wait that would prune.
+// cautious returns verdict with PruneWaiting instead of PruneAllowed.
 func cautious(verdict func(app string) federation.PruneVerdict) func(app string) federation.PruneVerdict {
 	return func(app string) federation.PruneVerdict {
 		if v := verdict(app); v != federation.PruneAllowed {

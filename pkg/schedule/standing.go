@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/schedule/replicas"
 )
 
-// guardWindow is how close together clusters go away that one fault took.
+// guardWindow is the longest time between departures that count as one fault.
 const guardWindow = time.Minute
 
 // member is a member cluster as this plan sees it.
@@ -22,8 +22,8 @@ type member struct {
 	next     int // of the facts' workloads, for workload
 }
 
-// Workload gives the facts of one workload; false where it does not run. They are
-// asked for in order, so that nothing need be searched.
+// workload returns the facts of one workload, and reports whether it exists. Calls are
+// in the order of the references, so that no search is necessary.
 func (m *member) workload(ref federation.ObjectRef) (federation.Workload, bool) {
 	for ; m.next < len(m.facts.Workloads); m.next++ {
 		switch w := &m.facts.Workloads[m.next]; w.Object.Compare(ref) {
@@ -36,9 +36,10 @@ func (m *member) workload(ref federation.ObjectRef) (federation.Workload, bool) 
 	return federation.Workload{}, false
 }
 
-// stand judges every cluster. Absence alone never evacuates: it takes the
-// threshold of the probes, and that not most of the federation went at once.
-func (p *pass) stand() {
+// assessClusters determines the standing of every cluster. Absence alone never evacuates
+// a cluster: as many probes must have failed as the threshold demands, and most of the
+// federation must not have gone away at the same time.
+func (p *pass) assessClusters() {
 	p.frozen = frozen(p.Federation, p.Facts)
 	p.clusters = make([]member, len(p.Federation.Clusters))
 	p.names = make(map[string]bool, len(p.clusters))
@@ -65,14 +66,14 @@ func (p *pass) stand() {
 
 func (p *pass) automatic() bool { return p.Federation.Failover.Mode != failoverOff }
 
-// failoverOff leaves it to people to move replicas.
+// failoverOff is the mode in which only users move replicas.
 const failoverOff = "Off"
 
-// Frozen gives the clusters whose going is taken for a fault of fedsync's own
-// network: more than half of those that were Ready went away within guardWindow,
-// and not enough of them are back. Clusters that a person declared lost, or that no
-// app goes to, do not count. Those that a person confirmed as lost count, and are
-// not held: to confirm one says nothing of the others.
+// frozen returns the clusters whose absence is attributed to a fault of fedsync's own
+// network: more than half of the Ready clusters went away within guardWindow, and not
+// enough of them are back. Clusters that a user declared lost, or to which no app is
+// deployed, do not count. Clusters that a user confirmed as lost count but are not
+// frozen, since confirming one of them implies nothing about the others.
 func frozen(f *federation.Federation, facts federation.Facts) []string {
 	type departure struct {
 		name string
@@ -97,7 +98,7 @@ func frozen(f *federation.Federation, facts federation.Facts) []string {
 		for end < len(left) && left[end].at.Sub(left[first].at) <= guardWindow {
 			end++
 		}
-		// Those that left earlier were not Ready when this window began.
+		// Clusters that left earlier were not Ready when this window began.
 		if 2*(end-first) > ready+len(left)-first {
 			for _, d := range left[first:end] {
 				taken[d.name] = true
@@ -113,7 +114,7 @@ func frozen(f *federation.Federation, facts federation.Facts) []string {
 	return names
 }
 
-// explainStanding says what is not moved, and what would be.
+// explainStanding reports what is not moved because of a cluster's standing.
 func (p *pass) explainStanding() {
 	var held, returned []string
 	for _, c := range p.clusters {
@@ -127,20 +128,20 @@ func (p *pass) explainStanding() {
 	for _, name := range returned {
 		p.findings.Add(federation.Finding{
 			ID: federation.FindingConfirmLost, Severity: federation.SeverityWarning, Cluster: name, File: p.Federation.File(),
-			Message: untrusted.Const("spec.failover.confirmLost names the cluster, which is Ready: it counts again"),
-			Remedy:  untrusted.Const("take it out of spec.failover.confirmLost, or its next outage moves replicas without the guard"),
+			Message: untrusted.Const("spec.failover.confirmLost names the cluster, but it is Ready and counts again"),
+			Remedy:  untrusted.Const("remove it from spec.failover.confirmLost; otherwise its next outage moves replicas without the guard"),
 		})
 	}
 	if len(p.frozen) > 0 {
 		f := federation.Finding{
 			ID: federation.FindingFrozen, Severity: federation.SeverityError, File: p.Federation.File(),
-			Message: untrusted.Textf("more than half of the clusters went away within %d s (%s): this is taken for a fault of fedsync's own network, and nothing is moved; it would be %s",
+			Message: untrusted.Textf("more than half of the clusters went away within %d s (%s): fedsync assumes a fault of its own network and does not move %s",
 				int(guardWindow.Seconds()), strings.Join(p.frozen, ", "), p.displaced(p.frozen)),
-			Remedy: untrusted.Textf("mend the network; or, if they are lost, push spec.failover.confirmLost: [%s] in %s",
+			Remedy: untrusted.Textf("repair the network; or, if the clusters are lost, push spec.failover.confirmLost: [%s] in %s",
 				strings.Join(p.frozen, ", "), federation.FileName),
 		}
 		if len(held) == 0 {
-			f.Severity = federation.SeverityWarning // a few lost probes are no outage yet
+			f.Severity = federation.SeverityWarning // a few failed probes are not an outage yet
 		}
 		p.findings.Add(f)
 		return
@@ -149,14 +150,14 @@ func (p *pass) explainStanding() {
 		names := strings.Join(held, ", ")
 		p.findings.Add(federation.Finding{
 			ID: federation.FindingFailoverOff, Severity: federation.SeverityWarning, File: p.Federation.File(),
-			Message: untrusted.Textf("%s: Offline, and failover is Off; with Automatic %s would be placed in the other clusters", names, p.displaced(held)),
+			Message: untrusted.Textf("%s: Offline, and failover is Off; Automatic would place %s in the other clusters", names, p.displaced(held)),
 			Remedy: untrusted.Textf("to move them, push spec.failover.confirmLost: [%s] or spec.failover.mode: Automatic in %s",
 				names, federation.FileName),
 		})
 	}
 }
 
-// displaced counts what would be placed elsewhere.
+// displaced counts the replicas that would be placed in other clusters.
 func (p *pass) displaced(clusters []string) string {
 	asked := map[string]bool{}
 	for _, name := range clusters {

@@ -88,7 +88,7 @@ func TestStandingOfAClusterFollowsWhatIsSeenOfIt(t *testing.T) {
 				f.Failover.ConfirmedLost = []string{"a"}
 			}
 			p := &pass{Input: Input{Federation: f, Facts: federation.Facts{Clusters: map[string]federation.ClusterFacts{"a": c.facts}}}}
-			p.stand()
+			p.assessClusters()
 			if got := p.clusters[0].standing; got != c.want {
 				t.Errorf("standing = %d, want %d", got, c.want)
 			}

@@ -19,8 +19,8 @@ type writing struct {
 	numbers string
 }
 
-// write gives the objects of a bundle as the cluster should get them, and those
-// that it should not get now.
+// write returns the objects of a bundle as they are to be applied to the cluster, and the
+// objects that are withheld from it now.
 func (p *pass) write(i int, b *bundle) ([]*federation.Object, []federation.Withheld) {
 	objects := make([]*federation.Object, 0, len(b.placed))
 	withheld := slices.Clone(b.withheld)
@@ -47,20 +47,20 @@ func (p *pass) write(i int, b *bundle) ([]*federation.Object, []federation.Withh
 	return objects, withheld
 }
 
-// writePorts puts the node ports that were decided into a Service.
+// writePorts writes the decided node ports into a Service.
 func (p *pass) writePorts(i int, o placement) (*federation.Object, *federation.Withheld) {
 	if w := o.role.service.withheld[i]; w != nil {
 		return nil, w
 	}
 	n := o.role.numbers()
 	if n.open && !p.holds(i, o.object.Ref) {
-		// Without a number, the API server would pick one of its own.
-		return nil, &federation.Withheld{Object: o.object.Ref, File: o.object.File, Reason: "no node port was decided for it"}
+		// Without a number, the API server would choose one itself.
+		return nil, &federation.Withheld{Object: o.object.Ref, File: o.object.File, Reason: "its node port is not decided"}
 	}
 	return p.withNodePorts(o.object, n), nil
 }
 
-// holds says whether a Service has a node port in a cluster.
+// holds reports whether a Service has a node port in a cluster.
 func (p *pass) holds(i int, ref federation.ObjectRef) bool {
 	holders := p.holders[i]
 	if holders == nil {
@@ -74,16 +74,16 @@ func (p *pass) holds(i int, ref federation.ObjectRef) bool {
 }
 
 // portNumbers are node ports for the ports of a Service, in the order of its
-// reading; 0 leaves a port as it is.
+// reading; 0 leaves a port unchanged.
 type portNumbers struct {
 	ports   []ports.Port
 	numbers []int32
-	changed bool   // from what Git says
-	open    bool   // one is neither decided nor in Git
-	id      string // of the numbers
+	changed bool   // numbers differ from Git
+	open    bool   // at least one number is neither decided nor in Git
+	id      string // identifies the numbers
 }
 
-// numbers gives what was decided for the ports of a rendering, which is the same
+// numbers returns what was decided for the ports of a rendering, which is the same
 // in every cluster.
 func (r *role) numbers() *portNumbers {
 	if r.decision != nil {
@@ -106,8 +106,8 @@ func (r *role) numbers() *portNumbers {
 	return n
 }
 
-// writeReplicas puts the share of a cluster into a workload. Where an autoscaler
-// sets the replicas they are left out, for it to own them.
+// writeReplicas writes a cluster's share into a workload. If an autoscaler sets the
+// replicas, it removes the field, so that the autoscaler owns it.
 func (p *pass) writeReplicas(i int, placed placement) (*federation.Object, *federation.Withheld) {
 	o, w := placed.object, placed.role.divided
 	if w.refusal != "" {
@@ -127,8 +127,8 @@ func (p *pass) writeReplicas(i int, placed placement) (*federation.Object, *fede
 	if p.clusters[i].standing == replicas.Up {
 		return p.withReplicas(o, &share.Replicas), nil
 	}
-	// It cannot be written now, and at its return the plan is another: until then
-	// nothing of what runs there is changed.
+	// The cluster cannot be written now, and there will be another plan when it returns.
+	// Until then the replicas that run there stay unchanged.
 	if share.Live < 0 {
 		return nil, &federation.Withheld{
 			Object: o.Ref, File: o.File,
@@ -138,8 +138,8 @@ func (p *pass) writeReplicas(i int, placed placement) (*federation.Object, *fede
 	return p.withReplicas(o, &share.Live), nil
 }
 
-// writeScaled leaves the replicas of a workload that is not divided to its autoscaler,
-// where it has one in the cluster.
+// writeScaled leaves the replicas of an undivided workload to its autoscaler, if it has
+// one in the cluster.
 func (p *pass) writeScaled(i int, o *federation.Object) (*federation.Object, *federation.Withheld) {
 	switch p.scaling(i, o.Ref) {
 	case autoscaled:
@@ -155,7 +155,7 @@ func (p *pass) writeScaled(i int, o *federation.Object) (*federation.Object, *fe
 func (p *pass) awaitsScaler(i int, o *federation.Object) *federation.Withheld {
 	return &federation.Withheld{
 		Object: o.Ref, File: o.File,
-		Reason: "waits until it is known whether its autoscaler is there", Waits: []string{p.clusters[i].Name},
+		Reason: "waits until it is known whether its autoscaler exists", Waits: []string{p.clusters[i].Name},
 	}
 }
 
@@ -196,23 +196,23 @@ func (p *pass) withNodePorts(o *federation.Object, n *portNumbers) *federation.O
 	})
 }
 
-// entryOf names an entry of spec.ports: the list's key is protocol and port.
+// entryOf returns the key of an entry of spec.ports, which is its protocol and port.
 func entryOf(entry map[string]any) ports.Key {
 	protocol, _ := entry["protocol"].(string)
 	number, _ := entry["port"].(json.Number)
 	port, err := strconv.ParseInt(number.String(), 10, 32)
 	if err != nil {
-		return ports.Key{} // the port of none
+		return ports.Key{} // no port has this key
 	}
 	return ports.Key{Protocol: cmp.Or(protocol, "TCP"), Port: int32(port)}
 }
 
-// rewrite gives the object with another spec.
+// rewrite returns a copy of the object with a changed spec.
 func rewrite(o *federation.Object, change func(spec map[string]any)) *federation.Object {
 	return rewriteWhole(o, func(object map[string]any) { change(section(object, "spec")) })
 }
 
-// section gives a map within an object, which is made where it is missing.
+// section returns a map within an object, and creates it if it is missing.
 func section(object map[string]any, name string) map[string]any {
 	its, ok := object[name].(map[string]any)
 	if !ok {
@@ -222,13 +222,13 @@ func section(object map[string]any, name string) map[string]any {
 	return its
 }
 
-// rewriteWhole gives the object changed.
+// rewriteWhole returns a changed copy of the object.
 func rewriteWhole(o *federation.Object, change func(object map[string]any)) *federation.Object {
 	var object map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(o.JSON))
-	decoder.UseNumber() // what is not changed stays to the letter
+	decoder.UseNumber() // unchanged numbers stay literally the same
 	if err := decoder.Decode(&object); err != nil {
-		panic(fmt.Sprintf("decode %s of %s: %v", o.Ref, o.File, err)) // it was encoded by NewObject
+		panic(fmt.Sprintf("decode %s of %s: %v", o.Ref, o.File, err)) // NewObject encoded it
 	}
 	change(object)
 	out, err := federation.NewObject(object, o.File)

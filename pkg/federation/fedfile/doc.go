@@ -1,8 +1,8 @@
 // Package fedfile reads and writes the files that hold the values of package
 // federation: fedsync.yaml and files of facts.
 //
-// Bytes go in, and a Federation or Facts come out, or every mistake with its line.
-// Reading is strict and bounded: the content is untrusted. How a type is written in a
-// file is defined by the tags of its fields, which form.go describes; the JSON Schemas
-// beside it are what editors and readers validate with.
+// Its input is bytes, and its output is a Federation or Facts, or every mistake with its line.
+// Reading is strict and bounded, since the content is untrusted. The tags of a type's fields,
+// which form.go describes, define its encoding. Editors and this package validate with the
+// same JSON Schemas.
 package fedfile

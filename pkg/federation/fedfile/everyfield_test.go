@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// everyField has every field of fedsync.yaml, each with another value than its default.
+// everyField has every field of fedsync.yaml, each with a value that is not its default.
 const everyField = `
 apiVersion: fedsync.dev/v1alpha1
 kind: Federation
@@ -41,8 +41,8 @@ spec:
   onRemove: Delete
 `
 
-// otherValues are valid values, by field, that everyField does not have; nil leaves the
-// field out.
+// otherValues are valid values, by field, that everyField does not have; nil omits the
+// field.
 var otherValues = map[string][]any{
 	".metadata.name":          {"shop"},
 	".metadata.annotations{}": {"core"},
@@ -76,8 +76,8 @@ var otherValues = map[string][]any{
 	".spec.onRemove":               {"Orphan"},
 }
 
-// A field that is allowed and decoded may still be forgotten on its way into the
-// Federation. So each one of the schema is given other values, one at a time.
+// A field that is allowed and decoded may still be dropped on its way into the
+// Federation. So the test gives each field of the schema other values, one at a time.
 func TestEveryFieldChangesTheFederation(t *testing.T) {
 	fields := schemaFields(t)
 	base, err := Parse("", []byte(everyField))
@@ -115,7 +115,7 @@ func TestEveryFieldChangesTheFederation(t *testing.T) {
 	}
 }
 
-// What the schema tells a person is the default must be what fedsync takes.
+// The defaults that the schema documents must be the ones that fedsync uses.
 func TestDefaultsAreThoseOfTheSchema(t *testing.T) {
 	for field, schema := range schemaFields(t) {
 		if schema["default"] == nil {

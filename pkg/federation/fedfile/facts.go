@@ -17,11 +17,11 @@ import (
 // FactsKind is the kind of a file that holds Facts.
 const FactsKind = "Facts"
 
-// factsFile is the name in errors of a file whose name is not known here.
+// factsFile stands for the file's name in errors, since the name is not known here.
 const factsFile = "facts"
 
-// ParseFacts reads a file of facts, YAML or JSON, and fills the defaults in. It
-// is as strict as Parse. Its error is of type Errors; Errors.In gives it
+// ParseFacts reads a file of facts, YAML or JSON, and fills in the defaults. It
+// is as strict as Parse. Its error is of type Errors; Errors.In sets
 // the file's name.
 func ParseFacts(data []byte) (federation.Facts, error) {
 	var file factsDocument
@@ -38,14 +38,14 @@ func ParseFacts(data []byte) (federation.Facts, error) {
 	return facts, nil
 }
 
-// FactsYAML returns the facts as ParseFacts reads them, clusters by name. Defaults are
-// left out.
+// FactsYAML encodes the facts for ParseFacts, with the clusters sorted by name. Defaults are
+// omitted.
 func FactsYAML(f federation.Facts) ([]byte, error) {
 	data, err := FactsJSON(f)
 	if err != nil {
 		return nil, err
 	}
-	// JSON is YAML: as nodes, the fields keep their order.
+	// JSON is YAML. Decoding it into nodes preserves the order of the fields.
 	var root yaml.Node
 	if err := yaml.Unmarshal(data, &root); err != nil {
 		return nil, fmt.Errorf("encode facts: %w", err)
@@ -61,13 +61,13 @@ func FactsYAML(f federation.Facts) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// block writes a node over several lines, down to a cluster's lists: an entry of
-// these takes one line, so that a person can compare them.
+// block sets a node's style to several lines, down to a cluster's lists. An entry of
+// these lists takes one line, so that people can compare entries.
 func block(n *yaml.Node, depth int) {
 	const entries = 6 // document, file, clusters, cluster, list, entry
 	switch {
 	case n.Kind == yaml.ScalarNode && (n.Value == "<<" || strings.ContainsFunc(n.Value, isOdd)):
-		n.Style = yaml.DoubleQuotedStyle // the encoder would write what no reader takes
+		n.Style = yaml.DoubleQuotedStyle // the encoder's own choice could not be read back
 	case n.Kind == yaml.ScalarNode || depth < entries-1:
 		n.Style = 0
 	}
@@ -76,14 +76,14 @@ func block(n *yaml.Node, depth int) {
 	}
 }
 
-// isOdd says whether a character may stand in JSON as it is, and in YAML may not or
-// would be lost. What a cluster says must not keep the facts of all from being read.
+// isOdd reports whether a character is allowed unescaped in JSON but is invalid in YAML,
+// or lost there. Output of one cluster must not make the facts of all clusters unreadable.
 func isOdd(r rune) bool {
 	return r == '\uFEFF' || r < 0x10000 && unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Noncharacter_Code_Point)
 }
 
-// escaped is JSON with its odd characters written as escapes. Outside of strings it
-// has no others than line ends.
+// escaped returns JSON with its odd characters escaped. Outside of strings, the only
+// odd characters are line ends.
 func escaped(data []byte) []byte {
 	var b bytes.Buffer
 	for _, r := range string(data) {
@@ -96,7 +96,7 @@ func escaped(data []byte) []byte {
 	return b.Bytes()
 }
 
-// FactsJSON is FactsYAML in JSON.
+// FactsJSON encodes the facts as FactsYAML does, but in JSON.
 func FactsJSON(f federation.Facts) ([]byte, error) {
 	file := factsDocument{APIVersion: federation.APIVersion, Kind: FactsKind}
 	if f.BalancersKnown {
@@ -112,13 +112,13 @@ func FactsJSON(f federation.Facts) ([]byte, error) {
 	return append(escaped(data), '\n'), nil
 }
 
-// factsDocument is a file of facts. All below it are the facts themselves.
+// factsDocument is a file of facts.
 type factsDocument struct {
 	APIVersion string            `file:"apiVersion,required" const:"fedsync.dev/v1alpha1" doc:"The version of this format."`
 	Kind       string            `file:"kind,required" const:"Facts" doc:"What the file is."`
-	Clusters   []clusterDocument `file:"clusters,required" doc:"The clusters. One that is left out is Ready and empty."`
-	// Balancers are known where the list is there, however short.
-	Balancers []federation.Balancer `file:"balancers,always" sort:"ingress" doc:"The load balancers that fedsync keeps on Google Cloud; not known unless given."`
+	Clusters   []clusterDocument `file:"clusters,required" doc:"The clusters. An omitted cluster is Ready and empty."`
+	// Balancers are known if the list is present, even if it is empty.
+	Balancers []federation.Balancer `file:"balancers,always" sort:"ingress" doc:"The load balancers that fedsync maintains on Google Cloud; not known if omitted."`
 }
 
 // clusterDocument is the facts of one cluster, with its name.

@@ -19,7 +19,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
-func TestFactsAreReadAsAPersonWritesThem(t *testing.T) {
+func TestParseFactsReadsAHandWrittenFile(t *testing.T) {
 	const file = `apiVersion: fedsync.dev/v1alpha1
 kind: Facts
 clusters:
@@ -155,35 +155,35 @@ balancers:
 		t.Fatalf("ParseFacts = %v, want Errors", err)
 	}
 	want := `f.yaml:2: kind: want Facts, got Fact
-f.yaml:5: clusters[0].state: "Redy" is not known here: want Ready, NotReady, Offline, Unknown or Pending; did you mean "Ready"?
+f.yaml:5: clusters[0].state: "Redy" is not supported: want Ready, NotReady, Offline, Unknown or Pending; did you mean "Ready"?
 f.yaml:6: clusters[0].nodePort: unknown field "nodePort"; did you mean "nodePorts"?
 f.yaml:8: clusters[0].nodePorts[0].port: want 65535 or less, got 70000
 f.yaml:9: clusters[0].nodePorts[1].port: want an integer, got a string
-f.yaml:10: clusters[0].since: "yesterday" is no time: write it as 2026-01-02T15:04:05Z
+f.yaml:10: clusters[0].since: "yesterday" is not a valid time: write it as 2026-01-02T15:04:05Z
 f.yaml:12: clusters[0].workloads[0].replicas: want 0 or more, got -1
-f.yaml:13: clusters[0].workloads[1]: apps/ReplicaSet/default/nginx stands twice, first as workloads[0]
+f.yaml:13: clusters[0].workloads[1]: apps/ReplicaSet/default/nginx is listed twice, first as workloads[0]
 f.yaml:13: clusters[0].workloads[1].redy: unknown field "redy"; did you mean "ready"?
 f.yaml:14: clusters[0].workloads[2]: "name" is missing
 f.yaml:15: clusters[0].inventory.web[0]: object reference "nginx": want [GROUP/]KIND[/NAMESPACE]/NAME, as in apps/ReplicaSet/web/nginx
-f.yaml:16: clusters[0].nodes[0].since: "noon" is no time: write it as 2026-01-02T15:04:05Z
-f.yaml:16: clusters[0].nodes[1]: node "n" stands twice, first as nodes[0]
+f.yaml:16: clusters[0].nodes[0].since: "noon" is not a valid time: write it as 2026-01-02T15:04:05Z
+f.yaml:16: clusters[0].nodes[1]: node "n" is listed twice, first as nodes[0]
 f.yaml:17: clusters[0].quotas[0].hard.pods: want 9223372036854775807 or less, got 100000000000000000000
-f.yaml:18: clusters[1].name: cluster "a" stands twice, first as clusters[0]
-f.yaml:20: balancers[0].clusters[0].state: "Serves" is not known here: want Serving, Waiting, Unhealthy, NoEndpoints, Unknown, Draining or Drained
+f.yaml:18: clusters[1].name: cluster "a" is listed twice, first as clusters[0]
+f.yaml:20: balancers[0].clusters[0].state: "Serves" is not supported: want Serving, Waiting, Unhealthy, NoEndpoints, Unknown, Draining or Drained
 f.yaml:20: balancers[0].ingress: object reference "web": want [GROUP/]KIND[/NAMESPACE]/NAME, as in apps/ReplicaSet/web/nginx
-f.yaml:21: balancers[1].since: "noon" is no time: write it as 2026-01-02T15:04:05Z
-f.yaml:22: balancers[2].ingress: Ingress/web/web stands twice, first as balancers[1]`
+f.yaml:21: balancers[1].since: "noon" is not a valid time: write it as 2026-01-02T15:04:05Z
+f.yaml:22: balancers[2].ingress: Ingress/web/web is listed twice, first as balancers[1]`
 	if diff := cmp.Diff(want, found.In("f.yaml").Error()); diff != "" {
 		t.Errorf("ParseFacts (-want +got):\n%s", diff)
 	}
 }
 
-func TestParseFactsRefusesWhatIsNoFileOfFacts(t *testing.T) {
+func TestParseFactsRefusesOtherFiles(t *testing.T) {
 	for _, c := range []struct{ name, file, want string }{
-		{"nothing", "", "facts: the file is empty; it begins with apiVersion: fedsync.dev/v1alpha1 and kind: Facts"},
+		{"nothing", "", "facts: the file is empty; begin it with apiVersion: fedsync.dev/v1alpha1 and kind: Facts"},
 		{"no YAML", "[", "facts:1: not YAML: did not find expected node content"},
 		{"a list", "[]", "facts:1: want a map, got a list"},
-		{"two documents", "{apiVersion: fedsync.dev/v1alpha1, kind: Facts, clusters: []}\n---\n{}", "facts:3: a second document begins here; the file holds one Facts and nothing else"},
+		{"two documents", "{apiVersion: fedsync.dev/v1alpha1, kind: Facts, clusters: []}\n---\n{}", "facts:3: a second document begins here; the file must hold exactly one Facts"},
 		{"a fedsync.yaml", "apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: web}\nspec: {clusters: []}\n", "facts:2: kind: want Facts, got Federation"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -256,8 +256,8 @@ func TestFactsSurviveTheirFile(t *testing.T) {
 	}
 }
 
-// A field that is new in the facts and is missing in their file would be lost
-// without a word: the facts of the test above must have every field.
+// A new field of the facts that is missing from the file format would be lost
+// silently: the facts of the test above must have every field.
 func TestFactsSurviveTheirFileWithEveryField(t *testing.T) {
 	set := map[string]bool{}
 	for seed := range uint64(300) {
@@ -271,7 +271,7 @@ func TestFactsSurviveTheirFileWithEveryField(t *testing.T) {
 	}
 }
 
-// fieldsSet notes which fields of a value are not zero anywhere.
+// fieldsSet records which fields of a value are non-zero in at least one place.
 func fieldsSet(v reflect.Value, at string, set map[string]bool) {
 	if v.Kind() != reflect.Struct || v.Type() == reflect.TypeFor[time.Time]() || v.Type() == reflect.TypeFor[untrusted.Text]() {
 		set[at] = set[at] || !v.IsZero()
@@ -292,7 +292,7 @@ func fieldsSet(v reflect.Value, at string, set map[string]bool) {
 	}
 }
 
-// failureClasses are all that there are: a cluster and a watch may fail in any way.
+// failureClasses are all failure classes: a cluster and a watch may fail in any way.
 var failureClasses = []federation.FailureClass{
 	federation.FailureNone, federation.FailureDNS, federation.FailureRefused, federation.FailureTimeout,
 	federation.FailureTLS, federation.FailureUnauthorised, federation.FailureForbidden, federation.FailureThrottled,
@@ -300,8 +300,8 @@ var failureClasses = []federation.FailureClass{
 	federation.FailureFiles, federation.FailureMisbehaves, federation.FailureNetwork,
 }
 
-// randomFacts makes facts such as clusters may report, and texts such as they
-// should not.
+// randomFacts returns facts that clusters may report, with texts that they should
+// not.
 func randomFacts(r *rand.Rand) federation.Facts {
 	flip := func() bool { return r.IntN(2) == 0 }
 	number := func(n int) int64 { return int64(r.IntN(n)) }

@@ -15,7 +15,7 @@ func (c *checker) facts(f *factsDocument) {
 		cluster := &f.Clusters[i]
 		at := func(steps ...string) []string { return append([]string{"clusters", strconv.Itoa(i)}, steps...) }
 		if first, twice := clusters[cluster.Name]; twice && cluster.Name != "" {
-			c.problem(fmt.Sprintf("cluster %q stands twice, first as clusters[%d]", cluster.Name, first), at("name")...)
+			c.problem(fmt.Sprintf("cluster %q is listed twice, first as clusters[%d]", cluster.Name, first), at("name")...)
 		} else {
 			clusters[cluster.Name] = i
 		}
@@ -23,7 +23,7 @@ func (c *checker) facts(f *factsDocument) {
 		for j := range cluster.Facts.Nodes {
 			name := cluster.Facts.Nodes[j].Name
 			if first, twice := nodes[name]; twice && name != "" {
-				c.problem(fmt.Sprintf("node %q stands twice, first as nodes[%d]", name, first), at("nodes", strconv.Itoa(j))...)
+				c.problem(fmt.Sprintf("node %q is listed twice, first as nodes[%d]", name, first), at("nodes", strconv.Itoa(j))...)
 			}
 			nodes[name] = j
 		}
@@ -31,7 +31,7 @@ func (c *checker) facts(f *factsDocument) {
 		for j := range cluster.Facts.Workloads {
 			ref := cluster.Facts.Workloads[j].Object
 			if first, twice := workloads[ref]; twice && ref.Name != "" {
-				c.problem(fmt.Sprintf("%s stands twice, first as workloads[%d]", ref, first), at("workloads", strconv.Itoa(j))...)
+				c.problem(fmt.Sprintf("%s is listed twice, first as workloads[%d]", ref, first), at("workloads", strconv.Itoa(j))...)
 			}
 			workloads[ref] = j
 		}
@@ -43,7 +43,7 @@ func (c *checker) balancers(balancers []federation.Balancer) {
 	for i := range balancers {
 		ref := balancers[i].Ingress
 		if first, twice := ingresses[ref]; twice && ref.Name != "" {
-			c.problem(fmt.Sprintf("%s stands twice, first as balancers[%d]", ref, first), "balancers", strconv.Itoa(i), "ingress")
+			c.problem(fmt.Sprintf("%s is listed twice, first as balancers[%d]", ref, first), "balancers", strconv.Itoa(i), "ingress")
 		}
 		ingresses[ref] = i
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The schema of a file of facts is written from the facts: run with -update where
-// these have changed.
-func TestFactsSchemaIsWrittenFromTheFacts(t *testing.T) {
+// The schema of a file of facts is generated from the facts. Run with -update after
+// changing them.
+func TestFactsSchemaIsGeneratedFromTheFacts(t *testing.T) {
 	want := factsSchema()
 	if flag.Lookup("update").Value.String() == "true" {
 		if err := os.WriteFile("facts.schema.json", []byte(want), 0o644); err != nil {
@@ -50,7 +50,7 @@ type schemaWriter struct {
 	done map[string]bool
 }
 
-// object returns what the schema says of a struct.
+// object returns the schema of a struct.
 func (w *schemaWriter) object(f *form, indent string) string {
 	var required, properties []string
 	for i := range f.fields {
@@ -68,7 +68,7 @@ func (w *schemaWriter) object(f *form, indent string) string {
 	return strings.Join(append(lines, indent+"\"properties\": {\n"+strings.Join(properties, ",\n")+"\n"+indent+"}"), ",\n")
 }
 
-// field returns what the schema says of a field beside its description.
+// field returns the schema of a field without its description.
 func (w *schemaWriter) field(f *field) []string {
 	if value, ok := f.tag.Lookup("const"); ok {
 		return []string{`"const": ` + quote(value)}
@@ -102,7 +102,7 @@ func (w *schemaWriter) field(f *field) []string {
 
 const isString = `"type": "string"`
 
-// value returns what the schema says of a value by its type.
+// value returns the schema of a value by its type.
 func (w *schemaWriter) value(t reflect.Type, f *form, name string) []string {
 	switch {
 	case f.fields != nil:

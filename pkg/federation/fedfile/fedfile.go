@@ -17,7 +17,7 @@ import (
 // Parse reads the content of the fedsync.yaml in a folder of the repository, which is
 // slash-separated and clean, and empty for the root. It sets defaults and is strict:
 // an unknown field is a mistake. Its error is of type Errors and holds every mistake
-// with its line, unless the file is no YAML at all.
+// with its line, unless the file is not YAML.
 func Parse(folder string, data []byte) (*federation.Federation, error) {
 	var f federation.Federation
 	if found := federationFormat.decode(data, &f, func(c *checker) { c.check(&f) }); len(found) > 0 {
@@ -46,10 +46,10 @@ type Error struct {
 	Field   string // "spec.apps[1].path"; empty for the file as a whole
 	Message string
 
-	more int // mistakes that this one stands for, and that are not told
+	more int // how many omitted mistakes this one counts
 }
 
-// Error gives "fedsync.yaml:12: spec.apps[1].path: …".
+// Error returns "fedsync.yaml:12: spec.apps[1].path: …".
 func (e Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.File)
@@ -65,10 +65,10 @@ func (e Error) Error() string {
 }
 
 // Errors are the mistakes in one file, by line: at most limit.Mistakes, and one
-// more that counts the rest.
+// more entry that counts the rest.
 type Errors []Error
 
-// Error gives one mistake a line.
+// Error returns one line for each mistake.
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i := range e {
@@ -77,7 +77,7 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap gives the mistakes one by one, for errors.As.
+// Unwrap returns each mistake as an error, for errors.As.
 func (e Errors) Unwrap() []error {
 	all := make([]error, len(e))
 	for i := range e {
@@ -86,7 +86,7 @@ func (e Errors) Unwrap() []error {
 	return all
 }
 
-// In gives the mistakes with the name under which a person knows the file.
+// In returns the mistakes with the name by which the user knows the file.
 func (e Errors) In(file string) Errors {
 	named := slices.Clone(e)
 	for i := range named {
@@ -95,7 +95,7 @@ func (e Errors) In(file string) Errors {
 	return named
 }
 
-// Findings gives the mistakes as a report shows them.
+// Findings returns the mistakes as findings.
 func (e Errors) Findings() []federation.Finding {
 	all := make([]federation.Finding, len(e))
 	for i, one := range e {
@@ -106,22 +106,22 @@ func (e Errors) Findings() []federation.Finding {
 		all[i] = federation.Finding{
 			ID: federation.FindingConfig, Severity: federation.SeverityError,
 			File: one.File, Line: one.Line, Message: untrusted.New(message),
-			Remedy: untrusted.Const("correct the file and push; until then the last good revision is kept"),
+			Remedy: untrusted.Const("correct the file and push; until then the last good revision stays in use"),
 		}
 	}
 	return all
 }
 
-// decode reads a file into a struct that has the format's form. The check finds what
-// the schema cannot express; what was refused already it may not see.
+// decode reads a file into a struct of the format's form. The check finds mistakes that
+// the schema cannot express. It may not see values that were refused already.
 func (f *format) decode(data []byte, to any, check func(*checker)) Errors {
 	doc, found := f.document(data)
 	if doc == nil {
 		return found.sorted()
 	}
 	found = append(found, f.validate(doc)...)
-	// What the schema did not refuse is judged all the same, so that one look
-	// names all mistakes.
+	// The parts that the schema accepts are checked even if it refused others, so that
+	// all mistakes are reported together.
 	r := reading{checker: checker{mistakes{file: f.file, doc: doc}}}
 	r.value(reflect.ValueOf(to).Elem(), doc.Value, f.form(), nil)
 	check(&r.checker)
@@ -132,8 +132,8 @@ func (f *format) decode(data []byte, to any, check func(*checker)) Errors {
 	return nil
 }
 
-// document reads the one document that the file may hold. What has more in it than
-// a file of this format may is not judged any further: then there is no document.
+// document reads the one document that the file may hold. A document that exceeds the
+// format's size is not checked any further: then none is returned.
 func (f *format) document(data []byte) (*strictyaml.Document, Errors) {
 	var found Errors
 	docs, err := strictyaml.Decode(data)
@@ -149,13 +149,13 @@ func (f *format) document(data []byte) (*strictyaml.Document, Errors) {
 	}
 	switch {
 	case len(docs) == 0 && len(found) == 0:
-		return nil, Errors{{File: f.file, Message: fmt.Sprintf("the file is empty; it begins with apiVersion: %s and kind: %s", federation.APIVersion, f.kind)}}
+		return nil, Errors{{File: f.file, Message: fmt.Sprintf("the file is empty; begin it with apiVersion: %s and kind: %s", federation.APIVersion, f.kind)}}
 	case len(docs) == 0:
 		return nil, found
 	case len(docs) > 1:
 		found = append(found, Error{
 			File: f.file, Line: docs[1].Root.Line,
-			Message: fmt.Sprintf("a second document begins here; the file holds one %s and nothing else", f.kind),
+			Message: fmt.Sprintf("a second document begins here; the file must hold exactly one %s", f.kind),
 		})
 	}
 	return &docs[0], found

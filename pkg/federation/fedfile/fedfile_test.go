@@ -58,7 +58,7 @@ func TestParseNamesEveryMistakeWithItsLine(t *testing.T) {
 	}
 }
 
-func TestParseFillsTheDefaultsIn(t *testing.T) {
+func TestParseFillsInTheDefaults(t *testing.T) {
 	got, err := fedfile.Parse("", []byte(`
 apiVersion: fedsync.dev/v1alpha1
 kind: Federation
@@ -123,11 +123,11 @@ func TestParseReadsEveryField(t *testing.T) {
 		t.Errorf("the selector of echo is %q, want %q", got, want)
 	}
 	if !got.Apps[1].Selector.Matches(got.Clusters[1]) || got.Apps[0].Selector.Matches(got.Clusters[1]) {
-		t.Error("europe is chosen by the selector that asks for prod, or not by none")
+		t.Error("europe matches the selector for prod, or does not match the empty selector")
 	}
 }
 
-// selectors leaves to String what a Selector chooses.
+// selectors compares Selectors by their String.
 var selectors = cmp.FilterValues(func(_, _ federation.Selector) bool { return true }, cmp.Ignore())
 
 const full = `
@@ -185,11 +185,11 @@ func FuzzParseNeverPanics(f *testing.F) {
 
 func TestSchemaIsValidJSON(t *testing.T) {
 	if !json.Valid(fedfile.Schema()) {
-		t.Error("Schema is no JSON")
+		t.Error("Schema is not valid JSON")
 	}
 	changed := fedfile.Schema()
 	changed[0] = 'x'
 	if bytes.Equal(changed, fedfile.Schema()) {
-		t.Error("a caller can change the schema of the next")
+		t.Error("a caller can modify the schema that the next caller gets")
 	}
 }

@@ -11,31 +11,31 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A form is how a type is written in a file. The tags of a struct's fields define it:
+// A form describes how a type is encoded in a file. The tags of a struct's fields define it:
 //
 //	file:"NAME,OPTION,…"  the field's name. A field without this tag is not in the file.
-//	                      One with an empty name is replaced by its own fields. In a
+//	                      A field with an empty name is replaced by its own fields. In a
 //	                      file that is only read, the name may be a path: "spec.apps".
-//	default:"VALUE"       the value if the file leaves the field out; else its zero value.
+//	default:"VALUE"       the value if the file omits the field, instead of the zero value.
 //	sort:"NAME …"         the list is sorted by these fields of its entries, or, without
 //	                      a name, by the entries themselves.
-//	ref:"NAME …"          the ObjectRef is written as these fields and not as one text.
-//	true:"VALUE"          the bool is written as this text if it is true.
+//	ref:"NAME …"          the ObjectRef is encoded as these fields and not as one text.
+//	true:"VALUE"          the bool is encoded as this text if it is true.
 //	enum:"VALUE …"        the values that the schema allows.
 //	doc:"…"               the description in the schema.
 //
 // The options are
 //
 //	required  the file must have the field.
-//	always    the field is written even if it is the default; a list, if it is not nil.
-//	implied   the value of a field that is left out depends on others: the struct has a
+//	always    the field is written even if it has its default; a list, if it is not nil.
+//	implied   the value of an omitted field depends on other fields: the struct has a
 //	          filler, which sets it.
 //
 // Times, ObjectRefs, untrusted.Texts and strings are texts. A text is written if it is
 // not empty, whatever its default.
 type form struct {
-	fields []field // of a struct that is no text
-	parts  [][]int // of a struct: the indexes of itself and of what its fields replace
+	fields []field // of a struct that is not a text
+	parts  [][]int // of a struct: the indexes of itself and of the structs replaced by their fields
 	entry  *form   // of a list or a map
 	own    bool    // the type has a reader
 	sorted bool    // of a list
@@ -47,16 +47,16 @@ type field struct {
 	form
 
 	name      string
-	path      []string // of keys: the name, between its dots
+	path      []string // the name, split at its dots
 	index     []int
 	typ       reflect.Type
 	tag       reflect.StructTag
-	otherwise reflect.Value // where the file leaves it out
+	otherwise reflect.Value // the value if the file omits it
 
 	required, always, implied bool
 }
 
-// formOf reads the form of a type from its tags, for a field with this tag.
+// formOf returns the form of a type, for a field with this tag.
 func formOf(t reflect.Type, tag reflect.StructTag) form {
 	switch {
 	case t.Kind() == reflect.Pointer:
@@ -115,7 +115,7 @@ func structForm(t reflect.Type) form {
 	return f
 }
 
-// refForm is the form of an ObjectRef with some of its fields.
+// refForm returns the form of an ObjectRef with only the fields of these names.
 func refForm(names []string) form {
 	all := structForm(reflect.TypeFor[federation.ObjectRef]())
 	f := form{parts: all.parts}
@@ -125,8 +125,8 @@ func refForm(names []string) form {
 	return f
 }
 
-// position returns where the field of a name is in fields. The names are those of tags
-// and of fillers, so there is one.
+// position returns the index in fields of the field with this name. Names come only from
+// tags and fillers, so the field exists.
 func (f *form) position(name string) int {
 	return slices.IndexFunc(f.fields, func(one field) bool { return one.name == name })
 }
@@ -146,7 +146,7 @@ func otherwise(in reflect.StructField, f *form) reflect.Value {
 	return v
 }
 
-// fill lets the fillers of a struct, itself last, set what is not given.
+// fill calls the fillers of a struct, itself last, to set what is not given.
 func (f *form) fill(v reflect.Value, given []bool) {
 	for _, part := range slices.Backward(f.parts) {
 		to := v.FieldByIndex(part)
@@ -156,7 +156,7 @@ func (f *form) fill(v reflect.Value, given []bool) {
 	}
 }
 
-// isText reports whether values of a type are written as one text.
+// isText reports whether values of a type are encoded as one text.
 func isText(t reflect.Type) bool {
 	switch t {
 	case reflect.TypeFor[time.Time](), reflect.TypeFor[untrusted.Text](), reflect.TypeFor[federation.ObjectRef]():
@@ -165,7 +165,7 @@ func isText(t reflect.Type) bool {
 	return t.Kind() == reflect.String
 }
 
-// textOf returns the text of a value that is written as one.
+// textOf returns the text of a value for which isText is true.
 func textOf(v reflect.Value) string {
 	switch text := v.Interface().(type) {
 	case time.Time:

@@ -31,7 +31,7 @@ func FuzzParseFactsReadsWhatItPrints(f *testing.F) {
 	})
 }
 
-// judgeMistakes holds that an error names mistakes that can be told.
+// judgeMistakes checks that an error holds complete mistakes.
 func judgeMistakes(t *testing.T, err error) {
 	t.Helper()
 	var mistakes fedfile.Errors
@@ -40,7 +40,7 @@ func judgeMistakes(t *testing.T, err error) {
 	}
 	for _, m := range mistakes {
 		if m.Message == "" || m.Line < 0 {
-			t.Errorf("%+v is no mistake that can be told", m)
+			t.Errorf("%+v is not a complete mistake", m)
 		}
 	}
 }

@@ -12,9 +12,10 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Initial writes a fedsync.yaml with a cluster for each context of a kubeconfig and an app
-// for each folder. Every cluster has a name of its own, which is told by its context: what
-// managed Kubernetes puts around a cluster's name is left away where that leaves it unique.
+// Initial returns a fedsync.yaml with a cluster for each context of a kubeconfig and an app
+// for each folder. Every cluster gets a unique name that is derived from its context. The
+// affixes that managed Kubernetes adds to a cluster's name are removed if the name is still
+// unique without them.
 func Initial(name string, contexts, folders []string) string {
 	short := map[string]int{}
 	for _, context := range contexts {
@@ -48,7 +49,7 @@ func Initial(name string, contexts, folders []string) string {
 	return b.String()
 }
 
-// scalar writes a string in YAML, with quotes where it needs some.
+// scalar returns a string as a YAML scalar, quoted if necessary.
 func scalar(text string) string {
 	line, err := yaml.Marshal(text)
 	if err != nil || strings.Count(string(line), "\n") > 1 {
@@ -57,8 +58,8 @@ func scalar(text string) string {
 	return strings.TrimSpace(string(line))
 }
 
-// managed are the forms of the contexts that the tools of GKE and EKS write, and where the
-// cluster's name is in them.
+// managed are the forms of the contexts that the tools of GKE and EKS write. The group
+// matches the cluster's name.
 var managed = []*regexp.Regexp{
 	regexp.MustCompile(`^gke_[^_]+_[^_]+_(.+)$`),
 	regexp.MustCompile(`^arn:aws[^:]*:eks:[^:]+:[^:]+:cluster/(.+)$`),
@@ -73,7 +74,7 @@ func clusterOf(context string) string {
 	return labelOf(context)
 }
 
-// labelOf makes a name of any text that names may be: a DNS label.
+// labelOf turns any text into a valid name, which is a DNS label.
 func labelOf(text string) string {
 	label := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {

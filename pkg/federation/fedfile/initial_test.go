@@ -8,7 +8,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
-// Whatever the contexts are called, the file can be read, and has each of them once.
+// Whatever the names of the contexts, the file is valid and has each context exactly once.
 func TestAnInitialFileCanBeRead(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // A seed makes it again.
 	pieces := []string{"gke_", "p_", "zone_", "arn:aws:eks:r:1:cluster/", "a", "B", "ü", "@", ":", "- ", "#", "'", "\"", "\n", "null", "1", "yes", strings.Repeat("long", 30)}
@@ -35,7 +35,7 @@ func TestAnInitialFileCanBeRead(t *testing.T) {
 		}
 		for _, c := range f.Clusters {
 			if !contexts[c.Context] {
-				t.Fatalf("context %q is none of %q:\n%s", c.Context, list, text)
+				t.Fatalf("context %q is not one of %q:\n%s", c.Context, list, text)
 			}
 			delete(contexts, c.Context)
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation/fedfile"
 )
 
-// fileOf makes a fedsync.yaml of so many clusters and apps, each with the lines of
-// its maker.
+// fileOf returns a fedsync.yaml with the given numbers of clusters and apps. cluster and app
+// return the entry at an index.
 func fileOf(clusters, apps int, cluster, app func(i int) string) []byte {
 	var b strings.Builder
 	b.WriteString("apiVersion: fedsync.dev/v1alpha1\nkind: Federation\nmetadata: {name: web}\nspec:\n  clusters:\n")
@@ -30,7 +30,7 @@ func fileOf(clusters, apps int, cluster, app func(i int) string) []byte {
 func plainCluster(i int) string { return fmt.Sprintf("{name: c%d, labels: {n: '%d'}}", i, i) }
 func plainApp(i int) string     { return fmt.Sprintf("{name: a%d, path: apps/a%d}", i, i) }
 
-func TestParseTakesTheLargestFederations(t *testing.T) {
+func TestParseAcceptsTheLargestFederations(t *testing.T) {
 	for _, c := range []struct {
 		clusters, apps int
 		app            func(i int) string
@@ -49,7 +49,7 @@ func TestParseTakesTheLargestFederations(t *testing.T) {
 	}
 }
 
-func TestParseRefusesWhatIsTooMuch(t *testing.T) {
+func TestParseRefusesFilesAboveTheLimits(t *testing.T) {
 	labels := func(n int, valid string) string {
 		var b strings.Builder
 		for i := range n {
@@ -67,8 +67,8 @@ func TestParseRefusesWhatIsTooMuch(t *testing.T) {
 	}{
 		{"clusters", fileOf(5001, 1, plainCluster, plainApp), "fedsync.yaml:5: spec.clusters: the list has 5,001 entries; at most 5,000 are allowed"},
 		{"apps", fileOf(3, 30_000, plainCluster, plainApp), "spec.apps: the list has 30,000 entries; at most 5,000 are allowed"},
-		{"pairs", fileOf(2000, 2000, plainCluster, plainApp), "2,000 apps with what their selectors ask of 2,000 clusters make 4,000,000 comparisons; at most 2,000,000 are allowed"},
-		{"placements", fileOf(1000, 201, plainCluster, plainApp), "201 apps go to 1,000 clusters 201,000 times in all; at most 200,000 are allowed"},
+		{"pairs", fileOf(2000, 2000, plainCluster, plainApp), "matching the selectors of 2,000 apps with 2,000 clusters takes 4,000,000 comparisons; at most 2,000,000 are allowed"},
+		{"placements", fileOf(1000, 201, plainCluster, plainApp), "201 apps on 1,000 clusters make 201,000 placements; at most 200,000 are allowed"},
 		{"labels", fileOf(1, 1, func(int) string { return "{name: c, labels: {" + labels(100_000, "-bad") + "}}" }, plainApp), "spec.clusters[0].labels: the map has 100,000 keys; at most 1,000 are allowed"},
 		{"requirements", fileOf(1, 1, plainCluster, func(int) string { return "{name: a, path: a, clusterSelector: " + selector(101) + "}" }), "the selector has 101 requirements with 101 values; at most 100 and 1,000 are allowed"},
 		{"values", fileOf(1, 1, plainCluster, func(int) string { return bomb }), "the file unfolds to more than 128 MiB"},
@@ -104,9 +104,9 @@ func TestParseRefusesWhatIsTooMuch(t *testing.T) {
 	}
 }
 
-// What is told of more mistakes than are told must not differ from one reading to
-// the next: each difference is a new commit status.
-func TestParseTellsTheSameEachTime(t *testing.T) {
+// The selection of mistakes from a file with too many of them must be deterministic: each
+// difference is a new commit status.
+func TestParseReportsTheSameMistakesEachTime(t *testing.T) {
 	file := fileOf(500, 1, func(int) string { return "{title: 1, labels: 2, drain: 3, weight: x, zone: 9}" }, plainApp)
 	_, first := fedfile.Parse("", file)
 	for range 5 {

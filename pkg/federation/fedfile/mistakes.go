@@ -9,46 +9,46 @@ import (
 	"github.com/fedsync/fedsync/internal/strictyaml"
 )
 
-// A mistake is a FileError that has no words yet. There may be as many as the file
-// has values, and only the first few are told.
+// A mistake is a FileError whose message is not formatted yet. There may be as many
+// mistakes as the file has values, and only the first few are reported.
 type mistake struct {
-	line  int
-	field string
-	words func() string
+	line    int
+	field   string
+	message func() string
 }
 
-// mistakes gathers what is wrong in one file.
+// mistakes collects the mistakes in one file.
 type mistakes struct {
 	file string // the name in errors
 	doc  *strictyaml.Document
 	all  []mistake
 }
 
-func (m *mistakes) add(words func() string, at ...string) {
-	m.all = append(m.all, mistake{line: m.doc.Line(at...), field: fieldOf(at), words: words})
+func (m *mistakes) add(message func() string, at ...string) {
+	m.all = append(m.all, mistake{line: m.doc.Line(at...), field: fieldOf(at), message: message})
 }
 
-// errors puts the mistakes into words, as far as they are told.
+// errors formats the mistakes that are reported.
 func (m *mistakes) errors() Errors {
 	slices.SortStableFunc(m.all, func(a, b mistake) int {
 		return cmp.Or(cmp.Compare(a.line, b.line), strings.Compare(a.field, b.field))
 	})
-	// The order of those at one place is decided by their words, later.
-	told := min(len(m.all), limit.Mistakes)
-	for told > 0 && told < len(m.all) && told < 2*limit.Mistakes &&
-		m.all[told].line == m.all[told-1].line && m.all[told].field == m.all[told-1].field {
-		told++
+	// Mistakes at one place are sorted later, by message: all of them are needed for that.
+	reported := min(len(m.all), limit.Mistakes)
+	for reported > 0 && reported < len(m.all) && reported < 2*limit.Mistakes &&
+		m.all[reported].line == m.all[reported-1].line && m.all[reported].field == m.all[reported-1].field {
+		reported++
 	}
-	found := make(Errors, 0, told+1)
-	for _, one := range m.all[:told] {
+	found := make(Errors, 0, reported+1)
+	for _, one := range m.all[:reported] {
 		found = append(found, Error{
-			File: m.file, Line: one.line, Field: limit.Text(one.field, limit.ValueBytes), Message: limit.Message(one.words()),
+			File: m.file, Line: one.line, Field: limit.Text(one.field, limit.ValueBytes), Message: limit.Message(one.message()),
 		})
 	}
-	return found.counted(len(m.all) - told)
+	return found.counted(len(m.all) - reported)
 }
 
-// counted adds so many mistakes without their words.
+// counted appends an entry that counts the omitted mistakes.
 func (e Errors) counted(more int) Errors {
 	if more == 0 {
 		return e
@@ -56,7 +56,7 @@ func (e Errors) counted(more int) Errors {
 	return append(e, Error{Message: limit.More(more), more: more})
 }
 
-// sorted puts the mistakes in order, each once, and counts what is too much.
+// sorted sorts the mistakes, removes duplicates, and counts those above the limit.
 func (e Errors) sorted() Errors {
 	more, file := 0, ""
 	e = slices.DeleteFunc(e, func(one Error) bool {

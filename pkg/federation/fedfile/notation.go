@@ -16,16 +16,15 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 )
 
-// readers decode the types that the file has as one value. An error of theirs is a
-// mistake that the schema does not find.
+// readers decode the types that are one value in the file. Their errors report mistakes that
+// the schema does not find.
 var readers = map[reflect.Type]func(to, raw any) error{
 	reflect.TypeFor[federation.PortRange]():  of(readPortRange),
 	reflect.TypeFor[federation.PruneLimit](): of(readPruneLimit),
 	reflect.TypeFor[federation.Selector]():   of(readSelector),
 }
 
-// fillers set the implied fields of a struct that the file leaves out, and fields that
-// are not in the file.
+// fillers set implied fields that the file omits, and fields that are never in the file.
 var fillers = map[reflect.Type]func(to any, given func(name string) bool){
 	reflect.TypeFor[federation.ClusterFacts](): filling(fillCluster),
 	reflect.TypeFor[federation.Workload]():     filling(fillWorkload),
@@ -42,7 +41,7 @@ func filling[T any](fill func(to *T, given func(name string) bool)) func(to any,
 	return func(to any, given func(name string) bool) { fill(to.(*T), given) }
 }
 
-// readPruneLimit reads a share of an app's objects, as in 10%, or a count of them.
+// readPruneLimit reads a percentage of an app's objects, such as 10%, or a count of them.
 func readPruneLimit(l *federation.PruneLimit, raw any) error {
 	switch raw := raw.(type) {
 	case int64:
@@ -51,7 +50,7 @@ func readPruneLimit(l *federation.PruneLimit, raw any) error {
 		*l = federation.PruneLimit{Count: int(raw), IsCount: true}
 	case string:
 		*l = federation.PruneLimit{}
-		l.Percent, _ = strconv.Atoi(strings.TrimSuffix(raw, "%")) // the schema lets no other text pass
+		l.Percent, _ = strconv.Atoi(strings.TrimSuffix(raw, "%")) // the schema refuses any other text
 	}
 	return nil
 }
@@ -60,16 +59,16 @@ func readPruneLimit(l *federation.PruneLimit, raw any) error {
 func readPortRange(p *federation.PortRange, raw any) error {
 	text, ok := raw.(string)
 	if !ok {
-		return nil // the schema says so
+		return nil // the schema reports it
 	}
 	first, last, _ := strings.Cut(text, "-")
 	from, errFrom := strconv.ParseInt(first, 10, 32)
 	to, errTo := strconv.ParseInt(last, 10, 32)
 	switch {
 	case errFrom != nil || errTo != nil:
-		return fmt.Errorf("%q is no range: write it as 30000-32767", text)
+		return fmt.Errorf("%q is not a range: write it as 30000-32767", text)
 	case from < 1 || to > 65535:
-		return fmt.Errorf("%q leaves the ports that there are, 1-65535", text)
+		return fmt.Errorf("%q is outside the valid ports, 1-65535", text)
 	case from > to:
 		return fmt.Errorf("%q ends before it begins: write %d-%d", text, to, from)
 	}
@@ -77,15 +76,15 @@ func readPortRange(p *federation.PortRange, raw any) error {
 	return nil
 }
 
-// readSelector reads the selector of an app. One of more requirements or values than anybody
-// writes is refused: it is matched with every cluster, again and again.
+// readSelector reads the selector of an app. It bounds the number of requirements and values,
+// since every plan matches the selector with every cluster.
 func readSelector(s *federation.Selector, raw any) error {
 	var written metav1.LabelSelector
 	encoded, err := json.Marshal(raw)
 	if err == nil {
 		err = json.Unmarshal(encoded, &written)
 	}
-	// A value of the wrong type is left out, and the schema says so.
+	// A value of the wrong type is omitted, and the schema reports it.
 	if _, wrongType := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !wrongType {
 		return err
 	}
@@ -106,7 +105,7 @@ func readSelector(s *federation.Selector, raw any) error {
 
 func fillCluster(f *federation.ClusterFacts, given func(string) bool) {
 	if !given("synced") {
-		// A cluster that has missed a probe or two is still taken at its word.
+		// The facts of a cluster that missed only a probe or two still count as current.
 		f.Synced = f.State == federation.ClusterReady || f.State == federation.ClusterNotReady
 	}
 	if !given("outage") {
@@ -139,8 +138,8 @@ func fillRef(r *federation.ObjectRef, given func(string) bool) {
 	}
 }
 
-// An autoscaler scales what is in its namespace.
+// An autoscaler scales a workload in its own namespace.
 func fillAutoscaler(a *federation.Autoscaler, _ func(string) bool) { a.Target.Namespace = a.Namespace }
 
-// An IngressUID that the file has is known.
+// An IngressUID that is in the file is known.
 func fillIngressUID(u *federation.IngressUID, _ func(string) bool) { u.Known = true }

@@ -7,14 +7,14 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// pairs holds apps × clusters to what every plan can go through.
+// pairs limits apps × clusters to what every plan can afford to process.
 func (c *checker) pairs(f *federation.Federation) {
-	asked := 0
+	perCluster := 0
 	for _, app := range f.Apps {
-		asked += 1 + app.Selector.Size()
+		perCluster += 1 + app.Selector.Size()
 	}
-	if all := asked * len(f.Clusters); all > limit.Comparisons {
-		c.problem(fmt.Sprintf("%s apps with what their selectors ask of %s clusters make %s comparisons; at most %s are allowed: use fewer apps, or several federations",
+	if all := perCluster * len(f.Clusters); all > limit.Comparisons {
+		c.problem(fmt.Sprintf("matching the selectors of %s apps with %s clusters takes %s comparisons; at most %s are allowed: use fewer apps, or several federations",
 			limit.Number(len(f.Apps)), limit.Number(len(f.Clusters)), limit.Number(all), limit.Number(limit.Comparisons)), "spec", "apps")
 		return
 	}
@@ -27,7 +27,7 @@ func (c *checker) pairs(f *federation.Federation) {
 		}
 	}
 	if placements > limit.Placements {
-		c.problem(fmt.Sprintf("%s apps go to %s clusters %s times in all; at most %s are allowed: give them selectors, or use several federations",
+		c.problem(fmt.Sprintf("%s apps on %s clusters make %s placements; at most %s are allowed: give the apps selectors, or use several federations",
 			limit.Number(len(f.Apps)), limit.Number(len(f.Clusters)), limit.Number(placements), limit.Number(limit.Placements)), "spec", "apps")
 	}
 }

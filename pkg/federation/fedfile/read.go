@@ -13,8 +13,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// A reading decodes a document by the form of the type it is decoded to. The schema
-// may have refused the document: a value of the wrong type is left out, and the rest is
+// A reading decodes a document by the form of the type that it is decoded to. The schema
+// may have refused the document: a value of the wrong type is omitted, and the rest is
 // decoded.
 type reading struct {
 	checker
@@ -22,21 +22,22 @@ type reading struct {
 	sorts []func() // one for each list to be sorted
 }
 
-// sort sorts the lists. Until then an entry has the index by which mistakes name it.
+// sort sorts the lists. It runs last, since mistakes name an entry by its index in the
+// file.
 func (r *reading) sort() {
 	for _, sort := range r.sorts {
 		sort()
 	}
 }
 
-// value decodes one value, and reports whether it could.
+// value decodes one value, and reports whether that succeeded.
 func (r *reading) value(v reflect.Value, raw any, f *form, at []string) bool {
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
 		return r.value(v.Elem(), raw, f, at)
 	}
 	if f.own {
-		return r.judged(readers[v.Type()](v.Addr().Interface(), raw), at)
+		return r.accepted(readers[v.Type()](v.Addr().Interface(), raw), at)
 	}
 	switch raw := raw.(type) {
 	case string:
@@ -81,7 +82,7 @@ func (r *reading) text(v reflect.Value, text string, at []string) bool {
 	switch to := v.Addr().Interface().(type) {
 	case *time.Time:
 		if *to, err = time.Parse(time.RFC3339, text); err != nil {
-			err = fmt.Errorf("%q is no time: write it as 2026-01-02T15:04:05Z", text)
+			err = fmt.Errorf("%q is not a valid time: write it as 2026-01-02T15:04:05Z", text)
 		}
 	case *untrusted.Text:
 		*to = untrusted.Said(text)
@@ -90,11 +91,11 @@ func (r *reading) text(v reflect.Value, text string, at []string) bool {
 	default:
 		v.SetString(text)
 	}
-	return r.judged(err, at)
+	return r.accepted(err, at)
 }
 
-// judged reports whether there is no error, and keeps one that there is.
-func (r *reading) judged(err error, at []string) bool {
+// accepted reports whether err is nil, and otherwise records it as a mistake.
+func (r *reading) accepted(err error, at []string) bool {
 	if err != nil {
 		r.problem(err.Error(), at...)
 	}
@@ -162,7 +163,7 @@ func (r *reading) object(v reflect.Value, raw map[string]any, f *form, at []stri
 	f.fill(v, given)
 }
 
-// lookup returns what is at a path of keys.
+// lookup returns the value at a path of keys.
 func lookup(raw map[string]any, path []string) (any, bool) {
 	for _, key := range path[:len(path)-1] {
 		raw, _ = raw[key].(map[string]any)
@@ -171,7 +172,7 @@ func lookup(raw map[string]any, path []string) (any, bool) {
 	return item, ok
 }
 
-// empty reports whether a value is as good as left out.
+// empty reports whether a value counts as omitted.
 func (f *field) empty(raw any) bool {
 	switch raw := raw.(type) {
 	case string:

@@ -30,9 +30,8 @@ var factsSchemaJSON []byte
 // what Parse validates with.
 func Schema() []byte { return bytes.Clone(schemaJSON) }
 
-// format is a kind of file that is read strictly. Its form is found, and its schema
-// compiled, at its first use; the schemas are part of the program, and a test holds
-// that they compile.
+// format is a kind of file that is read strictly. Its form is derived, and its schema
+// compiled, on first use. The schemas are embedded, and a test checks that they compile.
 type format struct {
 	file     string // the name in errors
 	kind     string
@@ -68,7 +67,7 @@ func newFormat[File any](file, kind string, size size, schema []byte) *format {
 	return f
 }
 
-// validate finds what the schema refuses.
+// validate returns what the schema refuses.
 func (f *format) validate(doc *strictyaml.Document) Errors {
 	schema, err := f.compiled()
 	if err != nil {
@@ -88,7 +87,7 @@ func (f *format) validate(doc *strictyaml.Document) Errors {
 	}
 }
 
-// refusals says in plain words what a schema refused.
+// refusals translates the errors of a schema's validation into plain messages.
 type refusals struct {
 	*format
 	mistakes
@@ -97,7 +96,7 @@ type refusals struct {
 func (v *refusals) collect(e *jsonschema.ValidationError) {
 	switch k := e.ErrorKind.(type) {
 	case *kind.AnyOf:
-		// The alternatives' own complaints would contradict one another.
+		// The errors of the alternatives would contradict one another.
 		v.add(func() string { return wantPruneLimit }, e.InstanceLocation...)
 		return
 	case *kind.AdditionalProperties:
@@ -112,7 +111,7 @@ func (v *refusals) collect(e *jsonschema.ValidationError) {
 		}
 	default:
 		if len(e.Causes) == 0 {
-			v.add(func() string { return say(e) }, e.InstanceLocation...)
+			v.add(func() string { return messageOf(e) }, e.InstanceLocation...)
 		}
 	}
 	for _, cause := range e.Causes {
@@ -120,7 +119,7 @@ func (v *refusals) collect(e *jsonschema.ValidationError) {
 	}
 }
 
-func say(e *jsonschema.ValidationError) string {
+func messageOf(e *jsonschema.ValidationError) string {
 	switch k := e.ErrorKind.(type) {
 	case *kind.Type:
 		return fmt.Sprintf("want %s, got %s", article(k.Want), article([]string{k.Got}))
@@ -132,38 +131,38 @@ func say(e *jsonschema.ValidationError) string {
 			want[i] = fmt.Sprint(w)
 		}
 		got, _ := k.Got.(string)
-		return fmt.Sprintf("%s is not known here: want %s%s", quoted(k.Got), oneOf(want), didYouMean(got, want))
+		return fmt.Sprintf("%s is not supported: want %s%s", quoted(k.Got), oneOf(want), didYouMean(got, want))
 	case *kind.Pattern:
 		return fmt.Sprintf("%s is not valid: %s", limit.Quote(k.Got), patternMeaning(k.Want))
 	case *kind.MinItems:
 		return fmt.Sprintf("want %d or more entries, got %d", k.Want, k.Got)
 	case *kind.MinLength:
-		return "it must not be empty"
+		return "must not be empty"
 	case *kind.Minimum:
 		return fmt.Sprintf("want %s or more, got %s", k.Want.RatString(), k.Got.RatString())
 	case *kind.Maximum:
 		return fmt.Sprintf("want %s or less, got %s", k.Want.RatString(), k.Got.RatString())
 	case *kind.MaxLength:
-		return fmt.Sprintf("it is %d characters long; %d are allowed", k.Got, k.Want)
+		return fmt.Sprintf("is %d characters long; at most %d are allowed", k.Got, k.Want)
 	}
 	return "the schema refuses it: " + strings.Join(e.ErrorKind.KeywordPath(), "/")
 }
 
 // wantPruneLimit explains the one field that may be of two types.
-const wantPruneLimit = "want a share of the app's objects as in 10%, 0% to 100%, or a count of them"
+const wantPruneLimit = "want a percentage of the app's objects from 0% to 100%, such as 10%, or a count of them"
 
-// networkPattern is the schema's for spec.gcp.network.
+// networkPattern is the schema's pattern for spec.gcp.network.
 const networkPattern = "^(projects/([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]/global/networks/)?[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
 
-// patternMeaning says what a pattern of the schema asks for.
+// patternMeaning describes a pattern of the schema.
 func patternMeaning(pattern string) string {
 	switch pattern {
 	case "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$":
 		return "want lower-case letters, digits and '-', with a letter or digit at both ends"
 	case "^[0-9]{1,5}-[0-9]{1,5}$":
-		return "want a range as in 30000-32767"
+		return "want a range such as 30000-32767"
 	case "^[a-z]+-[a-z]+[0-9]+-[a-z]$":
-		return "want a zone as in europe-west1-b"
+		return "want a zone such as europe-west1-b"
 	case "^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$":
 		return "want a lower-case letter, then letters, digits and '-', with a letter or digit at the end"
 	case "^([!-~]([ -~]*[!-~])?)?$":
@@ -214,7 +213,7 @@ func article(types []string) string {
 	return strings.Join(words, " or ")
 }
 
-// quoted is written, with a text in quotes.
+// quoted is like written, but quotes a text.
 func quoted(v any) string {
 	if s, ok := v.(string); ok {
 		return limit.Quote(s)
@@ -222,7 +221,7 @@ func quoted(v any) string {
 	return written(v)
 }
 
-// written gives a value as it stands in the file, but for lists and maps.
+// written returns a value as it is in the file, and only the type of a list or map.
 func written(v any) string {
 	switch v := v.(type) {
 	case map[string]any:

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// What is read must be a field of the schema, or nobody could ever write it. That each
-// field of the schema is read, TestEveryFieldChangesTheFederation holds.
+// Every field that is read must be in the schema, or no file could have it. For the
+// converse, see TestEveryFieldChangesTheFederation.
 func TestSchemaHasEveryFieldThatIsRead(t *testing.T) {
 	inSchema := schemaFields(t)
 	for _, name := range readFields(federationFormat.form(), "") {
@@ -70,8 +70,8 @@ func describes(t *testing.T, at string, v any) {
 	}
 }
 
-// schemaFields returns what the schema of fedsync.yaml says of each field that is no map
-// of fields: ".spec.apps[].path" is the path of an app, and "{}" a value of a map.
+// schemaFields returns the schema of each field of fedsync.yaml that has no fields itself.
+// ".spec.apps[].path" is the path of an app, and "{}" is a value of a map.
 func schemaFields(t *testing.T) map[string]map[string]any {
 	t.Helper()
 	var root map[string]any

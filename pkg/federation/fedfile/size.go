@@ -10,30 +10,30 @@ import (
 	"github.com/fedsync/fedsync/internal/strictyaml"
 )
 
-// size is how much a file may hold for a schema to judge it, which takes some 300
-// bytes for each value that is wrong.
+// size bounds what a file may hold. The schema validates only what is within it, since
+// validation takes some 300 bytes for each invalid value.
 type size struct {
 	entries int            // of a list
 	keys    int            // of a map
-	values  int            // in all
-	lists   map[string]int // by field, of those that may have fewer entries
+	values  int            // in total
+	lists   map[string]int // the entries of lists with a smaller limit, by field
 }
 
-// federationSize has room for the most clusters and apps with ten labels each. The
-// keys of a map are those of labels and annotations.
+// federationSize has room for the maximum of clusters and apps with ten labels each. The
+// maps with many keys are those of labels and annotations.
 var federationSize = size{
 	entries: max(limit.Clusters, limit.Apps), keys: 1000, values: 300_000,
 	lists: map[string]int{"spec.clusters": limit.Clusters, "spec.apps": limit.Apps},
 }
 
-// factsSize is for what a person lets fedsync write down of many clusters: lists are
-// of objects, and maps of apps.
+// factsSize has room for the facts that fedsync writes about many clusters: the long
+// lists hold objects, and the maps are keyed by app.
 var factsSize = size{
 	entries: 200_000, keys: limit.Apps, values: 2_000_000,
 	lists: map[string]int{"clusters": limit.Clusters},
 }
 
-// tooMuch finds what makes a document too large to be judged.
+// tooMuch returns what makes a document too large to be validated.
 func (f *format) tooMuch(doc *strictyaml.Document) Errors {
 	w := sizing{f.size, mistakes{file: f.file, doc: doc}, 0}
 	w.walk(doc.Value, nil)
@@ -43,7 +43,7 @@ func (f *format) tooMuch(doc *strictyaml.Document) Errors {
 	return w.errors()
 }
 
-// sizing counts what is in a document.
+// sizing counts the values in a document.
 type sizing struct {
 	size
 	mistakes

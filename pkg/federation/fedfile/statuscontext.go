@@ -6,19 +6,18 @@ import (
 )
 
 // StatusContext returns the status context for the content of a fedsync.yaml in a
-// folder, as far as it can be read: a file with mistakes in it fails its commit under the
-// context by which the forge knows it.
+// folder, even if the file has mistakes: its commit then fails under the context that the
+// forge already knows.
 func StatusContext(folder string, data []byte, allowed func(context string) bool) string {
 	var file any
-	if docs, _ := strictyaml.Decode(data); len(docs) > 0 { // whatever mistakes there are
+	if docs, _ := strictyaml.Decode(data); len(docs) > 0 { // mistakes are ignored
 		file = docs[0].Value
 	}
 	return federation.StatusContext(textAt(file, "spec", "commitStatus", "context"), folder, textAt(file, "metadata", "name"), allowed)
 }
 
-// StatusContextLine returns the line where a fedsync.yaml asks for its status
-// context, or of the nearest field above where it does not; 0 for a file that is no
-// YAML.
+// StatusContextLine returns the line of the status context in a fedsync.yaml, or of the
+// nearest enclosing field if it sets none; 0 for a file that is not YAML.
 func StatusContextLine(data []byte) int {
 	doc, _ := federationFormat.document(data)
 	if doc == nil {
@@ -27,7 +26,7 @@ func StatusContextLine(data []byte) int {
 	return doc.Line("spec", "commitStatus", "context")
 }
 
-// textAt returns the text under some keys; empty where there is none.
+// textAt returns the text at a path of keys; empty if there is none.
 func textAt(v any, keys ...string) string {
 	for _, key := range keys {
 		m, _ := v.(map[string]any)

@@ -27,7 +27,7 @@ func TestStatusContextIsReadFromABrokenFile(t *testing.T) {
 	}
 }
 
-// The schema, which editors read, and the function say the same.
+// The function must agree with the schema, which editors use.
 func TestAStatusContextIsPrintableAndShort(t *testing.T) {
 	long := strings.Repeat("x", 255)
 	for context, want := range map[string]bool{

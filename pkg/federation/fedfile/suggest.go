@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// didYouMean gives `; did you mean "clusters"?` where one of the known words is
-// near to what was written, and nothing otherwise.
+// didYouMean returns `; did you mean "clusters"?` if one of the known words is
+// close to the written one, and "" otherwise.
 func didYouMean(written string, known []string) string {
 	best, distance := "", max(2, len(written)/3)+1
 	for _, word := range known[:min(len(known), suggestedFrom)] {
-		// Nothing nearer than the difference of their lengths is to be found.
+		// The distance is at least the difference of the lengths.
 		if abs(len(written)-len(word)) >= distance {
 			continue
 		}
@@ -24,15 +24,16 @@ func didYouMean(written string, known []string) string {
 	return fmt.Sprintf("; did you mean %q?", best)
 }
 
-// suggestedFrom is how many words are compared with one that is not known: each
-// takes a microsecond.
+// suggestedFrom is how many known words are compared with an unknown one: each
+// comparison takes a microsecond.
 const suggestedFrom = 1000
 
 func abs(n int) int { return max(n, -n) }
 
-// editDistance is Levenshtein's: how many letters are added, dropped or changed.
+// editDistance returns the Levenshtein distance: the number of letters to add, remove
+// or replace.
 func editDistance(a, b string) int {
-	// A word that is far too long is near to nothing.
+	// A very long word is close to none.
 	if len(a) > 100 || len(b) > 100 {
 		return max(len(a), len(b))
 	}

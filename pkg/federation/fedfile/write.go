@@ -20,7 +20,7 @@ type writing struct {
 func jsonOf(v reflect.Value, f *form) ([]byte, error) {
 	var w writing
 	w.encoder = json.NewEncoder(&w.b)
-	w.encoder.SetEscapeHTML(false) // nobody embeds it, and people read it
+	w.encoder.SetEscapeHTML(false) // it is not embedded in HTML, and people read it
 	w.value(v, f)
 	var indented bytes.Buffer
 	if w.err == nil {
@@ -52,7 +52,7 @@ func (w *writing) scalar(v any) {
 	}
 }
 
-// between writes n entries with commas.
+// between writes n entries, separated by commas, between two delimiters.
 func (w *writing) between(first, last byte, n int, entry func(i int)) {
 	w.b.WriteByte(first)
 	for i := range n {
@@ -80,13 +80,14 @@ func (w *writing) object(v reflect.Value, f *form) {
 	w.between('{', '}', len(members), func(i int) { w.member(members[i].name, v.FieldByIndex(members[i].index), &members[i].form) })
 }
 
-// stated reports which fields of a struct a file states to be read as the struct is.
+// stated reports which fields of a struct must be in a file for the struct to be read
+// back unchanged.
 func (f *form) stated(v reflect.Value) []bool {
 	stated := make([]bool, len(f.fields))
 	for i := range f.fields {
 		stated[i] = f.fields[i].implied || f.fields[i].stated(v.FieldByIndex(f.fields[i].index))
 	}
-	// Of those that are implied by others, the last ones are left out first.
+	// Of the fields that others imply, the last ones are omitted first.
 	for i := range slices.Backward(f.fields) {
 		if index := f.fields[i].index; f.fields[i].implied {
 			stated[i] = false

@@ -10,7 +10,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/proposal"
 )
 
-// cloud says what a pull request would do on Google Cloud, by what the keeper saw last.
+// cloud determines what a pull request would do on Google Cloud, by what the keeper last read.
 func (r *Reviewer) cloud(ctx context.Context, in *plan.Input, v View) {
 	its, _ := identity.Of(r.source, r.cfg.Revision, in.Base.Federation.Name)
 	c, asked := proposal.ProposeCloud(its, *in)
@@ -19,11 +19,11 @@ func (r *Reviewer) cloud(ctx context.Context, in *plan.Input, v View) {
 		return
 	}
 	if v.Keeper == nil || v.Project != c.Project {
-		c.Unasked = untrusted.Const("fedsync does not look after the load balancers yet")
+		c.Unasked = untrusted.Const("fedsync does not maintain the load balancers yet")
 		return
 	}
-	// A keeper that has just begun has looked in a moment.
-	for wait := time.NewTimer(firstCloudLook); ; {
+	// A keeper that has just started needs a moment for its first read.
+	for wait := time.NewTimer(firstCloudRead); ; {
 		if p, known := v.Keeper.Propose(asked.Base, asked.Head); known {
 			proposal.AddCloud(in, c, p)
 			return
@@ -32,12 +32,12 @@ func (r *Reviewer) cloud(ctx context.Context, in *plan.Input, v View) {
 		case <-ctx.Done():
 			return
 		case <-wait.C:
-			c.Unasked = untrusted.Const("Compute Engine has not been read whole yet")
+			c.Unasked = untrusted.Const("Compute Engine has not been read completely yet")
 			return
 		case <-time.After(factsInterval):
 		}
 	}
 }
 
-// firstCloudLook is how long a plan waits for the keeper's first look.
-const firstCloudLook = 15 * time.Second
+// firstCloudRead is how long a plan waits for the keeper's first read.
+const firstCloudRead = 15 * time.Second

@@ -11,29 +11,29 @@ import (
 	"github.com/fedsync/fedsync/pkg/status"
 )
 
-// comments are what the forge is known to show on pull requests: what is not known here is
-// asked of it, once, and again where a pull request was changed since, as it is when
-// somebody edits or deletes our comment.
+// comments are the comments that the forge is known to show on pull requests. An unknown
+// comment is read from the forge, and read again if the pull request has changed since then,
+// for example because a user edited or deleted the comment.
 type comments struct {
 	shown    map[int64]shownComment // by number
-	versions map[int64]string       // of the pull requests that are open
+	versions map[int64]string       // of the open pull requests
 	retryAt  map[int64]time.Time
-	pause    time.Time // none is tried until then
+	pause    time.Time // no comment is tried until then
 }
 
-// shownComment is a comment as the forge had it.
+// shownComment is a comment that the forge showed.
 type shownComment struct {
 	digest  [sha256.Size]byte
 	at      time.Time
-	version string // of the pull request, before
+	version string // of the pull request at that time
 }
 
 func newComments() comments {
 	return comments{shown: map[int64]shownComment{}, retryAt: map[int64]time.Time{}}
 }
 
-// due gives the number of the pull request whose comment is to be looked at and made now,
-// the newest first, or when one is; 0 for none.
+// due returns the number of the pull request whose comment is to be checked and posted now,
+// the newest first. If there is none, it returns 0 and when the next one is due.
 func (c *comments) due(wanted map[int64]review.Comment, now time.Time) (number int64, at time.Time) {
 	for _, n := range slices.Backward(slices.Sorted(maps.Keys(wanted))) {
 		until := c.pause
@@ -44,8 +44,8 @@ func (c *comments) due(wanted map[int64]review.Comment, now time.Time) (number i
 			if last.version == c.versions[n] {
 				continue
 			}
-			// Our own comment is a change, too, and so is what others write.
-			if next := last.at.Add(commentLook); next.After(until) {
+			// fedsync's own comment changes the version, too, as do all other comments.
+			if next := last.at.Add(commentCheck); next.After(until) {
 				until = next
 			}
 		}
@@ -59,7 +59,7 @@ func (c *comments) due(wanted map[int64]review.Comment, now time.Time) (number i
 	return 0, at
 }
 
-// made takes what came of one.
+// made records the result of posting a comment.
 func (c *comments) made(number int64, comment review.Comment, err error, now time.Time) {
 	delete(c.retryAt, number)
 	if err == nil {
@@ -74,8 +74,8 @@ func (c *comments) made(number int64, comment review.Comment, err error, now tim
 	}
 }
 
-// keep takes what is open, and forgets all others.
-func (c *comments) keep(open []status.PullRequest) {
+// retain records the open pull requests, and forgets all others.
+func (c *comments) retain(open []status.PullRequest) {
 	c.versions = map[int64]string{}
 	for _, pr := range open {
 		if !pr.Queued {

@@ -24,13 +24,13 @@ import (
 )
 
 const (
-	// planTimeout is how long one plan may take, fetching, rendering and asking.
+	// planTimeout is how long one plan may take: fetching, rendering and querying.
 	planTimeout = time.Minute
-	// askTimeout is how long the clusters may take for their answers.
+	// askTimeout is how long the clusters may take to answer.
 	askTimeout = 20 * time.Second
 )
 
-// plan plans a pull request. Of a context that ended it says nothing of use.
+// plan plans a pull request. Its result is meaningless if the context has ended.
 func (r *Reviewer) plan(ctx context.Context, pr status.PullRequest, v View, earlier review.Made) (m review.Made) {
 	started := time.Now()
 	defer func() {
@@ -54,7 +54,7 @@ func (r *Reviewer) plan(ctx context.Context, pr status.PullRequest, v View, earl
 	return review.Of(p, v.Facts, earlier, time.Now())
 }
 
-// notPlanned says why there is no plan.
+// notPlanned returns why there is no plan.
 func (r *Reviewer) notPlanned(ctx context.Context, pr status.PullRequest, v View, err error) review.Made {
 	if ctx.Err() != nil {
 		return review.Made{Head: pr.Head}
@@ -73,12 +73,12 @@ func (r *Reviewer) notPlanned(ctx context.Context, pr status.PullRequest, v View
 	m := review.Not(pr.Head, v.Tip, why, lasting, time.Now())
 	if _, moved := errors.AsType[*source.MovedError](err); moved {
 		m.Moved = true
-		r.nudged.Ring() // there is a newer head to be found
+		r.nudged.Ring() // there is a newer head
 	}
 	return m
 }
 
-// planned makes the plan, by the facts that the loop has shown.
+// planned makes the plan, by the facts of the View.
 func (r *Reviewer) planned(ctx context.Context, pr status.PullRequest, v View) (*plan.Plan, error) {
 	proposed, err := r.source.ProposeRef(ctx, pr.Ref, pr.Head)
 	if err != nil {
@@ -103,9 +103,9 @@ func (r *Reviewer) renderSide(ctx context.Context, snapshot federation.Snapshot)
 	return proposal.Render(ctx, r.cfg, r.renderer.RenderInSteps, snapshot)
 }
 
-// baseSides keeps what all pull requests have in common, the rendered base.
+// baseSides caches the rendered base, which all pull requests have in common.
 type baseSides struct {
-	mu  sync.Mutex // held while one is rendered; protects what follows
+	mu  sync.Mutex // held while the base is rendered; protects what follows
 	sha string
 	its *proposal.Side
 }
@@ -125,13 +125,13 @@ func (b *baseSides) of(ctx context.Context, snapshot federation.Snapshot, render
 	return &own, nil
 }
 
-// trier is a member that can be asked what a plan would do.
+// trier is a member that can try a plan by a dry run.
 type trier interface {
 	Try(ctx context.Context, plan federation.ClusterPlan) ([]apply.Difference, error)
 }
 
-// try asks the members of the base, and no others, what they say to the difference, over
-// the connections that they have.
+// try queries the members of the base, and no other clusters, about the difference. It uses
+// their existing connections.
 func (r *Reviewer) try(ctx context.Context, v View, in plan.Input) map[string]plan.Answer {
 	timed, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -163,17 +163,17 @@ func (r *Reviewer) try(ctx context.Context, v View, in plan.Input) map[string]pl
 	return answers
 }
 
-// recovered keeps what somebody proposes from ending the daemon.
+// recovered prevents a proposed change from crashing the daemon.
 func (r *Reviewer) recovered(cluster string) {
 	if p := recover(); p != nil {
 		r.log.Error("trying a change panicked", zap.String("cluster", cluster), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 	}
 }
 
-// known is what a cluster must be known as to be asked.
+// known is what a cluster's connection must belong to for the cluster to be queried.
 type known struct{ context, federation string }
 
-// ask asks one cluster.
+// ask queries one cluster.
 func (r *Reviewer) ask(ctx context.Context, v View, changed federation.ClusterPlan, its known) plan.Answer {
 	if why := v.Excluded[changed.Cluster]; why != "" {
 		return plan.Answer{Unasked: untrusted.New(why)}
@@ -191,8 +191,8 @@ func (r *Reviewer) ask(ctx context.Context, v View, changed federation.ClusterPl
 		return plan.Answer{}
 	}
 	differences, err := cluster.Try(ctx, changed)
-	// What was refused until the time was up is refused: a change may be so large that
-	// there is never time for all of it.
+	// Refusals count even if the time ran out: a change may be so large that there is never
+	// enough time for all of it.
 	answer := proposal.AnswerOf(differences)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

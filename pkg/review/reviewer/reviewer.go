@@ -26,22 +26,22 @@ import (
 )
 
 const (
-	// factsInterval is how often it is looked whether facts changed that matter to a plan.
+	// factsInterval is how often the facts that matter to a plan are checked for changes.
 	factsInterval = time.Second
 	// forgeTimeout is how long a request about pull requests may take.
 	forgeTimeout = 30 * time.Second
-	// commentPause is between two tries at a comment that the forge does not take.
+	// commentPause is the time between two tries to post a comment that the forge refuses.
 	commentPause = time.Minute
-	// commentLook is between two looks at a comment that says what it should.
-	commentLook = 5 * time.Second
-	// standBack is the niceness of the process that renders plans: the lowest there is.
-	standBack = 19
+	// commentCheck is the time between two checks of a comment that is up to date.
+	commentCheck = 5 * time.Second
+	// lowestPriority is the niceness of the process that renders plans.
+	lowestPriority = 19
 )
 
-// Reviewer plans the open pull requests, beside the loop: the loop shows it what it knows
-// and goes on. What is to be done is decided by pkg/review from what is open, what is in
-// force and what was planned; one goroutine runs it and owns that. Requests to the forge,
-// one at a time, and plans, two at a time, are made by goroutines of their own.
+// Reviewer plans the open pull requests, concurrently with the loop, which passes it a View
+// and continues. Package review decides what to do, from the open pull requests, the revision
+// in force and the existing plans. One goroutine owns that state. Separate goroutines send
+// requests to the forge, one at a time, and make plans, two at a time.
 type Reviewer struct {
 	cfg       *config.Config
 	source    *source.Source
@@ -52,8 +52,8 @@ type Reviewer struct {
 
 	forge    status.Reviewer
 	renderer *worker.Worker
-	nudged   bell.Bell // a webhook says that something changed
-	news     bell.Bell // the loop has shown something
+	nudged   bell.Bell // a webhook reported a change
+	news     bell.Bell // the loop passed a View
 
 	mu     sync.Mutex // protects what follows
 	seen   View
@@ -65,12 +65,12 @@ type Reviewer struct {
 
 	// Owned by run.
 	state    review.State
-	context  string // of the statuses that were asked for
+	context  string // of the statuses that were posted
 	stop     map[string]context.CancelFunc
 	ended    chan review.Made
-	told     map[string]told // by head: what the poster was told
-	calling  bool            // the forge is asked something
-	answers  chan func()     // what came of that
+	told     map[string]told // by head: what was passed to the poster
+	calling  bool            // a request to the forge is running
+	answers  chan func()     // the results of requests
 	listAt   time.Time       // when the pull requests are listed again
 	failures int             // of listing, in a row
 	comments comments
@@ -92,13 +92,13 @@ type Options struct {
 	PublicURL func() string // of the page; empty for none
 }
 
-// New makes the reviewer that the settings ask for; nil for none.
+// New returns the reviewer for the settings; nil if they turn it off.
 func New(o Options) (*Reviewer, error) {
 	cfg := o.Config
 	if cfg.PlanPullRequests == config.PlanNone {
-		return nil, nil //nolint:nilnil // none is what was asked for
+		return nil, nil //nolint:nilnil // the settings turn it off
 	}
-	// A provider does one thing at a time, and the poster's is busy with its own.
+	// A provider sends one request at a time, so the reviewer does not share the poster's.
 	provider, err := wire.NewProvider(cfg, o.Source, o.Secrets)
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func New(o Options) (*Reviewer, error) {
 		told: map[string]told{}, answers: make(chan func(), 1), comments: newComments(),
 		renderer: worker.New(worker.Options{
 			Memory: cfg.MaxRenderMemory, Time: cfg.MaxRenderTime, Require: cfg.Sandbox == "require",
-			Niceness: standBack, Log: o.Log,
+			Niceness: lowestPriority, Log: o.Log,
 		}),
 	}
 	r.state = review.State{
@@ -126,13 +126,13 @@ func New(o Options) (*Reviewer, error) {
 	return r, nil
 }
 
-// Nudge has the pull requests looked at now.
+// Nudge makes the reviewer list the pull requests now.
 func (r *Reviewer) Nudge() { r.nudged.Ring() }
 
 // Close ends the process that renders plans.
 func (r *Reviewer) Close() { r.renderer.Close() }
 
-// Run goes on until ctx ends.
+// Run runs until ctx ends.
 func (r *Reviewer) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -148,7 +148,7 @@ func (r *Reviewer) Run(ctx context.Context) {
 		case <-r.news:
 			v := r.view()
 			if v.Tip == last.Tip && v.Quiet == last.Quiet && v.Context == last.Context && v.Yielded == last.Yielded {
-				// Facts alone are looked at by the clock, however often they change.
+				// If only facts changed, they are checked at intervals, however often they change.
 				if r.state.Now.Add(factsInterval).After(time.Now()) {
 					timer.Reset(factsInterval)
 					continue
@@ -167,7 +167,7 @@ func (r *Reviewer) Run(ctx context.Context) {
 	}
 }
 
-// turn does what is due, and says when something is again.
+// turn does what is due, and returns when something is due next.
 func (r *Reviewer) turn(ctx context.Context, running *sync.WaitGroup, v View) (next time.Time) {
 	now := time.Now()
 	r.state.Now, r.state.Facts, r.state.Tip = now, v.Facts, ""
@@ -182,7 +182,7 @@ func (r *Reviewer) turn(ctx context.Context, running *sync.WaitGroup, v View) (n
 		r.begin(ctx, running, pr, v)
 	}
 	if v.Yielded || v.Tip == "" {
-		// Whoever speaks meanwhile may say something else.
+		// The instance that posts now may post something else.
 		clear(r.told)
 		clear(r.comments.shown)
 		return now.Add(r.cfg.Interval)
@@ -198,7 +198,7 @@ func (r *Reviewer) turn(ctx context.Context, running *sync.WaitGroup, v View) (n
 	return next
 }
 
-// begin has a head planned.
+// begin starts planning a head.
 func (r *Reviewer) begin(ctx context.Context, running *sync.WaitGroup, pr status.PullRequest, v View) {
 	its, stop := context.WithCancel(ctx)
 	r.stop[pr.Head], r.state.Doing[pr.Head] = stop, v.Tip
@@ -206,13 +206,13 @@ func (r *Reviewer) begin(ctx context.Context, running *sync.WaitGroup, pr status
 	running.Go(func() {
 		m := r.plan(its, pr, v, earlier)
 		if its.Err() != nil {
-			m = review.Made{Head: pr.Head} // it was stopped, and says nothing
+			m = review.Made{Head: pr.Head} // it was stopped and has no result
 		}
-		r.ended <- m // there is room for each that is under way
+		r.ended <- m // the capacity suffices for all running plans
 	})
 }
 
-// end takes what came of planning a head.
+// end records the result of planning a head.
 func (r *Reviewer) end(m review.Made) {
 	r.stop[m.Head]()
 	delete(r.stop, m.Head)
@@ -223,22 +223,22 @@ func (r *Reviewer) end(m review.Made) {
 	}
 }
 
-// show gives the page what there is to read.
+// show publishes the plans for the page.
 func (r *Reviewer) show() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.made = maps.Clone(r.state.Made)
 }
 
-// showChecks gives the poster what there is to read in checks.
+// showChecks publishes the content of checks for the poster.
 func (r *Reviewer) showChecks(checks map[string]review.Comment) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.checks, r.its = checks, r.context
 }
 
-// Details are what the check of a head shows: the plan, and a remark on each line that a
-// finding names. They are not those of a status that does not follow from the plan.
+// Details returns what the check of a head shows: the plan, and an annotation on each line
+// that a finding names. It returns false for a status that is not about a plan.
 func (r *Reviewer) Details(c status.Commit) (status.Details, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -249,20 +249,20 @@ func (r *Reviewer) Details(c status.Commit) (status.Details, bool) {
 	return status.Details{Summary: its.Check(), Annotations: status.Annotations(its.Findings())}, true
 }
 
-// told is what the poster was told of a head.
+// told is what was passed to the poster about a head.
 type told struct {
 	status.Commit
 	check [sha256.Size]byte // a digest of what its check shows
 }
 
-// Plans gives what there is to read, by head.
+// Plans returns the plans by head.
 func (r *Reviewer) Plans() map[string]review.Made {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.made
 }
 
-// post tells the poster what statuses the heads should have.
+// post passes to the poster the statuses that the heads should have.
 func (r *Reviewer) post(context string, all review.Told) {
 	context = contexts.Patterns(r.cfg.StatusContexts).Plan(context)
 	if context != r.context {
@@ -274,7 +274,7 @@ func (r *Reviewer) post(context string, all review.Told) {
 		r.showChecks(all.Checks)
 	}
 	wanted := map[string]bool{}
-	for _, c := range slices.Backward(all.Statuses) { // the poster begins with what it was told last
+	for _, c := range slices.Backward(all.Statuses) { // the poster begins with the last one
 		c.Context = context
 		if url := r.publicURL(); url != "" {
 			c.TargetURL = strings.TrimSuffix(url, "/") + "/plans/" + c.SHA
@@ -297,8 +297,8 @@ func (r *Reviewer) post(context string, all review.Told) {
 	}
 }
 
-// call asks the forge one thing, if it is not being asked something: what is open, or to
-// change a comment. It says when there is something to ask again.
+// call sends one request to the forge, if none is running: to list pull requests, or to
+// change a comment. It returns when the next request is due.
 func (r *Reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.Time, wanted map[int64]review.Comment) (next time.Time) {
 	if r.calling {
 		return now.Add(forgeTimeout)
@@ -330,7 +330,7 @@ func (r *Reviewer) call(ctx context.Context, running *sync.WaitGroup, now time.T
 	return next
 }
 
-// commentDigest tells our comment from those of other federations.
+// commentDigest identifies the comment of this federation.
 func (r *Reviewer) commentDigest() string {
 	if folder := r.source.Path(); folder != "" {
 		return identity.Digest(r.context, folder)
@@ -338,7 +338,7 @@ func (r *Reviewer) commentDigest() string {
 	return identity.Digest(r.context)
 }
 
-// list asks what is open. What it returns takes the answer.
+// list lists the open pull requests. The returned function records the answer.
 func (r *Reviewer) list(ctx context.Context) func() {
 	timed, cancel := context.WithTimeout(ctx, forgeTimeout)
 	defer cancel()
@@ -372,7 +372,7 @@ func (r *Reviewer) list(ctx context.Context) func() {
 	}
 }
 
-// open takes what is open. What is known of others is forgotten.
+// open records the open pull requests, and forgets all others.
 func (r *Reviewer) open(open []status.PullRequest) {
 	r.state.Open = open
 	heads := map[string]bool{}
@@ -380,7 +380,7 @@ func (r *Reviewer) open(open []status.PullRequest) {
 		heads[pr.Head] = true
 	}
 	maps.DeleteFunc(r.state.Made, func(head string, _ review.Made) bool { return !heads[head] })
-	r.comments.keep(open)
+	r.comments.retain(open)
 	r.show()
 }
 

@@ -6,29 +6,28 @@ import (
 	"github.com/fedsync/fedsync/pkg/member"
 )
 
-// A View is what the loop tells the reviewer at the end of a turn. It is a value that
-// nobody changes.
+// A View is what the loop passes to the reviewer at the end of a turn. It is never modified.
 type View struct {
-	Tip     string // the newest revision that was found; empty before
-	Quiet   bool   // no revision is on its way to the clusters
+	Tip     string // the newest revision that was found; empty before the first
+	Quiet   bool   // no revision is being applied to the clusters
 	Context string // of the tip's commit statuses
-	Yielded bool   // another instance speaks of this federation
+	Yielded bool   // another instance posts about this federation
 
 	Facts    federation.Facts
 	Excluded map[string]string
 	Members  map[string]Member
 
-	Keeper  *keeper.Keeper // nil where there is none
-	Project string         // where it keeps the load balancers
+	Keeper  *keeper.Keeper // nil if there is none
+	Project string         // the project of its load balancers
 }
 
-// A Member is one cluster's side, as it is known.
+// A Member is what is known about one cluster.
 type Member struct {
 	Context, Federation string
 	Outcomes            interface{ Outcome() member.Outcome }
 }
 
-// See takes what the loop shows. It never blocks.
+// See passes a View to the reviewer. It never blocks.
 func (r *Reviewer) See(v View) {
 	r.mu.Lock()
 	r.seen = v

@@ -8,12 +8,12 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// band splits a range of node ports as every API server does: from the static
-// band at its bottom a server takes a port by itself only when the rest is full, so
-// what is chosen there stays free until it reaches the last cluster.
+// band splits a range of node ports as every API server does. An API server allocates
+// ports from the static band, at the bottom, only when the rest of the range is full. So
+// a port that is chosen there stays free until it reaches the last cluster.
 type band struct {
 	federation.PortRange
-	size int32 // of the band; 0 where the range is too small for one
+	size int32 // of the band; 0 if the range is too small for one
 }
 
 func newBand(r federation.PortRange) band {
@@ -25,15 +25,15 @@ func newBand(r federation.PortRange) band {
 	return b
 }
 
-// ports is how many ports the range has.
+// ports returns the number of ports in the range.
 func (b band) ports() int32 { return b.Last - b.First + 1 }
 
 func (b band) contains(port int32) bool { return b.First <= port && port <= b.Last }
 
-// overflows says whether a port lies above the band, where there is one.
+// overflows reports whether there is a band and a port is above it.
 func (b band) overflows(port int32) bool { return b.size > 0 && port >= b.First+b.size }
 
-// static is the band as a range, or the whole range where there is none.
+// static returns the band as a range, or the whole range if there is no band.
 func (b band) static() federation.PortRange {
 	if b.size == 0 {
 		return b.PortRange
@@ -41,11 +41,10 @@ func (b band) static() federation.PortRange {
 	return federation.PortRange{First: b.First, Last: b.First + b.size - 1}
 }
 
-// candidates gives every port of the range once that is not in taken: the band from
-// where the hash points, upwards and around, then in the same way what is above it.
-// The order is part of the interface: another one would choose other ports for
-// repositories that have been served before. Runs of taken ports cost a step for 64 of
-// them.
+// candidates yields every port of the range that is not in taken: first the band, upwards
+// from where the hash points and wrapping around, then the ports above it in the same
+// way. The order is part of the interface: another order would choose other ports for
+// existing repositories. A run of taken ports costs one step for 64 of them.
 func (b band) candidates(hash uint64, taken set) iter.Seq[int32] {
 	return func(yield func(int32) bool) {
 		_ = around(b.First, b.size, hash, taken, yield) &&
@@ -53,7 +52,7 @@ func (b band) candidates(hash uint64, taken set) iter.Seq[int32] {
 	}
 }
 
-// position is where a port of the range stands among the candidates.
+// position returns the index of a port of the range among the candidates.
 func (b band) position(hash uint64, port int32) int32 {
 	first, size, before := b.First, b.size, int32(0)
 	if port >= first+size {
@@ -63,8 +62,8 @@ func (b band) position(hash uint64, port int32) int32 {
 	return before + (port-first-start+size)%size
 }
 
-// around yields size ports from first on, beginning where the hash points, but for
-// those in taken. It says whether more are wanted.
+// around yields those of the size ports from first on that are not in taken, beginning
+// where the hash points. It reports whether yield wants more.
 func around(first, size int32, hash uint64, taken set, yield func(int32) bool) bool {
 	if size <= 0 {
 		return true

@@ -7,7 +7,8 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// choose gives the ports that no cluster has a number that is free in all.
+// choose decides the ports that are not live in any cluster: each gets a number that is
+// free in all its clusters.
 func (p *planner) choose() {
 	for i := range p.keys {
 		k := &p.keys[i]
@@ -16,7 +17,7 @@ func (p *planner) choose() {
 		}
 		waits := p.targetsWhere(k, func(c *Cluster) bool { return !c.Known || !c.Fresh })
 		if len(waits) > 0 {
-			p.wait(k, waits, k.targets) // a word on it is the diagnosis's
+			p.wait(k, waits, k.targets) // package diagnose reports it
 			continue
 		}
 		number := p.freePort(k)
@@ -32,8 +33,8 @@ func (p *planner) choose() {
 	}
 }
 
-// warnOfOverflow tells of the ports that were chosen above the band: now, or earlier
-// while it was full, as it still is.
+// warnOfOverflow reports the ports that were chosen above the band, in this plan or in an
+// earlier one, while the band is full.
 func (p *planner) warnOfOverflow() {
 	for i := range p.keys {
 		k := &p.keys[i]
@@ -43,8 +44,8 @@ func (p *planner) warnOfOverflow() {
 	}
 }
 
-// wasChosen says whether an inherited number is the one that would be chosen, had
-// the port none: every candidate before it is taken by others.
+// wasChosen reports whether an inherited number is the one that would be chosen if the
+// port had none: every candidate before it is taken.
 func (p *planner) wasChosen(k *portKey) bool {
 	hash := portHash(p.Services[k.service].Ref, k.port, k.protocol)
 	for number := range p.band.candidates(hash, p.reserved) {
@@ -55,7 +56,7 @@ func (p *planner) wasChosen(k *portKey) bool {
 	return p.band.contains(k.number)
 }
 
-// freePort gives the first candidate of a key that is free wherever it goes, or 0.
+// freePort returns the first candidate of a key that is free in all its clusters, or 0.
 func (p *planner) freePort(k *portKey) int32 {
 	hash := portHash(p.Services[k.service].Ref, k.port, k.protocol)
 	for number := range p.band.candidates(hash, p.reserved) {
@@ -63,8 +64,8 @@ func (p *planner) freePort(k *portKey) int32 {
 			return number
 		}
 	}
-	// What a leaving Service has is free as soon as it is gone. It comes last since
-	// a deletion may take its time.
+	// The number of a leaving Service is free as soon as the Service is gone. It comes
+	// last, since a deletion may take some time.
 	for number := range p.band.candidates(hash, p.reserved) {
 		if p.leaves(number, k.targets) {
 			return number
@@ -73,7 +74,7 @@ func (p *planner) freePort(k *portKey) int32 {
 	return 0
 }
 
-// usedIn gives the clusters where a number of the range is used.
+// usedIn returns the clusters in which a number of the range is used.
 func (p *planner) usedIn(number int32) set {
 	words := setWords(len(p.Clusters))
 	if p.used == nil {
@@ -94,7 +95,7 @@ func (p *planner) usedIn(number int32) set {
 	return p.used[at : at+words]
 }
 
-// leaves says whether all holders of a number leave the clusters of a set.
+// leaves reports whether all holders of a number leave the clusters of a set.
 func (p *planner) leaves(number int32, clusters set) bool {
 	for c := range p.usedIn(number).all() {
 		if !clusters.has(c) {
@@ -109,7 +110,7 @@ func (p *planner) leaves(number int32, clusters set) bool {
 	return true
 }
 
-// holders gives what is used of a number.
+// holders returns the uses of a number.
 func (c *Cluster) holders(number int32) []federation.NodePort {
 	from, _ := slices.BinarySearchFunc(c.Used, number, func(u federation.NodePort, n int32) int { return cmp.Compare(u.Port, n) })
 	to := from

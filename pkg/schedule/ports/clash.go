@@ -10,15 +10,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// rivals says whether two ports cannot have one number: an API server gives a
-// number out once, but to one Service for several protocols.
+// rivals reports whether two ports cannot have the same number. An API server allocates a
+// number to one Service only, but allows that Service to use it for several protocols.
 func (k *portKey) rivals(o *portKey) bool {
 	return k.targets.meets(o.targets) &&
 		(k.service != o.service || k.protocol == o.protocol || k.health || o.health)
 }
 
-// settleDuplicates refuses a number to all but the one of our ports that runs with
-// it. An API server finds such a pair only when the second one is written.
+// settleDuplicates refuses a number to all ports in Git except the one that already has
+// it. An API server detects such a duplicate only when the second Service is written.
 func (p *planner) settleDuplicates() {
 	for i := range p.keys {
 		if k := &p.keys[i]; k.number != 0 && k.next >= 0 && int(p.claims[k.number])-1 == i {
@@ -35,28 +35,28 @@ func (p *planner) settleDuplicate(number int32) {
 		switch {
 		case len(rivals) == 0:
 		case !all.has[i] && len(owners) > 0:
-			p.refuse(k, federation.FindingNodePortTaken, k.says(number)+" is that of "+p.portsOf(owners)+", which runs with it", p.another(k))
+			p.refuse(k, federation.FindingNodePortTaken, k.describe(number)+" belongs to "+p.portsOf(owners)+", which already uses it", p.another(k))
 		case !all.has[i]:
-			p.refuse(k, federation.FindingNodePortTaken, k.says(number)+" is also asked for by "+p.portsOf(rivals), "give each of them another nodePort")
+			p.refuse(k, federation.FindingNodePortTaken, k.describe(number)+" is also requested by "+p.portsOf(rivals), "give each of them another nodePort")
 		case len(owners) > 0:
-			// Both run with it, in different clusters: each stays where it is.
+			// Both already use it, in different clusters: each keeps it where it runs.
 			also := p.where(i, func(c int) bool {
 				return !p.hasIn(i, c, number) && slices.ContainsFunc(all.running[c], func(o int) bool { return o != i && k.rivals(&p.keys[o]) })
 			})
-			k.withhold, k.why = also.plus(k.withhold), k.says(number)+" is also that of "+p.portsOf(owners)
+			k.withhold, k.why = also.plus(k.withhold), k.describe(number)+" is also used by "+p.portsOf(owners)
 			p.report(k, federation.SeverityError, federation.FindingNodePortTaken, k.why, p.another(k))
 		}
 	}
 }
 
-// claimants are the ports of ours that were given one number.
+// claimants are the ports in Git that claim the same number.
 type claimants struct {
 	*planner
 
 	keys    []int
-	has     map[int]bool // those that run with it
-	at      [][]int      // by cluster: those that go there
-	running [][]int      // by cluster: those of them that run with it anywhere
+	has     map[int]bool // the keys that already use the number
+	at      [][]int      // by cluster: the keys that target it
+	running [][]int      // by cluster: the keys of at that already use the number in any cluster
 }
 
 func (p *planner) claimants(number int32) claimants {
@@ -77,8 +77,8 @@ func (p *planner) claimants(number int32) claimants {
 	return all
 }
 
-// rivals gives the claimants in by that cannot have the number beside one: all of
-// them, or as many as are more than a message names.
+// rivals returns the claimants in by that cannot share the number with a key. It stops
+// when it has more of them than a message names.
 func (all claimants) rivals(key int, by [][]int) []int {
 	var found []int
 	k := &all.planner.keys[key]
@@ -97,7 +97,7 @@ func (all claimants) rivals(key int, by [][]int) []int {
 	return found
 }
 
-// has says whether the Service of a port runs with a number.
+// has reports whether the Service of a port uses a number in any cluster.
 func (p *planner) has(key int, number int32) bool {
 	for c := range p.keys[key].targets.all() {
 		if p.hasIn(key, c, number) {
@@ -107,8 +107,8 @@ func (p *planner) has(key int, number int32) bool {
 	return false
 }
 
-// hasIn says whether the Service of a port runs with a number in a cluster. Where
-// its ports were renumbered in Git, it may have the number for one that is gone.
+// hasIn reports whether the Service of a port uses a number in a cluster. If its ports
+// were renumbered in Git, it may use the number for a port that no longer exists.
 func (p *planner) hasIn(key, c int, number int32) bool {
 	row, k := p.row(c), &p.keys[key]
 	switch {
@@ -119,14 +119,14 @@ func (p *planner) hasIn(key, c int, number int32) bool {
 	}
 	for o := p.keysOf[k.service].from; o < p.keysOf[k.service].to; o++ {
 		if row[o] == number && k.rivals(&p.keys[o]) {
-			return false // that one has it
+			return false // that port has it
 		}
 	}
 	return true
 }
 
-// holds says whether the Service of a port has a number in a cluster, for this port
-// or for another.
+// holds reports whether the Service of a port has a number in a cluster, for this port
+// or for another port.
 func (p *planner) holds(k *portKey, c int, number int32) bool {
 	for _, used := range p.Clusters[c].holders(number) {
 		if owner, ours := p.owner(&used); ours && owner == k.service && used.HealthCheck == k.health {
@@ -136,23 +136,22 @@ func (p *planner) holds(k *portKey, c int, number int32) bool {
 	return false
 }
 
-// portHold is why a Service is not written to the cluster at hand.
+// portHold is why a Service is not written to the current cluster.
 type portHold struct {
 	on     bool
 	reason string
 	waits  []string
 }
 
-// hold withholds a Service. A refusal takes the place of a wait, which would end
-// by itself.
+// hold withholds a Service. A refusal replaces a wait, since a wait ends by itself.
 func (h *portHold) hold(reason string, waits []string) {
 	if !h.on || len(h.waits) > 0 && len(waits) == 0 {
 		*h = portHold{on: true, reason: reason, waits: waits}
 	}
 }
 
-// checkClusters asks every cluster who holds the numbers there, and gathers what
-// must not be written to it.
+// checkClusters checks in every cluster who holds the numbers, and collects what must not
+// be written to it.
 func (p *planner) checkClusters() {
 	var partly []int // the keys that are withheld somewhere
 	places := 0
@@ -184,9 +183,9 @@ func (p *planner) checkClusters() {
 	}
 }
 
-// findClashes looks at each number in a cluster that is to be one of ours. It says
-// whether it must be asked again: a Service that has just been withheld does not
-// give up its port to the one that was to follow it.
+// findClashes checks each number in a cluster that a port in Git is to get. It reports
+// whether it must be called again: a Service that has just been withheld does not give up
+// its port to the Service that was to get it.
 func (p *planner) findClashes(c int, held []portHold, clashed []int32) (again bool) {
 	cluster, row := &p.Clusters[c], p.row(c)
 	var followed, stopped bool
@@ -216,8 +215,8 @@ func (p *planner) findClashes(c int, held []portHold, clashed []int32) (again bo
 	return followed && stopped
 }
 
-// givesUp says whether a Service of ours will have another number in a cluster in
-// place of one that it has.
+// givesUp reports whether a Service in Git will replace a number that it has in a cluster
+// with another one.
 func (p *planner) givesUp(s, c int, used *federation.NodePort) bool {
 	if used.HealthCheck {
 		return false // it cannot be changed
@@ -237,8 +236,8 @@ func (p *planner) givesUp(s, c int, used *federation.NodePort) bool {
 	return placed
 }
 
-// keepsItself says whether the Service of a port keeps a number in a cluster for
-// another of its ports, one that could not be decided.
+// keepsItself reports whether the Service of a port keeps a number in a cluster for
+// another of its ports, because that one could not be decided.
 func (p *planner) keepsItself(key, c int, number int32) bool {
 	row, k := p.row(c), &p.keys[key]
 	for o := p.keysOf[k.service].from; o < p.keysOf[k.service].to; o++ {
@@ -260,12 +259,12 @@ func (p *planner) clash(k *portKey, c int, used *federation.NodePort, held *port
 	p.findings.Add(federation.Finding{
 		ID: federation.FindingNodePortTaken, Severity: federation.SeverityError, Cluster: p.Clusters[c].Name,
 		App: p.Services[k.service].App, Object: p.Services[k.service].Ref, File: p.file(k),
-		Message: untrusted.Textf("%s is held by %s%s", k.says(k.number), holder, as),
+		Message: untrusted.Textf("%s is held by %s%s", k.describe(k.number), holder, as),
 		Remedy:  untrusted.Textf("%s, or free %d in this cluster", p.another(k), k.number),
 	})
 }
 
-// findMoves notes which ports change their number in a cluster.
+// findMoves records which ports change their number in a cluster.
 func (p *planner) findMoves(c int) {
 	for i, from := range p.row(c) {
 		if k := &p.keys[i]; from != 0 && k.number != 0 && from != k.number {
@@ -286,7 +285,7 @@ func (p *planner) withhold(c int, held []portHold) {
 	}
 }
 
-// portsOf names ports of ours and where they come from.
+// portsOf returns the names of ports and the files that they come from.
 func (p *planner) portsOf(keys []int) string {
 	names := make([]string, 0, len(keys))
 	for at, i := range keys {

@@ -8,15 +8,15 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// numbered is a number that a port has in so many clusters.
+// numbered is a number, and in how many clusters a port has it.
 type numbered struct {
 	number   int32
 	clusters int
 }
 
-// settleDifferences decides the ports that have several numbers where they run:
-// the one in most clusters that is free in the rest, so that the traffic of the
-// fewest moves.
+// settleDifferences decides the ports that have different numbers in different clusters.
+// All get the most frequent number that is free in the other clusters, so that traffic
+// moves in as few clusters as possible.
 func (p *planner) settleDifferences() {
 	for i := range p.keys {
 		if k := &p.keys[i]; !k.decided && k.differs {
@@ -33,28 +33,28 @@ func (p *planner) settleDifference(key int) {
 	}
 	unknown := p.targetsWhere(k, func(c *Cluster) bool { return !c.Known })
 	if len(unknown) > 0 {
-		// Where it runs it may be written: without a number it keeps its own.
+		// Where the port is live, the Service may be written: without a number it keeps its own.
 		p.wait(k, unknown, p.notLive(key))
 		p.report(k, federation.SeverityWarning, "awaited",
-			fmt.Sprintf("%s; which of them all get %s", p.differences(key), k.reason), "pin the nodePort in "+p.file(k))
+			fmt.Sprintf("%s; the choice between them %s", p.differences(key), k.reason), "pin the nodePort in "+p.file(k))
 		return
 	}
 	for _, n := range counts {
 		if !p.band.contains(n.number) || p.claimed(k, n.number) || !p.freeInRest(key, n.number) {
 			continue
 		}
-		message := fmt.Sprintf("change of traffic: %s; %d is the one that all get", p.differences(key), n.number)
+		message := fmt.Sprintf("traffic moves: %s; all clusters get %d", p.differences(key), n.number)
 		p.report(k, federation.SeverityWarning, federation.FindingNodePorts, message,
-			fmt.Sprintf("let %d through the firewall of the clusters that change, or pin another nodePort in %s", n.number, p.file(k)))
+			fmt.Sprintf("allow %d in the firewall of the clusters that change, or pin another nodePort in %s", n.number, p.file(k)))
 		p.decide(key, n.number, federation.PortInherited, inheritedReason(n.clusters, k.targets.count())+" and free in the rest")
 		return
 	}
 	p.refuse(k, federation.FindingNodePorts, p.differences(key)+"; none of them is free in all clusters", "pin a nodePort in "+p.file(k)+" that is free in all of them")
-	k.withhold = p.notLive(key) // nothing moves, and what runs is maintained
+	k.withhold = p.notLive(key) // nothing moves, and live Services are maintained
 }
 
-// liveNumbers gives the numbers of a port where it runs, the most frequent first,
-// of equally frequent ones the lower.
+// liveNumbers returns the live numbers of a port, the most frequent first, and of equally
+// frequent ones the lowest first.
 func (p *planner) liveNumbers(key int) []numbered {
 	var counts []numbered
 	numbers := make([]int32, 0, p.keys[key].liveIn)
@@ -76,8 +76,8 @@ func (p *planner) liveNumbers(key int) []numbered {
 	return counts
 }
 
-// preferred puts the number that was decided last first, where the port has it
-// still: what somebody changed by hand since is put back, not followed.
+// preferred moves the number that was last decided to the front, if it is still live
+// anywhere: a manual change since then is reverted, not adopted.
 func (p *planner) preferred(key int, counts []numbered) []numbered {
 	if p.Before == nil {
 		return counts
@@ -91,13 +91,13 @@ func (p *planner) preferred(key int, counts []numbered) []numbered {
 	return slices.Concat(counts[i:i+1], counts[:i], counts[i+1:])
 }
 
-// notLive gives the targets where a port does not run.
+// notLive returns the targets in which a port is not live.
 func (p *planner) notLive(key int) set {
 	return p.where(key, func(c int) bool { return p.row(c)[key] == 0 })
 }
 
-// claimed says whether another port was given the number already, in a cluster
-// where both are to be.
+// claimed reports whether another port already has the number, in a cluster that is to
+// run both.
 func (p *planner) claimed(k *portKey, number int32) bool {
 	for i := int(p.claims[number]) - 1; i >= 0; i = p.keys[i].next {
 		if o := &p.keys[i]; o.number == number && k.rivals(o) {
@@ -107,8 +107,8 @@ func (p *planner) claimed(k *portKey, number int32) bool {
 	return false
 }
 
-// freeInRest says whether a port can have a number in those of its clusters where
-// it has another one or none.
+// freeInRest reports whether a port can get a number in those of its clusters in which it
+// has another number or none.
 func (p *planner) freeInRest(key int, number int32) bool {
 	k := &p.keys[key]
 	for c := range p.usedIn(number).all() {

@@ -1,7 +1,7 @@
 // Package ports decides which node port each port of each Service has.
 //
-// Decide is pure: in come the Services and what is known of each cluster, out go a
-// number for every port, the same in all clusters that run the Service, and what waits
-// or is refused, with the reason. A number that is in use stays; numbers that were given
-// out are never chosen otherwise.
+// Decide is pure. Its input is the Services and what is known about each cluster. Its
+// output is a number for every port, the same in all clusters that run the Service, and
+// which ports wait or are refused, with the reason. A number that is in use stays, and the
+// choice for given input never changes.
 package ports

@@ -11,7 +11,7 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// String names a port of a Service: "port 80/TCP".
+// String returns the name of a port within its Service: "port 80/TCP".
 func (k *portKey) String() string {
 	if k.health {
 		return "the health check"
@@ -19,20 +19,20 @@ func (k *portKey) String() string {
 	return fmt.Sprintf("port %d/%s", k.port, k.protocol)
 }
 
-// says gives a number with what it is for.
-func (k *portKey) says(number int32) string {
+// describe returns a number with its use: "nodePort 30061 of port 80/TCP".
+func (k *portKey) describe(number int32) string {
 	if k.health {
 		return fmt.Sprintf("healthCheckNodePort %d", number)
 	}
 	return fmt.Sprintf("nodePort %d of %s", number, k)
 }
 
-// File is where the number of a port stands, or would.
+// file returns the file that pins the number of a port, or would pin it.
 func (p *planner) file(k *portKey) string {
 	return cmp.Or(k.pinFile, p.Services[k.service].File)
 }
 
-// fileIn is where the Service of one cluster comes from.
+// fileIn returns the file that the Service of one cluster comes from.
 func (p *planner) fileIn(s, c int) string {
 	service, v := &p.Services[s], int32(0)
 	if p.variantOf[s] != nil {
@@ -69,8 +69,8 @@ func (p *planner) chosenReason(basis federation.PortBasis, clusters int) string 
 }
 
 func (p *planner) overflow(k *portKey, number int32) string {
-	return fmt.Sprintf("%s lies above the static band %s, which is full: a cluster may give it to another Service first",
-		k.says(number), rangeText(p.band.static()))
+	return fmt.Sprintf("%s is above the static band %s, which is full: a cluster may give it to another Service first",
+		k.describe(number), rangeText(p.band.static()))
 }
 
 func (p *planner) nothingFree(k *portKey) string {
@@ -78,17 +78,17 @@ func (p *planner) nothingFree(k *portKey) string {
 }
 
 func (p *planner) outside(k *portKey, number int32) string {
-	return fmt.Sprintf("%s is outside nodePorts.range in %s, %s", k.says(number), federation.FileName, rangeText(p.Range))
+	return fmt.Sprintf("%s is outside nodePorts.range in %s, %s", k.describe(number), federation.FileName, rangeText(p.Range))
 }
 
 func (p *planner) outsideRemedy(k *portKey) string {
-	return fmt.Sprintf("pin a nodePort within it in %s, or correct nodePorts.range in %s if the clusters' --service-node-port-range is another",
+	return fmt.Sprintf("pin a nodePort within it in %s, or correct nodePorts.range in %s if the clusters' --service-node-port-range differs",
 		p.file(k), federation.FileName)
 }
 
 func (p *planner) another(k *portKey) string { return "pin another nodePort in " + p.file(k) }
 
-// disagreement says which overlays pin which number.
+// disagreement describes which overlays pin which number.
 func (p *planner) disagreement(k *portKey) string {
 	clusters := map[portPin][]string{}
 	for _, v := range p.Services[k.service].Variants {
@@ -107,7 +107,7 @@ func (p *planner) disagreement(k *portKey) string {
 	return "overlays pin different node ports for " + k.String() + ": " + table(clusters)
 }
 
-// differences says where a port runs with which number.
+// differences describes which number a port has in which clusters.
 func (p *planner) differences(key int) string {
 	clusters := map[portPin][]string{}
 	for c := range p.keys[key].targets.all() {
@@ -118,13 +118,13 @@ func (p *planner) differences(key int) string {
 	return "the node ports of " + p.keys[key].String() + " differ: " + table(clusters)
 }
 
-// portPin is a number and, where Git names it, the file.
+// portPin is a number and, if Git pins it, the file.
 type portPin struct {
 	number int32
 	file   string
 }
 
-// table writes numbers and their clusters in one line, the lowest first.
+// table returns numbers and their clusters on one line, the lowest number first.
 func table(clusters map[portPin][]string) string {
 	const most = 10
 	pins := make([]portPin, 0, len(clusters))
@@ -152,8 +152,8 @@ func table(clusters map[portPin][]string) string {
 
 func rangeText(r federation.PortRange) string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
 
-// merged sorts findings, and makes one of those that readers take for the same
-// problem: two ports of one Service, say.
+// merged sorts findings, and merges those that have the same key, for example those of
+// two ports of one Service.
 func merged(findings []federation.Finding) []federation.Finding {
 	type same struct {
 		id, cluster, app, file string
@@ -181,13 +181,13 @@ func merged(findings []federation.Finding) []federation.Finding {
 	return out
 }
 
-// findingTexts are what findings say that are made one.
+// findingTexts are the texts of findings that are merged.
 type findingTexts struct{ messages, remedies []string }
 
 func (t *findingTexts) add(f federation.Finding) {
 	t.messages = append(t.messages, f.Message.String())
-	said := func(remedy string) bool { return strings.Contains(remedy, f.Remedy.String()) }
-	if len(t.messages) <= limit.Names && !slices.ContainsFunc(t.remedies, said) {
+	covers := func(remedy string) bool { return strings.Contains(remedy, f.Remedy.String()) }
+	if len(t.messages) <= limit.Names && !slices.ContainsFunc(t.remedies, covers) {
 		t.remedies = append(t.remedies, f.Remedy.String())
 	}
 }

@@ -12,25 +12,25 @@ import (
 type Input struct {
 	Range    federation.PortRange // 30000-32767 if zero
 	Clusters []Cluster
-	Services []Service // each reference once, in any order
-	// Before gives the number that was decided for a port last; 0 for none.
+	Services []Service // with unique references, in any order
+	// Before returns the number that was last decided for a port; 0 for none.
 	Before func(service federation.ObjectRef, protocol string, port int32) int32
 }
 
-// Cluster is what is known of one cluster's node ports.
+// Cluster is what is known about one cluster's node ports.
 type Cluster struct {
 	Name  string
-	Known bool // Used is all there is: now, or when the cluster was seen last
-	Fresh bool // Used is that of now
+	Known bool // Used is complete: now, or when the cluster was last read
+	Fresh bool // Used is current
 	Lost  bool // declared lost: takes no part
 	// Used is sorted by NodePort.Compare.
 	Used []federation.NodePort
-	// Leaving says that this plan takes all node ports from a Service in the
-	// cluster, most often by deleting it. Nil for none.
+	// Leaving reports whether a Service in the cluster loses all its node ports by
+	// this plan, most often because it is deleted. Nil means that none does.
 	Leaving func(federation.ObjectRef) bool
 }
 
-// Service is one Service that has node ports, over all clusters.
+// Service is one Service that has node ports, in all clusters.
 type Service struct {
 	App      string
 	Ref      federation.ObjectRef
@@ -38,7 +38,7 @@ type Service struct {
 	Variants []Variant
 }
 
-// Variant is the Service as some clusters are to have it. Most Services are
+// Variant is the Service as some clusters are to run it. Most Services are
 // the same everywhere and have one variant.
 type Variant struct {
 	Clusters []int // indices into Input.Clusters
@@ -50,9 +50,9 @@ type Variant struct {
 type Port struct {
 	Name, Protocol string
 	Port           int32
-	NodePort       int32 // 0: Git does not say
+	NodePort       int32 // 0 if Git does not state it
 	// HealthCheck marks a pinned healthCheckNodePort: its number is NodePort, and
-	// it has no Port. One that is not pinned is left to the clusters.
+	// it has no Port. The clusters choose those that are not pinned.
 	HealthCheck bool
 }
 
@@ -60,16 +60,16 @@ type Port struct {
 type Result struct {
 	Decisions []federation.PortDecision // sorted by service, protocol and port
 	Withheld  []Withheld                // sorted by cluster and service
-	Findings  []federation.Finding      // sorted, none with the key of another
+	Findings  []federation.Finding      // sorted, with unique keys
 }
 
-// Withheld is a Service that is not to be written to one cluster now.
+// Withheld is a Service that must not be written to one cluster now.
 type Withheld struct {
 	Cluster, Service int // indices into the input
 	federation.Withheld
 }
 
-// Of gives the decisions on one Service.
+// Of returns the decisions on one Service.
 func (r Result) Of(service federation.ObjectRef) []federation.PortDecision {
 	from, _ := slices.BinarySearchFunc(r.Decisions, service, func(d federation.PortDecision, ref federation.ObjectRef) int {
 		return d.Service.Compare(ref)
@@ -81,13 +81,13 @@ func (r Result) Of(service federation.ObjectRef) []federation.PortDecision {
 	return r.Decisions[from:to]
 }
 
-// Decide gives every port of every Service its node port, the same in all
-// clusters, and says where it cannot be written.
+// Decide decides the node port of every port of every Service, the same in all clusters,
+// and where it cannot be written.
 //
-// The order of the steps is the order of precedence: what Git pins, what runs,
-// what is settled between clusters that differ, what is chosen. Only then is every
-// cluster asked who holds the number there, since that depends on which of our own
-// Services give theirs up.
+// The order of the steps is the order of precedence: ports that Git pins, ports that
+// are live, ports that differ between clusters, ports that are chosen. The last step
+// checks in every cluster who holds the numbers, since that depends on which of the
+// managed Services give up theirs.
 func Decide(in Input) Result {
 	p := newPlanner(in)
 	p.readLive()
@@ -108,34 +108,34 @@ type portKey struct {
 	port     int32
 	health   bool
 	only     bool  // the Service has no other port of the protocol
-	targets  set   // the clusters that are to have it, without those lost
+	targets  set   // the clusters that are to have it, without the lost ones
 	pin      int32 // in Git; 0 for none
 	pinFile  string
 	disagree bool // overlays pin different numbers
 
-	liveIn  int   // so many of the targets have it with a node port
-	liveAt  int32 // one of these
-	differs bool  // not all of these are equal
+	liveIn  int   // how many of the targets have a node port for it
+	liveAt  int32 // one of these node ports
+	differs bool  // these node ports are not all equal
 
 	decided  bool
 	number   int32 // 0: none
 	basis    federation.PortBasis
 	reason   string
 	waits    []string
-	withhold set    // where the Service must not be written because of this port; nil for nowhere
+	withhold set    // the clusters to which the Service must not be written because of this port; nil for none
 	why      string // the reason of withhold
 	clashes  []federation.PortClash
 	moves    []federation.PortMove
 	next     int // the next key with the same number; -1 for none
 }
 
-// portName is a Service without what all Services have in common.
+// portName identifies a Service.
 type portName struct{ namespace, name string }
 
-// portKeys is where the keys of one Service are.
+// portKeys is the range of the keys of one Service.
 type portKeys struct{ from, to int }
 
-// allPorts is how many port numbers there are.
+// allPorts is the number of port numbers.
 const allPorts = 1 << 16
 
 type planner struct {
@@ -148,10 +148,10 @@ type planner struct {
 	keysOf    []portKeys // by Service
 	variantOf [][]int32  // by Service and cluster; nil for a Service with one variant
 
-	live     []int32 // node ports by cluster and key; 0 where it has none
-	claims   []int32 // by number: 1 + the first key that was given it
-	reserved set     // numbers that are not to be chosen any more
-	used     set     // by number of the range: the clusters where it is used; nil until asked for
+	live     []int32 // node ports by cluster and key; 0 for none
+	claims   []int32 // by number: 1 + the first key that has it
+	reserved set     // numbers that must not be chosen any more
+	used     set     // by number of the range: the clusters in which it is used; nil until needed
 
 	withheld []Withheld
 	findings federation.Gathering
@@ -220,14 +220,14 @@ func (p *planner) addKeys(s int) {
 	for i := range keys {
 		others := ofProtocol[keys[i].protocol]
 		if !keys[i].health {
-			others-- // but for itself
+			others-- // do not count the port itself
 		}
 		keys[i].only = others == 0
 	}
 	p.keysOf[s] = portKeys{from, len(p.keys)}
 }
 
-// Key is what makes two ports of a Service one.
+// Key identifies a port of a Service.
 type Key struct {
 	Protocol    string
 	Port        int32
@@ -254,7 +254,7 @@ func (p *planner) addKey(s int, known map[Key]int, variant *Variant, spec Port) 
 		}
 	}
 	if spec.NodePort > 0 && spec.NodePort < allPorts {
-		p.reserved.add(int(spec.NodePort)) // even if it is refused: somebody means to have it
+		p.reserved.add(int(spec.NodePort)) // even if it is refused: Git requests it
 	}
 	file := cmp.Or(variant.File, p.Services[s].File)
 	switch {
@@ -263,16 +263,16 @@ func (p *planner) addKey(s int, known map[Key]int, variant *Variant, spec Port) 
 		k.pin, k.pinFile = spec.NodePort, file
 	default:
 		k.disagree = k.disagree || k.pin != spec.NodePort
-		k.pinFile = min(k.pinFile, file) // whatever the order of the variants
+		k.pinFile = min(k.pinFile, file) // independent of the order of the variants
 	}
 }
 
-// row is what the keys have in one cluster.
+// row returns the live node ports of the keys in one cluster.
 func (p *planner) row(cluster int) []int32 {
 	return p.live[cluster*len(p.keys) : (cluster+1)*len(p.keys)]
 }
 
-// readLive finds the node ports that our Services have where they run.
+// readLive finds the live node ports of the Services in Git.
 func (p *planner) readLive() {
 	p.live = make([]int32, len(p.keys)*len(p.Clusters))
 	for c := range p.Clusters {
@@ -302,7 +302,7 @@ func (p *planner) readLive() {
 	}
 }
 
-// owner gives the Service of ours that has a node port.
+// owner returns the Service in Git that has a node port.
 func (p *planner) owner(used *federation.NodePort) (int, bool) {
 	s, ours := p.named[portName{used.Namespace, used.Service}]
 	return s, ours
@@ -323,7 +323,7 @@ func (p *planner) readPort(used *federation.NodePort, keys portKeys, row []int32
 	}
 }
 
-// takePins decides the ports that Git names.
+// takePins decides the ports that Git pins.
 func (p *planner) takePins() {
 	for i := range p.keys {
 		k := &p.keys[i]
@@ -339,7 +339,7 @@ func (p *planner) takePins() {
 	}
 }
 
-// liveWith says whether the port runs anywhere with a number.
+// liveWith reports whether the port has a number in any cluster.
 func (p *planner) liveWith(key int, number int32) bool {
 	if p.keys[key].liveIn == 0 {
 		return false
@@ -352,7 +352,7 @@ func (p *planner) liveWith(key int, number int32) bool {
 	return false
 }
 
-// inherit decides the ports on which all clusters agree that have them.
+// inherit decides the ports that have the same number in all clusters that run them.
 func (p *planner) inherit() {
 	for i := range p.keys {
 		k := &p.keys[i]
@@ -363,8 +363,8 @@ func (p *planner) inherit() {
 	}
 }
 
-// waitWhereUnknown keeps an inherited port from the clusters whose ports are not
-// known: the Service may run there with another one.
+// waitWhereUnknown withholds an inherited port from the clusters whose ports are not
+// known: the Service may run there with another number.
 func (p *planner) waitWhereUnknown(key int) {
 	k := &p.keys[key]
 	unknown := p.targetsWhere(k, func(c *Cluster) bool { return !c.Known })
@@ -375,7 +375,7 @@ func (p *planner) waitWhereUnknown(key int) {
 	k.waits, k.why = unknown, "the node port of "+k.String()+" "+waitingReason(unknown)
 }
 
-// Decide gives a key its number.
+// decide sets the number of a key.
 func (p *planner) decide(key int, number int32, basis federation.PortBasis, reason string) {
 	k := &p.keys[key]
 	k.decided, k.number, k.basis, k.reason = true, number, basis, reason
@@ -385,16 +385,16 @@ func (p *planner) decide(key int, number int32, basis federation.PortBasis, reas
 	if p.band.contains(number) {
 		return
 	}
-	// It runs somewhere, so the range in Git is not that of every cluster.
+	// The number is live in some cluster, so that cluster has another range than Git states.
 	k.withhold, k.why = p.where(key, func(c int) bool { return p.row(c)[key] != number }), p.outside(k, number)
 	severity := federation.SeverityError
 	if k.withhold.empty() {
-		severity = federation.SeverityWarning // nothing is left to be written
+		severity = federation.SeverityWarning // every cluster already has the number
 	}
 	p.report(k, severity, federation.FindingNodePortTaken, k.why, p.outsideRemedy(k))
 }
 
-// refuse leaves a key without a number, and its Service as it is in every cluster.
+// refuse leaves a key without a number, and its Service unchanged in every cluster.
 func (p *planner) refuse(k *portKey, id, why, remedy string) {
 	k.decided, k.number, k.basis, k.reason = true, 0, federation.PortRefused, why
 	k.withhold, k.why = k.targets, why
@@ -402,14 +402,14 @@ func (p *planner) refuse(k *portKey, id, why, remedy string) {
 }
 
 // wait leaves a key undecided until the ports of some clusters are known, and its
-// Service as it is in the clusters of withhold.
+// Service unchanged in the clusters of withhold.
 func (p *planner) wait(k *portKey, clusters []string, withhold set) {
 	k.decided, k.basis = true, federation.PortWaiting
 	k.waits, k.reason = clusters, waitingReason(clusters)
 	k.withhold, k.why = withhold, "the node port of "+k.String()+" "+k.reason
 }
 
-// where gives the targets of a key of which something holds.
+// where returns the targets of a key for which a condition holds.
 func (p *planner) where(key int, holds func(c int) bool) set {
 	set := newSet(len(p.Clusters))
 	for c := range p.keys[key].targets.all() {
@@ -420,7 +420,7 @@ func (p *planner) where(key int, holds func(c int) bool) set {
 	return set
 }
 
-// targetsWhere names the targets of a key of which something holds, sorted.
+// targetsWhere returns the sorted names of the targets of a key for which a condition holds.
 func (p *planner) targetsWhere(k *portKey, holds func(c *Cluster) bool) []string {
 	var names []string
 	for c := range k.targets.all() {
@@ -432,7 +432,7 @@ func (p *planner) targetsWhere(k *portKey, holds func(c *Cluster) bool) []string
 	return names
 }
 
-// result puts together what was decided.
+// result returns what was decided.
 func (p *planner) result() Result {
 	r := Result{
 		Decisions: make([]federation.PortDecision, 0, len(p.keys)),

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// set is a set of small numbers: of clusters by their index, or of ports. Two
-// of the same size meet in a few instructions, however many clusters there are.
+// set is a set of small numbers: indices of clusters, or ports. Operations on two sets of
+// the same size take a few instructions, even for many clusters.
 type set []uint64
 
 func newSet(size int) set { return make(set, setWords(size)) }
@@ -17,7 +17,7 @@ func (s set) has(i int) bool { return s[i>>6]&(1<<(i&63)) != 0 }
 
 func (s set) add(i int) { s[i>>6] |= 1 << (i & 63) }
 
-// count says how many numbers the set has.
+// count returns how many numbers the set has.
 func (s set) count() int {
 	n := 0
 	for _, w := range s {
@@ -35,8 +35,8 @@ func (s set) empty() bool {
 	return true
 }
 
-// gap gives the first number from on and before end that the set does not have; end
-// where it has all.
+// gap returns the first number in [from, end) that the set does not have, or end if it
+// has all of them.
 func (s set) gap(from, end int32) int32 {
 	for from < end {
 		absent := ^s[from>>6] >> (from & 63)
@@ -48,7 +48,7 @@ func (s set) gap(from, end int32) int32 {
 	return end
 }
 
-// meets says whether the sets have a number in common.
+// meets reports whether the sets have a number in common.
 func (s set) meets(o set) bool {
 	for i, w := range s {
 		if w&o[i] != 0 {
@@ -66,7 +66,7 @@ func (s set) plus(o set) set {
 	return s
 }
 
-// all gives the numbers of the set, ascending.
+// all yields the numbers of the set in ascending order.
 func (s set) all() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i, w := range s {

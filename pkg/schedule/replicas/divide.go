@@ -8,31 +8,31 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// claim is what one cluster should have of a workload, and what it can bear.
+// claim is what one cluster should run of a workload, and what it can run.
 type claim struct {
 	cluster string
 	named   bool // the preferences name the cluster
 	prefs   ClusterPreferences
-	current int64 // what runs well there
-	// limited says that pods found no room, and that capacity is the most the
-	// cluster can run.
+	current int64 // replicas that count as running there
+	// limited reports that pods were unschedulable, and that capacity is the most that
+	// the cluster can run.
 	limited  bool
 	capacity int64
 }
 
-// portion is what a division gives to one claim.
+// portion is the part of a division for one claim.
 type portion struct {
 	share    int64
-	overflow int64 // pending pods on top, in the hope of room
-	cut      bool  // with more capacity the share would be larger
+	overflow int64 // additional pods that stay pending until there is room
+	cut      bool  // the share would be larger with more capacity
 	basis    federation.ShareBasis
 }
 
-// divide gives each claim its portion of the total, in the order of the claims.
-// Order holds their indices in tie order.
+// divide returns the portion of the total for each claim, in the order of the claims.
+// order holds their indices in tie order.
 //
-// Each cluster has a lower and an upper bound, and what the lower bounds leave
-// of the total is filled in by weight. What does not fit is given to nobody.
+// Each cluster has a lower and an upper bound. The part of the total that the lower
+// bounds leave is divided by weight. What exceeds all upper bounds is not placed.
 func divide(total int64, rebalance bool, claims []claim, order []int) []portion {
 	d := newDivision(total, claims, order)
 	d.bound(rebalance, true)
@@ -49,7 +49,7 @@ func divide(total int64, rebalance bool, claims []claim, order []int) []portion 
 		return portions
 	}
 
-	// The same division, had every cluster room for all.
+	// The same division, as if every cluster had enough room.
 	d.bound(rebalance, false)
 	d.fill()
 	for _, i := range order {
@@ -66,9 +66,9 @@ func divide(total int64, rebalance bool, claims []claim, order []int) []portion 
 	return portions
 }
 
-// tieOrder gives the indices of the claims by weight, the heaviest first, then by
-// a hash of cluster and workload: who comes first differs from workload to
-// workload, and never from machine to machine.
+// tieOrder returns the indices of the claims by weight, the largest first, and then by
+// a hash of cluster and workload. The order of equal weights thus differs between
+// workloads, and is the same on every machine.
 func tieOrder(key string, claims []claim) []int {
 	ranks := make([]rank, len(claims))
 	for i := range claims {
@@ -96,10 +96,10 @@ type rank struct {
 	index  int
 }
 
-// fnvOffset is where the 32-bit FNV-1 hash starts.
+// fnvOffset is the initial value of the 32-bit FNV-1 hash.
 const fnvOffset uint32 = 2166136261
 
-// fnv1 goes on with a 32-bit FNV-1 hash. The standard library's needs two
+// fnv1 continues a 32-bit FNV-1 hash with a text. The standard library's needs two
 // allocations and a copy for each name.
 func fnv1(hash uint32, text string) uint32 {
 	for i := range len(text) {
@@ -109,28 +109,29 @@ func fnv1(hash uint32, text string) uint32 {
 	return hash
 }
 
-// division is the work on one division.
+// division is the state of one call of divide.
 type division struct {
 	total  int64
 	claims []claim
 	order  []int
 	rooms  []room // by claim
-	active []int  // those that share what is left, in tie order
-	stays  bool   // what runs stays where it is, as far as it may
-	// covered says that what runs is enough already, and is only to shrink.
+	active []int  // the claims that divide the rest, in tie order
+	stays  bool   // running replicas stay where they are, within the bounds
+	// covered reports that the running replicas already cover the total, so that shares
+	// only shrink.
 	covered bool
 }
 
-// room is what a share may be, and becomes.
+// room holds the bounds of a share, and the share itself.
 type room struct {
 	low, high int64
-	wanted    int64 // low, had the cluster room for all
-	min       int64 // the part of low that the preferences ask for
-	current   int64 // what runs, as far as it may
+	wanted    int64 // low if the cluster had enough room
+	min       int64 // the part of low that the preferences demand
+	current   int64 // the running replicas, at most what is allowed
 	share     int64
 	remainder int64 // of the share's division by weight
 	full      bool  // by weight the share would exceed high
-	filled    bool  // by weight; else the share stands at one of its bounds
+	filled    bool  // the share is by weight; otherwise it is at one of its bounds
 }
 
 func newDivision(total int64, claims []claim, order []int) *division {
@@ -143,7 +144,7 @@ func newDivision(total int64, claims []claim, order []int) *division {
 	}
 }
 
-// bound sets what each share must be and may be, with or without the clusters'
+// bound sets the lower and upper bound of each share, with or without the clusters'
 // capacities.
 func (d *division) bound(rebalance, capacities bool) {
 	var running int64
@@ -153,8 +154,8 @@ func (d *division) bound(rebalance, capacities bool) {
 		if !c.named {
 			r.high = 0
 		}
-		// Pending pods never count as running, not even where the question is
-		// what would be without the limit.
+		// Pending pods never count as running, not even in the division without
+		// capacities.
 		r.current = max(0, min(c.current, c.ceiling(r.high)))
 		if capacities {
 			r.high = c.ceiling(r.high)
@@ -191,7 +192,7 @@ func (d *division) bound(rebalance, capacities bool) {
 	}
 }
 
-// ceiling is the most that the cluster may run of what is allowed.
+// ceiling returns how many of the allowed replicas the cluster can run.
 func (c *claim) ceiling(allowed int64) int64 {
 	if !c.limited {
 		return allowed
@@ -199,11 +200,11 @@ func (c *claim) ceiling(allowed int64) int64 {
 	return min(allowed, max(0, c.capacity))
 }
 
-// fill gives each claim its share: in proportion to weight, as far as the bounds
-// allow. It divides what is left by weight, finds on which side the bounds are
-// violated more in total, settles the shares on that side at their bounds, and
-// divides again; the level on that side can only get worse for those, so each is
-// settled for good. Everything is exact: no rounding before the last step.
+// fill sets the share of each claim: in proportion to weight, within the bounds. It
+// divides the rest by weight and determines on which side the bounds are violated more
+// in total. It fixes the violating shares on that side at their bounds and divides
+// again. Each further division would violate these bounds even more, so a fixed share
+// stays fixed. The arithmetic is exact: rounding is the last step.
 func (d *division) fill() {
 	left := d.total
 	d.active = d.active[:0]
@@ -229,8 +230,8 @@ func (d *division) fill() {
 	}
 }
 
-// violations divides what is left by weight, and says on which side the bounds
-// are violated most: on both where it is equal, on none where they hold.
+// violations divides what is left by weight, and reports on which side the bounds are
+// violated more: on both if the violations are equal, on neither if there are none.
 func (d *division) violations(left int64) (low, high bool) {
 	var weights int64
 	for _, i := range d.active {
@@ -266,8 +267,8 @@ func (r *room) above() bool {
 	return r.share > r.high || r.share == r.high && r.remainder > 0
 }
 
-// settle fixes the shares that violate a bound on the given sides, and gives what
-// is left for the others.
+// settle fixes the shares that violate a bound on the given sides, and returns what is
+// left for the other shares.
 func (d *division) settle(left int64, low, high bool) int64 {
 	still := d.active[:0]
 	for _, i := range d.active {
@@ -286,7 +287,8 @@ func (d *division) settle(left int64, low, high bool) int64 {
 	return left
 }
 
-// round gives the units that the whole parts leave to the largest remainders.
+// round adds the units that the whole parts leave to the shares with the largest
+// remainders.
 func (d *division) round(left int64) {
 	for _, i := range d.active {
 		d.rooms[i].filled = true
@@ -303,8 +305,9 @@ func (d *division) round(left int64) {
 	}
 }
 
-// keepWeightless leaves running in clusters without weight what the others do not
-// run: a workload that shrinks is not to lose more than it should.
+// keepWeightless retains replicas in clusters without weight as far as the shares of the
+// other clusters do not cover the total: a workload that shrinks must not lose more than
+// necessary.
 func (d *division) keepWeightless() {
 	left := d.total
 	for i := range d.rooms {
@@ -318,7 +321,7 @@ func (d *division) keepWeightless() {
 	}
 }
 
-// cut says whether capacity, and nothing else, kept a share from being larger.
+// cut reports whether only capacity prevents a share from being larger.
 func (d *division) cut(i int) bool {
 	c, r := &d.claims[i], &d.rooms[i]
 	switch {
@@ -352,21 +355,20 @@ func (d *division) basis(i int) federation.ShareBasis {
 	case r.min > 0:
 		return federation.ShareByMin
 	case r.full && d.covered:
-		return federation.ShareByCurrent // that nothing runs there stays, too
+		return federation.ShareByCurrent // none run there, and that stays, too
 	}
 	return federation.ShareByWeight
 }
 
-// proportion gives total*weight/weights as a whole part and a remainder. None of
-// them is negative and weight is at most weights, so that only the product may
-// exceed 64 bits.
+// proportion returns total*weight/weights as a whole part and a remainder. No argument
+// is negative and weight is at most weights, so only the product may exceed 64 bits.
 func proportion(total, weight, weights int64) (whole, remainder int64) {
 	high, low := bits.Mul64(uint64(total), uint64(weight))
 	q, r := bits.Div64(high, low, uint64(weights))
 	return int64(q), int64(r)
 }
 
-// add is a sum that stops at the largest number.
+// add returns the sum, or Unbounded if it would be larger.
 func add(a, b int64) int64 {
 	if a > Unbounded-b {
 		return Unbounded

@@ -1,9 +1,9 @@
 package replicas
 
-// KeepLast drains no cluster if nothing but drained clusters may run the workload:
-// its replicas would have nowhere to go. Whether the others have room for them does
-// not matter here: as long as they have not, shift keeps what is Ready, and a choice
-// that followed the room would change it, and so itself.
+// KeepLast drains no cluster if only drained clusters may run the workload: its replicas
+// could not be placed. It ignores whether the other clusters have room: while they do
+// not, shift retains the Ready replicas. A choice by room would itself change the room,
+// and would flap.
 func (w *Workload) KeepLast() {
 	for i := range w.Clusters {
 		c := &w.Clusters[i]
@@ -20,7 +20,7 @@ func (w *Workload) KeepLast() {
 	}
 }
 
-// mayRun reports whether the preferences let the cluster run the workload.
+// mayRun reports whether the preferences allow the cluster to run the workload.
 func (w *Workload) mayRun(c *Cluster) bool {
 	prefs, named := w.Preferences.of(c.Name)
 	return named && prefs.Max > 0 && (prefs.Weight > 0 || prefs.Min > 0)

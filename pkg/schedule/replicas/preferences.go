@@ -12,7 +12,7 @@ import (
 	"github.com/fedsync/fedsync/internal/limit"
 )
 
-// Everywhere stands, in preferences, for every cluster that they do not name.
+// Everywhere is the key in preferences for every cluster that they do not name.
 const Everywhere = "*"
 
 // Unbounded is the Max of a cluster that has none.
@@ -21,22 +21,22 @@ const Unbounded = math.MaxInt64
 // maxWeight keeps the sum of all weights within an int64.
 const maxWeight = math.MaxInt32
 
-// Preferences say how the replicas of a workload are divided over clusters. The
-// zero Preferences are those of an object without the annotation: weight 1 in
-// every cluster, and what runs stays where it is.
+// Preferences state how the replicas of a workload are divided among clusters. The
+// zero Preferences are those of an object without the annotation: every cluster has
+// weight 1, and running replicas stay where they are.
 type Preferences struct {
-	// Rebalance lets replicas move away from where they run well.
+	// Rebalance allows running replicas to move to other clusters.
 	Rebalance bool
 	// Clusters holds the preferences by cluster name or Everywhere. A cluster that
-	// is neither named nor covered by Everywhere gets nothing; only where the map
-	// is nil every cluster has weight 1.
+	// is neither named nor covered by Everywhere gets no replicas. If the map is nil,
+	// every cluster has weight 1.
 	Clusters map[string]ClusterPreferences
 }
 
-// ClusterPreferences are those for one cluster.
+// ClusterPreferences are the preferences for one cluster.
 type ClusterPreferences struct {
 	Min, Max int64 // 0 <= Min <= Max; Unbounded for no Max
-	Weight   int64 // the cluster's part of what Min leaves; 0 for none
+	Weight   int64 // the cluster's part of the total that the minima leave; 0 for none
 }
 
 // ParsePreferences reads the value of one of Federation v1's annotations,
@@ -44,8 +44,8 @@ type ClusterPreferences struct {
 //
 //	{"rebalance": true, "clusters": {"*": {"minReplicas": 1, "maxReplicas": 5, "weight": 1}}}
 //
-// Federation v1 fell back to its defaults where it could not read the value;
-// here that is an error, which quotes the value.
+// Federation v1 used its defaults if it could not read the value. Here that is an error
+// that quotes the value.
 func ParsePreferences(annotation string) (Preferences, error) {
 	if len(annotation) > limit.AnnotationBytes {
 		return Preferences{}, limit.Annotation(annotation)
@@ -71,7 +71,7 @@ func parsePreferences(annotation string) (Preferences, error) {
 				return err
 			})
 		}
-		return fmt.Errorf("unknown field %q; known are rebalance and clusters", field)
+		return fmt.Errorf("unknown field %q: want rebalance or clusters", field)
 	})
 	if err != nil {
 		return Preferences{}, err
@@ -93,7 +93,7 @@ func readCluster(d *json.Decoder, cluster string) (ClusterPreferences, error) {
 		case "weight":
 			return readCount(d, cluster, field, &p.Weight)
 		}
-		return fmt.Errorf("cluster %q: unknown field %q; known are minReplicas, maxReplicas and weight", cluster, field)
+		return fmt.Errorf("cluster %q: unknown field %q: want minReplicas, maxReplicas or weight", cluster, field)
 	})
 	switch {
 	case err != nil:
@@ -106,9 +106,8 @@ func readCluster(d *json.Decoder, cluster string) (ClusterPreferences, error) {
 	return p, nil
 }
 
-// eachField reads one JSON object and calls read at the value of each field. It
-// does by hand what encoding/json is lenient about: fields that stand twice or in
-// another case.
+// eachField reads one JSON object and calls read at the value of each field. Unlike
+// encoding/json, it refuses duplicate fields and names in another letter case.
 func eachField(d *json.Decoder, what string, read func(field string) error) error {
 	if t, err := token(d); err != nil {
 		return err
@@ -126,7 +125,7 @@ func eachField(d *json.Decoder, what string, read func(field string) error) erro
 			return fmt.Errorf("not JSON: %s where a field's name should be", describe(t))
 		}
 		if seen[field] {
-			return fmt.Errorf("%q stands twice in %s", field, what)
+			return fmt.Errorf("%q is listed twice in %s", field, what)
 		}
 		seen[field] = true
 		if err := read(field); err != nil {
@@ -164,7 +163,7 @@ func readCount(d *json.Decoder, cluster, field string, to *int64) error {
 	case err != nil:
 		return fmt.Errorf("cluster %q: %s is %s, not a whole number", cluster, field, number)
 	case value < 0:
-		return fmt.Errorf("cluster %q: %s is %d, and must not be negative", cluster, field, value)
+		return fmt.Errorf("cluster %q: %s is %d, but must not be negative", cluster, field, value)
 	}
 	*to = value
 	return nil
@@ -181,7 +180,8 @@ func token(d *json.Decoder) (json.Token, error) {
 	return t, nil
 }
 
-// describe names a JSON value as it stands in the annotation.
+// describe returns a JSON value as it is in the annotation, and only the type of a list
+// or object.
 func describe(t json.Token) string {
 	switch t := t.(type) {
 	case nil:
@@ -197,7 +197,7 @@ func describe(t json.Token) string {
 	return fmt.Sprint(t)
 }
 
-// Of gives the preferences for a cluster; false where they do not name it.
+// of returns the preferences for a cluster, and reports whether they cover it.
 func (p Preferences) of(cluster string) (ClusterPreferences, bool) {
 	if p.Clusters == nil {
 		return ClusterPreferences{Max: Unbounded, Weight: 1}, true

@@ -2,27 +2,27 @@ package replicas
 
 import "slices"
 
-// move is what one cluster runs of a workload, and where it is to go.
+// move is what one cluster runs of a workload, and what it is to run.
 type move struct {
-	live    int64 // spec.replicas; absent where there is no object
+	live    int64 // spec.replicas; absent if the object does not exist
 	ready   int64 // Ready pods, at most live
 	target  int64
-	least   int64 // it is not to go below this yet
-	written int64 // what shift decides
+	least   int64 // written must not be less than this yet
+	written int64 // the result of shift
 }
 
 // absent is the live count of a workload that does not exist.
 const absent = -1
 
-// shift says what to write in each cluster now: make before break. Counts are
-// raised at once, and lowered only so far that the Ready pods which remain in all
-// are as many as before, or as many as the total asks for.
+// shift decides what to write in each cluster now: make before break. Counts are raised
+// immediately. They are lowered only so far that as many Ready pods remain in total as
+// before, or as many as the total demands.
 //
-// A ReplicaSet that is lowered deletes pods that are not Ready first, so a cluster
-// lowered to n keeps min(ready, n) Ready pods; those that are not Ready are given
-// up at once. What must be held is held in tie order, so that the last in that
-// order is lowered first. A lower total in Git needs no exception: what the new
-// total does not ask for is no loss.
+// A ReplicaSet that is scaled down deletes pods that are not Ready first, so a cluster
+// lowered to n keeps min(ready, n) Ready pods. Pods that are not Ready are given up
+// immediately. Counts are held in tie order, so that the last cluster in that order is
+// lowered first. A lower total in Git is not a special case: pods above the new total
+// are not missed.
 func shift(total int64, moves []move, order []int) {
 	var before, after int64
 	for i := range moves {
@@ -44,10 +44,10 @@ func shift(total int64, moves []move, order []int) {
 	}
 }
 
-// standStill undoes what shift decided, as far as a plan with facts missing may
-// not do it: existing counts change by at most so many in all in each direction.
-// Objects that do not exist yet are created all the same.
-func standStill(moves []move, order []int, raise, lower int64) {
+// limitChanges reduces what shift decided, for a plan with missing facts: existing counts
+// change by at most raise and lower in total. Objects that do not exist yet are still
+// created.
+func limitChanges(moves []move, order []int, raise, lower int64) {
 	for _, i := range order {
 		m := &moves[i]
 		if m.live == absent {

@@ -7,25 +7,26 @@ import (
 	"github.com/fedsync/fedsync/pkg/federation"
 )
 
-// Standing is what a cluster counts for when replicas are divided.
+// Standing is how a cluster counts when replicas are divided.
 type Standing int
 
 const (
-	// Up is seen now: its facts are those of now.
+	// Up means that the cluster's facts are current.
 	Up Standing = iota
-	// Offline has been away for as long as the threshold says: its replicas are
-	// placed elsewhere.
+	// Offline means that the cluster has been away for as long as the threshold
+	// demands. Its replicas are placed in other clusters.
 	Offline
-	// Lost was declared so by a person, with the same effect.
+	// Lost means that a user declared the cluster lost. The effect is that of Offline.
 	Lost
-	// Kept is out of sight and not to be evacuated: it counts as running what it
-	// ran last.
+	// Kept means that the cluster cannot be read and must not be evacuated. It counts
+	// as running what it ran last.
 	Kept
-	// Unknown has not been seen since the start, and may run anything.
+	// Unknown means that the cluster has not been read since the start, and may run
+	// anything.
 	Unknown
 )
 
-// Workload is all that the decision on one ReplicaSet or Deployment depends on.
+// Workload is everything that the decision on one ReplicaSet or Deployment depends on.
 type Workload struct {
 	App         string
 	Object      federation.ObjectRef
@@ -33,44 +34,45 @@ type Workload struct {
 	Key         string // "namespace/name"
 	Total       int64  // spec.replicas in Git
 	Preferences Preferences
-	// frozen says that too many clusters went away at once, so that the fault is
-	// taken to be our own network. Those that are away are kept.
+	// Frozen reports that too many clusters went away at the same time, so that the
+	// fault is attributed to fedsync's own network. Clusters that are away are kept.
 	Frozen bool
-	// unsure says that an autoscaler of the workload may have gone unread: what it
-	// set is not lowered.
+	// Unsure reports that an autoscaler of the workload may be unknown: the count that
+	// it set is not lowered.
 	Unsure   bool
 	Clusters []Cluster // in the order of fedsync.yaml
-	// refused are clusters that KeepLast does not drain.
+	// Refused are the clusters that KeepLast does not drain.
 	Refused []string
 }
 
-// Cluster is a cluster where the workload belongs. The facts of one that is out of
-// sight are the last ones; those of an unknown one are not read.
+// Cluster is a cluster that should run the workload. If the cluster cannot be read, its
+// facts are the last known ones. The facts of an Unknown cluster are ignored.
 type Cluster struct {
 	Name     string
 	Standing Standing
-	Exists   bool  // the object is there
+	Exists   bool  // the object exists
 	Live     int64 // spec.replicas
 	Ready    int64
 	Current  int64
 	Limited  bool
 	Capacity int64
-	// drained says that its traffic is away, and that its replicas are to follow.
+	// Drained reports that its traffic has moved away, and that its replicas are to
+	// follow.
 	Drained bool
-	// scaled says that an autoscaler sets the replicas, whatever is decided.
+	// Scaled reports that an autoscaler sets the replicas, whatever is decided.
 	Scaled bool
 }
 
-// Decide says what every cluster should run of the workload, and what to write
+// Decide returns what every cluster should run of the workload, and what to write
 // there now.
 func Decide(w Workload) federation.ReplicasDecision {
 	total := max(0, w.Total)
 	claims, fixed := w.claims()
 	order := tieOrder(w.Key, claims)
 	portions := divide(total-fixed, w.Preferences.Rebalance, claims, order)
-	w.feel(portions)
+	w.keepProbePod(portions)
 	moves := w.moves(portions)
-	w.hold(portions, moves)
+	w.holdProbePod(portions, moves)
 	shift(total, moves, order)
 	w.restrain(total, moves, order)
 
@@ -113,8 +115,8 @@ func Decide(w Workload) federation.ReplicasDecision {
 	return decision
 }
 
-// claims gives the claim of each cluster, and how many replicas are fixed where
-// nothing is to be decided. The claim of a cluster that takes no part is empty.
+// claims returns the claim of each cluster, and how many replicas run in clusters for
+// which nothing is decided. The claim of a cluster that takes no part is empty.
 func (w *Workload) claims() (claims []claim, fixed int64) {
 	claims = make([]claim, len(w.Clusters))
 	for i := range w.Clusters {
@@ -136,7 +138,7 @@ func (w *Workload) claims() (claims []claim, fixed int64) {
 	return claims, fixed
 }
 
-// running is the live count, or absent.
+// running returns the live count, or absent.
 func (c *Cluster) running() int64 {
 	if !c.Exists || c.Standing == Unknown {
 		return absent
@@ -144,12 +146,12 @@ func (c *Cluster) running() int64 {
 	return c.Live
 }
 
-// feel leaves one pod pending in a cluster that would be asked for more if it had
-// room. Its limit is known only as long as a pod is pending; were the last one
-// taken away, the limit would be forgotten, the cluster asked again, and so for
-// ever. A plan that creates the object elsewhere goes without: where those pods
-// find no room either is yet to be seen, and happens once.
-func (w *Workload) feel(portions []portion) {
+// keepProbePod leaves one pod pending in a cluster that would get a larger share if it
+// had room. The cluster's limit is known only while a pod is pending. Without one, the
+// limit would be forgotten, the cluster would get the larger share again, and so on
+// forever. A plan that creates the object in another cluster needs no probe pod: whether
+// that cluster has room is not known yet, and an object is created only one time.
+func (w *Workload) keepProbePod(portions []portion) {
 	if w.creates(portions) {
 		return
 	}
@@ -161,10 +163,10 @@ func (w *Workload) feel(portions []portion) {
 	}
 }
 
-// hold keeps that last pending pod also where the cluster would not be asked, but
-// only because pods elsewhere that are not Ready count as running. If they do not
-// become Ready, they will count no longer, and the cluster would be asked again.
-func (w *Workload) hold(portions []portion, moves []move) {
+// holdProbePod also keeps the probe pod in a cluster that gets no larger share only
+// because pods in other clusters count as running without being Ready. If they do not
+// become Ready, they no longer count, and the cluster would get the larger share again.
+func (w *Workload) holdProbePod(portions []portion, moves []move) {
 	if w.Preferences.Rebalance || w.creates(portions) {
 		return
 	}
@@ -185,7 +187,7 @@ func (w *Workload) hold(portions []portion, moves []move) {
 	}
 }
 
-// creates says whether a portion is for a cluster that lacks the object.
+// creates reports whether a cluster that lacks the object gets a share.
 func (w *Workload) creates(portions []portion) bool {
 	for i := range w.Clusters {
 		if c := &w.Clusters[i]; c.Standing == Up && !c.Exists && portions[i].share > 0 {
@@ -195,12 +197,12 @@ func (w *Workload) creates(portions []portion) bool {
 	return false
 }
 
-// lacks says whether an existing workload has fewer Ready pods than its share.
+// lacks reports whether an existing workload has fewer Ready pods than its share.
 func (w *Workload) lacks(portions []portion, moves []move, i int) bool {
 	return w.Clusters[i].Standing == Up && moves[i].live != absent && moves[i].ready < portions[i].share
 }
 
-// moves says for each cluster what runs and where it is to go.
+// moves returns for each cluster what it runs and what it is to run.
 func (w *Workload) moves(portions []portion) []move {
 	moves := make([]move, len(w.Clusters))
 	for i := range w.Clusters {
@@ -210,11 +212,11 @@ func (w *Workload) moves(portions []portion) []move {
 		case Up, Unknown:
 			m.target = portions[i].share + portions[i].overflow
 		case Offline, Lost, Kept:
-			// Should it turn out to live, it must not lose what it runs before it
-			// has been looked at.
+			// If the cluster returns, it must not lose what it runs before its
+			// state has been read.
 			m.target = max(0, m.live)
 		}
-		if c.Standing == Up { // of what is out of sight, nobody knows that it is Ready
+		if c.Standing == Up { // in clusters that cannot be read, no pod is known to be Ready
 			m.ready = max(0, min(c.Ready, m.live))
 		}
 		moves[i] = m
@@ -222,11 +224,11 @@ func (w *Workload) moves(portions []portion) []move {
 	return moves
 }
 
-// restrain takes back what may not be done now. While a cluster is unknown no
-// existing count is lowered, and none is raised unless that depends on nothing
-// which may run there. While frozen, the counts move only as far as Git's total
-// differs from what is live: nothing is raised for what is away, nor lowered
-// because of pods that are out of sight.
+// restrain reverts changes that are not allowed now. While a cluster is Unknown, no
+// existing count is lowered. Counts are then raised only with Rebalance, which does not
+// depend on what runs in that cluster. While frozen, the counts change only by the
+// difference between Git's total and the live counts: no count is raised to replace
+// replicas that are away, or lowered because of pods that cannot be observed.
 func (w *Workload) restrain(total int64, moves []move, order []int) {
 	var live, visible, created int64
 	waits := false
@@ -260,11 +262,11 @@ func (w *Workload) restrain(total int64, moves []move, order []int) {
 		}
 	}
 	if raise < Unbounded || lower < Unbounded {
-		standStill(moves, order, raise, lower)
+		limitChanges(moves, order, raise, lower)
 	}
 }
 
-// why says in one line why not all replicas could be placed.
+// why returns on one line why not all replicas could be placed.
 func (w *Workload) why(claims []claim, portions []portion) string {
 	var full, away, drained []string
 	atMax, named := false, false
@@ -291,17 +293,17 @@ func (w *Workload) why(claims []claim, portions []portion) string {
 	case len(w.Clusters) == 0:
 		return "no cluster is selected"
 	case len(away) == len(w.Clusters):
-		return "no cluster is left: " + untrusted.Some(away, 5) + " out of reach"
+		return "no cluster is left; out of reach: " + untrusted.Some(away, 5)
 	case len(away)+len(drained) == len(w.Clusters):
-		return "no cluster is left: " + untrusted.Some(append(away, drained...), 5) + " out of reach or drained"
+		return "no cluster is left; out of reach or drained: " + untrusted.Some(append(away, drained...), 5)
 	case !named:
-		return "no cluster that is in reach is named by the preferences"
+		return "the preferences name no reachable cluster"
 	case len(full) > 0 && atMax:
-		return "no room: capacity in " + untrusted.Some(full, 5) + "; max of every other cluster reached"
+		return "no more capacity in " + untrusted.Some(full, 5) + "; every other cluster has reached its maximum"
 	case len(full) > 0:
-		return "no room: capacity in " + untrusted.Some(full, 5)
+		return "no more capacity in " + untrusted.Some(full, 5)
 	case !atMax:
-		return "no cluster that is in reach has a weight"
+		return "no reachable cluster has a weight"
 	}
-	return "max of every cluster reached"
+	return "every cluster has reached its maximum"
 }

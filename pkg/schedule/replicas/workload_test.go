@@ -90,7 +90,7 @@ func TestDecide(t *testing.T) {
 			name: "a drained cluster keeps what the others have no room for", total: 6, prefs: moving,
 			clusters: []Cluster{crowded("a", 3, 1), drained(well("b", 3))},
 			want:     "a 3+3→6 capacity, b 0+0→3 held",
-			short:    "3: no room: capacity in a",
+			short:    "3: no more capacity in a",
 		},
 		{
 			name: "pods that wait for room are given up where it is drained", total: 6, prefs: staying,
@@ -111,7 +111,7 @@ func TestDecide(t *testing.T) {
 			name: "none is left", total: 6,
 			clusters: []Cluster{well("a", 3).as(Offline), well("b", 3).as(Lost)},
 			want:     "a 0+0→3 offline, b 0+0→3 lost",
-			short:    "6: no cluster is left: a, b out of reach",
+			short:    "6: no cluster is left; out of reach: a, b",
 		},
 		{
 			name: "it returns and may not rebalance: what runs shrinks by weight", total: 6, prefs: staying,
@@ -179,27 +179,27 @@ func TestDecide(t *testing.T) {
 		{
 			name: "max", total: 10, prefs: bounded, clusters: []Cluster{well("a", 3), empty("b")},
 			want:  "a 3+0→3 max, b 3+0→3 max",
-			short: "4: max of every cluster reached",
+			short: "4: every cluster has reached its maximum",
 		},
 		{
 			name: "max and no room", total: 10, prefs: bounded, clusters: []Cluster{well("a", 3), crowded("b", 1, 1)},
 			want:  "a 3+0→3 max, b 1+2→3 capacity",
-			short: "6: no room: capacity in b; max of every other cluster reached",
+			short: "6: no more capacity in b; every other cluster has reached its maximum",
 		},
 		{
 			name: "no room anywhere", total: 10, prefs: moving, clusters: []Cluster{crowded("a", 3, 1), crowded("b", 1, 1)},
 			want:  "a 3+2→5 capacity, b 1+4→5 capacity",
-			short: "6: no room: capacity in a, b",
+			short: "6: no more capacity in a, b",
 		},
 		{
 			name: "nobody that is named is placed", total: 2, prefs: onlyA, clusters: []Cluster{empty("b")},
 			want:  "b 0+0→0 none",
-			short: "2: no cluster that is in reach is named by the preferences",
+			short: "2: the preferences name no reachable cluster",
 		},
 		{
 			name: "min is all there is", total: 50, prefs: least, clusters: []Cluster{empty("a"), empty("b")},
 			want:  "a 20+0→20 min, b 20+0→20 min",
-			short: "10: no cluster that is in reach has a weight",
+			short: "10: no reachable cluster has a weight",
 		},
 		{
 			name: "pending pods are placed where the object is created", total: 60, prefs: fivefold,
