@@ -8,7 +8,7 @@ import (
 // overlays are what many honest ones have, as often as it goes: each patches,
 // labels or generates for its cluster, and none is remarkable.
 func overlays() []Case {
-	differ := Want{Refused: `apps/a/clusters/c\d+: .*64 MiB of objects that differ`}
+	differ := Want{Refused: `apps/a/clusters/c\d+: .*64 MiB of distinct objects`}
 	kustomized := Want{Refused: `apps/a/clusters/c\d+\S*: .*(more than 40,000 objects|the revision had .* of processor time)`}
 	many, few := configMaps(1000, "v"), configMaps(300, "v")
 	pods := repeated(150, func(i int) string {

@@ -14,7 +14,7 @@ const MaxOwnFile = 64 << 20
 // ReadFile reads a file of the Git folder.
 func ReadFile(path string) ([]byte, error) { return ReadAtMost(path, MaxOwnFile) }
 
-// ReadAtMost reads a file of a Git folder if it has at most most bytes.
+// ReadAtMost reads a file of a Git folder of no more than most bytes.
 func ReadAtMost(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
