@@ -32,11 +32,11 @@ func TestAMistakeIsReportedWithItsLineAndRemedy(t *testing.T) {
 	cases := map[string]testCase{
 		"two merges in a map": {
 			map[string]string{"a.yaml": config + "---\nkind: &x {a: b}\ndata:\n  <<: *x\n  <<: *x\n"},
-			[]string{`a.yaml:9: "<<" stands twice in a map: name what it merges in one list: ` + whole},
+			[]string{`a.yaml:9: "<<" appears twice in a map: list everything to merge in one: ` + whole},
 		},
 		"an anchor over documents": {
 			map[string]string{"a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: &x {a: b}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndata: *x\n"},
-			[]string{"a.yaml:9: *x names an anchor of another document of the file: state the value in this one: " + whole},
+			[]string{"a.yaml:9: *x refers to an anchor in another document of the file: write the value in this one: " + whole},
 		},
 		"what is no manifest": {
 			map[string]string{"a.yaml": config, "dashboard.json": `{"panels": []}`},
