@@ -24,9 +24,9 @@ type constant string
 // New cleans a text.
 func New(text string) Text { return Text{Clean(text, MaxText)} }
 
-// Said cleans an untrusted text and cuts it to MaxLine, so that a Text that quotes
+// Excerpt cleans an untrusted text and cuts it to MaxLine, so that a Text that quotes
 // it has room for our own text.
-func Said(text string) Text { return Text{Line(text)} }
+func Excerpt(text string) Text { return Text{Line(text)} }
 
 // Textf formats a text, and cleans it.
 func Textf(format string, args ...any) Text { return New(fmt.Sprintf(format, args...)) }

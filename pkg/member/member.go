@@ -169,7 +169,7 @@ func (m *Member) Run(ctx context.Context) {
 		s, conn, err := m.begin()
 		if err != nil {
 			// It quotes the configuration, passwords of proxies included.
-			reason := untrusted.Said(err.Error())
+			reason := untrusted.Excerpt(err.Error())
 			class := federation.FailureContext
 			if _, ok := errors.AsType[*FileError](err); ok {
 				class = federation.FailureFiles
