@@ -76,7 +76,7 @@ func (p *pass) open(a federation.App) *app {
 }
 
 func (p *pass) openBase(a *app, e fs.DirEntry) error {
-	if err := p.files.NoFolder(a.Path, e); err != nil {
+	if err := p.files.FolderError(a.Path, e); err != nil {
 		return err
 	}
 	a.base = path.Join(a.Path, baseFolder)
@@ -92,7 +92,7 @@ func (p *pass) openBase(a *app, e fs.DirEntry) error {
 }
 
 func (p *pass) openOverlays(a *app, e fs.DirEntry) error {
-	if err := p.files.NoFolder(a.Path, e); err != nil {
+	if err := p.files.FolderError(a.Path, e); err != nil {
 		return err
 	}
 	folder := path.Join(a.Path, overlaysFolder)
@@ -101,7 +101,7 @@ func (p *pass) openOverlays(a *app, e fs.DirEntry) error {
 		return &Error{File: folder, Reason: "cannot be read: " + manifest.Cause(err)}
 	}
 	for _, e := range overlays {
-		if err := p.files.NoFolder(folder, e); err != nil {
+		if err := p.files.FolderError(folder, e); err != nil {
 			a.broken[e.Name()] = err
 			if manifest.IsManifest(e.Name()) {
 				a.stray = append(a.stray, path.Join(folder, e.Name()))
@@ -127,7 +127,7 @@ func (p *pass) unreadable(a federation.App, err error) error {
 		if i < 0 {
 			break
 		}
-		if e, ok := errors.AsType[*Error](p.files.NoFolder(at, entries[i])); ok {
+		if e, ok := errors.AsType[*Error](p.files.FolderError(at, entries[i])); ok {
 			wrong.Reason, wrong.Remedy = fmt.Sprintf("the folder of app %s cannot be read: %s %s", a.Name, e.File, e.Reason), e.Remedy
 			break
 		}

@@ -128,9 +128,9 @@ func (f *Files) IsFolder(dir string, e fs.DirEntry) bool {
 	return e.IsDir()
 }
 
-// NoFolder returns an error that describes an entry of dir that should be a folder;
+// FolderError returns an error that describes an entry of dir that should be a folder;
 // nil for a folder.
-func (f *Files) NoFolder(dir string, e fs.DirEntry) error {
+func (f *Files) FolderError(dir string, e fs.DirEntry) error {
 	name := path.Join(dir, e.Name())
 	wrong := &Error{File: name, Remedy: "make it a folder, or delete it"}
 	switch {
