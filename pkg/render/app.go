@@ -86,7 +86,7 @@ func (p *pass) openBase(a *app, e fs.DirEntry) error {
 				return e
 			}
 		}
-		p.folders.MakeUp(a.base, names)
+		p.folders.GenerateKustomization(a.base, names)
 	}
 	return nil
 }

@@ -126,9 +126,9 @@ func (r *Revision) Close() {
 	}
 }
 
-// MakeUp generates a kustomization with these files for a folder that has none, so that
+// GenerateKustomization generates a kustomization with these files for a folder that has none, so that
 // overlays can be built on it. It must be called before any build.
-func (r *Revision) MakeUp(dir string, names []string) {
+func (r *Revision) GenerateKustomization(dir string, names []string) {
 	r.made[madeIn(dir)] = plainKustomization(names)
 }
 
