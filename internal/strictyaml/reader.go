@@ -129,7 +129,7 @@ func (r *reader) mapping(n *yaml.Node) map[string]any {
 			continue
 		}
 		if _, twice := m[key.Value]; twice {
-			r.twice(n, i, key.Value)
+			r.duplicateKey(n, i, key.Value)
 			continue
 		}
 		m[key.Value] = r.value(value)
@@ -140,8 +140,8 @@ func (r *reader) mapping(n *yaml.Node) map[string]any {
 	return m
 }
 
-// twice records that the key at index i of a map has appeared before.
-func (r *reader) twice(n *yaml.Node, i int, key string) {
+// duplicateKey records that the key at index i of a map has appeared before.
+func (r *reader) duplicateKey(n *yaml.Node, i int, key string) {
 	if r.full() {
 		r.more++
 		return // without a search for the first one, which may take long

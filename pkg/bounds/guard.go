@@ -91,7 +91,7 @@ func (g *Guard) Attach(cfg *rest.Config) *rest.Config {
 	guarded := rest.CopyConfig(cfg)
 	guarded.WrapTransport = transport.Wrappers(func(next http.RoundTripper) http.RoundTripper {
 		boundTransport(next)
-		return &guarding{guard: g, next: next}
+		return &guardTransport{guard: g, next: next}
 	}, cfg.WrapTransport)
 	return guarded
 }

@@ -13,17 +13,17 @@ import (
 	"github.com/fedsync/fedsync/pkg/failure"
 )
 
-// guarding is the transport of a guard.
-type guarding struct {
+// guardTransport is the transport of a guard.
+type guardTransport struct {
 	guard *Guard
 	next  http.RoundTripper
 }
 
 // WrappedRoundTripper returns the wrapped transport to client-go.
-func (t *guarding) WrappedRoundTripper() http.RoundTripper { return t.next }
+func (t *guardTransport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
 // RoundTrip implements http.RoundTripper.
-func (t *guarding) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *guardTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	g := t.guard
 	g.secrets.LearnHeader(req.Header.Get("Authorization"))
 	if visitingOf(req) != nil && req.URL.Query().Has("continue") {
@@ -50,7 +50,7 @@ func (t *guarding) RoundTrip(req *http.Request) (*http.Response, error) {
 	case isRedirect(resp.StatusCode):
 		_ = resp.Body.Close()
 		return nil, g.caught(req, g.redirect(req, resp))
-	case !isWhatWasAskedFor(req, resp):
+	case !hasRequestedType(req, resp):
 		_ = resp.Body.Close()
 		return nil, g.caught(req, failure.Misbehaves("answers %s with %s, which is not JSON",
 			g.name(req), g.secrets.Mask(short(cmp.Or(resp.Header.Get("Content-Type"), resp.Status)))))
@@ -102,9 +102,9 @@ func isWatch(req *http.Request) bool {
 
 func isRedirect(code int) bool { return code >= 300 && code < 400 && code != http.StatusNotModified }
 
-// isWhatWasAskedFor reports whether an answer to a request for JSON is JSON. Only
+// hasRequestedType reports whether an answer to a request for JSON is JSON. Only
 // JSON is counted correctly, so nothing else must be decoded.
-func isWhatWasAskedFor(req *http.Request, resp *http.Response) bool {
+func hasRequestedType(req *http.Request, resp *http.Response) bool {
 	if !strings.Contains(req.Header.Get("Accept"), runtime.ContentTypeJSON) {
 		return true // a probe
 	}

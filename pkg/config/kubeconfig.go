@@ -40,7 +40,7 @@ type Kubeconfig struct {
 	// config names.
 	content string
 	plugins map[string]*execplugin.Plugin // by digest of their arguments
-	said    map[string]string             // by context: the last logged reason why it cannot be used
+	logged  map[string]string             // by context: the last logged reason why it cannot be used
 }
 
 // NewKubeconfig loads the file that the settings name, or what kubectl would load
@@ -48,7 +48,7 @@ type Kubeconfig struct {
 func NewKubeconfig(cfg *Config, log *zap.Logger) (*Kubeconfig, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = cfg.Kubeconfig
-	k := &Kubeconfig{rules: rules, only: cfg.Contexts, log: log, plugins: map[string]*execplugin.Plugin{}, said: map[string]string{}}
+	k := &Kubeconfig{rules: rules, only: cfg.Contexts, log: log, plugins: map[string]*execplugin.Plugin{}, logged: map[string]string{}}
 	k.load()
 	return k, k.err
 }

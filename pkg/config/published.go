@@ -49,10 +49,10 @@ func (k *Kubeconfig) IsNews(context string, err error) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err == nil {
-		delete(k.said, context)
+		delete(k.logged, context)
 		return false
 	}
-	before := k.said[context]
-	k.said[context] = err.Error()
+	before := k.logged[context]
+	k.logged[context] = err.Error()
 	return before != err.Error()
 }

@@ -226,14 +226,14 @@ func (p *pass) unread(app, dir string) []federation.Finding {
 		return nil // the build reports it
 	}
 	var names []string
-	looked := 0 // the number of folders is up to committers
+	visited := 0 // the number of folders is up to committers
 	for _, e := range entries {
 		name := e.Name()
 		folder := p.files.IsFolder(dir, e)
 		switch {
-		case folder && looked == mostLooked:
+		case folder && visited == maxSearched:
 		case folder:
-			looked++
+			visited++
 			if p.hasManifests(path.Join(dir, name)) {
 				names = append(names, name+"/")
 			}
@@ -251,9 +251,9 @@ func (p *pass) unread(app, dir string) []federation.Finding {
 	}}
 }
 
-// mostLooked is how many subfolders of a folder are searched for manifests that
+// maxSearched is how many subfolders of a folder are searched for manifests that
 // are not read.
-const mostLooked = 100
+const maxSearched = 100
 
 func (p *pass) hasManifests(dir string) bool {
 	entries, err := p.files.ReadDir(dir)

@@ -203,10 +203,10 @@ func (r *remote) propose(ctx context.Context, base, head string) (sides, error) 
 // proposeTo fetches what the other two revisions add to the base.
 func (r *remote) proposeTo(ctx context.Context, base *revision, head string) (s sides, err error) {
 	s.base = base
-	if s.head, err = r.also(ctx, head, s.base); err != nil {
+	if s.head, err = r.fetchOnto(ctx, head, s.base); err != nil {
 		return sides{}, err
 	}
-	from, depth, err := r.parted(ctx, s.base.commit.ID, s.head.commit.ID)
+	from, depth, err := r.divergence(ctx, s.base.commit.ID, s.head.commit.ID)
 	if err != nil {
 		return sides{}, err
 	}
@@ -216,16 +216,16 @@ func (r *remote) proposeTo(ctx context.Context, base *revision, head string) (s 
 			return s, nil
 		}
 	}
-	s.from, err = r.also(ctx, from.ID.String(), s.base)
+	s.from, err = r.fetchOnto(ctx, from.ID.String(), s.base)
 	if _, ok := errors.AsType[*RefError](err); ok {
-		s.from, err = r.behind(ctx, s.base, from, depth)
+		s.from, err = r.fetchBehind(ctx, s.base, from, depth)
 	}
 	return s, err
 }
 
-// behind fetches a commit from a remote that sends only the tips of refs. It fetches
+// fetchBehind fetches a commit from a remote that sends only the tips of refs. It fetches
 // everything between a tip and the commit.
-func (r *remote) behind(ctx context.Context, base *revision, from objectdb.Commit, depth int) (*revision, error) {
+func (r *remote) fetchBehind(ctx context.Context, base *revision, from objectdb.Commit, depth int) (*revision, error) {
 	c, err := r.list(ctx)
 	if err != nil {
 		return nil, err
@@ -234,8 +234,8 @@ func (r *remote) behind(ctx context.Context, base *revision, from objectdb.Commi
 	return r.readFrom(c, wanted{id: base.commit.ID, depth: depth, memory: packMemory}, tip{id: from.ID}, base)
 }
 
-// also fetches what a revision adds to near.
-func (r *remote) also(ctx context.Context, revision string, near *revision) (*revision, error) {
+// fetchOnto fetches what a revision adds to near.
+func (r *remote) fetchOnto(ctx context.Context, revision string, near *revision) (*revision, error) {
 	c, err := r.list(ctx)
 	if err != nil {
 		return nil, err
@@ -251,10 +251,10 @@ func (r *remote) also(ctx context.Context, revision string, near *revision) (*re
 	return r.read(ctx, c, t, near)
 }
 
-// parted finds where the base and the head of a change diverged, and how many
+// divergence finds where the base and the head of a change diverged, and how many
 // commits behind the base that is. It reads at most their newest DeepenLimit
 // commits.
-func (r *remote) parted(ctx context.Context, base, head plumbing.Hash) (from objectdb.Commit, depth int, err error) {
+func (r *remote) divergence(ctx context.Context, base, head plumbing.Hash) (from objectdb.Commit, depth int, err error) {
 	for depth := firstDeepening; ; depth *= deepenFactor {
 		depth = min(depth, r.opts.DeepenLimit)
 		commits, whole, err := r.history(ctx, wanted{id: base, also: head, depth: depth})

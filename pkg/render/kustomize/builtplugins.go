@@ -25,10 +25,10 @@ type pluginFolder struct {
 	at reference
 }
 
-// judgeBuilt builds folders of plugins and checks the results. Checking their files
+// checkBuilt builds folders of plugins and checks the results. Checking their files
 // is not enough: a patch in a folder may turn a path into a URL, or a plugin into a
 // program. It stops at the first refused folder, since later ones may use it.
-func (r *Revision) judgeBuilt(folders []pluginFolder) []error {
+func (r *Revision) checkBuilt(folders []pluginFolder) []error {
 	for _, f := range folders {
 		m, err := r.krusty(f.at.dir, r.made)
 		if err != nil {

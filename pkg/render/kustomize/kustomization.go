@@ -133,7 +133,7 @@ func (r *Revision) scanInto(k *kustomization) error {
 	if err != nil {
 		return err
 	}
-	k.special = steers(content)
+	k.special = controlsKustomize(content)
 	k.bytes = int64(len(content))
 	docs, err := r.files.Decode(content)
 	if err != nil {
@@ -298,7 +298,7 @@ func (s *scanner) resource(field string, i int, entry string, r role) {
 		}
 		d := declared{ref: m.Ref(), file: name}
 		s.k.declared = append(s.k.declared, d)
-		if d.twice = twiceIn(m.Content); len(d.twice) > 0 && len(s.k.twice) < mostTwice {
+		if d.twice = duplicatePorts(m.Content); len(d.twice) > 0 && len(s.k.twice) < mostTwice {
 			s.k.twice = append(s.k.twice, d)
 		}
 	}
@@ -336,12 +336,12 @@ func (s *scanner) local(field string, i int, entry string) bool {
 
 // isRemote reports whether kustomize might take a path for a URL.
 func isRemote(entry string) bool {
-	return strings.Contains(entry, "://") || fetched(entry)
+	return strings.Contains(entry, "://") || isFetched(entry)
 }
 
-// fetched reports whether an entry begins so that kustomize would clone it with
+// isFetched reports whether an entry begins so that kustomize would clone it with
 // git or load it over HTTP.
-func fetched(entry string) bool {
+func isFetched(entry string) bool {
 	e := strings.ToLower(strings.TrimSpace(entry))
 	for _, prefix := range []string{"git::", "github.com/", "github.com:", "http:", "https:", "ssh:", "file:"} {
 		if strings.HasPrefix(e, prefix) {
@@ -381,7 +381,7 @@ func (s *scanner) read(field string, i int, entry string) ([]byte, bool) {
 		return nil, false
 	}
 	s.k.bytes += int64(len(content))
-	s.k.special = s.k.special || steers(content)
+	s.k.special = s.k.special || controlsKustomize(content)
 	return content, true
 }
 
@@ -395,9 +395,9 @@ func (s *scanner) line(field string, i int) int {
 
 func at(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
 
-// steers reports whether a file has annotations that control kustomize, or comments
+// controlsKustomize reports whether a file has annotations that control kustomize, or comments
 // that it may read as a schema.
-func steers(content []byte) bool {
+func controlsKustomize(content []byte) bool {
 	for _, s := range []string{"config.kubernetes.io/", "# {", "#{"} {
 		if bytes.Contains(content, []byte(s)) {
 			return true

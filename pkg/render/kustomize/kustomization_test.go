@@ -27,7 +27,7 @@ func TestRemoteEntriesAreRecognizedByTheirBeginning(t *testing.T) {
 			t.Errorf("isRemote(%q) = %t, want %t", entry, got, want)
 		}
 	}
-	if fetched("kind: A\nurl: https://a.b/c@d") {
+	if isFetched("kind: A\nurl: https://a.b/c@d") {
 		t.Error("text that contains a URL is treated as a URL")
 	}
 }

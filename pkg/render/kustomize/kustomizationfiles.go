@@ -108,7 +108,7 @@ func (s *scanner) yamlFile(field string, i int, entry string) []strictyaml.Docum
 // text reads YAML given as a string in the kustomization.
 func (s *scanner) text(field string, i int, text string) []strictyaml.Document {
 	// If kustomize finds no object in the text, it treats it as a path.
-	if fetched(text) {
+	if isFetched(text) {
 		s.refuse(at(field, i), s.line(field, i), "this begins like a URL, and nothing is fetched for a build", "")
 		return nil
 	}

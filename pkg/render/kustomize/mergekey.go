@@ -44,8 +44,8 @@ func portLists(content map[string]any) []portList {
 	return all
 }
 
-// twiceIn returns the lists of an object that have a port number twice.
-func twiceIn(content map[string]any) []string {
+// duplicatePorts returns the lists of an object that have a port number twice.
+func duplicatePorts(content map[string]any) []string {
 	var paths []string
 	for _, list := range portLists(content) {
 		if list.twice {

@@ -88,7 +88,7 @@ func remoteIn(v any) string {
 	switch v := v.(type) {
 	case string:
 		_, file, _ := strings.Cut(v, "=") // as in key=file
-		if fetched(v) || fetched(file) {
+		if isFetched(v) || isFetched(file) {
 			return v
 		}
 	case []any:

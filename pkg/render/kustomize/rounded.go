@@ -21,9 +21,9 @@ var largeDigits = regexp.MustCompile(`[0-9]{16,}`)
 // numbers matches what may be a large number in a file, in any notation of YAML.
 var numbers = regexp.MustCompile(`0[xX][0-9a-fA-F_]{13,}|0[oO]?[0-7_]{17,}|0[bB][01_]{53,}|[0-9][0-9_]{15,}|[0-9][0-9_]*\.?[0-9_]*[eE]\+?[0-9]{1,3}`)
 
-// spelt returns the decimal digits of a number, without its sign; empty if it is not
+// largeInteger returns the decimal digits of a number, without its sign; empty if it is not
 // a large integer.
-func spelt(number string) string {
+func largeInteger(number string) string {
 	digits := strings.ReplaceAll(number, "_", "")
 	if n, err := strconv.ParseUint(digits, 0, 64); err == nil {
 		return strconv.FormatUint(n, 10)
@@ -118,7 +118,7 @@ func (r *Revision) digits(t tree) map[string]bool {
 			all[string(digits)] = true
 		}
 		for _, number := range numbers.FindAll(text, -1) {
-			all[spelt(string(number))] = true
+			all[largeInteger(string(number))] = true
 		}
 	}
 	for _, k := range t {

@@ -66,7 +66,7 @@ func (r *Revision) grow(dir string) (tree, error) {
 		})
 	}
 	if len(errs) == 0 {
-		errs = r.judgeBuilt(plugins)
+		errs = r.checkBuilt(plugins)
 	}
 	if len(errs) > 0 {
 		return nil, manifest.Join(slices.CompactFunc(errs, func(a, b error) bool { return a.Error() == b.Error() }))

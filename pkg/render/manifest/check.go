@@ -63,15 +63,15 @@ func check(content map[string]any) []mistake {
 			add(writer+" sets this annotation in every cluster; a sync would undo it", "delete the annotation", "metadata", "annotations", key)
 		}
 	}
-	if builtIn(content) && says(content["status"]) {
+	if builtIn(content) && hasContent(content["status"]) {
 		add("is set by the object's controller in every cluster; the manifest was exported from a cluster", "delete the field", "status")
 	}
 	return found
 }
 
-// says reports whether a value contains anything that is not empty or zero. Generators
+// hasContent reports whether a value contains anything that is not empty or zero. Generators
 // of manifests leave such empty fields.
-func says(value any) bool {
+func hasContent(value any) bool {
 	switch value := value.(type) {
 	case nil:
 		return false
@@ -81,13 +81,13 @@ func says(value any) bool {
 		return value
 	case map[string]any:
 		for _, one := range value {
-			if says(one) {
+			if hasContent(one) {
 				return true
 			}
 		}
 		return false
 	case []any:
-		return slices.ContainsFunc(value, says)
+		return slices.ContainsFunc(value, hasContent)
 	}
 	return fmt.Sprint(value) != "0"
 }

@@ -48,7 +48,7 @@ func settleValue(value any, t reflect.Type) bool {
 	case map[string]any:
 		return settleMap(value, t)
 	case []any:
-		t = behind(t)
+		t = deref(t)
 		if t.Kind() != reflect.Slice {
 			return false
 		}
@@ -62,10 +62,10 @@ func settleValue(value any, t reflect.Type) bool {
 }
 
 func settleMap(content map[string]any, t reflect.Type) bool {
-	t = behind(t)
+	t = deref(t)
 	changed := false
 	switch {
-	case readsItself(t):
+	case decodesItself(t):
 	case t.Kind() == reflect.Struct:
 		fields := fieldsOf(t)
 		for name, value := range content {
@@ -93,16 +93,16 @@ func settleMap(content map[string]any, t reflect.Type) bool {
 	return changed
 }
 
-// behind returns the type that pointers lead to.
-func behind(t reflect.Type) reflect.Type {
+// deref returns the type that pointers lead to.
+func deref(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	return t
 }
 
-// readsItself reports whether a type decodes its own JSON.
-func readsItself(t reflect.Type) bool {
+// decodesItself reports whether a type decodes its own JSON.
+func decodesItself(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())
 }
 

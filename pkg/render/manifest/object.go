@@ -30,7 +30,7 @@ func newObject(content map[string]any, file string) (*federation.Object, error) 
 	if null {
 		Settle(content)
 	}
-	yield(content)
+	dropPlaceholders(content)
 	if number != "" {
 		return nil, &Error{File: file, Field: Ref(content).String(), Reason: limit.Quote(number) + " is not a number that an API server accepts"}
 	}

@@ -177,7 +177,7 @@ func (f *following) follow(r *request) error {
 	}
 	for {
 		var m fromProcess
-		if err := readFrame(f.process.out, &m, maxSaid); err != nil {
+		if err := readFrame(f.process.out, &m, maxFromProcess); err != nil {
 			return err
 		}
 		if m.End != nil {

@@ -27,7 +27,7 @@ func (r *rendering) overtake(ctx context.Context, app string) bool {
 		return false
 	}
 	ctx, stop := context.WithCancel(ctx)
-	w := &Worker{o: r.o, stopped: maps.Clone(r.stopped), late: late{}, said: true}
+	w := &Worker{o: r.o, stopped: maps.Clone(r.stopped), late: late{}, confinementLogged: true}
 	o := &overtaking{worker: w, app: app, stop: stop, ended: make(chan struct{})}
 	others := &rendering{
 		Worker: w, snapshot: r.snapshot, federation: r.federation, ready: r.ready,

@@ -63,7 +63,7 @@ func start(ctx context.Context, memory int64, niceness int) (*process, error) {
 	starting, cancel := context.WithTimeout(ctx, helloTimeout)
 	stop := context.AfterFunc(starting, func() { _ = cmd.Process.Kill() })
 	var m fromProcess
-	err = readFrame(p.out, &m, maxSaid)
+	err = readFrame(p.out, &m, maxFromProcess)
 	stop()
 	cancel()
 	if err != nil || m.Hello == nil {

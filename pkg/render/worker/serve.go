@@ -49,7 +49,7 @@ func serve(memory int64, niceness int) int {
 	debug.SetMaxStack(maxStack)
 	http.DefaultTransport = refusing{}
 	p := newPeer(polled(os.Stdin), os.Stdout)
-	if err := p.say(fromProcess{Hello: confine(memory, niceness)}); err != nil {
+	if err := p.send(fromProcess{Hello: confine(memory, niceness)}); err != nil {
 		return 1
 	}
 	p.listen()
@@ -168,8 +168,8 @@ func (p *peer) listen() {
 	}
 }
 
-// say sends a frame and flushes.
-func (p *peer) say(m fromProcess) error {
+// send sends a frame and flushes.
+func (p *peer) send(m fromProcess) error {
 	p.outMu.Lock()
 	defer p.outMu.Unlock()
 	if err := writeFrame(p.out, m); err != nil {
@@ -178,7 +178,7 @@ func (p *peer) say(m fromProcess) error {
 	return p.out.Flush()
 }
 
-// add writes a frame, which is sent with the next one that say sends.
+// add writes a frame, which is sent with the next one that send sends.
 func (p *peer) add(m fromProcess, behind ...[]byte) error {
 	p.outMu.Lock()
 	defer p.outMu.Unlock()
@@ -189,7 +189,7 @@ func (p *peer) add(m fromProcess, behind ...[]byte) error {
 func (p *peer) ask(q question) (answer, []byte, error) {
 	p.asking.Lock()
 	defer p.asking.Unlock()
-	if err := p.say(fromProcess{Ask: &q}); err != nil {
+	if err := p.send(fromProcess{Ask: &q}); err != nil {
 		return answer{}, nil, err
 	}
 	r := <-p.answers
@@ -212,10 +212,10 @@ func (p *peer) begin(dir, key string) (func(), error) {
 	case left > 0 && p.processor() > until:
 		return nil, &render.Error{Exceeds: true, Reason: fmt.Sprintf("the revision has used up its %s of processor time before this", left.Round(time.Second/10)), Remedy: remedyForAll}
 	}
-	if err := p.say(fromProcess{Begin: &work{Dir: dir, Key: key}}); err != nil {
+	if err := p.send(fromProcess{Begin: &work{Dir: dir, Key: key}}); err != nil {
 		return nil, err
 	}
-	return func() { _ = p.say(fromProcess{Ended: true}) }, nil // a failed write fails again at the next frame
+	return func() { _ = p.send(fromProcess{Ended: true}) }, nil // a failed write fails again at the next frame
 }
 
 // processor returns the processor time of this process.
@@ -257,7 +257,7 @@ func (p *peer) render(ctx context.Context, r *request) error {
 			return err
 		}
 	}
-	return p.say(fromProcess{End: &end{Stopped: ctx.Err() != nil}})
+	return p.send(fromProcess{End: &end{Stopped: ctx.Err() != nil}})
 }
 
 // give sends a cluster's bundles, after the objects, lists and errors that are
@@ -276,7 +276,7 @@ func (p *peer) give(cluster int, apps map[string]int, bundles []federation.Bundl
 			return err
 		}
 	}
-	return p.say(fromProcess{Given: &g})
+	return p.send(fromProcess{Given: &g})
 }
 
 // fail returns the id of an error, which it sends if the parent does not have
@@ -287,7 +287,7 @@ func (p *peer) fail(err error) (uint64, error) {
 		return id, nil
 	}
 	found := problems(err)
-	if p.told.problems += len(found); p.told.problems > toldProblems {
+	if p.told.problems += len(found); p.told.problems > sentProblems {
 		shared, failed := p.shared()
 		if reflect.TypeOf(err).Comparable() {
 			p.told.errors[err] = shared
@@ -297,9 +297,9 @@ func (p *peer) fail(err error) (uint64, error) {
 	return id, p.add(fromProcess{Failure: &failure{ID: id, Problems: found}})
 }
 
-// toldProblems is how many problems one rendering sends with its bundles; the findings
+// sentProblems is how many problems one rendering sends with its bundles; the findings
 // name fewer.
-const toldProblems = 20 * limit.Findings
+const sentProblems = 20 * limit.Findings
 
 // shared returns the id of the error that replaces the errors of further
 // bundles when there are too many.
@@ -309,7 +309,7 @@ func (p *peer) shared() (uint64, error) {
 	}
 	p.told.next++
 	p.told.shared = p.told.next
-	text := fmt.Sprintf("the mistakes here are omitted: the revision has more than %s mistakes", limit.Number(toldProblems))
+	text := fmt.Sprintf("the mistakes here are omitted: the revision has more than %s mistakes", limit.Number(sentProblems))
 	return p.told.shared, p.add(fromProcess{Failure: &failure{ID: p.told.shared, Problems: []problem{{Text: text}}}})
 }
 
@@ -322,7 +322,7 @@ func (p *peer) list(objects []*federation.Object) (uint64, error) {
 		behind [][]byte
 		size   int
 	)
-	say := func() error {
+	flush := func() error {
 		if len(piece) == 0 {
 			return nil
 		}
@@ -333,12 +333,12 @@ func (p *peer) list(objects []*federation.Object) (uint64, error) {
 	for i, o := range fresh {
 		piece, behind = append(piece, o), append(behind, l.fresh[i].JSON)
 		if size += encoded(o.File); size > maxPiece {
-			if err := say(); err != nil {
+			if err := flush(); err != nil {
 				return 0, err
 			}
 		}
 	}
-	if err := say(); err != nil || l == nil {
+	if err := flush(); err != nil || l == nil {
 		return id, err
 	}
 	return id, p.add(fromProcess{List: &l.list})

@@ -42,7 +42,7 @@ const (
 	maxBytes    = 256 << 20 // of objects, plus objectBytes each
 	objectBytes = 500       // the size of an object in addition to its JSON
 	maxEntries  = limit.Rendered
-	maxProblems = 2 * toldProblems
+	maxProblems = 2 * sentProblems
 )
 
 func newStore() *store {

@@ -32,9 +32,9 @@ const (
 	// maxHeader limits the JSON of a frame to the process, in bytes. The largest
 	// frame lists a folder with as many files as a repository may have.
 	maxHeader = 32 << 20
-	// maxSaid limits a frame from the process, in bytes. Long content is sent
+	// maxFromProcess limits a frame from the process, in bytes. Long content is sent
 	// in pieces.
-	maxSaid = 4 << 20
+	maxFromProcess = 4 << 20
 	// maxPiece is the approximate size of a piece, in bytes.
 	maxPiece = 256 << 10
 	// maxSome is how many elements a list in a frame from the process may have.

@@ -47,12 +47,12 @@ const (
 type Worker struct {
 	o Options
 
-	turn    sync.Mutex // held by one rendering; protects what follows
-	process *process   // nil if none runs
-	stopped stopped
-	late    late
-	said    bool // whether the confinement was logged
-	closed  bool
+	turn              sync.Mutex // held by one rendering; protects what follows
+	process           *process   // nil if none runs
+	stopped           stopped
+	late              late
+	confinementLogged bool // whether the confinement was logged
+	closed            bool
 }
 
 // New returns a Worker. Close ends its process.
@@ -160,15 +160,15 @@ func (w *Worker) running(ctx context.Context) (*process, error) {
 		p.end()
 		return nil, fmt.Errorf("the rendering process cannot be confined as --sandbox=require demands: %s", weak)
 	}
-	if !w.said {
-		w.said = true
-		w.say(p.hello)
+	if !w.confinementLogged {
+		w.confinementLogged = true
+		w.logConfinement(p.hello)
 	}
 	w.process = p
 	return p, nil
 }
 
-func (w *Worker) say(h hello) {
+func (w *Worker) logConfinement(h hello) {
 	if h.Filter == "" && h.Memory == "" {
 		w.o.Log.Debug("the rendering process is confined")
 		return

@@ -2,9 +2,9 @@ package manifest
 
 import "strings"
 
-// yield removes placeholders from an object that the cluster fills in: the rules of an
+// dropPlaceholders removes placeholders from an object that the cluster fills in: the rules of an
 // aggregated ClusterRole, and the CA bundle that a controller injects.
-func yield(content map[string]any) {
+func dropPlaceholders(content map[string]any) {
 	apiVersion, _ := content["apiVersion"].(string)
 	group, _, _ := strings.Cut(apiVersion, "/")
 	switch kind, _ := content["kind"].(string); kind + "." + group {
