@@ -35,7 +35,7 @@ func newFamily(pid int) *family {
 
 // measure returns the total usage of the members. The memory is the sum of the peaks
 // of the living members, so it is an upper bound of what they use at the same time.
-// Pages of files, which are the program itself, are shared by all and count one time.
+// Pages of files, which are the program itself, are shared by all and count once.
 // (The kernel's own accounting for a parent is of no use here: it begins with the
 // memory of the process's creator, which is a test.)
 func (f *family) measure() (memory int64, processor time.Duration) {

@@ -54,7 +54,7 @@ const (
 // limit; the errors of these limits name the file.
 const (
 	// RevisionBytes is how many bytes of files may be read for one revision. A file with
-	// several names counts one time.
+	// several names counts once.
 	RevisionBytes = 128 << 20
 	// RevisionValues is how many bytes the values of all its files may take, with
 	// aliases unfolded.

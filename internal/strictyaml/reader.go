@@ -46,7 +46,7 @@ func mapCost(keys int) int64 {
 }
 
 // afford reports whether the budgets have room for a value. If not, it records
-// the problem one time.
+// the problem once.
 func (r *reader) afford(n *yaml.Node, bytes int64) bool {
 	switch {
 	case r.stopped:

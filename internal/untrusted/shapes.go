@@ -60,7 +60,7 @@ func withoutShapes(line string) string {
 }
 
 // hintedIn returns the shapes with a hint in the line, a bit each. It reads the
-// line one time: usually there is no hint, and reports have many lines.
+// line once: usually there is no hint, and reports have many lines.
 func hintedIn(line string) (hinted uint32) {
 	if strings.Contains(line, kelvin) {
 		line = strings.ReplaceAll(line, kelvin, "k")

@@ -46,7 +46,7 @@ func empty(bundles []federation.Bundle) bool {
 }
 
 // bundleFindings reports the errors of an app, and an error that is the same in
-// all of its clusters only one time.
+// all of its clusters only once.
 func bundleFindings(all *federation.Gathering, bundles []federation.Bundle) {
 	if !alike(bundles) {
 		for _, b := range bundles {

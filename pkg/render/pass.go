@@ -201,7 +201,7 @@ func (p *pass) assemble(c federation.Cluster, tasks []task) []federation.Bundle 
 	return disputed(bundles)
 }
 
-// note records losses in an app's builds, each one time.
+// note records losses in an app's builds, each once.
 func (p *pass) note(app string, losses []kustomize.Loss) {
 	for _, l := range losses {
 		if p.losses[app] == nil {

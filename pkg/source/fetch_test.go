@@ -93,7 +93,7 @@ func TestLimitsAreErrorsThatNameThem(t *testing.T) {
 	}
 }
 
-func TestARevisionThatIsTooLargeIsFetchedOneTime(t *testing.T) {
+func TestARevisionThatIsTooLargeIsFetchedOnce(t *testing.T) {
 	repo := sourcetest.New(t)
 	repo.Push("many", map[string]string{"a": "1", "b": "2", "c": "3"})
 	server := sourcetest.ServeHTTP(t, repo, "")

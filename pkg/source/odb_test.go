@@ -127,7 +127,7 @@ func TestTreesWithAGitFolderAreRefused(t *testing.T) {
 	}
 }
 
-// Equal folders are read one time. Nested in one another, they may be deeper
+// Equal folders are read once. Nested in one another, they may be deeper
 // than they were when they were read.
 func TestTreesThatNestKnownFoldersTooDeeplyAreRefused(t *testing.T) {
 	repo := sourcetest.New(t)

@@ -23,7 +23,7 @@ type baseFlight struct {
 	done chan struct{} // closed when the base is built
 }
 
-// baseOf builds a folder by itself: one time per revision, and not if the last
+// baseOf builds a folder by itself: once per revision, and not if the last
 // revision's is still valid. The first caller builds it, and others wait.
 func (r *Revision) baseOf(dir string) *base {
 	key, err := r.digest(dir)

@@ -39,7 +39,7 @@ func deprecatedIn(doc strictyaml.Document) []deprecated {
 }
 
 // Deprecations returns what kustomize would warn about at every build of the folders:
-// each field one time, at its first occurrence.
+// each field once, at its first occurrence.
 func (r *Revision) Deprecations(app string, folders []string) []federation.Finding {
 	found := map[string][]federation.Finding{} // by deprecated field
 	seen := map[string]bool{}

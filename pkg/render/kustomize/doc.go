@@ -11,7 +11,7 @@
 //   - kustomize itself then builds, on a file system that has only the repository
 //     and refuses every write; for an overlay that only patches its base, the
 //     shortcut builds instead, which can be removed with one file and one line;
-//   - the base of an overlay is built one time, and an overlay that renames one of its objects is
+//   - the base of an overlay is built once, and an overlay that renames one of its objects is
 //     refused.
 //
 // It does not know apps and clusters, which belong to render. Objects are validated

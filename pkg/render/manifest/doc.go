@@ -1,7 +1,7 @@
 // Package manifest reads the files of a revision and turns the manifests in them into
 // objects.
 //
-// Files holds one revision's files while it is rendered. Each file is read one time, and
+// Files holds one revision's files while it is rendered. Each file is read once, and
 // the content of all files is held to the limits of a revision. Parse reads a file's
 // documents and Lists, Objects reads a whole folder without a kustomization. Object
 // validates the result of either, or of kustomize. It refuses what must not be applied to

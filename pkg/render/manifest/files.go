@@ -51,7 +51,7 @@ func NewFiles(fsys fs.FS, most int64) *Files {
 }
 
 // Read returns a file's content, which must not be changed. Equal files under
-// several names are read one time if the file system has digests.
+// several names are read once if the file system has digests.
 func (f *Files) Read(name string) ([]byte, error) {
 	key := "name " + name
 	if _, ok := f.FS.(federation.Digester); ok {

@@ -86,7 +86,7 @@ func (w *Worker) Render(ctx context.Context, snapshot federation.Snapshot, f *fe
 // RenderInSteps is Render for callers that can use a partial result. When building one app
 // takes long, all others are rendered at the same time, and sofar is called with the
 // partial result before the whole is rendered and returned. In it the bundles of the slow
-// app have an error, but no finding reports it. sofar is called at most one time, from
+// app have an error, but no finding reports it. sofar is called at most once, from
 // another goroutine, and never after RenderInSteps returns.
 func (w *Worker) RenderInSteps(ctx context.Context, snapshot federation.Snapshot, f *federation.Federation,
 	ready func(federation.Cluster, []federation.Bundle), sofar func([]federation.Bundle, []federation.Finding),

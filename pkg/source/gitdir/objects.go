@@ -11,7 +11,7 @@ import (
 )
 
 // Objects reads the objects of a repository that Git may change at the same time: a
-// push adds packs, and gc moves objects. The list of packs is read one time, so when
+// push adds packs, and gc moves objects. The list of packs is read once, so when
 // an object is not found, everything is reopened and the read is repeated.
 type Objects struct {
 	path string
