@@ -112,7 +112,7 @@ func simple(name string, want Want, files map[string]string) Case {
 // short marks a case for the short run.
 func short(c Case) Case { c.Short = true; return c }
 
-// harmless marks a case of which nothing is refused.
+// harmless marks a case in which nothing is refused.
 func harmless(c Case) Case { c.Want = Want{}; return c }
 
 // repeated concatenates n texts made from their index.

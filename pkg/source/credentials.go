@@ -39,7 +39,7 @@ type credentials struct {
 // http returns basic authentication, or nil without a token file.
 func (c *credentials) http() (*githttp.BasicAuth, error) {
 	if c.opts.TokenFile == "" {
-		return nil, nil //nolint:nilnil // None is what was asked for.
+		return nil, nil //nolint:nilnil // no credentials are configured
 	}
 	token, err := c.line("token", c.opts.TokenFile)
 	if err != nil {

@@ -67,7 +67,7 @@ func NewRenderer(cfg *config.Config, log *zap.Logger) *worker.Worker {
 func NewProvider(cfg *config.Config, src *source.Source, secrets *secret.Set) (status.Provider, error) {
 	switch cfg.CommitStatus {
 	case "none":
-		return nil, nil //nolint:nilnil // No provider is what was asked for.
+		return nil, nil //nolint:nilnil // no provider is configured
 	case "gitnotes":
 		authorities, err := src.CABundle()
 		if err != nil {

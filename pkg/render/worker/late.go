@@ -141,5 +141,5 @@ func (r *rendering) rest() *rendering {
 	}
 }
 
-// stopAtOnce is how long a process may continue that is no longer needed.
+// stopAtOnce is how long a process that is no longer needed may continue.
 const stopAtOnce = time.Millisecond

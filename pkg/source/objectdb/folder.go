@@ -209,7 +209,7 @@ func (o *Folder) find(id plumbing.Hash, first *localPack) (*localPack, int64, bo
 	return nil, 0, false
 }
 
-// holding is what is unpacked of one object.
+// holding holds the unpacked parts of one object.
 type holding struct {
 	result  int64    // the most bytes that the object itself may have
 	deltas  [][]byte // the last one first
